@@ -1,0 +1,66 @@
+import type { ErrorRecord } from '../errors.js';
+import type { StageRecord } from '../pipeline/run-types.js';
+
+/**
+ * The control socket speaks HTTP/1.1 with JSON over a unix stream socket. Errors are `{error: ErrorRecord}` with a 4xx or 5xx status.
+ *
+ *   GET  /v1/status                         Status
+ *   GET  /v1/jobs?state=S&name=N&since=ISO  JobSummary[]   newest last, waiting drops included (state `waiting`)
+ *   GET  /v1/jobs/ID                        JobDetail      ID may be an unambiguous prefix, or a VM's name (its newest job)
+ *   GET  /v1/jobs/ID/logs?follow=1          NDJSON of log lines
+ *   POST /v1/jobs/ID/retry                  {from?: stage, set?: {"fix.initramfs": "rebuild"}} -> JobSummary
+ *   POST /v1/jobs/ID/cancel                 JobSummary
+ *   POST /v1/jobs/ID/priority               {priority: integer, higher first} -> JobSummary
+ *   POST /v1/pause  /v1/resume  /v1/drain   Status
+ */
+export const JOB_STATES = ['waiting', 'queued', 'running', 'converted', 'failed', 'cancelled'] as const;
+export type JobState = (typeof JOB_STATES)[number];
+
+export interface JobSummary {
+  /** Empty for a waiting drop, which is no job yet. */
+  job: string;
+  vm: string;
+  /** The drop's name in incoming. */
+  drop: string;
+  state: JobState;
+  stage: string | null;
+  percent: number | null;
+  bytes_per_second: number | null;
+  eta_seconds: number | null;
+  /** `settling, 4 s`, `missing disk-s002.vmdk`, `a free boots lane`, `space: 3 GB more under /var/spool`. Null when nothing. */
+  waiting_for: string | null;
+  priority: number;
+  created_at: string;
+  updated_at: string;
+  started_at: string | null;
+  finished_at: string | null;
+  error: ErrorRecord | null;
+  /** Bundle or failed directory once there is one. */
+  directory: string | null;
+}
+
+export interface JobDetail extends JobSummary {
+  stages: StageRecord[];
+  checkpoint: {
+    completed_stages: string[];
+    current_stage: string | null;
+    resume_from: string | null;
+    timestamp: string | null;
+  };
+  /** Number of planned operations, by fixer. */
+  plan: Record<string, number> | null;
+  boot: { verdict: string; level: string; seconds: number; accelerator: string } | null;
+}
+
+export interface Status {
+  version: string;
+  pid: number;
+  started_at: string;
+  state: 'running' | 'paused' | 'draining';
+  /** Why it is paused: `operator` or `space`; null when running. */
+  paused_reason: string | null;
+  jobs: Record<JobState, number>;
+  lanes: Record<string, { running: number; waiting: number; slots: number }>;
+  running: JobSummary[];
+  accelerator: { kind: 'kvm' | 'tcg'; reason: string } | null;
+}

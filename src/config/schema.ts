@@ -1,0 +1,287 @@
+import { z } from 'zod';
+
+/**
+ * Every option, once: type, default and one line of documentation. The JSON schema, the table in docs/configuration.md and
+ * the checks of `job.toml` come from here.
+ *
+ * `reload: true` in the metadata: SIGHUP applies it at once; otherwise the daemon must be restarted.
+ * `perJob: true`: may stand in a job.toml too.
+ */
+declare module 'zod' {
+  interface GlobalMeta {
+    reload?: boolean;
+    perJob?: boolean;
+  }
+}
+
+const live = { reload: true } as const;
+const job = { reload: true, perJob: true } as const;
+
+export const configSchema = z
+  .strictObject({
+    spool: z
+      .strictObject({
+        incoming: z
+          .string()
+          .default('/var/spool/hyper2kvm/incoming')
+          .meta({ description: 'Where users drop disks.' }),
+        work: z.string().default('/var/spool/hyper2kvm/work').meta({
+          description: 'Claimed drops and scratch. Best on the same filesystem as incoming and archive.',
+        }),
+        archive: z.string().default('/var/spool/hyper2kvm/archive').meta({ description: 'Finished VMs.' }),
+        failed: z
+          .string()
+          .default('/var/spool/hyper2kvm/failed')
+          .meta({ description: 'Failed VMs with their source and reason.' }),
+      })
+      .prefault({}),
+    state: z
+      .strictObject({
+        database: z
+          .string()
+          .default('/var/lib/hyper2kvm/queue.db')
+          .meta({ description: 'The SQLite queue.' }),
+      })
+      .prefault({}),
+    control: z
+      .strictObject({
+        socket: z
+          .string()
+          .default('/run/hyper2kvm/control.sock')
+          .meta({ description: 'Where the commands reach the daemon.' }),
+      })
+      .prefault({}),
+    log: z
+      .strictObject({
+        level: z
+          .enum(['trace', 'debug', 'info', 'warn', 'error'])
+          .default('info')
+          .meta({ description: 'Least severe line that is written.', ...live }),
+      })
+      .prefault({}),
+    watch: z
+      .strictObject({
+        settle_seconds: z
+          .number()
+          .min(0)
+          .max(86_400)
+          .default(10)
+          .meta({
+            description:
+              'A drop is taken when its size, mtime, ctime and inode stayed unchanged this long (and its format is complete).',
+            ...live,
+          }),
+        poll_seconds: z
+          .number()
+          .min(0.2)
+          .max(3_600)
+          .default(5)
+          .meta({ description: 'Interval of the scan that finds what inotify missed.', ...live }),
+        polling: z
+          .boolean()
+          .default(false)
+          .meta({ description: 'Do not use inotify at all (NFS, SMB, FUSE).' }),
+      })
+      .prefault({}),
+    workers: z
+      .strictObject({
+        jobs: z.int().min(1).max(64).default(2).meta({ description: 'VMs in progress at once.' }),
+        appliances: z
+          .int()
+          .min(1)
+          .max(16)
+          .default(1)
+          .meta({ description: 'libguestfs appliances at once (about 1 GB of memory each).' }),
+        conversions: z.int().min(1).max(16).default(1).meta({ description: 'Disk conversions at once.' }),
+        boots: z.int().min(1).max(16).default(1).meta({
+          description: 'Boot tests at once (the memory of a VM each; without KVM one per two cores).',
+        }),
+      })
+      .prefault({}),
+    source: z
+      .strictObject({
+        keep: z
+          .enum(['archive', 'delete', 'leave'])
+          .default('archive')
+          .meta({
+            description:
+              'The original drop after success: into the bundle, deleted once the bundle is complete, or left where it was (convert only; the daemon treats it as archive).',
+            ...job,
+          }),
+      })
+      .prefault({}),
+    flatten: z
+      .strictObject({
+        mode: z
+          .enum(['overlay', 'copy'])
+          .default('overlay')
+          .meta({
+            description: 'overlay reads the source in place; copy makes a physical flat disk first.',
+            ...job,
+          }),
+        max_virtual_size_gib: z
+          .int()
+          .min(1)
+          .max(1_048_576)
+          .default(65_536)
+          .meta({ description: 'A larger disk is refused (GiB).', ...live }),
+        max_chain_depth: z
+          .int()
+          .min(1)
+          .max(256)
+          .default(64)
+          .meta({ description: 'A longer snapshot chain is refused.', ...live }),
+      })
+      .prefault({}),
+    guest: z
+      .strictObject({
+        memory_mib: z
+          .int()
+          .min(512)
+          .max(16_384)
+          .default(1_024)
+          .meta({ description: 'Memory of the libguestfs appliance (MiB).', ...live }),
+        smp: z
+          .int()
+          .min(1)
+          .max(16)
+          .default(2)
+          .meta({ description: 'Virtual CPUs of the appliance.', ...live }),
+        timeout_seconds: z
+          .int()
+          .min(10)
+          .max(7_200)
+          .default(900)
+          .meta({ description: 'One appliance call that takes longer is killed.', ...live }),
+      })
+      .prefault({}),
+    fix: z
+      .strictObject({
+        mode: z
+          .enum(['auto', 'none'])
+          .default('auto')
+          .meta({ description: 'none converts the disk as it is.', ...job }),
+        initramfs: z
+          .enum(['append', 'rebuild'])
+          .default('append')
+          .meta({
+            description:
+              'append adds the missing drivers as one small cpio archive; rebuild runs the guest’s own tool.',
+            ...job,
+          }),
+        network: z
+          .enum(['keep', 'dhcp'])
+          .default('keep')
+          .meta({
+            description: 'keep addresses and interface names; dhcp replaces the configuration.',
+            ...job,
+          }),
+        vmware_tools: z
+          .enum(['disable', 'remove', 'keep'])
+          .default('disable')
+          .meta({
+            description:
+              'VMware Tools: mask the units, remove the packages with the guest’s package manager, or leave.',
+            ...job,
+          }),
+        serial_console: z
+          .boolean()
+          .default(false)
+          .meta({ description: 'Give the delivered guest a serial console (console=ttyS0).', ...job }),
+      })
+      .prefault({}),
+    convert: z
+      .strictObject({
+        format: z
+          .enum(['qcow2', 'raw'])
+          .default('qcow2')
+          .meta({ description: 'Format of the delivered disks.', ...job }),
+        compression: z
+          .enum(['none', 'zlib', 'zstd'])
+          .default('none')
+          .meta({ description: 'Compression of qcow2 clusters.', ...job }),
+      })
+      .prefault({}),
+    validate: z
+      .strictObject({
+        enabled: z
+          .boolean()
+          .default(true)
+          .meta({ description: 'Boot the converted VM.', ...job }),
+        required: z
+          .boolean()
+          .default(true)
+          .meta({ description: 'A boot that is not proven fails the job.', ...job }),
+        timeout_seconds: z
+          .int()
+          .min(10)
+          .max(7_200)
+          .default(600)
+          .meta({ description: 'Longest boot.', ...job }),
+        accelerator: z
+          .enum(['auto', 'kvm', 'tcg'])
+          .default('auto')
+          .meta({ description: 'auto probes whether KVM really runs a guest.', ...live }),
+        memory_mib: z
+          .int()
+          .min(128)
+          .max(65_536)
+          .default(1_024)
+          .meta({ description: 'Memory of the boot test (MiB).', ...job }),
+        smp: z
+          .int()
+          .min(1)
+          .max(32)
+          .default(2)
+          .meta({ description: 'Virtual CPUs of the boot test.', ...job }),
+      })
+      .prefault({}),
+    retry: z
+      .strictObject({
+        attempts: z
+          .int()
+          .min(1)
+          .max(20)
+          .default(4)
+          .meta({ description: 'Tries of a stage that fails with a passing error.', ...live }),
+        backoff_seconds: z
+          .number()
+          .min(0)
+          .max(3_600)
+          .default(15)
+          .meta({ description: 'First wait; doubles each time, at most ten minutes.', ...live }),
+      })
+      .prefault({}),
+    windows: z
+      .strictObject({
+        virtio_win: z
+          .string()
+          .default('')
+          .meta({ description: 'The virtio-win ISO or directory.', ...live }),
+      })
+      .prefault({}),
+  })
+  .meta({ title: 'hyper2kvm configuration' });
+
+export type Config = z.infer<typeof configSchema>;
+
+/** What a job.toml may hold beside the per-job options above. */
+export const vmOptionsSchema = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'letters, digits, dot, dash, underscore; at most 63')
+    .optional()
+    .meta({ description: 'Name of the VM (default: the drop’s name).' }),
+  memory: z.int().min(16).max(16_777_216).optional().meta({ description: 'Memory in MiB.' }),
+  vcpus: z.int().min(1).max(1_024).optional().meta({ description: 'Virtual CPUs.' }),
+  firmware: z.enum(['bios', 'uefi']).optional().meta({ description: 'Overrides what INSPECT finds.' }),
+});
+export const jobKindSchema = z.enum(['vm', 'data']);
+
+/** Everything a stage may want to know about how this one VM is to be handled. */
+export const jobOptionsSchema = z.object({
+  kind: jobKindSchema.default('vm'),
+  vm: vmOptionsSchema.prefault({}),
+  config: configSchema,
+});
+export type JobOptions = z.infer<typeof jobOptionsSchema>;

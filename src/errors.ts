@@ -1,0 +1,93 @@
+/** The one error class. Codes are `<where>.<what>` and stable: scripts and docs/failures.md rely on them. */
+export class Hyper2kvmError extends Error {
+  override readonly name = 'Hyper2kvmError';
+  readonly code: string;
+  /** What the operator can do about it, one or two sentences. */
+  readonly advice: string;
+  /** True for passing conditions (full disk, busy appliance): the runner tries again with backoff. */
+  readonly retryable: boolean;
+
+  constructor(
+    code: string,
+    message: string,
+    options: { advice?: string; retryable?: boolean; cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.advice = options.advice ?? '';
+    this.retryable = options.retryable ?? false;
+  }
+}
+
+/** The JSON form kept in the queue, `reason.json` and `report.json`. */
+export interface ErrorRecord {
+  code: string;
+  message: string;
+  advice: string;
+  retryable: boolean;
+  /** Messages of the causes, outermost first. */
+  causes: string[];
+}
+
+/** The one builder of error text: turns anything thrown into a record. Unknown errors get `internal.unexpected`. */
+export function errorRecord(error: unknown): ErrorRecord {
+  const causes: string[] = [];
+  let cause = error instanceof Error ? error.cause : undefined;
+  while (cause !== undefined && causes.length < 8) {
+    causes.push(cause instanceof Error ? cause.message : String(cause));
+    cause = cause instanceof Error ? cause.cause : undefined;
+  }
+  if (error instanceof Hyper2kvmError) {
+    return {
+      code: error.code,
+      message: error.message,
+      advice: error.advice,
+      retryable: error.retryable,
+      causes,
+    };
+  }
+  const system = systemError(error);
+  if (system) return { ...system, causes };
+  const message = error instanceof Error ? error.message : String(error);
+  return {
+    code: 'internal.unexpected',
+    message,
+    advice: 'This is a bug in hyper2kvm or a condition it does not know: report it with the job log.',
+    retryable: false,
+    causes,
+  };
+}
+
+const SYSTEM_ADVICE: Record<string, string> = {
+  ENOSPC: 'The disk is full: make room, the job goes on by itself.',
+  EDQUOT: 'The quota is used up: make room, the job goes on by itself.',
+  EMFILE: 'Too many open files: raise LimitNOFILE.',
+  ENFILE: 'The host has too many open files.',
+  EAGAIN: 'The host is out of a resource (processes, memory).',
+  ENOMEM: 'The host is out of memory.',
+  EIO: 'The storage reported an input/output error: look at the kernel log.',
+  EROFS: 'The file system is read-only.',
+  EACCES: 'Permission denied: see `hyper2kvm doctor`.',
+  EPERM: 'Not permitted: see `hyper2kvm doctor`.',
+};
+const RETRYABLE_ERRNO = new Set([
+  'ENOSPC',
+  'EDQUOT',
+  'EMFILE',
+  'ENFILE',
+  'EAGAIN',
+  'ENOMEM',
+  'EINTR',
+  'EBUSY',
+]);
+
+function systemError(error: unknown): Omit<ErrorRecord, 'causes'> | undefined {
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined;
+  if (!/^E[A-Z0-9]+$/.test(error.code)) return undefined;
+  return {
+    code: `host.${error.code.toLowerCase()}`,
+    message: error.message,
+    advice: SYSTEM_ADVICE[error.code] ?? '',
+    retryable: RETRYABLE_ERRNO.has(error.code),
+  };
+}

@@ -1,0 +1,33 @@
+import type { Config } from '../config/schema.js';
+import type { GuestTree } from '../guest/tree.js';
+import type { Hardware } from '../stages/fetch/schema.js';
+import type { Identity } from '../stages/inspect/schema.js';
+import type { Operation, Plan, Warning } from './operation.js';
+
+/** The guest as a fixer sees it: pure values, no I/O. `tree` already shows what earlier fixers planned. */
+export interface Guest {
+  identity: Identity;
+  hardware: Hardware;
+  tree: GuestTree;
+  options: Config['fix'];
+  /** Buses of the source's disks by index (`scsi0:0`), null where unknown. */
+  controllers: (string | null)[];
+}
+
+export interface FixerResult {
+  operations: Operation[];
+  warnings: Warning[];
+  /** Only from the fixer that decides it. */
+  devices?: Plan['devices'];
+}
+
+/**
+ * One concern. Pure: the same guest gives the same operations in the same order. Nothing wrong: nothing returned. Cannot be right: throws a
+ * Hyper2kvmError with a stable `plan.*` code.
+ */
+export interface Fixer {
+  name: string;
+  /** One paragraph for docs/changes.md ("what is changed in my guest"), generated from here. */
+  description: string;
+  plan(guest: Guest): FixerResult;
+}

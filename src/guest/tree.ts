@@ -1,0 +1,114 @@
+/** One entry of the guest's configuration snapshot. */
+export interface TreeEntry {
+  /** Absolute path in the guest, normalised. */
+  path: string;
+  type: 'file' | 'directory' | 'symlink';
+  mode: number;
+  uid: number;
+  gid: number;
+  size: number;
+  /** Present for files whose content was captured. */
+  content?: Buffer;
+  /** Link target as written. */
+  target?: string;
+}
+
+/**
+ * The guest's configuration in memory: what INSPECT's bulk calls brought, plus what was planned so far. All of /etc, boot configuration, the ESP's
+ * small files, module indexes and package databases have content; of /usr/bin, /usr/sbin, /lib/systemd/system and the like only names are known.
+ */
+export class GuestTree {
+  readonly #entries: Map<string, TreeEntry>;
+
+  constructor(entries: Iterable<TreeEntry>) {
+    this.#entries = new Map();
+    for (const entry of entries) this.#entries.set(entry.path, entry);
+  }
+
+  /** Follows symbolic links in every component, inside the guest's root. Null when it does not exist or loops. */
+  resolve(path: string): string | null {
+    let parts = path.split('/').filter((part) => part !== '' && part !== '.');
+    let done: string[] = [];
+    for (let hops = 0; parts.length > 0; ) {
+      const [part, ...rest] = parts as [string, ...string[]];
+      parts = rest;
+      if (part === '..') {
+        done = done.slice(0, -1);
+        continue;
+      }
+      const here = `/${[...done, part].join('/')}`;
+      const entry = this.#entries.get(here);
+      if (entry?.type === 'symlink' && entry.target !== undefined) {
+        if (++hops > 40) return null;
+        if (entry.target.startsWith('/')) done = [];
+        parts = [...entry.target.split('/').filter((p) => p !== '' && p !== '.'), ...parts];
+        continue;
+      }
+      done.push(part);
+    }
+    const real = `/${done.join('/')}`;
+    return real === '/' || this.#entries.has(real) ? real : null;
+  }
+
+  /** The entry after following links, or null. */
+  get(path: string): TreeEntry | null {
+    const real = this.resolve(path);
+    return real === null ? null : (this.#entries.get(real) ?? null);
+  }
+
+  /** The entry itself; a link is not followed in the last component. */
+  lstat(path: string): TreeEntry | null {
+    const slash = path.lastIndexOf('/');
+    const directory = slash <= 0 ? '/' : this.resolve(path.slice(0, slash));
+    if (directory === null) return null;
+    return this.#entries.get(`${directory === '/' ? '' : directory}/${path.slice(slash + 1)}`) ?? null;
+  }
+
+  exists(path: string): boolean {
+    return this.get(path) !== null;
+  }
+
+  isDirectory(path: string): boolean {
+    return path === '/' || this.get(path)?.type === 'directory';
+  }
+
+  /** Text of a file and how it is encoded; null when it is not there or its content was not captured. */
+  text(path: string): { text: string; encoding: 'utf8' | 'latin1' } | null {
+    const content = this.get(path)?.content;
+    if (content === undefined) return null;
+    const text = content.toString('utf8');
+    return Buffer.from(text, 'utf8').equals(content)
+      ? { text, encoding: 'utf8' }
+      : { text: content.toString('latin1'), encoding: 'latin1' };
+  }
+
+  /** Names in a directory, sorted; empty when it is not there. */
+  list(directory: string): string[] {
+    const real = this.resolve(directory);
+    if (real === null) return [];
+    const prefix = real === '/' ? '/' : `${real}/`;
+    const names: string[] = [];
+    for (const path of this.#entries.keys()) {
+      if (path.startsWith(prefix) && path !== real && !path.includes('/', prefix.length))
+        names.push(path.slice(prefix.length));
+    }
+    return names.sort();
+  }
+
+  /** All entries, sorted by path. */
+  entries(): TreeEntry[] {
+    return [...this.#entries.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+  }
+
+  /** A tree with `entry` put in, or with `path` taken out; this one stays as it is. */
+  with(entry: TreeEntry): GuestTree {
+    const next = new GuestTree(this.#entries.values());
+    next.#entries.set(entry.path, entry);
+    return next;
+  }
+  without(path: string): GuestTree {
+    const next = new GuestTree(this.#entries.values());
+    next.#entries.delete(path);
+    return next;
+  }
+}

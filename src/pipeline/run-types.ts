@@ -1,0 +1,72 @@
+import type { Logger } from 'pino';
+import type { JobOptions } from '../config/schema.js';
+import type { ErrorRecord } from '../errors.js';
+import type { LaneName, Progress, StageName } from './stage.js';
+
+/** One line of `report.json`'s `stages`. Status `reused`: the checkpoint of an earlier run held. */
+export interface StageRecord {
+  stage: string;
+  status: 'completed' | 'reused' | 'skipped' | 'failed' | 'cancelled' | 'running' | 'pending';
+  /** Seconds of the last attempt. */
+  seconds: number;
+  attempts: number;
+  bytes_read: number;
+  bytes_written: number;
+  error: ErrorRecord | null;
+  started_at: string | null;
+  finished_at: string | null;
+}
+
+/** What is kept of a completed stage. `id` is the chained content id, `output` the stage's JSON output (null when skipped). */
+export interface Checkpoint {
+  stage: string;
+  id: string;
+  output: unknown;
+  record: StageRecord;
+  timestamp: string;
+}
+
+/** Where checkpoints live: the queue's database in the daemon, memory in `convert`. Writes are durable when they return. */
+export interface CheckpointStore {
+  load(): Checkpoint[];
+  save(checkpoint: Checkpoint): void;
+  /** Forgets `stage` and all after it. */
+  truncate(stage: string): void;
+}
+
+/** Grants a slot of a scarce resource; waits in priority order. The release function may be called once or more. */
+export interface Lanes {
+  acquire(lane: LaneName, options: { priority: number; signal: AbortSignal }): Promise<() => void>;
+}
+
+export type PipelineEvent =
+  | { type: 'stage-started'; stage: string; attempt: number }
+  | { type: 'stage-waiting'; stage: string; lane: LaneName }
+  | { type: 'progress'; stage: string; progress: Progress }
+  | { type: 'stage-retry'; stage: string; error: ErrorRecord; waitSeconds: number }
+  | { type: 'stage-finished'; record: StageRecord };
+
+export interface PipelineRequest {
+  job: { id: string; vm: string };
+  options: JobOptions;
+  workDirectory: string;
+  source: { directory: string; entries: string[] };
+  priority: number;
+  signal: AbortSignal;
+  log: Logger;
+  store: CheckpointStore;
+  lanes: Lanes;
+  /** Stop after this stage (`inspect`, `plan` commands). */
+  until?: StageName;
+  onEvent(event: PipelineEvent): void;
+}
+
+/** `outputs` by stage name; `error` is null when all requested stages completed. Never throws for a stage's failure. */
+export interface PipelineResult {
+  outputs: Record<string, unknown>;
+  records: StageRecord[];
+  error: ErrorRecord | null;
+  /** The stage that failed or was cancelled. */
+  failedStage: string | null;
+  cancelled: boolean;
+}

@@ -1,0 +1,59 @@
+import type { Logger } from 'pino';
+import type { z } from 'zod';
+import type { JobOptions } from '../config/schema.js';
+import type { ApplianceSession } from '../guest/session.js';
+
+export const STAGE_NAMES = ['fetch', 'flatten', 'inspect', 'plan', 'fix', 'convert', 'validate'] as const;
+export type StageName = (typeof STAGE_NAMES)[number];
+
+/** The scarce resource that a stage holds while it runs. `appliances` stays held from INSPECT to the end of FIX. */
+export type LaneName = 'appliances' | 'conversions' | 'boots';
+
+export interface Progress {
+  /** 0 to 100. */
+  percent: number;
+  bytesPerSecond?: number;
+  /** What is being done now, static text for people: `launching appliance`. */
+  step?: string;
+}
+
+export interface StageContext {
+  job: { id: string; vm: string };
+  options: JobOptions;
+  /** The job's own directory, mode 0700. Stages write scratch and results only here. */
+  workDirectory: string;
+  /** Holds the drop, read-only for every stage: `work/<job>/source` in the daemon, the user's own place in `convert`. */
+  source: { directory: string /** Names inside `directory` that are the drop; sorted. */; entries: string[] };
+  signal: AbortSignal;
+  log: Logger;
+  progress(progress: Progress): void;
+  /** Bytes that tools read from the source and wrote to disk, added to the stage's account. */
+  account(bytes: { read?: number; written?: number }): void;
+  /**
+   * The job's one appliance, launched on first use and shared by INSPECT and FIX. `disks` are flat images (FLATTEN's overlays): the
+   * session puts its own writable overlay on each, so the images stay unchanged.
+   */
+  appliance(disks: readonly string[]): Promise<ApplianceSession>;
+  /** Ends the appliance (clean shutdown, overlays complete on disk). No-op when none runs. */
+  closeAppliance(): Promise<void>;
+}
+
+/**
+ * One step of the pipeline. Input is the earlier stages' outputs by name (the schema picks those it needs), output is plain JSON: it is
+ * the checkpoint. `run` may be called again from the start at any time; what it left before must not matter.
+ */
+export interface Stage<Input = unknown, Output = unknown> {
+  name: string;
+  /** Raise when the output for the same input changes: checkpoints of the old version stop to hold. */
+  version: number;
+  lane?: LaneName;
+  input: z.ZodType<Input>;
+  output: z.ZodType<Output>;
+  /** The options this stage depends on, plain JSON: part of its content id. */
+  dependsOn(options: JobOptions): unknown;
+  /** False: the stage is skipped as a whole (status `skipped`, output null). */
+  enabled?(options: JobOptions): boolean;
+  run(context: StageContext, input: Input): Promise<Output>;
+  /** Removes what a failed or cancelled run left. Called in reverse order of the stages. Must not throw. */
+  cleanup?(context: StageContext): Promise<void>;
+}

@@ -1,0 +1,22 @@
+import { z } from 'zod';
+
+/** One file of a disk's chain, relative to the source directory; newest first. */
+export const layerSchema = z.object({ path: z.string(), format: z.string(), files: z.array(z.string()) });
+
+export const flattenOutput = z.object({
+  disks: z.array(
+    z.object({
+      index: z.int(),
+      /** File name in the work directory: the empty qcow2 overlay (or the copy) that later stages read. */
+      image: z.string(),
+      format: z.enum(['qcow2']),
+      /** Bytes. */
+      virtual_size: z.int(),
+      /** Bytes of used data in the source, as far as the format tells; null where it does not. */
+      allocated: z.int().nullable(),
+      layers: z.array(layerSchema),
+      controller: z.string().nullable(),
+    }),
+  ),
+});
+export type FlattenOutput = z.infer<typeof flattenOutput>;

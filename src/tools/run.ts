@@ -1,0 +1,147 @@
+import { execa, type Options } from 'execa';
+import { Hyper2kvmError } from '../errors.js';
+
+export interface RunOptions {
+  signal?: AbortSignal;
+  /** Seconds; the whole process group is killed after it. Default 600. */
+  timeoutSeconds?: number;
+  cwd?: string;
+  env?: Record<string, string>;
+  input?: string | Uint8Array;
+  /** Called with each piece of stdout as it comes (progress). Output is then not kept. */
+  onStdout?(chunk: Buffer): void;
+  /** Bytes of stdout that are kept; more is an error. Default 16 MiB. */
+  maxOutputBytes?: number;
+  /** Address space (bytes) and file size (bytes) limits, by prlimit. */
+  limits?: { memoryBytes?: number; fileBytes?: number };
+  /** Codes that are not failures. Default [0]. */
+  okCodes?: readonly number[];
+}
+
+export interface RunResult {
+  stdout: Buffer;
+  stderr: string;
+  code: number;
+  seconds: number;
+}
+/** See run.ts' implementation below; the signature is what callers rely on. */
+export async function run(
+  file: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<RunResult> {
+  const started = performance.now();
+  const prefix = ['setpriv', '--pdeathsig', 'KILL'];
+  const { memoryBytes, fileBytes } = options.limits ?? {};
+  if (memoryBytes !== undefined || fileBytes !== undefined) {
+    prefix.push('prlimit');
+    if (memoryBytes !== undefined) prefix.push(`--as=${memoryBytes}`);
+    if (fileBytes !== undefined) prefix.push(`--fsize=${fileBytes}`);
+  }
+  const [command, ...prefixArgs] = prefix as [string, ...string[]];
+  const timeoutSeconds = options.timeoutSeconds ?? 600;
+  const execaOptions = {
+    detached: true,
+    cleanup: false,
+    reject: false,
+    encoding: 'buffer',
+    stdin: options.input === undefined ? 'ignore' : 'pipe',
+    env: { LC_ALL: 'C', ...options.env },
+    maxBuffer: { stdout: options.maxOutputBytes ?? 16 * 1024 * 1024, stderr: 1024 * 1024 },
+    ...(options.input === undefined ? {} : { input: options.input }),
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(options.onStdout === undefined ? {} : { buffer: { stdout: false, stderr: true } }),
+  } satisfies Options;
+  options.signal?.throwIfAborted();
+  const child = execa(command, [...prefixArgs, '--', file, ...args], execaOptions);
+  const killGroup = () => {
+    if (child.pid === undefined) return;
+    try {
+      process.kill(-child.pid, 'SIGKILL');
+    } catch {
+      // The group is gone already: nothing left to kill.
+    }
+  };
+  let timedOut = false;
+  const timer = setTimeout(() => {
+    timedOut = true;
+    killGroup();
+  }, timeoutSeconds * 1000);
+  options.signal?.addEventListener('abort', killGroup, { once: true });
+  // What this daemon starts dies with it, also on an ordinary exit.
+  process.once('exit', killGroup);
+  if (options.onStdout !== undefined) child.stdout?.on('data', options.onStdout);
+  try {
+    const result = await child;
+    options.signal?.throwIfAborted();
+    const stderr = Buffer.from(result.stderr ?? new Uint8Array()).toString('utf8');
+    const code = result.exitCode ?? -1;
+    if (timedOut)
+      throw toolError(
+        file,
+        'timeout',
+        `${file} took longer than ${timeoutSeconds} s and was killed`,
+        stderr,
+        true,
+      );
+    if (result.isMaxBuffer)
+      throw toolError(
+        file,
+        'output-flood',
+        `${file} printed more than is reasonable and was killed`,
+        stderr,
+        false,
+      );
+    if (result.exitCode === undefined && result.signal === undefined) {
+      throw toolError(
+        file,
+        'not-started',
+        `${file} could not be started: ${result.originalMessage ?? ''}`,
+        stderr,
+        false,
+      );
+    }
+    if (result.signal !== undefined)
+      throw toolError(file, 'killed', `${file} was killed by ${result.signal}`, stderr, true);
+    if (!(options.okCodes ?? [0]).includes(code)) {
+      throw toolError(file, 'failed', `${file} ended with code ${code}: ${lastLines(stderr)}`, stderr, false);
+    }
+    return {
+      stdout: Buffer.from(result.stdout ?? new Uint8Array()),
+      stderr,
+      code,
+      seconds: (performance.now() - started) / 1000,
+    };
+  } finally {
+    clearTimeout(timer);
+    options.signal?.removeEventListener('abort', killGroup);
+    process.removeListener('exit', killGroup);
+    killGroup();
+  }
+}
+
+function toolError(
+  file: string,
+  what: string,
+  message: string,
+  stderr: string,
+  retryable: boolean,
+): Hyper2kvmError {
+  const full = /No space left on device/i.test(stderr);
+  return new Hyper2kvmError(full ? 'host.enospc' : `tool.${what}`, message, {
+    retryable: retryable || full,
+    advice: full
+      ? 'The disk is full: make room, the job goes on by itself.'
+      : `Run \`hyper2kvm doctor\` to check ${file}.`,
+    cause: stderr === '' ? undefined : new Error(lastLines(stderr)),
+  });
+}
+
+function lastLines(stderr: string): string {
+  return stderr
+    .trim()
+    .split(/\r?\n|\r/)
+    .slice(-4)
+    .join('; ')
+    .slice(0, 1000);
+}
