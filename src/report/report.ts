@@ -1,0 +1,122 @@
+import { z } from 'zod';
+import type { JobOptions } from '../config/schema.js';
+import type { ErrorRecord } from '../errors.js';
+import { type Operation, planSchema, type Warning } from '../fixers/operation.js';
+import type { StageRecord } from '../pipeline/run-types.js';
+import { type ConvertOutput, convertOutput } from '../stages/convert/schema.js';
+import { type FetchOutput, fetchOutput } from '../stages/fetch/schema.js';
+import { fixOutput } from '../stages/fix/schema.js';
+import { type Identity, inspectOutput } from '../stages/inspect/schema.js';
+import { type Boot, validateOutput } from '../stages/validate/schema.js';
+
+/** One file of the drop: `path` relative to the source directory, `size` in bytes. */
+export interface SourceFile {
+  path: string;
+  size: number;
+  sha256: string;
+}
+
+export interface Versions {
+  hyper2kvm: string;
+  /** Null where the host's part could not be asked. */
+  qemu: string | null;
+  libguestfs: string | null;
+}
+
+/** `report.json`. Sizes in bytes, times ISO 8601 in UTC; `null` where a stage did not get so far. */
+export interface Report {
+  job: string;
+  vm: string;
+  kind: JobOptions['kind'];
+  verdict: 'converted' | 'failed';
+  started_at: string;
+  finished_at: string;
+  stages: StageRecord[];
+  identity: Identity | null;
+  hardware: FetchOutput['hardware'] | null;
+  plan: Operation[] | null;
+  devices: z.infer<typeof planSchema>['devices'] | null;
+  warnings: Warning[];
+  /** What FIX read back from the guest and found right. */
+  proofs: string[];
+  /** `file` is relative to the bundle. */
+  disks: Omit<ConvertOutput['disks'][number], 'index'>[];
+  boot: Boot | null;
+  /** Empty when the job failed: the source is beside the report, untouched. */
+  source: SourceFile[];
+  versions: Versions;
+  error: ErrorRecord | null;
+  failed_stage: string | null;
+}
+
+/** The stages' outputs that a report speaks of, each null where the stage did not complete (or was skipped). */
+export interface StageOutputs {
+  fetch: FetchOutput | null;
+  identity: Identity | null;
+  plan: z.infer<typeof planSchema> | null;
+  proofs: string[];
+  disks: ConvertOutput['disks'];
+  boot: Boot | null;
+}
+
+const planEnvelope = z.object({ plan: planSchema });
+
+/** Reads the runner's untyped outputs by the stages' own schemas. An output that does not fit its schema is an error (ZodError). */
+export function readOutputs(outputs: Record<string, unknown>): StageOutputs {
+  const read = <T>(stage: string, schema: z.ZodType<T>): T | null => {
+    const output = outputs[stage];
+    return output === undefined || output === null ? null : schema.parse(output);
+  };
+  return {
+    fetch: read('fetch', fetchOutput),
+    identity: read('inspect', inspectOutput)?.identity ?? null,
+    plan: read('plan', planEnvelope)?.plan ?? null,
+    proofs: read('fix', fixOutput)?.proofs ?? [],
+    disks: read('convert', convertOutput)?.disks ?? [],
+    boot: read('validate', validateOutput)?.boot ?? null,
+  };
+}
+
+export interface ReportFacts {
+  job: string;
+  vm: string;
+  options: JobOptions;
+  outputs: StageOutputs;
+  records: readonly StageRecord[];
+  startedAt: string;
+  finishedAt: string;
+  /** Names of the delivered disks in the bundle, by position in `outputs.disks`; empty when the job failed. */
+  diskNames: readonly string[];
+  source: readonly SourceFile[];
+  versions: Versions;
+  failure: { error: ErrorRecord; stage: string | null } | null;
+}
+
+/** Pure: the report is a function of what the stages said. */
+export function buildReport(facts: ReportFacts): Report {
+  const { outputs } = facts;
+  return {
+    job: facts.job,
+    vm: facts.vm,
+    kind: facts.options.kind,
+    verdict: facts.failure === null ? 'converted' : 'failed',
+    started_at: facts.startedAt,
+    finished_at: facts.finishedAt,
+    stages: [...facts.records],
+    identity: outputs.identity,
+    hardware: outputs.fetch?.hardware ?? null,
+    plan: outputs.plan?.operations ?? null,
+    devices: outputs.plan?.devices ?? null,
+    warnings: outputs.plan?.warnings ?? [],
+    proofs: outputs.proofs,
+    disks: facts.diskNames.map((file, position) => {
+      const { index: _, ...disk } = outputs.disks[position]!;
+      return { ...disk, file };
+    }),
+    boot: outputs.boot,
+    source: [...facts.source],
+    versions: facts.versions,
+    error: facts.failure?.error ?? null,
+    failed_stage: facts.failure?.stage ?? null,
+  };
+}
