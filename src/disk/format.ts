@@ -1,0 +1,73 @@
+/** Positional reader of one file (or of a part of one): the only thing that parsers know of the outside world. */
+export interface ByteSource {
+  /** Bytes. */
+  readonly size: number;
+  /** Exactly `length` bytes from `offset`; fewer only where the file ends. Offsets beyond the end give an empty buffer. */
+  read(offset: number, length: number): Promise<Buffer>;
+}
+
+/** A file that holds a part of a disk's data, as its descriptor names it. Sizes and offsets in bytes. */
+export interface ExtentReference {
+  /** The name exactly as written: data until `verifiedSibling` has accepted it. */
+  name: string;
+  /** `flat` is plain bytes, `sparse` has a header of its own. */
+  type: 'flat' | 'sparse';
+  size: number;
+  /** Where the extent's data start in the file (flat only). */
+  offset: number;
+}
+
+/** The older state that a differencing image builds on. */
+export interface ParentReference {
+  /** The name as written; null where the format gives only an id. */
+  name: string | null;
+  /** VMDK's parentCID in lower-case hexadecimal; null where the format has none. */
+  contentId: string | null;
+  /** Format of the parent where the header says (qcow2); null: the same format. */
+  format: string | null;
+}
+
+/** What one image file says of itself, checked against the limits below but not against other files. */
+export interface DiskImage {
+  /** Name of the format in the registry. */
+  format: string;
+  /** createType of a VMDK, `v2`/`v3` of a qcow2, `mbr`, `gpt`, … of a raw disk: for people. */
+  variant: string;
+  /** `extent`: only a piece of a disk, useless without its descriptor. */
+  role: 'disk' | 'extent';
+  /** Bytes. */
+  virtualSize: number;
+  /** VMDK's CID in lower-case hexadecimal; null where the format has none. */
+  contentId: string | null;
+  parent: ParentReference | null;
+  /** Other files that hold the data, in disk order; empty for a self-contained image. */
+  extents: ExtentReference[];
+}
+
+/**
+ * Whether all of the file's bytes have arrived, as far as the format can tell. `allocated`: bytes of the disk that this file holds, null
+ * where the format does not tell. `reason` is text for people: `the footer has not arrived`.
+ */
+export type Completeness = { complete: true; allocated: number | null } | { complete: false; reason: string };
+
+/**
+ * One image format. All members are pure but for reads through ByteSource, bounded in memory, and reject with `fetch.*` errors.
+ * A new format is a file that exports one of these and a line in formats.ts.
+ */
+export interface DiskFormat {
+  name: string;
+  /** Lower case, without the dot. The first is what advice tells to rename to. */
+  extensions: readonly string[];
+  /** Name of QEMU's block driver. */
+  driver: string;
+  /** True where the magic and the structure around it are this format's. Looks at `head` (first 4 KiB at most) and at the end of `source`. */
+  detect(head: Buffer, source: ByteSource): Promise<boolean>;
+  parse(source: ByteSource): Promise<DiskImage>;
+  completeness(source: ByteSource, image: DiskImage): Promise<Completeness>;
+}
+
+export const SECTOR = 512;
+/** The largest disk that any parser accepts (1 PiB); `flatten.max_virtual_size_gib` is the limit that operators set below it. */
+export const MAX_VIRTUAL_SIZE = 2 ** 50;
+/** A text descriptor is a few hundred bytes; QEMU itself reads no more than this. */
+export const MAX_DESCRIPTOR = 1024 * 1024;

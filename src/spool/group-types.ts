@@ -1,0 +1,69 @@
+import type { ErrorRecord } from '../errors.js';
+
+/** One name in incoming, as lstat sees it. */
+export interface IncomingEntry {
+  name: string;
+  type: 'file' | 'directory' | 'symlink' | 'special';
+  /** Bytes; 0 for what is no file. */
+  size: number;
+  /** For a directory: what is directly inside. */
+  children?: readonly IncomingEntry[];
+}
+
+/**
+ * What the header of one file says, for grouping. `path` is the name in incoming, or `directory/name`.
+ * Made by `probeFile` (src/disk/probe.ts) over a file opened with O_NOFOLLOW; tests give literal facts.
+ */
+export interface HeaderFacts {
+  /**
+   * `disk`: an image of its own. `extent`: a piece that needs its descriptor. `description`: VMX or OVF. `nothing`: no header of a known format
+   * although its first bytes are there, so waiting will not help. `unreadable`: not enough bytes yet to say.
+   */
+  kind: 'disk' | 'extent' | 'description' | 'nothing' | 'unreadable';
+  format: string | null;
+  /** Plain names of the other files that this one needs. */
+  needs: readonly string[];
+  contentId: string | null;
+  parentId: string | null;
+  /** Null when all bytes are there; else what is missing, for people. */
+  incomplete: string | null;
+}
+export type Probe = (path: string) => Promise<HeaderFacts>;
+
+/** Something that was dropped, or is being dropped. Claimed as a whole. */
+export interface Drop {
+  /** Stable name for the queue and `list`: the file or directory that stands for the drop (`web01.vmdk`). */
+  name: string;
+  /** Default name of the VM: safe for file names and libvirt. */
+  vm: string;
+  /** All names in incoming that belong to it, sorted; the job.toml included. */
+  entries: string[];
+  /** Path of its job.toml relative to incoming; null without one. */
+  options: string | null;
+  /** Everything is there: it may be claimed after `settle_seconds` without a change. */
+  complete: boolean;
+  /** What it waits for: `missing web01-s003.vmdk`; null when complete. */
+  waitingFor: string | null;
+  /** Set when no waiting helps and nothing in it may be opened (links, devices): claim it and fail it with this. */
+  refused: ErrorRecord | null;
+}
+
+export interface Grouping {
+  drops: Drop[];
+  /** Names that are no drops, and why: `partial`, `hidden`, `job-without-disk`, `not-a-disk`. */
+  ignored: { name: string; reason: string }[];
+}
+
+/** An incomplete drop waits this many times `settle_seconds` (without any change) before it is taken anyway and fails with its reason. */
+export const PATIENCE_FACTOR = 10;
+export const MIN_PATIENCE_SECONDS = 5;
+
+/**
+ * The rule of settling. `quietSeconds`: how long size, mtime, ctime and inode of all of the drop's files, and the list of the files, have
+ * been the same. Complete or refused: `settleSeconds`. Incomplete: ten times that, at least 5 s; every new byte or sibling starts it again,
+ * so a slow copy or a chain dropped piece by piece is never taken early, and a truncated file does not wait for ever.
+ */
+export function isDue(drop: Drop, quietSeconds: number, settleSeconds: number): boolean {
+  if (drop.complete || drop.refused !== null) return quietSeconds >= settleSeconds;
+  return quietSeconds >= Math.max(settleSeconds * PATIENCE_FACTOR, MIN_PATIENCE_SECONDS);
+}
