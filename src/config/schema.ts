@@ -57,6 +57,10 @@ export const configSchema = z
           .enum(['trace', 'debug', 'info', 'warn', 'error'])
           .default('info')
           .meta({ description: 'Least severe line that is written.', ...live }),
+        format: z.enum(['auto', 'journal', 'json', 'terminal']).default('auto').meta({
+          description:
+            'journal puts the <N> priority before each JSON line; auto finds out whether stdout is the journal or a terminal.',
+        }),
       })
       .prefault({}),
     watch: z

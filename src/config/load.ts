@@ -1,0 +1,165 @@
+import { readFileSync } from 'node:fs';
+import { Hyper2kvmError } from '../errors.js';
+import { type ConfigProblem, configError, problemsOf, readToml } from './check.js';
+import { nearest, type OptionRow, optionTable } from './options.js';
+import { type Config, configSchema } from './schema.js';
+import type { TomlPosition } from './toml-position.js';
+
+export { jobOptions } from './job-options.js';
+export { configJsonSchema, optionTable } from './options.js';
+
+export const DEFAULT_CONFIG_FILE = '/etc/hyper2kvm/config.toml';
+
+/** Where a value came from. `where`: `/etc/hyper2kvm/config.toml:12:1`, `HYPER2KVM_WORKERS_JOBS`, `--set workers.jobs`; empty for defaults. */
+export interface Origin {
+  source: 'default' | 'file' | 'environment' | 'flag';
+  where: string;
+}
+
+export interface LoadedConfig {
+  config: Config;
+  /** By dotted key, for every option. */
+  origins: Record<string, Origin>;
+  /** The file that was read; null when there was none and none was asked for. */
+  file: string | null;
+}
+
+export interface ConfigSources {
+  /** Must exist when given; otherwise `/etc/hyper2kvm/config.toml` is read when it exists. */
+  file?: string | undefined;
+  env: Readonly<Record<string, string | undefined>>;
+  /** Dotted key to value; strings are read as the option's type. */
+  flags?: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Defaults, then the TOML file, then `HYPER2KVM_<TABLE>_<KEY>` variables, then flags. Throws `config.missing`, `config.unreadable`, `config.syntax`,
+ * `config.unknown-key`, `config.invalid-value`; the message has one line for each problem, with its place.
+ */
+export function loadConfig(sources: ConfigSources): LoadedConfig {
+  const file = readConfigFile(sources.file);
+  const { loaded, problems } = layer(file, sources);
+  if (loaded === null) throw configError('config', problems);
+  return { ...loaded, file: file?.name ?? null };
+}
+
+/** Like `loadConfig` for the text of one file, giving all problems instead of throwing. An empty list: the file is right. */
+export function checkConfig(text: string, file: string): ConfigProblem[] {
+  return layer({ name: file, text }, { env: {} }).problems;
+}
+
+function readConfigFile(wanted: string | undefined): { name: string; text: string } | null {
+  const name = wanted ?? DEFAULT_CONFIG_FILE;
+  try {
+    return { name, text: readFileSync(name, 'utf8') };
+  } catch (cause) {
+    const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
+    if (missing && wanted === undefined) return null;
+    throw new Hyper2kvmError(
+      missing ? 'config.missing' : 'config.unreadable',
+      missing ? `${name} does not exist` : `${name} cannot be read`,
+      { advice: 'Check the path and its permissions, or leave out --config to use the defaults.', cause },
+    );
+  }
+}
+
+interface Layered {
+  loaded: Omit<LoadedConfig, 'file'> | null;
+  problems: ConfigProblem[];
+}
+
+function layer(file: { name: string; text: string } | null, sources: ConfigSources): Layered {
+  const options = optionTable();
+  const keys = options.map((option) => option.key);
+  const origins = new Map<string, Origin>();
+  const positions = new Map<string, TomlPosition>();
+  const problems: ConfigProblem[] = [];
+  let tables: Record<string, unknown> = {};
+
+  if (file !== null) {
+    const read = readToml(file.text, file.name);
+    if (read.problem !== null) return { loaded: null, problems: [read.problem] };
+    tables = structuredClone(read.table) as Record<string, unknown>;
+    for (const [key, position] of read.positions) {
+      positions.set(key, position);
+      origins.set(key, { source: 'file', where: `${file.name}:${position.line}:${position.column}` });
+    }
+  }
+  const set = (option: OptionRow, value: unknown, origin: Origin) => {
+    const table = tables[option.table];
+    tables[option.table] = { ...(isTable(table) ? table : {}), [option.name]: value };
+    origins.set(option.key, origin);
+    positions.delete(option.key);
+  };
+  for (const [variable, text] of Object.entries(sources.env)) {
+    if (text === undefined) continue;
+    const option = options.find((candidate) => candidate.variable === variable);
+    const origin = { source: 'environment', where: variable } as const;
+    if (option !== undefined) set(option, fromText(option, text), origin);
+    else if (isMistypedVariable(variable, options)) problems.push(unknownVariable(variable, options));
+  }
+  for (const [key, value] of Object.entries(sources.flags ?? {})) {
+    const option = options.find((candidate) => candidate.key === key);
+    if (option === undefined) {
+      problems.push(unknown(`--set ${key}`, key, nearest(key, keys)));
+      continue;
+    }
+    const given = typeof value === 'string' ? fromText(option, value) : value;
+    set(option, given, { source: 'flag', where: `--set ${key}` });
+  }
+
+  const parsed = configSchema.safeParse(tables);
+  if (!parsed.success) {
+    problems.push(
+      ...problemsOf(parsed.error, keys, (key) => ({
+        where: origins.get(key)?.where ?? file?.name ?? 'defaults',
+        position: positions.get(key) ?? null,
+      })),
+    );
+  }
+  if (!parsed.success || problems.length > 0) return { loaded: null, problems };
+  const fallback: Origin = { source: 'default', where: '' };
+  return {
+    loaded: {
+      config: parsed.data,
+      origins: Object.fromEntries(keys.map((key) => [key, origins.get(key) ?? fallback])),
+    },
+    problems,
+  };
+}
+
+function isTable(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Variables and flags are text: numbers and booleans are read as such, what does not parse is left for the schema to refuse. */
+function fromText(option: OptionRow, text: string): unknown {
+  if (typeof option.default === 'boolean') return text === 'true' ? true : text === 'false' ? false : text;
+  if (typeof option.default === 'number') return text.trim() === '' ? text : Number(text);
+  return text;
+}
+
+/** Only names under a table of ours: HYPER2KVM_TEST_CACHE and the like belong to others. */
+function isMistypedVariable(variable: string, options: readonly OptionRow[]): boolean {
+  return options.some((option) => variable.startsWith(`HYPER2KVM_${option.table.toUpperCase()}_`));
+}
+
+function unknownVariable(variable: string, options: readonly OptionRow[]): ConfigProblem {
+  const suggestion = nearest(
+    variable,
+    options.map((option) => option.variable),
+  );
+  return unknown(variable, '', suggestion);
+}
+
+function unknown(where: string, key: string, suggestion: string | null): ConfigProblem {
+  return {
+    where,
+    line: null,
+    column: null,
+    key,
+    kind: 'unknown-key',
+    message: 'is not an option',
+    suggestion,
+  };
+}

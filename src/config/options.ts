@@ -1,0 +1,85 @@
+import { z } from 'zod';
+import { configSchema } from './schema.js';
+
+/** One option as the schema declares it: for the generated documentation, the default file and the checks of job.toml. */
+export interface OptionRow {
+  /** `watch.settle_seconds`. */
+  key: string;
+  table: string;
+  name: string;
+  /** `string`, `integer 1 to 64`, `"qcow2" | "raw"`, … */
+  type: string;
+  default: unknown;
+  description: string;
+  /** Applied by SIGHUP, without a restart. */
+  reload: boolean;
+  /** May stand in a job.toml. */
+  perJob: boolean;
+  /** The environment variable that sets it. */
+  variable: string;
+}
+
+/** Every option in the order of declaration. */
+export function optionTable(): OptionRow[] {
+  return tableSchemas().flatMap(([table, schema]) =>
+    Object.entries(schema.shape).map(([name, option]) => {
+      const meta = (option as z.ZodType).meta() ?? {};
+      return {
+        key: `${table}.${name}`,
+        table,
+        name,
+        type: typeText(option as z.ZodType),
+        default: defaultOf(option as z.ZodType),
+        description: meta.description ?? '',
+        reload: meta.reload === true,
+        perJob: meta.perJob === true,
+        variable: `HYPER2KVM_${table}_${name}`.toUpperCase(),
+      };
+    }),
+  );
+}
+
+/** The tables of the configuration with their object schemas. */
+export function tableSchemas(): [string, z.ZodObject][] {
+  return Object.entries(configSchema.shape).map(([name, table]) => [name, table.unwrap() as z.ZodObject]);
+}
+
+/** JSON schema (draft 2020-12) of what users write: nothing is required. */
+export function configJsonSchema(): unknown {
+  return z.toJSONSchema(configSchema, { io: 'input' });
+}
+
+function defaultOf(option: z.ZodType): unknown {
+  return option instanceof z.ZodDefault ? option.def.defaultValue : undefined;
+}
+
+function typeText(option: z.ZodType): string {
+  const schema = z.toJSONSchema(option, { io: 'input' });
+  if (schema.enum !== undefined) return schema.enum.map((value) => JSON.stringify(value)).join(' | ');
+  const { type, minimum, maximum } = schema;
+  const name = typeof type === 'string' ? type : 'value';
+  return minimum !== undefined && maximum !== undefined ? `${name} ${minimum} to ${maximum}` : name;
+}
+
+/** The candidate that is nearest by edits (Levenshtein), when it is near enough to be what was meant. */
+export function nearest(word: string, candidates: readonly string[]): string | null {
+  const ranked = candidates
+    .map((candidate) => ({ candidate, distance: editDistance(word, candidate) }))
+    .sort((a, b) => a.distance - b.distance);
+  const best = ranked[0];
+  if (best === undefined || best.distance > Math.max(2, Math.ceil(best.candidate.length / 3))) return null;
+  return best.candidate;
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}

@@ -1,0 +1,17 @@
+import { readFileSync } from 'node:fs';
+import { parse } from 'smol-toml';
+import { describe, expect, it } from 'vitest';
+import { annotatedDefaults } from '../../../src/config/annotate.js';
+import { configSchema } from '../../../src/config/schema.js';
+
+describe('annotatedDefaults', () => {
+  it('is what config/hyper2kvm.toml holds', () => {
+    const file = new URL('../../../config/hyper2kvm.toml', import.meta.url);
+    expect(readFileSync(file, 'utf8')).toBe(annotatedDefaults());
+  });
+
+  it('is the built-in configuration when every option is uncommented', () => {
+    const text = annotatedDefaults().replaceAll(/^#(?=[a-z_]+ = )/gm, '');
+    expect(parse(text)).toEqual(configSchema.parse({}));
+  });
+});

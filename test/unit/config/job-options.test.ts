@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest';
+import { jobOptions } from '../../../src/config/load.js';
+import { configSchema } from '../../../src/config/schema.js';
+
+const config = configSchema.parse({ convert: { compression: 'zstd' }, fix: { network: 'dhcp' } });
+
+describe('jobOptions', () => {
+  it('is the configuration when there is no job.toml', () => {
+    expect(jobOptions(config, null)).toEqual({ kind: 'vm', vm: {}, config });
+  });
+
+  it('puts the job.toml over the configuration, and the overrides over both', () => {
+    const text =
+      'kind = "data"\n[vm]\nname = "web01"\nmemory = 2048\n[convert]\nformat = "raw"\n[fix]\nnetwork = "keep"\n';
+    const overrides = {
+      'fix.initramfs': 'rebuild',
+      'convert.format': 'qcow2',
+      'validate.enabled': 'false',
+      'vm.vcpus': '4',
+    };
+    const options = jobOptions(config, text, { overrides });
+    expect(options.kind).toBe('data');
+    expect(options.vm).toEqual({ name: 'web01', memory: 2048, vcpus: 4 });
+    expect(options.config.convert).toEqual({ format: 'qcow2', compression: 'zstd' });
+    expect(options.config.fix).toMatchObject({ network: 'keep', initramfs: 'rebuild' });
+    expect(options.config.validate.enabled).toBe(false);
+  });
+
+  it('refuses an unknown key with its place and the nearest one', () => {
+    expect(() => jobOptions(config, '[fix]\ninitrams = "append"\n', { file: 'web01.job.toml' })).toThrow(
+      'web01.job.toml:2:1: fix.initrams is not an option; did you mean fix.initramfs?',
+    );
+  });
+
+  it('says that an option of the daemon cannot be set for one VM', () => {
+    expect(() => jobOptions(config, '[workers]\njobs = 2\n')).toThrow(/workers cannot be set for one VM/);
+    expect(() => jobOptions(config, '[validate]\naccelerator = "kvm"\n')).toThrow(
+      /validate\.accelerator cannot be set for one VM/,
+    );
+  });
+
+  it('refuses a name that could leave its directory, and an override of an unknown key', () => {
+    expect(() => jobOptions(config, '[vm]\nname = "../x"\n')).toThrow(/vm\.name is not valid/);
+    expect(() => jobOptions(config, null, { overrides: { 'fix.initrams': 'x' } })).toThrow(
+      /--set fix\.initrams is|fix\.initrams is not an option/,
+    );
+  });
+});

@@ -1,0 +1,115 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { problemText } from '../../../src/config/check.js';
+import { checkConfig, configJsonSchema, loadConfig } from '../../../src/config/load.js';
+import { configSchema } from '../../../src/config/schema.js';
+import { Hyper2kvmError } from '../../../src/errors.js';
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'h2k-config-'));
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+function written(text: string): string {
+  const file = join(directory, 'config.toml');
+  writeFileSync(file, text);
+  return file;
+}
+
+function codeOf(act: () => unknown): string {
+  try {
+    act();
+  } catch (error) {
+    if (error instanceof Hyper2kvmError) return error.code;
+    throw error;
+  }
+  return 'no error';
+}
+
+describe('loadConfig', () => {
+  it('lets flags win over variables over the file over defaults, and remembers where each value came from', () => {
+    const file = written('[workers]\njobs = 3\nboots = 3\nconversions = 3\n');
+    const { config, origins } = loadConfig({
+      file,
+      env: { HYPER2KVM_WORKERS_JOBS: '4', HYPER2KVM_WORKERS_BOOTS: '4' },
+      flags: { 'workers.jobs': '5' },
+    });
+    expect(config.workers).toEqual({ jobs: 5, boots: 4, conversions: 3, appliances: 1 });
+    expect(origins['workers.jobs']).toEqual({ source: 'flag', where: '--set workers.jobs' });
+    expect(origins['workers.boots']).toEqual({ source: 'environment', where: 'HYPER2KVM_WORKERS_BOOTS' });
+    expect(origins['workers.conversions']).toEqual({ source: 'file', where: `${file}:4:1` });
+    expect(origins['workers.appliances']).toEqual({ source: 'default', where: '' });
+  });
+
+  it('reads booleans and numbers from variables, and refuses what is neither', () => {
+    const { config } = loadConfig({
+      env: { HYPER2KVM_WATCH_POLLING: 'true', HYPER2KVM_WATCH_SETTLE_SECONDS: '0.5' },
+    });
+    expect(config.watch).toMatchObject({ polling: true, settle_seconds: 0.5 });
+    expect(codeOf(() => loadConfig({ env: { HYPER2KVM_WORKERS_JOBS: 'many' } }))).toBe(
+      'config.invalid-value',
+    );
+    expect(codeOf(() => loadConfig({ env: { HYPER2KVM_WATCH_POLLING: 'yes' } }))).toBe(
+      'config.invalid-value',
+    );
+  });
+
+  it('names a mistyped variable of a known table and leaves foreign ones alone', () => {
+    expect(() => loadConfig({ env: { HYPER2KVM_WATCH_POLING: 'true' } })).toThrow(
+      /HYPER2KVM_WATCH_POLLING\?/,
+    );
+    expect(loadConfig({ env: { HYPER2KVM_TEST_CACHE: '/x' } }).config).toEqual(configSchema.parse({}));
+  });
+
+  it('falls back to the defaults only when no file was asked for', () => {
+    expect(codeOf(() => loadConfig({ file: join(directory, 'none.toml'), env: {} }))).toBe('config.missing');
+  });
+});
+
+describe('checkConfig', () => {
+  it('names file, line, column, key and the nearest known key', () => {
+    const [found, ...rest] = checkConfig('[watch]\n\n  setle_seconds = 3\n', '/etc/x.toml');
+    expect(rest).toEqual([]);
+    expect(found).toMatchObject({
+      line: 3,
+      column: 3,
+      key: 'watch.setle_seconds',
+      kind: 'unknown-key',
+      suggestion: 'watch.settle_seconds',
+    });
+    expect(problemText(found!)).toBe(
+      '/etc/x.toml:3:3: watch.setle_seconds is not an option; did you mean watch.settle_seconds?',
+    );
+  });
+
+  it('finds the right table for a right name, and a mistyped table', () => {
+    expect(checkConfig('[spool]\nsettle_seconds = 3\n', 'f')[0]?.suggestion).toBe('watch.settle_seconds');
+    expect(checkConfig('[wacth]\nsettle_seconds = 3\n', 'f')[0]?.suggestion).toBe('watch');
+  });
+
+  it('gives every problem at once, and none for a right file', () => {
+    const problems = checkConfig('[workers]\njobs = 0\nbots = 1\n[convert]\nformat = "vmdk"\n', 'f');
+    expect(problems.map(({ key, kind, line }) => [key, kind, line])).toEqual([
+      ['workers.jobs', 'invalid-value', 2],
+      ['workers.bots', 'unknown-key', 3],
+      ['convert.format', 'invalid-value', 5],
+    ]);
+    expect(checkConfig('[convert]\nformat = "raw"\n', 'f')).toEqual([]);
+  });
+
+  it('places a syntax error', () => {
+    expect(checkConfig('[watch]\nx = \n', 'f')[0]).toMatchObject({ kind: 'syntax', line: 2 });
+  });
+});
+
+describe('configJsonSchema', () => {
+  it('describes options and requires none', () => {
+    expect(configJsonSchema()).toMatchObject({
+      properties: { watch: { properties: { settle_seconds: { default: 10, type: 'number' } } } },
+    });
+    expect(JSON.stringify(configJsonSchema())).not.toContain('"required":[');
+  });
+});
