@@ -14,6 +14,8 @@ export const filesystemSchema = z.object({
   partition: z.int().nullable(),
   partuuid: z.string().nullable(),
   partlabel: z.string().nullable(),
+  /** GPT type GUID or `0x83`; null outside of a partition. */
+  parttype: z.string().nullable(),
   /** Where the guest's fstab mounts it (after resolution); null when it does not. */
   mountpoint: z.string().nullable(),
 });

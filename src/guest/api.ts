@@ -1,0 +1,123 @@
+/**
+ * The part of libguestfs' C API that the product calls, one line a function: arguments in the API's order, what it returns, optional arguments with
+ * their C index (`GUESTFS_<NAME>_<OPTION>` in guestfs.h). The child process builds its bindings from this table, the types below give `call` its
+ * checking. Source: guestfs(3), libguestfs 1.48.
+ */
+export const guestfsApi = {
+  blkid: { args: ['string'], returns: 'hash' },
+  blockdev_getsize64: { args: ['string'], returns: 'int64' },
+  btrfs_subvolume_list: { args: ['string'], returns: 'subvolumes' },
+  chmod: { args: ['int', 'string'], returns: 'none' },
+  command: { args: ['strings'], returns: 'string' },
+  cp: { args: ['string', 'string'], returns: 'none' },
+  download: { args: ['string', 'string'], returns: 'none' },
+  find0: { args: ['string', 'string'], returns: 'none' },
+  fstrim: { args: ['string'], returns: 'none', variadic: true },
+  getxattr: { args: ['string', 'string'], returns: 'buffer' },
+  is_dir: { args: ['string'], returns: 'boolean' },
+  is_file: { args: ['string'], returns: 'boolean' },
+  list_devices: { args: [], returns: 'strings' },
+  list_md_devices: { args: [], returns: 'strings' },
+  list_partitions: { args: [], returns: 'strings' },
+  ln_sf: { args: ['string', 'string'], returns: 'none' },
+  ls: { args: ['string'], returns: 'strings' },
+  lsetxattr: { args: ['string', 'buffer', 'string'], returns: 'none' },
+  lstatns: { args: ['string'], returns: 'stat' },
+  lvs: { args: [], returns: 'strings' },
+  mkdir_p: { args: ['string'], returns: 'none' },
+  mount_options: { args: ['string', 'string', 'string'], returns: 'none' },
+  pread: { args: ['string', 'int', 'int64'], returns: 'buffer' },
+  pread_device: { args: ['string', 'int', 'int64'], returns: 'buffer' },
+  read_file: { args: ['string'], returns: 'buffer' },
+  rm_f: { args: ['string'], returns: 'none' },
+  statns: { args: ['string'], returns: 'stat' },
+  statvfs: { args: ['string'], returns: 'statvfs' },
+  sync: { args: [], returns: 'none' },
+  tar_out_opts: {
+    args: ['string', 'string'],
+    returns: 'none',
+    options: { numericowner: [1, 'boolean'], excludes: [2, 'strings'] },
+  },
+  umount_all: { args: [], returns: 'none' },
+  upload: { args: ['string', 'string'], returns: 'none' },
+  upload_offset: { args: ['string', 'string', 'int64'], returns: 'none' },
+  vg_activate_all: { args: ['boolean'], returns: 'none' },
+  write: { args: ['string', 'buffer'], returns: 'none' },
+} as const satisfies Record<string, Signature>;
+
+export type ArgumentKind = 'string' | 'int' | 'int64' | 'boolean' | 'strings' | 'buffer';
+export type ReturnKind =
+  | 'none'
+  | 'string'
+  | 'strings'
+  | 'hash'
+  | 'int64'
+  | 'boolean'
+  | 'buffer'
+  | 'stat'
+  | 'statvfs'
+  | 'subvolumes';
+
+export interface Signature {
+  args: readonly ArgumentKind[];
+  returns: ReturnKind;
+  /** Name: C index and kind. A function with optional arguments is variadic in C. */
+  options?: Record<string, readonly [number, ArgumentKind]>;
+  /** Variadic in C though none of its options is used here. */
+  variadic?: true;
+}
+
+/** `struct guestfs_statns`, the fields in use. */
+export interface GuestStat {
+  mode: number;
+  nlink: number;
+  uid: number;
+  gid: number;
+  size: number;
+  inode: number;
+}
+/** `struct guestfs_statvfs`: block size and counts in blocks. */
+export interface GuestStatvfs {
+  bsize: number;
+  blocks: number;
+  bfree: number;
+  bavail: number;
+}
+export interface Subvolume {
+  id: number;
+  parent: number;
+  path: string;
+}
+
+interface Arguments {
+  string: string;
+  int: number;
+  int64: number;
+  boolean: boolean;
+  strings: readonly string[];
+  buffer: Buffer;
+}
+interface Returns {
+  none: undefined;
+  string: string;
+  strings: string[];
+  hash: Record<string, string>;
+  int64: number;
+  boolean: boolean;
+  buffer: Buffer;
+  stat: GuestStat;
+  statvfs: GuestStatvfs;
+  subvolumes: Subvolume[];
+}
+
+export type GuestfsApi = typeof guestfsApi;
+export type GuestfsName = keyof GuestfsApi;
+type Positional<A extends readonly ArgumentKind[]> = { -readonly [I in keyof A]: Arguments[A[I]] };
+type Optional<S> = S extends { options: infer O extends Record<string, readonly [number, ArgumentKind]> }
+  ? [options?: { [K in keyof O]?: Arguments[O[K][1]] }]
+  : [];
+export type GuestfsArguments<N extends GuestfsName> = [
+  ...Positional<GuestfsApi[N]['args']>,
+  ...Optional<GuestfsApi[N]>,
+];
+export type GuestfsResult<N extends GuestfsName> = Returns[GuestfsApi[N]['returns']];

@@ -1,0 +1,88 @@
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ApplianceSession } from '../../guest/session.js';
+import type { FixTarget } from './target.js';
+
+/** libguestfs' protocol carries at most 4 MiB in one message; larger contents go by file. */
+const MAX_MESSAGE_BYTES = 2 * 1024 * 1024;
+const SELINUX_XATTR = 'security.selinux';
+
+/** Executes on the guest's mounted filesystems in the appliance. */
+export function applianceTarget(session: ApplianceSession, workDirectory: string, selinux: boolean): FixTarget {
+  const scratch = join(workDirectory, 'transfer.part');
+
+  async function put(path: string, content: Buffer): Promise<void> {
+    if (content.length <= MAX_MESSAGE_BYTES) return session.call('write', path, content);
+    await writeFile(scratch, content);
+    await session.call('upload', scratch, path);
+    await rm(scratch);
+  }
+
+  async function makeParents(path: string): Promise<void> {
+    const parent = path.slice(0, path.lastIndexOf('/'));
+    if (parent !== '' && !(await session.call('is_dir', parent))) await session.call('mkdir_p', parent);
+  }
+
+  /** A new file takes its neighbour's label; where no neighbour has one, the guest relabels itself at its next start. */
+  async function label(path: string): Promise<void> {
+    if (!selinux) return;
+    const parent = path.slice(0, path.lastIndexOf('/')) || '/';
+    const names = await session.call('ls', parent);
+    for (const neighbour of [...names.filter((name) => `${parent}/${name}` !== path).slice(0, 5), '.']) {
+      try {
+        const value = await session.call('getxattr', `${parent}/${neighbour}`, SELINUX_XATTR);
+        await session.call('lsetxattr', SELINUX_XATTR, value, path);
+        return;
+      } catch {
+        // ENODATA: this neighbour has no label, the next may have one.
+      }
+    }
+    await session.call('write', '/.autorelabel', Buffer.alloc(0));
+  }
+
+  return {
+    async read(path) {
+      const { size } = await session.call('statns', path);
+      if (size <= MAX_MESSAGE_BYTES) return session.call('read_file', path);
+      await session.call('download', path, scratch);
+      const content = await readFile(scratch);
+      await rm(scratch);
+      return content;
+    },
+    rewrite: put,
+    async create(path, content, mode) {
+      await makeParents(path);
+      await put(path, content);
+      await session.call('chmod', mode & 0o7777, path);
+      await label(path);
+    },
+    remove: (path) => session.call('rm_f', path),
+    async symlink(path, target) {
+      await makeParents(path);
+      await session.call('ln_sf', target, path);
+    },
+    async copy(from, path) {
+      await makeParents(path);
+      await session.call('cp', from, path);
+      await label(path);
+    },
+    size: async (path) => (await session.call('statns', path)).size,
+    async append(path, bytes, offset) {
+      await writeFile(scratch, bytes);
+      await session.call('upload_offset', scratch, path, offset);
+      await rm(scratch);
+    },
+    async readAt(path, offset, length) {
+      const parts: Buffer[] = [];
+      for (let done = 0; done < length; ) {
+        const part = await session.call('pread', path, Math.min(MAX_MESSAGE_BYTES, length - done), offset + done);
+        if (part.length === 0) break;
+        parts.push(part);
+        done += part.length;
+      }
+      return Buffer.concat(parts);
+    },
+    exists: (path) => session.call('is_file', path),
+    run: (command) => session.call('command', command),
+  };
+}

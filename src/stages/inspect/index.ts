@@ -1,0 +1,211 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { type DeviceContext, resolveDevice } from '../../fixers/linux/device-names.js';
+import type { ApplianceSession } from '../../guest/session.js';
+import { SnapshotCollector, writeSnapshot } from '../../guest/snapshot.js';
+import type { GuestTree } from '../../guest/tree.js';
+import type { Stage, StageContext } from '../../pipeline/stage.js';
+import { fetchOutput } from '../fetch/schema.js';
+import { flattenOutput } from '../flatten/schema.js';
+import { architecture } from './architecture.js';
+import { identify } from './identity.js';
+import { readKernels } from './kernels.js';
+import { mountPoints } from './mounts.js';
+import { chooseRoot, findRoots, type Root } from './roots.js';
+import { type Identity, type InspectOutput, inspectOutput } from './schema.js';
+import { readStorage, type Storage } from './storage.js';
+
+const inspectInput = z.object({ fetch: fetchOutput, flatten: flattenOutput });
+type InspectInput = z.infer<typeof inspectInput>;
+
+/** Opens the VM in the appliance, finds its system, takes the configuration snapshot. Everything after works on what is returned here. */
+export const inspectStage: Stage<InspectInput, InspectOutput> = {
+  name: 'inspect',
+  version: 1,
+  lane: 'appliances',
+  input: inspectInput,
+  output: inspectOutput,
+  dependsOn: (options) => ({ firmware: options.vm.firmware ?? null }),
+  enabled: (options) => options.kind === 'vm',
+  async run(context, input) {
+    context.progress({ percent: 0, step: 'launching the appliance' });
+    const session = await context.appliance(input.flatten.disks.map((disk) => disk.image));
+    const before = await session.traffic();
+    await session.call('umount_all');
+
+    context.progress({ percent: 50, step: 'reading partitions and filesystems' });
+    const storage = await readStorage(session);
+    const search = await findRoots(session, storage.filesystems);
+    const root = chooseRoot(search, storage.filesystems);
+
+    context.progress({ percent: 65, step: 'taking the configuration snapshot' });
+    const devices: DeviceContext = {
+      filesystems: storage.filesystems,
+      controllers: input.flatten.disks.map((disk) => disk.controller),
+    };
+    const { tree, mounts } = await takeSnapshot(session, context, root, devices);
+
+    context.progress({ percent: 80, step: 'listing the initramfs of every kernel' });
+    const kernels = await readKernels(session, tree, context.workDirectory, context.signal);
+    const facts = identify(tree, storage.partitions);
+    const identity: Identity = {
+      os_type: 'linux',
+      ...facts,
+      firmware: context.options.vm.firmware ?? input.fetch.hardware.firmware ?? facts.firmware,
+      architecture: await architecture(session, tree),
+      kernels,
+      partitions: storage.partitions,
+      filesystems: withMountpoints(storage, tree, devices, root),
+      root: root.device,
+      mounts,
+      encrypted: storage.filesystems.some((filesystem) => filesystem.type === 'crypto_LUKS'),
+    };
+    await session.call('umount_all');
+
+    const snapshot = 'snapshot.json';
+    const digest = await writeSnapshot(join(context.workDirectory, snapshot), tree);
+    const after = await session.traffic();
+    context.account({ read: after.read - before.read });
+    return { identity, snapshot, snapshot_sha256: digest };
+  },
+};
+
+/** Programs, kernels and archives are not configuration: their names are enough. Patterns as GNU tar's `--exclude` takes them. */
+const BOOT_EXCLUDES = [
+  'vmlinu*',
+  'initr*',
+  'linux',
+  'initramfs*',
+  'kernel-*',
+  'bzImage*',
+  'Image-*',
+  'System.map*',
+  'config-*',
+  'symvers-*',
+  '*.img',
+  '*.mod',
+  '*.efi',
+  '*.EFI',
+  '*.pf2',
+  '*.mo',
+  '*.c32',
+  'themes',
+  'fonts',
+  'memtest*',
+];
+const ETC_EXCLUDES = [
+  './selinux/*/policy',
+  './selinux/*/contexts',
+  './selinux/*/modules',
+  './pki',
+  './ssl/certs',
+  './ca-certificates',
+  './alternatives',
+];
+const MODULES_EXCLUDES = [
+  'kernel',
+  'extra',
+  'updates',
+  'weak-updates',
+  'build',
+  'source',
+  'vdso',
+  '*.bin',
+  '*.ko',
+  '*.ko.*',
+  'vmlinuz',
+  'modules.symbols',
+  'System.map',
+];
+const DPKG_EXCLUDES = [
+  './info',
+  './alternatives',
+  './updates',
+  './parts',
+  './triggers',
+  './*-old',
+  './cmethopt',
+];
+const NAME_DIRECTORIES = [
+  '/usr/bin',
+  '/usr/sbin',
+  '/bin',
+  '/sbin',
+  '/usr/lib/systemd/system',
+  '/lib/systemd/system',
+  '/usr/lib/systemd/network',
+  '/usr/lib/systemd/boot/efi',
+  '/var/lib/rpm',
+  '/usr/lib/sysimage/rpm',
+  '/boot',
+  '/efi',
+];
+
+async function takeSnapshot(
+  session: ApplianceSession,
+  context: StageContext,
+  root: Root,
+  devices: DeviceContext,
+) {
+  await session.call('mount_options', join2('ro', root.options), root.device, '/');
+  const collector = new SnapshotCollector(session, context.workDirectory);
+  // Only the top level: which of /bin, /lib, /sbin are links decides where everything else really is.
+  await collector.capture({ directory: '/', excludes: ['./*/*'] });
+  await collector.capture({ directory: '/etc', excludes: ETC_EXCLUDES });
+  const mounts = [
+    { device: root.device, mountpoint: '/', options: root.options },
+    ...mountPoints(collector.tree(), devices, root),
+  ];
+  for (const { device, mountpoint, options } of mounts.slice(1)) {
+    await session.call('mount_options', join2('ro', options), device, mountpoint);
+  }
+  await collector.capture({ directory: '/boot', excludes: BOOT_EXCLUDES });
+  await collector.capture({ directory: '/efi', excludes: BOOT_EXCLUDES });
+  const lib = collector.tree().resolve('/lib') ?? '/lib';
+  await collector.capture({ directory: `${lib}/modules`, excludes: MODULES_EXCLUDES });
+  await collector.capture({ directory: '/var/lib/dpkg', excludes: DPKG_EXCLUDES });
+  const seen = new Set<string>();
+  for (const directory of [...NAME_DIRECTORIES, ...mounts.map((mount) => mount.mountpoint)]) {
+    const real = collector.tree().resolve(directory);
+    const wanted = NAME_DIRECTORIES.includes(directory) ? real : null;
+    if (wanted === null || wanted === '/' || seen.has(wanted)) continue;
+    seen.add(wanted);
+    await collector.names(wanted);
+  }
+  for (const path of ['/usr/lib/os-release', '/usr/lib/systemd/systemd'])
+    await collectFile(session, collector, path);
+  return { tree: collector.tree(), mounts };
+}
+
+/** Single files outside of the bulk directories; an executable only with its name. */
+async function collectFile(
+  session: ApplianceSession,
+  collector: SnapshotCollector,
+  path: string,
+): Promise<void> {
+  if (!(await session.call('is_file', path))) return;
+  const { mode, uid, gid, size } = await session.call('statns', path);
+  const content = size <= 64 * 1024 ? await session.call('read_file', path) : undefined;
+  collector.add({ path, type: 'file', mode: mode & 0o7777, uid, gid, size, ...(content ? { content } : {}) });
+}
+
+function withMountpoints(
+  storage: Storage,
+  tree: GuestTree,
+  devices: DeviceContext,
+  root: Root,
+): Storage['filesystems'] {
+  const at = new Map<string, string>([[root.device, '/']]);
+  for (const line of (tree.text('/etc/fstab')?.text ?? '').split('\n')) {
+    const [spec, mountpoint] = line.trim().split(/\s+/);
+    if (spec === undefined || mountpoint === undefined || spec.startsWith('#')) continue;
+    const filesystem = resolveDevice(spec, devices);
+    if (filesystem !== null && !at.has(filesystem.device)) at.set(filesystem.device, mountpoint);
+  }
+  return storage.filesystems.map((filesystem) => ({
+    ...filesystem,
+    mountpoint: at.get(filesystem.device) ?? null,
+  }));
+}
+
+const join2 = (...options: string[]) => options.filter((option) => option !== '').join(',');

@@ -1,0 +1,125 @@
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describeInitramfs } from '../../guest/initramfs.js';
+import type { ApplianceSession } from '../../guest/session.js';
+import type { GuestTree } from '../../guest/tree.js';
+import type { Kernel } from './schema.js';
+
+/** A larger initramfs is not read: real ones stay under 200 MiB. */
+const MAX_INITRAMFS_BYTES = 512 * 1024 * 1024;
+
+/**
+ * Every installed kernel: a directory of modules with a kernel image that belongs to it, and its initramfs, listed. A module directory without
+ * an image (left behind by a removed kernel) is no kernel.
+ */
+export async function readKernels(
+  session: ApplianceSession,
+  tree: GuestTree,
+  workDirectory: string,
+  signal: AbortSignal,
+): Promise<Kernel[]> {
+  const kernels: Kernel[] = [];
+  const modulesRoot = tree.resolve('/lib/modules') ?? '/lib/modules';
+  for (const version of tree.list(modulesRoot)) {
+    const modules = `${modulesRoot}/${version}`;
+    if (!tree.isDirectory(modules)) continue;
+    const image = findImage(tree, version, modules);
+    if (image === null) continue;
+    const path = findInitramfs(tree, version, modules, image);
+    kernels.push({
+      version,
+      image,
+      modules,
+      initramfs: path === null ? null : await readInitramfs(session, path, version, workDirectory, signal),
+    });
+  }
+  return kernels;
+}
+
+async function readInitramfs(
+  session: ApplianceSession,
+  path: string,
+  version: string,
+  workDirectory: string,
+  signal: AbortSignal,
+): Promise<Kernel['initramfs']> {
+  const { size } = await session.call('statns', path);
+  if (size > MAX_INITRAMFS_BYTES) {
+    return {
+      path,
+      size,
+      segments: [],
+      modules: [],
+      lib: 'lib',
+      unreadable: `larger than ${MAX_INITRAMFS_BYTES} bytes`,
+    };
+  }
+  const copy = join(workDirectory, 'initramfs.part');
+  await session.call('download', path, copy);
+  const bytes = await readFile(copy);
+  await rm(copy);
+  return describeInitramfs({ path, bytes, kernelVersion: version, signal });
+}
+
+/** `/boot/vmlinuz-<version>`; Arch and Alpine name by flavour, Fedora keeps one beside the modules, systemd-boot in a directory of the entry's. */
+function findImage(tree: GuestTree, version: string, modules: string): string | null {
+  return firstFile(tree, [
+    `/boot/vmlinuz-${version}`,
+    `/boot/vmlinux-${version}`,
+    `/boot/vmlinux-${version}.gz`,
+    `/boot/kernel-${version}`,
+    `/boot/Image-${version}`,
+    ...flavours(tree, version, modules).map((flavour) => `/boot/vmlinuz-${flavour}`),
+    ...entryDirectories(tree, version).map((directory) => `${directory}/linux`),
+    `${modules}/vmlinuz`,
+  ]);
+}
+
+function findInitramfs(tree: GuestTree, version: string, modules: string, image: string): string | null {
+  const directory = image.slice(0, image.lastIndexOf('/'));
+  return firstFile(tree, [
+    `/boot/initrd.img-${version}`,
+    `/boot/initramfs-${version}.img`,
+    `/boot/initrd-${version}`,
+    `/boot/initrd-${version}.img`,
+    `/boot/initramfs-${version}`,
+    ...flavours(tree, version, modules).flatMap((flavour) => [
+      `/boot/initramfs-${flavour}.img`,
+      `/boot/initramfs-${flavour}`,
+      `/boot/initrd-${flavour}`,
+    ]),
+    ...entryDirectories(tree, version).map((entry) => `${entry}/initrd`),
+    ...entryDirectories(tree, version).flatMap((entry) =>
+      tree
+        .list(entry)
+        .filter((name) => /^initrd/.test(name))
+        .map((name) => `${entry}/${name}`),
+    ),
+    `${directory}/initrd`,
+  ]);
+}
+
+/** Arch's `pkgbase` (`linux-lts`), Alpine's suffix (`6.6.1-0-lts` → `lts`). */
+function flavours(tree: GuestTree, version: string, modules: string): string[] {
+  const pkgbase = tree.text(`${modules}/pkgbase`)?.text.trim();
+  const suffix = version.match(/-([a-z]+)$/)?.[1];
+  return [pkgbase, suffix].filter((flavour) => flavour !== undefined && flavour !== '') as string[];
+}
+
+/** The Boot Loader Specification's type 1 places: `<boot>/<machine or token>/<version>/`. */
+function entryDirectories(tree: GuestTree, version: string): string[] {
+  return ['/boot/efi', '/efi', '/boot'].flatMap((boot) =>
+    tree
+      .list(boot)
+      .map((token) => `${boot}/${token}/${version}`)
+      .filter((directory) => tree.isDirectory(directory)),
+  );
+}
+
+function firstFile(tree: GuestTree, candidates: readonly string[]): string | null {
+  for (const candidate of candidates) {
+    const real = tree.resolve(candidate);
+    if (real !== null && !tree.isDirectory(real)) return real;
+  }
+  return null;
+}

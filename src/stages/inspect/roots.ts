@@ -1,0 +1,119 @@
+import { Hyper2kvmError } from '../../errors.js';
+import type { ApplianceSession } from '../../guest/session.js';
+import type { Filesystem } from './schema.js';
+
+export interface Root {
+  device: string;
+  /** Mount options that select it (`subvol=@`), empty for a plain filesystem. */
+  options: string;
+  /** Names in its top directory. */
+  names: string[];
+}
+
+const ROOT_TYPES = new Set(['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'f2fs', 'jfs', 'reiserfs']);
+/** Where snapper, timeshift and the like keep read-only copies of a root: never the system that boots. */
+const SNAPSHOT_PATH = /(^|\/)(\.snapshots|timeshift-btrfs|snapshots?|@snapshots)(\/|$)/i;
+
+export interface RootSearch {
+  roots: Root[];
+  /** Filesystems that could not be mounted, with the reason. */
+  unmountable: { device: string; reason: string }[];
+  windows: string | null;
+}
+
+/** Looks at every filesystem for a Linux root. Mounted read-only: a dirty journal is replayed into the overlay, never into the source. */
+export async function findRoots(
+  session: ApplianceSession,
+  filesystems: readonly Filesystem[],
+): Promise<RootSearch> {
+  const search: RootSearch = { roots: [], unmountable: [], windows: null };
+  for (const filesystem of filesystems) {
+    if (filesystem.type === 'ntfs' && search.windows === null) {
+      if (await isWindows(session, filesystem.device)) search.windows = filesystem.device;
+      continue;
+    }
+    if (!ROOT_TYPES.has(filesystem.type)) continue;
+    try {
+      await session.call('mount_options', 'ro', filesystem.device, '/');
+    } catch (error) {
+      search.unmountable.push({ device: filesystem.device, reason: message(error) });
+      continue;
+    }
+    const names = await session.call('ls', '/');
+    if (looksLikeRoot(names)) search.roots.push({ device: filesystem.device, options: '', names });
+    const subvolumes = filesystem.type === 'btrfs' ? await session.call('btrfs_subvolume_list', '/') : [];
+    await session.call('umount_all');
+    for (const { path } of subvolumes) {
+      if (SNAPSHOT_PATH.test(path)) continue;
+      const options = `subvol=${path}`;
+      await session.call('mount_options', `ro,${options}`, filesystem.device, '/');
+      const inside = await session.call('ls', '/');
+      if (looksLikeRoot(inside)) search.roots.push({ device: filesystem.device, options, names: inside });
+      await session.call('umount_all');
+    }
+  }
+  return search;
+}
+
+async function isWindows(session: ApplianceSession, device: string): Promise<boolean> {
+  try {
+    await session.call('mount_options', 'ro', device, '/');
+  } catch {
+    // A hibernated or dirty NTFS does not mount; whether it is Windows is then not known.
+    return false;
+  }
+  const names = await session.call('ls', '/');
+  await session.call('umount_all');
+  return names.some((name) => name.toLowerCase() === 'windows');
+}
+
+/** A root has /etc and programs; /boot or /home alone have not. */
+function looksLikeRoot(names: readonly string[]): boolean {
+  const has = (name: string) => names.includes(name);
+  return has('etc') && (has('usr') || has('bin')) && (has('sbin') || has('lib') || has('usr'));
+}
+
+/**
+ * The rule for several roots: first the one whose fstab mounts itself at `/`, which the caller cannot know before it has looked, so: the largest
+ * filesystem of the first disk that has one. `inspect.no-os` and its kin where there is none.
+ */
+export function chooseRoot(search: RootSearch, filesystems: readonly Filesystem[]): Root {
+  const [first] = [...search.roots].sort(
+    (a, b) =>
+      diskOf(a, filesystems) - diskOf(b, filesystems) || sizeOf(b, filesystems) - sizeOf(a, filesystems),
+  );
+  if (first !== undefined) return first;
+  if (search.windows !== null) {
+    throw new Hyper2kvmError('inspect.windows-unsupported', `Windows is installed on ${search.windows}`, {
+      advice:
+        'This version converts Linux guests. fix.mode = "none" does not help either: Windows needs its drivers first.',
+    });
+  }
+  const luks = filesystems.find((filesystem) => filesystem.type === 'crypto_LUKS');
+  if (luks !== undefined) {
+    throw new Hyper2kvmError(
+      'inspect.encrypted',
+      `${luks.device} is encrypted with LUKS and no system is outside of it`,
+      {
+        advice: 'Decrypt the guest on the old hypervisor, or convert it with kind = "data" in its job.toml.',
+      },
+    );
+  }
+  const [broken] = search.unmountable;
+  if (broken !== undefined) {
+    throw new Hyper2kvmError('inspect.unmountable', `${broken.device} cannot be mounted: ${broken.reason}`, {
+      advice:
+        'The filesystem is damaged: start the VM on the old hypervisor, check it (fsck), shut it down cleanly.',
+    });
+  }
+  throw new Hyper2kvmError('inspect.no-os', 'no operating system was found on any filesystem of this VM', {
+    advice:
+      'For a disk with data only put kind = "data" into its job.toml; otherwise check that all disks of the VM were dropped.',
+  });
+}
+
+const find = (root: Root, filesystems: readonly Filesystem[]) =>
+  filesystems.find((filesystem) => filesystem.device === root.device);
+const diskOf = (root: Root, filesystems: readonly Filesystem[]) => find(root, filesystems)?.disk ?? 0;
+const sizeOf = (root: Root, filesystems: readonly Filesystem[]) => find(root, filesystems)?.size ?? 0;
+const message = (error: unknown) => (error instanceof Error ? error.message : String(error));

@@ -1,0 +1,52 @@
+import type { ChildProcess } from 'node:child_process';
+import { execa } from 'execa';
+
+/** A Node process of our own in a process group of its own, with an IPC channel (structured clone). */
+export interface NodeChild {
+  process: ChildProcess;
+  /** SIGKILL to the whole group: the child and everything it started. */
+  kill(): void;
+  /** Resolves with a sentence when the child is gone, for whatever reason. Never rejects. */
+  ended: Promise<string>;
+  /** Last lines of its stderr. */
+  stderr(): string;
+}
+
+const STDERR_KEPT = 8 * 1024;
+
+/** Starts a module of ours in `node`. The child dies with this process, also on kill -9 (PR_SET_PDEATHSIG). */
+export function startNodeChild(module: string, env: Record<string, string>): NodeChild {
+  const child = execa('setpriv', ['--pdeathsig', 'KILL', '--', process.execPath, module], {
+    detached: true,
+    cleanup: false,
+    reject: false,
+    ipc: true,
+    serialization: 'advanced',
+    buffer: false,
+    stdin: 'ignore',
+    stdout: 'ignore',
+    stderr: 'pipe',
+    env: { LC_ALL: 'C.UTF-8', ...env },
+  });
+  let kept = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    kept = (kept + text).slice(-STDERR_KEPT);
+  });
+  const kill = () => {
+    if (child.pid === undefined) return;
+    try {
+      process.kill(-child.pid, 'SIGKILL');
+    } catch {
+      // ESRCH: the group is gone already.
+    }
+  };
+  process.once('exit', kill);
+  const ended = child.then((result) => {
+    process.removeListener('exit', kill);
+    // What the child started (qemu, supermin) must not outlive it.
+    kill();
+    if (result.signal !== undefined) return `killed by ${result.signal}`;
+    return `ended with code ${result.exitCode ?? 'unknown'}`;
+  });
+  return { process: child as unknown as ChildProcess, kill, ended, stderr: () => kept.trim() };
+}
