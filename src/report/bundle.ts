@@ -1,7 +1,16 @@
+import { cp, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { JobOptions } from '../config/schema.js';
 import { type ErrorRecord, Hyper2kvmError } from '../errors.js';
 import type { StageRecord } from '../pipeline/run-types.js';
-import type { Report } from './report.js';
+import { readBoot, readScreens, readSerialTail } from './boot-files.js';
+import { checksumLine, type Digest, digestFile, digestSource, digestTree, joinBytes } from './checksums.js';
+import { domainFacts } from './domain-facts.js';
+import { domainXml } from './domain-xml.js';
+import { applyMoves, emptyDirectory, exists, type Move, syncTree, undoMoves, writeDurable } from './files.js';
+import { reportHtml } from './html.js';
+import { buildReport, type Report, readOutputs, type StageOutputs } from './report.js';
+import { toolVersions } from './versions.js';
 
 /** What both endings of a job are told. Times are ISO 8601 in UTC. */
 export interface OutcomeRequest {
@@ -26,7 +35,8 @@ export interface BundleRequest extends OutcomeRequest {
   /** Absolute path that the bundle will have once published: the domain's disks are named there. */
   finalDirectory: string;
   /** `archive` moves `source.directory` as a whole to `source/` in the bundle; `delete` and `leave` do not touch it. */
-  keepSource: 'archive' | 'delete' | 'leave';
+  keepSource: JobOptions['config']['source']['keep'];
+  signal?: AbortSignal;
 }
 
 export interface FailureRequest extends OutcomeRequest {
@@ -38,15 +48,177 @@ export interface FailureRequest extends OutcomeRequest {
   failedStage: string | null;
 }
 
+/** `reason.json`: why the VM is in failed/, for people and scripts. */
+export interface Reason {
+  job: string;
+  vm: string;
+  failed_stage: string | null;
+  failed_at: string;
+  error: ErrorRecord;
+  what_to_do: string[];
+}
+
+const KEPT_FILES = ['plan.json', 'plan.diff'] as const;
+const BOOT_DIRECTORY = 'boot';
+
 /**
- * Builds the whole bundle, fsynced, ready to be published by one rename. What is big (disks, source) is moved by rename and last;
- * a call after a kill first moves it back and builds the bundle anew. Returns what report.json holds.
+ * Builds the whole bundle, fsynced, ready to be published by one rename. What is big (disks, source) is moved by rename and last: there is no
+ * copy, also where hard links are refused (a file dropped by another user). A call after a kill moves it back first and builds the bundle
+ * anew. Rejects with the file system's errors, `report.source-twice`, or the signal's reason. Returns what report.json holds.
  */
 export async function assembleBundle(request: BundleRequest): Promise<Report> {
-  throw new Hyper2kvmError('report.not-ready', `the bundle of ${request.vm} cannot be built yet`);
+  const { workDirectory, bundleDirectory } = request;
+  const outputs = readOutputs(request.outputs);
+  const diskNames = outputs.disks.map((disk, n) => `${request.vm}-disk${n}.${disk.format}`);
+  const moves = await bundleMoves(request, outputs, diskNames);
+  await restoreMoved(moves, bundleDirectory);
+  await emptyDirectory(bundleDirectory);
+
+  const source = await digestSource(request.source, request.signal);
+  const versions = await toolVersions(request.signal);
+  const report = buildReport({
+    ...request,
+    outputs,
+    diskNames,
+    source: source.map(({ file }) => file),
+    versions,
+    failure: null,
+  });
+  const bootDirectory = join(workDirectory, BOOT_DIRECTORY);
+  const html = reportHtml(report, {
+    screens: await readScreens(bootDirectory, report.boot),
+    serialTail: await readSerialTail(join(bootDirectory, 'serial.log')),
+    finalDirectory: request.finalDirectory,
+  });
+  const texts: [string, string][] = [
+    ['report.json', json(report)],
+    ['report.html', html],
+  ];
+  if (request.options.kind === 'vm') {
+    const disks = diskNames.map((name, n) => ({
+      path: join(request.finalDirectory, name),
+      format: outputs.disks[n]!.format,
+    }));
+    texts.push([`${request.vm}.xml`, domainXml(domainFacts(request, outputs, disks))]);
+  }
+  for (const [name, text] of texts) await writeDurable(join(bundleDirectory, name), text);
+
+  const sums = [
+    ...diskNames.map((name, n) => ({ path: Buffer.from(name), sha256: outputs.disks[n]!.sha256 })),
+    ...(await digestTree(bundleDirectory, '')),
+    ...(await digestMoved(workDirectory)),
+    ...(request.keepSource === 'archive'
+      ? source.map(({ path, file }) => ({
+          path: joinBytes(Buffer.from('source'), path),
+          sha256: file.sha256,
+        }))
+      : []),
+  ].sort((a, b) => Buffer.compare(a.path, b.path));
+  const lines = sums.map(({ path, sha256 }) => checksumLine(sha256, path));
+  await writeDurable(join(bundleDirectory, 'SHA256SUMS'), Buffer.concat(lines));
+
+  request.signal?.throwIfAborted();
+  await applyMoves(moves);
+  await syncTree(bundleDirectory);
+  return report;
 }
 
 /** Writes the files that explain a failure, fsynced. Safe to call again. Returns what report.json holds. */
 export async function writeFailure(request: FailureRequest): Promise<Report> {
-  throw new Hyper2kvmError('report.not-ready', `the report of ${request.vm} cannot be built yet`);
+  const { failedDirectory, workDirectory, error, failedStage } = request;
+  const outputs = readOutputs(request.outputs);
+  if (request.bundleDirectory !== undefined) {
+    const bundle = { ...request, bundleDirectory: request.bundleDirectory, keepSource: 'archive' as const };
+    const diskNames = outputs.disks.map((disk, n) => `${request.vm}-disk${n}.${disk.format}`);
+    await restoreMoved(await bundleMoves(bundle, outputs, diskNames), request.bundleDirectory);
+  }
+  await mkdir(failedDirectory, { recursive: true });
+  const bootDirectory = join(workDirectory, BOOT_DIRECTORY);
+  const boot = outputs.boot ?? (await readBoot(bootDirectory));
+  const report = buildReport({
+    ...request,
+    outputs: { ...outputs, boot },
+    diskNames: [],
+    source: [],
+    versions: await toolVersions(),
+    failure: { error, stage: failedStage },
+  });
+  for (const name of [...KEPT_FILES, BOOT_DIRECTORY]) {
+    const kept = join(workDirectory, name);
+    if (await exists(kept)) await cp(kept, join(failedDirectory, name), { recursive: true, force: true });
+  }
+  const html = reportHtml(report, {
+    screens: await readScreens(bootDirectory, boot),
+    serialTail: await readSerialTail(join(bootDirectory, 'serial.log')),
+    finalDirectory: null,
+  });
+  await writeDurable(join(failedDirectory, 'report.html'), html);
+  await writeDurable(join(failedDirectory, 'report.json'), json(report));
+  await writeDurable(join(failedDirectory, 'reason.json'), json(failureReason(request)));
+  await syncTree(failedDirectory);
+  return report;
+}
+
+/** Pure: what a person reads first. */
+export function failureReason(request: FailureRequest): Reason {
+  const { job, vm, error, failedStage } = request;
+  return {
+    job,
+    vm,
+    failed_stage: failedStage,
+    failed_at: request.finishedAt,
+    error,
+    what_to_do: [
+      ...(error.advice === '' ? [] : [error.advice]),
+      'The original files are untouched in source/. Drop them into incoming again once the cause is gone, or:',
+      `hyper2kvm retry ${job}`,
+    ],
+  };
+}
+
+async function bundleMoves(
+  request: Pick<BundleRequest, 'workDirectory' | 'bundleDirectory' | 'keepSource' | 'source'>,
+  outputs: StageOutputs,
+  diskNames: readonly string[],
+): Promise<Move[]> {
+  const { workDirectory, bundleDirectory } = request;
+  const moves = outputs.disks.map((disk, n) => ({
+    from: join(workDirectory, disk.file),
+    to: join(bundleDirectory, diskNames[n]!),
+  }));
+  for (const name of [...KEPT_FILES, BOOT_DIRECTORY]) {
+    const move = { from: join(workDirectory, name), to: join(bundleDirectory, name) };
+    if ((await exists(move.from)) || (await exists(move.to))) moves.push(move);
+  }
+  if (request.keepSource === 'archive')
+    moves.push({ from: request.source.directory, to: join(bundleDirectory, 'source') });
+  return moves;
+}
+
+/** Nothing of the source may be in the bundle directory when that is emptied. */
+async function restoreMoved(moves: readonly Move[], bundleDirectory: string): Promise<void> {
+  await undoMoves(moves);
+  if (!(await exists(join(bundleDirectory, 'source')))) return;
+  throw new Hyper2kvmError(
+    'report.source-twice',
+    `${bundleDirectory} already holds a source, and so does the job’s directory`,
+    { advice: 'Nothing was deleted. Compare the two, keep the right one, and retry the job.' },
+  );
+}
+
+/** Digests of the small things that are moved at the end, under the names they will have. */
+async function digestMoved(workDirectory: string): Promise<Digest[]> {
+  const digests: Digest[] = [];
+  for (const name of KEPT_FILES) {
+    const path = join(workDirectory, name);
+    if (await exists(path))
+      digests.push({ path: Buffer.from(name), ...(await digestFile(Buffer.from(path))) });
+  }
+  const boot = join(workDirectory, BOOT_DIRECTORY);
+  if (await exists(boot)) digests.push(...(await digestTree(boot, BOOT_DIRECTORY)));
+  return digests;
+}
+
+function json(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
 }

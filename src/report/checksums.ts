@@ -1,0 +1,94 @@
+import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
+import { open, readdir } from 'node:fs/promises';
+import type { SourceFile } from './report.js';
+
+const SLASH = Buffer.from('/');
+
+/** All regular files below `directory`, sorted by the bytes of their paths. Links and special files are not followed and not listed. */
+export async function listFiles(directory: string, below: Buffer = Buffer.alloc(0)): Promise<Buffer[]> {
+  const here = below.length === 0 ? Buffer.from(directory) : joinBytes(Buffer.from(directory), below);
+  const names = await readdir(here, { withFileTypes: true, encoding: 'buffer' });
+  const files: Buffer[] = [];
+  for (const entry of names) {
+    const path = below.length === 0 ? entry.name : joinBytes(below, entry.name);
+    if (entry.isDirectory()) files.push(...(await listFiles(directory, path)));
+    else if (entry.isFile()) files.push(path);
+  }
+  return files.sort(Buffer.compare);
+}
+
+export function joinBytes(directory: Buffer, name: Buffer): Buffer {
+  return Buffer.concat([directory, SLASH, name]);
+}
+
+/**
+ * SHA-256 (hex) and size in bytes of a file, and its content forced to disk: what the bundle vouches for must survive a power loss, and a
+ * freshly dropped file may be in the page cache only. Links are refused (ELOOP).
+ */
+export async function digestFile(
+  path: Buffer,
+  signal?: AbortSignal,
+): Promise<{ sha256: string; size: number }> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    const hash = createHash('sha256');
+    const buffer = Buffer.allocUnsafe(1024 * 1024);
+    let size = 0;
+    for (;;) {
+      signal?.throwIfAborted();
+      const { bytesRead } = await file.read(buffer, 0, buffer.length, size);
+      if (bytesRead === 0) break;
+      hash.update(buffer.subarray(0, bytesRead));
+      size += bytesRead;
+    }
+    await file.sync();
+    return { sha256: hash.digest('hex'), size };
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * One line of a SHA256SUMS file as GNU coreutils writes and checks it: a name with a newline, a carriage return or a backslash is escaped and
+ * the line says so with a leading backslash.
+ */
+export function checksumLine(sha256: string, path: Buffer): Buffer {
+  const escaped = path
+    .toString('latin1')
+    .replace(/[\\\n\r]/g, (c) => (c === '\\' ? '\\\\' : c === '\n' ? '\\n' : '\\r'));
+  const mark = escaped.length === path.length ? '' : '\\';
+  return Buffer.from(`${mark}${sha256}  ${escaped}\n`, 'latin1');
+}
+
+/** `path` is relative to what was asked about. */
+export interface Digest {
+  path: Buffer;
+  sha256: string;
+}
+
+/** Size and digest of every regular file of a drop. */
+export async function digestSource(
+  source: { directory: string; entries: readonly string[] },
+  signal?: AbortSignal,
+): Promise<{ path: Buffer; file: SourceFile }[]> {
+  const entries = new Set(source.entries);
+  const files: { path: Buffer; file: SourceFile }[] = [];
+  for (const path of await listFiles(source.directory)) {
+    const name = path.toString();
+    if (!entries.has(name.split('/', 1)[0]!)) continue;
+    const digest = await digestFile(joinBytes(Buffer.from(source.directory), path), signal);
+    files.push({ path, file: { path: name, ...digest } });
+  }
+  return files;
+}
+
+/** Digests of all regular files below `directory`, under `prefix` (empty for none). */
+export async function digestTree(directory: string, prefix: string): Promise<Digest[]> {
+  const digests: Digest[] = [];
+  for (const path of await listFiles(directory)) {
+    const { sha256 } = await digestFile(joinBytes(Buffer.from(directory), path));
+    digests.push({ path: prefix === '' ? path : joinBytes(Buffer.from(prefix), path), sha256 });
+  }
+  return digests;
+}

@@ -1,0 +1,172 @@
+import { formatBytes, formatCount, formatSeconds, formatTime, shellWord } from './format.js';
+import { bootSection, type Screenshot } from './html-boot.js';
+import { changesSection } from './html-changes.js';
+import { STYLE } from './html-style.js';
+import { Markup, markup } from './markup.js';
+import type { Report } from './report.js';
+import { summarize } from './summary.js';
+
+/** What the page shows beside the report itself. */
+export interface Attachments {
+  screens: readonly Screenshot[];
+  /** The last lines of the serial log; empty when there is none. */
+  serialTail: string;
+  /** Where the bundle ends up; null when the job failed. */
+  finalDirectory: string | null;
+}
+
+/**
+ * `report.html`: one page without scripts and outside resources. Every value goes through `markup`, which escapes it; the policy in the head
+ * makes the browser refuse whatever would slip through.
+ */
+export function reportHtml(report: Report, attachments: Attachments): string {
+  const page = markup`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<title>${report.vm}: ${summarize(report).verdict}</title>
+<style>${new Markup(STYLE)}</style>
+</head>
+<body><main>
+${header(report)}
+${errorCard(report)}
+${tiles(report)}
+${startSection(report, attachments)}
+${bootSection(report, attachments.screens, attachments.serialTail)}
+${changesSection(report)}
+${stagesSection(report)}
+${identitySection(report)}
+${filesSection(report)}
+<footer>hyper2kvm ${report.versions.hyper2kvm} · QEMU ${report.versions.qemu ?? 'unknown'} · libguestfs ${report.versions.libguestfs ?? 'unknown'} · the same facts for machines: report.json</footer>
+</main></body></html>
+`;
+  return page.text;
+}
+
+function header(report: Report): Markup {
+  const summary = summarize(report);
+  return markup`<header>
+<div class="eyebrow">hyper2kvm · job ${report.job} · ${formatTime(report.finished_at)}</div>
+<h1>${report.vm}</h1>
+<span class="verdict ${summary.tone}">${summary.verdict}</span>
+<p class="lead">${summary.sentence}</p>
+</header>`;
+}
+
+function errorCard({ error }: Report): Markup | null {
+  if (error === null) return null;
+  return markup`<section class="card error" style="margin-top:20px">
+<code>${error.code}</code>
+<p>${error.message}</p>
+${error.advice === '' ? null : markup`<p class="advice">${error.advice}</p>`}
+${error.causes.map((cause) => markup`<p class="mono">caused by: ${cause}</p>`)}
+</section>`;
+}
+
+function tile(value: string, label: string): Markup {
+  return markup`<div class="card tile"><b>${value}</b><span>${label}</span></div>`;
+}
+
+function tiles(report: Report): Markup {
+  const total = (Date.parse(report.finished_at) - Date.parse(report.started_at)) / 1000;
+  const parts = [tile(formatSeconds(total), 'from claim to bundle')];
+  if (report.boot !== null)
+    parts.push(tile(formatSeconds(report.boot.seconds), `boot, level ${report.boot.level}`));
+  if (report.plan !== null) parts.push(tile(formatCount(report.plan.length, 'change'), 'made in the guest'));
+  if (report.disks.length > 0) {
+    const allocated = report.disks.reduce((sum, disk) => sum + disk.allocated, 0);
+    const virtual = report.disks.reduce((sum, disk) => sum + disk.virtual_size, 0);
+    parts.push(
+      tile(
+        formatBytes(allocated),
+        `in ${formatCount(report.disks.length, 'disk')} of ${formatBytes(virtual)}`,
+      ),
+    );
+  }
+  return markup`<div class="tiles">${parts}</div>`;
+}
+
+function startSection(report: Report, { finalDirectory }: Attachments): Markup | null {
+  if (finalDirectory === null || report.kind === 'data') return null;
+  return markup`<h2>Start it</h2>
+<pre class="card">virsh define ${shellWord(`${finalDirectory}/${report.vm}.xml`)}
+virsh start ${shellWord(report.vm)} --console</pre>`;
+}
+
+function stagesSection({ stages, started_at, finished_at }: Report): Markup {
+  const start = Date.parse(started_at);
+  const total = Math.max(1, Date.parse(finished_at) - start);
+  const rows = stages.map((stage) => {
+    const left =
+      stage.started_at === null ? 0 : clampPercent(((Date.parse(stage.started_at) - start) / total) * 100);
+    const width = Math.min(100 - left, clampPercent((stage.seconds * 100_000) / total));
+    const ran = stage.status !== 'skipped' && stage.status !== 'pending';
+    const note =
+      stage.attempts > 1
+        ? `${stage.attempts} attempts`
+        : ran && stage.status === 'completed'
+          ? ''
+          : stage.status;
+    return markup`<div class="name">${stage.stage}</div>
+<div class="track">${ran ? markup`<div class="bar ${stage.status}" style="left:${left.toFixed(2)}%;width:${width.toFixed(2)}%"></div>` : null}${note === '' ? null : markup`<span class="note">${note}</span>`}</div>
+<div class="num">${ran ? formatSeconds(stage.seconds) : '–'}</div>
+<div class="num bytes">${stage.bytes_read > 0 ? formatBytes(stage.bytes_read) : '–'}</div>
+<div class="num bytes">${stage.bytes_written > 0 ? formatBytes(stage.bytes_written) : '–'}</div>`;
+  });
+  return markup`<h2>Stages</h2>
+<div class="card stages">
+<div class="head">stage</div><div class="head"></div><div class="head num">time</div><div class="head num bytes">read</div><div class="head num bytes">written</div>
+${rows}</div>`;
+}
+
+function clampPercent(value: number): number {
+  return Math.max(0, Math.min(100, value));
+}
+
+function identitySection({ identity, hardware }: Report): Markup | null {
+  if (identity === null) return null;
+  const facts: [string, string][] = [
+    ['system', identity.os_name],
+    ['distribution', `${identity.os_distro} ${identity.os_version}`],
+    ['host name', identity.hostname],
+    ['architecture', identity.architecture],
+    ['firmware', identity.firmware.toUpperCase()],
+    ['bootloader', identity.bootloader],
+    ['init', identity.init_system],
+    ['network', identity.network_manager.join(', ') || 'none found'],
+    ['initramfs', identity.initramfs_tool],
+    ['packages', identity.package_manager],
+    ['VMware Tools', identity.vmware_tools],
+    ['encrypted', identity.encrypted ? 'yes' : 'no'],
+    ['SELinux', identity.selinux ? 'yes' : 'no'],
+    ...(hardware?.memory_mib ? [['memory', `${hardware.memory_mib} MiB`] as [string, string]] : []),
+    ...(hardware?.vcpus ? [['vCPUs', String(hardware.vcpus)] as [string, string]] : []),
+  ];
+  const kernels = identity.kernels.map(
+    (kernel) =>
+      markup`<tr><th>kernel</th><td>${kernel.version}<br><span class="digest mono">${kernel.image}</span></td></tr>`,
+  );
+  return markup`<h2>Guest</h2>
+<div class="two"><div class="card"><table class="facts">${facts.map(([name, value]) => markup`<tr><th>${name}</th><td>${value}</td></tr>`)}${kernels}</table></div>
+<div class="card scroll"><table><thead><tr><th>device</th><th>type</th><th>mounted on</th><th class="num">size</th></tr></thead><tbody>
+${identity.filesystems.map(
+  (fs) =>
+    markup`<tr><td class="mono">${fs.device}</td><td>${fs.type}</td><td class="mono">${fs.mountpoint ?? ''}</td><td class="num">${formatBytes(fs.size)}</td></tr>`,
+)}</tbody></table></div></div>`;
+}
+
+function filesSection(report: Report): Markup | null {
+  if (report.disks.length === 0 && report.source.length === 0) return null;
+  const disks = report.disks.map(
+    (disk) =>
+      markup`<tr><td><span class="mono">${disk.file}</span><br><span class="digest mono">${disk.sha256}</span></td><td>${disk.format}</td><td class="num">${formatBytes(disk.virtual_size)}</td><td class="num">${formatBytes(disk.allocated)}</td></tr>`,
+  );
+  const source = report.source.map(
+    (file) =>
+      markup`<tr><td><span class="mono">${file.path}</span><br><span class="digest mono">${file.sha256}</span></td><td>source</td><td class="num">${formatBytes(file.size)}</td><td></td></tr>`,
+  );
+  return markup`<h2>Files <small>SHA-256 under each name</small></h2>
+<div class="card scroll"><table><thead><tr><th>file</th><th>format</th><th class="num">size</th><th class="num">allocated</th></tr></thead><tbody>${disks}${source}</tbody></table></div>`;
+}

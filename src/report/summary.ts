@@ -1,0 +1,55 @@
+import { formatSeconds } from './format.js';
+import type { Report } from './report.js';
+
+export interface Summary {
+  /** Colour of the verdict: proven, done without the proof, failed. */
+  tone: 'good' | 'caution' | 'bad';
+  verdict: string;
+  /** One sentence that says what is known and what is not. */
+  sentence: string;
+}
+
+/** What the report comes to. Nothing is called booting that was not seen to boot. */
+export function summarize(report: Report): Summary {
+  const system = report.identity?.os_name || report.vm;
+  if (report.verdict === 'failed') {
+    const stage = report.failed_stage === null ? '' : ` in ${report.failed_stage.toUpperCase()}`;
+    return {
+      tone: 'bad',
+      verdict: 'Failed',
+      sentence: `The conversion stopped${stage}. The source is untouched.`,
+    };
+  }
+  if (report.kind === 'data') {
+    return {
+      tone: 'good',
+      verdict: 'Converted',
+      sentence: 'A data disk: converted as it is, nothing to boot.',
+    };
+  }
+  const { boot } = report;
+  if (boot === null) {
+    return {
+      tone: 'caution',
+      verdict: 'Converted, not booted',
+      sentence: `${system} is converted. The boot test was switched off, so nothing says yet that it starts.`,
+    };
+  }
+  const accelerator = boot.accelerator === 'kvm' ? 'KVM' : 'QEMU without KVM (TCG)';
+  if (boot.verdict === 'booted') {
+    return {
+      tone: 'good',
+      verdict: 'Converted and booted',
+      sentence: `${system} came up to its login prompt in ${formatSeconds(boot.seconds)} on ${accelerator}.`,
+    };
+  }
+  const why =
+    boot.failure === null
+      ? 'the time ran out while it still moved'
+      : `${boot.failure.signature}: ${boot.failure.meaning}`;
+  return {
+    tone: boot.verdict === 'failed' ? 'bad' : 'caution',
+    verdict: boot.verdict === 'failed' ? 'Converted, does not boot' : 'Converted, boot not proven',
+    sentence: `${system} reached the level “${boot.level}” on ${accelerator}; ${why}.`,
+  };
+}
