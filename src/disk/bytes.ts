@@ -1,0 +1,75 @@
+import { Hyper2kvmError } from '../errors.js';
+import type { ByteSource, Completeness } from './format.js';
+
+/** A file's own content makes no sense: `fetch.corrupt`. Not for what is merely missing at the end. */
+export function corrupt(message: string): Hyper2kvmError {
+  return new Hyper2kvmError('fetch.corrupt', message, {
+    advice:
+      'The image is damaged or was made by a broken tool: export or copy it again and compare checksums.',
+  });
+}
+
+/** What the format allows but this product (or QEMU) cannot read: `fetch.unsupported`. */
+export function unsupported(message: string, advice: string): Hyper2kvmError {
+  return new Hyper2kvmError('fetch.unsupported', message, { advice });
+}
+
+/** The file ends where a structure should still go on: `fetch.truncated`. */
+export function truncated(message: string): Hyper2kvmError {
+  return new Hyper2kvmError('fetch.truncated', message, {
+    advice: 'The file is not whole: copy it again and compare its size and checksum with the original.',
+  });
+}
+
+/** Exactly `length` bytes. Rejects with `fetch.truncated`, naming `what`, where the file ends earlier. */
+export async function readExact(
+  source: ByteSource,
+  offset: number,
+  length: number,
+  what: string,
+): Promise<Buffer> {
+  if (offset + length > source.size) {
+    throw truncated(`${what} should end at byte ${offset + length}, the file has ${source.size}`);
+  }
+  const bytes = await source.read(offset, length);
+  if (bytes.length !== length) throw truncated(`${what} could not be read whole at byte ${offset}`);
+  return bytes;
+}
+
+/** A 64-bit field as a number; `fetch.corrupt` where it is beyond 2^53 (no real size or offset is). */
+export function u64le(bytes: Buffer, offset: number, what: string): number {
+  return safe(bytes.readBigUInt64LE(offset), what);
+}
+
+export function u64be(bytes: Buffer, offset: number, what: string): number {
+  return safe(bytes.readBigUInt64BE(offset), what);
+}
+
+function safe(value: bigint, what: string): number {
+  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw corrupt(`${what} is absurd (${value})`);
+  return Number(value);
+}
+
+/** A ByteSource over memory. */
+export function bufferSource(bytes: Buffer): ByteSource {
+  return {
+    size: bytes.length,
+    read: async (offset, length) => bytes.subarray(Math.min(offset, bytes.length), offset + length),
+  };
+}
+
+/** The bytes `offset` to `offset + size` of `source`: a member of an archive, an extent in a larger file. */
+export function sliceSource(source: ByteSource, offset: number, size: number): ByteSource {
+  const end = Math.max(0, Math.min(size, source.size - offset));
+  return {
+    size: end,
+    read: (at, length) => source.read(offset + at, Math.max(0, Math.min(length, end - at))),
+  };
+}
+
+/** Turns `fetch.truncated` into a reason, throws everything else again. */
+export function incomplete(error: unknown): Completeness {
+  if (error instanceof Hyper2kvmError && error.code === 'fetch.truncated')
+    return { complete: false, reason: error.message };
+  throw error;
+}

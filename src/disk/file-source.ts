@@ -1,0 +1,65 @@
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { Hyper2kvmError } from '../errors.js';
+import type { ByteSource } from './format.js';
+import { printable } from './names.js';
+
+export interface OpenFile {
+  source: ByteSource;
+  links: number;
+}
+
+/**
+ * Opens a regular file for reading without following a link in its last component and without waiting for a FIFO's writer. Rejects with
+ * `fetch.refused-special` for anything that is no regular file. The handle is closed when `use` is done.
+ */
+export async function withFile<Result>(
+  path: string,
+  use: (file: OpenFile) => Promise<Result>,
+): Promise<Result> {
+  const handle = await openRegular(path);
+  try {
+    const status = await handle.stat();
+    if (!status.isFile()) throw refusedSpecial(path, 'is no regular file');
+    return await use({ source: fileSource(handle, status.size), links: status.nlink });
+  } finally {
+    await handle.close();
+  }
+}
+
+async function openRegular(path: string): Promise<FileHandle> {
+  try {
+    return await open(
+      path,
+      constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY,
+    );
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'ELOOP') throw refusedSpecial(path, 'is a symbolic link');
+    if (code === 'ENXIO' || code === 'ENODEV') throw refusedSpecial(path, 'is a socket or a device');
+    throw error;
+  }
+}
+
+function fileSource(handle: FileHandle, size: number): ByteSource {
+  return {
+    size,
+    read: async (offset, length) => {
+      const wanted = Math.max(0, Math.min(length, size - offset));
+      const buffer = Buffer.alloc(wanted);
+      let filled = 0;
+      while (filled < wanted) {
+        const { bytesRead } = await handle.read(buffer, filled, wanted - filled, offset + filled);
+        if (bytesRead === 0) break;
+        filled += bytesRead;
+      }
+      return buffer.subarray(0, filled);
+    },
+  };
+}
+
+export function refusedSpecial(path: string, why: string): Hyper2kvmError {
+  return new Hyper2kvmError('fetch.refused-special', `${printable(path)} ${why}`, {
+    advice: 'Only plain files and directories are taken: copy the disk itself into the drop.',
+  });
+}

@@ -1,0 +1,58 @@
+import { Hyper2kvmError } from '../errors.js';
+import type { ByteSource, DiskFormat } from './format.js';
+import { printable } from './names.js';
+import { qcow2 } from './qcow2/index.js';
+import { raw } from './raw.js';
+import { vmdk } from './vmdk/index.js';
+
+/** Every format, one line each. Formats with a magic of their own come before raw. */
+export const FORMATS: readonly DiskFormat[] = [vmdk, qcow2, raw];
+
+export function formatByName(name: string): DiskFormat {
+  const format = FORMATS.find((candidate) => candidate.name === name);
+  if (format === undefined)
+    throw new Hyper2kvmError('internal.unexpected', `no disk format ${printable(name)}`);
+  return format;
+}
+
+/** Lower case, without the dot; empty where the name has none. */
+export function extensionOf(name: string): string {
+  return /\.([A-Za-z0-9]+)$/.exec(name)?.[1]?.toLowerCase() ?? '';
+}
+
+export function formatOfExtension(name: string): DiskFormat | null {
+  return FORMATS.find(({ extensions }) => extensions.includes(extensionOf(name))) ?? null;
+}
+
+/**
+ * The format that the content has, which must be the one that the name claims: a guest can write any header into its own raw disk, so a
+ * header alone proves nothing, and a name alone neither. Null where no format is recognised. Throws `fetch.conflicting-format`.
+ */
+export async function detectFormat(name: string, source: ByteSource): Promise<DiskFormat | null> {
+  const head = await source.read(0, 4096);
+  const found: DiskFormat[] = [];
+  for (const format of FORMATS) {
+    if (await format.detect(head, source)) found.push(format);
+  }
+  const claimed = formatOfExtension(name);
+  const special = found.filter((format) => format !== raw);
+  if (special.length > 1) {
+    throw conflict(
+      `${printable(name)} has the marks of several formats: ${special.map((format) => format.name).join(', ')}`,
+      'No honest tool writes such a file. Export the disk again.',
+    );
+  }
+  const content = special[0] ?? found[0] ?? null;
+  if (content === null || claimed === content) return content;
+  if (claimed !== null) {
+    throw conflict(
+      `${printable(name)} is ${content.name} inside, its name says ${claimed.name}`,
+      `If the file really is a ${content.name} image, rename it to end in .${content.extensions[0]}.`,
+    );
+  }
+  return content;
+}
+
+function conflict(message: string, advice: string): Hyper2kvmError {
+  return new Hyper2kvmError('fetch.conflicting-format', message, { advice });
+}

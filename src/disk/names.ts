@@ -1,0 +1,56 @@
+import { Hyper2kvmError } from '../errors.js';
+
+/** Text for messages: control characters and invalid UTF-8 leftovers escaped, at most `limit` characters. Names are data. */
+export function printable(text: string, limit = 200): string {
+  const escaped = text.replace(
+    /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffd]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  return escaped.length > limit ? `${escaped.slice(0, limit)}…` : escaped;
+}
+
+/**
+ * The plain sibling name that a header's reference stands for. Headers may carry the path of the machine that made them
+ * (`[datastore1] web01/web01.vmdk`, `C:\VMs\web01.vmdk`, `/vmfs/volumes/…/web01.vmdk`): with `mode` `hint` the last component counts,
+ * because the file is then checked by its content id; with `exact` anything but a plain name is refused.
+ * Throws `fetch.refused-reference`.
+ */
+export function siblingName(reference: string, mode: 'exact' | 'hint', referrer: string): string {
+  if (/^[A-Za-z][A-Za-z0-9+.-]+:/.test(reference))
+    throw refused(reference, referrer, 'names a protocol, not a file');
+  const isPath = /[/\\]/.test(reference);
+  if (isPath && mode === 'exact') throw refused(reference, referrer, 'is a path, not a plain name beside it');
+  if (isPath && /(^|[/\\])\.\.([/\\]|$)/.test(reference))
+    throw refused(reference, referrer, 'leads out of the directory');
+  const name =
+    mode === 'hint' ? (reference.split(/[/\\]/).at(-1) ?? '').replace(/^\[[^\]]*\]\s*/, '') : reference;
+  if (name === '' || name === '.' || name === '..') throw refused(reference, referrer, 'names no file');
+  if (Buffer.byteLength(name) > 255) throw refused(reference, referrer, 'is longer than a file name can be');
+  if (/[\u0000-\u001f\u007f]/.test(name)) throw refused(reference, referrer, 'has control characters');
+  return name;
+}
+
+function refused(reference: string, referrer: string, why: string): Hyper2kvmError {
+  return new Hyper2kvmError(
+    'fetch.refused-reference',
+    `${printable(referrer)} refers to “${printable(reference)}”, which ${why}`,
+    {
+      advice:
+        'An image may only refer to files that lie beside it, by their plain names. Copy the file into the drop and correct the reference.',
+    },
+  );
+}
+
+/** Compares names the way people sort disks: `web01-s2` before `web01-s10`, independent of the host's locale. */
+export function compareNames(left: string, right: string): number {
+  const leftParts = left.match(/\d+|\D+/g) ?? [];
+  const rightParts = right.match(/\d+|\D+/g) ?? [];
+  for (let i = 0; i < Math.min(leftParts.length, rightParts.length); i += 1) {
+    const [a, b] = [leftParts[i]!, rightParts[i]!];
+    if (a === b) continue;
+    const numeric = /^\d/.test(a) && /^\d/.test(b) ? Number(a) - Number(b) : 0;
+    if (numeric !== 0) return numeric;
+    return a < b ? -1 : 1;
+  }
+  return leftParts.length - rightParts.length;
+}

@@ -1,0 +1,93 @@
+import { corrupt, incomplete, readExact, truncated } from '../bytes.js';
+import type { ByteSource, Completeness, DiskFormat, DiskImage } from '../format.js';
+import { parseQcow2Header, QCOW2_MAGIC, type Qcow2Header } from './header.js';
+
+/** QEMU's own format, versions 2 and 3. */
+export const qcow2: DiskFormat = {
+  name: 'qcow2',
+  extensions: ['qcow2', 'qcow'],
+  driver: 'qcow2',
+  detect: async (head) => head.subarray(0, 4).equals(QCOW2_MAGIC),
+  parse,
+  completeness,
+};
+
+async function parse(source: ByteSource): Promise<DiskImage> {
+  const header = await parseQcow2Header(source);
+  return {
+    format: 'qcow2',
+    variant: `v${header.version}`,
+    role: 'disk',
+    virtualSize: header.virtualSize,
+    contentId: null,
+    parent:
+      header.backingFile === null
+        ? null
+        : { name: header.backingFile, contentId: null, format: header.backingFormat },
+    extents: [],
+  };
+}
+
+/** All tables and clusters of the active state lie inside the file. Reads the L1 and each of its L2 tables once. */
+async function completeness(source: ByteSource): Promise<Completeness> {
+  try {
+    const header = await parseQcow2Header(source);
+    await readExact(source, header.refcountTableOffset, header.refcountTableSize, 'the refcount table');
+    const l1 = await readExact(source, header.l1Offset, header.l1Entries * 8, 'the L1 table');
+    const tables: { offset: number; index: number }[] = [];
+    for (let index = 0; index < header.l1Entries; index += 1) {
+      const offset = entryOffset(l1.readUInt32BE(index * 8), l1.readUInt32BE(index * 8 + 4));
+      if (offset !== 0) tables.push({ offset, index });
+    }
+    tables.sort((a, b) => a.offset - b.offset);
+    let clusters = 0;
+    for (const [position, { offset }] of tables.entries()) {
+      if (offset % header.clusterSize !== 0) throw corrupt('an L2 table is not aligned to a cluster');
+      if (tables[position - 1]?.offset === offset) throw corrupt('two L1 entries share an L2 table');
+      const table = await readExact(source, offset, header.clusterSize, 'an L2 table');
+      clusters += countClusters(table, header, source.size);
+    }
+    return { complete: true, allocated: Math.min(clusters * header.clusterSize, header.virtualSize) };
+  } catch (error) {
+    return incomplete(error);
+  }
+}
+
+/** Bits 9 to 55 of a table entry, which fit a double exactly. */
+function entryOffset(high: number, low: number): number {
+  return (high & 0x00ff_ffff) * 2 ** 32 + ((low & 0xffff_fe00) >>> 0);
+}
+
+function countClusters(table: Buffer, header: Qcow2Header, fileSize: number): number {
+  const entrySize = header.extendedL2 ? 16 : 8;
+  const clusterBits = Math.log2(header.clusterSize);
+  let count = 0;
+  for (let at = 0; at < table.length; at += entrySize) {
+    const high = table.readUInt32BE(at);
+    const low = table.readUInt32BE(at + 4);
+    if ((high & 0x4000_0000) !== 0) {
+      if (compressedLastSector(high, low, clusterBits) >= fileSize)
+        throw truncated('a compressed cluster lies beyond the end of the file');
+      count += 1;
+      continue;
+    }
+    const offset = entryOffset(high, low);
+    if (offset === 0) continue;
+    if (offset % header.clusterSize !== 0) throw corrupt('a cluster is not aligned');
+    // Bit 0 of a v3 entry: reads as zeros, its preallocated cluster may be a hole at the end of the file.
+    const zero = header.version === 3 && !header.extendedL2 && (low & 1) === 1;
+    if (zero) continue;
+    if (offset >= fileSize) throw truncated('a cluster lies beyond the end of the file');
+    count += 1;
+  }
+  return count;
+}
+
+/** Offset of the last 512-byte sector that a compressed cluster occupies; at least its first byte must be there. */
+function compressedLastSector(high: number, low: number, clusterBits: number): number {
+  const entry = (BigInt(high & 0x3fff_ffff) << 32n) | BigInt(low);
+  const offsetBits = BigInt(62 - (clusterBits - 8));
+  const offset = Number(entry & ((1n << offsetBits) - 1n));
+  const additionalSectors = Number(entry >> offsetBits);
+  return additionalSectors === 0 ? offset : offset - (offset % 512) + additionalSectors * 512;
+}

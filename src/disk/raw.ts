@@ -1,0 +1,99 @@
+import { corrupt, u64le } from './bytes.js';
+import { type ByteSource, type Completeness, type DiskFormat, type DiskImage, SECTOR } from './format.js';
+
+/**
+ * A plain disk image: bytes without a header. It counts as one only where a partition table, a boot sector or a known filesystem is found,
+ * because every file is a "raw disk" to tools that do not look.
+ */
+export const raw: DiskFormat = {
+  name: 'raw',
+  extensions: ['raw', 'img', 'dd'],
+  driver: 'raw',
+  detect: async (_head, source) => (await rawContent(source)) !== null,
+  parse: async (source) => rawImage(source, (await rawContent(source)) ?? 'unknown'),
+  completeness,
+};
+
+/** The image of a file whose bytes are a disk because something else says so (an empty data disk of a VM). */
+export function rawImage(source: ByteSource, variant: string): DiskImage {
+  if (source.size % SECTOR !== 0) throw corrupt(`a raw disk of ${source.size} bytes is no multiple of 512`);
+  return {
+    format: 'raw',
+    variant,
+    role: 'disk',
+    virtualSize: source.size,
+    contentId: null,
+    parent: null,
+    extents: [],
+  };
+}
+
+const SIGNATURES: readonly { name: string; offset: number; magic: Buffer }[] = [
+  { name: 'gpt', offset: 512, magic: Buffer.from('EFI PART') },
+  { name: 'gpt-4k', offset: 4096, magic: Buffer.from('EFI PART') },
+  { name: 'ntfs', offset: 3, magic: Buffer.from('NTFS    ') },
+  { name: 'xfs', offset: 0, magic: Buffer.from('XFSB') },
+  { name: 'luks', offset: 0, magic: Buffer.from('LUKS\xba\xbe', 'latin1') },
+  { name: 'lvm2', offset: 512, magic: Buffer.from('LABELONE') },
+  { name: 'ext', offset: 1080, magic: Buffer.from([0x53, 0xef]) },
+  { name: 'swap', offset: 4086, magic: Buffer.from('SWAPSPACE2') },
+  { name: 'md', offset: 4096, magic: Buffer.from([0xfc, 0x4e, 0x2b, 0xa9]) },
+  { name: 'btrfs', offset: 65_600, magic: Buffer.from('_BHRfS_M') },
+];
+const MBR_TABLE = 446;
+
+/** What the disk starts with (`gpt`, `mbr`, `fat`, `ext`, …); null where nothing is recognised. */
+export async function rawContent(source: ByteSource): Promise<string | null> {
+  const head = await source.read(0, 65_608);
+  for (const { name, offset, magic } of SIGNATURES) {
+    if (head.subarray(offset, offset + magic.length).equals(magic)) return name;
+  }
+  if (head.length < SECTOR || head.readUInt16LE(510) !== 0xaa55) return null;
+  if (
+    /^FAT(12|16|32)? *$/.test(head.toString('latin1', 54, 62)) ||
+    head.toString('latin1', 82, 87) === 'FAT32'
+  )
+    return 'fat';
+  return mbrPartitions(head) === null ? null : 'mbr';
+}
+
+/** The MBR's partitions in sectors; null where the table is not one (a status byte that none has, no entry at all). */
+function mbrPartitions(head: Buffer): { type: number; start: number; sectors: number }[] | null {
+  const partitions = [0, 1, 2, 3].map((i) => {
+    const at = MBR_TABLE + i * 16;
+    return {
+      status: head[at]!,
+      type: head[at + 4]!,
+      start: head.readUInt32LE(at + 8),
+      sectors: head.readUInt32LE(at + 12),
+    };
+  });
+  if (partitions.some(({ status }) => status !== 0 && status !== 0x80)) return null;
+  const used = partitions.filter(({ type, sectors }) => type !== 0 && sectors !== 0);
+  return used.length === 0 ? null : used;
+}
+
+/** The partition table's own idea of the disk's end: GPT's backup header, the MBR's last partition. Filesystems without a table are not checked. */
+async function completeness(source: ByteSource): Promise<Completeness> {
+  const content = await rawContent(source);
+  const missing = (end: number) =>
+    ({
+      complete: false,
+      reason: `the partition table reaches to byte ${end}, the file has ${source.size}`,
+    }) as const;
+  if (content === 'gpt' || content === 'gpt-4k') {
+    const sector = content === 'gpt' ? 512 : 4096;
+    const header = await source.read(sector, 40);
+    const end = (u64le(header, 32, 'the GPT’s backup header') + 1) * sector;
+    if (end > source.size) return missing(end);
+  }
+  if (content === 'mbr') {
+    const partitions = mbrPartitions(await source.read(0, SECTOR)) ?? [];
+    const end = Math.max(...partitions.map(({ start, sectors }) => (start + sectors) * SECTOR));
+    // A protective MBR (type ee) covers the disk up to 2 TiB, or all ones.
+    if (!partitions.some(({ type }) => type === 0xee) && end > source.size) return missing(end);
+  }
+  if (source.size % SECTOR !== 0)
+    return { complete: false, reason: `the file has ${source.size} bytes, no multiple of 512` };
+  return { complete: true, allocated: null };
+}

@@ -1,0 +1,160 @@
+import { corrupt, unsupported } from '../bytes.js';
+import { type DiskImage, type ExtentReference, MAX_DESCRIPTOR, MAX_VIRTUAL_SIZE, SECTOR } from '../format.js';
+import { printable } from '../names.js';
+
+/** VMDK's text descriptor ("Virtual Disk Format 5.0", VMware 2011, section "The Descriptor File"). */
+export interface Descriptor {
+  createType: string;
+  /** Lower-case hexadecimal without leading zeros. */
+  contentId: string;
+  /** Null where parentCID is ffffffff. */
+  parentId: string | null;
+  parentHint: string | null;
+  extents: DescriptorExtent[];
+}
+export interface DescriptorExtent {
+  access: string;
+  sectors: number;
+  kind: 'FLAT' | 'VMFS' | 'SPARSE' | 'VMFSSPARSE';
+  name: string;
+  /** In sectors, FLAT only; 0 elsewhere. */
+  offset: number;
+}
+
+const NO_PARENT = 'ffffffff';
+const MAX_EXTENTS = 4096;
+const EXTENT =
+  /^(RW|RDONLY|NOACCESS)\s+(\d{1,16})\s+([A-Z0-9]+)(?:\s+"([^"]*)"(?:\s+(\d{1,16}))?(?:\s+.*)?)?$/;
+
+export function looksLikeDescriptor(head: Buffer): boolean {
+  return /^\ufeff?\s*#\s*Disk\s*DescriptorFile\s*[\r\n]/i.test(head.subarray(0, 256).toString('utf8'));
+}
+
+/** Parses the text; `fetch.corrupt` where it is no descriptor, `fetch.unsupported` where it names what QEMU would silently leave out. */
+export function parseDescriptor(bytes: Buffer): Descriptor {
+  if (bytes.length > MAX_DESCRIPTOR)
+    throw corrupt(`the descriptor has ${bytes.length} bytes, more than 1 MiB`);
+  const text = trimPadding(bytes).toString('utf8');
+  if (text.includes('\u0000')) throw corrupt('the descriptor has NUL bytes in its text');
+  const settings = new Map<string, string>();
+  const extents: DescriptorExtent[] = [];
+  for (const rawLine of text.split(/\r\n|\n|\r/)) {
+    const line = rawLine.trim();
+    if (line === '' || line.startsWith('#') || line.startsWith('\ufeff#')) continue;
+    if (/^(RW|RDONLY|NOACCESS)\s/.test(line)) {
+      if (extents.length >= MAX_EXTENTS)
+        throw corrupt(`the descriptor lists more than ${MAX_EXTENTS} extents`);
+      extents.push(parseExtent(line));
+      continue;
+    }
+    const setting = /^([A-Za-z0-9_.:-]+)\s*=\s*(.*)$/.exec(line);
+    if (setting === null)
+      throw corrupt(`the descriptor's line “${printable(line, 80)}” is neither a setting nor an extent`);
+    const key = setting[1]!.toLowerCase();
+    // Two tools that disagree on which of two values counts would see two different disks.
+    if (settings.has(key)) throw corrupt(`the descriptor sets ${printable(key)} twice`);
+    settings.set(key, unquote(setting[2]!));
+  }
+  const contentId = settings.get('cid');
+  const createType = settings.get('createtype');
+  if (createType === undefined || contentId === undefined)
+    throw corrupt('the descriptor has no createType or no CID');
+  if (extents.length === 0) throw corrupt('the descriptor lists no extents');
+  const parentId = hexadecimal(settings.get('parentcid') ?? NO_PARENT, 'parentCID');
+  const parentHint = settings.get('parentfilenamehint') ?? null;
+  if (parentId === NO_PARENT && parentHint !== null && parentHint !== '')
+    throw corrupt('the descriptor names a parent file but no parentCID');
+  return {
+    createType,
+    contentId: hexadecimal(contentId, 'CID'),
+    parentId: parentId === NO_PARENT ? null : parentId,
+    parentHint: parentHint === '' ? null : parentHint,
+    extents,
+  };
+}
+
+function parseExtent(line: string): DescriptorExtent {
+  const match = EXTENT.exec(line);
+  if (match === null) throw corrupt(`the extent line “${printable(line, 80)}” cannot be read`);
+  const [, access, sectorText, kind, name, offset] = match as unknown as [
+    string,
+    string,
+    string,
+    string,
+    string?,
+    string?,
+  ];
+  const sectors = Number(sectorText);
+  if (!Number.isSafeInteger(sectors * SECTOR) || sectors === 0)
+    throw corrupt('an extent has an absurd number of sectors');
+  // QEMU skips lines of other kinds or without RW: everything after them would move to a wrong place.
+  if (kind === 'SESPARSE') {
+    throw unsupported(
+      'the disk is in ESXi’s seSparse format',
+      'Consolidate the snapshots, or clone the disk on the ESXi host with `vmkfstools -i disk.vmdk new.vmdk -d thin`, and drop the clone.',
+    );
+  }
+  if (kind === 'VMFSRDM' || kind === 'VMFSRAW') {
+    throw unsupported(
+      'the disk is a raw device mapping: its data are not in the file',
+      'Clone it on the ESXi host with `vmkfstools -i disk.vmdk new.vmdk -d thin`, and drop the clone.',
+    );
+  }
+  if (kind !== 'FLAT' && kind !== 'VMFS' && kind !== 'SPARSE' && kind !== 'VMFSSPARSE') {
+    throw unsupported(
+      `the descriptor has an extent of type ${printable(kind, 20)}`,
+      'Convert it first: `vmware-vdiskmanager -r disk.vmdk -t 0 new.vmdk`, and drop the result.',
+    );
+  }
+  if (access === 'NOACCESS')
+    throw unsupported('the descriptor has an extent without access', 'Export the disk again.');
+  if (name === undefined || name === '') throw corrupt('an extent line has no file name');
+  if (kind === 'FLAT' && offset === undefined) throw corrupt('a FLAT extent line has no offset');
+  const start = kind === 'FLAT' || kind === 'VMFS' ? Number(offset ?? 0) : 0;
+  if (!Number.isSafeInteger(start * SECTOR)) throw corrupt('an extent has an absurd offset');
+  return { access, sectors, kind, name, offset: start };
+}
+
+/** The image that a descriptor describes. `embedded`: it lies in the sparse file whose data it lists as its only extent. */
+export function descriptorImage(descriptor: Descriptor, embedded: boolean): DiskImage {
+  const sectors = descriptor.extents.reduce((sum, extent) => sum + extent.sectors, 0);
+  if (sectors * SECTOR > MAX_VIRTUAL_SIZE) throw corrupt('the disk is larger than 1 PiB');
+  return {
+    format: 'vmdk',
+    variant: descriptor.createType,
+    role: 'disk',
+    virtualSize: sectors * SECTOR,
+    contentId: descriptor.contentId,
+    parent:
+      descriptor.parentId === null
+        ? null
+        : { name: descriptor.parentHint, contentId: descriptor.parentId, format: 'vmdk' },
+    extents: embedded ? [] : descriptor.extents.map(extentReference),
+  };
+}
+
+function extentReference(extent: DescriptorExtent): ExtentReference {
+  return {
+    name: extent.name,
+    type: extent.kind === 'FLAT' || extent.kind === 'VMFS' ? 'flat' : 'sparse',
+    size: extent.sectors * SECTOR,
+    offset: extent.offset * SECTOR,
+  };
+}
+
+/** Embedded descriptors are padded with zeros up to their sectors. */
+function trimPadding(bytes: Buffer): Buffer {
+  let end = bytes.length;
+  while (end > 0 && bytes[end - 1] === 0) end -= 1;
+  return bytes.subarray(0, end);
+}
+
+function unquote(value: string): string {
+  const match = /^"(.*)"$/.exec(value.trim());
+  return match === null ? value.trim() : match[1]!;
+}
+
+function hexadecimal(value: string, what: string): string {
+  if (!/^[0-9a-fA-F]{1,8}$/.test(value)) throw corrupt(`${what} is no 32-bit hexadecimal number`);
+  return Number.parseInt(value, 16).toString(16);
+}

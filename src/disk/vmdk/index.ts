@@ -1,0 +1,110 @@
+import { corrupt, readExact, truncated, unsupported } from '../bytes.js';
+import {
+  type ByteSource,
+  type Completeness,
+  type DiskFormat,
+  type DiskImage,
+  MAX_DESCRIPTOR,
+  SECTOR,
+} from '../format.js';
+import { COWD_MAGIC, cowdCompleteness, parseCowd } from './cowd.js';
+import { descriptorImage, looksLikeDescriptor, parseDescriptor } from './descriptor.js';
+import {
+  parseSparseHeader,
+  QEMU_DESCRIPTOR_OFFSET,
+  QEMU_DESCRIPTOR_WINDOW,
+  SPARSE_MAGIC,
+  type SparseHeader,
+  sparseCompleteness,
+} from './sparse.js';
+
+const SESPARSE_MAGIC = 0xcafebaben;
+
+/** VMware's VMDK: text descriptors, hosted sparse and stream-optimized extents, ESXi's COWD. */
+export const vmdk: DiskFormat = {
+  name: 'vmdk',
+  extensions: ['vmdk'],
+  driver: 'vmdk',
+  detect: async (head) =>
+    startsWith(head, SPARSE_MAGIC) ||
+    startsWith(head, COWD_MAGIC) ||
+    isSeSparse(head) ||
+    looksLikeDescriptor(head),
+  parse,
+  completeness,
+};
+
+function startsWith(head: Buffer, magic: Buffer): boolean {
+  return head.subarray(0, magic.length).equals(magic);
+}
+
+function isSeSparse(head: Buffer): boolean {
+  return head.length >= 16 && head.readBigUInt64LE(0) === SESPARSE_MAGIC && head.readUInt32LE(12) === 2;
+}
+
+async function parse(source: ByteSource): Promise<DiskImage> {
+  const head = await source.read(0, SECTOR);
+  if (looksLikeDescriptor(head)) return descriptorImage(parseDescriptor(await wholeText(source)), false);
+  if (isSeSparse(head)) {
+    throw unsupported(
+      'the file is an ESXi seSparse extent',
+      'Consolidate the snapshots, or clone the disk on the ESXi host with `vmkfstools -i disk.vmdk new.vmdk -d thin`, and drop the clone.',
+    );
+  }
+  if (head.length < SECTOR) throw truncated('the header has not arrived whole');
+  if (startsWith(head, COWD_MAGIC)) return extentImage('vmfsSparse', parseCowd(head).capacity);
+  const header = parseSparseHeader(head);
+  if (header.descriptorSize === 0) return extentImage('sparse', header.capacity);
+  return embeddedImage(source, header);
+}
+
+/** A sparse file that carries its own descriptor: monolithicSparse or streamOptimized. */
+async function embeddedImage(source: ByteSource, header: SparseHeader): Promise<DiskImage> {
+  const text = await readExact(
+    source,
+    header.descriptorOffset,
+    header.descriptorSize,
+    'the embedded descriptor',
+  );
+  if (text.every((byte) => byte === 0)) return extentImage('sparse', header.capacity);
+  if (header.descriptorOffset !== QEMU_DESCRIPTOR_OFFSET)
+    throw corrupt('the embedded descriptor is not where QEMU reads it');
+  const descriptor = parseDescriptor(text);
+  const window = await source.read(QEMU_DESCRIPTOR_OFFSET, QEMU_DESCRIPTOR_WINDOW);
+  if (descriptor.parentHint === null && window.includes('parentFileNameHint'))
+    throw corrupt('a parent is named outside of the embedded descriptor');
+  const [extent, ...others] = descriptor.extents;
+  if (extent === undefined || others.length > 0 || extent.kind !== 'SPARSE')
+    throw corrupt('the embedded descriptor lists other extents than the file that it lies in');
+  if (extent.sectors * SECTOR !== header.capacity)
+    throw corrupt(
+      `the header’s capacity is ${header.capacity} bytes, the descriptor’s ${extent.sectors * SECTOR}`,
+    );
+  return descriptorImage(descriptor, true);
+}
+
+function extentImage(variant: string, virtualSize: number): DiskImage {
+  return { format: 'vmdk', variant, role: 'extent', virtualSize, contentId: null, parent: null, extents: [] };
+}
+
+async function wholeText(source: ByteSource): Promise<Buffer> {
+  if (source.size > MAX_DESCRIPTOR)
+    throw corrupt(`the text descriptor has ${source.size} bytes, more than 1 MiB`);
+  return readExact(source, 0, source.size, 'the descriptor');
+}
+
+async function completeness(source: ByteSource): Promise<Completeness> {
+  const head = await source.read(0, SECTOR);
+  if (looksLikeDescriptor(head)) return { complete: true, allocated: 0 };
+  if (head.length < SECTOR) return { complete: false, reason: 'the header has not arrived whole' };
+  if (startsWith(head, COWD_MAGIC)) return cowdCompleteness(source, parseCowd(head));
+  return sparseCompleteness(source, parseSparseHeader(head));
+}
+
+/** True where QEMU finds the grain directory only when it opens the file itself, not as an extent of a descriptor (block/vmdk.c reads the footer through the descriptor's file). */
+export async function hasFooter(source: ByteSource): Promise<boolean> {
+  const head = await source.read(0, SECTOR);
+  return (
+    startsWith(head, SPARSE_MAGIC) && head.length === SECTOR && parseSparseHeader(head).directory === null
+  );
+}

@@ -1,0 +1,228 @@
+import { z } from 'zod';
+import { Hyper2kvmError } from '../errors.js';
+import { type RunOptions, type RunResult, run } from './run.js';
+
+/**
+ * qemu-img's subcommands. Images are named with their format, or by a `json:` specification whose nodes all have theirs: nothing is probed.
+ * File names are handed over as `json:` or with a leading path, never bare: a bare `nbd:x` would be a protocol, `-x` an option.
+ */
+export interface ToolOptions {
+  signal?: AbortSignal;
+  timeoutSeconds?: number;
+  cwd?: string;
+}
+
+/** Address space of one qemu-img: its own code and buffers are below 1 GiB, the rest is room for tables of large images. */
+const MEMORY_LIMIT = 4 * 1024 ** 3;
+
+function qemuImg(args: readonly string[], options: ToolOptions, extra: RunOptions = {}): Promise<RunResult> {
+  return run('qemu-img', args, { limits: { memoryBytes: MEMORY_LIMIT }, ...options, ...extra });
+}
+
+const infoSchema = z.object({
+  format: z.string(),
+  'virtual-size': z.int(),
+  'actual-size': z.int().optional(),
+  'backing-filename': z.string().optional(),
+  'backing-filename-format': z.string().optional(),
+});
+export interface ImageInfo {
+  format: string;
+  /** Bytes. */
+  virtualSize: number;
+  /** Bytes on the host's disk; null where it does not tell. */
+  actualSize: number | null;
+  backing: { file: string; format: string | null } | null;
+}
+
+/** Header of one image; its backing files are opened too by qemu-img, so only for images whose chain is verified or made by us. */
+export async function imageInfo(file: string, format: string, options: ToolOptions = {}): Promise<ImageInfo> {
+  const { stdout } = await qemuImg(['info', '--force-share', '--output=json', '-f', format, file], options);
+  const info = infoSchema.parse(JSON.parse(stdout.toString('utf8')));
+  const backing = info['backing-filename'];
+  return {
+    format: info.format,
+    virtualSize: info['virtual-size'],
+    actualSize: info['actual-size'] ?? null,
+    backing:
+      backing === undefined ? null : { file: backing, format: info['backing-filename-format'] ?? null },
+  };
+}
+
+export interface CreateRequest {
+  file: string;
+  format: string;
+  /** Bytes; may be left out with a backing image, whose size then counts. */
+  size?: number;
+  backing?: { file: string; format: string };
+  /** `-o` settings of the format. */
+  settings?: Record<string, string>;
+}
+
+/** Makes an empty image. With a backing image that one is opened and must work. */
+export async function createImage(request: CreateRequest, options: ToolOptions = {}): Promise<void> {
+  const { file, format, size, backing, settings } = request;
+  await qemuImg(
+    [
+      'create',
+      '-q',
+      '-f',
+      format,
+      ...(backing === undefined ? [] : ['-F', backing.format, '-b', backing.file]),
+      ...settingArguments(settings),
+      file,
+      ...(size === undefined ? [] : [String(size)]),
+    ],
+    options,
+  );
+}
+
+export interface ConvertRequest {
+  source: string;
+  sourceFormat: string;
+  target: string;
+  targetFormat: string;
+  settings?: Record<string, string>;
+  compress?: boolean;
+  /** Parallel coroutines (1 to 16, QEMU's default is 8). */
+  coroutines?: number;
+  /** Lets them write out of order: faster on targets that do not need order. */
+  outOfOrder?: boolean;
+  /** Cache modes of target and source (`none`, `writeback`, …). */
+  targetCache?: string;
+  sourceCache?: string;
+}
+
+/** Copies an image's content. `onPercent` gets each update (0 to 100). Abort kills it; the half-written target is the caller's to remove. */
+export async function convertImage(
+  request: ConvertRequest,
+  options: ToolOptions & { onPercent?(percent: number): void } = {},
+): Promise<RunResult> {
+  const { onPercent, ...toolOptions } = options;
+  const args = [
+    'convert',
+    '-p',
+    '-f',
+    request.sourceFormat,
+    '-O',
+    request.targetFormat,
+    ...(request.compress ? ['-c'] : []),
+    ...(request.coroutines === undefined ? [] : ['-m', String(request.coroutines)]),
+    ...(request.outOfOrder ? ['-W'] : []),
+    ...(request.targetCache === undefined ? [] : ['-t', request.targetCache]),
+    ...(request.sourceCache === undefined ? [] : ['-T', request.sourceCache]),
+    ...settingArguments(request.settings),
+    request.source,
+    request.target,
+  ];
+  const parse = percentParser((percent) => onPercent?.(percent));
+  return qemuImg(args, toolOptions, { onStdout: parse });
+}
+
+/** Reads `(12.34/100%)` updates, which end in `\r` and may be cut anywhere between chunks. */
+export function percentParser(onPercent: (percent: number) => void): (chunk: Buffer) => void {
+  let rest = '';
+  return (chunk) => {
+    const text = rest + chunk.toString('latin1');
+    const updates = [...text.matchAll(/\((\d+(?:\.\d+)?)\/100%\)/g)];
+    const last = updates.at(-1);
+    rest = text.slice(last === undefined ? -64 : last.index + last[0].length).slice(-64);
+    if (last !== undefined) onPercent(Math.min(100, Number(last[1])));
+  };
+}
+
+const checkSchema = z.object({
+  'check-errors': z.int().optional(),
+  corruptions: z.int().optional(),
+  leaks: z.int().optional(),
+  'allocated-clusters': z.int().optional(),
+  'image-end-offset': z.int().optional(),
+});
+export interface CheckResult {
+  /** True where the image has neither errors nor corruptions; leaked clusters only waste space. */
+  sound: boolean;
+  corruptions: number;
+  leaks: number;
+  allocatedClusters: number | null;
+}
+
+/** Consistency of one image's metadata. Formats without a check (raw) reject with `tool.failed`. */
+export async function checkImage(
+  file: string,
+  format: string,
+  options: ToolOptions = {},
+): Promise<CheckResult> {
+  // 2: corruptions, 3: leaks only (qemu-img(1)).
+  const { stdout } = await qemuImg(['check', '--output=json', '-f', format, file], options, {
+    okCodes: [0, 2, 3],
+  });
+  const check = checkSchema.parse(JSON.parse(stdout.toString('utf8')));
+  const errors = check['check-errors'] ?? 0;
+  const corruptions = check.corruptions ?? 0;
+  return {
+    sound: errors === 0 && corruptions === 0,
+    corruptions: errors + corruptions,
+    leaks: check.leaks ?? 0,
+    allocatedClusters: check['allocated-clusters'] ?? null,
+  };
+}
+
+const mapSchema = z.array(
+  z.object({
+    start: z.int(),
+    length: z.int(),
+    depth: z.int(),
+    present: z.boolean().optional(),
+    zero: z.boolean(),
+    data: z.boolean(),
+  }),
+);
+export type MapEntry = z.infer<typeof mapSchema>[number];
+
+/** Which parts of the disk hold data, and in which layer (`depth`, 0 is the image itself). */
+export async function mapImage(file: string, format: string, options: ToolOptions = {}): Promise<MapEntry[]> {
+  const { stdout } = await qemuImg(['map', '--force-share', '--output=json', '-f', format, file], options, {
+    maxOutputBytes: 256 * 1024 * 1024,
+  });
+  return mapSchema.parse(JSON.parse(stdout.toString('utf8')));
+}
+
+/** Changes which image an overlay builds on without looking at data (`-u`): the new one must have the same content. */
+export async function rebaseImage(
+  file: string,
+  format: string,
+  backing: { file: string; format: string },
+  options: ToolOptions = {},
+): Promise<void> {
+  await qemuImg(['rebase', '-u', '-f', format, '-F', backing.format, '-b', backing.file, file], options);
+}
+
+/** True where both have the same content (beyond the end of the shorter one: zeros). */
+export async function compareImages(
+  left: { file: string; format: string },
+  right: { file: string; format: string },
+  options: ToolOptions = {},
+): Promise<boolean> {
+  const args = [
+    'compare',
+    '-q',
+    '--force-share',
+    '-f',
+    left.format,
+    '-F',
+    right.format,
+    left.file,
+    right.file,
+  ];
+  const { code } = await qemuImg(args, options, { okCodes: [0, 1] });
+  return code === 0;
+}
+
+function settingArguments(settings: Record<string, string> = {}): string[] {
+  return Object.entries(settings).flatMap(([key, value]) => {
+    // A comma would start a second setting.
+    if (value.includes(','))
+      throw new Hyper2kvmError('internal.unexpected', `a comma in qemu-img’s setting ${key}`);
+    return ['-o', `${key}=${value}`];
+  });
+}
