@@ -1,0 +1,144 @@
+import { mkdir, open, readFile, rename, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
+import { run } from '../tools/run.js';
+import { bootPartition, espGrubConfig } from './guest-files.js';
+import { type DiskLayout, type PlacedPartition, partitionAt, sfdiskScript } from './layout.js';
+import { asRoot } from './privileged.js';
+import type { GuestRecipe } from './recipes.js';
+import { HOST_GRUB_BIOS } from './tree.js';
+
+const SECTOR = 512;
+
+/** Turns the tree under `root` into raw sparse disks `disk0.raw` … in `directory`. The tree is taken apart on the way. */
+export async function makeDisks(
+  recipe: GuestRecipe,
+  disks: readonly DiskLayout[],
+  root: string,
+  directory: string,
+): Promise<string[]> {
+  const signed = await efiLoaders(recipe, disks, root);
+  const contents = await splitTree(disks, root, join(directory, 'contents'));
+  const images: string[] = [];
+  for (const [index, disk] of disks.entries()) {
+    const image = join(directory, `disk${index}.raw`);
+    await (await open(image, 'wx')).close();
+    await truncate(image, disk.size);
+    await run('sfdisk', ['--quiet', '--no-reread', '--no-tell-kernel', image], { input: sfdiskScript(disk) });
+    for (const partition of disk.partitions) {
+      await FORMATTERS[partition.filesystem](image, partition, contents.get(partition.mount));
+    }
+    images.push(image);
+  }
+  const [boot] = images;
+  if (boot === undefined) throw new RangeError('the recipe has no disk');
+  if (recipe.firmware === 'bios') await installBiosGrub(boot, disks, directory);
+  else await fillEsp(boot, partitionAt(disks, '/boot/efi'), signed);
+  return images;
+}
+
+/** The directory of each mount point's own content. What is mounted deepest is taken out first. */
+async function splitTree(
+  disks: readonly DiskLayout[],
+  root: string,
+  parts: string,
+): Promise<Map<string, string>> {
+  const mounts = disks
+    .flatMap((disk) => disk.partitions)
+    .map((partition) => partition.mount)
+    .filter((mount) => mount.startsWith('/') && mount !== '/')
+    .sort((a, b) => b.length - a.length);
+  const contents = new Map([['/', root]]);
+  await mkdir(parts);
+  for (const [index, mount] of mounts.entries()) {
+    const part = join(parts, String(index));
+    await rename(join(root, mount), part);
+    await mkdir(join(root, mount));
+    contents.set(mount, part);
+  }
+  return contents;
+}
+
+type Formatter = (image: string, partition: PlacedPartition, content: string | undefined) => Promise<void>;
+
+const FORMATTERS = {
+  async ext4(image, partition, content) {
+    const extended = `offset=${partition.offset},hash_seed=${partition.uuid},root_owner=0:0`;
+    const source = content === undefined ? [] : ['-d', content];
+    const size = `${partition.size / 1024}k`;
+    await asRoot('mke2fs', [
+      ...['-q', '-F', '-t', 'ext4', '-U', partition.uuid, '-E', extended],
+      ...[...source, image, size],
+    ]);
+  },
+  async vfat(image, partition) {
+    // One sector a cluster: mkfs.fat chooses by the file's size, not the partition's, and FAT32 needs 65,525 clusters.
+    await run('mkfs.vfat', [
+      ...['-F', '32', '-s', '1', '--invariant', '-i', partition.uuid.replace('-', ''), '-n', 'EFI'],
+      ...[`--offset=${partition.offset / SECTOR}`, image, String(partition.size / 1024)],
+    ]);
+  },
+  async swap(image, partition) {
+    // mkswap knows no offset; its header is the first page only.
+    const header = `${image}.swap`;
+    await run('truncate', ['-s', String(partition.size), header]);
+    await run('mkswap', ['-q', '-U', partition.uuid, header]);
+    await run('dd', [
+      ...[`if=${header}`, `of=${image}`, 'bs=4096', 'count=1', 'conv=notrunc', 'status=none'],
+      `seek=${partition.offset / 4096}`,
+    ]);
+    await run('rm', [header]);
+  },
+} satisfies Record<PlacedPartition['filesystem'], Formatter>;
+
+/**
+ * GRUB for BIOS without grub-install: boot.img's 440 bytes of code into the MBR, core.img behind it. Their defaults are sector 1 for
+ * the core and sector 2 for the core's rest, which is where dd puts them (GRUB manual, "BIOS installation").
+ */
+async function installBiosGrub(
+  image: string,
+  disks: readonly DiskLayout[],
+  directory: string,
+): Promise<void> {
+  const core = join(directory, 'core.img');
+  const boot = bootPartition(disks);
+  const prefix = `(hd0,msdos${boot.number})${boot.mount === '/boot' ? '/grub' : '/boot/grub'}`;
+  await run('grub-mkimage', [
+    ...['-O', 'i386-pc', '-d', HOST_GRUB_BIOS, '-p', prefix, '-o', core],
+    ...['biosdisk', 'part_msdos', 'ext2'],
+  ]);
+  const handle = await open(image, 'r+');
+  try {
+    await handle.write(await readFile(join(HOST_GRUB_BIOS, 'boot.img')), 0, 440, 0);
+    await handle.write(await readFile(core), 0, undefined, SECTOR);
+  } finally {
+    await handle.close();
+  }
+  await run('rm', [core]);
+}
+
+/** Debian's signed loaders by their names on the ESP, read from the guest's own packages. */
+async function efiLoaders(
+  recipe: GuestRecipe,
+  disks: readonly DiskLayout[],
+  root: string,
+): Promise<Map<string, Uint8Array>> {
+  if (recipe.firmware !== 'uefi') return new Map();
+  const sources = {
+    'shimx64.efi': 'usr/lib/shim/shimx64.efi.signed',
+    'mmx64.efi': 'usr/lib/shim/mmx64.efi.signed',
+    'fbx64.efi': 'usr/lib/shim/fbx64.efi.signed',
+    'BOOTX64.CSV': 'usr/lib/shim/BOOTX64.CSV',
+    'grubx64.efi': 'usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed',
+  } as const;
+  const loaders = new Map<string, Uint8Array>([['grub.cfg', Buffer.from(espGrubConfig(disks))]]);
+  for (const [name, path] of Object.entries(sources)) loaders.set(name, await readFile(join(root, path)));
+  return loaders;
+}
+
+/** \EFI\debian only: VMware's NVRAM names the loader, so nothing ever needed \EFI\BOOT. */
+async function fillEsp(image: string, esp: PlacedPartition, loaders: Map<string, Uint8Array>): Promise<void> {
+  const drive = ['-i', `${image}@@${esp.offset}`];
+  await run('mmd', [...drive, '::/EFI', '::/EFI/debian']);
+  for (const [name, content] of loaders)
+    await run('mcopy', [...drive, '-', `::/EFI/debian/${name}`], { input: content });
+}

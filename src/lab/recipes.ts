@@ -1,0 +1,106 @@
+/** How a lab guest is laid out. Sizes in MiB, rounded to what the partition table needs. */
+export interface PartitionRecipe {
+  /** Mount point, or `swap`. */
+  mount: string;
+  filesystem: 'ext4' | 'vfat' | 'swap';
+  sizeMib: number;
+  /** How the guest's fstab names it: the controller's path, or the kernel's `/dev/sdXN`. Neither survives a move to virtio. */
+  namedBy: 'by-path' | 'kernel';
+}
+
+export interface DiskRecipe {
+  label: 'dos' | 'gpt';
+  partitions: readonly PartitionRecipe[];
+}
+
+export interface NetworkRecipe {
+  backend: 'ifupdown' | 'networkd';
+  /** The name VMware's slot numbering gives the first vmxnet3 NIC is `ens192`. */
+  interface: string;
+  /** In VMware's range 00:50:56:00:00:00 to 00:50:56:3f:ff:ff for static addresses. */
+  mac: string;
+  /** What ties MAC, driver and name together: `70-persistent-net.rules` or a `.link` file. Both name VMware's driver. */
+  pin: 'udev-rules' | 'link';
+}
+
+/** A guest as VMware leaves it. A plain value: its JSON is the key of the built image. */
+export interface GuestRecipe {
+  name: string;
+  release: 'bookworm' | 'trixie';
+  firmware: 'bios' | 'uefi';
+  disks: readonly DiskRecipe[];
+  /** `list` admits only the modules named, so nothing of virtio is in the initramfs. */
+  initramfs: { tool: 'initramfs-tools'; modules: readonly string[] };
+  network: NetworkRecipe;
+  /** Debian packages beside Debian's essential set. */
+  packages: readonly string[];
+}
+
+const BASE_PACKAGES = [
+  'linux-image-amd64',
+  'initramfs-tools',
+  'zstd',
+  'systemd-sysv',
+  'udev',
+  'dbus',
+  'kmod',
+  'e2fsprogs',
+  'dosfstools',
+  'iproute2',
+  'grub2-common',
+  'open-vm-tools',
+] as const;
+const IFUPDOWN_PACKAGES = ['ifupdown', 'isc-dhcp-client'] as const;
+/** The loaders that Debian signs; shim starts `grubx64.efi` of its own directory. */
+const UEFI_PACKAGES = ['grub-efi-amd64-signed', 'shim-signed'] as const;
+const VMWARE_INITRAMFS = {
+  tool: 'initramfs-tools',
+  modules: ['vmw_pvscsi', 'mptspi', 'ahci', 'sd_mod', 'ext4'],
+} as const satisfies GuestRecipe['initramfs'];
+
+const ROOT = { mount: '/', filesystem: 'ext4', sizeMib: 1536, namedBy: 'by-path' } as const;
+const SWAP = { mount: 'swap', filesystem: 'swap', sizeMib: 128, namedBy: 'kernel' } as const;
+const SRV = { mount: '/srv', filesystem: 'ext4', sizeMib: 64, namedBy: 'by-path' } as const;
+
+export const RECIPES = {
+  'bookworm-bios': {
+    name: 'bookworm-bios',
+    release: 'bookworm',
+    firmware: 'bios',
+    disks: [
+      {
+        label: 'dos',
+        partitions: [
+          { mount: '/boot', filesystem: 'ext4', sizeMib: 256, namedBy: 'by-path' },
+          ROOT,
+          SWAP,
+          SRV,
+        ],
+      },
+    ],
+    initramfs: VMWARE_INITRAMFS,
+    network: { backend: 'ifupdown', interface: 'ens192', mac: '00:50:56:01:02:03', pin: 'udev-rules' },
+    packages: [...BASE_PACKAGES, ...IFUPDOWN_PACKAGES],
+  },
+  'bookworm-uefi': {
+    name: 'bookworm-uefi',
+    release: 'bookworm',
+    firmware: 'uefi',
+    disks: [
+      {
+        label: 'gpt',
+        partitions: [
+          { mount: '/boot/efi', filesystem: 'vfat', sizeMib: 64, namedBy: 'by-path' },
+          ROOT,
+          SWAP,
+          SRV,
+        ],
+      },
+    ],
+    initramfs: VMWARE_INITRAMFS,
+    network: { backend: 'ifupdown', interface: 'ens192', mac: '00:50:56:01:02:04', pin: 'link' },
+    packages: [...BASE_PACKAGES, ...IFUPDOWN_PACKAGES, ...UEFI_PACKAGES],
+  },
+} as const satisfies Record<string, GuestRecipe>;
+
+export type RecipeName = keyof typeof RECIPES;
