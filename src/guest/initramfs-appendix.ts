@@ -1,0 +1,80 @@
+import { posix } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { Hyper2kvmError } from '../errors.js';
+import { S_IFDIR, S_IFLNK, S_IFREG, writeNewc } from './cpio.js';
+import type { InitramfsListing, LibDirectory } from './initramfs.js';
+import { lz4LegacyStore } from './initramfs-container.js';
+
+/**
+ * What to append to an initramfs of `listing.size` bytes so that the kernel unpacks `files` over it: padding to 4 bytes, then one newc
+ * archive, gzip with mtime 0 (for an lz4 initramfs stored lz4, see lz4LegacyStore). `files` are guest paths under `/lib/modules` or
+ * `/usr/lib/modules`; they go under `lib` of the initramfs. Directories that the initramfs has already, and links, get no entry: an entry
+ * for a linked directory would replace the link. The same input gives the same bytes.
+ *
+ * The guest's module index replaces the one inside. Where the tool that made the initramfs had unpacked the modules (`ext4.ko` for
+ * `ext4.ko.xz`), the index would name files that are not there, so links under the index's names are added (kmod goes by content, not by suffix).
+ */
+export function buildAppendix(
+  files: readonly { path: string; content: Buffer }[],
+  lib: LibDirectory,
+  listing: Pick<InitramfsListing, 'size' | 'segments' | 'files' | 'directories' | 'links'>,
+): Buffer {
+  const placed = files.map(({ path, content }) => ({
+    path: insidePath(path, lib),
+    mode: S_IFREG | 0o644,
+    data: content,
+  }));
+  const entries = [...placed, ...suffixLinks(files, placed, lib, listing)];
+  const taken = new Set([...listing.directories, ...Object.keys(listing.links)]);
+  const directories = new Set(
+    entries.flatMap(({ path }) => parents(path)).filter((path) => !taken.has(path)),
+  );
+  const archive = writeNewc([
+    ...[...directories].map((path) => ({ path, mode: S_IFDIR | 0o755 })),
+    ...entries,
+  ]);
+  if (listing.segments.at(-1)?.compression === 'lz4') return lz4LegacyStore(archive);
+  const padding = Buffer.alloc((4 - (listing.size % 4)) % 4);
+  const packed = gzipSync(archive, { level: 9 });
+  // Byte 9 of the header is the operating system of the packer: "unknown", whatever zlib was built for.
+  packed[9] = 0xff;
+  return Buffer.concat([padding, packed]);
+}
+
+function insidePath(path: string, lib: LibDirectory): string {
+  const inside = /^\/(?:usr\/)?lib\/(modules\/.+)$/.exec(posix.normalize(path))?.[1];
+  if (inside === undefined)
+    throw new Hyper2kvmError('guest.appendix-path', `not a path under /lib/modules: ${path}`, {
+      advice: 'This is a bug in hyper2kvm: report it with plan.json.',
+    });
+  return `${lib}/${inside}`;
+}
+
+function parents(path: string): string[] {
+  const parts = path.split('/').slice(0, -1);
+  return parts.map((_, index) => parts.slice(0, index + 1).join('/'));
+}
+
+const withoutCompression = (path: string): string => path.replace(/\.ko\.(?:xz|gz|zst|bz2)$/, '.ko');
+
+function suffixLinks(
+  files: readonly { path: string; content: Buffer }[],
+  placed: readonly { path: string }[],
+  lib: LibDirectory,
+  listing: Pick<InitramfsListing, 'files'>,
+): { path: string; mode: number; data: Buffer }[] {
+  const index = files.find(({ path }) => posix.basename(path) === 'modules.dep');
+  if (index === undefined) return [];
+  const directory = posix.dirname(insidePath(index.path, lib));
+  const present = new Map(listing.files.map((file) => [withoutCompression(file), file]));
+  const there = new Set([...listing.files, ...placed.map(({ path }) => path)]);
+  return index.content
+    .toString('latin1')
+    .split('\n')
+    .map((line) => posix.join(directory, line.split(':', 1)[0] ?? ''))
+    .flatMap((path) => {
+      const file = present.get(withoutCompression(path));
+      if (file === undefined || there.has(path)) return [];
+      return [{ path, mode: S_IFLNK | 0o777, data: Buffer.from(posix.basename(file)) }];
+    });
+}
