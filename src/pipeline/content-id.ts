@@ -1,0 +1,62 @@
+import { createHash } from 'node:crypto';
+import { lstat, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { JobOptions } from '../config/schema.js';
+import type { Stage } from './stage.js';
+
+/** One file of the drop. `path` is relative to the source directory; times in milliseconds, sizes in bytes. */
+export interface SourceFile {
+  path: string;
+  size: number;
+  modified: number;
+}
+
+/** The drop's files with all that are inside dropped directories, sorted by path. Links are listed, never followed. */
+export async function listSource(directory: string, entries: readonly string[]): Promise<SourceFile[]> {
+  const files: SourceFile[] = [];
+  const visit = async (path: string): Promise<void> => {
+    const stat = await lstat(join(directory, path));
+    if (!stat.isDirectory()) {
+      files.push({ path, size: stat.size, modified: stat.mtimeMs });
+      return;
+    }
+    for (const name of await readdir(join(directory, path))) await visit(join(path, name));
+  };
+  for (const entry of entries) await visit(entry);
+  return files.sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** The id before the first stage's: what was dropped. */
+export function sourceId(files: readonly SourceFile[]): string {
+  return sha256(canonicalJson(files));
+}
+
+/** A stage's content id: SHA-256 of its name, version, the options it depends on, whether it is skipped, and the id before it. */
+export function stageId(stage: Stage, options: JobOptions, previous: string): string {
+  return sha256(
+    canonicalJson([
+      stage.name,
+      stage.version,
+      stage.dependsOn(options) ?? null,
+      isEnabled(stage, options),
+      previous,
+    ]),
+  );
+}
+
+export function isEnabled(stage: Stage, options: JobOptions): boolean {
+  return stage.enabled?.(options) ?? true;
+}
+
+/** JSON with sorted keys: equal values give equal text. */
+export function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_key, part: unknown) =>
+    typeof part === 'object' && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  );
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}

@@ -1,0 +1,131 @@
+import { errorRecord, Hyper2kvmError } from '../errors.js';
+import type { Appliance, ApplianceRequest } from '../guest/appliance.js';
+import { ApplianceSlot } from './appliance-slot.js';
+import { cancelRecord, pendingRecord, runStage } from './attempt.js';
+import { isEnabled, listSource, sourceId, stageId } from './content-id.js';
+import type { Checkpoint, PipelineRequest, PipelineResult, StageRecord } from './run-types.js';
+import type { Stage } from './stage.js';
+
+/** What the pipeline is made of; `runner.ts` gives the real parts. */
+export interface PipelineParts {
+  /** In order. */
+  stages: readonly Stage[];
+  openAppliance(request: ApplianceRequest): Promise<Appliance>;
+}
+
+/**
+ * Runs the stages in strict order. A stage whose checkpoint holds (same chained content id, output of the stage's schema) is not run again; from the
+ * first that does not hold on, all are. After each run the drop must still be what it was before, else the result would be of two halves.
+ */
+export async function executePipeline(
+  request: PipelineRequest,
+  parts: PipelineParts,
+): Promise<PipelineResult> {
+  const { options, source, store, signal, log, workDirectory } = request;
+  const stages = upTo(parts.stages, request.until);
+  const records = new Map(stages.map((stage) => [stage.name, pendingRecord(stage.name)]));
+  const outputs: Record<string, unknown> = {};
+  const appliance = new ApplianceSlot((disks) =>
+    parts.openAppliance({ disks, workDirectory, options: options.config, signal, log }),
+  );
+  const result = (failedStage: string | null, error: PipelineResult['error']): PipelineResult => ({
+    outputs,
+    records: [...records.values()],
+    error,
+    failedStage,
+    cancelled: failedStage !== null && signal.aborted,
+  });
+
+  let current = stages[0]?.name ?? '';
+  try {
+    const base = sourceId(await listSource(source.directory, source.entries));
+    const held = new Map(store.load().map((checkpoint) => [checkpoint.stage, checkpoint]));
+    let id = base;
+    let resuming = true;
+    for (const [index, stage] of stages.entries()) {
+      current = stage.name;
+      if (signal.aborted) return result(current, cancelRecord(signal));
+      id = stageId(stage, options, id);
+      const reused = resuming ? reuse(stage, id, held.get(stage.name)) : null;
+      if (reused !== null) {
+        outputs[stage.name] = reused.output;
+        put(reused.record);
+        log.info({ stage: stage.name }, 'stage reused');
+        continue;
+      }
+      if (resuming) forgetFrom(index);
+      resuming = false;
+      const { record, output } = isEnabled(stage, options)
+        ? await runStage(stage, outputs, request, appliance)
+        : { record: { ...pendingRecord(stage.name), status: 'skipped' } satisfies StageRecord, output: null };
+      records.set(stage.name, record);
+      if (record.error !== null) {
+        put(record);
+        return result(current, record.error);
+      }
+      await assertUnchanged(base, request);
+      if (!stages.slice(index + 1).some((next) => next.lane === 'appliances' && isEnabled(next, options))) {
+        await appliance.close();
+      }
+      store.save({ stage: stage.name, id, output, record, timestamp: new Date().toISOString() });
+      outputs[stage.name] = output;
+      put(record);
+    }
+    return result(null, null);
+  } catch (thrown) {
+    const error = signal.aborted ? cancelRecord(signal) : errorRecord(thrown);
+    const record = records.get(current) ?? pendingRecord(current);
+    put({ ...record, status: signal.aborted ? 'cancelled' : 'failed', error });
+    return result(current, error);
+  } finally {
+    await appliance.kill();
+  }
+
+  function forgetFrom(index: number): void {
+    const stored = new Set(store.load().map((checkpoint) => checkpoint.stage));
+    const first = stages.slice(index).find((stage) => stored.has(stage.name));
+    if (first !== undefined) store.truncate(first.name);
+  }
+
+  function put(record: StageRecord): void {
+    records.set(record.stage, record);
+    if (record.status !== 'reused') logEnd(record);
+    request.onEvent({ type: 'stage-finished', record });
+  }
+
+  function logEnd(record: StageRecord): void {
+    const { stage, seconds, attempts, bytes_read, bytes_written, error } = record;
+    const facts = { stage, seconds, attempts, bytes_read, bytes_written };
+    if (record.status === 'skipped') log.info({ stage }, 'stage skipped');
+    else if (record.status === 'completed') log.info(facts, 'stage finished');
+    else if (record.status === 'cancelled') log.info({ ...facts, code: error?.code }, 'stage cancelled');
+    else log.error({ ...facts, code: error?.code, error: error?.message }, 'stage failed');
+  }
+}
+
+function upTo(stages: readonly Stage[], until: string | undefined): readonly Stage[] {
+  if (until === undefined) return stages;
+  const last = stages.findIndex((stage) => stage.name === until);
+  return stages.slice(0, last + 1);
+}
+
+function reuse(stage: Stage, id: string, checkpoint: Checkpoint | undefined): Checkpoint | null {
+  if (checkpoint === undefined || checkpoint.id !== id) return null;
+  const wasSkipped = checkpoint.record.status === 'skipped';
+  const parsed = wasSkipped ? null : stage.output.safeParse(checkpoint.output);
+  if (parsed !== null && !parsed.success) return null;
+  return {
+    ...checkpoint,
+    output: parsed?.data ?? null,
+    record: wasSkipped ? checkpoint.record : { ...checkpoint.record, status: 'reused' },
+  };
+}
+
+async function assertUnchanged(base: string, request: PipelineRequest): Promise<void> {
+  const { directory, entries } = request.source;
+  const now = await listSource(directory, entries);
+  if (sourceId(now) === base) return;
+  throw new Hyper2kvmError('source.changed', 'the drop was written to while it was being converted', {
+    advice: 'Whoever copied it was not done: wait for the copy to end, or copy to a .part name and rename.',
+  });
+}

@@ -1,0 +1,296 @@
+import { appendFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { Hyper2kvmError } from '../../../src/errors.js';
+import type { Appliance } from '../../../src/guest/appliance.js';
+import { executePipeline } from '../../../src/pipeline/execute.js';
+import type { PipelineRequest } from '../../../src/pipeline/run-types.js';
+import type { Stage } from '../../../src/pipeline/stage.js';
+import { testOptions, testRequest, testStage } from './fakes.js';
+
+const noAppliance = async () => {
+  throw new Error('no appliance in this test');
+};
+const execute = (request: PipelineRequest, stages: Stage[]) =>
+  executePipeline(request, { stages, openAppliance: noAppliance });
+
+describe('executePipeline', () => {
+  it('runs the stages in order, each with the outputs of those before', async () => {
+    const ran: string[] = [];
+    let seen: unknown;
+    const stages = [
+      testStage('fetch', ran),
+      testStage('flatten', ran),
+      testStage('inspect', ran, {
+        act: async (_context, input) => {
+          seen = input;
+        },
+      }),
+    ];
+    const result = await execute(testRequest(), stages);
+    expect(result.error).toBeNull();
+    expect(ran).toEqual(['fetch', 'flatten', 'inspect']);
+    expect(seen).toEqual({ fetch: { by: 'fetch', run: 1 }, flatten: { by: 'flatten', run: 1 } });
+    expect(result.records.map((record) => record.status)).toEqual(['completed', 'completed', 'completed']);
+  });
+
+  it('stops after `until`', async () => {
+    const ran: string[] = [];
+    const stages = ['fetch', 'inspect', 'plan', 'fix'].map((name) => testStage(name, ran));
+    const result = await execute(testRequest({ until: 'plan' }), stages);
+    expect(ran).toEqual(['fetch', 'inspect', 'plan']);
+    expect(result).toMatchObject({ error: null, failedStage: null });
+  });
+
+  it('resumes after the last checkpoint that holds', async () => {
+    const ran: string[] = [];
+    let broken = true;
+    const stages = [
+      testStage('fetch', ran),
+      testStage('flatten', ran),
+      testStage('convert', ran, {
+        act: async () => {
+          if (broken) throw new Hyper2kvmError('convert.broken', 'no', { advice: 'x' });
+        },
+      }),
+    ];
+    const request = testRequest();
+    const first = await execute(request, stages);
+    expect(first).toMatchObject({ failedStage: 'convert', error: { code: 'convert.broken' } });
+    broken = false;
+    const second = await execute(request, stages);
+    expect(second.error).toBeNull();
+    expect(ran).toEqual(['fetch', 'flatten', 'convert', 'convert']);
+    expect(second.records.map((record) => record.status)).toEqual(['reused', 'reused', 'completed']);
+    expect(second.outputs.flatten).toEqual({ by: 'flatten', run: 1 });
+  });
+
+  it('runs again from the stage whose options, version or output schema changed', async () => {
+    const ran: string[] = [];
+    const fetch = testStage('fetch', ran);
+    const flatten = testStage('flatten', ran, { dependsOn: ({ config }) => config.flatten });
+    const convert = testStage('convert', ran);
+    const request = testRequest();
+    await execute(request, [fetch, flatten, convert]);
+    ran.length = 0;
+
+    const copy = { ...request, options: testOptions({ flatten: { mode: 'copy' } }) };
+    await execute(copy, [fetch, flatten, convert]);
+    expect(ran).toEqual(['flatten', 'convert']);
+
+    ran.length = 0;
+    await execute(copy, [fetch, flatten, { ...convert, version: 2 }]);
+    expect(ran).toEqual(['convert']);
+
+    ran.length = 0;
+    const stricter = { ...fetch, output: z.object({ by: z.literal('someone else') }) };
+    const result = await execute(copy, [stricter, flatten, { ...convert, version: 2 }]);
+    expect(result.error?.code).toBe('internal.stage-output');
+    expect(request.store.load()).toEqual([]);
+  });
+
+  it('starts over when the drop is another one', async () => {
+    const ran: string[] = [];
+    const request = testRequest();
+    await execute(request, [testStage('fetch', ran)]);
+    appendFileSync(join(request.source.directory, 'disk.raw'), 'more');
+    await execute(request, [testStage('fetch', ran)]);
+    expect(ran).toEqual(['fetch', 'fetch']);
+  });
+
+  it('gives no checkpoint to a stage while whose run the drop was written to', async () => {
+    const ran: string[] = [];
+    const request = testRequest();
+    const convert = testStage('convert', ran, {
+      act: async (context) => appendFileSync(join(context.source.directory, 'disk.raw'), 'more'),
+      output: z.unknown(),
+    });
+    const result = await execute(request, [testStage('fetch', ran), convert]);
+    expect(result).toMatchObject({ failedStage: 'convert', error: { code: 'source.changed' } });
+    expect(request.store.load().map((checkpoint) => checkpoint.stage)).toEqual(['fetch']);
+    expect(result.records[1]).toMatchObject({ status: 'failed', error: { code: 'source.changed' } });
+  });
+
+  it('skips a disabled stage as a whole, and remembers that', async () => {
+    const ran: string[] = [];
+    const inspect = testStage('inspect', ran, { enabled: ({ kind }) => kind === 'vm' });
+    const request = testRequest({ options: testOptions({}, 'data') });
+    const stages = [testStage('fetch', ran), inspect, testStage('convert', ran)];
+    const first = await execute(request, stages);
+    expect(first.outputs).toMatchObject({ inspect: null });
+    const second = await execute(request, stages);
+    expect(ran).toEqual(['fetch', 'convert']);
+    expect(second.records.map((record) => record.status)).toEqual(['reused', 'skipped', 'reused']);
+    await execute({ ...request, options: testOptions() }, stages);
+    expect(ran).toEqual(['fetch', 'convert', 'inspect', 'convert']);
+  });
+
+  it('tries a passing error again, cleaning up before each try', async () => {
+    const ran: string[] = [];
+    let cleaned = 0;
+    const flaky = testStage('flatten', ran, {
+      act: async (context) => {
+        context.account({ written: 10 });
+        if (ran.length < 3)
+          throw new Hyper2kvmError('tool.killed', `attempt ${ran.length}`, { retryable: true, advice: '' });
+      },
+      cleanup: async () => {
+        cleaned += 1;
+      },
+    });
+    const request = testRequest();
+    const result = await execute(request, [flaky]);
+    expect(result.records[0]).toMatchObject({ status: 'completed', attempts: 3, bytes_written: 30 });
+    expect(cleaned).toBe(2);
+    expect(request.events.filter((event) => event.type === 'stage-retry')).toHaveLength(2);
+  });
+
+  it('keeps the first failure when a cleanup fails too', async () => {
+    const stage = testStage('flatten', [], {
+      act: () => Promise.reject(new Hyper2kvmError('flatten.bad', 'no')),
+      cleanup: () => Promise.reject(new Error('cleanup')),
+    });
+    expect((await execute(testRequest(), [stage])).error?.code).toBe('flatten.bad');
+  });
+
+  it('ends as cancelled in a stage, while waiting for a lane and while waiting to try again', async () => {
+    const reason = new Hyper2kvmError('daemon.stopping', 'bye');
+    const inStage = new AbortController();
+    const running = await execute(testRequest({ signal: inStage.signal }), [
+      testStage('convert', [], {
+        act: async (context) => {
+          setTimeout(() => inStage.abort(reason), 5);
+          await sleep(10_000, undefined, { signal: context.signal });
+        },
+      }),
+    ]);
+    expect(running).toMatchObject({
+      cancelled: true,
+      failedStage: 'convert',
+      error: { code: 'daemon.stopping' },
+    });
+    expect(running.records[0]?.status).toBe('cancelled');
+
+    const inLane = new AbortController();
+    const request = testRequest({ signal: inLane.signal });
+    const release = await request.lanes.acquire('boots', { priority: 0, signal: AbortSignal.timeout(1000) });
+    setTimeout(() => inLane.abort(reason), 5);
+    const ran: string[] = [];
+    const waiting = await execute(request, [testStage('validate', ran, { lane: 'boots' })]);
+    expect(waiting).toMatchObject({ cancelled: true, error: { code: 'daemon.stopping' } });
+    expect(ran).toEqual([]);
+    release();
+
+    const inBackoff = new AbortController();
+    const slow = testRequest({
+      signal: inBackoff.signal,
+      options: testOptions({ retry: { attempts: 4, backoff_seconds: 600 } }),
+      onEvent: (event) => {
+        if (event.type === 'stage-retry') inBackoff.abort(reason);
+      },
+    });
+    const retrying = await execute(slow, [
+      testStage('fetch', [], {
+        act: () => Promise.reject(new Hyper2kvmError('tool.killed', 'x', { retryable: true })),
+      }),
+    ]);
+    expect(retrying).toMatchObject({ cancelled: true });
+  });
+
+  it('gives a lane back after success and after failure', async () => {
+    const request = testRequest();
+    const fails = testStage('convert', [], {
+      lane: 'conversions',
+      act: () => Promise.reject(new Error('x')),
+    });
+    await execute(request, [testStage('boot', [], { lane: 'boots' }), fails]);
+    const soon = { priority: 0, signal: AbortSignal.timeout(1000) };
+    await request.lanes.acquire('conversions', soon);
+    await request.lanes.acquire('boots', soon);
+  });
+
+  it('refuses a stage result that is not of its schema', async () => {
+    const stage = testStage('fetch', [], { act: async () => ({ wrong: true }) });
+    expect((await execute(testRequest(), [stage])).error?.code).toBe('internal.stage-output');
+  });
+});
+
+describe('the appliance of a job', () => {
+  function fakeAppliances() {
+    const log: string[] = [];
+    const openAppliance = async () => {
+      log.push('open');
+      return {
+        call: async () => null,
+        overlays: [],
+        addLayer: async () => [],
+        traffic: async () => ({ read: 0, written: 0 }),
+        accelerator: 'tcg',
+        launchSeconds: 1,
+        close: async () => void log.push('close'),
+        kill: () => void log.push('kill'),
+      } satisfies Appliance;
+    };
+    return { log, openAppliance };
+  }
+  const uses = async (context: { appliance(disks: string[]): Promise<unknown> }) => {
+    await context.appliance(['flat-disk0.qcow2']);
+  };
+
+  it('is launched once for INSPECT and FIX, holding its lane in between, and closed after', async () => {
+    const { log, openAppliance } = fakeAppliances();
+    const request = testRequest();
+    const probe = new AbortController();
+    let freeDuringPlan: boolean | undefined;
+    const stages = [
+      testStage('inspect', log, { lane: 'appliances', act: uses }),
+      testStage('plan', log, {
+        act: async () => {
+          const turn = request.lanes.acquire('appliances', { priority: 9, signal: probe.signal });
+          freeDuringPlan = await Promise.race([turn.then(() => true), sleep(20, false)]);
+          turn.catch(() => undefined);
+          probe.abort();
+        },
+      }),
+      testStage('fix', log, { lane: 'appliances', act: uses }),
+      testStage('convert', log),
+    ];
+    const result = await executePipeline(request, { stages, openAppliance });
+    expect(result.error).toBeNull();
+    expect(freeDuringPlan).toBe(false);
+    expect(log).toEqual(['inspect', 'open', 'plan', 'fix', 'close', 'convert']);
+    await request.lanes.acquire('appliances', { priority: 0, signal: AbortSignal.timeout(1000) });
+  });
+
+  it('is killed with a failed attempt and launched again for the next', async () => {
+    const { log, openAppliance } = fakeAppliances();
+    const request = testRequest();
+    const fix = testStage('fix', log, {
+      lane: 'appliances',
+      act: async (context) => {
+        await uses(context);
+        if (log.filter((line) => line === 'fix').length === 1)
+          throw new Hyper2kvmError('guest.died', 'lost', { retryable: true });
+        await context.closeAppliance();
+      },
+    });
+    const result = await executePipeline(request, { stages: [fix], openAppliance });
+    expect(result.error).toBeNull();
+    expect(log).toEqual(['fix', 'open', 'kill', 'fix', 'open', 'close']);
+  });
+
+  it('is killed when a stage between fails', async () => {
+    const { log, openAppliance } = fakeAppliances();
+    const request = testRequest();
+    const stages = [
+      testStage('inspect', log, { lane: 'appliances', act: uses }),
+      testStage('plan', log, { act: () => Promise.reject(new Error('x')) }),
+      testStage('fix', log, { lane: 'appliances' }),
+    ];
+    await executePipeline(request, { stages, openAppliance });
+    expect(log).toEqual(['inspect', 'open', 'plan', 'kill']);
+    await request.lanes.acquire('appliances', { priority: 0, signal: AbortSignal.timeout(1000) });
+  });
+});
