@@ -1,4 +1,4 @@
-import { copyFile, mkdir, rename, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cached } from './cache.js';
 import { guestFiles } from './guest-files.js';
@@ -20,6 +20,8 @@ export interface BuiltGuest {
   /** The guest's kernel and initramfs, for firmware that cannot read the disk's controller. */
   kernel: string;
   initrd: string;
+  /** `6.1.0-50-amd64` */
+  kernelVersion: string;
 }
 
 /**
@@ -55,5 +57,11 @@ export async function buildGuest(
     images,
     kernel: join(directory, 'vmlinuz'),
     initrd: join(directory, 'initrd.img'),
+    kernelVersion: await builtKernel(directory),
   };
+}
+
+async function builtKernel(directory: string): Promise<string> {
+  const { kernel } = JSON.parse(await readFile(join(directory, 'recipe.json'), 'utf8')) as { kernel: string };
+  return kernel;
 }
