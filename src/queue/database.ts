@@ -1,0 +1,50 @@
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import Database from 'better-sqlite3';
+import { Hyper2kvmError } from '../errors.js';
+import { MIGRATIONS } from './migrations/index.js';
+
+export type Sqlite = Database.Database;
+
+/**
+ * Opens the queue's database, made when missing, brought to the current schema. WAL with `synchronous=FULL`: better-sqlite3 is built with NORMAL as WAL's
+ * default, where a commit that was reported done may be lost with the power. Errors: `queue.unusable`, `queue.newer-schema`.
+ */
+export function openDatabase(file: string): Sqlite {
+  let database: Sqlite | undefined;
+  try {
+    if (file !== ':memory:') mkdirSync(dirname(file), { recursive: true, mode: 0o750 });
+    database = new Database(file, { timeout: 5000 });
+    database.pragma('journal_mode = WAL');
+    database.pragma('synchronous = FULL');
+    database.pragma('foreign_keys = ON');
+    migrate(database, MIGRATIONS, file);
+    return database;
+  } catch (cause) {
+    database?.close();
+    if (cause instanceof Hyper2kvmError) throw cause;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new Hyper2kvmError('queue.unusable', `the queue ${file} cannot be opened: ${why}`, {
+      advice: 'Check owner, permissions and free space of its directory; `hyper2kvm doctor` does.',
+      cause,
+    });
+  }
+}
+
+/** Brings the schema from its `user_version` to the newest, all or nothing. A newer one is refused: an older daemon would not keep its promises. */
+export function migrate(database: Sqlite, migrations: readonly string[], file: string): void {
+  const version = () => Number(database.pragma('user_version', { simple: true }));
+  const upgrade = database.transaction(() => {
+    // Read again under the lock: another process may have been first.
+    const from = version();
+    for (const sql of migrations.slice(from)) database.exec(sql);
+    if (from < migrations.length) database.pragma(`user_version = ${migrations.length}`);
+  });
+  if (version() < migrations.length) upgrade.immediate();
+  if (version() <= migrations.length) return;
+  throw new Hyper2kvmError(
+    'queue.newer-schema',
+    `${file} was made by a newer hyper2kvm (schema ${version()}, this one knows ${migrations.length})`,
+    { advice: 'Upgrade hyper2kvm, or start this version with another state.database.' },
+  );
+}

@@ -1,0 +1,138 @@
+import type { ErrorRecord } from '../errors.js';
+import type { StageRecord } from '../pipeline/run-types.js';
+
+export type Outcome = 'converted' | 'failed' | 'cancelled';
+export type QueueState = 'queued' | 'running' | Outcome;
+
+/** What `list` and `show` want of a finished job without opening its report. */
+export interface JobResult {
+  /** Number of planned operations, by fixer. */
+  plan: Record<string, number> | null;
+  boot: { verdict: string; level: string; seconds: number; accelerator: string } | null;
+}
+
+/** One VM in the queue. Times are ISO 8601 in UTC, sizes bytes. */
+export interface Job {
+  job: string;
+  /** Safe for file names. */
+  vm: string;
+  /** The drop's name in incoming. */
+  dropName: string;
+  /** Names inside `work/<job>/source`. */
+  entries: string[];
+  /** Path of the job.toml inside `work/<job>/source`; null without one. */
+  optionsFile: string | null;
+  /** Of `retry --set`: dotted key to value, over the job.toml. */
+  overrides: Record<string, string>;
+  /** The drop must not be opened: it fails with this. */
+  refused: ErrorRecord | null;
+  state: QueueState;
+  /** Higher first. */
+  priority: number;
+  /** Space promised to it on the filesystem of the work directory. */
+  reservedBytes: number;
+  stage: string | null;
+  /** After a full disk: it is not started before this much is free. */
+  waitsForBytes: number | null;
+  /** A failed directory that is taken back to work/ before it runs: `retry`. */
+  reopen: string | null;
+  /** How it ends and where, known before it is published. */
+  outcome: Outcome | null;
+  directory: string | null;
+  error: ErrorRecord | null;
+  failedStage: string | null;
+  /** Of the last run. */
+  records: StageRecord[];
+  result: JobResult;
+  createdAt: string;
+  updatedAt: string;
+  startedAt: string | null;
+  finishedAt: string | null;
+}
+
+/** A row of `jobs`. */
+export interface JobRow {
+  job: string;
+  vm: string;
+  drop_name: string;
+  entries: string;
+  options_file: string | null;
+  overrides: string;
+  refused: string | null;
+  state: QueueState;
+  priority: number;
+  reserved_bytes: number;
+  stage: string | null;
+  waits_for_bytes: number | null;
+  reopen: string | null;
+  outcome: Outcome | null;
+  directory: string | null;
+  error: string | null;
+  failed_stage: string | null;
+  records: string;
+  summary: string;
+  created_at: string;
+  updated_at: string;
+  started_at: string | null;
+  finished_at: string | null;
+}
+
+export function jobOf(row: JobRow): Job {
+  return {
+    job: row.job,
+    vm: row.vm,
+    dropName: row.drop_name,
+    entries: JSON.parse(row.entries) as string[],
+    optionsFile: row.options_file,
+    overrides: JSON.parse(row.overrides) as Record<string, string>,
+    refused: parsed<ErrorRecord>(row.refused),
+    state: row.state,
+    priority: row.priority,
+    reservedBytes: row.reserved_bytes,
+    stage: row.stage,
+    waitsForBytes: row.waits_for_bytes,
+    reopen: row.reopen,
+    outcome: row.outcome,
+    directory: row.directory,
+    error: parsed<ErrorRecord>(row.error),
+    failedStage: row.failed_stage,
+    records: JSON.parse(row.records) as StageRecord[],
+    result: { plan: null, boot: null, ...(JSON.parse(row.summary) as Partial<JobResult>) },
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+    startedAt: row.started_at,
+    finishedAt: row.finished_at,
+  };
+}
+
+function parsed<T>(text: string | null): T | null {
+  return text === null ? null : (JSON.parse(text) as T);
+}
+
+export function rowOf(job: Job): JobRow {
+  return {
+    job: job.job,
+    vm: job.vm,
+    drop_name: job.dropName,
+    entries: JSON.stringify(job.entries),
+    options_file: job.optionsFile,
+    overrides: JSON.stringify(job.overrides),
+    refused: job.refused === null ? null : JSON.stringify(job.refused),
+    state: job.state,
+    priority: job.priority,
+    reserved_bytes: job.reservedBytes,
+    stage: job.stage,
+    waits_for_bytes: job.waitsForBytes,
+    reopen: job.reopen,
+    outcome: job.outcome,
+    directory: job.directory,
+    error: job.error === null ? null : JSON.stringify(job.error),
+    failed_stage: job.failedStage,
+    records: JSON.stringify(job.records),
+    summary: JSON.stringify(job.result),
+    created_at: job.createdAt,
+    updated_at: job.updatedAt,
+    started_at: job.startedAt,
+    finished_at: job.finishedAt,
+  };
+}

@@ -1,0 +1,117 @@
+import type { Sqlite } from './database.js';
+import { type Job, type JobRow, jobOf, type QueueState, rowOf } from './job.js';
+
+/** What one call may change; everything else of a job is fixed when it is claimed. */
+export type JobChange = Partial<Omit<Job, 'job' | 'dropName' | 'entries' | 'createdAt' | 'updatedAt'>>;
+
+export interface JobFilter {
+  states?: readonly QueueState[];
+  /** Part of the VM's or the drop's name. */
+  name?: string;
+  /** Created at or after this time (ISO 8601). */
+  since?: string;
+}
+
+const COLUMNS = Object.keys(rowOf({} as Job));
+
+/** The jobs table. Every call is one statement or one transaction, durable when it returns. */
+export class JobTable {
+  readonly #database: Sqlite;
+  readonly #insert;
+  readonly #get;
+  readonly #next;
+  readonly #update;
+  readonly #counts;
+  readonly #reserved;
+
+  constructor(database: Sqlite) {
+    this.#database = database;
+    const values = COLUMNS.map((column) => `@${column}`);
+    this.#insert = database.prepare<[JobRow]>(`INSERT INTO jobs (${COLUMNS}) VALUES (${values})`);
+    this.#get = database.prepare<[string], JobRow>('SELECT * FROM jobs WHERE job = ?');
+    this.#next = database.prepare<[], JobRow>(
+      `SELECT * FROM jobs WHERE state = 'queued' ORDER BY priority DESC, job`,
+    );
+    const sets = COLUMNS.map((column) => `${column} = @${column}`);
+    this.#update = database.prepare<[JobRow]>(`UPDATE jobs SET ${sets} WHERE job = @job`);
+    this.#counts = database.prepare<[], { state: QueueState; count: number }>(
+      'SELECT state, count(*) AS count FROM jobs GROUP BY state',
+    );
+    this.#reserved = database.prepare<[], { total: number | null }>(
+      `SELECT sum(reserved_bytes) AS total FROM jobs WHERE state IN ('queued', 'running')`,
+    );
+  }
+
+  insert(job: Job): void {
+    this.#insert.run(rowOf(job));
+  }
+
+  get(id: string): Job | null {
+    const row = this.#get.get(id);
+    return row === undefined ? null : jobOf(row);
+  }
+
+  /** Queued jobs in the order in which they are to start. */
+  *queued(): Generator<Job> {
+    for (const row of this.#next.all()) yield jobOf(row);
+  }
+
+  /** Changes a job and its `updatedAt`. The job must exist. */
+  update(id: string, change: JobChange): Job {
+    return this.#database.transaction(() => {
+      const job = this.get(id);
+      if (job === null) throw new Error(`job ${id} is not in the queue`);
+      const changed = { ...job, ...change, updatedAt: new Date().toISOString() };
+      this.#update.run(rowOf(changed));
+      return changed;
+    })();
+  }
+
+  /** Oldest first. */
+  list(filter: JobFilter = {}): Job[] {
+    const where: string[] = [];
+    const values: string[] = [];
+    if (filter.states !== undefined) {
+      where.push(`state IN (${filter.states.map(() => '?')})`);
+      values.push(...filter.states);
+    }
+    if (filter.name !== undefined) {
+      where.push('(instr(vm, ?) > 0 OR instr(drop_name, ?) > 0)');
+      values.push(filter.name, filter.name);
+    }
+    if (filter.since !== undefined) {
+      where.push('created_at >= ?');
+      values.push(filter.since);
+    }
+    const condition = where.length === 0 ? '' : `WHERE ${where.join(' AND ')}`;
+    const rows = this.#database.prepare<string[], JobRow>(`SELECT * FROM jobs ${condition} ORDER BY job`);
+    return rows.all(...values).map(jobOf);
+  }
+
+  /** By id, by an unambiguous beginning of one, or the newest job of a VM. Several ids that begin so: all of them. */
+  find(text: string): Job[] {
+    const exact = this.get(text);
+    if (exact !== null) return [exact];
+    const newest = this.#database
+      .prepare<[string], JobRow>('SELECT * FROM jobs WHERE vm = ? ORDER BY job DESC LIMIT 1')
+      .get(text);
+    if (newest !== undefined) return [jobOf(newest)];
+    return this.#database
+      .prepare<[string, string], JobRow>(
+        'SELECT * FROM jobs WHERE substr(job, 1, length(?)) = ? ORDER BY job',
+      )
+      .all(text, text)
+      .map(jobOf);
+  }
+
+  counts(): Record<QueueState, number> {
+    const counts = { queued: 0, running: 0, converted: 0, failed: 0, cancelled: 0 };
+    for (const { state, count } of this.#counts.all()) counts[state] = count;
+    return counts;
+  }
+
+  /** Bytes promised to jobs that are not done. */
+  reservedBytes(): number {
+    return this.#reserved.get()?.total ?? 0;
+  }
+}

@@ -1,0 +1,4 @@
+import { initial } from './0001-initial.js';
+
+/** In order; the n-th brings a database of `user_version` n - 1 to n. Never changed once released, only added to. */
+export const MIGRATIONS: readonly string[] = [initial];

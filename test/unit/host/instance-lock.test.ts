@@ -1,0 +1,16 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { lockInstance } from '../../../src/host/instance-lock.js';
+import { scratchDirectory } from '../queue/scratch.js';
+
+describe('lockInstance', () => {
+  it('refuses a second holder and names the first, until it is released', () => {
+    const file = join(scratchDirectory(), 'daemon.lock');
+    const first = lockInstance(file, '/spool');
+    expect(() => lockInstance(file, '/spool')).toThrow(
+      new RegExp(`another daemon works on /spool: process ${process.pid}, since 20`),
+    );
+    first.release();
+    lockInstance(file, '/spool').release();
+  });
+});
