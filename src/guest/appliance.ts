@@ -7,7 +7,7 @@ import type { Config } from '../config/schema.js';
 import { Hyper2kvmError } from '../errors.js';
 import { demote, probeAccelerator } from '../host/accelerator.js';
 import { type NodeChild, startNodeChild } from '../tools/node-child.js';
-import { createOverlay } from '../tools/qemu-img.js';
+import { createImage } from '../tools/qemu-img.js';
 import { QmpClient } from '../tools/qmp.js';
 import { addLayer, traffic } from './appliance-disks.js';
 import type { CallRequest, CloseRequest, LaunchRequest, Reply } from './appliance-messages.js';
@@ -57,11 +57,14 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
   const overlays = request.disks.map((_, index) => `fix-disk${index}.qcow2`);
   for (const [index, disk] of request.disks.entries()) {
     await rm(join(workDirectory, overlays[index]!), { force: true });
-    await createOverlay(join(workDirectory, overlays[index]!), {
-      backing: join(workDirectory, disk),
-      backingFormat: 'qcow2',
-      signal,
-    });
+    await createImage(
+      {
+        file: join(workDirectory, overlays[index]!),
+        format: 'qcow2',
+        backing: { file: join(workDirectory, disk), format: 'qcow2' },
+      },
+      { signal },
+    );
   }
   // Not in the work directory: a unix socket's path must stay under 108 bytes.
   const scratch = await mkdtemp(join(tmpdir(), 'h2k-'));

@@ -119,13 +119,12 @@ export function moduleName(path: string): string {
 }
 
 /** `initramfs` of the identity's kernel: the modules are those of `kernelVersion`, as it loads no others. `path` is the guest's. */
-export async function describeInitramfs(request: {
+export function describeInitramfs(request: {
   path: string;
-  bytes: Buffer;
+  listing: InitramfsListing;
   kernelVersion: string;
-  signal: AbortSignal;
-}): Promise<NonNullable<Kernel['initramfs']>> {
-  const listing = await listInitramfs(request.bytes, request.signal);
+}): NonNullable<Kernel['initramfs']> {
+  const { listing } = request;
   const lib = libDirectory(listing);
   const prefix = `modules/${request.kernelVersion}/`;
   const modules = listing.files

@@ -101,6 +101,8 @@ export class SnapshotCollector {
     if (known !== undefined && known.content !== undefined && entry.content === undefined) return;
     this.#bytes += entry.content?.length ?? 0;
     this.#entries.set(entry.path, entry);
+    const slash = entry.path.lastIndexOf('/');
+    if (slash > 0) this.#name(entry.path.slice(0, slash), 'directory');
     if (this.#bytes > MAX_TOTAL_BYTES || this.#entries.size > MAX_ENTRIES) {
       throw new Hyper2kvmError(
         'inspect.configuration-too-large',

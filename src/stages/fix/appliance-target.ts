@@ -8,7 +8,11 @@ const MAX_MESSAGE_BYTES = 2 * 1024 * 1024;
 const SELINUX_XATTR = 'security.selinux';
 
 /** Executes on the guest's mounted filesystems in the appliance. */
-export function applianceTarget(session: ApplianceSession, workDirectory: string, selinux: boolean): FixTarget {
+export function applianceTarget(
+  session: ApplianceSession,
+  workDirectory: string,
+  selinux: boolean,
+): FixTarget {
   const scratch = join(workDirectory, 'transfer.part');
 
   async function put(path: string, content: Buffer): Promise<void> {
@@ -75,7 +79,12 @@ export function applianceTarget(session: ApplianceSession, workDirectory: string
     async readAt(path, offset, length) {
       const parts: Buffer[] = [];
       for (let done = 0; done < length; ) {
-        const part = await session.call('pread', path, Math.min(MAX_MESSAGE_BYTES, length - done), offset + done);
+        const part = await session.call(
+          'pread',
+          path,
+          Math.min(MAX_MESSAGE_BYTES, length - done),
+          offset + done,
+        );
         if (part.length === 0) break;
         parts.push(part);
         done += part.length;

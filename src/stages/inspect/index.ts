@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { type DeviceContext, resolveDevice } from '../../fixers/linux/device-names.js';
@@ -46,7 +47,7 @@ export const inspectStage: Stage<InspectInput, InspectOutput> = {
     const { tree, mounts } = await takeSnapshot(session, context, root, devices);
 
     context.progress({ percent: 80, step: 'listing the initramfs of every kernel' });
-    const kernels = await readKernels(session, tree, context.workDirectory, context.signal);
+    const { kernels, listings } = await readKernels(session, tree, context.workDirectory, context.signal);
     const facts = identify(tree, storage.partitions);
     const identity: Identity = {
       os_type: 'linux',
@@ -64,9 +65,10 @@ export const inspectStage: Stage<InspectInput, InspectOutput> = {
 
     const snapshot = 'snapshot.json';
     const digest = await writeSnapshot(join(context.workDirectory, snapshot), tree);
+    await writeFile(join(context.workDirectory, 'initramfs.json'), JSON.stringify(listings));
     const after = await session.traffic();
     context.account({ read: after.read - before.read });
-    return { identity, snapshot, snapshot_sha256: digest };
+    return { identity, snapshot, snapshot_sha256: digest, initramfs_listings: 'initramfs.json' };
   },
 };
 
@@ -161,16 +163,13 @@ async function takeSnapshot(
   }
   await collector.capture({ directory: '/boot', excludes: BOOT_EXCLUDES });
   await collector.capture({ directory: '/efi', excludes: BOOT_EXCLUDES });
-  const lib = collector.tree().resolve('/lib') ?? '/lib';
+  const lib = collector.tree().lstat('/lib')?.type === 'symlink' ? '/usr/lib' : '/lib';
   await collector.capture({ directory: `${lib}/modules`, excludes: MODULES_EXCLUDES });
   await collector.capture({ directory: '/var/lib/dpkg', excludes: DPKG_EXCLUDES });
-  const seen = new Set<string>();
-  for (const directory of [...NAME_DIRECTORIES, ...mounts.map((mount) => mount.mountpoint)]) {
-    const real = collector.tree().resolve(directory);
-    const wanted = NAME_DIRECTORIES.includes(directory) ? real : null;
-    if (wanted === null || wanted === '/' || seen.has(wanted)) continue;
-    seen.add(wanted);
-    await collector.names(wanted);
+  for (const directory of NAME_DIRECTORIES) {
+    // Through a linked top directory (/bin → usr/bin) the same names would come twice.
+    const top = directory.slice(0, `${directory}/`.indexOf('/', 1));
+    if (collector.tree().lstat(top)?.type !== 'symlink') await collector.names(directory);
   }
   for (const path of ['/usr/lib/os-release', '/usr/lib/systemd/systemd'])
     await collectFile(session, collector, path);

@@ -1,6 +1,6 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describeInitramfs } from '../../guest/initramfs.js';
+import { describeInitramfs, type InitramfsListing, listInitramfs } from '../../guest/initramfs.js';
 import type { ApplianceSession } from '../../guest/session.js';
 import type { GuestTree } from '../../guest/tree.js';
 import type { Kernel } from './schema.js';
@@ -9,7 +9,7 @@ import type { Kernel } from './schema.js';
 const MAX_INITRAMFS_BYTES = 512 * 1024 * 1024;
 
 /**
- * Every installed kernel: a directory of modules with a kernel image that belongs to it, and its initramfs, listed. A module directory without
+ * Every installed kernel (and, by guest path, what its initramfs lists): a directory of modules with a kernel image that belongs to it, and its initramfs, listed. A module directory without
  * an image (left behind by a removed kernel) is no kernel.
  */
 export async function readKernels(
@@ -17,8 +17,9 @@ export async function readKernels(
   tree: GuestTree,
   workDirectory: string,
   signal: AbortSignal,
-): Promise<Kernel[]> {
+): Promise<{ kernels: Kernel[]; listings: Record<string, InitramfsListing> }> {
   const kernels: Kernel[] = [];
+  const listings: Record<string, InitramfsListing> = {};
   const modulesRoot = tree.resolve('/lib/modules') ?? '/lib/modules';
   for (const version of tree.list(modulesRoot)) {
     const modules = `${modulesRoot}/${version}`;
@@ -26,39 +27,37 @@ export async function readKernels(
     const image = findImage(tree, version, modules);
     if (image === null) continue;
     const path = findInitramfs(tree, version, modules, image);
+    if (path !== null) listings[path] ??= await list(session, path, workDirectory, signal);
+    const listing = path === null ? undefined : listings[path];
     kernels.push({
       version,
       image,
       modules,
-      initramfs: path === null ? null : await readInitramfs(session, path, version, workDirectory, signal),
+      initramfs:
+        path === null || listing === undefined
+          ? null
+          : describeInitramfs({ path, listing, kernelVersion: version }),
     });
   }
-  return kernels;
+  return { kernels, listings };
 }
 
-async function readInitramfs(
+async function list(
   session: ApplianceSession,
   path: string,
-  version: string,
   workDirectory: string,
   signal: AbortSignal,
-): Promise<Kernel['initramfs']> {
+): Promise<InitramfsListing> {
   const { size } = await session.call('statns', path);
   if (size > MAX_INITRAMFS_BYTES) {
-    return {
-      path,
-      size,
-      segments: [],
-      modules: [],
-      lib: 'lib',
-      unreadable: `larger than ${MAX_INITRAMFS_BYTES} bytes`,
-    };
+    const unreadable = `larger than ${MAX_INITRAMFS_BYTES} bytes`;
+    return { size, segments: [], files: [], directories: [], links: {}, unreadable };
   }
   const copy = join(workDirectory, 'initramfs.part');
   await session.call('download', path, copy);
   const bytes = await readFile(copy);
   await rm(copy);
-  return describeInitramfs({ path, bytes, kernelVersion: version, signal });
+  return listInitramfs(bytes, signal);
 }
 
 /** `/boot/vmlinuz-<version>`; Arch and Alpine name by flavour, Fedora keeps one beside the modules, systemd-boot in a directory of the entry's. */

@@ -95,5 +95,7 @@ export const inspectOutput = z.object({
   identity: identitySchema,
   snapshot: z.string(),
   snapshot_sha256: z.string(),
+  /** File name in the work directory: what each initramfs lists (guest/initramfs.ts), by guest path. FIX appends by it. */
+  initramfs_listings: z.string(),
 });
 export type InspectOutput = z.infer<typeof inspectOutput>;

@@ -1,0 +1,116 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { applyOperations } from '../../fixers/apply.js';
+import { evidenceOperations } from '../../fixers/evidence.js';
+import type { InitramfsListing } from '../../guest/initramfs.js';
+import type { ApplianceSession } from '../../guest/session.js';
+import { readSnapshot } from '../../guest/snapshot.js';
+import { syncPath } from '../../host/durable.js';
+import type { Stage, StageContext } from '../../pipeline/stage.js';
+import { flattenOutput } from '../flatten/schema.js';
+import { inspectOutput } from '../inspect/schema.js';
+import { planOutput } from '../plan/schema.js';
+import { applianceTarget } from './appliance-target.js';
+import { execute } from './execute.js';
+import { mountGuest, trim } from './mount.js';
+import { proveFiles } from './prove-files.js';
+import { type FixOutput, fixOutput } from './schema.js';
+
+const fixInput = z.object({ flatten: flattenOutput, inspect: inspectOutput, plan: planOutput });
+type FixInput = z.infer<typeof fixInput>;
+
+/**
+ * Executes the plan in the appliance that INSPECT launched (or in a new one after a restart), proves the result, then puts the boot test's additions on a
+ * layer of their own and shuts the appliance down.
+ */
+export const fixStage: Stage<FixInput, FixOutput> = {
+  name: 'fix',
+  version: 1,
+  lane: 'appliances',
+  input: fixInput,
+  output: fixOutput,
+  dependsOn: (options) => ({ fix: options.config.fix, evidence: options.config.validate.enabled }),
+  enabled: (options) => options.kind === 'vm',
+  async run(context, input) {
+    const { identity } = input.inspect;
+    const { operations } = input.plan.plan;
+    context.progress({ percent: 0, step: 'opening the guest' });
+    const session = await context.appliance(input.flatten.disks.map((disk) => disk.image));
+    const before = await session.traffic();
+    const target = applianceTarget(session, context.workDirectory, identity.selinux);
+    await mountGuest(session, identity);
+
+    const proofs = await execute(operations, {
+      target,
+      signal: context.signal,
+      listings: await readListings(join(context.workDirectory, input.inspect.initramfs_listings)),
+      onStep: (done, { op, reason }) => {
+        context.progress({ percent: 5 + (70 * done) / operations.length, step: op });
+        context.log.debug({ operation: op, reason }, 'operation');
+      },
+    });
+    context.progress({ percent: 75, step: 'reading back' });
+    proofs.push(...(await proveFiles(operations, target)));
+    const trimmed = await trim(session, identity, allocated(input));
+    if (trimmed.length > 0) proofs.push(`trimmed ${trimmed.join(', ')}`);
+    await session.call('umount_all');
+    await session.call('sync');
+
+    context.progress({ percent: 85, step: 'preparing the boot test' });
+    const evidence = context.options.config.validate.enabled
+      ? await addEvidence(session, context, input)
+      : { layers: [], changes: [] };
+    const after = await session.traffic();
+    context.account({ read: after.read - before.read, written: after.written - before.written });
+    context.progress({ percent: 95, step: 'shutting the appliance down' });
+    const images = [...session.overlays];
+    await context.closeAppliance();
+    for (const file of [...images, ...evidence.layers]) await syncPath(join(context.workDirectory, file));
+    await syncPath(context.workDirectory);
+    return {
+      disks: images.map((image, index) => ({
+        index,
+        image,
+        format: 'qcow2' as const,
+        evidence: evidence.layers[index] ?? null,
+      })),
+      proofs,
+      applied: operations.length,
+      evidence_changes: evidence.changes,
+    };
+  },
+};
+
+function allocated(input: FixInput): number | null {
+  return input.flatten.disks.reduce<number | null>(
+    (sum, disk) => (sum === null || disk.allocated === null ? null : sum + disk.allocated),
+    0,
+  );
+}
+
+/** The delivered disk often has no serial console; the boot test's overlay gets one, and a unit that reports what came up. */
+async function addEvidence(session: ApplianceSession, context: StageContext, input: FixInput) {
+  const { identity, snapshot } = input.inspect;
+  const tree = applyOperations(
+    await readSnapshot(join(context.workDirectory, snapshot)),
+    input.plan.plan.operations,
+  );
+  const { operations, changes } = evidenceOperations(tree, identity);
+  if (operations.length === 0) return { layers: [], changes: [] };
+  const layers = await session.addLayer('evidence');
+  await mountGuest(session, identity);
+  await execute(operations, {
+    target: applianceTarget(session, context.workDirectory, identity.selinux),
+    signal: context.signal,
+    listings: {},
+    onStep: () => {},
+  });
+  await session.call('umount_all');
+  await session.call('sync');
+  return { layers, changes };
+}
+
+async function readListings(file: string): Promise<Record<string, InitramfsListing>> {
+  return JSON.parse(await readFile(file, 'utf8')) as Record<string, InitramfsListing>;
+}

@@ -1,0 +1,71 @@
+import { Hyper2kvmError } from '../../errors.js';
+import { isUnstableName } from '../../fixers/linux/device-names.js';
+import type { Operation } from '../../fixers/operation.js';
+import type { FixTarget } from './target.js';
+
+/** The last state that the operations give each text file; null where it is removed. */
+function finalTexts(operations: readonly Operation[]): Map<string, Buffer | null> {
+  const texts = new Map<string, Buffer | null>();
+  for (const operation of operations) {
+    if (operation.op === 'write_file')
+      texts.set(operation.path, Buffer.from(operation.after, operation.encoding));
+    if (operation.op === 'remove') texts.set(operation.path, null);
+  }
+  return texts;
+}
+
+/** Reads every changed file back from the guest and compares; then the rules of LINUX-FIXES on what decides the boot. */
+export async function proveFiles(operations: readonly Operation[], target: FixTarget): Promise<string[]> {
+  const texts = finalTexts(operations);
+  let compared = 0;
+  for (const [path, expected] of texts) {
+    const there = await target.exists(path);
+    const right = expected === null ? !there : there && (await target.read(path)).equals(expected);
+    if (!right) throw unproven(path, 'it reads back differently');
+    compared += 1;
+  }
+  const proofs = compared === 0 ? [] : [`${compared} changed files read back as planned`];
+  if (await target.exists('/etc/fstab')) {
+    proofs.push(proveFstab((await target.read('/etc/fstab')).toString('utf8')));
+  }
+  for (const path of GRUB_CONFIGURATIONS) {
+    if (await target.exists(path))
+      proofs.push(proveCommandLines(path, (await target.read(path)).toString('utf8')));
+  }
+  return proofs;
+}
+
+const GRUB_CONFIGURATIONS = ['/boot/grub/grub.cfg', '/boot/grub2/grub.cfg', '/boot/extlinux/extlinux.conf'];
+
+/** fstab(5): at least spec, file, type; no unstable name, except on lines that may fail (`nofail`, `noauto`). */
+function proveFstab(text: string): string {
+  let lines = 0;
+  for (const line of text.split('\n')) {
+    if (/^\s*(#|$)/.test(line)) continue;
+    const [spec, file, type, options = 'defaults'] = line.trim().split(/\s+/);
+    if (spec === undefined || file === undefined || type === undefined)
+      throw unproven('/etc/fstab', `it has the line ${line}`);
+    const mayFail = options.split(',').some((option) => option === 'nofail' || option === 'noauto');
+    if (isUnstableName(spec) && !mayFail)
+      throw unproven('/etc/fstab', `${file} is still mounted from ${spec}`);
+    lines += 1;
+  }
+  return `/etc/fstab parses: ${lines} entries, no unstable device name`;
+}
+
+function proveCommandLines(path: string, text: string): string {
+  const lines = text.split('\n').filter((line) => /^\s*(linux(16|efi)?|append|kernel)\s/i.test(line));
+  for (const line of lines) {
+    const unstable = [...line.matchAll(/\b(?:root|resume)=(\S+)/g)].find((match) =>
+      isUnstableName(match[1]!),
+    );
+    if (unstable !== undefined) throw unproven(path, `a kernel is still started with ${unstable[0]}`);
+  }
+  return `${path}: ${lines.length} kernel command lines, no unstable root`;
+}
+
+function unproven(path: string, why: string): Hyper2kvmError {
+  return new Hyper2kvmError('fix.unproven', `${path} is not as planned: ${why}`, {
+    advice: 'Nothing was delivered. Send report.json and plan.json with a bug report.',
+  });
+}

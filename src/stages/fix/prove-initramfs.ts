@@ -1,0 +1,56 @@
+import { Hyper2kvmError } from '../../errors.js';
+import type { Operation } from '../../fixers/operation.js';
+import { listInitramfs, moduleName } from '../../guest/initramfs.js';
+import type { FixTarget } from './target.js';
+
+type Append = Extract<Operation, { op: 'append_initramfs' }>;
+type Rebuild = Extract<Operation, { op: 'rebuild_initramfs' }>;
+
+/**
+ * Reads the appended bytes back from the guest's filesystem and lists them. What was in the file before was listed by INSPECT and did not change: only its end
+ * was written.
+ */
+export async function proveAppended(
+  operation: Append,
+  target: FixTarget,
+  offset: number,
+  appendix: Buffer,
+  signal: AbortSignal,
+): Promise<string> {
+  const size = await target.size(operation.path);
+  const readBack = await target.readAt(operation.path, offset, appendix.length);
+  if (size !== offset + appendix.length || !readBack.equals(appendix)) {
+    throw unproven(operation.path, 'what was appended reads back differently');
+  }
+  const listing = await listInitramfs(readBack, signal);
+  const expected = operation.files.filter((file) => /\.ko(\.\w+)?$/.test(file));
+  const missing = missingModules(listing.files, expected.map(moduleName));
+  if (listing.unreadable !== null || missing.length > 0) {
+    throw unproven(operation.path, listing.unreadable ?? `it does not list ${missing.join(', ')}`);
+  }
+  return `${operation.path}: ${appendix.length} bytes appended, ${expected.length} modules listed on reading back`;
+}
+
+export async function proveRebuilt(
+  operation: Rebuild,
+  target: FixTarget,
+  signal: AbortSignal,
+): Promise<string> {
+  const listing = await listInitramfs(await target.read(operation.path), signal);
+  const missing = missingModules(listing.files, operation.modules);
+  if (listing.unreadable !== null || missing.length > 0) {
+    throw unproven(operation.path, listing.unreadable ?? `it does not list ${missing.join(', ')}`);
+  }
+  return `${operation.path}: rebuilt by ${operation.command[0] ?? 'the guest'}, ${operation.modules.length} modules listed on reading back`;
+}
+
+function missingModules(files: readonly string[], wanted: readonly string[]): string[] {
+  const listed = new Set(files.map(moduleName));
+  return wanted.filter((name) => !listed.has(moduleName(name)));
+}
+
+function unproven(path: string, why: string): Hyper2kvmError {
+  return new Hyper2kvmError('fix.initramfs-unproven', `the drivers in ${path} are not proven: ${why}`, {
+    advice: 'Retry with fix.initramfs = "rebuild" (`hyper2kvm retry JOB --set fix.initramfs=rebuild`).',
+  });
+}
