@@ -50,10 +50,9 @@ export const LAB_REPORT = /^\{"lab":1.*\}/m;
 /** Boots in QEMU without hardware virtualization, so that it runs anywhere, until the console says so. Images stay unchanged. */
 export async function bootGuest(request: BootRequest): Promise<BootEnd> {
   const directory = await mkdtemp(join(tmpdir(), 'h2k-lab-boot-'));
-  const ended = new AbortController();
-  const signal =
-    request.signal === undefined ? ended.signal : AbortSignal.any([ended.signal, request.signal]);
-  const timeoutSeconds = request.timeoutSeconds ?? 600;
+  const seen = new AbortController();
+  const over = AbortSignal.any([seen.signal, AbortSignal.timeout((request.timeoutSeconds ?? 600) * 1000)]);
+  const signal = request.signal === undefined ? over : AbortSignal.any([over, request.signal]);
   const started = performance.now();
   let serial = '';
   let matched: RegExp | undefined;
