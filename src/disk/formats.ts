@@ -26,7 +26,8 @@ export function formatOfExtension(name: string): DiskFormat | null {
 
 /**
  * The format that the content has, which must be the one that the name claims: a guest can write any header into its own raw disk, so a
- * header alone proves nothing, and a name alone neither. Null where no format is recognised. Throws `fetch.conflicting-format`.
+ * header alone proves nothing, and a name alone neither. Null where no format is recognised, and for plain bytes under a name that
+ * claims no format. Throws `fetch.conflicting-format`.
  */
 export async function detectFormat(name: string, source: ByteSource): Promise<DiskFormat | null> {
   const head = await source.read(0, 4096);
@@ -44,13 +45,11 @@ export async function detectFormat(name: string, source: ByteSource): Promise<Di
   }
   const content = special[0] ?? found[0] ?? null;
   if (content === null || claimed === content) return content;
-  if (claimed !== null) {
-    throw conflict(
-      `${printable(name)} is ${content.name} inside, its name says ${claimed.name}`,
-      `If the file really is a ${content.name} image, rename it to end in .${content.extensions[0]}.`,
-    );
-  }
-  return content;
+  if (claimed === null && content === raw) return null;
+  throw conflict(
+    `${printable(name)} is ${content.name} inside, its name says ${claimed?.name ?? 'nothing of it'}`,
+    `If the file really is a ${content.name} image, rename it to end in .${content.extensions[0]}.`,
+  );
 }
 
 function conflict(message: string, advice: string): Hyper2kvmError {

@@ -34,8 +34,7 @@ export function looksLikeDescriptor(head: Buffer): boolean {
 export function parseDescriptor(bytes: Buffer): Descriptor {
   if (bytes.length > MAX_DESCRIPTOR)
     throw corrupt(`the descriptor has ${bytes.length} bytes, more than 1 MiB`);
-  const text = trimPadding(bytes).toString('utf8');
-  if (text.includes('\u0000')) throw corrupt('the descriptor has NUL bytes in its text');
+  const text = beforeNul(bytes).toString('utf8');
   const settings = new Map<string, string>();
   const extents: DescriptorExtent[] = [];
   for (const rawLine of text.split(/\r\n|\n|\r/)) {
@@ -142,11 +141,10 @@ function extentReference(extent: DescriptorExtent): ExtentReference {
   };
 }
 
-/** Embedded descriptors are padded with zeros up to their sectors. */
-function trimPadding(bytes: Buffer): Buffer {
-  let end = bytes.length;
-  while (end > 0 && bytes[end - 1] === 0) end -= 1;
-  return bytes.subarray(0, end);
+/** The text is a C string: padded with zeros up to its sectors, and QEMU leaves an old end behind the zero when it writes a shorter CID. */
+export function beforeNul(bytes: Buffer): Buffer {
+  const end = bytes.indexOf(0);
+  return end < 0 ? bytes : bytes.subarray(0, end);
 }
 
 function unquote(value: string): string {

@@ -8,7 +8,7 @@ import {
   SECTOR,
 } from '../format.js';
 import { COWD_MAGIC, cowdCompleteness, parseCowd } from './cowd.js';
-import { descriptorImage, looksLikeDescriptor, parseDescriptor } from './descriptor.js';
+import { beforeNul, descriptorImage, looksLikeDescriptor, parseDescriptor } from './descriptor.js';
 import {
   parseSparseHeader,
   QEMU_DESCRIPTOR_OFFSET,
@@ -71,7 +71,7 @@ async function embeddedImage(source: ByteSource, header: SparseHeader): Promise<
     throw corrupt('the embedded descriptor is not where QEMU reads it');
   const descriptor = parseDescriptor(text);
   const window = await source.read(QEMU_DESCRIPTOR_OFFSET, QEMU_DESCRIPTOR_WINDOW);
-  if (descriptor.parentHint === null && window.includes('parentFileNameHint'))
+  if (descriptor.parentHint === null && beforeNul(window).includes('parentFileNameHint'))
     throw corrupt('a parent is named outside of the embedded descriptor');
   const [extent, ...others] = descriptor.extents;
   if (extent === undefined || others.length > 0 || extent.kind !== 'SPARSE')

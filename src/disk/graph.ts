@@ -1,0 +1,177 @@
+import { join, relative } from 'node:path';
+import { Hyper2kvmError } from '../errors.js';
+import { unsupported } from './bytes.js';
+import type { Chain, Layer } from './chain.js';
+import { formatByName } from './formats.js';
+import { printable } from './names.js';
+import { type RenderedExtent, renderDescriptor } from './vmdk/render.js';
+
+/** A node of QEMU's block layer (QAPI `BlockdevOptions`), every driver named. */
+export type BlockNode = {
+  driver: string;
+  file: BlockNode | { driver: 'file'; filename: string };
+  backing?: BlockNode | null;
+};
+
+/** What to make so that one empty overlay shows a whole chain. File names are in the work directory. */
+export interface GraphPlan {
+  /** Descriptors of ours, to be written first. */
+  descriptors: { file: string; text: string }[];
+  /** Empty qcow2 overlays, to be made in this order; the last one is the flat disk. */
+  overlays: { file: string; backing: string; backingFormat: string }[];
+  /** Bytes: the newest layer's. */
+  virtualSize: number;
+}
+
+export interface GraphRequest {
+  chain: Chain;
+  /** Absolute directory of the chain's files. */
+  directory: string;
+  /** Absolute. */
+  workDirectory: string;
+  /** Name of the flat disk without suffix: `flat-disk0`. */
+  prefix: string;
+}
+
+/** The backing file field of a qcow2 header (docs/interop/qcow2.txt). */
+const MAX_BACKING_NAME = 1023;
+
+/**
+ * The explicit block graph of a verified chain: nothing that stands in a dropped header is followed.
+ *
+ * - VMDK: QEMU's driver opens extents and parents by the names in the descriptor itself and checks that a parent is VMDK too, so it gets descriptors
+ *   written by us: one a layer, each naming verified files and the next of ours. The whole stack is then one short node. A single sparse file
+ *   without a parent is opened directly with `backing: null`.
+ * - qcow2: nodes nested with an explicit `backing`. Where the text gets longer than a qcow2 header holds (a deep chain, long paths), an empty
+ *   overlay is put in between and the next layer builds on that.
+ *
+ * Throws `flatten.path-unusable` where names cannot be written, `fetch.unsupported`.
+ */
+export function planGraph(request: GraphRequest): GraphPlan {
+  const { chain, directory, workDirectory, prefix } = request;
+  const plan: GraphPlan = { descriptors: [], overlays: [], virtualSize: chain.layers[0]!.image.virtualSize };
+  const layers = [...chain.layers.entries()].reverse();
+  let node: BlockNode | null = null;
+  for (let at = 0; at < layers.length; ) {
+    const [index, layer] = layers[at]!;
+    if (layer.image.format === 'vmdk') {
+      const stack = layers.slice(at).map((entry) => entry[1]);
+      const end = stack.findIndex((other) => other.image.format !== 'vmdk');
+      const run: Layer[] = end < 0 ? stack : stack.slice(0, end);
+      node = vmdkNode(run, request, plan);
+      at += run.length;
+      continue;
+    }
+    const filename = join(directory, layer.file.name);
+    const driver = formatByName(layer.image.format).driver;
+    const plain: BlockNode = { driver, file: { driver: 'file', filename } };
+    if (driver !== 'qcow2') node = plain;
+    else if (node === null || fits({ ...plain, backing: node })) node = { ...plain, backing: node };
+    else node = { ...plain, backing: bridge(node, `${prefix}.layer${index + 1}.qcow2`, request, plan) };
+    at += 1;
+  }
+  plan.overlays.push({ file: `${prefix}.qcow2`, ...backingOf(node!, workDirectory) });
+  return plan;
+}
+
+/** Puts an empty overlay on `node`, so that the next layer can name it in a few bytes. */
+function bridge(node: BlockNode, file: string, { workDirectory }: GraphRequest, plan: GraphPlan): BlockNode {
+  plan.overlays.push({ file, ...backingOf(node, workDirectory) });
+  return { driver: 'qcow2', file: { driver: 'file', filename: join(workDirectory, file) } };
+}
+
+/** `run`: the VMDK layers from the base up. */
+function vmdkNode(run: readonly Layer[], request: GraphRequest, plan: GraphPlan): BlockNode {
+  const { directory, workDirectory, prefix } = request;
+  const [base] = run as readonly [Layer];
+  if (run.length === 1 && base.extents.length === 0)
+    return {
+      driver: 'vmdk',
+      file: { driver: 'file', filename: join(directory, base.file.name) },
+      backing: null,
+    };
+  let parentPath: string | null = null;
+  for (const [height, layer] of run.entries()) {
+    if (layer.file.footer && height === 0) {
+      // QEMU finds a footer only in the file that it opens itself; this one has no parent (see embeddedImage), so nothing is followed.
+      parentPath = pathFrom(workDirectory, join(directory, layer.file.name));
+      continue;
+    }
+    const file = `${prefix}.layer${run.length - 1 - height}.vmdk`;
+    const text = renderDescriptor({
+      contentId: layer.image.contentId!,
+      parentId: layer.image.parent?.contentId ?? null,
+      parentPath,
+      extents: renderedExtents(layer, request),
+    });
+    if (text === null) throw unusable(layer);
+    plan.descriptors.push({ file, text });
+    parentPath = `./${file}`;
+  }
+  return {
+    driver: 'vmdk',
+    file: { driver: 'file', filename: join(workDirectory, plan.descriptors.at(-1)!.file) },
+  };
+}
+
+function renderedExtents(layer: Layer, { directory, workDirectory }: GraphRequest): RenderedExtent[] {
+  const path = (name: string) => pathFrom(workDirectory, join(directory, name));
+  if ([layer.file, ...layer.extents].some((file) => file.footer)) {
+    throw unsupported(
+      `${printable(layer.file.name)} is stream-optimized with its directory at the end, and part of a chain or of a split disk`,
+      'Convert it first: `vmware-vdiskmanager -r disk.vmdk -t 0 new.vmdk`, and drop the result.',
+    );
+  }
+  if (layer.extents.length === 0)
+    return [{ kind: 'SPARSE', size: layer.image.virtualSize, offset: 0, path: path(layer.file.name) }];
+  return layer.image.extents.map(({ type, size, offset }, index) => ({
+    kind: type === 'flat' ? 'FLAT' : 'SPARSE',
+    size,
+    offset,
+    path: path(layer.extents[index]!.name),
+  }));
+}
+
+/**
+ * Relative for what lies in the work directory: short, and with a slash before any colon, so that QEMU takes it for a file. Absolute for
+ * everything else: `..` would leave a work directory that is reached through a link by another door.
+ */
+function pathFrom(workDirectory: string, file: string): string {
+  const path = relative(workDirectory, file);
+  return path.startsWith('../') ? file : `./${path}`;
+}
+
+/** The backing file as it is written into an overlay's header: the explicit graph. */
+function backingOf(node: BlockNode, workDirectory: string): { backing: string; backingFormat: string } {
+  if (fits(node)) return { backing: specification(node), backingFormat: node.driver };
+  const file = node.file.driver === 'file' && 'filename' in node.file ? node.file.filename : null;
+  const path = file === null ? null : pathFrom(workDirectory, file);
+  // A very deep job path: relative names are short, and what is named here refers to nothing but to our own files.
+  if (path !== null && (node.backing ?? null) === null && Buffer.byteLength(path) <= MAX_BACKING_NAME)
+    return { backing: path, backingFormat: node.driver };
+  throw new Hyper2kvmError(
+    'flatten.path-unusable',
+    'the path of the work directory is too long for a chain of qcow2 images',
+    {
+      advice: 'Use a spool.work directory with a shorter path (up to 400 bytes).',
+    },
+  );
+}
+
+export function specification(node: BlockNode): string {
+  return `json:${JSON.stringify(node)}`;
+}
+
+function fits(node: BlockNode): boolean {
+  return Buffer.byteLength(specification(node)) <= MAX_BACKING_NAME;
+}
+
+function unusable(layer: Layer): Hyper2kvmError {
+  return new Hyper2kvmError(
+    'flatten.path-unusable',
+    `the files of ${printable(layer.file.name)} cannot be named to QEMU`,
+    {
+      advice: 'Use a directory whose path has no quotes or line ends and at most 400 bytes.',
+    },
+  );
+}

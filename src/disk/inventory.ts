@@ -1,0 +1,97 @@
+import { lstat, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Hyper2kvmError } from '../errors.js';
+import type { ImageFile } from './chain.js';
+import { refusedSpecial, withFile } from './file-source.js';
+import { printable } from './names.js';
+import { type ReadOptions, readImageFile } from './probe.js';
+
+/** What lies in a drop. */
+export interface Inventory {
+  /** Where the images are: the source directory, or the one directory that was dropped. Absolute. */
+  directory: string;
+  /** Put before a name to make it relative to the source directory: empty, or `web01/`. */
+  prefix: string;
+  /** All regular files, paths relative to the source directory, sorted. */
+  files: { path: string; size: number }[];
+  /** The files directly in `directory`, with their headers. */
+  images: ImageFile[];
+}
+
+export interface InventoryOptions extends ReadOptions {
+  /** Refuse files with further hard links: in the spool they would give away what the service's user may read. */
+  refuseHardLinks: boolean;
+  signal: AbortSignal;
+}
+
+const MAX_FILES = 10_000;
+const MAX_DEPTH = 8;
+
+/**
+ * Looks at every file of the drop without following any link, and reads the headers of those that may be disks. Rejects with
+ * `fetch.refused-special`, `fetch.too-many-files`, `fetch.empty`.
+ */
+export async function takeInventory(
+  sourceDirectory: string,
+  entries: readonly string[],
+  options: InventoryOptions,
+): Promise<Inventory> {
+  const files: Inventory['files'] = [];
+  await walk(sourceDirectory, entries, '', 0, files, options.signal);
+  if (files.length === 0) {
+    throw new Hyper2kvmError('fetch.empty', 'the drop has no files', {
+      advice: 'Copy the disk into it and drop it again.',
+    });
+  }
+  files.sort((a, b) => (a.path < b.path ? -1 : 1));
+  const single = entries.length === 1 && files[0]!.path !== entries[0] ? entries[0]! : null;
+  const prefix = single === null ? '' : `${single}/`;
+  const images: ImageFile[] = [];
+  for (const { path } of files) {
+    options.signal.throwIfAborted();
+    const name = path.slice(prefix.length);
+    images.push(
+      ...(await withFile(join(sourceDirectory, path), async ({ source, links }) => {
+        if (links > 1 && options.refuseHardLinks)
+          throw refusedSpecial(path, `has ${links - 1} more hard link(s)`);
+        return name.includes('/') || name.endsWith('.toml')
+          ? []
+          : [await readImageFile(name, source, options)];
+      })),
+    );
+  }
+  return { directory: join(sourceDirectory, prefix), prefix, files, images };
+}
+
+async function walk(
+  root: string,
+  names: readonly string[],
+  parent: string,
+  depth: number,
+  files: Inventory['files'],
+  signal: AbortSignal,
+): Promise<void> {
+  for (const name of names) {
+    signal.throwIfAborted();
+    const path = `${parent}${name}`;
+    const status = await lstat(join(root, path));
+    if (status.isDirectory()) {
+      if (depth >= MAX_DEPTH) throw tooMany(`directories nested more than ${MAX_DEPTH} deep`);
+      await walk(root, await readdir(join(root, path)), `${path}/`, depth + 1, files, signal);
+    } else if (status.isFile()) {
+      if (files.length >= MAX_FILES) throw tooMany(`more than ${MAX_FILES} files`);
+      files.push({ path, size: status.size });
+    } else {
+      throw refusedSpecial(
+        printable(path),
+        status.isSymbolicLink() ? 'is a symbolic link' : 'is a FIFO, a socket or a device',
+      );
+    }
+  }
+}
+
+function tooMany(what: string): Hyper2kvmError {
+  return new Hyper2kvmError('fetch.too-many-files', `the drop has ${what}`, {
+    advice: 'Drop only the files of one VM.',
+  });
+}

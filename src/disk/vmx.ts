@@ -1,0 +1,108 @@
+import { Hyper2kvmError } from '../errors.js';
+import { compareNames } from './names.js';
+
+/** What a VMware .vmx says of the VM, as far as a conversion needs it. */
+export interface Vmx {
+  name: string | null;
+  memoryMib: number | null;
+  vcpus: number | null;
+  firmware: 'bios' | 'uefi';
+  osHint: string | null;
+  /** Hard disks in controller order; `controller` is `scsi0:0`. */
+  disks: { controller: string; file: string }[];
+  nics: { mac: string | null; network: string | null; model: string | null }[];
+}
+
+const MAX_LINES = 20_000;
+/** VMware's default order of boot, which `bios.hddOrder` changes. */
+const BUS_ORDER = ['scsi', 'sata', 'nvme', 'ide'];
+
+/**
+ * Parses the file of `key = "value"` lines (VMware Workstation's and ESXi's own format; keys are case-insensitive, `|22` stands for a
+ * quote). The last of two equal keys counts, as in VMware. Throws `fetch.corrupt` for what is no VMX.
+ */
+export function parseVmx(text: string): Vmx {
+  const values = readValues(text);
+  const get = (key: string) => values.get(key.toLowerCase()) ?? null;
+  return {
+    name: get('displayName'),
+    memoryMib: positiveInteger(get('memSize')),
+    vcpus: positiveInteger(get('numvcpus')) ?? 1,
+    firmware: get('firmware')?.toLowerCase() === 'efi' ? 'uefi' : 'bios',
+    osHint: get('guestOS'),
+    disks: readDisks(values),
+    nics: readNics(values),
+  };
+}
+
+function readValues(text: string): Map<string, string> {
+  const lines = text.replace(/^\ufeff/, '').split(/\r?\n/);
+  if (lines.length > MAX_LINES)
+    throw new Hyper2kvmError('fetch.corrupt', 'the .vmx has more than 20,000 lines');
+  const values = new Map<string, string>();
+  for (const line of lines) {
+    const match = /^\s*([A-Za-z0-9_.:-]+)\s*=\s*"([^"]*)"\s*$/.exec(line);
+    if (match !== null) values.set(match[1]!.toLowerCase(), decodeEscapes(match[2]!));
+  }
+  if (values.size === 0) {
+    throw new Hyper2kvmError('fetch.corrupt', 'the .vmx has no settings', {
+      advice: 'Copy the .vmx again, or leave it out: the disks are enough.',
+    });
+  }
+  return values;
+}
+
+function decodeEscapes(value: string): string {
+  return value.replace(/\|([0-9A-Fa-f]{2})/g, (_all, code: string) =>
+    String.fromCharCode(Number.parseInt(code, 16)),
+  );
+}
+
+function readDisks(values: ReadonlyMap<string, string>): Vmx['disks'] {
+  const disks: Vmx['disks'] = [];
+  for (const [key, file] of values) {
+    const match = /^((scsi|sata|nvme|ide)\d+:\d+)\.filename$/.exec(key);
+    if (match === null) continue;
+    const device = match[1]!;
+    const present = values.get(`${device}.present`)?.toLowerCase() !== 'false';
+    const type = values.get(`${device}.devicetype`)?.toLowerCase() ?? 'disk';
+    if (!present || !type.includes('disk') || file === '' || /\.iso$/i.test(file)) continue;
+    disks.push({ controller: device, file });
+  }
+  const first = (values.get('bios.hddorder') ?? '')
+    .toLowerCase()
+    .split(',')
+    .map((device) => device.trim());
+  const rank = (controller: string) => {
+    const explicit = first.indexOf(controller);
+    return explicit >= 0 ? explicit - first.length : BUS_ORDER.indexOf(controller.replace(/\d.*$/, ''));
+  };
+  return disks.sort(
+    (a, b) => rank(a.controller) - rank(b.controller) || compareNames(a.controller, b.controller),
+  );
+}
+
+function readNics(values: ReadonlyMap<string, string>): Vmx['nics'] {
+  const cards = new Set<string>();
+  for (const key of values.keys()) {
+    const match = /^(ethernet\d+)\./.exec(key);
+    if (match !== null && values.get(`${match[1]}.present`)?.toLowerCase() === 'true') cards.add(match[1]!);
+  }
+  return [...cards].sort(compareNames).map((card) => {
+    const type = values.get(`${card}.addresstype`)?.toLowerCase();
+    const address = values.get(`${card}.address`);
+    const generated = values.get(`${card}.generatedaddress`);
+    const mac = (type === 'static' ? (address ?? generated) : (generated ?? address)) ?? '';
+    return {
+      mac: /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(mac) ? mac.toLowerCase() : null,
+      network: values.get(`${card}.networkname`) ?? values.get(`${card}.connectiontype`) ?? null,
+      model: values.get(`${card}.virtualdev`) ?? null,
+    };
+  });
+}
+
+function positiveInteger(text: string | null): number | null {
+  if (text === null || !/^\d{1,8}$/.test(text)) return null;
+  const value = Number(text);
+  return value > 0 ? value : null;
+}

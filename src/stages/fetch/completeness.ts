@@ -1,0 +1,44 @@
+import { join } from 'node:path';
+import type { ImageFile, Layer } from '../../disk/chain.js';
+import { withFile } from '../../disk/file-source.js';
+import { printable } from '../../disk/names.js';
+import { completenessOf } from '../../disk/probe.js';
+import { Hyper2kvmError } from '../../errors.js';
+
+/**
+ * Checks that all bytes of every layer are there, by the formats' own tables. Returns the bytes of the disk that each layer holds, newest first; null where its
+ * format does not tell. Rejects with `fetch.truncated`.
+ */
+export async function checkWhole(
+  layers: readonly Layer[],
+  directory: string,
+  signal: AbortSignal,
+): Promise<(number | null)[]> {
+  const allocated: (number | null)[] = [];
+  for (const layer of layers) {
+    const flat = layer.image.extents.some(({ type }) => type === 'flat');
+    let sum = 0;
+    let known = !flat;
+    for (const file of [layer.file, ...sparseExtents(layer)]) {
+      signal.throwIfAborted();
+      const bytes = await checkFile(file, directory);
+      if (bytes === null) known = false;
+      sum += bytes ?? 0;
+    }
+    allocated.push(known ? sum : null);
+  }
+  return allocated;
+}
+
+/** Flat extents have no tables; their sizes were compared with the descriptor when the chain was assembled. */
+function sparseExtents(layer: Layer): ImageFile[] {
+  return layer.extents.filter((_file, index) => layer.image.extents[index]!.type === 'sparse');
+}
+
+async function checkFile(file: ImageFile, directory: string): Promise<number | null> {
+  const result = await withFile(join(directory, file.name), ({ source }) => completenessOf(file, source));
+  if (result.complete) return result.allocated;
+  throw new Hyper2kvmError('fetch.truncated', `${printable(file.name)} is not whole: ${result.reason}`, {
+    advice: 'Copy the file again and compare its size and checksum with the original.',
+  });
+}

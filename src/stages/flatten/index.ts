@@ -1,0 +1,160 @@
+import { readdir, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { assemble, type Chain, chainOf } from '../../disk/chain.js';
+import { planGraph } from '../../disk/graph.js';
+import { takeInventory } from '../../disk/inventory.js';
+import { printable } from '../../disk/names.js';
+import { Hyper2kvmError } from '../../errors.js';
+import { syncPath } from '../../host/durable.js';
+import type { Stage, StageContext } from '../../pipeline/stage.js';
+import { convertImage } from '../../tools/qemu-img.js';
+import { checkWhole } from '../fetch/completeness.js';
+import { fetchOutput } from '../fetch/schema.js';
+import { buildGraph } from './build.js';
+import { type FlattenOutput, flattenOutput } from './schema.js';
+
+const flattenInput = z.object({ fetch: fetchOutput });
+type FlattenInput = z.infer<typeof flattenInput>;
+type FlatDisk = FlattenOutput['disks'][number];
+
+/** Makes one flat disk of each chain: an empty overlay on an explicit block graph (`overlay`), or a physical copy of it (`copy`). */
+export const flattenStage: Stage<FlattenInput, FlattenOutput> = {
+  name: 'flatten',
+  version: 1,
+  input: flattenInput,
+  output: flattenOutput,
+  dependsOn: ({ kind, config }) => ({ kind, ...config.flatten }),
+  async run(context, input) {
+    await removeScratch(context.workDirectory);
+    const { source, options, signal } = context;
+    const inventory = await takeInventory(source.directory, source.entries, {
+      anyRaw: options.kind === 'data',
+      refuseHardLinks: false,
+      signal,
+    });
+    const assembly = assemble(inventory.images);
+    const disks: FlatDisk[] = [];
+    for (const disk of input.fetch.disks) {
+      const name = disk.leaf.slice(inventory.prefix.length);
+      if (!assembly.layers.has(name)) throw changed(disk.leaf);
+      const chain = chainOf(name, assembly, options.config.flatten.max_chain_depth);
+      disks.push(
+        await flattenDisk(context, {
+          ...disk,
+          chain,
+          directory: inventory.directory,
+          prefix: inventory.prefix,
+        }),
+      );
+      context.progress({ percent: (100 * disks.length) / input.fetch.disks.length });
+    }
+    await syncPath(context.workDirectory);
+    return { disks };
+  },
+  cleanup: async (context) => removeScratch(context.workDirectory),
+};
+
+interface DiskRequest {
+  index: number;
+  controller: string | null;
+  chain: Chain;
+  directory: string;
+  prefix: string;
+}
+
+async function flattenDisk(context: StageContext, request: DiskRequest): Promise<FlatDisk> {
+  const { chain, index, prefix } = request;
+  const virtualSize = chain.layers[0]!.image.virtualSize;
+  refuseTooLarge(chain, context);
+  const allocated = await checkWhole(chain.layers, request.directory, context.signal);
+  const name = `flat-disk${index}`;
+  const copy = context.options.config.flatten.mode === 'copy';
+  const plan = planGraph({
+    chain,
+    directory: request.directory,
+    workDirectory: context.workDirectory,
+    prefix: copy ? `${name}.graph` : name,
+  });
+  context.progress({ percent: 0, step: 'building the block graph' });
+  await buildGraph(plan, context.workDirectory, context.signal);
+  if (copy) await copyDisk(context, name, virtualSize);
+  return {
+    index,
+    image: `${name}.qcow2`,
+    format: 'qcow2',
+    virtual_size: virtualSize,
+    allocated: total(allocated, virtualSize),
+    layers: chain.layers.map(({ file, image, extents }) => ({
+      path: prefix + file.name,
+      format: image.format,
+      files: [file, ...extents].map((part) => prefix + part.name),
+    })),
+    controller: request.controller,
+  };
+}
+
+/** What several layers hold overlaps at worst not at all. */
+function total(allocated: readonly (number | null)[], virtualSize: number): number | null {
+  let sum = 0;
+  for (const bytes of allocated) {
+    if (bytes === null) return null;
+    sum += bytes;
+  }
+  return Math.min(sum, virtualSize);
+}
+
+async function copyDisk(context: StageContext, name: string, virtualSize: number): Promise<void> {
+  const { workDirectory, signal } = context;
+  const overlay = join(workDirectory, `${name}.graph.qcow2`);
+  const temporary = join(workDirectory, `${name}.part`);
+  const started = performance.now();
+  await convertImage(
+    { source: overlay, sourceFormat: 'qcow2', target: temporary, targetFormat: 'qcow2' },
+    {
+      signal,
+      timeoutSeconds: 7 * 24 * 3600,
+      onPercent: (percent) => {
+        const seconds = (performance.now() - started) / 1000;
+        const bytesPerSecond = seconds > 0.2 ? ((percent / 100) * virtualSize) / seconds : 0;
+        context.progress({ percent, step: 'copying', ...(bytesPerSecond > 0 ? { bytesPerSecond } : {}) });
+      },
+    },
+  );
+  const bytes = (await stat(temporary)).blocks * 512;
+  context.account({ read: bytes, written: bytes });
+  await syncPath(temporary);
+  await rename(temporary, join(workDirectory, `${name}.qcow2`));
+  for (const file of await scratchNames(workDirectory)) {
+    if (file.startsWith(`${name}.graph`)) await rm(join(workDirectory, file));
+  }
+}
+
+function refuseTooLarge(chain: Chain, context: StageContext): void {
+  const limit = context.options.config.flatten.max_virtual_size_gib;
+  const { file, image } = chain.layers.reduce((a, b) => (b.image.virtualSize > a.image.virtualSize ? b : a));
+  if (image.virtualSize <= limit * 1024 ** 3) return;
+  throw new Hyper2kvmError(
+    'flatten.too-large',
+    `${printable(file.name)} claims ${Math.ceil(image.virtualSize / 1024 ** 3)} GiB, more than flatten.max_virtual_size_gib (${limit})`,
+    { advice: 'If the disk really is that large, raise flatten.max_virtual_size_gib.' },
+  );
+}
+
+function changed(leaf: string): Hyper2kvmError {
+  return new Hyper2kvmError(
+    'flatten.source-changed',
+    `${printable(leaf)} is no longer the disk that FETCH found`,
+    {
+      advice: 'Something changed the drop while it was converted: drop it again.',
+    },
+  );
+}
+
+async function scratchNames(workDirectory: string): Promise<string[]> {
+  return (await readdir(workDirectory)).filter((name) => /^flat-disk\d+\./.test(name));
+}
+
+async function removeScratch(workDirectory: string): Promise<void> {
+  for (const name of await scratchNames(workDirectory)) await rm(join(workDirectory, name), { force: true });
+}

@@ -1,0 +1,103 @@
+import { copyFile, mkdir, mkdtemp, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { onTestFinished } from 'vitest';
+import { configSchema, type JobOptions, jobOptionsSchema } from '../../src/config/schema.js';
+import type { StageContext } from '../../src/pipeline/stage.js';
+import { fetchStage } from '../../src/stages/fetch/index.js';
+import { flattenStage } from '../../src/stages/flatten/index.js';
+import type { FlattenOutput } from '../../src/stages/flatten/schema.js';
+import { run } from '../../src/tools/run.js';
+
+export const MIB = 1024 * 1024;
+
+/** A job's directory with an empty source/, removed after the test. */
+export async function makeJob(parent = tmpdir()): Promise<{ work: string; source: string }> {
+  await mkdir(parent, { recursive: true });
+  const work = await mkdtemp(join(parent, 'h2k-flatten-'));
+  onTestFinished(() => rm(work, { recursive: true, force: true }));
+  const source = join(work, 'source');
+  await mkdir(source);
+  return { work, source };
+}
+
+export interface Write {
+  offset: number;
+  length: number;
+  pattern: number;
+}
+
+/** A raw disk with an MBR of one partition, a text in the boot code and patterns at several places, one of them in the last sector. */
+export async function makeRaw(path: string, size: number): Promise<void> {
+  const handle = await open(path, 'w');
+  try {
+    await handle.truncate(size);
+    const mbr = Buffer.alloc(512);
+    mbr.write('boot code of the test disk');
+    mbr[446] = 0x80;
+    mbr[450] = 0x83;
+    mbr.writeUInt32LE(2048, 454);
+    mbr.writeUInt32LE(size / 512 - 2048, 458);
+    mbr.writeUInt16LE(0xaa55, 510);
+    await handle.write(mbr, 0, 512, 0);
+    for (let offset = MIB; offset + 3 * 4096 < size; offset += Math.floor(size / 5 / 512) * 512)
+      await handle.write(Buffer.alloc(3 * 4096, (offset / 512) % 251), 0, 3 * 4096, offset);
+    await handle.write(Buffer.alloc(512, 0x5a), 0, 512, size - 512);
+  } finally {
+    await handle.close();
+  }
+}
+
+export async function writeRaw(path: string, writes: readonly Write[]): Promise<void> {
+  const handle = await open(path, 'r+');
+  try {
+    for (const { offset, length, pattern } of writes)
+      await handle.write(Buffer.alloc(length, pattern), 0, length, offset);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The same writes into an image, by QEMU. */
+export async function writeImage(path: string, format: string, writes: readonly Write[]): Promise<void> {
+  const commands = writes.flatMap(({ offset, length, pattern }) => [
+    '-c',
+    `write -P ${pattern} ${offset} ${length}`,
+  ]);
+  await run('qemu-io', ['-f', format, ...commands, path]);
+}
+
+export const qemuImg = (args: readonly string[], cwd?: string) =>
+  run('qemu-img', args, cwd === undefined ? {} : { cwd });
+
+export async function copyOf(path: string, target: string): Promise<string> {
+  await copyFile(path, target);
+  return target;
+}
+
+export function makeContext(
+  job: { work: string; source: string },
+  entries: readonly string[],
+  options: Partial<Pick<JobOptions, 'kind' | 'vm'>> & { flatten?: object } = {},
+): StageContext {
+  const { flatten, ...rest } = options;
+  const config = configSchema.parse(flatten === undefined ? {} : { flatten });
+  return {
+    job: { id: 'test', vm: 'web01' },
+    options: jobOptionsSchema.parse({ config, ...rest }),
+    workDirectory: job.work,
+    source: { directory: job.source, entries: [...entries].sort() },
+    signal: new AbortController().signal,
+    log: pino({ level: 'silent' }),
+    progress: () => undefined,
+    account: () => undefined,
+    appliance: () => Promise.reject(new Error('FETCH and FLATTEN need no appliance')),
+    closeAppliance: async () => undefined,
+  };
+}
+
+export async function fetchAndFlatten(context: StageContext): Promise<FlattenOutput> {
+  const fetch = fetchStage.output.parse(await fetchStage.run(context, {}));
+  return flattenStage.output.parse(await flattenStage.run(context, { fetch }));
+}
