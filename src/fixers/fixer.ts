@@ -19,6 +19,7 @@ export interface FixerResult {
   warnings: Warning[];
   /** Only from the fixer that decides it. */
   devices?: Plan['devices'];
+  nics?: Plan['nics'];
 }
 
 /**

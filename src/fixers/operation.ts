@@ -62,5 +62,10 @@ export const planSchema = z.object({
     disk_bus: z.enum(['virtio', 'scsi', 'sata', 'ide']),
     nic_model: z.enum(['virtio', 'e1000', 'e1000e', 'rtl8139']),
   }),
+  /**
+   * The interfaces that the guest configures, in their order, with the MAC that its names are bound to; null where nothing tells it. The domain
+   * must give its NICs these MACs where the VM's own description has none.
+   */
+  nics: z.array(z.object({ name: z.string(), mac: z.string().nullable() })),
 });
 export type Plan = z.infer<typeof planSchema>;

@@ -45,9 +45,12 @@ export function isUnstableName(spec: string): boolean {
   return (
     /^\/dev\/(sd[a-z]+|hd[a-z]+|vd[a-z]+|xvd[a-z]+)\d*$/.test(spec) ||
     /^\/dev\/nvme\d+n\d+(p\d+)?$/.test(spec) ||
-    /^\/dev\/disk\/by-(path|id)\//.test(spec)
+    (/^\/dev\/disk\/by-(path|id)\//.test(spec) && !MEMBER_LINK.test(spec))
   );
 }
+
+/** udev's by-id links that are made of device-mapper's, md's and LVM's own identifiers, which travel with the data. */
+const MEMBER_LINK = /^\/dev\/disk\/by-id\/(dm-(name|uuid)|md-(name|uuid)|lvm-pv-uuid)-/;
 
 type StableKey = 'uuid' | 'label' | 'partuuid' | 'partlabel';
 

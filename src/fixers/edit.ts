@@ -1,0 +1,72 @@
+import type { GuestTree } from '../guest/tree.js';
+import type { Operation } from './operation.js';
+
+/** Who plans an operation, and why. */
+export interface Cause {
+  fixer: string;
+  reason: string;
+}
+
+/** Rewrites an existing text file through `change`; nothing when it is not there or stays as it is. Links are followed to the real file. */
+export function rewriteFile(
+  tree: GuestTree,
+  path: string,
+  cause: Cause,
+  change: (text: string) => string,
+): Operation[] {
+  const real = tree.resolve(path);
+  const current = real === null ? null : tree.text(real);
+  if (real === null || current === null) return [];
+  const after = change(current.text);
+  if (after === current.text) return [];
+  const mode = (tree.get(real)?.mode ?? 0o644) & 0o7777;
+  return [
+    { op: 'write_file', ...cause, path: real, before: current.text, after, encoding: current.encoding, mode },
+  ];
+}
+
+/** Makes the file at `path` hold `content`; nothing when it does already. */
+export function putFile(
+  tree: GuestTree,
+  path: string,
+  cause: Cause,
+  content: string,
+  mode = 0o644,
+): Operation[] {
+  if (tree.text(path) !== null) return rewriteFile(tree, path, cause, () => content);
+  return [{ op: 'write_file', ...cause, path, before: null, after: content, encoding: 'utf8', mode }];
+}
+
+/** Removes the file or link at `path` itself; nothing when it is not there. */
+export function removeFile(tree: GuestTree, path: string, cause: Cause): Operation[] {
+  const entry = tree.lstat(path);
+  if (entry === null) return [];
+  const current = entry.type === 'file' ? tree.text(path) : null;
+  return [
+    {
+      op: 'remove',
+      ...cause,
+      path: entry.path,
+      before: current?.text ?? null,
+      encoding: current?.encoding ?? 'utf8',
+    },
+  ];
+}
+
+/** Makes `path` a symbolic link to `target`; nothing when it is one already. */
+export function putLink(tree: GuestTree, path: string, target: string, cause: Cause): Operation[] {
+  return tree.lstat(path)?.target === target ? [] : [{ op: 'symlink', ...cause, path, target }];
+}
+
+/** `change` on each line; line ends stay. */
+export function mapLines(text: string, change: (line: string) => string): string {
+  return text.split('\n').map(change).join('\n');
+}
+
+/** Full paths of a directory's files whose names match, sorted. */
+export function filesIn(tree: GuestTree, directory: string, name: RegExp): string[] {
+  return tree
+    .list(directory)
+    .filter((file) => name.test(file))
+    .map((file) => `${directory}/${file}`);
+}

@@ -1,0 +1,110 @@
+import { posix } from 'node:path';
+import type { GuestTree } from '../../guest/tree.js';
+
+/** Forms in which kernel command lines are kept. `grub-defaults` and `update-extlinux` are sources that the others are generated from. */
+export type BootFileKind =
+  | 'grub2'
+  | 'grubenv'
+  | 'grub-defaults'
+  | 'bls'
+  | 'kernel-cmdline'
+  | 'grub-legacy'
+  | 'extlinux'
+  | 'update-extlinux';
+
+export interface BootFile {
+  path: string;
+  kind: BootFileKind;
+}
+
+const BOOT_TREES = ['/boot/', '/efi/'];
+const FIXED: readonly BootFile[] = [
+  { path: '/etc/default/grub', kind: 'grub-defaults' },
+  { path: '/etc/kernel/cmdline', kind: 'kernel-cmdline' },
+  { path: '/etc/update-extlinux.conf', kind: 'update-extlinux' },
+  { path: '/extlinux.conf', kind: 'extlinux' },
+];
+
+/**
+ * Every file of the guest that holds kernel command lines, by real path, sorted. Boot loaders' own files are looked for by name everywhere under
+ * /boot and /efi: a /boot of its own, a btrfs subvolume or an ESP of any name moves them.
+ */
+export function bootFiles(tree: GuestTree): BootFile[] {
+  const found = new Map<string, BootFileKind>();
+  for (const { path, kind } of FIXED) {
+    const real = tree.resolve(path);
+    if (real !== null && tree.text(real) !== null) found.set(real, kind);
+  }
+  for (const { path, type, content } of tree.entries()) {
+    if (type !== 'file' || content === undefined) continue;
+    const kind = path.startsWith('/etc/default/grub.d/')
+      ? kindOfDefaults(path)
+      : BOOT_TREES.some((prefix) => path.startsWith(prefix))
+        ? kindOf(path)
+        : null;
+    if (kind !== null) found.set(path, kind);
+  }
+  return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([path, kind]) => ({ path, kind }));
+}
+
+const kindOfDefaults = (path: string): BootFileKind | null =>
+  path.endsWith('.cfg') ? 'grub-defaults' : null;
+
+function kindOf(path: string): BootFileKind | null {
+  const name = posix.basename(path);
+  if (name === 'grub.cfg') return 'grub2';
+  if (name === 'grubenv') return 'grubenv';
+  if (name === 'menu.lst' || name === 'grub.conf') return 'grub-legacy';
+  if (name === 'extlinux.conf' || name === 'syslinux.cfg') return 'extlinux';
+  return /\/loader\/entries\/[^/]+\.conf$/.test(path) ? 'bls' : null;
+}
+
+/** Per kind: the lines that hold a command line, as (before)(arguments)(after). */
+const PATTERNS: Record<BootFileKind, readonly RegExp[]> = {
+  grub2: [
+    /^(\s*(?:linux(?:16|efi)?|module2?|multiboot2?)\s+\S+)()$/,
+    /^(\s*(?:linux(?:16|efi)?|module2?|multiboot2?)\s+\S+[ \t]+)(.*)$/,
+    /^(\s*set\s+(?:default_)?kernelopts=["']?)([^"']*)(["']?\s*)$/,
+  ],
+  grubenv: [/^(kernelopts=)(.*)$/],
+  'grub-defaults': [/^(\s*(?:export\s+)?GRUB_CMDLINE_LINUX(?:_[A-Z_]+)?\+?=(["']?))(.*?)(\2\s*)$/],
+  bls: [/^(options[ \t]+)(.*)$/],
+  'kernel-cmdline': [/^()([^#].*)$/],
+  'grub-legacy': [
+    /^(\s*(?:kernel|module)\s+(?:--\S+\s+)*\S+[ \t]+)(.*)$/,
+    /^(#\s*(?:kopt|defoptions|altoptions|xenkopt)(?:_\w+)?=)(.*)$/,
+  ],
+  extlinux: [/^(\s*append\s+)(.*)$/i],
+  'update-extlinux': [/^(root=)(.*)$/, /^(default_kernel_opts=(["']?))(.*?)(\2\s*)$/],
+};
+
+/** grub-editenv(1): the environment block keeps its size, filled up with `#`. */
+const GRUBENV_SIZE = 1024;
+
+/** `change` on the arguments of every kernel command line in `text`; all else stays. */
+export function mapCommandLines(
+  text: string,
+  kind: BootFileKind,
+  change: (args: string, line: string) => string,
+): string {
+  const lines = text.split('\n').map((line) => {
+    for (const pattern of PATTERNS[kind]) {
+      const match = pattern.exec(line);
+      if (match === null) continue;
+      const groups = match.slice(1);
+      // Where the pattern captured the quote, it is the second of four groups and part of the first.
+      const [before = '', args = '', after = ''] =
+        groups.length === 4 ? [groups[0], groups[2], groups[3]] : groups;
+      return `${before}${change(args, line)}${after}`;
+    }
+    return line;
+  });
+  const changed = lines.join('\n');
+  return kind === 'grubenv' ? sameSize(changed, text) : changed;
+}
+
+function sameSize(changed: string, original: string): string {
+  if (changed === original) return original;
+  const body = changed.replace(/#*$/, '');
+  return body.padEnd(Math.max(GRUBENV_SIZE, original.length), '#');
+}

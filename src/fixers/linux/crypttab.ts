@@ -1,0 +1,41 @@
+import { mapLines, rewriteFile } from '../edit.js';
+import type { Fixer, Guest } from '../fixer.js';
+import type { Warning } from '../operation.js';
+import { isUnstableName } from './device-names.js';
+import { stabilise } from './stable-names.js';
+
+const NAME = 'crypttab';
+
+export const crypttab: Fixer = {
+  name: NAME,
+  description:
+    'Lines of /etc/crypttab that name a disk by its place on the old hypervisor get the UUID of the LUKS container; a swap area with a random key, which has no header, gets its PARTUUID. Key files and options stay.',
+  plan(guest) {
+    const warnings: Warning[] = [];
+    const reason = 'the device of an encrypted volume must be found on KVM too';
+    const operations = rewriteFile(guest.tree, '/etc/crypttab', { fixer: NAME, reason }, (text) =>
+      mapLines(text, (line) => fixLine(line, guest, warnings)),
+    );
+    return { operations, warnings };
+  },
+};
+
+/** crypttab(5): name, device, key file, options. */
+const LINE = /^(\s*[^\s#]\S*\s+)(\S+)(?:(\s+)(\S+)(?:\s+(\S+))?)?/;
+
+function fixLine(line: string, guest: Guest, warnings: Warning[]): string {
+  const [, before = '', device = '', , key = '', options = ''] = LINE.exec(line) ?? [];
+  if (!isUnstableName(device)) return line;
+  const isPlain =
+    /^\/dev\/u?random$/.test(key) ||
+    options.split(',').some((option) => option === 'plain' || option === 'swap');
+  const stable = stabilise(device, guest, isPlain ? { prefer: 'partuuid' } : {});
+  const usable = stable !== null && (!isPlain || stable.startsWith('PARTUUID='));
+  if (usable) return `${before}${stable}${line.slice(before.length + device.length)}`;
+  warnings.push({
+    fixer: NAME,
+    code: 'crypttab.unresolved',
+    message: `${device} (${before.trim()}) is on none of the VM's disks: the line stays as it is`,
+  });
+  return line;
+}

@@ -1,0 +1,86 @@
+import { Hyper2kvmError } from '../../errors.js';
+import { mapLines, rewriteFile } from '../edit.js';
+import type { Fixer, Guest } from '../fixer.js';
+import type { Warning } from '../operation.js';
+import { isUnstableName } from './device-names.js';
+import { stabilise } from './stable-names.js';
+
+const NAME = 'fstab';
+const PATH = '/etc/fstab';
+
+/** Without these the system does not come up: a guess or `nofail` would only move the failure to the boot. */
+const SYSTEM_MOUNTPOINTS = new Set(['/', '/boot', '/usr', '/var']);
+/** Drives for removable media keep their names: there is nothing on them to go by. */
+const REMOVABLE_TYPES = /(^|,)(iso9660|udf)(,|$)/;
+
+export const fstab: Fixer = {
+  name: NAME,
+  description:
+    'Lines of /etc/fstab that name a disk by its place on the old hypervisor (/dev/sdXN, /dev/disk/by-path, by-id) get the UUID of the filesystem or swap area. Columns, comments and order stay; stable, network and virtual filesystems are not touched. A data mount that cannot be identified gets nofail and a warning.',
+  plan(guest) {
+    const warnings: Warning[] = [];
+    const reason = 'device names of the old hypervisor do not exist on KVM; UUIDs do';
+    const operations = rewriteFile(guest.tree, PATH, { fixer: NAME, reason }, (text) =>
+      mapLines(text, (line) => fixLine(line, guest, warnings)),
+    );
+    return { operations, warnings };
+  },
+};
+
+interface FstabLine {
+  indent: string;
+  spec: string;
+  gap: string;
+  mountpoint: string;
+  type: string;
+  options: string;
+}
+
+const LINE =
+  /^(?<indent>\s*)(?<spec>[^\s#]\S*)(?<gap>\s+)(?<mountpoint>\S+)\s+(?<type>\S+)(?:\s+(?<options>\S+))?/;
+
+function fixLine(line: string, guest: Guest, warnings: Warning[]): string {
+  const fields = LINE.exec(line)?.groups as unknown as FstabLine | undefined;
+  if (fields === undefined || !isUnstableName(fields.spec) || REMOVABLE_TYPES.test(fields.type)) return line;
+  const { spec, mountpoint, type } = fields;
+  const stable = stabilise(spec, guest, hintOf(fields));
+  if (stable !== null) return replaceSpec(line, fields, stable);
+  const isSystem = SYSTEM_MOUNTPOINTS.has(mountpoint);
+  if (isSystem)
+    throw new Hyper2kvmError(
+      'plan.fstab-unresolved',
+      `cannot tell which filesystem ${spec} (${mountpoint}) is`,
+      {
+        advice:
+          'Replace it by UUID= in the guest’s /etc/fstab before the conversion, or drop all disks of the VM together.',
+      },
+    );
+  const place = type === 'swap' ? 'a swap area' : mountpoint;
+  warnings.push({
+    fixer: NAME,
+    code: 'fstab.unresolved',
+    message: `${spec} (${place}) is on none of the VM's disks: the line stays, with nofail`,
+  });
+  return withNofail(line, fields);
+}
+
+function hintOf({ mountpoint, type }: FstabLine) {
+  return mountpoint.startsWith('/') ? { mountpoint, type } : { type };
+}
+
+/** Takes the difference in length out of the blanks behind the name, so that aligned columns stay aligned where there is room. */
+function replaceSpec(line: string, { indent, spec, gap }: FstabLine, stable: string): string {
+  const rest = line.slice(indent.length + spec.length + gap.length);
+  const isBlanks = /^ +$/.test(gap);
+  const blanks = ' '.repeat(Math.max(1, spec.length + gap.length - stable.length));
+  return `${indent}${stable}${isBlanks ? blanks : gap}${rest}`;
+}
+
+/** `nofail` behind the other options; a line without an options column gets `defaults,nofail`. */
+function withNofail(line: string, { options }: FstabLine): string {
+  if (options === undefined) return `${line.trimEnd()} defaults,nofail`;
+  if (options.split(',').some((option) => option === 'nofail' || option === 'noauto')) return line;
+  const match = LINE.exec(line);
+  const end = match?.[0].length ?? line.length;
+  return `${line.slice(0, end)},nofail${line.slice(end)}`;
+}

@@ -1,0 +1,23 @@
+import { rewriteFile } from '../edit.js';
+import type { Fixer } from '../fixer.js';
+import { isUnstableName } from './device-names.js';
+import { stabilise } from './stable-names.js';
+
+const NAME = 'resume';
+const PATH = '/etc/initramfs-tools/conf.d/resume';
+
+export const resume: Fixer = {
+  name: NAME,
+  description:
+    'The swap area that initramfs-tools resumes from (/etc/initramfs-tools/conf.d/resume) gets its UUID instead of a device name, as the boot would wait for it.',
+  plan(guest) {
+    const reason = 'an initramfs made on KVM would wait for a disk of the old hypervisor';
+    const operations = rewriteFile(guest.tree, PATH, { fixer: NAME, reason }, (text) =>
+      text.replace(/^(RESUME=)(\/dev\/\S+)/gm, (whole, key: string, device: string) => {
+        const stable = isUnstableName(device) ? stabilise(device, guest, { type: 'swap' }) : null;
+        return stable === null ? whole : `${key}${stable}`;
+      }),
+    );
+    return { operations, warnings: [] };
+  },
+};

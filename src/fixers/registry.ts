@@ -1,0 +1,31 @@
+import type { Fixer } from './fixer.js';
+import { bootEntries } from './linux/boot-entries.js';
+import { crypttab } from './linux/crypttab.js';
+import { deviceMap } from './linux/device-map.js';
+import { devices } from './linux/devices.js';
+import { extlinux } from './linux/extlinux.js';
+import { fstab } from './linux/fstab.js';
+import { grubLegacy } from './linux/grub-legacy.js';
+import { grub2 } from './linux/grub2.js';
+import { initramfs } from './linux/initramfs.js';
+import { resume } from './linux/resume.js';
+import { serialConsole } from './linux/serial-console.js';
+import { blkidCache, lvm, mdadm } from './linux/storage.js';
+
+/** Every fixer, in the order they run: names of devices, boot loader, drivers, network, residue. */
+export const FIXERS: readonly Fixer[] = [
+  devices,
+  fstab,
+  crypttab,
+  resume,
+  grub2,
+  bootEntries,
+  grubLegacy,
+  extlinux,
+  deviceMap,
+  serialConsole,
+  lvm,
+  mdadm,
+  blkidCache,
+  initramfs,
+];

@@ -1,0 +1,58 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { Hyper2kvmError } from '../../errors.js';
+import type { Guest } from '../../fixers/fixer.js';
+import { EMPTY_PLAN, planGuest } from '../../fixers/plan.js';
+import { readSnapshot } from '../../guest/snapshot.js';
+import type { Stage, StageContext } from '../../pipeline/stage.js';
+import { fetchOutput } from '../fetch/schema.js';
+import { inspectOutput } from '../inspect/schema.js';
+import { canonicalJson } from './canonical.js';
+import { planDiff } from './plan-diff.js';
+import { type PlanOutput, planOutput } from './schema.js';
+
+const planInput = z.object({ fetch: fetchOutput, inspect: inspectOutput });
+type PlanInput = z.infer<typeof planInput>;
+
+const PLAN_FILE = 'plan.json';
+const DIFF_FILE = 'plan.diff';
+
+/** Decides what FIX is to do, from the snapshot alone: no appliance, no clock. The same input gives the same bytes of plan.json and plan.diff. */
+export const planStage: Stage<PlanInput, PlanOutput> = {
+  name: 'plan',
+  version: 1,
+  input: planInput,
+  output: planOutput,
+  dependsOn: (options) => ({ fix: options.config.fix }),
+  enabled: (options) => options.kind === 'vm',
+  async run(context, input) {
+    const plan =
+      context.options.config.fix.mode === 'none' ? EMPTY_PLAN : planGuest(await guestOf(context, input));
+    await writeFile(join(context.workDirectory, PLAN_FILE), canonicalJson(plan));
+    await writeFile(join(context.workDirectory, DIFF_FILE), planDiff(plan));
+    for (const { fixer, code, message } of plan.warnings)
+      context.log.warn({ fixer, code, detail: message }, 'plan warning');
+    return { plan, plan_file: PLAN_FILE, diff_file: DIFF_FILE };
+  },
+};
+
+async function guestOf(context: StageContext, { fetch, inspect }: PlanInput): Promise<Guest> {
+  const { identity } = inspect;
+  if (identity.os_type !== 'linux')
+    throw new Hyper2kvmError(
+      'plan.unsupported-os',
+      `the guest is not Linux (${identity.os_name || identity.os_type})`,
+      {
+        advice:
+          'Only Linux guests are fixed so far. Convert the disk as it is with fix.mode = "none", or as a data disk with kind = "data".',
+      },
+    );
+  return {
+    identity,
+    hardware: fetch.hardware,
+    tree: await readSnapshot(join(context.workDirectory, inspect.snapshot)),
+    options: context.options.config.fix,
+    controllers: fetch.disks.map(({ controller }) => controller),
+  };
+}
