@@ -66,6 +66,6 @@ export const planSchema = z.object({
    * The interfaces that the guest configures, in their order, with the MAC that its names are bound to; null where nothing tells it. The domain
    * must give its NICs these MACs where the VM's own description has none.
    */
-  nics: z.array(z.object({ name: z.string(), mac: z.string().nullable() })),
+  nics: z.array(z.object({ name: z.string(), mac: z.string().nullable() })).default([]),
 });
 export type Plan = z.infer<typeof planSchema>;

@@ -6,7 +6,7 @@ import type { Operation, Plan } from '../../fixers/operation.js';
  * the guest as it will be. Texts are the guest's, byte for byte: escape them before a terminal sees them (`printable`).
  */
 export function planDiff({ operations, warnings }: Pick<Plan, 'operations' | 'warnings'>): string {
-  const paths = [...new Set(operations.map(({ op, ...rest }) => subject({ op, ...rest } as Operation)))];
+  const paths = [...new Set(operations.map(subject))];
   const parts = paths.map((path) => changeOf(operations.filter((operation) => subject(operation) === path)));
   const notes = warnings.map(({ fixer, message }) => `# warning (${fixer}): ${oneLine(message)}\n`);
   return [...notes, ...parts].join('\n');
@@ -21,10 +21,7 @@ function changeOf(operations: readonly Operation[]): string {
   const reasons = operations
     .map((operation) => `# ${operation.fixer}: ${oneLine(operation.reason)}\n`)
     .join('');
-  const texts = operations.flatMap((operation) => {
-    if (operation.op === 'write_file') return [{ ...operation }];
-    return operation.op === 'remove' ? [{ ...operation, after: null }] : [];
-  });
+  const texts = operations.flatMap(textChange);
   const others = operations.filter(({ op }) => op !== 'write_file' && op !== 'remove').map(describe);
   const [first, last] = [texts[0], texts.at(-1)];
   if (first === undefined || last === undefined) return reasons + others.join('');
@@ -32,6 +29,17 @@ function changeOf(operations: readonly Operation[]): string {
   const after = last.after === null ? '/dev/null' : `b${first.path}`;
   const patch = createTwoFilesPatch(before, after, first.before ?? '', last.after ?? '');
   return reasons + others.join('') + patch.replace(/^=+\n/, '');
+}
+
+interface TextChange {
+  path: string;
+  before: string | null;
+  after: string | null;
+}
+
+function textChange(operation: Operation): TextChange[] {
+  if (operation.op === 'write_file') return [operation];
+  return operation.op === 'remove' ? [{ ...operation, after: null }] : [];
 }
 
 function describe(operation: Operation): string {
