@@ -10,6 +10,8 @@ export interface RunOptions {
   input?: string | Uint8Array;
   /** Called with each piece of stdout as it comes (progress). Output is then not kept. */
   onStdout?(chunk: Buffer): void;
+  /** stdout and stderr go where this process' own go, and are not kept: for programs that speak to the user. */
+  inherit?: boolean;
   /** Bytes of stdout that are kept; more is an error. Default 16 MiB. */
   maxOutputBytes?: number;
   /** Address space (bytes) and file size (bytes) limits, by prlimit. */
@@ -50,6 +52,7 @@ export async function run(
     maxBuffer: { stdout: options.maxOutputBytes ?? 16 * 1024 * 1024, stderr: 1024 * 1024 },
     ...(options.input === undefined ? {} : { input: options.input }),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(options.inherit === true ? { stdout: 'inherit', stderr: 'inherit' } : {}),
     ...(options.onStdout === undefined ? {} : { buffer: { stdout: false, stderr: true } }),
   } satisfies Options;
   options.signal?.throwIfAborted();

@@ -1,0 +1,132 @@
+#!/bin/sh
+# Makes a fresh Debian 12 with Node ready to run, test and (--bench) measure hyper2kvm: system packages, npm packages, build.
+# Safe to run again; with nothing to do it takes about 0.2 s.
+set -eu
+cd "$(dirname "$0")/../.."
+
+bench=no
+for argument in "$@"; do
+  case $argument in
+    --bench) bench=yes ;;
+    *) echo "usage: setup.sh [--bench]" >&2; exit 2 ;;
+  esac
+done
+
+# One package a line: its name, then why.
+packages() {
+  cat <<'LIST'
+qemu-utils            reads and writes disk formats (qemu-img)
+qemu-system-x86       boots guests: the appliance and the boot test
+ovmf                  UEFI firmware of the boot test
+libguestfs0           opens the guest's filesystems
+libguestfs-xfs        XFS in the guest
+supermin              builds the libguestfs appliance
+zstd                  initramfs compression
+lz4                   initramfs compression
+lzop                  initramfs compression
+xz-utils              initramfs compression
+bzip2                 initramfs compression
+cpio                  reads initramfs archives in tests
+bubblewrap            sandbox around the tools that read a dropped disk
+util-linux            setpriv, prlimit, unshare: children that die with their parent, limits
+python3               builds better-sqlite3 (node-gyp)
+make                  builds better-sqlite3
+g++                   builds better-sqlite3
+mmdebstrap            builds the Debian guests of the lab
+uidmap                builds them without being root
+mtools                fills an EFI system partition
+dosfstools            formats an EFI system partition
+fdisk                 partitions the lab's disks (sfdisk)
+gdisk                 checks their GPT
+e2fsprogs             their filesystems (mke2fs -d)
+grub-common           their boot loader (grub-mkimage)
+grub-pc-bin           their boot loader, BIOS
+grub-efi-amd64-bin    their boot loader, UEFI
+systemd-container     runs the unit under a real systemd in tests
+libxml2-utils         checks the domain XML
+libvirt-clients       checks the domain XML against libvirt's schema
+sqlite3               looks into the queue in tests
+LIST
+  # The appliance boots the newest kernel in /boot that has its modules; one that is there will do.
+  has_kernel || echo "linux-image-amd64     kernel of the libguestfs appliance"
+  [ "$bench" = no ] || echo "virt-v2v              the peer that the bench measures against"
+}
+
+has_kernel() {
+  for kernel in /boot/vmlinuz-*; do
+    [ -e "$kernel" ] && [ -d "/lib/modules/${kernel#/boot/vmlinuz-}" ] && return 0
+  done
+  return 1
+}
+
+installed() {
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+missing_packages() {
+  packages | while read -r name reason; do
+    installed "$name" || printf '%-21s %s\n' "$name" "$reason"
+  done
+}
+
+install_packages() {
+  missing=$(missing_packages)
+  [ -n "$missing" ] || return 0
+  names=$(echo "$missing" | awk '{ print $1 }' | tr '\n' ' ')
+  echo "Installing these Debian packages:"
+  echo "$missing" | sed 's/^/  /'
+  if [ "$(id -u)" = 0 ]; then as_root=
+  elif command -v sudo >/dev/null; then as_root=sudo
+  else
+    echo "Not root and no sudo here. Run this as root, then start again:" >&2
+    echo "  apt-get update && apt-get install --no-install-recommends $names" >&2
+    exit 1
+  fi
+  $as_root apt-get update -q
+  # shellcheck disable=SC2086
+  $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $names
+}
+
+check_kernel_readable() {
+  for kernel in /boot/vmlinuz-*; do
+    [ -r "$kernel" ] && return 0
+  done
+  echo "No kernel in /boot is readable for $(id -un); libguestfs needs one. As root: chmod +r /boot/vmlinuz-*" >&2
+  exit 1
+}
+
+check_node() {
+  node -e 'const [major, minor] = process.versions.node.split(".").map(Number);
+    process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)' && return 0
+  echo "hyper2kvm needs Node 20.19 or newer; this is $(node --version)." >&2
+  exit 1
+}
+
+install_npm_packages() {
+  [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ] || return 0
+  # node-gyp downloads Node's headers where it is not told that they came with Node.
+  prefix=$(node -p 'require("path").resolve(process.execPath, "../..")')
+  if [ -z "${npm_config_nodedir:-}" ] && [ -e "$prefix/include/node/node.h" ]; then
+    export npm_config_nodedir="$prefix"
+  fi
+  echo "Installing npm packages (better-sqlite3 is compiled, about two minutes)"
+  npm ci --no-audit --no-fund
+}
+
+build() {
+  if [ -e dist/.built ] && [ -z "$(find src package.json tsconfig.json -newer dist/.built -print -quit)" ]; then
+    return 0
+  fi
+  echo "Building dist/"
+  # The stamp has the time before the compiler read the sources: what changes meanwhile is built next time.
+  mkdir -p dist
+  : >dist/.building
+  npm run --silent build
+  mv dist/.building dist/.built
+}
+
+check_node
+install_packages
+check_kernel_readable
+install_npm_packages
+build

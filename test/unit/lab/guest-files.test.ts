@@ -1,0 +1,70 @@
+import { describe, expect, test } from 'vitest';
+import { espGrubConfig, grubConfig, guestFiles } from '../../../src/lab/guest-files.js';
+import { layOut, partitionAt } from '../../../src/lab/layout.js';
+import { type GuestRecipe, RECIPES } from '../../../src/lab/recipes.js';
+
+function textOf(recipe: GuestRecipe, path: string): string {
+  const file = guestFiles(recipe, layOut(recipe))[path];
+  if (file === undefined || !('content' in file)) throw new Error(`no file ${path}`);
+  return file.content;
+}
+
+describe('a VMware guest', () => {
+  const bios = RECIPES['bookworm-bios'];
+  const uefi = RECIPES['bookworm-uefi'];
+
+  test('names no filesystem in fstab by anything that survives a move', () => {
+    const specs = textOf(bios, '/etc/fstab')
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('#'))
+      .map((line) => line.split('\t')[0]);
+    expect(specs).toEqual([
+      '/dev/disk/by-path/pci-0000:03:00.0-scsi-0:0:0:0-part1',
+      '/dev/disk/by-path/pci-0000:03:00.0-scsi-0:0:0:0-part2',
+      '/dev/sda3',
+      '/dev/disk/by-path/pci-0000:03:00.0-scsi-0:0:0:0-part4',
+    ]);
+  });
+
+  test('has no virtio driver in the list of its initramfs', () => {
+    expect(textOf(bios, '/etc/initramfs-tools/conf.d/modules')).toBe('MODULES=list\n');
+    expect(textOf(bios, '/etc/initramfs-tools/modules')).not.toContain('virtio');
+  });
+
+  test('ties the name of its NIC to MAC and driver, by udev rule or by .link', () => {
+    expect(textOf(bios, '/etc/udev/rules.d/70-persistent-net.rules')).toContain(
+      'DRIVERS=="vmxnet3", ATTR{address}=="00:50:56:01:02:03"',
+    );
+    const link = textOf(uefi, '/etc/systemd/network/10-ens192.link');
+    expect(link).toContain('Driver=vmxnet3');
+    expect(link).toContain('MACAddress=00:50:56:01:02:04');
+  });
+
+  test('is configured by networkd where the recipe says so', () => {
+    const recipe: GuestRecipe = { ...bios, network: { ...bios.network, backend: 'networkd' } };
+    expect(textOf(recipe, '/etc/systemd/network/20-wired.network')).toContain('Name=ens192');
+    expect(guestFiles(recipe, layOut(recipe))).not.toHaveProperty('/etc/network/interfaces');
+  });
+});
+
+describe('grubConfig', () => {
+  test('takes paths from a /boot of its own', () => {
+    const config = grubConfig(layOut(RECIPES['bookworm-bios']), '6.1.0-1-amd64');
+    expect(config).toContain('linux	/vmlinuz-6.1.0-1-amd64 root=/dev/sda2 ro root=/dev/sda2 quiet\n');
+    expect(config).toContain("set root='hd0,msdos1'");
+  });
+
+  test('takes paths from /boot on the root filesystem', () => {
+    const disks = layOut(RECIPES['bookworm-uefi']);
+    const config = grubConfig(disks, '6.1.0-1-amd64');
+    expect(config).toContain('linux	/boot/vmlinuz-6.1.0-1-amd64 root=/dev/sda2');
+    expect(config).toContain(`--fs-uuid --set=root ${partitionAt(disks, '/').uuid}`);
+  });
+});
+
+test('the stub on the ESP finds grub.cfg by the filesystem that holds it', () => {
+  const disks = layOut(RECIPES['bookworm-uefi']);
+  expect(espGrubConfig(disks)).toBe(
+    `search.fs_uuid ${partitionAt(disks, '/').uuid} root hd0,gpt2\nset prefix=($root)'/boot/grub'\nconfigfile $prefix/grub.cfg\n`,
+  );
+});
