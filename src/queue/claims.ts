@@ -8,6 +8,8 @@ export interface ClaimedEntry {
   name: string;
   device: number;
   inode: number;
+  /** Of `lookAt`: nothing in it was touched as long as this is the same. */
+  stamp: string;
 }
 
 /** A drop on its way from incoming to `work/<job>/source`. */

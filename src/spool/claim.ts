@@ -1,0 +1,208 @@
+import { lstat, mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Hyper2kvmError } from '../errors.js';
+import { syncPath } from '../host/durable.js';
+import type { Claim, ClaimedEntry } from '../queue/claims.js';
+import type { Job } from '../queue/job.js';
+import type { Queue } from '../queue/queue.js';
+import { copyDurably } from '../tools/cp.js';
+import { lookAt } from './look.js';
+
+export interface ClaimDirectories {
+  incoming: string;
+  work: string;
+}
+
+/** Where a job's drop lies, and the copy of it that is not complete yet. */
+export function sourceDirectory(work: string, job: string): string {
+  return join(work, job, 'source');
+}
+function copyDirectory(work: string, job: string): string {
+  return join(work, job, 'source.copying');
+}
+
+/**
+ * A settled drop becomes a queued job. The intent is in the database before the first effect, so that after a crash at any point `finishClaims` goes on: the
+ * drop is then whole in incoming or whole in work, and known to the queue in the second case. On one filesystem the names are renamed; onto another one
+ * they are copied, and an original is removed only when it is still what was copied. When it fails, what was moved is moved back.
+ * Errors: `spool.not-permitted`, `spool.drop-changed`, those of the file system.
+ */
+export async function claimDrop(
+  queue: Queue,
+  directories: ClaimDirectories,
+  claim: Claim,
+  signal: AbortSignal,
+): Promise<Job> {
+  queue.claims.record(claim);
+  let { phase } = claim;
+  try {
+    await mkdir(join(directories.work, claim.job), { mode: 0o700 });
+    const moved = await moveEntries(directories, claim);
+    if (moved) return await commitClaim(queue, directories, claim);
+    phase = 'copying';
+    queue.claims.setPhase(claim.job, phase);
+    await copyEntries(directories, claim, signal);
+    queue.claims.setPhase(claim.job, 'copied');
+  } catch (error) {
+    await undoClaim(queue, directories, { ...claim, phase });
+    throw claimError(error, claim);
+  }
+  await removeOriginals(directories, claim);
+  return commitClaim(queue, directories, claim);
+}
+
+/** After a start: finishes or undoes the claims that a killed daemon left. Gives the jobs that came of it. */
+export async function finishClaims(queue: Queue, directories: ClaimDirectories): Promise<Job[]> {
+  const jobs: Job[] = [];
+  for (const claim of queue.claims.pending()) {
+    const source = sourceDirectory(directories.work, claim.job);
+    if (claim.phase === 'moving') {
+      const begun = await namesIn(source);
+      if (begun.length > 0)
+        for (const entry of claim.entries) await moveIfSame(directories, claim.job, entry);
+    }
+    if (claim.phase === 'copied') await removeOriginals(directories, claim);
+    if ((await namesIn(source)).length > 0 && claim.phase !== 'copying') {
+      jobs.push(await commitClaim(queue, directories, claim));
+    } else {
+      await undoClaim(queue, directories, claim);
+    }
+  }
+  return jobs;
+}
+
+/** False: incoming is on another filesystem, nothing was moved. */
+async function moveEntries(directories: ClaimDirectories, claim: Claim): Promise<boolean> {
+  const { incoming, work } = directories;
+  await mkdir(sourceDirectory(work, claim.job), { mode: 0o700 });
+  if ((await lstat(incoming)).dev !== (await lstat(work)).dev) return false;
+  for (const [index, entry] of claim.entries.entries()) {
+    try {
+      if (!(await moveIfSame(directories, claim.job, entry))) throw dropChanged(claim, entry);
+    } catch (error) {
+      // A bind mount: one device, and yet no rename across.
+      if (index === 0 && isCode(error, 'EXDEV')) return false;
+      throw error;
+    }
+  }
+  return true;
+}
+
+async function moveIfSame(directories: ClaimDirectories, job: string, entry: ClaimedEntry): Promise<boolean> {
+  const from = join(directories.incoming, entry.name);
+  if (!(await isSame(from, entry))) return false;
+  await rename(from, join(sourceDirectory(directories.work, job), entry.name));
+  return true;
+}
+
+async function isSame(path: string, entry: ClaimedEntry): Promise<boolean> {
+  try {
+    const stats = await lstat(path);
+    return stats.dev === entry.device && stats.ino === entry.inode;
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return false;
+    throw error;
+  }
+}
+
+async function copyEntries(directories: ClaimDirectories, claim: Claim, signal: AbortSignal): Promise<void> {
+  const { incoming, work } = directories;
+  const copies = copyDirectory(work, claim.job);
+  await rmdir(sourceDirectory(work, claim.job));
+  await mkdir(copies, { mode: 0o700 });
+  for (const entry of claim.entries) {
+    if (!(await isSame(join(incoming, entry.name), entry))) throw dropChanged(claim, entry);
+    await copyDurably(join(incoming, entry.name), join(copies, entry.name), signal);
+  }
+  for (const entry of claim.entries) {
+    if ((await stampOf(incoming, entry.name)) !== entry.stamp) throw dropChanged(claim, entry);
+  }
+  await syncPath(copies);
+  await rename(copies, sourceDirectory(work, claim.job));
+  await syncPath(join(work, claim.job));
+  await syncPath(work);
+}
+
+/** Only what is exactly as it was copied; anything else is left to be a drop of its own. */
+async function removeOriginals(directories: ClaimDirectories, claim: Claim): Promise<void> {
+  for (const entry of claim.entries) {
+    if ((await stampOf(directories.incoming, entry.name)) !== entry.stamp) continue;
+    await rm(join(directories.incoming, entry.name), { recursive: true });
+  }
+  await syncPath(directories.incoming);
+}
+
+async function commitClaim(queue: Queue, directories: ClaimDirectories, claim: Claim): Promise<Job> {
+  const source = sourceDirectory(directories.work, claim.job);
+  for (const path of [source, join(directories.work, claim.job), directories.work, directories.incoming])
+    await syncPath(path);
+  return queue.claims.commit(claim, await namesIn(source));
+}
+
+/** Moves back what was moved, where its name is still free, and forgets the claim; what cannot go back stays, and becomes a job after all. */
+async function undoClaim(queue: Queue, directories: ClaimDirectories, claim: Claim): Promise<void> {
+  const { incoming, work } = directories;
+  const source = sourceDirectory(work, claim.job);
+  // Copies: while they are made, every original is still in incoming.
+  const moved = claim.phase === 'moving' ? await namesIn(source) : [];
+  for (const name of moved) {
+    if (await isFree(join(incoming, name))) await rename(join(source, name), join(incoming, name));
+  }
+  if (claim.phase === 'moving' && (await namesIn(source)).length > 0) {
+    await commitClaim(queue, directories, claim);
+    return;
+  }
+  await rm(join(work, claim.job), { recursive: true, force: true });
+  queue.claims.forget(claim.job);
+}
+
+async function stampOf(directory: string, name: string): Promise<string | null> {
+  return (await lookAt(directory, name))?.stamp ?? null;
+}
+
+async function isFree(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return false;
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return true;
+    throw error;
+  }
+}
+
+async function namesIn(directory: string): Promise<string[]> {
+  try {
+    return (await readdir(directory)).sort();
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return [];
+    throw error;
+  }
+}
+
+function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}
+
+function dropChanged(claim: Claim, entry: ClaimedEntry): Hyper2kvmError {
+  return new Hyper2kvmError(
+    'spool.drop-changed',
+    `${entry.name} of the drop ${claim.dropName} changed while it was claimed`,
+    {
+      advice: 'Nothing was taken; it is tried again when the drop has settled.',
+      retryable: true,
+    },
+  );
+}
+
+function claimError(error: unknown, claim: Claim): unknown {
+  if (!isCode(error, 'EACCES') && !isCode(error, 'EPERM')) return error;
+  return new Hyper2kvmError(
+    'spool.not-permitted',
+    `the drop ${claim.dropName} may not be moved out of incoming`,
+    {
+      advice:
+        'The daemon must be allowed to write to the dropped directory: chmod g+w it, or give incoming the default ACL of systemd/hyper2kvm.tmpfiles.conf.',
+      cause: error,
+    },
+  );
+}

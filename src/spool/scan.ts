@@ -1,0 +1,166 @@
+import { lstat, readdir } from 'node:fs/promises';
+import {
+  type Drop,
+  type Grouping,
+  type IncomingEntry,
+  isDue,
+  MIN_PATIENCE_SECONDS,
+  PATIENCE_FACTOR,
+} from './group-types.js';
+import { type Look, lookAt } from './look.js';
+import { nextLook, quietSeconds, type Settling, settle } from './settle.js';
+
+export interface ScanRequest {
+  directory: string;
+  /** Names that are no drops by their name alone; they are not even looked at. */
+  isIgnored(name: string): boolean;
+  /** `changed`: the paths whose header may have changed since the last call. */
+  group(entries: readonly IncomingEntry[], stamps: ReadonlyMap<string, string>): Promise<Grouping>;
+  settleSeconds(): number;
+  pollSeconds(): number;
+  /** List each time: where a directory's mtime cannot be trusted (network filesystems). */
+  alwaysList: boolean;
+  /** Monotonic, seconds. */
+  now(): number;
+}
+
+/** A drop that is not claimed yet. */
+export interface WaitingDrop {
+  drop: Drop;
+  looks: Look[];
+  quietSeconds: number;
+  /** Settled: it may be claimed now. */
+  due: boolean;
+}
+
+export interface Scan {
+  /** False: incoming is not there (not mounted?). Nothing is concluded from that. */
+  available: boolean;
+  waiting: WaitingDrop[];
+  ignored: Grouping['ignored'];
+  /** When something may become due or is to be looked at again, by the request's clock. */
+  nextLook: number;
+}
+
+interface Known {
+  look: Look;
+  settling: Settling;
+}
+
+/** Directory times are of the kernel's tick, a few milliseconds; a younger mtime may hide a change of the same tick. */
+const TRUSTED_MTIME_AGE_MS = 2_000;
+
+/**
+ * The truth about incoming. A listing is only made when the directory's mtime changed, a name is only looked at when it is new, hinted at, or its time has
+ * come, and drops are only grouped again when a look found something else: at rest a scan is one lstat.
+ */
+export class Scanner {
+  readonly #request: ScanRequest;
+  readonly #known = new Map<string, Known>();
+  #listed: { identity: string; names: string[]; trusted: boolean } | null = null;
+  #grouping: Grouping = { drops: [], ignored: [] };
+
+  constructor(request: ScanRequest) {
+    this.#request = request;
+  }
+
+  async scan(hints: ReadonlySet<string> = new Set()): Promise<Scan> {
+    const names = await this.#list();
+    const now = this.#request.now();
+    if (names === null) {
+      const nextTry = now + this.#request.pollSeconds();
+      return {
+        available: false,
+        waiting: this.#waiting(),
+        ignored: this.#grouping.ignored,
+        nextLook: nextTry,
+      };
+    }
+    let changed = this.#forgetAllBut(new Set(names));
+    for (const name of names) {
+      const known = this.#known.get(name);
+      if (known !== undefined && !hints.has(name) && now < this.#nextLook(known.settling)) continue;
+      changed = (await this.#look(name, now)) || changed;
+    }
+    if (changed) await this.#group();
+    return {
+      available: true,
+      waiting: this.#waiting(),
+      ignored: this.#grouping.ignored,
+      nextLook: this.#soonest(now),
+    };
+  }
+
+  /** Looks once more at a drop that is due: true when it is still as it was. Otherwise its wait has started again. */
+  async confirm({ drop }: WaitingDrop): Promise<boolean> {
+    const now = this.#request.now();
+    let changed = false;
+    for (const name of drop.entries) changed = (await this.#look(name, now)) || changed;
+    if (changed) await this.#group();
+    return !changed;
+  }
+
+  async #list(): Promise<string[] | null> {
+    const { directory, isIgnored, alwaysList } = this.#request;
+    try {
+      const stats = await lstat(directory);
+      const identity = `${stats.dev}:${stats.ino}:${stats.mtimeMs}:${stats.ctimeMs}`;
+      if (!alwaysList && this.#listed?.trusted && this.#listed.identity === identity)
+        return this.#listed.names;
+      const trusted = Date.now() - stats.mtimeMs > TRUSTED_MTIME_AGE_MS;
+      const names = (await readdir(directory)).filter((name) => !isIgnored(name));
+      this.#listed = { identity, names, trusted };
+      return names;
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESTALE'))
+        return null;
+      throw error;
+    }
+  }
+
+  /** True when the name is new, gone or touched. */
+  async #look(name: string, now: number): Promise<boolean> {
+    const known = this.#known.get(name);
+    const look = await lookAt(this.#request.directory, name);
+    if (look === null) return this.#known.delete(name);
+    this.#known.set(name, { look, settling: settle(known?.settling, look.stamp, now) });
+    return known?.look.stamp !== look.stamp;
+  }
+
+  #forgetAllBut(names: ReadonlySet<string>): boolean {
+    let changed = false;
+    for (const name of this.#known.keys()) {
+      if (!names.has(name)) changed = this.#known.delete(name) || changed;
+    }
+    return changed;
+  }
+
+  async #group(): Promise<void> {
+    const entries = [...this.#known.values()].map(({ look }) => look.entry);
+    const stamps = new Map([...this.#known].map(([name, { look }]) => [name, look.stamp]));
+    this.#grouping = await this.#request.group(entries, stamps);
+  }
+
+  #waiting(): WaitingDrop[] {
+    return this.#grouping.drops.flatMap((drop) => {
+      const parts = drop.entries.flatMap((name) => this.#known.get(name) ?? []);
+      if (parts.length === 0) return [];
+      const quiet = quietSeconds(parts.map(({ settling }) => settling));
+      const due = isDue(drop, quiet, this.#request.settleSeconds());
+      return [{ drop, looks: parts.map(({ look }) => look), quietSeconds: quiet, due }];
+    });
+  }
+
+  #nextLook(settling: Settling): number {
+    const settleSeconds = this.#request.settleSeconds();
+    const patience = Math.max(settleSeconds * PATIENCE_FACTOR, MIN_PATIENCE_SECONDS);
+    const quiet = settling.checkedAt - settling.since;
+    return nextLook(settling, this.#request.pollSeconds(), quiet < settleSeconds ? settleSeconds : patience);
+  }
+
+  #soonest(now: number): number {
+    let soonest = now + this.#request.pollSeconds();
+    for (const { settling } of this.#known.values()) soonest = Math.min(soonest, this.#nextLook(settling));
+    return soonest;
+  }
+}

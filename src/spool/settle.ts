@@ -1,0 +1,33 @@
+/** What is known of one name in incoming: since when its stamp is the same, by a monotonic clock in seconds. */
+export interface Settling {
+  stamp: string;
+  since: number;
+  /** When it was last looked at. */
+  checkedAt: number;
+}
+
+/** Takes a new look into account: any other stamp starts the wait again. */
+export function settle(previous: Settling | undefined, stamp: string, now: number): Settling {
+  const same = previous?.stamp === stamp;
+  return { stamp, since: same ? previous.since : now, checkedAt: now };
+}
+
+/** How long all of them were seen unchanged. It counts up to the last look, not up to now: nobody knows what came after. */
+export function quietSeconds(parts: readonly Settling[]): number {
+  const since = Math.max(...parts.map((part) => part.since));
+  const checkedAt = Math.min(...parts.map((part) => part.checkedAt));
+  return Math.max(0, checkedAt - since);
+}
+
+const LONGEST_INTERVAL_SECONDS = 600;
+
+/**
+ * When to look again, as a time of the same clock. What has been quiet for long is looked at seldom, at a quarter of its age: ten thousand
+ * files that only lie there cost next to nothing. `dueAfter`: quiet seconds at which a decision falls, never slept past.
+ */
+export function nextLook(part: Settling, pollSeconds: number, dueAfter: number): number {
+  const quiet = part.checkedAt - part.since;
+  const interval = Math.min(Math.max(pollSeconds, quiet / 4), LONGEST_INTERVAL_SECONDS);
+  if (quiet >= dueAfter) return part.checkedAt + interval;
+  return Math.min(part.checkedAt + interval, part.since + dueAfter);
+}

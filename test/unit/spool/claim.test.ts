@@ -1,0 +1,143 @@
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { Claim } from '../../../src/queue/claims.js';
+import { type ClaimDirectories, claimDrop, finishClaims, sourceDirectory } from '../../../src/spool/claim.js';
+import { lookAt } from '../../../src/spool/look.js';
+import { scratchDirectory, scratchQueue, testClaim } from '../queue/scratch.js';
+
+const signal = new AbortController().signal;
+
+function spool(work?: string): ClaimDirectories {
+  const root = scratchDirectory();
+  const directories = { incoming: join(root, 'incoming'), work: work ?? join(root, 'work') };
+  mkdirSync(directories.incoming);
+  if (work === undefined) mkdirSync(directories.work);
+  return directories;
+}
+
+async function dropped(directories: ClaimDirectories, names: string[], job = 'j1'): Promise<Claim> {
+  const entries = [];
+  for (const name of names) {
+    writeFileSync(join(directories.incoming, name), `content of ${name}`);
+    const look = (await lookAt(directories.incoming, name))!;
+    entries.push({ name, device: look.device, inode: look.inode, stamp: look.stamp });
+  }
+  return testClaim(job, { entries });
+}
+
+/** /dev/shm is a tmpfs on every Linux: another filesystem than the temporary directory's, or at least one that may be. */
+function otherFilesystem(): string {
+  const directory = join('/dev/shm', `h2k-test-${process.pid}-${Math.random().toString(36).slice(2)}`);
+  mkdirSync(directory);
+  return directory;
+}
+
+describe('claimDrop', () => {
+  it('moves all entries into the job’s private directory and queues the job', async () => {
+    const directories = spool();
+    const queue = scratchQueue();
+    const claim = await dropped(directories, ['web01.vmdk', 'web01-s001.vmdk']);
+    const { ino } = statSync(join(directories.incoming, 'web01.vmdk'));
+    const job = await claimDrop(queue, directories, claim, signal);
+    expect(job).toMatchObject({ state: 'queued', entries: ['web01-s001.vmdk', 'web01.vmdk'] });
+    expect(readdirSync(directories.incoming)).toEqual([]);
+    expect(statSync(join(directories.work, 'j1')).mode & 0o777).toBe(0o700);
+    expect(statSync(join(sourceDirectory(directories.work, 'j1'), 'web01.vmdk')).ino).toBe(ino);
+    expect(queue.claims.pending()).toEqual([]);
+  });
+
+  it('takes nothing when one of the names is another file by now', async () => {
+    const directories = spool();
+    const queue = scratchQueue();
+    const claim = await dropped(directories, ['a.vmdk', 'b.vmdk']);
+    writeFileSync(join(directories.incoming, 'new'), 'another b');
+    renameSync(join(directories.incoming, 'new'), join(directories.incoming, 'b.vmdk'));
+    await expect(claimDrop(queue, directories, claim, signal)).rejects.toMatchObject({
+      code: 'spool.drop-changed',
+    });
+    expect(readdirSync(directories.incoming).sort()).toEqual(['a.vmdk', 'b.vmdk']);
+    expect(readFileSync(join(directories.incoming, 'b.vmdk'), 'utf8')).toBe('another b');
+    expect(readdirSync(directories.work)).toEqual([]);
+    expect(queue.jobs.list()).toEqual([]);
+    expect(queue.claims.pending()).toEqual([]);
+  });
+
+  it('copies onto another filesystem, and removes the originals only then', async () => {
+    const other = otherFilesystem();
+    try {
+      const directories = spool(other);
+      const queue = scratchQueue();
+      const claim = await dropped(directories, ['a.vmdk']);
+      mkdirSync(join(directories.incoming, 'vm'));
+      writeFileSync(join(directories.incoming, 'vm', 'disk.raw'), 'inner');
+      const look = (await lookAt(directories.incoming, 'vm'))!;
+      claim.entries.push({ name: 'vm', device: look.device, inode: look.inode, stamp: look.stamp });
+      await claimDrop(queue, directories, claim, signal);
+      const source = sourceDirectory(other, 'j1');
+      expect(readFileSync(join(source, 'vm', 'disk.raw'), 'utf8')).toBe('inner');
+      expect(readdirSync(source)).toEqual(['a.vmdk', 'vm']);
+      expect(readdirSync(directories.incoming)).toEqual([]);
+    } finally {
+      rmSync(other, { recursive: true });
+    }
+  });
+});
+
+describe('finishClaims', () => {
+  it('finishes a claim that was killed between two renames', async () => {
+    const directories = spool();
+    const queue = scratchQueue();
+    const claim = await dropped(directories, ['a.vmdk', 'b.vmdk']);
+    queue.claims.record(claim);
+    const source = sourceDirectory(directories.work, 'j1');
+    mkdirSync(source, { recursive: true });
+    renameSync(join(directories.incoming, 'a.vmdk'), join(source, 'a.vmdk'));
+    const jobs = await finishClaims(queue, directories);
+    expect(jobs.map(({ job, entries }) => [job, entries])).toEqual([['j1', ['a.vmdk', 'b.vmdk']]]);
+    expect(readdirSync(directories.incoming)).toEqual([]);
+  });
+
+  it('takes no file that only has the name of one that was claimed', async () => {
+    const directories = spool();
+    const queue = scratchQueue();
+    const claim = await dropped(directories, ['a.vmdk', 'b.vmdk']);
+    queue.claims.record(claim);
+    const source = sourceDirectory(directories.work, 'j1');
+    mkdirSync(source, { recursive: true });
+    renameSync(join(directories.incoming, 'a.vmdk'), join(source, 'a.vmdk'));
+    rmSync(join(directories.incoming, 'b.vmdk'));
+    writeFileSync(join(directories.incoming, 'other'), '');
+    writeFileSync(join(directories.incoming, 'b.vmdk'), 'a later drop');
+    const [job] = await finishClaims(queue, directories);
+    expect(job?.entries).toEqual(['a.vmdk']);
+    expect(readdirSync(directories.incoming)).toEqual(['b.vmdk', 'other']);
+  });
+
+  it('undoes a claim that had no effect yet, and one whose copies are not complete', async () => {
+    const directories = spool();
+    const queue = scratchQueue();
+    queue.claims.record(await dropped(directories, ['a.vmdk'], 'j1'));
+    queue.claims.record({ ...(await dropped(directories, ['b.vmdk'], 'j2')), phase: 'copying' });
+    mkdirSync(join(directories.work, 'j2', 'source.copying'), { recursive: true });
+    writeFileSync(join(directories.work, 'j2', 'source.copying', 'b.vmdk'), 'half');
+    expect(await finishClaims(queue, directories)).toEqual([]);
+    expect(readdirSync(directories.incoming)).toEqual(['a.vmdk', 'b.vmdk']);
+    expect(readdirSync(directories.work)).toEqual([]);
+    expect(queue.claims.pending()).toEqual([]);
+  });
+
+  it('removes, of complete copies, only the originals that were not touched since', async () => {
+    const directories = spool();
+    const queue = scratchQueue();
+    const claim = { ...(await dropped(directories, ['a.vmdk', 'b.vmdk'])), phase: 'copied' as const };
+    queue.claims.record(claim);
+    const source = sourceDirectory(directories.work, 'j1');
+    mkdirSync(source, { recursive: true });
+    for (const name of ['a.vmdk', 'b.vmdk']) writeFileSync(join(source, name), `content of ${name}`);
+    writeFileSync(join(directories.incoming, 'b.vmdk'), 'written to after the copy');
+    const [job] = await finishClaims(queue, directories);
+    expect(job?.entries).toEqual(['a.vmdk', 'b.vmdk']);
+    expect(readdirSync(directories.incoming)).toEqual(['b.vmdk']);
+  });
+});
