@@ -44,12 +44,11 @@ export async function takeInventory(
     });
   }
   files.sort((a, b) => (a.path < b.path ? -1 : 1));
-  const single = entries.length === 1 && files[0]!.path !== entries[0] ? entries[0]! : null;
-  const prefix = single === null ? '' : `${single}/`;
+  const prefix = droppedDirectory(entries, files);
   const images: ImageFile[] = [];
   for (const { path } of files) {
     options.signal.throwIfAborted();
-    const name = path.slice(prefix.length);
+    const name = path.startsWith(prefix) ? path.slice(prefix.length) : path;
     images.push(
       ...(await withFile(join(sourceDirectory, path), async ({ source, links }) => {
         if (links > 1 && options.refuseHardLinks)
@@ -61,6 +60,13 @@ export async function takeInventory(
     );
   }
   return { directory: join(sourceDirectory, prefix), prefix, files, images };
+}
+
+/** `web01/` where the drop is that one directory (and perhaps its job.toml), else empty. */
+function droppedDirectory(entries: readonly string[], files: Inventory['files']): string {
+  const [first, ...others] = entries.filter((name) => !name.endsWith('.job.toml'));
+  if (first === undefined || others.length > 0 || files.some(({ path }) => path === first)) return '';
+  return `${first}/`;
 }
 
 async function walk(

@@ -1,0 +1,268 @@
+import { formatOfExtension } from '../disk/formats.js';
+import { compareNames, printable } from '../disk/names.js';
+import { errorRecord, Hyper2kvmError } from '../errors.js';
+import type { Drop, Grouping, HeaderFacts, IncomingEntry, Probe } from './group-types.js';
+import { diskStem, finalName, isHidden, stemOf, vmName } from './names.js';
+
+/** Files that come with a VM and are no disks: they go where the disk of the same name goes. */
+const COMPANION = /\.(vmx|vmxf|vmsd|vmsn|vmss|vmem|nvram|ovf|mf|cert|log|txt|md5|sha1|sha256|sha512|xml)$/i;
+
+interface File {
+  name: string;
+  facts: HeaderFacts;
+}
+
+/**
+ * Decides what in incoming belongs together: a directory is one drop; loose files that need each other (descriptor and extents, a chain, a .vmx
+ * and its disks) are one; everything else that is a disk is a drop of its own. Pure over the listing and what `probe` says of each file's
+ * header. When a drop may be claimed is `isDue`'s decision.
+ *
+ * A base disk that is dropped long before its deltas is whole by itself, so it is taken: drop a chain within `settle_seconds`, in a directory, or
+ * with its .vmx. A delta that is still being written under a partial name (`web01-000001.vmdk.part`) holds its base back.
+ */
+export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe): Promise<Grouping> {
+  const sorted = [...entries].sort((a, b) => compareNames(a.name, b.name));
+  const ignored: Grouping['ignored'] = [];
+  const drops: Drop[] = [];
+  const jobs: string[] = [];
+  const partials: string[] = [];
+  const companions: string[] = [];
+  const files: File[] = [];
+  for (const entry of sorted) {
+    const { name, type } = entry;
+    const final = finalName(name);
+    if (isHidden(name)) ignored.push({ name, reason: 'hidden' });
+    else if (final !== null) {
+      ignored.push({ name, reason: 'partial' });
+      partials.push(final);
+    } else if (type === 'symlink' || type === 'special') drops.push(refusedDrop(name, [name], name, type));
+    else if (type === 'directory') drops.push(await directoryDrop(entry, probe));
+    else if (name.endsWith('.job.toml')) jobs.push(name);
+    else {
+      const facts = await probe(name);
+      if (isCandidate(name, facts)) files.push({ name, facts });
+      else companions.push(name);
+    }
+  }
+  for (const component of components(files)) drops.push(looseDrop(component));
+  attach(
+    companions,
+    drops,
+    (name) => COMPANION.test(name),
+    (name) => ignored.push({ name, reason: 'not-a-disk' }),
+  );
+  attachJobs(jobs, drops, ignored);
+  holdBack(partials, drops);
+  for (const drop of drops) drop.entries.sort(compareNames);
+  return { drops: drops.sort((a, b) => compareNames(a.name, b.name)), ignored };
+}
+
+/** Everything that claims to be a disk is a drop, even when it is none: FETCH then says why, instead of leaving it there in silence. */
+function isCandidate(name: string, facts: HeaderFacts): boolean {
+  if (facts.kind === 'disk' || facts.kind === 'extent' || facts.kind === 'description') return true;
+  return formatOfExtension(name) !== null;
+}
+
+/** Connected components over "needs", "is the parent of" and "is a piece of the same disk". */
+function components(files: readonly File[]): File[][] {
+  const leader = new Map(files.map(({ name }) => [name, name]));
+  const find = (name: string): string => {
+    let root = name;
+    while (leader.get(root) !== root) root = leader.get(root)!;
+    leader.set(name, root);
+    return root;
+  };
+  const join = (a: string, b: string) => leader.set(find(a), find(b));
+  const byId = new Map<string, string[]>();
+  for (const { name, facts } of files) {
+    if (facts.kind === 'disk' && facts.contentId !== null)
+      byId.set(facts.contentId, [...(byId.get(facts.contentId) ?? []), name]);
+  }
+  const pieces = new Map<string, string>();
+  for (const { name, facts } of files) {
+    for (const needed of facts.needs) if (leader.has(needed)) join(name, needed);
+    const parent = facts.parentId === null ? undefined : onlyOther(byId.get(facts.parentId), name);
+    if (parent !== undefined && missingOf(facts, leader).length > 0) join(name, parent);
+    if (facts.kind !== 'extent') continue;
+    const stem = diskStem(name);
+    const sibling = pieces.get(stem);
+    if (sibling !== undefined) join(name, sibling);
+    pieces.set(stem, name);
+  }
+  const result = new Map<string, File[]>();
+  for (const file of files) {
+    const root = find(file.name);
+    result.set(root, [...(result.get(root) ?? []), file]);
+  }
+  return [...result.values()];
+}
+
+function onlyOther(names: readonly string[] | undefined, self: string): string | undefined {
+  const others = (names ?? []).filter((name) => name !== self);
+  return others.length === 1 ? others[0] : undefined;
+}
+
+function missingOf(facts: HeaderFacts, present: { has(name: string): boolean }): string[] {
+  return facts.needs.filter((name) => !present.has(name));
+}
+
+function looseDrop(files: readonly File[]): Drop {
+  const name = representative(files);
+  return {
+    name,
+    vm: vmName(stemOf(name)),
+    entries: files.map((file) => file.name),
+    options: null,
+    ...waiting(files),
+    refused: null,
+  };
+}
+
+/** The .vmx, else the base of the chain, else the first name: what people call the VM. */
+function representative(files: readonly File[]): string {
+  const description = files.find(({ facts }) => facts.kind === 'description');
+  const base = files.find(
+    ({ facts }) => facts.kind === 'disk' && facts.parentId === null && !needsDisk(facts, files),
+  );
+  return (description ?? base ?? files[0]!).name;
+}
+
+/** A qcow2 child has no parent id, but needs another disk. */
+function needsDisk(facts: HeaderFacts, files: readonly File[]): boolean {
+  return facts.needs.some((needed) =>
+    files.some(({ name, facts: other }) => name === needed && other.kind === 'disk'),
+  );
+}
+
+function waiting(files: readonly File[]): { complete: boolean; waitingFor: string | null } {
+  const reason = missingFiles(files) ?? unfinished(files);
+  return { complete: reason === null, waitingFor: reason };
+}
+
+function missingFiles(files: readonly File[]): string | null {
+  const names = new Set(files.map(({ name }) => name));
+  const missing = new Set<string>();
+  for (const { name, facts } of files) {
+    const others = files.filter((other) => other.name !== name && other.facts.contentId !== null);
+    const renamedParent =
+      facts.parentId !== null &&
+      others.filter((other) => other.facts.contentId === facts.parentId).length === 1;
+    for (const needed of missingOf(facts, names)) if (!renamedParent) missing.add(printable(needed));
+  }
+  if (missing.size > 0) {
+    const list = [...missing].sort(compareNames);
+    return `missing ${list.slice(0, 5).join(', ')}${list.length > 5 ? ` and ${list.length - 5} more` : ''}`;
+  }
+  const listed = new Set(files.flatMap(({ facts }) => facts.needs));
+  const orphan = files.find(({ name, facts }) => facts.kind === 'extent' && !listed.has(name));
+  return orphan === undefined ? null : `missing the descriptor of ${printable(orphan.name)}`;
+}
+
+function unfinished(files: readonly File[]): string | null {
+  for (const { name, facts } of files) {
+    if (facts.incomplete !== null) return `${printable(name)}: ${facts.incomplete}`;
+    if (facts.kind === 'unreadable') return `${printable(name)}: its header has not arrived`;
+  }
+  return null;
+}
+
+async function directoryDrop(directory: IncomingEntry, probe: Probe): Promise<Drop> {
+  const children = (directory.children ?? []).filter(({ name }) => !isHidden(name));
+  const special = children.find(({ type }) => type === 'symlink' || type === 'special');
+  if (special !== undefined) {
+    const path = `${directory.name}/${special.name}`;
+    return refusedDrop(directory.name, [directory.name], path, special.type);
+  }
+  const files: File[] = [];
+  for (const { name, type } of children) {
+    if (type !== 'file' || name.endsWith('.toml') || finalName(name) !== null) continue;
+    const facts = await probe(`${directory.name}/${name}`);
+    if (isCandidate(name, facts)) files.push({ name, facts });
+  }
+  const partial = children.find(({ name }) => finalName(name) !== null);
+  const state =
+    partial !== undefined
+      ? { complete: false, waitingFor: `${printable(partial.name)} is still being written` }
+      : files.some(({ facts }) => facts.kind !== 'description')
+        ? waiting(files)
+        : { complete: false, waitingFor: 'no disk image in the directory yet' };
+  return {
+    name: directory.name,
+    vm: vmName(directory.name),
+    entries: [directory.name],
+    options: children.some(({ name }) => name === 'job.toml') ? `${directory.name}/job.toml` : null,
+    ...state,
+    refused: null,
+  };
+}
+
+function refusedDrop(name: string, entries: string[], path: string, type: IncomingEntry['type']): Drop {
+  const what = type === 'symlink' ? 'a symbolic link' : 'a FIFO, a socket or a device';
+  const error = new Hyper2kvmError('fetch.refused-special', `${printable(path)} is ${what}`, {
+    advice: 'Only plain files and directories are taken: copy the disk itself into the drop.',
+  });
+  return {
+    name,
+    vm: vmName(stemOf(name)),
+    entries,
+    options: null,
+    complete: false,
+    waitingFor: null,
+    refused: errorRecord(error),
+  };
+}
+
+/** Puts `names` that `fits` accepts into the drop of the same stem; the rest goes to `otherwise`. */
+function attach(
+  names: readonly string[],
+  drops: readonly Drop[],
+  fits: (name: string) => boolean,
+  otherwise: (name: string) => void,
+): void {
+  const owners = stemOwners(drops);
+  for (const name of names) {
+    const owner = fits(name) ? owners.get(stemOf(name)) : undefined;
+    if (owner === undefined) otherwise(name);
+    else owner.entries.push(name);
+  }
+}
+
+/** A job.toml belongs to the drop that has a file (or is a directory) of its name; of two such drops to the first by name. */
+function attachJobs(jobs: readonly string[], drops: readonly Drop[], ignored: Grouping['ignored']): void {
+  const owners = stemOwners(drops);
+  for (const name of jobs) {
+    const owner = owners.get(stemOf(name));
+    if (owner === undefined || owner.options !== null) {
+      ignored.push({ name, reason: 'job-without-disk' });
+      continue;
+    }
+    owner.entries.push(name);
+    owner.options = name;
+  }
+}
+
+/** Who has a file of a stem. The drop that is named after it comes before one that merely has such a file. */
+function stemOwners(drops: readonly Drop[]): Map<string, Drop> {
+  const owners = new Map<string, Drop>();
+  for (const drop of drops) if (!owners.has(stemOf(drop.name))) owners.set(stemOf(drop.name), drop);
+  for (const drop of drops)
+    for (const entry of drop.entries) if (!owners.has(stemOf(entry))) owners.set(stemOf(entry), drop);
+  // A directory's name has no ending to take off.
+  for (const drop of drops)
+    if (drop.entries[0] === drop.name && !owners.has(drop.name)) owners.set(drop.name, drop);
+  return owners;
+}
+
+/** A drop waits for files of its own name that are still being written: extents, and deltas on a base that is whole already. */
+function holdBack(partials: readonly string[], drops: Drop[]): void {
+  for (const final of partials) {
+    const stem = diskStem(final);
+    for (const drop of drops) {
+      if (drop.refused !== null || drop.waitingFor?.startsWith('missing') === false) continue;
+      const own = diskStem(drop.name);
+      if (stem !== own && !stem.startsWith(`${own}-`)) continue;
+      drop.complete = false;
+      drop.waitingFor = `${printable(final)} is still being written`;
+    }
+  }
+}

@@ -1,0 +1,33 @@
+/** Endings that browsers, SFTP clients and download tools use while a file is being written. */
+const PARTIAL = /\.(part|tmp|temp|filepart|crdownload|partial|download|opdownload)$/i;
+
+export function isHidden(name: string): boolean {
+  return name.startsWith('.');
+}
+
+/** The name that a partial file will have when it is whole; null where `name` is not partial. */
+export function finalName(name: string): string | null {
+  return PARTIAL.test(name) ? name.replace(PARTIAL, '') : null;
+}
+
+/** The name without `.job.toml`, or else without its last extension. */
+export function stemOf(name: string): string {
+  return name.replace(/\.job\.toml$/, '').replace(/(?<=.)\.[A-Za-z0-9]+$/, '');
+}
+
+/** What the pieces of one disk have in common: `web01` for `web01-s003.vmdk`, `web01-flat.vmdk`; the stem for everything else. */
+export function diskStem(name: string): string {
+  return stemOf(name).replace(/-(s\d{3,}|f\d{3,}|flat|delta|sesparse|rdm|rdmp|ctk|cowd)$/i, '');
+}
+
+/** A name that is safe in file names, in libvirt and in a shell: letters, digits, dot, dash, underscore; at most 63. */
+export function vmName(drop: string): string {
+  const plain = drop
+    .normalize('NFKD')
+    .replace(/[\u0300-\u036f]/g, '')
+    .replace(/[^A-Za-z0-9._-]+/g, '-')
+    .replace(/^[^A-Za-z0-9]+/, '')
+    .slice(0, 63)
+    .replace(/[-.]+$/, '');
+  return plain === '' ? 'vm' : plain;
+}

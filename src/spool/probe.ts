@@ -1,0 +1,107 @@
+import { join } from 'node:path';
+import type { ImageFile } from '../disk/chain.js';
+import { isFlatName } from '../disk/chain.js';
+import { withFile } from '../disk/file-source.js';
+import type { ByteSource } from '../disk/format.js';
+import { siblingName } from '../disk/names.js';
+import { BLANK, completenessOf, readImageFile } from '../disk/probe.js';
+import { parseVmx } from '../disk/vmx.js';
+import { Hyper2kvmError } from '../errors.js';
+import type { HeaderFacts } from './group-types.js';
+
+const NOTHING: HeaderFacts = {
+  kind: 'nothing',
+  format: null,
+  needs: [],
+  contentId: null,
+  parentId: null,
+  incomplete: null,
+};
+const MAX_VMX = 1024 * 1024;
+
+/**
+ * Reads what grouping wants to know of one file, `path` relative to `incoming`. Opens with O_NOFOLLOW. Reads a few KiB, and the tables of sparse
+ * formats for completeness (4 bytes for each 64 KiB of the disk), so call it again only when the file changed. Never rejects for what is in
+ * the file: what FETCH will refuse counts as there, so that it gets to FETCH. Rejects with the system's error where the file went away.
+ */
+export async function probeIncoming(incoming: string, path: string): Promise<HeaderFacts> {
+  const name = path.split('/').at(-1)!;
+  try {
+    return await withFile(join(incoming, path), ({ source }) => factsOf(name, source));
+  } catch (error) {
+    if (error instanceof Hyper2kvmError) return NOTHING;
+    throw error;
+  }
+}
+
+/** The same over any bytes. */
+export async function factsOf(name: string, source: ByteSource): Promise<HeaderFacts> {
+  if (/\.vmx$/i.test(name)) return vmxFacts(source);
+  const file = await readImageFile(name, source, { anyRaw: false });
+  if (file.image !== null) return imageFacts(file, source);
+  if (isFlatName(name)) return { ...NOTHING, kind: 'extent', format: 'vmdk' };
+  const mayStillCome =
+    file.error?.code === 'fetch.truncated' ||
+    (file.error?.code === 'fetch.unknown-format' && (await isUnwritten(source)));
+  if (mayStillCome) return { ...NOTHING, kind: 'unreadable' };
+  // Refused for its content: it is a disk for the purpose of grouping, and FETCH will say what is wrong with it.
+  return file.error === null || file.error.code === 'fetch.unknown-format'
+    ? NOTHING
+    : { ...NOTHING, kind: 'disk' };
+}
+
+/** Nothing there yet, or a preallocated file whose first bytes were not written so far. A short text that is no beginning of a descriptor stays a text. */
+async function isUnwritten(source: ByteSource): Promise<boolean> {
+  const head = await source.read(0, 4096);
+  if (head.every((byte) => byte === 0)) return true;
+  return (
+    head.length < 512 &&
+    (!/^[\t\n\r -~]*$/.test(head.toString('latin1')) || head.toString('latin1').startsWith('#'))
+  );
+}
+
+async function imageFacts(file: ImageFile, source: ByteSource): Promise<HeaderFacts> {
+  const image = file.image!;
+  return {
+    kind: image.role,
+    format: image.format,
+    needs: [
+      ...image.extents.flatMap((extent) => plainName(extent.name, 'exact', file.name)),
+      ...(image.parent?.name == null ? [] : plainName(image.parent.name, 'hint', file.name)),
+    ],
+    contentId: image.contentId,
+    parentId: image.parent?.contentId ?? null,
+    incomplete: await missingBytes(file, source),
+  };
+}
+
+/** Null also where the tables make no sense: no waiting repairs them, FETCH says it. */
+async function missingBytes(file: ImageFile, source: ByteSource): Promise<string | null> {
+  // An empty data disk beside others is taken in the end, a copy that was preallocated gets its time.
+  if (file.image?.variant === BLANK) return 'only zeros so far';
+  try {
+    const result = await completenessOf(file, source);
+    return result.complete ? null : result.reason;
+  } catch (error) {
+    if (error instanceof Hyper2kvmError) return null;
+    throw error;
+  }
+}
+
+async function vmxFacts(source: ByteSource): Promise<HeaderFacts> {
+  if (source.size === 0 || source.size > MAX_VMX)
+    return { ...NOTHING, kind: source.size === 0 ? 'unreadable' : 'description' };
+  const { disks } = parseVmx((await source.read(0, source.size)).toString('utf8'));
+  const needs = disks.flatMap(({ file }) => plainName(file, 'exact', 'the .vmx'));
+  return { ...NOTHING, kind: 'description', format: 'vmx', needs };
+}
+
+/** Empty where the reference is one that FETCH refuses: nothing to wait for. */
+function plainName(reference: string, mode: 'exact' | 'hint', referrer: string): string[] {
+  try {
+    return [siblingName(reference, mode, referrer)];
+  } catch (error) {
+    if (error instanceof Hyper2kvmError) return [];
+    throw error;
+  }
+}
