@@ -1,0 +1,192 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import { bufferSource } from '../../../src/disk/bytes.js';
+import { parseDescriptor } from '../../../src/disk/vmdk/descriptor.js';
+import { hasFooter, vmdk } from '../../../src/disk/vmdk/index.js';
+import { renderDescriptor } from '../../../src/disk/vmdk/render.js';
+import { descriptor, MIB, realImages, withFooter } from './images.js';
+
+let images: Record<string, Buffer>;
+beforeAll(async () => {
+  images = await realImages({
+    'sparse.vmdk': ['-O', 'vmdk'],
+    'stream.vmdk': ['-O', 'vmdk', '-o', 'subformat=streamOptimized'],
+  });
+  images['footer.vmdk'] = withFooter(images['stream.vmdk']!);
+});
+
+const parse = (bytes: Buffer) => vmdk.parse(bufferSource(bytes));
+const whole = async (bytes: Buffer) => vmdk.completeness(bufferSource(bytes), await parse(bytes));
+
+describe('sparse images', () => {
+  test.each(['sparse.vmdk', 'stream.vmdk', 'footer.vmdk'])('%s: size, ids, completeness', async (name) => {
+    const bytes = images[name]!;
+    const image = await parse(bytes);
+    expect(image).toMatchObject({ role: 'disk', virtualSize: 3 * MIB, parent: null, extents: [] });
+    expect(image.variant).toBe(name === 'sparse.vmdk' ? 'monolithicSparse' : 'streamOptimized');
+    expect(await whole(bytes)).toMatchObject({ complete: true });
+    expect(await hasFooter(bufferSource(bytes))).toBe(name === 'footer.vmdk');
+  });
+
+  test('allocated counts the grains that hold data', async () => {
+    const result = await whole(images['sparse.vmdk']!);
+    // MBR, five patterns of 12 KiB (each within one or two grains of 64 KiB), the last sector.
+    expect(result).toMatchObject({ complete: true });
+    const allocated = result.complete ? result.allocated! : 0;
+    expect(allocated).toBeGreaterThanOrEqual(5 * 65_536);
+    expect(allocated).toBeLessThanOrEqual(12 * 65_536);
+  });
+
+  test.each(['sparse.vmdk', 'stream.vmdk', 'footer.vmdk'])('%s cut anywhere is not whole', async (name) => {
+    const bytes = images[name]!;
+    // QEMU pads a stream-optimized file with zeros: what is cut from them is not missed.
+    const end = name === 'stream.vmdk' ? bytes.findLastIndex((byte) => byte !== 0) : bytes.length - 511;
+    for (let length = 600; length < end; length += Math.ceil(bytes.length / 97)) {
+      const cut = bytes.subarray(0, length);
+      const complete = await whole(cut).then(
+        (result) => result.complete,
+        (error: { code: string }) => {
+          expect(error.code).toBe('fetch.truncated');
+          return false;
+        },
+      );
+      expect(complete, `${name} cut to ${length} of ${bytes.length}`).toBe(false);
+    }
+  });
+
+  test('a capacity of zero is refused: QEMU would follow the embedded text', async () => {
+    const bytes = Buffer.from(images['sparse.vmdk']!);
+    bytes.writeBigUInt64LE(0n, 12);
+    await expect(parse(bytes)).rejects.toMatchObject({ code: 'fetch.corrupt' });
+  });
+
+  test.each([
+    ['the grain size', 20, 3n],
+    ['the capacity', 12, 2n ** 60n],
+    ['the descriptor’s offset', 28, 5n],
+    ['the descriptor’s size', 36, 2n ** 40n],
+  ])('%s out of range is refused', async (_what, offset, value) => {
+    const bytes = Buffer.from(images['sparse.vmdk']!);
+    bytes.writeBigUInt64LE(value, offset);
+    await expect(parse(bytes)).rejects.toMatchObject({
+      code: expect.stringMatching(/^fetch\.(corrupt|truncated)$/),
+    });
+  });
+
+  test('an embedded descriptor that lists another file is refused', async () => {
+    const bytes = Buffer.from(images['sparse.vmdk']!);
+    const text = descriptor(['RW 6144 FLAT "/etc/passwd" 0']);
+    bytes.fill(0, 512, 512 * 21);
+    text.copy(bytes, 512);
+    await expect(parse(bytes)).rejects.toMatchObject({ code: 'fetch.corrupt' });
+  });
+
+  test('two directory entries that share a table are refused, so a small file cannot cost a long scan', async () => {
+    const bytes = Buffer.from(images['sparse.vmdk']!);
+    // 2 TiB: 65,536 directory entries over the one real table.
+    bytes.writeBigUInt64LE(2n ** 32n, 12);
+    const directory = Number(bytes.readBigUInt64LE(56)) * 512;
+    const table = bytes.readUInt32LE(directory);
+    const large = Buffer.concat([bytes, Buffer.alloc(65_536 * 4)]);
+    large.writeBigUInt64LE(BigInt(bytes.length / 512), 56);
+    for (let i = 0; i < 65_536; i += 1) large.writeUInt32LE(table, bytes.length + i * 4);
+    await expect(
+      vmdk.completeness(bufferSource(large), await parse(images['sparse.vmdk']!)),
+    ).rejects.toMatchObject({ code: 'fetch.corrupt' });
+  });
+
+  test('a transfer in text mode is recognised', async () => {
+    const bytes = Buffer.from(images['sparse.vmdk']!);
+    bytes.writeUInt32BE(0x0a0a0d0a, 73);
+    await expect(parse(bytes)).rejects.toThrow('text mode');
+  });
+});
+
+describe('text descriptors', () => {
+  test('extents in their order, ids, parent', () => {
+    const text = descriptor(
+      ['RW 4192256 SPARSE "a b-s001.vmdk"', 'RW 2048 FLAT "c-f002.vmdk" 128', 'RDONLY 10 VMFS "d-flat.vmdk"'],
+      {
+        CID: '0000ABCD',
+        parentCID: '00000001',
+        parentFileNameHint: '"[ds1] web01/web01.vmdk"',
+      },
+    );
+    expect(parseDescriptor(text)).toEqual({
+      createType: 'monolithicFlat',
+      contentId: 'abcd',
+      parentId: '1',
+      parentHint: '[ds1] web01/web01.vmdk',
+      extents: [
+        { access: 'RW', sectors: 4_192_256, kind: 'SPARSE', name: 'a b-s001.vmdk', offset: 0 },
+        { access: 'RW', sectors: 2048, kind: 'FLAT', name: 'c-f002.vmdk', offset: 128 },
+        { access: 'RDONLY', sectors: 10, kind: 'VMFS', name: 'd-flat.vmdk', offset: 0 },
+      ],
+    });
+  });
+
+  test('Windows line ends, and what lies behind a NUL does not count', () => {
+    const text = descriptor(['RW 1 FLAT "a-flat.vmdk" 0']).toString().replaceAll('\n', '\r\n');
+    expect(parseDescriptor(Buffer.from(`${text}\0RW 1 FLAT "b" 0\n`)).extents).toHaveLength(1);
+  });
+
+  test.each([
+    ['no extents', descriptor([])],
+    ['a setting twice', descriptor(['RW 1 FLAT "a" 0', 'CID=1'])],
+    ['a line that is neither', descriptor(['RW 1 FLAT "a" 0', 'RW garbage'])],
+    ['no name', descriptor(['RW 1 FLAT'])],
+    ['an absurd number of sectors', descriptor(['RW 9999999999999999 FLAT "a" 0'])],
+    ['zero sectors', descriptor(['RW 0 FLAT "a" 0'])],
+    ['a parent without an id', descriptor(['RW 1 FLAT "a" 0'], { parentFileNameHint: '"b.vmdk"' })],
+    [
+      'no CID',
+      Buffer.from(
+        descriptor(['RW 1 FLAT "a" 0'])
+          .toString()
+          .replace(/^CID.*$/m, ''),
+      ),
+    ],
+    ['5,000 extents', descriptor(Array.from({ length: 5000 }, (_, i) => `RW 1 FLAT "a${i}" 0`))],
+    ['2 MiB', Buffer.concat([descriptor(['RW 1 FLAT "a" 0']), Buffer.alloc(2 * MIB, '#')])],
+  ])('%s: fetch.corrupt', (_what, bytes) => {
+    expect(() => parseDescriptor(bytes)).toThrow(expect.objectContaining({ code: 'fetch.corrupt' }));
+  });
+
+  test.each(['RW 1 SESPARSE "a"', 'RW 1 ZERO', 'RW 1 VMFSRDM "a"', 'NOACCESS 1 FLAT "a" 0'])(
+    '%s: refused, because QEMU would skip it',
+    (line) => {
+      expect(() => parseDescriptor(descriptor([line]))).toThrow(
+        expect.objectContaining({ code: 'fetch.unsupported', advice: expect.stringMatching(/./) }),
+      );
+    },
+  );
+
+  test('what we write for QEMU reads back as the same extents', () => {
+    const extents = [
+      { kind: 'SPARSE', size: 512 * 10, offset: 0, path: './source/a.vmdk' },
+      { kind: 'FLAT', size: 512 * 20, offset: 1024, path: '/x y/b.vmdk' },
+    ] as const;
+    const text = renderDescriptor({ contentId: 'abc', parentId: 'def', parentPath: './p.vmdk', extents })!;
+    expect(text).not.toContain('\n\n');
+    const parsed = parseDescriptor(Buffer.from(text));
+    expect(parsed).toMatchObject({ contentId: 'abc', parentId: 'def', parentHint: './p.vmdk' });
+    expect(
+      parsed.extents.map(({ kind, sectors, offset, name }) => ({
+        kind,
+        size: sectors * 512,
+        offset: offset * 512,
+        path: name,
+      })),
+    ).toEqual(extents);
+  });
+
+  test.each(['a"b', 'a\nb', 'x'.repeat(512)])('a path that cannot be written is not written', (path) => {
+    expect(
+      renderDescriptor({
+        contentId: '1',
+        parentId: null,
+        parentPath: null,
+        extents: [{ kind: 'FLAT', size: 512, offset: 0, path }],
+      }),
+    ).toBeNull();
+  });
+});
