@@ -25,8 +25,8 @@ export interface ApplianceRequest {
 export interface Appliance extends ApplianceSession {
   /** Clean shutdown: filesystems unmounted, overlays complete on disk. */
   close(): Promise<void>;
-  /** At once, with everything it started. */
-  kill(): void;
+  /** At once, with everything it started; resolves when all of it is gone. */
+  kill(): Promise<void>;
 }
 
 /** supermin builds the appliance into its cache the first time: under a minute here, more on a busy machine. */
@@ -117,9 +117,10 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
       await child.ended;
       await release();
     },
-    kill() {
+    async kill() {
       qmp.close();
       child.kill();
+      await child.ended;
     },
   };
 }
