@@ -1,6 +1,6 @@
 import { errorRecord, Hyper2kvmError } from '../errors.js';
 import type { Appliance, ApplianceRequest } from '../guest/appliance.js';
-import { failpoint, failpoint } from '../host/failpoint.js';
+import { failpoint } from '../host/failpoint.js';
 import { ApplianceSlot } from './appliance-slot.js';
 import { cancelRecord, pendingRecord, runStage } from './attempt.js';
 import { isEnabled, listSource, sourceId, stageId } from './content-id.js';
@@ -69,9 +69,7 @@ export async function executePipeline(
         await appliance.close();
       }
       failpoint(`stage.${stage.name}.before-checkpoint`);
-      failpoint(`stage.${stage.name}.before-checkpoint`);
       store.save({ stage: stage.name, id, output, record, timestamp: new Date().toISOString() });
-      failpoint(`stage.${stage.name}.after-checkpoint`);
       failpoint(`stage.${stage.name}.after-checkpoint`);
       outputs[stage.name] = output;
       put(record);
