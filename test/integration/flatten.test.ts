@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { flattenStage } from '../../src/stages/flatten/index.js';
 import { compareImages, imageInfo } from '../../src/tools/qemu-img.js';
+import { descriptor, withFooter } from '../unit/disk/images.js';
 import {
   copyOf,
   fetchAndFlatten,
@@ -20,8 +22,6 @@ const SIZE = 8 * MIB + 512 * 3;
 let raw: string;
 let big: string;
 beforeAll(async () => {
-  const { mkdtemp } = await import('node:fs/promises');
-  const { tmpdir } = await import('node:os');
   const directory = await mkdtemp(join(tmpdir(), 'h2k-flatten-base-'));
   raw = join(directory, 'base.raw');
   big = join(directory, 'big.raw');
@@ -224,4 +224,84 @@ test('running again over what an earlier run left gives the same result', async 
   expect(await sameAs(expected, job, 'flat-disk0.qcow2')).toBe(true);
   await flattenStage.cleanup!(context);
   expect((await readdir(job.work)).sort()).toEqual(['expected.raw', 'source']);
+});
+
+describe('forms that qemu-img cannot write', () => {
+  test('a stream with its directory in the footer, alone and as the base of a chain', async () => {
+    const alone = await makeJob();
+    await qemuImg([
+      'convert',
+      '-f',
+      'raw',
+      '-O',
+      'vmdk',
+      '-o',
+      'subformat=streamOptimized',
+      raw,
+      join(alone.work, 'plain.vmdk'),
+    ]);
+    const base = withFooter(await readFile(join(alone.work, 'plain.vmdk')));
+    await writeFile(join(alone.source, 'web01.vmdk'), base);
+    await fetchAndFlatten(makeContext(alone, ['web01.vmdk']));
+    expect(await sameAs(raw, alone, 'flat-disk0.qcow2')).toBe(true);
+
+    const chain = await makeJob();
+    const { names, expected } = await makeChain(chain, 'vmdk', 3, 'streamOptimized');
+    await writeFile(
+      join(chain.source, 'web01.vmdk'),
+      withFooter(await readFile(join(chain.source, 'web01.vmdk'))),
+    );
+    await fetchAndFlatten(makeContext(chain, names));
+    expect(await sameAs(expected, chain, 'flat-disk0.qcow2')).toBe(true);
+  });
+
+  test('ESXi’s snapshot: a COWD delta on a VMFS flat disk', async () => {
+    const job = await makeJob();
+    const expected = await copyOf(raw, join(job.work, 'expected.raw'));
+    const sectors = SIZE / 512;
+    await copyOf(raw, join(job.source, 'web01-flat.vmdk'));
+    await writeFile(
+      join(job.source, 'web01.vmdk'),
+      descriptor([`RW ${sectors} VMFS "web01-flat.vmdk"`], { CID: '00000abc', createType: '"vmfs"' }),
+    );
+    const change = { offset: 3 * MIB, length: 512, pattern: 0xe5 };
+    await writeRaw(expected, [change]);
+    await writeFile(join(job.source, 'web01-000001-delta.vmdk'), cowd(sectors, [change]));
+    await writeFile(
+      join(job.source, 'web01-000001.vmdk'),
+      descriptor([`RW ${sectors} VMFSSPARSE "web01-000001-delta.vmdk"`], {
+        CID: 'def',
+        parentCID: '00000abc',
+        createType: '"vmfsSparse"',
+        parentFileNameHint: '"web01.vmdk"',
+      }),
+    );
+    const { disks } = await fetchAndFlatten(makeContext(job, await readdir(job.source)));
+    expect(disks[0]?.layers.map(({ files }) => files)).toEqual([
+      ['web01-000001.vmdk', 'web01-000001-delta.vmdk'],
+      ['web01.vmdk', 'web01-flat.vmdk'],
+    ]);
+    expect(await sameAs(expected, job, 'flat-disk0.qcow2')).toBe(true);
+  });
+
+  /** A COWD extent with grains of one sector and the given sectors in it. */
+  function cowd(sectors: number, writes: readonly { offset: number; pattern: number }[]): Buffer {
+    const tables = Math.ceil(sectors / 4096);
+    const header = Buffer.alloc(4 * 512);
+    header.write('COWD');
+    for (const [index, value] of [1, 3, sectors, 1, 4, tables].entries())
+      header.writeUInt32LE(value, 4 + 4 * index);
+    const directory = Buffer.alloc(Math.ceil((tables * 4) / 512) * 512);
+    const parts: Buffer[] = [];
+    let next = (header.length + directory.length) / 512;
+    for (const { offset, pattern } of writes) {
+      const sector = offset / 512;
+      const table = Buffer.alloc(4096 * 4);
+      directory.writeUInt32LE(next, Math.floor(sector / 4096) * 4);
+      table.writeUInt32LE(next + 32, (sector % 4096) * 4);
+      parts.push(table, Buffer.alloc(512, pattern));
+      next += 33;
+    }
+    return Buffer.concat([header, directory, ...parts]);
+  }
 });

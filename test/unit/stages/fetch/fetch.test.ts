@@ -1,0 +1,361 @@
+import { execFileSync } from 'node:child_process';
+import { link, mkdir, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { fetchStage } from '../../../../src/stages/fetch/index.js';
+import { makeContext, makeJob } from '../../../integration/flatten-images.js';
+import { descriptor, MIB, realImages, withFooter } from '../../disk/images.js';
+
+let images: Record<string, Buffer>;
+beforeAll(async () => {
+  images = await realImages({
+    vmdk: ['-O', 'vmdk'],
+    stream: ['-O', 'vmdk', '-o', 'subformat=streamOptimized'],
+    qcow2: ['-O', 'qcow2'],
+  });
+});
+
+const FLAT = 3 * MIB;
+const flatLine = (name: string) => `RW ${FLAT / 512} FLAT "${name}" 0`;
+const delta = (parent: string, parentCID: string, CID = 'aaaa0001') =>
+  descriptor([flatLine(`${CID}-flat.vmdk`)], { CID, parentCID, parentFileNameHint: `"${parent}"` });
+
+async function fetchOf(
+  files: Record<string, Buffer | string>,
+  options: Parameters<typeof makeContext>[2] = {},
+  entries?: string[],
+) {
+  const job = await makeJob();
+  for (const [name, content] of Object.entries(files)) {
+    await mkdir(join(job.source, name, '..'), { recursive: true });
+    await writeFile(join(job.source, name), content);
+  }
+  const names = entries ?? Object.keys(files);
+  return fetchStage.output.parse(await fetchStage.run(makeContext(job, names, options), {}));
+}
+
+describe('what the disks are', () => {
+  test('one image', async () => {
+    expect(await fetchOf({ 'web01.qcow2': images.qcow2! })).toEqual({
+      files: [{ path: 'web01.qcow2', size: images.qcow2!.length }],
+      disks: [{ index: 0, leaf: 'web01.qcow2', format: 'qcow2', controller: null }],
+      hardware: { name: null, memory_mib: null, vcpus: null, firmware: null, nics: [], os_hint: null },
+    });
+  });
+
+  test('a directory with several disks: by the numbers in their names', async () => {
+    const { disks } = await fetchOf(
+      { 'vm/disk10.img': images.raw!, 'vm/disk2.qcow2': images.qcow2!, 'vm/job.toml': '' },
+      {},
+      ['vm'],
+    );
+    expect(disks.map(({ leaf }) => leaf)).toEqual(['vm/disk2.qcow2', 'vm/disk10.img']);
+  });
+
+  test('a job.toml beside a directory is no part of the VM', async () => {
+    const { disks } = await fetchOf({ 'vm/a.qcow2': images.qcow2!, 'vm.job.toml': '' }, {}, [
+      'vm',
+      'vm.job.toml',
+    ]);
+    expect(disks.map(({ leaf }) => leaf)).toEqual(['vm/a.qcow2']);
+  });
+
+  test('a stream whose directory is in the footer', async () => {
+    const { disks } = await fetchOf({ 'a.vmdk': withFooter(images.stream!) });
+    expect(disks).toHaveLength(1);
+  });
+
+  test('an empty data disk beside a real one', async () => {
+    const { disks } = await fetchOf({ 'a.qcow2': images.qcow2!, 'data.img': Buffer.alloc(MIB) });
+    expect(disks).toHaveLength(2);
+  });
+
+  test('kind = "data": any bytes named as raw', async () => {
+    const { disks } = await fetchOf({ 'data.img': Buffer.alloc(MIB, 0x77) }, { kind: 'data' });
+    expect(disks).toEqual([{ index: 0, leaf: 'data.img', format: 'raw', controller: null }]);
+  });
+});
+
+describe('the .vmx', () => {
+  const vmx = [
+    '.encoding = "UTF-8"',
+    'displayName = "web |2201|22"',
+    'memSize = "2048"',
+    'numvcpus = "4"',
+    'firmware = "efi"',
+    'guestOS = "debian12-64"',
+    'scsi0:1.present = "TRUE"',
+    'scsi0:1.fileName = "b.img"',
+    'scsi0:0.present = "TRUE"',
+    'scsi0:0.fileName = "z.qcow2"',
+    'ide0:0.present = "TRUE"',
+    'ide0:0.deviceType = "cdrom-image"',
+    'ide0:0.fileName = "/usr/lib/vmware/linux.iso"',
+    'sata0:0.present = "FALSE"',
+    'sata0:0.fileName = "gone.vmdk"',
+    'ethernet0.present = "TRUE"',
+    'ethernet0.virtualDev = "vmxnet3"',
+    'ethernet0.networkName = "VM Network"',
+    'ethernet0.addressType = "generated"',
+    'ethernet0.generatedAddress = "00:0C:29:AA:BB:CC"',
+  ].join('\n');
+
+  test('gives the order of the disks and the hardware', async () => {
+    expect(
+      await fetchOf({ 'vm/a.vmx': vmx, 'vm/b.img': images.raw!, 'vm/z.qcow2': images.qcow2! }, {}, ['vm']),
+    ).toMatchObject({
+      disks: [
+        { index: 0, leaf: 'vm/z.qcow2', controller: 'scsi0:0' },
+        { index: 1, leaf: 'vm/b.img', controller: 'scsi0:1' },
+      ],
+      hardware: {
+        name: 'web "01"',
+        memory_mib: 2048,
+        vcpus: 4,
+        firmware: 'uefi',
+        os_hint: 'debian12-64',
+        nics: [{ mac: '00:0c:29:aa:bb:cc', network: 'VM Network', model: 'vmxnet3' }],
+      },
+    });
+  });
+
+  test('job.toml counts more', async () => {
+    const { hardware } = await fetchOf(
+      { 'a.vmx': vmx, 'b.img': images.raw!, 'z.qcow2': images.qcow2! },
+      { vm: { memory: 512, firmware: 'bios', name: 'db' } },
+    );
+    expect(hardware).toMatchObject({ name: 'db', memory_mib: 512, vcpus: 4, firmware: 'bios' });
+  });
+
+  test('a disk that it names and that is not there', async () => {
+    await expect(fetchOf({ 'a.vmx': vmx, 'z.qcow2': images.qcow2! })).rejects.toMatchObject({
+      code: 'fetch.missing-disk',
+      message: expect.stringContaining('b.img'),
+    });
+  });
+
+  test('a path out of the directory', async () => {
+    const hostile = 'scsi0:0.present = "TRUE"\nscsi0:0.fileName = "/etc/passwd"';
+    await expect(fetchOf({ 'a.vmx': hostile, 'z.qcow2': images.qcow2! })).rejects.toMatchObject({
+      code: 'fetch.refused-reference',
+    });
+  });
+
+  test('says which of two branches is in use', async () => {
+    const base = descriptor([flatLine('base-flat.vmdk')], { CID: '1' });
+    const files = {
+      'base.vmdk': base,
+      'base-flat.vmdk': Buffer.alloc(FLAT),
+      'x.vmdk': delta('base.vmdk', '1', 'aaaa0001'),
+      'aaaa0001-flat.vmdk': Buffer.alloc(FLAT),
+      'y.vmdk': delta('base.vmdk', '1', 'aaaa0002'),
+      'aaaa0002-flat.vmdk': Buffer.alloc(FLAT),
+    };
+    await expect(fetchOf(files)).rejects.toMatchObject({
+      code: 'fetch.several-leaves',
+      message: expect.stringMatching(/x\.vmdk and y\.vmdk/),
+    });
+    const { disks } = await fetchOf({ ...files, 'a.vmx': 'scsi0:0.fileName = "x.vmdk"' });
+    expect(disks.map(({ leaf }) => leaf)).toEqual(['x.vmdk']);
+  });
+});
+
+describe('what is missing', () => {
+  test('extents are named', async () => {
+    await expect(
+      fetchOf({
+        'a.vmdk': descriptor([flatLine('a-f001.vmdk'), flatLine('a-f002.vmdk')]),
+        'a-f001.vmdk': Buffer.alloc(FLAT),
+      }),
+    ).rejects.toMatchObject({
+      code: 'fetch.missing-extent',
+      message: expect.stringContaining('a-f002.vmdk'),
+      advice: expect.stringMatching(/./),
+    });
+  });
+
+  test('a parent is named with its CID', async () => {
+    await expect(
+      fetchOf({ 'd.vmdk': delta('[ds1] web/base.vmdk', 'c0ffee'), 'aaaa0001-flat.vmdk': Buffer.alloc(FLAT) }),
+    ).rejects.toMatchObject({
+      code: 'fetch.missing-parent',
+      message: expect.stringMatching(/base\.vmdk.*c0ffee/),
+    });
+  });
+
+  test('a parent that was changed after the snapshot', async () => {
+    const base = descriptor([flatLine('base-flat.vmdk')], { CID: '2' });
+    const files = {
+      'base.vmdk': base,
+      'base-flat.vmdk': Buffer.alloc(FLAT),
+      'd.vmdk': delta('base.vmdk', '1'),
+      'aaaa0001-flat.vmdk': Buffer.alloc(FLAT),
+    };
+    await expect(fetchOf(files)).rejects.toMatchObject({ code: 'fetch.parent-mismatch' });
+  });
+
+  test('a descriptor', async () => {
+    await expect(fetchOf({ 'web-flat.vmdk': images.raw! })).rejects.toMatchObject({
+      code: 'fetch.missing-descriptor',
+    });
+  });
+
+  test('the end of a flat extent', async () => {
+    await expect(
+      fetchOf({ 'a.vmdk': descriptor([flatLine('a-flat.vmdk')]), 'a-flat.vmdk': Buffer.alloc(FLAT - 512) }),
+    ).rejects.toMatchObject({ code: 'fetch.truncated' });
+  });
+
+  test('the end of a sparse file', async () => {
+    await expect(
+      fetchOf({ 'a.vmdk': images.vmdk!.subarray(0, images.vmdk!.length - 65_536) }),
+    ).rejects.toMatchObject({ code: 'fetch.truncated' });
+  });
+
+  test('a loop', async () => {
+    const files = {
+      'x.vmdk': delta('y.vmdk', 'aaaa0002', 'aaaa0001'),
+      'aaaa0001-flat.vmdk': Buffer.alloc(FLAT),
+      'y.vmdk': delta('x.vmdk', 'aaaa0001', 'aaaa0002'),
+      'aaaa0002-flat.vmdk': Buffer.alloc(FLAT),
+    };
+    await expect(fetchOf(files)).rejects.toMatchObject({
+      code: 'fetch.corrupt',
+      message: expect.stringContaining('loop'),
+    });
+  });
+
+  test('everything', async () => {
+    await expect(fetchOf({ 'vm/notes.txt': 'hello' }, {}, ['vm'])).rejects.toMatchObject({
+      code: 'fetch.no-disk',
+      message: expect.stringContaining('notes.txt'),
+    });
+    const job = await makeJob();
+    await mkdir(join(job.source, 'vm'));
+    await expect(fetchStage.run(makeContext(job, ['vm']), {})).rejects.toMatchObject({ code: 'fetch.empty' });
+  });
+});
+
+describe('what is refused', () => {
+  test.each([
+    '/etc/passwd',
+    '../x.vmdk',
+    '../../etc/shadow',
+    '/dev/sda',
+    'sub/x.vmdk',
+    '..',
+    'json:{}',
+    'nbd://127.0.0.1:10809/x',
+    'file:/etc/passwd',
+    'http://127.0.0.1/x',
+    'a\u001b[2J.vmdk',
+    'x'.repeat(300),
+    'C:\\x.vmdk',
+    'host_device:/dev/sda',
+  ])('an extent named %j', async (name) => {
+    const error = await fetchOf({ 'a.vmdk': descriptor([flatLine(name)]) }).catch(
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toMatchObject({ code: 'fetch.refused-reference', advice: expect.stringMatching(/./) });
+    expect((error as Error).message).not.toMatch(/[\u0000-\u001f]/);
+  });
+
+  test.each(['../base.vmdk', 'json:{}', 'nbd:unix:/run/x', 'x/../../base.vmdk'])(
+    'a VMDK parent named %j',
+    async (name) => {
+      const files = {
+        'd.vmdk': delta(name.replaceAll('"', ''), '1'),
+        'aaaa0001-flat.vmdk': Buffer.alloc(FLAT),
+      };
+      await expect(fetchOf(files)).rejects.toMatchObject({ code: 'fetch.refused-reference' });
+    },
+  );
+
+  test.each(['/etc/passwd', '../x', 'json:{"driver":"nbd"}', 'nbd:127.0.0.1:1', 'ssh://x/y'])(
+    'a qcow2 backing file named %j',
+    async (name) => {
+      const bytes = Buffer.from(images.qcow2!);
+      const length = bytes.write(name, 1024);
+      bytes.writeBigUInt64BE(1024n, 8);
+      bytes.writeUInt32BE(length, 16);
+      await expect(fetchOf({ 'a.qcow2': bytes })).rejects.toMatchObject({ code: 'fetch.refused-reference' });
+    },
+  );
+
+  test('a text named x.vmdk', async () => {
+    await expect(fetchOf({ 'x.vmdk': 'shopping list\n' })).rejects.toMatchObject({
+      code: 'fetch.unknown-format',
+      message: expect.stringContaining('plain text'),
+    });
+  });
+
+  test('a web page and zeros instead of a disk', async () => {
+    await expect(fetchOf({ 'x.qcow2': '<!DOCTYPE html><html>404' })).rejects.toMatchObject({
+      code: 'fetch.unknown-format',
+      message: expect.stringContaining('web page'),
+    });
+    await expect(fetchOf({ 'x.img': Buffer.alloc(MIB) })).rejects.toMatchObject({
+      code: 'fetch.unknown-format',
+      message: expect.stringContaining('zeros'),
+    });
+  });
+
+  test('a qcow2 named as raw', async () => {
+    await expect(fetchOf({ 'x.raw': images.qcow2! })).rejects.toMatchObject({
+      code: 'fetch.conflicting-format',
+    });
+  });
+
+  test('symbolic links, FIFOs and hard links, also inside a directory', async () => {
+    for (const make of [
+      (path: string) => symlink('/etc/passwd', path),
+      async (path: string) => void execFileSync('mkfifo', [path]),
+      async (path: string) => {
+        await writeFile(`${path}.other`, images.qcow2!);
+        await link(`${path}.other`, path);
+        await rm(`${path}.third`, { force: true });
+      },
+    ]) {
+      const job = await makeJob();
+      await mkdir(join(job.source, 'vm'));
+      await make(join(job.source, 'vm', 'a.qcow2'));
+      await expect(fetchStage.run(makeContext(job, ['vm']), {})).rejects.toMatchObject({
+        code: 'fetch.refused-special',
+      });
+    }
+  });
+
+  test('hard links in the user’s own place are none of our business', async () => {
+    const job = await makeJob();
+    const elsewhere = await makeJob();
+    await writeFile(join(elsewhere.source, 'a.qcow2'), images.qcow2!);
+    await link(join(elsewhere.source, 'a.qcow2'), join(elsewhere.work, 'b.qcow2'));
+    const context = makeContext({ work: job.work, source: elsewhere.source }, ['a.qcow2']);
+    expect(fetchStage.output.parse(await fetchStage.run(context, {})).disks).toHaveLength(1);
+  });
+
+  test('a piece that two disks share, or one lists twice', async () => {
+    const shared = { 'x-flat.vmdk': Buffer.alloc(FLAT) };
+    await expect(
+      fetchOf({
+        ...shared,
+        'a.vmdk': descriptor([flatLine('x-flat.vmdk')]),
+        'b.vmdk': descriptor([flatLine('x-flat.vmdk')]),
+      }),
+    ).rejects.toMatchObject({ code: 'fetch.corrupt' });
+    await expect(fetchOf({ 'a.vmdk': descriptor([flatLine('a.vmdk')]) })).rejects.toMatchObject({
+      code: 'fetch.corrupt',
+    });
+  });
+
+  test('a 3 TiB sparse file of zeros costs nothing', async () => {
+    const job = await makeJob();
+    await writeFile(join(job.source, 'x.img'), '');
+    await truncate(join(job.source, 'x.img'), 3 * 1024 ** 4);
+    const started = performance.now();
+    await expect(fetchStage.run(makeContext(job, ['x.img']), {})).rejects.toMatchObject({
+      code: 'fetch.unknown-format',
+    });
+    expect(performance.now() - started).toBeLessThan(1000);
+  });
+});
