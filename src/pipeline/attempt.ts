@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors.js';
+import { failpoint } from '../host/failpoint.js';
 import type { ApplianceSlot } from './appliance-slot.js';
 import { decideRetry } from './retry.js';
 import type { PipelineRequest, StageRecord } from './run-types.js';
@@ -38,6 +39,7 @@ export async function runStage(
       started = performance.now();
       log.info({ attempt: record.attempts }, 'stage started');
       onEvent({ type: 'stage-started', stage: stage.name, attempt: record.attempts });
+      failpoint(`stage.${stage.name}.running`);
       const output = await stage.run(context, parseInput(stage, outputs));
       signal.throwIfAborted();
       const kept: unknown = JSON.parse(JSON.stringify(parseOutput(stage, output)));

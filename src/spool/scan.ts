@@ -12,9 +12,11 @@ import { nextLook, quietSeconds, type Settling, settle } from './settle.js';
 
 export interface ScanRequest {
   directory: string;
-  /** Names that are no drops by their name alone; they are not even looked at. */
-  isIgnored(name: string): boolean;
-  /** `changed`: the paths whose header may have changed since the last call. */
+  /** Names that are nothing of ours. */
+  isHidden(name: string): boolean;
+  /** Names of files that are still being written: grouping wants to know of them, but nobody looks at them. */
+  isPartial(name: string): boolean;
+  /** `stamps` by name: a header has to be read again only when its file's stamp is another one. */
   group(entries: readonly IncomingEntry[], stamps: ReadonlyMap<string, string>): Promise<Grouping>;
   settleSeconds(): number;
   pollSeconds(): number;
@@ -58,6 +60,7 @@ export class Scanner {
   readonly #request: ScanRequest;
   readonly #known = new Map<string, Known>();
   #listed: { identity: string; names: string[]; trusted: boolean } | null = null;
+  #partials: string[] = [];
   #grouping: Grouping = { drops: [], ignored: [] };
 
   constructor(request: ScanRequest) {
@@ -76,8 +79,13 @@ export class Scanner {
         nextLook: nextTry,
       };
     }
-    let changed = this.#forgetAllBut(new Set(names));
+    const { isPartial } = this.#request;
+    const partials = names.filter(isPartial).sort();
+    let changed = partials.join('/') !== this.#partials.join('/');
+    this.#partials = partials;
+    changed = this.#forgetAllBut(new Set(names)) || changed;
     for (const name of names) {
+      if (isPartial(name)) continue;
       const known = this.#known.get(name);
       if (known !== undefined && !hints.has(name) && now < this.#nextLook(known.settling)) continue;
       changed = (await this.#look(name, now)) || changed;
@@ -101,14 +109,14 @@ export class Scanner {
   }
 
   async #list(): Promise<string[] | null> {
-    const { directory, isIgnored, alwaysList } = this.#request;
+    const { directory, isHidden, alwaysList } = this.#request;
     try {
       const stats = await lstat(directory);
       const identity = `${stats.dev}:${stats.ino}:${stats.mtimeMs}:${stats.ctimeMs}`;
       if (!alwaysList && this.#listed?.trusted && this.#listed.identity === identity)
         return this.#listed.names;
       const trusted = Date.now() - stats.mtimeMs > TRUSTED_MTIME_AGE_MS;
-      const names = (await readdir(directory)).filter((name) => !isIgnored(name));
+      const names = (await readdir(directory)).filter((name) => !isHidden(name));
       this.#listed = { identity, names, trusted };
       return names;
     } catch (error) {
@@ -136,7 +144,8 @@ export class Scanner {
   }
 
   async #group(): Promise<void> {
-    const entries = [...this.#known.values()].map(({ look }) => look.entry);
+    const partials = this.#partials.map((name) => ({ name, type: 'file', size: 0 }) satisfies IncomingEntry);
+    const entries = [...[...this.#known.values()].map(({ look }) => look.entry), ...partials];
     const stamps = new Map([...this.#known].map(([name, { look }]) => [name, look.stamp]));
     this.#grouping = await this.#request.group(entries, stamps);
   }

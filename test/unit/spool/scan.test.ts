@@ -12,20 +12,23 @@ function scanner(directory: string, extra: Partial<ScanRequest> = {}) {
   let grouped = 0;
   const scan = new Scanner({
     directory,
-    isIgnored: (name) => name.endsWith('.part'),
+    isHidden: (name) => name.startsWith('.'),
+    isPartial: (name) => name.endsWith('.part'),
     group: async (entries) => {
       grouped += 1;
       return {
         ignored: [],
-        drops: entries.map(({ name }) => ({
-          name,
-          vm: name,
-          entries: [name],
-          options: null,
-          complete: true,
-          waitingFor: null,
-          refused: null,
-        })),
+        drops: entries
+          .filter(({ name }) => !name.endsWith('.part'))
+          .map(({ name }) => ({
+            name,
+            vm: name,
+            entries: [name],
+            options: null,
+            complete: true,
+            waitingFor: null,
+            refused: null,
+          })),
       };
     },
     settleSeconds: () => 10,

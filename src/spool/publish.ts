@@ -1,0 +1,47 @@
+import { lstat, mkdir, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { syncPath } from '../host/durable.js';
+import { copyDurably } from '../tools/cp.js';
+
+/** The name that a directory has on another filesystem until it is whole; a leftover of a killed daemon is removed by the next try. */
+export function partialName(path: string): string {
+  return join(dirname(path), `.${basename(path)}.partial`);
+}
+
+/**
+ * A complete, fsynced directory appears at `to` by one rename, durably; from another filesystem it is copied beside `to` first. `to` must not exist. What is
+ * at `from` afterwards (after a copy) is the caller's to remove.
+ */
+export async function publishDirectory(from: string, to: string, signal: AbortSignal): Promise<void> {
+  await mkdir(dirname(to), { recursive: true, mode: 0o750 });
+  await syncPath(dirname(dirname(to)));
+  try {
+    await rename(from, to);
+    await syncPath(dirname(from));
+  } catch (error) {
+    if (!isCode(error, 'EXDEV')) throw error;
+    const partial = partialName(to);
+    await rm(partial, { recursive: true, force: true });
+    await copyDurably(from, partial, signal);
+    await rename(partial, to);
+  }
+  await syncPath(dirname(to));
+}
+
+export async function isSameFilesystem(a: string, b: string): Promise<boolean> {
+  return (await lstat(a)).dev === (await lstat(b)).dev;
+}
+
+export async function pathExists(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return false;
+    throw error;
+  }
+}
+
+function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}
