@@ -108,6 +108,9 @@ done
 report() {
 	echo
 	echo ${EVIDENCE_BEGIN}
+	echo '== state'
+	systemctl is-system-running
+	systemctl is-active multi-user.target
 	echo '== fib_trie'
 	cat /proc/net/fib_trie
 	echo '== mounts'

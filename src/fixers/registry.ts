@@ -8,9 +8,12 @@ import { fstab } from './linux/fstab.js';
 import { grubLegacy } from './linux/grub-legacy.js';
 import { grub2 } from './linux/grub2.js';
 import { initramfs } from './linux/initramfs.js';
+import { network } from './linux/network.js';
 import { resume } from './linux/resume.js';
 import { serialConsole } from './linux/serial-console.js';
 import { blkidCache, lvm, mdadm } from './linux/storage.js';
+import { uefiFallback } from './linux/uefi-fallback.js';
+import { vmware } from './linux/vmware.js';
 
 /** Every fixer, in the order they run: names of devices, boot loader, drivers, network, residue. */
 export const FIXERS: readonly Fixer[] = [
@@ -23,9 +26,12 @@ export const FIXERS: readonly Fixer[] = [
   grubLegacy,
   extlinux,
   deviceMap,
+  uefiFallback,
   serialConsole,
   lvm,
   mdadm,
   blkidCache,
   initramfs,
+  network,
+  vmware,
 ];

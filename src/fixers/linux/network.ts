@@ -1,0 +1,108 @@
+import { Hyper2kvmError } from '../../errors.js';
+import { applyOperations } from '../apply.js';
+import type { Fixer, Guest } from '../fixer.js';
+import type { Operation, Warning } from '../operation.js';
+import { chooseDevices } from './devices.js';
+import {
+  type ConfiguredInterface,
+  mergeInterfaces,
+  NETWORK_FIXER,
+  type NetworkBackend,
+  type NetworkContext,
+  normaliseMac,
+} from './network/backend.js';
+import { ifcfg } from './network/ifcfg.js';
+import { ifupdown } from './network/ifupdown.js';
+import { assignMacs, bindName } from './network/names.js';
+import { netplan } from './network/netplan.js';
+import { networkManager } from './network/network-manager.js';
+import { linkBindings, networkd } from './network/networkd.js';
+import { ruleBindings, udevRules } from './network/udev.js';
+import { wicked } from './network/wicked.js';
+
+/** Everything that may configure a network card; each looks at its own files only. */
+const BACKENDS: readonly NetworkBackend[] = [
+  netplan,
+  networkManager,
+  networkd,
+  ifcfg,
+  wicked,
+  ifupdown,
+  udevRules,
+];
+
+export const network: Fixer = {
+  name: NETWORK_FIXER,
+  description:
+    'Network cards get new bus addresses and drivers on KVM, so their names would change and their configuration would not apply. Each configured name is bound to the card’s MAC by a .link file (a udev rule where systemd is old or absent), and conditions that only the old hypervisor’s cards meet are taken out. Addresses, routes, DNS, bonds, bridges and VLANs stay as they are. Only with fix.network = "dhcp" they are replaced by DHCP.',
+  plan(guest) {
+    const context = networkContext(guest);
+    const warnings = context.warnings;
+    let tree = guest.tree;
+    const operations: Operation[] = [];
+    const take = (more: readonly Operation[]) => {
+      operations.push(...more);
+      tree = applyOperations(tree, more);
+    };
+    for (const backend of BACKENDS) {
+      const unpinned = backend.unpin?.({ ...context, tree });
+      if (unpinned === undefined) continue;
+      take(unpinned.operations);
+      warnings.push(...unpinned.warnings);
+    }
+    const options = { driver: context.driver, hasSystemd: guest.identity.init_system === 'systemd' };
+    for (const card of boundCards(context, warnings)) take(bindName(tree, card, options));
+    if (guest.options.network === 'dhcp') take(useDhcp(tree));
+    return { operations, warnings, nics: [...context.interfaces] };
+  },
+};
+
+const DRIVERS = { virtio: 'virtio_net', e1000: 'e1000', e1000e: 'e1000e', rtl8139: '8139cp' } as const;
+
+function networkContext(guest: Guest): NetworkContext & { warnings: Warning[] } {
+  const { tree, hardware } = guest;
+  const hardwareMacs = hardware.nics.flatMap(({ mac }) => normaliseMac(mac ?? undefined) ?? []);
+  const found = mergeInterfaces(BACKENDS.flatMap((backend) => backend.interfaces(tree)));
+  // Rules and .link files know MACs of names that the configuration only uses.
+  const bound = [...ruleBindings(tree), ...linkBindings(tree)].filter(({ mac }) => mac !== null);
+  const known = found.map(({ name, mac }) => {
+    const own = mac ?? bound.find((binding) => binding.name === name)?.mac ?? null;
+    const isThere = own === null || hardwareMacs.length === 0 || hardwareMacs.includes(own);
+    return { name, mac: isThere ? own : null };
+  });
+  const { interfaces, guessed } = assignMacs(known, hardwareMacs);
+  const message = `no file of the guest says which card is which: ${guessed.join(', ')} were given to the VM's NICs in order`;
+  const warnings = guessed.length > 0 ? [{ fixer: NETWORK_FIXER, code: 'network.order', message }] : [];
+  return {
+    tree,
+    hardwareMacs,
+    interfaces,
+    driver: DRIVERS[chooseDevices(guest).devices.nic_model],
+    warnings,
+  };
+}
+
+/** The interfaces whose names can be bound: all with a MAC, and the only one of a guest without any. */
+function boundCards({ interfaces }: NetworkContext, warnings: Warning[]): ConfiguredInterface[] {
+  if (interfaces.length === 1) return [...interfaces];
+  const open = interfaces.filter(({ mac }) => mac === null).map(({ name }) => name);
+  if (open.length > 0) {
+    const message = `the MACs of ${open.join(', ')} are known neither from the guest nor from the VM's description: these interfaces may get other names`;
+    warnings.push({ fixer: NETWORK_FIXER, code: 'network.unknown-mac', message });
+  }
+  return interfaces.filter(({ mac }) => mac !== null);
+}
+
+function useDhcp(tree: NetworkContext['tree']): Operation[] {
+  const configured = BACKENDS.filter((backend) => backend.interfaces(tree).length > 0);
+  const unable = configured.filter((backend) => backend.dhcp === undefined).map(({ name }) => name);
+  if (unable.length > 0)
+    throw new Hyper2kvmError(
+      'plan.network-dhcp',
+      `fix.network = "dhcp" is not possible with ${unable.join(', ')}`,
+      {
+        advice: 'Convert with fix.network = "keep" and change the addresses in the guest.',
+      },
+    );
+  return configured.flatMap((backend) => backend.dhcp?.(tree) ?? []);
+}

@@ -1,0 +1,71 @@
+import type { GuestTree } from '../../../guest/tree.js';
+import type { Operation, Warning } from '../../operation.js';
+
+/** An interface as one file of the guest knows it. `mac` is the hardware's, lower case, where the file ties one to the name. */
+export interface ConfiguredInterface {
+  name: string;
+  mac: string | null;
+}
+
+export interface NetworkContext {
+  tree: GuestTree;
+  /** MACs of the VM's NICs by its own description, lower case; empty when there is none. */
+  hardwareMacs: readonly string[];
+  /** All physical interfaces that the guest configures, with the MACs they were bound to. */
+  interfaces: readonly ConfiguredInterface[];
+  /** The driver that the new VM's NIC has: `virtio_net`. */
+  driver: string;
+}
+
+export interface Unpinned {
+  operations: Operation[];
+  warnings: Warning[];
+}
+
+/** One way to configure the network. Pure. */
+export interface NetworkBackend {
+  name: string;
+  /** The physical interfaces that it configures: no loopback, aliases, VLANs, bonds or bridges, but the ports of those. */
+  interfaces(tree: GuestTree): ConfiguredInterface[];
+  /** Takes back what holds only on the old hypervisor: its drivers, bus addresses, MACs that no NIC has. */
+  unpin?(context: NetworkContext): Unpinned;
+  /** Operations that make every interface ask DHCP. A backend without it cannot do `fix.network = "dhcp"`. */
+  dhcp?(tree: GuestTree): Operation[];
+}
+
+export const NETWORK_FIXER = 'network';
+
+/** Drivers of the network cards that VMware, Hyper-V, VirtualBox and Xen show. */
+export const OLD_DRIVER = /^(vmxnet3?|e1000e?|pcnet32|hv_netvsc|xen[_-]netfront)$/;
+
+const VIRTUAL =
+  /^(lo|br[-_\d].*|(bond|bridge|team|vlan|virbr|docker|veth|tun|tap|wg|dummy|ppp|wlan|wwan|sit|gre|ib)[\d-].*)$/;
+
+/** True for names that stand for a NIC: no alias (`eth0:1`), VLAN (`eth0.10`), pattern or virtual device. */
+export function isPhysicalName(name: string): boolean {
+  return /^[A-Za-z][\w-]*$/.test(name) && !VIRTUAL.test(name);
+}
+
+/** The NIC under an alias or VLAN by name: `eth0.10` and `eth0:1` → `eth0`. */
+export const baseName = (name: string): string => name.replace(/[.:].*$/, '');
+
+/** `00:50:56:AA:bb:cc` or with dashes → lower case with colons; null for anything else. */
+export function normaliseMac(text: string | undefined): string | null {
+  const mac = text?.trim().replaceAll('-', ':').toLowerCase() ?? '';
+  return /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(mac) ? mac : null;
+}
+
+/** One entry a name, in order of first appearance; a known MAC goes before none. */
+export function mergeInterfaces(all: readonly ConfiguredInterface[]): ConfiguredInterface[] {
+  const merged = new Map<string, ConfiguredInterface>();
+  for (const { name, mac } of all) merged.set(name, { name, mac: merged.get(name)?.mac ?? mac });
+  return [...merged.values()];
+}
+
+/** True for a MAC that the VM's description says no NIC has. */
+export function isForeignMac(
+  mac: string | null,
+  { hardwareMacs }: Pick<NetworkContext, 'hardwareMacs'>,
+): boolean {
+  return mac !== null && hardwareMacs.length > 0 && !hardwareMacs.includes(mac);
+}

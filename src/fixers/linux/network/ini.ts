@@ -1,0 +1,34 @@
+/** A line of an INI file of systemd or NetworkManager. `section` is the one it stands in; key and value are empty for anything else. */
+export interface IniLine {
+  raw: string;
+  section: string;
+  key: string;
+  value: string;
+}
+
+export function parseIni(text: string): IniLine[] {
+  let section = '';
+  return text.split('\n').map((raw) => {
+    const header = /^\s*\[([^\]]+)\]\s*$/.exec(raw)?.[1];
+    if (header !== undefined) {
+      section = header;
+      return { raw, section, key: '', value: '' };
+    }
+    const [, key = '', value = ''] = /^\s*([^#;=\s][^=]*?)\s*=\s*(.*?)\s*$/.exec(raw) ?? [];
+    return { raw, section, key, value };
+  });
+}
+
+/** Values of a key in the sections of that name, in order. */
+export function iniValues(text: string, section: string, key: string): string[] {
+  return parseIni(text)
+    .filter((line) => line.section === section && line.key === key)
+    .map(({ value }) => value);
+}
+
+/** `change` on each line: a new line, or null to leave it out. */
+export function editIni(text: string, change: (line: IniLine) => string | null): string {
+  return parseIni(text)
+    .flatMap((line) => change(line) ?? [])
+    .join('\n');
+}

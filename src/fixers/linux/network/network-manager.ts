@@ -1,0 +1,64 @@
+import type { GuestTree } from '../../../guest/tree.js';
+import { filesIn, rewriteFile } from '../../edit.js';
+import {
+  isForeignMac,
+  isPhysicalName,
+  NETWORK_FIXER,
+  type NetworkBackend,
+  normaliseMac,
+  OLD_DRIVER,
+} from './backend.js';
+import { editIni, iniValues } from './ini.js';
+
+const ETHERNET = ['ethernet', '802-3-ethernet'];
+const keyfiles = (tree: GuestTree) =>
+  filesIn(tree, '/etc/NetworkManager/system-connections', /^[^.].*[^~]$/).flatMap((path) => {
+    const text = tree.text(path)?.text;
+    return text === undefined ? [] : [{ path, text }];
+  });
+
+/** Keyfiles (nm-settings-keyfile(5)); they stay mode 0600, as they are rewritten in place. */
+export const networkManager: NetworkBackend = {
+  name: 'NetworkManager',
+  interfaces: (tree) =>
+    keyfiles(tree).flatMap(({ text }) => {
+      const [type = ''] = iniValues(text, 'connection', 'type');
+      const [name = ''] = iniValues(text, 'connection', 'interface-name');
+      if (!ETHERNET.includes(type) || !isPhysicalName(name)) return [];
+      const [address] = ETHERNET.flatMap((section) => iniValues(text, section, 'mac-address'));
+      return [{ name, mac: normaliseMac(address) }];
+    }),
+  unpin: (context) => ({
+    operations: keyfiles(context.tree).flatMap(({ path }) =>
+      rewriteFile(
+        context.tree,
+        path,
+        { fixer: NETWORK_FIXER, reason: 'the connection is tied to a card of the old hypervisor' },
+        (text) =>
+          editIni(text, ({ raw, section, key, value }) => {
+            const isCard = ETHERNET.includes(section) && key === 'mac-address';
+            if (isCard && isForeignMac(normaliseMac(value), context)) return null;
+            if (section !== 'match' || (key !== 'driver' && key !== 'path')) return raw;
+            const items = value.split(';').filter((item) => item !== '');
+            if (key === 'path') return items.every((item) => item.startsWith('pci-')) ? null : raw;
+            const needsDriver =
+              items.some((item) => OLD_DRIVER.test(item)) && !items.includes(context.driver);
+            return needsDriver ? `driver=${[...items, context.driver].join(';')};` : raw;
+          }),
+      ),
+    ),
+    warnings: [],
+  }),
+  dhcp: (tree) =>
+    keyfiles(tree)
+      .filter(({ text }) => ETHERNET.includes(iniValues(text, 'connection', 'type')[0] ?? ''))
+      .flatMap(({ path }) =>
+        rewriteFile(tree, path, { fixer: NETWORK_FIXER, reason: 'fix.network = "dhcp"' }, (text) =>
+          editIni(text, ({ raw, section, key }) => {
+            if (section !== 'ipv4') return raw;
+            if (key === 'method') return 'method=auto';
+            return /^(address(es)?|route|gateway|dns)\d*$/.test(key) ? null : raw;
+          }),
+        ),
+      ),
+};

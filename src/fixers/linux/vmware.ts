@@ -1,0 +1,185 @@
+import type { GuestTree } from '../../guest/tree.js';
+import { type Cause, filesIn, mapLines, putFile, putLink, removeFile, rewriteFile } from '../edit.js';
+import type { Fixer, Guest } from '../fixer.js';
+import type { Operation } from '../operation.js';
+
+const NAME = 'vmware';
+const because = (reason: string): Cause => ({ fixer: NAME, reason });
+
+export const vmware: Fixer = {
+  name: NAME,
+  description:
+    'VMware’s residue: units of VMware Tools are masked (with fix.vmware_tools = "remove" the packages are removed by the guest’s package manager, with "keep" they stay), shared folders in fstab, modules to load at boot, cron jobs, X11’s driver and package repositories of VMware are commented out or switched off. Files that belong to packages stay.',
+  plan(guest) {
+    const { tree, options } = guest;
+    if (options.vmware_tools === 'keep') return { operations: [], warnings: [] };
+    const tools = options.vmware_tools === 'remove' ? removeTools(guest) : disableTools(guest);
+    const operations = [
+      ...tools,
+      ...sharedFolders(tree),
+      ...modulesToLoad(tree),
+      ...cronJobs(tree),
+      ...displayDriver(tree),
+      ...repositories(tree),
+    ];
+    return { operations, warnings: [] };
+  },
+};
+
+const UNIT_DIRECTORIES = ['/usr/lib/systemd/system', '/lib/systemd/system', '/etc/systemd/system'];
+const UNIT_NAME =
+  /^(open-vm-tools|vmtoolsd|vgauth|vgauthd|vmware-[\w-]+|run-vmblock\\x2dfuse|vmblock-fuse)\.(service|mount)$/;
+
+const SCRIPT_NAME = /^(vmware-tools(-\w+)?|open-vm-tools|vmtoolsd)$/;
+
+function disableTools({ tree, identity }: Guest): Operation[] {
+  if (identity.init_system !== 'systemd') return [...sysvLinks(tree), ...upstartJobs(tree)];
+  const units = UNIT_DIRECTORIES.flatMap((directory) => tree.list(directory)).filter((name) =>
+    UNIT_NAME.test(name),
+  );
+  // systemd makes a unit of each System V script; a mask of that name stops it.
+  const scripts = tree.list('/etc/init.d').filter((name) => SCRIPT_NAME.test(name));
+  const names = new Set([...units, ...scripts.map((name) => `${name}.service`)]);
+  return [...names].sort().flatMap((unit) => disableUnit(tree, unit));
+}
+
+/** Masked by a link to /dev/null; a unit that is a file in /etc itself (the tarball's) cannot be, so what starts it goes. */
+function disableUnit(tree: GuestTree, unit: string): Operation[] {
+  const path = `/etc/systemd/system/${unit}`;
+  if (tree.lstat(path)?.type !== 'file')
+    return putLink(tree, path, '/dev/null', because('VMware Tools have nothing to talk to on KVM'));
+  const starters = tree
+    .list('/etc/systemd/system')
+    .filter((name) => /\.(wants|requires)$/.test(name))
+    .map((directory) => `/etc/systemd/system/${directory}/${unit}`);
+  return starters.flatMap((link) =>
+    removeFile(tree, link, because('VMware Tools have nothing to talk to on KVM')),
+  );
+}
+
+/** System V start links. */
+function sysvLinks(tree: GuestTree): Operation[] {
+  const directories = ['/etc/rc.d', '/etc'].flatMap((base) =>
+    ['2', '3', '4', '5', 'S'].map((level) => `${base}/rc${level}.d`),
+  );
+  const links = directories.flatMap((directory) =>
+    filesIn(tree, directory, /^S\d+(vmware-tools(-\w+)?|open-vm-tools|vmtoolsd)$/),
+  );
+  const real = new Set(links.map((link) => tree.lstat(link)?.path ?? link));
+  return [...real].flatMap((link) => removeFile(tree, link, because('VMware Tools must not start on KVM')));
+}
+
+function upstartJobs(tree: GuestTree): Operation[] {
+  return filesIn(tree, '/etc/init', /^(vmware-tools|open-vm-tools)[\w-]*\.conf$/).flatMap((path) =>
+    putFile(
+      tree,
+      path.replace(/\.conf$/, '.override'),
+      because('VMware Tools must not start on KVM'),
+      'manual\n',
+    ),
+  );
+}
+
+function removeTools({ tree, identity }: Guest): Operation[] {
+  const run = (command: string[]): Operation => {
+    return { op: 'run', ...because('fix.vmware_tools = "remove"'), command };
+  };
+  if (identity.vmware_tools === 'tarball') return [run(['vmware-uninstall-tools.pl'])];
+  if (identity.vmware_tools === 'none') return [];
+  const installed = debianPackages(tree).filter((name) => name.startsWith('open-vm-tools'));
+  if (installed.length > 0) return [run(['dpkg', '--purge', ...installed])];
+  if (identity.package_manager === 'apk') return [run(['apk', 'del', '--no-network', 'open-vm-tools'])];
+  if (identity.package_manager === 'pacman') return [run(['pacman', '-R', '--noconfirm', 'open-vm-tools'])];
+  return [run(['rpm', '-e', '--nodeps', 'open-vm-tools'])];
+}
+
+/** Names of the installed packages in dpkg's status file. */
+function debianPackages(tree: GuestTree): string[] {
+  const text = tree.text('/var/lib/dpkg/status')?.text ?? '';
+  return text
+    .split('\n\n')
+    .filter((stanza) => /^Status: .* installed$/m.test(stanza))
+    .flatMap((stanza) => /^Package: (\S+)$/m.exec(stanza)?.[1] ?? [])
+    .sort();
+}
+
+function sharedFolders(tree: GuestTree): Operation[] {
+  const reason = 'VMware’s shared folders do not exist on KVM; the boot would wait for them';
+  return rewriteFile(tree, '/etc/fstab', because(reason), (text) =>
+    mapLines(text, (line) =>
+      /^\s*[^#\s]\S*\s+\S+\s+(fuse\.)?vmhgfs(-fuse)?\s/.test(line) ? `#${line}` : line,
+    ),
+  );
+}
+
+function modulesToLoad(tree: GuestTree): Operation[] {
+  const files = [
+    '/etc/modules',
+    '/etc/sysconfig/modules/vmware.modules',
+    ...filesIn(tree, '/etc/modules-load.d', /\.conf$/),
+  ];
+  const real = new Set(files.flatMap((path) => tree.resolve(path) ?? []));
+  // Drivers that the same guest needs where it came from load by themselves when the hardware is there.
+  const isVmware = /^\s*(vmw_\w+|vmhgfs|vmxnet3?|vmblock|vmmemctl|vmci|vsock|vmware_\w+)\b/;
+  return [...real]
+    .sort()
+    .flatMap((path) =>
+      rewriteFile(tree, path, because('these modules cannot be loaded without VMware'), (text) =>
+        mapLines(text, (line) => (isVmware.test(line) ? `#${line}` : line)),
+      ),
+    );
+}
+
+function cronJobs(tree: GuestTree): Operation[] {
+  const files = ['/etc/crontab', ...filesIn(tree, '/etc/cron.d', /^[\w-]+$/)];
+  return files.flatMap((path) =>
+    rewriteFile(tree, path, because('a job of VMware Tools'), (text) =>
+      mapLines(text, (line) =>
+        /^\s*[^#\s].*\b(vmware-|vmtoolsd|open-vm-tools)/.test(line) ? `#${line}` : line,
+      ),
+    ),
+  );
+}
+
+function displayDriver(tree: GuestTree): Operation[] {
+  const files = ['/etc/X11/xorg.conf', ...filesIn(tree, '/etc/X11/xorg.conf.d', /\.conf$/)];
+  return files.flatMap((path) =>
+    rewriteFile(
+      tree,
+      path,
+      because('X finds the driver by itself; VMware’s has no hardware on KVM'),
+      (text) => mapLines(text, (line) => (/^\s*Driver\s+"(vmware|vmmouse)"/i.test(line) ? `#${line}` : line)),
+    ),
+  );
+}
+
+function repositories(tree: GuestTree): Operation[] {
+  const reason = 'VMware’s repository of guest tools is of no use on KVM';
+  const yum = ['/etc/yum.repos.d', '/etc/zypp/repos.d'].flatMap((directory) =>
+    filesIn(tree, directory, /\.repo$/),
+  );
+  const apt = ['/etc/apt/sources.list', ...filesIn(tree, '/etc/apt/sources.list.d', /\.list$/)];
+  return [
+    ...yum.flatMap((path) => rewriteFile(tree, path, because(reason), disableYumSections)),
+    ...apt.flatMap((path) =>
+      rewriteFile(tree, path, because(reason), (text) =>
+        mapLines(text, (line) =>
+          /^\s*deb\b.*packages\.vmware\.com\/(tools|packages)/.test(line) ? `#${line}` : line,
+        ),
+      ),
+    ),
+  ];
+}
+
+/** `enabled=0` in the sections of VMware's tools; Photon's own packages come from the same host. */
+function disableYumSections(text: string): string {
+  return text
+    .split(/(?=^\[)/m)
+    .map((section) => {
+      if (!/^(baseurl|mirrorlist)\s*=\s*\S*:\/\/packages\.vmware\.com\/(tools|packages)/m.test(section))
+        return section;
+      if (/^enabled\s*=/m.test(section)) return section.replace(/^(enabled\s*=\s*)1/m, '$10');
+      return section.replace(/^(\[[^\]]*\].*\n)/, '$1enabled=0\n');
+    })
+    .join('');
+}
