@@ -1,0 +1,240 @@
+import { createHash } from 'node:crypto';
+import { createWriteStream, type WriteStream } from 'node:fs';
+import { copyFile, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { finished } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Hyper2kvmError } from '../../errors.js';
+import { type Qemu, startQemu } from '../../tools/qemu.js';
+import type { QmpEvent } from '../../tools/qmp.js';
+import { decodeVgaText } from './console.js';
+import { rank } from './levels.js';
+import { FIRMWARE_CHANNEL, SERIAL_CHANNEL } from './machine.js';
+import { BootRecogniser, type RecogniserLimits, type Verdict } from './recogniser.js';
+import type { Boot, BootLevel } from './schema.js';
+
+export interface BootRequest {
+  /** The machine (machine.ts). */
+  args: readonly string[];
+  /** Where `serial.log` and `screen-*.png` go. */
+  directory: string;
+  /** For files of the moment. */
+  scratch: string;
+  limits: RecogniserLimits;
+  signal: AbortSignal;
+  onLevel(level: BootLevel): void;
+}
+
+export interface BootResult
+  extends Pick<Boot, 'level' | 'seconds' | 'command_line' | 'evidence' | 'screens'> {
+  outcome: Verdict;
+  /** The guest's own report, raw; null when it gave none. */
+  guestText: string | null;
+}
+
+const TICK_MILLISECONDS = 1000;
+/** A picture costs 30 ms to encode: not every second. */
+const PICTURE_TICKS = 5;
+const TEXT_TICKS = 2;
+/** IBM VGA: 32 KiB of text memory. */
+const TEXT_MEMORY = { val: 0xb8000, size: 0x8000 };
+const SERIAL_LOG_BYTES = 16 * 1024 * 1024;
+/** A boot writes some tens of MB into its throw-away layer; a guest that writes this much fills the host. */
+const OVERLAY_BYTES = 8 * 1024 ** 3;
+
+/**
+ * Boots the machine once, watches it to its verdict, leaves the console and the pictures in `directory`. Throws when the test itself fails:
+ * `qemu.start`, `validate.qemu-died`, `host.enospc`, `qmp.timeout`; a guest that does not boot is a result.
+ */
+export async function bootOnce(request: BootRequest): Promise<BootResult> {
+  const log = new CappedLog(join(request.directory, 'serial.log'));
+  const recogniser = new BootRecogniser(request.limits);
+  let started = performance.now();
+  const at = () => Math.round(performance.now() - started) / 1000;
+  let qemu: Qemu | undefined;
+  try {
+    qemu = await startQemu({
+      args: request.args,
+      signal: request.signal,
+      fileBytes: OVERLAY_BYTES,
+      channels: {
+        [SERIAL_CHANNEL]: (chunk) => {
+          log.write(chunk);
+          recogniser.serial(chunk, at());
+        },
+        [FIRMWARE_CHANNEL]: (chunk) => recogniser.firmware(chunk, at()),
+      },
+    });
+    const watch = new Watch(qemu, recogniser, request, at);
+    started = performance.now();
+    await qemu.qmp.execute('cont');
+    const outcome = await watch.untilVerdict();
+    const seconds = at();
+    await watch.lastPicture();
+    return {
+      outcome,
+      level: recogniser.level,
+      seconds,
+      command_line: qemu.commandLine,
+      evidence: [...recogniser.evidence],
+      screens: watch.screens,
+      guestText: recogniser.guestText,
+    };
+  } catch (error) {
+    request.signal.throwIfAborted();
+    if (qemu?.exit() === undefined) throw error;
+    throw died(qemu, error);
+  } finally {
+    await qemu?.stop();
+    await log.end();
+  }
+}
+
+class Watch {
+  readonly screens: Boot['screens'] = [];
+  readonly #qemu: Qemu;
+  readonly #recogniser: BootRecogniser;
+  readonly #request: BootRequest;
+  readonly #at: () => number;
+  #pictured: BootLevel = 'none';
+  #picture: string | null = null;
+  #hostFull = false;
+  #stopped = false;
+
+  constructor(qemu: Qemu, recogniser: BootRecogniser, request: BootRequest, at: () => number) {
+    this.#qemu = qemu;
+    this.#recogniser = recogniser;
+    this.#request = request;
+    this.#at = at;
+    qemu.qmp.on('event', (event) => this.#event(event));
+  }
+
+  async untilVerdict(): Promise<Verdict> {
+    for (let tick = 0; ; tick++) {
+      await sleep(TICK_MILLISECONDS, undefined, { signal: this.#request.signal });
+      if (this.#hostFull) throw hostFull();
+      await this.#sample(tick);
+      await this.#levelPicture();
+      const verdict = this.#recogniser.verdict(this.#at());
+      if (verdict !== null) return verdict;
+    }
+  }
+
+  /** The prompt that gave the verdict takes a moment to be drawn. */
+  async lastPicture(): Promise<void> {
+    await sleep(TICK_MILLISECONDS, undefined, { signal: this.#request.signal });
+    await this.#keepPicture('screen-end.png', this.#recogniser.level);
+  }
+
+  #event(event: QmpEvent): void {
+    if (event.name === 'BLOCK_IO_ERROR' && event.data.nospace === true) this.#hostFull = true;
+    if (event.name === 'STOP') this.#stopped = true;
+    if (event.name === 'RESUME') this.#stopped = false;
+    this.#recogniser.event(event, this.#at());
+  }
+
+  async #sample(tick: number): Promise<void> {
+    const { qmp } = this.#qemu;
+    if (this.#stopped) this.#recogniser.stopped(statusOf(await qmp.execute('query-status')));
+    if (tick % PICTURE_TICKS === 0) this.#picture = await this.#takePicture();
+    const { operations, readBytes } = blockTotals(await qmp.execute('query-blockstats'));
+    this.#recogniser.activity({ operations, readBytes, picture: this.#picture }, this.#at());
+    if (tick % TEXT_TICKS === 0) await this.#readText();
+  }
+
+  async #readText(): Promise<void> {
+    const filename = join(this.#request.scratch, 'text-memory');
+    await this.#qemu.qmp.execute('pmemsave', { ...TEXT_MEMORY, filename });
+    const text = decodeVgaText(await readFile(filename));
+    if (text !== null) this.#recogniser.screen(text, this.#at());
+  }
+
+  async #levelPicture(): Promise<void> {
+    const { level } = this.#recogniser;
+    if (level === this.#pictured) return;
+    this.#pictured = level;
+    this.#request.onLevel(level);
+    await this.#keepPicture(`screen-${rank(level)}-${level}.png`, level);
+  }
+
+  async #keepPicture(file: string, level: BootLevel): Promise<void> {
+    await this.#takePicture();
+    await copyFile(this.#pictureFile, join(this.#request.directory, file));
+    this.screens.push({ file, at_seconds: this.#at(), level });
+  }
+
+  /** Digest of what is on the screen. */
+  async #takePicture(): Promise<string> {
+    await this.#qemu.qmp.execute('screendump', { filename: this.#pictureFile, format: 'png' });
+    return createHash('sha256')
+      .update(await readFile(this.#pictureFile))
+      .digest('hex');
+  }
+
+  get #pictureFile(): string {
+    return join(this.#request.scratch, 'picture.png');
+  }
+}
+
+/** A serial console on disk, whole up to its cap. */
+class CappedLog {
+  readonly #stream: WriteStream;
+  readonly #failure: Promise<void>;
+  #left = SERIAL_LOG_BYTES;
+
+  constructor(path: string) {
+    this.#stream = createWriteStream(path, { mode: 0o600 });
+    this.#failure = finished(this.#stream);
+    // Reported by end(); without this a full disk would be an unhandled rejection before it.
+    this.#failure.catch(() => {});
+  }
+
+  write(chunk: Buffer): void {
+    if (this.#left <= 0 || this.#stream.destroyed) return;
+    this.#stream.write(chunk.subarray(0, this.#left));
+    this.#left -= chunk.length;
+    if (this.#left <= 0)
+      this.#stream.write('\n[hyper2kvm: the console said more than 16 MiB; the rest is not kept]\n');
+  }
+
+  async end(): Promise<void> {
+    this.#stream.end();
+    await this.#failure;
+  }
+}
+
+/** Sums of QEMU's `query-blockstats` over the machine's drives. */
+export function blockTotals(reply: unknown): { operations: number; readBytes: number } {
+  let operations = 0;
+  let readBytes = 0;
+  for (const { stats } of reply as { stats: Record<string, number> }[]) {
+    operations += (stats.rd_operations ?? 0) + (stats.wr_operations ?? 0);
+    readBytes += stats.rd_bytes ?? 0;
+  }
+  return { operations, readBytes };
+}
+
+function statusOf(reply: unknown): string {
+  return (reply as { status: string }).status;
+}
+
+function died(qemu: Qemu, cause: unknown): Hyper2kvmError {
+  const { code, signal } = qemu.exit() ?? { code: null, signal: null };
+  const how = signal === null ? `code ${code}` : `signal ${signal}`;
+  return new Hyper2kvmError('validate.qemu-died', `QEMU ended during the boot (${how}): ${qemu.messages()}`, {
+    advice: 'Look for the out-of-memory killer in the kernel log; otherwise report this with the job log.',
+    retryable: true,
+    cause,
+  });
+}
+
+function hostFull(): Hyper2kvmError {
+  return new Hyper2kvmError(
+    'host.enospc',
+    'The disk with the work directory is full: the boot test stopped',
+    {
+      advice: 'Make room, the job goes on by itself.',
+      retryable: true,
+    },
+  );
+}

@@ -1,0 +1,257 @@
+import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { availableParallelism, loadavg } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { errorRecord, Hyper2kvmError } from '../../errors.js';
+import { parseEvidence } from '../../fixers/evidence.js';
+import { demote, probeAccelerator } from '../../host/accelerator.js';
+import type { Stage, StageContext } from '../../pipeline/stage.js';
+import { createImage } from '../../tools/qemu-img.js';
+import { convertOutput } from '../convert/schema.js';
+import { fetchOutput } from '../fetch/schema.js';
+import { fixOutput } from '../fix/schema.js';
+import { identitySchema } from '../inspect/schema.js';
+import { planOutput } from '../plan/schema.js';
+import { BootGate } from './alone.js';
+import { type BootResult, bootOnce } from './boot.js';
+import { findUefi, freshVariables } from './firmware.js';
+import { type MachineDisk, type MachineFacts, machineArguments } from './machine.js';
+import { type Boot, type BootLevel, type ValidateOutput, validateOutput } from './schema.js';
+
+const validateInput = z.object({
+  fetch: fetchOutput.pick({ hardware: true }),
+  inspect: z.object({ identity: identitySchema.pick({ os_type: true, firmware: true, architecture: true }) }),
+  plan: z.object({ plan: planOutput.shape.plan.pick({ devices: true }) }),
+  fix: fixOutput.pick({ disks: true, evidence_changes: true }),
+  convert: convertOutput,
+});
+export type ValidateInput = z.infer<typeof validateInput>;
+
+const BOOT_DIRECTORY = 'boot';
+const SCRATCH_DIRECTORY = 'validate';
+/** A failure that load explains is tried a second time, alone; no third. */
+const MAX_ATTEMPTS = 2;
+/** The evidence unit waits a minute for an address; without KVM its shell is slow too. */
+const EVIDENCE_SECONDS = { kvm: 75, tcg: 120 } as const;
+/** Under TCG the machine's own vCPUs are this much load. */
+const BUSY_LOAD_PER_CPU = 2;
+const PERCENT: Record<BootLevel, number> = {
+  none: 0,
+  firmware: 10,
+  bootloader: 20,
+  kernel: 35,
+  root: 55,
+  userspace: 75,
+  login: 95,
+};
+const STEP: Record<BootLevel, string> = {
+  none: 'starting the machine',
+  firmware: 'firmware runs',
+  bootloader: 'boot loader runs',
+  kernel: 'kernel runs',
+  root: 'root file system mounted',
+  userspace: 'services start',
+  login: 'login prompt is there',
+};
+const X86 = new Set(['x86_64', 'amd64', 'i386', 'i486', 'i586', 'i686']);
+
+const gate = new BootGate();
+
+/** Boots the converted VM on throw-away layers, and says with evidence how far it came. The delivered disks are opened read-only. */
+export const validateStage: Stage<ValidateInput, ValidateOutput> = {
+  name: 'validate',
+  version: 1,
+  lane: 'boots',
+  input: validateInput,
+  output: validateOutput,
+  dependsOn: (options) => options.config.validate,
+  enabled: (options) => options.config.validate.enabled && options.kind === 'vm',
+  async run(context, input) {
+    const { architecture } = input.inspect.identity;
+    if (!X86.has(architecture)) throw unsupported(architecture);
+    const directory = join(context.workDirectory, BOOT_DIRECTORY);
+    await rm(directory, { recursive: true, force: true });
+    await mkdir(directory, { mode: 0o700 });
+    try {
+      const boot = await bootWithRetry(context, input, directory);
+      await writeFile(join(directory, 'boot.json'), `${JSON.stringify(boot, null, 2)}\n`);
+      context.log.info({ verdict: boot.verdict, level: boot.level, seconds: boot.seconds }, 'boot tested');
+      if (boot.failure !== null && context.options.config.validate.required) {
+        throw notBooted(boot, boot.failure);
+      }
+      return { boot, directory: BOOT_DIRECTORY };
+    } finally {
+      await removeScratch(context);
+    }
+  },
+  cleanup: removeScratch,
+};
+
+async function bootWithRetry(context: StageContext, input: ValidateInput, directory: string): Promise<Boot> {
+  for (let attempt = 1; ; attempt++) {
+    const boot = () => bootAccelerated(context, input, directory);
+    const booted = await (attempt === 1
+      ? gate.shared(context.signal, boot)
+      : gate.alone(context.signal, boot));
+    const { result } = booted;
+    if (attempt === MAX_ATTEMPTS || !worthAnother(result)) return report(context, input, booted, attempt);
+    context.log.warn({ failure: result.outcome.failure?.signature }, 'boot is tried again alone');
+    await rename(join(directory, 'serial.log'), join(directory, `serial-attempt${attempt}.log`));
+    for (const { file } of result.screens) await rm(join(directory, file), { force: true });
+  }
+}
+
+function worthAnother({ outcome }: BootResult): boolean {
+  if (!outcome.underLoad) return false;
+  return outcome.verdict === 'failed' || (loadavg()[0] ?? 0) > BUSY_LOAD_PER_CPU * availableParallelism();
+}
+
+type Kind = Boot['accelerator'];
+
+interface Booted {
+  result: BootResult;
+  accelerator: Kind;
+}
+
+/** KVM that passed its probe may still fail on a real guest: then everybody goes on with TCG. Not where the user demands KVM. */
+async function bootAccelerated(
+  context: StageContext,
+  input: ValidateInput,
+  directory: string,
+): Promise<Booted> {
+  const wanted = context.options.config.validate.accelerator;
+  const accelerator = wanted === 'auto' ? (await probeAccelerator(context)).kind : wanted;
+  const mayFallBack = wanted === 'auto' && accelerator === 'kvm';
+  try {
+    const result = await boot(context, input, directory, accelerator);
+    const reason = mayFallBack ? kvmFault(result) : null;
+    if (reason === null) return { result, accelerator };
+    demote(reason);
+  } catch (error) {
+    context.signal.throwIfAborted();
+    const { code, message } = errorRecord(error);
+    if (!mayFallBack || !KVM_ERRORS.has(code)) throw error;
+    demote(message);
+  }
+  context.log.warn('KVM failed: boot is tested without it');
+  return { result: await boot(context, input, directory, 'tcg'), accelerator: 'tcg' };
+}
+
+const KVM_ERRORS = new Set(['qemu.start', 'validate.qemu-died']);
+
+function kvmFault({ outcome, level }: BootResult): string | null {
+  if (outcome.failure?.signature === 'cpu-stopped') return 'KVM stopped with an internal error in a guest';
+  if (outcome.failure?.signature === 'stalled' && level === 'none') return 'KVM ran no firmware of a guest';
+  return null;
+}
+
+async function boot(
+  context: StageContext,
+  input: ValidateInput,
+  directory: string,
+  accelerator: Kind,
+): Promise<BootResult> {
+  const { config } = context.options;
+  const scratch = join(context.workDirectory, SCRATCH_DIRECTORY);
+  await removeScratch(context);
+  await mkdir(scratch, { mode: 0o700 });
+  const disks = await throwAway(context, input, scratch);
+  const facts: MachineFacts = {
+    accelerator,
+    uefi:
+      firmware(context, input) === 'uefi'
+        ? await freshVariables(await findUefi(), join(scratch, 'vars.fd'))
+        : null,
+    memoryMib: config.validate.memory_mib,
+    smp: config.validate.smp,
+    devices: input.plan.plan.devices,
+    disks,
+    nics: input.fetch.hardware.nics.length > 0 ? input.fetch.hardware.nics.map(({ mac }) => mac) : [null],
+    localClock: input.inspect.identity.os_type === 'windows',
+  };
+  const result = await bootOnce({
+    args: machineArguments(facts),
+    directory,
+    scratch,
+    limits: {
+      timeoutSeconds: config.validate.timeout_seconds,
+      evidenceSeconds: hasEvidenceUnit(input) ? EVIDENCE_SECONDS[accelerator] : 0,
+    },
+    signal: context.signal,
+    onLevel: (level) => context.progress({ percent: PERCENT[level], step: STEP[level] }),
+  });
+  for (const { overlay } of disks) context.account({ written: (await stat(overlay)).blocks * 512 });
+  return result;
+}
+
+/** An empty layer on each delivered disk, with FIX's evidence layer between them where there is one. */
+async function throwAway(
+  context: StageContext,
+  input: ValidateInput,
+  scratch: string,
+): Promise<MachineDisk[]> {
+  const inWork = (file: string) => join(context.workDirectory, file);
+  const disks: MachineDisk[] = [];
+  for (const { index, file, format, virtual_size: size } of input.convert.disks) {
+    const overlay = join(scratch, `disk${index}.qcow2`);
+    await createImage({ file: overlay, format: 'qcow2', size }, { signal: context.signal });
+    const evidence = input.fix.disks.find((disk) => disk.index === index)?.evidence ?? null;
+    const layers: MachineDisk['layers'][number][] = [{ file: inWork(file), format }];
+    if (evidence !== null) layers.unshift({ file: inWork(evidence), format: 'qcow2' });
+    disks.push({ overlay, layers });
+  }
+  return disks;
+}
+
+function firmware(context: StageContext, input: ValidateInput): Boot['firmware'] {
+  return context.options.vm.firmware ?? input.inspect.identity.firmware;
+}
+
+/** Only the unit reports; without it (no systemd) the evidence layer is a serial console, and nothing is waited for. */
+function hasEvidenceUnit(input: ValidateInput): boolean {
+  return input.fix.evidence_changes.some((change) => change.includes('hyper2kvm-evidence.service'));
+}
+
+function report(
+  context: StageContext,
+  input: ValidateInput,
+  { result, accelerator }: Booted,
+  attempts: number,
+): Boot {
+  return {
+    verdict: result.outcome.verdict,
+    level: result.level,
+    seconds: result.seconds,
+    accelerator,
+    firmware: firmware(context, input),
+    command_line: result.command_line,
+    failure: result.outcome.failure,
+    evidence: result.evidence,
+    screens: result.screens,
+    guest: result.guestText === null ? null : parseEvidence(result.guestText),
+    evidence_changes: input.fix.evidence_changes,
+    attempts,
+  };
+}
+
+function notBooted({ verdict, level }: Boot, failure: NonNullable<Boot['failure']>): Hyper2kvmError {
+  const what = verdict === 'failed' ? 'did not boot' : 'was not seen to boot';
+  return new Hyper2kvmError(
+    `validate.${failure.signature}`,
+    `The converted VM ${what}; it came to level ${level}. ${failure.meaning}`,
+    { advice: failure.advice },
+  );
+}
+
+function unsupported(architecture: string): Hyper2kvmError {
+  return new Hyper2kvmError(
+    'validate.unsupported-architecture',
+    `The boot test runs x86 guests; this one is ${architecture}`,
+    { advice: 'Set validate.enabled = false in its job.toml to convert it without a boot test.' },
+  );
+}
+
+/** Leaves `boot/`: a failed job keeps it. */
+async function removeScratch(context: StageContext): Promise<void> {
+  await rm(join(context.workDirectory, SCRATCH_DIRECTORY), { recursive: true, force: true });
+}

@@ -1,0 +1,58 @@
+import { BOOT_LEVELS, type BootLevel } from './schema.js';
+
+/** Position in the order of a boot; a higher one is further. */
+export function rank(level: BootLevel): number {
+  return BOOT_LEVELS.indexOf(level);
+}
+
+export interface LevelPattern {
+  level: BootLevel;
+  pattern: RegExp;
+  /** Also printed by the systemd of an initramfs: says nothing until the root was switched. */
+  afterInitramfs?: boolean;
+}
+
+/**
+ * What shows that a boot came to a level. The text is that of the programs themselves: SeaBIOS (src/boot.c), EDK II (BdsEntry.c), GRUB
+ * (boot.S, normal/main.c), Linux (init/version.c), initramfs-tools (/usr/share/initramfs-tools/init), systemd (src/core/main.c), agetty.
+ */
+export const LEVEL_PATTERNS: readonly LevelPattern[] = [
+  { level: 'firmware', pattern: /^SeaBIOS \(version|^iPXE |BdsDxe: |UEFI Interactive Shell|TianoCore/ },
+  {
+    level: 'bootloader',
+    pattern:
+      /^GRUB\b|Welcome to GRUB|GNU GRUB +version|^(?:SYS|ISO|EXT)LINUX \d|^LILO |Loading Linux \d|^ *Booting `|Loading initial ramdisk|grub rescue>|^grub>/,
+  },
+  {
+    level: 'kernel',
+    // The initramfs' own words prove its kernel, on a screen that the kernel left to them.
+    pattern:
+      /Linux version \d+\.|^\[ *\d+\.\d{6}\] |^EFI stub: |^Loading, please wait\.\.\.|^\(initramfs\)|Gave up waiting for root|^dracut[:-]/,
+  },
+  {
+    level: 'root',
+    pattern:
+      /Running \/scripts\/(?:local|nfs|init)-bottom|VFS: Mounted root|Switch(?:ed|ing) root\b|^INIT: version \d.* booting|OpenRC [\d.]+ is starting/i,
+  },
+  {
+    level: 'root',
+    pattern: /^Welcome to .+!$/,
+    afterInitramfs: true,
+  },
+  {
+    level: 'userspace',
+    pattern:
+      /\bReached target |\] Started |systemd\[1\]: (?:Started|Starting|Reached) |^INIT: Entering runlevel|^ \* Starting |^Starting \S/,
+    afterInitramfs: true,
+  },
+  /** agetty and getty: `host login: `, at the start of a line, with nothing but kernel messages after it. */
+  { level: 'login', pattern: /^[\w.-]{1,64} login:(?:\s|$)/ },
+];
+
+/**
+ * An initramfs starts udev, and dracut's runs systemd with targets and services that are not the guest's. That systemd names architecture and
+ * host name too, so only its greeting tells which of the two it is.
+ */
+export const INITRAMFS_BEGINS =
+  /^Loading, please wait\.\.\.|Running in init(?:rd|ial RAM disk)|Welcome to .*\((?:initramfs|initrd)\)|dracut-(?:cmdline|pre-udev|initqueue)|dracut version/i;
+export const INITRAMFS_ENDS = /Running \/scripts\/init-bottom|Switch(?:ed|ing)? root/i;

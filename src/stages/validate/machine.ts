@@ -1,0 +1,175 @@
+import type { Plan } from '../../fixers/operation.js';
+
+export interface MachineDisk {
+  /** The throw-away layer, qcow2, absolute path. */
+  overlay: string;
+  /** What lies under it, nearest first: the evidence layer when there is one, then the delivered disk. Opened read-only. */
+  layers: readonly { file: string; format: 'qcow2' | 'raw' }[];
+}
+
+export interface MachineFacts {
+  accelerator: 'kvm' | 'tcg';
+  /** UEFI: the firmware image and this boot's own copy of its variables; null is BIOS. */
+  uefi: { code: string; variables: string } | null;
+  memoryMib: number;
+  smp: number;
+  devices: Plan['devices'];
+  disks: readonly MachineDisk[];
+  /** MAC of each NIC, null where QEMU may choose. */
+  nics: readonly (string | null)[];
+  /** Windows keeps the hardware clock in local time. */
+  localClock: boolean;
+}
+
+/** Character devices that the caller taps (see tools/qemu.ts). */
+export const SERIAL_CHANNEL = 'serial0';
+export const FIRMWARE_CHANNEL = 'firmware0';
+
+const UNICAST_MAC = /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/i;
+const AHCI_PORTS = 6;
+const NIC_DEVICES: Record<Plan['devices']['nic_model'], string> = {
+  virtio: 'virtio-net-pci',
+  e1000: 'e1000',
+  e1000e: 'e1000e',
+  rtl8139: 'rtl8139',
+};
+
+/**
+ * QEMU's arguments for the boot test: the devices of the delivered domain (report/domain-xml.ts), where libvirt puts them, so that what boots
+ * here boots there. Nodes and their formats are pinned, nothing is probed, and no file's own idea of its backing file is followed. Pure.
+ */
+export function machineArguments(facts: MachineFacts): string[] {
+  // q35 has no IDE controller.
+  const q35 = facts.devices.disk_bus !== 'ide';
+  const ports = new RootPorts(q35);
+  return [
+    ...['-machine', machine(facts, q35)],
+    ...['-accel', facts.accelerator === 'kvm' ? 'kvm' : 'tcg,thread=multi'],
+    ...['-cpu', 'max', '-m', `${facts.memoryMib}`, '-smp', `${facts.smp}`],
+    ...['-rtc', `base=${facts.localClock ? 'localtime' : 'utc'}`],
+    // Stay after a panic or a shutdown: the last picture is still to be taken.
+    ...['-action', 'panic=none,shutdown=pause'],
+    // Only disk 0 is asked: no network boot, no minutes lost.
+    ...['-boot', 'strict=on'],
+    ...firmware(facts),
+    ...disks(facts, ports),
+    ...nics(facts, ports),
+    ...['-device', 'VGA'],
+    ...['-serial', `chardev:${SERIAL_CHANNEL}`],
+    ...['-device', `isa-debugcon,iobase=0x402,chardev=${FIRMWARE_CHANNEL}`],
+    ...['-device', 'pvpanic'],
+    ...(facts.devices.disk_bus === 'virtio' ? ports.device('virtio-rng-pci') : []),
+  ];
+}
+
+function machine({ uefi }: MachineFacts, q35: boolean): string {
+  const type = q35 ? 'q35' : 'pc';
+  return uefi === null ? type : `${type},pflash0=code,pflash1=variables`;
+}
+
+function firmware({ uefi }: MachineFacts): string[] {
+  if (uefi === null) return [];
+  return [
+    ...blockdev({ 'node-name': 'code', driver: 'raw', 'read-only': true, file: file(uefi.code, true) }),
+    ...blockdev({ 'node-name': 'variables', driver: 'raw', file: file(uefi.variables, false) }),
+  ];
+}
+
+function disks(facts: MachineFacts, ports: RootPorts): string[] {
+  const bus = facts.devices.disk_bus;
+  const controllers = bus === 'scsi' ? ports.device('virtio-scsi-pci,id=scsi0') : ahci(facts, ports);
+  return [
+    ...controllers,
+    ...facts.disks.flatMap((disk, index) => [
+      ...blockdev(diskNode(disk, index)),
+      ...diskDevice(bus, index, ports),
+    ]),
+  ];
+}
+
+/** q35 brings six SATA ports, named `ide.0` to `ide.5`; further disks need further controllers. */
+function ahci(facts: MachineFacts, ports: RootPorts): string[] {
+  if (facts.devices.disk_bus !== 'sata') return [];
+  const more = Math.max(0, Math.ceil(facts.disks.length / AHCI_PORTS) - 1);
+  return Array.from({ length: more }, (_, index) => ports.device(`ich9-ahci,id=ahci${index + 1}`)).flat();
+}
+
+function diskDevice(bus: Plan['devices']['disk_bus'], index: number, ports: RootPorts): string[] {
+  const drive = `drive=disk${index}${index === 0 ? ',bootindex=0' : ''}`;
+  switch (bus) {
+    case 'virtio':
+      return ports.device(`virtio-blk-pci,${drive}`);
+    case 'scsi':
+      return ['-device', `scsi-hd,bus=scsi0.0,scsi-id=${index},${drive}`];
+    case 'sata':
+      return ['-device', `ide-hd,bus=${sataPort(index)},${drive}`];
+    case 'ide':
+      return ['-device', `ide-hd,bus=ide.${index >> 1},unit=${index & 1},${drive}`];
+  }
+}
+
+function sataPort(index: number): string {
+  const controller = Math.floor(index / AHCI_PORTS);
+  return `${controller === 0 ? 'ide' : `ahci${controller}`}.${index % AHCI_PORTS}`;
+}
+
+function diskNode(disk: MachineDisk, index: number): Record<string, unknown> {
+  const backing = disk.layers.reduceRight<Record<string, unknown> | null>(
+    (below, { file: path, format }) => ({
+      driver: format,
+      'read-only': true,
+      file: file(path, true),
+      ...(format === 'qcow2' ? { backing: below } : {}),
+    }),
+    null,
+  );
+  return {
+    'node-name': `disk${index}`,
+    driver: 'qcow2',
+    // The layer is thrown away: the guest's flushes need not reach the platter.
+    cache: { 'no-flush': true },
+    discard: 'unmap',
+    file: { ...file(disk.overlay, false), discard: 'unmap' },
+    backing,
+  };
+}
+
+function nics(facts: MachineFacts, ports: RootPorts): string[] {
+  return facts.nics.flatMap((mac, index) => {
+    const address = mac !== null && UNICAST_MAC.test(mac) ? `,mac=${mac.toLowerCase()}` : '';
+    return [
+      ...['-netdev', `user,id=net${index},restrict=on`],
+      // Without its ROM the NIC cannot boot, and iPXE's minute is saved.
+      ...ports.device(`${NIC_DEVICES[facts.devices.nic_model]},netdev=net${index}${address},romfile=`),
+    ];
+  });
+}
+
+/** libvirt puts each PCI device of a q35 machine behind a root port of its own; `pc` has a flat bus. */
+class RootPorts {
+  readonly #enabled: boolean;
+  #next = 1;
+
+  constructor(enabled: boolean) {
+    this.#enabled = enabled;
+  }
+
+  device(device: string): string[] {
+    if (!this.#enabled) return ['-device', device];
+    const port = this.#next++;
+    return [
+      '-device',
+      `pcie-root-port,id=port${port},chassis=${port}`,
+      '-device',
+      `${device},bus=port${port}`,
+    ];
+  }
+}
+
+function blockdev(node: Record<string, unknown>): string[] {
+  return ['-blockdev', JSON.stringify(node)];
+}
+
+function file(filename: string, readOnly: boolean): Record<string, unknown> {
+  return { driver: 'file', filename, 'read-only': readOnly };
+}

@@ -1,0 +1,251 @@
+import { EVIDENCE_BEGIN, EVIDENCE_END } from '../../fixers/evidence.js';
+import type { QmpEvent } from '../../tools/qmp.js';
+import { ConsoleLines } from './console.js';
+import { INITRAMFS_BEGINS, INITRAMFS_ENDS, LEVEL_PATTERNS, rank } from './levels.js';
+import type { Boot, BootLevel } from './schema.js';
+import { type Failure, type OtherSignature, otherFailure, SIGNATURES, type Signature } from './signatures.js';
+
+export interface RecogniserLimits {
+  /** Longest boot, seconds. */
+  timeoutSeconds: number;
+  /** How long to wait after the login prompt for what the guest says of itself; 0 when nothing in it would. */
+  evidenceSeconds: number;
+}
+
+export interface Activity {
+  /** Block operations so far, reads and writes of all disks. */
+  operations: number;
+  /** Bytes read so far from all disks. */
+  readBytes: number;
+  /** Digest of the picture. A blinking cursor alternates between known ones: only one never seen before is movement. */
+  picture: string | null;
+}
+
+export interface Verdict {
+  verdict: Boot['verdict'];
+  failure: Failure | null;
+  /** The same boot may go well on an idle host. */
+  underLoad: boolean;
+}
+
+type Evidence = Boot['evidence'][number];
+type Source = 'serial' | 'screen' | 'firmware';
+
+/** No boot loader waits longer without any sign. */
+const LOADER_STALL_SECONDS = 90;
+/** dracut waits three minutes for its root in silence (rd.retry=180 and its timeout scripts). */
+const STALL_SECONDS = 240;
+/** Movement this recent makes a time-out inconclusive. */
+const RECENT_SECONDS = 30;
+/** Firmware and boot loader together read less; a kernel with its initramfs reads more. */
+const KERNEL_READ_BYTES = 16 * 1024 * 1024;
+/** OVMF and shim's fallback each restart the machine once on a first boot. */
+const MAX_RESETS = 3;
+/** After a reset the text buffer still shows the round before. */
+const STALE_SCREEN_SECONDS = 3;
+const SPEAKING = LEVEL_PATTERNS.filter(({ level }) => rank(level) >= rank('kernel'));
+const MAX_EVIDENCE_LINES = 20_000;
+const UP = /^(?:running|degraded|active)$/;
+
+/**
+ * Tells how far a boot came and how it ended, from what QEMU shows. Pure: fed with bytes, text and events, each with its time in seconds
+ * since power-on, and asked for the verdict as time goes on. A pass needs a login prompt or the guest's own word; nothing else is one.
+ */
+export class BootRecogniser {
+  readonly #limits: RecogniserLimits;
+  readonly #serial = new ConsoleLines();
+  readonly #firmware = new ConsoleLines();
+  /** Failures seen in this round, by the time of their first sign. */
+  readonly #seen = new Map<Signature, number>();
+  readonly #pictures = new Set<string>();
+  readonly #evidence: Evidence[] = [];
+  /** In this round since the last reset, and in all. */
+  #level: BootLevel = 'none';
+  #reached: BootLevel = 'none';
+  #loginAt: number | null = null;
+  #inInitramfs = false;
+  #serialSpeaks = false;
+  #resets = 0;
+  #resetAt = Number.NEGATIVE_INFINITY;
+  #ended: OtherSignature | 'kernel-panic' | null = null;
+  #movedAt = 0;
+  #activity: Activity = { operations: 0, readBytes: 0, picture: null };
+  #guestLines: string[] | null = null;
+  #guestDone = false;
+
+  constructor(limits: RecogniserLimits) {
+    this.#limits = limits;
+  }
+
+  /** The furthest level of all rounds. */
+  get level(): BootLevel {
+    return this.#reached;
+  }
+
+  get evidence(): readonly Evidence[] {
+    return this.#evidence;
+  }
+
+  /** What the guest said of itself, markers included; null until it is complete. */
+  get guestText(): string | null {
+    return this.#guestDone && this.#guestLines !== null ? this.#guestLines.join('\n') : null;
+  }
+
+  serial(chunk: Buffer, at: number): void {
+    this.#movedAt = at;
+    for (const line of this.#serial.push(chunk)) this.#line(line, 'serial', at);
+    if (this.#guestLines === null || this.#guestDone) this.#match(this.#serial.tail, 'serial', at);
+  }
+
+  /** The firmware's debug port (SeaBIOS writes there what it shows on the screen). */
+  firmware(chunk: Buffer, at: number): void {
+    this.#movedAt = at;
+    for (const line of this.#firmware.push(chunk)) this.#match(line, 'firmware', at);
+  }
+
+  /** The text on the screen, as long as the guest is in a text mode. */
+  screen(text: string, at: number): void {
+    if (at - this.#resetAt < STALE_SCREEN_SECONDS) return;
+    for (const line of text.split('\n')) this.#match(line, 'screen', at);
+  }
+
+  activity(activity: Activity, at: number): void {
+    if (activity.operations !== this.#activity.operations) this.#movedAt = at;
+    if (activity.picture !== null && !this.#pictures.has(activity.picture)) {
+      this.#pictures.add(activity.picture);
+      this.#movedAt = at;
+    }
+    this.#activity = activity;
+  }
+
+  event({ name, data }: QmpEvent, at: number): void {
+    if (name === 'RESET' && data.guest === true) this.#reset(at);
+    if (name === 'SHUTDOWN' && data.guest === true) this.#ended = 'powered-off';
+    if (name === 'GUEST_PANICKED') this.#ended = 'kernel-panic';
+    if (name === 'WATCHDOG') this.#ended = 'watchdog';
+  }
+
+  /** QEMU stopped the machine by itself; `status` is query-status' word. */
+  stopped(status: string): void {
+    if (status === 'internal-error') this.#ended ??= 'cpu-stopped';
+  }
+
+  /** Null while it is open. */
+  verdict(at: number): Verdict | null {
+    if (this.#ended === 'kernel-panic') return failed(textFailure('kernel-panic'));
+    if (this.#ended) return failed(otherFailure(this.#ended));
+    const due = this.#dueFailure(at);
+    if (due) {
+      const verdict = due.inconclusive ? 'inconclusive' : 'failed';
+      return { verdict, failure: describe(due), underLoad: due.underLoad ?? false };
+    }
+    if (this.#loginAt !== null) {
+      const waited = at - this.#loginAt;
+      const enough = this.#guestDone || waited >= this.#limits.evidenceSeconds || this.#timedOut(at);
+      return enough ? { verdict: 'booted', failure: null, underLoad: false } : null;
+    }
+    if (this.#resets >= MAX_RESETS) return failed(otherFailure('reboot-loop'));
+    return this.#verdictByTime(at);
+  }
+
+  #verdictByTime(at: number): Verdict | null {
+    const idle = at - this.#movedAt;
+    const limit = rank(this.#level) <= rank('bootloader') ? LOADER_STALL_SECONDS : STALL_SECONDS;
+    if (idle < limit && !this.#timedOut(at)) return null;
+    const moves = idle < Math.min(limit, RECENT_SECONDS);
+    if (moves || this.#maySilentlyRun()) {
+      return { verdict: 'inconclusive', failure: otherFailure('inconclusive'), underLoad: moves };
+    }
+    return failed(otherFailure('stalled'), true);
+  }
+
+  /** A guest that has no console to speak on looks the same at its login prompt as a hung one. */
+  #maySilentlyRun(): boolean {
+    if (!this.#serialSpeaks) return this.#activity.readBytes >= KERNEL_READ_BYTES;
+    return this.#limits.evidenceSeconds === 0 && rank(this.#level) >= rank('userspace');
+  }
+
+  #timedOut(at: number): boolean {
+    return at >= this.#limits.timeoutSeconds;
+  }
+
+  #dueFailure(at: number): Signature | undefined {
+    const seen = [...this.#seen];
+    if (!seen.some(([row, since]) => at - since >= row.settleSeconds)) return undefined;
+    return SIGNATURES.find((row) => this.#seen.has(row));
+  }
+
+  #reset(at: number): void {
+    this.#movedAt = at;
+    this.#resets++;
+    this.#resetAt = at;
+    this.#level = 'none';
+    this.#loginAt = null;
+    this.#inInitramfs = false;
+    this.#guestLines = null;
+    this.#guestDone = false;
+    for (const row of this.#seen.keys()) {
+      if (row.within !== 'login') this.#seen.delete(row);
+    }
+  }
+
+  #line(line: string, source: Source, at: number): void {
+    if (line.includes(EVIDENCE_BEGIN)) this.#guestLines = [];
+    if (this.#guestLines === null || this.#guestDone) {
+      this.#match(line, source, at);
+      return;
+    }
+    if (this.#guestLines.length < MAX_EVIDENCE_LINES) this.#guestLines.push(line);
+    if (!line.includes(EVIDENCE_END)) return;
+    this.#guestDone = true;
+    if (saysItIsUp(this.#guestLines)) this.#reach('login', source, EVIDENCE_END, at);
+  }
+
+  #match(line: string, source: Source, at: number): void {
+    if (line === '') return;
+    if (source === 'serial') this.#serialSpeaks ||= SPEAKING.some(({ pattern }) => pattern.test(line));
+    const leaving = INITRAMFS_ENDS.test(line);
+    if (leaving) this.#inInitramfs = false;
+    else if (INITRAMFS_BEGINS.test(line)) this.#inInitramfs = true;
+    for (const { level, pattern, afterInitramfs } of LEVEL_PATTERNS) {
+      if (afterInitramfs && (this.#inInitramfs || leaving)) continue;
+      if (rank(level) > rank(this.#level) && pattern.test(line)) this.#reach(level, source, line, at);
+    }
+    for (const row of SIGNATURES) {
+      if (row.pattern === null || this.#seen.has(row) || rank(this.#level) > rank(row.within)) continue;
+      if (row.pattern.test(line)) this.#seen.set(row, at);
+    }
+  }
+
+  #reach(level: BootLevel, source: Source, text: string, at: number): void {
+    if (rank(level) <= rank(this.#level)) return;
+    this.#level = level;
+    if (level === 'login') this.#loginAt = at;
+    for (const row of this.#seen.keys()) {
+      if (rank(level) > rank(row.within)) this.#seen.delete(row);
+    }
+    if (rank(level) <= rank(this.#reached)) return;
+    this.#reached = level;
+    this.#evidence.push({ level, at_seconds: at, source, text: text.slice(0, 200) });
+  }
+}
+
+/** The unit reports after a minute even when the boot has not ended: only systemd's own word makes it as good as a login prompt. */
+function saysItIsUp(lines: readonly string[]): boolean {
+  const from = lines.indexOf('== state');
+  return from !== -1 && lines.slice(from + 1, from + 3).some((line) => UP.test(line));
+}
+
+function failed(failure: Failure, underLoad = false): Verdict {
+  return { verdict: 'failed', failure, underLoad };
+}
+
+function describe({ signature, meaning, advice }: Signature): Failure {
+  return { signature, meaning, advice };
+}
+
+function textFailure(signature: string): Failure {
+  const row = SIGNATURES.find((candidate) => candidate.signature === signature);
+  if (row === undefined) throw new Error(`no such signature: ${signature}`);
+  return describe(row);
+}

@@ -1,0 +1,252 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { access, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { jobOptionsSchema } from '../../src/config/schema.js';
+import { probeAccelerator } from '../../src/host/accelerator.js';
+import { buildGuest } from '../../src/lab/guest.js';
+import { RECIPES } from '../../src/lab/recipes.js';
+import type { StageContext } from '../../src/pipeline/stage.js';
+import { type ValidateInput, validateStage } from '../../src/stages/validate/index.js';
+import { bootSchema } from '../../src/stages/validate/schema.js';
+import { startQemu } from '../../src/tools/qemu.js';
+import { createImage } from '../../src/tools/qemu-img.js';
+import { run } from '../../src/tools/run.js';
+import { copyImage, repairGuest, withoutBootSector } from './validate-guest.js';
+
+const BOOT_MILLISECONDS = 15 * 60_000;
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'h2k-validate-'));
+  await mkdir(join(directory, 'work/out'), { recursive: true });
+});
+afterEach(async () => {
+  await rm(directory, { recursive: true });
+});
+
+function contextFor(validate: Record<string, unknown>, signal = new AbortController().signal) {
+  const percents: number[] = [];
+  const written: number[] = [];
+  const context: StageContext = {
+    job: { id: 'job', vm: 'vm' },
+    options: jobOptionsSchema.parse({ config: { validate } }),
+    workDirectory: join(directory, 'work'),
+    source: { directory, entries: [] },
+    signal,
+    log: pino({ level: 'silent' }),
+    progress: ({ percent }) => percents.push(percent),
+    account: (bytes) => written.push(bytes.written ?? 0),
+    appliance: () => Promise.reject(new Error('VALIDATE needs no appliance')),
+    closeAppliance: () => Promise.resolve(),
+  };
+  return { context, percents, written };
+}
+
+/** What the earlier stages would say of one disk, which is already at `out/vm-disk0.<format>`. */
+async function inputFor(
+  format: 'raw' | 'qcow2',
+  { firmware = 'bios', evidence = null }: { firmware?: 'bios' | 'uefi'; evidence?: string | null } = {},
+): Promise<ValidateInput> {
+  const file = `out/vm-disk0.${format}`;
+  const path = join(directory, 'work', file);
+  const { stdout } = await run('qemu-img', ['info', '--output=json', '-f', format, path]);
+  const size = (JSON.parse(stdout.toString()) as { 'virtual-size': number })['virtual-size'];
+  return {
+    fetch: {
+      hardware: {
+        name: null,
+        memory_mib: null,
+        vcpus: null,
+        firmware: null,
+        nics: [{ mac: '00:50:56:01:02:03', network: null, model: null }],
+        os_hint: null,
+      },
+    },
+    inspect: { identity: { os_type: 'linux', firmware, architecture: 'x86_64' } },
+    plan: { plan: { devices: { disk_bus: 'virtio', nic_model: 'virtio' } } },
+    fix: {
+      disks: [{ index: 0, image: 'unused.qcow2', format: 'qcow2', evidence }],
+      evidence_changes: evidence === null ? [] : ['adds hyper2kvm-evidence.service'],
+    },
+    convert: {
+      disks: [{ index: 0, file, format, virtual_size: size, allocated: 0, sha256: '' }],
+    },
+  };
+}
+
+async function digest(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path), hash);
+  return hash.digest('hex');
+}
+
+async function bootJson() {
+  return bootSchema.parse(JSON.parse(await readFile(join(directory, 'work/boot/boot.json'), 'utf8')));
+}
+
+/** SeaBIOS' and OVMF's verdicts take seconds: the boot code is never reached. */
+describe('a disk that nothing can boot', () => {
+  it(
+    'fails with no-bootable-device on BIOS, with the picture that shows it',
+    async () => {
+      const { image } = await buildGuest(RECIPES['bookworm-bios']);
+      await withoutBootSector(image, join(directory, 'work/out/vm-disk0.raw'));
+      const { context } = contextFor({ accelerator: 'tcg' });
+      await expect(validateStage.run(context, await inputFor('raw'))).rejects.toMatchObject({
+        code: 'validate.no-bootable-device',
+        retryable: false,
+        advice: expect.stringContaining('uefi'),
+      });
+      const boot = await bootJson();
+      expect(boot).toMatchObject({ verdict: 'failed', level: 'firmware', accelerator: 'tcg', attempts: 1 });
+      expect(boot.seconds).toBeLessThan(60);
+      const { file } = boot.screens.at(-1)!;
+      const png = await readFile(join(directory, 'work/boot', file));
+      expect(png.subarray(1, 4).toString()).toBe('PNG');
+      await expect(access(join(directory, 'work/validate'))).rejects.toMatchObject({ code: 'ENOENT' });
+    },
+    BOOT_MILLISECONDS,
+  );
+
+  it(
+    'fails with uefi-shell on UEFI, and returns the verdict when the boot is not required',
+    async () => {
+      await createImage({ file: join(directory, 'work/out/vm-disk0.qcow2'), format: 'qcow2', size: 1 << 20 });
+      const { context } = contextFor({ accelerator: 'tcg', required: false });
+      const { boot } = await validateStage.run(context, await inputFor('qcow2', { firmware: 'uefi' }));
+      expect(boot).toMatchObject({
+        verdict: 'failed',
+        firmware: 'uefi',
+        failure: { signature: 'uefi-shell' },
+      });
+    },
+    BOOT_MILLISECONDS,
+  );
+});
+
+describe('a guest as VMware left it, on virtio-blk', () => {
+  it(
+    'fails early with initramfs-shell, read from the screen: the guest has no serial console',
+    async () => {
+      const { image } = await buildGuest(RECIPES['bookworm-bios']);
+      await symlink(image, join(directory, 'work/out/vm-disk0.raw'));
+      const { context } = contextFor({ timeout_seconds: 900 });
+      await expect(validateStage.run(context, await inputFor('raw'))).rejects.toMatchObject({
+        code: 'validate.initramfs-shell',
+      });
+      const boot = await bootJson();
+      expect(boot.level).toBe('kernel');
+      expect(boot.seconds).toBeLessThan(450);
+    },
+    BOOT_MILLISECONDS,
+  );
+});
+
+describe('a guest with what it needs, on virtio-blk', () => {
+  it(
+    'is booted, reports on itself, and the delivered file is what it was',
+    async () => {
+      const { image } = await buildGuest(RECIPES['bookworm-bios']);
+      const delivered = join(directory, 'work/out/vm-disk0.raw');
+      const repaired = await copyImage(image, join(directory, 'repaired.raw'));
+      await repairGuest(repaired, join(directory, 'scratch'));
+      await copyImage(image, delivered);
+      // As FIX leaves it: a layer that holds only the differences.
+      const evidence = join(directory, 'work/evidence.qcow2');
+      await run('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', repaired, evidence]);
+      await run('qemu-img', ['rebase', '-f', 'qcow2', '-F', 'raw', '-b', delivered, evidence]);
+      const before = [await digest(delivered), await digest(evidence)];
+
+      const { context, percents, written } = contextFor({ timeout_seconds: 900 });
+      const input = await inputFor('raw', { evidence: 'evidence.qcow2' });
+      const { boot } = await validateStage.run(context, input);
+
+      expect(boot).toMatchObject({ verdict: 'booted', level: 'login', failure: null, attempts: 1 });
+      expect(boot.evidence.map(({ level }) => level)).toEqual(
+        expect.arrayContaining(['firmware', 'bootloader', 'kernel', 'root', 'userspace', 'login']),
+      );
+      expect(boot.guest?.mounts.map(({ mountpoint }) => mountpoint)).toEqual(
+        expect.arrayContaining(['/', '/boot', '/srv']),
+      );
+      // Its network is still tied to VMware's NIC: the report is read, not assumed.
+    expect(boot.guest?.failed_units).toEqual(['networking.service']);
+      expect([await digest(delivered), await digest(evidence)]).toEqual(before);
+      expect(percents).toEqual([...percents].sort((a, b) => a - b));
+      expect(written[0]).toBeGreaterThan(0);
+      const files = await readdir(join(directory, 'work/boot'));
+      expect(files).toEqual(
+        expect.arrayContaining(['boot.json', 'serial.log', 'screen-6-login.png', 'screen-end.png']),
+      );
+      expect((await stat(join(directory, 'work/boot/serial.log'))).size).toBeGreaterThan(1000);
+    },
+    BOOT_MILLISECONDS,
+  );
+});
+
+describe('QEMU under us', () => {
+  const sleeper = ['-machine', 'q35', '-accel', 'tcg', '-m', '32'];
+
+  it('leaves no process and no socket directory after stop', async () => {
+    const qemu = await startQemu({ args: sleeper, signal: new AbortController().signal });
+    expect(await qemu.qmp.execute('query-status')).toMatchObject({ status: 'prelaunch' });
+    await qemu.stop();
+    expect(() => process.kill(-qemu.pid, 0)).toThrow('ESRCH');
+    expect(await leftSockets(qemu.commandLine)).toBe(false);
+  }, 60_000);
+
+  it('ends at once when aborted, and the waiting command fails', async () => {
+    const controller = new AbortController();
+    const qemu = await startQemu({ args: sleeper, signal: controller.signal });
+    controller.abort(new Error('cancelled'));
+    await qemu.exited;
+    await qemu.stop();
+    expect(() => process.kill(-qemu.pid, 0)).toThrow('ESRCH');
+    await expect(qemu.qmp.execute('query-status')).rejects.toMatchObject({ code: 'qmp.closed' });
+  }, 60_000);
+
+  it("fails with QEMU's own words when it does not start", async () => {
+    const starting = startQemu({ args: ['-machine', 'c64'], signal: new AbortController().signal });
+    await expect(starting).rejects.toMatchObject({
+      code: 'qemu.start',
+      message: expect.stringContaining('unsupported machine type'),
+    });
+  }, 60_000);
+
+  it('hands over what the firmware says from its first byte', async () => {
+    let text = '';
+    const qemu = await startQemu({
+      args: [...sleeper, '-device', 'isa-debugcon,iobase=0x402,chardev=port'],
+      signal: new AbortController().signal,
+      channels: {
+        port: (chunk) => {
+          text += chunk.toString();
+        },
+      },
+    });
+    await qemu.qmp.execute('cont');
+    await expect.poll(() => text, { timeout: 30_000 }).toContain('SeaBIOS (version');
+    await qemu.stop();
+    expect(text.startsWith('SeaBIOS (version')).toBe(true);
+  }, 60_000);
+
+  it('is probed for KVM once, and says why', async () => {
+    const { signal } = new AbortController();
+    const first = await probeAccelerator({ signal });
+    expect(first.reason).not.toBe('');
+    expect(await probeAccelerator({ signal })).toEqual(first);
+  }, 60_000);
+});
+
+async function leftSockets(commandLine: readonly string[]): Promise<boolean> {
+  const monitor = commandLine.find((argument) => argument.startsWith('unix:')) ?? '';
+  const path = monitor.slice('unix:'.length).split(',')[0] ?? '';
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
