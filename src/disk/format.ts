@@ -60,6 +60,10 @@ export interface DiskFormat {
   extensions: readonly string[];
   /** Name of QEMU's block driver. */
   driver: string;
+  /** Further options of that driver, for every image of the format. */
+  driverOptions?: Readonly<Record<string, string>>;
+  /** Its mark is at the end of the file: while that has not arrived, the file looks like plain bytes. */
+  markAtEnd?: true;
   /** True where the magic and the structure around it are this format's. Looks at `head` (first 4 KiB at most) and at the end of `source`. */
   detect(head: Buffer, source: ByteSource): Promise<boolean>;
   parse(source: ByteSource): Promise<DiskImage>;

@@ -1,12 +1,16 @@
 import { Hyper2kvmError } from '../errors.js';
+import { truncated } from './bytes.js';
 import type { ByteSource, DiskFormat } from './format.js';
 import { printable } from './names.js';
 import { qcow2 } from './qcow2/index.js';
 import { raw } from './raw.js';
+import { vdi } from './vdi.js';
+import { vhd } from './vhd.js';
+import { vhdx } from './vhdx/index.js';
 import { vmdk } from './vmdk/index.js';
 
 /** Every format, one line each. Formats with a magic of their own come before raw. */
-export const FORMATS: readonly DiskFormat[] = [vmdk, qcow2, raw];
+export const FORMATS: readonly DiskFormat[] = [vmdk, qcow2, vhdx, vhd, vdi, raw];
 
 export function formatByName(name: string): DiskFormat {
   const format = FORMATS.find((candidate) => candidate.name === name);
@@ -27,7 +31,7 @@ export function formatOfExtension(name: string): DiskFormat | null {
 /**
  * The format that the content has, which must be the one that the name claims: a guest can write any header into its own raw disk, so a
  * header alone proves nothing, and a name alone neither. Null where no format is recognised, and for plain bytes under a name that
- * claims no format. Throws `fetch.conflicting-format`.
+ * claims no format. Throws `fetch.conflicting-format`, and `fetch.truncated` where a format's mark is at the end and not there yet.
  */
 export async function detectFormat(name: string, source: ByteSource): Promise<DiskFormat | null> {
   const head = await source.read(0, 4096);
@@ -44,6 +48,8 @@ export async function detectFormat(name: string, source: ByteSource): Promise<Di
     );
   }
   const content = special[0] ?? found[0] ?? null;
+  if (claimed?.markAtEnd && special.length === 0)
+    throw truncated(`the end of the ${claimed.name} image has not arrived`);
   if (content === null || claimed === content) return content;
   if (claimed === null && content === raw) return null;
   throw conflict(

@@ -63,8 +63,8 @@ export function planGraph(request: GraphRequest): GraphPlan {
       continue;
     }
     const filename = join(directory, layer.file.name);
-    const driver = formatByName(layer.image.format).driver;
-    const plain: BlockNode = { driver, file: { driver: 'file', filename } };
+    const { driver, driverOptions } = formatByName(layer.image.format);
+    const plain: BlockNode = { driver, ...driverOptions, file: { driver: 'file', filename } };
     if (driver !== 'qcow2') node = plain;
     else if (node === null || fits({ ...plain, backing: node })) node = { ...plain, backing: node };
     else node = { ...plain, backing: bridge(node, `${prefix}.layer${index + 1}.qcow2`, request, plan) };

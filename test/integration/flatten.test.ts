@@ -106,6 +106,19 @@ test.each(['qcow2', 'raw'])('%s, and a dropped directory', async (format) => {
   expect(await sameAs(raw, job, 'flat-disk0.qcow2')).toBe(true);
 });
 
+test.each([
+  ['dynamic.vhd', ['-O', 'vpc', '-o', 'force_size=on']],
+  ['fixed.vhd', ['-O', 'vpc', '-o', 'subformat=fixed,force_size=on']],
+  ['a.vhdx', ['-O', 'vhdx']],
+  ['a.vdi', ['-O', 'vdi']],
+])('%s has the content of the original', async (name, args) => {
+  const job = await makeJob();
+  await qemuImg(['convert', '-f', 'raw', ...args, raw, join(job.source, name)]);
+  const { disks } = await fetchAndFlatten(makeContext(job, [name]));
+  expect(disks[0]).toMatchObject({ virtual_size: SIZE });
+  expect(await sameAs(raw, job, 'flat-disk0.qcow2')).toBe(true);
+});
+
 /** A chain of `depth` images; each delta changes one cluster. Returns the names, base first, and the raw of the newest state. */
 async function makeChain(
   job: { work: string; source: string },

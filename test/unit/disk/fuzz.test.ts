@@ -19,6 +19,9 @@ beforeAll(async () => {
     'b.vmdk': ['-O', 'vmdk', '-o', 'subformat=streamOptimized'],
     'c.qcow2': ['-O', 'qcow2'],
     'd.qcow2': ['-O', 'qcow2', '-c'],
+    'h.vhd': ['-O', 'vpc'],
+    'i.vhdx': ['-O', 'vhdx'],
+    'j.vdi': ['-O', 'vdi'],
   });
   images['e.vmdk'] = withFooter(images['b.vmdk']!);
   images['f.vmdk'] = descriptor(['RW 100 SPARSE "f-s001.vmdk"', 'RW 100 FLAT "f-f002.vmdk" 0'], {

@@ -1,0 +1,87 @@
+import { corrupt, incomplete, readExact, truncated, u64le, unsupported } from './bytes.js';
+import {
+  type ByteSource,
+  type Completeness,
+  type DiskFormat,
+  type DiskImage,
+  MAX_VIRTUAL_SIZE,
+  SECTOR,
+} from './format.js';
+
+/** VirtualBox's VDI 1.1 (VirtualBox's src/VBox/Storage/VDICore.h; little-endian). */
+export const vdi: DiskFormat = {
+  name: 'vdi',
+  extensions: ['vdi'],
+  driver: 'vdi',
+  detect: async (head) =>
+    head.length >= 72 && head.readUInt32LE(64) === SIGNATURE && head.toString('latin1', 0, 4) === '<<< ',
+  parse: async (source) => {
+    const header = await readHeader(source);
+    const image = { format: 'vdi', role: 'disk', contentId: null, parent: null, extents: [] } as const;
+    return { ...image, extents: [], variant: header.type, virtualSize: header.virtualSize };
+  },
+  completeness,
+};
+
+const SIGNATURE = 0xbeda_107f;
+const TYPES: Record<number, string> = { 1: 'dynamic', 2: 'fixed' };
+const BLOCK_SIZE = 1024 * 1024;
+/** Entries from this on stand for blocks without data. */
+const FIRST_SPECIAL = 0xffff_fffe;
+
+async function readHeader(source: ByteSource) {
+  const bytes = await readExact(source, 0, SECTOR, 'the VDI header');
+  if (bytes.readUInt32LE(68) !== 0x0001_0001)
+    throw unsupported('a VDI of another version than 1.1', 'Clone it with `VBoxManage clonemedium`.');
+  const kind = bytes.readUInt32LE(76);
+  if (kind === 3 || kind === 4 || bytes.subarray(424, 456).some((byte) => byte !== 0)) {
+    throw unsupported(
+      'the VDI is a differencing disk of a snapshot',
+      'Clone the VM’s current state with `VBoxManage clonemedium disk <uuid> new.vdi`, and drop the clone.',
+    );
+  }
+  const type = TYPES[kind];
+  if (type === undefined) throw corrupt('the VDI has an unknown image type');
+  const header = {
+    type,
+    mapOffset: bytes.readUInt32LE(340),
+    dataOffset: bytes.readUInt32LE(344),
+    sectorSize: bytes.readUInt32LE(360),
+    virtualSize: u64le(bytes, 368, 'the VDI’s size'),
+    blockSize: bytes.readUInt32LE(376),
+    blocks: bytes.readUInt32LE(384),
+  };
+  if (header.sectorSize !== SECTOR || header.blockSize !== BLOCK_SIZE || bytes.readUInt32LE(380) !== 0)
+    throw unsupported(
+      'a VDI with another block or sector size than 1 MiB and 512 bytes',
+      'Clone it with `VBoxManage clonemedium`.',
+    );
+  if (header.virtualSize === 0 || header.virtualSize > MAX_VIRTUAL_SIZE || header.virtualSize % SECTOR !== 0)
+    throw corrupt('the VDI’s size is absurd');
+  if (header.blocks < Math.ceil(header.virtualSize / BLOCK_SIZE) || header.blocks > 2 ** 26)
+    throw corrupt('the VDI’s block map does not fit its size');
+  if (header.mapOffset % SECTOR !== 0 || header.dataOffset % SECTOR !== 0)
+    throw corrupt('a VDI table is not aligned');
+  return header;
+}
+
+async function completeness(source: ByteSource, image: DiskImage): Promise<Completeness> {
+  try {
+    const header = await readHeader(source);
+    const map = await readExact(source, header.mapOffset, header.blocks * 4, 'the VDI’s block map');
+    let used = 0;
+    let last = -1;
+    for (let i = 0; i < header.blocks; i += 1) {
+      const block = map.readUInt32LE(i * 4);
+      if (block >= FIRST_SPECIAL) continue;
+      used += 1;
+      last = Math.max(last, block);
+    }
+    if (last >= header.blocks) throw corrupt('the VDI’s block map points outside of the disk');
+    if (last >= 0 && header.dataOffset + (last + 1) * BLOCK_SIZE > source.size)
+      throw truncated('a VDI block lies beyond the end of the file');
+    return { complete: true, allocated: Math.min(used * BLOCK_SIZE, image.virtualSize) };
+  } catch (error) {
+    return incomplete(error);
+  }
+}

@@ -1,0 +1,129 @@
+import { corrupt, incomplete, readExact, truncated, u64be, unsupported } from './bytes.js';
+import {
+  type ByteSource,
+  type Completeness,
+  type DiskFormat,
+  type DiskImage,
+  MAX_VIRTUAL_SIZE,
+  SECTOR,
+} from './format.js';
+
+/**
+ * Microsoft's VHD ("Virtual Hard Disk Image Format Specification", 2006; big-endian). Its mark is the footer in the last sector; dynamic disks have a
+ * copy of it in the first.
+ */
+export const vhd: DiskFormat = {
+  name: 'vhd',
+  extensions: ['vhd', 'vpc'],
+  driver: 'vpc',
+  // QEMU would derive the size from the CHS geometry for some creators, which is smaller than the disk that Hyper-V and Azure show.
+  driverOptions: { force_size_calc: 'current_size' },
+  markAtEnd: true,
+  detect: async (head, source) => isFooter(head.subarray(0, SECTOR)) || (await readFooter(source)) !== null,
+  parse,
+  completeness,
+};
+
+const COOKIE = 'conectix';
+const TYPES: Record<number, 'fixed' | 'dynamic' | 'differencing'> = {
+  2: 'fixed',
+  3: 'dynamic',
+  4: 'differencing',
+};
+
+/** Cookie, version and checksum are right. */
+function isFooter(sector: Buffer): boolean {
+  if (
+    sector.length < SECTOR ||
+    sector.toString('latin1', 0, 8) !== COOKIE ||
+    sector.readUInt32BE(12) !== 0x0001_0000
+  )
+    return false;
+  let sum = 0;
+  for (let i = 0; i < SECTOR; i += 1) if (i < 64 || i >= 68) sum += sector[i]!;
+  return ~sum >>> 0 === sector.readUInt32BE(64);
+}
+
+async function readFooter(source: ByteSource): Promise<Buffer | null> {
+  if (source.size < SECTOR) return null;
+  const footer = await source.read(source.size - SECTOR, SECTOR);
+  return isFooter(footer) ? footer : null;
+}
+
+async function anyFooter(source: ByteSource): Promise<Buffer> {
+  const footer = (await readFooter(source)) ?? (await source.read(0, SECTOR));
+  if (!isFooter(footer)) throw truncated('the VHD footer has not arrived');
+  return footer;
+}
+
+async function parse(source: ByteSource): Promise<DiskImage> {
+  const footer = await anyFooter(source);
+  const type = TYPES[footer.readUInt32BE(60)];
+  if (type === undefined) throw corrupt('the VHD has an unknown disk type');
+  if (type === 'differencing') {
+    throw unsupported(
+      'the VHD is a differencing disk: it holds only what was changed',
+      'Merge it into its parent first (Hyper-V Manager: Edit Disk, Merge; PowerShell: Merge-VHD), and drop the result.',
+    );
+  }
+  const virtualSize = u64be(footer, 48, 'the VHD’s size');
+  if (virtualSize === 0 || virtualSize > MAX_VIRTUAL_SIZE || virtualSize % SECTOR !== 0)
+    throw corrupt('the VHD’s size is absurd');
+  return {
+    format: 'vhd',
+    variant: type,
+    role: 'disk',
+    virtualSize,
+    contentId: null,
+    parent: null,
+    extents: [],
+  };
+}
+
+async function completeness(source: ByteSource, image: DiskImage): Promise<Completeness> {
+  try {
+    if ((await readFooter(source)) === null) throw truncated('the VHD footer has not arrived');
+    if (image.variant === 'fixed') {
+      if (source.size < image.virtualSize + SECTOR)
+        throw truncated(`${image.virtualSize + SECTOR} bytes are needed, the file has ${source.size}`);
+      return { complete: true, allocated: null };
+    }
+    return { complete: true, allocated: await allocatedBlocks(source, image) };
+  } catch (error) {
+    return incomplete(error);
+  }
+}
+
+/** Walks the block allocation table; each block has a sector bitmap in front. Bytes that the allocated blocks hold. */
+async function allocatedBlocks(source: ByteSource, image: DiskImage): Promise<number> {
+  const footer = await anyFooter(source);
+  const header = await readExact(
+    source,
+    u64be(footer, 16, 'the VHD’s dynamic header'),
+    1024,
+    'the VHD’s dynamic header',
+  );
+  if (header.toString('latin1', 0, 8) !== 'cxsparse') throw corrupt('the VHD’s dynamic header is missing');
+  const entries = header.readUInt32BE(28);
+  const blockSize = header.readUInt32BE(32);
+  if (blockSize < SECTOR || blockSize > 2 ** 28 || blockSize % SECTOR !== 0)
+    throw corrupt('the VHD’s block size is absurd');
+  const needed = Math.ceil(image.virtualSize / blockSize);
+  if (needed > entries || needed > 2 ** 22) throw corrupt('the VHD’s block table does not fit its size');
+  const table = await readExact(
+    source,
+    u64be(header, 16, 'the VHD’s block table'),
+    needed * 4,
+    'the VHD’s block table',
+  );
+  const bitmap = Math.ceil(blockSize / SECTOR / 8 / SECTOR) * SECTOR;
+  let blocks = 0;
+  for (let i = 0; i < needed; i += 1) {
+    const sector = table.readUInt32BE(i * 4);
+    if (sector === 0xffff_ffff) continue;
+    blocks += 1;
+    if (sector * SECTOR + bitmap + blockSize > source.size)
+      throw truncated('a VHD block lies beyond the end of the file');
+  }
+  return Math.min(blocks * blockSize, image.virtualSize);
+}

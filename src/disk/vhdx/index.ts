@@ -1,0 +1,54 @@
+import { corrupt, incomplete, readExact, truncated } from '../bytes.js';
+import type { ByteSource, Completeness, DiskFormat } from '../format.js';
+import { readLayout } from './layout.js';
+
+/** Hyper-V's VHDX, fixed and dynamic. */
+export const vhdx: DiskFormat = {
+  name: 'vhdx',
+  extensions: ['vhdx', 'avhdx'],
+  driver: 'vhdx',
+  detect: async (head) => head.toString('latin1', 0, 8) === 'vhdxfile',
+  parse: async (source) => {
+    const { virtualSize } = await readLayout(source);
+    return {
+      format: 'vhdx',
+      variant: 'vhdx',
+      role: 'disk',
+      virtualSize,
+      contentId: null,
+      parent: null,
+      extents: [],
+    };
+  },
+  completeness,
+};
+
+const MIB = 1024 * 1024;
+/** Payload block states ([MS-VHDX] 2.5.1.1): 6 is fully present, 7 only in differencing disks. */
+const PRESENT = 6;
+
+/** All payload blocks lie inside the file. After each "chunk ratio" of payload entries the table has one for a sector bitmap. */
+async function completeness(source: ByteSource): Promise<Completeness> {
+  try {
+    const layout = await readLayout(source);
+    const blocks = Math.ceil(layout.virtualSize / layout.blockSize);
+    const chunkRatio = Math.floor((2 ** 23 * layout.logicalSectorSize) / layout.blockSize);
+    const entries = blocks + Math.floor((blocks - 1) / chunkRatio);
+    if (entries > 2 ** 24 || entries * 8 > layout.batSize)
+      throw corrupt('the VHDX block table does not fit its size');
+    const table = await readExact(source, layout.batOffset, entries * 8, 'the VHDX block table');
+    let present = 0;
+    for (let i = 0; i < entries; i += 1) {
+      const low = table.readUInt32LE(i * 8);
+      if ((i + 1) % (chunkRatio + 1) === 0 || (low & 7) < PRESENT) continue;
+      present += 1;
+      // Bits 20 to 63: the offset in MiB.
+      const offset = (table.readUInt32LE(i * 8 + 4) * 2 ** 12 + (low >>> 20)) * MIB;
+      if (offset + layout.blockSize > source.size)
+        throw truncated('a VHDX block lies beyond the end of the file');
+    }
+    return { complete: true, allocated: Math.min(present * layout.blockSize, layout.virtualSize) };
+  } catch (error) {
+    return incomplete(error);
+  }
+}
