@@ -75,7 +75,7 @@ const PATTERNS: Record<BootFileKind, readonly RegExp[]> = {
     /^(#\s*(?:kopt|defoptions|altoptions|xenkopt)(?:_\w+)?=)(.*)$/,
   ],
   extlinux: [/^(\s*append\s+)(.*)$/i],
-  'update-extlinux': [/^(root=)(.*)$/, /^(default_kernel_opts=(["']?))(.*?)(\2\s*)$/],
+  'update-extlinux': [/^()(root=.*)$/, /^(default_kernel_opts=(["']?))(.*?)(\2\s*)$/],
 };
 
 /** grub-editenv(1): the environment block keeps its size, filled up with `#`. */

@@ -71,7 +71,8 @@ function hintOf({ mountpoint, type }: FstabLine) {
 /** Takes the difference in length out of the blanks behind the name, so that aligned columns stay aligned where there is room. */
 function replaceSpec(line: string, { indent, spec, gap }: FstabLine, stable: string): string {
   const rest = line.slice(indent.length + spec.length + gap.length);
-  const isBlanks = /^ +$/.test(gap);
+  // A single blank separates, more of them align.
+  const isBlanks = /^ {2,}$/.test(gap);
   const blanks = ' '.repeat(Math.max(1, spec.length + gap.length - stable.length));
   return `${indent}${stable}${isBlanks ? blanks : gap}${rest}`;
 }

@@ -1,0 +1,222 @@
+import { describe, expect, it } from 'vitest';
+import { bootEntries } from '../../../../src/fixers/linux/boot-entries.js';
+import { appendArguments } from '../../../../src/fixers/linux/command-line.js';
+import { crypttab } from '../../../../src/fixers/linux/crypttab.js';
+import { extlinux } from '../../../../src/fixers/linux/extlinux.js';
+import { grubLegacy } from '../../../../src/fixers/linux/grub-legacy.js';
+import { grub2 } from '../../../../src/fixers/linux/grub2.js';
+import { serialConsole } from '../../../../src/fixers/linux/serial-console.js';
+import {
+  changedLines,
+  type Files,
+  filesystem,
+  type GuestRecipe,
+  guestOf,
+  kernelOf,
+  pathsOf,
+  textAfter,
+} from '../guests.js';
+
+const filesystems = [
+  filesystem('/dev/sda1', 'ext4', 'boot-uuid'),
+  filesystem('/dev/sda2', 'ext4', 'root-uuid', { mountpoint: '/' }),
+  filesystem('/dev/sda3', 'swap', 'swap-uuid'),
+  filesystem('/dev/sda5', 'crypto_LUKS', 'luks-uuid'),
+];
+const guest = (files: Files, more: GuestRecipe = {}) => guestOf({ files, filesystems, ...more });
+
+const GRUB_CFG = `set default="0"
+if [ x$feature_platform_search_hint = xy ]; then
+  search --no-floppy --fs-uuid --set=root --hint-bios=hd0,msdos1 boot-uuid
+fi
+menuentry 'Debian GNU/Linux' --class debian {
+	insmod part_msdos
+	set root='hd0,msdos1'
+	search --no-floppy --fs-uuid --set=root boot-uuid
+	linux	/vmlinuz-6.1.0-18-amd64 root=/dev/sda2 ro resume=/dev/sda3 quiet
+	initrd	/initrd.img-6.1.0-18-amd64
+}
+menuentry 'recovery' {
+	linux	/vmlinuz-6.1.0-18-amd64 root=/dev/disk/by-path/pci-0000:03:00.0-scsi-0:0:0:0-part2 ro single
+}
+menuentry 'EFI' {
+	linuxefi /vmlinuz root=UUID=root-uuid ro
+}
+`;
+
+describe('grub2', () => {
+  it('changes root= and resume= on the kernel lines and nothing of GRUB’s own', () => {
+    const { operations } = grub2.plan(guest({ '/boot/grub/grub.cfg': GRUB_CFG }));
+    expect(changedLines(GRUB_CFG, textAfter(operations, '/boot/grub/grub.cfg') ?? '')).toEqual([
+      '-\tlinux\t/vmlinuz-6.1.0-18-amd64 root=/dev/sda2 ro resume=/dev/sda3 quiet',
+      '-\tlinux\t/vmlinuz-6.1.0-18-amd64 root=/dev/disk/by-path/pci-0000:03:00.0-scsi-0:0:0:0-part2 ro single',
+      '+\tlinux\t/vmlinuz-6.1.0-18-amd64 root=UUID=root-uuid ro resume=UUID=swap-uuid quiet',
+      '+\tlinux\t/vmlinuz-6.1.0-18-amd64 root=UUID=root-uuid ro single',
+    ]);
+  });
+
+  it('finds grub.cfg on the ESP and behind links, each file once', () => {
+    const files = {
+      '/etc/grub2.cfg': '-> ../boot/grub2/grub.cfg',
+      '/boot/grub2/grub.cfg': 'linux /vmlinuz root=/dev/sda2\n',
+      '/boot/efi/EFI/centos/grub.cfg': 'linuxefi /vmlinuz root=/dev/sda2\n',
+    };
+    expect(pathsOf(grub2.plan(guest(files)).operations)).toEqual([
+      '/boot/efi/EFI/centos/grub.cfg',
+      '/boot/grub2/grub.cfg',
+    ]);
+  });
+
+  it('changes the source and takes GRUB_DISABLE_LINUX_UUID back', () => {
+    const source = `GRUB_TIMEOUT=5
+GRUB_CMDLINE_LINUX_DEFAULT="quiet resume=/dev/sda3"
+#GRUB_CMDLINE_LINUX="root=/dev/sda2"
+GRUB_CMDLINE_LINUX='rd.lvm.lv=vg/root root=/dev/sda2'
+GRUB_DISABLE_LINUX_UUID=true
+`;
+    const { operations } = grub2.plan(guest({ '/etc/default/grub': source }));
+    expect(changedLines(source, textAfter(operations, '/etc/default/grub') ?? '')).toEqual([
+      '-GRUB_CMDLINE_LINUX_DEFAULT="quiet resume=/dev/sda3"',
+      "-GRUB_CMDLINE_LINUX='rd.lvm.lv=vg/root root=/dev/sda2'",
+      '-GRUB_DISABLE_LINUX_UUID=true',
+      '+GRUB_CMDLINE_LINUX_DEFAULT="quiet resume=UUID=swap-uuid"',
+      "+GRUB_CMDLINE_LINUX='rd.lvm.lv=vg/root root=UUID=root-uuid'",
+      '+GRUB_DISABLE_LINUX_UUID=false',
+    ]);
+  });
+
+  it('keeps grubenv at 1024 bytes', () => {
+    const block =
+      '# GRUB Environment Block\nsaved_entry=1\nkernelopts=root=/dev/sda2 ro rhgb quiet \n'.padEnd(1024, '#');
+    const after =
+      textAfter(grub2.plan(guest({ '/boot/grub2/grubenv': block })).operations, '/boot/grub2/grubenv') ?? '';
+    expect(after).toHaveLength(1024);
+    expect(after).toContain('kernelopts=root=UUID=root-uuid ro rhgb quiet \n####');
+  });
+
+  it('uses PARTUUID where the kernel has no initramfs to look for a UUID', () => {
+    const kernel = { ...kernelOf('5.10', []), initramfs: null };
+    const { operations } = grub2.plan(
+      guest(
+        { '/boot/grub/grub.cfg': 'linux /vmlinuz root=/dev/sda2\n' },
+        { identity: { kernels: [kernel] } },
+      ),
+    );
+    expect(textAfter(operations, '/boot/grub/grub.cfg')).toBe('linux /vmlinuz root=PARTUUID=deadbeef-02\n');
+  });
+
+  it('fails for a root that cannot be told, warns for a resume device', () => {
+    const none = { filesystems: [] };
+    expect(() =>
+      grub2.plan(guest({ '/boot/grub/grub.cfg': 'linux /vmlinuz root=/dev/sda2\n' }, none)),
+    ).toThrowError(expect.objectContaining({ code: 'plan.root-unresolved' }));
+    const { operations, warnings } = grub2.plan(
+      guest({ '/boot/grub/grub.cfg': 'linux /v root=UUID=x resume=/dev/sdq9\n' }),
+    );
+    expect(operations).toEqual([]);
+    expect(warnings).toMatchObject([{ code: 'boot.unresolved' }]);
+  });
+
+  it('plans nothing for volumes, UUIDs and labels', () => {
+    const text =
+      'linux /v root=/dev/mapper/vg-root rd.lvm.lv=vg/root resume=/dev/mapper/vg-swap\nlinux /v root=LABEL=x\nlinux /v root=/dev/vg/root\n';
+    expect(grub2.plan(guest({ '/boot/grub/grub.cfg': text }))).toEqual({ operations: [], warnings: [] });
+  });
+});
+
+describe('the other boot loaders', () => {
+  it('changes BLS entries and /etc/kernel/cmdline', () => {
+    const files = {
+      '/boot/loader/entries/abc-5.14.conf':
+        'title RHEL\nlinux /vmlinuz-5.14\noptions root=/dev/sda2 ro $tuned_params\n',
+      '/etc/kernel/cmdline': 'root=/dev/sda2 ro\n',
+    };
+    const { operations } = bootEntries.plan(guest(files));
+    expect(textAfter(operations, '/boot/loader/entries/abc-5.14.conf')).toContain(
+      'options root=UUID=root-uuid ro $tuned_params\n',
+    );
+    expect(textAfter(operations, '/etc/kernel/cmdline')).toBe('root=UUID=root-uuid ro\n');
+  });
+
+  it('warns of unified kernel images that were made with old names', () => {
+    const files = { '/etc/kernel/cmdline': 'root=/dev/sda2\n', '/efi/EFI/Linux/arch-linux.efi': null };
+    expect(bootEntries.plan(guest(files)).warnings).toMatchObject([{ code: 'boot.unified-image' }]);
+    expect(
+      bootEntries.plan(guest({ ...files, '/etc/kernel/cmdline': 'root=UUID=root-uuid\n' })).warnings,
+    ).toEqual([]);
+  });
+
+  it('changes GRUB legacy’s kernel lines and Debian’s kopt, not its root (hd0,0)', () => {
+    const menu =
+      '# kopt=root=/dev/sda2 ro\ntitle CentOS\n\troot (hd0,0)\n\tkernel /vmlinuz-2.6.32 ro root=/dev/sda2 rhgb\n\tinitrd /initramfs.img\n';
+    const { operations } = grubLegacy.plan(
+      guest({ '/boot/grub/grub.conf': menu, '/boot/grub/menu.lst': '-> ./grub.conf' }),
+    );
+    expect(pathsOf(operations)).toEqual(['/boot/grub/grub.conf']);
+    expect(textAfter(operations, '/boot/grub/grub.conf')).toBe(
+      '# kopt=root=UUID=root-uuid ro\ntitle CentOS\n\troot (hd0,0)\n\tkernel /vmlinuz-2.6.32 ro root=UUID=root-uuid rhgb\n\tinitrd /initramfs.img\n',
+    );
+  });
+
+  it('changes extlinux and the file that Alpine makes it from', () => {
+    const files = {
+      '/boot/extlinux.conf': 'LABEL lts\n  LINUX vmlinuz-lts\n  APPEND root=/dev/sda2 modules=ext4 quiet\n',
+      '/etc/update-extlinux.conf':
+        'overwrite=1\ndefault_kernel_opts="quiet resume=/dev/sda3"\nroot=/dev/sda2\n',
+    };
+    const { operations } = extlinux.plan(guest(files));
+    expect(textAfter(operations, '/boot/extlinux.conf')).toContain(
+      '  APPEND root=UUID=root-uuid modules=ext4 quiet\n',
+    );
+    expect(textAfter(operations, '/etc/update-extlinux.conf')).toBe(
+      'overwrite=1\ndefault_kernel_opts="quiet resume=UUID=swap-uuid"\nroot=UUID=root-uuid\n',
+    );
+  });
+
+  it('changes cryptdevice= up to the name behind it', () => {
+    const options = 'options cryptdevice=/dev/sda5:root:allow-discards root=/dev/mapper/root\n';
+    const byPath =
+      'options cryptdevice=/dev/disk/by-path/pci-0000:03:00.0-scsi-0:0:0:0-part5:root root=/dev/mapper/root\n';
+    for (const text of [options, byPath]) {
+      const { operations } = bootEntries.plan(guest({ '/boot/loader/entries/arch.conf': text }));
+      expect(textAfter(operations, '/boot/loader/entries/arch.conf')).toMatch(
+        /^options cryptdevice=UUID=luks-uuid:root(:allow-discards)? root=\/dev\/mapper\/root\n$/,
+      );
+    }
+  });
+});
+
+describe('crypttab', () => {
+  it('gives a LUKS container its UUID and a swap area with a random key its PARTUUID; key files stay', () => {
+    const text =
+      '# name device key\nsda5_crypt /dev/sda5 /etc/keys/root luks,initramfs\ncryptswap /dev/sda3 /dev/urandom swap,cipher=aes-xts-plain64\nother UUID=luks-uuid none luks\n';
+    const { operations } = crypttab.plan(guest({ '/etc/crypttab': text }));
+    expect(textAfter(operations, '/etc/crypttab')).toBe(
+      '# name device key\nsda5_crypt UUID=luks-uuid /etc/keys/root luks,initramfs\ncryptswap PARTUUID=deadbeef-03 /dev/urandom swap,cipher=aes-xts-plain64\nother UUID=luks-uuid none luks\n',
+    );
+  });
+});
+
+describe('serial console', () => {
+  it('is given only when asked for, and once', () => {
+    const files = {
+      '/boot/grub/grub.cfg': 'linux /v root=UUID=x quiet\n\tlinux16 /memtest86+.bin\n',
+      '/etc/default/grub': 'GRUB_CMDLINE_LINUX=""\n',
+    };
+    expect(serialConsole.plan(guest(files)).operations).toEqual([]);
+    const { operations } = serialConsole.plan(guest(files, { options: { serial_console: true } }));
+    expect(textAfter(operations, '/boot/grub/grub.cfg')).toBe(
+      'linux /v root=UUID=x quiet console=tty0 console=ttyS0,115200n8\n\tlinux16 /memtest86+.bin\n',
+    );
+    expect(textAfter(operations, '/etc/default/grub')).toBe(
+      'GRUB_CMDLINE_LINUX="console=tty0 console=ttyS0,115200n8"\n',
+    );
+  });
+
+  it('stands before the arguments for init', () => {
+    expect(appendArguments('root=x quiet --- single', 'console=tty0')).toBe(
+      'root=x quiet console=tty0 --- single',
+    );
+    expect(appendArguments('', 'console=tty0')).toBe('console=tty0');
+  });
+});
