@@ -36,7 +36,7 @@ export const LEVEL_PATTERNS: readonly LevelPattern[] = [
   },
   {
     level: 'root',
-    pattern: /^Welcome to .+!$/,
+    pattern: /^Welcome to (?!GRUB).+!$/,
     afterInitramfs: true,
   },
   {
@@ -46,7 +46,7 @@ export const LEVEL_PATTERNS: readonly LevelPattern[] = [
     afterInitramfs: true,
   },
   /** agetty and getty: `host login: `, at the start of a line, with nothing but kernel messages after it. */
-  { level: 'login', pattern: /^[\w.-]{1,64} login:(?:\s|$)/ },
+  { level: 'login', pattern: /^(?!Last )[\w.-]{1,64} login:(?:\s|$)/ },
 ];
 
 /**
