@@ -5,7 +5,8 @@
 export type Failpoint =
   | `stage.${string}.running`
   | `stage.${string}.before-checkpoint`
-  | `stage.${string}.after-checkpoint`;
+  | `stage.${string}.after-checkpoint`
+  | `finish.before-${'publish' | 'commit' | 'removal'}`;
 
 const armed = process.env.HYPER2KVM_FAILPOINT;
 

@@ -1,5 +1,6 @@
-import { existsSync } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import Database from 'better-sqlite3';
+import koffi from 'koffi';
 import { Hyper2kvmError } from '../errors.js';
 
 /**
@@ -24,10 +25,7 @@ export function lockInstance(file: string, purpose: string): { release(): void }
     const holder = busy ? describeHolder(file) : '';
     database.close();
     if (!busy) throw cause;
-    throw new Hyper2kvmError('daemon.already-running', `another daemon works on ${purpose}${holder}`, {
-      advice: 'Stop that one first (`systemctl stop hyper2kvm`), or give this one its own directories.',
-      cause,
-    });
+    throw alreadyRunning(purpose, holder);
   }
   return { release: () => void database.close() };
 }
@@ -41,4 +39,42 @@ function describeHolder(file: string): string {
   } finally {
     database.close();
   }
+}
+
+/** flock(2), linux/fcntl.h. */
+const LOCK_EX_NB = 2 | 4;
+const EWOULDBLOCK = 11;
+
+/**
+ * Locks a directory by flock(2), with no file in it. `unsupported` where its filesystem knows no such locks (some network filesystems).
+ * Errors: `daemon.already-running`, which names the holder's process.
+ */
+export function lockDirectory(directory: string): { release(): void } | 'unsupported' {
+  const flock = koffi.load('libc.so.6').func('int flock(int fd, int operation)');
+  const descriptor = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  if (flock(descriptor, LOCK_EX_NB) === 0) return { release: () => closeSync(descriptor) };
+  const errno = koffi.errno();
+  const { dev, ino } = fstatSync(descriptor);
+  closeSync(descriptor);
+  if (errno !== EWOULDBLOCK) return 'unsupported';
+  throw alreadyRunning(directory, flockHolder(dev, ino));
+}
+
+/** proc_locks(5): `1: FLOCK ADVISORY WRITE <pid> <major>:<minor>:<inode> 0 EOF`, device numbers in hexadecimal. */
+function flockHolder(device: number, inode: number): string {
+  const major = (device >> 8) & 0xfff;
+  const minor = (device & 0xff) | ((device >> 12) & 0xfff00);
+  const hex = (value: number) => value.toString(16).padStart(2, '0');
+  const place = `${hex(major)}:${hex(minor)}:${inode}`;
+  const line = readFileSync('/proc/locks', 'utf8')
+    .split('\n')
+    .find((text) => text.includes(' FLOCK ') && text.includes(` ${place} `));
+  const pid = line?.trim().split(/\s+/)[4];
+  return pid === undefined ? '' : `: process ${pid}`;
+}
+
+function alreadyRunning(purpose: string, holder: string): Hyper2kvmError {
+  return new Hyper2kvmError('daemon.already-running', `another daemon works on ${purpose}${holder}`, {
+    advice: 'Stop that one first (`systemctl stop hyper2kvm`), or give this one its own directories.',
+  });
 }

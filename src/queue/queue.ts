@@ -12,6 +12,10 @@ export interface Queue {
   claims: ClaimTable;
   settings: SettingTable;
   checkpoints(job: string): CheckpointStore;
+  /** Of a job that is done for good: its stages' outputs are in its report, and large. */
+  forgetOutputs(job: string): void;
+  /** `retry` of this job starts from the drop. */
+  forgetCheckpoints(job: string): void;
   /** Throws when the database does not answer. */
   ping(): void;
   close(): void;
@@ -21,12 +25,16 @@ export function openQueue(file: string): Queue {
   const database = openDatabase(file);
   const jobs = new JobTable(database);
   const ping = database.prepare('SELECT count(*) FROM claims');
+  const empty = database.prepare<[string]>("UPDATE checkpoints SET output = 'null' WHERE job = ?");
+  const remove = database.prepare<[string]>('DELETE FROM checkpoints WHERE job = ?');
   return {
     database,
     jobs,
     claims: new ClaimTable(database, jobs),
     settings: new SettingTable(database),
     checkpoints: (job) => checkpointStore(database, job),
+    forgetOutputs: (job) => void empty.run(job),
+    forgetCheckpoints: (job) => void remove.run(job),
     ping: () => void ping.get(),
     close: () => void database.close(),
   };

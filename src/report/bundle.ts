@@ -58,7 +58,7 @@ export interface Reason {
   what_to_do: string[];
 }
 
-const KEPT_FILES = ['plan.json', 'plan.diff'] as const;
+const KEPT_FILES = ['plan.json', 'plan.diff', 'job.log'] as const;
 const BOOT_DIRECTORY = 'boot';
 
 /**

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { lockInstance } from '../../../src/host/instance-lock.js';
+import { lockDirectory, lockInstance } from '../../../src/host/instance-lock.js';
 import { scratchDirectory } from '../queue/scratch.js';
 
 describe('lockInstance', () => {
@@ -12,5 +12,19 @@ describe('lockInstance', () => {
     );
     first.release();
     lockInstance(file, '/spool').release();
+  });
+});
+
+describe('lockDirectory', () => {
+  it('refuses a second holder and names the first, until it is released', () => {
+    const directory = scratchDirectory();
+    const first = lockDirectory(directory);
+    expect(() => lockDirectory(directory)).toThrow(
+      new RegExp(`another daemon works on ${directory}: process ${process.pid}$`),
+    );
+    if (first !== 'unsupported') first.release();
+    const again = lockDirectory(directory);
+    expect(again).not.toBe('unsupported');
+    if (again !== 'unsupported') again.release();
   });
 });

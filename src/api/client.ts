@@ -1,0 +1,153 @@
+import { type IncomingMessage, request } from 'node:http';
+import { type ErrorRecord, Hyper2kvmError } from '../errors.js';
+import type { JobDetail, JobState, JobSummary, Status } from './protocol.js';
+
+export interface JobFilter {
+  state?: JobState | undefined;
+  name?: string | undefined;
+  /** A time that `new Date()` reads. */
+  since?: string | undefined;
+}
+
+/**
+ * The commands' side of the control socket, one method a line of the protocol. Rejects with the daemon's own errors (their code and advice), with
+ * `api.unreachable` when nobody answers, `api.not-permitted` when the socket is not for this user.
+ */
+export class ControlClient {
+  readonly #socket: string;
+
+  constructor(socket: string) {
+    this.#socket = socket;
+  }
+
+  status(): Promise<Status> {
+    return this.#json('GET', '/v1/status');
+  }
+
+  jobs(filter: JobFilter = {}): Promise<JobSummary[]> {
+    const given = Object.entries(filter).filter((entry): entry is [string, string] => entry[1] !== undefined);
+    const query = new URLSearchParams(given).toString();
+    return this.#json('GET', `/v1/jobs${query === '' ? '' : `?${query}`}`);
+  }
+
+  /** `id`: a job's id, an unambiguous beginning of one, or a VM's name. */
+  job(id: string): Promise<JobDetail> {
+    return this.#json('GET', jobPath(id));
+  }
+
+  retry(id: string, settings: { from?: string; set?: Record<string, string> } = {}): Promise<JobSummary> {
+    return this.#json('POST', `${jobPath(id)}/retry`, settings);
+  }
+
+  cancel(id: string): Promise<JobSummary> {
+    return this.#json('POST', `${jobPath(id)}/cancel`, {});
+  }
+
+  priority(id: string, priority: number): Promise<JobSummary> {
+    return this.#json('POST', `${jobPath(id)}/priority`, { priority });
+  }
+
+  pause(): Promise<Status> {
+    return this.#json('POST', '/v1/pause', {});
+  }
+
+  resume(): Promise<Status> {
+    return this.#json('POST', '/v1/resume', {});
+  }
+
+  drain(): Promise<Status> {
+    return this.#json('POST', '/v1/drain', {});
+  }
+
+  /** Log lines (JSON, without the line end), oldest first; with `follow` until the job is done or the signal aborts. */
+  async *logs(id: string, options: { follow?: boolean; signal?: AbortSignal } = {}): AsyncGenerator<string> {
+    const path = `${jobPath(id)}/logs${options.follow ? '?follow=1' : ''}`;
+    const response = await this.#request('GET', path, undefined, options.signal);
+    response.setEncoding('utf8');
+    let rest = '';
+    try {
+      for await (const chunk of response) {
+        const lines = (rest + (chunk as string)).split('\n');
+        rest = lines.pop() ?? '';
+        yield* lines;
+      }
+    } catch (error) {
+      // The caller has seen enough.
+      if (options.signal?.aborted) return;
+      throw error;
+    }
+    if (rest !== '') yield rest;
+  }
+
+  async #json<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const response = await this.#request(method, path, body);
+    return JSON.parse(await textOf(response)) as T;
+  }
+
+  async #request(
+    method: string,
+    path: string,
+    body?: unknown,
+    signal?: AbortSignal,
+  ): Promise<IncomingMessage> {
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      const headers = body === undefined ? {} : { 'content-type': 'application/json' };
+      const options = {
+        socketPath: this.#socket,
+        method,
+        path,
+        headers,
+        ...(signal === undefined ? {} : { signal }),
+      };
+      const outgoing = request(options, resolve);
+      outgoing.on('error', (cause: NodeJS.ErrnoException) => reject(unreachable(this.#socket, cause)));
+      outgoing.end(body === undefined ? undefined : JSON.stringify(body));
+    });
+    if (response.statusCode === 200) return response;
+    throw daemonError(await textOf(response), response.statusCode ?? 0);
+  }
+}
+
+function jobPath(id: string): string {
+  return `/v1/jobs/${encodeURIComponent(id)}`;
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  response.setEncoding('utf8');
+  let text = '';
+  for await (const chunk of response) text += chunk as string;
+  return text;
+}
+
+function daemonError(text: string, status: number): Hyper2kvmError {
+  const error = errorOf(text);
+  if (error === undefined) {
+    return new Hyper2kvmError('api.bad-answer', `the daemon answered ${status} without a reason`, {
+      advice: 'See the daemon’s log: journalctl -u hyper2kvm',
+    });
+  }
+  return new Hyper2kvmError(error.code, error.message, { advice: error.advice, retryable: error.retryable });
+}
+
+function errorOf(text: string): ErrorRecord | undefined {
+  try {
+    return (JSON.parse(text) as { error?: ErrorRecord }).error;
+  } catch {
+    // Not JSON: whoever answered is not our daemon.
+    return undefined;
+  }
+}
+
+function unreachable(socket: string, cause: NodeJS.ErrnoException): unknown {
+  if (cause.name === 'AbortError') return cause;
+  if (cause.code === 'EACCES') {
+    return new Hyper2kvmError('api.not-permitted', `${socket} is not for this user`, {
+      advice: 'Join the group hyper2kvm (`adduser $USER hyper2kvm`, then log in again), or use sudo.',
+      cause,
+    });
+  }
+  return new Hyper2kvmError('api.unreachable', `no daemon answers on ${socket}`, {
+    advice: 'Start it (`systemctl start hyper2kvm`), or give the --config that it runs with.',
+    cause,
+  });
+}

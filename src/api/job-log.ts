@@ -1,0 +1,57 @@
+import { open } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Hyper2kvmError } from '../errors.js';
+
+const POLL_MS = 300;
+const CHUNK_BYTES = 64 * 1024;
+
+/**
+ * The lines of a job's log as they are in its file, and with `follow` those that come, until `isDone`. `locate` says where the file is now: it moves with the
+ * job. Errors: `api.no-log`.
+ */
+export async function* jobLogLines(request: {
+  locate(): readonly string[];
+  isDone(): boolean;
+  follow: boolean;
+  signal: AbortSignal;
+}): AsyncGenerator<Uint8Array> {
+  let offset = 0;
+  let found = false;
+  for (;;) {
+    // Asked first: what is written up to the end is read once more after it.
+    const last = !request.follow || request.isDone();
+    const handle = await openFirst(request.locate());
+    if (handle !== null) {
+      found = true;
+      try {
+        const buffer = Buffer.alloc(CHUNK_BYTES);
+        for (;;) {
+          const { bytesRead } = await handle.read(buffer, 0, CHUNK_BYTES, offset);
+          if (bytesRead === 0) break;
+          offset += bytesRead;
+          yield Buffer.from(buffer.subarray(0, bytesRead));
+        }
+      } finally {
+        await handle.close();
+      }
+    }
+    if (last && !found) {
+      throw new Hyper2kvmError('api.no-log', 'the log of this job is not there any more', {
+        advice: 'It was moved away with its bundle; `journalctl -u hyper2kvm` may still have the lines.',
+      });
+    }
+    if (last || request.signal.aborted) return;
+    await sleep(POLL_MS, undefined, { signal: request.signal }).catch(() => undefined);
+  }
+}
+
+async function openFirst(paths: readonly string[]) {
+  for (const path of paths) {
+    try {
+      return await open(path, 'r');
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+    }
+  }
+  return null;
+}

@@ -1,0 +1,78 @@
+import { z } from 'zod';
+import type { Operations } from '../daemon/operations.js';
+import { Hyper2kvmError } from '../errors.js';
+
+export interface RouteRequest {
+  /** The job in the path, decoded; empty where the path has none. */
+  id: string;
+  query: URLSearchParams;
+  body: unknown;
+  /** Aborts when the client is gone or the server stops. */
+  signal: AbortSignal;
+}
+
+/** A plain value is sent as JSON, an async iterable as lines. */
+export interface Route {
+  method: 'GET' | 'POST';
+  /** Its one group is the job. */
+  path: RegExp;
+  handle(request: RouteRequest): unknown;
+}
+
+const retryBody = z.strictObject({
+  from: z.string().optional(),
+  set: z.record(z.string(), z.string()).optional(),
+});
+const priorityBody = z.strictObject({ priority: z.int() });
+
+/** The table of protocol.ts. `logs` gives a job's log lines; with `follow` until the job is done. */
+export function controlRoutes(
+  operations: Operations,
+  logs: (id: string, follow: boolean, signal: AbortSignal) => AsyncIterable<Uint8Array>,
+): Route[] {
+  return [
+    { method: 'GET', path: /^\/v1\/status$/, handle: () => operations.status() },
+    {
+      method: 'GET',
+      path: /^\/v1\/jobs$/,
+      handle: ({ query }) =>
+        operations.list({
+          state: query.get('state') ?? undefined,
+          name: query.get('name') ?? undefined,
+          since: query.get('since') ?? undefined,
+        }),
+    },
+    {
+      method: 'GET',
+      path: /^\/v1\/jobs\/([^/]+)\/logs$/,
+      handle: ({ id, query, signal }) => logs(id, query.get('follow') === '1', signal),
+    },
+    { method: 'GET', path: /^\/v1\/jobs\/([^/]+)$/, handle: ({ id }) => operations.show(id) },
+    {
+      method: 'POST',
+      path: /^\/v1\/jobs\/([^/]+)\/retry$/,
+      handle: ({ id, body }) => operations.retry(id, parse(retryBody, body)),
+    },
+    { method: 'POST', path: /^\/v1\/jobs\/([^/]+)\/cancel$/, handle: ({ id }) => operations.cancel(id) },
+    {
+      method: 'POST',
+      path: /^\/v1\/jobs\/([^/]+)\/priority$/,
+      handle: ({ id, body }) => operations.priority(id, parse(priorityBody, body).priority),
+    },
+    { method: 'POST', path: /^\/v1\/pause$/, handle: () => operations.pause() },
+    { method: 'POST', path: /^\/v1\/resume$/, handle: () => operations.resume() },
+    { method: 'POST', path: /^\/v1\/drain$/, handle: () => operations.drain() },
+  ];
+}
+
+function parse<T>(schema: z.ZodType<T>, body: unknown): T {
+  const parsed = schema.safeParse(body);
+  if (parsed.success) return parsed.data;
+  throw new Hyper2kvmError(
+    'api.bad-request',
+    `the request is not as it should be: ${z.prettifyError(parsed.error)}`,
+    {
+      advice: 'See the protocol in docs/architecture.md.',
+    },
+  );
+}

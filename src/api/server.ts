@@ -1,0 +1,171 @@
+import { chmodSync } from 'node:fs';
+import { unlink } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { connect } from 'node:net';
+import type { Logger } from 'pino';
+import { errorRecord, Hyper2kvmError } from '../errors.js';
+import type { Route } from './routes.js';
+
+const LARGEST_BODY_BYTES = 64 * 1024;
+/** sockaddr_un has 108 bytes, one of them the terminating zero (unix(7)). */
+const LONGEST_PATH_BYTES = 107;
+
+const STATUS_BY_CODE: Readonly<Record<string, number>> = {
+  'api.no-job': 404,
+  'api.no-log': 404,
+  'api.no-route': 404,
+  'api.ambiguous': 409,
+  'api.wrong-state': 409,
+  'queue.source-gone': 409,
+  'api.bad-request': 400,
+};
+
+/** The control socket: HTTP with JSON on a unix socket that owner and group may use. */
+export class ControlServer {
+  readonly #socket: string;
+  readonly #routes: readonly Route[];
+  readonly #log: Logger;
+  readonly #server: Server;
+  readonly #abort = new AbortController();
+
+  constructor(socket: string, routes: readonly Route[], log: Logger) {
+    this.#socket = socket;
+    this.#routes = routes;
+    this.#log = log;
+    this.#server = createServer((request, response) => void this.#answer(request, response));
+  }
+
+  /** Errors: `daemon.already-running` when somebody answers on the socket; `api.socket` when it cannot be made. */
+  async start(): Promise<void> {
+    await removeStaleSocket(this.#socket);
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', (cause) => reject(socketError(this.#socket, cause)));
+      this.#server.listen(this.#socket, () => {
+        chmodSync(this.#socket, 0o660);
+        resolve();
+      });
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const gone = new AbortController();
+    response.on('close', () => gone.abort());
+    const signal = AbortSignal.any([this.#abort.signal, gone.signal]);
+    try {
+      const url = new URL(request.url ?? '/', 'http://hyper2kvm');
+      const { route, id } = this.#find(request.method ?? '', url.pathname);
+      const body = request.method === 'POST' ? await readBody(request) : {};
+      const answer = await route.handle({ id, query: url.searchParams, body, signal });
+      if (isStream(answer)) return await sendLines(response, answer);
+      send(response, 200, answer);
+    } catch (error) {
+      if (response.headersSent || signal.aborted) return void response.destroy();
+      const record = errorRecord(error);
+      const status = STATUS_BY_CODE[record.code] ?? (record.code.startsWith('job-options.') ? 400 : 500);
+      if (status === 500) this.#log.error({ err: error, url: request.url }, 'control request failed');
+      send(response, status, { error: record });
+    }
+  }
+
+  #find(method: string, path: string): { route: Route; id: string } {
+    for (const route of this.#routes) {
+      const match = route.method === method ? route.path.exec(path) : null;
+      if (match !== null) return { route, id: decodeId(match[1] ?? '') };
+    }
+    throw new Hyper2kvmError('api.no-route', `there is no ${method} ${path}`, {
+      advice: 'This daemon and this command are of different versions.',
+    });
+  }
+}
+
+function decodeId(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch (cause) {
+    throw new Hyper2kvmError('api.bad-request', `${text} is no job`, {
+      advice: 'Give a job id or a VM name.',
+      cause,
+    });
+  }
+}
+
+async function readBody(request: IncomingMessage): Promise<unknown> {
+  let text = '';
+  request.setEncoding('utf8');
+  for await (const chunk of request) {
+    text += chunk as string;
+    if (text.length > LARGEST_BODY_BYTES)
+      throw new Hyper2kvmError('api.bad-request', 'the request is too large', { advice: '' });
+  }
+  if (text === '') return {};
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (cause) {
+    throw new Hyper2kvmError('api.bad-request', 'the request is no JSON', {
+      advice: 'Send a JSON object.',
+      cause,
+    });
+  }
+}
+
+function isStream(answer: unknown): answer is AsyncIterable<Uint8Array> {
+  return typeof answer === 'object' && answer !== null && Symbol.asyncIterator in answer;
+}
+
+async function sendLines(response: ServerResponse, lines: AsyncIterable<Uint8Array>): Promise<void> {
+  const iterator = lines[Symbol.asyncIterator]();
+  // Before the headers: what is wrong with the request shows here, and still has a status.
+  let next = await iterator.next();
+  response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+  for (; !next.done; next = await iterator.next()) {
+    if (!response.write(next.value)) {
+      await new Promise<void>((resolve) => void response.once('drain', resolve).once('close', resolve));
+    }
+  }
+  response.end();
+}
+
+function send(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' });
+  response.end(`${JSON.stringify(body)}\n`);
+}
+
+/** A socket file outlives its process: it may go only when nobody listens on it. */
+async function removeStaleSocket(path: string): Promise<void> {
+  if (Buffer.byteLength(path) > LONGEST_PATH_BYTES) {
+    throw new Hyper2kvmError(
+      'api.socket',
+      `${path} is too long for a unix socket (${LONGEST_PATH_BYTES} bytes)`,
+      {
+        advice: 'Set control.socket to a shorter path.',
+      },
+    );
+  }
+  const state = await new Promise<string>((resolve) => {
+    const probe = connect(path, () => {
+      probe.destroy();
+      resolve('alive');
+    });
+    probe.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? 'unknown'));
+  });
+  if (state === 'alive') {
+    throw new Hyper2kvmError('daemon.already-running', `another daemon answers on ${path}`, {
+      advice: 'Stop that one first (`systemctl stop hyper2kvm`), or set control.socket to another path.',
+    });
+  }
+  if (state === 'ECONNREFUSED') await unlink(path);
+}
+
+function socketError(path: string, cause: Error): Hyper2kvmError {
+  return new Hyper2kvmError('api.socket', `the control socket ${path} cannot be made: ${cause.message}`, {
+    advice: 'Its directory must exist and be writable: RuntimeDirectory= of the unit makes it.',
+    cause,
+  });
+}

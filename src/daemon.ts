@@ -1,0 +1,183 @@
+import { join } from 'node:path';
+import { jobLogLines } from './api/job-log.js';
+import { controlRoutes } from './api/routes.js';
+import { ControlServer } from './api/server.js';
+import type { Config } from './config/schema.js';
+import { Admission } from './daemon/admission.js';
+import { Board } from './daemon/board.js';
+import { prepareDirectories } from './daemon/directories.js';
+import { Intake } from './daemon/intake.js';
+import { Operations } from './daemon/operations.js';
+import { jobPaths, LOG_NAME } from './daemon/paths.js';
+import { recover } from './daemon/recovery.js';
+import { reloaded } from './daemon/reload.js';
+import { Supervision } from './daemon/supervision.js';
+import { statusLine } from './daemon/views.js';
+import { Worker } from './daemon/worker.js';
+import { errorRecord } from './errors.js';
+import { type Accelerator, probeAccelerator } from './host/accelerator.js';
+import { lockDirectory, lockInstance } from './host/instance-lock.js';
+import { createLog, type LogRoot } from './host/log.js';
+import { createNotifier } from './host/notify.js';
+import { PipelineLanes } from './pipeline/lanes.js';
+import { runPipeline } from './pipeline/runner.js';
+import { openQueue } from './queue/queue.js';
+import { hyper2kvmVersion } from './report/versions.js';
+
+export interface DaemonOptions {
+  /** Reads the configuration again, for SIGHUP. Without it a reload changes nothing. */
+  reload?: () => Config;
+  log?: LogRoot;
+}
+
+export interface Daemon {
+  /** Stops claiming, ends what runs (it resumes at the next start), gives everything back. Resolves when all is quiet. */
+  stop(): Promise<void>;
+  reload(): void;
+}
+
+/**
+ * Builds the service's parts and starts them in order; resolves when it is ready. When a part cannot start, those before it are stopped again and its error
+ * is thrown: `daemon.already-running`, `daemon.directory`, `queue.unusable`, `queue.newer-schema`, `api.socket`.
+ */
+export async function startDaemon(initial: Config, options: DaemonOptions = {}): Promise<Daemon> {
+  let config = initial;
+  const current = () => config;
+  const startedAt = new Date().toISOString();
+  const version = hyper2kvmVersion();
+  const log = options.log ?? createLog({ level: config.log.level, form: config.log.format });
+  const logger = log.logger;
+  const notifier = createNotifier(process.env);
+  // What was started, stopped in reverse.
+  const started: (() => void | Promise<void>)[] = [];
+  const stop = async () => {
+    for (const end of started.splice(0).reverse()) await end();
+  };
+
+  try {
+    await prepareDirectories(config);
+    started.push(lockInstance(`${config.state.database}.lock`, config.state.database).release);
+    const workLock = lockDirectory(config.spool.work);
+    if (workLock === 'unsupported')
+      logger.warn({ directory: config.spool.work }, 'work cannot be locked on this filesystem');
+    else started.push(workLock.release);
+    const queue = openQueue(config.state.database);
+    started.push(() => queue.close());
+    await recover(config, queue, logger);
+
+    const board = new Board();
+    const admission = new Admission(queue, config.spool.work, logger);
+    const lanes = new PipelineLanes(config.workers);
+    let accelerator: Accelerator | null = null;
+    const worker: Worker = new Worker({
+      config: current,
+      queue,
+      lanes,
+      board,
+      log,
+      admission,
+      runPipeline,
+      onJobEnd: () => intake.poke(),
+    });
+    const intake = new Intake({ config: current, queue, admission, log: logger, onJob: () => worker.kick() });
+    const operations = new Operations({
+      queue,
+      board,
+      admission,
+      worker,
+      config: current,
+      waiting: () => intake.waiting(),
+      status: () => ({ version, startedAt, jobSlots: config.workers.jobs, lanes: lanes.load(), accelerator }),
+      wake: () => {
+        worker.kick();
+        intake.poke();
+      },
+    });
+    const server = new ControlServer(config.control.socket, controlRoutes(operations, jobLog), logger);
+    const supervision = new Supervision({
+      notifier,
+      statusLine: () => statusLine(operations.status()),
+      ping: queue.ping,
+      log: logger,
+      env: process.env,
+    });
+
+    await server.start();
+    started.push(() => server.stop());
+    worker.start();
+    started.push(() => worker.stop());
+    await intake.start();
+    started.push(() => intake.stop());
+    const probe = new AbortController();
+    void probeAccelerator({ signal: probe.signal }).then(
+      (found) => {
+        accelerator = found;
+        logger.info({ accelerator: found.kind, reason: found.reason }, 'accelerator found');
+      },
+      (err) => {
+        if (!probe.signal.aborted) logger.warn({ err }, 'accelerator could not be probed');
+      },
+    );
+    started.push(() => probe.abort());
+    supervision.start();
+    started.push(() => supervision.stop());
+    logger.info({ version, incoming: config.spool.incoming, socket: config.control.socket }, 'daemon ready');
+
+    function jobLog(id: string, follow: boolean, signal: AbortSignal): AsyncIterable<Uint8Array> {
+      const { job } = operations.find(id);
+      const now = () => queue.jobs.get(job);
+      return jobLogLines({
+        locate: () => {
+          const directory = now()?.directory ?? null;
+          const inWork = jobPaths(config, job).log;
+          return directory === null ? [inWork] : [inWork, join(directory, LOG_NAME)];
+        },
+        isDone: () => !['queued', 'running'].includes(now()?.state ?? ''),
+        follow,
+        signal,
+      });
+    }
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+
+  return {
+    async stop() {
+      logger.info('daemon stopping');
+      await stop();
+      logger.info('daemon stopped');
+    },
+    reload() {
+      notifier.reloading();
+      try {
+        const next = reloaded(config, options.reload?.() ?? config);
+        config = next.config;
+        log.setLevel(config.log.level);
+        logger.info({ applied: next.applied, need_restart: next.needRestart }, 'configuration reloaded');
+      } catch (error) {
+        const { code, message, advice } = errorRecord(error);
+        logger.error(
+          { code, error: message, advice },
+          'configuration not reloaded, the old one stays in force',
+        );
+      }
+      notifier.ready();
+    },
+  };
+}
+
+/** The `daemon` command: runs until SIGTERM or SIGINT; SIGHUP reloads. A second SIGTERM or SIGINT ends it at once (every job stays resumable). */
+export async function runDaemon(config: Config, options: DaemonOptions = {}): Promise<void> {
+  const daemon = await startDaemon(config, options);
+  await new Promise<void>((resolve) => {
+    process.on('SIGHUP', () => daemon.reload());
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.once(signal, () => {
+        process.once(signal, () => process.exit(1));
+        resolve();
+      });
+    }
+  });
+  await daemon.stop();
+}

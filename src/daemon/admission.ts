@@ -1,0 +1,108 @@
+import type { Logger } from 'pino';
+import { formatBytes, freeBytes } from '../host/space.js';
+import type { Queue } from '../queue/queue.js';
+import type { Look } from '../spool/look.js';
+
+/** Scratch, reports and screenshots of a job, whatever its disks' size. */
+const FIXED_BYTES = 64 * 1024 ** 2;
+/** Of any filesystem, what is left alone: the queue's database and the logs may be on it. */
+const HEADROOM_BYTES = 256 * 1024 ** 2;
+
+export type PauseReason = 'operator' | 'space';
+
+/**
+ * What a drop will need beside what it occupies: its used data once more (the output), half as much again for compressed sources and metadata, and the whole
+ * of it when it has to be copied into work/ first or flattened by a copy. FLATTEN knows better, but only after the claim.
+ */
+export function estimateBytes(looks: readonly Look[], extraCopies: number): number {
+  const used = looks.reduce((sum, look) => sum + Math.max(look.allocatedBytes, 0), 0);
+  return Math.ceil(used * (1.5 + extraCopies)) + FIXED_BYTES;
+}
+
+/**
+ * Whether new work may begin. An operator's pause outlives a restart; a pause for space is said once, and ends by itself when there is room again.
+ */
+export class Admission {
+  readonly #queue: Queue;
+  readonly #work: string;
+  readonly #log: Logger;
+  #draining = false;
+  /** Bytes that are missing, by who waits for them. */
+  readonly #missing = new Map<string, number>();
+
+  constructor(queue: Queue, work: string, log: Logger) {
+    this.#queue = queue;
+    this.#work = work;
+    this.#log = log;
+  }
+
+  get state(): 'running' | 'paused' | 'draining' {
+    if (this.#draining) return 'draining';
+    return this.pausedReason === null ? 'running' : 'paused';
+  }
+
+  get pausedReason(): PauseReason | null {
+    if (this.#queue.settings.get('paused') !== null) return 'operator';
+    return this.#missing.size === 0 ? null : 'space';
+  }
+
+  /** `space: 3.2 GB more under /var/spool/hyper2kvm/work`; null when this one misses nothing. */
+  spaceText(who: string): string | null {
+    const missing = this.#missing.get(who);
+    return missing === undefined ? null : `space: ${formatBytes(missing)} more under ${this.#work}`;
+  }
+
+  /** Nothing new starts; what runs goes on. */
+  pause(): void {
+    this.#queue.settings.set('paused', new Date().toISOString());
+    this.#log.info('queue paused by operator');
+  }
+
+  resume(): void {
+    this.#queue.settings.set('paused', null);
+    this.#draining = false;
+    this.#log.info('queue resumed by operator');
+  }
+
+  /** No drop is claimed any more; what is in the queue is worked off. Ends with `resume` or a restart. */
+  drain(): void {
+    this.#draining = true;
+    this.#log.info('queue draining');
+  }
+
+  get mayClaim(): boolean {
+    return !this.#draining && this.#queue.settings.get('paused') === null;
+  }
+
+  get mayStart(): boolean {
+    return this.#queue.settings.get('paused') === null;
+  }
+
+  /** Whether so many bytes can be promised beside all that is promised already. `who` waits for space until it can, or is forgotten. */
+  async hasRoom(who: string, bytes: number): Promise<boolean> {
+    const available = (await freeBytes(this.#work)) - this.#queue.jobs.reservedBytes() - HEADROOM_BYTES;
+    return this.#settle(who, bytes - available);
+  }
+
+  /** Whether a job that met a full disk may start again: so much must really be free. */
+  async hasFree(who: string, bytes: number): Promise<boolean> {
+    return this.#settle(who, bytes - (await freeBytes(this.#work)));
+  }
+
+  /** Those that do not want anything any more (claimed, cancelled, removed by their owner) keep nobody waiting. */
+  forgetExcept(isWaiting: (who: string) => boolean): void {
+    for (const who of [...this.#missing.keys()]) if (!isWaiting(who)) this.#settle(who, 0);
+  }
+
+  #settle(who: string, missingBytes: number): boolean {
+    const wasPaused = this.#missing.size > 0;
+    if (missingBytes > 0) this.#missing.set(who, missingBytes);
+    else this.#missing.delete(who);
+    const isPaused = this.#missing.size > 0;
+    const facts = { directory: this.#work, missing_bytes: missingBytes };
+    if (isPaused && !wasPaused) this.#log.warn(facts, 'queue paused: not enough space');
+    if (!isPaused && wasPaused)
+      this.#log.info({ directory: this.#work }, 'queue goes on: there is room again');
+    return missingBytes <= 0;
+  }
+}

@@ -1,0 +1,33 @@
+import { constants } from 'node:fs';
+import { access, mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Config } from '../config/schema.js';
+import { Hyper2kvmError } from '../errors.js';
+
+/**
+ * The directories that the daemon writes to exist and may be written to. `incoming` is made too when its parent is there, but a missing one is no error later:
+ * it may be a mount. Errors: `daemon.directory`.
+ */
+export async function prepareDirectories(config: Config): Promise<void> {
+  const { spool, state, control } = config;
+  for (const directory of [
+    spool.incoming,
+    spool.work,
+    spool.archive,
+    spool.failed,
+    dirname(state.database),
+    dirname(control.socket),
+  ]) {
+    try {
+      await mkdir(directory, { recursive: true, mode: 0o750 });
+      await access(directory, constants.R_OK | constants.W_OK | constants.X_OK);
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new Hyper2kvmError('daemon.directory', `${directory} cannot be used: ${why}`, {
+        advice:
+          'Make it for the daemon’s user: systemd-tmpfiles --create hyper2kvm.conf, or mkdir and chown.',
+        cause,
+      });
+    }
+  }
+}

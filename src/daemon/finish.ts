@@ -1,0 +1,182 @@
+import { chmod, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import type { Logger } from 'pino';
+import type { Config, JobOptions } from '../config/schema.js';
+import { Hyper2kvmError } from '../errors.js';
+import { syncPath } from '../host/durable.js';
+import { failpoint } from '../host/failpoint.js';
+import type { Job } from '../queue/job.js';
+import type { Queue } from '../queue/queue.js';
+import { assembleBundle, writeFailure } from '../report/bundle.js';
+import { isSameFilesystem, pathExists, publishDirectory } from '../spool/publish.js';
+import { copyDurably } from '../tools/cp.js';
+import { CHECKPOINT_NAME, type JobPaths, jobPaths } from './paths.js';
+
+export interface FinishRequest {
+  config: Config;
+  queue: Queue;
+  /** Its outcome, directory, records and finishedAt are in the database already. */
+  job: Job;
+  options: JobOptions;
+  signal: AbortSignal;
+  log: Logger;
+}
+
+/**
+ * Publishes a job whose outcome is decided, and commits it: the directory appears by one rename, then the job is final, then its scratch goes. Killed
+ * anywhere, a second call does what is left: what was published is found at its place and not made again.
+ */
+export async function finishJob(request: FinishRequest): Promise<Job> {
+  const { config, queue, job, log } = request;
+  const paths = jobPaths(config, job.job);
+  const { outcome, directory } = job;
+  if (outcome === null || directory === null) throw new Error(`job ${job.job} has no outcome yet`);
+  if (!(await pathExists(directory))) {
+    if (outcome === 'converted') await publishBundle(request, paths, directory);
+    else await publishFailure(request, paths, directory);
+  }
+  failpoint('finish.before-commit');
+  const done = queue.jobs.update(job.job, {
+    state: outcome,
+    stage: null,
+    reservedBytes: 0,
+    waitsForBytes: null,
+    reopen: null,
+  });
+  failpoint('finish.before-removal');
+  await rm(paths.work, { recursive: true, force: true });
+  if (outcome === 'converted') queue.forgetOutputs(job.job);
+  const facts = { job: job.job, vm: job.vm, directory };
+  if (outcome === 'converted') log.info(facts, 'job converted');
+  else if (outcome === 'cancelled') log.warn(facts, 'job cancelled');
+  else
+    log.error(
+      { ...facts, code: job.error?.code, error: job.error?.message, advice: job.error?.advice },
+      'job failed',
+    );
+  return done;
+}
+
+async function publishBundle(request: FinishRequest, paths: JobPaths, directory: string): Promise<void> {
+  const { job, options, signal } = request;
+  // For the daemon there is no place where the drop could be left: incoming would bring it again.
+  const keepSource = options.config.source.keep === 'delete' ? 'delete' : 'archive';
+  await assembleBundle({
+    ...outcomeOf(request, paths),
+    bundleDirectory: paths.bundle,
+    finalDirectory: directory,
+    keepSource,
+    signal,
+  });
+  await openForReaders(paths.bundle);
+  failpoint('finish.before-publish');
+  await publishDirectory(paths.bundle, directory, signal);
+  request.log.debug({ job: job.job, directory }, 'bundle published');
+}
+
+async function publishFailure(request: FinishRequest, paths: JobPaths, directory: string): Promise<void> {
+  const { config, job, queue, signal } = request;
+  const { error, failedStage } = job;
+  if (error === null) throw new Error(`job ${job.job} failed without an error`);
+  await restoreScratch(paths);
+  await writeFailure({
+    ...outcomeOf(request, paths),
+    failedDirectory: paths.failure,
+    error,
+    failedStage,
+    ...((await pathExists(paths.bundle)) ? { bundleDirectory: paths.bundle } : {}),
+  });
+  await mkdir(config.spool.failed, { recursive: true });
+  const oneFilesystem = await isSameFilesystem(paths.work, config.spool.failed);
+  // Copying gigabytes of overlays only for a retry that may never come: there it starts from the drop.
+  if (oneFilesystem) await keepScratch(paths);
+  else queue.forgetCheckpoints(job.job);
+  if (await pathExists(paths.source)) await rename(paths.source, join(paths.failure, 'source'));
+  await syncPath(paths.failure);
+  await openForReaders(paths.failure);
+  failpoint('finish.before-publish');
+  await publishDirectory(paths.failure, directory, signal);
+}
+
+/** What the checkpoints stand for moves into the failed directory, for `retry`. */
+async function keepScratch(paths: JobPaths): Promise<void> {
+  const kept = join(paths.failure, CHECKPOINT_NAME);
+  await mkdir(kept, { recursive: true, mode: 0o700 });
+  const apart = new Set([paths.source, paths.failure, paths.bundle].map((path) => basename(path)));
+  for (const name of await readdir(paths.work)) {
+    if (!apart.has(name)) await rename(join(paths.work, name), join(kept, name));
+  }
+  await syncPath(kept);
+}
+
+/** Undoes what an interrupted `publishFailure` had moved, so that the report is made from everything again. */
+async function restoreScratch(paths: JobPaths): Promise<void> {
+  const kept = join(paths.failure, CHECKPOINT_NAME);
+  for (const name of (await pathExists(kept)) ? await readdir(kept) : []) {
+    await rename(join(kept, name), join(paths.work, name));
+  }
+  const source = join(paths.failure, 'source');
+  if (await pathExists(source)) await rename(source, paths.source);
+}
+
+/** Work directories are private; a result is for those who may enter archive/ or failed/. */
+async function openForReaders(directory: string): Promise<void> {
+  await chmod(directory, 0o750);
+  const source = join(directory, 'source');
+  if (await pathExists(source)) await chmod(source, 0o750);
+}
+
+function outcomeOf({ job, queue, options }: FinishRequest, paths: JobPaths) {
+  const outputs = Object.fromEntries(
+    queue
+      .checkpoints(job.job)
+      .load()
+      .map(({ stage, output }) => [stage, output]),
+  );
+  return {
+    job: job.job,
+    vm: job.vm,
+    workDirectory: paths.work,
+    options,
+    outputs,
+    records: job.records,
+    startedAt: job.startedAt ?? job.createdAt,
+    finishedAt: job.finishedAt ?? job.updatedAt,
+    source: { directory: paths.source, entries: job.entries },
+  };
+}
+
+/** `retry`: takes a failed directory back to work/, source and checkpoints. Safe to call again. Errors: `queue.source-gone`. */
+export async function reopenJob(config: Config, queue: Queue, job: Job, signal: AbortSignal): Promise<Job> {
+  const failed = job.reopen;
+  if (failed === null) return job;
+  const paths = jobPaths(config, job.job);
+  await mkdir(paths.work, { recursive: true, mode: 0o700 });
+  const kept = join(failed, CHECKPOINT_NAME);
+  if (await pathExists(kept)) {
+    for (const name of await readdir(kept)) await rename(join(kept, name), join(paths.work, name));
+  }
+  if (!(await pathExists(paths.source))) await takeSource(join(failed, 'source'), paths, signal);
+  await chmod(paths.source, 0o700);
+  await syncPath(paths.work);
+  const reopened = queue.jobs.update(job.job, { reopen: null, directory: null });
+  await rm(failed, { recursive: true, force: true });
+  return reopened;
+}
+
+async function takeSource(from: string, paths: JobPaths, signal: AbortSignal): Promise<void> {
+  if (!(await pathExists(from))) {
+    throw new Hyper2kvmError('queue.source-gone', `${from} is not there any more`, {
+      advice: 'Drop the VM into incoming again.',
+    });
+  }
+  try {
+    await rename(from, paths.source);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EXDEV')) throw error;
+    const copy = `${paths.source}.copying`;
+    await rm(copy, { recursive: true, force: true });
+    await copyDurably(from, copy, signal);
+    await rename(copy, paths.source);
+  }
+}

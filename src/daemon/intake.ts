@@ -1,0 +1,274 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { jobOptions } from '../config/load.js';
+import type { Config } from '../config/schema.js';
+import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors.js';
+import { newJobId } from '../queue/ids.js';
+import type { Queue } from '../queue/queue.js';
+import { claimDrop } from '../spool/claim.js';
+import { cachedGrouping } from '../spool/grouping.js';
+import { finalName, isHidden } from '../spool/names.js';
+import { readOptionsFile } from '../spool/options-file.js';
+import { isSameFilesystem } from '../spool/publish.js';
+import { type Scan, Scanner, type WaitingDrop } from '../spool/scan.js';
+import { IncomingWatch } from '../spool/watch.js';
+import { isBeingWritten } from '../spool/writers.js';
+import { type Admission, estimateBytes } from './admission.js';
+
+export interface IntakeParts {
+  config(): Config;
+  queue: Queue;
+  admission: Admission;
+  log: Logger;
+  /** A job was queued. */
+  onJob(): void;
+}
+
+/** A drop in incoming and what it waits for. */
+export interface WaitingView {
+  waiting: WaitingDrop;
+  waitingFor: string;
+}
+
+/** At least this long between two scans that hints ask for. */
+const HINT_PAUSE_MS = 200;
+
+/** Watches incoming and turns settled drops into jobs, one after the other. */
+export class Intake {
+  readonly #parts: IntakeParts;
+  readonly #scanner: Scanner;
+  readonly #watch: IncomingWatch | null;
+  readonly #hints = new Set<string>();
+  /** What a drop waits for beside settling, by its name. */
+  readonly #obstacles = new Map<string, string>();
+  readonly #abort = new AbortController();
+  #scan: Scan = { available: false, waiting: [], ignored: [], nextLook: 0 };
+  #loop: Promise<void> = Promise.resolve();
+  #wake: () => void = () => {};
+  #isPoked = false;
+  #wasAvailable = true;
+
+  constructor(parts: IntakeParts) {
+    this.#parts = parts;
+    const { spool, watch } = parts.config();
+    this.#scanner = new Scanner({
+      directory: spool.incoming,
+      isHidden,
+      isPartial: (name) => finalName(name) !== null,
+      group: cachedGrouping(spool.incoming),
+      settleSeconds: () => parts.config().watch.settle_seconds,
+      pollSeconds: () => parts.config().watch.poll_seconds,
+      alwaysList: watch.polling,
+      now: monotonicSeconds,
+    });
+    this.#watch = watch.polling
+      ? null
+      : new IncomingWatch({
+          directory: spool.incoming,
+          isIgnored: isHidden,
+          onHint: (name) => this.#hint(name),
+          log: parts.log,
+        });
+  }
+
+  /** Resolves after the first scan. */
+  async start(): Promise<void> {
+    this.#watch?.start();
+    await this.#round();
+    this.#loop = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort(new Hyper2kvmError('daemon.stopping', 'the daemon is stopping'));
+    this.#wake();
+    await this.#watch?.stop();
+    await this.#loop;
+  }
+
+  /** Looks again soon: something changed that may let a drop in. */
+  poke(): void {
+    this.#isPoked = true;
+    this.#wake();
+  }
+
+  waiting(): WaitingView[] {
+    return this.#scan.waiting.map((waiting) => ({ waiting, waitingFor: this.#reason(waiting) }));
+  }
+
+  #reason({ drop, quietSeconds }: WaitingDrop): string {
+    const settle = this.#parts.config().watch.settle_seconds;
+    const obstacle = this.#obstacles.get(drop.name) ?? drop.waitingFor;
+    if (obstacle !== null) return obstacle;
+    return `settling, ${Math.max(0, Math.ceil(settle - quietSeconds))} s`;
+  }
+
+  #hint(name: string): void {
+    this.#hints.add(name);
+    this.#wake();
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#abort;
+    while (!signal.aborted) {
+      await this.#pause(Math.max(0, this.#scan.nextLook - monotonicSeconds()));
+      if (signal.aborted) return;
+      await this.#round();
+      // A copy gives a hint with each write: together they cost one look.
+      await sleep(HINT_PAUSE_MS, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** Until the time is over or something wakes it. */
+  async #pause(seconds: number): Promise<void> {
+    if (this.#hints.size > 0 || this.#isPoked) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, seconds * 1000);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = () => {};
+  }
+
+  async #round(): Promise<void> {
+    const { log } = this.#parts;
+    this.#isPoked = false;
+    const hints = new Set(this.#hints);
+    this.#hints.clear();
+    try {
+      this.#scan = await this.#scanner.scan(hints);
+      this.#sayAvailability();
+      if (this.#scan.available) await this.#claimAll();
+    } catch (err) {
+      log.error({ err }, 'incoming could not be scanned');
+      this.#scan.nextLook = monotonicSeconds() + this.#parts.config().watch.poll_seconds;
+    }
+  }
+
+  #sayAvailability(): void {
+    const { available } = this.#scan;
+    const directory = this.#parts.config().spool.incoming;
+    if (!available && this.#wasAvailable)
+      this.#parts.log.warn({ directory }, 'incoming is not there: waiting for it');
+    if (available && !this.#wasAvailable) this.#parts.log.info({ directory }, 'incoming is there again');
+    this.#wasAvailable = available;
+  }
+
+  async #claimAll(): Promise<void> {
+    const claimed = new Set<string>();
+    this.#obstacles.clear();
+    for (const waiting of this.#scan.waiting.filter(({ due }) => due)) {
+      if (this.#abort.signal.aborted) return;
+      const obstacle = await this.#claim(waiting);
+      if (obstacle === null) claimed.add(waiting.drop.name);
+      else this.#obstacles.set(waiting.drop.name, obstacle);
+    }
+    if (claimed.size > 0)
+      this.#scan.waiting = this.#scan.waiting.filter(({ drop }) => !claimed.has(drop.name));
+    const names = new Set(this.#scan.waiting.map(({ drop }) => dropKey(drop.name)));
+    this.#parts.admission.forgetExcept((who) => names.has(who) || !isDropKey(who));
+  }
+
+  /** Null when it was claimed; otherwise what it waits for. */
+  async #claim(waiting: WaitingDrop): Promise<string | null> {
+    const { admission, queue, log } = this.#parts;
+    const { drop } = waiting;
+    const { spool } = this.#parts.config();
+    if (!admission.mayClaim)
+      return admission.state === 'draining' ? 'the queue is draining' : 'the queue is paused';
+    if (!(await this.#scanner.confirm(waiting))) return 'settling';
+    if (drop.refused === null && (await this.#hasWriter(waiting))) return 'still open for writing';
+
+    const { vm, refused, copies } = await this.#optionsOf(waiting);
+    const reservedBytes = refused === null ? estimateBytes(waiting.looks, copies) : 0;
+    const key = dropKey(drop.name);
+    if (!(await admission.hasRoom(key, reservedBytes))) return admission.spaceText(key) ?? 'space';
+    const job = newJobId(Date.now());
+    const entries = waiting.looks.map((look) => ({
+      name: look.entry.name,
+      device: look.device,
+      inode: look.inode,
+      stamp: look.stamp,
+    }));
+    try {
+      await claimDrop(
+        queue,
+        spool,
+        {
+          job,
+          vm,
+          dropName: drop.name,
+          entries,
+          optionsFile: drop.options,
+          refused,
+          reservedBytes,
+          phase: 'moving',
+        },
+        this.#abort.signal,
+      );
+    } catch (error) {
+      if (this.#abort.signal.aborted) return 'the daemon is stopping';
+      const record = errorRecord(error);
+      log.warn(
+        { drop: drop.name, code: record.code, error: record.message, advice: record.advice },
+        'drop could not be claimed',
+      );
+      return `${record.code}: ${record.message}`;
+    }
+    log.info(
+      { job, vm, drop: drop.name, entries: drop.entries.length, reserved_bytes: reservedBytes },
+      'drop claimed',
+    );
+    this.#parts.onJob();
+    return null;
+  }
+
+  /** The job.toml is read before the claim, for the VM's name; what is wrong with it is the drop's failure. */
+  async #optionsOf({
+    drop,
+  }: WaitingDrop): Promise<{ vm: string; refused: ErrorRecord | null; copies: number }> {
+    const config = this.#parts.config();
+    const { incoming, work, archive } = config.spool;
+    if (drop.refused !== null) return { vm: drop.vm, refused: drop.refused, copies: 0 };
+    try {
+      const text = await readOptionsFile(incoming, drop.options);
+      const options = jobOptions(config, text, { file: drop.options ?? 'job.toml' });
+      const copies = [
+        !(await isSameFilesystem(incoming, work)),
+        !(await isSameFilesystem(work, archive)),
+        options.config.flatten.mode === 'copy',
+      ].filter(Boolean).length;
+      return { vm: options.vm.name ?? drop.vm, refused: null, copies };
+    } catch (error) {
+      if (!(error instanceof Hyper2kvmError)) throw error;
+      return { vm: drop.vm, refused: errorRecord(error), copies: 0 };
+    }
+  }
+
+  async #hasWriter({ looks }: WaitingDrop): Promise<boolean> {
+    const { incoming } = this.#parts.config().spool;
+    for (const { entry } of looks) {
+      const inside = entry.children
+        ?.filter(({ type }) => type === 'file')
+        .map(({ name }) => join(entry.name, name));
+      for (const name of inside ?? [entry.name]) {
+        if ((await isBeingWritten(join(incoming, name))) === 'yes') return true;
+      }
+    }
+    return false;
+  }
+}
+
+const DROP_KEY = 'drop ';
+function dropKey(name: string): string {
+  return `${DROP_KEY}${name}`;
+}
+function isDropKey(key: string): boolean {
+  return key.startsWith(DROP_KEY);
+}
+
+function monotonicSeconds(): number {
+  return performance.now() / 1000;
+}

@@ -1,0 +1,38 @@
+import { join } from 'node:path';
+import type { Config } from '../config/schema.js';
+import type { Job } from '../queue/job.js';
+
+/** Where a job's files are, before and after. */
+export interface JobPaths {
+  /** `work/<job>`. */
+  work: string;
+  /** The drop while it is worked on. */
+  source: string;
+  /** The finished VM before it is published. */
+  bundle: string;
+  /** The failed VM before it is published. */
+  failure: string;
+  /** Every line about this job from `debug` on, NDJSON; it goes with the result. */
+  log: string;
+}
+
+export const LOG_NAME = 'job.log';
+/** In a failed directory: what `retry` goes on with. */
+export const CHECKPOINT_NAME = 'checkpoint';
+
+export function jobPaths(config: Config, job: string): JobPaths {
+  const work = join(config.spool.work, job);
+  return {
+    work,
+    source: join(work, 'source'),
+    bundle: join(work, 'bundle'),
+    failure: join(work, 'failure'),
+    log: join(work, LOG_NAME),
+  };
+}
+
+/** `archive/2026-01-31/web01-<job>` or `failed/…`; `finishedAt` is ISO 8601 in UTC. */
+export function resultDirectory(config: Config, job: Job, converted: boolean, finishedAt: string): string {
+  const root = converted ? config.spool.archive : config.spool.failed;
+  return join(root, finishedAt.slice(0, 10), `${job.vm}-${job.job}`);
+}

@@ -1,0 +1,30 @@
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { Config } from '../config/schema.js';
+import type { Queue } from '../queue/queue.js';
+import { finishClaims } from '../spool/claim.js';
+import { partialName } from '../spool/publish.js';
+
+/**
+ * Brings the directories and the queue together again after whatever ended the last daemon: half claims are finished or undone, running jobs go back
+ * into the queue (their checkpoints and outcomes say where they go on), scratch of jobs that are done is removed. What is in work/ and unknown to the
+ * queue is left alone: it may be somebody's only copy.
+ */
+export async function recover(config: Config, queue: Queue, log: Logger): Promise<void> {
+  const claimed = await finishClaims(queue, config.spool);
+  for (const job of claimed) log.warn({ job: job.job, drop: job.dropName }, 'interrupted claim finished');
+  for (const job of queue.jobs.list({ states: ['running'] })) {
+    queue.jobs.update(job.job, { state: 'queued' });
+    log.warn({ job: job.job, vm: job.vm, stage: job.stage }, 'interrupted job resumes');
+  }
+  for (const job of queue.jobs.list({ states: ['queued'] })) {
+    if (job.directory !== null) await rm(partialName(job.directory), { recursive: true, force: true });
+  }
+  for (const name of await readdir(config.spool.work)) {
+    const job = queue.jobs.get(name);
+    const directory = join(config.spool.work, name);
+    if (job === null) log.warn({ directory }, 'unknown directory in work: left alone');
+    else if (job.state !== 'queued') await rm(directory, { recursive: true, force: true });
+  }
+}

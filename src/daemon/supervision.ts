@@ -1,0 +1,64 @@
+import type { Logger } from 'pino';
+import { type Notifier, watchdogInterval } from '../host/notify.js';
+
+const STATUS_INTERVAL_MS = 1_000;
+
+/** Tells systemd how the daemon is: the status line, and the watchdog only while the main loop turns and the database answers. */
+export class Supervision {
+  readonly #notifier: Notifier;
+  readonly #statusLine: () => string;
+  readonly #ping: () => void;
+  readonly #log: Logger;
+  readonly #env: Readonly<Record<string, string | undefined>>;
+  readonly #timers: NodeJS.Timeout[] = [];
+
+  constructor(parts: {
+    notifier: Notifier;
+    statusLine(): string;
+    /** Throws when the database does not answer. */
+    ping(): void;
+    log: Logger;
+    env: Readonly<Record<string, string | undefined>>;
+  }) {
+    this.#notifier = parts.notifier;
+    this.#statusLine = parts.statusLine;
+    this.#ping = parts.ping;
+    this.#log = parts.log;
+    this.#env = parts.env;
+  }
+
+  /** The daemon works: recovered, and incoming scanned once. */
+  start(): void {
+    this.#notifier.ready();
+    this.#showStatus();
+    if (this.#env.NOTIFY_SOCKET !== undefined) {
+      this.#timers.push(setInterval(() => this.#showStatus(), STATUS_INTERVAL_MS));
+    }
+    const interval = watchdogInterval(this.#env, process.pid);
+    if (interval === null) return;
+    this.#feed();
+    this.#timers.push(setInterval(() => this.#feed(), interval));
+  }
+
+  stop(): void {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#notifier.stopping();
+  }
+
+  #showStatus(): void {
+    try {
+      this.#notifier.status(this.#statusLine());
+    } catch (err) {
+      this.#log.error({ err }, 'status cannot be read from the queue');
+    }
+  }
+
+  #feed(): void {
+    try {
+      this.#ping();
+      this.#notifier.watchdog();
+    } catch (err) {
+      this.#log.error({ err }, 'database does not answer: watchdog not fed');
+    }
+  }
+}

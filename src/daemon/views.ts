@@ -1,0 +1,137 @@
+import type { JobDetail, JobState, JobSummary, Status } from '../api/protocol.js';
+import { pendingRecord } from '../pipeline/attempt.js';
+import type { LaneLoad } from '../pipeline/lanes.js';
+import { STAGE_NAMES } from '../pipeline/stage.js';
+import type { Job } from '../queue/job.js';
+import type { Queue } from '../queue/queue.js';
+import type { Admission } from './admission.js';
+import type { Board } from './board.js';
+import type { WaitingView } from './intake.js';
+
+export interface ViewParts {
+  queue: Queue;
+  board: Board;
+  admission: Admission;
+  waiting(): WaitingView[];
+}
+
+export function jobSummary(
+  job: Job,
+  { board, admission }: Pick<ViewParts, 'board' | 'admission'>,
+): JobSummary {
+  const live = board.get(job.job);
+  return {
+    job: job.job,
+    vm: job.vm,
+    drop: job.dropName,
+    state: job.state,
+    stage: live?.stage ?? job.stage,
+    percent: live?.percent ?? null,
+    bytes_per_second: live?.bytesPerSecond ?? null,
+    eta_seconds: live?.etaSeconds ?? null,
+    waiting_for: live?.waitingFor ?? queuedFor(job, admission),
+    priority: job.priority,
+    created_at: job.createdAt,
+    updated_at: job.updatedAt,
+    started_at: job.startedAt,
+    finished_at: job.finishedAt,
+    error: job.error,
+    directory: job.state === 'queued' || job.state === 'running' ? null : job.directory,
+  };
+}
+
+function queuedFor(job: Job, admission: Admission): string | null {
+  if (job.state !== 'queued') return null;
+  if (admission.pausedReason === 'operator') return 'the queue is paused';
+  return admission.spaceText(`job ${job.job}`) ?? 'a free job slot';
+}
+
+/** A drop that is no job yet. */
+export function waitingSummary({ waiting, waitingFor }: WaitingView): JobSummary {
+  const seen = new Date(Date.now() - waiting.quietSeconds * 1000).toISOString();
+  return {
+    job: '',
+    vm: waiting.drop.vm,
+    drop: waiting.drop.name,
+    state: 'waiting',
+    stage: null,
+    percent: null,
+    bytes_per_second: null,
+    eta_seconds: null,
+    waiting_for: waitingFor,
+    priority: 0,
+    created_at: seen,
+    updated_at: seen,
+    started_at: null,
+    finished_at: null,
+    error: null,
+    directory: null,
+  };
+}
+
+export function jobDetail(job: Job, parts: ViewParts): JobDetail {
+  const summary = jobSummary(job, parts);
+  const checkpoints = parts.queue.checkpoints(job.job).load();
+  const completed = checkpoints.map(({ stage }) => stage);
+  const known = new Map(
+    [...checkpoints.map(({ record }) => record), ...job.records].map((record) => [record.stage, record]),
+  );
+  return {
+    ...summary,
+    stages: STAGE_NAMES.map((stage) => known.get(stage) ?? pendingRecord(stage)),
+    checkpoint: {
+      completed_stages: completed,
+      current_stage: job.state === 'running' ? summary.stage : null,
+      resume_from:
+        job.state === 'converted' ? null : (STAGE_NAMES.find((stage) => !completed.includes(stage)) ?? null),
+      timestamp: checkpoints.at(-1)?.timestamp ?? null,
+    },
+    plan: job.result.plan,
+    boot: job.result.boot,
+  };
+}
+
+export function statusView(
+  parts: ViewParts,
+  daemon: {
+    version: string;
+    startedAt: string;
+    jobSlots: number;
+    lanes: Record<string, LaneLoad>;
+    accelerator: Status['accelerator'];
+  },
+): Status {
+  const { queue, admission, board } = parts;
+  const counts = queue.jobs.counts();
+  const jobs: Record<JobState, number> = { waiting: parts.waiting().length, ...counts };
+  return {
+    version: daemon.version,
+    pid: process.pid,
+    started_at: daemon.startedAt,
+    state: admission.state,
+    paused_reason: admission.pausedReason,
+    jobs,
+    lanes: {
+      jobs: { running: counts.running, waiting: counts.queued, slots: daemon.jobSlots },
+      ...daemon.lanes,
+    },
+    running: queue.jobs.list({ states: ['running'] }).map((job) => jobSummary(job, { board, admission })),
+    accelerator: daemon.accelerator,
+  };
+}
+
+/** The line that `systemctl status` shows. */
+export function statusLine(status: Status): string {
+  const busy = status.running.map(({ vm, stage, percent }) =>
+    [vm, stage ?? 'starting', percent === null ? '' : `${Math.floor(percent)}%`]
+      .filter((word) => word !== '')
+      .join(' '),
+  );
+  const { queued, waiting, failed } = status.jobs;
+  const paused =
+    status.state === 'running'
+      ? []
+      : [status.paused_reason === null ? status.state : `paused (${status.paused_reason})`];
+  const counts = [`${queued} queued`, `${waiting} waiting`, `${failed} failed`];
+  return [...paused, ...(busy.length === 0 ? ['idle'] : busy), counts.join(', ')].join(' | ');
+}

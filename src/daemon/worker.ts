@@ -1,0 +1,134 @@
+import { errorRecord, Hyper2kvmError } from '../errors.js';
+import type { Job } from '../queue/job.js';
+import type { Admission } from './admission.js';
+import { type JobRunParts, runJob } from './job-run.js';
+
+export interface WorkerParts extends Omit<JobRunParts, 'config'> {
+  config(): JobRunParts['config'];
+  admission: Admission;
+  /** A place for a drop became free. */
+  onJobEnd(): void;
+}
+
+/** After a failure of the daemon's own (not the job's) the job rests so long before it is tried again. */
+const REST_SECONDS = 60;
+const JOB_KEY = 'job ';
+
+/** Starts queued jobs, by priority, as many at once as `workers.jobs` allows. */
+export class Worker {
+  readonly #parts: WorkerParts;
+  readonly #running = new Map<string, { abort: AbortController; done: Promise<void> }>();
+  readonly #resting = new Map<string, number>();
+  #timer: NodeJS.Timeout | null = null;
+  #stopping = false;
+  #filling: Promise<void> | null = null;
+  #again = false;
+
+  constructor(parts: WorkerParts) {
+    this.#parts = parts;
+  }
+
+  get running(): number {
+    return this.#running.size;
+  }
+
+  start(): void {
+    // Space and rest end without an event.
+    this.#timer = setInterval(() => this.kick(), 5_000);
+    this.kick();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    if (this.#timer !== null) clearInterval(this.#timer);
+    const reason = new Hyper2kvmError('daemon.stopping', 'the daemon is stopping', {
+      advice: 'The job resumes at the next start.',
+    });
+    for (const { abort } of this.#running.values()) abort.abort(reason);
+    await this.#filling;
+    for (const { abort } of this.#running.values()) abort.abort(reason);
+    await Promise.all([...this.#running.values()].map(({ done }) => done));
+  }
+
+  /** Starts what may start. Calls while it decides lead to one more decision. */
+  kick(): void {
+    this.#again = true;
+    this.#filling ??= this.#fillAll().finally(() => {
+      this.#filling = null;
+    });
+  }
+
+  /** True when the job was running and now ends. */
+  cancel(job: string): boolean {
+    const running = this.#running.get(job);
+    if (running === undefined) return false;
+    running.abort.abort(
+      new Hyper2kvmError('job.cancelled', 'the job was cancelled', {
+        advice: 'Its source is untouched. `hyper2kvm retry` starts it again.',
+      }),
+    );
+    return true;
+  }
+
+  async #fillAll(): Promise<void> {
+    while (this.#again && !this.#stopping) {
+      this.#again = false;
+      try {
+        await this.#fill();
+      } catch (err) {
+        this.#parts.log.logger.error({ err }, 'queue could not be worked on');
+        return;
+      }
+    }
+  }
+
+  async #fill(): Promise<void> {
+    const { queue, admission } = this.#parts;
+    const waiting = new Set<string>();
+    const slots = this.#parts.config().workers.jobs;
+    for (const job of queue.jobs.queued()) {
+      if (this.#running.size >= slots || this.#stopping) break;
+      if (this.#running.has(job.job) || performance.now() < (this.#resting.get(job.job) ?? 0)) continue;
+      // What is decided only has to be published: that frees space, and a paused queue is no reason to keep it back.
+      if (job.outcome === null && !admission.mayStart) continue;
+      if (job.waitsForBytes !== null && !(await admission.hasFree(JOB_KEY + job.job, job.waitsForBytes))) {
+        waiting.add(JOB_KEY + job.job);
+        continue;
+      }
+      if (!this.#stopping) this.#launch(job);
+    }
+    admission.forgetExcept((who) => waiting.has(who) || !who.startsWith(JOB_KEY));
+  }
+
+  #launch(job: Job): void {
+    const { queue, board } = this.#parts;
+    const abort = new AbortController();
+    queue.jobs.update(job.job, { state: 'running' });
+    const done = runJob(job, { ...this.#parts, config: this.#parts.config() }, abort.signal)
+      .catch((thrown: unknown) => this.#setBack(job, thrown))
+      .finally(() => {
+        this.#running.delete(job.job);
+        board.remove(job.job);
+        this.#parts.onJobEnd();
+        this.kick();
+      });
+    this.#running.set(job.job, { abort, done });
+  }
+
+  /** Something of the daemon failed around the job (the database, a directory): nothing is concluded about the VM. */
+  #setBack(job: Job, thrown: unknown): void {
+    const { log, queue } = this.#parts;
+    const { code, advice } = errorRecord(thrown);
+    log.logger.error(
+      { job: job.job, err: thrown, code, advice },
+      'job could not be carried on, it is tried again',
+    );
+    this.#resting.set(job.job, performance.now() + REST_SECONDS * 1000);
+    try {
+      queue.jobs.update(job.job, { state: 'queued' });
+    } catch (err) {
+      // It stays `running` in the database, which the next start turns into `queued`.
+      log.logger.error({ job: job.job, err }, 'job could not be put back into the queue');
+    }
+  }
+}
