@@ -3,7 +3,7 @@ import { Hyper2kvmError } from '../../errors.js';
 import type { Kernel } from '../../stages/inspect/schema.js';
 import type { Fixer, Guest } from '../fixer.js';
 import type { Operation, Warning } from '../operation.js';
-import { chooseDevices, type DeviceSet } from './devices.js';
+import { chooseDevices, DEVICE_SETS, type DeviceSet } from './devices.js';
 import { keepDrivers, rebuildCommand } from './initramfs-tools.js';
 import { type ModuleIndex, moduleIndex } from './modules.js';
 
@@ -119,10 +119,12 @@ function append({ kernel, index, modules }: KernelCase, image: NonNullable<Kerne
   const there = new Set(image.modules);
   const missing = modules.filter((name) => !there.has(name));
   const files = missing.flatMap((name) => index.path(name) ?? []);
+  // What they depend on is in `files`; the drivers themselves say enough.
+  const drivers = DEVICE_SETS.flatMap(driversOf).filter((name) => missing.includes(name));
   return {
     op: 'append_initramfs',
     fixer: NAME,
-    reason: `lacks ${missing.join(', ')}: kernel ${kernel.version} would not find its root disk`,
+    reason: `lacks ${(drivers.length > 0 ? drivers : missing).join(', ')}: kernel ${kernel.version} would not find its root disk`,
     path: image.path,
     kernel: kernel.version,
     lib: image.lib,

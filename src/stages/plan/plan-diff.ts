@@ -22,7 +22,7 @@ function changeOf(operations: readonly Operation[]): string {
     .map((operation) => `# ${operation.fixer}: ${oneLine(operation.reason)}\n`)
     .join('');
   const texts = operations.flatMap(textChange);
-  const others = operations.filter(({ op }) => op !== 'write_file' && op !== 'remove').map(describe);
+  const others = operations.map(describe);
   const [first, last] = [texts[0], texts.at(-1)];
   if (first === undefined || last === undefined) return reasons + others.join('');
   const before = first.before === null && last.after !== null ? '/dev/null' : `a${first.path}`;
@@ -37,9 +37,12 @@ interface TextChange {
   after: string | null;
 }
 
+/** A removed link, or a file whose text is not known, has no text to show. */
+const isTextless = (operation: Operation) => operation.op === 'remove' && operation.before === null;
+
 function textChange(operation: Operation): TextChange[] {
   if (operation.op === 'write_file') return [operation];
-  return operation.op === 'remove' ? [{ ...operation, after: null }] : [];
+  return isTextless(operation) || operation.op !== 'remove' ? [] : [{ ...operation, after: null }];
 }
 
 function describe(operation: Operation): string {
@@ -53,8 +56,9 @@ function describe(operation: Operation): string {
     case 'rebuild_initramfs':
     case 'run':
       return `# run ${operation.command.join(' ')}\n`;
-    case 'write_file':
     case 'remove':
+      return isTextless(operation) ? `# remove ${operation.path}\n` : '';
+    case 'write_file':
       return '';
   }
 }

@@ -83,6 +83,8 @@ function bindByRule(
   driver: string,
   isBound: (binding: ReturnType<typeof ruleBindings>[number]) => boolean,
 ): Operation[] {
+  // Without udev (Alpine's mdev) cards keep the kernel's names, and those do not change.
+  if (!tree.isDirectory('/etc/udev') && !tree.isDirectory('/lib/udev')) return [];
   const text = tree.text(RULES)?.text ?? '# Written by hyper2kvm: keeps the names of the network cards.\n';
   const condition = mac === null ? `DRIVERS=="${driver}"` : `DRIVERS=="?*", ATTR{address}=="${mac}"`;
   const rule = `SUBSYSTEM=="net", ACTION=="add", ${condition}, ATTR{type}=="1", NAME="${name}"\n`;

@@ -82,7 +82,10 @@ describe('names of network cards', () => {
   it('uses a rule where there is no systemd, both where systemd is old', () => {
     const rules = '/etc/udev/rules.d/70-hyper2kvm-net.rules';
     const files = { '/usr/lib/systemd/system/systemd-network-generator.service': null };
-    const recipe = { files: { '/etc/network/interfaces': INTERFACES }, hardware: { nics: [nic(MAC)] } };
+    const recipe = {
+      files: { '/etc/network/interfaces': INTERFACES, '/etc/udev/udev.conf': '' },
+      hardware: { nics: [nic(MAC)] },
+    };
     const upstart = network.plan(guestOf({ ...recipe, identity: { init_system: 'upstart' } }));
     expect(pathsOf(upstart.operations)).toEqual([rules]);
     expect(textAfter(upstart.operations, rules)).toContain(
@@ -92,6 +95,13 @@ describe('names of network cards', () => {
     expect(
       pathsOf(network.plan(guestOf({ ...recipe, files: { ...recipe.files, ...files } })).operations),
     ).toEqual([LINK]);
+  });
+
+  it('writes no rule where there is no udev to read it', () => {
+    const { operations } = network.plan(
+      guestOf({ files: { '/etc/network/interfaces': INTERFACES }, identity: { init_system: 'openrc' } }),
+    );
+    expect(operations).toEqual([]);
   });
 
   it('drops a rule and HWADDR for a card that the VM no longer has', () => {

@@ -1,0 +1,153 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type JobOptions, jobOptionsSchema } from '../../../../src/config/schema.js';
+import { applyOperations } from '../../../../src/fixers/apply.js';
+import type { Operation } from '../../../../src/fixers/operation.js';
+import { planSchema } from '../../../../src/fixers/operation.js';
+import { writeSnapshot } from '../../../../src/guest/snapshot.js';
+import type { StageContext } from '../../../../src/pipeline/stage.js';
+import { canonicalJson } from '../../../../src/stages/plan/canonical.js';
+import { planStage } from '../../../../src/stages/plan/index.js';
+import { planDiff, printable } from '../../../../src/stages/plan/plan-diff.js';
+import { DISTRIBUTIONS } from '../../fixers/distributions.js';
+import { guestOf, textAfter, treeOf } from '../../fixers/guests.js';
+
+const recipe = DISTRIBUTIONS['Debian 12, BIOS, ifupdown'];
+const guest = guestOf(recipe ?? {});
+let workDirectory: string;
+
+beforeEach(() => {
+  workDirectory = mkdtempSync(join(tmpdir(), 'h2k-plan-'));
+});
+afterEach(() => rmSync(workDirectory, { recursive: true }));
+
+async function runStage(
+  options: JobOptions = jobOptionsSchema.parse({ config: {} }),
+  identity = guest.identity,
+) {
+  const digest = await writeSnapshot(join(workDirectory, 'snapshot.json'), guest.tree);
+  const input = planStage.input.parse({
+    fetch: {
+      files: [],
+      disks: [{ index: 0, leaf: 'a.vmdk', format: 'vmdk', controller: null }],
+      hardware: guest.hardware,
+    },
+    inspect: {
+      identity,
+      snapshot: 'snapshot.json',
+      snapshot_sha256: digest,
+      initramfs_listings: 'listings.json',
+    },
+  });
+  // The stage uses nothing else of its context.
+  const context = { workDirectory, options, log: pino({ level: 'silent' }) } as unknown as StageContext;
+  return planStage.run(context, input);
+}
+const file = (name: string) => readFileSync(join(workDirectory, name), 'utf8');
+
+describe('the PLAN stage', () => {
+  it('writes plan.json and plan.diff, the same bytes for the same input', async () => {
+    const output = await runStage();
+    const first = [file('plan.json'), file('plan.diff')];
+    await runStage();
+    expect([file('plan.json'), file('plan.diff')]).toEqual(first);
+    expect(planSchema.parse(JSON.parse(first[0] ?? ''))).toEqual(output.plan);
+    expect(output.plan.operations.length).toBeGreaterThan(5);
+  });
+
+  it('plans nothing with fix.mode = "none", whatever the guest is', async () => {
+    const options = jobOptionsSchema.parse({ config: { fix: { mode: 'none' } } });
+    const { plan } = await runStage(options, { ...guest.identity, os_type: 'windows' });
+    expect(plan).toMatchObject({ operations: [], warnings: [] });
+    expect(file('plan.diff')).toBe('');
+  });
+
+  it('refuses a guest that is not Linux, with advice', async () => {
+    await expect(runStage(undefined, { ...guest.identity, os_type: 'windows' })).rejects.toMatchObject({
+      code: 'plan.unsupported-os',
+      advice: expect.stringContaining('fix.mode'),
+    });
+  });
+});
+
+describe('canonicalJson', () => {
+  it('does not depend on the order of keys', () => {
+    expect(canonicalJson({ b: [{ d: 1, c: null }], a: 'x' })).toBe(
+      canonicalJson({ a: 'x', b: [{ c: null, d: 1 }] }),
+    );
+  });
+});
+
+describe('planDiff', () => {
+  const common = { fixer: 'fstab', reason: 'because', encoding: 'utf8' } as const;
+
+  it('is applied by patch(1) to the guest’s files, giving what the operations give', async () => {
+    const { plan } = await runStage();
+    const root = join(workDirectory, 'root');
+    for (const { path, content } of guest.tree.entries()) {
+      if (content === undefined) continue;
+      mkdirSync(dirname(join(root, path)), { recursive: true });
+      writeFileSync(join(root, path), content);
+    }
+    execFileSync('patch', ['-p1', '--quiet', '-d', root], { input: file('plan.diff') });
+    const after = applyOperations(guest.tree, plan.operations);
+    for (const operation of plan.operations) {
+      if (operation.op !== 'write_file') continue;
+      expect(readFileSync(join(root, operation.path), 'utf8')).toBe(after.text(operation.path)?.text);
+    }
+    expect(plan.operations.some(({ op }) => op === 'write_file')).toBe(true);
+  });
+
+  it('shows two changes of one file as one, from the first state to the last', () => {
+    const operations: Operation[] = [
+      { op: 'write_file', ...common, path: '/etc/fstab', before: 'a\n', after: 'b\n', mode: 0o644 },
+      {
+        op: 'write_file',
+        ...common,
+        fixer: 'vmware',
+        path: '/etc/fstab',
+        before: 'b\n',
+        after: 'c\n',
+        mode: 0o644,
+      },
+    ];
+    expect(planDiff({ operations, warnings: [] })).toBe(
+      '# fstab: because\n# vmware: because\n--- a/etc/fstab\n+++ b/etc/fstab\n@@ -1,1 +1,1 @@\n-a\n+c\n',
+    );
+  });
+
+  it('keeps guest text as it is; printable() makes control characters visible', () => {
+    const operations: Operation[] = [
+      { op: 'write_file', ...common, path: '/etc/fstab', before: null, after: '\u001b[2Jx\n', mode: 0o644 },
+    ];
+    const diff = planDiff({ operations, warnings: [] });
+    expect(diff).toContain('\u001b[2J');
+    expect(printable(diff)).toContain('+\\u001b[2Jx\n');
+    expect(printable('tab\tand\u202e\r')).toBe('tab\tand\\u202e\\u000d');
+  });
+});
+
+describe('applyOperations', () => {
+  it('follows links to the real file, keeps owner and mode, makes parents', () => {
+    const tree = treeOf({ '/etc': '-> private/etc', '/private/etc/a': 'old' });
+    const write = (path: string): Operation => ({
+      op: 'write_file',
+      fixer: 'x',
+      reason: 'y',
+      path,
+      before: null,
+      after: 'new',
+      encoding: 'utf8',
+      mode: 0o600,
+    });
+    const after = applyOperations(tree, [write('/etc/a'), write('/etc/new/deep/b')]);
+    expect(after.get('/private/etc/a')).toMatchObject({ mode: 0o644, size: 3 });
+    expect(after.get('/private/etc/new/deep/b')).toMatchObject({ mode: 0o600 });
+    expect(tree.text('/private/etc/a')?.text).toBe('old');
+    expect(textAfter([write('/a')], '/a')).toBe('new');
+  });
+});
