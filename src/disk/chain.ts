@@ -14,6 +14,8 @@ export interface ImageFile {
   error: Hyper2kvmError | null;
   /** The sparse file's grain directory is in its footer: QEMU must open it directly (see vmdk/index.ts). */
   footer: boolean;
+  /** A member of an archive: its bytes lie in `file` (beside it, in the same directory). */
+  region?: { file: string; offset: number; size: number };
 }
 
 /** One state of a disk: its own file and the extents that it names, in disk order. */

@@ -1,6 +1,9 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Hyper2kvmError } from '../errors.js';
+import { sliceSource } from './bytes.js';
+import type { ImageFile } from './chain.js';
 import type { ByteSource } from './format.js';
 import { printable } from './names.js';
 
@@ -25,6 +28,18 @@ export async function withFile<Result>(
   } finally {
     await handle.close();
   }
+}
+
+/** Opens an image, or the part of the archive that it is. */
+export async function withImage<Result>(
+  directory: string,
+  image: Pick<ImageFile, 'name' | 'region'>,
+  use: (source: ByteSource) => Promise<Result>,
+): Promise<Result> {
+  const { name, region } = image;
+  return withFile(join(directory, region?.file ?? name), ({ source }) =>
+    use(region === undefined ? source : sliceSource(source, region.offset, region.size)),
+  );
 }
 
 async function openRegular(path: string): Promise<FileHandle> {

@@ -1,7 +1,7 @@
 import { join, relative } from 'node:path';
 import { Hyper2kvmError } from '../errors.js';
 import { unsupported } from './bytes.js';
-import type { Chain, Layer } from './chain.js';
+import type { Chain, ImageFile, Layer } from './chain.js';
 import { formatByName } from './formats.js';
 import { printable } from './names.js';
 import { type RenderedExtent, renderDescriptor } from './vmdk/render.js';
@@ -9,9 +9,12 @@ import { type RenderedExtent, renderDescriptor } from './vmdk/render.js';
 /** A node of QEMU's block layer (QAPI `BlockdevOptions`), every driver named. */
 export type BlockNode = {
   driver: string;
-  file: BlockNode | { driver: 'file'; filename: string };
+  file: BlockNode | FileNode;
   backing?: BlockNode | null;
 };
+type FileNode =
+  | { driver: 'file'; filename: string }
+  | { driver: 'raw'; offset: number; size: number; file: FileNode };
 
 /** What to make so that one empty overlay shows a whole chain. File names are in the work directory. */
 export interface GraphPlan {
@@ -62,9 +65,8 @@ export function planGraph(request: GraphRequest): GraphPlan {
       at += run.length;
       continue;
     }
-    const filename = join(directory, layer.file.name);
     const { driver, driverOptions } = formatByName(layer.image.format);
-    const plain: BlockNode = { driver, ...driverOptions, file: { driver: 'file', filename } };
+    const plain: BlockNode = { driver, ...driverOptions, file: fileNode(directory, layer.file) };
     if (driver !== 'qcow2') node = plain;
     else if (node === null || fits({ ...plain, backing: node })) node = { ...plain, backing: node };
     else node = { ...plain, backing: bridge(node, `${prefix}.layer${index + 1}.qcow2`, request, plan) };
@@ -85,14 +87,10 @@ function vmdkNode(run: readonly Layer[], request: GraphRequest, plan: GraphPlan)
   const { directory, workDirectory, prefix } = request;
   const [base] = run as readonly [Layer];
   if (run.length === 1 && base.extents.length === 0)
-    return {
-      driver: 'vmdk',
-      file: { driver: 'file', filename: join(directory, base.file.name) },
-      backing: null,
-    };
+    return { driver: 'vmdk', file: fileNode(directory, base.file), backing: null };
   let parentPath: string | null = null;
   for (const [height, layer] of run.entries()) {
-    if (layer.file.footer && height === 0) {
+    if (layer.file.footer && height === 0 && layer.file.region === undefined) {
       // QEMU finds a footer only in the file that it opens itself; this one has no parent (see embeddedImage), so nothing is followed.
       parentPath = pathFrom(workDirectory, join(directory, layer.file.name));
       continue;
@@ -114,8 +112,20 @@ function vmdkNode(run: readonly Layer[], request: GraphRequest, plan: GraphPlan)
   };
 }
 
+/** A file, or the part of an archive that it is, read in place. */
+function fileNode(directory: string, { name, region }: ImageFile): FileNode {
+  const file = { driver: 'file', filename: join(directory, region?.file ?? name) } as const;
+  return region === undefined ? file : { driver: 'raw', offset: region.offset, size: region.size, file };
+}
+
 function renderedExtents(layer: Layer, { directory, workDirectory }: GraphRequest): RenderedExtent[] {
   const path = (name: string) => pathFrom(workDirectory, join(directory, name));
+  if ([layer.file, ...layer.extents].some((file) => file.region !== undefined)) {
+    throw unsupported(
+      `${printable(layer.file.name)} is part of a chain or of a split disk inside an archive`,
+      'Unpack the archive into a directory, and drop that.',
+    );
+  }
   if ([layer.file, ...layer.extents].some((file) => file.footer)) {
     throw unsupported(
       `${printable(layer.file.name)} is stream-optimized with its directory at the end, and part of a chain or of a split disk`,

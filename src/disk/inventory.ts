@@ -1,16 +1,18 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Hyper2kvmError } from '../errors.js';
+import { sliceSource } from './bytes.js';
 import type { ImageFile } from './chain.js';
 import { refusedSpecial, withFile } from './file-source.js';
 import { printable } from './names.js';
-import { type ReadOptions, readImageFile } from './probe.js';
+import { indexTar } from './ovf/tar.js';
+import { isOva, type ReadOptions, readImageFile } from './probe.js';
 
 /** What lies in a drop. */
 export interface Inventory {
-  /** Where the images are: the source directory, or the one directory that was dropped. Absolute. */
+  /** Where the files are: the source directory, or the one directory that was dropped. Absolute. */
   directory: string;
-  /** Put before a name to make it relative to the source directory: empty, or `web01/`. */
+  /** Put before an image's name to make it a path in the source directory: empty, `web01/`, or `web01.ova/` for the members of an archive. */
   prefix: string;
   /** All regular files, paths relative to the source directory, sorted. */
   files: { path: string; size: number }[];
@@ -59,7 +61,34 @@ export async function takeInventory(
       })),
     );
   }
-  return { directory: join(sourceDirectory, prefix), prefix, files, images };
+  const directory = join(sourceDirectory, prefix);
+  const archive = onlyArchive(images);
+  if (archive === null) return { directory, prefix, files, images };
+  const members = await readMembers(directory, archive.name, options);
+  return { directory, prefix: `${prefix}${archive.name}/`, files, images: members };
+}
+
+/** The OVA where the drop is one. */
+function onlyArchive(images: readonly ImageFile[]): ImageFile | null {
+  const [first, second] = images.filter(({ name }) => isOva(name));
+  if (first === undefined) return null;
+  if (second === undefined && images.every((file) => file === first || file.image === null)) return first;
+  throw new Hyper2kvmError('fetch.several-vms', `the drop has ${printable(first.name)} and other disks`, {
+    advice: 'Drop each OVA on its own.',
+  });
+}
+
+/** Reads an OVA in place: its members are parts of the one file, nothing is unpacked. */
+async function readMembers(directory: string, file: string, options: InventoryOptions): Promise<ImageFile[]> {
+  return withFile(join(directory, file), async ({ source }) => {
+    const images: ImageFile[] = [];
+    for (const { name, offset, size } of await indexTar(source)) {
+      options.signal.throwIfAborted();
+      const image = await readImageFile(name, sliceSource(source, offset, size), options);
+      images.push({ ...image, region: { file, offset, size } });
+    }
+    return images;
+  });
 }
 
 /** `web01/` where the drop is that one directory (and perhaps its job.toml), else empty. */

@@ -54,6 +54,10 @@ async function readImage(name: string, source: ByteSource, options: ReadOptions)
   });
 }
 
+export function isOva(name: string): boolean {
+  return /\.ova$/i.test(name);
+}
+
 /** Variant of a raw disk whose first 64 KiB are zeros. */
 export const BLANK = 'blank';
 

@@ -60,7 +60,7 @@ export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe
 /** Everything that claims to be a disk is a drop, even when it is none: FETCH then says why, instead of leaving it there in silence. */
 function isCandidate(name: string, facts: HeaderFacts): boolean {
   if (facts.kind === 'disk' || facts.kind === 'extent' || facts.kind === 'description') return true;
-  return formatOfExtension(name) !== null;
+  return formatOfExtension(name) !== null || (facts.kind === 'unreadable' && /\.(vmx|ovf)$/i.test(name));
 }
 
 /** Connected components over "needs", "is the parent of" and "is a piece of the same disk". */

@@ -4,7 +4,9 @@ import { isFlatName } from '../disk/chain.js';
 import { withFile } from '../disk/file-source.js';
 import type { ByteSource } from '../disk/format.js';
 import { siblingName } from '../disk/names.js';
-import { BLANK, completenessOf, readImageFile } from '../disk/probe.js';
+import { parseOvf } from '../disk/ovf/ovf.js';
+import { indexTar } from '../disk/ovf/tar.js';
+import { BLANK, completenessOf, isOva, readImageFile } from '../disk/probe.js';
 import { parseVmx } from '../disk/vmx.js';
 import { Hyper2kvmError } from '../errors.js';
 import type { HeaderFacts } from './group-types.js';
@@ -17,7 +19,7 @@ const NOTHING: HeaderFacts = {
   parentId: null,
   incomplete: null,
 };
-const MAX_VMX = 1024 * 1024;
+const MAX_DESCRIPTION = 4 * 1024 * 1024;
 
 /**
  * Reads what grouping wants to know of one file, `path` relative to `incoming`. Opens with O_NOFOLLOW. Reads a few KiB, and the tables of sparse
@@ -36,7 +38,12 @@ export async function probeIncoming(incoming: string, path: string): Promise<Hea
 
 /** The same over any bytes. */
 export async function factsOf(name: string, source: ByteSource): Promise<HeaderFacts> {
-  if (/\.vmx$/i.test(name)) return vmxFacts(source);
+  if (/\.vmx$/i.test(name))
+    return descriptionFacts('vmx', source, (bytes) =>
+      parseVmx(bytes.toString('utf8')).disks.map(({ file }) => file),
+    );
+  if (/\.ovf$/i.test(name)) return descriptionFacts('ovf', source, (bytes) => parseOvf(bytes).files);
+  if (isOva(name)) return archiveFacts(source);
   const file = await readImageFile(name, source, { anyRaw: false });
   if (file.image !== null) return imageFacts(file, source);
   if (isFlatName(name)) return { ...NOTHING, kind: 'extent', format: 'vmdk' };
@@ -88,12 +95,32 @@ async function missingBytes(file: ImageFile, source: ByteSource): Promise<string
   }
 }
 
-async function vmxFacts(source: ByteSource): Promise<HeaderFacts> {
-  if (source.size === 0 || source.size > MAX_VMX)
-    return { ...NOTHING, kind: source.size === 0 ? 'unreadable' : 'description' };
-  const { disks } = parseVmx((await source.read(0, source.size)).toString('utf8'));
-  const needs = disks.flatMap(({ file }) => plainName(file, 'exact', 'the .vmx'));
-  return { ...NOTHING, kind: 'description', format: 'vmx', needs };
+async function descriptionFacts(
+  format: string,
+  source: ByteSource,
+  files: (bytes: Buffer) => string[],
+): Promise<HeaderFacts> {
+  const facts: HeaderFacts = { ...NOTHING, kind: source.size === 0 ? 'unreadable' : 'description', format };
+  if (source.size === 0 || source.size > MAX_DESCRIPTION) return facts;
+  try {
+    const names = files(await source.read(0, source.size));
+    return { ...facts, needs: names.flatMap((name) => plainName(name, 'exact', 'the description')) };
+  } catch (error) {
+    if (!(error instanceof Hyper2kvmError)) throw error;
+    // It is small: cut in the middle it looks like anything else that cannot be read, so it gets its time.
+    return { ...facts, incomplete: error.message };
+  }
+}
+
+async function archiveFacts(source: ByteSource): Promise<HeaderFacts> {
+  const facts: HeaderFacts = { ...NOTHING, kind: 'disk', format: 'ova' };
+  try {
+    await indexTar(source);
+    return facts;
+  } catch (error) {
+    if (!(error instanceof Hyper2kvmError)) throw error;
+    return error.code === 'fetch.truncated' ? { ...facts, incomplete: error.message } : facts;
+  }
 }
 
 /** Empty where the reference is one that FETCH refuses: nothing to wait for. */

@@ -1,6 +1,5 @@
-import { join } from 'node:path';
 import type { ImageFile, Layer } from '../../disk/chain.js';
-import { withFile } from '../../disk/file-source.js';
+import { withImage } from '../../disk/file-source.js';
 import { printable } from '../../disk/names.js';
 import { completenessOf } from '../../disk/probe.js';
 import { Hyper2kvmError } from '../../errors.js';
@@ -36,7 +35,7 @@ function sparseExtents(layer: Layer): ImageFile[] {
 }
 
 async function checkFile(file: ImageFile, directory: string): Promise<number | null> {
-  const result = await withFile(join(directory, file.name), ({ source }) => completenessOf(file, source));
+  const result = await withImage(directory, file, (source) => completenessOf(file, source));
   if (result.complete) return result.allocated;
   throw new Hyper2kvmError('fetch.truncated', `${printable(file.name)} is not whole: ${result.reason}`, {
     advice: 'Copy the file again and compare its size and checksum with the original.',

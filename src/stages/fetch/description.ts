@@ -1,16 +1,64 @@
-import { join } from 'node:path';
-import { withFile } from '../../disk/file-source.js';
+import { withImage } from '../../disk/file-source.js';
 import type { Inventory } from '../../disk/inventory.js';
 import { printable } from '../../disk/names.js';
-import { parseVmx, type Vmx } from '../../disk/vmx.js';
+import { parseManifest, verifyDigest } from '../../disk/ovf/manifest.js';
+import { parseOvf } from '../../disk/ovf/ovf.js';
+import { parseVmx } from '../../disk/vmx.js';
 import { Hyper2kvmError } from '../../errors.js';
+import type { StageContext } from '../../pipeline/stage.js';
 
-const MAX_VMX = 1024 * 1024;
+/** What a .vmx or an .ovf says of the VM. */
+export interface Description {
+  /** The file's name. */
+  file: string;
+  name: string | null;
+  memoryMib: number | null;
+  vcpus: number | null;
+  firmware: 'bios' | 'uefi' | null;
+  osHint: string | null;
+  /** Hard disks in their order; names as written. */
+  disks: { controller: string | null; file: string }[];
+  nics: { mac: string | null; network: string | null; model: string | null }[];
+}
 
-/** The VM's .vmx where the drop has one. Two are two VMs: `fetch.several-vms`. */
-export async function readVmx(inventory: Inventory): Promise<Vmx | null> {
-  const found = inventory.images.filter(({ name }) => /\.vmx$/i.test(name));
-  const [file, other] = found;
+const MAX_TEXT = 4 * 1024 * 1024;
+
+/** The drop's .vmx, else its .ovf. Two of a kind are two VMs: `fetch.several-vms`. */
+export async function readDescription(inventory: Inventory): Promise<Description | null> {
+  const vmx = await readText(inventory, /\.vmx$/i);
+  if (vmx !== null) return { ...parseVmx(vmx.bytes.toString('utf8')), file: vmx.name };
+  const ovf = await readText(inventory, /\.ovf$/i);
+  return ovf === null ? null : { ...parseOvf(ovf.bytes), file: ovf.name };
+}
+
+/** Checks every file that the manifest lists and that is there. Reads them whole. Rejects with `fetch.digest-mismatch`. */
+export async function verifyManifest(inventory: Inventory, context: StageContext): Promise<void> {
+  const manifest = await readText(inventory, /\.mf$/i);
+  if (manifest === null) return;
+  const lines = parseManifest(manifest.bytes.toString('utf8')).flatMap((line) => {
+    const file = inventory.images.find(({ name }) => name === line.name);
+    return file === undefined ? [] : [{ line, file }];
+  });
+  const total = lines.reduce((sum, { file }) => sum + file.size, 0);
+  let done = 0;
+  for (const { line, file } of lines) {
+    await withImage(inventory.directory, file, (source) =>
+      verifyDigest(source, line, context.signal, (bytes) => {
+        done += bytes;
+        context.account({ read: bytes });
+        context.progress({ percent: Math.min(99, (100 * done) / total), step: 'verifying the manifest' });
+      }),
+    );
+  }
+  const certificate = inventory.images.some(({ name }) => /\.cert$/i.test(name));
+  context.log.info({ files: lines.length, certificate }, 'manifest verified');
+}
+
+async function readText(
+  inventory: Inventory,
+  pattern: RegExp,
+): Promise<{ name: string; bytes: Buffer } | null> {
+  const [file, other] = inventory.images.filter(({ name }) => pattern.test(name));
   if (file === undefined) return null;
   if (other !== undefined) {
     throw new Hyper2kvmError(
@@ -21,10 +69,10 @@ export async function readVmx(inventory: Inventory): Promise<Vmx | null> {
       },
     );
   }
-  if (file.size > MAX_VMX)
-    throw new Hyper2kvmError('fetch.corrupt', `${printable(file.name)} is larger than 1 MiB`);
-  const text = await withFile(join(inventory.directory, file.name), ({ source }) =>
-    source.read(0, source.size),
-  );
-  return parseVmx(text.toString('utf8'));
+  if (file.size > MAX_TEXT)
+    throw new Hyper2kvmError('fetch.corrupt', `${printable(file.name)} is larger than 4 MiB`);
+  return {
+    name: file.name,
+    bytes: await withImage(inventory.directory, file, (source) => source.read(0, source.size)),
+  };
 }

@@ -5,11 +5,10 @@ import { type Assembly, assemble, chainOf, leavesOf } from '../../disk/chain.js'
 import { type Inventory, takeInventory } from '../../disk/inventory.js';
 import { printable, siblingName } from '../../disk/names.js';
 import { BLANK } from '../../disk/probe.js';
-import type { Vmx } from '../../disk/vmx.js';
 import { Hyper2kvmError } from '../../errors.js';
 import type { Stage, StageContext } from '../../pipeline/stage.js';
 import { checkWhole } from './completeness.js';
-import { readVmx } from './description.js';
+import { type Description, readDescription, verifyManifest } from './description.js';
 import { type FetchOutput, fetchOutput, type Hardware } from './schema.js';
 
 const fetchInput = z.object({});
@@ -29,15 +28,17 @@ export const fetchStage: Stage<z.infer<typeof fetchInput>, FetchOutput> = {
       refuseHardLinks: isInside(source.directory, context.workDirectory),
       signal,
     });
-    const vmx = await readVmx(inventory);
+    const description = await readDescription(inventory);
     const assembly = assemble(inventory.images);
-    const disks = vmx === null || vmx.disks.length === 0 ? newestImages(assembly) : vmxDisks(vmx, assembly);
+    const described = description !== null && description.disks.length > 0;
+    const disks = described ? describedDisks(description, assembly) : newestImages(assembly);
     refuseNoDisk(disks, assembly, inventory, options);
     context.progress({ percent: 30, step: 'checking that every file is whole' });
     for (const { name } of disks) {
       const { layers } = chainOf(name, assembly, options.config.flatten.max_chain_depth);
       await checkWhole(layers, inventory.directory, signal);
     }
+    await verifyManifest(inventory, context);
     context.log.info({ disks: disks.length, files: inventory.files.length }, 'drop understood');
     return {
       files: inventory.files,
@@ -47,7 +48,7 @@ export const fetchStage: Stage<z.infer<typeof fetchInput>, FetchOutput> = {
         format: assembly.layers.get(name)!.image.format,
         controller,
       })),
-      hardware: hardwareOf(vmx, context),
+      hardware: hardwareOf(description, context),
     };
   },
 };
@@ -61,17 +62,17 @@ function newestImages(assembly: Assembly): FoundDisk[] {
   return leavesOf(assembly).map((name) => ({ name, controller: null }));
 }
 
-/** The .vmx knows which state of each disk is in use: not always the newest one, after going back to a snapshot. */
-function vmxDisks(vmx: Vmx, assembly: Assembly): FoundDisk[] {
-  return vmx.disks.map(({ controller, file }) => {
-    const name = siblingName(file, 'exact', 'the .vmx');
+/** A .vmx knows which state of each disk is in use: not always the newest one, after going back to a snapshot. */
+function describedDisks(description: Description, assembly: Assembly): FoundDisk[] {
+  return description.disks.map(({ controller, file }) => {
+    const name = siblingName(file, 'exact', description.file);
     if (assembly.layers.has(name)) return { name, controller };
+    const error = assembly.files.get(name)?.error;
+    if (error) throw error;
     throw new Hyper2kvmError(
       'fetch.missing-disk',
-      `the .vmx has ${printable(name)} at ${controller}, which is not in the drop`,
-      {
-        advice: 'Copy all disks of the VM into the drop, or take the disk out of the .vmx.',
-      },
+      `${printable(description.file)} has ${printable(name)}${controller === null ? '' : ` at ${controller}`}, which is not in the drop`,
+      { advice: 'Copy all disks of the VM into the drop, or take the disk out of the description.' },
     );
   });
 }
@@ -107,16 +108,16 @@ function refuseNoDisk(
   }
 }
 
-/** What job.toml says counts more than the VMX. */
-function hardwareOf(vmx: Vmx | null, context: StageContext): Hardware {
+/** What job.toml says counts more than the VM's own description. */
+function hardwareOf(description: Description | null, context: StageContext): Hardware {
   const wanted = context.options.vm;
   return {
-    name: wanted.name ?? vmx?.name ?? null,
-    memory_mib: wanted.memory ?? vmx?.memoryMib ?? null,
-    vcpus: wanted.vcpus ?? vmx?.vcpus ?? null,
-    firmware: wanted.firmware ?? vmx?.firmware ?? null,
-    nics: vmx?.nics ?? [],
-    os_hint: vmx?.osHint ?? null,
+    name: wanted.name ?? description?.name ?? null,
+    memory_mib: wanted.memory ?? description?.memoryMib ?? null,
+    vcpus: wanted.vcpus ?? description?.vcpus ?? null,
+    firmware: wanted.firmware ?? description?.firmware ?? null,
+    nics: description?.nics ?? [],
+    os_hint: description?.osHint ?? null,
   };
 }
 

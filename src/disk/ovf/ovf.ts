@@ -1,0 +1,161 @@
+import { Hyper2kvmError } from '../../errors.js';
+import { corrupt, unsupported } from '../bytes.js';
+import { compareNames, siblingName } from '../names.js';
+import { childrenNamed, parseXml, type XmlElement } from './xml.js';
+
+/** What an OVF descriptor (DMTF DSP0243) says of its one VM. */
+export interface Ovf {
+  name: string | null;
+  memoryMib: number | null;
+  vcpus: number | null;
+  firmware: 'bios' | 'uefi' | null;
+  osHint: string | null;
+  /** In the order of controllers and units. `file` is a plain name. */
+  disks: { controller: string | null; file: string }[];
+  nics: { mac: string | null; network: string | null; model: string | null }[];
+  /** All plain names under References. */
+  files: string[];
+}
+
+/** CIM_ResourceAllocationSettingData.ResourceType. */
+const RESOURCE = { cpu: '3', memory: '4', ide: '5', scsi: '6', ethernet: '10', disk: '17', sata: '20' };
+const BUS: Record<string, string> = {
+  [RESOURCE.ide]: 'ide',
+  [RESOURCE.scsi]: 'scsi',
+  [RESOURCE.sata]: 'sata',
+};
+const BUS_ORDER = ['scsi', 'sata', 'ide'];
+
+/** Throws `fetch.corrupt`, `fetch.unsupported`, `fetch.several-vms`, `fetch.refused-reference`. */
+export function parseOvf(bytes: Buffer): Ovf {
+  const envelope = parseXml(bytes);
+  if (envelope.name !== 'Envelope') throw corrupt('the .ovf is no OVF envelope');
+  if (
+    childrenNamed(envelope, 'VirtualSystemCollection').length > 0 ||
+    childrenNamed(envelope, 'VirtualSystem').length > 1
+  ) {
+    throw new Hyper2kvmError('fetch.several-vms', 'the OVF describes several VMs', {
+      advice: 'Export each VM on its own.',
+    });
+  }
+  const system = childrenNamed(envelope, 'VirtualSystem')[0];
+  const hardware = childrenNamed(system, 'VirtualHardwareSection')[0];
+  const items = (hardware?.children ?? [])
+    .filter(({ name }) => name === 'Item' || name === 'StorageItem' || name === 'EthernetPortItem')
+    .map((element) => ({ element, type: field(element, 'ResourceType') ?? '' }));
+  const files = references(envelope);
+  const quantity = (type: string) => items.find((item) => item.type === type)?.element;
+  const os = childrenNamed(system, 'OperatingSystemSection')[0];
+  return {
+    name: field(system, 'Name') ?? system?.attributes.get('id') ?? null,
+    memoryMib: memoryMib(quantity(RESOURCE.memory)),
+    vcpus: integer(field(quantity(RESOURCE.cpu), 'VirtualQuantity')),
+    firmware: firmwareOf(hardware),
+    osHint: os?.attributes.get('osType') ?? field(os, 'Description'),
+    disks: readDisks(envelope, items, files),
+    nics: items.filter(({ type }) => type === RESOURCE.ethernet).map(({ element }) => readNic(element)),
+    files: [...files.values()],
+  };
+}
+
+function field(element: XmlElement | undefined, name: string): string | null {
+  const text = childrenNamed(element, name)[0]?.text ?? '';
+  return text === '' ? null : text;
+}
+
+/** File id to plain name. */
+function references(envelope: XmlElement): Map<string, string> {
+  const files = new Map<string, string>();
+  for (const file of childrenNamed(childrenNamed(envelope, 'References')[0], 'File')) {
+    const id = file.attributes.get('id') ?? '';
+    if (file.attributes.has('chunkSize'))
+      throw unsupported('the OVF splits its disks into chunks', 'Export the VM as one OVA.');
+    if ((file.attributes.get('compression') ?? 'identity') !== 'identity')
+      throw unsupported('the OVF compresses its disks', 'Unpack them, or export the VM without compression.');
+    if (files.has(id)) throw corrupt('the OVF has two files of one id');
+    files.set(id, siblingName(file.attributes.get('href') ?? '', 'exact', 'the .ovf'));
+  }
+  return files;
+}
+
+function readDisks(
+  envelope: XmlElement,
+  items: readonly { element: XmlElement; type: string }[],
+  files: ReadonlyMap<string, string>,
+): Ovf['disks'] {
+  const fileOf = new Map<string, string>();
+  for (const disk of childrenNamed(childrenNamed(envelope, 'DiskSection')[0], 'Disk')) {
+    const reference = disk.attributes.get('fileRef');
+    // Without a file it is an empty disk that the importer would make.
+    if (reference === undefined) continue;
+    const file = files.get(reference);
+    if (file === undefined) throw corrupt('a disk of the OVF refers to a file that it does not list');
+    fileOf.set(disk.attributes.get('diskId') ?? '', file);
+  }
+  const controllers = new Map(
+    items.flatMap(({ element, type }) =>
+      BUS[type] === undefined
+        ? []
+        : [[field(element, 'InstanceID') ?? '', { bus: BUS[type], element }] as const],
+    ),
+  );
+  const numbers = new Map<string, number>();
+  const used: Record<string, number> = {};
+  for (const [id, { bus }] of controllers) {
+    numbers.set(id, used[bus] ?? 0);
+    used[bus] = (used[bus] ?? 0) + 1;
+  }
+  const disks = items.flatMap(({ element, type }) => {
+    if (type !== RESOURCE.disk) return [];
+    const file = fileOf.get((field(element, 'HostResource') ?? '').replace(/^(ovf:)?\/*disk\//, ''));
+    if (file === undefined) return [];
+    const parent = field(element, 'Parent') ?? '';
+    const bus = controllers.get(parent)?.bus;
+    return [
+      {
+        file,
+        controller:
+          bus === undefined
+            ? null
+            : `${bus}${numbers.get(parent)}:${field(element, 'AddressOnParent') ?? '0'}`,
+      },
+    ];
+  });
+  // Some exporters leave the hardware out: then the order of the disk section counts.
+  if (disks.length === 0) return [...fileOf.values()].map((file) => ({ file, controller: null }));
+  const rank = (controller: string | null) =>
+    controller === null ? BUS_ORDER.length : BUS_ORDER.indexOf(controller.replace(/\d.*$/, ''));
+  return disks.sort(
+    (a, b) => rank(a.controller) - rank(b.controller) || compareNames(a.controller ?? '', b.controller ?? ''),
+  );
+}
+
+function readNic(element: XmlElement): Ovf['nics'][number] {
+  const mac = field(element, 'Address') ?? field(element, 'MACAddress') ?? '';
+  return {
+    mac: /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(mac) ? mac.toLowerCase() : null,
+    network: field(element, 'Connection'),
+    model: field(element, 'ResourceSubType'),
+  };
+}
+
+function memoryMib(element: XmlElement | undefined): number | null {
+  const quantity = integer(field(element, 'VirtualQuantity'));
+  if (quantity === null) return null;
+  const units = (field(element, 'AllocationUnits') ?? 'byte * 2^20').toLowerCase().replace(/\s/g, '');
+  const power = /^byte\*2\^(\d+)$/.exec(units);
+  if (power !== null) return Math.floor(quantity * 2 ** (Number(power[1]) - 20)) || null;
+  const names: Record<string, number> = { megabytes: 0, mb: 0, gigabytes: 10, gb: 10 };
+  return quantity * 2 ** (names[units] ?? 0);
+}
+
+/** VMware's `vmw:Config` (or `vmw:ExtraConfig`) with the key `firmware`. */
+function firmwareOf(hardware: XmlElement | undefined): Ovf['firmware'] {
+  const setting = hardware?.children.find(({ attributes }) => attributes.get('key') === 'firmware');
+  const value = setting?.attributes.get('value')?.toLowerCase();
+  return value === 'efi' ? 'uefi' : value === 'bios' ? 'bios' : null;
+}
+
+function integer(text: string | null): number | null {
+  return text !== null && /^\d{1,9}$/.test(text) && Number(text) > 0 ? Number(text) : null;
+}
