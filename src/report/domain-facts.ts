@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import type { JobOptions } from '../config/schema.js';
+import { domainNics } from '../stages/plan/nics.js';
 import type { DomainFacts } from './domain-xml.js';
 import type { StageOutputs } from './report.js';
 
@@ -27,7 +28,7 @@ export function domainFacts(
     memoryMib: vm.memory ?? hardware?.memory_mib ?? DEFAULT_MEMORY_MIB,
     vcpus: vm.vcpus ?? hardware?.vcpus ?? DEFAULT_VCPUS,
     devices: plan?.devices ?? VIRTIO,
-    nics: hardware?.nics ?? [],
+    nics: domainNics(hardware, plan ?? null),
     disks,
   };
 }

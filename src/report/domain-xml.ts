@@ -120,10 +120,9 @@ export function diskLetters(index: number): string {
   return index < 26 ? last : `${diskLetters(Math.floor(index / 26) - 1)}${last}`;
 }
 
-/** Unknown interfaces: one without a MAC, libvirt makes it. All go to libvirt's `default` network, whatever the old one was called. */
+/** Where no MAC is known libvirt makes one. All go to libvirt's `default` network, whatever the old one was called. */
 function interfaces({ nics, devices }: DomainFacts): Markup[] {
-  const known = nics.length > 0 ? nics : [{ mac: null, network: null, model: null }];
-  return known.map(({ mac }) => {
+  return nics.map(({ mac }) => {
     const address =
       mac !== null && UNICAST_MAC.test(mac) ? markup`      <mac address='${mac.toLowerCase()}'/>\n` : null;
     return markup`    <interface type='network'>

@@ -11,6 +11,7 @@ import { convertOutput } from '../convert/schema.js';
 import { fetchOutput } from '../fetch/schema.js';
 import { fixOutput } from '../fix/schema.js';
 import { identitySchema } from '../inspect/schema.js';
+import { domainNics } from '../plan/nics.js';
 import { planOutput } from '../plan/schema.js';
 import { BootGate } from './alone.js';
 import { type BootResult, bootOnce } from './boot.js';
@@ -21,7 +22,7 @@ import { type Boot, type BootLevel, type ValidateOutput, validateOutput } from '
 const validateInput = z.object({
   fetch: fetchOutput.pick({ hardware: true }),
   inspect: z.object({ identity: identitySchema.pick({ os_type: true, firmware: true, architecture: true }) }),
-  plan: z.object({ plan: planOutput.shape.plan.pick({ devices: true }) }),
+  plan: z.object({ plan: planOutput.shape.plan.pick({ devices: true, nics: true }) }),
   fix: fixOutput.pick({ disks: true, evidence_changes: true }),
   convert: convertOutput,
 });
@@ -166,7 +167,7 @@ async function boot(
     smp: config.validate.smp,
     devices: input.plan.plan.devices,
     disks,
-    nics: input.fetch.hardware.nics.length > 0 ? input.fetch.hardware.nics.map(({ mac }) => mac) : [null],
+    nics: domainNics(input.fetch.hardware, input.plan.plan).map(({ mac }) => mac),
     localClock: input.inspect.identity.os_type === 'windows',
   };
   const result = await bootOnce({
