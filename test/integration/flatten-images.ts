@@ -12,13 +12,13 @@ import { run } from '../../src/tools/run.js';
 
 export const MIB = 1024 * 1024;
 
-/** A job's directory with an empty source/, removed after the test. */
-export async function makeJob(parent = tmpdir()): Promise<{ work: string; source: string }> {
-  await mkdir(parent, { recursive: true });
-  const work = await mkdtemp(join(parent, 'h2k-flatten-'));
-  onTestFinished(() => rm(work, { recursive: true, force: true }));
+/** A job's directory with an empty source/, `below` a temporary one that is removed after the test. */
+export async function makeJob(...below: string[]): Promise<{ work: string; source: string }> {
+  const root = await mkdtemp(join(tmpdir(), 'h2k-flatten-'));
+  onTestFinished(() => rm(root, { recursive: true, force: true }));
+  const work = join(root, ...below);
   const source = join(work, 'source');
-  await mkdir(source);
+  await mkdir(source, { recursive: true });
   return { work, source };
 }
 
