@@ -10,7 +10,7 @@ import type { Queue } from '../queue/queue.js';
 import { assembleBundle, writeFailure } from '../report/bundle.js';
 import { isSameFilesystem, pathExists, publishDirectory } from '../spool/publish.js';
 import { copyDurably } from '../tools/cp.js';
-import { CHECKPOINT_NAME, type JobPaths, jobPaths } from './paths.js';
+import { CHECKPOINT_NAME, type JobPaths, jobPaths, LOG_NAME } from './paths.js';
 
 export interface FinishRequest {
   config: Config;
@@ -46,7 +46,7 @@ export async function finishJob(request: FinishRequest): Promise<Job> {
   failpoint('finish.before-removal');
   await rm(paths.work, { recursive: true, force: true });
   if (outcome === 'converted') queue.forgetOutputs(job.job);
-  const facts = { job: job.job, vm: job.vm, directory };
+  const facts = { vm: job.vm, directory };
   if (outcome === 'converted') log.info(facts, 'job converted');
   else if (outcome === 'cancelled') log.warn(facts, 'job cancelled');
   else
@@ -58,7 +58,7 @@ export async function finishJob(request: FinishRequest): Promise<Job> {
 }
 
 async function publishBundle(request: FinishRequest, paths: JobPaths, directory: string): Promise<void> {
-  const { job, options, signal } = request;
+  const { options, signal } = request;
   // For the daemon there is no place where the drop could be left: incoming would bring it again.
   const keepSource = options.config.source.keep === 'delete' ? 'delete' : 'archive';
   await assembleBundle({
@@ -71,7 +71,7 @@ async function publishBundle(request: FinishRequest, paths: JobPaths, directory:
   await openForReaders(paths.bundle);
   failpoint('finish.before-publish');
   await publishDirectory(paths.bundle, directory, signal);
-  request.log.debug({ job: job.job, directory }, 'bundle published');
+  request.log.debug({ directory }, 'bundle published');
 }
 
 async function publishFailure(request: FinishRequest, paths: JobPaths, directory: string): Promise<void> {
@@ -102,7 +102,7 @@ async function publishFailure(request: FinishRequest, paths: JobPaths, directory
 async function keepScratch(paths: JobPaths): Promise<void> {
   const kept = join(paths.failure, CHECKPOINT_NAME);
   await mkdir(kept, { recursive: true, mode: 0o700 });
-  const apart = new Set([paths.source, paths.failure, paths.bundle].map((path) => basename(path)));
+  const apart = new Set([paths.source, paths.failure, paths.bundle, paths.log].map((path) => basename(path)));
   for (const name of await readdir(paths.work)) {
     if (!apart.has(name)) await rename(join(paths.work, name), join(kept, name));
   }
@@ -156,6 +156,8 @@ export async function reopenJob(config: Config, queue: Queue, job: Job, signal: 
   if (await pathExists(kept)) {
     for (const name of await readdir(kept)) await rename(join(kept, name), join(paths.work, name));
   }
+  const log = join(failed, LOG_NAME);
+  if (await pathExists(log)) await rename(log, paths.log);
   if (!(await pathExists(paths.source))) await takeSource(join(failed, 'source'), paths, signal);
   await chmod(paths.source, 0o700);
   await syncPath(paths.work);

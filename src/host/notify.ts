@@ -16,8 +16,12 @@ export interface Notifier {
 type Environment = Readonly<Record<string, string | undefined>>;
 const STATUS_INTERVAL_MS = 1_000;
 
-export function createNotifier(env: Environment, now: () => number = () => performance.now()): Notifier {
-  const send = env.NOTIFY_SOCKET === undefined ? () => {} : loadSdNotify();
+/** `send` (one message of the protocol) and `now` (milliseconds) are for tests. */
+export function createNotifier(
+  env: Environment,
+  send: (state: string) => void = env.NOTIFY_SOCKET === undefined ? () => {} : loadSdNotify(),
+  now: () => number = () => performance.now(),
+): Notifier {
   let shown = '';
   let wanted = '';
   let sentAt = Number.NEGATIVE_INFINITY;
