@@ -1,15 +1,10 @@
 import type { Filesystem } from '../../stages/inspect/schema.js';
+import { devicePlace } from './disk-place.js';
 
 /** What a device name is resolved against: INSPECT's filesystems and the old controllers of the disks by index (`scsi0:1`, null unknown). */
 export interface DeviceContext {
   filesystems: readonly Filesystem[];
   controllers: readonly (string | null)[];
-}
-
-/** The disk and partition (0: the whole disk) that a kernel or udev name meant on the old hypervisor. */
-export interface DiskPlace {
-  disk: number;
-  partition: number;
 }
 
 /**
@@ -61,60 +56,6 @@ export function stableName(spec: string): { key: StableKey; value: string } | nu
   const link = spec.match(/^\/dev\/disk\/by-(uuid|label|partuuid|partlabel)\/(.+)$/);
   if (link !== null) return { key: link[1] as StableKey, value: unescapeUdev(link[2]!) };
   return null;
-}
-
-/** Where an unstable name pointed to; null when it is no such name or the disk cannot be told. */
-export function devicePlace(spec: string, context: DeviceContext): DiskPlace | null {
-  const letters = spec.match(/^\/dev\/(?:sd|hd|vd|xvd)([a-z]+)(\d*)$/);
-  if (letters !== null) return { disk: letterIndex(letters[1]!), partition: Number(letters[2] || 0) };
-  const nvme = spec.match(/^\/dev\/nvme(\d+)n\d+(?:p(\d+))?$/);
-  if (nvme !== null) return { disk: Number(nvme[1]), partition: Number(nvme[2] ?? 0) };
-  const link = spec.match(/^\/dev\/disk\/by-(path|id)\/(.+?)(?:-part(\d+))?$/);
-  if (link === null) return null;
-  const partition = Number(link[3] ?? 0);
-  const disk = link[1] === 'path' ? diskOfPath(link[2]!, context) : diskOfSerial(context);
-  return disk === null ? null : { disk, partition };
-}
-
-/**
- * udev's path_id: `pci-0000:03:00.0-scsi-0:0:T:L`, `pci-…-ata-N[.M]`, `pci-…-sas-…`, `pci-…-nvme-N`. The PCI address does not tell the controller's
- * number, so the target is matched against `controllers` where exactly one disk has it, otherwise taken as the disk's order. VMware gives no disk
- * target 7 (it is the adapter's own), so targets above it are one lower in the order.
- */
-function diskOfPath(path: string, context: DeviceContext): number | null {
-  const disks = diskCount(context);
-  const scsi = path.match(/-scsi-\d+:\d+:(\d+):\d+$/);
-  const other = path.match(/-(?:ata|nvme|sas-phy|ide)-?(\d+)(?:[.:]\d+)?(?:-lun-\d+)?$/);
-  if (scsi === null && other === null) return disks === 1 ? 0 : null;
-  const number = Number((scsi ?? other)![1]);
-  const onTarget = context.controllers.flatMap((controller, index) =>
-    controller?.match(/:(\d+)$/)?.[1] === String(number) ? [index] : [],
-  );
-  if (scsi !== null && onTarget.length === 1) return onTarget[0]!;
-  if (disks === 1) return 0;
-  if (scsi !== null) {
-    const order = number > 7 ? number - 1 : number;
-    return order < disks ? order : null;
-  }
-  // libata counts ports from 1, NVMe namespaces too.
-  return number >= 1 && number <= disks ? number - 1 : null;
-}
-
-/** A serial number is not in any disk image: only a VM with one disk leaves no doubt. */
-function diskOfSerial(context: DeviceContext): number | null {
-  return diskCount(context) === 1 ? 0 : null;
-}
-
-function diskCount(context: DeviceContext): number {
-  const known = context.filesystems.flatMap((filesystem) =>
-    filesystem.disk === null ? [] : [filesystem.disk + 1],
-  );
-  return Math.max(context.controllers.length, 0, ...known);
-}
-
-/** Base 26: a → 0, z → 25, aa → 26. */
-function letterIndex(letters: string): number {
-  return [...letters].reduce((sum, letter) => sum * 26 + (letter.charCodeAt(0) - 96), 0) - 1;
 }
 
 /** `/dev/vg/lv`, `/dev/mapper/vg-lv` and md arrays keep their names. */

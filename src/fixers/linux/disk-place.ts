@@ -1,0 +1,86 @@
+import type { DeviceContext } from './device-names.js';
+
+/** The disk and partition (0: the whole disk) that a kernel or udev name meant on the old hypervisor. */
+export interface DiskPlace {
+  disk: number;
+  partition: number;
+}
+
+/** Where an unstable name pointed to; null when it is no such name or the disk cannot be told. */
+export function devicePlace(spec: string, context: DeviceContext): DiskPlace | null {
+  const [, kind = '', letters = '', number] = spec.match(/^\/dev\/(sd|hd|vd|xvd)([a-z]+)(\d*)$/) ?? [];
+  if (letters !== '') {
+    const order = letterIndex(letters);
+    const disk = kind === 'hd' ? onController('ide', Math.floor(order / 2), order % 2, context) : null;
+    return { disk: disk ?? order, partition: Number(number || 0) };
+  }
+  const [, device, namespace, partition] = spec.match(/^\/dev\/nvme(\d+)n(\d+)(?:p(\d+))?$/) ?? [];
+  if (device !== undefined) {
+    // VMware gives each disk of a controller a namespace, others each disk a controller.
+    const unit = Number(namespace) - 1;
+    const disk = onController('nvme', Number(device), unit, context) ?? Number(device) + unit;
+    return { disk, partition: Number(partition ?? 0) };
+  }
+  const link = spec.match(/^\/dev\/disk\/by-(path|id)\/(.+?)(?:-part(\d+))?$/);
+  if (link === null) return null;
+  // A serial number is in no disk image: only a VM with one disk leaves no doubt. The same goes for a path on a bus that is not known here.
+  const disk = diskCount(context) === 1 ? 0 : link[1] === 'path' ? diskOfPath(link[2] ?? '', context) : null;
+  return disk === null ? null : { disk, partition: Number(link[3] ?? 0) };
+}
+
+/**
+ * udev's path_id: `pci-0000:03:00.0-scsi-0:0:T:L`, `pci-…-sas-phyT-lun-0`, `pci-…-ata-N[.M]`, `pci-…-nvme-N`; T counts from 0, ports and namespaces
+ * from 1.
+ */
+function diskOfPath(path: string, context: DeviceContext): number | null {
+  const [, address = '', target] =
+    path.match(/^pci-([0-9a-f:.]+)-(?:scsi-\d+:\d+:(?=\d+:\d+$)|sas-phy(?=\d+-lun-\d+$))(\d+)/) ?? [];
+  if (target !== undefined) return diskOfTarget(address, Number(target), context);
+  const [, kind = '', port] = path.match(/-(ata|nvme)-(\d+)(?:\.\d+)?$/) ?? [];
+  if (port === undefined) return null;
+  const unit = Number(port) - 1;
+  const known = onController(kind === 'ata' ? 'sata' : kind, 0, unit, context);
+  return known ?? (unit >= 0 && unit < diskCount(context) ? unit : null);
+}
+
+/** Where VMware puts the first adapter: PVSCSI and LSI SAS in slot 160, LSI parallel in slot 16. Further ones take the free slots behind it. */
+const FIRST_ADAPTER = /^0000:(03:00\.0|00:10\.0)$/;
+
+/**
+ * The disk at a target of the SCSI adapter at a PCI address. Which adapter that is shows where there is only one or two of them; without any knowledge, the
+ * first adapter's targets are the disks' order (VMware gives no disk target 7, it is the adapter's own).
+ */
+function diskOfTarget(address: string, target: number, context: DeviceContext): number | null {
+  const buses = [
+    ...new Set(context.controllers.flatMap((name) => name?.match(/^scsi(\d+):/)?.[1] ?? [])),
+  ].sort();
+  const [first, ...further] = buses;
+  const isFirst = FIRST_ADAPTER.test(address);
+  if (first === undefined) {
+    const order = target > 7 ? target - 1 : target;
+    return isFirst && order < diskCount(context) ? order : null;
+  }
+  const bus = isFirst || further.length === 0 ? first : further.length === 1 ? further[0] : undefined;
+  return bus === undefined ? null : onController('scsi', Number(bus), target, context);
+}
+
+/** Index of the disk that the VM's description puts at a controller's unit. */
+function onController(
+  kind: string,
+  controller: number,
+  unit: number,
+  { controllers }: DeviceContext,
+): number | null {
+  const index = controllers.indexOf(`${kind}${controller}:${unit}`);
+  return index === -1 ? null : index;
+}
+
+function diskCount({ controllers, filesystems }: DeviceContext): number {
+  const known = filesystems.flatMap(({ disk }) => (disk === null ? [] : [disk + 1]));
+  return Math.max(controllers.length, 0, ...known);
+}
+
+/** Base 26: a → 0, z → 25, aa → 26. */
+function letterIndex(letters: string): number {
+  return [...letters].reduce((sum, letter) => sum * 26 + (letter.charCodeAt(0) - 96), 0) - 1;
+}
