@@ -21,15 +21,15 @@ h2 small{font-weight:400;color:var(--dim);font-size:14px;margin-left:8px}
 .bad{color:var(--bad);background:var(--bad-bg)}.bad::before{content:"✕";background:var(--bad)}
 .lead{font-size:17px;margin:12px 0 0;max-width:72ch}
 .card{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:16px 18px}
-.card+.card{margin-top:10px}
+.card+.card{margin-top:10px}.tiles .card,.two .card{margin-top:0}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:12px;margin-top:24px}
 .tile b{display:block;font-size:22px;line-height:1.25;letter-spacing:-.01em}.tile span{color:var(--dim);font-size:13px}
 .error{border-color:var(--bad);border-left-width:5px}.error p{margin:6px 0 0}.error .advice{font-weight:600}
 table{border-collapse:collapse;width:100%}
 th,td{text-align:left;padding:6px 12px 6px 0;vertical-align:top;border-top:1px solid var(--line);overflow-wrap:anywhere}
 tr:first-child>th,tr:first-child>td{border-top:0}
-thead th{color:var(--dim);font-weight:500;font-size:13px;white-space:nowrap}tbody tr:first-child td{border-top:1px solid var(--line)}
-.num{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
+thead th{color:var(--dim);font-weight:500;font-size:13px;white-space:nowrap}thead+tbody tr:first-child td{border-top:1px solid var(--line)}
+.num{text-align:right;padding-right:12px;white-space:nowrap;font-variant-numeric:tabular-nums}
 .facts th{color:var(--dim);font-weight:500;width:170px}
 .two{display:grid;grid-template-columns:1fr 1fr;gap:12px}@media (max-width:800px){.two{grid-template-columns:1fr}}
 .scroll{overflow-x:auto}

@@ -253,7 +253,12 @@ export function sampleOutputs(): Record<string, unknown> {
   return {
     fetch: sampleFetch,
     flatten: { disks: [] },
-    inspect: { identity: sampleIdentity, snapshot: 'snapshot.bin', snapshot_sha256: 'b'.repeat(64) },
+    inspect: {
+      identity: sampleIdentity,
+      snapshot: 'snapshot.bin',
+      snapshot_sha256: 'b'.repeat(64),
+      initramfs_listings: 'initramfs.json',
+    },
     plan: { plan: samplePlan, plan_file: 'plan.json', diff_file: 'plan.diff' },
     fix: {
       disks: [{ index: 0, image: 'fix-disk0.qcow2', format: 'qcow2', evidence: null }],
