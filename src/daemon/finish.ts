@@ -122,8 +122,10 @@ async function restoreScratch(paths: JobPaths): Promise<void> {
 /** Work directories are private; a result is for those who may enter archive/ or failed/. */
 async function openForReaders(directory: string): Promise<void> {
   await chmod(directory, 0o750);
-  const source = join(directory, 'source');
-  if (await pathExists(source)) await chmod(source, 0o750);
+  for (const entry of await readdir(directory, { withFileTypes: true })) {
+    if (entry.isDirectory() && entry.name !== CHECKPOINT_NAME)
+      await chmod(join(directory, entry.name), 0o750);
+  }
 }
 
 function outcomeOf({ job, queue, options }: FinishRequest, paths: JobPaths) {

@@ -20,6 +20,8 @@ export function jobSummary(
   { board, admission }: Pick<ViewParts, 'board' | 'admission'>,
 ): JobSummary {
   const live = board.get(job.job);
+  // An outcome that is not published yet is not told: a killed daemon may still have to make it true.
+  const isDone = job.state !== 'queued' && job.state !== 'running';
   return {
     job: job.job,
     vm: job.vm,
@@ -34,9 +36,9 @@ export function jobSummary(
     created_at: job.createdAt,
     updated_at: job.updatedAt,
     started_at: job.startedAt,
-    finished_at: job.finishedAt,
-    error: job.error,
-    directory: job.state === 'queued' || job.state === 'running' ? null : job.directory,
+    finished_at: isDone ? job.finishedAt : null,
+    error: isDone ? job.error : null,
+    directory: isDone ? job.directory : null,
   };
 }
 

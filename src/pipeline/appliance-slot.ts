@@ -1,3 +1,4 @@
+import type { Logger } from 'pino';
 import type { Appliance } from '../guest/appliance.js';
 import type { ApplianceSession } from '../guest/session.js';
 
@@ -6,11 +7,11 @@ import type { ApplianceSession } from '../guest/session.js';
  * fails. An appliance that took part in a failed attempt is never used again.
  */
 export class ApplianceSlot {
-  readonly #open: (disks: readonly string[]) => Promise<Appliance>;
+  readonly #open: (disks: readonly string[], log: Logger) => Promise<Appliance>;
   #session: Promise<Appliance> | null = null;
   #release: (() => void) | null = null;
 
-  constructor(open: (disks: readonly string[]) => Promise<Appliance>) {
+  constructor(open: (disks: readonly string[], log: Logger) => Promise<Appliance>) {
     this.#open = open;
   }
 
@@ -22,8 +23,8 @@ export class ApplianceSlot {
     this.#release = release;
   }
 
-  session(disks: readonly string[]): Promise<ApplianceSession> {
-    this.#session ??= this.#open(disks);
+  session(disks: readonly string[], log: Logger): Promise<ApplianceSession> {
+    this.#session ??= this.#open(disks, log);
     return this.#session;
   }
 

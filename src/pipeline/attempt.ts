@@ -86,6 +86,7 @@ export function pendingRecord(stage: string): StageRecord {
     attempts: 0,
     bytes_read: 0,
     bytes_written: 0,
+    appliance_launches: 0,
     error: null,
     started_at: null,
     finished_at: null,
@@ -137,7 +138,7 @@ function stageContext(
       record.bytes_read += read;
       record.bytes_written += written;
     },
-    appliance: (disks) => appliance.session(disks),
+    appliance: (disks) => appliance.session(disks, log),
     closeAppliance: () => appliance.close(),
   };
 }

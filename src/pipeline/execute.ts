@@ -26,8 +26,8 @@ export async function executePipeline(
   const stages = upTo(parts.stages, request.until);
   const records = new Map(stages.map((stage) => [stage.name, pendingRecord(stage.name)]));
   const outputs: Record<string, unknown> = {};
-  const appliance = new ApplianceSlot((disks) =>
-    parts.openAppliance({ disks, workDirectory, options: options.config, signal, log }),
+  const appliance = new ApplianceSlot((disks, stageLog) =>
+    parts.openAppliance({ disks, workDirectory, options: options.config, signal, log: stageLog }),
   );
   const result = (failedStage: string | null, error: PipelineResult['error']): PipelineResult => ({
     outputs,

@@ -12,6 +12,8 @@ export interface StageRecord {
   attempts: number;
   bytes_read: number;
   bytes_written: number;
+  /** libguestfs appliances started by this stage: 1 for a VM, more only after a restart or a retry. */
+  appliance_launches: number;
   error: ErrorRecord | null;
   started_at: string | null;
   finished_at: string | null;
