@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '../../src/tools/run.js';
 
@@ -112,7 +112,18 @@ export async function copyImage(image: string, target: string): Promise<string> 
 
 /** The MBR's boot code and signature are zeroes: no BIOS starts it. */
 export async function withoutBootSector(image: string, target: string): Promise<string> {
-  await copyFile(image, target);
+  await copyImage(image, target);
   await run('dd', ['if=/dev/zero', `of=${target}`, 'bs=512', 'count=1', 'conv=notrunc', 'status=none']);
   return target;
+}
+
+/**
+ * A whole MBR whose code hides the cursor (`mov ah,1; mov cx,2000h; int 10h`), so that nothing blinks, and stops the CPU for good (`cli; hlt`): a
+ * machine that hangs without a sign.
+ */
+export async function hangingDisk(target: string): Promise<void> {
+  const disk = Buffer.alloc(1024 * 1024);
+  disk.set([0xb4, 0x01, 0xb9, 0x00, 0x20, 0xcd, 0x10, 0xfa, 0xf4, 0xeb, 0xfc], 0);
+  disk.set([0x55, 0xaa], 510);
+  await writeFile(target, disk);
 }

@@ -16,7 +16,7 @@ import { bootSchema } from '../../src/stages/validate/schema.js';
 import { startQemu } from '../../src/tools/qemu.js';
 import { createImage } from '../../src/tools/qemu-img.js';
 import { run } from '../../src/tools/run.js';
-import { copyImage, repairGuest, withoutBootSector } from './validate-guest.js';
+import { copyImage, hangingDisk, repairGuest, withoutBootSector } from './validate-guest.js';
 
 const BOOT_MILLISECONDS = 15 * 60_000;
 
@@ -174,7 +174,7 @@ describe('a guest with what it needs, on virtio-blk', () => {
         expect.arrayContaining(['/', '/boot', '/srv']),
       );
       // Its network is still tied to VMware's NIC: the report is read, not assumed.
-    expect(boot.guest?.failed_units).toEqual(['networking.service']);
+      expect(boot.guest?.failed_units).toEqual(['networking.service']);
       expect([await digest(delivered), await digest(evidence)]).toEqual(before);
       expect(percents).toEqual([...percents].sort((a, b) => a - b));
       expect(written[0]).toBeGreaterThan(0);
@@ -186,6 +186,34 @@ describe('a guest with what it needs, on virtio-blk', () => {
     },
     BOOT_MILLISECONDS,
   );
+});
+
+describe('a guest that hangs', () => {
+  beforeEach(() => hangingDisk(join(directory, 'work/out/vm-disk0.raw')));
+
+  it('has stalled; load could explain it, so it was tried a second time', async () => {
+    const { context } = contextFor({ accelerator: 'tcg', timeout_seconds: 40 });
+    await expect(validateStage.run(context, await inputFor('raw'))).rejects.toMatchObject({
+      code: 'validate.stalled',
+    });
+    expect(await bootJson()).toMatchObject({ verdict: 'failed', level: 'firmware', attempts: 2 });
+    const files = await readdir(join(directory, 'work/boot'));
+    expect(files).toEqual(expect.arrayContaining(['serial-attempt1.log', 'serial.log', 'screen-end.png']));
+  }, 200_000);
+
+  it('ends at once when the job is cancelled, with its scratch', async () => {
+    const controller = new AbortController();
+    const { context, percents } = contextFor({ accelerator: 'tcg' }, controller.signal);
+    const reason = new Error('cancelled');
+    const running = validateStage.run(context, await inputFor('raw'));
+    const ended = expect(running).rejects.toBe(reason);
+    await expect.poll(() => percents.length, { timeout: 60_000 }).toBeGreaterThan(0);
+    const cancelled = performance.now();
+    controller.abort(reason);
+    await ended;
+    expect(performance.now() - cancelled).toBeLessThan(2000);
+    await expect(access(join(directory, 'work/validate'))).rejects.toMatchObject({ code: 'ENOENT' });
+  }, 120_000);
 });
 
 describe('QEMU under us', () => {
