@@ -35,6 +35,7 @@ interface StageFigures {
   seconds: number;
   bytes_read: number;
   bytes_written: number;
+  appliance_launches: number;
 }
 interface Measured {
   seconds: number;
@@ -151,13 +152,12 @@ async function hyper2kvm(disk: string, config: string, output: string) {
   const report = JSON.parse(await readFile(join(directory, 'report.json'), 'utf8')) as {
     stages: StageFigures[];
     disks: { allocated: number }[];
-    appliance_launches: number;
   };
   await rm(output, { recursive: true });
   return {
     ...result,
     stages: report.stages,
-    launches: report.appliance_launches,
+    launches: report.stages.reduce((sum, stage) => sum + stage.appliance_launches, 0),
     output: report.disks.reduce((sum, { allocated }) => sum + allocated, 0),
   };
 }

@@ -15,6 +15,10 @@ export class ApplianceSlot {
     this.#open = open;
   }
 
+  get isOpen(): boolean {
+    return this.#session !== null;
+  }
+
   get holdsLane(): boolean {
     return this.#release !== null;
   }

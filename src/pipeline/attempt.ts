@@ -138,7 +138,10 @@ function stageContext(
       record.bytes_read += read;
       record.bytes_written += written;
     },
-    appliance: (disks) => appliance.session(disks, log),
+    appliance(disks) {
+      if (!appliance.isOpen) record.appliance_launches += 1;
+      return appliance.session(disks, log);
+    },
     closeAppliance: () => appliance.close(),
   };
 }

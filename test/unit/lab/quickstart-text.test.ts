@@ -54,6 +54,7 @@ test('stageLines leaves out what has not ended', () => {
     attempts: 1,
     bytes_read: 0,
     bytes_written: 0,
+    appliance_launches: 0,
     error: null,
     started_at: null,
     finished_at: null,

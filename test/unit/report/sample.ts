@@ -39,6 +39,7 @@ export function sampleRecords(): StageRecord[] {
       seconds,
       attempts: 1,
       bytes_read: stage === 'convert' ? 702_545_920 : 0,
+      appliance_launches: stage === 'inspect' ? 1 : 0,
       bytes_written: stage === 'convert' ? 731_906_048 : stage === 'fix' ? 2_949_120 : 0,
       error: null,
       started_at: new Date(started).toISOString(),
