@@ -3,6 +3,7 @@ import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { ControlClient } from '../api/client.js';
 import type { JobDetail } from '../api/protocol.js';
 import { errorRecord } from '../errors.js';
@@ -14,6 +15,7 @@ import { progressLine, stageLines, verdictText } from './quickstart-text.js';
 import { RECIPES } from './recipes.js';
 
 /** The main of `npm run quickstart [-- DISK]`: a guest as VMware leaves it (or DISK), through a daemon with a spool of its own. */
+const CLI = fileURLToPath(new URL('../cli.js', import.meta.url));
 const POLL_MILLISECONDS = 500;
 const base = process.env.HYPER2KVM_QUICKSTART_DIR ?? join(homedir(), 'hyper2kvm-quickstart');
 const spool = join(base, 'spool');
@@ -116,7 +118,7 @@ function startDaemon(config: string): Daemon {
   const log = createWriteStream(join(base, 'daemon.log'));
   const killed = new AbortController();
   let failure: unknown;
-  const ended = run(process.execPath, [resolve('dist/cli.js'), 'daemon', '--config', config], {
+  const ended = run(process.execPath, [CLI, 'daemon', '--config', config], {
     signal: killed.signal,
     timeoutSeconds: 24 * 3600,
     onStdout: (chunk) => log.write(chunk),
