@@ -84,6 +84,7 @@ async function completeness(source: ByteSource): Promise<Completeness> {
   if (content === 'gpt' || content === 'gpt-4k') {
     const sector = content === 'gpt' ? 512 : 4096;
     const header = await source.read(sector, 40);
+    if (header.length < 40) return missing(sector + 512);
     const end = (u64le(header, 32, 'the GPT’s backup header') + 1) * sector;
     if (end > source.size) return missing(end);
   }

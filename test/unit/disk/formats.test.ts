@@ -58,6 +58,11 @@ describe('raw disks', () => {
     bytes.writeBigUInt64LE(BigInt(MIB / 512 - 1), 512 + 32);
     expect(await whole(bytes)).toMatchObject({ complete: true });
     expect(await whole(bytes.subarray(0, MIB - 512))).toMatchObject({ complete: false });
+    for (const length of [520, 530, 551, 560]) {
+      const source = bufferSource(bytes.subarray(0, length));
+      const image = { ...(await raw.parse(bufferSource(bytes))), virtualSize: length };
+      expect(await raw.completeness(source, image)).toMatchObject({ complete: false });
+    }
   });
 
   test.each([
