@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import type { GuestTree } from '../../guest/tree.js';
+import { mapLines } from '../edit.js';
 
 /** Forms in which kernel command lines are kept. `grub-defaults` and `update-extlinux` are sources that the others are generated from. */
 export type BootFileKind =
@@ -59,6 +60,15 @@ function kindOf(path: string): BootFileKind | null {
   return /\/loader\/entries\/[^/]+\.conf$/.test(path) ? 'bls' : null;
 }
 
+/** A shell assignment's value between double quotes, single quotes or none. */
+function quoted(assignment: string): RegExp[] {
+  return [
+    new RegExp(`^(${assignment}")([^"]*)("\\s*)$`),
+    new RegExp(`^(${assignment}')([^']*)('\\s*)$`),
+    new RegExp(`^(${assignment})([^"'\\s]*)(\\s*)$`),
+  ];
+}
+
 /** Per kind: the lines that hold a command line, as (before)(arguments)(after). */
 const PATTERNS: Record<BootFileKind, readonly RegExp[]> = {
   grub2: [
@@ -67,7 +77,7 @@ const PATTERNS: Record<BootFileKind, readonly RegExp[]> = {
     /^(\s*set\s+(?:default_)?kernelopts=["']?)([^"']*)(["']?\s*)$/,
   ],
   grubenv: [/^(kernelopts=)(.*)$/],
-  'grub-defaults': [/^(\s*(?:export\s+)?GRUB_CMDLINE_LINUX(?:_[A-Z_]+)?\+?=(["']?))(.*?)(\2\s*)$/],
+  'grub-defaults': quoted('\\s*(?:export\\s+)?GRUB_CMDLINE_LINUX(?:_[A-Z_]+)?\\+?='),
   bls: [/^(options[ \t]+)(.*)$/],
   'kernel-cmdline': [/^()([^#].*)$/],
   'grub-legacy': [
@@ -75,7 +85,7 @@ const PATTERNS: Record<BootFileKind, readonly RegExp[]> = {
     /^(#\s*(?:kopt|defoptions|altoptions|xenkopt)(?:_\w+)?=)(.*)$/,
   ],
   extlinux: [/^(\s*append\s+)(.*)$/i],
-  'update-extlinux': [/^()(root=.*)$/, /^(default_kernel_opts=(["']?))(.*?)(\2\s*)$/],
+  'update-extlinux': [/^()(root=.*)$/, ...quoted('default_kernel_opts=')],
 };
 
 /** grub-editenv(1): the environment block keeps its size, filled up with `#`. */
@@ -87,24 +97,21 @@ export function mapCommandLines(
   kind: BootFileKind,
   change: (args: string, line: string) => string,
 ): string {
-  const lines = text.split('\n').map((line) => {
+  const changed = mapLines(text, (line) => {
     for (const pattern of PATTERNS[kind]) {
       const match = pattern.exec(line);
       if (match === null) continue;
-      const groups = match.slice(1);
-      // Where the pattern captured the quote, it is the second of four groups and part of the first.
-      const [before = '', args = '', after = ''] =
-        groups.length === 4 ? [groups[0], groups[2], groups[3]] : groups;
+      const [, before = '', args = '', after = ''] = match;
       return `${before}${change(args, line)}${after}`;
     }
     return line;
   });
-  const changed = lines.join('\n');
   return kind === 'grubenv' ? sameSize(changed, text) : changed;
 }
 
 function sameSize(changed: string, original: string): string {
   if (changed === original) return original;
-  const body = changed.replace(/#*$/, '');
-  return body.padEnd(Math.max(GRUBENV_SIZE, original.length), '#');
+  let end = changed.length;
+  while (changed[end - 1] === '#') end -= 1;
+  return changed.slice(0, end).padEnd(Math.max(GRUBENV_SIZE, original.length), '#');
 }

@@ -85,8 +85,9 @@ export const SERIAL_CONSOLE = 'console=tty0 console=ttyS0,115200n8';
 
 /** `args` with `options` behind them, but before `---`, where arguments for init begin. */
 export function appendArguments(args: string, options: string): string {
-  const [kernel = '', ...init] = args.split(/(?=\s+---?(?:\s|$))/);
-  return `${kernel.trimEnd()} ${options}${init.join('')}`.trimStart();
+  const init = args.search(/\s---?(?:\s|$)/);
+  const kernel = init === -1 ? args : args.slice(0, init);
+  return `${kernel.trimEnd()} ${options}${init === -1 ? '' : args.slice(init)}`.trimStart();
 }
 
 /** Boot loaders' lines that start something else than a Linux kernel get no console. */

@@ -48,7 +48,7 @@ export const mdadm: Fixer = {
   plan({ tree }) {
     const paths = ['/etc/mdadm/mdadm.conf', '/etc/mdadm.conf'];
     const warnings = paths.flatMap((path) => {
-      const line = tree.text(path)?.text.match(/^\s*DEVICE\s+.*$/im)?.[0] ?? '';
+      const line = tree.text(path)?.text.match(/^[ \t]*DEVICE[ \t]+.*$/im)?.[0] ?? '';
       if (!/\/dev\/[sh]d/.test(line) || /\/dev\/vd|partitions/.test(line)) return [];
       const message = `${path} looks for members only at ${line.trim()}: with virtio disks they are /dev/vd*`;
       return [{ fixer: MDADM, code: 'mdadm.device', message }];

@@ -1,5 +1,5 @@
 import type { GuestTree } from '../../../guest/tree.js';
-import { filesIn, rewriteFile } from '../../edit.js';
+import { filesIn, rewriteFile, shortLines } from '../../edit.js';
 import {
   baseName,
   isForeignMac,
@@ -19,8 +19,12 @@ const configurationFiles = (tree: GuestTree) =>
 type Assignments = Record<string, string>;
 
 function assignments(text: string): Assignments {
-  const pairs = [...text.matchAll(/^\s*([A-Z][A-Z0-9_]*)=(["']?)(.*?)\2\s*$/gm)];
-  return Object.fromEntries(pairs.map(([, key = '', , value = '']) => [key, value]));
+  const pairs = shortLines(text).flatMap((line) => {
+    const [, key, double, single, bare] =
+      /^\s*([A-Z][A-Z0-9_]*)=(?:"([^"]*)"|'([^']*)'|(\S*))\s*$/.exec(line) ?? [];
+    return key === undefined ? [] : [[key, double ?? single ?? bare ?? ''] as const];
+  });
+  return Object.fromEntries(pairs);
 }
 
 /** Bonds, bridges, teams and VLANs are devices of their own; wireless and InfiniBand are no cards of a VM. */

@@ -36,9 +36,9 @@ export const ifupdown: NetworkBackend = {
 /** Names of stanzas that make a device of their own, whatever they are called. */
 function bondsAndBridges(text: string): string[] {
   return text
-    .split(/(?=^\s*iface\s)/m)
+    .split(/(?=^[ \t]*iface\s)/m)
     .filter((stanza) =>
-      /^\s*(bond[-_](mode|slaves)|bridge[-_]ports|slaves|vlan[-_]raw[-_]device)\s/m.test(stanza),
+      /^[ \t]*(bond[-_](mode|slaves)|bridge[-_]ports|slaves|vlan[-_]raw[-_]device)\s/m.test(stanza),
     )
     .flatMap((stanza) => /^\s*iface\s+(\S+)/.exec(stanza)?.[1] ?? []);
 }

@@ -14,8 +14,10 @@ export function parseIni(text: string): IniLine[] {
       section = header;
       return { raw, section, key: '', value: '' };
     }
-    const [, key = '', value = ''] = /^\s*([^#;=\s][^=]*?)\s*=\s*(.*?)\s*$/.exec(raw) ?? [];
-    return { raw, section, key, value };
+    const equals = raw.indexOf('=');
+    const key = raw.slice(0, Math.max(0, equals)).trim();
+    if (key === '' || /^[#;]/.test(key)) return { raw, section, key: '', value: '' };
+    return { raw, section, key, value: raw.slice(equals + 1).trim() };
   });
 }
 

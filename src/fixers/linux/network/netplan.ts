@@ -27,9 +27,12 @@ interface YamlLine {
 function yamlLines(text: string): YamlLine[] {
   const stack: { indent: number; key: string }[] = [];
   return text.split('\n').flatMap((raw, line) => {
-    const match = /^( *)(["']?)([^\s#"'-][^"':]*|[^"']+)\2:(?:\s+(.*?))?\s*(?:\s#.*)?$/.exec(raw);
-    if (match === null || /^\s*[-#]/.test(raw)) return [];
-    const [, blanks = '', , key = '', value = ''] = match;
+    const match = /^( *)(?:"([^"]*)"|'([^']*)'|([^\s#"':-][^"':#]*)):(?:\s(.*))?$/.exec(raw);
+    if (match === null) return [];
+    const [, blanks = '', double, single, bare, rest = ''] = match;
+    const key = double ?? single ?? bare ?? '';
+    const comment = ` ${rest}`.search(/\s#/);
+    const value = (comment === -1 ? rest : rest.slice(0, comment)).trim();
     while ((stack.at(-1)?.indent ?? -1) >= blanks.length) stack.pop();
     stack.push({ indent: blanks.length, key });
     return [{ path: stack.map((level) => level.key), value: value.replace(/^(["'])(.*)\1$/, '$2'), line }];
@@ -41,19 +44,19 @@ interface Ethernet extends ConfiguredInterface {
 }
 
 function ethernets(text: string): Ethernet[] {
-  const lines = yamlLines(text).filter(({ path }) => path[0] === 'network' && path[1] === 'ethernets');
-  const ids = [...new Set(lines.flatMap(({ path }) => path[2] ?? []))];
-  return ids.map((id) => {
-    const at = (...keys: string[]) =>
-      lines.find(({ path }) => path.slice(3).join('/') === keys.join('/') && path[2] === id);
-    const [driver, macaddress, name] = [
-      at('match', 'driver'),
-      at('match', 'macaddress'),
-      at('match', 'name'),
-    ];
-    const hasMatch = at('match') !== undefined;
+  /** Per interface of netplan's: its lines by the keys below it, `match/driver`. */
+  const byId = new Map<string, Map<string, YamlLine>>();
+  for (const entry of yamlLines(text)) {
+    const [top, kind, id, ...keys] = entry.path;
+    if (top !== 'network' || kind !== 'ethernets' || id === undefined) continue;
+    const known = byId.get(id) ?? new Map<string, YamlLine>();
+    byId.set(id, known.set(keys.join('/'), entry));
+  }
+  return [...byId].map(([id, at]) => {
+    const [driver, macaddress, name] = ['driver', 'macaddress', 'name'].map((key) => at.get(`match/${key}`));
+    const hasMatch = at.has('match');
     // With `match:` the key is a label; the name is what set-name gives, or what is matched by name.
-    const own = at('set-name')?.value ?? (hasMatch ? (name?.value ?? '') : id);
+    const own = at.get('set-name')?.value ?? (hasMatch ? (name?.value ?? '') : id);
     const match = {
       ...(driver === undefined ? {} : { driver }),
       ...(macaddress === undefined ? {} : { macaddress }),
