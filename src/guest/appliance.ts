@@ -125,6 +125,9 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
   };
 }
 
+/** Linux' errno; libguestfs carries the appliance's as it is. */
+const ENOSPC = 28;
+
 type Message = Omit<LaunchRequest, 'id'> | Omit<CallRequest, 'id'> | Omit<CloseRequest, 'id'>;
 
 function openChannel(child: NodeChild, signal: AbortSignal) {
@@ -186,6 +189,12 @@ function openChannel(child: NodeChild, signal: AbortSignal) {
 }
 
 function callError(call: string, message: string, errno: number): Hyper2kvmError {
+  if (errno === ENOSPC && call !== 'launch') {
+    return new Hyper2kvmError('fix.guest-full', `no space left in the guest: ${message}`, {
+      advice:
+        'Free some space on the guest’s / and /boot on the old hypervisor (tens of MB are enough), then drop it again.',
+    });
+  }
   const code = call === 'launch' ? 'guest.launch-failed' : 'guest.call-failed';
   const number = errno === 0 ? '' : ` (errno ${errno})`;
   return new Hyper2kvmError(code, `${call}: ${message}${number}`, {

@@ -1,0 +1,108 @@
+import { chmod, mkdir, readdir, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { sha256File } from '../../src/host/durable.js';
+import { buildGuest } from '../../src/lab/guest.js';
+import { layOut, partitionAt } from '../../src/lab/layout.js';
+import { RECIPES } from '../../src/lab/recipes.js';
+import { run } from '../../src/tools/run.js';
+import { readJson, Spool } from './support/daemon.js';
+
+const RECIPE = RECIPES['bookworm-bios'];
+
+let spool: Spool;
+afterEach(async () => spool?.destroy());
+
+/** A copy of the guest's disk, changed by debugfs commands on one of its partitions. */
+async function changedGuest(mount: string, commands: readonly string[]): Promise<string> {
+  const guest = await buildGuest(RECIPE);
+  const disk = spool.path('changed.raw');
+  await run('cp', ['--sparse=always', '--reflink=auto', guest.image, disk]);
+  const { offset } = partitionAt(layOut(RECIPE), mount);
+  await run('debugfs', ['-w', '-f', '-', `${disk}?offset=${offset}`], { input: `${commands.join('\n')}\n` });
+  return disk;
+}
+
+/** Drops it, waits for the failure, and checks what every failure owes its user. Returns its directory. */
+async function expectFailure(disk: string, stage: string, code: string): Promise<string> {
+  const source = await sha256File(disk);
+  await spool.drop(disk, 'victim.img');
+  const job = await spool.waitForJob(({ state }) => state === 'failed', 540, { mayFail: true });
+  expect(job.error?.code).toBe(code);
+  const failed = job.directory as string;
+  const reason = await readJson<{ code: string; stage: string; advice: string }>(join(failed, 'reason.json'));
+  expect(reason).toMatchObject({ code, stage });
+  expect(reason.advice).not.toBe('');
+  expect(await readJson(join(failed, 'report.json'))).toMatchObject({ verdict: 'failed' });
+  expect(await sha256File(join(failed, 'source', 'victim.img'))).toBe(source);
+  expect(await readdir(spool.path('work'))).toEqual([]);
+  expect(await spool.results('archive')).toEqual([]);
+  return failed;
+}
+
+/** A qemu-img that fails in one subcommand: no real disk makes the tool itself fail there. */
+async function brokenQemuImg(subcommand: string): Promise<Record<string, string>> {
+  const directory = spool.path('bin');
+  await mkdir(directory);
+  const real = (await run('sh', ['-c', 'command -v qemu-img'])).stdout.toString('utf8').trim();
+  await writeFile(
+    join(directory, 'qemu-img'),
+    `#!/bin/sh\n[ "$1" = ${subcommand} ] && { echo "qemu-img: broken on purpose" >&2; exit 1; }\nexec ${real} "$@"\n`,
+  );
+  await chmod(join(directory, 'qemu-img'), 0o755);
+  return { PATH: `${directory}:${process.env.PATH}` };
+}
+
+describe('a job that fails sets the drop aside untouched, with its reason', () => {
+  test('in FETCH', async () => {
+    spool = await Spool.create();
+    await spool.start();
+    const guest = await buildGuest(RECIPE);
+    await run('qemu-img', ['convert', '-O', 'qcow2', guest.image, spool.path('cut.qcow2')]);
+    await truncate(spool.path('cut.qcow2'), 10 * 1024 * 1024);
+    await run('mv', [spool.path('cut.qcow2'), spool.path('cut.img')]);
+    // The extension says raw, the header says qcow2.
+    await expectFailure(spool.path('cut.img'), 'fetch', 'fetch.conflicting-format');
+  });
+
+  test('in FLATTEN', async () => {
+    spool = await Spool.create();
+    await spool.start(await brokenQemuImg('create'));
+    await expectFailure(await changedGuest('/', []), 'flatten', 'tool.failed');
+  });
+
+  test('in PLAN: a root that cannot be resolved', async () => {
+    spool = await Spool.create();
+    await spool.start();
+    await writeFile(
+      spool.path('fstab'),
+      '/dev/disk/by-path/pci-0000:03:00.0-scsi-0:0:0:0-part9 / ext4 defaults 0 1\n',
+    );
+    const disk = await changedGuest('/', ['rm /etc/fstab', `write ${spool.path('fstab')} /etc/fstab`]);
+    await expectFailure(disk, 'plan', 'plan.fstab-unresolved');
+  });
+
+  test('in FIX: no space left in the guest', async () => {
+    spool = await Spool.create();
+    await spool.start();
+    await run('sh', ['-c', `head -c 400M /dev/zero | tr '\\0' x > ${spool.path('filler')}`]);
+    const disk = await changedGuest('/boot', [`write ${spool.path('filler')} /filler`]);
+    await expectFailure(disk, 'fix', 'fix.guest-full');
+  });
+
+  test('in CONVERT', async () => {
+    spool = await Spool.create();
+    await spool.start(await brokenQemuImg('convert'));
+    await expectFailure(await changedGuest('/', []), 'convert', 'tool.failed');
+  });
+
+  test('in VALIDATE: a guest that is not fixed does not boot, and the failure shows its last screen', async () => {
+    spool = await Spool.create('[fix]\nmode = "none"\n');
+    await spool.start();
+    const failed = await expectFailure(await changedGuest('/', []), 'validate', 'validate.initramfs-shell');
+    expect(await readdir(join(failed, 'boot'))).toEqual(expect.arrayContaining(['boot.json', 'serial.log']));
+    expect(
+      (await readdir(join(failed, 'boot'))).filter((name) => name.endsWith('.png')).length,
+    ).toBeGreaterThan(0);
+  });
+});
