@@ -1,0 +1,62 @@
+import type { Command } from 'commander';
+import type { ControlClient } from '../api/client.js';
+import type { Status } from '../api/protocol.js';
+import { type CommandText, type CommonOptions, daemonOf, newCommand, printJson } from './command.js';
+import type { Io } from './io.js';
+
+/** `pause`, `resume`, `drain`: what the daemon may begin. */
+function admissionCommand(
+  io: Io,
+  text: CommandText,
+  tell: (client: ControlClient) => Promise<Status>,
+  done: (status: Status) => string,
+): Command {
+  return newCommand(io, text).action(async (_local, command: Command) => {
+    const options = command.optsWithGlobals<CommonOptions>();
+    const status = await tell(daemonOf(io, options));
+    if (options.json) printJson(io, status);
+    else io.out(`${done(status)}\n`);
+  });
+}
+
+export function pauseCommand(io: Io): Command {
+  return admissionCommand(
+    io,
+    {
+      usage: 'pause',
+      summary: 'begin no further job; those in progress go on',
+      examples: ['hyper2kvm pause'],
+    },
+    (client) => client.pause(),
+    (status) =>
+      `Paused. ${status.jobs.running} in progress go on; \`hyper2kvm resume\` takes the queue up again.`,
+  );
+}
+
+export function resumeCommand(io: Io): Command {
+  return admissionCommand(
+    io,
+    { usage: 'resume', summary: 'take the queue up again', examples: ['hyper2kvm resume'] },
+    (client) => client.resume(),
+    (status) =>
+      status.state === 'running'
+        ? `Running. ${status.jobs.queued} queued.`
+        : `Still paused: ${status.paused_reason ?? status.state}.`,
+  );
+}
+
+export function drainCommand(io: Io): Command {
+  return admissionCommand(
+    io,
+    {
+      usage: 'drain',
+      summary: 'finish what is queued, take no new drop',
+      description:
+        'Takes no further drop from incoming and finishes what is queued and in progress, e.g. before maintenance. `hyper2kvm resume` ends it.',
+      examples: ['hyper2kvm drain && hyper2kvm list -w'],
+    },
+    (client) => client.drain(),
+    (status) =>
+      `Draining. ${status.jobs.running} in progress, ${status.jobs.queued} queued; no new drop is taken.`,
+  );
+}

@@ -1,0 +1,83 @@
+import { type Argument, Command } from 'commander';
+import { ControlClient } from '../api/client.js';
+import { type LoadedConfig, loadConfig } from '../config/load.js';
+import { Hyper2kvmError } from '../errors.js';
+import type { Io } from './io.js';
+
+/** What every command takes. */
+export interface CommonOptions {
+  config?: string;
+  json?: boolean;
+}
+
+export interface CommandText {
+  /** With its arguments: `show <job>`. */
+  usage: string;
+  /** One line for the list of commands. */
+  summary: string;
+  /** More of it for `--help`; the summary when left out. */
+  description?: string;
+  /** A line or more that can be typed. */
+  examples: readonly string[];
+}
+
+/** A command with everything that all of them share. Wrong usage throws commander's error, which main turns into exit code 2. */
+export function newCommand(io: Io, text: CommandText): Command {
+  const [name, ...words] = text.usage.split(' ') as [string, ...string[]];
+  const command = prepare(io, new Command(name))
+    .summary(text.summary)
+    .description(text.description ?? text.summary)
+    .addHelpText('after', `\nExamples:\n${text.examples.map((line) => `  $ ${line}`).join('\n')}`);
+  for (const word of words) command.argument(word);
+  return addCommonOptions(command);
+}
+
+/** Settings that commander does not hand on to commands which are built apart. */
+export function prepare(io: Io, command: Command): Command {
+  return command
+    .exitOverride()
+    .configureOutput({ writeOut: io.out, writeErr: io.err, outputError: () => {} })
+    .configureHelp({
+      helpWidth: Math.min(io.columns(), 100),
+      // Every command has options: saying so in each line of the list says nothing.
+      subcommandTerm: (sub) => [sub.name(), ...sub.registeredArguments.map(argumentTerm)].join(' '),
+    })
+    .helpOption('-h, --help', 'show this help')
+    .helpCommand(false);
+}
+
+function argumentTerm(argument: Argument): string {
+  return argument.required ? `<${argument.name()}>` : `[${argument.name()}]`;
+}
+
+export function addCommonOptions(command: Command): Command {
+  return command
+    .option('--config <file>', 'read this configuration (default: /etc/hyper2kvm/config.toml, if it exists)')
+    .option('--json', 'print JSON for scripts');
+}
+
+/** Collects `--set KEY=VALUE`, repeatable, into a table. Throws `usage.invalid`. */
+export function collectSetting(text: string, previous: Record<string, string> = {}): Record<string, string> {
+  const equals = text.indexOf('=');
+  if (equals <= 0)
+    throw usageError(`--set ${text} is not KEY=VALUE`, 'For example: --set fix.initramfs=rebuild');
+  return { ...previous, [text.slice(0, equals)]: text.slice(equals + 1) };
+}
+
+export function usageError(message: string, advice: string, cause?: unknown): Hyper2kvmError {
+  return new Hyper2kvmError('usage.invalid', message, { advice, cause });
+}
+
+/** The configuration in force: file, then `HYPER2KVM_*`, then `flags`. Errors: `config.*`. */
+export function configOf(io: Io, options: CommonOptions, flags: Record<string, unknown> = {}): LoadedConfig {
+  return loadConfig({ file: options.config, env: io.env, flags });
+}
+
+/** The daemon that the configuration names. */
+export function daemonOf(io: Io, options: CommonOptions): ControlClient {
+  return new ControlClient(configOf(io, options).config.control.socket);
+}
+
+export function printJson(io: Io, value: unknown): void {
+  io.out(`${JSON.stringify(value, null, 2)}\n`);
+}

@@ -1,0 +1,22 @@
+import type { Command } from 'commander';
+import { runDaemon } from '../daemon.js';
+import { type CommonOptions, collectSetting, configOf, newCommand } from './command.js';
+import type { Io } from './io.js';
+
+export function daemonCommand(io: Io): Command {
+  return newCommand(io, {
+    usage: 'daemon',
+    summary: 'run the service: watch, queue, convert, archive',
+    description:
+      'Runs the service in the foreground, as systemd wants it: watches the spool, converts what is dropped, logs to stdout. ' +
+      'SIGTERM stops it cleanly, every job in progress resumes at the next start. SIGHUP reads the configuration again.',
+    examples: ['systemctl start hyper2kvm', 'hyper2kvm daemon --config ./config.toml'],
+  })
+    .option('--set <key=value>', 'override one option (repeatable)', collectSetting)
+    .action(async (_local, command: Command) => {
+      const options = command.optsWithGlobals<CommonOptions & { set?: Record<string, string> }>();
+      const flags = { ...options.set, ...(options.json ? { 'log.format': 'json' } : {}) };
+      const load = () => configOf(io, options, flags).config;
+      await runDaemon(load(), { reload: load });
+    });
+}

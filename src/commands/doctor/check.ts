@@ -1,0 +1,44 @@
+import type { Config } from '../../config/schema.js';
+import { errorRecord } from '../../errors.js';
+
+export interface Finding {
+  name: string;
+  status: 'ok' | 'warn' | 'fail';
+  /** What was found. */
+  detail: string;
+  /** The command or the setting that mends it; empty when nothing is to be mended. */
+  fix: string;
+}
+
+export interface HostContext {
+  config: Config;
+  env: Readonly<Record<string, string | undefined>>;
+  signal: AbortSignal;
+}
+
+/** One concern of the host. Looks, changes nothing; rejects only when the signal aborts. */
+export type Check = (context: HostContext) => Promise<Finding[]>;
+
+export const ok = (name: string, detail: string): Finding => ({ name, status: 'ok', detail, fix: '' });
+export const warn = (name: string, detail: string, fix: string): Finding => ({
+  name,
+  status: 'warn',
+  detail,
+  fix,
+});
+export const fail = (name: string, detail: string, fix: string): Finding => ({
+  name,
+  status: 'fail',
+  detail,
+  fix,
+});
+
+/** The detail of a successful probe, or the finding that its error makes. */
+export async function probe(name: string, fix: string, look: () => Promise<string>): Promise<Finding> {
+  try {
+    return ok(name, await look());
+  } catch (error) {
+    const { message, causes } = errorRecord(error);
+    return fail(name, [message, ...causes.slice(-1)].join(': '), fix);
+  }
+}

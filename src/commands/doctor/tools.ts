@@ -1,0 +1,74 @@
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { qemuVersion } from '../../report/versions.js';
+import { findUefi } from '../../stages/validate/firmware.js';
+import { type Check, fail, type HostContext, ok, probe, warn } from './check.js';
+
+/** Programs that are started, with Debian's package; `need`: what does not work without it. */
+const PROGRAMS: readonly { name: string; package: string; need: string; optional: boolean }[] = [
+  { name: 'setpriv', package: 'util-linux', need: 'every tool is started through it', optional: false },
+  { name: 'prlimit', package: 'util-linux', need: 'every tool is limited by it', optional: false },
+  { name: 'zstd', package: 'zstd', need: 'initramfs files compressed with zstd', optional: true },
+  { name: 'xz', package: 'xz-utils', need: 'initramfs files compressed with xz', optional: true },
+  { name: 'lz4', package: 'lz4', need: 'initramfs files compressed with lz4', optional: true },
+  { name: 'bzip2', package: 'bzip2', need: 'initramfs files compressed with bzip2', optional: true },
+  { name: 'lzop', package: 'lzop', need: 'initramfs files compressed with lzo', optional: true },
+];
+const LEAST_NODE = [20, 19] as const;
+
+export const checkNode: Check = async () => {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  const old = major < LEAST_NODE[0] || (major === LEAST_NODE[0] && minor < LEAST_NODE[1]);
+  const version = `${process.versions.node}`;
+  return [
+    old ? fail('node', version, `Install Node ${LEAST_NODE.join('.')} or later.`) : ok('node', version),
+  ];
+};
+
+export const checkQemu: Check = async ({ signal }) =>
+  Promise.all([
+    probe('qemu-img', 'apt install qemu-utils', () => qemuVersion('qemu-img', signal)),
+    probe('qemu-system-x86_64', 'apt install qemu-system-x86', () =>
+      qemuVersion('qemu-system-x86_64', signal),
+    ),
+  ]);
+
+export const checkPrograms: Check = ({ env }) =>
+  Promise.all(
+    PROGRAMS.map(async (program) => {
+      const path = await which(program.name, env);
+      if (path !== null) return ok(program.name, path);
+      const report = program.optional ? warn : fail;
+      return report(program.name, `not found; needed for: ${program.need}`, `apt install ${program.package}`);
+    }),
+  );
+
+export const checkFirmware: Check = async ({ config }) => {
+  const found = await probe('uefi firmware', 'apt install ovmf', async () => (await findUefi()).code);
+  if (found.status === 'ok' || config.validate.enabled) return [found];
+  return [{ ...found, status: 'warn' }];
+};
+
+/** What really confines the tools: said, so that nobody believes in more. */
+export const checkSandbox: Check = async ({ env }) => {
+  const bubblewrap = (await which('bwrap', env)) === null ? 'not installed' : 'installed';
+  return [
+    ok(
+      'sandbox',
+      `tools: process groups, rlimits, die with their parent; QEMU: seccomp, no network; bubblewrap: ${bubblewrap}, not used by this version`,
+    ),
+  ];
+};
+
+async function which(name: string, env: HostContext['env']): Promise<string | null> {
+  for (const directory of (env.PATH ?? '').split(delimiter)) {
+    const path = join(directory, name);
+    const found = await access(path, constants.X_OK).then(
+      () => true,
+      () => false,
+    );
+    if (directory !== '' && found) return path;
+  }
+  return null;
+}

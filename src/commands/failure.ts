@@ -1,0 +1,40 @@
+import { CommanderError } from 'commander';
+import { errorRecord } from '../errors.js';
+import { terminalText } from '../report/escape.js';
+import { usageError } from './command.js';
+import type { Io } from './io.js';
+
+export const EXIT_FAILED = 1;
+export const EXIT_USAGE = 2;
+
+/** What the user typed or wrote is wrong, and nothing was begun. */
+const USAGE_CODE = /^(usage|config|job-options)\./;
+
+/** Prints what was thrown, for people on stderr or as `{error}` on stdout, and gives the exit code. */
+export function reportFailure(io: Io, thrown: unknown, json: boolean): number {
+  if (thrown instanceof CommanderError) {
+    // Help and version were asked for and are printed already.
+    if (thrown.exitCode === 0) return 0;
+    // `hyper2kvm` alone: the help says what is missing.
+    if (thrown.code === 'commander.help') return EXIT_USAGE;
+  }
+  const error = errorRecord(thrown instanceof CommanderError ? wrongUsage(thrown) : thrown);
+  if (json) io.out(`${JSON.stringify({ error }, null, 2)}\n`);
+  else io.err(failureText(io, error));
+  return USAGE_CODE.test(error.code) ? EXIT_USAGE : EXIT_FAILED;
+}
+
+/** `hyper2kvm: code: message`, then what to do. */
+export function failureText(io: Io, error: { code: string; message: string; advice: string }): string {
+  const lines = error.message.split('\n').map(terminalText);
+  const head = `${io.paintErr(['bold', 'red'], 'hyper2kvm:')} ${terminalText(error.code)}: ${lines.join('\n  ')}\n`;
+  return error.advice === '' ? head : `${head}  ${error.advice.split('\n').map(terminalText).join('\n  ')}\n`;
+}
+
+function wrongUsage(error: CommanderError): Error {
+  const message = error.message
+    .replace(/^error: /, '')
+    .replace(/\s+/g, ' ')
+    .trim();
+  return usageError(message, 'See `hyper2kvm --help`, or `hyper2kvm COMMAND --help`.');
+}

@@ -1,0 +1,116 @@
+import { mkdir, realpath } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { jobOptions, optionTable } from '../config/load.js';
+import type { JobOptions } from '../config/schema.js';
+import { createLog } from '../host/log.js';
+import { PipelineLanes } from '../pipeline/lanes.js';
+import { MemoryCheckpointStore } from '../pipeline/memory-store.js';
+import type { PipelineResult } from '../pipeline/run-types.js';
+import { runPipeline } from '../pipeline/runner.js';
+import type { StageName } from '../pipeline/stage.js';
+import { newJobId } from '../queue/ids.js';
+import { vmName } from '../spool/names.js';
+import { readOptionsFile } from '../spool/options-file.js';
+import { namedDrop } from '../spool/single.js';
+import { type CommonOptions, configOf, usageError } from './command.js';
+import type { Io } from './io.js';
+import { createProgress } from './progress.js';
+
+export interface ForegroundOptions extends CommonOptions {
+  set?: Record<string, string>;
+}
+
+/** A drop that was named on the command line: what it is, and how it is to be handled. */
+export interface ForegroundJob {
+  job: string;
+  vm: string;
+  options: JobOptions;
+  source: { directory: string; entries: string[] };
+}
+
+/** Reads the drop at `path` and its job.toml. Errors: `usage.invalid` where nothing is there, `config.*`, `job-options.*`. */
+export async function openDrop(io: Io, path: string, options: ForegroundOptions): Promise<ForegroundJob> {
+  const { flags, overrides } = splitSettings(options.set ?? {});
+  const { config } = configOf(io, options, flags);
+  const real = await realPath(path);
+  const directory = dirname(real);
+  const drop = await namedDrop(directory, basename(real));
+  const text = await readOptionsFile(directory, drop.options);
+  const settings = { overrides, ...(drop.options === null ? {} : { file: join(directory, drop.options) }) };
+  const jobSettings = jobOptions(config, text, settings);
+  return {
+    job: newJobId(Date.now()),
+    vm: jobSettings.vm.name ?? vmName(dropName(real)),
+    options: jobSettings,
+    source: { directory, entries: drop.entries },
+  };
+}
+
+/**
+ * Runs the stages on a drop, with progress on stderr (none with --json). `workDirectory` exists; what is left in it is the caller's to remove, the log of
+ * all details is in its job.log. SIGINT and SIGTERM cancel.
+ */
+export async function runForeground(
+  io: Io,
+  drop: ForegroundJob,
+  run: { workDirectory: string; json: boolean; until?: StageName },
+): Promise<PipelineResult> {
+  const progress = createProgress(io, { silent: run.json });
+  const { level } = drop.options.config.log;
+  // Stdout is for the result, stderr for the progress: the log goes into its file alone.
+  const log = createLog({ level, writer: () => {} }).jobLogger(join(run.workDirectory, 'job.log'), {
+    job: drop.job,
+  });
+  try {
+    return await runPipeline({
+      job: { id: drop.job, vm: drop.vm },
+      options: drop.options,
+      workDirectory: run.workDirectory,
+      source: drop.source,
+      priority: 0,
+      signal: io.interruption(),
+      log: log.logger,
+      store: new MemoryCheckpointStore(),
+      lanes: new PipelineLanes(drop.options.config.workers),
+      ...(run.until === undefined ? {} : { until: run.until }),
+      onEvent: progress.event,
+    });
+  } finally {
+    progress.end();
+    log.close();
+  }
+}
+
+export async function makeWorkDirectory(path: string): Promise<string> {
+  await mkdir(path, { recursive: true, mode: 0o700 });
+  return path;
+}
+
+/** Names the user's file where links are followed: that is what was meant, and stages see no link. */
+async function realPath(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch (cause) {
+    const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
+    throw usageError(
+      missing ? `${path} does not exist` : `${path} cannot be opened`,
+      'Name a disk image, a VM’s directory, or an .ova.',
+      cause,
+    );
+  }
+}
+
+function dropName(path: string): string {
+  const name = basename(path);
+  return name.replace(/(?<=.)\.[A-Za-z0-9]+$/, '');
+}
+
+/** The daemon's options go over its configuration, the per-VM ones over the job.toml. */
+function splitSettings(settings: Record<string, string>) {
+  const daemonOnly = new Set(optionTable().flatMap(({ key, perJob }) => (perJob ? [] : [key])));
+  const entries = Object.entries(settings);
+  return {
+    flags: Object.fromEntries(entries.filter(([key]) => daemonOnly.has(key))),
+    overrides: Object.fromEntries(entries.filter(([key]) => !daemonOnly.has(key))),
+  };
+}

@@ -1,0 +1,102 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import type { PipelineResult } from '../pipeline/run-types.js';
+import type { StageName } from '../pipeline/stage.js';
+import { terminalText } from '../report/escape.js';
+import { formatBytes } from '../report/format.js';
+import { readOutputs, type StageOutputs } from '../report/report.js';
+import type { Identity } from '../stages/inspect/schema.js';
+import { collectSetting, newCommand, printJson } from './command.js';
+import { EXIT_FAILED, failureText } from './failure.js';
+import { type ForegroundOptions, openDrop, runForeground } from './foreground.js';
+import type { Io } from './io.js';
+import { tableLines } from './table.js';
+
+export function inspectCommand(io: Io): Command {
+  return newCommand(io, {
+    usage: 'inspect <path>',
+    summary: 'say what is in a disk; change nothing',
+    description:
+      'Stops after INSPECT and prints the guest’s identity. Nothing is written but scratch in the temporary directory.',
+    examples: ['hyper2kvm inspect web01.vmdk', "hyper2kvm inspect web01.vmdk --json | jq -r '.os_distro'"],
+  })
+    .option('--set <key=value>', 'override one option (repeatable)', collectSetting)
+    .action(async (path: string, _local, command: Command) => {
+      const options = command.optsWithGlobals<ForegroundOptions>();
+      const outputs = await runUntil(io, path, 'inspect', options);
+      if (outputs === null) return;
+      if (options.json) return printJson(io, outputs.identity);
+      io.out(
+        outputs.identity === null
+          ? 'A data disk: there is no guest to inspect.\n'
+          : identityText(io, outputs.identity),
+      );
+    });
+}
+
+/** Runs the stages up to `until` in a scratch directory that is removed. Null: it failed, and that is printed. */
+export async function runUntil(
+  io: Io,
+  path: string,
+  until: StageName,
+  options: ForegroundOptions,
+): Promise<StageOutputs | null> {
+  const drop = await openDrop(io, path, options);
+  const workDirectory = await mkdtemp(join(tmpdir(), 'hyper2kvm-'));
+  const json = options.json === true;
+  let result: PipelineResult;
+  try {
+    result = await runForeground(io, drop, { workDirectory, json, until });
+  } finally {
+    await rm(workDirectory, { recursive: true, force: true });
+  }
+  const { error } = result;
+  if (error === null) return readOutputs(result.outputs);
+  io.exitCode = EXIT_FAILED;
+  if (json) printJson(io, { error });
+  else io.err(failureText(io, error));
+  return null;
+}
+
+export function identityText(io: Io, identity: Identity): string {
+  const facts: [string, string][] = [
+    ['os_name', identity.os_name],
+    ['os_type', identity.os_type],
+    ['os_distro', identity.os_distro],
+    ['os_version', identity.os_version],
+    ['hostname', identity.hostname],
+    ['architecture', identity.architecture],
+    ['firmware', identity.firmware],
+    ['bootloader', identity.bootloader],
+    ['init_system', identity.init_system],
+    ['network_manager', identity.network_manager.join(', ')],
+    ['initramfs_tool', identity.initramfs_tool],
+    ['package_manager', identity.package_manager],
+    ['vmware_tools', identity.vmware_tools],
+    ['encrypted', String(identity.encrypted)],
+    ['selinux', String(identity.selinux)],
+    ...identity.kernels.map(({ version, initramfs }): [string, string] => [
+      'kernel',
+      `${version}${initramfs === null ? ', no initramfs' : `, ${initramfs.path} (${formatBytes(initramfs.size)})`}`,
+    ]),
+  ];
+  const head = facts
+    .map(([name, value]) => `${io.paint('dim', name.padEnd(16))} ${terminalText(value)}\n`)
+    .join('');
+  const [title, ...rows] = tableLines(
+    [
+      { title: 'DEVICE' },
+      { title: 'TYPE' },
+      { title: 'SIZE', align: 'right' },
+      { title: 'MOUNTED ON' },
+      { title: 'UUID' },
+    ],
+    identity.filesystems.map((fs) =>
+      [fs.device, fs.type, formatBytes(fs.size), fs.mountpoint ?? '', fs.uuid ?? ''].map(terminalText),
+    ),
+    { gap: 2 },
+  ) as [string, ...string[]];
+  return `${head}\n${[io.paint('bold', title), ...rows].join('\n')}\n`;
+}

@@ -1,0 +1,70 @@
+import type { JobState, JobSummary } from '../api/protocol.js';
+import { terminalText } from '../report/escape.js';
+import { formatRate } from '../report/format.js';
+import type { Io } from './io.js';
+import { type Column, tableLines, textWidth, wrap } from './table.js';
+
+const COLUMNS: readonly Column[] = [
+  { title: 'JOB', min: 13, max: 13 },
+  { title: 'VM', min: 4, max: 14 },
+  { title: 'STATE', max: 9 },
+  { title: 'STAGE', max: 8 },
+  { title: '%', align: 'right', min: 3, max: 3 },
+  { title: 'MB/s', align: 'right', max: 5 },
+  { title: 'ETA', align: 'right', max: 6 },
+  { title: 'WAITING FOR' },
+];
+const NOTE = COLUMNS.length - 1;
+const STATE_STYLE = {
+  waiting: 'dim',
+  queued: 'dim',
+  running: 'cyan',
+  converted: 'green',
+  failed: 'red',
+  cancelled: 'yellow',
+} as const satisfies Record<JobState, string>;
+
+/**
+ * One line a job, never wider than the terminal: what is waited for (of a failed job the error) stands in the last column where it fits, and
+ * otherwise whole on lines of its own below.
+ */
+export function jobTable(io: Io, jobs: readonly JobSummary[]): string {
+  const width = io.columns();
+  const notes = jobs.map((job) => terminalText(job.waiting_for ?? job.error?.code ?? ''));
+  const rows = jobs.map((job) => [
+    job.job === '' ? '-' : job.job,
+    terminalText(job.vm),
+    job.state,
+    job.stage ?? '',
+    job.percent === null ? '' : String(Math.floor(job.percent)),
+    job.bytes_per_second === null ? '' : formatRate(job.bytes_per_second),
+    job.eta_seconds === null ? '' : shortTime(job.eta_seconds),
+    '',
+  ]);
+  const decorate = (cell: string, row: number, column: number) =>
+    column === 2 ? io.paint(STATE_STYLE[jobs[row]!.state], cell) : cell;
+  const [head, ...lines] = tableLines(COLUMNS, rows, { decorate }) as [string, ...string[]];
+  const plain = tableLines(
+    COLUMNS.slice(0, NOTE),
+    rows.map((row) => row.slice(0, NOTE)),
+  );
+  const noteAt = textWidth(head) - COLUMNS[NOTE]!.title.length;
+  const body = lines.flatMap((line, index) => {
+    const note = notes[index]!;
+    if (note === '') return [line];
+    const used = textWidth(plain[index + 1]!);
+    if (noteAt + textWidth(note) <= width) return [`${line}${' '.repeat(noteAt - used)}${note}`];
+    return [line, ...wrap(note, width, '    ')];
+  });
+  return `${[io.paint('bold', head), ...body].join('\n')}\n`;
+}
+
+/** Six columns at most: `45s`, `12m30s`, `3h05m`, `4d`. */
+export function shortTime(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole}s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)}m${String(whole % 60).padStart(2, '0')}s`;
+  if (whole < 86_400)
+    return `${Math.floor(whole / 3600)}h${String(Math.floor((whole % 3600) / 60)).padStart(2, '0')}m`;
+  return `${Math.floor(whole / 86_400)}d`;
+}

@@ -1,0 +1,76 @@
+import type { PipelineEvent, StageRecord } from '../pipeline/run-types.js';
+import type { Progress } from '../pipeline/stage.js';
+import { terminalText } from '../report/escape.js';
+import { formatBytes, formatRate, formatSeconds } from '../report/format.js';
+import type { Io } from './io.js';
+import { truncate } from './table.js';
+
+const MARKS = { completed: ['green', '✓'], failed: ['red', '✕'], cancelled: ['yellow', '✕'] } as const;
+const REDRAW_MILLISECONDS = 100;
+const CLEAR_LINE = '\r\u001b[K';
+
+/**
+ * The pipeline's events as lines on stderr: one for each finished stage, and on a terminal a live one below for the stage that runs. `end` takes the live
+ * line away.
+ */
+export function createProgress(
+  io: Io,
+  options: { silent: boolean },
+): { event(event: PipelineEvent): void; end(): void } {
+  if (options.silent) return { event: () => {}, end: () => {} };
+  let live = false;
+  let drawn = 0;
+  const clear = () => {
+    if (live) io.err(CLEAR_LINE);
+    live = false;
+  };
+  const line = (text: string) => {
+    clear();
+    io.err(`${text}\n`);
+  };
+  const draw = (text: string, force = false) => {
+    if (!io.errIsTerminal || (!force && Date.now() - drawn < REDRAW_MILLISECONDS)) return;
+    drawn = Date.now();
+    io.err(CLEAR_LINE + truncate(text, io.columns() - 1));
+    live = true;
+  };
+  return {
+    event(event) {
+      switch (event.type) {
+        case 'stage-started':
+          if (!io.errIsTerminal) line(`  ${event.stage} …`);
+          return draw(`  ${event.stage}`, true);
+        case 'stage-waiting':
+          return draw(`  ${event.stage.padEnd(9)} waiting for a free slot (${event.lane})`, true);
+        case 'progress':
+          return draw(liveText(event.stage, event.progress));
+        case 'stage-retry':
+          return line(
+            `${io.paintErr('yellow', '!')} ${event.stage.padEnd(9)} ${terminalText(event.error.message)}; again in ${formatSeconds(event.waitSeconds)}`,
+          );
+        case 'stage-finished':
+          return line(finishedText(io, event.record));
+      }
+    },
+    end: clear,
+  };
+}
+
+function liveText(stage: string, { percent, bytesPerSecond, step }: Progress): string {
+  const rate = bytesPerSecond === undefined ? '' : `${formatRate(bytesPerSecond)} MB/s`;
+  const parts = [
+    `${String(Math.floor(percent)).padStart(3)} %`,
+    rate,
+    step === undefined ? '' : terminalText(step),
+  ];
+  return `  ${stage.padEnd(9)} ${parts.filter((part) => part !== '').join('  ')}`;
+}
+
+function finishedText(io: Io, record: StageRecord): string {
+  const name = record.stage.padEnd(9);
+  if (record.status === 'skipped') return io.paintErr('dim', `- ${name} skipped`);
+  const [style, mark] = MARKS[record.status as keyof typeof MARKS] ?? ['dim', '·'];
+  const written = record.bytes_written > 0 ? `${formatBytes(record.bytes_written)} written` : '';
+  const parts = [formatSeconds(record.seconds).padStart(12), written];
+  return `${io.paintErr(style, mark)} ${name} ${parts.join('  ').trimEnd()}`;
+}
