@@ -181,6 +181,25 @@ describe('snapshot chains show the newest state', () => {
   });
 });
 
+test.each(['vmdk', 'qcow2'] as const)(
+  'a %s chain opens from any directory, under a further overlay, as the appliance opens it',
+  async (format) => {
+    const job = await makeJob();
+    const { names, expected } = await makeChain(
+      job,
+      format,
+      3,
+      format === 'vmdk' ? 'twoGbMaxExtentFlat' : undefined,
+    );
+    await fetchAndFlatten(makeContext(job, format === 'vmdk' ? await readdir(job.source) : names));
+    await qemuImg(
+      ['create', '-q', '-f', 'qcow2', '-b', 'flat-disk0.qcow2', '-F', 'qcow2', 'guest0.qcow2'],
+      job.work,
+    );
+    await qemuImg(['compare', '-f', 'raw', '-F', 'qcow2', expected, join(job.work, 'guest0.qcow2')], '/');
+  },
+);
+
 test('a single disk works in a path of 900 bytes', async () => {
   const job = await makeJob(...Array.from({ length: 9 }, () => 'f'.repeat(99)));
   for (const [name, args] of [
