@@ -17,11 +17,21 @@ export const checkAccelerator: Check = async ({ config, signal }) => {
   const wanted = config.validate.accelerator;
   if (kind === 'kvm') return [ok('kvm', reason)];
   if (wanted === 'tcg') return [ok('kvm', `not wanted (validate.accelerator = "tcg"); ${reason}`)];
-  const fix = /may not be opened/.test(reason)
-    ? 'adduser hyper2kvm kvm, then restart the daemon'
-    : 'modprobe kvm_intel (or kvm_amd); on a virtual host, switch on nested virtualization. Without it all works, 5 to 10 times slower.';
-  return [(wanted === 'kvm' ? fail : warn)('kvm', reason, fix)];
+  return [
+    (wanted === 'kvm' ? fail : warn)(
+      'kvm',
+      reason,
+      `${kvmFix(reason)} Without KVM all works, 5 to 10 times slower.`,
+    ),
+  ];
 };
+
+/** By the reasons that host/accelerator.ts gives. */
+function kvmFix(reason: string): string {
+  if (/may not be opened/.test(reason)) return 'adduser hyper2kvm kvm, then restart the daemon.';
+  if (/there is no/.test(reason)) return 'modprobe kvm_intel (or kvm_amd).';
+  return 'Switch on nested virtualization for this virtual host, or set validate.accelerator = "tcg".';
+}
 
 /** One emulated guest takes all of two cores: more at once run into their own timeouts. */
 export const checkProcessors: Check = async ({ config, signal }) => {
