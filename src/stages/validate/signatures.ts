@@ -240,6 +240,7 @@ const OTHER = {
 } as const;
 
 export type OtherSignature = keyof typeof OTHER;
+export const OTHER_SIGNATURES = Object.keys(OTHER) as OtherSignature[];
 
 export interface Failure {
   signature: string;
