@@ -4,14 +4,15 @@ import { formatRate } from '../report/format.js';
 import type { Io } from './io.js';
 import { type Column, tableLines, textWidth, wrap } from './table.js';
 
+/** Fixed but for the name, so that `list -w` does not jump. */
 const COLUMNS: readonly Column[] = [
   { title: 'JOB', min: 13, max: 13 },
   { title: 'VM', min: 4, max: 14 },
-  { title: 'STATE', max: 9 },
-  { title: 'STAGE', max: 8 },
+  { title: 'STATE', min: 9, max: 9 },
+  { title: 'STAGE', min: 8, max: 8 },
   { title: '%', align: 'right', min: 3, max: 3 },
-  { title: 'MB/s', align: 'right', max: 5 },
-  { title: 'ETA', align: 'right', max: 6 },
+  { title: 'MB/s', align: 'right', min: 5, max: 5 },
+  { title: 'ETA', align: 'right', min: 6, max: 6 },
   { title: 'WAITING FOR' },
 ];
 const NOTE = COLUMNS.length - 1;
