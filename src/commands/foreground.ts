@@ -6,7 +6,6 @@ import { createLog } from '../host/log.js';
 import { PipelineLanes } from '../pipeline/lanes.js';
 import { MemoryCheckpointStore } from '../pipeline/memory-store.js';
 import type { PipelineResult } from '../pipeline/run-types.js';
-import { runPipeline } from '../pipeline/runner.js';
 import type { StageName } from '../pipeline/stage.js';
 import { newJobId } from '../queue/ids.js';
 import { vmName } from '../spool/names.js';
@@ -55,6 +54,8 @@ export async function runForeground(
   drop: ForegroundJob,
   run: { workDirectory: string; json: boolean; until?: StageName },
 ): Promise<PipelineResult> {
+  // All stages with their libraries: not loaded for the commands that only ask the daemon.
+  const { runPipeline } = await import('../pipeline/runner.js');
   const progress = createProgress(io, { silent: run.json });
   const { level } = drop.options.config.log;
   // Stdout is for the result, stderr for the progress: the log goes into its file alone.
