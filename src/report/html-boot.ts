@@ -72,7 +72,10 @@ function guestFacts({ guest }: Boot): Markup | null {
 ${row('addresses', guest.addresses, 'none')}
 ${row(
   'mounted',
-  guest.mounts.map((mount) => `${mount.mountpoint} (${mount.type})`),
+  // Not the dozen pseudo filesystems that every Linux has.
+  guest.mounts
+    .filter(({ device }) => device.startsWith('/') || device.includes(':'))
+    .map((mount) => `${mount.mountpoint} (${mount.type})`),
   'none',
 )}
 ${row('missing mounts', guest.missing_mounts, 'none: all of fstab is mounted')}
