@@ -43,7 +43,7 @@ export function createIo(stdout: Stream, stderr: Stream, env: Io['env']): Io {
     paintErr: painter(stderr),
     outIsTerminal: stdout.isTTY === true,
     errIsTerminal: stderr.isTTY === true,
-    columns: () => stdout.columns ?? (Number(env.COLUMNS) || 80),
+    columns: () => stdout.columns || Number(env.COLUMNS) || 80,
     env,
     interruption() {
       if (interruption === null) {

@@ -118,6 +118,7 @@ export async function assembleBundle(request: BundleRequest): Promise<Report> {
   await writeDurable(join(bundleDirectory, 'SHA256SUMS'), Buffer.concat(lines));
 
   request.signal?.throwIfAborted();
+  if (await exists(bootDirectory)) await openTree(bootDirectory);
   await applyMoves(moves);
   await syncTree(bundleDirectory);
   return report;
@@ -152,6 +153,8 @@ export async function writeFailure(request: FailureRequest): Promise<Report> {
     serialTail: await readSerialTail(join(bootDirectory, 'serial.log')),
     finalDirectory: null,
   });
+  const failedBoot = join(failedDirectory, BOOT_DIRECTORY);
+  if (await exists(failedBoot)) await openTree(failedBoot);
   await writeDurable(join(failedDirectory, 'report.html'), html);
   await writeDurable(join(failedDirectory, 'report.json'), json(report));
   await writeDurable(join(failedDirectory, 'reason.json'), json(failureReason(request)));

@@ -1,4 +1,4 @@
-import { access, mkdir, open, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { access, chmod, mkdir, open, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 /** A rename that publishes or stages something; both ends on one filesystem. */
@@ -81,4 +81,14 @@ async function makeRoom(path: string): Promise<boolean> {
 export async function emptyDirectory(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true });
   await mkdir(path, { recursive: true });
+}
+
+/** Readable for whoever may enter the directory above it: scratch is private, a result is not. */
+export async function openTree(path: string): Promise<void> {
+  await chmod(path, 0o755);
+  for (const entry of await readdir(path, { withFileTypes: true })) {
+    const inside = join(path, entry.name);
+    if (entry.isDirectory()) await openTree(inside);
+    else if (entry.isFile()) await chmod(inside, 0o644);
+  }
 }

@@ -51,7 +51,7 @@ function evidence({ evidence: items }: Boot): Markup | null {
   return markup`<div class="scroll"><table><thead><tr><th class="num">at</th><th>level</th><th>seen on</th><th>evidence</th></tr></thead><tbody>
 ${items.map(
   (item) =>
-    markup`<tr><td class="num">${formatSeconds(item.at_seconds)}</td><td>${item.level}</td><td>${item.source}</td><td class="mono">${item.text}</td></tr>`,
+    markup`<tr><td class="num">${formatSeconds(item.at_seconds)}</td><td class="key">${item.level}</td><td class="key">${item.source}</td><td class="mono">${item.text}</td></tr>`,
 )}</tbody></table></div>`;
 }
 
@@ -68,16 +68,11 @@ function guestFacts({ guest }: Boot): Markup | null {
   if (guest === null) return null;
   const row = (name: string, values: readonly string[], none: string) =>
     markup`<tr><th>${name}</th><td class="mono">${values.length === 0 ? none : values.join(', ')}</td></tr>`;
+  const disks = guest.mounts.filter(({ device }) => device.startsWith('/'));
+  const mounted = disks.map(({ device, mountpoint, type }) => `${mountpoint} (${device}, ${type})`);
   return markup`<h2>What the guest said of itself</h2><div class="card"><table class="facts">
 ${row('addresses', guest.addresses, 'none')}
-${row(
-  'mounted',
-  // Not the dozen pseudo filesystems that every Linux has.
-  guest.mounts
-    .filter(({ device }) => device.startsWith('/') || device.includes(':'))
-    .map((mount) => `${mount.mountpoint} (${mount.type})`),
-  'none',
-)}
+${row('mounted', mounted, 'none')}
 ${row('missing mounts', guest.missing_mounts, 'none: all of fstab is mounted')}
 ${row('swap', guest.swaps, 'none')}
 ${row('failed units', guest.failed_units, 'none')}

@@ -30,6 +30,7 @@ th,td{text-align:left;padding:6px 12px 6px 0;vertical-align:top;border-top:1px s
 tr:first-child>th,tr:first-child>td{border-top:0}
 thead th{color:var(--dim);font-weight:500;font-size:13px;white-space:nowrap}thead+tbody tr:first-child td{border-top:1px solid var(--line)}
 .num{text-align:right;padding-right:12px;white-space:nowrap;font-variant-numeric:tabular-nums}
+.key{white-space:nowrap}
 .facts th{color:var(--dim);font-weight:500;width:170px}
 .two{display:grid;grid-template-columns:1fr 1fr;gap:12px}@media (max-width:800px){.two{grid-template-columns:1fr}}
 .scroll{overflow-x:auto}
@@ -65,6 +66,6 @@ pre{margin:0;padding:12px 16px;overflow-x:auto;line-height:1.45}
 ul.plain{margin:0;padding-left:20px}
 .digest{font-size:12px;color:var(--dim)}
 footer{margin-top:44px;color:var(--dim);font-size:13px}
-@media (max-width:640px){.stages{grid-template-columns:auto 1fr auto}.stages .bytes{display:none}.levels{font-size:12px}}
+@media (max-width:640px){.stages{grid-template-columns:auto 1fr auto}.stages .bytes{display:none}.levels{font-size:10.5px}.levels b{letter-spacing:-.02em}}
 @media print{body{background:#fff}.log{max-height:none}details,.card{break-inside:avoid}}
 `;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -100,6 +100,14 @@ describe('assembleBundle', () => {
     await assembleBundle(request);
     expect((await stat(join(request.bundleDirectory, 'web01-disk0.qcow2'))).ino).toBe(disk);
     expect((await stat(join(request.bundleDirectory, 'source', 'web01.vmdk'))).ino).toBe(source);
+  });
+
+  test('the boot evidence can be read by whoever may enter the bundle', async () => {
+    await chmod(join(request.workDirectory, 'boot'), 0o700);
+    await chmod(join(request.workDirectory, 'boot', 'serial.log'), 0o600);
+    await assembleBundle(request);
+    expect((await stat(join(request.bundleDirectory, 'boot'))).mode & 0o777).toBe(0o755);
+    expect((await stat(join(request.bundleDirectory, 'boot', 'serial.log'))).mode & 0o777).toBe(0o644);
   });
 
   test('a changed byte of a disk or of the source is noticed by its digest', async () => {
