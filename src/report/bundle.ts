@@ -7,7 +7,16 @@ import { readBoot, readScreens, readSerialTail } from './boot-files.js';
 import { checksumLine, type Digest, digestFile, digestSource, digestTree, joinBytes } from './checksums.js';
 import { domainFacts } from './domain-facts.js';
 import { domainXml } from './domain-xml.js';
-import { applyMoves, emptyDirectory, exists, type Move, syncTree, undoMoves, writeDurable } from './files.js';
+import {
+  applyMoves,
+  emptyDirectory,
+  exists,
+  type Move,
+  openTree,
+  syncTree,
+  undoMoves,
+  writeDurable,
+} from './files.js';
 import { reportHtml } from './html.js';
 import { buildReport, type Report, readOutputs, type StageOutputs } from './report.js';
 import { toolVersions } from './versions.js';
