@@ -1,0 +1,38 @@
+import { Hyper2kvmError } from '../errors.js';
+import { siblingName } from './names.js';
+
+const MAX_LINES = 20_000;
+
+/**
+ * The disks that VMware's snapshot list (`.vmsd`: `key = "value"` lines, `snapshot0.disk0.fileName = "web01.vmdk"`) says are frozen in a snapshot, as plain names, sorted. The VM
+ * has written to none of them since: each must have a delta on it, and is not the disk's newest state. Names that lead elsewhere are passed over:
+ * nothing is opened by them. Empty where there are no snapshots. Throws `fetch.corrupt`.
+ */
+export function parseVmsd(text: string): string[] {
+  const lines = text.replace(/^\ufeff/, '').split(/\r?\n/);
+  if (lines.length > MAX_LINES)
+    throw new Hyper2kvmError('fetch.corrupt', 'the .vmsd has more than 20,000 lines', {
+      advice: 'Leave it out, and add the VM’s .vmx instead.',
+    });
+  const names = new Set<string>();
+  let snapshots = 0;
+  for (const line of lines) {
+    const match = /^\s*([A-Za-z0-9_.]+)\s*=\s*"([^"]*)"\s*$/.exec(line);
+    if (match === null) continue;
+    const [, key, value] = match as unknown as [string, string, string];
+    if (/^snapshot\.numSnapshots$/i.test(key)) snapshots = Number(value);
+    if (!/^snapshot\d+\.disk\d+\.fileName$/i.test(key)) continue;
+    const name = plainName(value);
+    if (name !== null) names.add(name);
+  }
+  return snapshots > 0 ? [...names].sort() : [];
+}
+
+function plainName(value: string): string | null {
+  try {
+    return siblingName(value, 'hint', 'the .vmsd');
+  } catch (error) {
+    if (error instanceof Hyper2kvmError) return null;
+    throw error;
+  }
+}

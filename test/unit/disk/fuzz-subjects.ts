@@ -1,0 +1,215 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { sliceSource } from '../../../src/disk/bytes.js';
+import type { ByteSource, DiskFormat } from '../../../src/disk/format.js';
+import { parseManifest } from '../../../src/disk/ovf/manifest.js';
+import { parseOvf } from '../../../src/disk/ovf/ovf.js';
+import { indexTar } from '../../../src/disk/ovf/tar.js';
+import { readImageFile } from '../../../src/disk/probe.js';
+import { qcow2 } from '../../../src/disk/qcow2/index.js';
+import { raw } from '../../../src/disk/raw.js';
+import { vdi } from '../../../src/disk/vdi.js';
+import { vhd } from '../../../src/disk/vhd.js';
+import { vhdx } from '../../../src/disk/vhdx/index.js';
+import { vmdk } from '../../../src/disk/vmdk/index.js';
+import { parseVmsd } from '../../../src/disk/vmsd.js';
+import { parseVmx } from '../../../src/disk/vmx.js';
+import { descriptor, realImages, withFooter } from './images.js';
+import { ovfText } from './ovf-text.js';
+
+interface Range {
+  offset: number;
+  length: number;
+}
+
+/** One parser to be fuzzed. */
+export interface Subject {
+  /** Real files that it accepts. */
+  seeds: Buffer[];
+  /** Where its headers and tables are: most changes go there. */
+  hot(bytes: Buffer): Range[];
+  /** Makes checksums right again, so that a change is not only seen as damage. */
+  repair?(bytes: Buffer): void;
+  parse(source: ByteSource): Promise<unknown>;
+}
+
+export async function makeSubjects(): Promise<Record<string, Subject>> {
+  const images = await realImages({
+    'a.vmdk': ['-O', 'vmdk'],
+    'b.vmdk': ['-O', 'vmdk', '-o', 'subformat=streamOptimized'],
+    'c.qcow2': ['-O', 'qcow2'],
+    'd.qcow2': ['-O', 'qcow2', '-c'],
+    'e.qcow2': ['-O', 'qcow2', '-o', 'compat=0.10,cluster_size=4096'],
+    'f.qcow2': ['-O', 'qcow2', '-o', 'extended_l2=on,cluster_size=65536'],
+    'g.vhd': ['-O', 'vpc'],
+    'h.vhd': ['-O', 'vpc', '-o', 'subformat=fixed'],
+    'i.vhdx': ['-O', 'vhdx'],
+    'j.vdi': ['-O', 'vdi'],
+  });
+  const image = (name: string) => images[name]!;
+  const text = descriptor(['RW 100 SPARSE "f-s001.vmdk"', 'RW 100 FLAT "f-f002.vmdk" 0'], {
+    parentCID: '1',
+    parentFileNameHint: '"p.vmdk"',
+  });
+  const start = (length: number) => () => [{ offset: 0, length }];
+  const bothEnds = (bytes: Buffer) => [
+    { offset: 0, length: Math.min(2048, bytes.length) },
+    { offset: Math.max(0, bytes.length - 1536), length: Math.min(1536, bytes.length) },
+  ];
+  return {
+    vmdk: {
+      seeds: [image('a.vmdk'), image('b.vmdk'), withFooter(image('b.vmdk'))],
+      hot: bothEnds,
+      parse: formatParser(vmdk),
+    },
+    cowd: { seeds: [cowd()], hot: start(64), parse: formatParser(vmdk) },
+    descriptor: { seeds: [text], hot: start(text.length), parse: formatParser(vmdk) },
+    qcow2: {
+      seeds: ['c.qcow2', 'd.qcow2', 'e.qcow2', 'f.qcow2'].map(image),
+      hot: (bytes) => [
+        { offset: 0, length: 256 },
+        // L1 and the first L2 table where qemu-img puts them.
+        {
+          offset: Math.min(0x30000, bytes.length),
+          length: Math.min(64, Math.max(0, bytes.length - 0x30000)),
+        },
+        {
+          offset: Math.min(0x40000, bytes.length),
+          length: Math.min(512, Math.max(0, bytes.length - 0x40000)),
+        },
+      ],
+      parse: formatParser(qcow2),
+    },
+    vhd: {
+      seeds: [image('g.vhd'), image('h.vhd')],
+      hot: bothEnds,
+      repair: repairVhd,
+      parse: formatParser(vhd),
+    },
+    vhdx: {
+      seeds: [image('i.vhdx')],
+      hot: (bytes) =>
+        [0x10000, 0x20000, 0x30000, 0x200000, 0x210000, 0x300000]
+          .filter((offset) => offset + 128 < bytes.length)
+          .map((offset) => ({ offset, length: 128 })),
+      parse: formatParser(vhdx),
+    },
+    vdi: { seeds: [image('j.vdi')], hot: start(640), parse: formatParser(vdi) },
+    raw: { seeds: [images.raw!, gpt()], hot: start(1536), parse: formatParser(raw) },
+    tar: {
+      seeds: await archives({ 'a.ovf': Buffer.from(ovfText(['a.vmdk'])), 'a.vmdk': image('b.vmdk') }),
+      hot: (bytes) => [{ offset: 0, length: Math.min(4096, bytes.length) }],
+      repair: repairTar,
+      parse: async (source) => {
+        for (const { name, offset, size } of await indexTar(source))
+          await readImageFile(name, sliceSource(source, offset, size), { anyRaw: false });
+      },
+    },
+    ovf: textSubject(Buffer.from(ovfText(['a.vmdk', 'b.vmdk'])), (bytes) => parseOvf(bytes)),
+    manifest: textSubject(
+      Buffer.from(`SHA256(a.ovf)= ${'ab'.repeat(32)}\nSHA1(a.vmdk)= ${'cd'.repeat(20)}\n`),
+      (bytes) => parseManifest(bytes.toString('utf8')),
+    ),
+    vmx: textSubject(
+      Buffer.from(
+        '.encoding = "UTF-8"\ndisplayName = "web |22x|22"\nmemsize = "1024"\nnumvcpus = "2"\nfirmware = "efi"\nscsi0:0.present = "TRUE"\nscsi0:0.fileName = "a.vmdk"\n' +
+          'bios.hddOrder = "scsi0:1,scsi0:0"\nethernet0.present = "TRUE"\nethernet0.generatedAddress = "00:0c:29:aa:bb:cc"\n',
+      ),
+      (bytes) => parseVmx(bytes.toString('utf8')),
+    ),
+    vmsd: textSubject(
+      Buffer.from(
+        'snapshot.numSnapshots = "1"\nsnapshot0.numDisks = "1"\nsnapshot0.disk0.fileName = "a.vmdk"\n',
+      ),
+      (bytes) => parseVmsd(bytes.toString('utf8')),
+    ),
+  };
+}
+
+function formatParser(format: DiskFormat): Subject['parse'] {
+  return async (source) => {
+    if (!(await format.detect(await source.read(0, 4096), source))) return;
+    const image = await format.parse(source);
+    if (!(image.virtualSize > 0)) throw new Error(`a disk of ${image.virtualSize} bytes`);
+    await format.completeness(source, image);
+  };
+}
+
+function textSubject(seed: Buffer, parse: (bytes: Buffer) => unknown): Subject {
+  return {
+    seeds: [seed],
+    hot: (bytes) => [{ offset: 0, length: bytes.length }],
+    parse: async (source) => parse(await source.read(0, source.size)),
+  };
+}
+
+/** An ESXi delta of 1 MiB: header, one directory entry, one table with one grain. */
+function cowd(): Buffer {
+  const bytes = Buffer.alloc(64 * 1024);
+  bytes.write('COWD');
+  for (const [offset, value] of [
+    [4, 1],
+    [8, 3],
+    [12, 2048],
+    [16, 128],
+    [20, 4],
+    [24, 1],
+    [28, 64],
+  ] as const)
+    bytes.writeUInt32LE(value, offset);
+  bytes.writeUInt32LE(8, 4 * 512);
+  bytes.writeUInt32LE(40, 8 * 512);
+  return bytes;
+}
+
+function gpt(): Buffer {
+  const bytes = Buffer.alloc(256 * 1024);
+  bytes[450] = 0xee;
+  bytes.writeUInt32LE(1, 454);
+  bytes.writeUInt32LE(511, 458);
+  bytes.writeUInt16LE(0xaa55, 510);
+  bytes.write('EFI PART', 512);
+  bytes.writeBigUInt64LE(1n, 512 + 24);
+  bytes.writeBigUInt64LE(511n, 512 + 32);
+  return bytes;
+}
+
+async function archives(files: Record<string, Buffer>): Promise<Buffer[]> {
+  const directory = await mkdtemp(join(tmpdir(), 'h2k-fuzz-'));
+  try {
+    for (const [name, bytes] of Object.entries(files)) await writeFile(join(directory, name), bytes);
+    const seeds: Buffer[] = [];
+    for (const format of ['ustar', 'gnu', 'pax']) {
+      execFileSync('tar', [`--format=${format}`, '-cf', 'x.tar', ...Object.keys(files)], { cwd: directory });
+      seeds.push(await readFile(join(directory, 'x.tar')));
+    }
+    return seeds;
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+}
+
+function repairVhd(bytes: Buffer): void {
+  for (const at of [0, bytes.length - 512]) {
+    if (at < 0 || bytes.toString('latin1', at, at + 8) !== 'conectix') continue;
+    let sum = 0;
+    for (let i = 0; i < 512; i += 1) if (i < 64 || i >= 68) sum += bytes[at + i]!;
+    bytes.writeUInt32BE(~sum >>> 0, at + 64);
+  }
+}
+
+/** All headers that the members' own sizes lead to. */
+function repairTar(bytes: Buffer): void {
+  for (let at = 0, count = 0; at + 512 <= bytes.length && count < 16; count += 1) {
+    const header = bytes.subarray(at, at + 512);
+    if (header.every((byte) => byte === 0)) return;
+    header.fill(0x20, 148, 156);
+    let sum = 0;
+    for (const byte of header) sum += byte;
+    header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+    const size = Number.parseInt(header.toString('latin1', 124, 135), 8);
+    at += 512 + Math.ceil((Number.isNaN(size) ? 0 : size) / 512) * 512;
+  }
+}
