@@ -119,9 +119,9 @@ export async function startDaemon(initial: Config, options: DaemonOptions = {}):
       },
     );
     started.push(() => probe.abort());
+    logger.info({ version, incoming: config.spool.incoming, socket: config.control.socket }, 'daemon ready');
     supervision.start();
     started.push(() => supervision.stop());
-    logger.info({ version, incoming: config.spool.incoming, socket: config.control.socket }, 'daemon ready');
 
     function jobLog(id: string, follow: boolean, signal: AbortSignal): AsyncIterable<Uint8Array> {
       const { job } = operations.find(id);

@@ -66,7 +66,6 @@ export class Intake {
       ? null
       : new IncomingWatch({
           directory: spool.incoming,
-          isIgnored: isHidden,
           onHint: (name) => this.#hint(name),
           log: parts.log,
         });

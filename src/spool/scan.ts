@@ -44,6 +44,9 @@ export interface Scan {
   nextLook: number;
 }
 
+/** How often a name that grouping ignores is looked at. */
+const IGNORED_INTERVAL_SECONDS = 600;
+
 interface Known {
   look: Look;
   settling: Settling;
@@ -54,13 +57,17 @@ const TRUSTED_MTIME_AGE_MS = 2_000;
 
 /**
  * The truth about incoming. A listing is only made when the directory's mtime changed, a name is only looked at when it is new, hinted at, or its time has
- * come, and drops are only grouped again when a look found something else: at rest a scan is one lstat.
+ * come, and drops are only grouped again when a look found something else: at rest a scan is one lstat of the directory.
  */
 export class Scanner {
   readonly #request: ScanRequest;
   readonly #known = new Map<string, Known>();
   #listed: { identity: string; names: string[]; trusted: boolean } | null = null;
   #partials: string[] = [];
+  /** The listing that was gone through last, and when one of its names is to be looked at again. */
+  #seen: string[] | null = null;
+  #nextLookAt = 0;
+  #ignored: ReadonlySet<string> = new Set();
   #grouping: Grouping = { drops: [], ignored: [] };
 
   constructor(request: ScanRequest) {
@@ -79,6 +86,17 @@ export class Scanner {
         nextLook: nextTry,
       };
     }
+    const isSame = names === this.#seen && hints.size === 0;
+    if (!isSame || now >= this.#nextLookAt) await this.#lookAll(names, hints, now);
+    return {
+      available: true,
+      waiting: this.#waiting(),
+      ignored: this.#grouping.ignored,
+      nextLook: Math.min(this.#nextLookAt, now + this.#request.pollSeconds()),
+    };
+  }
+
+  async #lookAll(names: string[], hints: ReadonlySet<string>, now: number): Promise<void> {
     const { isPartial } = this.#request;
     const partials = names.filter(isPartial).sort();
     let changed = partials.join('/') !== this.#partials.join('/');
@@ -87,16 +105,15 @@ export class Scanner {
     for (const name of names) {
       if (isPartial(name)) continue;
       const known = this.#known.get(name);
-      if (known !== undefined && !hints.has(name) && now < this.#nextLook(known.settling)) continue;
+      if (known !== undefined && !hints.has(name) && now < this.#nextLook(name, known.settling)) continue;
       changed = (await this.#look(name, now)) || changed;
     }
     if (changed) await this.#group();
-    return {
-      available: true,
-      waiting: this.#waiting(),
-      ignored: this.#grouping.ignored,
-      nextLook: this.#soonest(now),
-    };
+    this.#seen = names;
+    this.#nextLookAt = Number.POSITIVE_INFINITY;
+    for (const [name, { settling }] of this.#known) {
+      this.#nextLookAt = Math.min(this.#nextLookAt, this.#nextLook(name, settling));
+    }
   }
 
   /** Looks once more at a drop that is due: true when it is still as it was. Otherwise its wait has started again. */
@@ -105,6 +122,7 @@ export class Scanner {
     let changed = false;
     for (const name of drop.entries) changed = (await this.#look(name, now)) || changed;
     if (changed) await this.#group();
+    this.#seen = null;
     return !changed;
   }
 
@@ -148,6 +166,7 @@ export class Scanner {
     const entries = [...[...this.#known.values()].map(({ look }) => look.entry), ...partials];
     const stamps = new Map([...this.#known].map(([name, { look }]) => [name, look.stamp]));
     this.#grouping = await this.#request.group(entries, stamps);
+    this.#ignored = new Set(this.#grouping.ignored.map(({ name }) => name));
   }
 
   #waiting(): WaitingDrop[] {
@@ -160,16 +179,12 @@ export class Scanner {
     });
   }
 
-  #nextLook(settling: Settling): number {
+  #nextLook(name: string, settling: Settling): number {
+    // No drop of anything: only when somebody writes to it, and then there mostly is a hint.
+    if (this.#ignored.has(name)) return settling.checkedAt + IGNORED_INTERVAL_SECONDS;
     const settleSeconds = this.#request.settleSeconds();
     const patience = Math.max(settleSeconds * PATIENCE_FACTOR, MIN_PATIENCE_SECONDS);
     const quiet = settling.checkedAt - settling.since;
     return nextLook(settling, this.#request.pollSeconds(), quiet < settleSeconds ? settleSeconds : patience);
-  }
-
-  #soonest(now: number): number {
-    let soonest = now + this.#request.pollSeconds();
-    for (const { settling } of this.#known.values()) soonest = Math.min(soonest, this.#nextLook(settling));
-    return soonest;
   }
 }

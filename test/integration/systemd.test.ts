@@ -1,0 +1,134 @@
+import { readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { until } from './support/daemon.js';
+import { Machine } from './support/machine.js';
+
+const DATA = 'kind = "data"\n';
+const MIB = 1024 * 1024;
+const QUICK = '[watch]\nsettle_seconds = 1\npoll_seconds = 1\n';
+
+let machine: Machine;
+beforeAll(async () => {
+  machine = await Machine.boot({ dropIn: 'WatchdogSec=6\nRestartSec=1', toml: QUICK });
+});
+afterAll(() => machine?.destroy());
+
+/** As a user does: copied under a name that is no drop, then renamed. Its compression takes long. */
+function dropSlow(name: string, mebibytes: number): void {
+  const target = join(machine.spool, 'incoming', name);
+  const noise = Buffer.alloc(
+    64 * MIB,
+    Buffer.from(Array.from({ length: 65_521 }, (_, index) => (index * index) % 251)),
+  );
+  writeFileSync(`${target}.raw.part`, '');
+  for (let written = 0; written < mebibytes; written += 64)
+    writeFileSync(`${target}.raw.part`, noise, { flag: 'a' });
+  writeFileSync(`${target}.job.toml`, `${DATA}[convert]\ncompression = "zlib"\n`);
+  renameSync(`${target}.raw.part`, `${target}.raw`);
+}
+
+function results(kind: 'archive' | 'failed'): string[] {
+  const directory = join(machine.spool, kind);
+  return readdirSync(directory).flatMap((date) => readdirSync(join(directory, date)));
+}
+
+async function statusMatches(pattern: RegExp, seconds: number): Promise<void> {
+  let seen = '';
+  await until(
+    `a status like ${pattern}`,
+    seconds,
+    async () => {
+      seen = await machine.property('StatusText');
+      return pattern.test(seen);
+    },
+    () => seen,
+  );
+}
+
+describe('hyper2kvm.service under systemd', () => {
+  it('is active only after the daemon was ready, and runs as its own user', async () => {
+    const ready = (await machine.journal()).find(({ MESSAGE }) => MESSAGE.includes('daemon ready'));
+    const activeSince = Number(await machine.property('ActiveEnterTimestampMonotonic'));
+    expect(activeSince).toBeGreaterThanOrEqual(Number(ready?.__MONOTONIC_TIMESTAMP));
+    const uid = (await machine.inside('id', '-u', 'hyper2kvm')).stdout.trim();
+    expect(uid).not.toBe('0');
+    expect(ready?._UID).toBe(uid);
+    expect(await machine.property('StatusText')).toBe('idle | 0 queued, 0 waiting, 0 failed');
+  });
+
+  it('shows job, stage and percent in its status, stops in seconds during a conversion, and resumes at the next start', async () => {
+    dropSlow('slow', 1024);
+    await statusMatches(/^slow convert [1-9]\d*% \| /, 60);
+    const started = performance.now();
+    await machine.inside('systemctl', 'stop', 'hyper2kvm');
+    expect(performance.now() - started).toBeLessThan(10_000);
+    expect(await machine.property('ActiveState')).toBe('inactive');
+    expect(await machine.property('Result')).toBe('success');
+    expect((await machine.inside('pgrep', 'qemu-img')).stdout).toBe('');
+    expect(results('archive')).toEqual([]);
+
+    const before = (await machine.journal()).length;
+    await machine.inside('systemctl', 'start', 'hyper2kvm');
+    await until('the job to be archived', 120, async () => results('archive').length === 1);
+    const since = (await machine.journal()).slice(before).map(({ MESSAGE }) => MESSAGE);
+    const stages = since
+      .filter((line) => line.includes('stage started'))
+      .map((line) => JSON.parse(line).stage);
+    expect(stages).toEqual(['convert']);
+    expect(readdirSync(join(machine.spool, 'work'))).toEqual([]);
+  });
+
+  it('gives each line its priority, so that `journalctl -p warning` shows what went wrong and nothing else', async () => {
+    writeFileSync(
+      join(machine.spool, 'incoming', 'letter.vmdk'),
+      'Dear administrator, this is no disk.\n'.repeat(40),
+    );
+    await until('the drop to fail', 60, async () => results('failed').length === 1);
+    const expected: Record<string, string> = { debug: '7', info: '6', warn: '4', error: '3' };
+    const own = (await machine.journal()).filter(({ MESSAGE }) => MESSAGE.startsWith('{'));
+    for (const { MESSAGE, PRIORITY } of own)
+      expect([MESSAGE, PRIORITY]).toEqual([MESSAGE, expected[JSON.parse(MESSAGE).level]]);
+    const warnings = (await machine.journal('-p', 'warning')).filter(({ MESSAGE }) =>
+      MESSAGE.startsWith('{'),
+    );
+    const failure = warnings
+      .map(({ MESSAGE }) => JSON.parse(MESSAGE))
+      .find(({ msg }) => msg === 'job failed');
+    expect(failure).toMatchObject({ level: 'error', vm: 'letter', code: expect.stringMatching(/^fetch\./) });
+    expect(failure.job).toMatch(/^[0-9a-z]{13}$/);
+    expect(own.length).toBeGreaterThan(warnings.length);
+  });
+
+  it('reloads its configuration without leaving the active state', async () => {
+    machine.configure(`${QUICK}[log]\nlevel = "debug"\n`);
+    await machine.inside('systemctl', 'reload', 'hyper2kvm');
+    await until('the reload', 20, async () =>
+      (await machine.journal()).some(({ MESSAGE }) => MESSAGE.includes('"applied":["log.level"]')),
+    );
+    expect(await machine.property('ActiveState')).toBe('active');
+  });
+
+  it('is restarted by the watchdog when it hangs', async () => {
+    const pid = await machine.property('MainPID');
+    await machine.inside('kill', '-STOP', pid);
+    await until(
+      'the restart',
+      60,
+      async () =>
+        (await machine.property('MainPID')) !== pid && (await machine.property('ActiveState')) === 'active',
+    );
+    expect(Number(await machine.property('NRestarts'))).toBe(1);
+    expect((await machine.journal()).some(({ MESSAGE }) => MESSAGE.includes('Watchdog timeout'))).toBe(true);
+  });
+
+  it('does not start with a wrong configuration, is not tried again, and says why at priority err', async () => {
+    const restarts = await machine.property('NRestarts');
+    machine.configure('[watch]\nsetle_seconds = 1\n');
+    await machine.inside('systemctl', 'restart', 'hyper2kvm');
+    expect(await machine.property('ActiveState')).toBe('failed');
+    expect(await machine.property('NRestarts')).toBe(restarts);
+    const errors = (await machine.journal('-p', 'err')).map(({ MESSAGE }) => MESSAGE);
+    expect(errors.some((line) => line.includes('did you mean watch.settle_seconds?'))).toBe(true);
+  });
+});
