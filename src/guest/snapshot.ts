@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { extract } from 'tar-stream';
+import { type Extract, extract } from 'tar-stream';
 import { Hyper2kvmError } from '../errors.js';
 import type { ApplianceSession } from './session.js';
 import { GuestTree, type TreeEntry } from './tree.js';
@@ -18,6 +18,10 @@ export interface Capture {
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 const MAX_TOTAL_BYTES = 128 * 1024 * 1024;
 const MAX_ENTRIES = 200_000;
+/** What `find0` may list of one directory: far above `MAX_ENTRIES` names of usual length. */
+const MAX_NAMES_BYTES = 64 * 1024 * 1024;
+/** A name that is not UTF-8 is decoded to this: a path with it leads to another file than the one that was read. */
+const UNDECODABLE = '\u{fffd}';
 
 /**
  * The guest's configuration in a few bulk calls (a call costs 0.2 s without KVM, whatever its size): one `tar_out` for each capture, one `find0`
@@ -36,51 +40,76 @@ export class SnapshotCollector {
 
   async capture({ directory, excludes }: Capture): Promise<void> {
     if (!(await this.#session.call('is_dir', directory))) return;
-    await this.#session.call('tar_out_opts', directory, this.#scratch, {
-      numericowner: true,
-      excludes: [...excludes],
-    });
-    const unpack = extract();
-    const source = pipeline(createReadStream(this.#scratch), unpack);
-    for await (const member of unpack) {
-      const { name, mode, uid, gid, size, type, linkname } = member.header;
+    try {
+      await this.#session.call('tar_out_opts', directory, this.#scratch, {
+        numericowner: true,
+        excludes: [...excludes],
+      });
+      await this.#unpack(directory);
+    } finally {
+      await rm(this.#scratch, { force: true });
+    }
+  }
+
+  async #unpack(directory: string): Promise<void> {
+    const members = extract();
+    // Both are waited for: the pipe fails too when the members are refused, and nobody else would take that rejection.
+    const [taken, piped] = await Promise.allSettled([
+      this.#takeMembers(directory, members),
+      pipeline(createReadStream(this.#scratch), members),
+    ]);
+    if (taken.status === 'rejected') throw taken.reason;
+    if (piped.status === 'rejected') throw piped.reason;
+  }
+
+  async #takeMembers(directory: string, members: Extract): Promise<void> {
+    for await (const member of members) {
+      const { name, mode, uid, gid, size = 0, type, linkname } = member.header;
       const path = guestPath(directory, name);
       const chunks: Buffer[] = [];
-      if (type === 'file' && size !== undefined && size <= MAX_FILE_BYTES) {
+      const isKept = type === 'file' && size <= MAX_FILE_BYTES && !path.includes(UNDECODABLE);
+      if (isKept) {
         for await (const chunk of member) chunks.push(chunk as Buffer);
       } else {
         member.resume();
       }
       const kind = entryType(type ?? 'file');
       if (kind === null) continue;
+      // A further hard link comes without data: it is the member it names.
+      const twin = type === 'link' ? this.#entries.get(guestPath(directory, linkname ?? '')) : undefined;
       this.#put({
         path,
         type: kind,
         mode: mode ?? 0,
         uid: uid ?? 0,
         gid: gid ?? 0,
-        size: size ?? 0,
-        ...(type === 'file' && (size ?? 0) <= MAX_FILE_BYTES ? { content: Buffer.concat(chunks) } : {}),
+        size: twin?.size ?? size,
+        ...(isKept ? { content: Buffer.concat(chunks) } : {}),
+        ...(twin?.content === undefined ? {} : { content: twin.content }),
         ...(kind === 'symlink' ? { target: linkname ?? '' } : {}),
       });
     }
-    await source;
-    await rm(this.#scratch, { force: true });
   }
 
   /** Names below a directory, at any depth. What is a directory shows by what is in it; everything else counts as a file. */
   async names(directory: string): Promise<void> {
     if (!(await this.#session.call('is_dir', directory))) return;
-    await this.#session.call('find0', directory, this.#scratch);
-    const names = (await readFile(this.#scratch))
-      .toString('utf8')
-      .split('\0')
-      .filter((name) => name !== '');
-    await rm(this.#scratch, { force: true });
+    const names = await this.#find(directory);
     const paths = new Set(names.map((name) => guestPath(directory, name)));
     const parents = new Set([...paths].map((path) => path.slice(0, path.lastIndexOf('/'))));
     this.#put({ path: directory, type: 'directory', mode: 0o755, uid: 0, gid: 0, size: 0 });
     for (const path of paths) this.#name(path, parents.has(path) ? 'directory' : 'file');
+  }
+
+  async #find(directory: string): Promise<string[]> {
+    try {
+      await this.#session.call('find0', directory, this.#scratch);
+      if ((await stat(this.#scratch)).size > MAX_NAMES_BYTES) throw tooLarge();
+      const names = await readFile(this.#scratch, 'utf8');
+      return names.split('\0').filter((name) => name !== '');
+    } finally {
+      await rm(this.#scratch, { force: true });
+    }
   }
 
   add(entry: TreeEntry): void {
@@ -103,17 +132,18 @@ export class SnapshotCollector {
     this.#entries.set(entry.path, entry);
     const slash = entry.path.lastIndexOf('/');
     if (slash > 0) this.#name(entry.path.slice(0, slash), 'directory');
-    if (this.#bytes > MAX_TOTAL_BYTES || this.#entries.size > MAX_ENTRIES) {
-      throw new Hyper2kvmError(
-        'inspect.configuration-too-large',
-        'the guest’s configuration is larger than any real one',
-        {
-          advice:
-            'More than 128 MiB or 200,000 files under /etc and /boot: the disk may be damaged or hostile.',
-        },
-      );
-    }
+    if (this.#bytes > MAX_TOTAL_BYTES || this.#entries.size > MAX_ENTRIES) throw tooLarge();
   }
+}
+
+function tooLarge(): Hyper2kvmError {
+  return new Hyper2kvmError(
+    'inspect.configuration-too-large',
+    'the guest’s configuration is larger than any real one',
+    {
+      advice: 'More than 128 MiB or 200,000 files under /etc and /boot: the disk may be damaged or hostile.',
+    },
+  );
 }
 
 function guestPath(directory: string, name: string): string {
