@@ -2,9 +2,8 @@ import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from '../tools/run.js';
+import { bootDirectory, bootPartition, grubConfig } from './boot-loaders.js';
 import type { BuiltGuest } from './guest.js';
-import { bootPartition, grubConfig } from './guest-files.js';
-import { layOut } from './layout.js';
 
 /** What `h2k-lab-report.service` prints: the state of the guest as the guest sees it. */
 export interface LabReport {
@@ -86,13 +85,12 @@ export function labReport(serial: string): LabReport {
 
 /** A copy of the guest's boot disk whose GRUB also speaks on the serial port, for reading what an unchanged guest does. */
 export async function copyWithSerialConsole(guest: BuiltGuest, directory: string): Promise<string> {
-  const disks = layOut(guest.recipe);
-  const boot = bootPartition(disks);
+  const boot = bootPartition(guest.recipe);
   const copy = join(directory, 'serial.raw');
   await run('cp', ['--sparse=always', '--reflink=auto', guest.image, copy]);
   const config = join(directory, 'grub.cfg');
-  await writeFile(config, grubConfig(disks, guest.kernelVersion, 'console=tty0 console=ttyS0,115200'));
-  const path = boot.mount === '/boot' ? '/grub/grub.cfg' : '/boot/grub/grub.cfg';
+  await writeFile(config, grubConfig(guest.recipe, guest.kernelVersion, 'console=tty0 console=ttyS0,115200'));
+  const path = `${bootDirectory(guest.recipe)}/grub/grub.cfg`;
   const input = `rm ${path}\nwrite ${config} ${path}\n`;
   await run('debugfs', ['-w', '-f', '-', `${copy}?offset=${boot.offset}`], { input });
   return copy;

@@ -33,7 +33,7 @@ export async function buildGuest(
   options: { say?: (line: string) => void } = {},
 ): Promise<BuiltGuest> {
   const disks = layOut(recipe);
-  const key = hexFrom(JSON.stringify([BUILDER_VERSION, recipe, disks, guestFiles(recipe, disks)]));
+  const key = hexFrom(JSON.stringify([BUILDER_VERSION, recipe, disks, guestFiles(recipe)]));
   const directory = await cached(`${recipe.name}-${key.slice(0, 16)}`, async (scratch) => {
     options.say?.(
       `building ${recipe.name} (Debian ${recipe.release}, ${recipe.firmware}): two minutes the first time`,
@@ -41,10 +41,10 @@ export async function buildGuest(
     const root = join(scratch, 'root');
     const guest = join(scratch, 'guest');
     await mkdir(guest);
-    const { kernel } = await makeTree(recipe, disks, root);
+    const { kernel } = await makeTree(recipe, root);
     await copyFile(join(root, `boot/vmlinuz-${kernel}`), join(guest, 'vmlinuz'));
     await copyFile(join(root, `boot/initrd.img-${kernel}`), join(guest, 'initrd.img'));
-    for (const image of await makeDisks(recipe, disks, root, scratch)) {
+    for (const image of await makeDisks(recipe, { root, kernel, directory: scratch })) {
       await rename(image, join(guest, image.slice(scratch.length + 1)));
     }
     await writeFile(join(guest, 'recipe.json'), `${JSON.stringify({ recipe, kernel }, null, 2)}\n`);

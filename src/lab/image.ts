@@ -1,23 +1,30 @@
-import { mkdir, open, readFile, rename, truncate } from 'node:fs/promises';
+import { copyFile, mkdir, open, readdir, readFile, rename, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '../tools/run.js';
-import { bootPartition, espGrubConfig } from './guest-files.js';
-import { type DiskLayout, type PlacedPartition, partitionAt, sfdiskScript } from './layout.js';
+import { canMakeOnHost, fillInAppliance } from './appliance-image.js';
+import { bootDirectory, bootPartition, espGrubConfig, GRUB_FILESYSTEMS } from './boot-loaders.js';
+import { type DiskLayout, layOut, type PlacedPartition, partitionAt, sfdiskScript } from './layout.js';
 import { asRoot } from './privileged.js';
 import type { GuestRecipe } from './recipes.js';
 import { HOST_GRUB_BIOS } from './tree.js';
 
 const SECTOR = 512;
 
-/** Turns the tree under `root` into raw sparse disks `disk0.raw` … in `directory`. The tree is taken apart on the way. */
-export async function makeDisks(
-  recipe: GuestRecipe,
-  disks: readonly DiskLayout[],
-  root: string,
-  directory: string,
-): Promise<string[]> {
-  const signed = await efiLoaders(recipe, disks, root);
-  const contents = await splitTree(disks, root, join(directory, 'contents'));
+export interface GuestTreeOnHost {
+  /** The tree; it is taken apart on the way. */
+  root: string;
+  kernel: string;
+  /** Where the disks are made. */
+  directory: string;
+}
+
+/** Turns the tree into raw sparse disks `disk0.raw` … in `directory`. */
+export async function makeDisks(recipe: GuestRecipe, tree: GuestTreeOnHost): Promise<string[]> {
+  const { root, directory } = tree;
+  const disks = layOut(recipe);
+  const isHostEnough = canMakeOnHost(recipe);
+  const esp = await espContent(recipe, tree);
+  const contents = isHostEnough ? await splitTree(disks, root, join(directory, 'contents')) : new Map();
   const images: string[] = [];
   for (const [index, disk] of disks.entries()) {
     const image = join(directory, `disk${index}.raw`);
@@ -25,14 +32,16 @@ export async function makeDisks(
     await truncate(image, disk.size);
     await run('sfdisk', ['--quiet', '--no-reread', '--no-tell-kernel', image], { input: sfdiskScript(disk) });
     for (const partition of disk.partitions) {
-      await FORMATTERS[partition.filesystem](image, partition, contents.get(partition.mount));
+      if (isHostEnough || partition.filesystem === 'vfat')
+        await FORMATTERS[partition.filesystem]?.(image, partition, contents.get(partition.mount));
     }
     images.push(image);
   }
   const [boot] = images;
   if (boot === undefined) throw new RangeError('the recipe has no disk');
-  if (recipe.firmware === 'bios') await installBiosGrub(boot, disks, directory);
-  else await fillEsp(boot, partitionAt(disks, '/boot/efi'), signed);
+  if (!isHostEnough) await fillInAppliance(recipe, images, tree);
+  if (esp !== null) await fillEsp(boot, partitionAt(disks, '/boot/efi'), esp);
+  else if (recipe.loader === undefined) await installBiosGrub(boot, recipe, directory);
   return images;
 }
 
@@ -60,7 +69,7 @@ async function splitTree(
 
 type Formatter = (image: string, partition: PlacedPartition, content: string | undefined) => Promise<void>;
 
-const FORMATTERS = {
+const FORMATTERS: Partial<Record<PlacedPartition['filesystem'], Formatter>> = {
   async ext4(image, partition, content) {
     const extended = `offset=${partition.offset},hash_seed=${partition.uuid},root_owner=0:0`;
     const source = content === undefined ? [] : ['-d', content];
@@ -88,23 +97,19 @@ const FORMATTERS = {
     ]);
     await run('rm', [header]);
   },
-} satisfies Record<PlacedPartition['filesystem'], Formatter>;
+};
 
 /**
  * GRUB for BIOS without grub-install: boot.img's 440 bytes of code into the MBR, core.img behind it. Their defaults are sector 1 for
  * the core and sector 2 for the core's rest, which is where dd puts them (GRUB manual, "BIOS installation").
  */
-async function installBiosGrub(
-  image: string,
-  disks: readonly DiskLayout[],
-  directory: string,
-): Promise<void> {
+async function installBiosGrub(image: string, recipe: GuestRecipe, directory: string): Promise<void> {
   const core = join(directory, 'core.img');
-  const boot = bootPartition(disks);
-  const prefix = `(hd0,msdos${boot.number})${boot.mount === '/boot' ? '/grub' : '/boot/grub'}`;
+  const boot = bootPartition(recipe);
+  const prefix = `(hd0,msdos${boot.number})${bootDirectory(recipe)}/grub`;
   await run('grub-mkimage', [
     ...['-O', 'i386-pc', '-d', HOST_GRUB_BIOS, '-p', prefix, '-o', core],
-    ...['biosdisk', 'part_msdos', 'ext2'],
+    ...['biosdisk', 'part_msdos', GRUB_FILESYSTEMS[boot.filesystem]],
   ]);
   const handle = await open(image, 'r+');
   try {
@@ -116,13 +121,18 @@ async function installBiosGrub(
   await run('rm', [core]);
 }
 
-/** Debian's signed loaders by their names on the ESP, read from the guest's own packages. */
-async function efiLoaders(
-  recipe: GuestRecipe,
-  disks: readonly DiskLayout[],
-  root: string,
-): Promise<Map<string, Uint8Array>> {
-  if (recipe.firmware !== 'uefi') return new Map();
+/**
+ * A directory with what the ESP holds, null for a BIOS guest. GRUB: Debian's signed loaders from the guest's own packages, in \EFI\debian only: VMware's NVRAM names
+ * the loader, so nothing ever needed \EFI\BOOT.
+ */
+async function espContent(recipe: GuestRecipe, { root, directory }: GuestTreeOnHost): Promise<string | null> {
+  if (recipe.firmware !== 'uefi') return null;
+  const content = join(directory, 'esp');
+  if (recipe.loader === 'systemd-boot') {
+    await rename(join(root, 'boot/efi'), content);
+    await mkdir(join(root, 'boot/efi'));
+    return content;
+  }
   const sources = {
     'shimx64.efi': 'usr/lib/shim/shimx64.efi.signed',
     'mmx64.efi': 'usr/lib/shim/mmx64.efi.signed',
@@ -130,15 +140,18 @@ async function efiLoaders(
     'BOOTX64.CSV': 'usr/lib/shim/BOOTX64.CSV',
     'grubx64.efi': 'usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed',
   } as const;
-  const loaders = new Map<string, Uint8Array>([['grub.cfg', Buffer.from(espGrubConfig(disks))]]);
-  for (const [name, path] of Object.entries(sources)) loaders.set(name, await readFile(join(root, path)));
-  return loaders;
+  const vendor = join(content, 'EFI/debian');
+  await mkdir(vendor, { recursive: true });
+  await writeFile(join(vendor, 'grub.cfg'), espGrubConfig(recipe));
+  for (const [name, path] of Object.entries(sources)) await copyFile(join(root, path), join(vendor, name));
+  return content;
 }
 
-/** \EFI\debian only: VMware's NVRAM names the loader, so nothing ever needed \EFI\BOOT. */
-async function fillEsp(image: string, esp: PlacedPartition, loaders: Map<string, Uint8Array>): Promise<void> {
-  const drive = ['-i', `${image}@@${esp.offset}`];
-  await run('mmd', [...drive, '::/EFI', '::/EFI/debian']);
-  for (const [name, content] of loaders)
-    await run('mcopy', [...drive, '-', `::/EFI/debian/${name}`], { input: content });
+async function fillEsp(image: string, esp: PlacedPartition, content: string): Promise<void> {
+  const names = (await readdir(content)).sort();
+  await run('mcopy', [
+    ...['-s', '-i', `${image}@@${esp.offset}`],
+    ...names.map((name) => join(content, name)),
+    '::/',
+  ]);
 }

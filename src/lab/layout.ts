@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { DiskRecipe, GuestRecipe, PartitionRecipe } from './recipes.js';
+import type { DiskRecipe, GuestRecipe, PartitionRecipe, VolumeRecipe } from './recipes.js';
 
 const MIB = 1024 * 1024;
 const SECTOR = 512;
@@ -34,6 +34,67 @@ export const VMWARE_NIC_ADDRESS = '0000:0b:00.0';
 export function layOut(recipe: GuestRecipe): DiskLayout[] {
   return recipe.disks.map((disk, index) => layOutDisk(recipe.name, disk, index));
 }
+
+/** A filesystem or swap area of the guest, on a partition or on a volume. */
+export interface GuestFilesystem {
+  mount: string;
+  filesystem: Exclude<PartitionRecipe['filesystem'], 'member'>;
+  uuid: string;
+  /** Its device as the kernel names it on VMware: `/dev/sda2`, `/dev/md0`, `/dev/mapper/vg0-root`. */
+  device: string;
+  /** What fstab calls it. */
+  spec: string;
+  /** btrfs: the subvolume that is mounted; null for all else. */
+  subvolume: string | null;
+}
+
+/** Everything that the guest mounts or swaps to: partitions in their order, then volumes from the bottom up. */
+export function filesystemsOf(recipe: GuestRecipe): GuestFilesystem[] {
+  const partitions = layOut(recipe)
+    .flatMap((disk) => disk.partitions)
+    .flatMap(({ filesystem, mount, uuid, kernelName: device, ...partition }) => {
+      if (filesystem === 'member') return [];
+      const spec = partition.namedBy === 'by-path' ? partition.byPath : device;
+      const subvolumes: [string, string | null][] = Object.entries(partition.subvolumes ?? { [mount]: null });
+      return subvolumes.map(([at, subvolume]) => ({ mount: at, filesystem, uuid, device, spec, subvolume }));
+    });
+  const volumes = (recipe.volumes ?? []).flatMap((volume) =>
+    volume.filesystems.map(({ mount, filesystem, name = '' }) => {
+      const device = deviceOf(volume, name);
+      const uuid = uuidFrom(`${recipe.name}/${volume.name}/${name}`);
+      return { mount, filesystem, uuid, device, spec: device, subvolume: null };
+    }),
+  );
+  return [...partitions, ...volumes];
+}
+
+/** The filesystem that is mounted at `mount`; the recipe is wrong where there is none. */
+export function filesystemAt(recipe: GuestRecipe, mount: string): GuestFilesystem {
+  const found = filesystemsOf(recipe).find((filesystem) => filesystem.mount === mount);
+  if (found === undefined) throw new RangeError(`the recipe has no filesystem for ${mount}`);
+  return found;
+}
+
+/** Kernel names of the partitions that a volume is made of. */
+export const membersOf = (recipe: GuestRecipe, volume: VolumeRecipe): string[] =>
+  layOut(recipe)
+    .flatMap((disk) => disk.partitions)
+    .filter(({ filesystem, mount }) => filesystem === 'member' && mount === volume.name)
+    .map(({ kernelName }) => kernelName);
+
+/** LVM doubles the dashes of both names in the device mapper's. */
+export function deviceOf(volume: VolumeRecipe, logicalVolume = ''): string {
+  if (volume.kind === 'md') return `/dev/${volume.name}`;
+  if (volume.kind === 'luks') return `/dev/mapper/${volume.name}`;
+  return `/dev/mapper/${[volume.name, logicalVolume].map((name) => name.replaceAll('-', '--')).join('-')}`;
+}
+
+export const volumeUuid = (recipe: GuestRecipe, volume: VolumeRecipe): string =>
+  uuidFrom(`${recipe.name}/${volume.name}`);
+
+/** What opens a LUKS volume of the lab: the content of its key file, without a newline. */
+export const keyOf = (recipe: GuestRecipe, volume: VolumeRecipe): string =>
+  hexFrom(`${recipe.name}/${volume.name}/key`);
 
 /** The partition that is mounted at `mount`; the recipe is wrong where there is none. */
 export function partitionAt(disks: readonly DiskLayout[], mount: string): PlacedPartition {
@@ -102,12 +163,13 @@ function filesystemId(partition: PartitionRecipe, seed: string): string {
 
 function partitionType(label: DiskRecipe['label'], partition: PartitionRecipe): string {
   const types = {
-    dos: { ext4: '83', swap: '82', vfat: 'c' },
+    dos: { linux: '83', swap: '82', vfat: 'c' },
     gpt: {
-      ext4: '0FC63DAF-8483-4772-8E79-3D69D8477DE4',
+      linux: '0FC63DAF-8483-4772-8E79-3D69D8477DE4',
       swap: '0657FD6D-A4AB-43C4-84E5-0933C84B4F4F',
       vfat: 'C12A7328-F81F-11D2-BA4B-00A0C93EC93B',
     },
   } as const;
-  return types[label][partition.filesystem];
+  const { filesystem } = partition;
+  return types[label][filesystem === 'swap' || filesystem === 'vfat' ? filesystem : 'linux'];
 }

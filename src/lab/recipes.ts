@@ -1,11 +1,29 @@
 /** How a lab guest is laid out. Sizes in MiB, rounded to what the partition table needs. */
 export interface PartitionRecipe {
-  /** Mount point, or `swap`. */
+  /** Mount point, `swap`, or the name of the volume that it is a member of. */
   mount: string;
-  filesystem: 'ext4' | 'vfat' | 'swap';
+  filesystem: 'ext4' | 'xfs' | 'btrfs' | 'vfat' | 'swap' | 'member';
   sizeMib: number;
   /** How the guest's fstab names it: the controller's path, or the kernel's `/dev/sdXN`. Neither survives a move to virtio. */
   namedBy: 'by-path' | 'kernel';
+  /** btrfs only: subvolume by mount point, `@` at this partition's own. */
+  subvolumes?: Readonly<Record<string, string>>;
+}
+
+/** What lies between partitions and filesystems: RAID 1, LUKS or an LVM volume group. Listed from the bottom up. */
+export interface VolumeRecipe {
+  kind: 'md' | 'luks' | 'lvm';
+  /** `md0`, `cryptroot`, `vg0`. */
+  name: string;
+  /** The volume below; without it, the partitions that are members of this name. */
+  on?: string;
+  /** md and LUKS have at most one filesystem, a volume group one in each logical volume (`name`). */
+  filesystems: readonly {
+    name?: string;
+    mount: string;
+    filesystem: 'ext4' | 'xfs' | 'swap';
+    sizeMib?: number;
+  }[];
 }
 
 export interface DiskRecipe {
@@ -14,29 +32,34 @@ export interface DiskRecipe {
 }
 
 export interface NetworkRecipe {
-  backend: 'ifupdown' | 'networkd';
+  backend: 'ifupdown' | 'networkd' | 'NetworkManager' | 'netplan';
   /** The name VMware's slot numbering gives the first vmxnet3 NIC is `ens192`. */
   interface: string;
   /** In VMware's range 00:50:56:00:00:00 to 00:50:56:3f:ff:ff for static addresses. */
   mac: string;
   /** What ties MAC, driver and name together: `70-persistent-net.rules` or a `.link` file. Both name VMware's driver. */
   pin: 'udev-rules' | 'link';
+  /** Default DHCP. */
+  static?: { address: string; gateway: string; dns: string };
 }
 
 /** A guest as VMware leaves it. A plain value: its JSON is the key of the built image. */
 export interface GuestRecipe {
   name: string;
-  release: 'bookworm' | 'trixie';
+  release: 'bullseye' | 'bookworm' | 'trixie';
   firmware: 'bios' | 'uefi';
+  /** Default GRUB. */
+  loader?: 'grub' | 'systemd-boot' | 'extlinux';
   disks: readonly DiskRecipe[];
-  /** `list` admits only the modules named, so nothing of virtio is in the initramfs. */
-  initramfs: { tool: 'initramfs-tools'; modules: readonly string[] };
+  volumes?: readonly VolumeRecipe[];
+  /** Only the modules named are admitted, so nothing of virtio is in the initramfs. */
+  initramfs: { tool: 'initramfs-tools' | 'dracut'; modules: readonly string[] };
   network: NetworkRecipe;
   /** Debian packages beside Debian's essential set. */
   packages: readonly string[];
 }
 
-const BASE_PACKAGES = [
+export const BASE_PACKAGES = [
   'linux-image-amd64',
   'initramfs-tools',
   'zstd',
@@ -50,10 +73,10 @@ const BASE_PACKAGES = [
   'grub2-common',
   'open-vm-tools',
 ] as const;
-const IFUPDOWN_PACKAGES = ['ifupdown', 'isc-dhcp-client'] as const;
+export const IFUPDOWN_PACKAGES = ['ifupdown', 'isc-dhcp-client'] as const;
 /** The loaders that Debian signs; shim starts `grubx64.efi` of its own directory. */
-const UEFI_PACKAGES = ['grub-efi-amd64-signed', 'shim-signed'] as const;
-const VMWARE_INITRAMFS = {
+export const UEFI_PACKAGES = ['grub-efi-amd64-signed', 'shim-signed'] as const;
+export const VMWARE_INITRAMFS = {
   tool: 'initramfs-tools',
   modules: ['vmw_pvscsi', 'mptspi', 'ahci', 'sd_mod', 'ext4'],
 } as const satisfies GuestRecipe['initramfs'];

@@ -1,9 +1,10 @@
 import { chmod, cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { run } from '../tools/run.js';
+import { entryDirectory, extlinuxConfig, grubConfig, systemdBootFiles } from './boot-loaders.js';
 import { cached } from './cache.js';
-import { type GuestFiles, grubConfig, guestFiles } from './guest-files.js';
-import { type DiskLayout, hexFrom } from './layout.js';
+import { type GuestFiles, guestFiles } from './guest-files.js';
+import { filesystemsOf, hexFrom } from './layout.js';
 import { asRoot } from './privileged.js';
 import type { GuestRecipe } from './recipes.js';
 
@@ -25,37 +26,64 @@ const EXCLUDED = [
 export const HOST_GRUB_BIOS = '/usr/lib/grub/i386-pc';
 
 /** The guest's whole file tree under `root`, ready to become filesystems. Returns the kernel's version. Takes about 15 s. */
-export async function makeTree(
-  recipe: GuestRecipe,
-  disks: readonly DiskLayout[],
-  root: string,
-): Promise<{ kernel: string }> {
+export async function makeTree(recipe: GuestRecipe, root: string): Promise<{ kernel: string }> {
   const base = await baseTarball(recipe);
   await mkdir(root);
   await asRoot('tar', ['-xpf', base, '-C', root, '--numeric-owner', '--exclude=./dev/*']);
   await rm(join(root, 'etc/resolv.conf'), { force: true });
-  await writeFiles(root, guestFiles(recipe, disks));
+  await writeFiles(root, guestFiles(recipe));
   await emptyRootPassword(root);
-  // The guest's own tool, seeing only its own devices: what it finds must not depend on this host.
-  await asRoot('sh', [
-    '-ec',
-    'mount -t proc proc "$1/proc"; mount --rbind /dev "$1/dev"; exec chroot "$1" /usr/sbin/update-initramfs -u -k all',
-    'sh',
-    root,
-  ]);
-  const kernel = await kernelVersion(root);
-  const files: GuestFiles = { '/boot/grub/grub.cfg': { content: grubConfig(disks, kernel), mode: 0o600 } };
-  await writeFiles(root, files);
-  if (recipe.firmware === 'bios') await copyGrubModules(join(root, 'boot/grub/i386-pc'));
-  for (const { mount } of disks.flatMap((disk) => disk.partitions)) {
+  for (const { mount } of filesystemsOf(recipe)) {
     if (mount.startsWith('/')) await mkdir(join(root, mount), { recursive: true });
   }
+  const kernel = await kernelVersion(root);
+  await makeInitramfs(recipe, root, kernel);
+  await writeLoader(recipe, root, kernel);
   await writeFiles(root, { '/srv/README': { content: 'The data of this VM.\n' } });
   return { kernel };
 }
 
+/** The guest's own tool, seeing only its own devices: what it finds must not depend on this host. */
+async function makeInitramfs(recipe: GuestRecipe, root: string, kernel: string): Promise<void> {
+  const { tool, modules } = recipe.initramfs;
+  const image = `/boot/initrd.img-${kernel}`;
+  const command =
+    tool === 'dracut'
+      ? `/usr/bin/dracut --force --quiet --no-hostonly --mdadmconf --drivers '${modules.join(' ')}' ${image} ${kernel}`
+      : '/usr/sbin/update-initramfs -u -k all';
+  const script = `mount -t proc proc "$1/proc"; mount --rbind /dev "$1/dev"; exec chroot "$1" ${command}`;
+  await asRoot('sh', ['-ec', script, 'sh', root]);
+}
+
+/** The loader's files in the tree. What lies outside of any filesystem is image.ts' and appliance-image.ts' part. */
+async function writeLoader(recipe: GuestRecipe, root: string, kernel: string): Promise<void> {
+  if (recipe.loader === 'extlinux') {
+    await writeFiles(root, {
+      '/boot/extlinux/extlinux.conf': { content: extlinuxConfig(recipe, kernel) },
+    });
+    return;
+  }
+  if (recipe.loader === 'systemd-boot') {
+    const esp = join(root, 'boot/efi');
+    const entry = join(esp, entryDirectory(recipe, kernel));
+    const files = Object.entries(systemdBootFiles(recipe, kernel));
+    await writeFiles(esp, Object.fromEntries(files.map(([path, content]) => [path, { content }])));
+    await mkdir(entry, { recursive: true });
+    await cp(join(root, `boot/vmlinuz-${kernel}`), join(entry, 'linux'));
+    await cp(join(root, `boot/initrd.img-${kernel}`), join(entry, `initrd.img-${kernel}`));
+    await mkdir(join(esp, 'EFI/systemd'), { recursive: true });
+    const program = 'systemd-bootx64.efi';
+    await cp(join(root, 'usr/lib/systemd/boot/efi', program), join(esp, 'EFI/systemd', program));
+    return;
+  }
+  await writeFiles(root, {
+    '/boot/grub/grub.cfg': { content: grubConfig(recipe, kernel), mode: 0o600 },
+  });
+  if (recipe.firmware === 'bios') await copyGrubModules(join(root, 'boot/grub/i386-pc'));
+}
+
 /** Debian's packages as one tarball, cached for each release and set of packages. The first time takes two minutes and the network. */
-async function baseTarball(recipe: GuestRecipe): Promise<string> {
+export async function baseTarball(recipe: Pick<GuestRecipe, 'release' | 'packages'>): Promise<string> {
   const key = hexFrom(JSON.stringify([recipe.release, recipe.packages, EXCLUDED])).slice(0, 16);
   return cached(`base-${recipe.release}-${key}.tar`, async (scratch) => {
     const tarball = join(scratch, 'base.tar');

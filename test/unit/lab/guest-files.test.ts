@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { espGrubConfig, grubConfig, guestFiles } from '../../../src/lab/guest-files.js';
+import { espGrubConfig, grubConfig } from '../../../src/lab/boot-loaders.js';
+import { guestFiles } from '../../../src/lab/guest-files.js';
 import { layOut, partitionAt } from '../../../src/lab/layout.js';
 import { type GuestRecipe, RECIPES } from '../../../src/lab/recipes.js';
 
 function textOf(recipe: GuestRecipe, path: string): string {
-  const file = guestFiles(recipe, layOut(recipe))[path];
+  const file = guestFiles(recipe)[path];
   if (file === undefined || !('content' in file)) throw new Error(`no file ${path}`);
   return file.content;
 }
@@ -43,20 +44,20 @@ describe('a VMware guest', () => {
   test('is configured by networkd where the recipe says so', () => {
     const recipe: GuestRecipe = { ...bios, network: { ...bios.network, backend: 'networkd' } };
     expect(textOf(recipe, '/etc/systemd/network/20-wired.network')).toContain('Name=ens192');
-    expect(guestFiles(recipe, layOut(recipe))).not.toHaveProperty('/etc/network/interfaces');
+    expect(guestFiles(recipe)).not.toHaveProperty('/etc/network/interfaces');
   });
 });
 
 describe('grubConfig', () => {
   test('takes paths from a /boot of its own', () => {
-    const config = grubConfig(layOut(RECIPES['bookworm-bios']), '6.1.0-1-amd64');
+    const config = grubConfig(RECIPES['bookworm-bios'], '6.1.0-1-amd64');
     expect(config).toContain('linux	/vmlinuz-6.1.0-1-amd64 root=/dev/sda2 ro root=/dev/sda2 quiet\n');
     expect(config).toContain("set root='hd0,msdos1'");
   });
 
   test('takes paths from /boot on the root filesystem', () => {
     const disks = layOut(RECIPES['bookworm-uefi']);
-    const config = grubConfig(disks, '6.1.0-1-amd64');
+    const config = grubConfig(RECIPES['bookworm-uefi'], '6.1.0-1-amd64');
     expect(config).toContain('linux	/boot/vmlinuz-6.1.0-1-amd64 root=/dev/sda2');
     expect(config).toContain(`--fs-uuid --set=root ${partitionAt(disks, '/').uuid}`);
   });
@@ -64,7 +65,7 @@ describe('grubConfig', () => {
 
 test('the stub on the ESP finds grub.cfg by the filesystem that holds it', () => {
   const disks = layOut(RECIPES['bookworm-uefi']);
-  expect(espGrubConfig(disks)).toBe(
+  expect(espGrubConfig(RECIPES['bookworm-uefi'])).toBe(
     `search.fs_uuid ${partitionAt(disks, '/').uuid} root hd0,gpt2\nset prefix=($root)'/boot/grub'\nconfigfile $prefix/grub.cfg\n`,
   );
 });
