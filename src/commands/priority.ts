@@ -9,7 +9,7 @@ export function priorityCommand(io: Io): Command {
     summary: 'let a job go before or after others',
     description:
       'Sets a job’s priority: a whole number, 0 unless set; higher goes first, negative after all others.',
-    examples: ['hyper2kvm priority web01 10', 'hyper2kvm priority web02 -- -5'],
+    examples: ['hyper2kvm priority web01 10', 'hyper2kvm priority web02 -5'],
   }).action(async (job: string, text: string, _local, command: Command) => {
     if (!/^-?\d{1,9}$/.test(text))
       throw usageError(`${text} is no whole number`, 'For example: hyper2kvm priority web01 10');

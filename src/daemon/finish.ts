@@ -163,9 +163,10 @@ export async function reopenJob(config: Config, queue: Queue, job: Job, signal: 
   if (!(await pathExists(paths.source))) await takeSource(join(failed, 'source'), paths, signal);
   await chmod(paths.source, 0o700);
   await syncPath(paths.work);
-  const reopened = queue.jobs.update(job.job, { reopen: null, directory: null });
+  // Before the record: what is left of it would pass for the published result of the next failure on the same day.
   await rm(failed, { recursive: true, force: true });
-  return reopened;
+  // Cancelled before it began again: the outcome and its place are decided already.
+  return queue.jobs.update(job.job, { reopen: null, ...(job.outcome === null ? { directory: null } : {}) });
 }
 
 async function takeSource(from: string, paths: JobPaths, signal: AbortSignal): Promise<void> {
