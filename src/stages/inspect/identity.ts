@@ -51,13 +51,14 @@ const OLD_RELEASE_FILES = [
   ['/etc/debian_version', 'debian'],
 ] as const;
 
-const ESP_TYPE = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b';
+/** Partition types of an EFI system partition: GPT's, and the rare one of an MBR. */
+export const ESP_TYPES: ReadonlySet<string> = new Set(['c12a7328-f81f-11d2-ba4b-00a0c93ec93b', '0xef']);
 export const ESP_MOUNTPOINTS = ['/boot/efi', '/efi', '/boot'] as const;
 
-/** UEFI: a GPT (or the rare MBR with type 0xef) with an EFI system partition that holds a loader. An ESP without one is no UEFI guest. */
+/** UEFI: an EFI system partition that holds a loader. An ESP without one is no UEFI guest. */
 function firmware(tree: GuestTree, partitions: Identity['partitions']): Identity['firmware'] {
   const hasEsp = partitions.some((table) =>
-    table.partitions.some((partition) => partition.type === ESP_TYPE || partition.type === '0xef'),
+    table.partitions.some((partition) => ESP_TYPES.has(partition.type)),
   );
   return hasEsp && espLoaders(tree).length > 0 ? 'uefi' : 'bios';
 }

@@ -11,7 +11,7 @@ import { flattenOutput } from '../flatten/schema.js';
 import { architecture } from './architecture.js';
 import { identify } from './identity.js';
 import { readKernels } from './kernels.js';
-import { mountPoints } from './mounts.js';
+import { mountSystem, readOnly } from './mounts.js';
 import { chooseRoot, findRoots, type Root } from './roots.js';
 import { type Identity, type InspectOutput, inspectOutput } from './schema.js';
 import { readStorage, type Storage } from './storage.js';
@@ -149,18 +149,15 @@ async function takeSnapshot(
   root: Root,
   devices: DeviceContext,
 ) {
-  await session.call('mount_options', join2('ro', root.options), root.device, '/');
+  await session.call('mount_options', readOnly(root.options), root.device, '/');
   const collector = new SnapshotCollector(session, context.workDirectory);
   // Only the top level: which of /bin, /lib, /sbin are links decides where everything else really is.
   await collector.capture({ directory: '/', excludes: ['./*/*'] });
   await collector.capture({ directory: '/etc', excludes: ETC_EXCLUDES });
   const mounts = [
     { device: root.device, mountpoint: '/', options: root.options },
-    ...mountPoints(collector.tree(), devices, root),
+    ...(await mountSystem(session, collector.tree(), devices, root)),
   ];
-  for (const { device, mountpoint, options } of mounts.slice(1)) {
-    await session.call('mount_options', join2('ro', options), device, mountpoint);
-  }
   await collector.capture({ directory: '/boot', excludes: BOOT_EXCLUDES });
   await collector.capture({ directory: '/efi', excludes: BOOT_EXCLUDES });
   const lib = collector.tree().lstat('/lib')?.type === 'symlink' ? '/usr/lib' : '/lib';
@@ -206,5 +203,3 @@ function withMountpoints(
     mountpoint: at.get(filesystem.device) ?? null,
   }));
 }
-
-const join2 = (...options: string[]) => options.filter((option) => option !== '').join(',');

@@ -1,5 +1,6 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { S_IFMT, S_IFREG } from '../../guest/cpio.js';
 import { describeInitramfs, type InitramfsListing, listInitramfs } from '../../guest/initramfs.js';
 import type { ApplianceSession } from '../../guest/session.js';
 import type { GuestTree } from '../../guest/tree.js';
@@ -9,8 +10,8 @@ import type { Kernel } from './schema.js';
 const MAX_INITRAMFS_BYTES = 512 * 1024 * 1024;
 
 /**
- * Every installed kernel (and, by guest path, what its initramfs lists): a directory of modules with a kernel image that belongs to it, and its initramfs, listed. A module directory without
- * an image (left behind by a removed kernel) is no kernel.
+ * Every installed kernel (and, by guest path, what its initramfs lists): a directory of modules with a kernel image that belongs to it. A module
+ * directory without an image (left behind by a removed kernel) is no kernel.
  */
 export async function readKernels(
   session: ApplianceSession,
@@ -26,7 +27,7 @@ export async function readKernels(
     if (!tree.isDirectory(modules)) continue;
     const image = findImage(tree, version, modules);
     if (image === null) continue;
-    const path = findInitramfs(tree, version, modules, image);
+    const path = findInitramfs(tree, version, modules);
     if (path !== null) listings[path] ??= await list(session, path, workDirectory, signal);
     const listing = path === null ? undefined : listings[path];
     kernels.push({
@@ -48,15 +49,17 @@ async function list(
   workDirectory: string,
   signal: AbortSignal,
 ): Promise<InitramfsListing> {
-  const { size } = await session.call('statns', path);
-  if (size > MAX_INITRAMFS_BYTES) {
-    const unreadable = `larger than ${MAX_INITRAMFS_BYTES} bytes`;
+  const { mode, size } = await session.call('statns', path);
+  const unread = (unreadable: string) => {
     return { size, segments: [], files: [], directories: [], links: {}, unreadable };
-  }
+  };
+  // A device node's size is 0, and /dev/zero never ends: downloading it would fill the host's disk.
+  if ((mode & S_IFMT) !== S_IFREG) return unread('not a regular file');
+  if (size > MAX_INITRAMFS_BYTES) return unread(`larger than ${MAX_INITRAMFS_BYTES} bytes`);
   const copy = join(workDirectory, 'initramfs.part');
   await session.call('download', path, copy);
   const bytes = await readFile(copy);
-  await rm(copy);
+  await rm(copy, { force: true });
   return listInitramfs(bytes, signal);
 }
 
@@ -74,8 +77,7 @@ function findImage(tree: GuestTree, version: string, modules: string): string | 
   ]);
 }
 
-function findInitramfs(tree: GuestTree, version: string, modules: string, image: string): string | null {
-  const directory = image.slice(0, image.lastIndexOf('/'));
+function findInitramfs(tree: GuestTree, version: string, modules: string): string | null {
   return firstFile(tree, [
     `/boot/initrd.img-${version}`,
     `/boot/initramfs-${version}.img`,
@@ -94,7 +96,8 @@ function findInitramfs(tree: GuestTree, version: string, modules: string, image:
         .filter((name) => /^initrd/.test(name))
         .map((name) => `${entry}/${name}`),
     ),
-    `${directory}/initrd`,
+    `${modules}/initramfs.img`,
+    `${modules}/initrd`,
   ]);
 }
 

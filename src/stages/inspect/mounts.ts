@@ -1,20 +1,44 @@
 import { type DeviceContext, resolveDevice } from '../../fixers/linux/device-names.js';
+import type { ApplianceSession } from '../../guest/session.js';
 import type { GuestTree } from '../../guest/tree.js';
-import { ESP_MOUNTPOINTS } from './identity.js';
+import { ESP_MOUNTPOINTS, ESP_TYPES } from './identity.js';
 import type { Root } from './roots.js';
 import type { Identity } from './schema.js';
+
+type Mounts = Identity['mounts'];
 
 /** Only what holds configuration or kernels is mounted: data filesystems stay untouched. */
 const SYSTEM_MOUNTPOINTS = ['/usr', '/boot', '/boot/efi', '/efi', '/var'];
 const MOUNTABLE = new Set(['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'vfat', 'f2fs', 'jfs', 'reiserfs']);
-const ESP_TYPES = new Set(['c12a7328-f81f-11d2-ba4b-00a0c93ec93b', '0xef']);
 
 /**
- * The system's other mounts in mount order, from its fstab. An ESP that fstab does not mount (systemd's GPT auto-discovery, or nothing at all) is added
- * at the first of its usual places that exists. Pure.
+ * Mounts, read-only and below the root that is mounted already, what the guest’s fstab mounts and an ESP that fstab does not mention (systemd's GPT auto-discovery, or nothing at
+ * all). `tree` has /etc. Returns them in mount order.
  */
-export function mountPoints(tree: GuestTree, devices: DeviceContext, root: Root): Identity['mounts'] {
-  const mounts = new Map<string, Identity['mounts'][number]>();
+export async function mountSystem(
+  session: ApplianceSession,
+  tree: GuestTree,
+  devices: DeviceContext,
+  root: Root,
+): Promise<Mounts> {
+  const mounts: Mounts = [];
+  const add = async (mount: Mounts[number]) => {
+    await session.call('mount_options', readOnly(mount.options), mount.device, mount.mountpoint);
+    mounts.push(mount);
+  };
+  for (const mount of fstabMounts(tree, devices, root)) await add(mount);
+  const esp = findEsp(devices);
+  if (esp === null || mounts.some(({ device }) => device === esp)) return mounts;
+  const mountpoint = await espPlace(session, mounts);
+  if (mountpoint !== null) await add({ device: esp, mountpoint, options: '' });
+  return mounts;
+}
+
+export const readOnly = (options: string): string => (options === '' ? 'ro' : `ro,${options}`);
+
+/** The system's other mounts by its fstab, in mount order. Pure. */
+function fstabMounts(tree: GuestTree, devices: DeviceContext, root: Root): Mounts {
+  const mounts = new Map<string, Mounts[number]>();
   for (const line of (tree.text('/etc/fstab')?.text ?? '').split('\n')) {
     const [spec, mountpoint, , options] = line.trim().split(/\s+/);
     if (spec === undefined || mountpoint === undefined || !SYSTEM_MOUNTPOINTS.includes(mountpoint)) continue;
@@ -24,11 +48,6 @@ export function mountPoints(tree: GuestTree, devices: DeviceContext, root: Root)
     if (filesystem.device === root.device && subvolume === '') continue;
     mounts.set(mountpoint, { device: filesystem.device, mountpoint, options: subvolume });
   }
-  const esp = findEsp(devices);
-  if (esp !== null && ![...mounts.values()].some((mount) => mount.device === esp)) {
-    const place = ESP_MOUNTPOINTS.find((path) => tree.exists(path) && !mounts.has(path)) ?? '/boot/efi';
-    if (tree.isDirectory(place)) mounts.set(place, { device: esp, mountpoint: place, options: '' });
-  }
   return [...mounts.values()].sort((a, b) => a.mountpoint.length - b.mountpoint.length);
 }
 
@@ -37,4 +56,14 @@ function findEsp(devices: DeviceContext): string | null {
     (filesystem) => filesystem.type === 'vfat' && filesystem.disk !== null,
   );
   return vfat.find((filesystem) => ESP_TYPES.has(filesystem.parttype ?? ''))?.device ?? null;
+}
+
+/** The first of the ESP's usual places that is there; /boot only when it is empty, as a mount over it would hide the kernels. */
+async function espPlace(session: ApplianceSession, mounts: Mounts): Promise<string | null> {
+  for (const place of ESP_MOUNTPOINTS) {
+    if (mounts.some(({ mountpoint }) => mountpoint === place)) continue;
+    if (!(await session.call('is_dir', place))) continue;
+    if (place !== '/boot' || (await session.call('ls', place)).length === 0) return place;
+  }
+  return null;
 }

@@ -1,0 +1,58 @@
+import { describe, expect, it } from 'vitest';
+import { mountSystem } from '../../../../src/stages/inspect/mounts.js';
+import { filesystem, treeOf } from '../../fixers/guests.js';
+import { answeringSession } from './session.js';
+
+const ESP = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b';
+const devices = {
+  controllers: ['scsi0:0'],
+  filesystems: [
+    filesystem('/dev/sda1', 'vfat', 'AAAA-0001', { parttype: ESP }),
+    filesystem('/dev/sda2', 'ext4', 'root-uuid'),
+    filesystem('/dev/sda3', 'ext4', 'boot-uuid'),
+  ],
+};
+const root = { device: '/dev/sda2', options: '', names: [] };
+const ROOT_LINE = 'UUID=root-uuid / ext4 defaults 0 1\n';
+
+/** What is mounted in a guest with these directories (and the names in them). */
+async function mounted(fstab: string, directories: Record<string, string[]>) {
+  const { session, calls } = answeringSession({
+    mount_options: () => undefined,
+    is_dir: (path: string) => path in directories,
+    ls: (path: string) => directories[path] ?? [],
+  });
+  const mounts = await mountSystem(session, treeOf({ '/etc/fstab': fstab }), devices, root);
+  expect(calls.filter(([name]) => name === 'mount_options')).toEqual(
+    mounts.map(({ device, mountpoint }) => ['mount_options', 'ro', device, mountpoint]),
+  );
+  return mounts.map(({ device, mountpoint }) => `${device} ${mountpoint}`);
+}
+
+describe('an ESP that fstab does not mount', () => {
+  it('goes to /boot/efi and does not hide the kernels in /boot', async () => {
+    const directories = { '/boot': ['vmlinuz-6.1.0', 'efi'], '/boot/efi': [] };
+    expect(await mounted(ROOT_LINE, directories)).toEqual(['/dev/sda1 /boot/efi']);
+  });
+
+  it('is not mounted where only a /boot with kernels could take it', async () => {
+    expect(await mounted(ROOT_LINE, { '/boot': ['vmlinuz-6.1.0'] })).toEqual([]);
+  });
+
+  it('goes to an empty /boot, as systemd mounts it there', async () => {
+    expect(await mounted(ROOT_LINE, { '/boot': [] })).toEqual(['/dev/sda1 /boot']);
+  });
+
+  it('is looked for a place below a /boot of its own after that is mounted', async () => {
+    const directories = { '/boot': ['efi'], '/boot/efi': [] };
+    expect(await mounted(`${ROOT_LINE}UUID=boot-uuid /boot ext4 defaults 0 2\n`, directories)).toEqual([
+      '/dev/sda3 /boot',
+      '/dev/sda1 /boot/efi',
+    ]);
+  });
+});
+
+it('mounts in the order of the paths, whatever order fstab has', async () => {
+  const fstab = `UUID=AAAA-0001 /boot/efi vfat umask=0077 0 1\nUUID=boot-uuid /boot ext4 defaults 0 2\n${ROOT_LINE}`;
+  expect(await mounted(fstab, {})).toEqual(['/dev/sda3 /boot', '/dev/sda1 /boot/efi']);
+});
