@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.js';
-import { Hyper2kvmError } from '../errors.js';
-import { demote, probeAccelerator } from '../host/accelerator.js';
+import { type Accelerator, demote, probeAccelerator } from '../host/accelerator.js';
 import { type NodeChild, startNodeChild } from '../tools/node-child.js';
 import { createImage } from '../tools/qemu-img.js';
 import { QmpClient } from '../tools/qmp.js';
 import { addLayer, traffic } from './appliance-disks.js';
+import { callError, diedError, timeoutError } from './appliance-errors.js';
 import type { CallRequest, CloseRequest, LaunchRequest, Reply } from './appliance-messages.js';
 import type { ApplianceSession } from './session.js';
 
@@ -31,6 +31,8 @@ export interface Appliance extends ApplianceSession {
 
 /** supermin builds the appliance into its cache the first time: under a minute here, more on a busy machine. */
 const LAUNCH_TIMEOUT_SECONDS = 900;
+/** Largest file that the appliance's processes may write: an overlay, the appliance's own 4 GiB root, what a hostile guest sends out. */
+const FILE_BYTES = 8 * 1024 ** 3;
 
 /**
  * Launches the job's appliance on fresh overlays (`fix-disk<N>.qcow2`) over the flat images; what an earlier session wrote is thrown away. A KVM
@@ -41,13 +43,26 @@ export async function openAppliance(request: ApplianceRequest): Promise<Applianc
     request.options.validate.accelerator === 'auto'
       ? (await probeAccelerator({ signal: request.signal })).kind
       : request.options.validate.accelerator;
+  return withoutKvm((kind) => launch(request, kind), accelerator, request);
+}
+
+/**
+ * KVM that fails is tried once more without. It is given up for the whole process only when that works: a full disk or a missing package is no fault of
+ * KVM's.
+ */
+export async function withoutKvm<T>(
+  start: (kind: Accelerator['kind']) => Promise<T>,
+  accelerator: Accelerator['kind'],
+  { signal, log }: Pick<ApplianceRequest, 'signal' | 'log'>,
+): Promise<T> {
   try {
-    return await launch(request, accelerator);
+    return await start(accelerator);
   } catch (error) {
-    if (accelerator === 'tcg' || request.signal.aborted) throw error;
+    if (accelerator === 'tcg' || signal.aborted) throw error;
+    log.warn({ err: error }, 'appliance did not start with KVM, trying software emulation');
+    const started = await start('tcg');
     demote(`an appliance did not start with KVM: ${error instanceof Error ? error.message : String(error)}`);
-    request.log.warn({ err: error }, 'appliance did not start with KVM, trying software emulation');
-    return launch(request, 'tcg');
+    return started;
   }
 }
 
@@ -70,10 +85,13 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
   const scratch = await mkdtemp(join(tmpdir(), 'h2k-'));
   const cacheDirectory = process.env.LIBGUESTFS_CACHEDIR ?? process.env.CACHE_DIRECTORY ?? '/var/tmp';
   const child = startNodeChild(fileURLToPath(new URL('./appliance-child.js', import.meta.url)), {
-    LIBGUESTFS_BACKEND: 'direct',
-    LIBGUESTFS_BACKEND_SETTINGS: accelerator === 'tcg' ? 'force_tcg' : '',
-    LIBGUESTFS_CACHEDIR: cacheDirectory,
-    TMPDIR: scratch,
+    env: {
+      LIBGUESTFS_BACKEND: 'direct',
+      LIBGUESTFS_BACKEND_SETTINGS: accelerator === 'tcg' ? 'force_tcg' : '',
+      LIBGUESTFS_CACHEDIR: cacheDirectory,
+      TMPDIR: scratch,
+    },
+    fileBytes: FILE_BYTES,
   });
   const channel = openChannel(child, signal);
   const release = () => rm(scratch, { recursive: true, force: true });
@@ -125,9 +143,6 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
   };
 }
 
-/** Linux' errno; libguestfs carries the appliance's as it is. */
-const ENOSPC = 28;
-
 type Message = Omit<LaunchRequest, 'id'> | Omit<CallRequest, 'id'> | Omit<CloseRequest, 'id'>;
 
 function openChannel(child: NodeChild, signal: AbortSignal) {
@@ -163,17 +178,7 @@ function openChannel(child: NodeChild, signal: AbortSignal) {
         const timer = setTimeout(() => {
           waiting.delete(id);
           child.kill();
-          reject(
-            new Hyper2kvmError(
-              'guest.timeout',
-              `the appliance did not finish ${call} within ${timeoutSeconds} s`,
-              {
-                advice:
-                  'The host is overloaded or the guest filesystem is damaged. guest.timeout_seconds is the limit.',
-                retryable: true,
-              },
-            ),
-          );
+          reject(timeoutError(call, timeoutSeconds));
         }, timeoutSeconds * 1000);
         const settle =
           <T>(then: (value: T) => void) =>
@@ -186,32 +191,6 @@ function openChannel(child: NodeChild, signal: AbortSignal) {
       });
     },
   };
-}
-
-function callError(call: string, message: string, errno: number): Hyper2kvmError {
-  if (errno === ENOSPC && call !== 'launch') {
-    return new Hyper2kvmError('fix.guest-full', `no space left in the guest: ${message}`, {
-      advice:
-        'Free some space on the guest’s / and /boot on the old hypervisor (tens of MB are enough), then drop it again.',
-    });
-  }
-  const code = call === 'launch' ? 'guest.launch-failed' : 'guest.call-failed';
-  const number = errno === 0 ? '' : ` (errno ${errno})`;
-  return new Hyper2kvmError(code, `${call}: ${message}${number}`, {
-    advice:
-      call === 'launch'
-        ? 'Run `hyper2kvm doctor`: it launches what the appliance needs and says what is missing.'
-        : 'The guest filesystem refused the operation: check it on the old hypervisor (fsck, free space).',
-    retryable: call === 'launch',
-  });
-}
-
-function diedError(call: string, how: string, stderr: string): Hyper2kvmError {
-  return new Hyper2kvmError('guest.died', `the appliance process was lost in ${call}: ${how}`, {
-    advice: 'It may have run out of memory; look at the kernel log. The stage is tried again.',
-    retryable: true,
-    ...(stderr === '' ? {} : { cause: new Error(stderr) }),
-  });
 }
 
 const round = (seconds: number) => Math.round(seconds * 10) / 10;

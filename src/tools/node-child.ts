@@ -14,9 +14,16 @@ export interface NodeChild {
 
 const STDERR_KEPT = 8 * 1024;
 
+export interface NodeChildOptions {
+  env: Record<string, string>;
+  /** Largest file (bytes) that the child and what it starts may write. Node ignores SIGXFSZ, so that a write behind it fails with EFBIG. */
+  fileBytes: number;
+}
+
 /** Starts a module of ours in `node`. The child dies with this process, also on kill -9 (PR_SET_PDEATHSIG). */
-export function startNodeChild(module: string, env: Record<string, string>): NodeChild {
-  const child = execa('setpriv', ['--pdeathsig', 'KILL', '--', process.execPath, module], {
+export function startNodeChild(module: string, { env, fileBytes }: NodeChildOptions): NodeChild {
+  const limits = ['prlimit', `--fsize=${fileBytes}`, '--'];
+  const child = execa('setpriv', ['--pdeathsig', 'KILL', '--', ...limits, process.execPath, module], {
     detached: true,
     cleanup: false,
     reject: false,
