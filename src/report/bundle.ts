@@ -2,6 +2,7 @@ import { cp, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { JobOptions } from '../config/schema.js';
 import { type ErrorRecord, Hyper2kvmError } from '../errors.js';
+import { syncTree } from '../host/durable.js';
 import type { StageRecord } from '../pipeline/run-types.js';
 import { readBoot, readScreens, readSerialTail } from './boot-files.js';
 import { checksumLine, type Digest, digestFile, digestSource, digestTree, joinBytes } from './checksums.js';
@@ -13,7 +14,6 @@ import {
   exists,
   type Move,
   openTree,
-  syncTree,
   undoMoves,
   writeDurable,
 } from './files.js';
@@ -57,13 +57,12 @@ export interface FailureRequest extends OutcomeRequest {
   failedStage: string | null;
 }
 
-/** `reason.json`: why the VM is in failed/, for people and scripts. */
-export interface Reason {
+/** `reason.json`: why the VM is in failed/, for people and scripts: the error's code, message, advice and causes, and where it happened. */
+export interface Reason extends ErrorRecord {
   job: string;
   vm: string;
-  failed_stage: string | null;
+  stage: string | null;
   failed_at: string;
-  error: ErrorRecord;
   what_to_do: string[];
 }
 
@@ -177,9 +176,9 @@ export function failureReason(request: FailureRequest): Reason {
   return {
     job,
     vm,
-    failed_stage: failedStage,
+    stage: failedStage,
+    ...error,
     failed_at: request.finishedAt,
-    error,
     what_to_do: [
       ...(error.advice === '' ? [] : [error.advice]),
       'The original files are untouched in source/. Drop them into incoming again once the cause is gone, or:',

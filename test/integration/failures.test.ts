@@ -71,12 +71,20 @@ describe('a job that fails sets the drop aside untouched, with its reason', () =
     await expectFailure(await changedGuest('/', []), 'flatten', 'tool.failed');
   });
 
-  test('in PLAN: a root that cannot be resolved', async () => {
+  test('in INSPECT: a system whose fstab does not mount its /boot has no kernel', async () => {
+    spool = await Spool.create();
+    await spool.start();
+    await writeFile(spool.path('fstab'), '/dev/sda2 / ext4 defaults 0 1\n');
+    const disk = await changedGuest('/', ['rm /etc/fstab', `write ${spool.path('fstab')} /etc/fstab`]);
+    await expectFailure(disk, 'inspect', 'inspect.no-kernel');
+  });
+
+  test('in PLAN: a device of fstab that cannot be resolved', async () => {
     spool = await Spool.create();
     await spool.start();
     await writeFile(
       spool.path('fstab'),
-      '/dev/disk/by-path/pci-0000:03:00.0-scsi-0:0:0:0-part9 / ext4 defaults 0 1\n',
+      '/dev/sda2 / ext4 defaults 0 1\n/dev/sda1 /boot ext4 defaults 0 2\n/dev/sda9 /var ext4 defaults 0 2\n',
     );
     const disk = await changedGuest('/', ['rm /etc/fstab', `write ${spool.path('fstab')} /etc/fstab`]);
     await expectFailure(disk, 'plan', 'plan.fstab-unresolved');

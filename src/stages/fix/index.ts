@@ -10,11 +10,12 @@ import { syncPath } from '../../host/durable.js';
 import type { Stage, StageContext } from '../../pipeline/stage.js';
 import { flattenOutput } from '../flatten/schema.js';
 import { inspectOutput } from '../inspect/schema.js';
+import { reopenContainers } from '../inspect/unlock.js';
 import { planOutput } from '../plan/schema.js';
 import { applianceTarget } from './appliance-target.js';
 import { execute } from './execute.js';
 import { mountGuest, trim } from './mount.js';
-import { proveFiles } from './prove-files.js';
+import { proveFiles, proveNames } from './prove-files.js';
 import { type FixOutput, fixOutput } from './schema.js';
 
 const fixInput = z.object({ flatten: flattenOutput, inspect: inspectOutput, plan: planOutput });
@@ -39,6 +40,7 @@ export const fixStage: Stage<FixInput, FixOutput> = {
     const session = await context.appliance(input.flatten.disks.map((disk) => disk.image));
     const before = await session.traffic();
     const target = applianceTarget(session, context.workDirectory, identity.selinux);
+    await reopenContainers(session, input.inspect.unlocked, context.source);
     await mountGuest(session, identity);
 
     const proofs = await execute(operations, {
@@ -52,6 +54,7 @@ export const fixStage: Stage<FixInput, FixOutput> = {
     });
     context.progress({ percent: 75, step: 'reading back' });
     proofs.push(...(await proveFiles(operations, target)));
+    if (context.options.config.fix.mode === 'auto') proofs.push(...(await proveNames(target)));
     const trimmed = await trim(session, identity, allocated(input));
     if (trimmed.length > 0) proofs.push(`trimmed ${trimmed.join(', ')}`);
     await session.call('umount_all');
@@ -80,6 +83,7 @@ export const fixStage: Stage<FixInput, FixOutput> = {
       evidence_changes: evidence.changes,
     };
   },
+  files: ({ disks }) => disks.flatMap(({ image, evidence }) => (evidence === null ? [image] : [image, evidence])),
 };
 
 function allocated(input: FixInput): number | null {

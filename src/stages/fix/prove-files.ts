@@ -14,7 +14,7 @@ function finalTexts(operations: readonly Operation[]): Map<string, Buffer | null
   return texts;
 }
 
-/** Reads every changed file back from the guest and compares; then the rules of LINUX-FIXES on what decides the boot. */
+/** Reads every changed file back from the guest and compares. */
 export async function proveFiles(operations: readonly Operation[], target: FixTarget): Promise<string[]> {
   const texts = finalTexts(operations);
   let compared = 0;
@@ -24,7 +24,12 @@ export async function proveFiles(operations: readonly Operation[], target: FixTa
     if (!right) throw unproven(path, 'it reads back differently');
     compared += 1;
   }
-  const proofs = compared === 0 ? [] : [`${compared} changed files read back as planned`];
+  return compared === 0 ? [] : [`${compared} changed files read back as planned`];
+}
+
+/** The rules that decide the boot, on the guest as it is now: fstab parses, nothing is named by what does not survive the move. */
+export async function proveNames(target: FixTarget): Promise<string[]> {
+  const proofs: string[] = [];
   if (await target.exists('/etc/fstab')) {
     proofs.push(proveFstab((await target.read('/etc/fstab')).toString('utf8')));
   }

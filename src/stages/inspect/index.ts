@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { Hyper2kvmError } from '../../errors.js';
 import { type DeviceContext, resolveDevice } from '../../fixers/linux/device-names.js';
 import type { ApplianceSession } from '../../guest/session.js';
 import { SnapshotCollector, writeSnapshot } from '../../guest/snapshot.js';
@@ -10,11 +11,13 @@ import { fetchOutput } from '../fetch/schema.js';
 import { flattenOutput } from '../flatten/schema.js';
 import { architecture } from './architecture.js';
 import { identify } from './identity.js';
-import { readKernels } from './kernels.js';
+import { hasKernelImage, readKernels } from './kernels.js';
 import { mountSystem, readOnly } from './mounts.js';
 import { chooseRoot, findRoots, type Root } from './roots.js';
 import { type Identity, type InspectOutput, inspectOutput } from './schema.js';
 import { readStorage, type Storage } from './storage.js';
+import { readKeys } from './unlock.js';
+import { volumeAliases } from './volume-names.js';
 
 const inspectInput = z.object({ fetch: fetchOutput, flatten: flattenOutput });
 type InspectInput = z.infer<typeof inspectInput>;
@@ -22,11 +25,14 @@ type InspectInput = z.infer<typeof inspectInput>;
 /** Opens the VM in the appliance, finds its system, takes the configuration snapshot. Everything after works on what is returned here. */
 export const inspectStage: Stage<InspectInput, InspectOutput> = {
   name: 'inspect',
-  version: 1,
+  version: 2,
   lane: 'appliances',
   input: inspectInput,
   output: inspectOutput,
-  dependsOn: (options) => ({ firmware: options.vm.firmware ?? null }),
+  dependsOn: (options) => ({
+    firmware: options.vm.firmware ?? null,
+    luks: options.config.guest.luks.map(({ device, key_file }) => [device, key_file]),
+  }),
   enabled: (options) => options.kind === 'vm',
   async run(context, input) {
     context.progress({ percent: 0, step: 'launching the appliance' });
@@ -35,19 +41,28 @@ export const inspectStage: Stage<InspectInput, InspectOutput> = {
     await session.call('umount_all');
 
     context.progress({ percent: 50, step: 'reading partitions and filesystems' });
-    const storage = await readStorage(session);
-    const search = await findRoots(session, storage.filesystems);
+    const controllers = input.flatten.disks.map((disk) => disk.controller);
+    const keys = await readKeys(context.options.config.guest.luks, context.source);
+    const storage = await readStorage(session, { keys, controllers });
+    const search = await findRoots(session, storage.filesystems, controllers);
     const root = chooseRoot(search, storage.filesystems);
 
     context.progress({ percent: 65, step: 'taking the configuration snapshot' });
-    const devices: DeviceContext = {
-      filesystems: storage.filesystems,
-      controllers: input.flatten.disks.map((disk) => disk.controller),
-    };
-    const { tree, mounts } = await takeSnapshot(session, context, root, devices);
+    const found = { storage, controllers, root };
+    const { tree, mounts, devices } = await takeSnapshot(session, context, found);
 
     context.progress({ percent: 80, step: 'listing the initramfs of every kernel' });
     const { kernels, listings } = await readKernels(session, tree, context.workDirectory, context.signal);
+    if (kernels.length === 0 && !hasKernelImage(tree)) {
+      throw new Hyper2kvmError(
+        'inspect.no-kernel',
+        `${root.device} holds a Linux system, but no kernel is in its /boot`,
+        {
+          advice:
+            'Check that all disks of the VM were dropped and that its /etc/fstab mounts /boot; a container’s file system has no kernel and cannot boot.',
+        },
+      );
+    }
     const facts = identify(tree, storage.partitions);
     const identity: Identity = {
       os_type: 'linux',
@@ -68,7 +83,13 @@ export const inspectStage: Stage<InspectInput, InspectOutput> = {
     await writeFile(join(context.workDirectory, 'initramfs.json'), JSON.stringify(listings));
     const after = await session.traffic();
     context.account({ read: after.read - before.read });
-    return { identity, snapshot, snapshot_sha256: digest, initramfs_listings: 'initramfs.json' };
+    return {
+      identity,
+      snapshot,
+      snapshot_sha256: digest,
+      initramfs_listings: 'initramfs.json',
+      unlocked: storage.unlocked,
+    };
   },
 };
 
@@ -143,17 +164,25 @@ const NAME_DIRECTORIES = [
   '/efi',
 ];
 
+interface Found {
+  storage: Storage;
+  controllers: readonly (string | null)[];
+  root: Root;
+}
+
 async function takeSnapshot(
   session: ApplianceSession,
   context: StageContext,
-  root: Root,
-  devices: DeviceContext,
+  { storage, controllers, root }: Found,
 ) {
   await session.call('mount_options', readOnly(root.options), root.device, '/');
   const collector = new SnapshotCollector(session, context.workDirectory);
   // Only the top level: which of /bin, /lib, /sbin are links decides where everything else really is.
   await collector.capture({ directory: '/', excludes: ['./*/*'] });
   await collector.capture({ directory: '/etc', excludes: ETC_EXCLUDES });
+  const physical = { filesystems: storage.filesystems, controllers };
+  const aliases = volumeAliases(collector.tree(), physical, storage.unlocked);
+  const devices: DeviceContext = { ...physical, aliases };
   const mounts = [
     { device: root.device, mountpoint: '/', options: root.options },
     ...(await mountSystem(session, collector.tree(), devices, root)),
@@ -170,7 +199,7 @@ async function takeSnapshot(
   }
   for (const path of ['/usr/lib/os-release', '/usr/lib/systemd/systemd'])
     await collectFile(session, collector, path);
-  return { tree: collector.tree(), mounts };
+  return { tree: collector.tree(), mounts, devices };
 }
 
 /** Single files outside of the bulk directories; an executable only with its name. */

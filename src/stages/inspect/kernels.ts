@@ -25,20 +25,19 @@ export async function readKernels(
   for (const version of tree.list(modulesRoot)) {
     const modules = `${modulesRoot}/${version}`;
     if (!tree.isDirectory(modules)) continue;
-    const image = findImage(tree, version, modules);
-    if (image === null) continue;
-    const path = findInitramfs(tree, version, modules);
-    if (path !== null) listings[path] ??= await list(session, path, workDirectory, signal);
-    const listing = path === null ? undefined : listings[path];
-    kernels.push({
-      version,
-      image,
-      modules,
-      initramfs:
-        path === null || listing === undefined
-          ? null
-          : describeInitramfs({ path, listing, kernelVersion: version }),
-    });
+    for (const { image, initramfs: path } of kernelFiles(tree, version, modules)) {
+      if (path !== null) listings[path] ??= await list(session, path, workDirectory, signal);
+      const listing = path === null ? undefined : listings[path];
+      kernels.push({
+        version,
+        image,
+        modules,
+        initramfs:
+          path === null || listing === undefined
+            ? null
+            : describeInitramfs({ path, listing, kernelVersion: version }),
+      });
+    }
   }
   return { kernels, listings };
 }
@@ -61,6 +60,40 @@ async function list(
   const bytes = await readFile(copy);
   await rm(copy, { force: true });
   return listInitramfs(bytes, signal);
+}
+
+/**
+ * The places a kernel is started from: its own in /boot, and each copy that kernel-install made for a loader that reads only the ESP. A copy has an initramfs of its own, and it is
+ * the one that boots. Pure.
+ */
+export function kernelFiles(
+  tree: GuestTree,
+  version: string,
+  modules: string,
+): { image: string; initramfs: string | null }[] {
+  const image = findImage(tree, version, modules);
+  if (image === null) return [];
+  const own = { image, initramfs: findInitramfs(tree, version, modules) };
+  const copies = entryDirectories(tree, version).flatMap((directory) => {
+    const copy = firstFile(tree, [`${directory}/linux`, `${directory}/vmlinuz`]);
+    const initramfs = firstFile(tree, initramfsIn(tree, directory));
+    return copy === null || initramfs === null || initramfs === own.initramfs
+      ? []
+      : [{ image: copy, initramfs }];
+  });
+  return [own, ...copies];
+}
+
+const IMAGE_NAME = /^(vmlinu[xz]|bzImage|kernel|Image|linux)/;
+
+/** True where /boot or the ESP has any kernel, one without modules (all built in) and unified images included. */
+export function hasKernelImage(tree: GuestTree): boolean {
+  return (
+    tree.list('/boot').some((name) => IMAGE_NAME.test(name) && !tree.isDirectory(`/boot/${name}`)) ||
+    ['/boot/efi', '/efi', '/boot'].some((esp) =>
+      tree.list(`${esp}/EFI/Linux`).some((name) => name.endsWith('.efi')),
+    )
+  );
 }
 
 /** `/boot/vmlinuz-<version>`; Arch and Alpine name by flavour, Fedora keeps one beside the modules, systemd-boot in a directory of the entry's. */
@@ -89,16 +122,18 @@ function findInitramfs(tree: GuestTree, version: string, modules: string): strin
       `/boot/initramfs-${flavour}`,
       `/boot/initrd-${flavour}`,
     ]),
-    ...entryDirectories(tree, version).map((entry) => `${entry}/initrd`),
-    ...entryDirectories(tree, version).flatMap((entry) =>
-      tree
-        .list(entry)
-        .filter((name) => /^initrd/.test(name))
-        .map((name) => `${entry}/${name}`),
-    ),
+    ...entryDirectories(tree, version).flatMap((entry) => initramfsIn(tree, entry)),
     `${modules}/initramfs.img`,
     `${modules}/initrd`,
   ]);
+}
+
+/** `initrd` first, then Debian's `initrd.img-<version>` and the like. */
+function initramfsIn(tree: GuestTree, entry: string): string[] {
+  return tree
+    .list(entry)
+    .filter((name) => /^(initrd|initramfs)/.test(name))
+    .map((name) => `${entry}/${name}`);
 }
 
 /** Arch's `pkgbase` (`linux-lts`), Alpine's suffix (`6.6.1-0-lts` → `lts`). */

@@ -133,7 +133,7 @@ describe('assembleBundle', () => {
       expect(await readFile(join(request.bundleDirectory, 'report.html'))).toEqual(html);
       await verify(request.bundleDirectory);
     }
-  });
+  }, 20_000);
 
   test('refuses to empty a bundle directory that holds a source when the job has one too', async () => {
     await mkdir(join(request.bundleDirectory, 'source'), { recursive: true });
@@ -205,7 +205,7 @@ describe('writeFailure', () => {
       boot: { level: 'login' },
     });
     const reason = JSON.parse(await readFile(join(root, 'failed', 'reason.json'), 'utf8'));
-    expect(reason).toMatchObject({ job: 'k3x9', failed_stage: 'validate', error });
+    expect(reason).toMatchObject({ job: 'k3x9', stage: 'validate', ...error });
     expect(reason.what_to_do).toContain('hyper2kvm retry k3x9');
     expect(await readdir(request.source.directory)).toEqual(['web01 dir', 'web01.vmdk']);
   });
