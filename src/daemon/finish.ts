@@ -23,7 +23,7 @@ export interface FinishRequest {
 }
 
 /**
- * Publishes a job whose outcome is decided, and commits it: the directory appears by one rename, then the job is final, then its scratch goes. Killed
+ * Publishes a job whose outcome is decided, and commits it: the directory appears by one rename, then its scratch goes, then the job is final. Killed
  * anywhere, a second call does what is left: what was published is found at its place and not made again.
  */
 export async function finishJob(request: FinishRequest): Promise<Job> {
@@ -35,6 +35,8 @@ export async function finishJob(request: FinishRequest): Promise<Job> {
     if (outcome === 'converted') await publishBundle(request, paths, directory);
     else await publishFailure(request, paths, directory);
   }
+  failpoint('finish.before-removal');
+  await rm(paths.work, { recursive: true, force: true });
   failpoint('finish.before-commit');
   const done = queue.jobs.update(job.job, {
     state: outcome,
@@ -43,8 +45,6 @@ export async function finishJob(request: FinishRequest): Promise<Job> {
     waitsForBytes: null,
     reopen: null,
   });
-  failpoint('finish.before-removal');
-  await rm(paths.work, { recursive: true, force: true });
   if (outcome === 'converted') queue.forgetOutputs(job.job);
   const facts = { vm: job.vm, directory };
   if (outcome === 'converted') log.info(facts, 'job converted');

@@ -1,20 +1,17 @@
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { jobOptions } from '../config/load.js';
 import type { Config } from '../config/schema.js';
-import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors.js';
+import { errorRecord, Hyper2kvmError } from '../errors.js';
 import { newJobId } from '../queue/ids.js';
 import type { Queue } from '../queue/queue.js';
 import { claimDrop } from '../spool/claim.js';
 import { cachedGrouping } from '../spool/grouping.js';
 import { finalName, isHidden } from '../spool/names.js';
-import { readOptionsFile } from '../spool/options-file.js';
-import { isSameFilesystem } from '../spool/publish.js';
 import { type Scan, Scanner, type WaitingDrop } from '../spool/scan.js';
 import { IncomingWatch } from '../spool/watch.js';
-import { isBeingWritten } from '../spool/writers.js';
+import { hasWriter } from '../spool/writers.js';
 import { type Admission, estimateBytes } from './admission.js';
+import { appraise } from './appraise.js';
 
 export interface IntakeParts {
   config(): Config;
@@ -178,9 +175,10 @@ export class Intake {
     if (!admission.mayClaim)
       return admission.state === 'draining' ? 'the queue is draining' : 'the queue is paused';
     if (!(await this.#scanner.confirm(waiting))) return 'settling';
-    if (drop.refused === null && (await this.#hasWriter(waiting))) return 'still open for writing';
+    if (drop.refused === null && (await hasWriter(spool.incoming, waiting.looks)))
+      return 'still open for writing';
 
-    const { vm, refused, copies } = await this.#optionsOf(waiting);
+    const { vm, refused, copies } = await appraise(drop, this.#parts.config());
     const reservedBytes = refused === null ? estimateBytes(waiting.looks, copies) : 0;
     const key = dropKey(drop.name);
     if (!(await admission.hasRoom(key, reservedBytes))) return admission.spaceText(key) ?? 'space';
@@ -222,41 +220,6 @@ export class Intake {
     );
     this.#parts.onJob();
     return null;
-  }
-
-  /** The job.toml is read before the claim, for the VM's name; what is wrong with it is the drop's failure. */
-  async #optionsOf({
-    drop,
-  }: WaitingDrop): Promise<{ vm: string; refused: ErrorRecord | null; copies: number }> {
-    const config = this.#parts.config();
-    const { incoming, work, archive } = config.spool;
-    if (drop.refused !== null) return { vm: drop.vm, refused: drop.refused, copies: 0 };
-    try {
-      const text = await readOptionsFile(incoming, drop.options);
-      const options = jobOptions(config, text, { file: drop.options ?? 'job.toml' });
-      const copies = [
-        !(await isSameFilesystem(incoming, work)),
-        !(await isSameFilesystem(work, archive)),
-        options.config.flatten.mode === 'copy',
-      ].filter(Boolean).length;
-      return { vm: options.vm.name ?? drop.vm, refused: null, copies };
-    } catch (error) {
-      if (!(error instanceof Hyper2kvmError)) throw error;
-      return { vm: drop.vm, refused: errorRecord(error), copies: 0 };
-    }
-  }
-
-  async #hasWriter({ looks }: WaitingDrop): Promise<boolean> {
-    const { incoming } = this.#parts.config().spool;
-    for (const { entry } of looks) {
-      const inside = entry.children
-        ?.filter(({ type }) => type === 'file')
-        .map(({ name }) => join(entry.name, name));
-      for (const name of inside ?? [entry.name]) {
-        if ((await isBeingWritten(join(incoming, name))) === 'yes') return true;
-      }
-    }
-    return false;
   }
 }
 

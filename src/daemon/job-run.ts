@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { jobOptions } from '../config/load.js';
@@ -10,6 +11,7 @@ import type { Lanes, PipelineEvent, PipelineRequest, PipelineResult } from '../p
 import type { Job, JobResult, Outcome } from '../queue/job.js';
 import type { Queue } from '../queue/queue.js';
 import { readOptionsFile } from '../spool/options-file.js';
+import { pathExists } from '../spool/publish.js';
 import type { Board } from './board.js';
 import { finishJob, reopenJob } from './finish.js';
 import { type JobPaths, jobPaths, resultDirectory } from './paths.js';
@@ -33,6 +35,12 @@ const MORE_THAN_WAS_FREE_BYTES = 64 * 1024 ** 2;
  */
 export async function runJob(queued: Job, parts: JobRunParts, signal: AbortSignal): Promise<void> {
   const { config, queue } = parts;
+  if (queued.outcome !== null && queued.directory !== null && (await pathExists(queued.directory))) {
+    // Killed after the result appeared: its log is closed, its options do not matter any more.
+    const log = parts.log.logger.child({ job: queued.job });
+    await finishJob({ config, queue, job: queued, options: jobOptions(config, null), signal, log });
+    return;
+  }
   const job = await reopenJob(config, queue, queued, signal);
   const paths = jobPaths(config, job.job);
   const jobLog = parts.log.jobLogger(paths.log, { job: job.job });
@@ -180,13 +188,22 @@ async function optionsOf(
   paths: JobPaths,
 ): Promise<{ options: JobOptions; error: ErrorRecord | null }> {
   try {
-    const text = job.refused === null ? await readOptionsFile(paths.source, job.optionsFile) : null;
+    const text = job.refused === null ? await readOptionsFile(await dropOf(paths), job.optionsFile) : null;
     const file = job.optionsFile ?? 'job.toml';
     return { options: jobOptions(config, text, { file, overrides: job.overrides }), error: null };
   } catch (error) {
     if (!(error instanceof Hyper2kvmError)) throw error;
     return { options: jobOptions(config, null), error: errorRecord(error) };
   }
+}
+
+/** The drop's directory, also where an interrupted publication has moved it already. */
+async function dropOf(paths: JobPaths): Promise<string> {
+  for (const stage of [paths.bundle, paths.failure]) {
+    const moved = join(stage, 'source');
+    if (!(await pathExists(paths.source)) && (await pathExists(moved))) return moved;
+  }
+  return paths.source;
 }
 
 async function untilQuiet(

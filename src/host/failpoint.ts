@@ -6,6 +6,7 @@ export type Failpoint =
   | `stage.${string}.running`
   | `stage.${string}.before-checkpoint`
   | `stage.${string}.after-checkpoint`
+  | `claim.${'recorded' | 'moved-first' | 'moved'}`
   | `finish.before-${'publish' | 'commit' | 'removal'}`;
 
 const armed = process.env.HYPER2KVM_FAILPOINT;

@@ -2,6 +2,7 @@ import { lstat, mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Hyper2kvmError } from '../errors.js';
 import { syncPath } from '../host/durable.js';
+import { failpoint } from '../host/failpoint.js';
 import type { Claim, ClaimedEntry } from '../queue/claims.js';
 import type { Job } from '../queue/job.js';
 import type { Queue } from '../queue/queue.js';
@@ -34,6 +35,7 @@ export async function claimDrop(
   signal: AbortSignal,
 ): Promise<Job> {
   queue.claims.record(claim);
+  failpoint('claim.recorded');
   let { phase } = claim;
   try {
     await mkdir(join(directories.work, claim.job), { mode: 0o700 });
@@ -79,6 +81,7 @@ async function moveEntries(directories: ClaimDirectories, claim: Claim): Promise
   for (const [index, entry] of claim.entries.entries()) {
     try {
       if (!(await moveIfSame(directories, claim.job, entry))) throw dropChanged(claim, entry);
+      if (index === 0) failpoint('claim.moved-first');
     } catch (error) {
       // A bind mount: one device, and yet no rename across.
       if (index === 0 && isCode(error, 'EXDEV')) return false;
@@ -136,6 +139,7 @@ async function commitClaim(queue: Queue, directories: ClaimDirectories, claim: C
   const source = sourceDirectory(directories.work, claim.job);
   for (const path of [source, join(directories.work, claim.job), directories.work, directories.incoming])
     await syncPath(path);
+  failpoint('claim.moved');
   return queue.claims.commit(claim, await namesIn(source));
 }
 

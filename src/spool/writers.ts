@@ -1,6 +1,8 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { join } from 'node:path';
 import koffi from 'koffi';
+import type { Look } from './look.js';
 
 /** fcntl(2), linux/fcntl.h. */
 const F_SETLEASE = 1024;
@@ -40,4 +42,17 @@ export async function isBeingWritten(path: string): Promise<'yes' | 'no' | 'unkn
   } finally {
     await handle.close();
   }
+}
+
+/** Whether somebody still writes to a file of a drop, or to one directly in its directory. */
+export async function hasWriter(incoming: string, looks: readonly Look[]): Promise<boolean> {
+  for (const { entry } of looks) {
+    const inside = entry.children
+      ?.filter(({ type }) => type === 'file')
+      .map(({ name }) => join(entry.name, name));
+    for (const name of inside ?? [entry.name]) {
+      if ((await isBeingWritten(join(incoming, name))) === 'yes') return true;
+    }
+  }
+  return false;
 }
