@@ -157,6 +157,14 @@ export const configSchema = z
           .max(7_200)
           .default(900)
           .meta({ description: 'One appliance call that takes longer is killed.', ...live }),
+        luks: z
+          .array(z.strictObject({ device: z.string().min(1), key_file: z.string().min(1) }))
+          .default([])
+          .meta({
+            description:
+              'Keys of encrypted disks, each {device, key_file}: the LUKS container as the guest names it (/dev/sda3, UUID=…), and an absolute path or a file in the drop.',
+            ...job,
+          }),
       })
       .prefault({}),
     fix: z

@@ -10,6 +10,7 @@ export const guestfsApi = {
   chmod: { args: ['int', 'string'], returns: 'none' },
   command: { args: ['strings'], returns: 'string' },
   cp: { args: ['string', 'string'], returns: 'none' },
+  debug: { args: ['string', 'strings'], returns: 'string' },
   download: { args: ['string', 'string'], returns: 'none' },
   find0: { args: ['string', 'string'], returns: 'none' },
   fstrim: { args: ['string'], returns: 'none', variadic: true },

@@ -5,6 +5,8 @@ import { devicePlace } from './disk-place.js';
 export interface DeviceContext {
   filesystems: readonly Filesystem[];
   controllers: readonly (string | null)[];
+  /** Volumes that the guest calls otherwise than `filesystems` does. */
+  aliases?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -23,9 +25,11 @@ export function resolveDevice(spec: string, context: DeviceContext): Filesystem 
     });
     return found ?? null;
   }
-  const volume = volumeName(spec);
-  if (volume !== null)
+  const named = volumeName(spec);
+  if (named !== null) {
+    const volume = context.aliases?.[named] ?? named;
     return context.filesystems.find((filesystem) => sameVolume(filesystem.device, volume)) ?? null;
+  }
   const place = devicePlace(spec, context);
   if (place === null) return null;
   return (

@@ -1,4 +1,5 @@
 import { Hyper2kvmError } from '../../errors.js';
+import { type DeviceContext, resolveDevice } from '../../fixers/linux/device-names.js';
 import type { ApplianceSession } from '../../guest/session.js';
 import type { Filesystem } from './schema.js';
 
@@ -8,6 +9,8 @@ export interface Root {
   options: string;
   /** Names in its top directory. */
   names: string[];
+  /** True where its own fstab mounts this very filesystem and subvolume at `/`; a snapshot's fstab names the one it was taken of. */
+  isSelfMounted: boolean;
 }
 
 const ROOT_TYPES = new Set(['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'f2fs', 'jfs', 'reiserfs']);
@@ -25,6 +28,7 @@ export interface RootSearch {
 export async function findRoots(
   session: ApplianceSession,
   filesystems: readonly Filesystem[],
+  controllers: readonly (string | null)[],
 ): Promise<RootSearch> {
   const search: RootSearch = { roots: [], unmountable: [], windows: null };
   for (const filesystem of filesystems) {
@@ -40,7 +44,9 @@ export async function findRoots(
       continue;
     }
     const names = await session.call('ls', '/');
-    if (looksLikeRoot(names)) search.roots.push({ device: filesystem.device, options: '', names });
+    const context = { filesystems, controllers };
+    if (looksLikeRoot(names))
+      search.roots.push(await describeRoot(session, { filesystem, options: '', names }, context));
     const subvolumes = filesystem.type === 'btrfs' ? await session.call('btrfs_subvolume_list', '/') : [];
     await session.call('umount_all');
     for (const { path } of subvolumes) {
@@ -48,11 +54,51 @@ export async function findRoots(
       const options = `subvol=${path}`;
       await session.call('mount_options', `ro,${options}`, filesystem.device, '/');
       const inside = await session.call('ls', '/');
-      if (looksLikeRoot(inside)) search.roots.push({ device: filesystem.device, options, names: inside });
+      if (looksLikeRoot(inside))
+        search.roots.push(await describeRoot(session, { filesystem, options, names: inside }, context));
       await session.call('umount_all');
     }
   }
   return search;
+}
+
+interface Candidate {
+  filesystem: Filesystem;
+  options: string;
+  names: string[];
+}
+
+/** `candidate` is mounted. */
+async function describeRoot(
+  session: ApplianceSession,
+  { filesystem, options, names }: Candidate,
+  context: DeviceContext,
+): Promise<Root> {
+  const hasFstab = names.includes('etc') && (await session.call('is_file', '/etc/fstab'));
+  const fstab = hasFstab ? (await session.call('read_file', '/etc/fstab')).toString('utf8') : '';
+  return {
+    device: filesystem.device,
+    options,
+    names,
+    isSelfMounted: mountsItself(fstab, { filesystem, options }, context),
+  };
+}
+
+/** A line for `/` without `subvol=` means the default subvolume, which is what is mounted without options. Pure. */
+export function mountsItself(
+  fstab: string,
+  { filesystem, options }: Pick<Candidate, 'filesystem' | 'options'>,
+  context: DeviceContext,
+): boolean {
+  return fstab.split('\n').some((line) => {
+    const [spec = '#', mountpoint, , mountOptions = ''] = line.trim().split(/\s+/);
+    if (spec.startsWith('#') || mountpoint !== '/') return false;
+    const subvolume = mountOptions
+      .split(',')
+      .find((option) => option.startsWith('subvol='))
+      ?.replace(/^subvol=\/?/, 'subvol=');
+    return resolveDevice(spec, context)?.device === filesystem.device && (subvolume ?? '') === options;
+  });
 }
 
 async function isWindows(session: ApplianceSession, device: string): Promise<boolean> {
@@ -74,13 +120,15 @@ function looksLikeRoot(names: readonly string[]): boolean {
 }
 
 /**
- * The rule for several roots: first the one whose fstab mounts itself at `/`, which the caller cannot know before it has looked, so: the largest
- * filesystem of the first disk that has one. `inspect.no-os` and its kin where there is none.
+ * The rule for several roots: one whose own fstab mounts itself at `/` before the others (a snapshot's names what it was taken of), then the first disk's, then the
+ * largest. `inspect.no-os` and its kin where there is none.
  */
 export function chooseRoot(search: RootSearch, filesystems: readonly Filesystem[]): Root {
   const [first] = [...search.roots].sort(
     (a, b) =>
-      diskOf(a, filesystems) - diskOf(b, filesystems) || sizeOf(b, filesystems) - sizeOf(a, filesystems),
+      Number(b.isSelfMounted) - Number(a.isSelfMounted) ||
+      diskOf(a, filesystems) - diskOf(b, filesystems) ||
+      sizeOf(b, filesystems) - sizeOf(a, filesystems),
   );
   if (first !== undefined) return first;
   if (search.windows !== null) {
@@ -89,13 +137,16 @@ export function chooseRoot(search: RootSearch, filesystems: readonly Filesystem[
         'This version converts Linux guests. fix.mode = "none" does not help either: Windows needs its drivers first.',
     });
   }
-  const luks = filesystems.find((filesystem) => filesystem.type === 'crypto_LUKS');
+  const isOpen = ({ uuid }: Filesystem) =>
+    filesystems.some(({ device }) => device === `/dev/mapper/luks-${uuid}`);
+  const luks = filesystems.find((filesystem) => filesystem.type === 'crypto_LUKS' && !isOpen(filesystem));
   if (luks !== undefined) {
     throw new Hyper2kvmError(
       'inspect.encrypted',
       `${luks.device} is encrypted with LUKS and no system is outside of it`,
       {
-        advice: 'Decrypt the guest on the old hypervisor, or convert it with kind = "data" in its job.toml.',
+        advice:
+          'Give its key in the job.toml ([[guest.luks]] device = "/dev/sda3", key_file = "root.key"), decrypt the guest on the old hypervisor, or convert it with kind = "data".',
       },
     );
   }

@@ -90,6 +90,10 @@ export const identitySchema = z.object({
 });
 export type Identity = z.infer<typeof identitySchema>;
 
+/** A LUKS container that was opened with the job's key, as `/dev/mapper/<name>`. `key_file` is the name in the job's options: no key is kept. */
+export const unlockedSchema = z.object({ device: z.string(), name: z.string(), key_file: z.string() });
+export type Unlocked = z.infer<typeof unlockedSchema>;
+
 /** `snapshot` is a file name in the work directory (see guest/snapshot.ts); its digest makes PLAN's input a value. */
 export const inspectOutput = z.object({
   identity: identitySchema,
@@ -97,5 +101,6 @@ export const inspectOutput = z.object({
   snapshot_sha256: z.string(),
   /** File name in the work directory: what each initramfs lists (guest/initramfs.ts), by guest path. FIX appends by it. */
   initramfs_listings: z.string(),
+  unlocked: z.array(unlockedSchema).default([]),
 });
 export type InspectOutput = z.infer<typeof inspectOutput>;

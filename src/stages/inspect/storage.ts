@@ -1,9 +1,17 @@
 import type { ApplianceSession } from '../../guest/session.js';
-import type { Filesystem, Identity } from './schema.js';
+import type { Filesystem, Identity, Unlocked } from './schema.js';
+import { checkAllOpened, type LuksKey, openContainers } from './unlock.js';
 
 export interface Storage {
   partitions: Identity['partitions'];
   filesystems: Filesystem[];
+  unlocked: Unlocked[];
+}
+
+/** What opens encrypted layers, and the old controllers by disk that the containers may be named by. */
+export interface StorageKeys {
+  keys: readonly LuksKey[];
+  controllers: readonly (string | null)[];
 }
 
 const SECTOR_BYTES = 512;
@@ -12,10 +20,10 @@ const SECTOR_BYTES = 512;
  * Partition tables and everything on them, from one `blkid` a device: its low-level probe names filesystem, UUIDs and the partition's own entry
  * (`PART_ENTRY_*`) in one call. Logical volumes and md arrays are active in the appliance and are listed by their own names.
  */
-export async function readStorage(session: ApplianceSession): Promise<Storage> {
+export async function readStorage(session: ApplianceSession, keys: StorageKeys): Promise<Storage> {
   const disks = await session.call('list_devices');
   const partitions = await session.call('list_partitions');
-  const storage: Storage = { partitions: [], filesystems: [] };
+  const storage: Storage = { partitions: [], filesystems: [], unlocked: [] };
 
   for (const [index, disk] of disks.entries()) {
     const members = partitions.filter((name) => partitionOf(name) === disk);
@@ -55,16 +63,34 @@ export async function readStorage(session: ApplianceSession): Promise<Storage> {
     }
   }
 
-  const types = new Set(storage.filesystems.map((filesystem) => filesystem.type));
-  const stacked: string[] = [];
-  if (types.has('linux_raid_member')) stacked.push(...(await session.call('list_md_devices')));
-  // A physical volume may sit on an md array, so volumes are asked for whenever there is either.
-  if (types.has('LVM2_member') || stacked.length > 0) stacked.push(...(await session.call('lvs')));
-  for (const device of stacked) {
-    const size = await session.call('blockdev_getsize64', device);
-    storage.filesystems.push({ ...describe(device, await probe(session, device)), size });
-  }
+  await addVolumes(session, storage, keys);
   return storage;
+}
+
+/** md, LUKS and LVM lie on each other in any order: another look is taken until nothing new appears. */
+async function addVolumes(
+  session: ApplianceSession,
+  storage: Storage,
+  { keys, controllers }: StorageKeys,
+): Promise<void> {
+  const { filesystems } = storage;
+  for (;;) {
+    const known = new Set(filesystems.map(({ device }) => device));
+    const types = new Set(filesystems.map(({ type }) => type));
+    storage.unlocked = await openContainers(session, keys, { filesystems, controllers });
+    const volumes = storage.unlocked.map(({ name }) => `/dev/mapper/${name}`);
+    if (types.has('linux_raid_member')) volumes.push(...(await session.call('list_md_devices')));
+    if (storage.unlocked.length > 0) await session.call('vg_activate_all', true);
+    // A physical volume may sit on an array or in a container, so volumes are asked for whenever there is either.
+    if (types.has('LVM2_member') || volumes.length > 0) volumes.push(...(await session.call('lvs')));
+    const found = volumes.filter((device) => !known.has(device));
+    for (const device of found) {
+      const size = await session.call('blockdev_getsize64', device);
+      filesystems.push({ ...describe(device, await probe(session, device)), size });
+    }
+    if (found.length === 0) break;
+  }
+  checkAllOpened(keys, { filesystems, controllers });
 }
 
 /** `/dev/sda` of `/dev/sda3`, `/dev/md0` of `/dev/md0p1`. */

@@ -110,6 +110,8 @@ describe('configJsonSchema', () => {
     expect(configJsonSchema()).toMatchObject({
       properties: { watch: { properties: { settle_seconds: { default: 10, type: 'number' } } } },
     });
-    expect(JSON.stringify(configJsonSchema())).not.toContain('"required":[');
+    const schema = JSON.stringify(configJsonSchema());
+    // An entry of the one list has no default: it is whole or wrong.
+    expect(schema.replace('"required":["device","key_file"]', '')).not.toContain('"required":[');
   });
 });

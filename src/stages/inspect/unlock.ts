@@ -1,0 +1,121 @@
+import { readFile } from 'node:fs/promises';
+import { isAbsolute, join } from 'node:path';
+import type { Config } from '../../config/schema.js';
+import { Hyper2kvmError } from '../../errors.js';
+import { type DeviceContext, resolveDevice } from '../../fixers/linux/device-names.js';
+import type { ApplianceSession } from '../../guest/session.js';
+import type { StageContext } from '../../pipeline/stage.js';
+import type { Filesystem, Unlocked } from './schema.js';
+
+/** A LUKS container that the job has a key for. */
+export interface LuksKey {
+  /** As the job names it: `/dev/sda3`, `UUID=…`. */
+  device: string;
+  keyFile: string;
+  key: Buffer;
+}
+
+/** Reads the key files of `[[guest.luks]]`. A relative name is looked for in the drop, beside the disks. Throws `inspect.luks-key-unreadable`. */
+export async function readKeys(
+  entries: Config['guest']['luks'],
+  source: StageContext['source'],
+): Promise<LuksKey[]> {
+  return Promise.all(
+    entries.map(async ({ device, key_file }) => ({
+      device,
+      keyFile: key_file,
+      key: await readKey(key_file, source),
+    })),
+  );
+}
+
+async function readKey(file: string, { directory, entries }: StageContext['source']): Promise<Buffer> {
+  const places = isAbsolute(file) ? [file] : ['', ...entries].map((entry) => join(directory, entry, file));
+  let cause: unknown;
+  for (const place of places) {
+    if (!isAbsolute(file) && !place.startsWith(join(directory, '/'))) continue;
+    try {
+      return await readFile(place);
+    } catch (error) {
+      cause ??= error;
+    }
+  }
+  throw new Hyper2kvmError('inspect.luks-key-unreadable', `the key file ${file} cannot be read`, {
+    advice: 'guest.luks.key_file is an absolute path on this host, or a file in the drop beside the disks.',
+    cause,
+  });
+}
+
+/**
+ * Opens every container of `filesystems` that there is a key for as `/dev/mapper/luks-<uuid>`; what is open already stays. Returns all that are open. Throws
+ * `inspect.luks-device` for a key whose device is none, `inspect.luks-key` where the key does not fit.
+ */
+export async function openContainers(
+  session: ApplianceSession,
+  keys: readonly LuksKey[],
+  context: DeviceContext,
+): Promise<Unlocked[]> {
+  const open: Unlocked[] = [];
+  for (const { device, keyFile, key } of keys) {
+    const container = resolveDevice(device, context);
+    if (container === null || container.type !== 'crypto_LUKS' || container.uuid === null) continue;
+    const unlocked = { device: container.device, name: `luks-${container.uuid}`, key_file: keyFile };
+    await openContainer(session, unlocked, key);
+    open.push(unlocked);
+  }
+  return open;
+}
+
+/** Where FIX has an appliance of its own, the containers that INSPECT opened are closed again. */
+export async function reopenContainers(
+  session: ApplianceSession,
+  unlocked: readonly Unlocked[],
+  source: StageContext['source'],
+): Promise<void> {
+  for (const container of unlocked)
+    await openContainer(session, container, await readKey(container.key_file, source));
+  if (unlocked.length > 0) await session.call('vg_activate_all', true);
+}
+
+/** Every key must have met its container once all layers of storage were looked at. */
+export function checkAllOpened(keys: readonly LuksKey[], context: DeviceContext): void {
+  const stray = keys.find(({ device }) => resolveDevice(device, context)?.type !== 'crypto_LUKS');
+  if (stray === undefined) return;
+  const known = context.filesystems.filter(({ type }) => type === 'crypto_LUKS').map(nameOf);
+  throw new Hyper2kvmError('inspect.luks-device', `${stray.device} is no LUKS container of this VM`, {
+    advice: `guest.luks.device names it as the guest does (/dev/sda3, UUID=…). ${known.length === 0 ? 'The VM has none.' : `The VM has: ${known.join(', ')}.`}`,
+  });
+}
+
+const nameOf = ({ device, uuid }: Filesystem) => (uuid === null ? device : `${device} (UUID=${uuid})`);
+
+/**
+ * `cryptsetup open` by the appliance's shell: the API's own call takes the key as a C string, and most key files hold NUL bytes. A key file that an editor ended with a
+ * newline opens what was made without.
+ */
+async function openContainer(
+  session: ApplianceSession,
+  { device, name }: Unlocked,
+  key: Buffer,
+): Promise<void> {
+  const trimmed = key.at(-1) === 0x0a ? key.subarray(0, -1) : key;
+  const command = (bytes: Buffer) =>
+    `printf %s '${bytes.toString('base64')}' | base64 -d | cryptsetup open --key-file - '${device}' '${name}'`;
+  const attempts = [key, ...(trimmed.length < key.length ? [trimmed] : [])].map(command).join(' || ');
+  const script = `test -e '/dev/mapper/${name}' || { modprobe dm_crypt; ${attempts}; } && udevadm settle`;
+  try {
+    await session.call('debug', 'sh', [script]);
+  } catch (cause) {
+    throw new Hyper2kvmError('inspect.luks-key', `the key for ${device} does not open it`, {
+      advice:
+        'Check guest.luks: key_file must hold exactly the bytes of a key or passphrase of this container.',
+      // The script has the key in it: only what cryptsetup said may be shown.
+      cause: new Error(lastLine(cause)),
+    });
+  }
+}
+
+function lastLine(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.includes('base64') ? 'cryptsetup refused the key' : (text.trim().split('\n').at(-1) ?? '');
+}
