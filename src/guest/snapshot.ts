@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { type Extract, extract } from 'tar-stream';
 import { Hyper2kvmError } from '../errors.js';
+import { writeDurable } from '../host/durable.js';
 import type { ApplianceSession } from './session.js';
 import { GuestTree, type TreeEntry } from './tree.js';
 
@@ -163,14 +164,15 @@ interface StoredEntry extends Omit<TreeEntry, 'content'> {
   content?: string;
 }
 
-/** Writes the tree as JSON, sorted by path: the same guest gives the same bytes. Returns the SHA-256 of the file. */
+/** Writes the tree as JSON, sorted by path, durably: the same guest gives the same bytes. Returns the SHA-256 of the file. */
 export async function writeSnapshot(file: string, tree: GuestTree): Promise<string> {
   const stored: StoredEntry[] = tree.entries().map(({ content, ...entry }) => ({
     ...entry,
     ...(content === undefined ? {} : { content: content.toString('base64') }),
   }));
   const text = JSON.stringify(stored);
-  await writeFile(file, text, { mode: 0o600 });
+  // The guest's /etc/shadow is in it.
+  await writeDurable(file, text, 0o600);
   return createHash('sha256').update(text).digest('hex');
 }
 

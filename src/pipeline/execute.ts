@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { errorRecord, Hyper2kvmError } from '../errors.js';
 import type { Appliance, ApplianceRequest } from '../guest/appliance.js';
 import { failpoint } from '../host/failpoint.js';
@@ -47,7 +49,7 @@ export async function executePipeline(
       current = stage.name;
       if (signal.aborted) return result(current, cancelRecord(signal));
       id = stageId(stage, options, id);
-      const reused = resuming ? reuse(stage, id, held.get(stage.name)) : null;
+      const reused = resuming ? await reuse(stage, id, held.get(stage.name), workDirectory) : null;
       if (reused !== null) {
         outputs[stage.name] = reused.output;
         put(reused.record);
@@ -112,11 +114,18 @@ function upTo(stages: readonly Stage[], until: string | undefined): readonly Sta
   return stages.slice(0, last + 1);
 }
 
-function reuse(stage: Stage, id: string, checkpoint: Checkpoint | undefined): Checkpoint | null {
+async function reuse(
+  stage: Stage,
+  id: string,
+  checkpoint: Checkpoint | undefined,
+  workDirectory: string,
+): Promise<Checkpoint | null> {
   if (checkpoint === undefined || checkpoint.id !== id) return null;
   const wasSkipped = checkpoint.record.status === 'skipped';
   const parsed = wasSkipped ? null : stage.output.safeParse(checkpoint.output);
   if (parsed !== null && !parsed.success) return null;
+  const files = parsed === null ? [] : (stage.files?.(parsed.data) ?? []);
+  if (!files.every((file) => existsSync(join(workDirectory, file)))) return null;
   return {
     ...checkpoint,
     output: parsed?.data ?? null,

@@ -54,6 +54,11 @@ export interface Stage<Input = unknown, Output = unknown> {
   /** False: the stage is skipped as a whole (status `skipped`, output null). */
   enabled?(options: JobOptions): boolean;
   run(context: StageContext, input: Input): Promise<Output>;
-  /** Removes what a failed or cancelled run left. Called in reverse order of the stages. Must not throw. */
+  /**
+   * Names in the work directory that later stages read: the checkpoint holds only as long as all of them are there. `run` has made them durable before
+   * it returns.
+   */
+  files?(output: Output): string[];
+  /** Removes what this stage's failed or cancelled run left. Must not throw. */
   cleanup?(context: StageContext): Promise<void>;
 }

@@ -2,21 +2,13 @@ import { cp, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { JobOptions } from '../config/schema.js';
 import { type ErrorRecord, Hyper2kvmError } from '../errors.js';
-import { syncTree } from '../host/durable.js';
+import { syncTree, writeDurable } from '../host/durable.js';
 import type { StageRecord } from '../pipeline/run-types.js';
 import { readBoot, readScreens, readSerialTail } from './boot-files.js';
 import { checksumLine, type Digest, digestFile, digestSource, digestTree, joinBytes } from './checksums.js';
 import { domainFacts } from './domain-facts.js';
 import { domainXml } from './domain-xml.js';
-import {
-  applyMoves,
-  emptyDirectory,
-  exists,
-  type Move,
-  openTree,
-  undoMoves,
-  writeDurable,
-} from './files.js';
+import { applyMoves, emptyDirectory, exists, type Move, openTree, undoMoves } from './files.js';
 import { reportHtml } from './html.js';
 import { buildReport, type Report, readOutputs, type StageOutputs } from './report.js';
 import { toolVersions } from './versions.js';

@@ -1,5 +1,6 @@
-import { access, chmod, mkdir, open, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { access, chmod, mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { syncPath } from '../host/durable.js';
 
 /** A rename that publishes or stages something; both ends on one filesystem. */
 export interface Move {
@@ -17,40 +18,9 @@ export async function exists(path: string): Promise<boolean> {
   }
 }
 
-/** Writes a file so that after a power loss it is there whole or not at all: temporary name, fsync, rename. The directory is not synced. */
-export async function writeDurable(path: string, content: string | Uint8Array): Promise<void> {
-  const temporary = `${path}.tmp`;
-  const file = await open(temporary, 'w', 0o644);
-  try {
-    await file.writeFile(content);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
-}
-
-/** Makes the names in a directory durable. */
-export async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
-}
-
-/** Makes the names in a directory and all below it durable. */
-export async function syncTree(path: string): Promise<void> {
-  for (const entry of await readdir(path, { withFileTypes: true, encoding: 'buffer' })) {
-    if (entry.isDirectory()) await syncTree(join(path, entry.name.toString()));
-  }
-  await syncDirectory(path);
-}
-
 export async function applyMoves(moves: readonly Move[]): Promise<void> {
   for (const { from, to } of moves) await rename(from, to);
-  for (const directory of new Set(moves.map(({ from }) => dirname(from)))) await syncDirectory(directory);
+  for (const directory of new Set(moves.map(({ from }) => dirname(from)))) await syncPath(directory);
 }
 
 /**

@@ -1,6 +1,4 @@
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { syncPath } from '../host/durable.js';
+import { syncTree } from '../host/durable.js';
 import { run } from './run.js';
 
 /** A week: a copy takes as long as it takes, its signal ends it. */
@@ -13,17 +11,5 @@ const TIMEOUT_SECONDS = 7 * 86_400;
 export async function copyDurably(from: string, to: string, signal: AbortSignal): Promise<void> {
   const flags = ['--archive', '--no-target-directory', '--reflink=auto', '--sparse=auto'];
   await run('cp', [...flags, '--', from, to], { signal, timeoutSeconds: TIMEOUT_SECONDS });
-  await syncAll(to);
-}
-
-async function syncAll(path: string): Promise<void> {
-  const entries = await readdir(path, { withFileTypes: true }).catch((error: unknown) => {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOTDIR') return null;
-    throw error;
-  });
-  for (const entry of entries ?? []) {
-    // Links and sockets have no content to sync, and opening one would follow it or hang.
-    if (entry.isDirectory() || entry.isFile()) await syncAll(join(path, entry.name));
-  }
-  await syncPath(path);
+  await syncTree(to);
 }

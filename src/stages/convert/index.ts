@@ -2,7 +2,7 @@ import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { Hyper2kvmError } from '../../errors.js';
-import { publish, sha256File } from '../../host/durable.js';
+import { publish, sha256File, syncPath } from '../../host/durable.js';
 import type { Stage, StageContext } from '../../pipeline/stage.js';
 import { checkImage, convertImage } from '../../tools/qemu-img.js';
 import { fixOutput } from '../fix/schema.js';
@@ -35,8 +35,10 @@ export const convertStage: Stage<ConvertInput, ConvertOutput> = {
       );
       before += disk.virtual_size;
     }
+    await syncPath(context.workDirectory);
     return { disks };
   },
+  files: ({ disks }) => disks.map(({ file }) => file),
   async cleanup(context) {
     await removeScratch(join(context.workDirectory, 'out'));
   },
@@ -69,12 +71,12 @@ async function convertDisk(
   );
   if (format === 'qcow2') await check(temporary, signal);
   const { size, blocks } = await stat(temporary);
+  if (format === 'raw' && size !== disk.virtual_size) throw wrongSize(name, size, disk.virtual_size);
   const allocated = blocks * 512;
   context.account({ read: disk.allocated ?? allocated, written: allocated });
   context.progress({ percent: 99, step: 'computing the digest' });
   const sha256 = await sha256File(temporary, signal);
   await publish(temporary, join(directory, name));
-  if (format === 'raw' && size !== disk.virtual_size) throw wrongSize(name, size, disk.virtual_size);
   return {
     index: disk.index,
     file: `out/${name}`,

@@ -83,7 +83,8 @@ export const fixStage: Stage<FixInput, FixOutput> = {
       evidence_changes: evidence.changes,
     };
   },
-  files: ({ disks }) => disks.flatMap(({ image, evidence }) => (evidence === null ? [image] : [image, evidence])),
+  files: ({ disks }) =>
+    disks.flatMap(({ image, evidence }) => (evidence === null ? [image] : [image, evidence])),
 };
 
 function allocated(input: FixInput): number | null {

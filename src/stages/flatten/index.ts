@@ -52,6 +52,7 @@ export const flattenStage: Stage<FlattenInput, FlattenOutput> = {
     await syncPath(context.workDirectory);
     return { disks };
   },
+  files: ({ disks }) => disks.map(({ image }) => image),
   cleanup: async (context) => removeScratch(context.workDirectory),
 };
 

@@ -1,4 +1,3 @@
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { Hyper2kvmError } from '../../errors.js';
@@ -6,6 +5,7 @@ import { type DeviceContext, resolveDevice } from '../../fixers/linux/device-nam
 import type { ApplianceSession } from '../../guest/session.js';
 import { SnapshotCollector, writeSnapshot } from '../../guest/snapshot.js';
 import type { GuestTree } from '../../guest/tree.js';
+import { syncPath, writeDurable } from '../../host/durable.js';
 import type { Stage, StageContext } from '../../pipeline/stage.js';
 import { fetchOutput } from '../fetch/schema.js';
 import { flattenOutput } from '../flatten/schema.js';
@@ -80,7 +80,8 @@ export const inspectStage: Stage<InspectInput, InspectOutput> = {
 
     const snapshot = 'snapshot.json';
     const digest = await writeSnapshot(join(context.workDirectory, snapshot), tree);
-    await writeFile(join(context.workDirectory, 'initramfs.json'), JSON.stringify(listings));
+    await writeDurable(join(context.workDirectory, 'initramfs.json'), JSON.stringify(listings));
+    await syncPath(context.workDirectory);
     const after = await session.traffic();
     context.account({ read: after.read - before.read });
     return {
@@ -91,6 +92,7 @@ export const inspectStage: Stage<InspectInput, InspectOutput> = {
       unlocked: storage.unlocked,
     };
   },
+  files: ({ snapshot, initramfs_listings }) => [snapshot, initramfs_listings],
 };
 
 /** Programs, kernels and archives are not configuration: their names are enough. Patterns as GNU tar's `--exclude` takes them. */

@@ -1,10 +1,10 @@
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { Hyper2kvmError } from '../../errors.js';
 import type { Guest } from '../../fixers/fixer.js';
 import { EMPTY_PLAN, planGuest } from '../../fixers/plan.js';
 import { readSnapshot } from '../../guest/snapshot.js';
+import { syncPath, writeDurable } from '../../host/durable.js';
 import type { Stage, StageContext } from '../../pipeline/stage.js';
 import { fetchOutput } from '../fetch/schema.js';
 import { inspectOutput } from '../inspect/schema.js';
@@ -29,12 +29,14 @@ export const planStage: Stage<PlanInput, PlanOutput> = {
   async run(context, input) {
     const plan =
       context.options.config.fix.mode === 'none' ? EMPTY_PLAN : planGuest(await guestOf(context, input));
-    await writeFile(join(context.workDirectory, PLAN_FILE), canonicalJson(plan));
-    await writeFile(join(context.workDirectory, DIFF_FILE), planDiff(plan));
+    await writeDurable(join(context.workDirectory, PLAN_FILE), canonicalJson(plan));
+    await writeDurable(join(context.workDirectory, DIFF_FILE), planDiff(plan));
+    await syncPath(context.workDirectory);
     for (const { fixer, code, message } of plan.warnings)
       context.log.warn({ fixer, code, detail: message }, 'plan warning');
     return { plan, plan_file: PLAN_FILE, diff_file: DIFF_FILE };
   },
+  files: ({ plan_file, diff_file }) => [plan_file, diff_file],
 };
 
 async function guestOf(context: StageContext, { fetch, inspect }: PlanInput): Promise<Guest> {

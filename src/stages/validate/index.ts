@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { errorRecord, Hyper2kvmError } from '../../errors.js';
 import { parseEvidence } from '../../fixers/evidence.js';
 import { demote, probeAccelerator } from '../../host/accelerator.js';
+import { syncPath, syncTree } from '../../host/durable.js';
 import type { Stage, StageContext } from '../../pipeline/stage.js';
 import { createImage } from '../../tools/qemu-img.js';
 import { convertOutput } from '../convert/schema.js';
@@ -76,6 +77,8 @@ export const validateStage: Stage<ValidateInput, ValidateOutput> = {
     try {
       const boot = await bootWithRetry(context, input, directory);
       await writeFile(join(directory, 'boot.json'), `${JSON.stringify(boot, null, 2)}\n`);
+      await syncTree(directory);
+      await syncPath(context.workDirectory);
       context.log.info({ verdict: boot.verdict, level: boot.level, seconds: boot.seconds }, 'boot tested');
       if (boot.failure !== null && context.options.config.validate.required) {
         throw notBooted(boot, boot.failure);
@@ -85,6 +88,7 @@ export const validateStage: Stage<ValidateInput, ValidateOutput> = {
       await removeScratch(context);
     }
   },
+  files: ({ directory }) => [directory],
   cleanup: removeScratch,
 };
 

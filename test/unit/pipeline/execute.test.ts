@@ -1,4 +1,4 @@
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
@@ -42,6 +42,26 @@ describe('executePipeline', () => {
     const result = await execute(testRequest({ until: 'plan' }), stages);
     expect(ran).toEqual(['fetch', 'inspect', 'plan']);
     expect(result).toMatchObject({ error: null, failedStage: null });
+  });
+
+  it('runs a stage again whose files are gone, and all after it', async () => {
+    const ran: string[] = [];
+    const request = testRequest();
+    const file = (name: string) => ({
+      files: () => [name],
+      act: async () => writeFileSync(join(request.workDirectory, name), 'x') as undefined,
+    });
+    const stages = [
+      testStage('fetch', ran),
+      testStage('inspect', ran, file('snapshot.json')),
+      testStage('plan', ran, file('plan.json')),
+    ];
+    await execute(request, stages);
+    await execute(request, stages);
+    expect(ran).toEqual(['fetch', 'inspect', 'plan']);
+    rmSync(join(request.workDirectory, 'snapshot.json'));
+    expect((await execute(request, stages)).error).toBeNull();
+    expect(ran).toEqual(['fetch', 'inspect', 'plan', 'inspect', 'plan']);
   });
 
   it('resumes after the last checkpoint that holds', async () => {
