@@ -37,6 +37,15 @@ export function callError(call: string, message: string, errno: number): Hyper2k
   });
 }
 
+/** Whether a call failed with this errno. */
+export function hasErrno(error: unknown, errno: number): boolean {
+  return (
+    error instanceof Hyper2kvmError &&
+    error.code === 'guest.call-failed' &&
+    error.message.endsWith(`(errno ${errno})`)
+  );
+}
+
 export function diedError(call: string, how: string, stderr: string): Hyper2kvmError {
   return new Hyper2kvmError('guest.died', `the appliance process was lost in ${call}: ${how}`, {
     advice: 'It may have run out of memory; look at the kernel log. The stage is tried again.',

@@ -11,7 +11,7 @@ const PATH = '/etc/fstab';
 /** Without these the system does not come up: a guess or `nofail` would only move the failure to the boot. */
 const SYSTEM_MOUNTPOINTS = new Set(['/', '/boot', '/usr', '/var']);
 /** Drives for removable media keep their names: there is nothing on them to go by. */
-const REMOVABLE_TYPES = /(^|,)(iso9660|udf)(,|$)/;
+export const REMOVABLE_TYPES = /(^|,)(iso9660|udf)(,|$)/;
 
 export const fstab: Fixer = {
   name: NAME,

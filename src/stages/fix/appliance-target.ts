@@ -1,11 +1,15 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { hasErrno } from '../../guest/appliance-errors.js';
 import type { ApplianceSession } from '../../guest/session.js';
 import type { FixTarget } from './target.js';
 
 /** libguestfs' protocol carries at most 4 MiB in one message; larger contents go by file. */
 const MAX_MESSAGE_BYTES = 2 * 1024 * 1024;
 const SELINUX_XATTR = 'security.selinux';
+/** getxattr(2). */
+const ENODATA = 61;
+const ENOTSUP = 95;
 
 /** Executes on the guest's mounted filesystems in the appliance. */
 export function applianceTarget(
@@ -24,7 +28,10 @@ export function applianceTarget(
 
   async function makeParents(path: string): Promise<void> {
     const parent = path.slice(0, path.lastIndexOf('/'));
-    if (parent !== '' && !(await session.call('is_dir', parent))) await session.call('mkdir_p', parent);
+    if (parent === '' || (await session.call('is_dir', parent))) return;
+    await makeParents(parent);
+    await session.call('mkdir_p', parent);
+    await label(parent);
   }
 
   /** A new file takes its neighbour's label; where no neighbour has one, the guest relabels itself at its next start. */
@@ -37,8 +44,11 @@ export function applianceTarget(
         const value = await session.call('getxattr', `${parent}/${neighbour}`, SELINUX_XATTR);
         await session.call('lsetxattr', SELINUX_XATTR, value, path);
         return;
-      } catch {
-        // ENODATA: this neighbour has no label, the next may have one.
+      } catch (error) {
+        // The ESP's vfat has no labels at all.
+        if (hasErrno(error, ENOTSUP)) return;
+        // This neighbour has no label, the next may have one.
+        if (!hasErrno(error, ENODATA)) throw error;
       }
     }
     await session.call('write', '/.autorelabel', Buffer.alloc(0));
@@ -64,6 +74,7 @@ export function applianceTarget(
     async symlink(path, target) {
       await makeParents(path);
       await session.call('ln_sf', target, path);
+      await label(path);
     },
     async copy(from, path) {
       await makeParents(path);

@@ -72,10 +72,29 @@ async function appendInitramfs(operation: Append, { target, signal, listings }: 
   for (const path of operation.files) files.push({ path, content: await target.read(path) });
   const appendix = buildAppendix(files, operation.lib, listing);
   await target.append(operation.path, appendix, offset);
-  return proveAppended(operation, target, offset, appendix, signal);
+  const { proof, appended } = await proveAppended(operation, target, offset, appendix, signal);
+  // Kernels of one flavour share an initramfs (Arch): the next archive goes behind this one.
+  listings[operation.path] = withAppended(listing, appended);
+  return proof;
 }
 
-/** The guest's own tool; the old file is put back when the new one does not list the drivers. */
+/** What the file lists with `appended` behind it; link and directory entries that are there already are not made again by the next archive. */
+function withAppended(listing: InitramfsListing, appended: InitramfsListing): InitramfsListing {
+  const both = (a: readonly string[], b: readonly string[]) => [...new Set([...a, ...b])].sort();
+  return {
+    ...listing,
+    size: listing.size + appended.size,
+    segments: [
+      ...listing.segments,
+      ...appended.segments.map((segment) => ({ ...segment, offset: listing.size + segment.offset })),
+    ],
+    files: both(listing.files, appended.files),
+    directories: both(listing.directories, appended.directories),
+    links: { ...listing.links, ...appended.links },
+  };
+}
+
+/** The guest's own tool. It writes where the initramfs was, so a copy is kept until the new one lists the drivers. */
 async function rebuildInitramfs(operation: Rebuild, target: FixTarget, signal: AbortSignal): Promise<string> {
   const backup = `${operation.path}.hyper2kvm-before`;
   await target.copy(operation.path, backup);

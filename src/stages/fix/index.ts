@@ -54,7 +54,7 @@ export const fixStage: Stage<FixInput, FixOutput> = {
     });
     context.progress({ percent: 75, step: 'reading back' });
     proofs.push(...(await proveFiles(operations, target)));
-    if (context.options.config.fix.mode === 'auto') proofs.push(...(await proveNames(target)));
+    if (context.options.config.fix.mode === 'auto') proofs.push(...(await proveNames(operations, target)));
     const trimmed = await trim(session, identity, allocated(input));
     if (trimmed.length > 0) proofs.push(`trimmed ${trimmed.join(', ')}`);
     await session.call('umount_all');

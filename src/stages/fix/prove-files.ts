@@ -1,5 +1,6 @@
 import { Hyper2kvmError } from '../../errors.js';
 import { isUnstableName } from '../../fixers/linux/device-names.js';
+import { REMOVABLE_TYPES } from '../../fixers/linux/fstab.js';
 import type { Operation } from '../../fixers/operation.js';
 import type { FixTarget } from './target.js';
 
@@ -14,7 +15,7 @@ function finalTexts(operations: readonly Operation[]): Map<string, Buffer | null
   return texts;
 }
 
-/** Reads every changed file back from the guest and compares. */
+/** Reads every changed or copied file back from the guest and compares. */
 export async function proveFiles(operations: readonly Operation[], target: FixTarget): Promise<string[]> {
   const texts = finalTexts(operations);
   let compared = 0;
@@ -24,14 +25,27 @@ export async function proveFiles(operations: readonly Operation[], target: FixTa
     if (!right) throw unproven(path, 'it reads back differently');
     compared += 1;
   }
+  for (const operation of operations) {
+    if (operation.op !== 'copy_file' || texts.has(operation.path)) continue;
+    const [original, copy] = [await target.read(operation.from), await target.read(operation.path)];
+    if (!copy.equals(original)) throw unproven(operation.path, `it is not the same as ${operation.from}`);
+    compared += 1;
+  }
   return compared === 0 ? [] : [`${compared} changed files read back as planned`];
 }
 
-/** The rules that decide the boot, on the guest as it is now: fstab parses, nothing is named by what does not survive the move. */
-export async function proveNames(target: FixTarget): Promise<string[]> {
+/**
+ * The rules that decide the boot, on the guest as it is now: fstab parses, nothing is named by what does not survive the move. What the plan leaves as it is
+ * with a warning (a resume= on a disk that was not dropped, a line that was never one) is no failure here.
+ */
+export async function proveNames(operations: readonly Operation[], target: FixTarget): Promise<string[]> {
   const proofs: string[] = [];
   if (await target.exists('/etc/fstab')) {
-    proofs.push(proveFstab((await target.read('/etc/fstab')).toString('utf8')));
+    const text = (await target.read('/etc/fstab')).toString('utf8');
+    const change = operations.find(
+      (operation) => operation.op === 'write_file' && operation.path === '/etc/fstab',
+    );
+    proofs.push(proveFstab(text, change?.op === 'write_file' ? (change.before ?? '') : text));
   }
   for (const path of GRUB_CONFIGURATIONS) {
     if (await target.exists(path))
@@ -42,16 +56,19 @@ export async function proveNames(target: FixTarget): Promise<string[]> {
 
 const GRUB_CONFIGURATIONS = ['/boot/grub/grub.cfg', '/boot/grub2/grub.cfg', '/boot/extlinux/extlinux.conf'];
 
-/** fstab(5): at least spec, file, type; no unstable name, except on lines that may fail (`nofail`, `noauto`). */
-function proveFstab(text: string): string {
+/** fstab(5): at least spec, file, type on what was written; no unstable name, except of removable media and on lines that may fail (`nofail`, `noauto`). */
+function proveFstab(text: string, before: string): string {
+  const old = new Set(before.split('\n'));
   let lines = 0;
   for (const line of text.split('\n')) {
     if (/^\s*(#|$)/.test(line)) continue;
     const [spec, file, type, options = 'defaults'] = line.trim().split(/\s+/);
-    if (spec === undefined || file === undefined || type === undefined)
+    if (spec === undefined || file === undefined || type === undefined) {
+      if (old.has(line)) continue;
       throw unproven('/etc/fstab', `it has the line ${line}`);
+    }
     const mayFail = options.split(',').some((option) => option === 'nofail' || option === 'noauto');
-    if (isUnstableName(spec) && !mayFail)
+    if (isUnstableName(spec) && !mayFail && !REMOVABLE_TYPES.test(type))
       throw unproven('/etc/fstab', `${file} is still mounted from ${spec}`);
     lines += 1;
   }
@@ -61,9 +78,7 @@ function proveFstab(text: string): string {
 function proveCommandLines(path: string, text: string): string {
   const lines = text.split('\n').filter((line) => /^\s*(linux(16|efi)?|append|kernel)\s/i.test(line));
   for (const line of lines) {
-    const unstable = [...line.matchAll(/\b(?:root|resume)=(\S+)/g)].find((match) =>
-      isUnstableName(match[1]!),
-    );
+    const unstable = [...line.matchAll(/\broot=(\S+)/g)].find((match) => isUnstableName(match[1]!));
     if (unstable !== undefined) throw unproven(path, `a kernel is still started with ${unstable[0]}`);
   }
   return `${path}: ${lines.length} kernel command lines, no unstable root`;

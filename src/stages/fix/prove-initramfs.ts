@@ -1,13 +1,13 @@
 import { Hyper2kvmError } from '../../errors.js';
 import type { Operation } from '../../fixers/operation.js';
-import { listInitramfs, moduleName } from '../../guest/initramfs.js';
+import { type InitramfsListing, listInitramfs, moduleName } from '../../guest/initramfs.js';
 import type { FixTarget } from './target.js';
 
 type Append = Extract<Operation, { op: 'append_initramfs' }>;
 type Rebuild = Extract<Operation, { op: 'rebuild_initramfs' }>;
 
 /**
- * Reads the appended bytes back from the guest's filesystem and lists them. What was in the file before was listed by INSPECT and did not change: only its end
+ * Reads the appended bytes back from the guest's filesystem and lists them (`appended`, offsets from where they begin). What was in the file before was listed by INSPECT and did not change: only its end
  * was written.
  */
 export async function proveAppended(
@@ -16,7 +16,7 @@ export async function proveAppended(
   offset: number,
   appendix: Buffer,
   signal: AbortSignal,
-): Promise<string> {
+): Promise<{ proof: string; appended: InitramfsListing }> {
   const size = await target.size(operation.path);
   const readBack = await target.readAt(operation.path, offset, appendix.length);
   if (size !== offset + appendix.length || !readBack.equals(appendix)) {
@@ -28,7 +28,8 @@ export async function proveAppended(
   if (listing.unreadable !== null || missing.length > 0) {
     throw unproven(operation.path, listing.unreadable ?? `it does not list ${missing.join(', ')}`);
   }
-  return `${operation.path}: ${appendix.length} bytes appended, ${expected.length} modules listed on reading back`;
+  const proof = `${operation.path}: ${appendix.length} bytes appended, ${expected.length} modules listed on reading back`;
+  return { proof, appended: listing };
 }
 
 export async function proveRebuilt(

@@ -1,0 +1,64 @@
+import { describe, expect, it } from 'vitest';
+import { callError } from '../../../../src/guest/appliance-errors.js';
+import { applianceTarget } from '../../../../src/stages/fix/appliance-target.js';
+import { answeringSession } from '../inspect/session.js';
+
+/** A guest with SELinux; `getxattr` answers what the test says. Returns what was labelled and written. */
+async function inGuest(
+  getxattr: (path: string) => Buffer,
+  act: (target: ReturnType<typeof applianceTarget>) => Promise<unknown>,
+) {
+  const made = new Set(['/etc', '/etc/systemd', '/boot/efi/EFI']);
+  const { session, calls } = answeringSession({
+    is_dir: (path: string) => made.has(path),
+    mkdir_p: (path: string) => void made.add(path),
+    ls: () => ['neighbour'],
+    write: () => undefined,
+    chmod: () => undefined,
+    cp: () => undefined,
+    ln_sf: () => undefined,
+    lsetxattr: () => undefined,
+    getxattr,
+  });
+  await act(applianceTarget(session, '/nonexistent', true));
+  const of = (name: string, argument: number) =>
+    calls.filter(([called]) => called === name).map((call) => call[argument]);
+  return { labelled: of('lsetxattr', 3), written: of('write', 1) };
+}
+
+const labelled = () => Buffer.from('system_u:object_r:etc_t:s0\0');
+const failing = (errno: number) => () => {
+  throw callError('getxattr', 'getxattr failed', errno);
+};
+
+describe('SELinux labels', () => {
+  it('are given to what is new: files, links and the directories made for them', async () => {
+    const result = await inGuest(labelled, async (target) => {
+      await target.create('/etc/systemd/a/b/file', Buffer.from('x'), 0o644);
+      await target.symlink('/etc/systemd/link', '/dev/null');
+    });
+    expect(result.labelled).toEqual([
+      '/etc/systemd/a',
+      '/etc/systemd/a/b',
+      '/etc/systemd/a/b/file',
+      '/etc/systemd/link',
+    ]);
+  });
+
+  it('are not asked for on the ESP: a vfat has none, and nothing is to be relabelled for it', async () => {
+    const result = await inGuest(failing(95), (target) =>
+      target.copy('/boot/efi/EFI/rocky/shimx64.efi', '/boot/efi/EFI/BOOT/BOOTX64.EFI'),
+    );
+    expect(result.written).toEqual([]);
+  });
+
+  it('are left to the guest’s next start where no neighbour has one', async () => {
+    const result = await inGuest(failing(61), (target) => target.create('/etc/new', Buffer.from('x'), 0o644));
+    expect(result.written).toEqual(['/etc/new', '/.autorelabel']);
+  });
+
+  it('that cannot be read for another reason are a failure', async () => {
+    const create = inGuest(failing(5), (target) => target.create('/etc/new', Buffer.from('x'), 0o644));
+    await expect(create).rejects.toMatchObject({ code: 'guest.call-failed' });
+  });
+});

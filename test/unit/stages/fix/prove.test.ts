@@ -1,0 +1,107 @@
+import { describe, expect, it } from 'vitest';
+import type { Operation } from '../../../../src/fixers/operation.js';
+import { S_IFDIR, S_IFREG, writeNewc } from '../../../../src/guest/cpio.js';
+import { listInitramfs } from '../../../../src/guest/initramfs.js';
+import { execute } from '../../../../src/stages/fix/execute.js';
+import { proveFiles, proveNames } from '../../../../src/stages/fix/prove-files.js';
+import type { FixTarget } from '../../../../src/stages/fix/target.js';
+
+const { signal } = new AbortController();
+const cause = { fixer: 'test', reason: 'test' };
+
+/** A guest that is a map of files. */
+function targetOf(files: Record<string, string | Buffer>): FixTarget & { files: Map<string, Buffer> } {
+  const all = new Map(Object.entries(files).map(([path, content]) => [path, Buffer.from(content as string)]));
+  const get = (path: string) => {
+    const content = all.get(path);
+    if (content === undefined) throw new Error(`no ${path}`);
+    return content;
+  };
+  const put = async (path: string, content: Buffer) => void all.set(path, content);
+  return {
+    files: all,
+    read: async (path) => get(path),
+    rewrite: put,
+    create: put,
+    remove: async (path) => void all.delete(path),
+    symlink: (path, target) => put(path, Buffer.from(target)),
+    copy: (from, path) => put(path, get(from)),
+    size: async (path) => get(path).length,
+    append: (path, bytes, offset) => put(path, Buffer.concat([get(path).subarray(0, offset), bytes])),
+    readAt: async (path, offset, length) => get(path).subarray(offset, offset + length),
+    exists: async (path) => all.has(path),
+    run: async () => '',
+  };
+}
+
+describe('proveNames', () => {
+  const fstab = (text: string) => proveNames([], targetOf({ '/etc/fstab': text }));
+
+  it('fails where the root is still mounted by an unstable name', async () => {
+    await expect(fstab('/dev/sda2 / ext4 defaults 0 1\n')).rejects.toMatchObject({ code: 'fix.unproven' });
+  });
+
+  it('lets pass what the plan leaves: CD drives of old IDE names, lines that were never entries', async () => {
+    expect(
+      await fstab('UUID=1 / ext4 defaults 0 1\n/dev/hdc /media/cdrom iso9660 ro,user 0 0\nnonsense here\n'),
+    ).toEqual(['/etc/fstab parses: 2 entries, no unstable device name']);
+  });
+
+  it('fails where a line that was written does not parse', async () => {
+    const operations: Operation[] = [
+      {
+        op: 'write_file',
+        ...cause,
+        path: '/etc/fstab',
+        before: 'old\n',
+        after: 'UUID=1 /\n',
+        encoding: 'utf8',
+        mode: 0o644,
+      },
+    ];
+    const proof = proveNames(operations, targetOf({ '/etc/fstab': 'UUID=1 /\n' }));
+    await expect(proof).rejects.toMatchObject({ code: 'fix.unproven' });
+  });
+
+  it('lets pass a resume= on a disk that was not dropped, of which the plan warned, but no such root=', async () => {
+    const config = (args: string) => targetOf({ '/boot/grub/grub.cfg': `\tlinux /vmlinuz ${args}\n` });
+    expect(await proveNames([], config('root=UUID=1 resume=/dev/sdb1'))).toHaveLength(1);
+    await expect(proveNames([], config('root=/dev/sda1'))).rejects.toMatchObject({ code: 'fix.unproven' });
+  });
+});
+
+it('proveFiles compares a copied loader with its original', async () => {
+  const copy: Operation = { op: 'copy_file', ...cause, from: '/a', path: '/b' };
+  expect(await proveFiles([copy], targetOf({ '/a': 'loader', '/b': 'loader' }))).toHaveLength(1);
+  const cut = proveFiles([copy], targetOf({ '/a': 'loader', '/b': 'load' }));
+  await expect(cut).rejects.toMatchObject({ code: 'fix.unproven' });
+});
+
+it('two kernels that share an initramfs both get their drivers into it', async () => {
+  const archive = writeNewc([
+    { path: 'lib', mode: S_IFDIR | 0o755 },
+    { path: 'init', mode: S_IFREG | 0o755, data: Buffer.from('#!/bin/sh\n') },
+  ]);
+  const path = '/boot/initramfs-linux.img';
+  const driver = (version: string) => `/lib/modules/${version}/kernel/virtio_blk.ko`;
+  const target = targetOf({ [path]: archive, [driver('6.1-a')]: 'a', [driver('6.1-b')]: 'b' });
+  const operations = ['6.1-a', '6.1-b'].map(
+    (kernel): Operation => ({
+      op: 'append_initramfs',
+      ...cause,
+      path,
+      kernel,
+      lib: 'lib',
+      files: [driver(kernel)],
+      modules: ['virtio_blk'],
+    }),
+  );
+  const listings = { [path]: await listInitramfs(archive, signal) };
+  await execute(operations, { target, signal, listings, onStep: () => {} });
+  const after = await listInitramfs(target.files.get(path)!, signal);
+  expect(after).toMatchObject({
+    unreadable: null,
+    files: ['init', ...['6.1-a', '6.1-b'].map((v) => driver(v).slice(1))],
+  });
+  expect(listings[path]).toEqual(after);
+});
