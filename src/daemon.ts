@@ -1,5 +1,3 @@
-import { join } from 'node:path';
-import { jobLogLines } from './api/job-log.js';
 import { controlRoutes } from './api/routes.js';
 import { ControlServer } from './api/server.js';
 import type { Config } from './config/schema.js';
@@ -8,7 +6,6 @@ import { Board } from './daemon/board.js';
 import { prepareDirectories } from './daemon/directories.js';
 import { Intake } from './daemon/intake.js';
 import { Operations } from './daemon/operations.js';
-import { jobPaths, LOG_NAME } from './daemon/paths.js';
 import { recover } from './daemon/recovery.js';
 import { reloaded } from './daemon/reload.js';
 import { Supervision } from './daemon/supervision.js';
@@ -51,7 +48,14 @@ export async function startDaemon(initial: Config, options: DaemonOptions = {}):
   // What was started, stopped in reverse.
   const started: (() => void | Promise<void>)[] = [];
   const stop = async () => {
-    for (const end of started.splice(0).reverse()) await end();
+    for (const end of started.splice(0).reverse()) {
+      try {
+        await end();
+      } catch (err) {
+        // The parts below it still have to be stopped.
+        logger.error({ err }, 'part did not stop cleanly');
+      }
+    }
   };
 
   try {
@@ -93,7 +97,7 @@ export async function startDaemon(initial: Config, options: DaemonOptions = {}):
         intake.poke();
       },
     });
-    const server = new ControlServer(config.control.socket, controlRoutes(operations, jobLog), logger);
+    const server = new ControlServer(config.control.socket, controlRoutes(operations), logger);
     const supervision = new Supervision({
       notifier,
       statusLine: () => statusLine(operations.status()),
@@ -122,21 +126,6 @@ export async function startDaemon(initial: Config, options: DaemonOptions = {}):
     logger.info({ version, incoming: config.spool.incoming, socket: config.control.socket }, 'daemon ready');
     supervision.start();
     started.push(() => supervision.stop());
-
-    function jobLog(id: string, follow: boolean, signal: AbortSignal): AsyncIterable<Uint8Array> {
-      const { job } = operations.find(id);
-      const now = () => queue.jobs.get(job);
-      return jobLogLines({
-        locate: () => {
-          const directory = now()?.directory ?? null;
-          const inWork = jobPaths(config, job).log;
-          return directory === null ? [inWork] : [inWork, join(directory, LOG_NAME)];
-        },
-        isDone: () => !['queued', 'running'].includes(now()?.state ?? ''),
-        follow,
-        signal,
-      });
-    }
   } catch (error) {
     await stop();
     throw error;

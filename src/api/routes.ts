@@ -25,11 +25,8 @@ const retryBody = z.strictObject({
 });
 const priorityBody = z.strictObject({ priority: z.int() });
 
-/** The table of protocol.ts. `logs` gives a job's log lines; with `follow` until the job is done. */
-export function controlRoutes(
-  operations: Operations,
-  logs: (id: string, follow: boolean, signal: AbortSignal) => AsyncIterable<Uint8Array>,
-): Route[] {
+/** The table of protocol.ts. */
+export function controlRoutes(operations: Operations): Route[] {
   return [
     { method: 'GET', path: /^\/v1\/status$/, handle: () => operations.status() },
     {
@@ -45,7 +42,7 @@ export function controlRoutes(
     {
       method: 'GET',
       path: /^\/v1\/jobs\/([^/]+)\/logs$/,
-      handle: ({ id, query, signal }) => logs(id, query.get('follow') === '1', signal),
+      handle: ({ id, query, signal }) => operations.logs(id, query.get('follow') === '1', signal),
     },
     { method: 'GET', path: /^\/v1\/jobs\/([^/]+)$/, handle: ({ id }) => operations.show(id) },
     {

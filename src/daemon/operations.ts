@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+import { jobLogLines } from '../api/job-log.js';
 import type { JobDetail, JobState, JobSummary, Status } from '../api/protocol.js';
 import { JOB_STATES } from '../api/protocol.js';
 import { jobOptions } from '../config/load.js';
@@ -7,6 +9,7 @@ import { STAGE_NAMES } from '../pipeline/stage.js';
 import type { Job, QueueState } from '../queue/job.js';
 import { pathExists } from '../spool/publish.js';
 import { decide } from './job-run.js';
+import { jobPaths, LOG_NAME } from './paths.js';
 import { jobDetail, jobSummary, statusView, type ViewParts, waitingSummary } from './views.js';
 import type { Worker } from './worker.js';
 
@@ -60,6 +63,22 @@ export class Operations {
 
   show(id: string): JobDetail {
     return jobDetail(this.find(id), this.#parts);
+  }
+
+  /** A job's log wherever it is now, with `follow` until the job is done. */
+  logs(id: string, follow: boolean, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    const { queue, config } = this.#parts;
+    const { job } = this.find(id);
+    return jobLogLines({
+      locate: () => {
+        const directory = queue.jobs.get(job)?.directory ?? null;
+        const inWork = jobPaths(config(), job).log;
+        return directory === null ? [inWork] : [inWork, join(directory, LOG_NAME)];
+      },
+      isDone: () => !['queued', 'running'].includes(queue.jobs.get(job)?.state ?? ''),
+      follow,
+      signal,
+    });
   }
 
   /** A finished job that did not convert goes back into the queue, at its last checkpoint or, with `from`, at that stage. */
