@@ -72,8 +72,6 @@ describe('a daemon that is killed at', () => {
     await spool.died(60);
     await spool.start();
     const directory = await expectOneResult('failed', 'disk.raw');
-    expect((await readJson<{ error: { code: string } }>(join(directory, 'reason.json'))).error.code).toMatch(
-      /^fetch\./,
-    );
+    expect((await readJson<{ code: string }>(join(directory, 'reason.json'))).code).toMatch(/^fetch\./);
   });
 });

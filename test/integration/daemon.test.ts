@@ -149,7 +149,7 @@ describe('daemon', () => {
     const [job] = await bench.until(all('failed', 1));
     expect(job!.error).toMatchObject({ code: 'job-options.unknown-key' });
     const reason = JSON.parse(readFileSync(join(job!.directory!, 'reason.json'), 'utf8'));
-    expect(reason.error.message).toContain(
+    expect(reason.message).toContain(
       'web01.job.toml:3:1: vm.memroy is not an option; did you mean vm.memory?',
     );
     writeFileSync(join(job!.directory!, 'source', 'web01.job.toml'), DATA);
