@@ -112,24 +112,16 @@ describe('listInitramfs', () => {
 
 describe('describeInitramfs', () => {
   it('names the modules of the kernel, normalised, and the real lib', async () => {
-    const described = await describeInitramfs({
-      path: '/boot/initrd',
-      bytes: gzipSync(main),
-      kernelVersion: KERNEL,
-      signal,
-    });
+    const listing = await listInitramfs(gzipSync(main), signal);
+    const described = describeInitramfs({ path: '/boot/initrd', listing, kernelVersion: KERNEL });
     expect(described.modules).toEqual(['sha256_generic', 'vmw_pvscsi']);
     expect(described.lib).toBe('usr/lib');
   });
 
   it('takes lib where lib is a directory', async () => {
     const plain = writeNewc([directory('lib'), file(`lib/modules/${KERNEL}/kernel/sd_mod.ko`)]);
-    const described = await describeInitramfs({
-      path: '/boot/initrd',
-      bytes: plain,
-      kernelVersion: KERNEL,
-      signal,
-    });
+    const listing = await listInitramfs(plain, signal);
+    const described = describeInitramfs({ path: '/boot/initrd', listing, kernelVersion: KERNEL });
     expect(described).toMatchObject({ lib: 'lib', modules: ['sd_mod'], unreadable: null });
   });
 

@@ -106,16 +106,6 @@ describe('jobs', () => {
     expect(queue.jobs.counts()).toEqual({ queued: 1, running: 0, converted: 1, failed: 0, cancelled: 0 });
     expect(queue.jobs.reservedBytes()).toBe(100);
   });
-
-  it('takes 10,000 jobs and lists them in less than 2 s', () => {
-    const queue = scratchQueue();
-    const started = performance.now();
-    queue.database.transaction(() => {
-      for (let index = 0; index < 10_000; index += 1) enqueue(queue, String(index).padStart(6, '0'));
-    })();
-    expect(queue.jobs.list()).toHaveLength(10_000);
-    expect(performance.now() - started).toBeLessThan(2000);
-  });
 });
 
 describe('claims', () => {
