@@ -19,6 +19,8 @@ export interface TreeEntry {
  */
 export class GuestTree {
   readonly #entries: Map<string, TreeEntry>;
+  /** Names by directory, made when first asked for: a search through all entries for each question would let a hostile guest stop the daemon. */
+  #names: Map<string, string[]> | null = null;
 
   constructor(entries: Iterable<TreeEntry>) {
     this.#entries = new Map();
@@ -86,13 +88,8 @@ export class GuestTree {
   list(directory: string): string[] {
     const real = this.resolve(directory);
     if (real === null) return [];
-    const prefix = real === '/' ? '/' : `${real}/`;
-    const names: string[] = [];
-    for (const path of this.#entries.keys()) {
-      if (path.startsWith(prefix) && path !== real && !path.includes('/', prefix.length))
-        names.push(path.slice(prefix.length));
-    }
-    return names.sort();
+    this.#names ??= namesByDirectory(this.#entries.keys());
+    return [...(this.#names.get(real) ?? [])];
   }
 
   /** All entries, sorted by path. */
@@ -111,4 +108,18 @@ export class GuestTree {
     next.#entries.delete(path);
     return next;
   }
+}
+
+function namesByDirectory(paths: Iterable<string>): Map<string, string[]> {
+  const names = new Map<string, string[]>();
+  for (const path of paths) {
+    if (path === '/') continue;
+    const slash = path.lastIndexOf('/');
+    const directory = slash <= 0 ? '/' : path.slice(0, slash);
+    const known = names.get(directory);
+    if (known === undefined) names.set(directory, [path.slice(slash + 1)]);
+    else known.push(path.slice(slash + 1));
+  }
+  for (const list of names.values()) list.sort();
+  return names;
 }

@@ -1,0 +1,38 @@
+import { expect, it } from 'vitest';
+import { GuestTree, type TreeEntry } from '../../../src/guest/tree.js';
+
+const entry = (path: string, type: TreeEntry['type'] = 'file'): TreeEntry => ({
+  path,
+  type,
+  mode: 0o644,
+  uid: 0,
+  gid: 0,
+  size: 0,
+});
+
+it('lists the names directly in a directory, sorted, also after a change', () => {
+  const tree = new GuestTree([
+    entry('/', 'directory'),
+    entry('/etc', 'directory'),
+    entry('/etc/b'),
+    entry('/etc/a', 'directory'),
+    entry('/etc/a/deep'),
+    entry('/etcetera'),
+  ]);
+  expect(tree.list('/')).toEqual(['etc', 'etcetera']);
+  expect(tree.list('/etc')).toEqual(['a', 'b']);
+  expect(tree.with(entry('/etc/aa')).list('/etc')).toEqual(['a', 'aa', 'b']);
+  expect(tree.without('/etc/b').list('/etc')).toEqual(['a']);
+  expect(tree.list('/etc')).toEqual(['a', 'b']);
+  expect(tree.list('/nowhere')).toEqual([]);
+});
+
+it('answers a question for each of very many directories in seconds', () => {
+  const directories = Array.from({ length: 60_000 }, (_, n) => `/lib/modules/${n}`);
+  const tree = new GuestTree(
+    directories.flatMap((path) => [entry(path, 'directory'), entry(`${path}/modules.dep`)]),
+  );
+  const started = performance.now();
+  for (const path of directories) expect(tree.list(path)).toHaveLength(1);
+  expect(performance.now() - started).toBeLessThan(10_000);
+}, 60_000);
