@@ -111,7 +111,7 @@ function chooseLoader(files: readonly LoaderFile[], suffix: string, distro: stri
 function neededBeside(loader: string, suffix: string): string[] {
   const name = loader.toLowerCase();
   if (name.startsWith('shim'))
-    return [`grub${suffix}.efi`, 'grub.efi', `mm${suffix}.efi`, 'grub.cfg', 'grub.conf'];
+    return [`grub${suffix}.efi`, 'grub.efi', `mm${suffix}.efi`, 'MokManager.efi', 'grub.cfg', 'grub.conf'];
   if (name.startsWith('grub')) return ['grub.cfg', 'grub.conf'];
   if (name.startsWith('elilo')) return ['elilo.conf'];
   return name.startsWith('refind') ? ['refind.conf'] : [];

@@ -3,8 +3,12 @@ import { guestAfter, planGuest } from '../../../src/fixers/plan.js';
 import { FIXERS } from '../../../src/fixers/registry.js';
 import { canonicalJson } from '../../../src/stages/plan/canonical.js';
 import { planDiff } from '../../../src/stages/plan/plan-diff.js';
-import { DISTRIBUTIONS } from './distributions.js';
+import { DISTRIBUTIONS as OTHERS } from './distributions.js';
+import { RPM_DISTRIBUTIONS } from './distributions-rpm.js';
+import { UBUNTU_DISTRIBUTIONS } from './distributions-ubuntu.js';
 import { guestOf } from './guests.js';
+
+const DISTRIBUTIONS = { ...OTHERS, ...RPM_DISTRIBUTIONS, ...UBUNTU_DISTRIBUTIONS };
 
 describe.each(Object.entries(DISTRIBUTIONS))('%s', (name, recipe) => {
   const guest = guestOf(recipe);
@@ -29,12 +33,14 @@ describe.each(Object.entries(DISTRIBUTIONS))('%s', (name, recipe) => {
     for (const path of [
       '/etc/fstab',
       '/boot/grub/grub.cfg',
+      '/boot/grub2/grub.cfg',
+      '/boot/grub2/grubenv',
       '/boot/grub/grub.conf',
       '/boot/extlinux.conf',
       '/boot/loader/entries/arch.conf',
     ]) {
       const text = (tree.text(path)?.text ?? '').replace(/^\s*#.*$/gm, '');
-      expect(text).not.toMatch(/\/dev\/(sd|disk\/by-(path|id))/);
+      expect(text).not.toMatch(/\/dev\/(sd|disk\/by-(path|id(?!\/dm-)))/);
     }
   });
 });

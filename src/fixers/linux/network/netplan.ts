@@ -1,3 +1,4 @@
+import { Hyper2kvmError } from '../../../errors.js';
 import type { GuestTree } from '../../../guest/tree.js';
 import { filesIn, rewriteFile } from '../../edit.js';
 import type { Warning } from '../../operation.js';
@@ -10,46 +11,21 @@ import {
   normaliseMac,
   OLD_DRIVER,
 } from './backend.js';
+import { type YamlEntry, yamlEntries } from './yaml.js';
 
 const files = (tree: GuestTree) => filesIn(tree, '/etc/netplan', /\.ya?ml$/);
 
-/** A line `key: value` of block YAML with the keys above it. */
-interface YamlLine {
-  path: string[];
-  value: string;
-  line: number;
-}
-
-/**
- * The mappings of a netplan file as netplan, cloud-init and Ubuntu's installer write them: block style, blanks for indent. Flow style
- * (`{…}`) comes out as a value, sequences are passed over: this reads names and MACs, it is no YAML parser.
- */
-function yamlLines(text: string): YamlLine[] {
-  const stack: { indent: number; key: string }[] = [];
-  return text.split('\n').flatMap((raw, line) => {
-    const match = /^( *)(?:"([^"]*)"|'([^']*)'|([^\s#"':-][^"':#]*)):(?:\s(.*))?$/.exec(raw);
-    if (match === null) return [];
-    const [, blanks = '', double, single, bare, rest = ''] = match;
-    const key = double ?? single ?? bare ?? '';
-    const comment = ` ${rest}`.search(/\s#/);
-    const value = (comment === -1 ? rest : rest.slice(0, comment)).trim();
-    while ((stack.at(-1)?.indent ?? -1) >= blanks.length) stack.pop();
-    stack.push({ indent: blanks.length, key });
-    return [{ path: stack.map((level) => level.key), value: value.replace(/^(["'])(.*)\1$/, '$2'), line }];
-  });
-}
-
 interface Ethernet extends ConfiguredInterface {
-  match: { driver?: YamlLine; macaddress?: YamlLine; name?: YamlLine };
+  match: { driver?: YamlEntry; macaddress?: YamlEntry; name?: YamlEntry };
 }
 
 function ethernets(text: string): Ethernet[] {
-  /** Per interface of netplan's: its lines by the keys below it, `match/driver`. */
-  const byId = new Map<string, Map<string, YamlLine>>();
-  for (const entry of yamlLines(text)) {
+  /** Per interface of netplan's: its entries by the keys below it, `match/driver`. */
+  const byId = new Map<string, Map<string, YamlEntry>>();
+  for (const entry of yamlEntries(text)) {
     const [top, kind, id, ...keys] = entry.path;
     if (top !== 'network' || kind !== 'ethernets' || id === undefined) continue;
-    const known = byId.get(id) ?? new Map<string, YamlLine>();
+    const known = byId.get(id) ?? new Map<string, YamlEntry>();
     byId.set(id, known.set(keys.join('/'), entry));
   }
   return [...byId].map(([id, at]) => {
@@ -86,10 +62,16 @@ export const netplan: NetworkBackend = {
             warnings.push({ fixer: NETWORK_FIXER, code: 'network.foreign-mac', message });
           }
           if (match.driver === undefined || !OLD_DRIVER.test(match.driver.value)) continue;
-          const { line } = match.driver;
+          const { line, columns } = match.driver;
           const isNeeded = match.macaddress === undefined && match.name === undefined;
           // A pattern that takes the old and the new driver alike; with several cards it would take them all.
           const driver = all.length === 1 ? '"*"' : context.driver;
+          if (columns !== null) {
+            const raw = lines[line] ?? '';
+            // Between braces an entry is not taken out but made to match anything.
+            lines[line] = `${raw.slice(0, columns[0])}${isNeeded ? driver : '"*"'}${raw.slice(columns[1])}`;
+            continue;
+          }
           lines[line] = isNeeded ? (lines[line] ?? '').replace(/(driver["']?:\s*).*$/, `$1${driver}`) : null;
         }
         return lines.filter((line) => line !== null).join('\n');
@@ -97,4 +79,43 @@ export const netplan: NetworkBackend = {
     );
     return { operations, warnings };
   },
+  dhcp: (tree) =>
+    files(tree).flatMap((path) =>
+      rewriteFile(tree, path, { fixer: NETWORK_FIXER, reason: 'fix.network = "dhcp"' }, (text) =>
+        useDhcp(text, path),
+      ),
+    ),
 };
+
+const STATIC_KEYS = ['addresses', 'gateway4', 'gateway6', 'nameservers', 'routes', 'dhcp4', 'dhcp6'];
+
+/** Every device that has addresses of its own asks DHCP instead: a port of a bond or bridge has none and stays. */
+function useDhcp(text: string, path: string): string {
+  const entries = yamlEntries(text).filter(({ path: keys }) => keys[0] === 'network' && keys.length === 4);
+  const fixed = entries.filter(({ path: keys }) => keys[3] === 'addresses').map(({ path: keys }) => keys[2]);
+  const own = entries.filter(
+    ({ path: keys }) => fixed.includes(keys[2]) && STATIC_KEYS.includes(keys[3] ?? ''),
+  );
+  if (own.some(({ columns }) => columns !== null))
+    throw new Hyper2kvmError(
+      'plan.network-dhcp',
+      `${path} has its addresses in flow style, which is not rewritten`,
+      {
+        advice: 'Convert with fix.network = "keep" and change the addresses in the guest.',
+      },
+    );
+  const lines: (string | null)[] = text.split('\n');
+  for (const { path: keys, line, indent } of own) {
+    lines[line] = keys[3] === 'addresses' ? `${' '.repeat(indent)}dhcp4: true` : null;
+    for (let next = line + 1; isBelow(lines[next] ?? null, indent); next += 1) lines[next] = null;
+  }
+  return lines.filter((line) => line !== null).join('\n');
+}
+
+/** A sequence may stand at its key's own indent. */
+function isBelow(line: string | null, indent: number): boolean {
+  const own = /^( *)(\S)/.exec(line ?? '');
+  if (own === null) return false;
+  const [, blanks = '', first] = own;
+  return blanks.length > indent || (blanks.length === indent && first === '-');
+}

@@ -234,10 +234,43 @@ describe('fix.network = "dhcp"', () => {
 
   it('refuses by name where it cannot', () => {
     const files = {
-      '/etc/netplan/01.yaml': 'network:\n  ethernets:\n    ens160:\n      addresses: [10.0.0.5/24]\n',
+      '/etc/netplan/01.yaml': 'network:\n  ethernets:\n    ens160: {addresses: [10.0.0.5/24]}\n',
     };
     expect(() => network.plan(guestOf({ files, options }))).toThrowError(
       expect.objectContaining({ code: 'plan.network-dhcp' }),
     );
+  });
+
+  it('gives netplan’s devices with addresses DHCP, wherever their sequences stand', () => {
+    const path = '/etc/netplan/01.yaml';
+    const text =
+      'network:\n  version: 2\n  ethernets:\n    ens160:\n      addresses:\n      - 10.0.0.5/24\n      gateway4: 10.0.0.1\n      mtu: 1450\n      routes:\n        - to: default\n          via: 10.0.0.1\n    ens192: {}\n  bonds:\n    bond0:\n      interfaces: [ens192]\n      addresses: [10.1.0.5/24]\n';
+    const { operations } = plan({ [path]: text }, { options });
+    expect(textAfter(operations, path)).toBe(
+      'network:\n  version: 2\n  ethernets:\n    ens160:\n      dhcp4: true\n      mtu: 1450\n    ens192: {}\n  bonds:\n    bond0:\n      interfaces: [ens192]\n      dhcp4: true\n',
+    );
+  });
+
+  it('gives wicked’s interfaces DHCP', () => {
+    const path = '/etc/wicked/ifconfig/eth0.xml';
+    const text =
+      '<interface>\n  <name>eth0</name>\n  <ipv4:static>\n    <address><local>10.0.0.5/24</local></address>\n  </ipv4:static>\n</interface>\n';
+    expect(textAfter(plan({ [path]: text }, { options }).operations, path)).toBe(
+      '<interface>\n  <name>eth0</name>\n  <ipv4:dhcp><enabled>true</enabled></ipv4:dhcp>\n</interface>\n',
+    );
+  });
+});
+
+describe('netplan in flow style', () => {
+  it('tells names and MACs, and its driver match becomes any driver', () => {
+    const path = '/etc/netplan/01.yaml';
+    const yaml = (driver: string) =>
+      `network:\n  version: 2\n  ethernets:\n    nic0: {match: {macaddress: "${MAC}", driver: ${driver}}, set-name: lan0, dhcp4: true}\n`;
+    const { operations, nics } = plan({ [path]: yaml('vmxnet3') });
+    expect(nics).toEqual([{ name: 'lan0', mac: MAC }]);
+    expect(textAfter(operations, path)).toBe(yaml('"*"'));
+    expect(plan({ [path]: 'network: {ethernets: {ens7: {dhcp4: true}}}\n' }).nics).toEqual([
+      { name: 'ens7', mac: null },
+    ]);
   });
 });
