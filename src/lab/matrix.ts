@@ -54,10 +54,10 @@ async function codeVersion(): Promise<string> {
   return hash.digest('hex').slice(0, 16);
 }
 
-const resultFile = (recipe: GuestRecipe, code: string) => {
+function resultFile(recipe: GuestRecipe, code: string): string {
   const guest = createHash('sha256').update(JSON.stringify(recipe)).digest('hex').slice(0, 16);
   return join(testCache(), 'matrix', `${recipe.name}-${guest}-${code}.json`);
-};
+}
 
 async function known(recipe: GuestRecipe, code: string): Promise<MatrixResult | null> {
   const text = await readFile(resultFile(recipe, code), 'utf8').catch(() => null);
