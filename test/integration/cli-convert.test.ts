@@ -107,7 +107,7 @@ describe('convert of a data disk', () => {
     );
     expect(code).toBe(0);
     expect(await readdir(join(output, 'other'))).toContain('other-disk0.raw');
-    expect(await readFile(join(output, 'other', 'other-disk0.raw'))).toEqual(await readFile(disk));
+    expect(await sha256File(join(output, 'other', 'other-disk0.raw'))).toBe(await sha256File(disk));
   });
 });
 
@@ -122,12 +122,8 @@ test('a text file that is named x.vmdk fails with the reason kept, and nothing e
   expect(left).toMatch(/^x-failed-[0-9a-z]{13}$/);
   expect(more).toEqual([]);
   const reason = JSON.parse(await readFile(join(output, left!, 'reason.json'), 'utf8'));
-  expect(reason).toMatchObject({
-    vm: 'x',
-    failed_stage: 'fetch',
-    error: { code: expect.stringMatching(/^fetch\./) },
-  });
-  expect(reason.error.advice).not.toBe('');
+  expect(reason).toMatchObject({ vm: 'x', stage: 'fetch', code: expect.stringMatching(/^fetch\./) });
+  expect(reason.advice).not.toBe('');
   expect(await readFile(disk, 'utf8')).toContain('Dear colleague');
 });
 

@@ -64,7 +64,8 @@ test('show has stages and checkpoint; a job is found by id, its beginning, or it
     timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
   });
   expect((await json<JobDetail>('show', detail.job)).vm).toBe('db01');
-  const { out } = await ask('show', 'db01');
+  const { code, out, err } = await ask('show', 'db01');
+  expect({ code, err }).toEqual({ code: 0, err: '' });
   expect(out).toMatch(/^convert +completed +[\d.]+ s +1 /m);
   expect(out).toMatch(/^inspect +skipped$/m);
   expect(out).toContain(`result       ${detail.directory}`);
