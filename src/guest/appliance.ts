@@ -1,11 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.js';
 import { type Accelerator, demote, probeAccelerator } from '../host/accelerator.js';
 import { type NodeChild, startNodeChild } from '../tools/node-child.js';
+import { socketDirectory } from '../tools/qemu.js';
 import { createImage } from '../tools/qemu-img.js';
 import { QmpClient } from '../tools/qmp.js';
 import { addLayer, traffic } from './appliance-disks.js';
@@ -81,8 +81,7 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
       { signal },
     );
   }
-  // Not in the work directory: a unix socket's path must stay under 108 bytes.
-  const scratch = await mkdtemp(join(tmpdir(), 'h2k-'));
+  const scratch = await socketDirectory();
   const cacheDirectory = process.env.LIBGUESTFS_CACHEDIR ?? process.env.CACHE_DIRECTORY ?? '/var/tmp';
   const child = startNodeChild(fileURLToPath(new URL('./appliance-child.js', import.meta.url)), {
     env: {
@@ -90,6 +89,8 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
       LIBGUESTFS_BACKEND_SETTINGS: accelerator === 'tcg' ? 'force_tcg' : '',
       LIBGUESTFS_CACHEDIR: cacheDirectory,
       TMPDIR: scratch,
+      // libguestfs' own sockets go there, but for root (guestfs_get_sockdir(3)): they must go with the scratch when the child is killed.
+      XDG_RUNTIME_DIR: scratch,
     },
     fileBytes: FILE_BYTES,
   });
