@@ -9,6 +9,7 @@ import { grubLegacy } from './linux/grub-legacy.js';
 import { grub2 } from './linux/grub2.js';
 import { initramfs } from './linux/initramfs.js';
 import { network } from './linux/network.js';
+import { otherHypervisors } from './linux/other-hypervisors.js';
 import { resume } from './linux/resume.js';
 import { serialConsole } from './linux/serial-console.js';
 import { blkidCache, lvm, mdadm } from './linux/storage.js';
@@ -34,4 +35,5 @@ export const FIXERS: readonly Fixer[] = [
   initramfs,
   network,
   vmware,
+  otherHypervisors,
 ];

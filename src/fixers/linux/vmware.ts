@@ -1,7 +1,15 @@
 import type { GuestTree } from '../../guest/tree.js';
-import { type Cause, filesIn, mapLines, putFile, putLink, removeFile, rewriteFile } from '../edit.js';
+import { type Cause, filesIn, mapLines, putFile, rewriteFile } from '../edit.js';
 import type { Fixer, Guest } from '../fixer.js';
 import type { Operation } from '../operation.js';
+import {
+  commentDisplayDrivers,
+  commentLines,
+  commentModules,
+  commentMounts,
+  maskUnits,
+  removeStartLinks,
+} from './residue.js';
 
 const NAME = 'vmware';
 const because = (reason: string): Cause => ({ fixer: NAME, reason });
@@ -16,57 +24,37 @@ export const vmware: Fixer = {
     const tools = options.vmware_tools === 'remove' ? removeTools(guest) : disableTools(guest);
     const operations = [
       ...tools,
-      ...sharedFolders(tree),
-      ...modulesToLoad(tree),
+      ...commentMounts(
+        tree,
+        /(?:fuse\.)?vmhgfs(?:-fuse)?/,
+        because('VMware’s shared folders do not exist on KVM; the boot would wait for them'),
+      ),
+      // Drivers that the same guest needs where it came from load by themselves when the hardware is there.
+      ...commentModules(tree, MODULES, because('these modules cannot be loaded without VMware')),
       ...cronJobs(tree),
-      ...displayDriver(tree),
+      ...commentDisplayDrivers(
+        tree,
+        /vmware|vmmouse/,
+        because('X finds the driver by itself; VMware’s has no hardware on KVM'),
+      ),
       ...repositories(tree),
     ];
     return { operations, warnings: [] };
   },
 };
 
-const UNIT_DIRECTORIES = ['/usr/lib/systemd/system', '/lib/systemd/system', '/etc/systemd/system'];
-const UNIT_NAME =
+const MODULES = /^\s*(vmw_\w+|vmhgfs|vmxnet3?|vmblock|vmmemctl|vmci|vsock|vmware_\w+)\b/;
+const UNIT =
   /^(open-vm-tools|vmtoolsd|vgauth|vgauthd|vmware-[\w-]+|run-vmblock\\x2dfuse|vmblock-fuse)\.(service|mount)$/;
-
-const SCRIPT_NAME = /^(vmware-tools(-\w+)?|open-vm-tools|vmtoolsd)$/;
+const SCRIPT = /^(vmware-tools(-\w+)?|open-vm-tools|vmtoolsd)$/;
 
 function disableTools({ tree, identity }: Guest): Operation[] {
-  if (identity.init_system !== 'systemd') return [...sysvLinks(tree), ...upstartJobs(tree)];
-  const units = UNIT_DIRECTORIES.flatMap((directory) => tree.list(directory)).filter((name) =>
-    UNIT_NAME.test(name),
-  );
-  // systemd makes a unit of each System V script; a mask of that name stops it.
-  const scripts = tree.list('/etc/init.d').filter((name) => SCRIPT_NAME.test(name));
-  const names = new Set([...units, ...scripts.map((name) => `${name}.service`)]);
-  return [...names].sort().flatMap((unit) => disableUnit(tree, unit));
-}
-
-/** Masked by a link to /dev/null; a unit that is a file in /etc itself (the tarball's) cannot be, so what starts it goes. */
-function disableUnit(tree: GuestTree, unit: string): Operation[] {
-  const path = `/etc/systemd/system/${unit}`;
-  if (tree.lstat(path)?.type !== 'file')
-    return putLink(tree, path, '/dev/null', because('VMware Tools have nothing to talk to on KVM'));
-  const starters = tree
-    .list('/etc/systemd/system')
-    .filter((name) => /\.(wants|requires)$/.test(name))
-    .map((directory) => `/etc/systemd/system/${directory}/${unit}`);
-  return starters.flatMap((link) =>
-    removeFile(tree, link, because('VMware Tools have nothing to talk to on KVM')),
-  );
-}
-
-/** System V start links. */
-function sysvLinks(tree: GuestTree): Operation[] {
-  const directories = ['/etc/rc.d', '/etc'].flatMap((base) =>
-    ['2', '3', '4', '5', 'S'].map((level) => `${base}/rc${level}.d`),
-  );
-  const links = directories.flatMap((directory) =>
-    filesIn(tree, directory, /^S\d+(vmware-tools(-\w+)?|open-vm-tools|vmtoolsd)$/),
-  );
-  const real = new Set(links.map((link) => tree.lstat(link)?.path ?? link));
-  return [...real].flatMap((link) => removeFile(tree, link, because('VMware Tools must not start on KVM')));
+  const silent = because('VMware Tools have nothing to talk to on KVM');
+  if (identity.init_system === 'systemd') return maskUnits(tree, { unit: UNIT, script: SCRIPT }, silent);
+  return [
+    ...removeStartLinks(tree, SCRIPT, because('VMware Tools must not start on KVM')),
+    ...upstartJobs(tree),
+  ];
 }
 
 function upstartJobs(tree: GuestTree): Operation[] {
@@ -103,54 +91,10 @@ function debianPackages(tree: GuestTree): string[] {
     .sort();
 }
 
-function sharedFolders(tree: GuestTree): Operation[] {
-  const reason = 'VMware’s shared folders do not exist on KVM; the boot would wait for them';
-  return rewriteFile(tree, '/etc/fstab', because(reason), (text) =>
-    mapLines(text, (line) =>
-      /^\s*[^#\s]\S*\s+\S+\s+(fuse\.)?vmhgfs(-fuse)?\s/.test(line) ? `#${line}` : line,
-    ),
-  );
-}
-
-function modulesToLoad(tree: GuestTree): Operation[] {
-  const files = [
-    '/etc/modules',
-    '/etc/sysconfig/modules/vmware.modules',
-    ...filesIn(tree, '/etc/modules-load.d', /\.conf$/),
-  ];
-  const real = new Set(files.flatMap((path) => tree.resolve(path) ?? []));
-  // Drivers that the same guest needs where it came from load by themselves when the hardware is there.
-  const isVmware = /^\s*(vmw_\w+|vmhgfs|vmxnet3?|vmblock|vmmemctl|vmci|vsock|vmware_\w+)\b/;
-  return [...real]
-    .sort()
-    .flatMap((path) =>
-      rewriteFile(tree, path, because('these modules cannot be loaded without VMware'), (text) =>
-        mapLines(text, (line) => (isVmware.test(line) ? `#${line}` : line)),
-      ),
-    );
-}
-
 function cronJobs(tree: GuestTree): Operation[] {
   const files = ['/etc/crontab', ...filesIn(tree, '/etc/cron.d', /^[\w-]+$/)];
-  return files.flatMap((path) =>
-    rewriteFile(tree, path, because('a job of VMware Tools'), (text) =>
-      mapLines(text, (line) =>
-        /^\s*[^#\s].*\b(vmware-|vmtoolsd|open-vm-tools)/.test(line) ? `#${line}` : line,
-      ),
-    ),
-  );
-}
-
-function displayDriver(tree: GuestTree): Operation[] {
-  const files = ['/etc/X11/xorg.conf', ...filesIn(tree, '/etc/X11/xorg.conf.d', /\.conf$/)];
-  return files.flatMap((path) =>
-    rewriteFile(
-      tree,
-      path,
-      because('X finds the driver by itself; VMware’s has no hardware on KVM'),
-      (text) => mapLines(text, (line) => (/^\s*Driver\s+"(vmware|vmmouse)"/i.test(line) ? `#${line}` : line)),
-    ),
-  );
+  const line = /^\s*[^#\s].*\b(vmware-|vmtoolsd|open-vm-tools)/;
+  return files.flatMap((path) => commentLines(tree, path, line, because('a job of VMware Tools')));
 }
 
 function repositories(tree: GuestTree): Operation[] {
