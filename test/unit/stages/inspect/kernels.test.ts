@@ -1,35 +1,32 @@
-import { expect, it } from 'vitest';
-import { readKernels } from '../../../../src/stages/inspect/kernels.js';
-import { treeOf } from '../../fixers/guests.js';
-import { answeringSession } from './session.js';
+import { describe, expect, it } from 'vitest';
+import { kernelFiles } from '../../../../src/stages/inspect/kernels.js';
+import { type Files, treeOf } from '../../fixers/guests.js';
 
-const { signal } = new AbortController();
+const VERSION = '6.1.0-18-amd64';
+const MODULES = `/usr/lib/modules/${VERSION}`;
+const of = (files: Files) =>
+  kernelFiles(treeOf({ [`${MODULES}/modules.dep`]: '', ...files }), VERSION, MODULES);
+const boot = { [`/boot/vmlinuz-${VERSION}`]: null, [`/boot/initrd.img-${VERSION}`]: null };
+const own = { image: `/boot/vmlinuz-${VERSION}`, initramfs: `/boot/initrd.img-${VERSION}` };
 
-it('downloads no initramfs that is a device: /dev/zero has no size and no end', async () => {
-  const tree = treeOf({
-    '/lib/modules/6.1.0/modules.dep': '',
-    '/boot/vmlinuz-6.1.0': null,
-    '/boot/initrd.img-6.1.0': null,
+describe('kernelFiles', () => {
+  it('finds the copy that systemd-boot starts beside the kernel in /boot', () => {
+    const entry = `/boot/efi/0123abcd/${VERSION}`;
+    expect(of({ ...boot, [`${entry}/linux`]: null, [`${entry}/initrd.img-${VERSION}`]: null })).toEqual([
+      own,
+      { image: `${entry}/linux`, initramfs: `${entry}/initrd.img-${VERSION}` },
+    ]);
   });
-  const { session } = answeringSession({ statns: () => ({ mode: 0o020666, size: 0 }) });
-  const { kernels } = await readKernels(session, tree, '/nonexistent', signal);
-  expect(kernels.map(({ initramfs }) => initramfs?.unreadable)).toEqual(['not a regular file']);
-});
 
-it('takes no other kernel’s initramfs for a kernel without its own', async () => {
-  const tree = treeOf({
-    '/lib/modules/5.14.21-1-default/modules.dep': '',
-    '/lib/modules/5.14.21-2-default/modules.dep': '',
-    '/boot/vmlinuz-5.14.21-1-default': null,
-    '/boot/vmlinuz-5.14.21-2-default': null,
-    // SUSE's link to the newest one: the snapshot knows only its name.
-    '/boot/initrd': null,
-    '/boot/initrd-5.14.21-2-default': null,
+  it('names a kernel that is only in its entry’s directory once', () => {
+    const entry = `/efi/fedora/${VERSION}`;
+    expect(of({ [`${entry}/linux`]: null, [`${entry}/initrd`]: null })).toEqual([
+      { image: `${entry}/linux`, initramfs: `${entry}/initrd` },
+    ]);
   });
-  const { session } = answeringSession({ statns: () => ({ mode: 0o100600, size: 2 ** 40 }) });
-  const { kernels } = await readKernels(session, tree, '/nonexistent', signal);
-  expect(kernels.map(({ version, initramfs }) => [version, initramfs?.path ?? null])).toEqual([
-    ['5.14.21-1-default', null],
-    ['5.14.21-2-default', '/boot/initrd-5.14.21-2-default'],
-  ]);
+
+  it('is empty where only modules were left behind', () => {
+    expect(of({})).toEqual([]);
+    expect(of(boot)).toEqual([own]);
+  });
 });

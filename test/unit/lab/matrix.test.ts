@@ -1,0 +1,159 @@
+import { describe, expect, test } from 'vitest';
+import { applianceScript, canMakeOnHost } from '../../../src/lab/appliance-image.js';
+import { filesystemsOf } from '../../../src/lab/layout.js';
+import { judge, matrixTable, type Observed } from '../../../src/lab/matrix-judge.js';
+import { MATRIX } from '../../../src/lab/matrix-recipes.js';
+import { type GuestRecipe, RECIPES } from '../../../src/lab/recipes.js';
+
+const all: readonly GuestRecipe[] = [...Object.values(RECIPES), ...MATRIX];
+const recipe = (name: string) => {
+  const found = all.find((candidate) => candidate.name === name);
+  if (found === undefined) throw new RangeError(name);
+  return found;
+};
+
+describe('the matrix', () => {
+  const rows: Record<string, (guest: GuestRecipe) => readonly string[]> = {
+    release: ({ release }) => [release],
+    firmware: ({ firmware }) => [firmware],
+    loader: ({ loader }) => [loader ?? 'grub'],
+    filesystem: (guest) => filesystemsOf(guest).map(({ filesystem }) => filesystem),
+    storage: ({ volumes }) => (volumes === undefined ? ['plain'] : volumes.map(({ kind }) => kind)),
+    initramfs: ({ initramfs }) => [initramfs.tool],
+    network: ({ network }) => [network.backend],
+    addresses: ({ network }) => [network.static === undefined ? 'dhcp' : 'static'],
+    disks: ({ disks }) => [String(disks.length)],
+  };
+  const wanted: Record<string, readonly string[]> = {
+    release: ['bullseye', 'bookworm', 'trixie'],
+    firmware: ['bios', 'uefi'],
+    loader: ['grub', 'systemd-boot', 'extlinux'],
+    filesystem: ['ext4', 'xfs', 'btrfs', 'swap'],
+    storage: ['plain', 'lvm', 'luks', 'md'],
+    initramfs: ['initramfs-tools', 'dracut'],
+    network: ['ifupdown', 'NetworkManager', 'networkd', 'netplan'],
+    addresses: ['dhcp', 'static'],
+    disks: ['1', '2'],
+  };
+
+  test('has at least twelve guests, and each value of each row in two of them', () => {
+    expect(all.length).toBeGreaterThanOrEqual(12);
+    for (const [row, values] of Object.entries(wanted))
+      for (const value of values)
+        expect(
+          all.filter((guest) => rows[row]?.(guest).includes(value)).length,
+          `${row} ${value}`,
+        ).toBeGreaterThan(1);
+  });
+
+  test('gives each guest a name, a MAC and filesystems of its own', () => {
+    const distinct = (values: readonly string[]) => expect(new Set(values).size).toBe(values.length);
+    distinct(all.map(({ name }) => name));
+    distinct(all.map(({ network }) => network.mac));
+    distinct(all.flatMap((guest) => [...new Set(filesystemsOf(guest).map(({ uuid }) => uuid))]));
+  });
+});
+
+describe('applianceScript', () => {
+  test('builds volumes from the bottom up and takes them apart from the top', () => {
+    const script = applianceScript(recipe('bookworm-bios-luks-lvm'));
+    const order = [
+      'cryptsetup open',
+      'pvcreate -q -y /dev/mapper/sda2_crypt',
+      'lvcreate',
+      'mkfs.ext4',
+      'tar -xpf /dev/sdb',
+      'umount -R',
+      'vgchange -q -an crypt-vg',
+      'cryptsetup close',
+    ];
+    const places = order.map((part) => script.indexOf(part));
+    expect(places.every((place) => place >= 0)).toBe(true);
+    expect(places).toEqual([...places].sort((a, b) => a - b));
+  });
+
+  test('leaves copies of a btrfs root behind that are no root', () => {
+    const script = applianceScript(recipe('bookworm-bios-btrfs'));
+    expect(script).toContain('btrfs subvolume create /sysroot/@home');
+    expect(script).toMatch(/snapshot \/top\/@ \/top\/@apt-snapshot/);
+  });
+
+  test('is not needed for ext4 on partitions', () => {
+    expect(canMakeOnHost(RECIPES['bookworm-uefi'])).toBe(true);
+    expect(all.filter((guest) => !canMakeOnHost(guest)).length).toBeGreaterThan(8);
+  });
+});
+
+describe('judge', () => {
+  const guest = recipe('bookworm-bios-lvm-static');
+  const planned = (operations: unknown[]) => JSON.stringify({ operations });
+  const right: Observed = {
+    asItIs: { works: false, what: 'initramfs shell' },
+    again: planned([{ fixer: 'fstab' }]),
+    second: planned([]),
+    bundle: {
+      directory: '/x',
+      error: null,
+      plan: planned([{ fixer: 'fstab' }]),
+      report: {
+        stages: [
+          { stage: 'fix', seconds: 3 },
+          { stage: 'validate', seconds: 60 },
+        ],
+        identity: {
+          ...{ os_distro: 'debian', firmware: 'bios', bootloader: 'grub2', hostname: guest.name },
+          ...{ initramfs_tool: 'initramfs-tools', encrypted: false, vmware_tools: 'open-vm-tools' },
+          network_manager: ['NetworkManager'],
+        },
+        boot: {
+          ...{
+            verdict: 'booted',
+            level: 'login',
+            seconds: 61,
+            accelerator: 'tcg',
+            firmware: 'bios',
+            attempts: 1,
+          },
+          ...{ command_line: [], failure: null, evidence: [], screens: [], evidence_changes: [] },
+          guest: {
+            addresses: ['10.0.2.77'],
+            mounts: ['/', '/boot', '/srv'].map((mountpoint) => ({ device: 'x', mountpoint, type: 'ext4' })),
+            ...{ missing_mounts: [], swaps: ['/dev/dm-2'], failed_units: [] },
+          },
+        },
+      },
+    },
+  };
+  const withGuest = (change: object): Observed => {
+    const copy = structuredClone(right);
+    Object.assign(copy.bundle.report?.boot?.guest ?? {}, change);
+    return copy;
+  };
+
+  test('finds nothing wrong with a guest that came over whole', () => {
+    expect(judge(guest, right)).toMatchObject({ faults: [], convertSeconds: 3, bootSeconds: 61 });
+    expect(matrixTable([guest], [judge(guest, right)])).toContain(
+      '| initramfs shell | booted, login | 3 | 61 | yes |',
+    );
+  });
+
+  test.each([
+    [
+      'another address',
+      withGuest({ addresses: ['10.0.2.15'] }),
+      /addresses 10\.0\.2\.15 instead of 10\.0\.2\.77/,
+    ],
+    ['a lost mount', withGuest({ mounts: [] }), /not mounted: .*\/srv/],
+    ['no swap', withGuest({ swaps: [] }), /0 swap areas/],
+    ['a failed unit', withGuest({ failed_units: ['a.service'] }), /failed: a\.service/],
+    ['a guest that works as it is', { ...right, asItIs: { works: true, what: 'works' } }, /proves nothing/],
+    [
+      'a second plan',
+      { ...right, second: planned([{ fixer: 'lvm', path: '/x' }]) },
+      /planned again: lvm \/x/,
+    ],
+    ['plans that differ', { ...right, again: planned([]) }, /two plans/],
+  ])('names %s', (_, observed, fault) => {
+    expect(judge(guest, observed).faults.join('\n')).toMatch(fault);
+  });
+});
