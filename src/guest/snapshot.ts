@@ -17,7 +17,10 @@ export interface Capture {
 
 /** A larger file keeps its entry, without content: configuration is small, and a hostile guest must not fill the memory. */
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
-const MAX_TOTAL_BYTES = 128 * 1024 * 1024;
+/** udev's hwdb.bin and package caches are the only larger files of /etc that real guests have. */
+const MAX_ETC_FILE_BYTES = 1024 * 1024;
+/** Three kernels' module indexes, /etc and a package database stay under 20 MiB. */
+const MAX_TOTAL_BYTES = 48 * 1024 * 1024;
 const MAX_ENTRIES = 200_000;
 /** What `find0` may list of one directory: far above `MAX_ENTRIES` names of usual length. */
 const MAX_NAMES_BYTES = 64 * 1024 * 1024;
@@ -68,7 +71,7 @@ export class SnapshotCollector {
       const { name, mode, uid, gid, size = 0, type, linkname } = member.header;
       const path = guestPath(directory, name);
       const chunks: Buffer[] = [];
-      const isKept = type === 'file' && size <= MAX_FILE_BYTES && !path.includes(UNDECODABLE);
+      const isKept = type === 'file' && size <= largest(path) && !path.includes(UNDECODABLE);
       if (isKept) {
         for await (const chunk of member) chunks.push(chunk as Buffer);
       } else {
@@ -137,12 +140,14 @@ export class SnapshotCollector {
   }
 }
 
+const largest = (path: string) => (path.startsWith('/etc/') ? MAX_ETC_FILE_BYTES : MAX_FILE_BYTES);
+
 function tooLarge(): Hyper2kvmError {
   return new Hyper2kvmError(
     'inspect.configuration-too-large',
     'the guest’s configuration is larger than any real one',
     {
-      advice: 'More than 128 MiB or 200,000 files under /etc and /boot: the disk may be damaged or hostile.',
+      advice: 'More than 48 MiB or 200,000 files under /etc and /boot: the disk may be damaged or hostile.',
     },
   );
 }
