@@ -8,7 +8,7 @@ import { MemoryCheckpointStore } from '../pipeline/memory-store.js';
 import type { PipelineResult } from '../pipeline/run-types.js';
 import type { StageName } from '../pipeline/stage.js';
 import { newJobId } from '../queue/ids.js';
-import { vmName } from '../spool/names.js';
+import { stemOf, vmName } from '../spool/names.js';
 import { readOptionsFile } from '../spool/options-file.js';
 import { namedDrop } from '../spool/single.js';
 import { type CommonOptions, configOf, usageError } from './command.js';
@@ -39,7 +39,7 @@ export async function openDrop(io: Io, path: string, options: ForegroundOptions)
   const jobSettings = jobOptions(config, text, settings);
   return {
     job: newJobId(Date.now()),
-    vm: jobSettings.vm.name ?? vmName(dropName(real)),
+    vm: jobSettings.vm.name ?? vmName(stemOf(basename(real))),
     options: jobSettings,
     source: { directory, entries: drop.entries },
   };
@@ -99,11 +99,6 @@ async function realPath(path: string): Promise<string> {
       cause,
     );
   }
-}
-
-function dropName(path: string): string {
-  const name = basename(path);
-  return name.replace(/(?<=.)\.[A-Za-z0-9]+$/, '');
 }
 
 /** The daemon's options go over its configuration, the per-VM ones over the job.toml. */

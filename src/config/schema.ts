@@ -114,6 +114,20 @@ export const configSchema = z
           }),
       })
       .prefault({}),
+    fetch: z
+      .strictObject({
+        max_expansion: z
+          .int()
+          .min(10)
+          .max(1_000_000)
+          .default(1_100)
+          .meta({
+            description:
+              'A compressed drop (.gz, .xz, .zst) that unpacks to more than 8 GiB and to more than this many times its size is refused; of what is not zeros, a tenth of it.',
+            ...live,
+          }),
+      })
+      .prefault({}),
     flatten: z
       .strictObject({
         mode: z

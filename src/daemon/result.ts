@@ -8,7 +8,7 @@ export function jobResult(outputs: Readonly<Record<string, unknown>>): JobResult
   const validate = validateOutput.safeParse(outputs.validate);
   return {
     plan: plan.success ? countByFixer(plan.data.plan.operations) : null,
-    boot: validate.success ? bootSummary(validate.data.boot) : null,
+    boot: validate.success && validate.data.boot !== null ? bootSummary(validate.data.boot) : null,
   };
 }
 

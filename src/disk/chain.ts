@@ -16,6 +16,10 @@ export interface ImageFile {
   footer: boolean;
   /** A member of an archive: its bytes lie in `file` (beside it, in the same directory). */
   region?: { file: string; offset: number; size: number };
+  /** Absolute path of the unpacked copy that holds its bytes: it, or the archive that it is a member of, came compressed. */
+  unpacked?: string;
+  /** The compressed file that it was unpacked from, as a manifest knows it. */
+  packed?: Pick<ImageFile, 'name' | 'region' | 'size' | 'unpacked'>;
 }
 
 /** One state of a disk: its own file and the extents that it names, in disk order. */

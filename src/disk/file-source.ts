@@ -30,14 +30,21 @@ export async function withFile<Result>(
   }
 }
 
+type StoredFile = Pick<ImageFile, 'name' | 'region' | 'unpacked'>;
+
+/** Absolute path of the file in which an image's bytes lie. */
+export function storedAt(directory: string, { name, region, unpacked }: StoredFile): string {
+  return unpacked ?? join(directory, region?.file ?? name);
+}
+
 /** Opens an image, or the part of the archive that it is. */
 export async function withImage<Result>(
   directory: string,
-  image: Pick<ImageFile, 'name' | 'region'>,
+  image: StoredFile,
   use: (source: ByteSource) => Promise<Result>,
 ): Promise<Result> {
-  const { name, region } = image;
-  return withFile(join(directory, region?.file ?? name), ({ source }) =>
+  const { region } = image;
+  return withFile(storedAt(directory, image), ({ source }) =>
     use(region === undefined ? source : sliceSource(source, region.offset, region.size)),
   );
 }

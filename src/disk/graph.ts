@@ -2,6 +2,7 @@ import { join, relative } from 'node:path';
 import { Hyper2kvmError } from '../errors.js';
 import { unsupported } from './bytes.js';
 import type { Chain, ImageFile, Layer } from './chain.js';
+import { storedAt } from './file-source.js';
 import { formatByName } from './formats.js';
 import { printable } from './names.js';
 import { type RenderedExtent, renderDescriptor } from './vmdk/render.js';
@@ -92,7 +93,7 @@ function vmdkNode(run: readonly Layer[], request: GraphRequest, plan: GraphPlan)
   for (const [height, layer] of run.entries()) {
     if (layer.file.footer && height === 0 && layer.file.region === undefined) {
       // QEMU finds a footer only in the file that it opens itself; this one has no parent (see embeddedImage), so nothing is followed.
-      parentPath = pathFrom(workDirectory, join(directory, layer.file.name));
+      parentPath = pathFrom(workDirectory, storedAt(directory, layer.file));
       continue;
     }
     const file = `${prefix}.layer${run.length - 1 - height}.vmdk`;
@@ -113,13 +114,14 @@ function vmdkNode(run: readonly Layer[], request: GraphRequest, plan: GraphPlan)
 }
 
 /** A file, or the part of an archive that it is, read in place. */
-function fileNode(directory: string, { name, region }: ImageFile): FileNode {
-  const file = { driver: 'file', filename: join(directory, region?.file ?? name) } as const;
+function fileNode(directory: string, image: ImageFile): FileNode {
+  const { region } = image;
+  const file = { driver: 'file', filename: storedAt(directory, image) } as const;
   return region === undefined ? file : { driver: 'raw', offset: region.offset, size: region.size, file };
 }
 
 function renderedExtents(layer: Layer, { directory, workDirectory }: GraphRequest): RenderedExtent[] {
-  const path = (name: string) => pathFrom(workDirectory, join(directory, name));
+  const path = (file: ImageFile) => pathFrom(workDirectory, storedAt(directory, file));
   if ([layer.file, ...layer.extents].some((file) => file.region !== undefined)) {
     throw unsupported(
       `${printable(layer.file.name)} is part of a chain or of a split disk inside an archive`,
@@ -133,12 +135,12 @@ function renderedExtents(layer: Layer, { directory, workDirectory }: GraphReques
     );
   }
   if (layer.extents.length === 0)
-    return [{ kind: 'SPARSE', size: layer.image.virtualSize, offset: 0, path: path(layer.file.name) }];
+    return [{ kind: 'SPARSE', size: layer.image.virtualSize, offset: 0, path: path(layer.file) }];
   return layer.image.extents.map(({ type, size, offset }, index) => ({
     kind: type === 'flat' ? 'FLAT' : 'SPARSE',
     size,
     offset,
-    path: path(layer.extents[index]!.name),
+    path: path(layer.extents[index]!),
   }));
 }
 

@@ -1,9 +1,9 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Hyper2kvmError } from '../errors.js';
-import { sliceSource } from './bytes.js';
 import type { ImageFile } from './chain.js';
-import { refusedSpecial, withFile } from './file-source.js';
+import { type Compression, checkMagic, compressionOf } from './compression.js';
+import { refusedSpecial, storedAt, withImage } from './file-source.js';
 import { printable } from './names.js';
 import { indexTar } from './ovf/tar.js';
 import { isOva, type ReadOptions, readImageFile } from './probe.js';
@@ -23,7 +23,20 @@ export interface Inventory {
 export interface InventoryOptions extends ReadOptions {
   /** Refuse files with further hard links: in the spool they would give away what the service's user may read. */
   refuseHardLinks: boolean;
+  /** Unpacks a compressed disk or archive, or finds the copy that an earlier call made; the path of it. `ordinal`: how many there were before it. */
+  unpack(file: PackedFile, ordinal: number): Promise<string>;
   signal: AbortSignal;
+}
+
+/** A compressed file of the drop. */
+export interface PackedFile {
+  name: string;
+  compression: Compression['name'];
+  /** Absolute path of the file that holds it. */
+  path: string;
+  /** Bytes. */
+  size: number;
+  region?: { offset: number; size: number };
 }
 
 const MAX_FILES = 10_000;
@@ -48,24 +61,78 @@ export async function takeInventory(
   files.sort((a, b) => (a.path < b.path ? -1 : 1));
   const prefix = droppedDirectory(entries, files);
   const images: ImageFile[] = [];
-  for (const { path } of files) {
+  const directory = join(sourceDirectory, prefix);
+  const unpacking = new Unpacking(directory, options);
+  if (options.refuseHardLinks) await refuseHardLinks(sourceDirectory, files, options.signal);
+  for (const { path, size } of files) {
     options.signal.throwIfAborted();
     const name = path.startsWith(prefix) ? path.slice(prefix.length) : path;
-    images.push(
-      ...(await withFile(join(sourceDirectory, path), async ({ source, links }) => {
-        if (links > 1 && options.refuseHardLinks)
-          throw refusedSpecial(path, `has ${links - 1} more hard link(s)`);
-        return name.includes('/') || name.endsWith('.toml')
-          ? []
-          : [await readImageFile(name, source, options)];
-      })),
-    );
+    if (!name.includes('/') && !name.endsWith('.toml')) images.push(await unpacking.read({ name, size }));
   }
-  const directory = join(sourceDirectory, prefix);
+  refuseSameNames(images);
   const archive = onlyArchive(images);
   if (archive === null) return { directory, prefix, files, images };
-  const members = await readMembers(directory, archive.name, options);
+  const members = await readMembers(directory, archive, unpacking);
+  refuseSameNames(members);
   return { directory, prefix: `${prefix}${archive.name}/`, files, images: members };
+}
+
+/** Before anything is read of them. */
+async function refuseHardLinks(
+  sourceDirectory: string,
+  files: Inventory['files'],
+  signal: AbortSignal,
+): Promise<void> {
+  for (const { path } of files) {
+    signal.throwIfAborted();
+    const { nlink } = await lstat(join(sourceDirectory, path));
+    if (nlink > 1) throw refusedSpecial(path, `has ${nlink - 1} more hard link(s)`);
+  }
+}
+
+/** Reads headers, of compressed files those of what is in them. */
+class Unpacking {
+  readonly #directory: string;
+  readonly #options: InventoryOptions;
+  #count = 0;
+
+  constructor(directory: string, options: InventoryOptions) {
+    this.#directory = directory;
+    this.#options = options;
+  }
+
+  async read(file: Pick<ImageFile, 'name' | 'size' | 'region' | 'unpacked'>): Promise<ImageFile> {
+    const packed = compressionOf(file.name);
+    if (packed === null) return { ...(await this.#header(file)), ...file };
+    const { compression, inner: name } = packed;
+    await withImage(this.#directory, file, (source) => checkMagic(file.name, compression, source));
+    const unpacked = await this.#options.unpack(
+      {
+        name: file.name,
+        compression: compression.name,
+        path: storedAt(this.#directory, file),
+        size: file.size,
+        ...(file.region === undefined ? {} : { region: file.region }),
+      },
+      this.#count++,
+    );
+    return { ...(await this.#header({ name, unpacked })), unpacked, packed: file };
+  }
+
+  #header(file: Pick<ImageFile, 'name' | 'region' | 'unpacked'>): Promise<ImageFile> {
+    return withImage(this.#directory, file, (source) => readImageFile(file.name, source, this.#options));
+  }
+}
+
+function refuseSameNames(images: readonly ImageFile[]): void {
+  const names = new Set<string>();
+  for (const { name } of images) {
+    if (names.has(name))
+      throw new Hyper2kvmError('fetch.corrupt', `${printable(name)} is there twice, compressed and not`, {
+        advice: 'Drop only one of them.',
+      });
+    names.add(name);
+  }
 }
 
 /** The OVA where the drop is one. */
@@ -78,17 +145,22 @@ function onlyArchive(images: readonly ImageFile[]): ImageFile | null {
   });
 }
 
-/** Reads an OVA in place: its members are parts of the one file, nothing is unpacked. */
-async function readMembers(directory: string, file: string, options: InventoryOptions): Promise<ImageFile[]> {
-  return withFile(join(directory, file), async ({ source }) => {
-    const images: ImageFile[] = [];
-    for (const { name, offset, size } of await indexTar(source)) {
-      options.signal.throwIfAborted();
-      const image = await readImageFile(name, sliceSource(source, offset, size), options);
-      images.push({ ...image, region: { file, offset, size } });
-    }
-    return images;
-  });
+/** Reads an OVA in place: its members are parts of the one file, nothing but compressed members is unpacked. */
+async function readMembers(
+  directory: string,
+  archive: ImageFile,
+  unpacking: Unpacking,
+): Promise<ImageFile[]> {
+  const members = await withImage(directory, archive, indexTar);
+  const images: ImageFile[] = [];
+  for (const { name, offset, size } of members) {
+    const region = { file: archive.name, offset, size };
+    const { unpacked } = archive;
+    images.push(
+      await unpacking.read({ name, size, region, ...(unpacked === undefined ? {} : { unpacked }) }),
+    );
+  }
+  return images;
 }
 
 /** `web01/` where the drop is that one directory (and perhaps its job.toml), else empty. */

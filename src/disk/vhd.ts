@@ -109,7 +109,7 @@ async function allocatedBlocks(source: ByteSource, image: DiskImage): Promise<nu
   if (blockSize < SECTOR || blockSize > 2 ** 28 || blockSize % SECTOR !== 0)
     throw corrupt('the VHD’s block size is absurd');
   const needed = Math.ceil(image.virtualSize / blockSize);
-  if (needed > entries || needed > 2 ** 22) throw corrupt('the VHD’s block table does not fit its size');
+  if (needed > entries || entries > 2 ** 22) throw corrupt('the VHD’s block table does not fit its size');
   const table = await readExact(
     source,
     u64be(header, 16, 'the VHD’s block table'),

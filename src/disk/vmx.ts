@@ -38,7 +38,9 @@ export function parseVmx(text: string): Vmx {
 function readValues(text: string): Map<string, string> {
   const lines = text.replace(/^\ufeff/, '').split(/\r?\n/);
   if (lines.length > MAX_LINES)
-    throw new Hyper2kvmError('fetch.corrupt', 'the .vmx has more than 20,000 lines');
+    throw new Hyper2kvmError('fetch.corrupt', 'the .vmx has more than 20,000 lines', {
+      advice: 'Copy the .vmx again, or leave it out: the disks are enough.',
+    });
   const values = new Map<string, string>();
   for (const line of lines) {
     const match = /^\s*([A-Za-z0-9_.:-]+)\s*=\s*"([^"]*)"\s*$/.exec(line);

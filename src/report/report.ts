@@ -7,7 +7,7 @@ import { type ConvertOutput, convertOutput } from '../stages/convert/schema.js';
 import { type FetchOutput, fetchOutput } from '../stages/fetch/schema.js';
 import { fixOutput } from '../stages/fix/schema.js';
 import { type Identity, inspectOutput } from '../stages/inspect/schema.js';
-import { type Boot, validateOutput } from '../stages/validate/schema.js';
+import { type Boot, type Content, validateOutput } from '../stages/validate/schema.js';
 
 /** One file of the drop: `path` relative to the source directory, `size` in bytes. */
 export interface SourceFile {
@@ -42,6 +42,8 @@ export interface Report {
   /** `file` is relative to the bundle. */
   disks: Omit<ConvertOutput['disks'][number], 'index'>[];
   boot: Boot | null;
+  /** Of a data disk, in place of a boot: it was compared with its source. */
+  content: Content | null;
   /** Empty when the job failed: the source is beside the report, untouched. */
   source: SourceFile[];
   versions: Versions;
@@ -57,6 +59,7 @@ export interface StageOutputs {
   proofs: string[];
   disks: ConvertOutput['disks'];
   boot: Boot | null;
+  content: Content | null;
 }
 
 const planEnvelope = z.object({ plan: planSchema });
@@ -74,6 +77,7 @@ export function readOutputs(outputs: Record<string, unknown>): StageOutputs {
     proofs: read('fix', fixOutput)?.proofs ?? [],
     disks: read('convert', convertOutput)?.disks ?? [],
     boot: read('validate', validateOutput)?.boot ?? null,
+    content: read('validate', validateOutput)?.content ?? null,
   };
 }
 
@@ -114,6 +118,7 @@ export function buildReport(facts: ReportFacts): Report {
       return { ...disk, file };
     }),
     boot: outputs.boot,
+    content: outputs.content,
     source: [...facts.source],
     versions: facts.versions,
     error: facts.failure?.error ?? null,

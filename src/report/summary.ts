@@ -21,11 +21,17 @@ export function summarize(report: Report): Summary {
     };
   }
   if (report.kind === 'data') {
-    return {
-      tone: 'good',
-      verdict: 'Converted',
-      sentence: 'A data disk: converted as it is, nothing to boot.',
-    };
+    return report.content === null
+      ? {
+          tone: 'caution',
+          verdict: 'Converted, not compared',
+          sentence: 'A data disk: converted as it is. The comparison with its source was switched off.',
+        }
+      : {
+          tone: 'good',
+          verdict: 'Converted and compared',
+          sentence: `A data disk: nothing to boot. Every byte is the source’s, compared in ${formatSeconds(report.content.seconds)}.`,
+        };
   }
   const { boot } = report;
   if (boot === null) {

@@ -3,7 +3,8 @@ import type { ErrorRecord } from '../errors.js';
 /** One name in incoming, as lstat sees it. */
 export interface IncomingEntry {
   name: string;
-  type: 'file' | 'directory' | 'symlink' | 'special';
+  /** `unnamed`: its name is not UTF-8, so that it can be seen but not opened. */
+  type: 'file' | 'directory' | 'symlink' | 'special' | 'unnamed';
   /** Bytes; 0 for what is no file. */
   size: number;
   /** For a directory: what is directly inside. */

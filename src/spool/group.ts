@@ -169,7 +169,7 @@ function unfinished(files: readonly File[]): string | null {
 
 async function directoryDrop(directory: IncomingEntry, probe: Probe): Promise<Drop> {
   const children = (directory.children ?? []).filter(({ name }) => !isHidden(name));
-  const special = children.find(({ type }) => type === 'symlink' || type === 'special');
+  const special = children.find(({ type }) => type !== 'file' && type !== 'directory');
   if (special !== undefined) {
     const path = `${directory.name}/${special.name}`;
     return refusedDrop(directory.name, [directory.name], path, special.type);
@@ -198,10 +198,7 @@ async function directoryDrop(directory: IncomingEntry, probe: Probe): Promise<Dr
 }
 
 function refusedDrop(name: string, entries: string[], path: string, type: IncomingEntry['type']): Drop {
-  const what = type === 'symlink' ? 'a symbolic link' : 'a FIFO, a socket or a device';
-  const error = new Hyper2kvmError('fetch.refused-special', `${printable(path)} is ${what}`, {
-    advice: 'Only plain files and directories are taken: copy the disk itself into the drop.',
-  });
+  const error = type === 'unnamed' ? refusedName(path) : refusedKind(path, type);
   return {
     name,
     vm: vmName(stemOf(name)),
@@ -211,4 +208,17 @@ function refusedDrop(name: string, entries: string[], path: string, type: Incomi
     waitingFor: null,
     refused: errorRecord(error),
   };
+}
+
+function refusedKind(path: string, type: IncomingEntry['type']): Hyper2kvmError {
+  const what = type === 'symlink' ? 'a symbolic link' : 'a FIFO, a socket or a device';
+  return new Hyper2kvmError('fetch.refused-special', `${printable(path)} is ${what}`, {
+    advice: 'Only plain files and directories are taken: copy the disk itself into the drop.',
+  });
+}
+
+function refusedName(path: string): Hyper2kvmError {
+  return new Hyper2kvmError('fetch.refused-name', `${printable(path)} has a name that is not UTF-8`, {
+    advice: 'Rename it (`convmv -f latin1 -t utf8 --notest FILE`), and drop it again.',
+  });
 }

@@ -17,7 +17,9 @@ export function cachedGrouping(incoming: string) {
       const stamp = stamps.get(path.split('/')[0]!) ?? '';
       const known = cache.get(path);
       const facts =
-        known?.stamp === stamp ? known.facts : await probeIncoming(incoming, path).catch(unreadable);
+        known?.stamp === stamp
+          ? known.facts
+          : await probeIncoming(incoming, path, { refuseHardLinks: true }).catch(unreadable);
       used.set(path, { stamp, facts });
       return facts;
     };

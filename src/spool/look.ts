@@ -45,7 +45,15 @@ async function lookInside(directory: string, prefix: string, look: Look): Promis
   const children: IncomingEntry[] = [];
   for (const name of names) {
     const path = `${prefix}${name}`;
-    const stats = await lstat(join(directory, name));
+    const stats = await lstat(join(directory, name)).catch((error: unknown) => {
+      // Node gives a name that is not UTF-8 with replacement characters, by which nothing is found.
+      if (name.includes('\ufffd')) return null;
+      throw error;
+    });
+    if (stats === null) {
+      children.push({ name, type: 'unnamed', size: 0 });
+      continue;
+    }
     look.stamp += stampOf(path, stats);
     look.bytes += stats.isFile() ? stats.size : 0;
     look.allocatedBytes += stats.isFile() ? stats.blocks * 512 : 0;

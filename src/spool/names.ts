@@ -10,9 +10,12 @@ export function finalName(name: string): string | null {
   return PARTIAL.test(name) ? name.replace(PARTIAL, '') : null;
 }
 
-/** The name without `.job.toml`, or else without its last extension. */
+/** The name without `.job.toml`, or else without its last extension and that of a compression. */
 export function stemOf(name: string): string {
-  return name.replace(/\.job\.toml$/, '').replace(/(?<=.)\.[A-Za-z0-9]+$/, '');
+  return name
+    .replace(/\.job\.toml$/, '')
+    .replace(/(?<=.\.[A-Za-z0-9]+)\.(gz|xz|zst)$/i, '')
+    .replace(/(?<=.)\.[A-Za-z0-9]+$/, '');
 }
 
 /** What the pieces of one disk have in common: `web01` for `web01-s003.vmdk`, `web01-flat.vmdk`; the stem for everything else. */

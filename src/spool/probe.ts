@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { ImageFile } from '../disk/chain.js';
 import { isFlatName } from '../disk/chain.js';
+import { type Compression, compressionOf } from '../disk/compression.js';
 import { withFile } from '../disk/file-source.js';
 import type { ByteSource } from '../disk/format.js';
 import { siblingName } from '../disk/names.js';
@@ -26,10 +27,17 @@ const MAX_DESCRIPTION = 4 * 1024 * 1024;
  * formats for completeness (4 bytes for each 64 KiB of the disk), so call it again only when the file changed. Never rejects for what is in
  * the file: what FETCH will refuse counts as there, so that it gets to FETCH. Rejects with the system's error where the file went away.
  */
-export async function probeIncoming(incoming: string, path: string): Promise<HeaderFacts> {
+export async function probeIncoming(
+  incoming: string,
+  path: string,
+  { refuseHardLinks = false } = {},
+): Promise<HeaderFacts> {
   const name = path.split('/').at(-1)!;
   try {
-    return await withFile(join(incoming, path), ({ source }) => factsOf(name, source));
+    return await withFile(join(incoming, path), ({ source, links }) =>
+      // FETCH refuses it; until then nothing is read of what may be somebody else's file.
+      links > 1 && refuseHardLinks ? Promise.resolve(NOTHING) : factsOf(name, source),
+    );
   } catch (error) {
     if (error instanceof Hyper2kvmError) return NOTHING;
     throw error;
@@ -44,6 +52,8 @@ export async function factsOf(name: string, source: ByteSource): Promise<HeaderF
     );
   if (/\.ovf$/i.test(name)) return descriptionFacts('ovf', source, (bytes) => parseOvf(bytes).files);
   if (isOva(name)) return archiveFacts(source);
+  const packed = compressionOf(name);
+  if (packed !== null) return packedFacts(packed.compression, source);
   const file = await readImageFile(name, source, { anyRaw: false });
   if (file.image !== null) return imageFacts(file, source);
   if (isFlatName(name)) return { ...NOTHING, kind: 'extent', format: 'vmdk' };
@@ -121,6 +131,16 @@ async function archiveFacts(source: ByteSource): Promise<HeaderFacts> {
     if (!(error instanceof Hyper2kvmError)) throw error;
     return error.code === 'fetch.truncated' ? { ...facts, incomplete: error.message } : facts;
   }
+}
+
+/** What is in it shows when FETCH unpacks it. Only xz has an end that can be recognised from outside. */
+async function packedFacts({ name, magic }: Compression, source: ByteSource): Promise<HeaderFacts> {
+  const facts: HeaderFacts = { ...NOTHING, kind: 'disk', format: name };
+  const head = await source.read(0, magic.length);
+  if (head.length < magic.length || head.every((byte) => byte === 0)) return { ...facts, kind: 'unreadable' };
+  if (name !== 'xz' || !head.equals(magic)) return facts;
+  const end = (await source.read(Math.max(0, source.size - 2), 2)).toString('latin1');
+  return end === 'YZ' ? facts : { ...facts, incomplete: 'the end of the xz stream has not arrived' };
 }
 
 /** Empty where the reference is one that FETCH refuses: nothing to wait for. */

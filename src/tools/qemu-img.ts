@@ -1,6 +1,8 @@
+import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { Hyper2kvmError } from '../errors.js';
 import { type RunOptions, type RunResult, run } from './run.js';
+import { sandboxPrefix } from './sandbox.js';
 
 /**
  * qemu-img's subcommands. Images are named with their format, or by a `json:` specification whose nodes all have theirs: nothing is probed.
@@ -15,8 +17,15 @@ export interface ToolOptions {
 /** Address space of one qemu-img: its own code and buffers are below 1 GiB, the rest is room for tables of large images. */
 const MEMORY_LIMIT = 4 * 1024 ** 3;
 
-function qemuImg(args: readonly string[], options: ToolOptions, extra: RunOptions = {}): Promise<RunResult> {
-  return run('qemu-img', args, { limits: { memoryBytes: MEMORY_LIMIT }, ...options, ...extra });
+/** `writes`: the file that it makes or changes, absolute or in `cwd`; none for subcommands that only read. */
+async function qemuImg(
+  args: readonly string[],
+  options: ToolOptions,
+  { writes, ...extra }: RunOptions & { writes?: string } = {},
+): Promise<RunResult> {
+  const writable = writes === undefined ? [] : [dirname(resolve(options.cwd ?? '.', writes))];
+  const wrapper = await sandboxPrefix({ writable });
+  return run('qemu-img', args, { limits: { memoryBytes: MEMORY_LIMIT }, wrapper, ...options, ...extra });
 }
 
 const infoSchema = z.object({
@@ -74,6 +83,7 @@ export async function createImage(request: CreateRequest, options: ToolOptions =
       ...(size === undefined ? [] : [String(size)]),
     ],
     options,
+    { writes: file },
   );
 }
 
@@ -116,7 +126,7 @@ export async function convertImage(
     request.target,
   ];
   const parse = percentParser((percent) => onPercent?.(percent));
-  return qemuImg(args, toolOptions, { onStdout: parse });
+  return qemuImg(args, toolOptions, { onStdout: parse, writes: request.target });
 }
 
 /** Reads `(12.34/100%)` updates, which end in `\r` and may be cut anywhere between chunks. */
@@ -194,7 +204,9 @@ export async function rebaseImage(
   backing: { file: string; format: string },
   options: ToolOptions = {},
 ): Promise<void> {
-  await qemuImg(['rebase', '-u', '-f', format, '-F', backing.format, '-b', backing.file, file], options);
+  await qemuImg(['rebase', '-u', '-f', format, '-F', backing.format, '-b', backing.file, file], options, {
+    writes: file,
+  });
 }
 
 /** True where both have the same content (beyond the end of the shorter one: zeros). */

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Hyper2kvmError } from '../errors.js';
 import { QmpClient } from './qmp.js';
+import { sandboxPrefix } from './sandbox.js';
 
 export interface QemuOptions {
   /** The machine: everything but what this module adds (no defaults, sandbox, monitor, channels). */
@@ -15,6 +16,10 @@ export interface QemuOptions {
    * first instruction runs, so nothing is lost.
    */
   channels?: Record<string, (chunk: Buffer) => void>;
+  /** Directories that QEMU may write to, absolute; its own sockets' directory is one anyway. */
+  writable?: readonly string[];
+  /** Most address space that it may have, bytes. */
+  memoryBytes?: number;
   /** Largest file that QEMU may write, bytes: a hostile guest must not fill the host through its overlay. */
   fileBytes?: number;
   /** Default 30; a busy host needs it. */
@@ -57,7 +62,15 @@ export async function startQemu(options: QemuOptions): Promise<Qemu> {
   const directory = await socketDirectory();
   const channels = Object.entries(options.channels ?? {});
   const commandLine = buildCommandLine(options, directory, Object.keys(options.channels ?? {}));
-  const child = launch(commandLine, options.fileBytes);
+  const sandbox = await sandboxPrefix({
+    writable: [directory, ...(options.writable ?? [])],
+    devices: ['/dev/kvm'],
+  });
+  if (options.signal.aborted) {
+    await rm(directory, { recursive: true });
+    options.signal.throwIfAborted();
+  }
+  const child = launch([...sandbox, ...commandLine], options);
   const sockets: Socket[] = [];
   const failed = new AbortController();
   const messages = keepMessages(child);
@@ -142,8 +155,16 @@ export async function socketDirectory(): Promise<string> {
   return mkdtemp(join(base, 'h2k-'));
 }
 
-function launch(commandLine: readonly string[], fileBytes: number | undefined): ChildProcess {
-  const limits = ['prlimit', '--core=0', ...(fileBytes === undefined ? [] : [`--fsize=${fileBytes}`])];
+function launch(
+  commandLine: readonly string[],
+  { fileBytes, memoryBytes }: Pick<QemuOptions, 'fileBytes' | 'memoryBytes'>,
+): ChildProcess {
+  const limits = [
+    'prlimit',
+    '--core=0',
+    ...(fileBytes === undefined ? [] : [`--fsize=${fileBytes}`]),
+    ...(memoryBytes === undefined ? [] : [`--as=${memoryBytes}`]),
+  ];
   return spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...limits, '--', ...commandLine], {
     detached: true,
     stdio: ['ignore', 'ignore', 'pipe'],

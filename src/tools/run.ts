@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { execa, type Options } from 'execa';
 import { Hyper2kvmError } from '../errors.js';
 
@@ -7,15 +8,20 @@ export interface RunOptions {
   timeoutSeconds?: number;
   cwd?: string;
   env?: Record<string, string>;
-  input?: string | Uint8Array;
-  /** Called with each piece of stdout as it comes (progress). Output is then not kept. */
-  onStdout?(chunk: Buffer): void;
+  input?: string | Uint8Array | Readable;
+  /**
+   * Called with each piece of stdout as it comes (progress, content). Output is then not kept. While a promise that it returns is pending, nothing more is
+   * read; what it throws kills the program and is thrown by `run`.
+   */
+  onStdout?(chunk: Buffer): unknown;
   /** stdout and stderr go where this process' own go, and are not kept: for programs that speak to the user. */
   inherit?: boolean;
   /** Bytes of stdout that are kept; more is an error. Default 16 MiB. */
   maxOutputBytes?: number;
   /** Address space (bytes) and file size (bytes) limits, by prlimit. */
   limits?: { memoryBytes?: number; fileBytes?: number };
+  /** Starts the program: a sandbox (tools/sandbox.ts). It must pass the exit code on, and a signal as 128 plus its number. */
+  wrapper?: readonly string[];
   /** Codes that are not failures. Default [0]. */
   okCodes?: readonly number[];
 }
@@ -56,7 +62,8 @@ export async function run(
     ...(options.onStdout === undefined ? {} : { buffer: { stdout: false, stderr: true } }),
   } satisfies Options;
   options.signal?.throwIfAborted();
-  const child = execa(command, [...prefixArgs, '--', file, ...args], execaOptions);
+  const wrapper = options.wrapper ?? [];
+  const child = execa(command, [...prefixArgs, '--', ...wrapper, file, ...args], execaOptions);
   const killGroup = () => {
     if (child.pid === undefined) return;
     try {
@@ -73,10 +80,12 @@ export async function run(
   options.signal?.addEventListener('abort', killGroup, { once: true });
   // What this daemon starts dies with it, also on an ordinary exit.
   process.once('exit', killGroup);
-  if (options.onStdout !== undefined) child.stdout?.on('data', options.onStdout);
+  const consumption =
+    options.onStdout === undefined ? null : consume(child.stdout, options.onStdout, killGroup);
   try {
     const result = await child;
     options.signal?.throwIfAborted();
+    await consumption?.ended();
     const stderr = Buffer.from(result.stderr ?? new Uint8Array()).toString('utf8');
     const code = result.exitCode ?? -1;
     if (timedOut)
@@ -106,6 +115,8 @@ export async function run(
     }
     if (result.signal !== undefined)
       throw toolError(file, 'killed', `${file} was killed by ${result.signal}`, stderr, true);
+    if (wrapper.length > 0 && code > 128)
+      throw toolError(file, 'killed', `${file} was killed by signal ${code - 128}`, stderr, true);
     if (!(options.okCodes ?? [0]).includes(code)) {
       throw toolError(file, 'failed', `${file} ended with code ${code}: ${lastLines(stderr)}`, stderr, false);
     }
@@ -121,6 +132,38 @@ export async function run(
     process.removeListener('exit', killGroup);
     killGroup();
   }
+}
+
+/** Hands pieces on one at a time, in order. */
+function consume(
+  stdout: Readable | null,
+  onChunk: (chunk: Buffer) => unknown,
+  stop: () => void,
+): { ended(): Promise<void> } {
+  let last: Promise<void> = Promise.resolve();
+  let failure: { error: unknown } | null = null;
+  const fail = (error: unknown) => {
+    failure ??= { error };
+    stdout?.resume();
+    stop();
+  };
+  stdout?.on('data', (chunk: Buffer) => {
+    if (failure !== null) return;
+    try {
+      const pending = onChunk(chunk);
+      if (!(pending instanceof Promise)) return;
+      stdout.pause();
+      last = pending.then(() => void stdout.resume(), fail);
+    } catch (error) {
+      fail(error);
+    }
+  });
+  return {
+    async ended() {
+      await last;
+      if (failure !== null) throw failure.error;
+    },
+  };
 }
 
 function toolError(

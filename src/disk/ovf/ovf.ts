@@ -1,5 +1,6 @@
 import { Hyper2kvmError } from '../../errors.js';
 import { corrupt, unsupported } from '../bytes.js';
+import { compressionOf } from '../compression.js';
 import { compareNames, siblingName } from '../names.js';
 import { childrenNamed, parseXml, type XmlElement } from './xml.js';
 
@@ -70,10 +71,15 @@ function references(envelope: XmlElement): Map<string, string> {
     const id = file.attributes.get('id') ?? '';
     if (file.attributes.has('chunkSize'))
       throw unsupported('the OVF splits its disks into chunks', 'Export the VM as one OVA.');
-    if ((file.attributes.get('compression') ?? 'identity') !== 'identity')
-      throw unsupported('the OVF compresses its disks', 'Unpack them, or export the VM without compression.');
     if (files.has(id)) throw corrupt('the OVF has two files of one id');
-    files.set(id, siblingName(file.attributes.get('href') ?? '', 'exact', 'the .ovf'));
+    const name = siblingName(file.attributes.get('href') ?? '', 'exact', 'the .ovf');
+    const compression = file.attributes.get('compression') ?? 'identity';
+    if (compression !== 'identity' && compressionOf(name)?.compression.name !== compression)
+      throw unsupported(
+        'the OVF compresses a disk whose name does not say so',
+        'Export the VM without compression, or unpack the disk and remove the compression attribute.',
+      );
+    files.set(id, name);
   }
   return files;
 }

@@ -23,6 +23,7 @@ const KNOWN_INCOMPATIBLE = Object.values(INCOMPATIBLE).reduce((all, bit) => all 
 const EXTENSION = { end: 0, backingFormat: 0xe2792aca, dataFile: 0x44415441, encryption: 0x0537be77 };
 /** QEMU's own limit of the L1 table (QCOW_MAX_L1_SIZE). */
 const MAX_L1_BYTES = 32 * 1024 * 1024;
+const MAX_SNAPSHOTS = 65_536;
 const MAX_NAME = 1023;
 
 /** Rejects with `fetch.corrupt`, `fetch.truncated`, `fetch.unsupported`, `fetch.refused-reference`. */
@@ -51,6 +52,9 @@ export async function parseQcow2Header(source: ByteSource): Promise<Qcow2Header>
     backingFile: null,
     backingFormat: null,
   };
+  // QEMU's limit; their table is opened with the image.
+  if (head.readUInt32BE(60) > MAX_SNAPSHOTS)
+    throw corrupt('the qcow2 image lists more than 65,536 snapshots');
   checkTables(header);
   const nameOffset = u64be(head, 8, 'the backing file’s name offset');
   const nameLength = head.readUInt32BE(16);

@@ -36,7 +36,9 @@ export async function verifyManifest(inventory: Inventory, context: StageContext
   const manifest = await readText(inventory, /\.mf$/i);
   if (manifest === null) return;
   const lines = parseManifest(manifest.bytes.toString('utf8')).flatMap((line) => {
-    const file = inventory.images.find(({ name }) => name === line.name);
+    const file = inventory.images
+      .map((image) => image.packed ?? image)
+      .find(({ name }) => name === line.name);
     return file === undefined ? [] : [{ line, file }];
   });
   const total = lines.reduce((sum, { file }) => sum + file.size, 0);
@@ -70,7 +72,9 @@ async function readText(
     );
   }
   if (file.size > MAX_TEXT)
-    throw new Hyper2kvmError('fetch.corrupt', `${printable(file.name)} is larger than 4 MiB`);
+    throw new Hyper2kvmError('fetch.corrupt', `${printable(file.name)} is larger than 4 MiB`, {
+      advice: 'No real one is: copy it again, or leave it out.',
+    });
   return {
     name: file.name,
     bytes: await withImage(inventory.directory, file, (source) => source.read(0, source.size)),

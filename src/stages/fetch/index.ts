@@ -1,7 +1,8 @@
-import { sep } from 'node:path';
+import { relative, sep } from 'node:path';
 import { z } from 'zod';
 import type { JobOptions } from '../../config/schema.js';
 import { type Assembly, assemble, chainOf, leavesOf } from '../../disk/chain.js';
+import { innerName } from '../../disk/compression.js';
 import { type Inventory, takeInventory } from '../../disk/inventory.js';
 import { printable, siblingName } from '../../disk/names.js';
 import { BLANK } from '../../disk/probe.js';
@@ -10,13 +11,14 @@ import type { Stage, StageContext } from '../../pipeline/stage.js';
 import { checkWhole } from './completeness.js';
 import { type Description, readDescription, verifyManifest } from './description.js';
 import { type FetchOutput, fetchOutput, type Hardware } from './schema.js';
+import { removeUnpacked, unpacker } from './unpack.js';
 
 const fetchInput = z.object({});
 
 /** Looks at what was dropped, decides which files are the VM's disks and in which order, and refuses what is not safe or not whole. Reads only. */
 export const fetchStage: Stage<z.infer<typeof fetchInput>, FetchOutput> = {
   name: 'fetch',
-  version: 1,
+  version: 2,
   input: fetchInput,
   output: fetchOutput,
   dependsOn: ({ kind, vm, config }) => ({ kind, vm, depth: config.flatten.max_chain_depth }),
@@ -26,6 +28,7 @@ export const fetchStage: Stage<z.infer<typeof fetchInput>, FetchOutput> = {
     const inventory = await takeInventory(source.directory, source.entries, {
       anyRaw: options.kind === 'data',
       refuseHardLinks: isInside(source.directory, context.workDirectory),
+      unpack: unpacker(context),
       signal,
     });
     const description = await readDescription(inventory);
@@ -49,8 +52,13 @@ export const fetchStage: Stage<z.infer<typeof fetchInput>, FetchOutput> = {
         controller,
       })),
       hardware: hardwareOf(description, context),
+      unpacked: [...new Set(inventory.images.flatMap(({ unpacked }) => unpacked ?? []))].map((path) =>
+        relative(context.workDirectory, path),
+      ),
     };
   },
+  files: ({ unpacked }) => unpacked,
+  cleanup: removeUnpacked,
 };
 
 interface FoundDisk {
@@ -65,7 +73,7 @@ function newestImages(assembly: Assembly): FoundDisk[] {
 /** A .vmx knows which state of each disk is in use: not always the newest one, after going back to a snapshot. */
 function describedDisks(description: Description, assembly: Assembly): FoundDisk[] {
   return description.disks.map(({ controller, file }) => {
-    const name = siblingName(file, 'exact', description.file);
+    const name = innerName(siblingName(file, 'exact', description.file));
     if (assembly.layers.has(name)) return { name, controller };
     const error = assembly.files.get(name)?.error;
     if (error) throw error;

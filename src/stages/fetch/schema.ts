@@ -28,5 +28,7 @@ export const fetchOutput = z.object({
     z.object({ index: z.int(), leaf: z.string(), format: z.string(), controller: z.string().nullable() }),
   ),
   hardware: hardwareSchema,
+  /** Names in the work directory: copies of what came compressed. */
+  unpacked: z.array(z.string()).default([]),
 });
 export type FetchOutput = z.infer<typeof fetchOutput>;

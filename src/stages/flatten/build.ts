@@ -7,8 +7,8 @@ import { createImage, imageInfo } from '../../tools/qemu-img.js';
 
 /**
  * Writes a plan's descriptors and makes its overlays, all synced: later stages resume from them after a power loss. qemu-img opens the whole
- * graph for each overlay, so that a graph which does not work fails here. Rejects with `flatten.size-mismatch` where QEMU sees another size
- * than our parsers.
+ * graph for each overlay, so that a graph which does not work fails here. Rejects with `flatten.unreadable`, and with `flatten.size-mismatch` where QEMU sees
+ * another size than our parsers.
  */
 export async function buildGraph(plan: GraphPlan, workDirectory: string, signal: AbortSignal): Promise<void> {
   for (const { file, text } of plan.descriptors) {
@@ -21,7 +21,9 @@ export async function buildGraph(plan: GraphPlan, workDirectory: string, signal:
     await createImage(
       { file: path, format: 'qcow2', backing: { file: backing, format: backingFormat } },
       { signal, timeoutSeconds: 60 },
-    );
+    ).catch((error: unknown) => {
+      throw cannotOpen(error);
+    });
     await syncPath(path);
   }
   const disk = plan.overlays.at(-1)!.file;
@@ -32,4 +34,16 @@ export async function buildGraph(plan: GraphPlan, workDirectory: string, signal:
     `QEMU sees a disk of ${virtualSize} bytes, the headers say ${plan.virtualSize}`,
     { advice: 'The image’s header contradicts itself: export the disk again.' },
   );
+}
+
+/** What our parsers accepted, and QEMU's driver does not. */
+function cannotOpen(error: unknown): unknown {
+  if (!(error instanceof Hyper2kvmError) || error.code !== 'tool.failed') return error;
+  const said = error.cause instanceof Error ? error.cause.message : error.message;
+  const what = said.replace(/^.*flat-disk\d+[^:]*: /, '');
+  return new Hyper2kvmError('flatten.unreadable', `QEMU cannot open the disk: ${what}`, {
+    advice:
+      'The image is damaged, or of a variant that QEMU does not know: export it again, or convert it with its own tools first.',
+    cause: error,
+  });
 }

@@ -11,6 +11,7 @@ import type { Stage, StageContext } from '../../pipeline/stage.js';
 import { convertImage } from '../../tools/qemu-img.js';
 import { checkWhole } from '../fetch/completeness.js';
 import { fetchOutput } from '../fetch/schema.js';
+import { unpacker } from '../fetch/unpack.js';
 import { buildGraph } from './build.js';
 import { type FlattenOutput, flattenOutput } from './schema.js';
 
@@ -31,6 +32,7 @@ export const flattenStage: Stage<FlattenInput, FlattenOutput> = {
     const inventory = await takeInventory(source.directory, source.entries, {
       anyRaw: options.kind === 'data',
       refuseHardLinks: false,
+      unpack: unpacker(context),
       signal,
     });
     const assembly = assemble(inventory.images);

@@ -57,6 +57,7 @@ export async function bootOnce(request: BootRequest): Promise<BootResult> {
       args: request.args,
       signal: request.signal,
       fileBytes: OVERLAY_BYTES,
+      writable: [request.directory, request.scratch],
       channels: {
         [SERIAL_CHANNEL]: (chunk) => {
           log.write(chunk);

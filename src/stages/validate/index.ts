@@ -16,18 +16,20 @@ import { domainNics } from '../plan/nics.js';
 import { planOutput } from '../plan/schema.js';
 import { BootGate } from './alone.js';
 import { type BootResult, bootOnce } from './boot.js';
+import { compareContent, type DataInput, dataInput } from './content.js';
 import { findUefi, freshVariables } from './firmware.js';
 import { type MachineDisk, type MachineFacts, machineArguments } from './machine.js';
 import { type Boot, type BootLevel, type ValidateOutput, validateOutput } from './schema.js';
 
-const validateInput = z.object({
+const vmInput = z.object({
   fetch: fetchOutput.pick({ hardware: true }),
   inspect: z.object({ identity: identitySchema.pick({ os_type: true, firmware: true, architecture: true }) }),
   plan: z.object({ plan: planOutput.shape.plan.pick({ devices: true, nics: true }) }),
   fix: fixOutput.pick({ disks: true, evidence_changes: true }),
   convert: convertOutput,
 });
-export type ValidateInput = z.infer<typeof validateInput>;
+export type ValidateInput = z.infer<typeof vmInput>;
+const validateInput = z.union([vmInput, dataInput]);
 
 const BOOT_DIRECTORY = 'boot';
 const SCRATCH_DIRECTORY = 'validate';
@@ -59,16 +61,21 @@ const X86 = new Set(['x86_64', 'amd64', 'i386', 'i486', 'i586', 'i686']);
 
 const gate = new BootGate();
 
-/** Boots the converted VM on throw-away layers, and says with evidence how far it came. The delivered disks are opened read-only. */
-export const validateStage: Stage<ValidateInput, ValidateOutput> = {
+/**
+ * Boots the converted VM on throw-away layers, and says with evidence how far it came; a data disk is compared with its source instead. The delivered
+ * disks are opened read-only.
+ */
+export const validateStage: Stage<ValidateInput | DataInput, ValidateOutput> = {
   name: 'validate',
-  version: 1,
+  version: 2,
   lane: 'boots',
   input: validateInput,
   output: validateOutput,
   dependsOn: (options) => options.config.validate,
-  enabled: (options) => options.config.validate.enabled && options.kind === 'vm',
+  enabled: (options) => options.config.validate.enabled,
   async run(context, input) {
+    if (input.inspect === null)
+      return { boot: null, directory: null, content: await compareContent(context, input) };
     const { architecture } = input.inspect.identity;
     if (!X86.has(architecture)) throw unsupported(architecture);
     const directory = join(context.workDirectory, BOOT_DIRECTORY);
@@ -83,12 +90,12 @@ export const validateStage: Stage<ValidateInput, ValidateOutput> = {
       if (boot.failure !== null && context.options.config.validate.required) {
         throw notBooted(boot, boot.failure);
       }
-      return { boot, directory: BOOT_DIRECTORY };
+      return { boot, directory: BOOT_DIRECTORY, content: null };
     } finally {
       await removeScratch(context);
     }
   },
-  files: ({ directory }) => [directory],
+  files: ({ directory }) => (directory === null ? [] : [directory]),
   cleanup: removeScratch,
 };
 

@@ -44,5 +44,18 @@ export const bootSchema = z.object({
 });
 export type Boot = z.infer<typeof bootSchema>;
 
-export const validateOutput = z.object({ boot: bootSchema, directory: z.string() });
+/** A data disk's proof: source and delivered disk were compared byte for byte (qemu-img compare). `virtual_size` in bytes. */
+export const contentSchema = z.object({
+  verdict: z.literal('identical'),
+  seconds: z.number(),
+  disks: z.array(z.object({ index: z.int(), virtual_size: z.int() })),
+});
+export type Content = z.infer<typeof contentSchema>;
+
+/** Of a VM: the boot, and the directory of its evidence. Of a data disk: the comparison, and nothing is called booted. */
+export const validateOutput = z.object({
+  boot: bootSchema.nullable(),
+  directory: z.string().nullable(),
+  content: contentSchema.nullable().default(null),
+});
 export type ValidateOutput = z.infer<typeof validateOutput>;

@@ -109,7 +109,8 @@ export class Spool {
   #ask<T>(method: string, path: string, body?: string): Promise<T> {
     return new Promise((resolve, reject) => {
       const asked = request(
-        { socketPath: this.path('control.sock'), method, path, timeout: 20_000 },
+        // No kept connection: while a test builds images, the daemon closes an idle one.
+        { socketPath: this.path('control.sock'), method, path, timeout: 20_000, agent: false },
         (response) => {
           let text = '';
           response.setEncoding('utf8').on('data', (part: string) => {

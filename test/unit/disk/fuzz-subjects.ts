@@ -193,7 +193,7 @@ async function archives(files: Record<string, Buffer>): Promise<Buffer[]> {
 
 function repairVhd(bytes: Buffer): void {
   for (const at of [0, bytes.length - 512]) {
-    if (at < 0 || bytes.toString('latin1', at, at + 8) !== 'conectix') continue;
+    if (at < 0 || at + 512 > bytes.length || bytes.toString('latin1', at, at + 8) !== 'conectix') continue;
     let sum = 0;
     for (let i = 0; i < 512; i += 1) if (i < 64 || i >= 68) sum += bytes[at + i]!;
     bytes.writeUInt32BE(~sum >>> 0, at + 64);

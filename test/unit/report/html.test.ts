@@ -125,8 +125,13 @@ describe('the verdict', () => {
       verdict: 'Converted, not booted',
     });
     expect(summarize(report({ boot: null, kind: 'data' }))).toMatchObject({
+      tone: 'caution',
+      verdict: 'Converted, not compared',
+    });
+    const content = { verdict: 'identical', seconds: 2, disks: [] } as const;
+    expect(summarize(report({ boot: null, kind: 'data', content }))).toMatchObject({
       tone: 'good',
-      verdict: 'Converted',
+      verdict: 'Converted and compared',
     });
     expect(summarize(report({}, failure))).toMatchObject({
       tone: 'bad',

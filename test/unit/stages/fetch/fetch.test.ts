@@ -40,6 +40,7 @@ describe('what the disks are', () => {
       files: [{ path: 'web01.qcow2', size: images.qcow2!.length }],
       disks: [{ index: 0, leaf: 'web01.qcow2', format: 'qcow2', controller: null }],
       hardware: { name: null, memory_mib: null, vcpus: null, firmware: null, nics: [], os_hint: null },
+      unpacked: [],
     });
   });
 

@@ -1,0 +1,79 @@
+import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ExpansionBudget } from '../../disk/compression.js';
+import type { InventoryOptions } from '../../disk/inventory.js';
+import { printable } from '../../disk/names.js';
+import { Hyper2kvmError } from '../../errors.js';
+import { syncPath } from '../../host/durable.js';
+import type { StageContext } from '../../pipeline/stage.js';
+import { unpackFile } from '../../tools/unpack.js';
+
+const DIRECTORY = 'unpacked';
+
+/**
+ * Unpacks compressed disks and archives into the work directory, each once: a copy that is there under its final name is whole. Rejects with `fetch.bomb`,
+ * `fetch.truncated`, `fetch.corrupt`.
+ */
+export function unpacker(context: StageContext): InventoryOptions['unpack'] {
+  const { config } = context.options;
+  const directory = join(context.workDirectory, DIRECTORY);
+  return async (file, ordinal) => {
+    const target = join(directory, `disk${ordinal}`);
+    if (await exists(target)) return target;
+    const temporary = `${target}.part`;
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await rm(temporary, { force: true });
+    const budget = new ExpansionBudget({
+      name: file.name,
+      packed: file.size,
+      maxExpansion: config.fetch.max_expansion,
+      maxBytes: config.flatten.max_virtual_size_gib * 1024 ** 3,
+    });
+    try {
+      await unpackFile(
+        {
+          compression: file.compression,
+          source: file.path,
+          target: temporary,
+          admit: (bytes, isZero) => budget.take(bytes, isZero),
+          ...(file.region === undefined ? {} : { region: file.region }),
+        },
+        {
+          signal: context.signal,
+          onRead: (bytes) =>
+            context.progress({ percent: Math.min(99, (100 * bytes) / file.size), step: 'unpacking' }),
+        },
+      );
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw named(error, file.name);
+    }
+    context.account({ read: file.size, written: (await stat(temporary)).blocks * 512 });
+    await rename(temporary, target);
+    await syncPath(directory);
+    return target;
+  };
+}
+
+/** FETCH's own scratch: FLATTEN reads from it. */
+export async function removeUnpacked(context: StageContext): Promise<void> {
+  await rm(join(context.workDirectory, DIRECTORY), { recursive: true, force: true });
+}
+
+function named(error: unknown, name: string): unknown {
+  if (!(error instanceof Hyper2kvmError) || !/^fetch\.(corrupt|truncated)$/.test(error.code)) return error;
+  return new Hyper2kvmError(error.code, `${printable(name)}: ${error.message}`, {
+    advice: error.advice,
+    cause: error,
+  });
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
+    throw error;
+  }
+}

@@ -1,0 +1,99 @@
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { Hyper2kvmError } from '../errors.js';
+import { run } from './run.js';
+import { sandboxPrefix } from './sandbox.js';
+
+export interface UnpackRequest {
+  compression: 'gzip' | 'xz' | 'zstd';
+  source: string;
+  /** The part of `source` that is the compressed file, bytes; all of it without. */
+  region?: { offset: number; size: number };
+  /** Must not exist. Zeros become holes. */
+  target: string;
+  /** Called before a piece is written; what it throws ends the unpacking and is thrown again. */
+  admit(bytes: number, isZero: boolean): void;
+}
+
+export interface UnpackOptions {
+  signal: AbortSignal;
+  /** Bytes of the compressed file that the program has been given so far. */
+  onRead?(bytes: number): void;
+}
+
+const PROGRAMS = {
+  gzip: ['gzip', '-dc'],
+  xz: ['xz', '-dc', '--memlimit-decompress=512MiB', '--threads=1'],
+  zstd: ['zstd', '-dcq', '--memory=512MB'],
+} as const;
+const MEMORY_LIMIT = 1024 ** 3;
+const WEEK_SECONDS = 7 * 24 * 3600;
+const ZEROS = Buffer.alloc(1024 * 1024);
+
+/**
+ * Unpacks one stream into a sparse file, piece by piece. The program sees neither the file's name nor the file system: bytes in, bytes out. Errors: `fetch.truncated`,
+ * `fetch.corrupt`, what `admit` throws, `tool.*`. A half-written target is the caller's to remove.
+ */
+export async function unpackFile(request: UnpackRequest, options: UnpackOptions): Promise<void> {
+  const { source, region, target, compression } = request;
+  const [program, ...args] = PROGRAMS[compression];
+  const wrapper = await sandboxPrefix({ writable: [] });
+  const input = await open(source, constants.O_RDONLY | constants.O_NOFOLLOW);
+  const output = await open(target, 'wx', 0o600).catch(async (error: unknown) => {
+    await input.close();
+    throw error;
+  });
+  const range = region === undefined ? {} : { start: region.offset, end: region.offset + region.size - 1 };
+  const stream = input.createReadStream({ autoClose: false, highWaterMark: 256 * 1024, ...range });
+  let given = 0;
+  stream.on('data', (chunk) => {
+    given += chunk.length;
+    options.onRead?.(given);
+  });
+  try {
+    const writer = sparseWriter(output, request.admit);
+    const { code, stderr } = await run(program, args, {
+      signal: options.signal,
+      timeoutSeconds: WEEK_SECONDS,
+      input: stream,
+      onStdout: writer.write,
+      limits: { memoryBytes: MEMORY_LIMIT },
+      wrapper,
+      okCodes: [0, 1, 2],
+    });
+    if (code !== 0) throw damaged(stderr);
+    await output.truncate(writer.size());
+    await output.sync();
+  } finally {
+    stream.destroy();
+    await output.close();
+    await input.close();
+  }
+}
+
+function sparseWriter(output: FileHandle, admit: UnpackRequest['admit']) {
+  let size = 0;
+  return {
+    size: () => size,
+    async write(chunk: Buffer): Promise<void> {
+      const isZero = chunk.equals(ZEROS.subarray(0, chunk.length));
+      admit(chunk.length, isZero);
+      const position = size;
+      size += chunk.length;
+      for (let done = 0; !isZero && done < chunk.length; ) {
+        const { bytesWritten } = await output.write(chunk, done, chunk.length - done, position + done);
+        done += bytesWritten;
+      }
+    },
+  };
+}
+
+function damaged(stderr: string): Hyper2kvmError {
+  const isCut = /unexpected end|premature end/i.test(stderr);
+  const what = stderr.trim().split('\n').at(-1)?.slice(0, 200) ?? '';
+  return new Hyper2kvmError(
+    isCut ? 'fetch.truncated' : 'fetch.corrupt',
+    isCut ? 'the compressed file ends too early' : `the compressed file cannot be unpacked: ${what}`,
+    { advice: 'Copy it again and compare its size and checksum with the original.' },
+  );
+}

@@ -1,0 +1,61 @@
+import { describe, expect, test } from 'vitest';
+import { bufferSource } from '../../../src/disk/bytes.js';
+import { checkMagic, compressionOf, ExpansionBudget, innerName } from '../../../src/disk/compression.js';
+
+const GIB = 1024 ** 3;
+const MIB = 1024 ** 2;
+
+describe('what is inside by the name', () => {
+  test.each([
+    ['web01.vmdk.gz', 'web01.vmdk', 'gzip'],
+    ['web01.QCOW2.XZ', 'web01.QCOW2', 'xz'],
+    ['a.b.raw.zst', 'a.b.raw', 'zstd'],
+    ['web01.ova.gz', 'web01.ova', 'gzip'],
+  ])('%s', (name, inner, compression) => {
+    expect(compressionOf(name)).toMatchObject({ inner, compression: { name: compression } });
+    expect(innerName(name)).toBe(inner);
+  });
+  test.each(['backup.tar.gz', 'web01.gz', '.gz', 'notes.txt.xz', 'web01.vmdk'])('%s is none', (name) => {
+    expect(compressionOf(name)).toBeNull();
+    expect(innerName(name)).toBe(name);
+  });
+});
+
+test('a name that lies about its compression', async () => {
+  const { compression } = compressionOf('a.raw.xz')!;
+  await expect(
+    checkMagic('a.raw.xz', compression, bufferSource(Buffer.from('QFI\xfb'))),
+  ).rejects.toMatchObject({
+    code: 'fetch.conflicting-format',
+  });
+  await checkMagic('a.raw.xz', compression, bufferSource(Buffer.from('fd377a585a0000', 'hex')));
+});
+
+describe('how far a file may grow', () => {
+  const budget = (packed: number, maxBytes = 1024 * GIB) =>
+    new ExpansionBudget({ name: 'a.raw.gz', packed, maxExpansion: 1000, maxBytes });
+  const fill = (target: ExpansionBudget, bytes: number, isZero: boolean) => {
+    for (let done = 0; done < bytes; done += 8 * MIB) target.take(8 * MIB, isZero);
+  };
+
+  test('a nearly empty disk of 8 GiB, however small it is packed', () => {
+    expect(() => fill(budget(1000), 8 * GIB, true)).not.toThrow();
+    expect(() => fill(budget(1000), 8 * GIB + MIB, true)).toThrow(
+      expect.objectContaining({ code: 'fetch.bomb' }),
+    );
+  });
+  test('a real disk: a third of its data, much emptiness', () => {
+    const real = budget(300 * MIB);
+    fill(real, GIB, false);
+    expect(() => fill(real, 200 * GIB, true)).not.toThrow();
+  });
+  test('data that packed a thousandfold are refused after 32 MiB', () => {
+    expect(() => fill(budget(100_000), 32 * MIB, false)).not.toThrow();
+    expect(() => fill(budget(100_000), 40 * MIB, false)).toThrow(/100 times its size/);
+  });
+  test('never more than the largest disk', () => {
+    expect(() => fill(budget(10 * GIB, GIB), GIB + MIB, false)).toThrow(
+      /1 GiB \(flatten.max_virtual_size_gib\)/,
+    );
+  });
+});
