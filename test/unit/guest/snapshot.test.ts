@@ -33,13 +33,29 @@ beforeEach(async () => {
 afterEach(() => rm(work, { recursive: true, force: true }));
 
 describe('SnapshotCollector', () => {
+  it('keeps the name of a file of /etc that is larger than any configuration, and the content of one elsewhere', async () => {
+    const archive = await archiveOf((tar) => {
+      tar.entry({ name: './hwdb.bin' }, Buffer.alloc(1024 ** 2 + 1));
+    });
+    for (const [directory, content] of [
+      ['/etc', undefined],
+      ['/boot', 1024 ** 2 + 1],
+    ] as const) {
+      const collector = new SnapshotCollector(sessionWith(archive), work);
+      await collector.capture({ directory, excludes: [] });
+      const entry = collector.tree().get(`${directory}/hwdb.bin`);
+      expect(entry?.size).toBe(1024 ** 2 + 1);
+      expect(entry?.content?.length).toBe(content);
+    }
+  });
+
   it('refuses a configuration without end by its own error alone: nothing else is rejected behind it', async () => {
     const stray: unknown[] = [];
     const onStray = (reason: unknown) => stray.push(reason);
     process.on('unhandledRejection', onStray);
     try {
       const archive = await archiveOf((tar) => {
-        for (let n = 0; n < 33; n++) tar.entry({ name: `./f${n}` }, Buffer.alloc(4 * 1024 ** 2));
+        for (let n = 0; n < 49; n++) tar.entry({ name: `./f${n}` }, Buffer.alloc(1024 ** 2));
       });
       const collector = new SnapshotCollector(sessionWith(archive), work);
       await expect(collector.capture({ directory: '/etc', excludes: [] })).rejects.toMatchObject({
