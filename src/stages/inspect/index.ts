@@ -125,6 +125,7 @@ const ETC_EXCLUDES = [
   './pki',
   './ssl/certs',
   './ca-certificates',
+  './.git',
   './alternatives',
 ];
 const MODULES_EXCLUDES = [

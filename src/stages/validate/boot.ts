@@ -4,7 +4,7 @@ import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Hyper2kvmError } from '../../errors.js';
+import { errorRecord, Hyper2kvmError } from '../../errors.js';
 import { type Qemu, startQemu } from '../../tools/qemu.js';
 import type { QmpEvent } from '../../tools/qmp.js';
 import { decodeVgaText } from './console.js';
@@ -32,6 +32,7 @@ export interface BootResult
   guestText: string | null;
 }
 
+const REAP_MILLISECONDS = 2_000;
 const TICK_MILLISECONDS = 1000;
 /** A picture costs 30 ms to encode: not every second. */
 const PICTURE_TICKS = 5;
@@ -83,6 +84,9 @@ export async function bootOnce(request: BootRequest): Promise<BootResult> {
     };
   } catch (error) {
     request.signal.throwIfAborted();
+    // The monitor's socket closes a moment before the process has ended.
+    if (errorRecord(error).code === 'qmp.closed')
+      await Promise.race([qemu?.exited, sleep(REAP_MILLISECONDS)]);
     if (qemu?.exit() === undefined) throw error;
     throw died(qemu, error);
   } finally {
