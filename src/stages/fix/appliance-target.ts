@@ -11,6 +11,13 @@ const SELINUX_XATTR = 'security.selinux';
 const ENODATA = 61;
 const ENOTSUP = 95;
 
+/** Files of the same kind have the same label; where there is none, the directory's own is what the kernel would give. At most three. */
+function likeliest(names: readonly string[], path: string): string[] {
+  const own = path.slice(path.lastIndexOf('/') + 1);
+  const kind = /\.\w+$/.exec(own)?.[0];
+  return names.filter((name) => name !== own && kind !== undefined && name.endsWith(kind)).slice(0, 3);
+}
+
 /** Executes on the guest's mounted filesystems in the appliance. */
 export function applianceTarget(
   session: ApplianceSession,
@@ -39,9 +46,10 @@ export function applianceTarget(
     if (!selinux) return;
     const parent = path.slice(0, path.lastIndexOf('/')) || '/';
     const names = await session.call('ls', parent);
-    for (const neighbour of [...names.filter((name) => `${parent}/${name}` !== path).slice(0, 5), '.']) {
+    for (const neighbour of [...likeliest(names, path), '.']) {
       try {
-        const value = await session.call('getxattr', `${parent}/${neighbour}`, SELINUX_XATTR);
+        // Of a link itself: masked units and dangling links are common neighbours.
+        const value = await session.call('lgetxattr', `${parent}/${neighbour}`, SELINUX_XATTR);
         await session.call('lsetxattr', SELINUX_XATTR, value, path);
         return;
       } catch (error) {

@@ -3,9 +3,9 @@ import { callError } from '../../../../src/guest/appliance-errors.js';
 import { applianceTarget } from '../../../../src/stages/fix/appliance-target.js';
 import { answeringSession } from '../inspect/session.js';
 
-/** A guest with SELinux; `getxattr` answers what the test says. Returns what was labelled and written. */
+/** A guest with SELinux; `lgetxattr` answers what the test says. Returns what was labelled and written. */
 async function inGuest(
-  getxattr: (path: string) => Buffer,
+  lgetxattr: (path: string) => Buffer,
   act: (target: ReturnType<typeof applianceTarget>) => Promise<unknown>,
 ) {
   const made = new Set(['/etc', '/etc/systemd', '/boot/efi/EFI']);
@@ -18,7 +18,7 @@ async function inGuest(
     cp: () => undefined,
     ln_sf: () => undefined,
     lsetxattr: () => undefined,
-    getxattr,
+    lgetxattr,
   });
   await act(applianceTarget(session, '/nonexistent', true));
   const of = (name: string, argument: number) =>
@@ -28,7 +28,7 @@ async function inGuest(
 
 const labelled = () => Buffer.from('system_u:object_r:etc_t:s0\0');
 const failing = (errno: number) => () => {
-  throw callError('getxattr', 'getxattr failed', errno);
+  throw callError('lgetxattr', 'lgetxattr failed', errno);
 };
 
 describe('SELinux labels', () => {
@@ -43,6 +43,23 @@ describe('SELinux labels', () => {
       '/etc/systemd/a/b/file',
       '/etc/systemd/link',
     ]);
+  });
+
+  it('are a file’s of the same kind, else the directory’s own', async () => {
+    const asked: string[] = [];
+    const session = answeringSession({
+      is_dir: () => true,
+      ls: () => ['adjtime', 'a.conf', 'new.conf'],
+      ...{ write: () => undefined, chmod: () => undefined, lsetxattr: () => undefined },
+      lgetxattr: (path: string) => {
+        asked.push(path);
+        return labelled();
+      },
+    }).session;
+    const target = applianceTarget(session, '/nonexistent', true);
+    await target.create('/etc/new.conf', Buffer.from('x'), 0o644);
+    await target.create('/etc/new', Buffer.from('x'), 0o644);
+    expect(asked).toEqual(['/etc/a.conf', '/etc/.']);
   });
 
   it('are not asked for on the ESP: a vfat has none, and nothing is to be relabelled for it', async () => {
