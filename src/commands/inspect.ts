@@ -76,6 +76,7 @@ export function identityText(io: Io, identity: Identity): string {
     ['package_manager', identity.package_manager],
     ['vmware_tools', identity.vmware_tools],
     ['encrypted', String(identity.encrypted)],
+    ['qemu_guest_agent', String(identity.qemu_guest_agent)],
     ['selinux', String(identity.selinux)],
     ...identity.kernels.map(({ version, initramfs }): [string, string] => [
       'kernel',

@@ -140,6 +140,7 @@ function identitySection({ identity, hardware }: Report): Markup | null {
     ['packages', identity.package_manager],
     ['VMware Tools', identity.vmware_tools],
     ['encrypted', identity.encrypted ? 'yes' : 'no'],
+    ['qemu-guest-agent', identity.qemu_guest_agent ? 'installed' : 'missing'],
     ['SELinux', identity.selinux ? 'yes' : 'no'],
     ...(hardware?.memory_mib ? [['memory', `${hardware.memory_mib} MiB`] as [string, string]] : []),
     ...(hardware?.vcpus ? [['vCPUs', String(hardware.vcpus)] as [string, string]] : []),

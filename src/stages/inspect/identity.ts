@@ -15,6 +15,7 @@ export function identify(tree: GuestTree, partitions: Identity['partitions']) {
     package_manager: packageManager(tree),
     vmware_tools: vmwareTools(tree),
     selinux: selinux(tree),
+    qemu_guest_agent: program(tree, 'qemu-ga'),
   };
 }
 

@@ -87,6 +87,8 @@ export const identitySchema = z.object({
   encrypted: z.boolean(),
   vmware_tools: z.enum(['none', 'open-vm-tools', 'tarball']),
   selinux: z.boolean(),
+  /** qemu-guest-agent is installed: libvirt can freeze filesystems, ask for addresses and shut down through it. */
+  qemu_guest_agent: z.boolean().default(false),
 });
 export type Identity = z.infer<typeof identitySchema>;
 

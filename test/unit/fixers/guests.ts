@@ -144,6 +144,7 @@ export function guestOf({
       root: filesystems.find(({ mountpoint }) => mountpoint === '/')?.device ?? '/dev/sda1',
       mounts: [],
       encrypted: false,
+      qemu_guest_agent: false,
       vmware_tools: 'none',
       selinux: false,
       ...identity,

@@ -147,6 +147,7 @@ export const sampleIdentity: Identity = {
     { device: '/dev/sda1', mountpoint: '/boot', options: 'defaults' },
   ],
   encrypted: false,
+  qemu_guest_agent: false,
   vmware_tools: 'open-vm-tools',
   selinux: false,
 };
