@@ -141,7 +141,8 @@ describe('what cannot be converted', () => {
   it('ends in failed/ with a reason a person can act on, the source untouched, and the daemon goes on', async () => {
     spool = await Spool.create();
     const good = await makeVmdk('good.vmdk', 8, 'good');
-    await copyFile(good, spool.path('truncated.vmdk'));
+    // A disk of its own: with the content id of another's parent it would be taken for that.
+    await makeVmdk('truncated.vmdk', 8, 'truncated');
     await truncate(spool.path('truncated.vmdk'), 3 * 1024 * 1024);
     await run('qemu-img', ['create', '-q', '-f', 'vmdk', '-b', 'good.vmdk', '-F', 'vmdk', 'orphan.vmdk'], {
       cwd: spool.directory,
