@@ -96,7 +96,13 @@ export const configSchema = z
           .max(16)
           .default(1)
           .meta({ description: 'libguestfs appliances at once (about 1 GB of memory each).' }),
-        conversions: z.int().min(1).max(16).default(1).meta({ description: 'Disk conversions at once.' }),
+        conversions: z.int().min(1).max(16).default(1).meta({ description: 'VMs being converted at once.' }),
+        disks: z
+          .int()
+          .min(1)
+          .max(16)
+          .default(2)
+          .meta({ description: 'Disks of one VM that are checked, flattened or converted at once.' }),
         boots: z.int().min(1).max(16).default(1).meta({
           description: 'Boot tests at once (the memory of a VM each; without KVM one per two cores).',
         }),
@@ -219,13 +225,32 @@ export const configSchema = z
     convert: z
       .strictObject({
         format: z
-          .enum(['qcow2', 'raw'])
+          .enum(['qcow2', 'raw', 'vdi', 'vmdk'])
           .default('qcow2')
           .meta({ description: 'Format of the delivered disks.', ...job }),
         compression: z
           .enum(['none', 'zlib', 'zstd'])
           .default('none')
-          .meta({ description: 'Compression of qcow2 clusters.', ...job }),
+          .meta({
+            description: 'Compression of qcow2 clusters; zlib also makes a vmdk stream-optimized.',
+            ...job,
+          }),
+        preallocation: z
+          .enum(['off', 'metadata', 'falloc', 'full'])
+          .default('off')
+          .meta({
+            description:
+              'Space of the delivered disk: off grows with its data; metadata (qcow2, vdi); falloc and full (qcow2, raw) reserve all of it.',
+            ...job,
+          }),
+        cluster_size_kib: z
+          .literal([4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048])
+          .default(64)
+          .meta({ description: 'Cluster size of qcow2 (KiB).', ...job }),
+        sparse: z
+          .boolean()
+          .default(true)
+          .meta({ description: 'Leave out blocks of zeros; false writes them.', ...job }),
       })
       .prefault({}),
     validate: z

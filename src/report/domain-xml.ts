@@ -16,7 +16,7 @@ export interface DomainFacts {
   vcpus: number;
   devices: Plan['devices'];
   nics: Hardware['nics'];
-  disks: readonly { path: string; format: 'qcow2' | 'raw' }[];
+  disks: readonly { path: string; format: 'qcow2' | 'raw' | 'vdi' | 'vmdk' }[];
 }
 
 type DiskBus = Plan['devices']['disk_bus'];

@@ -94,6 +94,8 @@ export interface ConvertRequest {
   targetFormat: string;
   settings?: Record<string, string>;
   compress?: boolean;
+  /** Default true: blocks of zeros are left out. */
+  sparse?: boolean;
   /** Parallel coroutines (1 to 16, QEMU's default is 8). */
   coroutines?: number;
   /** Lets them write out of order: faster on targets that do not need order. */
@@ -117,6 +119,7 @@ export async function convertImage(
     '-O',
     request.targetFormat,
     ...(request.compress ? ['-c'] : []),
+    ...(request.sparse === false ? ['-S', '0'] : []),
     ...(request.coroutines === undefined ? [] : ['-m', String(request.coroutines)]),
     ...(request.outOfOrder ? ['-W'] : []),
     ...(request.targetCache === undefined ? [] : ['-t', request.targetCache]),

@@ -3,14 +3,16 @@ import { access } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { qemuVersion } from '../../report/versions.js';
 import { findUefi } from '../../stages/validate/firmware.js';
+import { probeSandbox } from '../../tools/sandbox.js';
 import { type Check, fail, type HostContext, ok, probe, warn } from './check.js';
 
 /** Programs that are started, with Debian's package; `need`: what does not work without it. */
 const PROGRAMS: readonly { name: string; package: string; need: string; optional: boolean }[] = [
   { name: 'setpriv', package: 'util-linux', need: 'every tool is started through it', optional: false },
   { name: 'prlimit', package: 'util-linux', need: 'every tool is limited by it', optional: false },
-  { name: 'zstd', package: 'zstd', need: 'initramfs files compressed with zstd', optional: true },
-  { name: 'xz', package: 'xz-utils', need: 'initramfs files compressed with xz', optional: true },
+  { name: 'gzip', package: 'gzip', need: 'drops compressed with gzip', optional: true },
+  { name: 'zstd', package: 'zstd', need: 'drops and initramfs files compressed with zstd', optional: true },
+  { name: 'xz', package: 'xz-utils', need: 'drops and initramfs files compressed with xz', optional: true },
   { name: 'lz4', package: 'lz4', need: 'initramfs files compressed with lz4', optional: true },
   { name: 'bzip2', package: 'bzip2', need: 'initramfs files compressed with bzip2', optional: true },
   { name: 'lzop', package: 'lzop', need: 'initramfs files compressed with lzo', optional: true },
@@ -52,14 +54,19 @@ export const checkFirmware: Check = async ({ config }) => {
 
 /** What really confines the tools: said, so that nobody believes in more. */
 export const checkSandbox: Check = async ({ env }) => {
-  const bubblewrap = (await which('bwrap', env)) === null ? 'not installed' : 'installed';
-  return [
-    ok(
-      'sandbox',
-      `tools: process groups, rlimits, die with their parent; QEMU: seccomp, no network; bubblewrap: ${bubblewrap}, not used by this version`,
-    ),
-  ];
+  const always = 'rlimits, own process groups, die with their parent; QEMU also seccomp';
+  const { kind, reason } = await probeSandbox();
+  if (kind === 'bubblewrap') return [ok('sandbox', `bubblewrap: ${reason}; ${always}`)];
+  // The unit forbids namespaces, because it confines the whole daemon (systemd/hyper2kvm.service).
+  const isService = env.INVOCATION_ID !== undefined;
+  const detail = `bubblewrap: ${reason}; in force: ${always}${isService ? '; the systemd unit’s own confinement' : ''}`;
+  return [isService ? ok('sandbox', detail) : warn('sandbox', detail, sandboxFix(reason))];
 };
+
+function sandboxFix(reason: string): string {
+  if (/not installed/.test(reason)) return 'apt install bubblewrap';
+  return 'Allow user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone), or run the daemon by its systemd unit.';
+}
 
 async function which(name: string, env: HostContext['env']): Promise<string | null> {
   for (const directory of (env.PATH ?? '').split(delimiter)) {

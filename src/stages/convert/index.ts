@@ -2,12 +2,14 @@ import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { Hyper2kvmError } from '../../errors.js';
-import { publish, sha256File, syncPath } from '../../host/durable.js';
+import { publish, sha256File } from '../../host/durable.js';
 import type { Stage, StageContext } from '../../pipeline/stage.js';
-import { checkImage, convertImage } from '../../tools/qemu-img.js';
+import { checkImage, convertImage, imageInfo } from '../../tools/qemu-img.js';
+import { eachDisk } from '../each-disk.js';
 import { fixOutput } from '../fix/schema.js';
 import { flattenOutput } from '../flatten/schema.js';
 import { type ConvertOutput, convertOutput } from './schema.js';
+import { convertTarget } from './target.js';
 
 const convertInput = z.object({ flatten: flattenOutput, fix: fixOutput.nullable() });
 type ConvertInput = z.infer<typeof convertInput>;
@@ -15,7 +17,7 @@ type ConvertInput = z.infer<typeof convertInput>;
 /** Streams each disk's stack (source, FLATTEN's overlay, FIX's overlay) to its delivered file, in one pass. */
 export const convertStage: Stage<ConvertInput, ConvertOutput> = {
   name: 'convert',
-  version: 1,
+  version: 2,
   lane: 'conversions',
   input: convertInput,
   output: convertOutput,
@@ -24,18 +26,21 @@ export const convertStage: Stage<ConvertInput, ConvertOutput> = {
     const directory = join(context.workDirectory, 'out');
     await mkdir(directory, { recursive: true, mode: 0o700 });
     await removeScratch(directory);
-    const total = input.flatten.disks.reduce((sum, disk) => sum + disk.virtual_size, 0);
-    const disks: ConvertOutput['disks'] = [];
-    let before = 0;
-    for (const disk of input.flatten.disks) {
-      const fixed = input.fix?.disks.find(({ index }) => index === disk.index);
-      const meter = speedMeter(context, before / total, disk.virtual_size / total, disk.virtual_size);
-      disks.push(
-        await convertDisk(context, directory, { ...disk, image: fixed?.image ?? disk.image }, meter),
-      );
-      before += disk.virtual_size;
-    }
-    await syncPath(context.workDirectory);
+    const meter = speedMeter(context, input.flatten.disks);
+    const disks = await eachDisk(
+      input.flatten.disks,
+      { limit: context.options.config.workers.disks, signal: context.signal },
+      (disk, signal) => {
+        const fixed = input.fix?.disks.find(({ index }) => index === disk.index);
+        const onPercent = (percent: number) => meter(disk.index, percent);
+        return convertDisk(
+          context,
+          directory,
+          { ...disk, image: fixed?.image ?? disk.image },
+          { signal, onPercent },
+        );
+      },
+    );
     return { disks };
   },
   files: ({ disks }) => disks.map(({ file }) => file),
@@ -50,10 +55,10 @@ async function convertDisk(
   context: StageContext,
   directory: string,
   disk: Disk,
-  onPercent: (percent: number) => void,
+  { signal, onPercent }: { signal: AbortSignal; onPercent(percent: number): void },
 ): Promise<ConvertOutput['disks'][number]> {
-  const { signal } = context;
-  const { format, compression } = context.options.config.convert;
+  const target = convertTarget(context.options.config.convert);
+  const { format } = context.options.config.convert;
   const name = `${context.job.vm}-disk${disk.index}.${format}`;
   const temporary = join(directory, `.${name}.part`);
   await convertImage(
@@ -61,20 +66,16 @@ async function convertDisk(
       source: join(context.workDirectory, disk.image),
       sourceFormat: 'qcow2',
       target: temporary,
-      targetFormat: format,
       // In order (no -W): the same input gives the same bytes.
-      ...(format === 'qcow2' && compression !== 'none'
-        ? { compress: true, settings: { compression_type: compression } }
-        : {}),
+      ...target,
     },
     { signal, timeoutSeconds: 7 * 24 * 3600, onPercent },
   );
-  if (format === 'qcow2') await check(temporary, signal);
-  const { size, blocks } = await stat(temporary);
-  if (format === 'raw' && size !== disk.virtual_size) throw wrongSize(name, size, disk.virtual_size);
-  const allocated = blocks * 512;
+  if (format !== 'raw') await check(temporary, format, signal);
+  const { virtualSize } = await imageInfo(temporary, format, { signal });
+  if (virtualSize !== disk.virtual_size) throw wrongSize(name, virtualSize, disk.virtual_size);
+  const allocated = (await stat(temporary)).blocks * 512;
   context.account({ read: disk.allocated ?? allocated, written: allocated });
-  context.progress({ percent: 99, step: 'computing the digest' });
   const sha256 = await sha256File(temporary, signal);
   await publish(temporary, join(directory, name));
   return {
@@ -87,8 +88,8 @@ async function convertDisk(
   };
 }
 
-async function check(file: string, signal: AbortSignal): Promise<void> {
-  const { sound, corruptions } = await checkImage(file, 'qcow2', { signal });
+async function check(file: string, format: string, signal: AbortSignal): Promise<void> {
+  const { sound, corruptions } = await checkImage(file, format, { signal });
   if (sound) return;
   throw new Hyper2kvmError(
     'convert.check-failed',
@@ -107,16 +108,22 @@ function wrongSize(name: string, size: number, expected: number): Hyper2kvmError
   });
 }
 
-/** Percent of all disks together and bytes of virtual disk per second since this disk's start. */
-function speedMeter(context: StageContext, offset: number, share: number, bytes: number) {
+/** Percent of all disks together and bytes of virtual disk per second since the start. */
+function speedMeter(context: StageContext, disks: readonly Disk[]) {
   const started = performance.now();
-  return (percent: number) => {
+  const done = new Map<number, number>();
+  const total = disks.reduce((sum, disk) => sum + disk.virtual_size, 0);
+  return (index: number, percent: number) => {
+    const size = disks.find((disk) => disk.index === index)?.virtual_size ?? 0;
+    done.set(index, (size * percent) / 100);
+    const bytes = [...done.values()].reduce((sum, value) => sum + value, 0);
     const seconds = (performance.now() - started) / 1000;
-    const bytesPerSecond = seconds > 0.2 ? ((percent / 100) * bytes) / seconds : undefined;
+    // The last percent is for checks and digests.
+    const isWritten = bytes >= total;
     context.progress({
-      percent: Math.min(98, 100 * (offset + (share * percent) / 100)),
-      step: 'converting',
-      ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }),
+      percent: Math.min(99, (100 * bytes) / total),
+      step: isWritten ? 'computing the digest' : 'converting',
+      ...(seconds > 0.2 ? { bytesPerSecond: bytes / seconds } : {}),
     });
   };
 }

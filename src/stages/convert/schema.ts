@@ -6,7 +6,7 @@ export const convertOutput = z.object({
     z.object({
       index: z.int(),
       file: z.string(),
-      format: z.enum(['qcow2', 'raw']),
+      format: z.enum(['qcow2', 'raw', 'vdi', 'vmdk']),
       virtual_size: z.int(),
       allocated: z.int(),
       sha256: z.string(),

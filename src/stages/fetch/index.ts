@@ -8,6 +8,8 @@ import { printable, siblingName } from '../../disk/names.js';
 import { BLANK } from '../../disk/probe.js';
 import { Hyper2kvmError } from '../../errors.js';
 import type { Stage, StageContext } from '../../pipeline/stage.js';
+import { convertTarget } from '../convert/target.js';
+import { eachDisk } from '../each-disk.js';
 import { checkWhole } from './completeness.js';
 import { type Description, readDescription, verifyManifest } from './description.js';
 import { type FetchOutput, fetchOutput, type Hardware } from './schema.js';
@@ -24,6 +26,8 @@ export const fetchStage: Stage<z.infer<typeof fetchInput>, FetchOutput> = {
   dependsOn: ({ kind, vm, config }) => ({ kind, vm, depth: config.flatten.max_chain_depth }),
   async run(context) {
     const { source, options, signal } = context;
+    // What CONVERT could not do is said now, not after hours.
+    convertTarget(options.config.convert);
     context.progress({ percent: 0, step: 'reading headers' });
     const inventory = await takeInventory(source.directory, source.entries, {
       anyRaw: options.kind === 'data',
@@ -37,10 +41,10 @@ export const fetchStage: Stage<z.infer<typeof fetchInput>, FetchOutput> = {
     const disks = described ? describedDisks(description, assembly) : newestImages(assembly);
     refuseNoDisk(disks, assembly, inventory, options);
     context.progress({ percent: 30, step: 'checking that every file is whole' });
-    for (const { name } of disks) {
+    await eachDisk(disks, { limit: options.config.workers.disks, signal }, ({ name }, together) => {
       const { layers } = chainOf(name, assembly, options.config.flatten.max_chain_depth);
-      await checkWhole(layers, inventory.directory, signal);
-    }
+      return checkWhole(layers, inventory.directory, together);
+    });
     await verifyManifest(inventory, context);
     context.log.info({ disks: disks.length, files: inventory.files.length }, 'drop understood');
     return {

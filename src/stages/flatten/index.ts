@@ -9,6 +9,7 @@ import { Hyper2kvmError } from '../../errors.js';
 import { syncPath } from '../../host/durable.js';
 import type { Stage, StageContext } from '../../pipeline/stage.js';
 import { convertImage } from '../../tools/qemu-img.js';
+import { eachDisk } from '../each-disk.js';
 import { checkWhole } from '../fetch/completeness.js';
 import { fetchOutput } from '../fetch/schema.js';
 import { unpacker } from '../fetch/unpack.js';
@@ -36,21 +37,18 @@ export const flattenStage: Stage<FlattenInput, FlattenOutput> = {
       signal,
     });
     const assembly = assemble(inventory.images);
-    const disks: FlatDisk[] = [];
-    for (const disk of input.fetch.disks) {
+    let done = 0;
+    const limit = options.config.workers.disks;
+    const disks = await eachDisk(input.fetch.disks, { limit, signal }, async (disk, together) => {
       const name = disk.leaf.slice(inventory.prefix.length);
       if (!assembly.layers.has(name)) throw changed(disk.leaf);
       const chain = chainOf(name, assembly, options.config.flatten.max_chain_depth);
-      disks.push(
-        await flattenDisk(context, {
-          ...disk,
-          chain,
-          directory: inventory.directory,
-          prefix: inventory.prefix,
-        }),
-      );
-      context.progress({ percent: (100 * disks.length) / input.fetch.disks.length });
-    }
+      const { directory, prefix } = inventory;
+      const flat = await flattenDisk(context, { ...disk, chain, directory, prefix, signal: together });
+      done += 1;
+      context.progress({ percent: (100 * done) / input.fetch.disks.length });
+      return flat;
+    });
     await syncPath(context.workDirectory);
     return { disks };
   },
@@ -64,13 +62,14 @@ interface DiskRequest {
   chain: Chain;
   directory: string;
   prefix: string;
+  signal: AbortSignal;
 }
 
 async function flattenDisk(context: StageContext, request: DiskRequest): Promise<FlatDisk> {
   const { chain, index, prefix } = request;
   const virtualSize = chain.layers[0]!.image.virtualSize;
   refuseTooLarge(chain, context);
-  const allocated = await checkWhole(chain.layers, request.directory, context.signal);
+  const allocated = await checkWhole(chain.layers, request.directory, request.signal);
   const name = `flat-disk${index}`;
   const copy = context.options.config.flatten.mode === 'copy';
   const plan = planGraph({
@@ -80,8 +79,8 @@ async function flattenDisk(context: StageContext, request: DiskRequest): Promise
     prefix: copy ? `${name}.graph` : name,
   });
   context.progress({ percent: 0, step: 'building the block graph' });
-  await buildGraph(plan, context.workDirectory, context.signal);
-  if (copy) await copyDisk(context, name, virtualSize);
+  await buildGraph(plan, context.workDirectory, request.signal);
+  if (copy) await copyDisk(context, name, virtualSize, request.signal);
   return {
     index,
     image: `${name}.qcow2`,
@@ -107,8 +106,13 @@ function total(allocated: readonly (number | null)[], virtualSize: number): numb
   return Math.min(sum, virtualSize);
 }
 
-async function copyDisk(context: StageContext, name: string, virtualSize: number): Promise<void> {
-  const { workDirectory, signal } = context;
+async function copyDisk(
+  context: StageContext,
+  name: string,
+  virtualSize: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const { workDirectory } = context;
   const overlay = join(workDirectory, `${name}.graph.qcow2`);
   const temporary = join(workDirectory, `${name}.part`);
   const started = performance.now();

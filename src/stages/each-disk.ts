@@ -1,0 +1,31 @@
+/**
+ * Runs `work` on every item, at most `limit` at once, and gives the results in the items' order. After the first failure nothing new starts, what runs is
+ * aborted, and the promise rejects only when nothing of it is left: the caller may clean up at once.
+ */
+export async function eachDisk<Item, Result>(
+  items: readonly Item[],
+  { limit, signal }: { limit: number; signal: AbortSignal },
+  work: (item: Item, signal: AbortSignal) => Promise<Result>,
+): Promise<Result[]> {
+  const abort = new AbortController();
+  const together = AbortSignal.any([signal, abort.signal]);
+  const results = new Map<number, Result>();
+  let failure: { error: unknown } | null = null;
+  let next = 0;
+  const worker = async () => {
+    while (failure === null && next < items.length) {
+      const index = next++;
+      try {
+        together.throwIfAborted();
+        results.set(index, await work(items[index]!, together));
+      } catch (error) {
+        failure ??= { error };
+        abort.abort(error);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
+  const failed = failure as { error: unknown } | null;
+  if (failed !== null) throw failed.error;
+  return items.map((_item, index) => results.get(index) as Result);
+}
