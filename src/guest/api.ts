@@ -25,6 +25,7 @@ export const guestfsApi = {
   lsetxattr: { args: ['string', 'buffer', 'string'], returns: 'none' },
   lstatns: { args: ['string'], returns: 'stat' },
   lvs: { args: [], returns: 'strings' },
+  md_detail: { args: ['string'], returns: 'hash' },
   mkdir_p: { args: ['string'], returns: 'none' },
   mount_options: { args: ['string', 'string', 'string'], returns: 'none' },
   pread: { args: ['string', 'int', 'int64'], returns: 'buffer' },

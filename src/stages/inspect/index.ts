@@ -184,7 +184,7 @@ async function takeSnapshot(
   await collector.capture({ directory: '/', excludes: ['./*/*'] });
   await collector.capture({ directory: '/etc', excludes: ETC_EXCLUDES });
   const physical = { filesystems: storage.filesystems, controllers };
-  const aliases = volumeAliases(collector.tree(), physical, storage.unlocked);
+  const aliases = volumeAliases(collector.tree(), physical, storage);
   const devices: DeviceContext = { ...physical, aliases };
   const mounts = [
     { device: root.device, mountpoint: '/', options: root.options },

@@ -6,6 +6,15 @@ export interface Storage {
   partitions: Identity['partitions'];
   filesystems: Filesystem[];
   unlocked: Unlocked[];
+  arrays: MdArray[];
+}
+
+/** An assembled md array. `device` is the appliance's name, which often is /dev/md127; `name` is the one in the members' superblock. */
+export interface MdArray {
+  device: string;
+  /** As mdadm.conf has it: `xxxxxxxx:xxxxxxxx:xxxxxxxx:xxxxxxxx`. */
+  uuid: string;
+  name: string;
 }
 
 /** What opens encrypted layers, and the old controllers by disk that the containers may be named by. */
@@ -23,7 +32,7 @@ const SECTOR_BYTES = 512;
 export async function readStorage(session: ApplianceSession, keys: StorageKeys): Promise<Storage> {
   const disks = await session.call('list_devices');
   const partitions = await session.call('list_partitions');
-  const storage: Storage = { partitions: [], filesystems: [], unlocked: [] };
+  const storage: Storage = { partitions: [], filesystems: [], unlocked: [], arrays: [] };
 
   for (const [index, disk] of disks.entries()) {
     const members = partitions.filter((name) => partitionOf(name) === disk);
@@ -79,7 +88,14 @@ async function addVolumes(
     const types = new Set(filesystems.map(({ type }) => type));
     storage.unlocked = await openContainers(session, keys, { filesystems, controllers });
     const volumes = storage.unlocked.map(({ name }) => `/dev/mapper/${name}`);
-    if (types.has('linux_raid_member')) volumes.push(...(await session.call('list_md_devices')));
+    if (types.has('linux_raid_member')) {
+      const arrays = await session.call('list_md_devices');
+      volumes.push(...arrays);
+      for (const device of arrays.filter((array) => !known.has(array))) {
+        const { uuid = '', name = '' } = await session.call('md_detail', device);
+        storage.arrays.push({ device, uuid, name });
+      }
+    }
     if (storage.unlocked.length > 0) await session.call('vg_activate_all', true);
     // A physical volume may sit on an array or in a container, so volumes are asked for whenever there is either.
     if (types.has('LVM2_member') || volumes.length > 0) volumes.push(...(await session.call('lvs')));

@@ -1,23 +1,64 @@
 import { shortLines } from '../../fixers/edit.js';
 import { type DeviceContext, resolveDevice } from '../../fixers/linux/device-names.js';
 import type { GuestTree } from '../../guest/tree.js';
-import type { Unlocked } from './schema.js';
+import type { Storage } from './storage.js';
+
+type Volumes = Pick<Storage, 'unlocked' | 'arrays'>;
+type Names = readonly (readonly [name: string, device: string])[];
 
 /**
- * The guest's own names of containers that the appliance opened under another: crypttab(5) says which. `/dev/mapper/cryptroot` → `/dev/mapper/luks-<uuid>`. Pure.
+ * The guest's own names of volumes that the appliance knows under another: crypttab(5) for containers, mdadm.conf(5) and the superblock's name for arrays.
+ * `/dev/mapper/cryptroot` → `/dev/mapper/luks-<uuid>`, `/dev/md0` → `/dev/md127`. Pure.
  */
 export function volumeAliases(
   tree: GuestTree,
   context: DeviceContext,
-  unlocked: readonly Unlocked[],
+  { unlocked, arrays }: Volumes,
 ): Record<string, string> {
-  const lines = shortLines(tree.text('/etc/crypttab')?.text ?? '');
-  const pairs = lines.flatMap((line) => {
-    const [name = '#', spec] = line.trim().split(/\s+/);
-    if (name.startsWith('#') || spec === undefined) return [];
+  return Object.fromEntries([
+    ...superblockNames(arrays),
+    ...configuredArrays(tree, arrays),
+    ...containers(tree, context, unlocked),
+  ]);
+}
+
+function containers(tree: GuestTree, context: DeviceContext, unlocked: Volumes['unlocked']): Names {
+  return fields(tree, '/etc/crypttab').flatMap(([name, spec = '']) => {
     const device = resolveDevice(spec, context)?.device;
     const container = unlocked.find((candidate) => candidate.device === device);
-    return container === undefined ? [] : [[`/dev/mapper/${name}`, `/dev/mapper/${container.name}`]];
+    return container === undefined ? [] : [[`/dev/mapper/${name}`, `/dev/mapper/${container.name}`] as const];
   });
-  return Object.fromEntries(pairs);
+}
+
+/** `ARRAY /dev/md0 metadata=1.2 UUID=…`; the device may stand without its directory. */
+function configuredArrays(tree: GuestTree, arrays: Volumes['arrays']): Names {
+  const lines = ['/etc/mdadm/mdadm.conf', '/etc/mdadm.conf'].flatMap((path) => fields(tree, path));
+  return lines.flatMap(([keyword, device = '', ...words]) => {
+    if (keyword?.toUpperCase() !== 'ARRAY') return [];
+    const uuid = words.find((word) => /^uuid=/i.test(word))?.slice('uuid='.length);
+    const array = arrays.find((candidate) => candidate.uuid === uuid);
+    const name = device.startsWith('/') ? device : `/dev/md/${device}`;
+    return array === undefined
+      ? []
+      : namesOf(name.replace(/^\/dev\/(md\/)?/, '')).map((own) => [own, array.device] as const);
+  });
+}
+
+/** `host:root` makes /dev/md/root, `host:0` /dev/md0 as well. */
+function superblockNames(arrays: Volumes['arrays']): Names {
+  return arrays.flatMap(({ device, name }) =>
+    name === '' ? [] : namesOf(name.replace(/^.*:/, '')).map((own) => [own, device] as const),
+  );
+}
+
+function namesOf(name: string): string[] {
+  const number = /^(?:md)?(\d+)$/.exec(name)?.[1];
+  return number === undefined ? [`/dev/md/${name}`] : [`/dev/md${number}`, `/dev/md/${number}`];
+}
+
+/** The words of each line that is no comment. */
+function fields(tree: GuestTree, path: string): string[][] {
+  return shortLines(tree.text(path)?.text ?? '')
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([first = '']) => first !== '' && !first.startsWith('#'));
 }

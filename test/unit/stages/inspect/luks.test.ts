@@ -97,9 +97,25 @@ describe('volumeAliases', () => {
     const tree = treeOf({
       '/etc/crypttab': '# name\nsda3_crypt /dev/sda3 none luks\nother UUID=zzz none luks\n',
     });
-    const aliases = volumeAliases(tree, context, [unlocked]);
+    const aliases = volumeAliases(tree, context, { unlocked: [unlocked], arrays: [] });
     expect(aliases).toEqual({ '/dev/mapper/sda3_crypt': '/dev/mapper/luks-aaaa-bbbb' });
     expect(resolveDevice('/dev/mapper/sda3_crypt', { ...context, aliases })).toBe(inside);
     expect(resolveDevice('/dev/mapper/sda3_crypt', context)).toBeNull();
+  });
+
+  it('lead from the names of md arrays, in mdadm.conf or the superblock, to the appliance’s', () => {
+    const array = (device: string, uuid: string, name: string) => ({ device, uuid, name });
+    const volumes = {
+      unlocked: [],
+      arrays: [array('/dev/md127', 'a:b:c:d', 'old-host:0'), array('/dev/md126', 'e:f:g:h', 'web01:boot')],
+    };
+    const names = (files: Record<string, string>) => volumeAliases(treeOf(files), context, volumes);
+    expect(names({})).toEqual({
+      ...{ '/dev/md0': '/dev/md127', '/dev/md/0': '/dev/md127' },
+      '/dev/md/boot': '/dev/md126',
+    });
+    const conf = 'HOMEHOST <system>\nARRAY /dev/md5 metadata=1.2 UUID=e:f:g:h\n';
+    expect(names({ '/etc/mdadm/mdadm.conf': conf })).toMatchObject({ '/dev/md5': '/dev/md126' });
+    expect(names({ '/etc/mdadm.conf': 'ARRAY /dev/md5 UUID=x:x:x:x\n' })).not.toHaveProperty('/dev/md5');
   });
 });
