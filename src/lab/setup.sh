@@ -50,6 +50,8 @@ LIST
   # The appliance boots the newest kernel in /boot that has its modules; one that is there will do.
   has_kernel || echo "linux-image-amd64     kernel of the libguestfs appliance"
   [ "$bench" = no ] || echo "virt-v2v              the peer that the bench measures against"
+  [ "$bench" = no ] || echo "nbdkit                virt-v2v reads its source through it"
+  [ "$bench" = no ] || echo "libnbd-bin            virt-v2v copies with its nbdcopy"
 }
 
 has_kernel() {
