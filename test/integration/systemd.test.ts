@@ -49,8 +49,13 @@ async function statusMatches(pattern: RegExp, seconds: number): Promise<void> {
 describe('hyper2kvm.service under systemd', () => {
   it('is active only after the daemon was ready, and runs as its own user', async () => {
     const ready = (await machine.journal()).find(({ MESSAGE }) => MESSAGE.includes('daemon ready'));
-    const activeSince = Number(await machine.property('ActiveEnterTimestampMonotonic'));
-    expect(activeSince).toBeGreaterThanOrEqual(Number(ready?.__MONOTONIC_TIMESTAMP));
+    const { stdout } = await machine.inside(
+      ...['systemctl', 'show', '--timestamp=us+utc', '--value', '-p', 'ActiveEnterTimestamp', 'hyper2kvm'],
+    );
+    // `Sun 2026-11-22 22:20:12.123456 UTC`. With Type=simple it would be the time of the fork, most of a second earlier.
+    const [, day, time] = stdout.trim().split(' ');
+    const saidReady = Date.parse(JSON.parse(ready!.MESSAGE).time);
+    expect(Date.parse(`${day}T${time}Z`)).toBeGreaterThanOrEqual(saidReady);
     const uid = (await machine.inside('id', '-u', 'hyper2kvm')).stdout.trim();
     expect(uid).not.toBe('0');
     expect(ready?._UID).toBe(uid);
@@ -75,7 +80,7 @@ describe('hyper2kvm.service under systemd', () => {
     const stages = since
       .filter((line) => line.includes('stage started'))
       .map((line) => JSON.parse(line).stage);
-    expect(stages).toEqual(['convert']);
+    expect(stages.filter((stage) => stage !== 'validate')).toEqual(['convert']);
     expect(readdirSync(join(machine.spool, 'work'))).toEqual([]);
   });
 
@@ -123,11 +128,11 @@ describe('hyper2kvm.service under systemd', () => {
   });
 
   it('does not start with a wrong configuration, is not tried again, and says why at priority err', async () => {
-    const restarts = await machine.property('NRestarts');
     machine.configure('[watch]\nsetle_seconds = 1\n');
     await machine.inside('systemctl', 'restart', 'hyper2kvm');
     expect(await machine.property('ActiveState')).toBe('failed');
-    expect(await machine.property('NRestarts')).toBe(restarts);
+    // A start by hand begins to count anew.
+    expect(await machine.property('NRestarts')).toBe('0');
     const errors = (await machine.journal('-p', 'err')).map(({ MESSAGE }) => MESSAGE);
     expect(errors.some((line) => line.includes('did you mean watch.settle_seconds?'))).toBe(true);
   });
