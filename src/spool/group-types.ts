@@ -28,6 +28,8 @@ export interface HeaderFacts {
   parentId: string | null;
   /** Null when all bytes are there; else what is missing, for people. */
   incomplete: string | null;
+  /** Of a `.vmsd`: the disks that a snapshot froze. Each has a delta on it somewhere, and is not to be taken without it. */
+  frozen?: readonly string[];
 }
 export type Probe = (path: string) => Promise<HeaderFacts>;
 

@@ -19,7 +19,7 @@ interface File {
  * header. When a drop may be claimed is `isDue`'s decision.
  *
  * A base disk that is dropped long before its deltas is whole by itself, so it is taken: drop a chain within `settle_seconds`, in a directory, or
- * with its .vmx. A delta that is still being written under a partial name (`web01-000001.vmdk.part`) holds its base back.
+ * with its .vmx (which names the disk in use) or its .vmsd (which names the disks that a snapshot froze): then it waits. A delta that is still being written under a partial name (`web01-000001.vmdk.part`) holds its base back.
  */
 export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe): Promise<Grouping> {
   const sorted = [...entries].sort((a, b) => compareNames(a.name, b.name));
@@ -28,6 +28,7 @@ export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe
   const jobs: string[] = [];
   const partials: string[] = [];
   const companions: string[] = [];
+  const frozen = new Set<string>();
   const files: File[] = [];
   for (const entry of sorted) {
     const { name, type } = entry;
@@ -43,9 +44,10 @@ export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe
       const facts = await probe(name);
       if (isCandidate(name, facts)) files.push({ name, facts });
       else companions.push(name);
+      for (const disk of facts.frozen ?? []) frozen.add(disk);
     }
   }
-  for (const component of components(files)) drops.push(looseDrop(component));
+  for (const component of components(files)) drops.push(looseDrop(component, frozen));
   attach(
     companions,
     drops,
@@ -107,14 +109,14 @@ function missingOf(facts: HeaderFacts, present: { has(name: string): boolean }):
   return facts.needs.filter((name) => !present.has(name));
 }
 
-function looseDrop(files: readonly File[]): Drop {
+function looseDrop(files: readonly File[], frozen: ReadonlySet<string>): Drop {
   const name = representative(files);
   return {
     name,
     vm: vmName(stemOf(name)),
     entries: files.map((file) => file.name),
     options: null,
-    ...waiting(files),
+    ...waiting(files, frozen),
     refused: null,
   };
 }
@@ -135,8 +137,11 @@ function needsDisk(facts: HeaderFacts, files: readonly File[]): boolean {
   );
 }
 
-function waiting(files: readonly File[]): { complete: boolean; waitingFor: string | null } {
-  const reason = missingFiles(files) ?? unfinished(files);
+function waiting(
+  files: readonly File[],
+  frozen: ReadonlySet<string>,
+): { complete: boolean; waitingFor: string | null } {
+  const reason = missingFiles(files) ?? missingDelta(files, frozen) ?? unfinished(files);
   return { complete: reason === null, waitingFor: reason };
 }
 
@@ -159,6 +164,25 @@ function missingFiles(files: readonly File[]): string | null {
   return orphan === undefined ? null : `missing the descriptor of ${printable(orphan.name)}`;
 }
 
+/** A disk that a snapshot froze, and nothing builds on it here: its deltas are still to come. A .vmx knows better which state is in use. */
+function missingDelta(files: readonly File[], frozen: ReadonlySet<string>): string | null {
+  if (files.some(({ facts }) => facts.kind === 'description')) return null;
+  const base = files.find(
+    ({ name, facts }) =>
+      frozen.has(name) &&
+      !files.some(
+        (other) =>
+          other.name !== name &&
+          other.facts.kind === 'disk' &&
+          (other.facts.needs.includes(name) ||
+            (other.facts.parentId !== null && other.facts.parentId === facts.contentId)),
+      ),
+  );
+  return base === undefined
+    ? null
+    : `missing the delta on ${printable(base.name)} (the .vmsd has a snapshot)`;
+}
+
 function unfinished(files: readonly File[]): string | null {
   for (const { name, facts } of files) {
     if (facts.incomplete !== null) return `${printable(name)}: ${facts.incomplete}`;
@@ -175,17 +199,19 @@ async function directoryDrop(directory: IncomingEntry, probe: Probe): Promise<Dr
     return refusedDrop(directory.name, [directory.name], path, special.type);
   }
   const files: File[] = [];
+  const frozen = new Set<string>();
   for (const { name, type } of children) {
     if (type !== 'file' || name.endsWith('.toml') || finalName(name) !== null) continue;
     const facts = await probe(`${directory.name}/${name}`);
     if (isCandidate(name, facts)) files.push({ name, facts });
+    for (const disk of facts.frozen ?? []) frozen.add(disk);
   }
   const partial = children.find(({ name }) => finalName(name) !== null);
   const state =
     partial !== undefined
       ? { complete: false, waitingFor: `${printable(partial.name)} is still being written` }
       : files.some(({ facts }) => facts.kind !== 'description')
-        ? waiting(files)
+        ? waiting(files, frozen)
         : { complete: false, waitingFor: 'no disk image in the directory yet' };
   return {
     name: directory.name,

@@ -8,6 +8,7 @@ import { siblingName } from '../disk/names.js';
 import { parseOvf } from '../disk/ovf/ovf.js';
 import { indexTar } from '../disk/ovf/tar.js';
 import { BLANK, completenessOf, isOva, readImageFile } from '../disk/probe.js';
+import { parseVmsd } from '../disk/vmsd.js';
 import { parseVmx } from '../disk/vmx.js';
 import { Hyper2kvmError } from '../errors.js';
 import type { HeaderFacts } from './group-types.js';
@@ -51,6 +52,7 @@ export async function factsOf(name: string, source: ByteSource): Promise<HeaderF
       parseVmx(bytes.toString('utf8')).disks.map(({ file }) => file),
     );
   if (/\.ovf$/i.test(name)) return descriptionFacts('ovf', source, (bytes) => parseOvf(bytes).files);
+  if (/\.vmsd$/i.test(name)) return { ...NOTHING, frozen: await frozenDisks(source) };
   if (isOva(name)) return archiveFacts(source);
   const packed = compressionOf(name);
   if (packed !== null) return packedFacts(packed.compression, source);
@@ -119,6 +121,17 @@ async function descriptionFacts(
     if (!(error instanceof Hyper2kvmError)) throw error;
     // It is small: cut in the middle it looks like anything else that cannot be read, so it gets its time.
     return { ...facts, incomplete: error.message };
+  }
+}
+
+/** Empty also where it cannot be read: it is a hint, the disks count. */
+async function frozenDisks(source: ByteSource): Promise<string[]> {
+  if (source.size > MAX_DESCRIPTION) return [];
+  try {
+    return parseVmsd((await source.read(0, source.size)).toString('utf8'));
+  } catch (error) {
+    if (error instanceof Hyper2kvmError) return [];
+    throw error;
   }
 }
 

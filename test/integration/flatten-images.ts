@@ -79,10 +79,10 @@ export async function copyOf(path: string, target: string): Promise<string> {
 export function makeContext(
   job: { work: string; source: string },
   entries: readonly string[],
-  options: Partial<Pick<JobOptions, 'kind' | 'vm'>> & { flatten?: object } = {},
+  options: Partial<Pick<JobOptions, 'kind' | 'vm'>> & { flatten?: object; convert?: object } = {},
 ): StageContext {
-  const { flatten, ...rest } = options;
-  const config = configSchema.parse(flatten === undefined ? {} : { flatten });
+  const { flatten = {}, convert = {}, ...rest } = options;
+  const config = configSchema.parse({ flatten, convert });
   return {
     job: { id: 'test', vm: 'web01' },
     options: jobOptionsSchema.parse({ config, ...rest }),

@@ -3,6 +3,7 @@ import type { Inventory } from '../../disk/inventory.js';
 import { printable } from '../../disk/names.js';
 import { parseManifest, verifyDigest } from '../../disk/ovf/manifest.js';
 import { parseOvf } from '../../disk/ovf/ovf.js';
+import { parseVmsd } from '../../disk/vmsd.js';
 import { parseVmx } from '../../disk/vmx.js';
 import { Hyper2kvmError } from '../../errors.js';
 import type { StageContext } from '../../pipeline/stage.js';
@@ -29,6 +30,12 @@ export async function readDescription(inventory: Inventory): Promise<Description
   if (vmx !== null) return { ...parseVmx(vmx.bytes.toString('utf8')), file: vmx.name };
   const ovf = await readText(inventory, /\.ovf$/i);
   return ovf === null ? null : { ...parseOvf(ovf.bytes), file: ovf.name };
+}
+
+/** The disks that the drop's .vmsd says are frozen in a snapshot; empty without one. */
+export async function readFrozen(inventory: Inventory): Promise<string[]> {
+  const vmsd = await readText(inventory, /\.vmsd$/i);
+  return vmsd === null ? [] : parseVmsd(vmsd.bytes.toString('utf8'));
 }
 
 /** Checks every file that the manifest lists and that is there. Reads them whole. Rejects with `fetch.digest-mismatch`. */

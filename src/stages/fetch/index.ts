@@ -11,7 +11,7 @@ import type { Stage, StageContext } from '../../pipeline/stage.js';
 import { convertTarget } from '../convert/target.js';
 import { eachDisk } from '../each-disk.js';
 import { checkWhole } from './completeness.js';
-import { type Description, readDescription, verifyManifest } from './description.js';
+import { type Description, readDescription, readFrozen, verifyManifest } from './description.js';
 import { type FetchOutput, fetchOutput, type Hardware } from './schema.js';
 import { removeUnpacked, unpacker } from './unpack.js';
 
@@ -38,7 +38,9 @@ export const fetchStage: Stage<z.infer<typeof fetchInput>, FetchOutput> = {
     const description = await readDescription(inventory);
     const assembly = assemble(inventory.images);
     const described = description !== null && description.disks.length > 0;
-    const disks = described ? describedDisks(description, assembly) : newestImages(assembly);
+    const disks = described
+      ? describedDisks(description, assembly)
+      : newestImages(assembly, await readFrozen(inventory));
     refuseNoDisk(disks, assembly, inventory, options);
     context.progress({ percent: 30, step: 'checking that every file is whole' });
     await eachDisk(disks, { limit: options.config.workers.disks, signal }, ({ name }, together) => {
@@ -70,8 +72,19 @@ interface FoundDisk {
   controller: string | null;
 }
 
-function newestImages(assembly: Assembly): FoundDisk[] {
-  return leavesOf(assembly).map((name) => ({ name, controller: null }));
+/** An older state would convert without a complaint, and nobody would know: so it is refused. */
+function newestImages(assembly: Assembly, frozen: readonly string[]): FoundDisk[] {
+  return leavesOf(assembly).map((name) => {
+    if (!frozen.includes(name)) return { name, controller: null };
+    throw new Hyper2kvmError(
+      'fetch.missing-delta',
+      `${printable(name)} was frozen by a snapshot (the .vmsd says so), and the delta with what came after is not in the drop`,
+      {
+        advice:
+          'Copy the deltas (-000001.vmdk, …) into the drop. To convert the state of the snapshot on purpose, leave the .vmsd out.',
+      },
+    );
+  });
 }
 
 /** A .vmx knows which state of each disk is in use: not always the newest one, after going back to a snapshot. */

@@ -179,6 +179,35 @@ describe('what waits', () => {
     ]);
   });
 
+  test('a base that a .vmsd calls frozen waits for its delta, unless a .vmx says which disk is in use', async () => {
+    const vmsd = { ...FACTS, frozen: ['web01.vmdk'] };
+    const base = { 'web01.vmdk': disk({ contentId: 'a' }), 'web01.vmsd': vmsd };
+    const waitingFor = 'missing the delta on web01.vmdk (the .vmsd has a snapshot)';
+    expect(only((await group(base)).drops)).toMatchObject({ complete: false, waitingFor });
+    const inside = { 'w/web01.vmdk': disk({ contentId: 'a' }), 'w/web01.vmsd': vmsd };
+    expect(only((await group(inside)).drops)).toMatchObject({ complete: false, waitingFor });
+
+    const delta = disk({ needs: ['web01.vmdk'], parentId: 'a', contentId: 'b' });
+    const whole = await group({ ...base, 'web01-000001.vmdk': delta });
+    expect(only(whole.drops)).toMatchObject({ complete: true });
+    expect(only(whole.drops).entries).toContain('web01.vmsd');
+    const vmx: HeaderFacts = { ...FACTS, kind: 'description', format: 'vmx', needs: ['web01.vmdk'] };
+    expect(only((await group({ ...base, 'web01.vmx': vmx })).drops)).toMatchObject({ complete: true });
+    const other = { ...base, 'web01.vmsd': { ...FACTS, frozen: ['db01.vmdk'] } };
+    expect(only((await group(other)).drops)).toMatchObject({ complete: true });
+  });
+
+  test('a compressed disk is a drop, and its job.toml is named without the compression', async () => {
+    const { drops } = await group({ 'web01.vmdk.gz': disk({ format: 'gzip' }), 'web01.job.toml': FACTS });
+    expect(only(drops)).toMatchObject({ vm: 'web01', options: 'web01.job.toml', complete: true });
+  });
+
+  test('a name that cannot be opened is refused by it', async () => {
+    const children: IncomingEntry[] = [{ name: 'a\ufffd.raw', type: 'unnamed', size: 0 }];
+    const { drops } = await group({}, [{ name: 'web01', type: 'directory', size: 0, children }]);
+    expect(only(drops).refused).toMatchObject({ code: 'fetch.refused-name' });
+  });
+
   test('a partial file inside a directory holds the directory back', async () => {
     const { drops } = await group({ 'web01/a.vmdk': disk(), 'web01/b.vmdk.part': FACTS });
     expect(only(drops)).toMatchObject({ complete: false, waitingFor: 'b.vmdk.part is still being written' });

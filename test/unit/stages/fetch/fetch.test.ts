@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { link, mkdir, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { fetchStage } from '../../../../src/stages/fetch/index.js';
 import { makeContext, makeJob } from '../../../integration/flatten-images.js';
@@ -41,6 +42,32 @@ describe('what the disks are', () => {
       disks: [{ index: 0, leaf: 'web01.qcow2', format: 'qcow2', controller: null }],
       hardware: { name: null, memory_mib: null, vcpus: null, firmware: null, nics: [], os_hint: null },
       unpacked: [],
+    });
+  });
+
+  test('a disk that a snapshot froze is no newest state', async () => {
+    const vmsd =
+      'snapshot.numSnapshots = "1"\nsnapshot0.disk0.fileName = "/vmfs/volumes/1/web01/web01.vmdk"\n';
+    const base = { 'web01.vmdk': images.vmdk!, 'web01.vmsd': vmsd };
+    await expect(fetchOf(base)).rejects.toMatchObject({ code: 'fetch.missing-delta' });
+    const went = 'scsi0:0.present = "TRUE"\nscsi0:0.fileName = "web01.vmdk"\n';
+    expect((await fetchOf({ ...base, 'web01.vmx': went })).disks[0]?.leaf).toBe('web01.vmdk');
+    const none = vmsd.replace('"1"', '"0"');
+    expect((await fetchOf({ ...base, 'web01.vmsd': none })).disks[0]?.leaf).toBe('web01.vmdk');
+  });
+
+  test('a disk that is there twice, compressed and not', async () => {
+    const both = { 'a.qcow2': images.qcow2!, 'a.qcow2.gz': gzipSync(images.qcow2!) };
+    await expect(fetchOf(both)).rejects.toMatchObject({ code: 'fetch.corrupt' });
+    const { disks, unpacked } = await fetchOf({ 'a.qcow2.gz': gzipSync(images.qcow2!) });
+    expect(disks).toEqual([{ index: 0, leaf: 'a.qcow2', format: 'qcow2', controller: null }]);
+    expect(unpacked).toEqual(['unpacked/disk0']);
+  });
+
+  test('options that CONVERT cannot fulfil are refused before anything is read', async () => {
+    const convert = { format: 'raw', preallocation: 'metadata' };
+    await expect(fetchOf({ 'a.qcow2': images.qcow2! }, { convert })).rejects.toMatchObject({
+      code: 'convert.unsupported-option',
     });
   });
 
