@@ -17,6 +17,7 @@ import type { JobSummary } from '../../src/api/protocol.js';
 import { type Config, configSchema } from '../../src/config/schema.js';
 import { type Daemon, startDaemon } from '../../src/daemon.js';
 import { createLog } from '../../src/host/log.js';
+import { run } from '../../src/tools/run.js';
 
 const DATA = 'kind = "data"\n';
 const MIB = 1024 * 1024;
@@ -252,8 +253,12 @@ describe('daemon', () => {
   });
 
   it('carries drops over filesystems, in and out', async () => {
-    const other = mkdtempSync('/dev/shm/h2k-daemon-');
-    onTestFinished(() => rmSync(other, { recursive: true }));
+    const other = mkdtempSync(join(tmpdir(), 'h2k-other-'));
+    await run('mount', ['-t', 'tmpfs', 'tmpfs', other]);
+    onTestFinished(async () => {
+      await run('umount', ['--lazy', other]);
+      rmSync(other, { recursive: true });
+    });
     const bench = new Bench({ spool: { work: join(other, 'work') } });
     await bench.start();
     await bench.drop('a.raw');
