@@ -29,6 +29,9 @@ export interface JobRunParts {
 /** A disk that was full with so much free needs more than that. */
 const MORE_THAN_WAS_FREE_BYTES = 64 * 1024 ** 2;
 
+/** A job at whose work so many daemons died, with no stage completed in between, is set aside: it may be what kills them. */
+const MAX_CRASHES = 3;
+
 /**
  * One queued job from its claim to its published result, or back into the queue: when the daemon stops, when the disk is full, when its drop was still being
  * written. Never throws for the job's own failure.
@@ -49,7 +52,7 @@ export async function runJob(queued: Job, parts: JobRunParts, signal: AbortSigna
     const { options, error } = await optionsOf(job, config, paths);
     let decided = job;
     if (job.outcome === null) {
-      const failure = job.refused ?? error;
+      const failure = job.refused ?? error ?? crashLoop(job);
       if (failure !== null)
         decided = decide(job, parts, { outcome: 'failed', error: failure, failedStage: null });
       else decided = await convert(job, options, parts, log, signal);
@@ -60,6 +63,20 @@ export async function runJob(queued: Job, parts: JobRunParts, signal: AbortSigna
   } finally {
     jobLog.close();
   }
+}
+
+function crashLoop({ crashes, stage }: Job): ErrorRecord | null {
+  if (crashes < MAX_CRASHES) return null;
+  return errorRecord(
+    new Hyper2kvmError(
+      'job.crash-loop',
+      `the daemon died ${crashes} times while this job was in ${stage ?? 'work'}`,
+      {
+        advice:
+          'Look for what killed it (journalctl -u hyper2kvm, the kernel log: out of memory?); then `hyper2kvm retry`.',
+      },
+    ),
+  );
 }
 
 /** The job with its outcome, or queued again without one. */
@@ -119,6 +136,7 @@ export function decide(
   const finishedAt = new Date().toISOString();
   return queue.jobs.update(job.job, {
     ...decision,
+    crashes: 0,
     finishedAt,
     directory: resultDirectory(config, job, decision.outcome === 'converted', finishedAt),
   });
@@ -178,7 +196,8 @@ function record(job: string, event: PipelineEvent, queue: Queue, board: Board): 
   if (event.type !== 'stage-finished') return;
   const known = queue.jobs.get(job)?.records ?? [];
   const others = known.filter(({ stage }) => stage !== event.record.stage);
-  queue.jobs.update(job, { records: [...others, { ...event.record }] });
+  const done = event.record.status === 'completed' ? { crashes: 0 } : {};
+  queue.jobs.update(job, { records: [...others, { ...event.record }], ...done });
 }
 
 /** With options that cannot be read the failure is published as a plain VM's. */

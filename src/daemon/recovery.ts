@@ -15,8 +15,9 @@ export async function recover(config: Config, queue: Queue, log: Logger): Promis
   const claimed = await finishClaims(queue, config.spool);
   for (const job of claimed) log.warn({ job: job.job, drop: job.dropName }, 'interrupted claim finished');
   for (const job of queue.jobs.list({ states: ['running'] })) {
-    queue.jobs.update(job.job, { state: 'queued' });
-    log.warn({ job: job.job, vm: job.vm, stage: job.stage }, 'interrupted job resumes');
+    const crashes = job.crashes + 1;
+    queue.jobs.update(job.job, { state: 'queued', crashes });
+    log.warn({ job: job.job, vm: job.vm, stage: job.stage, crashes }, 'interrupted job resumes');
   }
   for (const job of queue.jobs.list({ states: ['queued'] })) {
     if (job.directory !== null) await rm(partialName(job.directory), { recursive: true, force: true });

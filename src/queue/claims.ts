@@ -79,6 +79,7 @@ export class ClaimTable {
       reservedBytes: claim.reservedBytes,
       stage: null,
       waitsForBytes: null,
+      crashes: 0,
       reopen: null,
       outcome: null,
       directory: null,

@@ -34,6 +34,8 @@ export interface Job {
   stage: string | null;
   /** After a full disk: it is not started before this much is free. */
   waitsForBytes: number | null;
+  /** Daemons that died while it ran, since the last stage that it completed. */
+  crashes: number;
   /** A failed directory that is taken back to work/ before it runs: `retry`. */
   reopen: string | null;
   /** How it ends and where, known before it is published. */
@@ -64,6 +66,7 @@ export interface JobRow {
   reserved_bytes: number;
   stage: string | null;
   waits_for_bytes: number | null;
+  crashes: number;
   reopen: string | null;
   outcome: Outcome | null;
   directory: string | null;
@@ -91,6 +94,7 @@ export function jobOf(row: JobRow): Job {
     reservedBytes: row.reserved_bytes,
     stage: row.stage,
     waitsForBytes: row.waits_for_bytes,
+    crashes: row.crashes,
     reopen: row.reopen,
     outcome: row.outcome,
     directory: row.directory,
@@ -123,6 +127,7 @@ export function rowOf(job: Job): JobRow {
     reserved_bytes: job.reservedBytes,
     stage: job.stage,
     waits_for_bytes: job.waitsForBytes,
+    crashes: job.crashes,
     reopen: job.reopen,
     outcome: job.outcome,
     directory: job.directory,

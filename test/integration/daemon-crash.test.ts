@@ -75,3 +75,17 @@ describe('a daemon that is killed at', () => {
     expect((await readJson<{ code: string }>(join(directory, 'reason.json'))).code).toMatch(/^fetch\./);
   });
 });
+
+describe('a job at whose work the daemon dies again and again', () => {
+  it('is set aside after three times, with its source', async () => {
+    spool = await Spool.create();
+    await drop('disk.raw', 4 * MIB);
+    for (let death = 0; death < 3; death++) {
+      await spool.start({ HYPER2KVM_FAILPOINT: 'stage.convert.running' }, { expectDeath: true });
+      await spool.died(60);
+    }
+    await spool.start({ HYPER2KVM_FAILPOINT: 'stage.convert.running' });
+    const failed = await expectOneResult('failed', 'disk.raw');
+    expect(await readJson(join(failed, 'reason.json'))).toMatchObject({ code: 'job.crash-loop' });
+  });
+});

@@ -1,4 +1,5 @@
 import { initial } from './0001-initial.js';
+import { crashes } from './0002-crashes.js';
 
 /** In order; the n-th brings a database of `user_version` n - 1 to n. Never changed once released, only added to. */
-export const MIGRATIONS: readonly string[] = [initial];
+export const MIGRATIONS: readonly string[] = [initial, crashes];
