@@ -52,7 +52,7 @@ describe('convert of a data disk', () => {
         .map((line) => line.split(/ +/)[1]),
     }).toEqual({
       code: 0,
-      err: ['fetch', 'flatten', 'convert'],
+      err: ['fetch', 'flatten', 'convert', 'validate'],
     });
     expect(out).toContain(`bundle  ${output}/db\n`);
     expect(await readdir(output)).toEqual(['db']);

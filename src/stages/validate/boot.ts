@@ -20,6 +20,8 @@ export interface BootRequest {
   directory: string;
   /** For files of the moment. */
   scratch: string;
+  /** Most address space of QEMU, bytes. */
+  memoryBytes?: number;
   limits: RecogniserLimits;
   signal: AbortSignal;
   onLevel(level: BootLevel): void;
@@ -58,6 +60,7 @@ export async function bootOnce(request: BootRequest): Promise<BootResult> {
       args: request.args,
       signal: request.signal,
       fileBytes: OVERLAY_BYTES,
+      ...(request.memoryBytes === undefined ? {} : { memoryBytes: request.memoryBytes }),
       writable: [request.directory, request.scratch],
       channels: {
         [SERIAL_CHANNEL]: (chunk) => {

@@ -35,6 +35,8 @@ const BOOT_DIRECTORY = 'boot';
 const SCRATCH_DIRECTORY = 'validate';
 /** A failure that load explains is tried a second time, alone; no third. */
 const MAX_ATTEMPTS = 2;
+/** Beside the guest's memory: translated code (1 GiB at most), stacks and malloc arenas of the threads, mapped libraries and firmware. */
+const QEMU_ADDRESS_SPACE = 8 * 1024 ** 3;
 /** The evidence unit waits a minute for an address; without KVM its shell is slow too. */
 const EVIDENCE_SECONDS = { kvm: 75, tcg: 120 } as const;
 /** Under TCG the machine's own vCPUs are this much load. */
@@ -185,6 +187,7 @@ async function boot(
     args: machineArguments(facts),
     directory,
     scratch,
+    memoryBytes: config.validate.memory_mib * 1024 ** 2 + QEMU_ADDRESS_SPACE,
     limits: {
       timeoutSeconds: config.validate.timeout_seconds,
       evidenceSeconds: hasEvidenceUnit(input) ? EVIDENCE_SECONDS[accelerator] : 0,
