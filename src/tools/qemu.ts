@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Hyper2kvmError } from '../errors.js';
 import { QmpClient } from './qmp.js';
 import { sandboxPrefix } from './sandbox.js';
@@ -51,6 +52,7 @@ const SANDBOX = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecont
 const MESSAGE_BYTES = 16 * 1024;
 /** sockaddr_un holds 107 characters and a NUL; the longest name in the directory is below 24. */
 const SOCKET_DIRECTORY_LENGTH = 80;
+const GROUP_GONE_SECONDS = 5;
 const QUIT_SECONDS = 3;
 
 /**
@@ -101,6 +103,7 @@ export async function startQemu(options: QemuOptions): Promise<Qemu> {
     }
     kill();
     await exited;
+    await groupGone(child.pid ?? 0);
     qmp?.close();
     for (const socket of sockets) socket.destroy();
     process.removeListener('exit', kill);
@@ -186,6 +189,19 @@ function killGroup(child: ChildProcess): void {
     process.kill(-child.pid, 'SIGKILL');
   } catch {
     // The group is gone already: nothing left to kill.
+  }
+}
+
+/** Inside bubblewrap QEMU is a grandchild: it, and the files it holds, are gone a moment after the child that is waited for. */
+async function groupGone(group: number): Promise<void> {
+  for (const end = performance.now() + GROUP_GONE_SECONDS * 1000; performance.now() < end; ) {
+    try {
+      process.kill(-group, 0);
+    } catch {
+      // ESRCH: nobody is left in it.
+      return;
+    }
+    await sleep(20);
   }
 }
 
