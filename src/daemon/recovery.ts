@@ -2,6 +2,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.js';
+import { sweepSocketDirectories } from '../host/scratch.js';
 import type { Queue } from '../queue/queue.js';
 import { finishClaims } from '../spool/claim.js';
 import { partialName } from '../spool/publish.js';
@@ -12,6 +13,7 @@ import { partialName } from '../spool/publish.js';
  * queue is left alone: it may be somebody's only copy.
  */
 export async function recover(config: Config, queue: Queue, log: Logger): Promise<void> {
+  await sweepSocketDirectories();
   const claimed = await finishClaims(queue, config.spool);
   for (const job of claimed) log.warn({ job: job.job, drop: job.dropName }, 'interrupted claim finished');
   for (const job of queue.jobs.list({ states: ['running'] })) {

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Hyper2kvmError } from '../errors.js';
+import { socketDirectory } from '../host/scratch.js';
 import { QmpClient } from './qmp.js';
 import { sandboxPrefix } from './sandbox.js';
 
@@ -50,8 +50,6 @@ export interface Qemu {
 
 const SANDBOX = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny';
 const MESSAGE_BYTES = 16 * 1024;
-/** sockaddr_un holds 107 characters and a NUL; the longest name in the directory is below 24. */
-const SOCKET_DIRECTORY_LENGTH = 80;
 const GROUP_GONE_SECONDS = 5;
 const QUIT_SECONDS = 3;
 
@@ -150,12 +148,6 @@ export function buildCommandLine(
     ]),
     ...args,
   ];
-}
-
-/** A new directory whose path is short enough for unix sockets in it. The caller removes it. */
-export async function socketDirectory(): Promise<string> {
-  const base = tmpdir().length <= SOCKET_DIRECTORY_LENGTH - 12 ? tmpdir() : '/tmp';
-  return mkdtemp(join(base, 'h2k-'));
 }
 
 function launch(

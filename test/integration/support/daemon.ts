@@ -163,8 +163,9 @@ export class Spool {
     return found;
   }
 
+  /** Stopped, not killed: a daemon that is killed leaves scratch, for the next one to sweep. */
   async destroy(): Promise<void> {
-    await this.kill();
+    await this.kill('SIGTERM');
     await rm(this.directory, { recursive: true, force: true });
   }
 }
