@@ -53,7 +53,7 @@ export function applianceScript(recipe: GuestRecipe): string {
     .filter(({ mount }) => mount.startsWith('/'))
     .sort((a, b) => a.mount.length - b.mount.length);
   return [
-    'exec 2>&1; set -ex; udevadm settle',
+    'set -ex; udevadm settle',
     ...volumes.map((volume) => makeVolume(recipe, volume)),
     ...uniqueDevices(filesystems).map((filesystem) => makeFilesystem(recipe, filesystem)),
     ...mounts.map(mountCommand),
