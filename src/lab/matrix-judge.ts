@@ -103,9 +103,17 @@ function identityFaults(recipe: GuestRecipe, identity: Record<string, unknown>):
 function planFaults(first: string, again: string, second: string): string[] {
   const { operations } = JSON.parse(second) as { operations: { fixer: string; path?: string }[] };
   return [
-    ...(first === again ? [] : ['two plans of the same source differ']),
+    ...(first === again ? [] : [`two plans of the same source differ: ${firstDifference(first, again)}`]),
     ...operations.map(({ fixer, path }) => `planned again: ${fixer} ${path ?? ''}`),
   ];
+}
+
+function firstDifference(first: string, again: string): string {
+  const [left, right] = [first.split('\n'), again.split('\n')];
+  const line = left.findIndex((text, index) => text !== right[index]);
+  return line === -1
+    ? `${left.length} and ${right.length} lines`
+    : `line ${line + 1}, ${left[line]?.trim()} and ${right[line]?.trim()}`;
 }
 
 /** A Markdown table, one line a guest; faults below it. Pure. */
