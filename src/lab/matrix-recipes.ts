@@ -76,7 +76,9 @@ function guest(
   recipe: Omit<GuestRecipe, 'packages' | 'initramfs'>,
   tool: GuestRecipe['initramfs']['tool'],
 ): GuestRecipe {
-  return { ...recipe, initramfs: initramfsOf(tool), packages: packagesFor(tool) };
+  // From trixie on the loader's program is a package of its own, which `systemd-boot` only recommends.
+  const program = recipe.loader === 'systemd-boot' && recipe.release === 'trixie' ? ['systemd-boot-efi'] : [];
+  return { ...recipe, initramfs: initramfsOf(tool), packages: [...packagesFor(tool), ...program] };
 }
 
 /**
