@@ -10,7 +10,7 @@ import { formOf } from './forms.js';
 import { type BuiltGuest, buildGuest } from './guest.js';
 import { keyOf, membersOf } from './layout.js';
 import { asItIsOnVirtio } from './matrix-as-is.js';
-import { type Bundle, judge, type MatrixResult, matrixTable } from './matrix-judge.js';
+import { type Bundle, judge, matrixTable, type Observed } from './matrix-judge.js';
 import { MATRIX } from './matrix-recipes.js';
 import { type GuestRecipe, RECIPES } from './recipes.js';
 
@@ -35,10 +35,10 @@ async function main(names: readonly string[], isOnlyTable: boolean): Promise<voi
   const unknown = names.find((name) => !all.some((recipe) => recipe.name === name));
   if (unknown !== undefined) throw new RangeError(`no guest ${unknown}; see --list`);
   const code = await codeVersion();
-  const results: MatrixResult[] = [];
+  const results = [];
   for (const recipe of chosen) {
-    const result = (await known(recipe, code)) ?? (isOnlyTable ? null : await runGuest(recipe, code));
-    if (result !== null) results.push(result);
+    const observed = (await known(recipe, code)) ?? (isOnlyTable ? null : await runGuest(recipe, code));
+    if (observed !== null) results.push(judge(recipe, observed));
   }
   process.stdout.write(matrixTable(chosen, results));
   process.exitCode = results.every(({ faults }) => faults.length === 0) ? 0 : 1;
@@ -59,12 +59,12 @@ function resultFile(recipe: GuestRecipe, code: string): string {
   return join(testCache(), 'matrix', `${recipe.name}-${guest}-${code}.json`);
 }
 
-async function known(recipe: GuestRecipe, code: string): Promise<MatrixResult | null> {
+async function known(recipe: GuestRecipe, code: string): Promise<Observed | null> {
   const text = await readFile(resultFile(recipe, code), 'utf8').catch(() => null);
-  return text === null ? null : (JSON.parse(text) as MatrixResult);
+  return text === null ? null : (JSON.parse(text) as Observed);
 }
 
-async function runGuest(recipe: GuestRecipe, code: string): Promise<MatrixResult> {
+async function runGuest(recipe: GuestRecipe, code: string): Promise<Observed> {
   const say = (line: string) => process.stderr.write(`${recipe.name}: ${line}\n`);
   const guest = await buildGuest(recipe, { say });
   const scratch = await mkdtemp(join(tmpdir(), 'h2k-matrix-'));
@@ -78,11 +78,12 @@ async function runGuest(recipe: GuestRecipe, code: string): Promise<MatrixResult
     const again = bundle.directory === null ? '' : await plan(drop);
     const second =
       bundle.directory === null ? '' : await plan(await ownOutput(recipe, bundle.directory, scratch));
-    const result = judge(recipe, { asItIs, bundle, again, second });
+    // What was seen is kept, not the verdict: a better judge needs no new run.
+    const observed: Observed = { asItIs, bundle, again, second };
     const file = resultFile(recipe, code);
     await mkdir(dirname(file), { recursive: true });
-    await writeFile(file, `${JSON.stringify(result, null, 2)}\n`);
-    return result;
+    await writeFile(file, `${JSON.stringify(observed, null, 2)}\n`);
+    return observed;
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
@@ -128,10 +129,10 @@ async function convert(drop: string, scratch: string): Promise<Bundle> {
   return { directory: isConverted ? directory : null, report, error, plan: planned };
 }
 
-/** The plan's text as `hyper2kvm plan` gives it. */
+/** plan.json as `hyper2kvm plan` prints it; the last newline is the terminal's. */
 async function plan(drop: string): Promise<string> {
   const { stdout } = await run(process.execPath, [CLI, 'plan', drop, '--json'], { timeoutSeconds: 1_800 });
-  return stdout.toString('utf8');
+  return `${stdout.toString('utf8').trimEnd()}\n`;
 }
 
 /** The delivered disks as a drop of their own. */
