@@ -68,7 +68,7 @@ describe('a job that fails sets the drop aside untouched, with its reason', () =
   test('in FLATTEN', async () => {
     spool = await Spool.create();
     await spool.start(await brokenQemuImg('create'));
-    await expectFailure(await changedGuest('/', []), 'flatten', 'tool.failed');
+    await expectFailure(await changedGuest('/', []), 'flatten', 'flatten.unreadable');
   });
 
   test('in INSPECT: a system whose fstab does not mount its /boot has no kernel', async () => {
