@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { lstat, open, readdir, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -46,12 +44,4 @@ export async function writeDurable(path: string, content: string | Uint8Array, m
     await file.close();
   }
   await rename(temporary, path);
-}
-
-/** SHA-256 of a file's content, hexadecimal. */
-export async function sha256File(path: string, signal?: AbortSignal): Promise<string> {
-  const hash = createHash('sha256');
-  const stream = createReadStream(path, { highWaterMark: 4 * 1024 * 1024, ...(signal ? { signal } : {}) });
-  for await (const chunk of stream) hash.update(chunk as Buffer);
-  return hash.digest('hex');
 }

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open, readdir } from 'node:fs/promises';
+import { digestHandle } from '../host/digest.js';
 import type { SourceFile } from './report.js';
 
 const SLASH = Buffer.from('/');
@@ -32,18 +32,9 @@ export async function digestFile(
 ): Promise<{ sha256: string; size: number }> {
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
-    const hash = createHash('sha256');
-    const buffer = Buffer.allocUnsafe(1024 * 1024);
-    let size = 0;
-    for (;;) {
-      signal?.throwIfAborted();
-      const { bytesRead } = await file.read(buffer, 0, buffer.length, size);
-      if (bytesRead === 0) break;
-      hash.update(buffer.subarray(0, bytesRead));
-      size += bytesRead;
-    }
+    const digest = await digestHandle(file, signal);
     await file.sync();
-    return { sha256: hash.digest('hex'), size };
+    return digest;
   } finally {
     await file.close();
   }

@@ -1,7 +1,7 @@
 import { chmod, mkdir, readdir, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { sha256File } from '../../src/host/durable.js';
+import { sha256File } from '../../src/host/digest.js';
 import { buildGuest } from '../../src/lab/guest.js';
 import { layOut, partitionAt } from '../../src/lab/layout.js';
 import { RECIPES } from '../../src/lab/recipes.js';

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { sha256File } from '../../src/host/durable.js';
+import { sha256File } from '../../src/host/digest.js';
 import { bootGuest, LAB_REPORT, labReport } from '../../src/lab/boot.js';
 import { formOf } from '../../src/lab/forms.js';
 import { buildGuest } from '../../src/lab/guest.js';

@@ -2,7 +2,8 @@ import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { Hyper2kvmError } from '../../errors.js';
-import { publish, sha256File } from '../../host/durable.js';
+import { sha256File } from '../../host/digest.js';
+import { publish, syncPath } from '../../host/durable.js';
 import type { Stage, StageContext } from '../../pipeline/stage.js';
 import { checkImage, convertImage, imageInfo } from '../../tools/qemu-img.js';
 import { eachDisk } from '../each-disk.js';
@@ -71,12 +72,14 @@ async function convertDisk(
     },
     { signal, timeoutSeconds: 7 * 24 * 3600, onPercent },
   );
-  if (format !== 'raw') await check(temporary, format, signal);
-  const { virtualSize } = await imageInfo(temporary, format, { signal });
-  if (virtualSize !== disk.virtual_size) throw wrongSize(name, virtualSize, disk.virtual_size);
+  // All three only read the new file, the disk writes it back meanwhile.
+  const [sha256] = await Promise.all([
+    sha256File(temporary, signal),
+    verify(temporary, { name, format, virtualSize: disk.virtual_size }, signal),
+    syncPath(temporary),
+  ]);
   const allocated = (await stat(temporary)).blocks * 512;
   context.account({ read: disk.allocated ?? allocated, written: allocated });
-  const sha256 = await sha256File(temporary, signal);
   await publish(temporary, join(directory, name));
   return {
     index: disk.index,
@@ -86,6 +89,16 @@ async function convertDisk(
     allocated,
     sha256,
   };
+}
+
+async function verify(
+  file: string,
+  expected: { name: string; format: string; virtualSize: number },
+  signal: AbortSignal,
+): Promise<void> {
+  if (expected.format !== 'raw') await check(file, expected.format, signal);
+  const { virtualSize } = await imageInfo(file, expected.format, { signal });
+  if (virtualSize !== expected.virtualSize) throw wrongSize(expected.name, virtualSize, expected.virtualSize);
 }
 
 async function check(file: string, format: string, signal: AbortSignal): Promise<void> {
