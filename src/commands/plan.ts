@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
+import { canonicalJson } from '../canonical-json.js';
 import type { Operation, Plan } from '../fixers/operation.js';
 import { type DiffLine, operationDiff, operationTitle } from '../report/diff.js';
 import { terminalLine, terminalText } from '../report/escape.js';
 import { formatCount } from '../report/format.js';
-import { canonicalJson } from '../stages/plan/canonical.js';
 import { collectSetting, newCommand } from './command.js';
 import type { ForegroundOptions } from './foreground.js';
 import { runUntil } from './inspect.js';
@@ -27,7 +27,7 @@ export function planCommand(io: Io): Command {
       const options = command.optsWithGlobals<ForegroundOptions>();
       const outputs = await runUntil(io, path, 'plan', options);
       if (outputs === null) return;
-      if (options.json) return io.out(canonicalJson(outputs.plan));
+      if (options.json) return io.out(`${canonicalJson(outputs.plan, 2)}\n`);
       io.out(outputs.plan === null ? 'A data disk: there is nothing to plan.\n' : planText(io, outputs.plan));
     });
 }

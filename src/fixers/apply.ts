@@ -1,47 +1,50 @@
 import { posix } from 'node:path';
-import type { GuestTree, TreeEntry } from '../guest/tree.js';
+import type { GuestTree, GuestTreeDraft, TreeEntry } from '../guest/tree.js';
 import type { Operation } from './operation.js';
 
 const ROOT_OWNED = { uid: 0, gid: 0 } as const;
 
 /** The tree as it is after `operations`, in their order. An initramfs and what a guest's program does are not in the tree. Pure. */
 export function applyOperations(tree: GuestTree, operations: readonly Operation[]): GuestTree {
-  return operations.reduce(applyOne, tree);
+  if (operations.length === 0) return tree;
+  const draft = tree.draft();
+  applyTo(draft, operations);
+  return draft;
 }
 
-function applyOne(tree: GuestTree, operation: Operation): GuestTree {
+/** The same in place. */
+export function applyTo(draft: GuestTreeDraft, operations: readonly Operation[]): void {
+  for (const operation of operations) applyOne(draft, operation);
+}
+
+function applyOne(draft: GuestTreeDraft, operation: Operation): void {
   switch (operation.op) {
     case 'write_file': {
       const content = Buffer.from(operation.after, operation.encoding);
-      const old = tree.get(operation.path);
-      if (old !== null) return tree.with({ ...old, content, size: content.length });
-      const path = realPath(tree, operation.path);
+      const old = draft.get(operation.path);
+      if (old !== null) return draft.put({ ...old, content, size: content.length });
+      const path = realPath(draft, operation.path);
       const entry = { path, type: 'file', mode: operation.mode, size: content.length, content } as const;
-      return put(tree, { ...entry, ...ROOT_OWNED });
+      return put(draft, { ...entry, ...ROOT_OWNED });
     }
     case 'remove': {
-      const entry = tree.lstat(operation.path);
-      return entry === null ? tree : tree.without(entry.path);
+      const entry = draft.lstat(operation.path);
+      return entry === null ? undefined : draft.remove(entry.path);
     }
     case 'symlink': {
-      const path = realPath(tree, operation.path);
-      return put(tree, {
-        path,
-        type: 'symlink',
-        mode: 0o777,
-        size: operation.target.length,
-        target: operation.target,
-        ...ROOT_OWNED,
-      });
+      const path = realPath(draft, operation.path);
+      const { target } = operation;
+      const entry = { path, type: 'symlink', mode: 0o777, size: target.length, target } as const;
+      return put(draft, { ...entry, ...ROOT_OWNED });
     }
     case 'copy_file': {
-      const from = tree.get(operation.from);
-      return from === null ? tree : put(tree, { ...from, path: realPath(tree, operation.path) });
+      const from = draft.get(operation.from);
+      return from === null ? undefined : put(draft, { ...from, path: realPath(draft, operation.path) });
     }
     case 'append_initramfs':
     case 'rebuild_initramfs':
     case 'run':
-      return tree;
+      return;
   }
 }
 
@@ -52,11 +55,9 @@ function realPath(tree: GuestTree, path: string): string {
   return `${tree.resolve(dir) ?? realPath(tree, dir)}/${base}`;
 }
 
-function put(tree: GuestTree, entry: TreeEntry): GuestTree {
+function put(draft: GuestTreeDraft, entry: TreeEntry): void {
   const parent = posix.dirname(entry.path);
-  const base =
-    parent === '/' || tree.exists(parent)
-      ? tree
-      : put(tree, { path: parent, type: 'directory', mode: 0o755, size: 0, ...ROOT_OWNED });
-  return base.with(entry);
+  if (parent !== '/' && !draft.exists(parent))
+    put(draft, { path: parent, type: 'directory', mode: 0o755, size: 0, ...ROOT_OWNED });
+  draft.put(entry);
 }

@@ -18,13 +18,13 @@ export interface TreeEntry {
  * small files, module indexes and package databases have content; of /usr/bin, /usr/sbin, /lib/systemd/system and the like only names are known.
  */
 export class GuestTree {
-  readonly #entries: Map<string, TreeEntry>;
+  protected readonly byPath: Map<string, TreeEntry>;
   /** Names by directory, made when first asked for: a search through all entries for each question would let a hostile guest stop the daemon. */
-  #names: Map<string, string[]> | null = null;
+  protected names: Map<string, string[]> | null = null;
 
   constructor(entries: Iterable<TreeEntry>) {
-    this.#entries = new Map();
-    for (const entry of entries) this.#entries.set(entry.path, entry);
+    this.byPath = new Map();
+    for (const entry of entries) this.byPath.set(entry.path, entry);
   }
 
   /** Follows symbolic links in every component, inside the guest's root. Null when it does not exist or loops. */
@@ -39,7 +39,7 @@ export class GuestTree {
         continue;
       }
       const here = `/${[...done, part].join('/')}`;
-      const entry = this.#entries.get(here);
+      const entry = this.byPath.get(here);
       if (entry?.type === 'symlink' && entry.target !== undefined) {
         if (++hops > 40) return null;
         if (entry.target.startsWith('/')) done = [];
@@ -49,13 +49,13 @@ export class GuestTree {
       done.push(part);
     }
     const real = `/${done.join('/')}`;
-    return real === '/' || this.#entries.has(real) ? real : null;
+    return real === '/' || this.byPath.has(real) ? real : null;
   }
 
   /** The entry after following links, or null. */
   get(path: string): TreeEntry | null {
     const real = this.resolve(path);
-    return real === null ? null : (this.#entries.get(real) ?? null);
+    return real === null ? null : (this.byPath.get(real) ?? null);
   }
 
   /** The entry itself; a link is not followed in the last component. */
@@ -63,7 +63,7 @@ export class GuestTree {
     const slash = path.lastIndexOf('/');
     const directory = slash <= 0 ? '/' : this.resolve(path.slice(0, slash));
     if (directory === null) return null;
-    return this.#entries.get(`${directory === '/' ? '' : directory}/${path.slice(slash + 1)}`) ?? null;
+    return this.byPath.get(`${directory === '/' ? '' : directory}/${path.slice(slash + 1)}`) ?? null;
   }
 
   exists(path: string): boolean {
@@ -88,37 +88,54 @@ export class GuestTree {
   list(directory: string): string[] {
     const real = this.resolve(directory);
     if (real === null) return [];
-    this.#names ??= namesByDirectory(this.#entries.keys());
-    return [...(this.#names.get(real) ?? [])];
+    this.names ??= namesByDirectory(this.byPath.keys());
+    return [...(this.names.get(real) ?? [])];
   }
 
   /** All entries, sorted by path. */
   entries(): TreeEntry[] {
-    return [...this.#entries.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+    return [...this.byPath.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
   }
 
-  /** A tree with `entry` put in, or with `path` taken out; this one stays as it is. */
-  with(entry: TreeEntry): GuestTree {
-    const next = new GuestTree(this.#entries.values());
-    next.#entries.set(entry.path, entry);
-    return next;
+  /** A copy to be changed; this one stays as it is. */
+  draft(): GuestTreeDraft {
+    return new GuestTreeDraft(this.byPath.values());
   }
-  without(path: string): GuestTree {
-    const next = new GuestTree(this.#entries.values());
-    next.#entries.delete(path);
-    return next;
+}
+
+/** A tree while it is being changed, in place: a copy for each of a plan's operations would cost their number times the guest's files. */
+export class GuestTreeDraft extends GuestTree {
+  put(entry: TreeEntry): void {
+    const isNew = !this.byPath.has(entry.path);
+    this.byPath.set(entry.path, entry);
+    if (!isNew || this.names === null) return;
+    const [directory, name] = splitPath(entry.path);
+    this.names.set(directory, [...(this.names.get(directory) ?? []), name].sort());
   }
+
+  remove(path: string): void {
+    if (!this.byPath.delete(path) || this.names === null) return;
+    const [directory, name] = splitPath(path);
+    this.names.set(
+      directory,
+      (this.names.get(directory) ?? []).filter((other) => other !== name),
+    );
+  }
+}
+
+function splitPath(path: string): [directory: string, name: string] {
+  const slash = path.lastIndexOf('/');
+  return [slash <= 0 ? '/' : path.slice(0, slash), path.slice(slash + 1)];
 }
 
 function namesByDirectory(paths: Iterable<string>): Map<string, string[]> {
   const names = new Map<string, string[]>();
   for (const path of paths) {
     if (path === '/') continue;
-    const slash = path.lastIndexOf('/');
-    const directory = slash <= 0 ? '/' : path.slice(0, slash);
+    const [directory, name] = splitPath(path);
     const known = names.get(directory);
-    if (known === undefined) names.set(directory, [path.slice(slash + 1)]);
-    else known.push(path.slice(slash + 1));
+    if (known === undefined) names.set(directory, [name]);
+    else known.push(name);
   }
   for (const list of names.values()) list.sort();
   return names;

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { canonicalJson } from '../canonical-json.js';
 import type { JobOptions } from '../config/schema.js';
 import type { Stage } from './stage.js';
 
@@ -46,15 +47,6 @@ export function stageId(stage: Stage, options: JobOptions, previous: string): st
 
 export function isEnabled(stage: Stage, options: JobOptions): boolean {
   return stage.enabled?.(options) ?? true;
-}
-
-/** JSON with sorted keys: equal values give equal text. */
-export function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_key, part: unknown) =>
-    typeof part === 'object' && part !== null && !Array.isArray(part)
-      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : part,
-  );
 }
 
 function sha256(text: string): string {

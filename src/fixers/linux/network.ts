@@ -1,5 +1,5 @@
 import { Hyper2kvmError } from '../../errors.js';
-import { applyOperations } from '../apply.js';
+import { applyTo } from '../apply.js';
 import type { Fixer, Guest } from '../fixer.js';
 import type { Operation, Warning } from '../operation.js';
 import { chooseDevices } from './devices.js';
@@ -38,11 +38,11 @@ export const network: Fixer = {
   plan(guest) {
     const context = networkContext(guest);
     const warnings = context.warnings;
-    let tree = guest.tree;
+    const tree = guest.tree.draft();
     const operations: Operation[] = [];
     const take = (more: readonly Operation[]) => {
       operations.push(...more);
-      tree = applyOperations(tree, more);
+      applyTo(tree, more);
     };
     for (const backend of BACKENDS) {
       const unpinned = backend.unpin?.({ ...context, tree });

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { Hyper2kvmError } from '../../errors.js';
+import { canonicalJson } from '../../canonical-json.js';
 import type { Guest } from '../../fixers/fixer.js';
 import { EMPTY_PLAN, planGuest } from '../../fixers/plan.js';
 import { readSnapshot } from '../../guest/snapshot.js';
@@ -8,7 +8,6 @@ import { syncPath, writeDurable } from '../../host/durable.js';
 import type { Stage, StageContext } from '../../pipeline/stage.js';
 import { fetchOutput } from '../fetch/schema.js';
 import { inspectOutput } from '../inspect/schema.js';
-import { canonicalJson } from './canonical.js';
 import { planDiff } from './plan-diff.js';
 import { type PlanOutput, planOutput } from './schema.js';
 
@@ -29,7 +28,7 @@ export const planStage: Stage<PlanInput, PlanOutput> = {
   async run(context, input) {
     const plan =
       context.options.config.fix.mode === 'none' ? EMPTY_PLAN : planGuest(await guestOf(context, input));
-    await writeDurable(join(context.workDirectory, PLAN_FILE), canonicalJson(plan));
+    await writeDurable(join(context.workDirectory, PLAN_FILE), `${canonicalJson(plan, 2)}\n`);
     await writeDurable(join(context.workDirectory, DIFF_FILE), planDiff(plan));
     await syncPath(context.workDirectory);
     for (const { fixer, code, message } of plan.warnings)
@@ -40,18 +39,8 @@ export const planStage: Stage<PlanInput, PlanOutput> = {
 };
 
 async function guestOf(context: StageContext, { fetch, inspect }: PlanInput): Promise<Guest> {
-  const { identity } = inspect;
-  if (identity.os_type !== 'linux')
-    throw new Hyper2kvmError(
-      'plan.unsupported-os',
-      `the guest is not Linux (${identity.os_name || identity.os_type})`,
-      {
-        advice:
-          'Only Linux guests are fixed so far. Convert the disk as it is with fix.mode = "none", or as a data disk with kind = "data".',
-      },
-    );
   return {
-    identity,
+    identity: inspect.identity,
     hardware: fetch.hardware,
     tree: await readSnapshot(join(context.workDirectory, inspect.snapshot)),
     options: context.options.config.fix,

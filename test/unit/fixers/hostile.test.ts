@@ -60,4 +60,14 @@ describe('a guest that wants to stop the daemon', () => {
     evidenceOperations(guest.tree, { init_system: 'systemd' });
     expect(performance.now() - started).toBeLessThan(8000);
   });
+
+  it('with ten thousand units of VMware Tools is planned in seconds', () => {
+    const numbers = Array.from({ length: 10_000 }, (_, number) => number);
+    const files = Object.fromEntries(
+      numbers.map((number) => [`/usr/lib/systemd/system/vmware-${number}.service`, null]),
+    );
+    const started = performance.now();
+    expect(planGuest(guestOf({ files })).operations).toHaveLength(numbers.length);
+    expect(performance.now() - started).toBeLessThan(8000);
+  });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { canonicalJson } from '../../../src/canonical-json.js';
 import { guestAfter, planGuest } from '../../../src/fixers/plan.js';
 import { FIXERS } from '../../../src/fixers/registry.js';
-import { canonicalJson } from '../../../src/stages/plan/canonical.js';
 import { planDiff } from '../../../src/stages/plan/plan-diff.js';
 import { DISTRIBUTIONS as OTHERS } from './distributions.js';
 import { RPM_DISTRIBUTIONS } from './distributions-rpm.js';

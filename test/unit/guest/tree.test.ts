@@ -21,8 +21,13 @@ it('lists the names directly in a directory, sorted, also after a change', () =>
   ]);
   expect(tree.list('/')).toEqual(['etc', 'etcetera']);
   expect(tree.list('/etc')).toEqual(['a', 'b']);
-  expect(tree.with(entry('/etc/aa')).list('/etc')).toEqual(['a', 'aa', 'b']);
-  expect(tree.without('/etc/b').list('/etc')).toEqual(['a']);
+  const draft = tree.draft();
+  expect(draft.list('/etc')).toEqual(['a', 'b']);
+  draft.put(entry('/etc/aa'));
+  draft.put(entry('/etc/aa'));
+  expect(draft.list('/etc')).toEqual(['a', 'aa', 'b']);
+  draft.remove('/etc/b');
+  expect(draft.list('/etc')).toEqual(['a', 'aa']);
   expect(tree.list('/etc')).toEqual(['a', 'b']);
   expect(tree.list('/nowhere')).toEqual([]);
 });

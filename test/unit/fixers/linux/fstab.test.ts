@@ -84,7 +84,9 @@ describe('fstab', () => {
       size: content.length,
       content,
     } as const;
-    const [operation] = fstab.plan({ ...guest, tree: guest.tree.with(entry) }).operations;
+    const tree = guest.tree.draft();
+    tree.put(entry);
+    const [operation] = fstab.plan({ ...guest, tree }).operations;
     expect(operation).toMatchObject({
       op: 'write_file',
       encoding: 'latin1',
