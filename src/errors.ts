@@ -58,6 +58,11 @@ export function errorRecord(error: unknown): ErrorRecord {
   };
 }
 
+/** A disk or quota is full. */
+export function isFullDisk({ code }: ErrorRecord): boolean {
+  return code === 'host.enospc' || code === 'host.edquot';
+}
+
 const SYSTEM_ADVICE: Record<string, string> = {
   ENOSPC: 'The disk is full: make room, the job goes on by itself.',
   EDQUOT: 'The quota is used up: make room, the job goes on by itself.',
@@ -65,6 +70,7 @@ const SYSTEM_ADVICE: Record<string, string> = {
   ENFILE: 'The host has too many open files.',
   EAGAIN: 'The host is out of a resource (processes, memory).',
   ENOMEM: 'The host is out of memory.',
+  EBUSY: 'Something else holds it (a backup of the database?): it is tried again.',
   EIO: 'The storage reported an input/output error: look at the kernel log.',
   EROFS: 'The file system is read-only.',
   EACCES: 'Permission denied: see `hyper2kvm doctor`.',
@@ -81,13 +87,28 @@ const RETRYABLE_ERRNO = new Set([
   'EBUSY',
 ]);
 
+const SQLITE_ERRNO: readonly [code: string, errno: string][] = [
+  ['SQLITE_FULL', 'ENOSPC'],
+  ['SQLITE_IOERR', 'EIO'],
+  ['SQLITE_CANTOPEN', 'EMFILE'],
+  ['SQLITE_BUSY', 'EBUSY'],
+  ['SQLITE_NOMEM', 'ENOMEM'],
+  ['SQLITE_READONLY', 'EROFS'],
+];
+
 function systemError(error: unknown): Omit<ErrorRecord, 'causes'> | undefined {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined;
-  if (!/^E[A-Z0-9]+$/.test(error.code)) return undefined;
+  const errno = /^E[A-Z0-9]+$/.test(error.code) ? error.code : sqliteErrno(error.code);
+  if (errno === undefined) return undefined;
   return {
-    code: `host.${error.code.toLowerCase()}`,
+    code: `host.${errno.toLowerCase()}`,
     message: error.message,
-    advice: SYSTEM_ADVICE[error.code] ?? '',
-    retryable: RETRYABLE_ERRNO.has(error.code),
+    advice: SYSTEM_ADVICE[errno] ?? '',
+    retryable: RETRYABLE_ERRNO.has(errno),
   };
+}
+
+/** The condition behind SQLite's result code (sqlite.org/rescode.html; extended ones begin with the primary one). */
+function sqliteErrno(code: string): string | undefined {
+  return SQLITE_ERRNO.find(([primary]) => code === primary || code.startsWith(`${primary}_`))?.[1];
 }

@@ -158,13 +158,18 @@ export async function reopenJob(config: Config, queue: Queue, job: Job, signal: 
   if (await pathExists(kept)) {
     for (const name of await readdir(kept)) await rename(join(kept, name), join(paths.work, name));
   }
+  failpoint('reopen.scratch-moved');
   const log = join(failed, LOG_NAME);
   if (await pathExists(log)) await rename(log, paths.log);
   if (!(await pathExists(paths.source))) await takeSource(join(failed, 'source'), paths, signal);
+  failpoint('reopen.source-moved');
   await chmod(paths.source, 0o700);
   await syncPath(paths.work);
+  // Its own name, which may be new.
+  await syncPath(config.spool.work);
   // Before the record: what is left of it would pass for the published result of the next failure on the same day.
   await rm(failed, { recursive: true, force: true });
+  failpoint('reopen.removed');
   // Cancelled before it began again: the outcome and its place are decided already.
   return queue.jobs.update(job.job, { reopen: null, ...(job.outcome === null ? { directory: null } : {}) });
 }

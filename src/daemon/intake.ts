@@ -4,7 +4,7 @@ import type { Config } from '../config/schema.js';
 import { errorRecord, Hyper2kvmError } from '../errors.js';
 import { newJobId } from '../queue/ids.js';
 import type { Queue } from '../queue/queue.js';
-import { claimDrop } from '../spool/claim.js';
+import { claimDrop, finishClaims } from '../spool/claim.js';
 import { cachedGrouping } from '../spool/grouping.js';
 import { finalName, isHidden } from '../spool/names.js';
 import { type Scan, Scanner, type WaitingDrop } from '../spool/scan.js';
@@ -39,11 +39,15 @@ export class Intake {
   readonly #hints = new Set<string>();
   /** What a drop waits for beside settling, by its name. */
   readonly #obstacles = new Map<string, string>();
+  /** Why a drop could not be claimed, as the log has it. */
+  readonly #said = new Map<string, string>();
   readonly #abort = new AbortController();
   #scan: Scan = { available: false, waiting: [], ignored: [], nextLook: 0 };
   #loop: Promise<void> = Promise.resolve();
   #wake: () => void = () => {};
   #isPoked = false;
+  /** A claim failed, perhaps in a daemon before this one, and may be half done: the database or the disk did not let it be undone. */
+  #mayHaveHalfClaims = true;
   #wasAvailable = true;
 
   constructor(parts: IntakeParts) {
@@ -136,6 +140,7 @@ export class Intake {
     try {
       this.#scan = await this.#scanner.scan(hints);
       this.#sayAvailability();
+      await this.#finishClaims();
       if (this.#scan.available) await this.#claimAll();
     } catch (err) {
       log.error({ err }, 'incoming could not be scanned');
@@ -163,12 +168,47 @@ export class Intake {
     }
     if (claimed.size > 0)
       this.#scan.waiting = this.#scan.waiting.filter(({ drop }) => !claimed.has(drop.name));
+    for (const name of this.#said.keys()) if (!this.#obstacles.has(name)) this.#said.delete(name);
     const names = new Set(this.#scan.waiting.map(({ drop }) => dropKey(drop.name)));
     this.#parts.admission.forgetExcept((who) => names.has(who) || !isDropKey(who));
   }
 
-  /** Null when it was claimed; otherwise what it waits for. */
+  async #finishClaims(): Promise<void> {
+    if (!this.#mayHaveHalfClaims) return;
+    const { queue, config, log, onJob } = this.#parts;
+    this.#mayHaveHalfClaims = false;
+    const finished = await finishClaims(queue, config().spool, (claim, error) => {
+      this.#mayHaveHalfClaims = true;
+      this.#sayUnclaimable(claim.dropName, error);
+    });
+    for (const { job, dropName } of finished) {
+      log.warn({ job, drop: dropName }, 'interrupted claim finished');
+      onJob();
+    }
+  }
+
+  /** Null when it was claimed; otherwise what it waits for. One drop's trouble does not keep the others. */
   async #claim(waiting: WaitingDrop): Promise<string | null> {
+    const { drop } = waiting;
+    try {
+      return await this.#tryToClaim(waiting);
+    } catch (error) {
+      if (this.#abort.signal.aborted) return 'the daemon is stopping';
+      return this.#sayUnclaimable(drop.name, error);
+    }
+  }
+
+  /** In the log once for each reason, however often it is tried. */
+  #sayUnclaimable(drop: string, error: unknown): string {
+    const { code, message, advice } = errorRecord(error);
+    const reason = `${code}: ${message}`;
+    if (this.#said.get(drop) !== reason)
+      this.#parts.log.warn({ drop, code, error: message, advice }, 'drop could not be claimed');
+    this.#said.set(drop, reason);
+    return reason;
+  }
+
+  async #tryToClaim(waiting: WaitingDrop): Promise<string | null> {
     const { admission, queue, log } = this.#parts;
     const { drop } = waiting;
     const { spool } = this.#parts.config();
@@ -206,13 +246,8 @@ export class Intake {
         this.#abort.signal,
       );
     } catch (error) {
-      if (this.#abort.signal.aborted) return 'the daemon is stopping';
-      const record = errorRecord(error);
-      log.warn(
-        { drop: drop.name, code: record.code, error: record.message, advice: record.advice },
-        'drop could not be claimed',
-      );
-      return `${record.code}: ${record.message}`;
+      this.#mayHaveHalfClaims = true;
+      throw error;
     }
     log.info(
       { job, vm, drop: drop.name, entries: drop.entries.length, reserved_bytes: reservedBytes },

@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { jobOptions } from '../config/load.js';
 import type { Config, JobOptions } from '../config/schema.js';
-import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors.js';
+import { type ErrorRecord, errorRecord, Hyper2kvmError, isFullDisk } from '../errors.js';
+import { failpoint } from '../host/failpoint.js';
 import type { LogRoot } from '../host/log.js';
 import { freeBytes } from '../host/space.js';
 import { listSource, sourceId } from '../pipeline/content-id.js';
@@ -38,7 +39,9 @@ const MAX_CRASHES = 3;
  */
 export async function runJob(queued: Job, parts: JobRunParts, signal: AbortSignal): Promise<void> {
   const { config, queue } = parts;
-  if (queued.outcome !== null && queued.directory !== null && (await pathExists(queued.directory))) {
+  // One that is being taken back (`reopen`) is no result: what has left it already is in work/.
+  const decidedDirectory = queued.outcome === null || queued.reopen !== null ? null : queued.directory;
+  if (decidedDirectory !== null && (await pathExists(decidedDirectory))) {
     // Killed after the result appeared: its log is closed, its options do not matter any more.
     const log = parts.log.logger.child({ job: queued.job });
     await finishJob({ config, queue, job: queued, options: jobOptions(config, null), signal, log });
@@ -59,7 +62,9 @@ export async function runJob(queued: Job, parts: JobRunParts, signal: AbortSigna
     }
     // Nothing is written to the job's log once its digest is taken.
     jobLog.close();
-    if (decided.outcome !== null) await publish(decided, options, parts, signal);
+    if (decided.outcome === null) return;
+    failpoint('finish.decided');
+    await publish(decided, options, parts, signal);
   } finally {
     jobLog.close();
   }
@@ -142,7 +147,7 @@ export function decide(
   });
 }
 
-/** A result that cannot be published fails the job when it was a good one, and is tried again when the daemon stops or the disk is full. */
+/** A result that cannot be published fails the job when it was a good one; it is tried again when the daemon stops, the disk is full, or the error passes. */
 async function publish(
   job: Job,
   options: JobOptions,
@@ -165,7 +170,9 @@ async function publish(
       return;
     }
     log.error({ err: thrown, code: error.code }, 'result could not be published');
-    if (job.outcome !== 'converted') throw thrown;
+    // A passing error, or one after the result appeared: the same outcome is published again, not another one.
+    const isPublished = job.directory !== null && (await pathExists(job.directory));
+    if (job.outcome !== 'converted' || error.retryable || isPublished) throw thrown;
     await publish(
       decide(job, parts, { outcome: signal.aborted ? 'cancelled' : 'failed', error, failedStage: null }),
       options,
@@ -183,10 +190,6 @@ async function waitForSpace(job: Job, parts: JobRunParts, error: ErrorRecord, lo
     'disk full: the job waits for space',
   );
   return parts.queue.jobs.update(job.job, { state: 'queued', waitsForBytes });
-}
-
-function isFullDisk({ code }: ErrorRecord): boolean {
-  return code === 'host.enospc' || code === 'host.edquot';
 }
 
 function record(job: string, event: PipelineEvent, queue: Queue, board: Board): void {

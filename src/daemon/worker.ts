@@ -1,4 +1,5 @@
 import { errorRecord, Hyper2kvmError } from '../errors.js';
+import { backoff } from '../pipeline/retry.js';
 import type { Job } from '../queue/job.js';
 import type { Admission } from './admission.js';
 import { type JobRunParts, runJob } from './job-run.js';
@@ -10,15 +11,14 @@ export interface WorkerParts extends Omit<JobRunParts, 'config'> {
   onJobEnd(): void;
 }
 
-/** After a failure of the daemon's own (not the job's) the job rests so long before it is tried again. */
-const REST_SECONDS = 60;
 const JOB_KEY = 'job ';
 
 /** Starts queued jobs, by priority, as many at once as `workers.jobs` allows. */
 export class Worker {
   readonly #parts: WorkerParts;
   readonly #running = new Map<string, { abort: AbortController; done: Promise<void> }>();
-  readonly #resting = new Map<string, number>();
+  /** Jobs that the daemon itself could not carry on (not their own failure): how often in a row, and until when they rest. */
+  readonly #setBacks = new Map<string, { times: number; until: number }>();
   #timer: NodeJS.Timeout | null = null;
   #stopping = false;
   #filling: Promise<void> | null = null;
@@ -84,11 +84,13 @@ export class Worker {
 
   async #fill(): Promise<void> {
     const { queue, admission } = this.#parts;
+    this.#requeueLost();
     const waiting = new Set<string>();
     const slots = this.#parts.config().workers.jobs;
     for (const job of queue.jobs.queued()) {
       if (this.#running.size >= slots || this.#stopping) break;
-      if (this.#running.has(job.job) || performance.now() < (this.#resting.get(job.job) ?? 0)) continue;
+      if (this.#running.has(job.job) || performance.now() < (this.#setBacks.get(job.job)?.until ?? 0))
+        continue;
       // What is decided only has to be published: that frees space, and a paused queue is no reason to keep it back.
       if (job.outcome === null && !admission.mayStart) continue;
       if (job.waitsForBytes !== null && !(await admission.hasFree(JOB_KEY + job.job, job.waitsForBytes))) {
@@ -105,6 +107,7 @@ export class Worker {
     const abort = new AbortController();
     queue.jobs.update(job.job, { state: 'running' });
     const done = runJob(job, { ...this.#parts, config: this.#parts.config() }, abort.signal)
+      .then(() => void this.#setBacks.delete(job.job))
       .catch((thrown: unknown) => this.#setBack(job, thrown))
       .finally(() => {
         this.#running.delete(job.job);
@@ -123,12 +126,24 @@ export class Worker {
       { job: job.job, err: thrown, code, advice },
       'job could not be carried on, it is tried again',
     );
-    this.#resting.set(job.job, performance.now() + REST_SECONDS * 1000);
+    const times = (this.#setBacks.get(job.job)?.times ?? 0) + 1;
+    const rest = backoff(times, this.#parts.config().retry.backoff_seconds);
+    this.#setBacks.set(job.job, { times, until: performance.now() + rest * 1000 });
+    setTimeout(() => this.kick(), rest * 1000).unref();
     try {
       queue.jobs.update(job.job, { state: 'queued' });
     } catch (err) {
-      // It stays `running` in the database, which the next start turns into `queued`.
+      // It stays `running` in the database for now: `requeueLost`.
       log.logger.error({ job: job.job, err }, 'job could not be put back into the queue');
+    }
+  }
+
+  /** The database did not answer when a job was to be put back: it would be `running` for ever. */
+  #requeueLost(): void {
+    const { queue } = this.#parts;
+    for (const job of this.#setBacks.keys()) {
+      const isLost = !this.#running.has(job) && queue.jobs.get(job)?.state === 'running';
+      if (isLost) queue.jobs.update(job, { state: 'queued' });
     }
   }
 }

@@ -50,7 +50,7 @@ export async function runStage(
       await cleanUp(stage, context);
       release();
       if (signal.aborted) {
-        return { record: finish(record, 'cancelled', started, cancelRecord(signal)), output: null };
+        return { record: finish(record, 'cancelled', started, cancelRecord(signal, thrown)), output: null };
       }
       const failure = errorRecord(thrown);
       failures.push(failure);
@@ -93,14 +93,22 @@ export function pendingRecord(stage: string): StageRecord {
   };
 }
 
-/** Why it was cancelled, as the canceller's reason says: `job.cancelled`, `daemon.stopping`. */
-export function cancelRecord(signal: AbortSignal): ErrorRecord {
-  if (signal.reason instanceof Hyper2kvmError) return errorRecord(signal.reason);
-  return errorRecord(
-    new Hyper2kvmError('job.cancelled', 'the job was cancelled', {
-      advice: '`hyper2kvm retry` starts it again.',
-    }),
+/**
+ * Why it was cancelled, as the canceller's reason says: `job.cancelled`, `daemon.stopping`. It stays cancelled where the stage failed by itself at the same
+ * moment, since that is what was asked for; the failure is then among the causes.
+ */
+export function cancelRecord(signal: AbortSignal, thrown: unknown = signal.reason): ErrorRecord {
+  const { reason } = signal;
+  const record = errorRecord(
+    reason instanceof Hyper2kvmError
+      ? reason
+      : new Hyper2kvmError('job.cancelled', 'the job was cancelled', {
+          advice: '`hyper2kvm retry` starts it again.',
+        }),
   );
+  if (thrown === reason || (thrown instanceof Error && thrown.name === 'AbortError')) return record;
+  const failure = errorRecord(thrown);
+  return { ...record, causes: [...record.causes, `${failure.code}: ${failure.message}`, ...failure.causes] };
 }
 
 async function takeLane(

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { errorRecord, Hyper2kvmError } from '../errors.js';
+import { errorRecord, Hyper2kvmError, isFullDisk } from '../errors.js';
 import type { Appliance, ApplianceRequest } from '../guest/appliance.js';
 import { failpoint } from '../host/failpoint.js';
 import { ApplianceSlot } from './appliance-slot.js';
@@ -19,6 +19,7 @@ export interface PipelineParts {
 /**
  * Runs the stages in strict order. A stage whose checkpoint holds (same chained content id, output of the stage's schema) is not run again; from the
  * first that does not hold on, all are. After each run the drop must still be what it was before, else the result would be of two halves.
+ * Rejects only with a passing error of the machine around the stages (the database is locked, no file descriptor): nothing is concluded about the VM.
  */
 export async function executePipeline(
   request: PipelineRequest,
@@ -78,7 +79,9 @@ export async function executePipeline(
     }
     return result(null, null);
   } catch (thrown) {
-    const error = signal.aborted ? cancelRecord(signal) : errorRecord(thrown);
+    const error = signal.aborted ? cancelRecord(signal, thrown) : errorRecord(thrown);
+    // A full disk is the job's affair: it waits for as much space as it needs.
+    if (!signal.aborted && error.retryable && !isFullDisk(error)) throw thrown;
     const record = records.get(current) ?? pendingRecord(current);
     put({ ...record, status: signal.aborted ? 'cancelled' : 'failed', error });
     return result(current, error);

@@ -20,10 +20,14 @@ export function decideRetry(failures: readonly ErrorRecord[], settings: RetrySet
   const same = before !== undefined && before.code === last.code && before.message === last.message;
   const isStuck = same && !last.code.startsWith('host.');
   if (last.retryable && !isStuck && failures.length < settings.attempts) {
-    const waitSeconds = Math.min(settings.backoffSeconds * 2 ** (failures.length - 1), LONGEST_WAIT_SECONDS);
-    return { retry: true, waitSeconds };
+    return { retry: true, waitSeconds: backoff(failures.length, settings.backoffSeconds) };
   }
   return { retry: false, error: withHistory(failures) };
+}
+
+/** Seconds to wait after so many failures in a row: doubles from the first, at most ten minutes. */
+export function backoff(failures: number, firstSeconds: number): number {
+  return Math.min(firstSeconds * 2 ** (failures - 1), LONGEST_WAIT_SECONDS);
 }
 
 function withHistory(failures: readonly ErrorRecord[]): ErrorRecord {

@@ -63,7 +63,7 @@ export interface PipelineRequest {
   onEvent(event: PipelineEvent): void;
 }
 
-/** `outputs` by stage name; `error` is null when all requested stages completed. Never throws for a stage's failure. */
+/** `outputs` by stage name; `error` is null when all requested stages completed. Not thrown for a stage's failure. */
 export interface PipelineResult {
   outputs: Record<string, unknown>;
   records: StageRecord[];

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { Hyper2kvmError } from '../errors.js';
+import { failpoint } from '../host/failpoint.js';
 import { MIGRATIONS } from './migrations/index.js';
 
 export type Sqlite = Database.Database;
@@ -39,6 +40,7 @@ export function migrate(database: Sqlite, migrations: readonly string[], file: s
     const from = version();
     for (const sql of migrations.slice(from)) database.exec(sql);
     if (from < migrations.length) database.pragma(`user_version = ${migrations.length}`);
+    failpoint('migrate.before-commit');
   });
   if (version() < migrations.length) upgrade.immediate();
   if (version() <= migrations.length) return;

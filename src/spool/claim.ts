@@ -44,33 +44,49 @@ export async function claimDrop(
     phase = 'copying';
     queue.claims.setPhase(claim.job, phase);
     await copyEntries(directories, claim, signal);
+    failpoint('claim.copied');
     queue.claims.setPhase(claim.job, 'copied');
   } catch (error) {
     await undoClaim(queue, directories, { ...claim, phase });
     throw claimError(error, claim);
   }
   await removeOriginals(directories, claim);
+  failpoint('claim.originals-removed');
   return commitClaim(queue, directories, claim);
 }
 
-/** After a start: finishes or undoes the claims that a killed daemon left. Gives the jobs that came of it. */
-export async function finishClaims(queue: Queue, directories: ClaimDirectories): Promise<Job[]> {
+/**
+ * Finishes or undoes the claims that a killed daemon or a failing disk left, and gives the jobs that came of it. A claim that cannot be finished now (`onError`)
+ * stays for the next call and keeps no other one.
+ */
+export async function finishClaims(
+  queue: Queue,
+  directories: ClaimDirectories,
+  onError: (claim: Claim, error: unknown) => void,
+): Promise<Job[]> {
   const jobs: Job[] = [];
   for (const claim of queue.claims.pending()) {
-    const source = sourceDirectory(directories.work, claim.job);
-    if (claim.phase === 'moving') {
-      const begun = await namesIn(source);
-      if (begun.length > 0)
-        for (const entry of claim.entries) await moveIfSame(directories, claim.job, entry);
-    }
-    if (claim.phase === 'copied') await removeOriginals(directories, claim);
-    if ((await namesIn(source)).length > 0 && claim.phase !== 'copying') {
-      jobs.push(await commitClaim(queue, directories, claim));
-    } else {
-      await undoClaim(queue, directories, claim);
+    try {
+      const job = await finishClaim(queue, directories, claim);
+      if (job !== null) jobs.push(job);
+    } catch (error) {
+      onError(claim, error);
     }
   }
   return jobs;
+}
+
+async function finishClaim(queue: Queue, directories: ClaimDirectories, claim: Claim): Promise<Job | null> {
+  const source = sourceDirectory(directories.work, claim.job);
+  if (claim.phase === 'moving') {
+    const begun = await namesIn(source);
+    if (begun.length > 0) for (const entry of claim.entries) await moveIfSame(directories, claim.job, entry);
+  }
+  if (claim.phase === 'copied') await removeOriginals(directories, claim);
+  if ((await namesIn(source)).length > 0 && claim.phase !== 'copying')
+    return commitClaim(queue, directories, claim);
+  await undoClaim(queue, directories, claim);
+  return null;
 }
 
 /** False: incoming is on another filesystem, nothing was moved. */
@@ -129,10 +145,29 @@ async function copyEntries(directories: ClaimDirectories, claim: Claim, signal: 
 /** Only what is exactly as it was copied; anything else is left to be a drop of its own. */
 async function removeOriginals(directories: ClaimDirectories, claim: Claim): Promise<void> {
   for (const entry of claim.entries) {
-    if ((await stampOf(directories.incoming, entry.name)) !== entry.stamp) continue;
+    const stamp = await stampOf(directories.incoming, entry.name);
+    if (stamp === null) await assertMounted(directories.incoming, claim, entry);
+    if (stamp !== entry.stamp) continue;
     await rm(join(directories.incoming, entry.name), { recursive: true });
   }
   await syncPath(directories.incoming);
+}
+
+/** With incoming unmounted the originals are not gone: they would be dropped a second time when it is back. */
+async function assertMounted(incoming: string, claim: Claim, entry: ClaimedEntry): Promise<void> {
+  const here = await lstat(incoming).catch((error: unknown) => {
+    if (isCode(error, 'ENOENT')) return null;
+    throw error;
+  });
+  if (here?.dev === entry.device) return;
+  throw new Hyper2kvmError(
+    'spool.incoming-gone',
+    `${incoming} is not mounted: the drop ${claim.dropName} cannot be removed from it`,
+    {
+      advice: 'Mount it again: the claim is finished then.',
+      retryable: true,
+    },
+  );
 }
 
 async function commitClaim(queue: Queue, directories: ClaimDirectories, claim: Claim): Promise<Job> {
@@ -157,6 +192,7 @@ async function undoClaim(queue: Queue, directories: ClaimDirectories, claim: Cla
     return;
   }
   await rm(join(work, claim.job), { recursive: true, force: true });
+  failpoint('claim.undone');
   queue.claims.forget(claim.job);
 }
 

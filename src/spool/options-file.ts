@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Hyper2kvmError } from '../errors.js';
+import { errorRecord, Hyper2kvmError } from '../errors.js';
 
 const LARGEST_BYTES = 64 * 1024;
 
@@ -22,6 +22,8 @@ export async function readOptionsFile(directory: string, path: string | null): P
       await handle.close();
     }
   } catch (cause) {
+    // Says nothing about the file.
+    if (errorRecord(cause).retryable) throw cause;
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new Hyper2kvmError('job-options.unreadable', `${path} cannot be read: ${why}`, {
       advice: 'A job.toml is a small plain file that the daemon may read: chmod g+r it, or leave it out.',

@@ -17,7 +17,10 @@ export async function publishDirectory(from: string, to: string, signal: AbortSi
   await syncPath(dirname(dirname(to)));
   try {
     await rename(from, to);
+    // First where it is now: no filesystem may lose both names.
+    await syncPath(dirname(to));
     await syncPath(dirname(from));
+    return;
   } catch (error) {
     if (!isCode(error, 'EXDEV')) throw error;
     const partial = partialName(to);

@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { execa } from 'execa';
+import { ownerEnvironment } from './orphans.js';
 
 /** A Node process of our own in a process group of its own, with an IPC channel (structured clone). */
 export interface NodeChild {
@@ -33,7 +34,7 @@ export function startNodeChild(module: string, { env, fileBytes }: NodeChildOpti
     stdin: 'ignore',
     stdout: 'ignore',
     stderr: 'pipe',
-    env: { LC_ALL: 'C.UTF-8', ...env },
+    env: { LC_ALL: 'C.UTF-8', ...ownerEnvironment(), ...env },
   });
   let kept = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Hyper2kvmError } from '../errors.js';
 import { socketDirectory } from '../host/scratch.js';
+import { ownerEnvironment } from './orphans.js';
 import { QmpClient } from './qmp.js';
 import { sandboxPrefix } from './sandbox.js';
 
@@ -163,7 +164,7 @@ function launch(
   return spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...limits, '--', ...commandLine], {
     detached: true,
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...process.env, LC_ALL: 'C' },
+    env: { ...process.env, LC_ALL: 'C', ...ownerEnvironment() },
   });
 }
 

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import { execa, type Options } from 'execa';
-import { Hyper2kvmError } from '../errors.js';
+import { errorRecord, Hyper2kvmError } from '../errors.js';
+import { ownerEnvironment } from './orphans.js';
 
 export interface RunOptions {
   signal?: AbortSignal;
@@ -54,7 +55,7 @@ export async function run(
     reject: false,
     encoding: 'buffer',
     stdin: options.input === undefined ? 'ignore' : 'pipe',
-    env: { LC_ALL: 'C', ...options.env },
+    env: { LC_ALL: 'C', ...ownerEnvironment(), ...options.env },
     maxBuffer: { stdout: options.maxOutputBytes ?? 16 * 1024 * 1024, stderr: 1024 * 1024 },
     ...(options.input === undefined ? {} : { input: options.input }),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
@@ -105,6 +106,8 @@ export async function run(
         false,
       );
     if (result.exitCode === undefined && result.signal === undefined) {
+      // Out of processes, descriptors or memory for a moment: no fault of the program's.
+      if (errorRecord(result.cause).retryable) throw result.cause;
       throw toolError(
         file,
         'not-started',

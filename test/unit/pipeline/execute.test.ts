@@ -219,6 +219,45 @@ describe('executePipeline', () => {
     expect(retrying).toMatchObject({ cancelled: true });
   });
 
+  it('counts a stage that fails by itself while it is cancelled as cancelled, with the failure among the causes', async () => {
+    const abort = new AbortController();
+    const stage = testStage('fetch', [], {
+      act: async () => {
+        abort.abort(new Hyper2kvmError('job.cancelled', 'cancelled', { advice: 'x' }));
+        throw new Hyper2kvmError('fetch.corrupt', 'no disk', { advice: 'x' });
+      },
+    });
+    const result = await execute(testRequest({ signal: abort.signal }), [stage]);
+    expect(result).toMatchObject({ cancelled: true, error: { code: 'job.cancelled' } });
+    expect(result.error?.causes).toEqual(['fetch.corrupt: no disk']);
+  });
+
+  it('concludes nothing about the VM from a passing error around the stages', async () => {
+    const request = testRequest();
+    const locked = Object.assign(new Error('database is locked'), { code: 'SQLITE_BUSY' });
+    const store = {
+      load: () => [],
+      truncate: () => {},
+      save: () => {
+        throw locked;
+      },
+    };
+    await expect(execute({ ...request, store }, [testStage('fetch', [])])).rejects.toBe(locked);
+  });
+
+  it('gives a full database as the job’s failure, which waits for space', async () => {
+    const full = Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' });
+    const store = {
+      load: () => [],
+      truncate: () => {},
+      save: () => {
+        throw full;
+      },
+    };
+    const result = await execute(testRequest({ store }), [testStage('fetch', [])]);
+    expect(result.error?.code).toBe('host.enospc');
+  });
+
   it('gives a lane back after success and after failure', async () => {
     const request = testRequest();
     const fails = testStage('convert', [], {

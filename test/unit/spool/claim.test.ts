@@ -7,6 +7,9 @@ import { lookAt } from '../../../src/spool/look.js';
 import { scratchDirectory, scratchQueue, testClaim } from '../queue/scratch.js';
 
 const signal = new AbortController().signal;
+const thrown = (_claim: Claim, error: unknown) => {
+  throw error;
+};
 
 function spool(work?: string): ClaimDirectories {
   const root = scratchDirectory();
@@ -93,7 +96,7 @@ describe('finishClaims', () => {
     const source = sourceDirectory(directories.work, 'j1');
     mkdirSync(source, { recursive: true });
     renameSync(join(directories.incoming, 'a.vmdk'), join(source, 'a.vmdk'));
-    const jobs = await finishClaims(queue, directories);
+    const jobs = await finishClaims(queue, directories, thrown);
     expect(jobs.map(({ job, entries }) => [job, entries])).toEqual([['j1', ['a.vmdk', 'b.vmdk']]]);
     expect(readdirSync(directories.incoming)).toEqual([]);
   });
@@ -109,7 +112,7 @@ describe('finishClaims', () => {
     rmSync(join(directories.incoming, 'b.vmdk'));
     writeFileSync(join(directories.incoming, 'other'), '');
     writeFileSync(join(directories.incoming, 'b.vmdk'), 'a later drop');
-    const [job] = await finishClaims(queue, directories);
+    const [job] = await finishClaims(queue, directories, thrown);
     expect(job?.entries).toEqual(['a.vmdk']);
     expect(readdirSync(directories.incoming)).toEqual(['b.vmdk', 'other']);
   });
@@ -121,7 +124,7 @@ describe('finishClaims', () => {
     queue.claims.record({ ...(await dropped(directories, ['b.vmdk'], 'j2')), phase: 'copying' });
     mkdirSync(join(directories.work, 'j2', 'source.copying'), { recursive: true });
     writeFileSync(join(directories.work, 'j2', 'source.copying', 'b.vmdk'), 'half');
-    expect(await finishClaims(queue, directories)).toEqual([]);
+    expect(await finishClaims(queue, directories, thrown)).toEqual([]);
     expect(readdirSync(directories.incoming)).toEqual(['a.vmdk', 'b.vmdk']);
     expect(readdirSync(directories.work)).toEqual([]);
     expect(queue.claims.pending()).toEqual([]);
@@ -136,8 +139,31 @@ describe('finishClaims', () => {
     mkdirSync(source, { recursive: true });
     for (const name of ['a.vmdk', 'b.vmdk']) writeFileSync(join(source, name), `content of ${name}`);
     writeFileSync(join(directories.incoming, 'b.vmdk'), 'written to after the copy');
-    const [job] = await finishClaims(queue, directories);
+    const [job] = await finishClaims(queue, directories, thrown);
     expect(job?.entries).toEqual(['a.vmdk', 'b.vmdk']);
+    expect(readdirSync(directories.incoming)).toEqual(['b.vmdk']);
+  });
+});
+
+describe('a claim onto another filesystem whose incoming was unmounted before the originals were removed', () => {
+  it('waits until it is back, and keeps no other claim', async () => {
+    const directories = spool();
+    const queue = scratchQueue();
+    const away = { ...(await dropped(directories, ['a.vmdk'], 'j1')), phase: 'copied' as const };
+    // Of the filesystem that is not there; its names are then not found.
+    const claim = { ...away, entries: away.entries.map((entry) => ({ ...entry, device: entry.device + 1 })) };
+    rmSync(join(directories.incoming, 'a.vmdk'));
+    mkdirSync(sourceDirectory(directories.work, 'j1'), { recursive: true });
+    writeFileSync(join(sourceDirectory(directories.work, 'j1'), 'a.vmdk'), 'copy');
+    queue.claims.record(claim);
+    queue.claims.record({ ...(await dropped(directories, ['b.vmdk'], 'j2')), phase: 'copying' });
+    const codes: unknown[] = [];
+    const jobs = await finishClaims(queue, directories, (_claim, error) =>
+      codes.push((error as { code: string }).code),
+    );
+    expect(jobs).toEqual([]);
+    expect(codes).toEqual(['spool.incoming-gone']);
+    expect(queue.claims.pending().map(({ job }) => job)).toEqual(['j1']);
     expect(readdirSync(directories.incoming)).toEqual(['b.vmdk']);
   });
 });

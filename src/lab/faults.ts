@@ -1,0 +1,83 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { errorRecord } from '../errors.js';
+import type { Failpoint } from '../host/failpoint.js';
+import type { FaultPlan } from './faults/fault-plan.js';
+import {
+  failCalls,
+  killAtCalls,
+  killAtFailpoints,
+  killAtRandom,
+  oneFailpoint,
+  oneFault,
+  type SeriesOptions,
+} from './faults/series.js';
+import { Tally } from './faults/tally.js';
+
+/**
+ * `npm run test:faults [-- --only NAME,… --minutes N --step N --case NAME]`: the fault campaign. Prints what it counted, last line JSON; exit code 1 when a promise
+ * was broken.
+ */
+const SERIES = {
+  failpoints: killAtFailpoints,
+  kills: killAtCalls,
+  files: (options, tally) => failCalls('file', options, tally),
+  database: (options, tally) => failCalls('database', options, tally),
+  spawns: (options, tally) => failCalls('spawn', options, tally),
+  random: (options, tally) => killAtRandom({ ...options, drops: options.step > 1 ? 15 : 60 }, tally),
+} satisfies Record<string, (options: SeriesOptions, tally: Tally) => Promise<void>>;
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    minutes: { type: 'string', default: '600' },
+    step: { type: 'string', default: '1' },
+    parallel: { type: 'string', default: '3' },
+    case: { type: 'string' },
+  },
+});
+const base = await mkdtemp(join(tmpdir(), 'h2kc-'));
+const tally = new Tally();
+try {
+  if (values.case === undefined) await campaign(values.only?.split(',') ?? Object.keys(SERIES));
+  else await repeat(values.case);
+} catch (error) {
+  const { code, message, advice } = errorRecord(error);
+  process.stderr.write(`${code}: ${message}\n${advice}\n${error instanceof Error ? error.stack : ''}\n`);
+  process.exitCode = 1;
+} finally {
+  await rm(base, { recursive: true, force: true });
+}
+if (tally.failed || tally.counts.cases === 0) process.exitCode = 1;
+process.stdout.write(`${JSON.stringify(tally.counts)}\n`);
+
+async function campaign(names: readonly string[]): Promise<void> {
+  const series = new Map(Object.entries(SERIES));
+  for (const [index, name] of names.entries()) {
+    const one = series.get(name);
+    if (one === undefined) throw new Error(`no series ${name}: there are ${[...series.keys()].join(', ')}`);
+    const started = performance.now();
+    // What is left of the time is shared by the series that are left.
+    const share = (Number(values.minutes) * 60_000 - started) / (names.length - index);
+    await one(
+      { base, parallel: Number(values.parallel), step: Number(values.step), until: started + share },
+      tally,
+    );
+    const seconds = Math.round((performance.now() - started) / 1000);
+    process.stdout.write(`${name}: ${seconds} s, all so far ${JSON.stringify(tally.counts)}\n`);
+  }
+}
+
+/** `failpoint:NAME` or `GROUP:N:ACTION`, as a finding names it. */
+async function repeat(name: string): Promise<void> {
+  const [group = '', second = '', action = ''] = name.split(':');
+  if (group === 'failpoint') await oneFailpoint(second as Failpoint, { base }, tally);
+  else
+    await oneFault(
+      { group: group as FaultPlan['group'], nth: Number(second), action: action as FaultPlan['action'] },
+      { base },
+      tally,
+    );
+}

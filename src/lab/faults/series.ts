@@ -1,0 +1,170 @@
+import { mkdtemp } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { FAILPOINTS, type Failpoint } from '../../host/failpoint.js';
+import { checkSpool } from './check.js';
+import { type Deeds, drive, runCase } from './drive.js';
+import { ERRNOS, type FaultPlan } from './fault-plan.js';
+import { FaultSpool, type StartOptions } from './spool.js';
+import type { Tally } from './tally.js';
+
+export interface SeriesOptions {
+  /** Short existing directory in which the spools are made. */
+  base: string;
+  /** Cases at once. */
+  parallel: number;
+  /** Only every so-manieth case. */
+  step: number;
+  /** Ends the series, in milliseconds of `performance.now()`. */
+  until: number;
+}
+
+/** Cases that did not strike in a row: the call that would have been hit does not come any more. */
+const MISSES_AT_THE_END = 4;
+const PER_CASE_SECONDS = 60;
+
+/** Kills the daemon at each named failpoint, in turn. Those at work inside a guest are test/integration/crash.test.ts's. */
+export async function killAtFailpoints(options: SeriesOptions, tally: Tally): Promise<void> {
+  const names = FAILPOINTS.filter((name) => !/^stage\.(inspect|plan|fix)\.running$/.test(name));
+  const some = names.filter((_, index) => index % options.step === 0);
+  await inParallel(options, some, async (name) => {
+    if (await oneFailpoint(name, options, tally)) return;
+    const nobody = { losses: [], duplicates: [], orphans: [], others: ['no daemon died at it'] };
+    tally.add(`failpoint:${name}`, { findings: nobody, drops: 0, log: '' });
+  });
+}
+
+/** Kills the daemon after the Nth call that changes a file system or the database, for N = 1 until a run completes. */
+export async function killAtCalls(options: SeriesOptions, tally: Tally): Promise<void> {
+  await countUp(options, (nth) => oneFault({ group: 'change', nth, action: 'kill-after' }, options, tally));
+}
+
+/** The Nth call fails, each errno in turn, for N = 1 until a run completes. */
+export async function failCalls(
+  group: 'file' | 'database' | 'spawn',
+  options: SeriesOptions,
+  tally: Tally,
+): Promise<void> {
+  for (const [offset] of ERRNOS.entries()) {
+    await countUp(options, (nth) => {
+      const action = ERRNOS[(nth + offset) % ERRNOS.length]!;
+      return oneFault({ group, nth, action }, options, tally);
+    });
+    // With large steps every errno has its turn in the first series.
+    if (options.step > 1) return;
+  }
+}
+
+/** Kills at random moments while many jobs are under way, again and again, and at the end lets one daemon finish. */
+export async function killAtRandom(
+  { base, until, drops }: Pick<SeriesOptions, 'base' | 'until'> & { drops: number },
+  tally: Tally,
+): Promise<void> {
+  const spool = await FaultSpool.create(base, '[workers]\njobs = 4\nconversions = 2\n');
+  try {
+    for (let index = 0; index < drops; index++) {
+      if (index % 5 === 4) await spool.drop(`cancel${index}`);
+      else await spool.drop(`vm${index}`, index % 5 === 3 ? 'bad' : 'good');
+    }
+    const deeds: Deeds = { retried: new Set(), cancelled: new Set() };
+    let kills = 0;
+    let end: string = 'died';
+    while (performance.now() < until && end !== 'done') {
+      await spool.start();
+      end = await drive(spool, deeds, 0.2 + Math.random() * 3);
+      if (end !== 'done') {
+        await spool.kill();
+        kills += 1;
+      }
+    }
+    if (!spool.running) await spool.start();
+    end = await drive(spool, deeds, 30 + drops * 3);
+    await spool.stop();
+    const findings = await checkSpool(spool);
+    if (end !== 'done') findings.others.push(`the run is ${end}`);
+    tally.add('random', { findings, drops, kills, log: spool.log });
+  } finally {
+    await spool.destroy();
+  }
+}
+
+/** True when the fault struck. */
+export async function oneFault(
+  fault: Omit<FaultPlan, 'under'>,
+  options: Pick<SeriesOptions, 'base'>,
+  tally: Tally,
+): Promise<boolean> {
+  return oneCase(`${fault.group}:${fault.nth}:${fault.action}`, options, tally, { fault });
+}
+
+export async function oneFailpoint(
+  name: Failpoint,
+  options: Pick<SeriesOptions, 'base'>,
+  tally: Tally,
+): Promise<boolean> {
+  const env = { HYPER2KVM_FAILPOINT: name };
+  // A claim is only taken back after something went wrong in it: its first fsync.
+  const fault =
+    name === 'claim.undone' ? ({ group: 'file', call: 'sync', nth: 1, action: 'EIO' } as const) : undefined;
+  return oneCase(`failpoint:${name}`, options, tally, { env, ...(fault === undefined ? {} : { fault }) });
+}
+
+/** A good drop, a bad one that is tried again, one that is cancelled. */
+async function oneCase(
+  name: string,
+  { base }: Pick<SeriesOptions, 'base'>,
+  tally: Tally,
+  start: StartOptions,
+): Promise<boolean> {
+  const places =
+    name.includes(':claim.copied') || name.includes(':claim.originals') ? await otherFilesystem() : {};
+  const spool = await FaultSpool.create(base, '', places);
+  try {
+    await spool.drop('good');
+    await spool.drop('bad', 'bad');
+    await spool.drop('cancel');
+    const { findings, struck } = await runCase(spool, start, PER_CASE_SECONDS);
+    const isKill = start.fault === undefined || start.fault.action.startsWith('kill');
+    const hit = struck ? 1 : 0;
+    tally.add(name, {
+      findings,
+      drops: spool.drops.length,
+      ...(isKill ? { kills: hit } : { errors: hit }),
+      log: spool.log,
+    });
+    return struck;
+  } finally {
+    await spool.destroy();
+  }
+}
+
+/** incoming on a tmpfs: a claim is a copy there. */
+async function otherFilesystem(): Promise<{ incoming: string }> {
+  return { incoming: await mkdtemp('/dev/shm/h2kf-') };
+}
+
+async function countUp(options: SeriesOptions, one: (nth: number) => Promise<boolean>): Promise<void> {
+  let next = 1;
+  let misses = 0;
+  const worker = async () => {
+    while (misses < MISSES_AT_THE_END && performance.now() < options.until) {
+      const nth = next;
+      next += options.step;
+      misses = (await one(nth)) ? 0 : misses + 1;
+    }
+  };
+  await Promise.all(Array.from({ length: options.parallel }, worker));
+}
+
+async function inParallel<T>(
+  { parallel, until }: SeriesOptions,
+  items: readonly T[],
+  one: (item: T) => Promise<void>,
+): Promise<void> {
+  const left = [...items];
+  const worker = async () => {
+    for (let item = left.shift(); item !== undefined && performance.now() < until; item = left.shift())
+      await one(item);
+    await sleep(0);
+  };
+  await Promise.all(Array.from({ length: parallel }, worker));
+}

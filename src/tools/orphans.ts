@@ -1,0 +1,63 @@
+import { readFileSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** In the environment of every program that is started here: whose it is, as `<pid>:<start time>`. A pid alone may be somebody else's by now. */
+const OWNER = 'HYPER2KVM_OWNER';
+const GONE_SECONDS = 5;
+
+let own: string | undefined;
+
+export function ownerEnvironment(): Record<string, string> {
+  own ??= `${process.pid}:${startTime(readFileSync('/proc/self/stat', 'latin1'))}`;
+  return { [OWNER]: own };
+}
+
+export interface Orphan {
+  pid: number;
+  command: string;
+}
+
+/**
+ * Kills the programs of processes of ours that are gone. PR_SET_PDEATHSIG ends nearly all of them, but a program between its fork and its prctl(2) outlives a
+ * kill -9, and bubblewrap's child then waits for ever for its parent. Returns those that were killed; other users' stay.
+ */
+export async function endOrphans(): Promise<Orphan[]> {
+  const orphans = await findOrphans();
+  for (const { pid } of orphans) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch (error) {
+      // It ended by itself, or is another user's.
+      if (!['ESRCH', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    }
+  }
+  const end = performance.now() + GONE_SECONDS * 1000;
+  while ((await findOrphans()).length > 0 && performance.now() < end) await sleep(50);
+  return orphans;
+}
+
+async function findOrphans(): Promise<Orphan[]> {
+  const orphans: Orphan[] = [];
+  for (const entry of await readdir('/proc')) {
+    if (!/^\d+$/.test(entry) || Number(entry) === process.pid) continue;
+    // A process may end at any time between these reads, and those of other users cannot be read.
+    const environment = await readFile(`/proc/${entry}/environ`, 'latin1').catch(() => '');
+    const owner = environment.split('\0').find((text) => text.startsWith(`${OWNER}=`));
+    if (owner === undefined || (await isAlive(owner.slice(OWNER.length + 1)))) continue;
+    const command = await readFile(`/proc/${entry}/cmdline`, 'latin1').catch(() => '');
+    orphans.push({ pid: Number(entry), command: command.replaceAll('\0', ' ').trim() });
+  }
+  return orphans;
+}
+
+async function isAlive(owner: string): Promise<boolean> {
+  const [pid = '', time] = owner.split(':');
+  const stat = await readFile(`/proc/${Number(pid)}/stat`, 'latin1').catch(() => null);
+  return stat !== null && startTime(stat) === time;
+}
+
+/** Field 22 of proc_pid_stat(5); the second one, the name in parentheses, may hold spaces and parentheses. */
+function startTime(stat: string): string {
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+}

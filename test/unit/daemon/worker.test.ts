@@ -1,0 +1,136 @@
+import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { type Config, configSchema } from '../../../src/config/schema.js';
+import { Admission } from '../../../src/daemon/admission.js';
+import { Board } from '../../../src/daemon/board.js';
+import type { JobRunParts } from '../../../src/daemon/job-run.js';
+import { Worker } from '../../../src/daemon/worker.js';
+import { errorRecord, Hyper2kvmError } from '../../../src/errors.js';
+import { createLog } from '../../../src/host/log.js';
+import { PipelineLanes } from '../../../src/pipeline/lanes.js';
+import type { PipelineResult } from '../../../src/pipeline/run-types.js';
+import type { Queue } from '../../../src/queue/queue.js';
+import { enqueue, scratchDirectory, scratchQueue } from '../queue/scratch.js';
+
+function spool() {
+  const directory = scratchDirectory();
+  const at = (name: string) => join(directory, name);
+  for (const name of ['incoming', 'work', 'archive', 'failed']) mkdirSync(at(name));
+  const config = configSchema.parse({
+    spool: { incoming: at('incoming'), work: at('work'), archive: at('archive'), failed: at('failed') },
+    retry: { backoff_seconds: 0.01 },
+  });
+  const queue = scratchQueue(directory);
+  const job = enqueue(queue, 'j1');
+  mkdirSync(join(config.spool.work, 'j1', 'source'), { recursive: true });
+  writeFileSync(join(config.spool.work, 'j1', 'source', 'vm-j1.vmdk'), 'the only copy');
+  return { config, queue, job };
+}
+
+const failure: PipelineResult = {
+  outputs: {},
+  records: [],
+  error: errorRecord(new Hyper2kvmError('fetch.corrupt', 'no', { advice: 'x' })),
+  failedStage: 'fetch',
+  cancelled: false,
+};
+
+async function work(config: Config, queue: Queue, runPipeline: JobRunParts['runPipeline']): Promise<void> {
+  const log = createLog({ level: 'error', writer: () => {} });
+  const worker = new Worker({
+    config: () => config,
+    queue,
+    lanes: new PipelineLanes(config.workers),
+    board: new Board(),
+    log,
+    admission: new Admission(queue, config.spool.work, log.logger),
+    runPipeline,
+    onJobEnd: () => {},
+  });
+  worker.start();
+  onTestFinished(() => worker.stop());
+  const isFinal = () => ['failed', 'cancelled'].includes(queue.jobs.get('j1')?.state ?? '');
+  for (let tries = 0; tries < 400 && !isFinal(); tries++) await sleep(20);
+}
+
+function sourceOf(config: Config): string[] {
+  const [date = 'none'] = readdirSync(config.spool.failed);
+  const results = readdirSync(join(config.spool.failed, date));
+  expect(results).toEqual(['vm-j1-j1']);
+  return readdirSync(join(config.spool.failed, date, 'vm-j1-j1', 'source'));
+}
+
+describe('Worker', () => {
+  it('carries on a job that the database did not let it put back into the queue', async () => {
+    const { config, queue } = spool();
+    let runs = 0;
+    let refusals = 0;
+    const jobs = new Proxy(queue.jobs, {
+      get(target, name) {
+        const value: unknown = Reflect.get(target, name, target);
+        if (typeof value !== 'function') return value;
+        return (...args: unknown[]) => {
+          const change = args[1] as { state?: string } | undefined;
+          if (name === 'update' && change?.state === 'queued' && refusals < 1) {
+            refusals += 1;
+            throw Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR' });
+          }
+          return value.apply(target, args);
+        };
+      },
+    });
+    await work(config, { ...queue, jobs }, async () => {
+      runs += 1;
+      if (runs === 1) throw Object.assign(new Error('database is locked'), { code: 'SQLITE_BUSY' });
+      return failure;
+    });
+    expect({ runs, refusals, state: queue.jobs.get('j1')?.state }).toEqual({
+      runs: 2,
+      refusals: 1,
+      state: 'failed',
+    });
+    expect(sourceOf(config)).toEqual(['vm-j1.vmdk']);
+  });
+
+  it('keeps the source of a job that is cancelled while `retry` has taken half of it back', async () => {
+    const { config, queue } = spool();
+    const date = new Date().toISOString().slice(0, 10);
+    const failed = join(config.spool.failed, date, 'vm-j1-j1');
+    mkdirSync(failed, { recursive: true });
+    writeFileSync(join(failed, 'reason.json'), '{}');
+    // As a daemon leaves it that was killed in `reopenJob` before the failed directory is removed.
+    const cancelled = errorRecord(new Hyper2kvmError('job.cancelled', 'cancelled', { advice: 'x' }));
+    queue.jobs.update('j1', {
+      reopen: failed,
+      directory: failed,
+      outcome: 'cancelled',
+      error: cancelled,
+      finishedAt: new Date().toISOString(),
+    });
+    await work(config, queue, () => Promise.reject(new Error('a cancelled job does not run')));
+    expect(queue.jobs.get('j1')).toMatchObject({ state: 'cancelled', reopen: null });
+    expect(sourceOf(config)).toEqual(['vm-j1.vmdk']);
+    expect(readdirSync(config.spool.work)).toEqual([]);
+  });
+
+  it('puts a job whose source is still in failed/ back there when it is cancelled before it runs again', async () => {
+    const { config, queue } = spool();
+    const failed = join(config.spool.failed, '2026-01-31', 'vm-j1-j1');
+    mkdirSync(failed, { recursive: true });
+    renameSync(join(config.spool.work, 'j1', 'source'), join(failed, 'source'));
+    const today = join(config.spool.failed, new Date().toISOString().slice(0, 10), 'vm-j1-j1');
+    const cancelled = errorRecord(new Hyper2kvmError('job.cancelled', 'cancelled', { advice: 'x' }));
+    queue.jobs.update('j1', {
+      reopen: failed,
+      directory: today,
+      outcome: 'cancelled',
+      error: cancelled,
+      finishedAt: new Date().toISOString(),
+    });
+    await work(config, queue, () => Promise.reject(new Error('a cancelled job does not run')));
+    expect(existsSync(failed)).toBe(false);
+    expect(readdirSync(join(today, 'source'))).toEqual(['vm-j1.vmdk']);
+  });
+});
