@@ -22,29 +22,31 @@ function applyOne(draft: GuestTreeDraft, operation: Operation): void {
     case 'write_file': {
       const content = Buffer.from(operation.after, operation.encoding);
       const old = draft.get(operation.path);
-      if (old !== null) return draft.put({ ...old, content, size: content.length });
       const path = realPath(draft, operation.path);
-      const entry = { path, type: 'file', mode: operation.mode, size: content.length, content } as const;
-      return put(draft, { ...entry, ...ROOT_OWNED });
+      const fresh = { path, type: 'file', mode: operation.mode, ...ROOT_OWNED } as const;
+      put(draft, { ...(old ?? fresh), content, size: content.length });
+      break;
     }
     case 'remove': {
       const entry = draft.lstat(operation.path);
-      return entry === null ? undefined : draft.remove(entry.path);
+      if (entry !== null) draft.remove(entry.path);
+      break;
     }
     case 'symlink': {
       const path = realPath(draft, operation.path);
       const { target } = operation;
-      const entry = { path, type: 'symlink', mode: 0o777, size: target.length, target } as const;
-      return put(draft, { ...entry, ...ROOT_OWNED });
+      put(draft, { path, type: 'symlink', mode: 0o777, size: target.length, target, ...ROOT_OWNED });
+      break;
     }
     case 'copy_file': {
       const from = draft.get(operation.from);
-      return from === null ? undefined : put(draft, { ...from, path: realPath(draft, operation.path) });
+      if (from !== null) put(draft, { ...from, path: realPath(draft, operation.path) });
+      break;
     }
     case 'append_initramfs':
     case 'rebuild_initramfs':
     case 'run':
-      return;
+      break;
   }
 }
 
