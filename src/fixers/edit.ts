@@ -1,3 +1,4 @@
+import { Hyper2kvmError } from '../errors.js';
 import type { GuestTree } from '../guest/tree.js';
 import type { Operation } from './operation.js';
 
@@ -25,7 +26,10 @@ export function rewriteFile(
   ];
 }
 
-/** Makes the file at `path` hold `content`; nothing when it does already. */
+/**
+ * Makes the file at `path` hold `content`; nothing when it does already. Throws `plan.not-readable` where something is there whose text is not known: it
+ * would be overwritten unseen.
+ */
 export function putFile(
   tree: GuestTree,
   path: string,
@@ -34,6 +38,15 @@ export function putFile(
   mode = 0o644,
 ): Operation[] {
   if (tree.text(path) !== null) return rewriteFile(tree, path, cause, () => content);
+  if (tree.lstat(path) !== null)
+    throw new Hyper2kvmError(
+      'plan.not-readable',
+      `${path} is no readable file, and ${cause.fixer} must write it`,
+      {
+        advice:
+          'Look at it in the guest: a directory, a link to nowhere or a file far larger than configuration stands where a small text file belongs.',
+      },
+    );
   return [{ op: 'write_file', ...cause, path, before: null, after: content, encoding: 'utf8', mode }];
 }
 

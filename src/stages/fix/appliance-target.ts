@@ -1,5 +1,6 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Hyper2kvmError } from '../../errors.js';
 import { hasErrno } from '../../guest/appliance-errors.js';
 import type { ApplianceSession } from '../../guest/session.js';
 import type { FixTarget } from './target.js';
@@ -8,6 +9,8 @@ import type { FixTarget } from './target.js';
 const MAX_MESSAGE_BYTES = 2 * 1024 * 1024;
 const SELINUX_XATTR = 'security.selinux';
 /** getxattr(2). */
+const ENOENT = 2;
+const ENOTDIR = 20;
 const ENODATA = 61;
 const ENOTSUP = 95;
 
@@ -31,6 +34,17 @@ export function applianceTarget(
     await writeFile(scratch, content);
     await session.call('upload', scratch, path);
     await rm(scratch);
+  }
+
+  /** Also a directory, and a link to nowhere. */
+  async function isThere(path: string): Promise<boolean> {
+    try {
+      await session.call('lstatns', path);
+      return true;
+    } catch (error) {
+      if (hasErrno(error, ENOENT) || hasErrno(error, ENOTDIR)) return false;
+      throw error;
+    }
   }
 
   async function makeParents(path: string): Promise<void> {
@@ -73,6 +87,15 @@ export function applianceTarget(
     },
     rewrite: put,
     async create(path, content, mode) {
+      if (await isThere(path))
+        throw new Hyper2kvmError(
+          'fix.unexpected-file',
+          `${path} is in the guest, but INSPECT did not see it`,
+          {
+            advice:
+              'It is not overwritten. Send report.json and plan.json with a bug report; moving the file away in the guest helps until then.',
+          },
+        );
       await makeParents(path);
       await put(path, content);
       await session.call('chmod', mode & 0o7777, path);

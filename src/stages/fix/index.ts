@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { applyOperations } from '../../fixers/apply.js';
 import { evidenceOperations } from '../../fixers/evidence.js';
+import type { Guest } from '../../fixers/fixer.js';
+import { bootFiles } from '../../fixers/linux/boot-files.js';
 import type { InitramfsListing } from '../../guest/initramfs.js';
 import type { ApplianceSession } from '../../guest/session.js';
 import { readSnapshot } from '../../guest/snapshot.js';
@@ -54,7 +56,12 @@ export const fixStage: Stage<FixInput, FixOutput> = {
     });
     context.progress({ percent: 75, step: 'reading back' });
     proofs.push(...(await proveFiles(operations, target)));
-    if (context.options.config.fix.mode === 'auto') proofs.push(...(await proveNames(operations, target)));
+    const tree = applyOperations(
+      await readSnapshot(join(context.workDirectory, input.inspect.snapshot)),
+      operations,
+    );
+    if (context.options.config.fix.mode === 'auto')
+      proofs.push(...(await proveNames(operations, bootFiles(tree), target)));
     const trimmed = await trim(session, identity, allocated(input));
     if (trimmed.length > 0) proofs.push(`trimmed ${trimmed.join(', ')}`);
     await session.call('umount_all');
@@ -62,7 +69,7 @@ export const fixStage: Stage<FixInput, FixOutput> = {
 
     context.progress({ percent: 85, step: 'preparing the boot test' });
     const evidence = context.options.config.validate.enabled
-      ? await addEvidence(session, context, input)
+      ? await addEvidence(session, context, { identity, tree })
       : { layers: [], changes: [] };
     const after = await session.traffic();
     context.account({ read: after.read - before.read, written: after.written - before.written });
@@ -95,12 +102,11 @@ function allocated(input: FixInput): number | null {
 }
 
 /** The delivered disk often has no serial console; the boot test's overlay gets one, and a unit that reports what came up. */
-async function addEvidence(session: ApplianceSession, context: StageContext, input: FixInput) {
-  const { identity, snapshot } = input.inspect;
-  const tree = applyOperations(
-    await readSnapshot(join(context.workDirectory, snapshot)),
-    input.plan.plan.operations,
-  );
+async function addEvidence(
+  session: ApplianceSession,
+  context: StageContext,
+  { identity, tree }: Pick<Guest, 'identity' | 'tree'>,
+) {
   const { operations, changes } = evidenceOperations(tree, identity);
   if (operations.length === 0) return { layers: [], changes: [] };
   const layers = await session.addLayer('evidence');

@@ -1,4 +1,5 @@
 import { Hyper2kvmError } from '../../errors.js';
+import { type BootFile, mapCommandLines } from '../../fixers/linux/boot-files.js';
 import { isUnstableName } from '../../fixers/linux/device-names.js';
 import { REMOVABLE_TYPES } from '../../fixers/linux/fstab.js';
 import type { Operation } from '../../fixers/operation.js';
@@ -36,9 +37,14 @@ export async function proveFiles(operations: readonly Operation[], target: FixTa
 
 /**
  * The rules that decide the boot, on the guest as it is now: fstab parses, nothing is named by what does not survive the move. What the plan leaves as it is
- * with a warning (a resume= on a disk that was not dropped, a line that was never one) is no failure here.
+ * with a warning (a resume= on a disk that was not dropped, a line that was never one) is no failure here. `boot` are the files with kernel command lines that
+ * the guest has after the plan.
  */
-export async function proveNames(operations: readonly Operation[], target: FixTarget): Promise<string[]> {
+export async function proveNames(
+  operations: readonly Operation[],
+  boot: readonly BootFile[],
+  target: FixTarget,
+): Promise<string[]> {
   const proofs: string[] = [];
   if (await target.exists('/etc/fstab')) {
     const text = (await target.read('/etc/fstab')).toString('utf8');
@@ -47,14 +53,10 @@ export async function proveNames(operations: readonly Operation[], target: FixTa
     );
     proofs.push(proveFstab(text, change?.op === 'write_file' ? (change.before ?? '') : text));
   }
-  for (const path of GRUB_CONFIGURATIONS) {
-    if (await target.exists(path))
-      proofs.push(proveCommandLines(path, (await target.read(path)).toString('utf8')));
-  }
+  for (const file of boot)
+    proofs.push(proveCommandLines(file, (await target.read(file.path)).toString('latin1')));
   return proofs;
 }
-
-const GRUB_CONFIGURATIONS = ['/boot/grub/grub.cfg', '/boot/grub2/grub.cfg', '/boot/extlinux/extlinux.conf'];
 
 /** fstab(5): at least spec, file, type on what was written; no unstable name, except of removable media and on lines that may fail (`nofail`, `noauto`). */
 function proveFstab(text: string, before: string): string {
@@ -75,13 +77,17 @@ function proveFstab(text: string, before: string): string {
   return `/etc/fstab parses: ${lines} entries, no unstable device name`;
 }
 
-function proveCommandLines(path: string, text: string): string {
-  const lines = text.split('\n').filter((line) => /^\s*(linux(16|efi)?|append|kernel)\s/i.test(line));
-  for (const line of lines) {
-    const unstable = [...line.matchAll(/\broot=(\S+)/g)].find((match) => isUnstableName(match[1]!));
+function proveCommandLines({ path, kind }: BootFile, text: string): string {
+  let lines = 0;
+  mapCommandLines(text, kind, (args) => {
+    const unstable = [...args.matchAll(/(?<![^\s"'])root=([^\s"']+)/g)].find(([, device = '']) =>
+      isUnstableName(device),
+    );
     if (unstable !== undefined) throw unproven(path, `a kernel is still started with ${unstable[0]}`);
-  }
-  return `${path}: ${lines.length} kernel command lines, no unstable root`;
+    lines += 1;
+    return args;
+  });
+  return `${path}: ${lines} kernel command ${lines === 1 ? 'line' : 'lines'}, no unstable root`;
 }
 
 function unproven(path: string, why: string): Hyper2kvmError {

@@ -12,10 +12,11 @@ import { flattenOutput } from '../flatten/schema.js';
 import { architecture } from './architecture.js';
 import { identify } from './identity.js';
 import { hasKernelImage, readKernels } from './kernels.js';
-import { mountSystem, readOnly } from './mounts.js';
-import { chooseRoot, findRoots, type Root } from './roots.js';
+import { mountSystem } from './mounts.js';
+import { chooseRoot, findRoots, type Root, readOnly } from './roots.js';
 import { type Identity, type InspectOutput, inspectOutput } from './schema.js';
 import { readStorage, type Storage } from './storage.js';
+import type { Warnings } from './tolerate.js';
 import { readKeys } from './unlock.js';
 import { volumeAliases } from './volume-names.js';
 
@@ -41,14 +42,21 @@ export const inspectStage: Stage<InspectInput, InspectOutput> = {
     await session.call('umount_all');
 
     context.progress({ percent: 50, step: 'reading partitions and filesystems' });
+    const warnings: Warnings = [];
     const controllers = input.flatten.disks.map((disk) => disk.controller);
     const keys = await readKeys(context.options.config.guest.luks, context.source);
-    const storage = await readStorage(session, { keys, controllers });
+    const storage = await readStorage(session, { keys, controllers }, warnings);
     const search = await findRoots(session, storage.filesystems, controllers);
     const root = chooseRoot(search, storage.filesystems);
+    for (const { device, reason } of search.unmountable)
+      warnings.push({
+        fixer: 'inspect',
+        code: 'inspect.skipped',
+        message: `${device} was not looked at: ${reason}`,
+      });
 
     context.progress({ percent: 65, step: 'taking the configuration snapshot' });
-    const found = { storage, controllers, root };
+    const found = { storage, controllers, root, warnings };
     const { tree, mounts, devices } = await takeSnapshot(session, context, found);
 
     context.progress({ percent: 80, step: 'listing the initramfs of every kernel' });
@@ -90,6 +98,7 @@ export const inspectStage: Stage<InspectInput, InspectOutput> = {
       snapshot_sha256: digest,
       initramfs_listings: 'initramfs.json',
       unlocked: storage.unlocked,
+      warnings,
     };
   },
   files: ({ snapshot, initramfs_listings }) => [snapshot, initramfs_listings],
@@ -171,12 +180,13 @@ interface Found {
   storage: Storage;
   controllers: readonly (string | null)[];
   root: Root;
+  warnings: Warnings;
 }
 
 async function takeSnapshot(
   session: ApplianceSession,
   context: StageContext,
-  { storage, controllers, root }: Found,
+  { storage, controllers, root, warnings }: Found,
 ) {
   await session.call('mount_options', readOnly(root.options), root.device, '/');
   const collector = new SnapshotCollector(session, context.workDirectory);
@@ -188,7 +198,7 @@ async function takeSnapshot(
   const devices: DeviceContext = { ...physical, aliases };
   const mounts = [
     { device: root.device, mountpoint: '/', options: root.options },
-    ...(await mountSystem(session, collector.tree(), devices, root)),
+    ...(await mountSystem(session, collector.tree(), devices, root, warnings)),
   ];
   await collector.capture({ directory: '/boot', excludes: BOOT_EXCLUDES });
   await collector.capture({ directory: '/efi', excludes: BOOT_EXCLUDES });

@@ -1,13 +1,17 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Hyper2kvmError } from '../../errors.js';
 import { S_IFMT, S_IFREG } from '../../guest/cpio.js';
 import { describeInitramfs, type InitramfsListing, listInitramfs } from '../../guest/initramfs.js';
 import type { ApplianceSession } from '../../guest/session.js';
 import type { GuestTree } from '../../guest/tree.js';
 import type { Kernel } from './schema.js';
+import { refusal } from './tolerate.js';
 
 /** A larger initramfs is not read: real ones stay under 200 MiB. */
 const MAX_INITRAMFS_BYTES = 512 * 1024 * 1024;
+/** Distributions keep two to five. */
+const MAX_KERNELS = 100;
 
 /**
  * Every installed kernel (and, by guest path, what its initramfs lists): a directory of modules with a kernel image that belongs to it. A module
@@ -22,7 +26,12 @@ export async function readKernels(
   const kernels: Kernel[] = [];
   const listings: Record<string, InitramfsListing> = {};
   const modulesRoot = tree.resolve('/lib/modules') ?? '/lib/modules';
-  for (const version of tree.list(modulesRoot)) {
+  const versions = tree.list(modulesRoot);
+  if (versions.length > MAX_KERNELS)
+    throw new Hyper2kvmError('inspect.too-many-kernels', `${versions.length} kernels are installed`, {
+      advice: `Each initramfs is read and fixed, and no system needs more than ${MAX_KERNELS}: remove old kernels in the guest.`,
+    });
+  for (const version of versions) {
     const modules = `${modulesRoot}/${version}`;
     if (!tree.isDirectory(modules)) continue;
     for (const { image, initramfs: path } of kernelFiles(tree, version, modules)) {
@@ -56,7 +65,11 @@ async function list(
   if ((mode & S_IFMT) !== S_IFREG) return unread('not a regular file');
   if (size > MAX_INITRAMFS_BYTES) return unread(`larger than ${MAX_INITRAMFS_BYTES} bytes`);
   const copy = join(workDirectory, 'initramfs.part');
-  await session.call('download', path, copy);
+  try {
+    await session.call('download', path, copy);
+  } catch (error) {
+    return unread(refusal(error));
+  }
   const bytes = await readFile(copy);
   await rm(copy, { force: true });
   return listInitramfs(bytes, signal);

@@ -1,9 +1,11 @@
+import { Hyper2kvmError } from '../../errors.js';
 import { type DeviceContext, resolveDevice } from '../../fixers/linux/device-names.js';
 import type { ApplianceSession } from '../../guest/session.js';
 import type { GuestTree } from '../../guest/tree.js';
 import { ESP_MOUNTPOINTS, ESP_TYPES } from './identity.js';
-import type { Root } from './roots.js';
+import { type Root, readOnly } from './roots.js';
 import type { Identity } from './schema.js';
+import { refusal, tolerate, type Warnings } from './tolerate.js';
 
 type Mounts = Identity['mounts'];
 
@@ -13,18 +15,25 @@ const MOUNTABLE = new Set(['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'vfat', 'f2fs
 
 /**
  * Mounts, read-only and below the root that is mounted already, what the guest’s fstab mounts and an ESP that fstab does not mention (systemd's GPT auto-discovery, or nothing at
- * all). `tree` has /etc. Returns them in mount order.
+ * all). `tree` has /etc. Returns them in mount order. `inspect.unmountable` for /usr and /boot; another that cannot be mounted is warned of.
  */
 export async function mountSystem(
   session: ApplianceSession,
   tree: GuestTree,
   devices: DeviceContext,
   root: Root,
+  warnings: Warnings,
 ): Promise<Mounts> {
   const mounts: Mounts = [];
   const add = async (mount: Mounts[number]) => {
-    await session.call('mount_options', readOnly(mount.options), mount.device, mount.mountpoint);
-    mounts.push(mount);
+    const mounting = async () => {
+      await session.call('mount_options', readOnly(mount.options), mount.device, mount.mountpoint);
+      mounts.push(mount);
+    };
+    // The plan would be wrong without the kernels or the programs.
+    if (NEEDED.has(mount.mountpoint)) return needed(mounting, mount);
+    const message = (reason: string) => `${mount.mountpoint} (${mount.device}) was not looked at: ${reason}`;
+    await tolerate(mounting, { warnings, message });
   };
   for (const mount of fstabMounts(tree, devices, root)) await add(mount);
   const esp = findEsp(devices);
@@ -34,7 +43,18 @@ export async function mountSystem(
   return mounts;
 }
 
-export const readOnly = (options: string): string => (options === '' ? 'ro' : `ro,${options}`);
+const NEEDED: ReadonlySet<string> = new Set(['/usr', '/boot']);
+
+async function needed(mounting: () => Promise<void>, { device, mountpoint }: Mounts[number]): Promise<void> {
+  try {
+    await mounting();
+  } catch (error) {
+    throw new Hyper2kvmError('inspect.unmountable', `${device} (${mountpoint}): ${refusal(error)}`, {
+      advice: `The guest does not start without ${mountpoint}: start it on the old hypervisor, check the filesystem (fsck), shut it down cleanly.`,
+      cause: error,
+    });
+  }
+}
 
 /** The system's other mounts by its fstab, in mount order. Pure. */
 function fstabMounts(tree: GuestTree, devices: DeviceContext, root: Root): Mounts {

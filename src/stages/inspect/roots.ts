@@ -2,6 +2,7 @@ import { Hyper2kvmError } from '../../errors.js';
 import { type DeviceContext, resolveDevice } from '../../fixers/linux/device-names.js';
 import type { ApplianceSession } from '../../guest/session.js';
 import type { Filesystem } from './schema.js';
+import { refusal } from './tolerate.js';
 
 export interface Root {
   device: string;
@@ -37,30 +38,56 @@ export async function findRoots(
       continue;
     }
     if (!ROOT_TYPES.has(filesystem.type)) continue;
-    try {
-      await session.call('mount_options', 'ro', filesystem.device, '/');
-    } catch (error) {
-      search.unmountable.push({ device: filesystem.device, reason: message(error) });
-      continue;
-    }
-    const names = await session.call('ls', '/');
     const context = { filesystems, controllers };
-    if (looksLikeRoot(names))
-      search.roots.push(await describeRoot(session, { filesystem, options: '', names }, context));
-    const subvolumes = filesystem.type === 'btrfs' ? await session.call('btrfs_subvolume_list', '/') : [];
-    await session.call('umount_all');
-    for (const { path } of subvolumes) {
-      if (SNAPSHOT_PATH.test(path)) continue;
-      const options = `subvol=${path}`;
-      await session.call('mount_options', `ro,${options}`, filesystem.device, '/');
-      const inside = await session.call('ls', '/');
-      if (looksLikeRoot(inside))
-        search.roots.push(await describeRoot(session, { filesystem, options, names: inside }, context));
-      await session.call('umount_all');
+    for (const options of await subvolumeOptions(session, filesystem, search)) {
+      const root = await lookInside(session, { filesystem, options }, search, context);
+      if (root !== null) search.roots.push(root);
     }
   }
   return search;
 }
+
+/** Mount options of each tree that may be a root: the filesystem itself, on btrfs its subvolumes too. Empty where it cannot be mounted. */
+async function subvolumeOptions(
+  session: ApplianceSession,
+  { device, type }: Filesystem,
+  { unmountable }: RootSearch,
+): Promise<string[]> {
+  if (type !== 'btrfs') return [''];
+  try {
+    await session.call('mount_options', 'ro', device, '/');
+    const subvolumes = await session.call('btrfs_subvolume_list', '/');
+    const paths = subvolumes.map(({ path }) => path).filter((path) => !SNAPSHOT_PATH.test(path));
+    return ['', ...paths.map((path) => `subvol=${path}`)];
+  } catch (error) {
+    unmountable.push({ device, reason: refusal(error) });
+    return [];
+  } finally {
+    await session.call('umount_all');
+  }
+}
+
+/** The root that is there, or null. What cannot be read is noted: another filesystem may have the system. */
+async function lookInside(
+  session: ApplianceSession,
+  { filesystem, options }: Pick<Candidate, 'filesystem' | 'options'>,
+  { unmountable }: RootSearch,
+  context: DeviceContext,
+): Promise<Root | null> {
+  try {
+    await session.call('mount_options', readOnly(options), filesystem.device, '/');
+    const names = await session.call('ls', '/');
+    return looksLikeRoot(names) ? await describeRoot(session, { filesystem, options, names }, context) : null;
+  } catch (error) {
+    const device = options === '' ? filesystem.device : `${filesystem.device} (${options})`;
+    unmountable.push({ device, reason: refusal(error) });
+    return null;
+  } finally {
+    await session.call('umount_all');
+  }
+}
+
+export const readOnly = (options: string): string => (options === '' ? 'ro' : `ro,${options}`);
 
 interface Candidate {
   filesystem: Filesystem;
@@ -104,13 +131,14 @@ export function mountsItself(
 async function isWindows(session: ApplianceSession, device: string): Promise<boolean> {
   try {
     await session.call('mount_options', 'ro', device, '/');
-  } catch {
+    return (await session.call('ls', '/')).some((name) => name.toLowerCase() === 'windows');
+  } catch (error) {
     // A hibernated or dirty NTFS does not mount; whether it is Windows is then not known.
+    refusal(error);
     return false;
+  } finally {
+    await session.call('umount_all');
   }
-  const names = await session.call('ls', '/');
-  await session.call('umount_all');
-  return names.some((name) => name.toLowerCase() === 'windows');
 }
 
 /** A root has /etc and programs; /boot or /home alone have not. */
@@ -167,4 +195,3 @@ const find = (root: Root, filesystems: readonly Filesystem[]) =>
   filesystems.find((filesystem) => filesystem.device === root.device);
 const diskOf = (root: Root, filesystems: readonly Filesystem[]) => find(root, filesystems)?.disk ?? 0;
 const sizeOf = (root: Root, filesystems: readonly Filesystem[]) => find(root, filesystems)?.size ?? 0;
-const message = (error: unknown) => (error instanceof Error ? error.message : String(error));

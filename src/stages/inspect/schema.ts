@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { warningSchema } from '../../fixers/operation.js';
 
 /** A filesystem, swap area, LUKS container or LVM member in the guest. `device` is the appliance's name (`/dev/sda1`, `/dev/vg/lv`). */
 export const filesystemSchema = z.object({
@@ -104,5 +105,7 @@ export const inspectOutput = z.object({
   /** File name in the work directory: what each initramfs lists (guest/initramfs.ts), by guest path. FIX appends by it. */
   initramfs_listings: z.string(),
   unlocked: z.array(unlockedSchema).default([]),
+  /** Parts of the guest that are broken and not needed; PLAN shows them with its own. */
+  warnings: z.array(warningSchema).default([]),
 });
 export type InspectOutput = z.infer<typeof inspectOutput>;

@@ -1,5 +1,6 @@
 import type { ApplianceSession } from '../../guest/session.js';
 import type { Filesystem, Identity, Unlocked } from './schema.js';
+import { refusal, tolerate, type Warnings } from './tolerate.js';
 import { checkAllOpened, type LuksKey, openContainers } from './unlock.js';
 
 export interface Storage {
@@ -15,6 +16,8 @@ export interface MdArray {
   /** As mdadm.conf has it: `xxxxxxxx:xxxxxxxx:xxxxxxxx:xxxxxxxx`. */
   uuid: string;
   name: string;
+  /** Its partitions' devices (`/dev/md127p1`). */
+  partitions: string[];
 }
 
 /** What opens encrypted layers, and the old controllers by disk that the containers may be named by. */
@@ -29,7 +32,11 @@ const SECTOR_BYTES = 512;
  * Partition tables and everything on them, from one `blkid` a device: its low-level probe names filesystem, UUIDs and the partition's own entry
  * (`PART_ENTRY_*`) in one call. Logical volumes and md arrays are active in the appliance and are listed by their own names.
  */
-export async function readStorage(session: ApplianceSession, keys: StorageKeys): Promise<Storage> {
+export async function readStorage(
+  session: ApplianceSession,
+  keys: StorageKeys,
+  warnings: Warnings,
+): Promise<Storage> {
   const disks = await session.call('list_devices');
   const partitions = await session.call('list_partitions');
   const storage: Storage = { partitions: [], filesystems: [], unlocked: [], arrays: [] };
@@ -72,8 +79,24 @@ export async function readStorage(session: ApplianceSession, keys: StorageKeys):
     }
   }
 
-  await addVolumes(session, storage, keys);
+  await addVolumes(session, storage, keys, warnings);
   return storage;
+}
+
+/** Size and content of a volume; null with a warning for one that cannot be read: a logical volume with a missing disk, a degraded array. */
+function readVolume(
+  session: ApplianceSession,
+  device: string,
+  warnings: Warnings,
+): Promise<Filesystem | null> {
+  const message = (reason: string) => `${device} was not looked at: ${reason}`;
+  const read = async () => {
+    const size = await session.call('blockdev_getsize64', device);
+    const tags = await probe(session, device);
+    const partition = { partuuid: tags.PART_ENTRY_UUID ?? null, partlabel: tags.PART_ENTRY_NAME ?? null };
+    return { ...describe(device, tags), ...partition, size };
+  };
+  return tolerate(read, { warnings, message });
 }
 
 /** md, LUKS and LVM lie on each other in any order: another look is taken until nothing new appears. */
@@ -81,28 +104,38 @@ async function addVolumes(
   session: ApplianceSession,
   storage: Storage,
   { keys, controllers }: StorageKeys,
+  warnings: Warnings,
 ): Promise<void> {
   const { filesystems } = storage;
+  const known = new Set(filesystems.map(({ device }) => device));
   for (;;) {
-    const known = new Set(filesystems.map(({ device }) => device));
     const types = new Set(filesystems.map(({ type }) => type));
     storage.unlocked = await openContainers(session, keys, { filesystems, controllers });
     const volumes = storage.unlocked.map(({ name }) => `/dev/mapper/${name}`);
     if (types.has('linux_raid_member')) {
       const arrays = await session.call('list_md_devices');
-      volumes.push(...arrays);
+      const parts = (await session.call('list_partitions')).filter((part) =>
+        arrays.includes(partitionOf(part)),
+      );
+      volumes.push(...arrays, ...parts);
       for (const device of arrays.filter((array) => !known.has(array))) {
-        const { uuid = '', name = '' } = await session.call('md_detail', device);
-        storage.arrays.push({ device, uuid, name });
+        const message = (reason: string) => `the names of ${device} are not known: ${reason}`;
+        const detail = await tolerate(() => session.call('md_detail', device), { warnings, message });
+        const partitions = parts.filter((part) => partitionOf(part) === device);
+        storage.arrays.push({ device, uuid: detail?.uuid ?? '', name: detail?.name ?? '', partitions });
       }
     }
-    if (storage.unlocked.length > 0) await session.call('vg_activate_all', true);
+    if (storage.unlocked.length > 0) {
+      const message = (reason: string) => `not every volume group could be activated: ${reason}`;
+      await tolerate(() => session.call('vg_activate_all', true), { warnings, message });
+    }
     // A physical volume may sit on an array or in a container, so volumes are asked for whenever there is either.
     if (types.has('LVM2_member') || volumes.length > 0) volumes.push(...(await session.call('lvs')));
     const found = volumes.filter((device) => !known.has(device));
     for (const device of found) {
-      const size = await session.call('blockdev_getsize64', device);
-      filesystems.push({ ...describe(device, await probe(session, device)), size });
+      known.add(device);
+      const volume = await readVolume(session, device, warnings);
+      if (volume !== null) filesystems.push(volume);
     }
     if (found.length === 0) break;
   }
@@ -117,8 +150,9 @@ function partitionOf(device: string): string {
 async function probe(session: ApplianceSession, device: string): Promise<Record<string, string>> {
   try {
     return await session.call('blkid', device);
-  } catch {
+  } catch (error) {
     // blkid ends with an error where it recognises nothing (an empty partition): that is an answer too.
+    refusal(error);
     return {};
   }
 }

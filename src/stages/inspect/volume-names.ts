@@ -38,17 +38,26 @@ function configuredArrays(tree: GuestTree, arrays: Volumes['arrays']): Names {
     const uuid = words.find((word) => /^uuid=/i.test(word))?.slice('uuid='.length);
     const array = arrays.find((candidate) => candidate.uuid === uuid);
     const name = device.startsWith('/') ? device : `/dev/md/${device}`;
-    return array === undefined
-      ? []
-      : namesOf(name.replace(/^\/dev\/(md\/)?/, '')).map((own) => [own, array.device] as const);
+    return array === undefined ? [] : aliasesOf(name.replace(/^\/dev\/(md\/)?/, ''), array);
   });
 }
 
 /** `host:root` makes /dev/md/root, `host:0` /dev/md0 as well. */
 function superblockNames(arrays: Volumes['arrays']): Names {
-  return arrays.flatMap(({ device, name }) =>
-    name === '' ? [] : namesOf(name.replace(/^.*:/, '')).map((own) => [own, device] as const),
+  return arrays.flatMap((array) =>
+    array.name === '' ? [] : aliasesOf(array.name.replace(/^.*:/, ''), array),
   );
+}
+
+/** The array's own names, and those of its partitions: mdadm's udev rules put a `p` before the number where the name ends in a digit. */
+function aliasesOf(name: string, { device, partitions }: Volumes['arrays'][number]): Names {
+  return namesOf(name).flatMap((own) => [
+    [own, device] as const,
+    ...partitions.map((partition) => {
+      const number = partition.slice(device.length).replace(/^p/, '');
+      return [`${own}${/\d$/.test(own) ? 'p' : ''}${number}`, partition] as const;
+    }),
+  ]);
 }
 
 function namesOf(name: string): string[] {

@@ -26,8 +26,9 @@ export const planStage: Stage<PlanInput, PlanOutput> = {
   dependsOn: (options) => ({ fix: options.config.fix }),
   enabled: (options) => options.kind === 'vm',
   async run(context, input) {
-    const plan =
+    const decided =
       context.options.config.fix.mode === 'none' ? EMPTY_PLAN : planGuest(await guestOf(context, input));
+    const plan = { ...decided, warnings: [...input.inspect.warnings, ...decided.warnings] };
     await writeDurable(join(context.workDirectory, PLAN_FILE), `${canonicalJson(plan, 2)}\n`);
     await writeDurable(join(context.workDirectory, DIFF_FILE), planDiff(plan));
     await syncPath(context.workDirectory);

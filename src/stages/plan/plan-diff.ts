@@ -3,7 +3,8 @@ import type { Operation, Plan } from '../../fixers/operation.js';
 
 /**
  * `plan.diff`: each change with its reasons as `#` lines (patch(1) passes them over), the files' texts as unified diffs from the guest as it is to
- * the guest as it will be. Texts are the guest's, byte for byte: escape them before a terminal sees them (`printable`).
+ * the guest as it will be. What would end a line or steer a terminal is shown as an escape, in texts and names: no guest can forge a line of it. The
+ * exact texts are in plan.json.
  */
 export function planDiff({ operations, warnings }: Pick<Plan, 'operations' | 'warnings'>): string {
   const paths = [...new Set(operations.map(subject))];
@@ -25,9 +26,14 @@ function changeOf(operations: readonly Operation[]): string {
   const others = operations.map(describe);
   const [first, last] = [texts[0], texts.at(-1)];
   if (first === undefined || last === undefined) return reasons + others.join('');
-  const before = first.before === null && last.after !== null ? '/dev/null' : `a${first.path}`;
-  const after = last.after === null ? '/dev/null' : `b${first.path}`;
-  const patch = createTwoFilesPatch(before, after, first.before ?? '', last.after ?? '');
+  const before = first.before === null && last.after !== null ? '/dev/null' : `a${oneLine(first.path)}`;
+  const after = last.after === null ? '/dev/null' : `b${oneLine(first.path)}`;
+  const patch = createTwoFilesPatch(
+    before,
+    after,
+    printable(first.before ?? ''),
+    printable(last.after ?? ''),
+  );
   return reasons + others.join('') + patch.replace(/^=+\n/, '');
 }
 
@@ -46,29 +52,39 @@ function textChange(operation: Operation): TextChange[] {
 }
 
 function describe(operation: Operation): string {
+  return descriptionOf(operation)
+    .map((line) => `# ${oneLine(line)}\n`)
+    .join('');
+}
+
+function descriptionOf(operation: Operation): string[] {
   switch (operation.op) {
     case 'symlink':
-      return `# link ${operation.path} -> ${operation.target}\n`;
+      return [`link ${operation.path} -> ${operation.target}`];
     case 'copy_file':
-      return `# copy ${operation.from} -> ${operation.path}\n`;
+      return [`copy ${operation.from} -> ${operation.path}`];
     case 'append_initramfs':
-      return `# append to ${operation.path}:\n${operation.files.map((file) => `#   ${file}\n`).join('')}`;
+      return [`append to ${operation.path}:`, ...operation.files.map((file) => `  ${file}`)];
     case 'rebuild_initramfs':
     case 'run':
-      return `# run ${operation.command.join(' ')}\n`;
+      return [`run ${operation.command.join(' ')}`];
     case 'remove':
-      return isTextless(operation) ? `# remove ${operation.path}\n` : '';
+      return isTextless(operation) ? [`remove ${operation.path}`] : [];
     case 'write_file':
-      return '';
+      return [];
   }
 }
 
-const oneLine = (text: string) => text.replaceAll('\n', ' ');
+const oneLine = (text: string) => printable(text).replace(/[\r\n]/g, escaped);
+const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 
-/** Guest text for a terminal: control characters (but for newline and tab) and bidirectional overrides become visible escapes. */
-export function printable(text: string): string {
+/**
+ * Control characters (but for tab and the ends of lines), Unicode's own line ends and bidirectional overrides as visible escapes. Text of a file that is not
+ * UTF-8 was read as Latin-1, whose upper controls are such characters too.
+ */
+function printable(text: string): string {
   return text.replace(
-    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+    /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]|\r(?!\n)/g,
+    escaped,
   );
 }

@@ -3,6 +3,10 @@ import { callError } from '../../../../src/guest/appliance-errors.js';
 import { applianceTarget } from '../../../../src/stages/fix/appliance-target.js';
 import { answeringSession } from '../inspect/session.js';
 
+const absent = () => {
+  throw callError('lstatns', 'No such file or directory', 2);
+};
+
 /** A guest with SELinux; `lgetxattr` answers what the test says. Returns what was labelled and written. */
 async function inGuest(
   lgetxattr: (path: string) => Buffer,
@@ -19,6 +23,7 @@ async function inGuest(
     ln_sf: () => undefined,
     lsetxattr: () => undefined,
     lgetxattr,
+    lstatns: absent,
   });
   await act(applianceTarget(session, '/nonexistent', true));
   const of = (name: string, argument: number) =>
@@ -49,6 +54,7 @@ describe('SELinux labels', () => {
     const asked: string[] = [];
     const session = answeringSession({
       is_dir: () => true,
+      lstatns: absent,
       ls: () => ['adjtime', 'a.conf', 'new.conf'],
       ...{ write: () => undefined, chmod: () => undefined, lsetxattr: () => undefined },
       lgetxattr: (path: string) => {
@@ -78,4 +84,13 @@ describe('SELinux labels', () => {
     const create = inGuest(failing(5), (target) => target.create('/etc/new', Buffer.from('x'), 0o644));
     await expect(create).rejects.toMatchObject({ code: 'guest.call-failed' });
   });
+});
+
+it('never writes a new file over one that was not seen', async () => {
+  const { session, calls } = answeringSession({ lstatns: () => ({ mode: 0o100644 }) });
+  const target = applianceTarget(session, '/nonexistent', false);
+  await expect(target.create('/etc/new', Buffer.from('x'), 0o644)).rejects.toMatchObject({
+    code: 'fix.unexpected-file',
+  });
+  expect(calls.map(([name]) => name)).toEqual(['lstatns']);
 });

@@ -35,7 +35,8 @@ function targetOf(files: Record<string, string | Buffer>): FixTarget & { files: 
 }
 
 describe('proveNames', () => {
-  const fstab = (text: string) => proveNames([], targetOf({ '/etc/fstab': text }));
+  const GRUB = [{ path: '/boot/grub/grub.cfg', kind: 'grub2' }] as const;
+  const fstab = (text: string) => proveNames([], [], targetOf({ '/etc/fstab': text }));
 
   it('fails where the root is still mounted by an unstable name', async () => {
     await expect(fstab('/dev/sda2 / ext4 defaults 0 1\n')).rejects.toMatchObject({ code: 'fix.unproven' });
@@ -59,14 +60,30 @@ describe('proveNames', () => {
         mode: 0o644,
       },
     ];
-    const proof = proveNames(operations, targetOf({ '/etc/fstab': 'UUID=1 /\n' }));
+    const proof = proveNames(operations, [], targetOf({ '/etc/fstab': 'UUID=1 /\n' }));
     await expect(proof).rejects.toMatchObject({ code: 'fix.unproven' });
   });
 
   it('lets pass a resume= on a disk that was not dropped, of which the plan warned, but no such root=', async () => {
     const config = (args: string) => targetOf({ '/boot/grub/grub.cfg': `\tlinux /vmlinuz ${args}\n` });
-    expect(await proveNames([], config('root=UUID=1 resume=/dev/sdb1'))).toHaveLength(1);
-    await expect(proveNames([], config('root=/dev/sda1'))).rejects.toMatchObject({ code: 'fix.unproven' });
+    expect(await proveNames([], GRUB, config('root=UUID=1 resume=/dev/sdb1'))).toHaveLength(1);
+    await expect(proveNames([], GRUB, config('root=/dev/sda1'))).rejects.toMatchObject({
+      code: 'fix.unproven',
+    });
+  });
+
+  it.each([
+    ['bls', '/efi/loader/entries/a.conf', 'options ro root=/dev/sda2\n'],
+    ['extlinux', '/extlinux.conf', 'APPEND root=/dev/sda2\n'],
+    ['grubenv', '/boot/grub2/grubenv', 'kernelopts=root=/dev/sda2 ro\n'],
+    ['grub-legacy', '/boot/grub/grub.conf', 'kernel /vmlinuz root=/dev/sda2\n'],
+    ['grub-defaults', '/etc/default/grub', 'GRUB_CMDLINE_LINUX="root=/dev/sda2"\n'],
+  ] as const)('looks at every boot file of the guest: %s', async (kind, path, text) => {
+    const proof = (content: string) => proveNames([], [{ path, kind }], targetOf({ [path]: content }));
+    expect(await proof(text.replace('/dev/sda2', 'UUID=1'))).toEqual([
+      `${path}: 1 kernel command line, no unstable root`,
+    ]);
+    await expect(proof(text)).rejects.toMatchObject({ code: 'fix.unproven' });
   });
 });
 

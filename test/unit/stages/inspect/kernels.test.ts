@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { kernelFiles } from '../../../../src/stages/inspect/kernels.js';
+import { kernelFiles, readKernels } from '../../../../src/stages/inspect/kernels.js';
 import { type Files, treeOf } from '../../fixers/guests.js';
+import { answeringSession } from './session.js';
 
 const VERSION = '6.1.0-18-amd64';
 const MODULES = `/usr/lib/modules/${VERSION}`;
@@ -29,4 +30,13 @@ describe('kernelFiles', () => {
     expect(of({})).toEqual([]);
     expect(of(boot)).toEqual([own]);
   });
+});
+
+it('an absurd number of kernels is refused before any initramfs is read', async () => {
+  const files = Object.fromEntries(
+    Array.from({ length: 101 }, (_, number) => [`/lib/modules/6.1.${number}/modules.dep`, '']),
+  );
+  const { session } = answeringSession({});
+  const reading = readKernels(session, treeOf(files), '/nonexistent', new AbortController().signal);
+  await expect(reading).rejects.toMatchObject({ code: 'inspect.too-many-kernels' });
 });

@@ -104,7 +104,7 @@ describe('volumeAliases', () => {
   });
 
   it('lead from the names of md arrays, in mdadm.conf or the superblock, to the appliance’s', () => {
-    const array = (device: string, uuid: string, name: string) => ({ device, uuid, name });
+    const array = (device: string, uuid: string, name: string) => ({ device, uuid, name, partitions: [] });
     const volumes = {
       unlocked: [],
       arrays: [array('/dev/md127', 'a:b:c:d', 'old-host:0'), array('/dev/md126', 'e:f:g:h', 'web01:boot')],

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { callError } from '../../../../src/guest/appliance-errors.js';
 import { mountSystem } from '../../../../src/stages/inspect/mounts.js';
+import type { Warnings } from '../../../../src/stages/inspect/tolerate.js';
 import { filesystem, treeOf } from '../../fixers/guests.js';
 import { answeringSession } from './session.js';
 
@@ -22,7 +24,7 @@ async function mounted(fstab: string, directories: Record<string, string[]>) {
     is_dir: (path: string) => path in directories,
     ls: (path: string) => directories[path] ?? [],
   });
-  const mounts = await mountSystem(session, treeOf({ '/etc/fstab': fstab }), devices, root);
+  const mounts = await mountSystem(session, treeOf({ '/etc/fstab': fstab }), devices, root, []);
   expect(calls.filter(([name]) => name === 'mount_options')).toEqual(
     mounts.map(({ device, mountpoint }) => ['mount_options', 'ro', device, mountpoint]),
   );
@@ -49,6 +51,33 @@ describe('an ESP that fstab does not mount', () => {
       '/dev/sda3 /boot',
       '/dev/sda1 /boot/efi',
     ]);
+  });
+});
+
+describe('a filesystem that cannot be mounted', () => {
+  const refusing = (mountpoint: string) =>
+    answeringSession({
+      mount_options: (_options: string, _device: string, at: string) => {
+        if (at === mountpoint) throw callError('mount_options', 'no such directory', 2);
+      },
+      is_dir: () => false,
+    }).session;
+  const fstab = `${ROOT_LINE}UUID=boot-uuid /boot ext4 defaults 0 2\nUUID=AAAA-0001 /boot/efi vfat defaults 0 1\n`;
+
+  it('is left out with a warning where the plan can do without it', async () => {
+    const warnings: Warnings = [];
+    const tree = treeOf({ '/etc/fstab': fstab });
+    const mounts = await mountSystem(refusing('/boot/efi'), tree, devices, root, warnings);
+    expect(mounts.map(({ mountpoint }) => mountpoint)).toEqual(['/boot']);
+    expect(warnings).toMatchObject([{ message: expect.stringContaining('/boot/efi (/dev/sda1)') }]);
+  });
+
+  it('fails the VM where it has the kernels, by the name of the mount point', async () => {
+    const mounting = mountSystem(refusing('/boot'), treeOf({ '/etc/fstab': fstab }), devices, root, []);
+    await expect(mounting).rejects.toMatchObject({
+      code: 'inspect.unmountable',
+      message: expect.stringContaining('/boot'),
+    });
   });
 });
 

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { chooseRoot, mountsItself, type Root } from '../../../../src/stages/inspect/roots.js';
+import { callError, diedError } from '../../../../src/guest/appliance-errors.js';
+import { chooseRoot, findRoots, mountsItself, type Root } from '../../../../src/stages/inspect/roots.js';
 import { filesystem } from '../../fixers/guests.js';
+import { answeringSession } from './session.js';
 
 const btrfs = filesystem('/dev/sda1', 'btrfs', 'root-uuid');
 const context = { filesystems: [btrfs], controllers: [null] };
@@ -55,5 +57,41 @@ describe('chooseRoot', () => {
     expect(() => chooseRoot(search(), [luks, open])).toThrowError(
       expect.objectContaining({ code: 'inspect.no-os' }),
     );
+  });
+});
+
+describe('findRoots', () => {
+  const good = filesystem('/dev/sda2', 'ext4', 'root-uuid');
+  /** `/dev/sda1` is a btrfs whose subvolume `broken` cannot be mounted, `/dev/sda2` has a system. */
+  const guest = (failure: Error) => {
+    let mounted = '';
+    return answeringSession({
+      mount_options: (options: string, device: string) => {
+        if (options.includes('broken')) throw failure;
+        mounted = device;
+      },
+      umount_all: () => undefined,
+      ls: () => (mounted === '/dev/sda2' ? ['etc', 'usr', 'bin'] : ['data']),
+      btrfs_subvolume_list: () => [
+        { id: 256, parent: 5, path: 'broken' },
+        { id: 257, parent: 5, path: '.snapshots/1' },
+      ],
+      is_file: () => false,
+    }).session;
+  };
+
+  it('notes a subvolume that cannot be mounted and finds the system elsewhere', async () => {
+    const { roots, unmountable } = await findRoots(
+      guest(callError('mount', 'bad', 5)),
+      [btrfs, good],
+      [null],
+    );
+    expect(roots.map(({ device }) => device)).toEqual(['/dev/sda2']);
+    expect(unmountable.map(({ device }) => device)).toEqual(['/dev/sda1 (subvol=broken)']);
+  });
+
+  it('does not take a lost appliance for a broken filesystem', async () => {
+    const search = findRoots(guest(diedError('mount_options', 'killed', '')), [btrfs, good], [null]);
+    await expect(search).rejects.toMatchObject({ code: 'guest.died' });
   });
 });

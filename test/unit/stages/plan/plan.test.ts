@@ -12,7 +12,7 @@ import { planSchema } from '../../../../src/fixers/operation.js';
 import { writeSnapshot } from '../../../../src/guest/snapshot.js';
 import type { StageContext } from '../../../../src/pipeline/stage.js';
 import { planStage } from '../../../../src/stages/plan/index.js';
-import { planDiff, printable } from '../../../../src/stages/plan/plan-diff.js';
+import { planDiff } from '../../../../src/stages/plan/plan-diff.js';
 import { DISTRIBUTIONS } from '../../fixers/distributions.js';
 import { guestOf, textAfter, treeOf } from '../../fixers/guests.js';
 
@@ -113,14 +113,29 @@ describe('planDiff', () => {
     );
   });
 
-  it('keeps guest text as it is; printable() makes control characters visible', () => {
+  it('cannot be made to say what is not planned, by any text or name of the guest', () => {
+    const forged = '\n-root:x:0:0\r+evil\u0085+more\u2028+last\u001b[2K\u202e';
+    const path = `/etc/a${forged}`;
     const operations: Operation[] = [
-      { op: 'write_file', ...common, path: '/etc/fstab', before: null, after: '\u001b[2Jx\n', mode: 0o644 },
+      { op: 'write_file', ...common, path, before: null, after: `one${forged}\n`, mode: 0o644 },
+      { op: 'copy_file', ...common, from: path, path: '/b' },
+      { op: 'run', ...common, command: ['rm', forged] },
     ];
-    const diff = planDiff({ operations, warnings: [] });
-    expect(diff).toContain('\u001b[2J');
-    expect(printable(diff)).toContain('+\\u001b[2Jx\n');
-    expect(printable('tab\tand\u202e\r')).toBe('tab\tand\\u202e\\u000d');
+    const diff = planDiff({ operations, warnings: [{ fixer: 'x', code: 'y', message: forged }] });
+    const lines = diff.split(/[\n\r\u0085\u2028\u2029]/);
+    expect(lines.filter((line) => /^\+(?!\+\+ )/.test(line))).toEqual([
+      '+one',
+      '+-root:x:0:0\\u000d+evil\\u0085+more\\u2028+last\\u001b[2K\\u202e',
+    ]);
+    expect(lines.filter((line) => /^-(?!-- )/.test(line))).toEqual([]);
+    expect(diff).not.toMatch(/[\u001b\u202e]/);
+  });
+
+  it('keeps tabs and the line ends of DOS', () => {
+    const operations: Operation[] = [
+      { op: 'write_file', ...common, path: '/etc/a', before: 'a\tb\r\n', after: 'a\tc\r\n', mode: 0o644 },
+    ];
+    expect(planDiff({ operations, warnings: [] })).toContain('-a\tb\r\n+a\tc\r\n');
   });
 });
 
