@@ -1,10 +1,8 @@
-import { rm, writeFile } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { run } from '../tools/run.js';
 import { bootDirectory } from './boot-loaders.js';
-import { arrayUuid } from './guest-files.js';
 import {
+  arrayUuid,
   deviceOf,
   filesystemsOf,
   type GuestFilesystem,
@@ -15,6 +13,7 @@ import {
 } from './layout.js';
 import { asRoot } from './privileged.js';
 import type { GuestRecipe, VolumeRecipe } from './recipes.js';
+import { runInAppliance } from './run-in-appliance.js';
 
 /** mke2fs fills a filesystem without mounting it; everything else needs a kernel that knows it, and this host's may not. */
 export function canMakeOnHost(recipe: GuestRecipe): boolean {
@@ -33,15 +32,15 @@ export async function fillInAppliance(
   { root, directory }: { root: string; directory: string },
 ): Promise<void> {
   const archive = join(directory, 'root.tar');
-  const request = join(directory, 'appliance.json');
   await asRoot('tar', ['-cpf', archive, '-C', root, '--numeric-owner', '--xattrs', '.']);
-  const script = applianceScript(recipe);
-  await writeFile(request, JSON.stringify({ disks: images, archive, script }));
-  await run(process.execPath, [fileURLToPath(new URL('./appliance-script.js', import.meta.url)), request], {
-    timeoutSeconds: 1_800,
-    env: { LIBGUESTFS_BACKEND: 'direct', LIBGUESTFS_BACKEND_SETTINGS: 'force_tcg' },
+  await runInAppliance({
+    disks: [
+      ...images.map((file) => ({ file, format: 'raw' as const, readonly: false })),
+      { file: archive, format: 'raw', readonly: true },
+    ],
+    script: applianceScript(recipe),
   });
-  for (const file of [archive, request]) await rm(file);
+  await rm(archive);
 }
 
 /** The shell script that the appliance runs; the tree's tar archive is its last disk. The guest's disks have there the names that they have on VMware. Pure. */
@@ -56,13 +55,39 @@ export function applianceScript(recipe: GuestRecipe): string {
     'set -ex; udevadm settle',
     ...volumes.map((volume) => makeVolume(recipe, volume)),
     ...uniqueDevices(filesystems).map((filesystem) => makeFilesystem(recipe, filesystem)),
-    ...mounts.map(mountCommand),
+    ...mounts.map((filesystem) => mountCommand(filesystem)),
     `tar -xpf ${archive} -C /sysroot --numeric-owner --xattrs`,
     ...(needsInitramfs(recipe) ? [INITRAMFS] : []),
     ...(recipe.loader === 'extlinux' ? [installExtlinux(recipe)] : []),
     ...uniqueDevices(filesystems).flatMap(snapshots),
     'umount -R /sysroot; sync',
     ...volumes.toReversed().map(closeVolume),
+    '',
+  ].join('\n');
+}
+
+/**
+ * Lists the whole tree of a guest whose disks are the appliance's first: one line a file with type, mode, owner, size, link target, extended attributes and digest, by
+ * path; no timestamps. The listing goes on the disk behind them, ended by a NUL. Pure.
+ */
+export function listingScript(recipe: GuestRecipe): string {
+  const mounts = filesystemsOf(recipe)
+    .filter(({ mount }) => mount.startsWith('/'))
+    .sort((a, b) => a.mount.length - b.mount.length);
+  const luks = (recipe.volumes ?? []).filter(({ kind }) => kind === 'luks');
+  const target = `/dev/sd${String.fromCharCode('a'.charCodeAt(0) + recipe.disks.length)}`;
+  return [
+    'set -ex; udevadm settle',
+    ...luks.map((volume) => openLuks(recipe, volume)),
+    'vgchange -q -ay; udevadm settle',
+    ...mounts.map((filesystem) => mountCommand(filesystem, ['ro'])),
+    'cd /sysroot',
+    // A directory's size is the filesystem's own affair.
+    "find . ! -type d -printf '%p\\t%y %m %U:%G %s %l\\n' > /tmp/listing",
+    "find . -type d -printf '%p\\t%y %m %U:%G\\n' >> /tmp/listing",
+    "find . -type f -print0 | xargs -0 md5sum | sed -E 's/^(\\\\?)([0-9a-f]+)  (.*)$/\\3\\t\\2/' >> /tmp/listing",
+    'getfattr -R -P -h -d -m - --absolute-names . > /tmp/attributes; awk \'/^# file: /{f=substr($0,9);next} NF{print f"\\t"$0}\' /tmp/attributes >> /tmp/listing',
+    `LC_ALL=C sort /tmp/listing > ${target}; cd /; umount -R /sysroot; sync`,
     '',
   ].join('\n');
 }
@@ -82,10 +107,9 @@ function makeVolume(recipe: GuestRecipe, volume: VolumeRecipe): string {
     return `yes | mdadm --create /dev/${volume.name} --run --assume-clean ${options} --uuid=${arrayUuid(uuid)} ${members.join(' ')}`;
   }
   if (volume.kind === 'luks') {
-    const key = `printf %s ${keyOf(recipe, volume)} | cryptsetup`;
     // A key of 256 random bits needs no slow derivation, and under TCG the guest would need a minute for it.
     const format = `-q luksFormat --type luks2 --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --uuid ${uuid}`;
-    return `modprobe dm_crypt; ${key} ${format} ${members[0]} -; ${key} open --key-file - ${members[0]} ${volume.name}`;
+    return `modprobe dm_crypt; ${withKey(recipe, volume)} ${format} ${members[0]} -; ${openLuks(recipe, volume)}`;
   }
   const logical = volume.filesystems.map(
     ({ name, sizeMib }) => `lvcreate -q -y -W n -n ${name} -L ${sizeMib}M ${volume.name}`,
@@ -96,6 +120,12 @@ function makeVolume(recipe: GuestRecipe, volume: VolumeRecipe): string {
     ...logical,
   ].join('; ');
 }
+
+const withKey = (recipe: GuestRecipe, volume: VolumeRecipe) =>
+  `printf %s ${keyOf(recipe, volume)} | cryptsetup`;
+
+const openLuks = (recipe: GuestRecipe, volume: VolumeRecipe) =>
+  `${withKey(recipe, volume)} open --key-file - ${membersOf(recipe, volume)[0]} ${volume.name}`;
 
 function makeFilesystem(
   recipe: GuestRecipe,
@@ -115,9 +145,13 @@ function makeFilesystem(
   return [`mkfs.btrfs -q -f -U ${uuid} ${device}`, ...create].join('; ');
 }
 
-function mountCommand({ mount, filesystem, device, subvolume }: GuestFilesystem): string {
-  const options = subvolume === null ? '' : `-o subvol=${subvolume} `;
-  return `mkdir -p /sysroot${mount}; mount -t ${filesystem} ${options}${device} /sysroot${mount}`;
+function mountCommand(
+  { mount, filesystem, device, subvolume }: GuestFilesystem,
+  options: readonly string[] = [],
+): string {
+  const all = [...options, ...(subvolume === null ? [] : [`subvol=${subvolume}`])];
+  const chosen = all.length === 0 ? '' : `-o ${all.join(',')} `;
+  return `mkdir -p /sysroot${mount}; mount -t ${filesystem} ${chosen}${device} /sysroot${mount}`;
 }
 
 /** What is made on this host knows nothing of the LUKS volume below the root. */

@@ -1,4 +1,13 @@
-import { filesystemAt, hexFrom, layOut, type PlacedPartition, partitionAt } from './layout.js';
+import {
+  arrayUuid,
+  deviceOf,
+  filesystemAt,
+  hexFrom,
+  layOut,
+  type PlacedPartition,
+  partitionAt,
+  volumeUuid,
+} from './layout.js';
 import type { GuestRecipe } from './recipes.js';
 
 /** The partition that holds kernels and the loader's configuration. */
@@ -19,7 +28,16 @@ export function bootDirectory(recipe: GuestRecipe): string {
 /** `root=` as the guest's own tools would write it with GRUB_DISABLE_LINUX_UUID. */
 export function rootArguments(recipe: GuestRecipe): string {
   const { device, subvolume } = filesystemAt(recipe, '/');
-  return `root=${device}${subvolume === null ? '' : ` rootflags=subvol=${subvolume}`}`;
+  const flags = subvolume === null ? [] : [`rootflags=subvol=${subvolume}`];
+  return [`root=${device}`, ...flags, ...arrayArguments(recipe)].join(' ');
+}
+
+/** dracut assembles an array only when it is told to (dracut.cmdline(7), `rd.auto`), so the command line of its guests names it. */
+export function arrayArguments(recipe: GuestRecipe): string[] {
+  const { device } = filesystemAt(recipe, '/');
+  const array = (recipe.volumes ?? []).find((volume) => volume.kind === 'md' && deviceOf(volume) === device);
+  if (array === undefined || recipe.initramfs.tool !== 'dracut') return [];
+  return [`rd.md.uuid=${arrayUuid(volumeUuid(recipe, array))}`];
 }
 
 /** GRUB's module for the filesystem of /boot. */

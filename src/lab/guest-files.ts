@@ -1,4 +1,5 @@
-import { filesystemAt, filesystemsOf, hexFrom, keyOf, membersOf, volumeUuid } from './layout.js';
+import { arrayArguments } from './boot-loaders.js';
+import { arrayUuid, filesystemAt, filesystemsOf, hexFrom, keyOf, membersOf, volumeUuid } from './layout.js';
 import { networkFiles } from './network-files.js';
 import type { GuestRecipe } from './recipes.js';
 
@@ -41,7 +42,7 @@ function defaultGrub(recipe: GuestRecipe): string {
 GRUB_TIMEOUT=1
 GRUB_DISTRIBUTOR=\`lsb_release -i -s 2> /dev/null || echo Debian\`
 GRUB_CMDLINE_LINUX_DEFAULT="quiet"
-GRUB_CMDLINE_LINUX="root=${filesystemAt(recipe, '/').device}"
+GRUB_CMDLINE_LINUX="${[`root=${filesystemAt(recipe, '/').device}`, ...arrayArguments(recipe)].join(' ')}"
 GRUB_DISABLE_LINUX_UUID=true
 `;
 }
@@ -87,11 +88,6 @@ function volumeFiles(recipe: GuestRecipe): GuestFiles {
       ? {}
       : { '/etc/mdadm/mdadm.conf': { content: `HOMEHOST <system>\nMAILADDR root\n${array.join('')}` } }),
   };
-}
-
-/** mdadm writes a UUID in four groups of eight digits. */
-export function arrayUuid(uuid: string): string {
-  return uuid.replaceAll('-', '').replace(/(.{8})(?=.)/g, '$1:');
 }
 
 /** `h2k-lab-report.service` prints one line to the first serial port: the state of the guest as the guest sees it, see `LabReport`. */

@@ -32,9 +32,7 @@ export async function buildGuest(
   recipe: GuestRecipe,
   options: { say?: (line: string) => void } = {},
 ): Promise<BuiltGuest> {
-  const disks = layOut(recipe);
-  const key = hexFrom(JSON.stringify([BUILDER_VERSION, recipe, disks, guestFiles(recipe)]));
-  const directory = await cached(`${recipe.name}-${key.slice(0, 16)}`, async (scratch) => {
+  const directory = await cached(guestKey(recipe), async (scratch) => {
     options.say?.(
       `building ${recipe.name} (Debian ${recipe.release}, ${recipe.firmware}): two minutes the first time`,
     );
@@ -59,6 +57,12 @@ export async function buildGuest(
     initrd: join(directory, 'initrd.img'),
     kernelVersion: await builtKernel(directory),
   };
+}
+
+/** Name of the guest in the cache: another recipe, or other files from the same one, is another guest. */
+export function guestKey(recipe: GuestRecipe): string {
+  const key = hexFrom(JSON.stringify([BUILDER_VERSION, recipe, layOut(recipe), guestFiles(recipe)]));
+  return `${recipe.name}-${key.slice(0, 16)}`;
 }
 
 async function builtKernel(directory: string): Promise<string> {

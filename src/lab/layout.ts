@@ -92,6 +92,11 @@ export function deviceOf(volume: VolumeRecipe, logicalVolume = ''): string {
 export const volumeUuid = (recipe: GuestRecipe, volume: VolumeRecipe): string =>
   uuidFrom(`${recipe.name}/${volume.name}`);
 
+/** mdadm writes a UUID in four groups of eight digits. */
+export function arrayUuid(uuid: string): string {
+  return uuid.replaceAll('-', '').replace(/(.{8})(?=.)/g, '$1:');
+}
+
 /** What opens a LUKS volume of the lab: the content of its key file, without a newline. */
 export const keyOf = (recipe: GuestRecipe, volume: VolumeRecipe): string =>
   hexFrom(`${recipe.name}/${volume.name}/key`);

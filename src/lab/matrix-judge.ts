@@ -14,12 +14,44 @@ export interface Bundle {
   plan: string;
 }
 
-export interface Observed {
-  asItIs: AsItIs;
+/** One conversion by this product, as `convert` and `plan` told it. */
+export interface Converted {
   bundle: Bundle;
   /** `plan --json` of the same source, and of the delivered disks. */
   again: string;
   second: string;
+}
+
+export interface Observed extends Converted {
+  asItIs: AsItIs;
+}
+
+/** Two runs on the same source. */
+export interface Twice {
+  /** Files, directories and links that were compared, and the lines of the listings that differ. */
+  entries: number;
+  differences: string[];
+  /** Two CONVERTs of the same overlays gave the same bytes. */
+  sameBytes: boolean;
+}
+
+/** What a booted guest says of itself. */
+export interface GuestState {
+  addresses: string[];
+  /** Mount points. */
+  mounts: string[];
+  swaps: string[];
+  failed_units: string[];
+}
+
+/** The same guest through virt-v2v. */
+export interface PeerResult {
+  seconds: number;
+  /** virt-v2v's own words where it gave no result. */
+  error: string | null;
+  /** Of its result, booted; null where it did not come so far, and `stopped` says where. */
+  state: GuestState | null;
+  stopped: string | null;
 }
 
 export interface MatrixResult {
@@ -28,6 +60,8 @@ export interface MatrixResult {
   verdict: string;
   bootSeconds: number | null;
   convertSeconds: number | null;
+  /** What `plan` says of the delivered disks. */
+  plannedAgain: string;
   /** Empty: the guest is right. */
   faults: string[];
 }
@@ -55,24 +89,32 @@ export function judge(recipe: GuestRecipe, { asItIs, bundle, again, second }: Ob
     verdict: error === null ? `${boot?.verdict ?? 'no boot'}, ${boot?.level ?? ''}` : error.code,
     bootSeconds: boot?.seconds ?? null,
     convertSeconds: error === null ? seconds : null,
+    plannedAgain: error === null ? countText(operationsOf(second).length) : '',
     faults,
   };
 }
 
 function bootFaults(recipe: GuestRecipe, boot: Boot | null): string[] {
   if (boot === null || boot.guest === null) return ['the guest said nothing of itself'];
-  const { addresses, missing_mounts, mounts, swaps, failed_units } = boot.guest;
+  const { mounts, missing_mounts, ...rest } = boot.guest;
+  return [
+    ...(boot.verdict === 'booted' && boot.level === 'login' ? [] : [`${boot.verdict} at ${boot.level}`]),
+    ...missing_mounts.map((mount) => `not mounted by its own fstab: ${mount}`),
+    ...stateFaults(recipe, { ...rest, mounts: mounts.map(({ mountpoint }) => mountpoint) }),
+  ];
+}
+
+/** What the booted guest has lost of what it had on VMware. Pure. */
+export function stateFaults(recipe: GuestRecipe, state: GuestState): string[] {
+  const { addresses, mounts, swaps, failed_units } = state;
   const address = recipe.network.static?.address.replace(/\/.*/, '') ?? DHCP_ADDRESS;
   const filesystems = filesystemsOf(recipe);
   const wantedSwaps = filesystems.filter(({ filesystem }) => filesystem === 'swap').length;
-  const wanted = filesystems.filter(({ mount }) => mount.startsWith('/'));
-  const lost = wanted.filter(({ mount }) => !mounts.some(({ mountpoint }) => mountpoint === mount));
+  const lost = filesystems.filter(({ mount }) => mount.startsWith('/') && !mounts.includes(mount));
+  const had = addresses.length === 0 ? 'no address' : `addresses ${addresses.join(' ')}`;
   return [
-    ...(boot.verdict === 'booted' && boot.level === 'login' ? [] : [`${boot.verdict} at ${boot.level}`]),
-    ...(addresses.includes(address) ? [] : [`addresses ${addresses.join(' ')} instead of ${address}`]),
-    ...(missing_mounts.length > 0 || lost.length > 0
-      ? [`not mounted: ${[...missing_mounts, ...lost.map(({ mount }) => mount)].join(' ')}`]
-      : []),
+    ...(addresses.includes(address) ? [] : [`${had} instead of ${address}`]),
+    ...(lost.length === 0 ? [] : [`not mounted: ${lost.map(({ mount }) => mount).join(' ')}`]),
     ...(swaps.length === wantedSwaps ? [] : [`${swaps.length} swap areas instead of ${wantedSwaps}`]),
     ...(failed_units.length === 0 ? [] : [`failed: ${failed_units.join(' ')}`]),
   ];
@@ -101,12 +143,16 @@ function identityFaults(recipe: GuestRecipe, identity: Record<string, unknown>):
 }
 
 function planFaults(first: string, again: string, second: string): string[] {
-  const { operations } = JSON.parse(second) as { operations: { fixer: string; path?: string }[] };
   return [
     ...(first === again ? [] : [`two plans of the same source differ: ${firstDifference(first, again)}`]),
-    ...operations.map(({ fixer, path }) => `planned again: ${fixer} ${path ?? ''}`),
+    ...operationsOf(second).map(({ fixer, path }) => `planned again: ${fixer} ${path ?? ''}`),
   ];
 }
+
+const operationsOf = (plan: string) =>
+  (JSON.parse(plan) as { operations: { fixer: string; path?: string }[] }).operations;
+
+const countText = (count: number) => (count === 0 ? 'nothing' : `${count} operations`);
 
 function firstDifference(first: string, again: string): string {
   const [left, right] = [first.split('\n'), again.split('\n')];
@@ -115,61 +161,3 @@ function firstDifference(first: string, again: string): string {
     ? `${left.length} and ${right.length} lines`
     : `line ${line + 1}, ${left[line]?.trim()} and ${right[line]?.trim()}`;
 }
-
-/** A Markdown table, one line a guest; faults below it. Pure. */
-export function matrixTable(recipes: readonly GuestRecipe[], results: readonly MatrixResult[]): string {
-  const head = [
-    'guest',
-    'disks',
-    'storage',
-    'loader',
-    'initramfs',
-    'network',
-    'as it is',
-    'converted',
-    'convert s',
-    'boot s',
-    'right',
-  ];
-  const rows = recipes.map((recipe) => {
-    const result = results.find(({ name }) => name === recipe.name);
-    const known =
-      result === undefined
-        ? ['not run', '', '', '', '']
-        : [
-            result.asItIs,
-            result.verdict,
-            result.convertSeconds?.toFixed(0) ?? '',
-            result.bootSeconds?.toFixed(0) ?? '',
-            result.faults.length === 0 ? 'yes' : 'no',
-          ];
-    return [
-      recipe.name,
-      String(recipe.disks.length),
-      storageText(recipe),
-      recipe.loader ?? 'grub',
-      recipe.initramfs.tool,
-      networkText(recipe),
-      ...known,
-    ];
-  });
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |\n`;
-  const faults = results.flatMap(({ name, faults: all }) => all.map((fault) => `${name}: ${fault}\n`));
-  return (
-    line(head) +
-    line(head.map(() => '---')) +
-    rows.map(line).join('') +
-    (faults.length > 0 ? `\n${faults.join('')}` : '')
-  );
-}
-
-function storageText(recipe: GuestRecipe): string {
-  const filesystems = filesystemsOf(recipe).flatMap(({ filesystem }) =>
-    ['swap', 'vfat'].includes(filesystem) ? [] : [filesystem],
-  );
-  const volumes = (recipe.volumes ?? []).map(({ kind }) => kind);
-  return [...volumes, ...new Set(filesystems)].join(' ');
-}
-
-const networkText = ({ network }: GuestRecipe) =>
-  `${network.backend}${network.static === undefined ? '' : ', static'}`;

@@ -1,8 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { applianceScript, canMakeOnHost } from '../../../src/lab/appliance-image.js';
+import { applianceScript, canMakeOnHost, listingScript } from '../../../src/lab/appliance-image.js';
+import { rootArguments } from '../../../src/lab/boot-loaders.js';
 import { filesystemsOf } from '../../../src/lab/layout.js';
-import { judge, matrixTable, type Observed } from '../../../src/lab/matrix-judge.js';
+import { judge, type Observed } from '../../../src/lab/matrix-judge.js';
 import { MATRIX } from '../../../src/lab/matrix-recipes.js';
+import { matrixTable } from '../../../src/lab/matrix-table.js';
+import { listingDifferences } from '../../../src/lab/matrix-twice.js';
+import { errorText, vmxText } from '../../../src/lab/matrix-v2v.js';
 import { type GuestRecipe, RECIPES } from '../../../src/lab/recipes.js';
 
 const all: readonly GuestRecipe[] = [...Object.values(RECIPES), ...MATRIX];
@@ -84,7 +88,45 @@ describe('applianceScript', () => {
   });
 });
 
-describe('judge', () => {
+describe('listingScript', () => {
+  test('opens what the guest is on, reads only, and leaves timestamps out', () => {
+    const script = listingScript(recipe('bookworm-bios-luks-lvm'));
+    expect(script).toMatch(/cryptsetup open[^;]* sda2_crypt\n.*vgchange/s);
+    expect(script).toContain('mount -t ext4 -o ro /dev/mapper/crypt--vg-root /sysroot');
+    expect(script).toContain('> /dev/sdb');
+    expect(script).not.toMatch(/%[TACt]/);
+  });
+  test('differences are named by the run they stand in', () => {
+    expect(listingDifferences(['a\tf 644', 'b\tf 644'], ['a\tf 644', 'b\tf 600'])).toEqual([
+      'first only: b\tf 644',
+      'second only: b\tf 600',
+    ]);
+    expect(listingDifferences(['a'], ['a'])).toEqual([]);
+  });
+});
+
+test('a dracut guest names the array of its root on the command line', () => {
+  expect(rootArguments(recipe('trixie-uefi-md-dracut'))).toMatch(
+    /^root=\/dev\/md0 rd\.md\.uuid=([0-9a-f]{8}:){3}[0-9a-f]{8}$/,
+  );
+  expect(rootArguments(recipe('bookworm-bios-md'))).toBe('root=/dev/md0');
+});
+
+describe('virt-v2v', () => {
+  test('is told disks, firmware and MAC in VMware’s own file', () => {
+    const text = vmxText(recipe('trixie-uefi-md-dracut'));
+    expect(text).toContain('scsi0:1.fileName = "disk1.vmdk"');
+    expect(text).toContain('firmware = "efi"');
+    expect(text).toContain(`ethernet0.address = "${recipe('trixie-uefi-md-dracut').network.mac}"`);
+  });
+  test('is quoted with its last error', () => {
+    const stderr =
+      'virt-v2v: warning: x\nvirt-v2v: error: inspection could not detect the\nsource guest\n\nIf reporting bugs, run virt-v2v with …\n';
+    expect(errorText(stderr)).toBe('inspection could not detect the source guest');
+  });
+});
+
+describe('judge and table', () => {
   const guest = recipe('bookworm-bios-lvm-static');
   const planned = (operations: unknown[]) => JSON.stringify({ operations });
   const right: Observed = {
@@ -131,10 +173,23 @@ describe('judge', () => {
   };
 
   test('finds nothing wrong with a guest that came over whole', () => {
-    expect(judge(guest, right)).toMatchObject({ faults: [], convertSeconds: 3, bootSeconds: 61 });
-    expect(matrixTable([guest], [judge(guest, right)])).toContain(
-      '| initramfs shell | booted, login | 3 | 61 | yes |',
+    const result = judge(guest, right);
+    expect(result).toMatchObject({ faults: [], convertSeconds: 3, bootSeconds: 61 });
+    const row = { recipe: guest, result, twice: null, peer: null, seenWith: 'abc, 2026-11-23' };
+    expect(matrixTable([row])).toContain(
+      '| initramfs shell | booted, login | 3 | 61 | nothing |  | abc, 2026-11-23 | not run |  |',
     );
+  });
+
+  test('says how virt-v2v fared, and what its result has lost', () => {
+    const row = { recipe: guest, result: null, twice: null, seenWith: '' };
+    const peer = { seconds: 200, error: null, stopped: null };
+    const state = { addresses: [], mounts: ['/', '/boot', '/srv'], swaps: ['/dev/dm-2'], failed_units: [] };
+    const table = matrixTable([{ ...row, peer: { ...peer, state } }]);
+    expect(table).toContain('booted, **not as before** | 200 |');
+    expect(table).toContain('no address instead of 10.0.2.77');
+    const stopped = { ...peer, state: null, stopped: 'initramfs-shell, at level kernel' };
+    expect(matrixTable([{ ...row, peer: stopped }])).toMatch(/does not boot \| 200 \|.*initramfs-shell/s);
   });
 
   test.each([

@@ -1,0 +1,51 @@
+import { mkdir, readdir, readFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { run } from '../tools/run.js';
+import type { BuiltGuest } from './guest.js';
+import { makeDrop, writeKeys } from './matrix-drop.js';
+import type { Bundle, Converted } from './matrix-judge.js';
+import type { GuestRecipe } from './recipes.js';
+
+const CLI = fileURLToPath(new URL('../cli.js', import.meta.url));
+
+/** Converts and boots the guest with the command that users have, plans it again from the same source, then from its own output. */
+export async function convertGuest(guest: BuiltGuest, scratch: string): Promise<Converted> {
+  const { recipe } = guest;
+  const drop = await makeDrop(guest, join(scratch, 'drop', recipe.name));
+  const bundle = await convert(drop, scratch);
+  if (bundle.directory === null) return { bundle, again: '', second: '' };
+  const again = await plan(drop);
+  const second = await plan(await ownOutput(recipe, bundle.directory, scratch));
+  return { bundle, again, second };
+}
+
+async function convert(drop: string, scratch: string): Promise<Bundle> {
+  const output = join(scratch, 'output');
+  const settings = ['--set', 'validate.timeout_seconds=1200'];
+  const { stdout } = await run(
+    process.execPath,
+    [CLI, 'convert', drop, '-o', output, '--json', ...settings],
+    { timeoutSeconds: 3_600, okCodes: [0, 1] },
+  );
+  const { directory = null, report, error = null } = JSON.parse(stdout.toString('utf8')) as Partial<Bundle>;
+  const isConverted = error === null && directory !== null;
+  const planned = isConverted ? await readFile(join(directory, 'plan.json'), 'utf8') : '';
+  return { directory: isConverted ? directory : null, report, error, plan: planned };
+}
+
+/** plan.json as `hyper2kvm plan` prints it; the last newline is the terminal's. */
+async function plan(drop: string): Promise<string> {
+  const { stdout } = await run(process.execPath, [CLI, 'plan', drop, '--json'], { timeoutSeconds: 1_800 });
+  return `${stdout.toString('utf8').trimEnd()}\n`;
+}
+
+/** The delivered disks as a drop of their own. */
+async function ownOutput(recipe: GuestRecipe, bundle: string, scratch: string): Promise<string> {
+  const drop = join(scratch, 'second', recipe.name);
+  await mkdir(drop, { recursive: true });
+  const disks = (await readdir(bundle)).filter((name) => name.endsWith('.qcow2'));
+  for (const disk of disks) await rename(join(bundle, disk), join(drop, disk));
+  await writeKeys(recipe, drop);
+  return drop;
+}

@@ -1,0 +1,93 @@
+import { mkdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { pino } from 'pino';
+import { jobOptions } from '../config/load.js';
+import { configSchema } from '../config/schema.js';
+import { PipelineLanes } from '../pipeline/lanes.js';
+import { MemoryCheckpointStore } from '../pipeline/memory-store.js';
+import type { CheckpointStore } from '../pipeline/run-types.js';
+import { runPipeline } from '../pipeline/runner.js';
+import { namedDrop } from '../spool/single.js';
+import { convertOutput } from '../stages/convert/schema.js';
+import { fixOutput } from '../stages/fix/schema.js';
+import { listingScript } from './appliance-image.js';
+import type { BuiltGuest } from './guest.js';
+import { makeDrop } from './matrix-drop.js';
+import type { Twice } from './matrix-judge.js';
+import type { GuestRecipe } from './recipes.js';
+import { runInAppliance } from './run-in-appliance.js';
+
+const LISTING_BYTES = 64 * 1024 * 1024;
+const SHOWN_DIFFERENCES = 20;
+
+/** Fixes the same source two times, compares the guests' trees, and converts the first one's overlays two times. */
+export async function convertTwice(guest: BuiltGuest, scratch: string): Promise<Twice> {
+  const { recipe } = guest;
+  const drop = await makeDrop(guest, join(scratch, 'drop', recipe.name));
+  const store = new MemoryCheckpointStore();
+  const first = await convert(drop, join(scratch, 'first'), store);
+  const second = await convert(drop, join(scratch, 'second'), new MemoryCheckpointStore());
+  store.truncate('convert');
+  const again = await convert(drop, join(scratch, 'first'), store);
+  const left = await listing(recipe, first.fixed, join(scratch, 'first.listing'));
+  const right = await listing(recipe, second.fixed, join(scratch, 'second.listing'));
+  return {
+    entries: new Set([...left, ...right].map((line) => line.split('\t')[0])).size,
+    differences: listingDifferences(left, right).slice(0, SHOWN_DIFFERENCES),
+    sameBytes: first.digests.join() === again.digests.join(),
+  };
+}
+
+/** Lines that stand in one listing only. Pure. */
+export function listingDifferences(left: readonly string[], right: readonly string[]): string[] {
+  const [inLeft, inRight] = [new Set(left), new Set(right)];
+  return [
+    ...left.filter((line) => !inRight.has(line)).map((line) => `first only: ${line}`),
+    ...right.filter((line) => !inLeft.has(line)).map((line) => `second only: ${line}`),
+  ];
+}
+
+/** FETCH to CONVERT in this process. Returns the fixed overlays and the digests of the delivered disks. */
+async function convert(drop: string, workDirectory: string, store: CheckpointStore) {
+  await mkdir(workDirectory, { recursive: true, mode: 0o700 });
+  const [directory, vm] = [dirname(drop), basename(drop)];
+  const { entries, options: file } = await namedDrop(directory, vm);
+  const toml = file === null ? null : await readFile(join(directory, file), 'utf8');
+  const options = jobOptions(configSchema.parse({}), toml);
+  const { outputs, error } = await runPipeline({
+    job: { id: 'twice', vm },
+    options,
+    workDirectory,
+    source: { directory, entries },
+    priority: 0,
+    signal: new AbortController().signal,
+    log: pino({ level: 'silent' }),
+    store,
+    lanes: new PipelineLanes(options.config.workers),
+    until: 'convert',
+    onEvent: () => {},
+  });
+  if (error !== null) throw new Error(`${error.code}: ${error.message}`);
+  const { disks: fixed } = fixOutput.parse(outputs.fix);
+  const { disks } = convertOutput.parse(outputs.convert);
+  return {
+    fixed: fixed.map(({ image }) => join(workDirectory, image)),
+    digests: disks.map(({ sha256 }) => sha256),
+  };
+}
+
+async function listing(recipe: GuestRecipe, images: readonly string[], file: string): Promise<string[]> {
+  await writeFile(file, '');
+  await truncate(file, LISTING_BYTES);
+  await runInAppliance({
+    disks: [
+      ...images.map((image) => ({ file: image, format: 'qcow2' as const, readonly: true })),
+      { file, format: 'raw', readonly: false },
+    ],
+    script: listingScript(recipe),
+  });
+  const bytes = await readFile(file);
+  const lines = bytes.subarray(0, bytes.indexOf(0)).toString('utf8').trimEnd().split('\n');
+  if (lines.length < 1_000) throw new Error(`a guest of ${lines.length} files is none`);
+  return lines;
+}
