@@ -216,6 +216,14 @@ export const configSchema = z
               'VMware Tools: mask the units, remove the packages with the guest’s package manager, or leave.',
             ...job,
           }),
+        guest_agent_packages: z
+          .string()
+          .default('')
+          .meta({
+            description:
+              'Directory with packages of qemu-guest-agent and what it needs, in one directory for each system (debian-12, rhel-9, ubuntu-22.04): installed into guests without it, offline. Empty: nothing is installed.',
+            ...job,
+          }),
         serial_console: z
           .boolean()
           .default(false)

@@ -45,6 +45,7 @@ function applyOne(draft: GuestTreeDraft, operation: Operation): void {
     }
     case 'append_initramfs':
     case 'rebuild_initramfs':
+    case 'install_packages':
     case 'run':
       break;
   }

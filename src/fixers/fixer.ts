@@ -10,8 +10,16 @@ export interface Guest {
   hardware: Hardware;
   tree: GuestTree;
   options: Config['fix'];
+  /** The operator's packages of qemu-guest-agent for this guest, sorted; empty where there are none. */
+  packages: Packages;
   /** Buses of the source's disks by index (`scsi0:0`), null where unknown. */
   controllers: (string | null)[];
+}
+
+/** `directory` on the host, `files` in it with their SHA-256. */
+export interface Packages {
+  directory: string;
+  files: readonly { file: string; sha256: string }[];
 }
 
 export interface FixerResult {

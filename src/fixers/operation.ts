@@ -45,6 +45,18 @@ export const operationSchema = z.discriminatedUnion('op', [
     command: z.array(z.string()),
     modules: z.array(z.string()),
   }),
+  /**
+   * Copies the packages (names in the host's `directory`, with their SHA-256) to /var/tmp of the guest, runs `command` with their guest paths behind it, removes
+   * them, and proves that one of `programs` (guest paths) is there.
+   */
+  z.object({
+    op: z.literal('install_packages'),
+    ...common,
+    directory: z.string(),
+    packages: z.array(z.object({ file: z.string(), sha256: z.string() })),
+    command: z.array(z.string()),
+    programs: z.array(z.string()),
+  }),
   z.object({ op: z.literal('run'), ...common, command: z.array(z.string()) }),
 ]);
 export type Operation = z.infer<typeof operationSchema>;

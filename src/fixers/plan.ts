@@ -33,7 +33,7 @@ export function planGuest(guest: Guest, fixers: readonly Fixer[] = FIXERS): Plan
   return plan;
 }
 
-/** The guest with `operations` done: its tree, and the modules that its initramfs files then hold. */
+/** The guest with `operations` done: its tree, the modules that its initramfs files then hold, and its guest agent. */
 export function guestAfter(guest: Guest, operations: readonly Operation[]): Guest {
   const added = new Map<string, string[]>();
   for (const operation of operations) {
@@ -48,7 +48,12 @@ export function guestAfter(guest: Guest, operations: readonly Operation[]): Gues
   });
   return {
     ...guest,
-    identity: { ...guest.identity, kernels },
+    identity: {
+      ...guest.identity,
+      kernels,
+      qemu_guest_agent:
+        guest.identity.qemu_guest_agent || operations.some(({ op }) => op === 'install_packages'),
+    },
     tree: applyOperations(guest.tree, operations),
   };
 }

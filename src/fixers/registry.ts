@@ -7,6 +7,7 @@ import { extlinux } from './linux/extlinux.js';
 import { fstab } from './linux/fstab.js';
 import { grubLegacy } from './linux/grub-legacy.js';
 import { grub2 } from './linux/grub2.js';
+import { guestAgent } from './linux/guest-agent.js';
 import { initramfs } from './linux/initramfs.js';
 import { network } from './linux/network.js';
 import { otherHypervisors } from './linux/other-hypervisors.js';
@@ -36,4 +37,5 @@ export const FIXERS: readonly Fixer[] = [
   network,
   vmware,
   otherHypervisors,
+  guestAgent,
 ];

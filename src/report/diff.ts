@@ -45,6 +45,8 @@ export function operationTitle(operation: Operation): { verb: string; object: st
       return { verb: 'append to', object: `${operation.path}: ${operation.modules.join(', ')}` };
     case 'rebuild_initramfs':
       return { verb: 'rebuild', object: `${operation.path}: ${operation.command.join(' ')}` };
+    case 'install_packages':
+      return { verb: 'install', object: operation.packages.map(({ file }) => file).join(', ') };
     case 'run':
       return { verb: 'run', object: operation.command.join(' ') };
   }

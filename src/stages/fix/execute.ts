@@ -2,6 +2,7 @@ import { Hyper2kvmError } from '../../errors.js';
 import type { Operation } from '../../fixers/operation.js';
 import type { InitramfsListing } from '../../guest/initramfs.js';
 import { buildAppendix } from '../../guest/initramfs-appendix.js';
+import { installPackages } from './install-packages.js';
 import { proveAppended, proveRebuilt } from './prove-initramfs.js';
 import type { FixTarget } from './target.js';
 
@@ -46,6 +47,8 @@ async function executeOne(operation: Operation, execution: Execution): Promise<s
       return [await appendInitramfs(operation, execution)];
     case 'rebuild_initramfs':
       return [await rebuildInitramfs(operation, target, signal)];
+    case 'install_packages':
+      return [await installPackages(operation, target)];
     case 'run':
       await target.run(operation.command);
       return [];

@@ -8,6 +8,7 @@ import { syncPath, writeDurable } from '../../host/durable.js';
 import type { Stage, StageContext } from '../../pipeline/stage.js';
 import { fetchOutput } from '../fetch/schema.js';
 import { inspectOutput } from '../inspect/schema.js';
+import { readPackages } from './packages.js';
 import { planDiff } from './plan-diff.js';
 import { type PlanOutput, planOutput } from './schema.js';
 
@@ -42,6 +43,7 @@ export const planStage: Stage<PlanInput, PlanOutput> = {
 async function guestOf(context: StageContext, { fetch, inspect }: PlanInput): Promise<Guest> {
   return {
     identity: inspect.identity,
+    packages: await readPackages(context.options.config.fix.guest_agent_packages, inspect.identity),
     hardware: fetch.hardware,
     tree: await readSnapshot(join(context.workDirectory, inspect.snapshot)),
     options: context.options.config.fix,

@@ -15,7 +15,9 @@ export function planDiff({ operations, warnings }: Pick<Plan, 'operations' | 'wa
 
 /** What belongs together in the diff: all that happens to one path. */
 function subject(operation: Operation): string {
-  return operation.op === 'run' ? operation.command.join(' ') : operation.path;
+  return operation.op === 'run' || operation.op === 'install_packages'
+    ? operation.command.join(' ')
+    : operation.path;
 }
 
 function changeOf(operations: readonly Operation[]): string {
@@ -68,6 +70,11 @@ function descriptionOf(operation: Operation): string[] {
     case 'rebuild_initramfs':
     case 'run':
       return [`run ${operation.command.join(' ')}`];
+    case 'install_packages':
+      return [
+        `run ${operation.command.join(' ')} with`,
+        ...operation.packages.map(({ file, sha256 }) => `  ${file} (sha256 ${sha256})`),
+      ];
     case 'remove':
       return isTextless(operation) ? [`remove ${operation.path}`] : [];
     case 'write_file':

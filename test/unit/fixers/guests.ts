@@ -114,6 +114,7 @@ export interface GuestRecipe {
   hardware?: Partial<Guest['hardware']>;
   options?: Partial<Guest['options']>;
   controllers?: (string | null)[];
+  packages?: Guest['packages'];
 }
 
 export function guestOf({
@@ -123,6 +124,7 @@ export function guestOf({
   hardware,
   options,
   controllers,
+  packages,
 }: GuestRecipe): Guest {
   return {
     identity: {
@@ -161,16 +163,17 @@ export function guestOf({
     tree: treeOf(files),
     options: { ...configSchema.parse({}).fix, ...options },
     controllers: controllers ?? [null],
+    packages: packages ?? { directory: '', files: [] },
   };
 }
 
 /** Paths that operations touch, in order. */
 export const pathsOf = (operations: readonly Operation[]) =>
-  operations.map((operation) => (operation.op === 'run' ? operation.command.join(' ') : operation.path));
+  operations.map((operation) => ('path' in operation ? operation.path : operation.command.join(' ')));
 
 /** What a file holds after `operations`; undefined when they do not write it, null when they remove it. */
 export function textAfter(operations: readonly Operation[], path: string): string | null | undefined {
-  const last = operations.findLast((operation) => operation.op !== 'run' && operation.path === path);
+  const last = operations.findLast((operation) => 'path' in operation && operation.path === path);
   if (last?.op === 'write_file') return last.after;
   return last?.op === 'remove' ? null : undefined;
 }

@@ -1,0 +1,58 @@
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Hyper2kvmError } from '../../errors.js';
+import type { Packages } from '../../fixers/fixer.js';
+import type { Identity } from '../inspect/schema.js';
+
+/** Debian's word for what the kernel and RPM call otherwise. */
+const DEBIAN_ARCHITECTURES: Record<string, string> = { x86_64: 'amd64', aarch64: 'arm64', i686: 'i386' };
+
+/**
+ * The operator's packages for this guest: of `<distro>-<version>`, `<distro>-<major>` or `<distro>`, the first that is there. Empty without a package of
+ * qemu-guest-agent among them. Throws `plan.packages-unreadable`.
+ */
+export async function readPackages(
+  directory: string,
+  identity: Pick<Identity, 'os_distro' | 'os_version' | 'architecture'>,
+): Promise<Packages> {
+  if (directory === '') return { directory, files: [] };
+  const there = await list(directory);
+  const { os_distro: distro, os_version: version } = identity;
+  const names = [`${distro}-${version}`, `${distro}-${version.replace(/\..*$/, '')}`, distro];
+  // Compared with what is there, so no name that a guest calls itself leads out of the directory.
+  const name = names.find((candidate) => there.includes(candidate));
+  if (name === undefined) return { directory, files: [] };
+  const own = join(directory, name);
+  const files = (await list(own)).filter((file) => fits(file, identity.architecture)).sort();
+  if (!files.some((file) => file.startsWith('qemu-guest-agent'))) return { directory: own, files: [] };
+  const digested = [];
+  for (const file of files) digested.push({ file, sha256: sha256(await readFile(join(own, file))) });
+  return { directory: own, files: digested };
+}
+
+/** `name_version_amd64.deb`, `name-version.x86_64.rpm`; packages for every architecture are `all` and `noarch`. */
+function fits(file: string, architecture: string): boolean {
+  if (!/^[A-Za-z0-9][\w.+~%:-]*$/.test(file)) return false;
+  const debian = /_([^_]+)\.deb$/.exec(file)?.[1];
+  const rpm = /\.([^.]+)\.rpm$/.exec(file)?.[1];
+  const own = [DEBIAN_ARCHITECTURES[architecture] ?? architecture, 'all'];
+  return own.includes(debian ?? '') || [architecture, 'noarch'].includes(rpm ?? '');
+}
+
+async function list(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    throw new Hyper2kvmError(
+      'plan.packages-unreadable',
+      `fix.guest_agent_packages: cannot read ${directory}`,
+      {
+        advice: 'Give the directory of the packages as an absolute path that the daemon may read.',
+        cause: error,
+      },
+    );
+  }
+}
+
+const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
