@@ -7,7 +7,7 @@ import { makeDrop, writeKeys } from './matrix-drop.js';
 import type { Bundle, Converted } from './matrix-judge.js';
 import type { GuestRecipe } from './recipes.js';
 
-const CLI = fileURLToPath(new URL('../cli.js', import.meta.url));
+const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 
 /** Converts and boots the guest with the command that users have, plans it again from the same source, then from its own output. */
 export async function convertGuest(guest: BuiltGuest, scratch: string): Promise<Converted> {

@@ -121,7 +121,7 @@ export const RECIPES = {
       },
     ],
     initramfs: VMWARE_INITRAMFS,
-    network: { backend: 'ifupdown', interface: 'ens192', mac: '00:50:56:01:02:04', pin: 'link' },
+    network: { backend: 'networkd', interface: 'ens192', mac: '00:50:56:01:02:04', pin: 'link' },
     packages: [...BASE_PACKAGES, ...IFUPDOWN_PACKAGES, ...UEFI_PACKAGES],
   },
 } as const satisfies Record<string, GuestRecipe>;

@@ -7,7 +7,8 @@ export interface ApplianceScript {
   script: string;
 }
 
-const CHILD = fileURLToPath(new URL('./appliance-script.js', import.meta.url));
+/** Compiled, also where this module is not: tests run the sources. */
+const CHILD = fileURLToPath(new URL('../../dist/lab/appliance-script.js', import.meta.url));
 
 /** About 25 s without KVM beside the script's own time. Throws with the end of what the script said where it fails. */
 export async function runInAppliance(request: ApplianceScript): Promise<void> {

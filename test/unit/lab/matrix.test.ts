@@ -3,7 +3,7 @@ import { applianceScript, canMakeOnHost, listingScript } from '../../../src/lab/
 import { rootArguments } from '../../../src/lab/boot-loaders.js';
 import { filesystemsOf } from '../../../src/lab/layout.js';
 import { judge, type Observed } from '../../../src/lab/matrix-judge.js';
-import { MATRIX } from '../../../src/lab/matrix-recipes.js';
+import { MATRIX, MATRIX_IN_TESTS } from '../../../src/lab/matrix-recipes.js';
 import { matrixTable } from '../../../src/lab/matrix-table.js';
 import { listingDifferences } from '../../../src/lab/matrix-twice.js';
 import { errorText, vmxText } from '../../../src/lab/matrix-v2v.js';
@@ -48,6 +48,16 @@ describe('the matrix', () => {
           all.filter((guest) => rows[row]?.(guest).includes(value)).length,
           `${row} ${value}`,
         ).toBeGreaterThan(1);
+  });
+
+  test('has each value that the mirror has in the guests that the tests run', () => {
+    const tested: readonly GuestRecipe[] = [...Object.values(RECIPES), ...Object.values(MATRIX_IN_TESTS)];
+    for (const [row, values] of Object.entries(wanted))
+      for (const value of values.filter((name) => name !== 'bullseye'))
+        expect(
+          tested.some((guest) => rows[row]?.(guest).includes(value)),
+          `${row} ${value}`,
+        ).toBe(true);
   });
 
   test('gives each guest a name, a MAC and filesystems of its own', () => {
