@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename } from 'node:fs/promises';
+import { mkdir, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run } from '../tools/run.js';
@@ -9,15 +9,13 @@ import type { GuestRecipe } from './recipes.js';
 
 const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 
-/** Converts and boots the guest with the command that users have, plans it again from the same source, then from its own output. */
+/** Converts and boots the guest with the command that users have, then plans from its own output. */
 export async function convertGuest(guest: BuiltGuest, scratch: string): Promise<Converted> {
   const { recipe } = guest;
   const drop = await makeDrop(guest, join(scratch, 'drop', recipe.name));
   const bundle = await convert(drop, scratch);
-  if (bundle.directory === null) return { bundle, again: '', second: '' };
-  const again = await plan(drop);
-  const second = await plan(await ownOutput(recipe, bundle.directory, scratch));
-  return { bundle, again, second };
+  if (bundle.directory === null) return { bundle, second: '' };
+  return { bundle, second: await plan(await ownOutput(recipe, bundle.directory, scratch)) };
 }
 
 async function convert(drop: string, scratch: string): Promise<Bundle> {
@@ -30,14 +28,12 @@ async function convert(drop: string, scratch: string): Promise<Bundle> {
   );
   const { directory = null, report, error = null } = JSON.parse(stdout.toString('utf8')) as Partial<Bundle>;
   const isConverted = error === null && directory !== null;
-  const planned = isConverted ? await readFile(join(directory, 'plan.json'), 'utf8') : '';
-  return { directory: isConverted ? directory : null, report, error, plan: planned };
+  return { directory: isConverted ? directory : null, report, error };
 }
 
-/** plan.json as `hyper2kvm plan` prints it; the last newline is the terminal's. */
 async function plan(drop: string): Promise<string> {
   const { stdout } = await run(process.execPath, [CLI, 'plan', drop, '--json'], { timeoutSeconds: 1_800 });
-  return `${stdout.toString('utf8').trimEnd()}\n`;
+  return stdout.toString('utf8');
 }
 
 /** The delivered disks as a drop of their own. */

@@ -52,11 +52,15 @@ function cells({ recipe, result, twice, peer, seenWith }: MatrixRow): string[] {
     ...[recipe.name, String(recipe.disks.length), storageText(recipe), recipe.loader ?? 'grub'],
     ...[recipe.initramfs.tool, networkText(recipe), result?.asItIs ?? ''],
     ...ours,
-    twice === null ? '' : twice.differences.length === 0 && twice.sameBytes ? 'the same' : '**differs**',
+    twice === null ? '' : isSame(twice) ? 'the same' : '**differs**',
     seenWith,
     ...(peer === null ? ['not run', ''] : [peerText(recipe, peer), seconds(peer.seconds)]),
   ];
 }
+
+/** Two runs gave the same plan, the same tree and the same bytes. */
+export const isSame = ({ differences, samePlan, sameBytes }: Twice) =>
+  differences.length === 0 && samePlan && sameBytes;
 
 const seconds = (value: number | null) => value?.toFixed(0) ?? '';
 

@@ -34,6 +34,7 @@ export async function convertTwice(guest: BuiltGuest, scratch: string): Promise<
   return {
     entries: new Set([...left, ...right].map((line) => line.split('\t')[0])).size,
     differences: listingDifferences(left, right).slice(0, SHOWN_DIFFERENCES),
+    samePlan: first.plan === second.plan,
     sameBytes: first.digests.join() === again.digests.join(),
   };
 }
@@ -47,7 +48,7 @@ export function listingDifferences(left: readonly string[], right: readonly stri
   ];
 }
 
-/** FETCH to CONVERT in this process. Returns the fixed overlays and the digests of the delivered disks. */
+/** FETCH to CONVERT in this process. Returns the fixed overlays, plan.json and the digests of the delivered disks. */
 async function convert(drop: string, workDirectory: string, store: CheckpointStore) {
   await mkdir(workDirectory, { recursive: true, mode: 0o700 });
   const [directory, vm] = [dirname(drop), basename(drop)];
@@ -72,6 +73,7 @@ async function convert(drop: string, workDirectory: string, store: CheckpointSto
   const { disks } = convertOutput.parse(outputs.convert);
   return {
     fixed: fixed.map(({ image }) => join(workDirectory, image)),
+    plan: await readFile(join(workDirectory, 'plan.json'), 'utf8'),
     digests: disks.map(({ sha256 }) => sha256),
   };
 }
