@@ -1,15 +1,15 @@
 import type { ErrorRecord } from '../errors.js';
+import type { Identity } from '../stages/inspect/schema.js';
 import type { Boot } from '../stages/validate/schema.js';
 import { filesystemsOf } from './layout.js';
 import type { AsItIs } from './matrix-as-is.js';
+import { identityFaults } from './matrix-identity.js';
 import type { GuestRecipe } from './recipes.js';
 
 /** What `convert --json` tells. */
 export interface Bundle {
   directory: string | null;
-  report:
-    | { boot: Boot | null; identity: Record<string, unknown>; stages: { stage: string; seconds: number }[] }
-    | undefined;
+  report: { boot: Boot | null; identity: Identity; stages: { stage: string; seconds: number }[] } | undefined;
   error: ErrorRecord | null;
 }
 
@@ -77,7 +77,7 @@ export function judge(recipe: GuestRecipe, { asItIs, bundle, second }: Observed)
     ...(asItIs.works ? ['the unchanged guest works on virtio: it proves nothing'] : []),
     ...(error === null ? [] : [`${error.code}: ${error.message}`]),
     ...(error === null ? bootFaults(recipe, boot) : []),
-    ...(error === null ? identityFaults(recipe, report?.identity ?? {}) : []),
+    ...(report === undefined ? [] : identityFaults(recipe, report.identity)),
     ...(error === null ? planFaults(second) : []),
   ];
   const seconds = (report?.stages ?? [])
@@ -117,28 +117,6 @@ export function stateFaults(recipe: GuestRecipe, state: GuestState): string[] {
     ...(lost.length === 0 ? [] : [`not mounted: ${lost.map(({ mount }) => mount).join(' ')}`]),
     ...(swaps.length === wantedSwaps ? [] : [`${swaps.length} swap areas instead of ${wantedSwaps}`]),
     ...(failed_units.length === 0 ? [] : [`failed: ${failed_units.join(' ')}`]),
-  ];
-}
-
-const BOOTLOADERS = { grub: 'grub2', 'systemd-boot': 'systemd-boot', extlinux: 'extlinux' } as const;
-
-function identityFaults(recipe: GuestRecipe, identity: Record<string, unknown>): string[] {
-  const wanted: Record<string, unknown> = {
-    os_distro: 'debian',
-    firmware: recipe.firmware,
-    bootloader: BOOTLOADERS[recipe.loader ?? 'grub'],
-    hostname: recipe.name,
-    initramfs_tool: recipe.initramfs.tool,
-    encrypted: (recipe.volumes ?? []).some(({ kind }) => kind === 'luks'),
-    vmware_tools: 'open-vm-tools',
-  };
-  const wrong = Object.entries(wanted).filter(([key, value]) => identity[key] !== value);
-  const backends = Array.isArray(identity.network_manager) ? identity.network_manager : [];
-  return [
-    ...wrong.map(([key, value]) => `identity.${key} is ${identity[key]} instead of ${value}`),
-    ...(backends.includes(recipe.network.backend)
-      ? []
-      : [`identity.network_manager is ${backends.join(' ')} without ${recipe.network.backend}`]),
   ];
 }
 

@@ -1,13 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { applianceScript, canMakeOnHost, listingScript } from '../../../src/lab/appliance-image.js';
 import { rootArguments } from '../../../src/lab/boot-loaders.js';
-import { filesystemsOf } from '../../../src/lab/layout.js';
+import { filesystemAt, filesystemsOf, layOut } from '../../../src/lab/layout.js';
 import { judge, type Observed } from '../../../src/lab/matrix-judge.js';
 import { MATRIX, MATRIX_IN_TESTS } from '../../../src/lab/matrix-recipes.js';
 import { matrixTable } from '../../../src/lab/matrix-table.js';
 import { listingDifferences } from '../../../src/lab/matrix-twice.js';
 import { errorText, vmxText } from '../../../src/lab/matrix-v2v.js';
 import { type GuestRecipe, RECIPES } from '../../../src/lab/recipes.js';
+import { type Identity, identitySchema } from '../../../src/stages/inspect/schema.js';
 
 const all: readonly GuestRecipe[] = [...Object.values(RECIPES), ...MATRIX];
 const recipe = (name: string) => {
@@ -136,6 +137,30 @@ describe('virt-v2v', () => {
   });
 });
 
+/** What INSPECT says of a guest when it is right. */
+function identityOf(guest: GuestRecipe): Identity {
+  const partitions = layOut(guest).map(({ partitions: parts }, disk) => ({
+    disk,
+    scheme: 'mbr',
+    partitions: parts.map(({ number, offset, size }) => ({
+      ...{ number, start: offset, size, type: '0x83', bootable: false, partuuid: null },
+    })),
+  }));
+  const filesystems = filesystemsOf(guest).map(({ uuid, filesystem, mount, device }) => ({
+    ...{ uuid, type: filesystem, mountpoint: mount, device, label: null, size: 1, disk: null },
+    ...{ partition: null, partuuid: null, partlabel: null, parttype: null },
+  }));
+  const initramfs = { path: '/boot/i', size: 1, segments: [], modules: [], lib: 'lib', unreadable: null };
+  return identitySchema.parse({
+    ...{ os_type: 'linux', os_distro: 'debian', os_version: '12', os_name: 'Debian', selinux: false },
+    ...{ firmware: 'bios', bootloader: 'grub2', init_system: 'systemd', architecture: 'x86_64' },
+    ...{ network_manager: [guest.network.backend], hostname: guest.name, package_manager: 'apt' },
+    ...{ initramfs_tool: 'initramfs-tools', vmware_tools: 'open-vm-tools', encrypted: false },
+    ...{ kernels: [{ version: '6', image: '/boot/k', modules: '/lib/modules/6', initramfs }], partitions },
+    ...{ filesystems, mounts: [], root: filesystemAt(guest, '/').device },
+  });
+}
+
 describe('judge and table', () => {
   const guest = recipe('bookworm-bios-lvm-static');
   const planned = (operations: unknown[]) => JSON.stringify({ operations });
@@ -150,11 +175,7 @@ describe('judge and table', () => {
           { stage: 'fix', seconds: 3 },
           { stage: 'validate', seconds: 60 },
         ],
-        identity: {
-          ...{ os_distro: 'debian', firmware: 'bios', bootloader: 'grub2', hostname: guest.name },
-          ...{ initramfs_tool: 'initramfs-tools', encrypted: false, vmware_tools: 'open-vm-tools' },
-          network_manager: ['NetworkManager'],
-        },
+        identity: identityOf(guest),
         boot: {
           ...{
             verdict: 'booted',
@@ -173,6 +194,11 @@ describe('judge and table', () => {
         },
       },
     },
+  };
+  const withIdentity = (change: object): Observed => {
+    const copy = structuredClone(right);
+    Object.assign(copy.bundle.report?.identity ?? {}, change);
+    return copy;
   };
   const withGuest = (change: object): Observed => {
     const copy = structuredClone(right);
@@ -210,6 +236,11 @@ describe('judge and table', () => {
     ['no swap', withGuest({ swaps: [] }), /0 swap areas/],
     ['a failed unit', withGuest({ failed_units: ['a.service'] }), /failed: a\.service/],
     ['a guest that works as it is', { ...right, asItIs: { works: true, what: 'works' } }, /proves nothing/],
+    ['another release', withIdentity({ os_version: '13' }), /os_version is 13 instead of 12/],
+    ['a root that it is not', withIdentity({ root: '/dev/sda1' }), /root is \/dev\/sda1/],
+    ['a filesystem that was not seen', withIdentity({ filesystems: [] }), /lacks xfs of \/srv/],
+    ['partitions that were not seen', withIdentity({ partitions: [] }), /disk 1 are nothing/],
+    ['a kernel that was not seen', withIdentity({ kernels: [] }), /kernels has 0/],
     [
       'a second plan',
       { ...right, second: planned([{ fixer: 'lvm', path: '/x' }]) },
