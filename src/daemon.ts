@@ -17,7 +17,7 @@ import { lockDirectory, lockInstance } from './host/instance-lock.js';
 import { createLog, type LogRoot } from './host/log.js';
 import { createNotifier } from './host/notify.js';
 import { PipelineLanes } from './pipeline/lanes.js';
-import { runPipeline } from './pipeline/runner.js';
+import { pipelineStages, runPipeline } from './pipeline/runner.js';
 import { openQueue } from './queue/queue.js';
 import { hyper2kvmVersion } from './report/versions.js';
 
@@ -35,7 +35,7 @@ export interface Daemon {
 
 /**
  * Builds the service's parts and starts them in order; resolves when it is ready. When a part cannot start, those before it are stopped again and its error
- * is thrown: `daemon.already-running`, `daemon.directory`, `queue.unusable`, `queue.newer-schema`, `api.socket`.
+ * is thrown: `config.extra-stage`, `daemon.already-running`, `daemon.directory`, `queue.unusable`, `queue.newer-schema`, `api.socket`.
  */
 export async function startDaemon(initial: Config, options: DaemonOptions = {}): Promise<Daemon> {
   let config = initial;
@@ -59,6 +59,7 @@ export async function startDaemon(initial: Config, options: DaemonOptions = {}):
   };
 
   try {
+    const stageNames = (await pipelineStages(config)).map(({ name }) => name);
     await prepareDirectories(config);
     started.push(lockInstance(`${config.state.database}.lock`, config.state.database).release);
     const workLock = lockDirectory(config.spool.work);
@@ -91,6 +92,7 @@ export async function startDaemon(initial: Config, options: DaemonOptions = {}):
       worker,
       config: current,
       waiting: () => intake.waiting(),
+      stageNames,
       status: () => ({ version, startedAt, jobSlots: config.workers.jobs, lanes: lanes.load(), accelerator }),
       wake: () => {
         worker.kick();

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
-import { STAGE_NAMES } from '../pipeline/stage.js';
 import { terminalText } from '../report/escape.js';
+import { STAGE_NAMES } from '../stage-names.js';
 import { type CommonOptions, collectSetting, daemonOf, newCommand, printJson } from './command.js';
 import type { Io } from './io.js';
 

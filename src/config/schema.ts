@@ -1,4 +1,6 @@
+import { isAbsolute } from 'node:path';
 import { z } from 'zod';
+import { STAGE_NAMES } from '../stage-names.js';
 
 /**
  * Every option, once: type, default and one line of documentation. The JSON schema, the table in docs/configuration.md and
@@ -13,6 +15,8 @@ declare module 'zod' {
     perJob?: boolean;
   }
 }
+
+const absolutePath = z.string().refine(isAbsolute, 'an absolute path is needed');
 
 const live = { reload: true } as const;
 const job = { reload: true, perJob: true } as const;
@@ -309,6 +313,32 @@ export const configSchema = z
           .max(3_600)
           .default(15)
           .meta({ description: 'First wait; doubles each time, at most ten minutes.', ...live }),
+      })
+      .prefault({}),
+    pipeline: z
+      .strictObject({
+        extra: z
+          .array(z.strictObject({ after: z.enum(STAGE_NAMES), module: absolutePath }))
+          .default([])
+          .meta({
+            description:
+              'Stages of others, each {after, module}: the stage that it follows, and the absolute path of an ES module that exports it (docs/development.md).',
+          }),
+        hooks: z
+          .array(
+            z.strictObject({
+              stage: z.enum(STAGE_NAMES),
+              when: z.enum(['before', 'after']),
+              command: z.tuple([absolutePath], z.string()),
+              timeout_seconds: z.int().min(1).max(86_400).default(600),
+            }),
+          )
+          .default([])
+          .meta({
+            description:
+              'Programs to run before or after a stage, each {stage, when, command, timeout_seconds}: the job is JSON on their stdin, any end but exit code 0 fails the stage (docs/operations.md).',
+            ...live,
+          }),
       })
       .prefault({}),
     windows: z

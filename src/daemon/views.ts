@@ -1,7 +1,6 @@
 import type { JobDetail, JobState, JobSummary, Status } from '../api/protocol.js';
 import { pendingRecord } from '../pipeline/attempt.js';
 import type { LaneLoad } from '../pipeline/lanes.js';
-import { STAGE_NAMES } from '../pipeline/stage.js';
 import type { Job } from '../queue/job.js';
 import type { Queue } from '../queue/queue.js';
 import type { Admission } from './admission.js';
@@ -13,6 +12,8 @@ export interface ViewParts {
   board: Board;
   admission: Admission;
   waiting(): WaitingView[];
+  /** The pipeline's, in order. */
+  stageNames: readonly string[];
 }
 
 export function jobSummary(
@@ -80,12 +81,14 @@ export function jobDetail(job: Job, parts: ViewParts): JobDetail {
   );
   return {
     ...summary,
-    stages: STAGE_NAMES.map((stage) => known.get(stage) ?? pendingRecord(stage)),
+    stages: parts.stageNames.map((stage) => known.get(stage) ?? pendingRecord(stage)),
     checkpoint: {
       completed_stages: completed,
       current_stage: job.state === 'running' ? summary.stage : null,
       resume_from:
-        job.state === 'converted' ? null : (STAGE_NAMES.find((stage) => !completed.includes(stage)) ?? null),
+        job.state === 'converted'
+          ? null
+          : (parts.stageNames.find((stage) => !completed.includes(stage)) ?? null),
       timestamp: checkpoints.at(-1)?.timestamp ?? null,
     },
     plan: job.result.plan,

@@ -1,4 +1,5 @@
-const STAGES = ['fetch', 'flatten', 'inspect', 'plan', 'fix', 'convert', 'validate'] as const;
+import { STAGE_NAMES } from '../stage-names.js';
+
 const STAGE_EDGES = ['running', 'before-checkpoint', 'after-checkpoint'] as const;
 /** Of any stage, those of extensions too. */
 type StageEdge = `stage.${string}.${(typeof STAGE_EDGES)[number]}`;
@@ -32,7 +33,7 @@ const OTHERS = [
 export type Failpoint = StageEdge | (typeof OTHERS)[number];
 
 export const FAILPOINTS: readonly Failpoint[] = [
-  ...STAGES.flatMap((stage) => STAGE_EDGES.map((edge) => `stage.${stage}.${edge}` as const)),
+  ...STAGE_NAMES.flatMap((stage) => STAGE_EDGES.map((edge) => `stage.${stage}.${edge}` as const)),
   ...OTHERS,
 ];
 

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors.js';
 import { failpoint } from '../host/failpoint.js';
 import type { ApplianceSlot } from './appliance-slot.js';
+import { runHooks } from './hooks.js';
 import { decideRetry } from './retry.js';
 import type { PipelineRequest, StageRecord } from './run-types.js';
 import type { Stage, StageContext } from './stage.js';
@@ -40,9 +41,11 @@ export async function runStage(
       log.info({ attempt: record.attempts }, 'stage started');
       onEvent({ type: 'stage-started', stage: stage.name, attempt: record.attempts });
       failpoint(`stage.${stage.name}.running`);
+      await runHooks('before', stage.name, context, { outputs });
       const output = await stage.run(context, parseInput(stage, outputs));
       signal.throwIfAborted();
       const kept: unknown = JSON.parse(JSON.stringify(parseOutput(stage, output)));
+      await runHooks('after', stage.name, context, { outputs, output: kept });
       release();
       return { record: finish(record, 'completed', started, null), output: kept };
     } catch (thrown) {

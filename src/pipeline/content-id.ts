@@ -3,6 +3,7 @@ import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { canonicalJson } from '../canonical-json.js';
 import type { JobOptions } from '../config/schema.js';
+import { hooksOf } from './hooks.js';
 import type { Stage } from './stage.js';
 
 /** One file of the drop. `path` is relative to the source directory; times in milliseconds, sizes in bytes. */
@@ -32,7 +33,7 @@ export function sourceId(files: readonly SourceFile[]): string {
   return sha256(canonicalJson(files));
 }
 
-/** A stage's content id: SHA-256 of its name, version, the options it depends on, whether it is skipped, and the id before it. */
+/** A stage's content id: SHA-256 of its name, version, the options it depends on, whether it is skipped, its hooks (they may change what it works on), and the id before it. */
 export function stageId(stage: Stage, options: JobOptions, previous: string): string {
   return sha256(
     canonicalJson([
@@ -40,6 +41,7 @@ export function stageId(stage: Stage, options: JobOptions, previous: string): st
       stage.version,
       stage.dependsOn(options) ?? null,
       isEnabled(stage, options),
+      ...hooksOf(options, stage.name),
       previous,
     ]),
   );

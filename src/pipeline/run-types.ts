@@ -1,7 +1,8 @@
 import type { Logger } from 'pino';
 import type { JobOptions } from '../config/schema.js';
 import type { ErrorRecord } from '../errors.js';
-import type { LaneName, Progress, StageName } from './stage.js';
+import type { StageName } from '../stage-names.js';
+import type { LaneName, Progress } from './stage.js';
 
 /** One line of `report.json`'s `stages`. Status `reused`: the checkpoint of an earlier run held. */
 export interface StageRecord {

@@ -3,9 +3,6 @@ import type { z } from 'zod';
 import type { JobOptions } from '../config/schema.js';
 import type { ApplianceSession } from '../guest/session.js';
 
-export const STAGE_NAMES = ['fetch', 'flatten', 'inspect', 'plan', 'fix', 'convert', 'validate'] as const;
-export type StageName = (typeof STAGE_NAMES)[number];
-
 /** The scarce resource that a stage holds while it runs. `appliances` stays held from INSPECT to the end of FIX. */
 export type LaneName = 'appliances' | 'conversions' | 'boots';
 
