@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { execa } from 'execa';
 import { ownerEnvironment } from './orphans.js';
+import { killGroup } from './process-group.js';
 
 /** A Node process of our own in a process group of its own, with an IPC channel (structured clone). */
 export interface NodeChild {
@@ -40,14 +41,7 @@ export function startNodeChild(module: string, { env, fileBytes }: NodeChildOpti
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     kept = (kept + text).slice(-STDERR_KEPT);
   });
-  const kill = () => {
-    if (child.pid === undefined) return;
-    try {
-      process.kill(-child.pid, 'SIGKILL');
-    } catch {
-      // ESRCH: the group is gone already.
-    }
-  };
+  const kill = () => killGroup({ pid: child.pid });
   process.once('exit', kill);
   const ended = child.then((result) => {
     process.removeListener('exit', kill);

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Hyper2kvmError } from '../errors.js';
 import { socketDirectory } from '../host/scratch.js';
 import { ownerEnvironment } from './orphans.js';
+import { killGroup } from './process-group.js';
 import { QmpClient } from './qmp.js';
 import { sandboxPrefix } from './sandbox.js';
 
@@ -174,15 +175,6 @@ function keepMessages(child: ChildProcess): () => string {
     text = (text + chunk.toString('utf8')).slice(-MESSAGE_BYTES);
   });
   return () => text.trim();
-}
-
-function killGroup(child: ChildProcess): void {
-  if (child.pid === undefined) return;
-  try {
-    process.kill(-child.pid, 'SIGKILL');
-  } catch {
-    // The group is gone already: nothing left to kill.
-  }
 }
 
 /** Inside bubblewrap QEMU is a grandchild: it, and the files it holds, are gone a moment after the child that is waited for. */

@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import { execa, type Options } from 'execa';
 import { errorRecord, Hyper2kvmError } from '../errors.js';
 import { ownerEnvironment } from './orphans.js';
+import { killGroup } from './process-group.js';
 
 export interface RunOptions {
   signal?: AbortSignal;
@@ -65,24 +66,16 @@ export async function run(
   options.signal?.throwIfAborted();
   const wrapper = options.wrapper ?? [];
   const child = execa(command, [...prefixArgs, '--', ...wrapper, file, ...args], execaOptions);
-  const killGroup = () => {
-    if (child.pid === undefined) return;
-    try {
-      process.kill(-child.pid, 'SIGKILL');
-    } catch {
-      // The group is gone already: nothing left to kill.
-    }
-  };
+  const kill = () => killGroup({ pid: child.pid });
   let timedOut = false;
   const timer = setTimeout(() => {
     timedOut = true;
-    killGroup();
+    kill();
   }, timeoutSeconds * 1000);
-  options.signal?.addEventListener('abort', killGroup, { once: true });
+  options.signal?.addEventListener('abort', kill, { once: true });
   // What this daemon starts dies with it, also on an ordinary exit.
-  process.once('exit', killGroup);
-  const consumption =
-    options.onStdout === undefined ? null : consume(child.stdout, options.onStdout, killGroup);
+  process.once('exit', kill);
+  const consumption = options.onStdout === undefined ? null : consume(child.stdout, options.onStdout, kill);
   try {
     const result = await child;
     options.signal?.throwIfAborted();
@@ -131,9 +124,9 @@ export async function run(
     };
   } finally {
     clearTimeout(timer);
-    options.signal?.removeEventListener('abort', killGroup);
-    process.removeListener('exit', killGroup);
-    killGroup();
+    options.signal?.removeEventListener('abort', kill);
+    process.removeListener('exit', kill);
+    kill();
   }
 }
 
