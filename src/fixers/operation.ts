@@ -35,6 +35,8 @@ export const operationSchema = z.discriminatedUnion('op', [
     lib: z.enum(['lib', 'usr/lib']),
     files: z.array(z.string()),
     modules: z.array(z.string()),
+    /** Configuration files inside that the archive replaces, by their path there; null: hidden by a link to nowhere. */
+    replace: z.array(z.object({ path: z.string(), text: z.string().nullable() })).optional(),
   }),
   /** Runs a command of the guest in the appliance's chroot, then proves that the initramfs `path` lists `modules`. */
   z.object({

@@ -33,18 +33,32 @@ export function planGuest(guest: Guest, fixers: readonly Fixer[] = FIXERS): Plan
   return plan;
 }
 
+type InitramfsOperation = Extract<Operation, { op: 'append_initramfs' | 'rebuild_initramfs' }>;
+
+/** A rebuilt one copies the guest's files anew, as they are after the plan. */
+function textsAfter(before: Record<string, string>, operation: InitramfsOperation): Record<string, string> {
+  if (operation.op === 'rebuild_initramfs') return {};
+  const texts = new Map(Object.entries(before));
+  for (const { path, text } of operation.replace ?? []) {
+    if (text === null) texts.delete(path);
+    else texts.set(path, text);
+  }
+  return Object.fromEntries(texts);
+}
+
 /** The guest with `operations` done: its tree, the modules that its initramfs files then hold, and its guest agent. */
 export function guestAfter(guest: Guest, operations: readonly Operation[]): Guest {
-  const added = new Map<string, string[]>();
+  const changed = new Map<string, InitramfsOperation>();
   for (const operation of operations) {
     if (operation.op === 'append_initramfs' || operation.op === 'rebuild_initramfs')
-      added.set(operation.path, operation.modules);
+      changed.set(operation.path, operation);
   }
   const kernels = guest.identity.kernels.map((kernel) => {
-    const modules = kernel.initramfs === null ? undefined : added.get(kernel.initramfs.path);
-    if (kernel.initramfs === null || modules === undefined) return kernel;
-    const all = [...new Set([...kernel.initramfs.modules, ...modules])].sort();
-    return { ...kernel, initramfs: { ...kernel.initramfs, modules: all, unreadable: null } };
+    const operation = kernel.initramfs === null ? undefined : changed.get(kernel.initramfs.path);
+    if (kernel.initramfs === null || operation === undefined) return kernel;
+    const modules = [...new Set([...kernel.initramfs.modules, ...operation.modules])].sort();
+    const texts = textsAfter(kernel.initramfs.texts ?? {}, operation);
+    return { ...kernel, initramfs: { ...kernel.initramfs, modules, texts, unreadable: null } };
   });
   return {
     ...guest,

@@ -117,13 +117,17 @@ export function writeNewc(entries: readonly { path: string; mode: number; data?:
   return Buffer.concat(pieces);
 }
 
-/** What `NewcScanner` tells of an entry: no data, except the target of a symbolic link. */
+/** What `NewcScanner` tells of an entry: no data, except the target of a symbolic link and the content of a file that is wanted. */
 export interface NewcName {
   path: string;
   mode: number;
   size: number;
   target: string | null;
+  content: Buffer | null;
 }
+
+/** A wanted file that is larger is passed over like any other. */
+export const MAX_WANTED_BYTES = 8192;
 
 /**
  * The same format from a stream, in constant memory: keeps names and link targets only. Several archives may follow each other, with zero
@@ -137,9 +141,11 @@ export class NewcScanner {
   /** True before the first header and after a trailer. */
   #between = true;
   archives = 0;
+  readonly #isWanted: (path: string) => boolean;
 
-  constructor(onEntry: (entry: NewcName) => void) {
+  constructor(onEntry: (entry: NewcName) => void, isWanted: (path: string) => boolean = () => false) {
     this.#onEntry = onEntry;
+    this.#isWanted = isWanted;
   }
 
   push(chunk: Buffer): void {
@@ -169,9 +175,12 @@ export class NewcScanner {
     const dataStart = align4(HEADER_SIZE + nameSize);
     const isLink = (mode & S_IFMT) === S_IFLNK;
     if (isLink && dataSize > MAX_NAME) throw corrupt('a symbolic link in a cpio archive is too long');
-    const needed = isLink ? dataStart + dataSize : dataStart;
-    if (this.#pending.length < needed) return false;
+    if (this.#pending.length < dataStart) return false;
     const path = entryPath(this.#pending.subarray(HEADER_SIZE, HEADER_SIZE + nameSize));
+    const isKept = (mode & S_IFMT) === S_IFREG && dataSize <= MAX_WANTED_BYTES && this.#isWanted(path);
+    const needed = isLink || isKept ? dataStart + dataSize : dataStart;
+    if (this.#pending.length < needed) return false;
+    const content = isKept ? Buffer.from(this.#pending.subarray(dataStart, dataStart + dataSize)) : null;
     const target = isLink ? this.#pending.toString('utf8', dataStart, dataStart + dataSize) : null;
     const entryEnd = align4(dataStart + dataSize);
     const available = Math.min(entryEnd, this.#pending.length);
@@ -179,7 +188,7 @@ export class NewcScanner {
     this.#pending = this.#pending.subarray(available);
     this.#between = path === TRAILER;
     if (this.#between) this.archives += 1;
-    else this.#onEntry({ path, mode, size: dataSize, target });
+    else this.#onEntry({ path, mode, size: dataSize, target, content });
     return this.#pending.length > 0;
   }
 

@@ -18,13 +18,19 @@ export function buildAppendix(
   files: readonly { path: string; content: Buffer }[],
   lib: LibDirectory,
   listing: Pick<InitramfsListing, 'size' | 'segments' | 'files' | 'directories' | 'links'>,
+  replacements: readonly { path: string; text: string | null }[] = [],
 ): Buffer {
   const placed = files.map(({ path, content }) => ({
     path: insidePath(path, lib),
     mode: S_IFREG | 0o644,
     data: content,
   }));
-  const entries = [...placed, ...suffixLinks(files, placed, lib, listing)];
+  const replaced = replacements.map(({ path, text }) => ({
+    path,
+    mode: text === null ? S_IFLNK | 0o777 : S_IFREG | 0o600,
+    data: Buffer.from(text ?? NOWHERE),
+  }));
+  const entries = [...placed, ...replaced, ...suffixLinks(files, placed, lib, listing)];
   const taken = new Set([...listing.directories, ...Object.keys(listing.links)]);
   const directories = new Set(
     entries.flatMap(({ path }) => parents(path)).filter((path) => !taken.has(path)),
@@ -40,6 +46,9 @@ export function buildAppendix(
   packed[9] = 0xff;
   return Buffer.concat([padding, packed]);
 }
+
+/** A later archive cannot remove a file, but an entry of another type replaces it (init/initramfs.c, clean_path). */
+const NOWHERE = '/removed-by-hyper2kvm';
 
 function insidePath(path: string, lib: LibDirectory): string {
   const inside = /^\/(?:usr\/)?lib\/(modules\/.+)$/.exec(posix.normalize(path))?.[1];

@@ -3,7 +3,16 @@ import { createInflateRaw } from 'node:zlib';
 import { errorRecord } from '../errors.js';
 import type { Kernel } from '../stages/inspect/schema.js';
 import { run } from '../tools/run.js';
-import { type NewcName, NewcScanner, readNewc, S_IFDIR, S_IFLNK, S_IFMT } from './cpio.js';
+import {
+  MAX_WANTED_BYTES,
+  type NewcName,
+  NewcScanner,
+  readNewc,
+  S_IFDIR,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+} from './cpio.js';
 import {
   type Compression,
   compressionAt,
@@ -34,6 +43,8 @@ export interface InitramfsListing {
   directories: string[];
   /** Symbolic links: path to target as written. */
   links: Record<string, string>;
+  /** What the small configuration files inside say that may name devices (`isConfiguration`), by path. */
+  texts: Record<string, string>;
   /** Why listing stopped; null when the whole file was read. What came before is in the lists. */
   unreadable: string | null;
 }
@@ -55,6 +66,16 @@ const UNPACKERS: Record<Exclude<Compression, 'none' | 'gzip'>, readonly [string,
   lzo: ['lzop', '-dcq'],
 };
 
+/**
+ * Copies of the guest's configuration, and what was made from it, that decide where the root is looked for: crypttab of cryptsetup's hook and of systemd,
+ * initramfs-tools' resume, dracut's host-only command line and LVM's list of devices.
+ */
+const CONFIGURATION =
+  /^(cryptroot\/crypttab|etc\/crypttab|conf\/conf\.d\/[\w.-]+|etc\/cmdline\.d\/[\w.-]+\.conf|etc\/lvm\/devices\/system\.devices)$/;
+const isConfiguration = (path: string) => CONFIGURATION.test(path);
+/** More of them than any tool writes are left out. */
+const MAX_TEXTS = 64;
+
 /** Why a segment cannot be listed; becomes `unreadable`. */
 class Unreadable extends Error {}
 
@@ -67,14 +88,14 @@ export async function listInitramfs(
   signal: AbortSignal,
   limits: ListLimits = DEFAULT_LIMITS,
 ): Promise<InitramfsListing> {
-  const names = new Map<string, { mode: number; target: string | null }>();
+  const names = new Map<string, { mode: number; target: string | null; text: string | null }>();
   const segments: InitramfsSegment[] = [];
   let unpacked = 0;
   let entries = 0;
   let unreadable: string | null = null;
-  const onEntry = ({ path, mode, target }: NewcName) => {
+  const onEntry = ({ path, mode, target, content }: NewcName) => {
     if (++entries > limits.entries) throw new Unreadable(`more than ${limits.entries} entries`);
-    names.set(path, { mode, target });
+    names.set(path, { mode, target, text: content?.toString('utf8') ?? null });
   };
   const onBytes = (count: number) => {
     unpacked += count;
@@ -106,6 +127,14 @@ export async function listInitramfs(
     files: paths.filter((path) => ![S_IFDIR, S_IFLNK].includes((names.get(path)?.mode ?? 0) & S_IFMT)),
     directories: typed(S_IFDIR),
     links: Object.fromEntries(typed(S_IFLNK).map((path) => [path, names.get(path)?.target ?? ''])),
+    texts: Object.fromEntries(
+      paths
+        .flatMap((path) => {
+          const text = names.get(path)?.text ?? null;
+          return text === null ? [] : [[path, text] as const];
+        })
+        .slice(0, MAX_TEXTS),
+    ),
     unreadable,
   };
 }
@@ -136,6 +165,7 @@ export function describeInitramfs(request: {
     size: listing.size,
     segments: listing.segments,
     modules: [...new Set(modules)].sort(),
+    texts: listing.texts,
     lib,
     unreadable: listing.unreadable,
   };
@@ -167,7 +197,7 @@ async function listSegment(
   signal: AbortSignal,
 ): Promise<number> {
   if (compression === 'none') return listPlain(bytes, start, sink);
-  const scanner = new NewcScanner(sink.onEntry);
+  const scanner = new NewcScanner(sink.onEntry, isConfiguration);
   const push = (chunk: Buffer) => {
     sink.onBytes(chunk.length);
     scanner.push(chunk);
@@ -191,7 +221,9 @@ function listPlain(bytes: Buffer, start: number, sink: Sink): number {
     if (next.done) return next.value;
     const { path, mode, data } = next.value;
     const isLink = (mode & S_IFMT) === S_IFLNK;
-    sink.onEntry({ path, mode, size: data.length, target: isLink ? data.toString('utf8', 0, 4096) : null });
+    const isKept = (mode & S_IFMT) === S_IFREG && data.length <= MAX_WANTED_BYTES && isConfiguration(path);
+    const target = isLink ? data.toString('utf8', 0, 4096) : null;
+    sink.onEntry({ path, mode, size: data.length, target, content: isKept ? data : null });
   }
 }
 

@@ -15,6 +15,8 @@ const INIT = `#!/bin/dash
 [ -e /${MODULES}/original.ko ] && echo H2K-ORIGINAL
 [ -e /lib/modules/6.0-test/kernel/drivers/appended.ko ] && echo H2K-APPENDED
 [ -L /lib ] && echo H2K-LINK
+[ -e /etc/lvm/devices/system.devices ] || echo H2K-HIDDEN
+read -r device < /cryptroot/crypttab && echo "H2K-CRYPTTAB $device"
 read -r line < /${MODULES}/modules.dep && echo "H2K-INDEX $line"
 `;
 
@@ -26,6 +28,12 @@ function smallSystem(): Buffer {
   const files = [
     { path: 'init', mode: S_IFREG | 0o755, data: Buffer.from(INIT) },
     { path: 'bin/dash', mode: S_IFREG | 0o755, data: readFileSync('/bin/dash') },
+    { path: 'etc/lvm/devices/system.devices', mode: S_IFREG | 0o600, data: Buffer.from('old\n') },
+    {
+      path: 'cryptroot/crypttab',
+      mode: S_IFREG | 0o600,
+      data: Buffer.from('a line that is longer\nand another\n'),
+    },
     { path: `${MODULES}/original.ko`, mode: S_IFREG | 0o644, data: Buffer.from('original') },
     { path: `${MODULES}/modules.dep`, mode: S_IFREG | 0o644, data: Buffer.from('old\n') },
     ...libraries.map((path) => ({
@@ -105,9 +113,16 @@ describe('the kernel unpacks an appended archive', () => {
       { path: '/lib/modules/6.0-test/kernel/drivers/appended.ko', content: Buffer.from('appended') },
       { path: '/lib/modules/6.0-test/modules.dep', content: Buffer.from('new\n') },
     ];
-    const appendix = buildAppendix(files, 'usr/lib', await listInitramfs(original, signal));
+    const replaced = [
+      { path: 'cryptroot/crypttab', text: 'root UUID=1\n' },
+      { path: 'etc/lvm/devices/system.devices', text: null },
+    ];
+    const appendix = buildAppendix(files, 'usr/lib', await listInitramfs(original, signal), replaced);
     const console = boot(Buffer.concat([original, appendix]));
-    for (const line of ['H2K-ORIGINAL', 'H2K-APPENDED', 'H2K-LINK', 'H2K-INDEX new'])
+    for (const line of [
+      ...['H2K-ORIGINAL', 'H2K-APPENDED', 'H2K-LINK', 'H2K-INDEX new'],
+      ...['H2K-HIDDEN', 'H2K-CRYPTTAB root UUID=1'],
+    ])
       expect(console).toContain(line);
     expect(console).not.toMatch(/Initramfs unpacking failed|junk/);
   });

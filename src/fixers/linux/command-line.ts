@@ -41,12 +41,22 @@ interface Place {
   warnings: Warning[];
 }
 
-function stableArguments(args: string, guest: Guest, place: Place): string {
+/** `args` with UUIDs; an option that cannot be resolved goes through `unresolved`. */
+export function stableOptions(
+  args: string,
+  guest: Guest,
+  unresolved: (whole: string, option: string) => string = (whole) => whole,
+): string {
   return args.replace(DEVICE_OPTION, (whole, option: string, value: string) => {
     const device = unstablePart(option, value);
     if (device === null) return whole;
     const stable = stabilise(device, guest, hintOf(option, guest));
-    if (stable !== null) return `${option}${stable}${value.slice(device.length)}`;
+    return stable === null ? unresolved(whole, option) : `${option}${stable}${value.slice(device.length)}`;
+  });
+}
+
+function stableArguments(args: string, guest: Guest, place: Place): string {
+  return stableOptions(args, guest, (whole, option) => {
     if (option === 'root=')
       throw new Hyper2kvmError(
         'plan.root-unresolved',

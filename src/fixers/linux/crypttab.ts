@@ -14,11 +14,14 @@ export const crypttab: Fixer = {
     const warnings: Warning[] = [];
     const reason = 'the device of an encrypted volume must be found on KVM too';
     const operations = rewriteFile(guest.tree, '/etc/crypttab', { fixer: NAME, reason }, (text) =>
-      mapLines(text, (line) => fixLine(line, guest, warnings)),
+      stableCrypttab(text, guest, warnings),
     );
     return { operations, warnings };
   },
 };
+
+export const stableCrypttab = (text: string, guest: Guest, warnings: Warning[]): string =>
+  mapLines(text, (line) => fixLine(line, guest, warnings));
 
 /** crypttab(5): name, device, key file, options. */
 const LINE = /^(\s*[^\s#]\S*\s+)(\S+)(?:(\s+)(\S+)(?:\s+(\S+))?)?/;

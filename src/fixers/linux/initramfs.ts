@@ -4,6 +4,7 @@ import type { Kernel } from '../../stages/inspect/schema.js';
 import type { Fixer, Guest } from '../fixer.js';
 import type { Operation, Warning } from '../operation.js';
 import { chooseDevices, DEVICE_SETS, type DeviceSet } from './devices.js';
+import { type Replacement, staleCopies } from './embedded-files.js';
 import { keepDrivers, rebuildCommand } from './initramfs-tools.js';
 import { type ModuleIndex, moduleIndex } from './modules.js';
 
@@ -12,7 +13,7 @@ const NAME = 'initramfs';
 export const initramfs: Fixer = {
   name: NAME,
   description:
-    'Every installed kernel’s initramfs must hold the drivers of the new VM’s disks. Where they are missing, the guest’s own module files are appended as one small archive (or, with fix.initramfs = "rebuild" or a container that cannot be read, the guest’s own tool makes the initramfs anew), and the configuration of that tool is told to keep them.',
+    'Every installed kernel’s initramfs must hold the drivers of the new VM’s disks. Where they are missing, the guest’s own module files are appended as one small archive (or, with fix.initramfs = "rebuild" or a container that cannot be read, the guest’s own tool makes the initramfs anew), and the configuration of that tool is told to keep them. Copies of crypttab, of the resume device, of dracut’s command line and of LVM’s list of devices inside an initramfs that name the old hypervisor’s disks are replaced in the same way.',
   plan(guest) {
     const set = chooseDevices(guest);
     const warnings: Warning[] = [];
@@ -20,11 +21,14 @@ export const initramfs: Fixer = {
     const wanted = new Set<string>();
     for (const kernel of guest.identity.kernels) {
       const index = moduleIndex(guest.tree, kernel);
-      const modules = neededModules(kernel, index, set);
-      if (modules.length === 0) continue;
-      const operation = planKernel({ guest, kernel, index, modules }, warnings);
+      const missing = neededModules(kernel, index, set);
+      const replace = staleCopies(kernel, guest);
+      if (missing.length === 0 && replace.length === 0) continue;
+      const modules = missing.length === 0 ? index.closure(driversOf(set)) : missing;
+      const operation = planKernel({ guest, kernel, index, modules, replace }, warnings);
       if (operation === null) continue;
       fixes.push(operation);
+      if (missing.length === 0) continue;
       for (const name of driversOf(set))
         if (index.path(name) !== null && !index.isBuiltin(name)) wanted.add(name);
     }
@@ -63,6 +67,7 @@ interface KernelCase {
   kernel: Kernel;
   index: ModuleIndex;
   modules: string[];
+  replace: Replacement[];
 }
 
 function planKernel(context: KernelCase, warnings: Warning[]): Operation | null {
@@ -115,21 +120,29 @@ function planKernel(context: KernelCase, warnings: Warning[]): Operation | null 
   });
 }
 
-function append({ kernel, index, modules }: KernelCase, image: NonNullable<Kernel['initramfs']>): Operation {
+function append(
+  { kernel, index, modules, replace }: KernelCase,
+  image: NonNullable<Kernel['initramfs']>,
+): Operation {
   const there = new Set(image.modules);
   const missing = modules.filter((name) => !there.has(name));
   const files = missing.flatMap((name) => index.path(name) ?? []);
   // What they depend on is in `files`; the drivers themselves say enough.
   const drivers = DEVICE_SETS.flatMap(driversOf).filter((name) => missing.includes(name));
+  const lacks = missing.length === 0 ? [] : [`lacks ${(drivers.length > 0 ? drivers : missing).join(', ')}`];
+  const stale =
+    replace.length === 0 ? [] : [`has ${replace.map(({ path }) => path).join(', ')} of the old hypervisor`];
   return {
     op: 'append_initramfs',
     fixer: NAME,
-    reason: `lacks ${(drivers.length > 0 ? drivers : missing).join(', ')}: kernel ${kernel.version} would not find its root disk`,
+    reason: `${[...lacks, ...stale].join(' and ')}: kernel ${kernel.version} would not find its root disk`,
     path: image.path,
     kernel: kernel.version,
     lib: image.lib,
-    files: [...files, ...index.indexes()].map((file) => posix.normalize(file)).sort(),
+    files:
+      files.length === 0 ? [] : [...files, ...index.indexes()].map((file) => posix.normalize(file)).sort(),
     modules,
+    ...(replace.length === 0 ? {} : { replace }),
   };
 }
 

@@ -1,5 +1,5 @@
 import { rewriteFile } from '../edit.js';
-import type { Fixer } from '../fixer.js';
+import type { Fixer, Guest } from '../fixer.js';
 import { isUnstableName } from './device-names.js';
 import { stabilise } from './stable-names.js';
 
@@ -13,11 +13,15 @@ export const resume: Fixer = {
   plan(guest) {
     const reason = 'an initramfs made on KVM would wait for a disk of the old hypervisor';
     const operations = rewriteFile(guest.tree, PATH, { fixer: NAME, reason }, (text) =>
-      text.replace(/^(RESUME=)(\/dev\/\S+)/gm, (whole, key: string, device: string) => {
-        const stable = isUnstableName(device) ? stabilise(device, guest, { type: 'swap' }) : null;
-        return stable === null ? whole : `${key}${stable}`;
-      }),
+      stableResume(text, guest),
     );
     return { operations, warnings: [] };
   },
 };
+
+export function stableResume(text: string, guest: Guest): string {
+  return text.replace(/^(RESUME=)(\/dev\/\S+)/gm, (whole, key: string, device: string) => {
+    const stable = isUnstableName(device) ? stabilise(device, guest, { type: 'swap' }) : null;
+    return stable === null ? whole : `${key}${stable}`;
+  });
+}

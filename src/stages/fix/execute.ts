@@ -73,7 +73,7 @@ async function appendInitramfs(operation: Append, { target, signal, listings }: 
   }
   const files = [];
   for (const path of operation.files) files.push({ path, content: await target.read(path) });
-  const appendix = buildAppendix(files, operation.lib, listing);
+  const appendix = buildAppendix(files, operation.lib, listing, operation.replace);
   await target.append(operation.path, appendix, offset);
   const { proof, appended } = await proveAppended(operation, target, offset, appendix, signal);
   // Kernels of one flavour share an initramfs (Arch): the next archive goes behind this one.
@@ -94,6 +94,7 @@ function withAppended(listing: InitramfsListing, appended: InitramfsListing): In
     files: both(listing.files, appended.files),
     directories: both(listing.directories, appended.directories),
     links: { ...listing.links, ...appended.links },
+    texts: { ...listing.texts, ...appended.texts },
   };
 }
 

@@ -54,7 +54,7 @@ export async function proveNames(
     proofs.push(proveFstab(text, change?.op === 'write_file' ? (change.before ?? '') : text));
   }
   for (const file of boot)
-    proofs.push(proveCommandLines(file, (await target.read(file.path)).toString('latin1')));
+    proofs.push(...proveCommandLines(file, (await target.read(file.path)).toString('latin1')));
   return proofs;
 }
 
@@ -77,7 +77,8 @@ function proveFstab(text: string, before: string): string {
   return `/etc/fstab parses: ${lines} entries, no unstable device name`;
 }
 
-function proveCommandLines({ path, kind }: BootFile, text: string): string {
+/** Nothing to say of a file without command lines, as of GRUB that reads its entries elsewhere. */
+function proveCommandLines({ path, kind }: BootFile, text: string): string[] {
   let lines = 0;
   mapCommandLines(text, kind, (args) => {
     const unstable = [...args.matchAll(/(?<![^\s"'])root=([^\s"']+)/g)].find(([, device = '']) =>
@@ -87,7 +88,8 @@ function proveCommandLines({ path, kind }: BootFile, text: string): string {
     lines += 1;
     return args;
   });
-  return `${path}: ${lines} kernel command ${lines === 1 ? 'line' : 'lines'}, no unstable root`;
+  if (lines === 0) return [];
+  return [`${path}: ${lines} kernel command ${lines === 1 ? 'line' : 'lines'}, no unstable root`];
 }
 
 function unproven(path: string, why: string): Hyper2kvmError {

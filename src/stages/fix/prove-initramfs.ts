@@ -28,7 +28,13 @@ export async function proveAppended(
   if (listing.unreadable !== null || missing.length > 0) {
     throw unproven(operation.path, listing.unreadable ?? `it does not list ${missing.join(', ')}`);
   }
-  const proof = `${operation.path}: ${appendix.length} bytes appended, ${expected.length} modules listed on reading back`;
+  const replaced = operation.replace ?? [];
+  const stale = replaced.filter(({ path, text }) =>
+    text === null ? listing.links[path] === undefined : listing.texts[path] !== text,
+  );
+  if (stale.length > 0) throw unproven(operation.path, `${stale[0]?.path} is not replaced`);
+  const others = replaced.length === 0 ? '' : `, ${replaced.map(({ path }) => path).join(', ')} replaced`;
+  const proof = `${operation.path}: ${appendix.length} bytes appended, ${expected.length} modules listed on reading back${others}`;
   return { proof, appended: listing };
 }
 

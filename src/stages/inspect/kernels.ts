@@ -59,7 +59,7 @@ async function list(
 ): Promise<InitramfsListing> {
   const { mode, size } = await session.call('statns', path);
   const unread = (unreadable: string) => {
-    return { size, segments: [], files: [], directories: [], links: {}, unreadable };
+    return { size, segments: [], files: [], directories: [], links: {}, texts: {}, unreadable };
   };
   // A device node's size is 0, and /dev/zero never ends: downloading it would fill the host's disk.
   if ((mode & S_IFMT) !== S_IFREG) return unread('not a regular file');

@@ -57,6 +57,8 @@ export const kernelSchema = z.object({
       segments: z.array(initramfsSegmentSchema),
       /** Kernel modules inside, by name without suffix, `-` as `_`; sorted. */
       modules: z.array(z.string()),
+      /** Copies of the guest's configuration inside that may name devices, by path. */
+      texts: z.record(z.string(), z.string()).optional(),
       /** `lib` or `usr/lib`: where `modules/<version>` really is inside (a `lib` link must not be replaced). */
       lib: z.enum(['lib', 'usr/lib']),
       /** Why the container cannot be read; null when it was. */

@@ -66,7 +66,11 @@ function descriptionOf(operation: Operation): string[] {
     case 'copy_file':
       return [`copy ${operation.from} -> ${operation.path}`];
     case 'append_initramfs':
-      return [`append to ${operation.path}:`, ...operation.files.map((file) => `  ${file}`)];
+      return [
+        `append to ${operation.path}:`,
+        ...operation.files.map((file) => `  ${file}`),
+        ...(operation.replace ?? []).flatMap(replacement),
+      ];
     case 'rebuild_initramfs':
     case 'run':
       return [`run ${operation.command.join(' ')}`];
@@ -80,6 +84,18 @@ function descriptionOf(operation: Operation): string[] {
     case 'write_file':
       return [];
   }
+}
+
+/** The text of a file inside an initramfs is no file of the guest that patch(1) could find: it is shown as a remark. */
+function replacement({ path, text }: { path: string; text: string | null }): string[] {
+  if (text === null) return [`  without its ${path}`];
+  return [
+    `  with its ${path} as`,
+    ...text
+      .trimEnd()
+      .split('\n')
+      .map((line) => `  | ${line}`),
+  ];
 }
 
 const oneLine = (text: string) => printable(text).replace(/[\r\n]/g, escaped);

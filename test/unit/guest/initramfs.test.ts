@@ -191,3 +191,34 @@ describe('buildAppendix', () => {
     ).toThrow(/not a path under/);
   });
 });
+
+describe('configuration inside an initramfs', () => {
+  const archive = writeNewc([
+    directory('etc'),
+    file('etc/crypttab', 'root /dev/sda3\n'),
+    file('etc/passwd', 'root:x\n'),
+    file('conf/conf.d/resume', 'RESUME=/dev/sda2\n'),
+    file('etc/cmdline.d/long.conf', 'x'.repeat(10_000)),
+  ]);
+
+  it.each(Object.keys(packers))('is read where it may name devices: %s', async (compression) => {
+    const { texts, unreadable } = await listInitramfs(packers[compression]!(archive), signal);
+    expect(unreadable).toBeNull();
+    expect(texts).toEqual({
+      'conf/conf.d/resume': 'RESUME=/dev/sda2\n',
+      'etc/crypttab': 'root /dev/sda3\n',
+    });
+  });
+
+  it('is what the appended archive says, which may also take a file away', async () => {
+    const before = await listInitramfs(gzipSync(archive), signal);
+    const replaced = [
+      { path: 'etc/crypttab', text: 'root UUID=1\n' },
+      { path: 'conf/conf.d/resume', text: null },
+    ];
+    const appendix = buildAppendix([], 'lib', before, replaced);
+    const after = await listInitramfs(Buffer.concat([gzipSync(archive), appendix]), signal);
+    expect(after.texts).toEqual({ 'etc/crypttab': 'root UUID=1\n' });
+    expect(after.links).toHaveProperty(['conf/conf.d/resume']);
+  });
+});

@@ -4,6 +4,7 @@ import { initramfs } from '../../../../src/fixers/linux/initramfs.js';
 import { guestAfter } from '../../../../src/fixers/plan.js';
 import {
   type Files,
+  filesystem,
   type GuestRecipe,
   guestOf,
   kernelOf,
@@ -229,5 +230,51 @@ describe('devices', () => {
     expect(choose('kernel/virtio_pci.ko:\nkernel/virtio_blk.ko:\n', builtin, kernel).devices?.disk_bus).toBe(
       'sata',
     );
+  });
+});
+
+describe('copies of configuration inside an initramfs', () => {
+  const filesystems = [
+    filesystem('/dev/sda1', 'ext4', 'root-uuid', { mountpoint: '/' }),
+    filesystem('/dev/sda2', 'swap', 'swap-uuid'),
+    filesystem('/dev/sda3', 'crypto_LUKS', 'luks-uuid'),
+  ];
+  const texts = {
+    'cryptroot/crypttab': 'sda3_crypt /dev/sda3 none luks,discard\n',
+    'conf/conf.d/zz-resume-auto': 'RESUME=/dev/sda2\n',
+    'etc/cmdline.d/95root-dev.conf': ' root=/dev/sda1 rootfstype=ext4\n',
+    'etc/lvm/devices/system.devices': 'IDTYPE=sys_wwid IDNAME=naa.6000c29 DEVNAME=/dev/sda3 PVID=x PART=3\n',
+  };
+  const replace = [
+    { path: 'cryptroot/crypttab', text: 'sda3_crypt UUID=luks-uuid none luks,discard\n' },
+    { path: 'conf/conf.d/zz-resume-auto', text: 'RESUME=UUID=swap-uuid\n' },
+    { path: 'etc/cmdline.d/95root-dev.conf', text: ' root=UUID=root-uuid rootfstype=ext4\n' },
+    { path: 'etc/lvm/devices/system.devices', text: null },
+  ];
+  const planWith = (modules: readonly string[], options = {}) =>
+    plan({ filesystems, options, identity: { kernels: [kernelOf(VERSION, modules, { texts })] } });
+
+  it('are replaced together with the drivers, once', () => {
+    const { guest, operations } = planWith(VMWARE_MODULES);
+    expect(operations.at(-1)).toMatchObject({ op: 'append_initramfs', replace });
+    expect(initramfs.plan(guestAfter(guest, operations)).operations).toEqual([]);
+  });
+
+  it('are replaced alone where the drivers are inside already', () => {
+    const { operations } = planWith(ALL);
+    expect(operations).toMatchObject([{ op: 'append_initramfs', files: [], replace }]);
+    expect(operations[0]?.reason).toContain('cryptroot/crypttab');
+  });
+
+  it('are the guest’s own tool’s business with fix.initramfs = "rebuild"', () => {
+    const { guest, operations } = planWith(ALL, { initramfs: 'rebuild' });
+    expect(operations).toMatchObject([{ op: 'rebuild_initramfs' }]);
+    expect(initramfs.plan(guestAfter(guest, operations)).operations).toEqual([]);
+  });
+
+  it('that name nothing of the old hypervisor stay', () => {
+    const stable = { 'etc/crypttab': 'luks-1 UUID=luks-uuid none\n', 'conf/conf.d/resume': 'RESUME=none\n' };
+    const kernels = [kernelOf(VERSION, ALL, { texts: stable })];
+    expect(plan({ filesystems, identity: { kernels } }).operations).toEqual([]);
   });
 });
