@@ -108,6 +108,8 @@ export async function startDaemon(initial: Config, options: DaemonOptions = {}):
       env: process.env,
     });
 
+    // First here, so last when the daemon stops.
+    started.push(() => supervision.stop());
     await server.start();
     started.push(() => server.stop());
     worker.start();
@@ -127,7 +129,7 @@ export async function startDaemon(initial: Config, options: DaemonOptions = {}):
     started.push(() => probe.abort());
     logger.info({ version, incoming: config.spool.incoming, socket: config.control.socket }, 'daemon ready');
     supervision.start();
-    started.push(() => supervision.stop());
+    started.push(() => supervision.stopping());
   } catch (error) {
     await stop();
     throw error;

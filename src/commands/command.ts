@@ -21,6 +21,14 @@ export interface CommandText {
   examples: readonly string[];
 }
 
+/** commander keeps no added help text where another page could find it. */
+const EXAMPLES = new WeakMap<Command, readonly string[]>();
+
+/** The lines that a command's help ends with, for the manual page. */
+export function examplesOf(command: Command): readonly string[] {
+  return EXAMPLES.get(command) ?? [];
+}
+
 /** A command with everything that all of them share. Wrong usage throws commander's error, which main turns into exit code 2. */
 export function newCommand(io: Io, text: CommandText): Command {
   const [name, ...words] = text.usage.split(' ') as [string, ...string[]];
@@ -29,6 +37,7 @@ export function newCommand(io: Io, text: CommandText): Command {
     .description(text.description ?? text.summary)
     .addHelpText('after', `\nExamples:\n${text.examples.map((line) => `  $ ${line}`).join('\n')}`);
   for (const word of words) command.argument(word);
+  EXAMPLES.set(command, text.examples);
   return addCommonOptions(command);
 }
 

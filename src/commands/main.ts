@@ -38,8 +38,8 @@ const COMMANDS: readonly ((io: Io) => Command)[] = [
   configCommand,
 ];
 
-/** Runs one command line (without node and script). Gives the exit code: 0 right, 1 failed, 2 wrong usage. Never throws. */
-export async function main(args: readonly string[], io: Io): Promise<number> {
+/** The whole table of commands: what runs, what `--help`, the manual page and the shell completions say. */
+export function createProgram(io: Io): Command {
   const program = addCommonOptions(prepare(io, new Command('hyper2kvm')))
     .description(
       'Drop a VM disk from any hypervisor into a directory; get back a VM that boots on KVM, with the proof.',
@@ -47,6 +47,12 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
     .version(hyper2kvmVersion(), '-V, --version', 'print the version')
     .addHelpText('after', '\n`hyper2kvm COMMAND --help` shows the options of a command and an example.');
   for (const build of COMMANDS) program.addCommand(build(io));
+  return program;
+}
+
+/** Runs one command line (without node and script). Gives the exit code: 0 right, 1 failed, 2 wrong usage. Never throws. */
+export async function main(args: readonly string[], io: Io): Promise<number> {
+  const program = createProgram(io);
   try {
     await program.parseAsync(args, { from: 'user' });
     return io.exitCode;

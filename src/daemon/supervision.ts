@@ -2,6 +2,10 @@ import type { Logger } from 'pino';
 import { type Notifier, watchdogInterval } from '../host/notify.js';
 
 const STATUS_INTERVAL_MS = 1_000;
+/** While it stops: that much more time, asked for as long as the main loop turns, but not for ever. */
+const STOP_EXTENSION_SECONDS = 30;
+const STOP_INTERVAL_MS = 10_000;
+const STOP_EXTENSIONS = 30;
 
 /** Tells systemd how the daemon is: the status line, and the watchdog only while the main loop turns and the database answers. */
 export class Supervision {
@@ -40,9 +44,28 @@ export class Supervision {
     this.#timers.push(setInterval(() => this.#feed(), interval));
   }
 
-  stop(): void {
-    for (const timer of this.#timers) clearInterval(timer);
+  /** The daemon begins to stop. Large files that are just being published may take longer than the unit's TimeoutStopSec; a stop that hangs is still ended by it. */
+  stopping(): void {
+    this.#clearTimers();
     this.#notifier.stopping();
+    let left = STOP_EXTENSIONS;
+    const extend = () => {
+      if (left === 0) return;
+      left -= 1;
+      this.#notifier.extendTimeout(STOP_EXTENSION_SECONDS);
+      this.#notifier.watchdog();
+    };
+    extend();
+    this.#timers.push(setInterval(extend, STOP_INTERVAL_MS));
+  }
+
+  /** The daemon has stopped. */
+  stop(): void {
+    this.#clearTimers();
+  }
+
+  #clearTimers(): void {
+    for (const timer of this.#timers.splice(0)) clearInterval(timer);
   }
 
   #showStatus(): void {

@@ -11,6 +11,8 @@ export interface Notifier {
   watchdog(): void;
   reloading(): void;
   stopping(): void;
+  /** So much time from now before systemd loses its patience (sd_notify(3), EXTEND_TIMEOUT_USEC). */
+  extendTimeout(seconds: number): void;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -48,6 +50,7 @@ export function createNotifier(
     // systemd.service(5), Type=notify-reload: the time tells this reload from an earlier one.
     reloading: () => send(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`),
     stopping: () => send('STOPPING=1'),
+    extendTimeout: (seconds) => send(`EXTEND_TIMEOUT_USEC=${seconds * 1_000_000}`),
   };
 }
 

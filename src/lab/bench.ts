@@ -7,13 +7,15 @@ import { syncPath } from '../host/durable.js';
 import { convertImage } from '../tools/qemu-img.js';
 import { run } from '../tools/run.js';
 import { benchQueue } from './bench-queue.js';
+import { benchAtRest } from './bench-rest.js';
 import { formOf } from './forms.js';
 import { buildGuest } from './guest.js';
 import { type GuestRecipe, RECIPES } from './recipes.js';
 
 /**
  * `npm run bench [-- FILE]`: hyper2kvm (VALIDATE aside), virt-v2v and a bare `qemu-img convert` on the same guest in one run. Prints a table and
- * writes the figures as JSON to FILE (default: hyper2kvm-bench.json in the temporary directory).
+ * writes the figures as JSON to FILE (default: hyper2kvm-bench.json in the temporary directory). `npm run bench -- --at-rest [MINUTES]`: the daemon
+ * with nothing to do.
  */
 const CLI = fileURLToPath(new URL('../cli.js', import.meta.url));
 /** Two runs each, alternating; the better one counts, since other work on the machine only ever adds. */
@@ -47,13 +49,24 @@ interface Measured {
 
 const scratch = await mkdtemp(join(tmpdir(), 'hyper2kvm-bench-'));
 try {
-  await main(process.argv[2] ?? join(tmpdir(), 'hyper2kvm-bench.json'));
+  if (process.argv[2] === '--at-rest') await atRest(Number(process.argv[3] ?? 10));
+  else await main(process.argv[2] ?? join(tmpdir(), 'hyper2kvm-bench.json'));
 } catch (error) {
   const { code, message, advice } = errorRecord(error);
   process.stderr.write(`${code}: ${message}\n${advice}\n`);
   process.exitCode = 1;
 } finally {
   await rm(scratch, { recursive: true, force: true });
+}
+
+/** The budgets: 120 MB resident and a thousandth of a core. */
+async function atRest(minutes: number): Promise<void> {
+  const figures = await benchAtRest(10_000, minutes * 60);
+  process.stdout.write(`${JSON.stringify(figures, null, 2)}\n`);
+  const { start, rest } = figures;
+  const within = Math.max(start.peak_rss_bytes, rest.peak_rss_bytes) < 120_000_000 && rest.core_share < 0.001;
+  process.stdout.write(within ? 'within the budgets\n' : 'over a budget\n');
+  if (!within) process.exitCode = 1;
 }
 
 async function main(resultFile: string): Promise<void> {

@@ -100,7 +100,7 @@ export async function baseTarball(recipe: Pick<GuestRecipe, 'release' | 'package
 }
 
 /** The mirror that this machine's apt uses; the security archive has only part of a release. */
-async function mirror(): Promise<string> {
+export async function mirror(): Promise<string> {
   const { stdout } = await run('apt-get', ['indextargets', '--format', '$(SITE)']);
   const sites = stdout.toString('utf8').split('\n');
   return sites.find((site) => /\/debian\/?$/.test(site)) ?? 'http://deb.debian.org/debian';

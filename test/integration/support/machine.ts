@@ -1,21 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import {
-  chmodSync,
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run } from '../../../src/tools/run.js';
-import { until } from './daemon.js';
+import { mountOverlay, Nspawn, unmountOverlay } from './nspawn.js';
 
 const REPOSITORY = fileURLToPath(new URL('../../..', import.meta.url));
 const UNIT = 'hyper2kvm.service';
@@ -37,9 +25,7 @@ export class Machine {
   readonly spool: string;
   readonly #base: string;
   readonly #root: string;
-  #nspawn: ChildProcess | undefined;
-  #leader = 0;
-  #console = '';
+  #nspawn: Nspawn | undefined;
 
   private constructor(base: string) {
     this.#base = base;
@@ -61,16 +47,12 @@ export class Machine {
   }
 
   async #install({ dropIn, toml }: { dropIn: string; toml: string }): Promise<void> {
-    const overlay = join(this.#base, 'overlay');
-    for (const directory of [overlay, this.spool]) mkdirSync(directory);
-    await run('mount', ['-t', 'tmpfs', 'tmpfs', overlay]);
-    for (const name of ['upper', 'work', 'root']) mkdirSync(join(overlay, name));
-    const layers = `lowerdir=/,upperdir=${overlay}/upper,workdir=${overlay}/work`;
-    await run('mount', ['-t', 'overlay', 'overlay', '-o', layers, this.#root]);
+    mkdirSync(this.spool);
+    await mountOverlay(this.#base, '/');
 
     const unitDirectory = this.#inside('etc/systemd/system');
     const source = (name: string) => join(REPOSITORY, 'systemd', name);
-    copyFileSync(source(UNIT), join(unitDirectory, UNIT));
+    for (const name of [UNIT, 'hyper2kvm.slice']) copyFileSync(source(name), join(unitDirectory, name));
     mkdirSync(join(unitDirectory, `${UNIT}.d`));
     writeFileSync(join(unitDirectory, `${UNIT}.d`, 'test.conf'), `[Service]\n${dropIn}\n`);
     const target = `[Unit]\nRequires=basic.target\nWants=${UNIT}\nAfter=basic.target\nAllowIsolate=yes\n`;
@@ -100,35 +82,19 @@ export class Machine {
 
   async #start(): Promise<void> {
     const binds = [`--bind-ro=${REPOSITORY}:/opt/hyper2kvm`, `--bind=${this.spool}:/var/spool/hyper2kvm`];
-    const nspawn = spawn(
-      'systemd-nspawn',
-      ['-q', '-D', this.#root, '--boot', '--register=no', '--keep-unit', '--console=pipe', ...binds],
-      { stdio: ['ignore', 'pipe', 'pipe'], detached: true },
-    );
-    this.#nspawn = nspawn;
-    for (const stream of [nspawn.stdout, nspawn.stderr]) {
-      stream.setEncoding('utf8').on('data', (text: string) => {
-        this.#console += text;
-      });
-    }
-    await until(
-      'the machine to boot',
-      60,
-      async () => {
-        if (nspawn.exitCode !== null) throw new Error(`systemd-nspawn ended:\n${this.#console}`);
-        this.#leader = childOf(nspawn.pid ?? 0);
-        return this.#leader !== 0 && (await this.property('ActiveState')) === 'active';
-      },
-      () => this.#console.slice(-3000),
+    this.#nspawn = await Nspawn.boot(
+      this.#root,
+      binds,
+      async (nspawn) =>
+        (await nspawn.inside('systemctl', 'show', '--value', '-p', 'ActiveState', UNIT)).stdout.trim() ===
+        'active',
     );
   }
 
   /** Runs a program in the machine, as its root. */
-  async inside(...command: string[]): Promise<{ stdout: string; code: number }> {
-    const { stdout, code } = await run('nsenter', ['-t', String(this.#leader), '-a', '--', ...command], {
-      okCodes: [0, 1, 3, 4],
-    });
-    return { stdout: stdout.toString(), code };
+  inside(...command: string[]): Promise<{ stdout: string; code: number }> {
+    if (this.#nspawn === undefined) throw new Error('the machine is not booted');
+    return this.#nspawn.inside(...command);
   }
 
   async property(name: string): Promise<string> {
@@ -144,26 +110,8 @@ export class Machine {
   }
 
   async destroy(): Promise<void> {
-    const nspawn = this.#nspawn;
-    if (nspawn?.exitCode === null && nspawn.pid !== undefined) {
-      const ended = once(nspawn, 'exit');
-      // systemd-nspawn ends the machine with itself.
-      process.kill(-nspawn.pid, 'SIGKILL');
-      await ended;
-    }
-    for (const path of [this.#root, join(this.#base, 'overlay')]) {
-      await run('umount', ['--lazy', path], { okCodes: [0, 1, 32] });
-    }
+    await this.#nspawn?.stop();
+    await unmountOverlay(this.#base);
     rmSync(this.#base, { recursive: true, force: true });
   }
-}
-
-function childOf(pid: number): number {
-  const tasks = `/proc/${pid}/task`;
-  const [child] = readdirSync(tasks).flatMap((task) =>
-    readFileSync(join(tasks, task, 'children'), 'utf8')
-      .split(' ')
-      .filter((word) => word !== ''),
-  );
-  return Number(child ?? 0);
 }

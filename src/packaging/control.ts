@@ -1,0 +1,75 @@
+import type { PackageFacts } from './facts.js';
+
+/** What hyper2kvm starts or loads (docs/security.md lists the programs), by Debian's packages. */
+const DEPENDS = [
+  'systemd',
+  'passwd',
+  'util-linux',
+  'qemu-utils',
+  'qemu-system-x86',
+  'ovmf',
+  'libguestfs0',
+  'supermin',
+  'libsystemd0',
+  'libstdc++6',
+  'libgcc-s1',
+  'gzip',
+  'xz-utils',
+  'zstd',
+  'lz4',
+  'lzop',
+  'bzip2',
+] as const;
+/** bubblewrap confines the tools where the unit does not: in `hyper2kvm convert`. libguestfs needs one kernel in /boot, whichever. */
+const RECOMMENDS = [
+  'bubblewrap',
+  'libguestfs-xfs',
+  'linux-image-amd64 | linux-image-cloud-amd64 | linux-image-generic',
+] as const;
+const SUGGESTS = ['libvirt-clients'] as const;
+
+/** DEBIAN/control, as deb-control(5) has it. Pure. `installedKib`: the size of all files. */
+export function controlFile(facts: PackageFacts, installedKib: number): string {
+  const fields: readonly [string, string][] = [
+    ['Package', 'hyper2kvm'],
+    ['Version', facts.version],
+    ['Architecture', 'amd64'],
+    ['Maintainer', 'hyper2kvm maintainers <hyper2kvm@packages.invalid>'],
+    ['Installed-Size', String(installedKib)],
+    ['Depends', [`libc6 (>= ${facts.glibc})`, ...DEPENDS].join(', ')],
+    ['Recommends', RECOMMENDS.join(', ')],
+    ['Suggests', SUGGESTS.join(', ')],
+    ['Section', 'admin'],
+    ['Priority', 'optional'],
+    [
+      'Description',
+      'turns VM disks of any hypervisor into VMs that boot on KVM\n' +
+        ' A service that watches a directory: a VMware, Hyper-V or VirtualBox disk that\n' +
+        ' is dropped there becomes a qcow2 image with a libvirt domain, repaired inside\n' +
+        ' where it must be, and boots in a test before it is handed over.\n' +
+        ' .\n' +
+        ` Node ${facts.nodeVersion} comes with it (/usr/lib/hyper2kvm/node): Debian 12's own is too old.`,
+    ],
+  ];
+  return fields.map(([name, value]) => `${name}: ${value}\n`).join('');
+}
+
+/** The newest glibc symbol version among those that a binary needs (`readelf --version-info`). Pure. Throws a RangeError when it needs none. */
+export function newestGlibc(versionInfo: string): string {
+  const versions = [...versionInfo.matchAll(/\bGLIBC_(\d+)\.(\d+)/g)].map(
+    ([, major, minor]) => [Number(major), Number(minor)] as const,
+  );
+  const newest = versions.sort(([a, b], [c, d]) => c - a || d - b)[0];
+  if (newest === undefined) throw new RangeError('no glibc version is needed');
+  return newest.join('.');
+}
+
+/** Libraries that the bundled Node may need: those in Depends. Another build of Node shares libnode with its own package. */
+const ALLOWED_LIBRARIES = /^(ld-linux-x86-64|libc|libm|libdl|libpthread|libstdc\+\+|libgcc_s)\.so/;
+
+/** The libraries of a binary (`readelf --dynamic`) that would be missing on another machine. Pure. */
+export function foreignLibraries(dynamic: string): string[] {
+  return [...dynamic.matchAll(/\(NEEDED\).*\[(.+)\]/g)]
+    .map(([, library]) => library!)
+    .filter((library) => !ALLOWED_LIBRARIES.test(library));
+}
