@@ -103,7 +103,8 @@ describe('the package', () => {
   test('has a control file that dpkg can read', async () => {
     const facts = { version: '1.2.3', nodeVersion: '20.19.0', glibc: '2.28', epoch: 0 };
     writeFileSync(join(scratch, 'control'), controlFile(facts, 7));
-    const format = '-f${Package} ${Version} ${Installed-Size} ${Depends}';
+    const fields = ['Package', 'Version', 'Installed-Size', 'Depends'];
+    const format = `-f${fields.map((name) => `\${${name}}`).join(' ')}`;
     const status = controlFile(facts, 7).replace('Priority', 'Status: install ok installed\nPriority');
     writeFileSync(join(scratch, 'status'), status);
     const { stdout } = await run('dpkg-query', ['--admindir', scratch, '--show', format, 'hyper2kvm']);
