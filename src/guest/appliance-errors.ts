@@ -1,4 +1,5 @@
 import { Hyper2kvmError } from '../errors.js';
+import type { QmpEvent } from '../tools/qmp.js';
 
 /** Linux' errno; libguestfs carries the appliance's as it is. */
 const FULL = new Set([28 /* ENOSPC */, 122 /* EDQUOT */]);
@@ -58,5 +59,23 @@ export function timeoutError(call: string, seconds: number): Hyper2kvmError {
   return new Hyper2kvmError('guest.timeout', `the appliance did not finish ${call} within ${seconds} s`, {
     advice: 'The host is overloaded or the guest filesystem is damaged. guest.timeout_seconds is the limit.',
     retryable: true,
+  });
+}
+
+/**
+ * What a BLOCK_IO_ERROR of QEMU means (qapi/block-core.json): with `stop` the appliance stands still until somebody resumes it, so its calls would only end with
+ * the time limit. Null for other events, and where the guest is told of the error: then the call fails by itself.
+ */
+export function diskError({ name, data }: QmpEvent): Hyper2kvmError | null {
+  if (name !== 'BLOCK_IO_ERROR' || data.action !== 'stop') return null;
+  const why = typeof data.reason === 'string' ? data.reason : 'no reason given';
+  if (data.nospace === true) {
+    return new Hyper2kvmError('host.enospc', `the appliance cannot write to its overlay: ${why}`, {
+      advice: 'The disk with the work directory is full: make room, the job goes on by itself.',
+      retryable: true,
+    });
+  }
+  return new Hyper2kvmError('host.eio', `the appliance’s disk failed (${String(data.operation)}): ${why}`, {
+    advice: 'The storage reported an input/output error: look at the kernel log.',
   });
 }

@@ -5,12 +5,12 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/schema.js';
 import { type Accelerator, demote, probeAccelerator } from '../host/accelerator.js';
 import { socketDirectory } from '../host/scratch.js';
-import { type NodeChild, startNodeChild } from '../tools/node-child.js';
+import { startNodeChild } from '../tools/node-child.js';
 import { createImage } from '../tools/qemu-img.js';
 import { QmpClient } from '../tools/qmp.js';
+import { openChannel } from './appliance-channel.js';
 import { addLayer, traffic } from './appliance-disks.js';
-import { callError, diedError, timeoutError } from './appliance-errors.js';
-import type { CallRequest, CloseRequest, LaunchRequest, Reply } from './appliance-messages.js';
+import { diskError } from './appliance-errors.js';
 import type { ApplianceSession } from './session.js';
 
 export interface ApplianceRequest {
@@ -98,8 +98,22 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
   const release = () => rm(scratch, { recursive: true, force: true });
   void child.ended.then(release, release);
   const qmpSocket = join(scratch, 'qmp');
+  const monitoring = new AbortController();
   let qmp: QmpClient;
   try {
+    // At once, not after the launch: its writes may meet a full disk too.
+    const connecting = QmpClient.connect(qmpSocket, {
+      signal: AbortSignal.any([signal, monitoring.signal]),
+      timeoutSeconds: LAUNCH_TIMEOUT_SECONDS,
+    }).then((client) => {
+      client.on('event', (event) => {
+        const failure = diskError(event);
+        if (failure !== null) channel.fail(failure);
+      });
+      return client;
+    });
+    // The launch says why when both fail.
+    connecting.catch(() => undefined);
     await channel.request(
       {
         type: 'launch',
@@ -112,8 +126,9 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
       'launch',
       LAUNCH_TIMEOUT_SECONDS,
     );
-    qmp = await QmpClient.connect(qmpSocket, { signal });
+    qmp = await connecting;
   } catch (error) {
+    monitoring.abort();
     child.kill();
     await child.ended;
     signal.throwIfAborted();
@@ -140,56 +155,6 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
       qmp.close();
       child.kill();
       await child.ended;
-    },
-  };
-}
-
-type Message = Omit<LaunchRequest, 'id'> | Omit<CallRequest, 'id'> | Omit<CloseRequest, 'id'>;
-
-function openChannel(child: NodeChild, signal: AbortSignal) {
-  const waiting = new Map<
-    number,
-    { resolve(value: unknown): void; reject(error: unknown): void; call: string }
-  >();
-  let next = 1;
-  let gone: string | undefined;
-  const kill = () => child.kill();
-  signal.addEventListener('abort', kill, { once: true });
-  child.process.on('message', (reply: Reply) => {
-    const call = waiting.get(reply.id);
-    if (call === undefined) return;
-    waiting.delete(reply.id);
-    if (reply.ok) call.resolve(reply.result);
-    else call.reject(callError(call.call, reply.message, reply.errno));
-  });
-  void child.ended.then((how) => {
-    gone = how;
-    signal.removeEventListener('abort', kill);
-    for (const call of waiting.values())
-      call.reject(signal.aborted ? signal.reason : diedError(call.call, how, child.stderr()));
-    waiting.clear();
-  });
-
-  return {
-    request(message: Message, call: string, timeoutSeconds: number): Promise<unknown> {
-      if (gone !== undefined)
-        return Promise.reject(signal.aborted ? signal.reason : diedError(call, gone, child.stderr()));
-      const id = next++;
-      return new Promise((resolve, reject) => {
-        const timer = setTimeout(() => {
-          waiting.delete(id);
-          child.kill();
-          reject(timeoutError(call, timeoutSeconds));
-        }, timeoutSeconds * 1000);
-        const settle =
-          <T>(then: (value: T) => void) =>
-          (value: T) => {
-            clearTimeout(timer);
-            then(value);
-          };
-        waiting.set(id, { resolve: settle(resolve), reject: settle(reject), call });
-        child.process.send({ ...message, id });
-      });
     },
   };
 }

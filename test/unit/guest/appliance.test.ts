@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { withoutKvm } from '../../../src/guest/appliance.js';
-import { callError } from '../../../src/guest/appliance-errors.js';
+import { callError, diskError } from '../../../src/guest/appliance-errors.js';
 import { probeAccelerator } from '../../../src/host/accelerator.js';
 
 const log = pino({ level: 'silent' });
@@ -24,6 +24,25 @@ describe('no space left', () => {
     expect(callError('tar_out_opts', 'write: File too large', 27).code).toBe(
       'inspect.configuration-too-large',
     );
+  });
+});
+
+describe('a BLOCK_IO_ERROR of the appliance', () => {
+  const event = (data: Record<string, unknown>) => ({ name: 'BLOCK_IO_ERROR', data, seconds: 0 });
+
+  it('that stopped it for want of space is a full disk, which passes', () => {
+    const data = { action: 'stop', nospace: true, operation: 'write', reason: 'No space left on device' };
+    expect(diskError(event(data))).toMatchObject({ code: 'host.enospc', retryable: true });
+  });
+
+  it('that stopped it for another reason is the storage’s', () => {
+    const data = { action: 'stop', nospace: false, operation: 'read', reason: 'Input/output error' };
+    expect(diskError(event(data))).toMatchObject({ code: 'host.eio', retryable: false });
+  });
+
+  it('that the guest is told of is left to its call', () => {
+    expect(diskError(event({ action: 'report', operation: 'read' }))).toBeNull();
+    expect(diskError({ name: 'STOP', data: {}, seconds: 0 })).toBeNull();
   });
 });
 
