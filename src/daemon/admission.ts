@@ -89,6 +89,11 @@ export class Admission {
     return this.#settle(who, bytes - (await freeBytes(this.#work)));
   }
 
+  /** Whether the database's disk is full: then nothing can be started or put back. */
+  databaseIsFull(full: boolean): void {
+    this.#settle('the queue’s database', full ? 1 : 0);
+  }
+
   /** Those that do not want anything any more (claimed, cancelled, removed by their owner) keep nobody waiting. */
   forgetExcept(isWaiting: (who: string) => boolean): void {
     for (const who of [...this.#missing.keys()]) if (!isWaiting(who)) this.#settle(who, 0);

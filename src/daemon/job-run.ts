@@ -122,7 +122,7 @@ async function convert(
     log.info({ stage: failedStage }, 'job interrupted, it resumes at the next start');
     return queue.jobs.update(job.job, { state: 'queued' });
   }
-  if (isFullDisk(error)) return waitForSpace(job, parts, error, log);
+  if (isFullDisk(error)) return waitForSpace(job, parts, { error, cause: asError(error) }, log);
   if (error.code === 'source.changed') {
     log.warn({ code: error.code }, 'drop is still being written: the job starts again when it is quiet');
     await untilQuiet(job, paths, config.watch.settle_seconds, signal);
@@ -166,7 +166,7 @@ async function publish(
       return;
     }
     if (isFullDisk(error)) {
-      await waitForSpace(job, parts, error, log);
+      await waitForSpace(job, parts, { error, cause: thrown }, log);
       return;
     }
     log.error({ err: thrown, code: error.code }, 'result could not be published');
@@ -182,14 +182,28 @@ async function publish(
   }
 }
 
-async function waitForSpace(job: Job, parts: JobRunParts, error: ErrorRecord, log: Logger): Promise<Job> {
+/**
+ * Queued until there is more room than there was. Where all that was reserved for the job is free, it is another disk that was full (the database's, the
+ * archive's), or it has room again: then the error is thrown, and the job is tried again after a pause.
+ */
+async function waitForSpace(
+  job: Job,
+  parts: JobRunParts,
+  thrown: { error: ErrorRecord; cause: unknown },
+  log: Logger,
+): Promise<Job> {
   const free = await freeBytes(parts.config.spool.work);
-  const waitsForBytes = free + MORE_THAN_WAS_FREE_BYTES;
+  if (free >= job.reservedBytes) throw thrown.cause;
+  const waitsForBytes = Math.min(free + MORE_THAN_WAS_FREE_BYTES, job.reservedBytes);
   log.warn(
-    { code: error.code, free_bytes: free, waits_for_bytes: waitsForBytes },
+    { code: thrown.error.code, free_bytes: free, waits_for_bytes: waitsForBytes },
     'disk full: the job waits for space',
   );
   return parts.queue.jobs.update(job.job, { state: 'queued', waitsForBytes });
+}
+
+function asError({ code, message, advice, retryable }: ErrorRecord): Hyper2kvmError {
+  return new Hyper2kvmError(code, message, { advice, retryable });
 }
 
 function record(job: string, event: PipelineEvent, queue: Queue, board: Board): void {

@@ -6,8 +6,10 @@ import { jobOptions } from '../config/load.js';
 import type { Config } from '../config/schema.js';
 import { errorRecord, Hyper2kvmError } from '../errors.js';
 import type { Job, QueueState } from '../queue/job.js';
+import { lookAt } from '../spool/look.js';
 import { pathExists } from '../spool/publish.js';
 import { STAGE_NAMES } from '../stage-names.js';
+import { estimateBytes } from './admission.js';
 import { decide } from './job-run.js';
 import { jobPaths, LOG_NAME } from './paths.js';
 import { jobDetail, jobSummary, statusView, type ViewParts, waitingSummary } from './views.js';
@@ -106,11 +108,16 @@ export class Operations {
         },
       );
     }
+    const look = await lookAt(job.directory, 'source');
+    const reservedBytes = look === null ? 0 : estimateBytes([look], 0);
     if (from !== undefined) queue.checkpoints(job.job).truncate(from);
     const queued = queue.jobs.update(job.job, {
       state: 'queued',
       overrides,
       reopen: job.directory,
+      // As a drop is admitted: only when there is room for the worst case.
+      reservedBytes,
+      waitsForBytes: reservedBytes,
       // Read again: the job.toml may have been mended in the failed directory.
       refused: job.refused?.code.startsWith('job-options.') ? null : job.refused,
       outcome: null,

@@ -1,4 +1,4 @@
-import { errorRecord, Hyper2kvmError } from '../errors.js';
+import { errorRecord, Hyper2kvmError, isFullDisk } from '../errors.js';
 import { backoff } from '../pipeline/retry.js';
 import type { Job } from '../queue/job.js';
 import type { Admission } from './admission.js';
@@ -75,7 +75,10 @@ export class Worker {
       this.#again = false;
       try {
         await this.#fill();
+        this.#parts.admission.databaseIsFull(false);
       } catch (err) {
+        // Said once, by the pause; tried again all the same.
+        if (isFullDisk(errorRecord(err))) return this.#parts.admission.databaseIsFull(true);
         this.#parts.log.logger.error({ err }, 'queue could not be worked on');
         return;
       }

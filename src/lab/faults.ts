@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { errorRecord } from '../errors.js';
 import type { Failpoint } from '../host/failpoint.js';
+import { CONDITIONS, checkCondition } from './faults/conditions.js';
 import type { FaultPlan } from './faults/fault-plan.js';
+import { losePower, whyNoPowerLoss } from './faults/power.js';
 import {
   failCalls,
   killAtCalls,
@@ -17,7 +19,7 @@ import {
 import { Tally } from './faults/tally.js';
 
 /**
- * `npm run test:faults [-- --only NAME,… --minutes N --step N --case NAME]`: the fault campaign. Prints what it counted, last line JSON; exit code 1 when a promise
+ * `npm run test:faults [-- --only NAME,… --minutes N --step N --from N --case NAME]`: the fault campaign. Prints what it counted, last line JSON; exit code 1 when a promise
  * was broken.
  */
 const SERIES = {
@@ -27,7 +29,12 @@ const SERIES = {
   database: (options, tally) => failCalls('database', options, tally),
   spawns: (options, tally) => failCalls('spawn', options, tally),
   random: (options, tally) => killAtRandom({ ...options, drops: options.step > 1 ? 15 : 60 }, tally),
+  power,
+  conditions,
 } satisfies Record<string, (options: SeriesOptions, tally: Tally) => Promise<void>>;
+
+/** Minutes each, or for a machine of its own. */
+const LONG_CONDITIONS = ['crowd', 'not-drops'];
 
 const { values } = parseArgs({
   options: {
@@ -35,6 +42,7 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '600' },
     step: { type: 'string', default: '1' },
     parallel: { type: 'string', default: '3' },
+    from: { type: 'string', default: '1' },
     case: { type: 'string' },
   },
 });
@@ -53,6 +61,23 @@ try {
 if (tally.failed || tally.counts.cases === 0) process.exitCode = 1;
 process.stdout.write(`${JSON.stringify(tally.counts)}\n`);
 
+async function power({ base, step, until }: SeriesOptions, tally: Tally): Promise<void> {
+  const missing = whyNoPowerLoss();
+  if (missing === null) await losePower({ base, cuts: step > 1 ? 6 : 40, until }, tally);
+  else process.stdout.write(`power: not run: ${missing}\n`);
+}
+
+async function conditions(options: SeriesOptions, tally: Tally): Promise<void> {
+  for (const name of Object.keys(CONDITIONS)) {
+    if (options.step > 1 && LONG_CONDITIONS.includes(name)) continue;
+    await condition(name, options.base, tally);
+  }
+}
+
+async function condition(name: string, base: string, tally: Tally): Promise<void> {
+  tally.add(`condition:${name}`, await checkCondition(name, await mkdtemp(join(base, 'c'))));
+}
+
 async function campaign(names: readonly string[]): Promise<void> {
   const series = new Map(Object.entries(SERIES));
   for (const [index, name] of names.entries()) {
@@ -62,7 +87,13 @@ async function campaign(names: readonly string[]): Promise<void> {
     // What is left of the time is shared by the series that are left.
     const share = (Number(values.minutes) * 60_000 - started) / (names.length - index);
     await one(
-      { base, parallel: Number(values.parallel), step: Number(values.step), until: started + share },
+      {
+        base,
+        parallel: Number(values.parallel),
+        step: Number(values.step),
+        from: Number(values.from),
+        until: started + share,
+      },
       tally,
     );
     const seconds = Math.round((performance.now() - started) / 1000);
@@ -70,10 +101,11 @@ async function campaign(names: readonly string[]): Promise<void> {
   }
 }
 
-/** `failpoint:NAME` or `GROUP:N:ACTION`, as a finding names it. */
+/** `failpoint:NAME`, `condition:NAME` or `GROUP:N:ACTION`, as a finding names it. */
 async function repeat(name: string): Promise<void> {
   const [group = '', second = '', action = ''] = name.split(':');
-  if (group === 'failpoint') await oneFailpoint(second as Failpoint, { base }, tally);
+  if (group === 'condition') await condition(second, base, tally);
+  else if (group === 'failpoint') await oneFailpoint(second as Failpoint, { base }, tally);
   else
     await oneFault(
       { group: group as FaultPlan['group'], nth: Number(second), action: action as FaultPlan['action'] },

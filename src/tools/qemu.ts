@@ -64,15 +64,19 @@ export async function startQemu(options: QemuOptions): Promise<Qemu> {
   const directory = await socketDirectory();
   const channels = Object.entries(options.channels ?? {});
   const commandLine = buildCommandLine(options, directory, Object.keys(options.channels ?? {}));
-  const sandbox = await sandboxPrefix({
-    writable: [directory, ...(options.writable ?? [])],
-    devices: ['/dev/kvm'],
-  });
-  if (options.signal.aborted) {
-    await rm(directory, { recursive: true });
+  let child: ChildProcess;
+  try {
+    const sandbox = await sandboxPrefix({
+      writable: [directory, ...(options.writable ?? [])],
+      devices: ['/dev/kvm'],
+    });
     options.signal.throwIfAborted();
+    child = launch([...sandbox, ...commandLine], options);
+  } catch (error) {
+    // Cancelled, or no process or descriptor to be had: nothing was started that would remove it.
+    await rm(directory, { recursive: true });
+    throw error;
   }
-  const child = launch([...sandbox, ...commandLine], options);
   const sockets: Socket[] = [];
   const failed = new AbortController();
   const messages = keepMessages(child);

@@ -14,6 +14,8 @@ export interface SeriesOptions {
   parallel: number;
   /** Only every so-manieth case. */
   step: number;
+  /** The first call that is hit. */
+  from: number;
   /** Ends the series, in milliseconds of `performance.now()`. */
   until: number;
 }
@@ -143,7 +145,7 @@ async function otherFilesystem(): Promise<{ incoming: string }> {
 }
 
 async function countUp(options: SeriesOptions, one: (nth: number) => Promise<boolean>): Promise<void> {
-  let next = 1;
+  let next = options.from;
   let misses = 0;
   const worker = async () => {
     while (misses < MISSES_AT_THE_END && performance.now() < options.until) {

@@ -127,6 +127,17 @@ export class FaultSpool {
     return false;
   }
 
+  /** What a daemon says that is started beside the one at work; it must end by itself. */
+  async secondDaemon(): Promise<string> {
+    const args = [CLI, 'daemon', '--config', join(this.directory, 'config.toml')];
+    const { code, stdout, stderr } = await run(process.execPath, args, {
+      okCodes: [0, 1, 2],
+      timeoutSeconds: 30,
+    });
+    if (code === 0) throw new Error('a second daemon ended without an error');
+    return stdout.toString() + stderr;
+  }
+
   /** SIGKILL, as the machine's power would do it to a process. */
   async kill(): Promise<void> {
     const daemon = this.#daemon;

@@ -5,6 +5,7 @@ export interface Counts {
   cases: number;
   kills: number;
   errors: number;
+  powerLosses: number;
   drops: number;
   losses: number;
   duplicates: number;
@@ -17,6 +18,7 @@ export class Tally {
     cases: 0,
     kills: 0,
     errors: 0,
+    powerLosses: 0,
     drops: 0,
     losses: 0,
     duplicates: 0,
@@ -27,13 +29,21 @@ export class Tally {
   /** `name` is what `--case` repeats. A finding is told at once, with the end of the daemons' log. */
   add(
     name: string,
-    done: { findings: Findings; drops: number; kills?: number; errors?: number; log: string },
+    done: {
+      findings: Findings;
+      drops: number;
+      kills?: number;
+      errors?: number;
+      powerLosses?: number;
+      log: string;
+    },
   ): void {
-    const { findings, drops, kills = 0, errors = 0, log } = done;
+    const { findings, drops, kills = 0, errors = 0, powerLosses = 0, log } = done;
     this.counts.cases += 1;
     this.counts.drops += drops;
     this.counts.kills += kills;
     this.counts.errors += errors;
+    this.counts.powerLosses += powerLosses;
     for (const kind of ['losses', 'duplicates', 'orphans', 'others'] as const)
       this.counts[kind] += findings[kind].length;
     const text = findingsText(findings);

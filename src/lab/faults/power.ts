@@ -1,0 +1,216 @@
+import { existsSync } from 'node:fs';
+import { mkdir, open, readFile, stat, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { errorRecord } from '../../errors.js';
+import { sha256File } from '../../host/digest.js';
+import { run } from '../../tools/run.js';
+import { checkSpool, type Findings } from './check.js';
+import { type Deeds, drive } from './drive.js';
+import { FaultSpool } from './spool.js';
+import type { Tally } from './tally.js';
+import { readRecords, recordCount, replay } from './write-log.js';
+
+/** Admission wants a quarter of a GiB beside what it reserves. */
+const DISK_BYTES = 1024 ** 3;
+const LOG_BYTES = 8 * 1024 ** 3;
+
+/** A result that the daemon reported, with how many records the log had by then. */
+interface Reported {
+  vm: string;
+  directory: string;
+  records: number;
+}
+
+/** What this machine needs for it; null when all is there. */
+export function whyNoPowerLoss(): string | null {
+  if (process.getuid?.() !== 0) return 'it mounts filesystems: run it as root';
+  for (const path of ['/dev/fuse', '/dev/loop-control']) if (!existsSync(path)) return `there is no ${path}`;
+  return null;
+}
+
+/**
+ * The whole spool lies on an ext4 whose disk logs every write and flush (QEMU's `blklogwrites`, over FUSE and a loop device). The power then fails `cuts` times at
+ * random points of the log: all writes before the last flush are there, of those after it a random part, the rest is lost. What was reported by then must be
+ * there, and a daemon started on that disk brings every drop to its end.
+ */
+export async function losePower(
+  { base, cuts, until }: { base: string; cuts: number; until: number },
+  tally: Tally,
+): Promise<void> {
+  const files = { disk: join(base, 'disk.img'), log: join(base, 'log.img'), mount: join(base, 'm') };
+  await mkdir(files.mount);
+  for (const file of [files.disk, files.log]) await writeFile(file, '');
+  await truncate(files.disk, DISK_BYTES);
+  await truncate(files.log, LOG_BYTES);
+  const { spool, accepted, reported } = await recordRun(base, files);
+  const records = await readRecords(files.log);
+  const points = Array.from({ length: cuts }, () =>
+    Math.floor(accepted + Math.random() * (records.length - accepted)),
+  ).sort((a, b) => a - b);
+
+  const durable = join(base, 'durable.img');
+  await writeFile(durable, '');
+  await truncate(durable, DISK_BYTES);
+  const [log, disk] = await Promise.all([open(files.log, 'r'), open(durable, 'r+')]);
+  try {
+    let done = 0;
+    for (const cut of points) {
+      if (performance.now() > until) break;
+      const flushed = records.slice(0, cut).findLastIndex(({ isFlush }) => isFlush) + 1;
+      for (; done < flushed; done++) await replay(records[done]!, log, disk);
+      const image = join(base, 'cut.img');
+      await run('cp', ['--sparse=always', durable, image]);
+      const torn = await open(image, 'r+');
+      for (const record of records.slice(flushed, cut))
+        if (Math.random() < 0.5) await replay(record, log, torn);
+      await torn.close();
+      const logged = spool.log.length;
+      const findings = await withMounted(image, files.mount, () => checkAfterPowerLoss(spool, reported, cut));
+      tally.add(`power cut at ${cut} of ${records.length}, flushed ${flushed}`, {
+        findings,
+        drops: spool.drops.length,
+        powerLosses: 1,
+        log: spool.log.slice(logged),
+      });
+    }
+  } finally {
+    await log.close();
+    await disk.close();
+  }
+}
+
+async function recordRun(
+  base: string,
+  files: { disk: string; log: string; mount: string },
+): Promise<{ spool: FaultSpool; accepted: number; reported: Reported[] }> {
+  const device = join(base, 'device.img');
+  await writeFile(device, '');
+  const abort = new AbortController();
+  const storage = run('qemu-storage-daemon', storageArguments(files, device), {
+    signal: abort.signal,
+    timeoutSeconds: 3600,
+  });
+  const storageEnded = storage.then(
+    () => null,
+    (error: unknown) => error,
+  );
+  try {
+    for (let tries = 0; (await stat(device)).size !== DISK_BYTES; tries++) {
+      if (tries > 100) throw await Promise.race([storageEnded, sleep(0, new Error('no FUSE export'))]);
+      await sleep(50);
+    }
+    await run('mkfs.ext4', ['-q', '-F', '-E', 'nodiscard,lazy_itable_init=0,lazy_journal_init=0', device]);
+    return await withMounted(device, files.mount, async () => {
+      const spool = await FaultSpool.create(files.mount, '[workers]\njobs = 3\n');
+      for (const name of ['a', 'b', 'c', 'd']) await spool.drop(name);
+      await spool.drop('bad', 'bad');
+      // From here on the user may believe that the drops are there.
+      await run('sync', ['-f', files.mount]);
+      const accepted = recordCount(files.log);
+      const reported = await watchRun(spool, files.log);
+      return { spool, accepted, reported };
+    });
+  } finally {
+    abort.abort();
+    await storageEnded;
+    // Its FUSE mount outlives a killed daemon.
+    await run('umount', ['--lazy', device], { okCodes: [0, 1, 32] });
+  }
+}
+
+function storageArguments(files: { disk: string; log: string }, device: string): string[] {
+  const raw = (name: string, file: string) => [
+    '--blockdev',
+    JSON.stringify({ driver: 'raw', 'node-name': name, file: { driver: 'file', filename: file } }),
+  ];
+  const logged = {
+    driver: 'blklogwrites',
+    'node-name': 'logged',
+    file: 'disk',
+    log: 'log',
+    'log-sector-size': 512,
+    'log-super-update-interval': 1,
+  };
+  const fuse = { type: 'fuse', id: 'fuse', 'node-name': 'logged', mountpoint: device, writable: true };
+  return [
+    ...raw('disk', files.disk),
+    ...raw('log', files.log),
+    '--blockdev',
+    JSON.stringify(logged),
+    '--export',
+    JSON.stringify(fuse),
+  ];
+}
+
+/** Runs the drops to their end and notes when each result was reported. */
+async function watchRun(spool: FaultSpool, log: string): Promise<Reported[]> {
+  const reported = new Map<string, Reported>();
+  const noDeeds: Deeds = { retried: new Set(['bad']), cancelled: new Set() };
+  try {
+    await spool.start();
+    const driving = drive(spool, noDeeds, 120);
+    let isDone = false;
+    void driving.finally(() => {
+      isDone = true;
+    });
+    while (!isDone || reported.size < spool.drops.length) {
+      for (const { vm, directory, state } of await spool.client.jobs()) {
+        if (!['converted', 'failed'].includes(state) || directory === null || reported.has(vm)) continue;
+        reported.set(vm, { vm, directory, records: recordCount(log) });
+      }
+      if (isDone && (await driving) !== 'done')
+        throw new Error(`the run is ${await driving}\n${spool.log.slice(-3000)}`);
+      await sleep(5);
+    }
+    await spool.stop();
+    return [...reported.values()];
+  } finally {
+    await spool.kill();
+  }
+}
+
+async function checkAfterPowerLoss(
+  spool: FaultSpool,
+  reported: readonly Reported[],
+  cut: number,
+): Promise<Findings> {
+  const lost: string[] = [];
+  for (const { vm, directory, records } of reported) {
+    if (records > cut) continue;
+    const drop = spool.drops.find(({ name }) => name === vm);
+    for (const [name, digest] of drop?.files ?? []) {
+      const found = await sha256File(join(directory, 'source', name)).catch(
+        (error: unknown) => errorRecord(error).message,
+      );
+      if (found !== digest) lost.push(`${vm} was reported, and now ${directory}/source/${name}: ${found}`);
+    }
+    await readFile(join(directory, 'report.json')).catch((error: unknown) =>
+      lost.push(errorRecord(error).message),
+    );
+  }
+  const noDeeds: Deeds = { retried: new Set(['bad']), cancelled: new Set() };
+  await spool.start();
+  const end = await drive(spool, noDeeds, 60);
+  await spool.stop();
+  const findings = await checkSpool(spool);
+  findings.losses.push(...lost);
+  if (end !== 'done') findings.others.push(`after the power loss the run is ${end}`);
+  return findings;
+}
+
+async function withMounted<T>(file: string, directory: string, work: () => Promise<T>): Promise<T> {
+  const { stdout } = await run('losetup', ['--find', '--show', file]);
+  const device = stdout.toString().trim();
+  try {
+    await run('mount', ['-t', 'ext4', device, directory]);
+    try {
+      return await work();
+    } finally {
+      // Lazily: after a failure something may still be at work in it.
+      await run('umount', ['--lazy', directory]);
+    }
+  } finally {
+    await run('losetup', ['--detach', device]);
+  }
+}
