@@ -32,7 +32,7 @@ function disableUnit(tree: GuestTree, unit: string, cause: Cause): Operation[] {
   return starters.flatMap((link) => removeFile(tree, link, cause));
 }
 
-/** System V start links of scripts of this name. */
+/** Start links of scripts of this name: System V's, and those of OpenRC's runlevels. */
 export function removeStartLinks(tree: GuestTree, script: RegExp, cause: Cause): Operation[] {
   const directories = ['/etc/rc.d', '/etc'].flatMap((base) =>
     ['2', '3', '4', '5', 'S'].map((level) => `${base}/rc${level}.d`),
@@ -40,7 +40,10 @@ export function removeStartLinks(tree: GuestTree, script: RegExp, cause: Cause):
   const links = directories.flatMap((directory) =>
     filesIn(tree, directory, /^S\d+/).filter((path) => script.test(path.replace(/^.*\/S\d+/, ''))),
   );
-  const real = new Set(links.map((link) => tree.lstat(link)?.path ?? link));
+  const services = tree
+    .list('/etc/runlevels')
+    .flatMap((level) => filesIn(tree, `/etc/runlevels/${level}`, script));
+  const real = new Set([...links, ...services].map((link) => tree.lstat(link)?.path ?? link));
   return [...real].flatMap((link) => removeFile(tree, link, cause));
 }
 

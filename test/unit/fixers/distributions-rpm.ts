@@ -4,12 +4,14 @@ import {
   type GuestRecipe,
   kernelOf,
   MODULES_DEP,
+  MODULES_DEP_2_6,
+  MODULES_DEP_4_18,
   modulesOf,
   VMWARE_MODULES,
 } from './guests.js';
 
 const MAC = '00:50:56:ab:cd:01';
-const compressed = (suffix: string) => MODULES_DEP.replaceAll('.ko', `.ko${suffix}`);
+const compressed = (suffix: string, dep = MODULES_DEP) => dep.replaceAll('.ko', `.ko${suffix}`);
 const merged: Files = { '/lib': '-> usr/lib', '/bin': '-> usr/bin', '/sbin': '-> usr/sbin' };
 const modern: Files = { ...merged, '/usr/lib/systemd/system/systemd-network-generator.service': null };
 const openVmTools: Files = {
@@ -29,7 +31,7 @@ export const RPM_DISTRIBUTIONS: Record<string, GuestRecipe> = {
   'RHEL 7, BIOS, LVM, ifcfg, systemd 219': {
     files: {
       ...merged,
-      ...modulesOf('3.10.0-1160.el7.x86_64', '/usr/lib/modules', compressed('.xz')),
+      ...modulesOf('3.10.0-1160.el7.x86_64', '/usr/lib/modules', compressed('.xz', MODULES_DEP_2_6)),
       ...openVmTools,
       '/etc/fstab':
         '#\n# /etc/fstab\n# Created by anaconda on Tue Mar  5 09:12:44 2019\n#\n/dev/mapper/rhel-root   /                       xfs     defaults        0 0\nUUID=boot-uuid /boot                   xfs     defaults        0 0\n/dev/mapper/rhel-swap   swap                    swap    defaults        0 0\n/dev/sdb1               /data                   xfs     defaults        0 0\n',
@@ -41,8 +43,11 @@ export const RPM_DISTRIBUTIONS: Record<string, GuestRecipe> = {
         'GRUB_TIMEOUT=5\nGRUB_DISABLE_SUBMENU=true\nGRUB_CMDLINE_LINUX="crashkernel=auto rd.lvm.lv=rhel/root rd.lvm.lv=rhel/swap rhgb quiet"\n',
       '/etc/lvm/cache/.cache':
         '# This file is automatically maintained by lvm.\n\npersistent_filter_cache {\n\tvalid_devices=[\n\t\t"/dev/sda2"\n\t]\n}\n',
-      '/etc/dracut.conf.d': '-> ../usr/share/dracut.conf.d',
-      '/usr/share/dracut.conf.d/empty.conf': '',
+      '/etc/dracut.conf':
+        '# PUT YOUR CONFIG IN separate files\n# in /etc/dracut.conf.d named "<name>.conf"\n',
+      '/etc/dracut.conf.d/': null,
+      '/etc/udev/rules.d/70-persistent-ipoib.rules':
+        '# ACTION=="add", SUBSYSTEM=="net", DRIVERS=="?*", ATTR{type}=="32", NAME="mlx4_ib3"\n',
       '/usr/sbin/dracut': null,
       '/etc/udev/udev.conf': '',
       '/etc/sysconfig/network-scripts/ifcfg-ens192': `TYPE=Ethernet\nPROXY_METHOD=none\nBOOTPROTO=none\nDEFROUTE=yes\nNAME=ens192\nUUID=c96bc909-188e-ec64-3a96-6a90982b08ad\nDEVICE=ens192\nONBOOT=yes\nIPADDR=10.1.2.3\nPREFIX=24\nGATEWAY=10.1.2.1\nDNS1=10.1.2.1\n`,
@@ -65,9 +70,11 @@ export const RPM_DISTRIBUTIONS: Record<string, GuestRecipe> = {
     hardware: { nics: [{ mac: MAC, network: 'VM Network', model: 'vmxnet3' }] },
   },
   'RHEL 8, BIOS, BLS with kernelopts, ifcfg': {
+    // systemd 239, from before .link files were applied a second time.
     files: {
-      ...modern,
-      ...modulesOf('4.18.0-553.el8_10.x86_64', '/usr/lib/modules', compressed('.xz')),
+      ...merged,
+      '/etc/udev/udev.conf': '',
+      ...modulesOf('4.18.0-553.el8_10.x86_64', '/usr/lib/modules', compressed('.xz', MODULES_DEP_4_18)),
       ...openVmTools,
       '/etc/fstab':
         '/dev/sda2               /                       xfs     defaults        0 0\n/dev/sda1               /boot                   ext4    defaults        1 2\n/dev/sda3               none                    swap    defaults        0 0\n',
@@ -142,8 +149,10 @@ export const RPM_DISTRIBUTIONS: Record<string, GuestRecipe> = {
   },
   'SLES 12, BIOS, wicked, persistent net rules': {
     files: {
-      ...modulesOf('4.12.14-122.37-default', '/lib/modules'),
-      '/usr/lib/systemd/system/vmtoolsd.service': null,
+      ...modulesOf('4.12.14-122.37-default', '/lib/modules', MODULES_DEP_2_6),
+      ...openVmTools,
+      '/etc/default/grub_installdevice':
+        '/dev/disk/by-path/pci-0000:03:00.0-scsi-0:0:0:0\nactivate\ngeneric_mbr\n',
       '/etc/fstab':
         '/dev/disk/by-path/pci-0000:03:00.0-scsi-0:0:0:0-part1 swap                 swap       defaults              0 0\n/dev/disk/by-path/pci-0000:03:00.0-scsi-0:0:0:0-part2 /                    ext4       acl,user_xattr        1 1\n',
       '/boot/grub2/grub.cfg':
@@ -175,7 +184,7 @@ export const RPM_DISTRIBUTIONS: Record<string, GuestRecipe> = {
     files: {
       ...modulesOf('5.14.21-150500.53-default', '/lib/modules', compressed('.zst')),
       '/usr/lib/systemd/system/systemd-network-generator.service': null,
-      '/usr/lib/systemd/system/vmtoolsd.service': null,
+      ...openVmTools,
       '/etc/fstab':
         'UUID=root-uuid  /                       btrfs  defaults                      0  0\nUUID=root-uuid  /var                    btrfs  subvol=/@/var                 0  0\nUUID=root-uuid  /home                   btrfs  subvol=/@/home                0  0\nUUID=root-uuid  /boot/grub2/x86_64-efi  btrfs  subvol=/@/boot/grub2/x86_64-efi  0  0\n/dev/sda1       /boot/efi               vfat   utf8                          0  2\n/dev/sda3       swap                    swap   defaults                      0  0\nUUID=root-uuid  /.snapshots             btrfs  subvol=/@/.snapshots          0  0\n',
       '/boot/grub2/grub.cfg':
@@ -211,7 +220,9 @@ export const RPM_DISTRIBUTIONS: Record<string, GuestRecipe> = {
       '/etc/fstab':
         '#system\tmnt-pt\ttype\toptions\tdump\tfsck\nPARTUUID=deadbeef-02\t/\text4\tdefaults,barrier,noatime,data=ordered\t1\t1\n/dev/cdrom\t/mnt/cdrom\tiso9660\tro,noauto\t0\t0\n',
       '/boot/grub2/grub.cfg':
-        'set default=0\nset timeout=5\nset rootpartition=PARTUUID=deadbeef-02\nmenuentry "Photon" {\n    linux /vmlinuz-6.1.83-2.ph5 root=$rootpartition init=/lib/systemd/systemd loglevel=3 ro\n    initrd /initrd.img-6.1.83-2.ph5\n}\n',
+        'set default=0\nset timeout=5\nsearch -n -u root-uuid -s\nloadfont ascii\nset rootpartition=PARTUUID=deadbeef-02\nmenuentry "Photon" {\n    linux /boot/$photon_linux root=$rootpartition $photon_cmdline $systemd_cmdline\n    if [ -f /boot/$photon_initrd ]; then\n        initrd /boot/$photon_initrd\n    fi\n}\n',
+      '/boot/photon.cfg':
+        'photon_cmdline=init=/lib/systemd/systemd loglevel=3 ro audit=1\nphoton_linux=vmlinuz-6.1.83-2.ph5\nphoton_initrd=initrd.img-6.1.83-2.ph5\n',
       '/etc/dracut.conf.d/vmware.conf': 'add_drivers+=" vmw_pvscsi "\n',
       '/usr/bin/dracut': null,
       '/etc/systemd/network/99-dhcp-en.network': '[Match]\nName=e*\n\n[Network]\nDHCP=yes\nIPv6AcceptRA=no\n',
@@ -229,7 +240,7 @@ export const RPM_DISTRIBUTIONS: Record<string, GuestRecipe> = {
   'Amazon Linux 2, BIOS, ifcfg, kernel names': {
     files: {
       ...merged,
-      ...modulesOf('4.14.343-259.562.amzn2.x86_64'),
+      ...modulesOf('4.14.343-259.562.amzn2.x86_64', '/usr/lib/modules', MODULES_DEP_2_6),
       '/usr/lib/systemd/system/vmtoolsd.service': null,
       '/etc/udev/udev.conf': '',
       '/etc/fstab': '#\nUUID=root-uuid     /           xfs    defaults,noatime  1   1\n',

@@ -4,6 +4,8 @@ import {
   type GuestRecipe,
   kernelOf,
   MODULES_DEP,
+  MODULES_DEP_2_6,
+  MODULES_DEP_4_18,
   modulesOf,
   VMWARE_MODULES,
 } from './guests.js';
@@ -20,7 +22,7 @@ const tools: Files = {
 export const UBUNTU_DISTRIBUTIONS: Record<string, GuestRecipe> = {
   'Ubuntu 18.04, BIOS, cloud-init’s netplan by MAC': {
     files: {
-      ...modulesOf('4.15.0-213-generic', '/lib/modules'),
+      ...modulesOf('4.15.0-213-generic', '/lib/modules', MODULES_DEP_2_6),
       ...tools,
       '/etc/udev/udev.conf': '',
       '/etc/fstab':
@@ -51,8 +53,10 @@ export const UBUNTU_DISTRIBUTIONS: Record<string, GuestRecipe> = {
   'Ubuntu 20.04, BIOS, LVM, netplan without MAC': {
     files: {
       ...merged,
-      ...modulesOf('5.4.0-182-generic'),
+      ...modulesOf('5.4.0-182-generic', '/usr/lib/modules', MODULES_DEP_4_18),
       '/usr/lib/systemd/system/open-vm-tools.service': null,
+      '/usr/lib/systemd/system/vgauth.service': null,
+      '/etc/systemd/system/vmtoolsd.service': '-> /lib/systemd/system/open-vm-tools.service',
       '/usr/lib/systemd/system/systemd-network-generator.service': null,
       '/etc/fstab':
         '# / was on /dev/ubuntu-vg/ubuntu-lv during curtin installation\n/dev/disk/by-id/dm-uuid-LVM-abc / ext4 defaults 0 0\n# /boot was on /dev/sda2 during curtin installation\n/dev/disk/by-uuid/boot-uuid /boot ext4 defaults 0 0\n',
@@ -80,6 +84,8 @@ export const UBUNTU_DISTRIBUTIONS: Record<string, GuestRecipe> = {
       ...merged,
       ...modulesOf('6.8.0-31-generic', '/usr/lib/modules', compressed('.zst')),
       '/usr/lib/systemd/system/open-vm-tools.service': null,
+      '/usr/lib/systemd/system/vgauth.service': null,
+      '/etc/systemd/system/vmtoolsd.service': '-> /lib/systemd/system/open-vm-tools.service',
       '/usr/lib/systemd/system/systemd-network-generator.service': null,
       '/etc/fstab':
         '/dev/disk/by-uuid/root-uuid / ext4 defaults 0 1\n/dev/disk/by-uuid/1234-ABCD /boot/efi vfat defaults 0 1\n/swap.img\tnone\tswap\tsw\t0\t0\n',
@@ -87,6 +93,9 @@ export const UBUNTU_DISTRIBUTIONS: Record<string, GuestRecipe> = {
       '/etc/netplan/50-cloud-init.yaml': `network:\n  version: 2\n  ethernets:\n    nic0: {match: {macaddress: "${MAC.toUpperCase()}", driver: vmxnet3}, set-name: ens192, dhcp4: true}\n`,
       '/etc/initramfs-tools/modules': '',
       '/usr/sbin/update-initramfs': null,
+      '/boot/efi/EFI/BOOT/BOOTX64.EFI': null,
+      '/boot/efi/EFI/BOOT/fbx64.efi': null,
+      '/boot/efi/EFI/BOOT/mmx64.efi': null,
       '/boot/efi/EFI/ubuntu/shimx64.efi': null,
       '/boot/efi/EFI/ubuntu/grubx64.efi': null,
       '/boot/efi/EFI/ubuntu/mmx64.efi': null,

@@ -4,6 +4,7 @@ import {
   type GuestRecipe,
   kernelOf,
   MODULES_DEP,
+  MODULES_DEP_2_6,
   modulesOf,
   VMWARE_MODULES,
 } from './guests.js';
@@ -33,6 +34,9 @@ export const DISTRIBUTIONS: Record<string, GuestRecipe> = {
       '/etc/network/interfaces':
         'source /etc/network/interfaces.d/*\n\nauto lo\niface lo inet loopback\n\nallow-hotplug ens192\niface ens192 inet static\n\taddress 10.1.2.3/24\n\tgateway 10.1.2.1\n',
       '/usr/lib/systemd/system/open-vm-tools.service': null,
+      '/usr/lib/systemd/system/vgauth.service': null,
+      '/usr/lib/systemd/system/run-vmblock\\x2dfuse.mount': null,
+      '/etc/systemd/system/vmtoolsd.service': '-> /usr/lib/systemd/system/open-vm-tools.service',
     },
     filesystems: [
       filesystem('/dev/sda1', 'ext4', 'root-uuid', { mountpoint: '/' }),
@@ -54,6 +58,9 @@ export const DISTRIBUTIONS: Record<string, GuestRecipe> = {
       '/etc/dracut.conf.d/hostonly.conf': 'hostonly=yes\n',
       '/usr/bin/dracut': null,
       '/etc/NetworkManager/system-connections/ens192.nmconnection': `[connection]\nid=ens192\ntype=ethernet\ninterface-name=ens192\n\n[ethernet]\nmac-address=${MAC.toUpperCase()}\n\n[ipv4]\nmethod=manual\naddress1=10.1.2.3/24,10.1.2.1\n`,
+      '/boot/efi/EFI/BOOT/BOOTX64.EFI': null,
+      '/boot/efi/EFI/BOOT/fbx64.efi': null,
+      '/boot/efi/EFI/redhat/BOOTX64.CSV': null,
       '/boot/efi/EFI/redhat/shimx64.efi': null,
       '/boot/efi/EFI/redhat/grubx64.efi': null,
       '/boot/efi/EFI/redhat/mmx64.efi': null,
@@ -79,7 +86,7 @@ export const DISTRIBUTIONS: Record<string, GuestRecipe> = {
   },
   'CentOS 6, GRUB legacy, upstart': {
     files: {
-      ...modulesOf('2.6.32-754.el6.x86_64', '/lib/modules'),
+      ...modulesOf('2.6.32-754.el6.x86_64', '/lib/modules', MODULES_DEP_2_6),
       '/etc/fstab':
         '/dev/sda2 / ext4 defaults 1 1\n/dev/sda1 /boot ext4 defaults 1 2\n/dev/sda3 swap swap defaults 0 0\ntmpfs /dev/shm tmpfs defaults 0 0\n',
       '/boot/grub/grub.conf':
@@ -155,6 +162,9 @@ export const DISTRIBUTIONS: Record<string, GuestRecipe> = {
       '/boot/loader/entries/arch.conf':
         'title Arch Linux\nlinux /vmlinuz-linux\ninitrd /initramfs-linux.img\noptions root=/dev/sda2 rw\n',
       '/boot/EFI/systemd/systemd-bootx64.efi': null,
+      '/boot/EFI/BOOT/BOOTX64.EFI': null,
+      '/boot/loader/loader.conf': 'default arch.conf\ntimeout 3\n',
+      '/etc/mkinitcpio.d/linux.preset': "ALL_kver=\"/boot/vmlinuz-linux\"\nPRESETS=('default' 'fallback')\n",
       '/etc/mkinitcpio.conf': 'MODULES=()\nBINARIES=()\nHOOKS=(base udev autodetect block filesystems)\n',
       '/usr/bin/mkinitcpio': null,
       '/etc/systemd/network/20-wired.network': '[Match]\nName=ens33\n\n[Network]\nDHCP=yes\n',
@@ -179,6 +189,8 @@ export const DISTRIBUTIONS: Record<string, GuestRecipe> = {
         'DEFAULT lts\nLABEL lts\n  LINUX vmlinuz-lts\n  INITRD initramfs-lts\n  APPEND root=/dev/sda3 modules=sd-mod,usb-storage,ext4 quiet rootfstype=ext4\n',
       '/etc/update-extlinux.conf':
         'default_kernel_opts="quiet rootfstype=ext4"\nmodules=sd-mod,usb-storage,ext4\nroot=/dev/sda3\n',
+      '/etc/init.d/open-vm-tools': '#!/sbin/openrc-run\n',
+      '/etc/runlevels/default/open-vm-tools': '-> /etc/init.d/open-vm-tools',
       '/etc/mkinitfs/mkinitfs.conf': 'features="ata base ext4 keymap scsi"\n',
       '/sbin/mkinitfs': null,
       '/etc/network/interfaces': 'auto lo\niface lo inet loopback\n\nauto eth0\niface eth0 inet dhcp\n',

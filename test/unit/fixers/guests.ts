@@ -4,18 +4,21 @@ import type { Operation } from '../../../src/fixers/operation.js';
 import { GuestTree, type TreeEntry } from '../../../src/guest/tree.js';
 import type { Filesystem, Identity, Kernel } from '../../../src/stages/inspect/schema.js';
 
-/** Files of a guest by path: text, a link (`-> target`), or null for a name without content. */
+/** Files of a guest by path: text, a link (`-> target`), or null for a name without content; a path that ends with `/` is an empty directory. */
 export type Files = Record<string, string | null>;
 
 export function treeOf(files: Files): GuestTree {
   const entries = new Map<string, TreeEntry>();
   const owner = { uid: 0, gid: 0 };
   for (const [path, text] of Object.entries(files)) {
+    // `/etc/empty/`: a directory.
+    const isDirectory = path.endsWith('/');
     for (let slash = path.indexOf('/', 1); slash !== -1; slash = path.indexOf('/', slash + 1)) {
       const directory = path.slice(0, slash);
       if (!entries.has(directory))
         entries.set(directory, { path: directory, type: 'directory', mode: 0o755, size: 0, ...owner });
     }
+    if (isDirectory) continue;
     if (text?.startsWith('-> ')) {
       entries.set(path, { path, type: 'symlink', mode: 0o777, size: 0, target: text.slice(3), ...owner });
     } else {
@@ -67,6 +70,23 @@ kernel/drivers/net/net_failover.ko: kernel/net/core/failover.ko
 kernel/drivers/net/virtio_net.ko: kernel/drivers/net/net_failover.ko kernel/net/core/failover.ko kernel/drivers/virtio/virtio.ko kernel/drivers/virtio/virtio_ring.ko
 kernel/drivers/scsi/vmw_pvscsi.ko: kernel/drivers/scsi/scsi_mod.ko
 `;
+
+const without = (dep: string, names: RegExp) =>
+  dep
+    .split('\n')
+    .filter((line) => !names.test(line.split(':')[0] ?? ''))
+    .map((line) =>
+      line
+        .split(' ')
+        .filter((word, index) => index === 0 || !names.test(word))
+        .join(' '),
+    )
+    .join('\n');
+
+/** Before 5.12: virtio_pci has all in one. */
+export const MODULES_DEP_4_18 = without(MODULES_DEP, /virtio_pci_(legacy|modern)_dev/);
+/** Before 4.18: no failover either. */
+export const MODULES_DEP_2_6 = without(MODULES_DEP_4_18, /failover/);
 
 export function modulesOf(
   version: string,
