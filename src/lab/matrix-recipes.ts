@@ -76,8 +76,9 @@ function guest(
   recipe: Omit<GuestRecipe, 'packages' | 'initramfs'>,
   tool: GuestRecipe['initramfs']['tool'],
 ): GuestRecipe {
-  // From trixie on the loader's program is a package of its own, which `systemd-boot` only recommends.
-  const program = recipe.loader === 'systemd-boot' && recipe.release === 'trixie' ? ['systemd-boot-efi'] : [];
+  // From trixie on the loader's program and what opens crypttab's devices are packages of their own, which are only recommended.
+  const isNew = recipe.release === 'trixie' && recipe.loader === 'systemd-boot';
+  const program = isNew ? ['systemd-boot-efi', 'systemd-cryptsetup'] : [];
   return { ...recipe, initramfs: initramfsOf(tool), packages: [...packagesFor(tool), ...program] };
 }
 
