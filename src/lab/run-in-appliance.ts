@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { run } from '../tools/run.js';
 
-/** A shell script for a libguestfs appliance with these disks, `/dev/sda` first. It runs as root there and sees nothing else of this host. */
+/** A shell script for a libguestfs appliance with these disks, called `/dev/sda` and so on in their order. It runs as root there and sees nothing else of this host. */
 export interface ApplianceScript {
   disks: readonly { file: string; format: 'raw' | 'qcow2'; readonly: boolean }[];
   script: string;
@@ -10,10 +10,23 @@ export interface ApplianceScript {
 /** Compiled, also where this module is not: tests run the sources. */
 const CHILD = fileURLToPath(new URL('../../dist/lab/appliance-script.js', import.meta.url));
 
+/**
+ * The kernel probes disks side by side, so that the second may become its `sda`; libguestfs translates names in its own calls, not in a script. The SCSI target is the
+ * disk's number. Pure.
+ */
+export function withDiskNames(script: string): string {
+  const letters = [...new Set([...script.matchAll(/\/dev\/sd([a-z])/g)].map(([, letter]) => letter ?? ''))];
+  const names = letters.map((letter) => {
+    const target = letter.charCodeAt(0) - 'a'.charCodeAt(0);
+    return `disk_${letter}=/dev/$(basename /sys/class/scsi_device/*:0:${target}:0/device/block/sd*)`;
+  });
+  return `${names.join('\n')}\n${script.replaceAll(/\/dev\/sd([a-z])/g, '$${disk_$1}')}`;
+}
+
 /** About 25 s without KVM beside the script's own time. Throws with the end of what the script said where it fails. */
 export async function runInAppliance(request: ApplianceScript): Promise<void> {
   await run(process.execPath, [CHILD], {
-    input: JSON.stringify(request),
+    input: JSON.stringify({ ...request, script: withDiskNames(request.script) }),
     timeoutSeconds: 1_800,
     env: { LIBGUESTFS_BACKEND: 'direct', LIBGUESTFS_BACKEND_SETTINGS: 'force_tcg' },
   });

@@ -8,6 +8,7 @@ import { matrixTable } from '../../../src/lab/matrix-table.js';
 import { listingDifferences } from '../../../src/lab/matrix-twice.js';
 import { errorText, vmxText } from '../../../src/lab/matrix-v2v.js';
 import { type GuestRecipe, RECIPES } from '../../../src/lab/recipes.js';
+import { withDiskNames } from '../../../src/lab/run-in-appliance.js';
 import { type Identity, identitySchema } from '../../../src/stages/inspect/schema.js';
 
 const all: readonly GuestRecipe[] = [...Object.values(RECIPES), ...MATRIX];
@@ -97,6 +98,17 @@ describe('applianceScript', () => {
     expect(canMakeOnHost(RECIPES['bookworm-uefi'])).toBe(true);
     expect(all.filter((guest) => !canMakeOnHost(guest)).length).toBeGreaterThan(8);
   });
+});
+
+test('a script finds its disks by their number, whatever the kernel calls them', () => {
+  expect(withDiskNames('mkfs /dev/sda2; tar -xf /dev/sdb')).toBe(
+    [
+      'disk_a=/dev/$(basename /sys/class/scsi_device/*:0:0:0/device/block/sd*)',
+      'disk_b=/dev/$(basename /sys/class/scsi_device/*:0:1:0/device/block/sd*)',
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's
+      'mkfs ${disk_a}2; tar -xf ${disk_b}',
+    ].join('\n'),
+  );
 });
 
 describe('listingScript', () => {
