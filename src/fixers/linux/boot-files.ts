@@ -48,6 +48,12 @@ export function bootFiles(tree: GuestTree): BootFile[] {
   return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([path, kind]) => ({ path, kind }));
 }
 
+/** Unified kernel images (kernel, initramfs and command line in one signed file), by path. */
+export function unifiedImages(tree: GuestTree): string[] {
+  const image = /^\/(boot|efi|boot\/efi)\/EFI\/Linux\/[^/]+\.efi$/i;
+  return tree.entries().flatMap(({ path }) => (image.test(path) ? [path] : []));
+}
+
 const kindOfDefaults = (path: string): BootFileKind | null =>
   path.endsWith('.cfg') ? 'grub-defaults' : null;
 

@@ -3,6 +3,7 @@ import { Hyper2kvmError } from '../../errors.js';
 import type { Kernel } from '../../stages/inspect/schema.js';
 import type { Fixer, Guest } from '../fixer.js';
 import type { Operation, Warning } from '../operation.js';
+import { unifiedImages } from './boot-files.js';
 import { chooseDevices, DEVICE_SETS, type DeviceSet } from './devices.js';
 import { type Replacement, staleCopies } from './embedded-files.js';
 import { keepDrivers, rebuildCommand } from './initramfs-tools.js';
@@ -71,9 +72,11 @@ interface KernelCase {
 }
 
 function planKernel(context: KernelCase, warnings: Warning[]): Operation | null {
-  const { guest, kernel, modules } = context;
+  const { guest, kernel, modules, replace } = context;
   const image = kernel.initramfs;
   if (image === null) {
+    // It is inside of them, and the boot entries' fixer tells what that means.
+    if (unifiedImages(guest.tree).length > 0) return null;
     // chooseDevices has found another kernel that starts; this one never did without an initramfs of its own.
     warnings.push(
       warning(
@@ -89,7 +92,11 @@ function planKernel(context: KernelCase, warnings: Warning[]): Operation | null 
   if (command !== null) {
     const why =
       image.unreadable === null ? 'fix.initramfs asks for it' : `it cannot be read: ${image.unreadable}`;
-    const reason = `lacks drivers of the new VM's disks; rebuilt because ${why}`;
+    const wrong =
+      replace.length === 0
+        ? "lacks drivers of the new VM's disks"
+        : 'is made for disks of the old hypervisor';
+    const reason = `${wrong}; rebuilt because ${why}`;
     return {
       op: 'rebuild_initramfs',
       fixer: NAME,

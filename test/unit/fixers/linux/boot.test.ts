@@ -141,9 +141,19 @@ describe('the other boot loaders', () => {
   it('warns of unified kernel images that were made with old names', () => {
     const files = { '/etc/kernel/cmdline': 'root=/dev/sda2\n', '/efi/EFI/Linux/arch-linux.efi': null };
     expect(bootEntries.plan(guest(files)).warnings).toMatchObject([{ code: 'boot.unified-image' }]);
-    expect(
-      bootEntries.plan(guest({ ...files, '/etc/kernel/cmdline': 'root=UUID=root-uuid\n' })).warnings,
-    ).toEqual([]);
+    const stable = { ...files, '/etc/kernel/cmdline': 'root=UUID=root-uuid\n' };
+    const more = { identity: { kernels: [kernelOf('6.8.1-arch1-1', [])] } };
+    expect(bootEntries.plan(guest(stable, more)).warnings).toEqual([]);
+  });
+
+  it('says that nothing can be changed in a unified image where nothing else boots', () => {
+    const files = { '/efi/EFI/Linux/arch-linux.efi': null };
+    const kernels = [{ ...kernelOf('6.8.1-arch1-1', []), initramfs: null }];
+    const { warnings, operations } = bootEntries.plan(guest(files, { identity: { kernels } }));
+    expect(operations).toEqual([]);
+    expect(warnings).toMatchObject([
+      { code: 'boot.unified-image', message: expect.stringContaining('virtio_blk') },
+    ]);
   });
 
   it('changes GRUB legacy’s kernel lines and Debian’s kopt, not its root (hd0,0)', () => {
@@ -194,6 +204,36 @@ describe('crypttab', () => {
     expect(textAfter(operations, '/etc/crypttab')).toBe(
       '# name device key\nsda5_crypt UUID=luks-uuid /etc/keys/root luks,initramfs\ncryptswap PARTUUID=deadbeef-03 /dev/urandom swap,cipher=aes-xts-plain64\nother UUID=luks-uuid none luks\n',
     );
+  });
+});
+
+describe('crypttab for an initramfs that is rebuilt in the appliance', () => {
+  const inside = (type: string) => filesystem('/dev/mapper/luks-luks-uuid', type, 'inner-uuid');
+  const text = 'sda5_crypt UUID=luks-uuid none luks,discard\nother UUID=other-uuid none luks\n';
+  const plan = (type: string, root: string, initramfs: 'append' | 'rebuild') =>
+    crypttab.plan(
+      guest(
+        { '/etc/crypttab': text },
+        {
+          filesystems: [...filesystems, inside(type)],
+          identity: { root, initramfs_tool: 'initramfs-tools' },
+          options: { initramfs },
+        },
+      ),
+    ).operations;
+
+  it.each([
+    ['ext4', '/dev/mapper/luks-luks-uuid'],
+    ['LVM2_member', '/dev/vg/root'],
+  ])('marks the container of the root: %s inside', (type, root) => {
+    expect(textAfter(plan(type, root, 'rebuild'), '/etc/crypttab')).toBe(
+      text.replace('luks,discard', 'luks,discard,initramfs'),
+    );
+  });
+
+  it('leaves a container with data, and all of them where nothing is rebuilt', () => {
+    expect(plan('ext4', '/dev/sda2', 'rebuild')).toEqual([]);
+    expect(plan('LVM2_member', '/dev/vg/root', 'append')).toEqual([]);
   });
 });
 
