@@ -5,6 +5,9 @@ import { formatTime } from '../report/format.js';
 import { type CommonOptions, daemonOf, newCommand, printJson } from './command.js';
 import type { Io } from './io.js';
 import { jobTable } from './job-table.js';
+import { wrap } from './table.js';
+
+const NAME_WIDTH = 12;
 
 export function statusCommand(io: Io): Command {
   return newCommand(io, {
@@ -46,6 +49,12 @@ function statusText(io: Io, status: Status): string {
       accelerator === null ? 'not probed yet' : `${accelerator.kind}: ${terminalText(accelerator.reason)}`,
     ],
   ];
-  const head = lines.map(([name, value]) => `${io.paint('dim', name!.padEnd(12))} ${value}\n`).join('');
+  const indent = ' '.repeat(NAME_WIDTH + 1);
+  const head = lines
+    .map(([name, value]) => {
+      const [first, ...rest] = wrap(value!, io.columns(), indent) as [string, ...string[]];
+      return `${[`${io.paint('dim', name!.padEnd(NAME_WIDTH))} ${first.trimStart()}`, ...rest].join('\n')}\n`;
+    })
+    .join('');
   return status.running.length === 0 ? head : `${head}\n${jobTable(io, status.running)}`;
 }

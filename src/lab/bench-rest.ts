@@ -7,10 +7,8 @@ import { ControlClient } from '../api/client.js';
 import { run } from '../tools/run.js';
 
 const CLI = fileURLToPath(new URL('../cli.js', import.meta.url));
-/** Incomplete VMs among the files: each is named in `list`, and waits for its extents for ever. */
-const WAITING = 100;
-const DESCRIPTOR =
-  '# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\ncreateType="monolithicFlat"\nRW 8 FLAT "NAME-flat.vmdk" 0\n';
+/** Unfinished copies among the files; the rest is no disk at all. */
+const PARTIAL = 100;
 /** The daemon starts, takes stock and probes the accelerator in it: not rest yet. */
 const START_SECONDS = 60;
 const CLOCK_TICKS = 100;
@@ -32,11 +30,7 @@ export async function benchAtRest(files: number, seconds: number): Promise<RestF
     for (const name of ['incoming', 'work', 'archive', 'failed']) await mkdir(at(name));
     for (let index = 0; index < files; index += 1) {
       const name = `vm${String(index).padStart(5, '0')}`;
-      const waits = index < WAITING;
-      await writeFile(
-        at(`incoming/${name}.${waits ? 'vmdk' : 'txt'}`),
-        waits ? DESCRIPTOR.replace('NAME', name) : name,
-      );
+      await writeFile(at(`incoming/${name}.${index < PARTIAL ? 'vmdk.part' : 'txt'}`), name);
     }
     const paths = ['incoming', 'work', 'archive', 'failed'].map((name) => `${name} = "${at(name)}"\n`);
     await writeFile(

@@ -3,9 +3,7 @@ import { access, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { libguestfsVersion } from '../../report/versions.js';
 import { run } from '../../tools/run.js';
-import { type Check, fail, ok, probe, warn } from './check.js';
-
-const BOOT = '/boot';
+import { type Check, type Finding, fail, ok, probe } from './check.js';
 
 export const checkLibguestfs: Check = async ({ signal }) =>
   Promise.all([
@@ -17,44 +15,68 @@ export const checkLibguestfs: Check = async ({ signal }) =>
   ]);
 
 /** supermin boots the newest kernel of /boot that has its modules. Ubuntu makes kernels readable for root only. */
-export const checkKernel: Check = async () => {
-  const names = (await namesIn(BOOT)).filter((name) => /^vmlinu[xz]-/.test(name));
+export const checkKernel: Check = async () => [await kernelFinding('/boot', '/lib/modules')];
+
+/** `readable`: for this user. */
+export async function kernelFinding(
+  boot: string,
+  modules: string,
+  readable: (kernel: string) => Promise<boolean> = (kernel) => allowed(kernel, constants.R_OK),
+): Promise<Finding> {
+  const names = (await namesIn(boot)).filter((name) => /^vmlinu[xz]-/.test(name));
   const usable: string[] = [];
   const unreadable: string[] = [];
   for (const name of names) {
     const version = name.replace(/^vmlinu[xz]-/, '');
-    if (!(await allowed(`/lib/modules/${version}`, constants.R_OK))) continue;
-    const kernel = join(BOOT, name);
-    if (await allowed(kernel, constants.R_OK)) usable.push(kernel);
+    if (!(await allowed(join(modules, version), constants.R_OK))) continue;
+    const kernel = join(boot, name);
+    if (await readable(kernel)) usable.push(kernel);
     else unreadable.push(kernel);
   }
-  if (usable.length > 0) return [ok('appliance kernel', usable.sort().at(-1)!)];
+  if (usable.length > 0) return ok('appliance kernel', usable.sort().at(-1)!);
   if (unreadable.length > 0) {
     const kernel = unreadable.sort().at(-1)!;
     const fix = `dpkg-statoverride --update --add root root 0644 ${kernel}`;
-    return [fail('appliance kernel', `${kernel} cannot be read by this user`, fix)];
+    return fail('appliance kernel', `${kernel} cannot be read by this user`, fix);
   }
-  return [fail('appliance kernel', 'no kernel with its modules in /boot', 'apt install linux-image-amd64')];
-};
+  return fail('appliance kernel', `no kernel with its modules in ${boot}`, 'apt install linux-image-amd64');
+}
+
+/** Where the unit tells libguestfs to build its appliance: what counts for the daemon's own user, who asks without the unit's environment. */
+const SERVICE_CACHE = '/var/cache/hyper2kvm';
+/** supermin makes these three, in this order; it builds again by itself when the host's packages changed. */
+const APPLIANCE_FILES = ['kernel', 'initrd', 'root'] as const;
 
 /** Where supermin keeps the built appliance (about 400 MB); the order is guest/appliance.ts'. */
 export const checkApplianceCache: Check = async ({ env }) => {
-  const directory = env.LIBGUESTFS_CACHEDIR ?? env.CACHE_DIRECTORY ?? '/var/tmp';
+  const uid = process.getuid?.() ?? 0;
+  const service = await stat(SERVICE_CACHE).catch(() => null);
+  const fallback = service?.uid === uid ? SERVICE_CACHE : '/var/tmp';
+  return [await applianceCacheFinding(env.LIBGUESTFS_CACHEDIR ?? env.CACHE_DIRECTORY ?? fallback, uid)];
+};
+
+/** `uid`: whose appliance. A half-built one, or one whose kernel is gone, is not mended by libguestfs: it fails to start, each time. */
+export async function applianceCacheFinding(directory: string, uid: number): Promise<Finding> {
   const name = 'appliance cache';
   if (!(await allowed(directory, constants.W_OK | constants.X_OK)))
-    return [
-      fail(name, `${directory} cannot be written to`, `mkdir -p ${directory}, or set LIBGUESTFS_CACHEDIR`),
-    ];
-  const built = join(directory, `.guestfs-${process.getuid?.() ?? 0}`, 'appliance.d', 'root');
-  try {
-    const { mtime } = await stat(built);
-    return [ok(name, `${built}, of ${mtime.toISOString().slice(0, 10)}`)];
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT'))
-      return [warn(name, `${built} cannot be read`, `rm -r ${join(built, '..')}`)];
-    return [ok(name, `${directory}; not built yet, the first job takes a minute longer`)];
+    return fail(
+      name,
+      `${directory} cannot be written to`,
+      `mkdir -p ${directory}, or set LIBGUESTFS_CACHEDIR`,
+    );
+  const owned = join(directory, `.guestfs-${uid}`);
+  const built = join(owned, 'appliance.d');
+  if (!(await allowed(built, constants.F_OK)))
+    return ok(name, `${directory}; not built yet, the first job takes a minute longer`);
+  const times: Date[] = [];
+  for (const file of APPLIANCE_FILES) {
+    const facts = await stat(join(built, file)).catch(() => null);
+    if (facts === null || facts.size === 0)
+      return fail(name, `${join(built, file)} is missing or empty: a stale appliance`, `rm -r ${owned}`);
+    times.push(facts.mtime);
   }
-};
+  return ok(name, `${built}, of ${times.at(-1)!.toISOString().slice(0, 10)}`);
+}
 
 async function namesIn(directory: string): Promise<string[]> {
   // A container may have no /boot at all: then there is no kernel in it.

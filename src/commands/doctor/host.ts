@@ -27,7 +27,7 @@ export const checkAccelerator: Check = async ({ config, signal }) => {
 };
 
 /** By the reasons that host/accelerator.ts gives. */
-function kvmFix(reason: string): string {
+export function kvmFix(reason: string): string {
   if (/may not be opened/.test(reason)) return 'adduser hyper2kvm kvm, then restart the daemon.';
   if (/there is no/.test(reason)) return 'modprobe kvm_intel (or kvm_amd).';
   return 'Switch on nested virtualization for this virtual host, or set validate.accelerator = "tcg".';
@@ -71,8 +71,13 @@ export const checkInotify: Check = async ({ config }) => {
   const limit = async (name: string) =>
     Number((await readFile(`/proc/sys/fs/inotify/${name}`, 'utf8').catch(() => '0')).trim());
   const [watches, instances] = await Promise.all([limit('max_user_watches'), limit('max_user_instances')]);
-  const detail = `${watches} watches, ${instances} instances a user`;
-  if (watches >= LEAST_WATCHES && instances >= LEAST_INSTANCES) return [ok('inotify', detail)];
-  const fix = `sysctl fs.inotify.max_user_watches=${LEAST_WATCHES * 8} fs.inotify.max_user_instances=128, or set watch.polling = true`;
-  return [warn('inotify', detail, fix)];
+  return [inotifyFinding(watches, instances)];
 };
+
+/** Pure: the limits of /proc/sys/fs/inotify for one user. */
+export function inotifyFinding(watches: number, instances: number): Finding {
+  const detail = `${watches} watches, ${instances} instances a user`;
+  if (watches >= LEAST_WATCHES && instances >= LEAST_INSTANCES) return ok('inotify', detail);
+  const fix = `sysctl fs.inotify.max_user_watches=${LEAST_WATCHES * 8} fs.inotify.max_user_instances=128, or set watch.polling = true`;
+  return warn('inotify', detail, fix);
+}

@@ -27,7 +27,8 @@ export const checkDirectories: Check = async ({ config }) => {
   return Promise.all(directoriesOf(config).map(([name, path]) => checkDirectory(name, path, daemonUid)));
 };
 
-async function checkDirectory(name: string, path: string, daemonUid: number | null): Promise<Finding> {
+/** `daemonUid`: of the user hyper2kvm, null where there is none. */
+export async function checkDirectory(name: string, path: string, daemonUid: number | null): Promise<Finding> {
   const existing = await nearestExisting(path);
   const writable = await access(existing, constants.R_OK | constants.W_OK | constants.X_OK).then(
     () => true,

@@ -1,0 +1,110 @@
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { applianceCacheFinding, kernelFinding } from '../../../src/commands/doctor/appliance.js';
+import { inotifyFinding, kvmFix } from '../../../src/commands/doctor/host.js';
+import { checkDirectory, checkSpace } from '../../../src/commands/doctor/spool.js';
+import { checkPrograms } from '../../../src/commands/doctor/tools.js';
+import { loadConfig } from '../../../src/config/load.js';
+
+const scratch = mkdtempSync(join(tmpdir(), 'h2k-doctor-'));
+afterAll(() => rmSync(scratch, { recursive: true }));
+
+function directory(name: string): string {
+  const path = join(scratch, name);
+  mkdirSync(path, { recursive: true });
+  return path;
+}
+
+const isRoot = process.getuid?.() === 0;
+describe('doctor finds', () => {
+  test('a missing tool, by its Debian package', async () => {
+    const bin = directory('bin');
+    symlinkSync('/bin/true', join(bin, 'prlimit'));
+    const config = loadConfig({ env: {}, flags: {} }).config;
+    const context = { config, env: { PATH: bin }, signal: AbortSignal.timeout(5_000) };
+    const found = await checkPrograms(context);
+    expect(found.find(({ name }) => name === 'prlimit')?.status).toBe('ok');
+    expect(found.find(({ name }) => name === 'setpriv')).toMatchObject({
+      status: 'fail',
+      fix: 'apt install util-linux',
+    });
+    expect(found.find(({ name }) => name === 'zstd')).toMatchObject({
+      status: 'warn',
+      fix: 'apt install zstd',
+    });
+  });
+
+  test('a kernel of mode 0600, and none at all', async () => {
+    const boot = directory('boot');
+    const modules = directory('modules/6.1.0-1-amd64');
+    const kernel = join(boot, 'vmlinuz-6.1.0-1-amd64');
+    writeFileSync(kernel, 'kernel');
+    // The tests may run as root, who reads everything: what another user may is told by the mode.
+    const readableForOthers = async (path: string) => (statSync(path).mode & 0o004) !== 0;
+    const look = () => kernelFinding(boot, join(modules, '..'), readableForOthers);
+    expect(await look()).toMatchObject({ status: 'ok', detail: kernel });
+    chmodSync(kernel, 0o600);
+    expect(await look()).toMatchObject({
+      status: 'fail',
+      detail: `${kernel} cannot be read by this user`,
+      fix: `dpkg-statoverride --update --add root root 0644 ${kernel}`,
+    });
+    rmSync(modules, { recursive: true });
+    expect(await look()).toMatchObject({ status: 'fail', fix: 'apt install linux-image-amd64' });
+  });
+
+  test('an appliance that is half built, or whose kernel is gone', async () => {
+    const cache = directory('cache');
+    expect((await applianceCacheFinding(cache, 7)).detail).toContain('not built yet');
+    const built = directory('cache/.guestfs-7/appliance.d');
+    for (const name of ['initrd', 'root']) writeFileSync(join(built, name), 'x');
+    symlinkSync('/boot/vmlinuz-removed', join(built, 'kernel'));
+    const stale = { status: 'fail', fix: `rm -r ${join(cache, '.guestfs-7')}` };
+    expect(await applianceCacheFinding(cache, 7)).toMatchObject(stale);
+    rmSync(join(built, 'kernel'));
+    writeFileSync(join(built, 'kernel'), 'x');
+    expect((await applianceCacheFinding(cache, 7)).status).toBe('ok');
+    writeFileSync(join(built, 'root'), '');
+    expect(await applianceCacheFinding(cache, 7)).toMatchObject(stale);
+  });
+
+  test.runIf(isRoot)('a spool that belongs to another user', async () => {
+    const spool = directory('spool');
+    chmodSync(spool, 0o755);
+    expect((await checkDirectory('spool.work', spool, 0)).status).toBe('ok');
+    expect(await checkDirectory('spool.work', spool, 997)).toMatchObject({
+      status: 'warn',
+      fix: `chown hyper2kvm: ${spool}`,
+    });
+  });
+
+  test('too little space, and a spool on several filesystems', async () => {
+    const flags = {
+      'spool.work': '/proc',
+      'spool.incoming': scratch,
+      'spool.archive': scratch,
+      'spool.failed': scratch,
+    };
+    const { config } = loadConfig({ env: {}, flags });
+    const [space, one] = await checkSpace({ config, env: {}, signal: AbortSignal.timeout(5_000) });
+    expect(space).toMatchObject({ status: 'warn', fix: expect.stringContaining('spool.work') });
+    expect(one).toMatchObject({
+      status: 'warn',
+      detail: expect.stringContaining('incoming, archive, failed'),
+    });
+  });
+
+  test('small inotify limits', () => {
+    expect(inotifyFinding(192_536, 128)).toMatchObject({ status: 'ok', fix: '' });
+    expect(inotifyFinding(100, 128).fix).toContain('sysctl fs.inotify.max_user_watches=65536');
+    expect(inotifyFinding(192_536, 1).status).toBe('warn');
+  });
+
+  test('why KVM runs no guest, each with what mends it', () => {
+    expect(kvmFix('/dev/kvm may not be opened')).toContain('adduser hyper2kvm kvm');
+    expect(kvmFix('there is no /dev/kvm')).toContain('modprobe kvm_intel');
+    expect(kvmFix('KVM fails: failed to set MSR 0x10a')).toContain('nested virtualization');
+  });
+});
