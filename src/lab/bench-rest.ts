@@ -56,6 +56,8 @@ async function watchDaemon(
     signal: end.signal,
     timeoutSeconds: seconds + 120,
     onStdout: () => undefined,
+    // As systemd/hyper2kvm.service has it.
+    env: { NODE_OPTIONS: '--max-semi-space-size=2' },
   });
   // Its end is awaited below; until then a failure is seen by the questions that get no answer.
   daemon.catch(() => undefined);

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { run } from '../../../src/tools/run.js';
 import { until } from './daemon.js';
 
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
 /** A writable overlay of `lower` at `base`/overlay/root, its changes in memory. Unmounted by `unmountOverlay`. */
 export async function mountOverlay(base: string, lower: string): Promise<string> {
   const overlay = join(base, 'overlay');
@@ -71,7 +73,8 @@ export class Nspawn {
   async inside(...command: string[]): Promise<{ stdout: string; stderr: string; code: number }> {
     const { stdout, stderr, code } = await run(
       'nsenter',
-      ['-t', String(this.#leader), '-a', '--', ...command],
+      // This host's environment names directories that are not there ($TMPDIR).
+      ['-t', String(this.#leader), '-a', '--', 'env', '-i', `PATH=${PATH}`, 'HOME=/root', ...command],
       { okCodes: [0, 1, 2, 3, 4, 100] },
     );
     return { stdout: stdout.toString(), stderr, code };

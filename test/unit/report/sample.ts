@@ -1,7 +1,7 @@
 import { type JobOptions, jobOptionsSchema } from '../../../src/config/schema.js';
 import type { Plan } from '../../../src/fixers/operation.js';
 import type { StageRecord } from '../../../src/pipeline/run-types.js';
-import { STAGE_NAMES } from '../../../src/pipeline/stage.js';
+import { STAGE_NAMES } from '../../../src/stage-names.js';
 import type { ConvertOutput } from '../../../src/stages/convert/schema.js';
 import type { FetchOutput } from '../../../src/stages/fetch/schema.js';
 import type { Identity } from '../../../src/stages/inspect/schema.js';
