@@ -7,8 +7,12 @@ const EFBIG = 27;
 /** These write what they read to a file of the host; all others write into the guest. */
 const WRITES_ON_HOST = new Set(['download', 'tar_out_opts', 'find0']);
 
+/** guestfs-c-api's words when its QEMU is gone (libguestfs, lib/proto.c and lib/conn-socket.c), which come before QMP closes or after. */
+const QEMU_GONE = /appliance closed the connection unexpectedly|connection to the appliance (?:was )?lost/i;
+
 /** What a failed call of libguestfs' C API means. `errno` 0: it gave none. */
 export function callError(call: string, message: string, errno: number): Hyper2kvmError {
+  if (call !== 'launch' && QEMU_GONE.test(message)) return diedError(call, 'its QEMU ended', message);
   if (FULL.has(errno) && WRITES_ON_HOST.has(call)) {
     return new Hyper2kvmError('host.enospc', `${call}: ${message}`, {
       advice: 'The disk with the work directory is full: make room, the job goes on by itself.',

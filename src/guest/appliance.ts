@@ -10,7 +10,7 @@ import { createImage } from '../tools/qemu-img.js';
 import { QmpClient } from '../tools/qmp.js';
 import { openChannel } from './appliance-channel.js';
 import { addLayer, traffic } from './appliance-disks.js';
-import { diskError } from './appliance-errors.js';
+import { diedError, diskError } from './appliance-errors.js';
 import type { ApplianceSession } from './session.js';
 
 export interface ApplianceRequest {
@@ -100,6 +100,8 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
   const qmpSocket = join(scratch, 'qmp');
   const monitoring = new AbortController();
   let qmp: QmpClient;
+  /** From the launch to the end: only then the loss of its QEMU is news. */
+  let isInUse = false;
   try {
     // At once, not after the launch: its writes may meet a full disk too.
     const connecting = QmpClient.connect(qmpSocket, {
@@ -109,6 +111,9 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
       client.on('event', (event) => {
         const failure = diskError(event);
         if (failure !== null) channel.fail(failure);
+      });
+      client.once('close', () => {
+        if (isInUse) channel.fail(diedError('a call', 'its QEMU ended', ''));
       });
       return client;
     });
@@ -127,6 +132,7 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
       LAUNCH_TIMEOUT_SECONDS,
     );
     qmp = await connecting;
+    isInUse = true;
   } catch (error) {
     monitoring.abort();
     child.kill();
@@ -146,12 +152,14 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
     addLayer: (suffix) => addLayer(qmp, workDirectory, overlays, suffix),
     traffic: () => traffic(qmp),
     async close() {
+      isInUse = false;
       qmp.close();
       await channel.request({ type: 'close' }, 'shutdown', options.guest.timeout_seconds);
       await child.ended;
       await release();
     },
     async kill() {
+      isInUse = false;
       qmp.close();
       child.kill();
       await child.ended;

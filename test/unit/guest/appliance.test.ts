@@ -27,6 +27,13 @@ describe('no space left', () => {
   });
 });
 
+describe('a call that fails because QEMU is gone', () => {
+  it('says nothing about the guest’s filesystem, and is tried again', () => {
+    const message = 'appliance closed the connection unexpectedly, see earlier error messages';
+    expect(callError('tar_out_opts', message, 0)).toMatchObject({ code: 'guest.died', retryable: true });
+  });
+});
+
 describe('a BLOCK_IO_ERROR of the appliance', () => {
   const event = (data: Record<string, unknown>) => ({ name: 'BLOCK_IO_ERROR', data, seconds: 0 });
 
