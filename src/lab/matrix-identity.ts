@@ -34,12 +34,14 @@ export function identityFaults(recipe: GuestRecipe, identity: Identity): string[
   ];
 }
 
-/** Each guest has one kernel, with modules and an initramfs that can be read. */
-function kernelFaults({ kernels }: Identity): string[] {
+/** Each guest has one kernel, with modules and an initramfs that can be read; systemd-boot has a copy of both on the ESP. */
+function kernelFaults({ kernels, bootloader }: Identity): string[] {
   const whole = kernels.filter(
     ({ modules, initramfs }) => modules !== null && initramfs !== null && initramfs.unreadable === null,
   );
-  return kernels.length === 1 && whole.length === 1
+  const copies = bootloader === 'systemd-boot' ? 2 : 1;
+  const versions = new Set(kernels.map(({ version }) => version));
+  return kernels.length === copies && whole.length === copies && versions.size === 1
     ? []
     : [`identity.kernels has ${kernels.length}, of which ${whole.length} are whole`];
 }

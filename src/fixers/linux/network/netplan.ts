@@ -13,6 +13,12 @@ import {
 } from './backend.js';
 import { type YamlEntry, yamlEntries } from './yaml.js';
 
+/**
+ * Takes the old and the new driver alike, but not `lo`, which has none: netplan puts it into a udev rule as it is (`DRIVERS=="…", NAME="ens192"`), and there `*` matches
+ * nothing too (netplan 1.1 on Debian 13; with `*` such a guest came up without an address).
+ */
+const ANY_DRIVER = '"?*"';
+
 const files = (tree: GuestTree) => filesIn(tree, '/etc/netplan', /\.ya?ml$/);
 
 interface Ethernet extends ConfiguredInterface {
@@ -64,12 +70,13 @@ export const netplan: NetworkBackend = {
           if (match.driver === undefined || !OLD_DRIVER.test(match.driver.value)) continue;
           const { line, columns } = match.driver;
           const isNeeded = match.macaddress === undefined && match.name === undefined;
-          // A pattern that takes the old and the new driver alike; with several cards it would take them all.
-          const driver = all.length === 1 ? '"*"' : context.driver;
+          // With several cards a pattern would take them all.
+          const driver = all.length === 1 ? ANY_DRIVER : context.driver;
           if (columns !== null) {
             const raw = lines[line] ?? '';
             // Between braces an entry is not taken out but made to match anything.
-            lines[line] = `${raw.slice(0, columns[0])}${isNeeded ? driver : '"*"'}${raw.slice(columns[1])}`;
+            lines[line] =
+              `${raw.slice(0, columns[0])}${isNeeded ? driver : ANY_DRIVER}${raw.slice(columns[1])}`;
             continue;
           }
           lines[line] = isNeeded ? (lines[line] ?? '').replace(/(driver["']?:\s*).*$/, `$1${driver}`) : null;

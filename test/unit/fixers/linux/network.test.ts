@@ -192,7 +192,7 @@ describe('pins of the old hypervisor', () => {
     expect(textAfter(withMac.operations, path)).toBe(yaml(`        macaddress: "${MAC}"\n`));
     expect(withMac.nics).toEqual([{ name: 'ens192', mac: MAC }]);
     const without = plan({ [path]: yaml('        driver: vmxnet3\n') });
-    expect(textAfter(without.operations, path)).toBe(yaml('        driver: "*"\n'));
+    expect(textAfter(without.operations, path)).toBe(yaml('        driver: "?*"\n'));
   });
 
   it('changes nothing but the driver in a NetworkManager keyfile', () => {
@@ -268,7 +268,7 @@ describe('netplan in flow style', () => {
       `network:\n  version: 2\n  ethernets:\n    nic0: {match: {macaddress: "${MAC}", driver: ${driver}}, set-name: lan0, dhcp4: true}\n`;
     const { operations, nics } = plan({ [path]: yaml('vmxnet3') });
     expect(nics).toEqual([{ name: 'lan0', mac: MAC }]);
-    expect(textAfter(operations, path)).toBe(yaml('"*"'));
+    expect(textAfter(operations, path)).toBe(yaml('"?*"'));
     expect(plan({ [path]: 'network: {ethernets: {ens7: {dhcp4: true}}}\n' }).nics).toEqual([
       { name: 'ens7', mac: null },
     ]);
