@@ -16,6 +16,8 @@ import { type Accelerator, probeAccelerator } from './host/accelerator.js';
 import { lockDirectory, lockInstance } from './host/instance-lock.js';
 import { createLog, type LogRoot } from './host/log.js';
 import { createNotifier } from './host/notify.js';
+import type { NotifyEvent } from './notifications/event.js';
+import { Notifications } from './notifications/notifications.js';
 import { PipelineLanes } from './pipeline/lanes.js';
 import { pipelineStages, runPipeline } from './pipeline/runner.js';
 import { openQueue } from './queue/queue.js';
@@ -71,7 +73,9 @@ export async function startDaemon(initial: Config, options: DaemonOptions = {}):
     await recover(config, queue, logger);
 
     const board = new Board();
-    const admission = new Admission(queue, config.spool.work, logger);
+    const notifications = new Notifications({ outbox: queue.outbox, config: current, log: logger });
+    const notify = (event: NotifyEvent) => notifications.record(event);
+    const admission = new Admission(queue, config.spool.work, logger, notify);
     const lanes = new PipelineLanes(config.workers);
     let accelerator: Accelerator | null = null;
     const worker: Worker = new Worker({
@@ -81,6 +85,7 @@ export async function startDaemon(initial: Config, options: DaemonOptions = {}):
       board,
       log,
       admission,
+      notify,
       runPipeline,
       onJobEnd: () => intake.poke(),
     });
@@ -110,6 +115,8 @@ export async function startDaemon(initial: Config, options: DaemonOptions = {}):
 
     // First here, so last when the daemon stops.
     started.push(() => supervision.stop());
+    notifications.start();
+    started.push(() => notifications.stop());
     await server.start();
     started.push(() => server.stop());
     worker.start();

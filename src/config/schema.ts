@@ -18,6 +18,24 @@ declare module 'zod' {
 
 const absolutePath = z.string().refine(isAbsolute, 'an absolute path is needed');
 
+const NOTIFY_EVENTS = ['converted', 'failed', 'paused', 'resumed'] as const;
+export type NotifyEventName = (typeof NOTIFY_EVENTS)[number];
+
+/** What every receiver of notifications has. */
+const notifyTarget = {
+  name: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'letters, digits, dot, dash, underscore; at most 63'),
+  events: z
+    .array(z.enum(NOTIFY_EVENTS))
+    .min(1)
+    .default([...NOTIFY_EVENTS]),
+  timeout_seconds: z.int().min(1).max(600).default(10),
+};
+const webUrl = z
+  .url({ protocol: /^https?$/, error: 'an http or https URL is needed' })
+  .refine((text) => !/^https?:\/\/[^/?#]*@/i.test(text), 'user and password do not belong in the URL');
+
 const live = { reload: true } as const;
 const job = { reload: true, perJob: true } as const;
 
@@ -340,6 +358,42 @@ export const configSchema = z
             ...live,
           }),
       })
+      .prefault({}),
+    notify: z
+      .strictObject({
+        webhooks: z
+          .array(z.strictObject({ ...notifyTarget, url: webUrl, secret_file: absolutePath.optional() }))
+          .default([])
+          .meta({
+            description:
+              'URLs to tell of finished jobs and of a paused queue, each {name, url, events, secret_file, timeout_seconds}: JSON by POST (docs/operations.md).',
+            ...live,
+          }),
+        commands: z
+          .array(z.strictObject({ ...notifyTarget, command: z.tuple([absolutePath], z.string()) }))
+          .default([])
+          .meta({
+            description:
+              'Programs to tell of the same, each {name, command, events, timeout_seconds}: JSON on their stdin (docs/operations.md).',
+            ...live,
+          }),
+        attempts: z
+          .int()
+          .min(1)
+          .max(1_000)
+          .default(20)
+          .meta({ description: 'Tries of a delivery; then it is given up.', ...live }),
+        backoff_seconds: z
+          .number()
+          .min(0.1)
+          .max(600)
+          .default(5)
+          .meta({ description: 'First wait between them; doubles each time, at most ten minutes.', ...live }),
+      })
+      .refine(({ webhooks, commands }) => {
+        const names = [...webhooks, ...commands].map(({ name }) => name);
+        return new Set(names).size === names.length;
+      }, 'two receivers have the same name')
       .prefault({}),
     windows: z
       .strictObject({

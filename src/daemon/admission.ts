@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { formatBytes, freeBytes } from '../host/space.js';
+import type { NotifyEvent } from '../notifications/event.js';
 import type { Queue } from '../queue/queue.js';
 import type { Look } from '../spool/look.js';
 
@@ -26,14 +27,17 @@ export class Admission {
   readonly #queue: Queue;
   readonly #work: string;
   readonly #log: Logger;
+  readonly #notify: (event: NotifyEvent) => void;
   #draining = false;
   /** Bytes that are missing, by who waits for them. */
   readonly #missing = new Map<string, number>();
 
-  constructor(queue: Queue, work: string, log: Logger) {
+  /** `notify` puts the notifications of a pause and its end into the outbox. */
+  constructor(queue: Queue, work: string, log: Logger, notify: (event: NotifyEvent) => void) {
     this.#queue = queue;
     this.#work = work;
     this.#log = log;
+    this.#notify = notify;
   }
 
   get state(): 'running' | 'paused' | 'draining' {
@@ -54,12 +58,18 @@ export class Admission {
 
   /** Nothing new starts; what runs goes on. */
   pause(): void {
-    this.#queue.settings.set('paused', new Date().toISOString());
+    this.#queue.transaction(() => {
+      if (this.mayStart) this.#notify({ event: 'paused', queue: { reason: 'operator' } });
+      this.#queue.settings.set('paused', new Date().toISOString());
+    });
     this.#log.info('queue paused by operator');
   }
 
   resume(): void {
-    this.#queue.settings.set('paused', null);
+    this.#queue.transaction(() => {
+      if (!this.mayStart) this.#notify({ event: 'resumed', queue: { reason: 'operator' } });
+      this.#queue.settings.set('paused', null);
+    });
     this.#draining = false;
     this.#log.info('queue resumed by operator');
   }
@@ -105,9 +115,23 @@ export class Admission {
     else this.#missing.delete(who);
     const isPaused = this.#missing.size > 0;
     const facts = { directory: this.#work, missing_bytes: missingBytes };
-    if (isPaused && !wasPaused) this.#log.warn(facts, 'queue paused: not enough space');
-    if (!isPaused && wasPaused)
+    if (isPaused && !wasPaused) {
+      this.#log.warn(facts, 'queue paused: not enough space');
+      this.#tell({ event: 'paused', queue: { reason: 'space', ...facts } });
+    }
+    if (!isPaused && wasPaused) {
       this.#log.info({ directory: this.#work }, 'queue goes on: there is room again');
+      this.#tell({ event: 'resumed', queue: { reason: 'space', directory: this.#work } });
+    }
     return missingBytes <= 0;
+  }
+
+  /** The database may be on the disk that is full: that must not hold the queue. */
+  #tell(event: NotifyEvent): void {
+    try {
+      this.#notify(event);
+    } catch (err) {
+      this.#log.error({ err, event: event.event }, 'notification could not be recorded');
+    }
   }
 }

@@ -5,6 +5,7 @@ import type { Config, JobOptions } from '../config/schema.js';
 import { Hyper2kvmError } from '../errors.js';
 import { syncPath } from '../host/durable.js';
 import { failpoint } from '../host/failpoint.js';
+import { jobFacts, type NotifyEvent } from '../notifications/event.js';
 import type { Job } from '../queue/job.js';
 import type { Queue } from '../queue/queue.js';
 import { assembleBundle, writeFailure } from '../report/bundle.js';
@@ -20,6 +21,8 @@ export interface FinishRequest {
   options: JobOptions;
   signal: AbortSignal;
   log: Logger;
+  /** Puts the notifications of this event into the outbox. */
+  notify(event: NotifyEvent): void;
 }
 
 /**
@@ -38,12 +41,17 @@ export async function finishJob(request: FinishRequest): Promise<Job> {
   failpoint('finish.before-removal');
   await rm(paths.work, { recursive: true, force: true });
   failpoint('finish.before-commit');
-  const done = queue.jobs.update(job.job, {
-    state: outcome,
-    stage: null,
-    reservedBytes: 0,
-    waitsForBytes: null,
-    reopen: null,
+  const done = queue.transaction(() => {
+    const final = queue.jobs.update(job.job, {
+      state: outcome,
+      stage: null,
+      reservedBytes: 0,
+      waitsForBytes: null,
+      reopen: null,
+    });
+    // Who cancels a job knows it.
+    if (outcome !== 'cancelled') request.notify({ event: outcome, job: jobFacts(final) });
+    return final;
   });
   if (outcome === 'converted') queue.forgetOutputs(job.job);
   const facts = { vm: job.vm, directory };

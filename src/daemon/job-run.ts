@@ -14,7 +14,7 @@ import type { Queue } from '../queue/queue.js';
 import { readOptionsFile } from '../spool/options-file.js';
 import { pathExists } from '../spool/publish.js';
 import type { Board } from './board.js';
-import { finishJob, reopenJob } from './finish.js';
+import { type FinishRequest, finishJob, reopenJob } from './finish.js';
 import { type JobPaths, jobPaths, resultDirectory } from './paths.js';
 import { jobResult } from './result.js';
 
@@ -24,6 +24,8 @@ export interface JobRunParts {
   lanes: Lanes;
   board: Board;
   log: LogRoot;
+  /** Of `FinishRequest`. */
+  notify: FinishRequest['notify'];
   runPipeline(request: PipelineRequest): Promise<PipelineResult>;
 }
 
@@ -44,7 +46,8 @@ export async function runJob(queued: Job, parts: JobRunParts, signal: AbortSigna
   if (decidedDirectory !== null && (await pathExists(decidedDirectory))) {
     // Killed after the result appeared: its log is closed, its options do not matter any more.
     const log = parts.log.logger.child({ job: queued.job });
-    await finishJob({ config, queue, job: queued, options: jobOptions(config, null), signal, log });
+    const options = jobOptions(config, null);
+    await finishJob({ config, queue, job: queued, options, signal, log, notify: parts.notify });
     return;
   }
   const job = await reopenJob(config, queue, queued, signal);
@@ -158,7 +161,7 @@ async function publish(
   const log = parts.log.logger.child({ job: job.job });
   board.show(job.job, 'publish', 'publishing');
   try {
-    await finishJob({ config, queue, job, options, signal, log });
+    await finishJob({ config, queue, job, options, signal, log, notify: parts.notify });
   } catch (thrown) {
     const error = errorRecord(thrown);
     if (signal.aborted && errorRecord(signal.reason).code === 'daemon.stopping') {

@@ -3,6 +3,7 @@ import { checkpointStore } from './checkpoints.js';
 import { ClaimTable } from './claims.js';
 import { openDatabase, type Sqlite } from './database.js';
 import { JobTable } from './jobs.js';
+import { Outbox } from './outbox.js';
 import { SettingTable } from './settings.js';
 
 /** The open queue: SQLite is the truth, everything else can be made again from it and from the directories. */
@@ -11,6 +12,9 @@ export interface Queue {
   jobs: JobTable;
   claims: ClaimTable;
   settings: SettingTable;
+  outbox: Outbox;
+  /** All of it or nothing. */
+  transaction<T>(changes: () => T): T;
   checkpoints(job: string): CheckpointStore;
   /** Of a job that is done for good: its stages' outputs are in its report, and large. */
   forgetOutputs(job: string): void;
@@ -32,6 +36,8 @@ export function openQueue(file: string): Queue {
     jobs,
     claims: new ClaimTable(database, jobs),
     settings: new SettingTable(database),
+    outbox: new Outbox(database),
+    transaction: (changes) => database.transaction(changes)(),
     checkpoints: (job) => checkpointStore(database, job),
     forgetOutputs: (job) => void empty.run(job),
     forgetCheckpoints: (job) => void remove.run(job),

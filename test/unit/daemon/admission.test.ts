@@ -8,12 +8,19 @@ function admission() {
   const queue = scratchQueue(directory);
   const lines: string[] = [];
   const log = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line).msg) });
-  return { queue, directory, lines, admission: new Admission(queue, directory, log) };
+  const told: string[] = [];
+  return {
+    queue,
+    directory,
+    lines,
+    told,
+    admission: new Admission(queue, directory, log, ({ event }) => void told.push(event)),
+  };
 }
 
 describe('Admission', () => {
   it('says once that space is missing and once that there is room again', async () => {
-    const { admission: gate, lines } = admission();
+    const { admission: gate, lines, told } = admission();
     expect(await gate.hasRoom('drop a', 1)).toBe(true);
     expect(await gate.hasRoom('drop a', 1e18)).toBe(false);
     expect(await gate.hasRoom('drop b', 1e18)).toBe(false);
@@ -24,20 +31,38 @@ describe('Admission', () => {
     gate.forgetExcept(() => false);
     expect(gate.state).toBe('running');
     expect(lines).toEqual(['queue paused: not enough space', 'queue goes on: there is room again']);
+    expect(told).toEqual(['paused', 'resumed']);
   });
 
   it('keeps an operator’s pause over a restart', () => {
-    const { admission: gate, queue, directory } = admission();
+    const { admission: gate, queue, directory, told } = admission();
     gate.pause();
-    const again = new Admission(queue, directory, pino({ level: 'silent' }));
+    const again = new Admission(
+      queue,
+      directory,
+      pino({ level: 'silent' }),
+      ({ event }) => void told.push(event),
+    );
     expect(again).toMatchObject({
       state: 'paused',
       pausedReason: 'operator',
       mayStart: false,
       mayClaim: false,
     });
+    again.pause();
     again.resume();
+    again.resume();
+    expect(told).toEqual(['paused', 'resumed']);
     expect(gate.state).toBe('running');
+  });
+
+  it('goes on when a notification cannot be recorded', async () => {
+    const { queue, directory } = admission();
+    const gate = new Admission(queue, directory, pino({ level: 'silent' }), () => {
+      throw new Error('database or disk is full');
+    });
+    expect(await gate.hasRoom('drop a', 1e18)).toBe(false);
+    expect(await gate.hasRoom('drop a', 1)).toBe(true);
   });
 
   it('drains: claims nothing, starts what is queued', () => {

@@ -45,7 +45,8 @@ async function work(config: Config, queue: Queue, runPipeline: JobRunParts['runP
     lanes: new PipelineLanes(config.workers),
     board: new Board(),
     log,
-    admission: new Admission(queue, config.spool.work, log.logger),
+    admission: new Admission(queue, config.spool.work, log.logger, () => {}),
+    notify: () => {},
     runPipeline,
     onJobEnd: () => {},
   });

@@ -1,0 +1,150 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { Logger } from 'pino';
+import type { Config } from '../config/schema.js';
+import { errorRecord } from '../errors.js';
+import { backoff } from '../pipeline/retry.js';
+import type { Outbox, PendingNotification } from '../queue/outbox.js';
+import { deliver, type NotifyCommand, type Webhook } from './deliver.js';
+import type { NotifyEvent } from './event.js';
+
+export interface NotificationParts {
+  outbox: Outbox;
+  config(): Config;
+  log: Logger;
+}
+
+/** After the database did not answer. */
+const DATABASE_REST_MS = 30_000;
+
+/**
+ * Tells the configured receivers what happened, at least once each: recorded with the event, delivered beside the jobs, one at a time for each receiver,
+ * tried again until `notify.attempts`, over restarts too. Nothing waits for it.
+ */
+export class Notifications {
+  readonly #parts: NotificationParts;
+  readonly #active = new Map<string, Promise<void>>();
+  readonly #stop = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #started = false;
+
+  constructor(parts: NotificationParts) {
+    this.#parts = parts;
+  }
+
+  start(): void {
+    this.#started = true;
+    this.#work();
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    clearTimeout(this.#timer);
+    await Promise.all(this.#active.values());
+  }
+
+  /** Puts the event into the outbox, in the caller's transaction if there is one; its delivery begins when that is over. */
+  record(event: NotifyEvent): void {
+    const { config, outbox } = this.#parts;
+    const time = new Date();
+    for (const { name, events } of targetsOf(config())) {
+      if (!events.includes(event.event)) continue;
+      const key = randomUUID();
+      const body = JSON.stringify({ id: key, time: time.toISOString(), host: hostname(), ...event });
+      outbox.add({ key, target: name, event: event.event, body }, time.getTime());
+    }
+    setImmediate(() => this.#work());
+  }
+
+  /** Begins what is due, and comes back when the next one is. */
+  #work(): void {
+    if (!this.#started || this.#stop.signal.aborted) return;
+    try {
+      const now = Date.now();
+      for (const target of this.#parts.outbox.targets()) {
+        if (!this.#active.has(target) && this.#parts.outbox.due(target, now) !== null) this.#begin(target);
+      }
+      const next = this.#parts.outbox.nextAt(now);
+      this.#comeBack(next === null ? null : next - now);
+    } catch (err) {
+      this.#databaseFailed(err);
+    }
+  }
+
+  #begin(target: string): void {
+    const done = this.#drain(target).then(
+      () => {
+        this.#active.delete(target);
+        this.#work();
+      },
+      (err: unknown) => {
+        this.#active.delete(target);
+        this.#databaseFailed(err);
+      },
+    );
+    this.#active.set(target, done);
+  }
+
+  /** Everything that is due for one receiver. Throws only what the database throws. */
+  async #drain(target: string): Promise<void> {
+    const { outbox } = this.#parts;
+    while (!this.#stop.signal.aborted) {
+      const notification = outbox.due(target, Date.now());
+      if (notification === null) return;
+      await this.#try(notification);
+    }
+  }
+
+  async #try(notification: PendingNotification): Promise<void> {
+    const { outbox, config, log } = this.#parts;
+    const { target, event, key } = notification;
+    const receiver = targetsOf(config()).find(({ name }) => name === target);
+    const facts = { target, event, key };
+    if (receiver === undefined) {
+      outbox.settle(notification, 'given_up');
+      log.warn(facts, 'notification given up: its receiver is not configured any more');
+      return;
+    }
+    const failure = await deliver(receiver, notification, this.#stop.signal).then(
+      () => null,
+      (thrown: unknown) => errorRecord(thrown),
+    );
+    if (failure === null) {
+      outbox.settle(notification, 'delivered');
+      log.debug(facts, 'notification delivered');
+      return;
+    }
+    // Ended by us: it is delivered at the next start.
+    if (this.#stop.signal.aborted) return;
+    const { attempts: most, backoff_seconds } = config().notify;
+    const attempts = notification.attempts + 1;
+    const { code, message, advice } = failure;
+    if (attempts >= most) {
+      outbox.settle(notification, 'given_up');
+      log.error({ ...facts, attempts, code, error: message, advice }, 'notification given up');
+      return;
+    }
+    const waitSeconds = backoff(attempts, backoff_seconds);
+    outbox.postpone(notification.id, attempts, Date.now() + Math.ceil(waitSeconds * 1000));
+    // Said once: a receiver that is down for an hour is no news at each try.
+    log[attempts === 1 ? 'warn' : 'debug'](
+      { ...facts, attempts, wait_seconds: waitSeconds, code, error: message, advice },
+      'notification not delivered, it is tried again',
+    );
+  }
+
+  #comeBack(milliseconds: number | null): void {
+    clearTimeout(this.#timer);
+    if (milliseconds === null || this.#stop.signal.aborted) return;
+    this.#timer = setTimeout(() => this.#work(), milliseconds).unref();
+  }
+
+  #databaseFailed(err: unknown): void {
+    this.#parts.log.error({ err }, 'notifications cannot be read from the queue');
+    this.#comeBack(DATABASE_REST_MS);
+  }
+}
+
+function targetsOf({ notify }: Config): (Webhook | NotifyCommand)[] {
+  return [...notify.webhooks, ...notify.commands];
+}
