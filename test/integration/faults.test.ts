@@ -21,7 +21,7 @@ async function campaign(...args: string[]): Promise<Counts> {
 
 describe('no drop is lost, doubled or stuck, and nothing is left behind', () => {
   it('when the daemon is killed after a call that changes something', async () => {
-    expect((await campaign('--only', 'kills', '--step', '40', '--parallel', '2')).kills).toBeGreaterThan(2);
+    expect((await campaign('--only', 'kills', '--step', '60', '--parallel', '2')).kills).toBeGreaterThan(1);
   });
 
   it('when the daemon is killed at random moments', async () => {
@@ -29,8 +29,8 @@ describe('no drop is lost, doubled or stuck, and nothing is left behind', () => 
   });
 
   it('when a call of the file system, the database or a spawn fails', async () => {
-    const counts = await campaign('--only', 'files,database,spawns', '--step', '20', '--parallel', '2');
-    expect(counts.errors).toBeGreaterThan(8);
+    const counts = await campaign('--only', 'files,database,spawns', '--step', '30', '--parallel', '2');
+    expect(counts.errors).toBeGreaterThan(5);
   });
 
   // What the campaign found: a call that failed there once broke a promise.

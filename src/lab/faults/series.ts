@@ -22,7 +22,7 @@ export interface SeriesOptions {
 
 /** Cases that did not strike in a row: the call that would have been hit does not come any more. */
 const MISSES_AT_THE_END = 4;
-const PER_CASE_SECONDS = 60;
+const PER_CASE_SECONDS = 120;
 
 /** Kills the daemon at each named failpoint, in turn. Those at work inside a guest are test/integration/crash.test.ts's. */
 export async function killAtFailpoints(options: SeriesOptions, tally: Tally): Promise<void> {
