@@ -108,7 +108,7 @@ describe('newc', () => {
           }
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: 500 },
     );
   });
 });

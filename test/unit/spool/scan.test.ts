@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, linkSync, mkdirSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -117,10 +117,14 @@ describe('Scanner', () => {
 
   it('costs next to nothing with 10,000 files that only lie there', async () => {
     const directory = scratchDirectory();
-    for (let index = 0; index < 10_000; index += 1) writeFileSync(join(directory, `f${index}`), '');
+    // Links to one file: a tenth of the time that so many files take.
+    writeFileSync(join(directory, 'f'), '');
+    for (let index = 1; index < 10_000; index += 1)
+      linkSync(join(directory, 'f'), join(directory, `f${index}`));
     const { scan, clock } = scanner(directory, { group: async () => ({ drops: [], ignored: [] }) });
     await scan.scan();
-    await new Promise((resolve) => setTimeout(resolve, 2_100));
+    // Long enough ago for its listing to be trusted.
+    utimesSync(directory, new Date('2026-01-01'), new Date('2026-01-01'));
     clock.now = 3_000;
     await scan.scan();
     const before = process.cpuUsage();
