@@ -4,7 +4,7 @@ import { sha256File } from '../../src/host/digest.js';
 import { formOf } from '../../src/lab/forms.js';
 import { buildGuest } from '../../src/lab/guest.js';
 import { RECIPES } from '../../src/lab/recipes.js';
-import { STAGE_NAMES, type StageName } from '../../src/pipeline/stage.js';
+import { STAGE_NAMES, type StageName } from '../../src/stage-names.js';
 import { processesNaming, readJson, Spool, until } from './support/daemon.js';
 
 /** Stages that take seconds are killed from outside at work; the others die at a failpoint before their checkpoint. */
