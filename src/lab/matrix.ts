@@ -81,7 +81,9 @@ async function look(recipe: GuestRecipe, version: CodeVersion): Promise<void> {
 }
 
 /** Nothing of this product is in it. */
-const isPeer = (part: Part) => part === 'as-is' || part === 'virt-v2v';
+function isPeer(part: Part): boolean {
+  return part === 'as-is' || part === 'virt-v2v';
+}
 
 async function rowOf(recipe: GuestRecipe, version: CodeVersion): Promise<MatrixRow> {
   const asItIs = await readPart<AsItIs>(recipe, 'as-is');
