@@ -16,6 +16,8 @@ import { type Accelerator, probeAccelerator } from './host/accelerator.js';
 import { lockDirectory, lockInstance } from './host/instance-lock.js';
 import { createLog, type LogRoot } from './host/log.js';
 import { createNotifier } from './host/notify.js';
+import { collectMetrics } from './metrics/collect.js';
+import { MetricsServer } from './metrics/server.js';
 import type { NotifyEvent } from './notifications/event.js';
 import { Notifications } from './notifications/notifications.js';
 import { PipelineLanes } from './pipeline/lanes.js';
@@ -37,7 +39,7 @@ export interface Daemon {
 
 /**
  * Builds the service's parts and starts them in order; resolves when it is ready. When a part cannot start, those before it are stopped again and its error
- * is thrown: `config.extra-stage`, `daemon.already-running`, `daemon.directory`, `queue.unusable`, `queue.newer-schema`, `api.socket`.
+ * is thrown: `config.extra-stage`, `daemon.already-running`, `daemon.directory`, `queue.unusable`, `queue.newer-schema`, `api.socket`, `api.metrics`.
  */
 export async function startDaemon(initial: Config, options: DaemonOptions = {}): Promise<Daemon> {
   let config = initial;
@@ -104,7 +106,8 @@ export async function startDaemon(initial: Config, options: DaemonOptions = {}):
         intake.poke();
       },
     });
-    const server = new ControlServer(config.control.socket, controlRoutes(operations), logger);
+    const metrics = () => collectMetrics({ queue, config: current, status: () => operations.status() });
+    const server = new ControlServer(config.control.socket, controlRoutes(operations, metrics), logger);
     const supervision = new Supervision({
       notifier,
       statusLine: () => statusLine(operations.status()),
@@ -119,6 +122,11 @@ export async function startDaemon(initial: Config, options: DaemonOptions = {}):
     started.push(() => notifications.stop());
     await server.start();
     started.push(() => server.stop());
+    if (config.metrics.listen !== '') {
+      const metricsServer = new MetricsServer(config.metrics.listen, metrics, logger);
+      await metricsServer.start();
+      started.push(() => metricsServer.stop());
+    }
     worker.start();
     started.push(() => worker.stop());
     await intake.start();

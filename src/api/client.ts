@@ -24,6 +24,10 @@ export class ControlClient {
     return this.#json('GET', '/v1/status');
   }
 
+  async metrics(): Promise<string> {
+    return textOf(await this.#request('GET', '/v1/metrics'));
+  }
+
   jobs(filter: JobFilter = {}): Promise<JobSummary[]> {
     const given = Object.entries(filter).filter((entry): entry is [string, string] => entry[1] !== undefined);
     const query = new URLSearchParams(given).toString();

@@ -12,6 +12,7 @@ import type { StageRecord } from '../pipeline/run-types.js';
  *   POST /v1/jobs/ID/cancel                 JobSummary
  *   POST /v1/jobs/ID/priority               {priority: integer, higher first} -> JobSummary
  *   POST /v1/pause  /v1/resume  /v1/drain   Status
+ *   GET  /v1/metrics                        Prometheus' text exposition format
  */
 export const JOB_STATES = ['waiting', 'queued', 'running', 'converted', 'failed', 'cancelled'] as const;
 export type JobState = (typeof JOB_STATES)[number];

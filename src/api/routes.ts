@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Operations } from '../daemon/operations.js';
 import { Hyper2kvmError } from '../errors.js';
+import { METRICS_CONTENT_TYPE } from '../metrics/exposition.js';
 
 export interface RouteRequest {
   /** The job in the path, decoded; empty where the path has none. */
@@ -16,6 +17,8 @@ export interface Route {
   method: 'GET' | 'POST';
   /** Its one group is the job. */
   path: RegExp;
+  /** Of an answer that is text and not JSON. */
+  contentType?: string;
   handle(request: RouteRequest): unknown;
 }
 
@@ -26,8 +29,9 @@ const retryBody = z.strictObject({
 const priorityBody = z.strictObject({ priority: z.int() });
 
 /** The table of protocol.ts. */
-export function controlRoutes(operations: Operations): Route[] {
+export function controlRoutes(operations: Operations, metrics: () => Promise<string>): Route[] {
   return [
+    { method: 'GET', path: /^\/v1\/metrics$/, contentType: METRICS_CONTENT_TYPE, handle: metrics },
     { method: 'GET', path: /^\/v1\/status$/, handle: () => operations.status() },
     {
       method: 'GET',

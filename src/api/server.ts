@@ -64,7 +64,8 @@ export class ControlServer {
       const body = request.method === 'POST' ? await readBody(request) : {};
       const answer = await route.handle({ id, query: url.searchParams, body, signal });
       if (isStream(answer)) return await sendLines(response, answer);
-      send(response, 200, answer);
+      if (route.contentType === undefined) return send(response, 200, answer);
+      response.writeHead(200, { 'content-type': route.contentType }).end(answer);
     } catch (error) {
       if (response.headersSent || signal.aborted) return void response.destroy();
       const record = errorRecord(error);

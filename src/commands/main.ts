@@ -12,6 +12,7 @@ import { inspectCommand } from './inspect.js';
 import type { Io } from './io.js';
 import { listCommand } from './list.js';
 import { logsCommand } from './logs.js';
+import { metricsCommand } from './metrics.js';
 import { planCommand } from './plan.js';
 import { priorityCommand } from './priority.js';
 import { retryCommand } from './retry.js';
@@ -25,6 +26,7 @@ const COMMANDS: readonly ((io: Io) => Command)[] = [
   planCommand,
   daemonCommand,
   statusCommand,
+  metricsCommand,
   listCommand,
   showCommand,
   logsCommand,

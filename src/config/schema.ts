@@ -1,3 +1,4 @@
+import { isIPv4 } from 'node:net';
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { STAGE_NAMES } from '../stage-names.js';
@@ -35,6 +36,11 @@ const notifyTarget = {
 const webUrl = z
   .url({ protocol: /^https?$/, error: 'an http or https URL is needed' })
   .refine((text) => !/^https?:\/\/[^/?#]*@/i.test(text), 'user and password do not belong in the URL');
+
+function isLoopback(listen: string): boolean {
+  const [, address = '', port] = /^(\[::1\]|127[\d.]+):(\d{1,5})$/.exec(listen) ?? [];
+  return (address === '[::1]' || isIPv4(address)) && Number(port) >= 1 && Number(port) <= 65_535;
+}
 
 const live = { reload: true } as const;
 const job = { reload: true, perJob: true } as const;
@@ -394,6 +400,21 @@ export const configSchema = z
         const names = [...webhooks, ...commands].map(({ name }) => name);
         return new Set(names).size === names.length;
       }, 'two receivers have the same name')
+      .prefault({}),
+    metrics: z
+      .strictObject({
+        listen: z
+          .string()
+          .refine(
+            (text) => text === '' || isLoopback(text),
+            'a loopback address with a port is needed, as 127.0.0.1:9180 or [::1]:9180',
+          )
+          .default('')
+          .meta({
+            description:
+              'Loopback address and port (127.0.0.1:9180) where GET /metrics answers Prometheus. Empty: only the control socket has the metrics.',
+          }),
+      })
       .prefault({}),
     windows: z
       .strictObject({

@@ -217,7 +217,10 @@ function record(job: string, event: PipelineEvent, queue: Queue, board: Board): 
   const known = queue.jobs.get(job)?.records ?? [];
   const others = known.filter(({ stage }) => stage !== event.record.stage);
   const done = event.record.status === 'completed' ? { crashes: 0 } : {};
-  queue.jobs.update(job, { records: [...others, { ...event.record }], ...done });
+  queue.transaction(() => {
+    queue.jobs.update(job, { records: [...others, { ...event.record }], ...done });
+    queue.statistics.addRun(event.record);
+  });
 }
 
 /** With options that cannot be read the failure is published as a plain VM's. */

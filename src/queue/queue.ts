@@ -5,6 +5,7 @@ import { openDatabase, type Sqlite } from './database.js';
 import { JobTable } from './jobs.js';
 import { Outbox } from './outbox.js';
 import { SettingTable } from './settings.js';
+import { Statistics } from './statistics.js';
 
 /** The open queue: SQLite is the truth, everything else can be made again from it and from the directories. */
 export interface Queue {
@@ -13,6 +14,7 @@ export interface Queue {
   claims: ClaimTable;
   settings: SettingTable;
   outbox: Outbox;
+  statistics: Statistics;
   /** All of it or nothing. */
   transaction<T>(changes: () => T): T;
   checkpoints(job: string): CheckpointStore;
@@ -37,6 +39,7 @@ export function openQueue(file: string): Queue {
     claims: new ClaimTable(database, jobs),
     settings: new SettingTable(database),
     outbox: new Outbox(database),
+    statistics: new Statistics(database),
     transaction: (changes) => database.transaction(changes)(),
     checkpoints: (job) => checkpointStore(database, job),
     forgetOutputs: (job) => void empty.run(job),

@@ -3,9 +3,11 @@ import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parseExposition } from '../unit/metrics/parse.js';
+import { cli } from './support/cli.js';
 import { Spool, until } from './support/daemon.js';
 
-/** What others see of the daemon's work: notifications, over its death too. */
+/** What others see of the daemon's work: notifications, over its death too, and metrics. */
 interface Told {
   id: string;
   event: string;
@@ -15,6 +17,7 @@ interface Told {
 
 let spool: Spool;
 let server: Server;
+let metricsPort = 0;
 let answer = 503;
 const told: Told[] = [];
 const keys: unknown[] = [];
@@ -28,6 +31,7 @@ beforeAll(async () => {
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
+  metricsPort = port + 1 > 65_535 ? port - 1 : port + 1;
   spool = await Spool.create();
   const config = await readFile(spool.path('config.toml'), 'utf8');
   const tell = spool.path('tell');
@@ -36,6 +40,8 @@ beforeAll(async () => {
   await writeFile(
     spool.path('config.toml'),
     `${config}
+[metrics]
+listen = "127.0.0.1:${metricsPort}"
 [notify]
 backoff_seconds = 0.5
 [[notify.webhooks]]
@@ -100,4 +106,25 @@ test('a command is told of a failed job, a webhook of pause and resume', async (
     ['paused', 'operator'],
     ['resumed', 'operator'],
   ]);
+});
+
+test('metrics of all daemons so far, from the command and over loopback HTTP', async () => {
+  const { code, out } = await cli(['metrics', '--config', spool.path('config.toml')]);
+  expect(code).toBe(0);
+  const samples = Object.fromEntries(parseExposition(out));
+  expect(samples).toMatchObject({
+    'hyper2kvm_jobs{state="converted"}': 1,
+    'hyper2kvm_jobs{state="failed"}': 1,
+    // Of the first daemon.
+    'hyper2kvm_stage_runs_total{stage="convert",status="completed"}': 1,
+    'hyper2kvm_notifications_total{target="chat",outcome="delivered"}': 3,
+    'hyper2kvm_notifications_total{target="ticket",outcome="delivered"}': 1,
+  });
+  expect(samples['hyper2kvm_stage_written_bytes_total{stage="convert",status="completed"}']).toBeGreaterThan(
+    1024 * 1024,
+  );
+  const response = await fetch(`http://127.0.0.1:${metricsPort}/metrics`);
+  expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
+  expect([...parseExposition(await response.text()).keys()]).toEqual(Object.keys(samples));
+  expect((await fetch(`http://127.0.0.1:${metricsPort}/v1/status`)).status).toBe(404);
 });

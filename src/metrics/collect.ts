@@ -1,0 +1,92 @@
+import { dirname } from 'node:path';
+import type { Status } from '../api/protocol.js';
+import type { Config } from '../config/schema.js';
+import { freeBytes } from '../host/space.js';
+import type { Queue } from '../queue/queue.js';
+import type { StageTotal } from '../queue/statistics.js';
+import { exposition, type Metric } from './exposition.js';
+
+export interface MetricParts {
+  queue: Queue;
+  config(): Config;
+  status(): Pick<Status, 'version' | 'jobs' | 'paused_reason'>;
+}
+
+/** The daemon's metrics as text, out of the queue's records: they survive restarts. */
+export async function collectMetrics({ queue, config, status }: MetricParts): Promise<string> {
+  const free = await freeByDirectory(config());
+  const { version, jobs, paused_reason } = status();
+  const totals = queue.statistics.stageTotals();
+  const notifications = queue.outbox.counts();
+  const since = queue.statistics.oldestQueued();
+  const perStage = (name: string, help: string, value: (total: StageTotal) => number): Metric => ({
+    name: `hyper2kvm_stage_${name}_total`,
+    type: 'counter',
+    help,
+    samples: totals.map((total) => ({
+      labels: { stage: total.stage, status: total.status },
+      value: value(total),
+    })),
+  });
+  return exposition([
+    gauge('build_info', 'The daemon that answers.', [{ labels: { version }, value: 1 }]),
+    gauge(
+      'jobs',
+      'Jobs by state; waiting: drops that are no job yet.',
+      Object.entries(jobs).map(([state, value]) => ({ labels: { state }, value })),
+    ),
+    gauge('queue_depth', 'Jobs that wait for their start.', [{ value: jobs.queued }]),
+    gauge('queue_oldest_wait_seconds', 'How long the job waits that waits longest.', [
+      { value: since === null ? 0 : Math.max(0, (Date.now() - Date.parse(since)) / 1000) },
+    ]),
+    gauge(
+      'queue_paused',
+      'Whether the queue is paused, by reason.',
+      ['operator', 'space'].map((reason) => ({
+        labels: { reason },
+        value: paused_reason === reason ? 1 : 0,
+      })),
+    ),
+    perStage('runs', 'Runs of a stage by how they ended.', ({ runs }) => runs),
+    perStage('seconds', 'Time that they took.', ({ seconds }) => seconds),
+    perStage('read_bytes', 'Bytes that they read.', ({ bytes_read }) => bytes_read),
+    perStage('written_bytes', 'Bytes that they wrote.', ({ bytes_written }) => bytes_written),
+    gauge(
+      'boots',
+      'Jobs by the verdict of their last boot.',
+      queue.statistics.boots().map(({ verdict, count }) => ({ labels: { verdict }, value: count })),
+    ),
+    gauge('free_bytes', 'Free space of the filesystem of a directory.', free),
+    {
+      name: 'hyper2kvm_notifications_total',
+      type: 'counter',
+      help: 'Notifications by receiver and outcome.',
+      samples: notifications
+        .filter(({ outcome }) => outcome !== 'pending')
+        .map(({ target, outcome, count }) => ({ labels: { target, outcome }, value: count })),
+    },
+    gauge(
+      'notifications_pending',
+      'Notifications that are not delivered yet.',
+      notifications
+        .filter(({ outcome }) => outcome === 'pending')
+        .map(({ target, count }) => ({ labels: { target }, value: count })),
+    ),
+  ]);
+}
+
+function gauge(name: string, help: string, samples: Metric['samples']): Metric {
+  return { name: `hyper2kvm_${name}`, type: 'gauge', help, samples };
+}
+
+/** A directory that is not there now (incoming is not mounted) has no sample. */
+async function freeByDirectory({ spool, state }: Config): Promise<Metric['samples']> {
+  const directories = new Set([...Object.values(spool), dirname(state.database)]);
+  const looks = [...directories].map((directory) =>
+    freeBytes(directory).then(
+      (value) => [{ labels: { directory }, value }],
+      () => [],
+    ),
+  );
+  return (await Promise.all(looks)).flat();
+}

@@ -1,0 +1,49 @@
+import { createServer, type Server } from 'node:http';
+import type { Logger } from 'pino';
+import { Hyper2kvmError } from '../errors.js';
+import { METRICS_CONTENT_TYPE } from './exposition.js';
+
+/** `GET /metrics` on a loopback address, for Prometheus. Nothing else is answered. */
+export class MetricsServer {
+  readonly #listen: string;
+  readonly #server: Server;
+
+  /** `listen`: `127.0.0.1:9180`, `[::1]:9180`. */
+  constructor(listen: string, collect: () => Promise<string>, log: Logger) {
+    this.#listen = listen;
+    this.#server = createServer((request, response) => {
+      if (request.url !== '/metrics') return void response.writeHead(404).end();
+      if (request.method !== 'GET') return void response.writeHead(405, { allow: 'GET' }).end();
+      collect().then(
+        (text) => response.writeHead(200, { 'content-type': METRICS_CONTENT_TYPE }).end(text),
+        (err: unknown) => {
+          log.error({ err }, 'metrics could not be collected');
+          response.writeHead(500).end();
+        },
+      );
+    });
+  }
+
+  /** Errors: `api.metrics`. */
+  async start(): Promise<void> {
+    const { hostname, port } = new URL(`http://${this.#listen}`);
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', (cause) =>
+        reject(
+          new Hyper2kvmError('api.metrics', `metrics cannot be served on ${this.#listen}: ${cause.message}`, {
+            advice: 'Set metrics.listen to a free loopback port, or leave it empty.',
+            cause,
+          }),
+        ),
+      );
+      // Port 80 is http's default, which URL leaves out.
+      this.#server.listen(Number(port || 80), hostname.replace(/^\[|\]$/g, ''), resolve);
+    });
+  }
+
+  async stop(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeAllConnections();
+    await closed;
+  }
+}
