@@ -75,7 +75,7 @@ describe('the Debian package on a clean Debian 12', () => {
     expect((await ok('systemctl is-enabled hyper2kvm')).trim()).toBe('enabled');
     expect((await ok('systemctl is-active hyper2kvm')).trim()).toBe('active');
     const pid = (await ok('systemctl show --value -p MainPID hyper2kvm')).trim();
-    expect((await ok(`ps -o user= -p ${pid}`)).trim()).toBe('hyper2kv+');
+    expect((await ok(`stat -c %U /proc/${pid}`)).trim()).toBe('hyper2kvm');
     expect(await ok('systemctl show --value -p Slice hyper2kvm')).toBe('hyper2kvm.slice\n');
     expect(await ok('hyper2kvm status')).toContain('running, version ');
     expect(await ok('dpkg --verify hyper2kvm')).toBe('');
