@@ -1,4 +1,5 @@
 import { createServer } from 'node:net';
+import Database from 'better-sqlite3';
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { configSchema } from '../../../src/config/schema.js';
@@ -6,7 +7,9 @@ import { collectMetrics } from '../../../src/metrics/collect.js';
 import { exposition } from '../../../src/metrics/exposition.js';
 import { MetricsServer } from '../../../src/metrics/server.js';
 import { pendingRecord } from '../../../src/pipeline/attempt.js';
-import type { Queue } from '../../../src/queue/queue.js';
+import { migrate } from '../../../src/queue/database.js';
+import { MIGRATIONS } from '../../../src/queue/migrations/index.js';
+import { openQueue, type Queue } from '../../../src/queue/queue.js';
 import { enqueue, scratchDirectory, scratchQueue } from '../queue/scratch.js';
 import { parseExposition } from './parse.js';
 
@@ -59,6 +62,24 @@ describe('metrics', () => {
     });
     expect(samples.get(`hyper2kvm_free_bytes{directory="${directory}"}`)).toBeGreaterThan(0);
     expect([...samples.keys()].join()).not.toMatch(/nonexistent|reused/);
+  });
+
+  it('count what ran before there were totals', () => {
+    const file = `${scratchDirectory()}/queue.db`;
+    const old = new Database(file);
+    migrate(old, MIGRATIONS.slice(0, 3), file);
+    old
+      .prepare(
+        `INSERT INTO jobs (job, vm, drop_name, entries, state, records, created_at, updated_at)
+         VALUES ('a', 'a', 'a', '[]', 'converted', ?, '', '')`,
+      )
+      .run(JSON.stringify([ran, pendingRecord('validate')]));
+    old.close();
+    const queue = openQueue(file);
+    expect(queue.statistics.stageTotals()).toEqual([
+      { stage: 'convert', status: 'completed', runs: 1, seconds: 1.5, bytes_read: 7, bytes_written: 0 },
+    ]);
+    queue.close();
   });
 
   it('of 10,000 jobs are quick', async () => {
