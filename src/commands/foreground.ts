@@ -2,6 +2,7 @@ import { mkdir, realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { jobOptions, optionTable } from '../config/load.js';
 import type { JobOptions } from '../config/schema.js';
+import { isNotUtf8, refusedName } from '../disk/names.js';
 import { createLog } from '../host/log.js';
 import { PipelineLanes } from '../pipeline/lanes.js';
 import { MemoryCheckpointStore } from '../pipeline/memory-store.js';
@@ -31,6 +32,7 @@ export interface ForegroundJob {
 export async function openDrop(io: Io, path: string, options: ForegroundOptions): Promise<ForegroundJob> {
   const { flags, overrides } = splitSettings(options.set ?? {});
   const { config } = configOf(io, options, flags);
+  if (isNotUtf8(path)) throw refusedName(path);
   const real = await realPath(path);
   const directory = dirname(real);
   const drop = await namedDrop(directory, basename(real));

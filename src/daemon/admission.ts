@@ -12,12 +12,13 @@ const HEADROOM_BYTES = 256 * 1024 ** 2;
 export type PauseReason = 'operator' | 'space';
 
 /**
- * What a drop will need beside what it occupies: its used data once more (the output), half as much again for compressed sources and metadata, and the whole
- * of it when it has to be copied into work/ first or flattened by a copy. FLATTEN knows better, but only after the claim.
+ * What a drop will need beside what it occupies: its used data once more (the output), half as much again for packed sources and metadata, and the whole
+ * of it when it has to be copied into work/ first or flattened by a copy. `unpackedBytes` of what comes compressed: there and in the output. FLATTEN knows
+ * better, but only after the claim.
  */
-export function estimateBytes(looks: readonly Look[], extraCopies: number): number {
+export function estimateBytes(looks: readonly Look[], extraCopies: number, unpackedBytes: number): number {
   const used = looks.reduce((sum, look) => sum + Math.max(look.allocatedBytes, 0), 0);
-  return Math.ceil(used * (1.5 + extraCopies)) + FIXED_BYTES;
+  return Math.ceil(used * (1.5 + extraCopies) + unpackedBytes * 2) + FIXED_BYTES;
 }
 
 /**
@@ -94,9 +95,9 @@ export class Admission {
     return this.#settle(who, bytes - available);
   }
 
-  /** Whether a job that met a full disk may start again: so much must really be free. */
-  async hasFree(who: string, bytes: number): Promise<boolean> {
-    return this.#settle(who, bytes - (await freeBytes(this.#work)));
+  /** Whether a job that met a full disk may start again: so much must really be free where it was full. */
+  async hasFree(who: string, bytes: number, directory: string): Promise<boolean> {
+    return this.#settle(who, bytes - (await freeBytes(directory)), directory);
   }
 
   /** Whether the database's disk is full: then nothing can be started or put back. */
@@ -109,19 +110,19 @@ export class Admission {
     for (const who of [...this.#missing.keys()]) if (!isWaiting(who)) this.#settle(who, 0);
   }
 
-  #settle(who: string, missingBytes: number): boolean {
+  #settle(who: string, missingBytes: number, directory = this.#work): boolean {
     const wasPaused = this.#missing.size > 0;
     if (missingBytes > 0) this.#missing.set(who, missingBytes);
     else this.#missing.delete(who);
     const isPaused = this.#missing.size > 0;
-    const facts = { directory: this.#work, missing_bytes: missingBytes };
+    const facts = { directory, missing_bytes: missingBytes };
     if (isPaused && !wasPaused) {
       this.#log.warn(facts, 'queue paused: not enough space');
       this.#tell({ event: 'paused', queue: { reason: 'space', ...facts } });
     }
     if (!isPaused && wasPaused) {
-      this.#log.info({ directory: this.#work }, 'queue goes on: there is room again');
-      this.#tell({ event: 'resumed', queue: { reason: 'space', directory: this.#work } });
+      this.#log.info({ directory }, 'queue goes on: there is room again');
+      this.#tell({ event: 'resumed', queue: { reason: 'space', directory } });
     }
     return missingBytes <= 0;
   }

@@ -1,7 +1,12 @@
+import { join } from 'node:path';
 import { jobOptions } from '../config/load.js';
 import type { Config } from '../config/schema.js';
+import { compressionOf } from '../disk/compression.js';
+import { withFile } from '../disk/file-source.js';
+import { unpackedEstimate } from '../disk/unpacked-size.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors.js';
 import type { Drop } from '../spool/group-types.js';
+import type { Look } from '../spool/look.js';
 import { readOptionsFile } from '../spool/options-file.js';
 import { isSameFilesystem } from '../spool/publish.js';
 
@@ -13,12 +18,14 @@ export interface Appraisal {
   refused: ErrorRecord | null;
   /** Full-size copies that its way through the filesystems costs. */
   copies: number;
+  /** What its compressed files will take up, unpacked. */
+  unpackedBytes: number;
 }
 
 /** Reads the drop's job.toml. What is wrong with it is the drop's failure, not the daemon's. */
-export async function appraise(drop: Drop, config: Config): Promise<Appraisal> {
+export async function appraise(drop: Drop, looks: readonly Look[], config: Config): Promise<Appraisal> {
   const { incoming, work, archive } = config.spool;
-  if (drop.refused !== null) return { vm: drop.vm, refused: drop.refused, copies: 0 };
+  if (drop.refused !== null) return { vm: drop.vm, refused: drop.refused, copies: 0, unpackedBytes: 0 };
   try {
     const text = await readOptionsFile(incoming, drop.options);
     const options = jobOptions(config, text, { file: drop.options ?? 'job.toml' });
@@ -27,9 +34,32 @@ export async function appraise(drop: Drop, config: Config): Promise<Appraisal> {
       !(await isSameFilesystem(work, archive)),
       options.config.flatten.mode === 'copy',
     ].filter(Boolean).length;
-    return { vm: options.vm.name ?? drop.vm, refused: null, copies };
+    return {
+      vm: options.vm.name ?? drop.vm,
+      refused: null,
+      copies,
+      unpackedBytes: await unpackedBytes(looks, incoming),
+    };
   } catch (error) {
     if (!(error instanceof Hyper2kvmError)) throw error;
-    return { vm: drop.vm, refused: errorRecord(error), copies: 0 };
+    return { vm: drop.vm, refused: errorRecord(error), copies: 0, unpackedBytes: 0 };
   }
+}
+
+/** Of the compressed files among `looks`, names in `directory`, and directly in directories among them. */
+export async function unpackedBytes(looks: readonly Look[], directory: string): Promise<number> {
+  const files = looks.flatMap(({ entry }) =>
+    entry.type === 'directory'
+      ? (entry.children ?? []).map((child) => ({ ...child, path: join(entry.name, child.name) }))
+      : [{ ...entry, path: entry.name }],
+  );
+  let sum = 0;
+  for (const { name, type, path } of files) {
+    if (type !== 'file' || compressionOf(name) === null) continue;
+    // FETCH refuses hard links; until then nothing is read of what may be somebody else's file.
+    sum += await withFile(join(directory, path), async ({ source, links }) =>
+      links > 1 ? 0 : unpackedEstimate(name, source),
+    );
+  }
+  return sum;
 }

@@ -164,11 +164,11 @@ export async function reopenJob(config: Config, queue: Queue, job: Job, signal: 
   await mkdir(paths.work, { recursive: true, mode: 0o700 });
   const kept = join(failed, CHECKPOINT_NAME);
   if (await pathExists(kept)) {
-    for (const name of await readdir(kept)) await rename(join(kept, name), join(paths.work, name));
+    for (const name of await readdir(kept)) await moveBack(join(kept, name), join(paths.work, name), signal);
   }
   failpoint('reopen.scratch-moved');
   const log = join(failed, LOG_NAME);
-  if (await pathExists(log)) await rename(log, paths.log);
+  if (await pathExists(log)) await moveBack(log, paths.log, signal);
   if (!(await pathExists(paths.source))) await takeSource(join(failed, 'source'), paths, signal);
   failpoint('reopen.source-moved');
   await chmod(paths.source, 0o700);
@@ -188,13 +188,19 @@ async function takeSource(from: string, paths: JobPaths, signal: AbortSignal): P
       advice: 'Drop the VM into incoming again.',
     });
   }
+  await moveBack(from, paths.source, signal);
+}
+
+/** Onto another filesystem: a durable copy appears by rename, and what it was made of is removed with the rest. Called again it keeps what it has made. */
+async function moveBack(from: string, to: string, signal: AbortSignal): Promise<void> {
+  if (await pathExists(to)) return;
   try {
-    await rename(from, paths.source);
+    await rename(from, to);
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'EXDEV')) throw error;
-    const copy = `${paths.source}.copying`;
+    const copy = `${to}.copying`;
     await rm(copy, { recursive: true, force: true });
     await copyDurably(from, copy, signal);
-    await rename(copy, paths.source);
+    await rename(copy, to);
   }
 }

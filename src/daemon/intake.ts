@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.js';
+import { refusedName } from '../disk/names.js';
 import { errorRecord, Hyper2kvmError } from '../errors.js';
 import { newJobId } from '../queue/ids.js';
 import type { Queue } from '../queue/queue.js';
@@ -212,14 +213,15 @@ export class Intake {
     const { admission, queue, log } = this.#parts;
     const { drop } = waiting;
     const { spool } = this.#parts.config();
+    if (waiting.looks.some(({ entry }) => entry.type === 'unnamed')) throw refusedName(drop.name);
     if (!admission.mayClaim)
       return admission.state === 'draining' ? 'the queue is draining' : 'the queue is paused';
     if (!(await this.#scanner.confirm(waiting))) return 'settling';
     if (drop.refused === null && (await hasWriter(spool.incoming, waiting.looks)))
       return 'still open for writing';
 
-    const { vm, refused, copies } = await appraise(drop, this.#parts.config());
-    const reservedBytes = refused === null ? estimateBytes(waiting.looks, copies) : 0;
+    const { vm, refused, copies, unpackedBytes } = await appraise(drop, waiting.looks, this.#parts.config());
+    const reservedBytes = refused === null ? estimateBytes(waiting.looks, copies, unpackedBytes) : 0;
     const key = dropKey(drop.name);
     if (!(await admission.hasRoom(key, reservedBytes))) return admission.spaceText(key) ?? 'space';
     const job = newJobId(Date.now());

@@ -15,7 +15,7 @@ import { readOptionsFile } from '../spool/options-file.js';
 import { pathExists } from '../spool/publish.js';
 import type { Board } from './board.js';
 import { type FinishRequest, finishJob, reopenJob } from './finish.js';
-import { type JobPaths, jobPaths, resultDirectory } from './paths.js';
+import { type JobPaths, jobPaths, resultDirectory, writesTo } from './paths.js';
 import { jobResult } from './result.js';
 
 export interface JobRunParts {
@@ -186,8 +186,8 @@ async function publish(
 }
 
 /**
- * Queued until there is more room than there was. Where all that was reserved for the job is free, it is another disk that was full (the database's, the
- * archive's), or it has room again: then the error is thrown, and the job is tried again after a pause.
+ * Queued until there is more room than there was where it writes. Where all that was reserved for the job is free, it is another disk that was full (the
+ * database's), or it has room again: then the error is thrown, and the job is tried again after a pause.
  */
 async function waitForSpace(
   job: Job,
@@ -195,11 +195,12 @@ async function waitForSpace(
   thrown: { error: ErrorRecord; cause: unknown },
   log: Logger,
 ): Promise<Job> {
-  const free = await freeBytes(parts.config.spool.work);
+  const directory = writesTo(job, parts.config);
+  const free = await freeBytes(directory);
   if (free >= job.reservedBytes) throw thrown.cause;
   const waitsForBytes = Math.min(free + MORE_THAN_WAS_FREE_BYTES, job.reservedBytes);
   log.warn(
-    { code: thrown.error.code, free_bytes: free, waits_for_bytes: waitsForBytes },
+    { code: thrown.error.code, directory, free_bytes: free, waits_for_bytes: waitsForBytes },
     'disk full: the job waits for space',
   );
   return parts.queue.jobs.update(job.job, { state: 'queued', waitsForBytes });

@@ -10,6 +10,7 @@ import { lookAt } from '../spool/look.js';
 import { pathExists } from '../spool/publish.js';
 import { STAGE_NAMES } from '../stage-names.js';
 import { estimateBytes } from './admission.js';
+import { unpackedBytes } from './appraise.js';
 import { decide } from './job-run.js';
 import { jobPaths, LOG_NAME } from './paths.js';
 import { jobDetail, jobSummary, statusView, type ViewParts, waitingSummary } from './views.js';
@@ -109,7 +110,8 @@ export class Operations {
       );
     }
     const look = await lookAt(job.directory, 'source');
-    const reservedBytes = look === null ? 0 : estimateBytes([look], 0);
+    const looks = look === null ? [] : [look];
+    const reservedBytes = estimateBytes(looks, 0, await unpackedBytes(looks, job.directory));
     if (from !== undefined) queue.checkpoints(job.job).truncate(from);
     const queued = queue.jobs.update(job.job, {
       state: 'queued',

@@ -36,3 +36,9 @@ export function resultDirectory(config: Config, job: Job, converted: boolean, fi
   const root = converted ? config.spool.archive : config.spool.failed;
   return join(root, finishedAt.slice(0, 10), `${job.vm}-${job.job}`);
 }
+
+/** The directory on whose filesystem a job writes: its work, and that of its result once its outcome is decided. */
+export function writesTo({ outcome }: Job, { spool }: Config): string {
+  if (outcome === null) return spool.work;
+  return outcome === 'converted' ? spool.archive : spool.failed;
+}

@@ -3,6 +3,7 @@ import { backoff } from '../pipeline/retry.js';
 import type { Job } from '../queue/job.js';
 import type { Admission } from './admission.js';
 import { type JobRunParts, runJob } from './job-run.js';
+import { writesTo } from './paths.js';
 
 export interface WorkerParts extends Omit<JobRunParts, 'config'> {
   config(): JobRunParts['config'];
@@ -96,8 +97,11 @@ export class Worker {
         continue;
       // What is decided only has to be published: that frees space, and a paused queue is no reason to keep it back.
       if (job.outcome === null && !admission.mayStart) continue;
-      if (job.waitsForBytes !== null && !(await admission.hasFree(JOB_KEY + job.job, job.waitsForBytes))) {
-        waiting.add(JOB_KEY + job.job);
+      const key = JOB_KEY + job.job;
+      const { waitsForBytes } = job;
+      const place = writesTo(job, this.#parts.config());
+      if (waitsForBytes !== null && !(await admission.hasFree(key, waitsForBytes, place))) {
+        waiting.add(key);
         continue;
       }
       if (!this.#stopping) this.#launch(job);

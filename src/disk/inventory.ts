@@ -4,7 +4,7 @@ import { Hyper2kvmError } from '../errors.js';
 import type { ImageFile } from './chain.js';
 import { type Compression, checkMagic, compressionOf } from './compression.js';
 import { refusedSpecial, storedAt, withImage } from './file-source.js';
-import { printable } from './names.js';
+import { isNotUtf8, printable, refusedName } from './names.js';
 import { indexTar } from './ovf/tar.js';
 import { isOva, type ReadOptions, readImageFile } from './probe.js';
 
@@ -181,7 +181,9 @@ async function walk(
   for (const name of names) {
     signal.throwIfAborted();
     const path = `${parent}${name}`;
-    const status = await lstat(join(root, path));
+    const status = await lstat(join(root, path)).catch((error: unknown) => {
+      throw isNotUtf8(name) ? refusedName(path) : error;
+    });
     if (status.isDirectory()) {
       if (depth >= MAX_DEPTH) throw tooMany(`directories nested more than ${MAX_DEPTH} deep`);
       await walk(root, await readdir(join(root, path)), `${path}/`, depth + 1, files, signal);

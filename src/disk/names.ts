@@ -54,3 +54,14 @@ export function compareNames(left: string, right: string): number {
   }
   return leftParts.length - rightParts.length;
 }
+
+/** Node gives a name that is not UTF-8 with replacement characters, by which nothing is found again. */
+export function isNotUtf8(name: string): boolean {
+  return name.includes('\ufffd');
+}
+
+export function refusedName(path: string): Hyper2kvmError {
+  return new Hyper2kvmError('fetch.refused-name', `${printable(path)} has a name that is not UTF-8`, {
+    advice: 'Rename it (`convmv -f latin1 -t utf8 --notest FILE`), and drop it again.',
+  });
+}

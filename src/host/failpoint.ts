@@ -12,9 +12,10 @@ const OTHERS = [
   'claim.copied',
   'claim.originals-removed',
   'claim.undone',
-  // A job's end: outcome recorded; source and scratch moved together; published; scratch removed.
+  // A job's end: outcome recorded; source and scratch moved together; (other filesystem) copied; published; scratch removed.
   'finish.decided',
   'finish.before-publish',
+  'publish.copied',
   'finish.before-removal',
   'finish.before-commit',
   // `retry`: scratch moved back; source moved back; the failed directory removed.

@@ -3,6 +3,7 @@ import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { canonicalJson } from '../canonical-json.js';
 import type { JobOptions } from '../config/schema.js';
+import { isNotUtf8, refusedName } from '../disk/names.js';
 import { hooksOf } from './hooks.js';
 import type { Stage } from './stage.js';
 
@@ -17,7 +18,9 @@ export interface SourceFile {
 export async function listSource(directory: string, entries: readonly string[]): Promise<SourceFile[]> {
   const files: SourceFile[] = [];
   const visit = async (path: string): Promise<void> => {
-    const stat = await lstat(join(directory, path));
+    const stat = await lstat(join(directory, path)).catch((error: unknown) => {
+      throw isNotUtf8(path) ? refusedName(path) : error;
+    });
     if (!stat.isDirectory()) {
       files.push({ path, size: stat.size, modified: stat.mtimeMs });
       return;

@@ -1,4 +1,5 @@
-import { lstat, mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, lstat, mkdir, readdir, rename, rm, rmdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Hyper2kvmError } from '../errors.js';
 import { syncPath } from '../host/durable.js';
@@ -13,6 +14,8 @@ export interface ClaimDirectories {
   incoming: string;
   work: string;
 }
+
+const STICKY = 0o1000;
 
 /** Where a job's drop lies, and the copy of it that is not complete yet. */
 export function sourceDirectory(work: string, job: string): string {
@@ -45,12 +48,15 @@ export async function claimDrop(
     queue.claims.setPhase(claim.job, phase);
     await copyEntries(directories, claim, signal);
     failpoint('claim.copied');
-    queue.claims.setPhase(claim.job, 'copied');
+    phase = 'copied';
+    queue.claims.setPhase(claim.job, phase);
+    await removeOriginals(directories, claim);
   } catch (error) {
-    await undoClaim(queue, directories, { ...claim, phase });
+    // From the first original that is gone the copies are the drop: `finishClaims` goes on with them.
+    if (phase !== 'copied' || (await hasAllOriginals(directories, claim)))
+      await undoClaim(queue, directories, { ...claim, phase });
     throw claimError(error, claim);
   }
-  await removeOriginals(directories, claim);
   failpoint('claim.originals-removed');
   return commitClaim(queue, directories, claim);
 }
@@ -127,6 +133,8 @@ async function isSame(path: string, entry: ClaimedEntry): Promise<boolean> {
 async function copyEntries(directories: ClaimDirectories, claim: Claim, signal: AbortSignal): Promise<void> {
   const { incoming, work } = directories;
   const copies = copyDirectory(work, claim.job);
+  // Said before hours of copying. A rename would be refused by itself.
+  for (const entry of claim.entries) await assertRemovable(incoming, entry.name);
   await rmdir(sourceDirectory(work, claim.job));
   await mkdir(copies, { mode: 0o700 });
   for (const entry of claim.entries) {
@@ -142,13 +150,35 @@ async function copyEntries(directories: ClaimDirectories, claim: Claim, signal: 
   await syncPath(work);
 }
 
+/** Rejects with EACCES or EPERM where unlink(2) would: the directories may not be written to, or are sticky and neither they nor the file are ours. */
+async function assertRemovable(directory: string, name: string): Promise<void> {
+  await access(directory, constants.W_OK | constants.X_OK);
+  const parent = await lstat(directory);
+  const stats = await lstat(join(directory, name));
+  const user = process.geteuid?.();
+  if ((parent.mode & STICKY) !== 0 && user !== 0 && user !== parent.uid && user !== stats.uid)
+    throw Object.assign(new Error(`${name} is another user's, in a sticky directory`), { code: 'EPERM' });
+  if (!stats.isDirectory()) return;
+  for (const child of await readdir(join(directory, name)))
+    await assertRemovable(join(directory, name), child);
+}
+
+async function hasAllOriginals(directories: ClaimDirectories, claim: Claim): Promise<boolean> {
+  for (const entry of claim.entries)
+    if ((await stampOf(directories.incoming, entry.name)) !== entry.stamp) return false;
+  return true;
+}
+
 /** Only what is exactly as it was copied; anything else is left to be a drop of its own. */
 async function removeOriginals(directories: ClaimDirectories, claim: Claim): Promise<void> {
   for (const entry of claim.entries) {
     const stamp = await stampOf(directories.incoming, entry.name);
     if (stamp === null) await assertMounted(directories.incoming, claim, entry);
     if (stamp !== entry.stamp) continue;
-    await rm(join(directories.incoming, entry.name), { recursive: true });
+    const original = join(directories.incoming, entry.name);
+    // Of a file, rm() makes ENOTDIR of EPERM.
+    if ((await lstat(original)).isDirectory()) await rm(original, { recursive: true });
+    else await unlink(original);
   }
   await syncPath(directories.incoming);
 }

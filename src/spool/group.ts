@@ -1,5 +1,5 @@
 import { formatOfExtension } from '../disk/formats.js';
-import { compareNames, printable } from '../disk/names.js';
+import { compareNames, printable, refusedName } from '../disk/names.js';
 import { errorRecord, Hyper2kvmError } from '../errors.js';
 import { attach, attachJobs, holdBack } from './companions.js';
 import type { Drop, Grouping, HeaderFacts, IncomingEntry, Probe } from './group-types.js';
@@ -37,7 +37,7 @@ export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe
     else if (final !== null) {
       ignored.push({ name, reason: 'partial' });
       partials.push(final);
-    } else if (type === 'symlink' || type === 'special') drops.push(refusedDrop(name, [name], name, type));
+    } else if (type !== 'file' && type !== 'directory') drops.push(refusedDrop(name, [name], name, type));
     else if (type === 'directory') drops.push(await directoryDrop(entry, probe));
     else if (name.endsWith('.job.toml')) jobs.push(name);
     else {
@@ -240,11 +240,5 @@ function refusedKind(path: string, type: IncomingEntry['type']): Hyper2kvmError 
   const what = type === 'symlink' ? 'a symbolic link' : 'a FIFO, a socket or a device';
   return new Hyper2kvmError('fetch.refused-special', `${printable(path)} is ${what}`, {
     advice: 'Only plain files and directories are taken: copy the disk itself into the drop.',
-  });
-}
-
-function refusedName(path: string): Hyper2kvmError {
-  return new Hyper2kvmError('fetch.refused-name', `${printable(path)} has a name that is not UTF-8`, {
-    advice: 'Rename it (`convmv -f latin1 -t utf8 --notest FILE`), and drop it again.',
   });
 }

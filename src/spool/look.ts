@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isNotUtf8 } from '../disk/names.js';
 import type { IncomingEntry } from './group-types.js';
 
 /** One name in incoming as it is now. */
@@ -34,10 +35,17 @@ export async function lookAt(directory: string, name: string): Promise<Look | nu
     look.stamp = createHash('sha256').update(look.stamp).digest('hex');
     return look;
   } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+    if (isNotUtf8(name)) return unnamed(name);
     // Removed between the listing and the look: the next listing will say so.
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
-    throw error;
+    return null;
   }
+}
+
+/** It can be listed, and neither opened nor moved by that name. */
+function unnamed(name: string): Look {
+  const entry: IncomingEntry = { name, type: 'unnamed', size: 0 };
+  return { entry, stamp: '', device: 0, inode: 0, bytes: 0, allocatedBytes: 0 };
 }
 
 async function lookInside(directory: string, prefix: string, look: Look): Promise<IncomingEntry[]> {
@@ -46,8 +54,7 @@ async function lookInside(directory: string, prefix: string, look: Look): Promis
   for (const name of names) {
     const path = `${prefix}${name}`;
     const stats = await lstat(join(directory, name)).catch((error: unknown) => {
-      // Node gives a name that is not UTF-8 with replacement characters, by which nothing is found.
-      if (name.includes('\ufffd')) return null;
+      if (isNotUtf8(name)) return null;
       throw error;
     });
     if (stats === null) {

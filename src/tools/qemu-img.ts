@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { Hyper2kvmError } from '../errors.js';
@@ -159,16 +160,26 @@ export interface CheckResult {
   allocatedClusters: number | null;
 }
 
-/** Consistency of one image's metadata. Formats without a check (raw) reject with `tool.failed`. */
+const CHECK_SECONDS = 600;
+/** Timers of Node end at 24 days. */
+const WEEK_SECONDS = 7 * 86_400;
+/** It reads tables, of a compressed or fragmented image in small pieces: slower than any disk reads data. */
+const CHECK_BYTES_PER_SECOND = 1024 ** 2;
+
+/** Consistency of one image's metadata; the time that it may take grows with the file. Formats without a check (raw) reject with `tool.failed`. */
 export async function checkImage(
   file: string,
   format: string,
   options: ToolOptions = {},
 ): Promise<CheckResult> {
+  const { blocks } = await stat(resolve(options.cwd ?? '.', file));
+  const timeoutSeconds = Math.min(CHECK_SECONDS + (blocks * 512) / CHECK_BYTES_PER_SECOND, WEEK_SECONDS);
   // 2: corruptions, 3: leaks only (qemu-img(1)).
-  const { stdout } = await qemuImg(['check', '--output=json', '-f', format, file], options, {
-    okCodes: [0, 2, 3],
-  });
+  const { stdout } = await qemuImg(
+    ['check', '--output=json', '-f', format, file],
+    { timeoutSeconds, ...options },
+    { okCodes: [0, 2, 3] },
+  );
   const check = checkSchema.parse(JSON.parse(stdout.toString('utf8')));
   const errors = check['check-errors'] ?? 0;
   const corruptions = check.corruptions ?? 0;

@@ -20,6 +20,13 @@ export interface SeriesOptions {
   until: number;
 }
 
+/** What has to lie on a tmpfs, so that a claim or a publication is a copy. */
+const OTHER_FILESYSTEM: readonly (readonly [Failpoint, 'incoming' | 'archive'])[] = [
+  ['claim.copied', 'incoming'],
+  ['claim.originals-removed', 'incoming'],
+  ['publish.copied', 'archive'],
+];
+
 /** Cases that did not strike in a row: the call that would have been hit does not come any more. */
 const MISSES_AT_THE_END = 4;
 const PER_CASE_SECONDS = 120;
@@ -117,8 +124,8 @@ async function oneCase(
   tally: Tally,
   start: StartOptions,
 ): Promise<boolean> {
-  const places =
-    name.includes(':claim.copied') || name.includes(':claim.originals') ? await otherFilesystem() : {};
+  const elsewhere = OTHER_FILESYSTEM.find(([failpoint]) => name.endsWith(`:${failpoint}`))?.[1];
+  const places = elsewhere === undefined ? {} : { [elsewhere]: await mkdtemp('/dev/shm/h2kf-') };
   const spool = await FaultSpool.create(base, '', places);
   try {
     await spool.drop('good');
@@ -137,11 +144,6 @@ async function oneCase(
   } finally {
     await spool.destroy();
   }
-}
-
-/** incoming on a tmpfs: a claim is a copy there. */
-async function otherFilesystem(): Promise<{ incoming: string }> {
-  return { incoming: await mkdtemp('/dev/shm/h2kf-') };
 }
 
 async function countUp(options: SeriesOptions, one: (nth: number) => Promise<boolean>): Promise<void> {

@@ -82,7 +82,8 @@ describe('estimateBytes', () => {
       bytes: 1e12,
       allocatedBytes: 1e9,
     };
-    expect(estimateBytes([look], 0)).toBe(1.5e9 + 64 * 1024 ** 2);
-    expect(estimateBytes([look], 1)).toBe(2.5e9 + 64 * 1024 ** 2);
+    expect(estimateBytes([look], 0, 0)).toBe(1.5e9 + 64 * 1024 ** 2);
+    expect(estimateBytes([look], 1, 0)).toBe(2.5e9 + 64 * 1024 ** 2);
+    expect(estimateBytes([look], 0, 4e9)).toBe(9.5e9 + 64 * 1024 ** 2);
   });
 });

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { Claim } from '../../../src/queue/claims.js';
 import { type ClaimDirectories, claimDrop, finishClaims, sourceDirectory } from '../../../src/spool/claim.js';
 import { lookAt } from '../../../src/spool/look.js';
+import { run } from '../../../src/tools/run.js';
 import { scratchDirectory, scratchQueue, testClaim } from '../queue/scratch.js';
 
 const signal = new AbortController().signal;
@@ -82,6 +83,29 @@ describe('claimDrop', () => {
       expect(readdirSync(source)).toEqual(['a.vmdk', 'vm']);
       expect(readdirSync(directories.incoming)).toEqual([]);
     } finally {
+      rmSync(other, { recursive: true });
+    }
+  });
+
+  it.runIf(process.geteuid?.() === 0)('takes its copies back when no original can be removed', async () => {
+    const other = otherFilesystem();
+    const directories = spool(other);
+    const queue = scratchQueue();
+    const claim = await dropped(directories, ['a.vmdk']);
+    const original = join(directories.incoming, 'a.vmdk');
+    try {
+      // Not even root may remove it.
+      await run('chattr', ['+i', original]);
+      claim.entries[0]!.stamp = (await lookAt(directories.incoming, 'a.vmdk'))!.stamp;
+      await expect(claimDrop(queue, directories, claim, signal)).rejects.toMatchObject({
+        code: 'spool.not-permitted',
+      });
+      expect(readdirSync(directories.incoming)).toEqual(['a.vmdk']);
+      expect(readdirSync(other)).toEqual([]);
+      expect(queue.claims.pending()).toEqual([]);
+      expect(queue.jobs.list()).toEqual([]);
+    } finally {
+      await run('chattr', ['-i', original]);
       rmSync(other, { recursive: true });
     }
   });

@@ -2,6 +2,7 @@ import { appendFileSync, linkSync, mkdirSync, renameSync, rmSync, utimesSync, wr
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { groupDrops } from '../../../src/spool/group.js';
 import { Scanner, type ScanRequest } from '../../../src/spool/scan.js';
 import { isBeingWritten } from '../../../src/spool/writers.js';
 import { scratchDirectory } from '../queue/scratch.js';
@@ -149,5 +150,30 @@ describe('isBeingWritten', () => {
     expect(await isBeingWritten(file)).toBe('no');
     await reader.close();
     expect(await isBeingWritten(`${file}.none`)).toBe('unknown');
+  });
+
+  it('shows a name that is not UTF-8, until it is renamed', async () => {
+    const directory = scratchDirectory();
+    const raw = Buffer.concat([
+      Buffer.from(`${directory}/b`),
+      Buffer.from([0xfc, 0xff]),
+      Buffer.from('.raw'),
+    ]);
+    writeFileSync(raw, 'x');
+    const grouped: string[] = [];
+    const { scan, clock } = scanner(directory, {
+      group: (entries) => groupDrops(entries, () => Promise.reject(new Error('opened'))),
+    });
+    for (clock.now = 0; clock.now <= 20; clock.now += 10) {
+      const { waiting } = await scan.scan();
+      grouped.push(...waiting.map(({ drop, due }) => `${drop.refused?.code} ${due}`));
+    }
+    expect(grouped).toEqual([
+      'fetch.refused-name false',
+      'fetch.refused-name true',
+      'fetch.refused-name true',
+    ]);
+    renameSync(raw, join(directory, '.renamed'));
+    expect((await scan.scan(new Set(['x']))).waiting).toEqual([]);
   });
 });
