@@ -1,6 +1,7 @@
 import { mkdir, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { ErrorRecord } from '../errors.js';
 import { run } from '../tools/run.js';
 import type { BuiltGuest } from './guest.js';
 import { makeDrop, writeKeys } from './matrix-drop.js';
@@ -32,8 +33,14 @@ async function convert(drop: string, scratch: string): Promise<Bundle> {
 }
 
 async function plan(drop: string): Promise<string> {
-  const { stdout } = await run(process.execPath, [CLI, 'plan', drop, '--json'], { timeoutSeconds: 1_800 });
-  return stdout.toString('utf8');
+  const { stdout } = await run(process.execPath, [CLI, 'plan', drop, '--json'], {
+    timeoutSeconds: 1_800,
+    okCodes: [0, 1],
+  });
+  const text = stdout.toString('utf8');
+  const { error } = JSON.parse(text) as { error?: ErrorRecord };
+  if (error !== undefined) throw new Error(`plan of ${drop}: ${error.code}: ${error.message}`);
+  return text;
 }
 
 /** The delivered disks as a drop of their own. */
