@@ -76,7 +76,7 @@ describe('the Debian package on a clean Debian 12', () => {
     expect((await ok('systemctl is-active hyper2kvm')).trim()).toBe('active');
     const pid = (await ok('systemctl show --value -p MainPID hyper2kvm')).trim();
     expect((await ok(`stat -c %U /proc/${pid}`)).trim()).toBe('hyper2kvm');
-    expect(await ok('systemctl show --value -p Slice hyper2kvm')).toBe('hyper2kvm.slice\n');
+    expect(await ok('systemctl show --value -p Slice hyper2kvm')).toBe('hyper2kvm.slice');
     expect(await ok('hyper2kvm status')).toContain('running, version ');
     expect(await ok('dpkg --verify hyper2kvm')).toBe('');
     expect(await ok('zcat /usr/share/man/man1/hyper2kvm.1.gz')).toContain('.SS "hyper2kvm show <job>"');
@@ -119,7 +119,7 @@ describe('the Debian package on a clean Debian 12', () => {
     );
     const before = (await messages()).length;
     await apt(`install --reinstall --no-install-recommends ${machine.deb}`);
-    expect(await ok(`grep ^settle_seconds ${CONFIG}`)).toBe('settle_seconds = 1\n');
+    expect(await ok(`grep ^settle_seconds ${CONFIG}`)).toBe('settle_seconds = 1');
     await until('the bundle', 120, async () => archived('large').length === 1);
     const stages = (await messages())
       .slice(before)
