@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from '../../../src/tools/run.js';
 import { until } from './daemon.js';
@@ -84,9 +84,16 @@ export class Nspawn {
     const child = this.#process;
     if (child.exitCode !== null || child.pid === undefined) return;
     const ended = once(child, 'exit');
-    // systemd-nspawn ends the machine with itself.
     process.kill(-child.pid, 'SIGKILL');
     await ended;
+    if (this.#leader === 0) return;
+    // A killed systemd-nspawn leaves the machine running; without its first process all of it ends.
+    try {
+      process.kill(this.#leader, 'SIGKILL');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+    await until('the machine to end', 10, async () => !existsSync(`/proc/${this.#leader}`));
   }
 }
 
