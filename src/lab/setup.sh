@@ -39,6 +39,7 @@ dosfstools            formats an EFI system partition
 fdisk                 partitions the lab's disks (sfdisk)
 gdisk                 checks their GPT
 e2fsprogs             their filesystems (mke2fs -d)
+xfsprogs              a spool over three filesystems in tests
 grub-common           their boot loader (grub-mkimage)
 grub-pc-bin           their boot loader, BIOS
 grub-efi-amd64-bin    their boot loader, UEFI
