@@ -250,7 +250,7 @@ export const configSchema = z
           .meta({
             description:
               'Directory with packages of qemu-guest-agent and what it needs, in one directory for each system (debian-12, rhel-9, ubuntu-22.04): installed into guests without it, offline. Empty: nothing is installed.',
-            ...job,
+            ...live,
           }),
         serial_console: z
           .boolean()

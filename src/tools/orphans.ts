@@ -1,15 +1,19 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** In the environment of every program that is started here: whose it is, as `<pid>:<start time>`. A pid alone may be somebody else's by now. */
+/**
+ * In the environment of every program that is started here: whose it is, as `<pid namespace>:<pid>:<start time>`. A pid alone may be somebody else's by now, and
+ * that of a daemon in a container is nobody's or somebody else's out here.
+ */
 const OWNER = 'HYPER2KVM_OWNER';
 const GONE_SECONDS = 5;
 
 let own: string | undefined;
+const pidNamespace = (): string => readlinkSync('/proc/self/ns/pid').replace(/\D/g, '');
 
 export function ownerEnvironment(): Record<string, string> {
-  own ??= `${process.pid}:${startTime(readFileSync('/proc/self/stat', 'latin1'))}`;
+  own ??= `${pidNamespace()}:${process.pid}:${startTime(readFileSync('/proc/self/stat', 'latin1'))}`;
   return { [OWNER]: own };
 }
 
@@ -19,7 +23,7 @@ export interface Orphan {
 }
 
 /**
- * Kills the programs of processes of ours that are gone. PR_SET_PDEATHSIG ends nearly all of them, but a program between its fork and its prctl(2) outlives a
+ * Kills the programs of processes of this pid namespace that are gone. PR_SET_PDEATHSIG ends nearly all of them, but a program between its fork and its prctl(2) outlives a
  * kill -9, and bubblewrap's child then waits for ever for its parent. Returns those that were killed; other users' stay.
  */
 export async function endOrphans(): Promise<Orphan[]> {
@@ -39,12 +43,13 @@ export async function endOrphans(): Promise<Orphan[]> {
 
 async function findOrphans(): Promise<Orphan[]> {
   const orphans: Orphan[] = [];
+  const mark = `${OWNER}=${pidNamespace()}:`;
   for (const entry of await readdir('/proc')) {
     if (!/^\d+$/.test(entry) || Number(entry) === process.pid) continue;
     // A process may end at any time between these reads, and those of other users cannot be read.
     const environment = await readFile(`/proc/${entry}/environ`, 'latin1').catch(() => '');
-    const owner = environment.split('\0').find((text) => text.startsWith(`${OWNER}=`));
-    if (owner === undefined || (await isAlive(owner.slice(OWNER.length + 1)))) continue;
+    const owner = environment.split('\0').find((text) => text.startsWith(mark));
+    if (owner === undefined || (await isAlive(owner.slice(mark.length)))) continue;
     const command = await readFile(`/proc/${entry}/cmdline`, 'latin1').catch(() => '');
     orphans.push({ pid: Number(entry), command: command.replaceAll('\0', ' ').trim() });
   }

@@ -55,7 +55,7 @@ describe('no drop is lost, doubled or stuck, and nothing is left behind', () => 
     },
   );
 
-  it.skipIf(process.getuid?.() !== 0).each(['full-work', 'full-disk', 'full-database', 'incoming-away'])(
+  it.each(['full-work', 'full-disk', 'full-database', 'incoming-away'])(
     'under the condition %s',
     async (name) => {
       expect((await campaign('--case', `condition:${name}`)).cases).toBe(1);

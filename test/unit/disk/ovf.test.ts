@@ -90,7 +90,7 @@ describe('XML', () => {
           expect(error).toBeInstanceOf(Hyper2kvmError);
         }
       }),
-      { numRuns: 500 },
+      { numRuns: 2000 },
     );
     const started = performance.now();
     expect(() => parseXml(Buffer.from(`<a ${'x="1" '.repeat(100_000)}`))).toThrow();
@@ -172,7 +172,7 @@ describe('tar', () => {
           for (const { offset, size } of members) expect(offset + size).toBeLessThanOrEqual(bytes.length);
         },
       ),
-      { numRuns: 200 },
+      { numRuns: 500 },
     );
   });
 });

@@ -108,7 +108,7 @@ describe('newc', () => {
           }
         }
       }),
-      { numRuns: 500 },
+      { numRuns: 2000 },
     );
   });
 });

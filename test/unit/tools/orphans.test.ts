@@ -12,8 +12,9 @@ function sleeper(env: Record<string, string>): ChildProcess {
 
 describe('endOrphans', () => {
   it('kills a program whose starter is gone, also where its pid is in use again, and no other', async () => {
-    const gone = sleeper({ HYPER2KVM_OWNER: '4194305:1' });
-    const reused = sleeper({ HYPER2KVM_OWNER: `${process.pid}:1` });
+    const [here] = ownerEnvironment().HYPER2KVM_OWNER!.split(':');
+    const gone = sleeper({ HYPER2KVM_OWNER: `${here}:4194305:1` });
+    const reused = sleeper({ HYPER2KVM_OWNER: `${here}:${process.pid}:1` });
     const ours = sleeper(ownerEnvironment());
     const ended = [once(gone, 'exit'), once(reused, 'exit')];
     const pids = (await endOrphans()).map(({ pid }) => pid);
@@ -21,6 +22,12 @@ describe('endOrphans', () => {
     expect(pids).not.toContain(ours.pid);
     await Promise.all(ended);
     expect(ours.signalCode).toBeNull();
+  });
+
+  it('leaves alone what a daemon in a container started: its pids mean nothing here', async () => {
+    const theirs = sleeper({ HYPER2KVM_OWNER: '1:4194305:1' });
+    expect((await endOrphans()).map(({ pid }) => pid)).not.toContain(theirs.pid);
+    expect(theirs.signalCode).toBeNull();
   });
 
   it('knows every program that run() starts', async () => {
