@@ -86,7 +86,8 @@ export function listingScript(recipe: GuestRecipe): string {
     "find . ! -type d -printf '%p\\t%y %m %U:%G %s %l\\n' > /tmp/listing",
     "find . -type d -printf '%p\\t%y %m %U:%G\\n' >> /tmp/listing",
     "find . -type f -print0 | xargs -0 md5sum | sed -E 's/^(\\\\?)([0-9a-f]+)  (.*)$/\\3\\t\\2/' >> /tmp/listing",
-    'getfattr -R -P -h -d -m - --absolute-names . > /tmp/attributes; awk \'/^# file: /{f=substr($0,9);next} NF{print f"\\t"$0}\' /tmp/attributes >> /tmp/listing',
+    // The appliance has no awk.
+    "getfattr -R -P -h -d -m - --absolute-names . | sed -nE '/^# file: /{s///;h;d};/./{G;s/^(.*)\\n(.*)$/\\2\\t\\1/p}' >> /tmp/listing",
     `LC_ALL=C sort /tmp/listing > ${target}; cd /; umount -R /sysroot; sync`,
     '',
   ].join('\n');

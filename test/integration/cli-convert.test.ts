@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sha256File } from '../../src/host/digest.js';
 import { formOf } from '../../src/lab/forms.js';
 import { buildGuest } from '../../src/lab/guest.js';
+import { layOut, partitionAt } from '../../src/lab/layout.js';
 import { RECIPES } from '../../src/lab/recipes.js';
 import type { Report } from '../../src/report/report.js';
 import { run } from '../../src/tools/run.js';
@@ -158,6 +159,30 @@ describe('a real guest', () => {
     expect({ sha256: await sha256File(disk), mtime: (await stat(disk)).mtimeMs }).toEqual(before);
     expect(await readdir(join(directory, 'in'))).toEqual(['web01.vmdk']);
     expect(await readdir(temporary)).toEqual([]);
+  });
+
+  test('with a /lib of its own, as Debian 11 and Ubuntu 18.04 may have, has the same plan', async () => {
+    const { image } = await buildGuest(RECIPES['bookworm-bios']);
+    const split = join(directory, 'in', 'split.raw');
+    await run('cp', ['--sparse=always', image, split]);
+    const { offset } = partitionAt(layOut(RECIPES['bookworm-bios']), '/');
+    const moves = ['systemd', 'modules', 'udev'].map(
+      (name) => `ln /usr/lib/${name} /lib/${name}\nunlink /usr/lib/${name}`,
+    );
+    const input = `unlink /lib\nmkdir /lib\n${moves.join('\n')}\n`;
+    await run('debugfs', ['-w', '-f', '-', `${split}?offset=${offset}`], { input });
+    const { out } = await cli(['inspect', split, '--json'], { env: env() });
+    expect(JSON.parse(out)).toMatchObject({
+      init_system: 'systemd',
+      kernels: [{ modules: expect.stringMatching(/^\/lib\/modules\//) }],
+    });
+    const plan = async (drop: string) => {
+      const { operations } = JSON.parse((await cli(['plan', drop, '--json'], { env: env() })).out) as {
+        operations: { op: string; path?: string }[];
+      };
+      return operations.map(({ op, path }) => `${op} ${path}`);
+    };
+    expect(await plan(split)).toEqual(await plan(disk));
   });
 
   test('SIGINT during INSPECT ends convert in seconds, with no process and no scratch left', async () => {

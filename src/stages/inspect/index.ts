@@ -168,8 +168,6 @@ const NAME_DIRECTORIES = [
   '/sbin',
   '/usr/lib/systemd/system',
   '/lib/systemd/system',
-  '/usr/lib/systemd/network',
-  '/usr/lib/systemd/boot/efi',
   '/var/lib/rpm',
   '/usr/lib/sysimage/rpm',
   '/boot',
@@ -210,7 +208,8 @@ async function takeSnapshot(
     const top = directory.slice(0, `${directory}/`.indexOf('/', 1));
     if (collector.tree().lstat(top)?.type !== 'symlink') await collector.names(directory);
   }
-  for (const path of ['/usr/lib/os-release', '/usr/lib/systemd/systemd'])
+  // Debian 11 and Ubuntu 18.04 may have systemd in a /lib of its own, SLES 12 in /usr/lib beside such a /lib.
+  for (const path of new Set(['/usr/lib/os-release', '/usr/lib/systemd/systemd', `${lib}/systemd/systemd`]))
     await collectFile(session, collector, path);
   return { tree: collector.tree(), mounts, devices };
 }
