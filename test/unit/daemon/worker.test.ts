@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,6 +14,7 @@ import { PipelineLanes } from '../../../src/pipeline/lanes.js';
 import type { PipelineResult } from '../../../src/pipeline/run-types.js';
 import type { Queue } from '../../../src/queue/queue.js';
 import { enqueue, scratchDirectory, scratchQueue } from '../queue/scratch.js';
+import { sampleBoot, sampleConvert, sampleOutputs, sampleRecords } from '../report/sample.js';
 
 function spool() {
   const directory = scratchDirectory();
@@ -37,6 +39,31 @@ const failure: PipelineResult = {
   cancelled: false,
 };
 
+/** A pipeline that converts: the delivered disk and its checkpoints, as the stages leave them. */
+function converts(config: Config, queue: Queue): JobRunParts['runPipeline'] {
+  return async () => {
+    const at = (...names: string[]) => join(config.spool.work, 'j1', ...names);
+    const disk = 'the converted disk';
+    for (const name of ['out', 'boot']) mkdirSync(at(name));
+    writeFileSync(at('out', 'web01-disk0.qcow2'), disk);
+    for (const name of ['plan.json', 'plan.diff']) writeFileSync(at(name), '{}\n');
+    for (const name of ['boot.json', 'serial.log']) writeFileSync(at('boot', name), '{}');
+    const sha256 = createHash('sha256').update(disk).digest('hex');
+    const outputs: Record<string, unknown> = {
+      ...sampleOutputs(),
+      convert: { disks: [{ ...sampleConvert.disks[0], sha256 }] },
+      validate: { boot: { ...sampleBoot, screens: [] }, directory: 'boot' },
+    };
+    const records = sampleRecords();
+    for (const record of records)
+      queue.checkpoints('j1').save({
+        ...{ stage: record.stage, id: record.stage, output: outputs[record.stage], record },
+        timestamp: record.finished_at,
+      });
+    return { outputs, records, error: null, failedStage: null, cancelled: false };
+  };
+}
+
 async function work(config: Config, queue: Queue, runPipeline: JobRunParts['runPipeline']): Promise<void> {
   const log = createLog({ level: 'error', writer: () => {} });
   const worker = new Worker({
@@ -52,7 +79,7 @@ async function work(config: Config, queue: Queue, runPipeline: JobRunParts['runP
   });
   worker.start();
   onTestFinished(() => worker.stop());
-  const isFinal = () => ['failed', 'cancelled'].includes(queue.jobs.get('j1')?.state ?? '');
+  const isFinal = () => ['converted', 'failed', 'cancelled'].includes(queue.jobs.get('j1')?.state ?? '');
   for (let tries = 0; tries < 400 && !isFinal(); tries++) await sleep(20);
 }
 
@@ -93,6 +120,23 @@ describe('Worker', () => {
       state: 'failed',
     });
     expect(sourceOf(config)).toEqual(['vm-j1.vmdk']);
+  });
+
+  it('does not decide a second time what it has published', async () => {
+    const { config, queue } = spool();
+    let refusals = 0;
+    const transaction = <T>(what: () => T): T => {
+      const published = readdirSync(config.spool.archive).length > 0;
+      if (published && refusals++ === 0) throw new Error('not to be told from a failure of the VM');
+      return queue.transaction(what);
+    };
+    await work(config, { ...queue, transaction }, converts(config, queue));
+    expect({ refusals, ...queue.jobs.get('j1') }).toMatchObject({
+      ...{ refusals: 2, state: 'converted', outcome: 'converted', error: null },
+    });
+    const [date = 'none'] = readdirSync(config.spool.archive);
+    expect(readdirSync(join(config.spool.archive, date))).toEqual(['vm-j1-j1']);
+    expect(readdirSync(config.spool.failed)).toEqual([]);
   });
 
   it('keeps the source of a job that is cancelled while `retry` has taken half of it back', async () => {
