@@ -94,7 +94,7 @@ async function boot(
 ): Promise<Pick<PeerResult, 'state' | 'stopped'>> {
   const directory = join(scratch, 'peer-boot');
   await mkdir(directory);
-  const { validate } = jobOptionsSchema.parse({}).config;
+  const { validate } = jobOptionsSchema.parse({ config: {} }).config;
   const told = new AbortController();
   const console = join(directory, 'serial.log');
   const watch = watchConsole(console, told);

@@ -89,6 +89,9 @@ export function checkAllOpened(keys: readonly LuksKey[], context: DeviceContext)
 
 const nameOf = ({ device, uuid }: Filesystem) => (uuid === null ? device : `${device} (UUID=${uuid})`);
 
+/** cryptsetup(8): 4 is a device that is not there, 5 one that is in use; a key that does not fit is 2. Both pass while the appliance looks at its disks. */
+const DEVICE_IS_AWAY = '[ $code = 4 ] || [ $code = 5 ]';
+
 /**
  * `cryptsetup open` by the appliance's shell: the API's own call takes the key as a C string, and most key files hold NUL bytes. A key file that an editor ended with a
  * newline opens what was made without.
@@ -102,7 +105,8 @@ async function openContainer(
   const command = (bytes: Buffer) =>
     `printf %s '${bytes.toString('base64')}' | base64 -d | cryptsetup open --key-file - '${device}' '${name}'`;
   const attempts = [key, ...(trimmed.length < key.length ? [trimmed] : [])].map(command).join(' || ');
-  const script = `test -e '/dev/mapper/${name}' || { modprobe dm_crypt; ${attempts}; } && udevadm settle`;
+  const open = `modprobe dm_crypt; for try in 1 2 3 4 5; do ${attempts}; code=$?; { ${DEVICE_IS_AWAY}; } || break; udevadm settle; sleep 1; done; exit $code`;
+  const script = `test -e '/dev/mapper/${name}' || (${open}) && udevadm settle`;
   try {
     await session.call('debug', 'sh', [script]);
   } catch (cause) {
