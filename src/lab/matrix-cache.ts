@@ -25,10 +25,10 @@ export interface Seen<T> extends CodeVersion {
 }
 
 /**
- * Parts of a guest's result. `as-is` and `virt-v2v` do not depend on this product's code, so they hold as long as the guest is the same; the others are looked
+ * Parts of a guest's result. `as-is`, `virt-inspector` and `virt-v2v` do not depend on this product's code, so they hold as long as the guest is the same; the others are looked
  * at again when the code has changed.
  */
-export type Part = 'as-is' | 'converted' | 'twice' | 'virt-v2v';
+export type Part = 'as-is' | 'converted' | 'twice' | 'virt-inspector' | 'virt-v2v';
 
 export async function codeVersion(): Promise<CodeVersion> {
   const files = (await readdir(DIST, { recursive: true })).filter(

@@ -8,6 +8,8 @@ export interface MatrixRow {
   result: MatrixResult | null;
   twice: Twice | null;
   peer: PeerResult | null;
+  /** Where virt-inspector says otherwise than INSPECT; null when it was not asked. */
+  inspector: readonly string[] | null;
   /** `4dced96, 2026-11-23`; where the code has changed since, it says so. */
   seenWith: string;
 }
@@ -27,6 +29,10 @@ export function matrixTable(rows: readonly MatrixRow[]): string {
   const peers = rows.flatMap(({ recipe, peer }) =>
     peer === null ? [] : peerFaults(recipe, peer).map((fault) => `- ${recipe.name}: ${fault}\n`),
   );
+  const asked = rows.filter(({ inspector }) => inspector !== null);
+  const inspectors = asked.flatMap(({ recipe, inspector }) =>
+    (inspector ?? []).map((difference) => `- ${recipe.name}: ${difference}\n`),
+  );
   return [
     line(HEAD),
     line(HEAD.map(() => '---')),
@@ -35,6 +41,12 @@ export function matrixTable(rows: readonly MatrixRow[]): string {
     ...(peers.length === 0
       ? []
       : ['\nvirt-v2v, in its own words or as its result was after a boot:\n\n', ...peers]),
+    ...(asked.length === 0
+      ? []
+      : [
+          `\nvirt-inspector looked at ${asked.length} of them. Where it says otherwise than INSPECT:\n\n`,
+          ...(inspectors.length === 0 ? ['nowhere\n'] : inspectors),
+        ]),
   ].join('');
 }
 

@@ -32,7 +32,9 @@ export async function convertWithVirtV2v(guest: BuiltGuest, scratch: string): Pr
     '--key',
     `${device}:file:${join(drop, file)}`,
   ]);
-  const args = ['-i', 'vmx', description, ...keys, '-o', 'local', '-of', 'qcow2', '-os', output];
+  // Snapshots of a btrfs are roots to it: without `--root` it asks on the terminal which one is meant.
+  const input = ['-i', 'vmx', description, ...keys, '--root', 'first'];
+  const args = [...input, '-o', 'local', '-of', 'qcow2', '-os', output];
   const started = performance.now();
   const error = await virtV2v(args);
   const seconds = (performance.now() - started) / 1000;

@@ -9,6 +9,7 @@ import { type BuiltGuest, buildGuest } from './guest.js';
 import { type AsItIs, asItIsOnVirtio } from './matrix-as-is.js';
 import { type CodeVersion, codeVersion, type Part, readPart, type Seen, writePart } from './matrix-cache.js';
 import { convertGuest } from './matrix-convert.js';
+import { type InspectedSystem, inspectorDifferences, inspectWithLibguestfs } from './matrix-inspector.js';
 import { type Converted, judge, type PeerResult, type Twice } from './matrix-judge.js';
 import { MATRIX } from './matrix-recipes.js';
 import { isSame, type MatrixRow, matrixTable } from './matrix-table.js';
@@ -17,9 +18,9 @@ import { convertWithVirtV2v } from './matrix-v2v.js';
 import { type GuestRecipe, RECIPES } from './recipes.js';
 
 /**
- * `npm run test:matrix [-- [--list] [--table] [--docs] [--twice] [--virt-v2v] [GUEST…]]`: every guest of the matrix is built as VMware left it, looked at on virtio as it
- * is, converted, booted, and planned again from its own output; `--twice` runs PLAN, FIX and CONVERT two times and compares, `--virt-v2v`
- * does the same with the peer. Prints the table; ends with 1 where a guest is not right. What was seen is kept, so the matrix may be run in pieces: only what the code's
+ * `npm run test:matrix [-- [--list] [--table] [--docs] [--twice] [--peers] [GUEST…]]`: every guest of the matrix is built as VMware left it, looked at on virtio as it
+ * is, converted, booted, and planned again from its own output; `--twice` runs PLAN, FIX and CONVERT two times and compares, `--peers`
+ * looks at the guest with virt-inspector and converts and boots it with virt-v2v. Prints the table; ends with 1 where a guest is not right. What was seen is kept, so the matrix may be run in pieces: only what the code's
  * change could alter is looked at again. `--table` prints what is known, with the commit it was seen with, and runs nothing; `--docs` puts that into docs/matrix.md.
  */
 const PAGE = fileURLToPath(new URL('../../docs/matrix.md', import.meta.url));
@@ -32,7 +33,7 @@ const { values, positionals } = parseArgs({
     table: { type: 'boolean', default: false },
     docs: { type: 'boolean', default: false },
     twice: { type: 'boolean', default: false },
-    'virt-v2v': { type: 'boolean', default: false },
+    peers: { type: 'boolean', default: false },
   },
 });
 if (values.list) process.stdout.write(all.map(({ name }) => `${name}\n`).join(''));
@@ -76,13 +77,14 @@ async function look(recipe: GuestRecipe, version: CodeVersion): Promise<void> {
   await see<AsItIs>('as-is', 'on virtio as it is', asItIsOnVirtio);
   await see<Converted>('converted', 'converting, booting, planning again', convertGuest);
   if (values.twice) await see<Twice>('twice', 'fixing and converting two times', convertTwice);
-  if (values['virt-v2v'])
-    await see<PeerResult>('virt-v2v', 'virt-v2v, and its result booted', convertWithVirtV2v);
+  if (!values.peers) return;
+  await see<InspectedSystem[]>('virt-inspector', 'virt-inspector', inspectWithLibguestfs);
+  await see<PeerResult>('virt-v2v', 'virt-v2v, and its result booted', convertWithVirtV2v);
 }
 
 /** Nothing of this product is in it. */
 function isPeer(part: Part): boolean {
-  return part === 'as-is' || part === 'virt-v2v';
+  return part === 'as-is' || part === 'virt-inspector' || part === 'virt-v2v';
 }
 
 async function rowOf(recipe: GuestRecipe, version: CodeVersion): Promise<MatrixRow> {
@@ -90,12 +92,16 @@ async function rowOf(recipe: GuestRecipe, version: CodeVersion): Promise<MatrixR
   const converted = await readPart<Converted>(recipe, 'converted');
   const twice = await readPart<Twice>(recipe, 'twice');
   const peer = await readPart<PeerResult>(recipe, 'virt-v2v');
+  const inspected = await readPart<InspectedSystem[]>(recipe, 'virt-inspector');
+  const identity = converted?.value.bundle.report?.identity;
   const result =
     asItIs === null || converted === null
       ? null
       : judge(recipe, { asItIs: asItIs.value, ...converted.value });
   return {
     ...{ recipe, result, twice: twice?.value ?? null, peer: peer?.value ?? null },
+    inspector:
+      inspected === null || identity === undefined ? null : inspectorDifferences(identity, inspected.value),
     seenWith: result === null ? '' : seenText([converted, twice], version),
   };
 }

@@ -50,7 +50,8 @@ sqlite3               looks into the queue in tests
 LIST
   # The appliance boots the newest kernel in /boot that has its modules; one that is there will do.
   has_kernel || echo "linux-image-amd64     kernel of the libguestfs appliance"
-  [ "$bench" = no ] || echo "virt-v2v              the peer that the bench measures against"
+  [ "$bench" = no ] || echo "virt-v2v              the peer that the bench and the matrix measure against"
+  [ "$bench" = no ] || echo "guestfs-tools         virt-inspector, which the matrix holds INSPECT against"
   [ "$bench" = no ] || echo "nbdkit                virt-v2v reads its source through it"
   [ "$bench" = no ] || echo "libnbd-bin            virt-v2v copies with its nbdcopy"
 }

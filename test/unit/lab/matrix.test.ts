@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { applianceScript, canMakeOnHost, listingScript } from '../../../src/lab/appliance-image.js';
 import { rootArguments } from '../../../src/lab/boot-loaders.js';
 import { filesystemAt, filesystemsOf, layOut } from '../../../src/lab/layout.js';
+import { inspectorDifferences, systemsOf } from '../../../src/lab/matrix-inspector.js';
 import { judge, type Observed } from '../../../src/lab/matrix-judge.js';
 import { MATRIX, MATRIX_IN_TESTS } from '../../../src/lab/matrix-recipes.js';
 import { matrixTable } from '../../../src/lab/matrix-table.js';
@@ -221,14 +222,21 @@ describe('judge and table', () => {
   test('finds nothing wrong with a guest that came over whole', () => {
     const result = judge(guest, right);
     expect(result).toMatchObject({ faults: [], convertSeconds: 3, bootSeconds: 61 });
-    const row = { recipe: guest, result, twice: null, peer: null, seenWith: 'abc, 2026-11-23' };
+    const row = {
+      recipe: guest,
+      result,
+      twice: null,
+      peer: null,
+      inspector: null,
+      seenWith: 'abc, 2026-11-23',
+    };
     expect(matrixTable([row])).toContain(
       '| initramfs shell | booted, login | 3 | 61 | nothing |  | abc, 2026-11-23 | not run |  |',
     );
   });
 
   test('says how virt-v2v fared, and what its result has lost', () => {
-    const row = { recipe: guest, result: null, twice: null, seenWith: '' };
+    const row = { recipe: guest, result: null, twice: null, inspector: null, seenWith: '' };
     const peer = { seconds: 200, error: null, stopped: null };
     const state = { addresses: [], mounts: ['/', '/boot', '/srv'], swaps: ['/dev/dm-2'], failed_units: [] };
     const table = matrixTable([{ ...row, peer: { ...peer, state } }]);
@@ -260,5 +268,41 @@ describe('judge and table', () => {
     ],
   ])('names %s', (_, observed, fault) => {
     expect(judge(guest, observed).faults.join('\n')).toMatch(fault);
+  });
+});
+
+describe('virt-inspector beside INSPECT', () => {
+  const system = (root: string, uuid: string) => `<operatingsystem>
+    <root>${root}</root><name>linux</name><arch>x86_64</arch><distro>debian</distro><product_name>12.15</product_name>
+    <major_version>12</major_version><minor_version>15</minor_version><package_format>deb</package_format>
+    <package_management>apt</package_management><hostname>web01</hostname><osinfo>debian12</osinfo>
+    <mountpoints><mountpoint dev="${root}">/</mountpoint></mountpoints>
+    <filesystems><filesystem dev="${root}"><type>btrfs</type><uuid>${uuid}</uuid></filesystem></filesystems>
+  </operatingsystem>`;
+  const xml = (...systems: string[]) =>
+    Buffer.from(`<?xml version="1.0"?><operatingsystems>${systems.join('')}</operatingsystems>`);
+  const identity = {
+    ...{ os_distro: 'debian', os_version: '12', architecture: 'x86_64', hostname: 'web01' },
+    package_manager: 'apt',
+    filesystems: [{ device: '/dev/sda1', type: 'btrfs', uuid: 'aaaa' }],
+    mounts: [{ device: '/dev/sda1', mountpoint: '/', options: 'subvol=@' }],
+  } as unknown as Identity;
+
+  test('agrees on one system, whatever the two call its volumes', () => {
+    const systems = systemsOf(xml(system('btrfsvol:/dev/sda1/@', 'aaaa')));
+    expect(systems).toHaveLength(1);
+    expect(inspectorDifferences(identity, systems)).toEqual([]);
+  });
+
+  test('tells a snapshot that passes for a system, and each field that differs', () => {
+    const systems = systemsOf(
+      xml(system('btrfsvol:/dev/sda1/@', 'bbbb'), system('btrfsvol:/dev/sda1/old', 'aaaa')),
+    );
+    expect(inspectorDifferences({ ...identity, hostname: 'web02' }, systems)).toEqual([
+      'virt-inspector finds 2 systems, INSPECT one',
+      'host name: “web02”; virt-inspector: “web01”',
+      'mounted: “/ aaaa”; virt-inspector: “/ bbbb”',
+    ]);
+    expect(inspectorDifferences(identity, [])).toEqual(['virt-inspector finds no operating system']);
   });
 });

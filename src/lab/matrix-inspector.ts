@@ -1,0 +1,107 @@
+import { parseXml, type XmlElement } from '../disk/ovf/xml.js';
+import type { Filesystem, Identity } from '../stages/inspect/schema.js';
+import { run } from '../tools/run.js';
+import type { BuiltGuest } from './guest.js';
+import { keyOf, membersOf } from './layout.js';
+
+/** One operating system, as libguestfs' own inspection (virt-inspector(1)) sees it. */
+export interface InspectedSystem {
+  root: string;
+  distro: string;
+  majorVersion: string;
+  architecture: string;
+  hostname: string;
+  packageManagement: string;
+  /** Mount points by device. */
+  mounts: { device: string; mountpoint: string }[];
+  filesystems: { device: string; type: string; uuid: string }[];
+}
+
+const LIMIT_SECONDS = 900;
+
+/** What libguestfs says of the guest's disks. */
+export async function inspectWithLibguestfs({ recipe, images }: BuiltGuest): Promise<InspectedSystem[]> {
+  const keys = (recipe.volumes ?? [])
+    .filter(({ kind }) => kind === 'luks')
+    .flatMap((volume) => ['--key', `${membersOf(recipe, volume)[0]}:key:${keyOf(recipe, volume)}`]);
+  const disks = images.flatMap((image) => ['-a', image]);
+  const args = ['--format=raw', ...disks, ...keys, '--no-applications', '--no-icon'];
+  const { stdout } = await run('virt-inspector', args, {
+    timeoutSeconds: LIMIT_SECONDS,
+    env: { LIBGUESTFS_BACKEND: 'direct', LIBGUESTFS_BACKEND_SETTINGS: 'force_tcg' },
+  });
+  return systemsOf(stdout);
+}
+
+/** Pure. */
+export function systemsOf(xml: Buffer): InspectedSystem[] {
+  return all(parseXml(xml), 'operatingsystem').map((system) => ({
+    root: text(system, 'root'),
+    distro: text(system, 'distro'),
+    majorVersion: text(system, 'major_version'),
+    architecture: text(system, 'arch'),
+    hostname: text(system, 'hostname'),
+    packageManagement: text(system, 'package_management'),
+    mounts: all(system, 'mountpoint').map((element) => ({
+      device: element.attributes.get('dev') ?? '',
+      mountpoint: element.text,
+    })),
+    filesystems: all(system, 'filesystem').map((element) => ({
+      device: element.attributes.get('dev') ?? '',
+      type: text(element, 'type'),
+      uuid: text(element, 'uuid'),
+    })),
+  }));
+}
+
+/**
+ * Where libguestfs says otherwise than INSPECT, one sentence each. Filesystems are held together by UUID: the two name volumes differently. Pure.
+ */
+export function inspectorDifferences(identity: Identity, systems: readonly InspectedSystem[]): string[] {
+  const [system, ...others] = systems;
+  if (system === undefined) return ['virt-inspector finds no operating system'];
+  const fields: [string, string, string][] = [
+    ['distribution', identity.os_distro, system.distro],
+    ['version', identity.os_version.split('.')[0] ?? '', system.majorVersion],
+    ['architecture', identity.architecture, system.architecture],
+    ['host name', identity.hostname, system.hostname],
+    ['package manager', identity.package_manager, system.packageManagement],
+    ['mounted', mountsText(ourMounts(identity)), mountsText(theirMounts(system))],
+  ];
+  const types = new Map(system.filesystems.map(({ uuid, type }) => [uuid, type]));
+  const typeFields = identity.filesystems
+    .filter(({ uuid }) => uuid !== null && types.has(uuid))
+    .map(({ uuid, type }): [string, string, string] => [`type of ${uuid}`, type, types.get(uuid!) ?? '']);
+  return [
+    ...(others.length === 0 ? [] : [`virt-inspector finds ${systems.length} systems, INSPECT one`]),
+    ...[...fields, ...typeFields]
+      .filter(([, ours, theirs]) => ours !== theirs)
+      .map(([what, ours, theirs]) => `${what}: “${ours}”; virt-inspector: “${theirs}”`),
+  ];
+}
+
+type Mount = { uuid: string; mountpoint: string };
+
+function ourMounts({ filesystems, mounts }: Identity): Mount[] {
+  const uuidOf = (device: string) =>
+    filesystems.find((filesystem: Filesystem) => filesystem.device === device)?.uuid ?? device;
+  return mounts.map(({ device, mountpoint }) => ({ uuid: uuidOf(device), mountpoint }));
+}
+
+function theirMounts({ filesystems, mounts }: InspectedSystem): Mount[] {
+  const uuidOf = (device: string) =>
+    filesystems.find((filesystem) => filesystem.device === device)?.uuid ?? device;
+  return mounts.map(({ device, mountpoint }) => ({ uuid: uuidOf(device), mountpoint }));
+}
+
+const mountsText = (mounts: readonly Mount[]) =>
+  mounts
+    .map(({ mountpoint, uuid }) => `${mountpoint} ${uuid.slice(0, 8)}`)
+    .sort()
+    .join(', ');
+
+const text = (element: XmlElement, name: string) => all(element, name)[0]?.text ?? '';
+
+function all(element: XmlElement, name: string): XmlElement[] {
+  return element.children.flatMap((child) => [...(child.name === name ? [child] : []), ...all(child, name)]);
+}
