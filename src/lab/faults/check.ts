@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import Database from 'better-sqlite3';
 import { errorRecord } from '../../errors.js';
 import { sha256File } from '../../host/digest.js';
 import { openQueue } from '../../queue/queue.js';
@@ -18,6 +19,7 @@ export interface Findings {
 
 interface Result {
   kind: 'archive' | 'failed';
+  vm: string;
   directory: string;
 }
 
@@ -35,7 +37,9 @@ export async function checkSpool(spool: FaultSpool): Promise<Findings> {
     ...(await resultsOf(spool, 'archive', findings)),
     ...(await resultsOf(spool, 'failed', findings)),
   ];
-  for (const drop of spool.drops) await checkDrop(drop, results, findings);
+  const byVm = new Map<string, Result[]>();
+  for (const result of results) byVm.set(result.vm, [...(byVm.get(result.vm) ?? []), result]);
+  for (const drop of spool.drops) await checkDrop(drop, byVm.get(drop.name) ?? [], findings);
   if (results.length > spool.drops.length)
     findings.duplicates.push(`${results.length} results of ${spool.drops.length} drops`);
   const places = {
@@ -51,6 +55,7 @@ export async function checkSpool(spool: FaultSpool): Promise<Findings> {
   for (let tries = 0; tries < 50 && (await spool.processes()).length > 0; tries++) await sleep(100);
   findings.orphans.push(...(await spool.processes()).map(({ pid, command }) => `process ${pid}: ${command}`));
   checkDatabase(spool, results, findings);
+  await checkNotifications(spool, findings);
   return findings;
 }
 
@@ -65,17 +70,15 @@ async function resultsOf(spool: FaultSpool, kind: Result['kind'], findings: Find
   for (const date of await readdir(spool.places[kind])) {
     for (const name of await readdir(join(spool.places[kind], date))) {
       const directory = join(spool.places[kind], date, name);
-      if (RESULT_NAME.test(name)) results.push({ kind, directory });
+      const vm = RESULT_NAME.exec(name)?.groups?.vm;
+      if (vm !== undefined) results.push({ kind, vm, directory });
       else findings.others.push(`${directory} is no result`);
     }
   }
   return results;
 }
 
-async function checkDrop(drop: Watched, results: readonly Result[], findings: Findings): Promise<void> {
-  const own = results.filter(
-    ({ directory }) => RESULT_NAME.exec(directory.split('/').at(-1)!)?.groups?.vm === drop.name,
-  );
+async function checkDrop(drop: Watched, own: readonly Result[], findings: Findings): Promise<void> {
   const [result, ...others] = own;
   if (result === undefined) return void findings.losses.push(`${drop.name} has no result`);
   for (const { directory } of others) findings.duplicates.push(`${drop.name} is also in ${directory}`);
@@ -130,5 +133,50 @@ function checkDatabase(spool: FaultSpool, results: readonly Result[], findings: 
       findings.duplicates.push(`${queue.jobs.list().length} jobs of ${spool.drops.length} drops`);
   } finally {
     queue.close();
+  }
+}
+
+interface Told {
+  /** The same in each delivery of one notification. */
+  id: string;
+  event: string;
+  job: { job: string; vm: string };
+}
+
+/** Each end of a job is told at least once: delivered, or still in the outbox. A drop that was converted has one end, one that failed and was tried again has two. */
+async function checkNotifications(spool: FaultSpool, findings: Findings): Promise<void> {
+  const files = (await readdir(spool.told)).filter((name) => name.endsWith('.json'));
+  const delivered = await Promise.all(
+    files.map(async (name) => JSON.parse(await readFile(join(spool.told, name), 'utf8')) as Told),
+  );
+  const queue = openQueue(spool.places.database);
+  try {
+    const told = [...delivered, ...undelivered(spool.places.database)];
+    const ends = new Map<string, Map<string, string>>();
+    for (const { id, event, job } of told)
+      ends.set(job.job, (ends.get(job.job) ?? new Map<string, string>()).set(id, event));
+    for (const { job, vm, state } of queue.jobs.list()) {
+      const events = [...(ends.get(job)?.values() ?? [])];
+      if ((state === 'converted' || state === 'failed') && !events.includes(state))
+        findings.losses.push(`nobody was told that ${vm} is ${state}`);
+      const most = { converted: 1, failed: 2 } as const;
+      for (const [event, count] of Object.entries(most))
+        if (events.filter((each) => each === event).length > count)
+          findings.duplicates.push(`${vm} was told to be ${event} ${events.length} times`);
+    }
+    for (const { outcome, count } of queue.outbox.counts())
+      if (outcome === 'given_up') findings.losses.push(`${count} notifications were given up`);
+  } finally {
+    queue.close();
+  }
+}
+
+function undelivered(file: string): Told[] {
+  const database = new Database(file, { readonly: true });
+  try {
+    const bodies = database.prepare<[], string>('SELECT body FROM outbox').pluck().all();
+    return bodies.map((body) => JSON.parse(body) as Told);
+  } finally {
+    database.close();
   }
 }

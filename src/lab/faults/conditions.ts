@@ -27,7 +27,7 @@ export const CONDITIONS: Record<string, Condition> = {
     brokenConvert(base, 'exec REAL create -q -f qcow2 "$last" 4M', 'validate.content-differs'),
   'two-daemons': twoDaemons,
   'not-drops': (base) => notDrops(base, 100_000),
-  crowd: (base) => crowd(base, 1_000),
+  crowd: (base) => crowd(base, 10_000),
 };
 
 /** What the condition under way has opened, given back at its end however it ends. */

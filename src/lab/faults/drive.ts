@@ -18,7 +18,8 @@ export async function drive(spool: FaultSpool, deeds: Deeds, seconds: number): P
     if (!spool.running) return 'died';
     const jobs = await spool.client.jobs().catch(() => null);
     if (jobs !== null && !(await act(spool, jobs, deeds)) && isQuiet(spool, jobs)) return 'done';
-    await sleep(50);
+    // A list of ten thousand keeps the daemon from its work for a while.
+    await sleep(50 + (jobs?.length ?? 0));
   }
   return spool.running ? 'stuck' : 'died';
 }

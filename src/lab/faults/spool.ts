@@ -12,6 +12,9 @@ const CLI = fileURLToPath(new URL('../../cli.js', import.meta.url));
 const INJECT = fileURLToPath(new URL('./inject.js', import.meta.url));
 const MARK = 'HYPER2KVM_FAULT_SPOOL';
 const START_SECONDS = 30;
+/** Keeps each notification in a file of its own, whole and durable or not at all. */
+const RECEIVER =
+  '#!/bin/sh\nset -e\nfile=$(mktemp "$1/XXXXXXXX")\ncat >"$file"\nsync "$file"\nmv "$file" "$file.json"\nsync "$1"\n';
 
 /** Where the parts of a spool lie; each its own directory or mount. */
 export interface Places {
@@ -67,16 +70,25 @@ export class FaultSpool {
       ...places,
     };
     const { database, ...spool } = all;
-    for (const path of [...Object.values(spool), at('tmp')]) await mkdir(path, { recursive: true });
+    for (const path of [...Object.values(spool), at('tmp'), at('told')])
+      await mkdir(path, { recursive: true });
+    await writeFile(at('receiver'), RECEIVER, { mode: 0o755 });
+    const command = JSON.stringify([at('receiver'), at('told')]);
+    const receiver = `[[notify.commands]]\nname = "told"\nevents = ["converted", "failed"]\ncommand = ${command}\n`;
     const lines = Object.entries(spool).map(([name, path]) => `${name} = ${JSON.stringify(path)}`);
     await writeFile(
       at('config.toml'),
       `[spool]\n${lines.join('\n')}\n[state]\ndatabase = ${JSON.stringify(database)}\n` +
         `[control]\nsocket = ${JSON.stringify(at('control.sock'))}\n[validate]\naccelerator = "tcg"\n` +
         (toml.includes('[watch]') ? '' : '[watch]\nsettle_seconds = 0.2\npoll_seconds = 0.5\n') +
-        `${toml.includes('[retry]') ? '' : '[retry]\nbackoff_seconds = 0.1\n'}${toml}`,
+        `${toml.includes('[retry]') ? '' : '[retry]\nbackoff_seconds = 0.1\n'}${toml}[notify]\nbackoff_seconds = 0.1\n${receiver}`,
     );
     return new FaultSpool(directory, all);
+  }
+
+  /** Notifications that were delivered, a JSON file each. */
+  get told(): string {
+    return join(this.directory, 'told');
   }
 
   get running(): boolean {
