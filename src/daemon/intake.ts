@@ -29,6 +29,13 @@ export interface WaitingView {
   waitingFor: string;
 }
 
+/**
+ * More entries than this are not watched, only polled: with each change chokidar lists the directory and looks at every entry, which takes all of the daemon's
+ * input and output when there are thousands. So many are not waited for by somebody who counts seconds.
+ */
+const WATCHED_ENTRIES = 2_000;
+/** A round ends after so long, so that others are seen while thousands are claimed. */
+const ROUND_SECONDS = 5;
 /** At least this long between two scans that hints ask for. */
 const HINT_PAUSE_MS = 200;
 
@@ -40,6 +47,8 @@ export class Intake {
   readonly #hints = new Set<string>();
   /** What a drop waits for beside settling, by its name. */
   readonly #obstacles = new Map<string, string>();
+  /** Drops of the last scan that are jobs by now. */
+  readonly #claimed = new Set<string>();
   /** Why a drop could not be claimed, as the log has it. */
   readonly #said = new Map<string, string>();
   readonly #abort = new AbortController();
@@ -47,6 +56,7 @@ export class Intake {
   #loop: Promise<void> = Promise.resolve();
   #wake: () => void = () => {};
   #isPoked = false;
+  #isWatching = false;
   /** A claim failed, perhaps in a daemon before this one, and may be half done: the database or the disk did not let it be undone. */
   #mayHaveHalfClaims = true;
   #wasAvailable = true;
@@ -75,7 +85,6 @@ export class Intake {
 
   /** Resolves after the first scan. */
   async start(): Promise<void> {
-    this.#watch?.start();
     await this.#round();
     this.#loop = this.#run();
   }
@@ -94,7 +103,8 @@ export class Intake {
   }
 
   waiting(): WaitingView[] {
-    return this.#scan.waiting.map((waiting) => ({ waiting, waitingFor: this.#reason(waiting) }));
+    const waiting = this.#scan.waiting.filter(({ drop }) => !this.#claimed.has(drop.name));
+    return waiting.map((waiting) => ({ waiting, waitingFor: this.#reason(waiting) }));
   }
 
   #reason({ drop, quietSeconds }: WaitingDrop): string {
@@ -140,7 +150,9 @@ export class Intake {
     this.#hints.clear();
     try {
       this.#scan = await this.#scanner.scan(hints);
+      this.#claimed.clear();
       this.#sayAvailability();
+      await this.#watchUnlessCrowded();
       await this.#finishClaims();
       if (this.#scan.available) await this.#claimAll();
     } catch (err) {
@@ -158,19 +170,35 @@ export class Intake {
     this.#wasAvailable = available;
   }
 
+  async #watchUnlessCrowded(): Promise<void> {
+    const entries = this.#scan.waiting.reduce(
+      (sum, { looks }) => sum + looks.length,
+      this.#scan.ignored.length,
+    );
+    if (this.#isWatching && entries > WATCHED_ENTRIES) {
+      this.#isWatching = false;
+      await this.#watch?.stop();
+    } else if (!this.#isWatching && entries < WATCHED_ENTRIES / 2 && !this.#abort.signal.aborted) {
+      this.#isWatching = true;
+      this.#watch?.start();
+    }
+  }
+
   async #claimAll(): Promise<void> {
-    const claimed = new Set<string>();
+    const end = monotonicSeconds() + ROUND_SECONDS;
     this.#obstacles.clear();
     for (const waiting of this.#scan.waiting.filter(({ due }) => due)) {
       if (this.#abort.signal.aborted) return;
+      if (monotonicSeconds() > end) {
+        this.poke();
+        break;
+      }
       const obstacle = await this.#claim(waiting);
-      if (obstacle === null) claimed.add(waiting.drop.name);
+      if (obstacle === null) this.#claimed.add(waiting.drop.name);
       else this.#obstacles.set(waiting.drop.name, obstacle);
     }
-    if (claimed.size > 0)
-      this.#scan.waiting = this.#scan.waiting.filter(({ drop }) => !claimed.has(drop.name));
     for (const name of this.#said.keys()) if (!this.#obstacles.has(name)) this.#said.delete(name);
-    const names = new Set(this.#scan.waiting.map(({ drop }) => dropKey(drop.name)));
+    const names = new Set(this.waiting().map(({ waiting }) => dropKey(waiting.drop.name)));
     this.#parts.admission.forgetExcept((who) => names.has(who) || !isDropKey(who));
   }
 

@@ -6,7 +6,7 @@ import { errorRecord } from '../errors.js';
 import type { Failpoint } from '../host/failpoint.js';
 import { CONDITIONS, checkCondition } from './faults/conditions.js';
 import type { FaultPlan } from './faults/fault-plan.js';
-import { losePower, whyNoPowerLoss } from './faults/power.js';
+import { losePower, losePowerUnsynced, whyNoPowerLoss } from './faults/power.js';
 import {
   failCalls,
   killAtCalls,
@@ -34,7 +34,7 @@ const SERIES = {
 } satisfies Record<string, (options: SeriesOptions, tally: Tally) => Promise<void>>;
 
 /** Minutes each, or for a machine of its own. */
-const LONG_CONDITIONS = ['crowd', 'not-drops'];
+const LONG_CONDITIONS = ['crowd', 'not-drops', 'appliance-dies', 'appliance-full'];
 
 const { values } = parseArgs({
   options: {
@@ -63,8 +63,10 @@ process.stdout.write(`${JSON.stringify(tally.counts)}\n`);
 
 async function power({ base, step, until }: SeriesOptions, tally: Tally): Promise<void> {
   const missing = whyNoPowerLoss();
-  if (missing === null) await losePower({ base, cuts: step > 1 ? 6 : 40, until }, tally);
-  else process.stdout.write(`power: not run: ${missing}\n`);
+  if (missing !== null) return void process.stdout.write(`power: not run: ${missing}\n`);
+  const isShort = step > 1;
+  await losePowerUnsynced({ base: await mkdtemp(join(base, 'p')), cuts: isShort ? 3 : 10, until }, tally);
+  await losePower({ base: await mkdtemp(join(base, 'p')), cuts: isShort ? 6 : 40, until }, tally);
 }
 
 async function conditions(options: SeriesOptions, tally: Tally): Promise<void> {

@@ -89,9 +89,9 @@ async function checkDrop(drop: Watched, own: readonly Result[], findings: Findin
     );
     if (found !== digest) findings.losses.push(`${directory}/source/${name}: ${found}`);
   }
-  const report = JSON.parse(await readFile(join(directory, 'report.json'), 'utf8').catch(() => '{}')) as {
-    verdict?: string;
-  };
+  const report = await readFile(join(directory, 'report.json'), 'utf8')
+    .then((text) => JSON.parse(text) as { verdict?: string })
+    .catch((error: unknown) => ({ verdict: errorRecord(error).message }));
   if (report.verdict !== (kind === 'archive' ? 'converted' : 'failed'))
     findings.others.push(`${directory}/report.json says ${report.verdict}`);
   if (kind === 'archive') await checkBundle(directory, findings);

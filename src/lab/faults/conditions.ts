@@ -4,6 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { JobSummary } from '../../api/protocol.js';
 import { run } from '../../tools/run.js';
+import { formOf } from '../forms.js';
+import { buildGuest } from '../guest.js';
+import { RECIPES } from '../recipes.js';
 import { checkSpool, type Findings } from './check.js';
 import { type Deeds, drive } from './drive.js';
 import { FaultSpool, type StartOptions } from './spool.js';
@@ -26,6 +29,8 @@ export const CONDITIONS: Record<string, Condition> = {
   'tool-half': (base) =>
     brokenConvert(base, 'exec REAL create -q -f qcow2 "$last" 4M', 'validate.content-differs'),
   'two-daemons': twoDaemons,
+  'appliance-dies': applianceDies,
+  'appliance-full': applianceFull,
   'not-drops': (base) => notDrops(base, 100_000),
   crowd: (base) => crowd(base, 10_000),
 };
@@ -195,6 +200,43 @@ async function crowd(base: string, count: number): Promise<FaultSpool> {
   return spool;
 }
 
+/** A real guest in FIX: its appliance's QEMU is killed. The job goes on with a new one. */
+async function applianceDies(base: string): Promise<FaultSpool> {
+  const spool = await open(base);
+  await dropGuest(spool);
+  await spool.start();
+  await until(spool, 'FIX', ({ stage, state }) => state === 'running' && stage === 'fix', 300);
+  const appliance = (await spool.processes()).filter(({ command }) => /qemu-system/.test(command));
+  if (appliance.length === 0) throw new Error('FIX has no QEMU');
+  for (const { pid } of appliance) process.kill(pid, 'SIGKILL');
+  await finish(spool, ['converted'], 600);
+  if (!spool.log.includes('"guest.died"')) throw new Error(`no guest.died\n${spool.log.slice(-4000)}`);
+  return spool;
+}
+
+/** A real guest in FIX, and the disk under its appliance is full: the job waits for space and goes on when there is some. */
+async function applianceFull(base: string): Promise<FaultSpool> {
+  const disk = await mountOn(join(base, 'small'), '-t', 'tmpfs', '-o', 'size=6G', 'tmpfs');
+  const spool = await open(disk, '', { database: join(base, 'queue.db') });
+  await dropGuest(spool);
+  await spool.start();
+  await until(spool, 'FIX', ({ stage, state }) => state === 'running' && stage === 'fix', 300);
+  const filler = join(disk, 'filler');
+  await run('sh', ['-c', 'head -c 6G /dev/zero >"$1" 2>/dev/null || true', 'sh', filler]);
+  await untilPausedForSpace(spool);
+  if (!spool.log.includes('"host.enospc"')) throw new Error(`no host.enospc\n${spool.log.slice(-4000)}`);
+  await rm(filler);
+  await finish(spool, ['converted'], 600);
+  return spool;
+}
+
+async function dropGuest(spool: FaultSpool): Promise<void> {
+  const guest = await buildGuest(RECIPES['bookworm-bios'], { say: (line) => console.log(line) });
+  const form = await formOf(guest.image, 'monolithicSparse', join(spool.directory, 'tmp'));
+  await spool.dropFile('guest', form);
+  await rm(form);
+}
+
 /** A PATH whose qemu-img runs `script` before the subcommand `name`; `$last` is its last argument, `$dir` that one's directory, REAL the real program. */
 async function fakeQemuImg(spool: FaultSpool, name: string, script: string): Promise<StartOptions> {
   const real = (await run('sh', ['-c', 'command -v qemu-img'])).stdout.toString().trim();
@@ -225,8 +267,8 @@ async function until(
 }
 
 /** All work done by a daemon that never died; the states that its jobs must have, in any order. */
-async function finish(spool: FaultSpool, states: string[]): Promise<JobSummary[]> {
-  const end = await drive(spool, noRetries(spool), 120);
+async function finish(spool: FaultSpool, states: string[], seconds = 120): Promise<JobSummary[]> {
+  const end = await drive(spool, noRetries(spool), seconds);
   const jobs = await spool.client.jobs();
   const found = jobs.map(({ state }) => state).sort();
   if (end !== 'done' || found.join() !== [...states].sort().join())

@@ -2,13 +2,14 @@ import { existsSync } from 'node:fs';
 import { mkdir, open, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { errorRecord } from '../../errors.js';
 import { sha256File } from '../../host/digest.js';
 import { run } from '../../tools/run.js';
 import { checkSpool, type Findings } from './check.js';
 import { type Deeds, drive } from './drive.js';
 import { FaultSpool } from './spool.js';
-import type { Tally } from './tally.js';
+import { Tally } from './tally.js';
 import { readRecords, recordCount, replay } from './write-log.js';
 
 /** Admission wants a quarter of a GiB beside what it reserves. */
@@ -35,7 +36,7 @@ export function whyNoPowerLoss(): string | null {
  * there, and a daemon started on that disk brings every drop to its end.
  */
 export async function losePower(
-  { base, cuts, until }: { base: string; cuts: number; until: number },
+  { base, cuts, until, preload = [] }: { base: string; cuts: number; until: number; preload?: string[] },
   tally: Tally,
 ): Promise<void> {
   const files = { disk: join(base, 'disk.img'), log: join(base, 'log.img'), mount: join(base, 'm') };
@@ -43,7 +44,7 @@ export async function losePower(
   for (const file of [files.disk, files.log]) await writeFile(file, '');
   await truncate(files.disk, DISK_BYTES);
   await truncate(files.log, LOG_BYTES);
-  const { spool, accepted, reported } = await recordRun(base, files);
+  const { spool, accepted, reported } = await recordRun(base, files, preload);
   const records = await readRecords(files.log);
   const points = Array.from({ length: cuts }, () =>
     Math.floor(accepted + Math.random() * (records.length - accepted)),
@@ -80,9 +81,28 @@ export async function losePower(
   }
 }
 
+const NO_SYNC = fileURLToPath(new URL('./no-sync.js', import.meta.url));
+
+/** The negative control: with a daemon that syncs nothing the same test must find losses, or it would find none anywhere. */
+export async function losePowerUnsynced(
+  options: { base: string; cuts: number; until: number },
+  tally: Tally,
+): Promise<void> {
+  const control = new Tally(() => {});
+  await losePower({ ...options, preload: [NO_SYNC] }, control);
+  const { losses, powerLosses } = control.counts;
+  process.stdout.write(
+    `control without fsync: ${losses} losses in ${powerLosses} power losses, as there must be\n`,
+  );
+  const blind = losses > 0 ? [] : ['the power test finds no loss where nothing is synced'];
+  const findings = { losses: [], duplicates: [], orphans: [], others: blind };
+  tally.add('power control', { findings, drops: 0, log: '' });
+}
+
 async function recordRun(
   base: string,
   files: { disk: string; log: string; mount: string },
+  preload: string[],
 ): Promise<{ spool: FaultSpool; accepted: number; reported: Reported[] }> {
   const device = join(base, 'device.img');
   await writeFile(device, '');
@@ -108,7 +128,7 @@ async function recordRun(
       // From here on the user may believe that the drops are there.
       await run('sync', ['-f', files.mount]);
       const accepted = recordCount(files.log);
-      const reported = await watchRun(spool, files.log);
+      const reported = await watchRun(spool, files.log, preload);
       return { spool, accepted, reported };
     });
   } finally {
@@ -144,11 +164,11 @@ function storageArguments(files: { disk: string; log: string }, device: string):
 }
 
 /** Runs the drops to their end and notes when each result was reported. */
-async function watchRun(spool: FaultSpool, log: string): Promise<Reported[]> {
+async function watchRun(spool: FaultSpool, log: string, preload: string[]): Promise<Reported[]> {
   const reported = new Map<string, Reported>();
   const noDeeds: Deeds = { retried: new Set(['bad']), cancelled: new Set() };
   try {
-    await spool.start();
+    await spool.start({ preload });
     const driving = drive(spool, noDeeds, 120);
     let isDone = false;
     void driving.finally(() => {

@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { copyFile, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { ControlClient } from '../../api/client.js';
+import { sha256File } from '../../host/digest.js';
 import { run } from '../../tools/run.js';
 import { endProcesses, markedProcesses } from '../leaks.js';
 import { FAULT_MESSAGE, FAULT_VARIABLE, type FaultPlan } from './fault-plan.js';
@@ -192,6 +193,14 @@ export class FaultSpool {
     const watched = { name, files, kind } satisfies Watched;
     this.drops.push(watched);
     return watched;
+  }
+
+  /** A copy of `file`, which can be converted, as `NAME.EXTENSION`. */
+  async dropFile(name: string, file: string): Promise<void> {
+    const final = `${name}${extname(file)}`;
+    await run('cp', ['--sparse=always', '--reflink=auto', file, join(this.places.incoming, `${final}.part`)]);
+    await rename(join(this.places.incoming, `${final}.part`), join(this.places.incoming, final));
+    this.drops.push({ name, kind: 'good', files: new Map([[final, await sha256File(file)]]) });
   }
 
   async destroy(): Promise<void> {

@@ -14,6 +14,13 @@ export interface Counts {
 }
 
 export class Tally {
+  readonly #say: (text: string) => void;
+
+  /** `say` is told each finding at once. */
+  constructor(say: (text: string) => void = (text) => process.stdout.write(text)) {
+    this.#say = say;
+  }
+
   readonly counts: Counts = {
     cases: 0,
     kills: 0,
@@ -47,7 +54,7 @@ export class Tally {
     for (const kind of ['losses', 'duplicates', 'orphans', 'others'] as const)
       this.counts[kind] += findings[kind].length;
     const text = findingsText(findings);
-    if (text !== '') process.stdout.write(`FAILED ${name}\n${text}\n${log.slice(-6000)}\n`);
+    if (text !== '') this.#say(`FAILED ${name}\n${text}\n${log.slice(-6000)}\n`);
   }
 
   get failed(): boolean {
