@@ -156,6 +156,20 @@ describe('filesystems', () => {
     expect(readFileSync(join(job.directory!, 'source', 'polled.raw')).equals(content)).toBe(true);
     expect(readdirSync(spool.path('incoming'))).toEqual([]);
   });
+
+  test('an incoming with thousands of entries is polled, and watched again when they are gone', async () => {
+    spool = await Spool.create();
+    await spool.start();
+    await until('the watch', 10, async () => inotifyWatches(spool.pid) > 0);
+    const notes = Array.from({ length: 2_500 }, (_, index) => spool.path('incoming', `note-${index}.txt`));
+    for (const note of notes) writeFileSync(note, '');
+    await until('the watch to end', 30, async () => inotifyWatches(spool.pid) === 0);
+    await drop('crowd.raw', 4 * MIB);
+    await spool.waitForJob(({ state }) => state === 'converted', 60);
+    for (const note of notes) rmSync(note);
+    await until('the watch again', 30, async () => inotifyWatches(spool.pid) > 0);
+    await expectOneResult('archive', 'crowd.raw');
+  });
 });
 
 async function mountAt(directory: string, args: readonly string[]): Promise<void> {
