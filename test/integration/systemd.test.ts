@@ -114,6 +114,36 @@ describe('hyper2kvm.service under systemd', () => {
     expect(await machine.property('ActiveState')).toBe('active');
   });
 
+  it('has no network until a drop-in gives it, as docs/operations says; then it tells a webhook and shows its metrics', async () => {
+    const told = '/tmp/told.json';
+    const receiver = `require('http').createServer((q, a) => q.on('end', () => a.end()).pipe(require('fs').createWriteStream('${told}'))).listen(9181, '127.0.0.1')`;
+    await machine.inside('systemd-run', '--unit=receiver', process.execPath, '-e', receiver);
+    const ask = "fetch('http://127.0.0.1:9180/metrics').then((r) => r.text()).then(console.log, console.log)";
+    const metrics = async () => (await machine.inside(process.execPath, '-e', ask)).stdout;
+    const webhook = '[[notify.webhooks]]\nname = "chat"\nurl = "http://127.0.0.1:9181/"\n';
+    machine.configure(
+      `${QUICK}[metrics]\nlisten = "127.0.0.1:9180"\n[notify]\nbackoff_seconds = 0.5\n${webhook}`,
+    );
+    await machine.inside('systemctl', 'restart', 'hyper2kvm');
+    expect(await machine.property('ActiveState')).toBe('active');
+    expect(await metrics()).toMatch(/ECONNREFUSED|fetch failed/);
+
+    writeFileSync(
+      join(machine.dropIns, 'network.conf'),
+      '[Service]\nPrivateNetwork=no\nIPAddressAllow=localhost\n',
+    );
+    await machine.inside('systemctl', 'daemon-reload');
+    await machine.inside('systemctl', 'restart', 'hyper2kvm');
+    expect(await metrics()).toContain('hyper2kvm_build_info{version="');
+    writeFileSync(join(machine.spool, 'incoming', 'memo.vmdk'), 'This is no disk either.\n'.repeat(40));
+    let body = '';
+    await until('the webhook', 60, async () => {
+      body = (await machine.inside('cat', told)).stdout;
+      return body.endsWith('}');
+    });
+    expect(JSON.parse(body)).toMatchObject({ event: 'failed', job: { vm: 'memo' } });
+  });
+
   it('is restarted by the watchdog when it hangs', async () => {
     const pid = await machine.property('MainPID');
     await machine.inside('kill', '-STOP', pid);

@@ -7,6 +7,7 @@ import { mountOverlay, Nspawn, unmountOverlay } from './nspawn.js';
 
 const REPOSITORY = fileURLToPath(new URL('../../..', import.meta.url));
 const UNIT = 'hyper2kvm.service';
+const UNITS = 'etc/systemd/system';
 
 /** One line of the journal as `journalctl -o json` gives it. */
 export interface JournalEntry {
@@ -50,11 +51,10 @@ export class Machine {
     mkdirSync(this.spool);
     await mountOverlay(this.#base, '/');
 
-    const unitDirectory = this.#inside('etc/systemd/system');
+    const unitDirectory = this.#inside(UNITS);
     const source = (name: string) => join(REPOSITORY, 'systemd', name);
     for (const name of [UNIT, 'hyper2kvm.slice']) copyFileSync(source(name), join(unitDirectory, name));
-    mkdirSync(join(unitDirectory, `${UNIT}.d`));
-    writeFileSync(join(unitDirectory, `${UNIT}.d`, 'test.conf'), `[Service]\n${dropIn}\n`);
+    writeFileSync(join(this.dropIns, 'test.conf'), `[Service]\n${dropIn}\n`);
     const target = `[Unit]\nRequires=basic.target\nWants=${UNIT}\nAfter=basic.target\nAllowIsolate=yes\n`;
     writeFileSync(join(unitDirectory, 'h2k-test.target'), target);
     rmSync(join(unitDirectory, 'default.target'), { force: true });
@@ -74,6 +74,11 @@ export class Machine {
     const path = join(this.#root, directory);
     mkdirSync(path, { recursive: true });
     return path;
+  }
+
+  /** Where `systemctl edit` puts its files, from outside. */
+  get dropIns(): string {
+    return this.#inside(`${UNITS}/${UNIT}.d`);
   }
 
   configure(toml: string): void {
