@@ -35,17 +35,6 @@ const LAUNCH_TIMEOUT_SECONDS = 900;
 const FILE_BYTES = 8 * 1024 ** 3;
 
 /**
- * udev watches disks, and whenever one that was open for writing is closed it has the partition table read again: for half a second without KVM there is no
- * /dev/sda2 to mount or to decrypt. Nothing partitions a disk here, so it need not watch.
- */
-const KEEP_PARTITIONS = [
-  'mkdir -p /run/udev/rules.d',
-  `echo 'SUBSYSTEM=="block", OPTIONS:="nowatch"' > /run/udev/rules.d/61-nowatch.rules`,
-  'udevadm control --reload',
-  'udevadm trigger --settle --subsystem-match=block --action=change',
-].join(' && ');
-
-/**
  * Launches the job's appliance on fresh overlays (`fix-disk<N>.qcow2`) over the flat images; what an earlier session wrote is thrown away. A KVM
  * launch that fails is tried once more with TCG. Errors: `guest.launch-failed`, `guest.timeout`, `guest.died`.
  */
@@ -141,11 +130,6 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
       },
       'launch',
       LAUNCH_TIMEOUT_SECONDS,
-    );
-    await channel.request(
-      { type: 'call', name: 'debug', args: ['sh', [KEEP_PARTITIONS]] },
-      'launch',
-      options.guest.timeout_seconds,
     );
     qmp = await connecting;
     isInUse = true;

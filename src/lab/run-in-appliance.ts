@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import { inScript } from '../guest/disk-names.js';
 import { run } from '../tools/run.js';
 
 /** A shell script for a libguestfs appliance with these disks, called `/dev/sda` and so on in their order. It runs as root there and sees nothing else of this host. */
@@ -10,16 +11,10 @@ export interface ApplianceScript {
 /** Compiled, also where this module is not: tests run the sources. */
 const CHILD = fileURLToPath(new URL('../../dist/lab/appliance-script.js', import.meta.url));
 
-/**
- * The kernel probes disks side by side, so that the second may become its `sda`; libguestfs translates names in its own calls, not in a script. The SCSI target is the
- * disk's number. Pure.
- */
+/** The script with the names that the kernel of the appliance gave the disks (guest/disk-names.ts). Pure. */
 export function withDiskNames(script: string): string {
   const letters = [...new Set([...script.matchAll(/\/dev\/sd([a-z])/g)].map(([, letter]) => letter ?? ''))];
-  const names = letters.map((letter) => {
-    const target = letter.charCodeAt(0) - 'a'.charCodeAt(0);
-    return `disk_${letter}=/dev/$(basename /sys/class/scsi_device/*:0:${target}:0/device/block/sd*)`;
-  });
+  const names = letters.map((letter) => `disk_${letter}=${inScript(`/dev/sd${letter}`)}`);
   return `${names.join('\n')}\n${script.replaceAll(/\/dev\/sd([a-z])/g, '$${disk_$1}')}`;
 }
 

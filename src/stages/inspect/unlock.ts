@@ -3,6 +3,7 @@ import { isAbsolute, join } from 'node:path';
 import type { Config } from '../../config/schema.js';
 import { Hyper2kvmError } from '../../errors.js';
 import { type DeviceContext, resolveDevice } from '../../fixers/linux/device-names.js';
+import { inScript } from '../../guest/disk-names.js';
 import type { ApplianceSession } from '../../guest/session.js';
 import type { StageContext } from '../../pipeline/stage.js';
 import type { Filesystem, Unlocked } from './schema.js';
@@ -89,9 +90,6 @@ export function checkAllOpened(keys: readonly LuksKey[], context: DeviceContext)
 
 const nameOf = ({ device, uuid }: Filesystem) => (uuid === null ? device : `${device} (UUID=${uuid})`);
 
-/** cryptsetup(8): 4 is a device that is not there, 5 one that is in use; a key that does not fit is 2. Both pass while the appliance looks at its disks. */
-const DEVICE_IS_AWAY = '[ $code = 4 ] || [ $code = 5 ]';
-
 /**
  * `cryptsetup open` by the appliance's shell: the API's own call takes the key as a C string, and most key files hold NUL bytes. A key file that an editor ended with a
  * newline opens what was made without.
@@ -103,10 +101,9 @@ async function openContainer(
 ): Promise<void> {
   const trimmed = key.at(-1) === 0x0a ? key.subarray(0, -1) : key;
   const command = (bytes: Buffer) =>
-    `printf %s '${bytes.toString('base64')}' | base64 -d | cryptsetup open --key-file - '${device}' '${name}'`;
+    `printf %s '${bytes.toString('base64')}' | base64 -d | cryptsetup open --key-file - ${inScript(device)} '${name}'`;
   const attempts = [key, ...(trimmed.length < key.length ? [trimmed] : [])].map(command).join(' || ');
-  const open = `modprobe dm_crypt; for try in 1 2 3 4 5; do ${attempts}; code=$?; { ${DEVICE_IS_AWAY}; } || break; udevadm settle; sleep 1; done; exit $code`;
-  const script = `test -e '/dev/mapper/${name}' || (${open}) && udevadm settle`;
+  const script = `test -e '/dev/mapper/${name}' || { modprobe dm_crypt; ${attempts}; } && udevadm settle`;
   try {
     await session.call('debug', 'sh', [script]);
   } catch (cause) {
