@@ -1,5 +1,5 @@
 import { parseXml, type XmlElement } from '../disk/ovf/xml.js';
-import type { Filesystem, Identity } from '../stages/inspect/schema.js';
+import type { Identity } from '../stages/inspect/schema.js';
 import { run } from '../tools/run.js';
 import type { BuiltGuest } from './guest.js';
 import { keyOf, membersOf } from './layout.js';
@@ -66,39 +66,36 @@ export function inspectorDifferences(identity: Identity, systems: readonly Inspe
     ['architecture', identity.architecture, system.architecture],
     ['host name', identity.hostname, system.hostname],
     ['package manager', identity.package_manager, system.packageManagement],
-    ['mounted', mountsText(ourMounts(identity)), mountsText(theirMounts(system))],
   ];
+  const uuids = new Map(system.filesystems.map(({ device, uuid }) => [device, uuid]));
+  const mounted = identity.filesystems.filter(
+    ({ uuid, mountpoint }) => uuid !== null && mountpoint?.startsWith('/'),
+  );
+  const theirs = (mountpoint: string | null) =>
+    uuids.get(system.mounts.find((mount) => mount.mountpoint === mountpoint)?.device ?? '') ?? '';
+  const unresolved = mounted.filter(({ mountpoint }) => theirs(mountpoint) === '');
+  const elsewhere = mounted
+    .filter(({ uuid, mountpoint }) => theirs(mountpoint) !== '' && theirs(mountpoint) !== uuid)
+    .map(({ uuid, mountpoint }): [string, string, string] => [`at ${mountpoint}`, uuid!, theirs(mountpoint)]);
   const types = new Map(system.filesystems.map(({ uuid, type }) => [uuid, type]));
   const typeFields = identity.filesystems
     .filter(({ uuid }) => uuid !== null && types.has(uuid))
     .map(({ uuid, type }): [string, string, string] => [`type of ${uuid}`, type, types.get(uuid!) ?? '']);
   return [
     ...(others.length === 0 ? [] : [`virt-inspector finds ${systems.length} systems, INSPECT one`]),
-    ...[...fields, ...typeFields]
+    ...(unresolved.length === 0
+      ? []
+      : [
+          `virt-inspector cannot tell what fstab mounts at ${unresolved
+            .map(({ mountpoint }) => mountpoint)
+            .sort()
+            .join(' ')}`,
+        ]),
+    ...[...fields, ...elsewhere, ...typeFields]
       .filter(([, ours, theirs]) => ours !== theirs)
       .map(([what, ours, theirs]) => `${what}: “${ours}”; virt-inspector: “${theirs}”`),
   ];
 }
-
-type Mount = { uuid: string; mountpoint: string };
-
-function ourMounts({ filesystems, mounts }: Identity): Mount[] {
-  const uuidOf = (device: string) =>
-    filesystems.find((filesystem: Filesystem) => filesystem.device === device)?.uuid ?? device;
-  return mounts.map(({ device, mountpoint }) => ({ uuid: uuidOf(device), mountpoint }));
-}
-
-function theirMounts({ filesystems, mounts }: InspectedSystem): Mount[] {
-  const uuidOf = (device: string) =>
-    filesystems.find((filesystem) => filesystem.device === device)?.uuid ?? device;
-  return mounts.map(({ device, mountpoint }) => ({ uuid: uuidOf(device), mountpoint }));
-}
-
-const mountsText = (mounts: readonly Mount[]) =>
-  mounts
-    .map(({ mountpoint, uuid }) => `${mountpoint} ${uuid.slice(0, 8)}`)
-    .sort()
-    .join(', ');
 
 const text = (element: XmlElement, name: string) => all(element, name)[0]?.text ?? '';
 

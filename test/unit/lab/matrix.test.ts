@@ -284,8 +284,7 @@ describe('virt-inspector beside INSPECT', () => {
   const identity = {
     ...{ os_distro: 'debian', os_version: '12', architecture: 'x86_64', hostname: 'web01' },
     package_manager: 'apt',
-    filesystems: [{ device: '/dev/sda1', type: 'btrfs', uuid: 'aaaa' }],
-    mounts: [{ device: '/dev/sda1', mountpoint: '/', options: 'subvol=@' }],
+    filesystems: [{ device: '/dev/sda1', type: 'btrfs', uuid: 'aaaa', mountpoint: '/' }],
   } as unknown as Identity;
 
   test('agrees on one system, whatever the two call its volumes', () => {
@@ -301,8 +300,18 @@ describe('virt-inspector beside INSPECT', () => {
     expect(inspectorDifferences({ ...identity, hostname: 'web02' }, systems)).toEqual([
       'virt-inspector finds 2 systems, INSPECT one',
       'host name: “web02”; virt-inspector: “web01”',
-      'mounted: “/ aaaa”; virt-inspector: “/ bbbb”',
+      'at /: “aaaa”; virt-inspector: “bbbb”',
     ]);
+    const boot = {
+      device: '/dev/sda2',
+      type: 'ext4',
+      uuid: 'cccc',
+      mountpoint: '/boot',
+    } as Identity['filesystems'][number];
+    const filesystems = [...identity.filesystems, boot];
+    expect(
+      inspectorDifferences({ ...identity, filesystems }, systemsOf(xml(system('/dev/sda1', 'aaaa')))),
+    ).toEqual(['virt-inspector cannot tell what fstab mounts at /boot']);
     expect(inspectorDifferences(identity, [])).toEqual(['virt-inspector finds no operating system']);
   });
 });
