@@ -1,4 +1,5 @@
-import { chmod, cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { run } from '../tools/run.js';
 import { entryDirectory, extlinuxConfig, grubConfig, systemdBootFiles } from './boot-loaders.js';
@@ -104,6 +105,18 @@ export async function mirror(): Promise<string> {
   const { stdout } = await run('apt-get', ['indextargets', '--format', '$(SITE)']);
   const sites = stdout.toString('utf8').split('\n');
   return sites.find((site) => /\/debian\/?$/.test(site)) ?? 'http://deb.debian.org/debian';
+}
+
+/** Old releases leave the mirrors some day. Asked as apt asks: with its proxy. */
+export async function mirrorHas(release: GuestRecipe['release']): Promise<boolean> {
+  const scratch = await mkdtemp(join(tmpdir(), 'h2k-lab-mirror-'));
+  try {
+    const args = ['download-file', `${await mirror()}/dists/${release}/Release`, join(scratch, 'Release')];
+    const { code } = await run('/usr/lib/apt/apt-helper', args, { okCodes: [0, 100], timeoutSeconds: 120 });
+    return code === 0;
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
 }
 
 async function writeFiles(root: string, files: GuestFiles): Promise<void> {

@@ -53,10 +53,10 @@ describe('the matrix', () => {
         ).toBeGreaterThan(1);
   });
 
-  test('has each value that the mirror has in the guests that the tests run', () => {
+  test('has each value in the guests that the tests run', () => {
     const tested: readonly GuestRecipe[] = [...Object.values(RECIPES), ...Object.values(MATRIX_IN_TESTS)];
     for (const [row, values] of Object.entries(wanted))
-      for (const value of values.filter((name) => name !== 'bullseye'))
+      for (const value of values)
         expect(
           tested.some((guest) => rows[row]?.(guest).includes(value)),
           `${row} ${value}`,
