@@ -65,7 +65,7 @@ async function power({ base, step, until }: SeriesOptions, tally: Tally): Promis
   const missing = whyNoPowerLoss();
   if (missing !== null) return void process.stdout.write(`power: not run: ${missing}\n`);
   const isShort = step > 1;
-  await losePowerUnsynced({ base: await mkdtemp(join(base, 'p')), cuts: isShort ? 3 : 10, until }, tally);
+  await losePowerUnsynced(await mkdtemp(join(base, 'p')), until, tally);
   await losePower({ base: await mkdtemp(join(base, 'p')), cuts: isShort ? 6 : 40, until }, tally);
 }
 
