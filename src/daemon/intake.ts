@@ -21,6 +21,8 @@ export interface IntakeParts {
   log: Logger;
   /** A job was queued. */
   onJob(): void;
+  /** A round of claims ends after so long. Default ROUND_SECONDS. */
+  roundSeconds?: number;
 }
 
 /** A drop in incoming and what it waits for. */
@@ -29,11 +31,6 @@ export interface WaitingView {
   waitingFor: string;
 }
 
-/**
- * More entries than this are not watched, only polled: with each change chokidar lists the directory and looks at every entry, which takes all of the daemon's
- * input and output when there are thousands. So many are not waited for by somebody who counts seconds.
- */
-const WATCHED_ENTRIES = 2_000;
 /** A round ends after so long, so that others are seen while thousands are claimed. */
 const ROUND_SECONDS = 5;
 /** At least this long between two scans that hints ask for. */
@@ -47,6 +44,8 @@ export class Intake {
   readonly #hints = new Set<string>();
   /** What a drop waits for beside settling, by its name. */
   readonly #obstacles = new Map<string, string>();
+  /** Due drops that were tried since all of them were gone through: a round goes on where the last one ended, so those that have to wait keep nobody else. */
+  readonly #tried = new Set<string>();
   /** Drops of the last scan that are jobs by now. */
   readonly #claimed = new Set<string>();
   /** Why a drop could not be claimed, as the log has it. */
@@ -56,7 +55,6 @@ export class Intake {
   #loop: Promise<void> = Promise.resolve();
   #wake: () => void = () => {};
   #isPoked = false;
-  #isWatching = false;
   /** A claim failed, perhaps in a daemon before this one, and may be half done: the database or the disk did not let it be undone. */
   #mayHaveHalfClaims = true;
   #wasAvailable = true;
@@ -152,7 +150,7 @@ export class Intake {
       this.#scan = await this.#scanner.scan(hints);
       this.#claimed.clear();
       this.#sayAvailability();
-      await this.#watchUnlessCrowded();
+      if (!this.#abort.signal.aborted) await this.#watch?.follow(this.#entries());
       await this.#finishClaims();
       if (this.#scan.available) await this.#claimAll();
     } catch (err) {
@@ -170,33 +168,35 @@ export class Intake {
     this.#wasAvailable = available;
   }
 
-  async #watchUnlessCrowded(): Promise<void> {
-    const entries = this.#scan.waiting.reduce(
-      (sum, { looks }) => sum + looks.length,
-      this.#scan.ignored.length,
-    );
-    if (this.#isWatching && entries > WATCHED_ENTRIES) {
-      this.#isWatching = false;
-      await this.#watch?.stop();
-    } else if (!this.#isWatching && entries < WATCHED_ENTRIES / 2 && !this.#abort.signal.aborted) {
-      this.#isWatching = true;
-      this.#watch?.start();
-    }
+  #entries(): number {
+    const { waiting, ignored } = this.#scan;
+    return waiting.reduce((sum, { looks }) => sum + looks.length, ignored.length);
   }
 
   async #claimAll(): Promise<void> {
-    const end = monotonicSeconds() + ROUND_SECONDS;
-    this.#obstacles.clear();
-    for (const waiting of this.#scan.waiting.filter(({ due }) => due)) {
+    const end = monotonicSeconds() + (this.#parts.roundSeconds ?? ROUND_SECONDS);
+    const due = this.#scan.waiting.filter((waiting) => waiting.due);
+    const dueNames = new Set(due.map(({ drop }) => drop.name));
+    for (const name of this.#obstacles.keys()) if (!dueNames.has(name)) this.#obstacles.delete(name);
+    const untried = due.filter(({ drop }) => !this.#tried.has(drop.name));
+    let tries = 0;
+    for (const waiting of untried) {
       if (this.#abort.signal.aborted) return;
-      if (monotonicSeconds() > end) {
-        this.poke();
-        break;
-      }
+      // One at least, however slow.
+      if (tries > 0 && monotonicSeconds() > end) break;
+      const { name } = waiting.drop;
       const obstacle = await this.#claim(waiting);
-      if (obstacle === null) this.#claimed.add(waiting.drop.name);
-      else this.#obstacles.set(waiting.drop.name, obstacle);
+      tries += 1;
+      this.#tried.add(name);
+      if (obstacle !== null) {
+        this.#obstacles.set(name, obstacle);
+        continue;
+      }
+      this.#claimed.add(name);
+      this.#obstacles.delete(name);
     }
+    if (tries < untried.length) this.poke();
+    else this.#tried.clear();
     for (const name of this.#said.keys()) if (!this.#obstacles.has(name)) this.#said.delete(name);
     const names = new Set(this.waiting().map(({ waiting }) => dropKey(waiting.drop.name)));
     this.#parts.admission.forgetExcept((who) => names.has(who) || !isDropKey(who));
@@ -257,6 +257,7 @@ export class Intake {
       name: look.entry.name,
       device: look.device,
       inode: look.inode,
+      bornMs: look.bornMs,
       stamp: look.stamp,
     }));
     try {

@@ -16,7 +16,7 @@ export async function benchQueue(jobs: number): Promise<number> {
           job,
           vm: job,
           dropName: `${job}.vmdk`,
-          entries: [{ name: `${job}.vmdk`, device: 1, inode: index, stamp: job }],
+          entries: [{ name: `${job}.vmdk`, device: 1, inode: index, bornMs: 0, stamp: job }],
           optionsFile: null,
           refused: null,
           reservedBytes: 1,

@@ -123,7 +123,8 @@ async function moveIfSame(directories: ClaimDirectories, job: string, entry: Cla
 async function isSame(path: string, entry: ClaimedEntry): Promise<boolean> {
   try {
     const stats = await lstat(path);
-    return stats.dev === entry.device && stats.ino === entry.inode;
+    const { dev, ino, birthtimeMs } = stats;
+    return dev === entry.device && ino === entry.inode && birthtimeMs === entry.bornMs;
   } catch (error) {
     if (isCode(error, 'ENOENT')) return false;
     throw error;

@@ -12,6 +12,8 @@ export interface Look {
   stamp: string;
   device: number;
   inode: number;
+  /** Time of birth (ms since the epoch); 0 or the time of its last change on a filesystem that records none. */
+  bornMs: number;
   /** Bytes of all files, and of those bytes what is really on disk. */
   bytes: number;
   allocatedBytes: number;
@@ -26,6 +28,7 @@ export async function lookAt(directory: string, name: string): Promise<Look | nu
       stamp: stampOf('', stats),
       device: stats.dev,
       inode: stats.ino,
+      bornMs: stats.birthtimeMs,
       bytes: stats.isFile() ? stats.size : 0,
       allocatedBytes: stats.isFile() ? stats.blocks * 512 : 0,
     };
@@ -45,7 +48,7 @@ export async function lookAt(directory: string, name: string): Promise<Look | nu
 /** It can be listed, and neither opened nor moved by that name. */
 function unnamed(name: string): Look {
   const entry: IncomingEntry = { name, type: 'unnamed', size: 0 };
-  return { entry, stamp: '', device: 0, inode: 0, bytes: 0, allocatedBytes: 0 };
+  return { entry, stamp: '', device: 0, inode: 0, bornMs: 0, bytes: 0, allocatedBytes: 0 };
 }
 
 async function lookInside(directory: string, prefix: string, look: Look): Promise<IncomingEntry[]> {

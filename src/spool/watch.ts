@@ -10,15 +10,32 @@ export interface WatchRequest {
 }
 
 /**
+ * More entries than this are not watched: with each change chokidar lists the directory and looks at every entry, which takes all of the daemon's input and output
+ * when there are thousands.
+ */
+const MOST_ENTRIES = 2_000;
+
+/**
  * inotify, by chokidar, only as a hint that makes a drop noticed at once: what is there is decided by the scan. Events get lost (a full inotify queue,
  * network filesystems), and that costs at most one polling interval.
  */
 export class IncomingWatch {
   readonly #request: WatchRequest;
   #watcher: FSWatcher | null = null;
+  #wasCrowded = false;
 
   constructor(request: WatchRequest) {
     this.#request = request;
+  }
+
+  /** Watches unless there are too many entries, and again when half of them are gone. */
+  async follow(entries: number): Promise<void> {
+    if (this.#watcher !== null && entries > MOST_ENTRIES) {
+      this.#wasCrowded = true;
+      await this.stop();
+    } else if (this.#watcher === null && entries <= (this.#wasCrowded ? MOST_ENTRIES / 2 : MOST_ENTRIES)) {
+      this.start();
+    }
   }
 
   start(): void {
@@ -37,14 +54,17 @@ export class IncomingWatch {
       const inside = relative(directory, join(watchedPath(details) ?? directory, path));
       onHint(inside.split('/')[0] ?? '');
     });
+    // What changed after the last scan, before there was a watch.
+    this.#watcher.on('ready', () => onHint(''));
     this.#watcher.on('error', (err) => {
       log.warn({ err, directory }, 'watching incoming failed, the periodic scan goes on');
     });
   }
 
   async stop(): Promise<void> {
-    await this.#watcher?.close();
+    const watcher = this.#watcher;
     this.#watcher = null;
+    await watcher?.close();
   }
 }
 

@@ -79,6 +79,7 @@ describe('estimateBytes', () => {
       stamp: '',
       device: 1,
       inode: 1,
+      bornMs: 0,
       bytes: 1e12,
       allocatedBytes: 1e9,
     };

@@ -23,7 +23,7 @@ export function testClaim(job: string, extra: Partial<Claim> = {}): Claim {
     job,
     vm: `vm-${job}`,
     dropName: `vm-${job}.vmdk`,
-    entries: [{ name: `vm-${job}.vmdk`, device: 1, inode: 2, stamp: 's' }],
+    entries: [{ name: `vm-${job}.vmdk`, device: 1, inode: 2, bornMs: 0, stamp: 's' }],
     optionsFile: null,
     refused: null,
     reservedBytes: 100,

@@ -25,7 +25,8 @@ async function dropped(directories: ClaimDirectories, names: string[], job = 'j1
   for (const name of names) {
     writeFileSync(join(directories.incoming, name), `content of ${name}`);
     const look = (await lookAt(directories.incoming, name))!;
-    entries.push({ name, device: look.device, inode: look.inode, stamp: look.stamp });
+    const { device, inode, bornMs, stamp } = look;
+    entries.push({ name, device, inode, bornMs, stamp });
   }
   return testClaim(job, { entries });
 }
@@ -76,7 +77,8 @@ describe('claimDrop', () => {
       mkdirSync(join(directories.incoming, 'vm'));
       writeFileSync(join(directories.incoming, 'vm', 'disk.raw'), 'inner');
       const look = (await lookAt(directories.incoming, 'vm'))!;
-      claim.entries.push({ name: 'vm', device: look.device, inode: look.inode, stamp: look.stamp });
+      const { device, inode, bornMs, stamp } = look;
+      claim.entries.push({ name: 'vm', device, inode, bornMs, stamp });
       await claimDrop(queue, directories, claim, signal);
       const source = sourceDirectory(other, 'j1');
       expect(readFileSync(join(source, 'vm', 'disk.raw'), 'utf8')).toBe('inner');
@@ -133,12 +135,26 @@ describe('finishClaims', () => {
     const source = sourceDirectory(directories.work, 'j1');
     mkdirSync(source, { recursive: true });
     renameSync(join(directories.incoming, 'a.vmdk'), join(source, 'a.vmdk'));
-    rmSync(join(directories.incoming, 'b.vmdk'));
-    writeFileSync(join(directories.incoming, 'other'), '');
+    // Its inode number stays in use.
+    renameSync(join(directories.incoming, 'b.vmdk'), join(directories.incoming, 'other'));
     writeFileSync(join(directories.incoming, 'b.vmdk'), 'a later drop');
     const [job] = await finishClaims(queue, directories, thrown);
     expect(job?.entries).toEqual(['a.vmdk']);
     expect(readdirSync(directories.incoming)).toEqual(['b.vmdk', 'other']);
+  });
+
+  it('takes no later file that has the name and was given the inode number too', async () => {
+    const directories = spool();
+    const queue = scratchQueue();
+    const claim = await dropped(directories, ['a.vmdk', 'b.vmdk']);
+    claim.entries[1]!.bornMs -= 60_000;
+    queue.claims.record(claim);
+    const source = sourceDirectory(directories.work, 'j1');
+    mkdirSync(source, { recursive: true });
+    renameSync(join(directories.incoming, 'a.vmdk'), join(source, 'a.vmdk'));
+    const [job] = await finishClaims(queue, directories, thrown);
+    expect(job?.entries).toEqual(['a.vmdk']);
+    expect(readdirSync(directories.incoming)).toEqual(['b.vmdk']);
   });
 
   it('undoes a claim that had no effect yet, and one whose copies are not complete', async () => {

@@ -1,0 +1,69 @@
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { configSchema } from '../../../src/config/schema.js';
+import { Admission } from '../../../src/daemon/admission.js';
+import { Intake } from '../../../src/daemon/intake.js';
+import { silent } from '../pipeline/fakes.js';
+import { scratchDirectory, scratchQueue } from '../queue/scratch.js';
+
+const WRITTEN = 'still open for writing';
+
+/** An intake whose rounds end after one drop. Those of `written` are still open for writing, and stand first by name. */
+async function crowd(written: readonly string[], others: readonly string[]) {
+  const directory = scratchDirectory();
+  const at = (name: string) => join(directory, name);
+  for (const name of ['incoming', 'work', 'archive', 'failed']) mkdirSync(at(name));
+  const config = configSchema.parse({
+    spool: { incoming: at('incoming'), work: at('work'), archive: at('archive'), failed: at('failed') },
+    watch: { settle_seconds: 0.1, poll_seconds: 0.2 },
+  });
+  const queue = scratchQueue(directory);
+  for (const name of [...written, ...others])
+    writeFileSync(join(at('incoming'), name), Buffer.alloc(4096, name));
+  const writers: FileHandle[] = [];
+  for (const name of written) writers.push(await open(join(at('incoming'), name), 'r+'));
+  const intake = new Intake({
+    ...{ config: () => config, queue, log: silent, onJob: () => {}, roundSeconds: 0 },
+    admission: new Admission(queue, config.spool.work, silent, () => {}),
+  });
+  onTestFinished(() => intake.stop());
+  onTestFinished(async () => void (await Promise.all(writers.map((writer) => writer.close()))));
+  await intake.start();
+  const claimed = () =>
+    queue.jobs
+      .list()
+      .map(({ dropName }) => dropName)
+      .sort();
+  const until = async (isSo: () => boolean) => {
+    for (let tries = 0; tries < 300 && !isSo(); tries += 1) await sleep(20);
+  };
+  return { intake, claimed, until, writers, incoming: at('incoming') };
+}
+
+describe('Intake in rounds', () => {
+  it('claims what stands behind drops that have to wait', async () => {
+    const { claimed, until, incoming } = await crowd(['a.raw', 'b.raw'], ['c.raw', 'd.raw']);
+    await until(() => claimed().length === 2);
+    expect(claimed()).toEqual(['c.raw', 'd.raw']);
+    expect(readdirSync(incoming).sort()).toEqual(['a.raw', 'b.raw']);
+  });
+
+  it('says what each drop waits for, not only those of the last round, and claims them when it is over', async () => {
+    const { intake, claimed, until, writers } = await crowd(['a.raw', 'b.raw', 'c.raw'], []);
+    const reasons = () => intake.waiting().map(({ waitingFor }) => waitingFor);
+    await until(() => reasons().every((reason) => reason === WRITTEN));
+    // Over some rounds: each of them tries one.
+    for (let look = 0; look < 30; look += 1) {
+      expect(reasons()).toEqual([WRITTEN, WRITTEN, WRITTEN]);
+      await sleep(20);
+    }
+    for (const writer of writers) await writer.close();
+    writers.length = 0;
+    await until(() => claimed().length === 3);
+    expect(claimed()).toEqual(['a.raw', 'b.raw', 'c.raw']);
+    expect(intake.waiting()).toEqual([]);
+  });
+});
