@@ -34,7 +34,7 @@ const SERIES = {
 } satisfies Record<string, (options: SeriesOptions, tally: Tally) => Promise<void>>;
 
 /** Minutes each, or for a machine of its own. */
-const LONG_CONDITIONS = ['crowd', 'not-drops', 'appliance-dies', 'appliance-full'];
+const LONG_CONDITIONS = ['crowd', 'not-drops', 'appliance-dies', 'appliance-full', 'boot-full'];
 
 const { values } = parseArgs({
   options: {

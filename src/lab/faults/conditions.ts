@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { JobSummary } from '../../api/protocol.js';
+import { freeBytes } from '../../host/space.js';
 import { run } from '../../tools/run.js';
 import { formOf } from '../forms.js';
 import { buildGuest } from '../guest.js';
@@ -16,6 +17,8 @@ type Condition = (base: string) => Promise<FaultSpool>;
 
 const CLOCK = fileURLToPath(new URL('./clock.js', import.meta.url));
 const MIB = 1024 ** 2;
+/** Room for the guest, its copy while it is dropped, and what admission reserves. */
+const GUEST_DISK = '3G';
 
 export const CONDITIONS: Record<string, Condition> = {
   'full-work': (base) => fullWork(base, { database: join(base, 'queue.db') }),
@@ -30,7 +33,8 @@ export const CONDITIONS: Record<string, Condition> = {
     brokenConvert(base, 'exec REAL create -q -f qcow2 "$last" 4M', 'validate.content-differs'),
   'two-daemons': twoDaemons,
   'appliance-dies': applianceDies,
-  'appliance-full': applianceFull,
+  'appliance-full': (base) => fullUnder(base, 'fix'),
+  'boot-full': (base) => fullUnder(base, 'validate'),
   'not-drops': (base) => notDrops(base, 100_000),
   crowd: (base) => crowd(base, 10_000),
 };
@@ -214,17 +218,21 @@ async function applianceDies(base: string): Promise<FaultSpool> {
   return spool;
 }
 
-/** A real guest in FIX, and the disk under its appliance is full: the job waits for space and goes on when there is some. */
-async function applianceFull(base: string): Promise<FaultSpool> {
-  const disk = await mountOn(join(base, 'small'), '-t', 'tmpfs', '-o', 'size=6G', 'tmpfs');
+/** A real guest, and the disk under its appliance or its boot test is full: the job waits for space and goes on when there is some. */
+async function fullUnder(base: string, stage: 'fix' | 'validate'): Promise<FaultSpool> {
+  const disk = await mountOn(join(base, 'small'), '-t', 'tmpfs', '-o', `size=${GUEST_DISK}`, 'tmpfs');
   const spool = await open(disk, '', { database: join(base, 'queue.db') });
   await dropGuest(spool);
   await spool.start();
-  await until(spool, 'FIX', ({ stage, state }) => state === 'running' && stage === 'fix', 300);
+  await until(spool, stage, (job) => job.state === 'running' && job.stage === stage, 300);
   const filler = join(disk, 'filler');
-  await run('sh', ['-c', 'head -c 6G /dev/zero >"$1" 2>/dev/null || true', 'sh', filler]);
+  // At once, or the stage would be over first.
+  await run('fallocate', ['-l', String(await freeBytes(disk)), filler]);
   await untilPausedForSpace(spool);
-  if (!spool.log.includes('"host.enospc"')) throw new Error(`no host.enospc\n${spool.log.slice(-4000)}`);
+  const met = spool.log
+    .split('\n')
+    .some((line) => line.includes('"host.enospc"') && line.includes(`"stage":"${stage}"`));
+  if (!met) throw new Error(`${stage} did not meet the full disk\n${spool.log.slice(-4000)}`);
   await rm(filler);
   await finish(spool, ['converted'], 600);
   return spool;
