@@ -6,7 +6,6 @@ import { keyOf, membersOf } from './layout.js';
 
 /** One operating system, as libguestfs' own inspection (virt-inspector(1)) sees it. */
 export interface InspectedSystem {
-  root: string;
   distro: string;
   majorVersion: string;
   architecture: string;
@@ -36,7 +35,6 @@ export async function inspectWithLibguestfs({ recipe, images }: BuiltGuest): Pro
 /** Pure. */
 export function systemsOf(xml: Buffer): InspectedSystem[] {
   return all(parseXml(xml), 'operatingsystem').map((system) => ({
-    root: text(system, 'root'),
     distro: text(system, 'distro'),
     majorVersion: text(system, 'major_version'),
     architecture: text(system, 'arch'),

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { inScript } from '../guest/disk-names.js';
+import { inScript } from '../guest/appliance-disk-names.js';
 import { run } from '../tools/run.js';
 
 /** A shell script for a libguestfs appliance with these disks, called `/dev/sda` and so on in their order. It runs as root there and sees nothing else of this host. */
@@ -11,7 +11,7 @@ export interface ApplianceScript {
 /** Compiled, also where this module is not: tests run the sources. */
 const CHILD = fileURLToPath(new URL('../../dist/lab/appliance-script.js', import.meta.url));
 
-/** The script with the names that the kernel of the appliance gave the disks (guest/disk-names.ts). Pure. */
+/** The script with the names that the kernel of the appliance gave the disks (guest/appliance-disk-names.ts). Pure. */
 export function withDiskNames(script: string): string {
   const letters = [...new Set([...script.matchAll(/\/dev\/sd([a-z])/g)].map(([, letter]) => letter ?? ''))];
   const names = letters.map((letter) => `disk_${letter}=${inScript(`/dev/sd${letter}`)}`);

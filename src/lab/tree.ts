@@ -107,11 +107,17 @@ export async function mirror(): Promise<string> {
   return sites.find((site) => /\/debian\/?$/.test(site)) ?? 'http://deb.debian.org/debian';
 }
 
-/** Old releases leave the mirrors some day. Asked as apt asks: with its proxy. */
+/** Whether the mirror still has an old release. Throws where the mirror does not answer at all: asked as apt asks, with its proxy, for one that it must have. */
 export async function mirrorHas(release: GuestRecipe['release']): Promise<boolean> {
+  if (await canDownload(`dists/${release}/Release`)) return true;
+  if (await canDownload('dists/bookworm/Release')) return false;
+  throw new Error(`${await mirror()} cannot be reached`);
+}
+
+async function canDownload(path: string): Promise<boolean> {
   const scratch = await mkdtemp(join(tmpdir(), 'h2k-lab-mirror-'));
   try {
-    const args = ['download-file', `${await mirror()}/dists/${release}/Release`, join(scratch, 'Release')];
+    const args = ['download-file', `${await mirror()}/${path}`, join(scratch, 'file')];
     const { code } = await run('/usr/lib/apt/apt-helper', args, { okCodes: [0, 100], timeoutSeconds: 120 });
     return code === 0;
   } finally {

@@ -3,7 +3,7 @@ import { isAbsolute, join } from 'node:path';
 import type { Config } from '../../config/schema.js';
 import { Hyper2kvmError } from '../../errors.js';
 import { type DeviceContext, resolveDevice } from '../../fixers/linux/device-names.js';
-import { inScript } from '../../guest/disk-names.js';
+import { inScript } from '../../guest/appliance-disk-names.js';
 import type { ApplianceSession } from '../../guest/session.js';
 import type { StageContext } from '../../pipeline/stage.js';
 import type { Filesystem, Unlocked } from './schema.js';
