@@ -216,27 +216,6 @@ describe('a guest that hangs', () => {
   }, 120_000);
 });
 
-describe('a full disk under the boot test', () => {
-  const work = () => join(directory, 'work');
-  beforeEach(async () => {
-    await run('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', work()]);
-    await mkdir(join(work(), 'out'));
-    await hangingDisk(join(work(), 'out/vm-disk0.raw'));
-  });
-  afterEach(async () => void (await run('umount', [work()])));
-
-  it('is the host’s trouble, with its name, and not a QEMU that died', async () => {
-    const { context, percents } = contextFor({ accelerator: 'tcg', timeout_seconds: 20 });
-    const ended = expect(validateStage.run(context, await inputFor('raw'))).rejects.toMatchObject({
-      code: 'host.enospc',
-      retryable: true,
-    });
-    await expect.poll(() => percents.length, { timeout: 60_000 }).toBeGreaterThan(0);
-    await run('sh', ['-c', 'head -c 16M /dev/zero >"$1" 2>/dev/null || true', 'sh', join(work(), 'filler')]);
-    await ended;
-  }, 120_000);
-});
-
 describe('QEMU under us', () => {
   const sleeper = ['-machine', 'q35', '-accel', 'tcg', '-m', '32'];
 

@@ -226,8 +226,9 @@ async function fullUnder(base: string, stage: 'fix' | 'validate'): Promise<Fault
   await spool.start();
   await until(spool, stage, (job) => job.state === 'running' && job.stage === stage, 300);
   const filler = join(disk, 'filler');
-  // At once, or the stage would be over first.
-  await run('fallocate', ['-l', String(await freeBytes(disk)), filler]);
+  // Nearly all at once, or the stage would be over first; the rest until nothing fits, for the stage writes meanwhile.
+  await run('fallocate', ['-l', String((await freeBytes(disk)) - 128 * MIB), filler]);
+  await run('sh', ['-c', 'head -c 1G /dev/zero >>"$1" 2>/dev/null || true', 'sh', filler]);
   await untilPausedForSpace(spool);
   const met = spool.log
     .split('\n')

@@ -258,6 +258,21 @@ describe('executePipeline', () => {
     expect(result.error?.code).toBe('host.enospc');
   });
 
+  it('blames a full disk, and not the VM, for whatever a stage breaks on while nothing can be written', async () => {
+    const act = async () => {
+      throw new Hyper2kvmError('guest.call-failed', 'file receive cancelled by daemon', { advice: 'x' });
+    };
+    const stages = () => [testStage('fix', [], { act })];
+    expect((await execute(testRequest(), stages())).error).toMatchObject({ code: 'guest.call-failed' });
+    // A filesystem with nothing free.
+    const { error } = await execute(testRequest({ workDirectory: '/proc' }), stages());
+    expect(error).toMatchObject({
+      code: 'host.enospc',
+      retryable: true,
+      causes: expect.arrayContaining([expect.stringContaining('file receive cancelled')]),
+    });
+  });
+
   it('gives a lane back after success and after failure', async () => {
     const request = testRequest();
     const fails = testStage('convert', [], {
