@@ -2,13 +2,14 @@ import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync } f
 import Database from 'better-sqlite3';
 import koffi from 'koffi';
 import { Hyper2kvmError } from '../errors.js';
+import { openSqlite } from './sqlite.js';
 
 /**
  * A lock that the kernel takes back when its process dies, however it dies: a SQLite file kept under BEGIN IMMEDIATE. Unlike a file with a pid it cannot be
  * stale and is not fooled by pids that are used again; others may still read who holds it. Errors: `daemon.already-running`, which names the holder.
  */
 export function lockInstance(file: string, purpose: string): { release(): void } {
-  const database = new Database(file, { timeout: 0 });
+  const database = openSqlite(file, { timeout: 0 });
   try {
     // The wait of 0 s turns "somebody has it" into an error at once.
     database.exec('BEGIN IMMEDIATE');
@@ -32,7 +33,7 @@ export function lockInstance(file: string, purpose: string): { release(): void }
 
 function describeHolder(file: string): string {
   if (!existsSync(file)) return '';
-  const database = new Database(file, { readonly: true, timeout: 1000 });
+  const database = openSqlite(file, { readonly: true, timeout: 1000 });
   try {
     const row = database.prepare<[], { pid: number; since: string }>('SELECT pid, since FROM holder').get();
     return row === undefined ? '' : `: process ${row.pid}, since ${row.since}`;

@@ -1,11 +1,11 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import Database from 'better-sqlite3';
 import { Hyper2kvmError } from '../errors.js';
 import { failpoint } from '../host/failpoint.js';
+import { openSqlite, type Sqlite } from '../host/sqlite.js';
 import { MIGRATIONS } from './migrations/index.js';
 
-export type Sqlite = Database.Database;
+export type { Sqlite };
 
 /**
  * Opens the queue's database, made when missing, brought to the current schema. WAL with `synchronous=FULL`: better-sqlite3 is built with NORMAL as WAL's
@@ -15,10 +15,8 @@ export function openDatabase(file: string): Sqlite {
   let database: Sqlite | undefined;
   try {
     if (file !== ':memory:') mkdirSync(dirname(file), { recursive: true, mode: 0o750 });
-    database = new Database(file, { timeout: 5000 });
-    database.pragma('journal_mode = WAL');
-    database.pragma('synchronous = FULL');
-    database.pragma('foreign_keys = ON');
+    database = openSqlite(file, { timeout: 5000 });
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON');
     migrate(database, MIGRATIONS, file);
     return database;
   } catch (cause) {
@@ -34,12 +32,13 @@ export function openDatabase(file: string): Sqlite {
 
 /** Brings the schema from its `user_version` to the newest, all or nothing. A newer one is refused: an older daemon would not keep its promises. */
 export function migrate(database: Sqlite, migrations: readonly string[], file: string): void {
-  const version = () => Number(database.pragma('user_version', { simple: true }));
+  const version = () =>
+    database.prepare<[], { user_version: number }>('PRAGMA user_version').get()!.user_version;
   const upgrade = database.transaction(() => {
     // Read again under the lock: another process may have been first.
     const from = version();
     for (const sql of migrations.slice(from)) database.exec(sql);
-    if (from < migrations.length) database.pragma(`user_version = ${migrations.length}`);
+    if (from < migrations.length) database.exec(`PRAGMA user_version = ${migrations.length}`);
     failpoint('migrate.before-commit');
   });
   if (version() < migrations.length) upgrade.immediate();

@@ -1,0 +1,24 @@
+import Database from 'better-sqlite3';
+
+export type Sqlite = Database.Database;
+
+/** Never emptied: see `openSqlite`. A process opens two or three. */
+const opened: { database: Sqlite; statements: Map<string, Database.Statement> }[] = [];
+
+/**
+ * A database whose `prepare` gives the same statement for the same text, so that nothing of it is ever garbage: on Node 24.19 and later, the finalizer of
+ * better-sqlite3 12 (the last one for Node 20) aborts the process when the collector runs between two microtasks (nodejs/node#65446). For the same reason no
+ * `pragma()`, which prepares for itself, and no `iterate()`.
+ */
+export function openSqlite(file: string, options: Database.Options): Sqlite {
+  const database = new Database(file, options);
+  const statements = new Map<string, Database.Statement>();
+  opened.push({ database, statements });
+  const prepare = database.prepare.bind(database) as (sql: string) => Database.Statement;
+  database.prepare = ((sql: string) => {
+    const statement = statements.get(sql) ?? prepare(sql);
+    statements.set(sql, statement);
+    return statement;
+  }) as Sqlite['prepare'];
+  return database;
+}
