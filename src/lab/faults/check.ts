@@ -1,9 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import Database from 'better-sqlite3';
 import { errorRecord } from '../../errors.js';
 import { sha256File } from '../../host/digest.js';
+import { openSqlite } from '../../host/sqlite.js';
 import { openQueue } from '../../queue/queue.js';
 import { run } from '../../tools/run.js';
 import type { FaultSpool, Watched } from './spool.js';
@@ -172,7 +172,7 @@ async function checkNotifications(spool: FaultSpool, findings: Findings): Promis
 }
 
 function undelivered(file: string): Told[] {
-  const database = new Database(file, { readonly: true });
+  const database = openSqlite(file, { readonly: true });
   try {
     const bodies = database.prepare<[], string>('SELECT body FROM outbox').pluck().all();
     return bodies.map((body) => JSON.parse(body) as Told);

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { constants } from 'node:os';
 import Database from 'better-sqlite3';
+import { openSqlite } from '../../host/sqlite.js';
 import { type Errno, FAULT_MESSAGE, FAULT_VARIABLE, type FaultPlan } from './fault-plan.js';
 
 /**
@@ -69,7 +70,7 @@ async function patch(active: FaultPlan): Promise<void> {
   }
   for (const name of SYNC_CHANGES) wrap(fs as unknown as Owner, name, true, (args) => isBelow(args[0]));
   wrap(childProcess as unknown as Owner, 'spawn', false, () => true, 'spawn');
-  const database = new Database(':memory:');
+  const database = openSqlite(':memory:', {});
   const statement = Object.getPrototypeOf(database.prepare('SELECT 1')) as Owner;
   database.close();
   for (const name of STATEMENT_CALLS) {

@@ -1,8 +1,8 @@
 import { createServer } from 'node:net';
-import Database from 'better-sqlite3';
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { configSchema } from '../../../src/config/schema.js';
+import { openSqlite } from '../../../src/host/sqlite.js';
 import { collectMetrics } from '../../../src/metrics/collect.js';
 import { exposition } from '../../../src/metrics/exposition.js';
 import { MetricsServer } from '../../../src/metrics/server.js';
@@ -66,7 +66,7 @@ describe('metrics', () => {
 
   it('count what ran before there were totals', () => {
     const file = `${scratchDirectory()}/queue.db`;
-    const old = new Database(file);
+    const old = openSqlite(file, {});
     migrate(old, MIGRATIONS.slice(0, 3), file);
     old
       .prepare(

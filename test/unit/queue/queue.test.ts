@@ -1,6 +1,6 @@
-import Database from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
 import { Hyper2kvmError } from '../../../src/errors.js';
+import { openSqlite } from '../../../src/host/sqlite.js';
 import { pendingRecord } from '../../../src/pipeline/attempt.js';
 import { migrate, openDatabase } from '../../../src/queue/database.js';
 import { newJobId } from '../../../src/queue/ids.js';
@@ -10,14 +10,14 @@ import { enqueue, scratchDirectory, scratchQueue, testClaim } from './scratch.js
 describe('openDatabase', () => {
   it('is durable at each commit and checks references', () => {
     const { database } = scratchQueue();
-    expect(database.pragma('journal_mode', { simple: true })).toBe('wal');
-    expect(database.pragma('synchronous', { simple: true })).toBe(2);
-    expect(database.pragma('foreign_keys', { simple: true })).toBe(1);
+    expect(database.prepare('PRAGMA journal_mode').get()).toEqual({ journal_mode: 'wal' });
+    expect(database.prepare('PRAGMA synchronous').get()).toEqual({ synchronous: 2 });
+    expect(database.prepare('PRAGMA foreign_keys').get()).toEqual({ foreign_keys: 1 });
   });
 
   it('refuses a newer schema and leaves it as it is', () => {
     const { file, database } = scratchQueue();
-    database.pragma('user_version = 99');
+    database.exec('PRAGMA user_version = 99');
     let code = '';
     try {
       openDatabase(file);
@@ -25,7 +25,7 @@ describe('openDatabase', () => {
       code = error instanceof Hyper2kvmError ? error.code : '';
     }
     expect(code).toBe('queue.newer-schema');
-    expect(database.pragma('user_version', { simple: true })).toBe(99);
+    expect(database.prepare('PRAGMA user_version').get()).toEqual({ user_version: 99 });
   });
 
   it('says what is wrong with a file that is no database', () => {
@@ -33,10 +33,10 @@ describe('openDatabase', () => {
   });
 
   it('applies only the missing migrations, all or nothing', () => {
-    const database = new Database(':memory:');
+    const database = openSqlite(':memory:', {});
     migrate(database, ['CREATE TABLE a (x)'], 'f');
     expect(() => migrate(database, ['not run', 'CREATE TABLE b (x)', 'broken'], 'f')).toThrow();
-    expect(database.pragma('user_version', { simple: true })).toBe(1);
+    expect(database.prepare('PRAGMA user_version').get()).toEqual({ user_version: 1 });
     migrate(database, ['not run', 'CREATE TABLE b (x)'], 'f');
     expect(database.prepare('SELECT count(*) AS n FROM b').get()).toEqual({ n: 0 });
     database.close();
