@@ -28,7 +28,8 @@ const SERIES = {
   files: (options, tally) => failCalls('file', options, tally),
   database: (options, tally) => failCalls('database', options, tally),
   spawns: (options, tally) => failCalls('spawn', options, tally),
-  random: (options, tally) => killAtRandom({ ...options, drops: options.step > 1 ? 15 : 60 }, tally),
+  random: ({ step, ...options }, tally) =>
+    killAtRandom({ ...options, ...(step > 1 ? { drops: 15, kills: 2 } : { drops: 60, kills: 20 }) }, tally),
   power,
   conditions,
 } satisfies Record<string, (options: SeriesOptions, tally: Tally) => Promise<void>>;

@@ -25,7 +25,7 @@ describe('no drop is lost, doubled or stuck, and nothing is left behind', () => 
   });
 
   it('when the daemon is killed at random moments', async () => {
-    expect((await campaign('--only', 'random', '--step', '2')).kills).toBeGreaterThan(0);
+    expect((await campaign('--only', 'random', '--step', '2')).kills).toBeGreaterThan(1);
   });
 
   it('when a call of the file system, the database or a spawn fails', async () => {

@@ -2,7 +2,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FAILPOINTS, type Failpoint } from '../../host/failpoint.js';
 import { checkSpool } from './check.js';
-import { type Deeds, drive, runCase } from './drive.js';
+import { type Deeds, drive, type RunEnd, runCase } from './drive.js';
 import { ERRNOS, type FaultPlan } from './fault-plan.js';
 import { FaultSpool, type StartOptions } from './spool.js';
 import type { Tally } from './tally.js';
@@ -63,36 +63,52 @@ export async function failCalls(
   }
 }
 
-/** Kills at random moments while many jobs are under way, again and again, and at the end lets one daemon finish. */
+/**
+ * Kills at random moments while `drops` jobs are under way, again and again, and at the end lets one daemon finish. A daemon that was quicker than the moment gets as
+ * many drops again, until `kills` have struck.
+ */
 export async function killAtRandom(
-  { base, until, drops }: Pick<SeriesOptions, 'base' | 'until'> & { drops: number },
+  {
+    base,
+    until,
+    drops,
+    kills: wanted,
+  }: Pick<SeriesOptions, 'base' | 'until'> & { drops: number; kills: number },
   tally: Tally,
 ): Promise<void> {
   const spool = await FaultSpool.create(base, '[workers]\njobs = 4\nconversions = 2\n');
   try {
-    for (let index = 0; index < drops; index++) {
-      if (index % 5 === 4) await spool.drop(`cancel${index}`);
-      else await spool.drop(`vm${index}`, index % 5 === 3 ? 'bad' : 'good');
-    }
     const deeds: Deeds = { retried: new Set(), cancelled: new Set() };
     let kills = 0;
-    let end: string = 'died';
-    while (performance.now() < until && end !== 'done') {
-      await spool.start();
+    let deaths = 0;
+    let end: RunEnd = 'done';
+    while (performance.now() < until && (end !== 'done' || kills < wanted)) {
+      if (end === 'done') await dropMixed(spool, drops);
+      if (!spool.running) await spool.start();
       end = await drive(spool, deeds, 0.2 + Math.random() * 3);
-      if (end !== 'done') {
-        await spool.kill();
-        kills += 1;
-      }
+      if (end === 'died') deaths += 1;
+      if (end !== 'stuck') continue;
+      await spool.kill();
+      kills += 1;
     }
     if (!spool.running) await spool.start();
-    end = await drive(spool, deeds, 30 + drops * 3);
+    end = await drive(spool, deeds, 30 + spool.drops.length * 3);
     await spool.stop();
     const findings = await checkSpool(spool);
     if (end !== 'done') findings.others.push(`the run is ${end}`);
-    tally.add('random', { findings, drops, kills, log: spool.log });
+    if (deaths > 0) findings.others.push(`${deaths} daemons died by themselves`);
+    tally.add('random', { findings, drops: spool.drops.length, kills, log: spool.log });
   } finally {
     await spool.destroy();
+  }
+}
+
+/** So many drops more: of each five one is bad, one will be cancelled. */
+async function dropMixed(spool: FaultSpool, count: number): Promise<void> {
+  const first = spool.drops.length;
+  for (let index = first; index < first + count; index++) {
+    if (index % 5 === 4) await spool.drop(`cancel${index}`);
+    else await spool.drop(`vm${index}`, index % 5 === 3 ? 'bad' : 'good');
   }
 }
 
