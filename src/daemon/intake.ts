@@ -44,8 +44,10 @@ export class Intake {
   readonly #hints = new Set<string>();
   /** What a drop waits for beside settling, by its name. */
   readonly #obstacles = new Map<string, string>();
-  /** Due drops that were tried since all of them were gone through: a round goes on where the last one ended, so those that have to wait keep nobody else. */
-  readonly #tried = new Set<string>();
+  /** Due drops in the order of their turns: a new one comes last, and so does one that has to wait, so that neither keeps the others for ever. */
+  readonly #turns = new Set<string>();
+  /** Turns until each of them had one. A round that ends before goes on soon, and then it is quiet. */
+  #turnsLeft = 0;
   /** Drops of the last scan that are jobs by now. */
   readonly #claimed = new Set<string>();
   /** Why a drop could not be claimed, as the log has it. */
@@ -55,6 +57,8 @@ export class Intake {
   #loop: Promise<void> = Promise.resolve();
   #wake: () => void = () => {};
   #isPoked = false;
+  /** The last round ended before all had their turn. */
+  #goesOn = false;
   /** A claim failed, perhaps in a daemon before this one, and may be half done: the database or the disk did not let it be undone. */
   #mayHaveHalfClaims = true;
   #wasAvailable = true;
@@ -130,7 +134,7 @@ export class Intake {
 
   /** Until the time is over or something wakes it. */
   async #pause(seconds: number): Promise<void> {
-    if (this.#hints.size > 0 || this.#isPoked) return;
+    if (this.#hints.size > 0 || this.#isPoked || this.#goesOn) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, seconds * 1000);
       this.#wake = () => {
@@ -143,7 +147,9 @@ export class Intake {
 
   async #round(): Promise<void> {
     const { log } = this.#parts;
+    if (this.#isPoked || !this.#goesOn) this.#turnsLeft = Number.POSITIVE_INFINITY;
     this.#isPoked = false;
+    this.#goesOn = false;
     const hints = new Set(this.#hints);
     this.#hints.clear();
     try {
@@ -175,31 +181,39 @@ export class Intake {
 
   async #claimAll(): Promise<void> {
     const end = monotonicSeconds() + (this.#parts.roundSeconds ?? ROUND_SECONDS);
-    const due = this.#scan.waiting.filter((waiting) => waiting.due);
-    const dueNames = new Set(due.map(({ drop }) => drop.name));
-    for (const name of this.#obstacles.keys()) if (!dueNames.has(name)) this.#obstacles.delete(name);
-    const untried = due.filter(({ drop }) => !this.#tried.has(drop.name));
-    let tries = 0;
-    for (const waiting of untried) {
+    const due = new Map(
+      this.#scan.waiting.filter(({ due }) => due).map((waiting) => [waiting.drop.name, waiting]),
+    );
+    for (const name of this.#obstacles.keys()) if (!due.has(name)) this.#obstacles.delete(name);
+    for (const name of this.#turns) if (!due.has(name)) this.#turns.delete(name);
+    for (const name of due.keys()) if (!this.#turns.has(name)) this.#comeLast(name);
+    this.#turnsLeft = Math.min(this.#turnsLeft, this.#turns.size);
+    let isFirst = true;
+    for (const name of [...this.#turns].slice(0, this.#turnsLeft)) {
       if (this.#abort.signal.aborted) return;
       // One at least, however slow.
-      if (tries > 0 && monotonicSeconds() > end) break;
-      const { name } = waiting.drop;
-      const obstacle = await this.#claim(waiting);
-      tries += 1;
-      this.#tried.add(name);
+      if (!isFirst && monotonicSeconds() > end) break;
+      isFirst = false;
+      this.#turns.delete(name);
+      this.#turnsLeft -= 1;
+      const obstacle = await this.#claim(due.get(name)!);
       if (obstacle !== null) {
         this.#obstacles.set(name, obstacle);
+        this.#turns.add(name);
         continue;
       }
       this.#claimed.add(name);
       this.#obstacles.delete(name);
     }
-    if (tries < untried.length) this.poke();
-    else this.#tried.clear();
+    this.#goesOn = this.#turnsLeft > 0;
     for (const name of this.#said.keys()) if (!this.#obstacles.has(name)) this.#said.delete(name);
     const names = new Set(this.waiting().map(({ waiting }) => dropKey(waiting.drop.name)));
     this.#parts.admission.forgetExcept((who) => names.has(who) || !isDropKey(who));
+  }
+
+  #comeLast(name: string): void {
+    this.#turns.add(name);
+    this.#turnsLeft += 1;
   }
 
   async #finishClaims(): Promise<void> {

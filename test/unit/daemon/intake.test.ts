@@ -26,7 +26,11 @@ async function crowd(written: readonly string[], others: readonly string[]) {
   const writers: FileHandle[] = [];
   for (const name of written) writers.push(await open(join(at('incoming'), name), 'r+'));
   const intake = new Intake({
-    ...{ config: () => config, queue, log: silent, onJob: () => {}, roundSeconds: 0 },
+    config: () => config,
+    queue,
+    log: silent,
+    onJob: () => {},
+    roundSeconds: 0,
     admission: new Admission(queue, config.spool.work, silent, () => {}),
   });
   onTestFinished(() => intake.stop());
@@ -65,5 +69,21 @@ describe('Intake in rounds', () => {
     await until(() => claimed().length === 3);
     expect(claimed()).toEqual(['a.raw', 'b.raw', 'c.raw']);
     expect(intake.waiting()).toEqual([]);
+  });
+
+  it('tries one again that had to wait, although others keep arriving', async () => {
+    const others = Array.from({ length: 6 }, (_, index) => `m${index}.raw`);
+    const { claimed, until, writers, incoming, intake } = await crowd(['a.raw'], others);
+    await until(() => intake.waiting().some(({ waitingFor }) => waitingFor === WRITTEN));
+    for (const writer of writers) await writer.close();
+    writers.length = 0;
+    // Each round claims one, and meets two that are new.
+    for (let arrived = 0; arrived < 36; arrived += 2) {
+      for (const name of [arrived, arrived + 1])
+        writeFileSync(join(incoming, `z${name}.raw`), Buffer.alloc(4096, 'z'));
+      await sleep(220);
+    }
+    expect(claimed()).toContain('a.raw');
+    expect(claimed().length).toBeLessThan(36);
   });
 });
