@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import type { GuestTree, GuestTreeDraft, TreeEntry } from '../guest/tree.js';
+import { sectionPath } from '../guest/unified-image.js';
 import type { Operation } from './operation.js';
 
 const ROOT_OWNED = { uid: 0, gid: 0 } as const;
@@ -40,7 +41,10 @@ function applyOne(draft: GuestTreeDraft, operation: Operation): void {
     }
     case 'copy_file': {
       const from = draft.get(operation.from);
-      if (from !== null) put(draft, { ...from, path: realPath(draft, operation.path) });
+      const path = realPath(draft, operation.path);
+      if (from !== null) put(draft, { ...from, path });
+      const commandLine = from === null ? null : draft.lstat(sectionPath(from.path, '.cmdline'));
+      if (commandLine !== null) put(draft, { ...commandLine, path: sectionPath(path, '.cmdline') });
       break;
     }
     case 'append_initramfs':

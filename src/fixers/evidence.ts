@@ -34,7 +34,14 @@ export function evidenceOperations(
 type WriteFile = Extract<Operation, { op: 'write_file' }>;
 
 /** Sources that the boot loader's files are generated from do not matter to one boot. */
-const READ_AT_BOOT: readonly BootFileKind[] = ['grub2', 'grubenv', 'bls', 'grub-legacy', 'extlinux'];
+const READ_AT_BOOT: readonly BootFileKind[] = [
+  'grub2',
+  'grubenv',
+  'bls',
+  'unified',
+  'grub-legacy',
+  'extlinux',
+];
 const QUIET = /(?<!\S)(quiet|splash(=\S*)?|rhgb|console=\S+)(?!\S)\s*/g;
 
 function consoleOperations(tree: GuestTree): WriteFile[] {

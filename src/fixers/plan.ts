@@ -1,5 +1,6 @@
 import { applyOperations } from './apply.js';
 import type { Fixer, Guest } from './fixer.js';
+import { changedImages } from './linux/unified-images.js';
 import type { Operation, Plan } from './operation.js';
 import { FIXERS } from './registry.js';
 
@@ -53,7 +54,9 @@ export function guestAfter(guest: Guest, operations: readonly Operation[]): Gues
     if (operation.op === 'append_initramfs' || operation.op === 'rebuild_initramfs')
       changed.set(operation.path, operation);
   }
-  const kernels = guest.identity.kernels.map((kernel) => {
+  const unsigned = changedImages(operations);
+  const kernels = guest.identity.kernels.map((before) => {
+    const kernel = unsigned.has(before.image) ? { ...before, signed: false } : before;
     const operation = kernel.initramfs === null ? undefined : changed.get(kernel.initramfs.path);
     if (kernel.initramfs === null || operation === undefined) return kernel;
     const modules = [...new Set([...kernel.initramfs.modules, ...operation.modules])].sort();

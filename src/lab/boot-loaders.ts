@@ -95,6 +95,10 @@ export function espGrubConfig(recipe: GuestRecipe): string {
   return `search.fs_uuid ${boot.uuid} root ${hint}\nset prefix=($root)'${directory}'\nconfigfile $prefix/grub.cfg\n`;
 }
 
+/** Kernel and initramfs are on the ESP, as files or in one image. */
+export const hasKernelOnEsp = ({ loader }: GuestRecipe): boolean =>
+  loader === 'systemd-boot' || loader === 'systemd-boot-unified' || loader === 'unified';
+
 /** systemd-boot's files below the ESP: what kernel-install writes (Boot Loader Specification, type 1). Kernel and initramfs are copied beside. */
 export function systemdBootFiles(recipe: GuestRecipe, kernelVersion: string): Record<string, string> {
   const token = hexFrom(`${recipe.name}/machine-id`).slice(0, 32);
@@ -109,6 +113,10 @@ initrd     /${token}/${kernelVersion}/initrd.img-${kernelVersion}
 `,
   };
 }
+
+/** Place of a unified image on the ESP, as kernel-install names it. */
+export const unifiedImagePath = (recipe: GuestRecipe, kernelVersion: string): string =>
+  `EFI/Linux/${hexFrom(`${recipe.name}/machine-id`).slice(0, 32)}-${kernelVersion}.efi`;
 
 /** Directory of kernel and initramfs on systemd-boot's ESP. */
 export const entryDirectory = (recipe: GuestRecipe, kernelVersion: string): string =>

@@ -2,7 +2,13 @@ import { copyFile, mkdir, open, readdir, readFile, rename, truncate, writeFile }
 import { join } from 'node:path';
 import { run } from '../tools/run.js';
 import { canMakeOnHost, fillInAppliance } from './appliance-image.js';
-import { bootDirectory, bootPartition, espGrubConfig, GRUB_FILESYSTEMS } from './boot-loaders.js';
+import {
+  bootDirectory,
+  bootPartition,
+  espGrubConfig,
+  GRUB_FILESYSTEMS,
+  hasKernelOnEsp,
+} from './boot-loaders.js';
 import { type DiskLayout, layOut, type PlacedPartition, partitionAt, sfdiskScript } from './layout.js';
 import { asRoot } from './privileged.js';
 import type { GuestRecipe } from './recipes.js';
@@ -128,7 +134,7 @@ async function installBiosGrub(image: string, recipe: GuestRecipe, directory: st
 async function espContent(recipe: GuestRecipe, { root, directory }: GuestTreeOnHost): Promise<string | null> {
   if (recipe.firmware !== 'uefi') return null;
   const content = join(directory, 'esp');
-  if (recipe.loader === 'systemd-boot') {
+  if (hasKernelOnEsp(recipe)) {
     await rename(join(root, 'boot/efi'), content);
     await mkdir(join(root, 'boot/efi'));
     return content;

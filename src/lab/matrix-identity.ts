@@ -1,8 +1,15 @@
 import type { Identity } from '../stages/inspect/schema.js';
+import { hasKernelOnEsp } from './boot-loaders.js';
 import { filesystemsOf, layOut } from './layout.js';
 import type { GuestRecipe } from './recipes.js';
 
-const BOOTLOADERS = { grub: 'grub2', 'systemd-boot': 'systemd-boot', extlinux: 'extlinux' } as const;
+const BOOTLOADERS = {
+  grub: 'grub2',
+  'systemd-boot': 'systemd-boot',
+  'systemd-boot-unified': 'systemd-boot',
+  unified: 'unknown',
+  extlinux: 'extlinux',
+} as const;
 const VERSIONS = { bullseye: '11', bookworm: '12', trixie: '13' } as const;
 const SCHEMES = { dos: 'mbr', gpt: 'gpt' } as const;
 
@@ -28,18 +35,18 @@ export function identityFaults(recipe: GuestRecipe, identity: Identity): string[
     ...(identity.network_manager.includes(backend)
       ? []
       : [`identity.network_manager is ${identity.network_manager.join(' ')} without ${backend}`]),
-    ...kernelFaults(identity),
+    ...kernelFaults(recipe, identity),
     ...partitionFaults(recipe, identity),
     ...filesystemFaults(recipe, identity),
   ];
 }
 
-/** Each guest has one kernel, with modules and an initramfs that can be read; systemd-boot has a copy of both on the ESP. */
-function kernelFaults({ kernels, bootloader }: Identity): string[] {
+/** Each guest has one kernel, with modules and an initramfs that can be read; what starts from the ESP has a copy of both there. */
+function kernelFaults(recipe: GuestRecipe, { kernels }: Identity): string[] {
   const whole = kernels.filter(
     ({ modules, initramfs }) => modules !== null && initramfs !== null && initramfs.unreadable === null,
   );
-  const copies = bootloader === 'systemd-boot' ? 2 : 1;
+  const copies = hasKernelOnEsp(recipe) ? 2 : 1;
   const versions = new Set(kernels.map(({ version }) => version));
   return kernels.length === copies && whole.length === copies && versions.size === 1
     ? []

@@ -76,10 +76,13 @@ function guest(
   recipe: Omit<GuestRecipe, 'packages' | 'initramfs'>,
   tool: GuestRecipe['initramfs']['tool'],
 ): GuestRecipe {
+  const isNew = recipe.release === 'trixie';
   // From trixie on the loader's program and what opens crypttab's devices are packages of their own, which are only recommended.
-  const isNew = recipe.release === 'trixie' && recipe.loader === 'systemd-boot';
-  const program = isNew ? ['systemd-boot-efi', 'systemd-cryptsetup'] : [];
-  return { ...recipe, initramfs: initramfsOf(tool), packages: [...packagesFor(tool), ...program] };
+  const program = isNew && recipe.loader === 'systemd-boot' ? ['systemd-boot-efi', 'systemd-cryptsetup'] : [];
+  const isUnified = recipe.loader === 'unified' || recipe.loader === 'systemd-boot-unified';
+  // binutils has dracut's objcopy.
+  const maker = !isUnified ? [] : isNew ? ['systemd-boot-efi', 'systemd-ukify'] : ['binutils'];
+  return { ...recipe, initramfs: initramfsOf(tool), packages: [...packagesFor(tool), ...program, ...maker] };
 }
 
 /**
@@ -123,6 +126,17 @@ export const MATRIX_IN_TESTS = {
       network: network(17, 'netplan'),
     },
     'dracut',
+  ),
+  'trixie-uefi-unified': guest(
+    {
+      name: 'trixie-uefi-unified',
+      release: 'trixie',
+      firmware: 'uefi',
+      loader: 'systemd-boot-unified',
+      disks: [gpt(BIG_ESP, at('/', 'ext4', ROOT_MIB), SWAP)],
+      network: network(18, 'networkd', { static: STATIC }),
+    },
+    'initramfs-tools',
   ),
   'bullseye-bios': {
     name: 'bullseye-bios',
@@ -272,6 +286,17 @@ export const MATRIX: readonly GuestRecipe[] = [
       loader: 'systemd-boot',
       disks: [gpt(BIG_ESP, at('/', 'ext4', ROOT_MIB), SWAP)],
       network: network(10, 'networkd'),
+    },
+    'dracut',
+  ),
+  guest(
+    {
+      name: 'bookworm-uefi-unified',
+      release: 'bookworm',
+      firmware: 'uefi',
+      loader: 'unified',
+      disks: [gpt(BIG_ESP, at('/', 'ext4', ROOT_MIB), SWAP)],
+      network: network(19, 'ifupdown'),
     },
     'dracut',
   ),

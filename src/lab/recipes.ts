@@ -48,8 +48,8 @@ export interface GuestRecipe {
   name: string;
   release: 'bullseye' | 'bookworm' | 'trixie';
   firmware: 'bios' | 'uefi';
-  /** Default GRUB. */
-  loader?: 'grub' | 'systemd-boot' | 'extlinux';
+  /** Default GRUB. `unified`: a unified kernel image that the firmware starts itself. */
+  loader?: 'grub' | 'systemd-boot' | 'systemd-boot-unified' | 'unified' | 'extlinux';
   disks: readonly DiskRecipe[];
   volumes?: readonly VolumeRecipe[];
   /** Only the modules named are admitted, so nothing of virtio is in the initramfs. */

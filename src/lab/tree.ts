@@ -2,7 +2,15 @@ import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { run } from '../tools/run.js';
-import { entryDirectory, extlinuxConfig, grubConfig, systemdBootFiles } from './boot-loaders.js';
+import {
+  entryDirectory,
+  extlinuxConfig,
+  grubConfig,
+  hasKernelOnEsp,
+  rootArguments,
+  systemdBootFiles,
+  unifiedImagePath,
+} from './boot-loaders.js';
 import { cached } from './cache.js';
 import { type GuestFiles, guestFiles } from './guest-files.js';
 import { filesystemsOf, hexFrom } from './layout.js';
@@ -48,12 +56,19 @@ export async function makeTree(recipe: GuestRecipe, root: string): Promise<{ ker
 async function makeInitramfs(recipe: GuestRecipe, root: string, kernel: string): Promise<void> {
   const { tool, modules } = recipe.initramfs;
   const image = `/boot/initrd.img-${kernel}`;
-  const command =
+  const dracut = ['/usr/bin/dracut', '--force', '--quiet', '--no-hostonly', '--mdadmconf'];
+  await inChroot(
+    root,
     tool === 'dracut'
-      ? `/usr/bin/dracut --force --quiet --no-hostonly --mdadmconf --drivers '${modules.join(' ')}' ${image} ${kernel}`
-      : '/usr/sbin/update-initramfs -u -k all';
-  const script = `mount -t proc proc "$1/proc"; mount --rbind /dev "$1/dev"; exec chroot "$1" ${command}`;
-  await asRoot('sh', ['-ec', script, 'sh', root]);
+      ? [...dracut, '--drivers', modules.join(' '), image, kernel]
+      : ['/usr/sbin/update-initramfs', '-u', '-k', 'all'],
+  );
+}
+
+async function inChroot(root: string, command: readonly string[]): Promise<void> {
+  const script =
+    'root=$1; shift; mount -t proc proc "$root/proc"; mount --rbind /dev "$root/dev"; exec chroot "$root" "$@"';
+  await asRoot('sh', ['-ec', script, 'sh', root, ...command]);
 }
 
 /** The loader's files in the tree. What lies outside of any filesystem is image.ts' and appliance-image.ts' part. */
@@ -64,23 +79,59 @@ async function writeLoader(recipe: GuestRecipe, root: string, kernel: string): P
     });
     return;
   }
+  const esp = join(root, 'boot/efi');
+  if (recipe.loader === 'systemd-boot-unified' || recipe.loader === 'unified')
+    await makeUnifiedImage(recipe, root, kernel);
+  if (recipe.loader === 'systemd-boot-unified') {
+    await writeFiles(esp, { 'loader/loader.conf': { content: 'timeout 1\n' } });
+    await copySystemdBoot(root, esp);
+  }
   if (recipe.loader === 'systemd-boot') {
-    const esp = join(root, 'boot/efi');
     const entry = join(esp, entryDirectory(recipe, kernel));
     const files = Object.entries(systemdBootFiles(recipe, kernel));
     await writeFiles(esp, Object.fromEntries(files.map(([path, content]) => [path, { content }])));
     await mkdir(entry, { recursive: true });
     await cp(join(root, `boot/vmlinuz-${kernel}`), join(entry, 'linux'));
     await cp(join(root, `boot/initrd.img-${kernel}`), join(entry, `initrd.img-${kernel}`));
-    await mkdir(join(esp, 'EFI/systemd'), { recursive: true });
-    const program = 'systemd-bootx64.efi';
-    await cp(join(root, 'usr/lib/systemd/boot/efi', program), join(esp, 'EFI/systemd', program));
-    return;
+    await copySystemdBoot(root, esp);
   }
+  if (hasKernelOnEsp(recipe)) return;
   await writeFiles(root, {
     '/boot/grub/grub.cfg': { content: grubConfig(recipe, kernel), mode: 0o600 },
   });
   if (recipe.firmware === 'bios') await copyGrubModules(join(root, 'boot/grub/i386-pc'));
+}
+
+async function copySystemdBoot(root: string, esp: string): Promise<void> {
+  const program = 'systemd-bootx64.efi';
+  await mkdir(join(esp, 'EFI/systemd'), { recursive: true });
+  await cp(join(root, 'usr/lib/systemd/boot/efi', program), join(esp, 'EFI/systemd', program));
+}
+
+/** By the guest's own tool: ukify, or dracut, which has objcopy put the sections where it wants them. */
+async function makeUnifiedImage(recipe: GuestRecipe, root: string, kernel: string): Promise<void> {
+  const image = `/boot/efi/${unifiedImagePath(recipe, kernel)}`;
+  const options = `${rootArguments(recipe)} ro quiet`;
+  await mkdir(dirname(join(root, image)), { recursive: true });
+  const command =
+    recipe.initramfs.tool === 'dracut'
+      ? [
+          ...[
+            '/usr/bin/dracut',
+            '--force',
+            '--quiet',
+            '--uefi',
+            '--no-hostonly',
+            '--kernel-cmdline',
+            options,
+          ],
+          ...['--drivers', recipe.initramfs.modules.join(' '), image, kernel],
+        ]
+      : [
+          ...['/usr/bin/ukify', 'build', `--linux=/boot/vmlinuz-${kernel}`, `--uname=${kernel}`],
+          ...[`--initrd=/boot/initrd.img-${kernel}`, `--cmdline=${options}`, `--output=${image}`],
+        ];
+  await inChroot(root, command);
 }
 
 /** Debian's packages as one tarball, cached for each release and set of packages. The first time takes two minutes and the network. */

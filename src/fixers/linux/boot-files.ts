@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import type { GuestTree } from '../../guest/tree.js';
+import { parseSectionPath } from '../../guest/unified-image.js';
 import { mapLines } from '../edit.js';
 
 /** Forms in which kernel command lines are kept. `grub-defaults` and `update-extlinux` are sources that the others are generated from. */
@@ -8,6 +9,7 @@ export type BootFileKind =
   | 'grubenv'
   | 'grub-defaults'
   | 'bls'
+  | 'unified'
   | 'kernel-cmdline'
   | 'grub-legacy'
   | 'extlinux'
@@ -48,9 +50,9 @@ export function bootFiles(tree: GuestTree): BootFile[] {
   return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([path, kind]) => ({ path, kind }));
 }
 
-/** Unified kernel images (kernel, initramfs and command line in one signed file), by path. */
+/** Where unified kernel images (kernel, initramfs and command line in one file) are, by path; what is under the firmware's default name may be a boot loader. */
 export function unifiedImages(tree: GuestTree): string[] {
-  const image = /^\/(boot|efi|boot\/efi)\/EFI\/Linux\/[^/]+\.efi$/i;
+  const image = /^\/(boot|efi|boot\/efi)\/EFI\/(Linux\/[^/]+|BOOT\/BOOT[^/]+)\.efi$/i;
   return tree.entries().flatMap(({ path }) => (image.test(path) ? [path] : []));
 }
 
@@ -63,6 +65,7 @@ function kindOf(path: string): BootFileKind | null {
   if (name === 'grubenv') return 'grubenv';
   if (name === 'menu.lst' || name === 'grub.conf') return 'grub-legacy';
   if (name === 'extlinux.conf' || name === 'syslinux.cfg') return 'extlinux';
+  if (parseSectionPath(path)?.section === '.cmdline') return 'unified';
   return /\/loader\/entries\/[^/]+\.conf$/.test(path) ? 'bls' : null;
 }
 
@@ -85,6 +88,7 @@ const PATTERNS: Record<BootFileKind, readonly RegExp[]> = {
   grubenv: [/^(kernelopts=)(.*)$/],
   'grub-defaults': quoted('\\s*(?:export\\s+)?GRUB_CMDLINE_LINUX(?:_[A-Z_]+)?\\+?='),
   bls: [/^(options[ \t]+)(.*)$/],
+  unified: [/^()(.*\S.*)$/],
   'kernel-cmdline': [/^()([^#].*)$/],
   'grub-legacy': [
     /^(\s*(?:kernel|module)\s+(?:--\S+\s+)*\S+[ \t]+)(.*)$/,

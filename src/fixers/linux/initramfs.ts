@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import { Hyper2kvmError } from '../../errors.js';
+import { parseSectionPath } from '../../guest/unified-image.js';
 import type { Kernel } from '../../stages/inspect/schema.js';
 import type { Fixer, Guest } from '../fixer.js';
 import type { Operation, Warning } from '../operation.js';
@@ -8,6 +9,7 @@ import { chooseDevices, DEVICE_SETS, type DeviceSet } from './devices.js';
 import { type Replacement, staleCopies } from './embedded-files.js';
 import { keepDrivers, rebuildCommand } from './initramfs-tools.js';
 import { type ModuleIndex, moduleIndex } from './modules.js';
+import { lostSignatures } from './unified-images.js';
 
 const NAME = 'initramfs';
 
@@ -41,7 +43,10 @@ export const initramfs: Fixer = {
             driversOf(set).filter((name) => wanted.has(name)),
           );
     // The configuration goes first: a tool that makes the initramfs anew reads it.
-    return { operations: [...kept, ...fixes], warnings };
+    return {
+      operations: [...kept, ...fixes],
+      warnings: [...warnings, ...lostSignatures(guest, fixes, NAME)],
+    };
   },
 };
 
@@ -75,7 +80,7 @@ function planKernel(context: KernelCase, warnings: Warning[]): Operation | null 
   const { guest, kernel, modules, replace } = context;
   const image = kernel.initramfs;
   if (image === null) {
-    // It is inside of them, and the boot entries' fixer tells what that means.
+    // It may be inside of them; INSPECT has said which could not be read.
     if (unifiedImages(guest.tree).length > 0) return null;
     // chooseDevices has found another kernel that starts; this one never did without an initramfs of its own.
     warnings.push(
@@ -88,7 +93,9 @@ function planKernel(context: KernelCase, warnings: Warning[]): Operation | null 
   }
   const mustRebuild = guest.options.initramfs === 'rebuild' || image.unreadable !== null;
   if (!mustRebuild) return append(context, image);
-  const command = rebuildCommand(guest.tree, { image: image.path, kernel, modules });
+  // The tools write the parts that a unified image is made from, not the image.
+  const isInside = parseSectionPath(image.path) !== null;
+  const command = isInside ? null : rebuildCommand(guest.tree, { image: image.path, kernel, modules });
   if (command !== null) {
     const why =
       image.unreadable === null ? 'fix.initramfs asks for it' : `it cannot be read: ${image.unreadable}`;
@@ -111,7 +118,9 @@ function planKernel(context: KernelCase, warnings: Warning[]): Operation | null 
     warnings.push(
       warning(
         'initramfs.no-tool',
-        `the guest has no known tool that makes ${image.path}: the drivers are appended`,
+        isInside
+          ? `${image.path} is inside a unified image: the drivers are appended`
+          : `the guest has no known tool that makes ${image.path}: the drivers are appended`,
       ),
     );
     return append(context, image);

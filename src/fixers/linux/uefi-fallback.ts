@@ -22,7 +22,7 @@ interface LoaderFile {
 export const uefiFallback: Fixer = {
   name: NAME,
   description:
-    'The boot entries of a UEFI guest stay behind in the old hypervisor’s NVRAM. Where the ESP has no \\EFI\\BOOT\\BOOTX64.EFI, the distribution’s shim (or GRUB, or systemd-boot) is copied there with the files it looks for beside itself.',
+    'The boot entries of a UEFI guest stay behind in the old hypervisor’s NVRAM. Where the ESP has no \\EFI\\BOOT\\BOOTX64.EFI, the distribution’s shim (or GRUB, or systemd-boot, or where there is no loader the newest kernel’s unified image) is copied there with the files it looks for beside itself.',
   plan(guest) {
     if (guest.identity.firmware !== 'uefi') return { operations: [], warnings: [] };
     return { operations: planFallback(guest), warnings: [] };
@@ -35,7 +35,7 @@ function planFallback({ identity, tree }: Guest): Operation[] {
   const files = loaderFiles(tree.entries().map(({ path }) => path));
   const isFallback = ({ vendor, name }: LoaderFile) => isBootDirectory(vendor) && same(name, names.fallback);
   if (files.some(isFallback)) return [];
-  const loader = chooseLoader(files, names.suffix, identity.os_distro);
+  const loader = chooseLoader(files, names.suffix, identity.os_distro) ?? newestImage(files, identity);
   if (loader === null)
     throw new Hyper2kvmError(
       'plan.uefi-no-loader',
@@ -105,6 +105,18 @@ function chooseLoader(files: readonly LoaderFile[], suffix: string, distro: stri
     .filter(({ vendor, name }) => !same(vendor, 'Microsoft') && order.some((wanted) => same(wanted, name)))
     .sort((a, b) => rank(a) - rank(b) || (a.vendor < b.vendor ? -1 : 1));
   return candidates[0] ?? null;
+}
+
+/** Firmware can start a unified kernel image itself, and then there is no loader. */
+function newestImage(files: readonly LoaderFile[], { kernels }: Guest['identity']): LoaderFile | null {
+  const versions = new Map(kernels.map(({ image, version }) => [image, version]));
+  const images = files
+    .flatMap((file) => {
+      const version = versions.get(`${file.root}/${file.vendor}/${file.name}`);
+      return version === undefined ? [] : [{ file, version }];
+    })
+    .sort((a, b) => b.version.localeCompare(a.version, 'en', { numeric: true }));
+  return images[0]?.file ?? null;
 }
 
 /** shim starts GRUB and MokManager of its own directory; GRUB and elilo read their configuration there. */

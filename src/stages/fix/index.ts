@@ -19,6 +19,7 @@ import { execute } from './execute.js';
 import { mountGuest, trim } from './mount.js';
 import { proveFiles, proveNames } from './prove-files.js';
 import { type FixOutput, fixOutput } from './schema.js';
+import { withUnifiedImages } from './unified-target.js';
 
 const fixInput = z.object({ flatten: flattenOutput, inspect: inspectOutput, plan: planOutput });
 type FixInput = z.infer<typeof fixInput>;
@@ -29,7 +30,7 @@ type FixInput = z.infer<typeof fixInput>;
  */
 export const fixStage: Stage<FixInput, FixOutput> = {
   name: 'fix',
-  version: 1,
+  version: 2,
   lane: 'appliances',
   input: fixInput,
   output: fixOutput,
@@ -41,7 +42,7 @@ export const fixStage: Stage<FixInput, FixOutput> = {
     context.progress({ percent: 0, step: 'opening the guest' });
     const session = await context.appliance(input.flatten.disks.map((disk) => disk.image));
     const before = await session.traffic();
-    const target = applianceTarget(session, context.workDirectory, identity.selinux);
+    const target = targetIn(session, context, identity);
     await reopenContainers(session, input.inspect.unlocked, context.source);
     await mountGuest(session, identity);
 
@@ -94,6 +95,12 @@ export const fixStage: Stage<FixInput, FixOutput> = {
     disks.flatMap(({ image, evidence }) => (evidence === null ? [image] : [image, evidence])),
 };
 
+const targetIn = (
+  session: ApplianceSession,
+  { workDirectory }: StageContext,
+  { selinux }: Guest['identity'],
+) => withUnifiedImages(applianceTarget(session, workDirectory, selinux));
+
 function allocated(input: FixInput): number | null {
   return input.flatten.disks.reduce<number | null>(
     (sum, disk) => (sum === null || disk.allocated === null ? null : sum + disk.allocated),
@@ -112,7 +119,7 @@ async function addEvidence(
   const layers = await session.addLayer('evidence');
   await mountGuest(session, identity);
   await execute(operations, {
-    target: applianceTarget(session, context.workDirectory, identity.selinux),
+    target: targetIn(session, context, identity),
     signal: context.signal,
     listings: {},
     onStep: () => {},

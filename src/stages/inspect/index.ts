@@ -17,6 +17,7 @@ import { chooseRoot, findRoots, type Root, readOnly } from './roots.js';
 import { type Identity, type InspectOutput, inspectOutput } from './schema.js';
 import { readStorage, type Storage } from './storage.js';
 import type { Warnings } from './tolerate.js';
+import { readUnifiedImages, withCommandLines, withoutKernel } from './unified-images.js';
 import { readKeys } from './unlock.js';
 import { volumeAliases } from './volume-names.js';
 
@@ -26,7 +27,7 @@ type InspectInput = z.infer<typeof inspectInput>;
 /** Opens the VM in the appliance, finds its system, takes the configuration snapshot. Everything after works on what is returned here. */
 export const inspectStage: Stage<InspectInput, InspectOutput> = {
   name: 'inspect',
-  version: 2,
+  version: 3,
   lane: 'appliances',
   input: inspectInput,
   output: inspectOutput,
@@ -57,10 +58,14 @@ export const inspectStage: Stage<InspectInput, InspectOutput> = {
 
     context.progress({ percent: 65, step: 'taking the configuration snapshot' });
     const found = { storage, controllers, root, warnings };
-    const { tree, mounts, devices } = await takeSnapshot(session, context, found);
+    const { tree: files, mounts, devices } = await takeSnapshot(session, context, found);
 
     context.progress({ percent: 80, step: 'listing the initramfs of every kernel' });
-    const { kernels, listings } = await readKernels(session, tree, context.workDirectory, context.signal);
+    const place = { workDirectory: context.workDirectory, signal: context.signal };
+    const unified = await readUnifiedImages(session, files, { ...place, warnings });
+    const tree = withCommandLines(files, unified);
+    const { kernels, listings } = await readKernels(session, tree, unified, place);
+    warnings.push(...withoutKernel(unified, kernels));
     if (kernels.length === 0 && !hasKernelImage(tree)) {
       throw new Hyper2kvmError(
         'inspect.no-kernel',

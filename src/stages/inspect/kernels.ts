@@ -5,8 +5,10 @@ import { S_IFMT, S_IFREG } from '../../guest/cpio.js';
 import { describeInitramfs, type InitramfsListing, listInitramfs } from '../../guest/initramfs.js';
 import type { ApplianceSession } from '../../guest/session.js';
 import type { GuestTree } from '../../guest/tree.js';
+import { sectionPath } from '../../guest/unified-image.js';
 import type { Kernel } from './schema.js';
 import { refusal } from './tolerate.js';
+import type { UnifiedImage } from './unified-images.js';
 
 /** A larger initramfs is not read: real ones stay under 200 MiB. */
 const MAX_INITRAMFS_BYTES = 512 * 1024 * 1024;
@@ -15,13 +17,13 @@ const MAX_KERNELS = 100;
 
 /**
  * Every installed kernel (and, by guest path, what its initramfs lists): a directory of modules with a kernel image that belongs to it. A module
- * directory without an image (left behind by a removed kernel) is no kernel.
+ * directory without an image (left behind by a removed kernel) is no kernel. Of one that is in a unified image, what has no initramfs of its own is where the image was made from.
  */
 export async function readKernels(
   session: ApplianceSession,
   tree: GuestTree,
-  workDirectory: string,
-  signal: AbortSignal,
+  unified: readonly UnifiedImage[],
+  { workDirectory, signal }: { workDirectory: string; signal: AbortSignal },
 ): Promise<{ kernels: Kernel[]; listings: Record<string, InitramfsListing> }> {
   const kernels: Kernel[] = [];
   const listings: Record<string, InitramfsListing> = {};
@@ -34,7 +36,9 @@ export async function readKernels(
   for (const version of versions) {
     const modules = `${modulesRoot}/${version}`;
     if (!tree.isDirectory(modules)) continue;
+    const images = unified.filter((image) => image.version === version);
     for (const { image, initramfs: path } of kernelFiles(tree, version, modules)) {
+      if (path === null && images.length > 0) continue;
       if (path !== null) listings[path] ??= await list(session, path, workDirectory, signal);
       const listing = path === null ? undefined : listings[path];
       kernels.push({
@@ -46,6 +50,13 @@ export async function readKernels(
             ? null
             : describeInitramfs({ path, listing, kernelVersion: version }),
       });
+    }
+    for (const { path: image, signed, initramfs: listing } of images) {
+      const path = sectionPath(image, '.initrd');
+      if (listing !== null) listings[path] = listing;
+      const initramfs =
+        listing === null ? null : describeInitramfs({ path, listing, kernelVersion: version });
+      kernels.push({ version, image, modules, initramfs, ...(signed ? { signed } : {}) });
     }
   }
   return { kernels, listings };

@@ -49,9 +49,12 @@ export const kernelSchema = z.object({
   version: z.string(),
   /** Guest paths. */
   image: z.string(),
+  /** A unified image with a signature, which does not survive a change. */
+  signed: z.boolean().optional(),
   modules: z.string().nullable(),
   initramfs: z
     .object({
+      /** Inside a unified image `IMAGE.efi:.initrd` (guest/unified-image.ts). */
       path: z.string(),
       size: z.int(),
       segments: z.array(initramfsSegmentSchema),

@@ -6,6 +6,7 @@ import { extlinux } from '../../../../src/fixers/linux/extlinux.js';
 import { grubLegacy } from '../../../../src/fixers/linux/grub-legacy.js';
 import { grub2 } from '../../../../src/fixers/linux/grub2.js';
 import { serialConsole } from '../../../../src/fixers/linux/serial-console.js';
+import { guestAfter } from '../../../../src/fixers/plan.js';
 import {
   changedLines,
   type Files,
@@ -138,22 +139,19 @@ describe('the other boot loaders', () => {
     expect(textAfter(operations, '/etc/kernel/cmdline')).toBe('root=UUID=root-uuid ro\n');
   });
 
-  it('warns of unified kernel images that were made with old names', () => {
-    const files = { '/etc/kernel/cmdline': 'root=/dev/sda2\n', '/efi/EFI/Linux/arch-linux.efi': null };
-    expect(bootEntries.plan(guest(files)).warnings).toMatchObject([{ code: 'boot.unified-image' }]);
-    const stable = { ...files, '/etc/kernel/cmdline': 'root=UUID=root-uuid\n' };
-    const more = { identity: { kernels: [kernelOf('6.8.1-arch1-1', [])] } };
-    expect(bootEntries.plan(guest(stable, more)).warnings).toEqual([]);
-  });
-
-  it('says that nothing can be changed in a unified image where nothing else boots', () => {
-    const files = { '/efi/EFI/Linux/arch-linux.efi': null };
-    const kernels = [{ ...kernelOf('6.8.1-arch1-1', []), initramfs: null }];
-    const { warnings, operations } = bootEntries.plan(guest(files, { identity: { kernels } }));
-    expect(operations).toEqual([]);
-    expect(warnings).toMatchObject([
-      { code: 'boot.unified-image', message: expect.stringContaining('virtio_blk') },
-    ]);
+  it('changes the command line inside a unified image; a signature that is lost is told once', () => {
+    const image = '/efi/EFI/Linux/arch-linux.efi';
+    const path = `${image}:.cmdline`;
+    const recipe = guest(
+      { [image]: null, [path]: 'root=/dev/sda2 rw' },
+      { identity: { kernels: [{ ...kernelOf('6.8.1-arch1-1', []), image, signed: true }] } },
+    );
+    const { operations, warnings } = bootEntries.plan(recipe);
+    expect(textAfter(operations, path)).toBe('root=UUID=root-uuid rw');
+    expect(warnings).toMatchObject([{ code: 'boot.unified-signature' }]);
+    const after = guestAfter(recipe, operations);
+    expect(bootEntries.plan(after)).toEqual({ operations: [], warnings: [] });
+    expect(after.identity.kernels[0]?.signed).toBe(false);
   });
 
   it('changes GRUB legacy’s kernel lines and Debian’s kopt, not its root (hd0,0)', () => {

@@ -120,6 +120,19 @@ describe('initramfs', () => {
     expect(operations[1]).toMatchObject({ command: ['update-initramfs', '-u', '-k', VERSION], modules: ALL });
   });
 
+  it('appends inside a unified image, also when asked to rebuild, as no tool makes that part', () => {
+    const path = '/efi/EFI/Linux/a.efi:.initrd';
+    const kernel = {
+      ...kernelOf(VERSION, VMWARE_MODULES, { path }),
+      image: '/efi/EFI/Linux/a.efi',
+      signed: true,
+    };
+    const asked = { options: { initramfs: 'rebuild' as const }, identity: { kernels: [kernel] } };
+    const { operations, warnings } = plan(asked);
+    expect(operations.at(-1)).toMatchObject({ op: 'append_initramfs', path, modules: ALL });
+    expect(warnings.map(({ code }) => code)).toEqual(['initramfs.no-tool', 'boot.unified-signature']);
+  });
+
   it('rebuilds a container that cannot be read; without a tool it fails by name', () => {
     const kernels = [kernelOf(VERSION, [], { unreadable: 'no known container at byte 0' })];
     const { operations } = plan({ identity: { kernels } });

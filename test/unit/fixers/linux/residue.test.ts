@@ -5,7 +5,15 @@ import { blkidCache, lvm, mdadm } from '../../../../src/fixers/linux/storage.js'
 import { uefiFallback } from '../../../../src/fixers/linux/uefi-fallback.js';
 import { vmware } from '../../../../src/fixers/linux/vmware.js';
 import { guestAfter } from '../../../../src/fixers/plan.js';
-import { type Files, filesystem, type GuestRecipe, guestOf, pathsOf, textAfter } from '../guests.js';
+import {
+  type Files,
+  filesystem,
+  type GuestRecipe,
+  guestOf,
+  kernelOf,
+  pathsOf,
+  textAfter,
+} from '../guests.js';
 
 const DEBIAN_TOOLS: Files = {
   '/lib': '-> usr/lib',
@@ -152,6 +160,20 @@ describe('the UEFI fallback loader', () => {
     expect(copies(esp(['systemd/systemd-bootx64.efi', 'Linux/arch.efi'], '/boot/EFI'))).toEqual([
       '/boot/EFI/systemd/systemd-bootx64.efi > /boot/EFI/BOOT/BOOTX64.EFI',
     ]);
+  });
+
+  it('is the newest kernel’s unified image where there is no loader, with its command line', () => {
+    const image = (version: string) => `/efi/EFI/Linux/arch-${version}.efi`;
+    const versions = ['6.9.1', '6.10.2'];
+    const kernels = versions.map((version) => ({ ...kernelOf(version, []), image: image(version) }));
+    const commandLines = versions.map((version) => [`${image(version)}:.cmdline`, version]);
+    const files = { [image('6.9.1')]: null, [image('6.10.2')]: null, ...Object.fromEntries(commandLines) };
+    expect(copies(files, { identity: { firmware: 'uefi', kernels } })).toEqual([
+      `${image('6.10.2')} > /efi/EFI/BOOT/BOOTX64.EFI`,
+    ]);
+    const guest = guestOf({ files, identity: { firmware: 'uefi', kernels } });
+    const { tree } = guestAfter(guest, uefiFallback.plan(guest).operations);
+    expect(tree.text('/efi/EFI/BOOT/BOOTX64.EFI:.cmdline')?.text).toBe('6.10.2');
   });
 
   it('is of the guest’s own distribution and architecture', () => {

@@ -5,6 +5,7 @@ import { answeringSession } from './session.js';
 
 const VERSION = '6.1.0-18-amd64';
 const MODULES = `/usr/lib/modules/${VERSION}`;
+const { signal } = new AbortController();
 const of = (files: Files) =>
   kernelFiles(treeOf({ [`${MODULES}/modules.dep`]: '', ...files }), VERSION, MODULES);
 const boot = { [`/boot/vmlinuz-${VERSION}`]: null, [`/boot/initrd.img-${VERSION}`]: null };
@@ -37,6 +38,6 @@ it('an absurd number of kernels is refused before any initramfs is read', async 
     Array.from({ length: 101 }, (_, number) => [`/lib/modules/6.1.${number}/modules.dep`, '']),
   );
   const { session } = answeringSession({});
-  const reading = readKernels(session, treeOf(files), '/nonexistent', new AbortController().signal);
+  const reading = readKernels(session, treeOf(files), [], { workDirectory: '/nonexistent', signal });
   await expect(reading).rejects.toMatchObject({ code: 'inspect.too-many-kernels' });
 });

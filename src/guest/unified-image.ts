@@ -1,0 +1,210 @@
+import { Hyper2kvmError } from '../errors.js';
+
+/**
+ * Unified kernel images: a PE program (Microsoft's PE/COFF specification) whose sections are kernel, initramfs and command line, as systemd-stub(7) reads them. A section is
+ * named in plans as a file of its own, `IMAGE.efi:.cmdline`: FAT, where such images lie, has no `:` in its names.
+ */
+export interface UnifiedSection {
+  name: string;
+  /** Where its content is in the file, and how long that is, in bytes. */
+  offset: number;
+  size: number;
+}
+
+/** The command line and the initramfs: what a move to other hardware changes. */
+export type ChangeableSection = '.cmdline' | '.initrd';
+
+export const sectionPath = (image: string, section: ChangeableSection): string => `${image}:${section}`;
+
+/** The parts of a path that `sectionPath` made, null for any other. */
+export function parseSectionPath(path: string): { image: string; section: ChangeableSection } | null {
+  const [, image, section] = /^(.+\.efi):(\.cmdline|\.initrd)$/i.exec(path) ?? [];
+  return image === undefined || section === undefined
+    ? null
+    : { image, section: section as ChangeableSection };
+}
+
+/** Enough of the file for all that is read of its headers. */
+export const UNIFIED_HEADER_BYTES = 64 * 1024;
+const SECTION_HEADER_BYTES = 40;
+const MAX_SECTIONS = 96;
+/** Addresses are 32 bits, and firmware loads the image whole. */
+const MAX_IMAGE_BYTES = 2 ** 31;
+
+interface Section extends UnifiedSection {
+  /** Place of its header in the file. */
+  header: number;
+  /** In memory, relative to the image. */
+  address: number;
+  virtualSize: number;
+  rawSize: number;
+}
+
+interface Headers {
+  sections: Section[];
+  optional: number;
+  /** Place of the data directories' fifth entry: offset and size of the signatures. 0 where there is none. */
+  certificates: number;
+  sectionAlignment: number;
+  fileAlignment: number;
+}
+
+/** The sections in the file's order. `head` are its first bytes, `UNIFIED_HEADER_BYTES` of them or all. Throws `guest.unified-image` for anything that is no PE program. */
+export function unifiedSections(head: Buffer): UnifiedSection[] {
+  return readHeaders(head).sections.map(({ name, offset, size }) => ({ name, offset, size }));
+}
+
+export function isSigned(head: Buffer): boolean {
+  const { certificates } = readHeaders(head);
+  return certificates !== 0 && head.readUInt32LE(certificates + 4) > 0;
+}
+
+/**
+ * The image with `content` in place of the section's. All other sections keep their content and their addresses; this one keeps its own where the new content fits, and
+ * otherwise comes behind all others. A signature does not hold any longer and is left out. The same input gives the same bytes.
+ */
+export function withSection(image: Buffer, name: ChangeableSection, content: Buffer): Buffer {
+  const { sections, optional, certificates, sectionAlignment, fileAlignment } = readHeaders(image);
+  const [changed, ...others] = sections.filter((section) => section.name === name);
+  if (changed === undefined) throw damaged(`it has no section ${name}`);
+  if (others.length > 0) throw damaged(`it has several sections ${name}`);
+  const address = placeFor(changed, content.length, sections, { image, sectionAlignment });
+
+  const byOffset = sections.filter(({ rawSize }) => rawSize > 0).sort((a, b) => a.offset - b.offset);
+  const first = byOffset[0]?.offset ?? image.length;
+  const pieces: Buffer[] = [Buffer.from(image.subarray(0, first))];
+  const head = pieces[0] as Buffer;
+  let end = first;
+  for (const section of byOffset) {
+    if (section.offset + section.rawSize > image.length)
+      throw damaged(`its section ${section.name} is cut off`);
+    const bytes =
+      section === changed ? content : image.subarray(section.offset, section.offset + section.rawSize);
+    const padded = roundUp(bytes.length, fileAlignment);
+    head.writeUInt32LE(padded, section.header + 16);
+    head.writeUInt32LE(end, section.header + 20);
+    pieces.push(bytes, Buffer.alloc(padded - bytes.length));
+    end += padded;
+  }
+  head.writeUInt32LE(content.length, changed.header + 8);
+  head.writeUInt32LE(address, changed.header + 12);
+  const ends = sections.map((section) =>
+    section === changed ? address + content.length : section.address + section.virtualSize,
+  );
+  const imageSize = roundUp(Math.max(...ends), sectionAlignment);
+  if (imageSize > MAX_IMAGE_BYTES) throw damaged('it becomes too large');
+  head.writeUInt32LE(imageSize, optional + 56);
+  // A checksum of 0 is none; firmware checks it for drivers of Windows only.
+  head.writeUInt32LE(0, optional + 64);
+  if (certificates !== 0) head.fill(0, certificates, certificates + 8);
+  if (address !== changed.address) moveHeaderToEnd(head, changed, sections);
+  return Buffer.concat(pieces);
+}
+
+/** Headers stand in the order of their addresses. */
+function moveHeaderToEnd(head: Buffer, moved: Section, sections: readonly Section[]): void {
+  const last = Math.max(...sections.map(({ header }) => header));
+  const copy = Buffer.from(head.subarray(moved.header, moved.header + SECTION_HEADER_BYTES));
+  head.copyWithin(moved.header, moved.header + SECTION_HEADER_BYTES, last + SECTION_HEADER_BYTES);
+  copy.copy(head, last);
+}
+
+/** Its own address where `size` bytes fit before the next section, otherwise behind all of them. */
+function placeFor(
+  section: Section,
+  size: number,
+  sections: readonly Section[],
+  { image, sectionAlignment }: { image: Buffer; sectionAlignment: number },
+): number {
+  const next = sections.map(({ address }) => address).filter((address) => address > section.address);
+  if (section.address + size <= Math.min(...next, MAX_IMAGE_BYTES)) return section.address;
+  const ends = sections.map(({ address, virtualSize, name, offset }) =>
+    // Old stubs start the kernel where it was loaded, and it unpacks itself over what is behind it.
+    name === '.linux' ? address + Math.max(virtualSize, kernelMemory(image, offset)) : address + virtualSize,
+  );
+  return roundUp(Math.max(...ends), sectionAlignment);
+}
+
+/** `init_size` of an x86 kernel (Documentation/arch/x86/boot.rst), 0 for any other. */
+function kernelMemory(image: Buffer, offset: number): number {
+  if (offset + 0x264 > image.length || image.toString('latin1', offset + 0x202, offset + 0x206) !== 'HdrS')
+    return 0;
+  return image.readUInt32LE(offset + 0x260);
+}
+
+function readHeaders(bytes: Buffer): Headers {
+  const head = bytes.subarray(0, UNIFIED_HEADER_BYTES);
+  try {
+    return parseHeaders(head);
+  } catch (error) {
+    // A read behind the end: the headers are cut off, or lead out of what headers can be.
+    if (error instanceof RangeError) throw damaged('it is no PE program');
+    throw error;
+  }
+}
+
+function parseHeaders(head: Buffer): Headers {
+  const signature = head.readUInt32LE(0x3c);
+  if (head.toString('latin1', 0, 2) !== 'MZ' || head.readUInt32LE(signature) !== 0x4550)
+    throw damaged('it is no PE program');
+  const coff = signature + 4;
+  const optional = coff + 20;
+  const optionalSize = head.readUInt16LE(coff + 16);
+  const magic = head.readUInt16LE(optional);
+  if (magic !== 0x10b && magic !== 0x20b) throw damaged('it is no PE program');
+  const directories = optional + (magic === 0x20b ? 112 : 96);
+  const hasCertificates = head.readUInt32LE(directories - 4) > 4;
+  const count = head.readUInt16LE(coff + 2);
+  if (count > MAX_SECTIONS) throw damaged(`it has ${count} sections`);
+  const sections = Array.from({ length: count }, (_, index) =>
+    readSection(head, optional + optionalSize + index * SECTION_HEADER_BYTES),
+  );
+  checkOverlaps(sections);
+  return {
+    sections,
+    optional,
+    certificates: hasCertificates ? directories + 4 * 8 : 0,
+    sectionAlignment: alignment(head.readUInt32LE(optional + 32)),
+    fileAlignment: alignment(head.readUInt32LE(optional + 36)),
+  };
+}
+
+function readSection(head: Buffer, header: number): Section {
+  const virtualSize = head.readUInt32LE(header + 8);
+  const rawSize = head.readUInt32LE(header + 16);
+  return {
+    name: head.toString('latin1', header, header + 8).replace(/\0+$/, ''),
+    header,
+    virtualSize,
+    rawSize,
+    address: head.readUInt32LE(header + 12),
+    offset: rawSize === 0 ? 0 : head.readUInt32LE(header + 20),
+    size: Math.min(virtualSize, rawSize),
+  };
+}
+
+/** Sections that share bytes would let a small file become a large one. */
+function checkOverlaps(sections: readonly Section[]): void {
+  const filled = sections.filter(({ rawSize }) => rawSize > 0).sort((a, b) => a.offset - b.offset);
+  for (const [index, section] of filled.entries()) {
+    const next = filled[index + 1];
+    if (next !== undefined && section.offset + section.rawSize > next.offset)
+      throw damaged(`its sections ${section.name} and ${next.name} overlap`);
+    if (section.offset <= section.header) throw damaged(`its section ${section.name} is in the headers`);
+  }
+}
+
+function alignment(value: number): number {
+  if (value === 0 || value > 2 ** 24 || (value & (value - 1)) !== 0)
+    throw damaged(`its alignment is ${value}`);
+  return value;
+}
+
+const roundUp = (value: number, unit: number): number => Math.ceil(value / unit) * unit;
+
+function damaged(why: string): Hyper2kvmError {
+  return new Hyper2kvmError('guest.unified-image', `the unified kernel image cannot be read: ${why}`, {
+    advice:
+      'Make the image anew in the guest, with virtio_pci and virtio_blk in its initramfs, before the conversion.',
+  });
+}

@@ -1,0 +1,121 @@
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Hyper2kvmError } from '../../errors.js';
+import { unifiedImages } from '../../fixers/linux/boot-files.js';
+import { S_IFMT, S_IFREG } from '../../guest/cpio.js';
+import { type InitramfsListing, listInitramfs } from '../../guest/initramfs.js';
+import type { ApplianceSession } from '../../guest/session.js';
+import type { GuestTree } from '../../guest/tree.js';
+import { isSigned, sectionPath, type UnifiedSection, unifiedSections } from '../../guest/unified-image.js';
+import type { Kernel } from './schema.js';
+import { refusal, type Warnings } from './tolerate.js';
+
+/** A larger one is not read: real ones stay under 200 MiB. */
+const MAX_IMAGE_BYTES = 512 * 1024 * 1024;
+const MAX_IMAGES = 100;
+const MAX_COMMAND_LINE_BYTES = 64 * 1024;
+
+export interface UnifiedImage {
+  /** Guest path. */
+  path: string;
+  /** Of the kernel inside; null where the image does not say. */
+  version: string | null;
+  signed: boolean;
+  /** Null where the loader gives it. */
+  commandLine: Buffer | null;
+  /** Null where it has none. */
+  initramfs: InitramfsListing | null;
+}
+
+/** Reads every unified kernel image of the ESP. One that cannot be read is told of in `warnings`: it may not be what boots. */
+export async function readUnifiedImages(
+  session: ApplianceSession,
+  tree: GuestTree,
+  { workDirectory, signal, warnings }: { workDirectory: string; signal: AbortSignal; warnings: Warnings },
+): Promise<UnifiedImage[]> {
+  const images: UnifiedImage[] = [];
+  for (const path of unifiedImages(tree).slice(0, MAX_IMAGES)) {
+    const result = await readOne(session, path, workDirectory, signal);
+    if (typeof result !== 'string') images.push(...result);
+    else warnings.push(unread(path, result));
+  }
+  return images;
+}
+
+/** None for a program that holds no kernel (a boot loader under the default name); a text for what cannot be read. */
+async function readOne(
+  session: ApplianceSession,
+  path: string,
+  workDirectory: string,
+  signal: AbortSignal,
+): Promise<UnifiedImage[] | string> {
+  const { mode, size } = await session.call('statns', path);
+  if ((mode & S_IFMT) !== S_IFREG) return 'it is not a regular file';
+  if (size > MAX_IMAGE_BYTES) return `it is larger than ${MAX_IMAGE_BYTES} bytes`;
+  const copy = join(workDirectory, 'unified-image.part');
+  try {
+    await session.call('download', path, copy);
+    return await describe(path, await readFile(copy), signal);
+  } catch (error) {
+    return error instanceof Hyper2kvmError && error.code === 'guest.unified-image'
+      ? error.message
+      : refusal(error);
+  } finally {
+    await rm(copy, { force: true });
+  }
+}
+
+async function describe(path: string, bytes: Buffer, signal: AbortSignal): Promise<UnifiedImage[] | string> {
+  const all = unifiedSections(bytes);
+  const sections = new Map<string, UnifiedSection>(all.map((section) => [section.name, section]));
+  if (!sections.has('.linux')) return [];
+  if (sections.size < all.length) return 'it holds several profiles';
+  const content = (name: string): Buffer | null => {
+    const section = sections.get(name);
+    return section === undefined ? null : bytes.subarray(section.offset, section.offset + section.size);
+  };
+  const initramfs = content('.initrd');
+  const commandLine = content('.cmdline');
+  return [
+    {
+      path,
+      version: content('.uname')?.toString('utf8').replace(/\0+$/, '').trim() ?? null,
+      signed: isSigned(bytes),
+      commandLine:
+        commandLine === null || commandLine.length > MAX_COMMAND_LINE_BYTES ? null : withoutNuls(commandLine),
+      initramfs: initramfs === null ? null : await listInitramfs(initramfs, signal),
+    },
+  ];
+}
+
+/** Old tools end the text with one. */
+export function withoutNuls(bytes: Buffer): Buffer {
+  const end = bytes.indexOf(0);
+  return Buffer.from(end === -1 ? bytes : bytes.subarray(0, end));
+}
+
+/** The tree with each image's command line as a file of its own, which the fixers see and change as any other. */
+export function withCommandLines(tree: GuestTree, images: readonly UnifiedImage[]): GuestTree {
+  const draft = tree.draft();
+  for (const { path, commandLine } of images) {
+    if (commandLine === null) continue;
+    const size = commandLine.length;
+    const own = { mode: 0o600, uid: 0, gid: 0, size, content: commandLine };
+    draft.put({ path: sectionPath(path, '.cmdline'), type: 'file', ...own });
+  }
+  return draft;
+}
+
+/** Images whose initramfs cannot be given drivers. */
+export function withoutKernel(images: readonly UnifiedImage[], kernels: readonly Kernel[]): Warnings {
+  return images
+    .filter(({ path }) => kernels.every(({ image }) => image !== path))
+    .map(({ path, version }) =>
+      unread(path, `no modules of its kernel (${version ?? 'not named'}) are installed`),
+    );
+}
+
+function unread(path: string, why: string) {
+  const message = `the initramfs in ${path} is not changed: ${why}. It starts on KVM if virtio_blk is in it and its root is found by UUID or GPT type: the boot test tells`;
+  return { fixer: 'inspect', code: 'boot.unified-image', message };
+}

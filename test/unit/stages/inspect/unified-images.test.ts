@@ -1,0 +1,98 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { Hyper2kvmError } from '../../../../src/errors.js';
+import { S_IFDIR, S_IFREG, writeNewc } from '../../../../src/guest/cpio.js';
+import { readKernels } from '../../../../src/stages/inspect/kernels.js';
+import type { Warnings } from '../../../../src/stages/inspect/tolerate.js';
+import {
+  readUnifiedImages,
+  withCommandLines,
+  withoutKernel,
+} from '../../../../src/stages/inspect/unified-images.js';
+import { treeOf } from '../../fixers/guests.js';
+import { kernelOf, makePe } from '../../guest/pe.js';
+import { answeringSession } from './session.js';
+
+const VERSION = '6.12.1-amd64';
+const PATH = `/boot/efi/EFI/Linux/debian-${VERSION}.efi`;
+const initramfs = writeNewc([
+  { path: `usr/lib/modules/${VERSION}/kernel/vmw_pvscsi.ko`, mode: S_IFREG | 0o644, data: Buffer.from('x') },
+]);
+const sectionsOf = (uname: string) => [
+  { name: '.cmdline', address: 0x1000, content: Buffer.from('root=/dev/sda2 ro\0') },
+  { name: '.uname', address: 0x2000, content: Buffer.from(uname) },
+  { name: '.initrd', address: 0x3000, content: initramfs },
+  { name: '.linux', address: 0x9000, content: kernelOf(5000, 0) },
+];
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'h2k-unified-'));
+});
+afterEach(() => rm(directory, { recursive: true, force: true }));
+
+/** What INSPECT makes of a guest that has these images. */
+async function inspect(images: Record<string, Buffer | 'directory' | 'broken'>) {
+  const warnings: Warnings = [];
+  const { signal } = new AbortController();
+  const { session } = answeringSession({
+    statns: (path: string) => {
+      const image = images[path];
+      return image === 'directory' ? { mode: S_IFDIR, size: 0 } : { mode: S_IFREG, size: image?.length };
+    },
+    download: async (path: string, file: string) => {
+      const image = images[path];
+      if (image === 'broken')
+        throw new Hyper2kvmError('guest.call-failed', 'download: Input/output error', { advice: '' });
+      await writeFile(file, image as Buffer);
+    },
+  });
+  const files = Object.fromEntries(Object.keys(images).map((path) => [path, null]));
+  const tree = treeOf({ [`/usr/lib/modules/${VERSION}/modules.dep`]: '', '/lib': '-> usr/lib', ...files });
+  const place = { workDirectory: directory, signal };
+  const unified = await readUnifiedImages(session, tree, { ...place, warnings });
+  const read = await readKernels(session, tree, unified, place);
+  warnings.push(...withoutKernel(unified, read.kernels));
+  return { tree: withCommandLines(tree, unified), warnings, ...read };
+}
+
+it('a kernel in a unified image has its initramfs and its command line there', async () => {
+  const { kernels, listings, tree, warnings } = await inspect({ [PATH]: makePe(sectionsOf(VERSION)) });
+  expect(kernels).toMatchObject([
+    {
+      version: VERSION,
+      image: PATH,
+      initramfs: { path: `${PATH}:.initrd`, modules: ['vmw_pvscsi'], lib: 'usr/lib', unreadable: null },
+    },
+  ]);
+  expect(kernels[0]?.signed).toBeUndefined();
+  expect(listings[`${PATH}:.initrd`]?.size).toBe(initramfs.length);
+  expect(tree.text(`${PATH}:.cmdline`)?.text).toBe('root=/dev/sda2 ro');
+  expect(warnings).toEqual([]);
+});
+
+it('a boot loader under the default name is no image, a signed image says that it is', async () => {
+  const loader = makePe([{ name: '.text', address: 0x1000, content: Buffer.from('code') }]);
+  const signed = makePe(sectionsOf(VERSION), { certificate: Buffer.alloc(64) });
+  const { kernels, warnings } = await inspect({ [PATH]: signed, '/boot/efi/EFI/BOOT/BOOTX64.EFI': loader });
+  expect(kernels).toMatchObject([{ image: PATH, signed: true }]);
+  expect(warnings).toEqual([]);
+});
+
+it('what cannot be read, has several profiles or is of no installed kernel is warned of', async () => {
+  const images = {
+    '/efi/EFI/Linux/a.efi': Buffer.from('text'),
+    '/efi/EFI/Linux/b.efi': 'directory' as const,
+    '/efi/EFI/Linux/c.efi': 'broken' as const,
+    '/efi/EFI/Linux/d.efi': makePe(sectionsOf('5.0-removed')),
+    '/efi/EFI/Linux/e.efi': makePe([...sectionsOf(VERSION), { ...sectionsOf('')[0]!, address: 0xa000 }]),
+  };
+  const { kernels, tree, warnings } = await inspect(images);
+  expect(kernels).toEqual([]);
+  expect(warnings.map(({ code, message }) => `${code} ${message.split(' ')[3]}`).sort()).toEqual(
+    Object.keys(images).map((path) => `boot.unified-image ${path}`),
+  );
+  expect(tree.text('/efi/EFI/Linux/d.efi:.cmdline')?.text).toBe('root=/dev/sda2 ro');
+});
