@@ -206,8 +206,12 @@ async function waitForSpace(
   return parts.queue.jobs.update(job.job, { state: 'queued', waitsForBytes });
 }
 
-function asError({ code, message, advice, retryable }: ErrorRecord): Hyper2kvmError {
-  return new Hyper2kvmError(code, message, { advice, retryable });
+function asError({ code, message, advice, retryable, causes }: ErrorRecord): Hyper2kvmError {
+  const cause = causes.reduceRight<Error | undefined>(
+    (inner, text) => new Error(text, { cause: inner }),
+    undefined,
+  );
+  return new Hyper2kvmError(code, message, { advice, retryable, cause });
 }
 
 function record(job: string, event: PipelineEvent, queue: Queue, board: Board): void {

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/schema.js';
 import { type Accelerator, demote, probeAccelerator } from '../host/accelerator.js';
 import { socketDirectory } from '../host/scratch.js';
+import { orFullDisk } from '../host/space.js';
 import { startNodeChild } from '../tools/node-child.js';
 import { createImage } from '../tools/qemu-img.js';
 import { QmpClient } from '../tools/qmp.js';
@@ -147,8 +148,17 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
     accelerator,
     launchSeconds,
     overlays,
-    call: (name, ...args) =>
-      channel.request({ type: 'call', name, args }, name, options.guest.timeout_seconds) as never,
+    call: async (name, ...args) => {
+      try {
+        return (await channel.request(
+          { type: 'call', name, args },
+          name,
+          options.guest.timeout_seconds,
+        )) as never;
+      } catch (error) {
+        throw signal.aborted ? error : await orFullDisk(error, workDirectory);
+      }
+    },
     addLayer: (suffix) => addLayer(qmp, workDirectory, overlays, suffix),
     traffic: () => traffic(qmp),
     async close() {

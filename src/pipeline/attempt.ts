@@ -1,15 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type ErrorRecord, errorRecord, Hyper2kvmError, isFullDisk } from '../errors.js';
+import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors.js';
 import { failpoint } from '../host/failpoint.js';
-import { freeBytes } from '../host/space.js';
+import { orFullDisk } from '../host/space.js';
 import type { ApplianceSlot } from './appliance-slot.js';
 import { runHooks } from './hooks.js';
 import { decideRetry } from './retry.js';
 import type { PipelineRequest, StageRecord } from './run-types.js';
 import type { Stage, StageContext } from './stage.js';
-
-/** What is free when nothing of use fits any more. */
-const FULL_BYTES = 1024 ** 2;
 
 export interface StageOutcome {
   record: StageRecord;
@@ -53,8 +50,8 @@ export async function runStage(
       release();
       return { record: finish(record, 'completed', started, null), output: kept };
     } catch (error) {
-      // Before anything that the stage left is removed.
-      const thrown = signal.aborted ? error : await hostFull(error, request.workDirectory);
+      // What a stage removes by itself is gone by now: the boot test and the appliance ask for themselves.
+      const thrown = signal.aborted ? error : await orFullDisk(error, request.workDirectory);
       if (stage.lane === 'appliances') await appliance.kill();
       await cleanUp(stage, context);
       release();
@@ -76,21 +73,6 @@ export async function runStage(
       await sleep(waitSeconds * 1000, undefined, { signal }).catch(() => undefined);
     }
   }
-}
-
-/**
- * The error, or `host.enospc` with it as the cause where the disk of the work directory is full: a tool or the appliance that cannot write says so in many ways, some of
- * which look like the VM's fault (QEMU aborts over a picture of its screen, libguestfs "cancels" a read).
- */
-async function hostFull(error: unknown, workDirectory: string): Promise<unknown> {
-  // Where even that cannot be told, the error stands as it is.
-  const free = await freeBytes(workDirectory).catch(() => FULL_BYTES);
-  if (free >= FULL_BYTES || isFullDisk(errorRecord(error))) return error;
-  return new Hyper2kvmError('host.enospc', `The disk with ${workDirectory} is full`, {
-    advice: 'Make room, the job goes on by itself.',
-    retryable: true,
-    cause: error,
-  });
 }
 
 /** Removes what the stage's unfinished run left. A failing cleanup is a bug of the stage that must not hide the failure it cleans up after. */

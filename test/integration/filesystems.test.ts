@@ -13,9 +13,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { Hyper2kvmError } from '../../src/errors.js';
 import { freeBytes } from '../../src/host/space.js';
+import { executePipeline } from '../../src/pipeline/execute.js';
 import { copyDurably } from '../../src/tools/cp.js';
 import { run } from '../../src/tools/run.js';
+import { noAppliance, testRequest, testStage } from '../unit/pipeline/fakes.js';
 import { readJson, Spool, until } from './support/daemon.js';
 
 const MIB = 1024 * 1024;
@@ -41,9 +44,35 @@ describe('filesystems', () => {
   });
   afterEach(async () => {
     await spool?.kill('SIGTERM');
-    const own = mounts.filter((path) => path.startsWith(`${spool.directory}/`));
+    const own = mounts.filter((path) => path.startsWith(`${spool?.directory}/`));
     await unmountAll(own);
     await spool?.destroy();
+  });
+
+  test('a full disk is blamed, and not the VM, for whatever a stage breaks on', async () => {
+    const tmpfs = join(disks, 'tmpfs');
+    const filler = join(tmpfs, 'filler');
+    const errorOf = async (code: string, workDirectory = tmpfs) => {
+      const act = async () => {
+        throw new Hyper2kvmError(code, 'file receive cancelled by daemon', { advice: 'x' });
+      };
+      const parts = { stages: [testStage('fix', [], { act })], openAppliance: noAppliance };
+      return (await executePipeline(testRequest({ workDirectory }), parts)).error;
+    };
+    expect((await errorOf('guest.call-failed'))?.code).toBe('guest.call-failed');
+    await run('fallocate', ['-l', String(await freeBytes(tmpfs)), filler]);
+    try {
+      expect(await errorOf('guest.call-failed')).toMatchObject({
+        code: 'host.enospc',
+        retryable: true,
+        message: expect.stringContaining('guest.call-failed: file receive cancelled'),
+      });
+      expect((await errorOf('source.changed'))?.code).toBe('source.changed');
+    } finally {
+      rmSync(filler);
+    }
+    // A filesystem that tells nothing of its size.
+    expect((await errorOf('tool.failed', '/proc'))?.code).toBe('tool.failed');
   });
 
   const THREE = { incoming: 'tmpfs', work: 'xfs', archive: 'ext4', failed: 'ext4' };

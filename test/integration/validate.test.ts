@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { jobOptionsSchema } from '../../src/config/schema.js';
+import { errorRecord } from '../../src/errors.js';
 import { probeAccelerator } from '../../src/host/accelerator.js';
 import { buildGuest } from '../../src/lab/guest.js';
 import { RECIPES } from '../../src/lab/recipes.js';
@@ -68,7 +69,7 @@ async function inputFor(
       },
     },
     inspect: { identity: { os_type: 'linux', firmware, architecture: 'x86_64' } },
-    plan: { plan: { devices: { disk_bus: 'virtio', nic_model: 'virtio' } } },
+    plan: { plan: { devices: { disk_bus: 'virtio', nic_model: 'virtio' }, nics: [] } },
     fix: {
       disks: [{ index: 0, image: 'unused.qcow2', format: 'qcow2', evidence }],
       evidence_changes: evidence === null ? [] : ['adds hyper2kvm-evidence.service'],
@@ -167,14 +168,14 @@ describe('a guest with what it needs, on virtio-blk', () => {
       const { boot } = await validateStage.run(context, input);
 
       expect(boot).toMatchObject({ verdict: 'booted', level: 'login', failure: null, attempts: 1 });
-      expect(boot.evidence.map(({ level }) => level)).toEqual(
+      expect(boot?.evidence.map(({ level }) => level)).toEqual(
         expect.arrayContaining(['firmware', 'bootloader', 'kernel', 'root', 'userspace', 'login']),
       );
-      expect(boot.guest?.mounts.map(({ mountpoint }) => mountpoint)).toEqual(
+      expect(boot?.guest?.mounts.map(({ mountpoint }) => mountpoint)).toEqual(
         expect.arrayContaining(['/', '/boot', '/srv']),
       );
       // Its network is still tied to VMware's NIC: the report is read, not assumed.
-      expect(boot.guest?.failed_units).toEqual(['networking.service']);
+      expect(boot?.guest?.failed_units).toEqual(['networking.service']);
       expect([await digest(delivered), await digest(evidence)]).toEqual(before);
       expect(percents).toEqual([...percents].sort((a, b) => a - b));
       expect(written[0]).toBeGreaterThan(0);
@@ -213,6 +214,24 @@ describe('a guest that hangs', () => {
     await ended;
     expect(performance.now() - cancelled).toBeLessThan(2000);
     await expect(access(join(directory, 'work/validate'))).rejects.toMatchObject({ code: 'ENOENT' });
+  }, 120_000);
+});
+
+describe('a full disk under the boot test', () => {
+  const work = () => join(directory, 'work');
+  beforeEach(async () => {
+    await run('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', work()]);
+    await mkdir(join(work(), 'out'));
+    await hangingDisk(join(work(), 'out/vm-disk0.raw'));
+  });
+  afterEach(async () => void (await run('umount', [work()])));
+
+  it('is the host’s trouble, with its name, and not a QEMU that died', async () => {
+    const { context, percents } = contextFor({ accelerator: 'tcg', timeout_seconds: 20 });
+    const ended = validateStage.run(context, await inputFor('raw')).catch(errorRecord);
+    await expect.poll(() => percents.length, { timeout: 60_000 }).toBeGreaterThan(0);
+    await run('sh', ['-c', 'head -c 16M /dev/zero >"$1" 2>/dev/null || true', 'sh', join(work(), 'filler')]);
+    expect(await ended).toMatchObject({ code: 'host.enospc', retryable: true });
   }, 120_000);
 });
 

@@ -6,7 +6,13 @@ import { S_IFMT, S_IFREG } from '../../guest/cpio.js';
 import { type InitramfsListing, listInitramfs } from '../../guest/initramfs.js';
 import type { ApplianceSession } from '../../guest/session.js';
 import type { GuestTree } from '../../guest/tree.js';
-import { isSigned, sectionPath, type UnifiedSection, unifiedSections } from '../../guest/unified-image.js';
+import {
+  isSigned,
+  kernelVersion,
+  sectionPath,
+  type UnifiedSection,
+  unifiedSections,
+} from '../../guest/unified-image.js';
 import type { Kernel } from './schema.js';
 import { refusal, type Warnings } from './tolerate.js';
 
@@ -74,12 +80,18 @@ async function describe(path: string, bytes: Buffer, signal: AbortSignal): Promi
     const section = sections.get(name);
     return section === undefined ? null : bytes.subarray(section.offset, section.offset + section.size);
   };
+  // dracut's own images before its version 060 do not name it.
+  const named = content('.uname');
+  const version =
+    named === null
+      ? kernelVersion(content('.linux') ?? Buffer.alloc(0))
+      : withoutNuls(named).toString('utf8').trim();
   const initramfs = content('.initrd');
   const commandLine = content('.cmdline');
   return [
     {
       path,
-      version: content('.uname')?.toString('utf8').replace(/\0+$/, '').trim() ?? null,
+      version,
       signed: isSigned(bytes),
       commandLine:
         commandLine === null || commandLine.length > MAX_COMMAND_LINE_BYTES ? null : withoutNuls(commandLine),

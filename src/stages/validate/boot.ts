@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorRecord, Hyper2kvmError } from '../../errors.js';
+import { orFullDisk } from '../../host/space.js';
 import { type Qemu, startQemu } from '../../tools/qemu.js';
 import type { QmpEvent } from '../../tools/qmp.js';
 import { decodeVgaText } from './console.js';
@@ -90,8 +91,7 @@ export async function bootOnce(request: BootRequest): Promise<BootResult> {
     // The monitor's socket closes a moment before the process has ended.
     if (errorRecord(error).code === 'qmp.closed')
       await Promise.race([qemu?.exited, sleep(REAP_MILLISECONDS)]);
-    if (qemu?.exit() === undefined) throw error;
-    throw died(qemu, error);
+    throw await orFullDisk(qemu?.exit() === undefined ? error : died(qemu, error), request.scratch);
   } finally {
     await qemu?.stop();
     await log.end();

@@ -58,7 +58,7 @@ function converts(config: Config, queue: Queue): JobRunParts['runPipeline'] {
     for (const record of records)
       queue.checkpoints('j1').save({
         ...{ stage: record.stage, id: record.stage, output: outputs[record.stage], record },
-        timestamp: record.finished_at,
+        timestamp: record.finished_at ?? '',
       });
     return { outputs, records, error: null, failedStage: null, cancelled: false };
   };

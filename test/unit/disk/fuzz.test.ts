@@ -14,7 +14,7 @@ import { makeSubjects, type Subject } from './fuzz-subjects.js';
  */
 const RUNS = 150;
 const SECONDS = Number(process.env.H2K_FUZZ_SECONDS ?? 0);
-const PARAMETERS: fc.Parameters =
+const PARAMETERS =
   SECONDS > 0
     ? { numRuns: 2 ** 31, interruptAfterTimeLimit: SECONDS * 1000, maxSkipsPerRun: 0 }
     : { numRuns: RUNS };

@@ -19,7 +19,7 @@ export function makePe(
   head.writeUInt32LE(first, optional + 60);
   head.writeUInt32LE(0x1234, optional + 64);
   head.writeUInt32LE(16, optional + 108);
-  const pieces = [head];
+  const pieces: Buffer[] = [head];
   let offset = first;
   let end = 0;
   for (const [index, { name, address, content }] of sections.entries()) {
@@ -43,11 +43,13 @@ export function makePe(
   return Buffer.concat(pieces);
 }
 
-/** `kernel` bytes that say of themselves, as x86's do, how much memory they need. */
-export function kernelOf(size: number, memory: number): Buffer {
+/** `kernel` bytes that say of themselves, as x86's do, how much memory they need and which version they are. */
+export function kernelOf(size: number, memory: number, version = ''): Buffer {
   const kernel = Buffer.alloc(size, 'k');
   kernel.write('HdrS', 0x202, 'latin1');
   kernel.writeUInt32LE(memory, 0x260);
+  kernel.writeUInt16LE(0x400, 0x20e);
+  kernel.write(`${version} (builder@host) #1 SMP\0`, 0x600, 'latin1');
   return kernel;
 }
 

@@ -10,6 +10,10 @@ import { MemoryCheckpointStore } from '../../../src/pipeline/memory-store.js';
 import type { PipelineEvent, PipelineRequest } from '../../../src/pipeline/run-types.js';
 import type { Stage, StageContext } from '../../../src/pipeline/stage.js';
 
+export const noAppliance = async () => {
+  throw new Error('no appliance in this test');
+};
+
 export const silent = pino({ level: 'silent' });
 
 export function testOptions(config: Record<string, unknown> = {}, kind: 'vm' | 'data' = 'vm'): JobOptions {

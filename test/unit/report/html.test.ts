@@ -128,7 +128,7 @@ describe('the verdict', () => {
       tone: 'caution',
       verdict: 'Converted, not compared',
     });
-    const content = { verdict: 'identical', seconds: 2, disks: [] } as const;
+    const content = { verdict: 'identical' as const, seconds: 2, disks: [] };
     expect(summarize(report({ boot: null, kind: 'data', content }))).toMatchObject({
       tone: 'good',
       verdict: 'Converted and compared',

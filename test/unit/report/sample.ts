@@ -51,6 +51,7 @@ export function sampleRecords(): StageRecord[] {
 export const sampleFetch: FetchOutput = {
   files: [{ path: 'web01.vmdk', size: 731_906_048 }],
   disks: [{ index: 0, leaf: 'web01.vmdk', format: 'vmdk', controller: 'scsi0:0' }],
+  unpacked: [],
   hardware: {
     name: 'Web <01> & "friends"',
     memory_mib: 4096,
@@ -190,6 +191,7 @@ export const samplePlan: Plan = {
     { fixer: 'agent', code: 'agent.missing', message: 'qemu-guest-agent is not installed in the guest.' },
   ],
   devices: { disk_bus: 'virtio', nic_model: 'virtio' },
+  nics: [],
 };
 
 export const sampleConvert: ConvertOutput = {

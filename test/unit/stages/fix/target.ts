@@ -2,7 +2,9 @@ import type { FixTarget } from '../../../../src/stages/fix/target.js';
 
 /** A guest that is a map of files. */
 export function targetOf(files: Record<string, string | Buffer>): FixTarget & { files: Map<string, Buffer> } {
-  const all = new Map(Object.entries(files).map(([path, content]) => [path, Buffer.from(content as string)]));
+  const all = new Map<string, Buffer>(
+    Object.entries(files).map(([path, content]) => [path, Buffer.from(content as string)]),
+  );
   const get = (path: string) => {
     const content = all.get(path);
     if (content === undefined) throw new Error(`no ${path}`);

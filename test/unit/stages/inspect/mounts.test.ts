@@ -14,7 +14,7 @@ const devices = {
     filesystem('/dev/sda3', 'ext4', 'boot-uuid'),
   ],
 };
-const root = { device: '/dev/sda2', options: '', names: [] };
+const root = { device: '/dev/sda2', options: '', names: [], isSelfMounted: true };
 const ROOT_LINE = 'UUID=root-uuid / ext4 defaults 0 1\n';
 
 /** What is mounted in a guest with these directories (and the names in them). */

@@ -73,6 +73,13 @@ it('a kernel in a unified image has its initramfs and its command line there', a
   expect(warnings).toEqual([]);
 });
 
+it('an image that does not name its kernel is of the version that the kernel itself tells', async () => {
+  const sections = sectionsOf(VERSION).filter(({ name }) => name === '.initrd');
+  const linux = { name: '.linux', address: 0x9000, content: kernelOf(5000, 0, VERSION) };
+  const { kernels } = await inspect({ [PATH]: makePe([...sections, linux]) });
+  expect(kernels).toMatchObject([{ version: VERSION, image: PATH }]);
+});
+
 it('a boot loader under the default name is no image, a signed image says that it is', async () => {
   const loader = makePe([{ name: '.text', address: 0x1000, content: Buffer.from('code') }]);
   const signed = makePe(sectionsOf(VERSION), { certificate: Buffer.alloc(64) });
