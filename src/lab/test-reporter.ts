@@ -1,15 +1,15 @@
 import { writeFileSync } from 'node:fs';
 import { relative } from 'node:path';
-import type { Reporter, SerializedError, TestModule } from 'vitest/node';
+import type { Reporter, SerializedError, TestModule, TestSpecification } from 'vitest/node';
 import { z } from 'zod';
 
 /** What a vitest run came to. */
 export const outcomeSchema = z.object({
   passed: z.int(),
   failed: z.int(),
-  /** Files whose worker process died before their last test had ended, with the tests that it was in. */
-  unfinished: z.array(z.object({ file: z.string(), passed: z.int(), running: z.array(z.string()) })),
-  /** Errors outside of all tests, such as an unhandled rejection; a worker's death is none. */
+  /** Files whose worker process died before their end, with the first test that has no result; null where there is none. */
+  unfinished: z.array(z.object({ file: z.string(), passed: z.int(), test: z.string().nullable() })),
+  /** Errors outside of all tests, such as an unhandled rejection; a worker's death is none where its file is unfinished. */
   errors: z.int(),
 });
 export type Outcome = z.infer<typeof outcomeSchema>;
@@ -19,25 +19,52 @@ export const OUTCOME_FILE = 'HYPER2KVM_TEST_OUTCOME';
 
 /** For vitest's `--reporter`. */
 export default class OutcomeReporter implements Reporter {
+  #files: string[] = [];
+
+  /** Vitest tells nothing at the end of a file whose worker died before it was loaded. */
+  onTestRunStart(specifications: readonly TestSpecification[]): void {
+    this.#files = specifications.map(({ moduleId }) => moduleId);
+  }
+
   onTestRunEnd(modules: readonly TestModule[], errors: readonly SerializedError[]): void {
     const outcome: Outcome = { passed: 0, failed: 0, unfinished: [], errors: 0 };
-    for (const module of modules) {
-      const passed = count(module, 'passed');
-      const running = [...module.children.allTests('pending')].map(({ fullName }) => fullName);
+    const byFile = new Map(modules.map((module) => [module.moduleId, module]));
+    for (const moduleId of new Set([...this.#files, ...byFile.keys()])) {
+      const module = byFile.get(moduleId);
+      const passed = module === undefined ? 0 : count(module, 'passed');
       outcome.passed += passed;
-      // A file that cannot be loaded has no test that failed: it counts as one.
-      outcome.failed += count(module, 'failed') + module.errors().length;
-      const isFinished = ['passed', 'failed', 'skipped'].includes(module.state()) && running.length === 0;
-      const file = relative(process.cwd(), module.moduleId);
-      if (!isFinished) outcome.unfinished.push({ file, passed, running });
+      if (module !== undefined) outcome.failed += failures(module);
+      if (module === undefined || !isFinished(module))
+        outcome.unfinished.push({
+          file: relative(process.cwd(), moduleId),
+          passed,
+          test: pendingTest(module),
+        });
     }
-    outcome.errors = errors.filter(({ message }) => !isDeath(message)).length;
+    const deaths = errors.filter(({ message }) => isDeath(message)).length;
+    outcome.errors = errors.length - Math.min(deaths, outcome.unfinished.length);
     writeFileSync(process.env[OUTCOME_FILE]!, JSON.stringify(outcome));
   }
 }
 
 function count(module: TestModule, state: 'passed' | 'failed'): number {
   return [...module.children.allTests(state)].length;
+}
+
+/** Tests that failed, and errors of the file and of its groups: one that cannot be loaded, a hook whose tests are skipped for it. */
+function failures(module: TestModule): number {
+  const inGroups = [...module.children.allSuites()].reduce((sum, suite) => sum + suite.errors().length, 0);
+  const told = count(module, 'failed') + module.errors().length + inGroups;
+  return told === 0 && isFinished(module) && !module.ok() ? 1 : told;
+}
+
+function isFinished(module: TestModule): boolean {
+  return ['passed', 'failed', 'skipped'].includes(module.state()) && pendingTest(module) === null;
+}
+
+function pendingTest(module: TestModule | undefined): string | null {
+  const [first] = module?.children.allTests('pending') ?? [];
+  return first?.fullName ?? null;
 }
 
 const isDeath = (message: string) => /^\[vitest-pool\]: Worker \w+ emitted error/.test(message);

@@ -11,30 +11,20 @@ import { OUTCOME_FILE, type Outcome, outcomeSchema } from './test-reporter.js';
  * failed, so a crash or an empty run is a failure.
  */
 const MARK = 'HYPER2KVM_TEST_RUN';
-const mark = `${process.pid}-${Date.now()}`;
-const outcomes = await mkdtemp(join(tmpdir(), 'h2k-outcome-'));
-// Short: the path of a unix socket in it must stay under 108 bytes.
-const scratch = await mkdtemp(join(tmpdir(), 'h2k-'));
-try {
-  const { passed, failed } = await runTests(process.argv.slice(2));
-  const leaks = await findLeaks();
-  for (const leak of leaks) console.error(`left behind: ${leak}`);
-  console.log(`${passed} passed, ${failed + leaks.length} failed`);
-  process.exitCode = failed + leaks.length === 0 ? 0 : 1;
-} finally {
-  await rm(outcomes, { recursive: true, force: true });
-  await rm(scratch, { recursive: true, force: true });
-}
+
+const { passed, failed } = await runTests(process.argv.slice(2));
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
 
 async function runTests(args: string[]): Promise<{ passed: number; failed: number }> {
   const first = await vitest(args);
-  if (first === null) return { passed: 0, failed: 1 };
   const { unfinished } = first;
   if (unfinished.length === 0) return tally(first);
-  for (const { file, running } of unfinished)
-    console.error(`the worker of ${file} died in ${running.join(', ') || 'its start'}: run once more`);
+  for (const { file, test } of unfinished)
+    console.error(`the worker of ${file} died, ${where(test)}: run once more`);
   const again = await vitest(unfinished.map(({ file }) => file));
-  if (again === null) return { passed: first.passed, failed: first.failed + unfinished.length };
+  for (const { file, test } of again.unfinished)
+    console.error(`the worker of ${file} died again, ${where(test)}`);
   const twice = unfinished.reduce((sum, { passed }) => sum + passed, 0);
   return tally({
     passed: first.passed - twice + again.passed,
@@ -43,15 +33,22 @@ async function runTests(args: string[]): Promise<{ passed: number; failed: numbe
   });
 }
 
-/** Nothing that passed, and an error outside of all tests, are a failure too. */
-function tally({ passed, failed, errors }: Omit<Outcome, 'unfinished'>): { passed: number; failed: number } {
-  return { passed, failed: failed + errors + (passed === 0 ? 1 : 0) };
+function where(test: string | null): string {
+  return test === null ? 'in no test' : `no result of "${test}"`;
 }
 
-/** Null: it did not end by itself, or failed without a test that did. */
-async function vitest(args: string[]): Promise<Outcome | null> {
+/** Nothing that passed, and an error outside of all tests, are a failure too. */
+function tally({ passed, failed, errors }: Omit<Outcome, 'unfinished'>): { passed: number; failed: number } {
+  return { passed, failed: failed + errors || (passed === 0 ? 1 : 0) };
+}
+
+/** One run of vitest. What it left behind counts among the errors, unless a worker died: that had no time to clean up. */
+async function vitest(args: string[]): Promise<Outcome> {
+  const mark = `${process.pid}-${Date.now()}`;
+  const outcomes = await mkdtemp(join(tmpdir(), 'h2k-outcome-'));
+  // Short: the path of a unix socket in it must stay under 108 bytes.
+  const scratch = await mkdtemp(join(tmpdir(), 'h2k-'));
   const file = join(outcomes, 'outcome.json');
-  await rm(file, { force: true });
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.config.ts'];
   const reporters = [
     '--reporter=default',
@@ -65,15 +62,22 @@ async function vitest(args: string[]): Promise<Outcome | null> {
       env: { [MARK]: mark, [OUTCOME_FILE]: file, TMPDIR: scratch, LC_ALL: process.env.LC_ALL ?? 'C.UTF-8' },
     });
     const outcome = outcomeSchema.parse(JSON.parse(await readFile(file, 'utf8')));
-    const { failed, errors, unfinished } = outcome;
-    return code === 0 || failed + errors + unfinished.length > 0 ? outcome : null;
+    const leaks = await findLeaks(mark, scratch);
+    for (const leak of leaks) console.error(`left behind: ${leak}`);
+    if (outcome.unfinished.length === 0) outcome.errors += leaks.length;
+    // Vitest knows of a failure that the reporter does not.
+    if (code !== 0 && outcome.failed + outcome.errors + outcome.unfinished.length === 0) outcome.errors = 1;
+    return outcome;
   } catch (error) {
     console.error(error);
-    return null;
+    return { passed: 0, failed: 1, unfinished: [], errors: 0 };
+  } finally {
+    await rm(outcomes, { recursive: true, force: true });
+    await rm(scratch, { recursive: true, force: true });
   }
 }
 
-async function findLeaks(): Promise<string[]> {
+async function findLeaks(mark: string, scratch: string): Promise<string[]> {
   const processes = await markedProcesses(MARK, mark);
   endProcesses(processes);
   const files = (await readdir(scratch)).filter((name) => basename(name) !== 'node-compile-cache');

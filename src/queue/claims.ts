@@ -8,8 +8,8 @@ export interface ClaimedEntry {
   name: string;
   device: number;
   inode: number;
-  /** Time of birth (ms since the epoch): a number of a removed file is given to the next one. */
-  bornMs: number;
+  /** Time of birth (ms since the epoch): a number of a removed file is given to the next one. Older daemons did not write it. */
+  bornMs?: number;
   /** Of `lookAt`: nothing in it was touched as long as this is the same. */
   stamp: string;
 }

@@ -124,7 +124,7 @@ async function isSame(path: string, entry: ClaimedEntry): Promise<boolean> {
   try {
     const stats = await lstat(path);
     const { dev, ino, birthtimeMs } = stats;
-    return dev === entry.device && ino === entry.inode && birthtimeMs === entry.bornMs;
+    return dev === entry.device && ino === entry.inode && birthtimeMs === (entry.bornMs ?? birthtimeMs);
   } catch (error) {
     if (isCode(error, 'ENOENT')) return false;
     throw error;

@@ -174,8 +174,8 @@ async function checkNotifications(spool: FaultSpool, findings: Findings): Promis
 function undelivered(file: string): Told[] {
   const database = openSqlite(file, { readonly: true });
   try {
-    const bodies = database.prepare<[], string>('SELECT body FROM outbox').pluck().all();
-    return bodies.map((body) => JSON.parse(body) as Told);
+    const rows = database.prepare<[], { body: string }>('SELECT body FROM outbox').all();
+    return rows.map(({ body }) => JSON.parse(body) as Told);
   } finally {
     database.close();
   }

@@ -157,6 +157,17 @@ describe('finishClaims', () => {
     expect(readdirSync(directories.incoming)).toEqual(['b.vmdk']);
   });
 
+  it('finishes a claim that was recorded before times of birth were', async () => {
+    const directories = spool();
+    const queue = scratchQueue();
+    const claim = await dropped(directories, ['a.vmdk', 'b.vmdk']);
+    for (const entry of claim.entries) delete entry.bornMs;
+    queue.claims.record(claim);
+    mkdirSync(sourceDirectory(directories.work, 'j1'), { recursive: true });
+    const [job] = await finishClaims(queue, directories, thrown);
+    expect(job?.entries).toEqual(['a.vmdk', 'b.vmdk']);
+  });
+
   it('undoes a claim that had no effect yet, and one whose copies are not complete', async () => {
     const directories = spool();
     const queue = scratchQueue();

@@ -1,0 +1,99 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+
+const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
+
+let project: string;
+beforeEach(() => {
+  project = mkdtempSync(join(tmpdir(), 'h2k-testrun-'));
+  mkdirSync(join(project, 'test'));
+  symlinkSync(join(REPOSITORY, 'node_modules'), join(project, 'node_modules'));
+  writeFileSync(join(project, 'package.json'), '{"type":"module"}');
+  writeFileSync(
+    join(project, 'test/vitest.config.ts'),
+    `export default { root: ${JSON.stringify(project)}, test: { include: ['test/*.test.ts'] } };`,
+  );
+});
+afterEach(() => rmSync(project, { recursive: true }));
+
+const HEAD = `import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+const die = () => { process.kill(process.pid, 'SIGKILL'); return new Promise(() => {}); };
+const dieOnce = (name) => { if (existsSync(name)) return; writeFileSync(name, ''); return die(); };
+`;
+
+/** Its last line and exit code, as `.ci/run` sees them, and all that it said. */
+function runTests(files: Record<string, string>) {
+  for (const [name, text] of Object.entries(files))
+    writeFileSync(join(project, 'test', `${name}.test.ts`), HEAD + text);
+  const { stdout, stderr, status } = spawnSync(process.execPath, [join(REPOSITORY, 'dist/lab/test-run.js')], {
+    cwd: project,
+    encoding: 'utf8',
+    env: { ...process.env, VITEST: undefined, VITEST_POOL_ID: undefined, VITEST_WORKER_ID: undefined },
+  });
+  return { last: stdout.trimEnd().split('\n').at(-1), status, said: stderr };
+}
+
+const GOOD = "it('a', () => {}); it('b', () => {});";
+const DIES_ONCE = `it('before', () => {});
+it('dies', async () => { const left = mkdtempSync(join(tmpdir(), 'left-')); await new Promise((done) => setTimeout(done, 500)); await dieOnce('died'); rmSync(left, { recursive: true }); });
+it('behind', () => {});`;
+
+it('counts what passed, and nothing is a failure', () => {
+  expect(runTests({ good: GOOD })).toMatchObject({ last: '2 passed, 0 failed', status: 0 });
+  rmSync(join(project, 'test/good.test.ts'));
+  expect(runTests({})).toMatchObject({ last: '0 passed, 1 failed', status: 1 });
+});
+
+it('runs a file once more whose worker died, whatever that left behind, and says so', () => {
+  const { last, status, said } = runTests({ good: GOOD, dies: DIES_ONCE });
+  expect({ last, status }).toEqual({ last: '5 passed, 0 failed', status: 0 });
+  expect(said).toContain('the worker of test/dies.test.ts died, no result of "dies": run once more');
+});
+
+it('runs a file once more whose worker died before it was loaded', () => {
+  const { last, status } = runTests({ good: GOOD, dies: `await dieOnce('died');${GOOD}` });
+  expect({ last, status }).toEqual({ last: '4 passed, 0 failed', status: 0 });
+});
+
+it.each([
+  ['a test', "it('fails', () => { expect(1).toBe(2); });", '5 passed, 1 failed'],
+  [
+    'a hook before a group',
+    "describe('g', () => { beforeAll(() => { throw new Error('x'); }); it('a', () => {}); });",
+    '5 passed, 1 failed',
+  ],
+  [
+    'a hook behind a group',
+    "describe('g', () => { afterAll(() => { throw new Error('x'); }); it('a', () => {}); });",
+    '6 passed, 1 failed',
+  ],
+  [
+    'an unhandled rejection',
+    "it('a', () => { void Promise.reject(new Error('x')); });",
+    '6 passed, 1 failed',
+  ],
+  ['a file that cannot be loaded', "throw new Error('x');", '5 passed, 1 failed'],
+])('a worker that died hides no failure of %s', (_, text, last) => {
+  expect(runTests({ good: GOOD, dies: DIES_ONCE, fails: text })).toMatchObject({ last, status: 1 });
+});
+
+it('a worker that dies twice, and what a test leaves behind, are failures', () => {
+  expect(runTests({ good: GOOD, dies: "it('dies', () => die());" })).toMatchObject({
+    last: '2 passed, 1 failed',
+    status: 1,
+    said: expect.stringContaining('died again'),
+  });
+  rmSync(join(project, 'test/dies.test.ts'));
+  const leaves = "it('leaves', () => { mkdtempSync(join(tmpdir(), 'left-')); });";
+  expect(runTests({ good: GOOD, leaves })).toMatchObject({
+    last: '3 passed, 1 failed',
+    said: expect.stringContaining('left behind: '),
+  });
+});
