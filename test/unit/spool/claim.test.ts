@@ -147,7 +147,7 @@ describe('finishClaims', () => {
     const directories = spool();
     const queue = scratchQueue();
     const claim = await dropped(directories, ['a.vmdk', 'b.vmdk']);
-    claim.entries[1]!.bornMs -= 60_000;
+    claim.entries[1]!.bornMs! -= 60_000;
     queue.claims.record(claim);
     const source = sourceDirectory(directories.work, 'j1');
     mkdirSync(source, { recursive: true });
@@ -163,7 +163,9 @@ describe('finishClaims', () => {
     const claim = await dropped(directories, ['a.vmdk', 'b.vmdk']);
     for (const entry of claim.entries) delete entry.bornMs;
     queue.claims.record(claim);
-    mkdirSync(sourceDirectory(directories.work, 'j1'), { recursive: true });
+    const source = sourceDirectory(directories.work, 'j1');
+    mkdirSync(source, { recursive: true });
+    renameSync(join(directories.incoming, 'a.vmdk'), join(source, 'a.vmdk'));
     const [job] = await finishClaims(queue, directories, thrown);
     expect(job?.entries).toEqual(['a.vmdk', 'b.vmdk']);
   });
