@@ -125,6 +125,12 @@ function placeFor(
   return roundUp(Math.max(...ends), sectionAlignment);
 }
 
+/** A section's text: old tools end it with a NUL. */
+export function withoutNuls(bytes: Buffer): Buffer {
+  const end = bytes.indexOf(0);
+  return Buffer.from(end === -1 ? bytes : bytes.subarray(0, end));
+}
+
 /** Version of the x86 kernel that `linux` is (`kernel_version` of the same page), null for any other. */
 export function kernelVersion(linux: Buffer): string | null {
   if (linux.length < 0x264 || linux.toString('latin1', 0x202, 0x206) !== 'HdrS') return null;

@@ -333,6 +333,16 @@ export const MATRIX: readonly GuestRecipe[] = [
     'initramfs-tools',
   ),
   {
+    name: 'bookworm-bios-without-virtio',
+    release: 'bookworm',
+    firmware: 'bios',
+    disks: [dos(at('/', 'ext4', ROOT_MIB), SWAP)],
+    initramfs: VMWARE_INITRAMFS,
+    network: network(20, 'ifupdown'),
+    withoutVirtio: true,
+    packages: [...BASE_PACKAGES, ...IFUPDOWN_PACKAGES],
+  },
+  {
     name: 'bullseye-uefi',
     release: 'bullseye',
     firmware: 'uefi',

@@ -55,6 +55,8 @@ export interface GuestRecipe {
   /** Only the modules named are admitted, so nothing of virtio is in the initramfs. */
   initramfs: { tool: 'initramfs-tools' | 'dracut'; modules: readonly string[] };
   network: NetworkRecipe;
+  /** A kernel from before virtio, as far as a guest can tell: the modules are taken out. */
+  withoutVirtio?: true;
   /** Debian packages beside Debian's essential set. */
   packages: readonly string[];
 }

@@ -46,6 +46,7 @@ export async function makeTree(recipe: GuestRecipe, root: string): Promise<{ ker
     if (mount.startsWith('/')) await mkdir(join(root, mount), { recursive: true });
   }
   const kernel = await kernelVersion(root);
+  if (recipe.withoutVirtio === true) await removeVirtio(root, kernel);
   await makeInitramfs(recipe, root, kernel);
   await writeLoader(recipe, root, kernel);
   await writeFiles(root, { '/srv/README': { content: 'The data of this VM.\n' } });
@@ -63,6 +64,12 @@ async function makeInitramfs(recipe: GuestRecipe, root: string, kernel: string):
       ? [...dracut, '--drivers', modules.join(' '), image, kernel]
       : ['/usr/sbin/update-initramfs', '-u', '-k', 'all'],
   );
+}
+
+async function removeVirtio(root: string, kernel: string): Promise<void> {
+  const modules = `/lib/modules/${kernel}`;
+  await inChroot(root, ['find', `${modules}/kernel`, '-name', 'virtio*.ko*', '-delete']);
+  await inChroot(root, ['/usr/sbin/depmod', kernel]);
 }
 
 async function inChroot(root: string, command: readonly string[]): Promise<void> {

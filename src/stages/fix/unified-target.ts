@@ -4,9 +4,9 @@ import {
   UNIFIED_HEADER_BYTES,
   type UnifiedSection,
   unifiedSections,
+  withoutNuls,
   withSection,
 } from '../../guest/unified-image.js';
-import { withoutNuls } from '../inspect/unified-images.js';
 import type { FixTarget } from './target.js';
 
 /** `target` on which the sections of unified kernel images (`IMAGE.efi:.initrd`) are files. They are read, rewritten and appended to; the image keeps its place. */

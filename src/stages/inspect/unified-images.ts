@@ -12,6 +12,7 @@ import {
   sectionPath,
   type UnifiedSection,
   unifiedSections,
+  withoutNuls,
 } from '../../guest/unified-image.js';
 import type { Kernel } from './schema.js';
 import { refusal, type Warnings } from './tolerate.js';
@@ -98,12 +99,6 @@ async function describe(path: string, bytes: Buffer, signal: AbortSignal): Promi
       initramfs: initramfs === null ? null : await listInitramfs(initramfs, signal),
     },
   ];
-}
-
-/** Old tools end the text with one. */
-export function withoutNuls(bytes: Buffer): Buffer {
-  const end = bytes.indexOf(0);
-  return Buffer.from(end === -1 ? bytes : bytes.subarray(0, end));
 }
 
 /** The tree with each image's command line as a file of its own, which the fixers see and change as any other. */

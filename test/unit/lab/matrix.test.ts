@@ -23,7 +23,8 @@ describe('the matrix', () => {
   const rows: Record<string, (guest: GuestRecipe) => readonly string[]> = {
     release: ({ release }) => [release],
     firmware: ({ firmware }) => [firmware],
-    loader: ({ loader }) => [loader ?? 'grub'],
+    loader: ({ loader = 'grub' }) =>
+      loader === 'systemd-boot-unified' ? ['systemd-boot', 'unified'] : [loader],
     filesystem: (guest) => filesystemsOf(guest).map(({ filesystem }) => filesystem),
     storage: ({ volumes }) => (volumes === undefined ? ['plain'] : volumes.map(({ kind }) => kind)),
     initramfs: ({ initramfs }) => [initramfs.tool],
@@ -34,7 +35,7 @@ describe('the matrix', () => {
   const wanted: Record<string, readonly string[]> = {
     release: ['bullseye', 'bookworm', 'trixie'],
     firmware: ['bios', 'uefi'],
-    loader: ['grub', 'systemd-boot', 'extlinux'],
+    loader: ['grub', 'systemd-boot', 'unified', 'extlinux'],
     filesystem: ['ext4', 'xfs', 'btrfs', 'swap'],
     storage: ['plain', 'lvm', 'luks', 'md'],
     initramfs: ['initramfs-tools', 'dracut'],
