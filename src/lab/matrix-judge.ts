@@ -78,6 +78,7 @@ export function judge(recipe: GuestRecipe, { asItIs, bundle, second }: Observed)
     ...(error === null ? [] : [`${error.code}: ${error.message}`]),
     ...(error === null ? bootFaults(recipe, boot) : []),
     ...(report === undefined ? [] : identityFaults(recipe, report.identity)),
+    ...(report === undefined ? [] : driverFaults(report.identity)),
     ...(error === null ? planFaults(second) : []),
   ];
   const seconds = (report?.stages ?? [])
@@ -92,6 +93,13 @@ export function judge(recipe: GuestRecipe, { asItIs, bundle, second }: Observed)
     plannedAgain: error === null ? countText(operationsOf(second).length) : '',
     faults,
   };
+}
+
+/** What INSPECT lists is from before FIX. */
+function driverFaults({ kernels }: Identity): string[] {
+  return kernels
+    .filter(({ initramfs }) => initramfs?.modules.includes('virtio_blk'))
+    .map(({ initramfs }) => `${initramfs?.path} has virtio_blk before FIX: it proves nothing`);
 }
 
 function bootFaults(recipe: GuestRecipe, boot: Boot | null): string[] {

@@ -37,6 +37,7 @@ const STORAGE_MODULES = [
 const initramfsOf = (tool: GuestRecipe['initramfs']['tool']): GuestRecipe['initramfs'] => ({
   tool,
   modules: [...VMWARE_INITRAMFS.modules, ...STORAGE_MODULES],
+  ...(tool === 'dracut' ? { omit: ['virtio.*', '.*virtio'] } : {}),
 });
 
 /** SLIRP, which the boot test's network is, gives out 10.0.2.15; a static address must be another. */

@@ -52,8 +52,8 @@ export interface GuestRecipe {
   loader?: 'grub' | 'systemd-boot' | 'systemd-boot-unified' | 'unified' | 'extlinux';
   disks: readonly DiskRecipe[];
   volumes?: readonly VolumeRecipe[];
-  /** Only the modules named are admitted, so nothing of virtio is in the initramfs. */
-  initramfs: { tool: 'initramfs-tools' | 'dracut'; modules: readonly string[] };
+  /** As a machine on VMware makes it for itself: these modules, and none that match `omit` (dracut adds drivers of all hypervisors otherwise). */
+  initramfs: { tool: 'initramfs-tools' | 'dracut'; modules: readonly string[]; omit?: readonly string[] };
   network: NetworkRecipe;
   /** A kernel from before virtio, as far as a guest can tell: the modules are taken out. */
   withoutVirtio?: true;

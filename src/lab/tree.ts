@@ -55,15 +55,18 @@ export async function makeTree(recipe: GuestRecipe, root: string): Promise<{ ker
 
 /** The guest's own tool, seeing only its own devices: what it finds must not depend on this host. */
 async function makeInitramfs(recipe: GuestRecipe, root: string, kernel: string): Promise<void> {
-  const { tool, modules } = recipe.initramfs;
   const image = `/boot/initrd.img-${kernel}`;
-  const dracut = ['/usr/bin/dracut', '--force', '--quiet', '--no-hostonly', '--mdadmconf'];
   await inChroot(
     root,
-    tool === 'dracut'
-      ? [...dracut, '--drivers', modules.join(' '), image, kernel]
+    recipe.initramfs.tool === 'dracut'
+      ? [...dracut(recipe), '--mdadmconf', image, kernel]
       : ['/usr/sbin/update-initramfs', '-u', '-k', 'all'],
   );
+}
+
+function dracut({ initramfs: { modules, omit = [] } }: GuestRecipe): string[] {
+  const drivers = ['--drivers', modules.join(' '), '--omit-drivers', omit.join(' ')];
+  return ['/usr/bin/dracut', '--force', '--quiet', '--no-hostonly', ...drivers];
 }
 
 async function removeVirtio(root: string, kernel: string): Promise<void> {
@@ -122,18 +125,7 @@ async function makeUnifiedImage(recipe: GuestRecipe, root: string, kernel: strin
   await mkdir(dirname(join(root, image)), { recursive: true });
   const command =
     recipe.initramfs.tool === 'dracut'
-      ? [
-          ...[
-            '/usr/bin/dracut',
-            '--force',
-            '--quiet',
-            '--uefi',
-            '--no-hostonly',
-            '--kernel-cmdline',
-            options,
-          ],
-          ...['--drivers', recipe.initramfs.modules.join(' '), image, kernel],
-        ]
+      ? [...dracut(recipe), '--uefi', '--kernel-cmdline', options, image, kernel]
       : [
           ...['/usr/bin/ukify', 'build', `--linux=/boot/vmlinuz-${kernel}`, `--uname=${kernel}`],
           ...[`--initrd=/boot/initrd.img-${kernel}`, `--cmdline=${options}`, `--output=${image}`],
