@@ -1,6 +1,6 @@
 import { applyOperations } from './apply.js';
 import type { Fixer, Guest } from './fixer.js';
-import { changedImages } from './linux/unified-images.js';
+import { lostSignatures } from './linux/unified-images.js';
 import type { Operation, Plan } from './operation.js';
 import { FIXERS } from './registry.js';
 
@@ -31,7 +31,7 @@ export function planGuest(guest: Guest, fixers: readonly Fixer[] = FIXERS): Plan
     };
     current = guestAfter(current, operations);
   }
-  return plan;
+  return { ...plan, warnings: [...plan.warnings, ...lostSignatures(guest, plan.operations)] };
 }
 
 type InitramfsOperation = Extract<Operation, { op: 'append_initramfs' | 'rebuild_initramfs' }>;
@@ -54,9 +54,7 @@ export function guestAfter(guest: Guest, operations: readonly Operation[]): Gues
     if (operation.op === 'append_initramfs' || operation.op === 'rebuild_initramfs')
       changed.set(operation.path, operation);
   }
-  const unsigned = changedImages(operations);
-  const kernels = guest.identity.kernels.map((before) => {
-    const kernel = unsigned.has(before.image) ? { ...before, signed: false } : before;
+  const kernels = guest.identity.kernels.map((kernel) => {
     const operation = kernel.initramfs === null ? undefined : changed.get(kernel.initramfs.path);
     if (kernel.initramfs === null || operation === undefined) return kernel;
     const modules = [...new Set([...kernel.initramfs.modules, ...operation.modules])].sort();

@@ -76,6 +76,7 @@ export interface GuestStat {
   uid: number;
   gid: number;
   size: number;
+  device: number;
   inode: number;
 }
 /** `struct guestfs_statvfs`: block size and counts in blocks. */

@@ -18,7 +18,7 @@ export const sectionPath = (image: string, section: ChangeableSection): string =
 
 /** The parts of a path that `sectionPath` made, null for any other. */
 export function parseSectionPath(path: string): { image: string; section: ChangeableSection } | null {
-  const [, image, section] = /^(.+\.efi):(\.cmdline|\.initrd)$/i.exec(path) ?? [];
+  const [, image, section] = /^(.+\.[eE][fF][iI]):(\.cmdline|\.initrd)$/.exec(path) ?? [];
   return image === undefined || section === undefined
     ? null
     : { image, section: section as ChangeableSection };
@@ -42,6 +42,7 @@ interface Section extends UnifiedSection {
 
 interface Headers {
   sections: Section[];
+  coff: number;
   optional: number;
   /** Place of the data directories' fifth entry: offset and size of the signatures. 0 where there is none. */
   certificates: number;
@@ -49,14 +50,17 @@ interface Headers {
   fileAlignment: number;
 }
 
-/** The sections in the file's order. `head` are its first bytes, `UNIFIED_HEADER_BYTES` of them or all. Throws `guest.unified-image` for anything that is no PE program. */
-export function unifiedSections(head: Buffer): UnifiedSection[] {
-  return readHeaders(head).sections.map(({ name, offset, size }) => ({ name, offset, size }));
+/**
+ * The sections in the order of their headers. `head` are the first bytes of a file of `size` bytes, `UNIFIED_HEADER_BYTES` of them or all. Throws `guest.unified-image` for anything that is no
+ * whole PE program.
+ */
+export function unifiedSections(head: Buffer, size: number): UnifiedSection[] {
+  return readHeaders(head, size).sections.map(({ name, offset, size }) => ({ name, offset, size }));
 }
 
-export function isSigned(head: Buffer): boolean {
-  const { certificates } = readHeaders(head);
-  return certificates !== 0 && head.readUInt32LE(certificates + 4) > 0;
+export function isSigned(image: Buffer): boolean {
+  const { certificates } = readHeaders(image, image.length);
+  return certificates !== 0 && image.readUInt32LE(certificates + 4) > 0;
 }
 
 /**
@@ -64,20 +68,28 @@ export function isSigned(head: Buffer): boolean {
  * otherwise comes behind all others. A signature does not hold any longer and is left out. The same input gives the same bytes.
  */
 export function withSection(image: Buffer, name: ChangeableSection, content: Buffer): Buffer {
-  const { sections, optional, certificates, sectionAlignment, fileAlignment } = readHeaders(image);
+  const { sections, coff, optional, certificates, sectionAlignment, fileAlignment } = readHeaders(
+    image,
+    image.length,
+  );
   const [changed, ...others] = sections.filter((section) => section.name === name);
   if (changed === undefined) throw damaged(`it has no section ${name}`);
   if (others.length > 0) throw damaged(`it has several sections ${name}`);
   const address = placeFor(changed, content.length, sections, { image, sectionAlignment });
 
-  const byOffset = sections.filter(({ rawSize }) => rawSize > 0).sort((a, b) => a.offset - b.offset);
-  const first = byOffset[0]?.offset ?? image.length;
+  const ends = sections.map((section) =>
+    section === changed ? address + content.length : section.address + section.virtualSize,
+  );
+  const imageSize = roundUp(Math.max(...ends), sectionAlignment);
+  if (imageSize > MAX_IMAGE_BYTES) throw damaged('it becomes too large');
+
+  const filled = sections.filter((section) => section === changed || section.rawSize > 0);
+  const byOffset = filled.sort((a, b) => (a.offset || image.length) - (b.offset || image.length));
+  const first = Math.min(...byOffset.map(({ offset }) => offset || image.length));
   const pieces: Buffer[] = [Buffer.from(image.subarray(0, first))];
   const head = pieces[0] as Buffer;
   let end = first;
   for (const section of byOffset) {
-    if (section.offset + section.rawSize > image.length)
-      throw damaged(`its section ${section.name} is cut off`);
     const bytes =
       section === changed ? content : image.subarray(section.offset, section.offset + section.rawSize);
     const padded = roundUp(bytes.length, fileAlignment);
@@ -88,15 +100,12 @@ export function withSection(image: Buffer, name: ChangeableSection, content: Buf
   }
   head.writeUInt32LE(content.length, changed.header + 8);
   head.writeUInt32LE(address, changed.header + 12);
-  const ends = sections.map((section) =>
-    section === changed ? address + content.length : section.address + section.virtualSize,
-  );
-  const imageSize = roundUp(Math.max(...ends), sectionAlignment);
-  if (imageSize > MAX_IMAGE_BYTES) throw damaged('it becomes too large');
   head.writeUInt32LE(imageSize, optional + 56);
   // A checksum of 0 is none; firmware checks it for drivers of Windows only.
   head.writeUInt32LE(0, optional + 64);
   if (certificates !== 0) head.fill(0, certificates, certificates + 8);
+  // The table of symbols lay behind the sections.
+  head.fill(0, coff + 8, coff + 16);
   if (address !== changed.address) moveHeaderToEnd(head, changed, sections);
   return Buffer.concat(pieces);
 }
@@ -146,10 +155,12 @@ function kernelMemory(image: Buffer, offset: number): number {
   return image.readUInt32LE(offset + 0x260);
 }
 
-function readHeaders(bytes: Buffer): Headers {
+function readHeaders(bytes: Buffer, size: number): Headers {
   const head = bytes.subarray(0, UNIFIED_HEADER_BYTES);
   try {
-    return parseHeaders(head);
+    const headers = parseHeaders(head);
+    checkPlaces(headers, Math.min(head.length, size), size);
+    return headers;
   } catch (error) {
     // A read behind the end: the headers are cut off, or lead out of what headers can be.
     if (error instanceof RangeError) throw damaged('it is no PE program');
@@ -167,25 +178,28 @@ function parseHeaders(head: Buffer): Headers {
   const magic = head.readUInt16LE(optional);
   if (magic !== 0x10b && magic !== 0x20b) throw damaged('it is no PE program');
   const directories = optional + (magic === 0x20b ? 112 : 96);
-  const hasCertificates = head.readUInt32LE(directories - 4) > 4;
+  const certificates = directories + 4 * 8;
+  const hasCertificates =
+    head.readUInt32LE(directories - 4) > 4 && certificates + 8 <= optional + optionalSize;
   const count = head.readUInt16LE(coff + 2);
   if (count > MAX_SECTIONS) throw damaged(`it has ${count} sections`);
   const sections = Array.from({ length: count }, (_, index) =>
     readSection(head, optional + optionalSize + index * SECTION_HEADER_BYTES),
   );
-  checkOverlaps(sections);
   return {
     sections,
+    coff,
     optional,
-    certificates: hasCertificates ? directories + 4 * 8 : 0,
+    certificates: hasCertificates ? certificates : 0,
     sectionAlignment: alignment(head.readUInt32LE(optional + 32)),
     fileAlignment: alignment(head.readUInt32LE(optional + 36)),
   };
 }
 
 function readSection(head: Buffer, header: number): Section {
-  const virtualSize = head.readUInt32LE(header + 8);
   const rawSize = head.readUInt32LE(header + 16);
+  // Firmware takes 0 for all of it.
+  const virtualSize = head.readUInt32LE(header + 8) || rawSize;
   return {
     name: head.toString('latin1', header, header + 8).replace(/\0+$/, ''),
     header,
@@ -197,14 +211,16 @@ function readSection(head: Buffer, header: number): Section {
   };
 }
 
-/** Sections that share bytes would let a small file become a large one. */
-function checkOverlaps(sections: readonly Section[]): void {
+/** All that is read or written of the headers stands before the first section; sections are in the file, and share no bytes: a small file would become a large one. */
+function checkPlaces({ sections, optional, certificates }: Headers, headBytes: number, size: number): void {
   const filled = sections.filter(({ rawSize }) => rawSize > 0).sort((a, b) => a.offset - b.offset);
+  const headers = sections.map(({ header }) => header + SECTION_HEADER_BYTES);
+  const end = Math.max(optional + 68, certificates + 8, ...headers);
+  if (end > Math.min(headBytes, filled[0]?.offset ?? headBytes)) throw damaged('its headers are cut off');
   for (const [index, section] of filled.entries()) {
     const next = filled[index + 1];
-    if (next !== undefined && section.offset + section.rawSize > next.offset)
-      throw damaged(`its sections ${section.name} and ${next.name} overlap`);
-    if (section.offset <= section.header) throw damaged(`its section ${section.name} is in the headers`);
+    if (section.offset + section.rawSize > Math.min(next?.offset ?? size, size))
+      throw damaged(`its section ${section.name} is cut off`);
   }
 }
 

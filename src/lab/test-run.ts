@@ -12,7 +12,10 @@ import { OUTCOME_FILE, type Outcome, outcomeSchema } from './test-reporter.js';
  */
 const MARK = 'HYPER2KVM_TEST_RUN';
 
-const { passed, failed } = await runTests(process.argv.slice(2));
+const { passed, failed } = await runTests(process.argv.slice(2)).catch((error: unknown) => {
+  console.error(error);
+  return { passed: 0, failed: 1 };
+});
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
 
@@ -72,9 +75,13 @@ async function vitest(args: string[]): Promise<Outcome> {
     console.error(error);
     return { passed: 0, failed: 1, unfinished: [], errors: 0 };
   } finally {
-    await rm(outcomes, { recursive: true, force: true });
-    await rm(scratch, { recursive: true, force: true });
+    for (const directory of [outcomes, scratch]) await removeOurs(directory);
   }
+}
+
+/** What holds it was named as left behind. */
+async function removeOurs(directory: string): Promise<void> {
+  await rm(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 }).catch(console.error);
 }
 
 async function findLeaks(mark: string, scratch: string): Promise<string[]> {

@@ -1,6 +1,5 @@
 import type { Fixer } from '../fixer.js';
 import { fixCommandLines } from './command-line.js';
-import { lostSignatures } from './unified-images.js';
 
 const NAME = 'boot-entries';
 
@@ -9,7 +8,6 @@ export const bootEntries: Fixer = {
   description:
     'Boot Loader Specification entries (loader/entries/*.conf of GRUB and systemd-boot), their source /etc/kernel/cmdline and the command line inside a unified kernel image (IMAGE.efi:.cmdline) get UUIDs instead of device names. A signature of a changed image is left out, with a warning: Secure Boot needs it signed again.',
   plan(guest) {
-    const { operations, warnings } = fixCommandLines(guest, NAME, ['bls', 'kernel-cmdline', 'unified']);
-    return { operations, warnings: [...warnings, ...lostSignatures(guest, operations, NAME)] };
+    return fixCommandLines(guest, NAME, ['bls', 'kernel-cmdline', 'unified']);
   },
 };

@@ -9,7 +9,6 @@ import { chooseDevices, DEVICE_SETS, type DeviceSet } from './devices.js';
 import { type Replacement, staleCopies } from './embedded-files.js';
 import { keepDrivers, rebuildCommand } from './initramfs-tools.js';
 import { type ModuleIndex, moduleIndex } from './modules.js';
-import { lostSignatures } from './unified-images.js';
 
 const NAME = 'initramfs';
 
@@ -43,10 +42,7 @@ export const initramfs: Fixer = {
             driversOf(set).filter((name) => wanted.has(name)),
           );
     // The configuration goes first: a tool that makes the initramfs anew reads it.
-    return {
-      operations: [...kept, ...fixes],
-      warnings: [...warnings, ...lostSignatures(guest, fixes, NAME)],
-    };
+    return { operations: [...kept, ...fixes], warnings };
   },
 };
 
@@ -68,6 +64,11 @@ function neededModules({ initramfs: image }: Kernel, index: ModuleIndex, set: De
   return index.closure(driversOf(set));
 }
 
+function hasUnreadImage({ tree, identity }: Guest): boolean {
+  const read = new Set(identity.unified_images.map(({ path }) => path));
+  return unifiedImages(tree).some((path) => /\/EFI\/Linux\//i.test(path) && !read.has(path));
+}
+
 interface KernelCase {
   guest: Guest;
   kernel: Kernel;
@@ -80,8 +81,8 @@ function planKernel(context: KernelCase, warnings: Warning[]): Operation | null 
   const { guest, kernel, modules, replace } = context;
   const image = kernel.initramfs;
   if (image === null) {
-    // It may be inside of them; INSPECT has said which could not be read.
-    if (unifiedImages(guest.tree).length > 0) return null;
+    // It may be in a unified image that INSPECT could not read, and has warned of.
+    if (hasUnreadImage(guest)) return null;
     // chooseDevices has found another kernel that starts; this one never did without an initramfs of its own.
     warnings.push(
       warning(

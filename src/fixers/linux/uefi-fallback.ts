@@ -108,13 +108,11 @@ function chooseLoader(files: readonly LoaderFile[], suffix: string, distro: stri
 }
 
 /** Firmware can start a unified kernel image itself, and then there is no loader. */
-function newestImage(files: readonly LoaderFile[], { kernels }: Guest['identity']): LoaderFile | null {
-  const versions = new Map(kernels.map(({ image, version }) => [image, version]));
-  const versionOf = ({ root, vendor, name }: LoaderFile) => versions.get(`${root}/${vendor}/${name}`) ?? '';
-  const [newest] = files
-    .filter(({ vendor, name }) => same(vendor, 'Linux') && name.toLowerCase().endsWith('.efi'))
-    .sort((a, b) => versionOf(b).localeCompare(versionOf(a), 'en', { numeric: true }));
-  return newest ?? null;
+function newestImage(files: readonly LoaderFile[], identity: Guest['identity']): LoaderFile | null {
+  const [newest] = identity.unified_images.toSorted((a, b) =>
+    (b.version ?? '').localeCompare(a.version ?? '', 'en', { numeric: true }),
+  );
+  return files.find(({ root, vendor, name }) => `${root}/${vendor}/${name}` === newest?.path) ?? null;
 }
 
 /** shim starts GRUB and MokManager of its own directory; GRUB and elilo read their configuration there. */

@@ -96,6 +96,7 @@ export async function killAtRandom(
     await spool.stop();
     const findings = await checkSpool(spool);
     if (end !== 'done') findings.others.push(`the run is ${end}`);
+    if (kills < wanted) findings.others.push(`${kills} of ${wanted} kills: no time was left`);
     if (deaths > 0) findings.others.push(`${deaths} daemons died by themselves`);
     tally.add('random', { findings, drops: spool.drops.length, kills, log: spool.log });
   } finally {

@@ -1,9 +1,9 @@
 import { Hyper2kvmError } from '../../errors.js';
 import type { Operation } from '../../fixers/operation.js';
-import type { InitramfsListing } from '../../guest/initramfs.js';
+import { type InitramfsListing, listInitramfs } from '../../guest/initramfs.js';
 import { buildAppendix } from '../../guest/initramfs-appendix.js';
 import { installPackages } from './install-packages.js';
-import { proveAppended, proveRebuilt } from './prove-initramfs.js';
+import { missingModules, proveAppended, proveRebuilt } from './prove-initramfs.js';
 import type { FixTarget } from './target.js';
 
 export interface Execution {
@@ -60,9 +60,11 @@ type Rebuild = Extract<Operation, { op: 'rebuild_initramfs' }>;
 
 /** The kernel unpacks concatenated archives in order, so the missing drivers go behind what is there (docs: driver-api/early-userspace). */
 async function appendInitramfs(operation: Append, { target, signal, listings }: Execution): Promise<string> {
-  const listing = listings[operation.path];
   const offset = await target.size(operation.path);
+  const listing = listings[operation.path];
   if (listing === undefined || listing.size !== offset) {
+    const proof = await provenAnew(operation, target, signal);
+    if (proof !== null) return proof;
     throw new Hyper2kvmError(
       'fix.initramfs-changed',
       `${operation.path} is not the file that INSPECT listed`,
@@ -79,6 +81,14 @@ async function appendInitramfs(operation: Append, { target, signal, listings }: 
   // Kernels of one flavour share an initramfs (Arch): the next archive goes behind this one.
   listings[operation.path] = withAppended(listing, appended);
   return proof;
+}
+
+/** A rebuild before this may have made a unified image anew, with all drivers in it (kernel-install's hooks). */
+async function provenAnew(operation: Append, target: FixTarget, signal: AbortSignal): Promise<string | null> {
+  const listing = await listInitramfs(await target.read(operation.path), signal);
+  if (operation.replace !== undefined || listing.unreadable !== null) return null;
+  if (missingModules(listing.files, operation.modules).length > 0) return null;
+  return `${operation.path}: made anew by the guest, ${operation.modules.length} modules listed on reading back`;
 }
 
 /** What the file lists with `appended` behind it; link and directory entries that are there already are not made again by the next archive. */

@@ -51,7 +51,8 @@ export async function proveRebuilt(
   return `${operation.path}: rebuilt by ${operation.command[0] ?? 'the guest'}, ${operation.modules.length} modules listed on reading back`;
 }
 
-function missingModules(files: readonly string[], wanted: readonly string[]): string[] {
+/** Those of `wanted` that are not among the listed files. */
+export function missingModules(files: readonly string[], wanted: readonly string[]): string[] {
   const listed = new Set(files.map(moduleName));
   return wanted.filter((name) => !listed.has(moduleName(name)));
 }

@@ -12,8 +12,9 @@ import type { FixTarget } from './target.js';
 /** `target` on which the sections of unified kernel images (`IMAGE.efi:.initrd`) are files. They are read, rewritten and appended to; the image keeps its place. */
 export function withUnifiedImages(target: FixTarget): FixTarget {
   async function find(image: string, name: ChangeableSection): Promise<UnifiedSection> {
-    const head = await target.readAt(image, 0, Math.min(UNIFIED_HEADER_BYTES, await target.size(image)));
-    const section = unifiedSections(head).find((candidate) => candidate.name === name);
+    const bytes = await target.size(image);
+    const head = await target.readAt(image, 0, Math.min(UNIFIED_HEADER_BYTES, bytes));
+    const section = unifiedSections(head, bytes).find((candidate) => candidate.name === name);
     return section ?? { name, offset: 0, size: 0 };
   }
 
@@ -45,7 +46,7 @@ export function withUnifiedImages(target: FixTarget): FixTarget {
       const part = parseSectionPath(path);
       if (part === null) return target.append(path, bytes, offset);
       const image = await target.read(part.image);
-      const section = unifiedSections(image).find(({ name }) => name === part.section);
+      const section = unifiedSections(image, image.length).find(({ name }) => name === part.section);
       const start = section?.offset ?? 0;
       const content = Buffer.concat([image.subarray(start, start + offset), bytes]);
       await target.rewrite(part.image, withSection(image, part.section, content));

@@ -83,6 +83,7 @@ export const inspectStage: Stage<InspectInput, InspectOutput> = {
       firmware: context.options.vm.firmware ?? input.fetch.hardware.firmware ?? facts.firmware,
       architecture: await architecture(session, tree),
       kernels,
+      unified_images: unified.map(({ path, version, signed }) => ({ path, version, signed })),
       partitions: storage.partitions,
       filesystems: withMountpoints(storage, tree, devices, root),
       root: root.device,

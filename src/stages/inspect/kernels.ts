@@ -51,12 +51,12 @@ export async function readKernels(
             : describeInitramfs({ path, listing, kernelVersion: version }),
       });
     }
-    for (const { path: image, signed, initramfs: listing } of images) {
+    for (const { path: image, initramfs: listing } of images) {
       const path = sectionPath(image, '.initrd');
       if (listing !== null) listings[path] = listing;
       const initramfs =
         listing === null ? null : describeInitramfs({ path, listing, kernelVersion: version });
-      kernels.push({ version, image, modules, initramfs, ...(signed ? { signed } : {}) });
+      kernels.push({ version, image, modules, initramfs });
     }
   }
   return { kernels, listings };

@@ -49,8 +49,6 @@ export const kernelSchema = z.object({
   version: z.string(),
   /** Guest paths. */
   image: z.string(),
-  /** A unified image with a signature, which does not survive a change. */
-  signed: z.boolean().optional(),
   modules: z.string().nullable(),
   initramfs: z
     .object({
@@ -83,6 +81,10 @@ export const identitySchema = z.object({
   architecture: z.string(),
   hostname: z.string(),
   kernels: z.array(kernelSchema),
+  /** Unified kernel images that could be read, by guest path; `version` is null where they do not say. */
+  unified_images: z
+    .array(z.object({ path: z.string(), version: z.string().nullable(), signed: z.boolean() }))
+    .default([]),
   initramfs_tool: z.string(),
   package_manager: z.string(),
   partitions: z.array(partitionTableSchema),

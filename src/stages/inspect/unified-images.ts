@@ -18,9 +18,10 @@ import type { Kernel } from './schema.js';
 import { refusal, type Warnings } from './tolerate.js';
 
 /** A larger one is not read: real ones stay under 200 MiB. */
-const MAX_IMAGE_BYTES = 512 * 1024 * 1024;
+const MAX_IMAGE_BYTES = 256 * 1024 * 1024;
 const MAX_IMAGES = 100;
 const MAX_COMMAND_LINE_BYTES = 64 * 1024;
+const MAX_VERSION_BYTES = 256;
 
 export interface UnifiedImage {
   /** Guest path. */
@@ -41,10 +42,25 @@ export async function readUnifiedImages(
   { workDirectory, signal, warnings }: { workDirectory: string; signal: AbortSignal; warnings: Warnings },
 ): Promise<UnifiedImage[]> {
   const images: UnifiedImage[] = [];
-  for (const path of unifiedImages(tree).slice(0, MAX_IMAGES)) {
-    const result = await readOne(session, path, workDirectory, signal);
+  const seen = new Set<string>();
+  for (const [index, path] of unifiedImages(tree).entries()) {
+    const { mode, size, device, inode } = await session.call('statns', path);
+    // Two names of one file: an ESP that is mounted twice, a link.
+    const identity = `${device}:${inode}`;
+    if (seen.has(identity)) continue;
+    seen.add(identity);
+    const refused =
+      index >= MAX_IMAGES
+        ? `more than ${MAX_IMAGES} are there`
+        : (mode & S_IFMT) !== S_IFREG
+          ? 'it is not a regular file'
+          : size > MAX_IMAGE_BYTES
+            ? `it is larger than ${MAX_IMAGE_BYTES} bytes`
+            : null;
+    const result = refused ?? (await readOne(session, path, workDirectory, signal));
     if (typeof result !== 'string') images.push(...result);
-    else warnings.push(unread(path, result));
+    // Under the firmware's default name it is most likely a boot loader.
+    else if (!isDefaultName(path)) warnings.push(unread(path, result));
   }
   return images;
 }
@@ -56,9 +72,6 @@ async function readOne(
   workDirectory: string,
   signal: AbortSignal,
 ): Promise<UnifiedImage[] | string> {
-  const { mode, size } = await session.call('statns', path);
-  if ((mode & S_IFMT) !== S_IFREG) return 'it is not a regular file';
-  if (size > MAX_IMAGE_BYTES) return `it is larger than ${MAX_IMAGE_BYTES} bytes`;
   const copy = join(workDirectory, 'unified-image.part');
   try {
     await session.call('download', path, copy);
@@ -73,32 +86,39 @@ async function readOne(
 }
 
 async function describe(path: string, bytes: Buffer, signal: AbortSignal): Promise<UnifiedImage[] | string> {
-  const all = unifiedSections(bytes);
+  const all = unifiedSections(bytes, bytes.length);
   const sections = new Map<string, UnifiedSection>(all.map((section) => [section.name, section]));
   if (!sections.has('.linux')) return [];
-  if (sections.size < all.length) return 'it holds several profiles';
+  if (CHANGEABLE.some((name) => all.filter((section) => section.name === name).length > 1))
+    return 'it holds several profiles';
   const content = (name: string): Buffer | null => {
     const section = sections.get(name);
     return section === undefined ? null : bytes.subarray(section.offset, section.offset + section.size);
   };
-  // dracut's own images before its version 060 do not name it.
-  const named = content('.uname');
-  const version =
-    named === null
-      ? kernelVersion(content('.linux') ?? Buffer.alloc(0))
-      : withoutNuls(named).toString('utf8').trim();
-  const initramfs = content('.initrd');
   const commandLine = content('.cmdline');
+  if ((commandLine?.length ?? 0) > MAX_COMMAND_LINE_BYTES)
+    return `its command line has more than ${MAX_COMMAND_LINE_BYTES} bytes`;
+  const initramfs = content('.initrd');
   return [
     {
       path,
-      version,
+      version: versionOf(content('.uname'), content('.linux')),
       signed: isSigned(bytes),
-      commandLine:
-        commandLine === null || commandLine.length > MAX_COMMAND_LINE_BYTES ? null : withoutNuls(commandLine),
+      commandLine: commandLine === null ? null : withoutNuls(commandLine),
       initramfs: initramfs === null ? null : await listInitramfs(initramfs, signal),
     },
   ];
+}
+
+const CHANGEABLE = ['.cmdline', '.initrd'];
+const isDefaultName = (path: string) => /\/BOOT\/[^/]+$/i.test(path);
+
+/** dracut's own images before its version 060 do not name it. */
+function versionOf(uname: Buffer | null, linux: Buffer | null): string | null {
+  const text =
+    uname === null ? null : withoutNuls(uname.subarray(0, MAX_VERSION_BYTES)).toString('latin1').trim();
+  if (text === null) return kernelVersion(linux ?? Buffer.alloc(0));
+  return /^[\w.+~-]+$/.test(text) ? text : null;
 }
 
 /** The tree with each image's command line as a file of its own, which the fixers see and change as any other. */

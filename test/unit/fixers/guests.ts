@@ -159,6 +159,7 @@ export function guestOf({
       architecture: 'x86_64',
       hostname: 'guest',
       kernels: [],
+      unified_images: [],
       initramfs_tool: 'initramfs-tools',
       package_manager: 'apt',
       partitions: [],

@@ -73,6 +73,7 @@ export const sampleIdentity: Identity = {
   network_manager: ['ifupdown'],
   architecture: 'x86_64',
   hostname: 'web01',
+  unified_images: [],
   kernels: [
     {
       version: '6.1.0-32-amd64',

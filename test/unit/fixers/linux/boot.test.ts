@@ -6,7 +6,7 @@ import { extlinux } from '../../../../src/fixers/linux/extlinux.js';
 import { grubLegacy } from '../../../../src/fixers/linux/grub-legacy.js';
 import { grub2 } from '../../../../src/fixers/linux/grub2.js';
 import { serialConsole } from '../../../../src/fixers/linux/serial-console.js';
-import { guestAfter } from '../../../../src/fixers/plan.js';
+import { guestAfter, planGuest } from '../../../../src/fixers/plan.js';
 import {
   changedLines,
   type Files,
@@ -139,20 +139,30 @@ describe('the other boot loaders', () => {
     expect(textAfter(operations, '/etc/kernel/cmdline')).toBe('root=UUID=root-uuid ro\n');
   });
 
-  it('changes the command line inside a unified image; a signature that is lost is told once', () => {
+  it('changes the command line inside a unified image', () => {
     const image = '/efi/EFI/Linux/arch-linux.efi';
     const path = `${image}:.cmdline`;
-    const recipe = guest(
-      { [image]: null, [path]: 'root=/dev/sda2 rw' },
-      { identity: { kernels: [{ ...kernelOf('6.8.1-arch1-1', []), image, signed: true }] } },
-    );
-    const { operations, warnings } = bootEntries.plan(recipe);
+    const recipe = guest({ [image]: null, [path]: 'root=/dev/sda2 rw' });
+    const { operations } = bootEntries.plan(recipe);
     expect(textAfter(operations, path)).toBe('root=UUID=root-uuid rw');
-    expect(warnings).toMatchObject([{ code: 'boot.unified-signature' }]);
-    const after = guestAfter(recipe, operations);
-    expect(bootEntries.plan(after)).toEqual({ operations: [], warnings: [] });
-    expect(after.identity.kernels[0]?.signed).toBe(false);
+    expect(bootEntries.plan(guestAfter(recipe, operations))).toEqual({ operations: [], warnings: [] });
   });
+
+  it.each([
+    ['an unstable root', 'root=/dev/sda2 rw', {}, ['boot.unified-signature']],
+    ['a serial console', 'root=UUID=root-uuid', { serial_console: true }, ['boot.unified-signature']],
+    ['nothing', 'root=UUID=root-uuid', {}, []],
+  ] as const)(
+    'tells once that a signed image, changed for %s, loses its signature',
+    (_, text, options, codes) => {
+      const image = '/efi/EFI/Linux/arch-linux.efi';
+      const identity = { unified_images: [{ path: image, version: null, signed: true }] };
+      const files = { [image]: null, [`${image}:.cmdline`]: text };
+      const { warnings } = planGuest(guest(files, { identity, options }));
+      const told = warnings.filter(({ code }) => code.startsWith('boot.unified'));
+      expect(told.map(({ code }) => code)).toEqual(codes);
+    },
+  );
 
   it('changes GRUB legacy’s kernel lines and Debian’s kopt, not its root (hd0,0)', () => {
     const menu =

@@ -125,12 +125,23 @@ describe('initramfs', () => {
     const kernel = {
       ...kernelOf(VERSION, VMWARE_MODULES, { path }),
       image: '/efi/EFI/Linux/a.efi',
-      signed: true,
     };
     const asked = { options: { initramfs: 'rebuild' as const }, identity: { kernels: [kernel] } };
     const { operations, warnings } = plan(asked);
     expect(operations.at(-1)).toMatchObject({ op: 'append_initramfs', path, modules: ALL });
-    expect(warnings.map(({ code }) => code)).toEqual(['initramfs.no-tool', 'boot.unified-signature']);
+    expect(warnings.map(({ code }) => code)).toEqual(['initramfs.no-tool']);
+  });
+
+  it('warns of a kernel without one, but not where it may be in an image that INSPECT has warned of', () => {
+    const kernels = [{ ...kernelOf(VERSION, []), initramfs: null }, kernelOf('5.0', VMWARE_MODULES)];
+    const codes = (files: Files, unified_images: { path: string; version: null; signed: boolean }[] = []) =>
+      plan({ files, identity: { kernels, unified_images } }).warnings.map(({ code }) => code);
+    const image = '/efi/EFI/Linux/a.efi';
+    expect(codes({ '/efi/EFI/BOOT/BOOTX64.EFI': null })).toContain('initramfs.none');
+    expect(codes({ [image]: null }, [{ path: image, version: null, signed: false }])).toContain(
+      'initramfs.none',
+    );
+    expect(codes({ [image]: null })).not.toContain('initramfs.none');
   });
 
   it('rebuilds a container that cannot be read; without a tool it fails by name', () => {

@@ -5,15 +5,7 @@ import { blkidCache, lvm, mdadm } from '../../../../src/fixers/linux/storage.js'
 import { uefiFallback } from '../../../../src/fixers/linux/uefi-fallback.js';
 import { vmware } from '../../../../src/fixers/linux/vmware.js';
 import { guestAfter } from '../../../../src/fixers/plan.js';
-import {
-  type Files,
-  filesystem,
-  type GuestRecipe,
-  guestOf,
-  kernelOf,
-  pathsOf,
-  textAfter,
-} from '../guests.js';
+import { type Files, filesystem, type GuestRecipe, guestOf, pathsOf, textAfter } from '../guests.js';
 
 const DEBIAN_TOOLS: Files = {
   '/lib': '-> usr/lib',
@@ -165,13 +157,13 @@ describe('the UEFI fallback loader', () => {
   it('is the newest kernel’s unified image where there is no loader, with its command line', () => {
     const image = (version: string) => `/efi/EFI/Linux/arch-${version}.efi`;
     const versions = ['6.9.1', '6.10.2'];
-    const kernels = versions.map((version) => ({ ...kernelOf(version, []), image: image(version) }));
+    const unified_images = versions.map((version) => ({ path: image(version), version, signed: false }));
     const commandLines = versions.map((version) => [`${image(version)}:.cmdline`, version]);
     const files = { [image('6.9.1')]: null, [image('6.10.2')]: null, ...Object.fromEntries(commandLines) };
-    expect(copies(files, { identity: { firmware: 'uefi', kernels } })).toEqual([
+    expect(copies(files, { identity: { firmware: 'uefi', unified_images } })).toEqual([
       `${image('6.10.2')} > /efi/EFI/BOOT/BOOTX64.EFI`,
     ]);
-    const guest = guestOf({ files, identity: { firmware: 'uefi', kernels } });
+    const guest = guestOf({ files, identity: { firmware: 'uefi', unified_images } });
     const { tree } = guestAfter(guest, uefiFallback.plan(guest).operations);
     expect(tree.text('/efi/EFI/BOOT/BOOTX64.EFI:.cmdline')?.text).toBe('6.10.2');
   });

@@ -97,3 +97,19 @@ it('two kernels that share an initramfs both get their drivers into it', async (
   });
   expect(listings[path]).toEqual(after);
 });
+
+it('takes an initramfs that the guest made anew during a rebuild, if all drivers are in it, and no other change', async () => {
+  const path = '/efi/EFI/Linux/a.efi:.initrd';
+  const listings = { [path]: await listInitramfs(writeNewc([{ path: 'lib', mode: S_IFDIR }]), signal) };
+  const proofs = (module: string) => {
+    const file = { path: `lib/modules/6.1/${module}.ko`, mode: S_IFREG, data: Buffer.from('x') };
+    const operation: Operation = {
+      ...{ op: 'append_initramfs', ...cause, path, kernel: '6.1', lib: 'lib' },
+      ...{ files: [], modules: ['virtio_blk'] },
+    };
+    const target = targetOf({ [path]: writeNewc([file]) });
+    return execute([operation], { target, signal, listings, onStep: () => {} });
+  };
+  expect(await proofs('virtio_blk')).toEqual([expect.stringContaining('made anew by the guest')]);
+  await expect(proofs('vmw_pvscsi')).rejects.toMatchObject({ code: 'fix.initramfs-changed' });
+});

@@ -40,7 +40,10 @@ async function inspect(images: Record<string, Buffer | 'directory' | 'broken'>) 
   const { session } = answeringSession({
     statns: (path: string) => {
       const image = images[path];
-      return image === 'directory' ? { mode: S_IFDIR, size: 0 } : { mode: S_IFREG, size: image?.length };
+      // As of one filesystem: the same content is the same file.
+      const inode = Object.values(images).indexOf(image!);
+      const mode = image === 'directory' ? S_IFDIR : S_IFREG;
+      return { device: 1, inode, mode, size: image?.length };
     },
     download: async (path: string, file: string) => {
       const image = images[path];
@@ -55,7 +58,7 @@ async function inspect(images: Record<string, Buffer | 'directory' | 'broken'>) 
   const unified = await readUnifiedImages(session, tree, { ...place, warnings });
   const read = await readKernels(session, tree, unified, place);
   warnings.push(...withoutKernel(unified, read.kernels));
-  return { tree: withCommandLines(tree, unified), warnings, ...read };
+  return { tree: withCommandLines(tree, unified), unified, warnings, ...read };
 }
 
 it('a kernel in a unified image has its initramfs and its command line there', async () => {
@@ -67,7 +70,6 @@ it('a kernel in a unified image has its initramfs and its command line there', a
       initramfs: { path: `${PATH}:.initrd`, modules: ['vmw_pvscsi'], lib: 'usr/lib', unreadable: null },
     },
   ]);
-  expect(kernels[0]?.signed).toBeUndefined();
   expect(listings[`${PATH}:.initrd`]?.size).toBe(initramfs.length);
   expect(tree.text(`${PATH}:.cmdline`)?.text).toBe('root=/dev/sda2 ro');
   expect(warnings).toEqual([]);
@@ -80,11 +82,22 @@ it('an image that does not name its kernel is of the version that the kernel its
   expect(kernels).toMatchObject([{ version: VERSION, image: PATH }]);
 });
 
+it('one image with two names is one', async () => {
+  const image = makePe(sectionsOf(VERSION));
+  const { kernels } = await inspect({ [PATH]: image, [PATH.replace('/boot/efi', '/efi')]: image });
+  expect(kernels.map((kernel) => kernel.image)).toEqual([PATH]);
+});
+
 it('a boot loader under the default name is no image, a signed image says that it is', async () => {
   const loader = makePe([{ name: '.text', address: 0x1000, content: Buffer.from('code') }]);
   const signed = makePe(sectionsOf(VERSION), { certificate: Buffer.alloc(64) });
-  const { kernels, warnings } = await inspect({ [PATH]: signed, '/boot/efi/EFI/BOOT/BOOTX64.EFI': loader });
-  expect(kernels).toMatchObject([{ image: PATH, signed: true }]);
+  const broken = makePe([]).subarray(0, 100);
+  const { unified, warnings } = await inspect({
+    [PATH]: signed,
+    '/boot/efi/EFI/BOOT/BOOTX64.EFI': loader,
+    '/boot/efi/EFI/BOOT/BOOTIA32.EFI': broken,
+  });
+  expect(unified).toMatchObject([{ path: PATH, version: VERSION, signed: true }]);
   expect(warnings).toEqual([]);
 });
 
@@ -95,11 +108,15 @@ it('what cannot be read, has several profiles or is of no installed kernel is wa
     '/efi/EFI/Linux/c.efi': 'broken' as const,
     '/efi/EFI/Linux/d.efi': makePe(sectionsOf('5.0-removed')),
     '/efi/EFI/Linux/e.efi': makePe([...sectionsOf(VERSION), { ...sectionsOf('')[0]!, address: 0xa000 }]),
+    '/efi/EFI/Linux/f.efi': makePe(sectionsOf(VERSION)).subarray(0, -1000),
+    '/efi/EFI/Linux/g.efi': makePe(sectionsOf(`5.0\n${'x'.repeat(9000)}`)),
   };
   const { kernels, tree, warnings } = await inspect(images);
   expect(kernels).toEqual([]);
   expect(warnings.map(({ code, message }) => `${code} ${message.split(' ')[3]}`).sort()).toEqual(
     Object.keys(images).map((path) => `boot.unified-image ${path}`),
   );
+  expect(Math.max(...warnings.map(({ message }) => message.length))).toBeLessThan(400);
   expect(tree.text('/efi/EFI/Linux/d.efi:.cmdline')?.text).toBe('root=/dev/sda2 ro');
+  expect(tree.text('/efi/EFI/Linux/f.efi:.cmdline')).toBeNull();
 });
