@@ -51,9 +51,9 @@ export async function finishJob(request: FinishRequest): Promise<Job> {
     });
     // Who cancels a job knows it.
     if (outcome !== 'cancelled') request.notify({ event: outcome, job: jobFacts(final) });
+    if (outcome === 'converted') queue.forgetOutputs(job.job);
     return final;
   });
-  if (outcome === 'converted') queue.forgetOutputs(job.job);
   const facts = { vm: job.vm, directory };
   if (outcome === 'converted') log.info(facts, 'job converted');
   else if (outcome === 'cancelled') log.warn(facts, 'job cancelled');

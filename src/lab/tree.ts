@@ -77,7 +77,7 @@ async function removeVirtio(root: string, kernel: string): Promise<void> {
 
 async function inChroot(root: string, command: readonly string[]): Promise<void> {
   const script =
-    'root=$1; shift; mount -t proc proc "$root/proc"; mount --rbind /dev "$root/dev"; exec chroot "$root" "$@"';
+    'root=$1; shift; mount -t proc proc "$root/proc"; mount --rbind /dev "$root/dev"; exec chroot "$root" env TMPDIR=/tmp "$@"';
   await asRoot('sh', ['-ec', script, 'sh', root, ...command]);
 }
 

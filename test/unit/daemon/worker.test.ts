@@ -64,7 +64,12 @@ function converts(config: Config, queue: Queue): JobRunParts['runPipeline'] {
   };
 }
 
-async function work(config: Config, queue: Queue, runPipeline: JobRunParts['runPipeline']): Promise<void> {
+async function work(
+  config: Config,
+  queue: Queue,
+  runPipeline: JobRunParts['runPipeline'],
+  notify: JobRunParts['notify'] = () => {},
+): Promise<void> {
   const log = createLog({ level: 'error', writer: () => {} });
   const worker = new Worker({
     config: () => config,
@@ -73,7 +78,7 @@ async function work(config: Config, queue: Queue, runPipeline: JobRunParts['runP
     board: new Board(),
     log,
     admission: new Admission(queue, config.spool.work, log.logger, () => {}),
-    notify: () => {},
+    notify,
     runPipeline,
     onJobEnd: () => {},
   });
@@ -91,6 +96,19 @@ function sourceOf(config: Config): string[] {
 }
 
 describe('Worker', () => {
+  it('tells once that a job is converted, although the database failed at its last change', async () => {
+    const { config, queue } = spool();
+    let refusals = 0;
+    const forgetOutputs = (job: string) => {
+      if (refusals++ === 0) throw Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR' });
+      queue.forgetOutputs(job);
+    };
+    const notify: JobRunParts['notify'] = (event) => queue.settings.set(`told ${refusals}`, event.event);
+    await work(config, { ...queue, forgetOutputs }, converts(config, queue), notify);
+    expect(queue.jobs.get('j1')?.state).toBe('converted');
+    expect([queue.settings.get('told 0'), queue.settings.get('told 1')]).toEqual([null, 'converted']);
+  });
+
   it('carries on a job that the database did not let it put back into the queue', async () => {
     const { config, queue } = spool();
     let runs = 0;
