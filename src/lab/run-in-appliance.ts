@@ -23,6 +23,11 @@ export async function runInAppliance(request: ApplianceScript): Promise<void> {
   await run(process.execPath, [CHILD], {
     input: JSON.stringify({ ...request, script: withDiskNames(request.script) }),
     timeoutSeconds: 1_800,
-    env: { LIBGUESTFS_BACKEND: 'direct', LIBGUESTFS_BACKEND_SETTINGS: 'force_tcg' },
+    env: {
+      LIBGUESTFS_BACKEND: 'direct',
+      LIBGUESTFS_BACKEND_SETTINGS: 'force_tcg',
+      // libguestfs' own default is $TMPDIR, which a test run removes.
+      LIBGUESTFS_CACHEDIR: process.env.LIBGUESTFS_CACHEDIR ?? '/var/tmp',
+    },
   });
 }
