@@ -1,11 +1,17 @@
 #!/usr/bin/env node
-import { createIo } from './commands/io.js';
-import { main } from './commands/main.js';
+import { fileURLToPath } from 'node:url';
+import { isOldNode, runWithNewerNode } from './node-version.js';
 
-/** A reader that went away (`hyper2kvm list | head`) is no failure. */
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
-  throw error;
-});
-
-process.exitCode = await main(process.argv.slice(2), createIo(process.stdout, process.stderr, process.env));
+if (isOldNode(process.versions.node)) {
+  process.exitCode = await runWithNewerNode(fileURLToPath(import.meta.url));
+} else {
+  // Only now: what these load does not run on an old Node.
+  const { createIo } = await import('./commands/io.js');
+  const { main } = await import('./commands/main.js');
+  /** A reader that went away (`hyper2kvm list | head`) is no failure. */
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
+  process.exitCode = await main(process.argv.slice(2), createIo(process.stdout, process.stderr, process.env));
+}

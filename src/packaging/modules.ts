@@ -8,21 +8,15 @@ const manifestSchema = z.object({
   optionalDependencies: z.record(z.string(), z.string()).default({}),
 });
 
-/** Only needed while better-sqlite3 is installed. */
-const INSTALL_ONLY = new Set(['prebuild-install']);
 /** What is not read at run time: types, their sources, maps, prose. Licences stay. */
 const UNUSED_FILE = /\.([cm]?ts|map|md|markdown|o|a|gyp|c|cc|cpp|h|hh|asm)$/i;
 const LICENCE = /^(licen[cs]e|copying|notice|authors)/i;
-/** Sources and objects of the two native modules, of which only the modules themselves are loaded. */
-const UNUSED_PATHS = [
-  'better-sqlite3/deps',
-  'better-sqlite3/src',
-  'better-sqlite3/build/Release/obj',
-  'better-sqlite3/build/Release/obj.target',
-  'better-sqlite3/build/Release/test_extension.node',
-  'koffi/doc',
-  'koffi/vendor',
-].map((path) => join('node_modules', path));
+/** Sources of the two native modules, of which only the modules themselves are loaded. */
+const UNUSED_PATHS = ['better-sqlite3/deps', 'better-sqlite3/src', 'koffi/doc', 'koffi/vendor'].map((path) =>
+  join('node_modules', path),
+);
+/** better-sqlite3 brings one binary for each system. */
+const FOREIGN_BINARY = /better-sqlite3\/prebuilds\/(?!linux-x64\.node$)/;
 
 /**
  * The packages that run time needs, as paths below the repository (`node_modules/pino`), sorted: the closure of package.json's `dependencies` in what is
@@ -35,7 +29,6 @@ export async function productionModules(repository: string): Promise<string[]> {
       JSON.parse(await readFile(join(directory, 'package.json'), 'utf8')),
     );
     for (const name of Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies })) {
-      if (INSTALL_ONLY.has(name)) continue;
       const path = resolveModule(name, directory, repository);
       if (path === null) {
         if (name in manifest.optionalDependencies) continue;
@@ -68,7 +61,7 @@ export async function copyModule(repository: string, path: string, target: strin
       const name = basename(source);
       // Packages below this one are packages of their own.
       if (inside.split('/').includes('node_modules')) return false;
-      if (UNUSED_PATHS.includes(relative(repository, source))) return false;
+      if (UNUSED_PATHS.includes(relative(repository, source)) || FOREIGN_BINARY.test(source)) return false;
       return LICENCE.test(name) || !UNUSED_FILE.test(name);
     },
   });

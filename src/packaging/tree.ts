@@ -12,7 +12,7 @@ const LIB = 'usr/lib/hyper2kvm';
 const DOC = 'usr/share/doc/hyper2kvm';
 const BASH_COMPLETION = 'usr/share/bash-completion/completions/hyper2kvm';
 /** Parts of dist/ that only the repository uses. */
-const NOT_SHIPPED = ['lab', 'packaging', 'packages', '.built'];
+const NOT_SHIPPED = ['lab', 'packaging', 'packages', 'hyper2kvm', '.built'];
 const NATIVE = /\.node$/;
 const MAINTAINER_SCRIPTS = ['postinst', 'prerm', 'postrm'] as const;
 const EXECUTABLES = new Set([

@@ -51,7 +51,7 @@ export class IncomingWatch {
     });
     // Before chokidar compares listings: that takes it as long as the scan, which is to do it anyway.
     this.#watcher.on('raw', (_event, path, details) => {
-      const inside = relative(directory, join(watchedPath(details) ?? directory, path));
+      const inside = relative(directory, join(watchedPath(details) ?? directory, path ?? ''));
       onHint(inside.split('/')[0] ?? '');
     });
     // What changed after the last scan, before there was a watch.

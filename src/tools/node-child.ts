@@ -50,5 +50,5 @@ export function startNodeChild(module: string, { env, fileBytes }: NodeChildOpti
     if (result.signal !== undefined) return `killed by ${result.signal}`;
     return `ended with code ${result.exitCode ?? 'unknown'}`;
   });
-  return { process: child as unknown as ChildProcess, kill, ended, stderr: () => kept.trim() };
+  return { process: child.nodeChildProcess, kill, ended, stderr: () => kept.trim() };
 }

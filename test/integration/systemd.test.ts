@@ -2,7 +2,7 @@ import { readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { until } from './support/daemon.js';
-import { Machine } from './support/machine.js';
+import { Machine, NODE } from './support/machine.js';
 
 const DATA = 'kind = "data"\n';
 const MIB = 1024 * 1024;
@@ -117,9 +117,9 @@ describe('hyper2kvm.service under systemd', () => {
   it('has no network until a drop-in gives it, as docs/operations says; then it tells a webhook and shows its metrics', async () => {
     const told = '/tmp/told.json';
     const receiver = `require('http').createServer((q, a) => q.on('end', () => a.end()).pipe(require('fs').createWriteStream('${told}'))).listen(9181, '127.0.0.1')`;
-    await machine.inside('systemd-run', '--unit=receiver', process.execPath, '-e', receiver);
+    await machine.inside('systemd-run', '--unit=receiver', NODE, '-e', receiver);
     const ask = "fetch('http://127.0.0.1:9180/metrics').then((r) => r.text()).then(console.log, console.log)";
-    const metrics = async () => (await machine.inside(process.execPath, '-e', ask)).stdout;
+    const metrics = async () => (await machine.inside(NODE, '-e', ask)).stdout;
     const webhook = '[[notify.webhooks]]\nname = "chat"\nurl = "http://127.0.0.1:9181/"\n';
     machine.configure(
       `${QUICK}[metrics]\nlisten = "127.0.0.1:9180"\n[notify]\nbackoff_seconds = 0.5\n${webhook}`,

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
+import { isOldNode, LEAST_NODE } from '../../node-version.js';
 import { qemuVersion } from '../../report/versions.js';
 import { findUefi } from '../../stages/validate/firmware.js';
 import { probeSandbox } from '../../tools/sandbox.js';
@@ -17,14 +18,13 @@ const PROGRAMS: readonly { name: string; package: string; need: string; optional
   { name: 'bzip2', package: 'bzip2', need: 'initramfs files compressed with bzip2', optional: true },
   { name: 'lzop', package: 'lzop', need: 'initramfs files compressed with lzo', optional: true },
 ];
-const LEAST_NODE = [20, 19] as const;
 
 export const checkNode: Check = async () => {
-  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-  const old = major < LEAST_NODE[0] || (major === LEAST_NODE[0] && minor < LEAST_NODE[1]);
-  const version = `${process.versions.node}`;
+  const version = process.versions.node;
   return [
-    old ? fail('node', version, `Install Node ${LEAST_NODE.join('.')} or later.`) : ok('node', version),
+    isOldNode(version)
+      ? fail('node', version, `Install Node ${LEAST_NODE.join('.')} or later.`)
+      : ok('node', version),
   ];
 };
 

@@ -1,4 +1,4 @@
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,6 +6,10 @@ import { run } from '../../../src/tools/run.js';
 import { mountOverlay, Nspawn, unmountOverlay } from './nspawn.js';
 
 const REPOSITORY = fileURLToPath(new URL('../../..', import.meta.url));
+/** Where the repository is in the machine. */
+const INSTALLED = '/opt/hyper2kvm';
+/** Node in the machine. */
+export const NODE = `${INSTALLED}/node_modules/.bin/node`;
 const UNIT = 'hyper2kvm.service';
 const UNITS = 'etc/systemd/system';
 
@@ -62,9 +66,7 @@ export class Machine {
     copyFileSync(source('hyper2kvm.sysusers.conf'), join(this.#inside('etc/sysusers.d'), 'hyper2kvm.conf'));
     copyFileSync(source('hyper2kvm.tmpfiles.conf'), join(this.#inside('etc/tmpfiles.d'), 'hyper2kvm.conf'));
     this.configure(toml);
-    const program = join(this.#inside('usr/bin'), 'hyper2kvm');
-    writeFileSync(program, `#!/bin/sh\nexec ${process.execPath} /opt/hyper2kvm/dist/cli.js "$@"\n`);
-    chmodSync(program, 0o755);
+    symlinkSync(`${INSTALLED}/dist/hyper2kvm`, join(this.#inside('usr/bin'), 'hyper2kvm'));
     await run('systemd-sysusers', [`--root=${this.#root}`, 'hyper2kvm.conf']);
     rmSync(join(this.#root, 'etc/machine-id'), { force: true });
     this.#inside('var/log/journal');
@@ -86,7 +88,7 @@ export class Machine {
   }
 
   async #start(): Promise<void> {
-    const binds = [`--bind-ro=${REPOSITORY}:/opt/hyper2kvm`, `--bind=${this.spool}:/var/spool/hyper2kvm`];
+    const binds = [`--bind-ro=${REPOSITORY}:${INSTALLED}`, `--bind=${this.spool}:/var/spool/hyper2kvm`];
     this.#nspawn = await Nspawn.boot(
       this.#root,
       binds,

