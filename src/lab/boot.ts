@@ -113,7 +113,7 @@ async function commandLine(request: BootRequest, directory: string): Promise<str
     );
   }
   return [
-    ...['-machine', 'q35', '-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', '2', '-m', '1024'],
+    ...['-machine', 'q35', '-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', '1', '-m', '1024'],
     ...['-nodefaults', '-display', 'none', '-vga', 'std', '-serial', 'stdio', '-no-reboot'],
     ...(request.firmware === 'uefi' ? await firmwareOf(directory) : []),
     ...(request.hardware === 'vmware' ? VMWARE_BUSES : []),

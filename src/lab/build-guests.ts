@@ -1,13 +1,23 @@
+import { parseArgs } from 'node:util';
 import { buildGuest } from './guest.js';
-import { type GuestRecipe, RECIPES } from './recipes.js';
+import { GUESTS_IN_TESTS } from './matrix-recipes.js';
+import { mirrorHas } from './packages.js';
+import type { GuestRecipe } from './recipes.js';
 
-/** `node dist/lab/build-guests.js [RECIPE…]`: fills the cache and prints where each guest is. */
-const recipes: Record<string, GuestRecipe> = RECIPES;
-const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(recipes);
-for (const name of names) {
-  const recipe = recipes[name];
-  if (recipe === undefined)
-    throw new RangeError(`no recipe ${name}; there are ${Object.keys(recipes).join(', ')}`);
+/** `node dist/lab/build-guests.js [RECIPE…]`: fills the cache with the guests of the tests (or those named) and prints where each is. */
+const { positionals } = parseArgs({ allowPositionals: true });
+const unknown = positionals.find((name) => !GUESTS_IN_TESTS.some((recipe) => recipe.name === name));
+if (unknown !== undefined)
+  throw new RangeError(
+    `no recipe ${unknown}; there are ${GUESTS_IN_TESTS.map(({ name }) => name).join(', ')}`,
+  );
+for (const recipe of GUESTS_IN_TESTS) {
+  if (positionals.length > 0 && !positionals.includes(recipe.name)) continue;
+  if (recipe.release === 'bullseye' && !(await mirrorHas(recipe.release))) continue;
+  await build(recipe);
+}
+
+async function build(recipe: GuestRecipe): Promise<void> {
   const { image } = await buildGuest(recipe, { say: (line) => console.error(line) });
-  console.log(`${name}\t${image}`);
+  console.log(`${recipe.name}\t${image}`);
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { run } from '../tools/run.js';
 import { cached } from './cache.js';
 import { hexFrom } from './layout.js';
-import { mirror } from './tree.js';
+import { mirror } from './packages.js';
 
 /**
  * A directory with a Debian 12 that has booting systemd and nothing of ours, for overlays only. apt's archive in it holds `packages` with all that they need,

@@ -5,6 +5,7 @@ import {
   IFUPDOWN_PACKAGES,
   type NetworkRecipe,
   type PartitionRecipe,
+  RECIPES,
   UEFI_PACKAGES,
   VMWARE_INITRAMFS,
 } from './recipes.js';
@@ -149,6 +150,12 @@ export const MATRIX_IN_TESTS = {
     packages: [...BASE_PACKAGES, ...IFUPDOWN_PACKAGES, ...UEFI_PACKAGES],
   },
 } as const satisfies Record<string, GuestRecipe>;
+
+/** Every guest that `npm test` needs. */
+export const GUESTS_IN_TESTS: readonly GuestRecipe[] = [
+  ...Object.values(RECIPES),
+  ...Object.values(MATRIX_IN_TESTS),
+];
 
 /**
  * The matrix: guests as VMware left them, so that each value of each row (release, firmware, loader, filesystem, storage, initramfs tool, network, disks) stands in at

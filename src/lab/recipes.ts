@@ -76,7 +76,7 @@ export const BASE_PACKAGES = [
   'open-vm-tools',
 ] as const;
 export const IFUPDOWN_PACKAGES = ['ifupdown', 'isc-dhcp-client'] as const;
-/** The loaders that Debian signs; shim starts `grubx64.efi` of its own directory. */
+/** The loaders that Debian signs, in BIOS guests too, so that both share one set of packages; shim starts `grubx64.efi` of its own directory. */
 export const UEFI_PACKAGES = ['grub-efi-amd64-signed', 'shim-signed'] as const;
 export const VMWARE_INITRAMFS = {
   tool: 'initramfs-tools',
@@ -105,7 +105,7 @@ export const RECIPES = {
     ],
     initramfs: VMWARE_INITRAMFS,
     network: { backend: 'ifupdown', interface: 'ens192', mac: '00:50:56:01:02:03', pin: 'udev-rules' },
-    packages: [...BASE_PACKAGES, ...IFUPDOWN_PACKAGES],
+    packages: [...BASE_PACKAGES, ...IFUPDOWN_PACKAGES, ...UEFI_PACKAGES],
   },
   'bookworm-uefi': {
     name: 'bookworm-uefi',

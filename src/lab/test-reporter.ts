@@ -11,6 +11,8 @@ export const outcomeSchema = z.object({
   unfinished: z.array(z.object({ file: z.string(), passed: z.int(), test: z.string().nullable() })),
   /** Errors outside of all tests, such as an unhandled rejection; a worker's death is none where its file is unfinished. */
   errors: z.int(),
+  /** Every file with the seconds that its tests and hooks took. */
+  files: z.array(z.object({ file: z.string(), seconds: z.number() })),
 });
 export type Outcome = z.infer<typeof outcomeSchema>;
 
@@ -27,16 +29,18 @@ export default class OutcomeReporter implements Reporter {
   }
 
   onTestRunEnd(modules: readonly TestModule[], errors: readonly SerializedError[]): void {
-    const outcome: Outcome = { passed: 0, failed: 0, unfinished: [], errors: 0 };
+    const outcome: Outcome = { passed: 0, failed: 0, unfinished: [], errors: 0, files: [] };
     const byFile = new Map(modules.map((module) => [module.moduleId, module]));
     for (const moduleId of new Set([...this.#files, ...byFile.keys()])) {
       const module = byFile.get(moduleId);
       const passed = module === undefined ? 0 : count(module, 'passed');
+      const file = relative(process.cwd(), moduleId);
+      if (module !== undefined) outcome.files.push({ file, seconds: secondsOf(module) });
       outcome.passed += passed;
       if (module !== undefined) outcome.failed += failures(module);
       if (module === undefined || !isFinished(module))
         outcome.unfinished.push({
-          file: relative(process.cwd(), moduleId),
+          file,
           passed,
           test: pendingTest(module),
         });
@@ -45,6 +49,11 @@ export default class OutcomeReporter implements Reporter {
     outcome.errors = errors.length - Math.min(deaths, outcome.unfinished.length);
     writeFileSync(process.env[OUTCOME_FILE]!, JSON.stringify(outcome));
   }
+}
+
+function secondsOf(module: TestModule): number {
+  const { collectDuration, duration } = module.diagnostic();
+  return (collectDuration + duration) / 1000;
 }
 
 function count(module: TestModule, state: 'passed' | 'failed'): number {

@@ -1,26 +1,71 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { run } from '../tools/run.js';
+import { MADE_FILE, type Made } from './cache.js';
 import { endProcesses, markedProcesses } from './leaks.js';
 import { OUTCOME_FILE, type Outcome, outcomeSchema } from './test-reporter.js';
 
 /**
- * The main of `npm test`: runs vitest, then looks for processes and temporary files that the tests left behind: each is a failure. A file whose worker process died
- * is run once more, and that is said; dying again is a failure. The last line is `N passed, N failed`; the exit code is 0 only when something passed and nothing
- * failed, so a crash or an empty run is a failure.
+ * The main of `npm test`: runs vitest, and builds the guests beside it where all tests run; then looks for processes and temporary files that the tests left behind:
+ * each is a failure. A file whose worker process died is run once more, and that is said; dying again is a failure. At the end it prints what took longest, and
+ * what was built. The last line is `N passed, N failed`; the exit code is 0 only when something passed and nothing failed, so a crash or an empty run is a failure.
  */
 const MARK = 'HYPER2KVM_TEST_RUN';
+const SHOWN_FILES = 10;
 
-const { passed, failed } = await runTests(process.argv.slice(2)).catch((error: unknown) => {
+const made = await mkdtemp(join(tmpdir(), 'h2k-made-'));
+process.env[MADE_FILE] = join(made, 'made.jsonl');
+const { passed, failed } = await runAll(process.argv.slice(2)).catch((error: unknown) => {
   console.error(error);
   return { passed: 0, failed: 1 };
 });
+await removeOurs(made);
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
 
+async function runAll(args: string[]): Promise<{ passed: number; failed: number }> {
+  const started = performance.now();
+  const stopped = new AbortController();
+  // A test that comes to a guest before the builder does builds it itself, or fails with the reason; so an error here is only told.
+  const built = args.length === 0 ? buildGuests(stopped.signal).catch(console.error) : undefined;
+  try {
+    return await runTests(args);
+  } finally {
+    stopped.abort();
+    await built;
+    await printMade();
+    console.log(`The whole run took ${Math.round((performance.now() - started) / 1000)} s.`);
+  }
+}
+
+async function buildGuests(signal: AbortSignal): Promise<void> {
+  const builder = fileURLToPath(new URL('build-guests.js', import.meta.url));
+  await run(process.execPath, [builder], { timeoutSeconds: 3600, signal }).catch((error: unknown) => {
+    if (!signal.aborted) throw error;
+  });
+}
+
+async function printMade(): Promise<void> {
+  const text = await readFile(process.env[MADE_FILE]!, 'utf8').catch(() => '');
+  const entries = text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Made);
+  console.log(entries.length === 0 ? '\nNothing had to be built.' : '\nBuilt, and kept for the next run:');
+  for (const { name, seconds } of entries) console.log(`${seconds.toFixed(0).padStart(6)} s  ${name}`);
+}
+
+function printSlowest(files: Outcome['files']): void {
+  console.log('\nThe longest files:');
+  const slowest = files.toSorted((a, b) => b.seconds - a.seconds).slice(0, SHOWN_FILES);
+  for (const { file, seconds } of slowest) console.log(`${seconds.toFixed(0).padStart(6)} s  ${file}`);
+}
+
 async function runTests(args: string[]): Promise<{ passed: number; failed: number }> {
   const first = await vitest(args);
+  printSlowest(first.files);
   const { unfinished } = first;
   if (unfinished.length === 0) return tally(first);
   for (const { file, test } of unfinished)
@@ -41,7 +86,10 @@ function where(test: string | null): string {
 }
 
 /** Nothing that passed, and an error outside of all tests, are a failure too. */
-function tally({ passed, failed, errors }: Omit<Outcome, 'unfinished'>): { passed: number; failed: number } {
+function tally({ passed, failed, errors }: Pick<Outcome, 'passed' | 'failed' | 'errors'>): {
+  passed: number;
+  failed: number;
+} {
   return { passed, failed: failed + errors || (passed === 0 ? 1 : 0) };
 }
 
@@ -73,7 +121,7 @@ async function vitest(args: string[]): Promise<Outcome> {
     return outcome;
   } catch (error) {
     console.error(error);
-    return { passed: 0, failed: 1, unfinished: [], errors: 0 };
+    return { passed: 0, failed: 1, unfinished: [], errors: 0, files: [] };
   } finally {
     for (const directory of [outcomes, scratch]) await removeOurs(directory);
   }

@@ -1,7 +1,5 @@
-import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { run } from '../tools/run.js';
 import {
   entryDirectory,
   extlinuxConfig,
@@ -11,32 +9,18 @@ import {
   systemdBootFiles,
   unifiedImagePath,
 } from './boot-loaders.js';
-import { cached } from './cache.js';
 import { type GuestFiles, guestFiles } from './guest-files.js';
-import { filesystemsOf, hexFrom } from './layout.js';
+import { filesystemsOf } from './layout.js';
+import { packagesTarball } from './packages.js';
 import { asRoot } from './privileged.js';
 import type { GuestRecipe } from './recipes.js';
 
-/** Not a VM's business, and a quarter of the size: less to write, to convert and to boot from. */
-const EXCLUDED = [
-  '/usr/share/doc/*',
-  '/usr/share/man/*',
-  '/usr/share/locale/*',
-  '/lib/modules/*/kernel/sound/*',
-  '/lib/modules/*/kernel/drivers/media/*',
-  '/lib/modules/*/kernel/drivers/infiniband/*',
-  '/lib/modules/*/kernel/drivers/net/wireless/*',
-  '/lib/modules/*/kernel/drivers/gpu/drm/amd/*',
-  '/lib/modules/*/kernel/drivers/gpu/drm/i915/*',
-  '/lib/modules/*/kernel/drivers/gpu/drm/nouveau/*',
-  '/lib/modules/*/kernel/drivers/gpu/drm/radeon/*',
-] as const;
 /** Where GRUB's modules come from: the same build as the `grub-mkimage` that makes core.img. */
 export const HOST_GRUB_BIOS = '/usr/lib/grub/i386-pc';
 
 /** The guest's whole file tree under `root`, ready to become filesystems. Returns the kernel's version. Takes about 15 s. */
 export async function makeTree(recipe: GuestRecipe, root: string): Promise<{ kernel: string }> {
-  const base = await baseTarball(recipe);
+  const base = await packagesTarball(recipe);
   await mkdir(root);
   await asRoot('tar', ['-xpf', base, '-C', root, '--numeric-owner', '--exclude=./dev/*']);
   await rm(join(root, 'etc/resolv.conf'), { force: true });
@@ -60,7 +44,7 @@ async function makeInitramfs(recipe: GuestRecipe, root: string, kernel: string):
     root,
     recipe.initramfs.tool === 'dracut'
       ? [...dracut(recipe), '--mdadmconf', image, kernel]
-      : ['/usr/sbin/update-initramfs', '-u', '-k', 'all'],
+      : ['/usr/sbin/update-initramfs', '-c', '-k', kernel],
   );
 }
 
@@ -131,48 +115,6 @@ async function makeUnifiedImage(recipe: GuestRecipe, root: string, kernel: strin
           ...[`--initrd=/boot/initrd.img-${kernel}`, `--cmdline=${options}`, `--output=${image}`],
         ];
   await inChroot(root, command);
-}
-
-/** Debian's packages as one tarball, cached for each release and set of packages. The first time takes two minutes and the network. */
-export async function baseTarball(recipe: Pick<GuestRecipe, 'release' | 'packages'>): Promise<string> {
-  const key = hexFrom(JSON.stringify([recipe.release, recipe.packages, EXCLUDED])).slice(0, 16);
-  return cached(`base-${recipe.release}-${key}.tar`, async (scratch) => {
-    const tarball = join(scratch, 'base.tar');
-    const options = [
-      '--variant=minbase',
-      '--format=tar',
-      '--aptopt=APT::Install-Recommends "false"',
-      ...EXCLUDED.map((path) => `--dpkgopt=path-exclude=${path}`),
-      `--include=${recipe.packages.join(',')}`,
-    ];
-    await run('mmdebstrap', [...options, recipe.release, tarball, await mirror()], { timeoutSeconds: 1_800 });
-    return tarball;
-  });
-}
-
-/** The mirror that this machine's apt uses; the security archive has only part of a release. */
-export async function mirror(): Promise<string> {
-  const { stdout } = await run('apt-get', ['indextargets', '--format', '$(SITE)']);
-  const sites = stdout.toString('utf8').split('\n');
-  return sites.find((site) => /\/debian\/?$/.test(site)) ?? 'http://deb.debian.org/debian';
-}
-
-/** Whether the mirror still has an old release. Throws where the mirror does not answer at all: asked as apt asks, with its proxy, for one that it must have. */
-export async function mirrorHas(release: GuestRecipe['release']): Promise<boolean> {
-  if (await canDownload(`dists/${release}/Release`)) return true;
-  if (await canDownload('dists/bookworm/Release')) return false;
-  throw new Error(`${await mirror()} cannot be reached`);
-}
-
-async function canDownload(path: string): Promise<boolean> {
-  const scratch = await mkdtemp(join(tmpdir(), 'h2k-lab-mirror-'));
-  try {
-    const args = ['download-file', `${await mirror()}/${path}`, join(scratch, 'file')];
-    const { code } = await run('/usr/lib/apt/apt-helper', args, { okCodes: [0, 100], timeoutSeconds: 120 });
-    return code === 0;
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
 }
 
 async function writeFiles(root: string, files: GuestFiles): Promise<void> {

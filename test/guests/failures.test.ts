@@ -1,12 +1,14 @@
-import { chmod, mkdir, readdir, truncate, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { sha256File } from '../../src/host/digest.js';
+import { grubConfig } from '../../src/lab/boot-loaders.js';
 import { buildGuest } from '../../src/lab/guest.js';
 import { layOut, partitionAt } from '../../src/lab/layout.js';
 import { RECIPES } from '../../src/lab/recipes.js';
 import { run } from '../../src/tools/run.js';
-import { readJson, Spool } from './support/daemon.js';
+import { readJson, Spool } from '../integration/support/daemon.js';
 
 const RECIPE = RECIPES['bookworm-bios'];
 
@@ -21,6 +23,13 @@ async function changedGuest(mount: string, commands: readonly string[]): Promise
   const { offset } = partitionAt(layOut(RECIPE), mount);
   await run('debugfs', ['-w', '-f', '-', `${disk}?offset=${offset}`], { input: `${commands.join('\n')}\n` });
   return disk;
+}
+
+/** A disk of random data that says so: no appliance is needed for it. */
+async function dataDisk(): Promise<string> {
+  await writeFile(spool.path('data.raw'), randomBytes(1024 * 1024));
+  await writeFile(spool.path('incoming', 'victim.job.toml'), 'kind = "data"\n');
+  return spool.path('data.raw');
 }
 
 /** Drops it, waits for the failure, and checks what every failure owes its user. Returns its directory. */
@@ -57,9 +66,8 @@ describe('a job that fails sets the drop aside untouched, with its reason', () =
   test('in FETCH', async () => {
     spool = await Spool.create();
     await spool.start();
-    const guest = await buildGuest(RECIPE);
-    await run('qemu-img', ['convert', '-O', 'qcow2', guest.image, spool.path('cut.qcow2')]);
-    await truncate(spool.path('cut.qcow2'), 10 * 1024 * 1024);
+    await run('qemu-img', ['convert', '-O', 'qcow2', await dataDisk(), spool.path('cut.qcow2')]);
+    await truncate(spool.path('cut.qcow2'), 512 * 1024);
     await run('mv', [spool.path('cut.qcow2'), spool.path('cut.img')]);
     // The extension says raw, the header says qcow2.
     await expectFailure(spool.path('cut.img'), 'fetch', 'fetch.conflicting-format');
@@ -68,7 +76,7 @@ describe('a job that fails sets the drop aside untouched, with its reason', () =
   test('in FLATTEN', async () => {
     spool = await Spool.create();
     await spool.start(await brokenQemuImg('create'));
-    await expectFailure(await changedGuest('/', []), 'flatten', 'flatten.unreadable');
+    await expectFailure(await dataDisk(), 'flatten', 'flatten.unreadable');
   });
 
   test('in INSPECT: a system whose fstab does not mount its /boot has no kernel', async () => {
@@ -101,16 +109,27 @@ describe('a job that fails sets the drop aside untouched, with its reason', () =
   test('in CONVERT', async () => {
     spool = await Spool.create();
     await spool.start(await brokenQemuImg('convert'));
-    await expectFailure(await changedGuest('/', []), 'convert', 'tool.failed');
+    await expectFailure(await dataDisk(), 'convert', 'tool.failed');
   });
 
   test('in VALIDATE: a guest that is not fixed does not boot, and the failure shows its last screen', async () => {
     spool = await Spool.create('[fix]\nmode = "none"\n');
     await spool.start();
-    const failed = await expectFailure(await changedGuest('/', []), 'validate', 'validate.initramfs-shell');
-    expect(await readdir(join(failed, 'boot'))).toEqual(expect.arrayContaining(['boot.json', 'serial.log']));
-    expect(
-      (await readdir(join(failed, 'boot'))).filter((name) => name.endsWith('.png')).length,
-    ).toBeGreaterThan(0);
+    const failed = await expectFailure(await impatientGuest(), 'validate', 'validate.initramfs-shell');
+    const files = await readdir(join(failed, 'boot'));
+    expect(files).toEqual(expect.arrayContaining(['boot.json', 'serial.log']));
+    expect(files.filter((name) => name.endsWith('.png')).length).toBeGreaterThan(0);
+    // Read from the screen: the guest has no serial console.
+    expect(await readFile(join(failed, 'boot', 'serial.log'), 'utf8')).toBe('');
+    const boot = await readJson<{ level: string; seconds: number }>(join(failed, 'boot', 'boot.json'));
+    expect(boot.level).toBe('kernel');
+    expect(boot.seconds).toBeLessThan(450);
   });
 });
+
+/** The guest as it is, but that its initramfs waits 5 s for the root device instead of 30. */
+async function impatientGuest(): Promise<string> {
+  const { recipe, kernelVersion } = await buildGuest(RECIPE);
+  await writeFile(spool.path('grub.cfg'), grubConfig(recipe, kernelVersion, 'rootdelay=5'));
+  return changedGuest('/boot', ['rm /grub/grub.cfg', `write ${spool.path('grub.cfg')} /grub/grub.cfg`]);
+}

@@ -5,7 +5,8 @@ import { formOf } from '../../src/lab/forms.js';
 import { buildGuest } from '../../src/lab/guest.js';
 import { RECIPES } from '../../src/lab/recipes.js';
 import { STAGE_NAMES, type StageName } from '../../src/stage-names.js';
-import { processesNaming, readJson, Spool, until } from './support/daemon.js';
+import { processesNaming, Spool, until } from '../integration/support/daemon.js';
+import { expectDelivered } from './delivered.js';
 
 /** Stages that take seconds are killed from outside at work; the others die at a failpoint before their checkpoint. */
 const LONG: readonly StageName[] = ['inspect', 'fix', 'convert', 'validate'];
@@ -47,15 +48,15 @@ describe('kill -9 of the daemon', () => {
     await spool.start();
     const job = await spool.waitForJob((candidate) => candidate.state === 'converted', 300);
     expect(startedStages(spool.log.slice(logged))).toEqual(['validate']);
-    const [bundle] = await spool.results('archive');
-    const report = await readJson<{ verdict: string; boot: { verdict: string } }>(`${bundle}/report.json`);
-    expect(report.verdict).toBe('converted');
-    expect(report.boot.verdict).toBe('booted');
-    expect(await sha256File(`${bundle}/source/victim.vmdk`)).toBe(source);
-    expect(await spool.results('archive')).toHaveLength(1);
+    expect(await spool.results('archive')).toEqual([job.directory]);
     expect(await readdir(spool.path('work'))).toEqual([]);
     expect(await readdir(spool.path('incoming'))).toEqual([]);
-    expect(job.directory).toBe(bundle);
+    await expectDelivered(spool, job, {
+      recipe: guest.recipe,
+      drop: 'victim.vmdk',
+      source,
+      mounts: ['/boot', '/', '/srv'],
+    });
   });
 });
 

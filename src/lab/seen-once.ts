@@ -1,0 +1,30 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { qemuVersion } from '../report/versions.js';
+import { testCache } from './cache.js';
+import { guestKey } from './guest.js';
+import type { GuestRecipe } from './recipes.js';
+
+/**
+ * What `look` tells of an unchanged guest, looked at once for each build of the guest and each version of QEMU: nothing of the product has a part in it, so no
+ * change of the product can alter it.
+ */
+export async function seenOnce<T>(recipe: GuestRecipe, what: string, look: () => Promise<T>): Promise<T> {
+  const file = join(testCache(), 'seen', guestKey(recipe), `${what}.json`);
+  const qemu = await qemuVersion('qemu-system-x86_64', AbortSignal.timeout(60_000));
+  const known = await read<T>(file);
+  if (known !== null && known.qemu === qemu) return known.value;
+  const value = await look();
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, `${JSON.stringify({ qemu, value }, null, 2)}\n`);
+  return value;
+}
+
+async function read<T>(file: string): Promise<{ qemu: string; value: T } | null> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8')) as { qemu: string; value: T };
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    throw error;
+  }
+}

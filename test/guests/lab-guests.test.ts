@@ -1,0 +1,105 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import {
+  type BootEnd,
+  type BootRequest,
+  bootGuest,
+  copyWithSerialConsole,
+  INITRAMFS_SHELL,
+  LAB_REPORT,
+  labReport,
+} from '../../src/lab/boot.js';
+import { type BuiltGuest, buildGuest } from '../../src/lab/guest.js';
+import { asItIsOnVirtio } from '../../src/lab/matrix-as-is.js';
+import { RECIPES } from '../../src/lab/recipes.js';
+import { seenOnce } from '../../src/lab/seen-once.js';
+
+/**
+ * The guest as it is works where it came from and does not where it is to go, so that a boot after the conversion shows that a fix did something. Each is looked at once
+ * for each build of the guest.
+ */
+const EMERGENCY = /emergency mode/;
+
+test('bookworm-bios as VMware leaves it boots on pvscsi with its address and all of fstab', async () => {
+  const guest = await buildGuest(RECIPES['bookworm-bios']);
+  const serial = await seenOnce(guest.recipe, 'at-home', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'h2k-lab-'));
+    try {
+      const disk = await copyWithSerialConsole(guest, directory);
+      return (await boot(guest, { disks: [{ file: disk, format: 'raw' }] })).serial;
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
+  });
+  expect(labReport(serial)).toMatchObject({
+    addresses: ['ens192=10.0.2.15/24'],
+    mounts: ['/boot', '/', '/srv'],
+    swaps: ['/dev/sda3'],
+    failed: [],
+  });
+});
+
+test('bookworm-bios as VMware leaves it stops at the initramfs shell on virtio-blk', async () => {
+  const guest = await buildGuest(RECIPES['bookworm-bios']);
+  expect(await seenOnce(guest.recipe, 'as-is', () => asItIsOnVirtio(guest))).toEqual({
+    works: false,
+    what: 'initramfs shell',
+  });
+});
+
+test('bookworm-uefi as VMware leaves it boots on pvscsi with its address and all of fstab', async () => {
+  const guest = await buildGuest(RECIPES['bookworm-uefi']);
+  const serial = await seenOnce(
+    guest.recipe,
+    'at-home',
+    async () => (await boot(guest, direct(guest))).serial,
+  );
+  expect(labReport(serial)).toMatchObject({
+    addresses: ['ens192=10.0.2.15/24'],
+    mounts: ['/boot/efi', '/', '/srv'],
+    swaps: ['/dev/sda3'],
+    failed: [],
+  });
+});
+
+test('bookworm-uefi as VMware leaves it stops at the initramfs shell on virtio-blk', async () => {
+  const guest = await buildGuest(RECIPES['bookworm-uefi']);
+  const serial = await seenOnce(
+    guest.recipe,
+    'direct-on-virtio',
+    async () => (await boot(guest, { hardware: 'virtio', ...direct(guest) })).serial,
+  );
+  expect(serial).toMatch(INITRAMFS_SHELL);
+  expect(serial).not.toMatch(LAB_REPORT);
+});
+
+test('bookworm-uefi has nothing that firmware without its NVRAM would start', async () => {
+  const guest = await buildGuest(RECIPES['bookworm-uefi']);
+  expect(await seenOnce(guest.recipe, 'as-is', () => asItIsOnVirtio(guest))).toEqual({
+    works: false,
+    what: 'no boot loader',
+  });
+});
+
+function direct(guest: BuiltGuest) {
+  return {
+    direct: {
+      kernel: guest.kernel,
+      initrd: guest.initrd,
+      append: 'root=/dev/sda2 ro console=ttyS0 rootdelay=5',
+    },
+  };
+}
+
+function boot(guest: BuiltGuest, request: Partial<BootRequest>): Promise<BootEnd> {
+  return bootGuest({
+    disks: [{ file: guest.image, format: 'raw' }],
+    hardware: 'vmware',
+    firmware: guest.recipe.firmware,
+    mac: guest.recipe.network.mac,
+    until: [LAB_REPORT, INITRAMFS_SHELL, EMERGENCY],
+    ...request,
+  });
+}

@@ -1,0 +1,29 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { buildGuest } from '../../src/lab/guest.js';
+import { asItIsOnVirtio } from '../../src/lab/matrix-as-is.js';
+import { convertGuest } from '../../src/lab/matrix-convert.js';
+import { judge } from '../../src/lab/matrix-judge.js';
+import type { GuestRecipe } from '../../src/lab/recipes.js';
+import { seenOnce } from '../../src/lab/seen-once.js';
+
+/** One guest of the matrix, as `npm run test:matrix` runs them all. A file for each, so that they run side by side. */
+export function testMatrixGuest(recipe: GuestRecipe): void {
+  test(`${recipe.name} fails on virtio as it is; converted, it boots with its address, its mounts and its swap, and a second plan is empty`, async () => {
+    const guest = await buildGuest(recipe, { say: (line) => console.log(line) });
+    const asItIs = await seenOnce(recipe, 'as-is', () => asItIsOnVirtio(guest));
+    const scratch = await mkdtemp(join(tmpdir(), 'h2k-matrix-'));
+    try {
+      const converted = await convertGuest(guest, scratch);
+      const { faults, plannedAgain } = judge(recipe, { asItIs, ...converted });
+      expect(faults).toEqual([]);
+      expect(plannedAgain).toBe('nothing');
+      const stages = converted.bundle.report?.stages ?? [];
+      expect(stages.map(({ stage }) => stage)).toContain('validate');
+    } finally {
+      await rm(scratch, { recursive: true, force: true });
+    }
+  });
+}

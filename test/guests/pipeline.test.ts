@@ -1,0 +1,40 @@
+import { afterAll, expect, test } from 'vitest';
+import { sha256File } from '../../src/host/digest.js';
+import { formOf } from '../../src/lab/forms.js';
+import { buildGuest } from '../../src/lab/guest.js';
+import { RECIPES } from '../../src/lab/recipes.js';
+import { Spool } from '../integration/support/daemon.js';
+import { expectDelivered } from './delivered.js';
+
+let spool: Spool;
+afterAll(async () => spool?.destroy());
+
+/** crash.test.ts takes the BIOS guest the same way, with the daemon killed in each stage; lab-guests.test.ts shows what both do as they are. */
+test('bookworm-uefi, dropped as streamOptimized, comes back as a VM that boots on virtio with its address, its mounts and its services', async () => {
+  spool = await Spool.create();
+  const guest = await buildGuest(RECIPES['bookworm-uefi']);
+  const disk = await formOf(guest.image, 'streamOptimized', spool.directory);
+  const source = await sha256File(disk);
+  await spool.start();
+  await spool.drop(disk, 'web01.vmdk');
+  const job = await spool.waitForJob(({ state }) => state === 'converted', 540);
+  const report = await expectDelivered(spool, job, {
+    recipe: guest.recipe,
+    drop: 'web01.vmdk',
+    source,
+    mounts: ['/boot/efi', '/', '/srv'],
+  });
+
+  expect(report.stages.map(({ stage, status }) => `${stage} ${status}`)).toEqual([
+    'fetch completed',
+    'flatten completed',
+    'inspect completed',
+    'plan completed',
+    'fix completed',
+    'convert completed',
+    'validate completed',
+  ]);
+  expect(report.stages.reduce((sum, stage) => sum + stage.appliance_launches, 0)).toBe(1);
+  const written = report.stages.find(({ stage }) => stage === 'convert')?.bytes_written ?? 0;
+  expect(written).toBeLessThanOrEqual(report.disks.reduce((sum, { allocated }) => sum + allocated, 0));
+});
