@@ -27,7 +27,7 @@ export async function runWithNewerNode(program: string): Promise<number> {
     );
     return 1;
   }
-  const args = ['--pdeathsig', 'KILL', '--', BUNDLED, ...process.execArgv, program, ...process.argv.slice(2)];
+  const args = ['--pdeathsig', 'KILL', '--', BUNDLED, program, ...process.argv.slice(2)];
   const child = spawn('setpriv', args, { stdio: 'inherit' });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal));
   return new Promise((resolve, reject) => {

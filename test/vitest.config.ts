@@ -41,7 +41,6 @@ export default defineConfig({
           ...REAL,
           name: 'guests',
           include: ['test/guests/**/*.test.ts'],
-          setupFiles: ['test/guests/low-priority.ts'],
           sequence: { groupOrder: 1 },
         },
       },
