@@ -83,16 +83,21 @@ export function labReport(serial: string): LabReport {
   return JSON.parse(line) as LabReport;
 }
 
-/** A copy of the guest's boot disk whose GRUB also speaks on the serial port, for reading what an unchanged guest does. */
-export async function copyWithSerialConsole(guest: BuiltGuest, directory: string): Promise<string> {
+/** A copy of the guest's boot disk, `grub.raw` in `directory`, with `options` behind its kernel's command line. */
+export async function copyWithKernelOptions(
+  guest: BuiltGuest,
+  directory: string,
+  options: string,
+): Promise<string> {
   const boot = bootPartition(guest.recipe);
-  const copy = join(directory, 'serial.raw');
+  const copy = join(directory, 'grub.raw');
   await run('cp', ['--sparse=always', '--reflink=auto', guest.image, copy]);
   const config = join(directory, 'grub.cfg');
-  await writeFile(config, grubConfig(guest.recipe, guest.kernelVersion, 'console=tty0 console=ttyS0,115200'));
+  await writeFile(config, grubConfig(guest.recipe, guest.kernelVersion, options));
   const path = `${bootDirectory(guest.recipe)}/grub/grub.cfg`;
   const input = `rm ${path}\nwrite ${config} ${path}\n`;
   await run('debugfs', ['-w', '-f', '-', `${copy}?offset=${boot.offset}`], { input });
+  await rm(config);
   return copy;
 }
 

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { sha256File } from '../../src/host/digest.js';
-import { grubConfig } from '../../src/lab/boot-loaders.js';
+import { copyWithKernelOptions } from '../../src/lab/boot.js';
 import { buildGuest } from '../../src/lab/guest.js';
 import { layOut, partitionAt } from '../../src/lab/layout.js';
 import { RECIPES } from '../../src/lab/recipes.js';
@@ -115,21 +115,11 @@ describe('a job that fails sets the drop aside untouched, with its reason', () =
   test('in VALIDATE: a guest that is not fixed does not boot, and the failure shows its last screen', async () => {
     spool = await Spool.create('[fix]\nmode = "none"\n');
     await spool.start();
-    const failed = await expectFailure(await impatientGuest(), 'validate', 'validate.initramfs-shell');
+    // Its initramfs waits 5 s for the root device instead of 30.
+    const disk = await copyWithKernelOptions(await buildGuest(RECIPE), spool.directory, 'rootdelay=5');
+    const failed = await expectFailure(disk, 'validate', 'validate.initramfs-shell');
     const files = await readdir(join(failed, 'boot'));
     expect(files).toEqual(expect.arrayContaining(['boot.json', 'serial.log']));
     expect(files.filter((name) => name.endsWith('.png')).length).toBeGreaterThan(0);
-    // Read from the screen: the guest has no serial console.
-    expect(await readFile(join(failed, 'boot', 'serial.log'), 'utf8')).toBe('');
-    const boot = await readJson<{ level: string; seconds: number }>(join(failed, 'boot', 'boot.json'));
-    expect(boot.level).toBe('kernel');
-    expect(boot.seconds).toBeLessThan(450);
   });
 });
-
-/** The guest as it is, but that its initramfs waits 5 s for the root device instead of 30. */
-async function impatientGuest(): Promise<string> {
-  const { recipe, kernelVersion } = await buildGuest(RECIPE);
-  await writeFile(spool.path('grub.cfg'), grubConfig(recipe, kernelVersion, 'rootdelay=5'));
-  return changedGuest('/boot', ['rm /grub/grub.cfg', `write ${spool.path('grub.cfg')} /grub/grub.cfg`]);
-}

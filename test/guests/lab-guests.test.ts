@@ -6,7 +6,7 @@ import {
   type BootEnd,
   type BootRequest,
   bootGuest,
-  copyWithSerialConsole,
+  copyWithKernelOptions,
   INITRAMFS_SHELL,
   LAB_REPORT,
   labReport,
@@ -27,7 +27,7 @@ test('bookworm-bios as VMware leaves it boots on pvscsi with its address and all
   const serial = await seenOnce(guest.recipe, 'at-home', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'h2k-lab-'));
     try {
-      const disk = await copyWithSerialConsole(guest, directory);
+      const disk = await copyWithKernelOptions(guest, directory, 'console=tty0 console=ttyS0,115200');
       return (await boot(guest, { disks: [{ file: disk, format: 'raw' }] })).serial;
     } finally {
       await rm(directory, { recursive: true, force: true });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { access, mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { jobOptionsSchema } from '../../src/config/schema.js';
 import { errorRecord } from '../../src/errors.js';
 import { probeAccelerator } from '../../src/host/accelerator.js';
+import { copyWithKernelOptions } from '../../src/lab/boot.js';
 import { buildGuest } from '../../src/lab/guest.js';
 import { RECIPES } from '../../src/lab/recipes.js';
 import type { StageContext } from '../../src/pipeline/stage.js';
@@ -130,6 +131,26 @@ describe('a disk that nothing can boot', () => {
   );
 });
 
+describe('a guest as VMware left it, on virtio-blk', () => {
+  it(
+    'fails early with initramfs-shell, read from the screen: the guest has no serial console',
+    async () => {
+      const guest = await buildGuest(RECIPES['bookworm-bios']);
+      // Its initramfs waits 5 s for the root device instead of 30.
+      const disk = await copyWithKernelOptions(guest, directory, 'rootdelay=5');
+      await rename(disk, join(directory, 'work/out/vm-disk0.raw'));
+      const { context } = contextFor({ timeout_seconds: 900 });
+      await expect(validateStage.run(context, await inputFor('raw'))).rejects.toMatchObject({
+        code: 'validate.initramfs-shell',
+      });
+      const boot = await bootJson();
+      expect(boot.level).toBe('kernel');
+      expect(boot.seconds).toBeLessThan(450);
+    },
+    BOOT_MILLISECONDS,
+  );
+});
+
 describe('a guest with what it needs, on virtio-blk', () => {
   it(
     'is booted, reports on itself, and the delivered file is what it was',
@@ -175,7 +196,7 @@ describe('a guest that hangs', () => {
   beforeEach(() => hangingDisk(join(directory, 'work/out/vm-disk0.raw')));
 
   it('has stalled; load could explain it, so it was tried a second time', async () => {
-    const { context } = contextFor({ accelerator: 'tcg', timeout_seconds: 15 });
+    const { context } = contextFor({ accelerator: 'tcg', timeout_seconds: 36 });
     await expect(validateStage.run(context, await inputFor('raw'))).rejects.toMatchObject({
       code: 'validate.stalled',
     });
