@@ -178,8 +178,11 @@ export async function reopenJob(config: Config, queue: Queue, job: Job, signal: 
   // Before the record: what is left of it would pass for the published result of the next failure on the same day.
   await rm(failed, { recursive: true, force: true });
   failpoint('reopen.removed');
-  // Cancelled before it began again: the outcome and its place are decided already.
-  return queue.jobs.update(job.job, { reopen: null, ...(job.outcome === null ? { directory: null } : {}) });
+  return queue.transaction(() => {
+    // Cancelled before it began again, or meanwhile: the outcome and its place are decided already.
+    const isDecided = (queue.jobs.get(job.job)?.outcome ?? null) !== null;
+    return queue.jobs.update(job.job, { reopen: null, ...(isDecided ? {} : { directory: null }) });
+  });
 }
 
 async function takeSource(from: string, paths: JobPaths, signal: AbortSignal): Promise<void> {

@@ -50,7 +50,7 @@ export async function runJob(queued: Job, parts: JobRunParts, signal: AbortSigna
     await finishJob({ config, queue, job: queued, options, signal, log, notify: parts.notify });
     return;
   }
-  const job = await reopenJob(config, queue, queued, signal);
+  const job = await reopen(queued, parts, signal);
   const paths = jobPaths(config, job.job);
   const jobLog = parts.log.jobLogger(paths.log, { job: job.job });
   const log = jobLog.logger;
@@ -87,6 +87,19 @@ function crashLoop({ crashes, stage }: Job): ErrorRecord | null {
   );
 }
 
+/** `retry`. A source that is not there any more, or a cancellation meanwhile, ends the job; it is not tried again for ever. */
+async function reopen(job: Job, parts: JobRunParts, signal: AbortSignal): Promise<Job> {
+  const { config, queue } = parts;
+  try {
+    return await reopenJob(config, queue, job, signal);
+  } catch (thrown) {
+    const error = errorRecord(thrown);
+    if (error.code !== 'queue.source-gone') throw thrown;
+    queue.jobs.update(job.job, { reopen: null });
+    return decide(job, parts, { outcome: 'failed', error, failedStage: null });
+  }
+}
+
 /** The job with its outcome, or queued again without one. */
 async function convert(
   job: Job,
@@ -97,8 +110,6 @@ async function convert(
 ): Promise<Job> {
   const { config, queue, board } = parts;
   const paths = jobPaths(config, job.job);
-  const started = job.startedAt ?? new Date().toISOString();
-  queue.jobs.update(job.job, { state: 'running', startedAt: started, error: null, waitsForBytes: null });
   log.info({ vm: job.vm, drop: job.dropName, kind: options.kind }, 'job started');
   const result = await parts.runPipeline({
     job: { id: job.job, vm: job.vm },
@@ -113,40 +124,62 @@ async function convert(
     onEvent: (event) => record(job.job, event, queue, board),
   });
   const { error, failedStage, records } = result;
-  queue.jobs.update(job.job, { records });
-  if (error === null)
+  const isCancelled = queue.jobs.update(job.job, { records }).outcome !== null;
+  if (error === null || isCancelled)
     return decide(job, parts, {
       outcome: 'converted',
       error: null,
-      failedStage: null,
+      failedStage,
       result: jobResult(result.outputs),
     });
   if (result.cancelled && error.code === 'daemon.stopping') {
     log.info({ stage: failedStage }, 'job interrupted, it resumes at the next start');
-    return queue.jobs.update(job.job, { state: 'queued' });
+    return queue.jobs.requeue(job.job);
   }
   if (isFullDisk(error)) return waitForSpace(job, parts, { error, cause: asError(error) }, log);
   if (error.code === 'source.changed') {
     log.warn({ code: error.code }, 'drop is still being written: the job starts again when it is quiet');
     await untilQuiet(job, paths, config.watch.settle_seconds, signal);
-    return queue.jobs.update(job.job, { state: 'queued' });
+    return queue.jobs.requeue(job.job);
   }
   const outcome = result.cancelled ? 'cancelled' : 'failed';
   return decide(job, parts, { outcome, error, failedStage, result: jobResult(result.outputs) });
 }
 
-/** The outcome and its place are in the database before anything of it is on disk. */
+export interface Decision {
+  outcome: Outcome;
+  error: ErrorRecord | null;
+  failedStage: string | null;
+  result?: JobResult;
+}
+
+/**
+ * The outcome and its place are in the database before anything of it is on disk. The first decision stands: a job that was cancelled a moment ago does not become a
+ * converted one. Only a result that could not be published is decided again (`instead`).
+ */
 export function decide(
-  job: Job,
+  { job: id }: Pick<Job, 'job'>,
   { config, queue }: Pick<JobRunParts, 'config' | 'queue'>,
-  decision: { outcome: Outcome; error: ErrorRecord | null; failedStage: string | null; result?: JobResult },
+  decision: Decision,
+  instead: Outcome | null = null,
 ): Job {
-  const finishedAt = new Date().toISOString();
-  return queue.jobs.update(job.job, {
-    ...decision,
-    crashes: 0,
-    finishedAt,
-    directory: resultDirectory(config, job, decision.outcome === 'converted', finishedAt),
+  return queue.transaction(() => {
+    const job = queue.jobs.get(id);
+    if (job === null) throw new Error(`job ${id} is not in the queue`);
+    if (job.outcome !== instead) {
+      const { result, failedStage } = decision;
+      return queue.jobs.update(id, {
+        failedStage: job.failedStage ?? failedStage,
+        ...(result && { result }),
+      });
+    }
+    const finishedAt = new Date().toISOString();
+    return queue.jobs.update(id, {
+      ...decision,
+      crashes: 0,
+      finishedAt,
+      directory: resultDirectory(config, job, decision.outcome === 'converted', finishedAt),
+    });
   });
 }
 
@@ -165,7 +198,7 @@ async function publish(
   } catch (thrown) {
     const error = errorRecord(thrown);
     if (signal.aborted && errorRecord(signal.reason).code === 'daemon.stopping') {
-      queue.jobs.update(job.job, { state: 'queued' });
+      queue.jobs.requeue(job.job);
       return;
     }
     if (isFullDisk(error)) {
@@ -177,7 +210,12 @@ async function publish(
     const isPublished = job.directory !== null && (await pathExists(job.directory));
     if (job.outcome !== 'converted' || error.retryable || isPublished) throw thrown;
     await publish(
-      decide(job, parts, { outcome: signal.aborted ? 'cancelled' : 'failed', error, failedStage: null }),
+      decide(
+        job,
+        parts,
+        { outcome: signal.aborted ? 'cancelled' : 'failed', error, failedStage: null },
+        job.outcome,
+      ),
       options,
       parts,
       signal,
@@ -203,7 +241,7 @@ async function waitForSpace(
     { code: thrown.error.code, directory, free_bytes: free, waits_for_bytes: waitsForBytes },
     'disk full: the job waits for space',
   );
-  return parts.queue.jobs.update(job.job, { state: 'queued', waitsForBytes });
+  return parts.queue.jobs.requeue(job.job, { waitsForBytes });
 }
 
 function asError({ code, message, advice, retryable, causes }: ErrorRecord): Hyper2kvmError {

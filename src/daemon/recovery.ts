@@ -24,7 +24,7 @@ export async function recover(config: Config, queue: Queue, log: Logger): Promis
   for (const job of claimed) log.warn({ job: job.job, drop: job.dropName }, 'interrupted claim finished');
   for (const job of queue.jobs.list({ states: ['running'] })) {
     const crashes = job.crashes + 1;
-    queue.jobs.update(job.job, { state: 'queued', crashes });
+    queue.jobs.requeue(job.job, { crashes });
     log.warn({ job: job.job, vm: job.vm, stage: job.stage, crashes }, 'interrupted job resumes');
   }
   failpoint('recover.requeued');

@@ -67,6 +67,29 @@ export class JobTable {
     })();
   }
 
+  /**
+   * A queued job becomes a running one, in the transaction that reads it: what was cancelled, tried again or started by then is not started from an older
+   * copy of its row. Null when it is not queued any more.
+   */
+  start(id: string): Job | null {
+    return this.#database.transaction(() => {
+      const job = this.get(id);
+      if (job === null || job.state !== 'queued') return null;
+      if (job.outcome !== null) return this.update(id, { state: 'running' });
+      const startedAt = job.startedAt ?? new Date().toISOString();
+      return this.update(id, { state: 'running', startedAt, error: null, waitsForBytes: null });
+    })();
+  }
+
+  /** A running job goes back into the queue; one in another state stays as it is. */
+  requeue(id: string, change: Pick<JobChange, 'waitsForBytes' | 'crashes'> = {}): Job {
+    return this.#database.transaction(() => {
+      const job = this.get(id);
+      if (job === null) throw new Error(`job ${id} is not in the queue`);
+      return job.state === 'running' ? this.update(id, { ...change, state: 'queued' }) : job;
+    })();
+  }
+
   /** Oldest first. */
   list(filter: JobFilter = {}): Job[] {
     const where: string[] = [];

@@ -118,8 +118,7 @@ describe('Worker', () => {
         const value: unknown = Reflect.get(target, name, target);
         if (typeof value !== 'function') return value;
         return (...args: unknown[]) => {
-          const change = args[1] as { state?: string } | undefined;
-          if (name === 'update' && change?.state === 'queued' && refusals < 1) {
+          if (name === 'requeue' && refusals < 1) {
             refusals += 1;
             throw Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR' });
           }
@@ -150,7 +149,8 @@ describe('Worker', () => {
     };
     await work(config, { ...queue, transaction }, converts(config, queue));
     expect({ refusals, ...queue.jobs.get('j1') }).toMatchObject({
-      ...{ refusals: 2, state: 'converted', outcome: 'converted', error: null },
+      // Its last change, refused; its second start; its last change again.
+      ...{ refusals: 3, state: 'converted', outcome: 'converted', error: null },
     });
     const [date = 'none'] = readdirSync(config.spool.archive);
     expect(readdirSync(join(config.spool.archive, date))).toEqual(['vm-j1-j1']);
