@@ -41,6 +41,7 @@ export async function finishJob(request: FinishRequest): Promise<Job> {
   failpoint('finish.before-removal');
   await rm(paths.work, { recursive: true, force: true });
   failpoint('finish.before-commit');
+  const keepsScratch = await pathExists(join(directory, CHECKPOINT_NAME));
   const done = queue.transaction(() => {
     const final = queue.jobs.update(job.job, {
       state: outcome,
@@ -52,6 +53,7 @@ export async function finishJob(request: FinishRequest): Promise<Job> {
     // Who cancels a job knows it.
     if (outcome !== 'cancelled') request.notify({ event: outcome, job: jobFacts(final) });
     if (outcome === 'converted') queue.forgetOutputs(job.job);
+    else if (!keepsScratch) queue.forgetCheckpoints(job.job);
     return final;
   });
   const facts = { vm: job.vm, directory };
@@ -83,7 +85,7 @@ async function publishBundle(request: FinishRequest, paths: JobPaths, directory:
 }
 
 async function publishFailure(request: FinishRequest, paths: JobPaths, directory: string): Promise<void> {
-  const { config, job, queue, signal } = request;
+  const { config, job, signal } = request;
   const { error, failedStage } = job;
   if (error === null) throw new Error(`job ${job.job} failed without an error`);
   await restoreScratch(paths);
@@ -95,10 +97,8 @@ async function publishFailure(request: FinishRequest, paths: JobPaths, directory
     ...((await pathExists(paths.bundle)) ? { bundleDirectory: paths.bundle } : {}),
   });
   await mkdir(config.spool.failed, { recursive: true });
-  const oneFilesystem = await isSameFilesystem(paths.work, config.spool.failed);
-  // Copying gigabytes of overlays only for a retry that may never come: there it starts from the drop.
-  if (oneFilesystem) await keepScratch(paths);
-  else queue.forgetCheckpoints(job.job);
+  // Copying gigabytes of overlays only for a retry that may never come: without them it starts from the drop.
+  if (await isSameFilesystem(paths.work, config.spool.failed)) await keepScratch(paths);
   if (await pathExists(paths.source)) await rename(paths.source, join(paths.failure, 'source'));
   await syncPath(paths.failure);
   await openForReaders(paths.failure);

@@ -174,6 +174,8 @@ export function decide(
       });
     }
     const finishedAt = new Date().toISOString();
+    const refused = job.records.find(({ stage }) => stage === decision.failedStage);
+    if (decision.outcome === 'failed' && refused !== undefined) queue.checkpoints(id).refuse(refused);
     return queue.jobs.update(id, {
       ...decision,
       crashes: 0,

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { z } from 'zod';
 import type { JobOptions } from '../config/schema.js';
+import type { Hyper2kvmError } from '../errors.js';
 import type { ApplianceSession } from '../guest/session.js';
 
 /** The scarce resource that a stage holds while it runs. `appliances` stays held from INSPECT to the end of FIX. */
@@ -51,6 +52,12 @@ export interface Stage<Input = unknown, Output = unknown> {
   /** False: the stage is skipped as a whole (status `skipped`, output null). */
   enabled?(options: JobOptions): boolean;
   run(context: StageContext, input: Input): Promise<Output>;
+  /**
+   * Whether the job may go on with this output: null, or the error that it fails with, for good. `run` gives the facts, this is the policy: it is asked when the
+   * checkpoint is saved, and again whenever the checkpoint is used, so that a retry with other options need not run the stage again. The options that only
+   * this function reads do not belong into `dependsOn`. Pure.
+   */
+  accept?(output: Output, options: JobOptions): Hyper2kvmError | null;
   /**
    * Names in the work directory that later stages read: the checkpoint holds only as long as all of them are there. `run` has made them durable before
    * it returns.

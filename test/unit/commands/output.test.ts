@@ -98,7 +98,7 @@ test('show has stages, plan, boot verdict and the error with its advice', () => 
       state: 'failed',
       stages: sampleRecords(),
       plan: { fstab: 1, network: 2 },
-      boot: { verdict: 'failed', level: 'kernel', seconds: 41.2, accelerator: 'tcg' },
+      boot: { verdict: 'failed', level: 'kernel', seconds: 41.2, accelerator: 'tcg', warnings: [] },
       error: { ...error, causes: ['short read\u001b[2J'] },
     }),
   );

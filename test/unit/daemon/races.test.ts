@@ -10,9 +10,15 @@ import { type OperationParts, Operations } from '../../../src/daemon/operations.
 import { Worker } from '../../../src/daemon/worker.js';
 import { errorRecord, Hyper2kvmError } from '../../../src/errors.js';
 import { createLog } from '../../../src/host/log.js';
+import type { NotifyEvent } from '../../../src/notifications/event.js';
+import { executePipeline } from '../../../src/pipeline/execute.js';
 import { PipelineLanes } from '../../../src/pipeline/lanes.js';
 import type { PipelineRequest, PipelineResult } from '../../../src/pipeline/run-types.js';
+import { acceptBoot } from '../../../src/stages/validate/accept.js';
+import { type ValidateOutput, validateOutput } from '../../../src/stages/validate/schema.js';
+import { noAppliance, testStage } from '../pipeline/fakes.js';
 import { enqueue, scratchDirectory, scratchQueue } from '../queue/scratch.js';
+import { sampleBoot } from '../report/sample.js';
 
 const FINAL = ['converted', 'failed', 'cancelled'];
 
@@ -21,6 +27,7 @@ function daemon(options: {
   pipeline: JobRunParts['runPipeline'];
   room?(who: string): Promise<boolean>;
   settleSeconds?: number;
+  notify?: JobRunParts['notify'];
 }) {
   const directory = scratchDirectory();
   const at = (name: string) => join(directory, name);
@@ -44,7 +51,7 @@ function daemon(options: {
   const board = new Board();
   const parts = {
     ...{ config: () => config, queue, board, log, admission, lanes: new PipelineLanes(config.workers) },
-    ...{ notify: () => {}, onJobEnd: () => {}, runPipeline: options.pipeline },
+    ...{ notify: options.notify ?? (() => {}), onJobEnd: () => {}, runPipeline: options.pipeline },
   };
   const worker = new Worker(parts);
   onTestFinished(() => worker.stop());
@@ -198,6 +205,49 @@ describe('cancel at any moment of a run', () => {
     expect(await ended('j1')).toMatchObject({ state: 'cancelled' });
     expect(sourceOf('j1')).toEqual(['vm-j1.vmdk']);
     expect(existsSync(directory)).toBe(false);
+  });
+});
+
+describe('a boot that failed', () => {
+  const failure = { signature: 'kernel-panic', meaning: 'It panicked.', advice: 'Look.' };
+  const boot = { ...sampleBoot, verdict: 'failed' as const, level: 'kernel' as const, failure, screens: [] };
+
+  it('is known to show, list, the notification and the metric; a retry that accepts it does not boot again', async () => {
+    const ran: string[] = [];
+    const told: NotifyEvent[] = [];
+    const stages = [
+      testStage('validate', ran, {
+        output: validateOutput,
+        accept: (output, options) => acceptBoot(output as ValidateOutput, options),
+        act: async () => ({ boot, directory: null, content: null }),
+      }),
+      testStage('after', ran, { act: () => Promise.reject(new Hyper2kvmError('extra.failed', 'the end')) }),
+    ];
+    const { add, worker, operations, ended, queue } = daemon({
+      pipeline: (request) => executePipeline(request, { stages, openAppliance: noAppliance }),
+      notify: (event) => void told.push(event),
+    });
+    add('j1');
+    worker.start();
+    expect(await ended('j1')).toMatchObject({ state: 'failed', error: { code: 'validate.kernel-panic' } });
+    const seen = { verdict: 'failed', level: 'kernel', warnings: [] };
+    expect(operations.show('j1')).toMatchObject({
+      boot: seen,
+      checkpoint: { completed_stages: [] },
+    });
+    expect(operations.list({ state: 'failed' })).toMatchObject([{ boot: seen }]);
+    expect(told).toMatchObject([{ event: 'failed', job: { boot: seen } }]);
+    expect(queue.statistics.boots()).toEqual([{ verdict: 'failed', count: 1 }]);
+
+    const again = async (set?: Record<string, string>) => {
+      await operations.retry('j1', set === undefined ? {} : { set });
+      await ended('j1');
+    };
+    await again();
+    expect(ran).toEqual(['validate', 'validate']);
+    await again({ 'validate.required': 'false' });
+    expect(ran).toEqual(['validate', 'validate', 'after']);
+    expect(queue.jobs.get('j1')?.error?.code).toBe('extra.failed');
   });
 });
 
