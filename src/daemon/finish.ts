@@ -10,6 +10,7 @@ import type { Job } from '../queue/job.js';
 import type { Queue } from '../queue/queue.js';
 import { assembleBundle, writeFailure } from '../report/bundle.js';
 import { isSameFilesystem, pathExists, publishDirectory } from '../spool/publish.js';
+import { removeOrHide } from '../spool/remove.js';
 import { copyDurably } from '../tools/cp.js';
 import { CHECKPOINT_NAME, type JobPaths, jobPaths, LOG_NAME } from './paths.js';
 
@@ -39,7 +40,13 @@ export async function finishJob(request: FinishRequest): Promise<Job> {
     else await publishFailure(request, paths, directory);
   }
   failpoint('finish.before-removal');
-  await rm(paths.work, { recursive: true, force: true });
+  // The drop is in the result, or it is left to the sweeper: an older database may take another result for this one.
+  const isSpare = outcome === 'converted' || (await pathExists(join(directory, 'source')));
+  if (isSpare || !(await pathExists(paths.source)))
+    await removeOrHide(paths.work, log).catch((err: unknown) =>
+      // The result is published, whatever is in the way.
+      log.warn({ directory: paths.work, err }, 'work directory cannot be removed: tried again later'),
+    );
   failpoint('finish.before-commit');
   const keepsScratch = await pathExists(join(directory, CHECKPOINT_NAME));
   const done = queue.transaction(() => {
@@ -157,7 +164,10 @@ function outcomeOf({ job, queue, options }: FinishRequest, paths: JobPaths) {
 }
 
 /** `retry`: takes a failed directory back to work/, source and checkpoints. Safe to call again. Errors: `queue.source-gone`. */
-export async function reopenJob(config: Config, queue: Queue, job: Job, signal: AbortSignal): Promise<Job> {
+export async function reopenJob(
+  job: Job,
+  { config, queue, signal, log }: Pick<FinishRequest, 'config' | 'queue' | 'signal' | 'log'>,
+): Promise<Job> {
   const failed = job.reopen;
   if (failed === null) return job;
   const paths = jobPaths(config, job.job);
@@ -167,8 +177,8 @@ export async function reopenJob(config: Config, queue: Queue, job: Job, signal: 
     for (const name of await readdir(kept)) await moveBack(join(kept, name), join(paths.work, name), signal);
   }
   failpoint('reopen.scratch-moved');
-  const log = join(failed, LOG_NAME);
-  if (await pathExists(log)) await moveBack(log, paths.log, signal);
+  const jobLog = join(failed, LOG_NAME);
+  if (await pathExists(jobLog)) await moveBack(jobLog, paths.log, signal);
   if (!(await pathExists(paths.source))) await takeSource(join(failed, 'source'), paths, signal);
   failpoint('reopen.source-moved');
   await chmod(paths.source, 0o700);
@@ -176,7 +186,7 @@ export async function reopenJob(config: Config, queue: Queue, job: Job, signal: 
   // Its own name, which may be new.
   await syncPath(config.spool.work);
   // Before the record: what is left of it would pass for the published result of the next failure on the same day.
-  await rm(failed, { recursive: true, force: true });
+  await removeOrHide(failed, log);
   failpoint('reopen.removed');
   return queue.transaction(() => {
     // Cancelled before it began again, or meanwhile: the outcome and its place are decided already.

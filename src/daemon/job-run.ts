@@ -15,7 +15,7 @@ import { readOptionsFile } from '../spool/options-file.js';
 import { pathExists } from '../spool/publish.js';
 import type { Board } from './board.js';
 import { type FinishRequest, finishJob, reopenJob } from './finish.js';
-import { type JobPaths, jobPaths, resultDirectory, writesTo } from './paths.js';
+import { freePath, type JobPaths, jobPaths, resultDirectory, writesTo } from './paths.js';
 import { jobResult } from './result.js';
 
 export interface JobRunParts {
@@ -58,7 +58,7 @@ export async function runJob(queued: Job, parts: JobRunParts, signal: AbortSigna
     const { options, error } = await optionsOf(job, config, paths);
     let decided = job;
     if (job.outcome === null) {
-      const failure = job.refused ?? error ?? crashLoop(job);
+      const failure = job.refused ?? error ?? crashLoop(job) ?? (await sourceGone(paths));
       if (failure !== null)
         decided = decide(job, parts, { outcome: 'failed', error: failure, failedStage: null });
       else decided = await convert(job, options, parts, log, signal);
@@ -71,6 +71,18 @@ export async function runJob(queued: Job, parts: JobRunParts, signal: AbortSigna
   } finally {
     jobLog.close();
   }
+}
+
+/** As where an old database was restored: the job has ended since, or its work directory is lost. */
+async function sourceGone(paths: JobPaths): Promise<ErrorRecord | null> {
+  const source = await dropOf(paths);
+  if (await pathExists(source)) return null;
+  return errorRecord(
+    new Hyper2kvmError('queue.source-gone', `the drop is not in ${source} any more`, {
+      advice:
+        'See archive/ and failed/ for an earlier result of this job; else drop the VM into incoming again.',
+    }),
+  );
 }
 
 function crashLoop({ crashes, stage }: Job): ErrorRecord | null {
@@ -91,7 +103,8 @@ function crashLoop({ crashes, stage }: Job): ErrorRecord | null {
 async function reopen(job: Job, parts: JobRunParts, signal: AbortSignal): Promise<Job> {
   const { config, queue } = parts;
   try {
-    return await reopenJob(config, queue, job, signal);
+    const log = parts.log.logger.child({ job: job.job });
+    return await reopenJob(job, { config, queue, signal, log });
   } catch (thrown) {
     const error = errorRecord(thrown);
     if (error.code !== 'queue.source-gone') throw thrown;
@@ -176,11 +189,13 @@ export function decide(
     const finishedAt = new Date().toISOString();
     const refused = job.records.find(({ stage }) => stage === decision.failedStage);
     if (decision.outcome === 'failed' && refused !== undefined) queue.checkpoints(id).refuse(refused);
+    const directory = resultDirectory(config, job, decision.outcome === 'converted', finishedAt);
     return queue.jobs.update(id, {
       ...decision,
       crashes: 0,
       finishedAt,
-      directory: resultDirectory(config, job, decision.outcome === 'converted', finishedAt),
+      // What has its name and is not being taken back is another result, of which an older database knows nothing.
+      directory: job.reopen === null ? freePath(directory) : directory,
     });
   });
 }
