@@ -10,7 +10,7 @@ import type { Job } from '../queue/job.js';
 import type { Queue } from '../queue/queue.js';
 import { assembleBundle, writeFailure } from '../report/bundle.js';
 import { isSameFilesystem, pathExists, publishDirectory } from '../spool/publish.js';
-import { removeOrHide } from '../spool/remove.js';
+import { removeOrHide, tryToRemove } from '../spool/remove.js';
 import { copyDurably } from '../tools/cp.js';
 import { CHECKPOINT_NAME, type JobPaths, jobPaths, LOG_NAME } from './paths.js';
 
@@ -213,7 +213,10 @@ async function moveBack(from: string, to: string, signal: AbortSignal): Promise<
     if (!(error instanceof Error && 'code' in error && error.code === 'EXDEV')) throw error;
     const copy = `${to}.copying`;
     await rm(copy, { recursive: true, force: true });
-    await copyDurably(from, copy, signal);
+    await copyDurably(from, copy, signal).catch(async (failure: unknown) => {
+      await tryToRemove(copy);
+      throw failure;
+    });
     await rename(copy, to);
   }
 }

@@ -6,13 +6,14 @@ import type { Config, JobOptions } from '../config/schema.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError, isFullDisk } from '../errors.js';
 import { failpoint } from '../host/failpoint.js';
 import type { LogRoot } from '../host/log.js';
-import { freeBytes } from '../host/space.js';
+import { noSpace, spaceOf, usedBytes } from '../host/space.js';
 import { listSource, sourceId } from '../pipeline/content-id.js';
 import type { Lanes, PipelineEvent, PipelineRequest, PipelineResult } from '../pipeline/run-types.js';
 import type { Job, JobResult, Outcome } from '../queue/job.js';
 import type { Queue } from '../queue/queue.js';
 import { readOptionsFile } from '../spool/options-file.js';
 import { pathExists } from '../spool/publish.js';
+import type { Admission } from './admission.js';
 import type { Board } from './board.js';
 import { type FinishRequest, finishJob, reopenJob } from './finish.js';
 import { freePath, type JobPaths, jobPaths, resultDirectory, writesTo } from './paths.js';
@@ -20,6 +21,9 @@ import { jobResult } from './result.js';
 
 export interface JobRunParts {
   config: Config;
+  admission: Admission;
+  /** How often in a row this job was put back into the queue for a failure that was not its own. */
+  setBacks(job: string): number;
   queue: Queue;
   lanes: Lanes;
   board: Board;
@@ -31,6 +35,9 @@ export interface JobRunParts {
 
 /** A disk that was full with so much free needs more than that. */
 const MORE_THAN_WAS_FREE_BYTES = 64 * 1024 ** 2;
+
+/** So often a disk may be full in a row although all that the job needs is free. */
+const MAX_FULL_DISKS = 5;
 
 /** A job at whose work so many daemons died, with no stage completed in between, is set aside: it may be what kills them. */
 const MAX_CRASHES = 3;
@@ -134,6 +141,7 @@ async function convert(
     log,
     store: queue.checkpoints(job.job),
     lanes: parts.lanes,
+    reserve: (bytes, options) => parts.admission.reserve(job.job, bytes, options),
     onEvent: (event) => record(job.job, event, queue, board),
   });
   const { error, failedStage, records } = result;
@@ -149,7 +157,12 @@ async function convert(
     log.info({ stage: failedStage }, 'job interrupted, it resumes at the next start');
     return queue.jobs.requeue(job.job);
   }
-  if (isFullDisk(error)) return waitForSpace(job, parts, { error, cause: asError(error) }, log);
+  if (error.code === 'host.waits-for-space') {
+    log.warn({ code: error.code, error: error.message }, 'job waits for space');
+    const { reservedBytes } = queue.jobs.get(job.job) ?? job;
+    return queue.jobs.requeue(job.job, { waitsForBytes: parts.admission.bytesToWaitFor(reservedBytes) });
+  }
+  if (isFullDisk(error)) return waitForSpace(job, parts, { error, cause: asError(error), failedStage }, log);
   if (error.code === 'source.changed') {
     log.warn({ code: error.code }, 'drop is still being written: the job starts again when it is quiet');
     await untilQuiet(job, paths, config.watch.settle_seconds, signal);
@@ -219,7 +232,7 @@ async function publish(
       return;
     }
     if (isFullDisk(error)) {
-      await waitForSpace(job, parts, { error, cause: thrown }, log);
+      await waitForSpace(job, parts, { error, cause: thrown, failedStage: null }, log);
       return;
     }
     log.error({ err: thrown, code: error.code }, 'result could not be published');
@@ -241,19 +254,29 @@ async function publish(
 }
 
 /**
- * Queued until there is more room than there was where it writes. Where all that was reserved for the job is free, it is another disk that was full (the
- * database's), or it has room again: then the error is thrown, and the job is tried again after a pause.
+ * Queued until there is more room than there was where it writes. Where all that it needs is free, it is another disk that was full (the
+ * database's), or it has room again: then the error is thrown, and the job is tried again after a pause. A job that goes on to meet a full disk writes
+ * more than is known of it: it fails.
  */
 async function waitForSpace(
   job: Job,
   parts: JobRunParts,
-  thrown: { error: ErrorRecord; cause: unknown },
+  thrown: { error: ErrorRecord; cause: unknown; failedStage: string | null },
   log: Logger,
 ): Promise<Job> {
   const directory = writesTo(job, parts.config);
-  const free = await freeBytes(directory);
-  if (free >= job.reservedBytes) throw thrown.cause;
-  const waitsForBytes = Math.min(free + MORE_THAN_WAS_FREE_BYTES, job.reservedBytes);
+  const space = await spaceOf(directory);
+  const { free } = space;
+  const needed =
+    job.outcome === null
+      ? (parts.queue.jobs.get(job.job) ?? job).reservedBytes
+      : await usedBytes(jobPaths(parts.config, job.job).work);
+  if (free >= needed) {
+    if (job.outcome !== null || parts.setBacks(job.job) < MAX_FULL_DISKS) throw thrown.cause;
+    const error = errorRecord(noSpace(directory, needed, space));
+    return decide(job, parts, { outcome: 'failed', error, failedStage: thrown.failedStage });
+  }
+  const waitsForBytes = Math.min(free + MORE_THAN_WAS_FREE_BYTES, needed);
   log.warn(
     { code: thrown.error.code, directory, free_bytes: free, waits_for_bytes: waitsForBytes },
     'disk full: the job waits for space',

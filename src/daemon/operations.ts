@@ -10,7 +10,7 @@ import type { Job, QueueState } from '../queue/job.js';
 import { lookAt } from '../spool/look.js';
 import { pathExists } from '../spool/publish.js';
 import { STAGE_NAMES } from '../stage-names.js';
-import { estimateBytes } from './admission.js';
+import { estimateBytes, leastBytes } from './admission.js';
 import { unpackedBytes } from './appraise.js';
 import { decide } from './job-run.js';
 import { jobPaths, LOG_NAME } from './paths.js';
@@ -112,7 +112,11 @@ export class Operations {
     }
     const look = await lookAt(job.directory, 'source');
     const looks = look === null ? [] : [look];
-    const reservedBytes = estimateBytes(looks, 0, await unpackedBytes(looks, job.directory));
+    const used = looks.reduce((sum, { allocatedBytes }) => sum + allocatedBytes, 0);
+    const estimate = estimateBytes(looks, 0, await unpackedBytes(looks, job.directory));
+    // As a drop is admitted: when there is room for the worst case, or by what FLATTEN knows where there can never be.
+    const isPossible = await this.#parts.admission.canEverFit(estimate + used);
+    const reservedBytes = isPossible ? estimate : leastBytes(looks, true);
     const queued = queue.transaction(() => {
       // Another `retry` was first: the job may be running by now.
       const now = this.find(job.job);
@@ -123,7 +127,6 @@ export class Operations {
         state: 'queued',
         overrides,
         reopen: job.directory,
-        // As a drop is admitted: only when there is room for the worst case.
         reservedBytes,
         waitsForBytes: reservedBytes,
         // Read again: the job.toml may have been mended in the failed directory.

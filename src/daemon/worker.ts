@@ -1,13 +1,11 @@
 import { errorRecord, Hyper2kvmError, isFullDisk } from '../errors.js';
 import { backoff } from '../pipeline/retry.js';
 import type { Job } from '../queue/job.js';
-import type { Admission } from './admission.js';
 import { type JobRunParts, runJob } from './job-run.js';
 import { writesTo } from './paths.js';
 
-export interface WorkerParts extends Omit<JobRunParts, 'config'> {
+export interface WorkerParts extends Omit<JobRunParts, 'config' | 'setBacks'> {
   config(): JobRunParts['config'];
-  admission: Admission;
   /** A place for a drop became free. */
   onJobEnd(): void;
 }
@@ -117,7 +115,8 @@ export class Worker {
     });
     if (job === null) return;
     const abort = new AbortController();
-    const done = runJob(job, { ...this.#parts, config: this.#parts.config() }, abort.signal)
+    const setBacks = (of: string) => this.#setBacks.get(of)?.times ?? 0;
+    const done = runJob(job, { ...this.#parts, config: this.#parts.config(), setBacks }, abort.signal)
       .then(() => void this.#setBacks.delete(job.job))
       .catch((thrown: unknown) => this.#setBack(job, thrown))
       .finally(() => {

@@ -157,6 +157,7 @@ function stageContext(
     signal: request.signal,
     log,
     progress: (progress) => request.onEvent({ type: 'progress', stage: stage.name, progress }),
+    reserve: request.reserve,
     account({ read = 0, written = 0 }) {
       record.bytes_read += read;
       record.bytes_written += written;

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { JobOptions } from '../config/schema.js';
 import type { ErrorRecord } from '../errors.js';
 import type { StageName } from '../stage-names.js';
-import type { LaneName, Progress } from './stage.js';
+import type { LaneName, Progress, StageContext } from './stage.js';
 
 /** One line of `report.json`'s `stages`. Status `reused`: the checkpoint of an earlier run held. */
 export interface StageRecord {
@@ -62,6 +62,8 @@ export interface PipelineRequest {
   log: Logger;
   store: CheckpointStore;
   lanes: Lanes;
+  /** Of `StageContext`. */
+  reserve: StageContext['reserve'];
   /** Stop after this stage (`inspect`, `plan` commands). */
   until?: StageName;
   onEvent(event: PipelineEvent): void;

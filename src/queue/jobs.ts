@@ -37,8 +37,8 @@ export class JobTable {
     this.#counts = database.prepare<[], { state: QueueState; count: number }>(
       'SELECT state, count(*) AS count FROM jobs GROUP BY state',
     );
-    this.#reserved = database.prepare<[], { total: number | null }>(
-      `SELECT sum(reserved_bytes) AS total FROM jobs WHERE state IN ('queued', 'running')`,
+    this.#reserved = database.prepare<[{ except: string; queued: QueueState }], { total: number | null }>(
+      `SELECT sum(reserved_bytes) AS total FROM jobs WHERE state IN ('running', @queued) AND job <> @except`,
     );
   }
 
@@ -133,8 +133,8 @@ export class JobTable {
     return counts;
   }
 
-  /** Bytes promised to jobs that are not done. */
-  reservedBytes(): number {
-    return this.#reserved.get()?.total ?? 0;
+  /** Bytes promised to jobs that are not done, or of those to the running ones. */
+  reservedBytes({ running = false, except = '' } = {}): number {
+    return this.#reserved.get({ except, queued: running ? 'running' : 'queued' })?.total ?? 0;
   }
 }

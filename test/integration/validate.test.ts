@@ -42,6 +42,7 @@ function contextFor(validate: Record<string, unknown>, signal = new AbortControl
     log: pino({ level: 'silent' }),
     progress: ({ percent }) => percents.push(percent),
     account: (bytes) => written.push(bytes.written ?? 0),
+    reserve: () => Promise.resolve(),
     appliance: () => Promise.reject(new Error('VALIDATE needs no appliance')),
     closeAppliance: () => Promise.resolve(),
   };

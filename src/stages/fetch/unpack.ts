@@ -17,6 +17,7 @@ const DIRECTORY = 'unpacked';
 export function unpacker(context: StageContext): InventoryOptions['unpack'] {
   const { config } = context.options;
   const directory = join(context.workDirectory, DIRECTORY);
+  const room = new Room(context);
   return async (file, ordinal) => {
     const target = join(directory, `disk${ordinal}`);
     if (await exists(target)) return target;
@@ -35,7 +36,10 @@ export function unpacker(context: StageContext): InventoryOptions['unpack'] {
           compression: file.compression,
           source: file.path,
           target: temporary,
-          admit: (bytes, isZero) => budget.take(bytes, isZero),
+          async admit(bytes, isZero) {
+            budget.take(bytes, isZero);
+            if (!isZero) await room.take(bytes);
+          },
           ...(file.region === undefined ? {} : { region: file.region }),
         },
         {
@@ -53,6 +57,29 @@ export function unpacker(context: StageContext): InventoryOptions['unpack'] {
     await syncPath(directory);
     return target;
   };
+}
+
+const STEP_BYTES = 64 * 1024 ** 2;
+
+/** How large a stream is shows when it has ended: room is asked for in growing steps, for the unpacked data and once more for the output that it becomes. */
+class Room {
+  readonly #reserve: StageContext['reserve'];
+  #written = 0;
+  #granted = 0;
+
+  constructor({ reserve }: StageContext) {
+    this.#reserve = reserve;
+  }
+
+  async take(bytes: number): Promise<void> {
+    const needed = this.#written + bytes;
+    if (needed > this.#granted) {
+      const granted = needed + Math.max(STEP_BYTES, Math.ceil(needed / 8));
+      await this.#reserve(granted - this.#written + granted, { atLeast: true });
+      this.#granted = granted;
+    }
+    this.#written = needed;
+  }
 }
 
 /** FETCH's own scratch: FLATTEN reads from it. */

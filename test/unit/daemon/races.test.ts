@@ -251,6 +251,78 @@ describe('a boot that failed', () => {
   });
 });
 
+describe('space', () => {
+  it('a job that cannot fit fails with its numbers, and runs once', async () => {
+    let runs = 0;
+    const stage = testStage('flatten', [], {
+      act: async ({ reserve }) => {
+        runs += 1;
+        await reserve(1e18);
+      },
+    });
+    const { add, worker, ended, sourceOf } = daemon({
+      pipeline: (request) => executePipeline(request, { stages: [stage], openAppliance: noAppliance }),
+    });
+    add('j1');
+    worker.start();
+    expect(await ended('j1')).toMatchObject({
+      state: 'failed',
+      failedStage: 'flatten',
+      error: { code: 'host.no-space', message: expect.stringContaining('1000 PB') },
+    });
+    expect(runs).toBe(1);
+    expect(sourceOf('j1')).toEqual(['vm-j1.vmdk']);
+  });
+
+  it('a job that waits for others is queued until they are done, without running again and again', async () => {
+    const ran: string[] = [];
+    const { add, worker, ended, queue } = daemon({
+      pipeline: (request) => {
+        const stages = [
+          testStage('flatten', ran, { act: ({ reserve }) => reserve(1) }),
+          testStage('convert', ran, {
+            act: () => Promise.reject(new Hyper2kvmError('fetch.corrupt', 'the end')),
+          }),
+        ];
+        return executePipeline(request, { stages, openAppliance: noAppliance });
+      },
+    });
+    add('j1');
+    // Another one has all the space there is.
+    add('big');
+    queue.jobs.start('big');
+    queue.jobs.update('big', { reservedBytes: 1e18 });
+    worker.start();
+    await expect.poll(() => queue.jobs.get('j1')?.waitsForBytes ?? null).not.toBeNull();
+    worker.kick();
+    await sleep(200);
+    expect(queue.jobs.get('j1')?.state).toBe('queued');
+    expect(ran).toEqual(['flatten']);
+    queue.jobs.update('big', { state: 'cancelled', reservedBytes: 0 });
+    worker.kick();
+    expect(await ended('j1')).toMatchObject({ error: { code: 'fetch.corrupt' } });
+    expect(ran).toEqual(['flatten', 'flatten', 'convert']);
+  });
+
+  it('a job that meets a full disk again and again, though all that it needs is free, ends', async () => {
+    let runs = 0;
+    const { add, worker, ended } = daemon({
+      pipeline: async () => {
+        runs += 1;
+        return result('host.enospc', { failedStage: 'convert' });
+      },
+    });
+    add('j1');
+    worker.start();
+    expect(await ended('j1')).toMatchObject({
+      state: 'failed',
+      failedStage: 'convert',
+      error: { code: 'host.no-space' },
+    });
+    expect(runs).toBe(6);
+  });
+});
+
 describe('retry', () => {
   it('of two at the same moment one is refused: a job that runs is not queued a second time', async () => {
     let runs = 0;
