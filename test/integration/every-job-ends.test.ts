@@ -39,7 +39,11 @@ async function packed(name: string, mib: number): Promise<void> {
   const file = spool.path(`${name}.qcow2`);
   await run('qemu-img', ['create', '-q', '-f', 'qcow2', plain, `${mib}M`]);
   await run('qemu-io', ['-f', 'qcow2', '-c', `write -q -P 0x5a 0 ${mib}M`, plain]);
-  await run('qemu-img', ['convert', '-q', '-f', 'qcow2', '-O', 'qcow2', '-c', plain, file]);
+  await run('qemu-img', [
+    ...'convert -q -f qcow2 -O qcow2 -c -o compression_type=zstd'.split(' '),
+    plain,
+    file,
+  ]);
   rmSync(plain);
   expect(statSync(file).size).toBeLessThan(8 * MIB);
 }
@@ -52,8 +56,8 @@ async function drop(file: string): Promise<void> {
 // Only root may mount.
 describe('every job ends', () => {
   test('one whose output is larger than the disk fails with the numbers, and the disk is never full', async () => {
-    await smallSpool(500);
-    await packed('bomb', 600);
+    await smallSpool(380);
+    await packed('bomb', 400);
     writeFileSync(spool.path('good.raw'), randomBytes(4 * MIB));
     await spool.start();
     let least = Number.POSITIVE_INFINITY;
@@ -67,9 +71,9 @@ describe('every job ends', () => {
     clearInterval(watch);
     expect(failed.error).toMatchObject({
       code: 'host.no-space',
-      message: expect.stringMatching(/69\d MB are needed under .*5\d\d MB free of 524 MB in total/),
+      message: expect.stringMatching(/4\d\d MB are needed under .*3\d\d MB free of 398 MB in total/),
     });
-    expect(least).toBeGreaterThan(400 * MIB);
+    expect(least).toBeGreaterThan(300 * MIB);
     await run('cmp', [spool.path('bomb.qcow2'), join(failed.directory ?? '', 'source', 'bomb.qcow2')]);
     await drop('good.raw');
     await spool.waitForJob(({ vm, state }) => vm === 'good' && state === 'converted', 60, { mayFail: true });
@@ -77,8 +81,8 @@ describe('every job ends', () => {
   });
 
   test('one that has to wait for another waits, and is converted then', async () => {
-    await smallSpool(700, '[workers]\njobs = 2\nconversions = 2\n');
-    for (const name of ['a', 'b']) await packed(name, 200);
+    await smallSpool(520, '[workers]\njobs = 2\nconversions = 2\n');
+    for (const name of ['a', 'b']) await packed(name, 120);
     await spool.start();
     for (const name of ['a', 'b']) await drop(`${name}.qcow2`);
     const done = async () => (await spool.jobs()).filter(({ state }) => state === 'converted').length;
