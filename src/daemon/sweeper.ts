@@ -1,5 +1,5 @@
-import { existsSync, renameSync } from 'node:fs';
-import { mkdir, readdir } from 'node:fs/promises';
+import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.js';
@@ -92,7 +92,7 @@ export class Sweeper {
       return this.#sayOnce(directory, 'unknown directory in work: left alone');
     const at = new Date().toISOString();
     const day = join(failed, at.slice(0, 10));
-    const target = freePath(join(day, `${job?.vm ?? 'unknown'}-${name}-recovered`));
+    const target = join(day, `${job?.vm ?? 'unknown'}-${name}-recovered`);
     const error = new Hyper2kvmError(
       'queue.unknown-job',
       'the queue knows no result of this drop: its database is older than the work directory',
@@ -100,11 +100,14 @@ export class Sweeper {
     );
     const reason = { job: name, vm: job?.vm ?? null, stage: null, ...errorRecord(error), failed_at: at };
     try {
-      await mkdir(day, { recursive: true, mode: 0o750 });
-      await writeDurable(join(directory, 'reason.json'), `${JSON.stringify(reason, null, 2)}\n`);
-      renameSync(directory, target);
+      // In one turn with the look at the job: it cannot be tried again in between.
+      mkdirSync(day, { recursive: true, mode: 0o750 });
+      const place = freePath(target);
+      renameSync(directory, place);
+      await writeDurable(join(place, 'reason.json'), `${JSON.stringify(reason, null, 2)}\n`);
+      await syncPath(place);
       await syncPath(day);
-      this.#log.warn({ directory: target, code: error.code }, 'drop without a known result was set aside');
+      this.#log.warn({ directory: place, code: error.code }, 'drop without a known result was set aside');
     } catch (err) {
       // Onto another filesystem it would be copied, for hours: it is safe where it is.
       this.#tell(directory, err, 'drop without a known result: left in work');

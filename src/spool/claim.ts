@@ -58,9 +58,7 @@ export async function claimDrop(
     queue.claims.setPhase(claim.job, phase);
     await hideOriginals(directories, claim);
   } catch (error) {
-    // From the first original that is gone the copies are the drop: `finishClaims` goes on with them.
-    if (phase !== 'copied' || (await hasAllOriginals(directories, claim)))
-      await undoClaim(queue, directories, { ...claim, phase }, 'ours');
+    await giveBack(queue, directories, { ...claim, phase });
     throw claimError(error, claim);
   }
   failpoint('claim.originals-removed');
@@ -101,7 +99,11 @@ async function finishClaim(queue: Queue, directories: ClaimDirectories, claim: C
   const hasSource = (await namesIn(source)).length > 0;
   // Copies that lie there under their final name are whole.
   const isCopied = hasSource && (claim.phase === 'copied' || !(await hasAllOriginals(directories, claim)));
-  if (claim.phase !== 'moving' && isCopied) await hideOriginals(directories, claim);
+  if (claim.phase !== 'moving' && isCopied)
+    await hideOriginals(directories, claim).catch(async (error: unknown) => {
+      await giveBack(queue, directories, { ...claim, phase: 'copied' });
+      throw claimError(error, claim);
+    });
   if (claim.phase === 'moving' ? hasSource : isCopied) {
     const job = await commitClaim(queue, directories, claim);
     await removeOriginals(directories.incoming, claim.job);
@@ -186,25 +188,33 @@ async function hasAllOriginals({ incoming }: ClaimDirectories, claim: Claim): Pr
   return true;
 }
 
-/** Only what is exactly as it was copied; anything else is left to be a drop of its own. One that may not be moved (immutable) brings all back. */
+/** Only what is exactly as it was copied; anything else is left to be a drop of its own. */
 async function hideOriginals({ incoming }: ClaimDirectories, claim: Claim): Promise<void> {
   const hidden = originalsDirectory(incoming, claim.job);
-  try {
-    for (const entry of claim.entries) {
-      const stamp = await stampOf(incoming, entry.name);
-      if (stamp === null && (await isFree(join(hidden, entry.name))))
-        await assertMounted(incoming, claim, entry);
-      if (stamp !== entry.stamp) continue;
-      await mkdir(hidden, { recursive: true, mode: 0o700 });
-      await rename(join(incoming, entry.name), join(hidden, entry.name));
-      failpoint('claim.original-hidden');
-    }
-    if (!(await isFree(hidden))) await syncPath(hidden);
-    await syncPath(incoming);
-  } catch (error) {
-    await showOriginals(incoming, claim.job);
-    throw error;
+  for (const entry of claim.entries) {
+    const stamp = await stampOf(incoming, entry.name);
+    if (stamp === null && (await isFree(join(hidden, entry.name))))
+      await assertMounted(incoming, claim, entry);
+    if (stamp !== entry.stamp) continue;
+    await mkdir(hidden, { recursive: true, mode: 0o700 });
+    await rename(join(incoming, entry.name), join(hidden, entry.name));
+    failpoint('claim.original-hidden');
   }
+  if (!(await isFree(hidden))) await syncPath(hidden);
+  await syncPath(incoming);
+}
+
+/**
+ * After a claim that failed: what was moved or copied is undone. An original that may not be moved (immutable) brings all of them back; from the first that is really gone
+ * the copies are the drop, and `finishClaims` goes on with them.
+ */
+async function giveBack(queue: Queue, directories: ClaimDirectories, claim: Claim): Promise<void> {
+  if (claim.phase !== 'copied') return undoClaim(queue, directories, claim, 'ours');
+  // First, since what comes back has another ctime than what was copied.
+  queue.claims.setPhase(claim.job, 'copying');
+  await showOriginals(directories.incoming, claim.job);
+  if (await hasAllOriginals(directories, claim))
+    await undoClaim(queue, directories, { ...claim, phase: 'copying' }, 'ours');
 }
 
 /** Back to where they were dropped, as far as the names are free. */

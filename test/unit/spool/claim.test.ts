@@ -169,6 +169,53 @@ describe('a claim in a database that is older than the directories', () => {
     expect(readFileSync(join(sourceDirectory(directories.work, 'j1'), 'a.vmdk'), 'utf8')).toBe('copy');
   });
 
+  it.each(['copying', 'copied'] as const)(
+    'that was %s, with incoming away, keeps its copies and waits',
+    async (phase) => {
+      const directories = spool();
+      const queue = scratchQueue();
+      const claim = await dropped(directories, ['a.vmdk']);
+      const entries = claim.entries.map((entry) => ({ ...entry, device: entry.device + 1 }));
+      queue.claims.record({ ...claim, entries, phase });
+      rmSync(join(directories.incoming, 'a.vmdk'));
+      mkdirSync(sourceDirectory(directories.work, 'j1'), { recursive: true });
+      writeFileSync(join(sourceDirectory(directories.work, 'j1'), 'a.vmdk'), 'copy');
+      for (let starts = 0; starts < 2; starts++) {
+        const codes: unknown[] = [];
+        await finishClaims(queue, directories, (_claim, error) =>
+          codes.push((error as { code: string }).code),
+        );
+        expect(codes).toEqual(['spool.incoming-gone']);
+        expect(readdirSync(sourceDirectory(directories.work, 'j1'))).toEqual(['a.vmdk']);
+      }
+      expect(queue.claims.pending()).toHaveLength(1);
+    },
+  );
+
+  it.runIf(process.geteuid?.() === 0)(
+    'gives all back when one of the originals may not be moved',
+    async () => {
+      const directories = spool();
+      const queue = scratchQueue();
+      const claim = await dropped(directories, ['a.vmdk', 'b.vmdk']);
+      const immutable = join(directories.incoming, 'b.vmdk');
+      await run('chattr', ['+i', immutable]);
+      onTestFinished(() => void run('chattr', ['-i', immutable], { okCodes: [0, 1] }));
+      claim.entries[1]!.stamp = (await lookAt(directories.incoming, 'b.vmdk'))!.stamp;
+      queue.claims.record({ ...claim, phase: 'copied' });
+      mkdirSync(sourceDirectory(directories.work, 'j1'), { recursive: true });
+      for (const name of ['a.vmdk', 'b.vmdk'])
+        writeFileSync(join(sourceDirectory(directories.work, 'j1'), name), `content of ${name}`);
+      const codes: unknown[] = [];
+      await finishClaims(queue, directories, (_claim, error) => codes.push((error as { code: string }).code));
+      expect(codes).toEqual(['spool.not-permitted']);
+      expect(readdirSync(directories.incoming)).toEqual(['a.vmdk', 'b.vmdk']);
+      expect(readdirSync(directories.work)).toEqual([]);
+      expect(queue.claims.pending()).toEqual([]);
+      await run('chattr', ['-i', immutable]);
+    },
+  );
+
   it('whose copies are gone does not remove the originals', async () => {
     const directories = spool();
     const queue = scratchQueue();
