@@ -26,8 +26,9 @@ const STATE_STYLE = {
 } as const satisfies Record<JobState, string>;
 
 /**
- * One line a job, never wider than the terminal: what is waited for (of a failed job the error, of a converted one that it booted with warnings) stands in the last column where it fits, and
- * otherwise whole on lines of its own below.
+ * One line a job, never wider than the terminal: what is waited for (of a failed job the error, of a
+ * converted one that it booted with warnings) stands in the last column where it fits, and otherwise whole on
+ * lines of its own below.
  */
 export function jobTable(io: Io, jobs: readonly JobSummary[]): string {
   const width = io.columns();

@@ -62,7 +62,8 @@ function typeText(option: z.ZodType): string {
 }
 
 /**
- * Variables, flags and overrides are text: numbers, booleans and lists (`a,b`; empty for none) are read as such, what does not parse is left for the schema to refuse.
+ * Variables, flags and overrides are text: numbers, booleans and lists (`a,b`; empty for none) are read as
+ * such, what does not parse is left for the schema to refuse.
  */
 export function fromText({ default: value }: Pick<OptionRow, 'default'>, text: string): unknown {
   if (typeof value === 'number') return text.trim() === '' ? text : Number(text);

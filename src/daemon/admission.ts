@@ -23,7 +23,10 @@ export function estimateBytes(looks: readonly Look[], extraCopies: number, unpac
   return Math.ceil(used * (1.5 + extraCopies) + unpackedBytes * 2) + FIXED_BYTES;
 }
 
-/** What holds of a claim for certain: the drop itself where it has to be copied (`isMoved` false). Whether there is room for its output shows at FLATTEN. */
+/**
+ * What holds of a claim for certain: the drop itself where it has to be copied (`isMoved` false). Whether
+ * there is room for its output shows at FLATTEN.
+ */
 export function leastBytes(looks: readonly Look[], isMoved: boolean): number {
   return (isMoved ? 0 : estimateBytes(looks, 1, 0) - estimateBytes(looks, 0, 0)) + FIXED_BYTES;
 }
@@ -107,15 +110,19 @@ export class Admission {
     return bytes + HEADROOM_BYTES <= (await spaceOf(this.#work)).total;
   }
 
-  /** Whether a job that waits for space may start again: so much must really be free where it lacked, and not be promised to those that run. */
+  /**
+   * Whether a job that waits for space may start again: so much must really be free where it lacked, and not
+   * be promised to those that run.
+   */
   async hasFree(who: string, bytes: number, directory: string): Promise<boolean> {
     const promised = directory === this.#work ? this.#queue.jobs.reservedBytes({ running: true }) : 0;
     return this.#settle(who, bytes - ((await freeBytes(directory)) - promised), directory);
   }
 
   /**
-   * Reserves what a running job will still write, by what its stages know. Drops and jobs that do not run yet are no obstacle: they are asked when they come so far. Rejects with
-   * `host.no-space` where it does not fit on the filesystem at all, `host.waits-for-space` where it does not fit now.
+   * Reserves what a running job will still write, by what its stages know. Drops and jobs that do not run yet
+   * are no obstacle: they are asked when they come so far. Rejects with `host.no-space` where it does not fit
+   * on the filesystem at all, `host.waits-for-space` where it does not fit now.
    */
   async reserve(job: string, bytes: number, { atLeast = false } = {}): Promise<void> {
     const [space, own] = await Promise.all([spaceOf(this.#work), usedBytes(join(this.#work, job))]);

@@ -40,7 +40,8 @@ export async function finishJob(request: FinishRequest): Promise<Job> {
     else await publishFailure(request, paths, directory);
   }
   failpoint('finish.before-removal');
-  // The drop is in the result, or it is left to the sweeper: an older database may take another result for this one.
+  // The drop is in the result, or it is left to the sweeper: an older database may take another result for
+  // this one.
   const isSpare = outcome === 'converted' || (await pathExists(join(directory, 'source')));
   if (isSpare || !(await pathExists(paths.source)))
     await removeOrHide(paths.work, log).catch((err: unknown) =>

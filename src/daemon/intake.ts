@@ -252,7 +252,10 @@ export class Intake {
     return reason;
   }
 
-  /** An estimate that the filesystem can never meet would hold the drop for ever: then it is claimed for what is certain, and FLATTEN decides. */
+  /**
+   * An estimate that the filesystem can never meet would hold the drop for ever: then it is claimed for what
+   * is certain, and FLATTEN decides.
+   */
   async #bytesToReserve({ looks }: WaitingDrop, appraisal: Appraisal): Promise<number> {
     const { admission } = this.#parts;
     const { isMoved, copies, unpackedBytes } = appraisal;

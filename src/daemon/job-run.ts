@@ -106,7 +106,10 @@ function crashLoop({ crashes, stage }: Job): ErrorRecord | null {
   );
 }
 
-/** `retry`. A source that is not there any more, or a cancellation meanwhile, ends the job; it is not tried again for ever. */
+/**
+ * `retry`. A source that is not there any more, or a cancellation meanwhile, ends the job; it is not tried
+ * again for ever.
+ */
 async function reopen(job: Job, parts: JobRunParts, signal: AbortSignal): Promise<Job> {
   const { config, queue } = parts;
   try {
@@ -180,8 +183,9 @@ export interface Decision {
 }
 
 /**
- * The outcome and its place are in the database before anything of it is on disk. The first decision stands: a job that was cancelled a moment ago does not become a
- * converted one. Only a result that could not be published is decided again (`instead`).
+ * The outcome and its place are in the database before anything of it is on disk. The first decision stands:
+ * a job that was cancelled a moment ago does not become a converted one. Only a result that could not be
+ * published is decided again (`instead`).
  */
 export function decide(
   { job: id }: Pick<Job, 'job'>,
@@ -207,7 +211,8 @@ export function decide(
       ...decision,
       crashes: 0,
       finishedAt,
-      // What has its name and is not being taken back is another result, of which an older database knows nothing.
+      // What has its name and is not being taken back is another result, of which an older database knows
+      // nothing.
       directory: job.reopen === null ? freePath(directory) : directory,
     });
   });
@@ -254,9 +259,10 @@ async function publish(
 }
 
 /**
- * Queued until there is more room than there was where it writes. Where all that it needs is free, it is another disk that was full (the
- * database's), or it has room again: then the error is thrown, and the job is tried again after a pause. A job that goes on to meet a full disk writes
- * more than is known of it: it fails.
+ * Queued until there is more room than there was where it writes. Where all that it needs is free, it is
+ * another disk that was full (the database's), or it has room again: then the error is thrown, and the job is
+ * tried again after a pause. A job that goes on to meet a full disk writes more than is known of it: it
+ * fails.
  */
 async function waitForSpace(
   job: Job,

@@ -114,7 +114,8 @@ export class Operations {
     const looks = look === null ? [] : [look];
     const used = looks.reduce((sum, { allocatedBytes }) => sum + allocatedBytes, 0);
     const estimate = estimateBytes(looks, 0, await unpackedBytes(looks, job.directory));
-    // As a drop is admitted: when there is room for the worst case, or by what FLATTEN knows where there can never be.
+    // As a drop is admitted: when there is room for the worst case, or by what FLATTEN knows where there can
+    // never be.
     const isPossible = await this.#parts.admission.canEverFit(estimate + used);
     const reservedBytes = isPossible ? estimate : leastBytes(looks, true);
     const queued = queue.transaction(() => {
@@ -142,8 +143,9 @@ export class Operations {
   }
 
   /**
-   * Running: its tools are stopped. Queued: it never starts. Both end in failed/ with the source. The decision is in the database when this returns: neither a start at
-   * the same moment nor a daemon that is killed loses it.
+   * Running: its tools are stopped. Queued: it never starts. Both end in failed/ with the source. The
+   * decision is in the database when this returns: neither a start at the same moment nor a daemon that is
+   * killed loses it.
    */
   cancel(id: string): JobSummary {
     const { queue, worker } = this.#parts;
@@ -154,7 +156,8 @@ export class Operations {
         job.startedAt === null ? 'the job was cancelled before it started' : 'the job was cancelled',
       );
       const decision = { outcome: 'cancelled', error: errorRecord(reason), failedStage: null } as const;
-      // A finished conversion that waits for room in archive/ is not delivered yet; one that is being published ends by its signal.
+      // A finished conversion that waits for room in archive/ is not delivered yet; one that is being
+      // published ends by its signal.
       const waitsToBePublished =
         job.state === 'queued' && job.outcome === 'converted' && !existsSync(job.directory ?? '');
       decide(job, { config: this.#parts.config(), queue }, decision, waitsToBePublished ? 'converted' : null);

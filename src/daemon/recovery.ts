@@ -9,8 +9,9 @@ import { partialName } from '../spool/publish.js';
 import { endOrphans } from '../tools/orphans.js';
 
 /**
- * Brings the directories and the queue together again after whatever ended the last daemon: half claims are finished or undone, running jobs go back
- * into the queue (their checkpoints and outcomes say where they go on). What jobs that are done have left is the sweeper's.
+ * Brings the directories and the queue together again after whatever ended the last daemon: half claims are
+ * finished or undone, running jobs go back into the queue (their checkpoints and outcomes say where they go
+ * on). What jobs that are done have left is the sweeper's.
  */
 export async function recover(config: Config, queue: Queue, log: Logger): Promise<void> {
   for (const { pid, command } of await endOrphans())

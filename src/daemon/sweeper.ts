@@ -17,9 +17,10 @@ const INTERVAL_MS = 10 * 60 * 1000;
 const JOB_ID = /^[0-9a-hjkmnp-tv-z]{13}$/;
 
 /**
- * Removes what finished jobs left behind: scratch in work/, originals of copied drops in incoming, failed directories that were tried again. The database may be an old one
- * that was restored: a drop of which no result is known is never removed but set aside in failed/, by name. Everything is decided and renamed in one turn
- * of the event loop, so that no job starts in between.
+ * Removes what finished jobs left behind: scratch in work/, originals of copied drops in incoming, failed
+ * directories that were tried again. The database may be an old one that was restored: a drop of which no
+ * result is known is never removed but set aside in failed/, by name. Everything is decided and renamed in
+ * one turn of the event loop, so that no job starts in between.
  */
 export class Sweeper {
   readonly #config: () => Config;

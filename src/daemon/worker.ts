@@ -102,7 +102,10 @@ export class Worker {
     admission.forgetExcept((who) => waiting.has(who) || !who.startsWith(JOB_KEY));
   }
 
-  /** What is decided only has to be published: that frees space, and a paused queue is no reason to keep it back. */
+  /**
+   * What is decided only has to be published: that frees space, and a paused queue is no reason to keep it
+   * back.
+   */
   #mayStart(job: Job): boolean {
     return job.outcome !== null || this.#parts.admission.mayStart;
   }

@@ -184,7 +184,10 @@ function localAddresses(lines: readonly string[][]): string[] {
   return [...found];
 }
 
-/** /proc/net/if_inet6: address, index, prefix length, scope, flags, device. Scope 10 is the host's own, 20 a link's. */
+/**
+ * /proc/net/if_inet6: address, index, prefix length, scope, flags, device. Scope 10 is the host's own, 20 a
+ * link's.
+ */
 function globalAddresses(lines: readonly string[][]): string[] {
   return lines.flatMap(([digits = '', , , scope = '', , device]) => {
     if (!/^[0-9a-f]{32}$/.test(digits) || device === undefined || /^[12]0$/.test(scope)) return [];

@@ -14,14 +14,20 @@ export interface Space {
   total: number;
 }
 
-/** Of the filesystem of a path. Some in user space say 0 of everything: their total is unknown, so without end. */
+/**
+ * Of the filesystem of a path. Some in user space say 0 of everything: their total is unknown, so without
+ * end.
+ */
 export async function spaceOf(path: string): Promise<Space> {
   const { blocks, bfree, bavail, bsize } = await statfs(path);
   const total = blocks === 0 ? Number.POSITIVE_INFINITY : (blocks - (bfree - bavail)) * bsize;
   return { free: bavail * bsize, total };
 }
 
-/** Bytes that a file, or a directory with all that is in it, takes up on disk; 0 where nothing is. Links are not followed. */
+/**
+ * Bytes that a file, or a directory with all that is in it, takes up on disk; 0 where nothing is. Links are
+ * not followed.
+ */
 export async function usedBytes(path: string | Buffer): Promise<number> {
   const bytes = Buffer.from(path as string);
   const stats = await lstat(bytes).catch((error: NodeJS.ErrnoException) => {
@@ -37,7 +43,9 @@ export async function usedBytes(path: string | Buffer): Promise<number> {
   return sum;
 }
 
-/** The error of a job that cannot fit on the filesystem of `directory`, whoever else is on it. Sizes in bytes. */
+/**
+ * The error of a job that cannot fit on the filesystem of `directory`, whoever else is on it. Sizes in bytes.
+ */
 export function noSpace(directory: string, needed: number, { free, total }: Space): Hyper2kvmError {
   return new Hyper2kvmError(
     'host.no-space',

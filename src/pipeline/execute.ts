@@ -19,9 +19,11 @@ export interface PipelineParts {
 }
 
 /**
- * Runs the stages in strict order. A stage whose checkpoint holds (same chained content id, output of the stage's schema) is not run again; from the
- * first that does not hold on, all are. An output that its stage does not accept ends the run as a failure, with its checkpoint kept. After each run the drop must still be what it was before, else the result would be of two halves.
- * Rejects only with a passing error of the machine around the stages (the database is locked, no file descriptor): nothing is concluded about the VM.
+ * Runs the stages in strict order. A stage whose checkpoint holds (same chained content id, output of the
+ * stage's schema) is not run again; from the first that does not hold on, all are. An output that its stage
+ * does not accept ends the run as a failure, with its checkpoint kept. After each run the drop must still be
+ * what it was before, else the result would be of two halves. Rejects only with a passing error of the
+ * machine around the stages (the database is locked, no file descriptor): nothing is concluded about the VM.
  */
 export async function executePipeline(
   request: PipelineRequest,
@@ -151,7 +153,10 @@ async function reuse(
   };
 }
 
-/** A job that failed by this output is tried again to have another one, unless it has other options now. Its hooks have not run: they do with the stage. */
+/**
+ * A job that failed by this output is tried again to have another one, unless it has other options now. Its
+ * hooks have not run: they do with the stage.
+ */
 function isAcceptedNow(stage: Stage, output: unknown, options: JobOptions): boolean {
   const hasHooks = hooksOf(options, stage.name).some(({ when }) => when === 'after');
   return !hasHooks && refusalOf(stage, output, options) === null;

@@ -21,8 +21,9 @@ export interface StageRecord {
 }
 
 /**
- * What is kept of a completed stage. `id` is the chained content id, `output` the stage's JSON output (null when skipped). The record's status is `failed` where the job
- * failed by this output: it only counts again when the stage accepts it.
+ * What is kept of a completed stage. `id` is the chained content id, `output` the stage's JSON output (null
+ * when skipped). The record's status is `failed` where the job failed by this output: it only counts again
+ * when the stage accepts it.
  */
 export interface Checkpoint {
   stage: string;

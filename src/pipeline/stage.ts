@@ -26,9 +26,10 @@ export interface StageContext {
   log: Logger;
   progress(progress: Progress): void;
   /**
-   * Asks for room in the work directory before it is written to: `bytes` is the most that this stage and those after it will still write, scratch of the job itself aside.
-   * What was reserved before is replaced, or with `atLeast` not lowered. Rejects with `host.no-space` (it cannot fit, the job fails), `host.waits-for-space`
-   * (others have it, the job is put back into the queue).
+   * Asks for room in the work directory before it is written to: `bytes` is the most that this stage and
+   * those after it will still write, scratch of the job itself aside. What was reserved before is replaced,
+   * or with `atLeast` not lowered. Rejects with `host.no-space` (it cannot fit, the job fails),
+   * `host.waits-for-space` (others have it, the job is put back into the queue).
    */
   reserve(bytes: number, options?: { atLeast?: boolean }): Promise<void>;
   /** Bytes that tools read from the source and wrote to disk, added to the stage's account. */
@@ -59,9 +60,10 @@ export interface Stage<Input = unknown, Output = unknown> {
   enabled?(options: JobOptions): boolean;
   run(context: StageContext, input: Input): Promise<Output>;
   /**
-   * Whether the job may go on with this output: null, or the error that it fails with, for good. `run` gives the facts, this is the policy: it is asked when the
-   * checkpoint is saved, and again whenever the checkpoint is used, so that a retry with other options need not run the stage again. The options that only
-   * this function reads do not belong into `dependsOn`. Pure.
+   * Whether the job may go on with this output: null, or the error that it fails with, for good. `run` gives
+   * the facts, this is the policy: it is asked when the checkpoint is saved, and again whenever the
+   * checkpoint is used, so that a retry with other options need not run the stage again. The options that
+   * only this function reads do not belong into `dependsOn`. Pure.
    */
   accept?(output: Output, options: JobOptions): Hyper2kvmError | null;
   /**

@@ -68,8 +68,8 @@ export class JobTable {
   }
 
   /**
-   * A queued job becomes a running one, in the transaction that reads it: what was cancelled, tried again or started by then is not started from an older
-   * copy of its row. Null when it is not queued any more.
+   * A queued job becomes a running one, in the transaction that reads it: what was cancelled, tried again or
+   * started by then is not started from an older copy of its row. Null when it is not queued any more.
    */
   start(id: string): Job | null {
     return this.#database.transaction(() => {

@@ -32,10 +32,12 @@ function copyDirectory(work: string, job: string): string {
 }
 
 /**
- * A settled drop becomes a queued job. The intent is in the database before the first effect, so that after a crash at any point `finishClaims` goes on: the
- * drop is then whole in incoming or whole in work, and known to the queue in the second case. On one filesystem the names are renamed; onto another one
- * they are copied, and an original that is still what was copied is renamed to a hidden place in incoming before it is removed: half a directory is never a drop. When it fails, what was moved is moved back.
- * Errors: `spool.not-permitted`, `spool.drop-changed`, those of the file system.
+ * A settled drop becomes a queued job. The intent is in the database before the first effect, so that after a
+ * crash at any point `finishClaims` goes on: the drop is then whole in incoming or whole in work, and known
+ * to the queue in the second case. On one filesystem the names are renamed; onto another one they are copied,
+ * and an original that is still what was copied is renamed to a hidden place in incoming before it is
+ * removed: half a directory is never a drop. When it fails, what was moved is moved back. Errors:
+ * `spool.not-permitted`, `spool.drop-changed`, those of the file system.
  */
 export async function claimDrop(
   queue: Queue,
@@ -69,8 +71,9 @@ export async function claimDrop(
 }
 
 /**
- * Finishes or undoes the claims that a killed daemon or a failing disk left, and gives the jobs that came of it. A claim that cannot be finished now (`onError`)
- * stays for the next call and keeps no other one. The database may be an old one that was restored: nothing is removed that is not shown to be a copy of
+ * Finishes or undoes the claims that a killed daemon or a failing disk left, and gives the jobs that came of
+ * it. A claim that cannot be finished now (`onError`) stays for the next call and keeps no other one. The
+ * database may be an old one that was restored: nothing is removed that is not shown to be a copy of
  * something that is there.
  */
 export async function finishClaims(
@@ -182,7 +185,10 @@ async function assertRemovable(directory: string, name: string): Promise<void> {
     await assertRemovable(join(directory, name), child);
 }
 
-/** Also of one that was written to since: then it is a drop of its own, and nothing of it is in the copies alone. */
+/**
+ * Also of one that was written to since: then it is a drop of its own, and nothing of it is in the copies
+ * alone.
+ */
 async function hasAllOriginals({ incoming }: ClaimDirectories, claim: Claim): Promise<boolean> {
   for (const entry of claim.entries) if (!(await isSame(join(incoming, entry.name), entry))) return false;
   return true;
@@ -205,8 +211,9 @@ async function hideOriginals({ incoming }: ClaimDirectories, claim: Claim): Prom
 }
 
 /**
- * After a claim that failed: what was moved or copied is undone. An original that may not be moved (immutable) brings all of them back; from the first that is really gone
- * the copies are the drop, and `finishClaims` goes on with them.
+ * After a claim that failed: what was moved or copied is undone. An original that may not be moved
+ * (immutable) brings all of them back; from the first that is really gone the copies are the drop, and
+ * `finishClaims` goes on with them.
  */
 async function giveBack(queue: Queue, directories: ClaimDirectories, claim: Claim): Promise<void> {
   if (claim.phase !== 'copied') return undoClaim(queue, directories, claim, 'ours');
@@ -225,7 +232,10 @@ async function showOriginals(incoming: string, job: string): Promise<void> {
   if (!(await isFree(hidden)) && (await namesIn(hidden)).length === 0) await rmdir(hidden);
 }
 
-/** The job is in the queue: what cannot be removed now (an immutable file in a directory) is hidden, and left to the sweeper, which tells of it. */
+/**
+ * The job is in the queue: what cannot be removed now (an immutable file in a directory) is hidden, and left
+ * to the sweeper, which tells of it.
+ */
 async function removeOriginals(incoming: string, job: string): Promise<void> {
   await tryToRemove(originalsDirectory(incoming, job));
 }
@@ -284,7 +294,10 @@ async function undoClaim(
   queue.claims.forget(claim.job);
 }
 
-/** Whether the copies of a claim are nothing but copies. Else they stay, for the sweeper to set aside; with incoming away nothing can be said. */
+/**
+ * Whether the copies of a claim are nothing but copies. Else they stay, for the sweeper to set aside; with
+ * incoming away nothing can be said.
+ */
 async function findOriginals(directories: ClaimDirectories, claim: Claim): Promise<boolean> {
   const { incoming } = directories;
   await showOriginals(incoming, claim.job);

@@ -13,8 +13,9 @@ export function partialName(path: string): string {
 }
 
 /**
- * A complete, fsynced directory appears at `to` by one rename, durably; from another filesystem it is copied beside `to` first. `to` must not exist. What is
- * at `from` afterwards (after a copy) is the caller's to remove. Errors: `host.no-space`, `host.enospc` before a copy that does not fit (now).
+ * A complete, fsynced directory appears at `to` by one rename, durably; from another filesystem it is copied
+ * beside `to` first. `to` must not exist. What is at `from` afterwards (after a copy) is the caller's to
+ * remove. Errors: `host.no-space`, `host.enospc` before a copy that does not fit (now).
  */
 export async function publishDirectory(from: string, to: string, signal: AbortSignal): Promise<void> {
   await mkdir(dirname(to), { recursive: true, mode: 0o750 });

@@ -19,7 +19,10 @@ afterEach(async () => {
   await spool.destroy();
 });
 
-/** incoming and work on one small filesystem, as on a host with a disk for conversions; archive and failed elsewhere. */
+/**
+ * incoming and work on one small filesystem, as on a host with a disk for conversions; archive and failed
+ * elsewhere.
+ */
 async function smallSpool(mib: number, toml = ''): Promise<void> {
   spool = await Spool.create(toml);
   const disk = spool.path('disk');

@@ -60,7 +60,9 @@ export const network: Fixer = {
   },
 };
 
-/** What the guest's own configuration promises of a boot; to be asked of the tree as it is after FIX. Pure. */
+/**
+ * What the guest's own configuration promises of a boot; to be asked of the tree as it is after FIX. Pure.
+ */
 export function expectedNetwork(tree: GuestTree): NetworkExpectation {
   return mergeExpectations(BACKENDS.flatMap((backend) => backend.expects?.(tree) ?? []));
 }

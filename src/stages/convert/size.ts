@@ -5,8 +5,8 @@ const TABLES_PER_BYTE = 8 / (64 * 1024);
 const HEADERS_BYTES = 1024 ** 2;
 
 /**
- * The most bytes that a delivered disk takes up: all of its data, as if none of it were zeros or could be compressed, and the format's own tables. `usedBytes`: what the source holds of the
- * `virtualSize`. Pure.
+ * The most bytes that a delivered disk takes up: all of its data, as if none of it were zeros or could be
+ * compressed, and the format's own tables. `usedBytes`: what the source holds of the `virtualSize`. Pure.
  */
 export function largestOutput(
   { virtualSize, usedBytes }: { virtualSize: number; usedBytes: number },

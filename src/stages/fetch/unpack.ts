@@ -61,7 +61,10 @@ export function unpacker(context: StageContext): InventoryOptions['unpack'] {
 
 const STEP_BYTES = 64 * 1024 ** 2;
 
-/** How large a stream is shows when it has ended: room is asked for in growing steps, for the unpacked data and once more for the output that it becomes. */
+/**
+ * How large a stream is shows when it has ended: room is asked for in growing steps, for the unpacked data
+ * and once more for the output that it becomes.
+ */
 class Room {
   readonly #reserve: StageContext['reserve'];
   #written = 0;

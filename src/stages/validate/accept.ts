@@ -2,7 +2,10 @@ import type { JobOptions } from '../../config/schema.js';
 import { Hyper2kvmError } from '../../errors.js';
 import { BOOT_WARNINGS, type Boot, type ValidateOutput } from './schema.js';
 
-/** The policy on a boot: `validate.required` for the boot itself, `validate.require` for what came up with it. Pure. */
+/**
+ * The policy on a boot: `validate.required` for the boot itself, `validate.require` for what came up with it.
+ * Pure.
+ */
 export function acceptBoot({ boot }: ValidateOutput, { config }: JobOptions): Hyper2kvmError | null {
   if (boot === null) return null;
   const { required, require } = config.validate;

@@ -66,8 +66,9 @@ const X86 = new Set(['x86_64', 'amd64', 'i386', 'i486', 'i586', 'i686']);
 const gate = new BootGate();
 
 /**
- * Boots the converted VM on throw-away layers, and says with evidence how far it came; whether that is enough is decided by `accept`. A data disk is compared with its source instead. The delivered
- * disks are opened read-only.
+ * Boots the converted VM on throw-away layers, and says with evidence how far it came; whether that is enough
+ * is decided by `accept`. A data disk is compared with its source instead. The delivered disks are opened
+ * read-only.
  */
 export const validateStage: Stage<ValidateInput | DataInput, ValidateOutput> = {
   name: 'validate',

@@ -2,7 +2,8 @@ import type { FixOutput } from '../fix/schema.js';
 import type { Boot } from './schema.js';
 
 /**
- * What the guest says of itself against what it is configured to have. Empty for a boot that failed, which has a failure instead, and for a guest that says nothing. Pure.
+ * What the guest says of itself against what it is configured to have. Empty for a boot that failed, which
+ * has a failure instead, and for a guest that says nothing. Pure.
  */
 export function bootWarnings(
   { verdict, guest }: Pick<Boot, 'verdict' | 'guest'>,

@@ -22,7 +22,10 @@ import { sampleBoot } from '../report/sample.js';
 
 const FINAL = ['converted', 'failed', 'cancelled'];
 
-/** The daemon's parts around the queue, without stages: `pipeline` stands for them. Space is asked for by `room`, so that a test can act meanwhile. */
+/**
+ * The daemon's parts around the queue, without stages: `pipeline` stands for them. Space is asked for by
+ * `room`, so that a test can act meanwhile.
+ */
 function daemon(options: {
   pipeline: JobRunParts['runPipeline'];
   room?(who: string): Promise<boolean>;

@@ -66,7 +66,10 @@ export function normaliseMac(text: string | undefined): string | null {
   return /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(mac) ? mac : null;
 }
 
-/** The addresses in a value such as `10.0.0.5/24, 10.0.0.1` or `["fd00::5/64"]`, without what is valid on any host. */
+/**
+ * The addresses in a value such as `10.0.0.5/24, 10.0.0.1` or `["fd00::5/64"]`, without what is valid on any
+ * host.
+ */
 export function addressesIn(text: string): string[] {
   return text.split(/[\s,;"'[\]]+/).flatMap((word) => {
     const address = shortAddress(word.replace(/\/.*$/, ''));

@@ -98,7 +98,9 @@ export const netplan: NetworkBackend = {
     ),
 };
 
-/** Of every device but wireless ones and modems: `network: {ethernets: {id: {addresses: […], dhcp4: true}}}`. */
+/**
+ * Of every device but wireless ones and modems: `network: {ethernets: {id: {addresses: […], dhcp4: true}}}`.
+ */
 function expectationOf(text: string): NetworkExpectation {
   const lines = text.split('\n');
   const found: NetworkExpectation = { addresses: [], dhcp: false };

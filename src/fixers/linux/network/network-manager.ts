@@ -13,7 +13,10 @@ import {
 import { editIni, iniValues, parseIni } from './ini.js';
 
 const ETHERNET = ['ethernet', '802-3-ethernet'];
-/** Not for a card of its own that a converted VM has no more (wireless), nor for what a person or a peer brings up (VPN). */
+/**
+ * Not for a card of its own that a converted VM has no more (wireless), nor for what a person or a peer
+ * brings up (VPN).
+ */
 const WIRED = [...ETHERNET, 'bond', 'bridge', 'team', 'vlan'];
 const keyfiles = (tree: GuestTree) =>
   filesIn(tree, '/etc/NetworkManager/system-connections', /^[^.].*[^~]$/).flatMap((path) => {
