@@ -1,9 +1,9 @@
-import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { Hyper2kvmError } from '../errors.js';
 import { formatBytes, freeBytes, noSpace, spaceOf, usedBytes } from '../host/space.js';
 import type { NotifyEvent } from '../notifications/event.js';
 import type { Queue } from '../queue/queue.js';
+import { sourceDirectory } from '../spool/claim.js';
 import type { Look } from '../spool/look.js';
 
 /** Scratch, reports and screenshots of a job, whatever its disks' size. */
@@ -120,22 +120,28 @@ export class Admission {
   }
 
   /**
-   * Reserves what a running job will still write, by what its stages know. Drops and jobs that do not run yet
-   * are no obstacle: they are asked when they come so far. Rejects with `host.no-space` where it does not fit
-   * on the filesystem at all, `host.waits-for-space` where it does not fit now.
+   * Reserves what a running job writes, by what its stages know (`StageContext.reserve`). Drops and jobs that
+   * do not run yet are no obstacle: they are asked when they come so far. Of what is in the job's directory
+   * only the drop counts as there to stay: scratch of an earlier try goes. Rejects with `host.no-space` where
+   * it does not fit on the filesystem at all, `host.waits-for-space` where it does not fit now.
    */
-  async reserve(job: string, bytes: number, { atLeast = false } = {}): Promise<void> {
-    const [space, own] = await Promise.all([spaceOf(this.#work), usedBytes(join(this.#work, job))]);
+  async reserve(
+    job: string,
+    bytes: number,
+    { written = 0, atLeast = false }: { written?: number; atLeast?: boolean } = {},
+  ): Promise<void> {
+    const drop = sourceDirectory(this.#work, job);
+    const [space, kept] = await Promise.all([spaceOf(this.#work), usedBytes(drop)]);
     const wanted = bytes + FIXED_BYTES;
-    if (wanted + own + HEADROOM_BYTES > space.total) throw noSpace(this.#work, wanted, space);
+    if (wanted + kept + HEADROOM_BYTES > space.total) throw noSpace(this.#work, wanted, space, kept);
     const { jobs } = this.#queue;
     const before = jobs.get(job)?.reservedBytes ?? 0;
     jobs.update(job, { reservedBytes: atLeast ? Math.max(wanted, before) : wanted });
-    const others = jobs.reservedBytes({ running: true, except: job });
-    if (wanted + HEADROOM_BYTES <= space.free - others) return;
+    const free = space.free - jobs.reservedBytes({ running: true, except: job });
+    if (wanted - written + HEADROOM_BYTES <= free) return;
     throw new Hyper2kvmError(
       'host.waits-for-space',
-      `${formatBytes(wanted)} are needed under ${this.#work}, and ${formatBytes(Math.max(0, space.free - others))} are free for this job`,
+      `${formatBytes(wanted)} are needed under ${this.#work}, and ${formatBytes(Math.max(0, free))} are free for this job`,
       { advice: 'The job goes on by itself when other jobs have ended, or when you make room.' },
     );
   }

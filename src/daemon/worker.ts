@@ -52,9 +52,12 @@ export class Worker {
   /** Starts what may start. Calls while it decides lead to one more decision. */
   kick(): void {
     this.#again = true;
-    this.#filling ??= this.#fillAll().finally(() => {
-      this.#filling = null;
-    });
+    // Not in this turn: who kicks may be what the decision asks.
+    this.#filling ??= Promise.resolve()
+      .then(() => this.#fillAll())
+      .finally(() => {
+        this.#filling = null;
+      });
   }
 
   /** Ends what runs of the job: its outcome is decided already. */

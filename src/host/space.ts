@@ -44,12 +44,14 @@ export async function usedBytes(path: string | Buffer): Promise<number> {
 }
 
 /**
- * The error of a job that cannot fit on the filesystem of `directory`, whoever else is on it. Sizes in bytes.
+ * The error of a job that cannot fit on the filesystem of `directory`, whoever else is on it. Sizes in bytes;
+ * `kept` is the drop's.
  */
-export function noSpace(directory: string, needed: number, { free, total }: Space): Hyper2kvmError {
+export function noSpace(directory: string, needed: number, { free, total }: Space, kept = 0): Hyper2kvmError {
+  const beside = kept === 0 ? '' : ` beside the ${formatBytes(kept)} of the drop`;
   return new Hyper2kvmError(
     'host.no-space',
-    `at most ${formatBytes(needed)} are needed under ${directory}, and its filesystem has ${formatBytes(free)} free of ${formatBytes(total)} in total`,
+    `at most ${formatBytes(needed)} are needed under ${directory}${beside}, and its filesystem has ${formatBytes(free)} free of ${formatBytes(total)} in total`,
     {
       advice:
         'Put that directory on a larger filesystem, or ask for a smaller output (convert.preallocation = "off", fewer disks). Then `hyper2kvm retry`.',

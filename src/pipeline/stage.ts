@@ -27,11 +27,11 @@ export interface StageContext {
   progress(progress: Progress): void;
   /**
    * Asks for room in the work directory before it is written to: `bytes` is the most that this stage and
-   * those after it will still write, scratch of the job itself aside. What was reserved before is replaced,
-   * or with `atLeast` not lowered. Rejects with `host.no-space` (it cannot fit, the job fails),
-   * `host.waits-for-space` (others have it, the job is put back into the queue).
+   * those after it write in all, of which `written` bytes are there already. What was reserved before is
+   * replaced, or with `atLeast` not lowered. Rejects with `host.no-space` (it cannot fit beside the drop, the
+   * job fails), `host.waits-for-space` (others have it, the job is put back into the queue).
    */
-  reserve(bytes: number, options?: { atLeast?: boolean }): Promise<void>;
+  reserve(bytes: number, options?: { written?: number; atLeast?: boolean }): Promise<void>;
   /** Bytes that tools read from the source and wrote to disk, added to the stage's account. */
   account(bytes: { read?: number; written?: number }): void;
   /**

@@ -5,6 +5,7 @@ import type { InventoryOptions } from '../../disk/inventory.js';
 import { printable } from '../../disk/names.js';
 import { Hyper2kvmError } from '../../errors.js';
 import { syncPath } from '../../host/durable.js';
+import { usedBytes } from '../../host/space.js';
 import type { StageContext } from '../../pipeline/stage.js';
 import { unpackFile } from '../../tools/unpack.js';
 
@@ -78,11 +79,16 @@ class Room {
     const needed = this.#written + bytes;
     if (needed > this.#granted) {
       const granted = needed + Math.max(STEP_BYTES, Math.ceil(needed / 8));
-      await this.#reserve(granted - this.#written + granted, { atLeast: true });
+      await this.#reserve(2 * granted, { written: this.#written, atLeast: true });
       this.#granted = granted;
     }
     this.#written = needed;
   }
+}
+
+/** What the unpacked disks take up. */
+export function unpackedBytes({ workDirectory }: Pick<StageContext, 'workDirectory'>): Promise<number> {
+  return usedBytes(join(workDirectory, DIRECTORY));
 }
 
 /** FETCH's own scratch: FLATTEN reads from it. */

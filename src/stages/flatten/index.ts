@@ -16,7 +16,7 @@ import { largestOutput } from '../convert/size.js';
 import { eachDisk } from '../each-disk.js';
 import { checkWhole } from '../fetch/completeness.js';
 import { fetchOutput } from '../fetch/schema.js';
-import { unpacker } from '../fetch/unpack.js';
+import { unpackedBytes, unpacker } from '../fetch/unpack.js';
 import { buildGraph } from './build.js';
 import { type FlattenOutput, flattenOutput } from './schema.js';
 
@@ -50,7 +50,8 @@ export const flattenStage: Stage<FlattenInput, FlattenOutput> = {
       const { directory, prefix } = inventory;
       return checkDisk(context, { ...disk, chain, directory, prefix, signal: together });
     });
-    await context.reserve(bytesToWrite(checked, options));
+    const written = await unpackedBytes(context);
+    await context.reserve(written + bytesToWrite(checked, options), { written });
     const disks = await eachDisk(checked, { limit, signal }, async (disk, together) => {
       const flat = await flattenDisk(context, { ...disk, signal: together });
       done += 1;
