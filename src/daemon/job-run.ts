@@ -152,7 +152,7 @@ async function convert(
   if (error === null || isCancelled)
     return decide(job, parts, {
       outcome: 'converted',
-      error: null,
+      error,
       failedStage,
       result: jobResult(result.outputs),
     });
@@ -197,10 +197,12 @@ export function decide(
     const job = queue.jobs.get(id);
     if (job === null) throw new Error(`job ${id} is not in the queue`);
     if (job.outcome !== instead) {
-      const { result, failedStage } = decision;
+      const { error, result } = decision;
       return queue.jobs.update(id, {
-        failedStage: job.failedStage ?? failedStage,
-        ...(result && { result }),
+        failedStage: job.failedStage ?? decision.failedStage,
+        // The same, with what the stage broke on among its causes.
+        ...(error !== null && error.code === job.error?.code ? { error } : {}),
+        ...(result === undefined ? {} : { result }),
       });
     }
     const finishedAt = new Date().toISOString();

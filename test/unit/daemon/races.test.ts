@@ -11,6 +11,7 @@ import { Worker } from '../../../src/daemon/worker.js';
 import { errorRecord, Hyper2kvmError } from '../../../src/errors.js';
 import { createLog } from '../../../src/host/log.js';
 import type { NotifyEvent } from '../../../src/notifications/event.js';
+import { cancelRecord } from '../../../src/pipeline/attempt.js';
 import { executePipeline } from '../../../src/pipeline/execute.js';
 import { PipelineLanes } from '../../../src/pipeline/lanes.js';
 import type { PipelineRequest, PipelineResult } from '../../../src/pipeline/run-types.js';
@@ -156,6 +157,11 @@ describe('cancel at any moment of a run', () => {
       expect(signal.aborted).toBe(true);
       return result('job.cancelled', { cancelled: true, failedStage: 'fetch' });
     },
+    'while its stage fails by itself': async ({ signal }, cancel) => {
+      cancel();
+      const error = cancelRecord(signal, new Error('and the disk was bad, too'));
+      return result(null, { error, cancelled: true, failedStage: 'convert' });
+    },
     'when the last stage has just ended': async (_request, cancel) => {
       cancel();
       return result(null);
@@ -196,6 +202,11 @@ describe('cancel at any moment of a run', () => {
     expect(await ended('j1')).toMatchObject({ state: 'cancelled', error: { code: 'job.cancelled' } });
     expect(runs).toBe(1);
     expect(sourceOf('j1')).toEqual(['vm-j1.vmdk']);
+    if (moment !== 'while its stage fails by itself') return;
+    expect(queue.jobs.get('j1')).toMatchObject({
+      failedStage: 'convert',
+      error: { causes: ['internal.unexpected: and the disk was bad, too'] },
+    });
   });
 
   it('a converted job that waits for room in archive/ can be cancelled', async () => {
