@@ -1,38 +1,31 @@
-import { statSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { closeSync, ftruncateSync, openSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { configSchema } from '../../../src/config/schema.js';
 import { largestOutput } from '../../../src/stages/convert/size.js';
 import { convertTarget } from '../../../src/stages/convert/target.js';
 import { convertImage } from '../../../src/tools/qemu-img.js';
-import { run } from '../../../src/tools/run.js';
 import { scratchDirectory } from '../queue/scratch.js';
 
 const MIB = 1024 ** 2;
-const SIZE = 64 * MIB;
+const SIZE = 16 * MIB;
 const options = (convert: Record<string, unknown>) => configSchema.parse({ convert }).convert;
 
 /** Real disks of qemu-img, half of them random data in runs that are no multiple of anything. */
-async function sourceDisk(directory: string): Promise<string> {
+function sourceDisk(directory: string): string {
   const file = join(directory, 'source.raw');
-  await run('truncate', ['-s', String(SIZE), file]);
-  for (let at = 0; at < SIZE; at += 8 * MIB)
-    await run('dd', [
-      'if=/dev/urandom',
-      `of=${file}`,
-      'bs=1M',
-      'count=4',
-      `seek=${at / MIB}`,
-      'conv=notrunc',
-      'status=none',
-    ]);
+  const disk = openSync(file, 'w');
+  ftruncateSync(disk, SIZE);
+  for (let at = 0; at < SIZE; at += 4 * MIB) writeSync(disk, randomBytes(2 * MIB), 0, 2 * MIB, at);
+  closeSync(disk);
   return file;
 }
 
 describe('largestOutput', () => {
   it('is at least what qemu-img writes, in every form, and not much more', async () => {
     const directory = scratchDirectory();
-    const source = await sourceDisk(directory);
+    const source = sourceDisk(directory);
     const usedBytes = statSync(source).blocks * 512;
     const signal = new AbortController().signal;
     const forms = [
