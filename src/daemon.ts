@@ -9,6 +9,7 @@ import { Operations } from './daemon/operations.js';
 import { recover } from './daemon/recovery.js';
 import { reloaded } from './daemon/reload.js';
 import { Supervision } from './daemon/supervision.js';
+import { Sweeper } from './daemon/sweeper.js';
 import { statusLine } from './daemon/views.js';
 import { Worker } from './daemon/worker.js';
 import { errorRecord } from './errors.js';
@@ -73,6 +74,8 @@ export async function startDaemon(initial: Config, options: DaemonOptions = {}):
     const queue = openQueue(config.state.database);
     started.push(() => queue.close());
     await recover(config, queue, logger);
+    const sweeper = new Sweeper(current, queue, logger);
+    await sweeper.sweep();
 
     const board = new Board();
     const notifications = new Notifications({ outbox: queue.outbox, config: current, log: logger });
@@ -127,6 +130,8 @@ export async function startDaemon(initial: Config, options: DaemonOptions = {}):
       await metricsServer.start();
       started.push(() => metricsServer.stop());
     }
+    sweeper.start();
+    started.push(() => sweeper.stop());
     worker.start();
     started.push(() => worker.stop());
     await intake.start();

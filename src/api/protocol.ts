@@ -1,5 +1,6 @@
 import type { ErrorRecord } from '../errors.js';
 import type { StageRecord } from '../pipeline/run-types.js';
+import type { BootSummary } from '../queue/job.js';
 
 /**
  * The control socket speaks HTTP/1.1 with JSON over a unix stream socket. Errors are `{error: ErrorRecord}` with a 4xx or 5xx status.
@@ -38,6 +39,8 @@ export interface JobSummary {
   error: ErrorRecord | null;
   /** Bundle or failed directory once there is one. */
   directory: string | null;
+  /** The last boot test; of a job that failed by it, too. */
+  boot: BootSummary | null;
 }
 
 export interface JobDetail extends JobSummary {
@@ -50,7 +53,6 @@ export interface JobDetail extends JobSummary {
   };
   /** Number of planned operations, by fixer. */
   plan: Record<string, number> | null;
-  boot: { verdict: string; level: string; seconds: number; accelerator: string } | null;
 }
 
 export interface Status {

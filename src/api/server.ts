@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { chmodSync } from 'node:fs';
 import { unlink } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -63,7 +64,7 @@ export class ControlServer {
       const { route, id } = this.#find(request.method ?? '', url.pathname);
       const body = request.method === 'POST' ? await readBody(request) : {};
       const answer = await route.handle({ id, query: url.searchParams, body, signal });
-      if (isStream(answer)) return await sendLines(response, answer);
+      if (isStream(answer)) return await sendLines(response, answer, signal);
       if (route.contentType === undefined) return send(response, 200, answer);
       response.writeHead(200, { 'content-type': route.contentType }).end(answer);
     } catch (error) {
@@ -120,17 +121,25 @@ function isStream(answer: unknown): answer is AsyncIterable<Uint8Array> {
   return typeof answer === 'object' && answer !== null && Symbol.asyncIterator in answer;
 }
 
-async function sendLines(response: ServerResponse, lines: AsyncIterable<Uint8Array>): Promise<void> {
+/** However it ends, also by a client that leaves, the lines are told: they have a file open. */
+async function sendLines(
+  response: ServerResponse,
+  lines: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): Promise<void> {
   const iterator = lines[Symbol.asyncIterator]();
-  // Before the headers: what is wrong with the request shows here, and still has a status.
-  let next = await iterator.next();
-  response.writeHead(200, { 'content-type': 'application/x-ndjson' });
-  for (; !next.done; next = await iterator.next()) {
-    if (!response.write(next.value)) {
-      await new Promise<void>((resolve) => void response.once('drain', resolve).once('close', resolve));
+  try {
+    // Before the headers: what is wrong with the request shows here, and still has a status.
+    let next = await iterator.next();
+    response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+    for (; !next.done; next = await iterator.next()) {
+      // Of a response that is closed there is no `drain` and no second `close`: only the signal tells.
+      if (!response.write(next.value)) await once(response, 'drain', { signal });
     }
+    response.end();
+  } finally {
+    await iterator.return?.();
   }
-  response.end();
 }
 
 function send(response: ServerResponse, status: number, body: unknown): void {

@@ -4,6 +4,7 @@ import { jobOptions, optionTable } from '../config/load.js';
 import type { JobOptions } from '../config/schema.js';
 import { isNotUtf8, refusedName } from '../disk/names.js';
 import { createLog } from '../host/log.js';
+import { noSpace, spaceOf } from '../host/space.js';
 import { PipelineLanes } from '../pipeline/lanes.js';
 import { MemoryCheckpointStore } from '../pipeline/memory-store.js';
 import type { PipelineResult } from '../pipeline/run-types.js';
@@ -76,6 +77,11 @@ export async function runForeground(
       store: new MemoryCheckpointStore(),
       lanes: new PipelineLanes(drop.options.config.workers),
       ...(run.until === undefined ? {} : { until: run.until }),
+      // Nobody is waited for here, and the worst case need not come.
+      async reserve(bytes) {
+        const space = await spaceOf(run.workDirectory);
+        if (bytes > space.total) throw noSpace(run.workDirectory, bytes, space);
+      },
       onEvent: progress.event,
     });
   } finally {

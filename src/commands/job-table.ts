@@ -1,6 +1,6 @@
 import type { JobState, JobSummary } from '../api/protocol.js';
 import { terminalText } from '../report/escape.js';
-import { formatRate } from '../report/format.js';
+import { bootVerdict, formatRate } from '../report/format.js';
 import type { Io } from './io.js';
 import { type Column, tableLines, textWidth, wrap } from './table.js';
 
@@ -26,12 +26,13 @@ const STATE_STYLE = {
 } as const satisfies Record<JobState, string>;
 
 /**
- * One line a job, never wider than the terminal: what is waited for (of a failed job the error) stands in the last column where it fits, and
- * otherwise whole on lines of its own below.
+ * One line a job, never wider than the terminal: what is waited for (of a failed job the error, of a
+ * converted one that it booted with warnings) stands in the last column where it fits, and otherwise whole on
+ * lines of its own below.
  */
 export function jobTable(io: Io, jobs: readonly JobSummary[]): string {
   const width = io.columns();
-  const notes = jobs.map((job) => terminalText(job.waiting_for ?? job.error?.code ?? ''));
+  const notes = jobs.map((job) => terminalText(noteOf(job)));
   const rows = jobs.map((job) => [
     job.job === '' ? '-' : job.job,
     terminalText(job.vm),
@@ -58,6 +59,11 @@ export function jobTable(io: Io, jobs: readonly JobSummary[]): string {
     return [line, ...wrap(note, width, '    ')];
   });
   return `${[io.paint('bold', head), ...body].join('\n')}\n`;
+}
+
+function noteOf({ waiting_for, error, boot }: JobSummary): string {
+  const booted = boot !== null && boot.warnings.length > 0 ? bootVerdict(boot) : '';
+  return waiting_for ?? error?.code ?? booted;
 }
 
 /** Six columns at most: `45s`, `12m30s`, `3h05m`, `4d`. */

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { JobDetail } from '../api/protocol.js';
 import type { StageRecord } from '../pipeline/run-types.js';
 import { terminalText } from '../report/escape.js';
-import { formatBytes, formatSeconds, formatTime } from '../report/format.js';
+import { bootVerdict, formatBytes, formatSeconds, formatTime } from '../report/format.js';
 import { type CommonOptions, daemonOf, newCommand, printJson } from './command.js';
 import type { Io } from './io.js';
 import { tableLines, wrap } from './table.js';
@@ -45,8 +45,12 @@ export function showText(io: Io, job: JobDetail): string {
       'boot',
       boot === null
         ? null
-        : `${boot.verdict}, level ${boot.level}, ${formatSeconds(boot.seconds)} on ${boot.accelerator.toUpperCase()}`,
+        : `${bootVerdict(boot)}, level ${boot.level}, ${formatSeconds(boot.seconds)} on ${boot.accelerator.toUpperCase()}`,
     ],
+    ...(boot?.warnings ?? []).map(({ code, message }): [string, string] => [
+      'warning',
+      terminalText(`${code}: ${message}`),
+    ]),
   ];
   const lines = facts.flatMap(([name, value]) =>
     value === null ? [] : [`${io.paint('dim', name.padEnd(12))} ${value}`],

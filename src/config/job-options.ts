@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type ConfigProblem, configError, problemsOf, readToml } from './check.js';
-import { optionTable, tableSchemas } from './options.js';
+import { fromText, optionTable, tableSchemas } from './options.js';
 import {
   type Config,
   configSchema,
@@ -94,9 +94,8 @@ function withOverrides(
   const defaults = new Map(optionTable().map((option) => [option.key, option.default]));
   for (const [key, text] of Object.entries(overrides)) {
     const [name, ...rest] = key.split('.') as [string, ...string[]];
-    const isNumber = typeof defaults.get(key) === 'number' || key === 'vm.memory' || key === 'vm.vcpus';
-    const isBoolean = typeof defaults.get(key) === 'boolean' && (text === 'true' || text === 'false');
-    const value = isNumber ? Number(text) : isBoolean ? text === 'true' : text;
+    const isNumber = key === 'vm.memory' || key === 'vm.vcpus';
+    const value = fromText({ default: isNumber ? 0 : defaults.get(key) }, text);
     const inner = table[name];
     table[name] = rest.length === 0 ? value : { ...(inner as object | undefined), [rest.join('.')]: value };
   }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Hyper2kvmError } from '../errors.js';
 import { type ConfigProblem, configError, problemsOf, readToml } from './check.js';
-import { nearest, type OptionRow, optionTable } from './options.js';
+import { fromText, nearest, type OptionRow, optionTable } from './options.js';
 import { type Config, configSchema } from './schema.js';
 import type { TomlPosition } from './toml-position.js';
 
@@ -130,13 +130,6 @@ function layer(file: { name: string; text: string } | null, sources: ConfigSourc
 
 function isTable(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** Variables and flags are text: numbers and booleans are read as such, what does not parse is left for the schema to refuse. */
-function fromText(option: OptionRow, text: string): unknown {
-  if (typeof option.default === 'boolean') return text === 'true' ? true : text === 'false' ? false : text;
-  if (typeof option.default === 'number') return text.trim() === '' ? text : Number(text);
-  return text;
 }
 
 /** Only names under a table of ours: HYPER2KVM_TEST_CACHE and the like belong to others. */

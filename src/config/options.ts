@@ -61,6 +61,17 @@ function typeText(option: z.ZodType): string {
   return minimum !== undefined && maximum !== undefined ? `${name} ${minimum} to ${maximum}` : name;
 }
 
+/**
+ * Variables, flags and overrides are text: numbers, booleans and lists (`a,b`; empty for none) are read as
+ * such, what does not parse is left for the schema to refuse.
+ */
+export function fromText({ default: value }: Pick<OptionRow, 'default'>, text: string): unknown {
+  if (typeof value === 'number') return text.trim() === '' ? text : Number(text);
+  if (typeof value === 'boolean' && (text === 'true' || text === 'false')) return text === 'true';
+  if (Array.isArray(value)) return text.trim() === '' ? [] : text.split(',').map((item) => item.trim());
+  return text;
+}
+
 /** The candidate that is nearest by edits (Levenshtein), when it is near enough to be what was meant. */
 export function nearest(word: string, candidates: readonly string[]): string | null {
   const ranked = candidates

@@ -299,6 +299,14 @@ export const configSchema = z
           .boolean()
           .default(true)
           .meta({ description: 'A boot that is not proven fails the job.', ...job }),
+        require: z
+          .array(z.enum(['mounts', 'network', 'units']))
+          .default([])
+          .meta({
+            description:
+              'What must come up with a booted VM, else the job fails: "mounts" (all of fstab), "network" (the configured addresses), "units" (no failed unit). Without it these are warnings.',
+            ...job,
+          }),
         timeout_seconds: z
           .int()
           .min(10)

@@ -1,11 +1,13 @@
 import type { Logger } from 'pino';
-import { formatBytes, freeBytes } from '../host/space.js';
+import { Hyper2kvmError } from '../errors.js';
+import { formatBytes, freeBytes, noSpace, spaceOf, usedBytes } from '../host/space.js';
 import type { NotifyEvent } from '../notifications/event.js';
 import type { Queue } from '../queue/queue.js';
+import { sourceDirectory } from '../spool/claim.js';
 import type { Look } from '../spool/look.js';
 
 /** Scratch, reports and screenshots of a job, whatever its disks' size. */
-const FIXED_BYTES = 64 * 1024 ** 2;
+export const FIXED_BYTES = 64 * 1024 ** 2;
 /** Of any filesystem, what is left alone: the queue's database and the logs may be on it. */
 const HEADROOM_BYTES = 256 * 1024 ** 2;
 
@@ -19,6 +21,14 @@ export type PauseReason = 'operator' | 'space';
 export function estimateBytes(looks: readonly Look[], extraCopies: number, unpackedBytes: number): number {
   const used = looks.reduce((sum, look) => sum + Math.max(look.allocatedBytes, 0), 0);
   return Math.ceil(used * (1.5 + extraCopies) + unpackedBytes * 2) + FIXED_BYTES;
+}
+
+/**
+ * What holds of a claim for certain: the drop itself where it has to be copied (`isMoved` false). Whether
+ * there is room for its output shows at FLATTEN.
+ */
+export function leastBytes(looks: readonly Look[], isMoved: boolean): number {
+  return (isMoved ? 0 : estimateBytes(looks, 1, 0) - estimateBytes(looks, 0, 0)) + FIXED_BYTES;
 }
 
 /**
@@ -95,9 +105,50 @@ export class Admission {
     return this.#settle(who, bytes - available);
   }
 
-  /** Whether a job that met a full disk may start again: so much must really be free where it was full. */
+  /** Whether so many bytes could be promised were nothing else on the filesystem. */
+  async canEverFit(bytes: number): Promise<boolean> {
+    return bytes + HEADROOM_BYTES <= (await spaceOf(this.#work)).total;
+  }
+
+  /**
+   * Whether a job that waits for space may start again: so much must really be free where it lacked, and not
+   * be promised to those that run.
+   */
   async hasFree(who: string, bytes: number, directory: string): Promise<boolean> {
-    return this.#settle(who, bytes - (await freeBytes(directory)), directory);
+    const promised = directory === this.#work ? this.#queue.jobs.reservedBytes({ running: true }) : 0;
+    return this.#settle(who, bytes - ((await freeBytes(directory)) - promised), directory);
+  }
+
+  /**
+   * Reserves what a running job writes, by what its stages know (`StageContext.reserve`). Drops and jobs that
+   * do not run yet are no obstacle: they are asked when they come so far. Of what is in the job's directory
+   * only the drop counts as there to stay: scratch of an earlier try goes. Rejects with `host.no-space` where
+   * it does not fit on the filesystem at all, `host.waits-for-space` where it does not fit now.
+   */
+  async reserve(
+    job: string,
+    bytes: number,
+    { written = 0, atLeast = false }: { written?: number; atLeast?: boolean } = {},
+  ): Promise<void> {
+    const drop = sourceDirectory(this.#work, job);
+    const [space, kept] = await Promise.all([spaceOf(this.#work), usedBytes(drop)]);
+    const wanted = bytes + FIXED_BYTES;
+    if (wanted + kept + HEADROOM_BYTES > space.total) throw noSpace(this.#work, wanted, space, kept);
+    const { jobs } = this.#queue;
+    const before = jobs.get(job)?.reservedBytes ?? 0;
+    jobs.update(job, { reservedBytes: atLeast ? Math.max(wanted, before) : wanted });
+    const free = space.free - jobs.reservedBytes({ running: true, except: job });
+    if (wanted - written + HEADROOM_BYTES <= free) return;
+    throw new Hyper2kvmError(
+      'host.waits-for-space',
+      `${formatBytes(wanted)} are needed under ${this.#work}, and ${formatBytes(Math.max(0, free))} are free for this job`,
+      { advice: 'The job goes on by itself when other jobs have ended, or when you make room.' },
+    );
+  }
+
+  /** What must be free for a job to get what it reserved. */
+  bytesToWaitFor(reservedBytes: number): number {
+    return reservedBytes + HEADROOM_BYTES;
   }
 
   /** Whether the database's disk is full: then nothing can be started or put back. */

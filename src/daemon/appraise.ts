@@ -16,33 +16,39 @@ export interface Appraisal {
   vm: string;
   /** Why it will fail without being opened. */
   refused: ErrorRecord | null;
+  /** The claim is a rename: incoming and work are one filesystem. */
+  isMoved: boolean;
   /** Full-size copies that its way through the filesystems costs. */
   copies: number;
   /** What its compressed files will take up, unpacked. */
   unpackedBytes: number;
 }
 
+const NOTHING = { isMoved: true, copies: 0, unpackedBytes: 0 };
+
 /** Reads the drop's job.toml. What is wrong with it is the drop's failure, not the daemon's. */
 export async function appraise(drop: Drop, looks: readonly Look[], config: Config): Promise<Appraisal> {
   const { incoming, work, archive } = config.spool;
-  if (drop.refused !== null) return { vm: drop.vm, refused: drop.refused, copies: 0, unpackedBytes: 0 };
+  if (drop.refused !== null) return { ...NOTHING, vm: drop.vm, refused: drop.refused };
   try {
     const text = await readOptionsFile(incoming, drop.options);
     const options = jobOptions(config, text, { file: drop.options ?? 'job.toml' });
+    const isMoved = await isSameFilesystem(incoming, work);
     const copies = [
-      !(await isSameFilesystem(incoming, work)),
+      !isMoved,
       !(await isSameFilesystem(work, archive)),
       options.config.flatten.mode === 'copy',
     ].filter(Boolean).length;
     return {
       vm: options.vm.name ?? drop.vm,
       refused: null,
+      isMoved,
       copies,
       unpackedBytes: await unpackedBytes(looks, incoming),
     };
   } catch (error) {
     if (!(error instanceof Hyper2kvmError)) throw error;
-    return { vm: drop.vm, refused: errorRecord(error), copies: 0, unpackedBytes: 0 };
+    return { ...NOTHING, vm: drop.vm, refused: errorRecord(error) };
   }
 }
 

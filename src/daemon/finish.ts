@@ -10,6 +10,7 @@ import type { Job } from '../queue/job.js';
 import type { Queue } from '../queue/queue.js';
 import { assembleBundle, writeFailure } from '../report/bundle.js';
 import { isSameFilesystem, pathExists, publishDirectory } from '../spool/publish.js';
+import { removeOrHide, tryToRemove } from '../spool/remove.js';
 import { copyDurably } from '../tools/cp.js';
 import { CHECKPOINT_NAME, type JobPaths, jobPaths, LOG_NAME } from './paths.js';
 
@@ -39,8 +40,16 @@ export async function finishJob(request: FinishRequest): Promise<Job> {
     else await publishFailure(request, paths, directory);
   }
   failpoint('finish.before-removal');
-  await rm(paths.work, { recursive: true, force: true });
+  // The drop is in the result, or it is left to the sweeper: an older database may take another result for
+  // this one.
+  const isSpare = outcome === 'converted' || (await pathExists(join(directory, 'source')));
+  if (isSpare || !(await pathExists(paths.source)))
+    await removeOrHide(paths.work, log).catch((err: unknown) =>
+      // The result is published, whatever is in the way.
+      log.warn({ directory: paths.work, err }, 'work directory cannot be removed: tried again later'),
+    );
   failpoint('finish.before-commit');
+  const keepsScratch = await pathExists(join(directory, CHECKPOINT_NAME));
   const done = queue.transaction(() => {
     const final = queue.jobs.update(job.job, {
       state: outcome,
@@ -52,6 +61,7 @@ export async function finishJob(request: FinishRequest): Promise<Job> {
     // Who cancels a job knows it.
     if (outcome !== 'cancelled') request.notify({ event: outcome, job: jobFacts(final) });
     if (outcome === 'converted') queue.forgetOutputs(job.job);
+    else if (!keepsScratch) queue.forgetCheckpoints(job.job);
     return final;
   });
   const facts = { vm: job.vm, directory };
@@ -83,7 +93,7 @@ async function publishBundle(request: FinishRequest, paths: JobPaths, directory:
 }
 
 async function publishFailure(request: FinishRequest, paths: JobPaths, directory: string): Promise<void> {
-  const { config, job, queue, signal } = request;
+  const { config, job, signal } = request;
   const { error, failedStage } = job;
   if (error === null) throw new Error(`job ${job.job} failed without an error`);
   await restoreScratch(paths);
@@ -95,10 +105,8 @@ async function publishFailure(request: FinishRequest, paths: JobPaths, directory
     ...((await pathExists(paths.bundle)) ? { bundleDirectory: paths.bundle } : {}),
   });
   await mkdir(config.spool.failed, { recursive: true });
-  const oneFilesystem = await isSameFilesystem(paths.work, config.spool.failed);
-  // Copying gigabytes of overlays only for a retry that may never come: there it starts from the drop.
-  if (oneFilesystem) await keepScratch(paths);
-  else queue.forgetCheckpoints(job.job);
+  // Copying gigabytes of overlays only for a retry that may never come: without them it starts from the drop.
+  if (await isSameFilesystem(paths.work, config.spool.failed)) await keepScratch(paths);
   if (await pathExists(paths.source)) await rename(paths.source, join(paths.failure, 'source'));
   await syncPath(paths.failure);
   await openForReaders(paths.failure);
@@ -157,7 +165,10 @@ function outcomeOf({ job, queue, options }: FinishRequest, paths: JobPaths) {
 }
 
 /** `retry`: takes a failed directory back to work/, source and checkpoints. Safe to call again. Errors: `queue.source-gone`. */
-export async function reopenJob(config: Config, queue: Queue, job: Job, signal: AbortSignal): Promise<Job> {
+export async function reopenJob(
+  job: Job,
+  { config, queue, signal, log }: Pick<FinishRequest, 'config' | 'queue' | 'signal' | 'log'>,
+): Promise<Job> {
   const failed = job.reopen;
   if (failed === null) return job;
   const paths = jobPaths(config, job.job);
@@ -167,8 +178,8 @@ export async function reopenJob(config: Config, queue: Queue, job: Job, signal: 
     for (const name of await readdir(kept)) await moveBack(join(kept, name), join(paths.work, name), signal);
   }
   failpoint('reopen.scratch-moved');
-  const log = join(failed, LOG_NAME);
-  if (await pathExists(log)) await moveBack(log, paths.log, signal);
+  const jobLog = join(failed, LOG_NAME);
+  if (await pathExists(jobLog)) await moveBack(jobLog, paths.log, signal);
   if (!(await pathExists(paths.source))) await takeSource(join(failed, 'source'), paths, signal);
   failpoint('reopen.source-moved');
   await chmod(paths.source, 0o700);
@@ -176,10 +187,13 @@ export async function reopenJob(config: Config, queue: Queue, job: Job, signal: 
   // Its own name, which may be new.
   await syncPath(config.spool.work);
   // Before the record: what is left of it would pass for the published result of the next failure on the same day.
-  await rm(failed, { recursive: true, force: true });
+  await removeOrHide(failed, log);
   failpoint('reopen.removed');
-  // Cancelled before it began again: the outcome and its place are decided already.
-  return queue.jobs.update(job.job, { reopen: null, ...(job.outcome === null ? { directory: null } : {}) });
+  return queue.transaction(() => {
+    // Cancelled before it began again, or meanwhile: the outcome and its place are decided already.
+    const isDecided = (queue.jobs.get(job.job)?.outcome ?? null) !== null;
+    return queue.jobs.update(job.job, { reopen: null, ...(isDecided ? {} : { directory: null }) });
+  });
 }
 
 async function takeSource(from: string, paths: JobPaths, signal: AbortSignal): Promise<void> {
@@ -200,7 +214,10 @@ async function moveBack(from: string, to: string, signal: AbortSignal): Promise<
     if (!(error instanceof Error && 'code' in error && error.code === 'EXDEV')) throw error;
     const copy = `${to}.copying`;
     await rm(copy, { recursive: true, force: true });
-    await copyDurably(from, copy, signal);
+    await copyDurably(from, copy, signal).catch(async (failure: unknown) => {
+      await tryToRemove(copy);
+      throw failure;
+    });
     await rename(copy, to);
   }
 }

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/schema.js';
 import { refusedName } from '../disk/names.js';
 import { errorRecord, Hyper2kvmError } from '../errors.js';
+import { noSpace, spaceOf } from '../host/space.js';
 import { newJobId } from '../queue/ids.js';
 import type { Queue } from '../queue/queue.js';
 import { claimDrop, finishClaims } from '../spool/claim.js';
@@ -11,8 +12,8 @@ import { finalName, isHidden } from '../spool/names.js';
 import { type Scan, Scanner, type WaitingDrop } from '../spool/scan.js';
 import { IncomingWatch } from '../spool/watch.js';
 import { hasWriter } from '../spool/writers.js';
-import { type Admission, estimateBytes } from './admission.js';
-import { appraise } from './appraise.js';
+import { type Admission, estimateBytes, leastBytes } from './admission.js';
+import { type Appraisal, appraise } from './appraise.js';
 
 export interface IntakeParts {
   config(): Config;
@@ -251,6 +252,22 @@ export class Intake {
     return reason;
   }
 
+  /**
+   * An estimate that the filesystem can never meet would hold the drop for ever: then it is claimed for what
+   * is certain, and FLATTEN decides.
+   */
+  async #bytesToReserve({ looks }: WaitingDrop, appraisal: Appraisal): Promise<number> {
+    const { admission } = this.#parts;
+    const { isMoved, copies, unpackedBytes } = appraisal;
+    const used = isMoved ? looks.reduce((sum, look) => sum + look.allocatedBytes, 0) : 0;
+    const estimate = estimateBytes(looks, copies, unpackedBytes);
+    if (await admission.canEverFit(estimate + used)) return estimate;
+    const least = leastBytes(looks, isMoved);
+    if (isMoved || (await admission.canEverFit(least))) return least;
+    const { work } = this.#parts.config().spool;
+    throw noSpace(work, least, await spaceOf(work));
+  }
+
   async #tryToClaim(waiting: WaitingDrop): Promise<string | null> {
     const { admission, queue, log } = this.#parts;
     const { drop } = waiting;
@@ -262,8 +279,9 @@ export class Intake {
     if (drop.refused === null && (await hasWriter(spool.incoming, waiting.looks)))
       return 'still open for writing';
 
-    const { vm, refused, copies, unpackedBytes } = await appraise(drop, waiting.looks, this.#parts.config());
-    const reservedBytes = refused === null ? estimateBytes(waiting.looks, copies, unpackedBytes) : 0;
+    const appraisal = await appraise(drop, waiting.looks, this.#parts.config());
+    const { vm, refused } = appraisal;
+    const reservedBytes = refused === null ? await this.#bytesToReserve(waiting, appraisal) : 0;
     const key = dropKey(drop.name);
     if (!(await admission.hasRoom(key, reservedBytes))) return admission.spaceText(key) ?? 'space';
     const job = newJobId(Date.now());

@@ -6,20 +6,24 @@ import type { Config, JobOptions } from '../config/schema.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError, isFullDisk } from '../errors.js';
 import { failpoint } from '../host/failpoint.js';
 import type { LogRoot } from '../host/log.js';
-import { freeBytes } from '../host/space.js';
+import { noSpace, spaceOf, usedBytes } from '../host/space.js';
 import { listSource, sourceId } from '../pipeline/content-id.js';
 import type { Lanes, PipelineEvent, PipelineRequest, PipelineResult } from '../pipeline/run-types.js';
 import type { Job, JobResult, Outcome } from '../queue/job.js';
 import type { Queue } from '../queue/queue.js';
 import { readOptionsFile } from '../spool/options-file.js';
 import { pathExists } from '../spool/publish.js';
+import type { Admission } from './admission.js';
 import type { Board } from './board.js';
 import { type FinishRequest, finishJob, reopenJob } from './finish.js';
-import { type JobPaths, jobPaths, resultDirectory, writesTo } from './paths.js';
+import { freePath, type JobPaths, jobPaths, resultDirectory, writesTo } from './paths.js';
 import { jobResult } from './result.js';
 
 export interface JobRunParts {
   config: Config;
+  admission: Admission;
+  /** How often in a row this job was put back into the queue for a failure that was not its own. */
+  setBacks(job: string): number;
   queue: Queue;
   lanes: Lanes;
   board: Board;
@@ -31,6 +35,9 @@ export interface JobRunParts {
 
 /** A disk that was full with so much free needs more than that. */
 const MORE_THAN_WAS_FREE_BYTES = 64 * 1024 ** 2;
+
+/** So often a disk may be full in a row although all that the job needs is free. */
+const MAX_FULL_DISKS = 5;
 
 /** A job at whose work so many daemons died, with no stage completed in between, is set aside: it may be what kills them. */
 const MAX_CRASHES = 3;
@@ -50,7 +57,7 @@ export async function runJob(queued: Job, parts: JobRunParts, signal: AbortSigna
     await finishJob({ config, queue, job: queued, options, signal, log, notify: parts.notify });
     return;
   }
-  const job = await reopenJob(config, queue, queued, signal);
+  const job = await reopen(queued, parts, signal);
   const paths = jobPaths(config, job.job);
   const jobLog = parts.log.jobLogger(paths.log, { job: job.job });
   const log = jobLog.logger;
@@ -58,7 +65,7 @@ export async function runJob(queued: Job, parts: JobRunParts, signal: AbortSigna
     const { options, error } = await optionsOf(job, config, paths);
     let decided = job;
     if (job.outcome === null) {
-      const failure = job.refused ?? error ?? crashLoop(job);
+      const failure = job.refused ?? error ?? crashLoop(job) ?? (await sourceGone(paths));
       if (failure !== null)
         decided = decide(job, parts, { outcome: 'failed', error: failure, failedStage: null });
       else decided = await convert(job, options, parts, log, signal);
@@ -71,6 +78,18 @@ export async function runJob(queued: Job, parts: JobRunParts, signal: AbortSigna
   } finally {
     jobLog.close();
   }
+}
+
+/** As where an old database was restored: the job has ended since, or its work directory is lost. */
+async function sourceGone(paths: JobPaths): Promise<ErrorRecord | null> {
+  const source = await dropOf(paths);
+  if (await pathExists(source)) return null;
+  return errorRecord(
+    new Hyper2kvmError('queue.source-gone', `the drop is not in ${source} any more`, {
+      advice:
+        'See archive/ and failed/ for an earlier result of this job; else drop the VM into incoming again.',
+    }),
+  );
 }
 
 function crashLoop({ crashes, stage }: Job): ErrorRecord | null {
@@ -87,6 +106,23 @@ function crashLoop({ crashes, stage }: Job): ErrorRecord | null {
   );
 }
 
+/**
+ * `retry`. A source that is not there any more, or a cancellation meanwhile, ends the job; it is not tried
+ * again for ever.
+ */
+async function reopen(job: Job, parts: JobRunParts, signal: AbortSignal): Promise<Job> {
+  const { config, queue } = parts;
+  try {
+    const log = parts.log.logger.child({ job: job.job });
+    return await reopenJob(job, { config, queue, signal, log });
+  } catch (thrown) {
+    const error = errorRecord(thrown);
+    if (error.code !== 'queue.source-gone') throw thrown;
+    queue.jobs.update(job.job, { reopen: null });
+    return decide(job, parts, { outcome: 'failed', error, failedStage: null });
+  }
+}
+
 /** The job with its outcome, or queued again without one. */
 async function convert(
   job: Job,
@@ -97,8 +133,6 @@ async function convert(
 ): Promise<Job> {
   const { config, queue, board } = parts;
   const paths = jobPaths(config, job.job);
-  const started = job.startedAt ?? new Date().toISOString();
-  queue.jobs.update(job.job, { state: 'running', startedAt: started, error: null, waitsForBytes: null });
   log.info({ vm: job.vm, drop: job.dropName, kind: options.kind }, 'job started');
   const result = await parts.runPipeline({
     job: { id: job.job, vm: job.vm },
@@ -110,43 +144,79 @@ async function convert(
     log,
     store: queue.checkpoints(job.job),
     lanes: parts.lanes,
+    reserve: (bytes, options) => parts.admission.reserve(job.job, bytes, options),
     onEvent: (event) => record(job.job, event, queue, board),
   });
   const { error, failedStage, records } = result;
-  queue.jobs.update(job.job, { records });
-  if (error === null)
+  const isCancelled = queue.jobs.update(job.job, { records }).outcome !== null;
+  if (error === null || isCancelled)
     return decide(job, parts, {
       outcome: 'converted',
-      error: null,
-      failedStage: null,
+      error,
+      failedStage,
       result: jobResult(result.outputs),
     });
   if (result.cancelled && error.code === 'daemon.stopping') {
     log.info({ stage: failedStage }, 'job interrupted, it resumes at the next start');
-    return queue.jobs.update(job.job, { state: 'queued' });
+    return queue.jobs.requeue(job.job);
   }
-  if (isFullDisk(error)) return waitForSpace(job, parts, { error, cause: asError(error) }, log);
+  if (error.code === 'host.waits-for-space') {
+    log.warn({ code: error.code, error: error.message }, 'job waits for space');
+    const { reservedBytes } = queue.jobs.get(job.job) ?? job;
+    return queue.jobs.requeue(job.job, { waitsForBytes: parts.admission.bytesToWaitFor(reservedBytes) });
+  }
+  if (isFullDisk(error)) return waitForSpace(job, parts, { error, cause: asError(error), failedStage }, log);
   if (error.code === 'source.changed') {
     log.warn({ code: error.code }, 'drop is still being written: the job starts again when it is quiet');
     await untilQuiet(job, paths, config.watch.settle_seconds, signal);
-    return queue.jobs.update(job.job, { state: 'queued' });
+    return queue.jobs.requeue(job.job);
   }
   const outcome = result.cancelled ? 'cancelled' : 'failed';
   return decide(job, parts, { outcome, error, failedStage, result: jobResult(result.outputs) });
 }
 
-/** The outcome and its place are in the database before anything of it is on disk. */
+export interface Decision {
+  outcome: Outcome;
+  error: ErrorRecord | null;
+  failedStage: string | null;
+  result?: JobResult;
+}
+
+/**
+ * The outcome and its place are in the database before anything of it is on disk. The first decision stands:
+ * a job that was cancelled a moment ago does not become a converted one. Only a result that could not be
+ * published is decided again (`instead`).
+ */
 export function decide(
-  job: Job,
+  { job: id }: Pick<Job, 'job'>,
   { config, queue }: Pick<JobRunParts, 'config' | 'queue'>,
-  decision: { outcome: Outcome; error: ErrorRecord | null; failedStage: string | null; result?: JobResult },
+  decision: Decision,
+  instead: Outcome | null = null,
 ): Job {
-  const finishedAt = new Date().toISOString();
-  return queue.jobs.update(job.job, {
-    ...decision,
-    crashes: 0,
-    finishedAt,
-    directory: resultDirectory(config, job, decision.outcome === 'converted', finishedAt),
+  return queue.transaction(() => {
+    const job = queue.jobs.get(id);
+    if (job === null) throw new Error(`job ${id} is not in the queue`);
+    if (job.outcome !== instead) {
+      const { error, result } = decision;
+      return queue.jobs.update(id, {
+        failedStage: job.failedStage ?? decision.failedStage,
+        // The same, with what the stage broke on among its causes.
+        ...(error !== null && error.code === job.error?.code ? { error } : {}),
+        ...(result === undefined ? {} : { result }),
+      });
+    }
+    const finishedAt = new Date().toISOString();
+    const refused = job.records.find(({ stage }) => stage === decision.failedStage);
+    if (decision.outcome === 'failed' && refused !== undefined) queue.checkpoints(id).refuse(refused);
+    const directory = resultDirectory(config, job, decision.outcome === 'converted', finishedAt);
+    return queue.jobs.update(id, {
+      ...decision,
+      crashes: 0,
+      finishedAt,
+      // What has its name and is not being taken back is another result, of which an older database knows
+      // nothing.
+      directory: job.reopen === null ? freePath(directory) : directory,
+    });
   });
 }
 
@@ -165,11 +235,11 @@ async function publish(
   } catch (thrown) {
     const error = errorRecord(thrown);
     if (signal.aborted && errorRecord(signal.reason).code === 'daemon.stopping') {
-      queue.jobs.update(job.job, { state: 'queued' });
+      queue.jobs.requeue(job.job);
       return;
     }
     if (isFullDisk(error)) {
-      await waitForSpace(job, parts, { error, cause: thrown }, log);
+      await waitForSpace(job, parts, { error, cause: thrown, failedStage: null }, log);
       return;
     }
     log.error({ err: thrown, code: error.code }, 'result could not be published');
@@ -177,7 +247,12 @@ async function publish(
     const isPublished = job.directory !== null && (await pathExists(job.directory));
     if (job.outcome !== 'converted' || error.retryable || isPublished) throw thrown;
     await publish(
-      decide(job, parts, { outcome: signal.aborted ? 'cancelled' : 'failed', error, failedStage: null }),
+      decide(
+        job,
+        parts,
+        { outcome: signal.aborted ? 'cancelled' : 'failed', error, failedStage: null },
+        job.outcome,
+      ),
       options,
       parts,
       signal,
@@ -186,24 +261,35 @@ async function publish(
 }
 
 /**
- * Queued until there is more room than there was where it writes. Where all that was reserved for the job is free, it is another disk that was full (the
- * database's), or it has room again: then the error is thrown, and the job is tried again after a pause.
+ * Queued until there is more room than there was where it writes. Where all that it needs is free, it is
+ * another disk that was full (the database's), or it has room again: then the error is thrown, and the job is
+ * tried again after a pause. A job that goes on to meet a full disk writes more than is known of it: it
+ * fails.
  */
 async function waitForSpace(
   job: Job,
   parts: JobRunParts,
-  thrown: { error: ErrorRecord; cause: unknown },
+  thrown: { error: ErrorRecord; cause: unknown; failedStage: string | null },
   log: Logger,
 ): Promise<Job> {
   const directory = writesTo(job, parts.config);
-  const free = await freeBytes(directory);
-  if (free >= job.reservedBytes) throw thrown.cause;
-  const waitsForBytes = Math.min(free + MORE_THAN_WAS_FREE_BYTES, job.reservedBytes);
+  const space = await spaceOf(directory);
+  const { free } = space;
+  const needed =
+    job.outcome === null
+      ? (parts.queue.jobs.get(job.job) ?? job).reservedBytes
+      : await usedBytes(jobPaths(parts.config, job.job).work);
+  if (free >= needed) {
+    if (job.outcome !== null || parts.setBacks(job.job) < MAX_FULL_DISKS) throw thrown.cause;
+    const error = errorRecord(noSpace(directory, needed, space));
+    return decide(job, parts, { outcome: 'failed', error, failedStage: thrown.failedStage });
+  }
+  const waitsForBytes = Math.min(free + MORE_THAN_WAS_FREE_BYTES, needed);
   log.warn(
     { code: thrown.error.code, directory, free_bytes: free, waits_for_bytes: waitsForBytes },
     'disk full: the job waits for space',
   );
-  return parts.queue.jobs.update(job.job, { state: 'queued', waitsForBytes });
+  return parts.queue.jobs.requeue(job.job, { waitsForBytes });
 }
 
 function asError({ code, message, advice, retryable, causes }: ErrorRecord): Hyper2kvmError {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { jobLogLines } from '../api/job-log.js';
 import type { JobDetail, JobState, JobSummary, Status } from '../api/protocol.js';
@@ -9,7 +10,7 @@ import type { Job, QueueState } from '../queue/job.js';
 import { lookAt } from '../spool/look.js';
 import { pathExists } from '../spool/publish.js';
 import { STAGE_NAMES } from '../stage-names.js';
-import { estimateBytes } from './admission.js';
+import { estimateBytes, leastBytes } from './admission.js';
 import { unpackedBytes } from './appraise.js';
 import { decide } from './job-run.js';
 import { jobPaths, LOG_NAME } from './paths.js';
@@ -111,44 +112,59 @@ export class Operations {
     }
     const look = await lookAt(job.directory, 'source');
     const looks = look === null ? [] : [look];
-    const reservedBytes = estimateBytes(looks, 0, await unpackedBytes(looks, job.directory));
-    if (from !== undefined) queue.checkpoints(job.job).truncate(from);
-    const queued = queue.jobs.update(job.job, {
-      state: 'queued',
-      overrides,
-      reopen: job.directory,
-      // As a drop is admitted: only when there is room for the worst case.
-      reservedBytes,
-      waitsForBytes: reservedBytes,
-      // Read again: the job.toml may have been mended in the failed directory.
-      refused: job.refused?.code.startsWith('job-options.') ? null : job.refused,
-      outcome: null,
-      error: null,
-      failedStage: null,
-      finishedAt: null,
+    const used = looks.reduce((sum, { allocatedBytes }) => sum + allocatedBytes, 0);
+    const estimate = estimateBytes(looks, 0, await unpackedBytes(looks, job.directory));
+    // As a drop is admitted: when there is room for the worst case, or by what FLATTEN knows where there can
+    // never be.
+    const isPossible = await this.#parts.admission.canEverFit(estimate + used);
+    const reservedBytes = isPossible ? estimate : leastBytes(looks, true);
+    const queued = queue.transaction(() => {
+      // Another `retry` was first: the job may be running by now.
+      const now = this.find(job.job);
+      if (now.state !== job.state || now.directory !== job.directory)
+        throw wrongState(now, 'it was changed at the same moment');
+      if (from !== undefined) queue.checkpoints(job.job).truncate(from);
+      return queue.jobs.update(job.job, {
+        state: 'queued',
+        overrides,
+        reopen: job.directory,
+        reservedBytes,
+        waitsForBytes: reservedBytes,
+        // Read again: the job.toml may have been mended in the failed directory.
+        refused: job.refused?.code.startsWith('job-options.') ? null : job.refused,
+        outcome: null,
+        error: null,
+        failedStage: null,
+        finishedAt: null,
+      });
     });
     this.#parts.wake();
     return jobSummary(queued, this.#parts);
   }
 
-  /** Running: its tools are stopped. Queued: it never starts. Both end in failed/ with the source. */
+  /**
+   * Running: its tools are stopped. Queued: it never starts. Both end in failed/ with the source. The
+   * decision is in the database when this returns: neither a start at the same moment nor a daemon that is
+   * killed loses it.
+   */
   cancel(id: string): JobSummary {
-    const job = this.find(id);
     const { queue, worker } = this.#parts;
-    if (job.state !== 'queued' && job.state !== 'running') throw wrongState(job, 'it is done already');
-    if (!worker.cancel(job.job) && job.outcome === null) {
-      const error = errorRecord(
-        new Hyper2kvmError('job.cancelled', 'the job was cancelled before it started', {
-          advice: 'Its source is untouched. `hyper2kvm retry` starts it again.',
-        }),
+    const { job, reason } = queue.transaction(() => {
+      const job = this.find(id);
+      if (job.state !== 'queued' && job.state !== 'running') throw wrongState(job, 'it is done already');
+      const reason = cancelled(
+        job.startedAt === null ? 'the job was cancelled before it started' : 'the job was cancelled',
       );
-      decide(
-        job,
-        { config: this.#parts.config(), queue },
-        { outcome: 'cancelled', error, failedStage: null },
-      );
-      this.#parts.wake();
-    }
+      const decision = { outcome: 'cancelled', error: errorRecord(reason), failedStage: null } as const;
+      // A finished conversion that waits for room in archive/ is not delivered yet; one that is being
+      // published ends by its signal.
+      const waitsToBePublished =
+        job.state === 'queued' && job.outcome === 'converted' && !existsSync(job.directory ?? '');
+      decide(job, { config: this.#parts.config(), queue }, decision, waitsToBePublished ? 'converted' : null);
+      return { job, reason };
+    });
+    worker.cancel(job.job, reason);
+    this.#parts.wake();
     return jobSummary(this.find(job.job), this.#parts);
   }
 
@@ -160,7 +176,10 @@ export class Operations {
         'Higher goes first; 0 is the default.',
       );
     }
-    return jobSummary(this.#parts.queue.jobs.update(job.job, { priority }), this.#parts);
+    const changed = this.#parts.queue.jobs.update(job.job, { priority });
+    // The worker may be about to start another one.
+    this.#parts.wake();
+    return jobSummary(changed, this.#parts);
   }
 
   pause(): Status {
@@ -210,6 +229,12 @@ function timeOf(text: string): string {
   if (Number.isNaN(time.getTime()))
     throw badRequest(`${text} is no time`, 'Times look like 2026-01-31 or 2026-01-31T12:00:00Z.');
   return time.toISOString();
+}
+
+function cancelled(message: string): Hyper2kvmError {
+  return new Hyper2kvmError('job.cancelled', message, {
+    advice: 'Its source is untouched. `hyper2kvm retry` starts it again.',
+  });
 }
 
 function wrongState(job: Job, why: string): Hyper2kvmError {

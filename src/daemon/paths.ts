@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config/schema.js';
 import type { Job } from '../queue/job.js';
@@ -35,6 +36,14 @@ export function jobPaths(config: Config, job: string): JobPaths {
 export function resultDirectory(config: Config, job: Job, converted: boolean, finishedAt: string): string {
   const root = converted ? config.spool.archive : config.spool.failed;
   return join(root, finishedAt.slice(0, 10), `${job.vm}-${job.job}`);
+}
+
+/** The path, or the first free one of `path-2`, `path-3`. */
+export function freePath(path: string): string {
+  for (let number = 1; ; number += 1) {
+    const candidate = number === 1 ? path : `${path}-${number}`;
+    if (!existsSync(candidate)) return candidate;
+  }
 }
 
 /** The directory on whose filesystem a job writes: its work, and that of its result once its outcome is decided. */

@@ -1,5 +1,4 @@
-import { readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.js';
 import { failpoint } from '../host/failpoint.js';
@@ -10,9 +9,9 @@ import { partialName } from '../spool/publish.js';
 import { endOrphans } from '../tools/orphans.js';
 
 /**
- * Brings the directories and the queue together again after whatever ended the last daemon: half claims are finished or undone, running jobs go back
- * into the queue (their checkpoints and outcomes say where they go on), scratch of jobs that are done is removed. What is in work/ and unknown to the
- * queue is left alone: it may be somebody's only copy.
+ * Brings the directories and the queue together again after whatever ended the last daemon: half claims are
+ * finished or undone, running jobs go back into the queue (their checkpoints and outcomes say where they go
+ * on). What jobs that are done have left is the sweeper's.
  */
 export async function recover(config: Config, queue: Queue, log: Logger): Promise<void> {
   for (const { pid, command } of await endOrphans())
@@ -24,17 +23,11 @@ export async function recover(config: Config, queue: Queue, log: Logger): Promis
   for (const job of claimed) log.warn({ job: job.job, drop: job.dropName }, 'interrupted claim finished');
   for (const job of queue.jobs.list({ states: ['running'] })) {
     const crashes = job.crashes + 1;
-    queue.jobs.update(job.job, { state: 'queued', crashes });
+    queue.jobs.requeue(job.job, { crashes });
     log.warn({ job: job.job, vm: job.vm, stage: job.stage, crashes }, 'interrupted job resumes');
   }
   failpoint('recover.requeued');
   for (const job of queue.jobs.list({ states: ['queued'] })) {
     if (job.directory !== null) await rm(partialName(job.directory), { recursive: true, force: true });
-  }
-  for (const name of await readdir(config.spool.work)) {
-    const job = queue.jobs.get(name);
-    const directory = join(config.spool.work, name);
-    if (job === null) log.warn({ directory }, 'unknown directory in work: left alone');
-    else if (job.state !== 'queued') await rm(directory, { recursive: true, force: true });
   }
 }

@@ -1,4 +1,4 @@
-import type { JobResult } from '../queue/job.js';
+import type { BootSummary, JobResult } from '../queue/job.js';
 import { planOutput } from '../stages/plan/schema.js';
 import { validateOutput } from '../stages/validate/schema.js';
 
@@ -18,6 +18,6 @@ function countByFixer(operations: readonly { fixer: string }[]): Record<string, 
   return counts;
 }
 
-function bootSummary({ verdict, level, seconds, accelerator }: NonNullable<JobResult['boot']>) {
-  return { verdict, level, seconds, accelerator };
+function bootSummary({ verdict, level, seconds, accelerator, warnings }: BootSummary): BootSummary {
+  return { verdict, level, seconds, accelerator, warnings };
 }

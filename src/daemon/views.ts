@@ -40,6 +40,7 @@ export function jobSummary(
     finished_at: isDone ? job.finishedAt : null,
     error: isDone ? job.error : null,
     directory: isDone ? job.directory : null,
+    boot: isDone ? job.result.boot : null,
   };
 }
 
@@ -69,13 +70,14 @@ export function waitingSummary({ waiting, waitingFor }: WaitingView): JobSummary
     finished_at: null,
     error: null,
     directory: null,
+    boot: null,
   };
 }
 
 export function jobDetail(job: Job, parts: ViewParts): JobDetail {
   const summary = jobSummary(job, parts);
   const checkpoints = parts.queue.checkpoints(job.job).load();
-  const completed = checkpoints.map(({ stage }) => stage);
+  const completed = checkpoints.flatMap(({ stage, record }) => (record.status === 'failed' ? [] : [stage]));
   const known = new Map(
     [...checkpoints.map(({ record }) => record), ...job.records].map((record) => [record.stage, record]),
   );
@@ -92,7 +94,6 @@ export function jobDetail(job: Job, parts: ViewParts): JobDetail {
       timestamp: checkpoints.at(-1)?.timestamp ?? null,
     },
     plan: job.result.plan,
-    boot: job.result.boot,
   };
 }
 

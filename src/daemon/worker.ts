@@ -1,13 +1,11 @@
 import { errorRecord, Hyper2kvmError, isFullDisk } from '../errors.js';
 import { backoff } from '../pipeline/retry.js';
 import type { Job } from '../queue/job.js';
-import type { Admission } from './admission.js';
 import { type JobRunParts, runJob } from './job-run.js';
 import { writesTo } from './paths.js';
 
-export interface WorkerParts extends Omit<JobRunParts, 'config'> {
+export interface WorkerParts extends Omit<JobRunParts, 'config' | 'setBacks'> {
   config(): JobRunParts['config'];
-  admission: Admission;
   /** A place for a drop became free. */
   onJobEnd(): void;
 }
@@ -54,21 +52,17 @@ export class Worker {
   /** Starts what may start. Calls while it decides lead to one more decision. */
   kick(): void {
     this.#again = true;
-    this.#filling ??= this.#fillAll().finally(() => {
-      this.#filling = null;
-    });
+    // Not in this turn: who kicks may be what the decision asks.
+    this.#filling ??= Promise.resolve()
+      .then(() => this.#fillAll())
+      .finally(() => {
+        this.#filling = null;
+      });
   }
 
-  /** True when the job was running and now ends. */
-  cancel(job: string): boolean {
-    const running = this.#running.get(job);
-    if (running === undefined) return false;
-    running.abort.abort(
-      new Hyper2kvmError('job.cancelled', 'the job was cancelled', {
-        advice: 'Its source is untouched. `hyper2kvm retry` starts it again.',
-      }),
-    );
-    return true;
+  /** Ends what runs of the job: its outcome is decided already. */
+  cancel(job: string, reason: Hyper2kvmError): void {
+    this.#running.get(job)?.abort.abort(reason);
   }
 
   async #fillAll(): Promise<void> {
@@ -92,11 +86,11 @@ export class Worker {
     const waiting = new Set<string>();
     const slots = this.#parts.config().workers.jobs;
     for (const job of queue.jobs.queued()) {
-      if (this.#running.size >= slots || this.#stopping) break;
+      // A cancelled, retried or re-ordered job: the rows of this round are not true any more.
+      if (this.#running.size >= slots || this.#stopping || this.#again) break;
       if (this.#running.has(job.job) || performance.now() < (this.#setBacks.get(job.job)?.until ?? 0))
         continue;
-      // What is decided only has to be published: that frees space, and a paused queue is no reason to keep it back.
-      if (job.outcome === null && !admission.mayStart) continue;
+      if (!this.#mayStart(job)) continue;
       const key = JOB_KEY + job.job;
       const { waitsForBytes } = job;
       const place = writesTo(job, this.#parts.config());
@@ -104,16 +98,31 @@ export class Worker {
         waiting.add(key);
         continue;
       }
-      if (!this.#stopping) this.#launch(job);
+      // Space was asked for meanwhile.
+      if (!this.#stopping && !this.#again) this.#launch(job.job);
     }
+    if (this.#again) return;
     admission.forgetExcept((who) => waiting.has(who) || !who.startsWith(JOB_KEY));
   }
 
-  #launch(job: Job): void {
+  /**
+   * What is decided only has to be published: that frees space, and a paused queue is no reason to keep it
+   * back.
+   */
+  #mayStart(job: Job): boolean {
+    return job.outcome !== null || this.#parts.admission.mayStart;
+  }
+
+  #launch(id: string): void {
     const { queue, board } = this.#parts;
+    const job = queue.transaction(() => {
+      const fresh = queue.jobs.get(id);
+      return fresh !== null && this.#mayStart(fresh) ? queue.jobs.start(id) : null;
+    });
+    if (job === null) return;
     const abort = new AbortController();
-    queue.jobs.update(job.job, { state: 'running' });
-    const done = runJob(job, { ...this.#parts, config: this.#parts.config() }, abort.signal)
+    const setBacks = (of: string) => this.#setBacks.get(of)?.times ?? 0;
+    const done = runJob(job, { ...this.#parts, config: this.#parts.config(), setBacks }, abort.signal)
       .then(() => void this.#setBacks.delete(job.job))
       .catch((thrown: unknown) => this.#setBack(job, thrown))
       .finally(() => {
@@ -136,9 +145,10 @@ export class Worker {
     const times = (this.#setBacks.get(job.job)?.times ?? 0) + 1;
     const rest = backoff(times, this.#parts.config().retry.backoff_seconds);
     this.#setBacks.set(job.job, { times, until: performance.now() + rest * 1000 });
-    setTimeout(() => this.kick(), rest * 1000).unref();
+    // A timer may be a millisecond early, and then nothing would come of it before the next regular look.
+    setTimeout(() => this.kick(), rest * 1000 + 2).unref();
     try {
-      queue.jobs.update(job.job, { state: 'queued' });
+      queue.jobs.requeue(job.job);
     } catch (err) {
       // It stays `running` in the database for now: `requeueLost`.
       log.logger.error({ job: job.job, err }, 'job could not be put back into the queue');
@@ -149,8 +159,7 @@ export class Worker {
   #requeueLost(): void {
     const { queue } = this.#parts;
     for (const job of this.#setBacks.keys()) {
-      const isLost = !this.#running.has(job) && queue.jobs.get(job)?.state === 'running';
-      if (isLost) queue.jobs.update(job, { state: 'queued' });
+      if (!this.#running.has(job)) queue.jobs.requeue(job);
     }
   }
 }

@@ -4,6 +4,7 @@ import type { Boot } from '../stages/validate/schema.js';
 import { putFile, putLink, rewriteFile } from './edit.js';
 import { type BootFileKind, bootFiles, mapCommandLines } from './linux/boot-files.js';
 import { appendArguments, hasKernelArguments, SERIAL_CONSOLE } from './linux/command-line.js';
+import { shortAddress } from './linux/network/backend.js';
 import type { Operation } from './operation.js';
 
 export const EVIDENCE_BEGIN = 'HYPER2KVM-EVIDENCE-BEGIN';
@@ -120,6 +121,8 @@ report() {
 	systemctl is-active multi-user.target
 	echo '== fib_trie'
 	cat /proc/net/fib_trie
+	echo '== if_inet6'
+	cat /proc/net/if_inet6
 	echo '== mounts'
 	cat /proc/self/mounts
 	echo '== swaps'
@@ -157,7 +160,7 @@ export function parseEvidence(text: string): GuestReport {
   );
   const mounted = new Set(mounts.map(({ mountpoint }) => mountpoint));
   return {
-    addresses: localAddresses(fields('fib_trie')),
+    addresses: [...localAddresses(fields('fib_trie')), ...globalAddresses(fields('if_inet6'))],
     mounts,
     missing_mounts: fields('fstab')
       .flatMap(wantedMountpoint)
@@ -179,6 +182,17 @@ function localAddresses(lines: readonly string[][]): string[] {
       found.add(address);
   }
   return [...found];
+}
+
+/**
+ * /proc/net/if_inet6: address, index, prefix length, scope, flags, device. Scope 10 is the host's own, 20 a
+ * link's.
+ */
+function globalAddresses(lines: readonly string[][]): string[] {
+  return lines.flatMap(([digits = '', , , scope = '', , device]) => {
+    if (!/^[0-9a-f]{32}$/.test(digits) || device === undefined || /^[12]0$/.test(scope)) return [];
+    return shortAddress(digits.replace(/(?<=.)(?=(.{4})+$)/g, ':')) ?? [];
+  });
 }
 
 /** The mount point of a line of fstab that must be mounted after a boot. */

@@ -5,12 +5,15 @@ const STAGE_EDGES = ['running', 'before-checkpoint', 'after-checkpoint'] as cons
 type StageEdge = `stage.${string}.${(typeof STAGE_EDGES)[number]}`;
 
 const OTHERS = [
-  // A drop becomes a job: intent recorded; first name moved; all moved; (other filesystem) copied; originals removed; taken back.
+  // A drop becomes a job: intent recorded; first name moved; all moved; (other filesystem) copied; an
+  // original hidden; all hidden; queued, to be removed; taken back.
   'claim.recorded',
   'claim.moved-first',
   'claim.moved',
   'claim.copied',
+  'claim.original-hidden',
   'claim.originals-removed',
+  'claim.committed',
   'claim.undone',
   // A job's end: outcome recorded; source and scratch moved together; (other filesystem) copied; published; scratch removed.
   'finish.decided',

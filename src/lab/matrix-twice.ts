@@ -66,6 +66,7 @@ async function convert(drop: string, workDirectory: string, store: CheckpointSto
     store,
     lanes: new PipelineLanes(options.config.workers),
     until: 'convert',
+    reserve: async () => {},
     onEvent: () => {},
   });
   if (error !== null) throw new Error(`${error.code}: ${error.message}`);

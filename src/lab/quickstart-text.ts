@@ -71,8 +71,10 @@ export function quote(word: string): string {
 
 function bootText(job: JobDetail): string {
   if (job.boot === null) return ' (boot not tried)';
-  const { verdict, level, seconds, accelerator } = job.boot;
-  return `, ${verdict} to ${level} in ${seconds.toFixed(0)} s (${accelerator})`;
+  const { verdict, level, seconds, accelerator, warnings } = job.boot;
+  const lacking = warnings.map(({ code, message }) => `\n  ${code}: ${message}`);
+  const said = lacking.length === 0 ? '' : `, with warnings:${lacking.join('')}`;
+  return `, ${verdict} to ${level} in ${seconds.toFixed(0)} s (${accelerator})${said}`;
 }
 
 function bar(percent: number): string {

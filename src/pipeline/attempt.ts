@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { JobOptions } from '../config/schema.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors.js';
 import { failpoint } from '../host/failpoint.js';
 import { orFullDisk } from '../host/space.js';
@@ -46,7 +47,9 @@ export async function runStage(
       const output = await stage.run(context, parseInput(stage, outputs));
       signal.throwIfAborted();
       const kept: unknown = JSON.parse(JSON.stringify(parseOutput(stage, output)));
-      await runHooks('after', stage.name, context, { outputs, output: kept });
+      // What is not accepted is not finished, for a program that takes it further.
+      if (refusalOf(stage, kept, options) === null)
+        await runHooks('after', stage.name, context, { outputs, output: kept });
       release();
       return { record: finish(record, 'completed', started, null), output: kept };
     } catch (error) {
@@ -73,6 +76,12 @@ export async function runStage(
       await sleep(waitSeconds * 1000, undefined, { signal }).catch(() => undefined);
     }
   }
+}
+
+/** Why the stage's output does not let the job go on; null when it does. */
+export function refusalOf(stage: Stage, output: unknown, options: JobOptions): ErrorRecord | null {
+  const refusal = stage.accept?.(output, options) ?? null;
+  return refusal === null ? null : errorRecord(refusal);
 }
 
 /** Removes what the stage's unfinished run left. A failing cleanup is a bug of the stage that must not hide the failure it cleans up after. */
@@ -148,6 +157,7 @@ function stageContext(
     signal: request.signal,
     log,
     progress: (progress) => request.onEvent({ type: 'progress', stage: stage.name, progress }),
+    reserve: request.reserve,
     account({ read = 0, written = 0 }) {
       record.bytes_read += read;
       record.bytes_written += written;

@@ -1,11 +1,13 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { JobOptions } from '../config/schema.js';
 import { errorRecord, Hyper2kvmError, isFullDisk } from '../errors.js';
 import type { Appliance, ApplianceRequest } from '../guest/appliance.js';
 import { failpoint } from '../host/failpoint.js';
 import { ApplianceSlot } from './appliance-slot.js';
-import { cancelRecord, pendingRecord, runStage } from './attempt.js';
+import { cancelRecord, pendingRecord, refusalOf, runStage } from './attempt.js';
 import { isEnabled, listSource, sourceId, stageId } from './content-id.js';
+import { hooksOf } from './hooks.js';
 import type { Checkpoint, PipelineRequest, PipelineResult, StageRecord } from './run-types.js';
 import type { Stage } from './stage.js';
 
@@ -17,9 +19,11 @@ export interface PipelineParts {
 }
 
 /**
- * Runs the stages in strict order. A stage whose checkpoint holds (same chained content id, output of the stage's schema) is not run again; from the
- * first that does not hold on, all are. After each run the drop must still be what it was before, else the result would be of two halves.
- * Rejects only with a passing error of the machine around the stages (the database is locked, no file descriptor): nothing is concluded about the VM.
+ * Runs the stages in strict order. A stage whose checkpoint holds (same chained content id, output of the
+ * stage's schema) is not run again; from the first that does not hold on, all are. An output that its stage
+ * does not accept ends the run as a failure, with its checkpoint kept. After each run the drop must still be
+ * what it was before, else the result would be of two halves. Rejects only with a passing error of the
+ * machine around the stages (the database is locked, no file descriptor): nothing is concluded about the VM.
  */
 export async function executePipeline(
   request: PipelineRequest,
@@ -50,9 +54,11 @@ export async function executePipeline(
       current = stage.name;
       if (signal.aborted) return result(current, cancelRecord(signal));
       id = stageId(stage, options, id);
-      const reused = resuming ? await reuse(stage, id, held.get(stage.name), workDirectory) : null;
+      const reused = resuming ? await reuse(stage, id, held.get(stage.name), request) : null;
       if (reused !== null) {
         outputs[stage.name] = reused.output;
+        const refused = refuse(stage, reused);
+        if (refused !== null) return refused;
         put(reused.record);
         log.info({ stage: stage.name }, 'stage reused');
         continue;
@@ -75,6 +81,8 @@ export async function executePipeline(
       store.save({ stage: stage.name, id, output, record, timestamp: new Date().toISOString() });
       failpoint(`stage.${stage.name}.after-checkpoint`);
       outputs[stage.name] = output;
+      const refused = refuse(stage, { output, record });
+      if (refused !== null) return refused;
       put(record);
     }
     return result(null, null);
@@ -93,6 +101,14 @@ export async function executePipeline(
     const stored = new Set(store.load().map((checkpoint) => checkpoint.stage));
     const first = stages.slice(index).find((stage) => stored.has(stage.name));
     if (first !== undefined) store.truncate(first.name);
+  }
+
+  /** The run's end where the stage does not accept its own output. */
+  function refuse(stage: Stage, { output, record }: Pick<Checkpoint, 'output' | 'record'>) {
+    const error = record.status === 'skipped' ? null : refusalOf(stage, output, options);
+    if (error === null) return null;
+    put({ ...record, status: 'failed', error });
+    return result(stage.name, error);
   }
 
   function put(record: StageRecord): void {
@@ -121,7 +137,7 @@ async function reuse(
   stage: Stage,
   id: string,
   checkpoint: Checkpoint | undefined,
-  workDirectory: string,
+  { options, workDirectory }: Pick<PipelineRequest, 'options' | 'workDirectory'>,
 ): Promise<Checkpoint | null> {
   if (checkpoint === undefined || checkpoint.id !== id) return null;
   const wasSkipped = checkpoint.record.status === 'skipped';
@@ -129,11 +145,21 @@ async function reuse(
   if (parsed !== null && !parsed.success) return null;
   const files = parsed === null ? [] : (stage.files?.(parsed.data) ?? []);
   if (!files.every((file) => existsSync(join(workDirectory, file)))) return null;
+  if (checkpoint.record.status === 'failed' && !isAcceptedNow(stage, parsed?.data, options)) return null;
   return {
     ...checkpoint,
     output: parsed?.data ?? null,
-    record: wasSkipped ? checkpoint.record : { ...checkpoint.record, status: 'reused' },
+    record: wasSkipped ? checkpoint.record : { ...checkpoint.record, status: 'reused', error: null },
   };
+}
+
+/**
+ * A job that failed by this output is tried again to have another one, unless it has other options now. Its
+ * hooks have not run: they do with the stage.
+ */
+function isAcceptedNow(stage: Stage, output: unknown, options: JobOptions): boolean {
+  const hasHooks = hooksOf(options, stage.name).some(({ when }) => when === 'after');
+  return !hasHooks && refusalOf(stage, output, options) === null;
 }
 
 async function assertUnchanged(base: string, request: PipelineRequest): Promise<void> {

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { JobOptions } from '../config/schema.js';
 import type { ErrorRecord } from '../errors.js';
 import type { StageName } from '../stage-names.js';
-import type { LaneName, Progress } from './stage.js';
+import type { LaneName, Progress, StageContext } from './stage.js';
 
 /** One line of `report.json`'s `stages`. Status `reused`: the checkpoint of an earlier run held. */
 export interface StageRecord {
@@ -20,7 +20,11 @@ export interface StageRecord {
   finished_at: string | null;
 }
 
-/** What is kept of a completed stage. `id` is the chained content id, `output` the stage's JSON output (null when skipped). */
+/**
+ * What is kept of a completed stage. `id` is the chained content id, `output` the stage's JSON output (null
+ * when skipped). The record's status is `failed` where the job failed by this output: it only counts again
+ * when the stage accepts it.
+ */
 export interface Checkpoint {
   stage: string;
   id: string;
@@ -59,6 +63,8 @@ export interface PipelineRequest {
   log: Logger;
   store: CheckpointStore;
   lanes: Lanes;
+  /** Of `StageContext`. */
+  reserve: StageContext['reserve'];
   /** Stop after this stage (`inspect`, `plan` commands). */
   until?: StageName;
   onEvent(event: PipelineEvent): void;

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { z } from 'zod';
 import type { JobOptions } from '../config/schema.js';
+import type { Hyper2kvmError } from '../errors.js';
 import type { ApplianceSession } from '../guest/session.js';
 
 /** The scarce resource that a stage holds while it runs. `appliances` stays held from INSPECT to the end of FIX. */
@@ -24,6 +25,13 @@ export interface StageContext {
   signal: AbortSignal;
   log: Logger;
   progress(progress: Progress): void;
+  /**
+   * Asks for room in the work directory before it is written to: `bytes` is the most that this stage and
+   * those after it write in all, of which `written` bytes are there already. What was reserved before is
+   * replaced, or with `atLeast` not lowered. Rejects with `host.no-space` (it cannot fit beside the drop, the
+   * job fails), `host.waits-for-space` (others have it, the job is put back into the queue).
+   */
+  reserve(bytes: number, options?: { written?: number; atLeast?: boolean }): Promise<void>;
   /** Bytes that tools read from the source and wrote to disk, added to the stage's account. */
   account(bytes: { read?: number; written?: number }): void;
   /**
@@ -51,6 +59,13 @@ export interface Stage<Input = unknown, Output = unknown> {
   /** False: the stage is skipped as a whole (status `skipped`, output null). */
   enabled?(options: JobOptions): boolean;
   run(context: StageContext, input: Input): Promise<Output>;
+  /**
+   * Whether the job may go on with this output: null, or the error that it fails with, for good. `run` gives
+   * the facts, this is the policy: it is asked when the checkpoint is saved, and again whenever the
+   * checkpoint is used, so that a retry with other options need not run the stage again. The options that
+   * only this function reads do not belong into `dependsOn`. Pure.
+   */
+  accept?(output: Output, options: JobOptions): Hyper2kvmError | null;
   /**
    * Names in the work directory that later stages read: the checkpoint holds only as long as all of them are there. `run` has made them durable before
    * it returns.

@@ -9,8 +9,13 @@ interface CheckpointRow {
   timestamp: string;
 }
 
+export interface JobCheckpoints extends CheckpointStore {
+  /** The job failed by the stage's output, as `record` says. Nothing without a checkpoint of it. */
+  refuse(record: StageRecord): void;
+}
+
 /** One job's checkpoints in the queue's database. `save` is durable when it returns. */
-export function checkpointStore(database: Sqlite, job: string): CheckpointStore {
+export function checkpointStore(database: Sqlite, job: string): JobCheckpoints {
   const all = database.prepare<[string], CheckpointRow>(
     'SELECT stage, id, output, record, timestamp FROM checkpoints WHERE job = ? ORDER BY position',
   );
@@ -23,6 +28,9 @@ export function checkpointStore(database: Sqlite, job: string): CheckpointStore 
     `DELETE FROM checkpoints WHERE job = @job
      AND position >= (SELECT position FROM checkpoints WHERE job = @job AND stage = @stage)`,
   );
+  const refuse = database.prepare(
+    'UPDATE checkpoints SET record = @record WHERE job = @job AND stage = @stage',
+  );
   return {
     load: () => all.all(job).map(checkpointOf),
     save({ stage, id, output, record, timestamp }) {
@@ -34,6 +42,9 @@ export function checkpointStore(database: Sqlite, job: string): CheckpointStore 
         record: JSON.stringify(record),
         timestamp,
       });
+    },
+    refuse(record) {
+      refuse.run({ job, stage: record.stage, record: JSON.stringify(record) });
     },
     truncate(stage) {
       remove.run({ job, stage });

@@ -8,7 +8,18 @@ export type QueueState = 'queued' | 'running' | Outcome;
 export interface JobResult {
   /** Number of planned operations, by fixer. */
   plan: Record<string, number> | null;
-  boot: { verdict: string; level: string; seconds: number; accelerator: string } | null;
+  boot: BootSummary | null;
+}
+
+/** A boot test as `list`, `show` and notifications have it. */
+export interface BootSummary {
+  /** `booted`, `failed` or `inconclusive`. */
+  verdict: string;
+  level: string;
+  seconds: number;
+  accelerator: string;
+  /** What did not come up in a guest that booted. */
+  warnings: { code: string; message: string }[];
 }
 
 /** One VM in the queue. Times are ISO 8601 in UTC, sizes bytes. */
@@ -101,12 +112,17 @@ export function jobOf(row: JobRow): Job {
     error: parsed<ErrorRecord>(row.error),
     failedStage: row.failed_stage,
     records: JSON.parse(row.records) as StageRecord[],
-    result: { plan: null, boot: null, ...(JSON.parse(row.summary) as Partial<JobResult>) },
+    result: resultOf(JSON.parse(row.summary)),
     createdAt: row.created_at,
     updatedAt: row.updated_at,
     startedAt: row.started_at,
     finishedAt: row.finished_at,
   };
+}
+
+/** Older daemons wrote none, or a boot without warnings. */
+function resultOf({ plan = null, boot = null }: Partial<JobResult>): JobResult {
+  return { plan, boot: boot === null ? null : { ...boot, warnings: boot.warnings ?? [] } };
 }
 
 function parsed<T>(text: string | null): T | null {

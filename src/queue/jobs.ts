@@ -37,8 +37,8 @@ export class JobTable {
     this.#counts = database.prepare<[], { state: QueueState; count: number }>(
       'SELECT state, count(*) AS count FROM jobs GROUP BY state',
     );
-    this.#reserved = database.prepare<[], { total: number | null }>(
-      `SELECT sum(reserved_bytes) AS total FROM jobs WHERE state IN ('queued', 'running')`,
+    this.#reserved = database.prepare<[{ except: string; queued: QueueState }], { total: number | null }>(
+      `SELECT sum(reserved_bytes) AS total FROM jobs WHERE state IN ('running', @queued) AND job <> @except`,
     );
   }
 
@@ -64,6 +64,29 @@ export class JobTable {
       const changed = { ...job, ...change, updatedAt: new Date().toISOString() };
       this.#update.run(rowOf(changed));
       return changed;
+    })();
+  }
+
+  /**
+   * A queued job becomes a running one, in the transaction that reads it: what was cancelled, tried again or
+   * started by then is not started from an older copy of its row. Null when it is not queued any more.
+   */
+  start(id: string): Job | null {
+    return this.#database.transaction(() => {
+      const job = this.get(id);
+      if (job === null || job.state !== 'queued') return null;
+      if (job.outcome !== null) return this.update(id, { state: 'running' });
+      const startedAt = job.startedAt ?? new Date().toISOString();
+      return this.update(id, { state: 'running', startedAt, error: null, waitsForBytes: null });
+    })();
+  }
+
+  /** A running job goes back into the queue; one in another state stays as it is. */
+  requeue(id: string, change: Pick<JobChange, 'waitsForBytes' | 'crashes'> = {}): Job {
+    return this.#database.transaction(() => {
+      const job = this.get(id);
+      if (job === null) throw new Error(`job ${id} is not in the queue`);
+      return job.state === 'running' ? this.update(id, { ...change, state: 'queued' }) : job;
     })();
   }
 
@@ -110,8 +133,8 @@ export class JobTable {
     return counts;
   }
 
-  /** Bytes promised to jobs that are not done. */
-  reservedBytes(): number {
-    return this.#reserved.get()?.total ?? 0;
+  /** Bytes promised to jobs that are not done, or of those to the running ones. */
+  reservedBytes({ running = false, except = '' } = {}): number {
+    return this.#reserved.get({ except, queued: running ? 'running' : 'queued' })?.total ?? 0;
   }
 }

@@ -1,5 +1,4 @@
-import type { CheckpointStore } from '../pipeline/run-types.js';
-import { checkpointStore } from './checkpoints.js';
+import { checkpointStore, type JobCheckpoints } from './checkpoints.js';
 import { ClaimTable } from './claims.js';
 import { openDatabase, type Sqlite } from './database.js';
 import { JobTable } from './jobs.js';
@@ -17,7 +16,7 @@ export interface Queue {
   statistics: Statistics;
   /** All of it or nothing. */
   transaction<T>(changes: () => T): T;
-  checkpoints(job: string): CheckpointStore;
+  checkpoints(job: string): JobCheckpoints;
   /** Of a job that is done for good: its stages' outputs are in its report, and large. */
   forgetOutputs(job: string): void;
   /** `retry` of this job starts from the drop. */

@@ -1,6 +1,6 @@
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Boot, bootSchema } from '../stages/validate/schema.js';
+import type { Boot } from '../stages/validate/schema.js';
 import { exists } from './files.js';
 import type { Screenshot } from './html-boot.js';
 
@@ -8,12 +8,6 @@ const TAIL_BYTES = 64 * 1024;
 const TAIL_LINES = 120;
 /** Terminal control sequences (ECMA-48 CSI, OSC and two-byte escapes): layout of a console, noise in a log. */
 const ANSI = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[ -/]*[0-~])/g;
-
-/** `boot/boot.json` of a boot that failed its stage: VALIDATE writes it before it gives up. Null when there is none. */
-export async function readBoot(directory: string): Promise<Boot | null> {
-  const file = join(directory, 'boot.json');
-  return (await exists(file)) ? bootSchema.parse(JSON.parse(await readFile(file, 'utf8'))) : null;
-}
 
 /** The screens that boot.json names, with their pictures. */
 export async function readScreens(directory: string, boot: Boot | null): Promise<Screenshot[]> {

@@ -4,7 +4,7 @@ import type { JobOptions } from '../config/schema.js';
 import { type ErrorRecord, Hyper2kvmError } from '../errors.js';
 import { syncTree, writeDurable } from '../host/durable.js';
 import type { StageRecord } from '../pipeline/run-types.js';
-import { readBoot, readScreens, readSerialTail } from './boot-files.js';
+import { readScreens, readSerialTail } from './boot-files.js';
 import { checksumLine, type Digest, digestFile, digestSource, digestTree, joinBytes } from './checksums.js';
 import { domainFacts } from './domain-facts.js';
 import { domainXml } from './domain-xml.js';
@@ -135,10 +135,9 @@ export async function writeFailure(request: FailureRequest): Promise<Report> {
   }
   await mkdir(failedDirectory, { recursive: true });
   const bootDirectory = join(workDirectory, BOOT_DIRECTORY);
-  const boot = outputs.boot ?? (await readBoot(bootDirectory));
   const report = buildReport({
     ...request,
-    outputs: { ...outputs, boot },
+    outputs,
     diskNames: [],
     source: [],
     versions: await toolVersions(),
@@ -149,7 +148,7 @@ export async function writeFailure(request: FailureRequest): Promise<Report> {
     if (await exists(kept)) await cp(kept, join(failedDirectory, name), { recursive: true, force: true });
   }
   const html = reportHtml(report, {
-    screens: await readScreens(bootDirectory, boot),
+    screens: await readScreens(bootDirectory, outputs.boot),
     serialTail: await readSerialTail(join(bootDirectory, 'serial.log')),
     finalDirectory: null,
   });

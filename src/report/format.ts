@@ -42,3 +42,14 @@ export function formatCount(count: number, noun: string): string {
 export function shellWord(word: string): string {
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
+
+/** A boot test's verdict for people: `booted`, `booted, with warnings`, `failed`, `inconclusive`. */
+export function bootVerdict({
+  verdict,
+  warnings,
+}: {
+  verdict: string;
+  warnings: readonly unknown[];
+}): string {
+  return warnings.length === 0 ? verdict : `${verdict}, with warnings`;
+}

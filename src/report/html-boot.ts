@@ -1,5 +1,5 @@
 import { BOOT_LEVELS, type Boot } from '../stages/validate/schema.js';
-import { formatSeconds, shellWord } from './format.js';
+import { bootVerdict, formatSeconds, shellWord } from './format.js';
 import { type Markup, markup } from './markup.js';
 import type { Report } from './report.js';
 
@@ -17,8 +17,8 @@ export function bootSection(
   serialTail: string,
 ): Markup | null {
   if (boot === null) return null;
-  return markup`<h2>Boot test <small>${boot.verdict}, level ${boot.level}, ${formatSeconds(boot.seconds)} on ${boot.accelerator.toUpperCase()}, ${boot.firmware.toUpperCase()}</small></h2>
-<div class="card">${levels(boot)}${failure(boot)}${evidence(boot)}${figures(screens)}</div>
+  return markup`<h2>Boot test <small>${bootVerdict(boot)}, level ${boot.level}, ${formatSeconds(boot.seconds)} on ${boot.accelerator.toUpperCase()}, ${boot.firmware.toUpperCase()}</small></h2>
+<div class="card">${levels(boot)}${failure(boot)}${warnings(boot)}${evidence(boot)}${figures(screens)}</div>
 ${guestFacts(boot)}
 ${serialTail === '' ? null : markup`<details><summary>Serial console, last lines</summary><pre class="log">${serialTail}</pre></details>`}
 <details><summary>QEMU’s command line${boot.evidence_changes.length > 0 ? ' and what the throw-away overlay adds' : ''}</summary>
@@ -44,6 +44,10 @@ function levels(boot: Boot): Markup {
 function failure({ failure: found }: Boot): Markup | null {
   if (found === null) return null;
   return markup`<p><code>${found.signature}</code> ${found.meaning}<br><b>${found.advice}</b></p>`;
+}
+
+function warnings({ warnings: found }: Boot): Markup[] {
+  return found.map(({ code, message }) => markup`<p><code>${code}</code> ${message}</p>`);
 }
 
 function evidence({ evidence: items }: Boot): Markup | null {

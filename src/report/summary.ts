@@ -42,6 +42,14 @@ export function summarize(report: Report): Summary {
     };
   }
   const accelerator = boot.accelerator === 'kvm' ? 'KVM' : 'QEMU without KVM (TCG)';
+  if (boot.verdict === 'booted' && boot.warnings.length > 0) {
+    const what = boot.warnings.map(({ message }) => message).join('; ');
+    return {
+      tone: 'caution',
+      verdict: 'Converted and booted, with warnings',
+      sentence: `${system} came up to its login prompt in ${formatSeconds(boot.seconds)} on ${accelerator}, but not everything came up with it: ${what}.`,
+    };
+  }
   if (boot.verdict === 'booted') {
     return {
       tone: 'good',

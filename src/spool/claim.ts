@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { access, lstat, mkdir, readdir, rename, rm, rmdir, unlink } from 'node:fs/promises';
+import { access, lstat, mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Hyper2kvmError } from '../errors.js';
 import { syncPath } from '../host/durable.js';
@@ -9,6 +9,7 @@ import type { Job } from '../queue/job.js';
 import type { Queue } from '../queue/queue.js';
 import { copyDurably } from '../tools/cp.js';
 import { lookAt } from './look.js';
+import { tryToRemove } from './remove.js';
 
 export interface ClaimDirectories {
   incoming: string;
@@ -21,15 +22,22 @@ const STICKY = 0o1000;
 export function sourceDirectory(work: string, job: string): string {
   return join(work, job, 'source');
 }
+/** In incoming, and no drop: where the originals of a copied drop are until they are removed. */
+export const ORIGINALS = /^\.hyper2kvm-([0-9a-z]+)$/;
+export function originalsDirectory(incoming: string, job: string): string {
+  return join(incoming, `.hyper2kvm-${job}`);
+}
 function copyDirectory(work: string, job: string): string {
   return join(work, job, 'source.copying');
 }
 
 /**
- * A settled drop becomes a queued job. The intent is in the database before the first effect, so that after a crash at any point `finishClaims` goes on: the
- * drop is then whole in incoming or whole in work, and known to the queue in the second case. On one filesystem the names are renamed; onto another one
- * they are copied, and an original is removed only when it is still what was copied. When it fails, what was moved is moved back.
- * Errors: `spool.not-permitted`, `spool.drop-changed`, those of the file system.
+ * A settled drop becomes a queued job. The intent is in the database before the first effect, so that after a
+ * crash at any point `finishClaims` goes on: the drop is then whole in incoming or whole in work, and known
+ * to the queue in the second case. On one filesystem the names are renamed; onto another one they are copied,
+ * and an original that is still what was copied is renamed to a hidden place in incoming before it is
+ * removed: half a directory is never a drop. When it fails, what was moved is moved back. Errors:
+ * `spool.not-permitted`, `spool.drop-changed`, those of the file system.
  */
 export async function claimDrop(
   queue: Queue,
@@ -50,20 +58,23 @@ export async function claimDrop(
     failpoint('claim.copied');
     phase = 'copied';
     queue.claims.setPhase(claim.job, phase);
-    await removeOriginals(directories, claim);
+    await hideOriginals(directories, claim);
   } catch (error) {
-    // From the first original that is gone the copies are the drop: `finishClaims` goes on with them.
-    if (phase !== 'copied' || (await hasAllOriginals(directories, claim)))
-      await undoClaim(queue, directories, { ...claim, phase });
+    await giveBack(queue, directories, { ...claim, phase });
     throw claimError(error, claim);
   }
   failpoint('claim.originals-removed');
-  return commitClaim(queue, directories, claim);
+  const job = await commitClaim(queue, directories, claim);
+  failpoint('claim.committed');
+  await removeOriginals(directories.incoming, claim.job);
+  return job;
 }
 
 /**
- * Finishes or undoes the claims that a killed daemon or a failing disk left, and gives the jobs that came of it. A claim that cannot be finished now (`onError`)
- * stays for the next call and keeps no other one.
+ * Finishes or undoes the claims that a killed daemon or a failing disk left, and gives the jobs that came of
+ * it. A claim that cannot be finished now (`onError`) stays for the next call and keeps no other one. The
+ * database may be an old one that was restored: nothing is removed that is not shown to be a copy of
+ * something that is there.
  */
 export async function finishClaims(
   queue: Queue,
@@ -88,9 +99,19 @@ async function finishClaim(queue: Queue, directories: ClaimDirectories, claim: C
     const begun = await namesIn(source);
     if (begun.length > 0) for (const entry of claim.entries) await moveIfSame(directories, claim.job, entry);
   }
-  if (claim.phase === 'copied') await removeOriginals(directories, claim);
-  if ((await namesIn(source)).length > 0 && claim.phase !== 'copying')
-    return commitClaim(queue, directories, claim);
+  const hasSource = (await namesIn(source)).length > 0;
+  // Copies that lie there under their final name are whole.
+  const isCopied = hasSource && (claim.phase === 'copied' || !(await hasAllOriginals(directories, claim)));
+  if (claim.phase !== 'moving' && isCopied)
+    await hideOriginals(directories, claim).catch(async (error: unknown) => {
+      await giveBack(queue, directories, { ...claim, phase: 'copied' });
+      throw claimError(error, claim);
+    });
+  if (claim.phase === 'moving' ? hasSource : isCopied) {
+    const job = await commitClaim(queue, directories, claim);
+    await removeOriginals(directories.incoming, claim.job);
+    return job;
+  }
   await undoClaim(queue, directories, claim);
   return null;
 }
@@ -164,24 +185,59 @@ async function assertRemovable(directory: string, name: string): Promise<void> {
     await assertRemovable(join(directory, name), child);
 }
 
-async function hasAllOriginals(directories: ClaimDirectories, claim: Claim): Promise<boolean> {
-  for (const entry of claim.entries)
-    if ((await stampOf(directories.incoming, entry.name)) !== entry.stamp) return false;
+/**
+ * Also of one that was written to since: then it is a drop of its own, and nothing of it is in the copies
+ * alone.
+ */
+async function hasAllOriginals({ incoming }: ClaimDirectories, claim: Claim): Promise<boolean> {
+  for (const entry of claim.entries) if (!(await isSame(join(incoming, entry.name), entry))) return false;
   return true;
 }
 
 /** Only what is exactly as it was copied; anything else is left to be a drop of its own. */
-async function removeOriginals(directories: ClaimDirectories, claim: Claim): Promise<void> {
+async function hideOriginals({ incoming }: ClaimDirectories, claim: Claim): Promise<void> {
+  const hidden = originalsDirectory(incoming, claim.job);
   for (const entry of claim.entries) {
-    const stamp = await stampOf(directories.incoming, entry.name);
-    if (stamp === null) await assertMounted(directories.incoming, claim, entry);
+    const stamp = await stampOf(incoming, entry.name);
+    if (stamp === null && (await isFree(join(hidden, entry.name))))
+      await assertMounted(incoming, claim, entry);
     if (stamp !== entry.stamp) continue;
-    const original = join(directories.incoming, entry.name);
-    // Of a file, rm() makes ENOTDIR of EPERM.
-    if ((await lstat(original)).isDirectory()) await rm(original, { recursive: true });
-    else await unlink(original);
+    await mkdir(hidden, { recursive: true, mode: 0o700 });
+    await rename(join(incoming, entry.name), join(hidden, entry.name));
+    failpoint('claim.original-hidden');
   }
-  await syncPath(directories.incoming);
+  if (!(await isFree(hidden))) await syncPath(hidden);
+  await syncPath(incoming);
+}
+
+/**
+ * After a claim that failed: what was moved or copied is undone. An original that may not be moved
+ * (immutable) brings all of them back; from the first that is really gone the copies are the drop, and
+ * `finishClaims` goes on with them.
+ */
+async function giveBack(queue: Queue, directories: ClaimDirectories, claim: Claim): Promise<void> {
+  if (claim.phase !== 'copied') return undoClaim(queue, directories, claim, 'ours');
+  // First, since what comes back has another ctime than what was copied.
+  queue.claims.setPhase(claim.job, 'copying');
+  await showOriginals(directories.incoming, claim.job);
+  if (await hasAllOriginals(directories, claim))
+    await undoClaim(queue, directories, { ...claim, phase: 'copying' }, 'ours');
+}
+
+/** Back to where they were dropped, as far as the names are free. */
+async function showOriginals(incoming: string, job: string): Promise<void> {
+  const hidden = originalsDirectory(incoming, job);
+  for (const name of await namesIn(hidden))
+    if (await isFree(join(incoming, name))) await rename(join(hidden, name), join(incoming, name));
+  if (!(await isFree(hidden)) && (await namesIn(hidden)).length === 0) await rmdir(hidden);
+}
+
+/**
+ * The job is in the queue: what cannot be removed now (an immutable file in a directory) is hidden, and left
+ * to the sweeper, which tells of it.
+ */
+async function removeOriginals(incoming: string, job: string): Promise<void> {
+  await tryToRemove(originalsDirectory(incoming, job));
 }
 
 /** With incoming unmounted the originals are not gone: they would be dropped a second time when it is back. */
@@ -210,10 +266,17 @@ async function commitClaim(queue: Queue, directories: ClaimDirectories, claim: C
 }
 
 /** Moves back what was moved, where its name is still free, and forgets the claim; what cannot go back stays, and becomes a job after all. */
-async function undoClaim(queue: Queue, directories: ClaimDirectories, claim: Claim): Promise<void> {
+async function undoClaim(
+  queue: Queue,
+  directories: ClaimDirectories,
+  claim: Claim,
+  copies: 'ours' | 'found' = 'found',
+): Promise<void> {
   const { incoming, work } = directories;
   const source = sourceDirectory(work, claim.job);
   // Copies: while they are made, every original is still in incoming.
+  const areCopies =
+    claim.phase !== 'moving' && (copies === 'ours' || (await findOriginals(directories, claim)));
   const moved = claim.phase === 'moving' ? await namesIn(source) : [];
   for (const name of moved) {
     if (await isFree(join(incoming, name))) await rename(join(source, name), join(incoming, name));
@@ -222,9 +285,34 @@ async function undoClaim(queue: Queue, directories: ClaimDirectories, claim: Cla
     await commitClaim(queue, directories, claim);
     return;
   }
-  await rm(join(work, claim.job), { recursive: true, force: true });
+  // Nothing else is removed: were this an old database, the job might be further by now.
+  if (areCopies)
+    for (const path of [source, copyDirectory(work, claim.job)])
+      await rm(path, { recursive: true, force: true });
+  for (const directory of [source, join(work, claim.job)]) await removeEmpty(directory);
   failpoint('claim.undone');
   queue.claims.forget(claim.job);
+}
+
+/**
+ * Whether the copies of a claim are nothing but copies. Else they stay, for the sweeper to set aside; with
+ * incoming away nothing can be said.
+ */
+async function findOriginals(directories: ClaimDirectories, claim: Claim): Promise<boolean> {
+  const { incoming } = directories;
+  await showOriginals(incoming, claim.job);
+  if (await hasAllOriginals(directories, claim)) return true;
+  for (const entry of claim.entries)
+    if (await isFree(join(incoming, entry.name))) await assertMounted(incoming, claim, entry);
+  return false;
+}
+
+async function removeEmpty(directory: string): Promise<void> {
+  try {
+    await rmdir(directory);
+  } catch (error) {
+    if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].some((code) => isCode(error, code))) throw error;
+  }
 }
 
 async function stampOf(directory: string, name: string): Promise<string | null> {

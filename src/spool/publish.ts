@@ -1,8 +1,11 @@
 import { lstat, mkdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { Hyper2kvmError } from '../errors.js';
 import { syncPath } from '../host/durable.js';
 import { failpoint } from '../host/failpoint.js';
+import { formatBytes, noSpace, spaceOf, usedBytes } from '../host/space.js';
 import { copyDurably } from '../tools/cp.js';
+import { tryToRemove } from './remove.js';
 
 /** The name that a directory has on another filesystem until it is whole; a leftover of a killed daemon is removed by the next try. */
 export function partialName(path: string): string {
@@ -10,8 +13,9 @@ export function partialName(path: string): string {
 }
 
 /**
- * A complete, fsynced directory appears at `to` by one rename, durably; from another filesystem it is copied beside `to` first. `to` must not exist. What is
- * at `from` afterwards (after a copy) is the caller's to remove.
+ * A complete, fsynced directory appears at `to` by one rename, durably; from another filesystem it is copied
+ * beside `to` first. `to` must not exist. What is at `from` afterwards (after a copy) is the caller's to
+ * remove. Errors: `host.no-space`, `host.enospc` before a copy that does not fit (now).
  */
 export async function publishDirectory(from: string, to: string, signal: AbortSignal): Promise<void> {
   await mkdir(dirname(to), { recursive: true, mode: 0o750 });
@@ -26,11 +30,31 @@ export async function publishDirectory(from: string, to: string, signal: AbortSi
     if (!isCode(error, 'EXDEV')) throw error;
     const partial = partialName(to);
     await rm(partial, { recursive: true, force: true });
-    await copyDurably(from, partial, signal);
+    await assertRoom(from, dirname(to));
+    try {
+      await copyDurably(from, partial, signal);
+    } catch (failure) {
+      // Half a copy would keep the disk full that it failed on.
+      await tryToRemove(partial);
+      throw failure;
+    }
     failpoint('publish.copied');
     await rename(partial, to);
   }
   await syncPath(dirname(to));
+}
+
+/** Not between two mounts of one filesystem: there a copy may share its blocks with the original. */
+async function assertRoom(from: string, directory: string): Promise<void> {
+  if (await isSameFilesystem(from, directory)) return;
+  const [needed, space] = await Promise.all([usedBytes(from), spaceOf(directory)]);
+  if (needed > space.total) throw noSpace(directory, needed, space);
+  if (needed <= space.free) return;
+  throw new Hyper2kvmError(
+    'host.enospc',
+    `${formatBytes(needed)} are needed under ${directory}, and ${formatBytes(space.free)} are free`,
+    { advice: 'Make room, the job goes on by itself.', retryable: true },
+  );
 }
 
 export async function isSameFilesystem(a: string, b: string): Promise<boolean> {

@@ -12,7 +12,7 @@ export interface UnpackRequest {
   /** Must not exist. Zeros become holes. */
   target: string;
   /** Called before a piece is written; what it throws ends the unpacking and is thrown again. */
-  admit(bytes: number, isZero: boolean): void;
+  admit(bytes: number, isZero: boolean): void | Promise<void>;
 }
 
 export interface UnpackOptions {
@@ -77,7 +77,7 @@ function sparseWriter(output: FileHandle, admit: UnpackRequest['admit']) {
     size: () => size,
     async write(chunk: Buffer): Promise<void> {
       const isZero = chunk.equals(ZEROS.subarray(0, chunk.length));
-      admit(chunk.length, isZero);
+      await admit(chunk.length, isZero);
       const position = size;
       size += chunk.length;
       for (let done = 0; !isZero && done < chunk.length; ) {

@@ -83,7 +83,10 @@ describe('filesystems', () => {
     [
       'three filesystems',
       THREE,
-      ['claim.recorded', 'claim.copied', 'claim.originals-removed', 'claim.moved'],
+      [
+        ...['claim.recorded', 'claim.copied', 'claim.original-hidden', 'claim.originals-removed'],
+        ...['claim.moved', 'claim.committed'],
+      ],
       ['finish.before-publish', 'finish.before-commit', 'publish.copied', 'finish.before-removal'],
       ['', 'reopen.scratch-moved', 'reopen.source-moved', 'reopen.removed'],
     ],

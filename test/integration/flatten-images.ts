@@ -92,6 +92,7 @@ export function makeContext(
     log: pino({ level: 'silent' }),
     progress: () => undefined,
     account: () => undefined,
+    reserve: async () => undefined,
     appliance: () => Promise.reject(new Error('FETCH and FLATTEN need no appliance')),
     closeAppliance: async () => undefined,
   };

@@ -1,14 +1,17 @@
 import { Hyper2kvmError } from '../../errors.js';
+import type { GuestTree } from '../../guest/tree.js';
 import { applyTo } from '../apply.js';
 import type { Fixer, Guest } from '../fixer.js';
 import type { Operation, Warning } from '../operation.js';
 import { chooseDevices } from './devices.js';
 import {
   type ConfiguredInterface,
+  mergeExpectations,
   mergeInterfaces,
   NETWORK_FIXER,
   type NetworkBackend,
   type NetworkContext,
+  type NetworkExpectation,
   normaliseMac,
 } from './network/backend.js';
 import { ifcfg } from './network/ifcfg.js';
@@ -56,6 +59,13 @@ export const network: Fixer = {
     return { operations, warnings, nics: [...context.interfaces] };
   },
 };
+
+/**
+ * What the guest's own configuration promises of a boot; to be asked of the tree as it is after FIX. Pure.
+ */
+export function expectedNetwork(tree: GuestTree): NetworkExpectation {
+  return mergeExpectations(BACKENDS.flatMap((backend) => backend.expects?.(tree) ?? []));
+}
 
 const DRIVERS = { virtio: 'virtio_net', e1000: 'e1000', e1000e: 'e1000e', rtl8139: '8139cp' } as const;
 

@@ -23,7 +23,9 @@ export interface SeriesOptions {
 /** What has to lie on a tmpfs, so that a claim or a publication is a copy. */
 const OTHER_FILESYSTEM: readonly (readonly [Failpoint, 'incoming' | 'archive'])[] = [
   ['claim.copied', 'incoming'],
+  ['claim.original-hidden', 'incoming'],
   ['claim.originals-removed', 'incoming'],
+  ['claim.committed', 'incoming'],
   ['publish.copied', 'archive'],
 ];
 

@@ -10,6 +10,7 @@ import { eachDisk } from '../each-disk.js';
 import { fixOutput } from '../fix/schema.js';
 import { flattenOutput } from '../flatten/schema.js';
 import { type ConvertOutput, convertOutput } from './schema.js';
+import { largestOutput } from './size.js';
 import { convertTarget } from './target.js';
 
 const convertInput = z.object({ flatten: flattenOutput, fix: fixOutput.nullable() });
@@ -27,6 +28,12 @@ export const convertStage: Stage<ConvertInput, ConvertOutput> = {
     const directory = join(context.workDirectory, 'out');
     await mkdir(directory, { recursive: true, mode: 0o700 });
     await removeScratch(directory);
+    // Asked again: time has passed since FLATTEN did, and a resumed job has not asked at all.
+    await context.reserve(
+      input.flatten.disks
+        .map((disk) => ({ virtualSize: disk.virtual_size, usedBytes: disk.used_bytes }))
+        .reduce((sum, disk) => sum + largestOutput(disk, context.options.config.convert), 0),
+    );
     const meter = speedMeter(context, input.flatten.disks);
     const disks = await eachDisk(
       input.flatten.disks,

@@ -5,6 +5,7 @@ import type { InventoryOptions } from '../../disk/inventory.js';
 import { printable } from '../../disk/names.js';
 import { Hyper2kvmError } from '../../errors.js';
 import { syncPath } from '../../host/durable.js';
+import { usedBytes } from '../../host/space.js';
 import type { StageContext } from '../../pipeline/stage.js';
 import { unpackFile } from '../../tools/unpack.js';
 
@@ -17,6 +18,7 @@ const DIRECTORY = 'unpacked';
 export function unpacker(context: StageContext): InventoryOptions['unpack'] {
   const { config } = context.options;
   const directory = join(context.workDirectory, DIRECTORY);
+  const room = new Room(context);
   return async (file, ordinal) => {
     const target = join(directory, `disk${ordinal}`);
     if (await exists(target)) return target;
@@ -35,7 +37,10 @@ export function unpacker(context: StageContext): InventoryOptions['unpack'] {
           compression: file.compression,
           source: file.path,
           target: temporary,
-          admit: (bytes, isZero) => budget.take(bytes, isZero),
+          async admit(bytes, isZero) {
+            budget.take(bytes, isZero);
+            if (!isZero) await room.take(bytes);
+          },
           ...(file.region === undefined ? {} : { region: file.region }),
         },
         {
@@ -53,6 +58,37 @@ export function unpacker(context: StageContext): InventoryOptions['unpack'] {
     await syncPath(directory);
     return target;
   };
+}
+
+const STEP_BYTES = 64 * 1024 ** 2;
+
+/**
+ * How large a stream is shows when it has ended: room is asked for in growing steps, for the unpacked data
+ * and once more for the output that it becomes.
+ */
+class Room {
+  readonly #reserve: StageContext['reserve'];
+  #written = 0;
+  #granted = 0;
+
+  constructor({ reserve }: StageContext) {
+    this.#reserve = reserve;
+  }
+
+  async take(bytes: number): Promise<void> {
+    const needed = this.#written + bytes;
+    if (needed > this.#granted) {
+      const granted = needed + Math.max(STEP_BYTES, Math.ceil(needed / 8));
+      await this.#reserve(2 * granted, { written: this.#written, atLeast: true });
+      this.#granted = granted;
+    }
+    this.#written = needed;
+  }
+}
+
+/** What the unpacked disks take up. */
+export function unpackedBytes({ workDirectory }: Pick<StageContext, 'workDirectory'>): Promise<number> {
+  return usedBytes(join(workDirectory, DIRECTORY));
 }
 
 /** FETCH's own scratch: FLATTEN reads from it. */

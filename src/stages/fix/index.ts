@@ -5,6 +5,7 @@ import { applyOperations } from '../../fixers/apply.js';
 import { evidenceOperations } from '../../fixers/evidence.js';
 import type { Guest } from '../../fixers/fixer.js';
 import { bootFiles } from '../../fixers/linux/boot-files.js';
+import { expectedNetwork } from '../../fixers/linux/network.js';
 import type { InitramfsListing } from '../../guest/initramfs.js';
 import type { ApplianceSession } from '../../guest/session.js';
 import { readSnapshot } from '../../guest/snapshot.js';
@@ -30,7 +31,7 @@ type FixInput = z.infer<typeof fixInput>;
  */
 export const fixStage: Stage<FixInput, FixOutput> = {
   name: 'fix',
-  version: 2,
+  version: 3,
   lane: 'appliances',
   input: fixInput,
   output: fixOutput,
@@ -89,6 +90,7 @@ export const fixStage: Stage<FixInput, FixOutput> = {
       proofs,
       applied: operations.length,
       evidence_changes: evidence.changes,
+      network: expectedNetwork(tree),
     };
   },
   files: ({ disks }) =>

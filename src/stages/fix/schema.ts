@@ -18,5 +18,9 @@ export const fixOutput = z.object({
   applied: z.int(),
   /** What the evidence layer adds, for boot.json; empty when there is none. */
   evidence_changes: z.array(z.string()),
+  /** What the network of the guest, as it is now, is configured to come up with. */
+  network: z
+    .object({ addresses: z.array(z.string()), dhcp: z.boolean() })
+    .default({ addresses: [], dhcp: false }),
 });
 export type FixOutput = z.infer<typeof fixOutput>;

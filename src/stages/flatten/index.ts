@@ -1,18 +1,22 @@
 import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { JobOptions } from '../../config/schema.js';
 import { assemble, type Chain, chainOf } from '../../disk/chain.js';
+import { storedAt } from '../../disk/file-source.js';
 import { planGraph } from '../../disk/graph.js';
 import { takeInventory } from '../../disk/inventory.js';
 import { printable } from '../../disk/names.js';
 import { Hyper2kvmError } from '../../errors.js';
 import { syncPath } from '../../host/durable.js';
+import { usedBytes } from '../../host/space.js';
 import type { Stage, StageContext } from '../../pipeline/stage.js';
 import { convertImage } from '../../tools/qemu-img.js';
+import { largestOutput } from '../convert/size.js';
 import { eachDisk } from '../each-disk.js';
 import { checkWhole } from '../fetch/completeness.js';
 import { fetchOutput } from '../fetch/schema.js';
-import { unpacker } from '../fetch/unpack.js';
+import { unpackedBytes, unpacker } from '../fetch/unpack.js';
 import { buildGraph } from './build.js';
 import { type FlattenOutput, flattenOutput } from './schema.js';
 
@@ -23,7 +27,7 @@ type FlatDisk = FlattenOutput['disks'][number];
 /** Makes one flat disk of each chain: an empty overlay on an explicit block graph (`overlay`), or a physical copy of it (`copy`). */
 export const flattenStage: Stage<FlattenInput, FlattenOutput> = {
   name: 'flatten',
-  version: 1,
+  version: 2,
   input: flattenInput,
   output: flattenOutput,
   dependsOn: ({ kind, config }) => ({ kind, ...config.flatten }),
@@ -39,14 +43,19 @@ export const flattenStage: Stage<FlattenInput, FlattenOutput> = {
     const assembly = assemble(inventory.images);
     let done = 0;
     const limit = options.config.workers.disks;
-    const disks = await eachDisk(input.fetch.disks, { limit, signal }, async (disk, together) => {
+    const checked = await eachDisk(input.fetch.disks, { limit, signal }, async (disk, together) => {
       const name = disk.leaf.slice(inventory.prefix.length);
       if (!assembly.layers.has(name)) throw changed(disk.leaf);
       const chain = chainOf(name, assembly, options.config.flatten.max_chain_depth);
       const { directory, prefix } = inventory;
-      const flat = await flattenDisk(context, { ...disk, chain, directory, prefix, signal: together });
+      return checkDisk(context, { ...disk, chain, directory, prefix, signal: together });
+    });
+    const written = await unpackedBytes(context);
+    await context.reserve(written + bytesToWrite(checked, options), { written });
+    const disks = await eachDisk(checked, { limit, signal }, async (disk, together) => {
+      const flat = await flattenDisk(context, { ...disk, signal: together });
       done += 1;
-      context.progress({ percent: (100 * done) / input.fetch.disks.length });
+      context.progress({ percent: (100 * done) / checked.length });
       return flat;
     });
     await syncPath(context.workDirectory);
@@ -65,11 +74,42 @@ interface DiskRequest {
   signal: AbortSignal;
 }
 
-async function flattenDisk(context: StageContext, request: DiskRequest): Promise<FlatDisk> {
-  const { chain, index, prefix } = request;
-  const virtualSize = chain.layers[0]!.image.virtualSize;
-  refuseTooLarge(chain, context);
-  const allocated = await checkWhole(chain.layers, request.directory, request.signal);
+interface CheckedDisk extends DiskRequest {
+  virtualSize: number;
+  allocated: number | null;
+  usedBytes: number;
+}
+
+async function checkDisk(context: StageContext, request: DiskRequest): Promise<CheckedDisk> {
+  const { layers } = request.chain;
+  const virtualSize = layers[0]!.image.virtualSize;
+  refuseTooLarge(request.chain, context);
+  const byLayer = await checkWhole(layers, request.directory, request.signal);
+  let used = 0;
+  for (const [index, layer] of layers.entries()) {
+    const files = [layer.file, ...layer.extents].map((file) => usedBytes(storedAt(request.directory, file)));
+    used += byLayer[index] ?? (await Promise.all(files)).reduce((sum, bytes) => sum + bytes, 0);
+  }
+  return {
+    ...request,
+    virtualSize,
+    allocated: total(byLayer, virtualSize),
+    usedBytes: Math.min(used, virtualSize),
+  };
+}
+
+/** What FIX writes into a guest: mostly a new initramfs for each kernel. */
+const FIX_BYTES = 256 * 1024 ** 2;
+
+/** Of this stage and of those behind it, at most. */
+function bytesToWrite(disks: readonly CheckedDisk[], { kind, config }: JobOptions): number {
+  const copies = config.flatten.mode === 'copy' ? disks.reduce((sum, disk) => sum + disk.usedBytes, 0) : 0;
+  const outputs = disks.reduce((sum, disk) => sum + largestOutput(disk, config.convert), 0);
+  return copies + outputs + (kind === 'vm' ? FIX_BYTES : 0);
+}
+
+async function flattenDisk(context: StageContext, request: CheckedDisk): Promise<FlatDisk> {
+  const { chain, index, prefix, virtualSize, allocated } = request;
   const name = `flat-disk${index}`;
   const copy = context.options.config.flatten.mode === 'copy';
   const plan = planGraph({
@@ -86,7 +126,8 @@ async function flattenDisk(context: StageContext, request: DiskRequest): Promise
     image: `${name}.qcow2`,
     format: 'qcow2',
     virtual_size: virtualSize,
-    allocated: total(allocated, virtualSize),
+    allocated,
+    used_bytes: request.usedBytes,
     layers: chain.layers.map(({ file, image, extents }) => ({
       path: prefix + file.name,
       format: image.format,

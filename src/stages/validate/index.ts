@@ -14,18 +14,20 @@ import { fixOutput } from '../fix/schema.js';
 import { identitySchema } from '../inspect/schema.js';
 import { domainNics } from '../plan/nics.js';
 import { planOutput } from '../plan/schema.js';
+import { acceptBoot } from './accept.js';
 import { BootGate } from './alone.js';
 import { type BootResult, bootOnce } from './boot.js';
 import { compareContent, type DataInput, dataInput } from './content.js';
 import { findUefi, freshVariables } from './firmware.js';
 import { type MachineDisk, type MachineFacts, machineArguments } from './machine.js';
 import { type Boot, type BootLevel, type ValidateOutput, validateOutput } from './schema.js';
+import { bootWarnings } from './warnings.js';
 
 const vmInput = z.object({
   fetch: fetchOutput.pick({ hardware: true }),
   inspect: z.object({ identity: identitySchema.pick({ os_type: true, firmware: true, architecture: true }) }),
   plan: z.object({ plan: planOutput.shape.plan.pick({ devices: true, nics: true }) }),
-  fix: fixOutput.pick({ disks: true, evidence_changes: true }),
+  fix: fixOutput.pick({ disks: true, evidence_changes: true, network: true }),
   convert: convertOutput,
 });
 export type ValidateInput = z.infer<typeof vmInput>;
@@ -64,16 +66,20 @@ const X86 = new Set(['x86_64', 'amd64', 'i386', 'i486', 'i586', 'i686']);
 const gate = new BootGate();
 
 /**
- * Boots the converted VM on throw-away layers, and says with evidence how far it came; a data disk is compared with its source instead. The delivered
- * disks are opened read-only.
+ * Boots the converted VM on throw-away layers, and says with evidence how far it came; whether that is enough
+ * is decided by `accept`. A data disk is compared with its source instead. The delivered disks are opened
+ * read-only.
  */
 export const validateStage: Stage<ValidateInput | DataInput, ValidateOutput> = {
   name: 'validate',
-  version: 2,
+  version: 3,
   lane: 'boots',
   input: validateInput,
   output: validateOutput,
-  dependsOn: (options) => options.config.validate,
+  dependsOn({ config }) {
+    const { required: _required, require: _require, ...boot } = config.validate;
+    return boot;
+  },
   enabled: (options) => options.config.validate.enabled,
   async run(context, input) {
     if (input.inspect === null)
@@ -88,15 +94,17 @@ export const validateStage: Stage<ValidateInput | DataInput, ValidateOutput> = {
       await writeFile(join(directory, 'boot.json'), `${JSON.stringify(boot, null, 2)}\n`);
       await syncTree(directory);
       await syncPath(context.workDirectory);
-      context.log.info({ verdict: boot.verdict, level: boot.level, seconds: boot.seconds }, 'boot tested');
-      if (boot.failure !== null && context.options.config.validate.required) {
-        throw notBooted(boot, boot.failure);
-      }
+      const { verdict, level, seconds, warnings } = boot;
+      context.log.info(
+        { verdict, level, seconds, warnings: warnings.map(({ code }) => code) },
+        'boot tested',
+      );
       return { boot, directory: BOOT_DIRECTORY, content: null };
     } finally {
       await removeScratch(context);
     }
   },
+  accept: acceptBoot,
   files: ({ directory }) => (directory === null ? [] : [directory]),
   cleanup: removeScratch,
 };
@@ -233,8 +241,11 @@ function report(
   { result, accelerator }: Booted,
   attempts: number,
 ): Boot {
+  const guest = result.guestText === null ? null : parseEvidence(result.guestText);
+  const { verdict } = result.outcome;
   return {
-    verdict: result.outcome.verdict,
+    verdict,
+    warnings: bootWarnings({ verdict, guest }, input.fix.network),
     level: result.level,
     seconds: result.seconds,
     accelerator,
@@ -243,19 +254,10 @@ function report(
     failure: result.outcome.failure,
     evidence: result.evidence,
     screens: result.screens,
-    guest: result.guestText === null ? null : parseEvidence(result.guestText),
+    guest,
     evidence_changes: input.fix.evidence_changes,
     attempts,
   };
-}
-
-function notBooted({ verdict, level }: Boot, failure: NonNullable<Boot['failure']>): Hyper2kvmError {
-  const what = verdict === 'failed' ? 'did not boot' : 'was not seen to boot';
-  return new Hyper2kvmError(
-    `validate.${failure.signature}`,
-    `The converted VM ${what}; it came to level ${level}. ${failure.meaning}`,
-    { advice: failure.advice },
-  );
 }
 
 function unsupported(architecture: string): Hyper2kvmError {

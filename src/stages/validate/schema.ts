@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Config } from '../../config/schema.js';
 
 /** How far a boot came, in order. */
 export const BOOT_LEVELS = [
@@ -13,9 +14,22 @@ export const BOOT_LEVELS = [
 export const bootLevelSchema = z.enum(BOOT_LEVELS);
 export type BootLevel = z.infer<typeof bootLevelSchema>;
 
+/** What a booted guest may lack, by the code of the warning: what `validate.require` calls it. */
+export const BOOT_WARNINGS = {
+  'validate.missing-mounts': 'mounts',
+  'validate.missing-address': 'network',
+  'validate.no-address': 'network',
+  'validate.failed-units': 'units',
+} as const satisfies Record<string, Config['validate']['require'][number]>;
+export type BootWarningCode = keyof typeof BOOT_WARNINGS;
+
 /** `boot/boot.json`. Screens and logs are file names inside `boot/`. */
 export const bootSchema = z.object({
   verdict: z.enum(['booted', 'failed', 'inconclusive']),
+  /** What did not come up in a guest that booted: people are told "booted, with warnings". */
+  warnings: z
+    .array(z.object({ code: z.enum(Object.keys(BOOT_WARNINGS) as BootWarningCode[]), message: z.string() }))
+    .default([]),
   level: bootLevelSchema,
   /** Seconds from power-on to the verdict. */
   seconds: z.number(),

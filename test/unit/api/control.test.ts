@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, existsSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -118,5 +118,41 @@ describe('logs over the socket', () => {
       },
     ]);
     await expect(client.logs('j').next()).rejects.toMatchObject({ code: 'api.no-log' });
+  });
+});
+
+describe('logs of clients that leave', () => {
+  const openFiles = (file: string) =>
+    readdirSync('/proc/self/fd').filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`) === file;
+      } catch {
+        // Closed since the listing.
+        return false;
+      }
+    }).length;
+
+  it.each([false, true])('keep no file open (follow: %s)', async (follow) => {
+    const file = join(scratchDirectory(), 'job.log');
+    // More than a socket takes: the answer waits for its reader when that one leaves.
+    writeFileSync(file, `${'x'.repeat(1023)}\n`.repeat(4 * 1024));
+    const { client } = await serve([
+      {
+        method: 'GET',
+        path: /^\/v1\/jobs\/([^/]+)\/logs$/,
+        handle: ({ signal }) => jobLogLines({ locate: () => [file], isDone: () => false, follow, signal }),
+      },
+    ]);
+    let mostOpen = 0;
+    for (let clients = 0; clients < 5; clients++) {
+      const leave = new AbortController();
+      for await (const _line of client.logs('j1', { follow, signal: leave.signal })) {
+        mostOpen = Math.max(mostOpen, openFiles(file));
+        break;
+      }
+      leave.abort();
+    }
+    expect(mostOpen).toBeGreaterThan(0);
+    await expect.poll(() => openFiles(file), { timeout: 5_000 }).toBe(0);
   });
 });

@@ -90,6 +90,18 @@ describe('the list', () => {
   });
 });
 
+test('list and show tell of a boot with warnings', () => {
+  const message = 'not mounted: /srv\u001b[2J';
+  const warnings = [{ code: 'validate.missing-mounts', message }];
+  const boot = { verdict: 'booted', level: 'login', seconds: 41.2, accelerator: 'tcg', warnings };
+  const { io } = recordingIo();
+  expect(jobTable(io, [summary({ state: 'converted', boot })])).toContain('booted, with warnings\n');
+  const shown = showText(io, detail({ state: 'converted', boot }));
+  expect(shown).toContain('boot         booted, with warnings, level login');
+  expect(shown).toContain('warning      validate.missing-mounts: not mounted: /srv');
+  expect(shown).not.toContain('\u001b');
+});
+
 test('show has stages, plan, boot verdict and the error with its advice', () => {
   const { io } = recordingIo();
   const text = showText(
@@ -98,7 +110,7 @@ test('show has stages, plan, boot verdict and the error with its advice', () => 
       state: 'failed',
       stages: sampleRecords(),
       plan: { fstab: 1, network: 2 },
-      boot: { verdict: 'failed', level: 'kernel', seconds: 41.2, accelerator: 'tcg' },
+      boot: { verdict: 'failed', level: 'kernel', seconds: 41.2, accelerator: 'tcg', warnings: [] },
       error: { ...error, causes: ['short read\u001b[2J'] },
     }),
   );

@@ -53,6 +53,7 @@ export function summary(changes: Partial<JobSummary> = {}): JobSummary {
     finished_at: null,
     error: null,
     directory: null,
+    boot: null,
     ...changes,
   };
 }

@@ -17,13 +17,17 @@ describe('jobOptions', () => {
       'convert.format': 'qcow2',
       'validate.enabled': 'false',
       'vm.vcpus': '4',
+      'validate.require': 'mounts, network',
     };
     const options = jobOptions(config, text, { overrides });
     expect(options.kind).toBe('data');
     expect(options.vm).toEqual({ name: 'web01', memory: 2048, vcpus: 4 });
     expect(options.config.convert).toMatchObject({ format: 'qcow2', compression: 'zstd' });
     expect(options.config.fix).toMatchObject({ network: 'keep', initramfs: 'rebuild' });
-    expect(options.config.validate.enabled).toBe(false);
+    expect(options.config.validate).toMatchObject({ enabled: false, require: ['mounts', 'network'] });
+    expect(
+      jobOptions(options.config, null, { overrides: { 'validate.require': '' } }).config.validate.require,
+    ).toEqual([]);
   });
 
   it('refuses an unknown key with its place and the nearest one', () => {

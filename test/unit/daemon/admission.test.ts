@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { Admission, estimateBytes } from '../../../src/daemon/admission.js';
-import { scratchDirectory, scratchQueue } from '../queue/scratch.js';
+import { enqueue, scratchDirectory, scratchQueue } from '../queue/scratch.js';
 
 function admission() {
   const directory = scratchDirectory();
@@ -63,6 +63,36 @@ describe('Admission', () => {
     });
     expect(await gate.hasRoom('drop a', 1e18)).toBe(false);
     expect(await gate.hasRoom('drop a', 1)).toBe(true);
+  });
+
+  it('refuses what cannot fit on the filesystem, with its numbers', async () => {
+    const { admission: gate, queue } = admission();
+    enqueue(queue, 'j1');
+    await expect(gate.reserve('j1', 1e18)).rejects.toMatchObject({
+      code: 'host.no-space',
+      retryable: false,
+      message: expect.stringMatching(/at most 1000 PB are needed under .* has \d.* free of \d.* in total/),
+    });
+    expect(await gate.canEverFit(1e18)).toBe(false);
+    expect(await gate.canEverFit(1)).toBe(true);
+  });
+
+  it('lets a job wait for what is promised to those that run, not for those that do not', async () => {
+    const { admission: gate, queue, directory } = admission();
+    for (const job of ['j1', 'j2', 'j3']) enqueue(queue, job, { reservedBytes: 1e18 });
+    queue.jobs.start('j1');
+    await gate.reserve('j1', 1);
+    const reserved = queue.jobs.get('j1')?.reservedBytes ?? 0;
+    expect(reserved).toBe(64 * 1024 ** 2 + 1);
+    queue.jobs.start('j2');
+    await expect(gate.reserve('j1', 2)).rejects.toMatchObject({ code: 'host.waits-for-space' });
+    // As it is kept: the worker asks for it before it starts the job again.
+    expect(queue.jobs.get('j1')?.reservedBytes).toBe(reserved + 1);
+    expect(await gate.hasFree('job j1', gate.bytesToWaitFor(reserved), directory)).toBe(false);
+    queue.jobs.update('j2', { state: 'failed' });
+    expect(await gate.hasFree('job j1', gate.bytesToWaitFor(reserved), directory)).toBe(true);
+    await gate.reserve('j1', 1, { atLeast: true });
+    expect(queue.jobs.get('j1')?.reservedBytes).toBe(reserved + 1);
   });
 
   it('drains: claims nothing, starts what is queued', () => {

@@ -13,6 +13,7 @@ import { createLog } from '../../../src/host/log.js';
 import { PipelineLanes } from '../../../src/pipeline/lanes.js';
 import type { PipelineResult } from '../../../src/pipeline/run-types.js';
 import type { Queue } from '../../../src/queue/queue.js';
+import { run } from '../../../src/tools/run.js';
 import { enqueue, scratchDirectory, scratchQueue } from '../queue/scratch.js';
 import { sampleBoot, sampleConvert, sampleOutputs, sampleRecords } from '../report/sample.js';
 
@@ -118,8 +119,7 @@ describe('Worker', () => {
         const value: unknown = Reflect.get(target, name, target);
         if (typeof value !== 'function') return value;
         return (...args: unknown[]) => {
-          const change = args[1] as { state?: string } | undefined;
-          if (name === 'update' && change?.state === 'queued' && refusals < 1) {
+          if (name === 'requeue' && refusals < 1) {
             refusals += 1;
             throw Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR' });
           }
@@ -150,12 +150,29 @@ describe('Worker', () => {
     };
     await work(config, { ...queue, transaction }, converts(config, queue));
     expect({ refusals, ...queue.jobs.get('j1') }).toMatchObject({
-      ...{ refusals: 2, state: 'converted', outcome: 'converted', error: null },
+      // Its last change, refused; its second start; its last change again.
+      ...{ refusals: 3, state: 'converted', outcome: 'converted', error: null },
     });
     const [date = 'none'] = readdirSync(config.spool.archive);
     expect(readdirSync(join(config.spool.archive, date))).toEqual(['vm-j1-j1']);
     expect(readdirSync(config.spool.failed)).toEqual([]);
   });
+
+  it.runIf(process.geteuid?.() === 0)(
+    'commits a published job whose work directory has what may not be removed',
+    async () => {
+      const { config, queue } = spool();
+      const kept = join(config.spool.work, 'j1', 'source', 'vm-j1.vmdk');
+      await run('chattr', ['+i', kept]);
+      // The drop is not moved into the bundle: it is to be deleted, and cannot.
+      const deleting = configSchema.parse({ ...config, source: { keep: 'delete' } });
+      await work(deleting, queue, converts(config, queue));
+      const [hidden = ''] = readdirSync(config.spool.work);
+      await run('chattr', ['-i', join(config.spool.work, hidden, 'source', 'vm-j1.vmdk')]);
+      expect(queue.jobs.get('j1')).toMatchObject({ state: 'converted', outcome: 'converted', error: null });
+      expect(hidden).toMatch(/^\.removing-j1-/);
+    },
+  );
 
   it('keeps the source of a job that is cancelled while `retry` has taken half of it back', async () => {
     const { config, queue } = spool();

@@ -119,6 +119,20 @@ debian login:`;
     });
   });
 
+  it('reads IPv6 addresses in the form in which they are configured, without those of the host and the link', () => {
+    const lines = [
+      '00000000000000000000000000000001 01 80 10 80       lo',
+      'fe80000000000000525400fffe123456 02 40 20 80     eth0',
+      'fd000000000000000000000000000005 02 40 00 80     eth0',
+      'fec0000000000000525400fffe123456 02 40 40 00     eth0',
+      'fd00 02 40 00 80 eth0',
+    ];
+    expect(parseEvidence(`== if_inet6\n${lines.join('\n')}\n== mounts\n`).addresses).toEqual([
+      'fd00::5',
+      'fec0::5254:ff:fe12:3456',
+    ]);
+  });
+
   it('takes serial line ends and any garbage', () => {
     expect(parseEvidence(text.replaceAll('\n', '\r\n')).addresses).toEqual(['10.0.2.15']);
     expect(parseEvidence('')).toEqual({

@@ -193,6 +193,7 @@ describe('judge and table', () => {
         boot: {
           ...{
             verdict: 'booted',
+            warnings: [],
             level: 'login',
             seconds: 61,
             accelerator: 'tcg',

@@ -73,7 +73,7 @@ describe('verdictText', () => {
         ...job,
         state: 'converted',
         directory: '/spool/archive/x',
-        boot: { verdict: 'booted', level: 'login', seconds: 61.2, accelerator: 'tcg' },
+        boot: { verdict: 'booted', level: 'login', seconds: 61.2, accelerator: 'tcg', warnings: [] },
       },
       report,
       '00:50:56:01:02:03',

@@ -43,7 +43,7 @@ describe('metrics', () => {
     const queue = scratchQueue(directory);
     enqueue(queue, 'a');
     enqueue(queue, 'b');
-    const boot = { verdict: 'booted', level: 'login', seconds: 1, accelerator: 'tcg' };
+    const boot = { verdict: 'booted', level: 'login', seconds: 1, accelerator: 'tcg', warnings: [] };
     queue.jobs.update('b', { state: 'converted', result: { plan: null, boot } });
     for (const record of [ran, ran, { ...ran, status: 'reused' as const }]) queue.statistics.addRun(record);
     queue.outbox.add({ key: 'k', target: 'chat', event: 'paused', body: '{}' }, 0);

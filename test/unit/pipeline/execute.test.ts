@@ -1,4 +1,4 @@
-import { appendFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
@@ -349,4 +349,94 @@ describe('the appliance of a job', () => {
     expect(log).toEqual(['inspect', 'open', 'plan', 'kill']);
     await request.lanes.acquire('appliances', { priority: 0, signal: AbortSignal.timeout(1000) });
   });
+});
+
+describe('accept', () => {
+  const refusing = (ran: string[], extra: Partial<Stage> = {}) => [
+    testStage('convert', ran),
+    testStage('validate', ran, {
+      accept: (_output, { config }) =>
+        config.validate.required ? new Hyper2kvmError('validate.kernel-panic', 'it did not boot') : null,
+      ...extra,
+    }),
+    testStage('publish', ran),
+  ];
+  const lenient = testOptions({ validate: { required: false } });
+
+  it('ends the run with its error, keeps output and checkpoint, and runs nothing behind it', async () => {
+    const ran: string[] = [];
+    const request = testRequest();
+    const result = await execute(request, refusing(ran));
+    expect(result).toMatchObject({
+      error: { code: 'validate.kernel-panic' },
+      failedStage: 'validate',
+      outputs: { validate: { by: 'validate' } },
+      cancelled: false,
+    });
+    expect(result.records.map(({ status }) => status)).toEqual(['completed', 'failed', 'pending']);
+    expect(ran).toEqual(['convert', 'validate']);
+    expect(request.store.load().map(({ stage }) => stage)).toEqual(['convert', 'validate']);
+    const ended = request.events.flatMap((event) => (event.type === 'stage-finished' ? event.record : []));
+    expect(ended.map(({ stage, status }) => [stage, status])).toEqual([
+      ['convert', 'completed'],
+      ['validate', 'failed'],
+    ]);
+  });
+
+  it('is asked again for a checkpoint that was saved before a crash: the stage is not run again', async () => {
+    const ran: string[] = [];
+    const request = testRequest();
+    const stages = refusing(ran);
+    await execute(request, stages);
+    expect((await execute(request, stages)).error).toMatchObject({ code: 'validate.kernel-panic' });
+    expect(ran).toEqual(['convert', 'validate']);
+  });
+
+  it('accepts the same output under other options without another run', async () => {
+    const ran: string[] = [];
+    const request = testRequest();
+    const stages = refusing(ran);
+    await execute(request, stages);
+    refuse(request);
+    const result = await execute({ ...request, options: lenient }, stages);
+    expect(result).toMatchObject({ error: null, outputs: { validate: { run: 1 } } });
+    expect(result.records[1]).toMatchObject({ status: 'reused', error: null });
+    expect(ran).toEqual(['convert', 'validate', 'publish']);
+  });
+
+  it('runs the stage again where the job failed by its output and is tried again', async () => {
+    const ran: string[] = [];
+    const request = testRequest();
+    const stages = refusing(ran);
+    await execute(request, stages);
+    refuse(request);
+    expect((await execute(request, stages)).error).toMatchObject({ code: 'validate.kernel-panic' });
+    expect(ran).toEqual(['convert', 'validate', 'validate']);
+  });
+
+  it('gives what is not accepted to no hook, and to the hook when it is accepted later', async () => {
+    const ran: string[] = [];
+    const directory = testRequest().workDirectory;
+    const hook = {
+      pipeline: {
+        hooks: [{ stage: 'validate', when: 'after', command: ['/bin/sh', '-c', 'echo ran >> hook.log'] }],
+      },
+    };
+    const request = testRequest({ options: testOptions(hook), workDirectory: directory });
+    const stages = refusing(ran);
+    const told = () => (existsSync(join(directory, 'hook.log')) ? 1 : 0);
+    await execute(request, stages);
+    expect(told()).toBe(0);
+    refuse(request);
+    const options = testOptions({ ...hook, validate: { required: false } });
+    expect((await execute({ ...request, options }, stages)).error).toBeNull();
+    expect(told()).toBe(1);
+  });
+
+  /** As the daemon does when it decides that the job has failed. */
+  function refuse({ store }: PipelineRequest): void {
+    const checkpoint = store.load().find(({ stage }) => stage === 'validate')!;
+    store.truncate('validate');
+    store.save({ ...checkpoint, record: { ...checkpoint.record, status: 'failed' } });
+  }
 });

@@ -63,6 +63,7 @@ export function testRequest(
     log: silent,
     store: new MemoryCheckpointStore(),
     lanes: new PipelineLanes({ appliances: 1, conversions: 1, boots: 1 }),
+    reserve: async () => {},
     onEvent: (event) => events.push(event),
     events,
     ...extra,

@@ -189,7 +189,9 @@ describe('writeFailure', () => {
   };
 
   test('explains the failure, with the boot evidence, and leaves the source to the caller', async () => {
-    const report = await writeFailure(failure());
+    const boot = { ...sampleBoot, verdict: 'failed', screens: [] };
+    const outputs = { ...request.outputs, validate: { boot, directory: 'boot' } };
+    const report = await writeFailure({ ...failure(), outputs });
     expect((await readdir(join(root, 'failed'))).sort()).toEqual([
       'boot',
       'plan.diff',
@@ -202,7 +204,7 @@ describe('writeFailure', () => {
       verdict: 'failed',
       failed_stage: 'validate',
       disks: [],
-      boot: { level: 'login' },
+      boot: { verdict: 'failed', level: 'login' },
     });
     const reason = JSON.parse(await readFile(join(root, 'failed', 'reason.json'), 'utf8'));
     expect(reason).toMatchObject({ job: 'k3x9', stage: 'validate', ...error });

@@ -141,6 +141,23 @@ describe('the verdict', () => {
   });
 });
 
+describe('a boot with warnings', () => {
+  const warned = { code: 'validate.missing-mounts' as const, message: 'not mounted: /srv/<data>' };
+  const page = report({ boot: { ...sampleBoot, warnings: [warned] } });
+
+  test('is booted for machines, and with warnings for people', () => {
+    expect(page.boot?.verdict).toBe('booted');
+    expect(summarize(page)).toMatchObject({
+      tone: 'caution',
+      verdict: 'Converted and booted, with warnings',
+      sentence: expect.stringContaining('not mounted: /srv/<data>'),
+    });
+    const html = reportHtml(page, { screens: [], serialTail: '', finalDirectory: '/archive/web01' });
+    expect(html).toContain('booted, with warnings, level login');
+    expect(html).toContain('<code>validate.missing-mounts</code> not mounted: /srv/&lt;data&gt;');
+  });
+});
+
 describe('report.html', () => {
   const attachments = { screens: [], serialTail: 'web01 login:', finalDirectory: '/srv/it’s/web01' };
 

@@ -210,6 +210,7 @@ export const sampleConvert: ConvertOutput = {
 
 export const sampleBoot: Boot = {
   verdict: 'booted',
+  warnings: [],
   level: 'login',
   seconds: 58.2,
   accelerator: 'tcg',

@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Claim } from '../../../src/queue/claims.js';
 import { type ClaimDirectories, claimDrop, finishClaims, sourceDirectory } from '../../../src/spool/claim.js';
 import { lookAt } from '../../../src/spool/look.js';
@@ -110,6 +110,144 @@ describe('claimDrop', () => {
       await run('chattr', ['-i', original]);
       rmSync(other, { recursive: true });
     }
+  });
+});
+
+describe('originals of a drop that was copied', () => {
+  const other = () => {
+    const directory = otherFilesystem();
+    onTestFinished(() => rmSync(directory, { recursive: true }));
+    return directory;
+  };
+  async function droppedDirectory(directories: ClaimDirectories): Promise<Claim> {
+    mkdirSync(join(directories.incoming, 'vm'));
+    for (const name of ['a.vmdk', 'b.vmdk']) writeFileSync(join(directories.incoming, 'vm', name), name);
+    const { device, inode, bornMs, stamp } = (await lookAt(directories.incoming, 'vm'))!;
+    return testClaim('j1', { entries: [{ name: 'vm', device, inode, bornMs, stamp }] });
+  }
+
+  it.runIf(process.geteuid?.() === 0)('are no second drop where their removal stops half way', async () => {
+    const directories = spool(other());
+    const queue = scratchQueue();
+    const immutable = join(directories.incoming, 'vm', 'b.vmdk');
+    const claim = await droppedDirectory(directories);
+    await run('chattr', ['+i', immutable]);
+    claim.entries[0]!.stamp = (await lookAt(directories.incoming, 'vm'))!.stamp;
+    const hidden = join(directories.incoming, '.hyper2kvm-j1');
+    onTestFinished(() => void run('chattr', ['-i', join(hidden, 'vm', 'b.vmdk')], { okCodes: [0, 1] }));
+    const job = await claimDrop(queue, directories, claim, signal);
+    expect(job).toMatchObject({ state: 'queued', entries: ['vm'] });
+    expect(readdirSync(join(sourceDirectory(directories.work, 'j1'), 'vm'))).toEqual(['a.vmdk', 'b.vmdk']);
+    expect(readdirSync(directories.incoming)).toEqual(['.hyper2kvm-j1']);
+    await run('chattr', ['-i', join(hidden, 'vm', 'b.vmdk')]);
+  });
+
+  it('are removed by the next start, where a daemon was killed when they were hidden', async () => {
+    const directories = spool();
+    const queue = scratchQueue();
+    const claim = { ...(await dropped(directories, ['a.vmdk', 'b.vmdk'])), phase: 'copied' as const };
+    queue.claims.record(claim);
+    mkdirSync(sourceDirectory(directories.work, 'j1'), { recursive: true });
+    for (const name of ['a.vmdk', 'b.vmdk'])
+      writeFileSync(join(sourceDirectory(directories.work, 'j1'), name), `content of ${name}`);
+    mkdirSync(join(directories.incoming, '.hyper2kvm-j1'));
+    renameSync(join(directories.incoming, 'a.vmdk'), join(directories.incoming, '.hyper2kvm-j1', 'a.vmdk'));
+    expect(await finishClaims(queue, directories, thrown)).toMatchObject([{ entries: ['a.vmdk', 'b.vmdk'] }]);
+    expect(readdirSync(directories.incoming)).toEqual([]);
+  });
+});
+
+describe('a claim in a database that is older than the directories', () => {
+  it('of a drop that was being copied then, and is copied by now, is finished: the copies are all there is', async () => {
+    const directories = spool();
+    const queue = scratchQueue();
+    queue.claims.record({ ...(await dropped(directories, ['a.vmdk'])), phase: 'copying' });
+    rmSync(join(directories.incoming, 'a.vmdk'));
+    mkdirSync(sourceDirectory(directories.work, 'j1'), { recursive: true });
+    writeFileSync(join(sourceDirectory(directories.work, 'j1'), 'a.vmdk'), 'copy');
+    expect(await finishClaims(queue, directories, thrown)).toMatchObject([{ entries: ['a.vmdk'] }]);
+    expect(readFileSync(join(sourceDirectory(directories.work, 'j1'), 'a.vmdk'), 'utf8')).toBe('copy');
+  });
+
+  it.each(['copying', 'copied'] as const)(
+    'that was %s, with incoming away, keeps its copies and waits',
+    async (phase) => {
+      const directories = spool();
+      const queue = scratchQueue();
+      const claim = await dropped(directories, ['a.vmdk']);
+      const entries = claim.entries.map((entry) => ({ ...entry, device: entry.device + 1 }));
+      queue.claims.record({ ...claim, entries, phase });
+      rmSync(join(directories.incoming, 'a.vmdk'));
+      mkdirSync(sourceDirectory(directories.work, 'j1'), { recursive: true });
+      writeFileSync(join(sourceDirectory(directories.work, 'j1'), 'a.vmdk'), 'copy');
+      for (let starts = 0; starts < 2; starts++) {
+        const codes: unknown[] = [];
+        await finishClaims(queue, directories, (_claim, error) =>
+          codes.push((error as { code: string }).code),
+        );
+        expect(codes).toEqual(['spool.incoming-gone']);
+        expect(readdirSync(sourceDirectory(directories.work, 'j1'))).toEqual(['a.vmdk']);
+      }
+      expect(queue.claims.pending()).toHaveLength(1);
+    },
+  );
+
+  it.runIf(process.geteuid?.() === 0)(
+    'gives all back when one of the originals may not be moved',
+    async () => {
+      const directories = spool();
+      const queue = scratchQueue();
+      const claim = await dropped(directories, ['a.vmdk', 'b.vmdk']);
+      const immutable = join(directories.incoming, 'b.vmdk');
+      await run('chattr', ['+i', immutable]);
+      onTestFinished(() => void run('chattr', ['-i', immutable], { okCodes: [0, 1] }));
+      claim.entries[1]!.stamp = (await lookAt(directories.incoming, 'b.vmdk'))!.stamp;
+      queue.claims.record({ ...claim, phase: 'copied' });
+      mkdirSync(sourceDirectory(directories.work, 'j1'), { recursive: true });
+      for (const name of ['a.vmdk', 'b.vmdk'])
+        writeFileSync(join(sourceDirectory(directories.work, 'j1'), name), `content of ${name}`);
+      const codes: unknown[] = [];
+      await finishClaims(queue, directories, (_claim, error) => codes.push((error as { code: string }).code));
+      expect(codes).toEqual(['spool.not-permitted']);
+      expect(readdirSync(directories.incoming)).toEqual(['a.vmdk', 'b.vmdk']);
+      expect(readdirSync(directories.work)).toEqual([]);
+      expect(queue.claims.pending()).toEqual([]);
+      await run('chattr', ['-i', immutable]);
+    },
+  );
+
+  it('whose copies are gone does not remove the originals', async () => {
+    const directories = spool();
+    const queue = scratchQueue();
+    queue.claims.record({ ...(await dropped(directories, ['a.vmdk'])), phase: 'copied' });
+    expect(await finishClaims(queue, directories, thrown)).toEqual([]);
+    expect(readdirSync(directories.incoming)).toEqual(['a.vmdk']);
+    expect(queue.claims.pending()).toEqual([]);
+  });
+
+  it('of a job that was about to be published leaves its work directory as it is', async () => {
+    const directories = spool();
+    const queue = scratchQueue();
+    queue.claims.record(await dropped(directories, ['a.vmdk']));
+    mkdirSync(join(directories.work, 'j1', 'bundle', 'source'), { recursive: true });
+    renameSync(
+      join(directories.incoming, 'a.vmdk'),
+      join(directories.work, 'j1', 'bundle', 'source', 'a.vmdk'),
+    );
+    expect(await finishClaims(queue, directories, thrown)).toEqual([]);
+    expect(readdirSync(join(directories.work, 'j1', 'bundle', 'source'))).toEqual(['a.vmdk']);
+    expect(queue.claims.pending()).toEqual([]);
+  });
+
+  it('of which only half a copy is there, and no original, leaves that', async () => {
+    const directories = spool();
+    const queue = scratchQueue();
+    queue.claims.record({ ...(await dropped(directories, ['a.vmdk'])), phase: 'copying' });
+    rmSync(join(directories.incoming, 'a.vmdk'));
+    mkdirSync(join(directories.work, 'j1', 'source.copying'), { recursive: true });
+    writeFileSync(join(directories.work, 'j1', 'source.copying', 'a.vmdk'), 'half');
+    expect(await finishClaims(queue, directories, thrown)).toEqual([]);
+    expect(readdirSync(join(directories.work, 'j1', 'source.copying'))).toEqual(['a.vmdk']);
   });
 });
 

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { GuestTree } from '../../../guest/tree.js';
 import type { Operation, Warning } from '../../operation.js';
 
@@ -22,11 +23,21 @@ export interface Unpinned {
   warnings: Warning[];
 }
 
+/** What a started guest is to have by its own configuration. */
+export interface NetworkExpectation {
+  /** Fixed addresses, IPv6 in its shortest form; no loopback and no link-local ones. */
+  addresses: string[];
+  /** Some interface asks DHCP, or an IPv6 router. */
+  dhcp: boolean;
+}
+
 /** One way to configure the network. Pure. */
 export interface NetworkBackend {
   name: string;
   /** The physical interfaces that it configures: no loopback, aliases, VLANs, bonds or bridges, but the ports of those. */
   interfaces(tree: GuestTree): ConfiguredInterface[];
+  /** What the interfaces that are brought up at boot are configured to have. */
+  expects?(tree: GuestTree): NetworkExpectation;
   /** Takes back what holds only on the old hypervisor: its drivers, bus addresses, MACs that no NIC has. */
   unpin?(context: NetworkContext): Unpinned;
   /** Operations that make every interface ask DHCP. A backend without it cannot do `fix.network = "dhcp"`. */
@@ -53,6 +64,32 @@ export const baseName = (name: string): string => name.replace(/[.:].*$/, '');
 export function normaliseMac(text: string | undefined): string | null {
   const mac = text?.trim().replaceAll('-', ':').toLowerCase() ?? '';
   return /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(mac) ? mac : null;
+}
+
+/**
+ * The addresses in a value such as `10.0.0.5/24, 10.0.0.1` or `["fd00::5/64"]`, without what is valid on any
+ * host.
+ */
+export function addressesIn(text: string): string[] {
+  return text.split(/[\s,;"'[\]]+/).flatMap((word) => {
+    const address = shortAddress(word.replace(/\/.*$/, ''));
+    return address === null || /^(127\.|0\.0\.0\.0$|169\.254\.|fe80:|::1?$)/.test(address) ? [] : [address];
+  });
+}
+
+/** An address as two texts of it can be compared; null for anything else. */
+export function shortAddress(text: string): string | null {
+  if (isIP(text) === 4) return text;
+  // The URL standard writes IPv6 as RFC 5952 does.
+  return isIP(text) === 6 && !text.includes('%') ? new URL(`http://[${text}]`).hostname.slice(1, -1) : null;
+}
+
+/** What several files expect together. */
+export function mergeExpectations(all: readonly NetworkExpectation[]): NetworkExpectation {
+  return {
+    addresses: [...new Set(all.flatMap(({ addresses }) => addresses))],
+    dhcp: all.some(({ dhcp }) => dhcp),
+  };
 }
 
 /** One entry a name, in order of first appearance; a known MAC goes before none. */

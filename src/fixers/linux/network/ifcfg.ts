@@ -1,9 +1,11 @@
 import type { GuestTree } from '../../../guest/tree.js';
 import { filesIn, rewriteFile, shortLines } from '../../edit.js';
 import {
+  addressesIn,
   baseName,
   isForeignMac,
   isPhysicalName,
+  mergeExpectations,
   NETWORK_FIXER,
   type NetworkBackend,
   normaliseMac,
@@ -39,6 +41,12 @@ function isNic(values: Assignments): boolean {
   return type === 'ethernet' && !isVirtual;
 }
 
+/** Red Hat's ONBOOT, which is yes without; SUSE's STARTMODE. */
+function isAtBoot(values: Assignments): boolean {
+  if (/^(wireless|infiniband)$/i.test(values.TYPE ?? '')) return false;
+  return !/^no$/i.test(values.ONBOOT ?? '') && !/^(off|manual|ifplugd)$/i.test(values.STARTMODE ?? '');
+}
+
 /** SUSE before 11 named the file after the card: `ifcfg-eth-id-00:50:56:…`. */
 const MAC_IN_NAME = /-id-(([0-9a-f]{2}:){5}[0-9a-f]{2})$/i;
 
@@ -54,6 +62,22 @@ export const ifcfg: NetworkBackend = {
       const mac = normaliseMac(values.HWADDR ?? MAC_IN_NAME.exec(fromName)?.[1]);
       return [{ name: device, mac }];
     }),
+  expects: (tree) =>
+    mergeExpectations(
+      configurationFiles(tree).flatMap((path) => {
+        const values = assignments(tree.text(path)?.text ?? '');
+        if (!isAtBoot(values)) return [];
+        const protocol = (values.BOOTPROTO ?? '').toLowerCase();
+        const own = Object.entries(values).filter(([key]) => /^(IPADDR\d*|IPADDR_\w+|IPV6ADDR)$/.test(key));
+        return [
+          {
+            // With DHCP they are a leftover.
+            addresses: protocol.startsWith('dhcp') ? [] : own.flatMap(([, value]) => addressesIn(value)),
+            dhcp: protocol.startsWith('dhcp'),
+          },
+        ];
+      }),
+    ),
   unpin: (context) => ({
     operations: configurationFiles(context.tree).flatMap((path) =>
       rewriteFile(

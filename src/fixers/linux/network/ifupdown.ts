@@ -1,11 +1,20 @@
 import type { GuestTree } from '../../../guest/tree.js';
-import { filesIn, mapLines, rewriteFile } from '../../edit.js';
-import { baseName, isPhysicalName, NETWORK_FIXER, type NetworkBackend } from './backend.js';
+import { filesIn, mapLines, rewriteFile, shortLines } from '../../edit.js';
+import {
+  addressesIn,
+  baseName,
+  isPhysicalName,
+  mergeExpectations,
+  NETWORK_FIXER,
+  type NetworkBackend,
+} from './backend.js';
 
 /** interfaces(5): the main file and what it includes by convention. */
 function configurationFiles(tree: GuestTree): string[] {
   return ['/etc/network/interfaces', ...filesIn(tree, '/etc/network/interfaces.d', /^[\w.-]+$/)];
 }
+
+const AT_BOOT = /^(auto|allow-hotplug|allow-auto)$/;
 
 /** `hwaddress` sets a NIC's address and is no knowledge of its own one, so names come without MACs. */
 export const ifupdown: NetworkBackend = {
@@ -26,6 +35,22 @@ export const ifupdown: NetworkBackend = {
     return [...new Set(names)]
       .filter((name) => isPhysicalName(name) && !own.has(name) && name !== 'none')
       .map((name) => ({ name, mac: null }));
+  },
+  expects(tree) {
+    const text = configurationFiles(tree)
+      .map((path) => tree.text(path)?.text ?? '')
+      .join('\n');
+    const lines = shortLines(text).map((line) => line.trim().split(/\s+/));
+    const atBoot = new Set(lines.flatMap(([word = '', ...names]) => (AT_BOOT.test(word) ? names : [])));
+    const found = { addresses: [] as string[], dhcp: false };
+    let method = '';
+    for (const [word = '', name = '', , kind = ''] of lines) {
+      if (/^(iface|auto|mapping|source\S*|allow-\S+)$/.test(word))
+        method = word === 'iface' && atBoot.has(name) ? kind : '';
+      if (word === 'iface' && method === 'dhcp') found.dhcp = true;
+      if (word === 'address' && method === 'static') found.addresses.push(...addressesIn(name));
+    }
+    return mergeExpectations([found]);
   },
   dhcp: (tree) =>
     configurationFiles(tree).flatMap((path) =>

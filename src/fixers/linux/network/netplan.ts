@@ -3,11 +3,14 @@ import type { GuestTree } from '../../../guest/tree.js';
 import { filesIn, rewriteFile } from '../../edit.js';
 import type { Warning } from '../../operation.js';
 import {
+  addressesIn,
   type ConfiguredInterface,
   isForeignMac,
   isPhysicalName,
+  mergeExpectations,
   NETWORK_FIXER,
   type NetworkBackend,
+  type NetworkExpectation,
   normaliseMac,
   OLD_DRIVER,
 } from './backend.js';
@@ -55,6 +58,7 @@ export const netplan: NetworkBackend = {
       .flatMap((path) => ethernets(tree.text(path)?.text ?? ''))
       .filter(({ name }) => isPhysicalName(name))
       .map(({ name, mac }) => ({ name, mac })),
+  expects: (tree) => mergeExpectations(files(tree).map((path) => expectationOf(tree.text(path)?.text ?? ''))),
   unpin(context) {
     const warnings: Warning[] = [];
     const reason = 'it matches only a network card of the old hypervisor';
@@ -93,6 +97,24 @@ export const netplan: NetworkBackend = {
       ),
     ),
 };
+
+/**
+ * Of every device but wireless ones and modems: `network: {ethernets: {id: {addresses: […], dhcp4: true}}}`.
+ */
+function expectationOf(text: string): NetworkExpectation {
+  const lines = text.split('\n');
+  const found: NetworkExpectation = { addresses: [], dhcp: false };
+  for (const { path, value, line, indent } of yamlEntries(text)) {
+    const [top, kind = '', , key, ...below] = path;
+    if (top !== 'network' || below.length > 0 || /^(wifis|modems|tunnels)$/.test(kind)) continue;
+    if (key === 'dhcp4') found.dhcp ||= /^(true|yes|on|y)$/i.test(value);
+    if (key !== 'addresses') continue;
+    found.addresses.push(...addressesIn(value));
+    for (let next = line + 1; isBelow(lines[next] ?? null, indent); next += 1)
+      found.addresses.push(...addressesIn((lines[next] ?? '').replace(/^\s*-\s*|:\s*$/g, '')));
+  }
+  return found;
+}
 
 const STATIC_KEYS = ['addresses', 'gateway4', 'gateway6', 'nameservers', 'routes', 'dhcp4', 'dhcp6'];
 

@@ -1,16 +1,23 @@
 import type { GuestTree } from '../../../guest/tree.js';
 import { filesIn, rewriteFile } from '../../edit.js';
 import {
+  addressesIn,
   isForeignMac,
   isPhysicalName,
+  mergeExpectations,
   NETWORK_FIXER,
   type NetworkBackend,
   normaliseMac,
   OLD_DRIVER,
 } from './backend.js';
-import { editIni, iniValues } from './ini.js';
+import { editIni, iniValues, parseIni } from './ini.js';
 
 const ETHERNET = ['ethernet', '802-3-ethernet'];
+/**
+ * Not for a card of its own that a converted VM has no more (wireless), nor for what a person or a peer
+ * brings up (VPN).
+ */
+const WIRED = [...ETHERNET, 'bond', 'bridge', 'team', 'vlan'];
 const keyfiles = (tree: GuestTree) =>
   filesIn(tree, '/etc/NetworkManager/system-connections', /^[^.].*[^~]$/).flatMap((path) => {
     const text = tree.text(path)?.text;
@@ -28,6 +35,24 @@ export const networkManager: NetworkBackend = {
       const [address] = ETHERNET.flatMap((section) => iniValues(text, section, 'mac-address'));
       return [{ name, mac: normaliseMac(address) }];
     }),
+  expects: (tree) =>
+    mergeExpectations(
+      keyfiles(tree).flatMap(({ text }) => {
+        const first = (section: string, key: string) => iniValues(text, section, key)[0] ?? '';
+        if (!WIRED.includes(first('connection', 'type'))) return [];
+        if (first('connection', 'autoconnect') === 'false') return [];
+        return ['ipv4', 'ipv6'].map((section) => ({
+          addresses:
+            first(section, 'method') === 'manual'
+              ? parseIni(text)
+                  .filter((line) => line.section === section && /^address(es)?\d*$/.test(line.key))
+                  .flatMap(({ value }) => addressesIn(section === 'ipv4' ? value.replace(/,.*$/, '') : value))
+              : [],
+          // A keyfile without a method has no IPv4 (nm-settings-keyfile(5)); IPv6 alone is no promise.
+          dhcp: section === 'ipv4' && first(section, 'method') === 'auto',
+        }));
+      }),
+    ),
   unpin: (context) => ({
     operations: keyfiles(context.tree).flatMap(({ path }) =>
       rewriteFile(

@@ -2,9 +2,11 @@ import type { GuestTree } from '../../../guest/tree.js';
 import { filesIn, rewriteFile } from '../../edit.js';
 import type { Operation, Warning } from '../../operation.js';
 import {
+  addressesIn,
   type ConfiguredInterface,
   isForeignMac,
   isPhysicalName,
+  mergeExpectations,
   NETWORK_FIXER,
   type NetworkBackend,
   type NetworkContext,
@@ -40,6 +42,27 @@ export const networkd: NetworkBackend = {
       return names.map((name) => ({ name, mac: mac ?? bound.get(name) ?? null }));
     });
   },
+  expects: (tree) =>
+    mergeExpectations(
+      texts(tree, /\.network$/).flatMap(({ text }) => {
+        const values = (section: string, key: string) => iniValues(text, section, key);
+        const isManual = values('Link', 'ActivationPolicy').some((policy) =>
+          /^(manual|(always-)?down)$/.test(policy),
+        );
+        // `ve-*`, `docker0`, `wl*`: devices that are there only sometimes.
+        const isElsewhere =
+          values('Match', 'Type').length > 0 ||
+          words(values('Match', 'Name')).some((name) => /^(ve-|vb-|vz-|host0$|docker|virbr|wl)/.test(name));
+        if (isManual || isElsewhere || values('Link', 'Unmanaged').includes('yes')) return [];
+        const fixed = [...values('Network', 'Address'), ...values('Address', 'Address')];
+        return [
+          {
+            addresses: fixed.flatMap(addressesIn),
+            dhcp: values('Network', 'DHCP').some((value) => /^(yes|true|on|1|both|ipv4|v4)$/.test(value)),
+          },
+        ];
+      }),
+    ),
   unpin: (context) => {
     const results = texts(context.tree, /\.(network|link)$/).map(({ path }) => unpinFile(path, context));
     return {

@@ -1,5 +1,12 @@
 import { filesIn, rewriteFile } from '../../edit.js';
-import { isPhysicalName, NETWORK_FIXER, type NetworkBackend, normaliseMac } from './backend.js';
+import {
+  addressesIn,
+  isPhysicalName,
+  mergeExpectations,
+  NETWORK_FIXER,
+  type NetworkBackend,
+  normaliseMac,
+} from './backend.js';
 
 /** wicked's own XML; SUSE's ifcfg files, which it reads too, are the ifcfg backend's. */
 export const wicked: NetworkBackend = {
@@ -14,6 +21,18 @@ export const wicked: NetworkBackend = {
         return [{ name, mac: normaliseMac(mac) }];
       });
     }),
+  expects: (tree) =>
+    mergeExpectations(
+      filesIn(tree, '/etc/wicked/ifconfig', /\.xml$/).map((path) => {
+        const text = (tree.text(path)?.text ?? '').slice(0, MAX_XML);
+        return {
+          addresses: [...text.matchAll(/<local>([^<]{1,64})<\/local>/g)].flatMap(([, local = '']) =>
+            addressesIn(local),
+          ),
+          dhcp: /<ipv4:dhcp>\s*<enabled>true/.test(text),
+        };
+      }),
+    ),
   dhcp: (tree) =>
     filesIn(tree, '/etc/wicked/ifconfig', /\.xml$/).flatMap((path) =>
       rewriteFile(tree, path, { fixer: NETWORK_FIXER, reason: 'fix.network = "dhcp"' }, (text) =>

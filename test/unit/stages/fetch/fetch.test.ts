@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { link, mkdir, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { link, mkdir, readdir, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { Hyper2kvmError } from '../../../../src/errors.js';
 import { fetchStage } from '../../../../src/stages/fetch/index.js';
 import { makeContext, makeJob } from '../../../integration/flatten-images.js';
 import { descriptor, MIB, realImages, withFooter } from '../../disk/images.js';
@@ -62,6 +64,28 @@ describe('what the disks are', () => {
     const { disks, unpacked } = await fetchOf({ 'a.qcow2.gz': gzipSync(images.qcow2!) });
     expect(disks).toEqual([{ index: 0, leaf: 'a.qcow2', format: 'qcow2', controller: null }]);
     expect(unpacked).toEqual(['unpacked/disk0']);
+  });
+
+  test('a compressed disk asks for room while it is unpacked, and leaves nothing where there is none', async () => {
+    const block = Buffer.concat([randomBytes(128), Buffer.alloc(4096 - 128, 'x')]);
+    const packed = gzipSync(Buffer.alloc(140 * MIB, block), { level: 1 });
+    const job = await makeJob();
+    await writeFile(join(job.source, 'a.raw.gz'), packed);
+    const context = makeContext(job, ['a.raw.gz'], { kind: 'data' });
+    const asked: [bytes: number, written: number][] = [];
+    const reserve: typeof context.reserve = async (bytes, { written = 0 } = {}) => {
+      asked.push([Math.floor(bytes / MIB), Math.floor(written / MIB)]);
+      if (bytes > 200 * MIB) throw new Hyper2kvmError('host.no-space', 'as the test wants it');
+    };
+    await expect(fetchStage.run({ ...context, reserve }, {})).rejects.toMatchObject({
+      code: 'host.no-space',
+    });
+    // Twice what is unpacked: it is read into an output of the same size.
+    expect(asked).toHaveLength(2);
+    expect(asked[0]?.[0]).toBeGreaterThanOrEqual(2 * 64);
+    expect(asked[1]?.[0]).toBeGreaterThanOrEqual(2 * 128);
+    expect(asked[1]?.[1]).toBeGreaterThanOrEqual(63);
+    expect(await readdir(join(job.work, 'unpacked'))).toEqual([]);
   });
 
   test('options that CONVERT cannot fulfil are refused before anything is read', async () => {

@@ -1,0 +1,162 @@
+import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { Config } from '../config/schema.js';
+import { errorRecord, Hyper2kvmError } from '../errors.js';
+import { syncPath, writeDurable } from '../host/durable.js';
+import type { Job } from '../queue/job.js';
+import type { Queue } from '../queue/queue.js';
+import { ORIGINALS } from '../spool/claim.js';
+import { REMOVED, tryToRemove } from '../spool/remove.js';
+import { freePath } from './paths.js';
+
+/** What cannot be removed (another user's directory, an immutable file) may be removable later. */
+const INTERVAL_MS = 10 * 60 * 1000;
+/** Of `newJobId`. Another name in work/ is nothing of ours (`lost+found`). */
+const JOB_ID = /^[0-9a-hjkmnp-tv-z]{13}$/;
+
+/**
+ * Removes what finished jobs left behind: scratch in work/, originals of copied drops in incoming, failed
+ * directories that were tried again. The database may be an old one that was restored: a drop of which no
+ * result is known is never removed but set aside in failed/, by name. Everything is decided and renamed in
+ * one turn of the event loop, so that no job starts in between.
+ */
+export class Sweeper {
+  readonly #config: () => Config;
+  readonly #queue: Queue;
+  readonly #log: Logger;
+  /** In the log once. */
+  readonly #said = new Set<string>();
+  #timer: NodeJS.Timeout | null = null;
+  #sweeping: Promise<void> = Promise.resolve();
+
+  constructor(config: () => Config, queue: Queue, log: Logger) {
+    this.#config = config;
+    this.#queue = queue;
+    this.#log = log;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => {
+      this.#sweeping = this.sweep().catch((err: unknown) =>
+        this.#log.error({ err }, 'leftovers could not be swept'),
+      );
+    }, INTERVAL_MS);
+  }
+
+  async stop(): Promise<void> {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    await this.#sweeping;
+  }
+
+  async sweep(): Promise<void> {
+    const { incoming, work, failed } = this.#config().spool;
+    for (const name of await namesIn(work)) await this.#sweepWork(name);
+    for (const name of await namesIn(incoming)) {
+      const job = ORIGINALS.exec(name)?.[1];
+      if (job !== undefined) await this.#sweepOriginals(join(incoming, name), job);
+    }
+    for (const date of await namesIn(failed))
+      if (/^\d{4}-\d\d-\d\d$/.test(date))
+        for (const name of await namesIn(join(failed, date)))
+          if (REMOVED.test(name)) await this.#remove(join(failed, date, name));
+  }
+
+  async #sweepWork(name: string): Promise<void> {
+    const directory = join(this.#config().spool.work, name);
+    if (REMOVED.test(name)) return this.#remove(directory);
+    const job = this.#queue.jobs.get(name);
+    if (job?.state === 'queued' || job?.state === 'running') return;
+    if (job === null && this.#queue.claims.pending().some((claim) => claim.job === name)) return;
+    const isSpare = job !== null && (!holdsDrop(directory) || hasResult(job));
+    if (!isSpare) return this.#setAside(directory, name, job);
+    const removed = join(this.#config().spool.work, `.removing-${name}`);
+    try {
+      renameSync(directory, removed);
+    } catch (err) {
+      return this.#tell(directory, err);
+    }
+    await this.#remove(removed);
+  }
+
+  /** In its directory in work/ (or its result) is the copy of it, or that is set aside. */
+  async #sweepOriginals(directory: string, job: string): Promise<void> {
+    if (this.#queue.claims.pending().some((claim) => claim.job === job)) return;
+    if (this.#queue.jobs.get(job) !== null) return this.#remove(directory);
+    this.#sayOnce(directory, 'originals of an unknown job: left alone');
+  }
+
+  async #setAside(directory: string, name: string, job: Job | null): Promise<void> {
+    const { failed } = this.#config().spool;
+    if ((job === null && !JOB_ID.test(name)) || !holdsDrop(directory))
+      return this.#sayOnce(directory, 'unknown directory in work: left alone');
+    const at = new Date().toISOString();
+    const day = join(failed, at.slice(0, 10));
+    const target = join(day, `${job?.vm ?? 'unknown'}-${name}-recovered`);
+    const error = new Hyper2kvmError(
+      'queue.unknown-job',
+      'the queue knows no result of this drop: its database is older than the work directory',
+      { advice: 'The drop is here, in source/ if its claim was complete: drop it into incoming again.' },
+    );
+    const reason = { job: name, vm: job?.vm ?? null, stage: null, ...errorRecord(error), failed_at: at };
+    try {
+      // In one turn with the look at the job: it cannot be tried again in between.
+      mkdirSync(day, { recursive: true, mode: 0o750 });
+      const place = freePath(target);
+      renameSync(directory, place);
+      await writeDurable(join(place, 'reason.json'), `${JSON.stringify(reason, null, 2)}\n`);
+      await syncPath(place);
+      await syncPath(day);
+      this.#log.warn({ directory: place, code: error.code }, 'drop without a known result was set aside');
+    } catch (err) {
+      // Onto another filesystem it would be copied, for hours: it is safe where it is.
+      this.#tell(directory, err, 'drop without a known result: left in work');
+    }
+  }
+
+  async #remove(directory: string): Promise<void> {
+    const err = await tryToRemove(directory);
+    if (err !== null) this.#tell(directory, err);
+  }
+
+  #tell(directory: string, err: unknown, message = 'leftovers cannot be removed: tried again later'): void {
+    if (this.#said.has(directory)) return;
+    this.#said.add(directory);
+    this.#log.warn({ directory, err }, message);
+  }
+
+  #sayOnce(directory: string, message: string): void {
+    if (this.#said.has(directory)) return;
+    this.#said.add(directory);
+    this.#log.warn({ directory }, message);
+  }
+}
+
+/** The drop, or what may be the only copy of it, is still in the job's directory. */
+function holdsDrop(directory: string): boolean {
+  return ['source', 'source.copying', 'bundle/source', 'failure/source'].some((name) =>
+    existsSync(join(directory, name)),
+  );
+}
+
+/** Where a drop was deleted after its conversion as the configuration wants it, the bundle is the result. */
+function hasResult({ state, directory }: Job): boolean {
+  if (directory === null || !existsSync(directory)) return false;
+  return state === 'converted' || existsSync(join(directory, 'source'));
+}
+
+/** Of a directory that is there; incoming may be a mount that is away. */
+async function namesIn(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if (
+      error instanceof Error &&
+      'code' in error &&
+      ['ENOENT', 'ENOTDIR', 'ESTALE'].includes(String(error.code))
+    )
+      return [];
+    throw error;
+  }
+}

@@ -1,0 +1,36 @@
+import type { FixOutput } from '../fix/schema.js';
+import type { Boot } from './schema.js';
+
+/**
+ * What the guest says of itself against what it is configured to have. Empty for a boot that failed, which
+ * has a failure instead, and for a guest that says nothing. Pure.
+ */
+export function bootWarnings(
+  { verdict, guest }: Pick<Boot, 'verdict' | 'guest'>,
+  network: FixOutput['network'],
+): Boot['warnings'] {
+  if (verdict !== 'booted' || guest === null) return [];
+  const warnings: Boot['warnings'] = [];
+  const warn = (code: Boot['warnings'][number]['code'], what: string, names: readonly string[]) => {
+    if (names.length > 0) warnings.push({ code, message: `${what}: ${listed(names)}` });
+  };
+  warn('validate.missing-mounts', 'not mounted although /etc/fstab says so', guest.missing_mounts);
+  const missing = network.addresses.filter((address) => !guest.addresses.includes(address));
+  warn('validate.missing-address', 'configured in the guest, and no address of it after the boot', missing);
+  if (network.dhcp && !guest.addresses.some((address) => !address.startsWith('169.254.')))
+    warnings.push({
+      code: 'validate.no-address',
+      message:
+        'the guest is configured for DHCP and has no address after the boot, although there is a DHCP server',
+    });
+  warn('validate.failed-units', 'failed units', guest.failed_units);
+  return warnings;
+}
+
+const MAX_NAMES = 10;
+
+/** A guest can have hundreds: boot.json has all of them under `guest`. */
+function listed(names: readonly string[]): string {
+  const rest = names.length - MAX_NAMES;
+  return `${names.slice(0, MAX_NAMES).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
+}
