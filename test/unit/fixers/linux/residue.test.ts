@@ -37,6 +37,22 @@ describe('VMware’s residue', () => {
     ).toBe(true);
   });
 
+  it('leaves alone what only sounds like VMware Tools', () => {
+    const files = {
+      '/usr/lib/systemd/system/vmware-exporter.service': null,
+      '/usr/lib/systemd/system/vmware-usbarbitrator.service': null,
+      '/etc/systemd/system/vmware-backup.mount': '[Mount]\n',
+      '/etc/init.d/vmware-tools_exporter': '#!/bin/sh\n',
+      '/etc/init/vmware-tools-monitoring.conf': 'start on runlevel\n',
+      '/etc/rc3.d/S99vmware-tools_exporter': '-> ../init.d/vmware-tools_exporter',
+      '/etc/modules': 'vmw_vsock_virtio_transport\nvmw_custom\n',
+      '/etc/cron.d/backup': '0 3 * * * root /opt/bin/vmware-backup --all\n',
+      '/etc/crontab': '0 4 * * * root /opt/open-vm-tools-report/run\n',
+    };
+    expect(plan(files)).toEqual([]);
+    expect(plan(files, { identity: { init_system: 'upstart' } })).toEqual([]);
+  });
+
   it('takes away what starts the tarball’s own unit in /etc, and masks its System V script', () => {
     const unit = '/etc/systemd/system/vmware-tools.service';
     const wants = '/etc/systemd/system/multi-user.target.wants/vmware-tools.service';
