@@ -50,7 +50,12 @@ async function devicesOf(devices: MachineFacts['devices'], disks: number): Promi
     args,
     signal: SIGNAL,
     writable: [directory],
-    channels: { serial0: () => {}, firmware0: (chunk) => void (firmware += chunk.toString('latin1')) },
+    channels: {
+      serial0: () => {},
+      firmware0: (chunk) => {
+        firmware += chunk.toString('latin1');
+      },
+    },
   });
   try {
     await qemu.qmp.execute('cont');

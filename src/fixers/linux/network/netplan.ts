@@ -10,6 +10,7 @@ import {
   type NetworkBackend,
   normaliseMac,
   OLD_DRIVER,
+  widened,
 } from './backend.js';
 import { type YamlEntry, yamlEntries } from './yaml.js';
 
@@ -70,7 +71,8 @@ export const netplan: NetworkBackend = {
           if (match.driver === undefined || !OLD_DRIVER.test(match.driver.value)) continue;
           const { line, columns } = match.driver;
           const isNeeded = match.macaddress === undefined && match.name === undefined;
-          // With several cards a pattern would take them all.
+          if (isNeeded) warnings.push(...widened(path, match.driver.value, context));
+          // With several interfaces a pattern would take them all.
           const driver = all.length === 1 ? ANY_DRIVER : context.driver;
           if (columns !== null) {
             const raw = lines[line] ?? '';

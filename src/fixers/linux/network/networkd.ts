@@ -10,6 +10,7 @@ import {
   type NetworkContext,
   normaliseMac,
   OLD_DRIVER,
+  widened,
 } from './backend.js';
 import { editIni, type IniLine, iniValues, parseIni } from './ini.js';
 
@@ -100,7 +101,12 @@ function unpinFile(path: string, context: NetworkContext): { operations: Operati
       return replacement;
     }),
   );
-  return { operations, warnings: [] };
+  const drivers = match.filter(({ key, raw }) => key === 'Driver' && pins.has(raw));
+  const isByDriver = replacement?.startsWith('Driver=') === true;
+  return {
+    operations,
+    warnings: isByDriver ? drivers.flatMap(({ value }) => widened(path, value, context)) : [],
+  };
 }
 
 /** The one condition that identifies the NIC now: the MAC of the name it gives, or any card when there is only one. */
