@@ -101,18 +101,18 @@ const PATTERNS: Record<BootFileKind, readonly RegExp[]> = {
 /** grub-editenv(1): the environment block keeps its size, filled up with `#`. */
 const GRUBENV_SIZE = 1024;
 
-/** `change` on the arguments of every kernel command line in `text`; all else stays. */
+/** `change` on the arguments of every kernel command line in `text` (with the whole line and its number from 0); all else stays. */
 export function mapCommandLines(
   text: string,
   kind: BootFileKind,
-  change: (args: string, line: string) => string,
+  change: (args: string, line: string, index: number) => string,
 ): string {
-  const changed = mapLines(text, (line) => {
+  const changed = mapLines(text, (line, index) => {
     for (const pattern of PATTERNS[kind]) {
       const match = pattern.exec(line);
       if (match === null) continue;
       const [, before = '', args = '', after = ''] = match;
-      return `${before}${change(args, line)}${after}`;
+      return `${before}${change(args, line, index)}${after}`;
     }
     return line;
   });

@@ -8,8 +8,8 @@ export interface NameHint {
   mountpoint?: string;
   /** fstab's type: a name that leads to another type was resolved wrongly. */
   type?: string;
-  /** PARTUUID where there is no filesystem to go by, or nobody who could look for it (a kernel without initramfs). */
-  prefer?: 'partuuid';
+  /** There is no filesystem to go by, or nobody who could look for it (a kernel without initramfs). */
+  only?: 'partuuid';
 }
 
 /** `UUID=…` (or `PARTUUID=…`) for what an unstable name meant; null when that cannot be told. */
@@ -24,7 +24,7 @@ export function stabilise(
     resolved !== null && typesAgree(hint.type, resolved.type)
       ? resolved
       : onlyOneAt(hint.mountpoint, filesystems);
-  return found === null ? null : stableSpec(found, filesystems, hint.prefer);
+  return found === null ? null : stableSpec(found, filesystems, hint.only);
 }
 
 function onlyOneAt(mountpoint: string | undefined, filesystems: readonly Filesystem[]): Filesystem | null {
@@ -38,14 +38,14 @@ const SHARED_UUID = new Set(['btrfs', 'linux_raid_member', 'zfs_member', 'bcache
 function stableSpec(
   filesystem: Filesystem,
   all: readonly Filesystem[],
-  prefer: NameHint['prefer'],
+  only: NameHint['only'],
 ): string | null {
-  const { uuid, partuuid } = filesystem;
-  const uuidIsUnique =
-    SHARED_UUID.has(filesystem.type) || all.filter((other) => other.uuid === uuid).length === 1;
-  if (partuuid !== null && (prefer === 'partuuid' || uuid === null || !uuidIsUnique))
-    return `PARTUUID=${partuuid}`;
-  return uuid !== null && uuidIsUnique ? `UUID=${uuid}` : null;
+  const { uuid, partuuid, type } = filesystem;
+  const isUnique = (key: 'uuid' | 'partuuid') =>
+    all.filter((other) => other[key] === filesystem[key]).length === 1;
+  const hasUuid = uuid !== null && (SHARED_UUID.has(type) || isUnique('uuid'));
+  if (hasUuid && only === undefined) return `UUID=${uuid}`;
+  return partuuid !== null && isUnique('partuuid') ? `PARTUUID=${partuuid}` : null;
 }
 
 const FAMILIES = [
