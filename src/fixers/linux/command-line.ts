@@ -4,8 +4,9 @@ import type { FixerResult, Guest } from '../fixer.js';
 import type { Warning } from '../operation.js';
 import { type BootFileKind, bootFiles, mapCommandLines } from './boot-files.js';
 import { isUnstableName } from './device-names.js';
+import { duplicateError } from './fstab.js';
 import { kernelsAlone, knowsPartuuid } from './kernel-alone.js';
-import { stabilise } from './stable-names.js';
+import { copiesOf, stabilise } from './stable-names.js';
 
 /** Options of the kernel, dracut, initramfs-tools, mkinitcpio and genkernel that name a block device. */
 const DEVICE_OPTION =
@@ -63,6 +64,8 @@ export function stableOptions(
 
 function stableArguments(args: string, guest: Guest, place: Place): string {
   const unresolved = (whole: string, option: string) => {
+    const copies = option === 'root=' ? copiesOf(whole.slice(option.length), guest) : [];
+    if (copies.length > 0) throw duplicateError(`${whole} in ${place.path}`, copies);
     if (option === 'root=' && place.isAlone) throw withoutInitramfs(whole, place);
     if (option === 'root=')
       throw new Hyper2kvmError(

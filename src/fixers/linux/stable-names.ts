@@ -1,6 +1,6 @@
 import type { Filesystem } from '../../stages/inspect/schema.js';
 import type { Guest } from '../fixer.js';
-import { resolveDevice } from './device-names.js';
+import { areMembersOfOne, filesystemsNamed, resolveDevice } from './device-names.js';
 
 /** What else is known of the line that an unstable name stands in. */
 export interface NameHint {
@@ -27,24 +27,31 @@ export function stabilise(
   return found === null ? null : stableSpec(found, filesystems, hint.only);
 }
 
+/** What `spec` means and the copies of it, where no name tells them apart; empty elsewhere. */
+export function copiesOf(spec: string, { identity, controllers }: Guest): string[] {
+  const { filesystems } = identity;
+  const found = resolveDevice(spec, { filesystems, controllers });
+  const same = filesystems.filter(({ uuid }) => found !== null && found.uuid !== null && uuid === found.uuid);
+  const named = found === null ? filesystemsNamed(spec, { filesystems }) : same;
+  return named.length < 2 || areMembersOfOne(named) ? [] : named.map(({ device }) => device);
+}
+
 function onlyOneAt(mountpoint: string | undefined, filesystems: readonly Filesystem[]): Filesystem | null {
   const found = filesystems.filter((filesystem) => filesystem.mountpoint === mountpoint);
   return mountpoint !== undefined && found.length === 1 ? (found[0] ?? null) : null;
 }
-
-/** Filesystems that share one UUID by design; elsewhere a shared UUID is a cloned disk and tells nothing. */
-const SHARED_UUID = new Set(['btrfs', 'linux_raid_member', 'zfs_member', 'bcachefs']);
 
 function stableSpec(
   filesystem: Filesystem,
   all: readonly Filesystem[],
   only: NameHint['only'],
 ): string | null {
-  const { uuid, partuuid, type } = filesystem;
-  const isUnique = (key: 'uuid' | 'partuuid') =>
-    all.filter((other) => other[key] === filesystem[key]).length === 1;
-  const hasUuid = uuid !== null && (SHARED_UUID.has(type) || isUnique('uuid'));
-  if (hasUuid && only === undefined) return `UUID=${uuid}`;
+  const { uuid, partuuid } = filesystem;
+  const isUnique = (key: 'uuid' | 'partuuid') => {
+    const same = all.filter((other) => other[key] === filesystem[key]);
+    return same.length === 1 || (key === 'uuid' && areMembersOfOne(same));
+  };
+  if (uuid !== null && only === undefined && isUnique('uuid')) return `UUID=${uuid}`;
   return partuuid !== null && isUnique('partuuid') ? `PARTUUID=${partuuid}` : null;
 }
 

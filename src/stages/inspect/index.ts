@@ -56,6 +56,14 @@ export const inspectStage: Stage<InspectInput, InspectOutput> = {
         message: `${device} was not looked at: ${reason}`,
       });
 
+    for (const { device, snapshot_of } of storage.filesystems)
+      if (snapshot_of === root.device)
+        warnings.push({
+          fixer: 'inspect',
+          code: 'inspect.snapshot',
+          message: `${device} is a snapshot of the root ${root.device}: it keeps the state from before the conversion`,
+        });
+
     context.progress({ percent: 65, step: 'taking the configuration snapshot' });
     const found = { storage, controllers, root, warnings };
     const { tree: files, mounts, devices } = await takeSnapshot(session, context, found);
