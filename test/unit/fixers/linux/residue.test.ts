@@ -249,6 +249,35 @@ describe('records of old devices', () => {
     expect(lvm.plan(guestAfter(guest, operations))).toEqual({ operations: [], warnings: [] });
   });
 
+  it.each([
+    [
+      'over several lines, with remarks',
+      '\tfilter = [\n\t\t# the disks: ["\n\t\t"a|^/dev/sd[a-z]$|", # ]\n\t\t"r|.*|"\n\t]\n',
+      '"a|^/dev/sd[a-z]$|"',
+    ],
+    ['by a single quote', "devices { global_filter=['a|/dev/sda|','r/.*/'] }\n", "'a|/dev/sda|'"],
+    ['by a full name', 'devices/filter = [ "a|/dev/disk/by-id/|", "r|.*|" ]\n', '"a|/dev/disk/by-id/|"'],
+    ['of Xen', 'filter=["a|/dev/xvd|", "r|.|"]\n', '"a|/dev/xvd|"'],
+  ])('in a filter %s get virtio’s too', (_name, conf, first) => {
+    const guest = guestOf({ files: { '/etc/lvm/lvmlocal.conf': conf } });
+    const { operations, warnings } = lvm.plan(guest);
+    expect(textAfter(operations, '/etc/lvm/lvmlocal.conf')).toBe(
+      conf.replace(first, `"a|^/dev/vd|", ${first}`),
+    );
+    expect(warnings).toMatchObject([{ message: expect.stringMatching(/^lvmlocal.conf admits only/) }]);
+    expect(lvm.plan(guestAfter(guest, operations)).operations).toEqual([]);
+  });
+
+  it('in a filter that admits virtio’s, or that is not whole, stay', () => {
+    for (const conf of [
+      'filter = [ "a|/dev/sd|", "a|/dev/vd|", "r|.*|" ]\n',
+      'filter = [ "r|/dev/sdb|" ]\n',
+      'filter = [ "a|/dev/sd|", "r|.*|"\n}\n',
+      'filter = "a|/dev/sda|"\n',
+    ])
+      expect(lvm.plan(guestOf({ files: { '/etc/lvm/lvm.conf': conf } })).operations).toEqual([]);
+  });
+
   it('in mdadm.conf are reported, arrays left', () => {
     const files = { '/etc/mdadm/mdadm.conf': 'DEVICE /dev/sd[bc]1\nARRAY /dev/md0 UUID=1:2:3:4\n' };
     expect(mdadm.plan(guestOf({ files }))).toMatchObject({
