@@ -38,16 +38,35 @@ export function bootFiles(tree: GuestTree): BootFile[] {
     const real = tree.resolve(path);
     if (real !== null && tree.text(real) !== null) found.set(real, kind);
   }
+  const linked = linkedDirectories(tree);
   for (const { path, type, content } of tree.entries()) {
+    if (type === 'symlink') {
+      const [real, kind] = [tree.resolve(path), kindByPath(path)];
+      if (real !== null && kind !== null && tree.text(real) !== null) found.set(real, kind);
+    }
     if (type !== 'file' || content === undefined) continue;
-    const kind = path.startsWith('/etc/default/grub.d/')
-      ? kindOfDefaults(path)
-      : BOOT_TREES.some((prefix) => path.startsWith(prefix))
-        ? kindOf(path)
-        : null;
-    if (kind !== null) found.set(path, kind);
+    const names = linked.flatMap(([link, real]) =>
+      path.startsWith(`${real}/`) ? [link + path.slice(real.length)] : [],
+    );
+    const [kind] = [path, ...names].flatMap((name) => kindByPath(name) ?? []);
+    if (kind !== undefined) found.set(path, kind);
   }
   return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([path, kind]) => ({ path, kind }));
+}
+
+/** Directories of boot files that are links out of their place, and where they lead. */
+function linkedDirectories(tree: GuestTree): (readonly [link: string, real: string])[] {
+  return tree.entries().flatMap(({ path, type }) => {
+    if (type !== 'symlink' || !BOOT_TREES.some((prefix) => `${path}/`.startsWith(prefix))) return [];
+    const real = tree.resolve(path);
+    const isElsewhere = real !== null && !BOOT_TREES.some((prefix) => `${real}/`.startsWith(prefix));
+    return isElsewhere && real !== '/' && tree.isDirectory(real) ? [[path, real] as const] : [];
+  });
+}
+
+function kindByPath(path: string): BootFileKind | null {
+  if (path.startsWith('/etc/default/grub.d/')) return kindOfDefaults(path);
+  return BOOT_TREES.some((prefix) => path.startsWith(prefix)) ? kindOf(path) : null;
 }
 
 /** Where unified kernel images (kernel, initramfs and command line in one file) are, by path; what is under the firmware's default name may be a boot loader. */

@@ -125,7 +125,8 @@ async function describeRoot(
   context: DeviceContext,
 ): Promise<Root> {
   const { filesystem, options, names } = candidate;
-  const hasFstab = names.includes('etc') && (await session.call('is_file', '/etc/fstab'));
+  const hasFstab =
+    names.includes('etc') && (await session.call('is_file_opts', '/etc/fstab', { followsymlinks: true }));
   const fstab = hasFstab ? (await session.call('read_file', '/etc/fstab')).toString('utf8') : '';
   return {
     device: filesystem.device,

@@ -69,6 +69,20 @@ describe('grub2', () => {
     ]);
   });
 
+  it('follows links out of /boot, of a file, of a directory and of /boot itself', () => {
+    const text = 'linux /vmlinuz root=/dev/sda2\n';
+    const changed = (files: Files) => pathsOf(grub2.plan(guest(files)).operations);
+    expect(changed({ '/boot/grub/grub.cfg': '-> /srv/grub.conf', '/srv/grub.conf': text })).toEqual([
+      '/srv/grub.conf',
+    ]);
+    expect(changed({ '/boot/grub': '-> ../srv/grub', '/srv/grub/grub.cfg': text })).toEqual([
+      '/srv/grub/grub.cfg',
+    ]);
+    expect(changed({ '/boot': '-> srv/boot', '/srv/boot/grub/grub.cfg': text })).toEqual([
+      '/srv/boot/grub/grub.cfg',
+    ]);
+  });
+
   it('changes the source and takes GRUB_DISABLE_LINUX_UUID back', () => {
     const source = `GRUB_TIMEOUT=5
 GRUB_CMDLINE_LINUX_DEFAULT="quiet resume=/dev/sda3"

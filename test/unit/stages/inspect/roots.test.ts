@@ -124,7 +124,7 @@ describe('findRoots', () => {
         { id: 256, parent: 5, path: 'broken' },
         { id: 257, parent: 5, path: '.snapshots/1' },
       ],
-      is_file: () => false,
+      is_file_opts: () => false,
     }).session;
   };
 
@@ -137,7 +137,7 @@ describe('findRoots', () => {
         mount_options: (_options: string, device: string) => void mounted.push(device),
         umount_all: () => undefined,
         ls: () => ['etc', 'usr', 'bin'],
-        is_file: () => true,
+        is_file_opts: () => true,
         read_file: () => Buffer.from(fstab),
       });
       const all = [snapshot, origin];
