@@ -17,7 +17,6 @@ export const guestfsApi = {
   get_e2attrs: { args: ['string'], returns: 'string' },
   is_dir: { args: ['string'], returns: 'boolean' },
   is_dir_opts: { args: ['string'], returns: 'boolean', options: { followsymlinks: [0, 'boolean'] } },
-  is_file: { args: ['string'], returns: 'boolean' },
   is_file_opts: { args: ['string'], returns: 'boolean', options: { followsymlinks: [0, 'boolean'] } },
   lgetxattr: { args: ['string', 'string'], returns: 'buffer' },
   list_devices: { args: [], returns: 'strings' },

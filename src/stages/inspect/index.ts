@@ -240,7 +240,7 @@ async function collectFile(
   collector: SnapshotCollector,
   path: string,
 ): Promise<void> {
-  if (!(await session.call('is_file', path))) return;
+  if (!(await session.call('is_file_opts', path, { followsymlinks: true }))) return;
   const { mode, uid, gid, size } = await session.call('statns', path);
   const content = size <= 64 * 1024 ? await session.call('read_file', path) : undefined;
   collector.add({ path, type: 'file', mode: mode & 0o7777, uid, gid, size, ...(content ? { content } : {}) });
