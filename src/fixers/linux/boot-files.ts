@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import type { GuestTree } from '../../guest/tree.js';
+import type { GuestTree, TreeEntry } from '../../guest/tree.js';
 import { parseSectionPath } from '../../guest/unified-image.js';
 import { mapLines } from '../edit.js';
 
@@ -38,11 +38,13 @@ export function bootFiles(tree: GuestTree): BootFile[] {
     const real = tree.resolve(path);
     if (real !== null && tree.text(real) !== null) found.set(real, kind);
   }
-  const linked = linkedDirectories(tree);
-  for (const { path, type, content } of tree.entries()) {
+  const entries = tree.entries();
+  const linked = linkedDirectories(tree, entries);
+  for (const { path, type, content } of entries) {
     if (type === 'symlink') {
-      const [real, kind] = [tree.resolve(path), kindByPath(path)];
-      if (real !== null && kind !== null && tree.text(real) !== null) found.set(real, kind);
+      const kind = kindByPath(path);
+      const real = kind === null ? null : tree.resolve(path);
+      if (kind !== null && real !== null && tree.text(real) !== null) found.set(real, kind);
     }
     if (type !== 'file' || content === undefined) continue;
     const names = linked.flatMap(([link, real]) =>
@@ -55,8 +57,11 @@ export function bootFiles(tree: GuestTree): BootFile[] {
 }
 
 /** Directories of boot files that are links out of their place, and where they lead. */
-function linkedDirectories(tree: GuestTree): (readonly [link: string, real: string])[] {
-  return tree.entries().flatMap(({ path, type }) => {
+function linkedDirectories(
+  tree: GuestTree,
+  entries: readonly TreeEntry[],
+): (readonly [link: string, real: string])[] {
+  return entries.flatMap(({ path, type }) => {
     if (type !== 'symlink' || !BOOT_TREES.some((prefix) => `${path}/`.startsWith(prefix))) return [];
     const real = tree.resolve(path);
     const isElsewhere = real !== null && !BOOT_TREES.some((prefix) => `${real}/`.startsWith(prefix));

@@ -11,7 +11,6 @@ const MAX_HOPS = 40;
 const MAX_STEPS = 400;
 /** A directory that a link leads to: of a larger one only this many files are taken. */
 const MAX_NAMES = 64;
-
 /** More of them say nothing more. */
 const MAX_WARNINGS = 20;
 
@@ -21,29 +20,14 @@ const EARLY = ['/etc/fstab', '/etc/crypttab', '/etc/mdadm.conf', '/etc/mdadm/mda
 /** Files in /etc that a fixer may change, and directories of such files: a link to nowhere in their place would be passed over in silence. */
 const CHANGEABLE = new RegExp(
   `^/etc/(${[
-    ...['fstab', 'crypttab', 'inittab', 'crontab', 'modules', 'mdadm(/mdadm)?\\.conf', 'kernel/cmdline'],
-    ...[
-      'default',
-      'default/grub',
-      'default/grub\\.d',
-      'default/grub\\.d/[^/]+\\.cfg',
-      'update-extlinux\\.conf',
-    ],
-    ...['lvm', 'lvm/lvm(local)?\\.conf', 'initramfs-tools', 'initramfs-tools/modules'],
-    ...['initramfs-tools/conf\\.d(/resume)?', 'dracut\\.conf(\\.d(/[^/]+\\.conf)?)?'],
-    ...['mkinitcpio\\.conf(\\.d(/[^/]+\\.conf)?)?', 'mkinitfs(/mkinitfs\\.conf)?', 'cron\\.d(/[^/]+)?'],
-    ...['modules-load\\.d(/[^/]+\\.conf)?', 'sysconfig', 'sysconfig/(kernel|network|network-scripts)'],
-    ...['sysconfig/network(-scripts)?/ifcfg-[^/]+', 'network', 'network/interfaces(\\.d(/[^/]+)?)?'],
-    ...['netplan(/[^/]+\\.ya?ml)?', 'NetworkManager', 'NetworkManager/system-connections(/[^/]+)?'],
-    ...['systemd', 'systemd/network(/[^/]+)?', 'wicked(/ifconfig(/[^/]+)?)?'],
-    ...['udev', 'udev/rules\\.d(/[^/]+\\.rules)?', 'X11', 'X11/xorg\\.conf(\\.d(/[^/]+\\.conf)?)?'],
-    ...[
-      'yum\\.repos\\.d(/[^/]+\\.repo)?',
-      'zypp/repos\\.d(/[^/]+\\.repo)?',
-      'apt',
-      'apt/sources\\.list(\\.d)?',
-    ],
-    'cloud(/cloud\\.cfg\\.d)?',
+    'fstab|crypttab|inittab|crontab|modules|mdadm(/mdadm)?\\.conf|kernel/cmdline|update-extlinux\\.conf',
+    'default(/grub(\\.d(/[^/]+\\.cfg)?)?)?|lvm(/lvm(local)?\\.conf)?|cron\\.d(/[^/]+)?',
+    'initramfs-tools(/modules|/conf\\.d(/resume)?)?|dracut\\.conf(\\.d(/[^/]+\\.conf)?)?',
+    'mkinitcpio\\.conf(\\.d(/[^/]+\\.conf)?)?|mkinitfs(/mkinitfs\\.conf)?|modules-load\\.d(/[^/]+\\.conf)?',
+    'sysconfig(/kernel|/network(-scripts)?(/ifcfg-[^/]+)?)?|network(/interfaces(\\.d(/[^/]+)?)?)?',
+    'netplan(/[^/]+\\.ya?ml)?|NetworkManager(/system-connections(/[^/]+)?)?|wicked(/ifconfig(/[^/]+)?)?',
+    'systemd(/network(/[^/]+)?)?|udev(/rules\\.d(/[^/]+\\.rules)?)?|X11(/xorg\\.conf(\\.d(/[^/]+\\.conf)?)?)?',
+    'yum\\.repos\\.d(/[^/]+\\.repo)?|zypp(/repos\\.d(/[^/]+\\.repo)?)?|apt(/sources\\.list(\\.d)?)?',
   ].join('|')})$`,
 );
 const BOOT = /^\/(boot|efi)(\/|$)/;
