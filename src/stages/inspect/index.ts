@@ -28,7 +28,7 @@ type InspectInput = z.infer<typeof inspectInput>;
 /** Opens the VM in the appliance, finds its system, takes the configuration snapshot. Everything after works on what is returned here. */
 export const inspectStage: Stage<InspectInput, InspectOutput> = {
   name: 'inspect',
-  version: 3,
+  version: 4,
   lane: 'appliances',
   input: inspectInput,
   output: inspectOutput,
