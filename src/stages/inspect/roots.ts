@@ -125,9 +125,7 @@ async function describeRoot(
   context: DeviceContext,
 ): Promise<Root> {
   const { filesystem, options, names } = candidate;
-  const hasFstab =
-    names.includes('etc') && (await session.call('is_file_opts', '/etc/fstab', { followsymlinks: true }));
-  const fstab = hasFstab ? (await session.call('read_file', '/etc/fstab')).toString('utf8') : '';
+  const fstab = names.includes('etc') ? await readFstab(session) : '';
   return {
     device: filesystem.device,
     options,
@@ -135,6 +133,17 @@ async function describeRoot(
     isSelfMounted: mountsItself(fstab, candidate, context),
     sharesName: sharedName(fstab, filesystem, context),
   };
+}
+
+/** Empty where there is none, or a link in a circle: then it tells nothing, and INSPECT warns of it later. */
+async function readFstab(session: ApplianceSession): Promise<string> {
+  try {
+    if (!(await session.call('is_file_opts', '/etc/fstab', { followsymlinks: true }))) return '';
+    return (await session.call('read_file', '/etc/fstab')).toString('utf8');
+  } catch (error) {
+    refusal(error);
+    return '';
+  }
 }
 
 /** The name of `/` in a root's fstab, where it means copies of the root as well as the root. Pure. */

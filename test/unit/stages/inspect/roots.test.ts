@@ -171,6 +171,19 @@ describe('findRoots', () => {
     expect(unmountable.map(({ device }) => device)).toEqual(['/dev/sda1 (subvol=broken)']);
   });
 
+  it('finds a system whose fstab is a link in a circle', async () => {
+    const { session } = answeringSession({
+      mount_options: () => undefined,
+      umount_all: () => undefined,
+      ls: () => ['etc', 'usr', 'bin'],
+      is_file_opts: () => {
+        throw callError('is_file_opts', 'Too many levels of symbolic links', 40);
+      },
+    });
+    const { roots, unmountable } = await findRoots(session, [good], [null]);
+    expect([roots.length, unmountable.length]).toEqual([1, 0]);
+  });
+
   it('does not take a lost appliance for a broken filesystem', async () => {
     const search = findRoots(guest(diedError('mount_options', 'killed', '')), [btrfs, good], [null]);
     await expect(search).rejects.toMatchObject({ code: 'guest.died' });
