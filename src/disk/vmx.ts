@@ -10,7 +10,8 @@ export interface Vmx {
   osHint: string | null;
   /** Hard disks in controller order; `controller` is `scsi0:0`. */
   disks: { controller: string; file: string }[];
-  nics: { mac: string | null; network: string | null; model: string | null }[];
+  /** `pci_slot` is what systemd makes the card's name of (`ens192`); absent where the VM was never started. */
+  nics: { mac: string | null; network: string | null; model: string | null; pci_slot?: number }[];
 }
 
 const MAX_LINES = 20_000;
@@ -94,11 +95,13 @@ function readNics(values: ReadonlyMap<string, string>): Vmx['nics'] {
     const type = values.get(`${card}.addresstype`)?.toLowerCase();
     const address = values.get(`${card}.address`);
     const generated = values.get(`${card}.generatedaddress`);
+    const slot = positiveInteger(values.get(`${card}.pcislotnumber`) ?? null);
     const mac = (type === 'static' ? (address ?? generated) : (generated ?? address)) ?? '';
     return {
       mac: /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(mac) ? mac.toLowerCase() : null,
       network: values.get(`${card}.networkname`) ?? values.get(`${card}.connectiontype`) ?? null,
       model: values.get(`${card}.virtualdev`) ?? null,
+      ...(slot === null ? {} : { pci_slot: slot }),
     };
   });
 }

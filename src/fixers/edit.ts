@@ -77,11 +77,11 @@ export function putLink(tree: GuestTree, path: string, target: string, cause: Ca
  */
 const MAX_LINE = 8192;
 
-/** `change` on each line that is not overlong; line ends stay. */
-export function mapLines(text: string, change: (line: string) => string): string {
+/** `change` on each line that is not overlong, with its number from 0; line ends stay. */
+export function mapLines(text: string, change: (line: string, index: number) => string): string {
   return text
     .split('\n')
-    .map((line) => (line.length > MAX_LINE ? line : change(line)))
+    .map((line, index) => (line.length > MAX_LINE ? line : change(line, index)))
     .join('\n');
 }
 

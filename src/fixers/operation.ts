@@ -75,6 +75,8 @@ export const planSchema = z.object({
   devices: z.object({
     disk_bus: z.enum(['virtio', 'scsi', 'sata', 'ide']),
     nic_model: z.enum(['virtio', 'e1000', 'e1000e', 'rtl8139']),
+    /** Virtio devices that a driver from before virtio 1.0 finds too; absent: devices of virtio 1.0 alone. */
+    virtio: z.literal('transitional').optional(),
   }),
   /**
    * The interfaces that the guest configures, in their order, with the MAC that its names are bound to; null where nothing tells it. The domain

@@ -126,9 +126,6 @@ export interface NewcName {
   content: Buffer | null;
 }
 
-/** A wanted file that is larger is passed over like any other. */
-export const MAX_WANTED_BYTES = 8192;
-
 /**
  * The same format from a stream, in constant memory: keeps names and link targets only. Several archives may follow each other, with zero
  * bytes between them, as the kernel allows inside one compressed segment. `push` throws `guest.cpio-corrupt`.
@@ -141,9 +138,13 @@ export class NewcScanner {
   /** True before the first header and after a trailer. */
   #between = true;
   archives = 0;
-  readonly #isWanted: (path: string) => boolean;
+  readonly #isWanted: (path: string, size: number) => boolean;
 
-  constructor(onEntry: (entry: NewcName) => void, isWanted: (path: string) => boolean = () => false) {
+  /** `isWanted` says of a path and its bytes whether the content is kept, which is then in memory whole. */
+  constructor(
+    onEntry: (entry: NewcName) => void,
+    isWanted: (path: string, size: number) => boolean = () => false,
+  ) {
     this.#onEntry = onEntry;
     this.#isWanted = isWanted;
   }
@@ -177,7 +178,7 @@ export class NewcScanner {
     if (isLink && dataSize > MAX_NAME) throw corrupt('a symbolic link in a cpio archive is too long');
     if (this.#pending.length < dataStart) return false;
     const path = entryPath(this.#pending.subarray(HEADER_SIZE, HEADER_SIZE + nameSize));
-    const isKept = (mode & S_IFMT) === S_IFREG && dataSize <= MAX_WANTED_BYTES && this.#isWanted(path);
+    const isKept = (mode & S_IFMT) === S_IFREG && this.#isWanted(path, dataSize);
     const needed = isLink || isKept ? dataStart + dataSize : dataStart;
     if (this.#pending.length < needed) return false;
     const content = isKept ? Buffer.from(this.#pending.subarray(dataStart, dataStart + dataSize)) : null;

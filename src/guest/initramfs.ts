@@ -3,16 +3,7 @@ import { createInflateRaw } from 'node:zlib';
 import { errorRecord } from '../errors.js';
 import type { Kernel } from '../stages/inspect/schema.js';
 import { run } from '../tools/run.js';
-import {
-  MAX_WANTED_BYTES,
-  type NewcName,
-  NewcScanner,
-  readNewc,
-  S_IFDIR,
-  S_IFLNK,
-  S_IFMT,
-  S_IFREG,
-} from './cpio.js';
+import { type NewcName, NewcScanner, readNewc, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './cpio.js';
 import {
   type Compression,
   compressionAt,
@@ -43,7 +34,7 @@ export interface InitramfsListing {
   directories: string[];
   /** Symbolic links: path to target as written. */
   links: Record<string, string>;
-  /** What the small configuration files inside say that may name devices (`isConfiguration`), by path. */
+  /** What the configuration files inside say that may name devices (`isConfiguration`, `configurationText`), by path. */
   texts: Record<string, string>;
   /** Why listing stopped; null when the whole file was read. What came before is in the lists. */
   unreadable: string | null;
@@ -68,11 +59,28 @@ const UNPACKERS: Record<Exclude<Compression, 'none' | 'gzip'>, readonly [string,
 
 /**
  * Copies of the guest's configuration, and what was made from it, that decide where the root is looked for: crypttab of cryptsetup's hook and of systemd,
- * initramfs-tools' resume, dracut's host-only command line and LVM's list of devices.
+ * initramfs-tools' resume, dracut's host-only command line, LVM's list of devices and its filter.
  */
 const CONFIGURATION =
   /^(cryptroot\/crypttab|etc\/crypttab|conf\/conf\.d\/[\w.-]+|etc\/cmdline\.d\/[\w.-]+\.conf|etc\/lvm\/devices\/system\.devices)$/;
-const isConfiguration = (path: string) => CONFIGURATION.test(path);
+const MAX_CONFIGURATION_BYTES = 8192;
+/** Most of the 110 KB of lvm.conf are remarks. */
+const LVM_CONFIGURATION = /^(usr\/)?etc\/lvm\/lvm(local)?\.conf$/;
+const MAX_LVM_BYTES = 256 * 1024;
+
+function isConfiguration(path: string, bytes: number): boolean {
+  if (LVM_CONFIGURATION.test(path)) return bytes <= MAX_LVM_BYTES;
+  return bytes <= MAX_CONFIGURATION_BYTES && CONFIGURATION.test(path);
+}
+
+/** What is kept of a file's text: of LVM's configuration its settings, and those only where one of them filters devices. */
+function configurationText(path: string, content: Buffer): string | null {
+  const text = content.toString('utf8');
+  if (!LVM_CONFIGURATION.test(path)) return text;
+  const settings = text.split('\n').filter((line) => !/^\s*(#|$)/.test(line));
+  return settings.some((line) => line.includes('filter')) ? `${settings.join('\n')}\n` : null;
+}
+
 /** More of them than any tool writes are left out. */
 const MAX_TEXTS = 64;
 
@@ -95,7 +103,7 @@ export async function listInitramfs(
   let unreadable: string | null = null;
   const onEntry = ({ path, mode, target, content }: NewcName) => {
     if (++entries > limits.entries) throw new Unreadable(`more than ${limits.entries} entries`);
-    names.set(path, { mode, target, text: content?.toString('utf8') ?? null });
+    names.set(path, { mode, target, text: content === null ? null : configurationText(path, content) });
   };
   const onBytes = (count: number) => {
     unpacked += count;
@@ -221,7 +229,7 @@ function listPlain(bytes: Buffer, start: number, sink: Sink): number {
     if (next.done) return next.value;
     const { path, mode, data } = next.value;
     const isLink = (mode & S_IFMT) === S_IFLNK;
-    const isKept = (mode & S_IFMT) === S_IFREG && data.length <= MAX_WANTED_BYTES && isConfiguration(path);
+    const isKept = (mode & S_IFMT) === S_IFREG && isConfiguration(path, data.length);
     const target = isLink ? data.toString('utf8', 0, 4096) : null;
     sink.onEntry({ path, mode, size: data.length, target, content: isKept ? data : null });
   }

@@ -120,6 +120,10 @@ export class SnapshotCollector {
     this.#put(entry);
   }
 
+  entry(path: string): TreeEntry | undefined {
+    return this.#entries.get(path);
+  }
+
   tree(): GuestTree {
     return new GuestTree(this.#entries.values());
   }

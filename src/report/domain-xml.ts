@@ -32,6 +32,7 @@ const UNICAST_MAC = /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/i;
  */
 export function domainXml(facts: DomainFacts): string {
   const virtio = facts.devices.disk_bus === 'virtio' || facts.devices.disk_bus === 'scsi';
+  const model = virtioModel(facts);
   return markup`<domain type='kvm'>
   <name>${facts.vm}</name>
   <uuid>${domainUuid(facts.job)}</uuid>
@@ -49,9 +50,7 @@ ${clock(facts.osType)}
   <on_reboot>restart</on_reboot>
   <on_crash>restart</on_crash>
   <devices>
-${facts.disks.map((disk, index) => diskElement(disk, index, facts.devices.disk_bus))}${
-  facts.devices.disk_bus === 'scsi' ? markup`    <controller type='scsi' model='virtio-scsi'/>\n` : null
-}${interfaces(facts)}    <serial type='pty'/>
+${facts.disks.map((disk, index) => diskElement(disk, index, facts))}${controllers(facts)}${interfaces(facts)}    <serial type='pty'/>
     <console type='pty'/>
     <channel type='unix'>
       <target type='virtio' name='org.qemu.guest_agent.0'/>
@@ -61,7 +60,7 @@ ${facts.disks.map((disk, index) => diskElement(disk, index, facts.devices.disk_b
     <video>
       <model type='vga'/>
     </video>
-${virtio ? markup`    <rng model='virtio'>\n      <backend model='random'>/dev/urandom</backend>\n    </rng>\n` : null}    <memballoon model='${virtio ? 'virtio' : 'none'}'/>
+${virtio ? markup`    <rng model='${model}'>\n      <backend model='random'>/dev/urandom</backend>\n    </rng>\n` : null}    <memballoon model='${virtio ? model : 'none'}'/>
   </devices>
 </domain>
 `.text;
@@ -105,8 +104,28 @@ function clock(osType: DomainFacts['osType']): Markup {
   </clock>`;
 }
 
-function diskElement(disk: DomainFacts['disks'][number], index: number, bus: DiskBus): Markup {
-  return markup`    <disk type='file' device='disk'>
+/** libvirt puts transitional devices on a conventional PCI bus, which a q35 machine gets for them. */
+function virtioModel({ devices }: DomainFacts): 'virtio' | 'virtio-transitional' {
+  return devices.virtio === 'transitional' ? 'virtio-transitional' : 'virtio';
+}
+
+/** Those that libvirt would add by itself are named where their model is another than its own choice. */
+function controllers(facts: DomainFacts): Markup[] {
+  const isTransitional = facts.devices.virtio === 'transitional';
+  const scsi = isTransitional ? 'virtio-transitional' : 'virtio-scsi';
+  return [
+    ...(facts.devices.disk_bus === 'scsi' ? [markup`    <controller type='scsi' model='${scsi}'/>\n`] : []),
+    ...(isTransitional
+      ? [markup`    <controller type='virtio-serial' index='0' model='virtio-transitional'/>\n`]
+      : []),
+  ];
+}
+
+function diskElement(disk: DomainFacts['disks'][number], index: number, facts: DomainFacts): Markup {
+  const bus = facts.devices.disk_bus;
+  const isTransitional = bus === 'virtio' && facts.devices.virtio === 'transitional';
+  const model = isTransitional ? markup` model='virtio-transitional'` : null;
+  return markup`    <disk type='file' device='disk'${model}>
       <driver name='qemu' type='${disk.format}' discard='unmap'/>
       <source file='${disk.path}'/>
       <target dev='${TARGET_PREFIX[bus]}${diskLetters(index)}' bus='${bus}'/>
@@ -121,13 +140,15 @@ export function diskLetters(index: number): string {
 }
 
 /** Where no MAC is known libvirt makes one. All go to libvirt's `default` network, whatever the old one was called. */
-function interfaces({ nics, devices }: DomainFacts): Markup[] {
-  return nics.map(({ mac }) => {
+function interfaces(facts: DomainFacts): Markup[] {
+  const { nic_model } = facts.devices;
+  const model = nic_model === 'virtio' ? virtioModel(facts) : nic_model;
+  return facts.nics.map(({ mac }) => {
     const address =
       mac !== null && UNICAST_MAC.test(mac) ? markup`      <mac address='${mac.toLowerCase()}'/>\n` : null;
     return markup`    <interface type='network'>
 ${address}      <source network='default'/>
-      <model type='${devices.nic_model}'/>
+      <model type='${model}'/>
     </interface>
 `;
   });

@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import type { GuestTree } from '../../guest/tree.js';
+import type { GuestTree, TreeEntry } from '../../guest/tree.js';
 import { parseSectionPath } from '../../guest/unified-image.js';
 import { mapLines } from '../edit.js';
 
@@ -38,16 +38,40 @@ export function bootFiles(tree: GuestTree): BootFile[] {
     const real = tree.resolve(path);
     if (real !== null && tree.text(real) !== null) found.set(real, kind);
   }
-  for (const { path, type, content } of tree.entries()) {
+  const entries = tree.entries();
+  const linked = linkedDirectories(tree, entries);
+  for (const { path, type, content } of entries) {
+    if (type === 'symlink') {
+      const kind = kindByPath(path);
+      const real = kind === null ? null : tree.resolve(path);
+      if (kind !== null && real !== null && tree.text(real) !== null) found.set(real, kind);
+    }
     if (type !== 'file' || content === undefined) continue;
-    const kind = path.startsWith('/etc/default/grub.d/')
-      ? kindOfDefaults(path)
-      : BOOT_TREES.some((prefix) => path.startsWith(prefix))
-        ? kindOf(path)
-        : null;
-    if (kind !== null) found.set(path, kind);
+    const names = linked.flatMap(([link, real]) =>
+      path.startsWith(`${real}/`) ? [link + path.slice(real.length)] : [],
+    );
+    const [kind] = [path, ...names].flatMap((name) => kindByPath(name) ?? []);
+    if (kind !== undefined) found.set(path, kind);
   }
   return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([path, kind]) => ({ path, kind }));
+}
+
+/** Directories of boot files that are links out of their place, and where they lead. */
+function linkedDirectories(
+  tree: GuestTree,
+  entries: readonly TreeEntry[],
+): (readonly [link: string, real: string])[] {
+  return entries.flatMap(({ path, type }) => {
+    if (type !== 'symlink' || !BOOT_TREES.some((prefix) => `${path}/`.startsWith(prefix))) return [];
+    const real = tree.resolve(path);
+    const isElsewhere = real !== null && !BOOT_TREES.some((prefix) => `${real}/`.startsWith(prefix));
+    return isElsewhere && real !== '/' && tree.isDirectory(real) ? [[path, real] as const] : [];
+  });
+}
+
+function kindByPath(path: string): BootFileKind | null {
+  if (path.startsWith('/etc/default/grub.d/')) return kindOfDefaults(path);
+  return BOOT_TREES.some((prefix) => path.startsWith(prefix)) ? kindOf(path) : null;
 }
 
 /** Where unified kernel images (kernel, initramfs and command line in one file) are, by path; what is under the firmware's default name may be a boot loader. */
@@ -101,18 +125,18 @@ const PATTERNS: Record<BootFileKind, readonly RegExp[]> = {
 /** grub-editenv(1): the environment block keeps its size, filled up with `#`. */
 const GRUBENV_SIZE = 1024;
 
-/** `change` on the arguments of every kernel command line in `text`; all else stays. */
+/** `change` on the arguments of every kernel command line in `text` (with the whole line and its number from 0); all else stays. */
 export function mapCommandLines(
   text: string,
   kind: BootFileKind,
-  change: (args: string, line: string) => string,
+  change: (args: string, line: string, index: number) => string,
 ): string {
-  const changed = mapLines(text, (line) => {
+  const changed = mapLines(text, (line, index) => {
     for (const pattern of PATTERNS[kind]) {
       const match = pattern.exec(line);
       if (match === null) continue;
       const [, before = '', args = '', after = ''] = match;
-      return `${before}${change(args, line)}${after}`;
+      return `${before}${change(args, line, index)}${after}`;
     }
     return line;
   });

@@ -4,7 +4,9 @@ import type { FixerResult, Guest } from '../fixer.js';
 import type { Warning } from '../operation.js';
 import { type BootFileKind, bootFiles, mapCommandLines } from './boot-files.js';
 import { isUnstableName } from './device-names.js';
-import { stabilise } from './stable-names.js';
+import { duplicateError } from './fstab.js';
+import { kernelsAlone, knowsPartuuid } from './kernel-alone.js';
+import { copiesOf, stabilise } from './stable-names.js';
 
 /** Options of the kernel, dracut, initramfs-tools, mkinitcpio and genkernel that name a block device. */
 const DEVICE_OPTION =
@@ -25,12 +27,13 @@ export function fixCommandLines(
     .filter(({ kind }) => kinds.includes(kind))
     .flatMap(({ path, kind }) => {
       const reason = 'the kernel is started with device names that do not exist on KVM';
-      return rewriteFile(guest.tree, path, { fixer, reason }, (text) =>
-        also(
-          mapCommandLines(text, kind, (args) => stableArguments(args, guest, { fixer, path, warnings })),
-          kind,
-        ),
-      );
+      return rewriteFile(guest.tree, path, { fixer, reason }, (text) => {
+        const isAlone = kernelsAlone({ path, kind }, text, guest);
+        const changed = mapCommandLines(text, kind, (args, line, index) =>
+          stableArguments(args, guest, { fixer, path, warnings, line, isAlone: isAlone(index) }),
+        );
+        return also(changed, kind);
+      });
     });
   return { operations, warnings };
 }
@@ -39,6 +42,9 @@ interface Place {
   fixer: string;
   path: string;
   warnings: Warning[];
+  line: string;
+  /** Without an initramfs: kernel-alone.ts. */
+  isAlone: boolean;
 }
 
 /** `args` with UUIDs; an option that cannot be resolved goes through `unresolved`. */
@@ -46,17 +52,21 @@ export function stableOptions(
   args: string,
   guest: Guest,
   unresolved: (whole: string, option: string) => string = (whole) => whole,
+  isAlone = false,
 ): string {
   return args.replace(DEVICE_OPTION, (whole, option: string, value: string) => {
     const device = unstablePart(option, value);
     if (device === null) return whole;
-    const stable = stabilise(device, guest, hintOf(option, guest));
+    const stable = stabilise(device, guest, hintOf(option, isAlone));
     return stable === null ? unresolved(whole, option) : `${option}${stable}${value.slice(device.length)}`;
   });
 }
 
 function stableArguments(args: string, guest: Guest, place: Place): string {
-  return stableOptions(args, guest, (whole, option) => {
+  const unresolved = (whole: string, option: string) => {
+    const copies = option === 'root=' ? copiesOf(whole.slice(option.length), guest) : [];
+    if (copies.length > 0) throw duplicateError(`${whole} in ${place.path}`, copies);
+    if (option === 'root=' && place.isAlone) throw withoutInitramfs(whole, place);
     if (option === 'root=')
       throw new Hyper2kvmError(
         'plan.root-unresolved',
@@ -70,7 +80,24 @@ function stableArguments(args: string, guest: Guest, place: Place): string {
     if (!place.warnings.some((warning) => warning.message === message))
       place.warnings.push({ fixer: place.fixer, code: 'boot.unresolved', message });
     return whole;
-  });
+  };
+  const stable = stableOptions(args, guest, unresolved, place.isAlone);
+  const partuuid = /(?<!\S)root=PARTUUID=(\S+)/.exec(stable)?.[1];
+  if (stable !== args && place.isAlone && partuuid !== undefined)
+    if (!knowsPartuuid(place.line, partuuid, guest))
+      throw withoutInitramfs(`root=PARTUUID=${partuuid}`, place);
+  return stable;
+}
+
+function withoutInitramfs(root: string, { path }: Place): Hyper2kvmError {
+  return new Hyper2kvmError(
+    'plan.root-unresolved',
+    `a kernel in ${path} is started without an initramfs and cannot find ${root} on KVM`,
+    {
+      advice:
+        'Without an initramfs only root=PARTUUID= survives the move, for a partition (not a whole disk) that no other disk has a copy of; an MBR’s needs Linux 3.8. Give the guest an initramfs before the conversion.',
+    },
+  );
 }
 
 /** `cryptdevice=DEVICE:NAME[:options]`: by-path names have colons too, so the device is the longest part that ends like one. */
@@ -82,11 +109,9 @@ function unstablePart(option: string, value: string): string | null {
 }
 
 /** Without an initramfs only the kernel itself looks for the root, and it knows partitions, not filesystems. */
-function hintOf(option: string, { identity }: Guest) {
-  const kernelAlone =
-    identity.kernels.length > 0 && identity.kernels.every((kernel) => kernel.initramfs === null);
+function hintOf(option: string, isAlone: boolean) {
   if (option === 'root=')
-    return kernelAlone ? { mountpoint: '/', prefer: 'partuuid' as const } : { mountpoint: '/' };
+    return isAlone ? { mountpoint: '/', only: 'partuuid' as const } : { mountpoint: '/' };
   return option === 'resume=' ? { type: 'swap' } : {};
 }
 

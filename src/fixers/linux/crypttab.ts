@@ -49,9 +49,8 @@ function fixLine(line: string, guest: Guest, warnings: Warning[]): string {
   const isPlain =
     /^\/dev\/u?random$/.test(key) ||
     options.split(',').some((option) => option === 'plain' || option === 'swap');
-  const stable = stabilise(device, guest, isPlain ? { prefer: 'partuuid' } : {});
-  const usable = stable !== null && (!isPlain || stable.startsWith('PARTUUID='));
-  if (usable) return `${before}${stable}${line.slice(before.length + device.length)}`;
+  const stable = stabilise(device, guest, isPlain ? { only: 'partuuid' } : {});
+  if (stable !== null) return `${before}${stable}${line.slice(before.length + device.length)}`;
   warnings.push({
     fixer: NAME,
     code: 'crypttab.unresolved',

@@ -11,19 +11,12 @@ export interface DeviceContext {
 
 /**
  * The filesystem that a device specification of fstab, crypttab or a kernel command line means, or null. Stable names are looked up, unstable ones go
- * through the disk's place: `/dev/sdXN` and its kin by letter, `by-path` by controller, target and partition number.
+ * through the disk's place: `/dev/sdXN` and its kin by letter, `by-path` by controller, target and partition number. Null too where copies share the name.
  */
 export function resolveDevice(spec: string, context: DeviceContext): Filesystem | null {
-  const stable = stableName(spec);
-  if (stable !== null) {
-    const wanted = stable.value.toLowerCase();
-    const found = context.filesystems.find((filesystem) => {
-      const value = filesystem[stable.key];
-      return stable.key === 'label' || stable.key === 'partlabel'
-        ? value === stable.value
-        : value?.toLowerCase() === wanted;
-    });
-    return found ?? null;
+  if (stableName(spec) !== null) {
+    const [found, ...others] = filesystemsNamed(spec, context);
+    return found === undefined || others.length > 0 ? null : found;
   }
   const named = volumeName(spec);
   if (named !== null) {
@@ -36,6 +29,38 @@ export function resolveDevice(spec: string, context: DeviceContext): Filesystem 
     context.filesystems.find(
       (filesystem) => filesystem.disk === place.disk && filesystem.partition === place.partition,
     ) ?? null
+  );
+}
+
+/**
+ * All filesystems that a UUID, label or PARTUUID means: several where a disk was copied. What one filesystem has on several devices counts once, and
+ * a snapshot does not count beside what it was taken of, as udev gives the name to the origin. Empty for other specifications.
+ */
+export function filesystemsNamed(
+  spec: string,
+  { filesystems }: Pick<DeviceContext, 'filesystems'>,
+): Filesystem[] {
+  const stable = stableName(spec);
+  if (stable === null) return [];
+  const isText = stable.key === 'label' || stable.key === 'partlabel';
+  const wanted = isText ? stable.value : stable.value.toLowerCase();
+  const all = filesystems.filter((filesystem) => {
+    const value = filesystem[stable.key];
+    return (isText ? value : value?.toLowerCase()) === wanted;
+  });
+  const originals = all.filter(({ snapshot_of }) => snapshot_of === undefined);
+  const found = originals.length > 0 ? originals : all;
+  return areMembersOfOne(found) ? found.slice(0, 1) : found;
+}
+
+/** These have one UUID on all their devices by design. */
+const SEVERAL_DEVICES = new Set(['btrfs', 'linux_raid_member', 'zfs_member', 'bcachefs']);
+
+/** True for devices of one filesystem or array; a copy of a device has its member's identity too. */
+export function areMembersOfOne(filesystems: readonly Filesystem[]): boolean {
+  const members = filesystems.flatMap(({ member }) => member ?? []);
+  return (
+    filesystems.every(({ type }) => SEVERAL_DEVICES.has(type)) && new Set(members).size === members.length
   );
 }
 

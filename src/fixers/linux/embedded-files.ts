@@ -4,6 +4,7 @@ import type { Guest } from '../fixer.js';
 import { stableOptions } from './command-line.js';
 import { stableCrypttab } from './crypttab.js';
 import { stableResume } from './resume.js';
+import { admitVirtio } from './storage.js';
 
 /** A configuration file inside an initramfs and what it should say; null: it should not be there. */
 export interface Replacement {
@@ -25,6 +26,8 @@ export function staleCopies({ initramfs: image }: Pick<Kernel, 'initramfs'>, gue
 function textAfter(path: string, text: string, guest: Guest): string | null {
   // Without the list LVM looks at every device (lvmdevices(8)).
   if (path.endsWith('/system.devices')) return null;
+  // It was warned of with the guest's own file.
+  if (/\/lvm(local)?\.conf$/.test(path)) return admitVirtio(text, path, []);
   // What cannot be resolved was warned of with the guest's own file.
   if (path.endsWith('/crypttab')) return stableCrypttab(text, guest, []);
   if (path.startsWith('etc/cmdline.d/')) return mapLines(text, (line) => stableOptions(line, guest));

@@ -2,8 +2,8 @@ import { Hyper2kvmError } from '../../errors.js';
 import { mapLines, rewriteFile } from '../edit.js';
 import type { Fixer, Guest } from '../fixer.js';
 import type { Warning } from '../operation.js';
-import { isUnstableName } from './device-names.js';
-import { stabilise } from './stable-names.js';
+import { filesystemsNamed, isUnstableName } from './device-names.js';
+import { copiesOf, stabilise } from './stable-names.js';
 
 const NAME = 'fstab';
 const PATH = '/etc/fstab';
@@ -41,11 +41,26 @@ const LINE =
 
 function fixLine(line: string, guest: Guest, warnings: Warning[]): string {
   const fields = LINE.exec(line)?.groups as unknown as FstabLine | undefined;
-  if (fields === undefined || !isUnstableName(fields.spec) || REMOVABLE_TYPES.test(fields.type)) return line;
+  if (fields === undefined || REMOVABLE_TYPES.test(fields.type)) return line;
   const { spec, mountpoint, type } = fields;
+  if (!isUnstableName(spec)) {
+    // What the system is on was told apart by INSPECT.
+    const named = mountpoint.startsWith('/') ? filesystemsNamed(spec, guest.identity) : [];
+    if (named.length > 1)
+      warnings.push(
+        duplicate(
+          spec,
+          mountpoint,
+          named.map(({ device }) => device),
+        ),
+      );
+    return line;
+  }
   const stable = stabilise(spec, guest, hintOf(fields));
   if (stable !== null) return replaceSpec(line, fields, stable);
   const isSystem = SYSTEM_MOUNTPOINTS.has(mountpoint);
+  const copies = copiesOf(spec, guest);
+  if (isSystem && copies.length > 0) throw duplicateError(`${spec} (${mountpoint})`, copies);
   if (isSystem)
     throw new Hyper2kvmError(
       'plan.fstab-unresolved',
@@ -56,12 +71,30 @@ function fixLine(line: string, guest: Guest, warnings: Warning[]): string {
       },
     );
   const place = type === 'swap' ? 'a swap area' : mountpoint;
-  warnings.push({
-    fixer: NAME,
-    code: 'fstab.unresolved',
-    message: `${spec} (${place}) is on none of the VM's disks: the line stays, with nofail`,
-  });
+  const why =
+    copies.length > 0
+      ? `has no name that ${copies.join(' and ')} do not share`
+      : "is on none of the VM's disks";
+  const message = `${spec} (${place}) ${why}: the line stays, with nofail`;
+  warnings.push({ fixer: NAME, code: 'fstab.unresolved', message });
   return withNofail(line, fields);
+}
+
+function duplicate(spec: string, mountpoint: string, devices: readonly string[]): Warning {
+  const message = `${spec} (${mountpoint}) is on ${devices.join(' and ')}: which of them is mounted is as uncertain as it was. Give the copy a UUID of its own`;
+  return { fixer: NAME, code: 'fstab.duplicate-uuid', message };
+}
+
+/** What the system starts from has a copy in the same VM, and no name tells them apart. */
+export function duplicateError(what: string, copies: readonly string[]): Hyper2kvmError {
+  return new Hyper2kvmError(
+    'plan.duplicate-uuid',
+    `${what} has no name that survives the move: ${copies.join(' and ')} are copies of each other`,
+    {
+      advice:
+        'Drop the VM without the copied disk, or give the copy a UUID of its own in the guest (tune2fs -U random, xfs_admin -U generate, btrfstune -u).',
+    },
+  );
 }
 
 function hintOf({ mountpoint, type }: FstabLine) {

@@ -15,7 +15,7 @@ const NAME = 'initramfs';
 export const initramfs: Fixer = {
   name: NAME,
   description:
-    'Every installed kernel’s initramfs must hold the drivers of the new VM’s disks. Where they are missing, the guest’s own module files are appended as one small archive (or, with fix.initramfs = "rebuild" or a container that cannot be read, the guest’s own tool makes the initramfs anew), and the configuration of that tool is told to keep them. Copies of crypttab, of the resume device, of dracut’s command line and of LVM’s list of devices inside an initramfs that name the old hypervisor’s disks are replaced in the same way.',
+    'Every installed kernel’s initramfs must hold the drivers of the new VM’s disks. Where they are missing, the guest’s own module files are appended as one small archive (or, with fix.initramfs = "rebuild" or a container that cannot be read, the guest’s own tool makes the initramfs anew), and the configuration of that tool is told to keep them. Copies of crypttab, of the resume device, of dracut’s command line and of LVM’s filter and list of devices inside an initramfs that name the old hypervisor’s disks are replaced in the same way.',
   plan(guest) {
     const set = chooseDevices(guest);
     const warnings: Warning[] = [];

@@ -37,7 +37,7 @@ const BACKENDS: readonly NetworkBackend[] = [
 export const network: Fixer = {
   name: NETWORK_FIXER,
   description:
-    'Network cards get new bus addresses and drivers on KVM, so their names would change and their configuration would not apply. Each configured name is bound to the card’s MAC by a .link file (a udev rule where systemd is old or absent), and conditions that only the old hypervisor’s cards meet are taken out. Addresses, routes, DNS, bonds, bridges and VLANs stay as they are. Only with fix.network = "dhcp" they are replaced by DHCP.',
+    'Network cards get new bus addresses and drivers on KVM, so their names would change and their configuration would not apply. Each configured name is bound to the card’s MAC by a .link file (a udev rule where systemd is old or absent); of several cards, VMware’s slot number tells which one was ens192. Where nothing tells, the name is not bound, with a warning. Conditions that only the old hypervisor’s cards meet are taken out. Addresses, routes, DNS, bonds, bridges and VLANs stay as they are. Only with fix.network = "dhcp" they are replaced by DHCP.',
   plan(guest) {
     const context = networkContext(guest);
     const warnings = context.warnings;
@@ -71,7 +71,12 @@ const DRIVERS = { virtio: 'virtio_net', e1000: 'e1000', e1000e: 'e1000e', rtl813
 
 function networkContext(guest: Guest): NetworkContext & { warnings: Warning[] } {
   const { tree, hardware } = guest;
-  const hardwareMacs = hardware.nics.flatMap(({ mac }) => normaliseMac(mac ?? undefined) ?? []);
+  const cards = hardware.nics.map(({ mac, model, pci_slot }) => ({
+    mac: normaliseMac(mac ?? undefined),
+    slot: pci_slot ?? null,
+    model: model?.toLowerCase() ?? null,
+  }));
+  const hardwareMacs = cards.flatMap(({ mac }) => mac ?? []);
   const found = mergeInterfaces(BACKENDS.flatMap((backend) => backend.interfaces(tree)));
   // Rules and .link files know MACs of names that the configuration only uses.
   const bound = [...ruleBindings(tree), ...linkBindings(tree)].filter(({ mac }) => mac !== null);
@@ -80,11 +85,12 @@ function networkContext(guest: Guest): NetworkContext & { warnings: Warning[] } 
     const isThere = own === null || hardwareMacs.length === 0 || hardwareMacs.includes(own);
     return { name, mac: isThere ? own : null };
   });
-  const { interfaces, guessed } = assignMacs(known, hardwareMacs);
+  const { interfaces, guessed } = assignMacs(known, cards);
   const message = `no file of the guest says which card is which: ${guessed.join(', ')} were given to the VM's NICs in order`;
   const warnings = guessed.length > 0 ? [{ fixer: NETWORK_FIXER, code: 'network.order', message }] : [];
   return {
     tree,
+    cards,
     hardwareMacs,
     interfaces,
     driver: DRIVERS[chooseDevices(guest).devices.nic_model],
@@ -92,9 +98,15 @@ function networkContext(guest: Guest): NetworkContext & { warnings: Warning[] } 
   };
 }
 
-/** The interfaces whose names can be bound: all with a MAC, and the only one of a guest without any. */
-function boundCards({ interfaces }: NetworkContext, warnings: Warning[]): ConfiguredInterface[] {
-  if (interfaces.length === 1) return [...interfaces];
+/** The interfaces whose names can be bound: all with a MAC, and the only one of a guest with one card. */
+function boundCards({ interfaces, cards }: NetworkContext, warnings: Warning[]): ConfiguredInterface[] {
+  const [only, ...others] = interfaces;
+  if (only !== undefined && others.length === 0) {
+    if (only.mac !== null || cards.length <= 1) return [only];
+    const message = `the VM has ${cards.length} network cards, and nothing tells which of them is ${only.name}: it may get another name on KVM, and then it has no address`;
+    warnings.push({ fixer: NETWORK_FIXER, code: 'network.unknown-mac', message });
+    return [];
+  }
   const open = interfaces.filter(({ mac }) => mac === null).map(({ name }) => name);
   if (open.length > 0) {
     const message = `the MACs of ${open.join(', ')} are known neither from the guest nor from the VM's description: these interfaces may get other names`;

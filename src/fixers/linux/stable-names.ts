@@ -1,6 +1,6 @@
 import type { Filesystem } from '../../stages/inspect/schema.js';
 import type { Guest } from '../fixer.js';
-import { resolveDevice } from './device-names.js';
+import { areMembersOfOne, filesystemsNamed, resolveDevice } from './device-names.js';
 
 /** What else is known of the line that an unstable name stands in. */
 export interface NameHint {
@@ -8,8 +8,8 @@ export interface NameHint {
   mountpoint?: string;
   /** fstab's type: a name that leads to another type was resolved wrongly. */
   type?: string;
-  /** PARTUUID where there is no filesystem to go by, or nobody who could look for it (a kernel without initramfs). */
-  prefer?: 'partuuid';
+  /** There is no filesystem to go by, or nobody who could look for it (a kernel without initramfs). */
+  only?: 'partuuid';
 }
 
 /** `UUID=…` (or `PARTUUID=…`) for what an unstable name meant; null when that cannot be told. */
@@ -24,7 +24,16 @@ export function stabilise(
     resolved !== null && typesAgree(hint.type, resolved.type)
       ? resolved
       : onlyOneAt(hint.mountpoint, filesystems);
-  return found === null ? null : stableSpec(found, filesystems, hint.prefer);
+  return found === null ? null : stableSpec(found, filesystems, hint.only);
+}
+
+/** What `spec` means and the copies of it, where no name tells them apart; empty elsewhere. */
+export function copiesOf(spec: string, { identity, controllers }: Guest): string[] {
+  const { filesystems } = identity;
+  const found = resolveDevice(spec, { filesystems, controllers });
+  const same = filesystems.filter(({ uuid }) => found !== null && found.uuid !== null && uuid === found.uuid);
+  const named = found === null ? filesystemsNamed(spec, { filesystems }) : same;
+  return named.length < 2 || areMembersOfOne(named) ? [] : named.map(({ device }) => device);
 }
 
 function onlyOneAt(mountpoint: string | undefined, filesystems: readonly Filesystem[]): Filesystem | null {
@@ -32,20 +41,18 @@ function onlyOneAt(mountpoint: string | undefined, filesystems: readonly Filesys
   return mountpoint !== undefined && found.length === 1 ? (found[0] ?? null) : null;
 }
 
-/** Filesystems that share one UUID by design; elsewhere a shared UUID is a cloned disk and tells nothing. */
-const SHARED_UUID = new Set(['btrfs', 'linux_raid_member', 'zfs_member', 'bcachefs']);
-
 function stableSpec(
   filesystem: Filesystem,
   all: readonly Filesystem[],
-  prefer: NameHint['prefer'],
+  only: NameHint['only'],
 ): string | null {
   const { uuid, partuuid } = filesystem;
-  const uuidIsUnique =
-    SHARED_UUID.has(filesystem.type) || all.filter((other) => other.uuid === uuid).length === 1;
-  if (partuuid !== null && (prefer === 'partuuid' || uuid === null || !uuidIsUnique))
-    return `PARTUUID=${partuuid}`;
-  return uuid !== null && uuidIsUnique ? `UUID=${uuid}` : null;
+  const isUnique = (key: 'uuid' | 'partuuid') => {
+    const same = all.filter((other) => other[key] === filesystem[key]);
+    return same.length === 1 || (key === 'uuid' && areMembersOfOne(same));
+  };
+  if (uuid !== null && only === undefined && isUnique('uuid')) return `UUID=${uuid}`;
+  return partuuid !== null && isUnique('partuuid') ? `PARTUUID=${partuuid}` : null;
 }
 
 const FAMILIES = [

@@ -17,7 +17,7 @@ const because = (reason: string): Cause => ({ fixer: NAME, reason });
 export const vmware: Fixer = {
   name: NAME,
   description:
-    'VMware’s residue: units of VMware Tools are masked (with fix.vmware_tools = "remove" the packages are removed by the guest’s package manager, with "keep" they stay), shared folders in fstab, modules to load at boot, cron jobs, X11’s driver and package repositories of VMware are commented out or switched off. Files that belong to packages stay.',
+    'VMware’s residue: units of VMware Tools, a closed list of names, are masked (with fix.vmware_tools = "remove" the packages are removed by the guest’s package manager, with "keep" they stay), shared folders in fstab, modules to load at boot, cron jobs, X11’s driver and package repositories of VMware are commented out or switched off. Files that belong to packages stay.',
   plan(guest) {
     const { tree, options } = guest;
     if (options.vmware_tools === 'keep') return { operations: [], warnings: [] };
@@ -43,10 +43,39 @@ export const vmware: Fixer = {
   },
 };
 
-const MODULES = /^\s*(vmw_\w+|vmhgfs|vmxnet3?|vmblock|vmmemctl|vmci|vsock|vmware_\w+)\b/;
-const UNIT =
-  /^(open-vm-tools|vmtoolsd|vgauth|vgauthd|vmware-[\w-]+|run-vmblock\\x2dfuse|vmblock-fuse)\.(service|mount)$/;
-const SCRIPT = /^(vmware-tools(-\w+)?|open-vm-tools|vmtoolsd)$/;
+/**
+ * What belongs to VMware Tools is listed by name: `vmware-exporter.service` is a customer's, `vmware-usbarbitrator.service` is Workstation's, and
+ * `vmw_vsock_virtio_transport` is KVM's own driver.
+ */
+const MODULES = new RegExp(
+  `^\\s*(${[
+    ...['vmw_balloon', 'vmware_balloon', 'vmw_pvscsi', 'vmw_vmci', 'vmw_vsock_vmci_transport', 'vmwgfx'],
+    // The tarball's own.
+    ...['vmhgfs', 'vmxnet3?', 'vmblock', 'vmmemctl', 'vmci', 'vsock', 'vmsync', 'pvscsi'],
+  ].join('|')})(?![\\w-])`,
+);
+/** open-vm-tools of Debian, Red Hat, SUSE, Arch and Photon; the tarball and VMware's own packages (OSPs) with their Common Agent Framework. */
+const UNITS = [
+  ...['open-vm-tools.service', 'vmtoolsd.service', 'vgauth.service', 'vgauthd.service'],
+  ...['run-vmblock\\x2dfuse.mount', 'vmblock-fuse.service', 'vmware-vmblock-fuse.service'],
+  ...['vmware-tools.service', 'vmware-tools-thinprint.service', 'vmware-tools-services.service'],
+  ...['vmware-caf-communication-service.service', 'vmware-caf-management-agent-service.service'],
+];
+/** System V, OpenRC and upstart. */
+const SCRIPTS = [
+  ...['open-vm-tools', 'vmtoolsd', 'vmware-tools', 'vmware-tools-thinprint', 'vmware-tools-services'],
+  ...['vmware-tools-vgauth', 'vmware-caf-communication-service', 'vmware-caf-management-agent-service'],
+];
+const PROGRAMS = [
+  ...['vmtoolsd', 'vmware-toolbox-cmd', 'vmware-rpctool', 'vmware-checkvm', 'vmware-guestd', 'vmware-user'],
+  ...['vmware-xferlogs', 'vmware-namespace-cmd', 'vmware-hgfsclient', 'vmware-tools-upgrader'],
+  ...['vmware-config-tools.pl', 'vmware-uninstall-tools.pl', ...SCRIPTS],
+];
+
+const isOneOf = (names: readonly string[]) =>
+  new RegExp(`^(${names.map((name) => name.replace(/[.\\]/g, '\\$&')).join('|')})$`);
+const UNIT = isOneOf(UNITS);
+const SCRIPT = isOneOf(SCRIPTS);
 
 function disableTools({ tree, identity }: Guest): Operation[] {
   const silent = because('VMware Tools have nothing to talk to on KVM');
@@ -58,7 +87,7 @@ function disableTools({ tree, identity }: Guest): Operation[] {
 }
 
 function upstartJobs(tree: GuestTree): Operation[] {
-  return filesIn(tree, '/etc/init', /^(vmware-tools|open-vm-tools)[\w-]*\.conf$/).flatMap((path) =>
+  return filesIn(tree, '/etc/init', isOneOf(SCRIPTS.map((name) => `${name}.conf`))).flatMap((path) =>
     putFile(
       tree,
       path.replace(/\.conf$/, '.override'),
@@ -93,7 +122,8 @@ function debianPackages(tree: GuestTree): string[] {
 
 function cronJobs(tree: GuestTree): Operation[] {
   const files = ['/etc/crontab', ...filesIn(tree, '/etc/cron.d', /^[\w-]+$/)];
-  const line = /^\s*[^#\s].*\b(vmware-|vmtoolsd|open-vm-tools)/;
+  const programs = PROGRAMS.map((name) => name.replaceAll('.', '\\.')).join('|');
+  const line = new RegExp(`^\\s*[^#\\s].*[\\s/](${programs})(?![\\w.-])`);
   return files.flatMap((path) => commentLines(tree, path, line, because('a job of VMware Tools')));
 }
 

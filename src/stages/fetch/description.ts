@@ -19,7 +19,7 @@ export interface Description {
   osHint: string | null;
   /** Hard disks in their order; names as written. */
   disks: { controller: string | null; file: string }[];
-  nics: { mac: string | null; network: string | null; model: string | null }[];
+  nics: { mac: string | null; network: string | null; model: string | null; pci_slot?: number }[];
 }
 
 const MAX_TEXT = 4 * 1024 * 1024;

@@ -5,6 +5,8 @@ export const nicSchema = z.object({
   mac: z.string().nullable(),
   network: z.string().nullable(),
   model: z.string().nullable(),
+  /** VMware's number of the slot, by which systemd names the card (`ens192`); absent where it is not known. */
+  pci_slot: z.int().optional(),
 });
 
 /** What the VM's own description (VMX, OVF, job.toml) says of its hardware; null where unknown. */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Hyper2kvmError } from '../../errors.js';
 import { hasErrno } from '../../guest/appliance-errors.js';
 import type { ApplianceSession } from '../../guest/session.js';
+import { refusal } from '../inspect/tolerate.js';
 import type { FixTarget } from './target.js';
 
 /** libguestfs' protocol carries at most 4 MiB in one message; larger contents go by file. */
@@ -21,6 +22,12 @@ function likeliest(names: readonly string[], path: string): string[] {
   return names.filter((name) => name !== own && kind !== undefined && name.endsWith(kind)).slice(0, 3);
 }
 
+/** The directories above, nearest first, without the root. */
+function ancestors(path: string): string[] {
+  const parent = path.slice(0, path.lastIndexOf('/'));
+  return parent === '' ? [] : [parent, ...ancestors(parent)];
+}
+
 /** Executes on the guest's mounted filesystems in the appliance. */
 export function applianceTarget(
   session: ApplianceSession,
@@ -28,6 +35,37 @@ export function applianceTarget(
   selinux: boolean,
 ): FixTarget {
   const scratch = join(workDirectory, 'transfer.part');
+
+  /** chattr(1)'s `i` and `a`, which forbid root to change what is there; empty also where the filesystem knows no flags. */
+  async function locksOf(path: string): Promise<string> {
+    try {
+      return (await session.call('get_e2attrs', path)).replace(/[^ai]/g, '');
+    } catch (error) {
+      refusal(error);
+      return '';
+    }
+  }
+
+  /** `work` on `path`; where it is refused and flags forbid it, on the path or a directory above, they are taken off for as long as it lasts. */
+  async function unlocking(path: string, work: () => Promise<unknown>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      refusal(error);
+      const locked: { path: string; flags: string }[] = [];
+      for (const place of [path, ...ancestors(path)]) {
+        const flags = await locksOf(place);
+        if (flags !== '') locked.push({ path: place, flags });
+      }
+      if (locked.length === 0) throw error;
+      for (const { path: place, flags } of locked)
+        await session.call('set_e2attrs', place, flags, { clear: true });
+      await work();
+      // What was removed has none any more.
+      for (const { path: place, flags } of locked)
+        if (await isThere(place)) await session.call('set_e2attrs', place, flags);
+    }
+  }
 
   async function put(path: string, content: Buffer): Promise<void> {
     if (content.length <= MAX_MESSAGE_BYTES) return session.call('write', path, content);
@@ -49,7 +87,7 @@ export function applianceTarget(
 
   async function makeParents(path: string): Promise<void> {
     const parent = path.slice(0, path.lastIndexOf('/'));
-    if (parent === '' || (await session.call('is_dir', parent))) return;
+    if (parent === '' || (await session.call('is_dir_opts', parent, { followsymlinks: true }))) return;
     await makeParents(parent);
     await session.call('mkdir_p', parent);
     await label(parent);
@@ -85,7 +123,7 @@ export function applianceTarget(
       await rm(scratch);
       return content;
     },
-    rewrite: put,
+    rewrite: (path, content) => unlocking(path, () => put(path, content)),
     async create(path, content, mode) {
       if (await isThere(path))
         throw new Hyper2kvmError(
@@ -96,26 +134,32 @@ export function applianceTarget(
               'It is not overwritten. Send report.json and plan.json with a bug report; moving the file away in the guest helps until then.',
           },
         );
-      await makeParents(path);
-      await put(path, content);
+      await unlocking(path, async () => {
+        await makeParents(path);
+        await put(path, content);
+      });
       await session.call('chmod', mode & 0o7777, path);
       await label(path);
     },
-    remove: (path) => session.call('rm_f', path),
+    remove: (path) => unlocking(path, () => session.call('rm_f', path)),
     async symlink(path, target) {
-      await makeParents(path);
-      await session.call('ln_sf', target, path);
+      await unlocking(path, async () => {
+        await makeParents(path);
+        await session.call('ln_sf', target, path);
+      });
       await label(path);
     },
     async copy(from, path) {
-      await makeParents(path);
-      await session.call('cp', from, path);
+      await unlocking(path, async () => {
+        await makeParents(path);
+        await session.call('cp', from, path);
+      });
       await label(path);
     },
     size: async (path) => (await session.call('statns', path)).size,
     async append(path, bytes, offset) {
       await writeFile(scratch, bytes);
-      await session.call('upload_offset', scratch, path, offset);
+      await unlocking(path, () => session.call('upload_offset', scratch, path, offset));
       await rm(scratch);
     },
     async readAt(path, offset, length) {
@@ -133,7 +177,7 @@ export function applianceTarget(
       }
       return Buffer.concat(parts);
     },
-    exists: (path) => session.call('is_file', path),
+    exists: (path) => session.call('is_file_opts', path, { followsymlinks: true }),
     run: (command) => session.call('command', command),
   };
 }

@@ -63,7 +63,9 @@ export const fixStage: Stage<FixInput, FixOutput> = {
       operations,
     );
     if (context.options.config.fix.mode === 'auto')
-      proofs.push(...(await proveNames(operations, bootFiles(tree), target)));
+      proofs.push(
+        ...(await proveNames(operations, bootFiles(tree), target, tree.resolve('/etc/fstab') ?? undefined)),
+      );
     const trimmed = await trim(session, identity, allocated(input));
     if (trimmed.length > 0) proofs.push(`trimmed ${trimmed.join(', ')}`);
     await session.call('umount_all');

@@ -38,19 +38,18 @@ export async function proveFiles(operations: readonly Operation[], target: FixTa
 /**
  * The rules that decide the boot, on the guest as it is now: fstab parses, nothing is named by what does not survive the move. What the plan leaves as it is
  * with a warning (a resume= on a disk that was not dropped, a line that was never one) is no failure here. `boot` are the files with kernel command lines that
- * the guest has after the plan.
+ * the guest has after the plan; `fstab` is where /etc/fstab really is.
  */
 export async function proveNames(
   operations: readonly Operation[],
   boot: readonly BootFile[],
   target: FixTarget,
+  fstab = '/etc/fstab',
 ): Promise<string[]> {
   const proofs: string[] = [];
   if (await target.exists('/etc/fstab')) {
     const text = (await target.read('/etc/fstab')).toString('utf8');
-    const change = operations.find(
-      (operation) => operation.op === 'write_file' && operation.path === '/etc/fstab',
-    );
+    const change = operations.find((operation) => operation.op === 'write_file' && operation.path === fstab);
     proofs.push(proveFstab(text, change?.op === 'write_file' ? (change.before ?? '') : text));
   }
   for (const file of boot)

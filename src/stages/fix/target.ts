@@ -4,7 +4,7 @@
  */
 export interface FixTarget {
   read(path: string): Promise<Buffer>;
-  /** Rewrites an existing file: same inode, owner, mode, extended attributes. */
+  /** Rewrites an existing file (also where `chattr +i` forbids it, as all that follow): same inode, owner, mode, extended attributes. */
   rewrite(path: string, content: Buffer): Promise<void>;
   /** A new file, root:root, with parent directories and the SELinux label of its neighbours. Fails with `fix.unexpected-file` where anything is there. */
   create(path: string, content: Buffer, mode: number): Promise<void>;

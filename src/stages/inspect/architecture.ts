@@ -17,7 +17,8 @@ const PROGRAMS = ['/bin/sh', '/usr/bin/sh', '/bin/bash', '/sbin/init', '/usr/lib
 export async function architecture(session: ApplianceSession, tree: GuestTree): Promise<string> {
   for (const program of PROGRAMS) {
     const real = tree.resolve(program) ?? program;
-    if (!(await session.call('is_file', real))) continue;
+    // Only the names of programs are in the snapshot: this may be a link (Alpine's /bin/sh to busybox).
+    if (!(await session.call('is_file_opts', real, { followsymlinks: true }))) continue;
     const head = await session.call('pread', real, 20, 0);
     if (head.length < 20 || head.toString('latin1', 0, 4) !== '\x7fELF') continue;
     const bigEndian = head[5] === 2;

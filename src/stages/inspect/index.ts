@@ -12,6 +12,7 @@ import { flattenOutput } from '../flatten/schema.js';
 import { architecture } from './architecture.js';
 import { identify } from './identity.js';
 import { hasKernelImage, readKernels } from './kernels.js';
+import { followEarlyLinks, followLinks, realDirectory } from './links.js';
 import { mountSystem } from './mounts.js';
 import { chooseRoot, findRoots, type Root, readOnly } from './roots.js';
 import { type Identity, type InspectOutput, inspectOutput } from './schema.js';
@@ -27,7 +28,7 @@ type InspectInput = z.infer<typeof inspectInput>;
 /** Opens the VM in the appliance, finds its system, takes the configuration snapshot. Everything after works on what is returned here. */
 export const inspectStage: Stage<InspectInput, InspectOutput> = {
   name: 'inspect',
-  version: 3,
+  version: 4,
   lane: 'appliances',
   input: inspectInput,
   output: inspectOutput,
@@ -55,6 +56,14 @@ export const inspectStage: Stage<InspectInput, InspectOutput> = {
         code: 'inspect.skipped',
         message: `${device} was not looked at: ${reason}`,
       });
+
+    for (const { device, snapshot_of } of storage.filesystems)
+      if (snapshot_of === root.device)
+        warnings.push({
+          fixer: 'inspect',
+          code: 'inspect.snapshot',
+          message: `${device} is a snapshot of the root ${root.device}: it keeps the state from before the conversion`,
+        });
 
     context.progress({ percent: 65, step: 'taking the configuration snapshot' });
     const found = { storage, controllers, root, warnings };
@@ -197,6 +206,7 @@ async function takeSnapshot(
   // Only the top level: which of /bin, /lib, /sbin are links decides where everything else really is.
   await collector.capture({ directory: '/', excludes: ['./*/*'] });
   await collector.capture({ directory: '/etc', excludes: ETC_EXCLUDES });
+  await followEarlyLinks(session, collector);
   const physical = { filesystems: storage.filesystems, controllers };
   const aliases = volumeAliases(collector.tree(), physical, storage);
   const devices: DeviceContext = { ...physical, aliases };
@@ -204,8 +214,10 @@ async function takeSnapshot(
     { device: root.device, mountpoint: '/', options: root.options },
     ...(await mountSystem(session, collector.tree(), devices, root, warnings)),
   ];
-  await collector.capture({ directory: '/boot', excludes: BOOT_EXCLUDES });
-  await collector.capture({ directory: '/efi', excludes: BOOT_EXCLUDES });
+  const place = (path: string) => realDirectory(session, collector, path);
+  const boot = await place('/boot');
+  await collector.capture({ directory: boot, excludes: BOOT_EXCLUDES });
+  await collector.capture({ directory: await place('/efi'), excludes: BOOT_EXCLUDES });
   const lib = collector.tree().lstat('/lib')?.type === 'symlink' ? '/usr/lib' : '/lib';
   await collector.capture({ directory: `${lib}/modules`, excludes: MODULES_EXCLUDES });
   await collector.capture({ directory: '/var/lib/dpkg', excludes: DPKG_EXCLUDES });
@@ -214,9 +226,11 @@ async function takeSnapshot(
     const top = directory.slice(0, `${directory}/`.indexOf('/', 1));
     if (collector.tree().lstat(top)?.type !== 'symlink') await collector.names(directory);
   }
+  if (boot !== '/boot') await collector.names(boot);
   // Debian 11 and Ubuntu 18.04 may have systemd in a /lib of its own, SLES 12 in /usr/lib beside such a /lib.
   for (const path of new Set(['/usr/lib/os-release', '/usr/lib/systemd/systemd', `${lib}/systemd/systemd`]))
     await collectFile(session, collector, path);
+  await followLinks(session, collector, warnings);
   return { tree: collector.tree(), mounts, devices };
 }
 
@@ -226,7 +240,7 @@ async function collectFile(
   collector: SnapshotCollector,
   path: string,
 ): Promise<void> {
-  if (!(await session.call('is_file', path))) return;
+  if (!(await session.call('is_file_opts', path, { followsymlinks: true }))) return;
   const { mode, uid, gid, size } = await session.call('statns', path);
   const content = size <= 64 * 1024 ? await session.call('read_file', path) : undefined;
   collector.add({ path, type: 'file', mode: mode & 0o7777, uid, gid, size, ...(content ? { content } : {}) });

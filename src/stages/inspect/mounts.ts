@@ -1,9 +1,9 @@
 import { Hyper2kvmError } from '../../errors.js';
-import { type DeviceContext, resolveDevice } from '../../fixers/linux/device-names.js';
+import { type DeviceContext, filesystemsNamed, resolveDevice } from '../../fixers/linux/device-names.js';
 import type { ApplianceSession } from '../../guest/session.js';
 import type { GuestTree } from '../../guest/tree.js';
 import { ESP_MOUNTPOINTS, ESP_TYPES } from './identity.js';
-import { type Root, readOnly } from './roots.js';
+import { duplicateUuid, type Root, readOnly } from './roots.js';
 import type { Identity } from './schema.js';
 import { refusal, tolerate, type Warnings } from './tolerate.js';
 
@@ -63,6 +63,12 @@ function fstabMounts(tree: GuestTree, devices: DeviceContext, root: Root): Mount
     const [spec, mountpoint, , options] = line.trim().split(/\s+/);
     if (spec === undefined || mountpoint === undefined || !SYSTEM_MOUNTPOINTS.includes(mountpoint)) continue;
     const filesystem = resolveDevice(spec, devices);
+    const copies = filesystem === null ? filesystemsNamed(spec, devices) : [];
+    if (copies.length > 1 && NEEDED.has(mountpoint))
+      throw duplicateUuid(
+        `${spec} (${mountpoint})`,
+        copies.map(({ device }) => device),
+      );
     if (filesystem === null || !MOUNTABLE.has(filesystem.type)) continue;
     const subvolume = options?.split(',').find((option) => /^subvol(id)?=/.test(option)) ?? '';
     if (filesystem.device === root.device && subvolume === '') continue;

@@ -1,5 +1,10 @@
 import { Hyper2kvmError } from '../../errors.js';
-import { type DeviceContext, resolveDevice } from '../../fixers/linux/device-names.js';
+import {
+  areMembersOfOne,
+  type DeviceContext,
+  filesystemsNamed,
+  resolveDevice,
+} from '../../fixers/linux/device-names.js';
 import type { ApplianceSession } from '../../guest/session.js';
 import type { Filesystem } from './schema.js';
 import { refusal } from './tolerate.js';
@@ -12,6 +17,8 @@ export interface Root {
   names: string[];
   /** True where its own fstab mounts this very filesystem and subvolume at `/`; a snapshot's fstab names the one it was taken of. */
   isSelfMounted: boolean;
+  /** What its fstab mounts at `/`, and the copies that have the same name where this root is one of them; empty where it is the only one. */
+  sharesName: { spec: string; devices: string[] } | null;
 }
 
 const ROOT_TYPES = new Set(['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'f2fs', 'jfs', 'reiserfs']);
@@ -32,33 +39,46 @@ export async function findRoots(
   controllers: readonly (string | null)[],
 ): Promise<RootSearch> {
   const search: RootSearch = { roots: [], unmountable: [], windows: null };
+  const isSnapshot = ({ snapshot_of }: Filesystem) => snapshot_of !== undefined;
+  // Mounting one replays its journal into it: only where nothing else mounts itself.
+  const [first, later] = [filesystems.filter((other) => !isSnapshot(other)), filesystems.filter(isSnapshot)];
+  await look(session, first, search, { filesystems, controllers });
+  if (!search.roots.some(({ isSelfMounted, sharesName }) => isSelfMounted || sharesName !== null))
+    await look(session, later, search, { filesystems, controllers });
+  return search;
+}
+
+async function look(
+  session: ApplianceSession,
+  filesystems: readonly Filesystem[],
+  search: RootSearch,
+  context: DeviceContext,
+): Promise<void> {
   for (const filesystem of filesystems) {
     if (filesystem.type === 'ntfs' && search.windows === null) {
       if (await isWindows(session, filesystem.device)) search.windows = filesystem.device;
       continue;
     }
     if (!ROOT_TYPES.has(filesystem.type)) continue;
-    const context = { filesystems, controllers };
-    for (const options of await subvolumeOptions(session, filesystem, search)) {
-      const root = await lookInside(session, { filesystem, options }, search, context);
+    for (const subvolume of await subvolumesOf(session, filesystem, search)) {
+      const root = await lookInside(session, { filesystem, ...subvolume }, search, context);
       if (root !== null) search.roots.push(root);
     }
   }
-  return search;
 }
 
 /** Mount options of each tree that may be a root: the filesystem itself, on btrfs its subvolumes too. Empty where it cannot be mounted. */
-async function subvolumeOptions(
+async function subvolumesOf(
   session: ApplianceSession,
   { device, type }: Filesystem,
   { unmountable }: RootSearch,
-): Promise<string[]> {
-  if (type !== 'btrfs') return [''];
+): Promise<Pick<Candidate, 'options' | 'subvolume'>[]> {
+  if (type !== 'btrfs') return [{ options: '' }];
   try {
     await session.call('mount_options', 'ro', device, '/');
     const subvolumes = await session.call('btrfs_subvolume_list', '/');
-    const paths = subvolumes.map(({ path }) => path).filter((path) => !SNAPSHOT_PATH.test(path));
-    return ['', ...paths.map((path) => `subvol=${path}`)];
+    const live = subvolumes.filter(({ path }) => !SNAPSHOT_PATH.test(path));
+    return [{ options: '' }, ...live.map(({ id, path }) => ({ options: `subvol=${path}`, subvolume: id }))];
   } catch (error) {
     unmountable.push({ device, reason: refusal(error) });
     return [];
@@ -70,14 +90,15 @@ async function subvolumeOptions(
 /** The root that is there, or null. What cannot be read is noted: another filesystem may have the system. */
 async function lookInside(
   session: ApplianceSession,
-  { filesystem, options }: Pick<Candidate, 'filesystem' | 'options'>,
+  place: Omit<Candidate, 'names'>,
   { unmountable }: RootSearch,
   context: DeviceContext,
 ): Promise<Root | null> {
+  const { filesystem, options } = place;
   try {
     await session.call('mount_options', readOnly(options), filesystem.device, '/');
     const names = await session.call('ls', '/');
-    return looksLikeRoot(names) ? await describeRoot(session, { filesystem, options, names }, context) : null;
+    return looksLikeRoot(names) ? await describeRoot(session, { ...place, names }, context) : null;
   } catch (error) {
     const device = options === '' ? filesystem.device : `${filesystem.device} (${options})`;
     unmountable.push({ device, reason: refusal(error) });
@@ -92,29 +113,54 @@ export const readOnly = (options: string): string => (options === '' ? 'ro' : `r
 interface Candidate {
   filesystem: Filesystem;
   options: string;
+  /** Number of the btrfs subvolume that the options name. */
+  subvolume?: number;
   names: string[];
 }
 
 /** `candidate` is mounted. */
 async function describeRoot(
   session: ApplianceSession,
-  { filesystem, options, names }: Candidate,
+  candidate: Candidate,
   context: DeviceContext,
 ): Promise<Root> {
-  const hasFstab = names.includes('etc') && (await session.call('is_file', '/etc/fstab'));
-  const fstab = hasFstab ? (await session.call('read_file', '/etc/fstab')).toString('utf8') : '';
+  const { filesystem, options, names } = candidate;
+  const fstab = names.includes('etc') ? await readFstab(session) : '';
   return {
     device: filesystem.device,
     options,
     names,
-    isSelfMounted: mountsItself(fstab, { filesystem, options }, context),
+    isSelfMounted: mountsItself(fstab, candidate, context),
+    sharesName: sharedName(fstab, filesystem, context),
   };
+}
+
+/** Empty where there is none, or a link in a circle: then it tells nothing, and INSPECT warns of it later. */
+async function readFstab(session: ApplianceSession): Promise<string> {
+  try {
+    if (!(await session.call('is_file_opts', '/etc/fstab', { followsymlinks: true }))) return '';
+    return (await session.call('read_file', '/etc/fstab')).toString('utf8');
+  } catch (error) {
+    refusal(error);
+    return '';
+  }
+}
+
+/** The name of `/` in a root's fstab, where it means copies of the root as well as the root. Pure. */
+function sharedName(fstab: string, { device }: Filesystem, context: DeviceContext): Root['sharesName'] {
+  for (const line of fstab.split('\n')) {
+    const [spec = '#', mountpoint] = line.trim().split(/\s+/);
+    if (spec.startsWith('#') || mountpoint !== '/') continue;
+    const devices = filesystemsNamed(spec, context).map((filesystem) => filesystem.device);
+    if (devices.length > 1 && devices.includes(device)) return { spec, devices };
+  }
+  return null;
 }
 
 /** A line for `/` without `subvol=` means the default subvolume, which is what is mounted without options. Pure. */
 export function mountsItself(
   fstab: string,
-  { filesystem, options }: Pick<Candidate, 'filesystem' | 'options'>,
+  { filesystem, options, subvolume: own }: Omit<Candidate, 'names'>,
   context: DeviceContext,
 ): boolean {
   return fstab.split('\n').some((line) => {
@@ -124,7 +170,11 @@ export function mountsItself(
       .split(',')
       .find((option) => option.startsWith('subvol='))
       ?.replace(/^subvol=\/?/, 'subvol=');
-    return resolveDevice(spec, context)?.device === filesystem.device && (subvolume ?? '') === options;
+    if (resolveDevice(spec, context)?.device !== filesystem.device) return false;
+    const number = /(?:^|,)subvolid=(\d+)/.exec(mountOptions)?.[1];
+    return subvolume === undefined && number !== undefined
+      ? Number(number) === own
+      : (subvolume ?? '') === options;
   });
 }
 
@@ -149,16 +199,20 @@ function looksLikeRoot(names: readonly string[]): boolean {
 
 /**
  * The rule for several roots: one whose own fstab mounts itself at `/` before the others (a snapshot's names what it was taken of), then the first disk's, then the
- * largest. `inspect.no-os` and its kin where there is none.
+ * largest. `inspect.duplicate-uuid` where nothing tells it from a copy, `inspect.no-os` and its kin where there is none.
  */
 export function chooseRoot(search: RootSearch, filesystems: readonly Filesystem[]): Root {
   const [first] = [...search.roots].sort(
     (a, b) =>
       Number(b.isSelfMounted) - Number(a.isSelfMounted) ||
+      isSnapshot(a, filesystems) - isSnapshot(b, filesystems) ||
       diskOf(a, filesystems) - diskOf(b, filesystems) ||
       sizeOf(b, filesystems) - sizeOf(a, filesystems),
   );
-  if (first !== undefined) return first;
+  if (first !== undefined) {
+    refuseCopies(first, search, filesystems);
+    return first;
+  }
   if (search.windows !== null) {
     throw new Hyper2kvmError('inspect.windows-unsupported', `Windows is installed on ${search.windows}`, {
       advice:
@@ -191,7 +245,54 @@ export function chooseRoot(search: RootSearch, filesystems: readonly Filesystem[
   });
 }
 
+/** Layers below a volume: a copy of one gives all that is in it twice, and LVM takes either. */
+const CONTAINERS = new Set(['LVM2_member', 'crypto_LUKS']);
+
+/** FIX would change one of the copies, and the guest might start from the other. */
+function refuseCopies(root: Root, { roots }: RootSearch, filesystems: readonly Filesystem[]): void {
+  const own = find(root, filesystems);
+  if (root.isSelfMounted && own?.disk !== null) return;
+  if (!root.isSelfMounted && root.sharesName !== null)
+    throw duplicateUuid(root.sharesName.spec, root.sharesName.devices);
+  const isCopy = (other: Filesystem | undefined) =>
+    own !== undefined &&
+    other !== undefined &&
+    own.uuid !== null &&
+    other.uuid === own.uuid &&
+    other.device !== own.device &&
+    other.snapshot_of === undefined &&
+    !areMembersOfOne([own, other]);
+  const copies = roots.filter((other) => isCopy(find(other, filesystems)));
+  if (!root.isSelfMounted && own?.snapshot_of === undefined && copies.length > 0)
+    throw duplicateUuid(
+      `UUID=${own?.uuid}`,
+      [root, ...copies].map(({ device }) => device),
+    );
+  if (own?.disk !== null) return;
+  for (const { type, uuid } of filesystems.filter((layer) => CONTAINERS.has(layer.type))) {
+    const copies = filesystems.filter((other) => other.type === type && other.uuid === uuid);
+    if (uuid !== null && copies.length > 1)
+      throw duplicateUuid(
+        `${type} ${uuid}`,
+        copies.map(({ device }) => device),
+      );
+  }
+}
+
+export function duplicateUuid(name: string, devices: readonly string[]): Hyper2kvmError {
+  return new Hyper2kvmError(
+    'inspect.duplicate-uuid',
+    `${name} is on ${devices.join(' and ')}: nothing tells which of them the VM starts from`,
+    {
+      advice:
+        'Drop the VM without the copied disk, or give the copy a UUID of its own in the guest (tune2fs -U random, xfs_admin -U generate, btrfstune -u, vgimportclone, cryptsetup luksUUID).',
+    },
+  );
+}
+
 const find = (root: Root, filesystems: readonly Filesystem[]) =>
   filesystems.find((filesystem) => filesystem.device === root.device);
+const isSnapshot = (root: Root, filesystems: readonly Filesystem[]) =>
+  Number(find(root, filesystems)?.snapshot_of !== undefined);
 const diskOf = (root: Root, filesystems: readonly Filesystem[]) => find(root, filesystems)?.disk ?? 0;
 const sizeOf = (root: Root, filesystems: readonly Filesystem[]) => find(root, filesystems)?.size ?? 0;

@@ -17,6 +17,10 @@ export const filesystemSchema = z.object({
   partlabel: z.string().nullable(),
   /** GPT type GUID or `0x83`; null outside of a partition. */
   parttype: z.string().nullable(),
+  /** The logical volume that this one is a snapshot of (`/dev/vg/root`): it has the same UUID and label. Absent for all else. */
+  snapshot_of: z.string().optional(),
+  /** What tells this member of a filesystem or array of several devices from the others; copies have the same. Absent where there is none. */
+  member: z.string().optional(),
   /** Where the guest's fstab mounts it (after resolution); null when it does not. */
   mountpoint: z.string().nullable(),
 });

@@ -132,14 +132,30 @@ async function addVolumes(
     // A physical volume may sit on an array or in a container, so volumes are asked for whenever there is either.
     if (types.has('LVM2_member') || volumes.length > 0) volumes.push(...(await session.call('lvs')));
     const found = volumes.filter((device) => !known.has(device));
+    const origins = found.length === 0 ? new Map<string, string>() : await snapshotOrigins(session, warnings);
     for (const device of found) {
       known.add(device);
       const volume = await readVolume(session, device, warnings);
-      if (volume !== null) filesystems.push(volume);
+      const origin = origins.get(device);
+      if (volume !== null)
+        filesystems.push(origin === undefined ? volume : { ...volume, snapshot_of: origin });
     }
     if (found.length === 0) break;
   }
   checkAllOpened(keys, { filesystems, controllers });
+}
+
+/** The volume that each snapshot was taken of, both by device; thin snapshots are among them. */
+async function snapshotOrigins(session: ApplianceSession, warnings: Warnings): Promise<Map<string, string>> {
+  const command = 'lvm lvs --noheadings --separator "|" -o vg_name,lv_name,origin';
+  const message = (reason: string) => `snapshots of logical volumes are not known: ${reason}`;
+  const text = await tolerate(() => session.call('debug', 'sh', [command]), { warnings, message });
+  const lines = (text ?? '').split('\n').map((line) => line.trim().split('|'));
+  return new Map(
+    lines.flatMap(([group, volume, origin = '']) =>
+      origin === '' ? [] : [[`/dev/${group}/${volume}`, `/dev/${group}/${origin}`] as const],
+    ),
+  );
 }
 
 /** `/dev/sda` of `/dev/sda3`, `/dev/md0` of `/dev/md0p1`. */
@@ -170,5 +186,6 @@ function describe(device: string, tags: Record<string, string>): Filesystem {
     partlabel: null,
     parttype: null,
     mountpoint: null,
+    ...(tags.UUID_SUB === undefined ? {} : { member: tags.UUID_SUB }),
   };
 }

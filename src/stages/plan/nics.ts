@@ -2,8 +2,8 @@ import type { Plan } from '../../fixers/operation.js';
 import type { Hardware } from '../fetch/schema.js';
 
 /**
- * The new VM's NICs, in order; at least one. The VM's own description (VMX, OVF) counts first, else what the guest's files bind names to: names and addresses
- * in the guest hang on these MACs.
+ * The new VM's NICs, in order; at least one, and no fewer than the VM's own description (VMX, OVF) has. Its MACs count first, else those that the guest's files
+ * bind names to: names and addresses in the guest hang on them.
  */
 export function domainNics(
   hardware: Pick<Hardware, 'nics'> | null,
@@ -11,7 +11,11 @@ export function domainNics(
 ): Hardware['nics'] {
   const described = hardware?.nics ?? [];
   if (described.some(({ mac }) => mac !== null)) return described;
-  const bound = plan?.nics.map(({ mac }) => ({ mac, network: null, model: null })) ?? [];
-  if (bound.length > 0) return bound;
-  return described.length > 0 ? described : [{ mac: null, network: null, model: null }];
+  const bound = plan?.nics ?? [];
+  return Array.from({ length: Math.max(described.length, bound.length, 1) }, (_, index) => ({
+    network: null,
+    model: null,
+    ...described[index],
+    mac: bound[index]?.mac ?? null,
+  }));
 }

@@ -41,7 +41,7 @@ const NIC_DEVICES: Record<Plan['devices']['nic_model'], string> = {
 export function machineArguments(facts: MachineFacts): string[] {
   // q35 has no IDE controller.
   const q35 = facts.devices.disk_bus !== 'ide';
-  const ports = new RootPorts(q35);
+  const slots = new PciSlots(q35);
   return [
     ...['-machine', machine(facts, q35)],
     ...['-accel', facts.accelerator === 'kvm' ? 'kvm' : 'tcg,thread=multi'],
@@ -52,13 +52,13 @@ export function machineArguments(facts: MachineFacts): string[] {
     // Only disk 0 is asked: no network boot, no minutes lost.
     ...['-boot', 'strict=on'],
     ...firmware(facts),
-    ...disks(facts, ports),
-    ...nics(facts, ports),
+    ...disks(facts, slots),
+    ...nics(facts, slots),
     ...['-device', 'VGA'],
     ...['-serial', `chardev:${SERIAL_CHANNEL}`],
     ...['-device', `isa-debugcon,iobase=0x402,chardev=${FIRMWARE_CHANNEL}`],
     ...['-device', 'pvpanic'],
-    ...(facts.devices.disk_bus === 'virtio' ? ports.device('virtio-rng-pci') : []),
+    ...(facts.devices.disk_bus === 'virtio' ? virtio('virtio-rng-pci', '', facts, slots) : []),
   ];
 }
 
@@ -75,30 +75,39 @@ function firmware({ uefi }: MachineFacts): string[] {
   ];
 }
 
-function disks(facts: MachineFacts, ports: RootPorts): string[] {
+/** A virtio device with its `options` (`drive=disk0`), of the model that the guest's driver knows. */
+function virtio(model: string, options: string, { devices }: MachineFacts, slots: PciSlots): string[] {
+  const more = options === '' ? '' : `,${options}`;
+  return devices.virtio === 'transitional'
+    ? slots.conventional(`${model}-transitional${more}`)
+    : slots.express(`${model}${more}`);
+}
+
+function disks(facts: MachineFacts, slots: PciSlots): string[] {
   const bus = facts.devices.disk_bus;
-  const controllers = bus === 'scsi' ? ports.device('virtio-scsi-pci,id=scsi0') : ahci(facts, ports);
+  const controllers =
+    bus === 'scsi' ? virtio('virtio-scsi-pci', 'id=scsi0', facts, slots) : ahci(facts, slots);
   return [
     ...controllers,
     ...facts.disks.flatMap((disk, index) => [
       ...blockdev(diskNode(disk, index)),
-      ...diskDevice(bus, index, ports),
+      ...diskDevice(facts, index, slots),
     ]),
   ];
 }
 
 /** q35 brings six SATA ports, named `ide.0` to `ide.5`; further disks need further controllers. */
-function ahci(facts: MachineFacts, ports: RootPorts): string[] {
+function ahci(facts: MachineFacts, slots: PciSlots): string[] {
   if (facts.devices.disk_bus !== 'sata') return [];
   const more = Math.max(0, Math.ceil(facts.disks.length / AHCI_PORTS) - 1);
-  return Array.from({ length: more }, (_, index) => ports.device(`ich9-ahci,id=ahci${index + 1}`)).flat();
+  return Array.from({ length: more }, (_, index) => slots.express(`ich9-ahci,id=ahci${index + 1}`)).flat();
 }
 
-function diskDevice(bus: Plan['devices']['disk_bus'], index: number, ports: RootPorts): string[] {
+function diskDevice(facts: MachineFacts, index: number, slots: PciSlots): string[] {
   const drive = `drive=disk${index}${index === 0 ? ',bootindex=0' : ''}`;
-  switch (bus) {
+  switch (facts.devices.disk_bus) {
     case 'virtio':
-      return ports.device(`virtio-blk-pci,${drive}`);
+      return virtio('virtio-blk-pci', drive, facts, slots);
     case 'scsi':
       return ['-device', `scsi-hd,bus=scsi0.0,scsi-id=${index},${drive}`];
     case 'sata':
@@ -134,35 +143,58 @@ function diskNode(disk: MachineDisk, index: number): Record<string, unknown> {
   };
 }
 
-function nics(facts: MachineFacts, ports: RootPorts): string[] {
+function nics(facts: MachineFacts, slots: PciSlots): string[] {
+  const model = NIC_DEVICES[facts.devices.nic_model];
   return facts.nics.flatMap((mac, index) => {
     const address = mac !== null && UNICAST_MAC.test(mac) ? `,mac=${mac.toLowerCase()}` : '';
+    // Without its ROM the NIC cannot boot, and iPXE's minute is saved.
+    const options = `netdev=net${index}${address},romfile=`;
     return [
       ...['-netdev', `user,id=net${index},restrict=on`],
-      // Without its ROM the NIC cannot boot, and iPXE's minute is saved.
-      ...ports.device(`${NIC_DEVICES[facts.devices.nic_model]},netdev=net${index}${address},romfile=`),
+      ...(facts.devices.nic_model === 'virtio'
+        ? virtio(model, options, facts, slots)
+        : slots.express(`${model},${options}`)),
     ];
   });
 }
 
-/** libvirt puts each PCI device of a q35 machine behind a root port of its own; `pc` has a flat bus. */
-class RootPorts {
-  readonly #enabled: boolean;
-  #next = 1;
+/** VGA has slot 1, the chipset's own functions are in slot 31. */
+const FIRST_SLOT = 2;
+const FUNCTIONS = 8;
+/** A conventional bus has 32 slots; the hot-plug controller of the bridge has the first. */
+const BRIDGE_SLOTS = 31;
 
-  constructor(enabled: boolean) {
-    this.#enabled = enabled;
+/**
+ * Where libvirt puts PCI devices of a q35 machine: each behind a root port of its own, eight ports a slot (room for 232), and devices that need I/O ports on a
+ * conventional bus behind one of them. `pc` has a flat bus.
+ */
+class PciSlots {
+  readonly #isExpress: boolean;
+  #ports = 0;
+  #conventional = 0;
+
+  constructor(isExpress: boolean) {
+    this.#isExpress = isExpress;
   }
 
-  device(device: string): string[] {
-    if (!this.#enabled) return ['-device', device];
-    const port = this.#next++;
+  express(device: string): string[] {
+    if (!this.#isExpress) return ['-device', device];
+    const index = this.#ports++;
+    const [slot, part] = [FIRST_SLOT + Math.floor(index / FUNCTIONS), index % FUNCTIONS];
+    const port = `port${index + 1}`;
+    const address = `addr=0x${slot.toString(16)}.${part}${part === 0 ? ',multifunction=on' : ''}`;
     return [
-      '-device',
-      `pcie-root-port,id=port${port},chassis=${port}`,
-      '-device',
-      `${device},bus=port${port}`,
+      ...['-device', `pcie-root-port,id=${port},chassis=${index + 1},${address}`],
+      ...['-device', `${device},bus=${port}`],
     ];
+  }
+
+  conventional(device: string): string[] {
+    if (!this.#isExpress) return ['-device', device];
+    const index = this.#conventional++;
+    const [bridge, slot] = [Math.floor(index / BRIDGE_SLOTS) + 1, (index % BRIDGE_SLOTS) + 1];
+    const bus = slot === 1 ? this.express(`pcie-pci-bridge,id=bridge${bridge}`) : [];
+    return [...bus, '-device', `${device},bus=bridge${bridge},addr=0x${slot.toString(16)}`];
   }
 }
 

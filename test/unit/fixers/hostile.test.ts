@@ -61,13 +61,12 @@ describe('a guest that wants to stop the daemon', () => {
     expect(performance.now() - started).toBeLessThan(8000);
   });
 
-  it('with ten thousand units of VMware Tools is planned in seconds', () => {
+  it('with ten thousand start links of VMware Tools is planned in seconds', () => {
     const numbers = Array.from({ length: 10_000 }, (_, number) => number);
-    const files = Object.fromEntries(
-      numbers.map((number) => [`/usr/lib/systemd/system/vmware-${number}.service`, null]),
-    );
+    const files = Object.fromEntries(numbers.map((number) => [`/etc/rc3.d/S${number}vmware-tools`, null]));
+    const identity = { init_system: 'upstart' };
     const started = performance.now();
-    expect(planGuest(guestOf({ files })).operations).toHaveLength(numbers.length);
+    expect(planGuest(guestOf({ files, identity })).operations).toHaveLength(numbers.length);
     expect(performance.now() - started).toBeLessThan(8000);
   });
 });

@@ -193,6 +193,18 @@ describe('buildAppendix', () => {
 });
 
 describe('configuration inside an initramfs', () => {
+  it('has LVM’s settings without the remarks, where one of them is a filter', async () => {
+    const remarks = '# It is a long story.\n'.repeat(5000);
+    const listing = async (text: string) =>
+      (await listInitramfs(gzipSync(writeNewc([file('etc/lvm/lvm.conf', text)])), signal)).texts;
+    const settings = 'devices {\n\tfilter = [ "a|/dev/sda|", "r|.*|" ]\n}\n';
+    expect(await listing(`${remarks}devices {\n\n\t# filter = []\n${settings.slice(10)}`)).toEqual({
+      'etc/lvm/lvm.conf': settings,
+    });
+    expect(await listing(`${remarks}devices {\n\t# filter = []\n\tdir = "/dev"\n}\n`)).toEqual({});
+    expect(await listing(`filter = []\n${'# x\n'.repeat(70_000)}`)).toEqual({});
+  });
+
   const archive = writeNewc([
     directory('etc'),
     file('etc/crypttab', 'root /dev/sda3\n'),

@@ -32,6 +32,12 @@ describe('libvirt accepts the domain of', () => {
     },
     'an old guest on SATA and e1000': { devices: { disk_bus: 'sata', nic_model: 'e1000' } },
     'an older guest on IDE': { devices: { disk_bus: 'ide', nic_model: 'rtl8139' } },
+    'a guest from before virtio 1.0': {
+      devices: { disk_bus: 'virtio', nic_model: 'virtio', virtio: 'transitional' },
+    },
+    'the same on virtio-scsi': {
+      devices: { disk_bus: 'scsi', nic_model: 'virtio', virtio: 'transitional' },
+    },
     'a Windows guest': { osType: 'windows', firmware: 'uefi' },
     'a VM without network description': { nics: [] },
     'a VM with several interfaces and a broken MAC': {
@@ -45,8 +51,8 @@ describe('libvirt accepts the domain of', () => {
       sourceName: '\u001b[31m</description>&\u0000\ud800',
       osName: '<!-- ',
     },
-    'thirty disks': {
-      disks: Array.from({ length: 30 }, (_, n) => ({
+    'sixty disks': {
+      disks: Array.from({ length: 60 }, (_, n) => ({
         path: `/a/web01-disk${n}.qcow2`,
         format: 'qcow2' as const,
       })),
@@ -69,6 +75,18 @@ describe('domainXml', () => {
     expect(xml).toContain("<source file='/srv/archive/web01-k3x9/web01-disk1.raw'/>");
     expect(xml).toContain("<target dev='vdb' bus='virtio'/>");
     expect(xml).not.toContain("firmware='efi'");
+  });
+
+  test('offers the devices that the boot test starts: every virtio device is transitional, or none', () => {
+    const devices = { disk_bus: 'virtio', nic_model: 'virtio', virtio: 'transitional' } as const;
+    const xml = domainXml(facts({ devices }));
+    expect(xml).toContain("<disk type='file' device='disk' model='virtio-transitional'>");
+    expect(xml).toContain("<model type='virtio-transitional'/>");
+    for (const element of ['rng', 'memballoon'])
+      expect(xml).toContain(`<${element} model='virtio-transitional'`);
+    expect(xml).toContain("<controller type='virtio-serial' index='0' model='virtio-transitional'/>");
+    expect(xml).not.toMatch(/(model|type)='virtio'(?! name)/);
+    expect(domainXml(facts())).not.toContain('transitional');
   });
 
   test('job.toml goes before the description', () => {

@@ -8,8 +8,20 @@ export interface ConfiguredInterface {
   mac: string | null;
 }
 
+/** A network card of the VM, by its own description. */
+export interface Card {
+  /** Lower case. */
+  mac: string | null;
+  /** VMware's slot number; null where it is not known. */
+  slot: number | null;
+  /** `vmxnet3`, lower case; null where it is not known. */
+  model: string | null;
+}
+
 export interface NetworkContext {
   tree: GuestTree;
+  /** In the description's order; empty when there is none. */
+  cards: readonly Card[];
   /** MACs of the VM's NICs by its own description, lower case; empty when there is none. */
   hardwareMacs: readonly string[];
   /** All physical interfaces that the guest configures, with the MACs they were bound to. */
@@ -97,6 +109,13 @@ export function mergeInterfaces(all: readonly ConfiguredInterface[]): Configured
   const merged = new Map<string, ConfiguredInterface>();
   for (const { name, mac } of all) merged.set(name, { name, mac: merged.get(name)?.mac ?? mac });
   return [...merged.values()];
+}
+
+/** What to say of `path`, whose `driver` picked some of the VM's cards: on KVM all have one driver. Null where it picked all of them. */
+export function widened(path: string, driver: string, { cards }: Pick<NetworkContext, 'cards'>): Warning[] {
+  if (new Set(cards.map(({ model }) => model)).size < 2) return [];
+  const message = `${path} picks network cards by the driver ${driver}, and on KVM all ${cards.length} cards of the VM have one driver: let it match a MAC in the guest`;
+  return [{ fixer: NETWORK_FIXER, code: 'network.pinned', message }];
 }
 
 /** True for a MAC that the VM's description says no NIC has. */

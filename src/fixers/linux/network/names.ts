@@ -1,7 +1,7 @@
 import type { GuestTree } from '../../../guest/tree.js';
 import { putFile } from '../../edit.js';
 import type { Operation } from '../../operation.js';
-import { type ConfiguredInterface, NETWORK_FIXER } from './backend.js';
+import { type Card, type ConfiguredInterface, NETWORK_FIXER } from './backend.js';
 import { linkBindings } from './networkd.js';
 import { ruleBindings } from './udev.js';
 
@@ -11,12 +11,24 @@ import { ruleBindings } from './udev.js';
  */
 const VMWARE_ORDER = ['ens160', 'ens192', 'ens224', 'ens256', 'ens161', 'ens193', 'ens225', 'ens257'];
 
-function byCard(a: ConfiguredInterface, b: ConfiguredInterface): number {
-  const rank = ({ name }: ConfiguredInterface) => {
+function byName(a: string, b: string): number {
+  const rank = (name: string) => {
     const slot = VMWARE_ORDER.indexOf(name);
     return slot >= 0 ? slot : Number(/\d+$/.exec(name)?.[0] ?? 0) - 100_000;
   };
-  return rank(a) - rank(b) || (a.name < b.name ? -1 : 1);
+  return rank(a) - rank(b) || (a < b ? -1 : 1);
+}
+
+/** The card that VMware's slot number says: systemd's `ens192` is the card in slot 192. */
+const bySlot = (name: string, cards: readonly Card[]): Card | undefined =>
+  cards.find(({ slot }) => slot !== null && name === `ens${slot}`);
+
+/** The kernel's own names (`net.ifnames=0`, or before systemd 197) follow the bus, and so VMware's slot numbers, where one driver has all the cards. */
+function byBus(name: string, cards: readonly Card[]): Card | undefined {
+  const number = /^eth(\d+)$/.exec(name)?.[1];
+  const isOneDriver = new Set(cards.map(({ model }) => model)).size === 1;
+  if (number === undefined || !isOneDriver || cards.some(({ slot }) => slot === null)) return undefined;
+  return cards.toSorted((a, b) => (a.slot ?? 0) - (b.slot ?? 0))[Number(number)];
 }
 
 /**
@@ -25,16 +37,33 @@ function byCard(a: ConfiguredInterface, b: ConfiguredInterface): number {
  */
 export function assignMacs(
   interfaces: readonly ConfiguredInterface[],
-  hardwareMacs: readonly string[],
+  cards: readonly Card[],
 ): { interfaces: ConfiguredInterface[]; guessed: string[] } {
-  const taken = new Set(interfaces.map(({ mac }) => mac));
-  const free = hardwareMacs.filter((mac) => !taken.has(mac));
-  const open = interfaces.filter(({ mac }) => mac === null).sort(byCard);
-  if (open.length === 0 || open.length !== free.length) return { interfaces: [...interfaces], guessed: [] };
-  const given = new Map(open.map(({ name }, index) => [name, free[index] ?? null]));
+  const known = new Map(interfaces.map(({ name, mac }) => [name, mac]));
+  const free = () => cards.filter(({ mac }) => mac !== null && ![...known.values()].includes(mac));
+  const open = () => interfaces.map(({ name }) => name).filter((name) => known.get(name) === null);
+  for (const name of open()) known.set(name, bySlot(name, free())?.mac ?? null);
+  const guessed = new Set<string>();
+  const guess = (name: string, mac: string | null) => {
+    known.set(name, mac);
+    if (mac !== null && cards.length > 1) guessed.add(name);
+  };
+  for (const name of open()) {
+    const card = byBus(name, cards);
+    if (card !== undefined && free().includes(card)) guess(name, card.mac);
+  }
+  const [names, left] = [open().sort(byName), free()];
+  if (names.length === left.length)
+    for (const [index, name] of names.entries()) {
+      const { mac = null, slot = null } = left[index] ?? {};
+      // The last card is the last name's, unless the name says another slot.
+      const isOnlyOne = names.length === 1 && (slot === null || !/^ens\d+$/.test(name));
+      if (isOnlyOne) known.set(name, mac);
+      else guess(name, mac);
+    }
   return {
-    interfaces: interfaces.map(({ name, mac }) => ({ name, mac: mac ?? given.get(name) ?? null })),
-    guessed: open.length > 1 ? open.map(({ name }) => name) : [],
+    interfaces: interfaces.map(({ name }) => ({ name, mac: known.get(name) ?? null })),
+    guessed: [...guessed],
   };
 }
 

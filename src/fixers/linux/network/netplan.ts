@@ -13,6 +13,7 @@ import {
   type NetworkExpectation,
   normaliseMac,
   OLD_DRIVER,
+  widened,
 } from './backend.js';
 import { type YamlEntry, yamlEntries } from './yaml.js';
 
@@ -74,7 +75,8 @@ export const netplan: NetworkBackend = {
           if (match.driver === undefined || !OLD_DRIVER.test(match.driver.value)) continue;
           const { line, columns } = match.driver;
           const isNeeded = match.macaddress === undefined && match.name === undefined;
-          // With several cards a pattern would take them all.
+          if (isNeeded) warnings.push(...widened(path, match.driver.value, context));
+          // With several interfaces a pattern would take them all.
           const driver = all.length === 1 ? ANY_DRIVER : context.driver;
           if (columns !== null) {
             const raw = lines[line] ?? '';

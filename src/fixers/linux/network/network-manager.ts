@@ -1,5 +1,6 @@
 import type { GuestTree } from '../../../guest/tree.js';
 import { filesIn, rewriteFile } from '../../edit.js';
+import type { Warning } from '../../operation.js';
 import {
   addressesIn,
   isForeignMac,
@@ -9,6 +10,7 @@ import {
   type NetworkBackend,
   normaliseMac,
   OLD_DRIVER,
+  widened,
 } from './backend.js';
 import { editIni, iniValues, parseIni } from './ini.js';
 
@@ -53,8 +55,9 @@ export const networkManager: NetworkBackend = {
         }));
       }),
     ),
-  unpin: (context) => ({
-    operations: keyfiles(context.tree).flatMap(({ path }) =>
+  unpin(context) {
+    const warnings: Warning[] = [];
+    const operations = keyfiles(context.tree).flatMap(({ path }) =>
       rewriteFile(
         context.tree,
         path,
@@ -68,12 +71,13 @@ export const networkManager: NetworkBackend = {
             if (key === 'path') return items.every((item) => item.startsWith('pci-')) ? null : raw;
             const needsDriver =
               items.some((item) => OLD_DRIVER.test(item)) && !items.includes(context.driver);
+            if (needsDriver) warnings.push(...widened(path, value, context));
             return needsDriver ? `driver=${[...items, context.driver].join(';')};` : raw;
           }),
       ),
-    ),
-    warnings: [],
-  }),
+    );
+    return { operations, warnings };
+  },
   dhcp: (tree) =>
     keyfiles(tree)
       .filter(({ text }) => ETHERNET.includes(iniValues(text, 'connection', 'type')[0] ?? ''))

@@ -12,6 +12,7 @@ import {
   type NetworkContext,
   normaliseMac,
   OLD_DRIVER,
+  widened,
 } from './backend.js';
 import { editIni, type IniLine, iniValues, parseIni } from './ini.js';
 
@@ -123,7 +124,12 @@ function unpinFile(path: string, context: NetworkContext): { operations: Operati
       return replacement;
     }),
   );
-  return { operations, warnings: [] };
+  const drivers = match.filter(({ key, raw }) => key === 'Driver' && pins.has(raw));
+  const isByDriver = replacement?.startsWith('Driver=') === true;
+  return {
+    operations,
+    warnings: isByDriver ? drivers.flatMap(({ value }) => widened(path, value, context)) : [],
+  };
 }
 
 /** The one condition that identifies the NIC now: the MAC of the name it gives, or any card when there is only one. */

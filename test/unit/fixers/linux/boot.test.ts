@@ -39,6 +39,7 @@ menuentry 'Debian GNU/Linux' --class debian {
 }
 menuentry 'recovery' {
 	linux	/vmlinuz-6.1.0-18-amd64 root=/dev/disk/by-path/pci-0000:03:00.0-scsi-0:0:0:0-part2 ro single
+	initrd	/initrd.img-6.1.0-18-amd64
 }
 menuentry 'EFI' {
 	linuxefi /vmlinuz root=UUID=root-uuid ro
@@ -65,6 +66,20 @@ describe('grub2', () => {
     expect(pathsOf(grub2.plan(guest(files)).operations)).toEqual([
       '/boot/efi/EFI/centos/grub.cfg',
       '/boot/grub2/grub.cfg',
+    ]);
+  });
+
+  it('follows links out of /boot, of a file, of a directory and of /boot itself', () => {
+    const text = 'linux /vmlinuz root=/dev/sda2\n';
+    const changed = (files: Files) => pathsOf(grub2.plan(guest(files)).operations);
+    expect(changed({ '/boot/grub/grub.cfg': '-> /srv/grub.conf', '/srv/grub.conf': text })).toEqual([
+      '/srv/grub.conf',
+    ]);
+    expect(changed({ '/boot/grub': '-> ../srv/grub', '/srv/grub/grub.cfg': text })).toEqual([
+      '/srv/grub/grub.cfg',
+    ]);
+    expect(changed({ '/boot': '-> srv/boot', '/srv/boot/grub/grub.cfg': text })).toEqual([
+      '/srv/boot/grub/grub.cfg',
     ]);
   });
 
@@ -95,15 +110,56 @@ GRUB_DISABLE_LINUX_UUID=true
     expect(after).toContain('kernelopts=root=UUID=root-uuid ro rhgb quiet \n####');
   });
 
-  it('uses PARTUUID where the kernel has no initramfs to look for a UUID', () => {
-    const kernel = { ...kernelOf('5.10', []), initramfs: null };
-    const { operations } = grub2.plan(
-      guest(
-        { '/boot/grub/grub.cfg': 'linux /vmlinuz root=/dev/sda2\n' },
-        { identity: { kernels: [kernel] } },
-      ),
-    );
-    expect(textAfter(operations, '/boot/grub/grub.cfg')).toBe('linux /vmlinuz root=PARTUUID=deadbeef-02\n');
+  describe('where a kernel has no initramfs to look for a UUID', () => {
+    const cfg = '/boot/grub/grub.cfg';
+    const alone = (version: string) => ({ ...kernelOf(version, []), initramfs: null });
+    const gpt = filesystem('/dev/sda2', 'ext4', 'root-uuid', {
+      partuuid: '5e1f0c1e-0000-4000-8000-000000000002',
+      mountpoint: '/',
+    });
+
+    it.each([
+      [grub2, cfg, 'linux /vmlinuz root=/dev/sda2 ro\n'],
+      [grubLegacy, '/boot/grub/menu.lst', 'title a\n kernel /vmlinuz root=/dev/sda2 ro\n'],
+      [extlinux, '/boot/extlinux.conf', 'LABEL a\n KERNEL /vmlinuz\n APPEND root=/dev/sda2 ro\n'],
+      [bootEntries, '/boot/loader/entries/a.conf', 'linux /vmlinuz\noptions root=/dev/sda2 ro\n'],
+    ])('uses PARTUUID, with modules or without (%#)', (fixer, path, text) => {
+      for (const kernels of [[], [alone('5.10')]]) {
+        const { operations } = fixer.plan(guest({ [path]: text }, { identity: { kernels } }));
+        expect(textAfter(operations, path)).toBe(text.replace('/dev/sda2', 'PARTUUID=deadbeef-02'));
+      }
+      const onGpt = fixer.plan(guest({ [path]: text }, { filesystems: [gpt] }));
+      expect(textAfter(onGpt.operations, path)).toContain(`root=PARTUUID=${gpt.partuuid} ro`);
+    });
+
+    it('goes by each entry, and by all of them for what the entries are made from', () => {
+      const entry = (initrd: string) => `menuentry a {\n linux /vmlinuz root=/dev/sda2\n${initrd}}\n`;
+      const source = '/etc/default/grub';
+      const files = (text: string) => ({ [cfg]: text, [source]: 'GRUB_CMDLINE_LINUX="root=/dev/sda2"\n' });
+      const mixed = grub2.plan(guest(files(entry('') + entry(' initrd /initrd.img\n'))));
+      expect(textAfter(mixed.operations, cfg)).toBe(
+        entry('').replace('/dev/sda2', 'PARTUUID=deadbeef-02') +
+          entry(' initrd /initrd.img\n').replace('/dev/sda2', 'UUID=root-uuid'),
+      );
+      expect(textAfter(mixed.operations, source)).toContain('root=UUID=root-uuid');
+      const all = grub2.plan(guest(files(entry('') + entry(''))));
+      expect(textAfter(all.operations, source)).toContain('root=PARTUUID=deadbeef-02');
+    });
+
+    it.each([
+      ['the root is a whole disk', filesystem('/dev/sda', 'ext4', 'root-uuid'), '5.10', '/dev/sda'],
+      ['the kernel knows no PARTUUID of an MBR', filesystems[1], '3.7.10', '/dev/sda2'],
+      ['the kernel knows no PARTUUID at all', gpt, '2.6.32-1', '/dev/sda2'],
+    ])('refuses by name where %s', (_name, root, version, device) => {
+      const text = `linux /boot/vmlinuz-${version} root=${device}\n`;
+      const more = { filesystems: root === undefined ? [] : [root], identity: { kernels: [alone(version)] } };
+      expect(() => grub2.plan(guest({ [cfg]: text }, more))).toThrowError(
+        expect.objectContaining({
+          code: 'plan.root-unresolved',
+          message: expect.stringContaining('without an initramfs'),
+        }),
+      );
+    });
   });
 
   it('fails for a root that cannot be told, warns for a resume device', () => {
@@ -129,7 +185,7 @@ describe('the other boot loaders', () => {
   it('changes BLS entries and /etc/kernel/cmdline', () => {
     const files = {
       '/boot/loader/entries/abc-5.14.conf':
-        'title RHEL\nlinux /vmlinuz-5.14\noptions root=/dev/sda2 ro $tuned_params\n',
+        'title RHEL\nlinux /vmlinuz-5.14\ninitrd /initramfs-5.14.img\noptions root=/dev/sda2 ro $tuned_params\n',
       '/etc/kernel/cmdline': 'root=/dev/sda2 ro\n',
     };
     const { operations } = bootEntries.plan(guest(files));
@@ -178,7 +234,8 @@ describe('the other boot loaders', () => {
 
   it('changes extlinux and the file that Alpine makes it from', () => {
     const files = {
-      '/boot/extlinux.conf': 'LABEL lts\n  LINUX vmlinuz-lts\n  APPEND root=/dev/sda2 modules=ext4 quiet\n',
+      '/boot/extlinux.conf':
+        'LABEL lts\n  LINUX vmlinuz-lts\n  INITRD initramfs-lts\n  APPEND root=/dev/sda2 modules=ext4 quiet\n',
       '/etc/update-extlinux.conf':
         'overwrite=1\ndefault_kernel_opts="quiet resume=/dev/sda3"\nroot=/dev/sda2\n',
     };

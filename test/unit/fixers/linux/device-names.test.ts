@@ -75,6 +75,22 @@ describe('resolveDevice', () => {
   ])('%s', (spec, uuid) => {
     expect(resolveDevice(spec, context)?.uuid).toBe(uuid);
   });
+  it('is null for a name that copies share, and means the origin of a snapshot', () => {
+    const copied = (more: object) => ({
+      controllers: [null, null],
+      filesystems: [
+        filesystem('/dev/vg/a', 'ext4', 'same', { label: 'x', ...more }),
+        filesystem('/dev/vg/b', 'ext4', 'same', { label: 'x' }),
+      ],
+    });
+    for (const spec of ['UUID=same', 'LABEL=x', '/dev/disk/by-uuid/same']) {
+      expect(resolveDevice(spec, copied({}))).toBeNull();
+      expect(resolveDevice(spec, copied({ snapshot_of: '/dev/vg/b' }))?.device).toBe('/dev/vg/b');
+    }
+    const members = ['one', 'two'].map((member) => filesystem(`/dev/${member}`, 'btrfs', 'same', { member }));
+    expect(resolveDevice('UUID=same', { controllers: [], filesystems: members })?.device).toBe('/dev/one');
+  });
+
   it('is null for what is on no disk', () => {
     for (const spec of ['UUID=none', '/dev/sdc1', '/dev/sda9', 'tmpfs', '/dev/mapper/other'])
       expect(resolveDevice(spec, context)).toBeNull();

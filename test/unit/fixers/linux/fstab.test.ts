@@ -124,6 +124,39 @@ describe('fstab', () => {
     expect(text).toBe('UUID=root-uuid / ext4 defaults 1 1\n');
   });
 
+  describe('of which a whole disk is a copy', () => {
+    const copied = {
+      filesystems: [
+        filesystem('/dev/sda1', 'ext4', 'same'),
+        filesystem('/dev/sdb1', 'ext4', 'same'),
+        filesystem('/dev/sdc1', 'ext4', 'root'),
+      ],
+    };
+    const planOf = (line: string) => fstab.plan(guestOf({ files: { '/etc/fstab': line }, ...copied }));
+
+    it('refuses by name what the system starts from', () => {
+      expect(() => planOf('/dev/sda1 / ext4 defaults 0 1\n')).toThrowError(
+        expect.objectContaining({
+          code: 'plan.duplicate-uuid',
+          message: expect.stringContaining('/dev/sda1 and /dev/sdb1'),
+        }),
+      );
+    });
+
+    it('warns of data that is mounted from one of them, and leaves the line', () => {
+      const { operations, warnings } = planOf(
+        'UUID=same /srv ext4 defaults 0 2\nUUID=same none swap sw 0 0\n',
+      );
+      expect(operations).toEqual([]);
+      expect(warnings).toMatchObject([
+        { code: 'fstab.duplicate-uuid', message: expect.stringContaining('/dev/sda1 and /dev/sdb1') },
+      ]);
+      expect(planOf('/dev/sdb1 /srv ext4 defaults 0 2\n').warnings).toMatchObject([
+        { code: 'fstab.unresolved', message: expect.stringContaining('do not share') },
+      ]);
+    });
+  });
+
   it('uses PARTUUID where two disks are clones of each other', () => {
     const clones = [
       filesystem('/dev/sda1', 'ext4', 'same', { mountpoint: '/' }),

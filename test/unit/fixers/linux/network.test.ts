@@ -79,6 +79,77 @@ describe('names of network cards', () => {
     expect(warnings).toMatchObject([{ code: 'network.order' }]);
   });
 
+  describe('of a VM with more cards than the guest configures', () => {
+    const card = (mac: string | null, pci_slot?: number, model = 'vmxnet3') => ({
+      ...nic(mac),
+      model,
+      ...(pci_slot === undefined ? {} : { pci_slot }),
+    });
+    const planOf = (text: string, nics: ReturnType<typeof card>[]) =>
+      plan({ '/etc/network/interfaces': text }, { hardware: { nics } });
+    const ETH0 = 'iface eth0 inet dhcp\n';
+
+    it('are bound to the card whose slot VMware named them by, in whatever order the cards stand', () => {
+      const { operations, nics, warnings } = planOf(INTERFACES, [card(MAC, 160), card(MAC2, 192)]);
+      expect(textAfter(operations, LINK)).toBe(linkText('ens192', `MACAddress=${MAC2}`));
+      expect(nics).toEqual([{ name: 'ens192', mac: MAC2 }]);
+      expect(warnings).toEqual([]);
+    });
+
+    it.each([
+      ['no slot is known', [card(MAC), card(MAC2)]],
+      ['no card is in the slot', [card(MAC, 160), card(MAC2, 224)]],
+      ['no MAC is known', [card(null), card(null)]],
+    ])('are not bound, with a warning, where %s', (_name, cards) => {
+      const { operations, nics, warnings } = planOf(INTERFACES, cards);
+      expect(operations).toEqual([]);
+      expect(nics).toEqual([{ name: 'ens192', mac: null }]);
+      expect(warnings).toMatchObject([
+        { code: 'network.unknown-mac', message: expect.stringContaining('2 network cards') },
+      ]);
+    });
+
+    it('follow the slots’ order where the kernel gave them, and say that it is a guess', () => {
+      const { nics, warnings } = planOf(ETH0, [card(MAC, 192), card(MAC2, 160)]);
+      expect(nics).toEqual([{ name: 'eth0', mac: MAC2 }]);
+      expect(warnings).toMatchObject([{ code: 'network.order' }]);
+      expect(planOf(ETH0, [card(MAC, 192), card(MAC2, 33, 'e1000')]).warnings).toMatchObject([
+        { code: 'network.unknown-mac' },
+      ]);
+    });
+
+    it('that all have a slot are bound without a guess; a name of another slot is one', () => {
+      const text = 'iface ens224 inet dhcp\niface ens192 inet dhcp\n';
+      const sure = planOf(text, [card(MAC, 224), card(MAC2, 192)]);
+      expect(sure.nics).toEqual([
+        { name: 'ens224', mac: MAC },
+        { name: 'ens192', mac: MAC2 },
+      ]);
+      expect(sure.warnings).toEqual([]);
+      const { warnings } = planOf(text, [card(MAC, 160), card(MAC2, 192)]);
+      expect(warnings).toMatchObject([{ code: 'network.order', message: expect.stringContaining('ens224') }]);
+    });
+
+    it.each([
+      ['/etc/systemd/network/a.network', '[Match]\nDriver=vmxnet3\n\n[Network]\nDHCP=yes\n'],
+      [
+        '/etc/netplan/a.yaml',
+        'network:\n  ethernets:\n    lan:\n      match: {driver: vmxnet3}\n      dhcp4: true\n',
+      ],
+      [
+        '/etc/NetworkManager/system-connections/a.nmconnection',
+        '[connection]\ntype=ethernet\n\n[match]\ndriver=vmxnet3;\n',
+      ],
+    ])('and that one driver no longer picks are warned of: %s', (path, text) => {
+      const mixed = { nics: [card(MAC, 160), card(MAC2, 32, 'e1000')] };
+      expect(plan({ [path]: text }, { hardware: mixed }).warnings).toMatchObject([
+        { code: 'network.pinned', message: expect.stringContaining(path) },
+      ]);
+      const same = { nics: [card(MAC, 160), card(MAC2, 192)] };
+      expect(plan({ [path]: text }, { hardware: same }).warnings).toEqual([]);
+    });
+  });
+
   it('uses a rule where there is no systemd, both where systemd is old', () => {
     const rules = '/etc/udev/rules.d/70-hyper2kvm-net.rules';
     const files = { '/usr/lib/systemd/system/systemd-network-generator.service': null };

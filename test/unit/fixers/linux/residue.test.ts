@@ -37,6 +37,22 @@ describe('VMware’s residue', () => {
     ).toBe(true);
   });
 
+  it('leaves alone what only sounds like VMware Tools', () => {
+    const files = {
+      '/usr/lib/systemd/system/vmware-exporter.service': null,
+      '/usr/lib/systemd/system/vmware-usbarbitrator.service': null,
+      '/etc/systemd/system/vmware-backup.mount': '[Mount]\n',
+      '/etc/init.d/vmware-tools_exporter': '#!/bin/sh\n',
+      '/etc/init/vmware-tools-monitoring.conf': 'start on runlevel\n',
+      '/etc/rc3.d/S99vmware-tools_exporter': '-> ../init.d/vmware-tools_exporter',
+      '/etc/modules': 'vmw_vsock_virtio_transport\nvmw_custom\n',
+      '/etc/cron.d/backup': '0 3 * * * root /opt/bin/vmware-backup --all\n',
+      '/etc/crontab': '0 4 * * * root /opt/open-vm-tools-report/run\n',
+    };
+    expect(plan(files)).toEqual([]);
+    expect(plan(files, { identity: { init_system: 'upstart' } })).toEqual([]);
+  });
+
   it('takes away what starts the tarball’s own unit in /etc, and masks its System V script', () => {
     const unit = '/etc/systemd/system/vmware-tools.service';
     const wants = '/etc/systemd/system/multi-user.target.wants/vmware-tools.service';
@@ -231,6 +247,35 @@ describe('records of old devices', () => {
     );
     expect(warnings).toMatchObject([{ code: 'lvm.filter' }]);
     expect(lvm.plan(guestAfter(guest, operations))).toEqual({ operations: [], warnings: [] });
+  });
+
+  it.each([
+    [
+      'over several lines, with remarks',
+      '\tfilter = [\n\t\t# the disks: ["\n\t\t"a|^/dev/sd[a-z]$|", # ]\n\t\t"r|.*|"\n\t]\n',
+      '"a|^/dev/sd[a-z]$|"',
+    ],
+    ['by a single quote', "devices { global_filter=['a|/dev/sda|','r/.*/'] }\n", "'a|/dev/sda|'"],
+    ['by a full name', 'devices/filter = [ "a|/dev/disk/by-id/|", "r|.*|" ]\n', '"a|/dev/disk/by-id/|"'],
+    ['of Xen', 'filter=["a|/dev/xvd|", "r|.|"]\n', '"a|/dev/xvd|"'],
+  ])('in a filter %s get virtio’s too', (_name, conf, first) => {
+    const guest = guestOf({ files: { '/etc/lvm/lvmlocal.conf': conf } });
+    const { operations, warnings } = lvm.plan(guest);
+    expect(textAfter(operations, '/etc/lvm/lvmlocal.conf')).toBe(
+      conf.replace(first, `"a|^/dev/vd|", ${first}`),
+    );
+    expect(warnings).toMatchObject([{ message: expect.stringMatching(/^lvmlocal.conf admits only/) }]);
+    expect(lvm.plan(guestAfter(guest, operations)).operations).toEqual([]);
+  });
+
+  it('in a filter that admits virtio’s, or that is not whole, stay', () => {
+    for (const conf of [
+      'filter = [ "a|/dev/sd|", "a|/dev/vd|", "r|.*|" ]\n',
+      'filter = [ "r|/dev/sdb|" ]\n',
+      'filter = [ "a|/dev/sd|", "r|.*|"\n}\n',
+      'filter = "a|/dev/sda|"\n',
+    ])
+      expect(lvm.plan(guestOf({ files: { '/etc/lvm/lvm.conf': conf } })).operations).toEqual([]);
   });
 
   it('in mdadm.conf are reported, arrays left', () => {

@@ -150,6 +150,7 @@ describe('the .vmx', () => {
     'ethernet0.networkName = "VM Network"',
     'ethernet0.addressType = "generated"',
     'ethernet0.generatedAddress = "00:0C:29:AA:BB:CC"',
+    'ethernet0.pciSlotNumber = "192"',
   ].join('\n');
 
   test('gives the order of the disks and the hardware', async () => {
@@ -166,7 +167,7 @@ describe('the .vmx', () => {
         vcpus: 4,
         firmware: 'uefi',
         os_hint: 'debian12-64',
-        nics: [{ mac: '00:0c:29:aa:bb:cc', network: 'VM Network', model: 'vmxnet3' }],
+        nics: [{ mac: '00:0c:29:aa:bb:cc', network: 'VM Network', model: 'vmxnet3', pci_slot: 192 }],
       },
     });
   });

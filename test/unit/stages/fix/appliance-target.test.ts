@@ -14,7 +14,7 @@ async function inGuest(
 ) {
   const made = new Set(['/etc', '/etc/systemd', '/boot/efi/EFI']);
   const { session, calls } = answeringSession({
-    is_dir: (path: string) => made.has(path),
+    is_dir_opts: (path: string) => made.has(path),
     mkdir_p: (path: string) => void made.add(path),
     ls: () => ['neighbour'],
     write: () => undefined,
@@ -53,7 +53,7 @@ describe('SELinux labels', () => {
   it('are a file’s of the same kind, else the directory’s own', async () => {
     const asked: string[] = [];
     const session = answeringSession({
-      is_dir: () => true,
+      is_dir_opts: () => true,
       lstatns: absent,
       ls: () => ['adjtime', 'a.conf', 'new.conf'],
       ...{ write: () => undefined, chmod: () => undefined, lsetxattr: () => undefined },
@@ -93,4 +93,64 @@ it('never writes a new file over one that was not seen', async () => {
     code: 'fix.unexpected-file',
   });
   expect(calls.map(([name]) => name)).toEqual(['lstatns']);
+});
+
+describe('flags that forbid a change (chattr)', () => {
+  /** A guest whose files have these flags; what they forbid is refused as the kernel does. */
+  function locked(flags: Record<string, string>) {
+    const files = new Set(['/etc', '/etc/fstab', '/etc/old', '/etc/d']);
+    const check = (...paths: string[]) => {
+      if (paths.some((path) => /[ai]/.test(flags[path] ?? '')))
+        throw callError('write', 'Operation not permitted', 1);
+    };
+    const parent = (path: string) => path.slice(0, path.lastIndexOf('/'));
+    const { session, calls } = answeringSession({
+      is_dir_opts: (path: string) => files.has(path),
+      lstatns: (path: string) => files.has(path) || absent(),
+      write: (path: string) => (files.has(path) ? check(path) : check(parent(path))),
+      rm_f: (path: string) => {
+        check(path, parent(path));
+        files.delete(path);
+      },
+      ln_sf: (_target: string, path: string) => check(parent(path)),
+      chmod: () => undefined,
+      get_e2attrs: (path: string) => {
+        if (!files.has(path)) throw callError('get_e2attrs', 'lsattr: No such file or directory', 0);
+        return flags[path] ?? 'e';
+      },
+      set_e2attrs: (path: string, letters: string, options?: { clear?: boolean }) => {
+        const rest = (flags[path] ?? '').replace(new RegExp(`[${letters}]`, 'g'), '');
+        flags[path] = options?.clear === true ? rest : rest + letters;
+      },
+    });
+    return { flags, calls, target: applianceTarget(session, '/nonexistent', false) };
+  }
+
+  it('are taken off a file that must change, and set again', async () => {
+    const { flags, target } = locked({ '/etc/fstab': 'ie' });
+    await target.rewrite('/etc/fstab', Buffer.from('x'));
+    expect(flags).toEqual({ '/etc/fstab': 'ei' });
+  });
+
+  it('are taken off a directory for what is new or removed in it', async () => {
+    const { flags, target } = locked({ '/etc': 'ie', '/etc/old': 'ae' });
+    await target.create('/etc/new', Buffer.from('x'), 0o644);
+    await target.symlink('/etc/d/link', '/dev/null');
+    await target.remove('/etc/old');
+    expect(flags).toEqual({ '/etc': 'ei', '/etc/old': 'e' });
+  });
+
+  it('are not looked for where nothing is refused, and not blamed for another refusal', async () => {
+    const { calls, target } = locked({});
+    await target.rewrite('/etc/fstab', Buffer.from('x'));
+    expect(calls).toHaveLength(1);
+    const refused = answeringSession({
+      write: () => {
+        throw callError('write', 'Input/output error', 5);
+      },
+      get_e2attrs: () => 'e',
+    });
+    const rewriting = applianceTarget(refused.session, '/nonexistent', false).rewrite('/a', Buffer.from('x'));
+    await expect(rewriting).rejects.toMatchObject({ message: expect.stringContaining('Input/output error') });
+  });
 });

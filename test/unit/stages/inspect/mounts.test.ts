@@ -14,7 +14,7 @@ const devices = {
     filesystem('/dev/sda3', 'ext4', 'boot-uuid'),
   ],
 };
-const root = { device: '/dev/sda2', options: '', names: [], isSelfMounted: true };
+const root = { device: '/dev/sda2', options: '', names: [], isSelfMounted: true, sharesName: null };
 const ROOT_LINE = 'UUID=root-uuid / ext4 defaults 0 1\n';
 
 /** What is mounted in a guest with these directories (and the names in them). */
@@ -52,6 +52,18 @@ describe('an ESP that fstab does not mount', () => {
       '/dev/sda1 /boot/efi',
     ]);
   });
+});
+
+it('refuses a /boot that is there twice, and leaves another such mount alone', async () => {
+  const twice = filesystem('/dev/sdb3', 'ext4', 'boot-uuid');
+  const copied = { ...devices, filesystems: [...devices.filesystems, twice] };
+  const mount = (mountpoint: string) => {
+    const { session } = answeringSession({ mount_options: () => undefined, is_dir: () => false });
+    const tree = treeOf({ '/etc/fstab': `UUID=boot-uuid ${mountpoint} ext4 defaults 0 2\n` });
+    return mountSystem(session, tree, copied, root, []);
+  };
+  await expect(mount('/boot')).rejects.toMatchObject({ code: 'inspect.duplicate-uuid' });
+  expect(await mount('/var')).toEqual([]);
 });
 
 describe('a filesystem that cannot be mounted', () => {

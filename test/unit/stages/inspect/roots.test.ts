@@ -12,6 +12,7 @@ const root = (options: string, isSelfMounted: boolean, device = '/dev/sda1'): Ro
   options,
   names: [],
   isSelfMounted,
+  sharesName: null,
 });
 
 describe('mountsItself', () => {
@@ -26,6 +27,13 @@ describe('mountsItself', () => {
   it('takes openSUSE’s leading slash, and a line without subvol for the default subvolume', () => {
     expect(mountsItself('UUID=root-uuid / btrfs subvol=/@ 0 0\n', at('subvol=@'), context)).toBe(true);
     expect(mountsItself('UUID=root-uuid / btrfs defaults 0 0\n', at(''), context)).toBe(true);
+  });
+
+  it('goes by the subvolume’s number where fstab has no path', () => {
+    const line = 'UUID=root-uuid / btrfs defaults,subvolid=257 0 0\n';
+    expect(mountsItself(line, { ...at('subvol=@'), subvolume: 257 }, context)).toBe(true);
+    expect(mountsItself(line, { ...at('subvol=@old'), subvolume: 256 }, context)).toBe(false);
+    expect(mountsItself(line, at(''), context)).toBe(false);
   });
 
   it('is false for a root that was copied from another disk', () => {
@@ -45,6 +53,46 @@ describe('chooseRoot', () => {
     const second = filesystem('/dev/sdb1', 'ext4', 'b', { size: 1 });
     expect(chooseRoot(search(root('', false), root('', true, '/dev/sdb1')), [btrfs, second]).device).toBe(
       '/dev/sdb1',
+    );
+  });
+
+  const copies = [
+    filesystem('/dev/sda1', 'ext4', 'same'),
+    filesystem('/dev/sdb1', 'ext4', 'same', { partuuid: 'deadbeef-01' }),
+  ];
+
+  it('refuses copies of one root by their names, where only a UUID tells which is mounted', () => {
+    const sharesName = { spec: 'UUID=same', devices: ['/dev/sda1', '/dev/sdb1'] };
+    const same = copies.map(({ device }) => ({ ...root('', false, device), sharesName }));
+    const duplicate = { code: 'inspect.duplicate-uuid', message: expect.stringContaining('/dev/sdb1') };
+    expect(() => chooseRoot(search(...same), copies)).toThrowError(expect.objectContaining(duplicate));
+    const silent = copies.map(({ device }) => root('', false, device));
+    expect(() => chooseRoot(search(...silent), copies)).toThrowError(expect.objectContaining(duplicate));
+  });
+
+  it('takes the copy that fstab names by its place, and one that mounts itself before all copies', () => {
+    const roots = [root('', false), root('', true, '/dev/sdb1')];
+    expect(chooseRoot(search(...roots), copies).device).toBe('/dev/sdb1');
+    const other = filesystem('/dev/sdc1', 'ext4', 'other');
+    const three = [...copies.map(({ device }) => root('', false, device)), root('', true, '/dev/sdc1')];
+    expect(chooseRoot(search(...three), [...copies, other]).device).toBe('/dev/sdc1');
+  });
+
+  it('does not take the devices of one btrfs for copies, but copies of one for copies', () => {
+    const pair = (members: [string, string]) =>
+      members.map((member, index) => filesystem(`/dev/sd${'ab'[index]}1`, 'btrfs', 'same', { member }));
+    const roots = ['/dev/sda1', '/dev/sdb1'].map((device) => root('', false, device));
+    expect(chooseRoot(search(...roots), pair(['one', 'two'])).device).toBe('/dev/sda1');
+    expect(() => chooseRoot(search(...roots), pair(['one', 'one']))).toThrowError(
+      expect.objectContaining({ code: 'inspect.duplicate-uuid' }),
+    );
+  });
+
+  it('refuses a root in a volume group that is there twice', () => {
+    const volume = filesystem('/dev/vg/root', 'ext4', 'root-uuid');
+    const pvs = ['a', 'b'].map((disk) => filesystem(`/dev/sd${disk}2`, 'LVM2_member', 'pv'));
+    expect(() => chooseRoot(search(root('', true, '/dev/vg/root')), [...pvs, volume])).toThrowError(
+      expect.objectContaining({ code: 'inspect.duplicate-uuid' }),
     );
   });
 
@@ -76,9 +124,42 @@ describe('findRoots', () => {
         { id: 256, parent: 5, path: 'broken' },
         { id: 257, parent: 5, path: '.snapshots/1' },
       ],
-      is_file: () => false,
+      is_file_opts: () => false,
     }).session;
   };
+
+  describe('with a snapshot of the root', () => {
+    const origin = filesystem('/dev/vg/root', 'ext4', 'same');
+    const snapshot = filesystem('/dev/vg/a', 'ext4', 'same', { snapshot_of: '/dev/vg/root' });
+    const lvm = (fstab: string) => {
+      const mounted: string[] = [];
+      const { session } = answeringSession({
+        mount_options: (_options: string, device: string) => void mounted.push(device),
+        umount_all: () => undefined,
+        ls: () => ['etc', 'usr', 'bin'],
+        is_file_opts: () => true,
+        read_file: () => Buffer.from(fstab),
+      });
+      const all = [snapshot, origin];
+      const choose = async () => chooseRoot(await findRoots(session, all, [null]), all).device;
+      return { mounted, choose };
+    };
+
+    it.each(['UUID=same', '/dev/mapper/vg-root'])('takes the origin that %s means', async (spec) => {
+      const { mounted, choose } = lvm(`${spec} / ext4 defaults 0 1\n`);
+      expect(await choose()).toBe('/dev/vg/root');
+      // Its journal would be replayed into the snapshot.
+      expect(mounted).toEqual(['/dev/vg/root']);
+    });
+
+    it('takes the snapshot where that is what fstab mounts', async () => {
+      expect(await lvm('/dev/mapper/vg-a / ext4 defaults 0 1\n').choose()).toBe('/dev/vg/a');
+    });
+
+    it('takes the origin where nothing is said of /', async () => {
+      expect(await lvm('').choose()).toBe('/dev/vg/root');
+    });
+  });
 
   it('notes a subvolume that cannot be mounted and finds the system elsewhere', async () => {
     const { roots, unmountable } = await findRoots(
@@ -88,6 +169,19 @@ describe('findRoots', () => {
     );
     expect(roots.map(({ device }) => device)).toEqual(['/dev/sda2']);
     expect(unmountable.map(({ device }) => device)).toEqual(['/dev/sda1 (subvol=broken)']);
+  });
+
+  it('finds a system whose fstab is a link in a circle', async () => {
+    const { session } = answeringSession({
+      mount_options: () => undefined,
+      umount_all: () => undefined,
+      ls: () => ['etc', 'usr', 'bin'],
+      is_file_opts: () => {
+        throw callError('is_file_opts', 'Too many levels of symbolic links', 40);
+      },
+    });
+    const { roots, unmountable } = await findRoots(session, [good], [null]);
+    expect([roots.length, unmountable.length]).toEqual([1, 0]);
   });
 
   it('does not take a lost appliance for a broken filesystem', async () => {

@@ -11,6 +11,7 @@ const TAGS: Record<string, Record<string, string>> = {
   '/dev/sda': { TYPE: 'linux_raid_member', UUID: 'array' },
   '/dev/md127p1': { TYPE: 'ext4', UUID: 'boot-uuid', PART_ENTRY_UUID: 'aa-01' },
   '/dev/md127p2': { TYPE: 'LVM2_member', UUID: 'pv' },
+  '/dev/vg/before': { TYPE: 'ext4', UUID: 'root-uuid' },
   '/dev/vg/root': { TYPE: 'ext4', UUID: 'root-uuid' },
 };
 
@@ -20,7 +21,8 @@ const { session } = answeringSession({
   list_partitions: () => ['/dev/md127p1', '/dev/md127p2'],
   list_md_devices: () => ['/dev/md127'],
   md_detail: () => ({ uuid: 'a:b:c:d', name: 'host:root' }),
-  lvs: () => ['/dev/vg/root', '/dev/vg/lost'],
+  lvs: () => ['/dev/vg/before', '/dev/vg/root', '/dev/vg/lost'],
+  debug: () => '  vg|before|root\n  vg|lost|\n  vg|root|\n',
   blkid: (device: string) => TAGS[device] ?? {},
   blockdev_getsize64: (device: string) => {
     if (device === '/dev/vg/lost') throw callError('blockdev_getsize64', 'No such device', 6);
@@ -37,7 +39,12 @@ it('lists the partitions of an array, and warns of a volume that cannot be read'
     '/dev/md127 unknown',
     '/dev/md127p1 ext4',
     '/dev/md127p2 LVM2_member',
+    '/dev/vg/before ext4',
     '/dev/vg/root ext4',
+  ]);
+  expect(filesystems.map(({ snapshot_of }) => snapshot_of ?? null)).toEqual([
+    ...[null, null, null, null],
+    ...['/dev/vg/root', null],
   ]);
   expect(warnings).toMatchObject([
     { code: 'inspect.skipped', message: expect.stringMatching(/^\/dev\/vg\/lost .*No such device/) },

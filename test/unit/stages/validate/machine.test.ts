@@ -36,14 +36,14 @@ describe('machineArguments', () => {
       ...['-rtc', 'base=utc'],
     ]);
     expect(values(args, '-device')).toEqual([
-      'pcie-root-port,id=port1,chassis=1',
+      'pcie-root-port,id=port1,chassis=1,addr=0x2.0,multifunction=on',
       'virtio-blk-pci,drive=disk0,bootindex=0,bus=port1',
-      'pcie-root-port,id=port2,chassis=2',
+      'pcie-root-port,id=port2,chassis=2,addr=0x2.1',
       'virtio-net-pci,netdev=net0,romfile=,bus=port2',
       'VGA',
       'isa-debugcon,iobase=0x402,chardev=firmware0',
       'pvpanic',
-      'pcie-root-port,id=port3,chassis=3',
+      'pcie-root-port,id=port3,chassis=3,addr=0x2.2',
       'virtio-rng-pci,bus=port3',
     ]);
     expect(values(args, '-netdev')).toEqual(['user,id=net0,restrict=on']);
@@ -122,6 +122,20 @@ describe('machineArguments', () => {
     expect(values(args, '-device').filter((device) => /ahci/.test(device))).toEqual([
       'ich9-ahci,id=ahci1,bus=port1',
       'ide-hd,bus=ahci1.0,drive=disk6',
+    ]);
+  });
+
+  it('gives a driver from before virtio 1.0 transitional devices on a conventional bus', () => {
+    const devices = { disk_bus: 'virtio', nic_model: 'virtio', virtio: 'transitional' } as const;
+    expect(values(machineWith({ devices }), '-device')).toEqual([
+      'pcie-root-port,id=port1,chassis=1,addr=0x2.0,multifunction=on',
+      'pcie-pci-bridge,id=bridge1,bus=port1',
+      'virtio-blk-pci-transitional,drive=disk0,bootindex=0,bus=bridge1,addr=0x1',
+      'virtio-net-pci-transitional,netdev=net0,romfile=,bus=bridge1,addr=0x2',
+      'VGA',
+      'isa-debugcon,iobase=0x402,chardev=firmware0',
+      'pvpanic',
+      'virtio-rng-pci-transitional,bus=bridge1,addr=0x3',
     ]);
   });
 

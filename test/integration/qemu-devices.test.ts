@@ -1,0 +1,99 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type MachineFacts, machineArguments } from '../../src/stages/validate/machine.js';
+import { startQemu } from '../../src/tools/qemu.js';
+import { createImage } from '../../src/tools/qemu-img.js';
+import { until } from './support/daemon.js';
+
+const SIGNAL = new AbortController().signal;
+const DISKS = 60;
+const MODERN = { disk_bus: 'virtio', nic_model: 'virtio' } as const;
+
+let directory: string;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'h2k-devices-'));
+  await createImage({ file: join(directory, 'base'), format: 'qcow2', size: 1 << 20 }, { signal: SIGNAL });
+  for (let index = 0; index < DISKS; index += 1)
+    await createImage(
+      { file: join(directory, `disk${index}`), format: 'qcow2', size: 1 << 20 },
+      { signal: SIGNAL },
+    );
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+interface PciDevice {
+  id: { vendor: number; device: number };
+  regions: { type: 'io' | 'memory' }[];
+  pci_bridge?: { devices?: PciDevice[] };
+}
+
+/** The PCI devices of a machine as its firmware sets them up, until it looks for something to boot. The disks are empty. */
+async function devicesOf(devices: MachineFacts['devices'], disks: number): Promise<PciDevice[]> {
+  const layers = [{ file: join(directory, 'base'), format: 'qcow2' as const }];
+  const args = machineArguments({
+    accelerator: 'tcg',
+    uefi: null,
+    memoryMib: 128,
+    smp: 1,
+    devices,
+    disks: Array.from({ length: disks }, (_, index) => ({
+      overlay: join(directory, `disk${index}`),
+      layers,
+    })),
+    nics: [null, null, null, null],
+    localClock: false,
+  });
+  let firmware = '';
+  const qemu = await startQemu({
+    args,
+    signal: SIGNAL,
+    writable: [directory],
+    channels: {
+      serial0: () => {},
+      firmware0: (chunk) => {
+        firmware += chunk.toString('latin1');
+      },
+    },
+  });
+  try {
+    await qemu.qmp.execute('cont');
+    await until('the boot from the first disk', 120, async () => firmware.includes('Booting from Hard Disk'));
+    const buses = (await qemu.qmp.execute('query-pci')) as { devices: PciDevice[] }[];
+    return buses.flatMap((bus) => bus.devices.flatMap(all));
+  } finally {
+    await qemu.stop();
+  }
+}
+
+const all = (device: PciDevice): PciDevice[] => [device, ...(device.pci_bridge?.devices ?? []).flatMap(all)];
+const hasIo = ({ regions }: PciDevice) => regions.some(({ type }) => type === 'io');
+/** Virtio's PCI ids: legacy and transitional 0x1000 to 0x103f, virtio 1.0 alone 0x1040 + its number. */
+const virtioIds = (devices: readonly PciDevice[]) =>
+  devices.filter(({ id }) => id.vendor === 0x1af4).map(({ id }) => id.device);
+const BLOCK = 2;
+
+test.each([
+  ['virtio 1.0', MODERN],
+  ['transitional', { ...MODERN, virtio: 'transitional' } as const],
+])('QEMU starts a machine of 60 disks and 4 NICs (%s)', async (_name, devices) => {
+  const ids = virtioIds(await devicesOf(devices, DISKS));
+  expect(ids).toHaveLength(DISKS + 4 + 1);
+  expect(ids.filter((id) => id === 0x1040 + BLOCK)).toHaveLength('virtio' in devices ? 0 : DISKS);
+  expect(ids.filter((id) => id === 0x1001)).toHaveLength('virtio' in devices ? DISKS : 0);
+});
+
+test('QEMU starts a machine of 60 SATA disks and 4 NICs', async () => {
+  const found = await devicesOf({ disk_bus: 'sata', nic_model: 'e1000e' }, DISKS);
+  const AHCI = 0x2922;
+  expect(found.filter(({ id }) => id.device === AHCI)).toHaveLength(10);
+});
+
+test('only transitional devices have the I/O ports of legacy virtio', async () => {
+  const virtio = (devices: readonly PciDevice[]) => devices.filter(({ id }) => id.vendor === 0x1af4);
+  const legacy = virtio(await devicesOf({ ...MODERN, virtio: 'transitional' }, 1));
+  expect(legacy.map(hasIo)).toEqual(Array(6).fill(true));
+  const modern = virtio(await devicesOf(MODERN, 1));
+  expect(modern.map(hasIo)).toEqual(Array(6).fill(false));
+});
