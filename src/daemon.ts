@@ -129,7 +129,7 @@ export async function startDaemon(initial: Config, options: DaemonOptions = {}):
     }
     worker.start();
     started.push(() => worker.stop());
-    await intake.start();
+    intake.start();
     started.push(() => intake.stop());
     const probe = new AbortController();
     void probeAccelerator({ signal: probe.signal }).then(

@@ -34,7 +34,8 @@ export function readToml(
   };
   try {
     const table = parseToml(text);
-    if (isTooDeep(table)) return broken(file, `tables are nested more than ${DEEPEST_TABLE} deep`, null, null);
+    if (isTooDeep(table))
+      return broken(file, `tables are nested more than ${DEEPEST_TABLE} deep`, null, null);
     return { table, positions: tomlPositions(text), problem: null };
   } catch (error) {
     // A text of nothing but brackets ends the parser's stack.

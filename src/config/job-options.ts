@@ -113,7 +113,10 @@ function beyondBound({ key, table, name, bound }: OptionRow, wanted: unknown, co
     : `a job.toml may ask for at most ${most}: an operator raises ${bound.maxKey}, or uses retry --set ${key}`;
 }
 
-function valueIn(tables: Record<string, unknown>, { table, name }: Pick<OptionRow, 'table' | 'name'>): unknown {
+function valueIn(
+  tables: Record<string, unknown>,
+  { table, name }: Pick<OptionRow, 'table' | 'name'>,
+): unknown {
   return (tables[table] as Record<string, unknown> | undefined)?.[name];
 }
 

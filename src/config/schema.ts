@@ -62,12 +62,16 @@ const job = { reload: true, perJob: true, setBy: 'dropper' } as const;
 const atMost = (maxKey: string) => ({ ...job, bound: { text: `at most ${maxKey}`, maxKey } });
 
 const MOST_KEYS = 16;
-const luksKey = z.strictObject({ device: z.string().min(1).max(1024), key_file: z.string().min(1).max(1024) });
+const luksKey = z.strictObject({
+  device: z.string().min(1).max(1024),
+  key_file: z.string().min(1).max(1024),
+});
 
 function refusedKeys(value: unknown): string | null {
   const keys = z.array(luksKey).parse(value);
   if (keys.length > MOST_KEYS) return `a job.toml may name at most ${MOST_KEYS} keys`;
-  const leadsOut = (path: string) => isAbsolute(path) || path.split('/').includes('..') || path.includes('\0');
+  const leadsOut = (path: string) =>
+    isAbsolute(path) || path.split('/').includes('..') || path.includes('\0');
   return keys.some(({ key_file }) => leadsOut(key_file))
     ? 'a job.toml may only name key files of its own drop, without a leading / and without ..'
     : null;
@@ -490,9 +494,22 @@ export const vmOptionsSchema = z.strictObject({
     .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'letters, digits, dot, dash, underscore; at most 63')
     .optional()
     .meta({ description: 'Name of the VM (default: the drop’s name).', setBy: 'dropper' }),
-  memory: z.int().min(16).max(16_777_216).optional().meta({ description: 'Memory of the delivered VM (MiB).', setBy: 'dropper' }),
-  vcpus: z.int().min(1).max(1_024).optional().meta({ description: 'Virtual CPUs of the delivered VM.', setBy: 'dropper' }),
-  firmware: z.enum(['bios', 'uefi']).optional().meta({ description: 'Overrides what INSPECT finds.', setBy: 'dropper' }),
+  memory: z
+    .int()
+    .min(16)
+    .max(16_777_216)
+    .optional()
+    .meta({ description: 'Memory of the delivered VM (MiB).', setBy: 'dropper' }),
+  vcpus: z
+    .int()
+    .min(1)
+    .max(1_024)
+    .optional()
+    .meta({ description: 'Virtual CPUs of the delivered VM.', setBy: 'dropper' }),
+  firmware: z
+    .enum(['bios', 'uefi'])
+    .optional()
+    .meta({ description: 'Overrides what INSPECT finds.', setBy: 'dropper' }),
 });
 export const jobKindSchema = z.enum(['vm', 'data']);
 

@@ -49,14 +49,28 @@ function stemOwners(drops: readonly Drop[]): Map<string, Drop> {
 
 /** A drop waits for files of its own name that are still being written: extents, and deltas on a base that is whole already. */
 export function holdBack(partials: readonly string[], drops: Drop[]): void {
-  for (const final of partials) {
-    const stem = diskStem(final);
-    for (const drop of drops) {
-      if (drop.refused !== null || drop.waitingFor?.startsWith('missing') === false) continue;
-      const own = diskStem(drop.name);
-      if (stem !== own && !stem.startsWith(`${own}-`)) continue;
-      drop.complete = false;
-      drop.waitingFor = `${printable(final)} is still being written`;
-    }
+  if (partials.length === 0) return;
+  const owners = new Map<string, Drop[]>();
+  for (const drop of drops) {
+    const own = diskStem(drop.name);
+    const known = owners.get(own);
+    if (known === undefined) owners.set(own, [drop]);
+    else known.push(drop);
   }
+  for (const final of partials)
+    for (const stem of stemsOf(diskStem(final)))
+      for (const drop of owners.get(stem) ?? []) {
+        if (drop.problem !== undefined || drop.refused !== null) continue;
+        if (drop.waitingFor?.startsWith('missing') === false) continue;
+        drop.complete = false;
+        drop.waitingFor = `${printable(final)} is still being written`;
+      }
+}
+
+/** `web01-000001`: itself, and what stands before each dash. */
+function stemsOf(stem: string): string[] {
+  const stems = [stem];
+  for (let dash = stem.indexOf('-'); dash !== -1; dash = stem.indexOf('-', dash + 1))
+    stems.push(stem.slice(0, dash));
+  return stems;
 }

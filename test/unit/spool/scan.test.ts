@@ -36,6 +36,7 @@ function scanner(directory: string, extra: Partial<ScanRequest> = {}) {
     pollSeconds: () => 5,
     alwaysList: false,
     now: () => clock.now,
+    signal: new AbortController().signal,
     ...extra,
   });
   const due = async () =>
