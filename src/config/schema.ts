@@ -312,11 +312,9 @@ export const configSchema = z
               'Space of the delivered disk: off grows with its data; metadata (qcow2, vdi); falloc and full (qcow2, raw) reserve all of it.',
             ...job,
             bound: {
-              text: 'off, metadata',
+              text: 'off, metadata, falloc',
               refusal: (value) =>
-                value === 'off' || value === 'metadata'
-                  ? null
-                  : 'a job.toml may only say off or metadata: the others reserve the whole disk’s size',
+                value === 'full' ? 'full writes the whole disk’s size, an operator may ask for it' : null,
             },
           }),
         cluster_size_kib: z

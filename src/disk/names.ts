@@ -47,27 +47,31 @@ function refused(reference: string, referrer: string, why: string): Hyper2kvmErr
  */
 export function compareNames(left: string, right: string): number {
   let at = 0;
-  while (at < left.length && at < right.length && left[at] === right[at]) at += 1;
+  const shorter = Math.min(left.length, right.length);
+  while (at < shorter && left.charCodeAt(at) === right.charCodeAt(at)) at += 1;
   if (at === left.length && at === right.length) return 0;
   // The run that the difference lies in begins before it where it goes on in one of the two.
-  const before = left[at - 1];
-  const goesOn = (next: string | undefined) => next !== undefined && isDigit(next) === isDigit(before);
-  if (before !== undefined && (goesOn(left[at]) || goesOn(right[at])))
-    while (at > 0 && isDigit(left[at - 1]) === isDigit(before)) at -= 1;
+  const goesOn = (text: string) => at < text.length && isDigit(text, at) === isDigit(text, at - 1);
+  if (at > 0 && (goesOn(left) || goesOn(right))) {
+    const kind = isDigit(left, at - 1);
+    while (at > 0 && isDigit(left, at - 1) === kind) at -= 1;
+  }
   const [a, b] = [runAt(left, at), runAt(right, at)];
   if (a === b) return left.length - right.length;
-  const numeric = isDigit(a[0]) && isDigit(b[0]) ? Number(a) - Number(b) : 0;
+  const numeric = isDigit(a, 0) && isDigit(b, 0) ? Number(a) - Number(b) : 0;
   if (numeric !== 0) return numeric;
   return a < b ? -1 : 1;
 }
 
-function isDigit(character: string | undefined): boolean {
-  return character !== undefined && character >= '0' && character <= '9';
+function isDigit(text: string, at: number): boolean {
+  const code = text.charCodeAt(at);
+  return code >= 0x30 && code <= 0x39;
 }
 
 function runAt(text: string, start: number): string {
   let end = start;
-  while (end < text.length && isDigit(text[end]) === isDigit(text[start])) end += 1;
+  const kind = isDigit(text, start);
+  while (end < text.length && isDigit(text, end) === kind) end += 1;
   return text.slice(start, end);
 }
 

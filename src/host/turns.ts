@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 /** So long may a loop run before everybody else has a turn. */
 const TURN_MILLISECONDS = 20;
 /** The clock costs more than most steps of a loop. */
-const STEPS_BETWEEN_LOOKS = 1024;
+const STEPS_BETWEEN_LOOKS = 256;
 
 /**
  * Keeps a long loop from blocking the event loop: `if (turns.isOver()) await turns.next()` in each of its steps. An `await` of its own would cost more than
@@ -23,6 +23,15 @@ export class Turns {
   async next(): Promise<void> {
     await nextTurn();
     this.#startedAt = performance.now();
+  }
+}
+
+/** `use` for each of many. */
+export async function eachInTurns<Item>(items: Iterable<Item>, use: (item: Item) => void): Promise<void> {
+  const turns = new Turns();
+  for (const item of items) {
+    if (turns.isOver()) await turns.next();
+    use(item);
   }
 }
 

@@ -1,7 +1,7 @@
 import { formatOfExtension } from '../disk/formats.js';
 import { compareNames, printable, refusedName } from '../disk/names.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors.js';
-import { sortInTurns, Turns } from '../host/turns.js';
+import { eachInTurns, sortInTurns, Turns } from '../host/turns.js';
 import { attach, attachJobs, holdBack } from './companions.js';
 import type { Drop, Grouping, HeaderFacts, IncomingEntry, Probe } from './group-types.js';
 import { diskStem, finalName, isHidden, stemOf, vmName } from './names.js';
@@ -16,7 +16,7 @@ const COMPANION = /\.(vmx|vmxf|vmsd|vmsn|vmss|vmem|nvram|ovf|mf|cert|log|txt|md5
 const MOST_MISSING = 1000;
 /** No file's name: what has this for its child has more than one. */
 const SEVERAL = '/';
-/** FETCH refuses a drop with more files, so none of them has to be opened before. */
+/** FETCH refuses a drop with more files: nothing has to be known of them before. */
 const MOST_FILES = 10_000;
 
 interface File {
@@ -63,16 +63,16 @@ export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe
       for (const disk of facts.frozen ?? []) frozen.add(disk);
     }
   }
-  for (const component of await components(files, turns)) drops.push(looseDrop(component, frozen));
-  attach(
+  await eachInTurns(await components(files), (component) => drops.push(looseDrop(component, frozen)));
+  await attach(
     companions,
     drops,
     (name) => COMPANION.test(name),
     (name) => ignored.push({ name, reason: 'not-a-disk' }),
   );
-  attachJobs(jobs, drops, ignored);
-  holdBack(partials, drops);
-  for (const drop of drops) drop.entries = await sortInTurns(drop.entries, compareNames);
+  await attachJobs(jobs, drops, ignored);
+  await holdBack(partials, drops);
+  for (const drop of drops) if (drop.entries.length > 1) await sortInTurns(drop.entries, compareNames);
   return { drops: await sortInTurns(drops, byName), ignored };
 }
 
@@ -85,8 +85,9 @@ function isCandidate(name: string, facts: HeaderFacts): boolean {
 }
 
 /** Connected components over "needs", "is the parent of" and "is a piece of the same disk". */
-async function components(files: readonly File[], turns: Turns): Promise<File[][]> {
-  const leader = new Map(files.map(({ name }) => [name, name]));
+async function components(files: readonly File[]): Promise<File[][]> {
+  const leader = new Map<string, string>();
+  await eachInTurns(files, ({ name }) => leader.set(name, name));
   const find = (name: string): string => {
     let root = name;
     while (leader.get(root) !== root) root = leader.get(root)!;
@@ -99,38 +100,37 @@ async function components(files: readonly File[], turns: Turns): Promise<File[][
     return root;
   };
   const join = (a: string, b: string) => leader.set(find(a), find(b));
-  const byId = disksById(files);
+  const byId = await disksById(files);
   const pieces = new Map<string, string>();
-  for (const { name, facts } of files) {
-    if (turns.isOver()) await turns.next();
+  await eachInTurns(files, ({ name, facts }) => {
     for (const needed of facts.needs) if (leader.has(needed)) join(name, needed);
     const parent = facts.parentId === null ? undefined : onlyOther(byId.get(facts.parentId), name);
     if (parent !== undefined && missingOf(facts, leader).length > 0) join(name, parent);
-    if (facts.kind !== 'extent') continue;
+    if (facts.kind !== 'extent') return;
     const stem = diskStem(name);
     const sibling = pieces.get(stem);
     if (sibling !== undefined) join(name, sibling);
     pieces.set(stem, name);
-  }
+  });
   const result = new Map<string, File[]>();
-  for (const file of files) {
+  await eachInTurns(files, (file) => {
     const root = find(file.name);
     const own = result.get(root);
     if (own === undefined) result.set(root, [file]);
     else own.push(file);
-  }
+  });
   return [...result.values()];
 }
 
 /** Names of the disks with a content id, at most three of each: whether there is one, or only one other, is all that counts. */
-function disksById(files: readonly File[]): Map<string, string[]> {
+async function disksById(files: readonly File[]): Promise<Map<string, string[]>> {
   const byId = new Map<string, string[]>();
-  for (const { name, facts } of files) {
-    if (facts.kind !== 'disk' || facts.contentId === null) continue;
+  await eachInTurns(files, ({ name, facts }) => {
+    if (facts.kind !== 'disk' || facts.contentId === null) return;
     const names = byId.get(facts.contentId);
     if (names === undefined) byId.set(facts.contentId, [name]);
     else if (names.length < 3) names.push(name);
-  }
+  });
   return byId;
 }
 
@@ -174,6 +174,7 @@ interface Waiting {
 }
 
 function waiting(files: readonly File[], frozen: ReadonlySet<string>): Waiting {
+  if (files.length > MOST_FILES) return { complete: true, waitingFor: null };
   const reason = missingFiles(files) ?? missingDelta(files, frozen) ?? unfinished(files);
   if (reason !== null) return { complete: false, waitingFor: reason };
   const unchecked = files.find(({ facts }) => facts.isUnchecked === true);

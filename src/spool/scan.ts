@@ -64,8 +64,8 @@ const LOOK_SECONDS = 5;
 const ROUND_SECONDS = 3;
 /** What took longer than it may costs as much each time. */
 const SLOW_INTERVAL_SECONDS = 600;
-/** Each costs a kilobyte of memory. */
-const MOST_NAMES = 50_000;
+/** Each costs a kilobyte of memory. Those behind are seen when others are gone. */
+const MOST_NAMES = 20_000;
 
 interface Known {
   look: Look;
