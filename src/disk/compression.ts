@@ -101,6 +101,9 @@ export function refuseHoles(what: string, holes: number, data: number, maxExpans
   throw new Hyper2kvmError(
     'fetch.bomb',
     `${what} has ${Math.floor(holes / GIB)} GiB of zeros beside ${Math.ceil(data / GIB)} GiB of data, more than ${maxExpansion} times as much (fetch.max_expansion)`,
-    { advice: 'Their digest would take days. Make a qcow2 of it (`qemu-img convert -O qcow2`), and drop that.' },
+    {
+      advice:
+        'Their digest would take days. Make a qcow2 of it (`qemu-img convert -O qcow2`), and drop that.',
+    },
   );
 }

@@ -23,7 +23,9 @@ export function stemOf(name: string): string {
 function splitExtension(name: string): [stem: string, extension: string] {
   const dot = name.lastIndexOf('.');
   const extension = name.slice(dot + 1);
-  return dot > 0 && /^[A-Za-z0-9]+$/.test(extension) ? [name.slice(0, dot), extension.toLowerCase()] : [name, ''];
+  return dot > 0 && /^[A-Za-z0-9]+$/.test(extension)
+    ? [name.slice(0, dot), extension.toLowerCase()]
+    : [name, ''];
 }
 
 /** What the pieces of one disk have in common: `web01` for `web01-s003.vmdk`, `web01-flat.vmdk`; the stem for everything else. */

@@ -3,10 +3,16 @@ import type { Operation } from '../../../../src/fixers/operation.js';
 import { S_IFDIR, S_IFREG, writeNewc } from '../../../../src/guest/cpio.js';
 import { listInitramfs } from '../../../../src/guest/initramfs.js';
 import { execute } from '../../../../src/stages/fix/execute.js';
-import { proveFiles, proveNames } from '../../../../src/stages/fix/prove-files.js';
+import { proveFiles } from '../../../../src/stages/fix/prove-files.js';
+import { proofsOfNames, proveNames as proveNamesBy } from '../../../../src/stages/fix/prove-names.js';
 import { targetOf } from './target.js';
 
 const { signal } = new AbortController();
+const proveNames = (
+  ...[operations, boot, target]: Parameters<typeof proveNamesBy> extends [...infer Given, unknown]
+    ? Given
+    : never
+) => proveNamesBy(operations, boot, target, proofsOfNames);
 const cause = { fixer: 'test', reason: 'test' };
 
 describe('proveNames', () => {
