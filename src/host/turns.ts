@@ -39,13 +39,13 @@ type Compare<Item> = (a: Item, b: Item) => number;
 
 /** Sorts a list in place, stably, and gives it back. */
 export async function sortInTurns<Item>(items: Item[], compare: Compare<Item>): Promise<Item[]> {
-  await mergeSort(items, new Array<Item>(items.length), compare);
+  await mergeSort(items, (length) => new Array<Item>(length), compare);
   return items;
 }
 
 /** The same for millions of numbers. */
 export async function sortNumbersInTurns(numbers: Float64Array): Promise<Float64Array> {
-  await mergeSort<number>(numbers, new Float64Array(numbers.length), (a, b) => a - b);
+  await mergeSort<number>(numbers, (length) => new Float64Array(length), (a, b) => a - b);
   return numbers;
 }
 
@@ -55,10 +55,14 @@ interface Row<Item> {
 }
 
 /** Merges runs of twice the length each time. What is in order already, as the tables of real disks are, is gone through once. */
-async function mergeSort<Item>(items: Row<Item>, spare: Row<Item>, compare: Compare<Item>): Promise<void> {
+async function mergeSort<Item>(
+  items: Row<Item>,
+  spare: (length: number) => Row<Item>,
+  compare: Compare<Item>,
+): Promise<void> {
   const turns = new Turns();
   if (await isSorted(items, compare, turns)) return;
-  let [from, to] = [items, spare];
+  let [from, to] = [items, spare(items.length)];
   for (let width = 1; width < items.length; width *= 2) {
     for (let start = 0; start < items.length; start += 2 * width) {
       const middle = Math.min(start + width, items.length);

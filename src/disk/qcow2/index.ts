@@ -55,11 +55,15 @@ async function completeness(source: ByteSource): Promise<Completeness> {
   }
 }
 
-/** Of the L2 tables, rising: an L1 may list four million. */
+/** Of the L2 tables, rising. An L1 may list four million; those behind the disk's end say nothing of it. */
 async function tableOffsets(source: ByteSource, header: Qcow2Header): Promise<Float64Array> {
-  const offsets = new Float64Array(header.l1Entries);
+  const covered = header.clusterSize * (header.clusterSize / (header.extendedL2 ? 16 : 8));
+  const entries = Math.min(header.l1Entries, Math.ceil(header.virtualSize / covered));
+  if (header.l1Offset + header.l1Entries * 8 > source.size)
+    throw truncated('the L1 table lies beyond the end of the file');
+  const offsets = new Float64Array(entries);
   let count = 0;
-  await readTable(source, header.l1Offset, header.l1Entries * 8, 'the L1 table', (chunk) => {
+  await readTable(source, header.l1Offset, entries * 8, 'the L1 table', (chunk) => {
     for (let at = 0; at < chunk.length; at += 8) {
       const offset = entryOffset(chunk.readUInt32BE(at), chunk.readUInt32BE(at + 4));
       if (offset === 0) continue;
