@@ -105,12 +105,11 @@ export function bufferSource(bytes: Buffer): ByteSource {
 /** The bytes `offset` to `offset + size` of `source`: a member of an archive, an extent in a larger file. */
 export function sliceSource(source: ByteSource, offset: number, size: number): ByteSource {
   const end = Math.max(0, Math.min(size, source.size - offset));
-  const nextData = source.nextData?.bind(source);
+  const nextData = async (at: number) =>
+    Math.min(end, ((await source.nextData?.(offset + at)) ?? 0) - offset);
   return {
     size: end,
-    ...(nextData === undefined
-      ? {}
-      : { nextData: async (at: number) => Math.min(end, (await nextData(offset + at)) - offset) }),
+    ...(source.nextData === undefined ? {} : { nextData }),
     read: (at, length) => source.read(offset + at, Math.max(0, Math.min(length, end - at))),
   };
 }

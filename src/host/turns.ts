@@ -45,7 +45,11 @@ export async function sortInTurns<Item>(items: Item[], compare: Compare<Item>): 
 
 /** The same for millions of numbers. */
 export async function sortNumbersInTurns(numbers: Float64Array): Promise<Float64Array> {
-  await mergeSort<number>(numbers, (length) => new Float64Array(length), (a, b) => a - b);
+  await mergeSort<number>(
+    numbers,
+    (length) => new Float64Array(length),
+    (a, b) => a - b,
+  );
   return numbers;
 }
 

@@ -59,7 +59,7 @@ export interface Scan {
 const IGNORED_INTERVAL_SECONDS = 600;
 
 /** One look at a drop, however many files it has. */
-const LOOK_SECONDS = 5;
+const LOOK_SECONDS = 10;
 /** The directories of one scan: those whose turn does not come are looked at in the next one, so that claims go on meanwhile. */
 const ROUND_SECONDS = 3;
 /** What took longer than it may costs as much each time. */

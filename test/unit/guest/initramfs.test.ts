@@ -108,6 +108,16 @@ describe('listInitramfs', () => {
     expect(unreadable).toMatch(/more than 3 entries/);
   });
 
+  it('stops at its budget of archives', async () => {
+    const empty = writeNewc([]);
+    const { unreadable, segments } = await listInitramfs(
+      Buffer.concat(new Array<Buffer>(100).fill(empty)),
+      signal,
+    );
+    expect(segments).toHaveLength(64);
+    expect(unreadable).toBe('more than 64 archives');
+  });
+
   it('rejects when it is aborted', async () => {
     await expect(listInitramfs(gzipSync(main), AbortSignal.abort(new Error('cancelled')))).rejects.toThrow(
       'cancelled',
