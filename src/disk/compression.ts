@@ -89,8 +89,8 @@ export class ExpansionBudget {
   }
 }
 
-/** Zeros that are hashed in an hour. */
-const FREE_HOLES = 4 * 1024 * GIB;
+/** Zeros that are hashed in a quarter of an hour. */
+const FREE_HOLES = 1024 * GIB;
 
 /**
  * Throws `fetch.bomb` for more zeros than any disk has beside so much data: who reads a file for its digest reads its holes too, and a file of a few KiB may have

@@ -39,9 +39,12 @@ const goods: { name: string; seconds: number }[] = [];
 
 beforeAll(async () => {
   outside = await mkdtemp(join(tmpdir(), 'h2k-drops-'));
-  spool = await Spool.create('[watch]\nsettle_seconds = 0.3\npoll_seconds = 0.5\n[log]\nlevel = "debug"\n', {
-    user: SERVICE,
-  });
+  spool = await Spool.create(
+    '[watch]\nsettle_seconds = 0.3\npoll_seconds = 0.5\n[flatten]\nmax_virtual_size_gib = 8192\n[log]\nlevel = "debug"\n',
+    {
+      user: SERVICE,
+    },
+  );
   const path = spool.path('notify.sock');
   socket = new NotifySocket(path);
   execFileSync('chown', [`${SERVICE}:${SERVICE}`, path]);

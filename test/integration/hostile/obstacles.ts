@@ -46,15 +46,17 @@ function sparse(
 }
 
 const ENTRIES = 4 * MIB;
+/** Where they lead to: 1 GiB, as the archive's digest takes in the holes. */
+const PLACES = 16 * 1024;
 
 /** A qcow2 whose L1 has 32 MiB, each entry a table in a hole, `order` the place of an entry's table among them. */
 function endlessQcow2(path: string, order: (index: number) => number): void {
-  const cluster = 512;
+  const cluster = 65_536;
   const header = Buffer.alloc(104);
   header.write('QFI\xfb', 'latin1');
   header.writeUInt32BE(3, 4);
-  header.writeUInt32BE(9, 20);
-  header.writeBigUInt64BE(BigInt(128 * GIB), 24);
+  header.writeUInt32BE(16, 20);
+  header.writeBigUInt64BE(BigInt(8 * GIB), 24);
   header.writeUInt32BE(ENTRIES, 36);
   header.writeBigUInt64BE(BigInt(4 * cluster), 40);
   header.writeBigUInt64BE(BigInt(cluster), 48);
@@ -64,8 +66,8 @@ function endlessQcow2(path: string, order: (index: number) => number): void {
   const first = 4 * cluster + ENTRIES * 8;
   const l1 = Buffer.alloc(ENTRIES * 8);
   for (let index = 0; index < ENTRIES; index += 1)
-    l1.writeBigUInt64BE(BigInt(first + order(index) * cluster) | (1n << 63n), index * 8);
-  sparse(path, first + ENTRIES * cluster, [
+    l1.writeBigUInt64BE(BigInt(first + (order(index) % PLACES) * cluster) | (1n << 63n), index * 8);
+  sparse(path, first + PLACES * cluster, [
     [0, header],
     [4 * cluster, l1],
   ]);
@@ -193,7 +195,7 @@ export const OBSTACLES: readonly Obstacle[] = [
   },
   {
     title: 'a VMDK with two million grain tables in holes',
-    expected: /^(converted|fetch\.|flatten\.|tool\.)/,
+    expected: /^flatten\.too-large$/,
     make(directory) {
       endlessVmdk(join(directory, 'disk.vmdk'));
       writeFileSync(join(directory, 'job.toml'), DATA);
