@@ -23,7 +23,7 @@ it('of 167 KB that were all changed is made in a moment, and patch(1) would appl
 });
 
 it.each([
-  ['no line end', lines(900, (n) => `a${n}`) + 'end', lines(900, (n) => `b${n}`)],
+  ['no line end', `${lines(900, (n) => `a${n}`)}end`, lines(900, (n) => `b${n}`)],
   ['nothing before', '', lines(900, (n) => `b${n}`)],
   ['nothing after', lines(900, (n) => `a${n}`), ''],
 ])('%s', (_what, before, after) => {
