@@ -32,6 +32,8 @@ let isWatched = true;
 /** The test has stopped it, or is about to. */
 let isAway = false;
 const unanswered: string[] = [];
+/** Drops so far. Making one keeps the test itself, so what is measured meanwhile counts for nothing. */
+let made = 0;
 let watching: Promise<void>;
 const told: string[] = [];
 const names = new Map<Obstacle, string>();
@@ -68,13 +70,13 @@ afterAll(async () => {
 async function watchStatus(): Promise<void> {
   while (isWatched) {
     told.push(...socket.messages());
-    const asked = performance.now();
+    const [asked, before] = [performance.now(), made];
     const refusal = await spool.status().then(
       () => null,
       (error: unknown) => String(error),
     );
     if (!isAway && refusal !== null) unanswered.push(refusal);
-    if (!isAway) slowest = Math.max(slowest, performance.now() - asked);
+    if (!isAway && made === before) slowest = Math.max(slowest, performance.now() - asked);
     await sleep(100);
   }
 }
@@ -85,6 +87,7 @@ async function dropWithGood(batch: readonly Obstacle[], first: number): Promise<
     const name = obstacle.name ?? `drop-${String(first + index).padStart(2, '0')}`;
     names.set(obstacle, name);
     place(obstacle, join(outside, name), DROPPER);
+    made += 1;
     renameSync(join(outside, name), spool.path('incoming', name));
   }
   const good = `good-${first}`;

@@ -205,7 +205,7 @@ export const OBSTACLES: readonly Obstacle[] = [
     title: 'a job.toml with 9,000 unknown keys',
     expected: /^job-options\.unknown-key$/,
     make: (directory) =>
-      disk(directory, Array.from({ length: 9000 }, (_, i) => `${i.toString(36)}=1\n`).join('')),
+      disk(directory, Array.from({ length: 9000 }, (_, i) => `q${i.toString(36)}=1\n`).join('')),
   },
   {
     title: 'a job.toml with a key of 30,000 parts',
