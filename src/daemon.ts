@@ -134,7 +134,7 @@ export async function startDaemon(initial: Config, options: DaemonOptions = {}):
     started.push(() => sweeper.stop());
     worker.start();
     started.push(() => worker.stop());
-    await intake.start();
+    intake.start();
     started.push(() => intake.stop());
     const probe = new AbortController();
     void probeAccelerator({ signal: probe.signal }).then(

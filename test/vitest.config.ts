@@ -22,6 +22,8 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
+          // Threads of ours are started from the sources here.
+          execArgv: ['--import', fileURLToPath(new URL('typescript-threads.mjs', import.meta.url))],
           // Else one core stays idle: vitest keeps it for itself.
           maxWorkers: '100%',
           testTimeout: 20_000,

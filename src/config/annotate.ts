@@ -9,7 +9,7 @@ export function annotatedDefaults(): string {
   const lines = [
     '# hyper2kvm: every option with its default. Uncomment what you change.',
     '# Read from /etc/hyper2kvm/config.toml; each option can also be set by the variable HYPER2KVM_<TABLE>_<KEY>.',
-    '# [SIGHUP]: applied by `systemctl reload hyper2kvm`, others need a restart. [per VM]: may stand in a job.toml.',
+    '# [SIGHUP]: applied by `systemctl reload hyper2kvm`, others need a restart. [job.toml]: may stand there too.',
   ];
   let table = '';
   for (const option of optionTable()) {
@@ -17,7 +17,7 @@ export function annotatedDefaults(): string {
       table = option.table;
       lines.push('', `[${table}]`);
     }
-    const marks = `${option.reload ? ' [SIGHUP]' : ''}${option.perJob ? ' [per VM]' : ''}`;
+    const marks = `${option.reload ? ' [SIGHUP]' : ''}${option.setBy === 'dropper' ? ' [job.toml]' : ''}`;
     lines.push(`# ${option.description}${marks}`);
     if (option.type !== 'string') lines.push(`# ${option.type}`);
     lines.push(`#${stringify({ [option.name]: option.default }).trim()}`);

@@ -1,5 +1,6 @@
 import { parse as parseToml, TomlError, type TomlTable } from 'smol-toml';
 import type { z } from 'zod';
+import { printable } from '../disk/names.js';
 import { Hyper2kvmError } from '../errors.js';
 import { nearest } from './options.js';
 import { type TomlPosition, tomlPositions } from './toml-position.js';
@@ -17,48 +18,65 @@ export interface ConfigProblem {
   suggestion: string | null;
 }
 
+/** Who has more to mend than this mends these first. A name that is looked for among all options costs a millisecond. */
+const MOST_PROBLEMS = 20;
+/** No option lies deeper than four tables. What walks a table calls itself, and the stack ends some thousand deep. */
+const DEEPEST_TABLE = 8;
+
 /** A TOML text as a plain table, with the positions of its keys; throws nothing, a syntax error is a problem. */
 export function readToml(
   text: string,
   file: string,
 ): { table: TomlTable; positions: Map<string, TomlPosition>; problem: ConfigProblem | null } {
+  const broken = (where: string, message: string, line: number | null, column: number | null) => {
+    const problem = { where, line, column, key: '', kind: 'syntax', message, suggestion: null } as const;
+    return { table: {}, positions: new Map<string, TomlPosition>(), problem };
+  };
   try {
-    return { table: parseToml(text), positions: tomlPositions(text), problem: null };
+    const table = parseToml(text);
+    if (isTooDeep(table))
+      return broken(file, `tables are nested more than ${DEEPEST_TABLE} deep`, null, null);
+    return { table, positions: tomlPositions(text), problem: null };
   } catch (error) {
+    // A text of nothing but brackets ends the parser's stack.
+    if (error instanceof RangeError) return broken(file, 'values are nested too deep', null, null);
     if (!(error instanceof TomlError)) throw error;
     const { line, column } = error;
-    const problem = {
-      where: `${file}:${line}:${column}`,
-      line,
-      column,
-      key: '',
-      kind: 'syntax',
-      message: error.message.split('\n')[0] ?? 'not TOML',
-      suggestion: null,
-    } satisfies ConfigProblem;
-    return { table: {}, positions: new Map(), problem };
+    return broken(`${file}:${line}:${column}`, error.message.split('\n')[0] ?? 'not TOML', line, column);
   }
 }
 
+function isTooDeep(table: TomlTable): boolean {
+  let level: unknown[] = [table];
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > DEEPEST_TABLE) return true;
+    level = level.flatMap((value) =>
+      typeof value === 'object' && value !== null && !(value instanceof Date) ? Object.values(value) : [],
+    );
+  }
+  return false;
+}
+
 /**
- * zod's issues as problems. `locate` says where a dotted key was written, `knownKeys` lists all full keys for the suggestions.
+ * zod's issues as problems, the first 20 of them. `locate` says where a dotted key was written, `knownKeys` lists all full keys for the suggestions.
  */
 export function problemsOf(
   error: z.ZodError,
   knownKeys: readonly string[],
   locate: (key: string) => { where: string; position: TomlPosition | null },
 ): ConfigProblem[] {
-  return error.issues.flatMap((issue): ConfigProblem[] => {
+  const found = error.issues.flatMap((issue): { key: string; message: string | null }[] => {
     const path = issue.path.map(String);
-    if (issue.code !== 'unrecognized_keys') {
-      return [problem(path.join('.'), 'invalid-value', issue.message, null, locate)];
-    }
-    return issue.keys.map((name) => {
-      const key = [...path, name].join('.');
-      const suggestion = nearestKey(key, knownKeys);
-      return problem(key, 'unknown-key', 'is not an option', suggestion, locate);
-    });
+    if (issue.code !== 'unrecognized_keys') return [{ key: path.join('.'), message: issue.message }];
+    return issue.keys.map((name) => ({ key: [...path, name].join('.'), message: null }));
   });
+  return found
+    .slice(0, MOST_PROBLEMS)
+    .map(({ key, message }) =>
+      message === null
+        ? problem(key, 'unknown-key', 'is not an option', nearestKey(key, knownKeys), locate)
+        : problem(key, 'invalid-value', message, null, locate),
+    );
 }
 
 function problem(
@@ -98,7 +116,7 @@ function nearestKey(key: string, knownKeys: readonly string[]): string | null {
 
 /** One line for people: `/etc/hyper2kvm/config.toml:3:1: watch.setle_seconds is not an option; did you mean watch.settle_seconds?` */
 export function problemText(found: ConfigProblem): string {
-  const subject = found.key === '' ? '' : `${found.key} `;
+  const subject = found.key === '' ? '' : `${printable(found.key)} `;
   const verb = found.kind === 'invalid-value' ? 'is not valid: ' : '';
   const hint = found.suggestion === null ? '' : `; did you mean ${found.suggestion}?`;
   return `${found.where}: ${subject}${verb}${found.message}${hint}`;
@@ -115,6 +133,6 @@ export function configError(
     advice:
       part === 'config'
         ? '`hyper2kvm config schema` lists every option, `hyper2kvm config check` checks a file.'
-        : 'A job.toml takes the per-VM options of docs/configuration.md, `kind` and the table [vm].',
+        : 'A job.toml takes the options of docs/configuration.md that a dropper may set, `kind` and the table [vm].',
   });
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type ConfigProblem, configError, problemsOf, readToml } from './check.js';
-import { fromText, optionTable, tableSchemas } from './options.js';
+import { fromText, type OptionRow, optionTable, tableSchemas } from './options.js';
 import {
   type Config,
   configSchema,
@@ -10,14 +10,20 @@ import {
   vmOptionsSchema,
 } from './schema.js';
 
-/** What a job.toml may hold: `kind`, `[vm]`, and of the configuration's tables the keys with `perJob`, none of them required. */
-function jobTomlSchema() {
+type Who = 'operator' | 'dropper';
+
+/** The options that `by` may set for one VM. */
+function perVmOptions(by: Who): OptionRow[] {
+  return optionTable().filter(({ perJob, setBy }) => perJob && (by === 'operator' || setBy === by));
+}
+
+/** `kind`, `[vm]`, and the options that `by` may set for one VM, none of them required. */
+function perVmSchema(by: Who) {
+  const keys = new Set(perVmOptions(by).map(({ key }) => key));
   const tables = tableSchemas().flatMap(([name, schema]) => {
-    const perJob = Object.entries(schema.shape).filter(([, option]) => (option as z.ZodType).meta()?.perJob);
-    if (perJob.length === 0) return [];
-    const shape = Object.fromEntries(
-      perJob.map(([key, option]) => [key, withoutDefault(option as z.ZodType)]),
-    );
+    const own = Object.entries(schema.shape).filter(([key]) => keys.has(`${name}.${key}`));
+    if (own.length === 0) return [];
+    const shape = Object.fromEntries(own.map(([key, option]) => [key, withoutDefault(option as z.ZodType)]));
     return [[name, z.strictObject(shape).optional()] as const];
   });
   return z.strictObject({
@@ -34,30 +40,28 @@ function withoutDefault(option: z.ZodType): z.ZodType {
 
 /**
  * How one VM is handled: the daemon's configuration with the drop's job.toml over it (`null`: there is none) and then `overrides`, dotted key to value,
- * as `retry --set` gives them. Throws `job-options.syntax`, `job-options.unknown-key`, `job-options.invalid-value`.
+ * as `retry --set` gives them. The job.toml is the dropper's, so it may set less; the overrides are an operator's. Throws `job-options.syntax`,
+ * `job-options.unknown-key`, `job-options.invalid-value`.
  */
 export function jobOptions(
   config: Config,
   jobToml: string | null,
   settings: { file?: string; overrides?: Readonly<Record<string, string>> } = {},
 ): JobOptions {
-  const file = settings.file ?? 'job.toml';
-  const read = readToml(jobToml ?? '', file);
-  if (read.problem !== null) throw configError('job-options', [read.problem]);
-  const table = withOverrides(
-    structuredClone(read.table) as Record<string, unknown>,
-    settings.overrides ?? {},
-  );
-  const parsed = jobTomlSchema().safeParse(table);
-  if (!parsed.success) {
-    const problems = problemsOf(parsed.error, jobKeys(), (key) => {
-      const position = read.positions.get(key) ?? null;
-      const at = position === null ? '' : `:${position.line}:${position.column}`;
-      return { where: settings.overrides?.[key] === undefined ? `${file}${at}` : `--set ${key}`, position };
-    });
-    throw configError('job-options', problems.map(explainDaemonOption));
-  }
-  const { kind, vm, ...tables } = parsed.data as Record<string, unknown>;
+  const { file = 'job.toml', overrides = {} } = settings;
+  const dropped = readToml(jobToml ?? '', file);
+  if (dropped.problem !== null) throw configError('job-options', [dropped.problem]);
+  const inFile = (key: string) => {
+    const position = dropped.positions.get(key) ?? null;
+    const at = position === null ? '' : `:${position.line}:${position.column}`;
+    return { where: `${file}${at}`, position };
+  };
+  refuseBeyondBounds(check(dropped.table, 'dropper', inFile), config, inFile);
+  const table = withOverrides(structuredClone(dropped.table) as Record<string, unknown>, overrides);
+  const { kind, vm, ...tables } = check(table, 'operator', (key) => ({
+    where: `--set ${key}`,
+    position: null,
+  }));
   const merged = Object.fromEntries(
     Object.entries(config).map(([name, values]) => [
       name,
@@ -71,20 +75,64 @@ export function jobOptions(
   });
 }
 
-function jobKeys(): string[] {
-  const perJob = optionTable().filter((option) => option.perJob);
-  return [
-    'kind',
-    ...Object.keys(vmOptionsSchema.shape).map((name) => `vm.${name}`),
-    ...perJob.map(({ key }) => key),
-  ];
+function check(
+  table: Record<string, unknown>,
+  by: Who,
+  locate: Parameters<typeof problemsOf>[2],
+): Record<string, unknown> {
+  const parsed = perVmSchema(by).safeParse(table);
+  if (parsed.success) return parsed.data;
+  throw configError('job-options', problemsOf(parsed.error, jobKeys(by), locate).map(explainDaemonOption));
+}
+
+/** The values of a job.toml that are beyond what a dropper may ask for. */
+function refuseBeyondBounds(
+  table: Record<string, unknown>,
+  config: Config,
+  locate: Parameters<typeof problemsOf>[2],
+): void {
+  for (const option of perVmOptions('dropper')) {
+    const wanted = valueIn(table, option);
+    const message = wanted === undefined ? null : beyondBound(option, wanted, config);
+    if (message === null) continue;
+    const { where, position } = locate(option.key);
+    const { line = null, column = null } = position ?? {};
+    const problem = { where, line, column, key: option.key, kind: 'invalid-value', message } as const;
+    throw configError('job-options', [{ ...problem, suggestion: null }]);
+  }
+}
+
+function beyondBound({ key, table, name, bound }: OptionRow, wanted: unknown, config: Config): string | null {
+  if (bound?.maxKey === undefined) return bound?.refusal?.(wanted) ?? null;
+  const [maxTable, maxName] = bound.maxKey.split('.') as [string, string];
+  const allowed = valueIn(config, { table: maxTable, name: maxName });
+  // What the daemon itself does is nothing that a job.toml has to be kept from.
+  const most = Math.max(Number(allowed), Number(valueIn(config, { table, name })));
+  return Number(wanted) <= most
+    ? null
+    : `a job.toml may ask for at most ${most}: an operator raises ${bound.maxKey}, or uses retry --set ${key}`;
+}
+
+function valueIn(
+  tables: Record<string, unknown>,
+  { table, name }: Pick<OptionRow, 'table' | 'name'>,
+): unknown {
+  return (tables[table] as Record<string, unknown> | undefined)?.[name];
+}
+
+function jobKeys(by: Who): string[] {
+  const vm = Object.keys(vmOptionsSchema.shape).map((name) => `vm.${name}`);
+  return ['kind', ...vm, ...perVmOptions(by).map(({ key }) => key)];
 }
 
 /** A known option of the daemon in a job.toml is no typing mistake: say so. */
 function explainDaemonOption(problem: ConfigProblem): ConfigProblem {
   const option = optionTable().find(({ key, table }) => key === problem.key || table === problem.key);
   if (problem.kind !== 'unknown-key' || option === undefined) return problem;
-  return { ...problem, message: 'cannot be set for one VM, only for the daemon', suggestion: null };
+  const message = option.perJob
+    ? 'cannot be set in a job.toml, only by an operator'
+    : 'cannot be set for one VM, only for the daemon';
+  return { ...problem, message, suggestion: null };
 }
 
 function withOverrides(

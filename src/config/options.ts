@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { configSchema } from './schema.js';
+import { configSchema, type DropperBound } from './schema.js';
 
 /** One option as the schema declares it: for the generated documentation, the default file and the checks of job.toml. */
 export interface OptionRow {
@@ -13,14 +13,24 @@ export interface OptionRow {
   description: string;
   /** Applied by SIGHUP, without a restart. */
   reload: boolean;
-  /** May stand in a job.toml. */
+  /** May be set for one VM. */
   perJob: boolean;
+  /** `dropper`: also in a job.toml, within `bound`. */
+  setBy: 'operator' | 'dropper';
+  bound: DropperBound | null;
   /** The environment variable that sets it. */
   variable: string;
 }
 
-/** Every option in the order of declaration. */
-export function optionTable(): OptionRow[] {
+let rows: readonly OptionRow[] | null = null;
+
+/** Every option in the order of declaration. Made once: it is asked for with each job.toml. */
+export function optionTable(): readonly OptionRow[] {
+  rows ??= readRows();
+  return rows;
+}
+
+function readRows(): OptionRow[] {
   return tableSchemas().flatMap(([table, schema]) =>
     Object.entries(schema.shape).map(([name, option]) => {
       const meta = (option as z.ZodType).meta() ?? {};
@@ -33,6 +43,8 @@ export function optionTable(): OptionRow[] {
         description: meta.description ?? '',
         reload: meta.reload === true,
         perJob: meta.perJob === true,
+        setBy: meta.setBy ?? 'operator',
+        bound: meta.bound ?? null,
         variable: `HYPER2KVM_${table}_${name}`.toUpperCase(),
       };
     }),
@@ -72,8 +84,12 @@ export function fromText({ default: value }: Pick<OptionRow, 'default'>, text: s
   return text;
 }
 
+/** No option's name is as long: the distance costs the product of both lengths. */
+const LONGEST_WORD = 64;
+
 /** The candidate that is nearest by edits (Levenshtein), when it is near enough to be what was meant. */
 export function nearest(word: string, candidates: readonly string[]): string | null {
+  if (word.length > LONGEST_WORD) return null;
   const ranked = candidates
     .map((candidate) => ({ candidate, distance: editDistance(word, candidate) }))
     .sort((a, b) => a.distance - b.distance);

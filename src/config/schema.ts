@@ -8,13 +8,27 @@ import { STAGE_NAMES } from '../stage-names.js';
  * the checks of `job.toml` come from here.
  *
  * `reload: true` in the metadata: SIGHUP applies it at once; otherwise the daemon must be restarted.
- * `perJob: true`: may stand in a job.toml too.
+ * `perJob: true`: may be set for one VM, by `retry --set` of an operator.
+ * `setBy: 'dropper'`: may stand in a job.toml too. A job.toml is as little trusted as the disk beside it, so what names a path, a program
+ * or a secret of the host, or costs more of it than a conversion does, is the operator's. Without it: operator.
  */
 declare module 'zod' {
   interface GlobalMeta {
     reload?: boolean;
     perJob?: boolean;
+    setBy?: 'operator' | 'dropper';
+    bound?: DropperBound;
   }
+}
+
+/** How far a dropper may go with an option of theirs. */
+export interface DropperBound {
+  /** For the table in docs/configuration.md. */
+  text: string;
+  /** The option that holds the largest number a job.toml may ask for. The daemon's own value is always allowed. */
+  maxKey?: string;
+  /** Why a job.toml may not say this, where it may say less than the configuration; null where it may. */
+  refusal?(value: unknown): string | null;
 }
 
 const absolutePath = z.string().refine(isAbsolute, 'an absolute path is needed');
@@ -42,8 +56,26 @@ function isLoopback(listen: string): boolean {
   return (address === '[::1]' || isIPv4(address)) && Number(port) >= 1 && Number(port) <= 65_535;
 }
 
-const live = { reload: true } as const;
-const job = { reload: true, perJob: true } as const;
+const live = { reload: true, setBy: 'operator' } as const;
+/** Of one VM, and harmless to others. */
+const job = { reload: true, perJob: true, setBy: 'dropper' } as const;
+const atMost = (maxKey: string) => ({ ...job, bound: { text: `at most ${maxKey}`, maxKey } });
+
+const MOST_KEYS = 16;
+const luksKey = z.strictObject({
+  device: z.string().min(1).max(1024),
+  key_file: z.string().min(1).max(1024),
+});
+
+function refusedKeys(value: unknown): string | null {
+  const keys = z.array(luksKey).parse(value);
+  if (keys.length > MOST_KEYS) return `a job.toml may name at most ${MOST_KEYS} keys`;
+  const leadsOut = (path: string) =>
+    isAbsolute(path) || path.split('/').includes('..') || path.includes('\0');
+  return keys.some(({ key_file }) => leadsOut(key_file))
+    ? 'a job.toml may only name key files of its own drop, without a leading / and without ..'
+    : null;
+}
 
 export const configSchema = z
   .strictObject({
@@ -206,12 +238,13 @@ export const configSchema = z
           .default(900)
           .meta({ description: 'One appliance call that takes longer is killed.', ...live }),
         luks: z
-          .array(z.strictObject({ device: z.string().min(1), key_file: z.string().min(1) }))
+          .array(luksKey)
           .default([])
           .meta({
             description:
-              'Keys of encrypted disks, each {device, key_file}: the LUKS container as the guest names it (/dev/sda3, UUID=…), and an absolute path or a file in the drop.',
+              'Keys of encrypted disks, each {device, key_file}: the LUKS container as the guest names it (/dev/sda3, UUID=…), and an absolute path or a file in the drop, of at most 64 KiB.',
             ...job,
+            bound: { text: `files of the drop, at most ${MOST_KEYS}`, refusal: refusedKeys },
           }),
       })
       .prefault({}),
@@ -278,6 +311,11 @@ export const configSchema = z
             description:
               'Space of the delivered disk: off grows with its data; metadata (qcow2, vdi); falloc and full (qcow2, raw) reserve all of it.',
             ...job,
+            bound: {
+              text: 'off, metadata, falloc',
+              refusal: (value) =>
+                value === 'full' ? 'full writes the whole disk’s size, an operator may ask for it' : null,
+            },
           }),
         cluster_size_kib: z
           .literal([4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048])
@@ -286,7 +324,7 @@ export const configSchema = z
         sparse: z
           .boolean()
           .default(true)
-          .meta({ description: 'Leave out blocks of zeros; false writes them.', ...job }),
+          .meta({ description: 'Leave out blocks of zeros; false writes them.', ...live, perJob: true }),
       })
       .prefault({}),
     validate: z
@@ -312,7 +350,7 @@ export const configSchema = z
           .min(10)
           .max(7_200)
           .default(600)
-          .meta({ description: 'Longest boot.', ...job }),
+          .meta({ description: 'Longest boot.', ...atMost('validate.max_timeout_seconds') }),
         accelerator: z
           .enum(['auto', 'kvm', 'tcg'])
           .default('auto')
@@ -322,13 +360,31 @@ export const configSchema = z
           .min(128)
           .max(65_536)
           .default(1_024)
-          .meta({ description: 'Memory of the boot test (MiB).', ...job }),
+          .meta({ description: 'Memory of the boot test (MiB).', ...atMost('validate.max_memory_mib') }),
         smp: z
           .int()
           .min(1)
           .max(32)
           .default(2)
-          .meta({ description: 'Virtual CPUs of the boot test.', ...job }),
+          .meta({ description: 'Virtual CPUs of the boot test.', ...atMost('validate.max_smp') }),
+        max_timeout_seconds: z
+          .int()
+          .min(10)
+          .max(7_200)
+          .default(1_800)
+          .meta({ description: 'Longest boot that a job.toml may ask for.', ...live }),
+        max_memory_mib: z
+          .int()
+          .min(128)
+          .max(65_536)
+          .default(4_096)
+          .meta({ description: 'Most memory of the boot test that a job.toml may ask for (MiB).', ...live }),
+        max_smp: z
+          .int()
+          .min(1)
+          .max(32)
+          .default(4)
+          .meta({ description: 'Most virtual CPUs of the boot test that a job.toml may ask for.', ...live }),
       })
       .prefault({}),
     retry: z
@@ -443,10 +499,23 @@ export const vmOptionsSchema = z.strictObject({
     .string()
     .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'letters, digits, dot, dash, underscore; at most 63')
     .optional()
-    .meta({ description: 'Name of the VM (default: the drop’s name).' }),
-  memory: z.int().min(16).max(16_777_216).optional().meta({ description: 'Memory in MiB.' }),
-  vcpus: z.int().min(1).max(1_024).optional().meta({ description: 'Virtual CPUs.' }),
-  firmware: z.enum(['bios', 'uefi']).optional().meta({ description: 'Overrides what INSPECT finds.' }),
+    .meta({ description: 'Name of the VM (default: the drop’s name).', setBy: 'dropper' }),
+  memory: z
+    .int()
+    .min(16)
+    .max(16_777_216)
+    .optional()
+    .meta({ description: 'Memory of the delivered VM (MiB).', setBy: 'dropper' }),
+  vcpus: z
+    .int()
+    .min(1)
+    .max(1_024)
+    .optional()
+    .meta({ description: 'Virtual CPUs of the delivered VM.', setBy: 'dropper' }),
+  firmware: z
+    .enum(['bios', 'uefi'])
+    .optional()
+    .meta({ description: 'Overrides what INSPECT finds.', setBy: 'dropper' }),
 });
 export const jobKindSchema = z.enum(['vm', 'data']);
 

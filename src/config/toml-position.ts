@@ -15,9 +15,15 @@ export function tomlPositions(text: string): Map<string, TomlPosition> {
   return scanner.positions;
 }
 
+/** No option lies deeper; a dotted key of thousands of parts would else be kept once for each of them. */
+const DEEPEST_KEY = 8;
+
 class Scanner {
   readonly positions = new Map<string, TomlPosition>();
   readonly #text: string;
+  /** Offset of the line that was marked last, and its number: keys are marked from the start to the end. */
+  #lineStart = 0;
+  #line = 1;
   readonly #arrayLengths = new Map<string, number>();
   #at = 0;
 
@@ -123,13 +129,19 @@ class Scanner {
   }
 
   #mark(path: readonly string[], offset: number): void {
-    const before = this.#text.slice(0, offset);
-    const lineStart = before.lastIndexOf('\n') + 1;
-    const position = { line: before.split('\n').length, column: offset - lineStart + 1 };
-    for (let length = 1; length <= path.length; length += 1) {
+    for (let end = this.#lineEnd(); end !== -1 && end < offset; end = this.#lineEnd()) {
+      this.#lineStart = end + 1;
+      this.#line += 1;
+    }
+    const position = { line: this.#line, column: offset - this.#lineStart + 1 };
+    for (let length = 1; length <= Math.min(path.length, DEEPEST_KEY); length += 1) {
       const name = path.slice(0, length).join('.');
       if (!this.positions.has(name)) this.positions.set(name, position);
     }
+  }
+
+  #lineEnd(): number {
+    return this.#text.indexOf('\n', this.#lineStart);
   }
 
   #peek(): string {

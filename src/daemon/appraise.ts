@@ -27,7 +27,12 @@ export interface Appraisal {
 const NOTHING = { isMoved: true, copies: 0, unpackedBytes: 0 };
 
 /** Reads the drop's job.toml. What is wrong with it is the drop's failure, not the daemon's. */
-export async function appraise(drop: Drop, looks: readonly Look[], config: Config): Promise<Appraisal> {
+export async function appraise(
+  drop: Drop,
+  looks: readonly Look[],
+  config: Config,
+  signal: AbortSignal,
+): Promise<Appraisal> {
   const { incoming, work, archive } = config.spool;
   if (drop.refused !== null) return { ...NOTHING, vm: drop.vm, refused: drop.refused };
   try {
@@ -44,16 +49,21 @@ export async function appraise(drop: Drop, looks: readonly Look[], config: Confi
       refused: null,
       isMoved,
       copies,
-      unpackedBytes: await unpackedBytes(looks, incoming),
+      unpackedBytes: await unpackedBytes(looks, incoming, signal),
     };
   } catch (error) {
+    signal.throwIfAborted();
     if (!(error instanceof Hyper2kvmError)) throw error;
     return { ...NOTHING, vm: drop.vm, refused: errorRecord(error) };
   }
 }
 
 /** Of the compressed files among `looks`, names in `directory`, and directly in directories among them. */
-export async function unpackedBytes(looks: readonly Look[], directory: string): Promise<number> {
+export async function unpackedBytes(
+  looks: readonly Look[],
+  directory: string,
+  signal?: AbortSignal,
+): Promise<number> {
   const files = looks.flatMap(({ entry }) =>
     entry.type === 'directory'
       ? (entry.children ?? []).map((child) => ({ ...child, path: join(entry.name, child.name) }))
@@ -63,8 +73,10 @@ export async function unpackedBytes(looks: readonly Look[], directory: string): 
   for (const { name, type, path } of files) {
     if (type !== 'file' || compressionOf(name) === null) continue;
     // FETCH refuses hard links; until then nothing is read of what may be somebody else's file.
-    sum += await withFile(join(directory, path), async ({ source, links }) =>
-      links > 1 ? 0 : unpackedEstimate(name, source),
+    sum += await withFile(
+      join(directory, path),
+      async ({ source, links }) => (links > 1 ? 0 : unpackedEstimate(name, source)),
+      signal,
     );
   }
   return sum;

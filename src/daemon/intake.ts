@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.js';
 import { refusedName } from '../disk/names.js';
-import { errorRecord, Hyper2kvmError } from '../errors.js';
+import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors.js';
 import { noSpace, spaceOf } from '../host/space.js';
 import { newJobId } from '../queue/ids.js';
 import type { Queue } from '../queue/queue.js';
@@ -11,6 +11,7 @@ import { cachedGrouping } from '../spool/grouping.js';
 import { finalName, isHidden } from '../spool/names.js';
 import { type Scan, Scanner, type WaitingDrop } from '../spool/scan.js';
 import { IncomingWatch } from '../spool/watch.js';
+import { within } from '../spool/within.js';
 import { hasWriter } from '../spool/writers.js';
 import { type Admission, estimateBytes, leastBytes } from './admission.js';
 import { type Appraisal, appraise } from './appraise.js';
@@ -34,6 +35,8 @@ export interface WaitingView {
 
 /** A round ends after so long, so that others are seen while thousands are claimed. */
 const ROUND_SECONDS = 5;
+/** Whether a drop is still written to, what its job.toml says, and what it will need. */
+const JUDGE_SECONDS = 10;
 /** At least this long between two scans that hints ask for. */
 const HINT_PAUSE_MS = 200;
 
@@ -76,6 +79,7 @@ export class Intake {
       pollSeconds: () => parts.config().watch.poll_seconds,
       alwaysList: watch.polling,
       now: monotonicSeconds,
+      signal: this.#abort.signal,
     });
     this.#watch = watch.polling
       ? null
@@ -86,9 +90,8 @@ export class Intake {
         });
   }
 
-  /** Resolves after the first scan. */
-  async start(): Promise<void> {
-    await this.#round();
+  /** The first scan has begun; nobody waits for it, whatever lies in incoming. */
+  start(): void {
     this.#loop = this.#run();
   }
 
@@ -125,9 +128,10 @@ export class Intake {
   async #run(): Promise<void> {
     const { signal } = this.#abort;
     while (!signal.aborted) {
+      await this.#round();
+      if (signal.aborted) return;
       await this.#pause(Math.max(0, this.#scan.nextLook - monotonicSeconds()));
       if (signal.aborted) return;
-      await this.#round();
       // A copy gives a hint with each write: together they cost one look.
       await sleep(HINT_PAUSE_MS, undefined, { signal }).catch(() => undefined);
     }
@@ -157,10 +161,12 @@ export class Intake {
       this.#scan = await this.#scanner.scan(hints);
       this.#claimed.clear();
       this.#sayAvailability();
+      this.#sayUnreadable();
       if (!this.#abort.signal.aborted) await this.#watch?.follow(this.#entries());
       await this.#finishClaims();
       if (this.#scan.available) await this.#claimAll();
     } catch (err) {
+      if (this.#abort.signal.aborted) return;
       log.error({ err }, 'incoming could not be scanned');
       this.#scan.nextLook = monotonicSeconds() + this.#parts.config().watch.poll_seconds;
     }
@@ -173,6 +179,12 @@ export class Intake {
       this.#parts.log.warn({ directory }, 'incoming is not there: waiting for it');
     if (available && !this.#wasAvailable) this.#parts.log.info({ directory }, 'incoming is there again');
     this.#wasAvailable = available;
+  }
+
+  /** What cannot be looked at is in the log once, like what cannot be claimed. */
+  #sayUnreadable(): void {
+    for (const { drop } of this.#scan.waiting)
+      if (drop.problem !== undefined) this.#sayUnclaimable(drop.name, drop.problem);
   }
 
   #entries(): number {
@@ -207,7 +219,11 @@ export class Intake {
       this.#obstacles.delete(name);
     }
     this.#goesOn = this.#turnsLeft > 0;
-    for (const name of this.#said.keys()) if (!this.#obstacles.has(name)) this.#said.delete(name);
+    const unreadable = new Set(
+      this.#scan.waiting.flatMap(({ drop }) => (drop.problem === undefined ? [] : [drop.name])),
+    );
+    for (const name of this.#said.keys())
+      if (!this.#obstacles.has(name) && !unreadable.has(name)) this.#said.delete(name);
     const names = new Set(this.waiting().map(({ waiting }) => dropKey(waiting.drop.name)));
     this.#parts.admission.forgetExcept((who) => names.has(who) || !isDropKey(who));
   }
@@ -223,7 +239,7 @@ export class Intake {
     this.#mayHaveHalfClaims = false;
     const finished = await finishClaims(queue, config().spool, (claim, error) => {
       this.#mayHaveHalfClaims = true;
-      this.#sayUnclaimable(claim.dropName, error);
+      this.#sayUnclaimable(claim.dropName, errorRecord(error));
     });
     for (const { job, dropName } of finished) {
       log.warn({ job, drop: dropName }, 'interrupted claim finished');
@@ -238,13 +254,12 @@ export class Intake {
       return await this.#tryToClaim(waiting);
     } catch (error) {
       if (this.#abort.signal.aborted) return 'the daemon is stopping';
-      return this.#sayUnclaimable(drop.name, error);
+      return this.#sayUnclaimable(drop.name, errorRecord(error));
     }
   }
 
   /** In the log once for each reason, however often it is tried. */
-  #sayUnclaimable(drop: string, error: unknown): string {
-    const { code, message, advice } = errorRecord(error);
+  #sayUnclaimable(drop: string, { code, message, advice }: ErrorRecord): string {
     const reason = `${code}: ${message}`;
     if (this.#said.get(drop) !== reason)
       this.#parts.log.warn({ drop, code, error: message, advice }, 'drop could not be claimed');
@@ -276,12 +291,14 @@ export class Intake {
     if (!admission.mayClaim)
       return admission.state === 'draining' ? 'the queue is draining' : 'the queue is paused';
     if (!(await this.#scanner.confirm(waiting))) return 'settling';
-    if (drop.refused === null && (await hasWriter(spool.incoming, waiting.looks)))
-      return 'still open for writing';
-
-    const appraisal = await appraise(drop, waiting.looks, this.#parts.config());
-    const { vm, refused } = appraisal;
-    const reservedBytes = refused === null ? await this.#bytesToReserve(waiting, appraisal) : 0;
+    const { looks } = waiting;
+    const judged = await within(JUDGE_SECONDS, this.#abort.signal, async (signal) => {
+      if (drop.refused === null && (await hasWriter(spool.incoming, looks, signal))) return null;
+      return appraise(drop, looks, this.#parts.config(), signal);
+    });
+    if (judged === null) return 'still open for writing';
+    const { vm, refused } = judged;
+    const reservedBytes = refused === null ? await this.#bytesToReserve(waiting, judged) : 0;
     const key = dropKey(drop.name);
     if (!(await admission.hasRoom(key, reservedBytes))) return admission.spaceText(key) ?? 'space';
     const job = newJobId(Date.now());

@@ -31,7 +31,7 @@ export class Supervision {
     this.#env = parts.env;
   }
 
-  /** The daemon works: recovered, and incoming scanned once. */
+  /** The daemon works: recovered, and its first scan of incoming has begun. */
   start(): void {
     this.#notifier.ready();
     this.#showStatus();

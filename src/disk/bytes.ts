@@ -36,6 +36,50 @@ export async function readExact(
   return bytes;
 }
 
+const CHUNK = 1024 * 1024;
+
+/**
+ * Gives the table of `length` bytes at `offset` to `use`, at most 1 MiB at a time and each with its offset in the table: tables may have hundreds of MiB. Lets others
+ * have their turn in between. What lies in a hole of the file is zeros: `use` does not get it. Rejects as `readExact`.
+ */
+export async function readTable(
+  source: ByteSource,
+  offset: number,
+  length: number,
+  what: string,
+  use: (chunk: Buffer, at: number) => void,
+): Promise<void> {
+  const holes = new Holes(source);
+  for (let at = 0; at < length; at += CHUNK) {
+    const size = Math.min(CHUNK, length - at);
+    if (await holes.has(offset + at, size)) continue;
+    use(await readExact(source, offset + at, size, what), at);
+  }
+  // Also where its end is a hole, or behind the end of the file.
+  if (offset + length > source.size) await readExact(source, offset, length, what);
+}
+
+/** Tells, for rising offsets, what lies in a hole of the file. */
+export class Holes {
+  readonly #source: ByteSource;
+  /** From `#from` to `#data` there is a hole. */
+  #from = 0;
+  #data = 0;
+
+  constructor(source: ByteSource) {
+    this.#source = source;
+  }
+
+  async has(offset: number, length: number): Promise<boolean> {
+    if (this.#source.nextData === undefined || offset + length > this.#source.size) return false;
+    if (offset < this.#from || offset + length > this.#data) {
+      this.#from = offset;
+      this.#data = await this.#source.nextData(offset);
+    }
+    return offset + length <= this.#data;
+  }
+}
+
 /** A 64-bit field as a number; `fetch.corrupt` where it is beyond 2^53 (no real size or offset is). */
 export function u64le(bytes: Buffer, offset: number, what: string): number {
   return safe(bytes.readBigUInt64LE(offset), what);
@@ -61,8 +105,11 @@ export function bufferSource(bytes: Buffer): ByteSource {
 /** The bytes `offset` to `offset + size` of `source`: a member of an archive, an extent in a larger file. */
 export function sliceSource(source: ByteSource, offset: number, size: number): ByteSource {
   const end = Math.max(0, Math.min(size, source.size - offset));
+  const nextData = async (at: number) =>
+    Math.min(end, ((await source.nextData?.(offset + at)) ?? 0) - offset);
   return {
     size: end,
+    ...(source.nextData === undefined ? {} : { nextData }),
     read: (at, length) => source.read(offset + at, Math.max(0, Math.min(length, end - at))),
   };
 }

@@ -59,9 +59,16 @@ export function assemble(files: readonly ImageFile[]): Assembly {
     if (file.image?.role === 'disk') assembly.layers.set(file.name, layerOf(file, file.image, assembly));
   }
   for (const file of sorted) refuseLeftover(file, assembly);
+  const byContentId = new Map<string | null, Layer[]>();
   for (const layer of assembly.layers.values()) {
-    if (layer.image.parent !== null)
-      assembly.parents.set(layer.file.name, parentOf(layer, assembly).file.name);
+    const sameId = byContentId.get(layer.image.contentId);
+    if (sameId === undefined) byContentId.set(layer.image.contentId, [layer]);
+    else sameId.push(layer);
+  }
+  for (const layer of assembly.layers.values()) {
+    if (layer.image.parent === null) continue;
+    const alike = byContentId.get(layer.image.parent.contentId) ?? [];
+    assembly.parents.set(layer.file.name, parentOf(layer, alike, assembly).file.name);
   }
   return assembly;
 }
@@ -139,16 +146,15 @@ export function isFlatName(name: string): boolean {
   return /-(flat|f\d{3,}|rdm|rdmp)\.vmdk$/i.test(name);
 }
 
-function parentOf(layer: Layer, assembly: Assembly): Layer {
+/** `sameId`: the layers with the content id of the parent. */
+function parentOf(layer: Layer, sameId: readonly Layer[], assembly: Assembly): Layer {
   const parent = layer.image.parent!;
   const child = layer.file.name;
   const named =
     parent.name === null ? undefined : assembly.layers.get(siblingName(parent.name, 'hint', child));
   // The name is only a hint for VMDK: a file that was renamed is still known by its content id, where only one has it.
-  const alike = [...assembly.layers.values()].filter(
-    (other) => other !== layer && other.image.contentId === parent.contentId,
-  );
-  const found = named ?? (parent.contentId !== null && alike.length === 1 ? alike[0] : undefined);
+  const [only, another] = sameId.slice(0, 3).filter((other) => other !== layer);
+  const found = named ?? (parent.contentId !== null && another === undefined ? only : undefined);
   if (found === undefined || found === layer) throw missingParent(layer);
   if (parent.contentId !== null && found.image.contentId !== parent.contentId) {
     throw new Hyper2kvmError(

@@ -88,3 +88,22 @@ export class ExpansionBudget {
     });
   }
 }
+
+/** Zeros that are hashed in a quarter of an hour. */
+const FREE_HOLES = 1024 * GIB;
+
+/**
+ * Throws `fetch.bomb` for more zeros than any disk has beside so much data: who reads a file for its digest reads its holes too, and a file of a few KiB may have
+ * petabytes of them. `what` begins the sentence.
+ */
+export function refuseHoles(what: string, holes: number, data: number, maxExpansion: number): void {
+  if (holes <= Math.max(FREE_HOLES, data * maxExpansion)) return;
+  throw new Hyper2kvmError(
+    'fetch.bomb',
+    `${what} has ${Math.floor(holes / GIB)} GiB of zeros beside ${Math.ceil(data / GIB)} GiB of data, more than ${maxExpansion} times as much (fetch.max_expansion)`,
+    {
+      advice:
+        'Their digest would take days. Make a qcow2 of it (`qemu-img convert -O qcow2`), and drop that.',
+    },
+  );
+}

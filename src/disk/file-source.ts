@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Hyper2kvmError } from '../errors.js';
+import { nextData } from '../host/holes.js';
 import { sliceSource } from './bytes.js';
 import type { ImageFile } from './chain.js';
 import type { ByteSource } from './format.js';
@@ -14,17 +15,18 @@ export interface OpenFile {
 
 /**
  * Opens a regular file for reading without following a link in its last component and without waiting for a FIFO's writer. Rejects with
- * `fetch.refused-special` for anything that is no regular file. The handle is closed when `use` is done.
+ * `fetch.refused-special` for anything that is no regular file. The handle is closed when `use` is done. Once `signal` is aborted, reads reject with its reason.
  */
 export async function withFile<Result>(
   path: string,
   use: (file: OpenFile) => Promise<Result>,
+  signal?: AbortSignal,
 ): Promise<Result> {
   const handle = await openRegular(path);
   try {
     const status = await handle.stat();
     if (!status.isFile()) throw refusedSpecial(path, 'is no regular file');
-    return await use({ source: fileSource(handle, status.size), links: status.nlink });
+    return await use({ source: fileSource(handle, status.size, signal), links: status.nlink });
   } finally {
     await handle.close();
   }
@@ -42,10 +44,13 @@ export async function withImage<Result>(
   directory: string,
   image: StoredFile,
   use: (source: ByteSource) => Promise<Result>,
+  signal?: AbortSignal,
 ): Promise<Result> {
   const { region } = image;
-  return withFile(storedAt(directory, image), ({ source }) =>
-    use(region === undefined ? source : sliceSource(source, region.offset, region.size)),
+  return withFile(
+    storedAt(directory, image),
+    ({ source }) => use(region === undefined ? source : sliceSource(source, region.offset, region.size)),
+    signal,
   );
 }
 
@@ -63,10 +68,12 @@ async function openRegular(path: string): Promise<FileHandle> {
   }
 }
 
-function fileSource(handle: FileHandle, size: number): ByteSource {
+function fileSource(handle: FileHandle, size: number, signal?: AbortSignal): ByteSource {
   return {
     size,
+    nextData: (offset) => nextData(handle, offset, size),
     read: async (offset, length) => {
+      signal?.throwIfAborted();
       const wanted = Math.max(0, Math.min(length, size - offset));
       const buffer = Buffer.alloc(wanted);
       let filled = 0;

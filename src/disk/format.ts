@@ -4,6 +4,8 @@ export interface ByteSource {
   readonly size: number;
   /** Exactly `length` bytes from `offset`; fewer only where the file ends. Offsets beyond the end give an empty buffer. */
   read(offset: number, length: number): Promise<Buffer>;
+  /** The first byte from `offset` on that is not in a hole; `size` where the rest is one. Left out: there are no holes. */
+  nextData?(offset: number): Promise<number>;
 }
 
 /** A file that holds a part of a disk's data, as its descriptor names it. Sizes and offsets in bytes. */
@@ -51,7 +53,7 @@ export interface DiskImage {
 export type Completeness = { complete: true; allocated: number | null } | { complete: false; reason: string };
 
 /**
- * One image format. All members are pure but for reads through ByteSource, bounded in memory, and reject with `fetch.*` errors.
+ * One image format. All members are pure but for reads through ByteSource, bounded in memory and in the length of a turn of the event loop, and reject with `fetch.*` errors.
  * A new format is a file that exports one of these and a line in formats.ts.
  */
 export interface DiskFormat {

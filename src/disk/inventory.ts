@@ -16,6 +16,9 @@ export interface Inventory {
   prefix: string;
   /** All regular files, paths relative to the source directory, sorted. */
   files: { path: string; size: number }[];
+  /** Bytes of all files that are on disk, and of their holes. */
+  data: number;
+  holes: number;
   /** The files directly in `directory`, with their headers. */
   images: ImageFile[];
 }
@@ -51,8 +54,11 @@ export async function takeInventory(
   entries: readonly string[],
   options: InventoryOptions,
 ): Promise<Inventory> {
-  const files: Inventory['files'] = [];
-  await walk(sourceDirectory, entries, '', 0, files, options.signal);
+  const found: FoundFile[] = [];
+  await walk(sourceDirectory, entries, '', 0, found, options.signal);
+  const data = found.reduce((sum, { size, stored }) => sum + Math.min(size, stored), 0);
+  const holes = found.reduce((sum, { size, stored }) => sum + Math.max(0, size - stored), 0);
+  const files = found.map(({ path, size }) => ({ path, size }));
   if (files.length === 0) {
     throw new Hyper2kvmError('fetch.empty', 'the drop has no files', {
       advice: 'Copy the disk into it and drop it again.',
@@ -71,10 +77,10 @@ export async function takeInventory(
   }
   refuseSameNames(images);
   const archive = onlyArchive(images);
-  if (archive === null) return { directory, prefix, files, images };
+  if (archive === null) return { directory, prefix, files, data, holes, images };
   const members = await readMembers(directory, archive, unpacking);
   refuseSameNames(members);
-  return { directory, prefix: `${prefix}${archive.name}/`, files, images: members };
+  return { directory, prefix: `${prefix}${archive.name}/`, files, data, holes, images: members };
 }
 
 /** Before anything is read of them. */
@@ -170,12 +176,19 @@ function droppedDirectory(entries: readonly string[], files: Inventory['files'])
   return `${first}/`;
 }
 
+interface FoundFile {
+  path: string;
+  size: number;
+  /** Bytes on disk. */
+  stored: number;
+}
+
 async function walk(
   root: string,
   names: readonly string[],
   parent: string,
   depth: number,
-  files: Inventory['files'],
+  files: FoundFile[],
   signal: AbortSignal,
 ): Promise<void> {
   for (const name of names) {
@@ -189,7 +202,7 @@ async function walk(
       await walk(root, await readdir(join(root, path)), `${path}/`, depth + 1, files, signal);
     } else if (status.isFile()) {
       if (files.length >= MAX_FILES) throw tooMany(`more than ${MAX_FILES} files`);
-      files.push({ path, size: status.size });
+      files.push({ path, size: status.size, stored: status.blocks * 512 });
     } else {
       throw refusedSpecial(
         printable(path),

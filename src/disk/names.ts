@@ -41,18 +41,38 @@ function refused(reference: string, referrer: string, why: string): Hyper2kvmErr
   );
 }
 
-/** Compares names the way people sort disks: `web01-s2` before `web01-s10`, independent of the host's locale. */
+/**
+ * Compares names the way people sort disks: `web01-s2` before `web01-s10`, independent of the host's locale. Runs of digits count as numbers, what is between
+ * them as text. Allocates nothing before the first difference: thousands of names of 255 bytes are sorted before a drop is claimed.
+ */
 export function compareNames(left: string, right: string): number {
-  const leftParts = left.match(/\d+|\D+/g) ?? [];
-  const rightParts = right.match(/\d+|\D+/g) ?? [];
-  for (let i = 0; i < Math.min(leftParts.length, rightParts.length); i += 1) {
-    const [a, b] = [leftParts[i]!, rightParts[i]!];
-    if (a === b) continue;
-    const numeric = /^\d/.test(a) && /^\d/.test(b) ? Number(a) - Number(b) : 0;
-    if (numeric !== 0) return numeric;
-    return a < b ? -1 : 1;
+  let at = 0;
+  const shorter = Math.min(left.length, right.length);
+  while (at < shorter && left.charCodeAt(at) === right.charCodeAt(at)) at += 1;
+  if (at === left.length && at === right.length) return 0;
+  // The run that the difference lies in begins before it where it goes on in one of the two.
+  const goesOn = (text: string) => at < text.length && isDigit(text, at) === isDigit(text, at - 1);
+  if (at > 0 && (goesOn(left) || goesOn(right))) {
+    const kind = isDigit(left, at - 1);
+    while (at > 0 && isDigit(left, at - 1) === kind) at -= 1;
   }
-  return leftParts.length - rightParts.length;
+  const [a, b] = [runAt(left, at), runAt(right, at)];
+  if (a === b) return left.length - right.length;
+  const numeric = isDigit(a, 0) && isDigit(b, 0) ? Number(a) - Number(b) : 0;
+  if (numeric !== 0) return numeric;
+  return a < b ? -1 : 1;
+}
+
+function isDigit(text: string, at: number): boolean {
+  const code = text.charCodeAt(at);
+  return code >= 0x30 && code <= 0x39;
+}
+
+function runAt(text: string, start: number): string {
+  let end = start;
+  const kind = isDigit(text, start);
+  while (end < text.length && isDigit(text, end) === kind) end += 1;
+  return text.slice(start, end);
 }
 
 /** Node gives a name that is not UTF-8 with replacement characters, by which nothing is found again. */

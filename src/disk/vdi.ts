@@ -1,4 +1,4 @@
-import { corrupt, incomplete, readExact, truncated, u64le, unsupported } from './bytes.js';
+import { corrupt, incomplete, readExact, readTable, truncated, u64le, unsupported } from './bytes.js';
 import {
   type ByteSource,
   type Completeness,
@@ -68,15 +68,16 @@ async function readHeader(source: ByteSource) {
 async function completeness(source: ByteSource, image: DiskImage): Promise<Completeness> {
   try {
     const header = await readHeader(source);
-    const map = await readExact(source, header.mapOffset, header.blocks * 4, 'the VDI’s block map');
     let used = 0;
     let last = -1;
-    for (let i = 0; i < header.blocks; i += 1) {
-      const block = map.readUInt32LE(i * 4);
-      if (block >= FIRST_SPECIAL) continue;
-      used += 1;
-      last = Math.max(last, block);
-    }
+    await readTable(source, header.mapOffset, header.blocks * 4, 'the VDI’s block map', (chunk) => {
+      for (let at = 0; at < chunk.length; at += 4) {
+        const block = chunk.readUInt32LE(at);
+        if (block >= FIRST_SPECIAL) continue;
+        used += 1;
+        last = Math.max(last, block);
+      }
+    });
     if (last >= header.blocks) throw corrupt('the VDI’s block map points outside of the disk');
     if (last >= 0 && header.dataOffset + (last + 1) * BLOCK_SIZE > source.size)
       throw truncated('a VDI block lies beyond the end of the file');

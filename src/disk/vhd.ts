@@ -1,4 +1,4 @@
-import { corrupt, incomplete, readExact, truncated, u64be, unsupported } from './bytes.js';
+import { corrupt, incomplete, readExact, readTable, truncated, u64be, unsupported } from './bytes.js';
 import {
   type ByteSource,
   type Completeness,
@@ -110,20 +110,19 @@ async function allocatedBlocks(source: ByteSource, image: DiskImage): Promise<nu
     throw corrupt('the VHD’s block size is absurd');
   const needed = Math.ceil(image.virtualSize / blockSize);
   if (needed > entries || entries > 2 ** 22) throw corrupt('the VHD’s block table does not fit its size');
-  const table = await readExact(
-    source,
-    u64be(header, 16, 'the VHD’s block table'),
-    needed * 4,
-    'the VHD’s block table',
-  );
   const bitmap = Math.ceil(blockSize / SECTOR / 8 / SECTOR) * SECTOR;
   let blocks = 0;
-  for (let i = 0; i < needed; i += 1) {
-    const sector = table.readUInt32BE(i * 4);
-    if (sector === 0xffff_ffff) continue;
-    blocks += 1;
-    if (sector * SECTOR + bitmap + blockSize > source.size)
-      throw truncated('a VHD block lies beyond the end of the file');
-  }
+  let last = -1;
+  const tableOffset = u64be(header, 16, 'the VHD’s block table');
+  await readTable(source, tableOffset, needed * 4, 'the VHD’s block table', (chunk) => {
+    for (let at = 0; at < chunk.length; at += 4) {
+      const sector = chunk.readUInt32BE(at);
+      if (sector === 0xffff_ffff) continue;
+      blocks += 1;
+      last = Math.max(last, sector);
+    }
+  });
+  if (last >= 0 && last * SECTOR + bitmap + blockSize > source.size)
+    throw truncated('a VHD block lies beyond the end of the file');
   return Math.min(blocks * blockSize, image.virtualSize);
 }

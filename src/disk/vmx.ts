@@ -72,13 +72,14 @@ function readDisks(values: ReadonlyMap<string, string>): Vmx['disks'] {
     if (!present || !type.includes('disk') || file === '' || /\.iso$/i.test(file)) continue;
     disks.push({ controller: device, file });
   }
-  const first = (values.get('bios.hddorder') ?? '')
-    .toLowerCase()
-    .split(',')
-    .map((device) => device.trim());
+  const first = new Map<string, number>();
+  for (const device of (values.get('bios.hddorder') ?? '').toLowerCase().split(','))
+    if (!first.has(device.trim())) first.set(device.trim(), first.size);
   const rank = (controller: string) => {
-    const explicit = first.indexOf(controller);
-    return explicit >= 0 ? explicit - first.length : BUS_ORDER.indexOf(controller.replace(/\d.*$/, ''));
+    const explicit = first.get(controller);
+    return explicit !== undefined
+      ? explicit - first.size
+      : BUS_ORDER.indexOf(controller.replace(/\d.*$/, ''));
   };
   return disks.sort(
     (a, b) => rank(a.controller) - rank(b.controller) || compareNames(a.controller, b.controller),

@@ -43,9 +43,12 @@ export interface InitramfsListing {
 export interface ListLimits {
   /** Bytes that all segments together may unpack to. */
   unpackedBytes: number;
+  /** A real one has some thousands. */
   entries: number;
+  /** Archives, one behind the other: distributions make four at most. Each compressed one costs a program's start. */
+  segments: number;
 }
-const DEFAULT_LIMITS: ListLimits = { unpackedBytes: 1024 ** 3, entries: 200_000 };
+export const DEFAULT_LIMITS: ListLimits = { unpackedBytes: 1024 ** 3, entries: 100_000, segments: 64 };
 
 /** Each tool with the arguments that make it write one stream's data to stdout. */
 const UNPACKERS: Record<Exclude<Compression, 'none' | 'gzip'>, readonly [string, ...string[]]> = {
@@ -114,6 +117,10 @@ export async function listInitramfs(
   let offset = skipZeros(bytes, 0);
   while (offset < bytes.length && unreadable === null) {
     signal.throwIfAborted();
+    if (segments.length === limits.segments) {
+      unreadable = `more than ${limits.segments} archives`;
+      break;
+    }
     const compression = compressionAt(bytes, offset);
     const before = entries;
     try {

@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { type Extract, extract } from 'tar-stream';
 import { Hyper2kvmError } from '../errors.js';
 import { writeDurable } from '../host/durable.js';
+import { eachInTurns } from '../host/turns.js';
 import type { ApplianceSession } from './session.js';
 import { GuestTree, type TreeEntry } from './tree.js';
 
@@ -175,14 +176,27 @@ interface StoredEntry extends Omit<TreeEntry, 'content'> {
 
 /** Writes the tree as JSON, sorted by path, durably: the same guest gives the same bytes. Returns the SHA-256 of the file. */
 export async function writeSnapshot(file: string, tree: GuestTree): Promise<string> {
-  const stored: StoredEntry[] = tree.entries().map(({ content, ...entry }) => ({
-    ...entry,
-    ...(content === undefined ? {} : { content: content.toString('base64') }),
-  }));
-  const text = JSON.stringify(stored);
+  const hash = createHash('sha256');
+  const pieces: Buffer[] = [];
+  const put = (text: string) => {
+    const bytes = Buffer.from(text);
+    hash.update(bytes);
+    pieces.push(bytes);
+  };
+  let separator = '[';
+  // One after the other: 48 MiB at once would keep the daemon from answering.
+  await eachInTurns(tree.entries(), ({ content, ...entry }) => {
+    const stored: StoredEntry = {
+      ...entry,
+      ...(content === undefined ? {} : { content: content.toString('base64') }),
+    };
+    put(`${separator}${JSON.stringify(stored)}`);
+    separator = ',';
+  });
+  put(separator === '[' ? '[]' : ']');
   // The guest's /etc/shadow is in it.
-  await writeDurable(file, text, 0o600);
-  return createHash('sha256').update(text).digest('hex');
+  await writeDurable(file, Buffer.concat(pieces), 0o600);
+  return hash.digest('hex');
 }
 
 export async function readSnapshot(file: string): Promise<GuestTree> {

@@ -6,6 +6,7 @@ import { syncTree, writeDurable } from '../host/durable.js';
 import type { StageRecord } from '../pipeline/run-types.js';
 import { readScreens, readSerialTail } from './boot-files.js';
 import { checksumLine, type Digest, digestFile, digestSource, digestTree, joinBytes } from './checksums.js';
+import { operationDiffs } from './diff.js';
 import { domainFacts } from './domain-facts.js';
 import { domainXml } from './domain-xml.js';
 import { applyMoves, emptyDirectory, exists, type Move, openTree, undoMoves } from './files.js';
@@ -86,6 +87,7 @@ export async function assembleBundle(request: BundleRequest): Promise<Report> {
   });
   const bootDirectory = join(workDirectory, BOOT_DIRECTORY);
   const html = reportHtml(report, {
+    diffs: await operationDiffs(report.plan ?? []),
     screens: await readScreens(bootDirectory, report.boot),
     serialTail: await readSerialTail(join(bootDirectory, 'serial.log')),
     finalDirectory: request.finalDirectory,
@@ -148,6 +150,7 @@ export async function writeFailure(request: FailureRequest): Promise<Report> {
     if (await exists(kept)) await cp(kept, join(failedDirectory, name), { recursive: true, force: true });
   }
   const html = reportHtml(report, {
+    diffs: await operationDiffs(report.plan ?? []),
     screens: await readScreens(bootDirectory, outputs.boot),
     serialTail: await readSerialTail(join(bootDirectory, 'serial.log')),
     finalDirectory: null,

@@ -1,5 +1,6 @@
-import { structuredPatch } from 'diff';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Operation } from '../fixers/operation.js';
+import { diffHunks } from '../text-diff.js';
 
 export interface DiffLine {
   kind: 'hunk' | 'add' | 'remove' | 'context';
@@ -14,9 +15,13 @@ export function operationDiff(operation: Operation): DiffLine[] {
   return [];
 }
 
+/** Characters of both texts: what is longer is in plan.diff alone. */
+const LONGEST_SHOWN = 512 * 1024;
+
 function textDiff(before: string, after: string): DiffLine[] {
-  const { hunks } = structuredPatch('before', 'after', before, after, undefined, undefined, { context: 3 });
-  return hunks.flatMap((hunk) => [
+  if (before.length + after.length > LONGEST_SHOWN)
+    return [{ kind: 'hunk', text: `${before.length} characters become ${after.length}: see plan.diff` }];
+  return diffHunks(before, after, 3).flatMap((hunk) => [
     {
       kind: 'hunk' as const,
       text: `@@ -${hunk.oldStart},${hunk.oldLines} +${hunk.newStart},${hunk.newLines} @@`,
@@ -28,6 +33,18 @@ function textDiff(before: string, after: string): DiffLine[] {
 function lineKind(line: string): DiffLine['kind'] {
   if (line.startsWith('+')) return 'add';
   return line.startsWith('-') ? 'remove' : 'context';
+}
+
+/** `operationDiff` of each of a plan's operations, while others have their turn. */
+export async function operationDiffs(
+  operations: readonly Operation[],
+): Promise<ReadonlyMap<Operation, DiffLine[]>> {
+  const diffs = new Map<Operation, DiffLine[]>();
+  for (const operation of operations) {
+    diffs.set(operation, operationDiff(operation));
+    await nextTurn();
+  }
+  return diffs;
 }
 
 /** What is done, in a few words; the object of it is a guest path or a command, unescaped. */

@@ -14,11 +14,11 @@ export function configurationSection(): string {
       code(option.name),
       cell(option.type),
       code(JSON.stringify(option.default)),
-      option.perJob ? 'yes' : '',
+      option.bound === null ? option.setBy : `${option.setBy}: ${cell(option.bound.text)}`,
       option.reload ? 'yes' : '',
       cell(option.description),
     ]);
-    return `### [${table}]\n\n${markdownTable(['key', 'type', 'default', 'per VM', 'SIGHUP', 'meaning'], rows)}`;
+    return `### [${table}]\n\n${markdownTable(['key', 'type', 'default', 'set by', 'SIGHUP', 'meaning'], rows)}`;
   });
   return parts.join('\n');
 }
@@ -27,9 +27,10 @@ export function configurationSection(): string {
 export function vmSection(): string {
   const rows = Object.entries(vmOptionsSchema.shape).map(([name, option]) => [
     code(name),
+    option.meta()?.setBy ?? 'operator',
     cell(option.meta()?.description ?? ''),
   ]);
-  return markdownTable(['key', 'meaning'], rows);
+  return markdownTable(['key', 'set by', 'meaning'], rows);
 }
 
 /** docs/changes.md: each fixer's own description, in the order they run. */

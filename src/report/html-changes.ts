@@ -1,5 +1,5 @@
 import type { Operation } from '../fixers/operation.js';
-import { operationDiff, operationTitle } from './diff.js';
+import { type DiffLine, operationDiff, operationTitle } from './diff.js';
 import { formatCount } from './format.js';
 import { type Markup, markup } from './markup.js';
 import type { Report } from './report.js';
@@ -8,11 +8,14 @@ import type { Report } from './report.js';
 const SHOWN_LINES = 400;
 const OPEN_LINES = 60;
 
-/** Each planned operation with its reason and diff, the warnings, and what was read back afterwards. */
-export function changesSection({ plan, warnings, proofs }: Report): Markup | null {
+/** Each planned operation with its reason and diff (of `diffs` where it is there), the warnings, and what was read back afterwards. */
+export function changesSection(
+  { plan, warnings, proofs }: Report,
+  diffs: ReadonlyMap<Operation, DiffLine[]> = new Map(),
+): Markup | null {
   if (plan === null) return null;
   return markup`<h2>Changes in the guest <small>${plan.length === 0 ? 'none were needed' : formatCount(plan.length, 'operation')}</small></h2>
-${plan.map(operationDetails)}
+${plan.map((operation) => operationDetails(operation, diffs.get(operation) ?? operationDiff(operation)))}
 ${
   warnings.length === 0
     ? null
@@ -28,9 +31,8 @@ ${
 }`;
 }
 
-function operationDetails(operation: Operation): Markup {
+function operationDetails(operation: Operation, lines: readonly DiffLine[]): Markup {
   const { verb, object } = operationTitle(operation);
-  const lines = operationDiff(operation);
   const cut = lines.length - SHOWN_LINES;
   const diff = lines
     .slice(0, SHOWN_LINES)

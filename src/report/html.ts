@@ -1,3 +1,5 @@
+import type { Operation } from '../fixers/operation.js';
+import type { DiffLine } from './diff.js';
 import { formatBytes, formatCount, formatSeconds, formatTime, shellWord } from './format.js';
 import { bootSection, type Screenshot } from './html-boot.js';
 import { changesSection } from './html-changes.js';
@@ -13,6 +15,8 @@ export interface Attachments {
   serialTail: string;
   /** Where the bundle ends up; null when the job failed. */
   finalDirectory: string | null;
+  /** The operations' diffs, where they were made before (`operationDiffs`). */
+  diffs?: ReadonlyMap<Operation, DiffLine[]>;
 }
 
 /**
@@ -35,7 +39,7 @@ ${errorCard(report)}
 ${tiles(report)}
 ${startSection(report, attachments)}
 ${bootSection(report, attachments.screens, attachments.serialTail)}
-${changesSection(report)}
+${changesSection(report, attachments.diffs)}
 ${stagesSection(report)}
 ${identitySection(report)}
 ${filesSection(report)}

@@ -3,12 +3,13 @@ import type { ErrorRecord } from '../errors.js';
 /** One name in incoming, as lstat sees it. */
 export interface IncomingEntry {
   name: string;
-  /** `unnamed`: its name is not UTF-8, so that it can be seen but not opened. */
-  type: 'file' | 'directory' | 'symlink' | 'special' | 'unnamed';
+  /** `unnamed`: its name is not UTF-8, so that it can be seen but not opened. `unreadable`: it could not be looked at, `problem` says why. */
+  type: 'file' | 'directory' | 'symlink' | 'special' | 'unnamed' | 'unreadable';
   /** Bytes; 0 for what is no file. */
   size: number;
   /** For a directory: what is directly inside. */
   children?: readonly IncomingEntry[];
+  problem?: ErrorRecord;
 }
 
 /**
@@ -30,6 +31,8 @@ export interface HeaderFacts {
   incomplete: string | null;
   /** Of a `.vmsd`: the disks that a snapshot froze. Each has a delta on it somewhere, and is not to be taken without it. */
   frozen?: readonly string[];
+  /** It has tables that say whether it is whole, and nobody has looked at them so far. */
+  isUnchecked?: boolean;
 }
 export type Probe = (path: string) => Promise<HeaderFacts>;
 
@@ -49,12 +52,18 @@ export interface Drop {
   waitingFor: string | null;
   /** Set when no waiting helps and nothing in it may be opened (links, devices): claim it and fail it with this. */
   refused: ErrorRecord | null;
+  /** It cannot be looked at: it stays where it is, whatever time passes, until its owner mends that. */
+  problem?: ErrorRecord;
+  /** The tables of a file of it are still to be checked: its time has not begun. */
+  isUnchecked?: boolean;
 }
 
 export interface Grouping {
   drops: Drop[];
   /** Names that are no drops, and why: `partial`, `hidden`, `job-without-disk`, `not-a-disk`. */
   ignored: { name: string; reason: string }[];
+  /** Not every header was checked: group again soon. */
+  isUnfinished?: boolean;
 }
 
 /** An incomplete drop waits this many times `settle_seconds` (without any change) before it is taken anyway and fails with its reason. */
@@ -67,6 +76,7 @@ export const MIN_PATIENCE_SECONDS = 5;
  * so a slow copy or a chain dropped piece by piece is never taken early, and a truncated file does not wait for ever.
  */
 export function isDue(drop: Drop, quietSeconds: number, settleSeconds: number): boolean {
+  if (drop.problem !== undefined || drop.isUnchecked === true) return false;
   if (drop.complete || drop.refused !== null) return quietSeconds >= settleSeconds;
   return quietSeconds >= Math.max(settleSeconds * PATIENCE_FACTOR, MIN_PATIENCE_SECONDS);
 }

@@ -1,12 +1,23 @@
 import { formatOfExtension } from '../disk/formats.js';
 import { compareNames, printable, refusedName } from '../disk/names.js';
-import { errorRecord, Hyper2kvmError } from '../errors.js';
+import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors.js';
+import { eachInTurns, sortInTurns, Turns } from '../host/turns.js';
 import { attach, attachJobs, holdBack } from './companions.js';
 import type { Drop, Grouping, HeaderFacts, IncomingEntry, Probe } from './group-types.js';
 import { diskStem, finalName, isHidden, stemOf, vmName } from './names.js';
 
+/** fsck's, where incoming is a filesystem of its own. */
+const LOST_AND_FOUND = 'lost+found';
+
 /** Files that come with a VM and are no disks: they go where the disk of the same name goes. */
 const COMPANION = /\.(vmx|vmxf|vmsd|vmsn|vmss|vmem|nvram|ovf|mf|cert|log|txt|md5|sha1|sha256|sha512|xml)$/i;
+
+/** Five are told. */
+const MOST_MISSING = 1000;
+/** No file's name: what has this for its child has more than one. */
+const SEVERAL = '/';
+/** FETCH refuses a drop with more files: nothing has to be known of them before. */
+const MOST_FILES = 10_000;
 
 interface File {
   name: string;
@@ -22,7 +33,8 @@ interface File {
  * with its .vmx (which names the disk in use) or its .vmsd (which names the disks that a snapshot froze): then it waits. A delta that is still being written under a partial name (`web01-000001.vmdk.part`) holds its base back.
  */
 export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe): Promise<Grouping> {
-  const sorted = [...entries].sort((a, b) => compareNames(a.name, b.name));
+  const sorted = await sortInTurns([...entries], byName);
+  const turns = new Turns();
   const ignored: Grouping['ignored'] = [];
   const drops: Drop[] = [];
   const jobs: string[] = [];
@@ -33,11 +45,15 @@ export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe
   for (const entry of sorted) {
     const { name, type } = entry;
     const final = finalName(name);
-    if (isHidden(name)) ignored.push({ name, reason: 'hidden' });
+    if (turns.isOver()) await turns.next();
+    if (entry.problem !== undefined) drops.push(unreadableDrop(name, entry.problem));
+    else if (isHidden(name)) ignored.push({ name, reason: 'hidden' });
     else if (final !== null) {
       ignored.push({ name, reason: 'partial' });
       partials.push(final);
-    } else if (type !== 'file' && type !== 'directory') drops.push(refusedDrop(name, [name], name, type));
+    } else if (name === LOST_AND_FOUND && type === 'directory')
+      ignored.push({ name, reason: 'of-the-filesystem' });
+    else if (type !== 'file' && type !== 'directory') drops.push(refusedDrop(name, [name], name, type));
     else if (type === 'directory') drops.push(await directoryDrop(entry, probe));
     else if (name.endsWith('.job.toml')) jobs.push(name);
     else {
@@ -47,18 +63,20 @@ export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe
       for (const disk of facts.frozen ?? []) frozen.add(disk);
     }
   }
-  for (const component of components(files)) drops.push(looseDrop(component, frozen));
-  attach(
+  await eachInTurns(await components(files), (component) => drops.push(looseDrop(component, frozen)));
+  await attach(
     companions,
     drops,
     (name) => COMPANION.test(name),
     (name) => ignored.push({ name, reason: 'not-a-disk' }),
   );
-  attachJobs(jobs, drops, ignored);
-  holdBack(partials, drops);
-  for (const drop of drops) drop.entries.sort(compareNames);
-  return { drops: drops.sort((a, b) => compareNames(a.name, b.name)), ignored };
+  await attachJobs(jobs, drops, ignored);
+  await holdBack(partials, drops);
+  for (const drop of drops) if (drop.entries.length > 1) await sortInTurns(drop.entries, compareNames);
+  return { drops: await sortInTurns(drops, byName), ignored };
 }
+
+const byName = (a: { name: string }, b: { name: string }) => compareNames(a.name, b.name);
 
 /** Everything that claims to be a disk is a drop, even when it is none: FETCH then says why, instead of leaving it there in silence. */
 function isCandidate(name: string, facts: HeaderFacts): boolean {
@@ -67,37 +85,53 @@ function isCandidate(name: string, facts: HeaderFacts): boolean {
 }
 
 /** Connected components over "needs", "is the parent of" and "is a piece of the same disk". */
-function components(files: readonly File[]): File[][] {
-  const leader = new Map(files.map(({ name }) => [name, name]));
+async function components(files: readonly File[]): Promise<File[][]> {
+  const leader = new Map<string, string>();
+  await eachInTurns(files, ({ name }) => leader.set(name, name));
   const find = (name: string): string => {
     let root = name;
     while (leader.get(root) !== root) root = leader.get(root)!;
-    leader.set(name, root);
+    // Every name on the way gets the root: else a chain that is named backwards is walked again for each of its files.
+    for (let at = name; at !== root; ) {
+      const next = leader.get(at)!;
+      leader.set(at, root);
+      at = next;
+    }
     return root;
   };
   const join = (a: string, b: string) => leader.set(find(a), find(b));
-  const byId = new Map<string, string[]>();
-  for (const { name, facts } of files) {
-    if (facts.kind === 'disk' && facts.contentId !== null)
-      byId.set(facts.contentId, [...(byId.get(facts.contentId) ?? []), name]);
-  }
+  const byId = await disksById(files);
   const pieces = new Map<string, string>();
-  for (const { name, facts } of files) {
+  await eachInTurns(files, ({ name, facts }) => {
     for (const needed of facts.needs) if (leader.has(needed)) join(name, needed);
     const parent = facts.parentId === null ? undefined : onlyOther(byId.get(facts.parentId), name);
     if (parent !== undefined && missingOf(facts, leader).length > 0) join(name, parent);
-    if (facts.kind !== 'extent') continue;
+    if (facts.kind !== 'extent') return;
     const stem = diskStem(name);
     const sibling = pieces.get(stem);
     if (sibling !== undefined) join(name, sibling);
     pieces.set(stem, name);
-  }
+  });
   const result = new Map<string, File[]>();
-  for (const file of files) {
+  await eachInTurns(files, (file) => {
     const root = find(file.name);
-    result.set(root, [...(result.get(root) ?? []), file]);
-  }
+    const own = result.get(root);
+    if (own === undefined) result.set(root, [file]);
+    else own.push(file);
+  });
   return [...result.values()];
+}
+
+/** Names of the disks with a content id, at most three of each: whether there is one, or only one other, is all that counts. */
+async function disksById(files: readonly File[]): Promise<Map<string, string[]>> {
+  const byId = new Map<string, string[]>();
+  await eachInTurns(files, ({ name, facts }) => {
+    if (facts.kind !== 'disk' || facts.contentId === null) return;
+    const names = byId.get(facts.contentId);
+    if (names === undefined) byId.set(facts.contentId, [name]);
+    else if (names.length < 3) names.push(name);
+  });
+  return byId;
 }
 
 function onlyOther(names: readonly string[] | undefined, self: string): string | undefined {
@@ -124,40 +158,52 @@ function looseDrop(files: readonly File[], frozen: ReadonlySet<string>): Drop {
 /** The .vmx, else the base of the chain, else the first name: what people call the VM. */
 function representative(files: readonly File[]): string {
   const description = files.find(({ facts }) => facts.kind === 'description');
+  const disks = new Set(files.flatMap(({ name, facts }) => (facts.kind === 'disk' ? [name] : [])));
+  // A qcow2 child has no parent id, but needs another disk.
   const base = files.find(
-    ({ facts }) => facts.kind === 'disk' && facts.parentId === null && !needsDisk(facts, files),
+    ({ facts }) =>
+      facts.kind === 'disk' && facts.parentId === null && !facts.needs.some((needed) => disks.has(needed)),
   );
   return (description ?? base ?? files[0]!).name;
 }
 
-/** A qcow2 child has no parent id, but needs another disk. */
-function needsDisk(facts: HeaderFacts, files: readonly File[]): boolean {
-  return facts.needs.some((needed) =>
-    files.some(({ name, facts: other }) => name === needed && other.kind === 'disk'),
-  );
+interface Waiting {
+  complete: boolean;
+  waitingFor: string | null;
+  isUnchecked?: boolean;
 }
 
-function waiting(
-  files: readonly File[],
-  frozen: ReadonlySet<string>,
-): { complete: boolean; waitingFor: string | null } {
+function waiting(files: readonly File[], frozen: ReadonlySet<string>): Waiting {
+  if (files.length > MOST_FILES) return { complete: true, waitingFor: null };
   const reason = missingFiles(files) ?? missingDelta(files, frozen) ?? unfinished(files);
-  return { complete: reason === null, waitingFor: reason };
+  if (reason !== null) return { complete: false, waitingFor: reason };
+  const unchecked = files.find(({ facts }) => facts.isUnchecked === true);
+  if (unchecked === undefined) return { complete: true, waitingFor: null };
+  const waitingFor = `${printable(unchecked.name)}: its tables are being checked`;
+  return { complete: false, waitingFor, isUnchecked: true };
 }
 
 function missingFiles(files: readonly File[]): string | null {
   const names = new Set(files.map(({ name }) => name));
+  const byId = new Map<string, string[]>();
+  for (const { name, facts } of files) {
+    const own = facts.contentId === null ? undefined : byId.get(facts.contentId);
+    if (own !== undefined && own.length < 3) own.push(name);
+    else if (own === undefined && facts.contentId !== null) byId.set(facts.contentId, [name]);
+  }
   const missing = new Set<string>();
   for (const { name, facts } of files) {
-    const others = files.filter((other) => other.name !== name && other.facts.contentId !== null);
-    const renamedParent =
-      facts.parentId !== null &&
-      others.filter((other) => other.facts.contentId === facts.parentId).length === 1;
-    for (const needed of missingOf(facts, names)) if (!renamedParent) missing.add(printable(needed));
+    const isParentRenamed =
+      facts.parentId !== null && onlyOther(byId.get(facts.parentId), name) !== undefined;
+    for (const needed of missingOf(facts, names)) if (!isParentRenamed) missing.add(needed);
   }
   if (missing.size > 0) {
-    const list = [...missing].sort(compareNames);
-    return `missing ${list.slice(0, 5).join(', ')}${list.length > 5 ? ` and ${list.length - 5} more` : ''}`;
+    const list = [...missing]
+      .slice(0, MOST_MISSING)
+      .sort(compareNames)
+      .slice(0, 5)
+      .map((name) => printable(name));
+    return `missing ${list.join(', ')}${missing.size > 5 ? ` and ${missing.size - 5} more` : ''}`;
   }
   const listed = new Set(files.flatMap(({ facts }) => facts.needs));
   const orphan = files.find(({ name, facts }) => facts.kind === 'extent' && !listed.has(name));
@@ -166,18 +212,20 @@ function missingFiles(files: readonly File[]): string | null {
 
 /** A disk that a snapshot froze, and nothing builds on it here: its deltas are still to come. A .vmx knows better which state is in use. */
 function missingDelta(files: readonly File[], frozen: ReadonlySet<string>): string | null {
-  if (files.some(({ facts }) => facts.kind === 'description')) return null;
-  const base = files.find(
-    ({ name, facts }) =>
-      frozen.has(name) &&
-      !files.some(
-        (other) =>
-          other.name !== name &&
-          other.facts.kind === 'disk' &&
-          (other.facts.needs.includes(name) ||
-            (other.facts.parentId !== null && other.facts.parentId === facts.contentId)),
-      ),
-  );
+  if (frozen.size === 0 || files.some(({ facts }) => facts.kind === 'description')) return null;
+  const disks = files.filter(({ facts }) => facts.kind === 'disk');
+  const needed = new Set(disks.flatMap(({ name, facts }) => facts.needs.filter((other) => other !== name)));
+  const children = new Map<string, string>();
+  for (const { name, facts } of disks) {
+    if (facts.parentId === null) continue;
+    // Its own child or not: another one is.
+    const isOwn = (other: string | undefined) => other === undefined || other === name;
+    children.set(facts.parentId, isOwn(children.get(facts.parentId)) ? name : SEVERAL);
+  }
+  const base = files.find(({ name, facts }) => {
+    const child = facts.contentId === null ? undefined : children.get(facts.contentId);
+    return frozen.has(name) && !needed.has(name) && (child === undefined || child === name);
+  });
   return base === undefined
     ? null
     : `missing the delta on ${printable(base.name)} (the .vmsd has a snapshot)`;
@@ -198,6 +246,7 @@ async function directoryDrop(directory: IncomingEntry, probe: Probe): Promise<Dr
     const path = `${directory.name}/${special.name}`;
     return refusedDrop(directory.name, [directory.name], path, special.type);
   }
+  if (children.length > MOST_FILES) return wholeDirectory(directory, children);
   const files: File[] = [];
   const frozen = new Set<string>();
   for (const { name, type } of children) {
@@ -207,19 +256,38 @@ async function directoryDrop(directory: IncomingEntry, probe: Probe): Promise<Dr
     for (const disk of facts.frozen ?? []) frozen.add(disk);
   }
   const partial = children.find(({ name }) => finalName(name) !== null);
-  const state =
+  const state: Waiting =
     partial !== undefined
       ? { complete: false, waitingFor: `${printable(partial.name)} is still being written` }
       : files.some(({ facts }) => facts.kind !== 'description')
         ? waiting(files, frozen)
         : { complete: false, waitingFor: 'no disk image in the directory yet' };
+  return { ...wholeDirectory(directory, children), ...state };
+}
+
+/** What needs no look at the files in it. */
+function wholeDirectory({ name }: IncomingEntry, children: readonly IncomingEntry[]): Drop {
   return {
-    name: directory.name,
-    vm: vmName(directory.name),
-    entries: [directory.name],
-    options: children.some(({ name }) => name === 'job.toml') ? `${directory.name}/job.toml` : null,
-    ...state,
+    name,
+    vm: vmName(name),
+    entries: [name],
+    options: children.some((child) => child.name === 'job.toml') ? `${name}/job.toml` : null,
+    complete: true,
+    waitingFor: null,
     refused: null,
+  };
+}
+
+function unreadableDrop(name: string, problem: ErrorRecord): Drop {
+  return {
+    name,
+    vm: vmName(stemOf(name)),
+    entries: [name],
+    options: null,
+    complete: false,
+    waitingFor: `${problem.code}: ${problem.message}. ${problem.advice}`,
+    refused: null,
+    problem,
   };
 }
 

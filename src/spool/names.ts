@@ -12,10 +12,20 @@ export function finalName(name: string): string | null {
 
 /** The name without `.job.toml`, or else without its last extension and that of a compression. */
 export function stemOf(name: string): string {
-  return name
-    .replace(/\.job\.toml$/, '')
-    .replace(/(?<=.\.[A-Za-z0-9]+)\.(gz|xz|zst)$/i, '')
-    .replace(/(?<=.)\.[A-Za-z0-9]+$/, '');
+  const plain = name.endsWith('.job.toml') ? name.slice(0, -'.job.toml'.length) : name;
+  const [inner, packing] = splitExtension(plain);
+  const isPacked = packing === 'gz' || packing === 'xz' || packing === 'zst';
+  // A compression's ending is passed over only where another one stands before it: `web01.gz` is no disk in gzip.
+  return isPacked ? splitExtension(inner)[0] : inner;
+}
+
+/** Before and behind the last dot, where letters and digits stand behind it and anything before it; else the name and nothing. */
+function splitExtension(name: string): [stem: string, extension: string] {
+  const dot = name.lastIndexOf('.');
+  const extension = name.slice(dot + 1);
+  return dot > 0 && /^[A-Za-z0-9]+$/.test(extension)
+    ? [name.slice(0, dot), extension.toLowerCase()]
+    : [name, ''];
 }
 
 /** What the pieces of one disk have in common: `web01` for `web01-s003.vmdk`, `web01-flat.vmdk`; the stem for everything else. */

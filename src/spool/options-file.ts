@@ -1,7 +1,6 @@
-import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorRecord, Hyper2kvmError } from '../errors.js';
+import { readSmallFile } from '../host/small-file.js';
 
 const LARGEST_BYTES = 64 * 1024;
 
@@ -9,18 +8,7 @@ const LARGEST_BYTES = 64 * 1024;
 export async function readOptionsFile(directory: string, path: string | null): Promise<string | null> {
   if (path === null) return null;
   try {
-    const handle = await open(
-      join(directory, path),
-      constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
-    );
-    try {
-      const stats = await handle.stat();
-      if (!stats.isFile() || stats.size > LARGEST_BYTES)
-        throw new Error(`it is no file of at most ${LARGEST_BYTES} bytes`);
-      return await handle.readFile('utf8');
-    } finally {
-      await handle.close();
-    }
+    return (await readSmallFile(join(directory, path), LARGEST_BYTES)).toString('utf8');
   } catch (cause) {
     // Says nothing about the file.
     if (errorRecord(cause).retryable) throw cause;

@@ -21,32 +21,51 @@ const NOTHING: HeaderFacts = {
   parentId: null,
   incomplete: null,
 };
-const MAX_DESCRIPTION = 4 * 1024 * 1024;
+/** Real ones have some kilobytes. FETCH reads larger ones, too. */
+const MAX_DESCRIPTION = 1024 * 1024;
+/** A disk of as many pieces is not waited for: FETCH says what is missing of it. */
+const MOST_NEEDS = 2_000;
+
+export interface ProbeOptions {
+  /** A further hard link may be somebody else's file: FETCH refuses it, and until then nothing of it is read. */
+  refuseHardLinks?: boolean;
+  /** The tables of sparse formats, which may be gigabytes: not read in the first look at a file (`isUnchecked`). Default true. */
+  checkTables?: boolean;
+  signal?: AbortSignal;
+}
 
 /**
- * Reads what grouping wants to know of one file, `path` relative to `incoming`. Opens with O_NOFOLLOW. Reads a few KiB, and the tables of sparse
+ * Reads what grouping wants to know of one file, `path` relative to `incoming`. Opens with O_NOFOLLOW. Reads a few KiB, and with `checkTables` the tables of sparse
  * formats for completeness (4 bytes for each 64 KiB of the disk), so call it again only when the file changed. Never rejects for what is in
- * the file: what FETCH will refuse counts as there, so that it gets to FETCH. Rejects with the system's error where the file went away.
+ * the file: what FETCH will refuse counts as there, so that it gets to FETCH. Rejects with the system's error where the file went away, and with the
+ * signal's reason.
  */
 export async function probeIncoming(
   incoming: string,
   path: string,
-  { refuseHardLinks = false } = {},
+  { refuseHardLinks = false, signal, ...options }: ProbeOptions = {},
 ): Promise<HeaderFacts> {
   const name = path.split('/').at(-1)!;
   try {
-    return await withFile(join(incoming, path), ({ source, links }) =>
-      // FETCH refuses it; until then nothing is read of what may be somebody else's file.
-      links > 1 && refuseHardLinks ? Promise.resolve(NOTHING) : factsOf(name, source),
+    return await withFile(
+      join(incoming, path),
+      ({ source, links }) =>
+        links > 1 && refuseHardLinks ? Promise.resolve(NOTHING) : factsOf(name, source, options),
+      signal,
     );
   } catch (error) {
+    signal?.throwIfAborted();
     if (error instanceof Hyper2kvmError) return NOTHING;
     throw error;
   }
 }
 
 /** The same over any bytes. */
-export async function factsOf(name: string, source: ByteSource): Promise<HeaderFacts> {
+export async function factsOf(
+  name: string,
+  source: ByteSource,
+  { checkTables = true }: Pick<ProbeOptions, 'checkTables'> = {},
+): Promise<HeaderFacts> {
   if (/\.vmx$/i.test(name))
     return descriptionFacts('vmx', source, (bytes) =>
       parseVmx(bytes.toString('utf8')).disks.map(({ file }) => file),
@@ -57,7 +76,7 @@ export async function factsOf(name: string, source: ByteSource): Promise<HeaderF
   const packed = compressionOf(name);
   if (packed !== null) return packedFacts(packed.compression, source);
   const file = await readImageFile(name, source, { anyRaw: false });
-  if (file.image !== null) return imageFacts(file, source);
+  if (file.image !== null) return imageFacts(file, source, checkTables);
   if (isFlatName(name)) return { ...NOTHING, kind: 'extent', format: 'vmdk' };
   const mayStillCome =
     file.error?.code === 'fetch.truncated' ||
@@ -79,25 +98,26 @@ async function isUnwritten(source: ByteSource): Promise<boolean> {
   );
 }
 
-async function imageFacts(file: ImageFile, source: ByteSource): Promise<HeaderFacts> {
+async function imageFacts(file: ImageFile, source: ByteSource, checkTables: boolean): Promise<HeaderFacts> {
   const image = file.image!;
+  const isBlank = image.variant === BLANK;
   return {
     kind: image.role,
     format: image.format,
     needs: [
-      ...image.extents.flatMap((extent) => plainName(extent.name, 'exact', file.name)),
       ...(image.parent?.name == null ? [] : plainName(image.parent.name, 'hint', file.name)),
+      ...image.extents.slice(0, MOST_NEEDS).flatMap((extent) => plainName(extent.name, 'exact', file.name)),
     ],
     contentId: image.contentId,
     parentId: image.parent?.contentId ?? null,
-    incomplete: await missingBytes(file, source),
+    // An empty data disk beside others is taken in the end, a copy that was preallocated gets its time.
+    incomplete: isBlank ? 'only zeros so far' : checkTables ? await missingBytes(file, source) : null,
+    ...(isBlank || checkTables ? {} : { isUnchecked: true }),
   };
 }
 
 /** Null also where the tables make no sense: no waiting repairs them, FETCH says it. */
 async function missingBytes(file: ImageFile, source: ByteSource): Promise<string | null> {
-  // An empty data disk beside others is taken in the end, a copy that was preallocated gets its time.
-  if (file.image?.variant === BLANK) return 'only zeros so far';
   try {
     const result = await completenessOf(file, source);
     return result.complete ? null : result.reason;
@@ -116,7 +136,10 @@ async function descriptionFacts(
   if (source.size === 0 || source.size > MAX_DESCRIPTION) return facts;
   try {
     const names = files(await source.read(0, source.size));
-    return { ...facts, needs: names.flatMap((name) => plainName(name, 'exact', 'the description')) };
+    return {
+      ...facts,
+      needs: names.slice(0, MOST_NEEDS).flatMap((name) => plainName(name, 'exact', 'the description')),
+    };
   } catch (error) {
     if (!(error instanceof Hyper2kvmError)) throw error;
     // It is small: cut in the middle it looks like anything else that cannot be read, so it gets its time.
@@ -159,7 +182,8 @@ async function packedFacts({ name, magic }: Compression, source: ByteSource): Pr
 /** Empty where the reference is one that FETCH refuses: nothing to wait for. */
 function plainName(reference: string, mode: 'exact' | 'hint', referrer: string): string[] {
   try {
-    return [siblingName(reference, mode, referrer)];
+    // A copy: what is cut out of a text keeps all of it in memory.
+    return [Buffer.from(siblingName(reference, mode, referrer)).toString()];
   } catch (error) {
     if (error instanceof Hyper2kvmError) return [];
     throw error;

@@ -1,4 +1,6 @@
-import { lstat, readdir } from 'node:fs/promises';
+import { lstat, opendir } from 'node:fs/promises';
+import { printable } from '../disk/names.js';
+import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors.js';
 import {
   type Drop,
   type Grouping,
@@ -7,8 +9,9 @@ import {
   MIN_PATIENCE_SECONDS,
   PATIENCE_FACTOR,
 } from './group-types.js';
-import { type Look, lookAt } from './look.js';
+import { type Look, lookAt, withoutContent } from './look.js';
 import { nextLook, quietSeconds, type Settling, settle } from './settle.js';
+import { within } from './within.js';
 
 export interface ScanRequest {
   directory: string;
@@ -17,13 +20,21 @@ export interface ScanRequest {
   /** Names of files that are still being written: grouping wants to know of them, but nobody looks at them. */
   isPartial(name: string): boolean;
   /** `stamps` by name: a header has to be read again only when its file's stamp is another one. */
-  group(entries: readonly IncomingEntry[], stamps: ReadonlyMap<string, string>): Promise<Grouping>;
+  group(
+    entries: readonly IncomingEntry[],
+    stamps: ReadonlyMap<string, string>,
+    signal: AbortSignal,
+  ): Promise<Grouping>;
   settleSeconds(): number;
   pollSeconds(): number;
   /** List each time: where a directory's mtime cannot be trusted (network filesystems). */
   alwaysList: boolean;
   /** Monotonic, seconds. */
   now(): number;
+  /** Ends a scan: nothing that is looked at is waited for any more. */
+  signal: AbortSignal;
+  /** Default LOOK_SECONDS. */
+  lookSeconds?: number;
 }
 
 /** A drop that is not claimed yet. */
@@ -47,9 +58,27 @@ export interface Scan {
 /** How often a name that grouping ignores is looked at. */
 const IGNORED_INTERVAL_SECONDS = 600;
 
+/** One look at a drop, however many files it has. */
+const LOOK_SECONDS = 10;
+/** The directories of one scan: those whose turn does not come are looked at in the next one, so that claims go on meanwhile. */
+const ROUND_SECONDS = 3;
+/** What took longer than it may costs as much each time. */
+const SLOW_INTERVAL_SECONDS = 600;
+/** Each costs a kilobyte of memory. Those behind are seen when others are gone. */
+const MOST_NAMES = 20_000;
+
 interface Known {
   look: Look;
   settling: Settling;
+  /** Not before, even when there is a hint. */
+  notBefore: number;
+}
+
+interface Listing {
+  identity: string;
+  names: string[];
+  directories: ReadonlySet<string>;
+  trusted: boolean;
 }
 
 /** Directory times are of the kernel's tick, a few milliseconds; a younger mtime may hide a change of the same tick. */
@@ -62,13 +91,17 @@ const TRUSTED_MTIME_AGE_MS = 2_000;
 export class Scanner {
   readonly #request: ScanRequest;
   readonly #known = new Map<string, Known>();
-  #listed: { identity: string; names: string[]; trusted: boolean } | null = null;
+  #listed: Listing | null = null;
   #partials: string[] = [];
   /** The listing that was gone through last, and when one of its names is to be looked at again. */
   #seen: string[] | null = null;
   #nextLookAt = 0;
   #ignored: ReadonlySet<string> = new Set();
   #grouping: Grouping = { drops: [], ignored: [] };
+  /** Directories whose turn did not come in the last scan. */
+  #left: ReadonlySet<string> = new Set();
+  /** Looks that nobody waits for any more, and that have not ended: another one would wait for the same. */
+  readonly #hanging = new Set<string>();
 
   constructor(request: ScanRequest) {
     this.#request = request;
@@ -99,21 +132,40 @@ export class Scanner {
   async #lookAll(names: string[], hints: ReadonlySet<string>, now: number): Promise<void> {
     const { isPartial } = this.#request;
     const partials = names.filter(isPartial).sort();
-    let changed = partials.join('/') !== this.#partials.join('/');
+    let changed = this.#grouping.isUnfinished === true || partials.join('/') !== this.#partials.join('/');
     this.#partials = partials;
     changed = this.#forgetAllBut(new Set(names)) || changed;
-    for (const name of names) {
-      if (isPartial(name)) continue;
-      const known = this.#known.get(name);
-      if (known !== undefined && !hints.has(name) && now < this.#nextLook(name, known.settling)) continue;
-      changed = (await this.#look(name, now)) || changed;
+    const asked = names.filter((name) => !isPartial(name) && this.#isAsked(name, hints, now));
+    // Loose files need each other to be grouped, and cost little; a directory is a drop by itself.
+    const isDirectory = (name: string) => this.#listed?.directories.has(name) === true;
+    for (const name of asked) if (!isDirectory(name)) changed = (await this.#look(name, now)) || changed;
+    const directories = asked.filter(isDirectory).sort((a, b) => this.#lookedAt(a) - this.#lookedAt(b));
+    const end = performance.now() + ROUND_SECONDS * 1000;
+    const left = new Set<string>();
+    for (const name of directories) {
+      if (performance.now() > end) left.add(name);
+      else changed = (await this.#look(name, now)) || changed;
     }
+    this.#left = left;
     if (changed) await this.#group();
     this.#seen = names;
-    this.#nextLookAt = Number.POSITIVE_INFINITY;
-    for (const [name, { settling }] of this.#known) {
-      this.#nextLookAt = Math.min(this.#nextLookAt, this.#nextLook(name, settling));
-    }
+    this.#nextLookAt = left.size > 0 || this.#grouping.isUnfinished ? now : Number.POSITIVE_INFINITY;
+    for (const [name, known] of this.#known)
+      this.#nextLookAt = Math.min(
+        this.#nextLookAt,
+        Math.max(known.notBefore, this.#nextLook(name, known.settling)),
+      );
+  }
+
+  #isAsked(name: string, hints: ReadonlySet<string>, now: number): boolean {
+    const known = this.#known.get(name);
+    if (known === undefined || this.#left.has(name)) return true;
+    if (now < known.notBefore) return false;
+    return hints.has(name) || now >= this.#nextLook(name, known.settling);
+  }
+
+  #lookedAt(name: string): number {
+    return this.#known.get(name)?.settling.checkedAt ?? Number.NEGATIVE_INFINITY;
   }
 
   /** Looks once more at a drop that is due: true when it is still as it was. Otherwise its wait has started again. */
@@ -127,15 +179,23 @@ export class Scanner {
   }
 
   async #list(): Promise<string[] | null> {
-    const { directory, isHidden, alwaysList } = this.#request;
+    const { directory, isHidden, alwaysList, signal } = this.#request;
     try {
       const stats = await lstat(directory);
       const identity = `${stats.dev}:${stats.ino}:${stats.mtimeMs}:${stats.ctimeMs}`;
       if (!alwaysList && this.#listed?.trusted && this.#listed.identity === identity)
         return this.#listed.names;
       const trusted = Date.now() - stats.mtimeMs > TRUSTED_MTIME_AGE_MS;
-      const names = (await readdir(directory)).filter((name) => !isHidden(name));
-      this.#listed = { identity, names, trusted };
+      const names: string[] = [];
+      const directories = new Set<string>();
+      for await (const entry of await opendir(directory)) {
+        signal.throwIfAborted();
+        if (isHidden(entry.name)) continue;
+        if (names.length === MOST_NAMES) break;
+        names.push(entry.name);
+        if (entry.isDirectory()) directories.add(entry.name);
+      }
+      this.#listed = { identity, names, directories, trusted };
       return names;
     } catch (error) {
       if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESTALE'))
@@ -144,13 +204,32 @@ export class Scanner {
     }
   }
 
-  /** True when the name is new, gone or touched. */
+  /** True when the name is new, gone or touched. What goes wrong is that name's alone. */
   async #look(name: string, now: number): Promise<boolean> {
     const known = this.#known.get(name);
-    const look = await lookAt(this.#request.directory, name);
+    const look = await this.#tryToLook(name);
     if (look === null) return this.#known.delete(name);
-    this.#known.set(name, { look, settling: settle(known?.settling, look.stamp, now) });
+    const isSlow = look.entry.problem?.code === 'spool.too-slow';
+    const notBefore = isSlow ? now + SLOW_INTERVAL_SECONDS : 0;
+    this.#known.set(name, { look, settling: settle(known?.settling, look.stamp, now), notBefore });
     return known?.look.stamp !== look.stamp;
+  }
+
+  async #tryToLook(name: string): Promise<Look | null> {
+    const { directory, signal, lookSeconds = LOOK_SECONDS } = this.#request;
+    try {
+      if (this.#hanging.has(name)) throw hanging();
+      return await within(lookSeconds, signal, (ended) => {
+        this.#hanging.add(name);
+        return lookAt(directory, name, ended).finally(() => this.#hanging.delete(name));
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      const problem = unreadable(name, error);
+      const look = withoutContent(name, 'unreadable');
+      // Another reason is news.
+      return { ...look, entry: { ...look.entry, problem }, stamp: `${problem.code} ${problem.message}` };
+    }
   }
 
   #forgetAllBut(names: ReadonlySet<string>): boolean {
@@ -165,7 +244,7 @@ export class Scanner {
     const partials = this.#partials.map((name) => ({ name, type: 'file', size: 0 }) satisfies IncomingEntry);
     const entries = [...[...this.#known.values()].map(({ look }) => look.entry), ...partials];
     const stamps = new Map([...this.#known].map(([name, { look }]) => [name, look.stamp]));
-    this.#grouping = await this.#request.group(entries, stamps);
+    this.#grouping = await this.#request.group(entries, stamps, this.#request.signal);
     this.#ignored = new Set(this.#grouping.ignored.map(({ name }) => name));
   }
 
@@ -187,4 +266,26 @@ export class Scanner {
     const quiet = settling.checkedAt - settling.since;
     return nextLook(settling, this.#request.pollSeconds(), quiet < settleSeconds ? settleSeconds : patience);
   }
+}
+
+const SYSTEM_ADVICE: Record<string, string> = {
+  EACCES: 'Let the daemon read it (chmod -R g+rX), or move it out of incoming.',
+  ENAMETOOLONG: 'A path may have 4,096 bytes: shorten the names, or nest them less deep.',
+};
+
+function unreadable(name: string, error: unknown): ErrorRecord {
+  if (error instanceof Hyper2kvmError) return errorRecord(error);
+  const { message, advice } = errorRecord(error);
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return errorRecord(
+    new Hyper2kvmError('spool.unreadable', `${printable(name)} cannot be looked at: ${printable(message)}`, {
+      advice: SYSTEM_ADVICE[code] ?? advice,
+    }),
+  );
+}
+
+function hanging(): Hyper2kvmError {
+  return new Hyper2kvmError('spool.too-slow', 'the look at it before has not ended', {
+    advice: 'Check the filesystem that it is on.',
+  });
 }

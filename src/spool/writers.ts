@@ -45,12 +45,17 @@ export async function isBeingWritten(path: string): Promise<'yes' | 'no' | 'unkn
 }
 
 /** Whether somebody still writes to a file of a drop, or to one directly in its directory. */
-export async function hasWriter(incoming: string, looks: readonly Look[]): Promise<boolean> {
+export async function hasWriter(
+  incoming: string,
+  looks: readonly Look[],
+  signal: AbortSignal,
+): Promise<boolean> {
   for (const { entry } of looks) {
     const inside = entry.children
       ?.filter(({ type }) => type === 'file')
       .map(({ name }) => join(entry.name, name));
     for (const name of inside ?? [entry.name]) {
+      signal.throwIfAborted();
       if ((await isBeingWritten(join(incoming, name))) === 'yes') return true;
     }
   }

@@ -12,6 +12,8 @@ export interface TarMember {
 
 const BLOCK = 512;
 const MAX_MEMBERS = 1000;
+/** With two extensions for each member. */
+const MAX_HEADERS = 3 * MAX_MEMBERS + 100;
 const MAX_EXTENDED = 64 * 1024;
 
 export function looksLikeTar(head: Buffer): boolean {
@@ -30,7 +32,10 @@ export function looksLikeTar(head: Buffer): boolean {
 export async function indexTar(source: ByteSource): Promise<TarMember[]> {
   const members = new Map<string, TarMember>();
   let extended: { name?: string; size?: number } = {};
+  let headers = 0;
   for (let at = 0; at + BLOCK <= source.size; ) {
+    headers += 1;
+    if (headers > MAX_HEADERS) throw corrupt('the archive has more headers than any real one');
     const header = await readExact(source, at, BLOCK, 'a tar header');
     if (header.every((byte) => byte === 0)) return [...members.values()];
     if (!checksumFits(header)) throw corrupt('a tar header’s checksum is wrong');

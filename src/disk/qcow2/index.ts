@@ -1,4 +1,5 @@
-import { corrupt, incomplete, readExact, truncated } from '../bytes.js';
+import { sortNumbersInTurns, Turns } from '../../host/turns.js';
+import { corrupt, Holes, incomplete, readExact, readTable, truncated } from '../bytes.js';
 import type { ByteSource, Completeness, DiskFormat, DiskImage } from '../format.js';
 import { parseQcow2Header, QCOW2_MAGIC, type Qcow2Header } from './header.js';
 
@@ -28,29 +29,49 @@ async function parse(source: ByteSource): Promise<DiskImage> {
   };
 }
 
-/** All tables and clusters of the active state lie inside the file. Reads the L1 and each of its L2 tables once. */
+/** All tables and clusters of the active state lie inside the file. Reads the L1 and each of its L2 tables once; those in holes are empty. */
 async function completeness(source: ByteSource): Promise<Completeness> {
   try {
     const header = await parseQcow2Header(source);
-    await readExact(source, header.refcountTableOffset, header.refcountTableSize, 'the refcount table');
-    const l1 = await readExact(source, header.l1Offset, header.l1Entries * 8, 'the L1 table');
-    const tables: { offset: number; index: number }[] = [];
-    for (let index = 0; index < header.l1Entries; index += 1) {
-      const offset = entryOffset(l1.readUInt32BE(index * 8), l1.readUInt32BE(index * 8 + 4));
-      if (offset !== 0) tables.push({ offset, index });
-    }
-    tables.sort((a, b) => a.offset - b.offset);
+    const { refcountTableOffset, refcountTableSize, clusterSize } = header;
+    if (refcountTableOffset + refcountTableSize > source.size)
+      throw truncated('the refcount table lies beyond the end of the file');
+    const tables = await tableOffsets(source, header);
+    const turns = new Turns();
+    const holes = new Holes(source);
     let clusters = 0;
-    for (const [position, { offset }] of tables.entries()) {
-      if (offset % header.clusterSize !== 0) throw corrupt('an L2 table is not aligned to a cluster');
-      if (tables[position - 1]?.offset === offset) throw corrupt('two L1 entries share an L2 table');
-      const table = await readExact(source, offset, header.clusterSize, 'an L2 table');
+    for (let position = 0; position < tables.length; position += 1) {
+      if (turns.isOver()) await turns.next();
+      const offset = tables[position]!;
+      if (offset % clusterSize !== 0) throw corrupt('an L2 table is not aligned to a cluster');
+      if (tables[position - 1] === offset) throw corrupt('two L1 entries share an L2 table');
+      if (await holes.has(offset, clusterSize)) continue;
+      const table = await readExact(source, offset, clusterSize, 'an L2 table');
       clusters += countClusters(table, header, source.size);
     }
-    return { complete: true, allocated: Math.min(clusters * header.clusterSize, header.virtualSize) };
+    return { complete: true, allocated: Math.min(clusters * clusterSize, header.virtualSize) };
   } catch (error) {
     return incomplete(error);
   }
+}
+
+/** Of the L2 tables, rising. An L1 may list four million; those behind the disk's end say nothing of it. */
+async function tableOffsets(source: ByteSource, header: Qcow2Header): Promise<Float64Array> {
+  const covered = header.clusterSize * (header.clusterSize / (header.extendedL2 ? 16 : 8));
+  const entries = Math.min(header.l1Entries, Math.ceil(header.virtualSize / covered));
+  if (header.l1Offset + header.l1Entries * 8 > source.size)
+    throw truncated('the L1 table lies beyond the end of the file');
+  const offsets = new Float64Array(entries);
+  let count = 0;
+  await readTable(source, header.l1Offset, entries * 8, 'the L1 table', (chunk) => {
+    for (let at = 0; at < chunk.length; at += 8) {
+      const offset = entryOffset(chunk.readUInt32BE(at), chunk.readUInt32BE(at + 4));
+      if (offset === 0) continue;
+      offsets[count] = offset;
+      count += 1;
+    }
+  });
+  return sortNumbersInTurns(offsets.subarray(0, count));
 }
 
 /** Bits 9 to 55 of a table entry, which fit a double exactly. */

@@ -1,4 +1,4 @@
-import { corrupt, incomplete, readExact, truncated } from '../bytes.js';
+import { corrupt, incomplete, readTable, truncated } from '../bytes.js';
 import type { ByteSource, Completeness, DiskFormat } from '../format.js';
 import { readLayout } from './layout.js';
 
@@ -36,17 +36,19 @@ async function completeness(source: ByteSource): Promise<Completeness> {
     const entries = blocks + Math.floor((blocks - 1) / chunkRatio);
     if (entries > 2 ** 24 || entries * 8 > layout.batSize)
       throw corrupt('the VHDX block table does not fit its size');
-    const table = await readExact(source, layout.batOffset, entries * 8, 'the VHDX block table');
     let present = 0;
-    for (let i = 0; i < entries; i += 1) {
-      const low = table.readUInt32LE(i * 8);
-      if ((i + 1) % (chunkRatio + 1) === 0 || (low & 7) < PRESENT) continue;
-      present += 1;
-      // Bits 20 to 63: the offset in MiB.
-      const offset = (table.readUInt32LE(i * 8 + 4) * 2 ** 12 + (low >>> 20)) * MIB;
-      if (offset + layout.blockSize > source.size)
-        throw truncated('a VHDX block lies beyond the end of the file');
-    }
+    await readTable(source, layout.batOffset, entries * 8, 'the VHDX block table', (chunk, start) => {
+      for (let at = 0; at < chunk.length; at += 8) {
+        const low = chunk.readUInt32LE(at);
+        const number = (start + at) / 8 + 1;
+        if (number % (chunkRatio + 1) === 0 || (low & 7) < PRESENT) continue;
+        present += 1;
+        // Bits 20 to 63: the offset in MiB.
+        const offset = (chunk.readUInt32LE(at + 4) * 2 ** 12 + (low >>> 20)) * MIB;
+        if (offset + layout.blockSize > source.size)
+          throw truncated('a VHDX block lies beyond the end of the file');
+      }
+    });
     return { complete: true, allocated: Math.min(present * layout.blockSize, layout.virtualSize) };
   } catch (error) {
     return incomplete(error);

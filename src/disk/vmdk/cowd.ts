@@ -1,6 +1,6 @@
 import { corrupt, incomplete, truncated } from '../bytes.js';
 import { type ByteSource, type Completeness, MAX_VIRTUAL_SIZE, SECTOR } from '../format.js';
-import { scanTables, type TableLayout } from './tables.js';
+import { MAX_DIRECTORY_ENTRIES, scanTables, type TableLayout } from './tables.js';
 
 /**
  * ESXi's own sparse extent (`vmfsSparse`, snapshot deltas `…-delta.vmdk`): "Virtual Disk Format 5.0", section "ESX Server Sparse Extents".
@@ -19,7 +19,11 @@ export function parseCowd(sector: Buffer): TableLayout {
   if (capacity === 0 || capacity > MAX_VIRTUAL_SIZE) throw corrupt('the COWD header’s size is absurd');
   if (grainSize === 0 || grainSize > 2 ** 30) throw corrupt('the COWD header’s grain size is absurd');
   const needed = Math.ceil(capacity / (grainSize * ENTRIES_PER_TABLE));
-  if (directoryEntries < needed || directoryEntries > needed + 4096 || directoryEntries > 1 << 22)
+  if (
+    directoryEntries < needed ||
+    directoryEntries > needed + 4096 ||
+    directoryEntries > MAX_DIRECTORY_ENTRIES
+  )
     throw corrupt('the COWD header’s grain directory does not fit its size');
   return {
     directory,

@@ -23,8 +23,9 @@ export interface DescriptorExtent {
 
 const NO_PARENT = 'ffffffff';
 const MAX_EXTENTS = 4096;
+// With `s`, as a line may hold the line ends of Unicode: without it, each space before one would be tried as the last.
 const EXTENT =
-  /^(RW|RDONLY|NOACCESS)\s+(\d{1,16})\s+([A-Z0-9]+)(?:\s+"([^"]*)"(?:\s+(\d{1,16}))?(?:\s+.*)?)?$/;
+  /^(RW|RDONLY|NOACCESS)\s+(\d{1,16})\s+([A-Z0-9]+)(?:\s+"([^"]*)"(?:\s+(\d{1,16}))?(?:\s+.*)?)?$/s;
 
 export function looksLikeDescriptor(head: Buffer): boolean {
   return /^\ufeff?\s*#\s*Disk\s*DescriptorFile\s*[\r\n]/i.test(head.subarray(0, 256).toString('utf8'));
@@ -46,7 +47,7 @@ export function parseDescriptor(bytes: Buffer): Descriptor {
       extents.push(parseExtent(line));
       continue;
     }
-    const setting = /^([A-Za-z0-9_.:-]+)\s*=\s*(.*)$/.exec(line);
+    const setting = /^([A-Za-z0-9_.:-]+)\s*=\s*(.*)$/s.exec(line);
     if (setting === null)
       throw corrupt(`the descriptor's line “${printable(line, 80)}” is neither a setting nor an extent`);
     const key = setting[1]!.toLowerCase();

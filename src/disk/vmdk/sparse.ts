@@ -1,6 +1,6 @@
 import { corrupt, incomplete, readExact, truncated, u64le, unsupported } from '../bytes.js';
 import { type ByteSource, type Completeness, MAX_DESCRIPTOR, MAX_VIRTUAL_SIZE, SECTOR } from '../format.js';
-import { scanTables } from './tables.js';
+import { MAX_DIRECTORY_ENTRIES, scanTables } from './tables.js';
 
 /**
  * The header of a hosted sparse extent ("Virtual Disk Format 5.0", section "Hosted Sparse Extents"; little-endian; the source of a
@@ -32,7 +32,6 @@ const MARKER_FOOTER = 3;
 /** QEMU reads a parent hint and the CIDs at this fixed offset, wherever the header puts the descriptor. */
 export const QEMU_DESCRIPTOR_OFFSET = SECTOR;
 export const QEMU_DESCRIPTOR_WINDOW = 20 * SECTOR;
-const MAX_DIRECTORY_ENTRIES = 1 << 22;
 
 /** `sector` holds the magic; throws `fetch.corrupt` and `fetch.unsupported`. */
 export function parseSparseHeader(sector: Buffer): SparseHeader {

@@ -1,4 +1,5 @@
-import { corrupt, readExact, truncated } from '../bytes.js';
+import { sortNumbersInTurns, Turns } from '../../host/turns.js';
+import { corrupt, Holes, readTable, truncated } from '../bytes.js';
 import { type ByteSource, SECTOR } from '../format.js';
 
 export interface TableLayout {
@@ -21,62 +22,68 @@ export interface TableScan {
 }
 
 const CHUNK = 1024 * 1024;
+/** More entries than the directory of any real disk has: 2^21 tables of 512 grains of 64 KiB are 64 TiB. A sector and an index together fit a double. */
+export const MAX_DIRECTORY_ENTRIES = 2 ** 21;
 
 /**
  * Walks the two levels of tables of a sparse extent. Rejects with `fetch.truncated` where a table lies beyond the end and with `fetch.corrupt`
- * where two directory entries share a table: so it never reads more than the file has. Holds one chunk (1 MiB) and the directory.
+ * where two directory entries share a table: so it never reads more than the file has, and what is a hole of it not at all. Holds one chunk (1 MiB) and
+ * the directory.
  */
 export async function scanTables(source: ByteSource, layout: TableLayout): Promise<TableScan> {
-  const directory = await readExact(
-    source,
-    layout.directory,
-    layout.directoryEntries * 4,
-    'the grain directory',
-  );
-  const tables: { sector: number; index: number }[] = [];
-  for (let index = 0; index < layout.directoryEntries; index += 1) {
-    const sector = directory.readUInt32LE(index * 4);
-    if (sector !== 0) tables.push({ sector, index });
-  }
-  tables.sort((a, b) => a.sector - b.sector);
+  const tables = await tablesOf(source, layout);
+  const sectorAt = (position: number) => Math.floor(tables[position]! / MAX_DIRECTORY_ENTRIES);
   const tableBytes = layout.entriesPerTable * 4;
   const tableSectors = Math.ceil(tableBytes / SECTOR);
   const scan: { grains: number; last: number; lastIndex: number } = { grains: 0, last: -1, lastIndex: 0 };
+  const turns = new Turns();
+  const holes = new Holes(source);
   let chunk: Buffer = Buffer.alloc(0);
   let chunkStart = 0;
-  for (const [position, table] of tables.entries()) {
-    const previous = tables[position - 1];
-    if (previous !== undefined && table.sector < previous.sector + tableSectors)
+  for (let position = 0; position < tables.length; position += 1) {
+    if (turns.isOver()) await turns.next();
+    const sector = sectorAt(position);
+    if (position > 0 && sector < sectorAt(position - 1) + tableSectors)
       throw corrupt('two entries of the grain directory share a grain table');
-    const offset = table.sector * SECTOR;
+    const offset = sector * SECTOR;
     if (offset + tableBytes > source.size) throw truncated('a grain table lies beyond the end of the file');
+    if (await holes.has(offset, tableBytes)) continue;
     if (offset < chunkStart || offset + tableBytes > chunkStart + chunk.length) {
-      chunk = await source.read(offset, nextChunk(tables, position, tableBytes));
+      let end = offset + tableBytes;
+      for (let next = position + 1; next < tables.length; next += 1) {
+        const nextEnd = sectorAt(next) * SECTOR + tableBytes;
+        // Bytes worth reading at once: the run of tables that lie near each other.
+        if (nextEnd - offset > CHUNK || nextEnd - end > 16 * tableBytes) break;
+        end = nextEnd;
+      }
+      chunk = await source.read(offset, end - offset);
       chunkStart = offset;
       if (chunk.length < tableBytes) throw truncated('a grain table lies beyond the end of the file');
     }
-    countGrains(
-      chunk.subarray(offset - chunkStart, offset - chunkStart + tableBytes),
-      table.index,
-      layout,
-      scan,
-    );
+    const index = tables[position]! % MAX_DIRECTORY_ENTRIES;
+    countGrains(chunk.subarray(offset - chunkStart, offset - chunkStart + tableBytes), index, layout, scan);
   }
   if (scan.last < 0) return { grains: 0, lastGrain: null };
   const length = Math.min(layout.grainSize, layout.capacity - scan.lastIndex * layout.grainSize);
   return { grains: scan.grains, lastGrain: { offset: scan.last * SECTOR, length } };
 }
 
-/** Bytes worth reading at once: the run of tables that lie near each other, at most CHUNK. */
-function nextChunk(tables: readonly { sector: number }[], from: number, tableBytes: number): number {
-  const start = tables[from]!.sector * SECTOR;
-  let end = start + tableBytes;
-  for (let i = from + 1; i < tables.length; i += 1) {
-    const next = tables[i]!.sector * SECTOR + tableBytes;
-    if (next - start > CHUNK || next - end > 16 * tableBytes) break;
-    end = next;
-  }
-  return end - start;
+/** Where the tables lie, rising: sector times MAX_DIRECTORY_ENTRIES plus index in the directory. */
+async function tablesOf(
+  source: ByteSource,
+  { directory, directoryEntries }: TableLayout,
+): Promise<Float64Array> {
+  const tables = new Float64Array(directoryEntries);
+  let count = 0;
+  await readTable(source, directory, directoryEntries * 4, 'the grain directory', (chunk, start) => {
+    for (let at = 0; at < chunk.length; at += 4) {
+      const sector = chunk.readUInt32LE(at);
+      if (sector === 0) continue;
+      tables[count] = sector * MAX_DIRECTORY_ENTRIES + (start + at) / 4;
+      count += 1;
+    }
+  });
+  return sortNumbersInTurns(tables.subarray(0, count));
 }
 
 function countGrains(

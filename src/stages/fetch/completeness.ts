@@ -20,7 +20,7 @@ export async function checkWhole(
     let known = !flat;
     for (const file of [layer.file, ...sparseExtents(layer)]) {
       signal.throwIfAborted();
-      const bytes = await checkFile(file, directory);
+      const bytes = await checkFile(file, directory, signal);
       if (bytes === null) known = false;
       sum += bytes ?? 0;
     }
@@ -34,8 +34,8 @@ function sparseExtents(layer: Layer): ImageFile[] {
   return layer.extents.filter((_file, index) => layer.image.extents[index]!.type === 'sparse');
 }
 
-async function checkFile(file: ImageFile, directory: string): Promise<number | null> {
-  const result = await withImage(directory, file, (source) => completenessOf(file, source));
+async function checkFile(file: ImageFile, directory: string, signal: AbortSignal): Promise<number | null> {
+  const result = await withImage(directory, file, (source) => completenessOf(file, source), signal);
   if (result.complete) return result.allocated;
   throw new Hyper2kvmError('fetch.truncated', `${printable(file.name)} is not whole: ${result.reason}`, {
     advice: 'Copy the file again and compare its size and checksum with the original.',

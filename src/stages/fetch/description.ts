@@ -42,10 +42,11 @@ export async function readFrozen(inventory: Inventory): Promise<string[]> {
 export async function verifyManifest(inventory: Inventory, context: StageContext): Promise<void> {
   const manifest = await readText(inventory, /\.mf$/i);
   if (manifest === null) return;
+  const files = new Map(
+    inventory.images.map((image) => image.packed ?? image).map((file) => [file.name, file]),
+  );
   const lines = parseManifest(manifest.bytes.toString('utf8')).flatMap((line) => {
-    const file = inventory.images
-      .map((image) => image.packed ?? image)
-      .find(({ name }) => name === line.name);
+    const file = files.get(line.name);
     return file === undefined ? [] : [{ line, file }];
   });
   const total = lines.reduce((sum, { file }) => sum + file.size, 0);

@@ -2,7 +2,7 @@ import { relative, sep } from 'node:path';
 import { z } from 'zod';
 import type { JobOptions } from '../../config/schema.js';
 import { type Assembly, assemble, chainOf, leavesOf } from '../../disk/chain.js';
-import { innerName } from '../../disk/compression.js';
+import { innerName, refuseHoles } from '../../disk/compression.js';
 import { type Inventory, takeInventory } from '../../disk/inventory.js';
 import { printable, siblingName } from '../../disk/names.js';
 import { BLANK } from '../../disk/probe.js';
@@ -43,9 +43,16 @@ export const fetchStage: Stage<z.infer<typeof fetchInput>, FetchOutput> = {
       : newestImages(assembly, await readFrozen(inventory));
     refuseNoDisk(disks, assembly, inventory, options);
     context.progress({ percent: 30, step: 'checking that every file is whole' });
-    await eachDisk(disks, { limit: options.config.workers.disks, signal }, ({ name }, together) => {
+    const { max_expansion } = options.config.fetch;
+    refuseHoles('the drop', inventory.holes, inventory.data, max_expansion);
+    await eachDisk(disks, { limit: options.config.workers.disks, signal }, async ({ name }, together) => {
       const { layers } = chainOf(name, assembly, options.config.flatten.max_chain_depth);
-      return checkWhole(layers, inventory.directory, together);
+      const allocated = await checkWhole(layers, inventory.directory, together);
+      if (options.config.convert.format !== 'raw' || allocated.includes(null)) return;
+      // Of a raw disk that is delivered all zeros are hashed.
+      const data = allocated.reduce<number>((sum, bytes) => sum + (bytes ?? 0), 0);
+      const holes = Math.max(0, layers[0]!.image.virtualSize - data);
+      refuseHoles(`${printable(name)} as a raw disk`, holes, data, max_expansion);
     });
     await verifyManifest(inventory, context);
     context.log.info({ disks: disks.length, files: inventory.files.length }, 'drop understood');

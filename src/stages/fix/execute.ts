@@ -1,7 +1,8 @@
 import { Hyper2kvmError } from '../../errors.js';
 import type { Operation } from '../../fixers/operation.js';
-import { type InitramfsListing, listInitramfs } from '../../guest/initramfs.js';
+import type { InitramfsListing } from '../../guest/initramfs.js';
 import { buildAppendix } from '../../guest/initramfs-appendix.js';
+import { listInThread } from '../../guest/list-in-thread.js';
 import { installPackages } from './install-packages.js';
 import { missingModules, proveAppended, proveRebuilt } from './prove-initramfs.js';
 import type { FixTarget } from './target.js';
@@ -85,7 +86,7 @@ async function appendInitramfs(operation: Append, { target, signal, listings }: 
 
 /** A rebuild before this may have made a unified image anew, with all drivers in it (kernel-install's hooks). */
 async function provenAnew(operation: Append, target: FixTarget, signal: AbortSignal): Promise<string | null> {
-  const listing = await listInitramfs(await target.read(operation.path), signal);
+  const listing = await listInThread(await target.read(operation.path), signal);
   if (operation.replace !== undefined || listing.unreadable !== null) return null;
   if (missingModules(listing.files, operation.modules).length > 0) return null;
   return `${operation.path}: made anew by the guest, ${operation.modules.length} modules listed on reading back`;

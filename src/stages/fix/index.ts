@@ -1,15 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { applyOperations } from '../../fixers/apply.js';
-import { evidenceOperations } from '../../fixers/evidence.js';
 import type { Guest } from '../../fixers/fixer.js';
-import { bootFiles } from '../../fixers/linux/boot-files.js';
-import { expectedNetwork } from '../../fixers/linux/network.js';
 import type { InitramfsListing } from '../../guest/initramfs.js';
 import type { ApplianceSession } from '../../guest/session.js';
-import { readSnapshot } from '../../guest/snapshot.js';
 import { syncPath } from '../../host/durable.js';
+import { GUEST_THREAD, runInThread } from '../../host/thread.js';
 import type { Stage, StageContext } from '../../pipeline/stage.js';
 import { flattenOutput } from '../flatten/schema.js';
 import { inspectOutput } from '../inspect/schema.js';
@@ -18,12 +14,16 @@ import { planOutput } from '../plan/schema.js';
 import { applianceTarget } from './appliance-target.js';
 import { execute } from './execute.js';
 import { mountGuest, trim } from './mount.js';
-import { proveFiles, proveNames } from './prove-files.js';
+import { proveFiles } from './prove-files.js';
+import { type GuestTexts, proveNames } from './prove-names.js';
 import { type FixOutput, fixOutput } from './schema.js';
+import type { AfterPlan, FixRequest } from './thread.js';
 import { withUnifiedImages } from './unified-target.js';
 
 const fixInput = z.object({ flatten: flattenOutput, inspect: inspectOutput, plan: planOutput });
 type FixInput = z.infer<typeof fixInput>;
+
+const THREAD = new URL('./thread.js', import.meta.url);
 
 /**
  * Executes the plan in the appliance that INSPECT launched (or in a new one after a restart), proves the result, then puts the boot test's additions on a
@@ -58,14 +58,14 @@ export const fixStage: Stage<FixInput, FixOutput> = {
     });
     context.progress({ percent: 75, step: 'reading back' });
     proofs.push(...(await proveFiles(operations, target)));
-    const tree = applyOperations(
-      await readSnapshot(join(context.workDirectory, input.inspect.snapshot)),
-      operations,
-    );
-    if (context.options.config.fix.mode === 'auto')
-      proofs.push(
-        ...(await proveNames(operations, bootFiles(tree), target, tree.resolve('/etc/fstab') ?? undefined)),
-      );
+    const inThread = <Result>(request: FixRequest) =>
+      runInThread<Result>(THREAD, request, { ...GUEST_THREAD, signal: context.signal });
+    const snapshot = join(context.workDirectory, input.inspect.snapshot);
+    const after = await inThread<AfterPlan>({ task: 'after', snapshot, operations, identity });
+    if (context.options.config.fix.mode === 'auto') {
+      const judge = (texts: GuestTexts) => inThread<string[]>({ task: 'names', texts });
+      proofs.push(...(await proveNames(operations, after, target, judge)));
+    }
     const trimmed = await trim(session, identity, allocated(input));
     if (trimmed.length > 0) proofs.push(`trimmed ${trimmed.join(', ')}`);
     await session.call('umount_all');
@@ -73,10 +73,10 @@ export const fixStage: Stage<FixInput, FixOutput> = {
 
     context.progress({ percent: 85, step: 'preparing the boot test' });
     const evidence = context.options.config.validate.enabled
-      ? await addEvidence(session, context, { identity, tree })
+      ? await addEvidence(session, context, identity, after.evidence)
       : { layers: [], changes: [] };
-    const after = await session.traffic();
-    context.account({ read: after.read - before.read, written: after.written - before.written });
+    const traffic = await session.traffic();
+    context.account({ read: traffic.read - before.read, written: traffic.written - before.written });
     context.progress({ percent: 95, step: 'shutting the appliance down' });
     const images = [...session.overlays];
     await context.closeAppliance();
@@ -92,7 +92,7 @@ export const fixStage: Stage<FixInput, FixOutput> = {
       proofs,
       applied: operations.length,
       evidence_changes: evidence.changes,
-      network: expectedNetwork(tree),
+      network: after.network,
     };
   },
   files: ({ disks }) =>
@@ -116,9 +116,9 @@ function allocated(input: FixInput): number | null {
 async function addEvidence(
   session: ApplianceSession,
   context: StageContext,
-  { identity, tree }: Pick<Guest, 'identity' | 'tree'>,
+  identity: Guest['identity'],
+  { operations, changes }: AfterPlan['evidence'],
 ) {
-  const { operations, changes } = evidenceOperations(tree, identity);
   if (operations.length === 0) return { layers: [], changes: [] };
   const layers = await session.addLayer('evidence');
   await mountGuest(session, identity);

@@ -1,6 +1,7 @@
 import { Hyper2kvmError } from '../../errors.js';
 import type { Operation } from '../../fixers/operation.js';
 import { type InitramfsListing, listInitramfs, moduleName } from '../../guest/initramfs.js';
+import { listInThread } from '../../guest/list-in-thread.js';
 import type { FixTarget } from './target.js';
 
 type Append = Extract<Operation, { op: 'append_initramfs' }>;
@@ -43,7 +44,7 @@ export async function proveRebuilt(
   target: FixTarget,
   signal: AbortSignal,
 ): Promise<string> {
-  const listing = await listInitramfs(await target.read(operation.path), signal);
+  const listing = await listInThread(await target.read(operation.path), signal);
   const missing = missingModules(listing.files, operation.modules);
   if (listing.unreadable !== null || missing.length > 0) {
     throw unproven(operation.path, listing.unreadable ?? `it does not list ${missing.join(', ')}`);

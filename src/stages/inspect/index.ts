@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { Hyper2kvmError } from '../../errors.js';
+import { shortLines } from '../../fixers/edit.js';
 import { type DeviceContext, resolveDevice } from '../../fixers/linux/device-names.js';
 import type { ApplianceSession } from '../../guest/session.js';
 import { SnapshotCollector, writeSnapshot } from '../../guest/snapshot.js';
@@ -246,6 +247,9 @@ async function collectFile(
   collector.add({ path, type: 'file', mode: mode & 0o7777, uid, gid, size, ...(content ? { content } : {}) });
 }
 
+/** Each is looked for among all filesystems. */
+const MAX_FSTAB_LINES = 5_000;
+
 function withMountpoints(
   storage: Storage,
   tree: GuestTree,
@@ -253,7 +257,7 @@ function withMountpoints(
   root: Root,
 ): Storage['filesystems'] {
   const at = new Map<string, string>([[root.device, '/']]);
-  for (const line of (tree.text('/etc/fstab')?.text ?? '').split('\n')) {
+  for (const line of shortLines(tree.text('/etc/fstab')?.text ?? '').slice(0, MAX_FSTAB_LINES)) {
     const [spec, mountpoint] = line.trim().split(/\s+/);
     if (spec === undefined || mountpoint === undefined || spec.startsWith('#')) continue;
     const filesystem = resolveDevice(spec, devices);

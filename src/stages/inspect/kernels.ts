@@ -1,8 +1,9 @@
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Hyper2kvmError } from '../../errors.js';
 import { S_IFMT, S_IFREG } from '../../guest/cpio.js';
-import { describeInitramfs, type InitramfsListing, listInitramfs } from '../../guest/initramfs.js';
+import { DEFAULT_LIMITS, describeInitramfs, type InitramfsListing } from '../../guest/initramfs.js';
+import { listInThread } from '../../guest/list-in-thread.js';
 import type { ApplianceSession } from '../../guest/session.js';
 import type { GuestTree } from '../../guest/tree.js';
 import { sectionPath } from '../../guest/unified-image.js';
@@ -11,7 +12,9 @@ import { refusal } from './tolerate.js';
 import type { UnifiedImage } from './unified-images.js';
 
 /** A larger initramfs is not read: real ones stay under 200 MiB. */
-const MAX_INITRAMFS_BYTES = 512 * 1024 * 1024;
+const MAX_INITRAMFS_BYTES = 256 * 1024 * 1024;
+/** Of all initramfs files together: their lists are kept until the end. */
+const MAX_ENTRIES = 300_000;
 /** Distributions keep two to five. */
 const MAX_KERNELS = 100;
 
@@ -27,6 +30,7 @@ export async function readKernels(
 ): Promise<{ kernels: Kernel[]; listings: Record<string, InitramfsListing> }> {
   const kernels: Kernel[] = [];
   const listings: Record<string, InitramfsListing> = {};
+  let left = MAX_ENTRIES;
   const modulesRoot = tree.resolve('/lib/modules') ?? '/lib/modules';
   const versions = tree.list(modulesRoot);
   if (versions.length > MAX_KERNELS)
@@ -39,7 +43,17 @@ export async function readKernels(
     const images = unified.filter((image) => image.version === version);
     for (const { image, initramfs: path } of kernelFiles(tree, version, modules)) {
       if (path === null && images.length > 0) continue;
-      if (path !== null) listings[path] ??= await list(session, path, workDirectory, signal);
+      if (path !== null && listings[path] === undefined) {
+        const listed = await list(
+          session,
+          path,
+          workDirectory,
+          signal,
+          Math.min(left, DEFAULT_LIMITS.entries),
+        );
+        listings[path] = listed;
+        left -= listed.files.length + listed.directories.length;
+      }
       const listing = path === null ? undefined : listings[path];
       kernels.push({
         version,
@@ -67,6 +81,7 @@ async function list(
   path: string,
   workDirectory: string,
   signal: AbortSignal,
+  entries: number,
 ): Promise<InitramfsListing> {
   const { mode, size } = await session.call('statns', path);
   const unread = (unreadable: string) => {
@@ -81,9 +96,11 @@ async function list(
   } catch (error) {
     return unread(refusal(error));
   }
-  const bytes = await readFile(copy);
-  await rm(copy, { force: true });
-  return listInitramfs(bytes, signal);
+  try {
+    return await listInThread(copy, signal, { ...DEFAULT_LIMITS, entries });
+  } finally {
+    await rm(copy, { force: true });
+  }
 }
 
 /**
@@ -167,11 +184,15 @@ function flavours(tree: GuestTree, version: string, modules: string): string[] {
   return [pkgbase, suffix].filter((flavour) => flavour !== undefined && flavour !== '') as string[];
 }
 
+/** Names in /boot that are looked at for each kernel. */
+const MAX_TOKENS = 1000;
+
 /** The Boot Loader Specification's type 1 places: `<boot>/<machine or token>/<version>/`. */
 function entryDirectories(tree: GuestTree, version: string): string[] {
   return ['/boot/efi', '/efi', '/boot'].flatMap((boot) =>
     tree
       .list(boot)
+      .slice(0, MAX_TOKENS)
       .map((token) => `${boot}/${token}/${version}`)
       .filter((directory) => tree.isDirectory(directory)),
   );

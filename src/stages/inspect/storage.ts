@@ -1,3 +1,4 @@
+import { Hyper2kvmError } from '../../errors.js';
 import type { ApplianceSession } from '../../guest/session.js';
 import type { Filesystem, Identity, Unlocked } from './schema.js';
 import { refusal, tolerate, type Warnings } from './tolerate.js';
@@ -27,6 +28,8 @@ export interface StorageKeys {
 }
 
 const SECTOR_BYTES = 512;
+/** Each costs the appliance a call or two, and it is held meanwhile. */
+const MAX_VOLUMES = 512;
 
 /**
  * Partition tables and everything on them, from one `blkid` a device: its low-level probe names filesystem, UUIDs and the partition's own entry
@@ -39,6 +42,7 @@ export async function readStorage(
 ): Promise<Storage> {
   const disks = await session.call('list_devices');
   const partitions = await session.call('list_partitions');
+  refuseTooMany(partitions);
   const storage: Storage = { partitions: [], filesystems: [], unlocked: [], arrays: [] };
 
   for (const [index, disk] of disks.entries()) {
@@ -132,6 +136,7 @@ async function addVolumes(
     // A physical volume may sit on an array or in a container, so volumes are asked for whenever there is either.
     if (types.has('LVM2_member') || volumes.length > 0) volumes.push(...(await session.call('lvs')));
     const found = volumes.filter((device) => !known.has(device));
+    refuseTooMany([...known, ...found]);
     const origins = found.length === 0 ? new Map<string, string>() : await snapshotOrigins(session, warnings);
     for (const device of found) {
       known.add(device);
@@ -155,6 +160,17 @@ async function snapshotOrigins(session: ApplianceSession, warnings: Warnings): P
     lines.flatMap(([group, volume, origin = '']) =>
       origin === '' ? [] : [[`/dev/${group}/${volume}`, `/dev/${group}/${origin}`] as const],
     ),
+  );
+}
+
+function refuseTooMany(devices: readonly string[]): void {
+  if (devices.length <= MAX_VOLUMES) return;
+  throw new Hyper2kvmError(
+    'inspect.too-many-volumes',
+    `the VM has ${devices.length} partitions and volumes`,
+    {
+      advice: `No system needs more than ${MAX_VOLUMES}: convert it with kind = "data", or remove snapshots and old volumes in the guest.`,
+    },
   );
 }
 

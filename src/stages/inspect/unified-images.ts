@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { Hyper2kvmError } from '../../errors.js';
 import { unifiedImages } from '../../fixers/linux/boot-files.js';
 import { S_IFMT, S_IFREG } from '../../guest/cpio.js';
-import { type InitramfsListing, listInitramfs } from '../../guest/initramfs.js';
+import type { InitramfsListing } from '../../guest/initramfs.js';
+import { listInThread } from '../../guest/list-in-thread.js';
 import type { ApplianceSession } from '../../guest/session.js';
 import type { GuestTree } from '../../guest/tree.js';
 import {
@@ -105,7 +106,7 @@ async function describe(path: string, bytes: Buffer, signal: AbortSignal): Promi
       version: versionOf(content('.uname'), content('.linux')),
       signed: isSigned(bytes),
       commandLine: commandLine === null ? null : withoutNuls(commandLine),
-      initramfs: initramfs === null ? null : await listInitramfs(initramfs, signal),
+      initramfs: initramfs === null ? null : await listInThread(initramfs, signal),
     },
   ];
 }

@@ -1,10 +1,11 @@
-import { readFile } from 'node:fs/promises';
-import { isAbsolute, join } from 'node:path';
+import { realpath } from 'node:fs/promises';
+import { dirname, isAbsolute, join, sep } from 'node:path';
 import type { Config } from '../../config/schema.js';
 import { Hyper2kvmError } from '../../errors.js';
 import { type DeviceContext, resolveDevice } from '../../fixers/linux/device-names.js';
 import { inScript } from '../../guest/appliance-disk-names.js';
 import type { ApplianceSession } from '../../guest/session.js';
+import { readSmallFile } from '../../host/small-file.js';
 import type { StageContext } from '../../pipeline/stage.js';
 import type { Filesystem, Unlocked } from './schema.js';
 
@@ -15,6 +16,9 @@ export interface LuksKey {
   keyFile: string;
   key: Buffer;
 }
+
+/** As much as a job.toml: real keys have at most some kilobytes, and it is given to the appliance in a command. */
+const LARGEST_KEY_BYTES = 64 * 1024;
 
 /** Reads the key files of `[[guest.luks]]`. A relative name is looked for in the drop, beside the disks. Throws `inspect.luks-key-unreadable`. */
 export async function readKeys(
@@ -34,17 +38,29 @@ async function readKey(file: string, { directory, entries }: StageContext['sourc
   const places = isAbsolute(file) ? [file] : ['', ...entries].map((entry) => join(directory, entry, file));
   let cause: unknown;
   for (const place of places) {
-    if (!isAbsolute(file) && !place.startsWith(join(directory, '/'))) continue;
     try {
-      return await readFile(place);
+      if (!isAbsolute(file) && !(await isInside(directory, place))) continue;
+      return await readSmallFile(place, LARGEST_KEY_BYTES);
     } catch (error) {
-      cause ??= error;
+      // That it is not directly beside the disks says less than what is wrong with it in the directory.
+      if (cause === undefined || !isMissing(error)) cause = error;
     }
   }
   throw new Hyper2kvmError('inspect.luks-key-unreadable', `the key file ${file} cannot be read`, {
-    advice: 'guest.luks.key_file is an absolute path on this host, or a file in the drop beside the disks.',
+    advice:
+      'guest.luks.key_file is a plain file of at most 64 KiB: of a job.toml in the drop, beside the disks; of the configuration also an absolute path.',
     cause,
   });
+}
+
+/** No directory on the way may be a link that leads out. */
+async function isInside(directory: string, place: string): Promise<boolean> {
+  const [root, parent] = await Promise.all([realpath(directory), realpath(dirname(place))]);
+  return parent === root || parent.startsWith(root + sep);
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
 }
 
 /**

@@ -65,9 +65,13 @@ function namesOf(name: string): string[] {
   return number === undefined ? [`/dev/md/${name}`] : [`/dev/md${number}`, `/dev/md/${number}`];
 }
 
+/** Each is looked for among all volumes. */
+const MAX_LINES = 5_000;
+
 /** The words of each line that is no comment. */
 function fields(tree: GuestTree, path: string): string[][] {
   return shortLines(tree.text(path)?.text ?? '')
+    .slice(0, MAX_LINES)
     .map((line) => line.trim().split(/\s+/))
     .filter(([first = '']) => first !== '' && !first.startsWith('#'));
 }

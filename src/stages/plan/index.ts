@@ -1,20 +1,18 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { canonicalJson } from '../../canonical-json.js';
-import type { Guest } from '../../fixers/fixer.js';
-import { EMPTY_PLAN, planGuest } from '../../fixers/plan.js';
-import { readSnapshot } from '../../guest/snapshot.js';
 import { syncPath, writeDurable } from '../../host/durable.js';
+import { GUEST_THREAD, runInThread } from '../../host/thread.js';
 import type { Stage, StageContext } from '../../pipeline/stage.js';
 import { fetchOutput } from '../fetch/schema.js';
 import { inspectOutput } from '../inspect/schema.js';
 import { readPackages } from './packages.js';
-import { planDiff } from './plan-diff.js';
 import { type PlanOutput, planOutput } from './schema.js';
+import type { PlanAnswer, PlanRequest } from './thread.js';
 
 const planInput = z.object({ fetch: fetchOutput, inspect: inspectOutput });
 type PlanInput = z.infer<typeof planInput>;
 
+const THREAD = new URL('./thread.js', import.meta.url);
 const PLAN_FILE = 'plan.json';
 const DIFF_FILE = 'plan.diff';
 
@@ -27,11 +25,13 @@ export const planStage: Stage<PlanInput, PlanOutput> = {
   dependsOn: (options) => ({ fix: options.config.fix }),
   enabled: (options) => options.kind === 'vm',
   async run(context, input) {
-    const decided =
-      context.options.config.fix.mode === 'none' ? EMPTY_PLAN : planGuest(await guestOf(context, input));
-    const plan = { ...decided, warnings: [...input.inspect.warnings, ...decided.warnings] };
-    await writeDurable(join(context.workDirectory, PLAN_FILE), `${canonicalJson(plan, 2)}\n`);
-    await writeDurable(join(context.workDirectory, DIFF_FILE), planDiff(plan));
+    const request: PlanRequest = { ...(await requestOf(context, input)), warnings: input.inspect.warnings };
+    const { plan, json, diff } = await runInThread<PlanAnswer>(THREAD, request, {
+      ...GUEST_THREAD,
+      signal: context.signal,
+    });
+    await writeDurable(join(context.workDirectory, PLAN_FILE), json);
+    await writeDurable(join(context.workDirectory, DIFF_FILE), diff);
     await syncPath(context.workDirectory);
     for (const { fixer, code, message } of plan.warnings)
       context.log.warn({ fixer, code, detail: message }, 'plan warning');
@@ -40,13 +40,16 @@ export const planStage: Stage<PlanInput, PlanOutput> = {
   files: ({ plan_file, diff_file }) => [plan_file, diff_file],
 };
 
-async function guestOf(context: StageContext, { fetch, inspect }: PlanInput): Promise<Guest> {
+async function requestOf(context: StageContext, { fetch, inspect }: PlanInput) {
+  const { fix } = context.options.config;
   return {
-    identity: inspect.identity,
-    packages: await readPackages(context.options.config.fix.guest_agent_packages, inspect.identity),
-    hardware: fetch.hardware,
-    tree: await readSnapshot(join(context.workDirectory, inspect.snapshot)),
-    options: context.options.config.fix,
-    controllers: fetch.disks.map(({ controller }) => controller),
+    snapshot: join(context.workDirectory, inspect.snapshot),
+    guest: {
+      identity: inspect.identity,
+      packages: await readPackages(fix.guest_agent_packages, inspect.identity),
+      hardware: fetch.hardware,
+      options: fix,
+      controllers: fetch.disks.map(({ controller }) => controller),
+    },
   };
 }

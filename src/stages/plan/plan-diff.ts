@@ -1,5 +1,5 @@
-import { createTwoFilesPatch } from 'diff';
 import type { Operation, Plan } from '../../fixers/operation.js';
+import { unifiedDiff } from '../../text-diff.js';
 
 /**
  * `plan.diff`: each change with its reasons as `#` lines (patch(1) passes them over), the files' texts as unified diffs from the guest as it is to
@@ -7,8 +7,13 @@ import type { Operation, Plan } from '../../fixers/operation.js';
  * exact texts are in plan.json.
  */
 export function planDiff({ operations, warnings }: Pick<Plan, 'operations' | 'warnings'>): string {
-  const paths = [...new Set(operations.map(subject))];
-  const parts = paths.map((path) => changeOf(operations.filter((operation) => subject(operation) === path)));
+  const changes = new Map<string, Operation[]>();
+  for (const operation of operations) {
+    const known = changes.get(subject(operation));
+    if (known === undefined) changes.set(subject(operation), [operation]);
+    else known.push(operation);
+  }
+  const parts = [...changes.values()].map(changeOf);
   const notes = warnings.map(({ fixer, message }) => `# warning (${fixer}): ${oneLine(message)}\n`);
   return [...notes, ...parts].join('\n');
 }
@@ -30,13 +35,8 @@ function changeOf(operations: readonly Operation[]): string {
   if (first === undefined || last === undefined) return reasons + others.join('');
   const before = first.before === null && last.after !== null ? '/dev/null' : `a${oneLine(first.path)}`;
   const after = last.after === null ? '/dev/null' : `b${oneLine(first.path)}`;
-  const patch = createTwoFilesPatch(
-    before,
-    after,
-    printable(first.before ?? ''),
-    printable(last.after ?? ''),
-  );
-  return reasons + others.join('') + patch.replace(/^=+\n/, '');
+  const patch = unifiedDiff(before, after, printable(first.before ?? ''), printable(last.after ?? ''));
+  return reasons + others.join('') + patch;
 }
 
 interface TextChange {

@@ -8,7 +8,7 @@ import { errorRecord, Hyper2kvmError } from '../../errors.js';
 import { orFullDisk } from '../../host/space.js';
 import { type Qemu, startQemu } from '../../tools/qemu.js';
 import type { QmpEvent } from '../../tools/qmp.js';
-import { decodeVgaText } from './console.js';
+import { ConsoleFeed, decodeVgaText } from './console.js';
 import { rank } from './levels.js';
 import { FIRMWARE_CHANNEL, SERIAL_CHANNEL } from './machine.js';
 import { BootRecogniser, type RecogniserLimits, type Verdict } from './recogniser.js';
@@ -55,6 +55,8 @@ export async function bootOnce(request: BootRequest): Promise<BootResult> {
   const recogniser = new BootRecogniser(request.limits);
   let started = performance.now();
   const at = () => Math.round(performance.now() - started) / 1000;
+  const serial = new ConsoleFeed((chunk, when) => recogniser.serial(chunk, when));
+  const firmware = new ConsoleFeed((chunk, when) => recogniser.firmware(chunk, when));
   let qemu: Qemu | undefined;
   try {
     qemu = await startQemu({
@@ -66,9 +68,9 @@ export async function bootOnce(request: BootRequest): Promise<BootResult> {
       channels: {
         [SERIAL_CHANNEL]: (chunk) => {
           log.write(chunk);
-          recogniser.serial(chunk, at());
+          serial.push(chunk, at());
         },
-        [FIRMWARE_CHANNEL]: (chunk) => recogniser.firmware(chunk, at()),
+        [FIRMWARE_CHANNEL]: (chunk) => firmware.push(chunk, at()),
       },
     });
     const watch = new Watch(qemu, recogniser, request, at);

@@ -1,9 +1,15 @@
 import { StringDecoder } from 'node:string_decoder';
 
-/** Longer lines are cut: no message that matters is longer, and a guest may send megabytes without a line end. */
-const MAX_LINE = 4096;
+/**
+ * Longer lines are cut: no message that matters is longer, a guest may send megabytes without a line end, and the patterns' work grows with the square of
+ * it. Of a line without an end the last characters are kept: prompts stand there.
+ */
+export const MAX_LINE = 512;
+/** An escape sequence that is longer is none. */
+const MAX_UNFINISHED = 2048;
 
 /** Positioning (`H`, `f`) and clearing (`J`) begin a new line for the reader; everything else of ECMA-48 is colour or noise. */
+const LINE_ENDS = /\n|\r(?!\n|$)/;
 const CURSOR = /\x1b\[[0-9;]*[HfJ]/g;
 const ESCAPES =
   /\x1b\[[0-9;?=]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][0-9A-Za-z]|\x1b[=>78cDEHM]/g;
@@ -21,19 +27,61 @@ export class ConsoleLines {
   /** Returns the lines that became complete. */
   push(chunk: Buffer): string[] {
     this.#raw = (this.#raw + this.#decoder.write(chunk)).replace(CURSOR, '\n');
-    const pieces = this.#raw.split(/\r*\n|\r(?!\n|$)/);
+    const pieces = this.#raw.split(LINE_ENDS);
     this.#raw = pieces.pop() ?? '';
-    if (this.#raw.length > MAX_LINE) this.#raw = this.#raw.slice(-MAX_LINE);
-    return pieces.map((piece) => plain(piece.slice(0, MAX_LINE))).filter((line) => line !== '');
+    if (this.#raw.length > MAX_UNFINISHED) this.#raw = this.#raw.slice(-MAX_UNFINISHED);
+    return pieces
+      .map((piece) => plain(piece.slice(0, MAX_UNFINISHED)).slice(0, MAX_LINE))
+      .filter((line) => line !== '');
   }
 
   get tail(): string {
-    return plain(this.#raw.replace(UNFINISHED, ''));
+    return plain(this.#raw.replace(UNFINISHED, '')).slice(-MAX_LINE);
   }
 }
 
 function plain(text: string): string {
   return text.replace(ESCAPES, '').replace(CONTROLS, '').trimEnd();
+}
+
+/** A verbose boot with systemd's debugging says a megabyte or two. */
+const BURST_BYTES = 4 * 1024 * 1024;
+const BYTES_PER_SECOND = 128 * 1024;
+/** Read in one turn of the event loop: lines of one character cost most. */
+const TURN_BYTES = 16 * 1024;
+
+/**
+ * Gives a console's chunks to `use`, a few KiB in each turn of the event loop: `BURST_BYTES` at once, and then so many a second. A guest that says more says nothing
+ * that a boot is known by, so what is beyond is left out, the oldest first: a prompt stands at the end.
+ */
+export class ConsoleFeed {
+  readonly #use: (chunk: Buffer, at: number) => void;
+  #waiting: { chunk: Buffer; at: number }[] = [];
+  #left = BURST_BYTES;
+  #at = 0;
+
+  constructor(use: (chunk: Buffer, at: number) => void) {
+    this.#use = use;
+  }
+
+  /** `at`: seconds since power-on. */
+  push(chunk: Buffer, at: number): void {
+    this.#left = Math.min(BURST_BYTES, this.#left + Math.max(0, at - this.#at) * BYTES_PER_SECOND);
+    this.#at = at;
+    const taken = chunk.subarray(Math.max(0, chunk.length - Math.floor(this.#left)));
+    this.#left -= taken.length;
+    for (let start = 0; start < taken.length; start += TURN_BYTES)
+      this.#waiting.push({ chunk: taken.subarray(start, start + TURN_BYTES), at });
+    this.#next();
+  }
+
+  /** The first of them at once: a verdict may hang on it. */
+  #next(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) return;
+    this.#use(next.chunk, next.at);
+    if (this.#waiting.length > 0) setImmediate(() => this.#next());
+  }
 }
 
 const COLUMNS = 80;

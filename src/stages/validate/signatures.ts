@@ -177,7 +177,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     signature: 'device-missing',
     // The boot test gives devices ten minutes (see fixers/evidence.ts), so that a busy host does not matter.
-    pattern: /A start job is running for .*\/dev\/.*\((?:[4-9]|\d\d)min /,
+    pattern: /A start job is running for [^/(]*\/dev\/[^(]*\((?:[4-9]|\d\d)min /,
     within: 'userspace',
     settleSeconds: 0,
     meaning: 'systemd waits for a device that does not come.',

@@ -124,7 +124,7 @@ const SIZES: readonly HostileCase[] = [
   several('a raw file that is a hole of 2 GiB', 'converted', (directory) => {
     huge(join(directory, 'disk.raw'), rawDisk(MIB), 2048 * MIB);
   }),
-  several('a raw file over the limit', 'flatten.too-large', (directory) => {
+  several('a raw file over the limit', ['flatten.too-large', 'fetch.bomb'], (directory) => {
     huge(join(directory, 'disk.raw'), rawDisk(MIB), 9 * 1024 * 1024 * MIB);
   }),
   one('VHD of 8 EiB', CORRUPT, 'disk.vhd', ({ images }) => vhdFooter(images.vhd!, [48, u64be(1n << 63n)])),

@@ -1,6 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  writeFile,
+} from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -13,17 +24,28 @@ const CLI = fileURLToPath(new URL('../../../dist/cli.js', import.meta.url));
 /** A private spool with the real daemon (dist/cli.js) on it. The spool outlives the daemon, so that one can be killed and another started. */
 export class Spool {
   readonly directory: string;
+  /** Id of the user that the daemon runs as; null for the test's own. */
+  readonly user: number | null;
   #daemon: ChildProcess | undefined;
   #log = '';
 
-  private constructor(directory: string) {
+  private constructor(directory: string, user: number | null) {
     this.directory = directory;
+    this.user = user;
   }
 
-  /** `toml` is added to a configuration that settles in one second. */
-  static async create(toml = ''): Promise<Spool> {
-    const spool = new Spool(await mkdtemp(join(tmpdir(), 'h2k-it-')));
-    for (const name of ['incoming', 'work', 'archive', 'failed']) await mkdir(spool.path(name));
+  /** `toml` is added to a configuration that settles in one second. With `user` everything is that user's, and anybody may drop. */
+  static async create(toml = '', { user = null }: { user?: number | null } = {}): Promise<Spool> {
+    const spool = new Spool(await mkdtemp(join(tmpdir(), 'h2k-it-')), user);
+    for (const name of ['incoming', 'work', 'archive', 'failed']) {
+      await mkdir(spool.path(name));
+      if (user !== null) await chown(spool.path(name), user, user);
+    }
+    if (user !== null) {
+      await chown(spool.directory, user, user);
+      await chmod(spool.directory, 0o711);
+      await chmod(spool.path('incoming'), 0o777);
+    }
     const at = (name: string) => JSON.stringify(spool.path(name));
     await writeFile(
       spool.path('config.toml'),
@@ -51,7 +73,12 @@ export class Spool {
 
   /** Starts the daemon; resolves when it answers on its socket. With `expectDeath` it may die before that. */
   async start(env: Record<string, string> = {}, { expectDeath = false } = {}): Promise<void> {
-    const daemon = spawn(process.execPath, [CLI, 'daemon', '--config', this.path('config.toml')], {
+    const command = [process.execPath, CLI, 'daemon', '--config', this.path('config.toml')];
+    // The one capability that the unit gives the service.
+    const lease = ['--inh-caps=-all,+lease', '--ambient-caps=+lease', '--bounding-set=-all,+lease'];
+    const own = [`--reuid=${this.user}`, `--regid=${this.user}`, '--clear-groups', ...lease, '--'];
+    const [program, ...args] = this.user === null ? command : ['setpriv', ...own, ...command];
+    const daemon = spawn(program as string, args, {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

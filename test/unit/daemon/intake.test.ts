@@ -35,7 +35,7 @@ async function crowd(written: readonly string[], others: readonly string[]) {
   });
   onTestFinished(() => intake.stop());
   onTestFinished(async () => void (await Promise.all(writers.map((writer) => writer.close()))));
-  await intake.start();
+  intake.start();
   const claimed = () =>
     queue.jobs
       .list()
@@ -58,7 +58,7 @@ describe('Intake in rounds', () => {
   it('says what each drop waits for, not only those of the last round, and claims them when it is over', async () => {
     const { intake, claimed, until, writers } = await crowd(['a.raw', 'b.raw', 'c.raw'], []);
     const reasons = () => intake.waiting().map(({ waitingFor }) => waitingFor);
-    await until(() => reasons().every((reason) => reason === WRITTEN));
+    await until(() => reasons().length === 3 && reasons().every((reason) => reason === WRITTEN));
     // Over some rounds: each of them tries one.
     for (let look = 0; look < 30; look += 1) {
       expect(reasons()).toEqual([WRITTEN, WRITTEN, WRITTEN]);

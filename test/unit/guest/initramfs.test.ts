@@ -96,11 +96,26 @@ describe('listInitramfs', () => {
       const { unreadable } = await listInitramfs(pack(bomb), signal, {
         unpackedBytes: 1_000_000,
         entries: 10,
+        segments: 64,
       });
       expect(unreadable).toMatch(/more than 1000000 bytes/);
     }
-    const { unreadable } = await listInitramfs(main, signal, { unpackedBytes: 1_000_000, entries: 3 });
+    const { unreadable } = await listInitramfs(main, signal, {
+      unpackedBytes: 1_000_000,
+      entries: 3,
+      segments: 64,
+    });
     expect(unreadable).toMatch(/more than 3 entries/);
+  });
+
+  it('stops at its budget of archives', async () => {
+    const empty = writeNewc([]);
+    const { unreadable, segments } = await listInitramfs(
+      Buffer.concat(new Array<Buffer>(100).fill(empty)),
+      signal,
+    );
+    expect(segments).toHaveLength(64);
+    expect(unreadable).toBe('more than 64 archives');
   });
 
   it('rejects when it is aborted', async () => {

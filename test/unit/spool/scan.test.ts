@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { appendFileSync, linkSync, mkdirSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -36,6 +37,7 @@ function scanner(directory: string, extra: Partial<ScanRequest> = {}) {
     pollSeconds: () => 5,
     alwaysList: false,
     now: () => clock.now,
+    signal: new AbortController().signal,
     ...extra,
   });
   const due = async () =>
@@ -175,5 +177,46 @@ describe('isBeingWritten', () => {
     ]);
     renameSync(raw, join(directory, '.renamed'));
     expect((await scan.scan(new Set(['x']))).waiting).toEqual([]);
+  });
+});
+
+describe('an entry that cannot be looked at', () => {
+  const named = async (directory: string, extra: Partial<ScanRequest> = {}) => {
+    const { scan } = scanner(directory, { group: groupAll, ...extra });
+    return (await scan.scan()).waiting.map(({ drop, due }) => [drop.name, drop.problem?.code, due]);
+  };
+  const groupAll: ScanRequest['group'] = (entries) =>
+    groupDrops(entries, async () => ({
+      kind: 'disk',
+      format: 'raw',
+      needs: [],
+      contentId: null,
+      parentId: null,
+      incomplete: null,
+    }));
+
+  it('is named, and the others are seen: a path over 4,096 bytes, directories nested too deep', async () => {
+    const directory = scratchDirectory();
+    const half = Array.from({ length: 10 }, () => 'n'.repeat(240));
+    mkdirSync(join(directory, 'a-long', ...half), { recursive: true });
+    mkdirSync(join(directory, 'other', ...half), { recursive: true });
+    renameSync(join(directory, 'other'), join(directory, 'a-long', ...half, 'other'));
+    mkdirSync(join(directory, 'b-deep', ...Array.from({ length: 70 }, () => 'd')), { recursive: true });
+    writeFileSync(join(directory, 'c.raw'), 'c');
+    expect(await named(directory, { settleSeconds: () => 0 })).toEqual([
+      ['a-long', 'spool.unreadable', false],
+      ['b-deep', 'spool.too-large', false],
+      ['c.raw', undefined, true],
+    ]);
+    execFileSync('rm', ['-rf', directory]);
+  });
+
+  it('is not waited for when it takes too long', async () => {
+    const directory = scratchDirectory();
+    mkdirSync(join(directory, 'big'));
+    for (let index = 0; index < 500; index += 1) writeFileSync(join(directory, 'big', `${index}`), '');
+    writeFileSync(join(directory, 'c.raw'), 'c');
+    const found = await named(directory, { lookSeconds: 0.001 });
+    expect(found.find(([name]) => name === 'big')).toEqual(['big', 'spool.too-slow', false]);
   });
 });

@@ -44,7 +44,13 @@ async function runStage(
     },
   });
   // The stage uses nothing else of its context.
-  const context = { workDirectory, options, log: pino({ level: 'silent' }) } as unknown as StageContext;
+  const { signal } = new AbortController();
+  const context = {
+    workDirectory,
+    options,
+    signal,
+    log: pino({ level: 'silent' }),
+  } as unknown as StageContext;
   return planStage.run(context, input);
 }
 const file = (name: string) => readFileSync(join(workDirectory, name), 'utf8');

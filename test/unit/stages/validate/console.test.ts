@@ -1,6 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ConsoleLines, decodeVgaText } from '../../../../src/stages/validate/console.js';
+import {
+  ConsoleFeed,
+  ConsoleLines,
+  decodeVgaText,
+  MAX_LINE,
+} from '../../../../src/stages/validate/console.js';
 
 function feed(...chunks: (string | Buffer)[]): { lines: string[]; tail: string } {
   const console = new ConsoleLines();
@@ -50,7 +55,38 @@ describe('ConsoleLines', () => {
   it('keeps its memory bounded when no line ever ends', () => {
     const console = new ConsoleLines();
     for (let index = 0; index < 64; index++) console.push(Buffer.alloc(65_536, 'x'));
-    expect(console.tail.length).toBeLessThanOrEqual(4096);
+    expect(console.tail.length).toBeLessThanOrEqual(MAX_LINE);
+  });
+
+  it('cuts lines, and keeps the end of what has none', () => {
+    const long = 'x'.repeat(5000);
+    expect(feed(`${long}\n`).lines[0]).toHaveLength(MAX_LINE);
+    expect(feed(`${long}host login: `).tail).toMatch(/xhost login:$/);
+  });
+});
+
+describe('ConsoleFeed', () => {
+  it('gives all of a boot, in order, a few KiB a turn', async () => {
+    const got: Buffer[] = [];
+    const feed = new ConsoleFeed((chunk) => got.push(chunk));
+    const text = Buffer.from(Array.from({ length: 20_000 }, (_, index) => `${index}\n`).join(''));
+    feed.push(text, 1);
+    expect(got).toHaveLength(1);
+    while (Buffer.concat(got).length < text.length) await new Promise((resolve) => setImmediate(resolve));
+    expect(Buffer.concat(got).equals(text)).toBe(true);
+    expect(Math.max(...got.map(({ length }) => length))).toBeLessThanOrEqual(16 * 1024);
+  });
+
+  it('leaves out what is more than a burst and so much a second', () => {
+    let bytes = 0;
+    const feed = new ConsoleFeed((chunk) => {
+      bytes += chunk.length;
+    });
+    for (let index = 0; index < 1000; index += 1) feed.push(Buffer.alloc(16 * 1024), 1);
+    expect(bytes).toBeLessThan(5 * 1024 * 1024);
+    const before = bytes;
+    feed.push(Buffer.alloc(16 * 1024), 3);
+    expect(bytes - before).toBe(16 * 1024);
   });
 });
 

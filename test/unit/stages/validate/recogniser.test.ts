@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { LEVEL_PATTERNS } from '../../../../src/stages/validate/levels.js';
 import { BootRecogniser, type RecogniserLimits } from '../../../../src/stages/validate/recogniser.js';
 import { SIGNATURES } from '../../../../src/stages/validate/signatures.js';
 
@@ -362,5 +363,26 @@ describe('time', () => {
   it('a login prompt counts although the wait for the report runs into the limit', () => {
     const recogniser = boot(DEBIAN, { timeoutSeconds: 60, evidenceSeconds: 90 }, 50);
     expect(recogniser.verdict(60)?.verdict).toBe('booted');
+  });
+});
+
+describe('a console that is made to cost', () => {
+  const patterns = [
+    ...SIGNATURES.map(({ pattern }) => pattern),
+    ...LEVEL_PATTERNS.map(({ pattern }) => pattern),
+  ];
+  const pieces = new Set(
+    patterns.flatMap((pattern) =>
+      (pattern?.source.match(/(?:[A-Za-z0-9 :,!-]|\\[.()/[\]])+/g) ?? [])
+        .filter((piece) => piece.length > 3)
+        .map((piece) => piece.replaceAll('\\', '')),
+    ),
+  );
+  const repeated = (piece: string) => `${piece.repeat(512).slice(0, 511)}\n`.repeat(32);
+  it.each([...pieces, '/dev/(', 'A start job is running for /dev/', '\r', 'a\n'])('16 KiB of %j', (piece) => {
+    const recogniser = new BootRecogniser({ timeoutSeconds: 60, evidenceSeconds: 0 });
+    const started = performance.now();
+    recogniser.serial(Buffer.from(piece === 'a\n' ? piece.repeat(8192) : repeated(piece)), 1);
+    expect(performance.now() - started).toBeLessThan(1000);
   });
 });

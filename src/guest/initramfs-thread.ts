@@ -1,0 +1,14 @@
+import { readFile } from 'node:fs/promises';
+import { answerThread } from '../host/thread.js';
+import { type InitramfsListing, type ListLimits, listInitramfs } from './initramfs.js';
+
+export interface ListRequest {
+  /** The file's path, or what is in it. */
+  image: string | Uint8Array;
+  limits: ListLimits;
+}
+
+await answerThread(async ({ image, limits }: ListRequest): Promise<InitramfsListing> => {
+  const bytes = typeof image === 'string' ? await readFile(image) : Buffer.from(image.buffer);
+  return listInitramfs(bytes, new AbortController().signal, limits);
+});

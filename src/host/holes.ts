@@ -1,0 +1,19 @@
+import type { FileHandle } from 'node:fs/promises';
+import koffi from 'koffi';
+
+/** lseek(2), linux/fs.h. */
+const SEEK_DATA = 3;
+/** errno: no data up to the end of the file. */
+const ENXIO = 6;
+
+type Seek = (descriptor: number, offset: number, whence: number) => number;
+let seek: Seek | undefined;
+
+/** The first byte from `offset` on that is not in a hole of the file, `size` where the rest is one. Filesystems that keep no holes, or do not tell, have none. */
+export async function nextData(file: FileHandle, offset: number, size: number): Promise<number> {
+  if (offset >= size) return size;
+  seek ??= koffi.load('libc.so.6').func('int64_t lseek(int fd, int64_t offset, int whence)') as Seek;
+  const found = Number(seek(file.fd, offset, SEEK_DATA));
+  if (found >= 0) return Math.min(found, size);
+  return koffi.errno() === ENXIO ? size : offset;
+}

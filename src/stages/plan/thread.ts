@@ -1,0 +1,45 @@
+import { canonicalJson } from '../../canonical-json.js';
+import { Hyper2kvmError } from '../../errors.js';
+import type { Guest } from '../../fixers/fixer.js';
+import type { Plan } from '../../fixers/operation.js';
+import { EMPTY_PLAN, planGuest } from '../../fixers/plan.js';
+import { readSnapshot } from '../../guest/snapshot.js';
+import { answerThread } from '../../host/thread.js';
+import { planDiff } from './plan-diff.js';
+
+/** `snapshot` is the absolute path of INSPECT's file. */
+export interface PlanRequest {
+  snapshot: string;
+  guest: Omit<Guest, 'tree'>;
+  warnings: Plan['warnings'];
+}
+
+/** `json` and `diff` are what plan.json and plan.diff hold. */
+export interface PlanAnswer {
+  plan: Plan;
+  json: string;
+  diff: string;
+}
+
+/** Characters of plan.json. Plans of real guests have some tens of thousands. */
+const LARGEST_PLAN = 16 * 1024 * 1024;
+
+await answerThread(async ({ snapshot, guest, warnings }: PlanRequest): Promise<PlanAnswer> => {
+  const isNone = guest.options.mode === 'none';
+  const decided = isNone ? EMPTY_PLAN : planGuest({ ...guest, tree: await readSnapshot(snapshot) });
+  const plan = { ...decided, warnings: [...warnings, ...decided.warnings] };
+  const json = `${canonicalJson(plan, 2)}\n`;
+  if (json.length > LARGEST_PLAN) throw tooLarge(plan);
+  return { plan, json, diff: planDiff(plan) };
+});
+
+function tooLarge({ operations }: Plan): Hyper2kvmError {
+  return new Hyper2kvmError(
+    'plan.too-large',
+    `the plan has ${operations.length} operations and more than 16 MiB of text`,
+    {
+      advice:
+        'No real guest needs as much: its configuration may be damaged or hostile. Convert it with fix.mode = "none".',
+    },
+  );
+}
