@@ -18,6 +18,8 @@ export interface ApplianceRequest {
   /** File names in the work directory: FLATTEN's images, qcow2, never written. */
   disks: readonly string[];
   workDirectory: string;
+  /** The drop, on which the images are built. */
+  source: { directory: string; entries: readonly string[] };
   options: Config;
   signal: AbortSignal;
   log: Logger;

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { Hyper2kvmError } from '../errors.js';
 import { syncPath } from '../host/durable.js';
 import { failpoint } from '../host/failpoint.js';
+import { copyDrop } from '../pipeline/copy-drop.js';
 import type { Claim, ClaimedEntry } from '../queue/claims.js';
 import type { Job } from '../queue/job.js';
 import type { Queue } from '../queue/queue.js';
-import { copyDurably } from '../tools/cp.js';
 import { lookAt } from './look.js';
 
 export interface ClaimDirectories {
@@ -100,6 +100,9 @@ async function moveEntries(directories: ClaimDirectories, claim: Claim): Promise
   const { incoming, work } = directories;
   await mkdir(sourceDirectory(work, claim.job), { mode: 0o700 });
   if ((await lstat(incoming)).dev !== (await lstat(work)).dev) return false;
+  // What is in a dropped directory moves into one of ours when the job begins.
+  for (const { name } of claim.entries)
+    if (await isDirectory(join(incoming, name))) await assertRemovable(incoming, name);
   for (const [index, entry] of claim.entries.entries()) {
     try {
       if (!(await moveIfSame(directories, claim.job, entry))) throw dropChanged(claim, entry);
@@ -111,6 +114,15 @@ async function moveEntries(directories: ClaimDirectories, claim: Claim): Promise
     }
   }
   return true;
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await lstat(path)).isDirectory();
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return false;
+    throw error;
+  }
 }
 
 async function moveIfSame(directories: ClaimDirectories, job: string, entry: ClaimedEntry): Promise<boolean> {
@@ -134,13 +146,20 @@ async function isSame(path: string, entry: ClaimedEntry): Promise<boolean> {
 async function copyEntries(directories: ClaimDirectories, claim: Claim, signal: AbortSignal): Promise<void> {
   const { incoming, work } = directories;
   const copies = copyDirectory(work, claim.job);
-  // Said before hours of copying. A rename would be refused by itself.
+  // Said before hours of copying.
   for (const entry of claim.entries) await assertRemovable(incoming, entry.name);
   await rmdir(sourceDirectory(work, claim.job));
   await mkdir(copies, { mode: 0o700 });
   for (const entry of claim.entries) {
     if (!(await isSame(join(incoming, entry.name), entry))) throw dropChanged(claim, entry);
-    await copyDurably(join(incoming, entry.name), join(copies, entry.name), signal);
+    // Directories in incoming are their owners', who may exchange what is in them while it is copied.
+    await copyDrop({
+      directory: incoming,
+      names: [entry.name],
+      target: copies,
+      refuseHardLinks: claim.refused === null,
+      signal,
+    });
   }
   for (const entry of claim.entries) {
     if ((await stampOf(incoming, entry.name)) !== entry.stamp) throw dropChanged(claim, entry);

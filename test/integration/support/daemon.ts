@@ -49,9 +49,13 @@ export class Spool {
     return this.#daemon !== undefined && this.#daemon.exitCode === null && this.#daemon.signalCode === null;
   }
 
-  /** Starts the daemon; resolves when it answers on its socket. With `expectDeath` it may die before that. */
-  async start(env: Record<string, string> = {}, { expectDeath = false } = {}): Promise<void> {
-    const daemon = spawn(process.execPath, [CLI, 'daemon', '--config', this.path('config.toml')], {
+  /** Starts the daemon; resolves when it answers on its socket. With `expectDeath` it may die before that. `as`: a program that starts it. */
+  async start(
+    env: Record<string, string> = {},
+    { expectDeath = false, as = [] }: { expectDeath?: boolean; as?: readonly string[] } = {},
+  ): Promise<void> {
+    const command = [...as, process.execPath, CLI, 'daemon', '--config', this.path('config.toml')];
+    const daemon = spawn(command[0]!, command.slice(1), {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
