@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { mkdir, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
@@ -9,6 +9,7 @@ import { orFullDisk } from '../host/space.js';
 import { startNodeChild } from '../tools/node-child.js';
 import { createImage } from '../tools/qemu-img.js';
 import { QmpClient } from '../tools/qmp.js';
+import { sandboxPrefix } from '../tools/sandbox.js';
 import { openChannel } from './appliance-channel.js';
 import { addLayer, traffic } from './appliance-disks.js';
 import { diedError, diskError } from './appliance-errors.js';
@@ -73,6 +74,7 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
   const started = performance.now();
   const { workDirectory, options, signal, log } = request;
   const overlays = request.disks.map((_, index) => `fix-disk${index}.qcow2`);
+  const drop = request.source.entries.map((name) => join(request.source.directory, name));
   for (const [index, disk] of request.disks.entries()) {
     await rm(join(workDirectory, overlays[index]!), { force: true });
     await createImage(
@@ -81,11 +83,20 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
         format: 'qcow2',
         backing: { file: join(workDirectory, disk), format: 'qcow2' },
       },
-      { signal },
+      { signal, sees: drop },
     );
   }
   const scratch = await socketDirectory();
   const cacheDirectory = process.env.LIBGUESTFS_CACHEDIR ?? process.env.CACHE_DIRECTORY ?? '/var/tmp';
+  // libguestfs keeps its appliance in there, and in nothing else.
+  const appliances = join(cacheDirectory, `.guestfs-${process.geteuid?.()}`);
+  await mkdir(appliances, { recursive: true, mode: 0o755 });
+  const wrapper = await sandboxPrefix({
+    readable: [...(await ownProgram()), ...drop],
+    writable: [workDirectory, scratch, appliances],
+    devices: ['/dev/kvm'],
+    host: true,
+  });
   const child = startNodeChild(fileURLToPath(new URL('./appliance-child.js', import.meta.url)), {
     env: {
       LIBGUESTFS_BACKEND: 'direct',
@@ -96,6 +107,7 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
       XDG_RUNTIME_DIR: scratch,
     },
     fileBytes: FILE_BYTES,
+    wrapper,
   });
   const channel = openChannel(child, signal);
   const release = () => rm(scratch, { recursive: true, force: true });
@@ -177,6 +189,14 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
       await child.ended;
     },
   };
+}
+
+/** Node, this program and its modules, wherever they are installed. */
+async function ownProgram(): Promise<string[]> {
+  const root = fileURLToPath(new URL('../..', import.meta.url));
+  const modules = fileURLToPath(import.meta.resolve('koffi'));
+  const paths = [root, process.execPath, modules.slice(0, modules.lastIndexOf('/node_modules/') + 13)];
+  return [...new Set([...paths, ...(await Promise.all(paths.map((path) => realpath(path))))])];
 }
 
 const round = (seconds: number) => Math.round(seconds * 10) / 10;

@@ -16,6 +16,11 @@ export interface Source {
   entries: string[];
 }
 
+/** What of the host a tool has to see to read a drop. */
+export function dropPaths({ directory, entries }: Source): string[] {
+  return entries.map((name) => join(directory, name));
+}
+
 export interface SourceHold {
   /** What the stages read: the drop itself, or a copy of this process' own. */
   source: Source;

@@ -7,6 +7,7 @@ import { takeInventory } from '../../disk/inventory.js';
 import { printable } from '../../disk/names.js';
 import { Hyper2kvmError } from '../../errors.js';
 import { syncPath } from '../../host/durable.js';
+import { dropPaths } from '../../pipeline/hold-source.js';
 import type { Stage, StageContext } from '../../pipeline/stage.js';
 import { convertImage } from '../../tools/qemu-img.js';
 import { eachDisk } from '../each-disk.js';
@@ -79,7 +80,7 @@ async function flattenDisk(context: StageContext, request: DiskRequest): Promise
     prefix: copy ? `${name}.graph` : name,
   });
   context.progress({ percent: 0, step: 'building the block graph' });
-  await buildGraph(plan, context.workDirectory, request.signal);
+  await buildGraph(plan, context.workDirectory, { signal: request.signal, sees: dropPaths(context.source) });
   if (copy) await copyDisk(context, name, virtualSize, request.signal);
   return {
     index,
@@ -121,6 +122,7 @@ async function copyDisk(
     {
       signal,
       timeoutSeconds: 7 * 24 * 3600,
+      sees: dropPaths(context.source),
       onPercent: (percent) => {
         const seconds = (performance.now() - started) / 1000;
         const bytesPerSecond = seconds > 0.2 ? ((percent / 100) * virtualSize) / seconds : 0;
