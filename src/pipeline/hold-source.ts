@@ -55,7 +55,7 @@ const ELSEWHERE = new Set(['ELOOP', 'ENXIO', 'ENODEV']);
  * Errors: `source.open-for-writing`, `source.changed`, those of the file system.
  */
 export async function holdSource(request: HoldRequest): Promise<SourceHold> {
-  const { source, workDirectory, log } = request;
+  const { source, log } = request;
   const handles: FileHandle[] = [];
   const release = async () => {
     for (const handle of handles.splice(0)) await handle.close();

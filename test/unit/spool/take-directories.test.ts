@@ -39,7 +39,8 @@ describe.runIf(process.geteuid?.() === 0)('takeDirectories', () => {
     chmodSync(work, 0o700);
     // A descriptor leads to the directory, whatever the path's permissions are: so does the directory that a process is in.
     const identity = [`--reuid=${OWNER}`, `--regid=${OWNER}`, '--clear-groups', '--inh-caps=-all'];
-    const script = 'echo here > began; while [ ! -e go-on ] && [ -e began ]; do sleep 0.05; done; ls -A; touch new';
+    const script =
+      'echo here > began; while [ ! -e go-on ] && [ -e began ]; do sleep 0.05; done; ls -A; touch new';
     const owner = run('setpriv', [...identity, 'sh', '-c', script], { cwd: dropped, okCodes: [1] });
     await expect.poll(() => existsSync(join(dropped, 'began'))).toBe(true);
     await takeDirectories(source, work);
