@@ -8,8 +8,8 @@ import { hooksOf } from './hooks.js';
 import type { Stage } from './stage.js';
 
 /**
- * One file of the drop. `path` is relative to the source directory; times in milliseconds, sizes in bytes. The time of the last change of the inode
- * (`changed`) is the one that its owner cannot set back.
+ * One file of the drop. `path` is relative to the source directory; times in milliseconds, sizes in bytes.
+ * The time of the last change of the inode (`changed`) is the one that its owner cannot set back.
  */
 export interface SourceFile {
   path: string;
@@ -20,7 +20,10 @@ export interface SourceFile {
   device: number;
 }
 
-/** The drop's files with all that are inside dropped directories, sorted by path. Links are listed, never followed. */
+/**
+ * The drop's files with all that are inside dropped directories, sorted by path. Links are listed, never
+ * followed.
+ */
 export async function listSource(directory: string, entries: readonly string[]): Promise<SourceFile[]> {
   const files: SourceFile[] = [];
   const visit = async (path: string): Promise<void> => {
@@ -38,7 +41,10 @@ export async function listSource(directory: string, entries: readonly string[]):
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-/** The id before the first stage's: what was dropped. Without the device: some filesystems have another number after each mount. */
+/**
+ * The id before the first stage's: what was dropped. Without the device: some filesystems have another number
+ * after each mount.
+ */
 export function sourceId(files: readonly SourceFile[]): string {
   return sha256(canonicalJson(files.map(({ device: _device, ...file }) => file)));
 }
@@ -48,7 +54,10 @@ export function isSameSource(before: readonly SourceFile[], now: readonly Source
   return canonicalJson(before) === canonicalJson(now);
 }
 
-/** A stage's content id: SHA-256 of its name, version, the options it depends on, whether it is skipped, its hooks (they may change what it works on), and the id before it. */
+/**
+ * A stage's content id: SHA-256 of its name, version, the options it depends on, whether it is skipped, its
+ * hooks (they may change what it works on), and the id before it.
+ */
 export function stageId(stage: Stage, options: JobOptions, previous: string): string {
   return sha256(
     canonicalJson([

@@ -25,21 +25,28 @@ export interface CopyRequest {
   names: readonly string[];
   /** Absolute directory that is there already; only this process' user may write to it. */
   target: string;
-  /** Refuse files that have another name: in the spool they would give away what the service's user may read. */
+  /**
+   * Refuse files that have another name: in the spool they would give away what the service's user may read.
+   */
   refuseHardLinks: boolean;
   signal: AbortSignal;
 }
 
 const COPY_SECONDS = 7 * 86_400;
-/** Below this a process for each file costs more than it saves: cp(1) keeps holes, shares blocks and can be killed. */
+/**
+ * Below this a process for each file costs more than it saves: cp(1) keeps holes, shares blocks and can be
+ * killed.
+ */
 const SMALL_BYTES = 1024 ** 2;
 /** Others may read what the owner let them read; nobody else may write. */
 const KEPT_MODE = 0o755;
 
 /**
- * Copies a drop into inodes of this process' own and syncs them. Its owner may exchange files, directories and links at any moment: everything is
- * opened from the handle of its directory without following a link, and copied from the handle. Links are copied as links.
- * Errors: `fetch.refused-special`, `fetch.refused-name`, `source.changed` (a file was written to while it was copied).
+ * Copies a drop into inodes of this process' own and syncs them. Its owner may exchange files, directories
+ * and links at any moment: everything is opened from the handle of its directory without following a link,
+ * and copied from the handle. Links are copied as links.
+ * Errors: `fetch.refused-special`, `fetch.refused-name`, `source.changed` (a file was written to while it was
+ * copied).
  */
 export async function copyDrop(request: CopyRequest): Promise<void> {
   const directory = await open(request.directory, constants.O_RDONLY | constants.O_DIRECTORY);

@@ -41,7 +41,10 @@ export interface HoldRequest {
   log: Logger;
 }
 
-/** The kernel keeps a writer waiting for /proc/sys/fs/lease-break-time seconds (45): this and the end of the tools are far less. */
+/**
+ * The kernel keeps a writer waiting for /proc/sys/fs/lease-break-time seconds (45): this and the end of the
+ * tools are far less.
+ */
 const LOOK_MILLISECONDS = 500;
 const COPY_PREFIX = 'private-source-';
 /** FETCH refuses a drop of more. */
@@ -49,9 +52,10 @@ const MAX_FILES = 10_000;
 const ELSEWHERE = new Set(['ELOOP', 'ENXIO', 'ENODEV']);
 
 /**
- * From here to `release` nobody changes what the stages read. A claimed file is still its owner's inode, who can open a descriptor again for writing
- * (/proc/self/fd) whatever the path's permissions are: so a read lease is held on every file. Where one cannot be had, and where a directory belongs to
- * somebody who could exchange names, the stages get a copy in the work directory (blocks are shared where the filesystem can).
+ * From here to `release` nobody changes what the stages read. A claimed file is still its owner's inode, who
+ * can open a descriptor again for writing (/proc/self/fd) whatever the path's permissions are: so a read
+ * lease is held on every file. Where one cannot be had, and where a directory belongs to somebody who could
+ * exchange names, the stages get a copy in the work directory (blocks are shared where the filesystem can).
  * Errors: `source.open-for-writing`, `source.changed`, those of the file system.
  */
 export async function holdSource(request: HoldRequest): Promise<SourceHold> {
@@ -61,7 +65,7 @@ export async function holdSource(request: HoldRequest): Promise<SourceHold> {
     for (const handle of handles.splice(0)) await handle.close();
   };
   try {
-    const reason = (await exchangeable(source)) ?? (await takeLeases(source, handles));
+    const reason = (await exchangeable(request)) ?? (await takeLeases(source, handles));
     const files = await listSource(source.directory, source.entries);
     if (reason === null) return holdLeases(source, files, handles, release);
     await release();
@@ -134,7 +138,10 @@ async function filesOf({ directory, entries }: Source): Promise<string[]> {
 }
 
 /** Why somebody else could put another file in the place of one of the drop; null where nobody can. */
-async function exchangeable({ directory, entries }: Source): Promise<string | null> {
+async function exchangeable({ source, workDirectory }: HoldRequest): Promise<string | null> {
+  const { directory, entries } = source;
+  // Who may move the work directory could exchange a copy in it, too.
+  if (isInside(directory, workDirectory)) return exchangeableBelow(directory, entries);
   for (let child = await realpath(directory); child !== dirname(child); child = dirname(child)) {
     if (await mayExchange(dirname(child), [child])) return `${dirname(child)} may be changed by another user`;
   }
@@ -168,7 +175,10 @@ function isTrustedUser(uid: number): boolean {
   return uid === 0 || uid === process.geteuid?.();
 }
 
-/** Nobody but this user and root may write to it. One's own group counts as oneself: many systems give each user a group of their own. */
+/**
+ * Nobody but this user and root may write to it. One's own group counts as oneself: many systems give each
+ * user a group of their own.
+ */
 function isTrusted({ uid, gid, mode }: Stats): boolean {
   const groupWrites = (mode & 0o020) !== 0 && gid !== 0 && gid !== process.getegid?.();
   return isTrustedUser(uid) && (mode & 0o002) === 0 && !groupWrites;
@@ -189,11 +199,15 @@ async function privateCopy(
   const partial = `${path}.part`;
   await mkdir(partial, { mode: 0o700 });
   const { directory } = source;
-  const refuseHardLinks = directory.startsWith(workDirectory + sep);
+  const refuseHardLinks = isInside(directory, workDirectory);
   await copyDrop({ directory, names: source.entries, target: partial, refuseHardLinks, signal });
   await rename(partial, path);
   await syncPath(workDirectory);
   return path;
+}
+
+function isInside(path: string, directory: string): boolean {
+  return path.startsWith(directory + sep);
 }
 
 function openForWriting(message: string): Hyper2kvmError {

@@ -170,7 +170,7 @@ async function copyEntries(directories: ClaimDirectories, claim: Claim, signal: 
   await syncPath(work);
 }
 
-/** Rejects with EACCES or EPERM where unlink(2) would: the directories may not be written to, or are sticky and neither they nor the file are ours. */
+/** Rejects with EACCES or EPERM where unlink(2) and rename(2) would: the directories may not be written to, or are sticky and neither they nor the file are ours. */
 async function assertRemovable(directory: string, name: string): Promise<void> {
   await access(directory, constants.W_OK | constants.X_OK);
   const parent = await lstat(directory);
@@ -179,8 +179,10 @@ async function assertRemovable(directory: string, name: string): Promise<void> {
   if ((parent.mode & STICKY) !== 0 && user !== 0 && user !== parent.uid && user !== stats.uid)
     throw Object.assign(new Error(`${name} is another user's, in a sticky directory`), { code: 'EPERM' });
   if (!stats.isDirectory()) return;
-  for (const child of await readdir(join(directory, name)))
-    await assertRemovable(join(directory, name), child);
+  const inside = join(directory, name);
+  // A directory that moves elsewhere is written to: its `..` changes.
+  await access(inside, constants.W_OK | constants.X_OK);
+  for (const child of await readdir(inside)) await assertRemovable(inside, child);
 }
 
 async function hasAllOriginals(directories: ClaimDirectories, claim: Claim): Promise<boolean> {

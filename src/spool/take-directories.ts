@@ -8,9 +8,11 @@ const OTHERS_WRITE = 0o022;
 const SLASH = Buffer.from('/');
 
 /**
- * Makes every directory in a claimed drop this process' own. Whoever dropped one still owns it, and may add, exchange and remove what is in it through
- * a descriptor although its path is private: so its content moves into a new directory, which takes its place. `source` must belong to this process, and
- * `scratch` be another directory on its filesystem. Called again after a crash it goes on. Errors: `spool.not-permitted`, `spool.drop-changed`.
+ * Makes every directory in a claimed drop this process' own. Whoever dropped one still owns it, and may add,
+ * exchange and remove what is in it through a descriptor although its path is private: so its content moves
+ * into a new directory, which takes its place. `source` must belong to this process, and `scratch` be another
+ * directory on its filesystem. Called again after a crash it goes on. Errors: `spool.not-permitted`,
+ * `spool.drop-changed`.
  */
 export async function takeDirectories(source: string, scratch: string): Promise<void> {
   await takeBelow(Buffer.from(source), scratch);

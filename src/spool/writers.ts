@@ -9,8 +9,9 @@ const ANSWERS = { held: 'no', writer: 'yes', unsupported: 'unknown' } as const s
 >;
 
 /**
- * Whether any process has the file open for writing: the kernel refuses a read lease then. `unknown` where leases do not work: network filesystems, and
- * files of other users without CAP_LEASE. It sees the writer that pauses for longer than `settle_seconds`.
+ * Whether any process has the file open for writing: the kernel refuses a read lease then. `unknown` where
+ * leases do not work: network filesystems, and files of other users without CAP_LEASE. It sees the writer
+ * that pauses for longer than `settle_seconds`.
  */
 export async function isBeingWritten(path: string): Promise<'yes' | 'no' | 'unknown'> {
   let handle: FileHandle;

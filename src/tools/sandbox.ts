@@ -26,8 +26,8 @@ const PROBE_SECONDS = 10;
 let state: Promise<SandboxState> | undefined;
 
 /**
- * Tries bubblewrap once in the life of this process: it may be missing, user namespaces may be off (a container, `RestrictNamespaces=yes` of the systemd unit, a
- * kernel setting). Never rejects.
+ * Tries bubblewrap once in the life of this process: it may be missing, user namespaces may be off (a
+ * container, `RestrictNamespaces=yes` of the systemd unit, a kernel setting). Never rejects.
  */
 export function probeSandbox(): Promise<SandboxState> {
   state ??= tryBubblewrap();
@@ -58,7 +58,10 @@ function whyNot(error: unknown): string {
   return said.replace(/^bwrap: /, '').slice(0, 200);
 }
 
-/** What to put before a program to start it confined: bubblewrap with its options where that works, nothing where it does not. */
+/**
+ * What to put before a program to start it confined: bubblewrap with its options where that works, nothing
+ * where it does not.
+ */
 export async function sandboxPrefix(confinement: Confinement): Promise<string[]> {
   const { kind } = await probeSandbox();
   if (kind === 'none') return [];
@@ -73,8 +76,9 @@ const ROOT_NAMES = ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'];
 const LOADER = ['/etc/ld.so.cache', '/etc/ld.so.conf', '/etc/ld.so.conf.d', '/etc/alternatives'];
 
 /**
- * Options of bubblewrap 0.4 and later (bwrap(1)); the order counts, later mounts lie over earlier ones. The root is empty: no /etc, no /run with its sockets,
- * no homes, no other job. `view`: further options for the system.
+ * Options of bubblewrap 0.4 and later (bwrap(1)); the order counts, later mounts lie over earlier ones. The
+ * root is empty: no /etc, no /run with its sockets, no homes, no other job. `view`: further options for the
+ * system.
  */
 export function bubblewrapArguments(
   { readable = [], writable, devices = [], host = false }: Confinement,
@@ -123,7 +127,10 @@ function rootName(path: string): string[] {
 /** supermin makes libguestfs' appliance of the host's packages: their database, kernels and settings. */
 const PACKAGES = ['/boot', '/var/lib/dpkg', '/var/lib/rpm', '/var/lib/pacman'];
 
-/** /etc as everybody may read it (root could read the rest, too), the packages, and temporary directories of its own: libguestfs' sockets lie there for root. */
+/**
+ * /etc as everybody may read it (root could read the rest, too), the packages, and temporary directories of
+ * its own: libguestfs' sockets lie there for root.
+ */
 async function hostView(): Promise<string[]> {
   return [
     ...readOnly('/etc'),
@@ -147,7 +154,10 @@ async function secretsIn(directory: string): Promise<string[]> {
   return options;
 }
 
-/** Root would keep all of its capabilities, with which the mounts could be changed. It still has to read what belongs to other users. */
+/**
+ * Root would keep all of its capabilities, with which the mounts could be changed. It still has to read what
+ * belongs to other users.
+ */
 const READS = ['CAP_DAC_OVERRIDE', 'CAP_DAC_READ_SEARCH'];
 /** supermin unpacks archives, as root with the owners that are in them. */
 const UNPACKS = ['CAP_CHOWN', 'CAP_FOWNER'];

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmod, chown, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -99,7 +99,10 @@ async function exchange(kind: Kind, number: number, disks: Disks): Promise<strin
   return out === '' ? error : out.trim();
 }
 
-/** Files that a user of the service gets to see, with disks as their guests see them, that have a byte of the canary. */
+/**
+ * Files that a user of the service gets to see, with disks as their guests see them, that have a byte of the
+ * canary.
+ */
 async function leaks(): Promise<string[]> {
   const found: string[] = spool.log.includes(TOKEN) ? ['the log'] : [];
   const raw = join(lures, 'as-seen.raw');
@@ -143,6 +146,22 @@ describe.each([
     // Without it nothing was tried.
     expect(outcomes.filter((outcome) => outcome === 'exchanged').length).toBeGreaterThan(TRIES / 4);
   });
+});
+
+test('a directory in which the daemon may not write is not claimed, and why is told', async () => {
+  await makeSpool();
+  await spool.start({}, { as: privileges(DAEMON, '-all') });
+  const inner = spool.path('incoming', 'web01', 'inner');
+  await mkdir(inner, { recursive: true });
+  await writeFile(join(inner, '..', 'disk.raw'), Buffer.alloc(MIB));
+  await chown(join(inner, '..'), DROPPER, DAEMON);
+  await chmod(join(inner, '..'), 0o2775);
+  await chown(inner, DROPPER, DAEMON);
+  await chmod(inner, 0o755);
+  await spool.waitForJob(({ waiting_for }) => /spool\.not-permitted/.test(waiting_for ?? ''), 30);
+  await chmod(inner, 0o775);
+  await writeFile(spool.path('incoming', 'web01', 'job.toml'), 'kind = "data"\n');
+  await spool.waitForJob(({ state }) => state === 'converted', 60);
 });
 
 function tally(values: readonly (string | undefined)[]): Record<string, number> {

@@ -125,7 +125,9 @@ describe.runIf(sandbox === 'bubblewrap')('a header that is exchanged after the c
   });
 });
 
-/** The files that a QEMU opens which builds on the flat disk, as the appliance's does; none when it cannot. */
+/**
+ * The files that a QEMU opens which builds on the flat disk, as the appliance's does; none when it cannot.
+ */
 async function filesOfQemu(image: string, work: string, sees: string[]): Promise<string[]> {
   const overlay = join(work, 'overlay.qcow2');
   const backing = { file: image, format: 'qcow2' };

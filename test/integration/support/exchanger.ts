@@ -5,8 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
 /**
- * The user who drops, as a process of its own under its own uid (plain Node runs this file). Arguments: a JSON of `Exchange`. It drops an honest disk, keeps a
- * descriptor that may only read, waits until the drop is claimed and `delayMs` longer, then opens the descriptor again for writing, puts the hostile bytes in place
+ * The user who drops, as a process of its own under its own uid (plain Node runs this file). Arguments: a
+ * JSON of `Exchange`. It drops an honest disk, keeps a descriptor that may only read, waits until the drop is
+ * claimed and `delayMs` longer, then opens the descriptor again for writing, puts the hostile bytes in place
  * and the time of the last modification back. Prints `exchanged`, or why it could not.
  */
 export interface Exchange {

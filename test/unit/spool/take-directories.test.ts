@@ -37,7 +37,8 @@ describe.runIf(process.geteuid?.() === 0)('takeDirectories', () => {
   it('leaves their former owner no way to what is in them', async () => {
     const { work, source, dropped } = jobDirectory();
     chmodSync(work, 0o700);
-    // A descriptor leads to the directory, whatever the path's permissions are: so does the directory that a process is in.
+    // A descriptor leads to the directory, whatever the path's permissions are: so does the directory that a
+    // process is in.
     const identity = [`--reuid=${OWNER}`, `--regid=${OWNER}`, '--clear-groups', '--inh-caps=-all'];
     const script =
       'echo here > began; while [ ! -e go-on ] && [ -e began ]; do sleep 0.05; done; ls -A; touch new';
