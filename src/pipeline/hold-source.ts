@@ -111,7 +111,7 @@ function holdLeases(
   };
 }
 
-/** Null when every file has its lease; otherwise why not. */
+/** Null when every file has its lease (`handles` are those), or needs none; otherwise why not. */
 async function takeLeases(source: Source, handles: FileHandle[]): Promise<string | null> {
   let refused: string | null = null;
   for (const path of await filesOf(source)) {
@@ -121,10 +121,10 @@ async function takeLeases(source: Source, handles: FileHandle[]): Promise<string
       throw error;
     });
     if (handle === null) continue;
-    handles.push(handle);
     const stats = await handle.stat();
-    if (!stats.isFile()) continue;
-    const lease = await takeReadLease(path, handle);
+    const lease = stats.isFile() ? await takeReadLease(path, handle) : null;
+    if (lease === 'held') handles.push(handle);
+    else await handle.close();
     if (lease === 'writer') throw openForWriting(`${printable(path)} is open for writing`);
     // Where there are none: what is ours alone needs none.
     if (lease === 'unsupported' && !isTrusted(stats)) refused = `no lease can be had on ${printable(path)}`;

@@ -154,13 +154,13 @@ test('a directory in which the daemon may not write is not claimed, and why is t
   const inner = spool.path('incoming', 'web01', 'inner');
   await mkdir(inner, { recursive: true });
   await writeFile(join(inner, '..', 'disk.raw'), Buffer.alloc(MIB));
+  await writeFile(join(inner, '..', 'job.toml'), 'kind = "data"\n');
   await chown(join(inner, '..'), DROPPER, DAEMON);
   await chmod(join(inner, '..'), 0o2775);
   await chown(inner, DROPPER, DAEMON);
   await chmod(inner, 0o755);
   await spool.waitForJob(({ waiting_for }) => /spool\.not-permitted/.test(waiting_for ?? ''), 30);
   await chmod(inner, 0o775);
-  await writeFile(spool.path('incoming', 'web01', 'job.toml'), 'kind = "data"\n');
   await spool.waitForJob(({ state }) => state === 'converted', 60);
 });
 

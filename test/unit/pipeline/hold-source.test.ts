@@ -9,12 +9,14 @@ import {
   readdirSync,
   readFileSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { holdSource, type SourceHold } from '../../../src/pipeline/hold-source.js';
+import { run } from '../../../src/tools/run.js';
 import { silent, testRequest } from './fakes.js';
 
 const OTHER_USER = 64_101;
@@ -68,7 +70,9 @@ describe('holdSource', () => {
   it('leaves what is no file to FETCH', async () => {
     const place = drop();
     mkdirSync(join(place.directory, 'web01'));
-    const held = await hold(place, ['disk.raw', 'web01']);
+    symlinkSync('/etc/passwd', join(place.directory, 'link'));
+    await run('mkfifo', [join(place.directory, 'fifo')]);
+    const held = await hold(place, ['disk.raw', 'fifo', 'link', 'web01']);
     held.assert();
   });
 });
