@@ -57,7 +57,7 @@ export async function runJob(queued: Job, parts: JobRunParts, signal: AbortSigna
   const log = jobLog.logger;
   try {
     // First of all: what is read of a dropped directory must not be exchanged by its owner.
-    const taken = job.outcome === null && job.refused === null ? await takeOver(paths) : null;
+    const taken = job.outcome === null ? await takeOver(paths) : null;
     const { options, error } = await optionsOf({ ...job, refused: job.refused ?? taken }, config, paths);
     let decided = job;
     if (job.outcome === null) {

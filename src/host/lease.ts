@@ -60,6 +60,6 @@ export function returnLease({ fd }: FileHandle): void {
 }
 
 /** Opens for reading, follows no link in the last component, and does not wait for the writer of a FIFO. */
-export function openToRead(path: string): Promise<FileHandle> {
+export function openToRead(path: string | Buffer): Promise<FileHandle> {
   return open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY);
 }

@@ -2,7 +2,7 @@ import { lstat, mkdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { syncPath } from '../host/durable.js';
 import { failpoint } from '../host/failpoint.js';
-import { copyDurably } from '../tools/cp.js';
+import { copyTree } from '../pipeline/copy-drop.js';
 
 /** The name that a directory has on another filesystem until it is whole; a leftover of a killed daemon is removed by the next try. */
 export function partialName(path: string): string {
@@ -26,7 +26,7 @@ export async function publishDirectory(from: string, to: string, signal: AbortSi
     if (!isCode(error, 'EXDEV')) throw error;
     const partial = partialName(to);
     await rm(partial, { recursive: true, force: true });
-    await copyDurably(from, partial, signal);
+    await copyTree(from, partial, signal);
     failpoint('publish.copied');
     await rename(partial, to);
   }

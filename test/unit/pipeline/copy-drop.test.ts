@@ -44,6 +44,9 @@ describe('copyDrop', () => {
     utimesSync(big, 1_700_000_000, 1_700_000_001);
     writeFileSync(join(from, 'web01', 'small.vmx'), 'x = "y"');
     symlinkSync('/etc/passwd', join(from, 'web01', 'link'));
+    const unnamed = Buffer.concat([Buffer.from('b'), Buffer.from([0xfc, 0xff])]);
+    const inWeb01 = (root: string) => Buffer.concat([Buffer.from(`${root}/web01/`), unnamed]);
+    writeFileSync(inWeb01(from), 'x'.repeat(2 * MIB));
     await run('mkfifo', [join(from, 'web01', 'fifo')]);
     await copy(from, to, ['web01']);
     const copied = join(to, 'web01', 'deep', 'big.raw');
@@ -53,6 +56,7 @@ describe('copyDrop', () => {
     expect(statSync(copied).mtimeMs).toBe(1_700_000_001_000);
     expect(statSync(join(to, 'web01')).mode & 0o022).toBe(0);
     expect(readFileSync(join(to, 'web01', 'small.vmx'), 'utf8')).toBe('x = "y"');
+    expect(statSync(inWeb01(to)).size).toBe(2 * MIB);
     expect(readlinkSync(join(to, 'web01', 'link'))).toBe('/etc/passwd');
     expect(lstatSync(join(to, 'web01', 'fifo')).isFIFO()).toBe(true);
   });
