@@ -1,4 +1,4 @@
-import { mkdir, realpath, rm } from 'node:fs/promises';
+import { realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
@@ -10,6 +10,7 @@ import { startNodeChild } from '../tools/node-child.js';
 import { createImage } from '../tools/qemu-img.js';
 import { QmpClient } from '../tools/qmp.js';
 import { sandboxPrefix } from '../tools/sandbox.js';
+import { buildAppliance } from './appliance-build.js';
 import { openChannel } from './appliance-channel.js';
 import { addLayer, traffic } from './appliance-disks.js';
 import { diedError, diskError } from './appliance-errors.js';
@@ -33,7 +34,7 @@ export interface Appliance extends ApplianceSession {
   kill(): Promise<void>;
 }
 
-/** supermin builds the appliance into its cache the first time: under a minute here, more on a busy machine. */
+/** Half a minute without KVM, more on a busy machine. */
 const LAUNCH_TIMEOUT_SECONDS = 900;
 /** Largest file that the appliance's processes may write: an overlay, the appliance's own 4 GiB root, what a hostile guest sends out. */
 const FILE_BYTES = 8 * 1024 ** 3;
@@ -86,22 +87,22 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
       { signal, sees: drop },
     );
   }
-  const scratch = await socketDirectory();
   const cacheDirectory = process.env.LIBGUESTFS_CACHEDIR ?? process.env.CACHE_DIRECTORY ?? '/var/tmp';
-  // libguestfs keeps its appliance in there, and in nothing else.
-  const appliances = join(cacheDirectory, `.guestfs-${process.geteuid?.()}`);
-  await mkdir(appliances, { recursive: true, mode: 0o755 });
+  const appliance = await buildAppliance(cacheDirectory, signal);
+  const scratch = await socketDirectory();
   const wrapper = await sandboxPrefix({
-    readable: [...(await ownProgram()), ...drop],
-    writable: [workDirectory, scratch, appliances],
+    readable: [...(await ownProgram()), appliance, ...drop],
+    writable: [workDirectory, scratch],
     devices: ['/dev/kvm'],
-    host: true,
+    temporary: true,
   });
   const child = startNodeChild(fileURLToPath(new URL('./appliance-child.js', import.meta.url)), {
     env: {
       LIBGUESTFS_BACKEND: 'direct',
       LIBGUESTFS_BACKEND_SETTINGS: accelerator === 'tcg' ? 'force_tcg' : '',
-      LIBGUESTFS_CACHEDIR: cacheDirectory,
+      LIBGUESTFS_PATH: appliance,
+      // What it knows of QEMU: asked anew each time, so that no job can leave something for the next one.
+      LIBGUESTFS_CACHEDIR: scratch,
       TMPDIR: scratch,
       // libguestfs' own sockets go there, but for root (guestfs_get_sockdir(3)): they must go with the scratch when the child is killed.
       XDG_RUNTIME_DIR: scratch,
@@ -141,7 +142,7 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
         memoryMib: options.guest.memory_mib,
         smp: options.guest.smp,
         qmpSocket,
-        cacheDirectory,
+        cacheDirectory: scratch,
       },
       'launch',
       LAUNCH_TIMEOUT_SECONDS,

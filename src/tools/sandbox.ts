@@ -1,6 +1,5 @@
 import { readlinkSync } from 'node:fs';
-import { lstat, readdir } from 'node:fs/promises';
-import { isAbsolute, join } from 'node:path';
+import { isAbsolute } from 'node:path';
 import { Hyper2kvmError } from '../errors.js';
 import { run } from './run.js';
 
@@ -12,8 +11,8 @@ export interface Confinement {
   writable: readonly string[];
   /** Devices beside null, zero, full, random and tty; left out where they do not exist. */
   devices?: readonly string[];
-  /** Also what a program needs that is made of the host's packages: see `hostView`. */
-  host?: boolean;
+  /** A /tmp of its own: libguestfs puts its sockets there for root. */
+  temporary?: boolean;
 }
 
 /** Whether tools run under bubblewrap here, and why (not). */
@@ -64,9 +63,7 @@ function whyNot(error: unknown): string {
  */
 export async function sandboxPrefix(confinement: Confinement): Promise<string[]> {
   const { kind } = await probeSandbox();
-  if (kind === 'none') return [];
-  const view = confinement.host === true ? await hostView() : [];
-  return ['bwrap', ...bubblewrapArguments(confinement, view), '--'];
+  return kind === 'none' ? [] : ['bwrap', ...bubblewrapArguments(confinement), '--'];
 }
 
 /** Programs with what they load, as distributions place them. */
@@ -77,13 +74,14 @@ const LOADER = ['/etc/ld.so.cache', '/etc/ld.so.conf', '/etc/ld.so.conf.d', '/et
 
 /**
  * Options of bubblewrap 0.4 and later (bwrap(1)); the order counts, later mounts lie over earlier ones. The
- * root is empty: no /etc, no /run with its sockets, no homes, no other job. `view`: further options for the
- * system.
+ * root is empty: no /etc but for the loader, no /run with its sockets, no homes, no other job.
  */
-export function bubblewrapArguments(
-  { readable = [], writable, devices = [], host = false }: Confinement,
-  view: readonly string[] = [],
-): string[] {
+export function bubblewrapArguments({
+  readable = [],
+  writable,
+  devices = [],
+  temporary = false,
+}: Confinement): string[] {
   const relative = [...readable, ...writable].find((path) => !isAbsolute(path));
   if (relative !== undefined)
     throw new Hyper2kvmError('internal.unexpected', `the sandbox was given a relative path: ${relative}`);
@@ -95,7 +93,8 @@ export function bubblewrapArguments(
     '--unshare-uts',
     ...PROGRAMS.flatMap(readOnly),
     ...ROOT_NAMES.flatMap(rootName),
-    ...(view.length > 0 ? view : LOADER.flatMap(readOnly)),
+    ...LOADER.flatMap(readOnly),
+    ...(temporary ? ['--tmpfs', '/tmp'] : []),
     ...['--dev', '/dev'],
     ...['--proc', '/proc'],
     ...devices.flatMap((device) => ['--dev-bind-try', device, device]),
@@ -107,7 +106,7 @@ export function bubblewrapArguments(
       .sort((a, b) => a.path.length - b.path.length)
       .flatMap(({ option, path }) => [option, path, path]),
     ...['--remount-ro', '/'],
-    ...privileges(host),
+    ...privileges(),
   ];
 }
 
@@ -124,46 +123,11 @@ function rootName(path: string): string[] {
   }
 }
 
-/** supermin makes libguestfs' appliance of the host's packages: their database, kernels and settings. */
-const PACKAGES = ['/boot', '/var/lib/dpkg', '/var/lib/rpm', '/var/lib/pacman'];
-
-/**
- * /etc as everybody may read it (root could read the rest, too), the packages, and temporary directories of
- * its own: libguestfs' sockets lie there for root.
- */
-async function hostView(): Promise<string[]> {
-  return [
-    ...readOnly('/etc'),
-    ...(await secretsIn('/etc')),
-    ...PACKAGES.flatMap(readOnly),
-    ...['--tmpfs', '/tmp', '--tmpfs', '/var/tmp'],
-  ];
-}
-
-/** Options that hide what others than its owner may not read. */
-async function secretsIn(directory: string): Promise<string[]> {
-  const options: string[] = [];
-  for (const entry of await readdir(directory, { withFileTypes: true })) {
-    if (!entry.isDirectory() && !entry.isFile()) continue;
-    const path = join(directory, entry.name);
-    const { mode } = await lstat(path);
-    if (entry.isFile()) options.push(...((mode & 0o004) === 0 ? ['--ro-bind', '/dev/null', path] : []));
-    else if ((mode & 0o005) === 0o005) options.push(...(await secretsIn(path)));
-    else options.push('--tmpfs', path);
-  }
-  return options;
-}
-
 /**
  * Root would keep all of its capabilities, with which the mounts could be changed. It still has to read what
  * belongs to other users.
  */
-const READS = ['CAP_DAC_OVERRIDE', 'CAP_DAC_READ_SEARCH'];
-/** supermin unpacks archives, as root with the owners that are in them. */
-const UNPACKS = ['CAP_CHOWN', 'CAP_FOWNER'];
-
-function privileges(host: boolean): string[] {
+function privileges(): string[] {
   if (process.geteuid?.() !== 0) return [];
-  const kept = host ? [...READS, ...UNPACKS] : READS;
-  return ['--cap-drop', 'ALL', ...kept.flatMap((capability) => ['--cap-add', capability])];
+  return ['--cap-drop', 'ALL', '--cap-add', 'CAP_DAC_OVERRIDE', '--cap-add', 'CAP_DAC_READ_SEARCH'];
 }

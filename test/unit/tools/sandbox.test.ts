@@ -47,16 +47,25 @@ describe.runIf(kind === 'bubblewrap')('under bubblewrap', () => {
   };
 
   test.each([[false], [true]])(
-    'of the host it sees programs and what it is given (host: %s)',
-    async (host) => {
+    'of the host it sees programs and what it is given (temporary: %s)',
+    async (temporary) => {
       const given = join(directory, 'given');
       await mkdir(given, { recursive: true });
       await writeFile(join(given, 'disk'), 'bytes');
       await writeFile(join(directory, 'other'), 'of another job');
-      const view = { readable: [given], host };
+      const view = { readable: [given], temporary };
       expect(await seen(`cat ${given}/disk`, view)).toEqual(['bytes']);
       expect(await seen(`ls ${directory}`, view)).toEqual(['given']);
-      for (const place of ['/home', '/root', '/run', '/srv', '/var/lib/hyper2kvm', '/var/spool', '/sys'])
+      for (const place of [
+        '/home',
+        '/root',
+        '/run',
+        '/srv',
+        '/var/lib/hyper2kvm',
+        '/var/spool',
+        '/sys',
+        '/boot',
+      ])
         expect(await seen(`ls -A ${place} 2>/dev/null`, view), place).toEqual(['']);
       expect(await seen('ls /proc/1/root/home 2>/dev/null', view)).toEqual(['']);
     },
@@ -65,15 +74,15 @@ describe.runIf(kind === 'bubblewrap')('under bubblewrap', () => {
   test('no password, also for root, and nothing else in /etc that is not for everybody', async () => {
     const hidden =
       'for f in $(find /etc -type f); do [ -s $f ] || continue; case $(stat -c %a $f) in *[4567]) ;; *) echo $f;; esac; done';
-    for (const host of [false, true]) {
-      expect(await seen('cat /etc/shadow 2>/dev/null', { host })).toEqual(['']);
-      expect(await seen(hidden, { host })).toEqual(['']);
+    for (const temporary of [false, true]) {
+      expect(await seen('cat /etc/shadow 2>/dev/null', { temporary })).toEqual(['']);
+      expect(await seen(hidden, { temporary })).toEqual(['']);
     }
     if (process.geteuid?.() === 0)
       expect(await seen('cat /etc/shadow', { readable: ['/etc/shadow'] })).not.toEqual(['']);
   });
 
-  test.each([[false], [true]])('no socket of the host can be reached (host: %s)', async (host) => {
+  test.each([[false], [true]])('no socket of the host can be reached (temporary: %s)', async (temporary) => {
     const place = await mkdtemp(join(tmpdir(), 'h2k-socket-'));
     let knocks = 0;
     const server = createServer((socket) => {
@@ -84,7 +93,11 @@ describe.runIf(kind === 'bubblewrap')('under bubblewrap', () => {
     await listen(join(place, 'socket'));
     const knock = `const s = require('net').connect('${place}/socket'); s.on('connect', () => process.exit(0)); s.on('error', () => process.exit(3))`;
     const asNode = async (readable: string[]) => {
-      const wrapper = await sandboxPrefix({ readable: [process.execPath, ...readable], writable: [], host });
+      const wrapper = await sandboxPrefix({
+        readable: [process.execPath, ...readable],
+        writable: [],
+        temporary,
+      });
       return run(process.execPath, ['-e', knock], { wrapper, okCodes: [0, 3] });
     };
     expect((await asNode([])).code).toBe(3);
