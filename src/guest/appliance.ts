@@ -194,9 +194,9 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
 
 /** Node, this program and its modules, wherever they are installed. */
 async function ownProgram(): Promise<string[]> {
-  const root = fileURLToPath(new URL('../..', import.meta.url));
-  const modules = fileURLToPath(import.meta.resolve('koffi'));
-  const paths = [root, process.execPath, modules.slice(0, modules.lastIndexOf('/node_modules/') + 13)];
+  const code = ['..', '../../package.json'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+  const [above] = fileURLToPath(import.meta.resolve('koffi')).split('/node_modules/koffi/');
+  const paths = [...code, `${above}/node_modules`, process.execPath];
   return [...new Set([...paths, ...(await Promise.all(paths.map((path) => realpath(path))))])];
 }
 
