@@ -65,6 +65,8 @@ export async function holdSource(request: HoldRequest): Promise<SourceHold> {
     for (const handle of handles.splice(0)) await handle.close();
   };
   try {
+    // First of all: it refuses names that no other call could use.
+    await listSource(source.directory, source.entries);
     const reason = (await exchangeable(request)) ?? (await takeLeases(source, handles));
     const files = await listSource(source.directory, source.entries);
     if (reason === null) return holdLeases(source, files, handles, release);

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { access, lstat, mkdir, readdir, rename, rm, rmdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isNotUtf8 } from '../disk/names.js';
 import { Hyper2kvmError } from '../errors.js';
 import { syncPath } from '../host/durable.js';
 import { failpoint } from '../host/failpoint.js';
@@ -174,7 +175,12 @@ async function copyEntries(directories: ClaimDirectories, claim: Claim, signal: 
 async function assertRemovable(directory: string, name: string): Promise<void> {
   await access(directory, constants.W_OK | constants.X_OK);
   const parent = await lstat(directory);
-  const stats = await lstat(join(directory, name));
+  const stats = await lstat(join(directory, name)).catch((error: unknown) => {
+    // It cannot be asked for by this name, and need not be: it goes with its directory, and FETCH says why.
+    if (isNotUtf8(name)) return null;
+    throw error;
+  });
+  if (stats === null) return;
   const user = process.geteuid?.();
   if ((parent.mode & STICKY) !== 0 && user !== 0 && user !== parent.uid && user !== stats.uid)
     throw Object.assign(new Error(`${name} is another user's, in a sticky directory`), { code: 'EPERM' });

@@ -67,6 +67,14 @@ describe('holdSource', () => {
     await expect(hold(place)).rejects.toMatchObject({ code: 'source.open-for-writing' });
   });
 
+  it('refuses a name that is not UTF-8 for what it is', async () => {
+    const place = drop();
+    mkdirSync(join(place.directory, 'web01'));
+    const name = Buffer.concat([Buffer.from(join(place.directory, 'web01/b')), Buffer.from([0xfc, 0xff])]);
+    writeFileSync(name, '');
+    await expect(hold(place, ['disk.raw', 'web01'])).rejects.toMatchObject({ code: 'fetch.refused-name' });
+  });
+
   it('leaves what is no file to FETCH', async () => {
     const place = drop();
     mkdirSync(join(place.directory, 'web01'));
