@@ -6,12 +6,12 @@ import { Hyper2kvmError } from '../errors.js';
 import { syncPath } from '../host/durable.js';
 import { failpoint } from '../host/failpoint.js';
 import { jobFacts, type NotifyEvent } from '../notifications/event.js';
+import { copyTree } from '../pipeline/copy-drop.js';
 import type { Job } from '../queue/job.js';
 import type { Queue } from '../queue/queue.js';
 import { assembleBundle, writeFailure } from '../report/bundle.js';
 import { isSameFilesystem, pathExists, publishDirectory } from '../spool/publish.js';
 import { removeOrHide, tryToRemove } from '../spool/remove.js';
-import { copyDurably } from '../tools/cp.js';
 import { CHECKPOINT_NAME, type JobPaths, jobPaths, LOG_NAME } from './paths.js';
 
 export interface FinishRequest {
@@ -214,7 +214,7 @@ async function moveBack(from: string, to: string, signal: AbortSignal): Promise<
     if (!(error instanceof Error && 'code' in error && error.code === 'EXDEV')) throw error;
     const copy = `${to}.copying`;
     await rm(copy, { recursive: true, force: true });
-    await copyDurably(from, copy, signal).catch(async (failure: unknown) => {
+    await copyTree(from, copy, signal).catch(async (failure: unknown) => {
       await tryToRemove(copy);
       throw failure;
     });

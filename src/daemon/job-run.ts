@@ -13,6 +13,7 @@ import type { Job, JobResult, Outcome } from '../queue/job.js';
 import type { Queue } from '../queue/queue.js';
 import { readOptionsFile } from '../spool/options-file.js';
 import { pathExists } from '../spool/publish.js';
+import { takeDirectories } from '../spool/take-directories.js';
 import type { Admission } from './admission.js';
 import type { Board } from './board.js';
 import { type FinishRequest, finishJob, reopenJob } from './finish.js';
@@ -62,10 +63,12 @@ export async function runJob(queued: Job, parts: JobRunParts, signal: AbortSigna
   const jobLog = parts.log.jobLogger(paths.log, { job: job.job });
   const log = jobLog.logger;
   try {
-    const { options, error } = await optionsOf(job, config, paths);
+    // First of all: what is read of a dropped directory must not be exchanged by its owner.
+    const taken = job.outcome === null ? await takeOver(paths) : null;
+    const { options, error } = await optionsOf({ ...job, refused: job.refused ?? taken }, config, paths);
     let decided = job;
     if (job.outcome === null) {
-      const failure = job.refused ?? error ?? crashLoop(job) ?? (await sourceGone(paths));
+      const failure = job.refused ?? taken ?? error ?? crashLoop(job) ?? (await sourceGone(paths));
       if (failure !== null)
         decided = decide(job, parts, { outcome: 'failed', error: failure, failedStage: null });
       else decided = await convert(job, options, parts, log, signal);
@@ -90,6 +93,17 @@ async function sourceGone(paths: JobPaths): Promise<ErrorRecord | null> {
         'See archive/ and failed/ for an earlier result of this job; else drop the VM into incoming again.',
     }),
   );
+}
+
+/** Null when every directory of the drop is the daemon's own; the drop's own failure otherwise. */
+async function takeOver(paths: JobPaths): Promise<ErrorRecord | null> {
+  try {
+    await takeDirectories(paths.source, paths.work);
+    return null;
+  } catch (thrown) {
+    if (thrown instanceof Hyper2kvmError) return errorRecord(thrown);
+    throw thrown;
+  }
 }
 
 function crashLoop({ crashes, stage }: Job): ErrorRecord | null {

@@ -44,8 +44,9 @@ const MAX_BACKING_NAME = 1023;
  * The explicit block graph of a verified chain: nothing that stands in a dropped header is followed.
  *
  * - VMDK: QEMU's driver opens extents and parents by the names in the descriptor itself and checks that a parent is VMDK too, so it gets descriptors
- *   written by us: one a layer, each naming verified files and the next of ours. The whole stack is then one short node. A single sparse file
- *   without a parent is opened directly with `backing: null`.
+ *   written by us: one a layer, each naming verified files and the next of ours. The whole stack is then one short node. What such a descriptor names must
+ *   have a sparse header: a text put in its place is not followed. Opened directly, with `backing: null`, is only what QEMU finds in no other way: a single
+ *   file with a footer, or inside an archive.
  * - qcow2: nodes nested with an explicit `backing`. Where the text gets longer than a qcow2 header holds (a deep chain, long paths), an empty
  *   overlay is put in between and the next layer builds on that.
  *
@@ -87,7 +88,7 @@ function bridge(node: BlockNode, file: string, { workDirectory }: GraphRequest, 
 function vmdkNode(run: readonly Layer[], request: GraphRequest, plan: GraphPlan): BlockNode {
   const { directory, workDirectory, prefix } = request;
   const [base] = run as readonly [Layer];
-  if (run.length === 1 && base.extents.length === 0)
+  if (run.length === 1 && base.extents.length === 0 && (base.file.footer || base.file.region !== undefined))
     return { driver: 'vmdk', file: fileNode(directory, base.file), backing: null };
   let parentPath: string | null = null;
   for (const [height, layer] of run.entries()) {

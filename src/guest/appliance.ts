@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
@@ -9,6 +9,8 @@ import { orFullDisk } from '../host/space.js';
 import { startNodeChild } from '../tools/node-child.js';
 import { createImage } from '../tools/qemu-img.js';
 import { QmpClient } from '../tools/qmp.js';
+import { sandboxPrefix } from '../tools/sandbox.js';
+import { buildAppliance } from './appliance-build.js';
 import { openChannel } from './appliance-channel.js';
 import { addLayer, traffic } from './appliance-disks.js';
 import { diedError, diskError } from './appliance-errors.js';
@@ -18,6 +20,8 @@ export interface ApplianceRequest {
   /** File names in the work directory: FLATTEN's images, qcow2, never written. */
   disks: readonly string[];
   workDirectory: string;
+  /** The drop, on which the images are built. */
+  source: { directory: string; entries: readonly string[] };
   options: Config;
   signal: AbortSignal;
   log: Logger;
@@ -30,7 +34,7 @@ export interface Appliance extends ApplianceSession {
   kill(): Promise<void>;
 }
 
-/** supermin builds the appliance into its cache the first time: under a minute here, more on a busy machine. */
+/** Half a minute without KVM, more on a busy machine. */
 const LAUNCH_TIMEOUT_SECONDS = 900;
 /** Largest file that the appliance's processes may write: an overlay, the appliance's own 4 GiB root, what a hostile guest sends out. */
 const FILE_BYTES = 8 * 1024 ** 3;
@@ -71,6 +75,7 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
   const started = performance.now();
   const { workDirectory, options, signal, log } = request;
   const overlays = request.disks.map((_, index) => `fix-disk${index}.qcow2`);
+  const drop = request.source.entries.map((name) => join(request.source.directory, name));
   for (const [index, disk] of request.disks.entries()) {
     await rm(join(workDirectory, overlays[index]!), { force: true });
     await createImage(
@@ -79,21 +84,31 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
         format: 'qcow2',
         backing: { file: join(workDirectory, disk), format: 'qcow2' },
       },
-      { signal },
+      { signal, sees: drop },
     );
   }
-  const scratch = await socketDirectory();
   const cacheDirectory = process.env.LIBGUESTFS_CACHEDIR ?? process.env.CACHE_DIRECTORY ?? '/var/tmp';
+  const appliance = await buildAppliance(cacheDirectory, signal);
+  const scratch = await socketDirectory();
+  const wrapper = await sandboxPrefix({
+    readable: [...(await ownProgram()), appliance, ...drop],
+    writable: [workDirectory, scratch],
+    devices: ['/dev/kvm'],
+    temporary: true,
+  });
   const child = startNodeChild(fileURLToPath(new URL('./appliance-child.js', import.meta.url)), {
     env: {
       LIBGUESTFS_BACKEND: 'direct',
       LIBGUESTFS_BACKEND_SETTINGS: accelerator === 'tcg' ? 'force_tcg' : '',
-      LIBGUESTFS_CACHEDIR: cacheDirectory,
+      LIBGUESTFS_PATH: appliance,
+      // What it knows of QEMU: asked anew each time, so that no job can leave something for the next one.
+      LIBGUESTFS_CACHEDIR: scratch,
       TMPDIR: scratch,
       // libguestfs' own sockets go there, but for root (guestfs_get_sockdir(3)): they must go with the scratch when the child is killed.
       XDG_RUNTIME_DIR: scratch,
     },
     fileBytes: FILE_BYTES,
+    wrapper,
   });
   const channel = openChannel(child, signal);
   const release = () => rm(scratch, { recursive: true, force: true });
@@ -127,7 +142,7 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
         memoryMib: options.guest.memory_mib,
         smp: options.guest.smp,
         qmpSocket,
-        cacheDirectory,
+        cacheDirectory: scratch,
       },
       'launch',
       LAUNCH_TIMEOUT_SECONDS,
@@ -175,6 +190,14 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
       await child.ended;
     },
   };
+}
+
+/** Node, this program and its modules, wherever they are installed. */
+async function ownProgram(): Promise<string[]> {
+  const code = ['..', '../../package.json'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+  const [above] = fileURLToPath(import.meta.resolve('koffi')).split('/node_modules/koffi/');
+  const paths = [...code, `${above}/node_modules`, process.execPath];
+  return [...new Set([...paths, ...(await Promise.all(paths.map((path) => realpath(path))))])];
 }
 
 const round = (seconds: number) => Math.round(seconds * 10) / 10;

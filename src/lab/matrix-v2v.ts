@@ -114,6 +114,7 @@ async function boot(
       }),
       directory,
       scratch: directory,
+      readable: files,
       limits: { timeoutSeconds: BOOT_SECONDS, evidenceSeconds: REPORT_SECONDS },
       signal: told.signal,
       onLevel: () => {},

@@ -7,14 +7,23 @@ import { isNotUtf8, refusedName } from '../disk/names.js';
 import { hooksOf } from './hooks.js';
 import type { Stage } from './stage.js';
 
-/** One file of the drop. `path` is relative to the source directory; times in milliseconds, sizes in bytes. */
+/**
+ * One file of the drop. `path` is relative to the source directory; times in milliseconds, sizes in bytes.
+ * The time of the last change of the inode (`changed`) is the one that its owner cannot set back.
+ */
 export interface SourceFile {
   path: string;
   size: number;
   modified: number;
+  changed: number;
+  inode: number;
+  device: number;
 }
 
-/** The drop's files with all that are inside dropped directories, sorted by path. Links are listed, never followed. */
+/**
+ * The drop's files with all that are inside dropped directories, sorted by path. Links are listed, never
+ * followed.
+ */
 export async function listSource(directory: string, entries: readonly string[]): Promise<SourceFile[]> {
   const files: SourceFile[] = [];
   const visit = async (path: string): Promise<void> => {
@@ -22,7 +31,8 @@ export async function listSource(directory: string, entries: readonly string[]):
       throw isNotUtf8(path) ? refusedName(path) : error;
     });
     if (!stat.isDirectory()) {
-      files.push({ path, size: stat.size, modified: stat.mtimeMs });
+      const { size, mtimeMs: modified, ctimeMs: changed, ino: inode, dev: device } = stat;
+      files.push({ path, size, modified, changed, inode, device });
       return;
     }
     for (const name of await readdir(join(directory, path))) await visit(join(path, name));
@@ -31,12 +41,23 @@ export async function listSource(directory: string, entries: readonly string[]):
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-/** The id before the first stage's: what was dropped. */
+/**
+ * The id before the first stage's: what was dropped. Without the device: some filesystems have another number
+ * after each mount.
+ */
 export function sourceId(files: readonly SourceFile[]): string {
-  return sha256(canonicalJson(files));
+  return sha256(canonicalJson(files.map(({ device: _device, ...file }) => file)));
 }
 
-/** A stage's content id: SHA-256 of its name, version, the options it depends on, whether it is skipped, its hooks (they may change what it works on), and the id before it. */
+/** Whether it is still the same files, none of which was touched. */
+export function isSameSource(before: readonly SourceFile[], now: readonly SourceFile[]): boolean {
+  return canonicalJson(before) === canonicalJson(now);
+}
+
+/**
+ * A stage's content id: SHA-256 of its name, version, the options it depends on, whether it is skipped, its
+ * hooks (they may change what it works on), and the id before it.
+ */
 export function stageId(stage: Stage, options: JobOptions, previous: string): string {
   return sha256(
     canonicalJson([

@@ -6,7 +6,8 @@ import type { Appliance, ApplianceRequest } from '../guest/appliance.js';
 import { failpoint } from '../host/failpoint.js';
 import { ApplianceSlot } from './appliance-slot.js';
 import { cancelRecord, pendingRecord, refusalOf, runStage } from './attempt.js';
-import { isEnabled, listSource, sourceId, stageId } from './content-id.js';
+import { isEnabled, isSameSource, listSource, sourceId, stageId } from './content-id.js';
+import { holdSource, type Source, type SourceHold } from './hold-source.js';
 import { hooksOf } from './hooks.js';
 import type { Checkpoint, PipelineRequest, PipelineResult, StageRecord } from './run-types.js';
 import type { Stage } from './stage.js';
@@ -21,34 +22,47 @@ export interface PipelineParts {
 /**
  * Runs the stages in strict order. A stage whose checkpoint holds (same chained content id, output of the
  * stage's schema) is not run again; from the first that does not hold on, all are. An output that its stage
- * does not accept ends the run as a failure, with its checkpoint kept. After each run the drop must still be
- * what it was before, else the result would be of two halves. Rejects only with a passing error of the
- * machine around the stages (the database is locked, no file descriptor): nothing is concluded about the VM.
+ * does not accept ends the run as a failure, with its checkpoint kept. Nobody changes the drop meanwhile
+ * (hold-source.ts); after each run it must still be what it was before, else the result would be of two
+ * halves. Rejects only with a passing error of the machine around the stages (the database is locked, no file
+ * descriptor): nothing is concluded about the VM.
  */
 export async function executePipeline(
-  request: PipelineRequest,
+  caller: PipelineRequest,
   parts: PipelineParts,
 ): Promise<PipelineResult> {
-  const { options, source, store, signal, log, workDirectory } = request;
+  const { options, store, log, workDirectory } = caller;
+  let request = caller;
+  let hold: SourceHold | null = null;
   const stages = upTo(parts.stages, request.until);
   const records = new Map(stages.map((stage) => [stage.name, pendingRecord(stage.name)]));
   const outputs: Record<string, unknown> = {};
-  const appliance = new ApplianceSlot((disks, stageLog) =>
-    parts.openAppliance({ disks, workDirectory, options: options.config, signal, log: stageLog }),
-  );
+  const appliance = new ApplianceSlot((disks, stageLog) => {
+    const { source, signal } = request;
+    return parts.openAppliance({
+      disks,
+      workDirectory,
+      source,
+      options: options.config,
+      signal,
+      log: stageLog,
+    });
+  });
   const result = (failedStage: string | null, error: PipelineResult['error']): PipelineResult => ({
     outputs,
     records: [...records.values()],
     error,
     failedStage,
-    cancelled: failedStage !== null && signal.aborted,
+    cancelled: failedStage !== null && caller.signal.aborted,
   });
 
   let current = stages[0]?.name ?? '';
   try {
-    const base = sourceId(await listSource(source.directory, source.entries));
+    hold = await holdSource(caller);
+    const signal = AbortSignal.any([caller.signal, hold.signal]);
+    request = { ...caller, source: hold.source, signal };
     const held = new Map(store.load().map((checkpoint) => [checkpoint.stage, checkpoint]));
-    let id = base;
+    let id = sourceId(hold.files);
     let resuming = true;
     for (const [index, stage] of stages.entries()) {
       current = stage.name;
@@ -70,10 +84,11 @@ export async function executePipeline(
         : { record: { ...pendingRecord(stage.name), status: 'skipped' } satisfies StageRecord, output: null };
       records.set(stage.name, record);
       if (record.error !== null) {
-        put(record);
+        put(caller.signal.aborted ? record : { ...record, status: 'failed' });
         return result(current, record.error);
       }
-      await assertUnchanged(base, request);
+      hold.assert();
+      await assertUnchanged(hold.files, caller.source);
       if (!stages.slice(index + 1).some((next) => next.lane === 'appliances' && isEnabled(next, options))) {
         await appliance.close();
       }
@@ -87,14 +102,16 @@ export async function executePipeline(
     }
     return result(null, null);
   } catch (thrown) {
-    const error = signal.aborted ? cancelRecord(signal, thrown) : errorRecord(thrown);
+    const { aborted } = request.signal;
+    const error = aborted ? cancelRecord(request.signal, thrown) : errorRecord(thrown);
     // A full disk is the job's affair: it waits for as much space as it needs.
-    if (!signal.aborted && error.retryable && !isFullDisk(error)) throw thrown;
+    if (!aborted && error.retryable && !isFullDisk(error)) throw thrown;
     const record = records.get(current) ?? pendingRecord(current);
-    put({ ...record, status: signal.aborted ? 'cancelled' : 'failed', error });
+    put({ ...record, status: caller.signal.aborted ? 'cancelled' : 'failed', error });
     return result(current, error);
   } finally {
     await appliance.kill();
+    await hold?.release();
   }
 
   function forgetFrom(index: number): void {
@@ -114,7 +131,7 @@ export async function executePipeline(
   function put(record: StageRecord): void {
     records.set(record.stage, record);
     if (record.status !== 'reused') logEnd(record);
-    request.onEvent({ type: 'stage-finished', record });
+    caller.onEvent({ type: 'stage-finished', record });
   }
 
   function logEnd(record: StageRecord): void {
@@ -162,10 +179,8 @@ function isAcceptedNow(stage: Stage, output: unknown, options: JobOptions): bool
   return !hasHooks && refusalOf(stage, output, options) === null;
 }
 
-async function assertUnchanged(base: string, request: PipelineRequest): Promise<void> {
-  const { directory, entries } = request.source;
-  const now = await listSource(directory, entries);
-  if (sourceId(now) === base) return;
+async function assertUnchanged(before: SourceHold['files'], { directory, entries }: Source): Promise<void> {
+  if (isSameSource(before, await listSource(directory, entries))) return;
   throw new Hyper2kvmError('source.changed', 'the drop was written to while it was being converted', {
     advice: 'Whoever copied it was not done: wait for the copy to end, or copy to a .part name and rename.',
   });

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { JobOptions } from '../config/schema.js';
 import type { ErrorRecord } from '../errors.js';
 import type { StageName } from '../stage-names.js';
+import type { Source } from './hold-source.js';
 import type { LaneName, Progress, StageContext } from './stage.js';
 
 /** One line of `report.json`'s `stages`. Status `reused`: the checkpoint of an earlier run held. */
@@ -57,7 +58,7 @@ export interface PipelineRequest {
   job: { id: string; vm: string };
   options: JobOptions;
   workDirectory: string;
-  source: { directory: string; entries: string[] };
+  source: Source;
   priority: number;
   signal: AbortSignal;
   log: Logger;

@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import type { JobOptions } from '../config/schema.js';
 import type { Hyper2kvmError } from '../errors.js';
 import type { ApplianceSession } from '../guest/session.js';
+import type { Source } from './hold-source.js';
 
 /** The scarce resource that a stage holds while it runs. `appliances` stays held from INSPECT to the end of FIX. */
 export type LaneName = 'appliances' | 'conversions' | 'boots';
@@ -20,8 +21,11 @@ export interface StageContext {
   options: JobOptions;
   /** The job's own directory, mode 0700. Stages write scratch and results only here. */
   workDirectory: string;
-  /** Holds the drop, read-only for every stage: `work/<job>/source` in the daemon, the user's own place in `convert`. */
-  source: { directory: string /** Names inside `directory` that are the drop; sorted. */; entries: string[] };
+  /**
+   * The drop, read-only for every stage, and nobody else changes it while they run: `work/<job>/source` in the daemon, the user's own place in `convert`, or a
+   * copy in the work directory.
+   */
+  source: Source;
   signal: AbortSignal;
   log: Logger;
   progress(progress: Progress): void;

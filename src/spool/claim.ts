@@ -1,13 +1,14 @@
 import { constants } from 'node:fs';
 import { access, lstat, mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isNotUtf8 } from '../disk/names.js';
 import { Hyper2kvmError } from '../errors.js';
 import { syncPath } from '../host/durable.js';
 import { failpoint } from '../host/failpoint.js';
+import { copyDrop } from '../pipeline/copy-drop.js';
 import type { Claim, ClaimedEntry } from '../queue/claims.js';
 import type { Job } from '../queue/job.js';
 import type { Queue } from '../queue/queue.js';
-import { copyDurably } from '../tools/cp.js';
 import { lookAt } from './look.js';
 import { tryToRemove } from './remove.js';
 
@@ -121,6 +122,9 @@ async function moveEntries(directories: ClaimDirectories, claim: Claim): Promise
   const { incoming, work } = directories;
   await mkdir(sourceDirectory(work, claim.job), { mode: 0o700 });
   if ((await lstat(incoming)).dev !== (await lstat(work)).dev) return false;
+  // What is in a dropped directory moves into one of ours when the job begins.
+  for (const { name } of claim.entries)
+    if (await isDirectory(join(incoming, name))) await assertRemovable(incoming, name);
   for (const [index, entry] of claim.entries.entries()) {
     try {
       if (!(await moveIfSame(directories, claim.job, entry))) throw dropChanged(claim, entry);
@@ -132,6 +136,15 @@ async function moveEntries(directories: ClaimDirectories, claim: Claim): Promise
     }
   }
   return true;
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await lstat(path)).isDirectory();
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return false;
+    throw error;
+  }
 }
 
 async function moveIfSame(directories: ClaimDirectories, job: string, entry: ClaimedEntry): Promise<boolean> {
@@ -155,13 +168,20 @@ async function isSame(path: string, entry: ClaimedEntry): Promise<boolean> {
 async function copyEntries(directories: ClaimDirectories, claim: Claim, signal: AbortSignal): Promise<void> {
   const { incoming, work } = directories;
   const copies = copyDirectory(work, claim.job);
-  // Said before hours of copying. A rename would be refused by itself.
+  // Said before hours of copying.
   for (const entry of claim.entries) await assertRemovable(incoming, entry.name);
   await rmdir(sourceDirectory(work, claim.job));
   await mkdir(copies, { mode: 0o700 });
   for (const entry of claim.entries) {
     if (!(await isSame(join(incoming, entry.name), entry))) throw dropChanged(claim, entry);
-    await copyDurably(join(incoming, entry.name), join(copies, entry.name), signal);
+    // Directories in incoming are their owners', who may exchange what is in them while it is copied.
+    await copyDrop({
+      directory: incoming,
+      names: [entry.name],
+      target: copies,
+      refuseHardLinks: claim.refused === null,
+      signal,
+    });
   }
   for (const entry of claim.entries) {
     if ((await stampOf(incoming, entry.name)) !== entry.stamp) throw dropChanged(claim, entry);
@@ -172,17 +192,24 @@ async function copyEntries(directories: ClaimDirectories, claim: Claim, signal: 
   await syncPath(work);
 }
 
-/** Rejects with EACCES or EPERM where unlink(2) would: the directories may not be written to, or are sticky and neither they nor the file are ours. */
+/** Rejects with EACCES or EPERM where unlink(2) and rename(2) would: the directories may not be written to, or are sticky and neither they nor the file are ours. */
 async function assertRemovable(directory: string, name: string): Promise<void> {
   await access(directory, constants.W_OK | constants.X_OK);
   const parent = await lstat(directory);
-  const stats = await lstat(join(directory, name));
+  const stats = await lstat(join(directory, name)).catch((error: unknown) => {
+    // It cannot be asked for by this name, and need not be: it goes with its directory, and FETCH says why.
+    if (isNotUtf8(name)) return null;
+    throw error;
+  });
+  if (stats === null) return;
   const user = process.geteuid?.();
   if ((parent.mode & STICKY) !== 0 && user !== 0 && user !== parent.uid && user !== stats.uid)
     throw Object.assign(new Error(`${name} is another user's, in a sticky directory`), { code: 'EPERM' });
   if (!stats.isDirectory()) return;
-  for (const child of await readdir(join(directory, name)))
-    await assertRemovable(join(directory, name), child);
+  const inside = join(directory, name);
+  // A directory that moves elsewhere is written to: its `..` changes.
+  await access(inside, constants.W_OK | constants.X_OK);
+  for (const child of await readdir(inside)) await assertRemovable(inside, child);
 }
 
 /**

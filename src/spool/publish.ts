@@ -4,7 +4,7 @@ import { Hyper2kvmError } from '../errors.js';
 import { syncPath } from '../host/durable.js';
 import { failpoint } from '../host/failpoint.js';
 import { formatBytes, noSpace, spaceOf, usedBytes } from '../host/space.js';
-import { copyDurably } from '../tools/cp.js';
+import { copyTree } from '../pipeline/copy-drop.js';
 import { tryToRemove } from './remove.js';
 
 /** The name that a directory has on another filesystem until it is whole; a leftover of a killed daemon is removed by the next try. */
@@ -32,7 +32,7 @@ export async function publishDirectory(from: string, to: string, signal: AbortSi
     await rm(partial, { recursive: true, force: true });
     await assertRoom(from, dirname(to));
     try {
-      await copyDurably(from, partial, signal);
+      await copyTree(from, partial, signal);
     } catch (failure) {
       // Half a copy would keep the disk full that it failed on.
       await tryToRemove(partial);

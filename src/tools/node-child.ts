@@ -20,12 +20,17 @@ export interface NodeChildOptions {
   env: Record<string, string>;
   /** Largest file (bytes) that the child and what it starts may write. Node ignores SIGXFSZ, so that a write behind it fails with EFBIG. */
   fileBytes: number;
+  /** Starts the child: a sandbox (tools/sandbox.ts). */
+  wrapper?: readonly string[];
 }
 
 /** Starts a module of ours in `node`. The child dies with this process, also on kill -9 (PR_SET_PDEATHSIG). */
-export function startNodeChild(module: string, { env, fileBytes }: NodeChildOptions): NodeChild {
-  const limits = ['prlimit', `--fsize=${fileBytes}`, '--'];
-  const child = execa('setpriv', ['--pdeathsig', 'KILL', '--', ...limits, process.execPath, module], {
+export function startNodeChild(
+  module: string,
+  { env, fileBytes, wrapper = [] }: NodeChildOptions,
+): NodeChild {
+  const prefix = ['prlimit', `--fsize=${fileBytes}`, '--', ...wrapper];
+  const child = execa('setpriv', ['--pdeathsig', 'KILL', '--', ...prefix, process.execPath, module], {
     detached: true,
     cleanup: false,
     reject: false,
@@ -48,7 +53,9 @@ export function startNodeChild(module: string, { env, fileBytes }: NodeChildOpti
     // What the child started (qemu, supermin) must not outlive it.
     kill();
     if (result.signal !== undefined) return `killed by ${result.signal}`;
-    return `ended with code ${result.exitCode ?? 'unknown'}`;
+    const code = result.exitCode ?? -1;
+    // The sandbox passes a signal on as 128 plus its number.
+    return code > 128 ? `killed by signal ${code - 128}` : `ended with code ${code}`;
   });
   return { process: child.nodeChildProcess, kill, ended, stderr: () => kept.trim() };
 }

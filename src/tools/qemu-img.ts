@@ -13,19 +13,24 @@ export interface ToolOptions {
   signal?: AbortSignal;
   timeoutSeconds?: number;
   cwd?: string;
+  /** What qemu-img sees beside the directories of the images that are named: what those are built on. Absolute. */
+  sees?: readonly string[];
 }
 
 /** Address space of one qemu-img: its own code and buffers are below 1 GiB, the rest is room for tables of large images. */
 const MEMORY_LIMIT = 4 * 1024 ** 3;
 
-/** `writes`: the file that it makes or changes, absolute or in `cwd`; none for subcommands that only read. */
+/** `reads`, `writes`: the files that it opens, and the one that it makes or changes; absolute or in `cwd`. */
 async function qemuImg(
   args: readonly string[],
-  options: ToolOptions,
-  { writes, ...extra }: RunOptions & { writes?: string } = {},
+  { sees = [], ...options }: ToolOptions,
+  { reads = [], writes, ...extra }: RunOptions & { reads?: readonly string[]; writes?: string },
 ): Promise<RunResult> {
-  const writable = writes === undefined ? [] : [dirname(resolve(options.cwd ?? '.', writes))];
-  const wrapper = await sandboxPrefix({ writable });
+  const directoryOf = (file: string) => dirname(resolve(options.cwd ?? '.', file));
+  const wrapper = await sandboxPrefix({
+    readable: [...new Set([...reads.map(directoryOf), ...sees])],
+    writable: writes === undefined ? [] : [directoryOf(writes)],
+  });
   return run('qemu-img', args, { limits: { memoryBytes: MEMORY_LIMIT }, wrapper, ...options, ...extra });
 }
 
@@ -47,7 +52,9 @@ export interface ImageInfo {
 
 /** Header of one image; its backing files are opened too by qemu-img, so only for images whose chain is verified or made by us. */
 export async function imageInfo(file: string, format: string, options: ToolOptions = {}): Promise<ImageInfo> {
-  const { stdout } = await qemuImg(['info', '--force-share', '--output=json', '-f', format, file], options);
+  const { stdout } = await qemuImg(['info', '--force-share', '--output=json', '-f', format, file], options, {
+    reads: [file],
+  });
   const info = infoSchema.parse(JSON.parse(stdout.toString('utf8')));
   const backing = info['backing-filename'];
   return {
@@ -84,7 +91,7 @@ export async function createImage(request: CreateRequest, options: ToolOptions =
       ...(size === undefined ? [] : [String(size)]),
     ],
     options,
-    { writes: file },
+    { writes: file, reads: backing === undefined || backing.file.startsWith('json:') ? [] : [backing.file] },
   );
 }
 
@@ -130,7 +137,11 @@ export async function convertImage(
     request.target,
   ];
   const parse = percentParser((percent) => onPercent?.(percent));
-  return qemuImg(args, toolOptions, { onStdout: parse, writes: request.target });
+  return qemuImg(args, toolOptions, {
+    onStdout: parse,
+    reads: [request.source],
+    writes: request.target,
+  });
 }
 
 /** Reads `(12.34/100%)` updates, which end in `\r` and may be cut anywhere between chunks. */
@@ -178,7 +189,7 @@ export async function checkImage(
   const { stdout } = await qemuImg(
     ['check', '--output=json', '-f', format, file],
     { timeoutSeconds, ...options },
-    { okCodes: [0, 2, 3] },
+    { okCodes: [0, 2, 3], reads: [file] },
   );
   const check = checkSchema.parse(JSON.parse(stdout.toString('utf8')));
   const errors = check['check-errors'] ?? 0;
@@ -207,6 +218,7 @@ export type MapEntry = z.infer<typeof mapSchema>[number];
 export async function mapImage(file: string, format: string, options: ToolOptions = {}): Promise<MapEntry[]> {
   const { stdout } = await qemuImg(['map', '--force-share', '--output=json', '-f', format, file], options, {
     maxOutputBytes: 256 * 1024 * 1024,
+    reads: [file],
   });
   return mapSchema.parse(JSON.parse(stdout.toString('utf8')));
 }
@@ -240,7 +252,7 @@ export async function compareImages(
     left.file,
     right.file,
   ];
-  const { code } = await qemuImg(args, options, { okCodes: [0, 1] });
+  const { code } = await qemuImg(args, options, { okCodes: [0, 1], reads: [left.file, right.file] });
   return code === 0;
 }
 

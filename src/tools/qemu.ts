@@ -19,6 +19,8 @@ export interface QemuOptions {
    * first instruction runs, so nothing is lost.
    */
   channels?: Record<string, (chunk: Buffer) => void>;
+  /** Files and directories that QEMU sees beside those, absolute. */
+  readable?: readonly string[];
   /** Directories that QEMU may write to, absolute; its own sockets' directory is one anyway. */
   writable?: readonly string[];
   /** Most address space that it may have, bytes. */
@@ -67,6 +69,7 @@ export async function startQemu(options: QemuOptions): Promise<Qemu> {
   let child: ChildProcess;
   try {
     const sandbox = await sandboxPrefix({
+      readable: options.readable ?? [],
       writable: [directory, ...(options.writable ?? [])],
       devices: ['/dev/kvm'],
     });

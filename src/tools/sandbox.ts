@@ -1,13 +1,18 @@
+import { readlinkSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { Hyper2kvmError } from '../errors.js';
 import { run } from './run.js';
 
-/** What a confined program may do beside reading files. */
+/** What a confined program gets to see of the host beside programs and libraries; all paths are absolute. */
 export interface Confinement {
-  /** Absolute directories that it may write to; everything else is read-only. */
+  /** Files and directories that it may read. */
+  readable?: readonly string[];
+  /** Directories that it may write to. Where one lies inside the other, the inner path counts. */
   writable: readonly string[];
   /** Devices beside null, zero, full, random and tty; left out where they do not exist. */
   devices?: readonly string[];
+  /** A /tmp of its own: libguestfs puts its sockets there for root. */
+  temporary?: boolean;
 }
 
 /** Whether tools run under bubblewrap here, and why (not). */
@@ -20,8 +25,8 @@ const PROBE_SECONDS = 10;
 let state: Promise<SandboxState> | undefined;
 
 /**
- * Tries bubblewrap once in the life of this process: it may be missing, user namespaces may be off (a container, `RestrictNamespaces=yes` of the systemd unit, a
- * kernel setting). Never rejects.
+ * Tries bubblewrap once in the life of this process: it may be missing, user namespaces may be off (a
+ * container, `RestrictNamespaces=yes` of the systemd unit, a kernel setting). Never rejects.
  */
 export function probeSandbox(): Promise<SandboxState> {
   state ??= tryBubblewrap();
@@ -36,7 +41,8 @@ async function tryBubblewrap(): Promise<SandboxState> {
     });
     return {
       kind: 'bubblewrap',
-      reason: 'no network, all read-only but the job’s directory, no other processes, no privileges',
+      reason:
+        'no network, nothing of the host but programs and the job’s files, no other processes, no privileges',
     };
   } catch (error) {
     return { kind: 'none', reason: whyNot(error) };
@@ -51,15 +57,32 @@ function whyNot(error: unknown): string {
   return said.replace(/^bwrap: /, '').slice(0, 200);
 }
 
-/** What to put before a program to start it confined: bubblewrap with its options where that works, nothing where it does not. */
+/**
+ * What to put before a program to start it confined: bubblewrap with its options where that works, nothing
+ * where it does not.
+ */
 export async function sandboxPrefix(confinement: Confinement): Promise<string[]> {
   const { kind } = await probeSandbox();
   return kind === 'none' ? [] : ['bwrap', ...bubblewrapArguments(confinement), '--'];
 }
 
-/** Pure. Options of bubblewrap 0.4 and later (bwrap(1)); the order counts, later mounts lie over earlier ones. */
-export function bubblewrapArguments({ writable, devices = [] }: Confinement): string[] {
-  const relative = writable.find((path) => !isAbsolute(path));
+/** Programs with what they load, as distributions place them. */
+const PROGRAMS = ['/usr', '/opt', '/nix/store'];
+/** Links into /usr, or directories where that was not merged. */
+const ROOT_NAMES = ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'];
+const LOADER = ['/etc/ld.so.cache', '/etc/ld.so.conf', '/etc/ld.so.conf.d', '/etc/alternatives'];
+
+/**
+ * Options of bubblewrap 0.4 and later (bwrap(1)); the order counts, later mounts lie over earlier ones. The
+ * root is empty: no /etc but for the loader, no /run with its sockets, no homes, no other job.
+ */
+export function bubblewrapArguments({
+  readable = [],
+  writable,
+  devices = [],
+  temporary = false,
+}: Confinement): string[] {
+  const relative = [...readable, ...writable].find((path) => !isAbsolute(path));
   if (relative !== undefined)
     throw new Hyper2kvmError('internal.unexpected', `the sandbox was given a relative path: ${relative}`);
   return [
@@ -68,16 +91,42 @@ export function bubblewrapArguments({ writable, devices = [] }: Confinement): st
     '--unshare-pid',
     '--unshare-ipc',
     '--unshare-uts',
-    ...['--ro-bind', '/', '/'],
+    ...PROGRAMS.flatMap(readOnly),
+    ...ROOT_NAMES.flatMap(rootName),
+    ...LOADER.flatMap(readOnly),
+    ...(temporary ? ['--tmpfs', '/tmp'] : []),
     ...['--dev', '/dev'],
     ...['--proc', '/proc'],
     ...devices.flatMap((device) => ['--dev-bind-try', device, device]),
-    ...writable.flatMap((path) => ['--bind', path, path]),
+    ...[
+      ...readable.map((path) => ({ option: '--ro-bind', path })),
+      ...writable.map((path) => ({ option: '--bind', path })),
+    ]
+      // A directory before what is in it; the sort is stable.
+      .sort((a, b) => a.path.length - b.path.length)
+      .flatMap(({ option, path }) => [option, path, path]),
+    ...['--remount-ro', '/'],
     ...privileges(),
   ];
 }
 
-/** Root would keep all of its capabilities, with which the mounts could be changed. It still has to read what belongs to other users. */
+function readOnly(path: string): string[] {
+  return ['--ro-bind-try', path, path];
+}
+
+function rootName(path: string): string[] {
+  try {
+    return ['--symlink', readlinkSync(path), path];
+  } catch {
+    // No link, or not there at all.
+    return readOnly(path);
+  }
+}
+
+/**
+ * Root would keep all of its capabilities, with which the mounts could be changed. It still has to read what
+ * belongs to other users.
+ */
 function privileges(): string[] {
   if (process.geteuid?.() !== 0) return [];
   return ['--cap-drop', 'ALL', '--cap-add', 'CAP_DAC_OVERRIDE', '--cap-add', 'CAP_DAC_READ_SEARCH'];

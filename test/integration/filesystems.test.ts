@@ -15,8 +15,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Hyper2kvmError } from '../../src/errors.js';
 import { freeBytes } from '../../src/host/space.js';
+import { copyTree } from '../../src/pipeline/copy-drop.js';
 import { executePipeline } from '../../src/pipeline/execute.js';
-import { copyDurably } from '../../src/tools/cp.js';
 import { run } from '../../src/tools/run.js';
 import { noAppliance, testRequest, testStage } from '../unit/pipeline/fakes.js';
 import { readJson, Spool, until } from './support/daemon.js';
@@ -146,7 +146,7 @@ describe('filesystems', () => {
     const from = spool.path('incoming', 'file');
     const to = spool.path('work', 'file');
     writeFileSync(from, randomBytes(MIB));
-    await copyDurably(from, to, new AbortController().signal);
+    await copyTree(from, to, new AbortController().signal);
     expect((await run('filefrag', ['-v', to])).stdout.toString()).toMatch(/\bshared\b/);
   });
 

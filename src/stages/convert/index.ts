@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { Hyper2kvmError } from '../../errors.js';
 import { sha256File } from '../../host/digest.js';
 import { publish, syncPath } from '../../host/durable.js';
+import { dropPaths } from '../../pipeline/hold-source.js';
 import type { Stage, StageContext } from '../../pipeline/stage.js';
 import { checkImage, convertImage, imageInfo } from '../../tools/qemu-img.js';
 import { eachDisk } from '../each-disk.js';
@@ -77,7 +78,7 @@ async function convertDisk(
       // In order (no -W): the same input gives the same bytes.
       ...target,
     },
-    { signal, timeoutSeconds: 7 * 24 * 3600, onPercent },
+    { signal, timeoutSeconds: 7 * 24 * 3600, onPercent, sees: dropPaths(context.source) },
   );
   // All three only read the new file, the disk writes it back meanwhile.
   const [sha256] = await Promise.all([

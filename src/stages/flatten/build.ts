@@ -3,14 +3,19 @@ import { join } from 'node:path';
 import type { GraphPlan } from '../../disk/graph.js';
 import { Hyper2kvmError } from '../../errors.js';
 import { syncPath } from '../../host/durable.js';
-import { createImage, imageInfo } from '../../tools/qemu-img.js';
+import { createImage, imageInfo, type ToolOptions } from '../../tools/qemu-img.js';
 
 /**
  * Writes a plan's descriptors and makes its overlays, all synced: later stages resume from them after a power loss. qemu-img opens the whole
  * graph for each overlay, so that a graph which does not work fails here. Rejects with `flatten.unreadable`, and with `flatten.size-mismatch` where QEMU sees
  * another size than our parsers.
  */
-export async function buildGraph(plan: GraphPlan, workDirectory: string, signal: AbortSignal): Promise<void> {
+export async function buildGraph(
+  plan: GraphPlan,
+  workDirectory: string,
+  tool: Pick<ToolOptions, 'signal' | 'sees'>,
+): Promise<void> {
+  const options = { ...tool, timeoutSeconds: 60 };
   for (const { file, text } of plan.descriptors) {
     const path = join(workDirectory, file);
     await writeFile(path, text, { mode: 0o600, flag: 'wx' });
@@ -20,14 +25,14 @@ export async function buildGraph(plan: GraphPlan, workDirectory: string, signal:
     const path = join(workDirectory, file);
     await createImage(
       { file: path, format: 'qcow2', backing: { file: backing, format: backingFormat } },
-      { signal, timeoutSeconds: 60 },
+      options,
     ).catch((error: unknown) => {
       throw cannotOpen(error);
     });
     await syncPath(path);
   }
   const disk = plan.overlays.at(-1)!.file;
-  const { virtualSize } = await imageInfo(join(workDirectory, disk), 'qcow2', { signal, timeoutSeconds: 60 });
+  const { virtualSize } = await imageInfo(join(workDirectory, disk), 'qcow2', options);
   if (virtualSize === plan.virtualSize) return;
   throw new Hyper2kvmError(
     'flatten.size-mismatch',

@@ -10,6 +10,7 @@ import { printable } from '../../disk/names.js';
 import { Hyper2kvmError } from '../../errors.js';
 import { syncPath } from '../../host/durable.js';
 import { usedBytes } from '../../host/space.js';
+import { dropPaths } from '../../pipeline/hold-source.js';
 import type { Stage, StageContext } from '../../pipeline/stage.js';
 import { convertImage } from '../../tools/qemu-img.js';
 import { largestOutput } from '../convert/size.js';
@@ -119,7 +120,7 @@ async function flattenDisk(context: StageContext, request: CheckedDisk): Promise
     prefix: copy ? `${name}.graph` : name,
   });
   context.progress({ percent: 0, step: 'building the block graph' });
-  await buildGraph(plan, context.workDirectory, request.signal);
+  await buildGraph(plan, context.workDirectory, { signal: request.signal, sees: dropPaths(context.source) });
   if (copy) await copyDisk(context, name, virtualSize, request.signal);
   return {
     index,
@@ -162,6 +163,7 @@ async function copyDisk(
     {
       signal,
       timeoutSeconds: 7 * 24 * 3600,
+      sees: dropPaths(context.source),
       onPercent: (percent) => {
         const seconds = (performance.now() - started) / 1000;
         const bytesPerSecond = seconds > 0.2 ? ((percent / 100) * virtualSize) / seconds : 0;

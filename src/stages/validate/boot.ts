@@ -21,6 +21,8 @@ export interface BootRequest {
   directory: string;
   /** For files of the moment. */
   scratch: string;
+  /** The files that the machine's disks are built on. */
+  readable: readonly string[];
   /** Most address space of QEMU, bytes. */
   memoryBytes?: number;
   limits: RecogniserLimits;
@@ -64,6 +66,7 @@ export async function bootOnce(request: BootRequest): Promise<BootResult> {
       signal: request.signal,
       fileBytes: OVERLAY_BYTES,
       ...(request.memoryBytes === undefined ? {} : { memoryBytes: request.memoryBytes }),
+      readable: request.readable,
       writable: [request.directory, request.scratch],
       channels: {
         [SERIAL_CHANNEL]: (chunk) => {

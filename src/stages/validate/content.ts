@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { Hyper2kvmError } from '../../errors.js';
+import { dropPaths } from '../../pipeline/hold-source.js';
 import type { StageContext } from '../../pipeline/stage.js';
 import { compareImages } from '../../tools/qemu-img.js';
 import { convertOutput } from '../convert/schema.js';
@@ -37,7 +38,7 @@ export async function compareContent(context: StageContext, input: DataInput): P
       (await compareImages(
         { file: join(context.workDirectory, source.image), format: source.format },
         { file: join(context.workDirectory, file), format },
-        { signal: context.signal, timeoutSeconds: WEEK_SECONDS },
+        { signal: context.signal, timeoutSeconds: WEEK_SECONDS, sees: dropPaths(context.source) },
       ));
     if (!same) throw differs(file);
     context.account({ read: (source.allocated ?? virtual_size) * 2 });

@@ -195,6 +195,7 @@ async function boot(
     args: machineArguments(facts),
     directory,
     scratch,
+    readable: disks.flatMap(({ layers }) => layers.map(({ file }) => file)),
     memoryBytes: config.validate.memory_mib * 1024 ** 2 + QEMU_ADDRESS_SPACE,
     limits: {
       timeoutSeconds: config.validate.timeout_seconds,

@@ -128,7 +128,7 @@ function diskNode(disk: MachineDisk, index: number): Record<string, unknown> {
       driver: format,
       'read-only': true,
       file: file(path, true),
-      ...(format === 'qcow2' ? { backing: below } : {}),
+      ...(format === 'qcow2' || format === 'vmdk' ? { backing: below } : {}),
     }),
     null,
   );

@@ -71,13 +71,26 @@ export class Spool {
     return this.#daemon !== undefined && this.#daemon.exitCode === null && this.#daemon.signalCode === null;
   }
 
-  /** Starts the daemon; resolves when it answers on its socket. With `expectDeath` it may die before that. */
-  async start(env: Record<string, string> = {}, { expectDeath = false } = {}): Promise<void> {
-    const command = [process.execPath, CLI, 'daemon', '--config', this.path('config.toml')];
+  /**
+   * Starts the daemon; resolves when it answers on its socket. With `expectDeath` it may die before that. `as`: a
+   * program that starts it, instead of the spool's own user.
+   */
+  async start(
+    env: Record<string, string> = {},
+    { expectDeath = false, as }: { expectDeath?: boolean; as?: readonly string[] } = {},
+  ): Promise<void> {
     // The one capability that the unit gives the service.
     const lease = ['--inh-caps=-all,+lease', '--ambient-caps=+lease', '--bounding-set=-all,+lease'];
     const own = [`--reuid=${this.user}`, `--regid=${this.user}`, '--clear-groups', ...lease, '--'];
-    const [program, ...args] = this.user === null ? command : ['setpriv', ...own, ...command];
+    const prefix = as ?? (this.user === null ? [] : ['setpriv', ...own]);
+    const [program, ...args] = [
+      ...prefix,
+      process.execPath,
+      CLI,
+      'daemon',
+      '--config',
+      this.path('config.toml'),
+    ];
     const daemon = spawn(program as string, args, {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,4 +1,14 @@
-import { appendFileSync, existsSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
@@ -117,17 +127,55 @@ describe('executePipeline', () => {
     expect(ran).toEqual(['fetch', 'fetch']);
   });
 
-  it('gives no checkpoint to a stage while whose run the drop was written to', async () => {
+  it('gives no checkpoint to a stage while whose run the drop was touched, with its times as they were', async () => {
     const ran: string[] = [];
     const request = testRequest();
     const convert = testStage('convert', ran, {
-      act: async (context) => appendFileSync(join(context.source.directory, 'disk.raw'), 'more'),
+      act: async (context) => {
+        const disk = join(context.source.directory, 'disk.raw');
+        const { atime, mtime } = statSync(disk);
+        utimesSync(disk, atime, mtime);
+        expect(statSync(disk).mtimeMs).toBe(mtime.getTime());
+      },
       output: z.unknown(),
     });
+    utimesSync(join(request.source.directory, 'disk.raw'), 1, 1);
     const result = await execute(request, [testStage('fetch', ran), convert]);
     expect(result).toMatchObject({ failedStage: 'convert', error: { code: 'source.changed' } });
     expect(request.store.load().map((checkpoint) => checkpoint.stage)).toEqual(['fetch']);
     expect(result.records[1]).toMatchObject({ status: 'failed', error: { code: 'source.changed' } });
+  });
+
+  it('ends at once, and not as cancelled, when somebody opens the drop for writing', async () => {
+    const ran: string[] = [];
+    const request = testRequest();
+    const convert = testStage('convert', ran, {
+      act: async ({ source, signal }) => {
+        // Without O_NONBLOCK it would wait for this very stage.
+        expect(() =>
+          openSync(join(source.directory, 'disk.raw'), constants.O_RDWR | constants.O_NONBLOCK),
+        ).toThrow(/EAGAIN|EWOULDBLOCK/);
+        await sleep(60_000, undefined, { signal });
+      },
+    });
+    const result = await execute(request, [testStage('fetch', ran), convert]);
+    expect(result).toMatchObject({ failedStage: 'convert', error: { code: 'source.open-for-writing' } });
+    expect(result).toMatchObject({ cancelled: false, records: [{}, { status: 'failed' }] });
+    expect(request.store.load().map((checkpoint) => checkpoint.stage)).toEqual(['fetch']);
+  });
+
+  it('gives no checkpoint to a stage that did not notice it', async () => {
+    const request = testRequest();
+    const disk = join(request.source.directory, 'disk.raw');
+    const fetch = testStage('fetch', [], {
+      act: async () => {
+        expect(() => openSync(disk, constants.O_RDWR | constants.O_NONBLOCK)).toThrow();
+      },
+    });
+    expect(await execute(request, [fetch])).toMatchObject({ error: { code: 'source.open-for-writing' } });
+    expect(request.store.load()).toEqual([]);
+    // It is given back: the owner may write again.
+    closeSync(openSync(disk, constants.O_RDWR | constants.O_NONBLOCK));
   });
 
   it('skips a disabled stage as a whole, and remembers that', async () => {

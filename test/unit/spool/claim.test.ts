@@ -39,6 +39,17 @@ function otherFilesystem(): string {
 }
 
 describe('claimDrop', () => {
+  it('takes a directory with a name in it that is not UTF-8, for FETCH to refuse', async () => {
+    const directories = spool();
+    const queue = scratchQueue();
+    const inside = join(directories.incoming, 'web01');
+    mkdirSync(inside);
+    writeFileSync(Buffer.concat([Buffer.from(`${inside}/b`), Buffer.from([0xfc, 0xff])]), '');
+    const { device, inode, bornMs, stamp } = (await lookAt(directories.incoming, 'web01'))!;
+    const claim = testClaim('j1', { entries: [{ name: 'web01', device, inode, bornMs, stamp }] });
+    expect((await claimDrop(queue, directories, claim, signal)).entries).toEqual(['web01']);
+  });
+
   it('moves all entries into the job’s private directory and queues the job', async () => {
     const directories = spool();
     const queue = scratchQueue();

@@ -1,10 +1,15 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { run } from '../../../src/tools/run.js';
-import { bubblewrapArguments, probeSandbox, sandboxPrefix } from '../../../src/tools/sandbox.js';
+import {
+  bubblewrapArguments,
+  type Confinement,
+  probeSandbox,
+  sandboxPrefix,
+} from '../../../src/tools/sandbox.js';
 
 let directory: string;
 beforeAll(async () => {
@@ -16,12 +21,17 @@ test('a relative directory would be another one inside', () => {
   expect(() => bubblewrapArguments({ writable: ['work'] })).toThrow(/relative path/);
 });
 
-test('writable directories lie over the read-only root', () => {
-  const args = bubblewrapArguments({ writable: ['/spool/work/1'], devices: ['/dev/kvm'] });
-  expect(args.indexOf('--bind')).toBeGreaterThan(args.indexOf('--ro-bind'));
-  expect(args.join(' ')).toContain('--bind /spool/work/1 /spool/work/1');
-  expect(args.join(' ')).toContain('--dev-bind-try /dev/kvm /dev/kvm');
+test('of two paths the inner one counts, whichever may be written to', () => {
+  const args = bubblewrapArguments({
+    readable: ['/spool/work/1/source', '/srv'],
+    writable: ['/spool/work/1', '/srv/out'],
+    devices: ['/dev/kvm'],
+  }).join(' ');
+  expect(args).toMatch(/--bind \/spool\/work\/1 .*--ro-bind \/spool\/work\/1\/source /);
+  expect(args).toMatch(/--ro-bind \/srv .*--bind \/srv\/out /);
+  expect(args).toContain('--dev-bind-try /dev/kvm /dev/kvm');
   expect(args).toContain('--unshare-net');
+  expect(args).not.toContain('bind / /');
 });
 
 const { kind, reason } = await probeSandbox();
@@ -30,6 +40,73 @@ test('the probe says why not', () => expect(reason).not.toBe(''));
 describe.runIf(kind === 'bubblewrap')('under bubblewrap', () => {
   const confined = async (script: string, writable: string[], okCodes: number[]) =>
     run('sh', ['-c', script], { wrapper: await sandboxPrefix({ writable }), okCodes });
+  const seen = async (script: string, view: Partial<Confinement> = {}) => {
+    const wrapper = await sandboxPrefix({ writable: [], ...view });
+    const { stdout } = await run('sh', ['-c', script], { wrapper, okCodes: [0, 1, 2] });
+    return stdout.toString().trim().split('\n');
+  };
+
+  test.each([[false], [true]])(
+    'of the host it sees programs and what it is given (temporary: %s)',
+    async (temporary) => {
+      const given = join(directory, 'given');
+      await mkdir(given, { recursive: true });
+      await writeFile(join(given, 'disk'), 'bytes');
+      await writeFile(join(directory, 'other'), 'of another job');
+      const view = { readable: [given], temporary };
+      expect(await seen(`cat ${given}/disk`, view)).toEqual(['bytes']);
+      expect(await seen(`ls ${directory}`, view)).toEqual(['given']);
+      for (const place of [
+        '/home',
+        '/root',
+        '/run',
+        '/srv',
+        '/var/lib/hyper2kvm',
+        '/var/spool',
+        '/sys',
+        '/boot',
+      ])
+        expect(await seen(`ls -A ${place} 2>/dev/null`, view), place).toEqual(['']);
+      expect(await seen('ls /proc/1/root/home 2>/dev/null', view)).toEqual(['']);
+    },
+  );
+
+  test('no password, also for root, and nothing else in /etc that is not for everybody', async () => {
+    const hidden =
+      'for f in $(find /etc -type f); do [ -s $f ] || continue; case $(stat -c %a $f) in *[4567]) ;; *) echo $f;; esac; done';
+    for (const temporary of [false, true]) {
+      expect(await seen('cat /etc/shadow 2>/dev/null', { temporary })).toEqual(['']);
+      expect(await seen(hidden, { temporary })).toEqual(['']);
+    }
+    if (process.geteuid?.() === 0)
+      expect(await seen('cat /etc/shadow', { readable: ['/etc/shadow'] })).not.toEqual(['']);
+  });
+
+  test.each([[false], [true]])('no socket of the host can be reached (temporary: %s)', async (temporary) => {
+    const place = await mkdtemp(join(tmpdir(), 'h2k-socket-'));
+    let knocks = 0;
+    const server = createServer((socket) => {
+      knocks += 1;
+      socket.end();
+    });
+    const listen = (path: string) => new Promise<void>((resolve) => server.listen(path, resolve));
+    await listen(join(place, 'socket'));
+    const knock = `const s = require('net').connect('${place}/socket'); s.on('connect', () => process.exit(0)); s.on('error', () => process.exit(3))`;
+    const asNode = async (readable: string[]) => {
+      const wrapper = await sandboxPrefix({
+        readable: [process.execPath, ...readable],
+        writable: [],
+        temporary,
+      });
+      return run(process.execPath, ['-e', knock], { wrapper, okCodes: [0, 3] });
+    };
+    expect((await asNode([])).code).toBe(3);
+    expect(knocks).toBe(0);
+    // So the test can fail.
+    expect((await asNode([place])).code).toBe(0);
+    server.close();
+    await rm(place, { recursive: true });
+  });
 
   test('only the given directory can be written to', async () => {
     await confined(`echo in > ${directory}/in`, [directory], [0]);
@@ -59,7 +136,7 @@ describe.runIf(kind === 'bubblewrap')('under bubblewrap', () => {
     await writeFile(join(directory, 'knock.cjs'), knock);
     await run(process.execPath, [join(directory, 'knock.cjs')]);
     const { code } = await run(process.execPath, [join(directory, 'knock.cjs')], {
-      wrapper: await sandboxPrefix({ writable: [] }),
+      wrapper: await sandboxPrefix({ readable: [process.execPath, directory], writable: [] }),
       okCodes: [3],
     });
     server.close();
