@@ -46,9 +46,13 @@ async function runAll(): Promise<boolean> {
   return caught === chosen.length;
 }
 
-const testsOf = ({ tests }: Mutant): readonly CatchingTest[] =>
-  tests.filter((test) => !values.unit || isUnit(test));
-const keyOf = ({ file, only = '' }: CatchingTest): string => `${file} ${only}`;
+function testsOf({ tests }: Mutant): readonly CatchingTest[] {
+  return tests.filter((test) => !values.unit || isUnit(test));
+}
+
+function keyOf({ file, only = '' }: CatchingTest): string {
+  return `${file} ${only}`;
+}
 
 /** The keys of those among the chosen mutants' tests that fail, or find nothing to run, without any breakage. */
 async function testsThatFailAnyway(scratch: ScratchRepository): Promise<Set<string>> {
