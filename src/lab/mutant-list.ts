@@ -193,7 +193,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/pipeline/lanes.ts',
     text: 'conversions: new PQueue({ concurrency: slots.conversions }),',
     by: 'conversions: new PQueue({ concurrency: slots.conversions + 100 }),',
-    tests: [unit('pipeline/lanes'), unit('pipeline/execute')],
+    tests: [unit('pipeline/lanes')],
   },
   {
     name: 'same-failure-retried',
@@ -419,7 +419,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/fixers/linux/uefi-fallback.ts',
     text: 'if (files.some(isFallback)) return [];',
     by: 'if (!files.some(isFallback)) return [];',
-    tests: [unit('fixers/linux/boot')],
+    tests: [unit('fixers/linux/residue')],
   },
   {
     name: 'unified-image-length',
