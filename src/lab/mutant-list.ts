@@ -159,7 +159,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/daemon/job-run.ts',
     text: 'if (decidedDirectory !== null && (await pathExists(decidedDirectory))) {',
     by: 'if (decidedDirectory !== null && !(await pathExists(decidedDirectory))) {',
-    tests: [integration('daemon-crash', 'finish.before-commit archives')],
+    tests: [unit('daemon/worker'), integration('daemon-crash', 'finish.before-commit archives')],
   },
 
   // Engine.
@@ -210,6 +210,15 @@ export const MUTANTS: readonly Mutant[] = [
     text: 'return executePipeline(request, { stages, openAppliance });',
     by: 'return executePipeline(request, { stages: stages.filter((stage) => STAGES.includes(stage)), openAppliance });',
     tests: [integration('extensions')],
+  },
+
+  {
+    name: 'one-job-at-a-time',
+    breaks: 'Drops are converted one after the other, whatever `workers.jobs` says.',
+    file: 'src/daemon/worker.ts',
+    text: 'const slots = this.#parts.config().workers.jobs;',
+    by: 'const slots = Math.min(1, this.#parts.config().workers.jobs);',
+    tests: [integration('drops', 'in two pieces at once runs side by side')],
   },
 
   // Parsers of disks.
@@ -269,7 +278,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/stages/fetch/index.ts',
     text: 'refuseHardLinks: isInside(source.directory, context.workDirectory),',
     by: 'refuseHardLinks: isInside(context.workDirectory, source.directory),',
-    tests: [integration('hostile', 'a hard link to a file outside')],
+    tests: [unit('stages/fetch/fetch'), integration('hostile', 'a hard link to a file outside')],
   },
   {
     name: 'deep-directories-walked',
