@@ -22,7 +22,10 @@ export interface Mutant {
   tests: readonly CatchingTest[];
 }
 
-/** The content of `mutant.file` with the breakage. Throws a RangeError where `text` is not in it exactly once: the list is stale. */
+/**
+ * Returns the content of `mutant.file` with the breakage. Throws a RangeError where `text` is not in it exactly once:
+ * the list is stale.
+ */
 export function mutate(content: string, { name, file, text, by }: Mutant): string {
   const [before, after, ...more] = content.split(text);
   if (before === undefined || after === undefined || more.length > 0) {
@@ -43,7 +46,10 @@ const integration = (name: string, only?: string): CatchingTest => ({
 });
 const guest = (name: string, only: string): CatchingTest => ({ ...integration(name, only), guest: true });
 
-/** At least one for each part of the product. Those without a unit test are what only the integration tests prove. */
+/**
+ * At least one for each part of the product. Those without a unit test are what only the integration tests prove.
+ * A long file, as it is a table.
+ */
 export const MUTANTS: readonly Mutant[] = [
   // Spool.
   {

@@ -29,8 +29,8 @@ export default config;
 `;
 
 /**
- * Copies what git knows or would take of the repository, its `dist` and its `node_modules`: hard links where the file system can, as a container
- * that gets the copy would not find what a symbolic link leads to.
+ * Copies what git knows or would take of the repository, its `dist` and its `node_modules`: by hard links where the
+ * file system can. A container that gets the copy would not find what a symbolic link leads to.
  */
 export async function copyRepository(repository: string): Promise<ScratchRepository> {
   const directory = await mkdtemp(join(tmpdir(), 'h2k-mutants-'));
@@ -96,8 +96,8 @@ const vitestReport = z.object({
 });
 
 /**
- * Runs these tests in the copy, all of one project, until one fails. Processes and temporary files that they leave behind are failures too, as in `npm test`. Rejects with
- * `tool.timeout` where they do not end.
+ * Runs these tests in the copy, all of one project, until one fails. Processes and temporary files that they leave
+ * behind are failures too, as in `npm test`. Rejects with `tool.timeout` where they do not end.
  */
 export async function runTests(
   { directory }: ScratchRepository,

@@ -5,8 +5,9 @@ import { type CatchingTest, isUnit, MUTANTS, type Mutant } from './mutant-list.j
 import { copyRepository, runTests, type ScratchRepository, withMutant } from './mutant-run.js';
 
 /**
- * `npm run test:mutants [-- [--list] [--unit] [NAME…]]`: breaks the product in one place after the other, in a copy of the repository, and says which test file catches it.
- * `--unit`: only what a unit test should catch. The tests run unbroken first: one that fails anyway catches nothing. Exit code 1 when a breakage was not caught.
+ * `npm run test:mutants [-- [--list] [--unit] [NAME…]]`: breaks the product in one place after the other, in a copy of
+ * the repository, and says which test file catches it. `--unit`: only what a unit test should catch. The tests run
+ * unbroken first: one that fails anyway catches nothing. Exit code 1 when a breakage was not caught.
  */
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -54,7 +55,7 @@ function keyOf({ file, only = '' }: CatchingTest): string {
   return `${file} ${only}`;
 }
 
-/** The keys of those among the chosen mutants' tests that fail, or find nothing to run, without any breakage. */
+/** Returns the keys of the chosen mutants' tests that fail, or find nothing to run, without any breakage. */
 async function testsThatFailAnyway(scratch: ScratchRepository): Promise<Set<string>> {
   const tests = new Map(chosen.flatMap(testsOf).map((test) => [keyOf(test), test]));
   const units = [...tests.values()].filter(isUnit);
