@@ -23,8 +23,8 @@ export interface Mutant {
 }
 
 /**
- * Returns the content of `mutant.file` with the breakage. Throws a RangeError where `text` is not in it exactly once:
- * the list is stale.
+ * Returns the content of `mutant.file` with the breakage. Throws a RangeError where `text` is not in it
+ * exactly once: the list is stale.
  */
 export function mutate(content: string, { name, file, text, by }: Mutant): string {
   const [before, after, ...more] = content.split(text);
@@ -47,8 +47,8 @@ const integration = (name: string, only?: string): CatchingTest => ({
 const guest = (name: string, only: string): CatchingTest => ({ ...integration(name, only), guest: true });
 
 /**
- * At least one for each part of the product. Those without a unit test are what only the integration tests prove.
- * A long file, as it is a table.
+ * At least one for each part of the product. Those without a unit test are what only the integration tests
+ * prove. A long file, as it is a table.
  */
 export const MUTANTS: readonly Mutant[] = [
   // Spool.

@@ -13,7 +13,9 @@ export interface ScratchRepository {
   remove(): Promise<void>;
 }
 
-/** What a run of tests came to: the names of those that failed, or what else was wrong. Empty: all is well. */
+/**
+ * What a run of tests came to: the names of those that failed, or what else was wrong. Empty: all is well.
+ */
 export interface TestRun {
   passed: number;
   failures: string[];
@@ -29,8 +31,8 @@ export default config;
 `;
 
 /**
- * Copies what git knows or would take of the repository, its `dist` and its `node_modules`: by hard links where the
- * file system can. A container that gets the copy would not find what a symbolic link leads to.
+ * Copies what git knows or would take of the repository, its `dist` and its `node_modules`: by hard links
+ * where the file system can. A container that gets the copy would not find what a symbolic link leads to.
  */
 export async function copyRepository(repository: string): Promise<ScratchRepository> {
   const directory = await mkdtemp(join(tmpdir(), 'h2k-mutants-'));
@@ -57,7 +59,9 @@ export async function copyRepository(repository: string): Promise<ScratchReposit
   }
 }
 
-/** Calls `use` while the breakage is in the copy and in its `dist`. Returns null where it does not compile. */
+/**
+ * Calls `use` while the breakage is in the copy and in its `dist`. Returns null where it does not compile.
+ */
 export async function withMutant<T>(
   { directory }: ScratchRepository,
   mutant: Mutant,
@@ -96,8 +100,8 @@ const vitestReport = z.object({
 });
 
 /**
- * Runs these tests in the copy, all of one project, until one fails. Processes and temporary files that they leave
- * behind are failures too, as in `npm test`. Rejects with `tool.timeout` where they do not end.
+ * Runs these tests in the copy, all of one project, until one fails. Processes and temporary files that they
+ * leave behind are failures too, as in `npm test`. Rejects with `tool.timeout` where they do not end.
  */
 export async function runTests(
   { directory }: ScratchRepository,

@@ -5,9 +5,10 @@ import { type CatchingTest, isUnit, MUTANTS, type Mutant } from './mutant-list.j
 import { copyRepository, runTests, type ScratchRepository, withMutant } from './mutant-run.js';
 
 /**
- * `npm run test:mutants [-- [--list] [--unit] [NAME…]]`: breaks the product in one place after the other, in a copy of
- * the repository, and says which test file catches it. `--unit`: only what a unit test should catch. The tests run
- * unbroken first: one that fails anyway catches nothing. Exit code 1 when a breakage was not caught.
+ * `npm run test:mutants [-- [--list] [--unit] [NAME…]]`: breaks the product in one place after the other, in
+ * a copy of the repository, and says which test file catches it. `--unit`: only what a unit test should
+ * catch. The tests run unbroken first: one that fails anyway catches nothing. Exit code 1 when a breakage
+ * was not caught.
  */
 const { values, positionals } = parseArgs({
   allowPositionals: true,
