@@ -150,6 +150,19 @@ describe('filesystems', () => {
     expect((await run('filefrag', ['-v', to])).stdout.toString()).toMatch(/\bshared\b/);
   });
 
+  /** Blocks that are still to be allocated (`delalloc`) are those of data that only the page cache has. */
+  test('copies are on the disk before the original may go', async () => {
+    await spoolOn(THREE);
+    const from = spool.path('incoming', 'drop');
+    const to = spool.path('archive', 'drop');
+    mkdirSync(from);
+    writeFileSync(join(from, 'disk.raw'), randomBytes(MIB));
+    await copyDurably(from, to, new AbortController().signal);
+    const extents = (await run('filefrag', ['-v', join(to, 'disk.raw')])).stdout.toString();
+    expect(extents).toMatch(/1 extent found|extents found/);
+    expect(extents).not.toContain('delalloc');
+  });
+
   test('a full archive keeps a finished job waiting, and it is archived when there is room', async () => {
     await spoolOn(THREE);
     const filler = join(disks, 'ext4', 'filler');

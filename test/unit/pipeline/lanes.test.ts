@@ -4,6 +4,17 @@ import { PipelineLanes } from '../../../src/pipeline/lanes.js';
 const signal = new AbortController().signal;
 
 describe('PipelineLanes', () => {
+  it.each([
+    ['appliances', 1],
+    ['conversions', 2],
+    ['boots', 3],
+  ] as const)('gives %s no more slots than are configured: %i', async (lane, slots) => {
+    const lanes = new PipelineLanes({ appliances: 1, conversions: 2, boots: 3 });
+    for (let taken = 0; taken < slots; taken++) await lanes.acquire(lane, { priority: 0, signal });
+    void lanes.acquire(lane, { priority: 0, signal });
+    expect(lanes.load()[lane]).toEqual({ running: slots, waiting: 1, slots });
+  });
+
   it('grants slots by priority, then by arrival', async () => {
     const lanes = new PipelineLanes({ appliances: 1, conversions: 1, boots: 1 });
     const order: string[] = [];

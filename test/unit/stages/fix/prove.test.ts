@@ -67,6 +67,18 @@ describe('proveNames', () => {
   });
 });
 
+it('proveFiles fails where a changed file reads back otherwise, or a removed one is still there', async () => {
+  const write: Operation = {
+    ...{ op: 'write_file', ...cause, path: '/etc/fstab', before: 'old', after: 'new' },
+    ...{ encoding: 'utf8', mode: 0o644 },
+  };
+  const remove: Operation = { op: 'remove', ...cause, path: '/etc/pin', before: '', encoding: 'utf8' };
+  const prove = (files: Record<string, string>) => proveFiles([write, remove], targetOf(files));
+  expect(await prove({ '/etc/fstab': 'new' })).toEqual(['2 changed files read back as planned']);
+  for (const files of [{ '/etc/fstab': 'old' }, {}, { '/etc/fstab': 'new', '/etc/pin': '' }])
+    await expect(prove(files)).rejects.toMatchObject({ code: 'fix.unproven' });
+});
+
 it('proveFiles compares a copied loader with its original', async () => {
   const copy: Operation = { op: 'copy_file', ...cause, from: '/a', path: '/b' };
   expect(await proveFiles([copy], targetOf({ '/a': 'loader', '/b': 'loader' }))).toHaveLength(1);
@@ -101,6 +113,24 @@ it('two kernels that share an initramfs both get their drivers into it', async (
     files: ['init', ...['6.1-a', '6.1-b'].map((v) => driver(v).slice(1))],
   });
   expect(listings[path]).toEqual(after);
+});
+
+it.each([
+  ['one bit of it is another', (bytes: Buffer) => Buffer.from([...bytes.subarray(0, -1), bytes.at(-1)! ^ 1])],
+  ['its end is missing', (bytes: Buffer) => bytes.subarray(0, -4)],
+])('what was appended to an initramfs is not proven where %s', async (_, damage) => {
+  const archive = writeNewc([{ path: 'lib', mode: S_IFDIR | 0o755 }]);
+  const path = '/boot/initrd.img-6.1';
+  const module = '/lib/modules/6.1/kernel/virtio_blk.ko';
+  const target = targetOf({ [path]: archive, [module]: 'module' });
+  const append = (file: string, bytes: Buffer, offset: number) => target.append(file, damage(bytes), offset);
+  const operation: Operation = {
+    ...{ op: 'append_initramfs', ...cause, path, kernel: '6.1', lib: 'lib' },
+    ...{ files: [module], modules: ['virtio_blk'] },
+  };
+  const listings = { [path]: await listInitramfs(archive, signal) };
+  const execution = { target: { ...target, append }, signal, listings, onStep: () => {} };
+  await expect(execute([operation], execution)).rejects.toMatchObject({ code: 'fix.initramfs-unproven' });
 });
 
 it('takes an initramfs that the guest made anew during a rebuild, if all drivers are in it, and no other change', async () => {

@@ -1,0 +1,148 @@
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { run } from '../tools/run.js';
+import { endProcesses, markedProcesses } from './leaks.js';
+import { type CatchingTest, type Mutant, mutate } from './mutant-list.js';
+
+/** A copy of the repository in which things may be broken. */
+export interface ScratchRepository {
+  directory: string;
+  remove(): Promise<void>;
+}
+
+/**
+ * What a run of tests came to: the names of those that failed, or what else was wrong. Empty: all is well.
+ */
+export interface TestRun {
+  passed: number;
+  failures: string[];
+}
+
+const MARK = 'HYPER2KVM_TEST_RUN';
+const LONGEST_SECONDS = 1800;
+/** Vitest's configuration without what it does before the integration tests: building guests. */
+const WITHOUT_GUESTS = 'test/vitest.without-guests.config.ts';
+const WITHOUT_GUESTS_TEXT = `import config from './vitest.config.js';
+for (const project of config.test.projects) delete project.test.globalSetup;
+export default config;
+`;
+
+/**
+ * Copies what git knows or would take of the repository, its `dist` and its `node_modules`: by hard links
+ * where the file system can. A container that gets the copy would not find what a symbolic link leads to.
+ */
+export async function copyRepository(repository: string): Promise<ScratchRepository> {
+  const directory = await mkdtemp(join(tmpdir(), 'h2k-mutants-'));
+  const remove = () => rm(directory, { recursive: true, force: true });
+  try {
+    const list = ['ls-files', '-z', '--cached', '--others', '--exclude-standard'];
+    const { stdout } = await run('git', list, { cwd: repository });
+    // Removed and not committed yet: git still lists it.
+    const files = stdout
+      .toString()
+      .split('\0')
+      .filter((name) => name !== '' && existsSync(join(repository, name)));
+    await run('cp', ['--archive', '--parents', '--', ...files, directory], { cwd: repository });
+    await run('cp', ['--archive', join(repository, 'dist'), directory]);
+    await run('cp', ['--archive', '--link', join(repository, 'node_modules'), directory]).catch(async () => {
+      await rm(join(directory, 'node_modules'), { recursive: true, force: true });
+      await run('cp', ['--archive', join(repository, 'node_modules'), directory]);
+    });
+    await writeFile(join(directory, WITHOUT_GUESTS), WITHOUT_GUESTS_TEXT);
+    return { directory, remove };
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+}
+
+/**
+ * Calls `use` while the breakage is in the copy and in its `dist`. Returns null where it does not compile.
+ */
+export async function withMutant<T>(
+  { directory }: ScratchRepository,
+  mutant: Mutant,
+  use: () => Promise<T>,
+): Promise<T | null> {
+  const file = join(directory, mutant.file);
+  const original = await readFile(file, 'utf8');
+  await writeFile(file, mutate(original, mutant));
+  try {
+    return (await compile(directory)) ? await use() : null;
+  } finally {
+    await writeFile(file, original);
+  }
+}
+
+/** Only what changed since the last call is compiled again. */
+async function compile(directory: string): Promise<boolean> {
+  const tsc = ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'];
+  const incremental = ['--incremental', '--tsBuildInfoFile', 'node_modules/.mutants.tsbuildinfo'];
+  const { code } = await run(process.execPath, [...tsc, ...incremental], {
+    cwd: directory,
+    okCodes: [0, 1, 2],
+  });
+  return code === 0;
+}
+
+const vitestReport = z.object({
+  numPassedTests: z.int(),
+  testResults: z.array(
+    z.object({
+      name: z.string(),
+      status: z.string(),
+      assertionResults: z.array(z.object({ status: z.string(), fullName: z.string() })),
+    }),
+  ),
+});
+
+/**
+ * Runs these tests in the copy, all of one project, until one fails. Processes and temporary files that they
+ * leave behind are failures too, as in `npm test`. Rejects with `tool.timeout` where they do not end.
+ */
+export async function runTests(
+  { directory }: ScratchRepository,
+  tests: readonly CatchingTest[],
+): Promise<TestRun> {
+  const mark = `${process.pid}-${Date.now()}`;
+  const outcomes = await mkdtemp(join(tmpdir(), 'h2k-mutant-'));
+  const scratch = join(outcomes, 't');
+  await mkdir(scratch);
+  const report = join(outcomes, 'report.json');
+  const [{ only, guest, file } = { file: '' }] = tests;
+  const config = guest === true ? 'test/vitest.config.ts' : WITHOUT_GUESTS;
+  const project = file.startsWith('test/unit/') ? 'unit' : 'integration';
+  const args = [
+    ...['node_modules/vitest/vitest.mjs', 'run', '--config', config, '--project', project, '--bail', '1'],
+    ...['--reporter', 'json', '--outputFile', report],
+    ...(only === undefined ? [] : ['-t', only]),
+    ...tests.map((test) => test.file),
+  ];
+  try {
+    const { code } = await run(process.execPath, args, {
+      cwd: directory,
+      timeoutSeconds: LONGEST_SECONDS,
+      okCodes: Array.from({ length: 256 }, (_, index) => index),
+      env: { [MARK]: mark, TMPDIR: scratch, LC_ALL: 'C.UTF-8' },
+    });
+    const { numPassedTests, testResults } = vitestReport.parse(JSON.parse(await readFile(report, 'utf8')));
+    const failures = testResults.flatMap(({ name, status, assertionResults }) => {
+      const failed = assertionResults.filter((test) => test.status === 'failed').map((test) => test.fullName);
+      return failed.length > 0 || status !== 'failed'
+        ? failed
+        : [`${name.slice(directory.length + 1)} itself`];
+    });
+    if (code !== 0 && failures.length === 0) failures.push('an error outside of all tests');
+    const processes = await markedProcesses(MARK, mark);
+    endProcesses(processes);
+    const left = (await readdir(scratch)).filter((name) => name !== 'node-compile-cache');
+    if (failures.length === 0 && processes.length + left.length > 0) failures.push('what it left behind');
+    return { passed: numPassedTests, failures };
+  } finally {
+    endProcesses(await markedProcesses(MARK, mark));
+    await rm(outcomes, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  }
+}
