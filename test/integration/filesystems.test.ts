@@ -157,7 +157,7 @@ describe('filesystems', () => {
     const to = spool.path('archive', 'drop');
     mkdirSync(from);
     writeFileSync(join(from, 'disk.raw'), randomBytes(MIB));
-    await copyDurably(from, to, new AbortController().signal);
+    await copyTree(from, to, new AbortController().signal);
     const extents = (await run('filefrag', ['-v', join(to, 'disk.raw')])).stdout.toString();
     expect(extents).toMatch(/1 extent found|extents found/);
     expect(extents).not.toContain('delalloc');

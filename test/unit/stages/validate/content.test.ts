@@ -20,7 +20,16 @@ async function converted() {
   const disk = { index: 0, virtual_size: 4 * MIB, allocated: MIB };
   const input: DataInput = {
     flatten: {
-      disks: [{ ...disk, image: 'flat-disk0.qcow2', format: 'qcow2', layers: [], controller: null }],
+      disks: [
+        {
+          ...disk,
+          image: 'flat-disk0.qcow2',
+          format: 'qcow2',
+          used_bytes: MIB,
+          layers: [],
+          controller: null,
+        },
+      ],
     },
     inspect: null,
     plan: null,
