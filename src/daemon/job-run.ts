@@ -40,6 +40,13 @@ const MORE_THAN_WAS_FREE_BYTES = 64 * 1024 ** 2;
 /** So often a disk may be full in a row although all that the job needs is free. */
 const MAX_FULL_DISKS = 5;
 
+/**
+ * So often a drop may be written to while it is converted, each time after it had been quiet: with pauses in
+ * between, since whoever writes without an end must not keep a worker.
+ */
+const MAX_CHANGES = 5;
+const QUIET_SECONDS = 600;
+
 /** A job at whose work so many daemons died, with no stage completed in between, is set aside: it may be what kills them. */
 const MAX_CRASHES = 3;
 
@@ -183,7 +190,8 @@ async function convert(
   if (error.code === 'source.changed') {
     log.warn({ code: error.code }, 'drop is still being written: the job starts again when it is quiet');
     await untilQuiet(job, paths, config.watch.settle_seconds, signal);
-    return queue.jobs.requeue(job.job);
+    if (signal.aborted) return queue.jobs.requeue(job.job);
+    if (parts.setBacks(job.job) < MAX_CHANGES) throw asError(error);
   }
   const outcome = result.cancelled ? 'cancelled' : 'failed';
   return decide(job, parts, { outcome, error, failedStage, result: jobResult(result.outputs) });
@@ -360,7 +368,12 @@ async function untilQuiet(
   signal: AbortSignal,
 ): Promise<void> {
   const look = async () => sourceId(await listSource(paths.source, job.entries));
-  for (let before = '', now = await look(); now !== before && !signal.aborted; now = await look()) {
+  const end = performance.now() + QUIET_SECONDS * 1000;
+  for (
+    let before = '', now = await look();
+    now !== before && !signal.aborted && performance.now() < end;
+    now = await look()
+  ) {
     before = now;
     await sleep(Math.max(settleSeconds, 1) * 1000, undefined, { signal }).catch(() => undefined);
   }

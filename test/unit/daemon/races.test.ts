@@ -318,6 +318,26 @@ describe('space', () => {
     expect(ran).toEqual(['flatten', 'flatten', 'convert']);
   });
 
+  it('a drop that is written to each time it is converted fails in the end, and keeps no worker for ever', async () => {
+    let runs = 0;
+    const { add, worker, ended, sourceOf } = daemon({
+      pipeline: async () => {
+        runs += 1;
+        return result('source.changed', { failedStage: 'fetch' });
+      },
+    });
+    add('j1');
+    worker.start();
+    await expect
+      .poll(() => ended('j1'), { timeout: 20_000 })
+      .toMatchObject({
+        state: 'failed',
+        error: { code: 'source.changed' },
+      });
+    expect(runs).toBe(6);
+    expect(sourceOf('j1')).toEqual(['vm-j1.vmdk']);
+  });
+
   it('a job that meets a full disk again and again, though all that it needs is free, ends', async () => {
     let runs = 0;
     const { add, worker, ended } = daemon({
