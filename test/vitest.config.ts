@@ -2,11 +2,15 @@ import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import { LongestFirst } from './longest-first.js';
 
+/** Threads of the product are started from its sources where a test runs these. */
+const THREADS = ['--import', fileURLToPath(new URL('typescript-threads.mjs', import.meta.url))];
+
 /**
  * Files of both run side by side: those with guests keep the cores busy, those without mostly wait. Machines of the tests have one virtual CPU: two of them with two
  * each on two cores take more than twice as long as one after the other, since QEMU's threads wait for each other.
  */
 const REAL = {
+  execArgv: THREADS,
   maxWorkers: 3,
   testTimeout: 900_000,
   hookTimeout: 900_000,
@@ -22,8 +26,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
-          // Threads of ours are started from the sources here.
-          execArgv: ['--import', fileURLToPath(new URL('typescript-threads.mjs', import.meta.url))],
+          execArgv: THREADS,
           // Else one core stays idle: vitest keeps it for itself.
           maxWorkers: '100%',
           testTimeout: 20_000,
