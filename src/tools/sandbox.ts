@@ -1,5 +1,5 @@
-import { readlinkSync } from 'node:fs';
-import { isAbsolute } from 'node:path';
+import { existsSync, readlinkSync } from 'node:fs';
+import { delimiter, isAbsolute, join } from 'node:path';
 import { Hyper2kvmError } from '../errors.js';
 import { run } from './run.js';
 
@@ -98,6 +98,7 @@ export function bubblewrapArguments({
     ...['--dev', '/dev'],
     ...['--proc', '/proc'],
     ...devices.flatMap((device) => ['--dev-bind-try', device, device]),
+    ...otherPrograms().flatMap(readOnly),
     ...[
       ...readable.map((path) => ({ option: '--ro-bind', path })),
       ...writable.map((path) => ({ option: '--bind', path })),
@@ -108,6 +109,19 @@ export function bubblewrapArguments({
     ...['--remount-ro', '/'],
     ...privileges(),
   ];
+}
+
+/** What is started confined, or starts in there (libguestfs starts QEMU and qemu-img). */
+const CONFINED = ['qemu-img', 'qemu-system-x86_64', 'gzip', 'xz', 'zstd'];
+
+/** Directories of this process' own search path that have such a program and lie elsewhere: an operator's own builds. */
+function otherPrograms(): string[] {
+  const isShown = (path: string) =>
+    [...PROGRAMS, ...ROOT_NAMES].some((shown) => path === shown || path.startsWith(`${shown}/`));
+  const directories = (process.env.PATH ?? '').split(delimiter).filter((path) => isAbsolute(path));
+  return [...new Set(directories)].filter(
+    (path) => !isShown(path) && CONFINED.some((name) => existsSync(join(path, name))),
+  );
 }
 
 function readOnly(path: string): string[] {

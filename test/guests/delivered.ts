@@ -32,11 +32,10 @@ export async function expectDelivered(
   expect(report.verdict).toBe('converted');
   expect(report.identity).toMatchObject({ firmware: recipe.firmware, os_distro: 'debian' });
   expect(report.boot).toMatchObject({ verdict: 'booted', level: 'login', failure: null });
-  expect(report.boot.guest).toMatchObject({
-    addresses: ['10.0.2.15'],
-    missing_mounts: [],
-    failed_units: [],
-  });
+  expect(report.boot.guest).toMatchObject({ missing_mounts: [], failed_units: [] });
+  // QEMU's user network gives out an IPv6 address, too.
+  expect(report.boot.guest?.addresses.filter((address) => !address.includes(':'))).toEqual(['10.0.2.15']);
+  expect(report.boot.warnings).toEqual([]);
   expect(report.boot.guest?.swaps).toHaveLength(1);
 
   // The source as it came, the delivered disk as CONVERT wrote it: the boot test changed neither.

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { run } from '../../../src/tools/run.js';
 import {
   bubblewrapArguments,
@@ -106,6 +106,18 @@ describe.runIf(kind === 'bubblewrap')('under bubblewrap', () => {
     expect((await asNode([place])).code).toBe(0);
     server.close();
     await rm(place, { recursive: true });
+  });
+
+  test('a program that the search path has elsewhere is the one that runs', async () => {
+    const programs = await mkdtemp(join(tmpdir(), 'h2k-programs-'));
+    await writeFile(join(programs, 'qemu-img'), '#!/bin/sh\necho an operator’s own\n', { mode: 0o755 });
+    vi.stubEnv('PATH', `${programs}:${process.env.PATH}`);
+    try {
+      expect(await seen('qemu-img')).toEqual(['an operator’s own']);
+    } finally {
+      vi.unstubAllEnvs();
+      await rm(programs, { recursive: true });
+    }
   });
 
   test('only the given directory can be written to', async () => {
