@@ -4,8 +4,6 @@ export interface CatchingTest {
   file: string;
   /** Only the tests whose full name matches this (vitest's `-t`). Without it, all of the file. */
   only?: string;
-  /** It needs guests of the lab: they are built where the cache has none. */
-  guest?: true;
 }
 
 /** A deliberate breakage of the product, and who should notice. */
@@ -39,12 +37,16 @@ export function mutate(content: string, { name, file, text, by }: Mutant): strin
 
 export const isUnit = ({ file }: CatchingTest): boolean => file.startsWith('test/unit/');
 
-const unit = (name: string): CatchingTest => ({ file: `test/unit/${name}.test.ts` });
-const integration = (name: string, only?: string): CatchingTest => ({
-  file: `test/integration/${name}.test.ts`,
-  ...(only === undefined ? {} : { only }),
-});
-const guest = (name: string, only: string): CatchingTest => ({ ...integration(name, only), guest: true });
+const test =
+  (directory: string) =>
+  (name: string, only?: string): CatchingTest => ({
+    file: `test/${directory}/${name}.test.ts`,
+    ...(only === undefined ? {} : { only }),
+  });
+const unit = test('unit');
+const integration = test('integration');
+/** Guests of the lab are built where the cache has none. */
+const guest = test('guests');
 
 /**
  * At least one for each part of the product. Those without a unit test are what only the integration tests
@@ -72,9 +74,17 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'writer-unseen',
     breaks: 'A file that somebody has open for writing is taken.',
     file: 'src/spool/writers.ts',
-    text: "return koffi.errno() === EAGAIN ? 'yes' : 'unknown';",
-    by: "return koffi.errno() === EAGAIN ? 'no' : 'unknown';",
+    text: "const ANSWERS = { held: 'no', writer: 'yes',",
+    by: "const ANSWERS = { held: 'no', writer: 'no',",
     tests: [unit('spool/scan')],
+  },
+  {
+    name: 'unreadable-stops-scan',
+    breaks: 'One name that cannot be looked at keeps everything else waiting.',
+    file: 'src/spool/scan.ts',
+    text: "const look = withoutContent(name, 'unreadable');",
+    by: "if (problem.code === 'spool.unreadable') throw error;\n      const look = withoutContent(name, 'unreadable');",
+    tests: [unit('spool/scan'), integration('hostile-intake')],
   },
   {
     name: 'claim-takes-other-file',
@@ -96,8 +106,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'claim-forgotten-first',
     breaks: 'A claim that is taken back is forgotten before its half copies are removed.',
     file: 'src/spool/claim.ts',
-    text: "await rm(join(work, claim.job), { recursive: true, force: true });\n  failpoint('claim.undone');\n  queue.claims.forget(claim.job);",
-    by: "queue.claims.forget(claim.job);\n  failpoint('claim.undone');\n  await rm(join(work, claim.job), { recursive: true, force: true });",
+    text: "if (areCopies)\n    for (const path of [source, copyDirectory(work, claim.job)])\n      await rm(path, { recursive: true, force: true });\n  for (const directory of [source, join(work, claim.job)]) await removeEmpty(directory);\n  failpoint('claim.undone');\n  queue.claims.forget(claim.job);",
+    by: "queue.claims.forget(claim.job);\n  failpoint('claim.undone');\n  if (areCopies)\n    for (const path of [source, copyDirectory(work, claim.job)])\n      await rm(path, { recursive: true, force: true });\n  for (const directory of [source, join(work, claim.job)]) await removeEmpty(directory);",
     tests: [integration('faults', 'at failpoint:claim.undone')],
   },
   {
@@ -112,7 +122,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'copy-unsynced',
     breaks:
       'What is copied onto another filesystem is not forced to its disk before the original is removed.',
-    file: 'src/tools/cp.ts',
+    file: 'src/pipeline/copy-drop.ts',
     text: 'await syncTree(to);',
     by: '',
     tests: [integration('filesystems', 'copies are on the disk')],
@@ -152,11 +162,27 @@ export const MUTANTS: readonly Mutant[] = [
     tests: [unit('queue/queue'), integration('daemon', 'starts by priority')],
   },
   {
+    name: 'cancel-lost',
+    breaks: 'A job that is cancelled in the moment in which it ends is delivered as converted.',
+    file: 'src/daemon/job-run.ts',
+    text: 'if (job.outcome !== instead) {',
+    by: "if (job.outcome !== instead && job.outcome !== 'cancelled') {",
+    tests: [unit('daemon/races')],
+  },
+  {
+    name: 'no-space-unsaid',
+    breaks: 'A job that can never fit on the disk waits for space for ever.',
+    file: 'src/daemon/admission.ts',
+    text: 'if (wanted + kept + HEADROOM_BYTES > space.total) throw',
+    by: 'if (wanted + kept + HEADROOM_BYTES > space.total * 1e9) throw',
+    tests: [unit('daemon/admission'), unit('daemon/races')],
+  },
+  {
     name: 'crashes-uncounted',
     breaks: 'A job that kills the daemon is tried for ever.',
     file: 'src/daemon/recovery.ts',
-    text: "queue.jobs.update(job.job, { state: 'queued', crashes });",
-    by: "queue.jobs.update(job.job, { state: 'queued' });",
+    text: 'queue.jobs.requeue(job.job, { crashes });',
+    by: 'queue.jobs.requeue(job.job);',
     tests: [integration('daemon-crash', 'is set aside after three times')],
   },
   {
@@ -178,6 +204,14 @@ export const MUTANTS: readonly Mutant[] = [
     tests: [unit('pipeline/execute')],
   },
   {
+    name: 'accept-asked-once',
+    breaks: 'A job that was killed after a boot that failed is delivered as converted.',
+    file: 'src/pipeline/execute.ts',
+    text: 'const refused = refuse(stage, reused);\n        if (refused !== null) return refused;\n        put(reused.record);',
+    by: 'put(reused.record);',
+    tests: [unit('pipeline/execute')],
+  },
+  {
     name: 'appliance-stages-run-again',
     breaks: 'INSPECT and FIX are run again at each restart of the daemon.',
     file: 'src/pipeline/execute.ts',
@@ -189,9 +223,41 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'changed-drop-unseen',
     breaks: 'A drop that is written to during its conversion is converted in two halves.',
     file: 'src/pipeline/execute.ts',
-    text: 'if (sourceId(now) === base) return;',
-    by: "if (sourceId(now) !== '') return;",
+    text: 'if (isSameSource(before, await listSource(directory, entries))) return;',
+    by: 'if ((await listSource(directory, entries)).length > 0 || isSameSource(before, [])) return;',
     tests: [unit('pipeline/execute')],
+  },
+  {
+    name: 'ctime-left-out',
+    breaks: 'A drop counts as unchanged when its owner set the times of its files back.',
+    file: 'src/pipeline/content-id.ts',
+    text: 'ctimeMs: changed,',
+    by: 'mtimeMs: changed,',
+    tests: [unit('pipeline/execute')],
+  },
+  {
+    name: 'lease-not-held',
+    breaks: 'The owner of a drop may write to it while it is read.',
+    file: 'src/pipeline/hold-source.ts',
+    text: "if (lease === 'held') handles.push(handle);\n    else await handle.close();",
+    by: 'await handle.close();',
+    tests: [unit('pipeline/hold-source'), unit('pipeline/execute')],
+  },
+  {
+    name: 'broken-lease-unnoticed',
+    breaks: 'Nobody notices that the owner of a drop waits to write to it, until the kernel lets them.',
+    file: 'src/pipeline/hold-source.ts',
+    text: 'const isHeld = () => handles.every(hasReadLease);',
+    by: 'const isHeld = () => handles.every(hasReadLease) || handles.length > 0;',
+    tests: [unit('pipeline/execute')],
+  },
+  {
+    name: 'copy-follows-links',
+    breaks: 'A directory that its owner exchanges for a link while it is copied leads out of the drop.',
+    file: 'src/pipeline/copy-drop.ts',
+    text: 'constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW',
+    by: 'constants.O_RDONLY | constants.O_DIRECTORY',
+    tests: [integration('exchange')],
   },
   {
     name: 'lane-without-limit',
@@ -347,6 +413,22 @@ export const MUTANTS: readonly Mutant[] = [
     tests: [unit('stages/inspect/roots')],
   },
   {
+    name: 'root-of-lvm-snapshot',
+    breaks: 'A snapshot of LVM is taken for the system that boots, and its journal is replayed into it.',
+    file: 'src/stages/inspect/roots.ts',
+    text: '({ snapshot_of }: Filesystem) => snapshot_of !== undefined;',
+    by: '({ snapshot_of }: Filesystem) => snapshot_of === undefined;',
+    tests: [unit('stages/inspect/roots'), integration('phony-guest')],
+  },
+  {
+    name: 'lvm-snapshot-unknown',
+    breaks: 'INSPECT does not know which volumes of LVM are snapshots.',
+    file: 'src/stages/inspect/storage.ts',
+    text: 'origin === undefined ? volume : { ...volume, snapshot_of: origin }',
+    by: 'volume',
+    tests: [integration('phony-guest')],
+  },
+  {
     name: 'mount-order',
     breaks: 'The guest’s filesystems are mounted over each other in the wrong order.',
     file: 'src/stages/inspect/mounts.ts',
@@ -405,6 +487,14 @@ export const MUTANTS: readonly Mutant[] = [
     tests: [unit('fixers/linux/initramfs')],
   },
   {
+    name: 'modern-virtio-for-old-kernels',
+    breaks: 'A kernel from before virtio 1.0 gets devices for which it has no driver.',
+    file: 'src/fixers/linux/devices.ts',
+    text: "devices: { ...virtio.devices, virtio: 'transitional' }",
+    by: 'devices: virtio.devices',
+    tests: [unit('fixers/linux/devices'), integration('phony-guest')],
+  },
+  {
     name: 'appendix-unaligned',
     breaks: 'What is appended to an initramfs does not begin at a multiple of four.',
     file: 'src/guest/initramfs-appendix.ts',
@@ -418,7 +508,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/guest/cpio.ts',
     text: 'const fields = [inode, mode, 0, 0, links, 0, data.length,',
     by: 'const fields = [inode - inode, mode, 0, 0, links + 1, 0, data.length,',
-    tests: [integration('initramfs-kernel', 'behind a none initramfs')],
+    tests: [guest('initramfs-kernel', 'behind a none initramfs')],
   },
   {
     name: 'grub-untouched',
@@ -463,12 +553,20 @@ export const MUTANTS: readonly Mutant[] = [
     tests: [unit('stages/fix/prove')],
   },
   {
+    name: 'immutable-left-off',
+    breaks: 'A file of the guest that was immutable is not any more.',
+    file: 'src/stages/fix/appliance-target.ts',
+    text: "if (await isThere(place)) await session.call('set_e2attrs', place, flags);",
+    by: "if ((await isThere(place)) && flags === '') await session.call('set_e2attrs', place, flags);",
+    tests: [unit('stages/fix/appliance-target'), integration('phony-guest')],
+  },
+  {
     name: 'evidence-delivered',
     breaks: 'What the boot test adds to the guest is written into the delivered disk.',
     file: 'src/stages/fix/index.ts',
     text: "const layers = await session.addLayer('evidence');",
     by: 'const layers: string[] = [];',
-    tests: [guest('pipeline', 'bookworm-bios')],
+    tests: [guest('pipeline', 'bookworm-uefi')],
   },
   {
     name: 'subvolume-ignored',
@@ -476,7 +574,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/stages/fix/mount.ts',
     text: "options === '' ? 'rw' :",
     by: "options !== undefined ? 'rw' :",
-    tests: [guest('matrix', 'trixie-uefi-systemd-boot-btrfs-luks')],
+    tests: [guest('matrix-trixie-uefi-systemd-boot-btrfs-luks')],
   },
 
   // CONVERT.
@@ -486,7 +584,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/stages/convert/index.ts',
     text: 'sha256File(temporary, signal),',
     by: 'sha256File(join(context.workDirectory, disk.image), signal),',
-    tests: [integration('cli-convert', 'writes the bundle, reads the job.toml')],
+    tests: [guest('cli-convert', 'writes the bundle, reads the job.toml')],
   },
   {
     name: 'compression-option',
@@ -502,7 +600,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/commands/convert.ts',
     text: "keepSource: 'leave',",
     by: "keepSource: 'archive',",
-    tests: [integration('cli-convert', 'writes the bundle, reads the job.toml')],
+    tests: [guest('cli-convert', 'writes the bundle, reads the job.toml')],
   },
 
   // VALIDATE.
@@ -528,15 +626,15 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/stages/validate/index.ts',
     text: 'const MAX_ATTEMPTS = 2;',
     by: 'const MAX_ATTEMPTS: number = 1;',
-    tests: [integration('validate', 'has stalled; load could explain it')],
+    tests: [guest('validate', 'has stalled; load could explain it')],
   },
   {
     name: 'failed-boot-passes',
     breaks: 'A VM that did not boot is delivered as converted.',
-    file: 'src/stages/validate/index.ts',
-    text: 'if (boot.failure !== null && context.options.config.validate.required) {',
-    by: 'if (boot.failure !== null && !context.options.config.validate.required) {',
-    tests: [integration('validate', 'fails with uefi-shell on UEFI')],
+    file: 'src/stages/validate/accept.ts',
+    text: 'return required ? notBooted(boot, boot.failure) : null;',
+    by: 'return required ? null : notBooted(boot, boot.failure);',
+    tests: [unit('stages/validate/accept'), guest('validate', 'fails with uefi-shell on UEFI')],
   },
   {
     name: 'evidence-unseen',
@@ -632,11 +730,19 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'dropper-sets-host-paths',
-    breaks: 'A job.toml may set what is the operator’s: paths, programs, secrets.',
+    breaks: 'A job.toml may set what is the operator’s, and costs more than a conversion.',
     file: 'src/config/job-options.ts',
-    text: '(option as z.ZodType).meta()?.perJob);',
-    by: '(option as z.ZodType).meta() !== null);',
-    tests: [unit('config/job-options')],
+    text: "perJob && (by === 'operator' || setBy === by)",
+    by: "perJob && (by === 'operator' || setBy !== undefined)",
+    tests: [unit('config/bounds')],
+  },
+  {
+    name: 'job-toml-unbounded',
+    breaks: 'A job.toml may ask for any amount of the host’s memory.',
+    file: 'src/config/job-options.ts',
+    text: 'return Number(wanted) <= most',
+    by: 'return Number(wanted) <= Math.max(most, Number(wanted))',
+    tests: [unit('config/bounds')],
   },
   {
     name: 'unknown-key-taken',

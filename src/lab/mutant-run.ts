@@ -23,12 +23,6 @@ export interface TestRun {
 
 const MARK = 'HYPER2KVM_TEST_RUN';
 const LONGEST_SECONDS = 1800;
-/** Vitest's configuration without what it does before the integration tests: building guests. */
-const WITHOUT_GUESTS = 'test/vitest.without-guests.config.ts';
-const WITHOUT_GUESTS_TEXT = `import config from './vitest.config.js';
-for (const project of config.test.projects) delete project.test.globalSetup;
-export default config;
-`;
 
 /**
  * Copies what git knows or would take of the repository, its `dist` and its `node_modules`: by hard links
@@ -51,7 +45,6 @@ export async function copyRepository(repository: string): Promise<ScratchReposit
       await rm(join(directory, 'node_modules'), { recursive: true, force: true });
       await run('cp', ['--archive', join(repository, 'node_modules'), directory]);
     });
-    await writeFile(join(directory, WITHOUT_GUESTS), WITHOUT_GUESTS_TEXT);
     return { directory, remove };
   } catch (error) {
     await remove();
@@ -100,8 +93,8 @@ const vitestReport = z.object({
 });
 
 /**
- * Runs these tests in the copy, all of one project, until one fails. Processes and temporary files that they
- * leave behind are failures too, as in `npm test`. Rejects with `tool.timeout` where they do not end.
+ * Runs these tests in the copy until one fails; each is of whichever project has its file. Processes and
+ * temporary files that they leave behind are failures too, as in `npm test`. Rejects with `tool.timeout` where they do not end.
  */
 export async function runTests(
   { directory }: ScratchRepository,
@@ -112,11 +105,9 @@ export async function runTests(
   const scratch = join(outcomes, 't');
   await mkdir(scratch);
   const report = join(outcomes, 'report.json');
-  const [{ only, guest, file } = { file: '' }] = tests;
-  const config = guest === true ? 'test/vitest.config.ts' : WITHOUT_GUESTS;
-  const project = file.startsWith('test/unit/') ? 'unit' : 'integration';
+  const [{ only } = {}] = tests;
   const args = [
-    ...['node_modules/vitest/vitest.mjs', 'run', '--config', config, '--project', project, '--bail', '1'],
+    ...['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.config.ts', '--bail', '1'],
     ...['--reporter', 'json', '--outputFile', report],
     ...(only === undefined ? [] : ['-t', only]),
     ...tests.map((test) => test.file),

@@ -1,16 +1,21 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { sha256File } from '../host/digest.js';
 import { qemuVersion } from '../report/versions.js';
 import { testCache } from './cache.js';
 import { guestKey } from './guest.js';
 import type { GuestRecipe } from './recipes.js';
 
+const MACHINE = fileURLToPath(new URL(`boot${extname(import.meta.url)}`, import.meta.url));
+
 /**
- * What `look` tells of an unchanged guest, looked at once for each build of the guest and each version of QEMU: nothing of the product has a part in it, so no
- * change of the product can alter it.
+ * What `look` tells of an unchanged guest, looked at once for each build of the guest, each version of QEMU and of the lab's machine (boot.ts): nothing of the
+ * product has a part in it, so no change of the product can alter it.
  */
 export async function seenOnce<T>(recipe: GuestRecipe, what: string, look: () => Promise<T>): Promise<T> {
-  const file = join(testCache(), 'seen', guestKey(recipe), `${what}.json`);
+  const machine = await sha256File(MACHINE);
+  const file = join(testCache(), 'seen', guestKey(recipe), `${what}-${machine.slice(0, 16)}.json`);
   const qemu = await qemuVersion('qemu-system-x86_64', AbortSignal.timeout(60_000));
   const known = await read<T>(file);
   if (known !== null && known.qemu === qemu) return known.value;

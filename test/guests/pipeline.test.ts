@@ -1,8 +1,11 @@
+import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { EVIDENCE_BEGIN } from '../../src/fixers/evidence.js';
 import { sha256File } from '../../src/host/digest.js';
 import { formOf } from '../../src/lab/forms.js';
 import { buildGuest } from '../../src/lab/guest.js';
 import { RECIPES } from '../../src/lab/recipes.js';
+import { run } from '../../src/tools/run.js';
 import { Spool } from '../integration/support/daemon.js';
 import { expectDelivered } from './delivered.js';
 
@@ -24,6 +27,14 @@ test('bookworm-uefi, dropped as streamOptimized, comes back as a VM that boots o
     source,
     mounts: ['/boot/efi', '/', '/srv'],
   });
+
+  // What the boot test adds to the guest stays on its layer.
+  const delivered = spool.path('delivered.raw');
+  await run('qemu-img', [
+    ...['convert', '-f', 'qcow2', '-O', 'raw'],
+    ...[join(job.directory as string, report.disks[0]!.file), delivered],
+  ]);
+  await run('grep', ['--quiet', '--text', EVIDENCE_BEGIN, delivered], { okCodes: [1] });
 
   expect(report.stages.map(({ stage, status }) => `${stage} ${status}`)).toEqual([
     'fetch completed',
