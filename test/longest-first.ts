@@ -15,6 +15,7 @@ const SECONDS: Readonly<Record<string, number>> = {
   'validate.test.ts': 150,
   'cli-convert.test.ts': 140,
   'lab-guests.test.ts': 100,
+  'phony-guest.test.ts': 90,
   'initramfs-kernel.test.ts': 70,
   'faults.test.ts': 240,
   'package.test.ts': 150,
@@ -22,7 +23,9 @@ const SECONDS: Readonly<Record<string, number>> = {
   'daemon-crash.test.ts': 105,
   'shapes.test.ts': 95,
   'drops.test.ts': 80,
-  'hostile.test.ts': 65,
+  'exchange.test.ts': 60,
+  'every-job-ends.test.ts': 35,
+  'pinned.test.ts': 20,
   'systemd.test.ts': 40,
 };
 const OTHERS = 15;

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type MachineFacts, machineArguments } from '../../src/stages/validate/machine.js';
 import { startQemu } from '../../src/tools/qemu.js';
 import { createImage } from '../../src/tools/qemu-img.js';
-import { until } from './support/daemon.js';
+import { until } from '../integration/support/daemon.js';
 
 const SIGNAL = new AbortController().signal;
 const DISKS = 60;
