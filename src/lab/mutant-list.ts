@@ -418,7 +418,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/stages/inspect/roots.ts',
     text: '({ snapshot_of }: Filesystem) => snapshot_of !== undefined;',
     by: '({ snapshot_of }: Filesystem) => snapshot_of === undefined;',
-    tests: [unit('stages/inspect/roots'), guests('phony-guest')],
+    tests: [unit('stages/inspect/roots'), guest('phony-guest')],
   },
   {
     name: 'lvm-snapshot-unknown',
@@ -426,7 +426,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/stages/inspect/storage.ts',
     text: 'origin === undefined ? volume : { ...volume, snapshot_of: origin }',
     by: 'volume',
-    tests: [guests('phony-guest')],
+    tests: [guest('phony-guest')],
   },
   {
     name: 'mount-order',
@@ -492,7 +492,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/fixers/linux/devices.ts',
     text: "devices: { ...virtio.devices, virtio: 'transitional' }",
     by: 'devices: virtio.devices',
-    tests: [unit('fixers/linux/devices'), guests('phony-guest')],
+    tests: [unit('fixers/linux/devices'), guest('phony-guest')],
   },
   {
     name: 'appendix-unaligned',
@@ -558,7 +558,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/stages/fix/appliance-target.ts',
     text: "if (await isThere(place)) await session.call('set_e2attrs', place, flags);",
     by: "if ((await isThere(place)) && flags === '') await session.call('set_e2attrs', place, flags);",
-    tests: [unit('stages/fix/appliance-target'), guests('phony-guest')],
+    tests: [unit('stages/fix/appliance-target'), guest('phony-guest')],
   },
   {
     name: 'evidence-delivered',
