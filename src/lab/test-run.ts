@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -103,6 +103,8 @@ async function vitest(args: string[]): Promise<Outcome> {
   const outcomes = await mkdtemp(join(tmpdir(), 'h2k-outcome-'));
   // Short: the path of a unix socket in it must stay under 108 bytes.
   const scratch = await mkdtemp(join(tmpdir(), 'h2k-'));
+  // As /tmp itself: some tests start daemons of other users.
+  await chmod(scratch, 0o1777);
   const file = join(outcomes, 'outcome.json');
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.config.ts'];
   const reporters = [

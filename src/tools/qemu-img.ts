@@ -91,7 +91,14 @@ export async function createImage(request: CreateRequest, options: ToolOptions =
       ...(size === undefined ? [] : [String(size)]),
     ],
     options,
-    { writes: file, reads: backing === undefined || backing.file.startsWith('json:') ? [] : [backing.file] },
+    {
+      writes: file,
+      // A relative name counts from the new image.
+      reads:
+        backing === undefined || backing.file.startsWith('json:')
+          ? []
+          : [resolve(dirname(file), backing.file)],
+    },
   );
 }
 

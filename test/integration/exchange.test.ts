@@ -9,6 +9,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { run } from '../../src/tools/run.js';
 import { Spool, until } from './support/daemon.js';
 import type { Exchange } from './support/exchanger.js';
+import { asUser, reached } from './support/user.js';
 
 /** Tries of each of the two daemons: `HYPER2KVM_EXCHANGES=100` makes the 200 of a thorough run. */
 const TRIES = Number(process.env.HYPER2KVM_EXCHANGES ?? 12);
@@ -33,11 +34,7 @@ afterEach(async () => {
   await rm(lures, { recursive: true, force: true });
 });
 
-const privileges = (uid: number, capabilities: string) => [
-  'setpriv',
-  ...[`--reuid=${uid}`, `--regid=${DAEMON}`, '--clear-groups'],
-  ...[`--inh-caps=${capabilities}`, `--ambient-caps=${capabilities}`, `--bounding-set=${capabilities}`],
-];
+const privileges = (uid: number, capabilities: string) => asUser(uid, DAEMON, capabilities);
 
 async function makeSpool(): Promise<{ disks: Disks; canary: string }> {
   spool = await Spool.create(
@@ -92,9 +89,13 @@ async function exchange(kind: Kind, number: number, disks: Disks): Promise<strin
     delayMs: Math.random() * LONGEST_DELAY_MS,
   };
   const [program, ...options] = privileges(DROPPER, '-all') as [string, ...string[]];
-  const child = spawn(program, [...options, process.execPath, EXCHANGER, JSON.stringify(order)], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const child = spawn(
+    program,
+    [...options, reached(process.execPath), reached(EXCHANGER), JSON.stringify(order)],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
   const [out, error] = await Promise.all([text(child.stdout), text(child.stderr)]);
   return out === '' ? error : out.trim();
 }

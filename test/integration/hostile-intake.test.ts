@@ -50,7 +50,11 @@ beforeAll(async () => {
   const path = spool.path('notify.sock');
   socket = new NotifySocket(path);
   execFileSync('chown', [`${SERVICE}:${SERVICE}`, path]);
-  env = { NOTIFY_SOCKET: path, H2K_LOOP_FILE: spool.path('loop.json'), NODE_OPTIONS: `--import ${MONITOR}` };
+  env = {
+    NOTIFY_SOCKET: path,
+    H2K_LOOP_FILE: spool.path('loop.json'),
+    NODE_OPTIONS: `--max-semi-space-size=2 --import ${MONITOR}`,
+  };
   await spool.start(env);
   watching = watchStatus();
 });

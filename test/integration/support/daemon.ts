@@ -18,6 +18,7 @@ import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { JobDetail, JobSummary, Status } from '../../../src/api/protocol.js';
+import { asUser, reached } from './user.js';
 
 const CLI = fileURLToPath(new URL('../../../dist/cli.js', import.meta.url));
 
@@ -72,24 +73,19 @@ export class Spool {
   }
 
   /**
-   * Starts the daemon; resolves when it answers on its socket. With `expectDeath` it may die before that. `as`: a
-   * program that starts it, instead of the spool's own user.
+   * Starts the daemon; resolves when it answers on its socket. With `expectDeath` it may die before that. `as`: `asUser`
+   * for another than the spool's own user.
    */
   async start(
     env: Record<string, string> = {},
     { expectDeath = false, as }: { expectDeath?: boolean; as?: readonly string[] } = {},
   ): Promise<void> {
     // The one capability that the unit gives the service.
-    const lease = ['--inh-caps=-all,+lease', '--ambient-caps=+lease', '--bounding-set=-all,+lease'];
-    const own = [`--reuid=${this.user}`, `--regid=${this.user}`, '--clear-groups', ...lease, '--'];
-    const prefix = as ?? (this.user === null ? [] : ['setpriv', ...own]);
+    const own = this.user === null ? [] : asUser(this.user, this.user, '-all,+lease');
     const [program, ...args] = [
-      ...prefix,
-      process.execPath,
-      CLI,
-      'daemon',
-      '--config',
-      this.path('config.toml'),
+      ...(as ?? own),
+      ...[process.execPath, CLI].map(as === undefined && this.user === null ? String : reached),
+      ...['daemon', '--config', this.path('config.toml')],
     ];
     const daemon = spawn(program as string, args, {
       env: { ...process.env, ...env },
