@@ -27,6 +27,9 @@ const SECONDS: Readonly<Record<string, number>> = {
   'every-job-ends.test.ts': 35,
   'pinned.test.ts': 20,
   'systemd.test.ts': 40,
+  // Beside the unit tests, one after the other: both measure seconds.
+  'hostile.test.ts': 65,
+  'hostile-intake.test.ts': 1,
 };
 const OTHERS = 15;
 /** Files with guests that run at a time: as many as a small machine has cores. The third worker takes files that mostly wait. */
