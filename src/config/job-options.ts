@@ -56,7 +56,9 @@ export function jobOptions(
     const at = position === null ? '' : `:${position.line}:${position.column}`;
     return { where: `${file}${at}`, position };
   };
-  refuseBeyondBounds(check(dropped.table, 'dropper', inFile), config, inFile);
+  // What an operator sets instead does not count, so that a wrong value can be mended by `retry --set`.
+  const counting = withoutKeys(structuredClone(dropped.table) as Record<string, unknown>, overrides);
+  refuseBeyondBounds(check(counting, 'dropper', inFile), config, inFile);
   const table = withOverrides(structuredClone(dropped.table) as Record<string, unknown>, overrides);
   const { kind, vm, ...tables } = check(table, 'operator', (key) => ({
     where: `--set ${key}`,
@@ -133,6 +135,20 @@ function explainDaemonOption(problem: ConfigProblem): ConfigProblem {
     ? 'cannot be set in a job.toml, only by an operator'
     : 'cannot be set for one VM, only for the daemon';
   return { ...problem, message, suggestion: null };
+}
+
+function withoutKeys(
+  table: Record<string, unknown>,
+  overrides: Readonly<Record<string, string>>,
+): Record<string, unknown> {
+  for (const key of Object.keys(overrides)) {
+    const [name, ...rest] = key.split('.') as [string, ...string[]];
+    const inner = table[name];
+    if (rest.length === 0) delete table[name];
+    else if (typeof inner === 'object' && inner !== null)
+      delete (inner as Record<string, unknown>)[rest.join('.')];
+  }
+  return table;
 }
 
 function withOverrides(

@@ -47,6 +47,13 @@ describe('what a dropper may set', () => {
     expect([validate.memory_mib, convert.sparse]).toEqual([65_536, false]);
   });
 
+  it('counts no more where an operator set something else instead', () => {
+    const toml = '[convert]\nformat = "floppy"\n[validate]\nsmp = 32\n';
+    expect(() => jobOptions(config, toml, { overrides: { 'convert.format': 'raw' } })).toThrow('at most 4');
+    const overrides = { 'convert.format': 'raw', 'validate.smp': '2' };
+    expect(jobOptions(config, toml, { overrides }).config.convert.format).toBe('raw');
+  });
+
   it('leaves the operator’s absolute key files alone', () => {
     const own = configSchema.parse({ guest: { luks: [{ device: '/dev/sda3', key_file: '/etc/keys/a' }] } });
     expect(jobOptions(own, 'kind = "data"\n').config.guest.luks).toHaveLength(1);
