@@ -130,7 +130,10 @@ export async function run(
   }
 }
 
-/** Hands pieces on one at a time, in order. */
+/**
+ * Hands pieces on one at a time, in order. Pausing the stream only bounds what is read ahead: Node resumes the
+ * streams of a program that has ended.
+ */
 function consume(
   stdout: Readable | null,
   onChunk: (chunk: Buffer) => unknown,
@@ -138,21 +141,18 @@ function consume(
 ): { ended(): Promise<void> } {
   let last: Promise<void> = Promise.resolve();
   let failure: { error: unknown } | null = null;
-  const fail = (error: unknown) => {
-    failure ??= { error };
+  const hand = async (chunk: Buffer) => {
+    try {
+      if (failure === null) await onChunk(chunk);
+    } catch (error) {
+      failure = { error };
+      stop();
+    }
     stdout?.resume();
-    stop();
   };
   stdout?.on('data', (chunk: Buffer) => {
-    if (failure !== null) return;
-    try {
-      const pending = onChunk(chunk);
-      if (!(pending instanceof Promise)) return;
-      stdout.pause();
-      last = pending.then(() => void stdout.resume(), fail);
-    } catch (error) {
-      fail(error);
-    }
+    stdout.pause();
+    last = last.then(() => hand(chunk));
   });
   return {
     async ended() {

@@ -77,9 +77,9 @@ function sparseWriter(output: FileHandle, admit: UnpackRequest['admit']) {
     size: () => size,
     async write(chunk: Buffer): Promise<void> {
       const isZero = chunk.equals(ZEROS.subarray(0, chunk.length));
-      await admit(chunk.length, isZero);
       const position = size;
       size += chunk.length;
+      await admit(chunk.length, isZero);
       for (let done = 0; !isZero && done < chunk.length; ) {
         const { bytesWritten } = await output.write(chunk, done, chunk.length - done, position + done);
         done += bytesWritten;

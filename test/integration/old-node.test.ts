@@ -9,8 +9,9 @@ const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 /** Debian's own Node, as far as the program can tell: its loader must not come to the modules that would crash there. */
 const OLD = `data:text/javascript,Object.defineProperty(process.versions,'node',{value:'20.20.2'})`;
 
-function startWithOldNode(...args: string[]) {
+function startWithOldNode(args: readonly string[], temporary = process.env.TMPDIR) {
   const child = spawn(process.execPath, ['--import', OLD, CLI, ...args], {
+    env: { ...process.env, TMPDIR: temporary },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const said = { out: '', err: '' };
@@ -30,7 +31,7 @@ it.each([
 ])(
   'an old Node runs the command on the newer one that was brought: %j ends with %i',
   async (args, code, text) => {
-    const { child, said } = startWithOldNode(...args);
+    const { child, said } = startWithOldNode(args);
     await once(child, 'close');
     expect([child.exitCode, said.out + said.err]).toEqual([code, expect.stringMatching(text)]);
   },
@@ -38,14 +39,16 @@ it.each([
 
 it('a daemon started by an old Node ends on SIGTERM, and dies with it', async () => {
   const spool = await Spool.create();
+  // What a killed daemon leaves there goes with the spool.
+  const start = () => startWithOldNode(['daemon', '--config', spool.path('config.toml')], spool.directory);
   try {
-    const stopped = startWithOldNode('daemon', '--config', spool.path('config.toml'));
+    const stopped = start();
     await until('the daemon', 30, () => spool.status().then(Boolean, () => false));
     stopped.child.kill('SIGTERM');
     await once(stopped.child, 'close');
     expect(stopped.child.exitCode).toBe(0);
 
-    const killed = startWithOldNode('daemon', '--config', spool.path('config.toml'));
+    const killed = start();
     await until('the daemon', 30, () => spool.status().then(Boolean, () => false));
     const { pid } = await spool.status();
     expect(readFileSync(`/proc/${pid}/status`, 'utf8')).toContain(`PPid:\t${killed.child.pid}\n`);

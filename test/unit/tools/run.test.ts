@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { run } from '../../../src/tools/run.js';
 
@@ -34,4 +35,30 @@ describe('run, with a program that', () => {
   it('does not exist', async () => {
     await expect(run('no-such-program', [])).rejects.toMatchObject({ code: 'tool.failed', retryable: false });
   });
+});
+
+it('hands output on one piece at a time, in order, also when the program has ended meanwhile', async () => {
+  const pieces: string[] = [];
+  let handling = 0;
+  // A pipe holds the second part, so that the program ends while the first one is handled.
+  await shell('head -c 65536 /dev/zero | tr "\\0" a; head -c 40000 /dev/zero | tr "\\0" b', {
+    async onStdout(chunk) {
+      handling += 1;
+      expect(handling).toBe(1);
+      if (pieces.length === 0) await sleep(300);
+      pieces.push(chunk.toString());
+      handling -= 1;
+    },
+  });
+  expect(pieces.length).toBeGreaterThan(1);
+  expect(pieces.join('')).toBe('a'.repeat(65_536) + 'b'.repeat(40_000));
+});
+
+it('ends the program, and throws what its reader throws', async () => {
+  const reading = shell('yes', {
+    onStdout: async () => {
+      throw new Error('enough');
+    },
+  });
+  await expect(reading).rejects.toThrow('enough');
 });

@@ -2,6 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
 import { beforeAll, expect, test } from 'vitest';
 import { unpackFile } from '../../../src/tools/unpack.js';
 
@@ -38,6 +40,20 @@ test.each(FORMS)('%s: the same bytes, zeros as holes', async (compression) => {
   expect((await readFile(target)).equals(content)).toBe(true);
   expect((await stat(target)).blocks * 512).toBeLessThan(3 * MIB);
   expect(read).toBe((await stat(join(directory, compression))).size);
+});
+
+test('the same bytes, also when the program has ended while the first piece waits to be admitted', async () => {
+  const [source, target] = [fresh(), fresh()];
+  const small = Buffer.concat([Buffer.alloc(65_536, 1), Buffer.alloc(40_000)]);
+  await writeFile(source, gzipSync(small));
+  let pieces = 0;
+  const slow = async () => {
+    pieces += 1;
+    if (pieces === 1) await sleep(300);
+  };
+  await unpackFile({ compression: 'gzip', source, target, admit: slow }, { signal });
+  expect(pieces).toBeGreaterThan(1);
+  expect((await readFile(target)).equals(small)).toBe(true);
 });
 
 test('a part of a larger file', async () => {
