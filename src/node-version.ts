@@ -29,7 +29,11 @@ export async function runWithNewerNode(program: string): Promise<number> {
   }
   const args = ['--pdeathsig', 'KILL', '--', BUNDLED, program, ...process.argv.slice(2)];
   const child = spawn('setpriv', args, { stdio: 'inherit' });
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal));
+  for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal));
+  process.on('SIGINT', () => {
+    // A terminal sends it to the child as well, and a second one means "at once, without cleaning up".
+    if (!process.stdin.isTTY) child.kill('SIGINT');
+  });
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('exit', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : signalNumber(signal))));

@@ -41,6 +41,8 @@ export class Admission {
   readonly #notify: (event: NotifyEvent) => void;
   #draining = false;
   /** Bytes that are missing, by who waits for them. */
+  /** By job, until it is queued again: what must be free for what `reserve` refused it. */
+  readonly #lacking = new Map<string, number>();
   readonly #missing = new Map<string, number>();
 
   /** `notify` puts the notifications of a pause and its end into the outbox. */
@@ -138,7 +140,9 @@ export class Admission {
     const before = jobs.get(job)?.reservedBytes ?? 0;
     jobs.update(job, { reservedBytes: atLeast ? Math.max(wanted, before) : wanted });
     const free = space.free - jobs.reservedBytes({ running: true, except: job });
-    if (wanted - written + HEADROOM_BYTES <= free) return;
+    const lacking = wanted - written + HEADROOM_BYTES;
+    if (lacking <= free) return;
+    this.#lacking.set(job, lacking);
     throw new Hyper2kvmError(
       'host.waits-for-space',
       `${formatBytes(wanted)} are needed under ${this.#work}, and ${formatBytes(Math.max(0, free))} are free for this job`,
@@ -146,9 +150,11 @@ export class Admission {
     );
   }
 
-  /** What must be free for a job to get what it reserved. */
-  bytesToWaitFor(reservedBytes: number): number {
-    return reservedBytes + HEADROOM_BYTES;
+  /** What must be free for a job that `reserve` has just sent away: what it has written already stays. */
+  bytesToWaitFor(job: string): number {
+    const lacking = this.#lacking.get(job) ?? HEADROOM_BYTES;
+    this.#lacking.delete(job);
+    return lacking;
   }
 
   /** Whether the database's disk is full: then nothing can be started or put back. */

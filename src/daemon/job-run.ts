@@ -105,7 +105,7 @@ async function sourceGone(paths: JobPaths): Promise<ErrorRecord | null> {
 /** Null when every directory of the drop is the daemon's own; the drop's own failure otherwise. */
 async function takeOver(paths: JobPaths): Promise<ErrorRecord | null> {
   try {
-    await takeDirectories(paths.source, paths.work);
+    await takeDirectories(paths.source);
     return null;
   } catch (thrown) {
     if (thrown instanceof Hyper2kvmError) return errorRecord(thrown);
@@ -183,8 +183,7 @@ async function convert(
   }
   if (error.code === 'host.waits-for-space') {
     log.warn({ code: error.code, error: error.message }, 'job waits for space');
-    const { reservedBytes } = queue.jobs.get(job.job) ?? job;
-    return queue.jobs.requeue(job.job, { waitsForBytes: parts.admission.bytesToWaitFor(reservedBytes) });
+    return queue.jobs.requeue(job.job, { waitsForBytes: parts.admission.bytesToWaitFor(job.job) });
   }
   if (isFullDisk(error)) return waitForSpace(job, parts, { error, cause: asError(error), failedStage }, log);
   if (error.code === 'source.changed') {
@@ -237,7 +236,7 @@ export function decide(
       finishedAt,
       // What has its name and is not being taken back is another result, of which an older database knows
       // nothing.
-      directory: job.reopen === null ? freePath(directory) : directory,
+      directory: directory === job.reopen ? directory : freePath(directory),
     });
   });
 }

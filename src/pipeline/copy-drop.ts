@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
 import {
   type FileHandle,
@@ -127,7 +128,8 @@ async function copyContent(from: FileHandle, to: FileHandle, signal: AbortSignal
 
 /** For a FIFO, a socket, a device: it has no content, and FETCH refuses it for what it is. */
 async function standIn(to: Buffer, { scratch, signal }: Copying): Promise<void> {
-  const made = join(scratch, '.stand-in');
+  // Others may publish into the same directory.
+  const made = join(scratch, `.stand-in-${randomUUID()}`);
   await run('mkfifo', ['--mode=600', '--', made], { signal });
   await rename(made, to);
 }

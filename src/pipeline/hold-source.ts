@@ -202,7 +202,13 @@ async function privateCopy(
   await mkdir(partial, { mode: 0o700 });
   const { directory } = source;
   const refuseHardLinks = isInside(directory, workDirectory);
-  await copyDrop({ directory, names: source.entries, target: partial, refuseHardLinks, signal });
+  try {
+    await copyDrop({ directory, names: source.entries, target: partial, refuseHardLinks, signal });
+  } catch (error) {
+    // Half a copy would keep the disk full that it failed on.
+    await rm(partial, { recursive: true, force: true });
+    throw error;
+  }
   await rename(partial, path);
   await syncPath(workDirectory);
   return path;

@@ -77,6 +77,20 @@ describe('Admission', () => {
     expect(await gate.canEverFit(1)).toBe(true);
   });
 
+  it('does not let a job wait for what it has written already', async () => {
+    const { admission: gate, queue } = admission();
+    for (const job of ['j1', 'j2']) enqueue(queue, job, { reservedBytes: 1e18 });
+    queue.jobs.start('j1');
+    queue.jobs.start('j2');
+    const waits = async (written: number) => {
+      await expect(gate.reserve('j1', 1_000_000, { written })).rejects.toMatchObject({
+        code: 'host.waits-for-space',
+      });
+      return gate.bytesToWaitFor('j1');
+    };
+    expect((await waits(0)) - (await waits(900_000))).toBe(900_000);
+  });
+
   it('lets a job wait for what is promised to those that run, not for those that do not', async () => {
     const { admission: gate, queue, directory } = admission();
     for (const job of ['j1', 'j2', 'j3']) enqueue(queue, job, { reservedBytes: 1e18 });
@@ -88,9 +102,10 @@ describe('Admission', () => {
     await expect(gate.reserve('j1', 2)).rejects.toMatchObject({ code: 'host.waits-for-space' });
     // As it is kept: the worker asks for it before it starts the job again.
     expect(queue.jobs.get('j1')?.reservedBytes).toBe(reserved + 1);
-    expect(await gate.hasFree('job j1', gate.bytesToWaitFor(reserved), directory)).toBe(false);
+    const lacking = gate.bytesToWaitFor('j1');
+    expect(await gate.hasFree('job j1', lacking, directory)).toBe(false);
     queue.jobs.update('j2', { state: 'failed' });
-    expect(await gate.hasFree('job j1', gate.bytesToWaitFor(reserved), directory)).toBe(true);
+    expect(await gate.hasFree('job j1', lacking, directory)).toBe(true);
     await gate.reserve('j1', 1, { atLeast: true });
     expect(queue.jobs.get('j1')?.reservedBytes).toBe(reserved + 1);
   });

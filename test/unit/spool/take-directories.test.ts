@@ -40,11 +40,18 @@ describe.runIf(process.geteuid?.() === 0)('takeDirectories', () => {
     // A descriptor leads to the directory, whatever the path's permissions are: so does the directory that a
     // process is in.
     const identity = [`--reuid=${OWNER}`, `--regid=${OWNER}`, '--clear-groups', '--inh-caps=-all'];
-    const script =
-      'echo here > began; while [ ! -e go-on ] && [ -e began ]; do sleep 0.05; done; ls -A; touch new';
-    const owner = run('setpriv', [...identity, 'sh', '-c', script], { cwd: dropped, okCodes: [1] });
+    const signals = mkdtempSync(join(tmpdir(), 'h2k-take-signals-'));
+    onTestFinished(() => rmSync(signals, { recursive: true }));
+    chmodSync(signals, 0o755);
+    const done = join(signals, 'done');
+    const script = 'echo here > began; while [ ! -e "$1" ]; do sleep 0.05; done; ls -A; touch new';
+    const owner = run('setpriv', [...identity, 'sh', '-c', script, 'sh', done], {
+      cwd: dropped,
+      okCodes: [1],
+    });
     await expect.poll(() => existsSync(join(dropped, 'began'))).toBe(true);
-    await takeDirectories(source, work);
+    await takeDirectories(source);
+    writeFileSync(done, '');
     expect((await owner).stdout.toString()).toBe('');
     expect(readFileSync(join(dropped, 'disk.raw'), 'utf8')).toBe('disk');
     expect(readFileSync(join(dropped, 'deep', 'deeper', 'notes'), 'utf8')).toBe('notes');
@@ -52,22 +59,35 @@ describe.runIf(process.geteuid?.() === 0)('takeDirectories', () => {
     expect(readdirSync(work)).toEqual(['source']);
   });
 
+  it('leaves everything in the drop where something may not be moved', async () => {
+    const { source, dropped } = jobDirectory();
+    writeFileSync(join(dropped, 'locked.raw'), 'locked');
+    await run('chattr', ['+i', join(dropped, 'locked.raw')]);
+    try {
+      await expect(takeDirectories(source)).rejects.toMatchObject({ code: 'spool.not-permitted' });
+    } finally {
+      await run('chattr', ['-i', join(dropped, 'locked.raw')]);
+    }
+    expect(readdirSync(source)).toEqual(['web01']);
+    expect(readdirSync(dropped).sort()).toEqual(['deep', 'disk.raw', 'locked.raw']);
+  });
+
   it('goes on where a call before it was killed', async () => {
-    const { work, source, dropped } = jobDirectory();
+    const { source, dropped } = jobDirectory();
     const { dev, ino } = statSync(dropped);
-    const begun = join(work, `taken-${dev}-${ino}`);
+    const begun = join(source, `.taken-${dev}-${ino}`);
     mkdirSync(begun);
     renameSync(join(dropped, 'disk.raw'), join(begun, 'disk.raw'));
-    await takeDirectories(source, work);
+    await takeDirectories(source);
     expect(readdirSync(dropped).sort()).toEqual(['deep', 'disk.raw']);
     expect(existsSync(begun)).toBe(false);
   });
 
   it('takes the write permission of others from a directory of its own', async () => {
-    const { work, source, dropped } = jobDirectory();
+    const { source, dropped } = jobDirectory();
     chownSync(dropped, 0, 0);
     chmodSync(dropped, 0o2777);
-    await takeDirectories(source, work);
+    await takeDirectories(source);
     expect(statSync(dropped).mode & 0o022).toBe(0);
   });
 });
