@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -13,12 +13,11 @@ export interface ScratchRepository {
   remove(): Promise<void>;
 }
 
-/**
- * What a run of tests came to: the names of those that failed, or what else was wrong. Empty: all is well.
- */
+/** What a run of tests came to. */
 export interface TestRun {
   passed: number;
-  failures: string[];
+  /** The tests that failed, or what else was wrong. Empty: all is well. */
+  failures: { test: string; message: string }[];
 }
 
 const MARK = 'HYPER2KVM_TEST_RUN';
@@ -32,6 +31,8 @@ export async function copyRepository(repository: string): Promise<ScratchReposit
   const directory = await mkdtemp(join(tmpdir(), 'h2k-mutants-'));
   const remove = () => rm(directory, { recursive: true, force: true });
   try {
+    // Services that run from the copy have users of their own.
+    await chmod(directory, (await stat(repository)).mode);
     const list = ['ls-files', '-z', '--cached', '--others', '--exclude-standard'];
     const { stdout } = await run('git', list, { cwd: repository });
     // Removed and not committed yet: git still lists it.
@@ -87,7 +88,14 @@ const vitestReport = z.object({
     z.object({
       name: z.string(),
       status: z.string(),
-      assertionResults: z.array(z.object({ status: z.string(), fullName: z.string() })),
+      message: z.string().default(''),
+      assertionResults: z.array(
+        z.object({
+          status: z.string(),
+          fullName: z.string(),
+          failureMessages: z.array(z.string()).default([]),
+        }),
+      ),
     }),
   ),
 });
@@ -101,9 +109,9 @@ export async function runTests(
   tests: readonly CatchingTest[],
 ): Promise<TestRun> {
   const mark = `${process.pid}-${Date.now()}`;
-  const outcomes = await mkdtemp(join(tmpdir(), 'h2k-mutant-'));
-  const scratch = join(outcomes, 't');
-  await mkdir(scratch);
+  const outcomes = await mkdtemp(join(tmpdir(), 'h2k-outcome-'));
+  // Short: the path of a unix socket in it must stay under 108 bytes.
+  const scratch = await mkdtemp(join(tmpdir(), 'h2k-'));
   const report = join(outcomes, 'report.json');
   const [{ only } = {}] = tests;
   const args = [
@@ -113,27 +121,32 @@ export async function runTests(
     ...tests.map((test) => test.file),
   ];
   try {
-    const { code } = await run(process.execPath, args, {
+    const { code, stderr } = await run(process.execPath, args, {
       cwd: directory,
       timeoutSeconds: LONGEST_SECONDS,
       okCodes: Array.from({ length: 256 }, (_, index) => index),
       env: { [MARK]: mark, TMPDIR: scratch, LC_ALL: 'C.UTF-8' },
     });
     const { numPassedTests, testResults } = vitestReport.parse(JSON.parse(await readFile(report, 'utf8')));
-    const failures = testResults.flatMap(({ name, status, assertionResults }) => {
-      const failed = assertionResults.filter((test) => test.status === 'failed').map((test) => test.fullName);
-      return failed.length > 0 || status !== 'failed'
-        ? failed
-        : [`${name.slice(directory.length + 1)} itself`];
+    const failures = testResults.flatMap(({ name, status, message, assertionResults }) => {
+      const failed = assertionResults
+        .filter((test) => test.status === 'failed')
+        .map(({ fullName, failureMessages }) => ({ test: fullName, message: failureMessages.join('\n') }));
+      const itself = { test: `${name.slice(directory.length + 1)} itself`, message };
+      return failed.length > 0 || status !== 'failed' ? failed : [itself];
     });
-    if (code !== 0 && failures.length === 0) failures.push('an error outside of all tests');
+    if (code !== 0 && failures.length === 0)
+      failures.push({ test: 'an error outside of all tests', message: stderr });
     const processes = await markedProcesses(MARK, mark);
     endProcesses(processes);
     const left = (await readdir(scratch)).filter((name) => name !== 'node-compile-cache');
-    if (failures.length === 0 && processes.length + left.length > 0) failures.push('what it left behind');
+    const leaks = [...processes.map(({ command }) => command), ...left];
+    if (failures.length === 0 && leaks.length > 0)
+      failures.push({ test: 'what it left behind', message: leaks.join('\n') });
     return { passed: numPassedTests, failures };
   } finally {
     endProcesses(await markedProcesses(MARK, mark));
-    await rm(outcomes, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+    for (const path of [outcomes, scratch])
+      await rm(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   }
 }

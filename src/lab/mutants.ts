@@ -69,7 +69,10 @@ async function testsThatFailAnyway(scratch: ScratchRepository): Promise<Set<stri
     const { passed, failures } = await runTests(scratch, [test]);
     if (passed > 0 && failures.length === 0) continue;
     faulty.add(keyOf(test));
-    console.error(`fails without any breakage: ${keyOf(test)}: ${failures[0] ?? 'no such test'}`);
+    const [failure] = failures;
+    console.error(
+      `fails without any breakage: ${keyOf(test)}: ${failure?.message ?? 'there is no such test'}`,
+    );
   }
   return faulty;
 }
@@ -85,7 +88,7 @@ async function tryMutant(
     const result = await withMutant(scratch, mutant, async () => {
       for (const test of tests) {
         const [failure] = (await runTests(scratch, [test])).failures;
-        if (failure !== undefined) return `caught by ${test.file}: ${failure}`;
+        if (failure !== undefined) return `caught by ${test.file}: ${failure.test}`;
       }
       return 'NOT CAUGHT';
     });
