@@ -798,10 +798,10 @@ export const MUTANTS: readonly Mutant[] = [
   // The systemd unit and the Debian package.
   {
     name: 'unit-not-notified',
-    breaks: 'systemd does not listen to the daemon.',
+    breaks: 'systemd takes the service for active before the daemon is ready.',
     file: 'systemd/hyper2kvm.service',
-    text: 'NotifyAccess=main',
-    by: 'NotifyAccess=none',
+    text: 'Type=notify',
+    by: 'Type=simple',
     tests: [integration('systemd', 'is active only after the daemon was ready')],
   },
   {
