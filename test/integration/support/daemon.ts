@@ -81,10 +81,11 @@ export class Spool {
     { expectDeath = false, as }: { expectDeath?: boolean; as?: readonly string[] } = {},
   ): Promise<void> {
     // The one capability that the unit gives the service.
-    const own = this.user === null ? [] : asUser(this.user, this.user, '-all,+lease');
+    const own = this.user === null ? undefined : asUser(this.user, this.user, '-all,+lease');
+    const setUser = as ?? own;
+    const paths = [process.execPath, CLI];
     const [program, ...args] = [
-      ...(as ?? own),
-      ...[process.execPath, CLI].map(as === undefined && this.user === null ? String : reached),
+      ...(setUser === undefined ? paths : [...setUser, ...paths.map(reached)]),
       ...['daemon', '--config', this.path('config.toml')],
     ];
     const daemon = spawn(program as string, args, {
