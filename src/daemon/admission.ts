@@ -27,8 +27,17 @@ export function estimateBytes(looks: readonly Look[], extraCopies: number, unpac
  * What holds of a claim for certain: the drop itself where it has to be copied (`isMoved` false). Whether
  * there is room for its output shows at FLATTEN.
  */
-export function leastBytes(looks: readonly Look[], isMoved: boolean): number {
+function leastBytes(looks: readonly Look[], isMoved: boolean): number {
   return (isMoved ? 0 : estimateBytes(looks, 1, 0) - estimateBytes(looks, 0, 0)) + FIXED_BYTES;
+}
+
+/** How a drop gets into the work directory, and what it becomes there. */
+export interface SpaceNeeds {
+  /** By rename: it is on the filesystem of the work directory, and takes up its space already. */
+  isMoved: boolean;
+  /** Of `estimateBytes`; with the copy into the work directory where it is not moved. */
+  copies: number;
+  unpackedBytes: number;
 }
 
 /**
@@ -110,6 +119,23 @@ export class Admission {
   /** Whether so many bytes could be promised were nothing else on the filesystem. */
   async canEverFit(bytes: number): Promise<boolean> {
     return bytes + HEADROOM_BYTES <= (await spaceOf(this.#work)).total;
+  }
+
+  /**
+   * Bytes to reserve for a drop when it is taken. An estimate that the filesystem can never meet would hold
+   * it for ever: then what is certain counts, and FLATTEN decides. Rejects with `host.no-space` where not
+   * even its copy fits.
+   */
+  async bytesToReserve(
+    looks: readonly Look[],
+    { isMoved, copies, unpackedBytes }: SpaceNeeds,
+  ): Promise<number> {
+    const used = isMoved ? looks.reduce((sum, look) => sum + look.allocatedBytes, 0) : 0;
+    const estimate = estimateBytes(looks, copies, unpackedBytes);
+    if (await this.canEverFit(estimate + used)) return estimate;
+    const least = leastBytes(looks, isMoved);
+    if (isMoved || (await this.canEverFit(least))) return least;
+    throw noSpace(this.#work, least, await spaceOf(this.#work));
   }
 
   /**

@@ -3,7 +3,6 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/schema.js';
 import { refusedName } from '../disk/names.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors.js';
-import { noSpace, spaceOf } from '../host/space.js';
 import { newJobId } from '../queue/ids.js';
 import type { Queue } from '../queue/queue.js';
 import { claimDrop, finishClaims } from '../spool/claim.js';
@@ -13,8 +12,8 @@ import { type Scan, Scanner, type WaitingDrop } from '../spool/scan.js';
 import { IncomingWatch } from '../spool/watch.js';
 import { within } from '../spool/within.js';
 import { hasWriter } from '../spool/writers.js';
-import { type Admission, estimateBytes, leastBytes } from './admission.js';
-import { type Appraisal, appraise } from './appraise.js';
+import type { Admission } from './admission.js';
+import { appraise } from './appraise.js';
 
 export interface IntakeParts {
   config(): Config;
@@ -297,22 +296,6 @@ export class Intake {
     return reason;
   }
 
-  /**
-   * An estimate that the filesystem can never meet would hold the drop for ever: then it is claimed for what
-   * is certain, and FLATTEN decides.
-   */
-  async #bytesToReserve({ looks }: WaitingDrop, appraisal: Appraisal): Promise<number> {
-    const { admission } = this.#parts;
-    const { isMoved, copies, unpackedBytes } = appraisal;
-    const used = isMoved ? looks.reduce((sum, look) => sum + look.allocatedBytes, 0) : 0;
-    const estimate = estimateBytes(looks, copies, unpackedBytes);
-    if (await admission.canEverFit(estimate + used)) return estimate;
-    const least = leastBytes(looks, isMoved);
-    if (isMoved || (await admission.canEverFit(least))) return least;
-    const { work } = this.#parts.config().spool;
-    throw noSpace(work, least, await spaceOf(work));
-  }
-
   async #tryToClaim(waiting: WaitingDrop): Promise<string | null> {
     const { admission, queue, log } = this.#parts;
     const { drop } = waiting;
@@ -328,7 +311,7 @@ export class Intake {
     });
     if (judged === null) return 'still open for writing';
     const { vm, refused } = judged;
-    const reservedBytes = refused === null ? await this.#bytesToReserve(waiting, judged) : 0;
+    const reservedBytes = refused === null ? await admission.bytesToReserve(looks, judged) : 0;
     const key = dropKey(drop.name);
     if (!(await admission.hasRoom(key, reservedBytes))) return admission.spaceText(key) ?? 'space';
     const job = newJobId(Date.now());

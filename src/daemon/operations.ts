@@ -10,8 +10,7 @@ import type { Job, QueueState } from '../queue/job.js';
 import { lookAt } from '../spool/look.js';
 import { pathExists } from '../spool/publish.js';
 import { STAGE_NAMES } from '../stage-names.js';
-import { estimateBytes, leastBytes } from './admission.js';
-import { unpackedBytes } from './appraise.js';
+import { spaceNeeds } from './appraise.js';
 import { decide } from './job-run.js';
 import { jobPaths, LOG_NAME } from './paths.js';
 import { jobDetail, jobSummary, statusView, type ViewParts, waitingSummary } from './views.js';
@@ -100,7 +99,7 @@ export class Operations {
     }
     const overrides = { ...job.overrides, ...request.set };
     // An override that is wrong is the caller's mistake now, not a failure of the job later.
-    jobOptions(config(), null, { overrides });
+    const jobSettings = jobOptions(config(), null, { overrides });
     if (job.directory === null || !(await pathExists(`${job.directory}/source`))) {
       throw new Hyper2kvmError(
         'queue.source-gone',
@@ -112,12 +111,9 @@ export class Operations {
     }
     const look = await lookAt(job.directory, 'source');
     const looks = look === null ? [] : [look];
-    const used = looks.reduce((sum, { allocatedBytes }) => sum + allocatedBytes, 0);
-    const estimate = estimateBytes(looks, 0, await unpackedBytes(looks, job.directory));
-    // As a drop is admitted: when there is room for the worst case, or by what FLATTEN knows where there can
-    // never be.
-    const isPossible = await this.#parts.admission.canEverFit(estimate + used);
-    const reservedBytes = isPossible ? estimate : leastBytes(looks, true);
+    // As a drop is admitted.
+    const needs = await spaceNeeds(looks, job.directory, jobSettings.config);
+    const reservedBytes = await this.#parts.admission.bytesToReserve(looks, needs);
     const queued = queue.transaction(() => {
       // Another `retry` was first: the job may be running by now.
       const now = this.find(job.job);
