@@ -7,7 +7,7 @@ import { failpoint } from '../host/failpoint.js';
 import { ApplianceSlot } from './appliance-slot.js';
 import { cancelRecord, pendingRecord, refusalOf, runStage } from './attempt.js';
 import { isEnabled, isSameSource, listSource, sourceId, stageId } from './content-id.js';
-import { holdSource, type Source, type SourceHold } from './hold-source.js';
+import { dropPaths, holdSource, type Source, type SourceHold } from './hold-source.js';
 import { hooksOf } from './hooks.js';
 import type { Checkpoint, PipelineRequest, PipelineResult, StageRecord } from './run-types.js';
 import type { Stage } from './stage.js';
@@ -42,7 +42,7 @@ export async function executePipeline(
     return parts.openAppliance({
       disks,
       workDirectory,
-      source,
+      drop: dropPaths(source),
       options: options.config,
       signal,
       log: stageLog,

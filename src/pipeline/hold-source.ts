@@ -14,11 +14,17 @@ export interface Source {
   directory: string;
   /** Names inside `directory` that are the drop; sorted. */
   entries: string[];
+  /** Of a copy: where in the work directory the drop itself is. */
+  original?: string;
 }
 
-/** What of the host a tool has to see to read a drop. */
-export function dropPaths({ directory, entries }: Source): string[] {
-  return entries.map((name) => join(directory, name));
+/**
+ * What of the host a tool has to see to read a drop. It must not write to any of that, and may have the work
+ * directory to write to: of a copy, the drop itself is named too.
+ */
+export function dropPaths({ directory, entries, original }: Source): string[] {
+  const places = original === undefined ? [directory] : [directory, original];
+  return places.flatMap((place) => entries.map((name) => join(place, name)));
 }
 
 export interface SourceHold {
@@ -59,7 +65,7 @@ const ELSEWHERE = new Set(['ELOOP', 'ENXIO', 'ENODEV']);
  * Errors: `source.open-for-writing`, `source.changed`, those of the file system.
  */
 export async function holdSource(request: HoldRequest): Promise<SourceHold> {
-  const { source, log } = request;
+  const { source, workDirectory, log } = request;
   const handles: FileHandle[] = [];
   const release = async () => {
     for (const handle of handles.splice(0)) await handle.close();
@@ -74,7 +80,11 @@ export async function holdSource(request: HoldRequest): Promise<SourceHold> {
     const directory = await privateCopy(request, files, reason);
     log.debug({ directory }, 'the copy is read instead of the drop');
     return {
-      source: { directory, entries: source.entries },
+      source: {
+        directory,
+        entries: source.entries,
+        ...(isInside(source.directory, workDirectory) ? { original: source.directory } : {}),
+      },
       files,
       signal: new AbortController().signal,
       assert() {},

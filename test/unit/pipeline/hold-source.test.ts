@@ -15,10 +15,12 @@ import {
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { holdSource, type SourceHold } from '../../../src/pipeline/hold-source.js';
+import { dropPaths, holdSource, type SourceHold } from '../../../src/pipeline/hold-source.js';
 import { run } from '../../../src/tools/run.js';
+import { probeSandbox, sandboxPrefix } from '../../../src/tools/sandbox.js';
 import { silent, testRequest } from './fakes.js';
 
+const { kind } = await probeSandbox();
 const OTHER_USER = 64_101;
 const tryToWrite = (path: string) => closeSync(openSync(path, constants.O_RDWR | constants.O_NONBLOCK));
 
@@ -124,4 +126,22 @@ describe.runIf(process.geteuid?.() === 0)('a drop of another user', () => {
     expect(readFileSync(join(another.source.directory, 'disk.raw'), 'utf8')).toBe('hostile');
     expect(readdirSync(place.workDirectory)).toHaveLength(1);
   });
+
+  it.runIf(kind === 'bubblewrap')(
+    'can be written to by no tool that may write to the work directory, nor can its copy',
+    async () => {
+      const { workDirectory: directory } = testRequest();
+      const place = { directory: join(directory, 'source'), workDirectory: directory, disk: '' };
+      mkdirSync(place.directory);
+      writeFileSync(join(place.directory, 'disk.raw'), 'honest');
+      chownSync(place.directory, OTHER_USER, 0);
+      const { source } = await hold(place);
+      expect(source.directory).not.toBe(place.directory);
+      const wrapper = await sandboxPrefix({ readable: dropPaths(source), writable: [directory] });
+      const write = (path: string) => run('sh', ['-c', `echo x > ${path}`], { wrapper, okCodes: [0, 2] });
+      for (const where of [place.directory, source.directory])
+        expect((await write(join(where, 'disk.raw'))).stderr).toMatch(/Read-only/);
+      expect((await write(join(directory, 'scratch'))).code).toBe(0);
+    },
+  );
 });
