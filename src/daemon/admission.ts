@@ -1,7 +1,9 @@
+import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { Hyper2kvmError } from '../errors.js';
 import { formatBytes, freeBytes, noSpace, spaceOf, usedBytes } from '../host/space.js';
 import type { NotifyEvent } from '../notifications/event.js';
+import { privateCopies } from '../pipeline/hold-source.js';
 import type { Queue } from '../queue/queue.js';
 import { sourceDirectory } from '../spool/claim.js';
 import type { Look } from '../spool/look.js';
@@ -150,7 +152,7 @@ export class Admission {
   /**
    * Reserves what a running job writes, by what its stages know (`StageContext.reserve`). Drops and jobs that
    * do not run yet are no obstacle: they are asked when they come so far. Of what is in the job's directory
-   * only the drop counts as there to stay: scratch of an earlier try goes. Rejects with `host.no-space` where
+   * only the drop and a private copy of it count as there to stay: scratch of an earlier try goes. Rejects with `host.no-space` where
    * it does not fit on the filesystem at all, `host.waits-for-space` where it does not fit now.
    */
   async reserve(
@@ -158,8 +160,9 @@ export class Admission {
     bytes: number,
     { written = 0, atLeast = false }: { written?: number; atLeast?: boolean } = {},
   ): Promise<void> {
-    const drop = sourceDirectory(this.#work, job);
-    const [space, kept] = await Promise.all([spaceOf(this.#work), usedBytes(drop)]);
+    const staying = [sourceDirectory(this.#work, job), ...(await privateCopies(join(this.#work, job)))];
+    const [space, ...used] = await Promise.all([spaceOf(this.#work), ...staying.map(usedBytes)]);
+    const kept = used.reduce((sum, each) => sum + each, 0);
     const wanted = bytes + FIXED_BYTES;
     if (wanted + kept + HEADROOM_BYTES > space.total) throw noSpace(this.#work, wanted, space, kept);
     const { jobs } = this.#queue;

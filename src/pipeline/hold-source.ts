@@ -6,8 +6,10 @@ import { printable } from '../disk/names.js';
 import { Hyper2kvmError } from '../errors.js';
 import { syncPath } from '../host/durable.js';
 import { hasReadLease, openToRead, takeReadLease } from '../host/lease.js';
+import { usedBytes } from '../host/space.js';
 import { listSource, type SourceFile, sourceId } from './content-id.js';
 import { copyDrop } from './copy-drop.js';
+import type { StageContext } from './stage.js';
 
 /** Where the bytes of a drop are. */
 export interface Source {
@@ -43,6 +45,8 @@ export interface SourceHold {
 export interface HoldRequest {
   source: Source;
   workDirectory: string;
+  /** Of `StageContext`: asked before a copy is made. */
+  reserve: StageContext['reserve'];
   signal: AbortSignal;
   log: Logger;
 }
@@ -62,7 +66,7 @@ const ELSEWHERE = new Set(['ELOOP', 'ENXIO', 'ENODEV']);
  * can open a descriptor again for writing (/proc/self/fd) whatever the path's permissions are: so a read
  * lease is held on every file. Where one cannot be had, and where a directory belongs to somebody who could
  * exchange names, the stages get a copy in the work directory (blocks are shared where the filesystem can).
- * Errors: `source.open-for-writing`, `source.changed`, those of the file system.
+ * Errors: `source.open-for-writing`, `source.changed`, those of `reserve`, those of the file system.
  */
 export async function holdSource(request: HoldRequest): Promise<SourceHold> {
   const { source, workDirectory, log } = request;
@@ -196,17 +200,31 @@ function isTrusted({ uid, gid, mode }: Stats): boolean {
   return isTrustedUser(uid) && (mode & 0o002) === 0 && !groupWrites;
 }
 
+/** Those that are in a work directory, where one is: at most one that is whole. */
+export async function privateCopies(workDirectory: string): Promise<string[]> {
+  const names = await readdir(workDirectory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  return names.filter((name) => name.startsWith(COPY_PREFIX)).map((name) => join(workDirectory, name));
+}
+
 /** Made once: it appears under its name when it is whole, and the name is that of the drop as it was then. */
 async function privateCopy(
-  { source, workDirectory, signal, log }: HoldRequest,
+  { source, workDirectory, reserve, signal, log }: HoldRequest,
   files: readonly SourceFile[],
   reason: string,
 ): Promise<string> {
-  const name = `${COPY_PREFIX}${sourceId(files)}`;
-  const path = join(workDirectory, name);
-  const names = (await readdir(workDirectory)).filter((other) => other.startsWith(COPY_PREFIX));
-  for (const other of names) if (other !== name) await rm(join(workDirectory, other), { recursive: true });
-  if (names.includes(name)) return path;
+  const path = join(workDirectory, `${COPY_PREFIX}${sourceId(files)}`);
+  const copies = await privateCopies(workDirectory);
+  for (const other of copies) if (other !== path) await rm(other, { recursive: true });
+  if (copies.includes(path)) return path;
+  const used = await Promise.all(dropPaths(source).map(usedBytes));
+  // FLATTEN knows what comes beside it.
+  await reserve(
+    used.reduce((sum, bytes) => sum + bytes, 0),
+    { atLeast: true },
+  );
   log.info({ reason }, 'the drop is copied, so that nobody else can change what is read');
   const partial = `${path}.part`;
   await mkdir(partial, { mode: 0o700 });

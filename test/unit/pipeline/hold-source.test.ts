@@ -16,6 +16,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { dropPaths, holdSource, type SourceHold } from '../../../src/pipeline/hold-source.js';
+import type { StageContext } from '../../../src/pipeline/stage.js';
 import { run } from '../../../src/tools/run.js';
 import { probeSandbox, sandboxPrefix } from '../../../src/tools/sandbox.js';
 import { silent, testRequest } from './fakes.js';
@@ -37,10 +38,12 @@ function drop(): { directory: string; workDirectory: string; disk: string } {
 async function hold(
   { directory, workDirectory }: ReturnType<typeof drop>,
   entries = ['disk.raw'],
+  reserve: StageContext['reserve'] = async () => {},
 ): Promise<SourceHold> {
   const held = await holdSource({
     source: { directory, entries },
     workDirectory,
+    reserve,
     signal: new AbortController().signal,
     log: silent,
   });
@@ -125,6 +128,29 @@ describe.runIf(process.geteuid?.() === 0)('a drop of another user', () => {
     expect(existsSync(copy)).toBe(false);
     expect(readFileSync(join(another.source.directory, 'disk.raw'), 'utf8')).toBe('hostile');
     expect(readdirSync(place.workDirectory)).toHaveLength(1);
+  });
+
+  it('is copied only when there is room for the copy beside it', async () => {
+    const place = drop();
+    chownSync(place.directory, OTHER_USER, 0);
+    writeFileSync(place.disk, Buffer.alloc(300_000, 1));
+    const asked: unknown[] = [];
+    const full = new Error('others have it');
+    const reserve: StageContext['reserve'] = async (...args) => {
+      asked.push(args);
+      if (asked.length === 1) throw full;
+    };
+    await expect(hold(place, ['disk.raw'], reserve)).rejects.toBe(full);
+    expect(readdirSync(place.workDirectory)).toEqual([]);
+    await hold(place, ['disk.raw'], reserve);
+    const bytes = statSync(place.disk).blocks * 512;
+    expect(asked).toEqual([
+      [bytes, { atLeast: true }],
+      [bytes, { atLeast: true }],
+    ]);
+    // What has been made takes up its space already.
+    await hold(place, ['disk.raw'], reserve);
+    expect(asked).toHaveLength(2);
   });
 
   it.runIf(kind === 'bubblewrap')(
