@@ -5,7 +5,7 @@ import type { JobOptions } from '../config/schema.js';
 import { errorRecord, Hyper2kvmError, isFullDisk } from '../errors/error.js';
 import { failpoint } from '../host/failpoint.js';
 import type { Checkpoint, StageRecord } from '../model/stage-record.js';
-import { holdSource, type Source, type SourceHold } from '../sources/local/hold-source.js';
+import { dropPaths, holdSource, type Source, type SourceHold } from '../sources/local/hold-source.js';
 import { isSameSource, listSource, sourceId } from '../sources/local/list-source.js';
 import { ApplianceSlot } from './appliance-slot.js';
 import { isEnabled, stageId } from './content-id.js';
@@ -44,7 +44,7 @@ export async function executePipeline(
     return parts.openAppliance({
       disks,
       workDirectory,
-      source,
+      drop: dropPaths(source),
       options: options.config,
       signal,
       log: stageLog,

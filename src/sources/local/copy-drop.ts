@@ -12,7 +12,7 @@ import {
   utimes,
 } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { refusedSpecial } from '../../disk/file-source.js';
+import { refuseHardLinks } from '../../disk/file-source.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { syncTree } from '../../files/durable.js';
 import { openToRead } from '../../files/lease.js';
@@ -103,8 +103,7 @@ async function copyFile(from: Buffer, to: Buffer, name: string, copying: Copying
   try {
     const before = await file.stat();
     if (!before.isFile()) throw changed(name);
-    if (copying.refuseHardLinks && before.nlink > 1)
-      throw refusedSpecial(printable(name), `has ${before.nlink - 1} more hard link(s)`);
+    if (copying.refuseHardLinks) refuseHardLinks(name, before);
     const copy = await open(to, 'wx', (before.mode & KEPT_MODE) | 0o600);
     try {
       if (before.size <= SMALL_BYTES) await copy.writeFile(await file.readFile());
