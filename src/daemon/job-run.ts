@@ -188,7 +188,7 @@ async function convert(
       outcome: 'converted',
       error,
       failedStage,
-      result: jobResult(result.outputs),
+      result: jobResult(result),
     });
   if (result.cancelled && error.code === 'daemon.stopping') {
     log.info({ stage: failedStage }, 'job interrupted, it resumes at the next start');
@@ -206,7 +206,7 @@ async function convert(
     if (parts.setBacks(job.job) < MAX_CHANGES) throw asError(error);
   }
   const outcome = result.cancelled ? 'cancelled' : 'failed';
-  return decide(job, parts, { outcome, error, failedStage, result: jobResult(result.outputs) });
+  return decide(job, parts, { outcome, error, failedStage, result: jobResult(result) });
 }
 
 export interface Decision {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { canonicalJson } from '../canonical-json.js';
 import type { JobOptions } from '../config/schema.js';
 import { isNotUtf8, refusedName } from '../disk/names.js';
+import { Hyper2kvmError } from '../errors.js';
 import { hooksOf } from './hooks.js';
 import type { Stage } from './stage.js';
 
@@ -52,6 +53,12 @@ export function sourceId(files: readonly SourceFile[]): string {
 /** Whether it is still the same files, none of which was touched. */
 export function isSameSource(before: readonly SourceFile[], now: readonly SourceFile[]): boolean {
   return canonicalJson(before) === canonicalJson(now);
+}
+
+export function sourceChanged(message: string): Hyper2kvmError {
+  return new Hyper2kvmError('source.changed', message, {
+    advice: 'Whoever copied it was not done: wait for the copy to end, or copy to a .part name and rename.',
+  });
 }
 
 /**

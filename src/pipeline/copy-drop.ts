@@ -14,10 +14,11 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { refuseHardLinks } from '../disk/file-source.js';
 import { printable } from '../disk/names.js';
-import { Hyper2kvmError } from '../errors.js';
+import type { Hyper2kvmError } from '../errors.js';
 import { syncTree } from '../host/durable.js';
 import { openToRead } from '../host/lease.js';
 import { run } from '../tools/run.js';
+import { sourceChanged } from './content-id.js';
 
 export interface CopyRequest {
   /** Absolute directory, and the names in it that are copied. Others may change it meanwhile. */
@@ -142,7 +143,5 @@ function isSame(a: Stats, b: Stats): boolean {
 }
 
 function changed(name: string): Hyper2kvmError {
-  return new Hyper2kvmError('source.changed', `${printable(name)} was written to while it was copied`, {
-    advice: 'Whoever copied it was not done: wait for the copy to end, or copy to a .part name and rename.',
-  });
+  return sourceChanged(`${printable(name)} was written to while it was copied`);
 }

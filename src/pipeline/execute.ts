@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JobOptions } from '../config/schema.js';
-import { errorRecord, Hyper2kvmError, isFullDisk } from '../errors.js';
+import { errorRecord, isFullDisk } from '../errors.js';
 import type { Appliance, ApplianceRequest } from '../guest/appliance.js';
 import { failpoint } from '../host/failpoint.js';
 import { ApplianceSlot } from './appliance-slot.js';
 import { cancelRecord, pendingRecord, refusalOf, runStage } from './attempt.js';
-import { isEnabled, isSameSource, listSource, sourceId, stageId } from './content-id.js';
+import { isEnabled, isSameSource, listSource, sourceChanged, sourceId, stageId } from './content-id.js';
 import { dropPaths, holdSource, type Source, type SourceHold } from './hold-source.js';
 import { hooksOf } from './hooks.js';
 import type { Checkpoint, PipelineRequest, PipelineResult, StageRecord } from './run-types.js';
@@ -50,6 +50,7 @@ export async function executePipeline(
   });
   const result = (failedStage: string | null, error: PipelineResult['error']): PipelineResult => ({
     outputs,
+    sourceId: hold === null ? null : sourceId(hold.files),
     records: [...records.values()],
     error,
     failedStage,
@@ -181,7 +182,5 @@ function isAcceptedNow(stage: Stage, output: unknown, options: JobOptions): bool
 
 async function assertUnchanged(before: SourceHold['files'], { directory, entries }: Source): Promise<void> {
   if (isSameSource(before, await listSource(directory, entries))) return;
-  throw new Hyper2kvmError('source.changed', 'the drop was written to while it was being converted', {
-    advice: 'Whoever copied it was not done: wait for the copy to end, or copy to a .part name and rename.',
-  });
+  throw sourceChanged('the drop was written to while it was being converted');
 }

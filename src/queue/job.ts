@@ -4,11 +4,13 @@ import type { StageRecord } from '../pipeline/run-types.js';
 export type Outcome = 'converted' | 'failed' | 'cancelled';
 export type QueueState = 'queued' | 'running' | Outcome;
 
-/** What `list` and `show` want of a finished job without opening its report. */
+/** What is kept of a run beside its checkpoints: for `list` and `show`, which open no report, and for the archive. */
 export interface JobResult {
   /** Number of planned operations, by fixer. */
   plan: Record<string, number> | null;
   boot: BootSummary | null;
+  /** Of the drop that was converted (`sourceId`): what is archived must still be that. */
+  sourceId: string | null;
 }
 
 /** A boot test as `list`, `show` and notifications have it. */
@@ -121,8 +123,8 @@ export function jobOf(row: JobRow): Job {
 }
 
 /** Older daemons wrote none, or a boot without warnings. */
-function resultOf({ plan = null, boot = null }: Partial<JobResult>): JobResult {
-  return { plan, boot: boot === null ? null : { ...boot, warnings: boot.warnings ?? [] } };
+function resultOf({ plan = null, boot = null, sourceId = null }: Partial<JobResult>): JobResult {
+  return { plan, boot: boot === null ? null : { ...boot, warnings: boot.warnings ?? [] }, sourceId };
 }
 
 function parsed<T>(text: string | null): T | null {

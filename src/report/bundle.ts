@@ -5,8 +5,9 @@ import { type ErrorRecord, Hyper2kvmError } from '../errors.js';
 import { syncTree, writeDurable } from '../host/durable.js';
 import type { StageRecord } from '../pipeline/run-types.js';
 import { readScreens, readSerialTail } from './boot-files.js';
-import { checksumLine, type Digest, digestFile, digestSource, digestTree, joinBytes } from './checksums.js';
+import { checksumLine, type Digest, digestFile, digestTree, joinBytes } from './checksums.js';
 import { operationDiffs } from './diff.js';
+import { digestConverted } from './digest-converted.js';
 import { domainFacts } from './domain-facts.js';
 import { domainXml } from './domain-xml.js';
 import { applyMoves, emptyDirectory, exists, type Move, openTree, undoMoves } from './files.js';
@@ -38,6 +39,8 @@ export interface BundleRequest extends OutcomeRequest {
   finalDirectory: string;
   /** `archive` moves `source.directory` as a whole to `source/` in the bundle; `delete` and `leave` do not touch it. */
   keepSource: JobOptions['config']['source']['keep'];
+  /** Of the drop that was converted (`sourceId`); null where that is not known (an older daemon's job). */
+  sourceId: string | null;
   signal?: AbortSignal;
 }
 
@@ -65,7 +68,7 @@ const BOOT_DIRECTORY = 'boot';
 /**
  * Builds the whole bundle, fsynced, ready to be published by one rename. What is big (disks, source) is moved by rename and last: there is no
  * copy, also where hard links are refused (a file dropped by another user). A call after a kill moves it back first and builds the bundle
- * anew. Rejects with the file system's errors, `report.source-twice`, or the signal's reason. Returns what report.json holds.
+ * anew. Rejects with the file system's errors, `source.changed`, `report.source-twice`, or the signal's reason. Returns what report.json holds.
  */
 export async function assembleBundle(request: BundleRequest): Promise<Report> {
   const { workDirectory, bundleDirectory } = request;
@@ -75,7 +78,7 @@ export async function assembleBundle(request: BundleRequest): Promise<Report> {
   await restoreMoved(moves, bundleDirectory);
   await emptyDirectory(bundleDirectory);
 
-  const source = await digestSource(request.source, request.signal);
+  const source = await digestConverted(request);
   const versions = await toolVersions(request.signal);
   const report = buildReport({
     ...request,
