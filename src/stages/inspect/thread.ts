@@ -1,0 +1,12 @@
+import type { ApplianceSession } from '../../guest/session.js';
+import { answerThread, askParent } from '../../host/thread.js';
+import { type InspectQuestion, type InspectRequest, inspectGuest } from './index.js';
+
+const ask = (question: InspectQuestion) => askParent(question);
+
+/** The appliance is the daemon's own thread's: each call is asked for there, and nothing but calls is needed here. */
+const session = { call: (call, ...args) => ask({ call, args }) } as ApplianceSession;
+
+await answerThread((request: InspectRequest) =>
+  inspectGuest(request, session, (progress) => ask({ progress })),
+);
