@@ -152,7 +152,10 @@ async function reopen(job: Job, parts: JobRunParts, signal: AbortSignal): Promis
   }
 }
 
-/** Ended with the drop where it is, as it cannot be copied back: what there is of a copy goes with the work directory. */
+/**
+ * Ended with the drop where it is, as it cannot be copied back: what there is of a copy goes with the work
+ * directory.
+ */
 function leaveInFailed({ job, reopen }: Job, queue: Queue): Job {
   return queue.jobs.update(job, { directory: reopen, reopen: null });
 }

@@ -8,7 +8,7 @@ import { isGone, ownOwner } from './owner.js';
  * left can be told from what is in use.
  */
 const NAME = /^h2k-([0-9a-z]+)\.([0-9a-z]+)\.([0-9a-z]+)-/;
-/** Unix sockets go into it, and their paths must stay under 108 bytes: libguestfs adds 31 to the 33 of a name. */
+/** Paths of unix sockets must stay under 108 bytes: libguestfs adds 31 to the 33 of a name. */
 const MAX_BASE_LENGTH = 43;
 
 /** A new directory for sockets and other files that nothing outlives. The caller removes it. */

@@ -27,8 +27,9 @@ interface ThreadExtras {
 }
 
 /**
- * Runs a module of ours in a thread of its own with `input` (a structured clone), and gives what its `answerThread` returns or throws. Errors of its own: `guest.too-slow`,
- * `guest.too-complex`, the signal's reason.
+ * Runs a module of ours in a thread of its own with `input` (a structured clone), and gives what its
+ * `answerThread` returns or throws. Errors of its own: `guest.too-slow`, `guest.too-complex`, the signal's
+ * reason.
  */
 export async function runInThread<Result>(
   module: URL,

@@ -4,7 +4,7 @@ import type { StageRecord } from '../pipeline/run-types.js';
 export type Outcome = 'converted' | 'failed' | 'cancelled';
 export type QueueState = 'queued' | 'running' | Outcome;
 
-/** What is kept of a run beside its checkpoints: for `list` and `show`, which open no report, and for the archive. */
+/** Kept of a run beside its checkpoints: for `list` and `show`, which open no report, and for the archive. */
 export interface JobResult {
   /** Number of planned operations, by fixer. */
   plan: Record<string, number> | null;

@@ -68,7 +68,8 @@ const BOOT_DIRECTORY = 'boot';
 /**
  * Builds the whole bundle, fsynced, ready to be published by one rename. What is big (disks, source) is moved by rename and last: there is no
  * copy, also where hard links are refused (a file dropped by another user). A call after a kill moves it back first and builds the bundle
- * anew. Rejects with the file system's errors, `source.changed`, `report.source-twice`, or the signal's reason. Returns what report.json holds.
+ * anew. Returns what report.json holds. Rejects with the file system's errors, `source.changed`,
+ * `report.source-twice`, or the signal's reason.
  */
 export async function assembleBundle(request: BundleRequest): Promise<Report> {
   const { workDirectory, bundleDirectory } = request;

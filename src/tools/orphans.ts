@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isGone, ownOwner } from '../host/owner.js';
 
-/** In the environment of every program that is started here: whose it is, as `<pid namespace>:<pid>:<start time>`. */
+/** In the environment of every program started here: whose it is, as `<pid namespace>:<pid>:<start time>`. */
 const OWNER = 'HYPER2KVM_OWNER';
 const GONE_SECONDS = 5;
 

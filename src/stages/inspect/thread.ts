@@ -4,7 +4,7 @@ import { type InspectQuestion, type InspectRequest, inspectGuest } from './index
 
 const ask = (question: InspectQuestion) => askParent(question);
 
-/** The appliance is the daemon's own thread's: each call is asked for there, and nothing but calls is needed here. */
+/** The appliance is the daemon's main thread's: each call is asked for there. INSPECT needs nothing but calls. */
 const session = { call: (call, ...args) => ask({ call, args }) } as ApplianceSession;
 
 await answerThread((request: InspectRequest) =>

@@ -97,7 +97,7 @@ function appliance({ files, names = Buffer.alloc(0), volumes = 0, fstab = '' }: 
   return { call, traffic: async () => ({ read: 0, written: 0 }) } as unknown as ApplianceSession;
 }
 
-/** What INSPECT says of the guest, and the longest turn of this thread meanwhile: what of it it has computed. */
+/** What INSPECT says of the guest, and the longest turn of this thread meanwhile, by the time it computed. */
 async function inspect(guest: Guest): Promise<{ code: string; turn: number; kernels: number }> {
   const session = appliance(guest);
   const context = {
