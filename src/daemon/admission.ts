@@ -152,8 +152,9 @@ export class Admission {
   /**
    * Reserves what a running job writes, by what its stages know (`StageContext.reserve`). Drops and jobs that
    * do not run yet are no obstacle: they are asked when they come so far. Of what is in the job's directory
-   * only the drop and a private copy of it count as there to stay: scratch of an earlier try goes. Rejects with `host.no-space` where
-   * it does not fit on the filesystem at all, `host.waits-for-space` where it does not fit now.
+   * only the drop and a private copy of it count as there to stay: scratch of an earlier try goes. Rejects
+   * with `host.no-space` where it does not fit on the filesystem at all, `host.waits-for-space` where it does
+   * not fit now.
    */
   async reserve(
     job: string,

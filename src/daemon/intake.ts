@@ -58,7 +58,7 @@ export class Intake {
   readonly #turns = new Set<string>();
   /** Turns until each of them had one. A round that ends before goes on soon, and then it is quiet. */
   #turnsLeft = 0;
-  /** Drops whose claim failed, by name, and until when they rest. Other files under that name are another drop. */
+  /** Drops whose claim failed, by name, and until when they rest. Other files of that name are another drop. */
   readonly #rests = new Map<string, { files: string; until: number }>();
   /** Drops of the last scan that are jobs by now. */
   readonly #claimed = new Set<string>();

@@ -152,7 +152,10 @@ async function reopen(job: Job, parts: JobRunParts, signal: AbortSignal): Promis
   }
 }
 
-/** Ended with the drop where it is, as it cannot be copied back: what there is of a copy goes with the work directory. */
+/**
+ * Ended with the drop where it is, as it cannot be copied back: what there is of a copy goes with the work
+ * directory.
+ */
 function leaveInFailed({ job, reopen }: Job, queue: Queue): Job {
   return queue.jobs.update(job, { directory: reopen, reopen: null });
 }
@@ -188,7 +191,7 @@ async function convert(
       outcome: 'converted',
       error,
       failedStage,
-      result: jobResult(result.outputs),
+      result: jobResult(result),
     });
   if (result.cancelled && error.code === 'daemon.stopping') {
     log.info({ stage: failedStage }, 'job interrupted, it resumes at the next start');
@@ -206,7 +209,7 @@ async function convert(
     if (parts.setBacks(job.job) < MAX_CHANGES) throw asError(error);
   }
   const outcome = result.cancelled ? 'cancelled' : 'failed';
-  return decide(job, parts, { outcome, error, failedStage, result: jobResult(result.outputs) });
+  return decide(job, parts, { outcome, error, failedStage, result: jobResult(result) });
 }
 
 export interface Decision {

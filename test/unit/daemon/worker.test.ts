@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -14,6 +14,7 @@ import { errorRecord, Hyper2kvmError } from '../../../src/errors/error.js';
 import { createLog } from '../../../src/host/log.js';
 import type { Job } from '../../../src/model/job.js';
 import type { Queue } from '../../../src/queue/queue.js';
+import { listSource, sourceId } from '../../../src/sources/local/list-source.js';
 import { run } from '../../../src/tools/run.js';
 import { enqueue, scratchDirectory, scratchQueue } from '../queue/scratch.js';
 import { sampleBoot, sampleConvert, sampleOutputs, sampleRecords } from '../report/sample.js';
@@ -35,6 +36,7 @@ function spool() {
 
 const failure: PipelineResult = {
   outputs: {},
+  sourceId: null,
   records: [],
   error: errorRecord(new Hyper2kvmError('fetch.corrupt', 'no', { advice: 'x' })),
   failedStage: 'fetch',
@@ -62,7 +64,9 @@ function converts(config: Config, queue: Queue): JobRunParts['runPipeline'] {
         ...{ stage: record.stage, id: record.stage, output: outputs[record.stage], record },
         timestamp: record.finished_at ?? '',
       });
-    return { outputs, records, error: null, failedStage: null, cancelled: false };
+    const source = { directory: at('source'), entries: ['vm-j1.vmdk'] };
+    const id = sourceId(await listSource(source.directory, source.entries));
+    return { outputs, sourceId: id, records, error: null, failedStage: null, cancelled: false };
   };
 }
 
@@ -109,6 +113,23 @@ describe('Worker', () => {
     await work(config, { ...queue, forgetOutputs }, converts(config, queue), notify);
     expect(queue.jobs.get('j1')?.state).toBe('converted');
     expect([queue.settings.get('told 0'), queue.settings.get('told 1')]).toEqual([null, 'converted']);
+  });
+
+  it('fails a job whose drop is written to between its conversion and its archive', async () => {
+    const { config, queue } = spool();
+    const disk = join(config.spool.work, 'j1', 'source', 'vm-j1.vmdk');
+    await work(config, queue, async (request) => {
+      const result = await converts(config, queue)(request);
+      const { atime, mtime } = statSync(disk);
+      writeFileSync(disk, 'the evil copy');
+      utimesSync(disk, atime, mtime);
+      return result;
+    });
+    expect(queue.jobs.get('j1')).toMatchObject({
+      ...{ state: 'failed', error: { code: 'source.changed' } },
+    });
+    expect(readdirSync(config.spool.archive)).toEqual([]);
+    expect(sourceOf(config)).toEqual(['vm-j1.vmdk']);
   });
 
   it('carries on a job that the database did not let it put back into the queue', async () => {
