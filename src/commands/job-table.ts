@@ -1,8 +1,9 @@
+import stringWidth from 'string-width';
 import type { JobState, JobSummary } from '../api/protocol.js';
 import { terminalText } from '../report/escape.js';
 import { bootVerdict, formatRate } from '../report/format.js';
 import type { Io } from './io.js';
-import { type Column, tableLines, textWidth, wrap } from './table.js';
+import { type Column, tableLines, wrap } from './table.js';
 
 /** Fixed but for the name, so that `list -w` does not jump. */
 const COLUMNS: readonly Column[] = [
@@ -50,12 +51,12 @@ export function jobTable(io: Io, jobs: readonly JobSummary[]): string {
     COLUMNS.slice(0, NOTE),
     rows.map((row) => row.slice(0, NOTE)),
   );
-  const noteAt = textWidth(head) - COLUMNS[NOTE]!.title.length;
+  const noteAt = stringWidth(head) - COLUMNS[NOTE]!.title.length;
   const body = lines.flatMap((line, index) => {
     const note = notes[index]!;
     if (note === '') return [line];
-    const used = textWidth(plain[index + 1]!);
-    if (noteAt + textWidth(note) <= width) return [`${line}${' '.repeat(noteAt - used)}${note}`];
+    const used = stringWidth(plain[index + 1]!);
+    if (noteAt + stringWidth(note) <= width) return [`${line}${' '.repeat(noteAt - used)}${note}`];
     return [line, ...wrap(note, width, '    ')];
   });
   return `${[io.paint('bold', head), ...body].join('\n')}\n`;
