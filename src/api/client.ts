@@ -1,5 +1,5 @@
 import { type IncomingMessage, request } from 'node:http';
-import { type ErrorRecord, Hyper2kvmError } from '../errors.js';
+import { type ErrorRecord, Hyper2kvmError } from '../errors/error.js';
 import type { JobDetail, JobState, JobSummary, Status } from './protocol.js';
 
 export interface JobFilter {

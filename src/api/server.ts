@@ -4,7 +4,7 @@ import { unlink } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import type { Logger } from 'pino';
-import { errorRecord, Hyper2kvmError } from '../errors.js';
+import { errorRecord, Hyper2kvmError } from '../errors/error.js';
 import type { Route } from './routes.js';
 
 const LARGEST_BODY_BYTES = 64 * 1024;

@@ -1,9 +1,9 @@
 import stringWidth from 'string-width';
 import type { JobState, JobSummary } from '../api/protocol.js';
-import { terminalText } from '../report/escape.js';
-import { bootVerdict, formatRate } from '../report/format.js';
+import { terminalText } from '../text/escape.js';
+import { bootVerdict, formatRate } from '../text/format.js';
+import { type Column, tableLines, wrap } from '../text/table.js';
 import type { Io } from './io.js';
-import { type Column, tableLines, wrap } from './table.js';
 
 /** Fixed but for the name, so that `list -w` does not jump. */
 const COLUMNS: readonly Column[] = [

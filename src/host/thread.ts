@@ -1,5 +1,5 @@
 import { parentPort, Worker, workerData } from 'node:worker_threads';
-import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors.js';
+import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
 
 /** What a guest's texts come to is decided in here: patterns that a hostile guest makes slow must not keep the daemon from answering. */
 export interface ThreadLimits {

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import { execa, type Options } from 'execa';
-import { errorRecord, Hyper2kvmError } from '../errors.js';
+import { errorRecord, Hyper2kvmError } from '../errors/error.js';
 import { ownerEnvironment } from './orphans.js';
 import { killGroup } from './process-group.js';
 
