@@ -2,80 +2,90 @@ import {
   type Alias,
   type Document,
   isAlias,
-  isCollection,
   isMap,
-  isPair,
   isScalar,
   isSeq,
   LineCounter,
   type Node,
   type Pair,
+  type ParsedNode,
   parseAllDocuments,
   visit,
   type YAMLMap,
 } from 'yaml';
 
-/** Configuration of a thousand VLANs has 80 KiB. The most hostile text of this length takes the parser about a second. */
+/** A thousand VLANs take 80 KiB. The parser needs about a second for the most hostile text of this length. */
 const LARGEST_TEXT = 128 * 1024;
-/** Through each alias the whole mapping that it stands for is read again. */
-const MOST_ALIASES = 1000;
+/** Real files have none or a handful; what an alias stands for is read again for each. */
+const MOST_ALIASES = 100;
 
-/** A key of a mapping and its value, as the file has them. */
+/** A key of a mapping with its value. */
 export interface YamlEntry {
   key: string;
   /** What an alias stands for; null where nothing is written. */
-  value: Node | null;
-  pair: Pair<Node, Node | null>;
+  value: ParsedNode | null;
+  /** As the file has it. */
+  pair: Pair<ParsedNode, ParsedNode | null>;
   /** The mapping that the entry is written in. */
-  mapping: YAMLMap<Node, Node | null>;
+  mapping: YAMLMap.Parsed;
 }
 
 /** The first document of a YAML text: netplan reads no others. */
 export interface YamlFile {
   text: string;
-  /** Why the text must not be edited, for people; null where nothing is wrong with it. What can be read of it is there all the same. */
+  /** Why the text must not be edited; null where nothing is wrong. What can be read is there all the same. */
   problem: string | null;
-  /** The entries at a path of keys, in the file's order and through aliases; null stands for every key. A key that is written twice gives two. */
+  /** Returns the entries at a path of keys, through aliases; null stands for any key. A key written twice gives two. */
   entries(...path: (string | null)[]): YamlEntry[];
-  /** The same below a value. */
-  below(value: Node | null, ...path: (string | null)[]): YamlEntry[];
-  /** A scalar's text, or those of a sequence; of a mapping in it, its keys. */
-  texts(value: Node | null): string[];
+  /** Returns the entries at a path below a value. */
+  below(value: ParsedNode | null, ...path: (string | null)[]): YamlEntry[];
+  /** Returns a scalar's text, or the texts in a sequence; a mapping in a sequence counts by its keys. */
+  texts(value: ParsedNode | null): string[];
 }
 
-/** Reads a YAML text with the offsets of everything in it. Scalars are texts: netplan itself decides what is a number. */
+/** Parses a YAML text. Every scalar is a text: netplan itself decides what is a number. */
 export function readYaml(text: string): YamlFile {
   if (text.length > LARGEST_TEXT)
     return fileOf(text, null, new Map(), `it is longer than ${LARGEST_TEXT / 1024} KiB`);
   const lineCounter = new LineCounter();
-  const options = { schema: 'failsafe', uniqueKeys: false, strict: false, prettyErrors: false, lineCounter } as const;
-  const documents = parseAllDocuments(text, options);
-  const document = Array.isArray(documents) ? documents[0] : undefined;
+  const documents = parseAllDocuments(text, {
+    schema: 'failsafe',
+    uniqueKeys: false,
+    strict: false,
+    prettyErrors: false,
+    lineCounter,
+  });
+  const [document] = documents;
   if (document === undefined) return fileOf(text, null, new Map(), null);
+  const targets = new Map<Alias, ParsedNode>();
+  const wrongReference = followAliases(document, targets);
   const [error] = document.errors;
-  const { line = 0, col = 0 } = error === undefined ? {} : lineCounter.linePos(error.pos[0]);
-  const syntax = error === undefined ? null : `it is not valid YAML (line ${line}, column ${col}: ${error.message})`;
-  const targets = new Map<Alias, Node>();
-  const reference = followReferences(document, targets);
-  return fileOf(text, document.contents, targets, syntax ?? reference);
+  if (error === undefined) return fileOf(text, document.contents, targets, wrongReference);
+  const { line, col } = lineCounter.linePos(error.pos[0]);
+  const problem = `line ${line}, column ${col} is not valid YAML: ${error.message}`;
+  return fileOf(text, document.contents, targets, problem);
 }
 
-/** Finds what each alias stands for. Returns what is wrong with them, or with a merge key, or null. */
-function followReferences(document: Document, targets: Map<Alias, Node>): string | null {
-  const anchors = new Map<string, Node>();
+/** True for every node that a text was parsed to. */
+const isParsed = (node: Node): node is ParsedNode => Array.isArray(node.range);
+
+/** Finds what each alias stands for; returns what is wrong with one of them, or with a merge key. */
+function followAliases(document: Document.Parsed, targets: Map<Alias, ParsedNode>): string | null {
+  const anchors = new Map<string, ParsedNode>();
   let problem: string | null = null;
   visit(document, {
     Pair(_, { key }) {
-      if (isScalar(key) && key.value === '<<') problem ??= 'it has a merge key (<<), which netplan does not know';
+      if (isScalar(key) && key.value === '<<')
+        problem ??= 'it has a merge key (<<), which netplan does not know';
     },
     Alias(_, alias) {
       const target = anchors.get(alias.source);
-      if (target === undefined) problem ??= `its alias *${alias.source} has no anchor`;
-      else if (targets.size >= MOST_ALIASES) problem = `it has more than ${MOST_ALIASES} aliases`;
+      if (target === undefined) problem ??= `the alias *${alias.source} has no anchor`;
+      else if (targets.size >= MOST_ALIASES) problem ??= `it has more than ${MOST_ALIASES} aliases`;
       else targets.set(alias, target);
     },
     Value(_, node) {
-      if (node.anchor !== undefined) anchors.set(node.anchor, node);
+      if (node.anchor !== undefined && isParsed(node)) anchors.set(node.anchor, node);
     },
   });
   return problem;
@@ -83,39 +93,37 @@ function followReferences(document: Document, targets: Map<Alias, Node>): string
 
 function fileOf(
   text: string,
-  top: Node | null,
-  targets: ReadonlyMap<Alias, Node>,
+  top: ParsedNode | null,
+  targets: ReadonlyMap<Alias, ParsedNode>,
   problem: string | null,
 ): YamlFile {
-  const known = new Map<Node, YamlEntry[]>();
-  const followed = (node: Node | null): Node | null => (isAlias(node) ? (targets.get(node) ?? null) : node);
-  const entriesOf = (node: Node | null): YamlEntry[] => {
-    if (!isMap<Node, Node | null>(node)) return [];
-    const found =
-      known.get(node) ??
-      node.items.flatMap((pair) => {
-        const key = followed(pair.key);
-        return isScalar(key)
-          ? [{ key: String(key.value), value: followed(pair.value ?? null), pair, mapping: node }]
-          : [];
-      });
+  const known = new Map<ParsedNode, YamlEntry[]>();
+  const followed = (node: ParsedNode | null): ParsedNode | null =>
+    isAlias(node) ? (targets.get(node) ?? null) : node;
+  const entriesOf = (node: ParsedNode | null): YamlEntry[] => {
+    if (!isMap(node)) return [];
+    const found = known.get(node) ?? node.items.flatMap((pair) => entryOf(pair, node));
     known.set(node, found);
     return found;
   };
-  const below: YamlFile['below'] = (value, ...path) => {
-    const [key, ...rest] = path;
+  const entryOf = (pair: YamlEntry['pair'], mapping: YamlEntry['mapping']): YamlEntry[] => {
+    const key = followed(pair.key);
+    return isScalar(key)
+      ? [{ key: String(key.value), value: followed(pair.value ?? null), pair, mapping }]
+      : [];
+  };
+  const below: YamlFile['below'] = (value, key, ...rest) => {
     if (key === undefined) return [];
     const here = entriesOf(value).filter((entry) => key === null || entry.key === key);
     return rest.length === 0 ? here : here.flatMap((entry) => below(entry.value, ...rest));
   };
-  const texts: YamlFile['texts'] = (value) => {
-    if (isScalar(value)) return [String(value.value)];
-    const items = isSeq<Node>(value) ? value.items : [];
-    return items.flatMap((item) => {
-      const node = followed(item);
-      if (isScalar(node)) return [String(node.value)];
-      return entriesOf(node).map(({ key }) => key);
-    });
-  };
+  const textsOf = (node: ParsedNode | null): string[] =>
+    isScalar(node) ? [String(node.value)] : entriesOf(node).map(({ key }) => key);
+  const texts: YamlFile['texts'] = (value) =>
+    isSeq(value)
+      ? value.items.flatMap((item) => textsOf(followed(item)))
+      : isScalar(value)
+        ? textsOf(value)
+        : [];
   return { text, problem, entries: (...path) => below(top, ...path), below, texts };
 }
