@@ -5,7 +5,7 @@ import type { Report } from '../model/report.js';
 import { assembleBundle, writeFailure } from '../report/bundle.js';
 import { summarize } from '../report/summary.js';
 import { pathExists, publishDirectory } from '../spool/publish.js';
-import { terminalText } from '../text/escape.js';
+import { terminalText } from '../text/escape-terminal.js';
 import { shellWord } from '../text/format.js';
 import { collectSetting, newCommand, printJson, usageError } from './command.js';
 import { EXIT_FAILED, failureText } from './failure.js';

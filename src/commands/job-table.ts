@@ -1,6 +1,6 @@
 import stringWidth from 'string-width';
 import type { JobState, JobSummary } from '../api/protocol.js';
-import { terminalText } from '../text/escape.js';
+import { terminalText } from '../text/escape-terminal.js';
 import { bootVerdict, formatRate } from '../text/format.js';
 import { type Column, tableLines, wrap } from '../text/table.js';
 import type { Io } from './io.js';

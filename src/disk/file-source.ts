@@ -3,7 +3,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Hyper2kvmError } from '../errors/error.js';
 import { nextData } from '../files/holes.js';
-import { printable } from '../text/printable.js';
+import { printable } from '../text/escape-terminal.js';
 import { sliceSource } from './base/bytes.js';
 import type { ByteSource } from './base/format.js';
 import type { ImageFile } from './chain.js';

@@ -3,9 +3,10 @@ import { basename, dirname, join } from 'node:path';
 import { Hyper2kvmError } from '../errors/error.js';
 import { syncPath } from '../files/durable.js';
 import { tryToRemove } from '../files/remove.js';
-import { formatBytes, noSpace, spaceOf, usedBytes } from '../files/space.js';
+import { noSpace, spaceOf, usedBytes } from '../files/space.js';
 import { failpoint } from '../host/failpoint.js';
 import { copyTree } from '../sources/local/copy-drop.js';
+import { formatBytes } from '../text/format.js';
 
 /** The name that a directory has on another filesystem until it is whole; a leftover of a killed daemon is removed by the next try. */
 export function partialName(path: string): string {

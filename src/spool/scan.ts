@@ -1,7 +1,7 @@
 import { lstat, opendir } from 'node:fs/promises';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
 import type { Drop, Grouping, IncomingEntry } from '../model/drop.js';
-import { printable } from '../text/printable.js';
+import { printable } from '../text/escape-terminal.js';
 import { type Look, lookAt, withoutContent } from './entry-state.js';
 import {
   isDue,

@@ -1,5 +1,5 @@
 import { Hyper2kvmError } from '../../errors/error.js';
-import { printable } from '../../text/printable.js';
+import { printable } from '../../text/escape-terminal.js';
 import { corrupt, readExact, truncated } from './bytes.js';
 import type { ByteSource } from './format.js';
 import { siblingName } from './names.js';

@@ -16,7 +16,7 @@ import { refusedSpecial } from '../../disk/file-source.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { syncTree } from '../../files/durable.js';
 import { openToRead } from '../../files/lease.js';
-import { printable } from '../../text/printable.js';
+import { printable } from '../../text/escape-terminal.js';
 import { run } from '../../tools/run.js';
 
 export interface CopyRequest {

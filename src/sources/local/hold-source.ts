@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { syncPath } from '../../files/durable.js';
 import { hasReadLease, openToRead, takeReadLease } from '../../files/lease.js';
-import { printable } from '../../text/printable.js';
+import { printable } from '../../text/escape-terminal.js';
 import { copyDrop } from './copy-drop.js';
 import { listSource, type SourceFile, sourceId } from './list-source.js';
 

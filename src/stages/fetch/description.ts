@@ -6,7 +6,7 @@ import { parseVmsd } from '../../disk/vmsd.js';
 import { parseVmx } from '../../disk/vmx.js';
 import type { StageContext } from '../../engine/stage.js';
 import { Hyper2kvmError } from '../../errors/error.js';
-import { printable } from '../../text/printable.js';
+import { printable } from '../../text/escape-terminal.js';
 
 /** What a .vmx or an .ovf says of the VM. */
 export interface Description {

@@ -11,7 +11,7 @@ import type { Stage, StageContext } from '../../engine/stage.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { Hardware } from '../../model/hardware.js';
 import { checkWhole } from '../../sources/local/completeness.js';
-import { printable } from '../../text/printable.js';
+import { printable } from '../../text/escape-terminal.js';
 import { type Description, readDescription, readFrozen, verifyManifest } from './description.js';
 import { type FetchOutput, fetchOutput } from './output.js';
 import { removeUnpacked, unpacker } from './unpack.js';

@@ -6,7 +6,7 @@ import type { StageContext } from '../../engine/stage.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { syncPath } from '../../files/durable.js';
 import { usedBytes } from '../../files/space.js';
-import { printable } from '../../text/printable.js';
+import { printable } from '../../text/escape-terminal.js';
 import { unpackFile } from '../../tools/unpack.js';
 
 const DIRECTORY = 'unpacked';

@@ -14,7 +14,7 @@ import { syncPath } from '../../files/durable.js';
 import { usedBytes } from '../../files/space.js';
 import { checkWhole } from '../../sources/local/completeness.js';
 import { dropPaths } from '../../sources/local/hold-source.js';
-import { printable } from '../../text/printable.js';
+import { printable } from '../../text/escape-terminal.js';
 import { convertImage } from '../../tools/qemu-img.js';
 import { fetchOutput } from '../fetch/output.js';
 import { unpackedBytes, unpacker } from '../fetch/unpack.js';

@@ -25,7 +25,7 @@ describe('Admission', () => {
     expect(await gate.hasRoom('drop a', 1e18)).toBe(false);
     expect(await gate.hasRoom('drop b', 1e18)).toBe(false);
     expect(gate).toMatchObject({ state: 'paused', pausedReason: 'space' });
-    expect(gate.spaceText('drop a')).toMatch(/^space: \d+ PB more under \//);
+    expect(gate.spaceText('drop a')).toMatch(/^space: \d+ PiB more under \//);
     expect(await gate.hasRoom('drop a', 1)).toBe(true);
     expect(gate.state).toBe('paused');
     gate.forgetExcept(() => false);
@@ -71,7 +71,7 @@ describe('Admission', () => {
     await expect(gate.reserve('j1', 1e18)).rejects.toMatchObject({
       code: 'host.no-space',
       retryable: false,
-      message: expect.stringMatching(/at most 1000 PB are needed under .* has \d.* free of \d.* in total/),
+      message: expect.stringMatching(/at most 888 PiB are needed under .* has \d.* free of \d.* in total/),
     });
     expect(await gate.canEverFit(1e18)).toBe(false);
     expect(await gate.canEverFit(1)).toBe(true);
