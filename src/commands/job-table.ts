@@ -1,5 +1,6 @@
 import stringWidth from 'string-width';
 import type { JobState, JobSummary } from '../api/protocol.js';
+import { DAY_SECONDS } from '../host/durations.js';
 import { terminalText } from '../text/escape-terminal.js';
 import { bootVerdict, formatRate } from '../text/format.js';
 import { type Column, tableLines, wrap } from '../text/table.js';
@@ -72,7 +73,7 @@ export function shortTime(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 60) return `${whole}s`;
   if (whole < 3600) return `${Math.floor(whole / 60)}m${String(whole % 60).padStart(2, '0')}s`;
-  if (whole < 86_400)
+  if (whole < DAY_SECONDS)
     return `${Math.floor(whole / 3600)}h${String(Math.floor((whole % 3600) / 60)).padStart(2, '0')}m`;
-  return `${Math.floor(whole / 86_400)}d`;
+  return `${Math.floor(whole / DAY_SECONDS)}d`;
 }

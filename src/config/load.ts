@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isErrorCode } from '../errors/errno.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import { type ConfigProblem, configError, problemsOf, readToml } from './check.js';
 import { fromText, nearest, type OptionRow, optionTable } from './options.js';
@@ -53,7 +54,7 @@ function readConfigFile(wanted: string | undefined): { name: string; text: strin
   try {
     return { name, text: readFileSync(name, 'utf8') };
   } catch (cause) {
-    const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
+    const missing = isErrorCode(cause, 'ENOENT');
     if (missing && wanted === undefined) return null;
     throw new Hyper2kvmError(
       missing ? 'config.missing' : 'config.unreadable',

@@ -1,6 +1,7 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isErrorCode } from '../errors/errno.js';
 
 /** `h2k-<pid>-…`: the name says whose it is, so that what a killed process left can be told from what is in use. */
 const NAME = /^h2k-(\d+)-/;
@@ -17,8 +18,8 @@ export async function sweepSocketDirectories(): Promise<void> {
   for (const name of await readdir(base())) {
     const pid = Number(NAME.exec(name)?.[1] ?? process.pid);
     if (isAlive(pid)) continue;
-    await rm(join(base(), name), { recursive: true, force: true }).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EACCES' && error.code !== 'EPERM') throw error;
+    await rm(join(base(), name), { recursive: true, force: true }).catch((error: unknown) => {
+      if (!isErrorCode(error, 'EACCES', 'EPERM')) throw error;
     });
   }
 }
@@ -33,6 +34,6 @@ function isAlive(pid: number): boolean {
     return true;
   } catch (error) {
     // EPERM: it lives, as another user.
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+    return !isErrorCode(error, 'ESRCH');
   }
 }

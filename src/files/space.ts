@@ -1,4 +1,5 @@
 import { lstat, readdir, statfs } from 'node:fs/promises';
+import { isErrorCode } from '../errors/errno.js';
 import { errorRecord, Hyper2kvmError, isFullDisk } from '../errors/error.js';
 import { formatBytes } from '../text/format.js';
 
@@ -31,9 +32,9 @@ export async function spaceOf(path: string): Promise<Space> {
  */
 export async function usedBytes(path: string | Buffer): Promise<number> {
   const bytes = Buffer.from(path as string);
-  const stats = await lstat(bytes).catch((error: NodeJS.ErrnoException) => {
+  const stats = await lstat(bytes).catch((error: unknown) => {
     // Scratch comes and goes.
-    if (error.code === 'ENOENT') return null;
+    if (isErrorCode(error, 'ENOENT')) return null;
     throw error;
   });
   if (stats === null) return 0;

@@ -1,4 +1,5 @@
 import { parentPort, Worker, workerData } from 'node:worker_threads';
+import { isErrorCode } from '../errors/errno.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
 
 /** What a guest's texts come to is decided in here: patterns that a hostile guest makes slow must not keep the daemon from answering. */
@@ -35,7 +36,9 @@ export async function runInThread<Result>(
   try {
     const answer = await new Promise<Answer<Result>>((resolve, reject) => {
       thread.once('message', resolve);
-      thread.once('error', (cause) => reject(isMemory(cause) ? outOfMemory(memoryMib, cause) : cause));
+      thread.once('error', (cause) =>
+        reject(isErrorCode(cause, 'ERR_WORKER_OUT_OF_MEMORY') ? outOfMemory(memoryMib, cause) : cause),
+      );
       thread.once('exit', (code) => reject(new Error(`the thread ended with code ${code} and no answer`)));
       timer = setTimeout(() => reject(tooSlow(seconds)), seconds * 1000);
       onAbort = () => reject(signal.reason);
@@ -60,10 +63,6 @@ export async function answerThread<Input>(work: (input: Input) => unknown): Prom
     answer = { error: errorRecord(error) };
   }
   parentPort?.postMessage(answer);
-}
-
-function isMemory(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY';
 }
 
 const ADVICE =

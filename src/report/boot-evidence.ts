@@ -1,8 +1,9 @@
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { exists } from '../files/exists.js';
 import type { Boot } from '../model/boot.js';
 import { withoutEscapes } from '../text/terminal-escapes.js';
-import { exists } from './files.js';
+
 import type { Screenshot } from './html-boot.js';
 
 const TAIL_BYTES = 64 * 1024;

@@ -1,5 +1,6 @@
 import { lstat, mkdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { isErrorCode } from '../errors/errno.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import { syncPath } from '../files/durable.js';
 import { tryToRemove } from '../files/remove.js';
@@ -28,7 +29,7 @@ export async function publishDirectory(from: string, to: string, signal: AbortSi
     await syncPath(dirname(from));
     return;
   } catch (error) {
-    if (!isCode(error, 'EXDEV')) throw error;
+    if (!isErrorCode(error, 'EXDEV')) throw error;
     const partial = partialName(to);
     await rm(partial, { recursive: true, force: true });
     await assertRoom(from, dirname(to));
@@ -60,18 +61,4 @@ async function assertRoom(from: string, directory: string): Promise<void> {
 
 export async function isSameFilesystem(a: string, b: string): Promise<boolean> {
   return (await lstat(a)).dev === (await lstat(b)).dev;
-}
-
-export async function pathExists(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if (isCode(error, 'ENOENT')) return false;
-    throw error;
-  }
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
 }

@@ -1,6 +1,7 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isErrorCode } from '../errors/errno.js';
 
 /**
  * In the environment of every program that is started here: whose it is, as `<pid namespace>:<pid>:<start time>`. A pid alone may be somebody else's by now, and
@@ -33,7 +34,7 @@ export async function endOrphans(): Promise<Orphan[]> {
       process.kill(pid, 'SIGKILL');
     } catch (error) {
       // It ended by itself, or is another user's.
-      if (!['ESRCH', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+      if (!isErrorCode(error, 'ESRCH', 'EPERM')) throw error;
     }
   }
   const end = performance.now() + GONE_SECONDS * 1000;

@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { Hyper2kvmError } from '../errors/error.js';
+import { WEEK_SECONDS } from '../host/durations.js';
 import { type RunOptions, type RunResult, run } from './run.js';
 import { sandboxPrefix } from './sandbox.js';
 
@@ -179,8 +180,6 @@ export interface CheckResult {
 }
 
 const CHECK_SECONDS = 600;
-/** Timers of Node end at 24 days. */
-const WEEK_SECONDS = 7 * 86_400;
 /** It reads tables, of a compressed or fragmented image in small pieces: slower than any disk reads data. */
 const CHECK_BYTES_PER_SECOND = 1024 ** 2;
 
