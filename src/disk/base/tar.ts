@@ -17,14 +17,6 @@ const MAX_MEMBERS = 1000;
 const MAX_HEADERS = 3 * MAX_MEMBERS + 100;
 const MAX_EXTENDED = 64 * 1024;
 
-export function looksLikeTar(head: Buffer): boolean {
-  return (
-    head.length >= BLOCK &&
-    head.toString('latin1', 257, 262) === 'ustar' &&
-    checksumFits(head.subarray(0, BLOCK))
-  );
-}
-
 /**
  * The members of an OVA, by reading the headers only (POSIX.1-2017 pax, "ustar Interchange Format"; GNU's long names and large sizes). Nothing is ever
  * unpacked by name. Rejects with `fetch.refused-reference` for names that are no plain ones, `fetch.refused-special` for links and devices,
