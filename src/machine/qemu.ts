@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Hyper2kvmError } from '../errors/error.js';
 import { socketDirectory } from '../files/scratch.js';
-import { lastLines } from '../text/last-lines.js';
+import { lastLines } from '../text/lines.js';
 import { ownerEnvironment } from '../tools/orphans.js';
 import { killGroup } from '../tools/process-group.js';
 import { sandboxPrefix } from '../tools/sandbox.js';

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import { execa, type Options } from 'execa';
 import { errorRecord, Hyper2kvmError } from '../errors/error.js';
-import { lastLines } from '../text/last-lines.js';
+import { lastLines } from '../text/lines.js';
 import { ownerEnvironment } from './orphans.js';
 import { killGroup } from './process-group.js';
 

@@ -1,7 +1,8 @@
 import type { GuestTree } from '../../guest/tree.js';
 import type { Kernel } from '../../model/identity.js';
 import type { Operation } from '../../model/operation.js';
-import { mapLines, putFile, rewriteFile } from '../base/edit.js';
+import { mapLines } from '../../text/lines.js';
+import { putFile, rewriteFile } from '../base/edit.js';
 
 export interface RebuildRequest {
   /** Guest path of the initramfs. */

@@ -4,9 +4,9 @@ import type { ApplianceSession } from '../../appliance/session.js';
 import { SnapshotCollector, writeSnapshot } from '../../appliance/snapshot.js';
 import type { Stage, StageContext } from '../../engine/stage.js';
 import { Hyper2kvmError } from '../../errors/error.js';
-import { shortLines } from '../../families/base/edit.js';
 import { syncPath, writeDurable } from '../../files/durable.js';
 import { type DeviceContext, resolveDevice } from '../../guest/device-names.js';
+import { parseFstab } from '../../guest/fstab.js';
 import type { GuestTree } from '../../guest/tree.js';
 import type { Identity } from '../../model/identity.js';
 import { fetchOutput } from '../fetch/output.js';
@@ -258,9 +258,9 @@ function withMountpoints(
   root: Root,
 ): Storage['filesystems'] {
   const at = new Map<string, string>([[root.device, '/']]);
-  for (const line of shortLines(tree.text('/etc/fstab')?.text ?? '').slice(0, MAX_FSTAB_LINES)) {
-    const [spec, mountpoint] = line.trim().split(/\s+/);
-    if (spec === undefined || mountpoint === undefined || spec.startsWith('#')) continue;
+  const entries = parseFstab(tree.text('/etc/fstab')?.text ?? '').slice(0, MAX_FSTAB_LINES);
+  for (const { spec, mountpoint } of entries) {
+    if (mountpoint === '') continue;
     const filesystem = resolveDevice(spec, devices);
     if (filesystem !== null && !at.has(filesystem.device)) at.set(filesystem.device, mountpoint);
   }
