@@ -7,6 +7,7 @@ import { Hyper2kvmError } from '../../errors/error.js';
 import { syncPath, writeDurable } from '../../files/durable.js';
 import { type DeviceContext, resolveDevice } from '../../guest/device-names.js';
 import { parseFstab } from '../../guest/fstab.js';
+import { PROGRAM_DIRECTORIES } from '../../guest/programs.js';
 import type { GuestTree } from '../../guest/tree.js';
 import type { Identity } from '../../model/identity.js';
 import { fetchOutput } from '../fetch/output.js';
@@ -179,10 +180,7 @@ const DPKG_EXCLUDES = [
   './cmethopt',
 ];
 const NAME_DIRECTORIES = [
-  '/usr/bin',
-  '/usr/sbin',
-  '/bin',
-  '/sbin',
+  ...PROGRAM_DIRECTORIES,
   '/usr/lib/systemd/system',
   '/lib/systemd/system',
   '/var/lib/rpm',
