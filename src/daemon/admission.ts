@@ -1,12 +1,13 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { Hyper2kvmError } from '../errors/error.js';
-import { formatBytes, freeBytes, noSpace, spaceOf, usedBytes } from '../files/space.js';
+import { freeBytes, noSpace, spaceOf, usedBytes } from '../files/space.js';
 import type { NotifyEvent } from '../notifications/event.js';
 import type { Queue } from '../queue/queue.js';
 import { privateCopies } from '../sources/local/hold-source.js';
 import { sourceDirectory } from '../spool/claim.js';
 import type { Look } from '../spool/entry-state.js';
+import { formatBytes } from '../text/format.js';
 
 /** Scratch, reports and screenshots of a job, whatever its disks' size. */
 export const FIXED_BYTES = 64 * 1024 ** 2;
@@ -74,7 +75,7 @@ export class Admission {
     return this.#missing.size === 0 ? null : 'space';
   }
 
-  /** `space: 3.2 GB more under /var/spool/hyper2kvm/work`; null when this one misses nothing. */
+  /** `space: 3.2 GiB more under /var/spool/hyper2kvm/work`; null when this one misses nothing. */
   spaceText(who: string): string | null {
     const missing = this.#missing.get(who);
     return missing === undefined ? null : `space: ${formatBytes(missing)} more under ${this.#work}`;

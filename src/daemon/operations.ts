@@ -7,10 +7,10 @@ import { JOB_STATES } from '../api/protocol.js';
 import { jobOptions } from '../config/load.js';
 import type { Config } from '../config/schema.js';
 import { errorRecord, Hyper2kvmError } from '../errors/error.js';
+import { exists } from '../files/exists.js';
 import type { Job, QueueState } from '../model/job.js';
 import { STAGE_NAMES } from '../model/stage-names.js';
 import { lookAt } from '../spool/entry-state.js';
-import { pathExists } from '../spool/publish.js';
 import { spaceNeeds } from './drop-needs.js';
 import { jobPaths, LOG_NAME } from './paths.js';
 import { decide } from './process-job.js';
@@ -95,7 +95,7 @@ export class Operations implements Control {
     const overrides = { ...job.overrides, ...request.set };
     // An override that is wrong is the caller's mistake now, not a failure of the job later.
     const jobSettings = jobOptions(config(), null, { overrides });
-    if (job.directory === null || !(await pathExists(`${job.directory}/source`))) {
+    if (job.directory === null || !(await exists(`${job.directory}/source`))) {
       throw new Hyper2kvmError(
         'queue.source-gone',
         `${job.directory ?? job.job}/source is not there any more`,

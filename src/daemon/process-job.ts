@@ -5,6 +5,7 @@ import { jobOptions } from '../config/load.js';
 import type { Config, JobOptions } from '../config/schema.js';
 import type { Lanes, PipelineEvent, PipelineRequest, PipelineResult } from '../engine/types.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError, isFullDisk } from '../errors/error.js';
+import { exists } from '../files/exists.js';
 import { noSpace, spaceOf, usedBytes } from '../files/space.js';
 import { takeDirectories } from '../files/take-directories.js';
 import { failpoint } from '../host/failpoint.js';
@@ -13,7 +14,6 @@ import type { Job, JobResult, Outcome } from '../model/job.js';
 import type { Queue } from '../queue/queue.js';
 import { listSource, sourceId } from '../sources/local/list-source.js';
 import { readOptionsFile } from '../spool/options-file.js';
-import { pathExists } from '../spool/publish.js';
 import type { Admission } from './admission.js';
 import { type FinishRequest, finishJob, reopenJob } from './finish.js';
 import { jobResult } from './job-summary.js';
@@ -58,7 +58,7 @@ export async function runJob(queued: Job, parts: JobRunParts, signal: AbortSigna
   const { config, queue } = parts;
   // One that is being taken back (`reopen`) is no result: what has left it already is in work/.
   const decidedDirectory = queued.outcome === null || queued.reopen !== null ? null : queued.directory;
-  if (decidedDirectory !== null && (await pathExists(decidedDirectory))) {
+  if (decidedDirectory !== null && (await exists(decidedDirectory))) {
     // Killed after the result appeared: its log is closed, its options do not matter any more.
     const log = parts.log.logger.child({ job: queued.job });
     const options = jobOptions(config, null);
@@ -94,7 +94,7 @@ export async function runJob(queued: Job, parts: JobRunParts, signal: AbortSigna
 /** As where an old database was restored: the job has ended since, or its work directory is lost. */
 async function sourceGone(paths: JobPaths): Promise<ErrorRecord | null> {
   const source = await dropOf(paths);
-  if (await pathExists(source)) return null;
+  if (await exists(source)) return null;
   return errorRecord(
     new Hyper2kvmError('queue.source-gone', `the drop is not in ${source} any more`, {
       advice:
@@ -140,7 +140,7 @@ async function reopen(job: Job, parts: JobRunParts, signal: AbortSignal): Promis
     return await reopenJob(job, { config, queue, signal, log });
   } catch (thrown) {
     const error = errorRecord(thrown);
-    const isStillThere = job.reopen !== null && (await pathExists(join(job.reopen, 'source')));
+    const isStillThere = job.reopen !== null && (await exists(join(job.reopen, 'source')));
     if (isFullDisk(error) && isStillThere) {
       const cause = { error, cause: thrown, failedStage: null };
       const after = job.outcome === null ? await waitForSpace(job, parts, cause, log) : job;
@@ -281,7 +281,7 @@ async function publish(
     }
     log.error({ err: thrown, code: error.code }, 'result could not be published');
     // A passing error, or one after the result appeared: the same outcome is published again, not another one.
-    const isPublished = job.directory !== null && (await pathExists(job.directory));
+    const isPublished = job.directory !== null && (await exists(job.directory));
     if (job.outcome !== 'converted' || error.retryable || isPublished) throw thrown;
     await publish(
       decide(
@@ -371,7 +371,7 @@ async function optionsOf(
 async function dropOf(paths: JobPaths): Promise<string> {
   for (const stage of [paths.bundle, paths.failure]) {
     const moved = join(stage, 'source');
-    if (!(await pathExists(paths.source)) && (await pathExists(moved))) return moved;
+    if (!(await exists(paths.source)) && (await exists(moved))) return moved;
   }
   return paths.source;
 }

@@ -27,7 +27,7 @@ describe('Admission', () => {
     expect(await gate.hasRoom('drop a', 1e18)).toBe(false);
     expect(await gate.hasRoom('drop b', 1e18)).toBe(false);
     expect(gate).toMatchObject({ state: 'paused', pausedReason: 'space' });
-    expect(gate.spaceText('drop a')).toMatch(/^space: \d+ PB more under \//);
+    expect(gate.spaceText('drop a')).toMatch(/^space: \d+ PiB more under \//);
     expect(await gate.hasRoom('drop a', 1)).toBe(true);
     expect(gate.state).toBe('paused');
     gate.forgetExcept(() => false);
@@ -73,7 +73,7 @@ describe('Admission', () => {
     await expect(gate.reserve('j1', 1e18)).rejects.toMatchObject({
       code: 'host.no-space',
       retryable: false,
-      message: expect.stringMatching(/at most 1000 PB are needed under .* has \d.* free of \d.* in total/),
+      message: expect.stringMatching(/at most 888 PiB are needed under .* has \d.* free of \d.* in total/),
     });
     expect(await gate.canEverFit(1e18)).toBe(false);
     expect(await gate.canEverFit(1)).toBe(true);
@@ -88,7 +88,7 @@ describe('Admission', () => {
       mkdirSync(place, { recursive: true });
       writeFileSync(join(place, 'disk.raw'), Buffer.alloc(10_000_000));
       expect(await refusal()).toContain(
-        `beside the ${name === 'source' ? '10.0 MB' : '20.0 MB'} of the drop`,
+        `beside the ${name === 'source' ? '9.5 MiB' : '19.1 MiB'} of the drop`,
       );
     }
   });

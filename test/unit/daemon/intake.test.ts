@@ -106,22 +106,18 @@ describe('a drop whose claim fails', () => {
       const work = mkdtempSync('/dev/shm/h2k-test-');
       onTestFinished(() => rmSync(work, { recursive: true }));
       const { intake, claimed, until, incoming, queue } = await crowd([], [], { work, restFactor: 1000 });
-      const tries: string[] = [];
-      const record = queue.claims.record.bind(queue.claims);
-      vi.spyOn(queue.claims, 'record').mockImplementation((claim) => {
-        tries.push(claim.dropName);
-        record(claim);
-      });
+      const record = vi.spyOn(queue.claims, 'record');
+      const tries = () => record.mock.calls.map(([claim]) => claim.dropName);
       const stuck = join(incoming, 'a.raw');
       writeFileSync(stuck, Buffer.alloc(4096, 'a'));
       // Not even root may move it: that shows when it has been copied (or, on a busy machine, that it changed).
       await run('chattr', ['+i', stuck]);
       onTestFinished(async () => void (await run('chattr', ['-i', stuck], { okCodes: [0, 1] })));
-      await until(() => tries.length > 0);
+      await until(() => tries().length > 0);
       writeFileSync(join(incoming, 'b.raw'), Buffer.alloc(4096, 'b'));
       await until(() => claimed().length > 0);
       await sleep(1000);
-      expect(tries).toEqual(['a.raw', 'b.raw']);
+      expect(tries()).toEqual(['a.raw', 'b.raw']);
       expect(claimed()).toEqual(['b.raw']);
       expect(intake.waiting()).toMatchObject([
         { waitingFor: expect.stringMatching(/^spool\.(not-permitted|drop-changed)/) },
