@@ -1,14 +1,14 @@
+import type { GuestWriter } from '../../access/guest-writer.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { buildAppendix } from '../../guest/initramfs-appendix.js';
 import type { InitramfsListing } from '../../guest/initramfs-listing.js';
 import { listInThread } from '../../guest/list-in-thread.js';
 import type { Operation } from '../../model/operation.js';
-import type { FixTarget } from './guest-writer.js';
 import { installPackages } from './install-packages.js';
 import { missingModules, proveAppended, proveRebuilt } from './prove-initramfs.js';
 
 export interface Execution {
-  target: FixTarget;
+  target: GuestWriter;
   signal: AbortSignal;
   /** What INSPECT listed in each initramfs, by guest path. */
   listings: Record<string, InitramfsListing>;
@@ -85,7 +85,11 @@ async function appendInitramfs(operation: Append, { target, signal, listings }: 
 }
 
 /** A rebuild before this may have made a unified image anew, with all drivers in it (kernel-install's hooks). */
-async function provenAnew(operation: Append, target: FixTarget, signal: AbortSignal): Promise<string | null> {
+async function provenAnew(
+  operation: Append,
+  target: GuestWriter,
+  signal: AbortSignal,
+): Promise<string | null> {
   const listing = await listInThread(await target.read(operation.path), signal);
   if (operation.replace !== undefined || listing.unreadable !== null) return null;
   if (missingModules(listing.files, operation.modules).length > 0) return null;
@@ -110,7 +114,11 @@ function withAppended(listing: InitramfsListing, appended: InitramfsListing): In
 }
 
 /** The guest's own tool. It writes where the initramfs was, so a copy is kept until the new one lists the drivers. */
-async function rebuildInitramfs(operation: Rebuild, target: FixTarget, signal: AbortSignal): Promise<string> {
+async function rebuildInitramfs(
+  operation: Rebuild,
+  target: GuestWriter,
+  signal: AbortSignal,
+): Promise<string> {
   const backup = `${operation.path}.hyper2kvm-before`;
   await target.copy(operation.path, backup);
   try {

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { GuestWriter } from '../../access/guest-writer.js';
 import { errorRecord, Hyper2kvmError } from '../../errors/error.js';
 import type { Operation } from '../../model/operation.js';
-import type { FixTarget } from './guest-writer.js';
 
 type Install = Extract<Operation, { op: 'install_packages' }>;
 
@@ -11,7 +11,7 @@ type Install = Extract<Operation, { op: 'install_packages' }>;
 const POLICY = '/usr/sbin/policy-rc.d';
 
 /** Installs the operator's packages with the guest's own program and proves that what they bring is there. */
-export async function installPackages(operation: Install, target: FixTarget): Promise<string> {
+export async function installPackages(operation: Install, target: GuestWriter): Promise<string> {
   const { directory, packages, command, programs } = operation;
   const copies: string[] = [];
   for (const { file, sha256 } of packages) {

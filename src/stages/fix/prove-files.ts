@@ -1,6 +1,6 @@
+import type { GuestWriter } from '../../access/guest-writer.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { Operation } from '../../model/operation.js';
-import type { FixTarget } from './guest-writer.js';
 
 /** The last state that the operations give each text file; null where it is removed. */
 function finalTexts(operations: readonly Operation[]): Map<string, Buffer | null> {
@@ -14,7 +14,7 @@ function finalTexts(operations: readonly Operation[]): Map<string, Buffer | null
 }
 
 /** Reads every changed or copied file back from the guest and compares. */
-export async function proveFiles(operations: readonly Operation[], target: FixTarget): Promise<string[]> {
+export async function proveFiles(operations: readonly Operation[], target: GuestWriter): Promise<string[]> {
   const texts = finalTexts(operations);
   let compared = 0;
   for (const [path, expected] of texts) {

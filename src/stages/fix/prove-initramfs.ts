@@ -1,8 +1,8 @@
+import type { GuestWriter } from '../../access/guest-writer.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { type InitramfsListing, listInitramfs, moduleName } from '../../guest/initramfs-listing.js';
 import { listInThread } from '../../guest/list-in-thread.js';
 import type { Operation } from '../../model/operation.js';
-import type { FixTarget } from './guest-writer.js';
 
 type Append = Extract<Operation, { op: 'append_initramfs' }>;
 type Rebuild = Extract<Operation, { op: 'rebuild_initramfs' }>;
@@ -13,7 +13,7 @@ type Rebuild = Extract<Operation, { op: 'rebuild_initramfs' }>;
  */
 export async function proveAppended(
   operation: Append,
-  target: FixTarget,
+  target: GuestWriter,
   offset: number,
   appendix: Buffer,
   signal: AbortSignal,
@@ -41,7 +41,7 @@ export async function proveAppended(
 
 export async function proveRebuilt(
   operation: Rebuild,
-  target: FixTarget,
+  target: GuestWriter,
   signal: AbortSignal,
 ): Promise<string> {
   const listing = await listInThread(await target.read(operation.path), signal);

@@ -1,8 +1,8 @@
+import type { GuestWriter } from '../../access/guest-writer.js';
 import { type BootFile, mapCommandLines } from '../../families/linux/command-line-files.js';
 import { REMOVABLE_TYPES } from '../../families/linux/fstab.js';
 import { isUnstableName } from '../../guest/device-names.js';
 import type { Operation } from '../../model/operation.js';
-import type { FixTarget } from './guest-writer.js';
 import { unproven } from './prove-files.js';
 
 /** What was read back from the guest, and its fstab as it was before the plan. */
@@ -19,7 +19,7 @@ export interface GuestTexts {
 export async function proveNames(
   operations: readonly Operation[],
   { boot, fstab }: { boot: readonly BootFile[]; fstab: string },
-  target: FixTarget,
+  target: GuestWriter,
   judge: (texts: GuestTexts) => string[] | Promise<string[]>,
 ): Promise<string[]> {
   const texts: GuestTexts = { fstab: null, boot: [] };

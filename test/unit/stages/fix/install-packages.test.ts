@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { GuestWriter } from '../../../../src/access/guest-writer.js';
 import type { Operation } from '../../../../src/model/operation.js';
-import type { FixTarget } from '../../../../src/stages/fix/guest-writer.js';
 import { installPackages } from '../../../../src/stages/fix/install-packages.js';
 
 const FILE = 'qemu-guest-agent_7.2_amd64.deb';
@@ -27,7 +27,7 @@ function guest(run: (files: Set<string>, command: readonly string[]) => void) {
       run(files, command);
       return '';
     },
-  } as unknown as FixTarget;
+  } as unknown as GuestWriter;
   return { files, target };
 }
 const operation = (sha256 = createHash('sha256').update('package').digest('hex')) =>

@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest';
+import type { GuestWriter } from '../../../../src/access/guest-writer.js';
 import type { BootFile } from '../../../../src/families/linux/command-line-files.js';
 import { S_IFDIR, S_IFREG, writeNewc } from '../../../../src/guest/cpio.js';
 import { listInitramfs } from '../../../../src/guest/initramfs-listing.js';
 import type { Operation } from '../../../../src/model/operation.js';
 import { execute } from '../../../../src/stages/fix/apply-plan.js';
-import type { FixTarget } from '../../../../src/stages/fix/guest-writer.js';
 import { proveFiles } from '../../../../src/stages/fix/prove-files.js';
 import { proofsOfNames, proveNames as proveNamesBy } from '../../../../src/stages/fix/prove-names.js';
 import { targetOf } from './target.js';
 
 const { signal } = new AbortController();
-const proveNames = (operations: readonly Operation[], boot: readonly BootFile[], target: FixTarget) =>
+const proveNames = (operations: readonly Operation[], boot: readonly BootFile[], target: GuestWriter) =>
   proveNamesBy(operations, { boot, fstab: '/etc/fstab' }, target, proofsOfNames);
 const cause = { fixer: 'test', reason: 'test' };
 
