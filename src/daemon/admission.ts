@@ -146,7 +146,7 @@ export class Admission {
     throw new Hyper2kvmError(
       'host.waits-for-space',
       `${formatBytes(wanted)} are needed under ${this.#work}, and ${formatBytes(Math.max(0, free))} are free for this job`,
-      { advice: 'The job goes on by itself when other jobs have ended, or when you make room.' },
+      { advice: 'The job continues automatically when other jobs have ended or when you free some space.' },
     );
   }
 

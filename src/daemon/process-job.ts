@@ -318,7 +318,7 @@ function asError({ code, message, advice, retryable, causes }: ErrorRecord): Hyp
     (inner, text) => new Error(text, { cause: inner }),
     undefined,
   );
-  return new Hyper2kvmError(code, message, { advice, retryable, cause });
+  return Hyper2kvmError.of(code, message, { advice, retryable, cause });
 }
 
 function record(job: string, event: PipelineEvent, queue: Queue, board: Board): void {

@@ -43,7 +43,7 @@ export async function runInThread<Result>(
     });
     if ('result' in answer) return answer.result;
     const { code, message, advice, retryable } = answer.error;
-    throw new Hyper2kvmError(code, message, { advice, retryable });
+    throw Hyper2kvmError.of(code, message, { advice, retryable });
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', onAbort);

@@ -53,7 +53,7 @@ async function assertRoom(from: string, directory: string): Promise<void> {
   throw new Hyper2kvmError(
     'host.enospc',
     `${formatBytes(needed)} are needed under ${directory}, and ${formatBytes(space.free)} are free`,
-    { advice: 'Make room, the job goes on by itself.', retryable: true },
+    { advice: 'Free some space; the job continues automatically.', retryable: true },
   );
 }
 

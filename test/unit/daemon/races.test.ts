@@ -81,7 +81,7 @@ function daemon(options: {
 }
 
 function result(code: string | null, extra: Partial<PipelineResult> = {}): PipelineResult {
-  const error = code === null ? null : errorRecord(new Hyper2kvmError(code, 'as the test wants it'));
+  const error = code === null ? null : errorRecord(Hyper2kvmError.of(code, 'as the test wants it'));
   return { outputs: {}, records: [], error, failedStage: null, cancelled: false, ...extra };
 }
 
