@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { readSnapshot } from '../../appliance/snapshot.js';
 import { identitySchema } from '../../model/identity.js';
 import type { Family } from '../base/family.js';
@@ -12,7 +13,7 @@ import { lostSignatures } from './unified-images.js';
 
 export const linux: Family = {
   os: 'linux',
-  identity: identitySchema,
+  identity: identitySchema.extend({ os_type: z.literal('linux') }),
   load: readSnapshot,
   fixers: FIXERS,
   review: lostSignatures,
