@@ -1,8 +1,7 @@
 import { realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Logger } from 'pino';
-import type { Config } from '../config/schema.js';
+import type { GuestRequest } from '../access/guest-access.js';
 import { socketDirectory } from '../files/scratch.js';
 import { orFullDisk } from '../files/space.js';
 import { type Accelerator, demote, probeAccelerator } from '../machine/accelerator.js';
@@ -15,17 +14,6 @@ import { openChannel } from './channel.js';
 import { addLayer, traffic } from './disks.js';
 import { diedError, diskError } from './errors.js';
 import type { ApplianceSession } from './session.js';
-
-export interface ApplianceRequest {
-  /** File names in the work directory: FLATTEN's images, qcow2, never written. */
-  disks: readonly string[];
-  workDirectory: string;
-  /** The drop, on which the images are built. */
-  source: { directory: string; entries: readonly string[] };
-  options: Config;
-  signal: AbortSignal;
-  log: Logger;
-}
 
 export interface Appliance extends ApplianceSession {
   /** Clean shutdown: filesystems unmounted, overlays complete on disk. */
@@ -43,7 +31,7 @@ const FILE_BYTES = 8 * 1024 ** 3;
  * Launches the job's appliance on fresh overlays (`fix-disk<N>.qcow2`) over the flat images; what an earlier session wrote is thrown away. A KVM
  * launch that fails is tried once more with TCG. Errors: `guest.launch-failed`, `guest.timeout`, `guest.died`.
  */
-export async function openAppliance(request: ApplianceRequest): Promise<Appliance> {
+export async function launchAppliance(request: GuestRequest): Promise<Appliance> {
   const accelerator =
     request.options.validate.accelerator === 'auto'
       ? (await probeAccelerator({ signal: request.signal })).kind
@@ -58,7 +46,7 @@ export async function openAppliance(request: ApplianceRequest): Promise<Applianc
 export async function withoutKvm<T>(
   start: (kind: Accelerator['kind']) => Promise<T>,
   accelerator: Accelerator['kind'],
-  { signal, log }: Pick<ApplianceRequest, 'signal' | 'log'>,
+  { signal, log }: Pick<GuestRequest, 'signal' | 'log'>,
 ): Promise<T> {
   try {
     return await start(accelerator);
@@ -71,7 +59,7 @@ export async function withoutKvm<T>(
   }
 }
 
-async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Promise<Appliance> {
+async function launch(request: GuestRequest, accelerator: 'kvm' | 'tcg'): Promise<Appliance> {
   const started = performance.now();
   const { workDirectory, options, signal, log } = request;
   const overlays = request.disks.map((_, index) => `fix-disk${index}.qcow2`);
@@ -156,12 +144,9 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
     signal.throwIfAborted();
     throw error;
   }
-  const launchSeconds = (performance.now() - started) / 1000;
-  log.info({ seconds: round(launchSeconds), accelerator }, 'appliance launched');
+  log.info({ seconds: round((performance.now() - started) / 1000), accelerator }, 'appliance launched');
 
   return {
-    accelerator,
-    launchSeconds,
     overlays,
     call: async (name, ...args) => {
       try {

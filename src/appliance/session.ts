@@ -18,6 +18,4 @@ export interface ApplianceSession {
   addLayer(suffix: string): Promise<string[]>;
   /** Bytes read and written on the guest's disks so far, by QMP. */
   traffic(): Promise<{ read: number; written: number }>;
-  accelerator: 'kvm' | 'tcg';
-  launchSeconds: number;
 }

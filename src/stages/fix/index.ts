@@ -1,24 +1,24 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { ApplianceSession } from '../../appliance/session.js';
+import type { Layers } from '../../access/guest-access.js';
+import type { GuestWriter } from '../../access/guest-writer.js';
+import { withUnifiedImages } from '../../access/unified-images.js';
 import type { Stage, StageContext } from '../../engine/stage.js';
-import type { Guest } from '../../families/base/fixer.js';
 import { syncPath } from '../../files/durable.js';
 import type { InitramfsListing } from '../../guest/initramfs-listing.js';
 import { GUEST_THREAD, runInThread } from '../../host/thread.js';
+import type { Identity } from '../../model/identity.js';
 import { flattenOutput } from '../flatten/output.js';
 import { inspectOutput } from '../inspect/output.js';
 import { reopenContainers } from '../inspect/unlock.js';
 import { planOutput } from '../plan/output.js';
-import { applianceTarget } from './appliance-target.js';
 import { execute } from './apply-plan.js';
 import { mountGuest, trim } from './mount.js';
 import { type FixOutput, fixOutput } from './output.js';
 import { proveFiles } from './prove-files.js';
 import { type GuestTexts, proveNames } from './prove-names.js';
 import type { AfterPlan, FixRequest } from './thread.js';
-import { withUnifiedImages } from './unified-target.js';
 
 const fixInput = z.object({ flatten: flattenOutput, inspect: inspectOutput, plan: planOutput });
 type FixInput = z.infer<typeof fixInput>;
@@ -41,11 +41,12 @@ export const fixStage: Stage<FixInput, FixOutput> = {
     const { identity } = input.inspect;
     const { operations } = input.plan.plan;
     context.progress({ percent: 0, step: 'opening the guest' });
-    const session = await context.appliance(input.flatten.disks.map((disk) => disk.image));
-    const before = await session.traffic();
-    const target = targetIn(session, context, identity);
-    await reopenContainers(session, input.inspect.unlocked, context.source);
-    await mountGuest(session, identity);
+    const access = await context.guest(input.flatten.disks.map((disk) => disk.image));
+    const { layers, trim: trimming } = access.capabilities;
+    const before = await access.traffic();
+    const target = withUnifiedImages(access.writer(identity));
+    await reopenContainers(target.devices, input.inspect.unlocked, context.source);
+    await mountGuest(target, identity.mounts);
 
     const proofs = await execute(operations, {
       target,
@@ -66,20 +67,21 @@ export const fixStage: Stage<FixInput, FixOutput> = {
       const judge = (texts: GuestTexts) => inThread<string[]>({ task: 'names', texts });
       proofs.push(...(await proveNames(operations, after, target, judge)));
     }
-    const trimmed = await trim(session, identity, allocated(input));
+    const trimmed = trimming === null ? [] : await trim(trimming, identity.mounts, allocated(input));
     if (trimmed.length > 0) proofs.push(`trimmed ${trimmed.join(', ')}`);
-    await session.call('umount_all');
-    await session.call('sync');
+    await target.unmountAll();
+    await target.sync();
 
     context.progress({ percent: 85, step: 'preparing the boot test' });
-    const evidence = context.options.config.validate.enabled
-      ? await addEvidence(session, context, identity, after.evidence)
-      : { layers: [], changes: [] };
-    const traffic = await session.traffic();
+    const evidence =
+      layers !== null && context.options.config.validate.enabled
+        ? await addEvidence({ target, layers }, context, identity, after.evidence)
+        : { layers: [], changes: [] };
+    const traffic = await access.traffic();
     context.account({ read: traffic.read - before.read, written: traffic.written - before.written });
     context.progress({ percent: 95, step: 'shutting the appliance down' });
-    const images = [...session.overlays];
-    await context.closeAppliance();
+    const images = layers?.images ?? [];
+    await context.closeGuest();
     for (const file of [...images, ...evidence.layers]) await syncPath(join(context.workDirectory, file));
     await syncPath(context.workDirectory);
     return {
@@ -99,12 +101,6 @@ export const fixStage: Stage<FixInput, FixOutput> = {
     disks.flatMap(({ image, evidence }) => (evidence === null ? [image] : [image, evidence])),
 };
 
-const targetIn = (
-  session: ApplianceSession,
-  { workDirectory }: StageContext,
-  { selinux }: Guest['identity'],
-) => withUnifiedImages(applianceTarget(session, workDirectory, selinux));
-
 function allocated(input: FixInput): number | null {
   return input.flatten.disks.reduce<number | null>(
     (sum, disk) => (sum === null || disk.allocated === null ? null : sum + disk.allocated),
@@ -114,23 +110,23 @@ function allocated(input: FixInput): number | null {
 
 /** The delivered disk often has no serial console; the boot test's overlay gets one, and a unit that reports what came up. */
 async function addEvidence(
-  session: ApplianceSession,
+  { target, layers }: { target: GuestWriter; layers: Layers },
   context: StageContext,
-  identity: Guest['identity'],
+  { mounts }: Identity,
   { operations, changes }: AfterPlan['evidence'],
 ) {
   if (operations.length === 0) return { layers: [], changes: [] };
-  const layers = await session.addLayer('evidence');
-  await mountGuest(session, identity);
+  const files = await layers.add('evidence');
+  await mountGuest(target, mounts);
   await execute(operations, {
-    target: targetIn(session, context, identity),
+    target,
     signal: context.signal,
     listings: {},
     onStep: () => {},
   });
-  await session.call('umount_all');
-  await session.call('sync');
-  return { layers, changes };
+  await target.unmountAll();
+  await target.sync();
+  return { layers: files, changes };
 }
 
 async function readListings(file: string): Promise<Record<string, InitramfsListing>> {

@@ -1,8 +1,8 @@
-import { readSnapshot } from '../../appliance/snapshot.js';
 import type { Guest } from '../../families/base/fixer.js';
 import { type BootFile, bootFiles } from '../../families/linux/command-line-files.js';
 import { evidenceOperations } from '../../families/linux/evidence.js';
 import { expectedNetwork } from '../../families/linux/network.js';
+import { readSnapshot } from '../../guest/snapshot-file.js';
 import { answerThread } from '../../host/thread.js';
 import type { Operation } from '../../model/operation.js';
 import { applyOperations } from '../../operations/apply.js';

@@ -1,28 +1,14 @@
-import { join } from 'node:path';
 import { z } from 'zod';
-import type { ApplianceSession } from '../../appliance/session.js';
-import { SnapshotCollector, writeSnapshot } from '../../appliance/snapshot.js';
-import type { Stage, StageContext } from '../../engine/stage.js';
-import { Hyper2kvmError } from '../../errors/error.js';
-import { shortLines } from '../../families/base/edit.js';
-import { syncPath, writeDurable } from '../../files/durable.js';
-import { type DeviceContext, resolveDevice } from '../../guest/device-names.js';
-import type { GuestTree } from '../../guest/tree.js';
-import type { Identity } from '../../model/identity.js';
+import type { Warnings } from '../../access/tolerate.js';
+import type { Stage } from '../../engine/stage.js';
+import { syncPath } from '../../files/durable.js';
+import type { Warning } from '../../model/plan.js';
 import { fetchOutput } from '../fetch/output.js';
 import { flattenOutput } from '../flatten/output.js';
-import { architecture } from './architecture.js';
-import { identify } from './identity.js';
-import { hasKernelImage, readKernels } from './kernels.js';
-import { followEarlyLinks, followLinks, realDirectory } from './links.js';
-import { mountSystem } from './mounts.js';
+import { findSystem } from './find-system.js';
+import { readKeys } from './luks-keys.js';
 import { type InspectOutput, inspectOutput } from './output.js';
-import { chooseRoot, findRoots, type Root, readOnly } from './roots.js';
-import { readStorage, type Storage } from './storage.js';
-import type { Warnings } from './tolerate.js';
-import { readUnifiedImages, withCommandLines, withoutKernel } from './unified-images.js';
-import { readKeys } from './unlock.js';
-import { volumeAliases } from './volume-names.js';
+import { readStorage } from './storage.js';
 
 const inspectInput = z.object({ fetch: fetchOutput, flatten: flattenOutput });
 type InspectInput = z.infer<typeof inspectInput>;
@@ -39,233 +25,56 @@ export const inspectStage: Stage<InspectInput, InspectOutput> = {
     luks: options.config.guest.luks.map(({ device, key_file }) => [device, key_file]),
   }),
   enabled: (options) => options.kind === 'vm',
-  async run(context, input) {
-    context.progress({ percent: 0, step: 'launching the appliance' });
-    const session = await context.appliance(input.flatten.disks.map((disk) => disk.image));
-    const before = await session.traffic();
-    await session.call('umount_all');
+  async run(context, { fetch, flatten }) {
+    const { options, workDirectory, signal, progress } = context;
+    progress({ percent: 0, step: 'launching the appliance' });
+    const access = await context.guest(flatten.disks.map((disk) => disk.image));
+    const { reader, capabilities, traffic } = access;
+    const before = await traffic();
+    await reader.unmountAll();
 
-    context.progress({ percent: 50, step: 'reading partitions and filesystems' });
+    progress({ percent: 50, step: 'reading partitions and filesystems' });
     const warnings: Warnings = [];
-    const controllers = input.flatten.disks.map((disk) => disk.controller);
-    const keys = await readKeys(context.options.config.guest.luks, context.source);
-    const storage = await readStorage(session, { keys, controllers }, warnings);
-    const search = await findRoots(session, storage.filesystems, controllers);
-    const root = chooseRoot(search, storage.filesystems);
-    for (const { device, reason } of search.unmountable)
-      warnings.push({
-        fixer: 'inspect',
-        code: 'inspect.skipped',
-        message: `${device} was not looked at: ${reason}`,
-      });
+    const controllers = flatten.disks.map((disk) => disk.controller);
+    const keys = await readKeys(options.config.guest.luks, context.source);
+    const storage = await readStorage(reader.devices, { keys, controllers }, warnings);
+    const { family, root, unmountable } = await findSystem(reader, { storage, controllers });
+    warnings.push(
+      // A running guest has mounted what is its own, and others cannot be looked at.
+      ...(capabilities.offline ? unmountable.map(({ device, reason }) => skipped(device, reason)) : []),
+      ...storage.filesystems
+        .filter(({ snapshot_of }) => snapshot_of === root.device)
+        .map(({ device }) => snapshotOf(root.device, device)),
+    );
 
-    for (const { device, snapshot_of } of storage.filesystems)
-      if (snapshot_of === root.device)
-        warnings.push({
-          fixer: 'inspect',
-          code: 'inspect.snapshot',
-          message: `${device} is a snapshot of the root ${root.device}: it keeps the state from before the conversion`,
-        });
-
-    context.progress({ percent: 65, step: 'taking the configuration snapshot' });
-    const found = { storage, controllers, root, warnings };
-    const { tree: files, mounts, devices } = await takeSnapshot(session, context, found);
-
-    context.progress({ percent: 80, step: 'listing the initramfs of every kernel' });
-    const place = { workDirectory: context.workDirectory, signal: context.signal };
-    const unified = await readUnifiedImages(session, files, { ...place, warnings });
-    const tree = withCommandLines(files, unified);
-    const { kernels, listings } = await readKernels(session, tree, unified, place);
-    warnings.push(...withoutKernel(unified, kernels));
-    if (kernels.length === 0 && !hasKernelImage(tree)) {
-      throw new Hyper2kvmError(
-        'inspect.no-kernel',
-        `${root.device} holds a Linux system, but no kernel is in its /boot`,
-        {
-          advice:
-            'Check that all disks of the VM were dropped and that its /etc/fstab mounts /boot; a container’s file system has no kernel and cannot boot.',
-        },
-      );
-    }
-    const facts = identify(tree, storage.partitions);
-    const identity: Identity = {
-      os_type: 'linux',
-      ...facts,
-      firmware: context.options.vm.firmware ?? input.fetch.hardware.firmware ?? facts.firmware,
-      architecture: await architecture(session, tree),
-      kernels,
-      unified_images: unified.map(({ path, version, signed }) => ({ path, version, signed })),
-      partitions: storage.partitions,
-      filesystems: withMountpoints(storage, tree, devices, root),
-      root: root.device,
-      mounts,
-      encrypted: storage.filesystems.some((filesystem) => filesystem.type === 'crypto_LUKS'),
-    };
-    await session.call('umount_all');
-
-    const snapshot = 'snapshot.json';
-    const digest = await writeSnapshot(join(context.workDirectory, snapshot), tree);
-    await writeDurable(join(context.workDirectory, 'initramfs.json'), JSON.stringify(listings));
-    await syncPath(context.workDirectory);
-    const after = await session.traffic();
+    const firmware = options.vm.firmware ?? fetch.hardware.firmware;
+    const found = await family.inspect(reader, root, {
+      ...{ storage, controllers, firmware },
+      ...{ workDirectory, signal, progress },
+    });
+    await syncPath(workDirectory);
+    const after = await traffic();
     context.account({ read: after.read - before.read });
     return {
-      identity,
-      snapshot,
-      snapshot_sha256: digest,
-      initramfs_listings: 'initramfs.json',
+      identity: found.identity,
+      snapshot: found.snapshot,
+      snapshot_sha256: found.snapshotSha256,
+      initramfs_listings: found.initramfsListings,
       unlocked: storage.unlocked,
-      warnings,
+      warnings: [...warnings, ...found.warnings],
     };
   },
   files: ({ snapshot, initramfs_listings }) => [snapshot, initramfs_listings],
 };
 
-/** Programs, kernels and archives are not configuration: their names are enough. Patterns as GNU tar's `--exclude` takes them. */
-const BOOT_EXCLUDES = [
-  'vmlinu*',
-  'initr*',
-  'linux',
-  'initramfs*',
-  'kernel-*',
-  'bzImage*',
-  'Image-*',
-  'System.map*',
-  'config-*',
-  'symvers-*',
-  '*.img',
-  '*.mod',
-  '*.efi',
-  '*.EFI',
-  '*.pf2',
-  '*.mo',
-  '*.c32',
-  'themes',
-  'fonts',
-  'memtest*',
-];
-const ETC_EXCLUDES = [
-  './selinux/*/policy',
-  './selinux/*/contexts',
-  './selinux/*/modules',
-  './pki',
-  './ssl/certs',
-  './ca-certificates',
-  './.git',
-  './alternatives',
-];
-const MODULES_EXCLUDES = [
-  'kernel',
-  'extra',
-  'updates',
-  'weak-updates',
-  'build',
-  'source',
-  'vdso',
-  '*.bin',
-  '*.ko',
-  '*.ko.*',
-  'vmlinuz',
-  'modules.symbols',
-  'System.map',
-];
-const DPKG_EXCLUDES = [
-  './info',
-  './alternatives',
-  './updates',
-  './parts',
-  './triggers',
-  './*-old',
-  './cmethopt',
-];
-const NAME_DIRECTORIES = [
-  '/usr/bin',
-  '/usr/sbin',
-  '/bin',
-  '/sbin',
-  '/usr/lib/systemd/system',
-  '/lib/systemd/system',
-  '/var/lib/rpm',
-  '/usr/lib/sysimage/rpm',
-  '/boot',
-  '/efi',
-];
+const skipped = (device: string, reason: string): Warning => ({
+  fixer: 'inspect',
+  code: 'inspect.skipped',
+  message: `${device} was not looked at: ${reason}`,
+});
 
-interface Found {
-  storage: Storage;
-  controllers: readonly (string | null)[];
-  root: Root;
-  warnings: Warnings;
-}
-
-async function takeSnapshot(
-  session: ApplianceSession,
-  context: StageContext,
-  { storage, controllers, root, warnings }: Found,
-) {
-  await session.call('mount_options', readOnly(root.options), root.device, '/');
-  const collector = new SnapshotCollector(session, context.workDirectory);
-  // Only the top level: which of /bin, /lib, /sbin are links decides where everything else really is.
-  await collector.capture({ directory: '/', excludes: ['./*/*'] });
-  await collector.capture({ directory: '/etc', excludes: ETC_EXCLUDES });
-  await followEarlyLinks(session, collector);
-  const physical = { filesystems: storage.filesystems, controllers };
-  const aliases = volumeAliases(collector.tree(), physical, storage);
-  const devices: DeviceContext = { ...physical, aliases };
-  const mounts = [
-    { device: root.device, mountpoint: '/', options: root.options },
-    ...(await mountSystem(session, collector.tree(), devices, root, warnings)),
-  ];
-  const place = (path: string) => realDirectory(session, collector, path);
-  const boot = await place('/boot');
-  await collector.capture({ directory: boot, excludes: BOOT_EXCLUDES });
-  await collector.capture({ directory: await place('/efi'), excludes: BOOT_EXCLUDES });
-  const lib = collector.tree().lstat('/lib')?.type === 'symlink' ? '/usr/lib' : '/lib';
-  await collector.capture({ directory: `${lib}/modules`, excludes: MODULES_EXCLUDES });
-  await collector.capture({ directory: '/var/lib/dpkg', excludes: DPKG_EXCLUDES });
-  for (const directory of NAME_DIRECTORIES) {
-    // Through a linked top directory (/bin → usr/bin) the same names would come twice.
-    const top = directory.slice(0, `${directory}/`.indexOf('/', 1));
-    if (collector.tree().lstat(top)?.type !== 'symlink') await collector.names(directory);
-  }
-  if (boot !== '/boot') await collector.names(boot);
-  // Debian 11 and Ubuntu 18.04 may have systemd in a /lib of its own, SLES 12 in /usr/lib beside such a /lib.
-  for (const path of new Set(['/usr/lib/os-release', '/usr/lib/systemd/systemd', `${lib}/systemd/systemd`]))
-    await collectFile(session, collector, path);
-  await followLinks(session, collector, warnings);
-  return { tree: collector.tree(), mounts, devices };
-}
-
-/** Single files outside of the bulk directories; an executable only with its name. */
-async function collectFile(
-  session: ApplianceSession,
-  collector: SnapshotCollector,
-  path: string,
-): Promise<void> {
-  if (!(await session.call('is_file_opts', path, { followsymlinks: true }))) return;
-  const { mode, uid, gid, size } = await session.call('statns', path);
-  const content = size <= 64 * 1024 ? await session.call('read_file', path) : undefined;
-  collector.add({ path, type: 'file', mode: mode & 0o7777, uid, gid, size, ...(content ? { content } : {}) });
-}
-
-/** Each is looked for among all filesystems. */
-const MAX_FSTAB_LINES = 5_000;
-
-function withMountpoints(
-  storage: Storage,
-  tree: GuestTree,
-  devices: DeviceContext,
-  root: Root,
-): Storage['filesystems'] {
-  const at = new Map<string, string>([[root.device, '/']]);
-  for (const line of shortLines(tree.text('/etc/fstab')?.text ?? '').slice(0, MAX_FSTAB_LINES)) {
-    const [spec, mountpoint] = line.trim().split(/\s+/);
-    if (spec === undefined || mountpoint === undefined || spec.startsWith('#')) continue;
-    const filesystem = resolveDevice(spec, devices);
-    if (filesystem !== null && !at.has(filesystem.device)) at.set(filesystem.device, mountpoint);
-  }
-  return storage.filesystems.map((filesystem) => ({
-    ...filesystem,
-    mountpoint: at.get(filesystem.device) ?? null,
-  }));
-}
+const snapshotOf = (root: string, device: string): Warning => ({
+  fixer: 'inspect',
+  code: 'inspect.snapshot',
+  message: `${device} is a snapshot of the root ${root}: it keeps the state from before the conversion`,
+});

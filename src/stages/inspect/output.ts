@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { identitySchema, unlockedSchema } from '../../model/identity.js';
 import { warningSchema } from '../../model/plan.js';
 
-/** `snapshot` is a file name in the work directory (see appliance/snapshot.ts); its digest makes PLAN's input a value. */
+/** `snapshot` is a file name in the work directory (guest/snapshot-file.ts); its digest makes PLAN's input a value. */
 export const inspectOutput = z.object({
   identity: identitySchema,
   snapshot: z.string(),

@@ -1,7 +1,7 @@
-import { readSnapshot } from '../../appliance/snapshot.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { Guest } from '../../families/base/fixer.js';
 import { EMPTY_PLAN, planGuest } from '../../families/plan.js';
+import { readSnapshot } from '../../guest/snapshot-file.js';
 import { answerThread } from '../../host/thread.js';
 import type { Plan } from '../../model/plan.js';
 import { canonicalJson } from '../../text/canonical-json.js';

@@ -1,13 +1,12 @@
-import type { ApplianceSession } from '../../appliance/session.js';
-import { Hyper2kvmError } from '../../errors/error.js';
-import { type DeviceContext, filesystemsNamed, resolveDevice } from '../../guest/device-names.js';
-import type { GuestTree } from '../../guest/tree.js';
-import type { Identity } from '../../model/identity.js';
+import type { GuestReader } from '../../../access/guest-reader.js';
+import { refusal, tolerate, type Warnings } from '../../../access/tolerate.js';
+import { Hyper2kvmError } from '../../../errors/error.js';
+import { type DeviceContext, filesystemsNamed, resolveDevice } from '../../../guest/device-names.js';
+import type { GuestTree } from '../../../guest/tree.js';
+import type { Mount } from '../../../model/identity.js';
+import type { RootCandidate } from '../../base/inspection.js';
+import { duplicateUuid } from './choose-root.js';
 import { ESP_MOUNTPOINTS, ESP_TYPES } from './identity.js';
-import { duplicateUuid, type Root, readOnly } from './roots.js';
-import { refusal, tolerate, type Warnings } from './tolerate.js';
-
-type Mounts = Identity['mounts'];
 
 /** Only what holds configuration or kernels is mounted: data filesystems stay untouched. */
 const SYSTEM_MOUNTPOINTS = ['/usr', '/boot', '/boot/efi', '/efi', '/var'];
@@ -18,16 +17,16 @@ const MOUNTABLE = new Set(['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'vfat', 'f2fs
  * all). `tree` has /etc. Returns them in mount order. `inspect.unmountable` for /usr and /boot; another that cannot be mounted is warned of.
  */
 export async function mountSystem(
-  session: ApplianceSession,
+  reader: GuestReader,
   tree: GuestTree,
   devices: DeviceContext,
-  root: Root,
+  root: RootCandidate,
   warnings: Warnings,
-): Promise<Mounts> {
-  const mounts: Mounts = [];
-  const add = async (mount: Mounts[number]) => {
+): Promise<Mount[]> {
+  const mounts: Mount[] = [];
+  const add = async (mount: Mount) => {
     const mounting = async () => {
-      await session.call('mount_options', readOnly(mount.options), mount.device, mount.mountpoint);
+      await reader.mount(mount, 'ro');
       mounts.push(mount);
     };
     // The plan would be wrong without the kernels or the programs.
@@ -38,14 +37,14 @@ export async function mountSystem(
   for (const mount of fstabMounts(tree, devices, root)) await add(mount);
   const esp = findEsp(devices);
   if (esp === null || mounts.some(({ device }) => device === esp)) return mounts;
-  const mountpoint = await espPlace(session, mounts);
+  const mountpoint = await espPlace(reader, mounts);
   if (mountpoint !== null) await add({ device: esp, mountpoint, options: '' });
   return mounts;
 }
 
 const NEEDED: ReadonlySet<string> = new Set(['/usr', '/boot']);
 
-async function needed(mounting: () => Promise<void>, { device, mountpoint }: Mounts[number]): Promise<void> {
+async function needed(mounting: () => Promise<void>, { device, mountpoint }: Mount): Promise<void> {
   try {
     await mounting();
   } catch (error) {
@@ -57,8 +56,8 @@ async function needed(mounting: () => Promise<void>, { device, mountpoint }: Mou
 }
 
 /** The system's other mounts by its fstab, in mount order. Pure. */
-function fstabMounts(tree: GuestTree, devices: DeviceContext, root: Root): Mounts {
-  const mounts = new Map<string, Mounts[number]>();
+function fstabMounts(tree: GuestTree, devices: DeviceContext, root: RootCandidate): Mount[] {
+  const mounts = new Map<string, Mount>();
   for (const line of (tree.text('/etc/fstab')?.text ?? '').split('\n')) {
     const [spec, mountpoint, , options] = line.trim().split(/\s+/);
     if (spec === undefined || mountpoint === undefined || !SYSTEM_MOUNTPOINTS.includes(mountpoint)) continue;
@@ -85,11 +84,12 @@ function findEsp(devices: DeviceContext): string | null {
 }
 
 /** The first of the ESP's usual places that is there; /boot only when it is empty, as a mount over it would hide the kernels. */
-async function espPlace(session: ApplianceSession, mounts: Mounts): Promise<string | null> {
+async function espPlace(reader: GuestReader, mounts: readonly Mount[]): Promise<string | null> {
   for (const place of ESP_MOUNTPOINTS) {
     if (mounts.some(({ mountpoint }) => mountpoint === place)) continue;
-    if (!(await session.call('is_dir', place))) continue;
-    if (place !== '/boot' || (await session.call('ls', place)).length === 0) return place;
+    // Nothing is mounted over a link.
+    if ((await reader.lstat(place))?.type !== 'directory') continue;
+    if (place !== '/boot' || (await reader.list(place)).length === 0) return place;
   }
   return null;
 }

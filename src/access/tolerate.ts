@@ -1,12 +1,12 @@
-import { Hyper2kvmError } from '../../errors/error.js';
-import type { Warning } from '../../model/plan.js';
+import { Hyper2kvmError } from '../errors/error.js';
+import type { Warning } from '../model/plan.js';
 
 /** What INSPECT found broken and could do without; the report shows it beside the plan's warnings. */
 export type Warnings = Warning[];
 
 /**
- * `work`, or null with a warning where the guest refuses it: a part that is not needed must not fail the VM. A lost or hanging appliance is no answer of the
- * guest's and still rejects.
+ * `work`, or null with a warning where the guest refuses it: a part that is not needed must not fail the VM. A place that is lost
+ * or does not answer says nothing about the guest and still rejects.
  */
 export async function tolerate<Result>(
   work: () => Promise<Result>,

@@ -1,12 +1,11 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ApplianceSession } from '../../appliance/session.js';
-import { Hyper2kvmError } from '../../errors/error.js';
-import { unifiedImages } from '../../families/linux/command-line-files.js';
-import { S_IFMT, S_IFREG } from '../../guest/cpio.js';
-import type { InitramfsListing } from '../../guest/initramfs-listing.js';
-import { listInThread } from '../../guest/list-in-thread.js';
-import type { GuestTree } from '../../guest/tree.js';
+import type { GuestReader } from '../../../access/guest-reader.js';
+import { refusal, type Warnings } from '../../../access/tolerate.js';
+import { Hyper2kvmError } from '../../../errors/error.js';
+import type { InitramfsListing } from '../../../guest/initramfs-listing.js';
+import { listInThread } from '../../../guest/list-in-thread.js';
+import type { GuestTree } from '../../../guest/tree.js';
 import {
   isSigned,
   kernelVersion,
@@ -14,9 +13,9 @@ import {
   type UnifiedSection,
   unifiedSections,
   withoutNuls,
-} from '../../guest/unified-image.js';
-import type { Kernel } from '../../model/identity.js';
-import { refusal, type Warnings } from './tolerate.js';
+} from '../../../guest/unified-image.js';
+import type { Kernel } from '../../../model/identity.js';
+import { unifiedImages } from '../command-line-files.js';
 
 /** A larger one is not read: real ones stay under 200 MiB. */
 const MAX_IMAGE_BYTES = 256 * 1024 * 1024;
@@ -38,27 +37,27 @@ export interface UnifiedImage {
 
 /** Reads every unified kernel image of the ESP. One that cannot be read is told of in `warnings`: it may not be what boots. */
 export async function readUnifiedImages(
-  session: ApplianceSession,
+  reader: GuestReader,
   tree: GuestTree,
   { workDirectory, signal, warnings }: { workDirectory: string; signal: AbortSignal; warnings: Warnings },
 ): Promise<UnifiedImage[]> {
   const images: UnifiedImage[] = [];
   const seen = new Set<string>();
   for (const [index, path] of unifiedImages(tree).entries()) {
-    const { mode, size, device, inode } = await session.call('statns', path);
+    const stat = await reader.stat(path);
     // Two names of one file: an ESP that is mounted twice, a link.
-    const identity = `${device}:${inode}`;
-    if (seen.has(identity)) continue;
+    const identity = `${stat?.device}:${stat?.inode}`;
+    if (stat !== null && seen.has(identity)) continue;
     seen.add(identity);
     const refused =
       index >= MAX_IMAGES
         ? `more than ${MAX_IMAGES} are there`
-        : (mode & S_IFMT) !== S_IFREG
+        : stat?.type !== 'file'
           ? 'it is not a regular file'
-          : size > MAX_IMAGE_BYTES
+          : stat.size > MAX_IMAGE_BYTES
             ? `it is larger than ${MAX_IMAGE_BYTES} bytes`
             : null;
-    const result = refused ?? (await readOne(session, path, workDirectory, signal));
+    const result = refused ?? (await readOne(reader, path, workDirectory, signal));
     if (typeof result !== 'string') images.push(...result);
     // Under the firmware's default name it is most likely a boot loader.
     else if (!isDefaultName(path)) warnings.push(unread(path, result));
@@ -68,14 +67,14 @@ export async function readUnifiedImages(
 
 /** None for a program that holds no kernel (a boot loader under the default name); a text for what cannot be read. */
 async function readOne(
-  session: ApplianceSession,
+  reader: GuestReader,
   path: string,
   workDirectory: string,
   signal: AbortSignal,
 ): Promise<UnifiedImage[] | string> {
   const copy = join(workDirectory, 'unified-image.part');
   try {
-    await session.call('download', path, copy);
+    await reader.download(path, copy);
     return await describe(path, await readFile(copy), signal);
   } catch (error) {
     return error instanceof Hyper2kvmError && error.code === 'guest.unified-image'

@@ -1,14 +1,17 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ApplianceSession } from '../../appliance/session.js';
-import { Hyper2kvmError } from '../../errors/error.js';
-import { S_IFMT, S_IFREG } from '../../guest/cpio.js';
-import { DEFAULT_LIMITS, describeInitramfs, type InitramfsListing } from '../../guest/initramfs-listing.js';
-import { listInThread } from '../../guest/list-in-thread.js';
-import type { GuestTree } from '../../guest/tree.js';
-import { sectionPath } from '../../guest/unified-image.js';
-import type { Kernel } from '../../model/identity.js';
-import { refusal } from './tolerate.js';
+import type { GuestReader } from '../../../access/guest-reader.js';
+import { refusal } from '../../../access/tolerate.js';
+import { Hyper2kvmError } from '../../../errors/error.js';
+import {
+  DEFAULT_LIMITS,
+  describeInitramfs,
+  type InitramfsListing,
+} from '../../../guest/initramfs-listing.js';
+import { listInThread } from '../../../guest/list-in-thread.js';
+import type { GuestTree } from '../../../guest/tree.js';
+import { sectionPath } from '../../../guest/unified-image.js';
+import type { Kernel } from '../../../model/identity.js';
 import type { UnifiedImage } from './unified-images.js';
 
 /** A larger initramfs is not read: real ones stay under 200 MiB. */
@@ -23,7 +26,7 @@ const MAX_KERNELS = 100;
  * directory without an image (left behind by a removed kernel) is no kernel. Of one that is in a unified image, what has no initramfs of its own is where the image was made from.
  */
 export async function readKernels(
-  session: ApplianceSession,
+  reader: GuestReader,
   tree: GuestTree,
   unified: readonly UnifiedImage[],
   { workDirectory, signal }: { workDirectory: string; signal: AbortSignal },
@@ -45,7 +48,7 @@ export async function readKernels(
       if (path === null && images.length > 0) continue;
       if (path !== null && listings[path] === undefined) {
         const listed = await list(
-          session,
+          reader,
           path,
           workDirectory,
           signal,
@@ -77,22 +80,23 @@ export async function readKernels(
 }
 
 async function list(
-  session: ApplianceSession,
+  reader: GuestReader,
   path: string,
   workDirectory: string,
   signal: AbortSignal,
   entries: number,
 ): Promise<InitramfsListing> {
-  const { mode, size } = await session.call('statns', path);
+  const stat = await reader.stat(path);
+  const size = stat?.size ?? 0;
   const unread = (unreadable: string) => {
     return { size, segments: [], files: [], directories: [], links: {}, texts: {}, unreadable };
   };
   // A device node's size is 0, and /dev/zero never ends: downloading it would fill the host's disk.
-  if ((mode & S_IFMT) !== S_IFREG) return unread('not a regular file');
+  if (stat?.type !== 'file') return unread('not a regular file');
   if (size > MAX_INITRAMFS_BYTES) return unread(`larger than ${MAX_INITRAMFS_BYTES} bytes`);
   const copy = join(workDirectory, 'initramfs.part');
   try {
-    await session.call('download', path, copy);
+    await reader.download(path, copy);
   } catch (error) {
     return unread(refusal(error));
   }

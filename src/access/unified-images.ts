@@ -1,4 +1,3 @@
-import type { GuestWriter } from '../../access/guest-writer.js';
 import {
   type ChangeableSection,
   parseSectionPath,
@@ -7,7 +6,8 @@ import {
   unifiedSections,
   withoutNuls,
   withSection,
-} from '../../guest/unified-image.js';
+} from '../guest/unified-image.js';
+import type { GuestWriter } from './guest-writer.js';
 
 /** `target` on which the sections of unified kernel images (`IMAGE.efi:.initrd`) are files. They are read, rewritten and appended to; the image keeps its place. */
 export function withUnifiedImages(target: GuestWriter): GuestWriter {

@@ -1,6 +1,5 @@
-import type { ApplianceSession } from '../../appliance/session.js';
-import { Hyper2kvmError } from '../../errors/error.js';
-import type { GuestTree } from '../../guest/tree.js';
+import { type GuestReader, isFile } from '../../../access/guest-reader.js';
+import { Hyper2kvmError } from '../../../errors/error.js';
 
 /** ELF `e_machine` (System V ABI) of the programs in the guest: what the userland is made for. */
 const MACHINES: Record<number, string> = {
@@ -13,14 +12,15 @@ const MACHINES: Record<number, string> = {
   243: 'riscv64',
 };
 const PROGRAMS = ['/bin/sh', '/usr/bin/sh', '/bin/bash', '/sbin/init', '/usr/lib/systemd/systemd'];
+/** Up to `e_machine`. */
+const HEADER_BYTES = 20;
 
-export async function architecture(session: ApplianceSession, tree: GuestTree): Promise<string> {
+export async function architecture(reader: GuestReader): Promise<string> {
   for (const program of PROGRAMS) {
-    const real = tree.resolve(program) ?? program;
-    // Only the names of programs are in the snapshot: this may be a link (Alpine's /bin/sh to busybox).
-    if (!(await session.call('is_file_opts', real, { followsymlinks: true }))) continue;
-    const head = await session.call('pread', real, 20, 0);
-    if (head.length < 20 || head.toString('latin1', 0, 4) !== '\x7fELF') continue;
+    // A named pipe would keep who reads it waiting.
+    if (!(await isFile(reader, program))) continue;
+    const head = await reader.readAt(program, 0, HEADER_BYTES);
+    if (head.length < HEADER_BYTES || head.toString('latin1', 0, 4) !== '\x7fELF') continue;
     const bigEndian = head[5] === 2;
     const machine = MACHINES[bigEndian ? head.readUInt16BE(18) : head.readUInt16LE(18)];
     if (machine !== undefined) return machine;

@@ -1,8 +1,7 @@
-import type { ApplianceSession } from '../../appliance/session.js';
-import type { SnapshotCollector } from '../../appliance/snapshot.js';
-import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../../guest/cpio.js';
-import type { GuestTree } from '../../guest/tree.js';
-import { refusal, type Warnings } from './tolerate.js';
+import type { GuestReader } from '../../../access/guest-reader.js';
+import type { SnapshotCollector } from '../../../access/snapshot-collector.js';
+import { refusal, type Warnings } from '../../../access/tolerate.js';
+import type { GuestTree } from '../../../guest/tree.js';
 
 /** Larger files are no configuration. */
 const MAX_BYTES = 1024 * 1024;
@@ -35,28 +34,25 @@ const BOOT = /^\/(boot|efi)(\/|$)/;
 const NOTHING = '/dev/null';
 
 interface Walk {
-  session: ApplianceSession;
+  reader: GuestReader;
   collector: SnapshotCollector;
   steps: number;
 }
 
 /** Brings what fstab and its kin are links to into the snapshot, which has /etc so far. */
-export async function followEarlyLinks(
-  session: ApplianceSession,
-  collector: SnapshotCollector,
-): Promise<void> {
-  const walk = { session, collector, steps: 0 };
+export async function followEarlyLinks(reader: GuestReader, collector: SnapshotCollector): Promise<void> {
+  const walk = { reader, collector, steps: 0 };
   for (const path of EARLY) if (isUnread(collector.tree(), path)) await follow(walk, path);
 }
 
 /** Where the directory at `path` really is in the guest; `path` itself where it is none. */
 export async function realDirectory(
-  session: ApplianceSession,
+  reader: GuestReader,
   collector: SnapshotCollector,
   path: string,
 ): Promise<string> {
   if (collector.tree().lstat(path)?.type !== 'symlink') return path;
-  await follow({ session, collector, steps: 0 }, path);
+  await follow({ reader, collector, steps: 0 }, path);
   return collector.tree().resolve(path) ?? path;
 }
 
@@ -65,11 +61,11 @@ export async function realDirectory(
  * and cannot be reached is warned of.
  */
 export async function followLinks(
-  session: ApplianceSession,
+  reader: GuestReader,
   collector: SnapshotCollector,
   warnings: Warnings,
 ): Promise<void> {
-  const walk = { session, collector, steps: 0 };
+  const walk = { reader, collector, steps: 0 };
   const before = collector.tree();
   const open = before.entries().filter(({ path, type }) => {
     if (type !== 'symlink') return false;
@@ -135,23 +131,21 @@ async function targetOf(walk: Walk, here: string, isLast: boolean): Promise<stri
 
 /** As `targetOf`, of what the snapshot does not know. */
 async function take(walk: Walk, path: string): Promise<string | null | undefined> {
-  const { session, collector } = walk;
+  const { reader, collector } = walk;
   if (++walk.steps > MAX_STEPS) return undefined;
   try {
-    const { mode, uid, gid, size } = await session.call('lstatns', path);
-    const own = { path, mode: mode & 0o7777, uid, gid, size };
-    const type = mode & S_IFMT;
-    if (type === S_IFLNK) {
-      const target = await session.call('readlink', path);
-      collector.add({ ...own, type: 'symlink', target });
+    const stat = await reader.lstat(path);
+    if (stat === null || stat.type === 'other') return undefined;
+    const { type, mode, uid, gid, size } = stat;
+    const own = { path, type, mode, uid, gid, size };
+    if (type === 'symlink') {
+      const target = await reader.readLink(path);
+      collector.add({ ...own, target });
       return target;
     }
-    if (type === S_IFDIR) collector.add({ ...own, type: 'directory' });
-    if (type === S_IFREG) {
-      const content = size <= MAX_BYTES ? await session.call('read_file', path) : undefined;
-      collector.add({ ...own, type: 'file', ...(content === undefined ? {} : { content }) });
-    }
-    return type === S_IFDIR || type === S_IFREG ? null : undefined;
+    const isRead = type === 'file' && size <= MAX_BYTES;
+    collector.add({ ...own, ...(isRead ? { content: await reader.read(path) } : {}) });
+    return null;
   } catch (error) {
     refusal(error);
     return undefined;
@@ -160,6 +154,6 @@ async function take(walk: Walk, path: string): Promise<string | null | undefined
 
 /** Its files; what is below them is not configuration. */
 async function takeDirectory(walk: Walk, directory: string): Promise<void> {
-  const names = await walk.session.call('ls', directory);
+  const names = await walk.reader.list(directory);
   for (const name of names.slice(0, MAX_NAMES)) await take(walk, `${directory}/${name}`);
 }

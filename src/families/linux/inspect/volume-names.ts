@@ -1,7 +1,7 @@
-import { shortLines } from '../../families/base/edit.js';
-import { type DeviceContext, resolveDevice } from '../../guest/device-names.js';
-import type { GuestTree } from '../../guest/tree.js';
-import type { Storage } from './storage.js';
+import type { Storage } from '../../../access/storage.js';
+import { type DeviceContext, resolveDevice } from '../../../guest/device-names.js';
+import type { GuestTree } from '../../../guest/tree.js';
+import { shortLines } from '../../base/edit.js';
 
 type Volumes = Pick<Storage, 'unlocked' | 'arrays'>;
 type Names = readonly (readonly [name: string, device: string])[];
