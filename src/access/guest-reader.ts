@@ -1,3 +1,5 @@
+import { constants } from 'node:os';
+import { Hyper2kvmError } from '../errors/error.js';
 import type { TreeEntry } from '../guest/tree.js';
 import type { Mount } from '../model/identity.js';
 import type { BlockDevices } from './block-devices.js';
@@ -71,6 +73,13 @@ export interface GuestReader {
   unmountAll(): Promise<void>;
   /** Subvolumes of the btrfs filesystem at `/`. */
   subvolumes(): Promise<Subvolume[]>;
+}
+
+/** Rejects where nothing is at `path`. */
+export async function sizeOf(reader: Pick<GuestReader, 'stat'>, path: string): Promise<number> {
+  const stat = await reader.stat(path);
+  if (stat !== null) return stat.size;
+  throw new Hyper2kvmError('guest.call-failed', `${path} is not there`, { errno: constants.errno.ENOENT });
 }
 
 /** True for a plain file, or a link to one. */

@@ -16,8 +16,6 @@ export interface GuestWriter extends GuestReader {
   symlink(path: string, target: string): Promise<void>;
   /** Copies one file's content, owner of the copy is root. */
   copy(from: string, path: string): Promise<void>;
-  size(path: string): Promise<number>;
-  exists(path: string): Promise<boolean>;
   /** Writes `bytes` at `offset`, the file's old end. */
   append(path: string, bytes: Buffer, offset: number): Promise<void>;
   /** Sets an extended attribute, of a link itself where the path ends with one. */

@@ -1,6 +1,6 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type GuestReader, isFile } from '../access/guest-reader.js';
+import type { GuestReader } from '../access/guest-reader.js';
 import type { GuestWriter } from '../access/guest-writer.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import { changingLocked } from './locked-files.js';
@@ -78,8 +78,6 @@ export function applianceWriter(
       });
       await label(path);
     },
-    size: async (path) => (await reader.stat(path))?.size ?? 0,
-    exists: (path) => isFile(reader, path),
     append: (path, bytes, offset) =>
       withScratch(bytes, () => unlocked(path, () => session.call('upload_offset', scratch, path, offset))),
     setXattr: (path, name, value) => session.call('lsetxattr', name, value, path),

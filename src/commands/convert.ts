@@ -1,8 +1,8 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import type { Report } from '../model/report.js';
 import { assembleBundle, writeFailure } from '../report/bundle.js';
+import type { Report } from '../report/report.js';
 import { summarize } from '../report/summary.js';
 import { pathExists, publishDirectory } from '../spool/publish.js';
 import { terminalText } from '../text/escape.js';

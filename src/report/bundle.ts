@@ -4,7 +4,6 @@ import type { JobOptions } from '../config/schema.js';
 import { type ErrorRecord, Hyper2kvmError } from '../errors/error.js';
 import { syncTree, writeDurable } from '../files/durable.js';
 import { domainXml } from '../machine/libvirt-domain.js';
-import type { Report } from '../model/report.js';
 import type { StageRecord } from '../model/stage-record.js';
 import { toolVersions } from '../tools/versions.js';
 import { readScreens, readSerialTail } from './boot-evidence.js';
@@ -13,6 +12,7 @@ import { operationDiffs } from './diff.js';
 import { domainFacts } from './domain-facts.js';
 import { applyMoves, emptyDirectory, exists, type Move, openTree, undoMoves } from './files.js';
 import { reportHtml } from './html.js';
+import type { Report } from './report.js';
 import { buildReport, readOutputs, type StageOutputs } from './report.js';
 
 /** What both endings of a job are told. Times are ISO 8601 in UTC. */

@@ -1,6 +1,6 @@
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { GuestTree } from '../../guest/tree.js';
-import type { Operation } from '../../model/operation.js';
+import type { Operation } from '../../operations/registry.js';
 
 /** Who plans an operation, and why. */
 export interface Cause {

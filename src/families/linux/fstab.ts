@@ -1,8 +1,10 @@
 import { Hyper2kvmError } from '../../errors/error.js';
 import { filesystemsNamed, isUnstableName } from '../../guest/device-names.js';
+import { decodeText } from '../../guest/tree.js';
 import type { Warning } from '../../model/plan.js';
+import { unproven } from '../../operations/prove-outcomes.js';
 import { mapLines, rewriteFile } from '../base/edit.js';
-import type { Fixer, Guest } from '../base/fixer.js';
+import type { FixedGuest, Fixer, Guest } from '../base/fixer.js';
 import { copiesOf, stabilise } from './stable-names.js';
 
 const NAME = 'fstab';
@@ -11,7 +13,7 @@ const PATH = '/etc/fstab';
 /** Without these the system does not come up: a guess or `nofail` would only move the failure to the boot. */
 const SYSTEM_MOUNTPOINTS = new Set(['/', '/boot', '/usr', '/var']);
 /** Drives for removable media keep their names: there is nothing on them to go by. */
-export const REMOVABLE_TYPES = /(^|,)(iso9660|udf)(,|$)/;
+const REMOVABLE_TYPES = /(^|,)(iso9660|udf)(,|$)/;
 
 export const fstab: Fixer = {
   name: NAME,
@@ -25,7 +27,33 @@ export const fstab: Fixer = {
     );
     return { operations, warnings };
   },
+  proof: {
+    paths: ({ tree }) => (tree.text(PATH) === null ? [] : [PATH]),
+    check: ({ before, after, read }) => (after.tree.text(PATH) === null ? [] : [check(before, read(PATH))]),
+  },
 };
+
+/** fstab(5): at least spec, file, type on what was written; no unstable name, except of removable media and on lines that may fail. */
+function check(before: FixedGuest['before'], content: Buffer | null): string {
+  if (content === null) throw unproven(PATH, 'it is not there');
+  const old = new Set(before.text(PATH)?.text.split('\n'));
+  let lines = 0;
+  for (const line of decodeText(content).text.split('\n')) {
+    if (/^\s*(#|$)/.test(line)) continue;
+    const [spec, mountpoint, type, options = 'defaults'] = line.trim().split(/\s+/);
+    if (spec === undefined || mountpoint === undefined || type === undefined) {
+      if (old.has(line)) continue;
+      throw unproven(PATH, `it has the line ${line}`);
+    }
+    if (isUnstableName(spec) && !mayFail(options) && !REMOVABLE_TYPES.test(type))
+      throw unproven(PATH, `${mountpoint} is still mounted from ${spec}`);
+    lines += 1;
+  }
+  return `/etc/fstab parses: ${lines} entries, no unstable device name`;
+}
+
+const mayFail = (options: string) =>
+  options.split(',').some((option) => option === 'nofail' || option === 'noauto');
 
 interface FstabLine {
   indent: string;
@@ -113,7 +141,7 @@ function replaceSpec(line: string, { indent, spec, gap }: FstabLine, stable: str
 /** `nofail` behind the other options; a line without an options column gets `defaults,nofail`. */
 function withNofail(line: string, { options }: FstabLine): string {
   if (options === undefined) return `${line.trimEnd()} defaults,nofail`;
-  if (options.split(',').some((option) => option === 'nofail' || option === 'noauto')) return line;
+  if (mayFail(options)) return line;
   const match = LINE.exec(line);
   const end = match?.[0].length ?? line.length;
   return `${line.slice(0, end)},nofail${line.slice(end)}`;

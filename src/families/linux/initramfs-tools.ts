@@ -1,6 +1,6 @@
 import type { GuestTree } from '../../guest/tree.js';
 import type { Kernel } from '../../model/identity.js';
-import type { Operation } from '../../model/operation.js';
+import type { Operation } from '../../operations/registry.js';
 import { mapLines, putFile, rewriteFile } from '../base/edit.js';
 
 export interface RebuildRequest {

@@ -1,5 +1,5 @@
 import type { GuestTree } from '../../guest/tree.js';
-import type { Operation } from '../../model/operation.js';
+import type { Operation } from '../../operations/registry.js';
 import { type Cause, filesIn, mapLines, putLink, removeFile, rewriteFile } from '../base/edit.js';
 
 /** What every hypervisor's guest tools leave behind in the same places. Pattern arguments are tested on one name or line. */

@@ -1,5 +1,5 @@
 import { Hyper2kvmError } from '../../errors/error.js';
-import type { Operation } from '../../model/operation.js';
+import type { Operation } from '../../operations/registry.js';
 import type { Fixer, Guest } from '../base/fixer.js';
 
 const NAME = 'uefi-fallback';

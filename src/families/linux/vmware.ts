@@ -1,5 +1,5 @@
 import type { GuestTree } from '../../guest/tree.js';
-import type { Operation } from '../../model/operation.js';
+import type { Operation } from '../../operations/registry.js';
 import { type Cause, filesIn, mapLines, putFile, rewriteFile } from '../base/edit.js';
 import type { Fixer, Guest } from '../base/fixer.js';
 import {

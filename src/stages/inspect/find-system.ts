@@ -1,25 +1,24 @@
 import type { GuestReader } from '../../access/guest-reader.js';
 import { Hyper2kvmError } from '../../errors/error.js';
-import type {
-  Detection,
-  FamilyInspection,
-  GuestDisks,
-  RootCandidate,
-} from '../../families/base/inspection.js';
-import { linuxInspection } from '../../families/linux/inspect/index.js';
+import type { Family } from '../../families/base/family.js';
+import type { Detection, GuestDisks, RootCandidate } from '../../families/base/inspection.js';
+import { FAMILIES } from '../../families/registry.js';
 import { findWindows } from '../../families/windows/find-windows.js';
 import type { Filesystem } from '../../model/identity.js';
 
 export interface FoundSystem extends Pick<Detection, 'unmountable'> {
-  family: FamilyInspection;
+  family: Family;
   root: RootCandidate;
 }
 
-/** The system on the VM's disks. Rejects with `inspect.no-os` and its kin where there is none that is known. */
+/** The system on the VM's disks. Rejects with `inspect.no-os` and its kin where there is none of a known family. */
 export async function findSystem(reader: GuestReader, disks: GuestDisks): Promise<FoundSystem> {
-  const family = linuxInspection;
-  const { root, unmountable } = await family.detect(reader, disks);
-  if (root !== null) return { family, root, unmountable };
+  const unmountable: Detection['unmountable'][number][] = [];
+  for (const family of FAMILIES) {
+    const detected = await family.detect(reader, disks);
+    unmountable.push(...detected.unmountable);
+    if (detected.root !== null) return { family, root: detected.root, unmountable };
+  }
   const { filesystems } = disks.storage;
   const windows = await findWindows(reader, filesystems);
   throw windows === null ? noSystem(filesystems, unmountable) : windowsUnsupported(windows);

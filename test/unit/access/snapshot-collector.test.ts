@@ -3,18 +3,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pack } from 'tar-stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { ApplianceSession } from '../../../src/appliance/session.js';
-import { SnapshotCollector } from '../../../src/appliance/snapshot.js';
+import type { GuestReader } from '../../../src/access/guest-reader.js';
+import { SnapshotCollector } from '../../../src/access/snapshot-collector.js';
+import { applianceReader } from '../../../src/appliance/reader.js';
+import { answeringSession } from '../appliance/session.js';
 
-/** Answers each tar_out with the archive that `fill` packs, each find0 with `names`. */
-function sessionWith(archive: Buffer, names: Buffer = Buffer.alloc(0)): ApplianceSession {
-  const call = async (name: string, ...args: unknown[]) => {
-    if (name === 'is_dir') return true;
-    if (name === 'tar_out_opts') return writeFile(args[1] as string, archive);
-    if (name === 'find0') return writeFile(args[1] as string, names);
-    throw new Error(`not expected: ${name}`);
-  };
-  return { call } as unknown as ApplianceSession;
+/** A guest of which every directory is this archive, and the names in it these. */
+function readerWith(archive: Buffer, names: Buffer = Buffer.alloc(0)): GuestReader {
+  const { session } = answeringSession({
+    lstatns: () => ({ mode: 0o040755 }),
+    tar_out_opts: (_directory: string, file: string) => writeFile(file, archive),
+    find0: (_directory: string, file: string) => writeFile(file, names),
+  });
+  return applianceReader(session, work);
 }
 
 async function archiveOf(fill: (tar: ReturnType<typeof pack>) => void): Promise<Buffer> {
@@ -41,7 +42,7 @@ describe('SnapshotCollector', () => {
       ['/etc', undefined],
       ['/boot', 1024 ** 2 + 1],
     ] as const) {
-      const collector = new SnapshotCollector(sessionWith(archive), work);
+      const collector = new SnapshotCollector(readerWith(archive));
       await collector.capture({ directory, excludes: [] });
       const entry = collector.tree().get(`${directory}/hwdb.bin`);
       expect(entry?.size).toBe(1024 ** 2 + 1);
@@ -57,7 +58,7 @@ describe('SnapshotCollector', () => {
       const archive = await archiveOf((tar) => {
         for (let n = 0; n < 49; n++) tar.entry({ name: `./f${n}` }, Buffer.alloc(1024 ** 2));
       });
-      const collector = new SnapshotCollector(sessionWith(archive), work);
+      const collector = new SnapshotCollector(readerWith(archive));
       await expect(collector.capture({ directory: '/etc', excludes: [] })).rejects.toMatchObject({
         code: 'inspect.configuration-too-large',
       });
@@ -74,7 +75,7 @@ describe('SnapshotCollector', () => {
       tar.entry({ name: './fstab.orig' }, '/dev/sda1 / ext4 defaults 0 1\n');
       tar.entry({ name: './fstab', type: 'link', linkname: './fstab.orig' });
     });
-    const collector = new SnapshotCollector(sessionWith(archive), work);
+    const collector = new SnapshotCollector(readerWith(archive));
     await collector.capture({ directory: '/etc', excludes: [] });
     expect(collector.tree().text('/etc/fstab')?.text).toBe('/dev/sda1 / ext4 defaults 0 1\n');
   });
@@ -86,7 +87,7 @@ describe('SnapshotCollector', () => {
     // The header's checksum is the sum of its bytes, octal at offset 148 (POSIX ustar).
     const sum = Number.parseInt(archive.toString('latin1', 148, 154), 8) + 0xe9 - '~'.charCodeAt(0);
     archive.write(sum.toString(8).padStart(6, '0'), 148, 'latin1');
-    const collector = new SnapshotCollector(sessionWith(archive), work);
+    const collector = new SnapshotCollector(readerWith(archive));
     await collector.capture({ directory: '/etc', excludes: [] });
     const [path = ''] = collector.tree().list('/etc');
     expect(path).toBe('caf\u{fffd}.conf');
@@ -94,10 +95,7 @@ describe('SnapshotCollector', () => {
   });
 
   it('refuses a list of names that would fill the memory', async () => {
-    const collector = new SnapshotCollector(
-      sessionWith(Buffer.alloc(0), Buffer.alloc(65 * 1024 ** 2, 'a')),
-      work,
-    );
+    const collector = new SnapshotCollector(readerWith(Buffer.alloc(0), Buffer.alloc(65 * 1024 ** 2, 'a')));
     await expect(collector.names('/usr/bin')).rejects.toMatchObject({
       code: 'inspect.configuration-too-large',
     });

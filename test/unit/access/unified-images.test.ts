@@ -1,11 +1,12 @@
 import { expect, it } from 'vitest';
-import { withUnifiedImages } from '../../../../src/stages/fix/unified-target.js';
-import { kernelOf, makePe } from '../../guest/pe.js';
-import { targetOf } from './target.js';
+import { sizeOf } from '../../../src/access/guest-reader.js';
+import { withUnifiedImages } from '../../../src/access/unified-images.js';
+import { kernelOf, makePe } from '../guest/pe.js';
+import { memoryWriter } from './memory-writer.js';
 
 const IMAGE = '/boot/efi/EFI/Linux/a.efi';
 const make = () =>
-  targetOf({
+  memoryWriter({
     [IMAGE]: makePe([
       { name: '.cmdline', address: 0x1000, content: Buffer.from('root=/dev/sda2\0') },
       { name: '.initrd', address: 0x2000, content: Buffer.alloc(3001, 'i') },
@@ -30,7 +31,7 @@ it('appends to the initramfs, again and again, and reads back what was appended'
     ['first', 3001],
     ['second', 3006],
   ] as const) {
-    expect(await target.size(`${IMAGE}:.initrd`)).toBe(at);
+    expect(await sizeOf(target, `${IMAGE}:.initrd`)).toBe(at);
     await target.append(`${IMAGE}:.initrd`, Buffer.from(text), at);
     expect((await target.readAt(`${IMAGE}:.initrd`, at, 100)).toString()).toBe(text);
   }
@@ -38,6 +39,6 @@ it('appends to the initramfs, again and again, and reads back what was appended'
 });
 
 it('fails by name on what is no image', async () => {
-  const target = withUnifiedImages(targetOf({ [IMAGE]: 'text' }));
+  const target = withUnifiedImages(memoryWriter({ [IMAGE]: 'text' }));
   await expect(target.read(`${IMAGE}:.initrd`)).rejects.toMatchObject({ code: 'guest.unified-image' });
 });

@@ -1,20 +1,26 @@
 import { describe, expect, it } from 'vitest';
-import { callError } from '../../../../src/appliance/errors.js';
-import { applianceTarget } from '../../../../src/stages/fix/appliance-target.js';
-import { answeringSession } from '../inspect/session.js';
+import type { GuestWriter } from '../../../src/access/guest-writer.js';
+import { callError } from '../../../src/appliance/errors.js';
+import { applianceReader } from '../../../src/appliance/reader.js';
+import type { ApplianceSession } from '../../../src/appliance/session.js';
+import { applianceWriter } from '../../../src/appliance/writer.js';
+import { answeringSession } from './session.js';
+
+const DIRECTORY = { mode: 0o040755 };
+const writerIn = (session: ApplianceSession, selinux: boolean) => {
+  const workDirectory = '/nonexistent';
+  return applianceWriter(session, applianceReader(session, workDirectory), { workDirectory, selinux });
+};
 
 const absent = () => {
   throw callError('lstatns', 'No such file or directory', 2);
 };
 
 /** A guest with SELinux; `lgetxattr` answers what the test says. Returns what was labelled and written. */
-async function inGuest(
-  lgetxattr: (path: string) => Buffer,
-  act: (target: ReturnType<typeof applianceTarget>) => Promise<unknown>,
-) {
+async function inGuest(lgetxattr: (path: string) => Buffer, act: (target: GuestWriter) => Promise<unknown>) {
   const made = new Set(['/etc', '/etc/systemd', '/boot/efi/EFI']);
   const { session, calls } = answeringSession({
-    is_dir_opts: (path: string) => made.has(path),
+    statns: (path: string) => (made.has(path) ? DIRECTORY : absent()),
     mkdir_p: (path: string) => void made.add(path),
     ls: () => ['neighbour'],
     write: () => undefined,
@@ -25,7 +31,7 @@ async function inGuest(
     lgetxattr,
     lstatns: absent,
   });
-  await act(applianceTarget(session, '/nonexistent', true));
+  await act(writerIn(session, true));
   const of = (name: string, argument: number) =>
     calls.filter(([called]) => called === name).map((call) => call[argument]);
   return { labelled: of('lsetxattr', 3), written: of('write', 1) };
@@ -53,7 +59,7 @@ describe('SELinux labels', () => {
   it('are a file’s of the same kind, else the directory’s own', async () => {
     const asked: string[] = [];
     const session = answeringSession({
-      is_dir_opts: () => true,
+      statns: () => DIRECTORY,
       lstatns: absent,
       ls: () => ['adjtime', 'a.conf', 'new.conf'],
       ...{ write: () => undefined, chmod: () => undefined, lsetxattr: () => undefined },
@@ -62,7 +68,7 @@ describe('SELinux labels', () => {
         return labelled();
       },
     }).session;
-    const target = applianceTarget(session, '/nonexistent', true);
+    const target = writerIn(session, true);
     await target.create('/etc/new.conf', Buffer.from('x'), 0o644);
     await target.create('/etc/new', Buffer.from('x'), 0o644);
     expect(asked).toEqual(['/etc/a.conf', '/etc/.']);
@@ -88,7 +94,7 @@ describe('SELinux labels', () => {
 
 it('never writes a new file over one that was not seen', async () => {
   const { session, calls } = answeringSession({ lstatns: () => ({ mode: 0o100644 }) });
-  const target = applianceTarget(session, '/nonexistent', false);
+  const target = writerIn(session, false);
   await expect(target.create('/etc/new', Buffer.from('x'), 0o644)).rejects.toMatchObject({
     code: 'fix.unexpected-file',
   });
@@ -105,8 +111,8 @@ describe('flags that forbid a change (chattr)', () => {
     };
     const parent = (path: string) => path.slice(0, path.lastIndexOf('/'));
     const { session, calls } = answeringSession({
-      is_dir_opts: (path: string) => files.has(path),
-      lstatns: (path: string) => files.has(path) || absent(),
+      statns: (path: string) => (files.has(path) ? DIRECTORY : absent()),
+      lstatns: (path: string) => (files.has(path) ? DIRECTORY : absent()),
       write: (path: string) => (files.has(path) ? check(path) : check(parent(path))),
       rm_f: (path: string) => {
         check(path, parent(path));
@@ -123,7 +129,7 @@ describe('flags that forbid a change (chattr)', () => {
         flags[path] = options?.clear === true ? rest : rest + letters;
       },
     });
-    return { flags, calls, target: applianceTarget(session, '/nonexistent', false) };
+    return { flags, calls, target: writerIn(session, false) };
   }
 
   it('are taken off a file that must change, and set again', async () => {
@@ -150,7 +156,7 @@ describe('flags that forbid a change (chattr)', () => {
       },
       get_e2attrs: () => 'e',
     });
-    const rewriting = applianceTarget(refused.session, '/nonexistent', false).rewrite('/a', Buffer.from('x'));
+    const rewriting = writerIn(refused.session, false).rewrite('/a', Buffer.from('x'));
     await expect(rewriting).rejects.toMatchObject({ message: expect.stringContaining('Input/output error') });
   });
 });

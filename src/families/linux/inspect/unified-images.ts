@@ -14,8 +14,8 @@ import {
   unifiedSections,
   withoutNuls,
 } from '../../../guest/unified-image.js';
+import { unifiedImagePaths } from '../../../guest/unified-image-paths.js';
 import type { Kernel } from '../../../model/identity.js';
-import { unifiedImages } from '../command-line-files.js';
 
 /** A larger one is not read: real ones stay under 200 MiB. */
 const MAX_IMAGE_BYTES = 256 * 1024 * 1024;
@@ -43,7 +43,7 @@ export async function readUnifiedImages(
 ): Promise<UnifiedImage[]> {
   const images: UnifiedImage[] = [];
   const seen = new Set<string>();
-  for (const [index, path] of unifiedImages(tree).entries()) {
+  for (const [index, path] of unifiedImagePaths(tree).entries()) {
     const stat = await reader.stat(path);
     // Two names of one file: an ESP that is mounted twice, a link.
     const identity = `${stat?.device}:${stat?.inode}`;

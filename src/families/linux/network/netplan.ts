@@ -2,6 +2,7 @@ import { Hyper2kvmError } from '../../../errors/error.js';
 import type { GuestTree } from '../../../guest/tree.js';
 import type { Warning } from '../../../model/plan.js';
 import { filesIn, rewriteFile } from '../../base/edit.js';
+import type { NetworkExpectation } from '../../base/family.js';
 import {
   addressesIn,
   type ConfiguredInterface,
@@ -10,7 +11,6 @@ import {
   mergeExpectations,
   NETWORK_FIXER,
   type NetworkBackend,
-  type NetworkExpectation,
   normaliseMac,
   OLD_DRIVER,
   widened,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { kernelFiles, readKernels } from '../../../../src/stages/inspect/kernels.js';
-import { type Files, treeOf } from '../../families/guests.js';
-import { answeringSession } from './session.js';
+import { kernelFiles, readKernels } from '../../../../../src/families/linux/inspect/kernels.js';
+import { memoryGuest } from '../../../access/memory-guest.js';
+import { type Files, treeOf } from '../../guests.js';
 
 const VERSION = '6.1.0-18-amd64';
 const MODULES = `/usr/lib/modules/${VERSION}`;
@@ -37,7 +37,7 @@ it('an absurd number of kernels is refused before any initramfs is read', async 
   const files = Object.fromEntries(
     Array.from({ length: 101 }, (_, number) => [`/lib/modules/6.1.${number}/modules.dep`, '']),
   );
-  const { session } = answeringSession({});
-  const reading = readKernels(session, treeOf(files), [], { workDirectory: '/nonexistent', signal });
+  const { reader } = memoryGuest({});
+  const reading = readKernels(reader, treeOf(files), [], { workDirectory: '/nonexistent', signal });
   await expect(reading).rejects.toMatchObject({ code: 'inspect.too-many-kernels' });
 });

@@ -1,50 +1,38 @@
 import { describe, expect, it } from 'vitest';
-import { callError } from '../../../../src/appliance/errors.js';
-import { SnapshotCollector } from '../../../../src/appliance/snapshot.js';
-import { followEarlyLinks, followLinks, realDirectory } from '../../../../src/stages/inspect/links.js';
-import type { Warnings } from '../../../../src/stages/inspect/tolerate.js';
-import { type Files, treeOf } from '../../families/guests.js';
-import { answeringSession } from './session.js';
+import { SnapshotCollector } from '../../../../../src/access/snapshot-collector.js';
+import type { Warnings } from '../../../../../src/access/tolerate.js';
+import {
+  followEarlyLinks,
+  followLinks,
+  realDirectory,
+} from '../../../../../src/families/linux/inspect/links.js';
+import { guestOfFiles } from '../../../access/memory-guest.js';
+import { type Files, treeOf } from '../../guests.js';
 
 /** A guest with `all`, of whose files the snapshot has those that `isCaptured`. */
-function guest(all: Files, isCaptured = (path: string) => /^\/(etc|boot)(\/|$)/.test(path)) {
-  const tree = treeOf(all);
-  const entry = (path: string) => {
-    const found = tree.lstat(path);
-    if (found?.path !== path) throw callError('lstatns', 'No such file or directory', 2);
-    return found;
-  };
-  const TYPES = { file: 0o100000, directory: 0o040000, symlink: 0o120000 };
-  const { session, calls } = answeringSession({
-    lstatns: (path: string) => {
-      const { type, mode, uid, gid, size } = entry(path);
-      return { mode: TYPES[type] | mode, uid, gid, size };
-    },
-    readlink: (path: string) => entry(path).target,
-    read_file: (path: string) => entry(path).content,
-    ls: (path: string) => tree.list(path),
-  });
-  const collector = new SnapshotCollector(session, '/nonexistent');
-  for (const known of tree.entries()) if (isCaptured(known.path)) collector.add(known);
-  return { session, collector, calls };
+async function guest(all: Files, isCaptured = (path: string) => /^\/(etc|boot)(\/|$)/.test(path)) {
+  const { reader, calls } = await guestOfFiles(all);
+  const collector = new SnapshotCollector(reader);
+  for (const known of treeOf(all).entries()) if (isCaptured(known.path)) collector.add(known);
+  return { reader, collector, calls };
 }
 
 async function followed(all: Files) {
   const warnings: Warnings = [];
-  const { session, collector, calls } = guest(all);
-  await followLinks(session, collector, warnings);
+  const { reader, collector, calls } = await guest(all);
+  await followLinks(reader, collector, warnings);
   return { tree: collector.tree(), warnings, calls };
 }
 
 describe('links out of what was captured', () => {
   it('are followed inside the guest, through links to directories and other links', async () => {
-    const { session, collector } = guest({
+    const { reader, collector } = await guest({
       '/etc/fstab': '-> /srv/config/fstab',
       '/srv': '-> data/./srv',
       '/data/srv/config/fstab': '-> ../../../../../../data/real',
       '/data/real': 'UUID=x / ext4 defaults 0 1\n',
     });
-    await followEarlyLinks(session, collector);
+    await followEarlyLinks(reader, collector);
     const tree = collector.tree();
     expect(tree.resolve('/etc/fstab')).toBe('/data/real');
     expect(tree.text('/etc/fstab')?.text).toContain('UUID=x');
@@ -98,10 +86,11 @@ describe('links out of what was captured', () => {
   });
 
   it('of /boot itself lead to the directory that is captured', async () => {
-    const { session, collector } = guest({ '/boot': '-> /data/boot', '/data/boot/vmlinuz': null }, (path) =>
-      /^\/[^/]*$/.test(path),
+    const { reader, collector } = await guest(
+      { '/boot': '-> /data/boot', '/data/boot/vmlinuz': null },
+      (path) => /^\/[^/]*$/.test(path),
     );
-    expect(await realDirectory(session, collector, '/boot')).toBe('/data/boot');
-    expect(await realDirectory(session, collector, '/etc')).toBe('/etc');
+    expect(await realDirectory(reader, collector, '/boot')).toBe('/data/boot');
+    expect(await realDirectory(reader, collector, '/etc')).toBe('/etc');
   });
 });

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { callError, diedError } from '../../../../src/appliance/errors.js';
-import { chooseRoot, findRoots, mountsItself, type Root } from '../../../../src/stages/inspect/roots.js';
-import { filesystem } from '../../families/guests.js';
-import { answeringSession } from './session.js';
+import { Hyper2kvmError } from '../../../../../src/errors/error.js';
+import { chooseRoot } from '../../../../../src/families/linux/inspect/choose-root.js';
+import { findRoots, mountsItself, type Root } from '../../../../../src/families/linux/inspect/roots.js';
+import { memoryGuest, refused } from '../../../access/memory-guest.js';
+import { filesystem } from '../../guests.js';
 
 const btrfs = filesystem('/dev/sda1', 'btrfs', 'root-uuid');
 const context = { filesystems: [btrfs], controllers: [null] };
@@ -10,7 +11,6 @@ const at = (options: string) => ({ filesystem: btrfs, options });
 const root = (options: string, isSelfMounted: boolean, device = '/dev/sda1'): Root => ({
   device,
   options,
-  names: [],
   isSelfMounted,
   sharesName: null,
 });
@@ -42,16 +42,16 @@ describe('mountsItself', () => {
 });
 
 describe('chooseRoot', () => {
-  const search = (...roots: Root[]) => ({ roots, unmountable: [], windows: null });
+  const search = (...roots: Root[]) => ({ roots, unmountable: [] });
 
   it('prefers the root whose fstab mounts itself, wherever it was found', () => {
     const chosen = chooseRoot(
       search(root('subvol=@apt-snapshot', false), root('subvol=@', true)),
       context.filesystems,
     );
-    expect(chosen.options).toBe('subvol=@');
+    expect(chosen?.options).toBe('subvol=@');
     const second = filesystem('/dev/sdb1', 'ext4', 'b', { size: 1 });
-    expect(chooseRoot(search(root('', false), root('', true, '/dev/sdb1')), [btrfs, second]).device).toBe(
+    expect(chooseRoot(search(root('', false), root('', true, '/dev/sdb1')), [btrfs, second])?.device).toBe(
       '/dev/sdb1',
     );
   });
@@ -72,17 +72,17 @@ describe('chooseRoot', () => {
 
   it('takes the copy that fstab names by its place, and one that mounts itself before all copies', () => {
     const roots = [root('', false), root('', true, '/dev/sdb1')];
-    expect(chooseRoot(search(...roots), copies).device).toBe('/dev/sdb1');
+    expect(chooseRoot(search(...roots), copies)?.device).toBe('/dev/sdb1');
     const other = filesystem('/dev/sdc1', 'ext4', 'other');
     const three = [...copies.map(({ device }) => root('', false, device)), root('', true, '/dev/sdc1')];
-    expect(chooseRoot(search(...three), [...copies, other]).device).toBe('/dev/sdc1');
+    expect(chooseRoot(search(...three), [...copies, other])?.device).toBe('/dev/sdc1');
   });
 
   it('does not take the devices of one btrfs for copies, but copies of one for copies', () => {
     const pair = (members: [string, string]) =>
       members.map((member, index) => filesystem(`/dev/sd${'ab'[index]}1`, 'btrfs', 'same', { member }));
     const roots = ['/dev/sda1', '/dev/sdb1'].map((device) => root('', false, device));
-    expect(chooseRoot(search(...roots), pair(['one', 'two'])).device).toBe('/dev/sda1');
+    expect(chooseRoot(search(...roots), pair(['one', 'two']))?.device).toBe('/dev/sda1');
     expect(() => chooseRoot(search(...roots), pair(['one', 'one']))).toThrowError(
       expect.objectContaining({ code: 'inspect.duplicate-uuid' }),
     );
@@ -95,61 +95,40 @@ describe('chooseRoot', () => {
       expect.objectContaining({ code: 'inspect.duplicate-uuid' }),
     );
   });
-
-  it('names LUKS only where a container is closed', () => {
-    const luks = filesystem('/dev/sda3', 'crypto_LUKS', 'luks-uuid');
-    expect(() => chooseRoot(search(), [luks])).toThrowError(
-      expect.objectContaining({ code: 'inspect.encrypted', advice: expect.stringContaining('guest.luks') }),
-    );
-    const open = filesystem('/dev/mapper/luks-luks-uuid', 'ext4', 'x');
-    expect(() => chooseRoot(search(), [luks, open])).toThrowError(
-      expect.objectContaining({ code: 'inspect.no-os' }),
-    );
-  });
 });
 
 describe('findRoots', () => {
   const good = filesystem('/dev/sda2', 'ext4', 'root-uuid');
+  const SYSTEM = { '/etc/': null, '/usr/': null, '/bin/': null };
   /** `/dev/sda1` is a btrfs whose subvolume `broken` cannot be mounted, `/dev/sda2` has a system. */
-  const guest = (failure: Error) => {
-    let mounted = '';
-    return answeringSession({
-      mount_options: (options: string, device: string) => {
-        if (options.includes('broken')) throw failure;
-        mounted = device;
-      },
-      umount_all: () => undefined,
-      ls: () => (mounted === '/dev/sda2' ? ['etc', 'usr', 'bin'] : ['data']),
-      btrfs_subvolume_list: () => [
-        { id: 256, parent: 5, path: 'broken' },
-        { id: 257, parent: 5, path: '.snapshots/1' },
+  const guest = (failure: Error) =>
+    memoryGuest({
+      filesystems: { '/dev/sda1': { '/data': null }, '/dev/sda2': SYSTEM },
+      subvolumes: [
+        { id: 256, path: 'broken' },
+        { id: 257, path: '.snapshots/1' },
       ],
-      is_file_opts: () => false,
-    }).session;
-  };
+      refuse(_call, _path, _device, options) {
+        if (options?.includes('broken')) throw failure;
+      },
+    }).reader;
 
   describe('with a snapshot of the root', () => {
     const origin = filesystem('/dev/vg/root', 'ext4', 'same');
     const snapshot = filesystem('/dev/vg/a', 'ext4', 'same', { snapshot_of: '/dev/vg/root' });
     const lvm = (fstab: string) => {
-      const mounted: string[] = [];
-      const { session } = answeringSession({
-        mount_options: (_options: string, device: string) => void mounted.push(device),
-        umount_all: () => undefined,
-        ls: () => ['etc', 'usr', 'bin'],
-        is_file_opts: () => true,
-        read_file: () => Buffer.from(fstab),
-      });
+      const files = { ...SYSTEM, '/etc/fstab': fstab };
+      const { reader, calls } = memoryGuest({ filesystems: { '/dev/vg/root': files, '/dev/vg/a': files } });
       const all = [snapshot, origin];
-      const choose = async () => chooseRoot(await findRoots(session, all, [null]), all).device;
-      return { mounted, choose };
+      const choose = async () => chooseRoot(await findRoots(reader, all, [null]), all)?.device;
+      return { calls, choose };
     };
 
     it.each(['UUID=same', '/dev/mapper/vg-root'])('takes the origin that %s means', async (spec) => {
-      const { mounted, choose } = lvm(`${spec} / ext4 defaults 0 1\n`);
+      const { calls, choose } = lvm(`${spec} / ext4 defaults 0 1\n`);
       expect(await choose()).toBe('/dev/vg/root');
       // Its journal would be replayed into the snapshot.
-      expect(mounted).toEqual(['/dev/vg/root']);
+      expect(calls.filter((call) => call.startsWith('mount '))).toEqual(['mount / /dev/vg/root ro']);
     });
 
     it('takes the snapshot where that is what fstab mounts', async () => {
@@ -162,30 +141,25 @@ describe('findRoots', () => {
   });
 
   it('notes a subvolume that cannot be mounted and finds the system elsewhere', async () => {
-    const { roots, unmountable } = await findRoots(
-      guest(callError('mount', 'bad', 5)),
-      [btrfs, good],
-      [null],
-    );
+    const { roots, unmountable } = await findRoots(guest(refused('mount', 'EIO')), [btrfs, good], [null]);
     expect(roots.map(({ device }) => device)).toEqual(['/dev/sda2']);
     expect(unmountable.map(({ device }) => device)).toEqual(['/dev/sda1 (subvol=broken)']);
   });
 
-  it('finds a system whose fstab is a link in a circle', async () => {
-    const { session } = answeringSession({
-      mount_options: () => undefined,
-      umount_all: () => undefined,
-      ls: () => ['etc', 'usr', 'bin'],
-      is_file_opts: () => {
-        throw callError('is_file_opts', 'Too many levels of symbolic links', 40);
-      },
-    });
-    const { roots, unmountable } = await findRoots(session, [good], [null]);
+  it.each([
+    ['a link in a circle', '-> fstab'],
+    ['larger than any', '#\n'.repeat(1 << 20)],
+  ])('finds a system whose fstab is %s', async (_, fstab) => {
+    const files = { ...SYSTEM, '/etc/fstab': fstab };
+    const { reader, calls } = memoryGuest({ filesystems: { '/dev/sda2': files } });
+    const { roots, unmountable } = await findRoots(reader, [good], [null]);
     expect([roots.length, unmountable.length]).toEqual([1, 0]);
+    expect(calls).not.toContain('read /etc/fstab');
   });
 
   it('does not take a lost appliance for a broken filesystem', async () => {
-    const search = findRoots(guest(diedError('mount_options', 'killed', '')), [btrfs, good], [null]);
+    const lost = new Hyper2kvmError('guest.died', 'lost', { retryable: true });
+    const search = findRoots(guest(lost), [btrfs, good], [null]);
     await expect(search).rejects.toMatchObject({ code: 'guest.died' });
   });
 });

@@ -1,19 +1,18 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { Hyper2kvmError } from '../../../../src/errors/error.js';
-import { S_IFDIR, S_IFREG, writeNewc } from '../../../../src/guest/cpio.js';
-import { readKernels } from '../../../../src/stages/inspect/kernels.js';
-import type { Warnings } from '../../../../src/stages/inspect/tolerate.js';
+import type { Warnings } from '../../../../../src/access/tolerate.js';
+import { readKernels } from '../../../../../src/families/linux/inspect/kernels.js';
 import {
   readUnifiedImages,
   withCommandLines,
   withoutKernel,
-} from '../../../../src/stages/inspect/unified-images.js';
-import { treeOf } from '../../families/guests.js';
-import { kernelOf, makePe } from '../../guest/pe.js';
-import { answeringSession } from './session.js';
+} from '../../../../../src/families/linux/inspect/unified-images.js';
+import { S_IFREG, writeNewc } from '../../../../../src/guest/cpio.js';
+import { guestOfFiles, refused } from '../../../access/memory-guest.js';
+import { kernelOf, makePe } from '../../../guest/pe.js';
+import { treeOf } from '../../guests.js';
 
 const VERSION = '6.12.1-amd64';
 const PATH = `/boot/efi/EFI/Linux/debian-${VERSION}.efi`;
@@ -37,26 +36,21 @@ afterEach(() => rm(directory, { recursive: true, force: true }));
 async function inspect(images: Record<string, Buffer | 'directory' | 'broken'>) {
   const warnings: Warnings = [];
   const { signal } = new AbortController();
-  const { session } = answeringSession({
-    statns: (path: string) => {
-      const image = images[path];
-      // As of one filesystem: the same content is the same file.
-      const inode = Object.values(images).indexOf(image!);
-      const mode = image === 'directory' ? S_IFDIR : S_IFREG;
-      return { device: 1, inode, mode, size: image?.length };
+  const { reader } = await guestOfFiles(
+    Object.fromEntries(
+      Object.entries(images).map(([path, image]) =>
+        image === 'directory' ? [`${path}/`, null] : [path, image],
+      ),
+    ),
+    (call, path) => {
+      if (call === 'download' && images[path] === 'broken') throw refused(call, 'EIO');
     },
-    download: async (path: string, file: string) => {
-      const image = images[path];
-      if (image === 'broken')
-        throw new Hyper2kvmError('guest.call-failed', 'download: Input/output error', { advice: '' });
-      await writeFile(file, image as Buffer);
-    },
-  });
+  );
   const files = Object.fromEntries(Object.keys(images).map((path) => [path, null]));
   const tree = treeOf({ [`/usr/lib/modules/${VERSION}/modules.dep`]: '', '/lib': '-> usr/lib', ...files });
   const place = { workDirectory: directory, signal };
-  const unified = await readUnifiedImages(session, tree, { ...place, warnings });
-  const read = await readKernels(session, tree, unified, place);
+  const unified = await readUnifiedImages(reader, tree, { ...place, warnings });
+  const read = await readKernels(reader, tree, unified, place);
   warnings.push(...withoutKernel(unified, read.kernels));
   return { tree: withCommandLines(tree, unified), unified, warnings, ...read };
 }
