@@ -130,7 +130,8 @@ export function memoryGuest({
     },
     async mount({ device, mountpoint, options }: Mount, mode) {
       note('mount', mountpoint, device, options === '' ? mode : `${mode},${options}`);
-      const files = filesystems[options === '' ? device : `${device},${options}`];
+      const selected = options.replace('subvol=/', 'subvol=');
+      const files = filesystems[selected === '' ? device : `${device},${selected}`];
       if (files === undefined) throw refused('mount', 'ENXIO');
       if (mountpoint !== '/' && !isDirectory(mountpoint)) throw refused('mount', 'ENOENT');
       tree = mounted(tree, mountpoint, treeOfBytes(files));

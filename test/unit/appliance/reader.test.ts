@@ -76,8 +76,10 @@ it('a filesystem is mounted with the options that select its tree', async () => 
   const { reader, calls } = readerOf({ mount_options: () => undefined });
   await reader.mount({ device: '/dev/sda1', mountpoint: '/', options: 'subvol=@' }, 'ro');
   await reader.mount({ device: '/dev/sda2', mountpoint: '/boot', options: '' }, 'rw');
+  await reader.mount({ device: '/dev/sda1', mountpoint: '/var', options: 'subvol=@var' }, 'rw');
   expect(calls).toEqual([
     ['mount_options', 'ro,subvol=@', '/dev/sda1', '/'],
     ['mount_options', 'rw', '/dev/sda2', '/boot'],
+    ['mount_options', 'rw,subvol=@var', '/dev/sda1', '/var'],
   ]);
 });
