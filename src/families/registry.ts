@@ -1,10 +1,19 @@
+import { z } from 'zod';
 import type { Identity } from '../model/identity.js';
 import type { Family } from './base/family.js';
 import { linux } from './linux/family.js';
 
-export const FAMILIES: readonly Family[] = [linux];
+export const FAMILIES: readonly [Family, ...Family[]] = [linux];
 
-/** The family of an identified guest: INSPECT refuses a system that none knows. */
+const [first, ...others] = FAMILIES;
+
+/** What INSPECT found out about a guest of any family. */
+export const guestIdentitySchema: z.ZodType<Identity> = z.discriminatedUnion('os_type', [
+  first.identity,
+  ...others.map(({ identity }) => identity),
+]);
+
+/** The family of an identified guest. */
 export function familyOf({ os_type }: Pick<Identity, 'os_type'>): Family {
   const family = FAMILIES.find(({ os }) => os === os_type);
   if (family === undefined) throw new Error(`no family of operating systems is called ${os_type}`);

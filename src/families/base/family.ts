@@ -29,7 +29,7 @@ export interface Evidence {
 /** A family of operating systems: everything that INSPECT, PLAN, FIX and VALIDATE know about its guests. */
 export interface Family extends FamilyInspection {
   os: Identity['os_type'];
-  identity: z.ZodType<Identity>;
+  identity: z.ZodType<Identity> & z.core.$ZodTypeDiscriminable;
   /** Reads INSPECT's snapshot. */
   load(file: string): Promise<GuestTree>;
   /** In the order they run. */

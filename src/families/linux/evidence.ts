@@ -54,8 +54,7 @@ function consoleOperations(tree: GuestTree): WriteFile[] {
           return hasKernelArguments(kind, line) ? appendArguments(talking, SERIAL_CONSOLE) : talking;
         }),
       ),
-    )
-    .filter((operation) => operation.op === 'write_file');
+    );
 }
 
 function unitOperations(tree: GuestTree): Operation[] {

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { readSnapshot } from '../../guest/snapshot-file.js';
 import { identitySchema } from '../../model/identity.js';
 import type { Family } from '../base/family.js';
@@ -13,7 +14,7 @@ import { lostSignatures } from './unified-images.js';
 
 export const linux: Family = {
   os: 'linux',
-  identity: identitySchema,
+  identity: identitySchema.extend({ os_type: z.literal('linux') }),
   ...linuxInspection,
   load: readSnapshot,
   fixers: FIXERS,

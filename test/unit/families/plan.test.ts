@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { planGuest } from '../../../src/families/plan.js';
-import { FAMILIES, familyOf } from '../../../src/families/registry.js';
+import { FAMILIES, familyOf, guestIdentitySchema } from '../../../src/families/registry.js';
 import { applyOperations } from '../../../src/operations/apply-operations.js';
 import { planDiff } from '../../../src/stages/plan/plan-diff.js';
 import { canonicalJson } from '../../../src/text/canonical-json.js';
@@ -47,6 +47,14 @@ describe.each(Object.entries(DISTRIBUTIONS))('%s', (name, recipe) => {
 });
 
 describe('the registry', () => {
+  it('has each system once, and knows the identities of no other', () => {
+    expect(FAMILIES.map(({ os }) => os)).toEqual([...new Set(FAMILIES.map(({ os }) => os))]);
+    const { identity } = guestOf({ files: {} });
+    expect(guestIdentitySchema.parse(identity)).toEqual(identity);
+    expect(guestIdentitySchema.safeParse({ ...identity, os_type: 'unknown' }).success).toBe(false);
+    expect(() => familyOf({ os_type: 'unknown' })).toThrow();
+  });
+
   it('has a description for each fixer, and each name once', () => {
     const fixers = FAMILIES.flatMap((family) => family.fixers);
     expect(new Set(fixers.map(({ name }) => name)).size).toBe(fixers.length);

@@ -67,7 +67,10 @@ describe('the PLAN stage', () => {
 
   it('plans nothing with fix.mode = "none", whatever the guest is', async () => {
     const options = jobOptionsSchema.parse({ config: { fix: { mode: 'none' } } });
-    const { plan } = await runStage(options, { ...guest.identity, os_type: 'windows' });
+    // With a plan it would be refused: nothing tells what its root is.
+    const unknown = { ...guest.identity, filesystems: [] };
+    await expect(runStage(undefined, unknown)).rejects.toMatchObject({ code: 'plan.fstab-unresolved' });
+    const { plan } = await runStage(options, unknown);
     expect(plan).toMatchObject({ operations: [], warnings: [] });
     expect(file('plan.diff')).toBe('');
   });
