@@ -16,8 +16,8 @@ export interface GuestRequest {
 }
 
 /**
- * A guest that has been reached, until `close`. Who opens it decides by what: appliance/open-appliance.ts by a libguestfs appliance
- * that has the disks.
+ * A guest that has been reached, until `close`. Who opens it decides by what: appliance/open-appliance.ts by
+ * a libguestfs appliance that has the disks.
  */
 export interface GuestAccess {
   readonly reader: GuestReader;
@@ -26,9 +26,14 @@ export interface GuestAccess {
   readonly capabilities: Capabilities;
   /** Bytes read and written on the guest's disks so far. */
   traffic(): Promise<{ read: number; written: number }>;
-  /** The clean end: everything unmounted and on the disks. Rejects where what was written may not be complete. */
+  /**
+   * The clean end: everything unmounted and on the disks. Rejects where what was written may not be complete.
+   */
   close(): Promise<void>;
-  /** At once, with everything that was started; resolves when all of it is gone. What was written is not to be used. */
+  /**
+   * At once, with everything that was started; resolves when all of it is gone. What was written is not to be
+   * used.
+   */
   kill(): Promise<void>;
 }
 
@@ -43,11 +48,14 @@ export interface Capabilities {
 }
 
 export interface Layers {
-  /** By disk index, file names in the work directory: what was written is in them, the images below stay as they were. */
+  /**
+   * By disk index, file names in the work directory: what was written is in them, the images below stay as
+   * they were.
+   */
   images: readonly string[];
   /**
-   * Puts a further image on every disk: what was written before stays in the one below, what follows goes to the returned files
-   * (`<suffix>-disk<N>.qcow2`). Filesystems must be unmounted.
+   * Puts a further image on every disk: what was written before stays in the one below, what follows goes to
+   * the returned files (`<suffix>-disk<N>.qcow2`). Filesystems must be unmounted.
    */
   add(suffix: string): Promise<string[]>;
 }

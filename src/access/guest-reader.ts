@@ -34,13 +34,14 @@ export interface Subvolume {
 }
 
 /**
- * A guest's files and disks, for reading. INSPECT speaks to this alone: an appliance that has the disks of a VM that is off is
- * one implementation, commands on a running host are another.
+ * A guest's files and disks, for reading. INSPECT speaks to this alone: an appliance that has the disks of a
+ * VM that is off is one implementation, commands on a running host are another.
  *
- * Paths are absolute in the guest, and links in them are followed as the guest itself does it: from the guest's root, and never
- * out of it. Calls are slow (0.2 s in an appliance without KVM, whatever they bring), so there are few and large ones.
- * A call rejects with a Hyper2kvmError: `guest.call-failed` where the guest's filesystem refuses it, and what says that the place
- * itself is lost or does not answer (`guest.died`, `guest.timeout`).
+ * Paths are absolute in the guest, and links in them are followed as the guest itself does it: from the
+ * guest's root, and never out of it. Calls are slow (0.2 s in an appliance without KVM, whatever they bring),
+ * so there are few and large ones. A call rejects with a Hyper2kvmError: `guest.call-failed` where the
+ * guest's filesystem refuses it, and what says that the place itself is lost or does not answer
+ * (`guest.died`, `guest.timeout`).
  */
 export interface GuestReader {
   readonly devices: BlockDevices;
@@ -62,11 +63,14 @@ export interface GuestReader {
    * `inspect.configuration-too-large` for more than `mostBytes` of them.
    */
   names(directory: string, mostBytes: number): Promise<string[] | null>;
-  /** A directory with all that is below it, links not followed; nothing where it is no directory. Owners are numbers. */
+  /**
+   * A directory with all that is below it, links not followed; nothing where it is no directory. Owners are
+   * numbers.
+   */
   capture(capture: Capture): AsyncIterable<TreeEntry>;
   /**
-   * Mounts a filesystem of `devices`. `mountpoint` is not a link. A running guest has mounted its own: there this is fulfilled
-   * where exactly this is mounted in that place, and refused else.
+   * Mounts a filesystem of `devices`. `mountpoint` is not a link. A running guest has mounted its own: there
+   * this is fulfilled where exactly this is mounted in that place, and refused else.
    */
   mount(mount: Mount, mode: 'ro' | 'rw'): Promise<void>;
   /** Unmounts all that `mount` has mounted; nothing in a running guest. */

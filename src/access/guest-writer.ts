@@ -1,15 +1,15 @@
 import type { GuestReader } from './guest-reader.js';
 
 /**
- * A guest whose files can be changed: FIX's operations speak to this alone. What exists is changed in place, with the same inode,
- * owner, mode, extended attributes and SELinux label, also where `chattr +i` forbids it.
+ * A guest whose files can be changed: FIX's operations speak to this alone. What exists is changed in place,
+ * with the same inode, owner, mode, extended attributes and SELinux label, also where `chattr +i` forbids it.
  */
 export interface GuestWriter extends GuestReader {
   /** Gives an existing file this content. */
   rewrite(path: string, content: Buffer): Promise<void>;
   /**
-   * Makes a new file, root:root, with its parent directories and, under SELinux, the label of its neighbours. Rejects with
-   * `fix.unexpected-file` where anything is there.
+   * Makes a new file, root:root, with its parent directories and, under SELinux, the label of its neighbours.
+   * Rejects with `fix.unexpected-file` where anything is there.
    */
   create(path: string, content: Buffer, mode: number): Promise<void>;
   remove(path: string): Promise<void>;

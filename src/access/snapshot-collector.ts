@@ -3,7 +3,10 @@ import { GuestTree, type TreeEntry } from '../guest/tree.js';
 import type { Capture, GuestReader } from './guest-reader.js';
 import { guestPath } from './tar-entries.js';
 
-/** A larger file keeps its entry, without content: configuration is small, and a hostile guest must not fill the memory. */
+/**
+ * A larger file keeps its entry, without content: configuration is small, and a hostile guest must not fill
+ * the memory.
+ */
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 /** udev's hwdb.bin and package caches are the only larger files of /etc that real guests have. */
 const MAX_ETC_FILE_BYTES = 1024 * 1024;
@@ -29,7 +32,10 @@ export class SnapshotCollector {
     for await (const entry of this.#reader.capture({ ...what, isKept })) this.add(entry);
   }
 
-  /** Names below a directory, at any depth. What is a directory shows by what is in it; everything else counts as a file. */
+  /**
+   * Names below a directory, at any depth. What is a directory shows by what is in it; everything else counts
+   * as a file.
+   */
   async names(directory: string): Promise<void> {
     const names = await this.#reader.names(directory, MAX_NAMES_BYTES);
     if (names === null) return;

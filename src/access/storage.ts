@@ -9,7 +9,10 @@ export interface Storage {
   arrays: MdArray[];
 }
 
-/** An assembled md array. `device` is the appliance's name, which often is /dev/md127; `name` is the one in the members' superblock. */
+/**
+ * An assembled md array. `device` is the appliance's name, which often is /dev/md127; `name` is the one in
+ * the members' superblock.
+ */
 export interface MdArray {
   device: string;
   /** As mdadm.conf has it: `xxxxxxxx:xxxxxxxx:xxxxxxxx:xxxxxxxx`. */

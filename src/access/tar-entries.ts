@@ -4,7 +4,10 @@ import { extract, type Header } from 'tar-stream';
 import type { TreeEntry } from '../guest/tree.js';
 import type { Capture } from './guest-reader.js';
 
-/** A name that is not UTF-8 is decoded to this: a path with it leads to another file than the one that was read. */
+/**
+ * A name that is not UTF-8 is decoded to this: a path with it leads to another file than the one that was
+ * read.
+ */
 const UNDECODABLE = '\u{fffd}';
 
 /** The entries of a tar archive of `directory` that was made in it, with names that begin with `./`. */
@@ -37,7 +40,10 @@ export async function* tarEntries(
   }
 }
 
-/** `twin`: the member that a further hard link is another name of; it comes without data. Null for devices, sockets and pipes. */
+/**
+ * `twin`: the member that a further hard link is another name of; it comes without data. Null for devices,
+ * sockets and pipes.
+ */
 function entryOf(
   path: string,
   { type = 'file', mode = 0, uid = 0, gid = 0, size = 0, linkname }: Header,

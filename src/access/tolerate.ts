@@ -5,8 +5,8 @@ import type { Warning } from '../model/plan.js';
 export type Warnings = Warning[];
 
 /**
- * `work`, or null with a warning where the guest refuses it: a part that is not needed must not fail the VM. A place that is lost
- * or does not answer says nothing about the guest and still rejects.
+ * `work`, or null with a warning where the guest refuses it: a part that is not needed must not fail the VM.
+ * A place that is lost or does not answer says nothing about the guest and still rejects.
  */
 export async function tolerate<Result>(
   work: () => Promise<Result>,

@@ -11,7 +11,10 @@ import type { GuestWriter } from './guest-writer.js';
 
 type SectionPath = NonNullable<ReturnType<typeof parseSectionPath>>;
 
-/** `target` on which the sections of unified kernel images (`IMAGE.efi:.initrd`) are files. They are read, rewritten and appended to; the image keeps its place. */
+/**
+ * `target` on which the sections of unified kernel images (`IMAGE.efi:.initrd`) are files. They are read,
+ * rewritten and appended to; the image keeps its place.
+ */
 export function withUnifiedImages(target: GuestWriter): GuestWriter {
   async function find({ image, section: name }: SectionPath, size?: number): Promise<UnifiedSection> {
     const bytes = size ?? (await sizeOf(target, image));

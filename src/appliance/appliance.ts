@@ -24,12 +24,16 @@ export interface Appliance extends ApplianceSession {
 
 /** Half a minute without KVM, more on a busy machine. */
 const LAUNCH_TIMEOUT_SECONDS = 900;
-/** Largest file that the appliance's processes may write: an overlay, the appliance's own 4 GiB root, what a hostile guest sends out. */
+/**
+ * Largest file that the appliance's processes may write: an overlay, the appliance's own 4 GiB root, what a
+ * hostile guest sends out.
+ */
 const FILE_BYTES = 8 * 1024 ** 3;
 
 /**
- * Launches the job's appliance on fresh overlays (`fix-disk<N>.qcow2`) over the flat images; what an earlier session wrote is thrown away. A KVM
- * launch that fails is tried once more with TCG. Errors: `guest.launch-failed`, `guest.timeout`, `guest.died`.
+ * Launches the job's appliance on fresh overlays (`fix-disk<N>.qcow2`) over the flat images; what an earlier
+ * session wrote is thrown away. A KVM launch that fails is tried once more with TCG. Errors:
+ * `guest.launch-failed`, `guest.timeout`, `guest.died`.
  */
 export async function launchAppliance(request: GuestRequest): Promise<Appliance> {
   const accelerator =
@@ -40,8 +44,8 @@ export async function launchAppliance(request: GuestRequest): Promise<Appliance>
 }
 
 /**
- * KVM that fails is tried once more without. It is given up for the whole process only when that works: a full disk or a missing package is no fault of
- * KVM's.
+ * KVM that fails is tried once more without. It is given up for the whole process only when that works: a
+ * full disk or a missing package is no fault of KVM's.
  */
 export async function withoutKvm<T>(
   start: (kind: Accelerator['kind']) => Promise<T>,
@@ -92,7 +96,8 @@ async function launch(request: GuestRequest, accelerator: 'kvm' | 'tcg'): Promis
       // What it knows of QEMU: asked anew each time, so that no job can leave something for the next one.
       LIBGUESTFS_CACHEDIR: scratch,
       TMPDIR: scratch,
-      // libguestfs' own sockets go there, but for root (guestfs_get_sockdir(3)): they must go with the scratch when the child is killed.
+      // libguestfs' own sockets go there, but for root (guestfs_get_sockdir(3)): they must go with the
+      // scratch when the child is killed.
       XDG_RUNTIME_DIR: scratch,
     },
     fileBytes: FILE_BYTES,

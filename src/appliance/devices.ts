@@ -53,7 +53,10 @@ export function applianceDevices(session: ApplianceSession): BlockDevices {
 
 const PRINT = 'printf %s';
 
-/** By the appliance's shell: the API's own call takes the key as a C string, and most key files hold NUL bytes. */
+/**
+ * By the appliance's shell: the API's own call takes the key as a C string, and most key files hold NUL
+ * bytes.
+ */
 function openScript(device: string, name: string, keys: readonly Buffer[]): string {
   const attempts = keys.map(
     (key) =>

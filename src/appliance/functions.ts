@@ -1,7 +1,8 @@
 /**
- * The part of libguestfs' C API that the product calls, one line a function: arguments in the API's order, what it returns, optional arguments with
- * their C index (`GUESTFS_<NAME>_<OPTION>` in guestfs.h). The child process builds its bindings from this table, the types below give `call` its
- * checking. Source: guestfs(3), libguestfs 1.48.
+ * The part of libguestfs' C API that the product calls, one line a function: arguments in the API's order,
+ * what it returns, optional arguments with their C index (`GUESTFS_<NAME>_<OPTION>` in guestfs.h). The child
+ * process builds its bindings from this table, the types below give `call` its checking. Source: guestfs(3),
+ * libguestfs 1.48.
  */
 export const guestfsApi = {
   blkid: { args: ['string'], returns: 'hash' },

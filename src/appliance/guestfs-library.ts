@@ -37,10 +37,16 @@ const C_RETURN: Record<ReturnKind, string> = {
   statvfs: 'void *',
   subvolumes: 'void *',
 };
-/** All results but string lists are one block of memory to free; the lists of structs hold more and are left to the process' end. */
+/**
+ * All results but string lists are one block of memory to free; the lists of structs hold more and are left
+ * to the process' end.
+ */
 const POINTER_BYTES = 8;
 
-/** Loads libguestfs.so.0 (the ABI has been stable since 1.0). Throws the loader's message when it is not there. */
+/**
+ * Loads libguestfs.so.0 (the ABI has been stable since 1.0). Throws the loader's message when it is not
+ * there.
+ */
 export function openLibrary(): { create(): Handle } {
   const library = koffi.load('libguestfs.so.0');
   const free = koffi.load('libc.so.6').func('void free(void *)');
@@ -76,7 +82,8 @@ export function openLibrary(): { create(): Handle } {
     create() {
       const handle: unknown = library.func('void *guestfs_create(void)')();
       if (handle === null) throw new GuestfsError('guestfs_create failed: out of memory', 12);
-      // Without a handler libguestfs prints errors to stderr as well; the message is taken from guestfs_last_error instead.
+      // Without a handler libguestfs prints errors to stderr as well; the message is taken from
+      // guestfs_last_error instead.
       library.func('void guestfs_set_error_handler(void *, void *, void *)')(handle, null, null);
       return {
         call(name, signature, args) {

@@ -3,8 +3,8 @@ import { refusal } from '../access/tolerate.js';
 import type { ApplianceSession } from './session.js';
 
 /**
- * Runs `work`, which changes `path`. Where it is refused and chattr(1)'s flags forbid it, on the path or on a directory above, they
- * are taken off for as long as it lasts.
+ * Runs `work`, which changes `path`. Where it is refused and chattr(1)'s flags forbid it, on the path or on a
+ * directory above, they are taken off for as long as it lasts.
  */
 export async function changingLocked(
   { session, reader }: { session: ApplianceSession; reader: GuestReader },
@@ -31,7 +31,10 @@ export async function changingLocked(
   }
 }
 
-/** The flags `i` and `a`, which forbid root to change what is there; empty also where the filesystem knows no flags. */
+/**
+ * The flags `i` and `a`, which forbid root to change what is there; empty also where the filesystem knows no
+ * flags.
+ */
 async function locksOf(session: ApplianceSession, path: string): Promise<string> {
   try {
     return (await session.call('get_e2attrs', path)).replace(/[^ai]/g, '');

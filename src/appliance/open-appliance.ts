@@ -3,7 +3,9 @@ import { launchAppliance } from './appliance.js';
 import { applianceReader } from './reader.js';
 import { applianceWriter } from './writer.js';
 
-/** Reaches a VM that is off by a libguestfs appliance that has its disks. Rejects as `launchAppliance` does. */
+/**
+ * Reaches a VM that is off by a libguestfs appliance that has its disks. Rejects as `launchAppliance` does.
+ */
 export async function openAppliance(request: GuestRequest): Promise<GuestAccess> {
   const { workDirectory } = request;
   const appliance = await launchAppliance(request);

@@ -16,9 +16,9 @@ import type { ApplianceSession } from './session.js';
 export const MAX_MESSAGE_BYTES = 2 * 1024 * 1024;
 
 /**
- * The guest's filesystems as they are mounted in the appliance. libguestfs' calls that open a file by themselves follow its links
- * inside of the guest; those that hand its path to a program (mount, tar, find, cp) would follow absolute ones in the appliance,
- * so their last component must not be a link.
+ * The guest's filesystems as they are mounted in the appliance. libguestfs' calls that open a file by
+ * themselves follow its links inside of the guest; those that hand its path to a program (mount, tar, find,
+ * cp) would follow absolute ones in the appliance, so their last component must not be a link.
  */
 export function applianceReader(session: ApplianceSession, workDirectory: string): GuestReader {
   let files = 0;

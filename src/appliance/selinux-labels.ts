@@ -6,7 +6,10 @@ import type { ApplianceSession } from './session.js';
 const XATTR = 'security.selinux';
 const { ENODATA, ENOTSUP } = constants.errno;
 
-/** Gives what is new at `path` its neighbour's label; where no neighbour has one, the guest relabels itself at its next start. */
+/**
+ * Gives what is new at `path` its neighbour's label; where no neighbour has one, the guest relabels itself at
+ * its next start.
+ */
 export async function labelNew(
   session: ApplianceSession,
   writer: Pick<GuestWriter, 'setXattr'>,
@@ -30,7 +33,10 @@ export async function labelNew(
   await session.call('write', '/.autorelabel', Buffer.alloc(0));
 }
 
-/** Files of the same kind have the same label; where there is none, the directory's own is what the kernel would give. At most three. */
+/**
+ * Files of the same kind have the same label; where there is none, the directory's own is what the kernel
+ * would give. At most three.
+ */
 function likeliest(names: readonly string[], path: string): string[] {
   const own = path.slice(path.lastIndexOf('/') + 1);
   const kind = /\.\w+$/.exec(own)?.[0];

@@ -2,8 +2,9 @@ import type { Logger } from 'pino';
 import type { GuestAccess } from '../access/guest-access.js';
 
 /**
- * The job's one access to its guest and the lane slot that this occupies: both are taken at INSPECT and given back together, at the
- * end of FIX or when the job fails. An access that took part in a failed attempt is never used again.
+ * The job's one access to its guest and the lane slot that this occupies: both are taken at INSPECT and given
+ * back together, at the end of FIX or when the job fails. An access that took part in a failed attempt is
+ * never used again.
  */
 export class GuestSlot {
   readonly #open: (disks: readonly string[], log: Logger) => Promise<GuestAccess>;

@@ -9,7 +9,10 @@ interface StoredEntry extends Omit<TreeEntry, 'content'> {
   content?: string;
 }
 
-/** Writes the tree as JSON, sorted by path, durably: the same guest gives the same bytes. Returns the SHA-256 of the file. */
+/**
+ * Writes the tree as JSON, sorted by path, durably: the same guest gives the same bytes. Returns the SHA-256
+ * of the file.
+ */
 export async function writeSnapshot(file: string, tree: GuestTree): Promise<string> {
   const hash = createHash('sha256');
   const pieces: Buffer[] = [];

@@ -3,7 +3,10 @@ import type { Storage } from '../../access/storage.js';
 import type { Identity } from '../../model/identity.js';
 import type { Warning } from '../../model/plan.js';
 
-/** The VM's disks, with the old controllers by disk (`scsi0:0`, null where unknown) that device names may go by. */
+/**
+ * The VM's disks, with the old controllers by disk (`scsi0:0`, null where unknown) that device names may go
+ * by.
+ */
 export interface GuestDisks {
   storage: Storage;
   controllers: readonly (string | null)[];
@@ -41,11 +44,14 @@ export interface Inspected {
   warnings: readonly Warning[];
 }
 
-/** What INSPECT asks of a family of operating systems. Nothing of the guest is mounted before and after each call. */
+/**
+ * What INSPECT asks of a family of operating systems. Nothing of the guest is mounted before and after each
+ * call.
+ */
 export interface FamilyInspection {
   /**
-   * Looks for a system of the family on the VM's filesystems. Rejects with an `inspect.*` code where there is one and nothing
-   * tells which of several it is.
+   * Looks for a system of the family on the VM's filesystems. Rejects with an `inspect.*` code where there is
+   * one and nothing tells which of several it is.
    */
   detect(reader: GuestReader, disks: GuestDisks): Promise<Detection>;
   inspect(reader: GuestReader, root: RootCandidate, context: InspectContext): Promise<Inspected>;

@@ -11,7 +11,10 @@ export async function mountGuest(guest: GuestReader, mounts: readonly Mount[]): 
 /** Trimming pays where much of what the image holds is no longer used: it then leaves CONVERT's way. */
 const TRIM_BELOW = 0.9;
 
-/** Mountpoints that were trimmed. `allocated` is the data in the source (bytes), null where the format does not tell. */
+/**
+ * Mountpoints that were trimmed. `allocated` is the data in the source (bytes), null where the format does
+ * not tell.
+ */
 export async function trim(
   trimming: Trim,
   mounts: readonly Mount[],

@@ -11,7 +11,10 @@ export interface FoundSystem extends Pick<Detection, 'unmountable'> {
   root: RootCandidate;
 }
 
-/** The system on the VM's disks. Rejects with `inspect.no-os` and its kin where there is none of a known family. */
+/**
+ * The system on the VM's disks. Rejects with `inspect.no-os` and its kin where there is none of a known
+ * family.
+ */
 export async function findSystem(reader: GuestReader, disks: GuestDisks): Promise<FoundSystem> {
   const unmountable: Detection['unmountable'][number][] = [];
   for (const family of FAMILIES) {

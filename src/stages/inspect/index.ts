@@ -13,7 +13,10 @@ import { readStorage } from './storage.js';
 const inspectInput = z.object({ fetch: fetchOutput, flatten: flattenOutput });
 type InspectInput = z.infer<typeof inspectInput>;
 
-/** Opens the VM in the appliance, finds its system, takes the configuration snapshot. Everything after works on what is returned here. */
+/**
+ * Opens the VM in the appliance, finds its system, takes the configuration snapshot. Everything after works
+ * on what is returned here.
+ */
 export const inspectStage: Stage<InspectInput, InspectOutput> = {
   name: 'inspect',
   version: 4,

@@ -13,10 +13,16 @@ export interface LuksKey {
   key: Buffer;
 }
 
-/** As much as a job.toml: real keys have at most some kilobytes, and it is given to the appliance in a command. */
+/**
+ * As much as a job.toml: real keys have at most some kilobytes, and it is given to the appliance in a
+ * command.
+ */
 const LARGEST_KEY_BYTES = 64 * 1024;
 
-/** Reads the key files of `[[guest.luks]]`. A relative name is looked for in the drop, beside the disks. Throws `inspect.luks-key-unreadable`. */
+/**
+ * Reads the key files of `[[guest.luks]]`. A relative name is looked for in the drop, beside the disks.
+ * Throws `inspect.luks-key-unreadable`.
+ */
 export async function readKeys(
   entries: Config['guest']['luks'],
   source: StageContext['source'],

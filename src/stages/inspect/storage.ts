@@ -16,7 +16,10 @@ const SECTOR_BYTES = 512;
 /** Each costs the appliance a call or two, and it is held meanwhile. */
 const MAX_VOLUMES = 512;
 
-/** Partition tables and everything on them. Logical volumes and md arrays are active and are listed by their own names. */
+/**
+ * Partition tables and everything on them. Logical volumes and md arrays are active and are listed by their
+ * own names.
+ */
 export async function readStorage(
   devices: BlockDevices,
   keys: StorageKeys,
@@ -69,7 +72,10 @@ export async function readStorage(
   return storage;
 }
 
-/** Size and content of a volume; null with a warning for one that cannot be read: a logical volume with a missing disk, a degraded array. */
+/**
+ * Size and content of a volume; null with a warning for one that cannot be read: a logical volume with a
+ * missing disk, a degraded array.
+ */
 function readVolume(devices: BlockDevices, device: string, warnings: Warnings): Promise<Filesystem | null> {
   const message = (reason: string) => `${device} was not looked at: ${reason}`;
   const read = async () => {
@@ -109,7 +115,8 @@ async function addVolumes(
       const message = (reason: string) => `not every volume group could be activated: ${reason}`;
       await tolerate(() => devices.activateVolumes(), { warnings, message });
     }
-    // A physical volume may sit on an array or in a container, so volumes are asked for whenever there is either.
+    // A physical volume may sit on an array or in a container, so volumes are asked for whenever there is
+    // either.
     if (types.has('LVM2_member') || volumes.length > 0) volumes.push(...(await devices.volumes()));
     const found = volumes.filter((device) => !known.has(device));
     refuseTooMany([...known, ...found]);

@@ -7,8 +7,9 @@ import type { Filesystem, Unlocked } from '../../model/identity.js';
 import { type LuksKey, readKey } from './luks-keys.js';
 
 /**
- * Opens every container of `filesystems` that there is a key for as `/dev/mapper/luks-<uuid>`; what is open already stays. Returns all that are open. Throws
- * `inspect.luks-device` for a key whose device is none, `inspect.luks-key` where the key does not fit.
+ * Opens every container of `filesystems` that there is a key for as `/dev/mapper/luks-<uuid>`; what is open
+ * already stays. Returns all that are open. Throws `inspect.luks-device` for a key whose device is none,
+ * `inspect.luks-key` where the key does not fit.
  */
 export async function openContainers(
   devices: BlockDevices,

@@ -8,7 +8,10 @@ import { GuestTree, type TreeEntry } from '../../../src/guest/tree.js';
 import type { Mount } from '../../../src/model/identity.js';
 import { treeOf } from '../families/guests.js';
 
-/** As `Files` of ../families/guests.ts, with bytes for what is no text. The same bytes under two paths are one file. */
+/**
+ * As `Files` of ../families/guests.ts, with bytes for what is no text. The same bytes under two paths are one
+ * file.
+ */
 export type MemoryFiles = Record<string, string | Buffer | null>;
 
 export interface MemoryDisks {
@@ -190,7 +193,10 @@ function mounted(tree: GuestTree, mountpoint: string, filesystem: GuestTree): Gu
   return new GuestTree(mountpoint === '/' ? own : [...visible, top, ...own]);
 }
 
-/** GNU tar's rule for `--exclude`: from the start of any component to the end of any, and `*` matches slashes too. */
+/**
+ * GNU tar's rule for `--exclude`: from the start of any component to the end of any, and `*` matches slashes
+ * too.
+ */
 export function isExcluded(name: string, pattern: string): boolean {
   const glob = new RegExp(
     `^${pattern

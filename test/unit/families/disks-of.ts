@@ -6,8 +6,8 @@ import { type MemoryDisks, type MemoryFiles, memoryGuest } from '../access/memor
 import { type Files, type GuestRecipe, guestOf } from './guests.js';
 
 /**
- * The recipe's guest as INSPECT meets it: its files on the filesystems where its fstab mounts them, with what every such system has
- * and the recipe has in its identity alone: programs, kernels, initramfs files.
+ * The recipe's guest as INSPECT meets it: its files on the filesystems where its fstab mounts them, with what
+ * every such system has and the recipe has in its identity alone: programs, kernels, initramfs files.
  */
 export function disksOf(recipe: GuestRecipe): MemoryDisks {
   const { identity, controllers } = guestOf(recipe);
@@ -40,7 +40,10 @@ interface Place {
   key: string;
 }
 
-/** What fstab mounts, deepest first. A root by a name that no filesystem is known by is where the recipe has it. */
+/**
+ * What fstab mounts, deepest first. A root by a name that no filesystem is known by is where the recipe has
+ * it.
+ */
 function placesOf(fstab: string, { filesystems, root }: Identity, controllers: (string | null)[]): Place[] {
   const places = fstab.split('\n').flatMap((line) => {
     const [spec = '#', mountpoint = '', , options = ''] = line.trim().split(/\s+/);

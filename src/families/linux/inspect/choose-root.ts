@@ -4,8 +4,9 @@ import type { Filesystem } from '../../../model/identity.js';
 import type { Root, RootSearch } from './roots.js';
 
 /**
- * The rule for several roots: one whose own fstab mounts itself at `/` before the others (a snapshot's names what it was taken of),
- * then the first disk's, then the largest. Null where there is none; `inspect.duplicate-uuid` where nothing tells it from a copy.
+ * The rule for several roots: one whose own fstab mounts itself at `/` before the others (a snapshot's names
+ * what it was taken of), then the first disk's, then the largest. Null where there is none;
+ * `inspect.duplicate-uuid` where nothing tells it from a copy.
  */
 export function chooseRoot(search: RootSearch, filesystems: readonly Filesystem[]): Root | null {
   const [first] = [...search.roots].sort(

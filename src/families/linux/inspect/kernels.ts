@@ -22,8 +22,10 @@ const MAX_ENTRIES = 300_000;
 const MAX_KERNELS = 100;
 
 /**
- * Every installed kernel (and, by guest path, what its initramfs lists): a directory of modules with a kernel image that belongs to it. A module
- * directory without an image (left behind by a removed kernel) is no kernel. Of one that is in a unified image, what has no initramfs of its own is where the image was made from.
+ * Every installed kernel (and, by guest path, what its initramfs lists): a directory of modules with a kernel
+ * image that belongs to it. A module directory without an image (left behind by a removed kernel) is no
+ * kernel. Of one that is in a unified image, what has no initramfs of its own is where the image was made
+ * from.
  */
 export async function readKernels(
   reader: GuestReader,
@@ -108,8 +110,8 @@ async function list(
 }
 
 /**
- * The places a kernel is started from: its own in /boot, and each copy that kernel-install made for a loader that reads only the ESP. A copy has an initramfs of its own, and it is
- * the one that boots. Pure.
+ * The places a kernel is started from: its own in /boot, and each copy that kernel-install made for a loader
+ * that reads only the ESP. A copy has an initramfs of its own, and it is the one that boots. Pure.
  */
 export function kernelFiles(
   tree: GuestTree,
@@ -131,7 +133,9 @@ export function kernelFiles(
 
 const IMAGE_NAME = /^(vmlinu[xz]|bzImage|kernel|Image|linux)/;
 
-/** True where /boot or the ESP has any kernel, one without modules (all built in) and unified images included. */
+/**
+ * True where /boot or the ESP has any kernel, one without modules (all built in) and unified images included.
+ */
 export function hasKernelImage(tree: GuestTree): boolean {
   return (
     tree.list('/boot').some((name) => IMAGE_NAME.test(name) && !tree.isDirectory(`/boot/${name}`)) ||
@@ -141,7 +145,10 @@ export function hasKernelImage(tree: GuestTree): boolean {
   );
 }
 
-/** `/boot/vmlinuz-<version>`; Arch and Alpine name by flavour, Fedora keeps one beside the modules, systemd-boot in a directory of the entry's. */
+/**
+ * `/boot/vmlinuz-<version>`; Arch and Alpine name by flavour, Fedora keeps one beside the modules,
+ * systemd-boot in a directory of the entry's.
+ */
 function findImage(tree: GuestTree, version: string, modules: string): string | null {
   return firstFile(tree, [
     `/boot/vmlinuz-${version}`,

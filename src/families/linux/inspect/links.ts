@@ -16,7 +16,10 @@ const MAX_WARNINGS = 20;
 /** What INSPECT needs before it mounts the rest of the system. */
 const EARLY = ['/etc/fstab', '/etc/crypttab', '/etc/mdadm.conf', '/etc/mdadm/mdadm.conf'];
 
-/** Files in /etc that a fixer may change, and directories of such files: a link to nowhere in their place would be passed over in silence. */
+/**
+ * Files in /etc that a fixer may change, and directories of such files: a link to nowhere in their place
+ * would be passed over in silence.
+ */
 const CHANGEABLE = new RegExp(
   `^/etc/(${[
     'fstab|crypttab|inittab|crontab|modules|mdadm(/mdadm)?\\.conf|kernel/cmdline|update-extlinux\\.conf',
@@ -57,8 +60,8 @@ export async function realDirectory(
 }
 
 /**
- * Brings what links of changeable files and of /boot lead to into the snapshot: inside the guest, and only on what is mounted. A file that would be changed
- * and cannot be reached is warned of.
+ * Brings what links of changeable files and of /boot lead to into the snapshot: inside the guest, and only on
+ * what is mounted. A file that would be changed and cannot be reached is warned of.
  */
 export async function followLinks(
   reader: GuestReader,
@@ -80,7 +83,10 @@ export async function followLinks(
     warnings.push(unread(path, type === 'symlink' ? `it is a link to ${target}` : `it has ${size} bytes`));
 }
 
-/** True for a file whose text the snapshot does not have, and for a link to one or to nothing that it knows. A mask is no file. */
+/**
+ * True for a file whose text the snapshot does not have, and for a link to one or to nothing that it knows. A
+ * mask is no file.
+ */
 function isUnread(tree: GuestTree, path: string): boolean {
   const entry = tree.lstat(path);
   if (entry === null || entry.target === NOTHING) return false;
@@ -93,7 +99,10 @@ function unread(path: string, why: string) {
   return { fixer: 'inspect', code: 'inspect.unread', message };
 }
 
-/** Walks as the kernel does, from the guest's root; what the snapshot does not know is asked for, one component after the other. */
+/**
+ * Walks as the kernel does, from the guest's root; what the snapshot does not know is asked for, one
+ * component after the other.
+ */
 async function follow(walk: Walk, path: string): Promise<void> {
   let parts = path.split('/').filter((part) => part !== '');
   let done: string[] = [];
@@ -120,7 +129,10 @@ async function follow(walk: Walk, path: string): Promise<void> {
   if (done.length > 1 && walk.collector.tree().isDirectory(real)) await takeDirectory(walk, real);
 }
 
-/** Where the link at `here` leads; null where it is none, undefined where nothing is there. What is found goes into the snapshot. */
+/**
+ * Where the link at `here` leads; null where it is none, undefined where nothing is there. What is found goes
+ * into the snapshot.
+ */
 async function targetOf(walk: Walk, here: string, isLast: boolean): Promise<string | null | undefined> {
   const known = walk.collector.entry(here);
   if (known?.type === 'symlink') return known.target ?? undefined;

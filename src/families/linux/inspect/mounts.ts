@@ -13,8 +13,9 @@ const SYSTEM_MOUNTPOINTS = ['/usr', '/boot', '/boot/efi', '/efi', '/var'];
 const MOUNTABLE = new Set(['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'vfat', 'f2fs', 'jfs', 'reiserfs']);
 
 /**
- * Mounts, read-only and below the root that is mounted already, what the guest’s fstab mounts and an ESP that fstab does not mention (systemd's GPT auto-discovery, or nothing at
- * all). `tree` has /etc. Returns them in mount order. `inspect.unmountable` for /usr and /boot; another that cannot be mounted is warned of.
+ * Mounts, read-only and below the root that is mounted already, what the guest’s fstab mounts and an ESP that
+ * fstab does not mention (systemd's GPT auto-discovery, or nothing at all). `tree` has /etc. Returns them in
+ * mount order. `inspect.unmountable` for /usr and /boot; another that cannot be mounted is warned of.
  */
 export async function mountSystem(
   reader: GuestReader,
@@ -83,7 +84,10 @@ function findEsp(devices: DeviceContext): string | null {
   return vfat.find((filesystem) => ESP_TYPES.has(filesystem.parttype ?? ''))?.device ?? null;
 }
 
-/** The first of the ESP's usual places that is there; /boot only when it is empty, as a mount over it would hide the kernels. */
+/**
+ * The first of the ESP's usual places that is there; /boot only when it is empty, as a mount over it would
+ * hide the kernels.
+ */
 async function espPlace(reader: GuestReader, mounts: readonly Mount[]): Promise<string | null> {
   for (const place of ESP_MOUNTPOINTS) {
     if (mounts.some(({ mountpoint }) => mountpoint === place)) continue;

@@ -5,9 +5,15 @@ import type { Filesystem } from '../../../model/identity.js';
 import type { Detection, RootCandidate } from '../../base/inspection.js';
 
 export interface Root extends RootCandidate {
-  /** True where its own fstab mounts this very filesystem and subvolume at `/`; a snapshot's fstab names the one it was taken of. */
+  /**
+   * True where its own fstab mounts this very filesystem and subvolume at `/`; a snapshot's fstab names the
+   * one it was taken of.
+   */
   isSelfMounted: boolean;
-  /** What its fstab mounts at `/`, and the copies that have the same name where this root is one of them; empty where it is the only one. */
+  /**
+   * What its fstab mounts at `/`, and the copies that have the same name where this root is one of them;
+   * empty where it is the only one.
+   */
   sharesName: { spec: string; devices: string[] } | null;
 }
 
@@ -20,7 +26,10 @@ export interface RootSearch {
   unmountable: Detection['unmountable'][number][];
 }
 
-/** Looks at every filesystem for a Linux root. Mounted read-only: a dirty journal is replayed into the overlay, never into the source. */
+/**
+ * Looks at every filesystem for a Linux root. Mounted read-only: a dirty journal is replayed into the
+ * overlay, never into the source.
+ */
 export async function findRoots(
   reader: GuestReader,
   filesystems: readonly Filesystem[],
@@ -51,7 +60,10 @@ async function look(
   }
 }
 
-/** Mount options of each tree that may be a root: the filesystem itself, on btrfs its subvolumes too. Empty where it cannot be mounted. */
+/**
+ * Mount options of each tree that may be a root: the filesystem itself, on btrfs its subvolumes too. Empty
+ * where it cannot be mounted.
+ */
 async function subvolumesOf(
   reader: GuestReader,
   { device, type }: Filesystem,
@@ -140,7 +152,10 @@ function sharedName(fstab: string, { device }: Filesystem, context: DeviceContex
   return null;
 }
 
-/** A line for `/` without `subvol=` means the default subvolume, which is what is mounted without options. Pure. */
+/**
+ * A line for `/` without `subvol=` means the default subvolume, which is what is mounted without options.
+ * Pure.
+ */
 export function mountsItself(
   fstab: string,
   { filesystem, options, subvolume: own }: Candidate,

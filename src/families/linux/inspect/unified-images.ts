@@ -35,7 +35,10 @@ export interface UnifiedImage {
   initramfs: InitramfsListing | null;
 }
 
-/** Reads every unified kernel image of the ESP. One that cannot be read is told of in `warnings`: it may not be what boots. */
+/**
+ * Reads every unified kernel image of the ESP. One that cannot be read is told of in `warnings`: it may not
+ * be what boots.
+ */
 export async function readUnifiedImages(
   reader: GuestReader,
   tree: GuestTree,
@@ -65,7 +68,10 @@ export async function readUnifiedImages(
   return images;
 }
 
-/** None for a program that holds no kernel (a boot loader under the default name); a text for what cannot be read. */
+/**
+ * None for a program that holds no kernel (a boot loader under the default name); a text for what cannot be
+ * read.
+ */
 async function readOne(
   reader: GuestReader,
   path: string,
@@ -121,7 +127,9 @@ function versionOf(uname: Buffer | null, linux: Buffer | null): string | null {
   return /^[\w.+~-]+$/.test(text) ? text : null;
 }
 
-/** The tree with each image's command line as a file of its own, which the fixers see and change as any other. */
+/**
+ * The tree with each image's command line as a file of its own, which the fixers see and change as any other.
+ */
 export function withCommandLines(tree: GuestTree, images: readonly UnifiedImage[]): GuestTree {
   const draft = tree.draft();
   for (const { path, commandLine } of images) {

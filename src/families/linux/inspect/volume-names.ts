@@ -7,8 +7,9 @@ type Volumes = Pick<Storage, 'unlocked' | 'arrays'>;
 type Names = readonly (readonly [name: string, device: string])[];
 
 /**
- * The guest's own names of volumes that the appliance knows under another: crypttab(5) for containers, mdadm.conf(5) and the superblock's name for arrays.
- * `/dev/mapper/cryptroot` → `/dev/mapper/luks-<uuid>`, `/dev/md0` → `/dev/md127`. Pure.
+ * The guest's own names of volumes that the appliance knows under another: crypttab(5) for containers,
+ * mdadm.conf(5) and the superblock's name for arrays. `/dev/mapper/cryptroot` → `/dev/mapper/luks-<uuid>`,
+ * `/dev/md0` → `/dev/md127`. Pure.
  */
 export function volumeAliases(
   tree: GuestTree,
@@ -49,7 +50,10 @@ function superblockNames(arrays: Volumes['arrays']): Names {
   );
 }
 
-/** The array's own names, and those of its partitions: mdadm's udev rules put a `p` before the number where the name ends in a digit. */
+/**
+ * The array's own names, and those of its partitions: mdadm's udev rules put a `p` before the number where
+ * the name ends in a digit.
+ */
 function aliasesOf(name: string, { device, partitions }: Volumes['arrays'][number]): Names {
   return namesOf(name).flatMap((own) => [
     [own, device] as const,

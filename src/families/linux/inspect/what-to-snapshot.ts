@@ -9,7 +9,10 @@ import { followEarlyLinks, followLinks, realDirectory } from './links.js';
 import { mountSystem } from './mounts.js';
 import { volumeAliases } from './volume-names.js';
 
-/** Programs, kernels and archives are not configuration: their names are enough. Patterns as GNU tar's `--exclude` takes them. */
+/**
+ * Programs, kernels and archives are not configuration: their names are enough. Patterns as GNU tar's
+ * `--exclude` takes them.
+ */
 const BOOT_EXCLUDES = [
   'vmlinu*',
   'initr*',
