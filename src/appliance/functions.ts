@@ -16,9 +16,6 @@ export const guestfsApi = {
   find0: { args: ['string', 'string'], returns: 'none' },
   fstrim: { args: ['string'], returns: 'none', variadic: true },
   get_e2attrs: { args: ['string'], returns: 'string' },
-  is_dir: { args: ['string'], returns: 'boolean' },
-  is_dir_opts: { args: ['string'], returns: 'boolean', options: { followsymlinks: [0, 'boolean'] } },
-  is_file_opts: { args: ['string'], returns: 'boolean', options: { followsymlinks: [0, 'boolean'] } },
   lgetxattr: { args: ['string', 'string'], returns: 'buffer' },
   list_devices: { args: [], returns: 'strings' },
   list_md_devices: { args: [], returns: 'strings' },
@@ -32,8 +29,6 @@ export const guestfsApi = {
   mkdir_p: { args: ['string'], returns: 'none' },
   mount_options: { args: ['string', 'string', 'string'], returns: 'none' },
   pread: { args: ['string', 'int', 'int64'], returns: 'buffer' },
-  pread_device: { args: ['string', 'int', 'int64'], returns: 'buffer' },
-  read_file: { args: ['string'], returns: 'buffer' },
   readlink: { args: ['string'], returns: 'string' },
   rm_f: { args: ['string'], returns: 'none' },
   set_e2attrs: { args: ['string', 'string'], returns: 'none', options: { clear: [0, 'boolean'] } },
@@ -59,7 +54,6 @@ export type ReturnKind =
   | 'strings'
   | 'hash'
   | 'int64'
-  | 'boolean'
   | 'buffer'
   | 'stat'
   | 'statvfs'
@@ -75,9 +69,8 @@ export interface Signature {
 }
 
 /** `struct guestfs_statns`, the fields in use. */
-export interface GuestStat {
+export interface GuestfsStat {
   mode: number;
-  nlink: number;
   uid: number;
   gid: number;
   size: number;
@@ -85,11 +78,10 @@ export interface GuestStat {
   inode: number;
 }
 /** `struct guestfs_statvfs`: block size and counts in blocks. */
-export interface GuestStatvfs {
+export interface GuestfsStatvfs {
   bsize: number;
   blocks: number;
   bfree: number;
-  bavail: number;
 }
 export interface Subvolume {
   id: number;
@@ -111,10 +103,9 @@ interface Returns {
   strings: string[];
   hash: Record<string, string>;
   int64: number;
-  boolean: boolean;
   buffer: Buffer;
-  stat: GuestStat;
-  statvfs: GuestStatvfs;
+  stat: GuestfsStat;
+  statvfs: GuestfsStatvfs;
   subvolumes: Subvolume[];
 }
 

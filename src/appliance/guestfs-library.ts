@@ -27,7 +27,6 @@ const C_ARGUMENT: Record<ArgumentKind, readonly string[]> = {
 };
 const C_RETURN: Record<ReturnKind, string> = {
   none: 'int',
-  boolean: 'int',
   int64: 'int64_t',
   string: 'void *',
   strings: 'void *',
@@ -101,7 +100,6 @@ export function openLibrary(): { create(): Handle } {
             throw new GuestfsError(String(lastError(handle) ?? `${name} failed`), Number(lastErrno(handle)));
           }
           if (signature.returns === 'none') return undefined;
-          if (signature.returns === 'boolean') return result !== 0;
           if (signature.returns === 'int64') return Number(result);
           return take(result, signature.returns, Number(size[0]));
         },
@@ -155,17 +153,16 @@ function decode(pointer: unknown, kind: ReturnKind, size: number): unknown {
   }
   const int64 = (index: number) => Number(koffi.decode(pointer, index * 8, 'int64_t'));
   if (kind === 'stat') {
-    const [device, inode, mode, nlink, uid, gid] = [0, 1, 2, 3, 4, 5].map(int64) as [
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
-    return { device, inode, mode, nlink, uid, gid, size: int64(7) };
+    return {
+      device: int64(0),
+      inode: int64(1),
+      mode: int64(2),
+      uid: int64(4),
+      gid: int64(5),
+      size: int64(7),
+    };
   }
-  if (kind === 'statvfs') return { bsize: int64(0), blocks: int64(2), bfree: int64(3), bavail: int64(4) };
+  if (kind === 'statvfs') return { bsize: int64(0), blocks: int64(2), bfree: int64(3) };
   return decodeSubvolumes(pointer);
 }
 

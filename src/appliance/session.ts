@@ -1,9 +1,9 @@
 import type { GuestfsArguments, GuestfsName, GuestfsResult } from './functions.js';
 
 /**
- * A running libguestfs appliance with the job's disks, as INSPECT and FIX see it. Guest strings are data.
- * Every call rejects with a Hyper2kvmError: `guest.call-failed` with the C API's message and errno,
- * `guest.timeout`, `guest.died`.
+ * A running libguestfs appliance with the job's disks, by the C API's own names: only this folder speaks to it.
+ * Guest strings are data. Every call rejects with a Hyper2kvmError: `guest.call-failed` with the C API's message
+ * and errno, `guest.timeout`, `guest.died`.
  */
 export interface ApplianceSession {
   /**
@@ -11,7 +11,7 @@ export interface ApplianceSession {
    * declares it. Optional arguments go into a last object.
    */
   call<N extends GuestfsName>(name: N, ...args: GuestfsArguments<N>): Promise<GuestfsResult<N>>;
-  /** Writable overlays by disk index, file names in the work directory: what FIX changed is in them. */
+  /** Writable overlays by disk index, file names in the work directory: what was written is in them. */
   overlays: readonly string[];
   /**
    * Puts a further overlay on every disk, live: what was written before stays in the layer below, what

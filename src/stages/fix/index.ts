@@ -45,7 +45,7 @@ export const fixStage: Stage<FixInput, FixOutput> = {
     const access = await context.guest(input.flatten.disks.map((disk) => disk.image));
     const { layers, trim: trimming } = access.capabilities;
     const before = await access.traffic();
-    const target = withUnifiedImages(access.writer(identity));
+    const target = withUnifiedImages(access.writer({ selinux: identity.selinux }));
     await reopenContainers(target.devices, input.inspect.unlocked, context.source);
     await mountGuest(target, identity.mounts);
 
