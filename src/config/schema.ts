@@ -520,10 +520,14 @@ export const vmOptionsSchema = z.strictObject({
 });
 export const jobKindSchema = z.enum(['vm', 'data']);
 
+/** The source that a job is fetched from: its type, and what that type needs to know beside the drop. */
+const jobSourceSchema = z.looseObject({ type: z.string() });
+
 /** Everything a stage may want to know about how this one VM is to be handled. */
 export const jobOptionsSchema = z.object({
   kind: jobKindSchema.default('vm'),
   vm: vmOptionsSchema.prefault({}),
+  source: jobSourceSchema.prefault({ type: 'local' }),
   config: configSchema,
 });
 export type JobOptions = z.infer<typeof jobOptionsSchema>;

@@ -29,7 +29,7 @@ export function formatOfExtension(name: string): DiskFormat | null {
 }
 
 /**
- * The format that the content has, which must be the one that the name claims: a guest can write any header into its own raw disk, so a
+ * Returns the format that the content has, which must be the one that the name claims: a guest can write any header into its own raw disk, so a
  * header alone proves nothing, and a name alone neither. Null where no format is recognised, and for plain bytes under a name that
  * claims no format. Throws `fetch.conflicting-format`, and `fetch.truncated` where a format's mark is at the end and not there yet.
  */
@@ -43,7 +43,7 @@ export async function detectFormat(name: string, source: ByteSource): Promise<Di
   const special = found.filter((format) => format !== raw);
   if (special.length > 1) {
     throw conflict(
-      `${printable(name)} has the marks of several formats: ${special.map((format) => format.name).join(', ')}`,
+      `the file has the marks of several formats: ${special.map((format) => format.name).join(', ')}`,
       'No honest tool writes such a file. Export the disk again.',
     );
   }
@@ -53,7 +53,7 @@ export async function detectFormat(name: string, source: ByteSource): Promise<Di
   if (content === null || claimed === content) return content;
   if (claimed === null && content === raw) return null;
   throw conflict(
-    `${printable(name)} is ${content.name} inside, its name says ${claimed?.name ?? 'nothing of it'}`,
+    `the content is ${content.name}, the name says ${claimed?.name ?? 'nothing of it'}`,
     `If the file really is a ${content.name} image, rename it to end in .${content.extensions[0]}.`,
   );
 }

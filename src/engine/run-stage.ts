@@ -7,8 +7,15 @@ import type { StageRecord } from '../model/stage-record.js';
 import type { ApplianceSlot } from './appliance-slot.js';
 import { runHooks } from './hooks.js';
 import { decideRetry } from './retry.js';
+import type { SourceSlot } from './source-slot.js';
 import type { Stage, StageContext } from './stage.js';
 import type { PipelineRequest } from './types.js';
+
+/** What the stages of one run share. */
+export interface RunSlots {
+  appliance: ApplianceSlot;
+  source: SourceSlot;
+}
 
 export interface StageOutcome {
   record: StageRecord;
@@ -21,8 +28,9 @@ export async function runStage(
   stage: Stage,
   outputs: Readonly<Record<string, unknown>>,
   request: PipelineRequest,
-  appliance: ApplianceSlot,
+  slots: RunSlots,
 ): Promise<StageOutcome> {
+  const { appliance } = slots;
   const { signal, onEvent, options } = request;
   const retry = {
     attempts: options.config.retry.attempts,
@@ -30,7 +38,7 @@ export async function runStage(
   };
   const record = pendingRecord(stage.name);
   const log = request.log.child({ stage: stage.name });
-  const context = stageContext(stage, request, appliance, record, log);
+  const context = stageContext(stage, request, slots, record, log);
   const failures: ErrorRecord[] = [];
   record.started_at = new Date().toISOString();
   for (;;) {
@@ -146,11 +154,11 @@ async function takeLane(
 function stageContext(
   stage: Stage,
   request: PipelineRequest,
-  appliance: ApplianceSlot,
+  { appliance, source }: RunSlots,
   record: StageRecord,
   log: StageContext['log'],
 ): StageContext {
-  return {
+  const context: StageContext = {
     job: request.job,
     options: request.options,
     workDirectory: request.workDirectory,
@@ -168,7 +176,9 @@ function stageContext(
       return appliance.session(disks, log);
     },
     closeAppliance: () => appliance.close(),
+    openSource: () => source.open(request.source, context),
   };
+  return context;
 }
 
 function parseInput(stage: Stage, outputs: Readonly<Record<string, unknown>>): unknown {

@@ -4,13 +4,17 @@ import type { Appliance, ApplianceRequest } from '../appliance/appliance.js';
 import type { JobOptions } from '../config/schema.js';
 import { errorRecord, Hyper2kvmError, isFullDisk } from '../errors/error.js';
 import { failpoint } from '../host/failpoint.js';
+import type { DropPlace } from '../model/drop.js';
 import type { Checkpoint, StageRecord } from '../model/stage-record.js';
-import { holdSource, type Source, type SourceHold } from '../sources/local/hold-source.js';
-import { isSameSource, listSource, sourceId } from '../sources/local/list-source.js';
+import type { Source } from '../sources/base/source.js';
+import { holdSource, type SourceHold } from '../sources/local/hold-source.js';
+import { isSameSource, listSource } from '../sources/local/list-source.js';
+import { SOURCES } from '../sources/registry.js';
 import { ApplianceSlot } from './appliance-slot.js';
 import { isEnabled, stageId } from './content-id.js';
 import { hooksOf } from './hooks.js';
 import { cancelRecord, pendingRecord, refusalOf, runStage } from './run-stage.js';
+import { SourceSlot } from './source-slot.js';
 import type { Stage } from './stage.js';
 import type { PipelineRequest, PipelineResult } from './types.js';
 
@@ -19,6 +23,8 @@ export interface PipelineParts {
   /** In order. */
   stages: readonly Stage[];
   openAppliance(request: ApplianceRequest): Promise<Appliance>;
+  /** Default: those of the product. */
+  sources?: readonly Source[];
 }
 
 /**
@@ -50,6 +56,7 @@ export async function executePipeline(
       log: stageLog,
     });
   });
+  const slots = { appliance, source: new SourceSlot(options.source, parts.sources ?? SOURCES) };
   const result = (failedStage: string | null, error: PipelineResult['error']): PipelineResult => ({
     outputs,
     records: [...records.values()],
@@ -59,6 +66,7 @@ export async function executePipeline(
   });
 
   let current = stages[0]?.name ?? '';
+  let isDone = false;
   try {
     for (const stage of parts.stages) {
       current = stage.name;
@@ -69,7 +77,7 @@ export async function executePipeline(
     const signal = AbortSignal.any([caller.signal, hold.signal]);
     request = { ...caller, source: hold.source, signal };
     const held = new Map(store.load().map((checkpoint) => [checkpoint.stage, checkpoint]));
-    let id = sourceId(hold.files);
+    let id = await slots.source.contentId(caller.source, signal);
     let resuming = true;
     for (const [index, stage] of stages.entries()) {
       current = stage.name;
@@ -87,7 +95,7 @@ export async function executePipeline(
       if (resuming) forgetFrom(index);
       resuming = false;
       const { record, output } = isEnabled(stage, options)
-        ? await runStage(stage, outputs, request, appliance)
+        ? await runStage(stage, outputs, request, slots)
         : { record: { ...pendingRecord(stage.name), status: 'skipped' } satisfies StageRecord, output: null };
       records.set(stage.name, record);
       if (record.error !== null) {
@@ -107,6 +115,7 @@ export async function executePipeline(
       if (refused !== null) return refused;
       put(record);
     }
+    isDone = true;
     return result(null, null);
   } catch (thrown) {
     const { aborted } = request.signal;
@@ -118,6 +127,7 @@ export async function executePipeline(
     return result(current, error);
   } finally {
     await appliance.kill();
+    await slots.source.close(isDone ? 'done' : 'failed', log);
     await hold?.release();
   }
 
@@ -186,7 +196,10 @@ function isAcceptedNow(stage: Stage, output: unknown, options: JobOptions): bool
   return !hasHooks && refusalOf(stage, output, options) === null;
 }
 
-async function assertUnchanged(before: SourceHold['files'], { directory, entries }: Source): Promise<void> {
+async function assertUnchanged(
+  before: SourceHold['files'],
+  { directory, entries }: DropPlace,
+): Promise<void> {
   if (isSameSource(before, await listSource(directory, entries))) return;
   throw new Hyper2kvmError('source.changed', 'the drop was written to while it was being converted', {
     advice: 'Whoever copied it was not done: wait for the copy to end, or copy to a .part name and rename.',

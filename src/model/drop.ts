@@ -1,4 +1,14 @@
+import { z } from 'zod';
 import type { ErrorRecord } from '../errors/error.js';
+
+/** Where the files of a drop are. */
+export const dropPlaceSchema = z.object({
+  /** Absolute. */
+  directory: z.string(),
+  /** Names inside `directory` that are the drop; sorted. */
+  entries: z.array(z.string()),
+});
+export type DropPlace = z.infer<typeof dropPlaceSchema>;
 
 /** One name in incoming, as lstat sees it. */
 export interface IncomingEntry {
@@ -14,7 +24,7 @@ export interface IncomingEntry {
 
 /**
  * What the header of one file says, for grouping. `path` is the name in incoming, or `directory/name`.
- * Made by `probeFile` (src/disk/read-image.ts) over a file opened with O_NOFOLLOW; tests give literal facts.
+ * Made by `probeIncoming` (src/spool/header-facts.ts) over a file opened with O_NOFOLLOW; tests give literal facts.
  */
 export interface HeaderFacts {
   /**

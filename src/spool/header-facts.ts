@@ -1,16 +1,15 @@
 import { join } from 'node:path';
-import type { ByteSource } from '../disk/base/format.js';
+import type { ByteSource, ParsedImage } from '../disk/base/format.js';
 import { siblingName } from '../disk/base/names.js';
 import { indexTar } from '../disk/base/tar.js';
-import type { ImageFile } from '../disk/chain.js';
-import { isFlatName } from '../disk/chain.js';
 import { type Compression, compressionOf } from '../disk/compression.js';
 import { withFile } from '../disk/file-source.js';
 import { parseOvf } from '../disk/ovf/ovf.js';
-import { BLANK, completenessOf, isOva, readImageFile } from '../disk/read-image.js';
+import { BLANK, isFlatName, isOva, type ReadImage, readImageFile } from '../disk/read-image.js';
 import { parseVmsd } from '../disk/vmsd.js';
 import { parseVmx } from '../disk/vmx.js';
 import { Hyper2kvmError } from '../errors/error.js';
+import type { Description } from '../model/description.js';
 import type { HeaderFacts } from '../model/drop.js';
 
 const NOTHING: HeaderFacts = {
@@ -67,16 +66,14 @@ export async function factsOf(
   { checkTables = true }: Pick<ProbeOptions, 'checkTables'> = {},
 ): Promise<HeaderFacts> {
   if (/\.vmx$/i.test(name))
-    return descriptionFacts('vmx', source, (bytes) =>
-      parseVmx(bytes.toString('utf8')).disks.map(({ file }) => file),
-    );
-  if (/\.ovf$/i.test(name)) return descriptionFacts('ovf', source, (bytes) => parseOvf(bytes).files);
+    return descriptionFacts('vmx', source, (bytes) => parseVmx(bytes.toString('utf8')));
+  if (/\.ovf$/i.test(name)) return descriptionFacts('ovf', source, parseOvf);
   if (/\.vmsd$/i.test(name)) return { ...NOTHING, frozen: await frozenDisks(source) };
   if (isOva(name)) return archiveFacts(source);
   const packed = compressionOf(name);
   if (packed !== null) return packedFacts(packed.compression, source);
   const file = await readImageFile(name, source, { anyRaw: false });
-  if (file.image !== null) return imageFacts(file, source, checkTables);
+  if (file.image !== null) return imageFacts(name, file, checkTables ? source : null);
   if (isFlatName(name)) return { ...NOTHING, kind: 'extent', format: 'vmdk' };
   const mayStillCome =
     file.error?.code === 'fetch.truncated' ||
@@ -98,28 +95,33 @@ async function isUnwritten(source: ByteSource): Promise<boolean> {
   );
 }
 
-async function imageFacts(file: ImageFile, source: ByteSource, checkTables: boolean): Promise<HeaderFacts> {
-  const image = file.image!;
+/** `source`: where the tables are to be checked; null where they are not. */
+async function imageFacts(
+  name: string,
+  { image: known, check }: ReadImage,
+  source: ByteSource | null,
+): Promise<HeaderFacts> {
+  const image = known!;
   const isBlank = image.variant === BLANK;
   return {
     kind: image.role,
     format: image.format,
     needs: [
-      ...(image.parent?.name == null ? [] : plainName(image.parent.name, 'hint', file.name)),
-      ...image.extents.slice(0, MOST_NEEDS).flatMap((extent) => plainName(extent.name, 'exact', file.name)),
+      ...(image.parent?.name == null ? [] : plainName(image.parent.name, 'hint', name)),
+      ...image.extents.slice(0, MOST_NEEDS).flatMap((extent) => plainName(extent.name, 'exact', name)),
     ],
     contentId: image.contentId,
     parentId: image.parent?.contentId ?? null,
     // An empty data disk beside others is taken in the end, a copy that was preallocated gets its time.
-    incomplete: isBlank ? 'only zeros so far' : checkTables ? await missingBytes(file, source) : null,
-    ...(isBlank || checkTables ? {} : { isUnchecked: true }),
+    incomplete: isBlank ? 'only zeros so far' : source === null ? null : await missingBytes(check!, source),
+    ...(isBlank || source !== null ? {} : { isUnchecked: true }),
   };
 }
 
 /** Null also where the tables make no sense: no waiting repairs them, FETCH says it. */
-async function missingBytes(file: ImageFile, source: ByteSource): Promise<string | null> {
+async function missingBytes(check: ParsedImage['check'], source: ByteSource): Promise<string | null> {
   try {
-    const result = await completenessOf(file, source);
+    const result = await check(source);
     return result.complete ? null : result.reason;
   } catch (error) {
     if (error instanceof Hyper2kvmError) return null;
@@ -130,15 +132,15 @@ async function missingBytes(file: ImageFile, source: ByteSource): Promise<string
 async function descriptionFacts(
   format: string,
   source: ByteSource,
-  files: (bytes: Buffer) => string[],
+  parse: (bytes: Buffer) => Description,
 ): Promise<HeaderFacts> {
   const facts: HeaderFacts = { ...NOTHING, kind: source.size === 0 ? 'unreadable' : 'description', format };
   if (source.size === 0 || source.size > MAX_DESCRIPTION) return facts;
   try {
-    const names = files(await source.read(0, source.size));
+    const { files } = parse(await source.read(0, source.size));
     return {
       ...facts,
-      needs: names.slice(0, MOST_NEEDS).flatMap((name) => plainName(name, 'exact', 'the description')),
+      needs: files.slice(0, MOST_NEEDS).flatMap((name) => plainName(name, 'exact', 'the description')),
     };
   } catch (error) {
     if (!(error instanceof Hyper2kvmError)) throw error;

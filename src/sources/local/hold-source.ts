@@ -5,25 +5,19 @@ import type { Logger } from 'pino';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { syncPath } from '../../files/durable.js';
 import { hasReadLease, openToRead, takeReadLease } from '../../files/lease.js';
+import type { DropPlace } from '../../model/drop.js';
 import { printable } from '../../text/printable.js';
 import { copyDrop } from './copy-drop.js';
 import { listSource, type SourceFile, sourceId } from './list-source.js';
 
-/** Where the bytes of a drop are. */
-export interface Source {
-  directory: string;
-  /** Names inside `directory` that are the drop; sorted. */
-  entries: string[];
-}
-
 /** What of the host a tool has to see to read a drop. */
-export function dropPaths({ directory, entries }: Source): string[] {
+export function dropPaths({ directory, entries }: DropPlace): string[] {
   return entries.map((name) => join(directory, name));
 }
 
 export interface SourceHold {
   /** What the stages read: the drop itself, or a copy of this process' own. */
-  source: Source;
+  source: DropPlace;
   /** The drop as it was when the hold began. */
   files: SourceFile[];
   /** Aborts with `source.open-for-writing` when somebody wants to write to a file that is read. */
@@ -35,7 +29,7 @@ export interface SourceHold {
 }
 
 export interface HoldRequest {
-  source: Source;
+  source: DropPlace;
   workDirectory: string;
   signal: AbortSignal;
   log: Logger;
@@ -87,7 +81,7 @@ export async function holdSource(request: HoldRequest): Promise<SourceHold> {
 }
 
 function holdLeases(
-  source: Source,
+  source: DropPlace,
   files: SourceFile[],
   handles: readonly FileHandle[],
   release: () => Promise<void>,
@@ -114,7 +108,7 @@ function holdLeases(
 }
 
 /** Null when every file has its lease (`handles` are those), or needs none; otherwise why not. */
-async function takeLeases(source: Source, handles: FileHandle[]): Promise<string | null> {
+async function takeLeases(source: DropPlace, handles: FileHandle[]): Promise<string | null> {
   let refused: string | null = null;
   for (const path of await filesOf(source)) {
     const handle = await openToRead(path).catch((error: NodeJS.ErrnoException) => {
@@ -134,7 +128,7 @@ async function takeLeases(source: Source, handles: FileHandle[]): Promise<string
   return refused;
 }
 
-async function filesOf({ directory, entries }: Source): Promise<string[]> {
+async function filesOf({ directory, entries }: DropPlace): Promise<string[]> {
   const files = await listSource(directory, entries);
   return files.slice(0, MAX_FILES).map(({ path }) => join(directory, path));
 }

@@ -6,7 +6,7 @@ const config = configSchema.parse({ convert: { compression: 'zstd' }, fix: { net
 
 describe('jobOptions', () => {
   it('is the configuration when there is no job.toml', () => {
-    expect(jobOptions(config, null)).toEqual({ kind: 'vm', vm: {}, config });
+    expect(jobOptions(config, null)).toEqual({ kind: 'vm', vm: {}, source: { type: 'local' }, config });
   });
 
   it('puts the job.toml over the configuration, and the overrides over both', () => {

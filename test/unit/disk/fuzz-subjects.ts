@@ -131,9 +131,9 @@ export async function makeSubjects(): Promise<Record<string, Subject>> {
 function formatParser(format: DiskFormat): Subject['parse'] {
   return async (source) => {
     if (!(await format.detect(await source.read(0, 4096), source))) return;
-    const image = await format.parse(source);
+    const { image, check } = await format.parse(source);
     if (!(image.virtualSize > 0)) throw new Error(`a disk of ${image.virtualSize} bytes`);
-    await format.completeness(source, image);
+    await check(source);
   };
 }
 

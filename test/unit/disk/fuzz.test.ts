@@ -178,7 +178,7 @@ test('random bytes behind every magic', async () => {
             hot: () => [],
             parse: async (source) => {
               if (!(await format.detect(await source.read(0, 4096), source))) return;
-              await format.completeness(source, await format.parse(source));
+              await (await format.parse(source)).check(source);
             },
           },
           bytes,

@@ -15,6 +15,7 @@ import { planDiff } from '../../../../src/stages/plan/plan-diff.js';
 import { canonicalJson } from '../../../../src/text/canonical-json.js';
 import { DISTRIBUTIONS } from '../../families/distributions.js';
 import { guestOf, textAfter, treeOf } from '../../families/guests.js';
+import { sampleFetch } from '../../report/sample.js';
 
 const recipe = DISTRIBUTIONS['Debian 12, BIOS, ifupdown'];
 const guest = guestOf(recipe ?? {});
@@ -33,7 +34,7 @@ async function runStage(
   const input = planStage.input.parse({
     fetch: {
       files: [],
-      disks: [{ index: 0, leaf: 'a.vmdk', format: 'vmdk', controller: null }],
+      disks: sampleFetch.disks.map((disk) => ({ ...disk, controller: null })),
       hardware: guest.hardware,
     },
     inspect: {

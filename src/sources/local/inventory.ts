@@ -1,46 +1,37 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Hyper2kvmError } from '../errors/error.js';
-import { printable } from '../text/printable.js';
-import { isNotUtf8, refusedName } from './base/names.js';
-import { indexTar } from './base/tar.js';
-import type { ImageFile } from './chain.js';
-import { type Compression, checkMagic, compressionOf } from './compression.js';
-import { refusedSpecial, storedAt, withImage } from './file-source.js';
-import { isOva, type ReadOptions, readImageFile } from './read-image.js';
+import { isNotUtf8, refusedName } from '../../disk/base/names.js';
+import { indexTar } from '../../disk/base/tar.js';
+import type { DropFile, ImageFile } from '../../disk/chain.js';
+import { checkMagic, compressionOf } from '../../disk/compression.js';
+import { type Places, refusedSpecial, withBytes } from '../../disk/file-source.js';
+import { isOva, type ReadOptions, readImageFile } from '../../disk/read-image.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import type { DropPlace } from '../../model/drop.js';
+import type { FileBytes } from '../../model/storage.js';
+import { printable } from '../../text/printable.js';
+import type { Unpacker } from './unpack.js';
 
 /** What lies in a drop. */
 export interface Inventory {
-  /** Where the files are: the source directory, or the one directory that was dropped. Absolute. */
-  directory: string;
-  /** Put before an image's name to make it a path in the source directory: empty, `web01/`, or `web01.ova/` for the members of an archive. */
+  places: Places;
+  /** Put before an image's name to make it what its owner knows: empty, `web01/`, or `web01.ova/` for the members of an archive. */
   prefix: string;
-  /** All regular files, paths relative to the source directory, sorted. */
+  /** All regular files, paths relative to the drop's directory, sorted. */
   files: { path: string; size: number }[];
   /** Bytes of all files that are on disk, and of their holes. */
   data: number;
   holes: number;
-  /** The files directly in `directory`, with their headers. */
+  /** The files of the VM with their headers, or the members of its archive. */
   images: ImageFile[];
 }
 
 export interface InventoryOptions extends ReadOptions {
   /** Refuse files with further hard links: in the spool they would give away what the service's user may read. */
   refuseHardLinks: boolean;
-  /** Unpacks a compressed disk or archive, or finds the copy that an earlier call made; the path of it. `ordinal`: how many there were before it. */
-  unpack(file: PackedFile, ordinal: number): Promise<string>;
+  workDirectory: string;
+  unpacker: Unpacker;
   signal: AbortSignal;
-}
-
-/** A compressed file of the drop. */
-export interface PackedFile {
-  name: string;
-  compression: Compression['name'];
-  /** Absolute path of the file that holds it. */
-  path: string;
-  /** Bytes. */
-  size: number;
-  region?: { offset: number; size: number };
 }
 
 const MAX_FILES = 10_000;
@@ -51,12 +42,11 @@ const MAX_DEPTH = 8;
  * `fetch.refused-special`, `fetch.too-many-files`, `fetch.empty`.
  */
 export async function takeInventory(
-  sourceDirectory: string,
-  entries: readonly string[],
+  { directory, entries }: DropPlace,
   options: InventoryOptions,
 ): Promise<Inventory> {
   const found: FoundFile[] = [];
-  await walk(sourceDirectory, entries, '', 0, found, options.signal);
+  await walk(directory, entries, '', 0, found, options.signal);
   const data = found.reduce((sum, { size, stored }) => sum + Math.min(size, stored), 0);
   const holes = found.reduce((sum, { size, stored }) => sum + Math.max(0, size - stored), 0);
   const files = found.map(({ path, size }) => ({ path, size }));
@@ -66,22 +56,23 @@ export async function takeInventory(
     });
   }
   files.sort((a, b) => (a.path < b.path ? -1 : 1));
+  if (options.refuseHardLinks) await refuseHardLinks(directory, files, options.signal);
+  const places = { drop: directory, work: options.workDirectory };
   const prefix = droppedDirectory(entries, files);
+  const reader = new HeaderReader(places, options);
   const images: ImageFile[] = [];
-  const directory = join(sourceDirectory, prefix);
-  const unpacking = new Unpacking(directory, options);
-  if (options.refuseHardLinks) await refuseHardLinks(sourceDirectory, files, options.signal);
   for (const { path, size } of files) {
     options.signal.throwIfAborted();
     const name = path.startsWith(prefix) ? path.slice(prefix.length) : path;
-    if (!name.includes('/') && !name.endsWith('.toml')) images.push(await unpacking.read({ name, size }));
+    const bytes: FileBytes = { type: 'file', place: 'drop', path };
+    if (!name.includes('/') && !name.endsWith('.toml')) images.push(await reader.read({ name, size, bytes }));
   }
   refuseSameNames(images);
   const archive = onlyArchive(images);
-  if (archive === null) return { directory, prefix, files, data, holes, images };
-  const members = await readMembers(directory, archive, unpacking);
+  if (archive === null) return { places, prefix, files, data, holes, images };
+  const members = await readMembers(archive, places, reader);
   refuseSameNames(members);
-  return { directory, prefix: `${prefix}${archive.name}/`, files, data, holes, images: members };
+  return { places, prefix: `${prefix}${archive.name}/`, files, data, holes, images: members };
 }
 
 /** Before anything is read of them. */
@@ -98,36 +89,26 @@ async function refuseHardLinks(
 }
 
 /** Reads headers, of compressed files those of what is in them. */
-class Unpacking {
-  readonly #directory: string;
+class HeaderReader {
+  readonly #places: Places;
   readonly #options: InventoryOptions;
-  #count = 0;
 
-  constructor(directory: string, options: InventoryOptions) {
-    this.#directory = directory;
+  constructor(places: Places, options: InventoryOptions) {
+    this.#places = places;
     this.#options = options;
   }
 
-  async read(file: Pick<ImageFile, 'name' | 'size' | 'region' | 'unpacked'>): Promise<ImageFile> {
+  async read(file: DropFile): Promise<ImageFile> {
     const packed = compressionOf(file.name);
-    if (packed === null) return { ...(await this.#header(file)), ...file };
+    if (packed === null) return { ...file, ...(await this.#header(file.name, file.bytes)) };
     const { compression, inner: name } = packed;
-    await withImage(this.#directory, file, (source) => checkMagic(file.name, compression, source));
-    const unpacked = await this.#options.unpack(
-      {
-        name: file.name,
-        compression: compression.name,
-        path: storedAt(this.#directory, file),
-        size: file.size,
-        ...(file.region === undefined ? {} : { region: file.region }),
-      },
-      this.#count++,
-    );
-    return { ...(await this.#header({ name, unpacked })), unpacked, packed: file };
+    await withBytes(file.bytes, this.#places, (source) => checkMagic(file.name, compression, source));
+    const { bytes, size } = await this.#options.unpacker.unpack(file, compression.name, this.#places);
+    return { name, size, bytes, packed: file, ...(await this.#header(name, bytes)) };
   }
 
-  #header(file: Pick<ImageFile, 'name' | 'region' | 'unpacked'>): Promise<ImageFile> {
-    return withImage(this.#directory, file, (source) => readImageFile(file.name, source, this.#options));
+  #header(name: string, bytes: FileBytes) {
+    return withBytes(bytes, this.#places, (source) => readImageFile(name, source, this.#options));
   }
 }
 
@@ -153,20 +134,11 @@ function onlyArchive(images: readonly ImageFile[]): ImageFile | null {
 }
 
 /** Reads an OVA in place: its members are parts of the one file, nothing but compressed members is unpacked. */
-async function readMembers(
-  directory: string,
-  archive: ImageFile,
-  unpacking: Unpacking,
-): Promise<ImageFile[]> {
-  const members = await withImage(directory, archive, indexTar);
+async function readMembers(archive: ImageFile, places: Places, reader: HeaderReader): Promise<ImageFile[]> {
+  const members = await withBytes(archive.bytes, places, indexTar);
   const images: ImageFile[] = [];
-  for (const { name, offset, size } of members) {
-    const region = { file: archive.name, offset, size };
-    const { unpacked } = archive;
-    images.push(
-      await unpacking.read({ name, size, region, ...(unpacked === undefined ? {} : { unpacked }) }),
-    );
-  }
+  for (const { name, offset, size } of members)
+    images.push(await reader.read({ name, size, bytes: { ...archive.bytes, region: { offset, size } } }));
   return images;
 }
 

@@ -1,0 +1,17 @@
+import type { Hardware } from './hardware.js';
+
+/** What a VM's own description (VMX, OVF) says of it. */
+export interface Description {
+  hardware: Hardware;
+  /** Hard disks in their order. */
+  disks: DescribedDisk[];
+  /** All files that it names, as it writes them. */
+  files: string[];
+}
+
+export interface DescribedDisk {
+  /** Bus and unit on the old hypervisor (`scsi0:0`); null where nothing says. */
+  controller: string | null;
+  /** The disk's file, as the description writes it. */
+  file: string;
+}

@@ -1,0 +1,90 @@
+import { siblingName } from '../../disk/base/names.js';
+import { type Assembly, leavesOf } from '../../disk/chain.js';
+import { innerName } from '../../disk/compression.js';
+import { BLANK } from '../../disk/read-image.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import { printable } from '../../text/printable.js';
+import { type FoundDescription, readDescription, readFrozen } from './description.js';
+import type { Inventory } from './inventory.js';
+
+/** A disk of the VM: the image that is its state now. */
+export interface ChosenDisk {
+  name: string;
+  controller: string | null;
+}
+
+export interface Choice {
+  disks: ChosenDisk[];
+  description: FoundDescription | null;
+}
+
+/**
+ * Decides which images are the VM's disks, and in which order: those of the description, else each newest state. An
+ * empty disk alone counts for a data job only. Rejects with `fetch.missing-disk`, `fetch.missing-delta`,
+ * `fetch.no-disk`, `fetch.several-leaves`, `fetch.unknown-format`.
+ */
+export async function chooseDisks(
+  inventory: Inventory,
+  assembly: Assembly,
+  kind: 'vm' | 'data',
+): Promise<Choice> {
+  const description = await readDescription(inventory);
+  const isDescribed = description !== null && description.disks.length > 0;
+  const disks = isDescribed
+    ? describedDisks(description, assembly)
+    : newestImages(assembly, await readFrozen(inventory));
+  if (disks.length === 0) throw noDisk(inventory, assembly);
+  const isBlank = disks.every(({ name }) => assembly.images.get(name)!.image.variant === BLANK);
+  if (isBlank && kind === 'vm') {
+    throw new Hyper2kvmError(
+      'fetch.unknown-format',
+      `${printable(disks[0]!.name)} starts with zeros: no partition table, no filesystem`,
+      { advice: 'If it is meant to be an empty data disk, put kind = "data" into its job.toml.' },
+    );
+  }
+  return { disks, description };
+}
+
+/** An older state would convert without a complaint, and nobody would know: so it is refused. */
+function newestImages(assembly: Assembly, frozen: readonly string[]): ChosenDisk[] {
+  return leavesOf(assembly).map((name) => {
+    if (!frozen.includes(name)) return { name, controller: null };
+    throw new Hyper2kvmError(
+      'fetch.missing-delta',
+      `${printable(name)} was frozen by a snapshot (the .vmsd says so), and the delta with what came after is not in the drop`,
+      {
+        advice:
+          'Copy the deltas (-000001.vmdk, …) into the drop. To convert the state of the snapshot on purpose, leave the .vmsd out.',
+      },
+    );
+  });
+}
+
+/** A .vmx knows which state of each disk is in use: not always the newest one, after going back to a snapshot. */
+function describedDisks(description: FoundDescription, assembly: Assembly): ChosenDisk[] {
+  return description.disks.map(({ controller, file }) => {
+    const name = innerName(siblingName(file, 'exact', description.file));
+    if (assembly.images.has(name)) return { name, controller };
+    const error = assembly.files.get(name)?.error;
+    if (error) throw error;
+    throw new Hyper2kvmError(
+      'fetch.missing-disk',
+      `${printable(description.file)} has ${printable(name)}${controller === null ? '' : ` at ${controller}`}, which is not in the drop`,
+      { advice: 'Copy all disks of the VM into the drop, or take the disk out of the description.' },
+    );
+  });
+}
+
+function noDisk({ images, files }: Inventory, assembly: Assembly): Hyper2kvmError {
+  const refused = images.find((image) => image.error !== null && !assembly.pieces.has(image.name));
+  if (refused?.error) return refused.error;
+  const names = files.slice(0, 5).map(({ path }) => printable(path));
+  return new Hyper2kvmError(
+    'fetch.no-disk',
+    `no disk image in the drop (${names.join(', ')}${files.length > 5 ? ', …' : ''})`,
+    {
+      advice:
+        'Put the disk’s files directly into the dropped directory, with their usual endings (.vmdk, .qcow2, .img).',
+    },
+  );
+}
