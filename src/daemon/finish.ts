@@ -78,7 +78,7 @@ export async function finishJob(request: FinishRequest): Promise<Job> {
 async function publishBundle(request: FinishRequest, paths: JobPaths, directory: string): Promise<void> {
   const { options, signal } = request;
   // For the daemon there is no place where the drop could be left: incoming would bring it again.
-  const keepSource = options.config.source.keep === 'delete' ? 'delete' : 'archive';
+  const keepSource = options.config.archive.source === 'delete' ? 'delete' : 'archive';
   await assembleBundle({
     ...outcomeOf(request, paths),
     bundleDirectory: paths.bundle,

@@ -38,7 +38,7 @@ export interface BundleRequest extends OutcomeRequest {
   /** Absolute path that the bundle will have once published: the domain's disks are named there. */
   finalDirectory: string;
   /** `archive` moves `source.directory` as a whole to `source/` in the bundle; `delete` and `leave` do not touch it. */
-  keepSource: JobOptions['config']['source']['keep'];
+  keepSource: JobOptions['config']['archive']['source'];
   signal?: AbortSignal;
 }
 
