@@ -3,7 +3,7 @@ import type { FileBytes } from '../model/storage.js';
 import { printable } from '../text/printable.js';
 import { corrupt, truncated, unsupported } from './base/bytes.js';
 import type { DiskImage } from './base/format.js';
-import { compareNames, siblingName } from './base/names.js';
+import { compareNames, isPath, NameIndex, referencedName, refusedReference } from './base/names.js';
 import { formatOfExtension } from './formats.js';
 import { isFlatName, type ReadImage } from './read-image.js';
 
@@ -17,10 +17,7 @@ export interface DropFile {
 }
 
 /** One file of a drop and what its header says. */
-export interface ImageFile extends DropFile, ReadImage {
-  /** The compressed file that it was unpacked from, as a manifest knows it. */
-  packed?: DropFile;
-}
+export type ImageFile = DropFile & ReadImage;
 
 /** One state of a disk as the headers put it together: its own file and the extents that it names, in disk order. */
 export interface Assembled {
@@ -32,6 +29,7 @@ export interface Assembled {
 
 export interface Assembly {
   files: ReadonlyMap<string, ImageFile>;
+  names: NameIndex;
   /** Files that are a piece of some descriptor. */
   pieces: Set<string>;
   images: Map<string, Assembled>;
@@ -39,22 +37,34 @@ export interface Assembly {
 }
 
 /**
- * Puts the images of one VM together: descriptors with their extents, children with their parents, all by plain sibling names and checked
+ * Puts the images of one VM together: descriptors with their extents, children with their parents, all by the names of files in the drop and checked
  * by size and content id. Pure. Throws `fetch.missing-extent`, `fetch.missing-descriptor`, `fetch.missing-parent`, `fetch.parent-mismatch`,
  * `fetch.refused-reference`, `fetch.truncated`, `fetch.corrupt`, and whatever a file's own header was refused for.
  */
 export function assemble(files: readonly ImageFile[]): Assembly {
   const assembly: Assembly = {
     files: new Map(files.map((file) => [file.name, file])),
+    names: new NameIndex(files.map(({ name }) => name)),
     pieces: new Set(),
     images: new Map(),
     parents: new Map(),
   };
   const sorted = [...files].sort((a, b) => compareNames(a.name, b.name));
-  for (const file of sorted) {
-    if (file.image?.role === 'disk') assembly.images.set(file.name, withExtents(file, file.image, assembly));
+  // Where the VM's own folder has disks, those in folders below it may be anything: old copies, another VM.
+  const hasOwn = sorted.some(({ name, image }) => image !== null && !isBelow(name));
+  const [own, aside] = hasOwn
+    ? [sorted.filter(({ name }) => !isBelow(name)), sorted.filter(({ name }) => isBelow(name))]
+    : [sorted, []];
+  for (const file of own) addImage(file, assembly);
+  for (const file of aside) {
+    try {
+      addImage(file, assembly);
+    } catch (error) {
+      if (!(error instanceof Hyper2kvmError)) throw error;
+    }
   }
-  for (const file of sorted) refuseLeftover(file, assembly);
+  for (const file of own) refuseLeftover(file, assembly);
+  for (const file of aside) refuseNewerState(file, assembly);
   const byContentId = new Map<string | null, Assembled[]>();
   for (const layer of assembly.images.values()) {
     const sameId = byContentId.get(layer.image.contentId);
@@ -69,9 +79,21 @@ export function assemble(files: readonly ImageFile[]): Assembly {
   return assembly;
 }
 
+function isBelow(name: string): boolean {
+  return name.includes('/');
+}
+
+function addImage(file: ImageFile, assembly: Assembly): void {
+  if (file.image?.role === 'disk') assembly.images.set(file.name, withExtents(file, file.image, assembly));
+}
+
 function withExtents(file: ImageFile, image: DiskImage, assembly: Assembly): Assembled {
-  const names = image.extents.map((extent) => siblingName(extent.name, 'exact', file.name));
-  const missing = [...new Set(names.filter((name) => !assembly.files.has(name)))];
+  const names = image.extents.map((extent) => assembly.names.find(extent.name, file.name));
+  const missing = [
+    ...new Set(image.extents.flatMap(({ name }, index) => (names[index] === null ? [name] : []))),
+  ];
+  const foreign = missing.find(isPath);
+  if (foreign !== undefined) throw refusedReference(foreign, file.name, 'is not in the drop');
   if (missing.length > 0) {
     throw new Hyper2kvmError(
       'fetch.missing-extent',
@@ -143,12 +165,18 @@ function refuseLeftover(file: ImageFile, assembly: Assembly): void {
   if (file.error !== null && claims) throw file.error;
 }
 
+/** A folder like VirtualBox's `Snapshots` holds the newest state in a form that is not read: without it an old one would be converted. */
+function refuseNewerState(file: ImageFile, assembly: Assembly): void {
+  if (assembly.pieces.has(file.name)) assembly.images.delete(file.name);
+  if (file.error?.code === 'fetch.unsupported') throw file.error;
+}
+
 /** `sameId`: the layers with the content id of the parent. */
 function parentOf(layer: Assembled, sameId: readonly Assembled[], assembly: Assembly): Assembled {
   const parent = layer.image.parent!;
   const child = layer.file.name;
-  const named =
-    parent.name === null ? undefined : assembly.images.get(siblingName(parent.name, 'hint', child));
+  const name = parent.name === null ? null : assembly.names.find(parent.name, child);
+  const named = name === null ? undefined : assembly.images.get(name);
   // The name is only a hint for VMDK: a file that was renamed is still known by its content id, where only one has it.
   const [only, another] = sameId.slice(0, 3).filter((other) => other !== layer);
   const found = named ?? (parent.contentId !== null && another === undefined ? only : undefined);
@@ -175,18 +203,9 @@ function parentOf(layer: Assembled, sameId: readonly Assembled[], assembly: Asse
 function missingParent(layer: Assembled): Hyper2kvmError {
   const { name, contentId } = layer.image.parent!;
   const child = printable(layer.file.name);
-  const isPath = name !== null && /[/\\]/.test(name);
-  if (contentId === null && isPath) {
-    return new Hyper2kvmError(
-      'fetch.refused-reference',
-      `${child} builds on “${printable(name)}”, which is not in the drop`,
-      {
-        advice: 'Only files that lie beside the image are read: copy its backing file into the drop, too.',
-      },
-    );
-  }
-  const what =
-    name === null ? 'a parent without a name' : printable(siblingName(name, 'hint', layer.file.name));
+  if (contentId === null && name !== null && isPath(name))
+    return refusedReference(name, layer.file.name, 'is not in the drop');
+  const what = name === null ? 'a parent without a name' : printable(referencedName(name, layer.file.name));
   return new Hyper2kvmError(
     'fetch.missing-parent',
     `${child} is a snapshot delta: its parent ${what}${contentId === null ? '' : ` (CID ${contentId})`} is not in the drop`,

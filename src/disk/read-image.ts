@@ -2,12 +2,14 @@ import { Hyper2kvmError } from '../errors/error.js';
 import { printable } from '../text/printable.js';
 import { rememberEnds } from './base/bytes.js';
 import type { ByteSource, DiskImage, ParsedImage } from './base/format.js';
-import { detectFormat, formatOfExtension } from './formats.js';
+import { detectFormat, formatByName, formatOfExtension } from './formats.js';
 import { parseRaw } from './raw.js';
 
 export interface ReadOptions {
   /** Take a file named as raw for a disk whatever its bytes are (data disks). */
   anyRaw: boolean;
+  /** What the VM's description calls it, of a file whose name claims no format; null where that says nothing. */
+  format?: 'qcow2' | 'raw' | null;
 }
 
 /** What a file's header says. Exactly one of `image` and `error` may be set; neither: no image at all (a log, a VMX). */
@@ -46,8 +48,8 @@ async function parseImage(
   source: ByteSource,
   options: ReadOptions,
 ): Promise<ParsedImage | null> {
-  const claimed = formatOfExtension(name);
-  const format = await detectFormat(name, source).catch((error: unknown) => {
+  const claimed = formatOfExtension(name) ?? (options.format == null ? null : formatByName(options.format));
+  const format = await detectFormat(claimed, source).catch((error: unknown) => {
     // Any bytes may lie in a flat extent: its descriptor decides.
     if (isFlatName(name)) return null;
     throw error;

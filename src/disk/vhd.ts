@@ -20,7 +20,7 @@ export const vhd: DiskFormat = {
   // QEMU would derive the size from the CHS geometry for some creators, which is smaller than the disk that Hyper-V and Azure show.
   driverOptions: { force_size_calc: 'current_size' },
   markAtEnd: true,
-  detect: async (head, source) => isFooter(head.subarray(0, SECTOR)) || (await readFooter(source)) !== null,
+  detect: async (head, source) => isFooter(head.subarray(0, SECTOR)) || hasCookie(await lastSector(source)),
   parse,
 };
 
@@ -31,27 +31,28 @@ const TYPES: Record<number, 'fixed' | 'dynamic' | 'differencing'> = {
   4: 'differencing',
 };
 
+function hasCookie(sector: Buffer): boolean {
+  return sector.length === SECTOR && sector.toString('latin1', 0, 8) === COOKIE;
+}
+
 /** Cookie, version and checksum are right. */
 function isFooter(sector: Buffer): boolean {
-  if (
-    sector.length < SECTOR ||
-    sector.toString('latin1', 0, 8) !== COOKIE ||
-    sector.readUInt32BE(12) !== 0x0001_0000
-  )
-    return false;
+  if (!hasCookie(sector) || sector.readUInt32BE(12) !== 0x0001_0000) return false;
   let sum = 0;
   for (let i = 0; i < SECTOR; i += 1) if (i < 64 || i >= 68) sum += sector[i]!;
   return ~sum >>> 0 === sector.readUInt32BE(64);
 }
 
-async function readFooter(source: ByteSource): Promise<Buffer | null> {
-  if (source.size < SECTOR) return null;
-  const footer = await source.read(source.size - SECTOR, SECTOR);
-  return isFooter(footer) ? footer : null;
+async function lastSector(source: ByteSource): Promise<Buffer> {
+  return source.read(Math.max(0, source.size - SECTOR), SECTOR);
 }
 
 async function parse(source: ByteSource): Promise<ParsedImage> {
-  const atEnd = await readFooter(source);
+  const last = await lastSector(source);
+  // No waiting mends it: the footer is there, and wrong.
+  if (hasCookie(last) && !isFooter(last))
+    throw corrupt('the checksum or version in the VHD’s footer is wrong');
+  const atEnd = hasCookie(last) ? last : null;
   const footer = atEnd ?? (await source.read(0, SECTOR));
   if (!isFooter(footer)) throw truncated('the VHD footer has not arrived');
   const type = TYPES[footer.readUInt32BE(60)];

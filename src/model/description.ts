@@ -7,11 +7,17 @@ export interface Description {
   disks: DescribedDisk[];
   /** All files that it names, as it writes them. */
   files: string[];
+  /** What of it could not be used, one sentence each. */
+  warnings: string[];
 }
 
 export interface DescribedDisk {
   /** Bus and unit on the old hypervisor (`scsi0:0`); null where nothing says. */
   controller: string | null;
-  /** The disk's file, as the description writes it. */
-  file: string;
+  /** The disk's file as the description writes it; null for an empty disk, which whoever imports the VM makes. */
+  file: string | null;
+  /** Bytes, of an empty disk. */
+  capacity: number | null;
+  /** Where the description says it: oVirt's files have no ending that would. */
+  format: 'qcow2' | 'raw' | null;
 }

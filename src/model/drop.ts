@@ -10,6 +10,14 @@ export const dropPlaceSchema = z.object({
 });
 export type DropPlace = z.infer<typeof dropPlaceSchema>;
 
+/** A file of a drop that is no part of what was converted: `path` as its owner knows it. */
+export const passedOverSchema = z.object({
+  path: z.string(),
+  /** `hidden`: `._web01.vmdk`. `change-tracking`: `-ctk.vmdk`. `not-a-disk`: a log, an ISO. `not-used`: an image that no disk of the VM builds on. */
+  reason: z.enum(['hidden', 'change-tracking', 'not-a-disk', 'not-used']),
+});
+export type PassedOver = z.infer<typeof passedOverSchema>;
+
 /** One name in incoming, as lstat sees it. */
 export interface IncomingEntry {
   name: string;
@@ -17,7 +25,7 @@ export interface IncomingEntry {
   type: 'file' | 'directory' | 'symlink' | 'special' | 'unnamed' | 'unreadable';
   /** Bytes; 0 for what is no file. */
   size: number;
-  /** For a directory: what is directly inside. */
+  /** For a directory: what is inside. */
   children?: readonly IncomingEntry[];
   problem?: ErrorRecord;
 }
@@ -35,6 +43,8 @@ export interface HeaderFacts {
   format: string | null;
   /** Plain names of the other files that this one needs. */
   needs: readonly string[];
+  /** Plain names of files that it refers to by a path: they belong to it where they are there, and nobody waits for them. */
+  uses?: readonly string[];
   contentId: string | null;
   parentId: string | null;
   /** Null when all bytes are there; else what is missing, for people. */

@@ -1,5 +1,6 @@
 import type { ErrorRecord } from '../errors/error.js';
 import type { Boot, Content } from './boot.js';
+import type { PassedOver } from './drop.js';
 import type { Hardware } from './hardware.js';
 import type { Identity } from './identity.js';
 import type { Operation } from './operation.js';
@@ -44,6 +45,8 @@ export interface Report {
   content: Content | null;
   /** Empty when the job failed: the source is beside the report, untouched. */
   source: SourceFile[];
+  /** Files of the drop that are no part of the disks. */
+  passed_over: PassedOver[];
   versions: Versions;
   error: ErrorRecord | null;
   failed_stage: string | null;

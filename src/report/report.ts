@@ -72,7 +72,7 @@ export function buildReport(facts: ReportFacts): Report {
     hardware: outputs.fetch?.hardware ?? null,
     plan: outputs.plan?.operations ?? null,
     devices: outputs.plan?.devices ?? null,
-    warnings: outputs.plan?.warnings ?? [],
+    warnings: [...(outputs.fetch?.warnings ?? []), ...(outputs.plan?.warnings ?? [])],
     proofs: outputs.proofs,
     disks: facts.diskNames.map((file, position) => {
       const { index: _, ...disk } = outputs.disks[position]!;
@@ -81,6 +81,7 @@ export function buildReport(facts: ReportFacts): Report {
     boot: outputs.boot,
     content: outputs.content,
     source: [...facts.source],
+    passed_over: outputs.fetch?.passed_over ?? [],
     versions: facts.versions,
     error: facts.failure?.error ?? null,
     failed_stage: facts.failure?.stage ?? null,

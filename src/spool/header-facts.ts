@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { ByteSource, ParsedImage } from '../disk/base/format.js';
-import { siblingName } from '../disk/base/names.js';
+import { isPath, referencedName } from '../disk/base/names.js';
 import { indexTar } from '../disk/base/tar.js';
 import { type Compression, compressionOf } from '../disk/compression.js';
 import { withFile } from '../disk/file-source.js';
@@ -65,15 +65,14 @@ export async function factsOf(
   source: ByteSource,
   { checkTables = true }: Pick<ProbeOptions, 'checkTables'> = {},
 ): Promise<HeaderFacts> {
-  if (/\.vmx$/i.test(name))
-    return descriptionFacts('vmx', source, (bytes) => parseVmx(bytes.toString('utf8')));
+  if (/\.vmx$/i.test(name)) return descriptionFacts('vmx', source, parseVmx);
   if (/\.ovf$/i.test(name)) return descriptionFacts('ovf', source, parseOvf);
   if (/\.vmsd$/i.test(name)) return { ...NOTHING, frozen: await frozenDisks(source) };
   if (isOva(name)) return archiveFacts(source);
   const packed = compressionOf(name);
   if (packed !== null) return packedFacts(packed.compression, source);
   const file = await readImageFile(name, source, { anyRaw: false });
-  if (file.image !== null) return imageFacts(name, file, checkTables ? source : null);
+  if (file.image !== null) return imageFacts(file, checkTables ? source : null);
   if (isFlatName(name)) return { ...NOTHING, kind: 'extent', format: 'vmdk' };
   const mayStillCome =
     file.error?.code === 'fetch.truncated' ||
@@ -97,7 +96,6 @@ async function isUnwritten(source: ByteSource): Promise<boolean> {
 
 /** `source`: where the tables are to be checked; null where they are not. */
 async function imageFacts(
-  name: string,
   { image: known, check }: ReadImage,
   source: ByteSource | null,
 ): Promise<HeaderFacts> {
@@ -106,10 +104,10 @@ async function imageFacts(
   return {
     kind: image.role,
     format: image.format,
-    needs: [
-      ...(image.parent?.name == null ? [] : plainName(image.parent.name, 'hint', name)),
-      ...image.extents.slice(0, MOST_NEEDS).flatMap((extent) => plainName(extent.name, 'exact', name)),
-    ],
+    ...references([
+      ...(image.parent?.name == null ? [] : [withoutPath(image.parent.name)]),
+      ...image.extents.slice(0, MOST_NEEDS).map((extent) => extent.name),
+    ]),
     contentId: image.contentId,
     parentId: image.parent?.contentId ?? null,
     // An empty data disk beside others is taken in the end, a copy that was preallocated gets its time.
@@ -138,10 +136,7 @@ async function descriptionFacts(
   if (source.size === 0 || source.size > MAX_DESCRIPTION) return facts;
   try {
     const { files } = parse(await source.read(0, source.size));
-    return {
-      ...facts,
-      needs: files.slice(0, MOST_NEEDS).flatMap((name) => plainName(name, 'exact', 'the description')),
-    };
+    return { ...facts, ...references(files.slice(0, MOST_NEEDS)) };
   } catch (error) {
     if (!(error instanceof Hyper2kvmError)) throw error;
     // It is small: cut in the middle it looks like anything else that cannot be read, so it gets its time.
@@ -153,7 +148,7 @@ async function descriptionFacts(
 async function frozenDisks(source: ByteSource): Promise<string[]> {
   if (source.size > MAX_DESCRIPTION) return [];
   try {
-    return parseVmsd((await source.read(0, source.size)).toString('utf8'));
+    return parseVmsd(await source.read(0, source.size));
   } catch (error) {
     if (error instanceof Hyper2kvmError) return [];
     throw error;
@@ -181,11 +176,23 @@ async function packedFacts({ name, magic }: Compression, source: ByteSource): Pr
   return end === 'YZ' ? facts : { ...facts, incomplete: 'the end of the xz stream has not arrived' };
 }
 
-/** Empty where the reference is one that FETCH refuses: nothing to wait for. */
-function plainName(reference: string, mode: 'exact' | 'hint', referrer: string): string[] {
+/** Of a file's references. What FETCH refuses is in neither list: nothing to wait for. */
+function references(written: readonly string[]): Pick<HeaderFacts, 'needs' | 'uses'> {
+  const names = (wanted: boolean) =>
+    written.filter((reference) => isPath(reference) === wanted).flatMap(plainName);
+  const uses = names(true);
+  return { needs: names(false), ...(uses.length === 0 ? {} : { uses }) };
+}
+
+/** A parent is known by the path that it had, and is waited for. */
+function withoutPath(parent: string): string {
+  return parent.split(/[/\\]/).includes('..') ? parent : (plainName(parent)[0] ?? parent);
+}
+
+function plainName(reference: string): string[] {
   try {
     // A copy: what is cut out of a text keeps all of it in memory.
-    return [Buffer.from(siblingName(reference, mode, referrer)).toString()];
+    return [Buffer.from(referencedName(reference, '')).toString()];
   } catch (error) {
     if (error instanceof Hyper2kvmError) return [];
     throw error;

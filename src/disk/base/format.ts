@@ -10,7 +10,7 @@ export interface ByteSource {
 
 /** A file that holds a part of a disk's data, as its descriptor names it. Sizes and offsets in bytes. */
 export interface ExtentReference {
-  /** The name exactly as written: data until `siblingName` has accepted it. */
+  /** The name exactly as written: data until `NameIndex` has found a file of the drop for it. */
   name: string;
   /** `flat` is plain bytes, `sparse` has a header of its own. */
   type: 'flat' | 'sparse';

@@ -1,7 +1,9 @@
 import type { Logger } from 'pino';
 import type { z } from 'zod';
 import type { JobOptions } from '../../config/schema.js';
+import type { PassedOver } from '../../model/drop.js';
 import type { Hardware } from '../../model/hardware.js';
+import type { Warning } from '../../model/plan.js';
 import type { Chain } from '../../model/storage.js';
 
 export interface Progress {
@@ -39,6 +41,10 @@ export interface OpenSource {
   disks: { controller: string | null; chain: Chain }[];
   /** All of its files, for the report: paths relative to the source, sizes in bytes. */
   files: { path: string; size: number }[];
+  /** Those of them that are no part of the disks. */
+  passedOver: PassedOver[];
+  /** What its owner should know, and what did not keep it from being opened. */
+  warnings: Warning[];
   /**
    * Undoes elsewhere what opening did there (a snapshot, a lease). Called once, when nothing reads from the source any
    * more: at the end of the pipeline's run, or before the source is opened again.

@@ -1,3 +1,4 @@
+import type { DropFile } from '../../disk/chain.js';
 import { withBytes } from '../../disk/file-source.js';
 import { parseOvf } from '../../disk/ovf/ovf.js';
 import { parseVmsd } from '../../disk/vmsd.js';
@@ -13,43 +14,65 @@ export interface FoundDescription extends Description {
 }
 
 const MAX_TEXT = 4 * 1024 * 1024;
+const VMX = /\.vmx$/i;
+const OVF = /\.ovf$/i;
+const VMSD = /\.vmsd$/i;
+const MANIFEST = /\.mf$/i;
 
-/** Returns the drop's .vmx, else its .ovf. Two of a kind are two VMs: `fetch.several-vms`. */
-export async function readDescription(inventory: Inventory): Promise<FoundDescription | null> {
-  const vmx = await readText(inventory, /\.vmx$/i);
-  if (vmx !== null) return { ...parseVmx(vmx.bytes.toString('utf8')), file: vmx.name };
-  const ovf = await readText(inventory, /\.ovf$/i);
-  return ovf === null ? null : { ...parseOvf(ovf.bytes), file: ovf.name };
+/** Files that are read for what they say. */
+export const DESCRIPTIONS: readonly RegExp[] = [VMX, OVF, VMSD, MANIFEST];
+
+/**
+ * Returns the drop's .vmx, else its .ovf in the configuration that is wanted. Two of a kind are two VMs: rejects with
+ * `fetch.several-vms`, and as the parsers do.
+ */
+export async function readDescription(
+  inventory: Inventory,
+  configuration: string | undefined,
+): Promise<FoundDescription | null> {
+  const vmx = await readOnly(inventory, VMX);
+  if (vmx !== null) return { ...parseVmx(vmx.bytes), file: vmx.name };
+  const ovf = await readOnly(inventory, OVF);
+  return ovf === null ? null : { ...parseOvf(ovf.bytes, { configuration }), file: ovf.name };
 }
 
 /** Returns the disks that the drop's .vmsd says are frozen in a snapshot; none without one. */
 export async function readFrozen(inventory: Inventory): Promise<string[]> {
-  const vmsd = await readText(inventory, /\.vmsd$/i);
-  return vmsd === null ? [] : parseVmsd(vmsd.bytes.toString('utf8'));
+  const vmsd = await readOnly(inventory, VMSD);
+  return vmsd === null ? [] : parseVmsd(vmsd.bytes);
 }
 
-/** Returns the only file of that kind, null where there is none. Rejects with `fetch.several-vms`, `fetch.corrupt`. */
-export async function readText(
-  inventory: Inventory,
-  pattern: RegExp,
-): Promise<{ name: string; bytes: Buffer } | null> {
-  const [file, other] = inventory.images.filter(({ name }) => pattern.test(name));
+/** Returns the manifests: an export may have one for each disk. */
+export function readManifests(inventory: Inventory): Promise<TextFile[]> {
+  const files = inventory.members.filter(({ name }) => MANIFEST.test(name));
+  return Promise.all(files.map((file) => readText(inventory, file)));
+}
+
+interface TextFile {
+  name: string;
+  bytes: Buffer;
+}
+
+/** The VM's file of that kind, null where there is none. What lies in a folder below the VM's own counts only where that has none. */
+async function readOnly(inventory: Inventory, pattern: RegExp): Promise<TextFile | null> {
+  const all = inventory.members.filter(({ name }) => pattern.test(name));
+  const own = all.filter(({ name }) => !name.includes('/'));
+  const [file, other] = own.length > 0 ? own : all;
   if (file === undefined) return null;
   if (other !== undefined) {
     throw new Hyper2kvmError(
       'fetch.several-vms',
       `the drop has ${printable(file.name)} and ${printable(other.name)}`,
-      {
-        advice: 'Drop one directory for each VM.',
-      },
+      { advice: 'Drop one directory for each VM.' },
     );
   }
-  if (file.size > MAX_TEXT)
-    throw new Hyper2kvmError('fetch.corrupt', `${printable(file.name)} is larger than 4 MiB`, {
+  return readText(inventory, file);
+}
+
+async function readText({ places }: Inventory, { name, size, bytes }: DropFile): Promise<TextFile> {
+  if (size > MAX_TEXT)
+    throw new Hyper2kvmError('fetch.corrupt', `${printable(name)} is larger than 4 MiB`, {
       advice: 'No real one is: copy it again, or leave it out.',
     });
-  return {
-    name: file.name,
-    bytes: await withBytes(file.bytes, inventory.places, (source) => source.read(0, source.size)),
-  };
+  return { name, bytes: await withBytes(bytes, places, (source) => source.read(0, source.size)) };
 }

@@ -2,34 +2,37 @@ import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isNotUtf8, refusedName } from '../../disk/base/names.js';
 import { indexTar } from '../../disk/base/tar.js';
-import type { DropFile, ImageFile } from '../../disk/chain.js';
-import { checkMagic, compressionOf } from '../../disk/compression.js';
+import type { DropFile } from '../../disk/chain.js';
+import { compressionIn, innerName, refuseZip } from '../../disk/compression.js';
 import { type Places, refusedSpecial, withBytes } from '../../disk/file-source.js';
-import { isOva, type ReadOptions, readImageFile } from '../../disk/read-image.js';
+import { formatOfExtension } from '../../disk/formats.js';
+import { isOva } from '../../disk/read-image.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { DropPlace } from '../../model/drop.js';
-import type { FileBytes } from '../../model/storage.js';
 import { printable } from '../../text/printable.js';
 import type { Unpacker } from './unpack.js';
 
 /** What lies in a drop. */
 export interface Inventory {
   places: Places;
-  /** Put before an image's name to make it what its owner knows: empty, `web01/`, or `web01.ova/` for the members of an archive. */
+  /** Put before a member's name to make it what its owner knows: empty, `web01/`, or `web01.ova/` for the members of an archive. */
   prefix: string;
   /** All regular files, paths relative to the drop's directory, sorted. */
   files: { path: string; size: number }[];
   /** Bytes of all files that are on disk, and of their holes. */
   data: number;
   holes: number;
-  /** The files of the VM with their headers, or the members of its archive. */
-  images: ImageFile[];
+  /** The files of the VM, or the members of its archive; names are paths in there. */
+  members: DropFile[];
+  /** Files that are not looked into, as their owner knows them. */
+  hidden: string[];
 }
 
-export interface InventoryOptions extends ReadOptions {
+export interface InventoryOptions {
   /** Refuse files with further hard links: in the spool they would give away what the service's user may read. */
   refuseHardLinks: boolean;
   workDirectory: string;
+  /** For an archive that came compressed. */
   unpacker: Unpacker;
   signal: AbortSignal;
 }
@@ -38,8 +41,8 @@ const MAX_FILES = 10_000;
 const MAX_DEPTH = 8;
 
 /**
- * Looks at every file of the drop without following any link, and reads the headers of those that may be disks. Rejects with
- * `fetch.refused-special`, `fetch.too-many-files`, `fetch.empty`.
+ * Looks at every file of the drop without following any link, and lists the members of an archive. Rejects with
+ * `fetch.refused-special`, `fetch.too-many-files`, `fetch.empty`, `fetch.several-vms`.
  */
 export async function takeInventory(
   { directory, entries }: DropPlace,
@@ -59,20 +62,22 @@ export async function takeInventory(
   if (options.refuseHardLinks) await refuseHardLinks(directory, files, options.signal);
   const places = { drop: directory, work: options.workDirectory };
   const prefix = droppedDirectory(entries, files);
-  const reader = new HeaderReader(places, options);
-  const images: ImageFile[] = [];
-  for (const { path, size } of files) {
-    options.signal.throwIfAborted();
-    const name = path.startsWith(prefix) ? path.slice(prefix.length) : path;
-    const bytes: FileBytes = { type: 'file', place: 'drop', path };
-    if (!name.includes('/') && !name.endsWith('.toml')) images.push(await reader.read({ name, size, bytes }));
-  }
-  refuseSameNames(images);
-  const archive = onlyArchive(images);
-  if (archive === null) return { places, prefix, files, data, holes, images };
-  const members = await readMembers(archive, places, reader);
-  refuseSameNames(members);
-  return { places, prefix: `${prefix}${archive.name}/`, files, data, holes, images: members };
+  const own = visible(
+    files
+      .filter(({ path }) => !path.endsWith('.toml'))
+      .map(({ path, size }) => ({
+        name: path.startsWith(prefix) ? path.slice(prefix.length) : path,
+        size,
+        bytes: { type: 'file', place: 'drop', path },
+      })),
+    prefix,
+  );
+  const known = { places, files, data, holes };
+  const archive = onlyArchive(own.members);
+  if (archive === null) return { ...known, ...own, prefix };
+  const folder = `${prefix}${innerName(archive.name)}/`;
+  const inside = visible(await membersOf(archive, places, options.unpacker), folder);
+  return { ...known, prefix: folder, members: inside.members, hidden: [...own.hidden, ...inside.hidden] };
 }
 
 /** Before anything is read of them. */
@@ -88,58 +93,50 @@ async function refuseHardLinks(
   }
 }
 
-/** Reads headers, of compressed files those of what is in them. */
-class HeaderReader {
-  readonly #places: Places;
-  readonly #options: InventoryOptions;
-
-  constructor(places: Places, options: InventoryOptions) {
-    this.#places = places;
-    this.#options = options;
-  }
-
-  async read(file: DropFile): Promise<ImageFile> {
-    const packed = compressionOf(file.name);
-    if (packed === null) return { ...file, ...(await this.#header(file.name, file.bytes)) };
-    const { compression, inner: name } = packed;
-    await withBytes(file.bytes, this.#places, (source) => checkMagic(file.name, compression, source));
-    const { bytes, size } = await this.#options.unpacker.unpack(file, compression.name, this.#places);
-    return { name, size, bytes, packed: file, ...(await this.#header(name, bytes)) };
-  }
-
-  #header(name: string, bytes: FileBytes) {
-    return withBytes(bytes, this.#places, (source) => readImageFile(name, source, this.#options));
-  }
+/** Takes out what a Mac leaves beside other files, and everything else that people do not see: none of it is the VM's. */
+function visible(files: readonly DropFile[], prefix: string): Pick<Inventory, 'members' | 'hidden'> {
+  const isHidden = ({ name }: DropFile) =>
+    name.split('/').some((part) => part.startsWith('.') || part === '__MACOSX');
+  const members = files.filter((file) => !isHidden(file));
+  const names = new Set(members.map(({ name }) => name));
+  return {
+    members: members.map((file) => ({ ...file, name: withoutPieceNumber(file.name, names) })),
+    hidden: files.filter(isHidden).map(({ name }) => prefix + name),
+  };
 }
 
-function refuseSameNames(images: readonly ImageFile[]): void {
-  const names = new Set<string>();
-  for (const { name } of images) {
-    if (names.has(name))
-      throw new Hyper2kvmError('fetch.corrupt', `${printable(name)} is there twice, compressed and not`, {
-        advice: 'Drop only one of them.',
-      });
-    names.add(name);
-  }
+/** DSP0243 8.1: a file in pieces is `disk.vmdk.000000000`, …`1`. Some exporters number the only piece, too. */
+function withoutPieceNumber(name: string, all: ReadonlySet<string>): string {
+  const [, whole] = /^(.+)\.0{9}$/.exec(name) ?? [];
+  return whole === undefined || all.has(whole) || all.has(`${whole}.000000001`) ? name : whole;
 }
 
 /** The OVA where the drop is one. */
-function onlyArchive(images: readonly ImageFile[]): ImageFile | null {
-  const [first, second] = images.filter(({ name }) => isOva(name));
+function onlyArchive(members: readonly DropFile[]): DropFile | null {
+  const own = members.filter(({ name }) => !name.includes('/'));
+  const [first, second] = own.filter(({ name }) => isOva(innerName(name)));
   if (first === undefined) return null;
-  if (second === undefined && images.every((file) => file === first || file.image === null)) return first;
+  const isDisk = ({ name }: DropFile) => formatOfExtension(innerName(name)) !== null;
+  if (second === undefined && !own.some(isDisk)) return first;
   throw new Hyper2kvmError('fetch.several-vms', `the drop has ${printable(first.name)} and other disks`, {
     advice: 'Drop each OVA on its own.',
   });
 }
 
-/** Reads an OVA in place: its members are parts of the one file, nothing but compressed members is unpacked. */
-async function readMembers(archive: ImageFile, places: Places, reader: HeaderReader): Promise<ImageFile[]> {
-  const members = await withBytes(archive.bytes, places, indexTar);
-  const images: ImageFile[] = [];
-  for (const { name, offset, size } of members)
-    images.push(await reader.read({ name, size, bytes: { ...archive.bytes, region: { offset, size } } }));
-  return images;
+/** Reads an OVA in place: its members are parts of the one file. One that came compressed is unpacked first. */
+async function membersOf(archive: DropFile, places: Places, unpacker: Unpacker): Promise<DropFile[]> {
+  const packed = await withBytes(archive.bytes, places, (source) => compressionIn(archive.name, source));
+  const { bytes } =
+    packed === null ? archive : await unpacker.unpack(archive, packed.compression.name, places);
+  const members = await withBytes(bytes, places, async (source) => {
+    refuseZip(archive.name, await source.read(0, 4));
+    return indexTar(source);
+  });
+  return members.map(({ name, offset, size }) => ({
+    name,
+    size,
+    bytes: { ...bytes, region: { offset, size } },
+  }));
 }
 
 /** `web01/` where the drop is that one directory (and perhaps its job.toml), else empty. */

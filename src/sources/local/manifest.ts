@@ -1,24 +1,48 @@
+import { NameIndex } from '../../disk/base/names.js';
+import type { DropFile } from '../../disk/chain.js';
 import { withBytes } from '../../disk/file-source.js';
-import { parseManifest, verifyDigest } from '../../disk/ovf/manifest.js';
+import { type ManifestLine, parseManifest, verifyDigest } from '../../disk/ovf/manifest.js';
+import type { Warning } from '../../model/plan.js';
+import { printable } from '../../text/printable.js';
 import type { SourceContext } from '../base/source.js';
-import { readText } from './description.js';
+import { readManifests } from './description.js';
 import type { Inventory } from './inventory.js';
 
-/** Checks every file that the manifest lists and that is there. Reads them whole. Rejects with `fetch.digest-mismatch`. */
-export async function verifyManifest(inventory: Inventory, context: SourceContext): Promise<void> {
-  const manifest = await readText(inventory, /\.mf$/i);
-  if (manifest === null) return;
-  const files = new Map(
-    inventory.images.map((image) => image.packed ?? image).map((file) => [file.name, file]),
-  );
-  const lines = parseManifest(manifest.bytes.toString('utf8')).flatMap((line) => {
-    const file = files.get(line.name);
-    return file === undefined ? [] : [{ line, file }];
-  });
-  const total = lines.reduce((sum, { file }) => sum + file.size, 0);
+/**
+ * Checks every file that the manifests list and that is there, by reading it whole. Returns a warning for what they do not
+ * let check. Rejects with `fetch.digest-mismatch`.
+ */
+export async function verifyManifests(inventory: Inventory, context: SourceContext): Promise<Warning[]> {
+  const files = new Map(inventory.members.map((file) => [file.name, file]));
+  const names = new NameIndex(files.keys());
+  const warnings: Warning[] = [];
+  const checks: { line: ManifestLine; file: DropFile }[] = [];
+  for (const { name: manifest, bytes } of await readManifests(inventory)) {
+    const { lines, unknown } = parseManifest(bytes);
+    if (unknown.length > 0) warnings.push(unknownLines(manifest, unknown));
+    for (const line of lines) {
+      const name = names.find(line.name, manifest);
+      const file = name === null ? undefined : files.get(name);
+      if (file !== undefined) checks.push({ line, file });
+    }
+  }
+  await verify(checks, inventory, context);
+  if (checks.length > 0) {
+    const certificate = inventory.members.some(({ name }) => /\.cert$/i.test(name));
+    context.log.info({ files: checks.length, certificate }, 'manifest verified');
+  }
+  return warnings;
+}
+
+async function verify(
+  checks: readonly { line: ManifestLine; file: DropFile }[],
+  { places }: Inventory,
+  context: SourceContext,
+): Promise<void> {
+  const total = checks.reduce((sum, { file }) => sum + file.size, 0);
   let done = 0;
-  for (const { line, file } of lines) {
-    await withBytes(file.bytes, inventory.places, (source) =>
+  for (const { line, file } of checks) {
+    await withBytes(file.bytes, places, (source) =>
       verifyDigest(source, line, context.signal, (bytes) => {
         done += bytes;
         context.account({ read: bytes });
@@ -26,6 +50,13 @@ export async function verifyManifest(inventory: Inventory, context: SourceContex
       }),
     );
   }
-  const certificate = inventory.images.some(({ name }) => /\.cert$/i.test(name));
-  context.log.info({ files: lines.length, certificate }, 'manifest verified');
+}
+
+function unknownLines(manifest: string, lines: readonly string[]): Warning {
+  const more = lines.length === 1 ? '' : ` and ${lines.length - 1} more`;
+  return {
+    fixer: 'fetch',
+    code: 'fetch.manifest-unread',
+    message: `${printable(manifest)} has lines that are not a digest (“${printable(lines[0]!, 60)}”${more}): what they stand for was not checked`,
+  };
 }

@@ -23,13 +23,17 @@ export const fetchStage: Stage<z.infer<typeof fetchInput>, FetchOutput> = {
   }),
   async run(context) {
     const { options } = context;
-    const { hardware, disks, files } = await context.openSource();
+    const { hardware, disks, files, passedOver, warnings } = await context.openSource();
     for (const { chain } of disks) refuseRawHoles(chain, options);
-    context.log.info({ disks: disks.length, files: files.length }, 'drop understood');
+    for (const { code, message } of warnings) context.log.warn({ code, detail: message }, 'source warning');
+    const facts = { disks: disks.length, files: files.length, passed_over: passedOver.length };
+    context.log.info(facts, 'drop understood');
     return {
       files,
       disks: disks.map((disk, index) => ({ index, ...disk })),
       hardware: withOptions(hardware, options),
+      passed_over: passedOver,
+      warnings,
     };
   },
   files: ({ disks }) =>

@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { passedOverSchema } from '../../model/drop.js';
 import { hardwareSchema } from '../../model/hardware.js';
+import { warningSchema } from '../../model/plan.js';
 import { chainSchema } from '../../model/storage.js';
 
 /** What the source gave: the VM's disks in their order, each with all that FLATTEN needs to know of it. */
@@ -14,5 +16,7 @@ export const fetchOutput = z.object({
     }),
   ),
   hardware: hardwareSchema,
+  passed_over: z.array(passedOverSchema),
+  warnings: z.array(warningSchema),
 });
 export type FetchOutput = z.infer<typeof fetchOutput>;

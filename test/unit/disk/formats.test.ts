@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { bufferSource } from '../../../src/disk/base/bytes.js';
-import { detectFormat } from '../../../src/disk/formats.js';
+import { detectFormat, formatOfExtension } from '../../../src/disk/formats.js';
 import { raw } from '../../../src/disk/raw.js';
 import { descriptor, MIB, realImages } from './images.js';
 
@@ -9,7 +9,7 @@ beforeAll(async () => {
   images = await realImages({ qcow2: ['-O', 'qcow2'], vmdk: ['-O', 'vmdk'] });
 });
 const detect = async (name: string, bytes: Buffer) =>
-  (await detectFormat(name, bufferSource(bytes)))?.name ?? null;
+  (await detectFormat(formatOfExtension(name), bufferSource(bytes)))?.name ?? null;
 
 describe('format by content, confirmed by the name', () => {
   test('agreeing', async () => {

@@ -71,6 +71,8 @@ export const sampleFetch: FetchOutput = {
       },
     },
   ],
+  passed_over: [],
+  warnings: [],
   hardware: {
     name: 'Web <01> & "friends"',
     memory_mib: 4096,

@@ -37,6 +37,8 @@ export function dummySource(closed: string[]): Source<z.infer<typeof spec>> {
           },
         ],
         files: [{ path: 'made up', size }],
+        passedOver: [],
+        warnings: [],
         close: async (outcome) => void closed.push(outcome),
       };
     },
