@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { fileURLToPath } from 'node:url';
-import { isOldNode, runWithNewerNode } from './node-version.js';
+import { isOldNode, runWithNewerNode } from './host/node-version.js';
 
 if (isOldNode(process.versions.node)) {
   process.exitCode = await runWithNewerNode(fileURLToPath(import.meta.url));

@@ -1,5 +1,5 @@
 import { type IncomingMessage, request } from 'node:http';
-import { type ErrorRecord, Hyper2kvmError } from '../errors.js';
+import { type ErrorRecord, Hyper2kvmError } from '../errors/error.js';
 import type { JobDetail, JobState, JobSummary, Status } from './protocol.js';
 
 export interface JobFilter {
@@ -130,7 +130,7 @@ function daemonError(text: string, status: number): Hyper2kvmError {
       advice: 'See the daemon’s log: journalctl -u hyper2kvm',
     });
   }
-  return new Hyper2kvmError(error.code, error.message, { advice: error.advice, retryable: error.retryable });
+  return Hyper2kvmError.of(error.code, error.message, { advice: error.advice, retryable: error.retryable });
 }
 
 function errorOf(text: string): ErrorRecord | undefined {

@@ -1,6 +1,6 @@
-import type { ErrorRecord } from '../errors.js';
-import type { StageRecord } from '../pipeline/run-types.js';
-import type { BootSummary } from '../queue/job.js';
+import type { ErrorRecord } from '../errors/error.js';
+import type { BootSummary } from '../model/job.js';
+import type { StageRecord } from '../model/stage-record.js';
 
 /**
  * The control socket speaks HTTP/1.1 with JSON over a unix stream socket. Errors are `{error: ErrorRecord}` with a 4xx or 5xx status.
@@ -67,3 +67,6 @@ export interface Status {
   running: JobSummary[];
   accelerator: { kind: 'kvm' | 'tcg'; reason: string } | null;
 }
+
+/** Of Prometheus' text exposition format. */
+export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { Operations } from '../daemon/operations.js';
-import { Hyper2kvmError } from '../errors.js';
-import { METRICS_CONTENT_TYPE } from '../metrics/exposition.js';
+import { Hyper2kvmError } from '../errors/error.js';
+import type { Control } from './control.js';
+import { METRICS_CONTENT_TYPE } from './protocol.js';
 
 export interface RouteRequest {
   /** The job in the path, decoded; empty where the path has none. */
@@ -29,7 +29,7 @@ const retryBody = z.strictObject({
 const priorityBody = z.strictObject({ priority: z.int() });
 
 /** The table of protocol.ts. */
-export function controlRoutes(operations: Operations, metrics: () => Promise<string>): Route[] {
+export function controlRoutes(operations: Control, metrics: () => Promise<string>): Route[] {
   return [
     { method: 'GET', path: /^\/v1\/metrics$/, contentType: METRICS_CONTENT_TYPE, handle: metrics },
     { method: 'GET', path: /^\/v1\/status$/, handle: () => operations.status() },

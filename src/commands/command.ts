@@ -1,7 +1,7 @@
 import { type Argument, Command } from 'commander';
 import { ControlClient } from '../api/client.js';
 import { type LoadedConfig, loadConfig } from '../config/load.js';
-import { Hyper2kvmError } from '../errors.js';
+import { Hyper2kvmError } from '../errors/error.js';
 import type { Io } from './io.js';
 
 /** What every command takes. */

@@ -8,8 +8,8 @@ import {
   type Origin,
   optionTable,
 } from '../config/load.js';
-import { Hyper2kvmError } from '../errors.js';
-import { terminalText } from '../report/escape.js';
+import { Hyper2kvmError } from '../errors/error.js';
+import { terminalText } from '../text/escape.js';
 import { type CommonOptions, configOf, newCommand, printJson } from './command.js';
 import { EXIT_FAILED } from './failure.js';
 import type { Io } from './io.js';

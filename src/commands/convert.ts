@@ -1,12 +1,12 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
+import type { Report } from '../model/report.js';
 import { assembleBundle, writeFailure } from '../report/bundle.js';
-import { terminalText } from '../report/escape.js';
-import { shellWord } from '../report/format.js';
-import type { Report } from '../report/report.js';
 import { summarize } from '../report/summary.js';
 import { pathExists, publishDirectory } from '../spool/publish.js';
+import { terminalText } from '../text/escape.js';
+import { shellWord } from '../text/format.js';
 import { collectSetting, newCommand, printJson, usageError } from './command.js';
 import { EXIT_FAILED, failureText } from './failure.js';
 import {

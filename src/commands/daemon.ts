@@ -16,7 +16,7 @@ export function daemonCommand(io: Io): Command {
       const options = command.optsWithGlobals<CommonOptions & { set?: Record<string, string> }>();
       const flags = { ...options.set, ...(options.json ? { 'log.format': 'json' } : {}) };
       // The service's parts cost 0.3 s to load: the short commands go without.
-      const { runDaemon } = await import('../daemon.js');
+      const { runDaemon } = await import('../daemon/daemon.js');
       const load = () => configOf(io, options, flags).config;
       await runDaemon(load(), { reload: load });
     });

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { terminalText } from '../report/escape.js';
+import { terminalText } from '../text/escape.js';
+import { wrap } from '../text/table.js';
 import { type CommonOptions, configOf, newCommand, printJson } from './command.js';
 import { checkApplianceCache, checkKernel, checkLibguestfs } from './doctor/appliance.js';
 import type { Check, Finding } from './doctor/check.js';
@@ -8,7 +9,6 @@ import { checkDirectories, checkSpace } from './doctor/spool.js';
 import { checkFirmware, checkNode, checkPrograms, checkQemu, checkSandbox } from './doctor/tools.js';
 import { EXIT_FAILED } from './failure.js';
 import type { Io } from './io.js';
-import { wrap } from './table.js';
 
 /** Every check, in the order of the rows. */
 const CHECKS: readonly Check[] = [

@@ -2,17 +2,17 @@ import { mkdir, realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { jobOptions, optionTable } from '../config/load.js';
 import type { JobOptions } from '../config/schema.js';
-import { isNotUtf8, refusedName } from '../disk/names.js';
+import { isNotUtf8, refusedName } from '../disk/base/names.js';
+import { PipelineLanes } from '../engine/lanes.js';
+import { MemoryCheckpointStore } from '../engine/memory-store.js';
+import type { PipelineResult } from '../engine/types.js';
+import { noSpace, spaceOf } from '../files/space.js';
 import { createLog } from '../host/log.js';
-import { noSpace, spaceOf } from '../host/space.js';
-import { PipelineLanes } from '../pipeline/lanes.js';
-import { MemoryCheckpointStore } from '../pipeline/memory-store.js';
-import type { PipelineResult } from '../pipeline/run-types.js';
+import type { StageName } from '../model/stage-names.js';
 import { newJobId } from '../queue/ids.js';
+import { namedDrop } from '../spool/named-drop.js';
 import { stemOf, vmName } from '../spool/names.js';
 import { readOptionsFile } from '../spool/options-file.js';
-import { namedDrop } from '../spool/single.js';
-import type { StageName } from '../stage-names.js';
 import { type CommonOptions, configOf, usageError } from './command.js';
 import type { Io } from './io.js';
 import { createProgress } from './progress.js';
@@ -58,7 +58,7 @@ export async function runForeground(
   run: { workDirectory: string; json: boolean; until?: StageName },
 ): Promise<PipelineResult> {
   // All stages with their libraries: not loaded for the commands that only ask the daemon.
-  const { runPipeline } = await import('../pipeline/runner.js');
+  const { runPipeline } = await import('../stages/pipeline.js');
   const progress = createProgress(io, { silent: run.json });
   const { level } = drop.options.config.log;
   // Stdout is for the result, stderr for the progress: the log goes into its file alone.

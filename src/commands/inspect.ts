@@ -2,17 +2,17 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import type { PipelineResult } from '../pipeline/run-types.js';
-import { terminalText } from '../report/escape.js';
-import { formatBytes } from '../report/format.js';
+import type { PipelineResult } from '../engine/types.js';
+import type { Identity } from '../model/identity.js';
+import type { StageName } from '../model/stage-names.js';
 import { readOutputs, type StageOutputs } from '../report/report.js';
-import type { StageName } from '../stage-names.js';
-import type { Identity } from '../stages/inspect/schema.js';
+import { terminalText } from '../text/escape.js';
+import { formatBytes } from '../text/format.js';
+import { tableLines } from '../text/table.js';
 import { collectSetting, newCommand, printJson } from './command.js';
 import { EXIT_FAILED, failureText } from './failure.js';
 import { type ForegroundOptions, openDrop, runForeground } from './foreground.js';
 import type { Io } from './io.js';
-import { tableLines } from './table.js';
 
 export function inspectCommand(io: Io): Command {
   return newCommand(io, {

@@ -1,8 +1,8 @@
 import type { JobState, JobSummary } from '../api/protocol.js';
-import { terminalText } from '../report/escape.js';
-import { bootVerdict, formatRate } from '../report/format.js';
+import { terminalText } from '../text/escape.js';
+import { bootVerdict, formatRate } from '../text/format.js';
+import { type Column, tableLines, textWidth, wrap } from '../text/table.js';
 import type { Io } from './io.js';
-import { type Column, tableLines, textWidth, wrap } from './table.js';
 
 /** Fixed but for the name, so that `list -w` does not jump. */
 const COLUMNS: readonly Column[] = [

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { hyper2kvmVersion } from '../report/versions.js';
+import { hyper2kvmVersion } from '../tools/versions.js';
 import { drainCommand, pauseCommand, resumeCommand } from './admission.js';
 import { cancelCommand } from './cancel.js';
 import { addCommonOptions, prepare } from './command.js';

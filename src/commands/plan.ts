@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
-import { canonicalJson } from '../canonical-json.js';
-import type { Operation, Plan } from '../fixers/operation.js';
+import type { Operation } from '../model/operation.js';
+import type { Plan } from '../model/plan.js';
 import { type DiffLine, operationDiff, operationTitle } from '../report/diff.js';
-import { terminalLine, terminalText } from '../report/escape.js';
-import { formatCount } from '../report/format.js';
+import { canonicalJson } from '../text/canonical-json.js';
+import { terminalLine, terminalText } from '../text/escape.js';
+import { formatCount } from '../text/format.js';
 import { collectSetting, newCommand } from './command.js';
 import type { ForegroundOptions } from './foreground.js';
 import { runUntil } from './inspect.js';

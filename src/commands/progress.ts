@@ -1,9 +1,10 @@
-import type { PipelineEvent, StageRecord } from '../pipeline/run-types.js';
-import type { Progress } from '../pipeline/stage.js';
-import { terminalText } from '../report/escape.js';
-import { formatBytes, formatRate, formatSeconds } from '../report/format.js';
+import type { Progress } from '../engine/stage.js';
+import type { PipelineEvent } from '../engine/types.js';
+import type { StageRecord } from '../model/stage-record.js';
+import { terminalText } from '../text/escape.js';
+import { formatBytes, formatRate, formatSeconds } from '../text/format.js';
+import { truncate } from '../text/table.js';
 import type { Io } from './io.js';
-import { truncate } from './table.js';
 
 const MARKS = { completed: ['green', '✓'], failed: ['red', '✕'], cancelled: ['yellow', '✕'] } as const;
 const REDRAW_MILLISECONDS = 100;

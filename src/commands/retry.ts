@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
-import { terminalText } from '../report/escape.js';
-import { STAGE_NAMES } from '../stage-names.js';
+import { STAGE_NAMES } from '../model/stage-names.js';
+import { terminalText } from '../text/escape.js';
 import { type CommonOptions, collectSetting, daemonOf, newCommand, printJson } from './command.js';
 import type { Io } from './io.js';
 

@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import type { JobDetail } from '../api/protocol.js';
-import type { StageRecord } from '../pipeline/run-types.js';
-import { terminalText } from '../report/escape.js';
-import { bootVerdict, formatBytes, formatSeconds, formatTime } from '../report/format.js';
+import type { StageRecord } from '../model/stage-record.js';
+import { terminalText } from '../text/escape.js';
+import { bootVerdict, formatBytes, formatSeconds, formatTime } from '../text/format.js';
+import { tableLines, wrap } from '../text/table.js';
 import { type CommonOptions, daemonOf, newCommand, printJson } from './command.js';
 import type { Io } from './io.js';
-import { tableLines, wrap } from './table.js';
 
 export function showCommand(io: Io): Command {
   return newCommand(io, {

@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import type { Status } from '../api/protocol.js';
-import { terminalText } from '../report/escape.js';
-import { formatTime } from '../report/format.js';
+import { terminalText } from '../text/escape.js';
+import { formatTime } from '../text/format.js';
+import { wrap } from '../text/table.js';
 import { type CommonOptions, daemonOf, newCommand, printJson } from './command.js';
 import type { Io } from './io.js';
 import { jobTable } from './job-table.js';
-import { wrap } from './table.js';
 
 const NAME_WIDTH = 12;
 

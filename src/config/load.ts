@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Hyper2kvmError } from '../errors.js';
+import { Hyper2kvmError } from '../errors/error.js';
 import { type ConfigProblem, configError, problemsOf, readToml } from './check.js';
 import { fromText, nearest, type OptionRow, optionTable } from './options.js';
 import { type Config, configSchema } from './schema.js';

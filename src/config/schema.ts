@@ -1,7 +1,8 @@
 import { isIPv4 } from 'node:net';
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
-import { STAGE_NAMES } from '../stage-names.js';
+import { BOOT_REQUIREMENTS } from '../model/boot.js';
+import { STAGE_NAMES } from '../model/stage-names.js';
 
 /**
  * Every option, once: type, default and one line of documentation. The JSON schema, the table in docs/configuration.md and
@@ -338,7 +339,7 @@ export const configSchema = z
           .default(true)
           .meta({ description: 'A boot that is not proven fails the job.', ...job }),
         require: z
-          .array(z.enum(['mounts', 'network', 'units']))
+          .array(z.enum(BOOT_REQUIREMENTS))
           .default([])
           .meta({
             description:

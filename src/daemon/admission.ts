@@ -1,10 +1,10 @@
 import type { Logger } from 'pino';
-import { Hyper2kvmError } from '../errors.js';
-import { formatBytes, freeBytes, noSpace, spaceOf, usedBytes } from '../host/space.js';
+import { Hyper2kvmError } from '../errors/error.js';
+import { formatBytes, freeBytes, noSpace, spaceOf, usedBytes } from '../files/space.js';
 import type { NotifyEvent } from '../notifications/event.js';
 import type { Queue } from '../queue/queue.js';
 import { sourceDirectory } from '../spool/claim.js';
-import type { Look } from '../spool/look.js';
+import type { Look } from '../spool/entry-state.js';
 
 /** Scratch, reports and screenshots of a job, whatever its disks' size. */
 export const FIXED_BYTES = 64 * 1024 ** 2;
@@ -146,7 +146,7 @@ export class Admission {
     throw new Hyper2kvmError(
       'host.waits-for-space',
       `${formatBytes(wanted)} are needed under ${this.#work}, and ${formatBytes(Math.max(0, free))} are free for this job`,
-      { advice: 'The job goes on by itself when other jobs have ended, or when you make room.' },
+      { advice: 'The job continues automatically when other jobs have ended or when you free some space.' },
     );
   }
 

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { access, mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Config } from '../config/schema.js';
-import { Hyper2kvmError } from '../errors.js';
+import { Hyper2kvmError } from '../errors/error.js';
 
 /**
  * The directories that the daemon writes to exist and may be written to. `incoming` is made too when its parent is there, but a missing one is no error later:

@@ -2,16 +2,16 @@ import { chmod, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config, JobOptions } from '../config/schema.js';
-import { Hyper2kvmError } from '../errors.js';
-import { syncPath } from '../host/durable.js';
+import { Hyper2kvmError } from '../errors/error.js';
+import { syncPath } from '../files/durable.js';
+import { removeOrHide, tryToRemove } from '../files/remove.js';
 import { failpoint } from '../host/failpoint.js';
+import type { Job } from '../model/job.js';
 import { jobFacts, type NotifyEvent } from '../notifications/event.js';
-import { copyTree } from '../pipeline/copy-drop.js';
-import type { Job } from '../queue/job.js';
 import type { Queue } from '../queue/queue.js';
 import { assembleBundle, writeFailure } from '../report/bundle.js';
+import { copyTree } from '../sources/local/copy-drop.js';
 import { isSameFilesystem, pathExists, publishDirectory } from '../spool/publish.js';
-import { removeOrHide, tryToRemove } from '../spool/remove.js';
 import { CHECKPOINT_NAME, type JobPaths, jobPaths, LOG_NAME } from './paths.js';
 
 export interface FinishRequest {

@@ -1,20 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.js';
-import { refusedName } from '../disk/names.js';
-import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors.js';
-import { noSpace, spaceOf } from '../host/space.js';
+import { refusedName } from '../disk/base/names.js';
+import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
+import { noSpace, spaceOf } from '../files/space.js';
 import { newJobId } from '../queue/ids.js';
 import type { Queue } from '../queue/queue.js';
+import { cachedGrouping } from '../spool/cached-grouping.js';
 import { claimDrop, finishClaims } from '../spool/claim.js';
-import { cachedGrouping } from '../spool/grouping.js';
 import { finalName, isHidden } from '../spool/names.js';
 import { type Scan, Scanner, type WaitingDrop } from '../spool/scan.js';
 import { IncomingWatch } from '../spool/watch.js';
 import { within } from '../spool/within.js';
 import { hasWriter } from '../spool/writers.js';
 import { type Admission, estimateBytes, leastBytes } from './admission.js';
-import { type Appraisal, appraise } from './appraise.js';
+import { type Appraisal, appraise } from './drop-needs.js';
 
 export interface IntakeParts {
   config(): Config;

@@ -1,19 +1,20 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Control, JobQuery } from '../api/control.js';
 import { jobLogLines } from '../api/job-log.js';
 import type { JobDetail, JobState, JobSummary, Status } from '../api/protocol.js';
 import { JOB_STATES } from '../api/protocol.js';
 import { jobOptions } from '../config/load.js';
 import type { Config } from '../config/schema.js';
-import { errorRecord, Hyper2kvmError } from '../errors.js';
-import type { Job, QueueState } from '../queue/job.js';
-import { lookAt } from '../spool/look.js';
+import { errorRecord, Hyper2kvmError } from '../errors/error.js';
+import type { Job, QueueState } from '../model/job.js';
+import { STAGE_NAMES } from '../model/stage-names.js';
+import { lookAt } from '../spool/entry-state.js';
 import { pathExists } from '../spool/publish.js';
-import { STAGE_NAMES } from '../stage-names.js';
 import { estimateBytes, leastBytes } from './admission.js';
-import { unpackedBytes } from './appraise.js';
-import { decide } from './job-run.js';
+import { unpackedBytes } from './drop-needs.js';
 import { jobPaths, LOG_NAME } from './paths.js';
+import { decide } from './process-job.js';
 import { jobDetail, jobSummary, statusView, type ViewParts, waitingSummary } from './views.js';
 import type { Worker } from './worker.js';
 
@@ -25,14 +26,8 @@ export interface OperationParts extends ViewParts {
   wake(): void;
 }
 
-export interface JobQuery {
-  state?: string | undefined;
-  name?: string | undefined;
-  since?: string | undefined;
-}
-
 /** What the control socket offers, one method a line of the protocol. Errors are the user's: `api.no-job`, `api.ambiguous`, `api.wrong-state`, `api.bad-request`. */
-export class Operations {
+export class Operations implements Control {
   readonly #parts: OperationParts;
 
   constructor(parts: OperationParts) {

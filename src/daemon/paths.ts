@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config/schema.js';
-import type { Job } from '../queue/job.js';
+import type { Job } from '../model/job.js';
 
 /** Where a job's files are, before and after. */
 export interface JobPaths {

@@ -1,8 +1,8 @@
 import { rm } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.js';
+import { sweepSocketDirectories } from '../files/scratch.js';
 import { failpoint } from '../host/failpoint.js';
-import { sweepSocketDirectories } from '../host/scratch.js';
 import type { Queue } from '../queue/queue.js';
 import { finishClaims } from '../spool/claim.js';
 import { partialName } from '../spool/publish.js';

@@ -3,12 +3,12 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.js';
-import { errorRecord, Hyper2kvmError } from '../errors.js';
-import { syncPath, writeDurable } from '../host/durable.js';
-import type { Job } from '../queue/job.js';
+import { errorRecord, Hyper2kvmError } from '../errors/error.js';
+import { syncPath, writeDurable } from '../files/durable.js';
+import { REMOVED, tryToRemove } from '../files/remove.js';
+import type { Job } from '../model/job.js';
 import type { Queue } from '../queue/queue.js';
 import { ORIGINALS } from '../spool/claim.js';
-import { REMOVED, tryToRemove } from '../spool/remove.js';
 import { freePath } from './paths.js';
 
 /** What cannot be removed (another user's directory, an immutable file) may be removable later. */

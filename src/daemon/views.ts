@@ -1,11 +1,11 @@
 import type { JobDetail, JobState, JobSummary, Status } from '../api/protocol.js';
-import { pendingRecord } from '../pipeline/attempt.js';
-import type { LaneLoad } from '../pipeline/lanes.js';
-import type { Job } from '../queue/job.js';
+import type { LaneLoad } from '../engine/lanes.js';
+import { pendingRecord } from '../engine/run-stage.js';
+import type { Job } from '../model/job.js';
 import type { Queue } from '../queue/queue.js';
 import type { Admission } from './admission.js';
-import type { Board } from './board.js';
 import type { WaitingView } from './intake.js';
+import type { Board } from './live-progress.js';
 
 export interface ViewParts {
   queue: Queue;

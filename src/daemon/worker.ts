@@ -1,8 +1,8 @@
-import { errorRecord, Hyper2kvmError, isFullDisk } from '../errors.js';
-import { backoff } from '../pipeline/retry.js';
-import type { Job } from '../queue/job.js';
-import { type JobRunParts, runJob } from './job-run.js';
+import { backoff } from '../engine/retry.js';
+import { errorRecord, Hyper2kvmError, isFullDisk } from '../errors/error.js';
+import type { Job } from '../model/job.js';
 import { writesTo } from './paths.js';
+import { type JobRunParts, runJob } from './process-job.js';
 
 export interface WorkerParts extends Omit<JobRunParts, 'config' | 'setBacks'> {
   config(): JobRunParts['config'];

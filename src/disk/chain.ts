@@ -1,8 +1,9 @@
-import { Hyper2kvmError } from '../errors.js';
-import { corrupt, truncated } from './bytes.js';
-import type { DiskImage } from './format.js';
+import { Hyper2kvmError } from '../errors/error.js';
+import { printable } from '../text/printable.js';
+import { corrupt, truncated } from './base/bytes.js';
+import type { DiskImage } from './base/format.js';
+import { compareNames, siblingName } from './base/names.js';
 import { formatOfExtension } from './formats.js';
-import { compareNames, printable, siblingName } from './names.js';
 
 /** One file of a drop and what its header says. Exactly one of `image` and `error` may be set; neither: no image at all (a log, a VMX). */
 export interface ImageFile {

@@ -1,7 +1,7 @@
-import { Hyper2kvmError } from '../errors.js';
-import type { ByteSource } from './format.js';
+import { Hyper2kvmError } from '../errors/error.js';
+import { printable } from '../text/printable.js';
+import type { ByteSource } from './base/format.js';
 import { formatOfExtension } from './formats.js';
-import { printable } from './names.js';
 
 /** A stream compression in which one file is kept. */
 export interface Compression {

@@ -1,12 +1,12 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Hyper2kvmError } from '../errors.js';
-import { nextData } from '../host/holes.js';
-import { sliceSource } from './bytes.js';
+import { Hyper2kvmError } from '../errors/error.js';
+import { nextData } from '../files/holes.js';
+import { printable } from '../text/printable.js';
+import { sliceSource } from './base/bytes.js';
+import type { ByteSource } from './base/format.js';
 import type { ImageFile } from './chain.js';
-import type { ByteSource } from './format.js';
-import { printable } from './names.js';
 
 export interface OpenFile {
   source: ByteSource;

@@ -1,7 +1,7 @@
-import { Hyper2kvmError } from '../errors.js';
-import { truncated } from './bytes.js';
-import type { ByteSource, DiskFormat } from './format.js';
-import { printable } from './names.js';
+import { Hyper2kvmError } from '../errors/error.js';
+import { printable } from '../text/printable.js';
+import { truncated } from './base/bytes.js';
+import type { ByteSource, DiskFormat } from './base/format.js';
 import { qcow2 } from './qcow2/index.js';
 import { raw } from './raw.js';
 import { vdi } from './vdi.js';

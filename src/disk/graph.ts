@@ -1,10 +1,10 @@
 import { join, relative } from 'node:path';
-import { Hyper2kvmError } from '../errors.js';
-import { unsupported } from './bytes.js';
+import { Hyper2kvmError } from '../errors/error.js';
+import { printable } from '../text/printable.js';
+import { unsupported } from './base/bytes.js';
 import type { Chain, ImageFile, Layer } from './chain.js';
 import { storedAt } from './file-source.js';
 import { formatByName } from './formats.js';
-import { printable } from './names.js';
 import { type RenderedExtent, renderDescriptor } from './vmdk/render.js';
 
 /** A node of QEMU's block layer (QAPI `BlockdevOptions`), every driver named. */

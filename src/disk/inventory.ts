@@ -1,12 +1,13 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Hyper2kvmError } from '../errors.js';
+import { Hyper2kvmError } from '../errors/error.js';
+import { printable } from '../text/printable.js';
+import { isNotUtf8, refusedName } from './base/names.js';
+import { indexTar } from './base/tar.js';
 import type { ImageFile } from './chain.js';
 import { type Compression, checkMagic, compressionOf } from './compression.js';
 import { refusedSpecial, storedAt, withImage } from './file-source.js';
-import { isNotUtf8, printable, refusedName } from './names.js';
-import { indexTar } from './ovf/tar.js';
-import { isOva, type ReadOptions, readImageFile } from './probe.js';
+import { isOva, type ReadOptions, readImageFile } from './read-image.js';
 
 /** What lies in a drop. */
 export interface Inventory {

@@ -1,5 +1,11 @@
-import { corrupt, u64le } from './bytes.js';
-import { type ByteSource, type Completeness, type DiskFormat, type DiskImage, SECTOR } from './format.js';
+import { corrupt, u64le } from './base/bytes.js';
+import {
+  type ByteSource,
+  type Completeness,
+  type DiskFormat,
+  type DiskImage,
+  SECTOR,
+} from './base/format.js';
 
 /**
  * A plain disk image: bytes without a header. It counts as one only where a partition table, a boot sector or a known filesystem is found,

@@ -1,5 +1,5 @@
+import type { ByteSource } from './base/format.js';
 import { type Compression, compressionOf } from './compression.js';
-import type { ByteSource } from './format.js';
 
 /** What real disks grow by when they are unpacked, holes aside: more is seen when it is unpacked, and waits for space then. */
 const USUAL_EXPANSION = 4;

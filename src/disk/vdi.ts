@@ -1,4 +1,4 @@
-import { corrupt, incomplete, readExact, readTable, truncated, u64le, unsupported } from './bytes.js';
+import { corrupt, incomplete, readExact, readTable, truncated, u64le, unsupported } from './base/bytes.js';
 import {
   type ByteSource,
   type Completeness,
@@ -6,7 +6,7 @@ import {
   type DiskImage,
   MAX_VIRTUAL_SIZE,
   SECTOR,
-} from './format.js';
+} from './base/format.js';
 
 /** VirtualBox's VDI 1.1 (VirtualBox's src/VBox/Storage/VDICore.h; little-endian). */
 export const vdi: DiskFormat = {

@@ -1,4 +1,4 @@
-import { corrupt, incomplete, readExact, readTable, truncated, u64be, unsupported } from './bytes.js';
+import { corrupt, incomplete, readExact, readTable, truncated, u64be, unsupported } from './base/bytes.js';
 import {
   type ByteSource,
   type Completeness,
@@ -6,7 +6,7 @@ import {
   type DiskImage,
   MAX_VIRTUAL_SIZE,
   SECTOR,
-} from './format.js';
+} from './base/format.js';
 
 /**
  * Microsoft's VHD ("Virtual Hard Disk Image Format Specification", 2006; big-endian). Its mark is the footer in the last sector; dynamic disks have a

@@ -1,5 +1,5 @@
-import { Hyper2kvmError } from '../errors.js';
-import { siblingName } from './names.js';
+import { Hyper2kvmError } from '../errors/error.js';
+import { siblingName } from './base/names.js';
 
 const MAX_LINES = 20_000;
 

@@ -1,5 +1,5 @@
-import { Hyper2kvmError } from '../errors.js';
-import { compareNames } from './names.js';
+import { Hyper2kvmError } from '../errors/error.js';
+import { compareNames } from './base/names.js';
 
 /** What a VMware .vmx says of the VM, as far as a conversion needs it. */
 export interface Vmx {

@@ -1,4 +1,4 @@
-import { Hyper2kvmError } from '../errors.js';
+import { Hyper2kvmError } from '../errors/error.js';
 
 /**
  * The "new ASCII" cpio format of initramfs archives, as the kernel reads it (Documentation/driver-api/early-userspace/buffer-format.rst):

@@ -1,9 +1,9 @@
 import { posix } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { Hyper2kvmError } from '../errors.js';
+import { Hyper2kvmError } from '../errors/error.js';
 import { S_IFDIR, S_IFLNK, S_IFREG, writeNewc } from './cpio.js';
-import type { InitramfsListing, LibDirectory } from './initramfs.js';
 import { lz4LegacyStore } from './initramfs-container.js';
+import type { InitramfsListing, LibDirectory } from './initramfs-listing.js';
 
 /**
  * What to append to an initramfs of `listing.size` bytes so that the kernel unpacks `files` over it: padding to 4 bytes, then one newc

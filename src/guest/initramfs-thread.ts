@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { answerThread } from '../host/thread.js';
-import { type InitramfsListing, type ListLimits, listInitramfs } from './initramfs.js';
+import { type InitramfsListing, type ListLimits, listInitramfs } from './initramfs-listing.js';
 
 export interface ListRequest {
   /** The file's path, or what is in it. */

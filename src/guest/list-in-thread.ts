@@ -1,5 +1,5 @@
 import { runInThread } from '../host/thread.js';
-import { DEFAULT_LIMITS, type InitramfsListing, type ListLimits } from './initramfs.js';
+import { DEFAULT_LIMITS, type InitramfsListing, type ListLimits } from './initramfs-listing.js';
 import type { ListRequest } from './initramfs-thread.js';
 
 const THREAD = new URL('./initramfs-thread.js', import.meta.url);

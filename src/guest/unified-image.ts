@@ -1,4 +1,4 @@
-import { Hyper2kvmError } from '../errors.js';
+import { Hyper2kvmError } from '../errors/error.js';
 
 /**
  * Unified kernel images: a PE program (Microsoft's PE/COFF specification) whose sections are kernel, initramfs and command line, as systemd-stub(7) reads them. A section is

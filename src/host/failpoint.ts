@@ -1,4 +1,4 @@
-import { STAGE_NAMES } from '../stage-names.js';
+import { STAGE_NAMES } from '../model/stage-names.js';
 
 const STAGE_EDGES = ['running', 'before-checkpoint', 'after-checkpoint'] as const;
 /** Of any stage, those of extensions too. */
@@ -32,7 +32,7 @@ const OTHERS = [
 
 /**
  * Places where a test lets the daemon die as by kill -9: between an effect and the record of it. Off unless HYPER2KVM_FAILPOINT names one; production never
- * sets it. Edges in between, each single call that changes something, are the fault campaign's (lab/faults/inject.ts).
+ * sets it. Edges in between, each single call that changes something, are the fault campaign's (test/lab/faults/inject.ts).
  */
 export type Failpoint = StageEdge | (typeof OTHERS)[number];
 

@@ -1,5 +1,5 @@
 import { parentPort, Worker, workerData } from 'node:worker_threads';
-import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors.js';
+import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
 
 /** What a guest's texts come to is decided in here: patterns that a hostile guest makes slow must not keep the daemon from answering. */
 export interface ThreadLimits {
@@ -43,7 +43,7 @@ export async function runInThread<Result>(
     });
     if ('result' in answer) return answer.result;
     const { code, message, advice, retryable } = answer.error;
-    throw new Hyper2kvmError(code, message, { advice, retryable });
+    throw Hyper2kvmError.of(code, message, { advice, retryable });
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', onAbort);

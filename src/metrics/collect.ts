@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import type { Status } from '../api/protocol.js';
 import type { Config } from '../config/schema.js';
-import { freeBytes } from '../host/space.js';
+import { freeBytes } from '../files/space.js';
 import type { Queue } from '../queue/queue.js';
 import type { StageTotal } from '../queue/statistics.js';
 import { exposition, type Metric } from './exposition.js';

@@ -6,8 +6,6 @@ export interface Metric {
   samples: readonly { labels?: Readonly<Record<string, string>>; value: number }[];
 }
 
-export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
-
 /** Prometheus' text exposition format 0.0.4 (prometheus.io/docs/instrumenting/exposition_formats). A family without samples is left out. */
 export function exposition(metrics: readonly Metric[]): string {
   return metrics

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { Logger } from 'pino';
-import { Hyper2kvmError } from '../errors.js';
-import { METRICS_CONTENT_TYPE } from './exposition.js';
+import { METRICS_CONTENT_TYPE } from '../api/protocol.js';
+import { Hyper2kvmError } from '../errors/error.js';
 
 /** `GET /metrics` on a loopback address, for Prometheus. Nothing else is answered. */
 export class MetricsServer {

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Config } from '../config/schema.js';
-import { errorRecord, Hyper2kvmError } from '../errors.js';
+import { errorRecord, Hyper2kvmError } from '../errors/error.js';
 import type { Notification } from '../queue/outbox.js';
 import { run } from '../tools/run.js';
 

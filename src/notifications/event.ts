@@ -1,5 +1,5 @@
 import type { NotifyEventName } from '../config/schema.js';
-import type { Job } from '../queue/job.js';
+import type { Job } from '../model/job.js';
 
 /** What is told of a job. Times are ISO 8601 in UTC. */
 export interface JobFacts {

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { formatBytes } from '../report/format.js';
+import { formatBytes } from '../text/format.js';
 import { run } from '../tools/run.js';
 import { makePackageTree } from './tree.js';
 

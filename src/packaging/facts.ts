@@ -1,5 +1,5 @@
-import { hyper2kvmVersion } from '../report/versions.js';
 import { run } from '../tools/run.js';
+import { hyper2kvmVersion } from '../tools/versions.js';
 import { foreignLibraries, newestGlibc } from './control.js';
 
 export interface PackageFacts {

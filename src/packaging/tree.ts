@@ -2,19 +2,19 @@ import { createHash } from 'node:crypto';
 import { chmod, copyFile, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { bashCompletion, zshCompletion } from '../handbook/completion.js';
+import { manualPage } from '../handbook/man.js';
 import { run } from '../tools/run.js';
-import { bashCompletion, zshCompletion } from './completion.js';
 import { controlFile } from './control.js';
 import { copyrightFile, licenseOf } from './copyright.js';
 import { type PackageFacts, packageFacts } from './facts.js';
-import { manualPage } from './man.js';
 import { copyModule, type ProductionModule, productionModules } from './modules.js';
 
 const LIB = 'usr/lib/hyper2kvm';
 const DOC = 'usr/share/doc/hyper2kvm';
 const BASH_COMPLETION = 'usr/share/bash-completion/completions/hyper2kvm';
 /** Parts of the sources that only the repository uses. */
-const NOT_SHIPPED = ['lab', 'packaging'];
+const NOT_SHIPPED = ['handbook', 'packaging'];
 const NATIVE = /\.node$/;
 const MAINTAINER_SCRIPTS = ['postinst', 'prerm', 'postrm'] as const;
 const EXECUTABLES = new Set([

@@ -1,4 +1,5 @@
-import type { Checkpoint, CheckpointStore, StageRecord } from '../pipeline/run-types.js';
+import type { CheckpointStore } from '../engine/types.js';
+import type { Checkpoint, StageRecord } from '../model/stage-record.js';
 import type { Sqlite } from './database.js';
 
 interface CheckpointRow {

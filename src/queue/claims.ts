@@ -1,6 +1,6 @@
-import type { ErrorRecord } from '../errors.js';
+import type { ErrorRecord } from '../errors/error.js';
+import type { Job } from '../model/job.js';
 import type { Sqlite } from './database.js';
-import type { Job } from './job.js';
 import type { JobTable } from './jobs.js';
 
 /** One name of a drop as it was when the claim was decided: only that very file is taken, not one that has the name later. */

@@ -1,9 +1,9 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { Hyper2kvmError } from '../errors.js';
+import { Hyper2kvmError } from '../errors/error.js';
 import { failpoint } from '../host/failpoint.js';
-import { openSqlite, type Sqlite } from '../host/sqlite.js';
-import { MIGRATIONS } from './migrations/index.js';
+import { MIGRATIONS } from './sqlite/migrations/index.js';
+import { openSqlite, type Sqlite } from './sqlite/open.js';
 
 export type { Sqlite };
 

@@ -1,5 +1,6 @@
+import type { Job, QueueState } from '../model/job.js';
 import type { Sqlite } from './database.js';
-import { type Job, type JobRow, jobOf, type QueueState, rowOf } from './job.js';
+import { type JobRow, jobOf, rowOf } from './sqlite/job-row.js';
 
 /** What one call may change; everything else of a job is fixed when it is claimed. */
 export type JobChange = Partial<Omit<Job, 'job' | 'dropName' | 'entries' | 'createdAt' | 'updatedAt'>>;

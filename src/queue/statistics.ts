@@ -1,4 +1,4 @@
-import type { StageRecord } from '../pipeline/run-types.js';
+import type { StageRecord } from '../model/stage-record.js';
 import type { Sqlite } from './database.js';
 
 export interface StageTotal {

@@ -1,18 +1,19 @@
 import { cp, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { JobOptions } from '../config/schema.js';
-import { type ErrorRecord, Hyper2kvmError } from '../errors.js';
-import { syncTree, writeDurable } from '../host/durable.js';
-import type { StageRecord } from '../pipeline/run-types.js';
-import { readScreens, readSerialTail } from './boot-files.js';
+import { type ErrorRecord, Hyper2kvmError } from '../errors/error.js';
+import { syncTree, writeDurable } from '../files/durable.js';
+import { domainXml } from '../machine/libvirt-domain.js';
+import type { Report } from '../model/report.js';
+import type { StageRecord } from '../model/stage-record.js';
+import { toolVersions } from '../tools/versions.js';
+import { readScreens, readSerialTail } from './boot-evidence.js';
 import { checksumLine, type Digest, digestFile, digestSource, digestTree, joinBytes } from './checksums.js';
 import { operationDiffs } from './diff.js';
 import { domainFacts } from './domain-facts.js';
-import { domainXml } from './domain-xml.js';
 import { applyMoves, emptyDirectory, exists, type Move, openTree, undoMoves } from './files.js';
 import { reportHtml } from './html.js';
-import { buildReport, type Report, readOutputs, type StageOutputs } from './report.js';
-import { toolVersions } from './versions.js';
+import { buildReport, readOutputs, type StageOutputs } from './report.js';
 
 /** What both endings of a job are told. Times are ISO 8601 in UTC. */
 export interface OutcomeRequest {

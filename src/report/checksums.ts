@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { open, readdir } from 'node:fs/promises';
-import { digestHandle } from '../host/digest.js';
-import type { SourceFile } from './report.js';
+import { digestHandle } from '../files/digest.js';
+import type { SourceFile } from '../model/report.js';
 
 const SLASH = Buffer.from('/');
 

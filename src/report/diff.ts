@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Operation } from '../fixers/operation.js';
-import { diffHunks } from '../text-diff.js';
+import type { Operation } from '../model/operation.js';
+import { diffHunks } from '../text/line-diff.js';
 
 export interface DiffLine {
   kind: 'hunk' | 'add' | 'remove' | 'context';

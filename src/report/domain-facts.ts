@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import type { JobOptions } from '../config/schema.js';
-import { domainNics } from '../stages/plan/nics.js';
-import type { DomainFacts } from './domain-xml.js';
+import type { DomainFacts } from '../machine/libvirt-domain.js';
+import { domainNics } from '../machine/nics.js';
 import type { StageOutputs } from './report.js';
 
 /** For a VM whose description says nothing (a bare disk): enough for a server install, raised by the operator in `[vm]` of job.toml. */

@@ -1,6 +1,6 @@
 import { access, chmod, mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { syncPath } from '../host/durable.js';
+import { syncPath } from '../files/durable.js';
 
 /** A rename that publishes or stages something; both ends on one filesystem. */
 export interface Move {

@@ -1,7 +1,7 @@
-import { BOOT_LEVELS, type Boot } from '../stages/validate/schema.js';
-import { bootVerdict, formatSeconds, shellWord } from './format.js';
-import { type Markup, markup } from './markup.js';
-import type { Report } from './report.js';
+import { BOOT_LEVELS, type Boot } from '../model/boot.js';
+import type { Report } from '../model/report.js';
+import { bootVerdict, formatSeconds, shellWord } from '../text/format.js';
+import { type Markup, markup } from '../text/markup.js';
 
 export interface Screenshot {
   file: string;

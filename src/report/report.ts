@@ -1,55 +1,16 @@
 import { z } from 'zod';
 import type { JobOptions } from '../config/schema.js';
-import type { ErrorRecord } from '../errors.js';
-import { type Operation, planSchema, type Warning } from '../fixers/operation.js';
-import type { StageRecord } from '../pipeline/run-types.js';
-import { type ConvertOutput, convertOutput } from '../stages/convert/schema.js';
-import { type FetchOutput, fetchOutput } from '../stages/fetch/schema.js';
-import { fixOutput } from '../stages/fix/schema.js';
-import { type Identity, inspectOutput } from '../stages/inspect/schema.js';
-import { type Boot, type Content, validateOutput } from '../stages/validate/schema.js';
-
-/** One file of the drop: `path` relative to the source directory, `size` in bytes. */
-export interface SourceFile {
-  path: string;
-  size: number;
-  sha256: string;
-}
-
-export interface Versions {
-  hyper2kvm: string;
-  /** Null where the host's part could not be asked. */
-  qemu: string | null;
-  libguestfs: string | null;
-}
-
-/** `report.json`. Sizes in bytes, times ISO 8601 in UTC; `null` where a stage did not get so far. */
-export interface Report {
-  job: string;
-  vm: string;
-  kind: JobOptions['kind'];
-  verdict: 'converted' | 'failed';
-  started_at: string;
-  finished_at: string;
-  stages: StageRecord[];
-  identity: Identity | null;
-  hardware: FetchOutput['hardware'] | null;
-  plan: Operation[] | null;
-  devices: z.infer<typeof planSchema>['devices'] | null;
-  warnings: Warning[];
-  /** What FIX read back from the guest and found right. */
-  proofs: string[];
-  /** `file` is relative to the bundle. */
-  disks: Omit<ConvertOutput['disks'][number], 'index'>[];
-  boot: Boot | null;
-  /** Of a data disk, in place of a boot: it was compared with its source. */
-  content: Content | null;
-  /** Empty when the job failed: the source is beside the report, untouched. */
-  source: SourceFile[];
-  versions: Versions;
-  error: ErrorRecord | null;
-  failed_stage: string | null;
-}
+import type { ErrorRecord } from '../errors/error.js';
+import type { Boot, Content } from '../model/boot.js';
+import type { Identity } from '../model/identity.js';
+import { planSchema } from '../model/plan.js';
+import type { Report, SourceFile, Versions } from '../model/report.js';
+import type { StageRecord } from '../model/stage-record.js';
+import { type ConvertOutput, convertOutput } from '../stages/convert/output.js';
+import { type FetchOutput, fetchOutput } from '../stages/fetch/output.js';
+import { fixOutput } from '../stages/fix/output.js';
+import { inspectOutput } from '../stages/inspect/output.js';
+import { validateOutput } from '../stages/validate/output.js';
 
 /** The stages' outputs that a report speaks of, each null where the stage did not complete (or was skipped). */
 export interface StageOutputs {

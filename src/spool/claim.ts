@@ -1,16 +1,16 @@
 import { constants } from 'node:fs';
 import { access, lstat, mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isNotUtf8 } from '../disk/names.js';
-import { Hyper2kvmError } from '../errors.js';
-import { syncPath } from '../host/durable.js';
+import { isNotUtf8 } from '../disk/base/names.js';
+import { Hyper2kvmError } from '../errors/error.js';
+import { syncPath } from '../files/durable.js';
+import { tryToRemove } from '../files/remove.js';
 import { failpoint } from '../host/failpoint.js';
-import { copyDrop } from '../pipeline/copy-drop.js';
+import type { Job } from '../model/job.js';
 import type { Claim, ClaimedEntry } from '../queue/claims.js';
-import type { Job } from '../queue/job.js';
 import type { Queue } from '../queue/queue.js';
-import { lookAt } from './look.js';
-import { tryToRemove } from './remove.js';
+import { copyDrop } from '../sources/local/copy-drop.js';
+import { lookAt } from './entry-state.js';
 
 export interface ClaimDirectories {
   incoming: string;

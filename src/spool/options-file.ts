@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { errorRecord, Hyper2kvmError } from '../errors.js';
-import { readSmallFile } from '../host/small-file.js';
+import { errorRecord, Hyper2kvmError } from '../errors/error.js';
+import { readSmallFile } from '../files/small-file.js';
 
 const LARGEST_BYTES = 64 * 1024;
 

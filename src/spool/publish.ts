@@ -1,11 +1,11 @@
 import { lstat, mkdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { Hyper2kvmError } from '../errors.js';
-import { syncPath } from '../host/durable.js';
+import { Hyper2kvmError } from '../errors/error.js';
+import { syncPath } from '../files/durable.js';
+import { tryToRemove } from '../files/remove.js';
+import { formatBytes, noSpace, spaceOf, usedBytes } from '../files/space.js';
 import { failpoint } from '../host/failpoint.js';
-import { formatBytes, noSpace, spaceOf, usedBytes } from '../host/space.js';
-import { copyTree } from '../pipeline/copy-drop.js';
-import { tryToRemove } from './remove.js';
+import { copyTree } from '../sources/local/copy-drop.js';
 
 /** The name that a directory has on another filesystem until it is whole; a leftover of a killed daemon is removed by the next try. */
 export function partialName(path: string): string {
@@ -53,7 +53,7 @@ async function assertRoom(from: string, directory: string): Promise<void> {
   throw new Hyper2kvmError(
     'host.enospc',
     `${formatBytes(needed)} are needed under ${directory}, and ${formatBytes(space.free)} are free`,
-    { advice: 'Make room, the job goes on by itself.', retryable: true },
+    { advice: 'Free some space; the job continues automatically.', retryable: true },
   );
 }
 

@@ -1,16 +1,17 @@
 import { lstat, opendir } from 'node:fs/promises';
-import { printable } from '../disk/names.js';
-import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors.js';
+import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
+import type { Drop, Grouping, IncomingEntry } from '../model/drop.js';
+import { printable } from '../text/printable.js';
+import { type Look, lookAt, withoutContent } from './entry-state.js';
 import {
-  type Drop,
-  type Grouping,
-  type IncomingEntry,
   isDue,
   MIN_PATIENCE_SECONDS,
+  nextLook,
   PATIENCE_FACTOR,
-} from './group-types.js';
-import { type Look, lookAt, withoutContent } from './look.js';
-import { nextLook, quietSeconds, type Settling, settle } from './settle.js';
+  quietSeconds,
+  type Settling,
+  settle,
+} from './settle.js';
 import { within } from './within.js';
 
 export interface ScanRequest {

@@ -1,3 +1,5 @@
+import type { Drop } from '../model/drop.js';
+
 /** What is known of one name in incoming: since when its stamp is the same, by a monotonic clock in seconds. */
 export interface Settling {
   stamp: string;
@@ -30,4 +32,19 @@ export function nextLook(part: Settling, pollSeconds: number, dueAfter: number):
   const interval = Math.min(Math.max(pollSeconds, quiet / 4), LONGEST_INTERVAL_SECONDS);
   if (quiet >= dueAfter) return part.checkedAt + interval;
   return Math.min(part.checkedAt + interval, part.since + dueAfter);
+}
+
+/** An incomplete drop waits this many times `settle_seconds` (without any change) before it is taken anyway and fails with its reason. */
+export const PATIENCE_FACTOR = 10;
+export const MIN_PATIENCE_SECONDS = 5;
+
+/**
+ * The rule of settling. `quietSeconds`: how long size, mtime, ctime and inode of all of the drop's files, and the list of the files, have
+ * been the same. Complete or refused: `settleSeconds`. Incomplete: ten times that, at least 5 s; every new byte or sibling starts it again,
+ * so a slow copy or a chain dropped piece by piece is never taken early, and a truncated file does not wait for ever.
+ */
+export function isDue(drop: Drop, quietSeconds: number, settleSeconds: number): boolean {
+  if (drop.problem !== undefined || drop.isUnchecked === true) return false;
+  if (drop.complete || drop.refused !== null) return quietSeconds >= settleSeconds;
+  return quietSeconds >= Math.max(settleSeconds * PATIENCE_FACTOR, MIN_PATIENCE_SECONDS);
 }

@@ -1,4 +1,4 @@
-import { Hyper2kvmError } from '../errors.js';
+import { Hyper2kvmError } from '../errors/error.js';
 
 /**
  * What `work` gives, unless it takes longer than `seconds` (`spool.too-slow`) or `signal` is aborted before: then nobody waits for it any more, even where the system never

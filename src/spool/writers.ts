@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openToRead, type ReadLease, returnLease, takeReadLease } from '../host/lease.js';
-import type { Look } from './look.js';
+import { openToRead, type ReadLease, returnLease, takeReadLease } from '../files/lease.js';
+import type { Look } from './entry-state.js';
 
 const ANSWERS = { held: 'no', writer: 'yes', unsupported: 'unknown' } as const satisfies Record<
   ReadLease,

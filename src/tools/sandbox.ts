@@ -1,6 +1,6 @@
 import { existsSync, readlinkSync } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
-import { Hyper2kvmError } from '../errors.js';
+import { Hyper2kvmError } from '../errors/error.js';
 import { run } from './run.js';
 
 /** What a confined program gets to see of the host beside programs and libraries; all paths are absolute. */

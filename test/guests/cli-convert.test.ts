@@ -3,15 +3,15 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { sha256File } from '../../src/host/digest.js';
-import { formOf } from '../../src/lab/forms.js';
-import { buildGuest } from '../../src/lab/guest.js';
-import { layOut, partitionAt } from '../../src/lab/layout.js';
-import { RECIPES } from '../../src/lab/recipes.js';
-import type { Report } from '../../src/report/report.js';
+import { sha256File } from '../../src/files/digest.js';
+import type { Report } from '../../src/model/report.js';
 import { run } from '../../src/tools/run.js';
 import { cli } from '../integration/support/cli.js';
 import { processesNaming } from '../integration/support/daemon.js';
+import { formOf } from '../lab/forms.ts';
+import { buildGuest } from '../lab/guest.ts';
+import { layOut, partitionAt } from '../lab/layout.ts';
+import { RECIPES } from '../lab/recipes.ts';
 
 let directory: string;
 let output: string;

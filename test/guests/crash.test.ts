@@ -1,11 +1,11 @@
 import { readdir } from 'node:fs/promises';
 import { afterAll, describe, expect, it } from 'vitest';
-import { sha256File } from '../../src/host/digest.js';
-import { formOf } from '../../src/lab/forms.js';
-import { buildGuest } from '../../src/lab/guest.js';
-import { RECIPES } from '../../src/lab/recipes.js';
-import { STAGE_NAMES, type StageName } from '../../src/stage-names.js';
+import { sha256File } from '../../src/files/digest.js';
+import { STAGE_NAMES, type StageName } from '../../src/model/stage-names.js';
 import { processesNaming, Spool, until } from '../integration/support/daemon.js';
+import { formOf } from '../lab/forms.ts';
+import { buildGuest } from '../lab/guest.ts';
+import { RECIPES } from '../lab/recipes.ts';
 import { expectDelivered } from './delivered.js';
 
 /** Stages that take seconds are killed from outside at work; the others die at a failpoint before their checkpoint. */

@@ -2,13 +2,13 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { JobSummary } from '../../src/api/protocol.js';
-import { sha256File } from '../../src/host/digest.js';
-import { type BootRequest, bootGuest, LAB_REPORT, labReport } from '../../src/lab/boot.js';
-import type { GuestRecipe } from '../../src/lab/recipes.js';
-import type { StageRecord } from '../../src/pipeline/run-types.js';
-import type { Boot } from '../../src/stages/validate/schema.js';
+import { sha256File } from '../../src/files/digest.js';
+import type { Boot } from '../../src/model/boot.js';
+import type { StageRecord } from '../../src/model/stage-record.js';
 import { run } from '../../src/tools/run.js';
 import { readJson, type Spool } from '../integration/support/daemon.js';
+import { type BootRequest, bootGuest, LAB_REPORT, labReport } from '../lab/boot.ts';
+import type { GuestRecipe } from '../lab/recipes.ts';
 
 export interface Report {
   verdict: string;

@@ -2,13 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, readdir, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { sha256File } from '../../src/host/digest.js';
-import { copyWithKernelOptions } from '../../src/lab/boot.js';
-import { buildGuest } from '../../src/lab/guest.js';
-import { layOut, partitionAt } from '../../src/lab/layout.js';
-import { RECIPES } from '../../src/lab/recipes.js';
+import { sha256File } from '../../src/files/digest.js';
 import { run } from '../../src/tools/run.js';
 import { readJson, Spool } from '../integration/support/daemon.js';
+import { copyWithKernelOptions } from '../lab/boot.ts';
+import { buildGuest } from '../lab/guest.ts';
+import { layOut, partitionAt } from '../lab/layout.ts';
+import { RECIPES } from '../lab/recipes.ts';
 
 const RECIPE = RECIPES['bookworm-bios'];
 

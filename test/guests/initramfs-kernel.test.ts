@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { S_IFDIR, S_IFLNK, S_IFREG, writeNewc } from '../../src/guest/cpio.js';
-import { listInitramfs } from '../../src/guest/initramfs.js';
 import { buildAppendix } from '../../src/guest/initramfs-appendix.js';
+import { listInitramfs } from '../../src/guest/initramfs-listing.js';
 
 const MODULES = 'usr/lib/modules/6.0-test';
 const { signal } = new AbortController();

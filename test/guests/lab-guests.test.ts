@@ -10,11 +10,11 @@ import {
   INITRAMFS_SHELL,
   LAB_REPORT,
   labReport,
-} from '../../src/lab/boot.js';
-import { type BuiltGuest, buildGuest } from '../../src/lab/guest.js';
-import { asItIsOnVirtio } from '../../src/lab/matrix-as-is.js';
-import { RECIPES } from '../../src/lab/recipes.js';
-import { seenOnce } from '../../src/lab/seen-once.js';
+} from '../lab/boot.ts';
+import { type BuiltGuest, buildGuest } from '../lab/guest.ts';
+import { asItIsOnVirtio } from '../lab/matrix-as-is.ts';
+import { RECIPES } from '../lab/recipes.ts';
+import { seenOnce } from '../lab/seen-once.ts';
 
 /**
  * The guest as it is works where it came from and does not where it is to go, so that a boot after the conversion shows that a fix did something. Each is looked at once

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { MATRIX_IN_TESTS } from '../../src/lab/matrix-recipes.js';
-import { mirrorHas } from '../../src/lab/packages.js';
+import { MATRIX_IN_TESTS } from '../lab/matrix-recipes.ts';
+import { mirrorHas } from '../lab/packages.ts';
 import { testMatrixGuest } from './matrix.js';
 
 const recipe = MATRIX_IN_TESTS['bullseye-bios'];

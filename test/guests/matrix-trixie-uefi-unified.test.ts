@@ -1,4 +1,4 @@
-import { MATRIX_IN_TESTS } from '../../src/lab/matrix-recipes.js';
+import { MATRIX_IN_TESTS } from '../lab/matrix-recipes.ts';
 import { testMatrixGuest } from './matrix.js';
 
 testMatrixGuest(MATRIX_IN_TESTS['trixie-uefi-unified']);

@@ -2,12 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { buildGuest } from '../../src/lab/guest.js';
-import { asItIsOnVirtio } from '../../src/lab/matrix-as-is.js';
-import { convertGuest } from '../../src/lab/matrix-convert.js';
-import { judge } from '../../src/lab/matrix-judge.js';
-import type { GuestRecipe } from '../../src/lab/recipes.js';
-import { seenOnce } from '../../src/lab/seen-once.js';
+import { buildGuest } from '../lab/guest.ts';
+import { asItIsOnVirtio } from '../lab/matrix-as-is.ts';
+import { convertGuest } from '../lab/matrix-convert.ts';
+import { judge } from '../lab/matrix-judge.ts';
+import type { GuestRecipe } from '../lab/recipes.ts';
+import { seenOnce } from '../lab/seen-once.ts';
 
 /** One guest of the matrix, as `npm run test:matrix` runs them all. A file for each, so that they run side by side. */
 export function testMatrixGuest(recipe: GuestRecipe): void {

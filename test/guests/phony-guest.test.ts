@@ -4,11 +4,11 @@ import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { S_IFREG, writeNewc } from '../../src/guest/cpio.js';
-import { listInitramfs } from '../../src/guest/initramfs.js';
-import { runInAppliance } from '../../src/lab/run-in-appliance.js';
+import { listInitramfs } from '../../src/guest/initramfs-listing.js';
 import { run } from '../../src/tools/run.js';
 import { cli } from '../integration/support/cli.js';
-import { MODULES_DEP_2_6, modulesOf } from '../unit/fixers/guests.js';
+import { runInAppliance } from '../lab/run-in-appliance.ts';
+import { MODULES_DEP_2_6, modulesOf } from '../unit/families/guests.js';
 
 const KERNEL = '3.16.0-4-amd64';
 const UUID = '11111111-2222-4333-8444-555555555555';

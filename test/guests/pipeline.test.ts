@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { EVIDENCE_BEGIN } from '../../src/fixers/evidence.js';
-import { sha256File } from '../../src/host/digest.js';
-import { formOf } from '../../src/lab/forms.js';
-import { buildGuest } from '../../src/lab/guest.js';
-import { RECIPES } from '../../src/lab/recipes.js';
+import { EVIDENCE_BEGIN } from '../../src/families/linux/evidence.js';
+import { sha256File } from '../../src/files/digest.js';
 import { run } from '../../src/tools/run.js';
 import { Spool } from '../integration/support/daemon.js';
+import { formOf } from '../lab/forms.ts';
+import { buildGuest } from '../lab/guest.ts';
+import { RECIPES } from '../lab/recipes.ts';
 import { expectDelivered } from './delivered.js';
 
 let spool: Spool;

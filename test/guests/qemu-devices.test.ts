@@ -2,8 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type MachineFacts, machineArguments } from '../../src/stages/validate/machine.js';
-import { startQemu } from '../../src/tools/qemu.js';
+import { startQemu } from '../../src/machine/qemu.js';
+import { type MachineFacts, machineArguments } from '../../src/machine/qemu-arguments.js';
 import { createImage } from '../../src/tools/qemu-img.js';
 import { until } from '../integration/support/daemon.js';
 

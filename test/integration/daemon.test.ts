@@ -15,7 +15,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { ControlClient } from '../../src/api/client.js';
 import type { JobSummary } from '../../src/api/protocol.js';
 import { type Config, configSchema } from '../../src/config/schema.js';
-import { type Daemon, startDaemon } from '../../src/daemon.js';
+import { type Daemon, startDaemon } from '../../src/daemon/daemon.js';
 import { createLog } from '../../src/host/log.js';
 import { run } from '../../src/tools/run.js';
 

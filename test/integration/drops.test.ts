@@ -2,7 +2,7 @@ import { appendFile, copyFile, mkdir, open, readFile, rename, truncate, writeFil
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
-import { sha256File } from '../../src/host/digest.js';
+import { sha256File } from '../../src/files/digest.js';
 import { run } from '../../src/tools/run.js';
 import { readJson, Spool } from './support/daemon.js';
 

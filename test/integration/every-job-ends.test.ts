@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { freeBytes } from '../../src/host/space.js';
+import { freeBytes } from '../../src/files/space.js';
 import { run } from '../../src/tools/run.js';
 import { readJson, Spool, until } from './support/daemon.js';
 

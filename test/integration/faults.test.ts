@@ -1,11 +1,11 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { whyNoPowerLoss } from '../../src/lab/faults/power.js';
-import type { Counts } from '../../src/lab/faults/tally.js';
 import { run } from '../../src/tools/run.js';
+import { whyNoPowerLoss } from '../lab/faults/power.ts';
+import type { Counts } from '../lab/faults/tally.ts';
 
 /** The short form of `npm run test:faults`; each finding would be in its output, which is the failure's message. */
-const CAMPAIGN = fileURLToPath(new URL('../../dist/lab/faults.js', import.meta.url));
+const CAMPAIGN = fileURLToPath(new URL('../lab/faults.ts', import.meta.url));
 
 async function campaign(...args: string[]): Promise<Counts> {
   const { stdout, code } = await run(process.execPath, [CAMPAIGN, ...args], {

@@ -13,12 +13,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { Hyper2kvmError } from '../../src/errors.js';
-import { freeBytes } from '../../src/host/space.js';
-import { copyTree } from '../../src/pipeline/copy-drop.js';
-import { executePipeline } from '../../src/pipeline/execute.js';
+import { executePipeline } from '../../src/engine/run-stages.js';
+import { Hyper2kvmError } from '../../src/errors/error.js';
+import { freeBytes } from '../../src/files/space.js';
+import { copyTree } from '../../src/sources/local/copy-drop.js';
 import { run } from '../../src/tools/run.js';
-import { noAppliance, testRequest, testStage } from '../unit/pipeline/fakes.js';
+import { noAppliance, testRequest, testStage } from '../unit/engine/fakes.js';
 import { readJson, Spool, until } from './support/daemon.js';
 
 const MIB = 1024 * 1024;
@@ -54,7 +54,7 @@ describe('filesystems', () => {
     const filler = join(tmpfs, 'filler');
     const errorOf = async (code: string, workDirectory = tmpfs) => {
       const act = async () => {
-        throw new Hyper2kvmError(code, 'file receive cancelled by daemon', { advice: 'x' });
+        throw Hyper2kvmError.of(code, 'file receive cancelled by daemon', { advice: 'x' });
       };
       const parts = { stages: [testStage('fix', [], { act })], openAppliance: noAppliance };
       return (await executePipeline(testRequest({ workDirectory }), parts)).error;

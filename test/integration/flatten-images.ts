@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
 import { configSchema, type JobOptions, jobOptionsSchema } from '../../src/config/schema.js';
-import type { StageContext } from '../../src/pipeline/stage.js';
+import type { StageContext } from '../../src/engine/stage.js';
 import { fetchStage } from '../../src/stages/fetch/index.js';
 import { flattenStage } from '../../src/stages/flatten/index.js';
-import type { FlattenOutput } from '../../src/stages/flatten/schema.js';
+import type { FlattenOutput } from '../../src/stages/flatten/output.js';
 import { run } from '../../src/tools/run.js';
 
 export const MIB = 1024 * 1024;

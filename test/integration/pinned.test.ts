@@ -2,9 +2,9 @@ import { mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { errorRecord } from '../../src/errors.js';
-import { dropPaths } from '../../src/pipeline/hold-source.js';
-import { startQemu } from '../../src/tools/qemu.js';
+import { errorRecord } from '../../src/errors/error.js';
+import { startQemu } from '../../src/machine/qemu.js';
+import { dropPaths } from '../../src/sources/local/hold-source.js';
 import { compareImages, convertImage, createImage } from '../../src/tools/qemu-img.js';
 import { probeSandbox } from '../../src/tools/sandbox.js';
 import { withFooter } from '../unit/disk/images.js';

@@ -32,7 +32,7 @@ const dieOnce = (name) => { if (existsSync(name)) return; writeFileSync(name, ''
 function runTests(files: Record<string, string>) {
   for (const [name, text] of Object.entries(files))
     writeFileSync(join(project, 'test', `${name}.test.ts`), HEAD + text);
-  const { stdout, stderr, status } = spawnSync(process.execPath, [join(REPOSITORY, 'dist/lab/test-run.js')], {
+  const { stdout, stderr, status } = spawnSync(process.execPath, [join(REPOSITORY, 'test/lab/test-run.ts')], {
     cwd: project,
     encoding: 'utf8',
     env: { ...process.env, VITEST: undefined, VITEST_POOL_ID: undefined, VITEST_WORKER_ID: undefined },

@@ -1,8 +1,8 @@
 import { constants } from 'node:fs';
 import { access, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { libguestfsVersion } from '../../report/versions.js';
 import { run } from '../../tools/run.js';
+import { libguestfsVersion } from '../../tools/versions.js';
 import { type Check, type Finding, fail, ok, probe } from './check.js';
 
 export const checkLibguestfs: Check = async ({ signal }) =>
@@ -47,7 +47,7 @@ const SERVICE_CACHE = '/var/cache/hyper2kvm';
 /** supermin makes these three, in this order; it builds again by itself when the host's packages changed. */
 const APPLIANCE_FILES = ['kernel', 'initrd', 'root'] as const;
 
-/** Where supermin keeps the built appliance (about 400 MB); the order is guest/appliance.ts'. */
+/** Where supermin keeps the built appliance (about 400 MB); the order is appliance/appliance.ts'. */
 export const checkApplianceCache: Check = async ({ env }) => {
   const uid = process.getuid?.() ?? 0;
   const service = await stat(SERVICE_CACHE).catch(() => null);

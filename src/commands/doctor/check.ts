@@ -1,5 +1,5 @@
 import type { Config } from '../../config/schema.js';
-import { errorRecord } from '../../errors.js';
+import { errorRecord } from '../../errors/error.js';
 
 export interface Finding {
   name: string;

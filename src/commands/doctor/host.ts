@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { probeAccelerator } from '../../host/accelerator.js';
-import { formatBytes } from '../../report/format.js';
+import { probeAccelerator } from '../../machine/accelerator.js';
+import { formatBytes } from '../../text/format.js';
 import { type Check, type Finding, fail, ok, warn } from './check.js';
 
 const MIB = 1024 * 1024;
@@ -26,7 +26,7 @@ export const checkAccelerator: Check = async ({ config, signal }) => {
   ];
 };
 
-/** By the reasons that host/accelerator.ts gives. */
+/** By the reasons that machine/accelerator.ts gives. */
 export function kvmFix(reason: string): string {
   if (/may not be opened/.test(reason)) return 'adduser hyper2kvm kvm, then restart the daemon.';
   if (/there is no/.test(reason)) return 'modprobe kvm_intel (or kvm_amd).';

@@ -2,8 +2,8 @@ import { constants } from 'node:fs';
 import { access, readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Config } from '../../config/schema.js';
-import { freeBytes } from '../../host/space.js';
-import { formatBytes } from '../../report/format.js';
+import { freeBytes } from '../../files/space.js';
+import { formatBytes } from '../../text/format.js';
 import { type Check, type Finding, fail, ok, warn } from './check.js';
 
 /** Less than this on the work filesystem: hardly a VM fits. */

@@ -1,10 +1,10 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import { isOldNode, LEAST_NODE } from '../../node-version.js';
-import { qemuVersion } from '../../report/versions.js';
-import { findUefi } from '../../stages/validate/firmware.js';
+import { isOldNode, LEAST_NODE } from '../../host/node-version.js';
+import { findUefi } from '../../machine/firmware.js';
 import { probeSandbox } from '../../tools/sandbox.js';
+import { qemuVersion } from '../../tools/versions.js';
 import { type Check, fail, type HostContext, ok, probe, warn } from './check.js';
 
 /** Programs that are started, with Debian's package; `need`: what does not work without it. */

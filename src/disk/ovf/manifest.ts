@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { Hyper2kvmError } from '../../errors.js';
-import { corrupt } from '../bytes.js';
-import type { ByteSource } from '../format.js';
-import { printable } from '../names.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import { printable } from '../../text/printable.js';
+import { corrupt } from '../base/bytes.js';
+import type { ByteSource } from '../base/format.js';
 
 export interface ManifestLine {
   algorithm: 'sha1' | 'sha256' | 'sha512';

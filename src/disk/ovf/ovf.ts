@@ -1,7 +1,7 @@
-import { Hyper2kvmError } from '../../errors.js';
-import { corrupt, unsupported } from '../bytes.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import { corrupt, unsupported } from '../base/bytes.js';
+import { compareNames, siblingName } from '../base/names.js';
 import { compressionOf } from '../compression.js';
-import { compareNames, siblingName } from '../names.js';
 import { childrenNamed, parseXml, type XmlElement } from './xml.js';
 
 /** What an OVF descriptor (DMTF DSP0243) says of its one VM. */

@@ -1,4 +1,4 @@
-import { corrupt } from '../bytes.js';
+import { corrupt } from '../base/bytes.js';
 
 /** An element. Names are local names: prefixes say nothing that an OVF's structure does not. */
 export interface XmlElement {

@@ -1,6 +1,6 @@
-import { corrupt, readExact, truncated, u64be, unsupported } from '../bytes.js';
-import { type ByteSource, MAX_VIRTUAL_SIZE } from '../format.js';
-import { printable } from '../names.js';
+import { printable } from '../../text/printable.js';
+import { corrupt, readExact, truncated, u64be, unsupported } from '../base/bytes.js';
+import { type ByteSource, MAX_VIRTUAL_SIZE } from '../base/format.js';
 
 /** The header of a qcow2 image (QEMU's docs/interop/qcow2.txt; big-endian). Offsets and sizes in bytes. */
 export interface Qcow2Header {

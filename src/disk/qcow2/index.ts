@@ -1,6 +1,6 @@
 import { sortNumbersInTurns, Turns } from '../../host/turns.js';
-import { corrupt, Holes, incomplete, readExact, readTable, truncated } from '../bytes.js';
-import type { ByteSource, Completeness, DiskFormat, DiskImage } from '../format.js';
+import { corrupt, Holes, incomplete, readExact, readTable, truncated } from '../base/bytes.js';
+import type { ByteSource, Completeness, DiskFormat, DiskImage } from '../base/format.js';
 import { parseQcow2Header, QCOW2_MAGIC, type Qcow2Header } from './header.js';
 
 /** QEMU's own format, versions 2 and 3. */

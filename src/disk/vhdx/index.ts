@@ -1,5 +1,5 @@
-import { corrupt, incomplete, readTable, truncated } from '../bytes.js';
-import type { ByteSource, Completeness, DiskFormat } from '../format.js';
+import { corrupt, incomplete, readTable, truncated } from '../base/bytes.js';
+import type { ByteSource, Completeness, DiskFormat } from '../base/format.js';
 import { readLayout } from './layout.js';
 
 /** Hyper-V's VHDX, fixed and dynamic. */

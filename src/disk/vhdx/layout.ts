@@ -1,5 +1,5 @@
-import { corrupt, readExact, u64le, unsupported } from '../bytes.js';
-import { type ByteSource, MAX_VIRTUAL_SIZE } from '../format.js';
+import { corrupt, readExact, u64le, unsupported } from '../base/bytes.js';
+import { type ByteSource, MAX_VIRTUAL_SIZE } from '../base/format.js';
 
 /** What a VHDX says of itself ([MS-VHDX]; little-endian). Bytes. */
 export interface VhdxLayout {

@@ -1,5 +1,5 @@
-import { corrupt, incomplete, truncated } from '../bytes.js';
-import { type ByteSource, type Completeness, MAX_VIRTUAL_SIZE, SECTOR } from '../format.js';
+import { corrupt, incomplete, truncated } from '../base/bytes.js';
+import { type ByteSource, type Completeness, MAX_VIRTUAL_SIZE, SECTOR } from '../base/format.js';
 import { MAX_DIRECTORY_ENTRIES, scanTables, type TableLayout } from './tables.js';
 
 /**

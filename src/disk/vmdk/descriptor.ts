@@ -1,6 +1,12 @@
-import { corrupt, unsupported } from '../bytes.js';
-import { type DiskImage, type ExtentReference, MAX_DESCRIPTOR, MAX_VIRTUAL_SIZE, SECTOR } from '../format.js';
-import { printable } from '../names.js';
+import { printable } from '../../text/printable.js';
+import { corrupt, unsupported } from '../base/bytes.js';
+import {
+  type DiskImage,
+  type ExtentReference,
+  MAX_DESCRIPTOR,
+  MAX_VIRTUAL_SIZE,
+  SECTOR,
+} from '../base/format.js';
 
 /** VMDK's text descriptor ("Virtual Disk Format 5.0", VMware 2011, section "The Descriptor File"). */
 export interface Descriptor {

@@ -1,4 +1,4 @@
-import { corrupt, readExact, truncated, unsupported } from '../bytes.js';
+import { corrupt, readExact, truncated, unsupported } from '../base/bytes.js';
 import {
   type ByteSource,
   type Completeness,
@@ -6,7 +6,7 @@ import {
   type DiskImage,
   MAX_DESCRIPTOR,
   SECTOR,
-} from '../format.js';
+} from '../base/format.js';
 import { COWD_MAGIC, cowdCompleteness, parseCowd } from './cowd.js';
 import { beforeNul, descriptorImage, looksLikeDescriptor, parseDescriptor } from './descriptor.js';
 import {

@@ -1,4 +1,4 @@
-import { MAX_DESCRIPTOR, SECTOR } from '../format.js';
+import { MAX_DESCRIPTOR, SECTOR } from '../base/format.js';
 
 export interface RenderedExtent {
   kind: 'FLAT' | 'SPARSE';

@@ -1,5 +1,11 @@
-import { corrupt, incomplete, readExact, truncated, u64le, unsupported } from '../bytes.js';
-import { type ByteSource, type Completeness, MAX_DESCRIPTOR, MAX_VIRTUAL_SIZE, SECTOR } from '../format.js';
+import { corrupt, incomplete, readExact, truncated, u64le, unsupported } from '../base/bytes.js';
+import {
+  type ByteSource,
+  type Completeness,
+  MAX_DESCRIPTOR,
+  MAX_VIRTUAL_SIZE,
+  SECTOR,
+} from '../base/format.js';
 import { MAX_DIRECTORY_ENTRIES, scanTables } from './tables.js';
 
 /**

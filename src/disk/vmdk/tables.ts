@@ -1,6 +1,6 @@
 import { sortNumbersInTurns, Turns } from '../../host/turns.js';
-import { corrupt, Holes, readTable, truncated } from '../bytes.js';
-import { type ByteSource, SECTOR } from '../format.js';
+import { corrupt, Holes, readTable, truncated } from '../base/bytes.js';
+import { type ByteSource, SECTOR } from '../base/format.js';
 
 export interface TableLayout {
   /** Offset of the grain directory, bytes. Its entries and those of the tables are 32-bit sector numbers. */

@@ -1,18 +1,18 @@
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { Hyper2kvmError } from '../../errors.js';
-import { sha256File } from '../../host/digest.js';
-import { publish, syncPath } from '../../host/durable.js';
-import { dropPaths } from '../../pipeline/hold-source.js';
-import type { Stage, StageContext } from '../../pipeline/stage.js';
+import { largestOutput } from '../../disk/output-size.js';
+import { eachDisk } from '../../engine/each-disk.js';
+import type { Stage, StageContext } from '../../engine/stage.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import { sha256File } from '../../files/digest.js';
+import { publish, syncPath } from '../../files/durable.js';
+import { dropPaths } from '../../sources/local/hold-source.js';
 import { checkImage, convertImage, imageInfo } from '../../tools/qemu-img.js';
-import { eachDisk } from '../each-disk.js';
-import { fixOutput } from '../fix/schema.js';
-import { flattenOutput } from '../flatten/schema.js';
-import { type ConvertOutput, convertOutput } from './schema.js';
-import { largestOutput } from './size.js';
-import { convertTarget } from './target.js';
+import { fixOutput } from '../fix/output.js';
+import { flattenOutput } from '../flatten/output.js';
+import { type ConvertOutput, convertOutput } from './output.js';
+import { convertTarget } from './output-format.js';
 
 const convertInput = z.object({ flatten: flattenOutput, fix: fixOutput.nullable() });
 type ConvertInput = z.infer<typeof convertInput>;
@@ -25,6 +25,9 @@ export const convertStage: Stage<ConvertInput, ConvertOutput> = {
   input: convertInput,
   output: convertOutput,
   dependsOn: (options) => options.config.convert,
+  check({ config }) {
+    convertTarget(config.convert);
+  },
   async run(context, input) {
     const directory = join(context.workDirectory, 'out');
     await mkdir(directory, { recursive: true, mode: 0o700 });

@@ -1,12 +1,12 @@
 import { withImage } from '../../disk/file-source.js';
 import type { Inventory } from '../../disk/inventory.js';
-import { printable } from '../../disk/names.js';
 import { parseManifest, verifyDigest } from '../../disk/ovf/manifest.js';
 import { parseOvf } from '../../disk/ovf/ovf.js';
 import { parseVmsd } from '../../disk/vmsd.js';
 import { parseVmx } from '../../disk/vmx.js';
-import { Hyper2kvmError } from '../../errors.js';
-import type { StageContext } from '../../pipeline/stage.js';
+import type { StageContext } from '../../engine/stage.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import { printable } from '../../text/printable.js';
 
 /** What a .vmx or an .ovf says of the VM. */
 export interface Description {

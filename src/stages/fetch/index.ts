@@ -1,18 +1,19 @@
 import { relative, sep } from 'node:path';
 import { z } from 'zod';
 import type { JobOptions } from '../../config/schema.js';
+import { siblingName } from '../../disk/base/names.js';
 import { type Assembly, assemble, chainOf, leavesOf } from '../../disk/chain.js';
 import { innerName, refuseHoles } from '../../disk/compression.js';
 import { type Inventory, takeInventory } from '../../disk/inventory.js';
-import { printable, siblingName } from '../../disk/names.js';
-import { BLANK } from '../../disk/probe.js';
-import { Hyper2kvmError } from '../../errors.js';
-import type { Stage, StageContext } from '../../pipeline/stage.js';
-import { convertTarget } from '../convert/target.js';
-import { eachDisk } from '../each-disk.js';
-import { checkWhole } from './completeness.js';
+import { BLANK } from '../../disk/read-image.js';
+import { eachDisk } from '../../engine/each-disk.js';
+import type { Stage, StageContext } from '../../engine/stage.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import type { Hardware } from '../../model/hardware.js';
+import { checkWhole } from '../../sources/local/completeness.js';
+import { printable } from '../../text/printable.js';
 import { type Description, readDescription, readFrozen, verifyManifest } from './description.js';
-import { type FetchOutput, fetchOutput, type Hardware } from './schema.js';
+import { type FetchOutput, fetchOutput } from './output.js';
 import { removeUnpacked, unpacker } from './unpack.js';
 
 const fetchInput = z.object({});
@@ -26,8 +27,6 @@ export const fetchStage: Stage<z.infer<typeof fetchInput>, FetchOutput> = {
   dependsOn: ({ kind, vm, config }) => ({ kind, vm, depth: config.flatten.max_chain_depth }),
   async run(context) {
     const { source, options, signal } = context;
-    // What CONVERT could not do is said now, not after hours.
-    convertTarget(options.config.convert);
     context.progress({ percent: 0, step: 'reading headers' });
     const inventory = await takeInventory(source.directory, source.entries, {
       anyRaw: options.kind === 'data',

@@ -2,11 +2,11 @@ import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ExpansionBudget } from '../../disk/compression.js';
 import type { InventoryOptions } from '../../disk/inventory.js';
-import { printable } from '../../disk/names.js';
-import { Hyper2kvmError } from '../../errors.js';
-import { syncPath } from '../../host/durable.js';
-import { usedBytes } from '../../host/space.js';
-import type { StageContext } from '../../pipeline/stage.js';
+import type { StageContext } from '../../engine/stage.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import { syncPath } from '../../files/durable.js';
+import { usedBytes } from '../../files/space.js';
+import { printable } from '../../text/printable.js';
 import { unpackFile } from '../../tools/unpack.js';
 
 const DIRECTORY = 'unpacked';
@@ -98,7 +98,7 @@ export async function removeUnpacked(context: StageContext): Promise<void> {
 
 function named(error: unknown, name: string): unknown {
   if (!(error instanceof Hyper2kvmError) || !/^fetch\.(corrupt|truncated)$/.test(error.code)) return error;
-  return new Hyper2kvmError(error.code, `${printable(name)}: ${error.message}`, {
+  return Hyper2kvmError.of(error.code, `${printable(name)}: ${error.message}`, {
     advice: error.advice,
     cause: error,
   });

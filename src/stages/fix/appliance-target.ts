@@ -1,10 +1,10 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Hyper2kvmError } from '../../errors.js';
-import { hasErrno } from '../../guest/appliance-errors.js';
-import type { ApplianceSession } from '../../guest/session.js';
+import { hasErrno } from '../../appliance/errors.js';
+import type { ApplianceSession } from '../../appliance/session.js';
+import { Hyper2kvmError } from '../../errors/error.js';
 import { refusal } from '../inspect/tolerate.js';
-import type { FixTarget } from './target.js';
+import type { FixTarget } from './guest-writer.js';
 
 /** libguestfs' protocol carries at most 4 MiB in one message; larger contents go by file. */
 const MAX_MESSAGE_BYTES = 2 * 1024 * 1024;

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorRecord, Hyper2kvmError } from '../../errors.js';
-import type { Operation } from '../../fixers/operation.js';
-import type { FixTarget } from './target.js';
+import { errorRecord, Hyper2kvmError } from '../../errors/error.js';
+import type { Operation } from '../../model/operation.js';
+import type { FixTarget } from './guest-writer.js';
 
 type Install = Extract<Operation, { op: 'install_packages' }>;
 

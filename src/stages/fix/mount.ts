@@ -1,5 +1,5 @@
-import type { ApplianceSession } from '../../guest/session.js';
-import type { Identity } from '../inspect/schema.js';
+import type { ApplianceSession } from '../../appliance/session.js';
+import type { Identity } from '../../model/identity.js';
 
 /** Mounts the guest's system as INSPECT found it, writable. */
 export async function mountGuest(session: ApplianceSession, identity: Identity): Promise<void> {

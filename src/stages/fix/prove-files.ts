@@ -1,6 +1,6 @@
-import { Hyper2kvmError } from '../../errors.js';
-import type { Operation } from '../../fixers/operation.js';
-import type { FixTarget } from './target.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import type { Operation } from '../../model/operation.js';
+import type { FixTarget } from './guest-writer.js';
 
 /** The last state that the operations give each text file; null where it is removed. */
 function finalTexts(operations: readonly Operation[]): Map<string, Buffer | null> {

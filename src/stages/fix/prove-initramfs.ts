@@ -1,8 +1,8 @@
-import { Hyper2kvmError } from '../../errors.js';
-import type { Operation } from '../../fixers/operation.js';
-import { type InitramfsListing, listInitramfs, moduleName } from '../../guest/initramfs.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import { type InitramfsListing, listInitramfs, moduleName } from '../../guest/initramfs-listing.js';
 import { listInThread } from '../../guest/list-in-thread.js';
-import type { FixTarget } from './target.js';
+import type { Operation } from '../../model/operation.js';
+import type { FixTarget } from './guest-writer.js';
 
 type Append = Extract<Operation, { op: 'append_initramfs' }>;
 type Rebuild = Extract<Operation, { op: 'rebuild_initramfs' }>;

@@ -1,9 +1,9 @@
-import { type BootFile, mapCommandLines } from '../../fixers/linux/boot-files.js';
-import { isUnstableName } from '../../fixers/linux/device-names.js';
-import { REMOVABLE_TYPES } from '../../fixers/linux/fstab.js';
-import type { Operation } from '../../fixers/operation.js';
+import { type BootFile, mapCommandLines } from '../../families/linux/command-line-files.js';
+import { REMOVABLE_TYPES } from '../../families/linux/fstab.js';
+import { isUnstableName } from '../../guest/device-names.js';
+import type { Operation } from '../../model/operation.js';
+import type { FixTarget } from './guest-writer.js';
 import { unproven } from './prove-files.js';
-import type { FixTarget } from './target.js';
 
 /** What was read back from the guest, and its fstab as it was before the plan. */
 export interface GuestTexts {

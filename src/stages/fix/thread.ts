@@ -1,11 +1,11 @@
-import { applyOperations } from '../../fixers/apply.js';
-import { evidenceOperations } from '../../fixers/evidence.js';
-import type { Guest } from '../../fixers/fixer.js';
-import { type BootFile, bootFiles } from '../../fixers/linux/boot-files.js';
-import { expectedNetwork } from '../../fixers/linux/network.js';
-import type { Operation } from '../../fixers/operation.js';
-import { readSnapshot } from '../../guest/snapshot.js';
+import { readSnapshot } from '../../appliance/snapshot.js';
+import type { Guest } from '../../families/base/fixer.js';
+import { type BootFile, bootFiles } from '../../families/linux/command-line-files.js';
+import { evidenceOperations } from '../../families/linux/evidence.js';
+import { expectedNetwork } from '../../families/linux/network.js';
 import { answerThread } from '../../host/thread.js';
+import type { Operation } from '../../model/operation.js';
+import { applyOperations } from '../../operations/apply.js';
 import { type GuestTexts, proofsOfNames } from './prove-names.js';
 
 /** `snapshot` is the absolute path of INSPECT's file. */

@@ -7,7 +7,7 @@ import {
   withoutNuls,
   withSection,
 } from '../../guest/unified-image.js';
-import type { FixTarget } from './target.js';
+import type { FixTarget } from './guest-writer.js';
 
 /** `target` on which the sections of unified kernel images (`IMAGE.efi:.initrd`) are files. They are read, rewritten and appended to; the image keeps its place. */
 export function withUnifiedImages(target: FixTarget): FixTarget {

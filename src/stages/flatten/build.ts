@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { GraphPlan } from '../../disk/graph.js';
-import { Hyper2kvmError } from '../../errors.js';
-import { syncPath } from '../../host/durable.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import { syncPath } from '../../files/durable.js';
 import { createImage, imageInfo, type ToolOptions } from '../../tools/qemu-img.js';
 
 /**

@@ -1,5 +1,5 @@
-import { Hyper2kvmError } from '../../errors.js';
-import type { ApplianceSession } from '../../guest/session.js';
+import type { ApplianceSession } from '../../appliance/session.js';
+import { Hyper2kvmError } from '../../errors/error.js';
 import type { GuestTree } from '../../guest/tree.js';
 
 /** ELF `e_machine` (System V ABI) of the programs in the guest: what the userland is made for. */

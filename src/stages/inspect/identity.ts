@@ -1,5 +1,5 @@
 import type { GuestTree } from '../../guest/tree.js';
-import type { Identity } from './schema.js';
+import type { Identity } from '../../model/identity.js';
 
 /** Everything INSPECT reads off the snapshot alone. Pure. Decided by what is there, not by the distribution's name. */
 export function identify(tree: GuestTree, partitions: Identity['partitions']) {

@@ -1,13 +1,13 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Hyper2kvmError } from '../../errors.js';
+import type { ApplianceSession } from '../../appliance/session.js';
+import { Hyper2kvmError } from '../../errors/error.js';
 import { S_IFMT, S_IFREG } from '../../guest/cpio.js';
-import { DEFAULT_LIMITS, describeInitramfs, type InitramfsListing } from '../../guest/initramfs.js';
+import { DEFAULT_LIMITS, describeInitramfs, type InitramfsListing } from '../../guest/initramfs-listing.js';
 import { listInThread } from '../../guest/list-in-thread.js';
-import type { ApplianceSession } from '../../guest/session.js';
 import type { GuestTree } from '../../guest/tree.js';
 import { sectionPath } from '../../guest/unified-image.js';
-import type { Kernel } from './schema.js';
+import type { Kernel } from '../../model/identity.js';
 import { refusal } from './tolerate.js';
 import type { UnifiedImage } from './unified-images.js';
 

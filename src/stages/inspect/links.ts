@@ -1,6 +1,6 @@
+import type { ApplianceSession } from '../../appliance/session.js';
+import type { SnapshotCollector } from '../../appliance/snapshot.js';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../../guest/cpio.js';
-import type { ApplianceSession } from '../../guest/session.js';
-import type { SnapshotCollector } from '../../guest/snapshot.js';
 import type { GuestTree } from '../../guest/tree.js';
 import { refusal, type Warnings } from './tolerate.js';
 

@@ -1,10 +1,10 @@
-import { Hyper2kvmError } from '../../errors.js';
-import { type DeviceContext, filesystemsNamed, resolveDevice } from '../../fixers/linux/device-names.js';
-import type { ApplianceSession } from '../../guest/session.js';
+import type { ApplianceSession } from '../../appliance/session.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import { type DeviceContext, filesystemsNamed, resolveDevice } from '../../guest/device-names.js';
 import type { GuestTree } from '../../guest/tree.js';
+import type { Identity } from '../../model/identity.js';
 import { ESP_MOUNTPOINTS, ESP_TYPES } from './identity.js';
 import { duplicateUuid, type Root, readOnly } from './roots.js';
-import type { Identity } from './schema.js';
 import { refusal, tolerate, type Warnings } from './tolerate.js';
 
 type Mounts = Identity['mounts'];

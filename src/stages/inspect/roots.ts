@@ -1,12 +1,12 @@
-import { Hyper2kvmError } from '../../errors.js';
+import type { ApplianceSession } from '../../appliance/session.js';
+import { Hyper2kvmError } from '../../errors/error.js';
 import {
   areMembersOfOne,
   type DeviceContext,
   filesystemsNamed,
   resolveDevice,
-} from '../../fixers/linux/device-names.js';
-import type { ApplianceSession } from '../../guest/session.js';
-import type { Filesystem } from './schema.js';
+} from '../../guest/device-names.js';
+import type { Filesystem } from '../../model/identity.js';
 import { refusal } from './tolerate.js';
 
 export interface Root {

@@ -1,6 +1,6 @@
-import { Hyper2kvmError } from '../../errors.js';
-import type { ApplianceSession } from '../../guest/session.js';
-import type { Filesystem, Identity, Unlocked } from './schema.js';
+import type { ApplianceSession } from '../../appliance/session.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import type { Filesystem, Identity, Unlocked } from '../../model/identity.js';
 import { refusal, tolerate, type Warnings } from './tolerate.js';
 import { checkAllOpened, type LuksKey, openContainers } from './unlock.js';
 

@@ -1,5 +1,5 @@
-import { Hyper2kvmError } from '../../errors.js';
-import type { Warning } from '../../fixers/operation.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import type { Warning } from '../../model/plan.js';
 
 /** What INSPECT found broken and could do without; the report shows it beside the plan's warnings. */
 export type Warnings = Warning[];

@@ -1,11 +1,11 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Hyper2kvmError } from '../../errors.js';
-import { unifiedImages } from '../../fixers/linux/boot-files.js';
+import type { ApplianceSession } from '../../appliance/session.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import { unifiedImages } from '../../families/linux/command-line-files.js';
 import { S_IFMT, S_IFREG } from '../../guest/cpio.js';
-import type { InitramfsListing } from '../../guest/initramfs.js';
+import type { InitramfsListing } from '../../guest/initramfs-listing.js';
 import { listInThread } from '../../guest/list-in-thread.js';
-import type { ApplianceSession } from '../../guest/session.js';
 import type { GuestTree } from '../../guest/tree.js';
 import {
   isSigned,
@@ -15,7 +15,7 @@ import {
   unifiedSections,
   withoutNuls,
 } from '../../guest/unified-image.js';
-import type { Kernel } from './schema.js';
+import type { Kernel } from '../../model/identity.js';
 import { refusal, type Warnings } from './tolerate.js';
 
 /** A larger one is not read: real ones stay under 200 MiB. */

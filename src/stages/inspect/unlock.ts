@@ -1,13 +1,13 @@
 import { realpath } from 'node:fs/promises';
 import { dirname, isAbsolute, join, sep } from 'node:path';
+import { inScript } from '../../appliance/disk-names.js';
+import type { ApplianceSession } from '../../appliance/session.js';
 import type { Config } from '../../config/schema.js';
-import { Hyper2kvmError } from '../../errors.js';
-import { type DeviceContext, resolveDevice } from '../../fixers/linux/device-names.js';
-import { inScript } from '../../guest/appliance-disk-names.js';
-import type { ApplianceSession } from '../../guest/session.js';
-import { readSmallFile } from '../../host/small-file.js';
-import type { StageContext } from '../../pipeline/stage.js';
-import type { Filesystem, Unlocked } from './schema.js';
+import type { StageContext } from '../../engine/stage.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import { readSmallFile } from '../../files/small-file.js';
+import { type DeviceContext, resolveDevice } from '../../guest/device-names.js';
+import type { Filesystem, Unlocked } from '../../model/identity.js';
 
 /** A LUKS container that the job has a key for. */
 export interface LuksKey {

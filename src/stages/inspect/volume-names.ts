@@ -1,5 +1,5 @@
-import { shortLines } from '../../fixers/edit.js';
-import { type DeviceContext, resolveDevice } from '../../fixers/linux/device-names.js';
+import { shortLines } from '../../families/base/edit.js';
+import { type DeviceContext, resolveDevice } from '../../guest/device-names.js';
 import type { GuestTree } from '../../guest/tree.js';
 import type { Storage } from './storage.js';
 

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { syncPath, writeDurable } from '../../host/durable.js';
+import type { Stage, StageContext } from '../../engine/stage.js';
+import { syncPath, writeDurable } from '../../files/durable.js';
 import { GUEST_THREAD, runInThread } from '../../host/thread.js';
-import type { Stage, StageContext } from '../../pipeline/stage.js';
-import { fetchOutput } from '../fetch/schema.js';
-import { inspectOutput } from '../inspect/schema.js';
+import { fetchOutput } from '../fetch/output.js';
+import { inspectOutput } from '../inspect/output.js';
+import { type PlanOutput, planOutput } from './output.js';
 import { readPackages } from './packages.js';
-import { type PlanOutput, planOutput } from './schema.js';
 import type { PlanAnswer, PlanRequest } from './thread.js';
 
 const planInput = z.object({ fetch: fetchOutput, inspect: inspectOutput });

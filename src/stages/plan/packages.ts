@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Hyper2kvmError } from '../../errors.js';
-import type { Packages } from '../../fixers/fixer.js';
-import type { Identity } from '../inspect/schema.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import type { Packages } from '../../families/base/fixer.js';
+import type { Identity } from '../../model/identity.js';
 
 /** Debian's word for what the kernel and RPM call otherwise. */
 const DEBIAN_ARCHITECTURES: Record<string, string> = { x86_64: 'amd64', aarch64: 'arm64', i686: 'i386' };

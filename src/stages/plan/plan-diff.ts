@@ -1,5 +1,6 @@
-import type { Operation, Plan } from '../../fixers/operation.js';
-import { unifiedDiff } from '../../text-diff.js';
+import type { Operation } from '../../model/operation.js';
+import type { Plan } from '../../model/plan.js';
+import { unifiedDiff } from '../../text/line-diff.js';
 
 /**
  * `plan.diff`: each change with its reasons as `#` lines (patch(1) passes them over), the files' texts as unified diffs from the guest as it is to

@@ -1,10 +1,10 @@
-import { canonicalJson } from '../../canonical-json.js';
-import { Hyper2kvmError } from '../../errors.js';
-import type { Guest } from '../../fixers/fixer.js';
-import type { Plan } from '../../fixers/operation.js';
-import { EMPTY_PLAN, planGuest } from '../../fixers/plan.js';
-import { readSnapshot } from '../../guest/snapshot.js';
+import { readSnapshot } from '../../appliance/snapshot.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import type { Guest } from '../../families/base/fixer.js';
+import { EMPTY_PLAN, planGuest } from '../../families/plan.js';
 import { answerThread } from '../../host/thread.js';
+import type { Plan } from '../../model/plan.js';
+import { canonicalJson } from '../../text/canonical-json.js';
 import { planDiff } from './plan-diff.js';
 
 /** `snapshot` is the absolute path of INSPECT's file. */

@@ -1,6 +1,7 @@
 import type { JobOptions } from '../../config/schema.js';
-import { Hyper2kvmError } from '../../errors.js';
-import { BOOT_WARNINGS, type Boot, type ValidateOutput } from './schema.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import { BOOT_WARNINGS, type Boot } from '../../model/boot.js';
+import type { ValidateOutput } from './output.js';
 
 /**
  * The policy on a boot: `validate.required` for the boot itself, `validate.require` for what came up with it.

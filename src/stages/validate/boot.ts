@@ -4,15 +4,15 @@ import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { errorRecord, Hyper2kvmError } from '../../errors.js';
-import { orFullDisk } from '../../host/space.js';
-import { type Qemu, startQemu } from '../../tools/qemu.js';
-import type { QmpEvent } from '../../tools/qmp.js';
+import { errorRecord, Hyper2kvmError } from '../../errors/error.js';
+import { orFullDisk } from '../../files/space.js';
+import { type Qemu, startQemu } from '../../machine/qemu.js';
+import { FIRMWARE_CHANNEL, SERIAL_CHANNEL } from '../../machine/qemu-arguments.js';
+import type { QmpEvent } from '../../machine/qmp.js';
+import type { Boot, BootLevel } from '../../model/boot.js';
 import { ConsoleFeed, decodeVgaText } from './console.js';
 import { rank } from './levels.js';
-import { FIRMWARE_CHANNEL, SERIAL_CHANNEL } from './machine.js';
 import { BootRecogniser, type RecogniserLimits, type Verdict } from './recogniser.js';
-import type { Boot, BootLevel } from './schema.js';
 
 export interface BootRequest {
   /** The machine (machine.ts). */
@@ -246,7 +246,7 @@ function hostFull(): Hyper2kvmError {
     'host.enospc',
     'The disk with the work directory is full: the boot test stopped',
     {
-      advice: 'Make room, the job goes on by itself.',
+      advice: 'Free some space; the job continues automatically.',
       retryable: true,
     },
   );

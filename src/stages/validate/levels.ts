@@ -1,4 +1,4 @@
-import { BOOT_LEVELS, type BootLevel } from './schema.js';
+import { BOOT_LEVELS, type BootLevel } from '../../model/boot.js';
 
 /** Position in the order of a boot; a higher one is further. */
 export function rank(level: BootLevel): number {

@@ -1,8 +1,8 @@
-import { EVIDENCE_BEGIN, EVIDENCE_END } from '../../fixers/evidence.js';
-import type { QmpEvent } from '../../tools/qmp.js';
+import { EVIDENCE_BEGIN, EVIDENCE_END } from '../../families/linux/evidence.js';
+import type { QmpEvent } from '../../machine/qmp.js';
+import type { Boot, BootLevel } from '../../model/boot.js';
 import { ConsoleLines } from './console.js';
 import { INITRAMFS_BEGINS, INITRAMFS_ENDS, LEVEL_PATTERNS, rank } from './levels.js';
-import type { Boot, BootLevel } from './schema.js';
 import { type Failure, type OtherSignature, otherFailure, SIGNATURES, type Signature } from './signatures.js';
 
 export interface RecogniserLimits {

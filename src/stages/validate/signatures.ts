@@ -1,4 +1,4 @@
-import type { BootLevel } from './schema.js';
+import type { BootLevel } from '../../model/boot.js';
 
 /** One known way in which a boot fails. `settleSeconds` gives the guest time to say more, or to go on after all. */
 export interface Signature {
@@ -176,7 +176,7 @@ export const SIGNATURES: readonly Signature[] = [
   },
   {
     signature: 'device-missing',
-    // The boot test gives devices ten minutes (see fixers/evidence.ts), so that a busy host does not matter.
+    // The boot test gives devices ten minutes (see families/linux/evidence.ts), so that a busy host does not matter.
     pattern: /A start job is running for [^/(]*\/dev\/[^(]*\((?:[4-9]|\d\d)min /,
     within: 'userspace',
     settleSeconds: 0,

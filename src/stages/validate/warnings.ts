@@ -1,5 +1,5 @@
-import type { FixOutput } from '../fix/schema.js';
-import type { Boot } from './schema.js';
+import type { Boot } from '../../model/boot.js';
+import type { FixOutput } from '../fix/output.js';
 
 /**
  * What the guest says of itself against what it is configured to have. Empty for a boot that failed, which

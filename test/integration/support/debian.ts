@@ -1,8 +1,8 @@
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { cleanDebian } from '../../../src/lab/clean-debian.js';
 import { run } from '../../../src/tools/run.js';
+import { cleanDebian } from '../../lab/clean-debian.ts';
 import { mountOverlay, Nspawn, unmountOverlay } from './nspawn.js';
 
 /** A clean Debian 12 under its own systemd, with a Debian package lying in /root. /var/spool is this host's, as `spool`. Needs root. */

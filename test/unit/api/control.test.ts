@@ -7,8 +7,8 @@ import { ControlClient } from '../../../src/api/client.js';
 import { jobLogLines } from '../../../src/api/job-log.js';
 import type { Route } from '../../../src/api/routes.js';
 import { ControlServer } from '../../../src/api/server.js';
-import { Hyper2kvmError } from '../../../src/errors.js';
-import { silent } from '../pipeline/fakes.js';
+import { Hyper2kvmError } from '../../../src/errors/error.js';
+import { silent } from '../engine/fakes.js';
 import { scratchDirectory } from '../queue/scratch.js';
 
 async function serve(routes: Route[], socket = join(scratchDirectory(), 's')) {

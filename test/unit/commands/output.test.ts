@@ -7,7 +7,7 @@ import { logLine } from '../../../src/commands/logs.js';
 import { planText } from '../../../src/commands/plan.js';
 import { createProgress } from '../../../src/commands/progress.js';
 import { showText } from '../../../src/commands/show.js';
-import { tableLines, textWidth, truncate, wrap } from '../../../src/commands/table.js';
+import { tableLines, textWidth, truncate, wrap } from '../../../src/text/table.js';
 import { samplePlan, sampleRecords } from '../report/sample.js';
 import { detail, recordingIo, summary } from './support.js';
 

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { problemText } from '../../../src/config/check.js';
 import { checkConfig, configJsonSchema, loadConfig } from '../../../src/config/load.js';
 import { configSchema } from '../../../src/config/schema.js';
-import { Hyper2kvmError } from '../../../src/errors.js';
+import { Hyper2kvmError } from '../../../src/errors/error.js';
 
 let directory: string;
 beforeEach(() => {

@@ -6,7 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { configSchema } from '../../../src/config/schema.js';
 import { Admission } from '../../../src/daemon/admission.js';
 import { Intake } from '../../../src/daemon/intake.js';
-import { silent } from '../pipeline/fakes.js';
+import { silent } from '../engine/fakes.js';
 import { scratchDirectory, scratchQueue } from '../queue/scratch.js';
 
 const WRITTEN = 'still open for writing';

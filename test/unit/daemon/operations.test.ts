@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { configSchema } from '../../../src/config/schema.js';
 import { Admission } from '../../../src/daemon/admission.js';
-import { Board } from '../../../src/daemon/board.js';
+import { Board } from '../../../src/daemon/live-progress.js';
 import { type OperationParts, Operations } from '../../../src/daemon/operations.js';
-import { errorRecord, Hyper2kvmError } from '../../../src/errors.js';
+import { errorRecord, Hyper2kvmError } from '../../../src/errors/error.js';
 import { createLog } from '../../../src/host/log.js';
 import { enqueue, scratchDirectory, scratchQueue } from '../queue/scratch.js';
 

@@ -4,20 +4,20 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { configSchema } from '../../../src/config/schema.js';
 import { Admission } from '../../../src/daemon/admission.js';
-import { Board } from '../../../src/daemon/board.js';
-import type { JobRunParts } from '../../../src/daemon/job-run.js';
+import { Board } from '../../../src/daemon/live-progress.js';
 import { type OperationParts, Operations } from '../../../src/daemon/operations.js';
+import type { JobRunParts } from '../../../src/daemon/process-job.js';
 import { Worker } from '../../../src/daemon/worker.js';
-import { errorRecord, Hyper2kvmError } from '../../../src/errors.js';
+import { PipelineLanes } from '../../../src/engine/lanes.js';
+import { cancelRecord } from '../../../src/engine/run-stage.js';
+import { executePipeline } from '../../../src/engine/run-stages.js';
+import type { PipelineRequest, PipelineResult } from '../../../src/engine/types.js';
+import { errorRecord, Hyper2kvmError } from '../../../src/errors/error.js';
 import { createLog } from '../../../src/host/log.js';
 import type { NotifyEvent } from '../../../src/notifications/event.js';
-import { cancelRecord } from '../../../src/pipeline/attempt.js';
-import { executePipeline } from '../../../src/pipeline/execute.js';
-import { PipelineLanes } from '../../../src/pipeline/lanes.js';
-import type { PipelineRequest, PipelineResult } from '../../../src/pipeline/run-types.js';
 import { acceptBoot } from '../../../src/stages/validate/accept.js';
-import { type ValidateOutput, validateOutput } from '../../../src/stages/validate/schema.js';
-import { noAppliance, testStage } from '../pipeline/fakes.js';
+import { type ValidateOutput, validateOutput } from '../../../src/stages/validate/output.js';
+import { noAppliance, testStage } from '../engine/fakes.js';
 import { enqueue, scratchDirectory, scratchQueue } from '../queue/scratch.js';
 import { sampleBoot } from '../report/sample.js';
 
@@ -81,7 +81,7 @@ function daemon(options: {
 }
 
 function result(code: string | null, extra: Partial<PipelineResult> = {}): PipelineResult {
-  const error = code === null ? null : errorRecord(new Hyper2kvmError(code, 'as the test wants it'));
+  const error = code === null ? null : errorRecord(Hyper2kvmError.of(code, 'as the test wants it'));
   return { outputs: {}, records: [], error, failedStage: null, cancelled: false, ...extra };
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { bufferSource } from '../../../src/disk/bytes.js';
+import { bufferSource } from '../../../src/disk/base/bytes.js';
 import { checkMagic, compressionOf, ExpansionBudget, innerName } from '../../../src/disk/compression.js';
 
 const GIB = 1024 ** 3;

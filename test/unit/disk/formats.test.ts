@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { bufferSource } from '../../../src/disk/bytes.js';
+import { bufferSource } from '../../../src/disk/base/bytes.js';
 import { detectFormat } from '../../../src/disk/formats.js';
 import { raw, rawContent } from '../../../src/disk/raw.js';
 import { descriptor, MIB, realImages } from './images.js';

@@ -1,11 +1,12 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { bufferSource } from '../../../src/disk/bytes.js';
-import type { ByteSource } from '../../../src/disk/format.js';
+import { bufferSource } from '../../../src/disk/base/bytes.js';
+import type { ByteSource } from '../../../src/disk/base/format.js';
+import { siblingName } from '../../../src/disk/base/names.js';
 import { FORMATS } from '../../../src/disk/formats.js';
-import { printable, siblingName } from '../../../src/disk/names.js';
-import { Hyper2kvmError } from '../../../src/errors.js';
-import { factsOf } from '../../../src/spool/probe.js';
+import { Hyper2kvmError } from '../../../src/errors/error.js';
+import { factsOf } from '../../../src/spool/header-facts.js';
+import { printable } from '../../../src/text/printable.js';
 import { makeSubjects, type Subject } from './fuzz-subjects.js';
 
 /**

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { bufferSource } from '../../../src/disk/bytes.js';
+import { bufferSource } from '../../../src/disk/base/bytes.js';
 import { qcow2 } from '../../../src/disk/qcow2/index.js';
 import { MIB, realImages } from './images.js';
 

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { bufferSource } from '../../../src/disk/bytes.js';
+import { bufferSource } from '../../../src/disk/base/bytes.js';
 import { parseDescriptor } from '../../../src/disk/vmdk/descriptor.js';
 import { hasFooter, vmdk } from '../../../src/disk/vmdk/index.js';
 import { renderDescriptor } from '../../../src/disk/vmdk/render.js';

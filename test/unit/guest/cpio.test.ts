@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Hyper2kvmError } from '../../../src/errors.js';
+import { Hyper2kvmError } from '../../../src/errors/error.js';
 import { NewcScanner, readNewc, S_IFDIR, S_IFLNK, S_IFREG, writeNewc } from '../../../src/guest/cpio.js';
 
 const entries = [

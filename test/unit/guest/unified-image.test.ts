@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { errorRecord } from '../../../src/errors.js';
+import { errorRecord } from '../../../src/errors/error.js';
 import {
   isSigned,
   parseSectionPath,

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { cached, MADE_FILE } from '../../../src/lab/cache.js';
+import { cached, MADE_FILE } from '../../lab/cache.ts';
 
 let cache: string;
 beforeEach(() => {

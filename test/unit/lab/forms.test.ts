@@ -3,8 +3,8 @@ import { mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { DISK_FORMS, formOf } from '../../../src/lab/forms.js';
 import { run } from '../../../src/tools/run.js';
+import { DISK_FORMS, formOf } from '../../lab/forms.ts';
 
 let directory: string;
 let image: string;

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { espGrubConfig, grubConfig } from '../../../src/lab/boot-loaders.js';
-import { guestFiles } from '../../../src/lab/guest-files.js';
-import { layOut, partitionAt } from '../../../src/lab/layout.js';
-import { type GuestRecipe, RECIPES } from '../../../src/lab/recipes.js';
+import { espGrubConfig, grubConfig } from '../../lab/boot-loaders.ts';
+import { guestFiles } from '../../lab/guest-files.ts';
+import { layOut, partitionAt } from '../../lab/layout.ts';
+import { type GuestRecipe, RECIPES } from '../../lab/recipes.ts';
 
 function textOf(recipe: GuestRecipe, path: string): string {
   const file = guestFiles(recipe)[path];

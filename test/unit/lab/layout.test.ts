@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { layOut, partitionAt, sfdiskScript, uuidFrom } from '../../../src/lab/layout.js';
-import { RECIPES } from '../../../src/lab/recipes.js';
+import { layOut, partitionAt, sfdiskScript, uuidFrom } from '../../lab/layout.ts';
+import { RECIPES } from '../../lab/recipes.ts';
 
 const MIB = 1024 * 1024;
 

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { endProcesses, markedProcesses } from '../../../src/lab/leaks.js';
+import { endProcesses, markedProcesses } from '../../lab/leaks.ts';
 
 test('finds a marked process that detached from its parent, and ends it', async () => {
   const mark = `test-${process.pid}-${Date.now()}`;

@@ -1,16 +1,16 @@
 import { describe, expect, test } from 'vitest';
-import { applianceScript, canMakeOnHost, listingScript } from '../../../src/lab/appliance-image.js';
-import { rootArguments } from '../../../src/lab/boot-loaders.js';
-import { filesystemAt, filesystemsOf, layOut } from '../../../src/lab/layout.js';
-import { inspectorDifferences, systemsOf } from '../../../src/lab/matrix-inspector.js';
-import { judge, type Observed } from '../../../src/lab/matrix-judge.js';
-import { MATRIX, MATRIX_IN_TESTS } from '../../../src/lab/matrix-recipes.js';
-import { matrixTable } from '../../../src/lab/matrix-table.js';
-import { listingDifferences } from '../../../src/lab/matrix-twice.js';
-import { errorText, vmxText } from '../../../src/lab/matrix-v2v.js';
-import { type GuestRecipe, RECIPES } from '../../../src/lab/recipes.js';
-import { withDiskNames } from '../../../src/lab/run-in-appliance.js';
-import { type Identity, identitySchema } from '../../../src/stages/inspect/schema.js';
+import { type Identity, identitySchema } from '../../../src/model/identity.js';
+import { applianceScript, canMakeOnHost, listingScript } from '../../lab/appliance-image.ts';
+import { rootArguments } from '../../lab/boot-loaders.ts';
+import { filesystemAt, filesystemsOf, layOut } from '../../lab/layout.ts';
+import { inspectorDifferences, systemsOf } from '../../lab/matrix-inspector.ts';
+import { judge, type Observed } from '../../lab/matrix-judge.ts';
+import { MATRIX, MATRIX_IN_TESTS } from '../../lab/matrix-recipes.ts';
+import { matrixTable } from '../../lab/matrix-table.ts';
+import { listingDifferences } from '../../lab/matrix-twice.ts';
+import { errorText, vmxText } from '../../lab/matrix-v2v.ts';
+import { type GuestRecipe, RECIPES } from '../../lab/recipes.ts';
+import { withDiskNames } from '../../lab/run-in-appliance.ts';
 
 const all: readonly GuestRecipe[] = [...Object.values(RECIPES), ...MATRIX];
 const recipe = (name: string) => {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { isUnit, MUTANTS, mutate } from '../../../src/lab/mutant-list.js';
+import { isUnit, MUTANTS, mutate } from '../../lab/mutant-list.ts';
 
 const repository = fileURLToPath(new URL('../../..', import.meta.url));
 const read = (file: string) => readFileSync(`${repository}${file}`, 'utf8');
@@ -30,8 +30,8 @@ describe('mutate', () => {
   });
 
   it.each([
-    ['x aab y', 'm: its text is in src/f.ts not at all instead of once: mend src/lab/mutant-list.ts'],
-    ['a.b a.b a.b', 'm: its text is in src/f.ts 3 times instead of once: mend src/lab/mutant-list.ts'],
+    ['x aab y', 'm: its text is in src/f.ts not at all instead of once: mend test/lab/mutant-list.ts'],
+    ['a.b a.b a.b', 'm: its text is in src/f.ts 3 times instead of once: mend test/lab/mutant-list.ts'],
   ])('refuses a list that is stale: %s', (content, message) => {
     expect(() => mutate(content, mutant)).toThrow(message);
   });

@@ -2,14 +2,14 @@ import { createServer } from 'node:net';
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { configSchema } from '../../../src/config/schema.js';
-import { openSqlite } from '../../../src/host/sqlite.js';
+import { pendingRecord } from '../../../src/engine/run-stage.js';
 import { collectMetrics } from '../../../src/metrics/collect.js';
 import { exposition } from '../../../src/metrics/exposition.js';
 import { MetricsServer } from '../../../src/metrics/server.js';
-import { pendingRecord } from '../../../src/pipeline/attempt.js';
 import { migrate } from '../../../src/queue/database.js';
-import { MIGRATIONS } from '../../../src/queue/migrations/index.js';
 import { openQueue, type Queue } from '../../../src/queue/queue.js';
+import { MIGRATIONS } from '../../../src/queue/sqlite/migrations/index.js';
+import { openSqlite } from '../../../src/queue/sqlite/open.js';
 import { enqueue, scratchDirectory, scratchQueue } from '../queue/scratch.js';
 import { parseExposition } from './parse.js';
 

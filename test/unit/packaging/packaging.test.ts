@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
-import { describedProgram, leafCommands } from '../../../src/packaging/command-facts.js';
-import { bashCompletion } from '../../../src/packaging/completion.js';
+import { describedProgram, leafCommands } from '../../../src/handbook/command-facts.js';
+import { bashCompletion } from '../../../src/handbook/completion.js';
+import { manualPage } from '../../../src/handbook/man.js';
 import { controlFile, foreignLibraries, newestGlibc } from '../../../src/packaging/control.js';
 import { copyrightFile, licenseOf, readLicense } from '../../../src/packaging/copyright.js';
-import { manualPage } from '../../../src/packaging/man.js';
 import { isLoaded, productionModules } from '../../../src/packaging/modules.js';
 import { run } from '../../../src/tools/run.js';
 

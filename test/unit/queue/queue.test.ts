@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { Hyper2kvmError } from '../../../src/errors.js';
-import { openSqlite } from '../../../src/host/sqlite.js';
-import { pendingRecord } from '../../../src/pipeline/attempt.js';
+import { pendingRecord } from '../../../src/engine/run-stage.js';
+import { Hyper2kvmError } from '../../../src/errors/error.js';
 import { migrate, openDatabase } from '../../../src/queue/database.js';
 import { newJobId } from '../../../src/queue/ids.js';
 import { openQueue } from '../../../src/queue/queue.js';
+import { openSqlite } from '../../../src/queue/sqlite/open.js';
 import { enqueue, scratchDirectory, scratchQueue, testClaim } from './scratch.js';
 
 describe('openDatabase', () => {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { serialTail } from '../../../src/report/boot-files.js';
+import type { Report } from '../../../src/model/report.js';
+import { serialTail } from '../../../src/report/boot-evidence.js';
 import { reportHtml } from '../../../src/report/html.js';
-import { buildReport, type Report, readOutputs } from '../../../src/report/report.js';
+import { buildReport, readOutputs } from '../../../src/report/report.js';
 import { summarize } from '../../../src/report/summary.js';
 import { FINISHED, STARTED, sampleBoot, sampleOptions, sampleOutputs, sampleRecords } from './sample.js';
 

@@ -1,11 +1,11 @@
 import { type JobOptions, jobOptionsSchema } from '../../../src/config/schema.js';
-import type { Plan } from '../../../src/fixers/operation.js';
-import type { StageRecord } from '../../../src/pipeline/run-types.js';
-import { STAGE_NAMES } from '../../../src/stage-names.js';
-import type { ConvertOutput } from '../../../src/stages/convert/schema.js';
-import type { FetchOutput } from '../../../src/stages/fetch/schema.js';
-import type { Identity } from '../../../src/stages/inspect/schema.js';
-import type { Boot } from '../../../src/stages/validate/schema.js';
+import type { Boot } from '../../../src/model/boot.js';
+import type { Identity } from '../../../src/model/identity.js';
+import type { Plan } from '../../../src/model/plan.js';
+import { STAGE_NAMES } from '../../../src/model/stage-names.js';
+import type { StageRecord } from '../../../src/model/stage-record.js';
+import type { ConvertOutput } from '../../../src/stages/convert/output.js';
+import type { FetchOutput } from '../../../src/stages/fetch/output.js';
 
 /** A job as the stages' contracts describe it: a Debian guest from VMware, converted and booted. */
 export const STARTED = '2026-05-04T10:11:12.000Z';

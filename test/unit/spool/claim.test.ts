@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Claim } from '../../../src/queue/claims.js';
 import { type ClaimDirectories, claimDrop, finishClaims, sourceDirectory } from '../../../src/spool/claim.js';
-import { lookAt } from '../../../src/spool/look.js';
+import { lookAt } from '../../../src/spool/entry-state.js';
 import { run } from '../../../src/tools/run.js';
 import { scratchDirectory, scratchQueue, testClaim } from '../queue/scratch.js';
 

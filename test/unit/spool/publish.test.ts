@@ -7,8 +7,8 @@ import { scratchDirectory } from '../queue/scratch.js';
 /** An fsync cannot be seen from outside: each is recorded with what was there when it was made. */
 const synced = vi.hoisted(() => [] as { path: string; published: boolean }[]);
 let to = '';
-vi.mock('../../../src/host/durable.js', async (original) => ({
-  ...(await original<typeof import('../../../src/host/durable.js')>()),
+vi.mock('../../../src/files/durable.js', async (original) => ({
+  ...(await original<typeof import('../../../src/files/durable.js')>()),
   syncPath: async (path: string) => void synced.push({ path, published: existsSync(to) }),
 }));
 afterEach(() => void synced.splice(0));

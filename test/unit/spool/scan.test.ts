@@ -3,7 +3,7 @@ import { appendFileSync, linkSync, mkdirSync, renameSync, rmSync, utimesSync, wr
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { groupDrops } from '../../../src/spool/group.js';
+import { groupDrops } from '../../../src/spool/group-drops.js';
 import { Scanner, type ScanRequest } from '../../../src/spool/scan.js';
 import { isBeingWritten } from '../../../src/spool/writers.js';
 import { scratchDirectory } from '../queue/scratch.js';

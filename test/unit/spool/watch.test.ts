@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { IncomingWatch } from '../../../src/spool/watch.js';
-import { silent } from '../pipeline/fakes.js';
+import { silent } from '../engine/fakes.js';
 import { scratchDirectory } from '../queue/scratch.js';
 
 async function watched() {

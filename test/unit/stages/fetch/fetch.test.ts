@@ -4,7 +4,7 @@ import { link, mkdir, readdir, rm, symlink, truncate, writeFile } from 'node:fs/
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { Hyper2kvmError } from '../../../../src/errors.js';
+import { Hyper2kvmError } from '../../../../src/errors/error.js';
 import { fetchStage } from '../../../../src/stages/fetch/index.js';
 import { makeContext, makeJob } from '../../../integration/flatten-images.js';
 import { descriptor, MIB, realImages, withFooter } from '../../disk/images.js';
@@ -86,13 +86,6 @@ describe('what the disks are', () => {
     expect(asked[1]?.[0]).toBeGreaterThanOrEqual(2 * 128);
     expect(asked[1]?.[1]).toBeGreaterThanOrEqual(63);
     expect(await readdir(join(job.work, 'unpacked'))).toEqual([]);
-  });
-
-  test('options that CONVERT cannot fulfil are refused before anything is read', async () => {
-    const convert = { format: 'raw', preallocation: 'metadata' };
-    await expect(fetchOf({ 'a.qcow2': images.qcow2! }, { convert })).rejects.toMatchObject({
-      code: 'convert.unsupported-option',
-    });
   });
 
   test('a directory with several disks: by the numbers in their names', async () => {

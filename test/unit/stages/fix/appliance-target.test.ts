@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { callError } from '../../../../src/guest/appliance-errors.js';
+import { callError } from '../../../../src/appliance/errors.js';
 import { applianceTarget } from '../../../../src/stages/fix/appliance-target.js';
 import { answeringSession } from '../inspect/session.js';
 

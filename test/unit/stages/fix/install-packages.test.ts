@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import type { Operation } from '../../../../src/fixers/operation.js';
+import type { Operation } from '../../../../src/model/operation.js';
+import type { FixTarget } from '../../../../src/stages/fix/guest-writer.js';
 import { installPackages } from '../../../../src/stages/fix/install-packages.js';
-import type { FixTarget } from '../../../../src/stages/fix/target.js';
 
 const FILE = 'qemu-guest-agent_7.2_amd64.deb';
 const COPY = `/var/tmp/hyper2kvm-${FILE}`;

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import type { BootFile } from '../../../../src/fixers/linux/boot-files.js';
-import type { Operation } from '../../../../src/fixers/operation.js';
+import type { BootFile } from '../../../../src/families/linux/command-line-files.js';
 import { S_IFDIR, S_IFREG, writeNewc } from '../../../../src/guest/cpio.js';
-import { listInitramfs } from '../../../../src/guest/initramfs.js';
-import { execute } from '../../../../src/stages/fix/execute.js';
+import { listInitramfs } from '../../../../src/guest/initramfs-listing.js';
+import type { Operation } from '../../../../src/model/operation.js';
+import { execute } from '../../../../src/stages/fix/apply-plan.js';
+import type { FixTarget } from '../../../../src/stages/fix/guest-writer.js';
 import { proveFiles } from '../../../../src/stages/fix/prove-files.js';
 import { proofsOfNames, proveNames as proveNamesBy } from '../../../../src/stages/fix/prove-names.js';
-import type { FixTarget } from '../../../../src/stages/fix/target.js';
 import { targetOf } from './target.js';
 
 const { signal } = new AbortController();

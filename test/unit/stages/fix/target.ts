@@ -1,4 +1,4 @@
-import type { FixTarget } from '../../../../src/stages/fix/target.js';
+import type { FixTarget } from '../../../../src/stages/fix/guest-writer.js';
 
 /** A guest that is a map of files. */
 export function targetOf(files: Record<string, string | Buffer>): FixTarget & { files: Map<string, Buffer> } {

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { architecture } from '../../../../src/stages/inspect/architecture.js';
-import { treeOf } from '../../fixers/guests.js';
+import { treeOf } from '../../families/guests.js';
 import { answeringSession } from './session.js';
 
 it('is read from a program behind a link, of which the snapshot knows the name only', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { kernelFiles, readKernels } from '../../../../src/stages/inspect/kernels.js';
-import { type Files, treeOf } from '../../fixers/guests.js';
+import { type Files, treeOf } from '../../families/guests.js';
 import { answeringSession } from './session.js';
 
 const VERSION = '6.1.0-18-amd64';

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { callError } from '../../../../src/guest/appliance-errors.js';
-import { SnapshotCollector } from '../../../../src/guest/snapshot.js';
+import { callError } from '../../../../src/appliance/errors.js';
+import { SnapshotCollector } from '../../../../src/appliance/snapshot.js';
 import { followEarlyLinks, followLinks, realDirectory } from '../../../../src/stages/inspect/links.js';
 import type { Warnings } from '../../../../src/stages/inspect/tolerate.js';
-import { type Files, treeOf } from '../../fixers/guests.js';
+import { type Files, treeOf } from '../../families/guests.js';
 import { answeringSession } from './session.js';
 
 /** A guest with `all`, of whose files the snapshot has those that `isCaptured`. */

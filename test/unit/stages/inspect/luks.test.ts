@@ -2,12 +2,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Hyper2kvmError } from '../../../../src/errors.js';
-import { resolveDevice } from '../../../../src/fixers/linux/device-names.js';
-import type { ApplianceSession } from '../../../../src/guest/session.js';
+import type { ApplianceSession } from '../../../../src/appliance/session.js';
+import { Hyper2kvmError } from '../../../../src/errors/error.js';
+import { resolveDevice } from '../../../../src/guest/device-names.js';
 import { checkAllOpened, openContainers, readKeys } from '../../../../src/stages/inspect/unlock.js';
 import { volumeAliases } from '../../../../src/stages/inspect/volume-names.js';
-import { filesystem, treeOf } from '../../fixers/guests.js';
+import { filesystem, treeOf } from '../../families/guests.js';
 
 const container = filesystem('/dev/sda3', 'crypto_LUKS', 'aaaa-bbbb');
 const inside = filesystem('/dev/mapper/luks-aaaa-bbbb', 'ext4', 'root-uuid');

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { callError } from '../../../../src/guest/appliance-errors.js';
+import { callError } from '../../../../src/appliance/errors.js';
 import { mountSystem } from '../../../../src/stages/inspect/mounts.js';
 import type { Warnings } from '../../../../src/stages/inspect/tolerate.js';
-import { filesystem, treeOf } from '../../fixers/guests.js';
+import { filesystem, treeOf } from '../../families/guests.js';
 import { answeringSession } from './session.js';
 
 const ESP = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { callError, diedError } from '../../../../src/guest/appliance-errors.js';
+import { callError, diedError } from '../../../../src/appliance/errors.js';
 import { chooseRoot, findRoots, mountsItself, type Root } from '../../../../src/stages/inspect/roots.js';
-import { filesystem } from '../../fixers/guests.js';
+import { filesystem } from '../../families/guests.js';
 import { answeringSession } from './session.js';
 
 const btrfs = filesystem('/dev/sda1', 'btrfs', 'root-uuid');

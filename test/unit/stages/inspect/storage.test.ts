@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
-import { resolveDevice } from '../../../../src/fixers/linux/device-names.js';
-import { callError } from '../../../../src/guest/appliance-errors.js';
+import { callError } from '../../../../src/appliance/errors.js';
+import { resolveDevice } from '../../../../src/guest/device-names.js';
 import { readStorage } from '../../../../src/stages/inspect/storage.js';
 import type { Warnings } from '../../../../src/stages/inspect/tolerate.js';
 import { volumeAliases } from '../../../../src/stages/inspect/volume-names.js';
-import { treeOf } from '../../fixers/guests.js';
+import { treeOf } from '../../families/guests.js';
 import { answeringSession } from './session.js';
 
 const TAGS: Record<string, Record<string, string>> = {

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { Hyper2kvmError } from '../../../../src/errors.js';
+import { Hyper2kvmError } from '../../../../src/errors/error.js';
 import { S_IFDIR, S_IFREG, writeNewc } from '../../../../src/guest/cpio.js';
 import { readKernels } from '../../../../src/stages/inspect/kernels.js';
 import type { Warnings } from '../../../../src/stages/inspect/tolerate.js';
@@ -11,7 +11,7 @@ import {
   withCommandLines,
   withoutKernel,
 } from '../../../../src/stages/inspect/unified-images.js';
-import { treeOf } from '../../fixers/guests.js';
+import { treeOf } from '../../families/guests.js';
 import { kernelOf, makePe } from '../../guest/pe.js';
 import { answeringSession } from './session.js';
 

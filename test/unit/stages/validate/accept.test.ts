@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { configSchema, type JobOptions, jobOptionsSchema } from '../../../../src/config/schema.js';
+import type { Boot } from '../../../../src/model/boot.js';
 import { acceptBoot } from '../../../../src/stages/validate/accept.js';
 import { validateStage } from '../../../../src/stages/validate/index.js';
-import type { Boot } from '../../../../src/stages/validate/schema.js';
 import { bootWarnings } from '../../../../src/stages/validate/warnings.js';
 import { sampleBoot } from '../../report/sample.js';
 

@@ -2,9 +2,9 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { BootGate } from '../../../../src/stages/validate/alone.js';
+import { findUefi, freshVariables } from '../../../../src/machine/firmware.js';
 import { blockTotals } from '../../../../src/stages/validate/boot.js';
-import { findUefi, freshVariables } from '../../../../src/stages/validate/firmware.js';
+import { BootGate } from '../../../../src/stages/validate/boot-gate.js';
 
 const never = new AbortController().signal;
 const settle = () => new Promise((resolve) => setTimeout(resolve, 5));

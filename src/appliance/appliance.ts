@@ -1,0 +1,203 @@
+import { realpath, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Logger } from 'pino';
+import type { Config } from '../config/schema.js';
+import { socketDirectory } from '../files/scratch.js';
+import { orFullDisk } from '../files/space.js';
+import { type Accelerator, demote, probeAccelerator } from '../machine/accelerator.js';
+import { QmpClient } from '../machine/qmp.js';
+import { startNodeChild } from '../tools/node-child.js';
+import { createImage } from '../tools/qemu-img.js';
+import { sandboxPrefix } from '../tools/sandbox.js';
+import { buildAppliance } from './build.js';
+import { openChannel } from './channel.js';
+import { addLayer, traffic } from './disks.js';
+import { diedError, diskError } from './errors.js';
+import type { ApplianceSession } from './session.js';
+
+export interface ApplianceRequest {
+  /** File names in the work directory: FLATTEN's images, qcow2, never written. */
+  disks: readonly string[];
+  workDirectory: string;
+  /** The drop, on which the images are built. */
+  source: { directory: string; entries: readonly string[] };
+  options: Config;
+  signal: AbortSignal;
+  log: Logger;
+}
+
+export interface Appliance extends ApplianceSession {
+  /** Clean shutdown: filesystems unmounted, overlays complete on disk. */
+  close(): Promise<void>;
+  /** At once, with everything it started; resolves when all of it is gone. */
+  kill(): Promise<void>;
+}
+
+/** Half a minute without KVM, more on a busy machine. */
+const LAUNCH_TIMEOUT_SECONDS = 900;
+/** Largest file that the appliance's processes may write: an overlay, the appliance's own 4 GiB root, what a hostile guest sends out. */
+const FILE_BYTES = 8 * 1024 ** 3;
+
+/**
+ * Launches the job's appliance on fresh overlays (`fix-disk<N>.qcow2`) over the flat images; what an earlier session wrote is thrown away. A KVM
+ * launch that fails is tried once more with TCG. Errors: `guest.launch-failed`, `guest.timeout`, `guest.died`.
+ */
+export async function openAppliance(request: ApplianceRequest): Promise<Appliance> {
+  const accelerator =
+    request.options.validate.accelerator === 'auto'
+      ? (await probeAccelerator({ signal: request.signal })).kind
+      : request.options.validate.accelerator;
+  return withoutKvm((kind) => launch(request, kind), accelerator, request);
+}
+
+/**
+ * KVM that fails is tried once more without. It is given up for the whole process only when that works: a full disk or a missing package is no fault of
+ * KVM's.
+ */
+export async function withoutKvm<T>(
+  start: (kind: Accelerator['kind']) => Promise<T>,
+  accelerator: Accelerator['kind'],
+  { signal, log }: Pick<ApplianceRequest, 'signal' | 'log'>,
+): Promise<T> {
+  try {
+    return await start(accelerator);
+  } catch (error) {
+    if (accelerator === 'tcg' || signal.aborted) throw error;
+    log.warn({ err: error }, 'appliance did not start with KVM, trying software emulation');
+    const started = await start('tcg');
+    demote(`an appliance did not start with KVM: ${error instanceof Error ? error.message : String(error)}`);
+    return started;
+  }
+}
+
+async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Promise<Appliance> {
+  const started = performance.now();
+  const { workDirectory, options, signal, log } = request;
+  const overlays = request.disks.map((_, index) => `fix-disk${index}.qcow2`);
+  const drop = request.source.entries.map((name) => join(request.source.directory, name));
+  for (const [index, disk] of request.disks.entries()) {
+    await rm(join(workDirectory, overlays[index]!), { force: true });
+    await createImage(
+      {
+        file: join(workDirectory, overlays[index]!),
+        format: 'qcow2',
+        backing: { file: join(workDirectory, disk), format: 'qcow2' },
+      },
+      { signal, sees: drop },
+    );
+  }
+  const cacheDirectory = process.env.LIBGUESTFS_CACHEDIR ?? process.env.CACHE_DIRECTORY ?? '/var/tmp';
+  const appliance = await buildAppliance(cacheDirectory, signal);
+  const scratch = await socketDirectory();
+  const wrapper = await sandboxPrefix({
+    readable: [...(await ownProgram()), appliance, ...drop],
+    writable: [workDirectory, scratch],
+    devices: ['/dev/kvm'],
+    temporary: true,
+  });
+  const child = startNodeChild(fileURLToPath(new URL('./child.js', import.meta.url)), {
+    env: {
+      LIBGUESTFS_BACKEND: 'direct',
+      LIBGUESTFS_BACKEND_SETTINGS: accelerator === 'tcg' ? 'force_tcg' : '',
+      LIBGUESTFS_PATH: appliance,
+      // What it knows of QEMU: asked anew each time, so that no job can leave something for the next one.
+      LIBGUESTFS_CACHEDIR: scratch,
+      TMPDIR: scratch,
+      // libguestfs' own sockets go there, but for root (guestfs_get_sockdir(3)): they must go with the scratch when the child is killed.
+      XDG_RUNTIME_DIR: scratch,
+    },
+    fileBytes: FILE_BYTES,
+    wrapper,
+  });
+  const channel = openChannel(child, signal);
+  const release = () => rm(scratch, { recursive: true, force: true });
+  void child.ended.then(release, release);
+  const qmpSocket = join(scratch, 'qmp');
+  const monitoring = new AbortController();
+  let qmp: QmpClient;
+  /** From the launch to the end: only then the loss of its QEMU is news. */
+  let isInUse = false;
+  try {
+    // At once, not after the launch: its writes may meet a full disk too.
+    const connecting = QmpClient.connect(qmpSocket, {
+      signal: AbortSignal.any([signal, monitoring.signal]),
+      timeoutSeconds: LAUNCH_TIMEOUT_SECONDS,
+    }).then((client) => {
+      client.on('event', (event) => {
+        const failure = diskError(event);
+        if (failure !== null) channel.fail(failure);
+      });
+      client.once('close', () => {
+        if (isInUse) channel.fail(diedError('a call', 'its QEMU ended', ''));
+      });
+      return client;
+    });
+    // The launch says why when both fail.
+    connecting.catch(() => undefined);
+    await channel.request(
+      {
+        type: 'launch',
+        disks: overlays.map((overlay) => ({ file: join(workDirectory, overlay), format: 'qcow2' })),
+        memoryMib: options.guest.memory_mib,
+        smp: options.guest.smp,
+        qmpSocket,
+        cacheDirectory: scratch,
+      },
+      'launch',
+      LAUNCH_TIMEOUT_SECONDS,
+    );
+    qmp = await connecting;
+    isInUse = true;
+  } catch (error) {
+    monitoring.abort();
+    child.kill();
+    await child.ended;
+    signal.throwIfAborted();
+    throw error;
+  }
+  const launchSeconds = (performance.now() - started) / 1000;
+  log.info({ seconds: round(launchSeconds), accelerator }, 'appliance launched');
+
+  return {
+    accelerator,
+    launchSeconds,
+    overlays,
+    call: async (name, ...args) => {
+      try {
+        return (await channel.request(
+          { type: 'call', name, args },
+          name,
+          options.guest.timeout_seconds,
+        )) as never;
+      } catch (error) {
+        throw signal.aborted ? error : await orFullDisk(error, workDirectory);
+      }
+    },
+    addLayer: (suffix) => addLayer(qmp, workDirectory, overlays, suffix),
+    traffic: () => traffic(qmp),
+    async close() {
+      isInUse = false;
+      qmp.close();
+      await channel.request({ type: 'close' }, 'shutdown', options.guest.timeout_seconds);
+      await child.ended;
+      await release();
+    },
+    async kill() {
+      isInUse = false;
+      qmp.close();
+      child.kill();
+      await child.ended;
+    },
+  };
+}
+
+/** Node, this program and its modules, wherever they are installed. */
+async function ownProgram(): Promise<string[]> {
+  const code = ['..', '../../package.json'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+  const [above] = fileURLToPath(import.meta.resolve('koffi')).split('/node_modules/koffi/');
+  const paths = [...code, `${above}/node_modules`, process.execPath];
+  return [...new Set([...paths, ...(await Promise.all(paths.map((path) => realpath(path))))])];
+}
+
+const round = (seconds: number) => Math.round(seconds * 10) / 10;

@@ -1,0 +1,73 @@
+import { access, lstat, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Hyper2kvmError } from '../errors/error.js';
+import { run } from '../tools/run.js';
+
+/** Where distributions have what supermin makes libguestfs' appliance of; LIBGUESTFS_PATH counts instead. */
+const PLACES = [
+  '/usr/lib/x86_64-linux-gnu/guestfs',
+  '/usr/lib/aarch64-linux-gnu/guestfs',
+  '/usr/lib64/guestfs',
+  '/usr/lib/guestfs',
+];
+const CPUS: Partial<Record<NodeJS.Architecture, string>> = { x64: 'x86_64', arm64: 'aarch64' };
+/**
+ * Its presence tells libguestfs to take kernel, initrd and root beside it as they are (guestfs(3),
+ * LIBGUESTFS_PATH).
+ */
+const FIXED = 'README.fixed';
+/** Under a minute here, more on a busy machine. */
+const BUILD_SECONDS = 900;
+
+/**
+ * Directory of an appliance that is built from the host's packages as they are now; made again only when
+ * they changed. It is built here, where nothing of a drop is open, and not by libguestfs on launch: that one
+ * is confined and sees no packages, and in a user namespace of bubblewrap everything in the appliance would
+ * belong to nobody. `cacheDirectory`: libguestfs' own cache, in the form that it has there.
+ * Errors: `guest.launch-failed`, `tool.*`.
+ */
+export async function buildAppliance(cacheDirectory: string, signal: AbortSignal): Promise<string> {
+  const places = process.env.LIBGUESTFS_PATH?.split(':') ?? PLACES;
+  for (const place of places) if (await exists(join(place, FIXED))) return place;
+  const place = await firstWith('supermin.d', places);
+  const own = await ownDirectory(cacheDirectory);
+  const built = join(own, 'appliance.d');
+  const cpu = CPUS[process.arch] ?? process.arch;
+  const flags = ['--if-newer', '--lock', join(own, 'lock'), '--copy-kernel', '-f', 'ext2', '--host-cpu', cpu];
+  await run('supermin', ['--build', ...flags, join(place, 'supermin.d'), '-o', built], {
+    signal,
+    timeoutSeconds: BUILD_SECONDS,
+  });
+  if (!(await exists(join(built, FIXED))))
+    await writeFile(
+      join(built, FIXED),
+      'Built by supermin for hyper2kvm, which builds it again when needed.\n',
+    );
+  return built;
+}
+
+async function firstWith(name: string, places: readonly string[]): Promise<string> {
+  for (const place of places) if (await exists(join(place, name))) return place;
+  throw new Hyper2kvmError('guest.launch-failed', `no ${name} of libguestfs in ${places.join(', ')}`, {
+    advice: 'Install libguestfs with its appliance, or set LIBGUESTFS_PATH to the directory that has it.',
+  });
+}
+
+/** The default cache is a directory for everybody: what lies there under this name may be another user's. */
+async function ownDirectory(cacheDirectory: string): Promise<string> {
+  const user = process.geteuid?.();
+  const path = join(cacheDirectory, `.guestfs-${user}`);
+  await mkdir(path, { recursive: true, mode: 0o755 });
+  const stats = await lstat(path);
+  if (stats.isDirectory() && stats.uid === user && (stats.mode & 0o022) === 0) return path;
+  throw new Hyper2kvmError('guest.launch-failed', `${path} does not belong to this user alone`, {
+    advice: `Remove it, or set LIBGUESTFS_CACHEDIR to a directory of your own.`,
+  });
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

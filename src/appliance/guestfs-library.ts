@@ -1,0 +1,183 @@
+import koffi from 'koffi';
+import type { ArgumentKind, ReturnKind, Signature } from './functions.js';
+
+/** A libguestfs call that returned its error value, with `guestfs_last_error` and `guestfs_last_errno`. */
+export class GuestfsError extends Error {
+  readonly errno: number;
+
+  constructor(message: string, errno: number) {
+    super(message);
+    this.errno = errno;
+  }
+}
+
+export interface Handle {
+  call(name: string, signature: Signature, args: readonly unknown[]): unknown;
+  version(): string;
+  close(): void;
+}
+
+const C_ARGUMENT: Record<ArgumentKind, readonly string[]> = {
+  string: ['str'],
+  int: ['int'],
+  int64: ['int64_t'],
+  boolean: ['int'],
+  strings: ['const char **'],
+  buffer: ['const void *', 'size_t'],
+};
+const C_RETURN: Record<ReturnKind, string> = {
+  none: 'int',
+  boolean: 'int',
+  int64: 'int64_t',
+  string: 'void *',
+  strings: 'void *',
+  hash: 'void *',
+  buffer: 'void *',
+  stat: 'void *',
+  statvfs: 'void *',
+  subvolumes: 'void *',
+};
+/** All results but string lists are one block of memory to free; the lists of structs hold more and are left to the process' end. */
+const POINTER_BYTES = 8;
+
+/** Loads libguestfs.so.0 (the ABI has been stable since 1.0). Throws the loader's message when it is not there. */
+export function openLibrary(): { create(): Handle } {
+  const library = koffi.load('libguestfs.so.0');
+  const free = koffi.load('libc.so.6').func('void free(void *)');
+  const lastError = library.func('const char *guestfs_last_error(void *)');
+  const lastErrno = library.func('int guestfs_last_errno(void *)');
+  const functions = new Map<string, ReturnType<typeof library.func>>();
+
+  function bind(name: string, signature: Signature): ReturnType<typeof library.func> {
+    const known = functions.get(name);
+    if (known !== undefined) return known;
+    const parameters = ['void *', ...signature.args.flatMap((kind) => C_ARGUMENT[kind])];
+    if (signature.returns === 'buffer') parameters.push('_Out_ size_t *');
+    if (signature.options !== undefined || signature.variadic) parameters.push('...');
+    const bound = library.func(`${C_RETURN[signature.returns]} guestfs_${name}(${parameters.join(', ')})`);
+    functions.set(name, bound);
+    return bound;
+  }
+
+  function take(pointer: unknown, kind: ReturnKind, size: number): unknown {
+    const result = decode(pointer, kind, size);
+    if (kind === 'strings' || kind === 'hash') {
+      for (let index = 0; ; index++) {
+        const item = koffi.decode(pointer, index * POINTER_BYTES, 'void *');
+        if (item === null || item === 0n) break;
+        free(item);
+      }
+    }
+    free(pointer);
+    return result;
+  }
+
+  return {
+    create() {
+      const handle: unknown = library.func('void *guestfs_create(void)')();
+      if (handle === null) throw new GuestfsError('guestfs_create failed: out of memory', 12);
+      // Without a handler libguestfs prints errors to stderr as well; the message is taken from guestfs_last_error instead.
+      library.func('void guestfs_set_error_handler(void *, void *, void *)')(handle, null, null);
+      return {
+        call(name, signature, args) {
+          const size = [0];
+          const values: unknown[] = [
+            handle,
+            ...signature.args.flatMap((kind, index) => toC(kind, args[index])),
+          ];
+          if (signature.returns === 'buffer') values.push(size);
+          if (signature.options !== undefined || signature.variadic) {
+            values.push(...optionsToC(signature, args[signature.args.length]));
+          }
+          const result: unknown = bind(name, signature)(...values);
+          if (isErrorValue(signature.returns, result)) {
+            throw new GuestfsError(String(lastError(handle) ?? `${name} failed`), Number(lastErrno(handle)));
+          }
+          if (signature.returns === 'none') return undefined;
+          if (signature.returns === 'boolean') return result !== 0;
+          if (signature.returns === 'int64') return Number(result);
+          return take(result, signature.returns, Number(size[0]));
+        },
+        version() {
+          const pointer: unknown = library.func('void *guestfs_version(void *)')(handle);
+          const part = (index: number) => String(koffi.decode(pointer, index * 8, 'int64_t'));
+          const text = `${part(0)}.${part(1)}.${part(2)}`;
+          free(pointer);
+          return text;
+        },
+        close: () => library.func('void guestfs_close(void *)')(handle),
+      };
+    },
+  };
+}
+
+/** Error values of the API: -1 for numbers, NULL for pointers. */
+function isErrorValue(kind: ReturnKind, result: unknown): boolean {
+  if (C_RETURN[kind] === 'void *') return result === null || result === 0n;
+  return Number(result) === -1;
+}
+
+function toC(kind: ArgumentKind, value: unknown): unknown[] {
+  if (kind === 'boolean') return [value ? 1 : 0];
+  if (kind === 'strings' && Array.isArray(value)) return [[...value, null]];
+  if (kind === 'buffer' && value instanceof Uint8Array) return [value, value.length];
+  return [value];
+}
+
+/** Variadic optional arguments: index, value, … , -1. */
+function optionsToC(signature: Signature, given: unknown): unknown[] {
+  const values: unknown[] = [];
+  for (const [option, value] of Object.entries(given ?? {})) {
+    const declared = signature.options?.[option];
+    if (declared === undefined || value === undefined) continue;
+    const [index, kind] = declared;
+    values.push('int', index, C_ARGUMENT[kind][0], ...toC(kind, value));
+  }
+  return [...values, 'int', -1];
+}
+
+function decode(pointer: unknown, kind: ReturnKind, size: number): unknown {
+  if (kind === 'string') return koffi.decode(pointer, 'char', -1);
+  if (kind === 'buffer') return Buffer.from(new Uint8Array(koffi.view(pointer, size)));
+  if (kind === 'strings') return decodeStrings(pointer);
+  if (kind === 'hash') {
+    const list = decodeStrings(pointer);
+    const hash: Record<string, string> = {};
+    for (let index = 0; index + 1 < list.length; index += 2) hash[list[index]!] = list[index + 1]!;
+    return hash;
+  }
+  const int64 = (index: number) => Number(koffi.decode(pointer, index * 8, 'int64_t'));
+  if (kind === 'stat') {
+    const [device, inode, mode, nlink, uid, gid] = [0, 1, 2, 3, 4, 5].map(int64) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    return { device, inode, mode, nlink, uid, gid, size: int64(7) };
+  }
+  if (kind === 'statvfs') return { bsize: int64(0), blocks: int64(2), bfree: int64(3), bavail: int64(4) };
+  return decodeSubvolumes(pointer);
+}
+
+function decodeStrings(pointer: unknown): string[] {
+  const list: string[] = [];
+  for (let index = 0; ; index++) {
+    const item: unknown = koffi.decode(pointer, index * POINTER_BYTES, 'char *');
+    if (item === null || item === undefined) return list;
+    list.push(String(item));
+  }
+}
+
+/** `struct guestfs_btrfssubvolume_list {uint32 len; struct {uint64 id, top_level_id; char *path} *val}`. */
+function decodeSubvolumes(pointer: unknown): unknown[] {
+  const count = Number(koffi.decode(pointer, 'uint32_t'));
+  const values: unknown = koffi.decode(pointer, 8, 'void *');
+  return Array.from({ length: count }, (_, index) => ({
+    id: Number(koffi.decode(values, index * 24, 'uint64_t')),
+    parent: Number(koffi.decode(values, index * 24 + 8, 'uint64_t')),
+    path: String(koffi.decode(values, index * 24 + 16, 'char *')),
+  }));
+}

@@ -1,0 +1,83 @@
+import { join } from 'node:path';
+import { jobOptions } from '../config/load.js';
+import type { Config } from '../config/schema.js';
+import { compressionOf } from '../disk/compression.js';
+import { withFile } from '../disk/file-source.js';
+import { unpackedEstimate } from '../disk/unpacked-size.js';
+import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
+import type { Drop } from '../model/drop.js';
+import type { Look } from '../spool/entry-state.js';
+import { readOptionsFile } from '../spool/options-file.js';
+import { isSameFilesystem } from '../spool/publish.js';
+
+/** What has to be known of a drop before it is claimed. */
+export interface Appraisal {
+  /** Of its job.toml, else of its own name. */
+  vm: string;
+  /** Why it will fail without being opened. */
+  refused: ErrorRecord | null;
+  /** The claim is a rename: incoming and work are one filesystem. */
+  isMoved: boolean;
+  /** Full-size copies that its way through the filesystems costs. */
+  copies: number;
+  /** What its compressed files will take up, unpacked. */
+  unpackedBytes: number;
+}
+
+const NOTHING = { isMoved: true, copies: 0, unpackedBytes: 0 };
+
+/** Reads the drop's job.toml. What is wrong with it is the drop's failure, not the daemon's. */
+export async function appraise(
+  drop: Drop,
+  looks: readonly Look[],
+  config: Config,
+  signal: AbortSignal,
+): Promise<Appraisal> {
+  const { incoming, work, archive } = config.spool;
+  if (drop.refused !== null) return { ...NOTHING, vm: drop.vm, refused: drop.refused };
+  try {
+    const text = await readOptionsFile(incoming, drop.options);
+    const options = jobOptions(config, text, { file: drop.options ?? 'job.toml' });
+    const isMoved = await isSameFilesystem(incoming, work);
+    const copies = [
+      !isMoved,
+      !(await isSameFilesystem(work, archive)),
+      options.config.flatten.mode === 'copy',
+    ].filter(Boolean).length;
+    return {
+      vm: options.vm.name ?? drop.vm,
+      refused: null,
+      isMoved,
+      copies,
+      unpackedBytes: await unpackedBytes(looks, incoming, signal),
+    };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof Hyper2kvmError)) throw error;
+    return { ...NOTHING, vm: drop.vm, refused: errorRecord(error) };
+  }
+}
+
+/** Of the compressed files among `looks`, names in `directory`, and directly in directories among them. */
+export async function unpackedBytes(
+  looks: readonly Look[],
+  directory: string,
+  signal?: AbortSignal,
+): Promise<number> {
+  const files = looks.flatMap(({ entry }) =>
+    entry.type === 'directory'
+      ? (entry.children ?? []).map((child) => ({ ...child, path: join(entry.name, child.name) }))
+      : [{ ...entry, path: entry.name }],
+  );
+  let sum = 0;
+  for (const { name, type, path } of files) {
+    if (type !== 'file' || compressionOf(name) === null) continue;
+    // FETCH refuses hard links; until then nothing is read of what may be somebody else's file.
+    sum += await withFile(
+      join(directory, path),
+      async ({ source, links }) => (links > 1 ? 0 : unpackedEstimate(name, source)),
+      signal,
+    );
+  }
+  return sum;
+}

@@ -1,0 +1,87 @@
+import type { Logger } from 'pino';
+import { type Notifier, watchdogInterval } from '../host/sd-notify.js';
+
+const STATUS_INTERVAL_MS = 1_000;
+/** While it stops: that much more time, asked for as long as the main loop turns, but not for ever. */
+const STOP_EXTENSION_SECONDS = 30;
+const STOP_INTERVAL_MS = 10_000;
+const STOP_EXTENSIONS = 30;
+
+/** Tells systemd how the daemon is: the status line, and the watchdog only while the main loop turns and the database answers. */
+export class Supervision {
+  readonly #notifier: Notifier;
+  readonly #statusLine: () => string;
+  readonly #ping: () => void;
+  readonly #log: Logger;
+  readonly #env: Readonly<Record<string, string | undefined>>;
+  readonly #timers: NodeJS.Timeout[] = [];
+
+  constructor(parts: {
+    notifier: Notifier;
+    statusLine(): string;
+    /** Throws when the database does not answer. */
+    ping(): void;
+    log: Logger;
+    env: Readonly<Record<string, string | undefined>>;
+  }) {
+    this.#notifier = parts.notifier;
+    this.#statusLine = parts.statusLine;
+    this.#ping = parts.ping;
+    this.#log = parts.log;
+    this.#env = parts.env;
+  }
+
+  /** The daemon works: recovered, and its first scan of incoming has begun. */
+  start(): void {
+    this.#notifier.ready();
+    this.#showStatus();
+    if (this.#env.NOTIFY_SOCKET !== undefined) {
+      this.#timers.push(setInterval(() => this.#showStatus(), STATUS_INTERVAL_MS));
+    }
+    const interval = watchdogInterval(this.#env, process.pid);
+    if (interval === null) return;
+    this.#feed();
+    this.#timers.push(setInterval(() => this.#feed(), interval));
+  }
+
+  /** The daemon begins to stop. Large files that are just being published may take longer than the unit's TimeoutStopSec; a stop that hangs is still ended by it. */
+  stopping(): void {
+    this.#clearTimers();
+    this.#notifier.stopping();
+    let left = STOP_EXTENSIONS;
+    const extend = () => {
+      if (left === 0) return;
+      left -= 1;
+      this.#notifier.extendTimeout(STOP_EXTENSION_SECONDS);
+      this.#notifier.watchdog();
+    };
+    extend();
+    this.#timers.push(setInterval(extend, STOP_INTERVAL_MS));
+  }
+
+  /** The daemon has stopped. */
+  stop(): void {
+    this.#clearTimers();
+  }
+
+  #clearTimers(): void {
+    for (const timer of this.#timers.splice(0)) clearInterval(timer);
+  }
+
+  #showStatus(): void {
+    try {
+      this.#notifier.status(this.#statusLine());
+    } catch (err) {
+      this.#log.error({ err }, 'status cannot be read from the queue');
+    }
+  }
+
+  #feed(): void {
+    try {
+      this.#ping();
+      this.#notifier.watchdog();
+    } catch (err) {
+      this.#log.error({ err }, 'database does not answer: watchdog not fed');
+    }
+  }
+}

@@ -1,0 +1,122 @@
+import { Hyper2kvmError } from '../../errors/error.js';
+import type { ByteSource, Completeness } from './format.js';
+
+/** A file's own content makes no sense: `fetch.corrupt`. Not for what is merely missing at the end. */
+export function corrupt(message: string): Hyper2kvmError {
+  return new Hyper2kvmError('fetch.corrupt', message, {
+    advice:
+      'The image is damaged or was made by a broken tool: export or copy it again and compare checksums.',
+  });
+}
+
+/** What the format allows but this product (or QEMU) cannot read: `fetch.unsupported`. */
+export function unsupported(message: string, advice: string): Hyper2kvmError {
+  return new Hyper2kvmError('fetch.unsupported', message, { advice });
+}
+
+/** The file ends where a structure should still go on: `fetch.truncated`. */
+export function truncated(message: string): Hyper2kvmError {
+  return new Hyper2kvmError('fetch.truncated', message, {
+    advice: 'The file is not whole: copy it again and compare its size and checksum with the original.',
+  });
+}
+
+/** Exactly `length` bytes. Rejects with `fetch.truncated`, naming `what`, where the file ends earlier. */
+export async function readExact(
+  source: ByteSource,
+  offset: number,
+  length: number,
+  what: string,
+): Promise<Buffer> {
+  if (offset + length > source.size) {
+    throw truncated(`${what} should end at byte ${offset + length}, the file has ${source.size}`);
+  }
+  const bytes = await source.read(offset, length);
+  if (bytes.length !== length) throw truncated(`${what} could not be read whole at byte ${offset}`);
+  return bytes;
+}
+
+const CHUNK = 1024 * 1024;
+
+/**
+ * Gives the table of `length` bytes at `offset` to `use`, at most 1 MiB at a time and each with its offset in the table: tables may have hundreds of MiB. Lets others
+ * have their turn in between. What lies in a hole of the file is zeros: `use` does not get it. Rejects as `readExact`.
+ */
+export async function readTable(
+  source: ByteSource,
+  offset: number,
+  length: number,
+  what: string,
+  use: (chunk: Buffer, at: number) => void,
+): Promise<void> {
+  const holes = new Holes(source);
+  for (let at = 0; at < length; at += CHUNK) {
+    const size = Math.min(CHUNK, length - at);
+    if (await holes.has(offset + at, size)) continue;
+    use(await readExact(source, offset + at, size, what), at);
+  }
+  // Also where its end is a hole, or behind the end of the file.
+  if (offset + length > source.size) await readExact(source, offset, length, what);
+}
+
+/** Tells, for rising offsets, what lies in a hole of the file. */
+export class Holes {
+  readonly #source: ByteSource;
+  /** From `#from` to `#data` there is a hole. */
+  #from = 0;
+  #data = 0;
+
+  constructor(source: ByteSource) {
+    this.#source = source;
+  }
+
+  async has(offset: number, length: number): Promise<boolean> {
+    if (this.#source.nextData === undefined || offset + length > this.#source.size) return false;
+    if (offset < this.#from || offset + length > this.#data) {
+      this.#from = offset;
+      this.#data = await this.#source.nextData(offset);
+    }
+    return offset + length <= this.#data;
+  }
+}
+
+/** A 64-bit field as a number; `fetch.corrupt` where it is beyond 2^53 (no real size or offset is). */
+export function u64le(bytes: Buffer, offset: number, what: string): number {
+  return safe(bytes.readBigUInt64LE(offset), what);
+}
+
+export function u64be(bytes: Buffer, offset: number, what: string): number {
+  return safe(bytes.readBigUInt64BE(offset), what);
+}
+
+function safe(value: bigint, what: string): number {
+  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw corrupt(`${what} is absurd (${value})`);
+  return Number(value);
+}
+
+/** A ByteSource over memory. */
+export function bufferSource(bytes: Buffer): ByteSource {
+  return {
+    size: bytes.length,
+    read: async (offset, length) => bytes.subarray(Math.min(offset, bytes.length), offset + length),
+  };
+}
+
+/** The bytes `offset` to `offset + size` of `source`: a member of an archive, an extent in a larger file. */
+export function sliceSource(source: ByteSource, offset: number, size: number): ByteSource {
+  const end = Math.max(0, Math.min(size, source.size - offset));
+  const nextData = async (at: number) =>
+    Math.min(end, ((await source.nextData?.(offset + at)) ?? 0) - offset);
+  return {
+    size: end,
+    ...(source.nextData === undefined ? {} : { nextData }),
+    read: (at, length) => source.read(offset + at, Math.max(0, Math.min(length, end - at))),
+  };
+}
+
+/** Turns `fetch.truncated` into a reason, throws everything else again. */
+export function incomplete(error: unknown): Completeness {
+  if (error instanceof Hyper2kvmError && error.code === 'fetch.truncated')
+    return { complete: false, reason: error.message };
+  throw error;
+}

@@ -1,0 +1,125 @@
+import { Hyper2kvmError } from '../../errors/error.js';
+import { printable } from '../../text/printable.js';
+import { corrupt, readExact, truncated } from './bytes.js';
+import type { ByteSource } from './format.js';
+import { siblingName } from './names.js';
+
+/** A regular file inside a tar archive: its bytes are `offset` to `offset + size` of the archive. */
+export interface TarMember {
+  name: string;
+  offset: number;
+  size: number;
+}
+
+const BLOCK = 512;
+const MAX_MEMBERS = 1000;
+/** With two extensions for each member. */
+const MAX_HEADERS = 3 * MAX_MEMBERS + 100;
+const MAX_EXTENDED = 64 * 1024;
+
+export function looksLikeTar(head: Buffer): boolean {
+  return (
+    head.length >= BLOCK &&
+    head.toString('latin1', 257, 262) === 'ustar' &&
+    checksumFits(head.subarray(0, BLOCK))
+  );
+}
+
+/**
+ * The members of an OVA, by reading the headers only (POSIX.1-2017 pax, "ustar Interchange Format"; GNU's long names and large sizes). Nothing is ever
+ * unpacked by name. Rejects with `fetch.refused-reference` for names that are no plain ones, `fetch.refused-special` for links and devices,
+ * `fetch.corrupt` for two members of one name, `fetch.truncated` where a member ends behind the archive.
+ */
+export async function indexTar(source: ByteSource): Promise<TarMember[]> {
+  const members = new Map<string, TarMember>();
+  let extended: { name?: string; size?: number } = {};
+  let headers = 0;
+  for (let at = 0; at + BLOCK <= source.size; ) {
+    headers += 1;
+    if (headers > MAX_HEADERS) throw corrupt('the archive has more headers than any real one');
+    const header = await readExact(source, at, BLOCK, 'a tar header');
+    if (header.every((byte) => byte === 0)) return [...members.values()];
+    if (!checksumFits(header)) throw corrupt('a tar header’s checksum is wrong');
+    const type = String.fromCharCode(header[156]!);
+    const size = extended.size ?? sizeField(header);
+    const offset = at + BLOCK;
+    if (offset + size > source.size)
+      throw truncated(`${printable(nameField(header))} ends behind the end of the archive`);
+    at = offset + Math.ceil(size / BLOCK) * BLOCK;
+    if (type === 'L' || type === 'x') {
+      if (size > MAX_EXTENDED) throw corrupt('a tar header extension is too long');
+      const bytes = await readExact(source, offset, size, 'a tar header extension');
+      extended = type === 'L' ? { ...extended, name: cString(bytes) } : { ...extended, ...paxRecords(bytes) };
+      continue;
+    }
+    if (type === 'g') continue;
+    const name = siblingName(
+      (extended.name ?? nameField(header)).replace(/^\.\//, ''),
+      'exact',
+      'the archive',
+    );
+    extended = {};
+    if (type !== '0' && type !== '\0' && type !== '7') {
+      throw new Hyper2kvmError(
+        'fetch.refused-special',
+        `${printable(name)} in the archive is a link, a directory or a device`,
+        {
+          advice: 'An OVA holds plain files only: export the VM again.',
+        },
+      );
+    }
+    if (members.has(name)) throw corrupt(`the archive has two members named ${printable(name)}`);
+    if (members.size >= MAX_MEMBERS) throw corrupt(`the archive has more than ${MAX_MEMBERS} members`);
+    members.set(name, { name, offset, size });
+  }
+  throw truncated('the end of the archive has not arrived');
+}
+
+/** The sum of all bytes with the checksum field as spaces. */
+function checksumFits(header: Buffer): boolean {
+  let sum = 0;
+  for (let i = 0; i < BLOCK; i += 1) sum += i >= 148 && i < 156 ? 0x20 : header[i]!;
+  return sum === octal(header.subarray(148, 156));
+}
+
+function nameField(header: Buffer): string {
+  const name = cString(header.subarray(0, 100));
+  const prefix = header.toString('latin1', 257, 263) === 'ustar\0' ? cString(header.subarray(345, 500)) : '';
+  return prefix === '' ? name : `${prefix}/${name}`;
+}
+
+function sizeField(header: Buffer): number {
+  const field = header.subarray(124, 136);
+  // GNU's base-256 for what does not fit eleven octal digits.
+  const size = field[0] === 0x80 ? Number(field.readBigUInt64BE(4)) : octal(field);
+  if (!Number.isSafeInteger(size) || size < 0) throw corrupt('a tar member’s size is absurd');
+  return size;
+}
+
+function octal(field: Buffer): number {
+  const text = cString(field).trim();
+  return /^[0-7]+$/.test(text) ? Number.parseInt(text, 8) : text === '' ? 0 : Number.NaN;
+}
+
+function cString(bytes: Buffer): string {
+  const end = bytes.indexOf(0);
+  return bytes.toString('utf8', 0, end < 0 ? bytes.length : end);
+}
+
+/** Records of the form `<length> <key>=<value>\n`. */
+function paxRecords(bytes: Buffer): { name?: string; size?: number } {
+  const result: { name?: string; size?: number } = {};
+  for (let at = 0; at < bytes.length; ) {
+    const space = bytes.indexOf(0x20, at);
+    const length = space < 0 ? 0 : Number(bytes.toString('latin1', at, space));
+    if (!Number.isInteger(length) || length < 5 || at + length > bytes.length)
+      throw corrupt('a tar header extension cannot be read');
+    const [key, ...value] = bytes.toString('utf8', space + 1, at + length - 1).split('=');
+    if (key === 'path') result.name = value.join('=');
+    if (key === 'size') result.size = Number(value.join('='));
+    at += length;
+  }
+  if (result.size !== undefined && (!Number.isSafeInteger(result.size) || result.size < 0))
+    throw corrupt('a tar member’s size is absurd');
+  return result;
+}

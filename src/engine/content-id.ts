@@ -1,0 +1,25 @@
+import type { JobOptions } from '../config/schema.js';
+import { canonicalJson, sha256 } from '../text/canonical-json.js';
+import { hooksOf } from './hooks.js';
+import type { Stage } from './stage.js';
+
+/**
+ * A stage's content id: SHA-256 of its name, version, the options it depends on, whether it is skipped, its
+ * hooks (they may change what it works on), and the id before it.
+ */
+export function stageId(stage: Stage, options: JobOptions, previous: string): string {
+  return sha256(
+    canonicalJson([
+      stage.name,
+      stage.version,
+      stage.dependsOn(options) ?? null,
+      isEnabled(stage, options),
+      ...hooksOf(options, stage.name),
+      previous,
+    ]),
+  );
+}
+
+export function isEnabled(stage: Stage, options: JobOptions): boolean {
+  return stage.enabled?.(options) ?? true;
+}

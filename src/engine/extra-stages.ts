@@ -1,0 +1,132 @@
+import { pathToFileURL } from 'node:url';
+import { z } from 'zod';
+import type { Config } from '../config/schema.js';
+import { Hyper2kvmError } from '../errors/error.js';
+import { STAGE_NAMES } from '../model/stage-names.js';
+import type { Stage, StageContext } from './stage.js';
+
+type ExtraConfig = Config['pipeline']['extra'];
+type Run = (context: StageContext, input: Record<string, unknown>) => unknown;
+
+const optionalFunction = <T>() =>
+  z.custom<T>((value) => typeof value === 'function', 'not a function').optional();
+
+/** What a module of `[[pipeline.extra]]` exports as default. */
+const contract = z.object({
+  name: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,31}$/, 'small letters, digits and dashes, at most 32')
+    .refine((name) => !STAGE_NAMES.some((own) => own === name), 'the name of a stage of hyper2kvm’s own'),
+  version: z.int().min(1),
+  lane: z.enum(['appliances', 'conversions', 'boots']).optional(),
+  enabled: optionalFunction<NonNullable<Stage['enabled']>>(),
+  run: z.custom<Run>((value) => typeof value === 'function', 'a function (context, input) is needed'),
+  cleanup: optionalFunction<NonNullable<Stage['cleanup']>>(),
+});
+
+/** A third party's stage and the one that it stands after. */
+export interface ExtraStage {
+  after: string;
+  stage: Stage;
+}
+
+/**
+ * Imports the modules of `[[pipeline.extra]]`, in their order. Node keeps an imported module: a changed one needs a restart. Throws `config.extra-stage` for
+ * a module that cannot be loaded, or does not export the contract, or a name used twice.
+ */
+export async function loadExtraStages(extra: ExtraConfig): Promise<ExtraStage[]> {
+  const stages: ExtraStage[] = [];
+  for (const { after, module } of extra) {
+    const stage = await loadStage(module);
+    if (stages.some((other) => other.stage.name === stage.name))
+      throw unusable(module, `another module has the name ${stage.name} already`);
+    stages.push({ after, stage });
+  }
+  return stages;
+}
+
+/** `own` with each extra stage behind the one that it names, several of one place in the order of the configuration. */
+export function withExtraStages(own: readonly Stage[], extra: readonly ExtraStage[]): Stage[] {
+  return own.flatMap((stage) => [
+    stage,
+    ...extra.filter(({ after }) => after === stage.name).map((entry) => entry.stage),
+  ]);
+}
+
+async function loadStage(module: string): Promise<Stage> {
+  const loaded: unknown = await import(pathToFileURL(module).href).catch((cause: unknown) => {
+    throw unusable(module, cause instanceof Error ? cause.message : String(cause), cause);
+  });
+  const parsed = contract.safeParse((loaded as { default?: unknown }).default);
+  if (!parsed.success) {
+    const what = parsed.error.issues.map(
+      ({ path, message }) => `${['default', ...path].join('.')}: ${message}`,
+    );
+    throw unusable(module, what.join('; '));
+  }
+  const { name, version, lane, enabled, run, cleanup } = parsed.data;
+  return {
+    name,
+    version,
+    ...(lane === undefined ? {} : { lane }),
+    ...(enabled === undefined ? {} : { enabled }),
+    input: z.record(z.string(), z.unknown()),
+    output: z.json(),
+    // It may read any of them.
+    dependsOn: (options) => options,
+    run: (context, input) => runExtra(name, run, context, input as Record<string, unknown>),
+    ...(cleanup === undefined ? {} : { cleanup }),
+  };
+}
+
+/** Its own codes are kept; what is thrown without one is `extra.failed`. */
+async function runExtra(
+  name: string,
+  run: Run,
+  context: StageContext,
+  input: Record<string, unknown>,
+): Promise<unknown> {
+  let output: unknown;
+  try {
+    output = (await run(context, input)) ?? null;
+  } catch (error) {
+    throw ownError(name, error);
+  }
+  if (z.json().safeParse(output).success) return output;
+  throw new Hyper2kvmError('extra.output', `the stage ${name} gave a result that is not JSON`, {
+    advice: 'Its result is its checkpoint: tell the author of its module.',
+  });
+}
+
+const codedError = z.object({
+  code: z.string().regex(/^[a-z0-9-]+\.[a-z0-9-]+$/),
+  message: z.string(),
+  advice: z.string().default(''),
+  retryable: z.boolean().default(false),
+});
+
+function ownError(name: string, error: unknown): unknown {
+  if (error instanceof Hyper2kvmError || (error instanceof Error && error.name === 'AbortError'))
+    return error;
+  const coded = codedError.safeParse(error);
+  if (coded.success) {
+    const { code, message, advice, retryable } = coded.data;
+    return Hyper2kvmError.of(code, message, { advice, retryable, cause: error });
+  }
+  return new Hyper2kvmError(
+    'extra.failed',
+    `the stage ${name} failed: ${(error as Error)?.message ?? error}`,
+    {
+      advice: 'It is no part of hyper2kvm: see its module in [[pipeline.extra]] of the configuration.',
+      cause: error,
+    },
+  );
+}
+
+function unusable(module: string, why: string, cause?: unknown): Hyper2kvmError {
+  return new Hyper2kvmError('config.extra-stage', `${module} is no stage: ${why}`, {
+    advice:
+      'pipeline.extra names an ES module whose default export is { name, version, run(context, input) }.',
+    cause,
+  });
+}

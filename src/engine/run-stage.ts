@@ -1,0 +1,207 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { JobOptions } from '../config/schema.js';
+import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
+import { orFullDisk } from '../files/space.js';
+import { failpoint } from '../host/failpoint.js';
+import type { StageRecord } from '../model/stage-record.js';
+import type { ApplianceSlot } from './appliance-slot.js';
+import { runHooks } from './hooks.js';
+import { decideRetry } from './retry.js';
+import type { Stage, StageContext } from './stage.js';
+import type { PipelineRequest } from './types.js';
+
+export interface StageOutcome {
+  record: StageRecord;
+  /** As it will be read back from the checkpoint. */
+  output: unknown;
+}
+
+/** Runs one stage until it completes, is given up or is cancelled; waits for its lane first. Never throws for the stage's own failure. */
+export async function runStage(
+  stage: Stage,
+  outputs: Readonly<Record<string, unknown>>,
+  request: PipelineRequest,
+  appliance: ApplianceSlot,
+): Promise<StageOutcome> {
+  const { signal, onEvent, options } = request;
+  const retry = {
+    attempts: options.config.retry.attempts,
+    backoffSeconds: options.config.retry.backoff_seconds,
+  };
+  const record = pendingRecord(stage.name);
+  const log = request.log.child({ stage: stage.name });
+  const context = stageContext(stage, request, appliance, record, log);
+  const failures: ErrorRecord[] = [];
+  record.started_at = new Date().toISOString();
+  for (;;) {
+    let started = performance.now();
+    let release: () => void = () => {};
+    try {
+      release = await takeLane(stage, request, appliance);
+      record.status = 'running';
+      record.attempts += 1;
+      started = performance.now();
+      log.info({ attempt: record.attempts }, 'stage started');
+      onEvent({ type: 'stage-started', stage: stage.name, attempt: record.attempts });
+      failpoint(`stage.${stage.name}.running`);
+      await runHooks('before', stage.name, context, { outputs });
+      const output = await stage.run(context, parseInput(stage, outputs));
+      signal.throwIfAborted();
+      const kept: unknown = JSON.parse(JSON.stringify(parseOutput(stage, output)));
+      // What is not accepted is not finished, for a program that takes it further.
+      if (refusalOf(stage, kept, options) === null)
+        await runHooks('after', stage.name, context, { outputs, output: kept });
+      release();
+      return { record: finish(record, 'completed', started, null), output: kept };
+    } catch (error) {
+      // What a stage removes by itself is gone by now: the boot test and the appliance ask for themselves.
+      const thrown = signal.aborted ? error : await orFullDisk(error, request.workDirectory);
+      if (stage.lane === 'appliances') await appliance.kill();
+      await cleanUp(stage, context);
+      release();
+      if (signal.aborted) {
+        return { record: finish(record, 'cancelled', started, cancelRecord(signal, thrown)), output: null };
+      }
+      const failure = errorRecord(thrown);
+      failures.push(failure);
+      log.debug({ err: thrown }, 'stage attempt failed');
+      const decision = decideRetry(failures, retry);
+      if (!decision.retry) return { record: finish(record, 'failed', started, decision.error), output: null };
+      const { waitSeconds } = decision;
+      log.warn(
+        { code: failure.code, error: failure.message, wait_seconds: waitSeconds },
+        'stage will be tried again',
+      );
+      onEvent({ type: 'stage-retry', stage: stage.name, error: failure, waitSeconds });
+      // Cancelled while waiting: the next turn of the loop sees the signal.
+      await sleep(waitSeconds * 1000, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
+
+/** Why the stage's output does not let the job go on; null when it does. */
+export function refusalOf(stage: Stage, output: unknown, options: JobOptions): ErrorRecord | null {
+  const refusal = stage.accept?.(output, options) ?? null;
+  return refusal === null ? null : errorRecord(refusal);
+}
+
+/** Removes what the stage's unfinished run left. A failing cleanup is a bug of the stage that must not hide the failure it cleans up after. */
+export async function cleanUp(stage: Stage, context: StageContext): Promise<void> {
+  try {
+    await stage.cleanup?.(context);
+  } catch (err) {
+    context.log.error({ err }, 'cleanup failed');
+  }
+}
+
+export function pendingRecord(stage: string): StageRecord {
+  return {
+    stage,
+    status: 'pending',
+    seconds: 0,
+    attempts: 0,
+    bytes_read: 0,
+    bytes_written: 0,
+    appliance_launches: 0,
+    error: null,
+    started_at: null,
+    finished_at: null,
+  };
+}
+
+/**
+ * Why it was cancelled, as the canceller's reason says: `job.cancelled`, `daemon.stopping`. It stays cancelled where the stage failed by itself at the same
+ * moment, since that is what was asked for; the failure is then among the causes.
+ */
+export function cancelRecord(signal: AbortSignal, thrown: unknown = signal.reason): ErrorRecord {
+  const { reason } = signal;
+  const record = errorRecord(
+    reason instanceof Hyper2kvmError
+      ? reason
+      : new Hyper2kvmError('job.cancelled', 'the job was cancelled', {
+          advice: '`hyper2kvm retry` starts it again.',
+        }),
+  );
+  if (thrown === reason || (thrown instanceof Error && thrown.name === 'AbortError')) return record;
+  const failure = errorRecord(thrown);
+  return { ...record, causes: [...record.causes, `${failure.code}: ${failure.message}`, ...failure.causes] };
+}
+
+async function takeLane(
+  stage: Stage,
+  request: PipelineRequest,
+  appliance: ApplianceSlot,
+): Promise<() => void> {
+  const { lane } = stage;
+  const { signal, priority, onEvent } = request;
+  signal.throwIfAborted();
+  if (lane === undefined || (lane === 'appliances' && appliance.holdsLane)) return () => {};
+  onEvent({ type: 'stage-waiting', stage: stage.name, lane });
+  const release = await request.lanes.acquire(lane, { priority, signal });
+  if (lane !== 'appliances') return release;
+  appliance.occupy(release);
+  return () => {};
+}
+
+function stageContext(
+  stage: Stage,
+  request: PipelineRequest,
+  appliance: ApplianceSlot,
+  record: StageRecord,
+  log: StageContext['log'],
+): StageContext {
+  return {
+    job: request.job,
+    options: request.options,
+    workDirectory: request.workDirectory,
+    source: request.source,
+    signal: request.signal,
+    log,
+    progress: (progress) => request.onEvent({ type: 'progress', stage: stage.name, progress }),
+    reserve: request.reserve,
+    account({ read = 0, written = 0 }) {
+      record.bytes_read += read;
+      record.bytes_written += written;
+    },
+    appliance(disks) {
+      if (!appliance.isOpen) record.appliance_launches += 1;
+      return appliance.session(disks, log);
+    },
+    closeAppliance: () => appliance.close(),
+  };
+}
+
+function parseInput(stage: Stage, outputs: Readonly<Record<string, unknown>>): unknown {
+  const parsed = stage.input.safeParse(outputs);
+  if (parsed.success) return parsed.data;
+  throw new Hyper2kvmError(
+    'internal.stage-input',
+    `the earlier stages did not give what ${stage.name} needs`,
+    {
+      advice: 'This is a bug in hyper2kvm: report it with the job log.',
+      cause: parsed.error,
+    },
+  );
+}
+
+function parseOutput(stage: Stage, output: unknown): unknown {
+  const parsed = stage.output.safeParse(output);
+  if (parsed.success) return parsed.data;
+  throw new Hyper2kvmError('internal.stage-output', `${stage.name} gave a result that is not what it says`, {
+    advice: 'This is a bug in hyper2kvm: report it with the job log.',
+    cause: parsed.error,
+  });
+}
+
+function finish(
+  record: StageRecord,
+  status: StageRecord['status'],
+  started: number,
+  error: ErrorRecord | null,
+): StageRecord {
+  record.status = status;
+  record.seconds = Math.round(performance.now() - started) / 1000;
+  record.error = error;
+  record.finished_at = new Date().toISOString();
+  return record;
+}

@@ -1,0 +1,194 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Appliance, ApplianceRequest } from '../appliance/appliance.js';
+import type { JobOptions } from '../config/schema.js';
+import { errorRecord, Hyper2kvmError, isFullDisk } from '../errors/error.js';
+import { failpoint } from '../host/failpoint.js';
+import type { Checkpoint, StageRecord } from '../model/stage-record.js';
+import { holdSource, type Source, type SourceHold } from '../sources/local/hold-source.js';
+import { isSameSource, listSource, sourceId } from '../sources/local/list-source.js';
+import { ApplianceSlot } from './appliance-slot.js';
+import { isEnabled, stageId } from './content-id.js';
+import { hooksOf } from './hooks.js';
+import { cancelRecord, pendingRecord, refusalOf, runStage } from './run-stage.js';
+import type { Stage } from './stage.js';
+import type { PipelineRequest, PipelineResult } from './types.js';
+
+/** What the pipeline is made of; `runner.ts` gives the real parts. */
+export interface PipelineParts {
+  /** In order. */
+  stages: readonly Stage[];
+  openAppliance(request: ApplianceRequest): Promise<Appliance>;
+}
+
+/**
+ * Runs the stages in strict order. A stage whose checkpoint holds (same chained content id, output of the
+ * stage's schema) is not run again; from the first that does not hold on, all are. An output that its stage
+ * does not accept ends the run as a failure, with its checkpoint kept. Nobody changes the drop meanwhile
+ * (hold-source.ts); after each run it must still be what it was before, else the result would be of two
+ * halves. Rejects only with a passing error of the machine around the stages (the database is locked, no file
+ * descriptor): nothing is concluded about the VM.
+ */
+export async function executePipeline(
+  caller: PipelineRequest,
+  parts: PipelineParts,
+): Promise<PipelineResult> {
+  const { options, store, log, workDirectory } = caller;
+  let request = caller;
+  let hold: SourceHold | null = null;
+  const stages = upTo(parts.stages, request.until);
+  const records = new Map(stages.map((stage) => [stage.name, pendingRecord(stage.name)]));
+  const outputs: Record<string, unknown> = {};
+  const appliance = new ApplianceSlot((disks, stageLog) => {
+    const { source, signal } = request;
+    return parts.openAppliance({
+      disks,
+      workDirectory,
+      source,
+      options: options.config,
+      signal,
+      log: stageLog,
+    });
+  });
+  const result = (failedStage: string | null, error: PipelineResult['error']): PipelineResult => ({
+    outputs,
+    records: [...records.values()],
+    error,
+    failedStage,
+    cancelled: failedStage !== null && caller.signal.aborted,
+  });
+
+  let current = stages[0]?.name ?? '';
+  try {
+    for (const stage of parts.stages) {
+      current = stage.name;
+      if (isEnabled(stage, options)) stage.check?.(options);
+    }
+    current = stages[0]?.name ?? '';
+    hold = await holdSource(caller);
+    const signal = AbortSignal.any([caller.signal, hold.signal]);
+    request = { ...caller, source: hold.source, signal };
+    const held = new Map(store.load().map((checkpoint) => [checkpoint.stage, checkpoint]));
+    let id = sourceId(hold.files);
+    let resuming = true;
+    for (const [index, stage] of stages.entries()) {
+      current = stage.name;
+      if (signal.aborted) return result(current, cancelRecord(signal));
+      id = stageId(stage, options, id);
+      const reused = resuming ? await reuse(stage, id, held.get(stage.name), request) : null;
+      if (reused !== null) {
+        outputs[stage.name] = reused.output;
+        const refused = refuse(stage, reused);
+        if (refused !== null) return refused;
+        put(reused.record);
+        log.info({ stage: stage.name }, 'stage reused');
+        continue;
+      }
+      if (resuming) forgetFrom(index);
+      resuming = false;
+      const { record, output } = isEnabled(stage, options)
+        ? await runStage(stage, outputs, request, appliance)
+        : { record: { ...pendingRecord(stage.name), status: 'skipped' } satisfies StageRecord, output: null };
+      records.set(stage.name, record);
+      if (record.error !== null) {
+        put(caller.signal.aborted ? record : { ...record, status: 'failed' });
+        return result(current, record.error);
+      }
+      hold.assert();
+      await assertUnchanged(hold.files, caller.source);
+      if (!stages.slice(index + 1).some((next) => next.lane === 'appliances' && isEnabled(next, options))) {
+        await appliance.close();
+      }
+      failpoint(`stage.${stage.name}.before-checkpoint`);
+      store.save({ stage: stage.name, id, output, record, timestamp: new Date().toISOString() });
+      failpoint(`stage.${stage.name}.after-checkpoint`);
+      outputs[stage.name] = output;
+      const refused = refuse(stage, { output, record });
+      if (refused !== null) return refused;
+      put(record);
+    }
+    return result(null, null);
+  } catch (thrown) {
+    const { aborted } = request.signal;
+    const error = aborted ? cancelRecord(request.signal, thrown) : errorRecord(thrown);
+    // A full disk is the job's affair: it waits for as much space as it needs.
+    if (!aborted && error.retryable && !isFullDisk(error)) throw thrown;
+    const record = records.get(current) ?? pendingRecord(current);
+    put({ ...record, status: caller.signal.aborted ? 'cancelled' : 'failed', error });
+    return result(current, error);
+  } finally {
+    await appliance.kill();
+    await hold?.release();
+  }
+
+  function forgetFrom(index: number): void {
+    const stored = new Set(store.load().map((checkpoint) => checkpoint.stage));
+    const first = stages.slice(index).find((stage) => stored.has(stage.name));
+    if (first !== undefined) store.truncate(first.name);
+  }
+
+  /** The run's end where the stage does not accept its own output. */
+  function refuse(stage: Stage, { output, record }: Pick<Checkpoint, 'output' | 'record'>) {
+    const error = record.status === 'skipped' ? null : refusalOf(stage, output, options);
+    if (error === null) return null;
+    put({ ...record, status: 'failed', error });
+    return result(stage.name, error);
+  }
+
+  function put(record: StageRecord): void {
+    records.set(record.stage, record);
+    if (record.status !== 'reused') logEnd(record);
+    caller.onEvent({ type: 'stage-finished', record });
+  }
+
+  function logEnd(record: StageRecord): void {
+    const { stage, seconds, attempts, bytes_read, bytes_written, error } = record;
+    const facts = { stage, seconds, attempts, bytes_read, bytes_written };
+    if (record.status === 'skipped') log.info({ stage }, 'stage skipped');
+    else if (record.status === 'completed') log.info(facts, 'stage finished');
+    else if (record.status === 'cancelled') log.info({ ...facts, code: error?.code }, 'stage cancelled');
+    else log.error({ ...facts, code: error?.code, error: error?.message }, 'stage failed');
+  }
+}
+
+function upTo(stages: readonly Stage[], until: string | undefined): readonly Stage[] {
+  if (until === undefined) return stages;
+  const last = stages.findIndex((stage) => stage.name === until);
+  return stages.slice(0, last + 1);
+}
+
+async function reuse(
+  stage: Stage,
+  id: string,
+  checkpoint: Checkpoint | undefined,
+  { options, workDirectory }: Pick<PipelineRequest, 'options' | 'workDirectory'>,
+): Promise<Checkpoint | null> {
+  if (checkpoint === undefined || checkpoint.id !== id) return null;
+  const wasSkipped = checkpoint.record.status === 'skipped';
+  const parsed = wasSkipped ? null : stage.output.safeParse(checkpoint.output);
+  if (parsed !== null && !parsed.success) return null;
+  const files = parsed === null ? [] : (stage.files?.(parsed.data) ?? []);
+  if (!files.every((file) => existsSync(join(workDirectory, file)))) return null;
+  if (checkpoint.record.status === 'failed' && !isAcceptedNow(stage, parsed?.data, options)) return null;
+  return {
+    ...checkpoint,
+    output: parsed?.data ?? null,
+    record: wasSkipped ? checkpoint.record : { ...checkpoint.record, status: 'reused', error: null },
+  };
+}
+
+/**
+ * A job that failed by this output is tried again to have another one, unless it has other options now. Its
+ * hooks have not run: they do with the stage.
+ */
+function isAcceptedNow(stage: Stage, output: unknown, options: JobOptions): boolean {
+  const hasHooks = hooksOf(options, stage.name).some(({ when }) => when === 'after');
+  return !hasHooks && refusalOf(stage, output, options) === null;
+}
+
+async function assertUnchanged(before: SourceHold['files'], { directory, entries }: Source): Promise<void> {
+  if (isSameSource(before, await listSource(directory, entries))) return;
+  throw new Hyper2kvmError('source.changed', 'the drop was written to while it was being converted', {
+    advice: 'Whoever copied it was not done: wait for the copy to end, or copy to a .part name and rename.',
+  });
+}

@@ -1,0 +1,85 @@
+import type { Logger } from 'pino';
+import type { z } from 'zod';
+import type { ApplianceSession } from '../appliance/session.js';
+import type { JobOptions } from '../config/schema.js';
+import type { Hyper2kvmError } from '../errors/error.js';
+import type { Source } from '../sources/local/hold-source.js';
+
+/** The scarce resource that a stage holds while it runs. `appliances` stays held from INSPECT to the end of FIX. */
+export type LaneName = 'appliances' | 'conversions' | 'boots';
+
+export interface Progress {
+  /** 0 to 100. */
+  percent: number;
+  bytesPerSecond?: number;
+  /** What is being done now, static text for people: `launching appliance`. */
+  step?: string;
+}
+
+export interface StageContext {
+  job: { id: string; vm: string };
+  options: JobOptions;
+  /** The job's own directory, mode 0700. Stages write scratch and results only here. */
+  workDirectory: string;
+  /**
+   * The drop, read-only for every stage, and nobody else changes it while they run: `work/<job>/source` in the daemon, the user's own place in `convert`, or a
+   * copy in the work directory.
+   */
+  source: Source;
+  signal: AbortSignal;
+  log: Logger;
+  progress(progress: Progress): void;
+  /**
+   * Asks for room in the work directory before it is written to: `bytes` is the most that this stage and
+   * those after it write in all, of which `written` bytes are there already. What was reserved before is
+   * replaced, or with `atLeast` not lowered. Rejects with `host.no-space` (it cannot fit beside the drop, the
+   * job fails), `host.waits-for-space` (others have it, the job is put back into the queue).
+   */
+  reserve(bytes: number, options?: { written?: number; atLeast?: boolean }): Promise<void>;
+  /** Bytes that tools read from the source and wrote to disk, added to the stage's account. */
+  account(bytes: { read?: number; written?: number }): void;
+  /**
+   * The job's one appliance, launched on first use and shared by INSPECT and FIX. `disks` are flat images (FLATTEN's overlays): the
+   * session puts its own writable overlay on each, so the images stay unchanged.
+   */
+  appliance(disks: readonly string[]): Promise<ApplianceSession>;
+  /** Ends the appliance (clean shutdown, overlays complete on disk). No-op when none runs. */
+  closeAppliance(): Promise<void>;
+}
+
+/**
+ * One step of the pipeline. Input is the earlier stages' outputs by name (the schema picks those it needs), output is plain JSON: it is
+ * the checkpoint. `run` may be called again from the start at any time; what it left before must not matter.
+ */
+export interface Stage<Input = unknown, Output = unknown> {
+  name: string;
+  /** Raise when the output for the same input changes: checkpoints of the old version stop to hold. */
+  version: number;
+  lane?: LaneName;
+  input: z.ZodType<Input>;
+  output: z.ZodType<Output>;
+  /** The options this stage depends on, plain JSON: part of its content id. */
+  dependsOn(options: JobOptions): unknown;
+  /** False: the stage is skipped as a whole (status `skipped`, output null). */
+  enabled?(options: JobOptions): boolean;
+  /**
+   * Throws where the options ask for what this stage cannot do. Called for all stages before the first one
+   * runs, so that nobody waits an hour for an answer that needs no disk. Pure.
+   */
+  check?(options: JobOptions): void;
+  run(context: StageContext, input: Input): Promise<Output>;
+  /**
+   * Whether the job may go on with this output: null, or the error that it fails with, for good. `run` gives
+   * the facts, this is the policy: it is asked when the checkpoint is saved, and again whenever the
+   * checkpoint is used, so that a retry with other options need not run the stage again. The options that
+   * only this function reads do not belong into `dependsOn`. Pure.
+   */
+  accept?(output: Output, options: JobOptions): Hyper2kvmError | null;
+  /**
+   * Names in the work directory that later stages read: the checkpoint holds only as long as all of them are there. `run` has made them durable before
+   * it returns.
+   */
+  files?(output: Output): string[];
+  /** Removes what this stage's failed or cancelled run left. Must not throw. */
+  cleanup?(context: StageContext): Promise<void>;
+}

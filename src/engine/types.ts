@@ -1,0 +1,54 @@
+import type { Logger } from 'pino';
+import type { JobOptions } from '../config/schema.js';
+import type { ErrorRecord } from '../errors/error.js';
+import type { StageName } from '../model/stage-names.js';
+import type { Checkpoint, StageRecord } from '../model/stage-record.js';
+import type { Source } from '../sources/local/hold-source.js';
+import type { LaneName, Progress, StageContext } from './stage.js';
+
+/** Where checkpoints live: the queue's database in the daemon, memory in `convert`. Writes are durable when they return. */
+export interface CheckpointStore {
+  load(): Checkpoint[];
+  save(checkpoint: Checkpoint): void;
+  /** Forgets `stage` and all after it. */
+  truncate(stage: string): void;
+}
+
+/** Grants a slot of a scarce resource; waits in priority order. The release function may be called once or more. */
+export interface Lanes {
+  acquire(lane: LaneName, options: { priority: number; signal: AbortSignal }): Promise<() => void>;
+}
+
+export type PipelineEvent =
+  | { type: 'stage-started'; stage: string; attempt: number }
+  | { type: 'stage-waiting'; stage: string; lane: LaneName }
+  | { type: 'progress'; stage: string; progress: Progress }
+  | { type: 'stage-retry'; stage: string; error: ErrorRecord; waitSeconds: number }
+  | { type: 'stage-finished'; record: StageRecord };
+
+export interface PipelineRequest {
+  job: { id: string; vm: string };
+  options: JobOptions;
+  workDirectory: string;
+  source: Source;
+  priority: number;
+  signal: AbortSignal;
+  log: Logger;
+  store: CheckpointStore;
+  lanes: Lanes;
+  /** Of `StageContext`. */
+  reserve: StageContext['reserve'];
+  /** Stop after this stage (`inspect`, `plan` commands). */
+  until?: StageName;
+  onEvent(event: PipelineEvent): void;
+}
+
+/** `outputs` by stage name; `error` is null when all requested stages completed. Not thrown for a stage's failure. */
+export interface PipelineResult {
+  outputs: Record<string, unknown>;
+  records: StageRecord[];
+  error: ErrorRecord | null;
+  /** The stage that failed or was cancelled. */
+  failedStage: string | null;
+  cancelled: boolean;
+}

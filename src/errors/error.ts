@@ -1,0 +1,123 @@
+import { catalogueEntry, type ErrorCode } from './catalogue.js';
+
+interface ErrorOptions {
+  advice?: string;
+  retryable?: boolean;
+  cause?: unknown;
+}
+
+/** The one error class. Codes are `<where>.<what>` and stable: scripts rely on them. catalogue.ts has them all. */
+export class Hyper2kvmError extends Error {
+  override readonly name = 'Hyper2kvmError';
+  readonly code: string;
+  /** What the operator can do about it, one or two sentences. */
+  readonly advice: string;
+  /** True for passing conditions (full disk, busy appliance): the runner tries again with backoff. */
+  readonly retryable: boolean;
+
+  constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.advice = options.advice ?? catalogueEntry(code)?.advice ?? '';
+    this.retryable = options.retryable ?? false;
+  }
+
+  /** An error whose code was decided elsewhere: in another process, by another thread, by somebody's own stage. */
+  static of(code: string, message: string, options: ErrorOptions = {}): Hyper2kvmError {
+    return new Hyper2kvmError(code as ErrorCode, message, options);
+  }
+}
+
+/** The JSON form kept in the queue, `reason.json` and `report.json`. */
+export interface ErrorRecord {
+  code: string;
+  message: string;
+  advice: string;
+  retryable: boolean;
+  /** Messages of the causes, outermost first. */
+  causes: string[];
+}
+
+/** The one builder of error text: turns anything thrown into a record. Unknown errors get `internal.unexpected`. */
+export function errorRecord(error: unknown): ErrorRecord {
+  const causes: string[] = [];
+  let cause = error instanceof Error ? error.cause : undefined;
+  while (cause !== undefined && causes.length < 8) {
+    causes.push(cause instanceof Error ? cause.message : String(cause));
+    cause = cause instanceof Error ? cause.cause : undefined;
+  }
+  if (error instanceof Hyper2kvmError) {
+    return {
+      code: error.code,
+      message: error.message,
+      advice: error.advice,
+      retryable: error.retryable,
+      causes,
+    };
+  }
+  const system = systemError(error);
+  if (system) return { ...system, causes };
+  const message = error instanceof Error ? error.message : String(error);
+  return {
+    code: 'internal.unexpected',
+    message,
+    advice: 'This is a bug in hyper2kvm or a condition it does not know: report it with the job log.',
+    retryable: false,
+    causes,
+  };
+}
+
+/** A disk or quota is full. */
+export function isFullDisk({ code }: ErrorRecord): boolean {
+  return code === 'host.enospc' || code === 'host.edquot';
+}
+
+const SYSTEM_ADVICE: Record<string, string> = {
+  ENOSPC: 'The disk is full: free some space; the job continues automatically.',
+  EDQUOT: 'The quota is used up: free some space; the job continues automatically.',
+  EMFILE: 'Too many open files: raise LimitNOFILE.',
+  ENFILE: 'The host has too many open files.',
+  EAGAIN: 'The host is out of a resource (processes, memory).',
+  ENOMEM: 'The host is out of memory.',
+  EBUSY: 'Something else holds it (a backup of the database?): hyper2kvm tries again.',
+  EIO: 'The storage reported an input/output error: look at the kernel log.',
+  EROFS: 'The file system is read-only.',
+  EACCES: 'Permission denied: see `hyper2kvm doctor`.',
+  EPERM: 'Not permitted: see `hyper2kvm doctor`.',
+};
+const RETRYABLE_ERRNO = new Set([
+  'ENOSPC',
+  'EDQUOT',
+  'EMFILE',
+  'ENFILE',
+  'EAGAIN',
+  'ENOMEM',
+  'EINTR',
+  'EBUSY',
+]);
+
+const SQLITE_ERRNO: readonly [code: string, errno: string][] = [
+  ['SQLITE_FULL', 'ENOSPC'],
+  ['SQLITE_IOERR', 'EIO'],
+  ['SQLITE_CANTOPEN', 'EMFILE'],
+  ['SQLITE_BUSY', 'EBUSY'],
+  ['SQLITE_NOMEM', 'ENOMEM'],
+  ['SQLITE_READONLY', 'EROFS'],
+];
+
+function systemError(error: unknown): Omit<ErrorRecord, 'causes'> | undefined {
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined;
+  const errno = /^E[A-Z0-9]+$/.test(error.code) ? error.code : sqliteErrno(error.code);
+  if (errno === undefined) return undefined;
+  return {
+    code: `host.${errno.toLowerCase()}`,
+    message: error.message,
+    advice: SYSTEM_ADVICE[errno] ?? '',
+    retryable: RETRYABLE_ERRNO.has(errno),
+  };
+}
+
+/** The condition behind SQLite's result code (sqlite.org/rescode.html; extended ones begin with the primary one). */
+function sqliteErrno(code: string): string | undefined {
+  return SQLITE_ERRNO.find(([primary]) => code === primary || code.startsWith(`${primary}_`))?.[1];
+}

@@ -1,0 +1,99 @@
+import { Hyper2kvmError } from '../../errors/error.js';
+import type { GuestTree } from '../../guest/tree.js';
+import type { Operation } from '../../model/operation.js';
+
+/** Who plans an operation, and why. */
+export interface Cause {
+  fixer: string;
+  reason: string;
+}
+
+/** Rewrites an existing text file through `change`; nothing when it is not there or stays as it is. Links are followed to the real file. */
+export function rewriteFile(
+  tree: GuestTree,
+  path: string,
+  cause: Cause,
+  change: (text: string) => string,
+): Operation[] {
+  const real = tree.resolve(path);
+  const current = real === null ? null : tree.text(real);
+  if (real === null || current === null) return [];
+  const after = change(current.text);
+  if (after === current.text) return [];
+  const mode = (tree.get(real)?.mode ?? 0o644) & 0o7777;
+  return [
+    { op: 'write_file', ...cause, path: real, before: current.text, after, encoding: current.encoding, mode },
+  ];
+}
+
+/**
+ * Makes the file at `path` hold `content`; nothing when it does already. Throws `plan.not-readable` where something is there whose text is not known: it
+ * would be overwritten unseen.
+ */
+export function putFile(
+  tree: GuestTree,
+  path: string,
+  cause: Cause,
+  content: string,
+  mode = 0o644,
+): Operation[] {
+  if (tree.text(path) !== null) return rewriteFile(tree, path, cause, () => content);
+  if (tree.lstat(path) !== null)
+    throw new Hyper2kvmError(
+      'plan.not-readable',
+      `${path} is no readable file, and ${cause.fixer} must write it`,
+      {
+        advice:
+          'Look at it in the guest: a directory, a link to nowhere or a file far larger than configuration stands where a small text file belongs.',
+      },
+    );
+  return [{ op: 'write_file', ...cause, path, before: null, after: content, encoding: 'utf8', mode }];
+}
+
+/** Removes the file or link at `path` itself; nothing when it is not there. */
+export function removeFile(tree: GuestTree, path: string, cause: Cause): Operation[] {
+  const entry = tree.lstat(path);
+  if (entry === null) return [];
+  const current = entry.type === 'file' ? tree.text(path) : null;
+  return [
+    {
+      op: 'remove',
+      ...cause,
+      path: entry.path,
+      before: current?.text ?? null,
+      encoding: current?.encoding ?? 'utf8',
+    },
+  ];
+}
+
+/** Makes `path` a symbolic link to `target`; nothing when it is one already. */
+export function putLink(tree: GuestTree, path: string, target: string, cause: Cause): Operation[] {
+  return tree.lstat(path)?.target === target ? [] : [{ op: 'symlink', ...cause, path, target }];
+}
+
+/**
+ * No line that a fixer looks at is longer in a real guest (the kernel takes 4096 bytes of command line at most); on longer ones the patterns' backtracking
+ * would be a hostile guest's way to stop the daemon.
+ */
+const MAX_LINE = 8192;
+
+/** `change` on each line that is not overlong, with its number from 0; line ends stay. */
+export function mapLines(text: string, change: (line: string, index: number) => string): string {
+  return text
+    .split('\n')
+    .map((line, index) => (line.length > MAX_LINE ? line : change(line, index)))
+    .join('\n');
+}
+
+/** The lines of a text, overlong ones empty. */
+export function shortLines(text: string): string[] {
+  return text.split('\n').map((line) => (line.length > MAX_LINE ? '' : line));
+}
+
+/** Full paths of a directory's files whose names match, sorted. */
+export function filesIn(tree: GuestTree, directory: string, name: RegExp): string[] {
+  return tree
+    .list(directory)
+    .filter((file) => name.test(file))
+    .map((file) => `${directory}/${file}`);
+}

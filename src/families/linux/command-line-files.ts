@@ -1,0 +1,151 @@
+import { posix } from 'node:path';
+import type { GuestTree, TreeEntry } from '../../guest/tree.js';
+import { parseSectionPath } from '../../guest/unified-image.js';
+import { mapLines } from '../base/edit.js';
+
+/** Forms in which kernel command lines are kept. `grub-defaults` and `update-extlinux` are sources that the others are generated from. */
+export type BootFileKind =
+  | 'grub2'
+  | 'grubenv'
+  | 'grub-defaults'
+  | 'bls'
+  | 'unified'
+  | 'kernel-cmdline'
+  | 'grub-legacy'
+  | 'extlinux'
+  | 'update-extlinux';
+
+export interface BootFile {
+  path: string;
+  kind: BootFileKind;
+}
+
+const BOOT_TREES = ['/boot/', '/efi/'];
+const FIXED: readonly BootFile[] = [
+  { path: '/etc/default/grub', kind: 'grub-defaults' },
+  { path: '/etc/kernel/cmdline', kind: 'kernel-cmdline' },
+  { path: '/etc/update-extlinux.conf', kind: 'update-extlinux' },
+  { path: '/extlinux.conf', kind: 'extlinux' },
+];
+
+/**
+ * Every file of the guest that holds kernel command lines, by real path, sorted. Boot loaders' own files are looked for by name everywhere under
+ * /boot and /efi: a /boot of its own, a btrfs subvolume or an ESP of any name moves them.
+ */
+export function bootFiles(tree: GuestTree): BootFile[] {
+  const found = new Map<string, BootFileKind>();
+  for (const { path, kind } of FIXED) {
+    const real = tree.resolve(path);
+    if (real !== null && tree.text(real) !== null) found.set(real, kind);
+  }
+  const entries = tree.entries();
+  const linked = linkedDirectories(tree, entries);
+  for (const { path, type, content } of entries) {
+    if (type === 'symlink') {
+      const kind = kindByPath(path);
+      const real = kind === null ? null : tree.resolve(path);
+      if (kind !== null && real !== null && tree.text(real) !== null) found.set(real, kind);
+    }
+    if (type !== 'file' || content === undefined) continue;
+    const names = linked.flatMap(([link, real]) =>
+      path.startsWith(`${real}/`) ? [link + path.slice(real.length)] : [],
+    );
+    const [kind] = [path, ...names].flatMap((name) => kindByPath(name) ?? []);
+    if (kind !== undefined) found.set(path, kind);
+  }
+  return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([path, kind]) => ({ path, kind }));
+}
+
+/** Directories of boot files that are links out of their place, and where they lead. */
+function linkedDirectories(
+  tree: GuestTree,
+  entries: readonly TreeEntry[],
+): (readonly [link: string, real: string])[] {
+  return entries.flatMap(({ path, type }) => {
+    if (type !== 'symlink' || !BOOT_TREES.some((prefix) => `${path}/`.startsWith(prefix))) return [];
+    const real = tree.resolve(path);
+    const isElsewhere = real !== null && !BOOT_TREES.some((prefix) => `${real}/`.startsWith(prefix));
+    return isElsewhere && real !== '/' && tree.isDirectory(real) ? [[path, real] as const] : [];
+  });
+}
+
+function kindByPath(path: string): BootFileKind | null {
+  if (path.startsWith('/etc/default/grub.d/')) return kindOfDefaults(path);
+  return BOOT_TREES.some((prefix) => path.startsWith(prefix)) ? kindOf(path) : null;
+}
+
+/** Where unified kernel images (kernel, initramfs and command line in one file) are, by path; what is under the firmware's default name may be a boot loader. */
+export function unifiedImages(tree: GuestTree): string[] {
+  const image = /^\/(boot|efi|boot\/efi)\/EFI\/(Linux\/[^/]+|BOOT\/BOOT[^/]+)\.efi$/i;
+  return tree.entries().flatMap(({ path }) => (image.test(path) ? [path] : []));
+}
+
+const kindOfDefaults = (path: string): BootFileKind | null =>
+  path.endsWith('.cfg') ? 'grub-defaults' : null;
+
+function kindOf(path: string): BootFileKind | null {
+  const name = posix.basename(path);
+  if (name === 'grub.cfg') return 'grub2';
+  if (name === 'grubenv') return 'grubenv';
+  if (name === 'menu.lst' || name === 'grub.conf') return 'grub-legacy';
+  if (name === 'extlinux.conf' || name === 'syslinux.cfg') return 'extlinux';
+  if (parseSectionPath(path)?.section === '.cmdline') return 'unified';
+  return /\/loader\/entries\/[^/]+\.conf$/.test(path) ? 'bls' : null;
+}
+
+/** A shell assignment's value between double quotes, single quotes or none. */
+function quoted(assignment: string): RegExp[] {
+  return [
+    new RegExp(`^(${assignment}")([^"]*)("\\s*)$`),
+    new RegExp(`^(${assignment}')([^']*)('\\s*)$`),
+    new RegExp(`^(${assignment})([^"'\\s]*)(\\s*)$`),
+  ];
+}
+
+/** Per kind: the lines that hold a command line, as (before)(arguments)(after). */
+const PATTERNS: Record<BootFileKind, readonly RegExp[]> = {
+  grub2: [
+    /^(\s*(?:linux(?:16|efi)?|module2?|multiboot2?)\s+\S+)()$/,
+    /^(\s*(?:linux(?:16|efi)?|module2?|multiboot2?)\s+\S+[ \t]+)(.*)$/,
+    /^(\s*set\s+(?:default_)?kernelopts=["']?)([^"']*)(["']?\s*)$/,
+  ],
+  grubenv: [/^(kernelopts=)(.*)$/],
+  'grub-defaults': quoted('\\s*(?:export\\s+)?GRUB_CMDLINE_LINUX(?:_[A-Z_]+)?\\+?='),
+  bls: [/^(options[ \t]+)(.*)$/],
+  unified: [/^()(.*\S.*)$/],
+  'kernel-cmdline': [/^()([^#].*)$/],
+  'grub-legacy': [
+    /^(\s*(?:kernel|module)\s+(?:--\S+\s+)*\S+[ \t]+)(.*)$/,
+    /^(#\s*(?:kopt|defoptions|altoptions|xenkopt)(?:_\w+)?=)(.*)$/,
+  ],
+  extlinux: [/^(\s*append\s+)(.*)$/i],
+  'update-extlinux': [/^()(root=.*)$/, ...quoted('default_kernel_opts=')],
+};
+
+/** grub-editenv(1): the environment block keeps its size, filled up with `#`. */
+const GRUBENV_SIZE = 1024;
+
+/** `change` on the arguments of every kernel command line in `text` (with the whole line and its number from 0); all else stays. */
+export function mapCommandLines(
+  text: string,
+  kind: BootFileKind,
+  change: (args: string, line: string, index: number) => string,
+): string {
+  const changed = mapLines(text, (line, index) => {
+    for (const pattern of PATTERNS[kind]) {
+      const match = pattern.exec(line);
+      if (match === null) continue;
+      const [, before = '', args = '', after = ''] = match;
+      return `${before}${change(args, line, index)}${after}`;
+    }
+    return line;
+  });
+  return kind === 'grubenv' ? sameSize(changed, text) : changed;
+}
+
+function sameSize(changed: string, original: string): string {
+  if (changed === original) return original;
+  let end = changed.length;
+  while (changed[end - 1] === '#') end -= 1;
+  return changed.slice(0, end).padEnd(Math.max(GRUBENV_SIZE, original.length), '#');
+}

@@ -1,0 +1,137 @@
+import { Hyper2kvmError } from '../../errors/error.js';
+import { isUnstableName } from '../../guest/device-names.js';
+import type { Warning } from '../../model/plan.js';
+import { rewriteFile } from '../base/edit.js';
+import type { FixerResult, Guest } from '../base/fixer.js';
+import { type BootFileKind, bootFiles, mapCommandLines } from './command-line-files.js';
+import { duplicateError } from './fstab.js';
+import { kernelsAlone, knowsPartuuid } from './kernel-alone.js';
+import { copiesOf, stabilise } from './stable-names.js';
+
+/** Options of the kernel, dracut, initramfs-tools, mkinitcpio and genkernel that name a block device. */
+const DEVICE_OPTION =
+  /(?<![^\s"'=])((?:root|real_root|resume|boot|mount\.usr|swap|cryptdevice|rd\.[\w.]+)=)(\/dev\/[^\s"']+)/g;
+
+/**
+ * Rewrites the device names in all command lines of these kinds, then `also` on the whole text. `root=` that cannot be resolved throws
+ * `plan.root-unresolved`.
+ */
+export function fixCommandLines(
+  guest: Guest,
+  fixer: string,
+  kinds: readonly BootFileKind[],
+  also: (text: string, kind: BootFileKind) => string = (text) => text,
+): FixerResult {
+  const warnings: Warning[] = [];
+  const operations = bootFiles(guest.tree)
+    .filter(({ kind }) => kinds.includes(kind))
+    .flatMap(({ path, kind }) => {
+      const reason = 'the kernel is started with device names that do not exist on KVM';
+      return rewriteFile(guest.tree, path, { fixer, reason }, (text) => {
+        const isAlone = kernelsAlone({ path, kind }, text, guest);
+        const changed = mapCommandLines(text, kind, (args, line, index) =>
+          stableArguments(args, guest, { fixer, path, warnings, line, isAlone: isAlone(index) }),
+        );
+        return also(changed, kind);
+      });
+    });
+  return { operations, warnings };
+}
+
+interface Place {
+  fixer: string;
+  path: string;
+  warnings: Warning[];
+  line: string;
+  /** Without an initramfs: kernel-alone.ts. */
+  isAlone: boolean;
+}
+
+/** `args` with UUIDs; an option that cannot be resolved goes through `unresolved`. */
+export function stableOptions(
+  args: string,
+  guest: Guest,
+  unresolved: (whole: string, option: string) => string = (whole) => whole,
+  isAlone = false,
+): string {
+  return args.replace(DEVICE_OPTION, (whole, option: string, value: string) => {
+    const device = unstablePart(option, value);
+    if (device === null) return whole;
+    const stable = stabilise(device, guest, hintOf(option, isAlone));
+    return stable === null ? unresolved(whole, option) : `${option}${stable}${value.slice(device.length)}`;
+  });
+}
+
+function stableArguments(args: string, guest: Guest, place: Place): string {
+  const unresolved = (whole: string, option: string) => {
+    const copies = option === 'root=' ? copiesOf(whole.slice(option.length), guest) : [];
+    if (copies.length > 0) throw duplicateError(`${whole} in ${place.path}`, copies);
+    if (option === 'root=' && place.isAlone) throw withoutInitramfs(whole, place);
+    if (option === 'root=')
+      throw new Hyper2kvmError(
+        'plan.root-unresolved',
+        `cannot tell which filesystem ${whole} in ${place.path} is`,
+        {
+          advice:
+            'Give the boot loader of the guest root=UUID=… before the conversion, or drop all disks of the VM together.',
+        },
+      );
+    const message = `${whole} in ${place.path} is on none of the VM's disks: it stays as it is`;
+    if (!place.warnings.some((warning) => warning.message === message))
+      place.warnings.push({ fixer: place.fixer, code: 'boot.unresolved', message });
+    return whole;
+  };
+  const stable = stableOptions(args, guest, unresolved, place.isAlone);
+  const partuuid = /(?<!\S)root=PARTUUID=(\S+)/.exec(stable)?.[1];
+  if (stable !== args && place.isAlone && partuuid !== undefined)
+    if (!knowsPartuuid(place.line, partuuid, guest))
+      throw withoutInitramfs(`root=PARTUUID=${partuuid}`, place);
+  return stable;
+}
+
+function withoutInitramfs(root: string, { path }: Place): Hyper2kvmError {
+  return new Hyper2kvmError(
+    'plan.root-unresolved',
+    `a kernel in ${path} is started without an initramfs and cannot find ${root} on KVM`,
+    {
+      advice:
+        'Without an initramfs only root=PARTUUID= survives the move, for a partition (not a whole disk) that no other disk has a copy of; an MBR’s needs Linux 3.8. Give the guest an initramfs before the conversion.',
+    },
+  );
+}
+
+/** `cryptdevice=DEVICE:NAME[:options]`: by-path names have colons too, so the device is the longest part that ends like one. */
+function unstablePart(option: string, value: string): string | null {
+  if (option !== 'cryptdevice=') return isUnstableName(value) ? value : null;
+  const device =
+    /^\/dev\/disk\/by-(?:path|id)\/\S+?-part\d+(?=:|$)/.exec(value)?.[0] ?? value.split(':')[0] ?? '';
+  return isUnstableName(device) ? device : null;
+}
+
+/** Without an initramfs only the kernel itself looks for the root, and it knows partitions, not filesystems. */
+function hintOf(option: string, isAlone: boolean) {
+  if (option === 'root=')
+    return isAlone ? { mountpoint: '/', only: 'partuuid' as const } : { mountpoint: '/' };
+  return option === 'resume=' ? { type: 'swap' } : {};
+}
+
+/** Options for boots that are to be read on the first serial port: last `console=` is /dev/console. */
+export const SERIAL_CONSOLE = 'console=tty0 console=ttyS0,115200n8';
+
+/** `args` with `options` behind them, but before `---`, where arguments for init begin. */
+export function appendArguments(args: string, options: string): string {
+  const init = args.search(/\s---?(?:\s|$)/);
+  const kernel = init === -1 ? args : args.slice(0, init);
+  return `${kernel.trimEnd()} ${options}${init === -1 ? '' : args.slice(init)}`.trimStart();
+}
+
+/** Boot loaders' lines that start something else than a Linux kernel get no console. */
+const NOT_LINUX = /memtest|\bmodule2?\s+\S*(initr|ucode)/i;
+
+export function hasKernelArguments(kind: BootFileKind, line: string): boolean {
+  if (kind === 'grub2') return /^\s*linux/.test(line) && !NOT_LINUX.test(line);
+  if (kind === 'grub-legacy') return /^\s*kernel\s/.test(line) && !NOT_LINUX.test(line);
+  if (kind === 'grub-defaults') return /GRUB_CMDLINE_LINUX\+?=/.test(line);
+  if (kind === 'update-extlinux') return line.startsWith('default_kernel_opts');
+  return kind !== 'grubenv';
+}

@@ -1,0 +1,120 @@
+import { Hyper2kvmError } from '../../errors/error.js';
+import { filesystemsNamed, isUnstableName } from '../../guest/device-names.js';
+import type { Warning } from '../../model/plan.js';
+import { mapLines, rewriteFile } from '../base/edit.js';
+import type { Fixer, Guest } from '../base/fixer.js';
+import { copiesOf, stabilise } from './stable-names.js';
+
+const NAME = 'fstab';
+const PATH = '/etc/fstab';
+
+/** Without these the system does not come up: a guess or `nofail` would only move the failure to the boot. */
+const SYSTEM_MOUNTPOINTS = new Set(['/', '/boot', '/usr', '/var']);
+/** Drives for removable media keep their names: there is nothing on them to go by. */
+export const REMOVABLE_TYPES = /(^|,)(iso9660|udf)(,|$)/;
+
+export const fstab: Fixer = {
+  name: NAME,
+  description:
+    'Lines of /etc/fstab that name a disk by its place on the old hypervisor (/dev/sdXN, /dev/disk/by-path, by-id) get the UUID of the filesystem or swap area. Columns, comments and order stay; stable, network and virtual filesystems are not touched. A data mount that cannot be identified gets nofail and a warning.',
+  plan(guest) {
+    const warnings: Warning[] = [];
+    const reason = 'device names of the old hypervisor do not exist on KVM; UUIDs do';
+    const operations = rewriteFile(guest.tree, PATH, { fixer: NAME, reason }, (text) =>
+      mapLines(text, (line) => fixLine(line, guest, warnings)),
+    );
+    return { operations, warnings };
+  },
+};
+
+interface FstabLine {
+  indent: string;
+  spec: string;
+  gap: string;
+  mountpoint: string;
+  type: string;
+  options: string;
+}
+
+const LINE =
+  /^(?<indent>\s*)(?<spec>[^\s#]\S*)(?<gap>\s+)(?<mountpoint>\S+)\s+(?<type>\S+)(?:\s+(?<options>\S+))?/;
+
+function fixLine(line: string, guest: Guest, warnings: Warning[]): string {
+  const fields = LINE.exec(line)?.groups as unknown as FstabLine | undefined;
+  if (fields === undefined || REMOVABLE_TYPES.test(fields.type)) return line;
+  const { spec, mountpoint, type } = fields;
+  if (!isUnstableName(spec)) {
+    // What the system is on was told apart by INSPECT.
+    const named = mountpoint.startsWith('/') ? filesystemsNamed(spec, guest.identity) : [];
+    if (named.length > 1)
+      warnings.push(
+        duplicate(
+          spec,
+          mountpoint,
+          named.map(({ device }) => device),
+        ),
+      );
+    return line;
+  }
+  const stable = stabilise(spec, guest, hintOf(fields));
+  if (stable !== null) return replaceSpec(line, fields, stable);
+  const isSystem = SYSTEM_MOUNTPOINTS.has(mountpoint);
+  const copies = copiesOf(spec, guest);
+  if (isSystem && copies.length > 0) throw duplicateError(`${spec} (${mountpoint})`, copies);
+  if (isSystem)
+    throw new Hyper2kvmError(
+      'plan.fstab-unresolved',
+      `cannot tell which filesystem ${spec} (${mountpoint}) is`,
+      {
+        advice:
+          'Replace it by UUID= in the guest’s /etc/fstab before the conversion, or drop all disks of the VM together.',
+      },
+    );
+  const place = type === 'swap' ? 'a swap area' : mountpoint;
+  const why =
+    copies.length > 0
+      ? `has no name that ${copies.join(' and ')} do not share`
+      : "is on none of the VM's disks";
+  const message = `${spec} (${place}) ${why}: the line stays, with nofail`;
+  warnings.push({ fixer: NAME, code: 'fstab.unresolved', message });
+  return withNofail(line, fields);
+}
+
+function duplicate(spec: string, mountpoint: string, devices: readonly string[]): Warning {
+  const message = `${spec} (${mountpoint}) is on ${devices.join(' and ')}: which of them is mounted is as uncertain as it was. Give the copy a UUID of its own`;
+  return { fixer: NAME, code: 'fstab.duplicate-uuid', message };
+}
+
+/** What the system starts from has a copy in the same VM, and no name tells them apart. */
+export function duplicateError(what: string, copies: readonly string[]): Hyper2kvmError {
+  return new Hyper2kvmError(
+    'plan.duplicate-uuid',
+    `${what} has no name that survives the move: ${copies.join(' and ')} are copies of each other`,
+    {
+      advice:
+        'Drop the VM without the copied disk, or give the copy a UUID of its own in the guest (tune2fs -U random, xfs_admin -U generate, btrfstune -u).',
+    },
+  );
+}
+
+function hintOf({ mountpoint, type }: FstabLine) {
+  return mountpoint.startsWith('/') ? { mountpoint, type } : { type };
+}
+
+/** Takes the difference in length out of the blanks behind the name, so that aligned columns stay aligned where there is room. */
+function replaceSpec(line: string, { indent, spec, gap }: FstabLine, stable: string): string {
+  const rest = line.slice(indent.length + spec.length + gap.length);
+  // A single blank separates, more of them align.
+  const isBlanks = /^ {2,}$/.test(gap);
+  const blanks = ' '.repeat(Math.max(1, spec.length + gap.length - stable.length));
+  return `${indent}${stable}${isBlanks ? blanks : gap}${rest}`;
+}
+
+/** `nofail` behind the other options; a line without an options column gets `defaults,nofail`. */
+function withNofail(line: string, { options }: FstabLine): string {
+  if (options === undefined) return `${line.trimEnd()} defaults,nofail`;
+  if (options.split(',').some((option) => option === 'nofail' || option === 'noauto')) return line;
+  const match = LINE.exec(line);
+  const end = match?.[0].length ?? line.length;
+  return `${line.slice(0, end)},nofail${line.slice(end)}`;
+}

@@ -1,0 +1,50 @@
+import type { Operation } from '../../model/operation.js';
+import { putFile } from '../base/edit.js';
+import type { Fixer, Guest } from '../base/fixer.js';
+
+const NAME = 'guest-agent';
+const PROGRAMS = ['/usr/sbin/qemu-ga', '/usr/bin/qemu-ga'];
+
+export const guestAgent: Fixer = {
+  name: NAME,
+  description:
+    'Only with fix.guest_agent_packages: a guest without qemu-guest-agent gets the packages of the directory that is named after its system, by its own dpkg or rpm, without network. What is installed already in the same or a newer version stays. A guest with SELinux relabels itself at its first start, as what a package manager writes in the appliance has no labels.',
+  plan(guest) {
+    const { identity, options, packages } = guest;
+    if (options.guest_agent_packages === '' || identity.qemu_guest_agent)
+      return { operations: [], warnings: [] };
+    const command = installCommand(guest);
+    if (command === null || packages.files.length === 0) {
+      const system = `${identity.os_distro}-${identity.os_version}`;
+      const message = `fix.guest_agent_packages has no packages of qemu-guest-agent for ${system} on ${identity.architecture}: it stays without`;
+      return { operations: [], warnings: [{ fixer: NAME, code: 'guest-agent.no-packages', message }] };
+    }
+    const cause = {
+      fixer: NAME,
+      reason: 'fix.guest_agent_packages asks for qemu-guest-agent, and it is missing',
+    };
+    const install: Operation = {
+      op: 'install_packages',
+      ...cause,
+      directory: packages.directory,
+      packages: [...packages.files],
+      command,
+      programs: PROGRAMS,
+    };
+    const relabel = {
+      fixer: NAME,
+      reason: 'files of a package that is installed in the appliance have no SELinux labels',
+    };
+    const relabelling = identity.selinux ? putFile(guest.tree, '/.autorelabel', relabel, '') : [];
+    return { operations: [install, ...relabelling], warnings: [] };
+  },
+};
+
+/** Programs that take package files; both leave a newer version alone. Nothing is asked for, no repository is looked at. */
+function installCommand({ tree }: Guest): string[] | null {
+  const has = (program: string) =>
+    ['/usr/bin', '/bin'].some((directory) => tree.exists(`${directory}/${program}`));
+  if (has('dpkg'))
+    return ['dpkg', '--install', '--skip-same-version', '--refuse-downgrade', '--force-confold'];
+  return has('rpm') ? ['rpm', '--upgrade', '--replacepkgs'] : null;
+}

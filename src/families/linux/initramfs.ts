@@ -1,0 +1,167 @@
+import { posix } from 'node:path';
+import { Hyper2kvmError } from '../../errors/error.js';
+import { parseSectionPath } from '../../guest/unified-image.js';
+import type { Kernel } from '../../model/identity.js';
+import type { Operation } from '../../model/operation.js';
+import type { Warning } from '../../model/plan.js';
+import type { Fixer, Guest } from '../base/fixer.js';
+import { unifiedImages } from './command-line-files.js';
+import { chooseDevices, DEVICE_SETS, type DeviceSet } from './devices.js';
+import { type Replacement, staleCopies } from './embedded-files.js';
+import { keepDrivers, rebuildCommand } from './initramfs-tools.js';
+import { type ModuleIndex, moduleIndex } from './modules.js';
+
+const NAME = 'initramfs';
+
+export const initramfs: Fixer = {
+  name: NAME,
+  description:
+    'Every installed kernel’s initramfs must hold the drivers of the new VM’s disks. Where they are missing, the guest’s own module files are appended as one small archive (or, with fix.initramfs = "rebuild" or a container that cannot be read, the guest’s own tool makes the initramfs anew), and the configuration of that tool is told to keep them. Copies of crypttab, of the resume device, of dracut’s command line and of LVM’s filter and list of devices inside an initramfs that name the old hypervisor’s disks are replaced in the same way.',
+  plan(guest) {
+    const set = chooseDevices(guest);
+    const warnings: Warning[] = [];
+    const fixes: Operation[] = [];
+    const wanted = new Set<string>();
+    for (const kernel of guest.identity.kernels) {
+      const index = moduleIndex(guest.tree, kernel);
+      const missing = neededModules(kernel, index, set);
+      const replace = staleCopies(kernel, guest);
+      if (missing.length === 0 && replace.length === 0) continue;
+      const modules = missing.length === 0 ? index.closure(driversOf(set)) : missing;
+      const operation = planKernel({ guest, kernel, index, modules, replace }, warnings);
+      if (operation === null) continue;
+      fixes.push(operation);
+      if (missing.length === 0) continue;
+      for (const name of driversOf(set))
+        if (index.path(name) !== null && !index.isBuiltin(name)) wanted.add(name);
+    }
+    const kept =
+      wanted.size === 0
+        ? []
+        : keepDrivers(
+            guest.tree,
+            driversOf(set).filter((name) => wanted.has(name)),
+          );
+    // The configuration goes first: a tool that makes the initramfs anew reads it.
+    return { operations: [...kept, ...fixes], warnings };
+  },
+};
+
+const driversOf = (set: DeviceSet): string[] => [...set.storage, ...set.optionalStorage, ...set.network];
+
+/** An initramfs that brings its network up (network root, dropbear) has a driver of the old hypervisor's cards. */
+const OLD_NICS = ['vmxnet3', 'vmxnet', 'e1000', 'e1000e', 'pcnet32', 'hv_netvsc', 'xen_netfront'];
+
+/**
+ * The modules that must be listed afterwards; empty when nothing is missing. The disk drivers decide: an initramfs that has them and no network
+ * driver at all is right as it is.
+ */
+function neededModules({ initramfs: image }: Kernel, index: ModuleIndex, set: DeviceSet): string[] {
+  const there = new Set(image?.modules ?? []);
+  const isMissing = (name: string) => !there.has(name);
+  const storage = index.closure([...set.storage, ...set.optionalStorage]);
+  const network = OLD_NICS.some((name) => there.has(name)) ? index.closure(set.network) : [];
+  if (![...storage, ...network].some(isMissing)) return [];
+  return index.closure(driversOf(set));
+}
+
+function hasUnreadImage({ tree, identity }: Guest): boolean {
+  const read = new Set(identity.unified_images.map(({ path }) => path));
+  return unifiedImages(tree).some((path) => /\/EFI\/Linux\//i.test(path) && !read.has(path));
+}
+
+interface KernelCase {
+  guest: Guest;
+  kernel: Kernel;
+  index: ModuleIndex;
+  modules: string[];
+  replace: Replacement[];
+}
+
+function planKernel(context: KernelCase, warnings: Warning[]): Operation | null {
+  const { guest, kernel, modules, replace } = context;
+  const image = kernel.initramfs;
+  if (image === null) {
+    // It may be in a unified image that INSPECT could not read, and has warned of.
+    if (hasUnreadImage(guest)) return null;
+    // chooseDevices has found another kernel that starts; this one never did without an initramfs of its own.
+    warnings.push(
+      warning(
+        'initramfs.none',
+        `kernel ${kernel.version} has no initramfs and its disk drivers are modules: it will not start`,
+      ),
+    );
+    return null;
+  }
+  const mustRebuild = guest.options.initramfs === 'rebuild' || image.unreadable !== null;
+  if (!mustRebuild) return append(context, image);
+  // The tools write the parts that a unified image is made from, not the image.
+  const isInside = parseSectionPath(image.path) !== null;
+  const command = isInside ? null : rebuildCommand(guest.tree, { image: image.path, kernel, modules });
+  if (command !== null) {
+    const why =
+      image.unreadable === null ? 'fix.initramfs asks for it' : `it cannot be read: ${image.unreadable}`;
+    const wrong =
+      replace.length === 0
+        ? "lacks drivers of the new VM's disks"
+        : 'is made for disks of the old hypervisor';
+    const reason = `${wrong}; rebuilt because ${why}`;
+    return {
+      op: 'rebuild_initramfs',
+      fixer: NAME,
+      reason,
+      path: image.path,
+      kernel: kernel.version,
+      command,
+      modules,
+    };
+  }
+  if (image.unreadable === null) {
+    warnings.push(
+      warning(
+        'initramfs.no-tool',
+        isInside
+          ? `${image.path} is inside a unified image: the drivers are appended`
+          : `the guest has no known tool that makes ${image.path}: the drivers are appended`,
+      ),
+    );
+    return append(context, image);
+  }
+  const message = `${image.path} cannot be read (${image.unreadable}) and the guest has no known tool to make it anew`;
+  const others = guest.identity.kernels.filter(({ initramfs: other }) => other?.unreadable === null);
+  if (others.length > 0) {
+    warnings.push(warning('initramfs.unreadable', `${message}: kernel ${kernel.version} may not start`));
+    return null;
+  }
+  throw new Hyper2kvmError('plan.initramfs-unreadable', message, {
+    advice: 'Make the initramfs anew in the guest, with virtio_pci and virtio_blk, before the conversion.',
+  });
+}
+
+function append(
+  { kernel, index, modules, replace }: KernelCase,
+  image: NonNullable<Kernel['initramfs']>,
+): Operation {
+  const there = new Set(image.modules);
+  const missing = modules.filter((name) => !there.has(name));
+  const files = missing.flatMap((name) => index.path(name) ?? []);
+  // What they depend on is in `files`; the drivers themselves say enough.
+  const drivers = DEVICE_SETS.flatMap(driversOf).filter((name) => missing.includes(name));
+  const lacks = missing.length === 0 ? [] : [`lacks ${(drivers.length > 0 ? drivers : missing).join(', ')}`];
+  const stale =
+    replace.length === 0 ? [] : [`has ${replace.map(({ path }) => path).join(', ')} of the old hypervisor`];
+  return {
+    op: 'append_initramfs',
+    fixer: NAME,
+    reason: `${[...lacks, ...stale].join(' and ')}: kernel ${kernel.version} would not find its root disk`,
+    path: image.path,
+    kernel: kernel.version,
+    lib: image.lib,
+    files:
+      files.length === 0 ? [] : [...files, ...index.indexes()].map((file) => posix.normalize(file)).sort(),
+    modules,
+    ...(replace.length === 0 ? {} : { replace }),
+  };
+}
+
+const warning = (code: string, message: string): Warning => ({ fixer: NAME, code, message });

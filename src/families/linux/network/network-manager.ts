@@ -1,0 +1,93 @@
+import type { GuestTree } from '../../../guest/tree.js';
+import type { Warning } from '../../../model/plan.js';
+import { filesIn, rewriteFile } from '../../base/edit.js';
+import {
+  addressesIn,
+  isForeignMac,
+  isPhysicalName,
+  mergeExpectations,
+  NETWORK_FIXER,
+  type NetworkBackend,
+  normaliseMac,
+  OLD_DRIVER,
+  widened,
+} from './backend.js';
+import { editIni, iniValues, parseIni } from './ini.js';
+
+const ETHERNET = ['ethernet', '802-3-ethernet'];
+/**
+ * Not for a card of its own that a converted VM has no more (wireless), nor for what a person or a peer
+ * brings up (VPN).
+ */
+const WIRED = [...ETHERNET, 'bond', 'bridge', 'team', 'vlan'];
+const keyfiles = (tree: GuestTree) =>
+  filesIn(tree, '/etc/NetworkManager/system-connections', /^[^.].*[^~]$/).flatMap((path) => {
+    const text = tree.text(path)?.text;
+    return text === undefined ? [] : [{ path, text }];
+  });
+
+/** Keyfiles (nm-settings-keyfile(5)); they stay mode 0600, as they are rewritten in place. */
+export const networkManager: NetworkBackend = {
+  name: 'NetworkManager',
+  interfaces: (tree) =>
+    keyfiles(tree).flatMap(({ text }) => {
+      const [type = ''] = iniValues(text, 'connection', 'type');
+      const [name = ''] = iniValues(text, 'connection', 'interface-name');
+      if (!ETHERNET.includes(type) || !isPhysicalName(name)) return [];
+      const [address] = ETHERNET.flatMap((section) => iniValues(text, section, 'mac-address'));
+      return [{ name, mac: normaliseMac(address) }];
+    }),
+  expects: (tree) =>
+    mergeExpectations(
+      keyfiles(tree).flatMap(({ text }) => {
+        const first = (section: string, key: string) => iniValues(text, section, key)[0] ?? '';
+        if (!WIRED.includes(first('connection', 'type'))) return [];
+        if (first('connection', 'autoconnect') === 'false') return [];
+        return ['ipv4', 'ipv6'].map((section) => ({
+          addresses:
+            first(section, 'method') === 'manual'
+              ? parseIni(text)
+                  .filter((line) => line.section === section && /^address(es)?\d*$/.test(line.key))
+                  .flatMap(({ value }) => addressesIn(section === 'ipv4' ? value.replace(/,.*$/, '') : value))
+              : [],
+          // A keyfile without a method has no IPv4 (nm-settings-keyfile(5)); IPv6 alone is no promise.
+          dhcp: section === 'ipv4' && first(section, 'method') === 'auto',
+        }));
+      }),
+    ),
+  unpin(context) {
+    const warnings: Warning[] = [];
+    const operations = keyfiles(context.tree).flatMap(({ path }) =>
+      rewriteFile(
+        context.tree,
+        path,
+        { fixer: NETWORK_FIXER, reason: 'the connection is tied to a card of the old hypervisor' },
+        (text) =>
+          editIni(text, ({ raw, section, key, value }) => {
+            const isCard = ETHERNET.includes(section) && key === 'mac-address';
+            if (isCard && isForeignMac(normaliseMac(value), context)) return null;
+            if (section !== 'match' || (key !== 'driver' && key !== 'path')) return raw;
+            const items = value.split(';').filter((item) => item !== '');
+            if (key === 'path') return items.every((item) => item.startsWith('pci-')) ? null : raw;
+            const needsDriver =
+              items.some((item) => OLD_DRIVER.test(item)) && !items.includes(context.driver);
+            if (needsDriver) warnings.push(...widened(path, value, context));
+            return needsDriver ? `driver=${[...items, context.driver].join(';')};` : raw;
+          }),
+      ),
+    );
+    return { operations, warnings };
+  },
+  dhcp: (tree) =>
+    keyfiles(tree)
+      .filter(({ text }) => ETHERNET.includes(iniValues(text, 'connection', 'type')[0] ?? ''))
+      .flatMap(({ path }) =>
+        rewriteFile(tree, path, { fixer: NETWORK_FIXER, reason: 'fix.network = "dhcp"' }, (text) =>
+          editIni(text, ({ raw, section, key }) => {
+            if (section !== 'ipv4') return raw;
+            if (key === 'method') return 'method=auto';
+            return /^(address(es)?|route|gateway|dns)\d*$/.test(key) ? null : raw;
+          }),
+        ),
+      ),
+};

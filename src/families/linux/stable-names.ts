@@ -1,0 +1,70 @@
+import { areMembersOfOne, filesystemsNamed, resolveDevice } from '../../guest/device-names.js';
+import type { Filesystem } from '../../model/identity.js';
+import type { Guest } from '../base/fixer.js';
+
+/** What else is known of the line that an unstable name stands in. */
+export interface NameHint {
+  /** fstab's mount point: finds the filesystem where the name itself tells too little (`by-id` with several disks). */
+  mountpoint?: string;
+  /** fstab's type: a name that leads to another type was resolved wrongly. */
+  type?: string;
+  /** There is no filesystem to go by, or nobody who could look for it (a kernel without initramfs). */
+  only?: 'partuuid';
+}
+
+/** `UUID=…` (or `PARTUUID=…`) for what an unstable name meant; null when that cannot be told. */
+export function stabilise(
+  spec: string,
+  { identity, controllers }: Guest,
+  hint: NameHint = {},
+): string | null {
+  const { filesystems } = identity;
+  const resolved = resolveDevice(spec, { filesystems, controllers });
+  const found =
+    resolved !== null && typesAgree(hint.type, resolved.type)
+      ? resolved
+      : onlyOneAt(hint.mountpoint, filesystems);
+  return found === null ? null : stableSpec(found, filesystems, hint.only);
+}
+
+/** What `spec` means and the copies of it, where no name tells them apart; empty elsewhere. */
+export function copiesOf(spec: string, { identity, controllers }: Guest): string[] {
+  const { filesystems } = identity;
+  const found = resolveDevice(spec, { filesystems, controllers });
+  const same = filesystems.filter(({ uuid }) => found !== null && found.uuid !== null && uuid === found.uuid);
+  const named = found === null ? filesystemsNamed(spec, { filesystems }) : same;
+  return named.length < 2 || areMembersOfOne(named) ? [] : named.map(({ device }) => device);
+}
+
+function onlyOneAt(mountpoint: string | undefined, filesystems: readonly Filesystem[]): Filesystem | null {
+  const found = filesystems.filter((filesystem) => filesystem.mountpoint === mountpoint);
+  return mountpoint !== undefined && found.length === 1 ? (found[0] ?? null) : null;
+}
+
+function stableSpec(
+  filesystem: Filesystem,
+  all: readonly Filesystem[],
+  only: NameHint['only'],
+): string | null {
+  const { uuid, partuuid } = filesystem;
+  const isUnique = (key: 'uuid' | 'partuuid') => {
+    const same = all.filter((other) => other[key] === filesystem[key]);
+    return same.length === 1 || (key === 'uuid' && areMembersOfOne(same));
+  };
+  if (uuid !== null && only === undefined && isUnique('uuid')) return `UUID=${uuid}`;
+  return partuuid !== null && isUnique('partuuid') ? `PARTUUID=${partuuid}` : null;
+}
+
+const FAMILIES = [
+  ['ext2', 'ext3', 'ext4', 'ext4dev'],
+  ['vfat', 'msdos', 'fat', 'exfat'],
+  ['ntfs', 'ntfs-3g', 'ntfs3', 'fuseblk'],
+  ['swap', 'swsuspend'],
+];
+
+/** fstab's type (a comma list, `auto`) against what is on the disk. Nothing known on either side: no contradiction. */
+function typesAgree(wanted: string | undefined, found: string): boolean {
+  if (wanted === undefined || wanted === 'auto' || found === 'unknown') return true;
+  const family = FAMILIES.find((types) => types.includes(found)) ?? [found];
+  return wanted.split(',').some((type) => family.includes(type));
+}

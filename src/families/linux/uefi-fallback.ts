@@ -1,0 +1,126 @@
+import { Hyper2kvmError } from '../../errors/error.js';
+import type { Operation } from '../../model/operation.js';
+import type { Fixer, Guest } from '../base/fixer.js';
+
+const NAME = 'uefi-fallback';
+
+/** UEFI's default file name by architecture (UEFI specification, 3.5.1.1), and the suffix of the distributions' file names. */
+const ARCHITECTURES: Record<string, { fallback: string; suffix: string }> = {
+  x86_64: { fallback: 'BOOTX64.EFI', suffix: 'x64' },
+  i686: { fallback: 'BOOTIA32.EFI', suffix: 'ia32' },
+  i386: { fallback: 'BOOTIA32.EFI', suffix: 'ia32' },
+  aarch64: { fallback: 'BOOTAA64.EFI', suffix: 'aa64' },
+};
+
+/** A program on the ESP: `root` is the mount point's `…/EFI` as written there, `vendor` the directory in it. */
+interface LoaderFile {
+  root: string;
+  vendor: string;
+  name: string;
+}
+
+export const uefiFallback: Fixer = {
+  name: NAME,
+  description:
+    'The boot entries of a UEFI guest stay behind in the old hypervisor’s NVRAM. Where the ESP has no \\EFI\\BOOT\\BOOTX64.EFI, the distribution’s shim (or GRUB, or systemd-boot, or where there is no loader the newest kernel’s unified image) is copied there with the files it looks for beside itself.',
+  plan(guest) {
+    if (guest.identity.firmware !== 'uefi') return { operations: [], warnings: [] };
+    return { operations: planFallback(guest), warnings: [] };
+  },
+};
+
+function planFallback({ identity, tree }: Guest): Operation[] {
+  const names = ARCHITECTURES[identity.architecture];
+  if (names === undefined) return [];
+  const files = loaderFiles(tree.entries().map(({ path }) => path));
+  const isFallback = ({ vendor, name }: LoaderFile) => isBootDirectory(vendor) && same(name, names.fallback);
+  if (files.some(isFallback)) return [];
+  const loader = chooseLoader(files, names.suffix, identity.os_distro) ?? newestImage(files, identity);
+  if (loader === null)
+    throw new Hyper2kvmError(
+      'plan.uefi-no-loader',
+      'the EFI system partition holds no boot loader that is known',
+      {
+        advice:
+          'Give the ESP of the guest \\EFI\\BOOT\\BOOTX64.EFI (`grub-install --removable`), or set vm.firmware = "bios" if it boots that way.',
+      },
+    );
+  const boot =
+    files.find(({ root, vendor }) => root === loader.root && isBootDirectory(vendor))?.vendor ?? 'BOOT';
+  const target = `${loader.root}/${boot}`;
+  const source = `${loader.root}/${loader.vendor}`;
+  const there = new Set(
+    files.flatMap(({ root, vendor, name }) => (`${root}/${vendor}` === target ? [name.toLowerCase()] : [])),
+  );
+  const beside = files.filter(
+    ({ root, vendor, name }) =>
+      root === loader.root &&
+      vendor === loader.vendor &&
+      neededBeside(loader.name, names.suffix).some((needed) => same(name, needed)) &&
+      !there.has(name.toLowerCase()),
+  );
+  const reason = 'the firmware of a new VM knows no boot entries: it starts this file';
+  return [
+    copy(`${source}/${loader.name}`, `${target}/${names.fallback}`, reason),
+    ...beside.map(({ name }) =>
+      copy(`${source}/${name}`, `${target}/${name}`, `${loader.name} looks for it beside itself`),
+    ),
+  ];
+}
+
+const same = (a: string, b: string) => a.toLowerCase() === b.toLowerCase();
+const isBootDirectory = (vendor: string) => same(vendor, 'BOOT');
+
+function copy(from: string, path: string, reason: string): Operation {
+  return { op: 'copy_file', fixer: NAME, reason, from, path };
+}
+
+/** FAT keeps the case of names but does not tell them apart by it, so `EFI` may be `efi`. */
+function loaderFiles(paths: readonly string[]): LoaderFile[] {
+  return paths.flatMap((path) => {
+    const match = /^(\/(?:boot\/efi|efi|boot)\/EFI)\/([^/]+)\/([^/]+)$/i.exec(path);
+    const [, root, vendor, name] = match ?? [];
+    return root === undefined || vendor === undefined || name === undefined ? [] : [{ root, vendor, name }];
+  });
+}
+
+/** In order of preference: Secure Boot's shim first, as it starts everything that it verifies. */
+function loaderNames(suffix: string): string[] {
+  return [
+    `shim${suffix}.efi`,
+    'shim.efi',
+    `systemd-boot${suffix}.efi`,
+    `grub${suffix}.efi`,
+    'grub.efi',
+    'elilo.efi',
+    `refind_${suffix}.efi`,
+  ];
+}
+
+function chooseLoader(files: readonly LoaderFile[], suffix: string, distro: string): LoaderFile | null {
+  const order = loaderNames(suffix);
+  const rank = ({ vendor, name }: LoaderFile) =>
+    order.findIndex((wanted) => same(wanted, name)) * 2 + (same(vendor, distro) ? 0 : 1);
+  const candidates = files
+    .filter(({ vendor, name }) => !same(vendor, 'Microsoft') && order.some((wanted) => same(wanted, name)))
+    .sort((a, b) => rank(a) - rank(b) || (a.vendor < b.vendor ? -1 : 1));
+  return candidates[0] ?? null;
+}
+
+/** Firmware can start a unified kernel image itself, and then there is no loader. */
+function newestImage(files: readonly LoaderFile[], identity: Guest['identity']): LoaderFile | null {
+  const [newest] = identity.unified_images.toSorted((a, b) =>
+    (b.version ?? '').localeCompare(a.version ?? '', 'en', { numeric: true }),
+  );
+  return files.find(({ root, vendor, name }) => `${root}/${vendor}/${name}` === newest?.path) ?? null;
+}
+
+/** shim starts GRUB and MokManager of its own directory; GRUB and elilo read their configuration there. */
+function neededBeside(loader: string, suffix: string): string[] {
+  const name = loader.toLowerCase();
+  if (name.startsWith('shim'))
+    return [`grub${suffix}.efi`, 'grub.efi', `mm${suffix}.efi`, 'MokManager.efi', 'grub.cfg', 'grub.conf'];
+  if (name.startsWith('grub')) return ['grub.cfg', 'grub.conf'];
+  if (name.startsWith('elilo')) return ['elilo.conf'];
+  return name.startsWith('refind') ? ['refind.conf'] : [];
+}

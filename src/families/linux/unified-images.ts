@@ -1,0 +1,16 @@
+import { parseSectionPath } from '../../guest/unified-image.js';
+import type { Operation } from '../../model/operation.js';
+import type { Warning } from '../../model/plan.js';
+import type { Guest } from '../base/fixer.js';
+
+/** The signed unified images of which `operations` change a part. */
+export function lostSignatures({ identity }: Guest, operations: readonly Operation[]): Warning[] {
+  const paths = operations.flatMap((operation) => ('path' in operation ? [operation.path] : []));
+  const changed = new Set(paths.flatMap((path) => parseSectionPath(path)?.image ?? []));
+  return identity.unified_images
+    .filter(({ path, signed }) => signed && changed.has(path))
+    .map(({ path }) => {
+      const message = `${path} is changed and loses its signature: it must be signed again in the guest before Secure Boot is switched on`;
+      return { fixer: 'unified-images', code: 'boot.unified-signature', message };
+    });
+}

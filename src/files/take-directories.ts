@@ -1,0 +1,83 @@
+import type { Stats } from 'node:fs';
+import { chmod, lstat, mkdir, readdir, rename, rmdir } from 'node:fs/promises';
+import { Hyper2kvmError } from '../errors/error.js';
+import { syncPath } from './durable.js';
+
+const OTHERS_WRITE = 0o022;
+const SLASH = Buffer.from('/');
+
+/**
+ * Makes every directory in a claimed drop this process' own. Whoever dropped one still owns it, and may add,
+ * exchange and remove what is in it through a descriptor although its path is private: so its content moves
+ * into a new directory beside it, which takes its place. `source` must belong to this process. Called again
+ * after a crash it goes on. What fails stays inside `source`, as it was where that can be had. Errors:
+ * `spool.not-permitted`, `spool.drop-changed`.
+ */
+export async function takeDirectories(source: string): Promise<void> {
+  await takeBelow(Buffer.from(source));
+}
+
+/** Names need not be UTF-8: FETCH says so in words. */
+async function takeBelow(directory: Buffer): Promise<void> {
+  for (const name of await readdir(directory, { encoding: 'buffer' })) {
+    const path = inside(directory, name);
+    const stats = await lstat(path);
+    if (!stats.isDirectory()) continue;
+    if (stats.uid !== process.geteuid?.()) await replace(directory, path, stats);
+    else if ((stats.mode & OTHERS_WRITE) !== 0) await chmod(path, stats.mode & 0o755);
+    await takeBelow(path);
+  }
+}
+
+async function replace(parent: Buffer, path: Buffer, { dev, ino, mode }: Stats): Promise<void> {
+  // Named after the old directory, so that a second call after a crash finds it.
+  const own = inside(parent, Buffer.from(`.taken-${dev}-${ino}`));
+  try {
+    await mkdir(own, { mode: 0o700, recursive: true });
+    for (const name of await readdir(path, { encoding: 'buffer' }))
+      await rename(inside(path, name), inside(own, name));
+    await chmod(own, (mode & 0o755) | 0o700);
+    await syncPath(own);
+    // rename(2) replaces an empty directory, and no other one.
+    await rename(own, path);
+    await syncPath(parent);
+  } catch (error) {
+    await giveBack(own, path);
+    throw explained(error, path.toString());
+  }
+}
+
+/** What cannot go back, because its owner has put something else there, stays in `own`, which is in the drop too. */
+async function giveBack(own: Buffer, path: Buffer): Promise<void> {
+  for (const name of await readdir(own, { encoding: 'buffer' })) {
+    const isTaken = await lstat(inside(path, name)).then(
+      () => true,
+      () => false,
+    );
+    if (!isTaken) await rename(inside(own, name), inside(path, name));
+  }
+  if ((await readdir(own)).length === 0) await rmdir(own);
+}
+
+function inside(directory: Buffer, name: Buffer): Buffer {
+  return Buffer.concat([directory, SLASH, name]);
+}
+
+function explained(error: unknown, path: string): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'EACCES' || code === 'EPERM')
+    return new Hyper2kvmError(
+      'spool.not-permitted',
+      `the daemon may not move what is in ${path}, so that its owner could exchange it`,
+      {
+        advice:
+          'chmod -R g+w the directory before it is dropped, or give incoming the default ACL of systemd/hyper2kvm.tmpfiles.conf.',
+        cause: error,
+      },
+    );
+  if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'ENOENT') return error;
+  return new Hyper2kvmError('spool.drop-changed', `${path} was changed while it was taken over`, {
+    advice: 'Somebody writes to the dropped directory: drop it again when that has ended.',
+    cause: error,
+  });
+}

@@ -1,0 +1,116 @@
+import type { Filesystem } from '../model/identity.js';
+import { devicePlace } from './disk-place.js';
+
+/** What a device name is resolved against: INSPECT's filesystems and the old controllers of the disks by index (`scsi0:1`, null unknown). */
+export interface DeviceContext {
+  filesystems: readonly Filesystem[];
+  controllers: readonly (string | null)[];
+  /** Volumes that the guest calls otherwise than `filesystems` does. */
+  aliases?: Readonly<Record<string, string>>;
+}
+
+/**
+ * The filesystem that a device specification of fstab, crypttab or a kernel command line means, or null. Stable names are looked up, unstable ones go
+ * through the disk's place: `/dev/sdXN` and its kin by letter, `by-path` by controller, target and partition number. Null too where copies share the name.
+ */
+export function resolveDevice(spec: string, context: DeviceContext): Filesystem | null {
+  if (stableName(spec) !== null) {
+    const [found, ...others] = filesystemsNamed(spec, context);
+    return found === undefined || others.length > 0 ? null : found;
+  }
+  const named = volumeName(spec);
+  if (named !== null) {
+    const volume = context.aliases?.[named] ?? named;
+    return context.filesystems.find((filesystem) => sameVolume(filesystem.device, volume)) ?? null;
+  }
+  const place = devicePlace(spec, context);
+  if (place === null) return null;
+  return (
+    context.filesystems.find(
+      (filesystem) => filesystem.disk === place.disk && filesystem.partition === place.partition,
+    ) ?? null
+  );
+}
+
+/**
+ * All filesystems that a UUID, label or PARTUUID means: several where a disk was copied. What one filesystem has on several devices counts once, and
+ * a snapshot does not count beside what it was taken of, as udev gives the name to the origin. Empty for other specifications.
+ */
+export function filesystemsNamed(
+  spec: string,
+  { filesystems }: Pick<DeviceContext, 'filesystems'>,
+): Filesystem[] {
+  const stable = stableName(spec);
+  if (stable === null) return [];
+  const isText = stable.key === 'label' || stable.key === 'partlabel';
+  const wanted = isText ? stable.value : stable.value.toLowerCase();
+  const all = filesystems.filter((filesystem) => {
+    const value = filesystem[stable.key];
+    return (isText ? value : value?.toLowerCase()) === wanted;
+  });
+  const originals = all.filter(({ snapshot_of }) => snapshot_of === undefined);
+  const found = originals.length > 0 ? originals : all;
+  return areMembersOfOne(found) ? found.slice(0, 1) : found;
+}
+
+/** These have one UUID on all their devices by design. */
+const SEVERAL_DEVICES = new Set(['btrfs', 'linux_raid_member', 'zfs_member', 'bcachefs']);
+
+/** True for devices of one filesystem or array; a copy of a device has its member's identity too. */
+export function areMembersOfOne(filesystems: readonly Filesystem[]): boolean {
+  const members = filesystems.flatMap(({ member }) => member ?? []);
+  return (
+    filesystems.every(({ type }) => SEVERAL_DEVICES.has(type)) && new Set(members).size === members.length
+  );
+}
+
+/** True for names that do not survive a move between hypervisors. `/dev/vdX` too: it changes with the bus. */
+export function isUnstableName(spec: string): boolean {
+  return (
+    /^\/dev\/(sd[a-z]+|hd[a-z]+|vd[a-z]+|xvd[a-z]+)\d*$/.test(spec) ||
+    /^\/dev\/nvme\d+n\d+(p\d+)?$/.test(spec) ||
+    (/^\/dev\/disk\/by-(path|id)\//.test(spec) && !MEMBER_LINK.test(spec))
+  );
+}
+
+/** udev's by-id links that are made of device-mapper's, md's and LVM's own identifiers, which travel with the data. */
+const MEMBER_LINK = /^\/dev\/disk\/by-id\/(dm-(name|uuid)|md-(name|uuid)|lvm-pv-uuid)-/;
+
+type StableKey = 'uuid' | 'label' | 'partuuid' | 'partlabel';
+
+/** `UUID=…`, `LABEL="…"`, `/dev/disk/by-uuid/…`: the field it names and its value, or null. */
+export function stableName(spec: string): { key: StableKey; value: string } | null {
+  const tag = spec.match(/^(UUID|LABEL|PARTUUID|PARTLABEL)=(["']?)(.+)\2$/);
+  if (tag !== null) return { key: tag[1]!.toLowerCase() as StableKey, value: tag[3]! };
+  const link = spec.match(/^\/dev\/disk\/by-(uuid|label|partuuid|partlabel)\/(.+)$/);
+  if (link !== null) return { key: link[1] as StableKey, value: unescapeUdev(link[2]!) };
+  return null;
+}
+
+/** `/dev/vg/lv`, `/dev/mapper/vg-lv` and md arrays keep their names. */
+function volumeName(spec: string): string | null {
+  return /^\/dev\/(mapper\/[^/]+|md\/?[^/]+|[A-Za-z0-9+_.-]+\/[A-Za-z0-9+_.-]+)$/.test(spec) &&
+    !spec.startsWith('/dev/disk/')
+    ? spec
+    : null;
+}
+
+function sameVolume(device: string, spec: string): boolean {
+  return device === spec || mapperName(device) === mapperName(spec);
+}
+
+/** LVM's mapper name doubles each dash of the two parts. */
+function mapperName(device: string): string {
+  const lv = device.match(/^\/dev\/([^/]+)\/([^/]+)$/);
+  if (lv === null || lv[1] === 'mapper' || lv[1] === 'md') return device;
+  const double = (text: string) => text.replaceAll('-', '--');
+  return `/dev/mapper/${double(lv[1]!)}-${double(lv[2]!)}`;
+}
+
+/** udev writes unsafe bytes of link names as `\xNN`. */
+function unescapeUdev(text: string): string {
+  const bytes = text.replace(/\\x([0-9a-fA-F]{2})/g, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+  return bytes === text ? text : Buffer.from(bytes, 'latin1').toString('utf8');
+}

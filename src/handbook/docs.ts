@@ -1,0 +1,83 @@
+import { optionTable } from '../config/options.js';
+import { vmOptionsSchema } from '../config/schema.js';
+import { CATALOGUE, type CatalogueSection } from '../errors/catalogue.js';
+import { FIXERS } from '../families/registry.js';
+import { OTHER_SIGNATURES, otherFailure, SIGNATURES } from '../stages/validate/signatures.js';
+
+/** The parts of docs/ that are made from the code's own declarations. Pure; a unit test holds docs/ to them and rewrites it with UPDATE_DOCS=1. */
+
+/** docs/configuration.md: every option as the schema declares it. */
+export function configurationSection(): string {
+  const options = optionTable();
+  const parts = [...new Set(options.map(({ table }) => table))].map((table) => {
+    const own = options.filter((option) => option.table === table);
+    const rows = own.map((option) => [
+      code(option.name),
+      cell(option.type),
+      code(JSON.stringify(option.default)),
+      option.bound === null ? option.setBy : `${option.setBy}: ${cell(option.bound.text)}`,
+      option.reload ? 'yes' : '',
+      cell(option.description),
+    ]);
+    return `### [${table}]\n\n${markdownTable(['key', 'type', 'default', 'set by', 'SIGHUP', 'meaning'], rows)}`;
+  });
+  return parts.join('\n');
+}
+
+/** docs/configuration.md: the keys of a job.toml's `[vm]`. */
+export function vmSection(): string {
+  const rows = Object.entries(vmOptionsSchema.shape).map(([name, option]) => [
+    code(name),
+    option.meta()?.setBy ?? 'operator',
+    cell(option.meta()?.description ?? ''),
+  ]);
+  return markdownTable(['key', 'set by', 'meaning'], rows);
+}
+
+/** docs/changes.md: each fixer's own description, in the order they run. */
+export function changesSection(): string {
+  return FIXERS.map(({ name, description }) => `### ${name}\n\n${description}\n`).join('\n');
+}
+
+/** docs/failures.md: how a boot fails, by the recogniser's own table. */
+export function bootFailuresSection(): string {
+  const rows = [...SIGNATURES, ...OTHER_SIGNATURES.map(otherFailure)].map(
+    ({ signature, meaning, advice }) => [code(`validate.${signature}`), cell(meaning), cell(advice)],
+  );
+  return markdownTable(['code', 'what was seen', 'what to do'], rows);
+}
+
+/** docs/failures.md: one section of the catalogue. Codes with the same meaning share a row. */
+export function errorsSection(section: CatalogueSection): string {
+  const rows = new Map<string, string[]>();
+  for (const [name, { meaning, advice }] of Object.entries(CATALOGUE[section])) {
+    const text = advice === undefined ? meaning : `${meaning} ${advice}`;
+    rows.set(text, [...(rows.get(text) ?? []), code(name)]);
+  }
+  return markdownTable(
+    ['code', 'meaning and remedy'],
+    [...rows].map(([text, codes]) => [codes.join(' '), text]),
+  );
+}
+
+/** What stands between `<!-- generated: NAME -->` and `<!-- end -->` is replaced. Throws where the marks are missing. */
+export function withSection(page: string, name: string, section: string): string {
+  const begin = `<!-- generated: ${name} -->\n`;
+  const start = page.indexOf(begin);
+  const end = page.indexOf('<!-- end -->', start);
+  if (start === -1 || end === -1) throw new Error(`no generated section ${name}`);
+  return `${page.slice(0, start + begin.length)}\n${section}\n${page.slice(end)}`;
+}
+
+function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |\n`;
+  return line(head) + line(head.map(() => '---')) + rows.map(line).join('');
+}
+
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|').replaceAll('\n', ' ').replaceAll('<', '&lt;');
+}
+
+function code(text: string): string {
+  return `\`${text.replaceAll('|', '\\|')}\``;
+}

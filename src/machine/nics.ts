@@ -1,0 +1,21 @@
+import type { Hardware } from '../model/hardware.js';
+import type { Plan } from '../model/plan.js';
+
+/**
+ * The new VM's NICs, in order; at least one, and no fewer than the VM's own description (VMX, OVF) has. Its MACs count first, else those that the guest's files
+ * bind names to: names and addresses in the guest hang on them.
+ */
+export function domainNics(
+  hardware: Pick<Hardware, 'nics'> | null,
+  plan: Pick<Plan, 'nics'> | null,
+): Hardware['nics'] {
+  const described = hardware?.nics ?? [];
+  if (described.some(({ mac }) => mac !== null)) return described;
+  const bound = plan?.nics ?? [];
+  return Array.from({ length: Math.max(described.length, bound.length, 1) }, (_, index) => ({
+    network: null,
+    model: null,
+    ...described[index],
+    mac: bound[index]?.mac ?? null,
+  }));
+}

@@ -1,0 +1,67 @@
+import type { ErrorRecord } from '../errors/error.js';
+
+/** One name in incoming, as lstat sees it. */
+export interface IncomingEntry {
+  name: string;
+  /** `unnamed`: its name is not UTF-8, so that it can be seen but not opened. `unreadable`: it could not be looked at, `problem` says why. */
+  type: 'file' | 'directory' | 'symlink' | 'special' | 'unnamed' | 'unreadable';
+  /** Bytes; 0 for what is no file. */
+  size: number;
+  /** For a directory: what is directly inside. */
+  children?: readonly IncomingEntry[];
+  problem?: ErrorRecord;
+}
+
+/**
+ * What the header of one file says, for grouping. `path` is the name in incoming, or `directory/name`.
+ * Made by `probeFile` (src/disk/read-image.ts) over a file opened with O_NOFOLLOW; tests give literal facts.
+ */
+export interface HeaderFacts {
+  /**
+   * `disk`: an image of its own. `extent`: a piece that needs its descriptor. `description`: VMX or OVF. `nothing`: no header of a known format
+   * although its first bytes are there, so waiting will not help. `unreadable`: not enough bytes yet to say.
+   */
+  kind: 'disk' | 'extent' | 'description' | 'nothing' | 'unreadable';
+  format: string | null;
+  /** Plain names of the other files that this one needs. */
+  needs: readonly string[];
+  contentId: string | null;
+  parentId: string | null;
+  /** Null when all bytes are there; else what is missing, for people. */
+  incomplete: string | null;
+  /** Of a `.vmsd`: the disks that a snapshot froze. Each has a delta on it somewhere, and is not to be taken without it. */
+  frozen?: readonly string[];
+  /** It has tables that say whether it is whole, and nobody has looked at them so far. */
+  isUnchecked?: boolean;
+}
+export type Probe = (path: string) => Promise<HeaderFacts>;
+
+/** Something that was dropped, or is being dropped. Claimed as a whole. */
+export interface Drop {
+  /** Stable name for the queue and `list`: the file or directory that stands for the drop (`web01.vmdk`). */
+  name: string;
+  /** Default name of the VM: safe for file names and libvirt. */
+  vm: string;
+  /** All names in incoming that belong to it, sorted; the job.toml included. */
+  entries: string[];
+  /** Path of its job.toml relative to incoming; null without one. */
+  options: string | null;
+  /** Everything is there: it may be claimed after `settle_seconds` without a change. */
+  complete: boolean;
+  /** What it waits for: `missing web01-s003.vmdk`; null when complete. */
+  waitingFor: string | null;
+  /** Set when no waiting helps and nothing in it may be opened (links, devices): claim it and fail it with this. */
+  refused: ErrorRecord | null;
+  /** It cannot be looked at: it stays where it is, whatever time passes, until its owner mends that. */
+  problem?: ErrorRecord;
+  /** The tables of a file of it are still to be checked: its time has not begun. */
+  isUnchecked?: boolean;
+}
+
+export interface Grouping {
+  drops: Drop[];
+  /** Names that are no drops, and why: `partial`, `hidden`, `job-without-disk`, `not-a-disk`. */
+  ignored: { name: string; reason: string }[];
+  /** Not every header was checked: group again soon. */
+  isUnfinished?: boolean;
+}

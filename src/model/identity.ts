@@ -1,0 +1,108 @@
+import { z } from 'zod';
+
+/** A filesystem, swap area, LUKS container or LVM member in the guest. `device` is the appliance's name (`/dev/sda1`, `/dev/vg/lv`). */
+export const filesystemSchema = z.object({
+  device: z.string(),
+  /** ext4, xfs, btrfs, vfat, swap, crypto_LUKS, LVM2_member, linux_raid_member, ntfs, … or `unknown`. */
+  type: z.string(),
+  uuid: z.string().nullable(),
+  label: z.string().nullable(),
+  /** Bytes. */
+  size: z.int(),
+  /** Disk index in the VM and partition number, null for logical volumes and md arrays; partition 0 is a whole disk. */
+  disk: z.int().nullable(),
+  partition: z.int().nullable(),
+  partuuid: z.string().nullable(),
+  partlabel: z.string().nullable(),
+  /** GPT type GUID or `0x83`; null outside of a partition. */
+  parttype: z.string().nullable(),
+  /** The logical volume that this one is a snapshot of (`/dev/vg/root`): it has the same UUID and label. Absent for all else. */
+  snapshot_of: z.string().optional(),
+  /** What tells this member of a filesystem or array of several devices from the others; copies have the same. Absent where there is none. */
+  member: z.string().optional(),
+  /** Where the guest's fstab mounts it (after resolution); null when it does not. */
+  mountpoint: z.string().nullable(),
+});
+export type Filesystem = z.infer<typeof filesystemSchema>;
+
+export const partitionTableSchema = z.object({
+  disk: z.int(),
+  scheme: z.enum(['mbr', 'gpt', 'none']),
+  partitions: z.array(
+    z.object({
+      number: z.int(),
+      start: z.int(),
+      size: z.int(),
+      type: z.string(),
+      bootable: z.boolean(),
+      partuuid: z.string().nullable(),
+    }),
+  ),
+});
+
+/** One cpio archive inside an initramfs file. */
+export const initramfsSegmentSchema = z.object({
+  compression: z.string(),
+  offset: z.int(),
+  size: z.int(),
+  entries: z.int(),
+});
+
+export const kernelSchema = z.object({
+  version: z.string(),
+  /** Guest paths. */
+  image: z.string(),
+  modules: z.string().nullable(),
+  initramfs: z
+    .object({
+      /** Inside a unified image `IMAGE.efi:.initrd` (guest/unified-image.ts). */
+      path: z.string(),
+      size: z.int(),
+      segments: z.array(initramfsSegmentSchema),
+      /** Kernel modules inside, by name without suffix, `-` as `_`; sorted. */
+      modules: z.array(z.string()),
+      /** Copies of the guest's configuration inside that may name devices, by path. */
+      texts: z.record(z.string(), z.string()).optional(),
+      /** `lib` or `usr/lib`: where `modules/<version>` really is inside (a `lib` link must not be replaced). */
+      lib: z.enum(['lib', 'usr/lib']),
+      /** Why the container cannot be read; null when it was. */
+      unreadable: z.string().nullable(),
+    })
+    .nullable(),
+});
+export type Kernel = z.infer<typeof kernelSchema>;
+
+export const identitySchema = z.object({
+  os_type: z.enum(['linux', 'windows', 'unknown']),
+  os_distro: z.string(),
+  os_version: z.string(),
+  os_name: z.string(),
+  firmware: z.enum(['bios', 'uefi']),
+  bootloader: z.enum(['grub2', 'grub-legacy', 'systemd-boot', 'extlinux', 'bootmgr', 'unknown']),
+  init_system: z.string(),
+  network_manager: z.array(z.string()),
+  architecture: z.string(),
+  hostname: z.string(),
+  kernels: z.array(kernelSchema),
+  /** Unified kernel images that could be read, by guest path; `version` is null where they do not say. */
+  unified_images: z
+    .array(z.object({ path: z.string(), version: z.string().nullable(), signed: z.boolean() }))
+    .default([]),
+  initramfs_tool: z.string(),
+  package_manager: z.string(),
+  partitions: z.array(partitionTableSchema),
+  filesystems: z.array(filesystemSchema),
+  /** Root device of the guest, as in `filesystems`, and the mounts that make its tree, in mount order. */
+  root: z.string(),
+  mounts: z.array(z.object({ device: z.string(), mountpoint: z.string(), options: z.string() })),
+  encrypted: z.boolean(),
+  vmware_tools: z.enum(['none', 'open-vm-tools', 'tarball']),
+  selinux: z.boolean(),
+  /** qemu-guest-agent is installed: libvirt can freeze filesystems, ask for addresses and shut down through it. */
+  qemu_guest_agent: z.boolean().default(false),
+});
+export type Identity = z.infer<typeof identitySchema>;
+
+/** A LUKS container that was opened with the job's key, as `/dev/mapper/<name>`. `key_file` is the name in the job's options: no key is kept. */
+export const unlockedSchema = z.object({ device: z.string(), name: z.string(), key_file: z.string() });
+export type Unlocked = z.infer<typeof unlockedSchema>;

@@ -1,0 +1,30 @@
+import type { ErrorRecord } from '../errors/error.js';
+
+/** One line of `report.json`'s `stages`. Status `reused`: the checkpoint of an earlier run held. */
+export interface StageRecord {
+  stage: string;
+  status: 'completed' | 'reused' | 'skipped' | 'failed' | 'cancelled' | 'running' | 'pending';
+  /** Seconds of the last attempt. */
+  seconds: number;
+  attempts: number;
+  bytes_read: number;
+  bytes_written: number;
+  /** libguestfs appliances started by this stage: 1 for a VM, more only after a restart or a retry. */
+  appliance_launches: number;
+  error: ErrorRecord | null;
+  started_at: string | null;
+  finished_at: string | null;
+}
+
+/**
+ * What is kept of a completed stage. `id` is the chained content id, `output` the stage's JSON output (null
+ * when skipped). The record's status is `failed` where the job failed by this output: it only counts again
+ * when the stage accepts it.
+ */
+export interface Checkpoint {
+  stage: string;
+  id: string;
+  output: unknown;
+  record: StageRecord;
+  timestamp: string;
+}

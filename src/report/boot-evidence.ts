@@ -1,0 +1,47 @@
+import { open, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Boot } from '../model/boot.js';
+import { exists } from './files.js';
+import type { Screenshot } from './html-boot.js';
+
+const TAIL_BYTES = 64 * 1024;
+const TAIL_LINES = 120;
+/** Terminal control sequences (ECMA-48 CSI, OSC and two-byte escapes): layout of a console, noise in a log. */
+const ANSI = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[ -/]*[0-~])/g;
+
+/** The screens that boot.json names, with their pictures. */
+export async function readScreens(directory: string, boot: Boot | null): Promise<Screenshot[]> {
+  const screens = boot?.screens ?? [];
+  return Promise.all(
+    screens.map(async (screen) => ({ ...screen, png: await readFile(join(directory, screen.file)) })),
+  );
+}
+
+/** The end of a serial log as text for people; empty when there is none. */
+export async function readSerialTail(file: string): Promise<string> {
+  if (!(await exists(file))) return '';
+  const log = await open(file, 'r');
+  try {
+    const { size } = await log.stat();
+    const start = Math.max(0, size - TAIL_BYTES);
+    const { buffer, bytesRead } = await log.read(Buffer.alloc(size - start), 0, size - start, start);
+    return serialTail(buffer.toString('utf8', 0, bytesRead));
+  } finally {
+    await log.close();
+  }
+}
+
+/** Pure part: control sequences out, line ends normalised, empty lines squeezed, the last lines. */
+export function serialTail(text: string): string {
+  const lines = text
+    .replace(ANSI, '')
+    .replace(/\r+\n/g, '\n')
+    .replace(/\r/g, '\n')
+    .split('\n')
+    .map((line) => line.trimEnd());
+  return lines
+    .filter((line, index) => line !== '' || lines[index - 1] !== '')
+    .slice(-TAIL_LINES)
+    .join('\n')
+    .trim();
+}

@@ -1,0 +1,91 @@
+import { errorRecord } from '../errors/error.js';
+import type { Grouping, HeaderFacts, IncomingEntry } from '../model/drop.js';
+import { groupDrops } from './group-drops.js';
+import { probeIncoming } from './header-facts.js';
+import { within } from './within.js';
+
+/** A few KiB of a file. */
+const HEADER_SECONDS = 2;
+/** The tables of a file: who has many to be checked gets less for each, so that a heap of them keeps the others for seconds, not for hours. */
+const MOST_TABLE_SECONDS = 2;
+const LEAST_TABLE_SECONDS = 0.05;
+const ALL_TABLES_SECONDS = 10;
+/** What is not checked then comes in the next scan: drops are claimed in between. */
+const ROUND_SECONDS = 3;
+
+interface Known {
+  stamp: string;
+  facts: HeaderFacts;
+}
+
+/**
+ * Grouping for the scanner: headers are read once, and again only when the stamp of their file (or of the directory it is in) changed. A file that cannot
+ * be opened counts as not readable yet: once its patience is used up it is taken, and FETCH says what the system said. Tables that cannot be read in
+ * seconds are not waited for: FETCH checks them all.
+ */
+export function cachedGrouping(incoming: string) {
+  let cache = new Map<string, Known>();
+  return async (
+    entries: readonly IncomingEntry[],
+    stamps: ReadonlyMap<string, string>,
+    signal: AbortSignal,
+  ): Promise<Grouping> => {
+    const used = new Map<string, Known>();
+    const look = (path: string, seconds: number, checkTables: boolean): Promise<HeaderFacts> =>
+      within(seconds, signal, (ended) =>
+        probeIncoming(incoming, path, { refuseHardLinks: true, checkTables, signal: ended }),
+      );
+    const header = async (path: string): Promise<HeaderFacts> => {
+      const stamp = stamps.get(path.split('/')[0]!) ?? '';
+      const known = used.get(path) ?? cache.get(path);
+      const facts =
+        known?.stamp === stamp
+          ? known.facts
+          : await look(path, HEADER_SECONDS, false).catch((error: unknown) => {
+              signal.throwIfAborted();
+              return unreadable(error);
+            });
+      used.set(path, { stamp, facts });
+      return facts;
+    };
+    const grouping = await groupDrops(entries, header);
+    cache = used;
+
+    const unchecked = [...used].filter(([, { facts }]) => facts.isUnchecked === true);
+    if (unchecked.length === 0) return grouping;
+    const seconds = Math.min(
+      MOST_TABLE_SECONDS,
+      Math.max(LEAST_TABLE_SECONDS, ALL_TABLES_SECONDS / unchecked.length),
+    );
+    const end = performance.now() + ROUND_SECONDS * 1000;
+    let checked = 0;
+    for (const [path, known] of unchecked) {
+      if (performance.now() > end) break;
+      const { isUnchecked: _, ...header } = known.facts;
+      known.facts = await look(path, seconds, true).catch((error: unknown) => {
+        signal.throwIfAborted();
+        return isSystemError(error) ? unreadable(error) : header;
+      });
+      checked += 1;
+    }
+    return { ...(await groupDrops(entries, header)), isUnfinished: checked < unchecked.length };
+  };
+}
+
+const UNREADABLE: HeaderFacts = {
+  kind: 'unreadable',
+  format: null,
+  needs: [],
+  contentId: null,
+  parentId: null,
+  incomplete: null,
+};
+
+function unreadable(error: unknown): HeaderFacts {
+  if (isSystemError(error) || errorRecord(error).code === 'spool.too-slow') return UNREADABLE;
+  throw error;
+}
+
+function isSystemError(error: unknown): boolean {
+  return error instanceof Error && 'errno' in error;
+}

@@ -1,0 +1,313 @@
+import { compareNames, refusedName } from '../disk/base/names.js';
+import { formatOfExtension } from '../disk/formats.js';
+import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
+import { eachInTurns, sortInTurns, Turns } from '../host/turns.js';
+import type { Drop, Grouping, HeaderFacts, IncomingEntry, Probe } from '../model/drop.js';
+import { printable } from '../text/printable.js';
+import { attach, attachJobs, holdBack } from './attach-files.js';
+import { diskStem, finalName, isHidden, stemOf, vmName } from './names.js';
+
+/** fsck's, where incoming is a filesystem of its own. */
+const LOST_AND_FOUND = 'lost+found';
+
+/** Files that come with a VM and are no disks: they go where the disk of the same name goes. */
+const COMPANION = /\.(vmx|vmxf|vmsd|vmsn|vmss|vmem|nvram|ovf|mf|cert|log|txt|md5|sha1|sha256|sha512|xml)$/i;
+
+/** Five are told. */
+const MOST_MISSING = 1000;
+/** No file's name: what has this for its child has more than one. */
+const SEVERAL = '/';
+/** FETCH refuses a drop with more files: nothing has to be known of them before. */
+const MOST_FILES = 10_000;
+
+interface File {
+  name: string;
+  facts: HeaderFacts;
+}
+
+/**
+ * Decides what in incoming belongs together: a directory is one drop; loose files that need each other (descriptor and extents, a chain, a .vmx
+ * and its disks) are one; everything else that is a disk is a drop of its own. Pure over the listing and what `probe` says of each file's
+ * header. When a drop may be claimed is `isDue`'s decision.
+ *
+ * A base disk that is dropped long before its deltas is whole by itself, so it is taken: drop a chain within `settle_seconds`, in a directory, or
+ * with its .vmx (which names the disk in use) or its .vmsd (which names the disks that a snapshot froze): then it waits. A delta that is still being written under a partial name (`web01-000001.vmdk.part`) holds its base back.
+ */
+export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe): Promise<Grouping> {
+  const sorted = await sortInTurns([...entries], byName);
+  const turns = new Turns();
+  const ignored: Grouping['ignored'] = [];
+  const drops: Drop[] = [];
+  const jobs: string[] = [];
+  const partials: string[] = [];
+  const companions: string[] = [];
+  const frozen = new Set<string>();
+  const files: File[] = [];
+  for (const entry of sorted) {
+    const { name, type } = entry;
+    const final = finalName(name);
+    if (turns.isOver()) await turns.next();
+    if (entry.problem !== undefined) drops.push(unreadableDrop(name, entry.problem));
+    else if (isHidden(name)) ignored.push({ name, reason: 'hidden' });
+    else if (final !== null) {
+      ignored.push({ name, reason: 'partial' });
+      partials.push(final);
+    } else if (name === LOST_AND_FOUND && type === 'directory')
+      ignored.push({ name, reason: 'of-the-filesystem' });
+    else if (type !== 'file' && type !== 'directory') drops.push(refusedDrop(name, [name], name, type));
+    else if (type === 'directory') drops.push(await directoryDrop(entry, probe));
+    else if (name.endsWith('.job.toml')) jobs.push(name);
+    else {
+      const facts = await probe(name);
+      if (isCandidate(name, facts)) files.push({ name, facts });
+      else companions.push(name);
+      for (const disk of facts.frozen ?? []) frozen.add(disk);
+    }
+  }
+  await eachInTurns(await components(files), (component) => drops.push(looseDrop(component, frozen)));
+  await attach(
+    companions,
+    drops,
+    (name) => COMPANION.test(name),
+    (name) => ignored.push({ name, reason: 'not-a-disk' }),
+  );
+  await attachJobs(jobs, drops, ignored);
+  await holdBack(partials, drops);
+  for (const drop of drops) if (drop.entries.length > 1) await sortInTurns(drop.entries, compareNames);
+  return { drops: await sortInTurns(drops, byName), ignored };
+}
+
+const byName = (a: { name: string }, b: { name: string }) => compareNames(a.name, b.name);
+
+/** Everything that claims to be a disk is a drop, even when it is none: FETCH then says why, instead of leaving it there in silence. */
+function isCandidate(name: string, facts: HeaderFacts): boolean {
+  if (facts.kind === 'disk' || facts.kind === 'extent' || facts.kind === 'description') return true;
+  return formatOfExtension(name) !== null || (facts.kind === 'unreadable' && /\.(vmx|ovf)$/i.test(name));
+}
+
+/** Connected components over "needs", "is the parent of" and "is a piece of the same disk". */
+async function components(files: readonly File[]): Promise<File[][]> {
+  const leader = new Map<string, string>();
+  await eachInTurns(files, ({ name }) => leader.set(name, name));
+  const find = (name: string): string => {
+    let root = name;
+    while (leader.get(root) !== root) root = leader.get(root)!;
+    // Every name on the way gets the root: else a chain that is named backwards is walked again for each of its files.
+    for (let at = name; at !== root; ) {
+      const next = leader.get(at)!;
+      leader.set(at, root);
+      at = next;
+    }
+    return root;
+  };
+  const join = (a: string, b: string) => leader.set(find(a), find(b));
+  const byId = await disksById(files);
+  const pieces = new Map<string, string>();
+  await eachInTurns(files, ({ name, facts }) => {
+    for (const needed of facts.needs) if (leader.has(needed)) join(name, needed);
+    const parent = facts.parentId === null ? undefined : onlyOther(byId.get(facts.parentId), name);
+    if (parent !== undefined && missingOf(facts, leader).length > 0) join(name, parent);
+    if (facts.kind !== 'extent') return;
+    const stem = diskStem(name);
+    const sibling = pieces.get(stem);
+    if (sibling !== undefined) join(name, sibling);
+    pieces.set(stem, name);
+  });
+  const result = new Map<string, File[]>();
+  await eachInTurns(files, (file) => {
+    const root = find(file.name);
+    const own = result.get(root);
+    if (own === undefined) result.set(root, [file]);
+    else own.push(file);
+  });
+  return [...result.values()];
+}
+
+/** Names of the disks with a content id, at most three of each: whether there is one, or only one other, is all that counts. */
+async function disksById(files: readonly File[]): Promise<Map<string, string[]>> {
+  const byId = new Map<string, string[]>();
+  await eachInTurns(files, ({ name, facts }) => {
+    if (facts.kind !== 'disk' || facts.contentId === null) return;
+    const names = byId.get(facts.contentId);
+    if (names === undefined) byId.set(facts.contentId, [name]);
+    else if (names.length < 3) names.push(name);
+  });
+  return byId;
+}
+
+function onlyOther(names: readonly string[] | undefined, self: string): string | undefined {
+  const others = (names ?? []).filter((name) => name !== self);
+  return others.length === 1 ? others[0] : undefined;
+}
+
+function missingOf(facts: HeaderFacts, present: { has(name: string): boolean }): string[] {
+  return facts.needs.filter((name) => !present.has(name));
+}
+
+function looseDrop(files: readonly File[], frozen: ReadonlySet<string>): Drop {
+  const name = representative(files);
+  return {
+    name,
+    vm: vmName(stemOf(name)),
+    entries: files.map((file) => file.name),
+    options: null,
+    ...waiting(files, frozen),
+    refused: null,
+  };
+}
+
+/** The .vmx, else the base of the chain, else the first name: what people call the VM. */
+function representative(files: readonly File[]): string {
+  const description = files.find(({ facts }) => facts.kind === 'description');
+  const disks = new Set(files.flatMap(({ name, facts }) => (facts.kind === 'disk' ? [name] : [])));
+  // A qcow2 child has no parent id, but needs another disk.
+  const base = files.find(
+    ({ facts }) =>
+      facts.kind === 'disk' && facts.parentId === null && !facts.needs.some((needed) => disks.has(needed)),
+  );
+  return (description ?? base ?? files[0]!).name;
+}
+
+interface Waiting {
+  complete: boolean;
+  waitingFor: string | null;
+  isUnchecked?: boolean;
+}
+
+function waiting(files: readonly File[], frozen: ReadonlySet<string>): Waiting {
+  if (files.length > MOST_FILES) return { complete: true, waitingFor: null };
+  const reason = missingFiles(files) ?? missingDelta(files, frozen) ?? unfinished(files);
+  if (reason !== null) return { complete: false, waitingFor: reason };
+  const unchecked = files.find(({ facts }) => facts.isUnchecked === true);
+  if (unchecked === undefined) return { complete: true, waitingFor: null };
+  const waitingFor = `${printable(unchecked.name)}: its tables are being checked`;
+  return { complete: false, waitingFor, isUnchecked: true };
+}
+
+function missingFiles(files: readonly File[]): string | null {
+  const names = new Set(files.map(({ name }) => name));
+  const byId = new Map<string, string[]>();
+  for (const { name, facts } of files) {
+    const own = facts.contentId === null ? undefined : byId.get(facts.contentId);
+    if (own !== undefined && own.length < 3) own.push(name);
+    else if (own === undefined && facts.contentId !== null) byId.set(facts.contentId, [name]);
+  }
+  const missing = new Set<string>();
+  for (const { name, facts } of files) {
+    const isParentRenamed =
+      facts.parentId !== null && onlyOther(byId.get(facts.parentId), name) !== undefined;
+    for (const needed of missingOf(facts, names)) if (!isParentRenamed) missing.add(needed);
+  }
+  if (missing.size > 0) {
+    const list = [...missing]
+      .slice(0, MOST_MISSING)
+      .sort(compareNames)
+      .slice(0, 5)
+      .map((name) => printable(name));
+    return `missing ${list.join(', ')}${missing.size > 5 ? ` and ${missing.size - 5} more` : ''}`;
+  }
+  const listed = new Set(files.flatMap(({ facts }) => facts.needs));
+  const orphan = files.find(({ name, facts }) => facts.kind === 'extent' && !listed.has(name));
+  return orphan === undefined ? null : `missing the descriptor of ${printable(orphan.name)}`;
+}
+
+/** A disk that a snapshot froze, and nothing builds on it here: its deltas are still to come. A .vmx knows better which state is in use. */
+function missingDelta(files: readonly File[], frozen: ReadonlySet<string>): string | null {
+  if (frozen.size === 0 || files.some(({ facts }) => facts.kind === 'description')) return null;
+  const disks = files.filter(({ facts }) => facts.kind === 'disk');
+  const needed = new Set(disks.flatMap(({ name, facts }) => facts.needs.filter((other) => other !== name)));
+  const children = new Map<string, string>();
+  for (const { name, facts } of disks) {
+    if (facts.parentId === null) continue;
+    // Its own child or not: another one is.
+    const isOwn = (other: string | undefined) => other === undefined || other === name;
+    children.set(facts.parentId, isOwn(children.get(facts.parentId)) ? name : SEVERAL);
+  }
+  const base = files.find(({ name, facts }) => {
+    const child = facts.contentId === null ? undefined : children.get(facts.contentId);
+    return frozen.has(name) && !needed.has(name) && (child === undefined || child === name);
+  });
+  return base === undefined
+    ? null
+    : `missing the delta on ${printable(base.name)} (the .vmsd has a snapshot)`;
+}
+
+function unfinished(files: readonly File[]): string | null {
+  for (const { name, facts } of files) {
+    if (facts.incomplete !== null) return `${printable(name)}: ${facts.incomplete}`;
+    if (facts.kind === 'unreadable') return `${printable(name)}: its header has not arrived`;
+  }
+  return null;
+}
+
+async function directoryDrop(directory: IncomingEntry, probe: Probe): Promise<Drop> {
+  const children = (directory.children ?? []).filter(({ name }) => !isHidden(name));
+  const special = children.find(({ type }) => type !== 'file' && type !== 'directory');
+  if (special !== undefined) {
+    const path = `${directory.name}/${special.name}`;
+    return refusedDrop(directory.name, [directory.name], path, special.type);
+  }
+  if (children.length > MOST_FILES) return wholeDirectory(directory, children);
+  const files: File[] = [];
+  const frozen = new Set<string>();
+  for (const { name, type } of children) {
+    if (type !== 'file' || name.endsWith('.toml') || finalName(name) !== null) continue;
+    const facts = await probe(`${directory.name}/${name}`);
+    if (isCandidate(name, facts)) files.push({ name, facts });
+    for (const disk of facts.frozen ?? []) frozen.add(disk);
+  }
+  const partial = children.find(({ name }) => finalName(name) !== null);
+  const state: Waiting =
+    partial !== undefined
+      ? { complete: false, waitingFor: `${printable(partial.name)} is still being written` }
+      : files.some(({ facts }) => facts.kind !== 'description')
+        ? waiting(files, frozen)
+        : { complete: false, waitingFor: 'no disk image in the directory yet' };
+  return { ...wholeDirectory(directory, children), ...state };
+}
+
+/** What needs no look at the files in it. */
+function wholeDirectory({ name }: IncomingEntry, children: readonly IncomingEntry[]): Drop {
+  return {
+    name,
+    vm: vmName(name),
+    entries: [name],
+    options: children.some((child) => child.name === 'job.toml') ? `${name}/job.toml` : null,
+    complete: true,
+    waitingFor: null,
+    refused: null,
+  };
+}
+
+function unreadableDrop(name: string, problem: ErrorRecord): Drop {
+  return {
+    name,
+    vm: vmName(stemOf(name)),
+    entries: [name],
+    options: null,
+    complete: false,
+    waitingFor: `${problem.code}: ${problem.message}. ${problem.advice}`,
+    refused: null,
+    problem,
+  };
+}
+
+function refusedDrop(name: string, entries: string[], path: string, type: IncomingEntry['type']): Drop {
+  const error = type === 'unnamed' ? refusedName(path) : refusedKind(path, type);
+  return {
+    name,
+    vm: vmName(stemOf(name)),
+    entries,
+    options: null,
+    complete: false,
+    waitingFor: null,
+    refused: errorRecord(error),
+  };
+}
+
+function refusedKind(path: string, type: IncomingEntry['type']): Hyper2kvmError {
+  const what = type === 'symlink' ? 'a symbolic link' : 'a FIFO, a socket or a device';
+  return new Hyper2kvmError('fetch.refused-special', `${printable(path)} is ${what}`, {
+    advice: 'Only plain files and directories are taken: copy the disk itself into the drop.',
+  });
+}

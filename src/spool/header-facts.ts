@@ -1,0 +1,191 @@
+import { join } from 'node:path';
+import type { ByteSource } from '../disk/base/format.js';
+import { siblingName } from '../disk/base/names.js';
+import { indexTar } from '../disk/base/tar.js';
+import type { ImageFile } from '../disk/chain.js';
+import { isFlatName } from '../disk/chain.js';
+import { type Compression, compressionOf } from '../disk/compression.js';
+import { withFile } from '../disk/file-source.js';
+import { parseOvf } from '../disk/ovf/ovf.js';
+import { BLANK, completenessOf, isOva, readImageFile } from '../disk/read-image.js';
+import { parseVmsd } from '../disk/vmsd.js';
+import { parseVmx } from '../disk/vmx.js';
+import { Hyper2kvmError } from '../errors/error.js';
+import type { HeaderFacts } from '../model/drop.js';
+
+const NOTHING: HeaderFacts = {
+  kind: 'nothing',
+  format: null,
+  needs: [],
+  contentId: null,
+  parentId: null,
+  incomplete: null,
+};
+/** Real ones have some kilobytes. FETCH reads larger ones, too. */
+const MAX_DESCRIPTION = 1024 * 1024;
+/** A disk of as many pieces is not waited for: FETCH says what is missing of it. */
+const MOST_NEEDS = 2_000;
+
+export interface ProbeOptions {
+  /** A further hard link may be somebody else's file: FETCH refuses it, and until then nothing of it is read. */
+  refuseHardLinks?: boolean;
+  /** The tables of sparse formats, which may be gigabytes: not read in the first look at a file (`isUnchecked`). Default true. */
+  checkTables?: boolean;
+  signal?: AbortSignal;
+}
+
+/**
+ * Reads what grouping wants to know of one file, `path` relative to `incoming`. Opens with O_NOFOLLOW. Reads a few KiB, and with `checkTables` the tables of sparse
+ * formats for completeness (4 bytes for each 64 KiB of the disk), so call it again only when the file changed. Never rejects for what is in
+ * the file: what FETCH will refuse counts as there, so that it gets to FETCH. Rejects with the system's error where the file went away, and with the
+ * signal's reason.
+ */
+export async function probeIncoming(
+  incoming: string,
+  path: string,
+  { refuseHardLinks = false, signal, ...options }: ProbeOptions = {},
+): Promise<HeaderFacts> {
+  const name = path.split('/').at(-1)!;
+  try {
+    return await withFile(
+      join(incoming, path),
+      ({ source, links }) =>
+        links > 1 && refuseHardLinks ? Promise.resolve(NOTHING) : factsOf(name, source, options),
+      signal,
+    );
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (error instanceof Hyper2kvmError) return NOTHING;
+    throw error;
+  }
+}
+
+/** The same over any bytes. */
+export async function factsOf(
+  name: string,
+  source: ByteSource,
+  { checkTables = true }: Pick<ProbeOptions, 'checkTables'> = {},
+): Promise<HeaderFacts> {
+  if (/\.vmx$/i.test(name))
+    return descriptionFacts('vmx', source, (bytes) =>
+      parseVmx(bytes.toString('utf8')).disks.map(({ file }) => file),
+    );
+  if (/\.ovf$/i.test(name)) return descriptionFacts('ovf', source, (bytes) => parseOvf(bytes).files);
+  if (/\.vmsd$/i.test(name)) return { ...NOTHING, frozen: await frozenDisks(source) };
+  if (isOva(name)) return archiveFacts(source);
+  const packed = compressionOf(name);
+  if (packed !== null) return packedFacts(packed.compression, source);
+  const file = await readImageFile(name, source, { anyRaw: false });
+  if (file.image !== null) return imageFacts(file, source, checkTables);
+  if (isFlatName(name)) return { ...NOTHING, kind: 'extent', format: 'vmdk' };
+  const mayStillCome =
+    file.error?.code === 'fetch.truncated' ||
+    (file.error?.code === 'fetch.unknown-format' && (await isUnwritten(source)));
+  if (mayStillCome) return { ...NOTHING, kind: 'unreadable' };
+  // Refused for its content: it is a disk for the purpose of grouping, and FETCH will say what is wrong with it.
+  return file.error === null || file.error.code === 'fetch.unknown-format'
+    ? NOTHING
+    : { ...NOTHING, kind: 'disk' };
+}
+
+/** Nothing there yet, or a preallocated file whose first bytes were not written so far. A short text that is no beginning of a descriptor stays a text. */
+async function isUnwritten(source: ByteSource): Promise<boolean> {
+  const head = await source.read(0, 4096);
+  if (head.every((byte) => byte === 0)) return true;
+  return (
+    head.length < 512 &&
+    (!/^[\t\n\r -~]*$/.test(head.toString('latin1')) || head.toString('latin1').startsWith('#'))
+  );
+}
+
+async function imageFacts(file: ImageFile, source: ByteSource, checkTables: boolean): Promise<HeaderFacts> {
+  const image = file.image!;
+  const isBlank = image.variant === BLANK;
+  return {
+    kind: image.role,
+    format: image.format,
+    needs: [
+      ...(image.parent?.name == null ? [] : plainName(image.parent.name, 'hint', file.name)),
+      ...image.extents.slice(0, MOST_NEEDS).flatMap((extent) => plainName(extent.name, 'exact', file.name)),
+    ],
+    contentId: image.contentId,
+    parentId: image.parent?.contentId ?? null,
+    // An empty data disk beside others is taken in the end, a copy that was preallocated gets its time.
+    incomplete: isBlank ? 'only zeros so far' : checkTables ? await missingBytes(file, source) : null,
+    ...(isBlank || checkTables ? {} : { isUnchecked: true }),
+  };
+}
+
+/** Null also where the tables make no sense: no waiting repairs them, FETCH says it. */
+async function missingBytes(file: ImageFile, source: ByteSource): Promise<string | null> {
+  try {
+    const result = await completenessOf(file, source);
+    return result.complete ? null : result.reason;
+  } catch (error) {
+    if (error instanceof Hyper2kvmError) return null;
+    throw error;
+  }
+}
+
+async function descriptionFacts(
+  format: string,
+  source: ByteSource,
+  files: (bytes: Buffer) => string[],
+): Promise<HeaderFacts> {
+  const facts: HeaderFacts = { ...NOTHING, kind: source.size === 0 ? 'unreadable' : 'description', format };
+  if (source.size === 0 || source.size > MAX_DESCRIPTION) return facts;
+  try {
+    const names = files(await source.read(0, source.size));
+    return {
+      ...facts,
+      needs: names.slice(0, MOST_NEEDS).flatMap((name) => plainName(name, 'exact', 'the description')),
+    };
+  } catch (error) {
+    if (!(error instanceof Hyper2kvmError)) throw error;
+    // It is small: cut in the middle it looks like anything else that cannot be read, so it gets its time.
+    return { ...facts, incomplete: error.message };
+  }
+}
+
+/** Empty also where it cannot be read: it is a hint, the disks count. */
+async function frozenDisks(source: ByteSource): Promise<string[]> {
+  if (source.size > MAX_DESCRIPTION) return [];
+  try {
+    return parseVmsd((await source.read(0, source.size)).toString('utf8'));
+  } catch (error) {
+    if (error instanceof Hyper2kvmError) return [];
+    throw error;
+  }
+}
+
+async function archiveFacts(source: ByteSource): Promise<HeaderFacts> {
+  const facts: HeaderFacts = { ...NOTHING, kind: 'disk', format: 'ova' };
+  try {
+    await indexTar(source);
+    return facts;
+  } catch (error) {
+    if (!(error instanceof Hyper2kvmError)) throw error;
+    return error.code === 'fetch.truncated' ? { ...facts, incomplete: error.message } : facts;
+  }
+}
+
+/** What is in it shows when FETCH unpacks it. Only xz has an end that can be recognised from outside. */
+async function packedFacts({ name, magic }: Compression, source: ByteSource): Promise<HeaderFacts> {
+  const facts: HeaderFacts = { ...NOTHING, kind: 'disk', format: name };
+  const head = await source.read(0, magic.length);
+  if (head.length < magic.length || head.every((byte) => byte === 0)) return { ...facts, kind: 'unreadable' };
+  if (name !== 'xz' || !head.equals(magic)) return facts;
+  const end = (await source.read(Math.max(0, source.size - 2), 2)).toString('latin1');
+  return end === 'YZ' ? facts : { ...facts, incomplete: 'the end of the xz stream has not arrived' };
+}
+
+/** Empty where the reference is one that FETCH refuses: nothing to wait for. */
+function plainName(reference: string, mode: 'exact' | 'hint', referrer: string): string[] {
+  try {
+    // A copy: what is cut out of a text keeps all of it in memory.
+    return [Buffer.from(siblingName(reference, mode, referrer)).toString()];
+  } catch (error) {
+    if (error instanceof Hyper2kvmError) return [];
+    throw error;
+  }
+}

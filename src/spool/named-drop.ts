@@ -1,0 +1,53 @@
+import { lstat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { compareNames } from '../disk/base/names.js';
+import { probeIncoming } from './header-facts.js';
+import { stemOf } from './names.js';
+
+/** A drop that was named by a path instead of being found in incoming. */
+export interface NamedDrop {
+  /** Names in the directory: the given one and everything that it needs; sorted. What is missing is left for FETCH to name. */
+  entries: string[];
+  /** Path of its job.toml relative to the directory; null without one. */
+  options: string | null;
+}
+
+const MAX_FILES = 10_000;
+
+/**
+ * What belongs to `name` in `directory`: a descriptor's extents, a delta's parents, the disks of a .vmx or .ovf, the manifest, the job.toml. Only
+ * files that are named are opened: other images in the directory are not this VM's business. Rejects with the system's error where
+ * `name` is not there.
+ */
+export async function namedDrop(directory: string, name: string): Promise<NamedDrop> {
+  const status = await lstat(join(directory, name));
+  const stem = stemOf(name);
+  if (status.isDirectory()) {
+    const inside = `${name}/job.toml`;
+    return { entries: [name], options: (await exists(join(directory, inside))) ? inside : null };
+  }
+  const entries = new Set<string>();
+  const queue = [name];
+  for (let next = queue.pop(); next !== undefined && entries.size < MAX_FILES; next = queue.pop()) {
+    if (entries.has(next)) continue;
+    entries.add(next);
+    const { needs } = await probeIncoming(directory, next);
+    for (const needed of needs)
+      if (!entries.has(needed) && (await exists(join(directory, needed)))) queue.push(needed);
+  }
+  const companions = /\.ovf$/i.test(name) ? [`${stem}.mf`, `${stem}.cert`] : [];
+  const options = `${stem}.job.toml`;
+  for (const companion of [...companions, options])
+    if (await exists(join(directory, companion))) entries.add(companion);
+  return { entries: [...entries].sort(compareNames), options: entries.has(options) ? options : null };
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
+    throw error;
+  }
+}

@@ -1,0 +1,18 @@
+import { openAppliance } from '../appliance/appliance.js';
+import type { Config } from '../config/schema.js';
+import { loadExtraStages, withExtraStages } from '../engine/extra-stages.js';
+import { executePipeline } from '../engine/run-stages.js';
+import type { Stage } from '../engine/stage.js';
+import type { PipelineRequest, PipelineResult } from '../engine/types.js';
+import { STAGES } from './registry.js';
+
+/** The pipeline of the product: all stages, those of `[[pipeline.extra]]` between them, the real appliance. Rejects as `pipelineStages` and `executePipeline` do. */
+export async function runPipeline(request: PipelineRequest): Promise<PipelineResult> {
+  const stages = await pipelineStages(request.options.config);
+  return executePipeline(request, { stages, openAppliance });
+}
+
+/** All stages in order, those of `[[pipeline.extra]]` in their places. Rejects with `config.extra-stage`. */
+export async function pipelineStages(config: Config): Promise<Stage[]> {
+  return withExtraStages(STAGES, await loadExtraStages(config.pipeline.extra));
+}

@@ -1,0 +1,16 @@
+import { createHash } from 'node:crypto';
+
+/** JSON with sorted keys, one text for one value: digests and plan.json hang on it. `indent` in blanks, none by default. */
+export function canonicalJson(value: unknown, indent = 0): string {
+  return JSON.stringify(value, sortKeys, indent);
+}
+
+function sortKeys(_key: string, part: unknown): unknown {
+  if (typeof part !== 'object' || part === null || Array.isArray(part)) return part;
+  return Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** Returns the SHA-256 of UTF-8 text in lower-case hexadecimal. */
+export function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}

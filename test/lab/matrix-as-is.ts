@@ -1,0 +1,39 @@
+import { bootGuest, INITRAMFS_SHELL, LAB_REPORT, labReport } from './boot.ts';
+import { rootArguments } from './boot-loaders.ts';
+import type { BuiltGuest } from './guest.ts';
+
+const NO_LOADER = /BdsDxe: No bootable option or device was found|Shell>|failed to load Boot/;
+const EMERGENCY = /emergency mode|emergency shell|dracut:\/#|dracut-initqueue.*(timeout|Could not boot)/;
+
+/** What an unchanged guest does on virtio: where it stops, or what it lost. */
+export interface AsItIs {
+  works: boolean;
+  what: string;
+}
+
+/** UEFI: firmware without the old NVRAM. BIOS: the guest's own kernel and initramfs, started directly so that they speak on the serial port. */
+export async function asItIsOnVirtio(guest: BuiltGuest): Promise<AsItIs> {
+  const { recipe } = guest;
+  const machine = {
+    disks: guest.images.map((file) => ({ file, format: 'raw' as const })),
+    hardware: 'virtio' as const,
+    firmware: recipe.firmware,
+    mac: recipe.network.mac,
+    timeoutSeconds: 300,
+  };
+  if (recipe.firmware === 'uefi') {
+    const { matched } = await bootGuest({ ...machine, until: [NO_LOADER, /Linux version/, /GRUB/] });
+    return { works: matched !== NO_LOADER, what: matched === NO_LOADER ? 'no boot loader' : `${matched}` };
+  }
+  const append = `${rootArguments(recipe)} ro console=ttyS0 rootdelay=5 rd.timeout=15 rd.retry=10`;
+  const { serial, matched } = await bootGuest({
+    ...machine,
+    direct: { kernel: guest.kernel, initrd: guest.initrd, append },
+    until: [INITRAMFS_SHELL, EMERGENCY, LAB_REPORT],
+  });
+  if (matched === INITRAMFS_SHELL) return { works: false, what: 'initramfs shell' };
+  if (matched === EMERGENCY) return { works: false, what: 'emergency mode' };
+  if (matched === undefined) return { works: false, what: 'hangs' };
+  const { addresses } = labReport(serial);
+  return { works: addresses.length > 0, what: addresses.length > 0 ? 'works' : 'no network' };
+}

@@ -1,0 +1,43 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { formOf } from './forms.ts';
+import type { BuiltGuest } from './guest.ts';
+import { keyOf, membersOf } from './layout.ts';
+import type { GuestRecipe } from './recipes.ts';
+
+/** The guest's disks as VMDKs in the new directory `drop`, with a job.toml where there are keys to name. */
+export async function makeDrop({ recipe, images }: BuiltGuest, drop: string): Promise<string> {
+  await mkdir(drop, { recursive: true });
+  for (const [index, image] of images.entries())
+    await formOf(image, 'monolithicSparse', drop, { name: `disk${index}` });
+  await writeKeys(recipe, drop);
+  return drop;
+}
+
+/** A LUKS volume: the partition it is in, as the guest on VMware names it, and the file that has its key. */
+export interface LuksKey {
+  device: string;
+  file: string;
+  key: string;
+}
+
+export function luksKeys(recipe: GuestRecipe): LuksKey[] {
+  return (recipe.volumes ?? [])
+    .filter(({ kind }) => kind === 'luks')
+    .map((volume) => ({
+      device: membersOf(recipe, volume)[0] ?? '',
+      file: `${volume.name}.key`,
+      key: keyOf(recipe, volume),
+    }));
+}
+
+/** A job.toml with the keys of the guest's LUKS volumes, as its owner would write it. */
+export async function writeKeys(recipe: GuestRecipe, drop: string): Promise<void> {
+  const keys = luksKeys(recipe);
+  if (keys.length === 0) return;
+  const entries = keys.map(
+    ({ device, file }) => `[[guest.luks]]\ndevice = "${device}"\nkey_file = "${file}"\n`,
+  );
+  await writeFile(join(drop, 'job.toml'), entries.join('\n'));
+  for (const { file, key } of keys) await writeFile(join(drop, file), key);
+}

@@ -1,0 +1,158 @@
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { jobOptionsSchema } from '#hyper2kvm/config/schema.js';
+import { errorRecord } from '#hyper2kvm/errors/error.js';
+import { probeAccelerator } from '#hyper2kvm/machine/accelerator.js';
+import { findUefi, freshVariables } from '#hyper2kvm/machine/firmware.js';
+import { type MachineDisk, machineArguments } from '#hyper2kvm/machine/qemu-arguments.js';
+import { bootOnce } from '#hyper2kvm/stages/validate/boot.js';
+import { createImage, imageInfo } from '#hyper2kvm/tools/qemu-img.js';
+import { run } from '#hyper2kvm/tools/run.js';
+import { LAB_REPORT, labReport } from './boot.ts';
+import type { BuiltGuest } from './guest.ts';
+import { luksKeys, makeDrop } from './matrix-drop.ts';
+import type { GuestState, PeerResult } from './matrix-judge.ts';
+import type { GuestRecipe } from './recipes.ts';
+
+const LIMIT_SECONDS = 900;
+const BOOT_SECONDS = 600;
+/** How long the guest's own report may take after the login prompt. */
+const REPORT_SECONDS = 120;
+
+/** The same guest through virt-v2v, its result booted on the machine that VALIDATE boots ours on. */
+export async function convertWithVirtV2v(guest: BuiltGuest, scratch: string): Promise<PeerResult> {
+  const { recipe } = guest;
+  const drop = await makeDrop(guest, join(scratch, 'peer', recipe.name));
+  const output = join(scratch, 'peer-output');
+  await mkdir(output);
+  const description = join(drop, `${recipe.name}.vmx`);
+  await writeFile(description, vmxText(recipe));
+  const keys = luksKeys(recipe).flatMap(({ device, file }) => [
+    '--key',
+    `${device}:file:${join(drop, file)}`,
+  ]);
+  // Snapshots of a btrfs are roots to it: without `--root` it asks on the terminal which one is meant.
+  const input = ['-i', 'vmx', description, ...keys, '--root', 'first'];
+  const args = [...input, '-o', 'local', '-of', 'qcow2', '-os', output];
+  const started = performance.now();
+  const error = await virtV2v(args);
+  const seconds = (performance.now() - started) / 1000;
+  if (error !== null) return { seconds, error, state: null, stopped: null };
+  const disks = (await readdir(output)).filter((name) => /-sd[a-z]$/.test(name)).sort();
+  const booted = await boot(
+    recipe,
+    disks.map((disk) => join(output, disk)),
+    scratch,
+  );
+  return { seconds, error: null, ...booted };
+}
+
+/** Null, or why it ended without a result. */
+async function virtV2v(args: readonly string[]): Promise<string | null> {
+  try {
+    const { code, stderr } = await run('virt-v2v', args, {
+      ...{ timeoutSeconds: LIMIT_SECONDS, okCodes: [0, 1] },
+      env: { LIBGUESTFS_BACKEND: 'direct', LIBGUESTFS_BACKEND_SETTINGS: 'force_tcg' },
+    });
+    return code === 0 ? null : errorText(stderr);
+  } catch (error) {
+    const { code, message } = errorRecord(error);
+    if (code !== 'tool.timeout') throw error;
+    return message;
+  }
+}
+
+/** The sentence after virt-v2v's last `error:`, without what it says to everybody. Pure. */
+export function errorText(stderr: string): string {
+  const said = stderr.split('virt-v2v: error: ').at(-1) ?? '';
+  const [sentence = ''] = said.split(/\n\s*\n|\nIf reporting bugs/);
+  return sentence.replace(/\s+/g, ' ').trim().slice(0, 200);
+}
+
+/** VMware's description of the guest as its recipe says: what virt-v2v reads disks, firmware and MAC from. Pure. */
+export function vmxText(recipe: GuestRecipe): string {
+  const disks = recipe.disks.flatMap((_, index) => [
+    `scsi0:${index}.present = "TRUE"`,
+    `scsi0:${index}.fileName = "disk${index}.vmdk"`,
+    `scsi0:${index}.deviceType = "scsi-hardDisk"`,
+  ]);
+  const lines = [
+    ...['.encoding = "UTF-8"', 'config.version = "8"', 'virtualHW.version = "14"'],
+    ...[`displayName = "${recipe.name}"`, 'guestOS = "debian10-64"', 'memSize = "1024"', 'numvcpus = "2"'],
+    `firmware = "${recipe.firmware === 'uefi' ? 'efi' : 'bios'}"`,
+    ...['scsi0.present = "TRUE"', 'scsi0.virtualDev = "pvscsi"', ...disks],
+    ...['ethernet0.present = "TRUE"', 'ethernet0.virtualDev = "vmxnet3"'],
+    ...['ethernet0.addressType = "static"', `ethernet0.address = "${recipe.network.mac}"`],
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+/** The boot is over when the guest has told its state on the serial port, or when VALIDATE's recogniser knows why it never will. */
+async function boot(
+  recipe: GuestRecipe,
+  files: readonly string[],
+  scratch: string,
+): Promise<Pick<PeerResult, 'state' | 'stopped'>> {
+  const directory = join(scratch, 'peer-boot');
+  await mkdir(directory);
+  const { validate } = jobOptionsSchema.parse({ config: {} }).config;
+  const told = new AbortController();
+  const console = join(directory, 'serial.log');
+  const watch = watchConsole(console, told);
+  const { kind: accelerator } = await probeAccelerator({ signal: AbortSignal.timeout(60_000) });
+  const uefi =
+    recipe.firmware === 'uefi' ? await freshVariables(await findUefi(), join(directory, 'vars.fd')) : null;
+  try {
+    const { outcome, level } = await bootOnce({
+      args: machineArguments({
+        ...{ accelerator, uefi, memoryMib: validate.memory_mib, smp: validate.smp },
+        nics: [recipe.network.mac],
+        devices: { disk_bus: 'virtio', nic_model: 'virtio' },
+        disks: await Promise.all(files.map((file, index) => layered(file, directory, index))),
+        localClock: false,
+      }),
+      directory,
+      scratch: directory,
+      readable: files,
+      limits: { timeoutSeconds: BOOT_SECONDS, evidenceSeconds: REPORT_SECONDS },
+      signal: told.signal,
+      onLevel: () => {},
+    });
+    const why = outcome.failure === null ? 'says nothing of itself' : outcome.failure.signature;
+    return { state: null, stopped: `${why}, at level ${level}` };
+  } catch (error) {
+    if (!told.signal.aborted) throw error;
+    return { state: stateOf(await readFile(console, 'latin1')), stopped: null };
+  } finally {
+    told.abort();
+    await watch;
+  }
+}
+
+async function layered(file: string, directory: string, index: number): Promise<MachineDisk> {
+  const overlay = join(directory, `disk${index}.qcow2`);
+  const { virtualSize: size } = await imageInfo(file, 'qcow2');
+  await createImage({ file: overlay, format: 'qcow2', size });
+  return { overlay, layers: [{ file, format: 'qcow2' }] };
+}
+
+async function watchConsole(file: string, told: AbortController): Promise<void> {
+  while (!told.signal.aborted) {
+    // Not there before QEMU runs.
+    const text = await readFile(file, 'latin1').catch(() => '');
+    if (LAB_REPORT.test(text)) told.abort();
+    await sleep(1_000, undefined, { signal: told.signal }).catch(() => {});
+  }
+}
+
+/** The lab's own report in the form of the boot test's: an address without interface and prefix. */
+function stateOf(serial: string): GuestState {
+  const { addresses, mounts, swaps, failed } = labReport(serial);
+  return {
+    addresses: addresses.map((address) => address.replace(/^.*=/, '').replace(/\/.*$/, '')),
+    mounts,
+    swaps,
+    failed_units: failed,
+  };
+}

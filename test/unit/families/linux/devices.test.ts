@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest';
+import { devices } from '../../../../src/families/linux/devices.js';
+import {
+  type GuestRecipe,
+  guestOf,
+  kernelOf,
+  MODULES_DEP,
+  MODULES_DEP_2_6,
+  MODULES_DEP_4_18,
+  modulesOf,
+} from '../guests.js';
+
+const VIRTIO_1 = { disk_bus: 'virtio', nic_model: 'virtio' };
+const TRANSITIONAL = { ...VIRTIO_1, virtio: 'transitional' };
+
+/** A guest with kernels of these versions, whose modules are those of `dep`. */
+function planOf(versions: Record<string, string>, more: GuestRecipe = {}) {
+  const files = Object.entries(versions).map(([version, dep]) => modulesOf(version, undefined, dep));
+  const kernels = Object.keys(versions).map((version) => kernelOf(version, []));
+  return devices.plan(
+    guestOf({ files: { ...Object.assign({}, ...files), ...more.files }, identity: { kernels }, ...more }),
+  );
+}
+
+describe('virtio devices', () => {
+  it.each([
+    // CentOS 6, SLES 11, Debian 7, Ubuntu 14.04, SLES 12, Debian 8, Arch of 2014, hand-made.
+    '2.6.32-754.el6.x86_64',
+    '3.0.101-63-default',
+    '3.2.0-4-amd64',
+    '3.13.0-170-generic',
+    '3.12.28-4-default',
+    '3.16.0-4-amd64',
+    '3.15.8-1-ARCH',
+    'custom',
+    // RHEL 7.1; the backport came with 7.2.
+    '3.10.0-229.el7.x86_64',
+  ])('are transitional for %s', (version) => {
+    const { devices: chosen, warnings } = planOf({ [version]: MODULES_DEP_2_6 });
+    expect(chosen).toEqual(TRANSITIONAL);
+    expect(warnings).toMatchObject([
+      { code: 'devices.transitional', message: expect.stringContaining(version) },
+    ]);
+  });
+
+  it.each([
+    ['4.0.0-1-amd64', MODULES_DEP_2_6],
+    ['4.18.0-553.el8_10.x86_64', MODULES_DEP_4_18],
+    ['6.1.0-18-amd64', MODULES_DEP],
+    ['10.0.1', MODULES_DEP_2_6],
+    ['3.10.0-327.el7.x86_64', MODULES_DEP_2_6],
+    ['3.10.0-1160.119.1.el7.x86_64', MODULES_DEP_2_6],
+    // A vendor's kernel of any number that has the driver.
+    ['3.4.113-vendor', MODULES_DEP],
+  ])('are of virtio 1.0 for %s', (version, dep) => {
+    expect(planOf({ [version]: dep })).toEqual({ operations: [], warnings: [], devices: VIRTIO_1 });
+  });
+
+  it('are of virtio 1.0 where the driver lists such devices', () => {
+    const version = '3.8.13-118.el6uek.x86_64';
+    const alias = 'alias pci:v00001AF4d00001041sv*sd*bc*sc*i* virtio_pci\n';
+    const files = { [`/usr/lib/modules/${version}/modules.alias`]: alias };
+    expect(planOf({ [version]: MODULES_DEP_2_6 }, { files }).devices).toEqual(VIRTIO_1);
+  });
+
+  it('are transitional where one kernel of several needs it: the others drive them too', () => {
+    const versions = { '3.16.0-4-amd64': MODULES_DEP_2_6, '4.9.0-0.bpo.12-amd64': MODULES_DEP_2_6 };
+    const { devices: chosen, warnings } = planOf(versions);
+    expect(chosen).toEqual(TRANSITIONAL);
+    expect(warnings[0]?.message).toBe(
+      'kernel 3.16.0-4-amd64 has no driver for virtio 1.0: the VM gets transitional virtio devices',
+    );
+  });
+});
+
+it('refuses more IDE disks than a VM has places for', () => {
+  const dep = 'kernel/ata_piix.ko:\nkernel/sd_mod.ko:\nkernel/e1000.ko:\n';
+  const on = (disks: number) => planOf({ '2.6.16': dep }, { controllers: Array(disks).fill(null) });
+  expect(on(4).devices).toEqual({ disk_bus: 'ide', nic_model: 'e1000' });
+  expect(() => on(5)).toThrowError(expect.objectContaining({ code: 'plan.too-many-disks' }));
+});

@@ -1,0 +1,21 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it, onTestFinished } from 'vitest';
+import { sha256File } from '../../../src/files/digest.js';
+
+const MIB = 1024 * 1024;
+
+it.each([0, 1, 4 * MIB - 1, 4 * MIB, 4 * MIB + 1, 13 * MIB + 5])(
+  'hashes %i bytes, chunk by chunk',
+  async (size) => {
+    const directory = mkdtempSync(join(tmpdir(), 'h2k-digest-'));
+    onTestFinished(() => rmSync(directory, { recursive: true }));
+    const content = Buffer.alloc(size);
+    for (let at = 0; at + 4 <= size; at += 4) content.writeUInt32LE(at, at);
+    writeFileSync(join(directory, 'file'), content);
+    const expected = createHash('sha256').update(content).digest('hex');
+    expect(await sha256File(join(directory, 'file'))).toBe(expected);
+  },
+);

@@ -1,0 +1,122 @@
+import { describe, expect, it } from 'vitest';
+import { isUnstableName, resolveDevice } from '../../../src/guest/device-names.js';
+import { devicePlace } from '../../../src/guest/disk-place.js';
+import { filesystem } from '../families/guests.js';
+
+const two = [
+  filesystem('/dev/sda2', 'ext4', 'AAAA-root'),
+  filesystem('/dev/sdb1', 'xfs', 'data', { label: 'my data' }),
+];
+const at = (spec: string, controllers: (string | null)[] = [null, null]) => {
+  const place = devicePlace(`/dev/${spec}`, { filesystems: [], controllers });
+  return place === null ? null : [place.disk, place.partition];
+};
+const path = (rest: string) => `disk/by-path/pci-0000:${rest}`;
+
+describe('names of the old hypervisor', () => {
+  it.each([
+    ['sda2', [0, 2]],
+    ['sdb', [1, 0]],
+    ['sdaa1', [26, 1]],
+    ['vdb3', [1, 3]],
+    ['xvda1', [0, 1]],
+    ['nvme0n1p2', [0, 2]],
+    ['nvme0n2p1', [1, 1]],
+    ['nvme1n1', [1, 0]],
+    ['mapper/vg-root', null],
+  ])('/dev/%s goes by its letter or number', (spec, place) => {
+    expect(at(spec)).toEqual(place);
+  });
+
+  it('hdX goes by the IDE channel where that is known', () => {
+    expect(at('hdc1', ['ide0:0', 'ide1:0'])).toEqual([1, 1]);
+    expect(at('hdb1')).toEqual([1, 1]);
+  });
+
+  it('by-path goes by target, and by its order where no description tells', () => {
+    expect(at(path('03:00.0-scsi-0:0:1:0-part2'))).toEqual([1, 2]);
+    expect(at(path('03:00.0-scsi-0:0:1:0'), ['scsi0:0', 'scsi0:1'])).toEqual([1, 0]);
+    expect(at(path('03:00.0-scsi-0:0:8:0-part1'), ['scsi0:0', 'scsi0:8'])).toEqual([1, 1]);
+    expect(at(path('03:00.0-scsi-0:0:8:0-part1'), Array(9).fill(null))).toEqual([7, 1]);
+    expect(at(path('03:00.0-sas-phy1-lun-0-part1'))).toEqual([1, 1]);
+    expect(at(path('02:01.0-ata-2-part1'))).toEqual([1, 1]);
+    expect(at(path('02:01.0-ata-4-part1'), ['sata0:0', 'sata0:3'])).toEqual([1, 1]);
+  });
+
+  it('by-path tells two adapters apart, and does not guess between more', () => {
+    const adapters = ['scsi0:0', 'scsi1:0'];
+    expect(at(path('03:00.0-scsi-0:0:0:0-part1'), adapters)).toEqual([0, 1]);
+    expect(at(path('13:00.0-scsi-0:0:0:0-part1'), adapters)).toEqual([1, 1]);
+    expect(at(path('13:00.0-scsi-0:0:0:0-part1'), [...adapters, 'scsi2:0'])).toBeNull();
+    expect(at(path('13:00.0-scsi-0:0:0:0-part1'))).toBeNull();
+  });
+
+  it('any path or serial number means the only disk of a VM', () => {
+    expect(at(path('1b:00.0-scsi-0:0:3:0-part1'), [null])).toEqual([0, 1]);
+    expect(at('disk/by-id/wwn-0x6000c29a-part3', [null])).toEqual([0, 3]);
+    expect(at('disk/by-id/wwn-0x6000c29a-part3')).toBeNull();
+  });
+});
+
+describe('resolveDevice', () => {
+  const context = {
+    filesystems: [...two, filesystem('/dev/vg-a/lv-b', 'ext4', 'lv')],
+    controllers: [null, null],
+  };
+  it.each([
+    ['UUID=aaaa-ROOT', 'AAAA-root'],
+    ['UUID="AAAA-root"', 'AAAA-root'],
+    ['LABEL="my data"', 'data'],
+    ['/dev/disk/by-label/my\\x20data', 'data'],
+    ['PARTUUID=DEADBEEF-02', 'AAAA-root'],
+    ['/dev/mapper/vg--a-lv--b', 'lv'],
+    ['/dev/vg-a/lv-b', 'lv'],
+    ['/dev/sdb1', 'data'],
+  ])('%s', (spec, uuid) => {
+    expect(resolveDevice(spec, context)?.uuid).toBe(uuid);
+  });
+  it('is null for a name that copies share, and means the origin of a snapshot', () => {
+    const copied = (more: object) => ({
+      controllers: [null, null],
+      filesystems: [
+        filesystem('/dev/vg/a', 'ext4', 'same', { label: 'x', ...more }),
+        filesystem('/dev/vg/b', 'ext4', 'same', { label: 'x' }),
+      ],
+    });
+    for (const spec of ['UUID=same', 'LABEL=x', '/dev/disk/by-uuid/same']) {
+      expect(resolveDevice(spec, copied({}))).toBeNull();
+      expect(resolveDevice(spec, copied({ snapshot_of: '/dev/vg/b' }))?.device).toBe('/dev/vg/b');
+    }
+    const members = ['one', 'two'].map((member) => filesystem(`/dev/${member}`, 'btrfs', 'same', { member }));
+    expect(resolveDevice('UUID=same', { controllers: [], filesystems: members })?.device).toBe('/dev/one');
+  });
+
+  it('is null for what is on no disk', () => {
+    for (const spec of ['UUID=none', '/dev/sdc1', '/dev/sda9', 'tmpfs', '/dev/mapper/other'])
+      expect(resolveDevice(spec, context)).toBeNull();
+  });
+});
+
+describe('isUnstableName', () => {
+  it('tells names that survive from those that do not', () => {
+    for (const spec of [
+      '/dev/sda1',
+      '/dev/vda',
+      '/dev/nvme0n1p1',
+      '/dev/disk/by-path/x',
+      '/dev/disk/by-id/wwn-1',
+    ])
+      expect(isUnstableName(spec)).toBe(true);
+    for (const spec of [
+      'UUID=a',
+      '/dev/mapper/a',
+      '/dev/vg/lv',
+      '/dev/md0',
+      '/dev/disk/by-uuid/a',
+      '/dev/disk/by-id/dm-name-vg-lv',
+      '/dev/sr0',
+      '/dev/fd0',
+    ])
+      expect(isUnstableName(spec)).toBe(false);
+  });
+});

@@ -1,0 +1,283 @@
+import { describe, expect, test } from 'vitest';
+import type { Drop, HeaderFacts, IncomingEntry } from '../../../src/model/drop.js';
+import { groupDrops } from '../../../src/spool/group-drops.js';
+import { vmName } from '../../../src/spool/names.js';
+import { isDue } from '../../../src/spool/settle.js';
+
+const FACTS: HeaderFacts = {
+  kind: 'nothing',
+  format: null,
+  needs: [],
+  contentId: null,
+  parentId: null,
+  incomplete: null,
+};
+const disk = (facts: Partial<HeaderFacts> = {}): HeaderFacts => ({
+  ...FACTS,
+  kind: 'disk',
+  format: 'vmdk',
+  ...facts,
+});
+const extent: HeaderFacts = { ...FACTS, kind: 'extent', format: 'vmdk' };
+
+/** `listing`: facts by name; a directory as an object of facts by child. */
+async function group(listing: Record<string, HeaderFacts>, more: IncomingEntry[] = []) {
+  const directories = new Map<string, IncomingEntry[]>();
+  const entries: IncomingEntry[] = [];
+  for (const name of Object.keys(listing)) {
+    const [first, child] = name.split('/') as [string, string?];
+    if (child === undefined) entries.push({ name, type: 'file', size: 1 });
+    else directories.set(first, [...(directories.get(first) ?? []), { name: child, type: 'file', size: 1 }]);
+  }
+  for (const [name, children] of directories) entries.push({ name, type: 'directory', size: 0, children });
+  return groupDrops([...entries, ...more], async (path) => listing[path]!);
+}
+
+const only = (drops: Drop[]): Drop => {
+  expect(drops).toHaveLength(1);
+  return drops[0]!;
+};
+
+describe('what belongs together', () => {
+  test('single files are drops of their own, in the order of their numbers', async () => {
+    const { drops } = await group({ 'web10.qcow2': disk(), 'web2.vmdk': disk() });
+    expect(drops.map(({ name, entries, complete }) => ({ name, entries, complete }))).toEqual([
+      { name: 'web2.vmdk', entries: ['web2.vmdk'], complete: true },
+      { name: 'web10.qcow2', entries: ['web10.qcow2'], complete: true },
+    ]);
+  });
+
+  test('a descriptor and its extents', async () => {
+    const needs = ['web01-s001.vmdk', 'web01-s002.vmdk'];
+    const { drops } = await group({
+      'web01-s001.vmdk': extent,
+      'web01-s002.vmdk': extent,
+      'web01.vmdk': disk({ needs }),
+    });
+    expect(only(drops)).toMatchObject({
+      name: 'web01.vmdk',
+      vm: 'web01',
+      complete: true,
+      entries: [...needs, 'web01.vmdk'],
+    });
+  });
+
+  test('a missing extent is named', async () => {
+    const needs = ['web01-s001.vmdk', 'web01-s002.vmdk', 'web01-s003.vmdk'];
+    const { drops } = await group({ 'web01-s001.vmdk': extent, 'web01.vmdk': disk({ needs }) });
+    expect(only(drops)).toMatchObject({
+      complete: false,
+      waitingFor: 'missing web01-s002.vmdk, web01-s003.vmdk',
+    });
+  });
+
+  test('extents that came before their descriptor wait together', async () => {
+    const { drops } = await group({
+      'web01-s001.vmdk': extent,
+      'web01-s002.vmdk': extent,
+      'db-flat.vmdk': extent,
+    });
+    expect(drops.map(({ name, waitingFor }) => [name, waitingFor])).toEqual([
+      ['db-flat.vmdk', 'missing the descriptor of db-flat.vmdk'],
+      ['web01-s001.vmdk', 'missing the descriptor of web01-s001.vmdk'],
+    ]);
+  });
+
+  test('a chain is named after its base', async () => {
+    const { drops } = await group({
+      'web01-000001.vmdk': disk({ needs: ['web01.vmdk'], parentId: 'a', contentId: 'b' }),
+      'web01-000002.vmdk': disk({ needs: ['web01-000001.vmdk'], parentId: 'b', contentId: 'c' }),
+      'web01.vmdk': disk({ contentId: 'a' }),
+    });
+    expect(only(drops)).toMatchObject({ name: 'web01.vmdk', vm: 'web01', complete: true });
+    expect(only(drops).entries).toHaveLength(3);
+  });
+
+  test('a delta without its parent names the parent', async () => {
+    const { drops } = await group({
+      'web01-000001.vmdk': disk({ needs: ['web01.vmdk'], parentId: 'a', contentId: 'b' }),
+    });
+    expect(only(drops)).toMatchObject({ complete: false, waitingFor: 'missing web01.vmdk' });
+  });
+
+  test('a renamed parent is known by its content id', async () => {
+    const { drops } = await group({
+      'delta.vmdk': disk({ needs: ['old-name.vmdk'], parentId: 'a', contentId: 'b' }),
+      'renamed.vmdk': disk({ contentId: 'a' }),
+    });
+    expect(only(drops)).toMatchObject({
+      name: 'renamed.vmdk',
+      complete: true,
+      entries: ['delta.vmdk', 'renamed.vmdk'],
+    });
+  });
+
+  test('a .vmx brings its disks together and waits for the missing one', async () => {
+    const vmx = { ...FACTS, kind: 'description', needs: ['a.vmdk', 'b.vmdk'] } as const;
+    const { drops } = await group({ 'web01.vmx': vmx, 'a.vmdk': disk(), 'web01.nvram': FACTS });
+    expect(only(drops)).toMatchObject({
+      name: 'web01.vmx',
+      entries: ['a.vmdk', 'web01.nvram', 'web01.vmx'],
+      waitingFor: 'missing b.vmdk',
+    });
+  });
+
+  test('a directory is one VM, with its own job.toml', async () => {
+    const { drops } = await group({
+      'web01/a.vmdk': disk(),
+      'web01/b.vmdk': disk(),
+      'web01/job.toml': FACTS,
+    });
+    expect(only(drops)).toMatchObject({
+      name: 'web01',
+      entries: ['web01'],
+      options: 'web01/job.toml',
+      complete: true,
+    });
+  });
+
+  test('a job.toml goes with the drop of its name, also when that is a chain', async () => {
+    const { drops, ignored } = await group({
+      'web01-000001.vmdk': disk({ needs: ['web01.vmdk'], parentId: 'a', contentId: 'b' }),
+      'web01.vmdk': disk({ contentId: 'a' }),
+      'web01.job.toml': FACTS,
+      'other.job.toml': FACTS,
+    });
+    expect(only(drops)).toMatchObject({ options: 'web01.job.toml' });
+    expect(only(drops).entries).toContain('web01.job.toml');
+    expect(ignored).toEqual([{ name: 'other.job.toml', reason: 'job-without-disk' }]);
+  });
+});
+
+describe('what waits', () => {
+  test('partial names and dotfiles are no drops', async () => {
+    const { drops, ignored } = await group({
+      'a.vmdk.part': disk(),
+      'b.tmp': disk(),
+      'c.vmdk.filepart': disk(),
+      'd.crdownload': disk(),
+      '.e.vmdk': disk(),
+    });
+    expect(drops).toEqual([]);
+    expect(ignored.map(({ reason }) => reason).sort()).toEqual([
+      'hidden',
+      'partial',
+      'partial',
+      'partial',
+      'partial',
+    ]);
+  });
+
+  test('a delta under a partial name holds its base back, another VM’s does not', async () => {
+    const { drops } = await group({
+      'web01.vmdk': disk(),
+      'web02.vmdk': disk(),
+      'web01-000001.vmdk.part': FACTS,
+    });
+    expect(drops.map(({ complete, waitingFor }) => [complete, waitingFor])).toEqual([
+      [false, 'web01-000001.vmdk is still being written'],
+      [true, null],
+    ]);
+  });
+
+  test('a base that a .vmsd calls frozen waits for its delta, unless a .vmx says which disk is in use', async () => {
+    const vmsd = { ...FACTS, frozen: ['web01.vmdk'] };
+    const base = { 'web01.vmdk': disk({ contentId: 'a' }), 'web01.vmsd': vmsd };
+    const waitingFor = 'missing the delta on web01.vmdk (the .vmsd has a snapshot)';
+    expect(only((await group(base)).drops)).toMatchObject({ complete: false, waitingFor });
+    const inside = { 'w/web01.vmdk': disk({ contentId: 'a' }), 'w/web01.vmsd': vmsd };
+    expect(only((await group(inside)).drops)).toMatchObject({ complete: false, waitingFor });
+
+    const delta = disk({ needs: ['web01.vmdk'], parentId: 'a', contentId: 'b' });
+    const whole = await group({ ...base, 'web01-000001.vmdk': delta });
+    expect(only(whole.drops)).toMatchObject({ complete: true });
+    expect(only(whole.drops).entries).toContain('web01.vmsd');
+    const vmx: HeaderFacts = { ...FACTS, kind: 'description', format: 'vmx', needs: ['web01.vmdk'] };
+    expect(only((await group({ ...base, 'web01.vmx': vmx })).drops)).toMatchObject({ complete: true });
+    const other = { ...base, 'web01.vmsd': { ...FACTS, frozen: ['db01.vmdk'] } };
+    expect(only((await group(other)).drops)).toMatchObject({ complete: true });
+  });
+
+  test('a compressed disk is a drop, and its job.toml is named without the compression', async () => {
+    const { drops } = await group({ 'web01.vmdk.gz': disk({ format: 'gzip' }), 'web01.job.toml': FACTS });
+    expect(only(drops)).toMatchObject({ vm: 'web01', options: 'web01.job.toml', complete: true });
+  });
+
+  test('a name that cannot be opened is refused by it', async () => {
+    const children: IncomingEntry[] = [{ name: 'a\ufffd.raw', type: 'unnamed', size: 0 }];
+    const { drops } = await group({}, [{ name: 'web01', type: 'directory', size: 0, children }]);
+    expect(only(drops).refused).toMatchObject({ code: 'fetch.refused-name' });
+  });
+
+  test('a partial file inside a directory holds the directory back', async () => {
+    const { drops } = await group({ 'web01/a.vmdk': disk(), 'web01/b.vmdk.part': FACTS });
+    expect(only(drops)).toMatchObject({ complete: false, waitingFor: 'b.vmdk.part is still being written' });
+  });
+
+  test('a file whose end has not arrived says so', async () => {
+    const { drops } = await group({ 'web01.vmdk': disk({ incomplete: 'the footer has not arrived' }) });
+    expect(only(drops)).toMatchObject({
+      complete: false,
+      waitingFor: 'web01.vmdk: the footer has not arrived',
+    });
+  });
+
+  test('what is named like a disk and is none does not wait: FETCH says why', async () => {
+    const { drops, ignored } = await group({ 'notes.vmdk': FACTS, 'notes.txt': FACTS, 'README.pdf': FACTS });
+    expect(only(drops)).toMatchObject({
+      name: 'notes.vmdk',
+      complete: true,
+      entries: ['notes.txt', 'notes.vmdk'],
+    });
+    expect(ignored).toEqual([{ name: 'README.pdf', reason: 'not-a-disk' }]);
+  });
+
+  test.each(['symlink', 'special'] as const)(
+    'a %s is refused, in incoming and in a directory',
+    async (type) => {
+      const link: IncomingEntry = { name: 'x.vmdk', type, size: 0 };
+      const { drops } = await group({}, [
+        link,
+        { name: 'web01', type: 'directory', size: 0, children: [link] },
+      ]);
+      expect(drops.map(({ refused }) => refused?.code)).toEqual([
+        'fetch.refused-special',
+        'fetch.refused-special',
+      ]);
+      expect(drops.map(({ entries }) => entries)).toEqual([['web01'], ['x.vmdk']]);
+    },
+  );
+});
+
+describe('when a drop is due', () => {
+  const drop = (facts: Partial<Drop>) => ({
+    name: 'x',
+    vm: 'x',
+    entries: ['x'],
+    options: null,
+    complete: true,
+    waitingFor: null,
+    refused: null,
+    ...facts,
+  });
+  test('complete: after the settle time', () => {
+    expect(isDue(drop({}), 9.9, 10)).toBe(false);
+    expect(isDue(drop({}), 10, 10)).toBe(true);
+  });
+  test('incomplete: after ten times that, so that it fails with its reason and does not wait for ever', () => {
+    expect(isDue(drop({ complete: false }), 99, 10)).toBe(false);
+    expect(isDue(drop({ complete: false }), 100, 10)).toBe(true);
+    expect(isDue(drop({ complete: false }), 4, 0)).toBe(false);
+  });
+});
+
+test.each([
+  ['web01', 'web01'],
+  ['Büro Server (alt)', 'Buro-Server-alt'],
+  ['-rf', 'rf'],
+  ['$(reboot)\n', 'reboot'],
+  ['日本', 'vm'],
+  ['x'.repeat(200), 'x'.repeat(63)],
+])('the VM’s name for %j is %j', (drop, name) => {
+  expect(vmName(drop)).toBe(name);
+});

@@ -1,0 +1,84 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import { bufferSource } from '../../../src/disk/base/bytes.js';
+import type { IncomingEntry } from '../../../src/model/drop.js';
+import { groupDrops } from '../../../src/spool/group-drops.js';
+import { factsOf } from '../../../src/spool/header-facts.js';
+import { descriptor, MIB, realImages, withFooter } from '../disk/images.js';
+import { ovfText } from '../disk/ovf-text.js';
+
+let images: Record<string, Buffer>;
+beforeAll(async () => {
+  images = await realImages({
+    'sparse.vmdk': ['-O', 'vmdk'],
+    'stream.vmdk': ['-O', 'vmdk', '-o', 'subformat=streamOptimized'],
+    'a.qcow2': ['-O', 'qcow2'],
+  });
+  images['footer.vmdk'] = withFooter(images['stream.vmdk']!);
+});
+
+/** The state of one growing file: null when it may be claimed. */
+async function waitingFor(name: string, bytes: Buffer): Promise<string | null> {
+  const entry: IncomingEntry = { name, type: 'file', size: bytes.length };
+  const { drops } = await groupDrops([entry], () => factsOf(name, bufferSource(bytes)));
+  expect(drops).toHaveLength(1);
+  return drops[0]!.waitingFor;
+}
+
+describe('a file that is still being copied is never complete', () => {
+  test.each(['sparse.vmdk', 'footer.vmdk', 'a.qcow2'])('%s', async (name) => {
+    const bytes = images[name]!;
+    const cluster = name === 'a.qcow2' ? 65_536 : 512;
+    for (let length = 0; length <= bytes.length - cluster; length += Math.ceil(bytes.length / 53))
+      expect(
+        await waitingFor(name, bytes.subarray(0, length)),
+        `${length} of ${bytes.length}`,
+      ).not.toBeNull();
+    expect(await waitingFor(name, bytes)).toBeNull();
+  });
+
+  test('a raw disk, up to the end of its last partition', async () => {
+    expect(await waitingFor('a.img', images.raw!.subarray(0, 2 * MIB))).toMatch(/partition table/);
+    expect(await waitingFor('a.img', Buffer.alloc(MIB))).toMatch(/zeros/);
+    expect(await waitingFor('a.img', images.raw!)).toBeNull();
+  });
+
+  test('an .ovf that is cut', async () => {
+    const text = Buffer.from(ovfText(['a.vmdk']));
+    const entries: IncomingEntry[] = [
+      { name: 'a.vmdk', type: 'file', size: 1 },
+      { name: 'x.ovf', type: 'file', size: 1 },
+    ];
+    const state = async (bytes: Buffer) => {
+      const { drops } = await groupDrops(entries, (name) =>
+        factsOf(name, bufferSource(name === 'x.ovf' ? bytes : images['sparse.vmdk']!)),
+      );
+      return drops.map((drop) => [drop.name, drop.waitingFor]);
+    };
+    expect(await state(text)).toEqual([['x.ovf', null]]);
+    expect((await state(text.subarray(0, 900))).find(([name]) => name === 'x.ovf')?.[1]).toMatch(/XML/);
+  });
+});
+
+test('what will never become a disk does not wait', async () => {
+  expect(await waitingFor('x.vmdk', Buffer.from('shopping list\n'))).toBeNull();
+  expect(await waitingFor('x.vmdk', images['a.qcow2']!)).toBeNull();
+  expect(await waitingFor('x.vmdk', descriptor(['RW 100 FLAT "/etc/passwd" 0']))).toBeNull();
+  expect(await waitingFor('x.qcow2', Buffer.from('x'.repeat(5000)))).toBeNull();
+});
+
+test('the beginning of a descriptor does', async () => {
+  expect(await waitingFor('x.vmdk', Buffer.from('# Disk Desc'))).not.toBeNull();
+  expect(await waitingFor('x.vmdk', Buffer.alloc(0))).not.toBeNull();
+});
+
+test('10,000 drops are grouped in well under a second', async () => {
+  const facts = await factsOf('a.qcow2', bufferSource(images['a.qcow2']!));
+  const entries = Array.from(
+    { length: 10_000 },
+    (_, i): IncomingEntry => ({ name: `vm${i}.qcow2`, type: 'file', size: 1 }),
+  );
+  const started = performance.now();
+  const { drops } = await groupDrops(entries, async () => facts);
+  expect(drops).toHaveLength(10_000);
+  expect(performance.now() - started).toBeLessThan(1000);
+});
