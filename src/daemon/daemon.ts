@@ -49,7 +49,10 @@ export async function startDaemon(initial: Config, options: DaemonOptions = {}):
   const version = hyper2kvmVersion();
   const log = options.log ?? createLog({ level: config.log.level, form: config.log.format });
   const logger = log.logger;
-  const notifier = createNotifier(process.env);
+  const notifier = createNotifier({
+    env: process.env,
+    onFailure: (err) => logger.warn({ err }, 'systemd-notify failed, systemd was told without it'),
+  });
   // What was started, stopped in reverse.
   const started: (() => void | Promise<void>)[] = [];
   const stop = async () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Hyper2kvmError } from '../errors/error.js';
 import { socketDirectory } from '../files/scratch.js';
-import { ownerEnvironment } from '../tools/orphans.js';
+import { programEnvironment } from '../tools/environment.js';
 import { killGroup } from '../tools/process-group.js';
 import { sandboxPrefix } from '../tools/sandbox.js';
 import { QmpClient } from './qmp.js';
@@ -172,7 +172,7 @@ function launch(
   return spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...limits, '--', ...commandLine], {
     detached: true,
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...process.env, LC_ALL: 'C', ...ownerEnvironment() },
+    env: { ...process.env, LC_ALL: 'C', ...programEnvironment() },
   });
 }
 

@@ -15,12 +15,20 @@ export interface ProductionModule {
 }
 
 const authorSchema = z.union([z.string(), z.object({ name: z.string() }).transform(({ name }) => name)]);
-const manifestSchema = z.object({
-  name: z.string(),
-  version: z.string(),
-  license: z.string(),
-  author: authorSchema.nullish().transform((author) => author ?? null),
-});
+const manifestSchema = z
+  .object({
+    name: z.string(),
+    version: z.string(),
+    license: z.string().optional(),
+    // As npm had it before SPDX expressions.
+    licenses: z.tuple([z.object({ type: z.string() })]).optional(),
+    author: authorSchema.optional(),
+  })
+  .transform(({ name, version, license, licenses, author }, context) => {
+    const found = license ?? licenses?.[0].type;
+    if (found === undefined) context.addIssue(`${name} names no licence`);
+    return { name, version, license: found ?? '', author: author ?? null };
+  });
 
 /** Installed as dependencies of dependencies, but never loaded by Node. */
 const NOT_LOADED = [
