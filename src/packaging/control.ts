@@ -6,6 +6,7 @@ import type { PackageFacts } from './facts.js';
  */
 const DEPENDS = [
   'systemd',
+  'bubblewrap',
   'passwd',
   'qemu-utils',
   'qemu-system-x86',
@@ -21,9 +22,8 @@ const DEPENDS = [
   'lzop',
   'bzip2',
 ] as const;
-/** bubblewrap confines the tools where the unit does not: in `hyper2kvm convert`. libguestfs needs one kernel in /boot, whichever. */
+/** libguestfs needs one kernel in /boot, whichever. */
 const RECOMMENDS = [
-  'bubblewrap',
   'libguestfs-xfs',
   'linux-image-amd64 | linux-image-cloud-amd64 | linux-image-generic',
 ] as const;

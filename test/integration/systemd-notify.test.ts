@@ -77,6 +77,13 @@ function partitioned(bytes: number): Buffer {
   return disk;
 }
 
+it('the tools of the service run under bubblewrap', async () => {
+  const lines = (await machine.journal()).filter(({ MESSAGE }) =>
+    MESSAGE.includes('sandbox of the tools found'),
+  );
+  expect(lines.map(({ MESSAGE }) => JSON.parse(MESSAGE).sandbox)).toEqual(['bubblewrap']);
+});
+
 describe('systemd hears of the service', () => {
   it('by systemd-notify, which needs NotifyAccess=all: with less, the service does not become ready', async () => {
     expect(await machine.property('NotifyAccess')).toBe('all');

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vit
 import { startQemu } from '../../../src/machine/qemu.js';
 import { startNodeChild } from '../../../src/tools/node-child.js';
 import { run } from '../../../src/tools/run.js';
+import { probeSandbox } from '../../../src/tools/sandbox.js';
 
 const scratch = mkdtempSync(join(tmpdir(), 'h2k-environment-'));
 afterAll(() => rmSync(scratch, { recursive: true }));
@@ -32,13 +33,17 @@ describe('no program that is started here can speak for the service', () => {
 
   test('the QEMU of a boot test', async () => {
     const binary = join(scratch, 'qemu');
-    writeFileSync(binary, `#!/bin/sh\n(${NAMES}) >&2\nexit 1\n`, { mode: 0o755 });
+    writeFileSync(binary, `#!/bin/sh\n([ -e /run ] || printf 'no /run '; ${NAMES}) >&2\nexit 1\n`, {
+      mode: 0o755,
+    });
     const started = startQemu({ args: [], binary, readable: [scratch], signal: AbortSignal.timeout(20_000) });
     const message = await started.then(
       () => 'started',
       (error: Error) => error.message,
     );
     expect(seen(message)).toEqual(['H2K_WITNESS']);
+    // The socket is in there.
+    if ((await probeSandbox()).kind === 'bubblewrap') expect(message).toContain('no /run');
   });
 
   test('the process that libguestfs and its QEMU run in', async () => {
