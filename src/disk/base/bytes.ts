@@ -94,14 +94,6 @@ function safe(value: bigint, what: string): number {
   return Number(value);
 }
 
-/** A ByteSource over memory. */
-export function bufferSource(bytes: Buffer): ByteSource {
-  return {
-    size: bytes.length,
-    read: async (offset, length) => bytes.subarray(Math.min(offset, bytes.length), offset + length),
-  };
-}
-
 /** The bytes `offset` to `offset + size` of `source`: a member of an archive, an extent in a larger file. */
 export function sliceSource(source: ByteSource, offset: number, size: number): ByteSource {
   const end = Math.max(0, Math.min(size, source.size - offset));

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { bufferSource } from '../../../src/disk/base/bytes.js';
 import { indexTar } from '../../../src/disk/base/tar.js';
 import { parseManifest } from '../../../src/disk/ovf/manifest.js';
 import { parseOvf } from '../../../src/disk/ovf/ovf.js';
 import { parseXml } from '../../../src/disk/ovf/xml.js';
 import { Hyper2kvmError } from '../../../src/errors/error.js';
+import { bufferSource } from './buffer-source.js';
 import { ovfText } from './ovf-text.js';
 
 describe('OVF', () => {
