@@ -1,5 +1,5 @@
 import type { Hardware } from '../model/hardware.js';
-import type { Plan } from '../model/plan.js';
+import type { PlannedNic } from '../model/plan.js';
 
 /**
  * The new VM's NICs, in order; at least one, and no fewer than the VM's own description (VMX, OVF) has. Its MACs count first, else those that the guest's files
@@ -7,7 +7,7 @@ import type { Plan } from '../model/plan.js';
  */
 export function domainNics(
   hardware: Pick<Hardware, 'nics'> | null,
-  plan: Pick<Plan, 'nics'> | null,
+  plan: { nics: readonly PlannedNic[] } | null,
 ): Hardware['nics'] {
   const described = hardware?.nics ?? [];
   if (described.some(({ mac }) => mac !== null)) return described;
@@ -18,4 +18,9 @@ export function domainNics(
     ...described[index],
     mac: bound[index]?.mac ?? null,
   }));
+}
+
+/** Returns a card's MAC in lower case; null for none, and for what libvirt and QEMU refuse: anything else, and multicast addresses. */
+export function cardAddress(mac: string | null): string | null {
+  return mac !== null && /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/i.test(mac) ? mac.toLowerCase() : null;
 }

@@ -1,10 +1,10 @@
 import type { Kernel } from '../../model/identity.js';
-import { mapLines } from '../base/edit.js';
+import { mapLines } from '../../text/lines.js';
 import type { Guest } from '../base/fixer.js';
 import { stableOptions } from './command-line.js';
 import { stableCrypttab } from './crypttab.js';
+import { admitVirtio } from './lvm.js';
 import { stableResume } from './resume.js';
-import { admitVirtio } from './storage.js';
 
 /** A configuration file inside an initramfs and what it should say; null: it should not be there. */
 export interface Replacement {

@@ -1,6 +1,8 @@
 import type { GuestTree } from '../../guest/tree.js';
-import type { Operation } from '../../model/operation.js';
-import { type Cause, filesIn, mapLines, putFile, rewriteFile } from '../base/edit.js';
+import type { Operation } from '../../operations/registry.js';
+import type { Run } from '../../operations/run.js';
+import { mapLines } from '../../text/lines.js';
+import { type Cause, filesIn, putFile, rewriteFile } from '../base/edit.js';
 import type { Fixer, Guest } from '../base/fixer.js';
 import {
   commentDisplayDrivers,
@@ -26,7 +28,7 @@ export const vmware: Fixer = {
       ...tools,
       ...commentMounts(
         tree,
-        /(?:fuse\.)?vmhgfs(?:-fuse)?/,
+        /^(fuse\.)?vmhgfs(-fuse)?$/,
         because('VMware’s shared folders do not exist on KVM; the boot would wait for them'),
       ),
       // Drivers that the same guest needs where it came from load by themselves when the hardware is there.
@@ -98,7 +100,7 @@ function upstartJobs(tree: GuestTree): Operation[] {
 }
 
 function removeTools({ tree, identity }: Guest): Operation[] {
-  const run = (command: string[]): Operation => {
+  const run = (command: string[]): Run => {
     return { op: 'run', ...because('fix.vmware_tools = "remove"'), command };
   };
   if (identity.vmware_tools === 'tarball') return [run(['vmware-uninstall-tools.pl'])];

@@ -6,6 +6,7 @@ import {
   filesystemsNamed,
   resolveDevice,
 } from '../../guest/device-names.js';
+import { parseFstab } from '../../guest/fstab.js';
 import type { Filesystem } from '../../model/identity.js';
 import { refusal } from './tolerate.js';
 
@@ -135,10 +136,14 @@ async function describeRoot(
   };
 }
 
+/** A larger one is no configuration. */
+const MAX_FSTAB_BYTES = 1024 * 1024;
+
 /** Empty where there is none, or a link in a circle: then it tells nothing, and INSPECT warns of it later. */
 async function readFstab(session: ApplianceSession): Promise<string> {
   try {
     if (!(await session.call('is_file_opts', '/etc/fstab', { followsymlinks: true }))) return '';
+    if ((await session.call('statns', '/etc/fstab')).size > MAX_FSTAB_BYTES) return '';
     return (await session.call('read_file', '/etc/fstab')).toString('utf8');
   } catch (error) {
     refusal(error);
@@ -148,9 +153,8 @@ async function readFstab(session: ApplianceSession): Promise<string> {
 
 /** The name of `/` in a root's fstab, where it means copies of the root as well as the root. Pure. */
 function sharedName(fstab: string, { device }: Filesystem, context: DeviceContext): Root['sharesName'] {
-  for (const line of fstab.split('\n')) {
-    const [spec = '#', mountpoint] = line.trim().split(/\s+/);
-    if (spec.startsWith('#') || mountpoint !== '/') continue;
+  for (const { spec, mountpoint } of parseFstab(fstab)) {
+    if (mountpoint !== '/') continue;
     const devices = filesystemsNamed(spec, context).map((filesystem) => filesystem.device);
     if (devices.length > 1 && devices.includes(device)) return { spec, devices };
   }
@@ -163,15 +167,13 @@ export function mountsItself(
   { filesystem, options, subvolume: own }: Omit<Candidate, 'names'>,
   context: DeviceContext,
 ): boolean {
-  return fstab.split('\n').some((line) => {
-    const [spec = '#', mountpoint, , mountOptions = ''] = line.trim().split(/\s+/);
-    if (spec.startsWith('#') || mountpoint !== '/') return false;
+  return parseFstab(fstab).some(({ spec, mountpoint, options: mountOptions }) => {
+    if (mountpoint !== '/') return false;
     const subvolume = mountOptions
-      .split(',')
       .find((option) => option.startsWith('subvol='))
       ?.replace(/^subvol=\/?/, 'subvol=');
     if (resolveDevice(spec, context)?.device !== filesystem.device) return false;
-    const number = /(?:^|,)subvolid=(\d+)/.exec(mountOptions)?.[1];
+    const number = mountOptions.map((option) => /^subvolid=(\d+)/.exec(option)?.[1]).find(Boolean);
     return subvolume === undefined && number !== undefined
       ? Number(number) === own
       : (subvolume ?? '') === options;
