@@ -73,7 +73,7 @@ export interface Signature {
 }
 
 /** `struct guestfs_statns`, the fields in use. */
-export interface GuestStat {
+interface GuestStat {
   mode: number;
   uid: number;
   gid: number;
@@ -82,12 +82,12 @@ export interface GuestStat {
   inode: number;
 }
 /** `struct guestfs_statvfs`, the fields in use: block size and counts in blocks. */
-export interface GuestStatvfs {
+interface GuestStatvfs {
   bsize: number;
   blocks: number;
   bfree: number;
 }
-export interface Subvolume {
+interface Subvolume {
   id: number;
   parent: number;
   path: string;
@@ -114,7 +114,7 @@ interface Returns {
   subvolumes: Subvolume[];
 }
 
-export type GuestfsApi = typeof guestfsApi;
+type GuestfsApi = typeof guestfsApi;
 export type GuestfsName = keyof GuestfsApi;
 type Positional<A extends readonly ArgumentKind[]> = { -readonly [I in keyof A]: Arguments[A[I]] };
 type Optional<S> = S extends { options: infer O extends Record<string, readonly [number, ArgumentKind]> }

@@ -33,7 +33,7 @@ export interface InventoryOptions extends ReadOptions {
 }
 
 /** A compressed file of the drop. */
-export interface PackedFile {
+interface PackedFile {
   name: string;
   compression: Compression['name'];
   /** Absolute path of the file that holds it. */

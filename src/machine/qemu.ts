@@ -33,7 +33,7 @@ export interface QemuOptions {
   binary?: string;
 }
 
-export interface QemuExit {
+interface QemuExit {
   code: number | null;
   signal: NodeJS.Signals | null;
 }
@@ -136,7 +136,7 @@ export async function startQemu(options: QemuOptions): Promise<Qemu> {
 }
 
 /** Pure: the full argument vector, QEMU's program first. */
-export function buildCommandLine(
+function buildCommandLine(
   { args, binary }: Pick<QemuOptions, 'args' | 'binary'>,
   directory: string,
   channels: readonly string[],

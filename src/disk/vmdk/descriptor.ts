@@ -18,7 +18,7 @@ export interface Descriptor {
   parentHint: string | null;
   extents: DescriptorExtent[];
 }
-export interface DescriptorExtent {
+interface DescriptorExtent {
   access: string;
   sectors: number;
   kind: 'FLAT' | 'VMFS' | 'SPARSE' | 'VMFSSPARSE';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /** One file of a disk's chain, relative to the source directory; newest first. */
-export const layerSchema = z.object({ path: z.string(), format: z.string(), files: z.array(z.string()) });
+const layerSchema = z.object({ path: z.string(), format: z.string(), files: z.array(z.string()) });
 
 export const flattenOutput = z.object({
   disks: z.array(

@@ -48,7 +48,7 @@ export function sampleRecords(): StageRecord[] {
   });
 }
 
-export const sampleFetch: FetchOutput = {
+const sampleFetch: FetchOutput = {
   files: [{ path: 'web01.vmdk', size: 731_906_048 }],
   disks: [{ index: 0, leaf: 'web01.vmdk', format: 'vmdk', controller: 'scsi0:0' }],
   unpacked: [],
@@ -62,7 +62,7 @@ export const sampleFetch: FetchOutput = {
   },
 };
 
-export const sampleIdentity: Identity = {
+const sampleIdentity: Identity = {
   os_type: 'linux',
   os_distro: 'debian',
   os_version: '12',
