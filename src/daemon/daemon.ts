@@ -13,6 +13,7 @@ import { Notifications } from '../notifications/notifications.js';
 import { openQueue } from '../queue/queue.js';
 import { lockDirectory, lockInstance } from '../queue/sqlite/instance-lock.js';
 import { pipelineStages, runPipeline } from '../stages/pipeline.js';
+import { probeSandbox } from '../tools/sandbox.js';
 import { hyper2kvmVersion } from '../tools/versions.js';
 import { Admission } from './admission.js';
 import { prepareDirectories } from './directories.js';
@@ -49,7 +50,10 @@ export async function startDaemon(initial: Config, options: DaemonOptions = {}):
   const version = hyper2kvmVersion();
   const log = options.log ?? createLog({ level: config.log.level, form: config.log.format });
   const logger = log.logger;
-  const notifier = createNotifier(process.env);
+  const notifier = createNotifier({
+    env: process.env,
+    onFailure: (err) => logger.warn({ err }, 'systemd-notify failed, systemd was told without it'),
+  });
   // What was started, stopped in reverse.
   const started: (() => void | Promise<void>)[] = [];
   const stop = async () => {
@@ -147,6 +151,10 @@ export async function startDaemon(initial: Config, options: DaemonOptions = {}):
       },
     );
     started.push(() => probe.abort());
+    void probeSandbox().then(({ kind, reason }) => {
+      const level = kind === 'none' ? 'warn' : 'info';
+      logger[level]({ sandbox: kind, reason }, 'sandbox of the tools found');
+    });
     logger.info({ version, incoming: config.spool.incoming, socket: config.control.socket }, 'daemon ready');
     supervision.start();
     started.push(() => supervision.stopping());

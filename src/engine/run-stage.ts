@@ -94,7 +94,7 @@ export function refusalOf(stage: Stage, output: unknown, options: JobOptions): E
 }
 
 /** Removes what the stage's unfinished run left. A failing cleanup is a bug of the stage that must not hide the failure it cleans up after. */
-export async function cleanUp(stage: Stage, context: StageContext): Promise<void> {
+async function cleanUp(stage: Stage, context: StageContext): Promise<void> {
   try {
     await stage.cleanup?.(context);
   } catch (err) {

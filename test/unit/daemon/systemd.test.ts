@@ -9,11 +9,14 @@ function supervise(ping: () => void = () => {}) {
   const sent: string[] = [];
   const lines: string[] = [];
   const supervision = new Supervision({
-    notifier: createNotifier(
-      ENV,
-      (state) => sent.push(state),
-      () => Date.now(),
-    ),
+    notifier: createNotifier({
+      env: ENV,
+      channels: {
+        announce: async (message) => sent.push(...Object.keys(message)),
+        send: (state) => sent.push(state),
+      },
+      now: () => Date.now(),
+    }),
     statusLine: () => 'idle',
     ping,
     log: createLog({ level: 'info', writer: (line) => lines.push(line) }).logger,
@@ -26,11 +29,11 @@ describe('Supervision', () => {
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
 
-  it('feeds the watchdog at half its time', () => {
+  it('feeds the watchdog at half its time', async () => {
     const { supervision, sent } = supervise();
     supervision.start();
-    vi.advanceTimersByTime(30_000);
-    expect(sent).toEqual(['READY=1', 'STATUS=idle', ...Array(4).fill('WATCHDOG=1')]);
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(sent.toSorted()).toEqual([...Array(4).fill('WATCHDOG=1'), 'ready', 'status']);
     supervision.stop();
   });
 

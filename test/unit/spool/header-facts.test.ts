@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { bufferSource } from '../../../src/disk/base/bytes.js';
 import type { IncomingEntry } from '../../../src/model/drop.js';
 import { groupDrops } from '../../../src/spool/group-drops.js';
 import { factsOf } from '../../../src/spool/header-facts.js';
+import { bufferSource } from '../disk/buffer-source.js';
 import { descriptor, MIB, realImages, withFooter } from '../disk/images.js';
 import { ovfText } from '../disk/ovf-text.js';
 
