@@ -16,8 +16,8 @@ const BUS: Record<string, string> = {
 const BUS_ORDER = ['scsi', 'sata', 'ide'];
 
 /**
- * Parses an OVF descriptor (DMTF DSP0243) of one VM. `files` are all plain names under References. Throws `fetch.corrupt`,
- * `fetch.unsupported`, `fetch.several-vms`, `fetch.refused-reference`.
+ * Parses an OVF descriptor (DMTF DSP0243) of one VM. `files` are all plain names under References. Throws
+ * `fetch.corrupt`, `fetch.unsupported`, `fetch.several-vms`, `fetch.refused-reference`.
  */
 export function parseOvf(bytes: Buffer): Description & { files: string[] } {
   const envelope = parseXml(bytes);
