@@ -20,8 +20,8 @@ export interface ApplianceRequest {
   /** File names in the work directory: FLATTEN's images, qcow2, never written. */
   disks: readonly string[];
   workDirectory: string;
-  /** The drop, on which the images are built. */
-  source: { directory: string; entries: readonly string[] };
+  /** The drop, on which the images are built: absolute paths, also in the work directory only to be read. */
+  drop: readonly string[];
   options: Config;
   signal: AbortSignal;
   log: Logger;
@@ -73,9 +73,8 @@ export async function withoutKvm<T>(
 
 async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Promise<Appliance> {
   const started = performance.now();
-  const { workDirectory, options, signal, log } = request;
+  const { workDirectory, drop, options, signal, log } = request;
   const overlays = request.disks.map((_, index) => `fix-disk${index}.qcow2`);
-  const drop = request.source.entries.map((name) => join(request.source.directory, name));
   for (const [index, disk] of request.disks.entries()) {
     await rm(join(workDirectory, overlays[index]!), { force: true });
     await createImage(

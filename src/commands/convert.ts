@@ -2,8 +2,8 @@ import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { exists } from '../files/exists.js';
-import type { Report } from '../model/report.js';
 import { assembleBundle, writeFailure } from '../report/bundle.js';
+import type { Report } from '../report/report.js';
 import { summarize } from '../report/summary.js';
 import { publishDirectory } from '../spool/publish.js';
 import { terminalText } from '../text/escape-terminal.js';
@@ -79,6 +79,7 @@ async function convert(
       bundleDirectory,
       finalDirectory,
       keepSource: 'leave',
+      sourceId: result.sourceId,
       signal,
     });
     await publishDirectory(bundleDirectory, finalDirectory, signal);

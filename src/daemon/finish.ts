@@ -12,6 +12,7 @@ import type { Job } from '../model/job.js';
 import { jobFacts, type NotifyEvent } from '../notifications/event.js';
 import type { Queue } from '../queue/queue.js';
 import { assembleBundle, writeFailure } from '../report/bundle.js';
+import { assertConverted } from '../report/digest-converted.js';
 import { copyTree } from '../sources/local/copy-drop.js';
 import { isSameFilesystem, publishDirectory } from '../spool/publish.js';
 import { CHECKPOINT_NAME, type JobPaths, jobPaths, LOG_NAME } from './paths.js';
@@ -78,7 +79,8 @@ export async function finishJob(request: FinishRequest): Promise<Job> {
 }
 
 async function publishBundle(request: FinishRequest, paths: JobPaths, directory: string): Promise<void> {
-  const { options, signal } = request;
+  const { job, options, signal } = request;
+  const { sourceId } = job.result;
   // For the daemon there is no place where the drop could be left: incoming would bring it again.
   const keepSource = options.config.source.keep === 'delete' ? 'delete' : 'archive';
   await assembleBundle({
@@ -86,11 +88,15 @@ async function publishBundle(request: FinishRequest, paths: JobPaths, directory:
     bundleDirectory: paths.bundle,
     finalDirectory: directory,
     keepSource,
+    sourceId,
     signal,
   });
   await openForReaders(paths.bundle);
   failpoint('finish.before-publish');
-  await publishDirectory(paths.bundle, directory, signal);
+  const moved = { directory: join(paths.bundle, 'source'), entries: job.entries };
+  await publishDirectory(paths.bundle, directory, signal, async () => {
+    if (keepSource === 'archive') await assertConverted({ source: moved, sourceId });
+  });
   request.log.debug({ directory }, 'bundle published');
 }
 

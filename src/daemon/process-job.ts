@@ -66,6 +66,7 @@ export async function runJob(queued: Job, parts: JobRunParts, signal: AbortSigna
     return;
   }
   const job = await reopen(queued, parts, signal);
+  if (job.reopen !== null) return;
   const paths = jobPaths(config, job.job);
   const jobLog = parts.log.jobLogger(paths.log, { job: job.job });
   const log = jobLog.logger;
@@ -128,20 +129,35 @@ function crashLoop({ crashes, stage }: Job): ErrorRecord | null {
 }
 
 /**
- * `retry`. A source that is not there any more, or a cancellation meanwhile, ends the job; it is not tried
- * again for ever.
+ * `retry`: the job with its drop in work/. A job that still has `reopen` is queued again, as the disk is full
+ * that its drop is copied to. A source that is not there any more, a disk that is full again and again, or a
+ * cancellation meanwhile, ends the job; it is not tried again for ever.
  */
 async function reopen(job: Job, parts: JobRunParts, signal: AbortSignal): Promise<Job> {
   const { config, queue } = parts;
+  const log = parts.log.logger.child({ job: job.job });
   try {
-    const log = parts.log.logger.child({ job: job.job });
     return await reopenJob(job, { config, queue, signal, log });
   } catch (thrown) {
     const error = errorRecord(thrown);
+    const isStillThere = job.reopen !== null && (await exists(join(job.reopen, 'source')));
+    if (isFullDisk(error) && isStillThere) {
+      const cause = { error, cause: thrown, failedStage: null };
+      const after = job.outcome === null ? await waitForSpace(job, parts, cause, log) : job;
+      return after.outcome === null ? after : leaveInFailed(after, queue);
+    }
     if (error.code !== 'queue.source-gone') throw thrown;
     queue.jobs.update(job.job, { reopen: null });
     return decide(job, parts, { outcome: 'failed', error, failedStage: null });
   }
+}
+
+/**
+ * Ended with the drop where it is, as it cannot be copied back: what there is of a copy goes with the work
+ * directory.
+ */
+function leaveInFailed({ job, reopen }: Job, queue: Queue): Job {
+  return queue.jobs.update(job, { directory: reopen, reopen: null });
 }
 
 /** The job with its outcome, or queued again without one. */
@@ -175,7 +191,7 @@ async function convert(
       outcome: 'converted',
       error,
       failedStage,
-      result: jobResult(result.outputs),
+      result: jobResult(result),
     });
   if (result.cancelled && error.code === 'daemon.stopping') {
     log.info({ stage: failedStage }, 'job interrupted, it resumes at the next start');
@@ -193,7 +209,7 @@ async function convert(
     if (parts.setBacks(job.job) < MAX_CHANGES) throw asError(error);
   }
   const outcome = result.cancelled ? 'cancelled' : 'failed';
-  return decide(job, parts, { outcome, error, failedStage, result: jobResult(result.outputs) });
+  return decide(job, parts, { outcome, error, failedStage, result: jobResult(result) });
 }
 
 export interface Decision {
@@ -296,12 +312,12 @@ async function waitForSpace(
   const directory = writesTo(job, parts.config);
   const space = await spaceOf(directory);
   const { free } = space;
-  const needed =
-    job.outcome === null
-      ? (parts.queue.jobs.get(job.job) ?? job).reservedBytes
-      : await usedBytes(jobPaths(parts.config, job.job).work);
+  const isPublishing = job.outcome !== null && job.reopen === null;
+  const needed = isPublishing
+    ? await usedBytes(jobPaths(parts.config, job.job).work)
+    : (parts.queue.jobs.get(job.job) ?? job).reservedBytes;
   if (free >= needed) {
-    if (job.outcome !== null || parts.setBacks(job.job) < MAX_FULL_DISKS) throw thrown.cause;
+    if (isPublishing || parts.setBacks(job.job) < MAX_FULL_DISKS) throw thrown.cause;
     const error = errorRecord(noSpace(directory, needed, space));
     return decide(job, parts, { outcome: 'failed', error, failedStage: thrown.failedStage });
   }

@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrorCode } from '../errors/errno.js';
@@ -85,6 +85,12 @@ function fileSource(handle: FileHandle, size: number, signal?: AbortSignal): Byt
       return buffer.subarray(0, filled);
     },
   };
+}
+
+/** In the spool a file with another name would give away what the service's user may read. */
+export function refuseHardLinks(path: string, stats: Stats): void {
+  if (stats.isFile() && stats.nlink > 1)
+    throw refusedSpecial(path, `has ${stats.nlink - 1} more hard link(s)`);
 }
 
 export function refusedSpecial(path: string, why: string): Hyper2kvmError {

@@ -17,21 +17,28 @@ export interface FstabLine {
 }
 
 const COLUMNS = 4;
+/** Each line is looked for among all filesystems. A real fstab has some dozen. */
+const MAX_LINES = 5_000;
 
-/** Returns the entries of an fstab: what is blank, a comment or longer than any real line is left out. */
+/**
+ * Returns the entries of an fstab: what is blank, a comment or longer than any real line is
+ * left out, and what follows the first 5,000 lines.
+ */
 export function parseFstab(text: string): FstabLine[] {
-  return shortLines(text).flatMap((line, index) => {
-    const columns: FstabLine['columns'] = [];
-    for (const match of line.matchAll(/\S+/g)) {
-      columns.push({ start: match.index, end: match.index + match[0].length });
-      if (columns.length === COLUMNS) break;
-    }
-    const field = (column: number) => line.slice(columns[column]?.start ?? 0, columns[column]?.end ?? 0);
-    if (columns.length === 0 || field(0).startsWith('#')) return [];
-    const [spec = '', mountpoint = '', type = ''] = [0, 1, 2].map((column) => unescapeField(field(column)));
-    const options = field(3) === '' ? [] : field(3).split(',');
-    return [{ index, text: line, spec, mountpoint, type, options, columns }];
-  });
+  return shortLines(text)
+    .slice(0, MAX_LINES)
+    .flatMap((line, index) => {
+      const columns: FstabLine['columns'] = [];
+      for (const match of line.matchAll(/\S+/g)) {
+        columns.push({ start: match.index, end: match.index + match[0].length });
+        if (columns.length === COLUMNS) break;
+      }
+      const field = (column: number) => line.slice(columns[column]?.start ?? 0, columns[column]?.end ?? 0);
+      if (columns.length === 0 || field(0).startsWith('#')) return [];
+      const [spec = '', mountpoint = '', type = ''] = [0, 1, 2].map((column) => unescapeField(field(column)));
+      const options = field(3) === '' ? [] : field(3).split(',');
+      return [{ index, text: line, spec, mountpoint, type, options, columns }];
+    });
 }
 
 /** True where the boot goes on without the entry, or where it is not mounted at boot. */

@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { access, lstat, mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isNotUtf8 } from '../disk/base/names.js';
+import { refuseHardLinks } from '../disk/file-source.js';
 import { isErrorCode } from '../errors/errno.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import { syncPath } from '../files/durable.js';
@@ -40,7 +41,7 @@ function copyDirectory(work: string, job: string): string {
  * to the queue in the second case. On one filesystem the names are renamed; onto another one they are copied,
  * and an original that is still what was copied is renamed to a hidden place in incoming before it is
  * removed: half a directory is never a drop. When it fails, what was moved is moved back. Errors:
- * `spool.not-permitted`, `spool.drop-changed`, those of the file system.
+ * `spool.not-permitted`, `spool.drop-changed`, those of `copyDrop`, those of the file system.
  */
 export async function claimDrop(
   queue: Queue,
@@ -126,7 +127,7 @@ async function moveEntries(directories: ClaimDirectories, claim: Claim): Promise
   if ((await lstat(incoming)).dev !== (await lstat(work)).dev) return false;
   // What is in a dropped directory moves into one of ours when the job begins.
   for (const { name } of claim.entries)
-    if (await isDirectory(join(incoming, name))) await assertRemovable(incoming, name);
+    if (await isDirectory(join(incoming, name))) await assertTakeable(incoming, name);
   for (const [index, entry] of claim.entries.entries()) {
     try {
       if (!(await moveIfSame(directories, claim.job, entry))) throw dropChanged(claim, entry);
@@ -170,8 +171,9 @@ async function isSame(path: string, entry: ClaimedEntry): Promise<boolean> {
 async function copyEntries(directories: ClaimDirectories, claim: Claim, signal: AbortSignal): Promise<void> {
   const { incoming, work } = directories;
   const copies = copyDirectory(work, claim.job);
-  // Said before hours of copying.
-  for (const entry of claim.entries) await assertRemovable(incoming, entry.name);
+  const linked = claim.refused === null ? 'refused' : 'copied';
+  // Before hours of copying, which the next try would begin again.
+  for (const { name } of claim.entries) await assertTakeable(incoming, name, linked);
   await rmdir(sourceDirectory(work, claim.job));
   await mkdir(copies, { mode: 0o700 });
   for (const entry of claim.entries) {
@@ -181,7 +183,7 @@ async function copyEntries(directories: ClaimDirectories, claim: Claim, signal: 
       directory: incoming,
       names: [entry.name],
       target: copies,
-      refuseHardLinks: claim.refused === null,
+      refuseHardLinks: linked === 'refused',
       signal,
     });
   }
@@ -194,8 +196,16 @@ async function copyEntries(directories: ClaimDirectories, claim: Claim, signal: 
   await syncPath(work);
 }
 
-/** Rejects with EACCES or EPERM where unlink(2) and rename(2) would: the directories may not be written to, or are sticky and neither they nor the file are ours. */
-async function assertRemovable(directory: string, name: string): Promise<void> {
+/**
+ * Rejects with EACCES or EPERM where unlink(2) and rename(2) would: the directories may not be written to, or
+ * are sticky and neither they nor the file are ours. Where hard links are refused, rejects with
+ * `fetch.refused-special`, as their copy would.
+ */
+async function assertTakeable(
+  directory: string,
+  name: string,
+  linked: 'refused' | 'copied' = 'copied',
+): Promise<void> {
   await access(directory, constants.W_OK | constants.X_OK);
   const parent = await lstat(directory);
   const stats = await lstat(join(directory, name)).catch((error: unknown) => {
@@ -207,11 +217,12 @@ async function assertRemovable(directory: string, name: string): Promise<void> {
   const user = process.geteuid?.();
   if ((parent.mode & STICKY) !== 0 && user !== 0 && user !== parent.uid && user !== stats.uid)
     throw Object.assign(new Error(`${name} is another user's, in a sticky directory`), { code: 'EPERM' });
+  if (linked === 'refused') refuseHardLinks(name, stats);
   if (!stats.isDirectory()) return;
   const inside = join(directory, name);
   // A directory that moves elsewhere is written to: its `..` changes.
   await access(inside, constants.W_OK | constants.X_OK);
-  for (const child of await readdir(inside)) await assertRemovable(inside, child);
+  for (const child of await readdir(inside)) await assertTakeable(inside, child, linked);
 }
 
 /**

@@ -75,7 +75,8 @@ async function inputFor(
     plan: { plan: { devices: { disk_bus: 'virtio', nic_model: 'virtio' }, nics: [] } },
     fix: {
       disks: [{ index: 0, image: 'unused.qcow2', format: 'qcow2', evidence }],
-      evidence_changes: evidence === null ? [] : ['adds hyper2kvm-evidence.service'],
+      evidence_changes: [],
+      evidence_unit: evidence !== null,
       network: { addresses: [], dhcp: true },
     },
     convert: {

@@ -2,8 +2,10 @@ import { posix } from 'node:path';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { parseSectionPath } from '../../guest/unified-image.js';
 import type { Kernel } from '../../model/identity.js';
-import type { Operation } from '../../model/operation.js';
 import type { Warning } from '../../model/plan.js';
+import type { AppendInitramfs } from '../../operations/append-initramfs.js';
+import type { RebuildInitramfs } from '../../operations/rebuild-initramfs.js';
+import type { Operation } from '../../operations/registry.js';
 import type { Fixer, Guest } from '../base/fixer.js';
 import { unifiedImages } from './command-line-files.js';
 import { chooseDevices, DEVICE_SETS, type DeviceSet } from './devices.js';
@@ -78,7 +80,7 @@ interface KernelCase {
   replace: Replacement[];
 }
 
-function planKernel(context: KernelCase, warnings: Warning[]): Operation | null {
+function planKernel(context: KernelCase, warnings: Warning[]): AppendInitramfs | RebuildInitramfs | null {
   const { guest, kernel, modules, replace } = context;
   const image = kernel.initramfs;
   if (image === null) {
@@ -141,7 +143,7 @@ function planKernel(context: KernelCase, warnings: Warning[]): Operation | null 
 function append(
   { kernel, index, modules, replace }: KernelCase,
   image: NonNullable<Kernel['initramfs']>,
-): Operation {
+): AppendInitramfs {
   const there = new Set(image.modules);
   const missing = modules.filter((name) => !there.has(name));
   const files = missing.flatMap((name) => index.path(name) ?? []);

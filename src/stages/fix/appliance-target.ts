@@ -1,10 +1,10 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { GuestWriter } from '../../access/guest-writer.js';
 import { hasErrno } from '../../appliance/errors.js';
 import type { ApplianceSession } from '../../appliance/session.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { refusal } from '../inspect/tolerate.js';
-import type { FixTarget } from './guest-writer.js';
 
 /** libguestfs' protocol carries at most 4 MiB in one message; larger contents go by file. */
 const MAX_MESSAGE_BYTES = 2 * 1024 * 1024;
@@ -33,7 +33,7 @@ export function applianceTarget(
   session: ApplianceSession,
   workDirectory: string,
   selinux: boolean,
-): FixTarget {
+): GuestWriter {
   const scratch = join(workDirectory, 'transfer.part');
 
   /** chattr(1)'s `i` and `a`, which forbid root to change what is there; empty also where the filesystem knows no flags. */

@@ -1,3 +1,4 @@
+import type { GuestWriter } from '../../access/guest-writer.js';
 import {
   type ChangeableSection,
   parseSectionPath,
@@ -7,10 +8,9 @@ import {
   withoutNuls,
   withSection,
 } from '../../guest/unified-image.js';
-import type { FixTarget } from './guest-writer.js';
 
 /** `target` on which the sections of unified kernel images (`IMAGE.efi:.initrd`) are files. They are read, rewritten and appended to; the image keeps its place. */
-export function withUnifiedImages(target: FixTarget): FixTarget {
+export function withUnifiedImages(target: GuestWriter): GuestWriter {
   async function find(image: string, name: ChangeableSection): Promise<UnifiedSection> {
     const bytes = await target.size(image);
     const head = await target.readAt(image, 0, Math.min(UNIFIED_HEADER_BYTES, bytes));

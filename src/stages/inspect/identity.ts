@@ -1,6 +1,7 @@
 import { hasProgram, SYSTEMD } from '../../guest/programs.js';
 import type { GuestTree } from '../../guest/tree.js';
 import type { Identity } from '../../model/identity.js';
+import { shortLines } from '../../text/lines.js';
 
 /** Everything INSPECT reads off the snapshot alone. Pure. Decided by what is there, not by the distribution's name. */
 export function identify(tree: GuestTree, partitions: Identity['partitions']) {
@@ -125,7 +126,9 @@ function ifupdown(tree: GuestTree): boolean {
     '/etc/network/interfaces',
     ...tree.list('/etc/network/interfaces.d').map((name) => `/etc/network/interfaces.d/${name}`),
   ];
-  return files.some((file) => /^\s*iface\s+(?!lo\b)\S+/m.test(tree.text(file)?.text ?? ''));
+  // Line by line: over all of a file the leading spaces would be tried at each of its line ends.
+  const lines = files.flatMap((file) => shortLines(tree.text(file)?.text ?? ''));
+  return lines.some((line) => /^\s*iface\s+(?!lo\b)\S+/.test(line));
 }
 
 function hostname(tree: GuestTree): string {

@@ -1,10 +1,11 @@
 import { z } from 'zod';
-import { identitySchema, unlockedSchema } from '../../model/identity.js';
+import { guestIdentitySchema } from '../../families/registry.js';
+import { unlockedSchema } from '../../model/identity.js';
 import { warningSchema } from '../../model/plan.js';
 
 /** `snapshot` is a file name in the work directory (see appliance/snapshot.ts); its digest makes PLAN's input a value. */
 export const inspectOutput = z.object({
-  identity: identitySchema,
+  identity: guestIdentitySchema,
   snapshot: z.string(),
   snapshot_sha256: z.string(),
   /** File name in the work directory: what each initramfs lists (guest/initramfs-listing.ts), by guest path. FIX appends by it. */

@@ -136,10 +136,14 @@ async function describeRoot(
   };
 }
 
+/** A larger one is no configuration. */
+const MAX_FSTAB_BYTES = 1024 * 1024;
+
 /** Empty where there is none, or a link in a circle: then it tells nothing, and INSPECT warns of it later. */
 async function readFstab(session: ApplianceSession): Promise<string> {
   try {
     if (!(await session.call('is_file_opts', '/etc/fstab', { followsymlinks: true }))) return '';
+    if ((await session.call('statns', '/etc/fstab')).size > MAX_FSTAB_BYTES) return '';
     return (await session.call('read_file', '/etc/fstab')).toString('utf8');
   } catch (error) {
     refusal(error);

@@ -1,8 +1,10 @@
 import {
   appendFileSync,
+  chownSync,
   closeSync,
   constants,
   existsSync,
+  mkdirSync,
   openSync,
   rmSync,
   statSync,
@@ -13,7 +15,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import type { Appliance } from '../../../src/appliance/appliance.js';
+import type { Appliance, ApplianceRequest } from '../../../src/appliance/appliance.js';
 import { executePipeline } from '../../../src/engine/run-stages.js';
 import type { Stage } from '../../../src/engine/stage.js';
 import type { PipelineRequest } from '../../../src/engine/types.js';
@@ -338,7 +340,9 @@ describe('executePipeline', () => {
 describe('the appliance of a job', () => {
   function fakeAppliances() {
     const log: string[] = [];
-    const openAppliance = async () => {
+    const requests: ApplianceRequest[] = [];
+    const openAppliance = async (request: ApplianceRequest) => {
+      requests.push(request);
       log.push('open');
       return {
         call: async () => null as never,
@@ -351,7 +355,7 @@ describe('the appliance of a job', () => {
         kill: async () => void log.push('kill'),
       } as const satisfies Appliance;
     };
-    return { log, openAppliance };
+    return { log, requests, openAppliance };
   }
   const uses = async (context: { appliance(disks: string[]): Promise<unknown> }) => {
     await context.appliance(['flat-disk0.qcow2']);
@@ -381,6 +385,25 @@ describe('the appliance of a job', () => {
     expect(log).toEqual(['inspect', 'open', 'plan', 'fix', 'close', 'convert']);
     await request.lanes.acquire('appliances', { priority: 0, signal: AbortSignal.timeout(1000) });
   });
+
+  // Only root has files of others.
+  it.runIf(process.geteuid?.() === 0)(
+    'may read a copy of the drop and the drop, and write to neither',
+    async () => {
+      const { log, requests, openAppliance } = fakeAppliances();
+      const { workDirectory } = testRequest();
+      const directory = join(workDirectory, 'source');
+      mkdirSync(directory);
+      writeFileSync(join(directory, 'disk.raw'), 'data');
+      chownSync(directory, 64_101, 0);
+      const request = testRequest({ workDirectory, source: { directory, entries: ['disk.raw'] } });
+      const stages = [testStage('inspect', log, { lane: 'appliances', act: uses })];
+      await executePipeline(request, { stages, openAppliance });
+      const [copy = '', ...others] = requests[0]?.drop ?? [];
+      expect(others).toEqual([join(directory, 'disk.raw')]);
+      expect(copy.startsWith(join(workDirectory, 'private-source-'))).toBe(true);
+    },
+  );
 
   it('is killed with a failed attempt and launched again for the next', async () => {
     const { log, openAppliance } = fakeAppliances();

@@ -1,7 +1,9 @@
-import type { FixTarget } from '../../../../src/stages/fix/guest-writer.js';
+import type { GuestWriter } from '../../../../src/access/guest-writer.js';
 
 /** A guest that is a map of files. */
-export function targetOf(files: Record<string, string | Buffer>): FixTarget & { files: Map<string, Buffer> } {
+export function targetOf(
+  files: Record<string, string | Buffer>,
+): GuestWriter & { files: Map<string, Buffer> } {
   const all = new Map<string, Buffer>(
     Object.entries(files).map(([path, content]) => [path, Buffer.from(content as string)]),
   );

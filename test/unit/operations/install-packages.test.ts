@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import type { Operation } from '../../../../src/model/operation.js';
-import type { FixTarget } from '../../../../src/stages/fix/guest-writer.js';
-import { installPackages } from '../../../../src/stages/fix/install-packages.js';
+import type { GuestWriter } from '../../../src/access/guest-writer.js';
+import { type InstallPackages, installPackages } from '../../../src/operations/install-packages.js';
+import type { Operation } from '../../../src/operations/registry.js';
 
 const FILE = 'qemu-guest-agent_7.2_amd64.deb';
 const COPY = `/var/tmp/hyper2kvm-${FILE}`;
@@ -27,7 +27,7 @@ function guest(run: (files: Set<string>, command: readonly string[]) => void) {
       run(files, command);
       return '';
     },
-  } as unknown as FixTarget;
+  } as unknown as GuestWriter;
   return { files, target };
 }
 const operation = (sha256 = createHash('sha256').update('package').digest('hex')) =>
@@ -40,6 +40,8 @@ const operation = (sha256 = createHash('sha256').update('package').digest('hex')
     command: ['dpkg', '--install'],
     programs: ['/usr/sbin/qemu-ga'],
   }) satisfies Operation;
+const install = (wanted: InstallPackages, target: GuestWriter) =>
+  installPackages.execute(target, wanted, { signal: new AbortController().signal, listings: {} });
 
 it('installs with services forbidden to start, leaves nothing of its own behind', async () => {
   const { files, target } = guest((there, command) => {
@@ -47,14 +49,16 @@ it('installs with services forbidden to start, leaves nothing of its own behind'
     expect([...there]).toEqual([COPY, '/usr/sbin/policy-rc.d']);
     there.add('/usr/sbin/qemu-ga');
   });
-  expect(await installPackages(operation(), target)).toContain('/usr/sbin/qemu-ga');
+  expect(await install(operation(), target)).toEqual([
+    '/usr/sbin/qemu-ga: installed from 1 packages by dpkg',
+  ]);
   expect([...files]).toEqual(['/usr/sbin/qemu-ga']);
 });
 
 it('keeps the guest’s own policy', async () => {
   const { files, target } = guest((there) => there.add('/usr/sbin/qemu-ga'));
   files.add('/usr/sbin/policy-rc.d');
-  await installPackages(operation(), target);
+  await install(operation(), target);
   expect(files.has('/usr/sbin/policy-rc.d')).toBe(true);
 });
 
@@ -72,5 +76,5 @@ it.each([
 ])('fails with its name for a package %s', async (_, code, changed, run) => {
   const { target } = guest(run);
   const wanted = changed === undefined ? operation() : changed('00');
-  await expect(installPackages(wanted, target)).rejects.toMatchObject({ code });
+  await expect(install(wanted, target)).rejects.toMatchObject({ code });
 });

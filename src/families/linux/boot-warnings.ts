@@ -1,15 +1,9 @@
 import type { Boot } from '../../model/boot.js';
-import type { FixOutput } from '../fix/output.js';
+import type { GuestReport } from '../base/boot-patterns.js';
+import type { NetworkExpectation } from '../base/family.js';
 
-/**
- * What the guest says of itself against what it is configured to have. Empty for a boot that failed, which
- * has a failure instead, and for a guest that says nothing. Pure.
- */
-export function bootWarnings(
-  { verdict, guest }: Pick<Boot, 'verdict' | 'guest'>,
-  network: FixOutput['network'],
-): Boot['warnings'] {
-  if (verdict !== 'booted' || guest === null) return [];
+/** What a booted guest says of itself against what it is configured to have. Pure. */
+export function bootWarnings(guest: GuestReport, network: NetworkExpectation): Boot['warnings'] {
   const warnings: Boot['warnings'] = [];
   const warn = (code: Boot['warnings'][number]['code'], what: string, names: readonly string[]) => {
     if (names.length > 0) warnings.push({ code, message: `${what}: ${listed(names)}` });

@@ -1,12 +1,12 @@
 import { posix } from 'node:path';
 import type { Warning } from '../../model/plan.js';
-import { filesIn, removeFile, rewriteFile } from '../base/edit.js';
+import { removeFile, rewriteFile } from '../base/edit.js';
 import type { Fixer } from '../base/fixer.js';
 
-const LVM = 'lvm';
+const NAME = 'lvm';
 
 export const lvm: Fixer = {
-  name: LVM,
+  name: NAME,
   description:
     'LVM’s record of the old hypervisor’s devices (/etc/lvm/devices/system.devices, /etc/lvm/cache/.cache) is removed: LVM then finds its volumes by their own labels. A filter in lvm.conf or lvmlocal.conf that lets only old names through gets virtio’s too, with a warning.',
   plan({ tree }) {
@@ -17,11 +17,11 @@ export const lvm: Fixer = {
       rewriteFile(
         tree,
         path,
-        { fixer: LVM, reason: 'the filter lets only device names of the old hypervisor through' },
+        { fixer: NAME, reason: 'the filter lets only device names of the old hypervisor through' },
         (text) => admitVirtio(text, path, warnings),
       ),
     );
-    const removals = stale.flatMap((path) => removeFile(tree, path, { fixer: LVM, reason }));
+    const removals = stale.flatMap((path) => removeFile(tree, path, { fixer: NAME, reason }));
     return { operations: [...removals, ...filters], warnings };
   },
 };
@@ -41,7 +41,7 @@ export function admitVirtio(text: string, path: string, warnings: Warning[]): st
     places.push(list.first);
     const filter = text.slice(match.index, list.end).replace(/\s+/g, ' ').trim();
     warnings.push({
-      fixer: LVM,
+      fixer: NAME,
       code: 'lvm.filter',
       message: `${posix.basename(path)} admits only devices of the old hypervisor (${filter}): virtio disks were added, look whether that is what you want`,
     });
@@ -74,37 +74,3 @@ function admitsOnlyOldNames(patterns: readonly string[]): boolean {
   const names = (expression: RegExp) => accepted.some((pattern) => expression.test(pattern.slice(2)));
   return rejects && names(/sd|hd|xvd|nvme|by-path|by-id/) && !names(/\bvd/);
 }
-
-const MDADM = 'mdadm';
-
-export const mdadm: Fixer = {
-  name: MDADM,
-  description:
-    'Arrays of md find their members by UUID and are left alone; a DEVICE line in mdadm.conf that looks only at /dev/sd* is reported.',
-  plan({ tree }) {
-    const paths = ['/etc/mdadm/mdadm.conf', '/etc/mdadm.conf'];
-    const warnings = paths.flatMap((path) => {
-      const line = tree.text(path)?.text.match(/^[ \t]*DEVICE[ \t]+.*$/im)?.[0] ?? '';
-      if (!/\/dev\/[sh]d/.test(line) || /\/dev\/vd|partitions/.test(line)) return [];
-      const message = `${path} looks for members only at ${line.trim()}: with virtio disks they are /dev/vd*`;
-      return [{ fixer: MDADM, code: 'mdadm.device', message }];
-    });
-    return { operations: [], warnings };
-  },
-};
-
-const BLKID = 'blkid-cache';
-
-export const blkidCache: Fixer = {
-  name: BLKID,
-  description:
-    'blkid’s cache of the old hypervisor’s devices (/etc/blkid/blkid.tab) is removed; it is made again by itself.',
-  plan({ tree }) {
-    const files = [...filesIn(tree, '/etc/blkid', /^blkid\.tab/), ...filesIn(tree, '/etc', /^blkid\.tab/)];
-    const reason = 'it maps UUIDs to devices of the old hypervisor';
-    return {
-      operations: files.flatMap((path) => removeFile(tree, path, { fixer: BLKID, reason })),
-      warnings: [],
-    };
-  },
-};

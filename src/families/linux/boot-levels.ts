@@ -1,23 +1,12 @@
-import { BOOT_LEVELS, type BootLevel } from '../../model/boot.js';
-
-/** Position in the order of a boot; a higher one is further. */
-export function rank(level: BootLevel): number {
-  return BOOT_LEVELS.indexOf(level);
-}
-
-export interface LevelPattern {
-  level: BootLevel;
-  pattern: RegExp;
-  /** Also printed by the systemd of an initramfs: says nothing until the root was switched. */
-  afterInitramfs?: boolean;
-}
+import type { LevelPattern } from '../base/boot-patterns.js';
+import { FIRMWARE_LEVELS } from '../base/firmware-patterns.js';
 
 /**
- * What shows that a boot came to a level. The text is that of the programs themselves: SeaBIOS (src/boot.c), EDK II (BdsEntry.c), GRUB
- * (boot.S, normal/main.c), Linux (init/version.c), initramfs-tools (/usr/share/initramfs-tools/init), systemd (src/core/main.c), agetty.
+ * What shows that a boot came to a level. The text is that of the programs themselves: GRUB (boot.S, normal/main.c), Linux
+ * (init/version.c), initramfs-tools (/usr/share/initramfs-tools/init), systemd (src/core/main.c), agetty.
  */
 export const LEVEL_PATTERNS: readonly LevelPattern[] = [
-  { level: 'firmware', pattern: /^SeaBIOS \(version|^iPXE |BdsDxe: |UEFI Interactive Shell|TianoCore/ },
+  ...FIRMWARE_LEVELS,
   {
     level: 'bootloader',
     pattern:

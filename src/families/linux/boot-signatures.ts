@@ -1,23 +1,16 @@
-import type { BootLevel } from '../../model/boot.js';
+import type { Signature } from '../base/boot-patterns.js';
+import { FIRMWARE_SIGNATURES } from '../base/firmware-patterns.js';
 
-/** One known way in which a boot fails. `settleSeconds` gives the guest time to say more, or to go on after all. */
-export interface Signature {
-  /** Stable: `validate.<signature>` is the error code. */
-  signature: string;
-  /** Null for what is seen by other means than text (QMP events, time). */
-  pattern: RegExp | null;
-  /** Reaching a level above this one disproves the failure. */
-  within: BootLevel;
-  settleSeconds: number;
-  /** On an overloaded host a healthy guest may end so: it is tried again alone. */
-  underLoad?: boolean;
-  /** Neither a failure nor a success: a person is needed. */
-  inconclusive?: boolean;
-  meaning: string;
-  advice: string;
-}
+export const KERNEL_PANIC: Signature = {
+  signature: 'kernel-panic',
+  pattern: /Kernel panic - not syncing|Attempted to kill init/,
+  within: 'login',
+  settleSeconds: 2,
+  meaning: 'The kernel stopped with a panic.',
+  advice: 'The lines above the panic in boot/serial.log name the cause.',
+};
 
-/** The more specific stands above the more general: of several that were seen, the first is the verdict. */
+/** How the boot of a Linux guest fails. The more specific stands above the more general. */
 export const SIGNATURES: readonly Signature[] = [
   {
     signature: 'panic-no-root',
@@ -37,14 +30,7 @@ export const SIGNATURES: readonly Signature[] = [
     meaning: 'The root file system was mounted but has no init program.',
     advice: 'The wrong file system is mounted as root: check root= and, on btrfs, rootflags=subvol=.',
   },
-  {
-    signature: 'kernel-panic',
-    pattern: /Kernel panic - not syncing|Attempted to kill init/,
-    within: 'login',
-    settleSeconds: 2,
-    meaning: 'The kernel stopped with a panic.',
-    advice: 'The lines above the panic in boot/serial.log name the cause.',
-  },
+  KERNEL_PANIC,
   {
     signature: 'fsck-manual',
     pattern: /UNEXPECTED INCONSISTENCY; RUN fsck MANUALLY/,
@@ -117,42 +103,7 @@ export const SIGNATURES: readonly Signature[] = [
     meaning: 'The boot loader (syslinux family) did not find its kernel or configuration.',
     advice: 'Check extlinux.conf / syslinux.cfg and the files that it names.',
   },
-  {
-    signature: 'windows-loader',
-    pattern: /BOOTMGR is missing|NTLDR is missing|A disk read error occurred/,
-    within: 'bootloader',
-    settleSeconds: 5,
-    meaning: 'The Windows boot sector did not find the boot manager.',
-    advice:
-      'The system partition is missing, or the disk order changed: are all disks of the VM in the drop?',
-  },
-  {
-    signature: 'uefi-shell',
-    pattern: /UEFI Interactive Shell|^Shell> ?$/,
-    within: 'firmware',
-    settleSeconds: 3,
-    meaning: 'The UEFI firmware found no boot loader and started its own shell.',
-    advice:
-      'The ESP lacks EFI/BOOT/BOOTX64.EFI, or there is no ESP: if the VM used BIOS, set [vm] firmware = "bios".',
-  },
-  {
-    signature: 'uefi-no-loader',
-    pattern: /BdsDxe: (?:failed to (?:load|start) Boot|No bootable option)/,
-    within: 'firmware',
-    settleSeconds: 45,
-    meaning: 'The UEFI firmware could not start any boot entry.',
-    advice: 'The ESP lacks EFI/BOOT/BOOTX64.EFI, or the loader there is refused: look at the ESP’s files.',
-  },
-  {
-    signature: 'no-bootable-device',
-    pattern:
-      /No bootable device|Boot failed: (?:not a bootable disk|could not read the boot disk)|Missing operating system|Operating system not found|Error loading operating system/i,
-    within: 'firmware',
-    settleSeconds: 5,
-    meaning: 'The BIOS found no boot sector on any disk.',
-    advice:
-      'The boot disk is not in the drop or not the first, its MBR is empty, or the VM used UEFI: set [vm] firmware = "uefi".',
-  },
+  ...FIRMWARE_SIGNATURES,
   {
     signature: 'emergency-mode',
     pattern:
@@ -176,7 +127,7 @@ export const SIGNATURES: readonly Signature[] = [
   },
   {
     signature: 'device-missing',
-    // The boot test gives devices ten minutes (see families/linux/evidence.ts), so that a busy host does not matter.
+    // The boot test gives devices ten minutes (evidence.ts), so that a busy host does not matter.
     pattern: /A start job is running for [^/(]*\/dev\/[^(]*\((?:[4-9]|\d\d)min /,
     within: 'userspace',
     settleSeconds: 0,
@@ -210,44 +161,3 @@ export const SIGNATURES: readonly Signature[] = [
     advice: 'Raise validate.memory_mib or [vm] memory.',
   },
 ];
-
-const OTHER = {
-  'reboot-loop': {
-    meaning: 'The guest restarted itself three times without coming to its login.',
-    advice: 'boot/serial.log and the screenshots show how far each round came.',
-  },
-  'powered-off': {
-    meaning: 'The guest powered itself off while booting.',
-    advice: 'The end of boot/serial.log says who asked for it.',
-  },
-  'cpu-stopped': {
-    meaning: 'QEMU stopped the virtual CPU because of an internal error.',
-    advice: 'Try validate.accelerator = "tcg": the host’s virtualization does not run this guest.',
-  },
-  watchdog: {
-    meaning: 'The guest’s watchdog fired: it hangs.',
-    advice: 'boot/serial.log shows what it did last.',
-  },
-  stalled: {
-    meaning: 'Nothing moved any more: no console output, no new picture, no disk access.',
-    advice: 'The last screenshot and the end of boot/serial.log show where it stands.',
-  },
-  inconclusive: {
-    meaning: 'Whether it booted cannot be said: time ran out while it still moved, or it says nothing.',
-    advice:
-      'Raise validate.timeout_seconds; for a guest without a readable console look at the last screenshot and set validate.required = false.',
-  },
-} as const;
-
-export type OtherSignature = keyof typeof OTHER;
-export const OTHER_SIGNATURES = Object.keys(OTHER) as OtherSignature[];
-
-export interface Failure {
-  signature: string;
-  meaning: string;
-  advice: string;
-}
-
-export function otherFailure(signature: OtherSignature): Failure {
-  return { signature, ...OTHER[signature] };
-}

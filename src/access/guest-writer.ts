@@ -2,7 +2,7 @@
  * Where FIX's operations are executed. Paths are absolute in the guest. The appliance is the one implementation so far; a live one over SSH has the
  * same face.
  */
-export interface FixTarget {
+export interface GuestWriter {
   read(path: string): Promise<Buffer>;
   /** Rewrites an existing file (also where `chattr +i` forbids it, as all that follow): same inode, owner, mode, extended attributes. */
   rewrite(path: string, content: Buffer): Promise<void>;
