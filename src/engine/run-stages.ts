@@ -1,16 +1,20 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Appliance, ApplianceRequest } from '../appliance/appliance.js';
+import type { GuestAccess, GuestRequest } from '../access/guest-access.js';
 import type { JobOptions } from '../config/schema.js';
 import { errorRecord, isFullDisk } from '../errors/error.js';
 import { failpoint } from '../host/failpoint.js';
+import type { DropPlace } from '../model/drop.js';
 import type { Checkpoint, StageRecord } from '../model/stage-record.js';
-import { dropPaths, holdSource, type Source, type SourceHold } from '../sources/local/hold-source.js';
+import type { Source } from '../sources/base/source.js';
+import { dropPaths, holdSource, type SourceHold } from '../sources/local/hold-source.js';
 import { isSameSource, listSource, sourceChanged, sourceId } from '../sources/local/list-source.js';
-import { ApplianceSlot } from './appliance-slot.js';
+import { SOURCES } from '../sources/registry.js';
 import { isEnabled, stageId } from './content-id.js';
+import { GuestSlot } from './guest-slot.js';
 import { hooksOf } from './hooks.js';
 import { cancelRecord, pendingRecord, refusalOf, runStage } from './run-stage.js';
+import { SourceSlot } from './source-slot.js';
 import type { Stage } from './stage.js';
 import type { PipelineRequest, PipelineResult } from './types.js';
 
@@ -18,7 +22,9 @@ import type { PipelineRequest, PipelineResult } from './types.js';
 export interface PipelineParts {
   /** In order. */
   stages: readonly Stage[];
-  openAppliance(request: ApplianceRequest): Promise<Appliance>;
+  openGuest(request: GuestRequest): Promise<GuestAccess>;
+  /** Default: those of the product. */
+  sources?: readonly Source[];
 }
 
 /**
@@ -39,9 +45,9 @@ export async function executePipeline(
   const stages = upTo(parts.stages, request.until);
   const records = new Map(stages.map((stage) => [stage.name, pendingRecord(stage.name)]));
   const outputs: Record<string, unknown> = {};
-  const appliance = new ApplianceSlot((disks, stageLog) => {
+  const guest = new GuestSlot((disks, stageLog) => {
     const { source, signal } = request;
-    return parts.openAppliance({
+    return parts.openGuest({
       disks,
       workDirectory,
       drop: dropPaths(source),
@@ -50,6 +56,7 @@ export async function executePipeline(
       log: stageLog,
     });
   });
+  const slots = { guest, source: new SourceSlot(options.source, parts.sources ?? SOURCES) };
   const result = (failedStage: string | null, error: PipelineResult['error']): PipelineResult => ({
     outputs,
     sourceId: hold === null ? null : sourceId(hold.files),
@@ -60,6 +67,7 @@ export async function executePipeline(
   });
 
   let current = stages[0]?.name ?? '';
+  let isDone = false;
   try {
     for (const stage of parts.stages) {
       current = stage.name;
@@ -70,7 +78,7 @@ export async function executePipeline(
     const signal = AbortSignal.any([caller.signal, hold.signal]);
     request = { ...caller, source: hold.source, signal };
     const held = new Map(store.load().map((checkpoint) => [checkpoint.stage, checkpoint]));
-    let id = sourceId(hold.files);
+    let id = await slots.source.contentId(caller.source, signal);
     let resuming = true;
     for (const [index, stage] of stages.entries()) {
       current = stage.name;
@@ -88,7 +96,7 @@ export async function executePipeline(
       if (resuming) forgetFrom(index);
       resuming = false;
       const { record, output } = isEnabled(stage, options)
-        ? await runStage(stage, outputs, request, appliance)
+        ? await runStage(stage, outputs, request, slots)
         : { record: { ...pendingRecord(stage.name), status: 'skipped' } satisfies StageRecord, output: null };
       records.set(stage.name, record);
       if (record.error !== null) {
@@ -98,7 +106,7 @@ export async function executePipeline(
       hold.assert();
       await assertUnchanged(hold.files, caller.source);
       if (!stages.slice(index + 1).some((next) => next.lane === 'appliances' && isEnabled(next, options))) {
-        await appliance.close();
+        await guest.close();
       }
       failpoint(`stage.${stage.name}.before-checkpoint`);
       store.save({ stage: stage.name, id, output, record, timestamp: new Date().toISOString() });
@@ -108,6 +116,7 @@ export async function executePipeline(
       if (refused !== null) return refused;
       put(record);
     }
+    isDone = true;
     return result(null, null);
   } catch (thrown) {
     const { aborted } = request.signal;
@@ -118,7 +127,8 @@ export async function executePipeline(
     put({ ...record, status: caller.signal.aborted ? 'cancelled' : 'failed', error });
     return result(current, error);
   } finally {
-    await appliance.kill();
+    await guest.kill();
+    await slots.source.close(isDone ? 'done' : 'failed', log);
     await hold?.release();
   }
 
@@ -187,7 +197,10 @@ function isAcceptedNow(stage: Stage, output: unknown, options: JobOptions): bool
   return !hasHooks && refusalOf(stage, output, options) === null;
 }
 
-async function assertUnchanged(before: SourceHold['files'], { directory, entries }: Source): Promise<void> {
+async function assertUnchanged(
+  before: SourceHold['files'],
+  { directory, entries }: DropPlace,
+): Promise<void> {
   if (isSameSource(before, await listSource(directory, entries))) return;
   throw sourceChanged('the drop was written to while it was being converted');
 }

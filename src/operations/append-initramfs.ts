@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { sizeOf } from '../access/guest-reader.js';
 import type { GuestWriter } from '../access/guest-writer.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import { buildAppendix } from '../guest/initramfs-appendix.js';
@@ -47,7 +48,7 @@ export const appendInitramfs: OperationKind<AppendInitramfs> = {
   },
   async execute(guest, operation, context) {
     const { path, files, lib, replace } = operation;
-    const offset = await guest.size(path);
+    const offset = await sizeOf(guest, path);
     const listing = context.listings[path];
     if (listing === undefined || listing.size !== offset)
       return [await provenAnew(guest, operation, context)];
@@ -97,7 +98,7 @@ async function readBack(
   signal: AbortSignal,
 ): Promise<InitramfsListing> {
   const { path, replace = [] } = operation;
-  const size = await guest.size(path);
+  const size = await sizeOf(guest, path);
   const readBack = await guest.readAt(path, offset, appendix.length);
   if (size !== offset + appendix.length || !readBack.equals(appendix)) {
     throw unprovenInitramfs(path, 'what was appended reads back differently');

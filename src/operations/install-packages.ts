@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { isFile } from '../access/guest-reader.js';
 import { errorRecord, Hyper2kvmError } from '../errors/error.js';
 import { causeFields, type OperationKind } from './operation.js';
 
@@ -52,7 +53,7 @@ export const installPackages: OperationKind<InstallPackages> = {
       await guest.create(copy, content, 0o644);
       copies.push(copy);
     }
-    const forbids = command[0] === 'dpkg' && !(await guest.exists(POLICY));
+    const forbids = command[0] === 'dpkg' && !(await isFile(guest, POLICY));
     if (forbids) await guest.create(POLICY, Buffer.from('#!/bin/sh\nexit 101\n'), 0o755);
     try {
       await guest.run([...command, ...copies]);
@@ -69,7 +70,7 @@ export const installPackages: OperationKind<InstallPackages> = {
     if (forbids) await guest.remove(POLICY);
     for (const copy of copies) await guest.remove(copy);
     for (const program of programs) {
-      if (await guest.exists(program))
+      if (await isFile(guest, program))
         return [`${program}: installed from ${packages.length} packages by ${command[0]}`];
     }
     throw new Hyper2kvmError(

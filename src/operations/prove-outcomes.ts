@@ -1,3 +1,4 @@
+import { isFile } from '../access/guest-reader.js';
 import type { GuestWriter } from '../access/guest-writer.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import type { Outcome } from './operation.js';
@@ -22,7 +23,7 @@ async function differenceAt(
   path: string,
   content: Outcome['content'],
 ): Promise<string | null> {
-  const isThere = await guest.exists(path);
+  const isThere = await isFile(guest, path);
   if (content === null) return isThere ? 'it is still there' : null;
   if (!isThere) return 'it is not there';
   const isCopy = !Buffer.isBuffer(content);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { memoryWriter } from './access/memory-writer.js';
 import { DISTRIBUTIONS } from './families/distributions.js';
 import { guestOf } from './families/guests.js';
 import { type NewPart, type Product, productWith } from './product-with.js';
@@ -10,7 +11,6 @@ import {
   samplePlan,
   sampleRecords,
 } from './report/sample.js';
-import { targetOf } from './stages/fix/target.js';
 
 const APPEND_LINE: NewPart = {
   file: 'operations/append-line.ts',
@@ -123,7 +123,7 @@ describe('an operation and a fixer, each from one new file and a line in its reg
       await product.load<typeof import('../../src/families/prove.js')>('families/prove');
     const { linux } =
       await product.load<typeof import('../../src/families/linux/family.js')>('families/linux/family');
-    const target = targetOf({ '/etc/motd': 'hello\n' });
+    const target = memoryWriter({ '/etc/motd': 'hello\n' });
     const prove = () =>
       proveFixers(linux, {
         before: guestOf({ files: {} }).tree,

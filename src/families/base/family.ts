@@ -7,6 +7,7 @@ import type { GuestState } from '../../operations/operation.js';
 import type { Operation } from '../../operations/registry.js';
 import type { BootPatterns, GuestReport } from './boot-patterns.js';
 import type { Fixer, Guest } from './fixer.js';
+import type { FamilyInspection } from './inspection.js';
 
 /** What a started guest is to have by its own configuration. */
 export interface NetworkExpectation {
@@ -26,7 +27,7 @@ export interface Evidence {
 }
 
 /** A family of operating systems: everything that INSPECT, PLAN, FIX and VALIDATE know about its guests. */
-export interface Family {
+export interface Family extends FamilyInspection {
   os: Identity['os_type'];
   identity: z.ZodType<Identity> & z.core.$ZodTypeDiscriminable;
   /** Reads INSPECT's snapshot. */

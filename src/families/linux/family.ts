@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { readSnapshot } from '../../appliance/snapshot.js';
+import { readSnapshot } from '../../guest/snapshot-file.js';
 import { identitySchema } from '../../model/identity.js';
 import type { Family } from '../base/family.js';
 import { INITRAMFS_BEGINS, INITRAMFS_ENDS, LEVEL_PATTERNS } from './boot-levels.js';
@@ -8,12 +8,14 @@ import { bootWarnings } from './boot-warnings.js';
 import { evidence } from './evidence.js';
 import { FIXERS } from './fixers.js';
 import { guestReport } from './guest-report.js';
+import { linuxInspection } from './inspect/index.js';
 import { expectedNetwork } from './network.js';
 import { lostSignatures } from './unified-images.js';
 
 export const linux: Family = {
   os: 'linux',
   identity: identitySchema.extend({ os_type: z.literal('linux') }),
+  ...linuxInspection,
   load: readSnapshot,
   fixers: FIXERS,
   review: lostSignatures,

@@ -1,13 +1,13 @@
 import { posix } from 'node:path';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { parseSectionPath } from '../../guest/unified-image.js';
+import { unifiedImagePaths } from '../../guest/unified-image-paths.js';
 import type { Kernel } from '../../model/identity.js';
 import type { Warning } from '../../model/plan.js';
 import type { AppendInitramfs } from '../../operations/append-initramfs.js';
 import type { RebuildInitramfs } from '../../operations/rebuild-initramfs.js';
 import type { Operation } from '../../operations/registry.js';
 import type { Fixer, Guest } from '../base/fixer.js';
-import { unifiedImages } from './command-line-files.js';
 import { chooseDevices, DEVICE_SETS, type DeviceSet } from './devices.js';
 import { type Replacement, staleCopies } from './embedded-files.js';
 import { keepDrivers, rebuildCommand } from './initramfs-tools.js';
@@ -69,7 +69,7 @@ function neededModules({ initramfs: image }: Kernel, index: ModuleIndex, set: De
 
 function hasUnreadImage({ tree, identity }: Guest): boolean {
   const read = new Set(identity.unified_images.map(({ path }) => path));
-  return unifiedImages(tree).some((path) => /\/EFI\/Linux\//i.test(path) && !read.has(path));
+  return unifiedImagePaths(tree).some((path) => /\/EFI\/Linux\//i.test(path) && !read.has(path));
 }
 
 interface KernelCase {

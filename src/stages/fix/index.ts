@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { Layers } from '../../access/guest-access.js';
+import { isFile } from '../../access/guest-reader.js';
 import type { GuestWriter } from '../../access/guest-writer.js';
-import type { ApplianceSession } from '../../appliance/session.js';
+import { withUnifiedImages } from '../../access/unified-images.js';
 import type { Stage, StageContext } from '../../engine/stage.js';
 import type { Evidence } from '../../families/base/family.js';
 import { syncPath } from '../../files/durable.js';
@@ -15,11 +17,9 @@ import { flattenOutput } from '../flatten/output.js';
 import { inspectOutput } from '../inspect/output.js';
 import { reopenContainers } from '../inspect/unlock.js';
 import { planOutput } from '../plan/output.js';
-import { applianceTarget } from './appliance-target.js';
 import { mountGuest, trim } from './mount.js';
 import { type FixOutput, fixOutput } from './output.js';
 import type { AfterPlan, AfterRequest, ProofPathsRequest } from './thread.js';
-import { withUnifiedImages } from './unified-target.js';
 
 const fixInput = z.object({ flatten: flattenOutput, inspect: inspectOutput, plan: planOutput });
 type FixInput = z.infer<typeof fixInput>;
@@ -42,11 +42,12 @@ export const fixStage: Stage<FixInput, FixOutput> = {
     const { identity } = input.inspect;
     const { operations } = input.plan.plan;
     context.progress({ percent: 0, step: 'opening the guest' });
-    const session = await context.appliance(input.flatten.disks.map((disk) => disk.image));
-    const before = await session.traffic();
-    const target = targetIn(session, context, identity);
-    await reopenContainers(session, input.inspect.unlocked, context.source);
-    await mountGuest(session, identity);
+    const access = await context.guest(input.flatten.disks.map((disk) => disk.image));
+    const { layers, trim: trimming } = access.capabilities;
+    const before = await access.traffic();
+    const target = withUnifiedImages(access.writer({ selinux: identity.selinux }));
+    await reopenContainers(target.devices, input.inspect.unlocked, context.source);
+    await mountGuest(target, identity.mounts);
 
     const proofs = await executeOperations(target, operations, {
       signal: context.signal,
@@ -60,20 +61,21 @@ export const fixStage: Stage<FixInput, FixOutput> = {
     proofs.push(...(await proveOutcomes(target, operations)));
     const after = await afterPlan(context, input, target);
     proofs.push(...after.proofs);
-    const trimmed = await trim(session, identity, allocated(input));
+    const trimmed = trimming === null ? [] : await trim(trimming, identity.mounts, allocated(input));
     if (trimmed.length > 0) proofs.push(`trimmed ${trimmed.join(', ')}`);
-    await session.call('umount_all');
-    await session.call('sync');
+    await target.unmountAll();
+    await target.sync();
 
     context.progress({ percent: 85, step: 'preparing the boot test' });
-    const evidence = context.options.config.validate.enabled
-      ? await addEvidence(session, context, identity, after.evidence)
-      : NO_EVIDENCE;
-    const traffic = await session.traffic();
+    const evidence =
+      layers !== null && context.options.config.validate.enabled
+        ? await addEvidence({ target, layers }, context, identity, after.evidence)
+        : NO_EVIDENCE;
+    const traffic = await access.traffic();
     context.account({ read: traffic.read - before.read, written: traffic.written - before.written });
     context.progress({ percent: 95, step: 'shutting the appliance down' });
-    const images = [...session.overlays];
-    await context.closeAppliance();
+    const images = layers?.images ?? [];
+    await context.closeGuest();
     for (const file of [...images, ...evidence.layers]) await syncPath(join(context.workDirectory, file));
     await syncPath(context.workDirectory);
     return {
@@ -94,9 +96,6 @@ export const fixStage: Stage<FixInput, FixOutput> = {
     disks.flatMap(({ image, evidence }) => (evidence === null ? [image] : [image, evidence])),
 };
 
-const targetIn = (session: ApplianceSession, { workDirectory }: StageContext, { selinux }: Identity) =>
-  withUnifiedImages(applianceTarget(session, workDirectory, selinux));
-
 /** The fixers' proofs and what they and the boot test need to know; hostile texts are worked out in a thread. */
 async function afterPlan(context: StageContext, input: FixInput, target: GuestWriter): Promise<AfterPlan> {
   const planned = {
@@ -109,7 +108,7 @@ async function afterPlan(context: StageContext, input: FixInput, target: GuestWr
   if (context.options.config.fix.mode === 'none') return inThread({ ...planned, task: 'after', read: null });
   const read = new Map<string, Buffer | null>();
   for (const path of await inThread<string[]>({ ...planned, task: 'proof-paths' }))
-    read.set(path, (await target.exists(path)) ? await target.read(path) : null);
+    read.set(path, (await isFile(target, path)) ? await target.read(path) : null);
   return inThread({ ...planned, task: 'after', read });
 }
 
@@ -124,21 +123,18 @@ const NO_EVIDENCE = { layers: [], changes: [], unit: false };
 
 /** The delivered disk often has no serial console; the boot test's overlay gets one, and a unit that reports what came up. */
 async function addEvidence(
-  session: ApplianceSession,
+  { target, layers }: { target: GuestWriter; layers: Layers },
   context: StageContext,
-  identity: Identity,
+  { mounts }: Identity,
   { operations, changes, unit }: Evidence,
 ) {
   if (operations.length === 0) return NO_EVIDENCE;
-  const layers = await session.addLayer('evidence');
-  await mountGuest(session, identity);
-  await executeOperations(targetIn(session, context, identity), operations, {
-    signal: context.signal,
-    listings: {},
-  });
-  await session.call('umount_all');
-  await session.call('sync');
-  return { layers, changes, unit };
+  const files = await layers.add('evidence');
+  await mountGuest(target, mounts);
+  await executeOperations(target, operations, { signal: context.signal, listings: {} });
+  await target.unmountAll();
+  await target.sync();
+  return { layers: files, changes, unit };
 }
 
 async function readListings(file: string): Promise<Record<string, InitramfsListing>> {

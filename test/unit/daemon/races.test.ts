@@ -17,7 +17,7 @@ import { createLog } from '../../../src/host/log.js';
 import type { NotifyEvent } from '../../../src/notifications/event.js';
 import { acceptBoot } from '../../../src/stages/validate/accept.js';
 import { type ValidateOutput, validateOutput } from '../../../src/stages/validate/output.js';
-import { noAppliance, testStage } from '../engine/fakes.js';
+import { noGuest, testStage } from '../engine/fakes.js';
 import { enqueue, scratchDirectory, scratchQueue } from '../queue/scratch.js';
 import { sampleBoot } from '../report/sample.js';
 
@@ -238,7 +238,7 @@ describe('a boot that failed', () => {
       testStage('after', ran, { act: () => Promise.reject(new Hyper2kvmError('extra.failed', 'the end')) }),
     ];
     const { add, worker, operations, ended, queue } = daemon({
-      pipeline: (request) => executePipeline(request, { stages, openAppliance: noAppliance }),
+      pipeline: (request) => executePipeline(request, { stages, openGuest: noGuest }),
       notify: (event) => void told.push(event),
     });
     add('j1');
@@ -275,7 +275,7 @@ describe('space', () => {
       },
     });
     const { add, worker, ended, sourceOf } = daemon({
-      pipeline: (request) => executePipeline(request, { stages: [stage], openAppliance: noAppliance }),
+      pipeline: (request) => executePipeline(request, { stages: [stage], openGuest: noGuest }),
     });
     add('j1');
     worker.start();
@@ -298,7 +298,7 @@ describe('space', () => {
             act: () => Promise.reject(new Hyper2kvmError('fetch.corrupt', 'the end')),
           }),
         ];
-        return executePipeline(request, { stages, openAppliance: noAppliance });
+        return executePipeline(request, { stages, openGuest: noGuest });
       },
     });
     add('j1');

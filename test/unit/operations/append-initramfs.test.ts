@@ -3,7 +3,7 @@ import { S_IFDIR, S_IFREG, writeNewc } from '../../../src/guest/cpio.js';
 import { listInitramfs } from '../../../src/guest/initramfs-listing.js';
 import { executeOperations } from '../../../src/operations/execute-operations.js';
 import type { Operation } from '../../../src/operations/registry.js';
-import { targetOf } from '../stages/fix/target.js';
+import { memoryWriter } from '../access/memory-writer.js';
 
 const { signal } = new AbortController();
 const cause = { fixer: 'test', reason: 'test' };
@@ -15,7 +15,7 @@ it('two kernels that share an initramfs both get their drivers into it', async (
   ]);
   const path = '/boot/initramfs-linux.img';
   const driver = (version: string) => `/lib/modules/${version}/kernel/virtio_blk.ko`;
-  const target = targetOf({ [path]: archive, [driver('6.1-a')]: 'a', [driver('6.1-b')]: 'b' });
+  const target = memoryWriter({ [path]: archive, [driver('6.1-a')]: 'a', [driver('6.1-b')]: 'b' });
   const operations = ['6.1-a', '6.1-b'].map(
     (kernel): Operation => ({
       op: 'append_initramfs',
@@ -44,7 +44,7 @@ it.each([
   const archive = writeNewc([{ path: 'lib', mode: S_IFDIR | 0o755 }]);
   const path = '/boot/initrd.img-6.1';
   const module = '/lib/modules/6.1/kernel/virtio_blk.ko';
-  const target = targetOf({ [path]: archive, [module]: 'module' });
+  const target = memoryWriter({ [path]: archive, [module]: 'module' });
   const append = (file: string, bytes: Buffer, offset: number) => target.append(file, damage(bytes), offset);
   const operation: Operation = {
     ...{ op: 'append_initramfs', ...cause, path, kernel: '6.1', lib: 'lib' },
@@ -66,7 +66,7 @@ it('takes an initramfs that the guest made anew during a rebuild, if all drivers
       ...{ op: 'append_initramfs', ...cause, path, kernel: '6.1', lib: 'lib' },
       ...{ files: [], modules: ['virtio_blk'] },
     };
-    const target = targetOf({ [path]: writeNewc([file]) });
+    const target = memoryWriter({ [path]: writeNewc([file]) });
     return executeOperations(target, [operation], { signal, listings });
   };
   expect(await proofs('virtio_blk')).toEqual([expect.stringContaining('made anew by the guest')]);

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { GuestWriter } from '../../../src/access/guest-writer.js';
 import { type InstallPackages, installPackages } from '../../../src/operations/install-packages.js';
 import type { Operation } from '../../../src/operations/registry.js';
+import { memoryWriter } from '../access/memory-writer.js';
 
 const FILE = 'qemu-guest-agent_7.2_amd64.deb';
 const COPY = `/var/tmp/hyper2kvm-${FILE}`;
@@ -16,18 +17,21 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true }));
 
+const FILE_STAT = { type: 'file', mode: 0o644, uid: 0, gid: 0, size: 1, device: 1, inode: 1 } as const;
+
 /** A guest whose dpkg does what `run` does to its files. */
 function guest(run: (files: Set<string>, command: readonly string[]) => void) {
   const files = new Set<string>();
-  const target = {
-    create: async (path: string) => void files.add(path),
-    remove: async (path: string) => void files.delete(path),
-    exists: async (path: string) => files.has(path),
-    run: async (command: readonly string[]) => {
+  const target: GuestWriter = {
+    ...memoryWriter({}),
+    stat: async (path) => (files.has(path) ? FILE_STAT : null),
+    create: async (path) => void files.add(path),
+    remove: async (path) => void files.delete(path),
+    run: async (command) => {
       run(files, command);
       return '';
     },
-  } as unknown as GuestWriter;
+  };
   return { files, target };
 }
 const operation = (sha256 = createHash('sha256').update('package').digest('hex')) =>

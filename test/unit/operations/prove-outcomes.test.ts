@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { proveOutcomes } from '../../../src/operations/prove-outcomes.js';
 import type { Operation } from '../../../src/operations/registry.js';
-import { targetOf } from '../stages/fix/target.js';
+import { memoryWriter } from '../access/memory-writer.js';
 
 const cause = { fixer: 'test', reason: 'test' };
 
@@ -11,7 +11,7 @@ it('fails where a changed file reads back otherwise, or a removed one is still t
     ...{ encoding: 'utf8', mode: 0o644 },
   };
   const remove: Operation = { op: 'remove', ...cause, path: '/etc/pin', before: '', encoding: 'utf8' };
-  const prove = (files: Record<string, string>) => proveOutcomes(targetOf(files), [write, remove]);
+  const prove = (files: Record<string, string>) => proveOutcomes(memoryWriter(files), [write, remove]);
   expect(await prove({ '/etc/fstab': 'new' })).toEqual(['2 changed files read back as planned']);
   for (const files of [{ '/etc/fstab': 'old' }, {}, { '/etc/fstab': 'new', '/etc/pin': '' }])
     await expect(prove(files)).rejects.toMatchObject({ code: 'fix.unproven' });
@@ -19,8 +19,8 @@ it('fails where a changed file reads back otherwise, or a removed one is still t
 
 it('compares a copied loader with its original', async () => {
   const copy: Operation = { op: 'copy_file', ...cause, from: '/a', path: '/b' };
-  expect(await proveOutcomes(targetOf({ '/a': 'loader', '/b': 'loader' }), [copy])).toHaveLength(1);
-  const cut = proveOutcomes(targetOf({ '/a': 'loader', '/b': 'load' }), [copy]);
+  expect(await proveOutcomes(memoryWriter({ '/a': 'loader', '/b': 'loader' }), [copy])).toHaveLength(1);
+  const cut = proveOutcomes(memoryWriter({ '/a': 'loader', '/b': 'load' }), [copy]);
   await expect(cut).rejects.toMatchObject({ code: 'fix.unproven' });
 });
 
@@ -31,7 +31,7 @@ it('takes the last word on a path', async () => {
   };
   const copy: Operation = { op: 'copy_file', ...cause, from: '/a', path: '/b' };
   const prove = (content: string, operations: Operation[]) =>
-    proveOutcomes(targetOf({ '/a': 'loader', '/b': content }), operations);
+    proveOutcomes(memoryWriter({ '/a': 'loader', '/b': content }), operations);
   expect(await prove('loader', [write, copy])).toEqual(['1 changed files read back as planned']);
   expect(await prove('text', [copy, write])).toHaveLength(1);
   await expect(prove('text', [write, copy])).rejects.toMatchObject({ code: 'fix.unproven' });

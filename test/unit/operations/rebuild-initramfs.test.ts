@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Hyper2kvmError } from '../../../src/errors/error.js';
 import { S_IFREG, writeNewc } from '../../../src/guest/cpio.js';
 import { rebuildInitramfs } from '../../../src/operations/rebuild-initramfs.js';
-import { targetOf } from '../stages/fix/target.js';
+import { memoryWriter } from '../access/memory-writer.js';
 
 const PATH = '/boot/initrd.img-6.1';
 const BACKUP = `${PATH}.hyper2kvm-before`;
@@ -10,7 +10,7 @@ const { signal } = new AbortController();
 
 /** Rebuilds in a guest whose tool does what `tool` does to its files. */
 function rebuild(tool: (files: Map<string, Buffer>) => void) {
-  const guest = targetOf({ [PATH]: 'old' });
+  const guest = memoryWriter({ [PATH]: 'old' });
   const run = async () => {
     tool(guest.files);
     return '';
