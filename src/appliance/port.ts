@@ -20,7 +20,11 @@ export function appliancePort(session: Pick<ApplianceSession, 'call'>, workDirec
   };
 }
 
-const connectReader: ConnectReader = (settings, ask) => {
+/**
+ * Loaded by the name of this module (`GuestPort.module`), in the thread.
+ * @public
+ */
+export const connectReader: ConnectReader = (settings, ask) => {
   const call = (name: Call['call'], ...args: unknown[]) => ask({ call: name, args } satisfies Call);
   return applianceReader({ call } as Pick<ApplianceSession, 'call'>, settings as string);
 };
