@@ -8,8 +8,8 @@ export interface GuestRequest {
   /** File names in the work directory: FLATTEN's images, qcow2, never written. */
   disks: readonly string[];
   workDirectory: string;
-  /** The drop, on which the images are built. */
-  source: { directory: string; entries: readonly string[] };
+  /** The drop, on which the images are built: absolute paths, also in the work directory only to be read. */
+  drop: readonly string[];
   options: Config;
   signal: AbortSignal;
   log: Logger;
@@ -21,6 +21,8 @@ export interface GuestRequest {
  */
 export interface GuestAccess {
   readonly reader: GuestReader;
+  /** The same guest for a thread of ours, which reads it by asking here. */
+  readonly port: GuestPort;
   /** `selinux`: the guest uses SELinux, so that new files need labels. */
   writer(options: { selinux: boolean }): GuestWriter;
   readonly capabilities: Capabilities;
@@ -36,6 +38,22 @@ export interface GuestAccess {
    */
   kill(): Promise<void>;
 }
+
+/**
+ * How a thread reads a guest that the main thread has reached: everything in a guest may be hostile, and what
+ * is made of it must not keep the daemon from answering.
+ */
+export interface GuestPort {
+  /** A module that exports `connectReader`. */
+  module: string;
+  /** Its first argument, a structured clone. */
+  settings: unknown;
+  /** Answers what the connected reader asks; both are of the same module. */
+  answer(question: unknown): Promise<unknown>;
+}
+
+/** What a port's module exports. `ask` gets the answer to a question, or rejects as it did. */
+export type ConnectReader = (settings: unknown, ask: (question: unknown) => Promise<unknown>) => GuestReader;
 
 /** What one way of reaching a guest can do and another cannot. */
 export interface Capabilities {

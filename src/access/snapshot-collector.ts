@@ -10,11 +10,11 @@ import { guestPath } from './tar-entries.js';
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 /** udev's hwdb.bin and package caches are the only larger files of /etc that real guests have. */
 const MAX_ETC_FILE_BYTES = 1024 * 1024;
-/** Three kernels' module indexes, /etc and a package database stay under 20 MiB. */
+/** Of all contents and paths. Three kernels' module indexes, /etc and a package database stay under 20 MiB. */
 const MAX_TOTAL_BYTES = 48 * 1024 * 1024;
 const MAX_ENTRIES = 200_000;
-/** Of one directory: far above `MAX_ENTRIES` names of usual length. */
-const MAX_NAMES_BYTES = 64 * 1024 * 1024;
+/** Of one directory: `MAX_ENTRIES` names of usual length. */
+const MAX_NAMES_BYTES = 16 * 1024 * 1024;
 
 /** Collects the guest's configuration in a few bulk calls. Directories that do not exist are left out. */
 export class SnapshotCollector {
@@ -39,6 +39,7 @@ export class SnapshotCollector {
   async names(directory: string): Promise<void> {
     const names = await this.#reader.names(directory, MAX_NAMES_BYTES);
     if (names === null) return;
+    if (names.length > MAX_ENTRIES) throw configurationTooLarge();
     const paths = new Set(names.map((name) => guestPath(directory, name)));
     const parents = new Set([...paths].map((path) => path.slice(0, path.lastIndexOf('/'))));
     this.add({ path: directory, type: 'directory', mode: 0o755, uid: 0, gid: 0, size: 0 });
@@ -48,7 +49,7 @@ export class SnapshotCollector {
   add(entry: TreeEntry): void {
     const known = this.#entries.get(entry.path);
     if (known !== undefined && known.content !== undefined && entry.content === undefined) return;
-    this.#bytes += entry.content?.length ?? 0;
+    this.#bytes += entry.path.length + (entry.content?.length ?? 0);
     this.#entries.set(entry.path, entry);
     const slash = entry.path.lastIndexOf('/');
     if (slash > 0) this.#name(entry.path.slice(0, slash), 'directory');

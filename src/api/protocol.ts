@@ -29,7 +29,7 @@ export interface JobSummary {
   percent: number | null;
   bytes_per_second: number | null;
   eta_seconds: number | null;
-  /** `settling, 4 s`, `missing disk-s002.vmdk`, `a free boots lane`, `space: 3 GB more under /var/spool`. Null when nothing. */
+  /** `settling, 4 s`, `missing disk-s002.vmdk`, `a free boots lane`, `space: 3.0 GiB more under /var/spool`. Null when nothing. */
   waiting_for: string | null;
   priority: number;
   created_at: string;

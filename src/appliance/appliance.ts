@@ -65,9 +65,8 @@ export async function withoutKvm<T>(
 
 async function launch(request: GuestRequest, accelerator: 'kvm' | 'tcg'): Promise<Appliance> {
   const started = performance.now();
-  const { workDirectory, options, signal, log } = request;
+  const { workDirectory, drop, options, signal, log } = request;
   const overlays = request.disks.map((_, index) => `fix-disk${index}.qcow2`);
-  const drop = request.source.entries.map((name) => join(request.source.directory, name));
   for (const [index, disk] of request.disks.entries()) {
     await rm(join(workDirectory, overlays[index]!), { force: true });
     await createImage(

@@ -5,7 +5,7 @@ import { inScript } from './disk-names.js';
 import type { ApplianceSession } from './session.js';
 
 /** The disks that the appliance has, with what it assembled of them by itself: arrays and logical volumes. */
-export function applianceDevices(session: ApplianceSession): BlockDevices {
+export function applianceDevices(session: Pick<ApplianceSession, 'call'>): BlockDevices {
   const shell = (script: string) => session.call('debug', 'sh', [script]);
   return {
     disks: () => session.call('list_devices'),

@@ -1,5 +1,6 @@
 import type { GuestAccess, GuestRequest } from '../access/guest-access.js';
 import { launchAppliance } from './appliance.js';
+import { appliancePort } from './port.js';
 import { applianceReader } from './reader.js';
 import { applianceWriter } from './writer.js';
 
@@ -12,6 +13,7 @@ export async function openAppliance(request: GuestRequest): Promise<GuestAccess>
   const reader = applianceReader(appliance, workDirectory);
   return {
     reader,
+    port: appliancePort(appliance, workDirectory),
     writer: ({ selinux }) => applianceWriter(appliance, reader, { workDirectory, selinux }),
     capabilities: {
       offline: true,

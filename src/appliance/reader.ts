@@ -20,7 +20,7 @@ export const MAX_MESSAGE_BYTES = 2 * 1024 * 1024;
  * themselves follow its links inside of the guest; those that hand its path to a program (mount, tar, find,
  * cp) would follow absolute ones in the appliance, so their last component must not be a link.
  */
-export function applianceReader(session: ApplianceSession, workDirectory: string): GuestReader {
+export function applianceReader(session: Pick<ApplianceSession, 'call'>, workDirectory: string): GuestReader {
   let files = 0;
 
   /** `work` with the path of a scratch file that is gone afterwards. */

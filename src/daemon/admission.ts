@@ -1,10 +1,13 @@
+import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { Hyper2kvmError } from '../errors/error.js';
-import { formatBytes, freeBytes, noSpace, spaceOf, usedBytes } from '../files/space.js';
+import { freeBytes, noSpace, spaceOf, usedBytes } from '../files/space.js';
 import type { NotifyEvent } from '../notifications/event.js';
 import type { Queue } from '../queue/queue.js';
+import { privateCopies } from '../sources/local/hold-source.js';
 import { sourceDirectory } from '../spool/claim.js';
 import type { Look } from '../spool/entry-state.js';
+import { formatBytes } from '../text/format.js';
 
 /** Scratch, reports and screenshots of a job, whatever its disks' size. */
 export const FIXED_BYTES = 64 * 1024 ** 2;
@@ -27,8 +30,17 @@ export function estimateBytes(looks: readonly Look[], extraCopies: number, unpac
  * What holds of a claim for certain: the drop itself where it has to be copied (`isMoved` false). Whether
  * there is room for its output shows at FLATTEN.
  */
-export function leastBytes(looks: readonly Look[], isMoved: boolean): number {
+function leastBytes(looks: readonly Look[], isMoved: boolean): number {
   return (isMoved ? 0 : estimateBytes(looks, 1, 0) - estimateBytes(looks, 0, 0)) + FIXED_BYTES;
+}
+
+/** How a drop gets into the work directory, and what it becomes there. */
+export interface SpaceNeeds {
+  /** By rename: it is on the filesystem of the work directory, and takes up its space already. */
+  isMoved: boolean;
+  /** Of `estimateBytes`; with the copy into the work directory where it is not moved. */
+  copies: number;
+  unpackedBytes: number;
 }
 
 /**
@@ -63,7 +75,7 @@ export class Admission {
     return this.#missing.size === 0 ? null : 'space';
   }
 
-  /** `space: 3.2 GB more under /var/spool/hyper2kvm/work`; null when this one misses nothing. */
+  /** `space: 3.2 GiB more under /var/spool/hyper2kvm/work`; null when this one misses nothing. */
   spaceText(who: string): string | null {
     const missing = this.#missing.get(who);
     return missing === undefined ? null : `space: ${formatBytes(missing)} more under ${this.#work}`;
@@ -113,6 +125,23 @@ export class Admission {
   }
 
   /**
+   * Bytes to reserve for a drop when it is taken. An estimate that the filesystem can never meet would hold
+   * it for ever: then what is certain counts, and FLATTEN decides. Rejects with `host.no-space` where not
+   * even its copy fits.
+   */
+  async bytesToReserve(
+    looks: readonly Look[],
+    { isMoved, copies, unpackedBytes }: SpaceNeeds,
+  ): Promise<number> {
+    const used = isMoved ? looks.reduce((sum, look) => sum + look.allocatedBytes, 0) : 0;
+    const estimate = estimateBytes(looks, copies, unpackedBytes);
+    if (await this.canEverFit(estimate + used)) return estimate;
+    const least = leastBytes(looks, isMoved);
+    if (isMoved || (await this.canEverFit(least))) return least;
+    throw noSpace(this.#work, least, await spaceOf(this.#work));
+  }
+
+  /**
    * Whether a job that waits for space may start again: so much must really be free where it lacked, and not
    * be promised to those that run.
    */
@@ -124,16 +153,18 @@ export class Admission {
   /**
    * Reserves what a running job writes, by what its stages know (`StageContext.reserve`). Drops and jobs that
    * do not run yet are no obstacle: they are asked when they come so far. Of what is in the job's directory
-   * only the drop counts as there to stay: scratch of an earlier try goes. Rejects with `host.no-space` where
-   * it does not fit on the filesystem at all, `host.waits-for-space` where it does not fit now.
+   * only the drop and a private copy of it count as there to stay: scratch of an earlier try goes. Rejects
+   * with `host.no-space` where it does not fit on the filesystem at all, `host.waits-for-space` where it does
+   * not fit now.
    */
   async reserve(
     job: string,
     bytes: number,
     { written = 0, atLeast = false }: { written?: number; atLeast?: boolean } = {},
   ): Promise<void> {
-    const drop = sourceDirectory(this.#work, job);
-    const [space, kept] = await Promise.all([spaceOf(this.#work), usedBytes(drop)]);
+    const staying = [sourceDirectory(this.#work, job), ...(await privateCopies(join(this.#work, job)))];
+    const [space, ...used] = await Promise.all([spaceOf(this.#work), ...staying.map(usedBytes)]);
+    const kept = used.reduce((sum, each) => sum + each, 0);
     const wanted = bytes + FIXED_BYTES;
     if (wanted + kept + HEADROOM_BYTES > space.total) throw noSpace(this.#work, wanted, space, kept);
     const { jobs } = this.#queue;

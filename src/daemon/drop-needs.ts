@@ -9,19 +9,14 @@ import type { Drop } from '../model/drop.js';
 import type { Look } from '../spool/entry-state.js';
 import { readOptionsFile } from '../spool/options-file.js';
 import { isSameFilesystem } from '../spool/publish.js';
+import type { SpaceNeeds } from './admission.js';
 
 /** What has to be known of a drop before it is claimed. */
-export interface Appraisal {
+export interface Appraisal extends SpaceNeeds {
   /** Of its job.toml, else of its own name. */
   vm: string;
   /** Why it will fail without being opened. */
   refused: ErrorRecord | null;
-  /** The claim is a rename: incoming and work are one filesystem. */
-  isMoved: boolean;
-  /** Full-size copies that its way through the filesystems costs. */
-  copies: number;
-  /** What its compressed files will take up, unpacked. */
-  unpackedBytes: number;
 }
 
 const NOTHING = { isMoved: true, copies: 0, unpackedBytes: 0 };
@@ -33,24 +28,13 @@ export async function appraise(
   config: Config,
   signal: AbortSignal,
 ): Promise<Appraisal> {
-  const { incoming, work, archive } = config.spool;
+  const { incoming } = config.spool;
   if (drop.refused !== null) return { ...NOTHING, vm: drop.vm, refused: drop.refused };
   try {
     const text = await readOptionsFile(incoming, drop.options);
     const options = jobOptions(config, text, { file: drop.options ?? 'job.toml' });
-    const isMoved = await isSameFilesystem(incoming, work);
-    const copies = [
-      !isMoved,
-      !(await isSameFilesystem(work, archive)),
-      options.config.flatten.mode === 'copy',
-    ].filter(Boolean).length;
-    return {
-      vm: options.vm.name ?? drop.vm,
-      refused: null,
-      isMoved,
-      copies,
-      unpackedBytes: await unpackedBytes(looks, incoming, signal),
-    };
+    const needs = await spaceNeeds(looks, incoming, options.config, signal);
+    return { vm: options.vm.name ?? drop.vm, refused: null, ...needs };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof Hyper2kvmError)) throw error;
@@ -58,8 +42,25 @@ export async function appraise(
   }
 }
 
+/** Of `looks`, names in `directory`, that are to be taken into the work directory. */
+export async function spaceNeeds(
+  looks: readonly Look[],
+  directory: string,
+  { spool: { work, archive }, flatten }: Config,
+  signal?: AbortSignal,
+): Promise<SpaceNeeds> {
+  const isMoved = await isSameFilesystem(directory, work);
+  // Full-size ones that its way through the filesystems costs.
+  const copies = [!isMoved, !(await isSameFilesystem(work, archive)), flatten.mode === 'copy'];
+  return {
+    isMoved,
+    copies: copies.filter(Boolean).length,
+    unpackedBytes: await unpackedBytes(looks, directory, signal),
+  };
+}
+
 /** Of the compressed files among `looks`, names in `directory`, and directly in directories among them. */
-export async function unpackedBytes(
+async function unpackedBytes(
   looks: readonly Look[],
   directory: string,
   signal?: AbortSignal,

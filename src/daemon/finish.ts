@@ -2,16 +2,19 @@ import { chmod, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config, JobOptions } from '../config/schema.js';
+import { isErrorCode } from '../errors/errno.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import { syncPath } from '../files/durable.js';
+import { exists } from '../files/exists.js';
 import { removeOrHide, tryToRemove } from '../files/remove.js';
 import { failpoint } from '../host/failpoint.js';
 import type { Job } from '../model/job.js';
 import { jobFacts, type NotifyEvent } from '../notifications/event.js';
 import type { Queue } from '../queue/queue.js';
 import { assembleBundle, writeFailure } from '../report/bundle.js';
+import { assertConverted } from '../report/digest-converted.js';
 import { copyTree } from '../sources/local/copy-drop.js';
-import { isSameFilesystem, pathExists, publishDirectory } from '../spool/publish.js';
+import { isSameFilesystem, publishDirectory } from '../spool/publish.js';
 import { CHECKPOINT_NAME, type JobPaths, jobPaths, LOG_NAME } from './paths.js';
 
 export interface FinishRequest {
@@ -35,21 +38,21 @@ export async function finishJob(request: FinishRequest): Promise<Job> {
   const paths = jobPaths(config, job.job);
   const { outcome, directory } = job;
   if (outcome === null || directory === null) throw new Error(`job ${job.job} has no outcome yet`);
-  if (!(await pathExists(directory))) {
+  if (!(await exists(directory))) {
     if (outcome === 'converted') await publishBundle(request, paths, directory);
     else await publishFailure(request, paths, directory);
   }
   failpoint('finish.before-removal');
   // The drop is in the result, or it is left to the sweeper: an older database may take another result for
   // this one.
-  const isSpare = outcome === 'converted' || (await pathExists(join(directory, 'source')));
-  if (isSpare || !(await pathExists(paths.source)))
+  const isSpare = outcome === 'converted' || (await exists(join(directory, 'source')));
+  if (isSpare || !(await exists(paths.source)))
     await removeOrHide(paths.work, log).catch((err: unknown) =>
       // The result is published, whatever is in the way.
       log.warn({ directory: paths.work, err }, 'work directory cannot be removed: tried again later'),
     );
   failpoint('finish.before-commit');
-  const keepsScratch = await pathExists(join(directory, CHECKPOINT_NAME));
+  const keepsScratch = await exists(join(directory, CHECKPOINT_NAME));
   const done = queue.transaction(() => {
     const final = queue.jobs.update(job.job, {
       state: outcome,
@@ -76,7 +79,8 @@ export async function finishJob(request: FinishRequest): Promise<Job> {
 }
 
 async function publishBundle(request: FinishRequest, paths: JobPaths, directory: string): Promise<void> {
-  const { options, signal } = request;
+  const { job, options, signal } = request;
+  const { sourceId } = job.result;
   // For the daemon there is no place where the drop could be left: incoming would bring it again.
   const keepSource = options.config.source.keep === 'delete' ? 'delete' : 'archive';
   await assembleBundle({
@@ -84,11 +88,15 @@ async function publishBundle(request: FinishRequest, paths: JobPaths, directory:
     bundleDirectory: paths.bundle,
     finalDirectory: directory,
     keepSource,
+    sourceId,
     signal,
   });
   await openForReaders(paths.bundle);
   failpoint('finish.before-publish');
-  await publishDirectory(paths.bundle, directory, signal);
+  const moved = { directory: join(paths.bundle, 'source'), entries: job.entries };
+  await publishDirectory(paths.bundle, directory, signal, async () => {
+    if (keepSource === 'archive') await assertConverted({ source: moved, sourceId });
+  });
   request.log.debug({ directory }, 'bundle published');
 }
 
@@ -102,12 +110,12 @@ async function publishFailure(request: FinishRequest, paths: JobPaths, directory
     failedDirectory: paths.failure,
     error,
     failedStage,
-    ...((await pathExists(paths.bundle)) ? { bundleDirectory: paths.bundle } : {}),
+    ...((await exists(paths.bundle)) ? { bundleDirectory: paths.bundle } : {}),
   });
   await mkdir(config.spool.failed, { recursive: true });
   // Copying gigabytes of overlays only for a retry that may never come: without them it starts from the drop.
   if (await isSameFilesystem(paths.work, config.spool.failed)) await keepScratch(paths);
-  if (await pathExists(paths.source)) await rename(paths.source, join(paths.failure, 'source'));
+  if (await exists(paths.source)) await rename(paths.source, join(paths.failure, 'source'));
   await syncPath(paths.failure);
   await openForReaders(paths.failure);
   failpoint('finish.before-publish');
@@ -128,11 +136,11 @@ async function keepScratch(paths: JobPaths): Promise<void> {
 /** Undoes what an interrupted `publishFailure` had moved, so that the report is made from everything again. */
 async function restoreScratch(paths: JobPaths): Promise<void> {
   const kept = join(paths.failure, CHECKPOINT_NAME);
-  for (const name of (await pathExists(kept)) ? await readdir(kept) : []) {
+  for (const name of (await exists(kept)) ? await readdir(kept) : []) {
     await rename(join(kept, name), join(paths.work, name));
   }
   const source = join(paths.failure, 'source');
-  if (await pathExists(source)) await rename(source, paths.source);
+  if (await exists(source)) await rename(source, paths.source);
 }
 
 /** Work directories are private; a result is for those who may enter archive/ or failed/. */
@@ -174,13 +182,13 @@ export async function reopenJob(
   const paths = jobPaths(config, job.job);
   await mkdir(paths.work, { recursive: true, mode: 0o700 });
   const kept = join(failed, CHECKPOINT_NAME);
-  if (await pathExists(kept)) {
+  if (await exists(kept)) {
     for (const name of await readdir(kept)) await moveBack(join(kept, name), join(paths.work, name), signal);
   }
   failpoint('reopen.scratch-moved');
   const jobLog = join(failed, LOG_NAME);
-  if (await pathExists(jobLog)) await moveBack(jobLog, paths.log, signal);
-  if (!(await pathExists(paths.source))) await takeSource(join(failed, 'source'), paths, signal);
+  if (await exists(jobLog)) await moveBack(jobLog, paths.log, signal);
+  if (!(await exists(paths.source))) await takeSource(join(failed, 'source'), paths, signal);
   failpoint('reopen.source-moved');
   await chmod(paths.source, 0o700);
   await syncPath(paths.work);
@@ -197,7 +205,7 @@ export async function reopenJob(
 }
 
 async function takeSource(from: string, paths: JobPaths, signal: AbortSignal): Promise<void> {
-  if (!(await pathExists(from))) {
+  if (!(await exists(from))) {
     throw new Hyper2kvmError('queue.source-gone', `${from} is not there any more`, {
       advice: 'Drop the VM into incoming again.',
     });
@@ -207,11 +215,11 @@ async function takeSource(from: string, paths: JobPaths, signal: AbortSignal): P
 
 /** Onto another filesystem: a durable copy appears by rename, and what it was made of is removed with the rest. Called again it keeps what it has made. */
 async function moveBack(from: string, to: string, signal: AbortSignal): Promise<void> {
-  if (await pathExists(to)) return;
+  if (await exists(to)) return;
   try {
     await rename(from, to);
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EXDEV')) throw error;
+    if (!isErrorCode(error, 'EXDEV')) throw error;
     const copy = `${to}.copying`;
     await rm(copy, { recursive: true, force: true });
     await copyTree(from, copy, signal).catch(async (failure: unknown) => {

@@ -3,7 +3,6 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/schema.js';
 import { refusedName } from '../disk/base/names.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
-import { noSpace, spaceOf } from '../files/space.js';
 import { newJobId } from '../queue/ids.js';
 import type { Queue } from '../queue/queue.js';
 import { cachedGrouping } from '../spool/cached-grouping.js';
@@ -13,8 +12,8 @@ import { type Scan, Scanner, type WaitingDrop } from '../spool/scan.js';
 import { IncomingWatch } from '../spool/watch.js';
 import { within } from '../spool/within.js';
 import { hasWriter } from '../spool/writers.js';
-import { type Admission, estimateBytes, leastBytes } from './admission.js';
-import { type Appraisal, appraise } from './drop-needs.js';
+import type { Admission } from './admission.js';
+import { appraise } from './drop-needs.js';
 
 export interface IntakeParts {
   config(): Config;
@@ -25,6 +24,8 @@ export interface IntakeParts {
   onJob(): void;
   /** A round of claims ends after so long. Default ROUND_SECONDS. */
   roundSeconds?: number;
+  /** Default REST_FACTOR. */
+  restFactor?: number;
 }
 
 /** A drop in incoming and what it waits for. */
@@ -35,6 +36,11 @@ export interface WaitingView {
 
 /** A round ends after so long, so that others are seen while thousands are claimed. */
 const ROUND_SECONDS = 5;
+/**
+ * A drop rests so many times as long as its claim took to fail: one that is copied from another filesystem
+ * and given back, again and again, must not keep the others.
+ */
+const REST_FACTOR = 3;
 /** Whether a drop is still written to, what its job.toml says, and what it will need. */
 const JUDGE_SECONDS = 10;
 /** At least this long between two scans that hints ask for. */
@@ -52,6 +58,8 @@ export class Intake {
   readonly #turns = new Set<string>();
   /** Turns until each of them had one. A round that ends before goes on soon, and then it is quiet. */
   #turnsLeft = 0;
+  /** Drops whose claim failed, by name, and until when they rest. Other files of that name are another drop. */
+  readonly #rests = new Map<string, { files: string; until: number }>();
   /** Drops of the last scan that are jobs by now. */
   readonly #claimed = new Set<string>();
   /** Why a drop could not be claimed, as the log has it. */
@@ -197,18 +205,25 @@ export class Intake {
     const due = new Map(
       this.#scan.waiting.filter(({ due }) => due).map((waiting) => [waiting.drop.name, waiting]),
     );
-    for (const name of this.#obstacles.keys()) if (!due.has(name)) this.#obstacles.delete(name);
+    this.#endRests();
+    for (const name of this.#obstacles.keys())
+      if (!due.has(name) && !this.#rests.has(name)) this.#obstacles.delete(name);
     for (const name of this.#turns) if (!due.has(name)) this.#turns.delete(name);
     for (const name of due.keys()) if (!this.#turns.has(name)) this.#comeLast(name);
     this.#turnsLeft = Math.min(this.#turnsLeft, this.#turns.size);
     let isFirst = true;
     for (const name of [...this.#turns].slice(0, this.#turnsLeft)) {
       if (this.#abort.signal.aborted) return;
+      const isResting = this.#rests.has(name);
       // One at least, however slow.
-      if (!isFirst && monotonicSeconds() > end) break;
-      isFirst = false;
+      if (!isResting && !isFirst && monotonicSeconds() > end) break;
       this.#turns.delete(name);
       this.#turnsLeft -= 1;
+      if (isResting) {
+        this.#turns.add(name);
+        continue;
+      }
+      isFirst = false;
       const obstacle = await this.#claim(due.get(name)!);
       if (obstacle !== null) {
         this.#obstacles.set(name, obstacle);
@@ -226,6 +241,13 @@ export class Intake {
       if (!this.#obstacles.has(name) && !unreadable.has(name)) this.#said.delete(name);
     const names = new Set(this.waiting().map(({ waiting }) => dropKey(waiting.drop.name)));
     this.#parts.admission.forgetExcept((who) => names.has(who) || !isDropKey(who));
+  }
+
+  #endRests(): void {
+    const files = new Map(this.#scan.waiting.map((waiting) => [waiting.drop.name, filesOf(waiting)]));
+    const now = monotonicSeconds();
+    for (const [name, rest] of this.#rests)
+      if (now >= rest.until || files.get(name) !== rest.files) this.#rests.delete(name);
   }
 
   #comeLast(name: string): void {
@@ -250,10 +272,17 @@ export class Intake {
   /** Null when it was claimed; otherwise what it waits for. One drop's trouble does not keep the others. */
   async #claim(waiting: WaitingDrop): Promise<string | null> {
     const { drop } = waiting;
+    const started = monotonicSeconds();
     try {
       return await this.#tryToClaim(waiting);
     } catch (error) {
       if (this.#abort.signal.aborted) return 'the daemon is stopping';
+      const ended = monotonicSeconds();
+      const { restFactor = REST_FACTOR } = this.#parts;
+      this.#rests.set(drop.name, {
+        files: filesOf(waiting),
+        until: ended + (ended - started) * restFactor,
+      });
       return this.#sayUnclaimable(drop.name, errorRecord(error));
     }
   }
@@ -265,22 +294,6 @@ export class Intake {
       this.#parts.log.warn({ drop, code, error: message, advice }, 'drop could not be claimed');
     this.#said.set(drop, reason);
     return reason;
-  }
-
-  /**
-   * An estimate that the filesystem can never meet would hold the drop for ever: then it is claimed for what
-   * is certain, and FLATTEN decides.
-   */
-  async #bytesToReserve({ looks }: WaitingDrop, appraisal: Appraisal): Promise<number> {
-    const { admission } = this.#parts;
-    const { isMoved, copies, unpackedBytes } = appraisal;
-    const used = isMoved ? looks.reduce((sum, look) => sum + look.allocatedBytes, 0) : 0;
-    const estimate = estimateBytes(looks, copies, unpackedBytes);
-    if (await admission.canEverFit(estimate + used)) return estimate;
-    const least = leastBytes(looks, isMoved);
-    if (isMoved || (await admission.canEverFit(least))) return least;
-    const { work } = this.#parts.config().spool;
-    throw noSpace(work, least, await spaceOf(work));
   }
 
   async #tryToClaim(waiting: WaitingDrop): Promise<string | null> {
@@ -298,7 +311,7 @@ export class Intake {
     });
     if (judged === null) return 'still open for writing';
     const { vm, refused } = judged;
-    const reservedBytes = refused === null ? await this.#bytesToReserve(waiting, judged) : 0;
+    const reservedBytes = refused === null ? await admission.bytesToReserve(looks, judged) : 0;
     const key = dropKey(drop.name);
     if (!(await admission.hasRoom(key, reservedBytes))) return admission.spaceText(key) ?? 'space';
     const job = newJobId(Date.now());
@@ -336,6 +349,10 @@ export class Intake {
     this.#parts.onJob();
     return null;
   }
+}
+
+function filesOf({ looks }: WaitingDrop): string {
+  return looks.map(({ device, inode }) => `${device}:${inode}`).join(' ');
 }
 
 const DROP_KEY = 'drop ';

@@ -7,12 +7,11 @@ import { JOB_STATES } from '../api/protocol.js';
 import { jobOptions } from '../config/load.js';
 import type { Config } from '../config/schema.js';
 import { errorRecord, Hyper2kvmError } from '../errors/error.js';
+import { exists } from '../files/exists.js';
 import type { Job, QueueState } from '../model/job.js';
 import { STAGE_NAMES } from '../model/stage-names.js';
 import { lookAt } from '../spool/entry-state.js';
-import { pathExists } from '../spool/publish.js';
-import { estimateBytes, leastBytes } from './admission.js';
-import { unpackedBytes } from './drop-needs.js';
+import { spaceNeeds } from './drop-needs.js';
 import { jobPaths, LOG_NAME } from './paths.js';
 import { decide } from './process-job.js';
 import { jobDetail, jobSummary, statusView, type ViewParts, waitingSummary } from './views.js';
@@ -95,8 +94,8 @@ export class Operations implements Control {
     }
     const overrides = { ...job.overrides, ...request.set };
     // An override that is wrong is the caller's mistake now, not a failure of the job later.
-    jobOptions(config(), null, { overrides });
-    if (job.directory === null || !(await pathExists(`${job.directory}/source`))) {
+    const jobSettings = jobOptions(config(), null, { overrides });
+    if (job.directory === null || !(await exists(`${job.directory}/source`))) {
       throw new Hyper2kvmError(
         'queue.source-gone',
         `${job.directory ?? job.job}/source is not there any more`,
@@ -107,12 +106,9 @@ export class Operations implements Control {
     }
     const look = await lookAt(job.directory, 'source');
     const looks = look === null ? [] : [look];
-    const used = looks.reduce((sum, { allocatedBytes }) => sum + allocatedBytes, 0);
-    const estimate = estimateBytes(looks, 0, await unpackedBytes(looks, job.directory));
-    // As a drop is admitted: when there is room for the worst case, or by what FLATTEN knows where there can
-    // never be.
-    const isPossible = await this.#parts.admission.canEverFit(estimate + used);
-    const reservedBytes = isPossible ? estimate : leastBytes(looks, true);
+    // As a drop is admitted.
+    const needs = await spaceNeeds(looks, job.directory, jobSettings.config);
+    const reservedBytes = await this.#parts.admission.bytesToReserve(looks, needs);
     const queued = queue.transaction(() => {
       // Another `retry` was first: the job may be running by now.
       const now = this.find(job.job);

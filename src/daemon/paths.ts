@@ -46,8 +46,11 @@ export function freePath(path: string): string {
   }
 }
 
-/** The directory on whose filesystem a job writes: its work, and that of its result once its outcome is decided. */
-export function writesTo({ outcome }: Job, { spool }: Config): string {
-  if (outcome === null) return spool.work;
+/**
+ * The directory on whose filesystem a job writes: its work, also to take back a failed directory, and that of
+ * its result once its outcome is decided.
+ */
+export function writesTo({ outcome, reopen }: Job, { spool }: Config): string {
+  if (outcome === null || reopen !== null) return spool.work;
   return outcome === 'converted' ? spool.archive : spool.failed;
 }

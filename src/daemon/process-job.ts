@@ -5,6 +5,7 @@ import { jobOptions } from '../config/load.js';
 import type { Config, JobOptions } from '../config/schema.js';
 import type { Lanes, PipelineEvent, PipelineRequest, PipelineResult } from '../engine/types.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError, isFullDisk } from '../errors/error.js';
+import { exists } from '../files/exists.js';
 import { noSpace, spaceOf, usedBytes } from '../files/space.js';
 import { takeDirectories } from '../files/take-directories.js';
 import { failpoint } from '../host/failpoint.js';
@@ -13,7 +14,6 @@ import type { Job, JobResult, Outcome } from '../model/job.js';
 import type { Queue } from '../queue/queue.js';
 import { listSource, sourceId } from '../sources/local/list-source.js';
 import { readOptionsFile } from '../spool/options-file.js';
-import { pathExists } from '../spool/publish.js';
 import type { Admission } from './admission.js';
 import { type FinishRequest, finishJob, reopenJob } from './finish.js';
 import { jobResult } from './job-summary.js';
@@ -58,7 +58,7 @@ export async function runJob(queued: Job, parts: JobRunParts, signal: AbortSigna
   const { config, queue } = parts;
   // One that is being taken back (`reopen`) is no result: what has left it already is in work/.
   const decidedDirectory = queued.outcome === null || queued.reopen !== null ? null : queued.directory;
-  if (decidedDirectory !== null && (await pathExists(decidedDirectory))) {
+  if (decidedDirectory !== null && (await exists(decidedDirectory))) {
     // Killed after the result appeared: its log is closed, its options do not matter any more.
     const log = parts.log.logger.child({ job: queued.job });
     const options = jobOptions(config, null);
@@ -66,6 +66,7 @@ export async function runJob(queued: Job, parts: JobRunParts, signal: AbortSigna
     return;
   }
   const job = await reopen(queued, parts, signal);
+  if (job.reopen !== null) return;
   const paths = jobPaths(config, job.job);
   const jobLog = parts.log.jobLogger(paths.log, { job: job.job });
   const log = jobLog.logger;
@@ -93,7 +94,7 @@ export async function runJob(queued: Job, parts: JobRunParts, signal: AbortSigna
 /** As where an old database was restored: the job has ended since, or its work directory is lost. */
 async function sourceGone(paths: JobPaths): Promise<ErrorRecord | null> {
   const source = await dropOf(paths);
-  if (await pathExists(source)) return null;
+  if (await exists(source)) return null;
   return errorRecord(
     new Hyper2kvmError('queue.source-gone', `the drop is not in ${source} any more`, {
       advice:
@@ -128,20 +129,35 @@ function crashLoop({ crashes, stage }: Job): ErrorRecord | null {
 }
 
 /**
- * `retry`. A source that is not there any more, or a cancellation meanwhile, ends the job; it is not tried
- * again for ever.
+ * `retry`: the job with its drop in work/. A job that still has `reopen` is queued again, as the disk is full
+ * that its drop is copied to. A source that is not there any more, a disk that is full again and again, or a
+ * cancellation meanwhile, ends the job; it is not tried again for ever.
  */
 async function reopen(job: Job, parts: JobRunParts, signal: AbortSignal): Promise<Job> {
   const { config, queue } = parts;
+  const log = parts.log.logger.child({ job: job.job });
   try {
-    const log = parts.log.logger.child({ job: job.job });
     return await reopenJob(job, { config, queue, signal, log });
   } catch (thrown) {
     const error = errorRecord(thrown);
+    const isStillThere = job.reopen !== null && (await exists(join(job.reopen, 'source')));
+    if (isFullDisk(error) && isStillThere) {
+      const cause = { error, cause: thrown, failedStage: null };
+      const after = job.outcome === null ? await waitForSpace(job, parts, cause, log) : job;
+      return after.outcome === null ? after : leaveInFailed(after, queue);
+    }
     if (error.code !== 'queue.source-gone') throw thrown;
     queue.jobs.update(job.job, { reopen: null });
     return decide(job, parts, { outcome: 'failed', error, failedStage: null });
   }
+}
+
+/**
+ * Ended with the drop where it is, as it cannot be copied back: what there is of a copy goes with the work
+ * directory.
+ */
+function leaveInFailed({ job, reopen }: Job, queue: Queue): Job {
+  return queue.jobs.update(job, { directory: reopen, reopen: null });
 }
 
 /** The job with its outcome, or queued again without one. */
@@ -175,7 +191,7 @@ async function convert(
       outcome: 'converted',
       error,
       failedStage,
-      result: jobResult(result.outputs),
+      result: jobResult(result),
     });
   if (result.cancelled && error.code === 'daemon.stopping') {
     log.info({ stage: failedStage }, 'job interrupted, it resumes at the next start');
@@ -193,7 +209,7 @@ async function convert(
     if (parts.setBacks(job.job) < MAX_CHANGES) throw asError(error);
   }
   const outcome = result.cancelled ? 'cancelled' : 'failed';
-  return decide(job, parts, { outcome, error, failedStage, result: jobResult(result.outputs) });
+  return decide(job, parts, { outcome, error, failedStage, result: jobResult(result) });
 }
 
 export interface Decision {
@@ -265,7 +281,7 @@ async function publish(
     }
     log.error({ err: thrown, code: error.code }, 'result could not be published');
     // A passing error, or one after the result appeared: the same outcome is published again, not another one.
-    const isPublished = job.directory !== null && (await pathExists(job.directory));
+    const isPublished = job.directory !== null && (await exists(job.directory));
     if (job.outcome !== 'converted' || error.retryable || isPublished) throw thrown;
     await publish(
       decide(
@@ -296,12 +312,12 @@ async function waitForSpace(
   const directory = writesTo(job, parts.config);
   const space = await spaceOf(directory);
   const { free } = space;
-  const needed =
-    job.outcome === null
-      ? (parts.queue.jobs.get(job.job) ?? job).reservedBytes
-      : await usedBytes(jobPaths(parts.config, job.job).work);
+  const isPublishing = job.outcome !== null && job.reopen === null;
+  const needed = isPublishing
+    ? await usedBytes(jobPaths(parts.config, job.job).work)
+    : (parts.queue.jobs.get(job.job) ?? job).reservedBytes;
   if (free >= needed) {
-    if (job.outcome !== null || parts.setBacks(job.job) < MAX_FULL_DISKS) throw thrown.cause;
+    if (isPublishing || parts.setBacks(job.job) < MAX_FULL_DISKS) throw thrown.cause;
     const error = errorRecord(noSpace(directory, needed, space));
     return decide(job, parts, { outcome: 'failed', error, failedStage: thrown.failedStage });
   }
@@ -355,7 +371,7 @@ async function optionsOf(
 async function dropOf(paths: JobPaths): Promise<string> {
   for (const stage of [paths.bundle, paths.failure]) {
     const moved = join(stage, 'source');
-    if (!(await pathExists(paths.source)) && (await pathExists(moved))) return moved;
+    if (!(await exists(paths.source)) && (await exists(moved))) return moved;
   }
   return paths.source;
 }

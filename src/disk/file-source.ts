@@ -1,9 +1,10 @@
-import { constants } from 'node:fs';
+import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isErrorCode } from '../errors/errno.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import { nextData } from '../files/holes.js';
-import { printable } from '../text/printable.js';
+import { printable } from '../text/escape-terminal.js';
 import { sliceSource } from './base/bytes.js';
 import type { ByteSource } from './base/format.js';
 import type { ImageFile } from './chain.js';
@@ -61,9 +62,8 @@ async function openRegular(path: string): Promise<FileHandle> {
       constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY,
     );
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code === 'ELOOP') throw refusedSpecial(path, 'is a symbolic link');
-    if (code === 'ENXIO' || code === 'ENODEV') throw refusedSpecial(path, 'is a socket or a device');
+    if (isErrorCode(error, 'ELOOP')) throw refusedSpecial(path, 'is a symbolic link');
+    if (isErrorCode(error, 'ENXIO', 'ENODEV')) throw refusedSpecial(path, 'is a socket or a device');
     throw error;
   }
 }
@@ -85,6 +85,12 @@ function fileSource(handle: FileHandle, size: number, signal?: AbortSignal): Byt
       return buffer.subarray(0, filled);
     },
   };
+}
+
+/** In the spool a file with another name would give away what the service's user may read. */
+export function refuseHardLinks(path: string, stats: Stats): void {
+  if (stats.isFile() && stats.nlink > 1)
+    throw refusedSpecial(path, `has ${stats.nlink - 1} more hard link(s)`);
 }
 
 export function refusedSpecial(path: string, why: string): Hyper2kvmError {

@@ -1,12 +1,12 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Hyper2kvmError } from '../errors/error.js';
-import { printable } from '../text/printable.js';
+import { printable } from '../text/escape-terminal.js';
 import { isNotUtf8, refusedName } from './base/names.js';
 import { indexTar } from './base/tar.js';
 import type { ImageFile } from './chain.js';
 import { type Compression, checkMagic, compressionOf } from './compression.js';
-import { refusedSpecial, storedAt, withImage } from './file-source.js';
+import { refusedSpecial, refuseHardLinks, storedAt, withImage } from './file-source.js';
 import { isOva, type ReadOptions, readImageFile } from './read-image.js';
 
 /** What lies in a drop. */
@@ -70,7 +70,11 @@ export async function takeInventory(
   const images: ImageFile[] = [];
   const directory = join(sourceDirectory, prefix);
   const unpacking = new Unpacking(directory, options);
-  if (options.refuseHardLinks) await refuseHardLinks(sourceDirectory, files, options.signal);
+  // Before anything is read of them.
+  for (const { path } of options.refuseHardLinks ? files : []) {
+    options.signal.throwIfAborted();
+    refuseHardLinks(path, await lstat(join(sourceDirectory, path)));
+  }
   for (const { path, size } of files) {
     options.signal.throwIfAborted();
     const name = path.startsWith(prefix) ? path.slice(prefix.length) : path;
@@ -82,19 +86,6 @@ export async function takeInventory(
   const members = await readMembers(directory, archive, unpacking);
   refuseSameNames(members);
   return { directory, prefix: `${prefix}${archive.name}/`, files, data, holes, images: members };
-}
-
-/** Before anything is read of them. */
-async function refuseHardLinks(
-  sourceDirectory: string,
-  files: Inventory['files'],
-  signal: AbortSignal,
-): Promise<void> {
-  for (const { path } of files) {
-    signal.throwIfAborted();
-    const { nlink } = await lstat(join(sourceDirectory, path));
-    if (nlink > 1) throw refusedSpecial(path, `has ${nlink - 1} more hard link(s)`);
-  }
 }
 
 /** Reads headers, of compressed files those of what is in them. */

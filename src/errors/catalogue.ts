@@ -113,7 +113,7 @@ const SECTIONS = {
     },
     'source.changed': {
       meaning:
-        'The drop was written to during the conversion. Wait for the copy to finish, or copy to `.part` and rename.',
+        'The drop was written to during the conversion, or before it was archived. Wait for the copy to finish, or copy to `.part` and rename.',
     },
     'source.open-for-writing': {
       meaning:
@@ -186,7 +186,9 @@ const SECTIONS = {
       meaning:
         'The plan has more than 16 MiB of text; no real guest needs that. `fix.mode = "none"` converts the VM as it is.',
     },
-    'inspect.too-many-kernels': { meaning: 'More than 100 installed kernels. Remove old ones in the guest.' },
+    'inspect.too-many-kernels': {
+      meaning: 'More than 100 installed kernels, or 200 initramfs files. Remove old ones in the guest.',
+    },
     'inspect.unknown-architecture': {
       meaning: "Cannot determine the guest's architecture: none of the usual programs is there.",
     },
@@ -465,6 +467,10 @@ const SECTIONS = {
     'network.foreign-mac': {
       meaning:
         'Interface names depend on something that may change, or it is unclear which of several cards one is; the message says which.',
+    },
+    'network.unreadable': {
+      meaning:
+        'A netplan file could not be changed: it is not valid YAML, has a merge key (netplan knows none), or is larger than any configuration. Check in the guest which network cards it matches.',
     },
   },
 } as const satisfies Record<string, Record<string, CatalogueEntry>>;

@@ -88,7 +88,7 @@ export class ClaimTable {
       error: null,
       failedStage: null,
       records: [],
-      result: { plan: null, boot: null },
+      result: { plan: null, boot: null, sourceId: null },
       createdAt: now,
       updatedAt: now,
       startedAt: null,

@@ -1,6 +1,6 @@
 import { eachInTurns } from '../host/turns.js';
 import type { Drop, Grouping } from '../model/drop.js';
-import { printable } from '../text/printable.js';
+import { printable } from '../text/escape-terminal.js';
 import { diskStem, stemOf } from './names.js';
 
 /** Puts `names` that `fits` accepts into the drop of the same stem; the rest goes to `otherwise`. */

@@ -2,8 +2,11 @@ import { constants } from 'node:fs';
 import { access, lstat, mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isNotUtf8 } from '../disk/base/names.js';
+import { refuseHardLinks } from '../disk/file-source.js';
+import { isErrorCode } from '../errors/errno.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import { syncPath } from '../files/durable.js';
+import { exists } from '../files/exists.js';
 import { tryToRemove } from '../files/remove.js';
 import { failpoint } from '../host/failpoint.js';
 import type { Job } from '../model/job.js';
@@ -38,7 +41,7 @@ function copyDirectory(work: string, job: string): string {
  * to the queue in the second case. On one filesystem the names are renamed; onto another one they are copied,
  * and an original that is still what was copied is renamed to a hidden place in incoming before it is
  * removed: half a directory is never a drop. When it fails, what was moved is moved back. Errors:
- * `spool.not-permitted`, `spool.drop-changed`, those of the file system.
+ * `spool.not-permitted`, `spool.drop-changed`, those of `copyDrop`, those of the file system.
  */
 export async function claimDrop(
   queue: Queue,
@@ -124,14 +127,14 @@ async function moveEntries(directories: ClaimDirectories, claim: Claim): Promise
   if ((await lstat(incoming)).dev !== (await lstat(work)).dev) return false;
   // What is in a dropped directory moves into one of ours when the job begins.
   for (const { name } of claim.entries)
-    if (await isDirectory(join(incoming, name))) await assertRemovable(incoming, name);
+    if (await isDirectory(join(incoming, name))) await assertTakeable(incoming, name);
   for (const [index, entry] of claim.entries.entries()) {
     try {
       if (!(await moveIfSame(directories, claim.job, entry))) throw dropChanged(claim, entry);
       if (index === 0) failpoint('claim.moved-first');
     } catch (error) {
       // A bind mount: one device, and yet no rename across.
-      if (index === 0 && isCode(error, 'EXDEV')) return false;
+      if (index === 0 && isErrorCode(error, 'EXDEV')) return false;
       throw error;
     }
   }
@@ -142,7 +145,7 @@ async function isDirectory(path: string): Promise<boolean> {
   try {
     return (await lstat(path)).isDirectory();
   } catch (error) {
-    if (isCode(error, 'ENOENT')) return false;
+    if (isErrorCode(error, 'ENOENT')) return false;
     throw error;
   }
 }
@@ -160,7 +163,7 @@ async function isSame(path: string, entry: ClaimedEntry): Promise<boolean> {
     const { dev, ino, birthtimeMs } = stats;
     return dev === entry.device && ino === entry.inode && birthtimeMs === (entry.bornMs ?? birthtimeMs);
   } catch (error) {
-    if (isCode(error, 'ENOENT')) return false;
+    if (isErrorCode(error, 'ENOENT')) return false;
     throw error;
   }
 }
@@ -168,8 +171,9 @@ async function isSame(path: string, entry: ClaimedEntry): Promise<boolean> {
 async function copyEntries(directories: ClaimDirectories, claim: Claim, signal: AbortSignal): Promise<void> {
   const { incoming, work } = directories;
   const copies = copyDirectory(work, claim.job);
-  // Said before hours of copying.
-  for (const entry of claim.entries) await assertRemovable(incoming, entry.name);
+  const linked = claim.refused === null ? 'refused' : 'copied';
+  // Before hours of copying, which the next try would begin again.
+  for (const { name } of claim.entries) await assertTakeable(incoming, name, linked);
   await rmdir(sourceDirectory(work, claim.job));
   await mkdir(copies, { mode: 0o700 });
   for (const entry of claim.entries) {
@@ -179,7 +183,7 @@ async function copyEntries(directories: ClaimDirectories, claim: Claim, signal: 
       directory: incoming,
       names: [entry.name],
       target: copies,
-      refuseHardLinks: claim.refused === null,
+      refuseHardLinks: linked === 'refused',
       signal,
     });
   }
@@ -192,8 +196,16 @@ async function copyEntries(directories: ClaimDirectories, claim: Claim, signal: 
   await syncPath(work);
 }
 
-/** Rejects with EACCES or EPERM where unlink(2) and rename(2) would: the directories may not be written to, or are sticky and neither they nor the file are ours. */
-async function assertRemovable(directory: string, name: string): Promise<void> {
+/**
+ * Rejects with EACCES or EPERM where unlink(2) and rename(2) would: the directories may not be written to, or
+ * are sticky and neither they nor the file are ours. Where hard links are refused, rejects with
+ * `fetch.refused-special`, as their copy would.
+ */
+async function assertTakeable(
+  directory: string,
+  name: string,
+  linked: 'refused' | 'copied' = 'copied',
+): Promise<void> {
   await access(directory, constants.W_OK | constants.X_OK);
   const parent = await lstat(directory);
   const stats = await lstat(join(directory, name)).catch((error: unknown) => {
@@ -205,11 +217,12 @@ async function assertRemovable(directory: string, name: string): Promise<void> {
   const user = process.geteuid?.();
   if ((parent.mode & STICKY) !== 0 && user !== 0 && user !== parent.uid && user !== stats.uid)
     throw Object.assign(new Error(`${name} is another user's, in a sticky directory`), { code: 'EPERM' });
+  if (linked === 'refused') refuseHardLinks(name, stats);
   if (!stats.isDirectory()) return;
   const inside = join(directory, name);
   // A directory that moves elsewhere is written to: its `..` changes.
   await access(inside, constants.W_OK | constants.X_OK);
-  for (const child of await readdir(inside)) await assertRemovable(inside, child);
+  for (const child of await readdir(inside)) await assertTakeable(inside, child, linked);
 }
 
 /**
@@ -226,14 +239,14 @@ async function hideOriginals({ incoming }: ClaimDirectories, claim: Claim): Prom
   const hidden = originalsDirectory(incoming, claim.job);
   for (const entry of claim.entries) {
     const stamp = await stampOf(incoming, entry.name);
-    if (stamp === null && (await isFree(join(hidden, entry.name))))
+    if (stamp === null && !(await exists(join(hidden, entry.name))))
       await assertMounted(incoming, claim, entry);
     if (stamp !== entry.stamp) continue;
     await mkdir(hidden, { recursive: true, mode: 0o700 });
     await rename(join(incoming, entry.name), join(hidden, entry.name));
     failpoint('claim.original-hidden');
   }
-  if (!(await isFree(hidden))) await syncPath(hidden);
+  if (await exists(hidden)) await syncPath(hidden);
   await syncPath(incoming);
 }
 
@@ -255,8 +268,8 @@ async function giveBack(queue: Queue, directories: ClaimDirectories, claim: Clai
 async function showOriginals(incoming: string, job: string): Promise<void> {
   const hidden = originalsDirectory(incoming, job);
   for (const name of await namesIn(hidden))
-    if (await isFree(join(incoming, name))) await rename(join(hidden, name), join(incoming, name));
-  if (!(await isFree(hidden)) && (await namesIn(hidden)).length === 0) await rmdir(hidden);
+    if (!(await exists(join(incoming, name)))) await rename(join(hidden, name), join(incoming, name));
+  if ((await exists(hidden)) && (await namesIn(hidden)).length === 0) await rmdir(hidden);
 }
 
 /**
@@ -270,7 +283,7 @@ async function removeOriginals(incoming: string, job: string): Promise<void> {
 /** With incoming unmounted the originals are not gone: they would be dropped a second time when it is back. */
 async function assertMounted(incoming: string, claim: Claim, entry: ClaimedEntry): Promise<void> {
   const here = await lstat(incoming).catch((error: unknown) => {
-    if (isCode(error, 'ENOENT')) return null;
+    if (isErrorCode(error, 'ENOENT')) return null;
     throw error;
   });
   if (here?.dev === entry.device) return;
@@ -306,7 +319,7 @@ async function undoClaim(
     claim.phase !== 'moving' && (copies === 'ours' || (await findOriginals(directories, claim)));
   const moved = claim.phase === 'moving' ? await namesIn(source) : [];
   for (const name of moved) {
-    if (await isFree(join(incoming, name))) await rename(join(source, name), join(incoming, name));
+    if (!(await exists(join(incoming, name)))) await rename(join(source, name), join(incoming, name));
   }
   if (claim.phase === 'moving' && (await namesIn(source)).length > 0) {
     await commitClaim(queue, directories, claim);
@@ -330,7 +343,7 @@ async function findOriginals(directories: ClaimDirectories, claim: Claim): Promi
   await showOriginals(incoming, claim.job);
   if (await hasAllOriginals(directories, claim)) return true;
   for (const entry of claim.entries)
-    if (await isFree(join(incoming, entry.name))) await assertMounted(incoming, claim, entry);
+    if (!(await exists(join(incoming, entry.name)))) await assertMounted(incoming, claim, entry);
   return false;
 }
 
@@ -338,7 +351,7 @@ async function removeEmpty(directory: string): Promise<void> {
   try {
     await rmdir(directory);
   } catch (error) {
-    if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].some((code) => isCode(error, code))) throw error;
+    if (!isErrorCode(error, 'ENOENT', 'ENOTEMPTY', 'EEXIST')) throw error;
   }
 }
 
@@ -346,27 +359,13 @@ async function stampOf(directory: string, name: string): Promise<string | null> 
   return (await lookAt(directory, name))?.stamp ?? null;
 }
 
-async function isFree(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return false;
-  } catch (error) {
-    if (isCode(error, 'ENOENT')) return true;
-    throw error;
-  }
-}
-
 async function namesIn(directory: string): Promise<string[]> {
   try {
     return (await readdir(directory)).sort();
   } catch (error) {
-    if (isCode(error, 'ENOENT')) return [];
+    if (isErrorCode(error, 'ENOENT')) return [];
     throw error;
   }
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
 }
 
 function dropChanged(claim: Claim, entry: ClaimedEntry): Hyper2kvmError {
@@ -381,7 +380,7 @@ function dropChanged(claim: Claim, entry: ClaimedEntry): Hyper2kvmError {
 }
 
 function claimError(error: unknown, claim: Claim): unknown {
-  if (!isCode(error, 'EACCES') && !isCode(error, 'EPERM')) return error;
+  if (!isErrorCode(error, 'EACCES', 'EPERM')) return error;
   return new Hyper2kvmError(
     'spool.not-permitted',
     `the drop ${claim.dropName} may not be moved out of incoming`,

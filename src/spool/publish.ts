@@ -1,11 +1,13 @@
 import { lstat, mkdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { isErrorCode } from '../errors/errno.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import { syncPath } from '../files/durable.js';
 import { tryToRemove } from '../files/remove.js';
-import { formatBytes, noSpace, spaceOf, usedBytes } from '../files/space.js';
+import { noSpace, spaceOf, usedBytes } from '../files/space.js';
 import { failpoint } from '../host/failpoint.js';
 import { copyTree } from '../sources/local/copy-drop.js';
+import { formatBytes } from '../text/format.js';
 
 /** The name that a directory has on another filesystem until it is whole; a leftover of a killed daemon is removed by the next try. */
 export function partialName(path: string): string {
@@ -14,10 +16,16 @@ export function partialName(path: string): string {
 
 /**
  * A complete, fsynced directory appears at `to` by one rename, durably; from another filesystem it is copied
- * beside `to` first. `to` must not exist. What is at `from` afterwards (after a copy) is the caller's to
- * remove. Errors: `host.no-space`, `host.enospc` before a copy that does not fit (now).
+ * beside `to` first, and `assertCopied` may still reject it. `to` must not exist. What is at `from` afterwards
+ * (after a copy) is the caller's to remove. Errors: `host.no-space`, `host.enospc` before a copy that does not
+ * fit (now).
  */
-export async function publishDirectory(from: string, to: string, signal: AbortSignal): Promise<void> {
+export async function publishDirectory(
+  from: string,
+  to: string,
+  signal: AbortSignal,
+  assertCopied: () => Promise<void> = async () => {},
+): Promise<void> {
   await mkdir(dirname(to), { recursive: true, mode: 0o750 });
   await syncPath(dirname(dirname(to)));
   try {
@@ -27,12 +35,13 @@ export async function publishDirectory(from: string, to: string, signal: AbortSi
     await syncPath(dirname(from));
     return;
   } catch (error) {
-    if (!isCode(error, 'EXDEV')) throw error;
+    if (!isErrorCode(error, 'EXDEV')) throw error;
     const partial = partialName(to);
     await rm(partial, { recursive: true, force: true });
     await assertRoom(from, dirname(to));
     try {
       await copyTree(from, partial, signal);
+      await assertCopied();
     } catch (failure) {
       // Half a copy would keep the disk full that it failed on.
       await tryToRemove(partial);
@@ -59,18 +68,4 @@ async function assertRoom(from: string, directory: string): Promise<void> {
 
 export async function isSameFilesystem(a: string, b: string): Promise<boolean> {
   return (await lstat(a)).dev === (await lstat(b)).dev;
-}
-
-export async function pathExists(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if (isCode(error, 'ENOENT')) return false;
-    throw error;
-  }
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
 }

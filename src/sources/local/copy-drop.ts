@@ -12,12 +12,14 @@ import {
   utimes,
 } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { refusedSpecial } from '../../disk/file-source.js';
-import { Hyper2kvmError } from '../../errors/error.js';
+import { refuseHardLinks } from '../../disk/file-source.js';
+import type { Hyper2kvmError } from '../../errors/error.js';
 import { syncTree } from '../../files/durable.js';
 import { openToRead } from '../../files/lease.js';
-import { printable } from '../../text/printable.js';
+import { WEEK_SECONDS } from '../../host/durations.js';
+import { printable } from '../../text/escape-terminal.js';
 import { run } from '../../tools/run.js';
+import { sourceChanged } from './list-source.js';
 
 export interface CopyRequest {
   /** Absolute directory, and the names in it that are copied. Others may change it meanwhile. */
@@ -37,7 +39,6 @@ interface Copying extends Pick<CopyRequest, 'refuseHardLinks' | 'signal'> {
   scratch: string;
 }
 
-const COPY_SECONDS = 7 * 86_400;
 /** Below this a process for each file costs more than it saves. */
 const SMALL_BYTES = 256 * 1024;
 /** Others may read what the owner let them read; nobody else may write. */
@@ -103,8 +104,7 @@ async function copyFile(from: Buffer, to: Buffer, name: string, copying: Copying
   try {
     const before = await file.stat();
     if (!before.isFile()) throw changed(name);
-    if (copying.refuseHardLinks && before.nlink > 1)
-      throw refusedSpecial(printable(name), `has ${before.nlink - 1} more hard link(s)`);
+    if (copying.refuseHardLinks) refuseHardLinks(name, before);
     const copy = await open(to, 'wx', (before.mode & KEPT_MODE) | 0o600);
     try {
       if (before.size <= SMALL_BYTES) await copy.writeFile(await file.readFile());
@@ -123,7 +123,7 @@ async function copyFile(from: Buffer, to: Buffer, name: string, copying: Copying
 async function copyContent(from: FileHandle, to: FileHandle, signal: AbortSignal): Promise<void> {
   const paths = [from, to].map(({ fd }) => `/proc/${process.pid}/fd/${fd}`);
   const flags = ['--reflink=auto', '--sparse=auto'];
-  await run('cp', [...flags, '--', ...paths], { signal, timeoutSeconds: COPY_SECONDS });
+  await run('cp', [...flags, '--', ...paths], { signal, timeoutSeconds: WEEK_SECONDS });
 }
 
 /** For a FIFO, a socket, a device: it has no content, and FETCH refuses it for what it is. */
@@ -143,7 +143,5 @@ function isSame(a: Stats, b: Stats): boolean {
 }
 
 function changed(name: string): Hyper2kvmError {
-  return new Hyper2kvmError('source.changed', `${printable(name)} was written to while it was copied`, {
-    advice: 'Whoever copied it was not done: wait for the copy to end, or copy to a .part name and rename.',
-  });
+  return sourceChanged(`${printable(name)} was written to while it was copied`);
 }

@@ -2,10 +2,12 @@ import type { Stats } from 'node:fs';
 import { type FileHandle, lstat, mkdir, readdir, realpath, rename, rm } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
 import type { Logger } from 'pino';
+import { isErrorCode } from '../../errors/errno.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { syncPath } from '../../files/durable.js';
 import { hasReadLease, openToRead, takeReadLease } from '../../files/lease.js';
-import { printable } from '../../text/printable.js';
+import { usedBytes } from '../../files/space.js';
+import { printable } from '../../text/escape-terminal.js';
 import { copyDrop } from './copy-drop.js';
 import { listSource, type SourceFile, sourceId } from './list-source.js';
 
@@ -14,11 +16,17 @@ export interface Source {
   directory: string;
   /** Names inside `directory` that are the drop; sorted. */
   entries: string[];
+  /** Of a copy: where in the work directory the drop itself is. */
+  original?: string;
 }
 
-/** What of the host a tool has to see to read a drop. */
-export function dropPaths({ directory, entries }: Source): string[] {
-  return entries.map((name) => join(directory, name));
+/**
+ * What of the host a tool has to see to read a drop. It must not write to any of that, and may have the work
+ * directory to write to: of a copy, the drop itself is named too.
+ */
+export function dropPaths({ directory, entries, original }: Source): string[] {
+  const places = original === undefined ? [directory] : [directory, original];
+  return places.flatMap((place) => entries.map((name) => join(place, name)));
 }
 
 export interface SourceHold {
@@ -37,6 +45,8 @@ export interface SourceHold {
 export interface HoldRequest {
   source: Source;
   workDirectory: string;
+  /** `StageContext.reserve`: asked before a copy is made. */
+  reserve(bytes: number, options: { atLeast: true }): Promise<void>;
   signal: AbortSignal;
   log: Logger;
 }
@@ -49,17 +59,17 @@ const LOOK_MILLISECONDS = 500;
 const COPY_PREFIX = 'private-source-';
 /** FETCH refuses a drop of more. */
 const MAX_FILES = 10_000;
-const ELSEWHERE = new Set(['ELOOP', 'ENXIO', 'ENODEV']);
+const ELSEWHERE = ['ELOOP', 'ENXIO', 'ENODEV'];
 
 /**
  * From here to `release` nobody changes what the stages read. A claimed file is still its owner's inode, who
  * can open a descriptor again for writing (/proc/self/fd) whatever the path's permissions are: so a read
  * lease is held on every file. Where one cannot be had, and where a directory belongs to somebody who could
  * exchange names, the stages get a copy in the work directory (blocks are shared where the filesystem can).
- * Errors: `source.open-for-writing`, `source.changed`, those of the file system.
+ * Errors: `source.open-for-writing`, `source.changed`, those of `reserve`, those of the file system.
  */
 export async function holdSource(request: HoldRequest): Promise<SourceHold> {
-  const { source, log } = request;
+  const { source, workDirectory, log } = request;
   const handles: FileHandle[] = [];
   const release = async () => {
     for (const handle of handles.splice(0)) await handle.close();
@@ -74,7 +84,11 @@ export async function holdSource(request: HoldRequest): Promise<SourceHold> {
     const directory = await privateCopy(request, files, reason);
     log.debug({ directory }, 'the copy is read instead of the drop');
     return {
-      source: { directory, entries: source.entries },
+      source: {
+        directory,
+        entries: source.entries,
+        ...(isInside(source.directory, workDirectory) ? { original: source.directory } : {}),
+      },
       files,
       signal: new AbortController().signal,
       assert() {},
@@ -117,9 +131,9 @@ function holdLeases(
 async function takeLeases(source: Source, handles: FileHandle[]): Promise<string | null> {
   let refused: string | null = null;
   for (const path of await filesOf(source)) {
-    const handle = await openToRead(path).catch((error: NodeJS.ErrnoException) => {
+    const handle = await openToRead(path).catch((error: unknown) => {
       // A link, a socket, a device: FETCH refuses it.
-      if (ELSEWHERE.has(error.code ?? '')) return null;
+      if (isErrorCode(error, ...ELSEWHERE)) return null;
       throw error;
     });
     if (handle === null) continue;
@@ -186,17 +200,36 @@ function isTrusted({ uid, gid, mode }: Stats): boolean {
   return isTrustedUser(uid) && (mode & 0o002) === 0 && !groupWrites;
 }
 
+/** Those that are in a work directory, where one is: at most one that is whole. */
+export async function privateCopies(workDirectory: string): Promise<string[]> {
+  const names = await readdir(workDirectory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  return names.filter((name) => name.startsWith(COPY_PREFIX)).map((name) => join(workDirectory, name));
+}
+
+/** Where the copy is of the drop with that `sourceId`, if there is one. */
+export function privateCopyOf(id: string, workDirectory: string): string {
+  return join(workDirectory, `${COPY_PREFIX}${id}`);
+}
+
 /** Made once: it appears under its name when it is whole, and the name is that of the drop as it was then. */
 async function privateCopy(
-  { source, workDirectory, signal, log }: HoldRequest,
+  { source, workDirectory, reserve, signal, log }: HoldRequest,
   files: readonly SourceFile[],
   reason: string,
 ): Promise<string> {
-  const name = `${COPY_PREFIX}${sourceId(files)}`;
-  const path = join(workDirectory, name);
-  const names = (await readdir(workDirectory)).filter((other) => other.startsWith(COPY_PREFIX));
-  for (const other of names) if (other !== name) await rm(join(workDirectory, other), { recursive: true });
-  if (names.includes(name)) return path;
+  const path = privateCopyOf(sourceId(files), workDirectory);
+  const copies = await privateCopies(workDirectory);
+  for (const other of copies) if (other !== path) await rm(other, { recursive: true });
+  if (copies.includes(path)) return path;
+  const used = await Promise.all(dropPaths(source).map(usedBytes));
+  // FLATTEN knows what comes beside it.
+  await reserve(
+    used.reduce((sum, bytes) => sum + bytes, 0),
+    { atLeast: true },
+  );
   log.info({ reason }, 'the drop is copied, so that nobody else can change what is read');
   const partial = `${path}.part`;
   await mkdir(partial, { mode: 0o700 });

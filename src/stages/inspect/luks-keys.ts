@@ -2,6 +2,7 @@ import { realpath } from 'node:fs/promises';
 import { dirname, isAbsolute, join, sep } from 'node:path';
 import type { Config } from '../../config/schema.js';
 import type { StageContext } from '../../engine/stage.js';
+import { isErrorCode } from '../../errors/errno.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { readSmallFile } from '../../files/small-file.js';
 
@@ -46,7 +47,7 @@ export async function readKey(file: string, { directory, entries }: StageContext
       return await readSmallFile(place, LARGEST_KEY_BYTES);
     } catch (error) {
       // That it is not directly beside the disks says less than what is wrong with it in the directory.
-      if (cause === undefined || !isMissing(error)) cause = error;
+      if (cause === undefined || !isErrorCode(error, 'ENOENT', 'ENOTDIR')) cause = error;
     }
   }
   throw new Hyper2kvmError('inspect.luks-key-unreadable', `the key file ${file} cannot be read`, {
@@ -60,8 +61,4 @@ export async function readKey(file: string, { directory, entries }: StageContext
 async function isInside(directory: string, place: string): Promise<boolean> {
   const [root, parent] = await Promise.all([realpath(directory), realpath(dirname(place))]);
   return parent === root || parent.startsWith(root + sep);
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
 }

@@ -1,3 +1,5 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { Admission, estimateBytes } from '../../../src/daemon/admission.js';
@@ -25,7 +27,7 @@ describe('Admission', () => {
     expect(await gate.hasRoom('drop a', 1e18)).toBe(false);
     expect(await gate.hasRoom('drop b', 1e18)).toBe(false);
     expect(gate).toMatchObject({ state: 'paused', pausedReason: 'space' });
-    expect(gate.spaceText('drop a')).toMatch(/^space: \d+ PB more under \//);
+    expect(gate.spaceText('drop a')).toMatch(/^space: \d+ PiB more under \//);
     expect(await gate.hasRoom('drop a', 1)).toBe(true);
     expect(gate.state).toBe('paused');
     gate.forgetExcept(() => false);
@@ -71,10 +73,24 @@ describe('Admission', () => {
     await expect(gate.reserve('j1', 1e18)).rejects.toMatchObject({
       code: 'host.no-space',
       retryable: false,
-      message: expect.stringMatching(/at most 1000 PB are needed under .* has \d.* free of \d.* in total/),
+      message: expect.stringMatching(/at most 888 PiB are needed under .* has \d.* free of \d.* in total/),
     });
     expect(await gate.canEverFit(1e18)).toBe(false);
     expect(await gate.canEverFit(1)).toBe(true);
+  });
+
+  it('counts what stays in the work directory: the drop and a private copy of it, not scratch', async () => {
+    const { admission: gate, queue, directory } = admission();
+    enqueue(queue, 'j1');
+    const refusal = () => gate.reserve('j1', 1e18).then(null, (error: Error) => error.message);
+    for (const name of ['source', 'private-source-1', 'out']) {
+      const place = join(directory, 'j1', name);
+      mkdirSync(place, { recursive: true });
+      writeFileSync(join(place, 'disk.raw'), Buffer.alloc(10_000_000));
+      expect(await refusal()).toContain(
+        `beside the ${name === 'source' ? '9.5 MiB' : '19.1 MiB'} of the drop`,
+      );
+    }
   });
 
   it('does not let a job wait for what it has written already', async () => {

@@ -1,23 +1,33 @@
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { configSchema } from '../../../src/config/schema.js';
 import { Admission } from '../../../src/daemon/admission.js';
 import { Intake } from '../../../src/daemon/intake.js';
+import { run } from '../../../src/tools/run.js';
 import { silent } from '../engine/fakes.js';
 import { scratchDirectory, scratchQueue } from '../queue/scratch.js';
 
 const WRITTEN = 'still open for writing';
 
 /** An intake whose rounds end after one drop. Those of `written` are still open for writing, and stand first by name. */
-async function crowd(written: readonly string[], others: readonly string[]) {
+async function crowd(
+  written: readonly string[],
+  others: readonly string[],
+  { work, restFactor = 0 }: { work?: string; restFactor?: number } = {},
+) {
   const directory = scratchDirectory();
   const at = (name: string) => join(directory, name);
   for (const name of ['incoming', 'work', 'archive', 'failed']) mkdirSync(at(name));
   const config = configSchema.parse({
-    spool: { incoming: at('incoming'), work: at('work'), archive: at('archive'), failed: at('failed') },
+    spool: {
+      incoming: at('incoming'),
+      work: work ?? at('work'),
+      archive: at('archive'),
+      failed: at('failed'),
+    },
     watch: { settle_seconds: 0.1, poll_seconds: 0.2 },
   });
   const queue = scratchQueue(directory);
@@ -31,6 +41,7 @@ async function crowd(written: readonly string[], others: readonly string[]) {
     log: silent,
     onJob: () => {},
     roundSeconds: 0,
+    restFactor,
     admission: new Admission(queue, config.spool.work, silent, () => {}),
   });
   onTestFinished(() => intake.stop());
@@ -44,7 +55,7 @@ async function crowd(written: readonly string[], others: readonly string[]) {
   const until = async (isSo: () => boolean) => {
     for (let tries = 0; tries < 300 && !isSo(); tries += 1) await sleep(20);
   };
-  return { intake, claimed, until, writers, incoming: at('incoming') };
+  return { intake, queue, claimed, until, writers, incoming: at('incoming') };
 }
 
 describe('Intake in rounds', () => {
@@ -86,4 +97,38 @@ describe('Intake in rounds', () => {
     expect(claimed()).toContain('a.raw');
     expect(claimed().length).toBeLessThan(36);
   });
+});
+
+describe('a drop whose claim fails', () => {
+  it.runIf(process.geteuid?.() === 0)(
+    'is not copied onto another filesystem again and again, and keeps no other one',
+    async () => {
+      const work = mkdtempSync('/dev/shm/h2k-test-');
+      onTestFinished(() => rmSync(work, { recursive: true }));
+      const { intake, claimed, until, incoming, queue } = await crowd([], [], { work, restFactor: 1000 });
+      const record = vi.spyOn(queue.claims, 'record');
+      const tries = () => record.mock.calls.map(([claim]) => claim.dropName);
+      const stuck = join(incoming, 'a.raw');
+      writeFileSync(stuck, Buffer.alloc(4096, 'a'));
+      // Not even root may move it: that shows when it has been copied (or, on a busy machine, that it changed).
+      await run('chattr', ['+i', stuck]);
+      onTestFinished(async () => void (await run('chattr', ['-i', stuck], { okCodes: [0, 1] })));
+      await until(() => tries().length > 0);
+      writeFileSync(join(incoming, 'b.raw'), Buffer.alloc(4096, 'b'));
+      await until(() => claimed().length > 0);
+      await sleep(1000);
+      expect(tries()).toEqual(['a.raw', 'b.raw']);
+      expect(claimed()).toEqual(['b.raw']);
+      expect(intake.waiting()).toMatchObject([
+        { waitingFor: expect.stringMatching(/^spool\.(not-permitted|drop-changed)/) },
+      ]);
+
+      // Another file under that name is another drop.
+      await run('chattr', ['-i', stuck]);
+      writeFileSync(join(incoming, '.new'), Buffer.alloc(4096, 'n'));
+      renameSync(join(incoming, '.new'), stuck);
+      await until(() => claimed().length === 2);
+      expect(claimed()).toEqual(['a.raw', 'b.raw']);
+    },
+  );
 });

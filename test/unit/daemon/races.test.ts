@@ -82,7 +82,7 @@ function daemon(options: {
 
 function result(code: string | null, extra: Partial<PipelineResult> = {}): PipelineResult {
   const error = code === null ? null : errorRecord(Hyper2kvmError.of(code, 'as the test wants it'));
-  return { outputs: {}, records: [], error, failedStage: null, cancelled: false, ...extra };
+  return { outputs: {}, sourceId: null, records: [], error, failedStage: null, cancelled: false, ...extra };
 }
 
 const never = () => Promise.reject(new Error('it was not to be started'));
@@ -282,7 +282,7 @@ describe('space', () => {
     expect(await ended('j1')).toMatchObject({
       state: 'failed',
       failedStage: 'flatten',
-      error: { code: 'host.no-space', message: expect.stringContaining('1000 PB') },
+      error: { code: 'host.no-space', message: expect.stringContaining('888 PiB') },
     });
     expect(runs).toBe(1);
     expect(sourceOf('j1')).toEqual(['vm-j1.vmdk']);

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -12,7 +12,9 @@ import { PipelineLanes } from '../../../src/engine/lanes.js';
 import type { PipelineResult } from '../../../src/engine/types.js';
 import { errorRecord, Hyper2kvmError } from '../../../src/errors/error.js';
 import { createLog } from '../../../src/host/log.js';
+import type { Job } from '../../../src/model/job.js';
 import type { Queue } from '../../../src/queue/queue.js';
+import { listSource, sourceId } from '../../../src/sources/local/list-source.js';
 import { run } from '../../../src/tools/run.js';
 import { enqueue, scratchDirectory, scratchQueue } from '../queue/scratch.js';
 import { sampleBoot, sampleConvert, sampleOutputs, sampleRecords } from '../report/sample.js';
@@ -34,6 +36,7 @@ function spool() {
 
 const failure: PipelineResult = {
   outputs: {},
+  sourceId: null,
   records: [],
   error: errorRecord(new Hyper2kvmError('fetch.corrupt', 'no', { advice: 'x' })),
   failedStage: 'fetch',
@@ -61,7 +64,9 @@ function converts(config: Config, queue: Queue): JobRunParts['runPipeline'] {
         ...{ stage: record.stage, id: record.stage, output: outputs[record.stage], record },
         timestamp: record.finished_at ?? '',
       });
-    return { outputs, records, error: null, failedStage: null, cancelled: false };
+    const source = { directory: at('source'), entries: ['vm-j1.vmdk'] };
+    const id = sourceId(await listSource(source.directory, source.entries));
+    return { outputs, sourceId: id, records, error: null, failedStage: null, cancelled: false };
   };
 }
 
@@ -108,6 +113,23 @@ describe('Worker', () => {
     await work(config, { ...queue, forgetOutputs }, converts(config, queue), notify);
     expect(queue.jobs.get('j1')?.state).toBe('converted');
     expect([queue.settings.get('told 0'), queue.settings.get('told 1')]).toEqual([null, 'converted']);
+  });
+
+  it('fails a job whose drop is written to between its conversion and its archive', async () => {
+    const { config, queue } = spool();
+    const disk = join(config.spool.work, 'j1', 'source', 'vm-j1.vmdk');
+    await work(config, queue, async (request) => {
+      const result = await converts(config, queue)(request);
+      const { atime, mtime } = statSync(disk);
+      writeFileSync(disk, 'the evil copy');
+      utimesSync(disk, atime, mtime);
+      return result;
+    });
+    expect(queue.jobs.get('j1')).toMatchObject({
+      ...{ state: 'failed', error: { code: 'source.changed' } },
+    });
+    expect(readdirSync(config.spool.archive)).toEqual([]);
+    expect(sourceOf(config)).toEqual(['vm-j1.vmdk']);
   });
 
   it('carries on a job that the database did not let it put back into the queue', async () => {
@@ -212,5 +234,57 @@ describe('Worker', () => {
     await work(config, queue, () => Promise.reject(new Error('a cancelled job does not run')));
     expect(existsSync(failed)).toBe(false);
     expect(readdirSync(join(today, 'source'))).toEqual(['vm-j1.vmdk']);
+  });
+});
+
+/** `retry` of a drop of 4 MiB in failed/, on another filesystem than the work directory, which has 1 MiB. */
+async function reopenOnFullDisk(change: Partial<Job> = {}) {
+  const { config, queue } = spool();
+  const failed = join(config.spool.failed, '2026-01-31', 'vm-j1-j1');
+  mkdirSync(failed, { recursive: true });
+  renameSync(join(config.spool.work, 'j1', 'source'), join(failed, 'source'));
+  writeFileSync(join(failed, 'source', 'vm-j1.vmdk'), Buffer.alloc(4 * 1024 ** 2, 1));
+  await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', config.spool.work]);
+  onTestFinished(async () => void (await run('umount', [config.spool.work])));
+  queue.jobs.update('j1', { reopen: failed, directory: failed, ...change });
+  return { config, queue, failed };
+}
+
+describe.runIf(process.geteuid?.() === 0)('`retry` onto a disk that is full', () => {
+  const unused = () => Promise.reject(new Error('nothing is there to be converted'));
+
+  it('waits for space, with nothing of the copy left, and goes on when there is some', async () => {
+    const { config, queue, failed } = await reopenOnFullDisk({ reservedBytes: 8 * 1024 ** 2 });
+    const ended = work(config, queue, async () => failure);
+    await expect.poll(() => queue.jobs.get('j1')?.waitsForBytes ?? 0).toBe(8 * 1024 ** 2);
+    await expect.poll(() => queue.jobs.get('j1')).toMatchObject({ state: 'queued', reopen: failed });
+    expect(readdirSync(join(config.spool.work, 'j1'))).toEqual([]);
+    await run('mount', ['-o', 'remount,size=16m', config.spool.work]);
+    await ended;
+    expect(queue.jobs.get('j1')).toMatchObject({ state: 'failed', error: { code: 'fetch.corrupt' } });
+    expect(existsSync(failed)).toBe(false);
+  });
+
+  it('ends, with the drop where it was, when all that was asked for is free and does not do', async () => {
+    const { config, queue, failed } = await reopenOnFullDisk({ reservedBytes: 1 });
+    await work(config, queue, unused);
+    expect(queue.jobs.get('j1')).toMatchObject({
+      ...{ state: 'failed', outcome: 'failed', reopen: null, directory: failed },
+      error: { code: 'host.no-space' },
+    });
+    expect(readdirSync(join(failed, 'source'))).toEqual(['vm-j1.vmdk']);
+    expect(readdirSync(config.spool.work)).toEqual([]);
+  });
+
+  it('does not keep a job that is cancelled', async () => {
+    const { config, queue, failed } = await reopenOnFullDisk({
+      outcome: 'cancelled',
+      error: errorRecord(new Hyper2kvmError('job.cancelled', 'cancelled', { advice: 'x' })),
+      finishedAt: new Date().toISOString(),
+    });
+    await work(config, queue, unused);
+    expect(queue.jobs.get('j1')).toMatchObject({ state: 'cancelled', reopen: null, directory: failed });
+    expect(readdirSync(join(failed, 'source'))).toEqual(['vm-j1.vmdk']);
+    expect(readdirSync(config.spool.work)).toEqual([]);
   });
 });

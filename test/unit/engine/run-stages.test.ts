@@ -1,8 +1,10 @@
 import {
   appendFileSync,
+  chownSync,
   closeSync,
   constants,
   existsSync,
+  mkdirSync,
   openSync,
   rmSync,
   statSync,
@@ -13,7 +15,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import type { GuestAccess } from '../../../src/access/guest-access.js';
+import type { GuestAccess, GuestRequest } from '../../../src/access/guest-access.js';
 import { executePipeline } from '../../../src/engine/run-stages.js';
 import type { Stage } from '../../../src/engine/stage.js';
 import type { PipelineRequest } from '../../../src/engine/types.js';
@@ -340,10 +342,13 @@ describe('the access to a job’s guest', () => {
   function fakeGuests() {
     const log: string[] = [];
     const { reader } = memoryGuest({});
-    const openGuest = async () => {
+    const requests: GuestRequest[] = [];
+    const openGuest = async (request: GuestRequest) => {
+      requests.push(request);
       log.push('open');
       return {
         reader,
+        port: { module: '', settings: null, answer: async () => undefined },
         writer: () => {
           throw new Error('nothing is written in this test');
         },
@@ -353,7 +358,7 @@ describe('the access to a job’s guest', () => {
         kill: async () => void log.push('kill'),
       } satisfies GuestAccess;
     };
-    return { log, openGuest };
+    return { log, requests, openGuest };
   }
   const uses = async (context: { guest(disks: string[]): Promise<unknown> }) => {
     await context.guest(['flat-disk0.qcow2']);
@@ -383,6 +388,25 @@ describe('the access to a job’s guest', () => {
     expect(log).toEqual(['inspect', 'open', 'plan', 'fix', 'close', 'convert']);
     await request.lanes.acquire('appliances', { priority: 0, signal: AbortSignal.timeout(1000) });
   });
+
+  // Only root has files of others.
+  it.runIf(process.geteuid?.() === 0)(
+    'may read a copy of the drop and the drop, and write to neither',
+    async () => {
+      const { log, requests, openGuest } = fakeGuests();
+      const { workDirectory } = testRequest();
+      const directory = join(workDirectory, 'source');
+      mkdirSync(directory);
+      writeFileSync(join(directory, 'disk.raw'), 'data');
+      chownSync(directory, 64_101, 0);
+      const request = testRequest({ workDirectory, source: { directory, entries: ['disk.raw'] } });
+      const stages = [testStage('inspect', log, { lane: 'appliances', act: uses })];
+      await executePipeline(request, { stages, openGuest });
+      const [copy = '', ...others] = requests[0]?.drop ?? [];
+      expect(others).toEqual([join(directory, 'disk.raw')]);
+      expect(copy.startsWith(join(workDirectory, 'private-source-'))).toBe(true);
+    },
+  );
 
   it('is killed with a failed attempt and opened again for the next', async () => {
     const { log, openGuest } = fakeGuests();

@@ -44,7 +44,7 @@ describe('metrics', () => {
     enqueue(queue, 'a');
     enqueue(queue, 'b');
     const boot = { verdict: 'booted', level: 'login', seconds: 1, accelerator: 'tcg', warnings: [] };
-    queue.jobs.update('b', { state: 'converted', result: { plan: null, boot } });
+    queue.jobs.update('b', { state: 'converted', result: { plan: null, sourceId: null, boot } });
     for (const record of [ran, ran, { ...ran, status: 'reused' as const }]) queue.statistics.addRun(record);
     queue.outbox.add({ key: 'k', target: 'chat', event: 'paused', body: '{}' }, 0);
     const samples = parseExposition(await collect(queue, directory));

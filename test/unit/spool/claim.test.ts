@@ -1,4 +1,13 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Claim } from '../../../src/queue/claims.js';
@@ -36,6 +45,18 @@ function otherFilesystem(): string {
   const directory = join('/dev/shm', `h2k-test-${process.pid}-${Math.random().toString(36).slice(2)}`);
   mkdirSync(directory);
   return directory;
+}
+
+function other(): string {
+  const directory = otherFilesystem();
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  return directory;
+}
+async function droppedDirectory(directories: ClaimDirectories): Promise<Claim> {
+  mkdirSync(join(directories.incoming, 'vm'));
+  for (const name of ['a.vmdk', 'b.vmdk']) writeFileSync(join(directories.incoming, 'vm', name), name);
+  const { device, inode, bornMs, stamp } = (await lookAt(directories.incoming, 'vm'))!;
+  return testClaim('j1', { entries: [{ name: 'vm', device, inode, bornMs, stamp }] });
 }
 
 describe('claimDrop', () => {
@@ -100,6 +121,22 @@ describe('claimDrop', () => {
     }
   });
 
+  it('refuses a drop with a hard link before anything of it is copied onto another filesystem', async () => {
+    const directories = spool(other());
+    const queue = scratchQueue();
+    const claim = await droppedDirectory(directories);
+    linkSync(join(directories.incoming, 'vm', 'b.vmdk'), join(directories.incoming, '..', 'elsewhere'));
+    // The first file would be copied, were there a copy.
+    const ended = AbortSignal.abort(new Error('something was to be copied'));
+    await expect(claimDrop(queue, directories, claim, ended)).rejects.toMatchObject({
+      code: 'fetch.refused-special',
+      message: 'b.vmdk has 1 more hard link(s)',
+    });
+    expect(readdirSync(directories.incoming)).toEqual(['vm']);
+    expect(readdirSync(directories.work)).toEqual([]);
+    expect(queue.claims.pending()).toEqual([]);
+  });
+
   it.runIf(process.geteuid?.() === 0)('takes its copies back when no original can be removed', async () => {
     const other = otherFilesystem();
     const directories = spool(other);
@@ -125,18 +162,6 @@ describe('claimDrop', () => {
 });
 
 describe('originals of a drop that was copied', () => {
-  const other = () => {
-    const directory = otherFilesystem();
-    onTestFinished(() => rmSync(directory, { recursive: true }));
-    return directory;
-  };
-  async function droppedDirectory(directories: ClaimDirectories): Promise<Claim> {
-    mkdirSync(join(directories.incoming, 'vm'));
-    for (const name of ['a.vmdk', 'b.vmdk']) writeFileSync(join(directories.incoming, 'vm', name), name);
-    const { device, inode, bornMs, stamp } = (await lookAt(directories.incoming, 'vm'))!;
-    return testClaim('j1', { entries: [{ name: 'vm', device, inode, bornMs, stamp }] });
-  }
-
   it.runIf(process.geteuid?.() === 0)('are no second drop where their removal stops half way', async () => {
     const directories = spool(other());
     const queue = scratchQueue();

@@ -1,11 +1,8 @@
 import { type DeviceContext, resolveDevice } from '../../../guest/device-names.js';
+import { parseFstab } from '../../../guest/fstab.js';
 import type { GuestTree } from '../../../guest/tree.js';
 import type { Filesystem } from '../../../model/identity.js';
-import { shortLines } from '../../base/edit.js';
 import type { RootCandidate } from '../../base/inspection.js';
-
-/** Each is looked for among all filesystems. */
-const MAX_FSTAB_LINES = 5_000;
 
 /** The filesystems of `devices` with the places where the guest's fstab mounts them. Pure. */
 export function withMountpoints(
@@ -14,9 +11,8 @@ export function withMountpoints(
   { device: root }: RootCandidate,
 ): Filesystem[] {
   const at = new Map<string, string>([[root, '/']]);
-  for (const line of shortLines(tree.text('/etc/fstab')?.text ?? '').slice(0, MAX_FSTAB_LINES)) {
-    const [spec, mountpoint] = line.trim().split(/\s+/);
-    if (spec === undefined || mountpoint === undefined || spec.startsWith('#')) continue;
+  for (const { spec, mountpoint } of parseFstab(tree.text('/etc/fstab')?.text ?? '')) {
+    if (mountpoint === '') continue;
     const filesystem = resolveDevice(spec, devices);
     if (filesystem !== null && !at.has(filesystem.device)) at.set(filesystem.device, mountpoint);
   }

@@ -1,6 +1,7 @@
 import type { GuestReader } from '../../../access/guest-reader.js';
 import { refusal } from '../../../access/tolerate.js';
 import { type DeviceContext, filesystemsNamed, resolveDevice } from '../../../guest/device-names.js';
+import { parseFstab } from '../../../guest/fstab.js';
 import type { Filesystem } from '../../../model/identity.js';
 import type { Detection, RootCandidate } from '../../base/inspection.js';
 
@@ -143,9 +144,8 @@ async function readFstab(reader: GuestReader): Promise<string> {
 
 /** The name of `/` in a root's fstab, where it means copies of the root as well as the root. Pure. */
 function sharedName(fstab: string, { device }: Filesystem, context: DeviceContext): Root['sharesName'] {
-  for (const line of fstab.split('\n')) {
-    const [spec = '#', mountpoint] = line.trim().split(/\s+/);
-    if (spec.startsWith('#') || mountpoint !== '/') continue;
+  for (const { spec, mountpoint } of parseFstab(fstab)) {
+    if (mountpoint !== '/') continue;
     const devices = filesystemsNamed(spec, context).map((filesystem) => filesystem.device);
     if (devices.length > 1 && devices.includes(device)) return { spec, devices };
   }
@@ -161,15 +161,13 @@ export function mountsItself(
   { filesystem, options, subvolume: own }: Candidate,
   context: DeviceContext,
 ): boolean {
-  return fstab.split('\n').some((line) => {
-    const [spec = '#', mountpoint, , mountOptions = ''] = line.trim().split(/\s+/);
-    if (spec.startsWith('#') || mountpoint !== '/') return false;
+  return parseFstab(fstab).some(({ spec, mountpoint, options: mountOptions }) => {
+    if (mountpoint !== '/') return false;
     const subvolume = mountOptions
-      .split(',')
       .find((option) => option.startsWith('subvol='))
       ?.replace(/^subvol=\/?/, 'subvol=');
     if (resolveDevice(spec, context)?.device !== filesystem.device) return false;
-    const number = /(?:^|,)subvolid=(\d+)/.exec(mountOptions)?.[1];
+    const number = mountOptions.map((option) => /^subvolid=(\d+)/.exec(option)?.[1]).find(Boolean);
     return subvolume === undefined && number !== undefined
       ? Number(number) === own
       : (subvolume ?? '') === options;

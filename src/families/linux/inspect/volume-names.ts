@@ -1,7 +1,7 @@
 import type { Storage } from '../../../access/storage.js';
 import { type DeviceContext, resolveDevice } from '../../../guest/device-names.js';
 import type { GuestTree } from '../../../guest/tree.js';
-import { shortLines } from '../../base/edit.js';
+import { shortLines } from '../../../text/lines.js';
 
 type Volumes = Pick<Storage, 'unlocked' | 'arrays'>;
 type Names = readonly (readonly [name: string, device: string])[];

@@ -15,10 +15,13 @@ import {
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { holdSource, type SourceHold } from '../../../../src/sources/local/hold-source.js';
+import type { StageContext } from '../../../../src/engine/stage.js';
+import { dropPaths, holdSource, type SourceHold } from '../../../../src/sources/local/hold-source.js';
 import { run } from '../../../../src/tools/run.js';
+import { probeSandbox, sandboxPrefix } from '../../../../src/tools/sandbox.js';
 import { silent, testRequest } from '../../engine/fakes.js';
 
+const { kind } = await probeSandbox();
 const OTHER_USER = 64_101;
 const tryToWrite = (path: string) => closeSync(openSync(path, constants.O_RDWR | constants.O_NONBLOCK));
 
@@ -35,10 +38,12 @@ function drop(): { directory: string; workDirectory: string; disk: string } {
 async function hold(
   { directory, workDirectory }: ReturnType<typeof drop>,
   entries = ['disk.raw'],
+  reserve: StageContext['reserve'] = async () => {},
 ): Promise<SourceHold> {
   const held = await holdSource({
     source: { directory, entries },
     workDirectory,
+    reserve,
     signal: new AbortController().signal,
     log: silent,
   });
@@ -124,4 +129,45 @@ describe.runIf(process.geteuid?.() === 0)('a drop of another user', () => {
     expect(readFileSync(join(another.source.directory, 'disk.raw'), 'utf8')).toBe('hostile');
     expect(readdirSync(place.workDirectory)).toHaveLength(1);
   });
+
+  it('is copied only when there is room for the copy beside it', async () => {
+    const place = drop();
+    chownSync(place.directory, OTHER_USER, 0);
+    writeFileSync(place.disk, Buffer.alloc(300_000, 1));
+    const asked: unknown[] = [];
+    const full = new Error('others have it');
+    const reserve: StageContext['reserve'] = async (...args) => {
+      asked.push(args);
+      if (asked.length === 1) throw full;
+    };
+    await expect(hold(place, ['disk.raw'], reserve)).rejects.toBe(full);
+    expect(readdirSync(place.workDirectory)).toEqual([]);
+    await hold(place, ['disk.raw'], reserve);
+    const bytes = statSync(place.disk).blocks * 512;
+    expect(asked).toEqual([
+      [bytes, { atLeast: true }],
+      [bytes, { atLeast: true }],
+    ]);
+    // What has been made takes up its space already.
+    await hold(place, ['disk.raw'], reserve);
+    expect(asked).toHaveLength(2);
+  });
+
+  it.runIf(kind === 'bubblewrap')(
+    'can be written to by no tool that may write to the work directory, nor can its copy',
+    async () => {
+      const { workDirectory: directory } = testRequest();
+      const place = { directory: join(directory, 'source'), workDirectory: directory, disk: '' };
+      mkdirSync(place.directory);
+      writeFileSync(join(place.directory, 'disk.raw'), 'honest');
+      chownSync(place.directory, OTHER_USER, 0);
+      const { source } = await hold(place);
+      expect(source.directory).not.toBe(place.directory);
+      const wrapper = await sandboxPrefix({ readable: dropPaths(source), writable: [directory] });
+      const write = (path: string) => run('sh', ['-c', `echo x > ${path}`], { wrapper, okCodes: [0, 2] });
+      for (const where of [place.directory, source.directory])
+        expect((await write(join(where, 'disk.raw'))).stderr).toMatch(/Read-only/);
+      expect((await write(join(directory, 'scratch'))).code).toBe(0);
+    },
+  );
 });

@@ -3,15 +3,12 @@ import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { GuestAccess } from '../../../../src/access/guest-access.js';
-import type { StageContext } from '../../../../src/engine/stage.js';
 import { planGuest } from '../../../../src/families/plan.js';
 import { readSnapshot } from '../../../../src/guest/snapshot-file.js';
 import type { Identity } from '../../../../src/model/identity.js';
-import { inspectStage } from '../../../../src/stages/inspect/index.js';
+import { inspectGuest } from '../../../../src/stages/inspect/inspect-guest.js';
 import { planDiff } from '../../../../src/stages/plan/plan-diff.js';
 import { type MemoryDisks, memoryGuest } from '../../access/memory-guest.js';
-import { silent, testOptions } from '../../engine/fakes.js';
 import { disksOf } from '../../families/disks-of.js';
 import { DISTRIBUTIONS as OTHERS } from '../../families/distributions.js';
 import { RPM_DISTRIBUTIONS } from '../../families/distributions-rpm.js';
@@ -20,43 +17,14 @@ import { filesystem, type GuestRecipe, guestOf } from '../../families/guests.js'
 
 const DISTRIBUTIONS = { ...OTHERS, ...RPM_DISTRIBUTIONS, ...UBUNTU_DISTRIBUTIONS };
 
-/** INSPECT as the pipeline runs it, on a guest in memory. */
+/** What INSPECT's thread does, on a guest in memory. */
 async function inspect(disks: MemoryDisks, { hardware, controllers }: ReturnType<typeof guestOf>) {
   const workDirectory = mkdtempSync(join(tmpdir(), 'h2k-inspect-'));
   onTestFinished(() => rmSync(workDirectory, { recursive: true }));
   const { reader, calls } = memoryGuest(disks);
-  const access: GuestAccess = {
-    reader,
-    writer: () => {
-      throw new Error('INSPECT writes nothing');
-    },
-    capabilities: { offline: true, layers: null, trim: null },
-    traffic: async () => ({ read: calls.length, written: 0 }),
-    close: async () => undefined,
-    kill: async () => undefined,
-  };
-  const context: StageContext = {
-    job: { id: 'j', vm: 'web01' },
-    options: testOptions(),
-    workDirectory,
-    source: { directory: workDirectory, entries: [] },
-    signal: new AbortController().signal,
-    log: silent,
-    progress: () => undefined,
-    reserve: async () => undefined,
-    account: () => undefined,
-    guest: async () => access,
-    closeGuest: async () => undefined,
-  };
-  const output = await inspectStage.run(context, {
-    fetch: { files: [], disks: [], hardware, unpacked: [] },
-    flatten: {
-      disks: controllers.map((controller, index) => ({
-        ...{ index, image: `flat-disk${index}.qcow2`, format: 'qcow2', controller, layers: [] },
-        ...{ virtual_size: 1 << 30, allocated: null, used_bytes: 0 },
-      })),
-    },
-  });
+  const { firmware } = hardware;
+  const request = { keys: [], isOffline: true, controllers, firmware, workDirectory };
+  const output = await inspectGuest(reader, request, () => undefined);
   return { ...output, tree: await readSnapshot(join(workDirectory, output.snapshot)), calls };
 }
 
