@@ -1,5 +1,6 @@
 import { type IncomingMessage, request } from 'node:http';
 import { type ErrorRecord, Hyper2kvmError } from '../errors/error.js';
+import type { DaemonEvent } from './events.js';
 import type { JobDetail, JobState, JobSummary, Status } from './protocol.js';
 
 export interface JobFilter {
@@ -65,8 +66,16 @@ export class ControlClient {
 
   /** Log lines (JSON, without the line end), oldest first; with `follow` until the job is done or the signal aborts. */
   async *logs(id: string, options: { follow?: boolean; signal?: AbortSignal } = {}): AsyncGenerator<string> {
-    const path = `${jobPath(id)}/logs${options.follow ? '?follow=1' : ''}`;
-    const response = await this.#request('GET', path, undefined, options.signal);
+    yield* this.#lines(`${jobPath(id)}/logs${options.follow ? '?follow=1' : ''}`, options.signal);
+  }
+
+  /** What happens, as it happens, until the signal aborts; see `daemonEventSchema`. */
+  async *events(signal: AbortSignal): AsyncGenerator<DaemonEvent> {
+    for await (const line of this.#lines('/v1/events', signal)) yield JSON.parse(line) as DaemonEvent;
+  }
+
+  async *#lines(path: string, signal?: AbortSignal): AsyncGenerator<string> {
+    const response = await this.#request('GET', path, undefined, signal);
     response.setEncoding('utf8');
     let rest = '';
     try {
@@ -77,7 +86,7 @@ export class ControlClient {
       }
     } catch (error) {
       // The caller has seen enough.
-      if (options.signal?.aborted) return;
+      if (signal?.aborted) return;
       throw error;
     }
     if (rest !== '') yield rest;

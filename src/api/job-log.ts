@@ -10,8 +10,8 @@ const CHUNK_BYTES = 64 * 1024;
  * job. Errors: `api.no-log`.
  */
 export async function* jobLogLines(request: {
-  locate(): readonly string[];
-  isDone(): boolean;
+  locate(): Promise<readonly string[]>;
+  isDone(): Promise<boolean>;
   follow: boolean;
   signal: AbortSignal;
 }): AsyncGenerator<Uint8Array> {
@@ -19,8 +19,8 @@ export async function* jobLogLines(request: {
   let found = false;
   for (;;) {
     // Asked first: what is written up to the end is read once more after it.
-    const last = !request.follow || request.isDone();
-    const handle = await openFirst(request.locate());
+    const last = !request.follow || (await request.isDone());
+    const handle = await openFirst(await request.locate());
     if (handle !== null) {
       found = true;
       try {

@@ -63,7 +63,7 @@ export class ControlServer {
       const url = new URL(request.url ?? '/', 'http://hyper2kvm');
       const { route, id } = this.#find(request.method ?? '', url.pathname);
       const body = request.method === 'POST' ? await readBody(request) : {};
-      const answer = await route.handle({ id, query: url.searchParams, body, signal });
+      const answer: unknown = await route.handle({ id, query: url.searchParams, body, signal });
       if (isStream(answer)) return await sendLines(response, answer, signal);
       if (route.contentType === undefined) return send(response, 200, answer);
       response.writeHead(200, { 'content-type': route.contentType }).end(answer);
@@ -110,7 +110,7 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
   try {
     return JSON.parse(text) as unknown;
   } catch (cause) {
-    throw new Hyper2kvmError('api.bad-request', 'the request is no JSON', {
+    throw new Hyper2kvmError('api.bad-request', 'the request body is not valid JSON', {
       advice: 'Send a JSON object.',
       cause,
     });

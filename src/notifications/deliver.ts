@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Config } from '../config/schema.js';
 import { errorRecord, Hyper2kvmError } from '../errors/error.js';
-import type { Notification } from '../queue/outbox.js';
+import type { NewNotification } from '../queue/outbox.js';
 import { run } from '../tools/run.js';
 
 export type Webhook = Config['notify']['webhooks'][number];
@@ -14,7 +14,7 @@ export type NotifyCommand = Config['notify']['commands'][number];
  */
 export async function deliver(
   target: Webhook | NotifyCommand,
-  notification: Notification,
+  notification: NewNotification,
   signal: AbortSignal,
 ): Promise<void> {
   if ('url' in target) return post(target, notification, signal);
@@ -22,7 +22,7 @@ export async function deliver(
   await run(file, args, { signal, timeoutSeconds: target.timeout_seconds, input: notification.body });
 }
 
-async function post(target: Webhook, { key, body }: Notification, signal: AbortSignal): Promise<void> {
+async function post(target: Webhook, { key, body }: NewNotification, signal: AbortSignal): Promise<void> {
   const headers: Record<string, string> = {
     'content-type': 'application/json',
     'user-agent': 'hyper2kvm',

@@ -1,6 +1,5 @@
 import { eachInTurns } from '../host/turns.js';
 import type { Drop, Grouping } from '../model/drop.js';
-import { printable } from '../text/printable.js';
 import { diskStem, stemOf } from './names.js';
 
 /** Puts `names` that `fits` accepts into the drop of the same stem; the rest goes to `otherwise`. */
@@ -64,9 +63,9 @@ export async function holdBack(partials: readonly string[], drops: Drop[]): Prom
   await eachInTurns(partials, (final) => {
     for (const stem of stemsOf(diskStem(final)))
       for (const drop of owners.get(stem) ?? []) {
-        if (drop.waitingFor?.startsWith('missing') === false) continue;
-        drop.complete = false;
-        drop.waitingFor = `${printable(final)} is still being written`;
+        // What is being written may be just what is missing.
+        if (drop.waiting !== null && drop.waiting.kind !== 'missing') continue;
+        drop.waiting = { kind: 'writing', names: [final] };
       }
   });
 }

@@ -8,10 +8,13 @@ import { syncPath } from '../files/durable.js';
 import { tryToRemove } from '../files/remove.js';
 import { failpoint } from '../host/failpoint.js';
 import type { Job } from '../model/job.js';
-import type { Claim, ClaimedEntry } from '../queue/claims.js';
-import type { Queue } from '../queue/queue.js';
+import type { Claim, ClaimedEntry } from '../queue/claim.js';
+import type { QueueStore } from '../queue/store.js';
 import { copyDrop } from '../sources/local/copy-drop.js';
-import { lookAt } from './entry-state.js';
+import { readEntryState } from './entry-state.js';
+
+/** What a claim needs of the queue. */
+export type ClaimQueue = Pick<QueueStore, 'claims'>;
 
 export interface ClaimDirectories {
   incoming: string;
@@ -42,12 +45,12 @@ function copyDirectory(work: string, job: string): string {
  * `spool.not-permitted`, `spool.drop-changed`, those of `copyDrop`, those of the file system.
  */
 export async function claimDrop(
-  queue: Queue,
+  queue: ClaimQueue,
   directories: ClaimDirectories,
   claim: Claim,
   signal: AbortSignal,
 ): Promise<Job> {
-  queue.claims.record(claim);
+  await queue.claims.record(claim);
   failpoint('claim.recorded');
   let { phase } = claim;
   try {
@@ -55,11 +58,11 @@ export async function claimDrop(
     const moved = await moveEntries(directories, claim);
     if (moved) return await commitClaim(queue, directories, claim);
     phase = 'copying';
-    queue.claims.setPhase(claim.job, phase);
+    await queue.claims.setPhase(claim.job, phase);
     await copyEntries(directories, claim, signal);
     failpoint('claim.copied');
     phase = 'copied';
-    queue.claims.setPhase(claim.job, phase);
+    await queue.claims.setPhase(claim.job, phase);
     await hideOriginals(directories, claim);
   } catch (error) {
     await giveBack(queue, directories, { ...claim, phase });
@@ -79,12 +82,12 @@ export async function claimDrop(
  * something that is there.
  */
 export async function finishClaims(
-  queue: Queue,
+  queue: ClaimQueue,
   directories: ClaimDirectories,
   onError: (claim: Claim, error: unknown) => void,
 ): Promise<Job[]> {
   const jobs: Job[] = [];
-  for (const claim of queue.claims.pending()) {
+  for (const claim of await queue.claims.pending()) {
     try {
       const job = await finishClaim(queue, directories, claim);
       if (job !== null) jobs.push(job);
@@ -95,7 +98,11 @@ export async function finishClaims(
   return jobs;
 }
 
-async function finishClaim(queue: Queue, directories: ClaimDirectories, claim: Claim): Promise<Job | null> {
+async function finishClaim(
+  queue: ClaimQueue,
+  directories: ClaimDirectories,
+  claim: Claim,
+): Promise<Job | null> {
   const source = sourceDirectory(directories.work, claim.job);
   if (claim.phase === 'moving') {
     const begun = await namesIn(source);
@@ -186,7 +193,7 @@ async function copyEntries(directories: ClaimDirectories, claim: Claim, signal: 
     });
   }
   for (const entry of claim.entries) {
-    if ((await stampOf(incoming, entry.name)) !== entry.stamp) throw dropChanged(claim, entry);
+    if ((await fingerprintOf(incoming, entry.name)) !== entry.fingerprint) throw dropChanged(claim, entry);
   }
   await syncPath(copies);
   await rename(copies, sourceDirectory(work, claim.job));
@@ -236,10 +243,10 @@ async function hasAllOriginals({ incoming }: ClaimDirectories, claim: Claim): Pr
 async function hideOriginals({ incoming }: ClaimDirectories, claim: Claim): Promise<void> {
   const hidden = originalsDirectory(incoming, claim.job);
   for (const entry of claim.entries) {
-    const stamp = await stampOf(incoming, entry.name);
-    if (stamp === null && (await isFree(join(hidden, entry.name))))
+    const fingerprint = await fingerprintOf(incoming, entry.name);
+    if (fingerprint === null && (await isFree(join(hidden, entry.name))))
       await assertMounted(incoming, claim, entry);
-    if (stamp !== entry.stamp) continue;
+    if (fingerprint !== entry.fingerprint) continue;
     await mkdir(hidden, { recursive: true, mode: 0o700 });
     await rename(join(incoming, entry.name), join(hidden, entry.name));
     failpoint('claim.original-hidden');
@@ -253,10 +260,10 @@ async function hideOriginals({ incoming }: ClaimDirectories, claim: Claim): Prom
  * (immutable) brings all of them back; from the first that is really gone the copies are the drop, and
  * `finishClaims` goes on with them.
  */
-async function giveBack(queue: Queue, directories: ClaimDirectories, claim: Claim): Promise<void> {
+async function giveBack(queue: ClaimQueue, directories: ClaimDirectories, claim: Claim): Promise<void> {
   if (claim.phase !== 'copied') return undoClaim(queue, directories, claim, 'ours');
   // First, since what comes back has another ctime than what was copied.
-  queue.claims.setPhase(claim.job, 'copying');
+  await queue.claims.setPhase(claim.job, 'copying');
   await showOriginals(directories.incoming, claim.job);
   if (await hasAllOriginals(directories, claim))
     await undoClaim(queue, directories, { ...claim, phase: 'copying' }, 'ours');
@@ -295,17 +302,17 @@ async function assertMounted(incoming: string, claim: Claim, entry: ClaimedEntry
   );
 }
 
-async function commitClaim(queue: Queue, directories: ClaimDirectories, claim: Claim): Promise<Job> {
+async function commitClaim(queue: ClaimQueue, directories: ClaimDirectories, claim: Claim): Promise<Job> {
   const source = sourceDirectory(directories.work, claim.job);
   for (const path of [source, join(directories.work, claim.job), directories.work, directories.incoming])
     await syncPath(path);
   failpoint('claim.moved');
-  return queue.claims.commit(claim, await namesIn(source));
+  return await queue.claims.commit(claim, await namesIn(source));
 }
 
 /** Moves back what was moved, where its name is still free, and forgets the claim; what cannot go back stays, and becomes a job after all. */
 async function undoClaim(
-  queue: Queue,
+  queue: ClaimQueue,
   directories: ClaimDirectories,
   claim: Claim,
   copies: 'ours' | 'found' = 'found',
@@ -329,7 +336,7 @@ async function undoClaim(
       await rm(path, { recursive: true, force: true });
   for (const directory of [source, join(work, claim.job)]) await removeEmpty(directory);
   failpoint('claim.undone');
-  queue.claims.forget(claim.job);
+  await queue.claims.forget(claim.job);
 }
 
 /**
@@ -353,8 +360,8 @@ async function removeEmpty(directory: string): Promise<void> {
   }
 }
 
-async function stampOf(directory: string, name: string): Promise<string | null> {
-  return (await lookAt(directory, name))?.stamp ?? null;
+async function fingerprintOf(directory: string, name: string): Promise<string | null> {
+  return (await readEntryState(directory, name))?.fingerprint ?? null;
 }
 
 async function isFree(path: string): Promise<boolean> {

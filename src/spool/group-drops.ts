@@ -2,7 +2,7 @@ import { compareNames, refusedName } from '../disk/base/names.js';
 import { formatOfExtension } from '../disk/formats.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
 import { eachInTurns, sortInTurns, Turns } from '../host/turns.js';
-import type { Drop, Grouping, HeaderFacts, IncomingEntry, Probe } from '../model/drop.js';
+import type { Drop, Grouping, HeaderFacts, IncomingEntry, Probe, Waiting } from '../model/drop.js';
 import { printable } from '../text/printable.js';
 import { attach, attachJobs, holdBack } from './attach-files.js';
 import { diskStem, finalName, isHidden, stemOf, vmName } from './names.js';
@@ -13,8 +13,10 @@ const LOST_AND_FOUND = 'lost+found';
 /** Files that come with a VM and are no disks: they go where the disk of the same name goes. */
 const COMPANION = /\.(vmx|vmxf|vmsd|vmsn|vmss|vmem|nvram|ovf|mf|cert|log|txt|md5|sha1|sha256|sha512|xml)$/i;
 
-/** Five are told. */
-const MOST_MISSING = 1000;
+/** Of those that are missing. */
+const MOST_NAMED = 5;
+/** Enough to find the first few among. */
+const MOST_SORTED = 1000;
 /** No file's name: what has this for its child has more than one. */
 const SEVERAL = '/';
 /** FETCH refuses a drop with more files: nothing has to be known of them before. */
@@ -151,7 +153,7 @@ function looseDrop(files: readonly File[], frozen: ReadonlySet<string>): Drop {
     vm: vmName(stemOf(name)),
     entries: files.map((file) => file.name),
     options: null,
-    ...waiting(files, frozen),
+    waiting: waiting(files, frozen),
     refused: null,
   };
 }
@@ -168,23 +170,15 @@ function representative(files: readonly File[]): string {
   return (description ?? base ?? files[0]!).name;
 }
 
-interface Waiting {
-  complete: boolean;
-  waitingFor: string | null;
-  isUnchecked?: boolean;
-}
-
-function waiting(files: readonly File[], frozen: ReadonlySet<string>): Waiting {
-  if (files.length > MOST_FILES) return { complete: true, waitingFor: null };
+function waiting(files: readonly File[], frozen: ReadonlySet<string>): Waiting | null {
+  if (files.length > MOST_FILES) return null;
   const reason = missingFiles(files) ?? missingDelta(files, frozen) ?? unfinished(files);
-  if (reason !== null) return { complete: false, waitingFor: reason };
+  if (reason !== null) return reason;
   const unchecked = files.find(({ facts }) => facts.isUnchecked === true);
-  if (unchecked === undefined) return { complete: true, waitingFor: null };
-  const waitingFor = `${printable(unchecked.name)}: its tables are being checked`;
-  return { complete: false, waitingFor, isUnchecked: true };
+  return unchecked === undefined ? null : { kind: 'unchecked', names: [unchecked.name] };
 }
 
-function missingFiles(files: readonly File[]): string | null {
+function missingFiles(files: readonly File[]): Waiting | null {
   const names = new Set(files.map(({ name }) => name));
   const byId = new Map<string, string[]>();
   for (const { name, facts } of files) {
@@ -199,20 +193,16 @@ function missingFiles(files: readonly File[]): string | null {
     for (const needed of missingOf(facts, names)) if (!isParentRenamed) missing.add(needed);
   }
   if (missing.size > 0) {
-    const list = [...missing]
-      .slice(0, MOST_MISSING)
-      .sort(compareNames)
-      .slice(0, 5)
-      .map((name) => printable(name));
-    return `missing ${list.join(', ')}${missing.size > 5 ? ` and ${missing.size - 5} more` : ''}`;
+    const names = [...missing].slice(0, MOST_SORTED).sort(compareNames).slice(0, MOST_NAMED);
+    return { kind: 'missing', what: 'files', names, more: missing.size - names.length };
   }
   const listed = new Set(files.flatMap(({ facts }) => facts.needs));
   const orphan = files.find(({ name, facts }) => facts.kind === 'extent' && !listed.has(name));
-  return orphan === undefined ? null : `missing the descriptor of ${printable(orphan.name)}`;
+  return orphan === undefined ? null : missingOne('descriptor', orphan);
 }
 
 /** A disk that a snapshot froze, and nothing builds on it here: its deltas are still to come. A .vmx knows better which state is in use. */
-function missingDelta(files: readonly File[], frozen: ReadonlySet<string>): string | null {
+function missingDelta(files: readonly File[], frozen: ReadonlySet<string>): Waiting | null {
   if (frozen.size === 0 || files.some(({ facts }) => facts.kind === 'description')) return null;
   const disks = files.filter(({ facts }) => facts.kind === 'disk');
   const needed = new Set(disks.flatMap(({ name, facts }) => facts.needs.filter((other) => other !== name)));
@@ -227,15 +217,17 @@ function missingDelta(files: readonly File[], frozen: ReadonlySet<string>): stri
     const child = facts.contentId === null ? undefined : children.get(facts.contentId);
     return frozen.has(name) && !needed.has(name) && (child === undefined || child === name);
   });
-  return base === undefined
-    ? null
-    : `missing the delta on ${printable(base.name)} (the .vmsd has a snapshot)`;
+  return base === undefined ? null : missingOne('delta', base);
 }
 
-function unfinished(files: readonly File[]): string | null {
+function missingOne(what: 'descriptor' | 'delta', { name }: File): Waiting {
+  return { kind: 'missing', what, names: [name], more: 0 };
+}
+
+function unfinished(files: readonly File[]): Waiting | null {
   for (const { name, facts } of files) {
-    if (facts.incomplete !== null) return `${printable(name)}: ${facts.incomplete}`;
-    if (facts.kind === 'unreadable') return `${printable(name)}: its header has not arrived`;
+    const why = facts.incomplete ?? (facts.kind === 'unreadable' ? 'its header has not arrived' : null);
+    if (why !== null) return { kind: 'unfinished', names: [name], why };
   }
   return null;
 }
@@ -257,24 +249,23 @@ async function directoryDrop(directory: IncomingEntry, probe: Probe): Promise<Dr
     for (const disk of facts.frozen ?? []) frozen.add(disk);
   }
   const partial = children.find(({ name }) => finalName(name) !== null);
-  const state: Waiting =
+  const state: Waiting | null =
     partial !== undefined
-      ? { complete: false, waitingFor: `${printable(partial.name)} is still being written` }
+      ? { kind: 'writing', names: [partial.name] }
       : files.some(({ facts }) => facts.kind !== 'description')
         ? waiting(files, frozen)
-        : { complete: false, waitingFor: 'no disk image in the directory yet' };
-  return { ...wholeDirectory(directory, children), ...state };
+        : { kind: 'no-disk', names: [] };
+  return { ...wholeDirectory(directory, children), waiting: state };
 }
 
-/** What needs no look at the files in it. */
+/** Without anything read of the files in it. */
 function wholeDirectory({ name }: IncomingEntry, children: readonly IncomingEntry[]): Drop {
   return {
     name,
     vm: vmName(name),
     entries: [name],
     options: children.some((child) => child.name === 'job.toml') ? `${name}/job.toml` : null,
-    complete: true,
-    waitingFor: null,
+    waiting: null,
     refused: null,
   };
 }
@@ -285,8 +276,7 @@ function unreadableDrop(name: string, problem: ErrorRecord): Drop {
     vm: vmName(stemOf(name)),
     entries: [name],
     options: null,
-    complete: false,
-    waitingFor: `${problem.code}: ${problem.message}. ${problem.advice}`,
+    waiting: null,
     refused: null,
     problem,
   };
@@ -299,8 +289,7 @@ function refusedDrop(name: string, entries: string[], path: string, type: Incomi
     vm: vmName(stemOf(name)),
     entries,
     options: null,
-    complete: false,
-    waitingFor: null,
+    waiting: null,
     refused: errorRecord(error),
   };
 }

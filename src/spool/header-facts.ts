@@ -29,7 +29,7 @@ const MOST_NEEDS = 2_000;
 export interface ProbeOptions {
   /** A further hard link may be somebody else's file: FETCH refuses it, and until then nothing of it is read. */
   refuseHardLinks?: boolean;
-  /** The tables of sparse formats, which may be gigabytes: not read in the first look at a file (`isUnchecked`). Default true. */
+  /** The tables of sparse formats, which may be gigabytes: left out when a file is read for the first time (`isUnchecked`). Default true. */
   checkTables?: boolean;
   signal?: AbortSignal;
 }

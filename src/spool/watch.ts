@@ -4,13 +4,13 @@ import type { Logger } from 'pino';
 
 export interface WatchRequest {
   directory: string;
-  /** Something happened to this name in incoming, or inside it: look soon. */
+  /** Something happened to this name in incoming, or inside it: scan soon. */
   onHint(name: string): void;
   log: Logger;
 }
 
 /**
- * More entries than this are not watched: with each change chokidar lists the directory and looks at every entry, which takes all of the daemon's input and output
+ * More entries than this are not watched: with each change chokidar lists the directory and stats every entry, which takes all of the daemon's input and output
  * when there are thousands.
  */
 const MOST_ENTRIES = 2_000;
@@ -41,7 +41,7 @@ export class IncomingWatch {
   start(): void {
     const { directory, onHint, log } = this.#request;
     this.#watcher = watch(directory, {
-      // A directory's own files are looked at by the scan; one level tells that a directory is being filled.
+      // A directory's own files are the scan's; one level tells that a directory is being filled.
       depth: 1,
       ignoreInitial: true,
       followSymlinks: false,

@@ -1,14 +1,13 @@
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { configSchema } from '../../../src/config/schema.js';
-import { Admission } from '../../../src/daemon/admission.js';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { Intake } from '../../../src/daemon/intake.js';
 import { run } from '../../../src/tools/run.js';
 import { silent } from '../engine/fakes.js';
 import { scratchDirectory, scratchQueue } from '../queue/scratch.js';
+import { daemonParts, spoolConfig } from './support.js';
 
 const WRITTEN = 'still open for writing';
 
@@ -20,42 +19,41 @@ async function crowd(
 ) {
   const directory = scratchDirectory();
   const at = (name: string) => join(directory, name);
-  for (const name of ['incoming', 'work', 'archive', 'failed']) mkdirSync(at(name));
-  const config = configSchema.parse({
-    spool: {
-      incoming: at('incoming'),
-      work: work ?? at('work'),
-      archive: at('archive'),
-      failed: at('failed'),
-    },
-    watch: { settle_seconds: 0.1, poll_seconds: 0.2 },
-  });
-  const queue = scratchQueue(directory);
+  const base = spoolConfig(directory, { watch: { settle_seconds: 0.1, poll_seconds: 0.2 } });
+  const config = { ...base, spool: { ...base.spool, ...(work === undefined ? {} : { work }) } };
+  const tries: string[] = [];
+  const { claims, ...queue } = scratchQueue(directory);
+  const record: typeof claims.record = (claim) => {
+    tries.push(claim.dropName);
+    return claims.record(claim);
+  };
+  const parts = daemonParts({ ...queue, claims: { ...claims, record } }, config);
+  const jobs = new Set<string>();
+  const told: string[] = [];
+  parts.events.on('job:changed', ({ dropName }) => jobs.add(dropName));
+  parts.events.on('drop:waiting', ({ waiting, waitingFor }) =>
+    told.push(`${waiting.drop.name}: ${waitingFor.replace(/, \d+ s$/, '')}`),
+  );
+  parts.events.on('drop:gone', (name) => told.push(`${name} gone`));
   for (const name of [...written, ...others])
     writeFileSync(join(at('incoming'), name), Buffer.alloc(4096, name));
   const writers: FileHandle[] = [];
   for (const name of written) writers.push(await open(join(at('incoming'), name), 'r+'));
   const intake = new Intake({
+    ...{ queue: parts.queue, admission: parts.admission, events: parts.events, restFactor },
     config: () => config,
-    queue,
     log: silent,
     onJob: () => {},
     roundSeconds: 0,
-    restFactor,
-    admission: new Admission(queue, config.spool.work, silent, () => {}),
   });
   onTestFinished(() => intake.stop());
   onTestFinished(async () => void (await Promise.all(writers.map((writer) => writer.close()))));
   intake.start();
-  const claimed = () =>
-    queue.jobs
-      .list()
-      .map(({ dropName }) => dropName)
-      .sort();
+  const claimed = () => [...jobs].sort();
   const until = async (isSo: () => boolean) => {
-    for (let tries = 0; tries < 300 && !isSo(); tries += 1) await sleep(20);
+    for (let left = 300; left > 0 && !isSo(); left -= 1) await sleep(20);
   };
-  return { intake, queue, claimed, until, writers, incoming: at('incoming') };
+  return { intake, claimed, told, tries, until, writers, incoming: at('incoming') };
 }
 
 describe('Intake in rounds', () => {
@@ -71,7 +69,7 @@ describe('Intake in rounds', () => {
     const reasons = () => intake.waiting().map(({ waitingFor }) => waitingFor);
     await until(() => reasons().length === 3 && reasons().every((reason) => reason === WRITTEN));
     // Over some rounds: each of them tries one.
-    for (let look = 0; look < 30; look += 1) {
+    for (let times = 0; times < 30; times += 1) {
       expect(reasons()).toEqual([WRITTEN, WRITTEN, WRITTEN]);
       await sleep(20);
     }
@@ -105,13 +103,7 @@ describe('a drop whose claim fails', () => {
     async () => {
       const work = mkdtempSync('/dev/shm/h2k-test-');
       onTestFinished(() => rmSync(work, { recursive: true }));
-      const { intake, claimed, until, incoming, queue } = await crowd([], [], { work, restFactor: 1000 });
-      const tries: string[] = [];
-      const record = queue.claims.record.bind(queue.claims);
-      vi.spyOn(queue.claims, 'record').mockImplementation((claim) => {
-        tries.push(claim.dropName);
-        record(claim);
-      });
+      const { intake, claimed, tries, until, incoming } = await crowd([], [], { work, restFactor: 1000 });
       const stuck = join(incoming, 'a.raw');
       writeFileSync(stuck, Buffer.alloc(4096, 'a'));
       // Not even root may move it: that shows when it has been copied (or, on a busy machine, that it changed).
@@ -135,4 +127,25 @@ describe('a drop whose claim fails', () => {
       expect(claimed()).toEqual(['a.raw', 'b.raw']);
     },
   );
+});
+
+describe('what is told of drops', () => {
+  it('is each new reason once, and the end', async () => {
+    const { told, claimed, until, writers, incoming } = await crowd(['a.raw'], []);
+    await until(() => told.length === 2);
+    writeFileSync(join(incoming, 'b.vmdk'), '# Disk Desc');
+    await until(() => told.length === 3);
+    rmSync(join(incoming, 'b.vmdk'));
+    await until(() => told.length === 4);
+    for (const writer of writers) await writer.close();
+    writers.length = 0;
+    await until(() => claimed().length === 1 && told.length === 5);
+    expect(told).toEqual([
+      'a.raw: settling',
+      `a.raw: ${WRITTEN}`,
+      expect.stringMatching(/^b\.vmdk: b\.vmdk: /),
+      'b.vmdk gone',
+      'a.raw gone',
+    ]);
+  });
 });

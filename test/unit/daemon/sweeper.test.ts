@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { configSchema } from '../../../src/config/schema.js';
+import { JobLocks } from '../../../src/daemon/job-locks.js';
 import { Sweeper } from '../../../src/daemon/sweeper.js';
-import type { JobChange } from '../../../src/queue/jobs.js';
+import type { Job } from '../../../src/model/job.js';
 import { run } from '../../../src/tools/run.js';
 import { enqueue, scratchDirectory, scratchQueue, testClaim } from '../queue/scratch.js';
 
@@ -24,16 +25,24 @@ function spool() {
     mkdirSync(at(...names.slice(0, -1)), { recursive: true });
     writeFileSync(at(...names), 'the only copy');
   };
-  const job = (state: 'converted' | 'failed' | 'queued', change: JobChange = {}) => {
-    enqueue(queue, JOB);
-    queue.jobs.update(JOB, { state, ...change });
+  const job = async (state: 'converted' | 'failed' | 'queued', change: Partial<Job> = {}) => {
+    await enqueue(queue, JOB);
+    queue.set(JOB, { state, ...change });
   };
   /** `vm-…/source/disk`, with the date of today. */
   const setAside = () => {
     const [date] = readdirSync(at('failed'));
     return date === undefined ? [] : readdirSync(at('failed', date)).map((name) => at('failed', date, name));
   };
-  return { at, queue, lines, put, job, setAside, sweeper: new Sweeper(() => config, queue, log) };
+  return {
+    at,
+    queue,
+    lines,
+    put,
+    job,
+    setAside,
+    sweeper: new Sweeper({ config: () => config, queue, locks: new JobLocks(), log }),
+  };
 }
 
 describe('Sweeper', () => {
@@ -45,7 +54,7 @@ describe('Sweeper', () => {
     const directory = at(place, '2026-01-31', `vm-${JOB}`);
     put(place, '2026-01-31', `vm-${JOB}`, kept, 'disk.vmdk');
     put('work', JOB, 'source', 'disk.vmdk');
-    job(state, { directory });
+    await job(state, { directory });
     await sweeper.sweep();
     expect(readdirSync(at('work'))).toEqual([]);
     expect(existsSync(join(directory, kept))).toBe(true);
@@ -55,8 +64,8 @@ describe('Sweeper', () => {
     const { at, put, job, queue, sweeper } = spool();
     put('work', JOB, 'source', 'disk.vmdk');
     put('work', '01k9xw3v5q0bd', 'source', 'disk.vmdk');
-    job('queued');
-    queue.claims.record(testClaim('01k9xw3v5q0bd'));
+    await job('queued');
+    await queue.claims.record(testClaim('01k9xw3v5q0bd'));
     await sweeper.sweep();
     expect(readdirSync(at('work'))).toEqual([JOB, '01k9xw3v5q0bd']);
   });
@@ -72,7 +81,7 @@ describe('Sweeper', () => {
   ])('sets the drop of a job aside that is %s', async (_name, state, file) => {
     const { at, put, job, setAside, sweeper, lines } = spool();
     put('work', JOB, ...file);
-    if (state !== null) job(state, { directory: at('failed', '2026-01-31', `vm-${JOB}`) });
+    if (state !== null) await job(state, { directory: at('failed', '2026-01-31', `vm-${JOB}`) });
     await sweeper.sweep();
     const [found = '', ...others] = setAside();
     expect(others).toEqual([]);
@@ -101,7 +110,7 @@ describe('Sweeper', () => {
     put('incoming', `.hyper2kvm-${JOB}`, 'disk.vmdk');
     put('incoming', '.hyper2kvm-01k9xw3v5q0bd', 'disk.vmdk');
     put('incoming', '.hidden', 'x');
-    job('queued');
+    await job('queued');
     await sweeper.sweep();
     expect(readdirSync(at('incoming'))).toEqual(['.hidden', '.hyper2kvm-01k9xw3v5q0bd']);
     expect(lines).toEqual(['originals of an unknown job: left alone']);
@@ -118,7 +127,7 @@ describe('Sweeper', () => {
     put('archive', '2026-01-31', `vm-${JOB}`, 'report.json');
     put('work', JOB, 'source', 'disk.vmdk');
     put('failed', '2026-01-31', '.removing-vm', 'x');
-    job('converted', { directory: at('archive', '2026-01-31', `vm-${JOB}`) });
+    await job('converted', { directory: at('archive', '2026-01-31', `vm-${JOB}`) });
     const immutable = [
       at('work', JOB, 'source', 'disk.vmdk'),
       at('failed', '2026-01-31', '.removing-vm', 'x'),

@@ -1,11 +1,9 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { Hyper2kvmError } from '../errors/error.js';
-import { failpoint } from '../host/failpoint.js';
-import { MIGRATIONS } from './sqlite/migrations/index.js';
-import { openSqlite, type Sqlite } from './sqlite/open.js';
-
-export type { Sqlite };
+import { Hyper2kvmError } from '../../errors/error.js';
+import { failpoint } from '../../host/failpoint.js';
+import { MIGRATIONS } from './migrations/index.js';
+import { openSqlite, type Sqlite } from './open.js';
 
 /**
  * Opens the queue's database, made when missing, brought to the current schema. WAL with `synchronous=FULL`: better-sqlite3 is built with NORMAL as WAL's
