@@ -1,13 +1,16 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { configSchema } from '../../../src/config/schema.js';
 import { JobLocks } from '../../../src/daemon/job-locks.js';
 import { Sweeper } from '../../../src/daemon/sweeper.js';
+import { errorRecord, Hyper2kvmError } from '../../../src/errors/error.js';
 import type { Job } from '../../../src/model/job.js';
 import { run } from '../../../src/tools/run.js';
-import { enqueue, scratchDirectory, scratchQueue, testClaim } from '../queue/scratch.js';
+import { distantQueue, enqueue, scratchDirectory, scratchQueue, testClaim } from '../queue/scratch.js';
+import { daemonParts, spoolConfig } from './support.js';
 
 const JOB = '01k9xw3v5q0bc';
 
@@ -144,4 +147,46 @@ describe('Sweeper', () => {
     expect(readdirSync(at('work'))).toEqual([]);
     expect(readdirSync(at('failed', '2026-01-31'))).toEqual([]);
   });
+});
+
+it('does not take the directory of a job that is tried again while it sweeps', async () => {
+  const directory = scratchDirectory();
+  const config = spoolConfig(directory);
+  const queue = distantQueue();
+  await enqueue(queue, JOB);
+  const failed = join(config.spool.failed, '2026-01-31', `vm-${JOB}`);
+  const work = join(config.spool.work, JOB);
+  // What an earlier run has left, and the result of it.
+  for (const path of [join(failed, 'source'), join(work, 'out')]) mkdirSync(path, { recursive: true });
+  writeFileSync(join(failed, 'source', 'disk.vmdk'), 'the only copy');
+  const error = errorRecord(new Hyper2kvmError('fetch.corrupt', 'no'));
+  queue.set(JOB, { state: 'failed', outcome: 'failed', directory: failed, error });
+  let begin = () => {};
+  const begun = new Promise<void>((resolve) => {
+    begin = resolve;
+  });
+  const { worker, operations, locks, log } = daemonParts(queue, config, {
+    async runPipeline({ signal }) {
+      begin();
+      await sleep(20_000, undefined, { signal }).catch(() => undefined);
+      return { outputs: {}, records: [], error, failedStage: null, cancelled: true };
+    },
+  });
+  onTestFinished(() => worker.stop());
+  /** The queue answers the sweeper when the job has gone on for long: as far as it comes in half a second. */
+  const late: typeof queue.jobs.get = async (id) => {
+    const job = await queue.jobs.get(id);
+    await operations.retry(JOB, {});
+    await Promise.race([begun, sleep(500)]);
+    return job;
+  };
+  const sweeper = new Sweeper({
+    ...{ config: () => config, locks, log: log.logger },
+    queue: { ...queue, jobs: { ...queue.jobs, get: late } },
+  });
+  worker.start();
+  await sweeper.sweep();
+  await begun;
+  expect(readdirSync(work).sort()).toEqual(['job.log', 'source']);
+  expect(existsSync(join(work, 'source', 'disk.vmdk'))).toBe(true);
 });
