@@ -139,7 +139,7 @@ function daemonError(text: string, status: number): Hyper2kvmError {
       advice: 'See the daemon’s log: journalctl -u hyper2kvm',
     });
   }
-  return new Hyper2kvmError(error.code, error.message, { advice: error.advice, retryable: error.retryable });
+  return Hyper2kvmError.of(error.code, error.message, { advice: error.advice, retryable: error.retryable });
 }
 
 function errorOf(text: string): ErrorRecord | undefined {

@@ -4,22 +4,13 @@ import { unlink } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import type { Logger } from 'pino';
+import { catalogueEntry } from '../errors/catalogue.js';
 import { errorRecord, Hyper2kvmError } from '../errors/error.js';
 import type { Route } from './routes.js';
 
 const LARGEST_BODY_BYTES = 64 * 1024;
 /** sockaddr_un has 108 bytes, one of them the terminating zero (unix(7)). */
 const LONGEST_PATH_BYTES = 107;
-
-const STATUS_BY_CODE: Readonly<Record<string, number>> = {
-  'api.no-job': 404,
-  'api.no-log': 404,
-  'api.no-route': 404,
-  'api.ambiguous': 409,
-  'api.wrong-state': 409,
-  'queue.source-gone': 409,
-  'api.bad-request': 400,
-};
 
 /** The control socket: HTTP with JSON on a unix socket that owner and group may use. */
 export class ControlServer {
@@ -70,7 +61,7 @@ export class ControlServer {
     } catch (error) {
       if (response.headersSent || signal.aborted) return void response.destroy();
       const record = errorRecord(error);
-      const status = STATUS_BY_CODE[record.code] ?? (record.code.startsWith('job-options.') ? 400 : 500);
+      const status = catalogueEntry(record.code)?.http ?? 500;
       if (status === 500) this.#log.error({ err: error, url: request.url }, 'control request failed');
       send(response, status, { error: record });
     }

@@ -1,6 +1,7 @@
 import { guestfsApi, type Signature } from './functions.js';
 import { GuestfsError, type Handle, openLibrary } from './guestfs-library.js';
 import type { LaunchRequest, Reply, Request } from './messages.js';
+import { limited } from './reply-limits.js';
 
 /**
  * The process that holds one libguestfs handle. Calls are synchronous on purpose: the C API keeps its last error per thread, and a hang or a crash
@@ -40,7 +41,7 @@ function serve(request: Request): unknown {
   const signatures: Record<string, Signature | undefined> = guestfsApi;
   const signature = signatures[request.name];
   if (signature === undefined) throw new Error(`unknown libguestfs function ${request.name}`);
-  return handle.call(request.name, signature, request.args);
+  return limited(request.name, handle.call(request.name, signature, request.args));
 }
 
 function launch(request: LaunchRequest): { version: string } {

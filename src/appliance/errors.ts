@@ -15,7 +15,7 @@ export function callError(call: string, message: string, errno: number): Hyper2k
   if (call !== 'launch' && QEMU_GONE.test(message)) return diedError(call, 'its QEMU ended', message);
   if (FULL.has(errno) && WRITES_ON_HOST.has(call)) {
     return new Hyper2kvmError('host.enospc', `${call}: ${message}`, {
-      advice: 'The disk with the work directory is full: make room, the job goes on by itself.',
+      advice: 'The disk with the work directory is full: free some space; the job continues automatically.',
       retryable: true,
     });
   }
@@ -75,7 +75,7 @@ export function diskError({ name, data }: QmpEvent): Hyper2kvmError | null {
   const why = typeof data.reason === 'string' ? data.reason : 'no reason given';
   if (data.nospace === true) {
     return new Hyper2kvmError('host.enospc', `the appliance cannot write to its overlay: ${why}`, {
-      advice: 'The disk with the work directory is full: make room, the job goes on by itself.',
+      advice: 'The disk with the work directory is full: free some space; the job continues automatically.',
       retryable: true,
     });
   }

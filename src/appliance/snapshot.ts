@@ -20,11 +20,11 @@ export interface Capture {
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 /** udev's hwdb.bin and package caches are the only larger files of /etc that real guests have. */
 const MAX_ETC_FILE_BYTES = 1024 * 1024;
-/** Three kernels' module indexes, /etc and a package database stay under 20 MiB. */
+/** Three kernels' module indexes, /etc and a package database stay under 20 MiB. Of all contents and paths. */
 const MAX_TOTAL_BYTES = 48 * 1024 * 1024;
 const MAX_ENTRIES = 200_000;
-/** What `find0` may list of one directory: far above `MAX_ENTRIES` names of usual length. */
-const MAX_NAMES_BYTES = 64 * 1024 * 1024;
+/** What `find0` may list of one directory: `MAX_ENTRIES` names of usual length. */
+const MAX_NAMES_BYTES = 16 * 1024 * 1024;
 /** A name that is not UTF-8 is decoded to this: a path with it leads to another file than the one that was read. */
 const UNDECODABLE = '\u{fffd}';
 
@@ -110,8 +110,12 @@ export class SnapshotCollector {
     try {
       await this.#session.call('find0', directory, this.#scratch);
       if ((await stat(this.#scratch)).size > MAX_NAMES_BYTES) throw tooLarge();
-      const names = await readFile(this.#scratch, 'utf8');
-      return names.split('\0').filter((name) => name !== '');
+      const names = await readFile(this.#scratch);
+      if (countNuls(names) > MAX_ENTRIES) throw tooLarge();
+      return names
+        .toString('utf8')
+        .split('\0')
+        .filter((name) => name !== '');
     } finally {
       await rm(this.#scratch, { force: true });
     }
@@ -137,7 +141,7 @@ export class SnapshotCollector {
   #put(entry: TreeEntry): void {
     const known = this.#entries.get(entry.path);
     if (known !== undefined && known.content !== undefined && entry.content === undefined) return;
-    this.#bytes += entry.content?.length ?? 0;
+    this.#bytes += entry.path.length + (entry.content?.length ?? 0);
     this.#entries.set(entry.path, entry);
     const slash = entry.path.lastIndexOf('/');
     if (slash > 0) this.#name(entry.path.slice(0, slash), 'directory');
@@ -155,6 +159,12 @@ function tooLarge(): Hyper2kvmError {
       advice: 'More than 48 MiB or 200,000 files under /etc and /boot: the disk may be damaged or hostile.',
     },
   );
+}
+
+function countNuls(bytes: Buffer): number {
+  let count = 0;
+  for (let at = bytes.indexOf(0); at !== -1; at = bytes.indexOf(0, at + 1)) count += 1;
+  return count;
 }
 
 function guestPath(directory: string, name: string): string {

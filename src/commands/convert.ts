@@ -78,6 +78,7 @@ async function convert(
       bundleDirectory,
       finalDirectory,
       keepSource: 'leave',
+      sourceId: result.sourceId,
       signal,
     });
     await publishDirectory(bundleDirectory, finalDirectory, signal);

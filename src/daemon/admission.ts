@@ -169,7 +169,7 @@ export class Admission {
     throw new Hyper2kvmError(
       'host.waits-for-space',
       `${formatBytes(wanted)} are needed under ${work}, and ${formatBytes(Math.max(0, free))} are free for this job`,
-      { advice: 'The job continues by itself when other jobs have ended, or when you free some space.' },
+      { advice: 'The job continues automatically when other jobs have ended or when you free some space.' },
     );
   }
 

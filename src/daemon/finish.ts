@@ -10,6 +10,7 @@ import { jobFacts, type NotifyEvent } from '../notifications/event.js';
 import type { NewNotification } from '../queue/outbox.js';
 import type { Lease, QueueStore } from '../queue/store.js';
 import { assembleBundle, writeFailure } from '../report/bundle.js';
+import { assertConverted } from '../report/digest-converted.js';
 import { isSameFilesystem, pathExists, publishDirectory } from '../spool/publish.js';
 import { CHECKPOINT_NAME, type JobPaths, jobPaths } from './paths.js';
 
@@ -67,7 +68,8 @@ export async function finishJob(request: FinishRequest): Promise<Job> {
 }
 
 async function publishBundle(request: FinishRequest, paths: JobPaths, directory: string): Promise<void> {
-  const { options, signal } = request;
+  const { job, options, signal } = request;
+  const { sourceId } = job.result;
   // For the daemon there is no place where the drop could be left: incoming would bring it again.
   const keepSource = options.config.source.keep === 'delete' ? 'delete' : 'archive';
   await assembleBundle({
@@ -75,11 +77,15 @@ async function publishBundle(request: FinishRequest, paths: JobPaths, directory:
     bundleDirectory: paths.bundle,
     finalDirectory: directory,
     keepSource,
+    sourceId,
     signal,
   });
   await openForReaders(paths.bundle);
   failpoint('finish.before-publish');
-  await publishDirectory(paths.bundle, directory, signal);
+  const moved = { directory: join(paths.bundle, 'source'), entries: job.entries };
+  await publishDirectory(paths.bundle, directory, signal, async () => {
+    if (keepSource === 'archive') await assertConverted({ source: moved, sourceId });
+  });
   request.log.debug({ directory }, 'bundle published');
 }
 

@@ -1,14 +1,16 @@
+import type { PipelineResult } from '../engine/types.js';
 import type { BootSummary, JobResult } from '../model/job.js';
 import { planOutput } from '../stages/plan/output.js';
 import { validateOutput } from '../stages/validate/output.js';
 
-/** What `list` and `show` tell of a plan and a boot, out of the stages' outputs. */
-export function jobResult(outputs: Readonly<Record<string, unknown>>): JobResult {
+/** What the queue keeps of a run. */
+export function jobResult({ outputs, sourceId }: Pick<PipelineResult, 'outputs' | 'sourceId'>): JobResult {
   const plan = planOutput.safeParse(outputs.plan);
   const validate = validateOutput.safeParse(outputs.validate);
   return {
     plan: plan.success ? countByFixer(plan.data.plan.operations) : null,
     boot: validate.success && validate.data.boot !== null ? bootSummary(validate.data.boot) : null,
+    sourceId,
   };
 }
 

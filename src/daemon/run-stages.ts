@@ -43,7 +43,7 @@ export async function runStages(job: Job, options: JobOptions, run: JobRun, log:
       outcome: 'converted',
       error,
       failedStage,
-      result: jobResult(result.outputs),
+      result: jobResult(result),
     });
   if (result.cancelled && error.code === 'daemon.stopping') {
     log.info({ stage: failedStage }, 'job interrupted, it resumes at the next start');
@@ -61,7 +61,7 @@ export async function runStages(job: Job, options: JobOptions, run: JobRun, log:
     if (run.setBacks(job.job) < MAX_CHANGES) throw errorOf(error);
   }
   const outcome = result.cancelled ? 'cancelled' : 'failed';
-  return decide(job, run, { outcome, error, failedStage, result: jobResult(result.outputs) });
+  return decide(job, run, { outcome, error, failedStage, result: jobResult(result) });
 }
 
 function checkpointStore({ queue: { checkpoints }, lease }: JobRun): CheckpointStore {
@@ -103,5 +103,5 @@ function errorOf({ code, message, advice, retryable, causes }: ErrorRecord): Hyp
     (inner, text) => new Error(text, { cause: inner }),
     undefined,
   );
-  return new Hyper2kvmError(code, message, { advice, retryable, cause });
+  return Hyper2kvmError.of(code, message, { advice, retryable, cause });
 }

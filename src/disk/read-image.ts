@@ -24,7 +24,7 @@ export async function readImageFile(
     return { ...file, image, footer: image?.format === 'vmdk' && (await hasFooter(source)) };
   } catch (error) {
     if (!(error instanceof Hyper2kvmError)) throw error;
-    const named = new Hyper2kvmError(error.code, `${printable(name)}: ${error.message}`, {
+    const named = Hyper2kvmError.of(error.code, `${printable(name)}: ${error.message}`, {
       advice: error.advice,
       cause: error,
     });

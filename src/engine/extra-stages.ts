@@ -111,7 +111,7 @@ function ownError(name: string, error: unknown): unknown {
   const coded = codedError.safeParse(error);
   if (coded.success) {
     const { code, message, advice, retryable } = coded.data;
-    return new Hyper2kvmError(code, message, { advice, retryable, cause: error });
+    return Hyper2kvmError.of(code, message, { advice, retryable, cause: error });
   }
   return new Hyper2kvmError(
     'extra.failed',

@@ -1,4 +1,5 @@
 import type { Config, JobOptions } from '../config/schema.js';
+import type { ErrorCode } from '../errors/catalogue.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import { run } from '../tools/run.js';
 import type { StageContext } from './stage.js';
@@ -48,7 +49,7 @@ export async function runHooks(
   }
 }
 
-const CODES: Record<string, string> = {
+const CODES: Readonly<Record<string, ErrorCode>> = {
   'tool.timeout': 'hook.timeout',
   'tool.not-started': 'hook.failed',
   'tool.failed': 'hook.failed',

@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Appliance, ApplianceRequest } from '../appliance/appliance.js';
 import type { JobOptions } from '../config/schema.js';
-import { errorRecord, Hyper2kvmError, isFullDisk } from '../errors/error.js';
+import { errorRecord, isFullDisk } from '../errors/error.js';
 import { failpoint } from '../host/failpoint.js';
 import type { Checkpoint, StageRecord } from '../model/stage-record.js';
 import { dropPaths, holdSource, type Source, type SourceHold } from '../sources/local/hold-source.js';
-import { isSameSource, listSource, sourceId } from '../sources/local/list-source.js';
+import { isSameSource, listSource, sourceChanged, sourceId } from '../sources/local/list-source.js';
 import { ApplianceSlot } from './appliance-slot.js';
 import { isEnabled, stageId } from './content-id.js';
 import { hooksOf } from './hooks.js';
@@ -52,6 +52,7 @@ export async function executePipeline(
   });
   const result = (failedStage: string | null, error: PipelineResult['error']): PipelineResult => ({
     outputs,
+    sourceId: hold === null ? null : sourceId(hold.files),
     records: [...records.values()],
     error,
     failedStage,
@@ -188,7 +189,5 @@ function isAcceptedNow(stage: Stage, output: unknown, options: JobOptions): bool
 
 async function assertUnchanged(before: SourceHold['files'], { directory, entries }: Source): Promise<void> {
   if (isSameSource(before, await listSource(directory, entries))) return;
-  throw new Hyper2kvmError('source.changed', 'the drop was written to while it was being converted', {
-    advice: 'Whoever copied it was not done: wait for the copy to end, or copy to a .part name and rename.',
-  });
+  throw sourceChanged('the drop was written to while it was being converted');
 }

@@ -47,6 +47,8 @@ export interface PipelineRequest {
 /** `outputs` by stage name; `error` is null when all requested stages completed. Not thrown for a stage's failure. */
 export interface PipelineResult {
   outputs: Record<string, unknown>;
+  /** Of the drop that the stages have read; null where they have read none. */
+  sourceId: string | null;
   records: StageRecord[];
   error: ErrorRecord | null;
   /** The stage that failed or was cancelled. */

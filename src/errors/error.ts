@@ -1,4 +1,12 @@
-/** The one error class. Codes are `<where>.<what>` and stable: scripts and docs/failures.md rely on them. */
+import { catalogueEntry, type ErrorCode } from './catalogue.js';
+
+interface ErrorOptions {
+  advice?: string;
+  retryable?: boolean;
+  cause?: unknown;
+}
+
+/** The one error class. Codes are `<where>.<what>` and stable: scripts rely on them. catalogue.ts has them all. */
 export class Hyper2kvmError extends Error {
   override readonly name = 'Hyper2kvmError';
   readonly code: string;
@@ -7,15 +15,16 @@ export class Hyper2kvmError extends Error {
   /** True for passing conditions (full disk, busy appliance): the runner tries again with backoff. */
   readonly retryable: boolean;
 
-  constructor(
-    code: string,
-    message: string,
-    options: { advice?: string; retryable?: boolean; cause?: unknown } = {},
-  ) {
+  constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
-    this.advice = options.advice ?? '';
+    this.advice = options.advice ?? catalogueEntry(code)?.advice ?? '';
     this.retryable = options.retryable ?? false;
+  }
+
+  /** An error whose code was decided elsewhere: in another process, by another thread, by somebody's own stage. */
+  static of(code: string, message: string, options: ErrorOptions = {}): Hyper2kvmError {
+    return new Hyper2kvmError(code as ErrorCode, message, options);
   }
 }
 
@@ -64,13 +73,13 @@ export function isFullDisk({ code }: ErrorRecord): boolean {
 }
 
 const SYSTEM_ADVICE: Record<string, string> = {
-  ENOSPC: 'The disk is full: make room, the job goes on by itself.',
-  EDQUOT: 'The quota is used up: make room, the job goes on by itself.',
+  ENOSPC: 'The disk is full: free some space; the job continues automatically.',
+  EDQUOT: 'The quota is used up: free some space; the job continues automatically.',
   EMFILE: 'Too many open files: raise LimitNOFILE.',
   ENFILE: 'The host has too many open files.',
   EAGAIN: 'The host is out of a resource (processes, memory).',
   ENOMEM: 'The host is out of memory.',
-  EBUSY: 'Something else holds it (a backup of the database?): it is tried again.',
+  EBUSY: 'Something else holds it (a backup of the database?): hyper2kvm tries again.',
   EIO: 'The storage reported an input/output error: look at the kernel log.',
   EROFS: 'The file system is read-only.',
   EACCES: 'Permission denied: see `hyper2kvm doctor`.',

@@ -1,22 +1,32 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isGone, ownOwner } from '../host/owner.js';
 
-/** `h2k-<pid>-…`: the name says whose it is, so that what a killed process left can be told from what is in use. */
-const NAME = /^h2k-(\d+)-/;
-/** Unix sockets go into it, and their paths must stay under 108 bytes. */
-const MAX_BASE_LENGTH = 64;
+/**
+ * `h2k-<owner>-…`, the owner's numbers in base 36: the name says whose it is, so that what a killed process
+ * left can be told from what is in use.
+ */
+const NAME = /^h2k-([0-9a-z]+)\.([0-9a-z]+)\.([0-9a-z]+)-/;
+/** Paths of unix sockets must stay under 108 bytes: libguestfs adds 31 to the 33 of a name. */
+const MAX_BASE_LENGTH = 43;
 
 /** A new directory for sockets and other files that nothing outlives. The caller removes it. */
 export function socketDirectory(): Promise<string> {
-  return mkdtemp(join(base(), `h2k-${process.pid}-`));
+  const { namespace, pid, started } = ownOwner();
+  const owner = [namespace, pid, started].map((number) => number.toString(36)).join('.');
+  return mkdtemp(join(base(), `h2k-${owner}-`));
 }
 
 /** Removes what processes that are gone (kill -9, power loss) left there. What belongs to another user stays. */
 export async function sweepSocketDirectories(): Promise<void> {
   for (const name of await readdir(base())) {
-    const pid = Number(NAME.exec(name)?.[1] ?? process.pid);
-    if (isAlive(pid)) continue;
+    const numbers = NAME.exec(name)
+      ?.slice(1)
+      .map((text) => Number.parseInt(text, 36));
+    if (numbers === undefined) continue;
+    const [namespace = 0, pid = 0, started = 0] = numbers;
+    if (!(await isGone({ namespace, pid, started }))) continue;
     await rm(join(base(), name), { recursive: true, force: true }).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EACCES' && error.code !== 'EPERM') throw error;
     });
@@ -25,14 +35,4 @@ export async function sweepSocketDirectories(): Promise<void> {
 
 function base(): string {
   return tmpdir().length <= MAX_BASE_LENGTH ? tmpdir() : '/tmp';
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // EPERM: it lives, as another user.
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
-  }
 }

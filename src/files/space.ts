@@ -76,7 +76,7 @@ export async function orFullDisk(error: unknown, directory: string): Promise<unk
     'host.enospc',
     `The disk with ${directory} is full (met as ${record.code}: ${record.message})`,
     {
-      advice: 'Make room, the job goes on by itself.',
+      advice: 'Free some space; the job continues automatically.',
       retryable: true,
       cause: error,
     },

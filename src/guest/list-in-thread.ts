@@ -19,6 +19,6 @@ export function listInThread(
     THREAD,
     { image: own, limits } satisfies ListRequest,
     { ...LIMITS, signal },
-    transfer,
+    { transfer },
   );
 }

@@ -1,5 +1,6 @@
 import { optionTable } from '../config/options.js';
 import { vmOptionsSchema } from '../config/schema.js';
+import { CATALOGUE, type CatalogueSection } from '../errors/catalogue.js';
 import { FIXERS } from '../families/registry.js';
 import { OTHER_SIGNATURES, otherFailure, SIGNATURES } from '../stages/validate/signatures.js';
 
@@ -44,6 +45,19 @@ export function bootFailuresSection(): string {
     ({ signature, meaning, advice }) => [code(`validate.${signature}`), cell(meaning), cell(advice)],
   );
   return markdownTable(['code', 'what was seen', 'what to do'], rows);
+}
+
+/** docs/failures.md: one section of the catalogue. Codes with the same meaning share a row. */
+export function errorsSection(section: CatalogueSection): string {
+  const rows = new Map<string, string[]>();
+  for (const [name, { meaning, advice }] of Object.entries(CATALOGUE[section])) {
+    const text = advice === undefined ? meaning : `${meaning} ${advice}`;
+    rows.set(text, [...(rows.get(text) ?? []), code(name)]);
+  }
+  return markdownTable(
+    ['code', 'meaning and remedy'],
+    [...rows].map(([text, codes]) => [codes.join(' '), text]),
+  );
 }
 
 /** What stands between `<!-- generated: NAME -->` and `<!-- end -->` is replaced. Throws where the marks are missing. */

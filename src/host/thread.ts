@@ -3,6 +3,7 @@ import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.j
 
 /** What a guest's texts come to is decided in here: patterns that a hostile guest makes slow must not keep the daemon from answering. */
 export interface ThreadLimits {
+  /** Of the thread's work without a question: what an answer takes is not its own. */
   seconds: number;
   /** Of the thread's JavaScript heap. */
   memoryMib: number;
@@ -13,16 +14,28 @@ export interface ThreadLimits {
 export const GUEST_THREAD = { seconds: 180, memoryMib: 1024 } as const;
 
 type Answer<Result> = { result: Result } | { error: ErrorRecord };
+interface Question {
+  id: number;
+  question: unknown;
+}
+
+interface ThreadExtras {
+  /** Is given away, not copied. */
+  transfer?: ArrayBuffer[];
+  /** Answers what the thread asks (`askParent`). */
+  reply?(question: unknown): Promise<unknown>;
+}
 
 /**
- * Runs a module of ours in a thread of its own with `input` (a structured clone; what is in `transfer` is given away), and gives what its `answerThread` returns or throws. Errors of its own: `guest.too-slow`,
- * `guest.too-complex`, the signal's reason.
+ * Runs a module of ours in a thread of its own with `input` (a structured clone), and gives what its
+ * `answerThread` returns or throws. Errors of its own: `guest.too-slow`, `guest.too-complex`, the signal's
+ * reason.
  */
 export async function runInThread<Result>(
   module: URL,
   input: unknown,
   { seconds, memoryMib, signal }: ThreadLimits,
-  transfer: ArrayBuffer[] = [],
+  { transfer = [], reply = noReply }: ThreadExtras = {},
 ): Promise<Result> {
   signal.throwIfAborted();
   const thread = new Worker(module, {
@@ -30,21 +43,33 @@ export async function runInThread<Result>(
     transferList: transfer,
     resourceLimits: { maxOldGenerationSizeMb: memoryMib },
   });
+  const ended = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   let onAbort = () => {};
   try {
     const answer = await new Promise<Answer<Result>>((resolve, reject) => {
-      thread.once('message', resolve);
+      const startTimer = () => {
+        if (!ended.signal.aborted) timer = setTimeout(() => reject(tooSlow(seconds)), seconds * 1000);
+      };
+      let open = 0;
+      thread.on('message', async (message: Answer<Result> | Question) => {
+        if (!('question' in message)) return resolve(message);
+        clearTimeout(timer);
+        open += 1;
+        const answer = await answerOf(() => reply(message.question));
+        open -= 1;
+        thread.postMessage({ id: message.id, answer });
+        if (open === 0) startTimer();
+      });
       thread.once('error', (cause) => reject(isMemory(cause) ? outOfMemory(memoryMib, cause) : cause));
       thread.once('exit', (code) => reject(new Error(`the thread ended with code ${code} and no answer`)));
-      timer = setTimeout(() => reject(tooSlow(seconds)), seconds * 1000);
+      startTimer();
       onAbort = () => reject(signal.reason);
       signal.addEventListener('abort', onAbort);
     });
-    if ('result' in answer) return answer.result;
-    const { code, message, advice, retryable } = answer.error;
-    throw new Hyper2kvmError(code, message, { advice, retryable });
+    return resultOf(answer);
   } finally {
+    ended.abort();
     clearTimeout(timer);
     signal.removeEventListener('abort', onAbort);
     await thread.terminate();
@@ -53,13 +78,50 @@ export async function runInThread<Result>(
 
 /** In the thread's module: answers with what `work` makes of the input. */
 export async function answerThread<Input>(work: (input: Input) => unknown): Promise<void> {
-  let answer: Answer<unknown>;
-  try {
-    answer = { result: await work(workerData as Input) };
-  } catch (error) {
-    answer = { error: errorRecord(error) };
+  parentPort?.postMessage(await answerOf(() => work(workerData as Input)));
+}
+
+const asked = new Map<number, (answer: Answer<unknown>) => void>();
+let questions = 0;
+
+/** In the thread's module: what `reply` of `runInThread` gives, or the error that it throws. */
+export async function askParent(question: unknown): Promise<unknown> {
+  if (questions === 0) {
+    parentPort?.on('message', ({ id, answer }: { id: number; answer: Answer<unknown> }) => {
+      asked.get(id)?.(answer);
+      asked.delete(id);
+    });
   }
-  parentPort?.postMessage(answer);
+  const id = questions++;
+  const answer = new Promise<Answer<unknown>>((resolve) => asked.set(id, resolve));
+  parentPort?.postMessage({ id, question } satisfies Question);
+  const result = resultOf(await answer);
+  // A Buffer comes as the plain array that it is made of.
+  return result instanceof Uint8Array
+    ? Buffer.from(result.buffer, result.byteOffset, result.byteLength)
+    : result;
+}
+
+async function answerOf(work: () => unknown): Promise<Answer<unknown>> {
+  try {
+    return { result: await work() };
+  } catch (error) {
+    return { error: errorRecord(error) };
+  }
+}
+
+function resultOf<Result>(answer: Answer<Result>): Result {
+  if ('result' in answer) return answer.result;
+  const { code, message, advice, retryable, causes } = answer.error;
+  const cause = causes.reduceRight<Error | undefined>(
+    (inner, text) => new Error(text, { cause: inner }),
+    undefined,
+  );
+  throw Hyper2kvmError.of(code, message, { advice, retryable, cause });
+}
+
+async function noReply(): Promise<never> {
+  throw new Error('nobody answers this thread');
 }
 
 function isMemory(error: unknown): boolean {

@@ -4,11 +4,13 @@ import type { StageRecord } from './stage-record.js';
 export type Outcome = 'converted' | 'failed' | 'cancelled';
 export type QueueState = 'queued' | 'running' | Outcome;
 
-/** What `list` and `show` want of a finished job without opening its report. */
+/** Kept of a run beside its checkpoints: for `list` and `show`, which open no report, and for the archive. */
 export interface JobResult {
   /** Number of planned operations, by fixer. */
   plan: Record<string, number> | null;
   boot: BootSummary | null;
+  /** Of the drop that was converted (`sourceId`): what is archived must still be that. */
+  sourceId: string | null;
 }
 
 /** A boot test as `list`, `show` and notifications have it. */

@@ -31,7 +31,7 @@ export function newJob(claim: Claim, entries: readonly string[], now: string): J
     error: null,
     failedStage: null,
     records: [],
-    result: { plan: null, boot: null },
+    result: { plan: null, boot: null, sourceId: null },
     createdAt: now,
     updatedAt: now,
     startedAt: null,

@@ -8,8 +8,9 @@ import type { Report } from '../model/report.js';
 import type { StageRecord } from '../model/stage-record.js';
 import { toolVersions } from '../tools/versions.js';
 import { readScreens, readSerialTail } from './boot-evidence.js';
-import { checksumLine, type Digest, digestFile, digestSource, digestTree, joinBytes } from './checksums.js';
+import { checksumLine, type Digest, digestFile, digestTree, joinBytes } from './checksums.js';
 import { operationDiffs } from './diff.js';
+import { digestConverted } from './digest-converted.js';
 import { domainFacts } from './domain-facts.js';
 import { applyMoves, emptyDirectory, exists, type Move, openTree, undoMoves } from './files.js';
 import { reportHtml } from './html.js';
@@ -39,6 +40,8 @@ export interface BundleRequest extends OutcomeRequest {
   finalDirectory: string;
   /** `archive` moves `source.directory` as a whole to `source/` in the bundle; `delete` and `leave` do not touch it. */
   keepSource: JobOptions['config']['source']['keep'];
+  /** Of the drop that was converted (`sourceId`); null where that is not known (an older daemon's job). */
+  sourceId: string | null;
   signal?: AbortSignal;
 }
 
@@ -66,7 +69,8 @@ const BOOT_DIRECTORY = 'boot';
 /**
  * Builds the whole bundle, fsynced, ready to be published by one rename. What is big (disks, source) is moved by rename and last: there is no
  * copy, also where hard links are refused (a file dropped by another user). A call after a kill moves it back first and builds the bundle
- * anew. Rejects with the file system's errors, `report.source-twice`, or the signal's reason. Returns what report.json holds.
+ * anew. Returns what report.json holds. Rejects with the file system's errors, `source.changed`,
+ * `report.source-twice`, or the signal's reason.
  */
 export async function assembleBundle(request: BundleRequest): Promise<Report> {
   const { workDirectory, bundleDirectory } = request;
@@ -76,7 +80,7 @@ export async function assembleBundle(request: BundleRequest): Promise<Report> {
   await restoreMoved(moves, bundleDirectory);
   await emptyDirectory(bundleDirectory);
 
-  const source = await digestSource(request.source, request.signal);
+  const source = await digestConverted(request);
   const versions = await toolVersions(request.signal);
   const report = buildReport({
     ...request,

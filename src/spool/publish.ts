@@ -14,10 +14,16 @@ export function partialName(path: string): string {
 
 /**
  * A complete, fsynced directory appears at `to` by one rename, durably; from another filesystem it is copied
- * beside `to` first. `to` must not exist. What is at `from` afterwards (after a copy) is the caller's to
- * remove. Errors: `host.no-space`, `host.enospc` before a copy that does not fit (now).
+ * beside `to` first, and `assertCopied` may still reject it. `to` must not exist. What is at `from` afterwards
+ * (after a copy) is the caller's to remove. Errors: `host.no-space`, `host.enospc` before a copy that does not
+ * fit (now).
  */
-export async function publishDirectory(from: string, to: string, signal: AbortSignal): Promise<void> {
+export async function publishDirectory(
+  from: string,
+  to: string,
+  signal: AbortSignal,
+  assertCopied: () => Promise<void> = async () => {},
+): Promise<void> {
   await mkdir(dirname(to), { recursive: true, mode: 0o750 });
   await syncPath(dirname(dirname(to)));
   try {
@@ -33,6 +39,7 @@ export async function publishDirectory(from: string, to: string, signal: AbortSi
     await assertRoom(from, dirname(to));
     try {
       await copyTree(from, partial, signal);
+      await assertCopied();
     } catch (failure) {
       // Half a copy would keep the disk full that it failed on.
       await tryToRemove(partial);
@@ -53,7 +60,7 @@ async function assertRoom(from: string, directory: string): Promise<void> {
   throw new Hyper2kvmError(
     'host.enospc',
     `${formatBytes(needed)} are needed under ${directory}, and ${formatBytes(space.free)} are free`,
-    { advice: 'Make room, the job goes on by itself.', retryable: true },
+    { advice: 'Free some space; the job continues automatically.', retryable: true },
   );
 }
 

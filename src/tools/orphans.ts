@@ -1,20 +1,14 @@
-import { readFileSync, readlinkSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isGone, ownOwner } from '../host/owner.js';
 
-/**
- * In the environment of every program that is started here: whose it is, as `<pid namespace>:<pid>:<start time>`. A pid alone may be somebody else's by now, and
- * that of a daemon in a container is nobody's or somebody else's out here.
- */
+/** In the environment of every program started here: whose it is, as `<pid namespace>:<pid>:<start time>`. */
 const OWNER = 'HYPER2KVM_OWNER';
 const GONE_SECONDS = 5;
 
-let own: string | undefined;
-const pidNamespace = (): string => readlinkSync('/proc/self/ns/pid').replace(/\D/g, '');
-
 export function ownerEnvironment(): Record<string, string> {
-  own ??= `${pidNamespace()}:${process.pid}:${startTime(readFileSync('/proc/self/stat', 'latin1'))}`;
-  return { [OWNER]: own };
+  const { namespace, pid, started } = ownOwner();
+  return { [OWNER]: [namespace, pid, started].join(':') };
 }
 
 export interface Orphan {
@@ -43,26 +37,17 @@ export async function endOrphans(): Promise<Orphan[]> {
 
 async function findOrphans(): Promise<Orphan[]> {
   const orphans: Orphan[] = [];
-  const mark = `${OWNER}=${pidNamespace()}:`;
+  const mark = `${OWNER}=`;
   for (const entry of await readdir('/proc')) {
     if (!/^\d+$/.test(entry) || Number(entry) === process.pid) continue;
     // A process may end at any time between these reads, and those of other users cannot be read.
     const environment = await readFile(`/proc/${entry}/environ`, 'latin1').catch(() => '');
     const owner = environment.split('\0').find((text) => text.startsWith(mark));
-    if (owner === undefined || (await isAlive(owner.slice(mark.length)))) continue;
+    if (owner === undefined) continue;
+    const [namespace = 0, pid = 0, started = 0] = owner.slice(mark.length).split(':').map(Number);
+    if (!(await isGone({ namespace, pid, started }))) continue;
     const command = await readFile(`/proc/${entry}/cmdline`, 'latin1').catch(() => '');
     orphans.push({ pid: Number(entry), command: command.replaceAll('\0', ' ').trim() });
   }
   return orphans;
-}
-
-async function isAlive(owner: string): Promise<boolean> {
-  const [pid = '', time] = owner.split(':');
-  const stat = await readFile(`/proc/${Number(pid)}/stat`, 'latin1').catch(() => null);
-  return stat !== null && startTime(stat) === time;
-}
-
-/** Field 22 of proc_pid_stat(5); the second one, the name in parentheses, may hold spaces and parentheses. */
-function startTime(stat: string): string {
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
 }

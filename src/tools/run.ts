@@ -164,7 +164,7 @@ function consume(
 
 function toolError(
   file: string,
-  what: string,
+  what: 'timeout' | 'killed' | 'failed' | 'not-started' | 'output-flood',
   message: string,
   stderr: string,
   retryable: boolean,
@@ -173,7 +173,7 @@ function toolError(
   return new Hyper2kvmError(full ? 'host.enospc' : `tool.${what}`, message, {
     retryable: retryable || full,
     advice: full
-      ? 'The disk is full: make room, the job goes on by itself.'
+      ? 'The disk is full: free some space; the job continues automatically.'
       : `Run \`hyper2kvm doctor\` to check ${file}.`,
     cause: stderr === '' ? undefined : new Error(lastLines(stderr)),
   });

@@ -1,6 +1,7 @@
-import { existsSync, readlinkSync } from 'node:fs';
-import { delimiter, isAbsolute, join } from 'node:path';
+import { readlinkSync } from 'node:fs';
+import { isAbsolute } from 'node:path';
 import { Hyper2kvmError } from '../errors/error.js';
+import { ownPrograms } from './own-programs.js';
 import { run } from './run.js';
 
 /** What a confined program gets to see of the host beside programs and libraries; all paths are absolute. */
@@ -98,7 +99,7 @@ export function bubblewrapArguments({
     ...['--dev', '/dev'],
     ...['--proc', '/proc'],
     ...devices.flatMap((device) => ['--dev-bind-try', device, device]),
-    ...otherPrograms().flatMap(readOnly),
+    ...ownPrograms(isShown).flatMap(readOnly),
     ...[
       ...readable.map((path) => ({ option: '--ro-bind', path })),
       ...writable.map((path) => ({ option: '--bind', path })),
@@ -111,16 +112,9 @@ export function bubblewrapArguments({
   ];
 }
 
-/** What is started confined, or starts in there (libguestfs starts QEMU and qemu-img). */
-const CONFINED = ['qemu-img', 'qemu-system-x86_64', 'gzip', 'xz', 'zstd'];
-
-/** Directories of this process' own search path that have such a program and lie elsewhere: an operator's own builds. */
-function otherPrograms(): string[] {
-  const isShown = (path: string) =>
-    [...PROGRAMS, ...ROOT_NAMES].some((shown) => path === shown || path.startsWith(`${shown}/`));
-  const directories = (process.env.PATH ?? '').split(delimiter).filter((path) => isAbsolute(path));
-  return [...new Set(directories)].filter(
-    (path) => !isShown(path) && CONFINED.some((name) => existsSync(join(path, name))),
+function isShown(path: string): boolean {
+  return [...PROGRAMS, ...ROOT_NAMES, ...LOADER].some(
+    (shown) => path === shown || path.startsWith(`${shown}/`),
   );
 }
 

@@ -54,7 +54,7 @@ describe('filesystems', () => {
     const filler = join(tmpfs, 'filler');
     const errorOf = async (code: string, workDirectory = tmpfs) => {
       const act = async () => {
-        throw new Hyper2kvmError(code, 'file receive cancelled by daemon', { advice: 'x' });
+        throw Hyper2kvmError.of(code, 'file receive cancelled by daemon', { advice: 'x' });
       };
       const parts = { stages: [testStage('fix', [], { act })], openAppliance: noAppliance };
       return (await executePipeline(testRequest({ workDirectory }), parts)).error;

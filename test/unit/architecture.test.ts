@@ -1,68 +1,11 @@
-import { readdir, readFile } from 'node:fs/promises';
-import { dirname, join, normalize, relative } from 'node:path';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { FLOORS, floorOf, floorsPicture, readImports, readRooms, roomOf } from '../lab/floors.ts';
 
-const SOURCES = fileURLToPath(new URL('../../src', import.meta.url));
-
-/** The rooms from the ground up: a file may import from its own room and from those before it. `.` is src/ itself. */
-const FLOORS = [
-  'errors',
-  'text',
-  'model',
-  'host',
-  'files',
-  'config',
-  'tools',
-  'disk',
-  'guest',
-  'machine',
-  'access',
-  'appliance',
-  'ssh',
-  'operations',
-  'families',
-  'sources',
-  'engine',
-  'stages',
-  'queue',
-  'spool',
-  'report',
-  'notifications',
-  'api',
-  'metrics',
-  'daemon',
-  'web',
-  'commands',
-  'handbook',
-  'packaging',
-  '.',
-];
-
-interface Import {
-  from: string;
-  to: string;
-}
-
-/** `import … from`, `export … from`, `import()`: of types too. */
-const IMPORT = /(?:\bfrom|\bimport)\s*\(?\s*'(\.[^']+)'/g;
-
-async function imports(): Promise<Import[]> {
-  const files = (await readdir(SOURCES, { recursive: true })).filter((file) => file.endsWith('.ts'));
-  const found = await Promise.all(
-    files.map(async (file) => {
-      const text = await readFile(join(SOURCES, file), 'utf8');
-      return [...text.matchAll(IMPORT)].map(([, to = '']) => ({
-        from: file,
-        to: normalize(join(dirname(file), to)),
-      }));
-    }),
-  );
-  return found.flat();
-}
-
-const roomOf = (file: string) => (file.includes('/') ? file.slice(0, file.indexOf('/')) : '.');
-const floorOf = (file: string) => FLOORS.indexOf(roomOf(file));
+const PICTURE = fileURLToPath(new URL('../../docs/floors.svg', import.meta.url));
+const imports = await readImports();
 
 /** Folders that can be reached from themselves, each with one way round. */
 function cycles(edges: ReadonlyMap<string, ReadonlySet<string>>): string[] {
@@ -84,20 +27,22 @@ function cycles(edges: ReadonlyMap<string, ReadonlySet<string>>): string[] {
 
 describe('the floors of src/', () => {
   test('every room has its floor', async () => {
-    const rooms = (await readdir(SOURCES, { withFileTypes: true })).filter((entry) => entry.isDirectory());
-    expect(rooms.map(({ name }) => name).filter((name) => !FLOORS.includes(name))).toEqual([]);
+    const names = FLOORS.map(({ name }) => name);
+    expect((await readRooms()).filter((room) => !names.includes(room))).toEqual([]);
   });
 
-  test('imports point downwards', async () => {
-    const all = await imports();
-    expect(all.length).toBeGreaterThan(1000);
-    const upwards = all.filter(({ from, to }) => roomOf(from) !== roomOf(to) && floorOf(to) >= floorOf(from));
+  test('imports point downwards', () => {
+    expect(imports.length).toBeGreaterThan(1000);
+    const upwards = imports.filter(({ from, to }) => {
+      const [above, below] = [roomOf(from), roomOf(to)];
+      return above !== below && floorOf(below) >= floorOf(above);
+    });
     expect(upwards.map(({ from, to }) => `${from} -> ${to}`)).toEqual([]);
   });
 
-  test('no folder, at any depth, imports from itself over others', async () => {
+  test('no folder, at any depth, is in a cycle', () => {
     const edges = new Map<string, Set<string>>();
-    for (const { from, to } of await imports()) {
+    for (const { from, to } of imports) {
       const [a, b] = [dirname(from), dirname(to)];
       if (a !== b) edges.set(a, (edges.get(a) ?? new Set()).add(b));
     }
@@ -113,8 +58,13 @@ describe('the floors of src/', () => {
     expect(cycles(edges)).toEqual(['a -> b -> c -> a']);
   });
 
-  test('the product does not import its tests', async () => {
-    const outside = (await imports()).filter(({ to }) => relative('.', to).startsWith('..'));
-    expect(outside).toEqual([]);
+  test('the product does not import its tests', () => {
+    expect(imports.filter(({ to }) => relative('.', to).startsWith('..'))).toEqual([]);
+  });
+
+  test('docs/floors.svg shows them as they are (UPDATE_DOCS=1 draws it again)', async () => {
+    const picture = floorsPicture(await readRooms(), imports);
+    if (process.env.UPDATE_DOCS === '1') writeFileSync(PICTURE, picture);
+    else expect(readFileSync(PICTURE, 'utf8')).toBe(picture);
   });
 });

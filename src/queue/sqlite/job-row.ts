@@ -64,8 +64,8 @@ export function jobOf(row: JobRow): Job {
 }
 
 /** Older daemons wrote none, or a boot without warnings. */
-function resultOf({ plan = null, boot = null }: Partial<JobResult>): JobResult {
-  return { plan, boot: boot === null ? null : { ...boot, warnings: boot.warnings ?? [] } };
+function resultOf({ plan = null, boot = null, sourceId = null }: Partial<JobResult>): JobResult {
+  return { plan, boot: boot === null ? null : { ...boot, warnings: boot.warnings ?? [] }, sourceId };
 }
 
 function parsed<T>(text: string | null): T | null {

@@ -13,11 +13,12 @@ import {
 } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { refuseHardLinks } from '../../disk/file-source.js';
-import { Hyper2kvmError } from '../../errors/error.js';
+import type { Hyper2kvmError } from '../../errors/error.js';
 import { syncTree } from '../../files/durable.js';
 import { openToRead } from '../../files/lease.js';
 import { printable } from '../../text/printable.js';
 import { run } from '../../tools/run.js';
+import { sourceChanged } from './list-source.js';
 
 export interface CopyRequest {
   /** Absolute directory, and the names in it that are copied. Others may change it meanwhile. */
@@ -142,7 +143,5 @@ function isSame(a: Stats, b: Stats): boolean {
 }
 
 function changed(name: string): Hyper2kvmError {
-  return new Hyper2kvmError('source.changed', `${printable(name)} was written to while it was copied`, {
-    advice: 'Whoever copied it was not done: wait for the copy to end, or copy to a .part name and rename.',
-  });
+  return sourceChanged(`${printable(name)} was written to while it was copied`);
 }

@@ -208,13 +208,18 @@ export async function privateCopies(workDirectory: string): Promise<string[]> {
   return names.filter((name) => name.startsWith(COPY_PREFIX)).map((name) => join(workDirectory, name));
 }
 
+/** Where the copy is of the drop with that `sourceId`, if there is one. */
+export function privateCopyOf(id: string, workDirectory: string): string {
+  return join(workDirectory, `${COPY_PREFIX}${id}`);
+}
+
 /** Made once: it appears under its name when it is whole, and the name is that of the drop as it was then. */
 async function privateCopy(
   { source, workDirectory, reserve, signal, log }: HoldRequest,
   files: readonly SourceFile[],
   reason: string,
 ): Promise<string> {
-  const path = join(workDirectory, `${COPY_PREFIX}${sourceId(files)}`);
+  const path = privateCopyOf(sourceId(files), workDirectory);
   const copies = await privateCopies(workDirectory);
   for (const other of copies) if (other !== path) await rm(other, { recursive: true });
   if (copies.includes(path)) return path;

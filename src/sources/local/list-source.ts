@@ -1,6 +1,7 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isNotUtf8, refusedName } from '../../disk/base/names.js';
+import { Hyper2kvmError } from '../../errors/error.js';
 import { canonicalJson, sha256 } from '../../text/canonical-json.js';
 
 /**
@@ -48,4 +49,10 @@ export function sourceId(files: readonly SourceFile[]): string {
 /** Whether it is still the same files, none of which was touched. */
 export function isSameSource(before: readonly SourceFile[], now: readonly SourceFile[]): boolean {
   return canonicalJson(before) === canonicalJson(now);
+}
+
+export function sourceChanged(message: string): Hyper2kvmError {
+  return new Hyper2kvmError('source.changed', message, {
+    advice: 'Whoever copied it was not done: wait for the copy to end, or copy to a .part name and rename.',
+  });
 }

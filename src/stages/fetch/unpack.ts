@@ -98,7 +98,7 @@ export async function removeUnpacked(context: StageContext): Promise<void> {
 
 function named(error: unknown, name: string): unknown {
   if (!(error instanceof Hyper2kvmError) || !/^fetch\.(corrupt|truncated)$/.test(error.code)) return error;
-  return new Hyper2kvmError(error.code, `${printable(name)}: ${error.message}`, {
+  return Hyper2kvmError.of(error.code, `${printable(name)}: ${error.message}`, {
     advice: error.advice,
     cause: error,
   });

@@ -1,3 +1,4 @@
+import { shortLines } from '../../families/base/edit.js';
 import type { GuestTree } from '../../guest/tree.js';
 import type { Identity } from '../../model/identity.js';
 
@@ -124,7 +125,9 @@ function ifupdown(tree: GuestTree): boolean {
     '/etc/network/interfaces',
     ...tree.list('/etc/network/interfaces.d').map((name) => `/etc/network/interfaces.d/${name}`),
   ];
-  return files.some((file) => /^\s*iface\s+(?!lo\b)\S+/m.test(tree.text(file)?.text ?? ''));
+  // Line by line: over all of a file the leading spaces would be tried at each of its line ends.
+  const lines = files.flatMap((file) => shortLines(tree.text(file)?.text ?? ''));
+  return lines.some((line) => /^\s*iface\s+(?!lo\b)\S+/.test(line));
 }
 
 function hostname(tree: GuestTree): string {

@@ -2,16 +2,17 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { ApplianceSession } from '../../appliance/session.js';
 import { SnapshotCollector, writeSnapshot } from '../../appliance/snapshot.js';
-import type { Stage, StageContext } from '../../engine/stage.js';
+import type { Progress, Stage, StageContext } from '../../engine/stage.js';
 import { Hyper2kvmError } from '../../errors/error.js';
-import { shortLines } from '../../families/base/edit.js';
 import { syncPath, writeDurable } from '../../files/durable.js';
 import { type DeviceContext, resolveDevice } from '../../guest/device-names.js';
 import type { GuestTree } from '../../guest/tree.js';
+import { GUEST_THREAD, runInThread } from '../../host/thread.js';
 import type { Identity } from '../../model/identity.js';
 import { fetchOutput } from '../fetch/output.js';
 import { flattenOutput } from '../flatten/output.js';
 import { architecture } from './architecture.js';
+import { fstabLines } from './fstab-lines.js';
 import { identify } from './identity.js';
 import { hasKernelImage, readKernels } from './kernels.js';
 import { followEarlyLinks, followLinks, realDirectory } from './links.js';
@@ -26,6 +27,12 @@ import { volumeAliases } from './volume-names.js';
 
 const inspectInput = z.object({ fetch: fetchOutput, flatten: flattenOutput });
 type InspectInput = z.infer<typeof inspectInput>;
+
+const THREAD = new URL('./thread.js', import.meta.url);
+/** An initramfs is listed in a thread of its own, which has 600 s. */
+const THREAD_SECONDS = 900;
+/** The thread is ended from outside. */
+const NEVER = new AbortController().signal;
 
 /** Opens the VM in the appliance, finds its system, takes the configuration snapshot. Everything after works on what is returned here. */
 export const inspectStage: Stage<InspectInput, InspectOutput> = {
@@ -43,83 +50,118 @@ export const inspectStage: Stage<InspectInput, InspectOutput> = {
     context.progress({ percent: 0, step: 'launching the appliance' });
     const session = await context.appliance(input.flatten.disks.map((disk) => disk.image));
     const before = await session.traffic();
-    await session.call('umount_all');
-
-    context.progress({ percent: 50, step: 'reading partitions and filesystems' });
-    const warnings: Warnings = [];
-    const controllers = input.flatten.disks.map((disk) => disk.controller);
-    const keys = await readKeys(context.options.config.guest.luks, context.source);
-    const storage = await readStorage(session, { keys, controllers }, warnings);
-    const search = await findRoots(session, storage.filesystems, controllers);
-    const root = chooseRoot(search, storage.filesystems);
-    for (const { device, reason } of search.unmountable)
-      warnings.push({
-        fixer: 'inspect',
-        code: 'inspect.skipped',
-        message: `${device} was not looked at: ${reason}`,
-      });
-
-    for (const { device, snapshot_of } of storage.filesystems)
-      if (snapshot_of === root.device)
-        warnings.push({
-          fixer: 'inspect',
-          code: 'inspect.snapshot',
-          message: `${device} is a snapshot of the root ${root.device}: it keeps the state from before the conversion`,
-        });
-
-    context.progress({ percent: 65, step: 'taking the configuration snapshot' });
-    const found = { storage, controllers, root, warnings };
-    const { tree: files, mounts, devices } = await takeSnapshot(session, context, found);
-
-    context.progress({ percent: 80, step: 'listing the initramfs of every kernel' });
-    const place = { workDirectory: context.workDirectory, signal: context.signal };
-    const unified = await readUnifiedImages(session, files, { ...place, warnings });
-    const tree = withCommandLines(files, unified);
-    const { kernels, listings } = await readKernels(session, tree, unified, place);
-    warnings.push(...withoutKernel(unified, kernels));
-    if (kernels.length === 0 && !hasKernelImage(tree)) {
-      throw new Hyper2kvmError(
-        'inspect.no-kernel',
-        `${root.device} holds a Linux system, but no kernel is in its /boot`,
-        {
-          advice:
-            'Check that all disks of the VM were dropped and that its /etc/fstab mounts /boot; a container’s file system has no kernel and cannot boot.',
-        },
-      );
-    }
-    const facts = identify(tree, storage.partitions);
-    const identity: Identity = {
-      os_type: 'linux',
-      ...facts,
-      firmware: context.options.vm.firmware ?? input.fetch.hardware.firmware ?? facts.firmware,
-      architecture: await architecture(session, tree),
-      kernels,
-      unified_images: unified.map(({ path, version, signed }) => ({ path, version, signed })),
-      partitions: storage.partitions,
-      filesystems: withMountpoints(storage, tree, devices, root),
-      root: root.device,
-      mounts,
-      encrypted: storage.filesystems.some((filesystem) => filesystem.type === 'crypto_LUKS'),
+    const { options, source, workDirectory, signal } = context;
+    const request: InspectRequest = {
+      input,
+      source,
+      workDirectory,
+      luks: options.config.guest.luks,
+      firmware: options.vm.firmware ?? null,
     };
-    await session.call('umount_all');
-
-    const snapshot = 'snapshot.json';
-    const digest = await writeSnapshot(join(context.workDirectory, snapshot), tree);
-    await writeDurable(join(context.workDirectory, 'initramfs.json'), JSON.stringify(listings));
-    await syncPath(context.workDirectory);
+    const reply = async (question: unknown) => {
+      const asked = question as InspectQuestion;
+      if ('progress' in asked) return context.progress(asked.progress);
+      return session.call(asked.call, ...(asked.args as never));
+    };
+    const limits = { ...GUEST_THREAD, seconds: THREAD_SECONDS, signal };
+    const output = await runInThread<InspectOutput>(THREAD, request, limits, { reply });
     const after = await session.traffic();
     context.account({ read: after.read - before.read });
-    return {
-      identity,
-      snapshot,
-      snapshot_sha256: digest,
-      initramfs_listings: 'initramfs.json',
-      unlocked: storage.unlocked,
-      warnings,
-    };
+    return output;
   },
   files: ({ snapshot, initramfs_listings }) => [snapshot, initramfs_listings],
 };
+
+/** What the thread is given, a structured clone. */
+export interface InspectRequest extends Pick<StageContext, 'source' | 'workDirectory'> {
+  input: InspectInput;
+  luks: StageContext['options']['config']['guest']['luks'];
+  firmware: Identity['firmware'] | null;
+}
+
+/** What the thread asks for. */
+export type InspectQuestion =
+  | { progress: Progress }
+  | { call: Parameters<ApplianceSession['call']>[0]; args: unknown[] };
+
+/** In a thread: finds the system and takes the snapshot. Everything in the guest may be hostile. */
+export async function inspectGuest(
+  { input, source, workDirectory, luks, firmware }: InspectRequest,
+  session: ApplianceSession,
+  onProgress: (progress: Progress) => Promise<unknown>,
+): Promise<InspectOutput> {
+  await session.call('umount_all');
+
+  await onProgress({ percent: 50, step: 'reading partitions and filesystems' });
+  const warnings: Warnings = [];
+  const controllers = input.flatten.disks.map((disk) => disk.controller);
+  const keys = await readKeys(luks, source);
+  const storage = await readStorage(session, { keys, controllers }, warnings);
+  const search = await findRoots(session, storage.filesystems, controllers);
+  const root = chooseRoot(search, storage.filesystems);
+  for (const { device, reason } of search.unmountable)
+    warnings.push({
+      fixer: 'inspect',
+      code: 'inspect.skipped',
+      message: `${device} was not looked at: ${reason}`,
+    });
+
+  for (const { device, snapshot_of } of storage.filesystems)
+    if (snapshot_of === root.device)
+      warnings.push({
+        fixer: 'inspect',
+        code: 'inspect.snapshot',
+        message: `${device} is a snapshot of the root ${root.device}: it keeps the state from before the conversion`,
+      });
+
+  await onProgress({ percent: 65, step: 'taking the configuration snapshot' });
+  const found = { storage, controllers, root, warnings };
+  const { tree: files, mounts, devices } = await takeSnapshot(session, workDirectory, found);
+
+  await onProgress({ percent: 80, step: 'listing the initramfs of every kernel' });
+  const unified = await readUnifiedImages(session, files, { workDirectory, signal: NEVER, warnings });
+  const tree = withCommandLines(files, unified);
+  const { kernels, listings } = await readKernels(session, tree, unified, { workDirectory, signal: NEVER });
+  warnings.push(...withoutKernel(unified, kernels));
+  if (kernels.length === 0 && !hasKernelImage(tree)) {
+    throw new Hyper2kvmError(
+      'inspect.no-kernel',
+      `${root.device} holds a Linux system, but no kernel is in its /boot`,
+      {
+        advice:
+          'Check that all disks of the VM were dropped and that its /etc/fstab mounts /boot; a container’s file system has no kernel and cannot boot.',
+      },
+    );
+  }
+  const facts = identify(tree, storage.partitions);
+  const identity: Identity = {
+    os_type: 'linux',
+    ...facts,
+    firmware: firmware ?? input.fetch.hardware.firmware ?? facts.firmware,
+    architecture: await architecture(session, tree),
+    kernels,
+    unified_images: unified.map(({ path, version, signed }) => ({ path, version, signed })),
+    partitions: storage.partitions,
+    filesystems: withMountpoints(storage, tree, devices, root),
+    root: root.device,
+    mounts,
+    encrypted: storage.filesystems.some((filesystem) => filesystem.type === 'crypto_LUKS'),
+  };
+  await session.call('umount_all');
+
+  const snapshot = 'snapshot.json';
+  const digest = await writeSnapshot(join(workDirectory, snapshot), tree);
+  await writeDurable(join(workDirectory, 'initramfs.json'), JSON.stringify(listings));
+  await syncPath(workDirectory);
+  return {
+    identity,
+    snapshot,
+    snapshot_sha256: digest,
+    initramfs_listings: 'initramfs.json',
+    unlocked: storage.unlocked,
+    warnings,
+  };
+}
 
 /** Programs, kernels and archives are not configuration: their names are enough. Patterns as GNU tar's `--exclude` takes them. */
 const BOOT_EXCLUDES = [
@@ -200,11 +242,11 @@ interface Found {
 
 async function takeSnapshot(
   session: ApplianceSession,
-  context: StageContext,
+  workDirectory: string,
   { storage, controllers, root, warnings }: Found,
 ) {
   await session.call('mount_options', readOnly(root.options), root.device, '/');
-  const collector = new SnapshotCollector(session, context.workDirectory);
+  const collector = new SnapshotCollector(session, workDirectory);
   // Only the top level: which of /bin, /lib, /sbin are links decides where everything else really is.
   await collector.capture({ directory: '/', excludes: ['./*/*'] });
   await collector.capture({ directory: '/etc', excludes: ETC_EXCLUDES });
@@ -248,9 +290,6 @@ async function collectFile(
   collector.add({ path, type: 'file', mode: mode & 0o7777, uid, gid, size, ...(content ? { content } : {}) });
 }
 
-/** Each is looked for among all filesystems. */
-const MAX_FSTAB_LINES = 5_000;
-
 function withMountpoints(
   storage: Storage,
   tree: GuestTree,
@@ -258,7 +297,7 @@ function withMountpoints(
   root: Root,
 ): Storage['filesystems'] {
   const at = new Map<string, string>([[root.device, '/']]);
-  for (const line of shortLines(tree.text('/etc/fstab')?.text ?? '').slice(0, MAX_FSTAB_LINES)) {
+  for (const line of fstabLines(tree.text('/etc/fstab')?.text ?? '')) {
     const [spec, mountpoint] = line.trim().split(/\s+/);
     if (spec === undefined || mountpoint === undefined || spec.startsWith('#')) continue;
     const filesystem = resolveDevice(spec, devices);

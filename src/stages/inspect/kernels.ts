@@ -14,9 +14,11 @@ import type { UnifiedImage } from './unified-images.js';
 /** A larger initramfs is not read: real ones stay under 200 MiB. */
 const MAX_INITRAMFS_BYTES = 256 * 1024 * 1024;
 /** Of all initramfs files together: their lists are kept until the end. */
-const MAX_ENTRIES = 300_000;
+const MAX_ENTRIES = 150_000;
 /** Distributions keep two to five. */
 const MAX_KERNELS = 100;
+/** Each kernel has one, and one for each loader that it was copied for. */
+const MAX_INITRAMFS = 200;
 
 /**
  * Every installed kernel (and, by guest path, what its initramfs lists): a directory of modules with a kernel image that belongs to it. A module
@@ -33,10 +35,7 @@ export async function readKernels(
   let left = MAX_ENTRIES;
   const modulesRoot = tree.resolve('/lib/modules') ?? '/lib/modules';
   const versions = tree.list(modulesRoot);
-  if (versions.length > MAX_KERNELS)
-    throw new Hyper2kvmError('inspect.too-many-kernels', `${versions.length} kernels are installed`, {
-      advice: `Each initramfs is read and fixed, and no system needs more than ${MAX_KERNELS}: remove old kernels in the guest.`,
-    });
+  if (versions.length > MAX_KERNELS) throw tooMany(`${MAX_KERNELS} kernels`);
   for (const version of versions) {
     const modules = `${modulesRoot}/${version}`;
     if (!tree.isDirectory(modules)) continue;
@@ -44,6 +43,7 @@ export async function readKernels(
     for (const { image, initramfs: path } of kernelFiles(tree, version, modules)) {
       if (path === null && images.length > 0) continue;
       if (path !== null && listings[path] === undefined) {
+        if (Object.keys(listings).length >= MAX_INITRAMFS) throw tooMany(`${MAX_INITRAMFS} initramfs files`);
         const listed = await list(
           session,
           path,
@@ -74,6 +74,13 @@ export async function readKernels(
     }
   }
   return { kernels, listings };
+}
+
+function tooMany(what: string): Hyper2kvmError {
+  return new Hyper2kvmError('inspect.too-many-kernels', `more than ${what} are installed`, {
+    advice:
+      'Each initramfs is read and fixed, and no system needs so many: remove old kernels in the guest, and their copies on the ESP.',
+  });
 }
 
 async function list(

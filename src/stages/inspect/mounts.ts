@@ -3,6 +3,7 @@ import { Hyper2kvmError } from '../../errors/error.js';
 import { type DeviceContext, filesystemsNamed, resolveDevice } from '../../guest/device-names.js';
 import type { GuestTree } from '../../guest/tree.js';
 import type { Identity } from '../../model/identity.js';
+import { fstabLines } from './fstab-lines.js';
 import { ESP_MOUNTPOINTS, ESP_TYPES } from './identity.js';
 import { duplicateUuid, type Root, readOnly } from './roots.js';
 import { refusal, tolerate, type Warnings } from './tolerate.js';
@@ -59,7 +60,7 @@ async function needed(mounting: () => Promise<void>, { device, mountpoint }: Mou
 /** The system's other mounts by its fstab, in mount order. Pure. */
 function fstabMounts(tree: GuestTree, devices: DeviceContext, root: Root): Mounts {
   const mounts = new Map<string, Mounts[number]>();
-  for (const line of (tree.text('/etc/fstab')?.text ?? '').split('\n')) {
+  for (const line of fstabLines(tree.text('/etc/fstab')?.text ?? '')) {
     const [spec, mountpoint, , options] = line.trim().split(/\s+/);
     if (spec === undefined || mountpoint === undefined || !SYSTEM_MOUNTPOINTS.includes(mountpoint)) continue;
     const filesystem = resolveDevice(spec, devices);

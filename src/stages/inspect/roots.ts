@@ -7,6 +7,7 @@ import {
   resolveDevice,
 } from '../../guest/device-names.js';
 import type { Filesystem } from '../../model/identity.js';
+import { fstabLines } from './fstab-lines.js';
 import { refusal } from './tolerate.js';
 
 export interface Root {
@@ -135,10 +136,14 @@ async function describeRoot(
   };
 }
 
+/** A larger one is no configuration. */
+const MAX_FSTAB_BYTES = 1024 * 1024;
+
 /** Empty where there is none, or a link in a circle: then it tells nothing, and INSPECT warns of it later. */
 async function readFstab(session: ApplianceSession): Promise<string> {
   try {
     if (!(await session.call('is_file_opts', '/etc/fstab', { followsymlinks: true }))) return '';
+    if ((await session.call('statns', '/etc/fstab')).size > MAX_FSTAB_BYTES) return '';
     return (await session.call('read_file', '/etc/fstab')).toString('utf8');
   } catch (error) {
     refusal(error);
@@ -148,7 +153,7 @@ async function readFstab(session: ApplianceSession): Promise<string> {
 
 /** The name of `/` in a root's fstab, where it means copies of the root as well as the root. Pure. */
 function sharedName(fstab: string, { device }: Filesystem, context: DeviceContext): Root['sharesName'] {
-  for (const line of fstab.split('\n')) {
+  for (const line of fstabLines(fstab)) {
     const [spec = '#', mountpoint] = line.trim().split(/\s+/);
     if (spec.startsWith('#') || mountpoint !== '/') continue;
     const devices = filesystemsNamed(spec, context).map((filesystem) => filesystem.device);
@@ -163,7 +168,7 @@ export function mountsItself(
   { filesystem, options, subvolume: own }: Omit<Candidate, 'names'>,
   context: DeviceContext,
 ): boolean {
-  return fstab.split('\n').some((line) => {
+  return fstabLines(fstab).some((line) => {
     const [spec = '#', mountpoint, , mountOptions = ''] = line.trim().split(/\s+/);
     if (spec.startsWith('#') || mountpoint !== '/') return false;
     const subvolume = mountOptions

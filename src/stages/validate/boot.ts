@@ -246,7 +246,7 @@ function hostFull(): Hyper2kvmError {
     'host.enospc',
     'The disk with the work directory is full: the boot test stopped',
     {
-      advice: 'Make room, the job goes on by itself.',
+      advice: 'Free some space; the job continues automatically.',
       retryable: true,
     },
   );

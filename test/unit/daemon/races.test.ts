@@ -62,8 +62,8 @@ function daemon(
 }
 
 function result(code: string | null, extra: Partial<PipelineResult> = {}): PipelineResult {
-  const error = code === null ? null : errorRecord(new Hyper2kvmError(code, 'as the test wants it'));
-  return { outputs: {}, records: [], error, failedStage: null, cancelled: false, ...extra };
+  const error = code === null ? null : errorRecord(Hyper2kvmError.of(code, 'as the test wants it'));
+  return { outputs: {}, sourceId: null, records: [], error, failedStage: null, cancelled: false, ...extra };
 }
 
 const never = () => Promise.reject(new Error('it was not to be started'));

@@ -169,7 +169,7 @@ it('does not take the directory of a job that is tried again while it sweeps', a
     async runPipeline({ signal }) {
       begin();
       await sleep(20_000, undefined, { signal }).catch(() => undefined);
-      return { outputs: {}, records: [], error, failedStage: null, cancelled: true };
+      return { outputs: {}, sourceId: null, records: [], error, failedStage: null, cancelled: true };
     },
   });
   onTestFinished(() => worker.stop());

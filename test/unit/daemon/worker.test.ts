@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -9,6 +9,7 @@ import type { PipelineResult } from '../../../src/engine/types.js';
 import { errorRecord, Hyper2kvmError } from '../../../src/errors/error.js';
 import type { Job } from '../../../src/model/job.js';
 import type { QueueStore } from '../../../src/queue/store.js';
+import { listSource, sourceId } from '../../../src/sources/local/list-source.js';
 import { run } from '../../../src/tools/run.js';
 import { distantQueue, enqueue, scratchDirectory, scratchQueue, type TestQueue } from '../queue/scratch.js';
 import { sampleBoot, sampleConvert, sampleOutputs, sampleRecords } from '../report/sample.js';
@@ -26,6 +27,7 @@ async function spool() {
 
 const failure: PipelineResult = {
   outputs: {},
+  sourceId: null,
   records: [],
   error: errorRecord(new Hyper2kvmError('fetch.corrupt', 'no', { advice: 'x' })),
   failedStage: 'fetch',
@@ -53,7 +55,9 @@ function converts(config: Config): JobParts['runPipeline'] {
         ...{ stage: record.stage, id: record.stage, output: outputs[record.stage], record },
         timestamp: record.finished_at ?? '',
       });
-    return { outputs, records, error: null, failedStage: null, cancelled: false };
+    const source = { directory: at('source'), entries: ['vm-j1.vmdk'] };
+    const id = sourceId(await listSource(source.directory, source.entries));
+    return { outputs, sourceId: id, records, error: null, failedStage: null, cancelled: false };
   };
 }
 
@@ -98,6 +102,23 @@ describe('Worker', () => {
       ...{ refusals: 2, state: 'converted' },
     });
     expect(await queue.outbox.counts()).toEqual([{ target: 'test', outcome: 'pending', count: 1 }]);
+  });
+
+  it('fails a job whose drop is written to between its conversion and its archive', async () => {
+    const { config, queue } = await spool();
+    const disk = join(config.spool.work, 'j1', 'source', 'vm-j1.vmdk');
+    await work(config, queue, async (request) => {
+      const result = await converts(config)(request);
+      const { atime, mtime } = statSync(disk);
+      writeFileSync(disk, 'the evil copy');
+      utimesSync(disk, atime, mtime);
+      return result;
+    });
+    expect(await queue.jobs.get('j1')).toMatchObject({
+      ...{ state: 'failed', error: { code: 'source.changed' } },
+    });
+    expect(readdirSync(config.spool.archive)).toEqual([]);
+    expect(sourceOf(config)).toEqual(['vm-j1.vmdk']);
   });
 
   it('carries on a job that the database did not let it put back into the queue', async () => {

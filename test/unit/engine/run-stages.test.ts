@@ -95,13 +95,13 @@ describe('executePipeline', () => {
       testStage('flatten', ran),
       testStage('convert', ran, {
         act: async () => {
-          if (broken) throw new Hyper2kvmError('convert.broken', 'no', { advice: 'x' });
+          if (broken) throw new Hyper2kvmError('convert.wrong-size', 'no', { advice: 'x' });
         },
       }),
     ];
     const request = testRequest();
     const first = await execute(request, stages);
-    expect(first).toMatchObject({ failedStage: 'convert', error: { code: 'convert.broken' } });
+    expect(first).toMatchObject({ failedStage: 'convert', error: { code: 'convert.wrong-size' } });
     broken = false;
     const second = await execute(request, stages);
     expect(second.error).toBeNull();
@@ -230,10 +230,10 @@ describe('executePipeline', () => {
 
   it('keeps the first failure when a cleanup fails too', async () => {
     const stage = testStage('flatten', [], {
-      act: () => Promise.reject(new Hyper2kvmError('flatten.bad', 'no')),
+      act: () => Promise.reject(new Hyper2kvmError('flatten.unreadable', 'no')),
       cleanup: () => Promise.reject(new Error('cleanup')),
     });
-    expect((await execute(testRequest(), [stage])).error?.code).toBe('flatten.bad');
+    expect((await execute(testRequest(), [stage])).error?.code).toBe('flatten.unreadable');
   });
 
   it('ends as cancelled in a stage, while waiting for a lane and while waiting to try again', async () => {

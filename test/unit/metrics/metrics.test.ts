@@ -45,7 +45,7 @@ describe('metrics', () => {
     await enqueue(queue, 'a');
     await enqueue(queue, 'b');
     const boot = { verdict: 'booted', level: 'login', seconds: 1, accelerator: 'tcg', warnings: [] };
-    queue.set('b', { state: 'converted', result: { plan: null, boot } });
+    queue.set('b', { state: 'converted', result: { plan: null, boot, sourceId: null } });
     const { lease } = (await queue.runs.start('a'))!;
     for (const record of [ran, ran, { ...ran, status: 'reused' as const }])
       await queue.runs.recordStage(lease, record);

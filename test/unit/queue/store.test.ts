@@ -18,7 +18,7 @@ const checkpoint = (stage: string, output: unknown = { stage }) => ({
   record: record(stage),
 });
 const error = (code: string, cause?: Error) =>
-  errorRecord(new Hyper2kvmError(code, 'as the test wants it', cause === undefined ? {} : { cause }));
+  errorRecord(Hyper2kvmError.of(code, 'as the test wants it', cause === undefined ? {} : { cause }));
 const decision = (outcome: Decision['outcome'], extra: Partial<Decision> = {}): Decision => ({
   ...{ outcome, directory: `/${outcome}`, finishedAt: '2026-01-31T00:00:00.000Z', failedStage: null },
   error: outcome === 'converted' ? null : error(outcome === 'failed' ? 'fetch.corrupt' : 'job.cancelled'),
@@ -199,7 +199,7 @@ describe.each(QUEUES)('the end of a job in %s', (_name, open) => {
     await queue.runs.endStages(lease, []);
     const seen = (await queue.jobs.get('a'))!;
     expect(await queue.jobs.cancel(seen, decision('cancelled'))).toMatchObject({ state: 'running' });
-    const result = { plan: { fstab: 1 }, boot: null };
+    const result = { plan: { fstab: 1 }, boot: null, sourceId: null };
     const causes = error('job.cancelled', new Error('and the disk was bad'));
     const late = decision('converted', { error: causes, failedStage: 'convert', result });
     expect(await queue.runs.decide(lease, late)).toMatchObject({
@@ -475,7 +475,7 @@ describe.each(QUEUES)('statistics of %s', (_name, open) => {
     await enqueue(queue, 'b');
     expect(await queue.statistics.oldestQueued()).toBe(job.updatedAt);
     const boot = { verdict: 'failed', level: 'kernel', seconds: 1, accelerator: 'tcg', warnings: [] };
-    queue.set('a', { result: { plan: null, boot } });
+    queue.set('a', { result: { plan: null, boot, sourceId: null } });
     expect(await queue.statistics.boots()).toEqual([{ verdict: 'failed', count: 1 }]);
   });
 });

@@ -1,9 +1,23 @@
 import { createHash } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { writeFileSync } from 'node:fs';
+import {
+  chmod,
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { assembleBundle, type BundleRequest, writeFailure } from '../../../src/report/bundle.js';
+import { listSource, sourceId } from '../../../src/sources/local/list-source.js';
 import { run } from '../../../src/tools/run.js';
 import {
   FINISHED,
@@ -64,6 +78,7 @@ beforeEach(async () => {
     finishedAt: FINISHED,
     source: { directory: join(work, 'source'), entries: ['web01 dir', 'web01.vmdk'] },
     keepSource: 'archive',
+    sourceId: null,
   };
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
@@ -100,6 +115,42 @@ describe('assembleBundle', () => {
     await assembleBundle(request);
     expect((await stat(join(request.bundleDirectory, 'web01-disk0.qcow2'))).ino).toBe(disk);
     expect((await stat(join(request.bundleDirectory, 'source', 'web01.vmdk'))).ino).toBe(source);
+  });
+
+  const read = async () => sourceId(await listSource(request.source.directory, request.source.entries));
+
+  test('refuses a drop that is not the one that was converted, whatever time it shows', async () => {
+    const disk = join(request.source.directory, 'web01.vmdk');
+    const id = await read();
+    await assembleBundle({ ...request, sourceId: id, keepSource: 'leave' });
+    const { atime, mtime } = await stat(disk);
+    await writeFile(disk, 'the dropped dusk');
+    await utimes(disk, atime, mtime);
+    await expect(assembleBundle({ ...request, sourceId: id })).rejects.toMatchObject({
+      code: 'source.changed',
+    });
+    expect(await readdir(request.source.directory)).toContain('web01.vmdk');
+  });
+
+  test('refuses a drop that is written to while it is digested', async () => {
+    const { signal } = new AbortController();
+    const isAborted = vi.spyOn(signal, 'throwIfAborted');
+    // Each piece that is digested asks.
+    isAborted.mockImplementation(() => writeFileSync(join(request.source.directory, 'web01.vmdk'), 'x'));
+    const late = assembleBundle({ ...request, sourceId: await read(), signal });
+    await expect(late).rejects.toMatchObject({ code: 'source.changed' });
+  });
+
+  test('refuses a drop that has not the content of the copy that was read', async () => {
+    const id = await read();
+    const copy = join(request.workDirectory, `private-source-${id}`);
+    await cp(request.source.directory, copy, { recursive: true });
+    await assembleBundle({ ...request, sourceId: id, keepSource: 'leave' });
+    // As of a file that its owner has mapped: it has changed, and its ctime has not.
+    await writeFile(join(copy, 'web01.vmdk'), 'the dropped dusk');
+    await expect(assembleBundle({ ...request, sourceId: id })).rejects.toMatchObject({
+      code: 'source.changed',
+    });
   });
 
   test('the boot evidence can be read by whoever may enter the bundle', async () => {

@@ -1,6 +1,6 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { publishDirectory } from '../../../src/spool/publish.js';
 import { scratchDirectory } from '../queue/scratch.js';
 
@@ -35,5 +35,19 @@ describe('publishDirectory', () => {
       { path: dirname(to), published: true },
       { path: dirname(from), published: true },
     ]);
+  });
+
+  it('leaves nothing of a copy on another filesystem that is not what was to be copied', async () => {
+    const { from } = bundle();
+    const other = mkdtempSync('/dev/shm/h2k-test-');
+    onTestFinished(() => rmSync(other, { recursive: true }));
+    to = join(other, '2026-01-31', 'vm-j1');
+    const changed = new Error('it has changed');
+    const publish = (assertCopied: () => Promise<void>) =>
+      publishDirectory(from, to, new AbortController().signal, assertCopied);
+    await expect(publish(() => Promise.reject(changed))).rejects.toBe(changed);
+    expect(readdirSync(dirname(to))).toEqual([]);
+    await publish(async () => expect(readdirSync(dirname(to))).toEqual(['.vm-j1.partial']));
+    expect(readdirSync(to)).toEqual(['report.json']);
   });
 });

@@ -1,8 +1,9 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
+import { installation } from '../../../src/tools/own-programs.js';
 import { run } from '../../../src/tools/run.js';
 import {
   bubblewrapArguments,
@@ -32,6 +33,10 @@ test('of two paths the inner one counts, whichever may be written to', () => {
   expect(args).toContain('--dev-bind-try /dev/kvm /dev/kvm');
   expect(args).toContain('--unshare-net');
   expect(args).not.toContain('bind / /');
+});
+
+test('a program in the root directory does not show all of it', () => {
+  expect(installation('/qemu-img')).toEqual(['/qemu-img']);
 });
 
 const { kind, reason } = await probeSandbox();
@@ -117,6 +122,33 @@ describe.runIf(kind === 'bubblewrap')('under bubblewrap', () => {
     } finally {
       vi.unstubAllEnvs();
       await rm(programs, { recursive: true });
+    }
+  });
+
+  test('an operator’s own installation is seen with its firmware and libraries, by links and by name', async () => {
+    const place = await mkdtemp(join(tmpdir(), 'h2k-programs-'));
+    const at = (...names: string[]) => join(place, ...names);
+    // As QEMU finds its own files: from where it really is.
+    const program = 'cd "$(dirname "$(readlink -f "$0")")" && cat ../share/qemu/bios ../lib64/*.so';
+    for (const name of ['store', 'named']) {
+      for (const inside of ['bin', 'share/qemu', 'lib64']) await mkdir(at(name, inside), { recursive: true });
+      await writeFile(at(name, 'bin', 'qemu'), `#!/bin/sh\n${program}\n`, { mode: 0o755 });
+      await writeFile(at(name, 'share/qemu/bios'), `${name}’s firmware\n`);
+      await writeFile(at(name, 'lib64/block.so'), `${name}’s library\n`);
+      await writeFile(at(name, 'secret'), 'not of the installation');
+    }
+    for (const name of ['path', 'middle']) await mkdir(at(name));
+    await symlink('../middle/current', at('path', 'qemu-img'));
+    await symlink(at('store', 'bin', 'qemu'), at('middle', 'current'));
+    vi.stubEnv('PATH', `${at('path')}:${process.env.PATH}`);
+    vi.stubEnv('LIBGUESTFS_HV', at('named', 'bin', 'qemu'));
+    try {
+      expect(await seen('qemu-img')).toEqual(['store’s firmware', 'store’s library']);
+      expect(await seen('$LIBGUESTFS_HV')).toEqual(['named’s firmware', 'named’s library']);
+      expect(await seen(`ls ${at('store')} ${at('named')}`)).not.toContain('secret');
+    } finally {
+      vi.unstubAllEnvs();
+      await rm(place, { recursive: true });
     }
   });
 

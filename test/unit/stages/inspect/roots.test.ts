@@ -138,6 +138,7 @@ describe('findRoots', () => {
         umount_all: () => undefined,
         ls: () => ['etc', 'usr', 'bin'],
         is_file_opts: () => true,
+        statns: () => ({ size: fstab.length }),
         read_file: () => Buffer.from(fstab),
       });
       const all = [snapshot, origin];
