@@ -1,7 +1,9 @@
 import { type Argument, Command } from 'commander';
 import { ControlClient } from '../api/client.js';
+import { controlSocket } from '../config/control-socket.js';
 import { type LoadedConfig, loadConfig } from '../config/load.js';
 import { Hyper2kvmError } from '../errors/error.js';
+import { terminalText } from '../text/escape.js';
 import type { Io } from './io.js';
 
 /** What every command takes. */
@@ -82,9 +84,16 @@ export function configOf(io: Io, options: CommonOptions, flags: Record<string, u
   return loadConfig({ file: options.config, env: io.env, flags });
 }
 
-/** The daemon that the configuration names. */
+/** The daemon that the configuration names. What else is wrong with the configuration is only warned of. */
 export function daemonOf(io: Io, options: CommonOptions): ControlClient {
-  return new ControlClient(configOf(io, options).config.control.socket);
+  const { path, problem } = controlSocket({ file: options.config, env: io.env });
+  if (problem !== null) {
+    const [first] = problem.message.split('\n');
+    io.err(
+      `hyper2kvm: warning: ${terminalText(`${problem.code}: ${first}`)}; asking the daemon on ${terminalText(path)}\n`,
+    );
+  }
+  return new ControlClient(path);
 }
 
 export function printJson(io: Io, value: unknown): void {
