@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isErrorCode } from '../errors/errno.js';
 import { Hyper2kvmError } from '../errors/error.js';
 
 const POLL_MS = 300;
@@ -50,7 +51,7 @@ async function openFirst(paths: readonly string[]) {
     try {
       return await open(path, 'r');
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+      if (!isErrorCode(error, 'ENOENT')) throw error;
     }
   }
   return null;

@@ -48,8 +48,8 @@ export const jobSummarySchema = z.object({
   bytes_per_second: z.number().nullable(),
   eta_seconds: z.number().nullable(),
   /**
-   * `settling, 4 s`, `missing disk-s002.vmdk`, `a free boots lane`, `space: 3 GB more under /var/spool`. Null
-   * when nothing.
+   * `settling, 4 s`, `missing disk-s002.vmdk`, `a free boots lane`, `space: 3.0 GiB more under /var/spool`.
+   * Null when nothing.
    */
   waiting_for: z.string().nullable(),
   priority: z.number(),

@@ -1,6 +1,7 @@
-import { access, lstat, mkdir, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Hyper2kvmError } from '../errors/error.js';
+import { exists } from '../files/exists.js';
 import { run } from '../tools/run.js';
 
 /** Where distributions have what supermin makes libguestfs' appliance of; LIBGUESTFS_PATH counts instead. */
@@ -63,11 +64,4 @@ async function ownDirectory(cacheDirectory: string): Promise<string> {
   throw new Hyper2kvmError('guest.launch-failed', `${path} does not belong to this user alone`, {
     advice: `Remove it, or set LIBGUESTFS_CACHEDIR to a directory of your own.`,
   });
-}
-
-function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -1,3 +1,5 @@
+import { diskIndex } from '../text/disk-letters.js';
+
 const DISK = /^\/dev\/sd([a-z]+)(\d*)$/;
 
 /**
@@ -8,6 +10,6 @@ const DISK = /^\/dev\/sd([a-z]+)(\d*)$/;
 export function inScript(device: string): string {
   const [, letters, partition = ''] = DISK.exec(device) ?? [];
   if (letters === undefined) return `'${device}'`;
-  const target = [...letters].reduce((sum, letter) => sum * 26 + letter.charCodeAt(0) - 96, 0) - 1;
+  const target = diskIndex(letters);
   return `/dev/$(basename /sys/class/scsi_device/*:0:${target}:0/device/block/sd*)${partition}`;
 }

@@ -31,7 +31,6 @@ export const guestfsApi = {
   mkdir_p: { args: ['string'], returns: 'none' },
   mount_options: { args: ['string', 'string', 'string'], returns: 'none' },
   pread: { args: ['string', 'int', 'int64'], returns: 'buffer' },
-  pread_device: { args: ['string', 'int', 'int64'], returns: 'buffer' },
   read_file: { args: ['string'], returns: 'buffer' },
   readlink: { args: ['string'], returns: 'string' },
   rm_f: { args: ['string'], returns: 'none' },
@@ -76,19 +75,17 @@ export interface Signature {
 /** `struct guestfs_statns`, the fields in use. */
 export interface GuestStat {
   mode: number;
-  nlink: number;
   uid: number;
   gid: number;
   size: number;
   device: number;
   inode: number;
 }
-/** `struct guestfs_statvfs`: block size and counts in blocks. */
+/** `struct guestfs_statvfs`, the fields in use: block size and counts in blocks. */
 export interface GuestStatvfs {
   bsize: number;
   blocks: number;
   bfree: number;
-  bavail: number;
 }
 export interface Subvolume {
   id: number;

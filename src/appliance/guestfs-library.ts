@@ -148,17 +148,17 @@ function decode(pointer: unknown, kind: ReturnKind, size: number): unknown {
   }
   const int64 = (index: number) => Number(koffi.decode(pointer, index * 8, 'int64_t'));
   if (kind === 'stat') {
-    const [device, inode, mode, nlink, uid, gid] = [0, 1, 2, 3, 4, 5].map(int64) as [
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
-    return { device, inode, mode, nlink, uid, gid, size: int64(7) };
+    // The fourth is the number of hard links.
+    return {
+      device: int64(0),
+      inode: int64(1),
+      mode: int64(2),
+      uid: int64(4),
+      gid: int64(5),
+      size: int64(7),
+    };
   }
-  if (kind === 'statvfs') return { bsize: int64(0), blocks: int64(2), bfree: int64(3), bavail: int64(4) };
+  if (kind === 'statvfs') return { bsize: int64(0), blocks: int64(2), bfree: int64(3) };
   return decodeSubvolumes(pointer);
 }
 

@@ -3,7 +3,7 @@ import { ControlClient } from '../api/client.js';
 import { controlSocket } from '../config/control-socket.js';
 import { type LoadedConfig, loadConfig } from '../config/load.js';
 import { Hyper2kvmError } from '../errors/error.js';
-import { terminalText } from '../text/escape.js';
+import { terminalText } from '../text/escape-terminal.js';
 import type { Io } from './io.js';
 
 /** What every command takes. */

@@ -9,7 +9,7 @@ import {
   optionTable,
 } from '../config/load.js';
 import { Hyper2kvmError } from '../errors/error.js';
-import { terminalText } from '../text/escape.js';
+import { terminalText } from '../text/escape-terminal.js';
 import { type CommonOptions, configOf, newCommand, printJson } from './command.js';
 import { EXIT_FAILED } from './failure.js';
 import type { Io } from './io.js';

@@ -1,11 +1,12 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { exists } from '../files/exists.js';
 import type { Report } from '../model/report.js';
 import { assembleBundle, writeFailure } from '../report/bundle.js';
 import { summarize } from '../report/summary.js';
-import { pathExists, publishDirectory } from '../spool/publish.js';
-import { terminalText } from '../text/escape.js';
+import { publishDirectory } from '../spool/publish.js';
+import { terminalText } from '../text/escape-terminal.js';
 import { shellWord } from '../text/format.js';
 import { collectSetting, newCommand, printJson, usageError } from './command.js';
 import { EXIT_FAILED, failureText } from './failure.js';
@@ -41,7 +42,7 @@ export function convertCommand(io: Io): Command {
       const drop = await openDrop(io, path, options);
       const output = resolve(options.output);
       const finalDirectory = join(output, drop.vm);
-      if (await pathExists(finalDirectory))
+      if (await exists(finalDirectory))
         throw usageError(`${finalDirectory} exists already`, 'Remove it, or choose another -o or [vm] name.');
       await mkdir(output, { recursive: true });
       // On the result's filesystem: the disk is moved into place, never copied.

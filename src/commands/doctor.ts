@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { terminalText } from '../text/escape.js';
+import { terminalText } from '../text/escape-terminal.js';
 import { wrap } from '../text/table.js';
 import { type CommonOptions, configOf, newCommand, printJson } from './command.js';
 import { checkApplianceCache, checkKernel, checkLibguestfs } from './doctor/appliance.js';

@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander';
 import { errorRecord } from '../errors/error.js';
-import { terminalText } from '../text/escape.js';
+import { terminalText } from '../text/escape-terminal.js';
 import { usageError } from './command.js';
 import type { Io } from './io.js';
 

@@ -6,6 +6,7 @@ import { isNotUtf8, refusedName } from '../disk/base/names.js';
 import { PipelineLanes } from '../engine/lanes.js';
 import { MemoryCheckpointStore } from '../engine/memory-store.js';
 import type { PipelineResult } from '../engine/types.js';
+import { isErrorCode } from '../errors/errno.js';
 import { noSpace, spaceOf } from '../files/space.js';
 import { createLog } from '../host/log.js';
 import type { StageName } from '../model/stage-names.js';
@@ -100,7 +101,7 @@ async function realPath(path: string): Promise<string> {
   try {
     return await realpath(path);
   } catch (cause) {
-    const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
+    const missing = isErrorCode(cause, 'ENOENT');
     throw usageError(
       missing ? `${path} does not exist` : `${path} cannot be opened`,
       'Name a disk image, a VM’s directory, or an .ova.',

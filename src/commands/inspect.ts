@@ -6,7 +6,7 @@ import type { PipelineResult } from '../engine/types.js';
 import type { Identity } from '../model/identity.js';
 import type { StageName } from '../model/stage-names.js';
 import { readOutputs, type StageOutputs } from '../report/report.js';
-import { terminalText } from '../text/escape.js';
+import { terminalText } from '../text/escape-terminal.js';
 import { formatBytes } from '../text/format.js';
 import { tableLines } from '../text/table.js';
 import { collectSetting, newCommand, printJson } from './command.js';

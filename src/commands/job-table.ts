@@ -1,7 +1,9 @@
+import stringWidth from 'string-width';
 import type { JobState, JobSummary } from '../api/protocol.js';
-import { terminalText } from '../text/escape.js';
+import { DAY_SECONDS } from '../host/durations.js';
+import { terminalText } from '../text/escape-terminal.js';
 import { bootVerdict, formatRate } from '../text/format.js';
-import { type Column, tableLines, textWidth, wrap } from '../text/table.js';
+import { type Column, tableLines, wrap } from '../text/table.js';
 import type { Io } from './io.js';
 
 /** Fixed but for the name, so that `list -w` does not jump. */
@@ -50,12 +52,12 @@ export function jobTable(io: Io, jobs: readonly JobSummary[]): string {
     COLUMNS.slice(0, NOTE),
     rows.map((row) => row.slice(0, NOTE)),
   );
-  const noteAt = textWidth(head) - COLUMNS[NOTE]!.title.length;
+  const noteAt = stringWidth(head) - COLUMNS[NOTE]!.title.length;
   const body = lines.flatMap((line, index) => {
     const note = notes[index]!;
     if (note === '') return [line];
-    const used = textWidth(plain[index + 1]!);
-    if (noteAt + textWidth(note) <= width) return [`${line}${' '.repeat(noteAt - used)}${note}`];
+    const used = stringWidth(plain[index + 1]!);
+    if (noteAt + stringWidth(note) <= width) return [`${line}${' '.repeat(noteAt - used)}${note}`];
     return [line, ...wrap(note, width, '    ')];
   });
   return `${[io.paint('bold', head), ...body].join('\n')}\n`;
@@ -71,7 +73,7 @@ export function shortTime(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 60) return `${whole}s`;
   if (whole < 3600) return `${Math.floor(whole / 60)}m${String(whole % 60).padStart(2, '0')}s`;
-  if (whole < 86_400)
+  if (whole < DAY_SECONDS)
     return `${Math.floor(whole / 3600)}h${String(Math.floor((whole % 3600) / 60)).padStart(2, '0')}m`;
-  return `${Math.floor(whole / 86_400)}d`;
+  return `${Math.floor(whole / DAY_SECONDS)}d`;
 }

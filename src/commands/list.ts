@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
 import type { JobFilter } from '../api/client.js';
 import { JOB_STATES, type JobState, type JobSummary } from '../api/protocol.js';
+import { DAY_SECONDS, WEEK_SECONDS } from '../host/durations.js';
 import { type CommonOptions, daemonOf, newCommand, printJson, usageError } from './command.js';
 import type { Io } from './io.js';
 import { jobTable } from './job-table.js';
@@ -15,7 +16,7 @@ interface ListOptions extends CommonOptions {
 
 const REFRESH_MILLISECONDS = 1_000;
 const CLEAR_SCREEN = '\u001b[H\u001b[2J';
-const UNIT_SECONDS: Record<string, number> = { s: 1, m: 60, h: 3_600, d: 86_400, w: 604_800 };
+const UNIT_SECONDS: Record<string, number> = { s: 1, m: 60, h: 3_600, d: DAY_SECONDS, w: WEEK_SECONDS };
 
 export function listCommand(io: Io): Command {
   return newCommand(io, {

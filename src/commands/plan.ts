@@ -3,7 +3,7 @@ import type { Operation } from '../model/operation.js';
 import type { Plan } from '../model/plan.js';
 import { type DiffLine, operationDiff, operationTitle } from '../report/diff.js';
 import { canonicalJson } from '../text/canonical-json.js';
-import { terminalLine, terminalText } from '../text/escape.js';
+import { terminalLine, terminalText } from '../text/escape-terminal.js';
 import { formatCount } from '../text/format.js';
 import { collectSetting, newCommand } from './command.js';
 import type { ForegroundOptions } from './foreground.js';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { terminalText } from '../text/escape.js';
+import { terminalText } from '../text/escape-terminal.js';
 import { type CommonOptions, daemonOf, newCommand, printJson, usageError } from './command.js';
 import type { Io } from './io.js';
 

@@ -1,7 +1,7 @@
 import type { Progress } from '../engine/stage.js';
 import type { PipelineEvent } from '../engine/types.js';
 import type { StageRecord } from '../model/stage-record.js';
-import { terminalText } from '../text/escape.js';
+import { terminalText } from '../text/escape-terminal.js';
 import { formatBytes, formatRate, formatSeconds } from '../text/format.js';
 import { truncate } from '../text/table.js';
 import type { Io } from './io.js';

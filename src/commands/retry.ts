@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { STAGE_NAMES } from '../model/stage-names.js';
-import { terminalText } from '../text/escape.js';
+import { terminalText } from '../text/escape-terminal.js';
 import { type CommonOptions, collectSetting, daemonOf, newCommand, printJson } from './command.js';
 import type { Io } from './io.js';
 

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { JobDetail } from '../api/protocol.js';
 import type { StageRecord } from '../model/stage-record.js';
-import { terminalText } from '../text/escape.js';
+import { terminalText } from '../text/escape-terminal.js';
 import { bootVerdict, formatBytes, formatSeconds, formatTime } from '../text/format.js';
 import { tableLines, wrap } from '../text/table.js';
 import { type CommonOptions, daemonOf, newCommand, printJson } from './command.js';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Status } from '../api/protocol.js';
-import { terminalText } from '../text/escape.js';
+import { terminalText } from '../text/escape-terminal.js';
 import { formatTime } from '../text/format.js';
 import { wrap } from '../text/table.js';
 import { type CommonOptions, daemonOf, newCommand, printJson } from './command.js';

@@ -9,6 +9,7 @@ import {
   jobOptionsSchema,
   vmOptionsSchema,
 } from './schema.js';
+import { nearestPlace } from './toml-position.js';
 
 type Who = 'operator' | 'dropper';
 
@@ -52,7 +53,7 @@ export function jobOptions(
   const dropped = readToml(jobToml ?? '', file);
   if (dropped.problem !== null) throw configError('job-options', [dropped.problem]);
   const inFile = (key: string) => {
-    const position = dropped.positions.get(key) ?? null;
+    const position = nearestPlace(dropped.positions, key);
     const at = position === null ? '' : `:${position.line}:${position.column}`;
     return { where: `${file}${at}`, position };
   };

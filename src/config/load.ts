@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
+import { isErrorCode } from '../errors/errno.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import { type ConfigProblem, configError, problemsOf, readToml } from './check.js';
 import { fromText, nearest, type OptionRow, optionTable } from './options.js';
 import { type Config, configSchema } from './schema.js';
-import type { TomlPosition } from './toml-position.js';
+import { nearestPlace, type TomlPosition } from './toml-position.js';
 
 export { jobOptions } from './job-options.js';
 export { configJsonSchema, optionTable } from './options.js';
@@ -53,7 +54,7 @@ function readConfigFile(wanted: string | undefined): { name: string; text: strin
   try {
     return { name, text: readFileSync(name, 'utf8') };
   } catch (cause) {
-    const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
+    const missing = isErrorCode(cause, 'ENOENT');
     if (missing && wanted === undefined) return null;
     throw new Hyper2kvmError(
       missing ? 'config.missing' : 'config.unreadable',
@@ -71,8 +72,7 @@ interface Layered {
 function layer(file: { name: string; text: string } | null, sources: ConfigSources): Layered {
   const options = optionTable();
   const keys = options.map((option) => option.key);
-  const origins = new Map<string, Origin>();
-  const positions = new Map<string, TomlPosition>();
+  const places = new Map<string, { origin: Origin; position: TomlPosition | null }>();
   const problems: ConfigProblem[] = [];
   let tables: Record<string, unknown> = {};
 
@@ -81,15 +81,16 @@ function layer(file: { name: string; text: string } | null, sources: ConfigSourc
     if (read.problem !== null) return { loaded: null, problems: [read.problem] };
     tables = structuredClone(read.table) as Record<string, unknown>;
     for (const [key, position] of read.positions) {
-      positions.set(key, position);
-      origins.set(key, { source: 'file', where: `${file.name}:${position.line}:${position.column}` });
+      const where = `${file.name}:${position.line}:${position.column}`;
+      places.set(key, { origin: { source: 'file', where }, position });
     }
   }
   const set = (option: OptionRow, value: unknown, origin: Origin) => {
     const table = tables[option.table];
     tables[option.table] = { ...(isTable(table) ? table : {}), [option.name]: value };
-    origins.set(option.key, origin);
-    positions.delete(option.key);
+    // What the file has in a list is overridden with the list.
+    for (const key of [...places.keys()]) if (key.startsWith(`${option.key}.`)) places.delete(key);
+    places.set(option.key, { origin, position: null });
   };
   for (const [variable, text] of Object.entries(sources.env)) {
     if (text === undefined) continue;
@@ -111,10 +112,10 @@ function layer(file: { name: string; text: string } | null, sources: ConfigSourc
   const parsed = configSchema.safeParse(tables);
   if (!parsed.success) {
     problems.push(
-      ...problemsOf(parsed.error, keys, (key) => ({
-        where: origins.get(key)?.where ?? file?.name ?? 'defaults',
-        position: positions.get(key) ?? null,
-      })),
+      ...problemsOf(parsed.error, keys, (key) => {
+        const place = nearestPlace(places, key);
+        return { where: place?.origin.where ?? file?.name ?? 'defaults', position: place?.position ?? null };
+      }),
     );
   }
   if (!parsed.success || problems.length > 0) return { loaded: null, problems };
@@ -122,7 +123,7 @@ function layer(file: { name: string; text: string } | null, sources: ConfigSourc
   return {
     loaded: {
       config: parsed.data,
-      origins: Object.fromEntries(keys.map((key) => [key, origins.get(key) ?? fallback])),
+      origins: Object.fromEntries(keys.map((key) => [key, places.get(key)?.origin ?? fallback])),
     },
     problems,
   };

@@ -1,13 +1,14 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { Hyper2kvmError } from '../errors/error.js';
-import { formatBytes, freeBytes, noSpace, spaceOf, usedBytes } from '../files/space.js';
+import { freeBytes, noSpace, spaceOf, usedBytes } from '../files/space.js';
 import type { NotifyEvent } from '../notifications/event.js';
 import type { NewNotification } from '../queue/outbox.js';
 import type { Lease, QueueStore } from '../queue/store.js';
 import { privateCopies } from '../sources/local/hold-source.js';
 import { sourceDirectory } from '../spool/claim.js';
 import type { EntryState } from '../spool/entry-state.js';
+import { formatBytes } from '../text/format.js';
 import type { EventBus } from './events.js';
 import { allocatedBytes, estimateBytes, FIXED_BYTES, leastBytes, type SpaceNeeds } from './space-needs.js';
 
@@ -64,7 +65,7 @@ export class Admission {
     return this.#isShortOfSpace() ? 'space' : null;
   }
 
-  /** `space: 3.2 GB more under /var/spool/hyper2kvm/work`; null when this one misses nothing. */
+  /** `space: 3.2 GiB more under /var/spool/hyper2kvm/work`; null when this one misses nothing. */
   spaceText({ kind, id }: Applicant): string | null {
     const missing = this.#missing[kind].get(id);
     return missing === undefined ? null : `space: ${formatBytes(missing)} more under ${this.#parts.work}`;

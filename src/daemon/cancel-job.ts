@@ -1,8 +1,8 @@
 import type { Config } from '../config/schema.js';
 import { errorRecord, Hyper2kvmError } from '../errors/error.js';
+import { exists } from '../files/exists.js';
 import type { Job } from '../model/job.js';
 import type { QueueStore } from '../queue/store.js';
-import { pathExists } from '../spool/publish.js';
 import { decisionOf, type Verdict } from './decide.js';
 import { findJob, wrongState } from './find-job.js';
 
@@ -37,5 +37,5 @@ export async function cancelJob(
  */
 async function isUndelivered({ state, outcome, directory }: Job): Promise<boolean> {
   if (state !== 'queued' || outcome !== 'converted') return false;
-  return directory === null || !(await pathExists(directory));
+  return directory === null || !(await exists(directory));
 }

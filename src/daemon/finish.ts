@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config, JobOptions } from '../config/schema.js';
 import { syncPath } from '../files/durable.js';
+import { exists } from '../files/exists.js';
 import { removeOrHide } from '../files/remove.js';
 import { failpoint } from '../host/failpoint.js';
 import type { Job } from '../model/job.js';
@@ -11,7 +12,7 @@ import type { NewNotification } from '../queue/outbox.js';
 import type { Lease, QueueStore } from '../queue/store.js';
 import { assembleBundle, writeFailure } from '../report/bundle.js';
 import { assertConverted } from '../report/digest-converted.js';
-import { isSameFilesystem, pathExists, publishDirectory } from '../spool/publish.js';
+import { isSameFilesystem, publishDirectory } from '../spool/publish.js';
 import { CHECKPOINT_NAME, type JobPaths, jobPaths } from './paths.js';
 
 export interface FinishRequest {
@@ -36,21 +37,21 @@ export async function finishJob(request: FinishRequest): Promise<Job> {
   const paths = jobPaths(config, job.job);
   const { outcome, directory } = job;
   if (outcome === null || directory === null) throw new Error(`job ${job.job} has no outcome yet`);
-  if (!(await pathExists(directory))) {
+  if (!(await exists(directory))) {
     if (outcome === 'converted') await publishBundle(request, paths, directory);
     else await publishFailure(request, paths, directory);
   }
   failpoint('finish.before-removal');
   // The drop is in the result, or it is left to the sweeper: an older database may take another result for
   // this one.
-  const isSpare = outcome === 'converted' || (await pathExists(join(directory, 'source')));
-  if (isSpare || !(await pathExists(paths.source)))
+  const isSpare = outcome === 'converted' || (await exists(join(directory, 'source')));
+  if (isSpare || !(await exists(paths.source)))
     await removeOrHide(paths.work, log).catch((err: unknown) =>
       // The result is published, whatever is in the way.
       log.warn({ directory: paths.work, err }, 'work directory cannot be removed: tried again later'),
     );
   failpoint('finish.before-commit');
-  const keepsScratch = await pathExists(join(directory, CHECKPOINT_NAME));
+  const keepsScratch = await exists(join(directory, CHECKPOINT_NAME));
   const keep = outcome === 'converted' ? 'records' : keepsScratch ? 'all' : 'none';
   const done = await queue.runs.finish(lease, keep, (final) =>
     // Who cancels a job knows it.
@@ -99,12 +100,12 @@ async function publishFailure(request: FinishRequest, paths: JobPaths, directory
     failedDirectory: paths.failure,
     error,
     failedStage,
-    ...((await pathExists(paths.bundle)) ? { bundleDirectory: paths.bundle } : {}),
+    ...((await exists(paths.bundle)) ? { bundleDirectory: paths.bundle } : {}),
   });
   await mkdir(config.spool.failed, { recursive: true });
   // On another filesystem keeping the overlays would mean copying gigabytes; a retry there starts from the drop.
   if (await isSameFilesystem(paths.work, config.spool.failed)) await keepScratch(paths);
-  if (await pathExists(paths.source)) await rename(paths.source, join(paths.failure, 'source'));
+  if (await exists(paths.source)) await rename(paths.source, join(paths.failure, 'source'));
   await syncPath(paths.failure);
   await openForReaders(paths.failure);
   failpoint('finish.before-publish');
@@ -125,11 +126,11 @@ async function keepScratch(paths: JobPaths): Promise<void> {
 /** Undoes what an interrupted `publishFailure` had moved, so that the report is made from everything again. */
 async function restoreScratch(paths: JobPaths): Promise<void> {
   const kept = join(paths.failure, CHECKPOINT_NAME);
-  for (const name of (await pathExists(kept)) ? await readdir(kept) : []) {
+  for (const name of (await exists(kept)) ? await readdir(kept) : []) {
     await rename(join(kept, name), join(paths.work, name));
   }
   const source = join(paths.failure, 'source');
-  if (await pathExists(source)) await rename(source, paths.source);
+  if (await exists(source)) await rename(source, paths.source);
 }
 
 /** Work directories are private; a result is for those who may enter archive/ or failed/. */

@@ -3,6 +3,7 @@ import { jobOptions } from '../config/load.js';
 import type { Config, JobOptions } from '../config/schema.js';
 import type { Lanes, PipelineRequest, PipelineResult } from '../engine/types.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
+import { exists } from '../files/exists.js';
 import { takeDirectories } from '../files/take-directories.js';
 import { failpoint } from '../host/failpoint.js';
 import type { LogRoot } from '../host/log.js';
@@ -11,7 +12,6 @@ import type { NotifyEvent } from '../notifications/event.js';
 import type { NewNotification } from '../queue/outbox.js';
 import type { Lease, QueueStore, StartedJob } from '../queue/store.js';
 import { readOptionsFile } from '../spool/options-file.js';
-import { pathExists } from '../spool/publish.js';
 import type { Admission } from './admission.js';
 import { decide } from './decide.js';
 import { finishJob } from './finish.js';
@@ -56,7 +56,7 @@ export async function processJob(started: StartedJob, parts: JobParts, signal: A
   // One that is being taken back (`reopen`) is no result: what has left it already is in work/.
   const decidedDirectory =
     started.job.outcome === null || started.job.reopen !== null ? null : started.job.directory;
-  if (decidedDirectory !== null && (await pathExists(decidedDirectory))) {
+  if (decidedDirectory !== null && (await exists(decidedDirectory))) {
     // Killed after the result appeared: its log is closed, its options do not matter any more.
     const log = parts.log.logger.child({ job: lease.job });
     const options = jobOptions(config, null);
@@ -97,7 +97,7 @@ function isPutBack({ state }: Job): boolean {
 /** As where an old database was restored: the job has ended since, or its work directory is lost. */
 async function sourceGone(paths: JobPaths): Promise<ErrorRecord | null> {
   const source = await dropOf(paths);
-  if (await pathExists(source)) return null;
+  if (await exists(source)) return null;
   return errorRecord(
     new Hyper2kvmError('queue.source-gone', `the drop is not in ${source} any more`, {
       advice:
@@ -151,7 +151,7 @@ async function optionsOf(
 async function dropOf(paths: JobPaths): Promise<string> {
   for (const stage of [paths.bundle, paths.failure]) {
     const moved = join(stage, 'source');
-    if (!(await pathExists(paths.source)) && (await pathExists(moved))) return moved;
+    if (!(await exists(paths.source)) && (await exists(moved))) return moved;
   }
   return paths.source;
 }

@@ -1,7 +1,7 @@
 import type { JobOptions } from '../config/schema.js';
 import { errorRecord, isFullDisk } from '../errors/error.js';
+import { exists } from '../files/exists.js';
 import type { Job } from '../model/job.js';
-import { pathExists } from '../spool/publish.js';
 import { decide } from './decide.js';
 import { finishJob } from './finish.js';
 import type { JobRun } from './process-job.js';
@@ -29,7 +29,7 @@ export async function publishResult(job: Job, options: JobOptions, run: JobRun):
     }
     log.error({ err: thrown, code: error.code }, 'result could not be published');
     // A passing error, or one after the result appeared: the same outcome is published again, not another one.
-    const isPublished = job.directory !== null && (await pathExists(job.directory));
+    const isPublished = job.directory !== null && (await exists(job.directory));
     if (job.outcome !== 'converted' || error.retryable || isPublished) throw thrown;
     const outcome = signal.aborted ? 'cancelled' : 'failed';
     const decided = await decide(job, run, { outcome, error, failedStage: null, instead: job.outcome });

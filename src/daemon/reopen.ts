@@ -1,13 +1,14 @@
 import { chmod, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { isErrorCode } from '../errors/errno.js';
 import { errorRecord, Hyper2kvmError, isFullDisk } from '../errors/error.js';
 import { syncPath } from '../files/durable.js';
+import { exists } from '../files/exists.js';
 import { removeOrHide, tryToRemove } from '../files/remove.js';
 import { failpoint } from '../host/failpoint.js';
 import type { Job } from '../model/job.js';
 import { copyTree } from '../sources/local/copy-drop.js';
-import { pathExists } from '../spool/publish.js';
 import { decide } from './decide.js';
 import { CHECKPOINT_NAME, type JobPaths, jobPaths, LOG_NAME } from './paths.js';
 import type { JobRun } from './process-job.js';
@@ -27,7 +28,7 @@ export async function reopenJob(job: Job, run: JobRun): Promise<Job> {
     return await queue.runs.reopened(lease);
   } catch (thrown) {
     const error = errorRecord(thrown);
-    if (isFullDisk(error) && (await pathExists(join(job.reopen, 'source')))) {
+    if (isFullDisk(error) && (await exists(join(job.reopen, 'source')))) {
       const full = { error, cause: thrown, failedStage: null };
       const after = job.outcome === null ? await waitForSpace(job, run, full, log) : job;
       // What there is of a copy goes with the work directory.
@@ -48,13 +49,13 @@ async function takeBack(
 ): Promise<void> {
   await mkdir(paths.work, { recursive: true, mode: 0o700 });
   const kept = join(failed, CHECKPOINT_NAME);
-  if (await pathExists(kept)) {
+  if (await exists(kept)) {
     for (const name of await readdir(kept)) await moveBack(join(kept, name), join(paths.work, name), signal);
   }
   failpoint('reopen.scratch-moved');
   const jobLog = join(failed, LOG_NAME);
-  if (await pathExists(jobLog)) await moveBack(jobLog, paths.log, signal);
-  if (!(await pathExists(paths.source))) await takeSource(join(failed, 'source'), paths, signal);
+  if (await exists(jobLog)) await moveBack(jobLog, paths.log, signal);
+  if (!(await exists(paths.source))) await takeSource(join(failed, 'source'), paths, signal);
   failpoint('reopen.source-moved');
   await chmod(paths.source, 0o700);
   await syncPath(paths.work);
@@ -66,7 +67,7 @@ async function takeBack(
 }
 
 async function takeSource(from: string, paths: JobPaths, signal: AbortSignal): Promise<void> {
-  if (!(await pathExists(from))) {
+  if (!(await exists(from))) {
     throw new Hyper2kvmError('queue.source-gone', `${from} is not there any more`, {
       advice: 'Drop the VM into incoming again.',
     });
@@ -76,11 +77,11 @@ async function takeSource(from: string, paths: JobPaths, signal: AbortSignal): P
 
 /** Onto another filesystem: a durable copy appears by rename, and what it was made of is removed with the rest. Called again it keeps what it has made. */
 async function moveBack(from: string, to: string, signal: AbortSignal): Promise<void> {
-  if (await pathExists(to)) return;
+  if (await exists(to)) return;
   try {
     await rename(from, to);
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EXDEV')) throw error;
+    if (!isErrorCode(error, 'EXDEV')) throw error;
     const copy = `${to}.copying`;
     await rm(copy, { recursive: true, force: true });
     await copyTree(from, copy, signal).catch(async (failure: unknown) => {

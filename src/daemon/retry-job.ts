@@ -2,11 +2,11 @@ import { join } from 'node:path';
 import { jobOptions } from '../config/load.js';
 import type { Config } from '../config/schema.js';
 import { Hyper2kvmError } from '../errors/error.js';
+import { exists } from '../files/exists.js';
 import type { Job } from '../model/job.js';
 import { STAGE_NAMES } from '../model/stage-names.js';
 import type { QueueStore } from '../queue/store.js';
 import { readEntryState } from '../spool/entry-state.js';
-import { pathExists } from '../spool/publish.js';
 import type { Admission } from './admission.js';
 import { badRequest, findJob, wrongState } from './find-job.js';
 import { spaceNeeds } from './space-needs.js';
@@ -33,7 +33,7 @@ export async function retryJob(
   // An override that is wrong is the caller's mistake now, not a failure of the job later.
   const options = jobOptions(config, null, { overrides });
   const { directory } = seen;
-  if (directory === null || !(await pathExists(join(directory, 'source'))))
+  if (directory === null || !(await exists(join(directory, 'source'))))
     throw new Hyper2kvmError('queue.source-gone', `${directory ?? seen.job}/source is not there any more`, {
       advice: 'Drop the VM into incoming again.',
     });

@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.js';
+import { isErrorCode } from '../errors/errno.js';
 import { errorRecord, Hyper2kvmError } from '../errors/error.js';
 import { syncPath, writeDurable } from '../files/durable.js';
 import { REMOVED, tryToRemove } from '../files/remove.js';
@@ -169,12 +170,7 @@ async function namesIn(directory: string): Promise<string[]> {
   try {
     return await readdir(directory);
   } catch (error) {
-    if (
-      error instanceof Error &&
-      'code' in error &&
-      ['ENOENT', 'ENOTDIR', 'ESTALE'].includes(String(error.code))
-    )
-      return [];
+    if (isErrorCode(error, 'ENOENT', 'ENOTDIR', 'ESTALE')) return [];
     throw error;
   }
 }

@@ -1,5 +1,5 @@
 import { Hyper2kvmError } from '../errors/error.js';
-import { printable } from '../text/printable.js';
+import { printable } from '../text/escape-terminal.js';
 import { corrupt, truncated } from './base/bytes.js';
 import type { DiskImage } from './base/format.js';
 import { compareNames, siblingName } from './base/names.js';

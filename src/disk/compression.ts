@@ -1,5 +1,5 @@
 import { Hyper2kvmError } from '../errors/error.js';
-import { printable } from '../text/printable.js';
+import { printable } from '../text/escape-terminal.js';
 import type { ByteSource } from './base/format.js';
 import { formatOfExtension } from './formats.js';
 

@@ -1,9 +1,10 @@
 import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isErrorCode } from '../errors/errno.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import { nextData } from '../files/holes.js';
-import { printable } from '../text/printable.js';
+import { printable } from '../text/escape-terminal.js';
 import { sliceSource } from './base/bytes.js';
 import type { ByteSource } from './base/format.js';
 import type { ImageFile } from './chain.js';
@@ -61,9 +62,8 @@ async function openRegular(path: string): Promise<FileHandle> {
       constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY,
     );
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code === 'ELOOP') throw refusedSpecial(path, 'is a symbolic link');
-    if (code === 'ENXIO' || code === 'ENODEV') throw refusedSpecial(path, 'is a socket or a device');
+    if (isErrorCode(error, 'ELOOP')) throw refusedSpecial(path, 'is a symbolic link');
+    if (isErrorCode(error, 'ENXIO', 'ENODEV')) throw refusedSpecial(path, 'is a socket or a device');
     throw error;
   }
 }

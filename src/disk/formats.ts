@@ -1,5 +1,5 @@
 import { Hyper2kvmError } from '../errors/error.js';
-import { printable } from '../text/printable.js';
+import { printable } from '../text/escape-terminal.js';
 import { truncated } from './base/bytes.js';
 import type { ByteSource, DiskFormat } from './base/format.js';
 import { qcow2 } from './qcow2/index.js';

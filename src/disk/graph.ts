@@ -1,6 +1,6 @@
 import { join, relative } from 'node:path';
 import { Hyper2kvmError } from '../errors/error.js';
-import { printable } from '../text/printable.js';
+import { printable } from '../text/escape-terminal.js';
 import { unsupported } from './base/bytes.js';
 import type { Chain, ImageFile, Layer } from './chain.js';
 import { storedAt } from './file-source.js';

@@ -1,7 +1,7 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Hyper2kvmError } from '../errors/error.js';
-import { printable } from '../text/printable.js';
+import { printable } from '../text/escape-terminal.js';
 import { isNotUtf8, refusedName } from './base/names.js';
 import { indexTar } from './base/tar.js';
 import type { ImageFile } from './chain.js';

@@ -1,5 +1,5 @@
 import { Hyper2kvmError } from '../errors/error.js';
-import { printable } from '../text/printable.js';
+import { printable } from '../text/escape-terminal.js';
 import type { ByteSource, Completeness, DiskImage } from './base/format.js';
 import type { ImageFile } from './chain.js';
 import { isFlatName } from './chain.js';

@@ -1,18 +1,7 @@
 import { Hyper2kvmError } from '../errors/error.js';
+import type { Description } from '../model/description.js';
+import type { Hardware } from '../model/hardware.js';
 import { compareNames } from './base/names.js';
-
-/** What a VMware .vmx says of the VM, as far as a conversion needs it. */
-export interface Vmx {
-  name: string | null;
-  memoryMib: number | null;
-  vcpus: number | null;
-  firmware: 'bios' | 'uefi';
-  osHint: string | null;
-  /** Hard disks in controller order; `controller` is `scsi0:0`. */
-  disks: { controller: string; file: string }[];
-  /** `pci_slot` is what systemd makes the card's name of (`ens192`); absent where the VM was never started. */
-  nics: { mac: string | null; network: string | null; model: string | null; pci_slot?: number }[];
-}
 
 const MAX_LINES = 20_000;
 /** VMware's default order of boot, which `bios.hddOrder` changes. */
@@ -22,17 +11,19 @@ const BUS_ORDER = ['scsi', 'sata', 'nvme', 'ide'];
  * Parses the file of `key = "value"` lines (VMware Workstation's and ESXi's own format; keys are case-insensitive, `|22` stands for a
  * quote). The last of two equal keys counts, as in VMware. Throws `fetch.corrupt` for what is no VMX.
  */
-export function parseVmx(text: string): Vmx {
+export function parseVmx(text: string): Description {
   const values = readValues(text);
   const get = (key: string) => values.get(key.toLowerCase()) ?? null;
   return {
-    name: get('displayName'),
-    memoryMib: positiveInteger(get('memSize')),
-    vcpus: positiveInteger(get('numvcpus')) ?? 1,
-    firmware: get('firmware')?.toLowerCase() === 'efi' ? 'uefi' : 'bios',
-    osHint: get('guestOS'),
+    hardware: {
+      name: get('displayName'),
+      memory_mib: positiveInteger(get('memSize')),
+      vcpus: positiveInteger(get('numvcpus')) ?? 1,
+      firmware: get('firmware')?.toLowerCase() === 'efi' ? 'uefi' : 'bios',
+      nics: readNics(values),
+      os_hint: get('guestOS'),
+    },
     disks: readDisks(values),
-    nics: readNics(values),
   };
 }
 
@@ -61,8 +52,8 @@ function decodeEscapes(value: string): string {
   );
 }
 
-function readDisks(values: ReadonlyMap<string, string>): Vmx['disks'] {
-  const disks: Vmx['disks'] = [];
+function readDisks(values: ReadonlyMap<string, string>): Description['disks'] {
+  const disks: { controller: string; file: string }[] = [];
   for (const [key, file] of values) {
     const match = /^((scsi|sata|nvme|ide)\d+:\d+)\.filename$/.exec(key);
     if (match === null) continue;
@@ -86,7 +77,7 @@ function readDisks(values: ReadonlyMap<string, string>): Vmx['disks'] {
   );
 }
 
-function readNics(values: ReadonlyMap<string, string>): Vmx['nics'] {
+function readNics(values: ReadonlyMap<string, string>): Hardware['nics'] {
   const cards = new Set<string>();
   for (const key of values.keys()) {
     const match = /^(ethernet\d+)\./.exec(key);

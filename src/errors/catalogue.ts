@@ -472,6 +472,10 @@ const SECTIONS = {
       meaning:
         'Interface names depend on something that may change, or it is unclear which of several cards one is; the message says which.',
     },
+    'network.unreadable': {
+      meaning:
+        'A netplan file could not be changed: it is not valid YAML, has a merge key (netplan knows none), or is larger than any configuration. Check in the guest which network cards it matches.',
+    },
   },
 } as const satisfies Record<string, Record<string, CatalogueEntry>>;
 

@@ -1,6 +1,7 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isErrorCode } from '../errors/errno.js';
 import { isGone, ownOwner } from '../host/owner.js';
 
 /**
@@ -27,8 +28,8 @@ export async function sweepSocketDirectories(): Promise<void> {
     if (numbers === undefined) continue;
     const [namespace = 0, pid = 0, started = 0] = numbers;
     if (!(await isGone({ namespace, pid, started }))) continue;
-    await rm(join(base(), name), { recursive: true, force: true }).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EACCES' && error.code !== 'EPERM') throw error;
+    await rm(join(base(), name), { recursive: true, force: true }).catch((error: unknown) => {
+      if (!isErrorCode(error, 'EACCES', 'EPERM')) throw error;
     });
   }
 }

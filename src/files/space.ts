@@ -1,5 +1,7 @@
 import { lstat, readdir, statfs } from 'node:fs/promises';
+import { isErrorCode } from '../errors/errno.js';
 import { errorRecord, Hyper2kvmError, isFullDisk } from '../errors/error.js';
+import { formatBytes } from '../text/format.js';
 
 /** Bytes that this user may still write on the filesystem of a path. */
 export async function freeBytes(path: string): Promise<number> {
@@ -30,9 +32,9 @@ export async function spaceOf(path: string): Promise<Space> {
  */
 export async function usedBytes(path: string | Buffer): Promise<number> {
   const bytes = Buffer.from(path as string);
-  const stats = await lstat(bytes).catch((error: NodeJS.ErrnoException) => {
+  const stats = await lstat(bytes).catch((error: unknown) => {
     // Scratch comes and goes.
-    if (error.code === 'ENOENT') return null;
+    if (isErrorCode(error, 'ENOENT')) return null;
     throw error;
   });
   if (stats === null) return 0;
@@ -92,16 +94,4 @@ async function isFull(directory: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-/** `3.2 GB`, for people; decimal units, as disks are sold. */
-export function formatBytes(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1000 && unit < units.length - 1) {
-    value /= 1000;
-    unit += 1;
-  }
-  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
 }

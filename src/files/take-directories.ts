@@ -1,5 +1,6 @@
 import type { Stats } from 'node:fs';
 import { chmod, lstat, mkdir, readdir, rename, rmdir } from 'node:fs/promises';
+import { isErrorCode } from '../errors/errno.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import { syncPath } from './durable.js';
 
@@ -64,8 +65,7 @@ function inside(directory: Buffer, name: Buffer): Buffer {
 }
 
 function explained(error: unknown, path: string): unknown {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code === 'EACCES' || code === 'EPERM')
+  if (isErrorCode(error, 'EACCES', 'EPERM'))
     return new Hyper2kvmError(
       'spool.not-permitted',
       `the daemon may not move what is in ${path}, so that its owner could exchange it`,
@@ -75,7 +75,7 @@ function explained(error: unknown, path: string): unknown {
         cause: error,
       },
     );
-  if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'ENOENT') return error;
+  if (!isErrorCode(error, 'ENOTEMPTY', 'EEXIST', 'ENOENT')) return error;
   return new Hyper2kvmError('spool.drop-changed', `${path} was changed while it was taken over`, {
     advice: 'Somebody writes to the dropped directory: drop it again when that has ended.',
     cause: error,

@@ -1,3 +1,4 @@
+import { diskIndex } from '../text/disk-letters.js';
 import type { DeviceContext } from './device-names.js';
 
 /** The disk and partition (0: the whole disk) that a kernel or udev name meant on the old hypervisor. */
@@ -10,7 +11,7 @@ export interface DiskPlace {
 export function devicePlace(spec: string, context: DeviceContext): DiskPlace | null {
   const [, kind = '', letters = '', number] = spec.match(/^\/dev\/(sd|hd|vd|xvd)([a-z]+)(\d*)$/) ?? [];
   if (letters !== '') {
-    const order = letterIndex(letters);
+    const order = diskIndex(letters);
     const disk = kind === 'hd' ? onController('ide', Math.floor(order / 2), order % 2, context) : null;
     return { disk: disk ?? order, partition: Number(number || 0) };
   }
@@ -78,9 +79,4 @@ function onController(
 function diskCount({ controllers, filesystems }: DeviceContext): number {
   const known = filesystems.flatMap(({ disk }) => (disk === null ? [] : [disk + 1]));
   return Math.max(controllers.length, 0, ...known);
-}
-
-/** Base 26: a → 0, z → 25, aa → 26. */
-function letterIndex(letters: string): number {
-  return [...letters].reduce((sum, letter) => sum * 26 + (letter.charCodeAt(0) - 96), 0) - 1;
 }

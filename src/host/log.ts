@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
 import pino, { type DestinationStream, type Level, type Logger, stdTimeFunctions } from 'pino';
 import { prettyFactory } from 'pino-pretty';
+import { isErrorCode } from '../errors/errno.js';
 
 export type LogForm = 'journal' | 'terminal' | 'json';
 
@@ -67,11 +68,10 @@ function writeToStdout(text: string): void {
     try {
       rest = rest.subarray(writeSync(1, rest));
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? error.code : undefined;
       // A full pipe: its reader is slow, and a lost line is worse than a short wait.
-      if (code === 'EAGAIN') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      if (isErrorCode(error, 'EAGAIN')) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
       // The reader is gone (EPIPE) or there never was one (EBADF): work goes on without its log.
-      else if (code === 'EPIPE' || code === 'EBADF') return;
+      else if (isErrorCode(error, 'EPIPE', 'EBADF')) return;
       else throw error;
     }
   }

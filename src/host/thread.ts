@@ -1,4 +1,5 @@
 import { parentPort, Worker, workerData } from 'node:worker_threads';
+import { isErrorCode } from '../errors/errno.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
 
 /** What a guest's texts come to is decided in here: patterns that a hostile guest makes slow must not keep the daemon from answering. */
@@ -61,7 +62,9 @@ export async function runInThread<Result>(
         thread.postMessage({ id: message.id, answer });
         if (open === 0) startTimer();
       });
-      thread.once('error', (cause) => reject(isMemory(cause) ? outOfMemory(memoryMib, cause) : cause));
+      thread.once('error', (cause) =>
+        reject(isErrorCode(cause, 'ERR_WORKER_OUT_OF_MEMORY') ? outOfMemory(memoryMib, cause) : cause),
+      );
       thread.once('exit', (code) => reject(new Error(`the thread ended with code ${code} and no answer`)));
       startTimer();
       onAbort = () => reject(signal.reason);
@@ -122,10 +125,6 @@ function resultOf<Result>(answer: Answer<Result>): Result {
 
 async function noReply(): Promise<never> {
   throw new Error('nobody answers this thread');
-}
-
-function isMemory(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY';
 }
 
 const ADVICE =

@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
+import { isErrorCode } from '../errors/errno.js';
 import { errorRecord } from '../errors/error.js';
 import { type Qemu, startQemu } from './qemu.js';
 
@@ -42,7 +43,7 @@ async function probe(signal: AbortSignal): Promise<Accelerator> {
   try {
     await access('/dev/kvm', constants.R_OK | constants.W_OK);
   } catch (error) {
-    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    const missing = isErrorCode(error, 'ENOENT');
     return tcg(missing ? 'there is no /dev/kvm' : '/dev/kvm may not be opened by this user');
   }
   let qemu: Qemu | undefined;

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Hardware } from '../model/hardware.js';
 import type { Plan } from '../model/plan.js';
+import { diskLetters } from '../text/disk-letters.js';
 import { type Markup, markup } from '../text/markup.js';
+import { cardAddress } from './nics.js';
 
 /** What the domain is made from. `disks` in the VM's order, with absolute paths: libvirt takes no relative ones. */
 export interface DomainFacts {
@@ -22,8 +24,6 @@ export interface DomainFacts {
 type DiskBus = Plan['devices']['disk_bus'];
 
 const TARGET_PREFIX: Record<DiskBus, string> = { virtio: 'vd', scsi: 'sd', sata: 'sd', ide: 'hd' };
-/** libvirt refuses anything else, and multicast addresses. */
-const UNICAST_MAC = /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/i;
 
 /**
  * The libvirt domain that boots the converted VM on KVM (https://libvirt.org/formatdomain.html). It offers the devices that VALIDATE booted
@@ -133,19 +133,12 @@ function diskElement(disk: DomainFacts['disks'][number], index: number, facts: D
 `;
 }
 
-/** 0 → a, 25 → z, 26 → aa: the kernel's and libvirt's naming. */
-export function diskLetters(index: number): string {
-  const last = String.fromCharCode(97 + (index % 26));
-  return index < 26 ? last : `${diskLetters(Math.floor(index / 26) - 1)}${last}`;
-}
-
 /** Where no MAC is known libvirt makes one. All go to libvirt's `default` network, whatever the old one was called. */
 function interfaces(facts: DomainFacts): Markup[] {
   const { nic_model } = facts.devices;
   const model = nic_model === 'virtio' ? virtioModel(facts) : nic_model;
   return facts.nics.map(({ mac }) => {
-    const address =
-      mac !== null && UNICAST_MAC.test(mac) ? markup`      <mac address='${mac.toLowerCase()}'/>\n` : null;
+    const address = cardAddress(mac) === null ? null : markup`      <mac address='${cardAddress(mac)}'/>\n`;
     return markup`    <interface type='network'>
 ${address}      <source network='default'/>
       <model type='${model}'/>

@@ -19,3 +19,8 @@ export function domainNics(
     mac: bound[index]?.mac ?? null,
   }));
 }
+
+/** Returns a card's MAC in lower case; null for none, and for what libvirt and QEMU refuse: anything else, and multicast addresses. */
+export function cardAddress(mac: string | null): string | null {
+  return mac !== null && /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/i.test(mac) ? mac.toLowerCase() : null;
+}

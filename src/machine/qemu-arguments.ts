@@ -1,4 +1,5 @@
 import type { Plan } from '../model/plan.js';
+import { cardAddress } from './nics.js';
 
 export interface MachineDisk {
   /** The throw-away layer, qcow2, absolute path. */
@@ -25,7 +26,6 @@ export interface MachineFacts {
 export const SERIAL_CHANNEL = 'serial0';
 export const FIRMWARE_CHANNEL = 'firmware0';
 
-const UNICAST_MAC = /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/i;
 const AHCI_PORTS = 6;
 const NIC_DEVICES: Record<Plan['devices']['nic_model'], string> = {
   virtio: 'virtio-net-pci',
@@ -146,7 +146,8 @@ function diskNode(disk: MachineDisk, index: number): Record<string, unknown> {
 function nics(facts: MachineFacts, slots: PciSlots): string[] {
   const model = NIC_DEVICES[facts.devices.nic_model];
   return facts.nics.flatMap((mac, index) => {
-    const address = mac !== null && UNICAST_MAC.test(mac) ? `,mac=${mac.toLowerCase()}` : '';
+    const own = cardAddress(mac);
+    const address = own === null ? '' : `,mac=${own}`;
     // Without its ROM the NIC cannot boot, and iPXE's minute is saved.
     const options = `netdev=net${index}${address},romfile=`;
     return [

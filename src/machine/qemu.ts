@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Hyper2kvmError } from '../errors/error.js';
 import { socketDirectory } from '../files/scratch.js';
+import { lastLines } from '../text/lines.js';
 import { ownerEnvironment } from '../tools/orphans.js';
 import { killGroup } from '../tools/process-group.js';
 import { sandboxPrefix } from '../tools/sandbox.js';
@@ -231,8 +232,4 @@ function exitedEarly(
     advice: 'Run `hyper2kvm doctor`: QEMU, the acceleration and the firmware files are checked there.',
     cause: error,
   });
-}
-
-function lastLines(text: string): string {
-  return text.split('\n').slice(-4).join('; ').slice(0, 1000);
 }

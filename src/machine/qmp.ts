@@ -4,11 +4,10 @@ import { StringDecoder } from 'node:string_decoder';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Hyper2kvmError } from '../errors/error.js';
 
-/** An asynchronous message of QEMU (`RESET`, `SHUTDOWN`, `GUEST_PANICKED`, …). `seconds` is QEMU's clock, Unix time. */
+/** An asynchronous message of QEMU (`RESET`, `SHUTDOWN`, `GUEST_PANICKED`, …). */
 export interface QmpEvent {
   name: string;
   data: Record<string, unknown>;
-  seconds: number;
 }
 
 export interface QmpConnectOptions {
@@ -91,10 +90,6 @@ export class QmpClient extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
     });
   }
 
-  get closed(): boolean {
-    return this.#closed !== undefined;
-  }
-
   /** Ends the connection; commands under way fail with `qmp.closed`. May be called again. */
   close(): void {
     this.#end(closedError());
@@ -145,7 +140,6 @@ export class QmpClient extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
       this.emit('event', {
         name: message.event,
         data: isObject(message.data) ? message.data : {},
-        seconds: eventSeconds(message.timestamp),
       });
       return;
     }
@@ -222,11 +216,6 @@ function parseObject(line: string): Record<string, unknown> | undefined {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function eventSeconds(timestamp: unknown): number {
-  if (!isObject(timestamp)) return 0;
-  return Number(timestamp.seconds ?? 0) + Number(timestamp.microseconds ?? 0) / 1e6;
 }
 
 function refusedError(command: string, error: unknown): Hyper2kvmError {

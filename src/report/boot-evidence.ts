@@ -1,13 +1,13 @@
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { exists } from '../files/exists.js';
 import type { Boot } from '../model/boot.js';
-import { exists } from './files.js';
+import { withoutEscapes } from '../text/terminal-escapes.js';
+
 import type { Screenshot } from './html-boot.js';
 
 const TAIL_BYTES = 64 * 1024;
 const TAIL_LINES = 120;
-/** Terminal control sequences (ECMA-48 CSI, OSC and two-byte escapes): layout of a console, noise in a log. */
-const ANSI = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[ -/]*[0-~])/g;
 
 /** The screens that boot.json names, with their pictures. */
 export async function readScreens(directory: string, boot: Boot | null): Promise<Screenshot[]> {
@@ -33,8 +33,7 @@ export async function readSerialTail(file: string): Promise<string> {
 
 /** Pure part: control sequences out, line ends normalised, empty lines squeezed, the last lines. */
 export function serialTail(text: string): string {
-  const lines = text
-    .replace(ANSI, '')
+  const lines = withoutEscapes(text)
     .replace(/\r+\n/g, '\n')
     .replace(/\r/g, '\n')
     .split('\n')

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { JobOptions } from '../config/schema.js';
 import { type ErrorRecord, Hyper2kvmError } from '../errors/error.js';
 import { syncTree, writeDurable } from '../files/durable.js';
+import { exists } from '../files/exists.js';
 import { domainXml } from '../machine/libvirt-domain.js';
 import type { Report } from '../model/report.js';
 import type { StageRecord } from '../model/stage-record.js';
@@ -12,7 +13,7 @@ import { checksumLine, type Digest, digestFile, digestTree, joinBytes } from './
 import { operationDiffs } from './diff.js';
 import { digestConverted } from './digest-converted.js';
 import { domainFacts } from './domain-facts.js';
-import { applyMoves, emptyDirectory, exists, type Move, openTree, undoMoves } from './files.js';
+import { applyMoves, emptyDirectory, type Move, openTree, undoMoves } from './files.js';
 import { reportHtml } from './html.js';
 import { buildReport, readOutputs, type StageOutputs } from './report.js';
 

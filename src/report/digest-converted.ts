@@ -1,7 +1,7 @@
+import { exists } from '../files/exists.js';
 import { privateCopyOf } from '../sources/local/hold-source.js';
 import { listSource, sourceChanged, sourceId } from '../sources/local/list-source.js';
 import { digestSource } from './checksums.js';
-import { exists } from './files.js';
 
 export interface ConvertedDrop {
   source: { directory: string; entries: readonly string[] };

@@ -1,21 +1,13 @@
-import { access, chmod, mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { isErrorCode } from '../errors/errno.js';
 import { syncPath } from '../files/durable.js';
+import { exists } from '../files/exists.js';
 
 /** A rename that publishes or stages something; both ends on one filesystem. */
 export interface Move {
   from: string;
   to: string;
-}
-
-export async function exists(path: string): Promise<boolean> {
-  try {
-    await access(path);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    throw error;
-  }
 }
 
 export async function applyMoves(moves: readonly Move[]): Promise<void> {
@@ -41,9 +33,8 @@ async function makeRoom(path: string): Promise<boolean> {
     await rmdir(path);
     return true;
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return true;
-    if (code === 'ENOTEMPTY' || code === 'EEXIST' || code === 'ENOTDIR') return false;
+    if (isErrorCode(error, 'ENOENT')) return true;
+    if (isErrorCode(error, 'ENOTEMPTY', 'EEXIST', 'ENOTDIR')) return false;
     throw error;
   }
 }

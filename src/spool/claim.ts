@@ -3,8 +3,10 @@ import { access, lstat, mkdir, readdir, rename, rm, rmdir } from 'node:fs/promis
 import { join } from 'node:path';
 import { isNotUtf8 } from '../disk/base/names.js';
 import { refuseHardLinks } from '../disk/file-source.js';
+import { isErrorCode } from '../errors/errno.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import { syncPath } from '../files/durable.js';
+import { exists } from '../files/exists.js';
 import { tryToRemove } from '../files/remove.js';
 import { failpoint } from '../host/failpoint.js';
 import type { Job } from '../model/job.js';
@@ -139,7 +141,7 @@ async function moveEntries(directories: ClaimDirectories, claim: Claim): Promise
       if (index === 0) failpoint('claim.moved-first');
     } catch (error) {
       // A bind mount: one device, and yet no rename across.
-      if (index === 0 && isCode(error, 'EXDEV')) return false;
+      if (index === 0 && isErrorCode(error, 'EXDEV')) return false;
       throw error;
     }
   }
@@ -150,7 +152,7 @@ async function isDirectory(path: string): Promise<boolean> {
   try {
     return (await lstat(path)).isDirectory();
   } catch (error) {
-    if (isCode(error, 'ENOENT')) return false;
+    if (isErrorCode(error, 'ENOENT')) return false;
     throw error;
   }
 }
@@ -168,7 +170,7 @@ async function isSame(path: string, entry: ClaimedEntry): Promise<boolean> {
     const { dev, ino, birthtimeMs } = stats;
     return dev === entry.device && ino === entry.inode && birthtimeMs === (entry.bornMs ?? birthtimeMs);
   } catch (error) {
-    if (isCode(error, 'ENOENT')) return false;
+    if (isErrorCode(error, 'ENOENT')) return false;
     throw error;
   }
 }
@@ -244,14 +246,14 @@ async function hideOriginals({ incoming }: ClaimDirectories, claim: Claim): Prom
   const hidden = originalsDirectory(incoming, claim.job);
   for (const entry of claim.entries) {
     const fingerprint = await fingerprintOf(incoming, entry.name);
-    if (fingerprint === null && (await isFree(join(hidden, entry.name))))
+    if (fingerprint === null && !(await exists(join(hidden, entry.name))))
       await assertMounted(incoming, claim, entry);
     if (fingerprint !== entry.fingerprint) continue;
     await mkdir(hidden, { recursive: true, mode: 0o700 });
     await rename(join(incoming, entry.name), join(hidden, entry.name));
     failpoint('claim.original-hidden');
   }
-  if (!(await isFree(hidden))) await syncPath(hidden);
+  if (await exists(hidden)) await syncPath(hidden);
   await syncPath(incoming);
 }
 
@@ -273,8 +275,8 @@ async function giveBack(queue: ClaimQueue, directories: ClaimDirectories, claim:
 async function showOriginals(incoming: string, job: string): Promise<void> {
   const hidden = originalsDirectory(incoming, job);
   for (const name of await namesIn(hidden))
-    if (await isFree(join(incoming, name))) await rename(join(hidden, name), join(incoming, name));
-  if (!(await isFree(hidden)) && (await namesIn(hidden)).length === 0) await rmdir(hidden);
+    if (!(await exists(join(incoming, name)))) await rename(join(hidden, name), join(incoming, name));
+  if ((await exists(hidden)) && (await namesIn(hidden)).length === 0) await rmdir(hidden);
 }
 
 /**
@@ -288,7 +290,7 @@ async function removeOriginals(incoming: string, job: string): Promise<void> {
 /** With incoming unmounted the originals are not gone: they would be dropped a second time when it is back. */
 async function assertMounted(incoming: string, claim: Claim, entry: ClaimedEntry): Promise<void> {
   const here = await lstat(incoming).catch((error: unknown) => {
-    if (isCode(error, 'ENOENT')) return null;
+    if (isErrorCode(error, 'ENOENT')) return null;
     throw error;
   });
   if (here?.dev === entry.device) return;
@@ -324,7 +326,7 @@ async function undoClaim(
     claim.phase !== 'moving' && (copies === 'ours' || (await findOriginals(directories, claim)));
   const moved = claim.phase === 'moving' ? await namesIn(source) : [];
   for (const name of moved) {
-    if (await isFree(join(incoming, name))) await rename(join(source, name), join(incoming, name));
+    if (!(await exists(join(incoming, name)))) await rename(join(source, name), join(incoming, name));
   }
   if (claim.phase === 'moving' && (await namesIn(source)).length > 0) {
     await commitClaim(queue, directories, claim);
@@ -348,7 +350,7 @@ async function findOriginals(directories: ClaimDirectories, claim: Claim): Promi
   await showOriginals(incoming, claim.job);
   if (await hasAllOriginals(directories, claim)) return true;
   for (const entry of claim.entries)
-    if (await isFree(join(incoming, entry.name))) await assertMounted(incoming, claim, entry);
+    if (!(await exists(join(incoming, entry.name)))) await assertMounted(incoming, claim, entry);
   return false;
 }
 
@@ -356,7 +358,7 @@ async function removeEmpty(directory: string): Promise<void> {
   try {
     await rmdir(directory);
   } catch (error) {
-    if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].some((code) => isCode(error, code))) throw error;
+    if (!isErrorCode(error, 'ENOENT', 'ENOTEMPTY', 'EEXIST')) throw error;
   }
 }
 
@@ -364,27 +366,13 @@ async function fingerprintOf(directory: string, name: string): Promise<string | 
   return (await readEntryState(directory, name))?.fingerprint ?? null;
 }
 
-async function isFree(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return false;
-  } catch (error) {
-    if (isCode(error, 'ENOENT')) return true;
-    throw error;
-  }
-}
-
 async function namesIn(directory: string): Promise<string[]> {
   try {
     return (await readdir(directory)).sort();
   } catch (error) {
-    if (isCode(error, 'ENOENT')) return [];
+    if (isErrorCode(error, 'ENOENT')) return [];
     throw error;
   }
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
 }
 
 function dropChanged(claim: Claim, entry: ClaimedEntry): Hyper2kvmError {
@@ -399,7 +387,7 @@ function dropChanged(claim: Claim, entry: ClaimedEntry): Hyper2kvmError {
 }
 
 function claimError(error: unknown, claim: Claim): unknown {
-  if (!isCode(error, 'EACCES') && !isCode(error, 'EPERM')) return error;
+  if (!isErrorCode(error, 'EACCES', 'EPERM')) return error;
   return new Hyper2kvmError(
     'spool.not-permitted',
     `the drop ${claim.dropName} may not be moved out of incoming`,

@@ -3,6 +3,7 @@ import type { Stats } from 'node:fs';
 import { lstat, opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isNotUtf8 } from '../disk/base/names.js';
+import { isErrorCode } from '../errors/errno.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import type { IncomingEntry } from '../model/drop.js';
 
@@ -47,7 +48,7 @@ export async function readEntryState(
     state.fingerprint = fingerprint.digest('hex');
     return state;
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+    if (!isErrorCode(error, 'ENOENT')) throw error;
     if (isNotUtf8(name)) return withoutContent(name, 'unnamed');
     // Removed since it was listed: the next listing will say so.
     return null;

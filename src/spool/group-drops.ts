@@ -3,7 +3,7 @@ import { formatOfExtension } from '../disk/formats.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
 import { eachInTurns, sortInTurns, Turns } from '../host/turns.js';
 import type { Drop, Grouping, HeaderFacts, IncomingEntry, Probe, Waiting } from '../model/drop.js';
-import { printable } from '../text/printable.js';
+import { printable } from '../text/escape-terminal.js';
 import { attach, attachJobs, holdBack } from './attach-files.js';
 import { diskStem, finalName, isHidden, stemOf, vmName } from './names.js';
 

@@ -1,6 +1,7 @@
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { compareNames } from '../disk/base/names.js';
+import { exists } from '../files/exists.js';
 import { probeIncoming } from './header-facts.js';
 import { stemOf } from './names.js';
 
@@ -40,14 +41,4 @@ export async function namedDrop(directory: string, name: string): Promise<NamedD
   for (const companion of [...companions, options])
     if (await exists(join(directory, companion))) entries.add(companion);
   return { entries: [...entries].sort(compareNames), options: entries.has(options) ? options : null };
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
-    throw error;
-  }
 }

@@ -1,11 +1,13 @@
 import { lstat, mkdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { isErrorCode } from '../errors/errno.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import { syncPath } from '../files/durable.js';
 import { tryToRemove } from '../files/remove.js';
-import { formatBytes, noSpace, spaceOf, usedBytes } from '../files/space.js';
+import { noSpace, spaceOf, usedBytes } from '../files/space.js';
 import { failpoint } from '../host/failpoint.js';
 import { copyTree } from '../sources/local/copy-drop.js';
+import { formatBytes } from '../text/format.js';
 
 /** The name that a directory has on another filesystem until it is whole; a leftover of a killed daemon is removed by the next try. */
 export function partialName(path: string): string {
@@ -33,7 +35,7 @@ export async function publishDirectory(
     await syncPath(dirname(from));
     return;
   } catch (error) {
-    if (!isCode(error, 'EXDEV')) throw error;
+    if (!isErrorCode(error, 'EXDEV')) throw error;
     const partial = partialName(to);
     await rm(partial, { recursive: true, force: true });
     await assertRoom(from, dirname(to));
@@ -66,18 +68,4 @@ async function assertRoom(from: string, directory: string): Promise<void> {
 
 export async function isSameFilesystem(a: string, b: string): Promise<boolean> {
   return (await lstat(a)).dev === (await lstat(b)).dev;
-}
-
-export async function pathExists(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if (isCode(error, 'ENOENT')) return false;
-    throw error;
-  }
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
 }

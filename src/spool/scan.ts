@@ -1,7 +1,8 @@
 import { lstat, opendir } from 'node:fs/promises';
+import { errorCode, isErrorCode } from '../errors/errno.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
 import type { Drop, Grouping, IncomingEntry } from '../model/drop.js';
-import { printable } from '../text/printable.js';
+import { printable } from '../text/escape-terminal.js';
 import { type EntryState, readEntryState, withoutContent } from './entry-state.js';
 import {
   isDue,
@@ -199,8 +200,7 @@ export class Scanner {
       this.#listed = { identity, names, directories, trusted };
       return names;
     } catch (error) {
-      if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESTALE'))
-        return null;
+      if (isErrorCode(error, 'ENOENT', 'ESTALE')) return null;
       throw error;
     }
   }
@@ -281,10 +281,9 @@ const SYSTEM_ADVICE: Record<string, string> = {
 function unreadable(name: string, error: unknown): ErrorRecord {
   if (error instanceof Hyper2kvmError) return errorRecord(error);
   const { message, advice } = errorRecord(error);
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   return errorRecord(
     new Hyper2kvmError('spool.unreadable', `${printable(name)} cannot be read: ${printable(message)}`, {
-      advice: SYSTEM_ADVICE[code] ?? advice,
+      advice: SYSTEM_ADVICE[errorCode(error) ?? ''] ?? advice,
     }),
   );
 }

@@ -1,5 +1,5 @@
 import type { Drop, Waiting } from '../model/drop.js';
-import { printable } from '../text/printable.js';
+import { printable } from '../text/escape-terminal.js';
 
 /** What a drop waits for, for people: `missing web01-s003.vmdk`; null when only time has to pass. */
 export function waitingText({ waiting, problem }: Pick<Drop, 'waiting' | 'problem'>): string | null {

@@ -1,4 +1,4 @@
-import { markupText } from './escape.js';
+import { markupText } from './escape-markup.js';
 
 /** Text that is markup already. Only `markup` makes it, so whatever else is put into a template is escaped. */
 export class Markup {

@@ -1,3 +1,5 @@
+import stringWidth from 'string-width';
+
 /** Columns of text for a terminal. Cells are escaped already and may not be coloured yet: colour changes no width here. */
 
 export interface Column {
@@ -8,24 +10,17 @@ export interface Column {
   max?: number;
 }
 
-const WIDE =
-  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u;
-const COMBINING = /\p{Mn}|\p{Me}/u;
+const segmenter = new Intl.Segmenter();
 
-/** Terminal columns that a text takes. */
-export function textWidth(text: string): number {
-  let width = 0;
-  for (const character of text) width += COMBINING.test(character) ? 0 : WIDE.test(character) ? 2 : 1;
-  return width;
-}
-
-/** The beginning of a text that fits, with an ellipsis where something is left out. */
+/** Returns the beginning of a text that fits, with an ellipsis where something is left out. */
 export function truncate(text: string, width: number): string {
-  if (textWidth(text) <= width) return text;
+  if (stringWidth(text) <= width) return text;
   let kept = '';
-  for (const character of text) {
-    if (textWidth(kept + character) > width - 1) break;
-    kept += character;
+  let used = 0;
+  for (const { segment } of segmenter.segment(text)) {
+    used += stringWidth(segment);
+    if (used > width - 1) break;
+    kept += segment;
   }
   return `${kept}…`;
 }
@@ -37,7 +32,7 @@ export function tableLines(
   options: { gap?: number; decorate?(cell: string, row: number, column: number): string } = {},
 ): string[] {
   const widths = columns.map((column, index) => {
-    const longest = Math.max(textWidth(column.title), ...rows.map((row) => textWidth(row[index] ?? '')));
+    const longest = Math.max(stringWidth(column.title), ...rows.map((row) => stringWidth(row[index] ?? '')));
     return Math.min(column.max ?? longest, Math.max(column.min ?? 0, longest));
   });
   const line = (cells: readonly string[], row: number) =>
@@ -45,7 +40,7 @@ export function tableLines(
       .map((cell, index) => {
         const width = widths[index]!;
         const shown = truncate(cell, width);
-        const padding = ' '.repeat(width - textWidth(shown));
+        const padding = ' '.repeat(width - stringWidth(shown));
         const decorated =
           options.decorate === undefined || row < 0 ? shown : options.decorate(shown, row, index);
         if (columns[index]!.align === 'right') return padding + decorated;
@@ -62,16 +57,22 @@ export function tableLines(
   ];
 }
 
-/** Text broken at blanks into lines of at most `width`, each after `indent`. */
+/**
+ * Returns a text broken at blanks into lines of at most `width`, each after `indent`. A longer word is kept whole: it is a path or a command
+ * to copy. For the same reason this is not wrap-ansi, which returns names in Unicode's composed form: not the bytes that the file has.
+ */
 export function wrap(text: string, width: number, indent: string): string[] {
   const lines: string[] = [];
-  let current = '';
+  let current: string[] = [];
+  let used = 0;
   for (const word of text.split(' ')) {
-    const longer = current === '' ? word : `${current} ${word}`;
-    if (current !== '' && textWidth(indent + longer) > width) {
-      lines.push(indent + current);
-      current = word;
-    } else current = longer;
+    const wordWidth = stringWidth(word);
+    if (current.length > 0 && indent.length + used + 1 + wordWidth > width) {
+      lines.push(indent + current.join(' '));
+      current = [];
+    }
+    used = current.length === 0 ? wordWidth : used + 1 + wordWidth;
+    current.push(word);
   }
-  return [...lines, indent + current];
+  return [...lines, indent + current.join(' ')];
 }

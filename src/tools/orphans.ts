@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isErrorCode } from '../errors/errno.js';
 import { isGone, ownOwner } from '../host/owner.js';
 
 /** In the environment of every program started here: whose it is, as `<pid namespace>:<pid>:<start time>`. */
@@ -27,7 +28,7 @@ export async function endOrphans(): Promise<Orphan[]> {
       process.kill(pid, 'SIGKILL');
     } catch (error) {
       // It ended by itself, or is another user's.
-      if (!['ESRCH', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+      if (!isErrorCode(error, 'ESRCH', 'EPERM')) throw error;
     }
   }
   const end = performance.now() + GONE_SECONDS * 1000;

@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { Hyper2kvmError } from '../errors/error.js';
+import { WEEK_SECONDS } from '../host/durations.js';
 import { type RunOptions, type RunResult, run } from './run.js';
 import { sandboxPrefix } from './sandbox.js';
 
@@ -37,7 +38,6 @@ async function qemuImg(
 const infoSchema = z.object({
   format: z.string(),
   'virtual-size': z.int(),
-  'actual-size': z.int().optional(),
   'backing-filename': z.string().optional(),
   'backing-filename-format': z.string().optional(),
 });
@@ -45,8 +45,6 @@ export interface ImageInfo {
   format: string;
   /** Bytes. */
   virtualSize: number;
-  /** Bytes on the host's disk; null where it does not tell. */
-  actualSize: number | null;
   backing: { file: string; format: string | null } | null;
 }
 
@@ -60,7 +58,6 @@ export async function imageInfo(file: string, format: string, options: ToolOptio
   return {
     format: info.format,
     virtualSize: info['virtual-size'],
-    actualSize: info['actual-size'] ?? null,
     backing:
       backing === undefined ? null : { file: backing, format: info['backing-filename-format'] ?? null },
   };
@@ -111,13 +108,6 @@ export interface ConvertRequest {
   compress?: boolean;
   /** Default true: blocks of zeros are left out. */
   sparse?: boolean;
-  /** Parallel coroutines (1 to 16, QEMU's default is 8). */
-  coroutines?: number;
-  /** Lets them write out of order: faster on targets that do not need order. */
-  outOfOrder?: boolean;
-  /** Cache modes of target and source (`none`, `writeback`, …). */
-  targetCache?: string;
-  sourceCache?: string;
 }
 
 /** Copies an image's content. `onPercent` gets each update (0 to 100). Abort kills it; the half-written target is the caller's to remove. */
@@ -135,10 +125,6 @@ export async function convertImage(
     request.targetFormat,
     ...(request.compress ? ['-c'] : []),
     ...(request.sparse === false ? ['-S', '0'] : []),
-    ...(request.coroutines === undefined ? [] : ['-m', String(request.coroutines)]),
-    ...(request.outOfOrder ? ['-W'] : []),
-    ...(request.targetCache === undefined ? [] : ['-t', request.targetCache]),
-    ...(request.sourceCache === undefined ? [] : ['-T', request.sourceCache]),
     ...settingArguments(request.settings),
     request.source,
     request.target,
@@ -166,21 +152,14 @@ export function percentParser(onPercent: (percent: number) => void): (chunk: Buf
 const checkSchema = z.object({
   'check-errors': z.int().optional(),
   corruptions: z.int().optional(),
-  leaks: z.int().optional(),
-  'allocated-clusters': z.int().optional(),
-  'image-end-offset': z.int().optional(),
 });
 export interface CheckResult {
   /** True where the image has neither errors nor corruptions; leaked clusters only waste space. */
   sound: boolean;
   corruptions: number;
-  leaks: number;
-  allocatedClusters: number | null;
 }
 
 const CHECK_SECONDS = 600;
-/** Timers of Node end at 24 days. */
-const WEEK_SECONDS = 7 * 86_400;
 /** It reads tables, of a compressed or fragmented image in small pieces: slower than any disk reads data. */
 const CHECK_BYTES_PER_SECOND = 1024 ** 2;
 
@@ -204,42 +183,7 @@ export async function checkImage(
   return {
     sound: errors === 0 && corruptions === 0,
     corruptions: errors + corruptions,
-    leaks: check.leaks ?? 0,
-    allocatedClusters: check['allocated-clusters'] ?? null,
   };
-}
-
-const mapSchema = z.array(
-  z.object({
-    start: z.int(),
-    length: z.int(),
-    depth: z.int(),
-    present: z.boolean().optional(),
-    zero: z.boolean(),
-    data: z.boolean(),
-  }),
-);
-export type MapEntry = z.infer<typeof mapSchema>[number];
-
-/** Which parts of the disk hold data, and in which layer (`depth`, 0 is the image itself). */
-export async function mapImage(file: string, format: string, options: ToolOptions = {}): Promise<MapEntry[]> {
-  const { stdout } = await qemuImg(['map', '--force-share', '--output=json', '-f', format, file], options, {
-    maxOutputBytes: 256 * 1024 * 1024,
-    reads: [file],
-  });
-  return mapSchema.parse(JSON.parse(stdout.toString('utf8')));
-}
-
-/** Changes which image an overlay builds on without looking at data (`-u`): the new one must have the same content. */
-export async function rebaseImage(
-  file: string,
-  format: string,
-  backing: { file: string; format: string },
-  options: ToolOptions = {},
-): Promise<void> {
-  await qemuImg(['rebase', '-u', '-f', format, '-F', backing.format, '-b', backing.file, file], options, {
-    writes: file,
-  });
 }
 
 /** True where both have the same content (beyond the end of the shorter one: zeros). */

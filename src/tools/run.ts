@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import { execa, type Options } from 'execa';
 import { errorRecord, Hyper2kvmError } from '../errors/error.js';
+import { lastLines } from '../text/lines.js';
 import { ownerEnvironment } from './orphans.js';
 import { killGroup } from './process-group.js';
 
@@ -177,13 +178,4 @@ function toolError(
       : `Run \`hyper2kvm doctor\` to check ${file}.`,
     cause: stderr === '' ? undefined : new Error(lastLines(stderr)),
   });
-}
-
-function lastLines(stderr: string): string {
-  return stderr
-    .trim()
-    .split(/\r?\n|\r/)
-    .slice(-4)
-    .join('; ')
-    .slice(0, 1000);
 }

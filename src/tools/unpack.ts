@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { Hyper2kvmError } from '../errors/error.js';
+import { WEEK_SECONDS } from '../host/durations.js';
 import { run } from './run.js';
 import { sandboxPrefix } from './sandbox.js';
 
@@ -27,7 +28,6 @@ const PROGRAMS = {
   zstd: ['zstd', '-dcq', '--memory=512MB'],
 } as const;
 const MEMORY_LIMIT = 1024 ** 3;
-const WEEK_SECONDS = 7 * 24 * 3600;
 const ZEROS = Buffer.alloc(1024 * 1024);
 
 /**

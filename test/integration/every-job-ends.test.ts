@@ -74,7 +74,7 @@ describe('every job ends', () => {
     clearInterval(watch);
     expect(failed.error).toMatchObject({
       code: 'host.no-space',
-      message: expect.stringMatching(/4\d\d MB are needed under .*3\d\d MB free of 398 MB in total/),
+      message: expect.stringMatching(/4\d\d MiB are needed under .*3\d\d MiB free of 380 MiB in total/),
     });
     expect(least).toBeGreaterThan(300 * MIB);
     await run('cmp', [spool.path('bomb.qcow2'), join(failed.directory ?? '', 'source', 'bomb.qcow2')]);

@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { executePipeline } from '../../src/engine/run-stages.js';
+import { isErrorCode } from '../../src/errors/errno.js';
 import { Hyper2kvmError } from '../../src/errors/error.js';
 import { freeBytes } from '../../src/files/space.js';
 import { copyTree } from '../../src/sources/local/copy-drop.js';
@@ -289,7 +290,7 @@ function linkOf(path: string): string {
   try {
     return readlinkSync(path);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
+    if (isErrorCode(error, 'ENOENT')) return '';
     throw error;
   }
 }

@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { JobSummary } from '../../src/api/protocol.js';
+import { isErrorCode } from '../../src/errors/errno.js';
 import type { Report } from '../../src/model/report.js';
 import { compareImages, imageInfo } from '../../src/tools/qemu-img.js';
 import { run } from '../../src/tools/run.js';
@@ -339,7 +340,7 @@ function namesIn(directory: string): string[] {
   try {
     return readdirSync(directory);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+    if (isErrorCode(error, 'ENOENT')) return [];
     throw error;
   }
 }

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { access, appendFile, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { appendFile, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isErrorCode } from '#hyper2kvm/errors/errno.js';
+import { exists } from '#hyper2kvm/files/exists.js';
 import { asRoot } from './privileged.ts';
 
 /** Where `cached` notes what it made: a line of JSON for each entry, see `Made`. */
@@ -61,7 +63,7 @@ async function lock(path: string): Promise<() => Promise<void>> {
       await file.close();
       return () => rm(path, { force: true });
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+      if (!isErrorCode(error, 'EEXIST')) throw error;
     }
     if (await isAbandoned(path)) await rm(path, { force: true });
     else await sleep(LOCK_POLL_MILLISECONDS);
@@ -76,11 +78,4 @@ async function isAbandoned(path: string): Promise<boolean> {
     return (await readFile(path, 'utf8').catch(() => 'gone')) === '';
   }
   return !(await exists(`/proc/${pid}`));
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isErrorCode } from '#hyper2kvm/errors/errno.js';
 import { run } from '#hyper2kvm/tools/run.js';
 import { testCache } from './cache.ts';
 import { guestKey } from './guest.ts';
@@ -48,7 +49,7 @@ export async function readPart<T>(recipe: GuestRecipe, part: Part): Promise<Seen
   try {
     return JSON.parse(await readFile(fileOf(recipe, part), 'utf8')) as Seen<T>;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    if (isErrorCode(error, 'ENOENT')) return null;
     throw error;
   }
 }

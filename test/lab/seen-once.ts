@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isErrorCode } from '#hyper2kvm/errors/errno.js';
 import { sha256File } from '#hyper2kvm/files/digest.js';
 import { qemuVersion } from '#hyper2kvm/tools/versions.js';
 import { testCache } from './cache.ts';
@@ -29,7 +30,7 @@ async function read<T>(file: string): Promise<{ qemu: string; value: T } | null>
   try {
     return JSON.parse(await readFile(file, 'utf8')) as { qemu: string; value: T };
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    if (isErrorCode(error, 'ENOENT')) return null;
     throw error;
   }
 }

@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { access, readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Config } from '../../config/schema.js';
+import { exists } from '../../files/exists.js';
 import { freeBytes } from '../../files/space.js';
 import { formatBytes } from '../../text/format.js';
 import { type Check, type Finding, fail, ok, warn } from './check.js';
@@ -92,11 +93,8 @@ export const checkSpace: Check = async ({ config }) => {
 
 async function nearestExisting(path: string): Promise<string> {
   for (let here = path; ; here = dirname(here)) {
-    const exists = await access(here).then(
-      () => true,
-      () => false,
-    );
-    if (exists || here === dirname(here)) return here;
+    // What lies behind a directory that this user may not enter cannot be told: the directory is the finding then.
+    if (here === dirname(here) || (await exists(here).catch(() => false))) return here;
   }
 }
 

@@ -1,5 +1,5 @@
 import { Hyper2kvmError } from '../../errors/error.js';
-import { printable } from '../../text/printable.js';
+import { printable } from '../../text/escape-terminal.js';
 
 /**
  * The plain sibling name that a header's reference stands for. Headers may carry the path of the machine that made them

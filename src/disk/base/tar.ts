@@ -1,5 +1,5 @@
 import { Hyper2kvmError } from '../../errors/error.js';
-import { printable } from '../../text/printable.js';
+import { printable } from '../../text/escape-terminal.js';
 import { corrupt, readExact, truncated } from './bytes.js';
 import type { ByteSource } from './format.js';
 import { siblingName } from './names.js';
@@ -16,14 +16,6 @@ const MAX_MEMBERS = 1000;
 /** With two extensions for each member. */
 const MAX_HEADERS = 3 * MAX_MEMBERS + 100;
 const MAX_EXTENDED = 64 * 1024;
-
-export function looksLikeTar(head: Buffer): boolean {
-  return (
-    head.length >= BLOCK &&
-    head.toString('latin1', 257, 262) === 'ustar' &&
-    checksumFits(head.subarray(0, BLOCK))
-  );
-}
 
 /**
  * The members of an OVA, by reading the headers only (POSIX.1-2017 pax, "ustar Interchange Format"; GNU's long names and large sizes). Nothing is ever

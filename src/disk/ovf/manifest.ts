@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Hyper2kvmError } from '../../errors/error.js';
-import { printable } from '../../text/printable.js';
+import { printable } from '../../text/escape-terminal.js';
 import { corrupt } from '../base/bytes.js';
 import type { ByteSource } from '../base/format.js';
 

@@ -1,22 +1,10 @@
 import { Hyper2kvmError } from '../../errors/error.js';
+import type { Description } from '../../model/description.js';
+import type { Hardware } from '../../model/hardware.js';
 import { corrupt, unsupported } from '../base/bytes.js';
 import { compareNames, siblingName } from '../base/names.js';
 import { compressionOf } from '../compression.js';
 import { childrenNamed, parseXml, type XmlElement } from './xml.js';
-
-/** What an OVF descriptor (DMTF DSP0243) says of its one VM. */
-export interface Ovf {
-  name: string | null;
-  memoryMib: number | null;
-  vcpus: number | null;
-  firmware: 'bios' | 'uefi' | null;
-  osHint: string | null;
-  /** In the order of controllers and units. `file` is a plain name. */
-  disks: { controller: string | null; file: string }[];
-  nics: { mac: string | null; network: string | null; model: string | null }[];
-  /** All plain names under References. */
-  files: string[];
-}
 
 /** CIM_ResourceAllocationSettingData.ResourceType. */
 const RESOURCE = { cpu: '3', memory: '4', ide: '5', scsi: '6', ethernet: '10', disk: '17', sata: '20' };
@@ -27,8 +15,11 @@ const BUS: Record<string, string> = {
 };
 const BUS_ORDER = ['scsi', 'sata', 'ide'];
 
-/** Throws `fetch.corrupt`, `fetch.unsupported`, `fetch.several-vms`, `fetch.refused-reference`. */
-export function parseOvf(bytes: Buffer): Ovf {
+/**
+ * Parses an OVF descriptor (DMTF DSP0243) of one VM. `files` are all plain names under References. Throws `fetch.corrupt`,
+ * `fetch.unsupported`, `fetch.several-vms`, `fetch.refused-reference`.
+ */
+export function parseOvf(bytes: Buffer): Description & { files: string[] } {
   const envelope = parseXml(bytes);
   if (envelope.name !== 'Envelope') throw corrupt('the .ovf is no OVF envelope');
   if (
@@ -48,13 +39,15 @@ export function parseOvf(bytes: Buffer): Ovf {
   const quantity = (type: string) => items.find((item) => item.type === type)?.element;
   const os = childrenNamed(system, 'OperatingSystemSection')[0];
   return {
-    name: field(system, 'Name') ?? system?.attributes.get('id') ?? null,
-    memoryMib: memoryMib(quantity(RESOURCE.memory)),
-    vcpus: integer(field(quantity(RESOURCE.cpu), 'VirtualQuantity')),
-    firmware: firmwareOf(hardware),
-    osHint: os?.attributes.get('osType') ?? field(os, 'Description'),
+    hardware: {
+      name: field(system, 'Name') ?? system?.attributes.get('id') ?? null,
+      memory_mib: memoryMib(quantity(RESOURCE.memory)),
+      vcpus: integer(field(quantity(RESOURCE.cpu), 'VirtualQuantity')),
+      firmware: firmwareOf(hardware),
+      nics: items.filter(({ type }) => type === RESOURCE.ethernet).map(({ element }) => readNic(element)),
+      os_hint: os?.attributes.get('osType') ?? field(os, 'Description'),
+    },
     disks: readDisks(envelope, items, files),
-    nics: items.filter(({ type }) => type === RESOURCE.ethernet).map(({ element }) => readNic(element)),
     files: [...files.values()],
   };
 }
@@ -88,7 +81,7 @@ function readDisks(
   envelope: XmlElement,
   items: readonly { element: XmlElement; type: string }[],
   files: ReadonlyMap<string, string>,
-): Ovf['disks'] {
+): Description['disks'] {
   const fileOf = new Map<string, string>();
   for (const disk of childrenNamed(childrenNamed(envelope, 'DiskSection')[0], 'Disk')) {
     const reference = disk.attributes.get('fileRef');
@@ -136,7 +129,7 @@ function readDisks(
   );
 }
 
-function readNic(element: XmlElement): Ovf['nics'][number] {
+function readNic(element: XmlElement): Hardware['nics'][number] {
   const mac = field(element, 'Address') ?? field(element, 'MACAddress') ?? '';
   return {
     mac: /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(mac) ? mac.toLowerCase() : null,
@@ -156,7 +149,7 @@ function memoryMib(element: XmlElement | undefined): number | null {
 }
 
 /** VMware's `vmw:Config` (or `vmw:ExtraConfig`) with the key `firmware`. */
-function firmwareOf(hardware: XmlElement | undefined): Ovf['firmware'] {
+function firmwareOf(hardware: XmlElement | undefined): Hardware['firmware'] {
   const setting = hardware?.children.find(({ attributes }) => attributes.get('key') === 'firmware');
   const value = setting?.attributes.get('value')?.toLowerCase();
   return value === 'efi' ? 'uefi' : value === 'bios' ? 'bios' : null;

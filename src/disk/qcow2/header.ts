@@ -1,4 +1,4 @@
-import { printable } from '../../text/printable.js';
+import { printable } from '../../text/escape-terminal.js';
 import { corrupt, readExact, truncated, u64be, unsupported } from '../base/bytes.js';
 import { type ByteSource, MAX_VIRTUAL_SIZE } from '../base/format.js';
 

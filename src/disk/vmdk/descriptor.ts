@@ -1,4 +1,4 @@
-import { printable } from '../../text/printable.js';
+import { printable } from '../../text/escape-terminal.js';
 import { corrupt, unsupported } from '../base/bytes.js';
 import {
   type DiskImage,

@@ -71,25 +71,6 @@ export function putLink(tree: GuestTree, path: string, target: string, cause: Ca
   return tree.lstat(path)?.target === target ? [] : [{ op: 'symlink', ...cause, path, target }];
 }
 
-/**
- * No line that a fixer looks at is longer in a real guest (the kernel takes 4096 bytes of command line at most); on longer ones the patterns' backtracking
- * would be a hostile guest's way to stop the daemon.
- */
-const MAX_LINE = 8192;
-
-/** `change` on each line that is not overlong, with its number from 0; line ends stay. */
-export function mapLines(text: string, change: (line: string, index: number) => string): string {
-  return text
-    .split('\n')
-    .map((line, index) => (line.length > MAX_LINE ? line : change(line, index)))
-    .join('\n');
-}
-
-/** The lines of a text, overlong ones empty. */
-export function shortLines(text: string): string[] {
-  return text.split('\n').map((line) => (line.length > MAX_LINE ? '' : line));
-}
-
 /** Full paths of a directory's files whose names match, sorted. */
 export function filesIn(tree: GuestTree, directory: string, name: RegExp): string[] {
   return tree

@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import type { GuestTree, TreeEntry } from '../../guest/tree.js';
 import { parseSectionPath } from '../../guest/unified-image.js';
-import { mapLines } from '../base/edit.js';
+import { mapLines } from '../../text/lines.js';
 
 /** Forms in which kernel command lines are kept. `grub-defaults` and `update-extlinux` are sources that the others are generated from. */
 export type BootFileKind =

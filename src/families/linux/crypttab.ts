@@ -1,6 +1,7 @@
 import { isUnstableName, resolveDevice } from '../../guest/device-names.js';
 import type { Warning } from '../../model/plan.js';
-import { mapLines, rewriteFile } from '../base/edit.js';
+import { mapLines } from '../../text/lines.js';
+import { rewriteFile } from '../base/edit.js';
 import type { Fixer, Guest } from '../base/fixer.js';
 import { stabilise } from './stable-names.js';
 

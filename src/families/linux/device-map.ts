@@ -1,5 +1,6 @@
 import { isUnstableName } from '../../guest/device-names.js';
-import { removeFile, shortLines } from '../base/edit.js';
+import { shortLines } from '../../text/lines.js';
+import { removeFile } from '../base/edit.js';
 import type { Fixer } from '../base/fixer.js';
 
 const NAME = 'device-map';

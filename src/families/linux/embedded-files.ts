@@ -1,5 +1,5 @@
 import type { Kernel } from '../../model/identity.js';
-import { mapLines } from '../base/edit.js';
+import { mapLines } from '../../text/lines.js';
 import type { Guest } from '../base/fixer.js';
 import { stableOptions } from './command-line.js';
 import { stableCrypttab } from './crypttab.js';

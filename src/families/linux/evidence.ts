@@ -1,3 +1,4 @@
+import { type FstabLine, mayBeAbsent, parseFstab, unescapeField } from '../../guest/fstab.js';
 import type { GuestTree } from '../../guest/tree.js';
 import type { Boot } from '../../model/boot.js';
 import type { Identity } from '../../model/identity.js';
@@ -156,17 +157,17 @@ export function parseEvidence(text: string): GuestReport {
   const mounts = fields('mounts').flatMap(([device, mountpoint, type, options]) =>
     device === undefined || mountpoint === undefined || type === undefined || options === undefined
       ? []
-      : [{ device: unescapeMount(device), mountpoint: unescapeMount(mountpoint), type }],
+      : [{ device: unescapeField(device), mountpoint: unescapeField(mountpoint), type }],
   );
   const mounted = new Set(mounts.map(({ mountpoint }) => mountpoint));
   return {
     addresses: [...localAddresses(fields('fib_trie')), ...globalAddresses(fields('if_inet6'))],
     mounts,
-    missing_mounts: fields('fstab')
+    missing_mounts: parseFstab((sections.get('fstab') ?? []).join('\n'))
       .flatMap(wantedMountpoint)
       .filter((mountpoint) => !mounted.has(mountpoint)),
     swaps: fields('swaps').flatMap(([name = '', , size]) =>
-      name.startsWith('/') && size !== undefined ? [unescapeMount(name)] : [],
+      name.startsWith('/') && size !== undefined ? [unescapeField(name)] : [],
     ),
     failed_units: fields('failed').flatMap(([unit = '']) => (/^\S+\.\w+$/.test(unit) ? [unit] : [])),
   };
@@ -196,15 +197,9 @@ function globalAddresses(lines: readonly string[][]): string[] {
 }
 
 /** The mount point of a line of fstab that must be mounted after a boot. */
-function wantedMountpoint([spec = '#', mountpoint = '', type = '', options = '']: string[]): string[] {
-  if (spec.startsWith('#') || !mountpoint.startsWith('/') || type === 'swap') return [];
-  const may = ['noauto', 'nofail', 'x-systemd.automount'];
-  if (options.split(',').some((option) => may.includes(option))) return [];
-  const path = unescapeMount(mountpoint);
-  return [path === '/' ? path : path.replace(/\/+$/, '')];
-}
-
-/** fstab(5) and /proc/self/mounts write blanks as octal escapes. */
-function unescapeMount(text: string): string {
-  return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+function wantedMountpoint(entry: FstabLine): string[] {
+  const { mountpoint, type, options } = entry;
+  if (!mountpoint.startsWith('/') || type === 'swap') return [];
+  if (mayBeAbsent(entry) || options.includes('x-systemd.automount')) return [];
+  return [mountpoint === '/' ? mountpoint : mountpoint.replace(/\/+$/, '')];
 }

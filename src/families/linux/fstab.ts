@@ -1,7 +1,9 @@
 import { Hyper2kvmError } from '../../errors/error.js';
 import { filesystemsNamed, isUnstableName } from '../../guest/device-names.js';
+import { type FstabLine, mayBeAbsent, parseFstab } from '../../guest/fstab.js';
 import type { Warning } from '../../model/plan.js';
-import { mapLines, rewriteFile } from '../base/edit.js';
+import { mapLines } from '../../text/lines.js';
+import { rewriteFile } from '../base/edit.js';
 import type { Fixer, Guest } from '../base/fixer.js';
 import { copiesOf, stabilise } from './stable-names.js';
 
@@ -20,29 +22,20 @@ export const fstab: Fixer = {
   plan(guest) {
     const warnings: Warning[] = [];
     const reason = 'device names of the old hypervisor do not exist on KVM; UUIDs do';
-    const operations = rewriteFile(guest.tree, PATH, { fixer: NAME, reason }, (text) =>
-      mapLines(text, (line) => fixLine(line, guest, warnings)),
-    );
+    const operations = rewriteFile(guest.tree, PATH, { fixer: NAME, reason }, (text) => {
+      const entries = new Map(parseFstab(text).map((entry) => [entry.index, entry]));
+      return mapLines(text, (line, index) => {
+        const entry = entries.get(index);
+        return entry === undefined || entry.type === '' ? line : fixEntry(entry, guest, warnings);
+      });
+    });
     return { operations, warnings };
   },
 };
 
-interface FstabLine {
-  indent: string;
-  spec: string;
-  gap: string;
-  mountpoint: string;
-  type: string;
-  options: string;
-}
-
-const LINE =
-  /^(?<indent>\s*)(?<spec>[^\s#]\S*)(?<gap>\s+)(?<mountpoint>\S+)\s+(?<type>\S+)(?:\s+(?<options>\S+))?/;
-
-function fixLine(line: string, guest: Guest, warnings: Warning[]): string {
-  const fields = LINE.exec(line)?.groups as unknown as FstabLine | undefined;
-  if (fields === undefined || REMOVABLE_TYPES.test(fields.type)) return line;
-  const { spec, mountpoint, type } = fields;
+function fixEntry(entry: FstabLine, guest: Guest, warnings: Warning[]): string {
+  const { spec, mountpoint, type } = entry;
+  if (REMOVABLE_TYPES.test(type)) return entry.text;
   if (!isUnstableName(spec)) {
     // What the system is on was told apart by INSPECT.
     const named = mountpoint.startsWith('/') ? filesystemsNamed(spec, guest.identity) : [];
@@ -54,10 +47,10 @@ function fixLine(line: string, guest: Guest, warnings: Warning[]): string {
           named.map(({ device }) => device),
         ),
       );
-    return line;
+    return entry.text;
   }
-  const stable = stabilise(spec, guest, hintOf(fields));
-  if (stable !== null) return replaceSpec(line, fields, stable);
+  const stable = stabilise(spec, guest, hintOf(entry));
+  if (stable !== null) return replaceSpec(entry, stable);
   const isSystem = SYSTEM_MOUNTPOINTS.has(mountpoint);
   const copies = copiesOf(spec, guest);
   if (isSystem && copies.length > 0) throw duplicateError(`${spec} (${mountpoint})`, copies);
@@ -77,7 +70,7 @@ function fixLine(line: string, guest: Guest, warnings: Warning[]): string {
       : "is on none of the VM's disks";
   const message = `${spec} (${place}) ${why}: the line stays, with nofail`;
   warnings.push({ fixer: NAME, code: 'fstab.unresolved', message });
-  return withNofail(line, fields);
+  return withNofail(entry);
 }
 
 function duplicate(spec: string, mountpoint: string, devices: readonly string[]): Warning {
@@ -97,24 +90,27 @@ export function duplicateError(what: string, copies: readonly string[]): Hyper2k
   );
 }
 
+type Column = FstabLine['columns'][number];
+
 function hintOf({ mountpoint, type }: FstabLine) {
   return mountpoint.startsWith('/') ? { mountpoint, type } : { type };
 }
 
 /** Takes the difference in length out of the blanks behind the name, so that aligned columns stay aligned where there is room. */
-function replaceSpec(line: string, { indent, spec, gap }: FstabLine, stable: string): string {
-  const rest = line.slice(indent.length + spec.length + gap.length);
+function replaceSpec({ text, columns }: FstabLine, stable: string): string {
+  const [spec, next] = columns as [Column, Column];
+  const gap = text.slice(spec.end, next.start);
   // A single blank separates, more of them align.
-  const isBlanks = /^ {2,}$/.test(gap);
-  const blanks = ' '.repeat(Math.max(1, spec.length + gap.length - stable.length));
-  return `${indent}${stable}${isBlanks ? blanks : gap}${rest}`;
+  const isAligned = /^ {2,}$/.test(gap);
+  const blanks = ' '.repeat(Math.max(1, next.start - spec.start - stable.length));
+  return text.slice(0, spec.start) + stable + (isAligned ? blanks : gap) + text.slice(next.start);
 }
 
 /** `nofail` behind the other options; a line without an options column gets `defaults,nofail`. */
-function withNofail(line: string, { options }: FstabLine): string {
-  if (options === undefined) return `${line.trimEnd()} defaults,nofail`;
-  if (options.split(',').some((option) => option === 'nofail' || option === 'noauto')) return line;
-  const match = LINE.exec(line);
-  const end = match?.[0].length ?? line.length;
-  return `${line.slice(0, end)},nofail${line.slice(end)}`;
+function withNofail(entry: FstabLine): string {
+  const { text, options, columns } = entry;
+  if (options.length === 0) return `${text.trimEnd()} defaults,nofail`;
+  if (mayBeAbsent(entry)) return text;
+  const { end } = columns.at(-1) as Column;
+  return `${text.slice(0, end)},nofail${text.slice(end)}`;
 }

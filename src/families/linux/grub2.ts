@@ -1,4 +1,4 @@
-import { mapLines } from '../base/edit.js';
+import { mapLines } from '../../text/lines.js';
 import type { Fixer } from '../base/fixer.js';
 import { fixCommandLines } from './command-line.js';
 

@@ -1,9 +1,9 @@
+import { hasProgram, programPaths } from '../../guest/programs.js';
 import type { Operation } from '../../model/operation.js';
 import { putFile } from '../base/edit.js';
 import type { Fixer, Guest } from '../base/fixer.js';
 
 const NAME = 'guest-agent';
-const PROGRAMS = ['/usr/sbin/qemu-ga', '/usr/bin/qemu-ga'];
 
 export const guestAgent: Fixer = {
   name: NAME,
@@ -29,7 +29,7 @@ export const guestAgent: Fixer = {
       directory: packages.directory,
       packages: [...packages.files],
       command,
-      programs: PROGRAMS,
+      programs: programPaths('qemu-ga'),
     };
     const relabel = {
       fixer: NAME,
@@ -42,9 +42,7 @@ export const guestAgent: Fixer = {
 
 /** Programs that take package files; both leave a newer version alone. Nothing is asked for, no repository is looked at. */
 function installCommand({ tree }: Guest): string[] | null {
-  const has = (program: string) =>
-    ['/usr/bin', '/bin'].some((directory) => tree.exists(`${directory}/${program}`));
-  if (has('dpkg'))
+  if (hasProgram(tree, 'dpkg'))
     return ['dpkg', '--install', '--skip-same-version', '--refuse-downgrade', '--force-confold'];
-  return has('rpm') ? ['rpm', '--upgrade', '--replacepkgs'] : null;
+  return hasProgram(tree, 'rpm') ? ['rpm', '--upgrade', '--replacepkgs'] : null;
 }

@@ -1,7 +1,9 @@
+import { hasProgram } from '../../guest/programs.js';
 import type { GuestTree } from '../../guest/tree.js';
 import type { Kernel } from '../../model/identity.js';
 import type { Operation } from '../../model/operation.js';
-import { mapLines, putFile, rewriteFile } from '../base/edit.js';
+import { mapLines } from '../../text/lines.js';
+import { putFile, rewriteFile } from '../base/edit.js';
 
 export interface RebuildRequest {
   /** Guest path of the initramfs. */
@@ -131,8 +133,7 @@ function keepInModprobeConf(tree: GuestTree, drivers: readonly string[]): Operat
 
 /** The guest's tools that are there, by their programs. */
 function installedTools(tree: GuestTree): InitramfsTool[] {
-  const has = ({ program }: InitramfsTool) =>
-    ['/usr/sbin', '/usr/bin', '/sbin', '/bin'].some((directory) => tree.exists(`${directory}/${program}`));
+  const has = ({ program }: InitramfsTool) => hasProgram(tree, program);
   const isSuse = /^INITRD_MODULES=/m.test(tree.text(SUSE_KERNEL)?.text ?? '');
   return TOOLS.map((tool) => (tool.program === 'mkinitrd' && isSuse ? SUSE_MKINITRD : tool)).filter(has);
 }

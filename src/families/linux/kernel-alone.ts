@@ -1,5 +1,5 @@
 import { parseSectionPath } from '../../guest/unified-image.js';
-import { shortLines } from '../base/edit.js';
+import { shortLines } from '../../text/lines.js';
 import type { Guest } from '../base/fixer.js';
 import { type BootFile, type BootFileKind, bootFiles, mapCommandLines } from './command-line-files.js';
 

@@ -67,7 +67,7 @@ function disable({ tree, identity }: Pick<Guest, 'tree' | 'identity'>, tools: To
 
 function sharedFolders(tree: Guest['tree']): Operation[] {
   const reason = 'VirtualBox’s shared folders do not exist on KVM; the boot would wait for them';
-  return commentMounts(tree, /vboxsf/, { fixer: NAME, reason });
+  return commentMounts(tree, /^vboxsf$/, { fixer: NAME, reason });
 }
 
 function display(tree: Guest['tree']): Operation[] {

@@ -1,6 +1,8 @@
+import { parseFstab } from '../../guest/fstab.js';
 import type { GuestTree } from '../../guest/tree.js';
 import type { Operation } from '../../model/operation.js';
-import { type Cause, filesIn, mapLines, putLink, removeFile, rewriteFile } from '../base/edit.js';
+import { mapLines } from '../../text/lines.js';
+import { type Cause, filesIn, putLink, removeFile, rewriteFile } from '../base/edit.js';
 
 /** What every hypervisor's guest tools leave behind in the same places. Pattern arguments are tested on one name or line. */
 
@@ -66,8 +68,10 @@ export function commentDisplayDrivers(tree: GuestTree, driver: RegExp, cause: Ca
 
 /** Lines of fstab whose filesystem only the old hypervisor offers: shared folders. */
 export function commentMounts(tree: GuestTree, type: RegExp, cause: Cause): Operation[] {
-  const line = new RegExp(`^\\s*[^#\\s]\\S*\\s+\\S+\\s+(${type.source})\\s`);
-  return commentLines(tree, '/etc/fstab', line, cause);
+  return rewriteFile(tree, '/etc/fstab', cause, (text) => {
+    const found = new Set(parseFstab(text).flatMap((entry) => (type.test(entry.type) ? [entry.index] : [])));
+    return mapLines(text, (line, index) => (found.has(index) ? `#${line}` : line));
+  });
 }
 
 export function commentLines(tree: GuestTree, path: string, line: RegExp, cause: Cause): Operation[] {

@@ -1,6 +1,7 @@
 import type { GuestTree } from '../../guest/tree.js';
 import type { Operation } from '../../model/operation.js';
-import { type Cause, filesIn, mapLines, putFile, rewriteFile } from '../base/edit.js';
+import { mapLines } from '../../text/lines.js';
+import { type Cause, filesIn, putFile, rewriteFile } from '../base/edit.js';
 import type { Fixer, Guest } from '../base/fixer.js';
 import {
   commentDisplayDrivers,
@@ -26,7 +27,7 @@ export const vmware: Fixer = {
       ...tools,
       ...commentMounts(
         tree,
-        /(?:fuse\.)?vmhgfs(?:-fuse)?/,
+        /^(fuse\.)?vmhgfs(-fuse)?$/,
         because('VMware’s shared folders do not exist on KVM; the boot would wait for them'),
       ),
       // Drivers that the same guest needs where it came from load by themselves when the hardware is there.

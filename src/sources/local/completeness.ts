@@ -2,7 +2,7 @@ import type { ImageFile, Layer } from '../../disk/chain.js';
 import { withImage } from '../../disk/file-source.js';
 import { completenessOf } from '../../disk/read-image.js';
 import { Hyper2kvmError } from '../../errors/error.js';
-import { printable } from '../../text/printable.js';
+import { printable } from '../../text/escape-terminal.js';
 
 /**
  * Checks that all bytes of every layer are there, by the formats' own tables. Returns the bytes of the disk that each layer holds, newest first; null where its

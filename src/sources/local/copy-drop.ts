@@ -16,7 +16,8 @@ import { refuseHardLinks } from '../../disk/file-source.js';
 import type { Hyper2kvmError } from '../../errors/error.js';
 import { syncTree } from '../../files/durable.js';
 import { openToRead } from '../../files/lease.js';
-import { printable } from '../../text/printable.js';
+import { WEEK_SECONDS } from '../../host/durations.js';
+import { printable } from '../../text/escape-terminal.js';
 import { run } from '../../tools/run.js';
 import { sourceChanged } from './list-source.js';
 
@@ -38,7 +39,6 @@ interface Copying extends Pick<CopyRequest, 'refuseHardLinks' | 'signal'> {
   scratch: string;
 }
 
-const COPY_SECONDS = 7 * 86_400;
 /** Below this a process for each file costs more than it saves. */
 const SMALL_BYTES = 256 * 1024;
 /** Others may read what the owner let them read; nobody else may write. */
@@ -123,7 +123,7 @@ async function copyFile(from: Buffer, to: Buffer, name: string, copying: Copying
 async function copyContent(from: FileHandle, to: FileHandle, signal: AbortSignal): Promise<void> {
   const paths = [from, to].map(({ fd }) => `/proc/${process.pid}/fd/${fd}`);
   const flags = ['--reflink=auto', '--sparse=auto'];
-  await run('cp', [...flags, '--', ...paths], { signal, timeoutSeconds: COPY_SECONDS });
+  await run('cp', [...flags, '--', ...paths], { signal, timeoutSeconds: WEEK_SECONDS });
 }
 
 /** For a FIFO, a socket, a device: it has no content, and FETCH refuses it for what it is. */

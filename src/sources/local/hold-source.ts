@@ -2,11 +2,12 @@ import type { Stats } from 'node:fs';
 import { type FileHandle, lstat, mkdir, readdir, realpath, rename, rm } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
 import type { Logger } from 'pino';
+import { isErrorCode } from '../../errors/errno.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { syncPath } from '../../files/durable.js';
 import { hasReadLease, openToRead, takeReadLease } from '../../files/lease.js';
 import { usedBytes } from '../../files/space.js';
-import { printable } from '../../text/printable.js';
+import { printable } from '../../text/escape-terminal.js';
 import { copyDrop } from './copy-drop.js';
 import { listSource, type SourceFile, sourceId } from './list-source.js';
 
@@ -58,7 +59,7 @@ const LOOK_MILLISECONDS = 500;
 const COPY_PREFIX = 'private-source-';
 /** FETCH refuses a drop of more. */
 const MAX_FILES = 10_000;
-const ELSEWHERE = new Set(['ELOOP', 'ENXIO', 'ENODEV']);
+const ELSEWHERE = ['ELOOP', 'ENXIO', 'ENODEV'];
 
 /**
  * From here to `release` nobody changes what the stages read. A claimed file is still its owner's inode, who
@@ -130,9 +131,9 @@ function holdLeases(
 async function takeLeases(source: Source, handles: FileHandle[]): Promise<string | null> {
   let refused: string | null = null;
   for (const path of await filesOf(source)) {
-    const handle = await openToRead(path).catch((error: NodeJS.ErrnoException) => {
+    const handle = await openToRead(path).catch((error: unknown) => {
       // A link, a socket, a device: FETCH refuses it.
-      if (ELSEWHERE.has(error.code ?? '')) return null;
+      if (isErrorCode(error, ...ELSEWHERE)) return null;
       throw error;
     });
     if (handle === null) continue;

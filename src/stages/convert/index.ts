@@ -4,9 +4,11 @@ import { z } from 'zod';
 import { largestOutput } from '../../disk/output-size.js';
 import { eachDisk } from '../../engine/each-disk.js';
 import type { Stage, StageContext } from '../../engine/stage.js';
+import { isErrorCode } from '../../errors/errno.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { sha256File } from '../../files/digest.js';
 import { publish, syncPath } from '../../files/durable.js';
+import { WEEK_SECONDS } from '../../host/durations.js';
 import { dropPaths } from '../../sources/local/hold-source.js';
 import { checkImage, convertImage, imageInfo } from '../../tools/qemu-img.js';
 import { fixOutput } from '../fix/output.js';
@@ -81,7 +83,7 @@ async function convertDisk(
       // In order (no -W): the same input gives the same bytes.
       ...target,
     },
-    { signal, timeoutSeconds: 7 * 24 * 3600, onPercent, sees: dropPaths(context.source) },
+    { signal, timeoutSeconds: WEEK_SECONDS, onPercent, sees: dropPaths(context.source) },
   );
   // All three only read the new file, the disk writes it back meanwhile.
   const [sha256] = await Promise.all([
@@ -153,8 +155,8 @@ function speedMeter(context: StageContext, disks: readonly Disk[]) {
 }
 
 async function removeScratch(directory: string): Promise<void> {
-  const names = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
+  const names = await readdir(directory).catch((error: unknown) => {
+    if (isErrorCode(error, 'ENOENT')) return [];
     throw error;
   });
   for (const name of names) if (name.endsWith('.part')) await rm(join(directory, name));

@@ -6,26 +6,16 @@ import { parseVmsd } from '../../disk/vmsd.js';
 import { parseVmx } from '../../disk/vmx.js';
 import type { StageContext } from '../../engine/stage.js';
 import { Hyper2kvmError } from '../../errors/error.js';
-import { printable } from '../../text/printable.js';
+import type { Description } from '../../model/description.js';
+import { printable } from '../../text/escape-terminal.js';
 
-/** What a .vmx or an .ovf says of the VM. */
-export interface Description {
-  /** The file's name. */
-  file: string;
-  name: string | null;
-  memoryMib: number | null;
-  vcpus: number | null;
-  firmware: 'bios' | 'uefi' | null;
-  osHint: string | null;
-  /** Hard disks in their order; names as written. */
-  disks: { controller: string | null; file: string }[];
-  nics: { mac: string | null; network: string | null; model: string | null; pci_slot?: number }[];
-}
+/** A description and the name of the file that it is in. */
+export type FoundDescription = Description & { file: string };
 
 const MAX_TEXT = 4 * 1024 * 1024;
 
 /** The drop's .vmx, else its .ovf. Two of a kind are two VMs: `fetch.several-vms`. */
-export async function readDescription(inventory: Inventory): Promise<Description | null> {
+export async function readDescription(inventory: Inventory): Promise<FoundDescription | null> {
   const vmx = await readText(inventory, /\.vmx$/i);
   if (vmx !== null) return { ...parseVmx(vmx.bytes.toString('utf8')), file: vmx.name };
   const ovf = await readText(inventory, /\.ovf$/i);

@@ -9,10 +9,11 @@ import { BLANK } from '../../disk/read-image.js';
 import { eachDisk } from '../../engine/each-disk.js';
 import type { Stage, StageContext } from '../../engine/stage.js';
 import { Hyper2kvmError } from '../../errors/error.js';
+import type { Description } from '../../model/description.js';
 import type { Hardware } from '../../model/hardware.js';
 import { checkWhole } from '../../sources/local/completeness.js';
-import { printable } from '../../text/printable.js';
-import { type Description, readDescription, readFrozen, verifyManifest } from './description.js';
+import { printable } from '../../text/escape-terminal.js';
+import { type FoundDescription, readDescription, readFrozen, verifyManifest } from './description.js';
 import { type FetchOutput, fetchOutput } from './output.js';
 import { removeUnpacked, unpacker } from './unpack.js';
 
@@ -94,7 +95,7 @@ function newestImages(assembly: Assembly, frozen: readonly string[]): FoundDisk[
 }
 
 /** A .vmx knows which state of each disk is in use: not always the newest one, after going back to a snapshot. */
-function describedDisks(description: Description, assembly: Assembly): FoundDisk[] {
+function describedDisks(description: FoundDescription, assembly: Assembly): FoundDisk[] {
   return description.disks.map(({ controller, file }) => {
     const name = innerName(siblingName(file, 'exact', description.file));
     if (assembly.layers.has(name)) return { name, controller };
@@ -142,13 +143,14 @@ function refuseNoDisk(
 /** What job.toml says counts more than the VM's own description. */
 function hardwareOf(description: Description | null, context: StageContext): Hardware {
   const wanted = context.options.vm;
+  const described = description?.hardware;
   return {
-    name: wanted.name ?? description?.name ?? null,
-    memory_mib: wanted.memory ?? description?.memoryMib ?? null,
-    vcpus: wanted.vcpus ?? description?.vcpus ?? null,
-    firmware: wanted.firmware ?? description?.firmware ?? null,
-    nics: description?.nics ?? [],
-    os_hint: description?.osHint ?? null,
+    name: wanted.name ?? described?.name ?? null,
+    memory_mib: wanted.memory ?? described?.memory_mib ?? null,
+    vcpus: wanted.vcpus ?? described?.vcpus ?? null,
+    firmware: wanted.firmware ?? described?.firmware ?? null,
+    nics: described?.nics ?? [],
+    os_hint: described?.os_hint ?? null,
   };
 }
 

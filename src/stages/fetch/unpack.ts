@@ -5,8 +5,9 @@ import type { InventoryOptions } from '../../disk/inventory.js';
 import type { StageContext } from '../../engine/stage.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { syncPath } from '../../files/durable.js';
+import { exists } from '../../files/exists.js';
 import { usedBytes } from '../../files/space.js';
-import { printable } from '../../text/printable.js';
+import { printable } from '../../text/escape-terminal.js';
 import { unpackFile } from '../../tools/unpack.js';
 
 const DIRECTORY = 'unpacked';
@@ -102,14 +103,4 @@ function named(error: unknown, name: string): unknown {
     advice: error.advice,
     cause: error,
   });
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
-    throw error;
-  }
 }

@@ -1,6 +1,7 @@
 import { type BootFile, mapCommandLines } from '../../families/linux/command-line-files.js';
 import { REMOVABLE_TYPES } from '../../families/linux/fstab.js';
 import { isUnstableName } from '../../guest/device-names.js';
+import { mayBeAbsent, parseFstab } from '../../guest/fstab.js';
 import type { Operation } from '../../model/operation.js';
 import type { FixTarget } from './guest-writer.js';
 import { unproven } from './prove-files.js';
@@ -44,20 +45,14 @@ export function proofsOfNames({ fstab, boot }: GuestTexts): string[] {
 /** fstab(5): at least spec, file, type on what was written; no unstable name, except of removable media and on lines that may fail (`nofail`, `noauto`). */
 function proveFstab(text: string, before: string): string {
   const old = new Set(before.split('\n'));
-  let lines = 0;
-  for (const line of text.split('\n')) {
-    if (/^\s*(#|$)/.test(line)) continue;
-    const [spec, file, type, options = 'defaults'] = line.trim().split(/\s+/);
-    if (spec === undefined || file === undefined || type === undefined) {
-      if (old.has(line)) continue;
-      throw unproven('/etc/fstab', `it has the line ${line}`);
-    }
-    const mayFail = options.split(',').some((option) => option === 'nofail' || option === 'noauto');
-    if (isUnstableName(spec) && !mayFail && !REMOVABLE_TYPES.test(type))
-      throw unproven('/etc/fstab', `${file} is still mounted from ${spec}`);
-    lines += 1;
+  const entries = parseFstab(text).filter((entry) => entry.type !== '' || !old.has(entry.text));
+  for (const entry of entries) {
+    const { spec, mountpoint, type } = entry;
+    if (type === '') throw unproven('/etc/fstab', `it has the line ${entry.text}`);
+    if (isUnstableName(spec) && !mayBeAbsent(entry) && !REMOVABLE_TYPES.test(type))
+      throw unproven('/etc/fstab', `${mountpoint} is still mounted from ${spec}`);
   }
-  return `/etc/fstab parses: ${lines} entries, no unstable device name`;
+  return `/etc/fstab parses: ${entries.length} entries, no unstable device name`;
 }
 
 /** Nothing to say of a file without command lines, as of GRUB that reads its entries elsewhere. */

@@ -12,9 +12,10 @@ import type { Stage, StageContext } from '../../engine/stage.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { syncPath } from '../../files/durable.js';
 import { usedBytes } from '../../files/space.js';
+import { WEEK_SECONDS } from '../../host/durations.js';
 import { checkWhole } from '../../sources/local/completeness.js';
 import { dropPaths } from '../../sources/local/hold-source.js';
-import { printable } from '../../text/printable.js';
+import { printable } from '../../text/escape-terminal.js';
 import { convertImage } from '../../tools/qemu-img.js';
 import { fetchOutput } from '../fetch/output.js';
 import { unpackedBytes, unpacker } from '../fetch/unpack.js';
@@ -162,7 +163,7 @@ async function copyDisk(
     { source: overlay, sourceFormat: 'qcow2', target: temporary, targetFormat: 'qcow2' },
     {
       signal,
-      timeoutSeconds: 7 * 24 * 3600,
+      timeoutSeconds: WEEK_SECONDS,
       sees: dropPaths(context.source),
       onPercent: (percent) => {
         const seconds = (performance.now() - started) / 1000;

@@ -1,6 +1,7 @@
-import { shortLines } from '../../families/base/edit.js';
+import { hasProgram, SYSTEMD } from '../../guest/programs.js';
 import type { GuestTree } from '../../guest/tree.js';
 import type { Identity } from '../../model/identity.js';
+import { shortLines } from '../../text/lines.js';
 
 /** Everything INSPECT reads off the snapshot alone. Pure. Decided by what is there, not by the distribution's name. */
 export function identify(tree: GuestTree, partitions: Identity['partitions']) {
@@ -16,7 +17,7 @@ export function identify(tree: GuestTree, partitions: Identity['partitions']) {
     package_manager: packageManager(tree),
     vmware_tools: vmwareTools(tree),
     selinux: selinux(tree),
-    qemu_guest_agent: program(tree, 'qemu-ga'),
+    qemu_guest_agent: hasProgram(tree, 'qemu-ga'),
   };
 }
 
@@ -96,9 +97,9 @@ function bootloader(tree: GuestTree): Identity['bootloader'] {
 }
 
 function initSystem(tree: GuestTree): string {
-  if (tree.exists('/usr/lib/systemd/systemd') || tree.exists('/lib/systemd/systemd')) return 'systemd';
-  if (program(tree, 'openrc') || tree.exists('/etc/runlevels')) return 'openrc';
-  if (tree.exists('/etc/init/rc.conf') || program(tree, 'initctl')) return 'upstart';
+  if (SYSTEMD.some((path) => tree.exists(path))) return 'systemd';
+  if (hasProgram(tree, 'openrc') || tree.exists('/etc/runlevels')) return 'openrc';
+  if (tree.exists('/etc/init/rc.conf') || hasProgram(tree, 'initctl')) return 'upstart';
   return tree.exists('/etc/inittab') ? 'sysvinit' : 'unknown';
 }
 
@@ -139,10 +140,6 @@ function hostname(tree: GuestTree): string {
   return line ?? tree.text('/etc/sysconfig/network')?.text.match(/^HOSTNAME=["']?([^"'\s]+)/m)?.[1] ?? '';
 }
 
-function program(tree: GuestTree, name: string): boolean {
-  return ['/usr/sbin', '/usr/bin', '/sbin', '/bin'].some((directory) => tree.exists(`${directory}/${name}`));
-}
-
 const INITRAMFS_TOOLS = [
   ['update-initramfs', 'initramfs-tools'],
   ['dracut', 'dracut'],
@@ -153,18 +150,18 @@ const INITRAMFS_TOOLS = [
 const PACKAGE_MANAGERS = ['apt-get', 'dnf', 'yum', 'zypper', 'tdnf', 'pacman', 'apk', 'rpm', 'dpkg'] as const;
 
 function initramfsTool(tree: GuestTree): string {
-  return INITRAMFS_TOOLS.find(([name]) => program(tree, name))?.[1] ?? 'none';
+  return INITRAMFS_TOOLS.find(([name]) => hasProgram(tree, name))?.[1] ?? 'none';
 }
 
 function packageManager(tree: GuestTree): string {
-  const name = PACKAGE_MANAGERS.find((candidate) => program(tree, candidate));
+  const name = PACKAGE_MANAGERS.find((candidate) => hasProgram(tree, candidate));
   return name === 'apt-get' ? 'apt' : (name ?? 'unknown');
 }
 
 function vmwareTools(tree: GuestTree): Identity['vmware_tools'] {
-  if (tree.exists('/etc/vmware-tools/locations') || program(tree, 'vmware-uninstall-tools.pl'))
+  if (tree.exists('/etc/vmware-tools/locations') || hasProgram(tree, 'vmware-uninstall-tools.pl'))
     return 'tarball';
-  return program(tree, 'vmtoolsd') || program(tree, 'vmware-toolbox-cmd') ? 'open-vm-tools' : 'none';
+  return hasProgram(tree, 'vmtoolsd') || hasProgram(tree, 'vmware-toolbox-cmd') ? 'open-vm-tools' : 'none';
 }
 
 function selinux(tree: GuestTree): boolean {

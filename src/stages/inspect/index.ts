@@ -6,13 +6,14 @@ import type { Progress, Stage, StageContext } from '../../engine/stage.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { syncPath, writeDurable } from '../../files/durable.js';
 import { type DeviceContext, resolveDevice } from '../../guest/device-names.js';
+import { parseFstab } from '../../guest/fstab.js';
+import { PROGRAM_DIRECTORIES } from '../../guest/programs.js';
 import type { GuestTree } from '../../guest/tree.js';
 import { GUEST_THREAD, runInThread } from '../../host/thread.js';
 import type { Identity } from '../../model/identity.js';
 import { fetchOutput } from '../fetch/output.js';
 import { flattenOutput } from '../flatten/output.js';
 import { architecture } from './architecture.js';
-import { fstabLines } from './fstab-lines.js';
 import { identify } from './identity.js';
 import { hasKernelImage, readKernels } from './kernels.js';
 import { followEarlyLinks, followLinks, realDirectory } from './links.js';
@@ -221,10 +222,7 @@ const DPKG_EXCLUDES = [
   './cmethopt',
 ];
 const NAME_DIRECTORIES = [
-  '/usr/bin',
-  '/usr/sbin',
-  '/bin',
-  '/sbin',
+  ...PROGRAM_DIRECTORIES,
   '/usr/lib/systemd/system',
   '/lib/systemd/system',
   '/var/lib/rpm',
@@ -297,9 +295,9 @@ function withMountpoints(
   root: Root,
 ): Storage['filesystems'] {
   const at = new Map<string, string>([[root.device, '/']]);
-  for (const line of fstabLines(tree.text('/etc/fstab')?.text ?? '')) {
-    const [spec, mountpoint] = line.trim().split(/\s+/);
-    if (spec === undefined || mountpoint === undefined || spec.startsWith('#')) continue;
+  const entries = parseFstab(tree.text('/etc/fstab')?.text ?? '');
+  for (const { spec, mountpoint } of entries) {
+    if (mountpoint === '') continue;
     const filesystem = resolveDevice(spec, devices);
     if (filesystem !== null && !at.has(filesystem.device)) at.set(filesystem.device, mountpoint);
   }

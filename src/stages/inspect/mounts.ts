@@ -1,9 +1,9 @@
 import type { ApplianceSession } from '../../appliance/session.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { type DeviceContext, filesystemsNamed, resolveDevice } from '../../guest/device-names.js';
+import { parseFstab } from '../../guest/fstab.js';
 import type { GuestTree } from '../../guest/tree.js';
 import type { Identity } from '../../model/identity.js';
-import { fstabLines } from './fstab-lines.js';
 import { ESP_MOUNTPOINTS, ESP_TYPES } from './identity.js';
 import { duplicateUuid, type Root, readOnly } from './roots.js';
 import { refusal, tolerate, type Warnings } from './tolerate.js';
@@ -60,9 +60,8 @@ async function needed(mounting: () => Promise<void>, { device, mountpoint }: Mou
 /** The system's other mounts by its fstab, in mount order. Pure. */
 function fstabMounts(tree: GuestTree, devices: DeviceContext, root: Root): Mounts {
   const mounts = new Map<string, Mounts[number]>();
-  for (const line of fstabLines(tree.text('/etc/fstab')?.text ?? '')) {
-    const [spec, mountpoint, , options] = line.trim().split(/\s+/);
-    if (spec === undefined || mountpoint === undefined || !SYSTEM_MOUNTPOINTS.includes(mountpoint)) continue;
+  for (const { spec, mountpoint, options } of parseFstab(tree.text('/etc/fstab')?.text ?? '')) {
+    if (!SYSTEM_MOUNTPOINTS.includes(mountpoint)) continue;
     const filesystem = resolveDevice(spec, devices);
     const copies = filesystem === null ? filesystemsNamed(spec, devices) : [];
     if (copies.length > 1 && NEEDED.has(mountpoint))
@@ -71,7 +70,7 @@ function fstabMounts(tree: GuestTree, devices: DeviceContext, root: Root): Mount
         copies.map(({ device }) => device),
       );
     if (filesystem === null || !MOUNTABLE.has(filesystem.type)) continue;
-    const subvolume = options?.split(',').find((option) => /^subvol(id)?=/.test(option)) ?? '';
+    const subvolume = options.find((option) => /^subvol(id)?=/.test(option)) ?? '';
     if (filesystem.device === root.device && subvolume === '') continue;
     mounts.set(mountpoint, { device: filesystem.device, mountpoint, options: subvolume });
   }

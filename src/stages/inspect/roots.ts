@@ -6,8 +6,8 @@ import {
   filesystemsNamed,
   resolveDevice,
 } from '../../guest/device-names.js';
+import { parseFstab } from '../../guest/fstab.js';
 import type { Filesystem } from '../../model/identity.js';
-import { fstabLines } from './fstab-lines.js';
 import { refusal } from './tolerate.js';
 
 export interface Root {
@@ -153,9 +153,8 @@ async function readFstab(session: ApplianceSession): Promise<string> {
 
 /** The name of `/` in a root's fstab, where it means copies of the root as well as the root. Pure. */
 function sharedName(fstab: string, { device }: Filesystem, context: DeviceContext): Root['sharesName'] {
-  for (const line of fstabLines(fstab)) {
-    const [spec = '#', mountpoint] = line.trim().split(/\s+/);
-    if (spec.startsWith('#') || mountpoint !== '/') continue;
+  for (const { spec, mountpoint } of parseFstab(fstab)) {
+    if (mountpoint !== '/') continue;
     const devices = filesystemsNamed(spec, context).map((filesystem) => filesystem.device);
     if (devices.length > 1 && devices.includes(device)) return { spec, devices };
   }
@@ -168,15 +167,13 @@ export function mountsItself(
   { filesystem, options, subvolume: own }: Omit<Candidate, 'names'>,
   context: DeviceContext,
 ): boolean {
-  return fstabLines(fstab).some((line) => {
-    const [spec = '#', mountpoint, , mountOptions = ''] = line.trim().split(/\s+/);
-    if (spec.startsWith('#') || mountpoint !== '/') return false;
+  return parseFstab(fstab).some(({ spec, mountpoint, options: mountOptions }) => {
+    if (mountpoint !== '/') return false;
     const subvolume = mountOptions
-      .split(',')
       .find((option) => option.startsWith('subvol='))
       ?.replace(/^subvol=\/?/, 'subvol=');
     if (resolveDevice(spec, context)?.device !== filesystem.device) return false;
-    const number = /(?:^|,)subvolid=(\d+)/.exec(mountOptions)?.[1];
+    const number = mountOptions.map((option) => /^subvolid=(\d+)/.exec(option)?.[1]).find(Boolean);
     return subvolume === undefined && number !== undefined
       ? Number(number) === own
       : (subvolume ?? '') === options;

@@ -4,6 +4,7 @@ import { inScript } from '../../appliance/disk-names.js';
 import type { ApplianceSession } from '../../appliance/session.js';
 import type { Config } from '../../config/schema.js';
 import type { StageContext } from '../../engine/stage.js';
+import { isErrorCode } from '../../errors/errno.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { readSmallFile } from '../../files/small-file.js';
 import { type DeviceContext, resolveDevice } from '../../guest/device-names.js';
@@ -43,7 +44,7 @@ async function readKey(file: string, { directory, entries }: StageContext['sourc
       return await readSmallFile(place, LARGEST_KEY_BYTES);
     } catch (error) {
       // That it is not directly beside the disks says less than what is wrong with it in the directory.
-      if (cause === undefined || !isMissing(error)) cause = error;
+      if (cause === undefined || !isErrorCode(error)) cause = error;
     }
   }
   throw new Hyper2kvmError('inspect.luks-key-unreadable', `the key file ${file} cannot be read`, {
@@ -57,10 +58,6 @@ async function readKey(file: string, { directory, entries }: StageContext['sourc
 async function isInside(directory: string, place: string): Promise<boolean> {
   const [root, parent] = await Promise.all([realpath(directory), realpath(dirname(place))]);
   return parent === root || parent.startsWith(root + sep);
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
 }
 
 /**

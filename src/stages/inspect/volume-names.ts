@@ -1,6 +1,6 @@
-import { shortLines } from '../../families/base/edit.js';
 import { type DeviceContext, resolveDevice } from '../../guest/device-names.js';
 import type { GuestTree } from '../../guest/tree.js';
+import { shortLines } from '../../text/lines.js';
 import type { Storage } from './storage.js';
 
 type Volumes = Pick<Storage, 'unlocked' | 'arrays'>;

@@ -1,5 +1,7 @@
 import type { Operation } from '../../model/operation.js';
 import type { Plan } from '../../model/plan.js';
+import { diffText } from '../../text/escape-diff.js';
+import { terminalLine } from '../../text/escape-terminal.js';
 import { unifiedDiff } from '../../text/line-diff.js';
 
 /**
@@ -15,7 +17,7 @@ export function planDiff({ operations, warnings }: Pick<Plan, 'operations' | 'wa
     else known.push(operation);
   }
   const parts = [...changes.values()].map(changeOf);
-  const notes = warnings.map(({ fixer, message }) => `# warning (${fixer}): ${oneLine(message)}\n`);
+  const notes = warnings.map(({ fixer, message }) => `# warning (${fixer}): ${terminalLine(message)}\n`);
   return [...notes, ...parts].join('\n');
 }
 
@@ -28,15 +30,15 @@ function subject(operation: Operation): string {
 
 function changeOf(operations: readonly Operation[]): string {
   const reasons = operations
-    .map((operation) => `# ${operation.fixer}: ${oneLine(operation.reason)}\n`)
+    .map((operation) => `# ${operation.fixer}: ${terminalLine(operation.reason)}\n`)
     .join('');
   const texts = operations.flatMap(textChange);
   const others = operations.map(describe);
   const [first, last] = [texts[0], texts.at(-1)];
   if (first === undefined || last === undefined) return reasons + others.join('');
-  const before = first.before === null && last.after !== null ? '/dev/null' : `a${oneLine(first.path)}`;
-  const after = last.after === null ? '/dev/null' : `b${oneLine(first.path)}`;
-  const patch = unifiedDiff(before, after, printable(first.before ?? ''), printable(last.after ?? ''));
+  const before = first.before === null && last.after !== null ? '/dev/null' : `a${terminalLine(first.path)}`;
+  const after = last.after === null ? '/dev/null' : `b${terminalLine(first.path)}`;
+  const patch = unifiedDiff(before, after, diffText(first.before ?? ''), diffText(last.after ?? ''));
   return reasons + others.join('') + patch;
 }
 
@@ -56,7 +58,7 @@ function textChange(operation: Operation): TextChange[] {
 
 function describe(operation: Operation): string {
   return descriptionOf(operation)
-    .map((line) => `# ${oneLine(line)}\n`)
+    .map((line) => `# ${terminalLine(line)}\n`)
     .join('');
 }
 
@@ -97,18 +99,4 @@ function replacement({ path, text }: { path: string; text: string | null }): str
       .split('\n')
       .map((line) => `  | ${line}`),
   ];
-}
-
-const oneLine = (text: string) => printable(text).replace(/[\r\n]/g, escaped);
-const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
-
-/**
- * Control characters (but for tab and the ends of lines), Unicode's own line ends and bidirectional overrides as visible escapes. Text of a file that is not
- * UTF-8 was read as Latin-1, whose upper controls are such characters too.
- */
-function printable(text: string): string {
-  return text.replace(
-    /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]|\r(?!\n)/g,
-    escaped,
-  );
 }

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { StageContext } from '../../engine/stage.js';
 import { Hyper2kvmError } from '../../errors/error.js';
+import { WEEK_SECONDS } from '../../host/durations.js';
 import type { Content } from '../../model/boot.js';
 import { dropPaths } from '../../sources/local/hold-source.js';
 import { compareImages } from '../../tools/qemu-img.js';
@@ -17,8 +18,6 @@ export const dataInput = z.object({
   convert: convertOutput,
 });
 export type DataInput = z.infer<typeof dataInput>;
-
-const WEEK_SECONDS = 7 * 24 * 3600;
 
 /**
  * Reads source and result once more and compares every byte: the proof for a disk that has nothing to boot. Rejects with `validate.content-differs`.

@@ -1,4 +1,5 @@
 import { StringDecoder } from 'node:string_decoder';
+import { withoutEscapes, withoutUnfinishedEscape } from '../../text/terminal-escapes.js';
 
 /**
  * Longer lines are cut: no message that matters is longer, a guest may send megabytes without a line end, and the patterns' work grows with the square of
@@ -11,9 +12,6 @@ const MAX_UNFINISHED = 2048;
 /** Positioning (`H`, `f`) and clearing (`J`) begin a new line for the reader; everything else of ECMA-48 is colour or noise. */
 const LINE_ENDS = /\n|\r(?!\n|$)/;
 const CURSOR = /\x1b\[[0-9;]*[HfJ]/g;
-const ESCAPES =
-  /\x1b\[[0-9;?=]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][0-9A-Za-z]|\x1b[=>78cDEHM]/g;
-const UNFINISHED = /\x1b(?:\[[0-9;?=]*|\][^\x07\x1b]*|[()])?$/;
 const CONTROLS = /[\x00-\x08\x0b-\x1f\x7f]/g;
 
 /**
@@ -36,12 +34,12 @@ export class ConsoleLines {
   }
 
   get tail(): string {
-    return plain(this.#raw.replace(UNFINISHED, '')).slice(-MAX_LINE);
+    return plain(withoutUnfinishedEscape(this.#raw)).slice(-MAX_LINE);
   }
 }
 
 function plain(text: string): string {
-  return text.replace(ESCAPES, '').replace(CONTROLS, '').trimEnd();
+  return withoutEscapes(text).replace(CONTROLS, '').trimEnd();
 }
 
 /** A verbose boot with systemd's debugging says a megabyte or two. */

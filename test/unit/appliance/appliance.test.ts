@@ -49,7 +49,7 @@ describe('a BLOCK_IO_ERROR of the appliance', () => {
 
   it('that the guest is told of is left to its call', () => {
     expect(diskError(event({ action: 'report', operation: 'read' }))).toBeNull();
-    expect(diskError({ name: 'STOP', data: {}, seconds: 0 })).toBeNull();
+    expect(diskError({ name: 'STOP', data: {} })).toBeNull();
   });
 });
 

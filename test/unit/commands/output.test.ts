@@ -1,3 +1,4 @@
+import stringWidth from 'string-width';
 import { describe, expect, test } from 'vitest';
 import { memoryFinding } from '../../../src/commands/doctor/host.js';
 import { findingText } from '../../../src/commands/doctor.js';
@@ -7,7 +8,7 @@ import { logLine } from '../../../src/commands/logs.js';
 import { planText } from '../../../src/commands/plan.js';
 import { createProgress } from '../../../src/commands/progress.js';
 import { showText } from '../../../src/commands/show.js';
-import { tableLines, textWidth, truncate, wrap } from '../../../src/text/table.js';
+import { tableLines, truncate, wrap } from '../../../src/text/table.js';
 import { samplePlan, sampleRecords } from '../report/sample.js';
 import { detail, recordingIo, summary } from './support.js';
 
@@ -48,7 +49,7 @@ describe('the list', () => {
   test('fits 80 columns and says everything that is waited for', () => {
     const { io } = recordingIo();
     const lines = jobTable(io, jobs).trimEnd().split('\n');
-    expect(Math.max(...lines.map(textWidth))).toBeLessThanOrEqual(80);
+    expect(Math.max(...lines.map((line) => stringWidth(line)))).toBeLessThanOrEqual(80);
     expect(lines[0]).toBe('JOB           VM             STATE     STAGE      %  MB/s    ETA WAITING FOR');
     expect(lines[1]).toBe('-             db             waiting');
     expect(lines[2]).toBe('    missing db-s002.vmdk, db-s003.vmdk, db-s004.vmdk');
@@ -171,7 +172,7 @@ describe('progress', () => {
     progress.event({ type: 'stage-finished', record });
     const drawn = err().split('\r\u001b[K');
     expect(drawn[1]).toBe('  convert   waiting for a free slot (c…');
-    expect(textWidth(drawn[1]!)).toBeLessThan(40);
+    expect(stringWidth(drawn[1]!)).toBeLessThan(40);
     expect(drawn[2]).toBe('✓ convert          6.1 s  698 MiB written\n');
   });
 
@@ -204,9 +205,9 @@ describe('doctor', () => {
 
 describe('tables', () => {
   test('count columns, not characters', () => {
-    expect(textWidth('日本')).toBe(4);
-    expect(textWidth('e\u0301')).toBe(1);
     expect(truncate('日本語', 5)).toBe('日本…');
+    expect(truncate('日本語', 6)).toBe('日本語');
+    expect(truncate('e\u0301e\u0301e\u0301', 2)).toBe('e\u0301…');
     expect(
       tableLines(
         [{ title: 'A' }, { title: 'B', align: 'right' }],
@@ -217,11 +218,20 @@ describe('tables', () => {
       ),
     ).toEqual(['A   B', '日  1', 'x  22']);
   });
+  test('do not cut an emoji of several characters in two', () => {
+    const family = '👨\u200d👩\u200d👧';
+    expect(truncate(`${family}web`, 4)).toBe(`${family}w…`);
+    expect(truncate(`${family}${family}`, 3)).toBe(`${family}…`);
+  });
   test('wrap at blanks and keep long words whole', () => {
     expect(wrap('one two three /a/very/long/path', 9, ' ')).toEqual([
       ' one two',
       ' three',
       ' /a/very/long/path',
     ]);
+    expect(wrap('日本 語 x', 6, '')).toEqual(['日本', '語 x']);
+  });
+  test('leave the characters of a name as the file has them', () => {
+    expect(wrap('missing u\u0308.vmdk', 8, '')).toEqual(['missing', 'u\u0308.vmdk']);
   });
 });

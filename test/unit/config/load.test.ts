@@ -57,6 +57,13 @@ describe('loadConfig', () => {
     );
   });
 
+  it('places a wrong element of an overridden list where it was given, not where the file had another', () => {
+    const file = written('[validate]\nrequire = ["mounts", "units"]\n');
+    expect(() => loadConfig({ file, env: { HYPER2KVM_VALIDATE_REQUIRE: 'mounts,luck' } })).toThrow(
+      /^HYPER2KVM_VALIDATE_REQUIRE: validate\.require\.1 is not valid/,
+    );
+  });
+
   it('names a mistyped variable of a known table and leaves foreign ones alone', () => {
     expect(() => loadConfig({ env: { HYPER2KVM_WATCH_POLING: 'true' } })).toThrow(
       /HYPER2KVM_WATCH_POLLING\?/,
@@ -98,6 +105,14 @@ describe('checkConfig', () => {
       ['convert.format', 'invalid-value', 5],
     ]);
     expect(checkConfig('[convert]\nformat = "raw"\n', 'f')).toEqual([]);
+  });
+
+  it('places a missing key where its table is, and a wrong element where it stands', () => {
+    const text = '[[guest.luks]]\ndevice = "/dev/sda3"\n[validate]\nrequire = [\n  "mounts",\n  "luck",\n]\n';
+    expect(checkConfig(text, 'f').map(({ key, where }) => [key, where])).toEqual([
+      ['guest.luks.0.key_file', 'f:1:3'],
+      ['validate.require.1', 'f:6:3'],
+    ]);
   });
 
   it('places a syntax error', () => {

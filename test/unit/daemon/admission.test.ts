@@ -54,7 +54,7 @@ describe('Admission', () => {
     // A job may be called as a drop is.
     expect(await gate.hasFree({ kind: 'job', id: 'a' }, 1, '/')).toBe(true);
     expect([await gate.state(), await gate.pausedReason()]).toEqual(['paused', 'space']);
-    expect(gate.spaceText(A)).toMatch(/^space: \d+ PB more under \//);
+    expect(gate.spaceText(A)).toMatch(/^space: \d+ PiB more under \//);
     expect(await gate.hasRoom(A, 1)).toBe(true);
     expect(await gate.state()).toBe('paused');
     await gate.forgetExcept('job', new Set());
@@ -96,7 +96,7 @@ describe('Admission', () => {
     await expect(gate.reserve(lease, 1e18)).rejects.toMatchObject({
       code: 'host.no-space',
       retryable: false,
-      message: expect.stringMatching(/at most 1000 PB are needed under .* has \d.* free of \d.* in total/),
+      message: expect.stringMatching(/at most 888 PiB are needed under .* has \d.* free of \d.* in total/),
     });
     expect(await gate.canEverFit(1e18)).toBe(false);
     expect(await gate.canEverFit(1)).toBe(true);
@@ -112,7 +112,7 @@ describe('Admission', () => {
       mkdirSync(place, { recursive: true });
       writeFileSync(join(place, 'disk.raw'), Buffer.alloc(10_000_000));
       expect(await refusal()).toContain(
-        `beside the ${name === 'source' ? '10.0 MB' : '20.0 MB'} of the drop`,
+        `beside the ${name === 'source' ? '9.5 MiB' : '19.1 MiB'} of the drop`,
       );
     }
   });

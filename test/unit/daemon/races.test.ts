@@ -294,7 +294,7 @@ describe.each(QUEUES)('space (%s)', (_name, open) => {
     expect(await ended('j1')).toMatchObject({
       state: 'failed',
       failedStage: 'flatten',
-      error: { code: 'host.no-space', message: expect.stringContaining('1000 PB') },
+      error: { code: 'host.no-space', message: expect.stringContaining('888 PiB') },
     });
     expect(runs).toBe(1);
     expect(await sourceOf('j1')).toEqual(['vm-j1.vmdk']);

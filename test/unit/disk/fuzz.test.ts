@@ -6,7 +6,7 @@ import { siblingName } from '../../../src/disk/base/names.js';
 import { FORMATS } from '../../../src/disk/formats.js';
 import { Hyper2kvmError } from '../../../src/errors/error.js';
 import { factsOf } from '../../../src/spool/header-facts.js';
-import { printable } from '../../../src/text/printable.js';
+import { printable } from '../../../src/text/escape-terminal.js';
 import { makeSubjects, type Subject } from './fuzz-subjects.js';
 
 /**

@@ -15,16 +15,18 @@ import { ovfText } from './ovf-text.js';
 describe('OVF', () => {
   test('a VMware export: hardware, disks in controller order, networks', () => {
     expect(parseOvf(Buffer.from(ovfText(['web01-disk1.vmdk', 'web01-disk2.vmdk'])))).toEqual({
-      name: 'web & db',
-      memoryMib: 2048,
-      vcpus: 4,
-      firmware: 'uefi',
-      osHint: '96',
+      hardware: {
+        name: 'web & db',
+        memory_mib: 2048,
+        vcpus: 4,
+        firmware: 'uefi',
+        nics: [{ mac: '00:50:56:aa:bb:cc', network: 'VM Network', model: 'VmxNet3' }],
+        os_hint: '96',
+      },
       disks: [
         { controller: 'scsi0:0', file: 'web01-disk1.vmdk' },
         { controller: 'scsi0:1', file: 'web01-disk2.vmdk' },
       ],
-      nics: [{ mac: '00:50:56:aa:bb:cc', network: 'VM Network', model: 'VmxNet3' }],
       files: ['web01-disk1.vmdk', 'web01-disk2.vmdk'],
     });
   });

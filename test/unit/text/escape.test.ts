@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { markupText, terminalLine, terminalText } from '../../../src/text/escape.js';
+import { diffText } from '../../../src/text/escape-diff.js';
+import { markupText } from '../../../src/text/escape-markup.js';
+import { printable, terminalLine, terminalText } from '../../../src/text/escape-terminal.js';
 import { markup } from '../../../src/text/markup.js';
 
 describe('terminalText', () => {
@@ -26,6 +28,31 @@ describe('terminalText', () => {
   test('lines of files keep their tabs', () => {
     expect(terminalLine('/\text4\u0007')).toBe('/\text4\\x07');
   });
+});
+
+describe('printable', () => {
+  test('cuts a long name, between characters', () => {
+    expect(printable('a'.repeat(201))).toBe(`${'a'.repeat(200)}…`);
+    expect(printable('ab😀c', 3)).toBe('ab…');
+    expect(printable('\u001b[2J')).toBe('\\x1b[2J');
+  });
+});
+
+describe('diffText', () => {
+  test('keeps tabs and line ends, and lets no other character end a line', () => {
+    expect(diffText('a\tb\r\nc\rd\u0085e\u2028f\n')).toBe('a\tb\r\nc\\rd\\x85e\\u2028f\n');
+    expect(diffText('a\r\r\n')).toBe('a\\r\r\n');
+  });
+});
+
+test('what is unsafe in one place is unsafe in all', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      const plain = text.replace(/[\t\r\n&<>"']/g, '');
+      expect(diffText(plain)).toBe(terminalText(plain));
+      expect(markupText(plain)).toBe(terminalText(plain));
+    }),
+  );
 });
 
 describe('markup', () => {

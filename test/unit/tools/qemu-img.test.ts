@@ -8,9 +8,7 @@ import {
   convertImage,
   createImage,
   imageInfo,
-  mapImage,
   percentParser,
-  rebaseImage,
 } from '../../../src/tools/qemu-img.js';
 import { MIB, makeRaw } from '../../integration/flatten-images.js';
 
@@ -60,11 +58,9 @@ test('convert reports percent up to 100, and compare sees the same content', asy
     await compareImages({ file: path('a.raw'), format: 'raw' }, { file: path('b.qcow2'), format: 'qcow2' }),
   ).toBe(true);
   expect(await checkImage(path('b.qcow2'), 'qcow2')).toMatchObject({ sound: true, corruptions: 0 });
-  const map = await mapImage(path('b.qcow2'), 'qcow2');
-  expect(map.reduce((sum, { length }) => sum + length, 0)).toBe(4 * MIB);
 });
 
-test('create, info, rebase', async () => {
+test('create, info, compare', async () => {
   await createImage({ file: path('base.qcow2'), format: 'qcow2', size: 8 * MIB });
   await createImage({
     file: path('top.qcow2'),
@@ -75,12 +71,11 @@ test('create, info, rebase', async () => {
     virtualSize: 4 * MIB,
     backing: { file: path('a.raw'), format: 'raw' },
   });
-  await rebaseImage(path('top.qcow2'), 'qcow2', { file: path('base.qcow2'), format: 'qcow2' });
-  expect(await imageInfo(path('top.qcow2'), 'qcow2')).toMatchObject({
-    backing: { file: path('base.qcow2'), format: 'qcow2' },
-  });
   expect(
-    await compareImages({ file: path('top.qcow2'), format: 'qcow2' }, { file: path('a.raw'), format: 'raw' }),
+    await compareImages(
+      { file: path('base.qcow2'), format: 'qcow2' },
+      { file: path('a.raw'), format: 'raw' },
+    ),
   ).toBe(false);
 });
 

@@ -1,5 +1,6 @@
 import type { GuestTree } from '../../../guest/tree.js';
-import { filesIn, mapLines, rewriteFile, shortLines } from '../../base/edit.js';
+import { mapLines, shortLines } from '../../../text/lines.js';
+import { filesIn, rewriteFile } from '../../base/edit.js';
 import {
   addressesIn,
   baseName,

@@ -1,3 +1,4 @@
+import { isAlias } from 'yaml';
 import { Hyper2kvmError } from '../../../errors/error.js';
 import type { GuestTree } from '../../../guest/tree.js';
 import type { Warning } from '../../../model/plan.js';
@@ -10,12 +11,14 @@ import {
   mergeExpectations,
   NETWORK_FIXER,
   type NetworkBackend,
+  type NetworkContext,
   type NetworkExpectation,
   normaliseMac,
   OLD_DRIVER,
   widened,
 } from './backend.js';
-import { type YamlEntry, yamlEntries } from './yaml.js';
+import { readYaml, type YamlEntry, type YamlFile } from './yaml.js';
+import { applyEdits, type Change, type Edit, replaceEntries, setValue } from './yaml-edit.js';
 
 /**
  * Takes the old and the new driver alike, but not `lo`, which has none: netplan puts it into a udev rule as it is (`DRIVERS=="…", NAME="ens192"`), and there `*` matches
@@ -26,68 +29,44 @@ const ANY_DRIVER = '"?*"';
 const files = (tree: GuestTree) => filesIn(tree, '/etc/netplan', /\.ya?ml$/);
 
 interface Ethernet extends ConfiguredInterface {
-  match: { driver?: YamlEntry; macaddress?: YamlEntry; name?: YamlEntry };
+  match: { driver: YamlEntry[]; macaddress: string | null; name: string | null };
 }
 
-function ethernets(text: string): Ethernet[] {
-  /** Per interface of netplan's: its entries by the keys below it, `match/driver`. */
-  const byId = new Map<string, Map<string, YamlEntry>>();
-  for (const entry of yamlEntries(text)) {
-    const [top, kind, id, ...keys] = entry.path;
-    if (top !== 'network' || kind !== 'ethernets' || id === undefined) continue;
-    const known = byId.get(id) ?? new Map<string, YamlEntry>();
-    byId.set(id, known.set(keys.join('/'), entry));
-  }
-  return [...byId].map(([id, at]) => {
-    const [driver, macaddress, name] = ['driver', 'macaddress', 'name'].map((key) => at.get(`match/${key}`));
-    const hasMatch = at.has('match');
-    // With `match:` the key is a label; the name is what set-name gives, or what is matched by name.
-    const own = at.get('set-name')?.value ?? (hasMatch ? (name?.value ?? '') : id);
-    const match = {
-      ...(driver === undefined ? {} : { driver }),
-      ...(macaddress === undefined ? {} : { macaddress }),
-      ...(name === undefined ? {} : { name }),
+/** The interfaces of a file. Netplan takes one that is written twice as one, and the last of two values. */
+function ethernets(file: YamlFile): Ethernet[] {
+  const byId = Map.groupBy(file.entries('network', 'ethernets', null), ({ key }) => key);
+  return [...byId].map(([id, entries]) => {
+    const at = (...path: string[]) => entries.flatMap(({ value }) => file.below(value, ...path));
+    const textAt = (...path: string[]) => file.texts(at(...path).at(-1)?.value ?? null)[0] ?? null;
+    const [macaddress, name] = [textAt('match', 'macaddress'), textAt('match', 'name')];
+    const hasMatch = at('match').length > 0;
+    return {
+      // With `match:` the key is a label; the name is what set-name gives, or what is matched by name.
+      name: textAt('set-name') ?? (hasMatch ? (name ?? '') : id),
+      mac: normaliseMac(macaddress ?? undefined),
+      match: { driver: at('match', 'driver'), macaddress, name },
     };
-    return { name: own, mac: normaliseMac(macaddress?.value), match };
   });
 }
+
+const read = (tree: GuestTree, path: string) => readYaml(tree.text(path)?.text ?? '');
 
 export const netplan: NetworkBackend = {
   name: 'netplan',
   interfaces: (tree) =>
     files(tree)
-      .flatMap((path) => ethernets(tree.text(path)?.text ?? ''))
+      .flatMap((path) => ethernets(read(tree, path)))
       .filter(({ name }) => isPhysicalName(name))
       .map(({ name, mac }) => ({ name, mac })),
-  expects: (tree) => mergeExpectations(files(tree).map((path) => expectationOf(tree.text(path)?.text ?? ''))),
+  expects: (tree) => mergeExpectations(files(tree).map((path) => expectationOf(read(tree, path)))),
   unpin(context) {
     const warnings: Warning[] = [];
     const reason = 'it matches only a network card of the old hypervisor';
     const operations = files(context.tree).flatMap((path) =>
       rewriteFile(context.tree, path, { fixer: NETWORK_FIXER, reason }, (text) => {
-        const lines: (string | null)[] = text.split('\n');
-        const all = ethernets(text);
-        for (const { match } of all) {
-          if (match.macaddress !== undefined && isForeignMac(normaliseMac(match.macaddress.value), context)) {
-            const message = `${path} matches MAC ${match.macaddress.value}, which no NIC of the VM has: edit it in the guest`;
-            warnings.push({ fixer: NETWORK_FIXER, code: 'network.foreign-mac', message });
-          }
-          if (match.driver === undefined || !OLD_DRIVER.test(match.driver.value)) continue;
-          const { line, columns } = match.driver;
-          const isNeeded = match.macaddress === undefined && match.name === undefined;
-          if (isNeeded) warnings.push(...widened(path, match.driver.value, context));
-          // With several interfaces a pattern would take them all.
-          const driver = all.length === 1 ? ANY_DRIVER : context.driver;
-          if (columns !== null) {
-            const raw = lines[line] ?? '';
-            // Between braces an entry is not taken out but made to match anything.
-            lines[line] =
-              `${raw.slice(0, columns[0])}${isNeeded ? driver : ANY_DRIVER}${raw.slice(columns[1])}`;
-            continue;
-          }
-          lines[line] = isNeeded ? (lines[line] ?? '').replace(/(driver["']?:\s*).*$/, `$1${driver}`) : null;
-        }
-        return lines.filter((line) => line !== null).join('\n');
+        const unpinned = unpinFile(path, readYaml(text), context);
+        warnings.push(...unpinned.warnings);
+        return unpinned.text;
       }),
     );
     return { operations, warnings };
@@ -95,58 +74,94 @@ export const netplan: NetworkBackend = {
   dhcp: (tree) =>
     files(tree).flatMap((path) =>
       rewriteFile(tree, path, { fixer: NETWORK_FIXER, reason: 'fix.network = "dhcp"' }, (text) =>
-        useDhcp(text, path),
+        useDhcp(path, readYaml(text)),
       ),
     ),
 };
 
-/**
- * Of every device but wireless ones and modems: `network: {ethernets: {id: {addresses: […], dhcp4: true}}}`.
- */
-function expectationOf(text: string): NetworkExpectation {
-  const lines = text.split('\n');
-  const found: NetworkExpectation = { addresses: [], dhcp: false };
-  for (const { path, value, line, indent } of yamlEntries(text)) {
-    const [top, kind = '', , key, ...below] = path;
-    if (top !== 'network' || below.length > 0 || /^(wifis|modems|tunnels)$/.test(kind)) continue;
-    if (key === 'dhcp4') found.dhcp ||= /^(true|yes|on|y)$/i.test(value);
-    if (key !== 'addresses') continue;
-    found.addresses.push(...addressesIn(value));
-    for (let next = line + 1; isBelow(lines[next] ?? null, indent); next += 1)
-      found.addresses.push(...addressesIn((lines[next] ?? '').replace(/^\s*-\s*|:\s*$/g, '')));
+function unpinFile(
+  path: string,
+  file: YamlFile,
+  context: NetworkContext,
+): { text: string; warnings: Warning[] } {
+  const warn = (code: string, message: string): Warning => ({ fixer: NETWORK_FIXER, code, message });
+  const unchanged = (problem: string) => {
+    const message = `${path} was not changed: ${problem}. Check in the guest which network cards it matches.`;
+    return { text: file.text, warnings: [warn('network.unreadable', message)] };
+  };
+  if (file.problem !== null) return unchanged(file.problem);
+  const warnings: Warning[] = [];
+  const edits: Edit[] = [];
+  // An alias leads to the same entry again.
+  const seen = new Set<YamlEntry['pair']>();
+  const all = ethernets(file);
+  for (const { mac, match } of all) {
+    if (isForeignMac(mac, context)) {
+      const message = `${path} matches MAC ${match.macaddress}, which no NIC of the VM has: edit it in the guest`;
+      warnings.push(warn('network.foreign-mac', message));
+    }
+    const isNeeded = match.macaddress === null && match.name === null;
+    for (const entry of match.driver) {
+      if (seen.has(entry.pair)) continue;
+      seen.add(entry.pair);
+      const drivers = file.texts(entry.value);
+      if (!drivers.some((driver) => OLD_DRIVER.test(driver)) || drivers.includes(context.driver)) continue;
+      if (isNeeded) warnings.push(...widened(path, drivers.join(', '), context));
+      // With several interfaces a pattern would take them all.
+      const driver = isNeeded && all.length > 1 ? context.driver : ANY_DRIVER;
+      const removal =
+        isNeeded || match.driver.length > 1 || !isRemovable(entry)
+          ? null
+          : replaceEntries(file.text, [{ entry, replacement: null }]);
+      edits.push(...(removal ?? [setValue(file.text, entry, driver)]));
+    }
   }
-  return found;
+  const text = applyEdits(file.text, edits);
+  const { problem } = readYaml(text);
+  return problem === null ? { text, warnings } : unchanged(`without its driver ${problem}`);
+}
+
+/** Between braces an entry is not taken out but made to match anything; an anchor may be needed elsewhere; an empty `match:` is an error. */
+function isRemovable({ pair: { value }, mapping }: YamlEntry): boolean {
+  const isAnchored = value !== null && !isAlias(value) && value.anchor !== undefined;
+  return mapping.flow !== true && mapping.items.length > 1 && !isAnchored;
+}
+
+/** Of every device but wireless ones and modems: `network: {ethernets: {id: {addresses: […], dhcp4: true}}}`. */
+function expectationOf(file: YamlFile): NetworkExpectation {
+  const kinds = file.entries('network', null).filter(({ key }) => !/^(wifis|modems|tunnels)$/.test(key));
+  const valuesOf = (key: string) =>
+    kinds.flatMap(({ value }) => file.below(value, null, key)).flatMap(({ value }) => file.texts(value));
+  return {
+    addresses: valuesOf('addresses').flatMap(addressesIn),
+    dhcp: valuesOf('dhcp4').some((text) => /^(true|yes|on|y)$/i.test(text)),
+  };
 }
 
 const STATIC_KEYS = ['addresses', 'gateway4', 'gateway6', 'nameservers', 'routes', 'dhcp4', 'dhcp6'];
+const DHCP = 'dhcp4: true';
 
 /** Every device that has addresses of its own asks DHCP instead: a port of a bond or bridge has none and stays. */
-function useDhcp(text: string, path: string): string {
-  const entries = yamlEntries(text).filter(({ path: keys }) => keys[0] === 'network' && keys.length === 4);
-  const fixed = entries.filter(({ path: keys }) => keys[3] === 'addresses').map(({ path: keys }) => keys[2]);
-  const own = entries.filter(
-    ({ path: keys }) => fixed.includes(keys[2]) && STATIC_KEYS.includes(keys[3] ?? ''),
-  );
-  if (own.some(({ columns }) => columns !== null))
-    throw new Hyper2kvmError(
-      'plan.network-dhcp',
-      `${path} has its addresses in flow style, which is not rewritten`,
-      {
-        advice: 'Convert with fix.network = "keep" and change the addresses in the guest.',
-      },
-    );
-  const lines: (string | null)[] = text.split('\n');
-  for (const { path: keys, line, indent } of own) {
-    lines[line] = keys[3] === 'addresses' ? `${' '.repeat(indent)}dhcp4: true` : null;
-    for (let next = line + 1; isBelow(lines[next] ?? null, indent); next += 1) lines[next] = null;
-  }
-  return lines.filter((line) => line !== null).join('\n');
-}
-
-/** A sequence may stand at its key's own indent. */
-function isBelow(line: string | null, indent: number): boolean {
-  const own = /^( *)(\S)/.exec(line ?? '');
-  if (own === null) return false;
-  const [, blanks = '', first] = own;
-  return blanks.length > indent || (blanks.length === indent && first === '-');
+function useDhcp(path: string, file: YamlFile): string {
+  const devices = Map.groupBy(file.entries('network', null, null), ({ key }) => key);
+  const fixed = [...devices.values()]
+    .map((entries) => entries.flatMap(({ value }) => file.below(value, null)))
+    .filter((keys) => keys.some(({ key }) => key === 'addresses'));
+  const changes = fixed.flatMap((keys) => {
+    const own = keys.filter(({ key }) => STATIC_KEYS.includes(key));
+    // One place in each mapping: an interface may be written twice.
+    const byMapping = Map.groupBy(own, ({ mapping }) => mapping);
+    return [...byMapping.values()].flatMap((entries): Change[] => {
+      const first = entries.find(({ key }) => key === 'addresses') ?? entries[0];
+      return entries.map((entry) => ({ entry, replacement: entry === first ? DHCP : null }));
+    });
+  });
+  const edits = file.problem === null ? replaceEntries(file.text, changes) : null;
+  const text = edits === null ? file.text : applyEdits(file.text, edits);
+  const problem =
+    file.problem ?? (edits === null ? 'its addresses share lines with other keys' : readYaml(text).problem);
+  if (problem === null) return text;
+  throw new Hyper2kvmError('plan.network-dhcp', `${path} cannot be changed to DHCP: ${problem}`, {
+    advice: 'Convert with fix.network = "keep" and change the addresses in the guest.',
+  });
 }

@@ -305,7 +305,8 @@ describe('fix.network = "dhcp"', () => {
 
   it('refuses by name where it cannot', () => {
     const files = {
-      '/etc/netplan/01.yaml': 'network:\n  ethernets:\n    ens160: {addresses: [10.0.0.5/24]}\n',
+      '/etc/netplan/01.yaml':
+        'network:\n  ethernets:\n    ens160:\n      ? addresses\n      : [10.0.0.5/24]\n',
     };
     expect(() => network.plan(guestOf({ files, options }))).toThrowError(
       expect.objectContaining({ code: 'plan.network-dhcp' }),

@@ -131,7 +131,7 @@ describe('planDiff', () => {
     const lines = diff.split(/[\n\r\u0085\u2028\u2029]/);
     expect(lines.filter((line) => /^\+(?!\+\+ )/.test(line))).toEqual([
       '+one',
-      '+-root:x:0:0\\u000d+evil\\u0085+more\\u2028+last\\u001b[2K\\u202e',
+      '+-root:x:0:0\\r+evil\\x85+more\\u2028+last\\x1b[2K\\u202e',
     ]);
     expect(lines.filter((line) => /^-(?!-- )/.test(line))).toEqual([]);
     expect(diff).not.toMatch(/[\u001b\u202e]/);
