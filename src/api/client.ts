@@ -11,8 +11,9 @@ export interface JobFilter {
 }
 
 /**
- * The commands' side of the control socket, one method a line of the protocol. Rejects with the daemon's own errors (their code and advice), with
- * `api.unreachable` when nobody answers, `api.not-permitted` when the socket is not for this user.
+ * The commands' side of the control socket, one method a line of the protocol. Rejects with the daemon's own
+ * errors (their code and advice), with `api.unreachable` when nobody answers, `api.not-permitted` when this
+ * user may not use the socket.
  */
 export class ControlClient {
   readonly #socket: string;
@@ -64,7 +65,10 @@ export class ControlClient {
     return this.#json('POST', '/v1/drain', {});
   }
 
-  /** Log lines (JSON, without the line end), oldest first; with `follow` until the job is done or the signal aborts. */
+  /**
+   * Log lines (JSON, without the line end), oldest first; with `follow` until the job is done or the signal
+   * aborts.
+   */
   async *logs(id: string, options: { follow?: boolean; signal?: AbortSignal } = {}): AsyncGenerator<string> {
     yield* this.#lines(`${jobPath(id)}/logs${options.follow ? '?follow=1' : ''}`, options.signal);
   }
@@ -154,7 +158,7 @@ function errorOf(text: string): ErrorRecord | undefined {
 function unreachable(socket: string, cause: NodeJS.ErrnoException): unknown {
   if (cause.name === 'AbortError') return cause;
   if (cause.code === 'EACCES') {
-    return new Hyper2kvmError('api.not-permitted', `${socket} is not for this user`, {
+    return new Hyper2kvmError('api.not-permitted', `permission denied on ${socket}`, {
       advice: 'Join the group hyper2kvm (`adduser $USER hyper2kvm`, then log in again), or use sudo.',
       cause,
     });

@@ -7,8 +7,8 @@ const POLL_MS = 300;
 const CHUNK_BYTES = 64 * 1024;
 
 /**
- * The lines of a job's log as they are in its file, and with `follow` those that come, until `isDone`. `locate` says where the file is now: it moves with the
- * job. Errors: `api.no-log`.
+ * The lines of a job's log as they are in its file, and with `follow` those that come, until `isDone`.
+ * `locate` says where the file is now: it moves with the job. Errors: `api.no-log`.
  */
 export async function* jobLogLines(request: {
   locate(): Promise<readonly string[]>;

@@ -4,11 +4,12 @@ import type { BootSummary } from '../model/job.js';
 import type { StageRecord } from '../model/stage-record.js';
 
 /**
- * The control socket speaks HTTP/1.1 with JSON over a unix stream socket. Errors are `{error: ErrorRecord}` with a 4xx or 5xx status.
+ * The control socket speaks HTTP/1.1 with JSON over a unix stream socket. Errors are `{error: ErrorRecord}`
+ * with a 4xx or 5xx status.
  *
  *   GET  /v1/status                         Status
  *   GET  /v1/jobs?state=S&name=N&since=ISO  JobSummary[]   newest last, waiting drops included (state `waiting`)
- *   GET  /v1/jobs/ID                        JobDetail      ID may be an unambiguous prefix, or a VM's name (its newest job)
+ *   GET  /v1/jobs/ID                        JobDetail      ID: also an unambiguous prefix, or a VM's name (newest)
  *   GET  /v1/jobs/ID/logs?follow=1          NDJSON of log lines
  *   POST /v1/jobs/ID/retry                  {from?: stage, set?: {"fix.initramfs": "rebuild"}} -> JobSummary
  *   POST /v1/jobs/ID/cancel                 JobSummary
@@ -48,7 +49,7 @@ export const jobSummarySchema = z.object({
   bytes_per_second: z.number().nullable(),
   eta_seconds: z.number().nullable(),
   /**
-   * `settling, 4 s`, `missing disk-s002.vmdk`, `a free boots lane`, `space: 3.0 GiB more under /var/spool`.
+   * `settling, 4 s`, `missing disk-s002.vmdk`, `a free boot slot`, `space: 3.0 GiB more under /var/spool`.
    * Null when nothing.
    */
   waiting_for: z.string().nullable(),

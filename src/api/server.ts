@@ -27,7 +27,10 @@ export class ControlServer {
     this.#server = createServer((request, response) => void this.#answer(request, response));
   }
 
-  /** Errors: `daemon.already-running` when somebody answers on the socket; `api.socket` when it cannot be made. */
+  /**
+   * Errors: `daemon.already-running` when somebody answers on the socket; `api.socket` when it cannot be
+   * made.
+   */
   async start(): Promise<void> {
     await removeStaleSocket(this.#socket);
     await new Promise<void>((resolve, reject) => {
@@ -82,7 +85,7 @@ function decodeId(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch (cause) {
-    throw new Hyper2kvmError('api.bad-request', `${text} is no job`, {
+    throw new Hyper2kvmError('api.bad-request', `${text} is not a job`, {
       advice: 'Give a job id or a VM name.',
       cause,
     });

@@ -186,7 +186,9 @@ export class Admission {
     await this.#settle(DATABASE, full ? 1 : 0);
   }
 
-  /** Drops the claims for space of those that no longer wait: claimed, cancelled, or removed by their owner. */
+  /**
+   * Drops the claims for space of those that no longer wait: claimed, cancelled, or removed by their owner.
+   */
   async forgetExcept(kind: 'drop' | 'job', waiting: ReadonlySet<string>): Promise<void> {
     for (const id of [...this.#missing[kind].keys()])
       if (!waiting.has(id)) await this.#settle({ kind, id }, 0);

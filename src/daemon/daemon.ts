@@ -16,7 +16,10 @@ export interface DaemonOptions {
 }
 
 export interface Daemon {
-  /** Stops claiming, ends what runs (it resumes at the next start), gives everything back. Resolves when all is quiet. */
+  /**
+   * Stops claiming, ends what runs (it resumes at the next start), gives everything back. Resolves when all
+   * is quiet.
+   */
   stop(): Promise<void>;
   reload(): void;
 }
@@ -71,7 +74,10 @@ export async function startDaemon(initial: Config, options: DaemonOptions = {}):
   };
 }
 
-/** The `daemon` command: runs until SIGTERM or SIGINT; SIGHUP reloads. A second SIGTERM or SIGINT ends it at once (every job stays resumable). */
+/**
+ * The `daemon` command: runs until SIGTERM or SIGINT; SIGHUP reloads. A second SIGTERM or SIGINT ends it at
+ * once (every job stays resumable).
+ */
 export async function runDaemon(config: Config, options: DaemonOptions = {}): Promise<void> {
   const daemon = await startDaemon(config, options);
   await new Promise<void>((resolve) => {

@@ -64,7 +64,10 @@ export class DropObstacles {
     return { waiting, waitingFor: this.#obstacleOf(waiting) ?? `settling, ${left} s` };
   }
 
-  /** Emits drops that are new, that wait for something else, or that are gone. The seconds of settling are no news. */
+  /**
+   * Emits drops that are new, that wait for something else, or that are gone. The seconds of settling are no
+   * news.
+   */
   announce(views: readonly WaitingView[]): void {
     const names = new Set(views.map(({ waiting }) => waiting.drop.name));
     for (const view of views) {

@@ -17,7 +17,9 @@ export class DropTurns {
   readonly #order = new Set<string>();
   /** How many due drops have not had a turn in this pass. */
   #left = 0;
-  /** Drops whose claim failed, by name, and until when they rest. Other files of that name are another drop. */
+  /**
+   * Drops whose claim failed, by name, and until when they rest. Other files of that name are another drop.
+   */
   readonly #rests = new Map<string, { files: string; until: number }>();
 
   /** `now`: monotonic, seconds. */

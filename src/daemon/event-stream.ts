@@ -4,7 +4,10 @@ import type { Job } from '../model/job.js';
 import type { DaemonEvents, EventBus } from './events.js';
 import { waitingSummary } from './views.js';
 
-/** How each event is told to clients, and what it is about: a later event about the same replaces one that waits. */
+/**
+ * How each event is told to clients, and what it is about: a later event about the same replaces one that
+ * waits.
+ */
 interface Telling {
   about: string;
   line(): DaemonEvent | Promise<DaemonEvent>;
@@ -37,7 +40,9 @@ const TELL: {
   'queue:draining': () => ({ about: 'queue', line: () => ({ event: 'queue:draining' }) }),
 };
 
-/** What happens from now on, until the signal aborts. Whoever reads it slowly is told less, and nothing grows. */
+/**
+ * What happens from now on, until the signal aborts. Whoever reads it slowly is told less, and nothing grows.
+ */
 export async function* eventStream(
   events: EventBus,
   version: string,

@@ -2,7 +2,10 @@ import { Hyper2kvmError } from '../errors/error.js';
 import type { Job } from '../model/job.js';
 import type { QueueStore } from '../queue/store.js';
 
-/** By id, an unambiguous beginning of one, or a VM's name (its newest job). Errors: `api.no-job`, `api.ambiguous`. */
+/**
+ * By id, an unambiguous beginning of one, or a VM's name (its newest job). Errors: `api.no-job`,
+ * `api.ambiguous`.
+ */
 export async function findJob(queue: QueueStore, id: string): Promise<Job> {
   const found = await queue.jobs.find(id);
   const [job, ...others] = found;

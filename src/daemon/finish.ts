@@ -29,8 +29,9 @@ export interface FinishRequest {
 }
 
 /**
- * Publishes a job whose outcome is decided, and commits it: the directory appears by one rename, then its scratch goes, then the job is final. Killed
- * anywhere, a second call does what is left: what was published is found at its place and not made again.
+ * Publishes a job whose outcome is decided, and commits it: the directory appears by one rename, then its
+ * scratch goes, then the job is final. Killed anywhere, a second call does what is left: what was published
+ * is found at its place and not made again.
  */
 export async function finishJob(request: FinishRequest): Promise<Job> {
   const { config, queue, lease, job, log } = request;
@@ -103,7 +104,8 @@ async function publishFailure(request: FinishRequest, paths: JobPaths, directory
     ...((await exists(paths.bundle)) ? { bundleDirectory: paths.bundle } : {}),
   });
   await mkdir(config.spool.failed, { recursive: true });
-  // On another filesystem keeping the overlays would mean copying gigabytes; a retry there starts from the drop.
+  // On another filesystem keeping the overlays would mean copying gigabytes; a retry there starts from the
+  // drop.
   if (await isSameFilesystem(paths.work, config.spool.failed)) await keepScratch(paths);
   if (await exists(paths.source)) await rename(paths.source, join(paths.failure, 'source'));
   await syncPath(paths.failure);
@@ -123,7 +125,9 @@ async function keepScratch(paths: JobPaths): Promise<void> {
   await syncPath(kept);
 }
 
-/** Undoes what an interrupted `publishFailure` had moved, so that the report is made from everything again. */
+/**
+ * Undoes what an interrupted `publishFailure` had moved, so that the report is made from everything again.
+ */
 async function restoreScratch(paths: JobPaths): Promise<void> {
   const kept = join(paths.failure, CHECKPOINT_NAME);
   for (const name of (await exists(kept)) ? await readdir(kept) : []) {

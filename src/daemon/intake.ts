@@ -42,7 +42,10 @@ export class Intake {
   #isPoked = false;
   /** The last round ended before all had their turn. */
   #hasMore = false;
-  /** A claim failed, perhaps in a daemon before this one, and may be half done: the database or the disk did not let it be undone. */
+  /**
+   * A claim failed, perhaps in a daemon before this one, and may be half done: the database or the disk did
+   * not let it be undone.
+   */
   #mayHaveHalfClaims = true;
   #wasAvailable = true;
 

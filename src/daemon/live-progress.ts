@@ -1,4 +1,4 @@
-import type { Progress } from '../engine/stage.js';
+import { FREE_SLOT, type Progress } from '../engine/stage.js';
 import type { PipelineEvent } from '../engine/types.js';
 import type { EventBus } from './events.js';
 
@@ -51,7 +51,7 @@ export class LiveProgress {
   #next(event: PipelineEvent, entry: Entry | undefined): Entry | null {
     switch (event.type) {
       case 'stage-waiting':
-        return { ...this.#blank(event.stage), waitingFor: `a free ${event.lane} lane` };
+        return { ...this.#blank(event.stage), waitingFor: FREE_SLOT[event.lane] };
       case 'stage-started':
         return this.#blank(event.stage);
       case 'stage-retry': {

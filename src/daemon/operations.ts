@@ -32,7 +32,10 @@ export interface OperationParts extends ViewParts {
   wake(): void;
 }
 
-/** What the control socket offers, one method a line of the protocol. Errors are the user's: `api.no-job`, `api.ambiguous`, `api.wrong-state`, `api.bad-request`. */
+/**
+ * What the control socket offers, one method a line of the protocol. Errors are the user's: `api.no-job`,
+ * `api.ambiguous`, `api.wrong-state`, `api.bad-request`.
+ */
 export class Operations implements Control {
   readonly #parts: OperationParts;
 
@@ -89,7 +92,10 @@ export class Operations implements Control {
     return eventStream(events, facts().version, (job) => jobSummary(job, this.#parts), signal);
   }
 
-  /** A finished job that did not convert goes back into the queue, at its last checkpoint or, with `from`, at that stage. */
+  /**
+   * A finished job that did not convert goes back into the queue, at its last checkpoint or, with `from`, at
+   * that stage.
+   */
   async retry(id: string, settings: RetrySettings): Promise<JobSummary> {
     const { config, queue, admission, wake } = this.#parts;
     const job = await retryJob(id, settings, { queue, admission, config: config() });

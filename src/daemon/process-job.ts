@@ -41,7 +41,10 @@ export interface JobRun extends JobParts {
   signal: AbortSignal;
 }
 
-/** A job at whose work so many daemons died, with no stage completed in between, is set aside: it may be what kills them. */
+/**
+ * A job at whose work so many daemons died, with no stage completed in between, is set aside: it may be what
+ * kills them.
+ */
 const MAX_CRASHES = 3;
 
 /**

@@ -28,7 +28,8 @@ export async function publishResult(job: Job, options: JobOptions, run: JobRun):
       return;
     }
     log.error({ err: thrown, code: error.code }, 'result could not be published');
-    // A passing error, or one after the result appeared: the same outcome is published again, not another one.
+    // A passing error, or one after the result appeared: the same outcome is published again, not another
+    // one.
     const isPublished = job.directory !== null && (await exists(job.directory));
     if (job.outcome !== 'converted' || error.retryable || isPublished) throw thrown;
     const outcome = signal.aborted ? 'cancelled' : 'failed';

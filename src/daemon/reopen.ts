@@ -40,7 +40,10 @@ export async function reopenJob(job: Job, run: JobRun): Promise<Job> {
   }
 }
 
-/** Takes a failed directory back to work/, source and checkpoints. Safe to call again. Errors: `queue.source-gone`. */
+/**
+ * Takes a failed directory back to work/, source and checkpoints. Safe to call again. Errors:
+ * `queue.source-gone`.
+ */
 async function takeBack(
   failed: string,
   paths: JobPaths,
@@ -61,7 +64,8 @@ async function takeBack(
   await syncPath(paths.work);
   // Its own name, which may be new.
   await syncPath(config.spool.work);
-  // Before the record: what is left of it would pass for the published result of the next failure on the same day.
+  // Before the record: what is left of it would pass for the published result of the next failure on the same
+  // day.
   await removeOrHide(failed, log);
   failpoint('reopen.removed');
 }
@@ -75,7 +79,10 @@ async function takeSource(from: string, paths: JobPaths, signal: AbortSignal): P
   await moveBack(from, paths.source, signal);
 }
 
-/** Onto another filesystem: a durable copy appears by rename, and what it was made of is removed with the rest. Called again it keeps what it has made. */
+/**
+ * Onto another filesystem: a durable copy appears by rename, and what it was made of is removed with the
+ * rest. Called again it keeps what it has made.
+ */
 async function moveBack(from: string, to: string, signal: AbortSignal): Promise<void> {
   if (await exists(to)) return;
   try {

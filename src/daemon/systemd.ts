@@ -7,7 +7,10 @@ const STOP_EXTENSION_SECONDS = 30;
 const STOP_INTERVAL_MS = 10_000;
 const STOP_EXTENSIONS = 30;
 
-/** Tells systemd how the daemon is: the status line, and the watchdog only while the main loop turns and the database answers. */
+/**
+ * Tells systemd how the daemon is: the status line, and the watchdog only while the main loop turns and the
+ * database answers.
+ */
 export class SystemdStatus {
   readonly #notifier: Notifier;
   readonly #statusLine: () => Promise<string>;
@@ -47,7 +50,10 @@ export class SystemdStatus {
     this.#timers.push(setInterval(() => void this.#feed(), interval));
   }
 
-  /** The daemon begins to stop. Large files that are just being published may take longer than the unit's TimeoutStopSec; a stop that hangs is still ended by it. */
+  /**
+   * The daemon begins to stop. Large files that are just being published may take longer than the unit's
+   * TimeoutStopSec; a stop that hangs is still ended by it.
+   */
   stopping(): void {
     this.#isUp = false;
     this.#clearTimers();

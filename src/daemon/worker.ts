@@ -163,7 +163,10 @@ export class Worker {
     }
   }
 
-  /** Something of the daemon failed around the job (the database, a directory): nothing is concluded about the VM. */
+  /**
+   * Something of the daemon failed around the job (the database, a directory): nothing is concluded about the
+   * VM.
+   */
   async #setBack(lease: Lease, thrown: unknown): Promise<void> {
     const log = this.#parts.log.logger.child({ job: lease.job });
     const { code, message, advice } = errorRecord(thrown);

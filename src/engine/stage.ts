@@ -8,6 +8,13 @@ import type { Source } from '../sources/local/hold-source.js';
 /** The scarce resource that a stage holds while it runs. `appliances` stays held from INSPECT to the end of FIX. */
 export type LaneName = 'appliances' | 'conversions' | 'boots';
 
+/** What a stage waits for, for people. */
+export const FREE_SLOT: Readonly<Record<LaneName, string>> = {
+  appliances: 'a free appliance slot',
+  conversions: 'a free conversion slot',
+  boots: 'a free boot slot',
+};
+
 export interface Progress {
   /** 0 to 100. */
   percent: number;

@@ -9,8 +9,9 @@ export type Webhook = Config['notify']['webhooks'][number];
 export type NotifyCommand = Config['notify']['commands'][number];
 
 /**
- * Delivers once, within the receiver's time limit. A webhook has to answer 2xx, a command to end with 0. Errors: `notify.refused`, `notify.unreachable`,
- * `notify.secret`, `tool.*`; none has the URL in it, which may hold a token.
+ * Delivers once, within the receiver's time limit. A webhook has to answer 2xx, a command to end with 0.
+ * Errors: `notify.refused`, `notify.unreachable`, `notify.secret`, `tool.*`; none has the URL in it, which
+ * may hold a token.
  */
 export async function deliver(
   target: Webhook | NotifyCommand,
@@ -48,7 +49,10 @@ async function post(target: Webhook, { key, body }: NewNotification, signal: Abo
   });
 }
 
-/** `sha256=` and the HMAC-SHA256 (RFC 2104) of the body in hex; one line end after the secret in its file is not part of it. */
+/**
+ * `sha256=` and the HMAC-SHA256 (RFC 2104) of the body in hex; one line end after the secret in its file is
+ * not part of it.
+ */
 async function sign(secretFile: string, body: string): Promise<string> {
   let secret: string;
   try {

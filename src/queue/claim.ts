@@ -1,6 +1,9 @@
 import type { ErrorRecord } from '../errors/error.js';
 
-/** One name of a drop as it was when the claim was decided: only that very file is taken, not one that has the name later. */
+/**
+ * One name of a drop as it was when the claim was decided: only that very file is taken, not one that has the
+ * name later.
+ */
 export interface ClaimedEntry {
   name: string;
   device: number;

@@ -39,7 +39,9 @@ export function newJob(claim: Claim, entries: readonly string[], now: string): J
   };
 }
 
-/** Null when it may not start. What is decided only has to be published: that frees space, whatever is paused. */
+/**
+ * Null when it may not start. What is decided only has to be published: that frees space, whatever is paused.
+ */
 export function started(job: Job, owner: string, isPaused: boolean, now: string): Job | null {
   if (job.state !== 'queued' || (isPaused && job.outcome === null)) return null;
   const running: Job = { ...job, state: 'running', owner, token: job.token + 1 };

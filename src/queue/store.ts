@@ -36,7 +36,9 @@ export interface JobFilter {
 /** What anybody may ask about jobs, and what a user may ask of one that he does not work on. */
 export interface Jobs {
   get(id: string): Promise<Job | null>;
-  /** By id, by an unambiguous beginning of one, or the newest job of a VM; all ids that begin so otherwise. */
+  /**
+   * By id, by an unambiguous beginning of one, or the newest job of a VM; all ids that begin so otherwise.
+   */
   find(text: string): Promise<Job[]>;
   /** Oldest first. */
   list(filter?: JobFilter): Promise<Job[]>;

@@ -17,7 +17,10 @@ export async function attach(
   });
 }
 
-/** A job.toml belongs to the drop that has a file (or is a directory) of its name; of two such drops to the first by name. */
+/**
+ * A job.toml belongs to the drop that has a file (or is a directory) of its name; of two such drops to the
+ * first by name.
+ */
 export async function attachJobs(
   jobs: readonly string[],
   drops: readonly Drop[],
@@ -50,7 +53,10 @@ async function stemOwners(drops: readonly Drop[]): Promise<Map<string, Drop>> {
   return owners;
 }
 
-/** A drop waits for files of its own name that are still being written: extents, and deltas on a base that is whole already. */
+/**
+ * A drop waits for files of its own name that are still being written: extents, and deltas on a base that is
+ * whole already.
+ */
 export async function holdBack(partials: readonly string[], drops: Drop[]): Promise<void> {
   if (partials.length === 0) return;
   const owners = new Map<string, Drop[]>();

@@ -6,7 +6,10 @@ import { within } from './within.js';
 
 /** A few KiB of a file. */
 const HEADER_SECONDS = 2;
-/** The tables of a file: who has many to be checked gets less for each, so that a heap of them keeps the others for seconds, not for hours. */
+/**
+ * The tables of a file: who has many to be checked gets less for each, so that a heap of them keeps the
+ * others for seconds, not for hours.
+ */
 const MOST_TABLE_SECONDS = 2;
 const LEAST_TABLE_SECONDS = 0.05;
 const ALL_TABLES_SECONDS = 10;
@@ -19,9 +22,10 @@ interface Known {
 }
 
 /**
- * Grouping for the scanner: headers are read once, and again only when the fingerprint of their file (or of the directory it is in) changed. A file that cannot
- * be opened counts as not readable yet: once its patience is used up it is taken, and FETCH says what the system said. Tables that cannot be read in
- * seconds are not waited for: FETCH checks them all.
+ * Grouping for the scanner: headers are read once, and again only when the fingerprint of their file (or of
+ * the directory it is in) changed. A file that cannot be opened counts as not readable yet: once its patience
+ * is used up it is taken, and FETCH says what the system said. Tables that cannot be read in seconds are not
+ * waited for: FETCH checks them all.
  */
 export function cachedGrouping(incoming: string) {
   let cache = new Map<string, Known>();

@@ -287,7 +287,9 @@ async function removeOriginals(incoming: string, job: string): Promise<void> {
   await tryToRemove(originalsDirectory(incoming, job));
 }
 
-/** With incoming unmounted the originals are not gone: they would be dropped a second time when it is back. */
+/**
+ * With incoming unmounted the originals are not gone: they would be dropped a second time when it is back.
+ */
 async function assertMounted(incoming: string, claim: Claim, entry: ClaimedEntry): Promise<void> {
   const here = await lstat(incoming).catch((error: unknown) => {
     if (isErrorCode(error, 'ENOENT')) return null;
@@ -312,7 +314,10 @@ async function commitClaim(queue: ClaimQueue, directories: ClaimDirectories, cla
   return await queue.claims.commit(claim, await namesIn(source));
 }
 
-/** Moves back what was moved, where its name is still free, and forgets the claim; what cannot go back stays, and becomes a job after all. */
+/**
+ * Moves back what was moved, where its name is still free, and forgets the claim; what cannot go back stays,
+ * and becomes a job after all.
+ */
 async function undoClaim(
   queue: ClaimQueue,
   directories: ClaimDirectories,

@@ -10,11 +10,16 @@ import type { IncomingEntry } from '../model/drop.js';
 /** One name in incoming as it is now. */
 export interface EntryState {
   entry: IncomingEntry;
-  /** Path, size, mtime, ctime and inode of everything inside, as one text or its SHA-256: equal when nothing was touched. */
+  /**
+   * Path, size, mtime, ctime and inode of everything inside, as one text or its SHA-256: equal when nothing
+   * was touched.
+   */
   fingerprint: string;
   device: number;
   inode: number;
-  /** Time of birth (ms since the epoch); 0 or the time of its last change on a filesystem that records none. */
+  /**
+   * Time of birth (ms since the epoch); 0 or the time of its last change on a filesystem that records none.
+   */
   bornMs: number;
   /** Bytes of all files, and of those bytes what is really on disk. */
   bytes: number;

@@ -28,12 +28,15 @@ interface File {
 }
 
 /**
- * Decides what in incoming belongs together: a directory is one drop; loose files that need each other (descriptor and extents, a chain, a .vmx
- * and its disks) are one; everything else that is a disk is a drop of its own. Pure over the listing and what `probe` says of each file's
- * header. When a drop may be claimed is `isDue`'s decision.
+ * Decides what in incoming belongs together: a directory is one drop; loose files that need each other
+ * (descriptor and extents, a chain, a .vmx and its disks) are one; everything else that is a disk is a drop
+ * of its own. Pure over the listing and what `probe` says of each file's header. When a drop may be claimed
+ * is `isDue`'s decision.
  *
- * A base disk that is dropped long before its deltas is whole by itself, so it is taken: drop a chain within `settle_seconds`, in a directory, or
- * with its .vmx (which names the disk in use) or its .vmsd (which names the disks that a snapshot froze): then it waits. A delta that is still being written under a partial name (`web01-000001.vmdk.part`) holds its base back.
+ * A base disk that is dropped long before its deltas is whole by itself, so it is taken: drop a chain within
+ * `settle_seconds`, in a directory, or with its .vmx (which names the disk in use) or its .vmsd (which names
+ * the disks that a snapshot froze): then it waits. A delta that is still being written under a partial name
+ * (`web01-000001.vmdk.part`) holds its base back.
  */
 export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe): Promise<Grouping> {
   const sorted = await sortInTurns([...entries], byName);
@@ -81,7 +84,10 @@ export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe
 
 const byName = (a: { name: string }, b: { name: string }) => compareNames(a.name, b.name);
 
-/** Everything that claims to be a disk is a drop, even when it is none: FETCH then says why, instead of leaving it there in silence. */
+/**
+ * Everything that claims to be a disk is a drop, even when it is none: FETCH then says why, instead of
+ * leaving it there in silence.
+ */
 function isCandidate(name: string, facts: HeaderFacts): boolean {
   if (facts.kind === 'disk' || facts.kind === 'extent' || facts.kind === 'description') return true;
   return formatOfExtension(name) !== null || (facts.kind === 'unreadable' && /\.(vmx|ovf)$/i.test(name));
@@ -94,7 +100,8 @@ async function components(files: readonly File[]): Promise<File[][]> {
   const find = (name: string): string => {
     let root = name;
     while (leader.get(root) !== root) root = leader.get(root)!;
-    // Every name on the way gets the root: else a chain that is named backwards is walked again for each of its files.
+    // Every name on the way gets the root: else a chain that is named backwards is walked again for each of
+    // its files.
     for (let at = name; at !== root; ) {
       const next = leader.get(at)!;
       leader.set(at, root);
@@ -125,7 +132,10 @@ async function components(files: readonly File[]): Promise<File[][]> {
   return [...result.values()];
 }
 
-/** Names of the disks with a content id, at most three of each: whether there is one, or only one other, is all that counts. */
+/**
+ * Names of the disks with a content id, at most three of each: whether there is one, or only one other, is
+ * all that counts.
+ */
 async function disksById(files: readonly File[]): Promise<Map<string, string[]>> {
   const byId = new Map<string, string[]>();
   await eachInTurns(files, ({ name, facts }) => {
@@ -201,7 +211,10 @@ function missingFiles(files: readonly File[]): Waiting | null {
   return orphan === undefined ? null : missingOne('descriptor', orphan);
 }
 
-/** A disk that a snapshot froze, and nothing builds on it here: its deltas are still to come. A .vmx knows better which state is in use. */
+/**
+ * A disk that a snapshot froze, and nothing builds on it here: its deltas are still to come. A .vmx knows
+ * better which state is in use.
+ */
 function missingDelta(files: readonly File[], frozen: ReadonlySet<string>): Waiting | null {
   if (frozen.size === 0 || files.some(({ facts }) => facts.kind === 'description')) return null;
   const disks = files.filter(({ facts }) => facts.kind === 'disk');

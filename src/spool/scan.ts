@@ -21,7 +21,9 @@ export interface ScanRequest {
   isHidden(name: string): boolean;
   /** Names of files that are still being written: grouping has to know of them, but nobody reads them. */
   isPartial(name: string): boolean;
-  /** `fingerprints` by name: a header has to be read again only when its file's fingerprint is another one. */
+  /**
+   * `fingerprints` by name: a header has to be read again only when its file's fingerprint is another one.
+   */
   group(
     entries: readonly IncomingEntry[],
     fingerprints: ReadonlyMap<string, string>,
@@ -62,7 +64,10 @@ const IGNORED_INTERVAL_SECONDS = 600;
 
 /** For reading the state of one name, however many files it has. */
 const READ_SECONDS = 10;
-/** For all directories of one scan: those whose turn does not come are read in the next one, so that claims go on meanwhile. */
+/**
+ * For all directories of one scan: those whose turn does not come are read in the next one, so that claims go
+ * on meanwhile.
+ */
 const ROUND_SECONDS = 3;
 /** What took longer than it may costs as much each time. */
 const SLOW_INTERVAL_SECONDS = 600;
@@ -83,12 +88,16 @@ interface Listing {
   trusted: boolean;
 }
 
-/** Directory times are of the kernel's tick, a few milliseconds; a younger mtime may hide a change of the same tick. */
+/**
+ * Directory times are of the kernel's tick, a few milliseconds; a younger mtime may hide a change of the same
+ * tick.
+ */
 const TRUSTED_MTIME_AGE_MS = 2_000;
 
 /**
- * The truth about incoming. A listing is only made when the directory's mtime changed, a name is only read when it is new, hinted at, or its time has
- * come, and drops are only grouped again when something has changed: at rest a scan is one lstat of the directory.
+ * The truth about incoming. A listing is only made when the directory's mtime changed, a name is only read
+ * when it is new, hinted at, or its time has come, and drops are only grouped again when something has
+ * changed: at rest a scan is one lstat of the directory.
  */
 export class Scanner {
   readonly #request: ScanRequest;
@@ -170,7 +179,10 @@ export class Scanner {
     return this.#known.get(name)?.settling.checkedAt ?? Number.NEGATIVE_INFINITY;
   }
 
-  /** Reads a drop that is due once more: true when it is still as it was. Otherwise its wait has started again. */
+  /**
+   * Reads a drop that is due once more: true when it is still as it was. Otherwise its wait has started
+   * again.
+   */
   async confirm({ drop }: WaitingDrop): Promise<boolean> {
     const now = this.#request.now();
     let changed = false;

@@ -1,6 +1,9 @@
 import type { Drop } from '../model/drop.js';
 
-/** What is known of one name in incoming: since when its fingerprint has been the same, by a monotonic clock in seconds. */
+/**
+ * What is known of one name in incoming: since when its fingerprint has been the same, by a monotonic clock
+ * in seconds.
+ */
 export interface Settling {
   fingerprint: string;
   since: number;
@@ -14,7 +17,10 @@ export function settle(previous: Settling | undefined, fingerprint: string, now:
   return { fingerprint, since: same ? previous.since : now, checkedAt: now };
 }
 
-/** How long all of them were seen unchanged. It counts up to the last check, not up to now: nobody knows what came after. */
+/**
+ * How long all of them were seen unchanged. It counts up to the last check, not up to now: nobody knows what
+ * came after.
+ */
 export function quietSeconds(parts: readonly Settling[]): number {
   const since = Math.max(...parts.map((part) => part.since));
   const checkedAt = Math.min(...parts.map((part) => part.checkedAt));
@@ -35,14 +41,18 @@ export function nextCheck(part: Settling, pollSeconds: number, dueAfter: number)
   return Math.min(part.checkedAt + interval, part.since + dueAfter);
 }
 
-/** An incomplete drop waits this many times `settle_seconds` (without any change) before it is taken anyway and fails with its reason. */
+/**
+ * An incomplete drop waits this many times `settle_seconds` (without any change) before it is taken anyway
+ * and fails with its reason.
+ */
 export const PATIENCE_FACTOR = 10;
 export const MIN_PATIENCE_SECONDS = 5;
 
 /**
- * The rule of settling. `quietSeconds`: how long size, mtime, ctime and inode of all of the drop's files, and the list of the files, have
- * been the same. Complete or refused: `settleSeconds`. Incomplete: ten times that, at least 5 s; every new byte or sibling starts it again,
- * so a slow copy or a chain dropped piece by piece is never taken early, and a truncated file does not wait for ever.
+ * The rule of settling. `quietSeconds`: how long size, mtime, ctime and inode of all of the drop's files, and
+ * the list of the files, have been the same. Complete or refused: `settleSeconds`. Incomplete: ten times
+ * that, at least 5 s; every new byte or sibling starts it again, so a slow copy or a chain dropped piece by
+ * piece is never taken early, and a truncated file does not wait for ever.
  */
 export function isDue(drop: Drop, quietSeconds: number, settleSeconds: number): boolean {
   if (drop.problem !== undefined || drop.waiting?.kind === 'unchecked') return false;

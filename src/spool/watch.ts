@@ -10,14 +10,15 @@ export interface WatchRequest {
 }
 
 /**
- * More entries than this are not watched: with each change chokidar lists the directory and stats every entry, which takes all of the daemon's input and output
- * when there are thousands.
+ * More entries than this are not watched: with each change chokidar lists the directory and stats every
+ * entry, which takes all of the daemon's input and output when there are thousands.
  */
 const MOST_ENTRIES = 2_000;
 
 /**
- * inotify, by chokidar, only as a hint that makes a drop noticed at once: what is there is decided by the scan. Events get lost (a full inotify queue,
- * network filesystems), and that costs at most one polling interval.
+ * inotify, by chokidar, only as a hint that makes a drop noticed at once: what is there is decided by the
+ * scan. Events get lost (a full inotify queue, network filesystems), and that costs at most one polling
+ * interval.
  */
 export class IncomingWatch {
   readonly #request: WatchRequest;
@@ -46,7 +47,8 @@ export class IncomingWatch {
       ignoreInitial: true,
       followSymlinks: false,
       ignorePermissionErrors: true,
-      // A watch for each file would cost 5 kB of memory each and say nothing that the directory's own watch does not.
+      // A watch for each file would cost 5 kB of memory each and say nothing that the directory's own watch
+      // does not.
       ignored: (_path, stats) => stats?.isFile() === true,
     });
     // Before chokidar compares listings: that takes it as long as the scan, which is to do it anyway.

@@ -30,7 +30,9 @@ export interface RunParts {
   settings: Settings;
 }
 
-/** Leases have no end here: the instance lock keeps a second daemon away, and the next start takes them back. */
+/**
+ * Leases have no end here: the instance lock keeps a second daemon away, and the next start takes them back.
+ */
 export function sqliteRuns(parts: RunParts): Runs {
   const { database, jobs, checkpoints, outbox, statistics, settings } = parts;
   const owner = settings.get(OWNER)!;

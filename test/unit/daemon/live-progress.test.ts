@@ -10,7 +10,7 @@ describe('LiveProgress', () => {
     events.on('job:progress', (job, { stage, percent }) => told.push([job, stage, percent]));
     const progress = new LiveProgress(events, () => now);
     progress.apply('j', { type: 'stage-waiting', stage: 'convert', lane: 'conversions' });
-    expect(progress.get('j')).toMatchObject({ stage: 'convert', waitingFor: 'a free conversions lane' });
+    expect(progress.get('j')).toMatchObject({ stage: 'convert', waitingFor: 'a free conversion slot' });
     now = 200;
     progress.apply('j', { type: 'stage-started', stage: 'convert', attempt: 1 });
     now = 230;
