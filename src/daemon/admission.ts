@@ -25,7 +25,7 @@ export interface Applicant {
 
 const DATABASE: Applicant = { kind: 'database', id: '' };
 
-export interface AdmissionParts {
+interface AdmissionParts {
   queue: QueueStore;
   /** The work directory: space is counted on its filesystem. */
   work: string;
@@ -55,9 +55,8 @@ export class Admission {
     this.#parts = parts;
   }
 
-  async state(): Promise<'running' | 'paused' | 'draining'> {
-    if (this.#draining) return 'draining';
-    return (await this.pausedReason()) === null ? 'running' : 'paused';
+  get isDraining(): boolean {
+    return this.#draining;
   }
 
   async pausedReason(): Promise<PauseReason | null> {

@@ -22,7 +22,7 @@ export interface ClaimParts {
 }
 
 /** The job that a drop has become, or what it still waits for. */
-export type ClaimResult = { job: Job } | { waitsFor: string };
+type ClaimResult = { job: Job } | { waitsFor: string };
 
 /** For finding out whether a drop is still written to, what its job.toml says, and what it will need. */
 const CHECK_SECONDS = 10;
@@ -41,10 +41,8 @@ export async function tryToClaim(
   const config = parts.config();
   const { incoming } = config.spool;
   if (states.some(({ entry }) => entry.type === 'unnamed')) throw refusedName(drop.name);
-  if (!(await admission.mayClaim())) {
-    const isDraining = (await admission.state()) === 'draining';
-    return { waitsFor: isDraining ? 'the queue is draining' : 'the queue is paused' };
-  }
+  if (!(await admission.mayClaim()))
+    return { waitsFor: admission.isDraining ? 'the queue is draining' : 'the queue is paused' };
   if (!(await parts.confirm(waiting))) return { waitsFor: 'settling' };
   const needs = await within(CHECK_SECONDS, signal, async (ended) => {
     if (drop.refused === null && (await hasWriter(incoming, states, ended))) return null;

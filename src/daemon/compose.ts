@@ -53,7 +53,7 @@ function lockPart(name: string, take: () => { release(): void } | null): Part {
   };
 }
 
-export interface Composition {
+interface Composition {
   /** In force now. */
   config(): Config;
   /** Open; this daemon is the only one that works on it. */

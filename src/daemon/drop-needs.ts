@@ -7,7 +7,7 @@ import { readOptionsFile } from '../spool/options-file.js';
 import { type SpaceNeeds, spaceNeeds } from './space-needs.js';
 
 /** What has to be known of a drop before it is claimed. */
-export interface DropNeeds extends SpaceNeeds {
+interface DropNeeds extends SpaceNeeds {
   /** Of its job.toml, else of its own name. */
   vm: string;
   /** Why it will fail without being opened. */

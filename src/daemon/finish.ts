@@ -15,7 +15,7 @@ import { assertConverted } from '../report/digest-converted.js';
 import { isSameFilesystem, publishDirectory } from '../spool/publish.js';
 import { CHECKPOINT_NAME, type JobPaths, jobPaths } from './paths.js';
 
-export interface FinishRequest {
+interface FinishRequest {
   config: Config;
   queue: QueueStore;
   lease: Lease;

@@ -19,7 +19,7 @@ import type { LiveProgress } from './live-progress.js';
 import { type JobPaths, jobPaths } from './paths.js';
 import { publishResult } from './publish-result.js';
 import { reopenJob } from './reopen.js';
-import { runStages } from './run-stages.js';
+import { runJob } from './run-job.js';
 
 export interface JobParts {
   config: Config;
@@ -79,7 +79,7 @@ export async function processJob(started: StartedJob, parts: JobParts, signal: A
       const failure = job.refused ?? taken ?? error ?? crashLoop(job) ?? (await sourceGone(paths));
       decided =
         failure === null
-          ? await runStages(job, options, run, jobLog.logger)
+          ? await runJob(job, options, run, jobLog.logger)
           : await decide(job, run, { outcome: 'failed', error: failure, failedStage: null });
     }
     // Nothing is written to the job's log once its digest is taken.

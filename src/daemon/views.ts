@@ -23,7 +23,10 @@ export async function jobSummary(job: Job, parts: SummaryParts): Promise<JobSumm
 }
 
 export async function jobSummaries(jobs: readonly Job[], parts: SummaryParts): Promise<JobSummary[]> {
-  const paused = await parts.admission.pausedReason();
+  return summariesOf(jobs, parts, await parts.admission.pausedReason());
+}
+
+function summariesOf(jobs: readonly Job[], parts: SummaryParts, paused: PauseReason | null): JobSummary[] {
   return jobs.map((job) => summaryOf(job, parts, paused));
 }
 
@@ -117,19 +120,20 @@ export interface DaemonFacts {
 export async function statusView(parts: ViewParts, daemon: DaemonFacts): Promise<Status> {
   const { queue, admission } = parts;
   const counts = await queue.jobs.counts();
+  const paused = await admission.pausedReason();
   const jobs: Record<JobState, number> = { waiting: parts.waiting().length, ...counts };
   return {
     version: daemon.version,
     pid: process.pid,
     started_at: daemon.startedAt,
-    state: await admission.state(),
-    paused_reason: await admission.pausedReason(),
+    state: admission.isDraining ? 'draining' : paused === null ? 'running' : 'paused',
+    paused_reason: paused,
     jobs,
     lanes: {
       jobs: { running: counts.running, waiting: counts.queued, slots: daemon.jobSlots },
       ...daemon.lanes,
     },
-    running: await jobSummaries(await queue.jobs.list({ states: ['running'] }), parts),
+    running: summariesOf(await queue.jobs.list({ states: ['running'] }), parts, paused),
     accelerator: daemon.accelerator,
   };
 }

@@ -16,7 +16,7 @@ import { copyDrop } from '../sources/local/copy-drop.js';
 import { readEntryState } from './entry-state.js';
 
 /** What a claim needs of the queue. */
-export type ClaimQueue = Pick<QueueStore, 'claims'>;
+type ClaimQueue = Pick<QueueStore, 'claims'>;
 
 export interface ClaimDirectories {
   incoming: string;

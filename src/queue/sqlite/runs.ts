@@ -21,7 +21,7 @@ import type { SqliteOutbox } from './outbox.js';
 import { OWNER, PAUSED, type Settings } from './settings.js';
 import type { SqliteStatistics } from './statistics.js';
 
-export interface RunParts {
+interface RunParts {
   database: Sqlite;
   jobs: JobTable;
   checkpoints: SqliteCheckpoints;

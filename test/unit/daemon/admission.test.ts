@@ -53,14 +53,14 @@ describe('Admission', () => {
     expect(await gate.hasRoom(B, 1e18)).toBe(false);
     // A job may be called as a drop is.
     expect(await gate.hasFree({ kind: 'job', id: 'a' }, 1, '/')).toBe(true);
-    expect([await gate.state(), await gate.pausedReason()]).toEqual(['paused', 'space']);
+    expect(await gate.pausedReason()).toBe('space');
     expect(gate.spaceText(A)).toMatch(/^space: \d+ PiB more under \//);
     expect(await gate.hasRoom(A, 1)).toBe(true);
-    expect(await gate.state()).toBe('paused');
+    expect(await gate.pausedReason()).toBe('space');
     await gate.forgetExcept('job', new Set());
-    expect(await gate.state()).toBe('paused');
+    expect(await gate.pausedReason()).toBe('space');
     await gate.forgetExcept('drop', new Set());
-    expect(await gate.state()).toBe('running');
+    expect(await gate.pausedReason()).toBeNull();
     expect(lines).toEqual(['queue paused: not enough space', 'queue resumed: space available']);
     expect(told).toEqual(['queue:paused space', 'queue:resumed space']);
     expect(await sent()).toEqual(['paused', 'resumed']);
@@ -70,14 +70,14 @@ describe('Admission', () => {
     const { admission: gate, queue, directory, sent } = admission();
     await gate.pause();
     const { gate: again, told } = gateOn(queue, directory);
-    expect([await again.state(), await again.pausedReason()]).toEqual(['paused', 'operator']);
+    expect(await again.pausedReason()).toBe('operator');
     expect(await again.mayClaim()).toBe(false);
     await again.pause();
     await again.resume();
     await again.resume();
     expect(told).toEqual(['queue:resumed operator']);
     expect(await sent()).toEqual(['paused', 'resumed']);
-    expect(await gate.state()).toBe('running');
+    expect(await gate.pausedReason()).toBeNull();
   });
 
   it('continues when a notification cannot be recorded', async () => {
@@ -153,11 +153,11 @@ describe('Admission', () => {
   it('drains: claims nothing, starts what is queued', async () => {
     const { admission: gate, queue, told } = admission();
     gate.drain();
-    expect([await gate.state(), await gate.mayClaim()]).toEqual(['draining', false]);
+    expect([gate.isDraining, await gate.mayClaim()]).toEqual([true, false]);
     await enqueue(queue, 'j1');
     expect(await queue.runs.start('j1')).not.toBeNull();
     await gate.resume();
-    expect(await gate.state()).toBe('running');
+    expect([gate.isDraining, await gate.mayClaim()]).toEqual([false, true]);
     expect(told).toEqual(['queue:draining', 'queue:resumed operator']);
   });
 });

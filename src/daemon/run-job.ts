@@ -19,7 +19,7 @@ const MAX_CHANGES = 5;
 const QUIET_SECONDS = 600;
 
 /** Runs the pipeline on a job. Resolves with the job decided, or queued again. */
-export async function runStages(job: Job, options: JobOptions, run: JobRun, log: Logger): Promise<Job> {
+export async function runJob(job: Job, options: JobOptions, run: JobRun, log: Logger): Promise<Job> {
   const { config, queue, lease, signal, admission } = run;
   const paths = jobPaths(config, job.job);
   log.info({ vm: job.vm, drop: job.dropName, kind: options.kind }, 'job started');
