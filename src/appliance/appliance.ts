@@ -1,8 +1,7 @@
 import { realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Logger } from 'pino';
-import type { Config } from '../config/schema.js';
+import type { GuestRequest } from '../access/guest-access.js';
 import { socketDirectory } from '../files/scratch.js';
 import { orFullDisk } from '../files/space.js';
 import { type Accelerator, demote, probeAccelerator } from '../machine/accelerator.js';
@@ -16,17 +15,6 @@ import { addLayer, traffic } from './disks.js';
 import { diedError, diskError } from './errors.js';
 import type { ApplianceSession } from './session.js';
 
-export interface ApplianceRequest {
-  /** File names in the work directory: FLATTEN's images, qcow2, never written. */
-  disks: readonly string[];
-  workDirectory: string;
-  /** The drop, on which the images are built: absolute paths, also in the work directory only to be read. */
-  drop: readonly string[];
-  options: Config;
-  signal: AbortSignal;
-  log: Logger;
-}
-
 export interface Appliance extends ApplianceSession {
   /** Clean shutdown: filesystems unmounted, overlays complete on disk. */
   close(): Promise<void>;
@@ -36,14 +24,18 @@ export interface Appliance extends ApplianceSession {
 
 /** Half a minute without KVM, more on a busy machine. */
 const LAUNCH_TIMEOUT_SECONDS = 900;
-/** Largest file that the appliance's processes may write: an overlay, the appliance's own 4 GiB root, what a hostile guest sends out. */
+/**
+ * Largest file that the appliance's processes may write: an overlay, the appliance's own 4 GiB root, what a
+ * hostile guest sends out.
+ */
 const FILE_BYTES = 8 * 1024 ** 3;
 
 /**
- * Launches the job's appliance on fresh overlays (`fix-disk<N>.qcow2`) over the flat images; what an earlier session wrote is thrown away. A KVM
- * launch that fails is tried once more with TCG. Errors: `guest.launch-failed`, `guest.timeout`, `guest.died`.
+ * Launches the job's appliance on fresh overlays (`fix-disk<N>.qcow2`) over the flat images; what an earlier
+ * session wrote is thrown away. A KVM launch that fails is tried once more with TCG. Errors:
+ * `guest.launch-failed`, `guest.timeout`, `guest.died`.
  */
-export async function openAppliance(request: ApplianceRequest): Promise<Appliance> {
+export async function launchAppliance(request: GuestRequest): Promise<Appliance> {
   const accelerator =
     request.options.validate.accelerator === 'auto'
       ? (await probeAccelerator({ signal: request.signal })).kind
@@ -52,13 +44,13 @@ export async function openAppliance(request: ApplianceRequest): Promise<Applianc
 }
 
 /**
- * KVM that fails is tried once more without. It is given up for the whole process only when that works: a full disk or a missing package is no fault of
- * KVM's.
+ * KVM that fails is tried once more without. It is given up for the whole process only when that works: a
+ * full disk or a missing package is no fault of KVM's.
  */
 export async function withoutKvm<T>(
   start: (kind: Accelerator['kind']) => Promise<T>,
   accelerator: Accelerator['kind'],
-  { signal, log }: Pick<ApplianceRequest, 'signal' | 'log'>,
+  { signal, log }: Pick<GuestRequest, 'signal' | 'log'>,
 ): Promise<T> {
   try {
     return await start(accelerator);
@@ -71,7 +63,7 @@ export async function withoutKvm<T>(
   }
 }
 
-async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Promise<Appliance> {
+async function launch(request: GuestRequest, accelerator: 'kvm' | 'tcg'): Promise<Appliance> {
   const started = performance.now();
   const { workDirectory, drop, options, signal, log } = request;
   const overlays = request.disks.map((_, index) => `fix-disk${index}.qcow2`);
@@ -103,7 +95,8 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
       // What it knows of QEMU: asked anew each time, so that no job can leave something for the next one.
       LIBGUESTFS_CACHEDIR: scratch,
       TMPDIR: scratch,
-      // libguestfs' own sockets go there, but for root (guestfs_get_sockdir(3)): they must go with the scratch when the child is killed.
+      // libguestfs' own sockets go there, but for root (guestfs_get_sockdir(3)): they must go with the
+      // scratch when the child is killed.
       XDG_RUNTIME_DIR: scratch,
     },
     fileBytes: FILE_BYTES,
@@ -155,12 +148,9 @@ async function launch(request: ApplianceRequest, accelerator: 'kvm' | 'tcg'): Pr
     signal.throwIfAborted();
     throw error;
   }
-  const launchSeconds = (performance.now() - started) / 1000;
-  log.info({ seconds: round(launchSeconds), accelerator }, 'appliance launched');
+  log.info({ seconds: round((performance.now() - started) / 1000), accelerator }, 'appliance launched');
 
   return {
-    accelerator,
-    launchSeconds,
     overlays,
     call: async (name, ...args) => {
       try {

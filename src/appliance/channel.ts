@@ -5,7 +5,10 @@ import type { CallRequest, CloseRequest, LaunchRequest, Reply } from './messages
 
 type Message = Omit<LaunchRequest, 'id'> | Omit<CallRequest, 'id'> | Omit<CloseRequest, 'id'>;
 
-/** Requests to the appliance child and their replies. Rejects with what `callError` makes of a failed call, `guest.timeout`, `guest.died`, the signal's reason. */
+/**
+ * Requests to the appliance child and their replies. Rejects with what `callError` makes of a failed call,
+ * `guest.timeout`, `guest.died`, the signal's reason.
+ */
 export function openChannel(child: NodeChild, signal: AbortSignal) {
   const waiting = new Map<
     number,

@@ -1,13 +1,16 @@
+import { constants } from 'node:os';
 import { Hyper2kvmError } from '../errors/error.js';
 import type { QmpEvent } from '../machine/qmp.js';
 
-/** Linux' errno; libguestfs carries the appliance's as it is. */
-const FULL = new Set([28 /* ENOSPC */, 122 /* EDQUOT */]);
-const EFBIG = 27;
+const { EDQUOT, EFBIG, ENOSPC } = constants.errno;
+const FULL: ReadonlySet<number> = new Set([ENOSPC, EDQUOT]);
 /** These write what they read to a file of the host; all others write into the guest. */
 const WRITES_ON_HOST = new Set(['download', 'tar_out_opts', 'find0']);
 
-/** guestfs-c-api's words when its QEMU is gone (libguestfs, lib/proto.c and lib/conn-socket.c), which come before QMP closes or after. */
+/**
+ * guestfs-c-api's words when its QEMU is gone (libguestfs, lib/proto.c and lib/conn-socket.c), which come
+ * before QMP closes or after.
+ */
 const QEMU_GONE = /appliance closed the connection unexpectedly|connection to the appliance (?:was )?lost/i;
 
 /** What a failed call of libguestfs' C API means. `errno` 0: it gave none. */
@@ -39,16 +42,13 @@ export function callError(call: string, message: string, errno: number): Hyper2k
         ? 'Run `hyper2kvm doctor`: it launches what the appliance needs and says what is missing.'
         : 'The guest filesystem refused the operation: check it on the old hypervisor (fsck, free space).',
     retryable: call === 'launch',
+    ...(errno === 0 ? {} : { errno }),
   });
 }
 
 /** Whether a call failed with this errno. */
 export function hasErrno(error: unknown, errno: number): boolean {
-  return (
-    error instanceof Hyper2kvmError &&
-    error.code === 'guest.call-failed' &&
-    error.message.endsWith(`(errno ${errno})`)
-  );
+  return error instanceof Hyper2kvmError && error.code === 'guest.call-failed' && error.errno === errno;
 }
 
 export function diedError(call: string, how: string, stderr: string): Hyper2kvmError {
@@ -67,8 +67,9 @@ export function timeoutError(call: string, seconds: number): Hyper2kvmError {
 }
 
 /**
- * What a BLOCK_IO_ERROR of QEMU means (qapi/block-core.json): with `stop` the appliance stands still until somebody resumes it, so its calls would only end with
- * the time limit. Null for other events, and where the guest is told of the error: then the call fails by itself.
+ * What a BLOCK_IO_ERROR of QEMU means (qapi/block-core.json): with `stop` the appliance stands still until
+ * somebody resumes it, so its calls would only end with the time limit. Null for other events, and where the
+ * guest is told of the error: then the call fails by itself.
  */
 export function diskError({ name, data }: QmpEvent): Hyper2kvmError | null {
   if (name !== 'BLOCK_IO_ERROR' || data.action !== 'stop') return null;

@@ -1,7 +1,8 @@
 /**
- * The part of libguestfs' C API that the product calls, one line a function: arguments in the API's order, what it returns, optional arguments with
- * their C index (`GUESTFS_<NAME>_<OPTION>` in guestfs.h). The child process builds its bindings from this table, the types below give `call` its
- * checking. Source: guestfs(3), libguestfs 1.48.
+ * The part of libguestfs' C API that the product calls, one line a function: arguments in the API's order,
+ * what it returns, optional arguments with their C index (`GUESTFS_<NAME>_<OPTION>` in guestfs.h). The child
+ * process builds its bindings from this table, the types below give `call` its checking. Source: guestfs(3),
+ * libguestfs 1.48.
  */
 export const guestfsApi = {
   blkid: { args: ['string'], returns: 'hash' },
@@ -15,9 +16,6 @@ export const guestfsApi = {
   find0: { args: ['string', 'string'], returns: 'none' },
   fstrim: { args: ['string'], returns: 'none', variadic: true },
   get_e2attrs: { args: ['string'], returns: 'string' },
-  is_dir: { args: ['string'], returns: 'boolean' },
-  is_dir_opts: { args: ['string'], returns: 'boolean', options: { followsymlinks: [0, 'boolean'] } },
-  is_file_opts: { args: ['string'], returns: 'boolean', options: { followsymlinks: [0, 'boolean'] } },
   lgetxattr: { args: ['string', 'string'], returns: 'buffer' },
   list_devices: { args: [], returns: 'strings' },
   list_md_devices: { args: [], returns: 'strings' },
@@ -31,7 +29,6 @@ export const guestfsApi = {
   mkdir_p: { args: ['string'], returns: 'none' },
   mount_options: { args: ['string', 'string', 'string'], returns: 'none' },
   pread: { args: ['string', 'int', 'int64'], returns: 'buffer' },
-  read_file: { args: ['string'], returns: 'buffer' },
   readlink: { args: ['string'], returns: 'string' },
   rm_f: { args: ['string'], returns: 'none' },
   set_e2attrs: { args: ['string', 'string'], returns: 'none', options: { clear: [0, 'boolean'] } },
@@ -57,7 +54,6 @@ export type ReturnKind =
   | 'strings'
   | 'hash'
   | 'int64'
-  | 'boolean'
   | 'buffer'
   | 'stat'
   | 'statvfs'
@@ -73,7 +69,7 @@ export interface Signature {
 }
 
 /** `struct guestfs_statns`, the fields in use. */
-export interface GuestStat {
+export interface GuestfsStat {
   mode: number;
   uid: number;
   gid: number;
@@ -81,8 +77,8 @@ export interface GuestStat {
   device: number;
   inode: number;
 }
-/** `struct guestfs_statvfs`, the fields in use: block size and counts in blocks. */
-export interface GuestStatvfs {
+/** `struct guestfs_statvfs`: block size and counts in blocks. */
+export interface GuestfsStatvfs {
   bsize: number;
   blocks: number;
   bfree: number;
@@ -107,10 +103,9 @@ interface Returns {
   strings: string[];
   hash: Record<string, string>;
   int64: number;
-  boolean: boolean;
   buffer: Buffer;
-  stat: GuestStat;
-  statvfs: GuestStatvfs;
+  stat: GuestfsStat;
+  statvfs: GuestfsStatvfs;
   subvolumes: Subvolume[];
 }
 

@@ -27,7 +27,6 @@ const C_ARGUMENT: Record<ArgumentKind, readonly string[]> = {
 };
 const C_RETURN: Record<ReturnKind, string> = {
   none: 'int',
-  boolean: 'int',
   int64: 'int64_t',
   string: 'void *',
   strings: 'void *',
@@ -37,10 +36,16 @@ const C_RETURN: Record<ReturnKind, string> = {
   statvfs: 'void *',
   subvolumes: 'void *',
 };
-/** All results but string lists are one block of memory to free; the lists of structs hold more and are left to the process' end. */
+/**
+ * All results but string lists are one block of memory to free; the lists of structs hold more and are left
+ * to the process' end.
+ */
 const POINTER_BYTES = 8;
 
-/** Loads libguestfs.so.0 (the ABI has been stable since 1.0). Throws the loader's message when it is not there. */
+/**
+ * Loads libguestfs.so.0 (the ABI has been stable since 1.0). Throws the loader's message when it is not
+ * there.
+ */
 export function openLibrary(): { create(): Handle } {
   const library = koffi.load('libguestfs.so.0');
   const free = koffi.load('libc.so.6').func('void free(void *)');
@@ -76,7 +81,8 @@ export function openLibrary(): { create(): Handle } {
     create() {
       const handle: unknown = library.func('void *guestfs_create(void)')();
       if (handle === null) throw new GuestfsError('guestfs_create failed: out of memory', 12);
-      // Without a handler libguestfs prints errors to stderr as well; the message is taken from guestfs_last_error instead.
+      // Without a handler libguestfs prints errors to stderr as well; the message is taken from
+      // guestfs_last_error instead.
       library.func('void guestfs_set_error_handler(void *, void *, void *)')(handle, null, null);
       return {
         call(name, signature, args) {
@@ -94,7 +100,6 @@ export function openLibrary(): { create(): Handle } {
             throw new GuestfsError(String(lastError(handle) ?? `${name} failed`), Number(lastErrno(handle)));
           }
           if (signature.returns === 'none') return undefined;
-          if (signature.returns === 'boolean') return result !== 0;
           if (signature.returns === 'int64') return Number(result);
           return take(result, signature.returns, Number(size[0]));
         },
@@ -148,7 +153,6 @@ function decode(pointer: unknown, kind: ReturnKind, size: number): unknown {
   }
   const int64 = (index: number) => Number(koffi.decode(pointer, index * 8, 'int64_t'));
   if (kind === 'stat') {
-    // The fourth is the number of hard links.
     return {
       device: int64(0),
       inode: int64(1),

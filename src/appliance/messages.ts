@@ -1,4 +1,7 @@
-/** What the daemon and its appliance child say to each other over Node's IPC channel (structured clone: Buffers pass). */
+/**
+ * What the daemon and its appliance child say to each other over Node's IPC channel (structured clone:
+ * Buffers pass).
+ */
 export interface LaunchRequest {
   id: number;
   type: 'launch';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import type { Operation } from '../model/operation.js';
-import type { Plan } from '../model/plan.js';
+import type { Plan } from '../operations/plan.js';
+import type { Operation } from '../operations/registry.js';
 import { type DiffLine, operationDiff, operationTitle } from '../report/diff.js';
 import { canonicalJson } from '../text/canonical-json.js';
 import { terminalLine, terminalText } from '../text/escape-terminal.js';

@@ -4,7 +4,7 @@ import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.j
 import { orFullDisk } from '../files/space.js';
 import { failpoint } from '../host/failpoint.js';
 import type { StageRecord } from '../model/stage-record.js';
-import type { ApplianceSlot } from './appliance-slot.js';
+import type { GuestSlot } from './guest-slot.js';
 import { runHooks } from './hooks.js';
 import { decideRetry } from './retry.js';
 import type { Stage, StageContext } from './stage.js';
@@ -21,7 +21,7 @@ export async function runStage(
   stage: Stage,
   outputs: Readonly<Record<string, unknown>>,
   request: PipelineRequest,
-  appliance: ApplianceSlot,
+  guest: GuestSlot,
 ): Promise<StageOutcome> {
   const { signal, onEvent, options } = request;
   const retry = {
@@ -30,14 +30,14 @@ export async function runStage(
   };
   const record = pendingRecord(stage.name);
   const log = request.log.child({ stage: stage.name });
-  const context = stageContext(stage, request, appliance, record, log);
+  const context = stageContext(stage, request, guest, record, log);
   const failures: ErrorRecord[] = [];
   record.started_at = new Date().toISOString();
   for (;;) {
     let started = performance.now();
     let release: () => void = () => {};
     try {
-      release = await takeLane(stage, request, appliance);
+      release = await takeLane(stage, request, guest);
       record.status = 'running';
       record.attempts += 1;
       started = performance.now();
@@ -56,7 +56,7 @@ export async function runStage(
     } catch (error) {
       // What a stage removes by itself is gone by now: the boot test and the appliance ask for themselves.
       const thrown = signal.aborted ? error : await orFullDisk(error, request.workDirectory);
-      if (stage.lane === 'appliances') await appliance.kill();
+      if (stage.lane === 'appliances') await guest.kill();
       await cleanUp(stage, context);
       release();
       if (signal.aborted) {
@@ -127,26 +127,22 @@ export function cancelRecord(signal: AbortSignal, thrown: unknown = signal.reaso
   return { ...record, causes: [...record.causes, `${failure.code}: ${failure.message}`, ...failure.causes] };
 }
 
-async function takeLane(
-  stage: Stage,
-  request: PipelineRequest,
-  appliance: ApplianceSlot,
-): Promise<() => void> {
+async function takeLane(stage: Stage, request: PipelineRequest, guest: GuestSlot): Promise<() => void> {
   const { lane } = stage;
   const { signal, priority, onEvent } = request;
   signal.throwIfAborted();
-  if (lane === undefined || (lane === 'appliances' && appliance.holdsLane)) return () => {};
+  if (lane === undefined || (lane === 'appliances' && guest.holdsLane)) return () => {};
   await onEvent({ type: 'stage-waiting', stage: stage.name, lane });
   const release = await request.lanes.acquire(lane, { priority, signal });
   if (lane !== 'appliances') return release;
-  appliance.occupy(release);
+  guest.occupy(release);
   return () => {};
 }
 
 function stageContext(
   stage: Stage,
   request: PipelineRequest,
-  appliance: ApplianceSlot,
+  guest: GuestSlot,
   record: StageRecord,
   log: StageContext['log'],
 ): StageContext {
@@ -163,11 +159,11 @@ function stageContext(
       record.bytes_read += read;
       record.bytes_written += written;
     },
-    appliance(disks) {
-      if (!appliance.isOpen) record.appliance_launches += 1;
-      return appliance.session(disks, log);
+    guest(disks) {
+      if (!guest.isOpen) record.appliance_launches += 1;
+      return guest.access(disks, log);
     },
-    closeAppliance: () => appliance.close(),
+    closeGuest: () => guest.close(),
   };
 }
 

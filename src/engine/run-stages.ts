@@ -1,14 +1,14 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Appliance, ApplianceRequest } from '../appliance/appliance.js';
+import type { GuestAccess, GuestRequest } from '../access/guest-access.js';
 import type { JobOptions } from '../config/schema.js';
 import { errorRecord, isFullDisk } from '../errors/error.js';
 import { failpoint } from '../host/failpoint.js';
 import type { Checkpoint, StageRecord } from '../model/stage-record.js';
 import { dropPaths, holdSource, type Source, type SourceHold } from '../sources/local/hold-source.js';
 import { isSameSource, listSource, sourceChanged, sourceId } from '../sources/local/list-source.js';
-import { ApplianceSlot } from './appliance-slot.js';
 import { isEnabled, stageId } from './content-id.js';
+import { GuestSlot } from './guest-slot.js';
 import { hooksOf } from './hooks.js';
 import { cancelRecord, pendingRecord, refusalOf, runStage } from './run-stage.js';
 import type { Stage } from './stage.js';
@@ -18,7 +18,7 @@ import type { PipelineRequest, PipelineResult } from './types.js';
 export interface PipelineParts {
   /** In order. */
   stages: readonly Stage[];
-  openAppliance(request: ApplianceRequest): Promise<Appliance>;
+  openGuest(request: GuestRequest): Promise<GuestAccess>;
 }
 
 /**
@@ -39,9 +39,9 @@ export async function executePipeline(
   const stages = upTo(parts.stages, request.until);
   const records = new Map(stages.map((stage) => [stage.name, pendingRecord(stage.name)]));
   const outputs: Record<string, unknown> = {};
-  const appliance = new ApplianceSlot((disks, stageLog) => {
+  const guest = new GuestSlot((disks, stageLog) => {
     const { source, signal } = request;
-    return parts.openAppliance({
+    return parts.openGuest({
       disks,
       workDirectory,
       drop: dropPaths(source),
@@ -88,7 +88,7 @@ export async function executePipeline(
       if (resuming) await forgetFrom(index);
       resuming = false;
       const { record, output } = isEnabled(stage, options)
-        ? await runStage(stage, outputs, request, appliance)
+        ? await runStage(stage, outputs, request, guest)
         : { record: { ...pendingRecord(stage.name), status: 'skipped' } satisfies StageRecord, output: null };
       records.set(stage.name, record);
       if (record.error !== null) {
@@ -98,7 +98,7 @@ export async function executePipeline(
       hold.assert();
       await assertUnchanged(hold.files, caller.source);
       if (!stages.slice(index + 1).some((next) => next.lane === 'appliances' && isEnabled(next, options))) {
-        await appliance.close();
+        await guest.close();
       }
       failpoint(`stage.${stage.name}.before-checkpoint`);
       await store.save({ stage: stage.name, id, output, record, timestamp: new Date().toISOString() });
@@ -118,7 +118,7 @@ export async function executePipeline(
     await put({ ...record, status: caller.signal.aborted ? 'cancelled' : 'failed', error });
     return result(current, error);
   } finally {
-    await appliance.kill();
+    await guest.kill();
     await hold?.release();
   }
 

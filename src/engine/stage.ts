@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { z } from 'zod';
-import type { ApplianceSession } from '../appliance/session.js';
+import type { GuestAccess } from '../access/guest-access.js';
 import type { JobOptions } from '../config/schema.js';
 import type { Hyper2kvmError } from '../errors/error.js';
 import type { Source } from '../sources/local/hold-source.js';
@@ -46,12 +46,12 @@ export interface StageContext {
   /** Bytes that tools read from the source and wrote to disk, added to the stage's account. */
   account(bytes: { read?: number; written?: number }): void;
   /**
-   * The job's one appliance, launched on first use and shared by INSPECT and FIX. `disks` are flat images (FLATTEN's overlays): the
-   * session puts its own writable overlay on each, so the images stay unchanged.
+   * The VM's guest, by the job's one appliance: launched on first use, shared by INSPECT and FIX. `disks` are flat images
+   * (FLATTEN's overlays): what is written goes to overlays on them, so the images stay unchanged.
    */
-  appliance(disks: readonly string[]): Promise<ApplianceSession>;
-  /** Ends the appliance (clean shutdown, overlays complete on disk). No-op when none runs. */
-  closeAppliance(): Promise<void>;
+  guest(disks: readonly string[]): Promise<GuestAccess>;
+  /** Ends that access cleanly, with all that was written on disk. Nothing where there is none. */
+  closeGuest(): Promise<void>;
 }
 
 /**

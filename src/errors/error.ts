@@ -3,6 +3,7 @@ import { catalogueEntry, type ErrorCode } from './catalogue.js';
 interface ErrorOptions {
   advice?: string;
   retryable?: boolean;
+  errno?: number;
   cause?: unknown;
 }
 
@@ -14,12 +15,15 @@ export class Hyper2kvmError extends Error {
   readonly advice: string;
   /** True for passing conditions (full disk, busy appliance): the runner tries again with backoff. */
   readonly retryable: boolean;
+  /** Of the system call that failed (errno(3)); null where none did, or nobody tells. */
+  readonly errno: number | null;
 
   constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.advice = options.advice ?? catalogueEntry(code)?.advice ?? '';
     this.retryable = options.retryable ?? false;
+    this.errno = options.errno ?? null;
   }
 
   /** An error whose code was decided elsewhere: in another process, by another thread, by somebody's own stage. */

@@ -1,42 +1,21 @@
-import type { Fixer } from './base/fixer.js';
-import { bootEntries } from './linux/boot-entries.js';
-import { crypttab } from './linux/crypttab.js';
-import { deviceMap } from './linux/device-map.js';
-import { devices } from './linux/devices.js';
-import { extlinux } from './linux/extlinux.js';
-import { fstab } from './linux/fstab.js';
-import { grubLegacy } from './linux/grub-legacy.js';
-import { grub2 } from './linux/grub2.js';
-import { guestAgent } from './linux/guest-agent.js';
-import { initramfs } from './linux/initramfs.js';
-import { network } from './linux/network.js';
-import { otherHypervisors } from './linux/other-hypervisors.js';
-import { resume } from './linux/resume.js';
-import { serialConsole } from './linux/serial-console.js';
-import { blkidCache, lvm, mdadm } from './linux/storage.js';
-import { uefiFallback } from './linux/uefi-fallback.js';
-import { vmware } from './linux/vmware.js';
+import { z } from 'zod';
+import type { Identity } from '../model/identity.js';
+import type { Family } from './base/family.js';
+import { linux } from './linux/family.js';
 
-/** Every fixer, in the order they run: names of devices, boot loader, drivers, network, residue. */
-export const FIXERS: readonly Fixer[] = [
-  devices,
-  fstab,
-  crypttab,
-  resume,
-  grub2,
-  bootEntries,
-  grubLegacy,
-  extlinux,
-  deviceMap,
-  serialConsole,
-  lvm,
-  mdadm,
-  blkidCache,
-  initramfs,
-  // What it copies may be an image that those before it change.
-  uefiFallback,
-  network,
-  vmware,
-  otherHypervisors,
-  guestAgent,
-];
+export const FAMILIES: readonly [Family, ...Family[]] = [linux];
+
+const [first, ...others] = FAMILIES;
+
+/** What INSPECT found out about a guest of any family. */
+export const guestIdentitySchema: z.ZodType<Identity> = z.discriminatedUnion('os_type', [
+  first.identity,
+  ...others.map(({ identity }) => identity),
+]);
+
+/** The family of an identified guest. */
+export function familyOf({ os_type }: Pick<Identity, 'os_type'>): Family {
+  const family = FAMILIES.find(({ os }) => os === os_type);
+  if (family === undefined) throw new Error(`no family of operating systems is called ${os_type}`);
+  return family;
+}

@@ -13,6 +13,19 @@ export interface TreeEntry {
   target?: string;
 }
 
+export interface DecodedText {
+  text: string;
+  encoding: 'utf8' | 'latin1';
+}
+
+/** UTF-8 where the bytes are that, else Latin-1: no byte is lost. */
+export function decodeText(content: Buffer): DecodedText {
+  const text = content.toString('utf8');
+  return Buffer.from(text, 'utf8').equals(content)
+    ? { text, encoding: 'utf8' }
+    : { text: content.toString('latin1'), encoding: 'latin1' };
+}
+
 /**
  * The guest's configuration in memory: what INSPECT's bulk calls brought, plus what was planned so far. All of /etc, boot configuration, the ESP's
  * small files, module indexes and package databases have content; of /usr/bin, /usr/sbin, /lib/systemd/system and the like only names are known.
@@ -75,13 +88,9 @@ export class GuestTree {
   }
 
   /** Text of a file and how it is encoded; null when it is not there or its content was not captured. */
-  text(path: string): { text: string; encoding: 'utf8' | 'latin1' } | null {
+  text(path: string): DecodedText | null {
     const content = this.get(path)?.content;
-    if (content === undefined) return null;
-    const text = content.toString('utf8');
-    return Buffer.from(text, 'utf8').equals(content)
-      ? { text, encoding: 'utf8' }
-      : { text: content.toString('latin1'), encoding: 'latin1' };
+    return content === undefined ? null : decodeText(content);
   }
 
   /** Names in a directory, sorted; empty when it is not there. */

@@ -1,8 +1,8 @@
 import { optionTable } from '../config/options.js';
 import { vmOptionsSchema } from '../config/schema.js';
 import { CATALOGUE, type CatalogueSection } from '../errors/catalogue.js';
-import { FIXERS } from '../families/registry.js';
-import { OTHER_SIGNATURES, otherFailure, SIGNATURES } from '../stages/validate/signatures.js';
+import { FAMILIES } from '../families/registry.js';
+import { OTHER_SIGNATURES, otherFailure } from '../stages/validate/other-failures.js';
 
 /** The parts of docs/ that are made from the code's own declarations. Pure; a unit test holds docs/ to them and rewrites it with UPDATE_DOCS=1. */
 
@@ -36,12 +36,16 @@ export function vmSection(): string {
 
 /** docs/changes.md: each fixer's own description, in the order they run. */
 export function changesSection(): string {
-  return FIXERS.map(({ name, description }) => `### ${name}\n\n${description}\n`).join('\n');
+  return FAMILIES.flatMap(({ fixers }) => fixers)
+    .map(({ name, description }) => `### ${name}\n\n${description}\n`)
+    .join('\n');
 }
 
 /** docs/failures.md: how a boot fails, by the recogniser's own table. */
 export function bootFailuresSection(): string {
-  const rows = [...SIGNATURES, ...OTHER_SIGNATURES.map(otherFailure)].map(
+  // Families have the firmware's in common.
+  const signatures = new Set(FAMILIES.flatMap(({ boot }) => boot.signatures));
+  const rows = [...signatures, ...OTHER_SIGNATURES.map(otherFailure)].map(
     ({ signature, meaning, advice }) => [code(`validate.${signature}`), cell(meaning), cell(advice)],
   );
   return markdownTable(['code', 'what was seen', 'what to do'], rows);

@@ -14,7 +14,7 @@ export interface ThreadLimits {
 /** For a job's guest. A real one is planned in a second or two on an idle host; its snapshot has 48 MiB at most. */
 export const GUEST_THREAD = { seconds: 180, memoryMib: 1024 } as const;
 
-type Answer<Result> = { result: Result } | { error: ErrorRecord };
+type Answer<Result> = { result: Result } | { error: ErrorRecord; errno: number | null };
 interface Question {
   id: number;
   question: unknown;
@@ -109,7 +109,7 @@ async function answerOf(work: () => unknown): Promise<Answer<unknown>> {
   try {
     return { result: await work() };
   } catch (error) {
-    return { error: errorRecord(error) };
+    return { error: errorRecord(error), errno: error instanceof Hyper2kvmError ? error.errno : null };
   }
 }
 
@@ -120,7 +120,13 @@ function resultOf<Result>(answer: Answer<Result>): Result {
     (inner, text) => new Error(text, { cause: inner }),
     undefined,
   );
-  throw Hyper2kvmError.of(code, message, { advice, retryable, cause });
+  const errno = answer.errno ?? undefined;
+  throw Hyper2kvmError.of(code, message, {
+    advice,
+    retryable,
+    cause,
+    ...(errno === undefined ? {} : { errno }),
+  });
 }
 
 async function noReply(): Promise<never> {

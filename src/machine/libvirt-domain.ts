@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Hardware } from '../model/hardware.js';
-import type { Plan } from '../model/plan.js';
+import type { Devices } from '../model/plan.js';
 import { diskLetters } from '../text/disk-letters.js';
 import { type Markup, markup } from '../text/markup.js';
 import { cardAddress } from './nics.js';
@@ -16,12 +16,12 @@ export interface DomainFacts {
   firmware: 'bios' | 'uefi';
   memoryMib: number;
   vcpus: number;
-  devices: Plan['devices'];
+  devices: Devices;
   nics: Hardware['nics'];
   disks: readonly { path: string; format: 'qcow2' | 'raw' | 'vdi' | 'vmdk' }[];
 }
 
-type DiskBus = Plan['devices']['disk_bus'];
+type DiskBus = Devices['disk_bus'];
 
 const TARGET_PREFIX: Record<DiskBus, string> = { virtio: 'vd', scsi: 'sd', sata: 'sd', ide: 'hd' };
 

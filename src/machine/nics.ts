@@ -1,5 +1,5 @@
 import type { Hardware } from '../model/hardware.js';
-import type { Plan } from '../model/plan.js';
+import type { PlannedNic } from '../model/plan.js';
 
 /**
  * The new VM's NICs, in order; at least one, and no fewer than the VM's own description (VMX, OVF) has. Its MACs count first, else those that the guest's files
@@ -7,7 +7,7 @@ import type { Plan } from '../model/plan.js';
  */
 export function domainNics(
   hardware: Pick<Hardware, 'nics'> | null,
-  plan: Pick<Plan, 'nics'> | null,
+  plan: { nics: readonly PlannedNic[] } | null,
 ): Hardware['nics'] {
   const described = hardware?.nics ?? [];
   if (described.some(({ mac }) => mac !== null)) return described;

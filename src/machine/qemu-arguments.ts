@@ -1,4 +1,4 @@
-import type { Plan } from '../model/plan.js';
+import type { Devices } from '../model/plan.js';
 import { cardAddress } from './nics.js';
 
 export interface MachineDisk {
@@ -14,7 +14,7 @@ export interface MachineFacts {
   uefi: { code: string; variables: string } | null;
   memoryMib: number;
   smp: number;
-  devices: Plan['devices'];
+  devices: Devices;
   disks: readonly MachineDisk[];
   /** MAC of each NIC, null where QEMU may choose. */
   nics: readonly (string | null)[];
@@ -27,7 +27,7 @@ export const SERIAL_CHANNEL = 'serial0';
 export const FIRMWARE_CHANNEL = 'firmware0';
 
 const AHCI_PORTS = 6;
-const NIC_DEVICES: Record<Plan['devices']['nic_model'], string> = {
+const NIC_DEVICES: Record<Devices['nic_model'], string> = {
   virtio: 'virtio-net-pci',
   e1000: 'e1000',
   e1000e: 'e1000e',

@@ -13,6 +13,11 @@ export const BOOT_LEVELS = [
 export const bootLevelSchema = z.enum(BOOT_LEVELS);
 export type BootLevel = z.infer<typeof bootLevelSchema>;
 
+/** Position in the order of a boot; a higher one is further. */
+export function rank(level: BootLevel): number {
+  return BOOT_LEVELS.indexOf(level);
+}
+
 /** What `validate.require` may ask of a booted guest. */
 export const BOOT_REQUIREMENTS = ['mounts', 'network', 'units'] as const;
 export type BootRequirement = (typeof BOOT_REQUIREMENTS)[number];

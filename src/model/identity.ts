@@ -72,6 +72,10 @@ export const kernelSchema = z.object({
 });
 export type Kernel = z.infer<typeof kernelSchema>;
 
+/** `options` are those that select the tree (`subvol=@`), empty for a plain filesystem. */
+export const mountSchema = z.object({ device: z.string(), mountpoint: z.string(), options: z.string() });
+export type Mount = z.infer<typeof mountSchema>;
+
 export const identitySchema = z.object({
   os_type: z.enum(['linux', 'windows', 'unknown']),
   os_distro: z.string(),
@@ -94,7 +98,7 @@ export const identitySchema = z.object({
   filesystems: z.array(filesystemSchema),
   /** Root device of the guest, as in `filesystems`, and the mounts that make its tree, in mount order. */
   root: z.string(),
-  mounts: z.array(z.object({ device: z.string(), mountpoint: z.string(), options: z.string() })),
+  mounts: z.array(mountSchema),
   encrypted: z.boolean(),
   vmware_tools: z.enum(['none', 'open-vm-tools', 'tarball']),
   selinux: z.boolean(),

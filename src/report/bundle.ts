@@ -5,7 +5,6 @@ import { type ErrorRecord, Hyper2kvmError } from '../errors/error.js';
 import { syncTree, writeDurable } from '../files/durable.js';
 import { exists } from '../files/exists.js';
 import { domainXml } from '../machine/libvirt-domain.js';
-import type { Report } from '../model/report.js';
 import type { StageRecord } from '../model/stage-record.js';
 import { toolVersions } from '../tools/versions.js';
 import { readScreens, readSerialTail } from './boot-evidence.js';
@@ -15,6 +14,7 @@ import { digestConverted } from './digest-converted.js';
 import { domainFacts } from './domain-facts.js';
 import { applyMoves, emptyDirectory, type Move, openTree, undoMoves } from './files.js';
 import { reportHtml } from './html.js';
+import type { Report } from './report.js';
 import { buildReport, readOutputs, type StageOutputs } from './report.js';
 
 /** What both endings of a job are told. Times are ISO 8601 in UTC. */

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Operation } from '../model/operation.js';
+import { kindOf, type Operation } from '../operations/registry.js';
 import { diffHunks } from '../text/line-diff.js';
 
 export interface DiffLine {
@@ -10,9 +10,8 @@ export interface DiffLine {
 
 /** What an operation does to a file's text, as unified diff lines with three lines of context. Empty for operations without text. */
 export function operationDiff(operation: Operation): DiffLine[] {
-  if (operation.op === 'write_file') return textDiff(operation.before ?? '', operation.after);
-  if (operation.op === 'remove') return textDiff(operation.before ?? '', '');
-  return [];
+  const { text } = kindOf(operation).diff(operation);
+  return text === null ? [] : textDiff(text.before ?? '', text.after ?? '');
 }
 
 /** Characters of both texts: what is longer is in plan.diff alone. */
@@ -49,22 +48,5 @@ export async function operationDiffs(
 
 /** What is done, in a few words; the object of it is a guest path or a command, unescaped. */
 export function operationTitle(operation: Operation): { verb: string; object: string } {
-  switch (operation.op) {
-    case 'write_file':
-      return { verb: operation.before === null ? 'create' : 'change', object: operation.path };
-    case 'remove':
-      return { verb: 'remove', object: operation.path };
-    case 'symlink':
-      return { verb: 'link', object: `${operation.path} → ${operation.target}` };
-    case 'copy_file':
-      return { verb: 'copy', object: `${operation.from} → ${operation.path}` };
-    case 'append_initramfs':
-      return { verb: 'append to', object: `${operation.path}: ${operation.modules.join(', ')}` };
-    case 'rebuild_initramfs':
-      return { verb: 'rebuild', object: `${operation.path}: ${operation.command.join(' ')}` };
-    case 'install_packages':
-      return { verb: 'install', object: operation.packages.map(({ file }) => file).join(', ') };
-    case 'run':
-      return { verb: 'run', object: operation.command.join(' ') };
-  }
+  return kindOf(operation).title(operation);
 }

@@ -1,7 +1,7 @@
 import { BOOT_LEVELS, type Boot } from '../model/boot.js';
-import type { Report } from '../model/report.js';
 import { bootVerdict, formatSeconds, shellWord } from '../text/format.js';
 import { type Markup, markup } from '../text/markup.js';
+import type { Report } from './report.js';
 
 export interface Screenshot {
   file: string;

@@ -1,8 +1,8 @@
-import type { Operation } from '../model/operation.js';
-import type { Report } from '../model/report.js';
+import type { Operation } from '../operations/registry.js';
 import { formatCount } from '../text/format.js';
 import { type Markup, markup } from '../text/markup.js';
 import { type DiffLine, operationDiff, operationTitle } from './diff.js';
+import type { Report } from './report.js';
 
 /** A longer diff is cut here, the whole of it is in plan.diff; a longer one than `OPEN_LINES` starts folded. */
 const SHOWN_LINES = 400;

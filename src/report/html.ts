@@ -1,11 +1,11 @@
-import type { Operation } from '../model/operation.js';
-import type { Report } from '../model/report.js';
+import type { Operation } from '../operations/registry.js';
 import { formatBytes, formatCount, formatSeconds, formatTime, shellWord } from '../text/format.js';
 import { Markup, markup } from '../text/markup.js';
 import type { DiffLine } from './diff.js';
 import { bootSection, type Screenshot } from './html-boot.js';
 import { changesSection } from './html-changes.js';
 import { STYLE } from './html-style.js';
+import type { Report } from './report.js';
 import { summarize } from './summary.js';
 
 /** What the page shows beside the report itself. */

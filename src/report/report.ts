@@ -2,21 +2,53 @@ import { z } from 'zod';
 import type { JobOptions } from '../config/schema.js';
 import type { ErrorRecord } from '../errors/error.js';
 import type { Boot, Content } from '../model/boot.js';
+import type { Hardware } from '../model/hardware.js';
 import type { Identity } from '../model/identity.js';
-import { planSchema } from '../model/plan.js';
-import type { Report, SourceFile, Versions } from '../model/report.js';
+import type { Devices, Warning } from '../model/plan.js';
+import type { SourceFile, Versions } from '../model/report.js';
 import type { StageRecord } from '../model/stage-record.js';
+import type { DeliveredDisk } from '../model/storage.js';
+import { type Plan, planSchema } from '../operations/plan.js';
+import type { Operation } from '../operations/registry.js';
 import { type ConvertOutput, convertOutput } from '../stages/convert/output.js';
 import { type FetchOutput, fetchOutput } from '../stages/fetch/output.js';
 import { fixOutput } from '../stages/fix/output.js';
 import { inspectOutput } from '../stages/inspect/output.js';
 import { validateOutput } from '../stages/validate/output.js';
 
+/** `report.json`. Sizes in bytes, times ISO 8601 in UTC; `null` where a stage did not get so far. */
+export interface Report {
+  job: string;
+  vm: string;
+  kind: 'vm' | 'data';
+  verdict: 'converted' | 'failed';
+  started_at: string;
+  finished_at: string;
+  stages: StageRecord[];
+  identity: Identity | null;
+  hardware: Hardware | null;
+  plan: Operation[] | null;
+  devices: Devices | null;
+  warnings: Warning[];
+  /** What FIX read back from the guest and found right. */
+  proofs: string[];
+  /** `file` is relative to the bundle. */
+  disks: Omit<DeliveredDisk, 'index'>[];
+  boot: Boot | null;
+  /** Of a data disk, in place of a boot: it was compared with its source. */
+  content: Content | null;
+  /** Empty when the job failed: the source is beside the report, untouched. */
+  source: SourceFile[];
+  versions: Versions;
+  error: ErrorRecord | null;
+  failed_stage: string | null;
+}
+
 /** The stages' outputs that a report speaks of, each null where the stage did not complete (or was skipped). */
 export interface StageOutputs {
   fetch: FetchOutput | null;
   identity: Identity | null;
-  plan: z.infer<typeof planSchema> | null;
+  plan: Plan | null;
   proofs: string[];
   disks: ConvertOutput['disks'];
   boot: Boot | null;

@@ -1,5 +1,5 @@
-import type { Report } from '../model/report.js';
 import { formatSeconds } from '../text/format.js';
+import type { Report } from './report.js';
 
 export interface Summary {
   /** Colour of the verdict: proven, done without the proof, failed. */

@@ -1,4 +1,4 @@
-import { openAppliance } from '../appliance/appliance.js';
+import { openAppliance } from '../appliance/open-appliance.js';
 import type { Config } from '../config/schema.js';
 import { loadExtraStages, withExtraStages } from '../engine/extra-stages.js';
 import { executePipeline } from '../engine/run-stages.js';
@@ -9,7 +9,7 @@ import { STAGES } from './registry.js';
 /** The pipeline of the product: all stages, those of `[[pipeline.extra]]` between them, the real appliance. Rejects as `pipelineStages` and `executePipeline` do. */
 export async function runPipeline(request: PipelineRequest): Promise<PipelineResult> {
   const stages = await pipelineStages(request.options.config);
-  return executePipeline(request, { stages, openAppliance });
+  return executePipeline(request, { stages, openGuest: openAppliance });
 }
 
 /** All stages in order, those of `[[pipeline.extra]]` in their places. Rejects with `config.extra-stage`. */

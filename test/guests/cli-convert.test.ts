@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sha256File } from '../../src/files/digest.js';
-import type { Report } from '../../src/model/report.js';
+import type { Report } from '../../src/report/report.js';
 import { run } from '../../src/tools/run.js';
 import { cli } from '../integration/support/cli.js';
 import { processesNaming } from '../integration/support/daemon.js';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { EVIDENCE_BEGIN } from '../../src/families/linux/evidence.js';
+import { REPORT_BEGIN } from '../../src/families/linux/guest-report.js';
 import { sha256File } from '../../src/files/digest.js';
 import { run } from '../../src/tools/run.js';
 import { Spool } from '../integration/support/daemon.js';
@@ -34,7 +34,7 @@ test('bookworm-uefi, dropped as streamOptimized, comes back as a VM that boots o
     ...['convert', '-f', 'qcow2', '-O', 'raw'],
     ...[join(job.directory as string, report.disks[0]!.file), delivered],
   ]);
-  await run('grep', ['--quiet', '--text', EVIDENCE_BEGIN, delivered], { okCodes: [1] });
+  await run('grep', ['--quiet', '--text', REPORT_BEGIN, delivered], { okCodes: [1] });
 
   expect(report.stages.map(({ stage, status }) => `${stage} ${status}`)).toEqual([
     'fetch completed',

@@ -45,8 +45,8 @@ function contextFor(validate: Record<string, unknown>, signal = new AbortControl
     progress: ({ percent }) => percents.push(percent),
     account: (bytes) => written.push(bytes.written ?? 0),
     reserve: () => Promise.resolve(),
-    appliance: () => Promise.reject(new Error('VALIDATE needs no appliance')),
-    closeAppliance: () => Promise.resolve(),
+    guest: () => Promise.reject(new Error('VALIDATE needs no guest')),
+    closeGuest: () => Promise.resolve(),
   };
   return { context, percents, written };
 }
@@ -75,7 +75,8 @@ async function inputFor(
     plan: { plan: { devices: { disk_bus: 'virtio', nic_model: 'virtio' }, nics: [] } },
     fix: {
       disks: [{ index: 0, image: 'unused.qcow2', format: 'qcow2', evidence }],
-      evidence_changes: evidence === null ? [] : ['adds hyper2kvm-evidence.service'],
+      evidence_changes: [],
+      evidence_unit: evidence !== null,
       network: { addresses: [], dhcp: true },
     },
     convert: {

@@ -19,7 +19,7 @@ import { Hyper2kvmError } from '../../src/errors/error.js';
 import { freeBytes } from '../../src/files/space.js';
 import { copyTree } from '../../src/sources/local/copy-drop.js';
 import { run } from '../../src/tools/run.js';
-import { noAppliance, testRequest, testStage } from '../unit/engine/fakes.js';
+import { noGuest, testRequest, testStage } from '../unit/engine/fakes.js';
 import { readJson, Spool, until } from './support/daemon.js';
 
 const MIB = 1024 * 1024;
@@ -57,7 +57,7 @@ describe('filesystems', () => {
       const act = async () => {
         throw Hyper2kvmError.of(code, 'file receive cancelled by daemon', { advice: 'x' });
       };
-      const parts = { stages: [testStage('fix', [], { act })], openAppliance: noAppliance };
+      const parts = { stages: [testStage('fix', [], { act })], openGuest: noGuest };
       return (await executePipeline(testRequest({ workDirectory }), parts)).error;
     };
     expect((await errorOf('guest.call-failed'))?.code).toBe('guest.call-failed');

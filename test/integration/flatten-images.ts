@@ -93,8 +93,8 @@ export function makeContext(
     progress: () => undefined,
     account: () => undefined,
     reserve: async () => undefined,
-    appliance: () => Promise.reject(new Error('FETCH and FLATTEN need no appliance')),
-    closeAppliance: async () => undefined,
+    guest: () => Promise.reject(new Error('FETCH and FLATTEN need no guest')),
+    closeGuest: async () => undefined,
   };
 }
 

@@ -15,7 +15,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { JobSummary } from '../../src/api/protocol.js';
 import { isErrorCode } from '../../src/errors/errno.js';
-import type { Report } from '../../src/model/report.js';
+import type { Report } from '../../src/report/report.js';
 import { compareImages, imageInfo } from '../../src/tools/qemu-img.js';
 import { run } from '../../src/tools/run.js';
 import { withFooter } from '../unit/disk/images.js';

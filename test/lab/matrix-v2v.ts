@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jobOptionsSchema } from '#hyper2kvm/config/schema.js';
 import { errorRecord } from '#hyper2kvm/errors/error.js';
+import { familyOf } from '#hyper2kvm/families/registry.js';
 import { probeAccelerator } from '#hyper2kvm/machine/accelerator.js';
 import { findUefi, freshVariables } from '#hyper2kvm/machine/firmware.js';
 import { type MachineDisk, machineArguments } from '#hyper2kvm/machine/qemu-arguments.js';
@@ -115,6 +116,7 @@ async function boot(
       directory,
       scratch: directory,
       readable: files,
+      patterns: familyOf({ os_type: 'linux' }).boot,
       limits: { timeoutSeconds: BOOT_SECONDS, evidenceSeconds: REPORT_SECONDS },
       signal: told.signal,
       onLevel: () => {},

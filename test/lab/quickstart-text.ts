@@ -1,5 +1,5 @@
 import type { JobDetail, JobSummary } from '#hyper2kvm/api/protocol.js';
-import type { Report } from '#hyper2kvm/model/report.js';
+import type { Report } from '#hyper2kvm/report/report.js';
 
 /** What the quickstart shows of a job that is not finished: one line without its end. */
 export function progressLine(job: JobSummary): string {

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { ControlClient } from '#hyper2kvm/api/client.js';
 import type { JobDetail } from '#hyper2kvm/api/protocol.js';
 import { errorRecord } from '#hyper2kvm/errors/error.js';
-import type { Report } from '#hyper2kvm/model/report.js';
+import type { Report } from '#hyper2kvm/report/report.js';
 import { run } from '#hyper2kvm/tools/run.js';
 import { formOf } from './forms.ts';
 import { buildGuest } from './guest.ts';

@@ -58,6 +58,13 @@ describe('the floors of src/', () => {
     expect(cycles(edges)).toEqual(['a -> b -> c -> a']);
   });
 
+  test('a guest is reached through access/ alone: only what composes the pipeline knows the appliance', () => {
+    const outside = imports.filter(
+      ({ from, to }) => roomOf(to) === 'appliance' && roomOf(from) !== 'appliance',
+    );
+    expect(outside.map(({ from }) => from)).toEqual(['stages/pipeline.ts']);
+  });
+
   test('the product does not import its tests', () => {
     expect(imports.filter(({ to }) => relative('.', to).startsWith('..'))).toEqual([]);
   });

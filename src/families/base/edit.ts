@@ -1,6 +1,8 @@
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { GuestTree } from '../../guest/tree.js';
-import type { Operation } from '../../model/operation.js';
+import type { Remove } from '../../operations/remove.js';
+import type { Symlink } from '../../operations/symlink.js';
+import type { WriteFile } from '../../operations/write-file.js';
 
 /** Who plans an operation, and why. */
 export interface Cause {
@@ -14,7 +16,7 @@ export function rewriteFile(
   path: string,
   cause: Cause,
   change: (text: string) => string,
-): Operation[] {
+): WriteFile[] {
   const real = tree.resolve(path);
   const current = real === null ? null : tree.text(real);
   if (real === null || current === null) return [];
@@ -36,7 +38,7 @@ export function putFile(
   cause: Cause,
   content: string,
   mode = 0o644,
-): Operation[] {
+): WriteFile[] {
   if (tree.text(path) !== null) return rewriteFile(tree, path, cause, () => content);
   if (tree.lstat(path) !== null)
     throw new Hyper2kvmError(
@@ -51,7 +53,7 @@ export function putFile(
 }
 
 /** Removes the file or link at `path` itself; nothing when it is not there. */
-export function removeFile(tree: GuestTree, path: string, cause: Cause): Operation[] {
+export function removeFile(tree: GuestTree, path: string, cause: Cause): Remove[] {
   const entry = tree.lstat(path);
   if (entry === null) return [];
   const current = entry.type === 'file' ? tree.text(path) : null;
@@ -67,7 +69,7 @@ export function removeFile(tree: GuestTree, path: string, cause: Cause): Operati
 }
 
 /** Makes `path` a symbolic link to `target`; nothing when it is one already. */
-export function putLink(tree: GuestTree, path: string, target: string, cause: Cause): Operation[] {
+export function putLink(tree: GuestTree, path: string, target: string, cause: Cause): Symlink[] {
   return tree.lstat(path)?.target === target ? [] : [{ op: 'symlink', ...cause, path, target }];
 }
 

@@ -1,15 +1,13 @@
 import type { Config } from '../../config/schema.js';
 import type { GuestTree } from '../../guest/tree.js';
 import type { Hardware } from '../../model/hardware.js';
-import type { Identity } from '../../model/identity.js';
-import type { Operation } from '../../model/operation.js';
-import type { Plan, Warning } from '../../model/plan.js';
+import type { Devices, PlannedNic, Warning } from '../../model/plan.js';
+import type { GuestState } from '../../operations/operation.js';
+import type { Operation } from '../../operations/registry.js';
 
 /** The guest as a fixer sees it: pure values, no I/O. `tree` already shows what earlier fixers planned. */
-export interface Guest {
-  identity: Identity;
+export interface Guest extends GuestState {
   hardware: Hardware;
-  tree: GuestTree;
   options: Config['fix'];
   /** The operator's packages of qemu-guest-agent for this guest, sorted; empty where there are none. */
   packages: Packages;
@@ -27,8 +25,24 @@ export interface FixerResult {
   operations: Operation[];
   warnings: Warning[];
   /** Only from the fixer that decides it. */
-  devices?: Plan['devices'];
-  nics?: Plan['nics'];
+  devices?: Devices;
+  nics?: PlannedNic[];
+}
+
+/** The guest after FIX: as it was, as it should be, and what was read back from it. */
+export interface FixedGuest {
+  before: GuestTree;
+  after: GuestState;
+  /** A file's content as it is now; null where it is not there. */
+  read(path: string): Buffer | null;
+}
+
+/** The rule that decides the boot, asked of the guest itself and not of the plan. Both functions are pure. */
+export interface Proof {
+  /** The guest paths that `check` reads. */
+  paths(after: GuestState): string[];
+  /** One line for each thing that was found right. Throws `fix.unproven`. */
+  check(guest: FixedGuest): string[];
 }
 
 /**
@@ -40,4 +54,6 @@ export interface Fixer {
   /** One paragraph for docs/changes.md ("what is changed in my guest"), generated from here. */
   description: string;
   plan(guest: Guest): FixerResult;
+  /** What the operations prove by themselves needs none: changed files are read back and compared. */
+  proof?: Proof;
 }

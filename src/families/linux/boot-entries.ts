@@ -1,13 +1,15 @@
 import type { Fixer } from '../base/fixer.js';
 import { fixCommandLines } from './command-line.js';
+import type { BootFileKind } from './command-line-files.js';
+import { commandLineProof } from './command-line-proof.js';
 
 const NAME = 'boot-entries';
+const KINDS: readonly BootFileKind[] = ['bls', 'kernel-cmdline', 'unified'];
 
 export const bootEntries: Fixer = {
   name: NAME,
   description:
     'Boot Loader Specification entries (loader/entries/*.conf of GRUB and systemd-boot), their source /etc/kernel/cmdline and the command line inside a unified kernel image (IMAGE.efi:.cmdline) get UUIDs instead of device names. A signature of a changed image is left out, with a warning: Secure Boot needs it signed again.',
-  plan(guest) {
-    return fixCommandLines(guest, NAME, ['bls', 'kernel-cmdline', 'unified']);
-  },
+  plan: (guest) => fixCommandLines(guest, NAME, KINDS),
+  proof: commandLineProof(KINDS),
 };

@@ -74,12 +74,6 @@ function kindByPath(path: string): BootFileKind | null {
   return BOOT_TREES.some((prefix) => path.startsWith(prefix)) ? kindOf(path) : null;
 }
 
-/** Where unified kernel images (kernel, initramfs and command line in one file) are, by path; what is under the firmware's default name may be a boot loader. */
-export function unifiedImages(tree: GuestTree): string[] {
-  const image = /^\/(boot|efi|boot\/efi)\/EFI\/(Linux\/[^/]+|BOOT\/BOOT[^/]+)\.efi$/i;
-  return tree.entries().flatMap(({ path }) => (image.test(path) ? [path] : []));
-}
-
 const kindOfDefaults = (path: string): BootFileKind | null =>
   path.endsWith('.cfg') ? 'grub-defaults' : null;
 

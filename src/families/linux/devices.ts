@@ -1,7 +1,8 @@
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { GuestTree } from '../../guest/tree.js';
 import type { Kernel } from '../../model/identity.js';
-import type { Plan, Warning } from '../../model/plan.js';
+import type { Devices, Warning } from '../../model/plan.js';
+
 import type { Fixer, Guest } from '../base/fixer.js';
 import { type ModuleIndex, moduleIndex } from './modules.js';
 
@@ -9,7 +10,7 @@ const NAME = 'devices';
 
 /** What the guest's kernels must bring for a set of the domain's devices. `optional` drivers are taken along where a kernel has them. */
 export interface DeviceSet {
-  devices: Plan['devices'];
+  devices: Devices;
   storage: readonly string[];
   optionalStorage: readonly string[];
   network: readonly string[];

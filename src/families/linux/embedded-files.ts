@@ -3,8 +3,8 @@ import { mapLines } from '../../text/lines.js';
 import type { Guest } from '../base/fixer.js';
 import { stableOptions } from './command-line.js';
 import { stableCrypttab } from './crypttab.js';
+import { admitVirtio } from './lvm.js';
 import { stableResume } from './resume.js';
-import { admitVirtio } from './storage.js';
 
 /** A configuration file inside an initramfs and what it should say; null: it should not be there. */
 export interface Replacement {

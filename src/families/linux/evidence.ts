@@ -1,39 +1,36 @@
-import { type FstabLine, mayBeAbsent, parseFstab, unescapeField } from '../../guest/fstab.js';
 import type { GuestTree } from '../../guest/tree.js';
-import type { Boot } from '../../model/boot.js';
-import type { Identity } from '../../model/identity.js';
-import type { Operation } from '../../model/operation.js';
+import type { Operation } from '../../operations/registry.js';
+import type { WriteFile } from '../../operations/write-file.js';
 import { putFile, putLink, rewriteFile } from '../base/edit.js';
+import type { Evidence } from '../base/family.js';
 import { appendArguments, hasKernelArguments, SERIAL_CONSOLE } from './command-line.js';
 import { type BootFileKind, bootFiles, mapCommandLines } from './command-line-files.js';
-import { shortAddress } from './network/backend.js';
-
-export const EVIDENCE_BEGIN = 'HYPER2KVM-EVIDENCE-BEGIN';
-export const EVIDENCE_END = 'HYPER2KVM-EVIDENCE-END';
+import { REPORT_BEGIN, REPORT_END } from './guest-report.js';
 
 const UNIT = 'hyper2kvm-evidence.service';
 const UNIT_PATH = `/etc/systemd/system/${UNIT}`;
 const SCRIPT_PATH = '/etc/hyper2kvm-evidence.sh';
 
 /**
- * What the throw-away layer of the boot test adds to a guest so that its boot can be read on the first serial port. Nothing of it reaches the delivered
- * disk. `changes` says it in one line each. A guest without systemd gets the console only. Pure.
+ * What the throw-away layer of the boot test adds to a guest so that its boot can be read on the first serial
+ * port. Nothing of it reaches the delivered disk. A guest without systemd gets the console only. Pure.
  */
-export function evidenceOperations(
-  tree: GuestTree,
-  identity: Pick<Identity, 'init_system'>,
-): { operations: Operation[]; changes: string[] } {
+export function evidence({ tree, identity }: Evidenced): Evidence {
   const consoles = consoleOperations(tree);
-  const units = identity.init_system === 'systemd' ? unitOperations(tree) : [];
+  const isSystemd = identity.init_system === 'systemd';
+  const units = isSystemd ? unitOperations(tree) : [];
   const changes = [
     ...consoles.map(({ path }) => `${path}: ${SERIAL_CONSOLE}, without quiet`),
     ...(units.length === 0 ? [] : [`${UNIT}: prints addresses, mounts, swap and failed units on ttyS0`]),
     ...(units.length === 0 ? [] : ['systemd waits up to 600 s for devices and units']),
   ];
-  return { operations: [...consoles, ...units], changes };
+  return { operations: [...consoles, ...units], changes, unit: isSystemd };
 }
 
-type WriteFile = Extract<Operation, { op: 'write_file' }>;
+interface Evidenced {
+  tree: GuestTree;
+  identity: { init_system: string };
+}
 
 /** Sources that the boot loader's files are generated from do not matter to one boot. */
 const READ_AT_BOOT: readonly BootFileKind[] = [
@@ -57,8 +54,7 @@ function consoleOperations(tree: GuestTree): WriteFile[] {
           return hasKernelArguments(kind, line) ? appendArguments(talking, SERIAL_CONSOLE) : talking;
         }),
       ),
-    )
-    .filter((operation) => operation.op === 'write_file');
+    );
 }
 
 function unitOperations(tree: GuestTree): Operation[] {
@@ -116,7 +112,7 @@ until { is_up && has_address; } || [ "$tries" -ge 60 ]; do
 done
 report() {
 	echo
-	echo ${EVIDENCE_BEGIN}
+	echo ${REPORT_BEGIN}
 	echo '== state'
 	systemctl is-system-running
 	systemctl is-active multi-user.target
@@ -132,74 +128,8 @@ report() {
 	systemctl --failed --no-legend --plain
 	echo '== fstab'
 	cat /etc/fstab
-	echo ${EVIDENCE_END}
+	echo ${REPORT_END}
 }
 text=$(report 2>/dev/null)
 printf '%s\\n' "$text" > /dev/ttyS0
 `;
-
-type GuestReport = NonNullable<Boot['guest']>;
-
-/** Reads what the script printed. Lines of the kernel or a login prompt that came in between are passed over. Pure, for any text. */
-export function parseEvidence(text: string): GuestReport {
-  const sections = new Map<string, string[]>();
-  let current: string[] = [];
-  for (const raw of text.split('\n')) {
-    const line = raw.trimEnd();
-    const title = /^== (\w+)$/.exec(line)?.[1];
-    if (line === EVIDENCE_END) break;
-    if (title !== undefined) {
-      current = [];
-      sections.set(title, current);
-    } else if (line !== '' && !/^\[ *\d+\.\d+\] /.test(line)) current.push(line);
-  }
-  const fields = (name: string) => (sections.get(name) ?? []).map((line) => line.trim().split(/\s+/));
-  const mounts = fields('mounts').flatMap(([device, mountpoint, type, options]) =>
-    device === undefined || mountpoint === undefined || type === undefined || options === undefined
-      ? []
-      : [{ device: unescapeField(device), mountpoint: unescapeField(mountpoint), type }],
-  );
-  const mounted = new Set(mounts.map(({ mountpoint }) => mountpoint));
-  return {
-    addresses: [...localAddresses(fields('fib_trie')), ...globalAddresses(fields('if_inet6'))],
-    mounts,
-    missing_mounts: parseFstab((sections.get('fstab') ?? []).join('\n'))
-      .flatMap(wantedMountpoint)
-      .filter((mountpoint) => !mounted.has(mountpoint)),
-    swaps: fields('swaps').flatMap(([name = '', , size]) =>
-      name.startsWith('/') && size !== undefined ? [unescapeField(name)] : [],
-    ),
-    failed_units: fields('failed').flatMap(([unit = '']) => (/^\S+\.\w+$/.test(unit) ? [unit] : [])),
-  };
-}
-
-/** /proc/net/fib_trie: `|-- ADDRESS` followed by `/32 host LOCAL` for an address of the guest's own; it shows each twice. */
-function localAddresses(lines: readonly string[][]): string[] {
-  const found = new Set<string>();
-  let address = '';
-  for (const [first, second = '', third] of lines) {
-    if (first === '|--') address = second;
-    else if (first === '/32' && second === 'host' && third === 'LOCAL' && !address.startsWith('127.'))
-      found.add(address);
-  }
-  return [...found];
-}
-
-/**
- * /proc/net/if_inet6: address, index, prefix length, scope, flags, device. Scope 10 is the host's own, 20 a
- * link's.
- */
-function globalAddresses(lines: readonly string[][]): string[] {
-  return lines.flatMap(([digits = '', , , scope = '', , device]) => {
-    if (!/^[0-9a-f]{32}$/.test(digits) || device === undefined || /^[12]0$/.test(scope)) return [];
-    return shortAddress(digits.replace(/(?<=.)(?=(.{4})+$)/g, ':')) ?? [];
-  });
-}
-
-/** The mount point of a line of fstab that must be mounted after a boot. */
-function wantedMountpoint(entry: FstabLine): string[] {
-  const { mountpoint, type, options } = entry;
-  if (!mountpoint.startsWith('/') || type === 'swap') return [];
-  if (mayBeAbsent(entry) || options.includes('x-systemd.automount')) return [];
-  return [mountpoint === '/' ? mountpoint : mountpoint.replace(/\/+$/, '')];
-}

@@ -1,11 +1,15 @@
 import type { Fixer } from '../base/fixer.js';
 import { fixCommandLines } from './command-line.js';
+import type { BootFileKind } from './command-line-files.js';
+import { commandLineProof } from './command-line-proof.js';
 
 const NAME = 'extlinux';
+const KINDS: readonly BootFileKind[] = ['extlinux', 'update-extlinux'];
 
 export const extlinux: Fixer = {
   name: NAME,
   description:
     'extlinux and syslinux: root= on the APPEND lines, and in Alpine’s /etc/update-extlinux.conf that they are made from, get UUIDs.',
-  plan: (guest) => fixCommandLines(guest, NAME, ['extlinux', 'update-extlinux']),
+  plan: (guest) => fixCommandLines(guest, NAME, KINDS),
+  proof: commandLineProof(KINDS),
 };

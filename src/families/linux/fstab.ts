@@ -1,10 +1,12 @@
 import { Hyper2kvmError } from '../../errors/error.js';
 import { filesystemsNamed, isUnstableName } from '../../guest/device-names.js';
 import { type FstabLine, mayBeAbsent, parseFstab } from '../../guest/fstab.js';
+import { decodeText } from '../../guest/tree.js';
 import type { Warning } from '../../model/plan.js';
+import { unproven } from '../../operations/prove-outcomes.js';
 import { mapLines } from '../../text/lines.js';
 import { rewriteFile } from '../base/edit.js';
-import type { Fixer, Guest } from '../base/fixer.js';
+import type { FixedGuest, Fixer, Guest } from '../base/fixer.js';
 import { copiesOf, stabilise } from './stable-names.js';
 
 const NAME = 'fstab';
@@ -13,7 +15,7 @@ const PATH = '/etc/fstab';
 /** Without these the system does not come up: a guess or `nofail` would only move the failure to the boot. */
 const SYSTEM_MOUNTPOINTS = new Set(['/', '/boot', '/usr', '/var']);
 /** Drives for removable media keep their names: there is nothing on them to go by. */
-export const REMOVABLE_TYPES = /(^|,)(iso9660|udf)(,|$)/;
+const REMOVABLE_TYPES = /(^|,)(iso9660|udf)(,|$)/;
 
 export const fstab: Fixer = {
   name: NAME,
@@ -31,7 +33,30 @@ export const fstab: Fixer = {
     });
     return { operations, warnings };
   },
+  proof: {
+    paths: ({ tree }) => (tree.text(PATH) === null ? [] : [PATH]),
+    check: ({ before, after, read }) => (after.tree.text(PATH) === null ? [] : [check(before, read(PATH))]),
+  },
 };
+
+/**
+ * fstab(5): at least spec, file, type on what was written; no unstable name, except of removable media and on
+ * lines that may fail (`nofail`, `noauto`).
+ */
+function check(before: FixedGuest['before'], content: Buffer | null): string {
+  if (content === null) throw unproven(PATH, 'it is not there');
+  const old = new Set(before.text(PATH)?.text.split('\n'));
+  const entries = parseFstab(decodeText(content).text).filter(
+    (entry) => entry.type !== '' || !old.has(entry.text),
+  );
+  for (const entry of entries) {
+    const { spec, mountpoint, type } = entry;
+    if (type === '') throw unproven(PATH, `it has the line ${entry.text}`);
+    if (isUnstableName(spec) && !mayBeAbsent(entry) && !REMOVABLE_TYPES.test(type))
+      throw unproven(PATH, `${mountpoint} is still mounted from ${spec}`);
+  }
+  return `/etc/fstab parses: ${entries.length} entries, no unstable device name`;
+}
 
 function fixEntry(entry: FstabLine, guest: Guest, warnings: Warning[]): string {
   const { spec, mountpoint, type } = entry;

@@ -1,11 +1,15 @@
 import type { Fixer } from '../base/fixer.js';
 import { fixCommandLines } from './command-line.js';
+import type { BootFileKind } from './command-line-files.js';
+import { commandLineProof } from './command-line-proof.js';
 
 const NAME = 'grub-legacy';
+const KINDS: readonly BootFileKind[] = ['grub-legacy'];
 
 export const grubLegacy: Fixer = {
   name: NAME,
   description:
     'GRUB legacy (menu.lst, grub.conf): root= and the like on the kernel lines, and in the kopt comment that update-grub reads, get UUIDs. `root (hd0,0)` is GRUB’s own and stays.',
-  plan: (guest) => fixCommandLines(guest, NAME, ['grub-legacy']),
+  plan: (guest) => fixCommandLines(guest, NAME, KINDS),
+  proof: commandLineProof(KINDS),
 };

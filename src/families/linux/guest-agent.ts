@@ -1,5 +1,5 @@
 import { hasProgram, programPaths } from '../../guest/programs.js';
-import type { Operation } from '../../model/operation.js';
+import type { InstallPackages } from '../../operations/install-packages.js';
 import { putFile } from '../base/edit.js';
 import type { Fixer, Guest } from '../base/fixer.js';
 
@@ -23,7 +23,7 @@ export const guestAgent: Fixer = {
       fixer: NAME,
       reason: 'fix.guest_agent_packages asks for qemu-guest-agent, and it is missing',
     };
-    const install: Operation = {
+    const install: InstallPackages = {
       op: 'install_packages',
       ...cause,
       directory: packages.directory,

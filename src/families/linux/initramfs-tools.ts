@@ -1,7 +1,7 @@
 import { hasProgram } from '../../guest/programs.js';
 import type { GuestTree } from '../../guest/tree.js';
 import type { Kernel } from '../../model/identity.js';
-import type { Operation } from '../../model/operation.js';
+import type { Operation } from '../../operations/registry.js';
 import { mapLines } from '../../text/lines.js';
 import { putFile, rewriteFile } from '../base/edit.js';
 

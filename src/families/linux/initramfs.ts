@@ -1,11 +1,13 @@
 import { posix } from 'node:path';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { parseSectionPath } from '../../guest/unified-image.js';
+import { unifiedImagePaths } from '../../guest/unified-image-paths.js';
 import type { Kernel } from '../../model/identity.js';
-import type { Operation } from '../../model/operation.js';
 import type { Warning } from '../../model/plan.js';
+import type { AppendInitramfs } from '../../operations/append-initramfs.js';
+import type { RebuildInitramfs } from '../../operations/rebuild-initramfs.js';
+import type { Operation } from '../../operations/registry.js';
 import type { Fixer, Guest } from '../base/fixer.js';
-import { unifiedImages } from './command-line-files.js';
 import { chooseDevices, DEVICE_SETS, type DeviceSet } from './devices.js';
 import { type Replacement, staleCopies } from './embedded-files.js';
 import { keepDrivers, rebuildCommand } from './initramfs-tools.js';
@@ -67,7 +69,7 @@ function neededModules({ initramfs: image }: Kernel, index: ModuleIndex, set: De
 
 function hasUnreadImage({ tree, identity }: Guest): boolean {
   const read = new Set(identity.unified_images.map(({ path }) => path));
-  return unifiedImages(tree).some((path) => /\/EFI\/Linux\//i.test(path) && !read.has(path));
+  return unifiedImagePaths(tree).some((path) => /\/EFI\/Linux\//i.test(path) && !read.has(path));
 }
 
 interface KernelCase {
@@ -78,7 +80,7 @@ interface KernelCase {
   replace: Replacement[];
 }
 
-function planKernel(context: KernelCase, warnings: Warning[]): Operation | null {
+function planKernel(context: KernelCase, warnings: Warning[]): AppendInitramfs | RebuildInitramfs | null {
   const { guest, kernel, modules, replace } = context;
   const image = kernel.initramfs;
   if (image === null) {
@@ -141,7 +143,7 @@ function planKernel(context: KernelCase, warnings: Warning[]): Operation | null 
 function append(
   { kernel, index, modules, replace }: KernelCase,
   image: NonNullable<Kernel['initramfs']>,
-): Operation {
+): AppendInitramfs {
   const there = new Set(image.modules);
   const missing = modules.filter((name) => !there.has(name));
   const files = missing.flatMap((name) => index.path(name) ?? []);

@@ -1,8 +1,9 @@
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { GuestTree } from '../../guest/tree.js';
-import type { Operation } from '../../model/operation.js';
 import type { Warning } from '../../model/plan.js';
-import { applyTo } from '../../operations/apply.js';
+import { applyTo } from '../../operations/apply-operations.js';
+import type { Operation } from '../../operations/registry.js';
+import type { NetworkExpectation } from '../base/family.js';
 import type { Fixer, Guest } from '../base/fixer.js';
 import { chooseDevices } from './devices.js';
 import {
@@ -12,7 +13,6 @@ import {
   NETWORK_FIXER,
   type NetworkBackend,
   type NetworkContext,
-  type NetworkExpectation,
   normaliseMac,
 } from './network/backend.js';
 import { ifcfg } from './network/ifcfg.js';
@@ -42,11 +42,12 @@ export const network: Fixer = {
   plan(guest) {
     const context = networkContext(guest);
     const warnings = context.warnings;
-    const tree = guest.tree.draft();
+    const draft = { identity: guest.identity, tree: guest.tree.draft() };
+    const { tree } = draft;
     const operations: Operation[] = [];
     const take = (more: readonly Operation[]) => {
       operations.push(...more);
-      applyTo(tree, more);
+      applyTo(draft, more);
     };
     for (const backend of BACKENDS) {
       const unpinned = backend.unpin?.({ ...context, tree });

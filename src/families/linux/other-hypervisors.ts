@@ -1,4 +1,4 @@
-import type { Operation } from '../../model/operation.js';
+import type { Operation } from '../../operations/registry.js';
 import type { Fixer, Guest } from '../base/fixer.js';
 import {
   commentDisplayDrivers,

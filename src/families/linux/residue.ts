@@ -1,6 +1,6 @@
 import { parseFstab } from '../../guest/fstab.js';
 import type { GuestTree } from '../../guest/tree.js';
-import type { Operation } from '../../model/operation.js';
+import type { Operation } from '../../operations/registry.js';
 import { mapLines } from '../../text/lines.js';
 import { type Cause, filesIn, putLink, removeFile, rewriteFile } from '../base/edit.js';
 

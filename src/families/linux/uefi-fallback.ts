@@ -1,5 +1,6 @@
 import { Hyper2kvmError } from '../../errors/error.js';
-import type { Operation } from '../../model/operation.js';
+import type { CopyFile } from '../../operations/copy-file.js';
+import type { Operation } from '../../operations/registry.js';
 import type { Fixer, Guest } from '../base/fixer.js';
 
 const NAME = 'uefi-fallback';
@@ -71,7 +72,7 @@ function planFallback({ identity, tree }: Guest): Operation[] {
 const same = (a: string, b: string) => a.toLowerCase() === b.toLowerCase();
 const isBootDirectory = (vendor: string) => same(vendor, 'BOOT');
 
-function copy(from: string, path: string, reason: string): Operation {
+function copy(from: string, path: string, reason: string): CopyFile {
   return { op: 'copy_file', fixer: NAME, reason, from, path };
 }
 

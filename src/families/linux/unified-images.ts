@@ -1,12 +1,12 @@
 import { parseSectionPath } from '../../guest/unified-image.js';
-import type { Operation } from '../../model/operation.js';
 import type { Warning } from '../../model/plan.js';
+import { kindOf, type Operation } from '../../operations/registry.js';
 import type { Guest } from '../base/fixer.js';
 
 /** The signed unified images of which `operations` change a part. */
 export function lostSignatures({ identity }: Guest, operations: readonly Operation[]): Warning[] {
-  const paths = operations.flatMap((operation) => ('path' in operation ? [operation.path] : []));
-  const changed = new Set(paths.flatMap((path) => parseSectionPath(path)?.image ?? []));
+  const subjects = operations.map((operation) => kindOf(operation).subject(operation));
+  const changed = new Set(subjects.flatMap((subject) => parseSectionPath(subject)?.image ?? []));
   return identity.unified_images
     .filter(({ path, signed }) => signed && changed.has(path))
     .map(({ path }) => {

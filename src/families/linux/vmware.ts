@@ -1,5 +1,6 @@
 import type { GuestTree } from '../../guest/tree.js';
-import type { Operation } from '../../model/operation.js';
+import type { Operation } from '../../operations/registry.js';
+import type { Run } from '../../operations/run.js';
 import { mapLines } from '../../text/lines.js';
 import { type Cause, filesIn, putFile, rewriteFile } from '../base/edit.js';
 import type { Fixer, Guest } from '../base/fixer.js';
@@ -99,7 +100,7 @@ function upstartJobs(tree: GuestTree): Operation[] {
 }
 
 function removeTools({ tree, identity }: Guest): Operation[] {
-  const run = (command: string[]): Operation => {
+  const run = (command: string[]): Run => {
     return { op: 'run', ...because('fix.vmware_tools = "remove"'), command };
   };
   if (identity.vmware_tools === 'tarball') return [run(['vmware-uninstall-tools.pl'])];

@@ -1,24 +1,25 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { ApplianceSession } from '../../appliance/session.js';
+import type { Layers } from '../../access/guest-access.js';
+import { isFile } from '../../access/guest-reader.js';
+import type { GuestWriter } from '../../access/guest-writer.js';
+import { withUnifiedImages } from '../../access/unified-images.js';
 import type { Stage, StageContext } from '../../engine/stage.js';
-import type { Guest } from '../../families/base/fixer.js';
+import type { Evidence } from '../../families/base/family.js';
 import { syncPath } from '../../files/durable.js';
 import type { InitramfsListing } from '../../guest/initramfs-listing.js';
 import { GUEST_THREAD, runInThread } from '../../host/thread.js';
+import type { Identity } from '../../model/identity.js';
+import { executeOperations } from '../../operations/execute-operations.js';
+import { proveOutcomes } from '../../operations/prove-outcomes.js';
 import { flattenOutput } from '../flatten/output.js';
 import { inspectOutput } from '../inspect/output.js';
 import { reopenContainers } from '../inspect/unlock.js';
 import { planOutput } from '../plan/output.js';
-import { applianceTarget } from './appliance-target.js';
-import { execute } from './apply-plan.js';
 import { mountGuest, trim } from './mount.js';
 import { type FixOutput, fixOutput } from './output.js';
-import { proveFiles } from './prove-files.js';
-import { type GuestTexts, proveNames } from './prove-names.js';
-import type { AfterPlan, FixRequest } from './thread.js';
-import { withUnifiedImages } from './unified-target.js';
+import type { AfterPlan, AfterRequest, ProofPathsRequest } from './thread.js';
 
 const fixInput = z.object({ flatten: flattenOutput, inspect: inspectOutput, plan: planOutput });
 type FixInput = z.infer<typeof fixInput>;
@@ -31,7 +32,7 @@ const THREAD = new URL('./thread.js', import.meta.url);
  */
 export const fixStage: Stage<FixInput, FixOutput> = {
   name: 'fix',
-  version: 3,
+  version: 4,
   lane: 'appliances',
   input: fixInput,
   output: fixOutput,
@@ -41,14 +42,14 @@ export const fixStage: Stage<FixInput, FixOutput> = {
     const { identity } = input.inspect;
     const { operations } = input.plan.plan;
     context.progress({ percent: 0, step: 'opening the guest' });
-    const session = await context.appliance(input.flatten.disks.map((disk) => disk.image));
-    const before = await session.traffic();
-    const target = targetIn(session, context, identity);
-    await reopenContainers(session, input.inspect.unlocked, context.source);
-    await mountGuest(session, identity);
+    const access = await context.guest(input.flatten.disks.map((disk) => disk.image));
+    const { layers, trim: trimming } = access.capabilities;
+    const before = await access.traffic();
+    const target = withUnifiedImages(access.writer({ selinux: identity.selinux }));
+    await reopenContainers(target.devices, input.inspect.unlocked, context.source);
+    await mountGuest(target, identity.mounts);
 
-    const proofs = await execute(operations, {
-      target,
+    const proofs = await executeOperations(target, operations, {
       signal: context.signal,
       listings: await readListings(join(context.workDirectory, input.inspect.initramfs_listings)),
       onStep: (done, { op, reason }) => {
@@ -57,29 +58,24 @@ export const fixStage: Stage<FixInput, FixOutput> = {
       },
     });
     context.progress({ percent: 75, step: 'reading back' });
-    proofs.push(...(await proveFiles(operations, target)));
-    const inThread = <Result>(request: FixRequest) =>
-      runInThread<Result>(THREAD, request, { ...GUEST_THREAD, signal: context.signal });
-    const snapshot = join(context.workDirectory, input.inspect.snapshot);
-    const after = await inThread<AfterPlan>({ task: 'after', snapshot, operations, identity });
-    if (context.options.config.fix.mode === 'auto') {
-      const judge = (texts: GuestTexts) => inThread<string[]>({ task: 'names', texts });
-      proofs.push(...(await proveNames(operations, after, target, judge)));
-    }
-    const trimmed = await trim(session, identity, allocated(input));
+    proofs.push(...(await proveOutcomes(target, operations)));
+    const after = await afterPlan(context, input, target);
+    proofs.push(...after.proofs);
+    const trimmed = trimming === null ? [] : await trim(trimming, identity.mounts, allocated(input));
     if (trimmed.length > 0) proofs.push(`trimmed ${trimmed.join(', ')}`);
-    await session.call('umount_all');
-    await session.call('sync');
+    await target.unmountAll();
+    await target.sync();
 
     context.progress({ percent: 85, step: 'preparing the boot test' });
-    const evidence = context.options.config.validate.enabled
-      ? await addEvidence(session, context, identity, after.evidence)
-      : { layers: [], changes: [] };
-    const traffic = await session.traffic();
+    const evidence =
+      layers !== null && context.options.config.validate.enabled
+        ? await addEvidence({ target, layers }, context, identity, after.evidence)
+        : NO_EVIDENCE;
+    const traffic = await access.traffic();
     context.account({ read: traffic.read - before.read, written: traffic.written - before.written });
     context.progress({ percent: 95, step: 'shutting the appliance down' });
-    const images = [...session.overlays];
-    await context.closeAppliance();
+    const images = layers?.images ?? [];
+    await context.closeGuest();
     for (const file of [...images, ...evidence.layers]) await syncPath(join(context.workDirectory, file));
     await syncPath(context.workDirectory);
     return {
@@ -92,6 +88,7 @@ export const fixStage: Stage<FixInput, FixOutput> = {
       proofs,
       applied: operations.length,
       evidence_changes: evidence.changes,
+      evidence_unit: evidence.unit,
       network: after.network,
     };
   },
@@ -99,11 +96,21 @@ export const fixStage: Stage<FixInput, FixOutput> = {
     disks.flatMap(({ image, evidence }) => (evidence === null ? [image] : [image, evidence])),
 };
 
-const targetIn = (
-  session: ApplianceSession,
-  { workDirectory }: StageContext,
-  { selinux }: Guest['identity'],
-) => withUnifiedImages(applianceTarget(session, workDirectory, selinux));
+/** The fixers' proofs and what they and the boot test need to know; hostile texts are worked out in a thread. */
+async function afterPlan(context: StageContext, input: FixInput, target: GuestWriter): Promise<AfterPlan> {
+  const planned = {
+    snapshot: join(context.workDirectory, input.inspect.snapshot),
+    operations: input.plan.plan.operations,
+    identity: input.inspect.identity,
+  };
+  const inThread = <Result>(request: ProofPathsRequest | AfterRequest) =>
+    runInThread<Result>(THREAD, request, { ...GUEST_THREAD, signal: context.signal });
+  if (context.options.config.fix.mode === 'none') return inThread({ ...planned, task: 'after', read: null });
+  const read = new Map<string, Buffer | null>();
+  for (const path of await inThread<string[]>({ ...planned, task: 'proof-paths' }))
+    read.set(path, (await isFile(target, path)) ? await target.read(path) : null);
+  return inThread({ ...planned, task: 'after', read });
+}
 
 function allocated(input: FixInput): number | null {
   return input.flatten.disks.reduce<number | null>(
@@ -112,25 +119,22 @@ function allocated(input: FixInput): number | null {
   );
 }
 
+const NO_EVIDENCE = { layers: [], changes: [], unit: false };
+
 /** The delivered disk often has no serial console; the boot test's overlay gets one, and a unit that reports what came up. */
 async function addEvidence(
-  session: ApplianceSession,
+  { target, layers }: { target: GuestWriter; layers: Layers },
   context: StageContext,
-  identity: Guest['identity'],
-  { operations, changes }: AfterPlan['evidence'],
+  { mounts }: Identity,
+  { operations, changes, unit }: Evidence,
 ) {
-  if (operations.length === 0) return { layers: [], changes: [] };
-  const layers = await session.addLayer('evidence');
-  await mountGuest(session, identity);
-  await execute(operations, {
-    target: targetIn(session, context, identity),
-    signal: context.signal,
-    listings: {},
-    onStep: () => {},
-  });
-  await session.call('umount_all');
-  await session.call('sync');
-  return { layers, changes };
+  if (operations.length === 0) return NO_EVIDENCE;
+  const files = await layers.add('evidence');
+  await mountGuest(target, mounts);
+  await executeOperations(target, operations, { signal: context.signal, listings: {} });
+  await target.unmountAll();
+  await target.sync();
+  return { layers: files, changes, unit };
 }
 
 async function readListings(file: string): Promise<Record<string, InitramfsListing>> {

@@ -18,6 +18,8 @@ export const fixOutput = z.object({
   applied: z.int(),
   /** What the evidence layer adds, for boot.json; empty when there is none. */
   evidence_changes: z.array(z.string()),
+  /** The evidence layer has a unit that reports on the serial console what came up. */
+  evidence_unit: z.boolean().default(false),
   /** What the network of the guest, as it is now, is configured to come up with. */
   network: z
     .object({ addresses: z.array(z.string()), dhcp: z.boolean() })

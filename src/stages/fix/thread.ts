@@ -1,35 +1,54 @@
-import { readSnapshot } from '../../appliance/snapshot.js';
-import type { Guest } from '../../families/base/fixer.js';
-import { type BootFile, bootFiles } from '../../families/linux/command-line-files.js';
-import { evidenceOperations } from '../../families/linux/evidence.js';
-import { expectedNetwork } from '../../families/linux/network.js';
+import type { Evidence, NetworkExpectation } from '../../families/base/family.js';
+import { proofPaths, proveFixers } from '../../families/prove.js';
+import { familyOf } from '../../families/registry.js';
 import { answerThread } from '../../host/thread.js';
-import type { Operation } from '../../model/operation.js';
-import { applyOperations } from '../../operations/apply.js';
-import { type GuestTexts, proofsOfNames } from './prove-names.js';
+import type { Identity } from '../../model/identity.js';
+import { applyOperations } from '../../operations/apply-operations.js';
+import type { Operation } from '../../operations/registry.js';
 
 /** `snapshot` is the absolute path of INSPECT's file. */
-export type FixRequest =
-  | { task: 'after'; snapshot: string; operations: readonly Operation[]; identity: Guest['identity'] }
-  | { task: 'names'; texts: GuestTexts };
-
-/** The guest as it is after the plan: its files with kernel command lines, and what the boot test adds to it. */
-export interface AfterPlan {
-  boot: BootFile[];
-  /** Where /etc/fstab really is. */
-  fstab: string;
-  /** The addresses that it configures for itself. */
-  network: ReturnType<typeof expectedNetwork>;
-  evidence: ReturnType<typeof evidenceOperations>;
+interface Planned {
+  snapshot: string;
+  operations: readonly Operation[];
+  identity: Identity;
 }
 
-await answerThread(async (request: FixRequest): Promise<AfterPlan | string[]> => {
-  if (request.task === 'names') return proofsOfNames(request.texts);
-  const tree = applyOperations(await readSnapshot(request.snapshot), request.operations);
+/** Answered by the guest paths that the proofs are to be given. */
+export interface ProofPathsRequest extends Planned {
+  task: 'proof-paths';
+}
+
+/** Answered by `AfterPlan`. `read` are those files as they were read back, null: nothing is to be proven. */
+export interface AfterRequest extends Planned {
+  task: 'after';
+  read: ReadonlyMap<string, Uint8Array | null> | null;
+}
+
+/** The guest as it is after the plan. */
+export interface AfterPlan {
+  proofs: string[];
+  /** The addresses that it configures for itself. */
+  network: NetworkExpectation;
+  /** What the boot test adds to it. */
+  evidence: Evidence;
+}
+
+await answerThread(async (request: ProofPathsRequest | AfterRequest): Promise<AfterPlan | string[]> => {
+  const { snapshot, operations, identity } = request;
+  const family = familyOf(identity);
+  const before = await family.load(snapshot);
+  const after = applyOperations({ identity, tree: before }, operations);
+  if (request.task === 'proof-paths') return proofPaths(family, after);
+  const { read } = request;
   return {
-    boot: bootFiles(tree),
-    fstab: tree.resolve('/etc/fstab') ?? '/etc/fstab',
-    network: expectedNetwork(tree),
-    evidence: evidenceOperations(tree, request.identity),
+    proofs:
+      read === null ? [] : proveFixers(family, { before, after, read: (path) => bufferOf(read.get(path)) }),
+    network: family.network(after),
+    evidence: family.evidence(after),
   };
 });
+
+/** A Buffer comes out of the other thread as plain bytes. */
+function bufferOf(bytes: Uint8Array | null | undefined): Buffer | null {
+  return bytes === null || bytes === undefined ? null : Buffer.from(bytes);
+}

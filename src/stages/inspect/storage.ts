@@ -1,25 +1,10 @@
-import type { ApplianceSession } from '../../appliance/session.js';
+import type { BlockDevices } from '../../access/block-devices.js';
+import type { Storage } from '../../access/storage.js';
+import { tolerate, type Warnings } from '../../access/tolerate.js';
 import { Hyper2kvmError } from '../../errors/error.js';
-import type { Filesystem, Identity, Unlocked } from '../../model/identity.js';
-import { refusal, tolerate, type Warnings } from './tolerate.js';
-import { checkAllOpened, type LuksKey, openContainers } from './unlock.js';
-
-export interface Storage {
-  partitions: Identity['partitions'];
-  filesystems: Filesystem[];
-  unlocked: Unlocked[];
-  arrays: MdArray[];
-}
-
-/** An assembled md array. `device` is the appliance's name, which often is /dev/md127; `name` is the one in the members' superblock. */
-export interface MdArray {
-  device: string;
-  /** As mdadm.conf has it: `xxxxxxxx:xxxxxxxx:xxxxxxxx:xxxxxxxx`. */
-  uuid: string;
-  name: string;
-  /** Its partitions' devices (`/dev/md127p1`). */
-  partitions: string[];
-}
+import type { Filesystem, Identity } from '../../model/identity.js';
+import type { LuksKey } from './luks-keys.js';
+import { checkAllOpened, openContainers } from './unlock.js';
 
 /** What opens encrypted layers, and the old controllers by disk that the containers may be named by. */
 export interface StorageKeys {
@@ -32,16 +17,16 @@ const SECTOR_BYTES = 512;
 const MAX_VOLUMES = 512;
 
 /**
- * Partition tables and everything on them, from one `blkid` a device: its low-level probe names filesystem, UUIDs and the partition's own entry
- * (`PART_ENTRY_*`) in one call. Logical volumes and md arrays are active in the appliance and are listed by their own names.
+ * Partition tables and everything on them. Logical volumes and md arrays are active and are listed by their
+ * own names.
  */
 export async function readStorage(
-  session: ApplianceSession,
+  devices: BlockDevices,
   keys: StorageKeys,
   warnings: Warnings,
 ): Promise<Storage> {
-  const disks = await session.call('list_devices');
-  const partitions = await session.call('list_partitions');
+  const disks = await devices.disks();
+  const partitions = await devices.partitions();
   refuseTooMany(partitions);
   const storage: Storage = { partitions: [], filesystems: [], unlocked: [], arrays: [] };
 
@@ -49,7 +34,7 @@ export async function readStorage(
     const members = partitions.filter((name) => partitionOf(name) === disk);
     const table: Identity['partitions'][number] = { disk: index, scheme: 'none', partitions: [] };
     for (const device of members) {
-      const tags = await probe(session, device);
+      const tags = await devices.probe(device);
       const number = Number(tags.PART_ENTRY_NUMBER ?? device.slice(disk.length).replace(/^p/, ''));
       const size = Number(tags.PART_ENTRY_SIZE ?? 0) * SECTOR_BYTES;
       const partuuid = tags.PART_ENTRY_UUID ?? null;
@@ -77,26 +62,25 @@ export async function readStorage(
     table.partitions.sort((a, b) => a.number - b.number);
     storage.partitions.push(table);
     if (members.length === 0) {
-      const whole = describe(disk, await probe(session, disk));
-      const size = await session.call('blockdev_getsize64', disk);
+      const whole = describe(disk, await devices.probe(disk));
+      const size = await devices.size(disk);
       storage.filesystems.push({ ...whole, size, disk: index, partition: 0 });
     }
   }
 
-  await addVolumes(session, storage, keys, warnings);
+  await addVolumes(devices, storage, keys, warnings);
   return storage;
 }
 
-/** Size and content of a volume; null with a warning for one that cannot be read: a logical volume with a missing disk, a degraded array. */
-function readVolume(
-  session: ApplianceSession,
-  device: string,
-  warnings: Warnings,
-): Promise<Filesystem | null> {
+/**
+ * Size and content of a volume; null with a warning for one that cannot be read: a logical volume with a
+ * missing disk, a degraded array.
+ */
+function readVolume(devices: BlockDevices, device: string, warnings: Warnings): Promise<Filesystem | null> {
   const message = (reason: string) => `${device} was not looked at: ${reason}`;
   const read = async () => {
-    const size = await session.call('blockdev_getsize64', device);
-    const tags = await probe(session, device);
+    const size = await devices.size(device);
+    const tags = await devices.probe(device);
     const partition = { partuuid: tags.PART_ENTRY_UUID ?? null, partlabel: tags.PART_ENTRY_NAME ?? null };
     return { ...describe(device, tags), ...partition, size };
   };
@@ -105,7 +89,7 @@ function readVolume(
 
 /** md, LUKS and LVM lie on each other in any order: another look is taken until nothing new appears. */
 async function addVolumes(
-  session: ApplianceSession,
+  devices: BlockDevices,
   storage: Storage,
   { keys, controllers }: StorageKeys,
   warnings: Warnings,
@@ -114,33 +98,32 @@ async function addVolumes(
   const known = new Set(filesystems.map(({ device }) => device));
   for (;;) {
     const types = new Set(filesystems.map(({ type }) => type));
-    storage.unlocked = await openContainers(session, keys, { filesystems, controllers });
+    storage.unlocked = await openContainers(devices, keys, { filesystems, controllers });
     const volumes = storage.unlocked.map(({ name }) => `/dev/mapper/${name}`);
     if (types.has('linux_raid_member')) {
-      const arrays = await session.call('list_md_devices');
-      const parts = (await session.call('list_partitions')).filter((part) =>
-        arrays.includes(partitionOf(part)),
-      );
+      const arrays = await devices.arrays();
+      const parts = (await devices.partitions()).filter((part) => arrays.includes(partitionOf(part)));
       volumes.push(...arrays, ...parts);
       for (const device of arrays.filter((array) => !known.has(array))) {
         const message = (reason: string) => `the names of ${device} are not known: ${reason}`;
-        const detail = await tolerate(() => session.call('md_detail', device), { warnings, message });
+        const detail = await tolerate(() => devices.array(device), { warnings, message });
         const partitions = parts.filter((part) => partitionOf(part) === device);
         storage.arrays.push({ device, uuid: detail?.uuid ?? '', name: detail?.name ?? '', partitions });
       }
     }
     if (storage.unlocked.length > 0) {
       const message = (reason: string) => `not every volume group could be activated: ${reason}`;
-      await tolerate(() => session.call('vg_activate_all', true), { warnings, message });
+      await tolerate(() => devices.activateVolumes(), { warnings, message });
     }
-    // A physical volume may sit on an array or in a container, so volumes are asked for whenever there is either.
-    if (types.has('LVM2_member') || volumes.length > 0) volumes.push(...(await session.call('lvs')));
+    // A physical volume may sit on an array or in a container, so volumes are asked for whenever there is
+    // either.
+    if (types.has('LVM2_member') || volumes.length > 0) volumes.push(...(await devices.volumes()));
     const found = volumes.filter((device) => !known.has(device));
     refuseTooMany([...known, ...found]);
-    const origins = found.length === 0 ? new Map<string, string>() : await snapshotOrigins(session, warnings);
+    const origins = found.length === 0 ? new Map<string, string>() : await snapshotOrigins(devices, warnings);
     for (const device of found) {
       known.add(device);
-      const volume = await readVolume(session, device, warnings);
+      const volume = await readVolume(devices, device, warnings);
       const origin = origins.get(device);
       if (volume !== null)
         filesystems.push(origin === undefined ? volume : { ...volume, snapshot_of: origin });
@@ -150,17 +133,9 @@ async function addVolumes(
   checkAllOpened(keys, { filesystems, controllers });
 }
 
-/** The volume that each snapshot was taken of, both by device; thin snapshots are among them. */
-async function snapshotOrigins(session: ApplianceSession, warnings: Warnings): Promise<Map<string, string>> {
-  const command = 'lvm lvs --noheadings --separator "|" -o vg_name,lv_name,origin';
+async function snapshotOrigins(devices: BlockDevices, warnings: Warnings): Promise<Map<string, string>> {
   const message = (reason: string) => `snapshots of logical volumes are not known: ${reason}`;
-  const text = await tolerate(() => session.call('debug', 'sh', [command]), { warnings, message });
-  const lines = (text ?? '').split('\n').map((line) => line.trim().split('|'));
-  return new Map(
-    lines.flatMap(([group, volume, origin = '']) =>
-      origin === '' ? [] : [[`/dev/${group}/${volume}`, `/dev/${group}/${origin}`] as const],
-    ),
-  );
+  return (await tolerate(() => devices.snapshotOrigins(), { warnings, message })) ?? new Map();
 }
 
 function refuseTooMany(devices: readonly string[]): void {
@@ -177,16 +152,6 @@ function refuseTooMany(devices: readonly string[]): void {
 /** `/dev/sda` of `/dev/sda3`, `/dev/md0` of `/dev/md0p1`. */
 function partitionOf(device: string): string {
   return /\dp\d+$/.test(device) ? device.replace(/p\d+$/, '') : device.replace(/\d+$/, '');
-}
-
-async function probe(session: ApplianceSession, device: string): Promise<Record<string, string>> {
-  try {
-    return await session.call('blkid', device);
-  } catch (error) {
-    // blkid ends with an error where it recognises nothing (an empty partition): that is an answer too.
-    refusal(error);
-    return {};
-  }
 }
 
 function describe(device: string, tags: Record<string, string>): Filesystem {

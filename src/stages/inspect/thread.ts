@@ -1,12 +1,21 @@
-import type { ApplianceSession } from '../../appliance/session.js';
+import type { ConnectReader, GuestPort } from '../../access/guest-access.js';
 import { answerThread, askParent } from '../../host/thread.js';
-import { type InspectQuestion, type InspectRequest, inspectGuest } from './index.js';
+import { type InspectGuestRequest, inspectGuest } from './inspect-guest.js';
+
+/** A structured clone. */
+export interface InspectRequest extends InspectGuestRequest {
+  port: Omit<GuestPort, 'answer'>;
+}
+
+/** What the thread asks for. */
+export type InspectQuestion = { guest: unknown } | { progress: { percent: number; step: string } };
 
 const ask = (question: InspectQuestion) => askParent(question);
 
-/** The appliance is the daemon's main thread's: each call is asked for there. INSPECT needs nothing but calls. */
-const session = { call: (call, ...args) => ask({ call, args }) } as ApplianceSession;
-
-await answerThread((request: InspectRequest) =>
-  inspectGuest(request, session, (progress) => ask({ progress })),
-);
+await answerThread(async ({ port, ...request }: InspectRequest) => {
+  const { connectReader } = (await import(port.module)) as { connectReader: ConnectReader };
+  const reader = connectReader(port.settings, (guest) => ask({ guest }));
+  // A Buffer came as the plain array that it is made of.
+  const keys = request.keys.map((key) => ({ ...key, key: Buffer.from(key.key) }));
+  return inspectGuest(reader, { ...request, keys }, (progress) => void ask({ progress }));
+});

@@ -1,5 +1,5 @@
-import type { Operation } from '../../model/operation.js';
-import type { Plan } from '../../model/plan.js';
+import type { Plan } from '../../operations/plan.js';
+import { kindOf, type Operation } from '../../operations/registry.js';
 import { diffText } from '../../text/escape-diff.js';
 import { terminalLine } from '../../text/escape-terminal.js';
 import { unifiedDiff } from '../../text/line-diff.js';
@@ -12,8 +12,9 @@ import { unifiedDiff } from '../../text/line-diff.js';
 export function planDiff({ operations, warnings }: Pick<Plan, 'operations' | 'warnings'>): string {
   const changes = new Map<string, Operation[]>();
   for (const operation of operations) {
-    const known = changes.get(subject(operation));
-    if (known === undefined) changes.set(subject(operation), [operation]);
+    const subject = kindOf(operation).subject(operation);
+    const known = changes.get(subject);
+    if (known === undefined) changes.set(subject, [operation]);
     else known.push(operation);
   }
   const parts = [...changes.values()].map(changeOf);
@@ -21,82 +22,16 @@ export function planDiff({ operations, warnings }: Pick<Plan, 'operations' | 'wa
   return [...notes, ...parts].join('\n');
 }
 
-/** What belongs together in the diff: all that happens to one path. */
-function subject(operation: Operation): string {
-  return operation.op === 'run' || operation.op === 'install_packages'
-    ? operation.command.join(' ')
-    : operation.path;
-}
-
 function changeOf(operations: readonly Operation[]): string {
-  const reasons = operations
-    .map((operation) => `# ${operation.fixer}: ${terminalLine(operation.reason)}\n`)
-    .join('');
-  const texts = operations.flatMap(textChange);
-  const others = operations.map(describe);
-  const [first, last] = [texts[0], texts.at(-1)];
-  if (first === undefined || last === undefined) return reasons + others.join('');
-  const before = first.before === null && last.after !== null ? '/dev/null' : `a${terminalLine(first.path)}`;
-  const after = last.after === null ? '/dev/null' : `b${terminalLine(first.path)}`;
-  const patch = unifiedDiff(before, after, diffText(first.before ?? ''), diffText(last.after ?? ''));
-  return reasons + others.join('') + patch;
-}
-
-interface TextChange {
-  path: string;
-  before: string | null;
-  after: string | null;
-}
-
-/** A removed link, or a file whose text is not known, has no text to show. */
-const isTextless = (operation: Operation) => operation.op === 'remove' && operation.before === null;
-
-function textChange(operation: Operation): TextChange[] {
-  if (operation.op === 'write_file') return [operation];
-  return isTextless(operation) || operation.op !== 'remove' ? [] : [{ ...operation, after: null }];
-}
-
-function describe(operation: Operation): string {
-  return descriptionOf(operation)
+  const diffs = operations.map((operation) => kindOf(operation).diff(operation));
+  const reasons = operations.map(({ fixer, reason }) => `${fixer}: ${reason}`);
+  const head = [...reasons, ...diffs.flatMap(({ remarks }) => remarks)]
     .map((line) => `# ${terminalLine(line)}\n`)
     .join('');
-}
-
-function descriptionOf(operation: Operation): string[] {
-  switch (operation.op) {
-    case 'symlink':
-      return [`link ${operation.path} -> ${operation.target}`];
-    case 'copy_file':
-      return [`copy ${operation.from} -> ${operation.path}`];
-    case 'append_initramfs':
-      return [
-        `append to ${operation.path}:`,
-        ...operation.files.map((file) => `  ${file}`),
-        ...(operation.replace ?? []).flatMap(replacement),
-      ];
-    case 'rebuild_initramfs':
-    case 'run':
-      return [`run ${operation.command.join(' ')}`];
-    case 'install_packages':
-      return [
-        `run ${operation.command.join(' ')} with`,
-        ...operation.packages.map(({ file, sha256 }) => `  ${file} (sha256 ${sha256})`),
-      ];
-    case 'remove':
-      return isTextless(operation) ? [`remove ${operation.path}`] : [];
-    case 'write_file':
-      return [];
-  }
-}
-
-/** The text of a file inside an initramfs is no file of the guest that patch(1) could find: it is shown as a remark. */
-function replacement({ path, text }: { path: string; text: string | null }): string[] {
-  if (text === null) return [`  without its ${path}`];
-  return [
-    `  with its ${path} as`,
-    ...text
-      .trimEnd()
-      .split('\n')
-      .map((line) => `  | ${line}`),
-  ];
+  const texts = diffs.flatMap(({ text }) => text ?? []);
+  const [first, last] = [texts[0], texts.at(-1)];
+  if (first === undefined || last === undefined) return head;
+  const before = first.before === null && last.after !== null ? '/dev/null' : `a${terminalLine(first.path)}`;
+  const after = last.after === null ? '/dev/null' : `b${terminalLine(first.path)}`;
+  return head + unifiedDiff(before, after, diffText(first.before ?? ''), diffText(last.after ?? ''));
 }

@@ -1,9 +1,9 @@
-import { readSnapshot } from '../../appliance/snapshot.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { Guest } from '../../families/base/fixer.js';
 import { EMPTY_PLAN, planGuest } from '../../families/plan.js';
+import { familyOf } from '../../families/registry.js';
 import { answerThread } from '../../host/thread.js';
-import type { Plan } from '../../model/plan.js';
+import type { Plan } from '../../operations/plan.js';
 import { canonicalJson } from '../../text/canonical-json.js';
 import { planDiff } from './plan-diff.js';
 
@@ -26,7 +26,9 @@ const LARGEST_PLAN = 16 * 1024 * 1024;
 
 await answerThread(async ({ snapshot, guest, warnings }: PlanRequest): Promise<PlanAnswer> => {
   const isNone = guest.options.mode === 'none';
-  const decided = isNone ? EMPTY_PLAN : planGuest({ ...guest, tree: await readSnapshot(snapshot) });
+  const decided = isNone
+    ? EMPTY_PLAN
+    : planGuest({ ...guest, tree: await familyOf(guest.identity).load(snapshot) });
   const plan = { ...decided, warnings: [...warnings, ...decided.warnings] };
   const json = `${canonicalJson(plan, 2)}\n`;
   if (json.length > LARGEST_PLAN) throw tooLarge(plan);

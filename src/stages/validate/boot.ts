@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorRecord, Hyper2kvmError } from '../../errors/error.js';
+import type { BootPatterns } from '../../families/base/boot-patterns.js';
 import { orFullDisk } from '../../files/space.js';
 import { type Qemu, startQemu } from '../../machine/qemu.js';
 import { FIRMWARE_CHANNEL, SERIAL_CHANNEL } from '../../machine/qemu-arguments.js';
 import type { QmpEvent } from '../../machine/qmp.js';
-import type { Boot, BootLevel } from '../../model/boot.js';
+import { type Boot, type BootLevel, rank } from '../../model/boot.js';
 import { ConsoleFeed, decodeVgaText } from './console.js';
-import { rank } from './levels.js';
 import { BootRecogniser, type RecogniserLimits, type Verdict } from './recogniser.js';
 
 export interface BootRequest {
@@ -26,6 +26,8 @@ export interface BootRequest {
   /** Most address space of QEMU, bytes. */
   memoryBytes?: number;
   limits: RecogniserLimits;
+  /** How the boot of such a guest looks. */
+  patterns: BootPatterns;
   signal: AbortSignal;
   onLevel(level: BootLevel): void;
 }
@@ -54,7 +56,7 @@ const OVERLAY_BYTES = 8 * 1024 ** 3;
  */
 export async function bootOnce(request: BootRequest): Promise<BootResult> {
   const log = new CappedLog(join(request.directory, 'serial.log'));
-  const recogniser = new BootRecogniser(request.limits);
+  const recogniser = new BootRecogniser(request.limits, request.patterns);
   let started = performance.now();
   const at = () => Math.round(performance.now() - started) / 1000;
   const serial = new ConsoleFeed((chunk, when) => recogniser.serial(chunk, when));

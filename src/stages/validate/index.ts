@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Stage, StageContext } from '../../engine/stage.js';
 import { errorRecord, Hyper2kvmError } from '../../errors/error.js';
-import { parseEvidence } from '../../families/linux/evidence.js';
+import { familyOf } from '../../families/registry.js';
 import { syncPath, syncTree } from '../../files/durable.js';
 import { demote, probeAccelerator } from '../../machine/accelerator.js';
 import { findUefi, freshVariables } from '../../machine/firmware.js';
@@ -22,13 +22,12 @@ import { type BootResult, bootOnce } from './boot.js';
 import { BootGate } from './boot-gate.js';
 import { compareContent, type DataInput, dataInput } from './compare-source.js';
 import { type ValidateOutput, validateOutput } from './output.js';
-import { bootWarnings } from './warnings.js';
 
 const vmInput = z.object({
   fetch: fetchOutput.pick({ hardware: true }),
   inspect: z.object({ identity: identitySchema.pick({ os_type: true, firmware: true, architecture: true }) }),
   plan: z.object({ plan: planOutput.shape.plan.pick({ devices: true, nics: true }) }),
-  fix: fixOutput.pick({ disks: true, evidence_changes: true, network: true }),
+  fix: fixOutput.pick({ disks: true, evidence_changes: true, evidence_unit: true, network: true }),
   convert: convertOutput,
 });
 export type ValidateInput = z.infer<typeof vmInput>;
@@ -198,9 +197,11 @@ async function boot(
     scratch,
     readable: disks.flatMap(({ layers }) => layers.map(({ file }) => file)),
     memoryBytes: config.validate.memory_mib * 1024 ** 2 + QEMU_ADDRESS_SPACE,
+    patterns: familyOf(input.inspect.identity).boot,
     limits: {
       timeoutSeconds: config.validate.timeout_seconds,
-      evidenceSeconds: hasEvidenceUnit(input) ? EVIDENCE_SECONDS[accelerator] : 0,
+      // Without the unit the evidence layer is a serial console, and nothing is waited for.
+      evidenceSeconds: input.fix.evidence_unit ? EVIDENCE_SECONDS[accelerator] : 0,
     },
     signal: context.signal,
     onLevel: (level) => context.progress({ percent: PERCENT[level], step: STEP[level] }),
@@ -232,22 +233,19 @@ function firmware(context: StageContext, input: ValidateInput): Boot['firmware']
   return context.options.vm.firmware ?? input.inspect.identity.firmware;
 }
 
-/** Only the unit reports; without it (no systemd) the evidence layer is a serial console, and nothing is waited for. */
-function hasEvidenceUnit(input: ValidateInput): boolean {
-  return input.fix.evidence_changes.some((change) => change.includes('hyper2kvm-evidence.service'));
-}
-
 function report(
   context: StageContext,
   input: ValidateInput,
   { result, accelerator }: Booted,
   attempts: number,
 ): Boot {
-  const guest = result.guestText === null ? null : parseEvidence(result.guestText);
+  const family = familyOf(input.inspect.identity);
+  const guest = result.guestText === null ? null : family.boot.report.parse(result.guestText);
   const { verdict } = result.outcome;
   return {
     verdict,
-    warnings: bootWarnings({ verdict, guest }, input.fix.network),
+    // A boot that failed has a failure instead.
+    warnings: guest === null || verdict !== 'booted' ? [] : family.bootWarnings(guest, input.fix.network),
     level: result.level,
     seconds: result.seconds,
     accelerator,

@@ -1,9 +1,8 @@
-import { EVIDENCE_BEGIN, EVIDENCE_END } from '../../families/linux/evidence.js';
+import type { BootPatterns, LevelPattern, Signature } from '../../families/base/boot-patterns.js';
 import type { QmpEvent } from '../../machine/qmp.js';
-import type { Boot, BootLevel } from '../../model/boot.js';
+import { type Boot, type BootLevel, rank } from '../../model/boot.js';
 import { ConsoleLines } from './console.js';
-import { INITRAMFS_BEGINS, INITRAMFS_ENDS, LEVEL_PATTERNS, rank } from './levels.js';
-import { type Failure, type OtherSignature, otherFailure, SIGNATURES, type Signature } from './signatures.js';
+import { type Failure, type OtherSignature, otherFailure } from './other-failures.js';
 
 export interface RecogniserLimits {
   /** Longest boot, seconds. */
@@ -43,9 +42,7 @@ const KERNEL_READ_BYTES = 16 * 1024 * 1024;
 const MAX_RESETS = 3;
 /** After a reset the text buffer still shows the round before. */
 const STALE_SCREEN_SECONDS = 3;
-const SPEAKING = LEVEL_PATTERNS.filter(({ level }) => rank(level) >= rank('kernel'));
 const MAX_EVIDENCE_LINES = 20_000;
-const UP = /^(?:running|degraded|active)$/;
 
 /**
  * Tells how far a boot came and how it ended, from what QEMU shows. Pure: fed with bytes, text and events, each with its time in seconds
@@ -53,6 +50,9 @@ const UP = /^(?:running|degraded|active)$/;
  */
 export class BootRecogniser {
   readonly #limits: RecogniserLimits;
+  readonly #patterns: BootPatterns;
+  /** What is printed by the guest, not by its firmware or boot loader. */
+  readonly #speaking: readonly LevelPattern[];
   readonly #serial = new ConsoleLines();
   readonly #firmware = new ConsoleLines();
   /** Failures seen in this round, by the time of their first sign. */
@@ -67,14 +67,16 @@ export class BootRecogniser {
   #serialSpeaks = false;
   #resets = 0;
   #resetAt = Number.NEGATIVE_INFINITY;
-  #ended: OtherSignature | 'kernel-panic' | null = null;
+  #ended: OtherSignature | 'panicked' | null = null;
   #movedAt = 0;
   #activity: Activity = { operations: 0, readBytes: 0, picture: null };
   #guestLines: string[] | null = null;
   #guestDone = false;
 
-  constructor(limits: RecogniserLimits) {
+  constructor(limits: RecogniserLimits, patterns: BootPatterns) {
     this.#limits = limits;
+    this.#patterns = patterns;
+    this.#speaking = patterns.levels.filter(({ level }) => rank(level) >= rank('kernel'));
   }
 
   /** The furthest level of all rounds. */
@@ -121,7 +123,7 @@ export class BootRecogniser {
   event({ name, data }: QmpEvent, at: number): void {
     if (name === 'RESET' && data.guest === true) this.#reset(at);
     if (name === 'SHUTDOWN' && data.guest === true) this.#ended = 'powered-off';
-    if (name === 'GUEST_PANICKED') this.#ended = 'kernel-panic';
+    if (name === 'GUEST_PANICKED') this.#ended = 'panicked';
     if (name === 'WATCHDOG') this.#ended = 'watchdog';
   }
 
@@ -132,7 +134,7 @@ export class BootRecogniser {
 
   /** Null while it is open. */
   verdict(at: number): Verdict | null {
-    if (this.#ended === 'kernel-panic') return failed(textFailure('kernel-panic'));
+    if (this.#ended === 'panicked') return failed(describe(this.#patterns.panic));
     if (this.#ended) return failed(otherFailure(this.#ended));
     const due = this.#dueFailure(at);
     if (due) {
@@ -172,7 +174,7 @@ export class BootRecogniser {
   #dueFailure(at: number): Signature | undefined {
     const seen = [...this.#seen];
     if (!seen.some(([row, since]) => at - since >= row.settleSeconds)) return undefined;
-    return SIGNATURES.find((row) => this.#seen.has(row));
+    return this.#patterns.signatures.find((row) => this.#seen.has(row));
   }
 
   #reset(at: number): void {
@@ -190,29 +192,31 @@ export class BootRecogniser {
   }
 
   #line(line: string, source: Source, at: number): void {
-    if (line.includes(EVIDENCE_BEGIN)) this.#guestLines = [];
+    const { report } = this.#patterns;
+    if (line.includes(report.begin)) this.#guestLines = [];
     if (this.#guestLines === null || this.#guestDone) {
       this.#match(line, source, at);
       return;
     }
     if (this.#guestLines.length < MAX_EVIDENCE_LINES) this.#guestLines.push(line);
-    if (!line.includes(EVIDENCE_END)) return;
+    if (!line.includes(report.end)) return;
     this.#guestDone = true;
-    if (saysItIsUp(this.#guestLines)) this.#reach('login', source, EVIDENCE_END, at);
+    if (report.isUp(this.#guestLines)) this.#reach('login', source, report.end, at);
   }
 
   #match(line: string, source: Source, at: number): void {
     if (line === '') return;
-    if (source === 'serial') this.#serialSpeaks ||= SPEAKING.some(({ pattern }) => pattern.test(line));
-    const leaving = INITRAMFS_ENDS.test(line);
+    const { levels, initramfs, signatures } = this.#patterns;
+    if (source === 'serial') this.#serialSpeaks ||= this.#speaking.some(({ pattern }) => pattern.test(line));
+    const leaving = initramfs.ends.test(line);
     if (leaving) this.#inInitramfs = false;
-    else if (INITRAMFS_BEGINS.test(line)) this.#inInitramfs = true;
-    for (const { level, pattern, afterInitramfs } of LEVEL_PATTERNS) {
+    else if (initramfs.begins.test(line)) this.#inInitramfs = true;
+    for (const { level, pattern, afterInitramfs } of levels) {
       if (afterInitramfs && (this.#inInitramfs || leaving)) continue;
       if (rank(level) > rank(this.#level) && pattern.test(line)) this.#reach(level, source, line, at);
     }
-    for (const row of SIGNATURES) {
-      if (row.pattern === null || this.#seen.has(row) || rank(this.#level) > rank(row.within)) continue;
+    for (const row of signatures) {
+      if (this.#seen.has(row) || rank(this.#level) > rank(row.within)) continue;
       if (row.pattern.test(line)) this.#seen.set(row, at);
     }
   }
@@ -230,22 +234,10 @@ export class BootRecogniser {
   }
 }
 
-/** The unit reports after a minute even when the boot has not ended: only systemd's own word makes it as good as a login prompt. */
-function saysItIsUp(lines: readonly string[]): boolean {
-  const from = lines.indexOf('== state');
-  return from !== -1 && lines.slice(from + 1, from + 3).some((line) => UP.test(line));
-}
-
 function failed(failure: Failure, underLoad = false): Verdict {
   return { verdict: 'failed', failure, underLoad };
 }
 
 function describe({ signature, meaning, advice }: Signature): Failure {
   return { signature, meaning, advice };
-}
-
-function textFailure(signature: string): Failure {
-  const row = SIGNATURES.find((candidate) => candidate.signature === signature);
-  if (row === undefined) throw new Error(`no such signature: ${signature}`);
-  return describe(row);
 }

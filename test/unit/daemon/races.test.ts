@@ -9,7 +9,7 @@ import type { PipelineRequest, PipelineResult } from '../../../src/engine/types.
 import { errorRecord, Hyper2kvmError } from '../../../src/errors/error.js';
 import { acceptBoot } from '../../../src/stages/validate/accept.js';
 import { type ValidateOutput, validateOutput } from '../../../src/stages/validate/output.js';
-import { noAppliance, testStage } from '../engine/fakes.js';
+import { noGuest, testStage } from '../engine/fakes.js';
 import { enqueue, QUEUES, scratchDirectory, scratchQueue, type TestQueue } from '../queue/scratch.js';
 import { sampleBoot } from '../report/sample.js';
 import { daemonParts, oneNotification, spoolConfig } from './support.js';
@@ -249,7 +249,7 @@ describe.each(QUEUES)('a boot that failed (%s)', (_name, open) => {
       testStage('after', ran, { act: () => Promise.reject(new Hyper2kvmError('extra.failed', 'the end')) }),
     ];
     const { add, worker, operations, ended, queue } = daemon(open, {
-      pipeline: (request) => executePipeline(request, { stages, openAppliance: noAppliance }),
+      pipeline: (request) => executePipeline(request, { stages, openGuest: noGuest }),
       notifications: oneNotification,
     });
     await add('j1');
@@ -287,7 +287,7 @@ describe.each(QUEUES)('space (%s)', (_name, open) => {
       },
     });
     const { add, worker, ended, sourceOf } = daemon(open, {
-      pipeline: (request) => executePipeline(request, { stages: [stage], openAppliance: noAppliance }),
+      pipeline: (request) => executePipeline(request, { stages: [stage], openGuest: noGuest }),
     });
     await add('j1');
     worker.start();
@@ -310,7 +310,7 @@ describe.each(QUEUES)('space (%s)', (_name, open) => {
             act: () => Promise.reject(new Hyper2kvmError('fetch.corrupt', 'the end')),
           }),
         ];
-        return executePipeline(request, { stages, openAppliance: noAppliance });
+        return executePipeline(request, { stages, openGuest: noGuest });
       },
     });
     await add('j1');

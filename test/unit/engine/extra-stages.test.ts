@@ -5,8 +5,8 @@ import { loadExtraStages, withExtraStages } from '../../../src/engine/extra-stag
 import { executePipeline } from '../../../src/engine/run-stages.js';
 import { testRequest, testStage } from './fakes.js';
 
-const openAppliance = async () => {
-  throw new Error('no appliance in this test');
+const openGuest = async () => {
+  throw new Error('no guest in this test');
 };
 
 /** Writes a module and gives its path; each has its own name, since Node keeps what it imported. */
@@ -32,7 +32,7 @@ describe('a stage of [[pipeline.extra]]', () => {
     const ran: string[] = [];
     const own = ['inspect', 'plan', 'fix'].map((name) => testStage(name, ran));
     const stages = withExtraStages(own, await loadExtraStages([{ after: 'inspect', module }]));
-    const result = await executePipeline(request, { stages, openAppliance });
+    const result = await executePipeline(request, { stages, openGuest });
     expect(result.records.map(({ stage, status }) => [stage, status])).toEqual([
       ['inspect', 'completed'],
       ['scan', 'completed'],
@@ -40,7 +40,7 @@ describe('a stage of [[pipeline.extra]]', () => {
       ['fix', 'completed'],
     ]);
     expect(result.outputs.scan).toEqual({ vm: 'web01', saw: ['inspect'], runs: 1 });
-    const again = await executePipeline(request, { stages, openAppliance });
+    const again = await executePipeline(request, { stages, openGuest });
     expect(again.outputs.scan).toEqual({ vm: 'web01', saw: ['inspect'], runs: 1 });
   });
 
@@ -55,7 +55,7 @@ describe('a stage of [[pipeline.extra]]', () => {
       const stages = await loadExtraStages([{ after: 'fetch', module }]);
       const { error } = await executePipeline(testRequest(), {
         stages: stages.map(({ stage }) => stage),
-        openAppliance,
+        openGuest,
       });
       return error;
     };

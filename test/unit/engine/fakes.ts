@@ -10,8 +10,8 @@ import { MemoryCheckpointStore } from '../../../src/engine/memory-store.js';
 import type { Stage, StageContext } from '../../../src/engine/stage.js';
 import type { PipelineEvent, PipelineRequest } from '../../../src/engine/types.js';
 
-export const noAppliance = async () => {
-  throw new Error('no appliance in this test');
+export const noGuest = async () => {
+  throw new Error('no guest in this test');
 };
 
 export const silent = pino({ level: 'silent' });

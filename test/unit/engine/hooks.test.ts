@@ -4,8 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { executePipeline } from '../../../src/engine/run-stages.js';
 import { testOptions, testRequest, testStage } from './fakes.js';
 
-const openAppliance = async () => {
-  throw new Error('no appliance in this test');
+const openGuest = async () => {
+  throw new Error('no guest in this test');
 };
 
 function requestWith(hooks: Record<string, unknown>[]) {
@@ -29,7 +29,7 @@ describe('hooks', () => {
     ]);
     const ran: string[] = [];
     const stages = [testStage('inspect', ran), testStage('plan', ran), testStage('fix', ran)];
-    const result = await executePipeline(request, { stages, openAppliance });
+    const result = await executePipeline(request, { stages, openGuest });
     expect(result.error).toBeNull();
     const read = (name: string) =>
       JSON.parse(readFileSync(join(request.workDirectory, name), 'utf8')) as Record<string, unknown>;
@@ -51,7 +51,7 @@ describe('hooks', () => {
     const { request } = requestWith([hook('plan', 'before', 'echo scanner says no >&2; exit 7')]);
     const ran: string[] = [];
     const stages = [testStage('inspect', ran), testStage('plan', ran)];
-    const result = await executePipeline(request, { stages, openAppliance });
+    const result = await executePipeline(request, { stages, openGuest });
     expect(ran).toEqual(['inspect']);
     expect(result.failedStage).toBe('plan');
     expect(result.error).toMatchObject({
@@ -66,7 +66,7 @@ describe('hooks', () => {
   ])('%s', async (code, entry) => {
     const { request } = requestWith([entry]);
     const stages = [testStage('plan', [])];
-    const { error, records } = await executePipeline(request, { stages, openAppliance });
+    const { error, records } = await executePipeline(request, { stages, openGuest });
     expect(error).toMatchObject({ code });
     expect(records[0]?.attempts).toBe(1);
   });
@@ -77,7 +77,7 @@ describe('hooks', () => {
     const started = performance.now();
     setTimeout(() => abort.abort(), 300);
     const stages = [testStage('plan', [])];
-    const result = await executePipeline({ ...request, signal: abort.signal }, { stages, openAppliance });
+    const result = await executePipeline({ ...request, signal: abort.signal }, { stages, openGuest });
     expect(result.cancelled).toBe(true);
     expect(performance.now() - started).toBeLessThan(10_000);
   });
@@ -86,13 +86,13 @@ describe('hooks', () => {
     const ran: string[] = [];
     const stages = [testStage('inspect', ran), testStage('plan', ran), testStage('fix', ran)];
     const { request } = requestWith([hook('plan', 'before', 'echo x >> count')]);
-    await executePipeline(request, { stages, openAppliance });
-    await executePipeline(request, { stages, openAppliance });
+    await executePipeline(request, { stages, openGuest });
+    await executePipeline(request, { stages, openGuest });
     expect(ran).toEqual(['inspect', 'plan', 'fix']);
     expect(readFileSync(join(request.workDirectory, 'count'), 'utf8')).toBe('x\n');
     writeFileSync(join(request.workDirectory, 'count'), '');
     const options = testOptions({ pipeline: { hooks: [hook('plan', 'before', 'echo y >> count')] } });
-    await executePipeline({ ...request, options }, { stages, openAppliance });
+    await executePipeline({ ...request, options }, { stages, openGuest });
     expect(ran).toEqual(['inspect', 'plan', 'fix', 'plan', 'fix']);
     expect(readFileSync(join(request.workDirectory, 'count'), 'utf8')).toBe('y\n');
   });

@@ -15,15 +15,16 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import type { Appliance, ApplianceRequest } from '../../../src/appliance/appliance.js';
+import type { GuestAccess, GuestRequest } from '../../../src/access/guest-access.js';
 import { executePipeline } from '../../../src/engine/run-stages.js';
 import type { Stage } from '../../../src/engine/stage.js';
 import type { PipelineRequest } from '../../../src/engine/types.js';
 import { Hyper2kvmError } from '../../../src/errors/error.js';
-import { noAppliance, testOptions, testRequest, testStage } from './fakes.js';
+import { memoryGuest } from '../access/memory-guest.js';
+import { noGuest, testOptions, testRequest, testStage } from './fakes.js';
 
 const execute = (request: PipelineRequest, stages: Stage[]) =>
-  executePipeline(request, { stages, openAppliance: noAppliance });
+  executePipeline(request, { stages, openGuest: noGuest });
 
 describe('executePipeline', () => {
   it('runs the stages in order, each with the outputs of those before', async () => {
@@ -333,32 +334,34 @@ describe('executePipeline', () => {
   });
 });
 
-describe('the appliance of a job', () => {
-  function fakeAppliances() {
+describe('the access to a job’s guest', () => {
+  function fakeGuests() {
     const log: string[] = [];
-    const requests: ApplianceRequest[] = [];
-    const openAppliance = async (request: ApplianceRequest) => {
+    const { reader } = memoryGuest({});
+    const requests: GuestRequest[] = [];
+    const openGuest = async (request: GuestRequest) => {
       requests.push(request);
       log.push('open');
       return {
-        call: async () => null as never,
-        overlays: [],
-        addLayer: async () => [],
+        reader,
+        port: { module: '', settings: null, answer: async () => undefined },
+        writer: () => {
+          throw new Error('nothing is written in this test');
+        },
+        capabilities: { offline: true, layers: null, trim: null },
         traffic: async () => ({ read: 0, written: 0 }),
-        accelerator: 'tcg',
-        launchSeconds: 1,
         close: async () => void log.push('close'),
         kill: async () => void log.push('kill'),
-      } as const satisfies Appliance;
+      } satisfies GuestAccess;
     };
-    return { log, requests, openAppliance };
+    return { log, requests, openGuest };
   }
-  const uses = async (context: { appliance(disks: string[]): Promise<unknown> }) => {
-    await context.appliance(['flat-disk0.qcow2']);
+  const uses = async (context: { guest(disks: string[]): Promise<unknown> }) => {
+    await context.guest(['flat-disk0.qcow2']);
   };
 
-  it('is launched once for INSPECT and FIX, holding its lane in between, and closed after', async () => {
-    const { log, openAppliance } = fakeAppliances();
+  it('is opened once for INSPECT and FIX, holding its lane in between, and closed after', async () => {
+    const { log, openGuest } = fakeGuests();
     const request = testRequest();
     const probe = new AbortController();
     let freeDuringPlan: boolean | undefined;
@@ -375,7 +378,7 @@ describe('the appliance of a job', () => {
       testStage('fix', log, { lane: 'appliances', act: uses }),
       testStage('convert', log),
     ];
-    const result = await executePipeline(request, { stages, openAppliance });
+    const result = await executePipeline(request, { stages, openGuest });
     expect(result.error).toBeNull();
     expect(freeDuringPlan).toBe(false);
     expect(log).toEqual(['inspect', 'open', 'plan', 'fix', 'close', 'convert']);
@@ -386,7 +389,7 @@ describe('the appliance of a job', () => {
   it.runIf(process.geteuid?.() === 0)(
     'may read a copy of the drop and the drop, and write to neither',
     async () => {
-      const { log, requests, openAppliance } = fakeAppliances();
+      const { log, requests, openGuest } = fakeGuests();
       const { workDirectory } = testRequest();
       const directory = join(workDirectory, 'source');
       mkdirSync(directory);
@@ -394,15 +397,15 @@ describe('the appliance of a job', () => {
       chownSync(directory, 64_101, 0);
       const request = testRequest({ workDirectory, source: { directory, entries: ['disk.raw'] } });
       const stages = [testStage('inspect', log, { lane: 'appliances', act: uses })];
-      await executePipeline(request, { stages, openAppliance });
+      await executePipeline(request, { stages, openGuest });
       const [copy = '', ...others] = requests[0]?.drop ?? [];
       expect(others).toEqual([join(directory, 'disk.raw')]);
       expect(copy.startsWith(join(workDirectory, 'private-source-'))).toBe(true);
     },
   );
 
-  it('is killed with a failed attempt and launched again for the next', async () => {
-    const { log, openAppliance } = fakeAppliances();
+  it('is killed with a failed attempt and opened again for the next', async () => {
+    const { log, openGuest } = fakeGuests();
     const request = testRequest();
     const fix = testStage('fix', log, {
       lane: 'appliances',
@@ -410,23 +413,23 @@ describe('the appliance of a job', () => {
         await uses(context);
         if (log.filter((line) => line === 'fix').length === 1)
           throw new Hyper2kvmError('guest.died', 'lost', { retryable: true });
-        await context.closeAppliance();
+        await context.closeGuest();
       },
     });
-    const result = await executePipeline(request, { stages: [fix], openAppliance });
+    const result = await executePipeline(request, { stages: [fix], openGuest });
     expect(result.error).toBeNull();
     expect(log).toEqual(['fix', 'open', 'kill', 'fix', 'open', 'close']);
   });
 
   it('is killed when a stage between fails', async () => {
-    const { log, openAppliance } = fakeAppliances();
+    const { log, openGuest } = fakeGuests();
     const request = testRequest();
     const stages = [
       testStage('inspect', log, { lane: 'appliances', act: uses }),
       testStage('plan', log, { act: () => Promise.reject(new Error('x')) }),
       testStage('fix', log, { lane: 'appliances' }),
     ];
-    await executePipeline(request, { stages, openAppliance });
+    await executePipeline(request, { stages, openGuest });
     expect(log).toEqual(['inspect', 'open', 'plan', 'kill']);
     await request.lanes.acquire('appliances', { priority: 0, signal: AbortSignal.timeout(1000) });
   });

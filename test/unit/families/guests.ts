@@ -2,7 +2,7 @@ import { configSchema } from '../../../src/config/schema.js';
 import type { Guest } from '../../../src/families/base/fixer.js';
 import { GuestTree, type TreeEntry } from '../../../src/guest/tree.js';
 import type { Filesystem, Identity, Kernel } from '../../../src/model/identity.js';
-import type { Operation } from '../../../src/model/operation.js';
+import type { Operation } from '../../../src/operations/registry.js';
 
 /** Files of a guest by path: text, a link (`-> target`), or null for a name without content; a path that ends with `/` is an empty directory. */
 export type Files = Record<string, string | null>;

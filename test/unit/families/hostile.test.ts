@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { evidenceOperations } from '../../../src/families/linux/evidence.js';
+import { evidence } from '../../../src/families/linux/evidence.js';
 import { planGuest } from '../../../src/families/plan.js';
 import { filesystem, guestOf } from './guests.js';
 
@@ -57,7 +57,7 @@ describe('a guest that wants to stop the daemon', () => {
     } catch (error) {
       expect(error).toMatchObject({ code: expect.stringMatching(/^plan\./) });
     }
-    evidenceOperations(guest.tree, { init_system: 'systemd' });
+    evidence({ tree: guest.tree, identity: { init_system: 'systemd' } });
     expect(performance.now() - started).toBeLessThan(8000);
   });
 

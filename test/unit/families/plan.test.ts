@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { guestAfter, planGuest } from '../../../src/families/plan.js';
-import { FIXERS } from '../../../src/families/registry.js';
+import { planGuest } from '../../../src/families/plan.js';
+import { FAMILIES, familyOf, guestIdentitySchema } from '../../../src/families/registry.js';
+import { applyOperations } from '../../../src/operations/apply-operations.js';
 import { planDiff } from '../../../src/stages/plan/plan-diff.js';
 import { canonicalJson } from '../../../src/text/canonical-json.js';
 import { DISTRIBUTIONS as OTHERS } from './distributions.js';
@@ -20,7 +21,7 @@ describe.each(Object.entries(DISTRIBUTIONS))('%s', (name, recipe) => {
   });
 
   it('needs nothing more after it', () => {
-    const again = planGuest(guestAfter(guest, planGuest(guest).operations));
+    const again = planGuest(applyOperations(guest, planGuest(guest).operations));
     expect(again.operations).toEqual([]);
   });
 
@@ -29,7 +30,7 @@ describe.each(Object.entries(DISTRIBUTIONS))('%s', (name, recipe) => {
   });
 
   it('has no device name of the old hypervisor left in what decides the boot', () => {
-    const { tree } = guestAfter(guest, planGuest(guest).operations);
+    const { tree } = applyOperations(guest, planGuest(guest).operations);
     for (const path of [
       '/etc/fstab',
       '/boot/grub/grub.cfg',
@@ -46,15 +47,25 @@ describe.each(Object.entries(DISTRIBUTIONS))('%s', (name, recipe) => {
 });
 
 describe('the registry', () => {
+  it('has each system once, and knows the identities of no other', () => {
+    expect(FAMILIES.map(({ os }) => os)).toEqual([...new Set(FAMILIES.map(({ os }) => os))]);
+    const { identity } = guestOf({ files: {} });
+    expect(guestIdentitySchema.parse(identity)).toEqual(identity);
+    expect(guestIdentitySchema.safeParse({ ...identity, os_type: 'unknown' }).success).toBe(false);
+    expect(() => familyOf({ os_type: 'unknown' })).toThrow();
+  });
+
   it('has a description for each fixer, and each name once', () => {
-    const names = FIXERS.map(({ name }) => name);
-    expect(new Set(names).size).toBe(names.length);
-    for (const { description } of FIXERS) expect(description.length).toBeGreaterThan(60);
+    const fixers = FAMILIES.flatMap((family) => family.fixers);
+    expect(new Set(fixers.map(({ name }) => name)).size).toBe(fixers.length);
+    for (const { description } of fixers) expect(description.length).toBeGreaterThan(60);
   });
 
   it('names each operation after its fixer', () => {
-    for (const recipe of Object.values(DISTRIBUTIONS))
-      for (const { fixer } of planGuest(guestOf(recipe)).operations)
-        expect(FIXERS.map(({ name }) => name)).toContain(fixer);
+    for (const recipe of Object.values(DISTRIBUTIONS)) {
+      const guest = guestOf(recipe);
+      const names = familyOf(guest.identity).fixers.map(({ name }) => name);
+      for (const { fixer } of planGuest(guest).operations) expect(names).toContain(fixer);
+    }
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { JobDetail } from '../../../src/api/protocol.js';
-import type { Report } from '../../../src/model/report.js';
+import type { Report } from '../../../src/report/report.js';
 import { progressLine, qemuCommand, quote, stageLines, verdictText } from '../../lab/quickstart-text.ts';
 
 const job: JobDetail = {

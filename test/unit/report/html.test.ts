@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { Report } from '../../../src/model/report.js';
 import { serialTail } from '../../../src/report/boot-evidence.js';
 import { reportHtml } from '../../../src/report/html.js';
+import type { Report } from '../../../src/report/report.js';
 import { buildReport, readOutputs } from '../../../src/report/report.js';
 import { summarize } from '../../../src/report/summary.js';
 import { FINISHED, STARTED, sampleBoot, sampleOptions, sampleOutputs, sampleRecords } from './sample.js';

@@ -1,9 +1,9 @@
 import { type JobOptions, jobOptionsSchema } from '../../../src/config/schema.js';
 import type { Boot } from '../../../src/model/boot.js';
 import type { Identity } from '../../../src/model/identity.js';
-import type { Plan } from '../../../src/model/plan.js';
 import { STAGE_NAMES } from '../../../src/model/stage-names.js';
 import type { StageRecord } from '../../../src/model/stage-record.js';
+import type { Plan } from '../../../src/operations/plan.js';
 import type { ConvertOutput } from '../../../src/stages/convert/output.js';
 import type { FetchOutput } from '../../../src/stages/fetch/output.js';
 

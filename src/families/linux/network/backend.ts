@@ -1,7 +1,8 @@
 import { isIP } from 'node:net';
 import type { GuestTree } from '../../../guest/tree.js';
-import type { Operation } from '../../../model/operation.js';
 import type { Warning } from '../../../model/plan.js';
+import type { Operation } from '../../../operations/registry.js';
+import type { NetworkExpectation } from '../../base/family.js';
 
 /** An interface as one file of the guest knows it. `mac` is the hardware's, lower case, where the file ties one to the name. */
 export interface ConfiguredInterface {
@@ -34,14 +35,6 @@ export interface NetworkContext {
 export interface Unpinned {
   operations: Operation[];
   warnings: Warning[];
-}
-
-/** What a started guest is to have by its own configuration. */
-export interface NetworkExpectation {
-  /** Fixed addresses, IPv6 in its shortest form; no loopback and no link-local ones. */
-  addresses: string[];
-  /** Some interface asks DHCP, or an IPv6 router. */
-  dhcp: boolean;
 }
 
 /** One way to configure the network. Pure. */

@@ -1,5 +1,5 @@
 import type { GuestTree } from '../../../guest/tree.js';
-import type { Operation } from '../../../model/operation.js';
+import type { Operation } from '../../../operations/registry.js';
 import { putFile } from '../../base/edit.js';
 import { type Card, type ConfiguredInterface, NETWORK_FIXER } from './backend.js';
 import { linkBindings } from './networkd.js';

@@ -3,6 +3,7 @@ import { Hyper2kvmError } from '../../../errors/error.js';
 import type { GuestTree } from '../../../guest/tree.js';
 import type { Warning } from '../../../model/plan.js';
 import { filesIn, rewriteFile } from '../../base/edit.js';
+import type { NetworkExpectation } from '../../base/family.js';
 import {
   addressesIn,
   type ConfiguredInterface,
@@ -12,7 +13,6 @@ import {
   NETWORK_FIXER,
   type NetworkBackend,
   type NetworkContext,
-  type NetworkExpectation,
   normaliseMac,
   OLD_DRIVER,
   widened,

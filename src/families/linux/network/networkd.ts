@@ -1,6 +1,6 @@
 import type { GuestTree } from '../../../guest/tree.js';
-import type { Operation } from '../../../model/operation.js';
 import type { Warning } from '../../../model/plan.js';
+import type { Operation } from '../../../operations/registry.js';
 import { filesIn, rewriteFile } from '../../base/edit.js';
 import {
   addressesIn,

@@ -6,7 +6,8 @@ import { extlinux } from '../../../../src/families/linux/extlinux.js';
 import { grubLegacy } from '../../../../src/families/linux/grub-legacy.js';
 import { grub2 } from '../../../../src/families/linux/grub2.js';
 import { serialConsole } from '../../../../src/families/linux/serial-console.js';
-import { guestAfter, planGuest } from '../../../../src/families/plan.js';
+import { planGuest } from '../../../../src/families/plan.js';
+import { applyOperations } from '../../../../src/operations/apply-operations.js';
 import {
   changedLines,
   type Files,
@@ -201,7 +202,7 @@ describe('the other boot loaders', () => {
     const recipe = guest({ [image]: null, [path]: 'root=/dev/sda2 rw' });
     const { operations } = bootEntries.plan(recipe);
     expect(textAfter(operations, path)).toBe('root=UUID=root-uuid rw');
-    expect(bootEntries.plan(guestAfter(recipe, operations))).toEqual({ operations: [], warnings: [] });
+    expect(bootEntries.plan(applyOperations(recipe, operations))).toEqual({ operations: [], warnings: [] });
   });
 
   it.each([

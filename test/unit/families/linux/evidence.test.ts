@@ -1,14 +1,15 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { evidenceOperations, parseEvidence } from '../../../../src/families/linux/evidence.js';
-import { applyOperations } from '../../../../src/operations/apply.js';
-import { pathsOf, textAfter, treeOf } from '../guests.js';
+import { evidence } from '../../../../src/families/linux/evidence.js';
+import { guestReport } from '../../../../src/families/linux/guest-report.js';
+import { applyOperations } from '../../../../src/operations/apply-operations.js';
+import { guestOf, pathsOf, textAfter, treeOf } from '../guests.js';
 
 const systemd = { init_system: 'systemd' };
 const SCRIPT = '/etc/hyper2kvm-evidence.sh';
 const UNIT = '/etc/systemd/system/hyper2kvm-evidence.service';
 
-describe('evidenceOperations', () => {
+describe('evidence', () => {
   const files = {
     '/boot/grub/grub.cfg':
       "\tlinux\t/vmlinuz root=UUID=a ro quiet splash\n\tlinux /vmlinuz root=UUID=a single console=ttyS1\n\tset root='hd0,gpt2'\n",
@@ -18,7 +19,7 @@ describe('evidenceOperations', () => {
   };
 
   it('lets every kernel talk on the first serial port', () => {
-    const { operations } = evidenceOperations(treeOf(files), systemd);
+    const { operations } = evidence({ tree: treeOf(files), identity: systemd });
     const serial = 'console=tty0 console=ttyS0,115200n8';
     expect(textAfter(operations, '/boot/grub/grub.cfg')).toBe(
       `\tlinux\t/vmlinuz root=UUID=a ro ${serial}\n\tlinux /vmlinuz root=UUID=a single ${serial}\n\tset root='hd0,gpt2'\n`,
@@ -30,38 +31,40 @@ describe('evidenceOperations', () => {
   });
 
   it('adds an enabled unit and patience, and says so', () => {
-    const { operations, changes } = evidenceOperations(treeOf(files), systemd);
-    const tree = applyOperations(treeOf(files), operations);
+    const { operations, changes, unit } = evidence({ tree: treeOf(files), identity: systemd });
+    const { tree } = applyOperations(guestOf({ files }), operations);
     expect(tree.resolve('/etc/systemd/system/multi-user.target.wants/hyper2kvm-evidence.service')).toBe(UNIT);
     expect(tree.get(SCRIPT)?.mode).toBe(0o755);
     expect(tree.text('/etc/systemd/system.conf.d/99-hyper2kvm-evidence.conf')?.text).toContain(
       'DefaultTimeoutStartSec=600s',
     );
+    expect(unit).toBe(true);
     expect(changes).toHaveLength(5);
-    expect(evidenceOperations(tree, systemd).operations).toEqual([]);
+    expect(evidence({ tree, identity: systemd }).operations).toEqual([]);
   });
 
   it('gives a guest without systemd the console only', () => {
-    const { operations } = evidenceOperations(treeOf(files), { init_system: 'openrc' });
+    const { operations, unit } = evidence({ tree: treeOf(files), identity: { init_system: 'openrc' } });
     expect(operations).toHaveLength(3);
+    expect(unit).toBe(false);
   });
 
   it('writes a script that a POSIX shell accepts', () => {
-    const script = textAfter(evidenceOperations(treeOf({}), systemd).operations, SCRIPT) ?? '';
+    const script = textAfter(evidence({ tree: treeOf({}), identity: systemd }).operations, SCRIPT) ?? '';
     expect(() => execFileSync('dash', ['-n'], { input: script })).not.toThrow();
   });
 
   it('writes a script whose output parses, run for real', () => {
-    const script = textAfter(evidenceOperations(treeOf({}), systemd).operations, SCRIPT) ?? '';
+    const script = textAfter(evidence({ tree: treeOf({}), identity: systemd }).operations, SCRIPT) ?? '';
     const here = script.replace('> /dev/ttyS0', '').replace('-ge 60', '-ge 0');
-    const { mounts } = parseEvidence(
+    const { mounts } = guestReport.parse(
       execFileSync('dash', ['-c', here], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }),
     );
     expect(mounts.map(({ mountpoint }) => mountpoint)).toContain('/');
   });
 });
 
-describe('parseEvidence', () => {
+describe('the report', () => {
   const text = `
 HYPER2KVM-EVIDENCE-BEGIN
 == fib_trie
@@ -105,7 +108,7 @@ HYPER2KVM-EVIDENCE-END
 debian login:`;
 
   it('reads addresses, mounts, what is missing of fstab, swap and failed units', () => {
-    expect(parseEvidence(text)).toEqual({
+    expect(guestReport.parse(text)).toEqual({
       addresses: ['10.0.2.15'],
       mounts: [
         { device: '/dev/vda2', mountpoint: '/', type: 'ext4' },
@@ -127,15 +130,15 @@ debian login:`;
       'fec0000000000000525400fffe123456 02 40 40 00     eth0',
       'fd00 02 40 00 80 eth0',
     ];
-    expect(parseEvidence(`== if_inet6\n${lines.join('\n')}\n== mounts\n`).addresses).toEqual([
+    expect(guestReport.parse(`== if_inet6\n${lines.join('\n')}\n== mounts\n`).addresses).toEqual([
       'fd00::5',
       'fec0::5254:ff:fe12:3456',
     ]);
   });
 
   it('takes serial line ends and any garbage', () => {
-    expect(parseEvidence(text.replaceAll('\n', '\r\n')).addresses).toEqual(['10.0.2.15']);
-    expect(parseEvidence('')).toEqual({
+    expect(guestReport.parse(text.replaceAll('\n', '\r\n')).addresses).toEqual(['10.0.2.15']);
+    expect(guestReport.parse('')).toEqual({
       addresses: [],
       mounts: [],
       missing_mounts: [],

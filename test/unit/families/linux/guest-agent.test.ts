@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { guestAgent } from '../../../../src/families/linux/guest-agent.js';
-import { guestAfter } from '../../../../src/families/plan.js';
+import { applyOperations } from '../../../../src/operations/apply-operations.js';
 import { type GuestRecipe, guestOf } from '../guests.js';
 
 const options = { guest_agent_packages: '/srv/packages' };
@@ -25,7 +25,7 @@ describe('guest-agent', () => {
     const { operations } = guestAgent.plan(guest);
     expect(operations).toMatchObject([{ op: 'install_packages', packages: packages.files }]);
     expect(operations[0]).toHaveProperty('command.0', 'dpkg');
-    expect(guestAgent.plan(guestAfter(guest, operations)).operations).toEqual([]);
+    expect(guestAgent.plan(applyOperations(guest, operations)).operations).toEqual([]);
     expect(plan({ files: { '/usr/bin/rpm': null } }).operations[0]).toHaveProperty('command.0', 'rpm');
   });
 

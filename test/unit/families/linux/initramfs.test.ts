@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { devices } from '../../../../src/families/linux/devices.js';
 import { initramfs } from '../../../../src/families/linux/initramfs.js';
-import { guestAfter } from '../../../../src/families/plan.js';
+import { applyOperations } from '../../../../src/operations/apply-operations.js';
 import {
   type Files,
   filesystem,
@@ -102,7 +102,7 @@ describe('initramfs', () => {
 
   it('plans nothing the second time', () => {
     const { guest, operations } = plan();
-    expect(initramfs.plan(guestAfter(guest, operations))).toEqual({ operations: [], warnings: [] });
+    expect(initramfs.plan(applyOperations(guest, operations))).toEqual({ operations: [], warnings: [] });
   });
 
   it('reads compressed modules and absolute paths of old depmod', () => {
@@ -217,7 +217,7 @@ describe('the drivers stay', () => {
     const { operations } = initramfs.plan(guest);
     expect(pathsOf(operations)).toEqual([path, `/boot/initrd.img-${VERSION}`]);
     expect((textAfter(operations, path) ?? '').endsWith(expected)).toBe(true);
-    expect(initramfs.plan(guestAfter(guest, operations)).operations).toEqual([]);
+    expect(initramfs.plan(applyOperations(guest, operations)).operations).toEqual([]);
   });
 });
 
@@ -286,7 +286,7 @@ describe('copies of configuration inside an initramfs', () => {
   it('are replaced together with the drivers, once', () => {
     const { guest, operations } = planWith(VMWARE_MODULES);
     expect(operations.at(-1)).toMatchObject({ op: 'append_initramfs', replace });
-    expect(initramfs.plan(guestAfter(guest, operations)).operations).toEqual([]);
+    expect(initramfs.plan(applyOperations(guest, operations)).operations).toEqual([]);
   });
 
   it('are replaced alone where the drivers are inside already', () => {
@@ -298,7 +298,7 @@ describe('copies of configuration inside an initramfs', () => {
   it('are the guest’s own tool’s business with fix.initramfs = "rebuild"', () => {
     const { guest, operations } = planWith(ALL, { initramfs: 'rebuild' });
     expect(operations).toMatchObject([{ op: 'rebuild_initramfs' }]);
-    expect(initramfs.plan(guestAfter(guest, operations)).operations).toEqual([]);
+    expect(initramfs.plan(applyOperations(guest, operations)).operations).toEqual([]);
   });
 
   it('that name nothing of the old hypervisor stay', () => {

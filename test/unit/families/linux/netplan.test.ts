@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { expectedNetwork, network } from '../../../../src/families/linux/network.js';
-import { guestAfter } from '../../../../src/families/plan.js';
+import { applyOperations } from '../../../../src/operations/apply-operations.js';
 import { guestOf, nic, textAfter } from '../guests.js';
 
 const PATH = '/etc/netplan/01.yaml';
@@ -11,7 +11,7 @@ function plan(text: string, network_: 'keep' | 'dhcp' = 'keep') {
   const files = { [PATH]: text, '/usr/lib/systemd/system/systemd-network-generator.service': null };
   const guest = guestOf({ files, options: { network: network_ }, hardware: { nics: [nic(MAC)] } });
   const { operations, warnings, nics } = network.plan(guest);
-  expect(network.plan(guestAfter(guest, operations)).operations).toEqual([]);
+  expect(network.plan(applyOperations(guest, operations)).operations).toEqual([]);
   const after = operations.some(
     ({ op, ...rest }) => op === 'write_file' && 'path' in rest && rest.path === PATH,
   )

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { network } from '../../../../src/families/linux/network.js';
-import { guestAfter } from '../../../../src/families/plan.js';
+import { applyOperations } from '../../../../src/operations/apply-operations.js';
 import { changedLines, type Files, type GuestRecipe, guestOf, nic, pathsOf, textAfter } from '../guests.js';
 
 const MAC = '00:50:56:ab:cd:01';
@@ -16,7 +16,7 @@ function plan(files: Files, more: GuestRecipe = {}) {
   const guest = guestOf({ files: { ...MODERN, ...files }, ...more });
   const result = network.plan(guest);
   // Every case is one of idempotence too.
-  expect(network.plan(guestAfter(guest, result.operations)).operations).toEqual([]);
+  expect(network.plan(applyOperations(guest, result.operations)).operations).toEqual([]);
   return { guest, ...result };
 }
 

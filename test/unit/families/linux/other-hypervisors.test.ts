@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { otherHypervisors } from '../../../../src/families/linux/other-hypervisors.js';
-import { guestAfter } from '../../../../src/families/plan.js';
+import { applyOperations } from '../../../../src/operations/apply-operations.js';
 import { type Files, type GuestRecipe, guestOf, pathsOf, textAfter } from '../guests.js';
 
 function plan(files: Files, more: GuestRecipe = {}) {
   const guest = guestOf({ files, ...more });
   const { operations } = otherHypervisors.plan(guest);
-  expect(otherHypervisors.plan(guestAfter(guest, operations)).operations).toEqual([]);
+  expect(otherHypervisors.plan(applyOperations(guest, operations)).operations).toEqual([]);
   return operations;
 }
 

@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import { blkidCache } from '../../../../src/families/linux/blkid-cache.js';
 import { deviceMap } from '../../../../src/families/linux/device-map.js';
+import { lvm } from '../../../../src/families/linux/lvm.js';
+import { mdadm } from '../../../../src/families/linux/mdadm.js';
 import { resume } from '../../../../src/families/linux/resume.js';
-import { blkidCache, lvm, mdadm } from '../../../../src/families/linux/storage.js';
 import { uefiFallback } from '../../../../src/families/linux/uefi-fallback.js';
 import { vmware } from '../../../../src/families/linux/vmware.js';
-import { guestAfter } from '../../../../src/families/plan.js';
+import { applyOperations } from '../../../../src/operations/apply-operations.js';
 import { type Files, filesystem, type GuestRecipe, guestOf, pathsOf, textAfter } from '../guests.js';
 
 const DEBIAN_TOOLS: Files = {
@@ -21,7 +23,7 @@ describe('VMware’s residue', () => {
   const plan = (files: Files, more: GuestRecipe = {}) => {
     const guest = guestOf({ files, ...more });
     const { operations } = vmware.plan(guest);
-    expect(vmware.plan(guestAfter(guest, operations)).operations).toEqual(
+    expect(vmware.plan(applyOperations(guest, operations)).operations).toEqual(
       operations.filter(({ op }) => op === 'run'),
     );
     return operations;
@@ -180,7 +182,7 @@ describe('the UEFI fallback loader', () => {
       `${image('6.10.2')} > /efi/EFI/BOOT/BOOTX64.EFI`,
     ]);
     const guest = guestOf({ files, identity: { firmware: 'uefi', unified_images } });
-    const { tree } = guestAfter(guest, uefiFallback.plan(guest).operations);
+    const { tree } = applyOperations(guest, uefiFallback.plan(guest).operations);
     expect(tree.text('/efi/EFI/BOOT/BOOTX64.EFI:.cmdline')?.text).toBe('6.10.2');
   });
 
@@ -212,7 +214,9 @@ describe('the UEFI fallback loader', () => {
 
   it('is nothing to do after it was planned', () => {
     const guest = guestOf({ files: esp(['debian/shimx64.efi', 'debian/grubx64.efi']), ...uefi });
-    expect(uefiFallback.plan(guestAfter(guest, uefiFallback.plan(guest).operations)).operations).toEqual([]);
+    expect(uefiFallback.plan(applyOperations(guest, uefiFallback.plan(guest).operations)).operations).toEqual(
+      [],
+    );
   });
 
   it('fails by name where the ESP has no known loader', () => {
@@ -246,7 +250,7 @@ describe('records of old devices', () => {
       conf.replace('\tfilter = [ "a|^/dev/sd', '\tfilter = [ "a|^/dev/vd|", "a|^/dev/sd'),
     );
     expect(warnings).toMatchObject([{ code: 'lvm.filter' }]);
-    expect(lvm.plan(guestAfter(guest, operations))).toEqual({ operations: [], warnings: [] });
+    expect(lvm.plan(applyOperations(guest, operations))).toEqual({ operations: [], warnings: [] });
   });
 
   it.each([
@@ -265,7 +269,7 @@ describe('records of old devices', () => {
       conf.replace(first, `"a|^/dev/vd|", ${first}`),
     );
     expect(warnings).toMatchObject([{ message: expect.stringMatching(/^lvmlocal.conf admits only/) }]);
-    expect(lvm.plan(guestAfter(guest, operations)).operations).toEqual([]);
+    expect(lvm.plan(applyOperations(guest, operations)).operations).toEqual([]);
   });
 
   it('in a filter that admits virtio’s, or that is not whole, stay', () => {

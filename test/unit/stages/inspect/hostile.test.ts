@@ -3,6 +3,7 @@ import { copyFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { appliancePort } from '../../../../src/appliance/port.js';
 import type { ApplianceSession } from '../../../../src/appliance/session.js';
 import type { StageContext } from '../../../../src/engine/stage.js';
 import { Hyper2kvmError } from '../../../../src/errors/error.js';
@@ -78,13 +79,12 @@ function appliance({ files, names = Buffer.alloc(0), volumes = 0, fstab = '' }: 
       UUID: device,
     }),
     ls: () => ['etc', 'usr', 'lib'],
-    is_dir: (path: string) => path in tars || path === '/usr/bin',
-    is_file_opts: () => true,
     statns: () => ({ mode: 0o100644, uid: 0, gid: 0, size: 100_000, device: 1, inode: 1 }),
-    read_file: () => Buffer.from(fstab),
-    pread: () => ELF,
-    lstatns: () => {
-      throw new Hyper2kvmError('guest.call-failed', 'lstatns: No such file or directory (errno 2)');
+    pread: (path: string) => (path === '/etc/fstab' ? Buffer.from(fstab) : ELF),
+    lstatns: (path: string) => {
+      if (path in tars || path === '/usr/bin')
+        return { mode: 0o040755, uid: 0, gid: 0, size: 4096, device: 1, inode: 1 };
+      throw new Hyper2kvmError('guest.call-failed', 'lstatns: No such file or directory', { errno: 2 });
     },
     tar_out_opts: (directory: string, path: string) => copyFile(tars[directory]!, path),
     find0: (_directory: string, path: string) => copyFile(list, path),
@@ -105,7 +105,11 @@ async function inspect(guest: Guest): Promise<{ code: string; turn: number; kern
     source: { directory: scratch, entries: [] },
     progress: () => {},
     account: () => {},
-    appliance: async () => session,
+    guest: async () => ({
+      port: appliancePort(session, scratch),
+      capabilities: { offline: true },
+      traffic: session.traffic,
+    }),
   } as unknown as StageContext;
   const disk = { ...{ index: 0, image: 'flat-disk0.qcow2', format: 'qcow2', virtual_size: MIB }, layers: [] };
   const input = {

@@ -1,11 +1,11 @@
 import { expect, it } from 'vitest';
-import { callError } from '../../../../src/appliance/errors.js';
+import type { BlockDevices } from '../../../../src/access/block-devices.js';
+import type { Warnings } from '../../../../src/access/tolerate.js';
+import { volumeAliases } from '../../../../src/families/linux/inspect/volume-names.js';
 import { resolveDevice } from '../../../../src/guest/device-names.js';
 import { readStorage } from '../../../../src/stages/inspect/storage.js';
-import type { Warnings } from '../../../../src/stages/inspect/tolerate.js';
-import { volumeAliases } from '../../../../src/stages/inspect/volume-names.js';
+import { memoryGuest, refused } from '../../access/memory-guest.js';
 import { treeOf } from '../../families/guests.js';
-import { answeringSession } from './session.js';
 
 const TAGS: Record<string, Record<string, string>> = {
   '/dev/sda': { TYPE: 'linux_raid_member', UUID: 'array' },
@@ -16,23 +16,24 @@ const TAGS: Record<string, Record<string, string>> = {
 };
 
 /** A partitioned array over a whole disk, LVM on its second partition, and a volume whose disk is missing. */
-const { session } = answeringSession({
-  list_devices: () => ['/dev/sda'],
-  list_partitions: () => ['/dev/md127p1', '/dev/md127p2'],
-  list_md_devices: () => ['/dev/md127'],
-  md_detail: () => ({ uuid: 'a:b:c:d', name: 'host:root' }),
-  lvs: () => ['/dev/vg/before', '/dev/vg/root', '/dev/vg/lost'],
-  debug: () => '  vg|before|root\n  vg|lost|\n  vg|root|\n',
-  blkid: (device: string) => TAGS[device] ?? {},
-  blockdev_getsize64: (device: string) => {
-    if (device === '/dev/vg/lost') throw callError('blockdev_getsize64', 'No such device', 6);
+const devices: BlockDevices = {
+  ...memoryGuest({}).reader.devices,
+  disks: async () => ['/dev/sda'],
+  partitions: async () => ['/dev/md127p1', '/dev/md127p2'],
+  arrays: async () => ['/dev/md127'],
+  array: async () => ({ uuid: 'a:b:c:d', name: 'host:root' }),
+  volumes: async () => ['/dev/vg/before', '/dev/vg/root', '/dev/vg/lost'],
+  snapshotOrigins: async () => new Map([['/dev/vg/before', '/dev/vg/root']]),
+  probe: async (device) => TAGS[device] ?? {},
+  size: async (device) => {
+    if (device === '/dev/vg/lost') throw refused(device, 'ENXIO');
     return 1 << 20;
   },
-});
+};
 
 it('lists the partitions of an array, and warns of a volume that cannot be read', async () => {
   const warnings: Warnings = [];
-  const storage = await readStorage(session, { keys: [], controllers: [null] }, warnings);
+  const storage = await readStorage(devices, { keys: [], controllers: [null] }, warnings);
   const { filesystems } = storage;
   expect(filesystems.map(({ device, type }) => `${device} ${type}`)).toEqual([
     '/dev/sda linux_raid_member',
@@ -47,7 +48,7 @@ it('lists the partitions of an array, and warns of a volume that cannot be read'
     ...['/dev/vg/root', null],
   ]);
   expect(warnings).toMatchObject([
-    { code: 'inspect.skipped', message: expect.stringMatching(/^\/dev\/vg\/lost .*No such device/) },
+    { code: 'inspect.skipped', message: expect.stringMatching(/^\/dev\/vg\/lost .*ENXIO/) },
   ]);
   const tree = treeOf({ '/etc/mdadm.conf': 'ARRAY /dev/md0 UUID=a:b:c:d\n' });
   const physical = { filesystems, controllers: [null] };

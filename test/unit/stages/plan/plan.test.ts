@@ -4,17 +4,17 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { writeSnapshot } from '../../../../src/appliance/snapshot.js';
 import { type JobOptions, jobOptionsSchema } from '../../../../src/config/schema.js';
 import type { StageContext } from '../../../../src/engine/stage.js';
-import type { Operation } from '../../../../src/model/operation.js';
-import { planSchema } from '../../../../src/model/plan.js';
-import { applyOperations } from '../../../../src/operations/apply.js';
+import { writeSnapshot } from '../../../../src/guest/snapshot-file.js';
+import { applyOperations } from '../../../../src/operations/apply-operations.js';
+import { planSchema } from '../../../../src/operations/plan.js';
+import type { Operation } from '../../../../src/operations/registry.js';
 import { planStage } from '../../../../src/stages/plan/index.js';
 import { planDiff } from '../../../../src/stages/plan/plan-diff.js';
 import { canonicalJson } from '../../../../src/text/canonical-json.js';
 import { DISTRIBUTIONS } from '../../families/distributions.js';
-import { guestOf, textAfter, treeOf } from '../../families/guests.js';
+import { guestOf } from '../../families/guests.js';
 
 const recipe = DISTRIBUTIONS['Debian 12, BIOS, ifupdown'];
 const guest = guestOf(recipe ?? {});
@@ -67,7 +67,10 @@ describe('the PLAN stage', () => {
 
   it('plans nothing with fix.mode = "none", whatever the guest is', async () => {
     const options = jobOptionsSchema.parse({ config: { fix: { mode: 'none' } } });
-    const { plan } = await runStage(options, { ...guest.identity, os_type: 'windows' });
+    // With a plan it would be refused: nothing tells what its root is.
+    const unknown = { ...guest.identity, filesystems: [] };
+    await expect(runStage(undefined, unknown)).rejects.toMatchObject({ code: 'plan.fstab-unresolved' });
+    const { plan } = await runStage(options, unknown);
     expect(plan).toMatchObject({ operations: [], warnings: [] });
     expect(file('plan.diff')).toBe('');
   });
@@ -93,7 +96,7 @@ describe('planDiff', () => {
       writeFileSync(join(root, path), content);
     }
     execFileSync('patch', ['-p1', '--quiet', '-d', root], { input: file('plan.diff') });
-    const after = applyOperations(guest.tree, plan.operations);
+    const { tree: after } = applyOperations(guest, plan.operations);
     for (const operation of plan.operations) {
       if (operation.op !== 'write_file') continue;
       expect(readFileSync(join(root, operation.path), 'utf8')).toBe(after.text(operation.path)?.text);
@@ -142,26 +145,5 @@ describe('planDiff', () => {
       { op: 'write_file', ...common, path: '/etc/a', before: 'a\tb\r\n', after: 'a\tc\r\n', mode: 0o644 },
     ];
     expect(planDiff({ operations, warnings: [] })).toContain('-a\tb\r\n+a\tc\r\n');
-  });
-});
-
-describe('applyOperations', () => {
-  it('follows links to the real file, keeps owner and mode, makes parents', () => {
-    const tree = treeOf({ '/etc': '-> private/etc', '/private/etc/a': 'old' });
-    const write = (path: string): Operation => ({
-      op: 'write_file',
-      fixer: 'x',
-      reason: 'y',
-      path,
-      before: null,
-      after: 'new',
-      encoding: 'utf8',
-      mode: 0o600,
-    });
-    const after = applyOperations(tree, [write('/etc/a'), write('/etc/new/deep/b')]);
-    expect(after.get('/private/etc/a')).toMatchObject({ mode: 0o644, size: 3 });
-    expect(after.get('/private/etc/new/deep/b')).toMatchObject({ mode: 0o600 });
-    expect(tree.text('/private/etc/a')?.text).toBe('old');
-    expect(textAfter([write('/a')], '/a')).toBe('new');
   });
 });

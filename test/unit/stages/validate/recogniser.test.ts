@@ -1,11 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { LEVEL_PATTERNS } from '../../../../src/stages/validate/levels.js';
+import { linux } from '../../../../src/families/linux/family.js';
 import { BootRecogniser, type RecogniserLimits } from '../../../../src/stages/validate/recogniser.js';
-import { SIGNATURES } from '../../../../src/stages/validate/signatures.js';
 
 const LIMITS: RecogniserLimits = { timeoutSeconds: 600, evidenceSeconds: 0 };
+const { levels: LEVELS, signatures: SIGNATURES } = linux.boot;
 const MIB = 1024 * 1024;
+
+const recogniserOf = (limits: Partial<RecogniserLimits> = {}) =>
+  new BootRecogniser({ ...LIMITS, ...limits }, linux.boot);
 
 /** From a real boot of Debian 12 (initramfs-tools, systemd 252) in QEMU, shortened. */
 const DEBIAN_KERNEL = '[    0.000000] Linux version 6.1.0-50-amd64 (debian-kernel@lists.debian.org)\r\n';
@@ -36,7 +39,7 @@ const DRACUT_SWITCH =
   '[    5.000000] systemd-journald[200]: Received SIGTERM\r\n\r\nWelcome to Fedora Linux 39!\r\n';
 
 function boot(text: string, limits: Partial<RecogniserLimits> = {}, at = 10): BootRecogniser {
-  const recogniser = new BootRecogniser({ ...LIMITS, ...limits });
+  const recogniser = recogniserOf(limits);
   recogniser.serial(Buffer.from(text), at);
   return recogniser;
 }
@@ -45,7 +48,7 @@ const event = (name: string, data: Record<string, unknown> = { guest: true }) =>
 
 describe('levels', () => {
   it('come in order from a real boot, each with its evidence', () => {
-    const recogniser = new BootRecogniser(LIMITS);
+    const recogniser = recogniserOf();
     recogniser.firmware(Buffer.from('SeaBIOS (version 1.16.2)\n'), 0.1);
     recogniser.screen('   GNU GRUB  version 2.06', 1);
     [DEBIAN_KERNEL, DEBIAN_INITRAMFS, DEBIAN_ROOT, DEBIAN_USERSPACE, DEBIAN_LOGIN].forEach((text, index) => {
@@ -76,7 +79,7 @@ describe('levels', () => {
     const bytes = Buffer.from(DEBIAN);
     fc.assert(
       fc.property(fc.array(fc.nat(bytes.length), { maxLength: 8 }), (cuts) => {
-        const recogniser = new BootRecogniser(LIMITS);
+        const recogniser = recogniserOf();
         const edges = [0, ...cuts.sort((a, b) => a - b), bytes.length];
         edges.slice(1).forEach((end, index) => {
           recogniser.serial(bytes.subarray(edges[index], end), index);
@@ -102,7 +105,7 @@ describe('levels', () => {
   it('are known from any text without a crash, and random text is no login', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 2000 }), (bytes) => {
-        const recogniser = new BootRecogniser(LIMITS);
+        const recogniser = recogniserOf();
         recogniser.serial(Buffer.from(bytes), 1);
         expect(recogniser.level).not.toBe('login');
       }),
@@ -238,7 +241,7 @@ describe('failures', () => {
   });
 
   it('are read from the screen too', () => {
-    const recogniser = new BootRecogniser(LIMITS);
+    const recogniser = recogniserOf();
     recogniser.screen('Loading Linux 6.1 ...\n(initramfs)', 40);
     expect(recogniser.verdict(43)?.failure?.signature).toBe('initramfs-shell');
     expect(recogniser.level).toBe('kernel');
@@ -260,7 +263,7 @@ describe('failures', () => {
 
 describe("QEMU's events", () => {
   it('the third reset is a reboot loop', () => {
-    const recogniser = new BootRecogniser(LIMITS);
+    const recogniser = recogniserOf();
     for (const at of [1, 2]) recogniser.event(event('RESET'), at);
     expect(recogniser.verdict(3)).toBeNull();
     recogniser.event(event('RESET'), 4);
@@ -268,7 +271,7 @@ describe("QEMU's events", () => {
   });
 
   it('two resets and then a login is a boot', () => {
-    const recogniser = new BootRecogniser(LIMITS);
+    const recogniser = recogniserOf();
     for (const at of [1, 2]) recogniser.event(event('RESET'), at);
     recogniser.serial(Buffer.from(DEBIAN), 10);
     expect(recogniser.verdict(10)?.verdict).toBe('booted');
@@ -282,7 +285,7 @@ describe("QEMU's events", () => {
   });
 
   it('a reset by the host counts for nothing', () => {
-    const recogniser = new BootRecogniser(LIMITS);
+    const recogniser = recogniserOf();
     for (const at of [1, 2, 3]) recogniser.event(event('RESET', { guest: false }), at);
     expect(recogniser.verdict(4)).toBeNull();
   });
@@ -306,7 +309,7 @@ describe("QEMU's events", () => {
   });
 
   it('the old screen right after a reset says nothing', () => {
-    const recogniser = new BootRecogniser(LIMITS);
+    const recogniser = recogniserOf();
     recogniser.event(event('RESET'), 5);
     recogniser.screen('web01 login:', 6);
     expect(recogniser.level).toBe('none');
@@ -317,7 +320,7 @@ describe('time', () => {
   const idle = { operations: 5, readBytes: MIB, picture: 'a' };
 
   it('a machine without any movement has stalled, sooner before the kernel than after', () => {
-    const dead = new BootRecogniser(LIMITS);
+    const dead = recogniserOf();
     expect(dead.verdict(89)).toBeNull();
     expect(dead.verdict(90)?.failure?.signature).toBe('stalled');
     const kernel = boot(DEBIAN_KERNEL, {}, 0);
@@ -350,7 +353,7 @@ describe('time', () => {
   });
 
   it('a guest that never speaks but read a whole system is inconclusive, never a pass', () => {
-    const recogniser = new BootRecogniser(LIMITS);
+    const recogniser = recogniserOf();
     recogniser.activity({ ...idle, readBytes: 300 * MIB }, 30);
     expect(recogniser.verdict(200)?.verdict).toBe('inconclusive');
   });
@@ -367,20 +370,17 @@ describe('time', () => {
 });
 
 describe('a console that is made to cost', () => {
-  const patterns = [
-    ...SIGNATURES.map(({ pattern }) => pattern),
-    ...LEVEL_PATTERNS.map(({ pattern }) => pattern),
-  ];
+  const patterns = [...SIGNATURES.map(({ pattern }) => pattern), ...LEVELS.map(({ pattern }) => pattern)];
   const pieces = new Set(
     patterns.flatMap((pattern) =>
-      (pattern?.source.match(/(?:[A-Za-z0-9 :,!-]|\\[.()/[\]])+/g) ?? [])
+      (pattern.source.match(/(?:[A-Za-z0-9 :,!-]|\\[.()/[\]])+/g) ?? [])
         .filter((piece) => piece.length > 3)
         .map((piece) => piece.replaceAll('\\', '')),
     ),
   );
   const repeated = (piece: string) => `${piece.repeat(512).slice(0, 511)}\n`.repeat(32);
   it.each([...pieces, '/dev/(', 'A start job is running for /dev/', '\r', 'a\n'])('16 KiB of %j', (piece) => {
-    const recogniser = new BootRecogniser({ timeoutSeconds: 60, evidenceSeconds: 0 });
+    const recogniser = recogniserOf({ timeoutSeconds: 60 });
     const started = performance.now();
     recogniser.serial(Buffer.from(piece === 'a\n' ? piece.repeat(8192) : repeated(piece)), 1);
     expect(performance.now() - started).toBeLessThan(1000);

@@ -1,0 +1,83 @@
+import { Hyper2kvmError } from '../errors/error.js';
+import { GuestTree, type TreeEntry } from '../guest/tree.js';
+import type { Capture, GuestReader } from './guest-reader.js';
+import { guestPath } from './tar-entries.js';
+
+/**
+ * A larger file keeps its entry, without content: configuration is small, and a hostile guest must not fill
+ * the memory.
+ */
+const MAX_FILE_BYTES = 4 * 1024 * 1024;
+/** udev's hwdb.bin and package caches are the only larger files of /etc that real guests have. */
+const MAX_ETC_FILE_BYTES = 1024 * 1024;
+/** Of all contents and paths. Three kernels' module indexes, /etc and a package database stay under 20 MiB. */
+const MAX_TOTAL_BYTES = 48 * 1024 * 1024;
+const MAX_ENTRIES = 200_000;
+/** Of one directory: `MAX_ENTRIES` names of usual length. */
+const MAX_NAMES_BYTES = 16 * 1024 * 1024;
+
+/** Collects the guest's configuration in a few bulk calls. Directories that do not exist are left out. */
+export class SnapshotCollector {
+  readonly #entries = new Map<string, TreeEntry>();
+  readonly #reader: GuestReader;
+  #bytes = 0;
+
+  constructor(reader: GuestReader) {
+    this.#reader = reader;
+  }
+
+  /** A directory's files with content, but for those that match `excludes` (see `Capture`). */
+  async capture(what: Pick<Capture, 'directory' | 'excludes'>): Promise<void> {
+    const isKept = (path: string, size: number) => size <= largest(path);
+    for await (const entry of this.#reader.capture({ ...what, isKept })) this.add(entry);
+  }
+
+  /**
+   * Names below a directory, at any depth. What is a directory shows by what is in it; everything else counts
+   * as a file.
+   */
+  async names(directory: string): Promise<void> {
+    const names = await this.#reader.names(directory, MAX_NAMES_BYTES);
+    if (names === null) return;
+    if (names.length > MAX_ENTRIES) throw configurationTooLarge();
+    const paths = new Set(names.map((name) => guestPath(directory, name)));
+    const parents = new Set([...paths].map((path) => path.slice(0, path.lastIndexOf('/'))));
+    this.add({ path: directory, type: 'directory', mode: 0o755, uid: 0, gid: 0, size: 0 });
+    for (const path of paths) this.#name(path, parents.has(path) ? 'directory' : 'file');
+  }
+
+  add(entry: TreeEntry): void {
+    const known = this.#entries.get(entry.path);
+    if (known !== undefined && known.content !== undefined && entry.content === undefined) return;
+    this.#bytes += entry.path.length + (entry.content?.length ?? 0);
+    this.#entries.set(entry.path, entry);
+    const slash = entry.path.lastIndexOf('/');
+    if (slash > 0) this.#name(entry.path.slice(0, slash), 'directory');
+    if (this.#bytes > MAX_TOTAL_BYTES || this.#entries.size > MAX_ENTRIES) throw configurationTooLarge();
+  }
+
+  entry(path: string): TreeEntry | undefined {
+    return this.#entries.get(path);
+  }
+
+  tree(): GuestTree {
+    return new GuestTree(this.#entries.values());
+  }
+
+  #name(path: string, type: 'directory' | 'file'): void {
+    if (this.#entries.has(path)) return;
+    this.add({ path, type, mode: type === 'directory' ? 0o755 : 0o644, uid: 0, gid: 0, size: 0 });
+  }
+}
+
+const largest = (path: string) => (path.startsWith('/etc/') ? MAX_ETC_FILE_BYTES : MAX_FILE_BYTES);
+
+export function configurationTooLarge(): Hyper2kvmError {
+  return new Hyper2kvmError(
+    'inspect.configuration-too-large',
+    'the guest’s configuration is larger than any real one',
+    {
+      advice: 'More than 48 MiB or 200,000 files under /etc and /boot: the disk may be damaged or hostile.',
+    },
+  );
+}

@@ -1,0 +1,28 @@
+import { Hyper2kvmError } from '../errors/error.js';
+import type { Warning } from '../model/plan.js';
+
+/** What INSPECT found broken and could do without; the report shows it beside the plan's warnings. */
+export type Warnings = Warning[];
+
+/**
+ * `work`, or null with a warning where the guest refuses it: a part that is not needed must not fail the VM.
+ * A place that is lost or does not answer says nothing about the guest and still rejects.
+ */
+export async function tolerate<Result>(
+  work: () => Promise<Result>,
+  { warnings, message }: { warnings: Warnings; message: (reason: string) => string },
+): Promise<Result | null> {
+  try {
+    return await work();
+  } catch (error) {
+    const reason = refusal(error);
+    warnings.push({ fixer: 'inspect', code: 'inspect.skipped', message: message(reason) });
+    return null;
+  }
+}
+
+/** Why the guest's disk refused a call; any other failure is thrown on. */
+export function refusal(error: unknown): string {
+  if (error instanceof Hyper2kvmError && error.code === 'guest.call-failed') return error.message;
+  throw error;
+}

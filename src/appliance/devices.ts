@@ -1,0 +1,66 @@
+import type { BlockDevices } from '../access/block-devices.js';
+import { refusal } from '../access/tolerate.js';
+import { Hyper2kvmError } from '../errors/error.js';
+import { inScript } from './disk-names.js';
+import type { ApplianceSession } from './session.js';
+
+/** The disks that the appliance has, with what it assembled of them by itself: arrays and logical volumes. */
+export function applianceDevices(session: Pick<ApplianceSession, 'call'>): BlockDevices {
+  const shell = (script: string) => session.call('debug', 'sh', [script]);
+  return {
+    disks: () => session.call('list_devices'),
+    partitions: () => session.call('list_partitions'),
+    size: (device) => session.call('blockdev_getsize64', device),
+    async probe(device) {
+      try {
+        return await session.call('blkid', device);
+      } catch (error) {
+        // blkid ends with an error where it recognises nothing (an empty partition): that is an answer too.
+        refusal(error);
+        return {};
+      }
+    },
+    arrays: () => session.call('list_md_devices'),
+    async array(device) {
+      const { uuid = '', name = '' } = await session.call('md_detail', device);
+      return { uuid, name };
+    },
+    volumes: () => session.call('lvs'),
+    async snapshotOrigins() {
+      const text = await shell('lvm lvs --noheadings --separator "|" -o vg_name,lv_name,origin');
+      const lines = text.split('\n').map((line) => line.trim().split('|'));
+      return new Map(
+        lines.flatMap(([group, volume, origin = '']) =>
+          origin === '' ? [] : [[`/dev/${group}/${volume}`, `/dev/${group}/${origin}`] as const],
+        ),
+      );
+    },
+    activateVolumes: () => session.call('vg_activate_all', true),
+    async openLuks(device, name, keys) {
+      try {
+        await shell(openScript(device, name, keys));
+      } catch (error) {
+        const text = error instanceof Error ? error.message : String(error);
+        // The script has the keys in it: an error that quotes it is not shown.
+        const isQuoted = text.includes(PRINT);
+        if (!isQuoted) refusal(error);
+        const reason = isQuoted ? 'cryptsetup refused the key' : (text.trim().split('\n').at(-1) ?? '');
+        throw new Hyper2kvmError('guest.call-failed', reason);
+      }
+    },
+  };
+}
+
+const PRINT = 'printf %s';
+
+/**
+ * By the appliance's shell: the API's own call takes the key as a C string, and most key files hold NUL
+ * bytes.
+ */
+function openScript(device: string, name: string, keys: readonly Buffer[]): string {
+  const attempts = keys.map(
+    (key) =>
+      `${PRINT} '${key.toString('base64')}' | base64 -d | cryptsetup open --key-file - ${inScript(device)} '${name}'`,
+  );
+  return `test -e '/dev/mapper/${name}' || { modprobe dm_crypt; ${attempts.join(' || ')}; } && udevadm settle`;
+}

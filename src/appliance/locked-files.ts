@@ -1,0 +1,51 @@
+import type { GuestReader } from '../access/guest-reader.js';
+import { refusal } from '../access/tolerate.js';
+import type { ApplianceSession } from './session.js';
+
+/**
+ * Runs `work`, which changes `path`. Where it is refused and chattr(1)'s flags forbid it, on the path or on a
+ * directory above, they are taken off for as long as it lasts.
+ */
+export async function changingLocked(
+  { session, reader }: { session: ApplianceSession; reader: GuestReader },
+  path: string,
+  work: () => Promise<unknown>,
+): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    refusal(error);
+    const locked: { path: string; flags: string }[] = [];
+    for (const place of [path, ...ancestors(path)]) {
+      const flags = await locksOf(session, place);
+      if (flags !== '') locked.push({ path: place, flags });
+    }
+    if (locked.length === 0) throw error;
+    for (const { path: place, flags } of locked)
+      await session.call('set_e2attrs', place, flags, { clear: true });
+    await work();
+    for (const { path: place, flags } of locked) {
+      // What was removed has none any more.
+      if ((await reader.lstat(place)) !== null) await session.call('set_e2attrs', place, flags);
+    }
+  }
+}
+
+/**
+ * The flags `i` and `a`, which forbid root to change what is there; empty also where the filesystem knows no
+ * flags.
+ */
+async function locksOf(session: ApplianceSession, path: string): Promise<string> {
+  try {
+    return (await session.call('get_e2attrs', path)).replace(/[^ai]/g, '');
+  } catch (error) {
+    refusal(error);
+    return '';
+  }
+}
+
+/** The directories above, nearest first, without the root. */
+function ancestors(path: string): string[] {
+  const parent = path.slice(0, path.lastIndexOf('/'));
+  return parent === '' ? [] : [parent, ...ancestors(parent)];
+}

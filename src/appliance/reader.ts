@@ -1,0 +1,117 @@
+import { createReadStream } from 'node:fs';
+import { readFile, rm, stat } from 'node:fs/promises';
+import { constants } from 'node:os';
+import { join } from 'node:path';
+import type { Capture, GuestReader, GuestStat } from '../access/guest-reader.js';
+import { configurationTooLarge } from '../access/snapshot-collector.js';
+import { tarEntries } from '../access/tar-entries.js';
+import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../guest/cpio.js';
+import type { TreeEntry } from '../guest/tree.js';
+import { applianceDevices } from './devices.js';
+import { hasErrno } from './errors.js';
+import type { GuestfsResult } from './functions.js';
+import type { ApplianceSession } from './session.js';
+
+/** libguestfs' protocol carries at most 4 MiB in one message; larger contents go by file. */
+export const MAX_MESSAGE_BYTES = 2 * 1024 * 1024;
+
+/**
+ * The guest's filesystems as they are mounted in the appliance. libguestfs' calls that open a file by
+ * themselves follow its links inside of the guest; those that hand its path to a program (mount, tar, find,
+ * cp) would follow absolute ones in the appliance, so their last component must not be a link.
+ */
+export function applianceReader(session: Pick<ApplianceSession, 'call'>, workDirectory: string): GuestReader {
+  let files = 0;
+
+  /** `work` with the path of a scratch file that is gone afterwards. */
+  async function withScratch<Result>(work: (file: string) => Promise<Result>): Promise<Result> {
+    const file = scratchFile();
+    try {
+      return await work(file);
+    } finally {
+      await rm(file, { force: true });
+    }
+  }
+
+  const scratchFile = () => join(workDirectory, `guest-${files++}.part`);
+
+  async function isDirectory(path: string): Promise<boolean> {
+    return (await orAbsent(session.call('lstatns', path)))?.type === 'directory';
+  }
+
+  return {
+    devices: applianceDevices(session),
+    stat: (path) => orAbsent(session.call('statns', path)),
+    lstat: (path) => orAbsent(session.call('lstatns', path)),
+    readLink: (path) => session.call('readlink', path),
+    async read(path) {
+      const head = await session.call('pread', path, MAX_MESSAGE_BYTES, 0);
+      if (head.length < MAX_MESSAGE_BYTES) return head;
+      return withScratch(async (file) => {
+        await session.call('download', path, file);
+        return readFile(file);
+      });
+    },
+    async readAt(path, offset, length) {
+      const parts: Buffer[] = [];
+      for (let done = 0; done < length; ) {
+        const most = Math.min(MAX_MESSAGE_BYTES, length - done);
+        const part = await session.call('pread', path, most, offset + done);
+        if (part.length === 0) break;
+        parts.push(part);
+        done += part.length;
+      }
+      return Buffer.concat(parts);
+    },
+    download: (path, file) => session.call('download', path, file),
+    list: (directory) => session.call('ls', directory),
+    async names(directory, mostBytes) {
+      if (!(await isDirectory(directory))) return null;
+      return withScratch(async (file) => {
+        await session.call('find0', directory, file);
+        if ((await stat(file)).size > mostBytes) throw configurationTooLarge();
+        return (await readFile(file, 'utf8')).split('\0').filter((name) => name !== '');
+      });
+    },
+    async *capture({ directory, excludes, isKept }: Capture): AsyncGenerator<TreeEntry> {
+      if (!(await isDirectory(directory))) return;
+      const file = scratchFile();
+      try {
+        await session.call('tar_out_opts', directory, file, { numericowner: true, excludes: [...excludes] });
+        yield* tarEntries(createReadStream(file), { directory, isKept });
+      } finally {
+        await rm(file, { force: true });
+      }
+    },
+    mount: ({ device, mountpoint, options }, mode) =>
+      session.call('mount_options', options === '' ? mode : `${mode},${options}`, device, mountpoint),
+    unmountAll: () => session.call('umount_all'),
+    subvolumes: () => session.call('btrfs_subvolume_list', '/'),
+  };
+}
+
+const { ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR } = constants.errno;
+const ABSENT = [ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG];
+
+async function orAbsent(call: Promise<GuestfsResult<'statns'>>): Promise<GuestStat | null> {
+  try {
+    const { mode, uid, gid, size, device, inode } = await call;
+    return { type: typeOf(mode), mode: mode & 0o7777, uid, gid, size, device, inode };
+  } catch (error) {
+    if (ABSENT.some((errno) => hasErrno(error, errno))) return null;
+    throw error;
+  }
+}
+
+function typeOf(mode: number): GuestStat['type'] {
+  switch (mode & S_IFMT) {
+    case S_IFREG:
+      return 'file';
+    case S_IFDIR:
+      return 'directory';
+    case S_IFLNK:
+      return 'symlink';
+    default:
+      return 'other';
+  }
+}

@@ -1,0 +1,47 @@
+import type { LevelPattern } from '../base/boot-patterns.js';
+import { FIRMWARE_LEVELS } from '../base/firmware-patterns.js';
+
+/**
+ * What shows that a boot came to a level. The text is that of the programs themselves: GRUB (boot.S, normal/main.c), Linux
+ * (init/version.c), initramfs-tools (/usr/share/initramfs-tools/init), systemd (src/core/main.c), agetty.
+ */
+export const LEVEL_PATTERNS: readonly LevelPattern[] = [
+  ...FIRMWARE_LEVELS,
+  {
+    level: 'bootloader',
+    pattern:
+      /^GRUB\b|Welcome to GRUB|GNU GRUB +version|^(?:SYS|ISO|EXT)LINUX \d|^LILO |Loading Linux \d|^ *Booting `|Loading initial ramdisk|grub rescue>|^grub>/,
+  },
+  {
+    level: 'kernel',
+    // The initramfs' own words prove its kernel, on a screen that the kernel left to them.
+    pattern:
+      /Linux version \d+\.|^\[ *\d+\.\d{6}\] |^EFI stub: |^Loading, please wait\.\.\.|^\(initramfs\)|Gave up waiting for root|^dracut[:-]/,
+  },
+  {
+    level: 'root',
+    pattern:
+      /Running \/scripts\/(?:local|nfs|init)-bottom|VFS: Mounted root|Switch(?:ed|ing) root\b|^INIT: version \d.* booting|OpenRC [\d.]+ is starting/i,
+  },
+  {
+    level: 'root',
+    pattern: /^Welcome to (?!GRUB).+!$/,
+    afterInitramfs: true,
+  },
+  {
+    level: 'userspace',
+    pattern:
+      /\bReached target |\] Started |systemd\[1\]: (?:Started|Starting|Reached) |^INIT: Entering runlevel|^ \* Starting |^Starting \S/,
+    afterInitramfs: true,
+  },
+  /** agetty and getty: `host login: `, at the start of a line, with nothing but kernel messages after it. */
+  { level: 'login', pattern: /^(?!Last )[\w.-]{1,64} login:(?:\s|$)/ },
+];
+
+/**
+ * An initramfs starts udev, and dracut's runs systemd with targets and services that are not the guest's. That systemd names architecture and
+ * host name too, so only its greeting tells which of the two it is.
+ */
+export const INITRAMFS_BEGINS =
+  /^Loading, please wait\.\.\.|Running in init(?:rd|ial RAM disk)|Welcome to .*\((?:initramfs|initrd)\)|dracut-(?:cmdline|pre-udev|initqueue)|dracut version/i;
+export const INITRAMFS_ENDS = /Running \/scripts\/init-bottom|Switch(?:ed|ing)? root/i;

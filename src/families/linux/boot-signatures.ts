@@ -1,0 +1,163 @@
+import type { Signature } from '../base/boot-patterns.js';
+import { FIRMWARE_SIGNATURES } from '../base/firmware-patterns.js';
+
+export const KERNEL_PANIC: Signature = {
+  signature: 'kernel-panic',
+  pattern: /Kernel panic - not syncing|Attempted to kill init/,
+  within: 'login',
+  settleSeconds: 2,
+  meaning: 'The kernel stopped with a panic.',
+  advice: 'The lines above the panic in boot/serial.log name the cause.',
+};
+
+/** How the boot of a Linux guest fails. The more specific stands above the more general. */
+export const SIGNATURES: readonly Signature[] = [
+  {
+    signature: 'panic-no-root',
+    pattern: /Kernel panic - not syncing: VFS: Unable to mount root/,
+    within: 'login',
+    settleSeconds: 1,
+    meaning: 'The kernel found no root file system and has no usable initramfs.',
+    advice:
+      'Check that the initramfs of the default kernel exists and is named in the boot entry, and root= there.',
+  },
+  {
+    signature: 'init-missing',
+    pattern:
+      /No working init found|Requested init .+ failed|run-init: .*No such file|Target filesystem doesn't have requested|switch_root: .*failed/,
+    within: 'kernel',
+    settleSeconds: 3,
+    meaning: 'The root file system was mounted but has no init program.',
+    advice: 'The wrong file system is mounted as root: check root= and, on btrfs, rootflags=subvol=.',
+  },
+  KERNEL_PANIC,
+  {
+    signature: 'fsck-manual',
+    pattern: /UNEXPECTED INCONSISTENCY; RUN fsck MANUALLY/,
+    within: 'userspace',
+    settleSeconds: 5,
+    meaning: 'A file system is damaged and its check wants a person.',
+    advice:
+      'The source was not shut down cleanly: shut the VM down on the old hypervisor and export it again.',
+  },
+  {
+    signature: 'initramfs-shell',
+    pattern: /^\(initramfs\)|Gave up waiting for (?:the )?root|Dropping to a shell!/,
+    within: 'kernel',
+    settleSeconds: 3,
+    meaning: 'The initramfs did not find the root file system and stopped at its shell.',
+    advice:
+      'Its drivers lack the disk controller, or root= names a device that does not exist here: see the ALERT line in boot/serial.log; retry with fix.initramfs = "rebuild".',
+  },
+  {
+    signature: 'dracut-emergency',
+    pattern:
+      /^dracut:\/#|rdsosreport\.txt|Warning: Could not boot|dracut: FATAL|Starting Dracut Emergency Shell/i,
+    within: 'kernel',
+    settleSeconds: 3,
+    meaning:
+      'The dracut initramfs did not find what it needs (root, LVM, md) and stopped at its emergency shell.',
+    advice:
+      'Its drivers lack the disk controller, or root=/rd.lvm.lv= name what does not exist here: see boot/serial.log; retry with fix.initramfs = "rebuild".',
+  },
+  {
+    signature: 'dracut-timeout',
+    pattern: /dracut-initqueue.*(?:timeout|starting timeout scripts)/,
+    within: 'kernel',
+    settleSeconds: 60,
+    meaning: 'The dracut initramfs waits for a device that does not come.',
+    advice: 'root=, rd.lvm.lv= or rd.md.uuid= name a device that does not exist here: see boot/serial.log.',
+  },
+  {
+    signature: 'grub-rescue',
+    pattern: /grub rescue>/,
+    within: 'bootloader',
+    settleSeconds: 2,
+    meaning: 'GRUB did not find its own files and stopped at its rescue prompt.',
+    advice:
+      'The partition of /boot/grub is missing or has another number or UUID: are all disks of the VM in the drop?',
+  },
+  {
+    signature: 'grub-prompt',
+    pattern: /^grub>|Minimal BASH-like line editing is supported/,
+    within: 'bootloader',
+    settleSeconds: 5,
+    meaning: 'GRUB found no configuration and stopped at its prompt.',
+    advice:
+      'grub.cfg is missing where this GRUB looks: on UEFI, the stub in EFI/<vendor>/grub.cfg or in EFI/BOOT.',
+  },
+  {
+    signature: 'grub-error',
+    pattern:
+      /error: (?:no such (?:device|partition)|unknown filesystem|file [`'].*not found|disk [`'].*not found|you need to load the kernel first|attempt to read or write outside|can't find command|.*invalid signature)/,
+    within: 'bootloader',
+    settleSeconds: 45,
+    meaning: 'GRUB could not read the kernel or its initramfs.',
+    advice: "GRUB's error names the device or file: check the boot entry against the disk's UUIDs.",
+  },
+  {
+    signature: 'loader-no-kernel',
+    pattern: /Could not find kernel image|No DEFAULT or UI configuration directive found/,
+    within: 'bootloader',
+    settleSeconds: 5,
+    meaning: 'The boot loader (syslinux family) did not find its kernel or configuration.',
+    advice: 'Check extlinux.conf / syslinux.cfg and the files that it names.',
+  },
+  ...FIRMWARE_SIGNATURES,
+  {
+    signature: 'emergency-mode',
+    pattern:
+      /You are in (?:emergency|rescue) mode|Welcome to emergency mode|Give root password for maintenance|Cannot open access to console, the root account is locked|Reached target .*Emergency Mode/i,
+    within: 'userspace',
+    settleSeconds: 3,
+    underLoad: true,
+    meaning:
+      'systemd stopped in emergency mode: something of the early boot failed, mostly a mount of /etc/fstab.',
+    advice:
+      'The first [FAILED] or [ TIME ] line in boot/serial.log names the unit; check the device in /etc/fstab.',
+  },
+  {
+    signature: 'local-filesystems',
+    pattern: /Dependency failed for .*(?:Local File Systems|local-fs\.target)/,
+    within: 'userspace',
+    settleSeconds: 30,
+    underLoad: true,
+    meaning: 'A file system of /etc/fstab could not be mounted.',
+    advice: 'The lines before it in boot/serial.log name the device; check it in /etc/fstab.',
+  },
+  {
+    signature: 'device-missing',
+    // The boot test gives devices ten minutes (evidence.ts), so that a busy host does not matter.
+    pattern: /A start job is running for [^/(]*\/dev\/[^(]*\((?:[4-9]|\d\d)min /,
+    within: 'userspace',
+    settleSeconds: 0,
+    meaning: 'systemd waits for a device that does not come.',
+    advice:
+      'boot/serial.log names the device: the line of /etc/fstab or crypttab with it does not fit this machine.',
+  },
+  {
+    signature: 'init-frozen',
+    pattern: /systemd\[1\]: Freezing execution|^!!!!!! Failed to/,
+    within: 'login',
+    settleSeconds: 3,
+    meaning: 'systemd could not go on and froze.',
+    advice: 'The line before it in boot/serial.log says what it could not do.',
+  },
+  {
+    signature: 'passphrase-prompt',
+    pattern: /Please (?:enter passphrase|unlock disk)|Enter passphrase for|Passphrase for .*:/i,
+    within: 'userspace',
+    settleSeconds: 20,
+    inconclusive: true,
+    meaning: 'The guest asks for the passphrase of an encrypted disk.',
+    advice: 'Start the VM and enter it, or set validate.required = false for this VM.',
+  },
+  {
+    signature: 'out-of-memory',
+    pattern: /Out of memory: Kill(?:ed)? process/,
+    within: 'userspace',
+    settleSeconds: 120,
+    meaning: 'The guest ran out of memory while booting.',
+    advice: 'Raise validate.memory_mib or [vm] memory.',
+  },
+];

@@ -1,0 +1,32 @@
+import { z } from 'zod';
+import { readSnapshot } from '../../guest/snapshot-file.js';
+import { identitySchema } from '../../model/identity.js';
+import type { Family } from '../base/family.js';
+import { INITRAMFS_BEGINS, INITRAMFS_ENDS, LEVEL_PATTERNS } from './boot-levels.js';
+import { KERNEL_PANIC, SIGNATURES } from './boot-signatures.js';
+import { bootWarnings } from './boot-warnings.js';
+import { evidence } from './evidence.js';
+import { FIXERS } from './fixers.js';
+import { guestReport } from './guest-report.js';
+import { linuxInspection } from './inspect/index.js';
+import { expectedNetwork } from './network.js';
+import { lostSignatures } from './unified-images.js';
+
+export const linux: Family = {
+  os: 'linux',
+  identity: identitySchema.extend({ os_type: z.literal('linux') }),
+  ...linuxInspection,
+  load: readSnapshot,
+  fixers: FIXERS,
+  review: lostSignatures,
+  network: ({ tree }) => expectedNetwork(tree),
+  evidence,
+  boot: {
+    levels: LEVEL_PATTERNS,
+    initramfs: { begins: INITRAMFS_BEGINS, ends: INITRAMFS_ENDS },
+    signatures: SIGNATURES,
+    panic: KERNEL_PANIC,
+    report: guestReport,
+  },
+  bootWarnings,
+};

@@ -1,0 +1,44 @@
+import type { Fixer } from '../base/fixer.js';
+import { blkidCache } from './blkid-cache.js';
+import { bootEntries } from './boot-entries.js';
+import { crypttab } from './crypttab.js';
+import { deviceMap } from './device-map.js';
+import { devices } from './devices.js';
+import { extlinux } from './extlinux.js';
+import { fstab } from './fstab.js';
+import { grubLegacy } from './grub-legacy.js';
+import { grub2 } from './grub2.js';
+import { guestAgent } from './guest-agent.js';
+import { initramfs } from './initramfs.js';
+import { lvm } from './lvm.js';
+import { mdadm } from './mdadm.js';
+import { network } from './network.js';
+import { otherHypervisors } from './other-hypervisors.js';
+import { resume } from './resume.js';
+import { serialConsole } from './serial-console.js';
+import { uefiFallback } from './uefi-fallback.js';
+import { vmware } from './vmware.js';
+
+/** Every fixer of a Linux guest, in the order they run: names of devices, boot loader, drivers, network, residue. */
+export const FIXERS: readonly Fixer[] = [
+  devices,
+  fstab,
+  crypttab,
+  resume,
+  grub2,
+  bootEntries,
+  grubLegacy,
+  extlinux,
+  deviceMap,
+  serialConsole,
+  lvm,
+  mdadm,
+  blkidCache,
+  initramfs,
+  // What it copies may be an image that those before it change.
+  uefiFallback,
+  network,
+  vmware,
+  otherHypervisors,
+  guestAgent,
+];

@@ -1,0 +1,171 @@
+import type { GuestReader } from '../../../access/guest-reader.js';
+import type { SnapshotCollector } from '../../../access/snapshot-collector.js';
+import { refusal, type Warnings } from '../../../access/tolerate.js';
+import type { GuestTree } from '../../../guest/tree.js';
+
+/** Larger files are no configuration. */
+const MAX_BYTES = 1024 * 1024;
+const MAX_HOPS = 40;
+/** Each step of a link costs a call, 0.2 s without KVM. */
+const MAX_STEPS = 400;
+/** A directory that a link leads to: of a larger one only this many files are taken. */
+const MAX_NAMES = 64;
+/** More of them say nothing more. */
+const MAX_WARNINGS = 20;
+
+/** What INSPECT needs before it mounts the rest of the system. */
+const EARLY = ['/etc/fstab', '/etc/crypttab', '/etc/mdadm.conf', '/etc/mdadm/mdadm.conf'];
+
+/**
+ * Files in /etc that a fixer may change, and directories of such files: a link to nowhere in their place
+ * would be passed over in silence.
+ */
+const CHANGEABLE = new RegExp(
+  `^/etc/(${[
+    'fstab|crypttab|inittab|crontab|modules|mdadm(/mdadm)?\\.conf|kernel/cmdline|update-extlinux\\.conf',
+    'default(/grub(\\.d(/[^/]+\\.cfg)?)?)?|lvm(/lvm(local)?\\.conf)?|cron\\.d(/[^/]+)?',
+    'initramfs-tools(/modules|/conf\\.d(/resume)?)?|dracut\\.conf(\\.d(/[^/]+\\.conf)?)?',
+    'mkinitcpio\\.conf(\\.d(/[^/]+\\.conf)?)?|mkinitfs(/mkinitfs\\.conf)?|modules-load\\.d(/[^/]+\\.conf)?',
+    'sysconfig(/kernel|/network(-scripts)?(/ifcfg-[^/]+)?)?|network(/interfaces(\\.d(/[^/]+)?)?)?',
+    'netplan(/[^/]+\\.ya?ml)?|NetworkManager(/system-connections(/[^/]+)?)?|wicked(/ifconfig(/[^/]+)?)?',
+    'systemd(/network(/[^/]+)?)?|udev(/rules\\.d(/[^/]+\\.rules)?)?|X11(/xorg\\.conf(\\.d(/[^/]+\\.conf)?)?)?',
+    'yum\\.repos\\.d(/[^/]+\\.repo)?|zypp(/repos\\.d(/[^/]+\\.repo)?)?|apt(/sources\\.list(\\.d)?)?',
+  ].join('|')})$`,
+);
+const BOOT = /^\/(boot|efi)(\/|$)/;
+/** A mask of systemd, udev and the like. */
+const NOTHING = '/dev/null';
+
+interface Walk {
+  reader: GuestReader;
+  collector: SnapshotCollector;
+  steps: number;
+}
+
+/** Brings what fstab and its kin are links to into the snapshot, which has /etc so far. */
+export async function followEarlyLinks(reader: GuestReader, collector: SnapshotCollector): Promise<void> {
+  const walk = { reader, collector, steps: 0 };
+  for (const path of EARLY) if (isUnread(collector.tree(), path)) await follow(walk, path);
+}
+
+/** Where the directory at `path` really is in the guest; `path` itself where it is none. */
+export async function realDirectory(
+  reader: GuestReader,
+  collector: SnapshotCollector,
+  path: string,
+): Promise<string> {
+  if (collector.tree().lstat(path)?.type !== 'symlink') return path;
+  await follow({ reader, collector, steps: 0 }, path);
+  return collector.tree().resolve(path) ?? path;
+}
+
+/**
+ * Brings what links of changeable files and of /boot lead to into the snapshot: inside the guest, and only on
+ * what is mounted. A file that would be changed and cannot be reached is warned of.
+ */
+export async function followLinks(
+  reader: GuestReader,
+  collector: SnapshotCollector,
+  warnings: Warnings,
+): Promise<void> {
+  const walk = { reader, collector, steps: 0 };
+  const before = collector.tree();
+  const open = before.entries().filter(({ path, type }) => {
+    if (type !== 'symlink') return false;
+    return BOOT.test(path) ? before.get(path) === null : CHANGEABLE.test(path) && isUnread(before, path);
+  });
+  for (const { path } of open) await follow(walk, path);
+  const tree = collector.tree();
+  const left = tree
+    .entries()
+    .filter(({ path, type }) => type !== 'directory' && CHANGEABLE.test(path) && isUnread(tree, path));
+  for (const { path, type, target = '', size } of left.slice(0, MAX_WARNINGS))
+    warnings.push(unread(path, type === 'symlink' ? `it is a link to ${target}` : `it has ${size} bytes`));
+}
+
+/**
+ * True for a file whose text the snapshot does not have, and for a link to one or to nothing that it knows. A
+ * mask is no file.
+ */
+function isUnread(tree: GuestTree, path: string): boolean {
+  const entry = tree.lstat(path);
+  if (entry === null || entry.target === NOTHING) return false;
+  const found = tree.get(path);
+  return found === null || (found.type === 'file' && found.content === undefined);
+}
+
+function unread(path: string, why: string) {
+  const message = `${path} is not looked at and not changed: ${why}`;
+  return { fixer: 'inspect', code: 'inspect.unread', message };
+}
+
+/**
+ * Walks as the kernel does, from the guest's root; what the snapshot does not know is asked for, one
+ * component after the other.
+ */
+async function follow(walk: Walk, path: string): Promise<void> {
+  let parts = path.split('/').filter((part) => part !== '');
+  let done: string[] = [];
+  for (let hops = 0; parts.length > 0; ) {
+    const [part, ...rest] = parts as [string, ...string[]];
+    parts = rest;
+    if (part === '.') continue;
+    if (part === '..') {
+      done = done.slice(0, -1);
+      continue;
+    }
+    const here = `/${[...done, part].join('/')}`;
+    const target = await targetOf(walk, here, parts.length === 0);
+    if (target === undefined) return;
+    if (target === null) {
+      done.push(part);
+      continue;
+    }
+    if (++hops > MAX_HOPS) return;
+    if (target.startsWith('/')) done = [];
+    parts = [...target.split('/').filter((other) => other !== ''), ...parts];
+  }
+  const real = `/${done.join('/')}`;
+  if (done.length > 1 && walk.collector.tree().isDirectory(real)) await takeDirectory(walk, real);
+}
+
+/**
+ * Where the link at `here` leads; null where it is none, undefined where nothing is there. What is found goes
+ * into the snapshot.
+ */
+async function targetOf(walk: Walk, here: string, isLast: boolean): Promise<string | null | undefined> {
+  const known = walk.collector.entry(here);
+  if (known?.type === 'symlink') return known.target ?? undefined;
+  if (known !== undefined && (!isLast || known.type === 'directory' || known.content !== undefined))
+    return null;
+  return take(walk, here);
+}
+
+/** As `targetOf`, of what the snapshot does not know. */
+async function take(walk: Walk, path: string): Promise<string | null | undefined> {
+  const { reader, collector } = walk;
+  if (++walk.steps > MAX_STEPS) return undefined;
+  try {
+    const stat = await reader.lstat(path);
+    if (stat === null || stat.type === 'other') return undefined;
+    const { type, mode, uid, gid, size } = stat;
+    const own = { path, type, mode, uid, gid, size };
+    if (type === 'symlink') {
+      const target = await reader.readLink(path);
+      collector.add({ ...own, target });
+      return target;
+    }
+    const isRead = type === 'file' && size <= MAX_BYTES;
+    collector.add({ ...own, ...(isRead ? { content: await reader.read(path) } : {}) });
+    return null;
+  } catch (error) {
+    refusal(error);
+    return undefined;
+  }
+}
+
+/** Its files; what is below them is not configuration. */
+async function takeDirectory(walk: Walk, directory: string): Promise<void> {
+  const names = await walk.reader.list(directory);
+  for (const name of names.slice(0, MAX_NAMES)) await take(walk, `${directory}/${name}`);
+}

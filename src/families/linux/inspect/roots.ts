@@ -1,0 +1,181 @@
+import type { GuestReader } from '../../../access/guest-reader.js';
+import { refusal } from '../../../access/tolerate.js';
+import { type DeviceContext, filesystemsNamed, resolveDevice } from '../../../guest/device-names.js';
+import { parseFstab } from '../../../guest/fstab.js';
+import type { Filesystem } from '../../../model/identity.js';
+import type { Detection, RootCandidate } from '../../base/inspection.js';
+
+export interface Root extends RootCandidate {
+  /**
+   * True where its own fstab mounts this very filesystem and subvolume at `/`; a snapshot's fstab names the
+   * one it was taken of.
+   */
+  isSelfMounted: boolean;
+  /**
+   * What its fstab mounts at `/`, and the copies that have the same name where this root is one of them;
+   * empty where it is the only one.
+   */
+  sharesName: { spec: string; devices: string[] } | null;
+}
+
+const ROOT_TYPES = new Set(['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'f2fs', 'jfs', 'reiserfs']);
+/** Where snapper, timeshift and the like keep read-only copies of a root: never the system that boots. */
+const SNAPSHOT_PATH = /(^|\/)(\.snapshots|timeshift-btrfs|snapshots?|@snapshots)(\/|$)/i;
+
+export interface RootSearch {
+  roots: Root[];
+  unmountable: Detection['unmountable'][number][];
+}
+
+/**
+ * Looks at every filesystem for a Linux root. Mounted read-only: a dirty journal is replayed into the
+ * overlay, never into the source.
+ */
+export async function findRoots(
+  reader: GuestReader,
+  filesystems: readonly Filesystem[],
+  controllers: readonly (string | null)[],
+): Promise<RootSearch> {
+  const search: RootSearch = { roots: [], unmountable: [] };
+  const isSnapshot = ({ snapshot_of }: Filesystem) => snapshot_of !== undefined;
+  // Mounting one replays its journal into it: only where nothing else mounts itself.
+  const [first, later] = [filesystems.filter((other) => !isSnapshot(other)), filesystems.filter(isSnapshot)];
+  await look(reader, first, search, { filesystems, controllers });
+  if (!search.roots.some(({ isSelfMounted, sharesName }) => isSelfMounted || sharesName !== null))
+    await look(reader, later, search, { filesystems, controllers });
+  return search;
+}
+
+async function look(
+  reader: GuestReader,
+  filesystems: readonly Filesystem[],
+  search: RootSearch,
+  context: DeviceContext,
+): Promise<void> {
+  for (const filesystem of filesystems) {
+    if (!ROOT_TYPES.has(filesystem.type)) continue;
+    for (const subvolume of await subvolumesOf(reader, filesystem, search)) {
+      const root = await lookInside(reader, { filesystem, ...subvolume }, search, context);
+      if (root !== null) search.roots.push(root);
+    }
+  }
+}
+
+/**
+ * Mount options of each tree that may be a root: the filesystem itself, on btrfs its subvolumes too. Empty
+ * where it cannot be mounted.
+ */
+async function subvolumesOf(
+  reader: GuestReader,
+  { device, type }: Filesystem,
+  { unmountable }: RootSearch,
+): Promise<Pick<Candidate, 'options' | 'subvolume'>[]> {
+  if (type !== 'btrfs') return [{ options: '' }];
+  try {
+    await reader.mount({ device, mountpoint: '/', options: '' }, 'ro');
+    const subvolumes = await reader.subvolumes();
+    const live = subvolumes.filter(({ path }) => !SNAPSHOT_PATH.test(path));
+    return [{ options: '' }, ...live.map(({ id, path }) => ({ options: `subvol=${path}`, subvolume: id }))];
+  } catch (error) {
+    unmountable.push({ device, reason: refusal(error) });
+    return [];
+  } finally {
+    await reader.unmountAll();
+  }
+}
+
+/** The root that is there, or null. What cannot be read is noted: another filesystem may have the system. */
+async function lookInside(
+  reader: GuestReader,
+  place: Candidate,
+  { unmountable }: RootSearch,
+  context: DeviceContext,
+): Promise<Root | null> {
+  const { filesystem, options } = place;
+  try {
+    await reader.mount({ device: filesystem.device, mountpoint: '/', options }, 'ro');
+    return looksLikeRoot(await reader.list('/')) ? await describeRoot(reader, place, context) : null;
+  } catch (error) {
+    const device = options === '' ? filesystem.device : `${filesystem.device} (${options})`;
+    unmountable.push({ device, reason: refusal(error) });
+    return null;
+  } finally {
+    await reader.unmountAll();
+  }
+}
+
+interface Candidate {
+  filesystem: Filesystem;
+  options: string;
+  /** Number of the btrfs subvolume that the options name. */
+  subvolume?: number;
+}
+
+/** `candidate` is mounted. */
+async function describeRoot(
+  reader: GuestReader,
+  candidate: Candidate,
+  context: DeviceContext,
+): Promise<Root> {
+  const { filesystem, options } = candidate;
+  const fstab = await readFstab(reader);
+  return {
+    device: filesystem.device,
+    options,
+    isSelfMounted: mountsItself(fstab, candidate, context),
+    sharesName: sharedName(fstab, filesystem, context),
+  };
+}
+
+/** A larger one is not in the snapshot either. */
+const MAX_FSTAB_BYTES = 1024 * 1024;
+
+/** Empty where it cannot be read: then it tells nothing, and INSPECT warns of it later. */
+async function readFstab(reader: GuestReader): Promise<string> {
+  try {
+    const stat = await reader.stat('/etc/fstab');
+    if (stat?.type !== 'file' || stat.size > MAX_FSTAB_BYTES) return '';
+    return (await reader.read('/etc/fstab')).toString('utf8');
+  } catch (error) {
+    refusal(error);
+    return '';
+  }
+}
+
+/** The name of `/` in a root's fstab, where it means copies of the root as well as the root. Pure. */
+function sharedName(fstab: string, { device }: Filesystem, context: DeviceContext): Root['sharesName'] {
+  for (const { spec, mountpoint } of parseFstab(fstab)) {
+    if (mountpoint !== '/') continue;
+    const devices = filesystemsNamed(spec, context).map((filesystem) => filesystem.device);
+    if (devices.length > 1 && devices.includes(device)) return { spec, devices };
+  }
+  return null;
+}
+
+/**
+ * A line for `/` without `subvol=` means the default subvolume, which is what is mounted without options.
+ * Pure.
+ */
+export function mountsItself(
+  fstab: string,
+  { filesystem, options, subvolume: own }: Candidate,
+  context: DeviceContext,
+): boolean {
+  return parseFstab(fstab).some(({ spec, mountpoint, options: mountOptions }) => {
+    if (mountpoint !== '/') return false;
+    const subvolume = mountOptions
+      .find((option) => option.startsWith('subvol='))
+      ?.replace(/^subvol=\/?/, 'subvol=');
+    if (resolveDevice(spec, context)?.device !== filesystem.device) return false;
+    const number = mountOptions.map((option) => /^subvolid=(\d+)/.exec(option)?.[1]).find(Boolean);
+    return subvolume === undefined && number !== undefined
+      ? Number(number) === own
+      : (subvolume ?? '') === options;
+  });
+}
+
+/** A root has /etc and programs; /boot or /home alone have not. */
+function looksLikeRoot(names: readonly string[]): boolean {
+  const has = (name: string) => names.includes(name);
+  return has('etc') && (has('usr') || has('bin')) && (has('sbin') || has('lib') || has('usr'));
+}

@@ -1,0 +1,141 @@
+import type { GuestReader } from '../../../access/guest-reader.js';
+import { SnapshotCollector } from '../../../access/snapshot-collector.js';
+import type { Warnings } from '../../../access/tolerate.js';
+import type { DeviceContext } from '../../../guest/device-names.js';
+import type { GuestTree } from '../../../guest/tree.js';
+import type { Mount } from '../../../model/identity.js';
+import type { GuestDisks, RootCandidate } from '../../base/inspection.js';
+import { followEarlyLinks, followLinks, realDirectory } from './links.js';
+import { mountSystem } from './mounts.js';
+import { volumeAliases } from './volume-names.js';
+
+/**
+ * Programs, kernels and archives are not configuration: their names are enough. Patterns as GNU tar's
+ * `--exclude` takes them.
+ */
+const BOOT_EXCLUDES = [
+  'vmlinu*',
+  'initr*',
+  'linux',
+  'initramfs*',
+  'kernel-*',
+  'bzImage*',
+  'Image-*',
+  'System.map*',
+  'config-*',
+  'symvers-*',
+  '*.img',
+  '*.mod',
+  '*.efi',
+  '*.EFI',
+  '*.pf2',
+  '*.mo',
+  '*.c32',
+  'themes',
+  'fonts',
+  'memtest*',
+];
+const ETC_EXCLUDES = [
+  './selinux/*/policy',
+  './selinux/*/contexts',
+  './selinux/*/modules',
+  './pki',
+  './ssl/certs',
+  './ca-certificates',
+  './.git',
+  './alternatives',
+];
+const MODULES_EXCLUDES = [
+  'kernel',
+  'extra',
+  'updates',
+  'weak-updates',
+  'build',
+  'source',
+  'vdso',
+  '*.bin',
+  '*.ko',
+  '*.ko.*',
+  'vmlinuz',
+  'modules.symbols',
+  'System.map',
+];
+const DPKG_EXCLUDES = [
+  './info',
+  './alternatives',
+  './updates',
+  './parts',
+  './triggers',
+  './*-old',
+  './cmethopt',
+];
+/** Of these the names are wanted, at any depth. */
+const NAME_DIRECTORIES = [
+  '/usr/bin',
+  '/usr/sbin',
+  '/bin',
+  '/sbin',
+  '/usr/lib/systemd/system',
+  '/lib/systemd/system',
+  '/var/lib/rpm',
+  '/usr/lib/sysimage/rpm',
+  '/boot',
+  '/efi',
+];
+
+interface Snapshot {
+  tree: GuestTree;
+  /** In mount order; they stay mounted. */
+  mounts: Mount[];
+  devices: DeviceContext;
+}
+
+/** Mounts the system below `root` and takes all of its configuration that a fixer looks at. */
+export async function takeSnapshot(
+  reader: GuestReader,
+  root: RootCandidate,
+  { storage, controllers }: GuestDisks,
+  warnings: Warnings,
+): Promise<Snapshot> {
+  await reader.mount({ ...root, mountpoint: '/' }, 'ro');
+  const collector = new SnapshotCollector(reader);
+  // Only the top level: which of /bin, /lib, /sbin are links decides where everything else really is.
+  await collector.capture({ directory: '/', excludes: ['./*/*'] });
+  await collector.capture({ directory: '/etc', excludes: ETC_EXCLUDES });
+  await followEarlyLinks(reader, collector);
+  const physical = { filesystems: storage.filesystems, controllers };
+  const devices = { ...physical, aliases: volumeAliases(collector.tree(), physical, storage) };
+  const mounts = [
+    { device: root.device, mountpoint: '/', options: root.options },
+    ...(await mountSystem(reader, collector.tree(), devices, root, warnings)),
+  ];
+  const boot = await realDirectory(reader, collector, '/boot');
+  await collector.capture({ directory: boot, excludes: BOOT_EXCLUDES });
+  const efi = await realDirectory(reader, collector, '/efi');
+  await collector.capture({ directory: efi, excludes: BOOT_EXCLUDES });
+  const lib = collector.tree().lstat('/lib')?.type === 'symlink' ? '/usr/lib' : '/lib';
+  await collector.capture({ directory: `${lib}/modules`, excludes: MODULES_EXCLUDES });
+  await collector.capture({ directory: '/var/lib/dpkg', excludes: DPKG_EXCLUDES });
+  for (const directory of NAME_DIRECTORIES) {
+    // Through a linked top directory (/bin → usr/bin) the same names would come twice.
+    const top = directory.slice(0, `${directory}/`.indexOf('/', 1));
+    if (collector.tree().lstat(top)?.type !== 'symlink') await collector.names(directory);
+  }
+  if (boot !== '/boot') await collector.names(boot);
+  // Debian 11 and Ubuntu 18.04 may have systemd in a /lib of its own, SLES 12 in /usr/lib beside such a /lib.
+  for (const path of new Set(['/usr/lib/os-release', '/usr/lib/systemd/systemd', `${lib}/systemd/systemd`]))
+    await collectFile(reader, collector, path);
+  await followLinks(reader, collector, warnings);
+  return { tree: collector.tree(), mounts, devices };
+}
+
+const MAX_FILE_BYTES = 64 * 1024;
+
+/** A single file outside of the bulk directories; of an executable the name alone. */
+async function collectFile(reader: GuestReader, collector: SnapshotCollector, path: string): Promise<void> {
+  const stat = await reader.stat(path);
+  if (stat?.type !== 'file') return;
+  const { type, mode, uid, gid, size } = stat;
+  const content = size <= MAX_FILE_BYTES ? { content: await reader.read(path) } : {};
+  collector.add({ path, type, mode, uid, gid, size, ...content });
+}

@@ -1,0 +1,45 @@
+import { Hyper2kvmError } from '../errors/error.js';
+import { type InitramfsListing, moduleName } from '../guest/initramfs-listing.js';
+import type { GuestDraft } from './operation.js';
+
+/** The identity of the draft with `modules` in the initramfs at `path`, and its copies of the guest's files as `texts` makes them. */
+export function putModules(
+  draft: GuestDraft,
+  path: string,
+  modules: readonly string[],
+  texts: (before: Record<string, string>) => Record<string, string>,
+): void {
+  const kernels = draft.identity.kernels.map((kernel) => {
+    const { initramfs } = kernel;
+    if (initramfs?.path !== path) return kernel;
+    return {
+      ...kernel,
+      initramfs: {
+        ...initramfs,
+        modules: [...new Set([...initramfs.modules, ...modules])].sort(),
+        texts: texts(initramfs.texts ?? {}),
+        unreadable: null,
+      },
+    };
+  });
+  draft.identity = { ...draft.identity, kernels };
+}
+
+/** Throws `fix.initramfs-unproven` unless the listing could be made and has every one of `modules`. */
+export function assertModules(path: string, listing: InitramfsListing, modules: readonly string[]): void {
+  const missing = missingModules(listing.files, modules);
+  if (listing.unreadable !== null || missing.length > 0)
+    throw unprovenInitramfs(path, listing.unreadable ?? `it does not list ${missing.join(', ')}`);
+}
+
+/** Those of `wanted` that are not among the listed files. */
+export function missingModules(files: readonly string[], wanted: readonly string[]): string[] {
+  const listed = new Set(files.map(moduleName));
+  return wanted.filter((name) => !listed.has(moduleName(name)));
+}
+
+export function unprovenInitramfs(path: string, why: string): Hyper2kvmError {
+  return new Hyper2kvmError('fix.initramfs-unproven', `the drivers in ${path} are not proven: ${why}`, {
+    advice: 'Retry with fix.initramfs = "rebuild" (`hyper2kvm retry JOB --set fix.initramfs=rebuild`).',
+  });
+}

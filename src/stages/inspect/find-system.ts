@@ -1,0 +1,63 @@
+import type { GuestReader } from '../../access/guest-reader.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import type { Family } from '../../families/base/family.js';
+import type { Detection, GuestDisks, RootCandidate } from '../../families/base/inspection.js';
+import { FAMILIES } from '../../families/registry.js';
+import { findWindows } from '../../families/windows/find-windows.js';
+import type { Filesystem } from '../../model/identity.js';
+
+export interface FoundSystem extends Pick<Detection, 'unmountable'> {
+  family: Family;
+  root: RootCandidate;
+}
+
+/**
+ * The system on the VM's disks. Rejects with `inspect.no-os` and its kin where there is none of a known
+ * family.
+ */
+export async function findSystem(reader: GuestReader, disks: GuestDisks): Promise<FoundSystem> {
+  const unmountable: Detection['unmountable'][number][] = [];
+  for (const family of FAMILIES) {
+    const detected = await family.detect(reader, disks);
+    unmountable.push(...detected.unmountable);
+    if (detected.root !== null) return { family, root: detected.root, unmountable };
+  }
+  const { filesystems } = disks.storage;
+  const windows = await findWindows(reader, filesystems);
+  throw windows === null ? noSystem(filesystems, unmountable) : windowsUnsupported(windows);
+}
+
+function windowsUnsupported(device: string): Hyper2kvmError {
+  return new Hyper2kvmError('inspect.windows-unsupported', `Windows is installed on ${device}`, {
+    advice:
+      'This version converts Linux guests. fix.mode = "none" does not help either: Windows needs its drivers first.',
+  });
+}
+
+/** What most likely keeps the system from being found. */
+function noSystem(filesystems: readonly Filesystem[], unmountable: Detection['unmountable']): Hyper2kvmError {
+  const isOpen = ({ uuid }: Filesystem) =>
+    filesystems.some(({ device }) => device === `/dev/mapper/luks-${uuid}`);
+  const luks = filesystems.find((filesystem) => filesystem.type === 'crypto_LUKS' && !isOpen(filesystem));
+  if (luks !== undefined) {
+    return new Hyper2kvmError(
+      'inspect.encrypted',
+      `${luks.device} is encrypted with LUKS and no system is outside of it`,
+      {
+        advice:
+          'Give its key in the job.toml ([[guest.luks]] device = "/dev/sda3", key_file = "root.key"), decrypt the guest on the old hypervisor, or convert it with kind = "data".',
+      },
+    );
+  }
+  const [broken] = unmountable;
+  if (broken !== undefined) {
+    return new Hyper2kvmError('inspect.unmountable', `${broken.device} cannot be mounted: ${broken.reason}`, {
+      advice:
+        'The filesystem is damaged: start the VM on the old hypervisor, check it (fsck), shut it down cleanly.',
+    });
+  }
+  return new Hyper2kvmError('inspect.no-os', 'no operating system was found on any filesystem of this VM', {
+    advice:
+      'For a disk with data only put kind = "data" into its job.toml; otherwise check that all disks of the VM were dropped.',
+  });
+}

@@ -1,0 +1,64 @@
+import type { GuestReader } from '../../access/guest-reader.js';
+import type { Warnings } from '../../access/tolerate.js';
+import type { InspectContext } from '../../families/base/inspection.js';
+import { syncPath } from '../../files/durable.js';
+import type { Warning } from '../../model/plan.js';
+import { findSystem } from './find-system.js';
+import type { LuksKey } from './luks-keys.js';
+import type { InspectOutput } from './output.js';
+import { readStorage } from './storage.js';
+
+export interface InspectGuestRequest
+  extends Pick<InspectContext, 'controllers' | 'firmware' | 'workDirectory'> {
+  keys: readonly LuksKey[];
+  /** A running guest has mounted what is its own, and others cannot be looked at. */
+  isOffline: boolean;
+}
+
+/** The thread is ended from outside. */
+const NEVER = new AbortController().signal;
+
+/** Finds the system on the VM's disks and takes its snapshot, in the work directory. */
+export async function inspectGuest(
+  reader: GuestReader,
+  { controllers, firmware, workDirectory, keys, isOffline }: InspectGuestRequest,
+  progress: InspectContext['progress'],
+): Promise<InspectOutput> {
+  await reader.unmountAll();
+
+  progress({ percent: 50, step: 'reading partitions and filesystems' });
+  const warnings: Warnings = [];
+  const storage = await readStorage(reader.devices, { keys, controllers }, warnings);
+  const { family, root, unmountable } = await findSystem(reader, { storage, controllers });
+  warnings.push(
+    ...(isOffline ? unmountable.map(({ device, reason }) => skipped(device, reason)) : []),
+    ...storage.filesystems
+      .filter(({ snapshot_of }) => snapshot_of === root.device)
+      .map(({ device }) => snapshotOf(root.device, device)),
+  );
+  const found = await family.inspect(reader, root, {
+    ...{ storage, controllers, firmware },
+    ...{ workDirectory, signal: NEVER, progress },
+  });
+  await syncPath(workDirectory);
+  return {
+    identity: found.identity,
+    snapshot: found.snapshot,
+    snapshot_sha256: found.snapshotSha256,
+    initramfs_listings: found.initramfsListings,
+    unlocked: storage.unlocked,
+    warnings: [...warnings, ...found.warnings],
+  };
+}
+
+const skipped = (device: string, reason: string): Warning => ({
+  fixer: 'inspect',
+  code: 'inspect.skipped',
+  message: `${device} was not looked at: ${reason}`,
+});
+
+const snapshotOf = (root: string, device: string): Warning => ({
+  fixer: 'inspect',
+  code: 'inspect.snapshot',
+  message: `${device} is a snapshot of the root ${root}: it keeps the state from before the conversion`,
+});

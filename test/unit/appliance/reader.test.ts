@@ -1,0 +1,85 @@
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { callError } from '../../../src/appliance/errors.js';
+import { applianceReader } from '../../../src/appliance/reader.js';
+import { answeringSession } from './session.js';
+
+let work: string;
+beforeEach(async () => {
+  work = await mkdtemp(join(tmpdir(), 'h2k-reader-test-'));
+});
+afterEach(() => rm(work, { recursive: true, force: true }));
+
+const readerOf = (answers: Parameters<typeof answeringSession>[0]) => {
+  const { session, calls } = answeringSession(answers);
+  return { reader: applianceReader(session, work), calls };
+};
+const failing = (errno: number) => () => {
+  throw callError('statns', 'failed', errno);
+};
+
+describe('what is at a path', () => {
+  it.each([
+    [0o100644, 'file'],
+    [0o040755, 'directory'],
+    [0o120777, 'symlink'],
+    [0o010644, 'other'],
+  ])('of mode %o is a %s', async (mode, type) => {
+    const { reader } = readerOf({ lstatns: () => ({ mode, uid: 1, gid: 2, size: 3, device: 4, inode: 5 }) });
+    const facts = { mode: mode & 0o7777, uid: 1, gid: 2, size: 3, device: 4, inode: 5 };
+    expect(await reader.lstat('/a')).toEqual({ type, ...facts });
+  });
+
+  it.each([
+    ['nothing', 2],
+    ['below a file', 20],
+    ['a link in a circle', 40],
+    ['of an impossible name', 36],
+  ])('is null for %s, and any other refusal is an error', async (_, errno) => {
+    expect(await readerOf({ statns: failing(errno) }).reader.stat('/a')).toBeNull();
+    const broken = readerOf({ statns: failing(5) }).reader.stat('/a');
+    await expect(broken).rejects.toMatchObject({ code: 'guest.call-failed', errno: 5 });
+  });
+});
+
+describe('a file', () => {
+  it('that is small is read by one call', async () => {
+    const { reader, calls } = readerOf({ pread: () => Buffer.from('text') });
+    expect((await reader.read('/etc/fstab')).toString()).toBe('text');
+    expect(calls).toHaveLength(1);
+  });
+
+  it('that does not fit into a message comes by a file of the host, which is gone then', async () => {
+    const content = Buffer.alloc(3 * 1024 ** 2, 'x');
+    const { reader } = readerOf({
+      pread: (_path: string, count: number, offset: number) => content.subarray(offset, offset + count),
+      download: (_path: string, file: string) => writeFile(file, content),
+    });
+    expect((await reader.read('/boot/initrd')).equals(content)).toBe(true);
+    expect((await reader.readAt('/boot/initrd', 1, content.length)).length).toBe(content.length - 1);
+    expect(await readdir(work)).toEqual([]);
+  });
+});
+
+it('tar and find are given no link: they would follow it out of the guest', async () => {
+  const { reader, calls } = readerOf({ lstatns: () => ({ mode: 0o120777 }) });
+  const entries = [];
+  const capture = { directory: '/boot', excludes: [], isKept: () => true };
+  for await (const entry of reader.capture(capture)) entries.push(entry);
+  expect([entries, await reader.names('/boot', 1024)]).toEqual([[], null]);
+  expect(calls.map(([name]) => name)).toEqual(['lstatns', 'lstatns']);
+});
+
+it('a filesystem is mounted with the options that select its tree', async () => {
+  const { reader, calls } = readerOf({ mount_options: () => undefined });
+  await reader.mount({ device: '/dev/sda1', mountpoint: '/', options: 'subvol=@' }, 'ro');
+  await reader.mount({ device: '/dev/sda2', mountpoint: '/boot', options: '' }, 'rw');
+  await reader.mount({ device: '/dev/sda1', mountpoint: '/var', options: 'subvol=@var' }, 'rw');
+  expect(calls).toEqual([
+    ['mount_options', 'ro,subvol=@', '/dev/sda1', '/'],
+    ['mount_options', 'rw', '/dev/sda2', '/boot'],
+    ['mount_options', 'rw,subvol=@var', '/dev/sda1', '/var'],
+  ]);
+});

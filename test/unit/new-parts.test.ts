@@ -1,0 +1,165 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { memoryWriter } from './access/memory-writer.js';
+import { DISTRIBUTIONS } from './families/distributions.js';
+import { guestOf } from './families/guests.js';
+import { type NewPart, type Product, productWith } from './product-with.js';
+import {
+  FINISHED,
+  STARTED,
+  sampleOptions,
+  sampleOutputs,
+  samplePlan,
+  sampleRecords,
+} from './report/sample.js';
+
+const APPEND_LINE: NewPart = {
+  file: 'operations/append-line.ts',
+  registry: 'operations/registry.ts',
+  ...{ list: 'KINDS', name: 'appendLine', from: './append-line.js' },
+  text: `
+import { z } from 'zod';
+import { causeFields, type OperationKind } from './operation.js';
+import { putEntry, ROOT_OWNED } from './tree.js';
+
+const schema = z.object({ op: z.literal('append_line'), ...causeFields, path: z.string(), line: z.string() });
+export type AppendLine = z.infer<typeof schema>;
+
+export const appendLine: OperationKind<AppendLine> = {
+  op: 'append_line',
+  schema,
+  subject: ({ path }) => path,
+  title: ({ path, line }) => ({ verb: 'append', object: \`\${line} to \${path}\` }),
+  diff: ({ path, line }) => ({ text: { path, before: '', after: line + '\\n' }, remarks: ['a line more'] }),
+  applyTo({ tree }, { path, line }) {
+    const old = tree.get(path) ?? { path, type: 'file' as const, mode: 0o644, ...ROOT_OWNED };
+    const content = Buffer.from((tree.text(path)?.text ?? '') + line + '\\n');
+    putEntry(tree, { ...old, content, size: content.length });
+  },
+  async execute(guest, { path, line }) {
+    await guest.rewrite(path, Buffer.concat([await guest.read(path), Buffer.from(line + '\\n')]));
+    return [\`\${path} has a line more\`];
+  },
+};
+`,
+};
+
+const MOTD: NewPart = {
+  file: 'families/linux/motd.ts',
+  registry: 'families/linux/fixers.ts',
+  ...{ list: 'FIXERS', name: 'motd', from: './motd.js' },
+  text: `
+import { unproven } from '../../operations/prove-outcomes.js';
+import type { Fixer } from '../base/fixer.js';
+
+const PATH = '/etc/motd';
+
+export const motd: Fixer = {
+  name: 'motd',
+  description: 'The message of the day says that the machine has moved.',
+  plan({ tree }) {
+    if (tree.text(PATH)?.text.includes('moved')) return { operations: [], warnings: [] };
+    const reason = 'people should know';
+    return { operations: [{ op: 'append_line', fixer: 'motd', reason, path: PATH, line: 'moved' }], warnings: [] };
+  },
+  proof: {
+    paths: () => [PATH],
+    check({ read }) {
+      if (!read(PATH)?.includes('moved')) throw unproven(PATH, 'it does not say so');
+      return ['the message of the day is right'];
+    },
+  },
+};
+`,
+};
+
+describe('an operation and a fixer, each from one new file and a line in its registry', () => {
+  const recipe = DISTRIBUTIONS['Debian 12, BIOS, ifupdown'] ?? {};
+  const files = { ...recipe.files, '/etc/motd': 'hello\n' };
+  const guest = guestOf({ ...recipe, files });
+  let product: Product;
+  beforeAll(async () => {
+    product = await productWith([APPEND_LINE, MOTD]);
+  }, 180_000);
+  afterAll(() => product.remove());
+
+  async function plan() {
+    const { planGuest } = await product.load<typeof import('../../src/families/plan.js')>('families/plan');
+    const all = planGuest(guest);
+    return { ...all, operations: all.operations.filter(({ fixer }) => fixer === 'motd') };
+  }
+
+  it('are planned, and read from plan.json', async () => {
+    const { planSchema } =
+      await product.load<typeof import('../../src/operations/plan.js')>('operations/plan');
+    const planned = await plan();
+    expect(planned.operations).toEqual([
+      { op: 'append_line', fixer: 'motd', reason: 'people should know', path: '/etc/motd', line: 'moved' },
+    ]);
+    expect(planSchema.parse(JSON.parse(JSON.stringify(planned)))).toEqual(planned);
+  });
+
+  it('are seen by the fixers that follow: a second plan has nothing to do', async () => {
+    const { applyOperations } = await product.load<typeof import('../../src/operations/apply-operations.js')>(
+      'operations/apply-operations',
+    );
+    const { planGuest } = await product.load<typeof import('../../src/families/plan.js')>('families/plan');
+    const after = applyOperations(guest, planGuest(guest).operations);
+    expect(after.tree.text('/etc/motd')?.text).toBe('hello\nmoved\n');
+    expect(planGuest(after).operations).toEqual([]);
+  });
+
+  it('are in plan.diff', async () => {
+    const { planDiff } =
+      await product.load<typeof import('../../src/stages/plan/plan-diff.js')>('stages/plan/plan-diff');
+    const head = '# motd: people should know\n# a line more\n';
+    expect(planDiff(await plan())).toBe(`${head}--- a/etc/motd\n+++ b/etc/motd\n@@ -0,0 +1,1 @@\n+moved\n`);
+  });
+
+  it('are executed and proven', async () => {
+    const { executeOperations } = await product.load<
+      typeof import('../../src/operations/execute-operations.js')
+    >('operations/execute-operations');
+    const { proofPaths, proveFixers } =
+      await product.load<typeof import('../../src/families/prove.js')>('families/prove');
+    const { linux } =
+      await product.load<typeof import('../../src/families/linux/family.js')>('families/linux/family');
+    const target = memoryWriter({ '/etc/motd': 'hello\n' });
+    const prove = () =>
+      proveFixers(linux, {
+        before: guestOf({ files: {} }).tree,
+        after: guestOf({ files: {} }),
+        read: (path) => target.files.get(path) ?? null,
+      });
+    expect(proofPaths(linux, guest)).toContain('/etc/motd');
+    expect(prove).toThrow(expect.objectContaining({ code: 'fix.unproven' }));
+    const { operations } = await plan();
+    const { signal } = new AbortController();
+    expect(await executeOperations(target, operations, { signal, listings: {} })).toEqual([
+      '/etc/motd has a line more',
+    ]);
+    expect(target.files.get('/etc/motd')?.toString()).toBe('hello\nmoved\n');
+    expect(prove()).toEqual(['the message of the day is right']);
+  });
+
+  it('are in the report, on the terminal and in docs/changes.md', async () => {
+    const { buildReport, readOutputs } =
+      await product.load<typeof import('../../src/report/report.js')>('report/report');
+    const { reportHtml } = await product.load<typeof import('../../src/report/html.js')>('report/html');
+    const { planText } = await product.load<typeof import('../../src/commands/plan.js')>('commands/plan');
+    const { changesSection } =
+      await product.load<typeof import('../../src/handbook/docs.js')>('handbook/docs');
+    const planned = { ...samplePlan, operations: (await plan()).operations };
+    const report = buildReport({
+      ...{ job: 'k3x9', vm: 'web01', options: sampleOptions(), records: sampleRecords() },
+      outputs: readOutputs({ ...sampleOutputs(), plan: { plan: planned } }),
+      ...{ startedAt: STARTED, finishedAt: FINISHED, diskNames: ['web01-disk0.qcow2'], source: [] },
+      versions: { hyper2kvm: '0.1.0', qemu: null, libguestfs: null },
+      failure: null,
+    });
+    const html = reportHtml(report, { screens: [], serialTail: '', finalDirectory: null });
+    expect(html).toContain('moved to /etc/motd');
+    expect(html).toContain('<span class="add">+moved</span>');
+    expect(planText({ paint: (_, text) => text }, planned)).toContain('append moved to /etc/motd\n');
+    expect(changesSection()).toContain('### motd\n\nThe message of the day');
+  });
+});

@@ -1,0 +1,51 @@
+import { expect, it } from 'vitest';
+import type { Filesystem } from '../../../../src/model/identity.js';
+import { findSystem } from '../../../../src/stages/inspect/find-system.js';
+import { type MemoryFiles, memoryGuest } from '../../access/memory-guest.js';
+import { filesystem } from '../../families/guests.js';
+
+const LINUX = { '/etc/fstab': '', '/usr/': null };
+const luks = filesystem('/dev/sda3', 'crypto_LUKS', 'luks-uuid');
+
+/** What is found on these filesystems; those without files cannot be mounted. */
+function find(filesystems: Filesystem[], files: Record<string, MemoryFiles>) {
+  const storage = { partitions: [], filesystems, unlocked: [], arrays: [] };
+  const { reader } = memoryGuest({ filesystems: files });
+  return findSystem(reader, { storage, controllers: [null] });
+}
+
+it('is Linux where both it and Windows are installed; a broken filesystem beside it is named', async () => {
+  const [ntfs, root] = [filesystem('/dev/sda1', 'ntfs', 'n'), filesystem('/dev/sda2', 'ext4', 'r')];
+  const broken = filesystem('/dev/sda5', 'xfs', 'x');
+  const found = await find([ntfs, broken, root], { '/dev/sda1': { '/Windows/': null }, '/dev/sda2': LINUX });
+  expect(found).toMatchObject({ family: { os: 'linux' }, root: { device: '/dev/sda2', options: '' } });
+  expect(found.unmountable).toMatchObject([{ device: '/dev/sda5' }]);
+});
+
+it.each([
+  [
+    'Windows',
+    'inspect.windows-unsupported',
+    [filesystem('/dev/sda2', 'ntfs', 'n')],
+    { '/dev/sda2': { '/WINDOWS/': null } },
+  ],
+  ['a hibernated NTFS', 'inspect.no-os', [filesystem('/dev/sda2', 'ntfs', 'n')], {}],
+  ['a closed container', 'inspect.encrypted', [luks], {}],
+  [
+    'an open container without a system',
+    'inspect.no-os',
+    [luks, filesystem('/dev/mapper/luks-luks-uuid', 'ext4', 'x')],
+    { '/dev/mapper/luks-luks-uuid': {} },
+  ],
+  ['a damaged filesystem', 'inspect.unmountable', [filesystem('/dev/sda1', 'ext4', 'x')], {}],
+  ['data', 'inspect.no-os', [filesystem('/dev/sda1', 'ext4', 'x')], { '/dev/sda1': { '/data': null } }],
+])('is refused by its own name where all there is is %s', async (_, code, filesystems, files) => {
+  await expect(find(filesystems, files)).rejects.toMatchObject({ code });
+});
+
+it('names the container and the way to give its key', async () => {
+  await expect(find([luks], {})).rejects.toMatchObject({
+    message: expect.stringContaining('/dev/sda3'),
+    advice: expect.stringContaining('guest.luks'),
+  });
+});
