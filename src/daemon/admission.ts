@@ -114,7 +114,11 @@ export class Admission {
 
   /** Whether so many bytes can be promised beside all that is promised already. `who` waits for space until it can, or is forgotten. */
   async hasRoom(who: string, bytes: number): Promise<boolean> {
-    const available = (await freeBytes(this.#work)) - this.#queue.jobs.reservedBytes() - HEADROOM_BYTES;
+    const { jobs, claims } = this.#queue;
+    // Drops that are being copied from another filesystem.
+    const copied = claims.pending().reduce((sum, { reservedBytes }) => sum + reservedBytes, 0);
+    const promised = jobs.reservedBytes() + copied;
+    const available = (await freeBytes(this.#work)) - promised - HEADROOM_BYTES;
     return this.#settle(who, bytes - available);
   }
 

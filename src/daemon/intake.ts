@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/schema.js';
 import { refusedName } from '../disk/names.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors.js';
+import type { Claim } from '../queue/claims.js';
 import { newJobId } from '../queue/ids.js';
 import type { Queue } from '../queue/queue.js';
 import { claimDrop, finishClaims } from '../spool/claim.js';
@@ -14,6 +15,7 @@ import { within } from '../spool/within.js';
 import { hasWriter } from '../spool/writers.js';
 import type { Admission } from './admission.js';
 import { appraise } from './appraise.js';
+import { Rests } from './rests.js';
 
 export interface IntakeParts {
   config(): Config;
@@ -24,8 +26,10 @@ export interface IntakeParts {
   onJob(): void;
   /** A round of claims ends after so long. Default ROUND_SECONDS. */
   roundSeconds?: number;
-  /** Default REST_FACTOR. */
+  /** Of `Rests`. */
   restFactor?: number;
+  /** Default MAX_COPIES. */
+  maxCopies?: number;
 }
 
 /** A drop in incoming and what it waits for. */
@@ -37,10 +41,10 @@ export interface WaitingView {
 /** A round ends after so long, so that others are seen while thousands are claimed. */
 const ROUND_SECONDS = 5;
 /**
- * A drop rests so many times as long as its claim took to fail: one that is copied from another filesystem
- * and given back, again and again, must not keep the others.
+ * So many drops are copied from another filesystem at once, beside the rounds: each may take hours, and the
+ * others must not wait for it.
  */
-const REST_FACTOR = 3;
+const MAX_COPIES = 4;
 /** Whether a drop is still written to, what its job.toml says, and what it will need. */
 const JUDGE_SECONDS = 10;
 /** At least this long between two scans that hints ask for. */
@@ -58,8 +62,10 @@ export class Intake {
   readonly #turns = new Set<string>();
   /** Turns until each of them had one. A round that ends before goes on soon, and then it is quiet. */
   #turnsLeft = 0;
-  /** Drops whose claim failed, by name, and until when they rest. Other files of that name are another drop. */
-  readonly #rests = new Map<string, { files: string; until: number }>();
+  /** Drops whose claim failed. */
+  readonly #rests: Rests;
+  /** Claims that are being copied, by the drop's name. */
+  readonly #copies = new Map<string, { job: string; ended: Promise<void> }>();
   /** Drops of the last scan that are jobs by now. */
   readonly #claimed = new Set<string>();
   /** Why a drop could not be claimed, as the log has it. */
@@ -77,6 +83,7 @@ export class Intake {
 
   constructor(parts: IntakeParts) {
     this.#parts = parts;
+    this.#rests = new Rests(parts.restFactor);
     const { spool, watch } = parts.config();
     this.#scanner = new Scanner({
       directory: spool.incoming,
@@ -108,6 +115,7 @@ export class Intake {
     this.#wake();
     await this.#watch?.stop();
     await this.#loop;
+    await Promise.all([...this.#copies.values()].map(({ ended }) => ended));
   }
 
   /** Looks again soon: something changed that may let a drop in. */
@@ -205,21 +213,21 @@ export class Intake {
     const due = new Map(
       this.#scan.waiting.filter(({ due }) => due).map((waiting) => [waiting.drop.name, waiting]),
     );
-    this.#endRests();
+    this.#rests.end(this.#scan.waiting);
     for (const name of this.#obstacles.keys())
-      if (!due.has(name) && !this.#rests.has(name)) this.#obstacles.delete(name);
+      if (!due.has(name) && !this.#isLeftAlone(name)) this.#obstacles.delete(name);
     for (const name of this.#turns) if (!due.has(name)) this.#turns.delete(name);
     for (const name of due.keys()) if (!this.#turns.has(name)) this.#comeLast(name);
     this.#turnsLeft = Math.min(this.#turnsLeft, this.#turns.size);
     let isFirst = true;
     for (const name of [...this.#turns].slice(0, this.#turnsLeft)) {
       if (this.#abort.signal.aborted) return;
-      const isResting = this.#rests.has(name);
+      const isLeftAlone = this.#isLeftAlone(name);
       // One at least, however slow.
-      if (!isResting && !isFirst && monotonicSeconds() > end) break;
+      if (!isLeftAlone && !isFirst && monotonicSeconds() > end) break;
       this.#turns.delete(name);
       this.#turnsLeft -= 1;
-      if (isResting) {
+      if (isLeftAlone) {
         this.#turns.add(name);
         continue;
       }
@@ -243,11 +251,8 @@ export class Intake {
     this.#parts.admission.forgetExcept((who) => names.has(who) || !isDropKey(who));
   }
 
-  #endRests(): void {
-    const files = new Map(this.#scan.waiting.map((waiting) => [waiting.drop.name, filesOf(waiting)]));
-    const now = monotonicSeconds();
-    for (const [name, rest] of this.#rests)
-      if (now >= rest.until || files.get(name) !== rest.files) this.#rests.delete(name);
+  #isLeftAlone(name: string): boolean {
+    return this.#rests.has(name) || this.#copies.has(name);
   }
 
   #comeLast(name: string): void {
@@ -259,10 +264,12 @@ export class Intake {
     if (!this.#mayHaveHalfClaims) return;
     const { queue, config, log, onJob } = this.#parts;
     this.#mayHaveHalfClaims = false;
-    const finished = await finishClaims(queue, config().spool, (claim, error) => {
+    const underWay = new Set([...this.#copies.values()].map(({ job }) => job));
+    const onError = (claim: Claim, error: unknown) => {
       this.#mayHaveHalfClaims = true;
       this.#sayUnclaimable(claim.dropName, errorRecord(error));
-    });
+    };
+    const finished = await finishClaims(queue, config().spool, onError, ({ job }) => underWay.has(job));
     for (const { job, dropName } of finished) {
       log.warn({ job, drop: dropName }, 'interrupted claim finished');
       onJob();
@@ -271,20 +278,18 @@ export class Intake {
 
   /** Null when it was claimed; otherwise what it waits for. One drop's trouble does not keep the others. */
   async #claim(waiting: WaitingDrop): Promise<string | null> {
-    const { drop } = waiting;
     const started = monotonicSeconds();
     try {
       return await this.#tryToClaim(waiting);
     } catch (error) {
-      if (this.#abort.signal.aborted) return 'the daemon is stopping';
-      const ended = monotonicSeconds();
-      const { restFactor = REST_FACTOR } = this.#parts;
-      this.#rests.set(drop.name, {
-        files: filesOf(waiting),
-        until: ended + (ended - started) * restFactor,
-      });
-      return this.#sayUnclaimable(drop.name, errorRecord(error));
+      return this.#failed(waiting, error, started);
     }
+  }
+
+  #failed(waiting: WaitingDrop, error: unknown, started: number): string {
+    if (this.#abort.signal.aborted) return 'the daemon is stopping';
+    this.#rests.begin(waiting, monotonicSeconds() - started);
+    return this.#sayUnclaimable(waiting.drop.name, errorRecord(error));
   }
 
   /** In the log once for each reason, however often it is tried. */
@@ -297,7 +302,7 @@ export class Intake {
   }
 
   async #tryToClaim(waiting: WaitingDrop): Promise<string | null> {
-    const { admission, queue, log } = this.#parts;
+    const { admission } = this.#parts;
     const { drop } = waiting;
     const { spool } = this.#parts.config();
     if (waiting.looks.some(({ entry }) => entry.type === 'unnamed')) throw refusedName(drop.name);
@@ -311,6 +316,8 @@ export class Intake {
     });
     if (judged === null) return 'still open for writing';
     const { vm, refused } = judged;
+    const { maxCopies = MAX_COPIES } = this.#parts;
+    if (!judged.isMoved && this.#copies.size >= maxCopies) return 'other drops are being copied';
     const reservedBytes = refused === null ? await admission.bytesToReserve(looks, judged) : 0;
     const key = dropKey(drop.name);
     if (!(await admission.hasRoom(key, reservedBytes))) return admission.spaceText(key) ?? 'space';
@@ -322,37 +329,51 @@ export class Intake {
       bornMs: look.bornMs,
       stamp: look.stamp,
     }));
-    try {
-      await claimDrop(
-        queue,
-        spool,
-        {
-          job,
-          vm,
-          dropName: drop.name,
-          entries,
-          optionsFile: drop.options,
-          refused,
-          reservedBytes,
-          phase: 'moving',
-        },
-        this.#abort.signal,
-      );
-    } catch (error) {
-      this.#mayHaveHalfClaims = true;
-      throw error;
-    }
-    log.info(
-      { job, vm, drop: drop.name, entries: drop.entries.length, reserved_bytes: reservedBytes },
-      'drop claimed',
+    const claim: Claim = {
+      ...{ job, vm, dropName: drop.name, entries, optionsFile: drop.options, refused, reservedBytes },
+      phase: 'moving',
+    };
+    return this.#take(waiting, claim);
+  }
+
+  /** As `#claim`. Where the drop has to be copied nobody waits for it. */
+  async #take(waiting: WaitingDrop, claim: Claim): Promise<string | null> {
+    const { name } = waiting.drop;
+    const { queue, config } = this.#parts;
+    const started = monotonicSeconds();
+    let onCopy = () => {};
+    const copying = new Promise<string>((resolve) => {
+      onCopy = () => resolve('being copied from another filesystem');
+    });
+    const taken = claimDrop(queue, config().spool, claim, this.#abort.signal, onCopy).then(
+      () => this.#taken(waiting, claim),
+      (error: unknown) => {
+        this.#mayHaveHalfClaims = true;
+        throw error;
+      },
     );
+    const obstacle = await Promise.race([copying, taken]);
+    if (obstacle === null) return null;
+    const ended = taken.then(
+      () => void this.#claimed.add(name),
+      (error: unknown) => void this.#obstacles.set(name, this.#failed(waiting, error, started)),
+    );
+    this.#copies.set(name, {
+      job: claim.job,
+      ended: ended.finally(() => {
+        this.#copies.delete(name);
+        this.poke();
+      }),
+    });
+    return obstacle;
+  }
+
+  #taken({ drop }: WaitingDrop, { job, vm, reservedBytes }: Claim): null {
+    const facts = { job, vm, drop: drop.name, entries: drop.entries.length, reserved_bytes: reservedBytes };
+    this.#parts.log.info(facts, 'drop claimed');
     this.#parts.onJob();
     return null;
   }
-}
-
-function filesOf({ looks }: WaitingDrop): string {
-  return looks.map(({ device, inode }) => `${device}:${inode}`).join(' ');
 }
 
 const DROP_KEY = 'drop ';

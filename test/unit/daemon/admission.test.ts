@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { Admission, estimateBytes } from '../../../src/daemon/admission.js';
-import { enqueue, scratchDirectory, scratchQueue } from '../queue/scratch.js';
+import { enqueue, scratchDirectory, scratchQueue, testClaim } from '../queue/scratch.js';
 
 function admission() {
   const directory = scratchDirectory();
@@ -77,6 +77,14 @@ describe('Admission', () => {
     });
     expect(await gate.canEverFit(1e18)).toBe(false);
     expect(await gate.canEverFit(1)).toBe(true);
+  });
+
+  it('promises nothing of what a drop needs that is being copied from another filesystem', async () => {
+    const { admission: gate, queue } = admission();
+    queue.claims.record(testClaim('j1', { reservedBytes: 1e18, phase: 'copying' }));
+    expect(await gate.hasRoom('drop a', 1)).toBe(false);
+    queue.claims.forget('j1');
+    expect(await gate.hasRoom('drop a', 1)).toBe(true);
   });
 
   it('counts what stays in the work directory: the drop and a private copy of it, not scratch', async () => {
