@@ -109,8 +109,11 @@ export class Admission {
    */
   async hasRoom(applicant: Applicant, bytes: number): Promise<boolean> {
     const { queue, work } = this.#parts;
-    const available = (await freeBytes(work)) - (await queue.jobs.reservedBytes()) - HEADROOM_BYTES;
-    return this.#settle(applicant, bytes - available);
+    // Drops that are being copied from another filesystem; read before the jobs that they become.
+    const claims = await queue.claims.pending();
+    const copied = claims.reduce((sum, { reservedBytes }) => sum + reservedBytes, 0);
+    const promised = copied + (await queue.jobs.reservedBytes());
+    return this.#settle(applicant, bytes - ((await freeBytes(work)) - promised - HEADROOM_BYTES));
   }
 
   /** Whether so many bytes could be promised were nothing else on the filesystem. */

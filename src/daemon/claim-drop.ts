@@ -19,10 +19,19 @@ export interface ClaimParts {
   log: Logger;
   /** Reads the drop once more: whether it is still as it was. */
   confirm(waiting: WaitingDrop): Promise<boolean>;
+  /** Whether one more drop may be copied from another filesystem now. */
+  mayCopy(): boolean;
 }
 
-/** The job that a drop has become, or what it still waits for. */
-type ClaimResult = { job: Job } | { waitsFor: string };
+/** A claim that is being copied. */
+export interface Copy {
+  /** Id of the job that it becomes. */
+  job: string;
+  claimed: Promise<Job>;
+}
+
+/** The job that a drop has become, or what it still waits for; of its own copy nobody has to wait for the end. */
+type ClaimResult = { job: Job } | { waitsFor: string; copy?: Copy };
 
 /** For finding out whether a drop is still written to, what its job.toml says, and what it will need. */
 const CHECK_SECONDS = 10;
@@ -36,7 +45,7 @@ export async function tryToClaim(
   parts: ClaimParts,
   signal: AbortSignal,
 ): Promise<ClaimResult> {
-  const { admission, queue, log } = parts;
+  const { admission } = parts;
   const { drop, states } = waiting;
   const config = parts.config();
   const { incoming } = config.spool;
@@ -50,15 +59,32 @@ export async function tryToClaim(
   });
   if (needs === null) return { waitsFor: 'still open for writing' };
   const { vm, refused } = needs;
+  if (!needs.isMoved && !parts.mayCopy()) return { waitsFor: 'other drops are being copied' };
   const reservedBytes = refused === null ? await admission.bytesToReserve(states, needs) : 0;
   const applicant: Applicant = { kind: 'drop', id: drop.name };
   if (!(await admission.hasRoom(applicant, reservedBytes)))
     return { waitsFor: admission.spaceText(applicant) ?? 'space' };
-  const claim = claimOf(waiting, { vm, refused, reservedBytes });
-  const job = await claimDrop(queue, config.spool, claim, signal);
-  const facts = { job: job.job, vm, drop: drop.name, entries: drop.entries.length };
-  log.info({ ...facts, reserved_bytes: reservedBytes }, 'drop claimed');
-  return { job };
+  return take(claimOf(waiting, { vm, refused, reservedBytes }), parts, signal);
+}
+
+async function take(
+  claim: Claim,
+  { queue, config, log }: ClaimParts,
+  signal: AbortSignal,
+): Promise<ClaimResult> {
+  let onCopy = () => {};
+  const copying = new Promise<null>((resolve) => {
+    onCopy = () => resolve(null);
+  });
+  const claimed = claimDrop(queue, config().spool, claim, signal, onCopy).then((job) => {
+    const { vm, dropName, entries, reservedBytes } = claim;
+    const facts = { job: job.job, vm, drop: dropName, entries: entries.length };
+    log.info({ ...facts, reserved_bytes: reservedBytes }, 'drop claimed');
+    return job;
+  });
+  const job = await Promise.race([copying, claimed]);
+  if (job !== null) return { job };
+  return { waitsFor: 'being copied from another filesystem', copy: { job: claim.job, claimed } };
 }
 
 function claimOf(

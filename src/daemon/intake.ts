@@ -1,27 +1,36 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorRecord, Hyper2kvmError } from '../errors/error.js';
+import type { Claim } from '../queue/claim.js';
 import { cachedGrouping } from '../spool/cached-grouping.js';
 import { finishClaims } from '../spool/claim.js';
 import { finalName, isHidden } from '../spool/names.js';
 import { type Scan, Scanner, type WaitingDrop } from '../spool/scan.js';
 import { IncomingWatch } from '../spool/watch.js';
-import { type ClaimParts, tryToClaim } from './claim-drop.js';
+import { type ClaimParts, type Copy, tryToClaim } from './claim-drop.js';
 import { DropObstacles, type WaitingView } from './drop-obstacles.js';
 import { DropTurns } from './drop-turns.js';
 import type { EventBus } from './events.js';
+import { Rests } from './rests.js';
 
-export interface IntakeParts extends Omit<ClaimParts, 'confirm'> {
+export interface IntakeParts extends Omit<ClaimParts, 'confirm' | 'mayCopy'> {
   events: EventBus;
   /** A job was queued. */
   onJob(): void;
   /** A round of claims ends after so long. Default ROUND_SECONDS. */
   roundSeconds?: number;
-  /** Of `DropTurns`. */
+  /** Of `Rests`. */
   restFactor?: number;
+  /** Default MAX_COPIES. */
+  maxCopies?: number;
 }
 
 /** A round ends after so long, so that others are seen while thousands are claimed. */
 const ROUND_SECONDS = 5;
+/**
+ * So many drops are copied from another filesystem at once, beside the rounds: each may take hours, and the
+ * others must not wait for it.
+ */
+const MAX_COPIES = 4;
 /** At least this long between two scans that hints ask for. */
 const HINT_PAUSE_MS = 200;
 
@@ -30,7 +39,11 @@ export class Intake {
   readonly #parts: IntakeParts;
   readonly #scanner: Scanner;
   readonly #watch: IncomingWatch | null;
-  readonly #turns: DropTurns;
+  readonly #turns = new DropTurns();
+  /** Drops whose claim failed. */
+  readonly #rests: Rests;
+  /** Claims that are being copied, by the drop's name. */
+  readonly #copies = new Map<string, { job: string; ended: Promise<void> }>();
   readonly #hints = new Set<string>();
   readonly #obstacles: DropObstacles;
   /** Drops of the last scan that are jobs by now. */
@@ -51,7 +64,7 @@ export class Intake {
 
   constructor(parts: IntakeParts) {
     this.#parts = parts;
-    this.#turns = new DropTurns(monotonicSeconds, parts.restFactor);
+    this.#rests = new Rests(parts.restFactor);
     this.#obstacles = new DropObstacles(parts);
     const { spool, watch } = parts.config();
     this.#scanner = new Scanner({
@@ -84,6 +97,7 @@ export class Intake {
     this.#wake();
     await this.#watch?.stop();
     await this.#loop;
+    await Promise.all([...this.#copies.values()].map(({ ended }) => ended));
   }
 
   /** Scans again soon: something changed that may let a drop in. */
@@ -169,33 +183,41 @@ export class Intake {
   async #claimAll(): Promise<void> {
     const end = monotonicSeconds() + (this.#parts.roundSeconds ?? ROUND_SECONDS);
     const turns = this.#turns;
+    this.#rests.end(this.#scan.waiting);
     const next = turns.update(this.#scan.waiting);
     const due = new Set(this.#scan.waiting.flatMap((one) => (one.due ? [one.drop.name] : [])));
-    this.#obstacles.deleteExcept((name) => due.has(name) || turns.isResting(name));
+    this.#obstacles.deleteExcept((name) => due.has(name) || this.#isLeftAlone(name));
     let isFirst = true;
     for (const waiting of next) {
       if (this.#abort.signal.aborted) return;
       const { name } = waiting.drop;
-      const isResting = turns.isResting(name);
+      const isLeftAlone = this.#isLeftAlone(name);
       // One at least, however slow.
-      if (!isResting && !isFirst && monotonicSeconds() > end) break;
+      if (!isLeftAlone && !isFirst && monotonicSeconds() > end) break;
       turns.take(name);
-      if (!isResting) isFirst = false;
-      if (isResting || !(await this.#claim(waiting))) turns.putBack(name);
+      if (!isLeftAlone) isFirst = false;
+      if (isLeftAlone || !(await this.#claim(waiting))) turns.putBack(name);
     }
     this.#hasMore = turns.hasMore;
     const names = new Set(this.waiting().map(({ waiting }) => waiting.drop.name));
     await this.#parts.admission.forgetExcept('drop', names);
   }
 
+  #isLeftAlone(name: string): boolean {
+    return this.#rests.has(name) || this.#copies.has(name);
+  }
+
   async #finishClaims(): Promise<void> {
     if (!this.#mayHaveHalfClaims) return;
     const { queue, config, log, onJob } = this.#parts;
     this.#mayHaveHalfClaims = false;
-    const finished = await finishClaims(queue, config().spool, (claim, error) => {
+    // Before the claims are read: one that ends meanwhile is not among them, or is left to the next round.
+    const underWay = new Set([...this.#copies.values()].map(({ job }) => job));
+    const onError = (claim: Claim, error: unknown) => {
       this.#mayHaveHalfClaims = true;
       this.#obstacles.logUnclaimable(claim.dropName, errorRecord(error));
-    });
+    };
+    const finished = await finishClaims(queue, config().spool, onError, ({ job }) => underWay.has(job));
     for (const { job, dropName } of finished) {
       log.warn({ job, drop: dropName }, 'interrupted claim finished');
       onJob();
@@ -206,24 +228,52 @@ export class Intake {
   async #claim(waiting: WaitingDrop): Promise<boolean> {
     const { name } = waiting.drop;
     const started = monotonicSeconds();
-    const confirm = (drop: WaitingDrop) => this.#scanner.confirm(drop);
+    const { maxCopies = MAX_COPIES } = this.#parts;
+    const parts: ClaimParts = {
+      ...this.#parts,
+      confirm: (drop) => this.#scanner.confirm(drop),
+      mayCopy: () => this.#copies.size < maxCopies,
+    };
     try {
-      const result = await tryToClaim(waiting, { ...this.#parts, confirm }, this.#abort.signal);
-      if ('waitsFor' in result) {
-        this.#obstacles.set(name, result.waitsFor);
-        return false;
+      const result = await tryToClaim(waiting, parts, this.#abort.signal);
+      if ('job' in result) {
+        this.#onClaimed(name);
+        return true;
       }
+      this.#obstacles.set(name, result.waitsFor);
+      if (result.copy !== undefined) this.#follow(waiting, result.copy, started);
     } catch (error) {
-      this.#mayHaveHalfClaims = true;
-      if (this.#abort.signal.aborted) return false;
-      this.#turns.rest(waiting, monotonicSeconds() - started);
-      this.#obstacles.set(name, this.#obstacles.logUnclaimable(name, errorRecord(error)));
-      return false;
+      this.#onFailure(waiting, error, started);
     }
+    return false;
+  }
+
+  #follow(waiting: WaitingDrop, { job, claimed }: Copy, started: number): void {
+    const { name } = waiting.drop;
+    const ended = claimed
+      .then(
+        () => this.#onClaimed(name),
+        (error: unknown) => this.#onFailure(waiting, error, started),
+      )
+      .finally(() => {
+        this.#copies.delete(name);
+        this.poke();
+      });
+    this.#copies.set(name, { job, ended });
+  }
+
+  #onClaimed(name: string): void {
     this.#claimed.add(name);
     this.#obstacles.delete(name);
     this.#parts.onJob();
-    return true;
+  }
+
+  #onFailure(waiting: WaitingDrop, error: unknown, started: number): void {
+    const { name } = waiting.drop;
+    this.#mayHaveHalfClaims = true;
+    if (this.#abort.signal.aborted) return;
+    this.#rests.begin(waiting, monotonicSeconds() - started);
+    this.#obstacles.set(name, this.#obstacles.logUnclaimable(name, errorRecord(error)));
   }
 }
 

@@ -43,14 +43,16 @@ function copyDirectory(work: string, job: string): string {
  * crash at any point `finishClaims` goes on: the drop is then whole in incoming or whole in work, and known
  * to the queue in the second case. On one filesystem the names are renamed; onto another one they are copied,
  * and an original that is still what was copied is renamed to a hidden place in incoming before it is
- * removed: half a directory is never a drop. When it fails, what was moved is moved back. Errors:
- * `spool.not-permitted`, `spool.drop-changed`, those of `copyDrop`, those of the file system.
+ * removed: half a directory is never a drop. `onCopy` is called before the copy, which may take hours. When
+ * it fails, what was moved is moved back. Errors: `spool.not-permitted`, `spool.drop-changed`, those of
+ * `copyDrop`, those of the file system.
  */
 export async function claimDrop(
   queue: ClaimQueue,
   directories: ClaimDirectories,
   claim: Claim,
   signal: AbortSignal,
+  onCopy: () => void = () => {},
 ): Promise<Job> {
   await queue.claims.record(claim);
   failpoint('claim.recorded');
@@ -61,7 +63,7 @@ export async function claimDrop(
     if (moved) return await commitClaim(queue, directories, claim);
     phase = 'copying';
     await queue.claims.setPhase(claim.job, phase);
-    await copyEntries(directories, claim, signal);
+    await copyEntries(directories, claim, signal, onCopy);
     failpoint('claim.copied');
     phase = 'copied';
     await queue.claims.setPhase(claim.job, phase);
@@ -79,17 +81,19 @@ export async function claimDrop(
 
 /**
  * Finishes or undoes the claims that a killed daemon or a failing disk left, and gives the jobs that came of
- * it. A claim that cannot be finished now (`onError`) stays for the next call and keeps no other one. The
- * database may be an old one that was restored: nothing is removed that is not shown to be a copy of
- * something that is there.
+ * it. A claim that cannot be finished now (`onError`) stays for the next call and keeps no other one; those
+ * of `isUnderWay` are this daemon's own. The database may be an old one that was restored: nothing is removed
+ * that is not shown to be a copy of something that is there.
  */
 export async function finishClaims(
   queue: ClaimQueue,
   directories: ClaimDirectories,
   onError: (claim: Claim, error: unknown) => void,
+  isUnderWay: (claim: Claim) => boolean = () => false,
 ): Promise<Job[]> {
   const jobs: Job[] = [];
   for (const claim of await queue.claims.pending()) {
+    if (isUnderWay(claim)) continue;
     try {
       const job = await finishClaim(queue, directories, claim);
       if (job !== null) jobs.push(job);
@@ -175,7 +179,12 @@ async function isSame(path: string, entry: ClaimedEntry): Promise<boolean> {
   }
 }
 
-async function copyEntries(directories: ClaimDirectories, claim: Claim, signal: AbortSignal): Promise<void> {
+async function copyEntries(
+  directories: ClaimDirectories,
+  claim: Claim,
+  signal: AbortSignal,
+  onCopy: () => void,
+): Promise<void> {
   const { incoming, work } = directories;
   const copies = copyDirectory(work, claim.job);
   const linked = claim.refused === null ? 'refused' : 'copied';
@@ -183,6 +192,7 @@ async function copyEntries(directories: ClaimDirectories, claim: Claim, signal: 
   for (const { name } of claim.entries) await assertTakeable(incoming, name, linked);
   await rmdir(sourceDirectory(work, claim.job));
   await mkdir(copies, { mode: 0o700 });
+  onCopy();
   for (const entry of claim.entries) {
     if (!(await isSame(join(incoming, entry.name), entry))) throw dropChanged(claim, entry);
     // Directories in incoming are their owners', who may exchange what is in them while it is copied.

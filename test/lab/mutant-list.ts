@@ -838,8 +838,16 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'failed-claim-without-rest',
     breaks: 'A drop whose claim takes hours to fail keeps all others.',
     file: 'src/daemon/intake.ts',
-    text: 'const isResting = turns.isResting(name);',
-    by: 'const isResting = false;',
+    text: 'return this.#rests.has(name) || this.#copies.has(name);',
+    by: 'return this.#copies.has(name);',
+    tests: [unit('daemon/intake')],
+  },
+  {
+    name: 'copies-one-by-one',
+    breaks: 'While a drop is copied from another filesystem nothing else is taken in.',
+    file: 'src/daemon/claim-drop.ts',
+    text: 'const job = await Promise.race([copying, claimed]);',
+    by: 'const job = await Promise.race([claimed, claimed.then(() => copying)]);',
     tests: [unit('daemon/intake')],
   },
   {

@@ -6,7 +6,7 @@ import { Admission, type Applicant } from '../../../src/daemon/admission.js';
 import { createEvents } from '../../../src/daemon/events.js';
 import { estimateBytes } from '../../../src/daemon/space-needs.js';
 import type { QueueStore } from '../../../src/queue/store.js';
-import { enqueue, scratchDirectory, scratchQueue } from '../queue/scratch.js';
+import { enqueue, scratchDirectory, scratchQueue, testClaim } from '../queue/scratch.js';
 import { oneNotification } from './support.js';
 
 const A: Applicant = { kind: 'drop', id: 'a' };
@@ -100,6 +100,14 @@ describe('Admission', () => {
     });
     expect(await gate.canEverFit(1e18)).toBe(false);
     expect(await gate.canEverFit(1)).toBe(true);
+  });
+
+  it('promises nothing of what a drop needs that is being copied from another filesystem', async () => {
+    const { admission: gate, queue } = admission();
+    await queue.claims.record(testClaim('j1', { reservedBytes: 1e18, phase: 'copying' }));
+    expect(await gate.hasRoom(A, 1)).toBe(false);
+    await queue.claims.forget('j1');
+    expect(await gate.hasRoom(A, 1)).toBe(true);
   });
 
   it('counts what stays in the work directory: the drop and a private copy of it, not scratch', async () => {

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'nod
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Intake } from '../../../src/daemon/intake.js';
 import { run } from '../../../src/tools/run.js';
 import { silent } from '../engine/fakes.js';
@@ -15,19 +15,19 @@ const WRITTEN = 'still open for writing';
 async function crowd(
   written: readonly string[],
   others: readonly string[],
-  { work, restFactor = 0 }: { work?: string; restFactor?: number } = {},
+  { work, restFactor = 0, maxCopies = 4 }: { work?: string; restFactor?: number; maxCopies?: number } = {},
 ) {
   const directory = scratchDirectory();
   const at = (name: string) => join(directory, name);
   const base = spoolConfig(directory, { watch: { settle_seconds: 0.1, poll_seconds: 0.2 } });
   const config = { ...base, spool: { ...base.spool, ...(work === undefined ? {} : { work }) } };
   const tries: string[] = [];
-  const { claims, ...queue } = scratchQueue(directory);
+  const { claims, ...rest } = scratchQueue(directory);
   const record: typeof claims.record = (claim) => {
     tries.push(claim.dropName);
     return claims.record(claim);
   };
-  const parts = daemonParts({ ...queue, claims: { ...claims, record } }, config);
+  const parts = daemonParts({ ...rest, claims: { ...claims, record } }, config);
   const jobs = new Set<string>();
   const told: string[] = [];
   parts.events.on('job:changed', ({ dropName }) => jobs.add(dropName));
@@ -40,7 +40,8 @@ async function crowd(
   const writers: FileHandle[] = [];
   for (const name of written) writers.push(await open(join(at('incoming'), name), 'r+'));
   const intake = new Intake({
-    ...{ queue: parts.queue, admission: parts.admission, events: parts.events, restFactor },
+    ...{ queue: parts.queue, admission: parts.admission, events: parts.events },
+    ...{ restFactor, maxCopies },
     config: () => config,
     log: silent,
     onJob: () => {},
@@ -53,7 +54,8 @@ async function crowd(
   const until = async (isSo: () => boolean) => {
     for (let left = 300; left > 0 && !isSo(); left -= 1) await sleep(20);
   };
-  return { intake, claimed, told, tries, until, writers, incoming: at('incoming') };
+  const { queue } = parts;
+  return { intake, queue, claimed, told, tries, until, writers, incoming: at('incoming') };
 }
 
 describe('Intake in rounds', () => {
@@ -127,6 +129,65 @@ describe('a drop whose claim fails', () => {
       expect(claimed()).toEqual(['a.raw', 'b.raw']);
     },
   );
+});
+
+describe('drops on another filesystem', () => {
+  /** Larger ones are copied by cp(1): here one that waits until it may. */
+  async function slowCopies() {
+    const place = scratchDirectory();
+    const work = mkdtempSync('/dev/shm/h2k-test-');
+    onTestFinished(() => rmSync(work, { recursive: true }));
+    const script = '#!/bin/sh\nwhile [ ! -e "$(dirname "$0")/go" ]; do sleep 0.02; done\nexec /bin/cp "$@"\n';
+    writeFileSync(join(place, 'cp'), script, { mode: 0o755 });
+    vi.stubEnv('PATH', `${place}:${process.env.PATH}`);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const go = () => writeFileSync(join(place, 'go'), '');
+    const spool = await crowd([], [], { work, maxCopies: 2 });
+    const reasonOf = (name: string) =>
+      spool.intake.waiting().find(({ waiting }) => waiting.drop.name === name)?.waitingFor;
+    const drop = (name: string, bytes: number) =>
+      writeFileSync(join(spool.incoming, name), Buffer.alloc(bytes, name));
+    return { ...spool, work, go, reasonOf, drop };
+  }
+  const COPYING = 'being copied from another filesystem';
+  const LARGE = 400_000;
+
+  it('are copied beside each other: a large one keeps no small one', async () => {
+    const { drop, until, reasonOf, claimed, go, intake } = await slowCopies();
+    drop('large.raw', LARGE);
+    await until(() => reasonOf('large.raw') === COPYING);
+    drop('small.raw', 4096);
+    await until(() => claimed().length === 1);
+    expect(claimed()).toEqual(['small.raw']);
+    expect(reasonOf('large.raw')).toBe(COPYING);
+    go();
+    await until(() => claimed().length === 2 && intake.waiting().length === 0);
+    expect(claimed()).toEqual(['large.raw', 'small.raw']);
+    expect(intake.waiting()).toEqual([]);
+  });
+
+  it('are copied so many at once, and the others say what they wait for', async () => {
+    const { drop, until, reasonOf, claimed, go } = await slowCopies();
+    const names = ['a.raw', 'b.raw', 'c.raw'];
+    for (const name of names) drop(name, LARGE);
+    const reasons = () => names.map(reasonOf).sort();
+    await until(() => reasons().every((reason) => reason !== undefined && !reason.startsWith('settling')));
+    await sleep(500);
+    expect(reasons()).toEqual([COPYING, COPYING, 'other drops are being copied']);
+    go();
+    await until(() => claimed().length === 3);
+    expect(claimed()).toEqual(names);
+  });
+
+  it('are given back at once when the daemon stops', async () => {
+    const { drop, until, reasonOf, intake, work, incoming, queue } = await slowCopies();
+    drop('large.raw', LARGE);
+    await until(() => reasonOf('large.raw') === COPYING);
+    await intake.stop();
+    expect(readdirSync(incoming)).toEqual(['large.raw']);
+    expect(readdirSync(work)).toEqual([]);
+    expect(await queue.claims.pending()).toEqual([]);
+  });
 });
 
 describe('what is told of drops', () => {
