@@ -30,7 +30,9 @@ export interface Copy {
   claimed: Promise<Job>;
 }
 
-/** The job that a drop has become, or what it still waits for; of its own copy nobody has to wait for the end. */
+/**
+ * The job that a drop has become, or what it still waits for; of its own copy nobody has to wait for the end.
+ */
 type ClaimResult = { job: Job } | { waitsFor: string; copy?: Copy };
 
 /** For finding out whether a drop is still written to, what its job.toml says, and what it will need. */
