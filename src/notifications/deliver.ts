@@ -3,19 +3,20 @@ import { readFile } from 'node:fs/promises';
 import type { Config } from '../config/schema.js';
 import { errorCode } from '../errors/errno.js';
 import { errorRecord, Hyper2kvmError } from '../errors/error.js';
-import type { Notification } from '../queue/outbox.js';
+import type { NewNotification } from '../queue/outbox.js';
 import { run } from '../tools/run.js';
 
 export type Webhook = Config['notify']['webhooks'][number];
 export type NotifyCommand = Config['notify']['commands'][number];
 
 /**
- * Delivers once, within the receiver's time limit. A webhook has to answer 2xx, a command to end with 0. Errors: `notify.refused`, `notify.unreachable`,
- * `notify.secret`, `tool.*`; none has the URL in it, which may hold a token.
+ * Delivers once, within the receiver's time limit. A webhook has to answer 2xx, a command to end with 0.
+ * Errors: `notify.refused`, `notify.unreachable`, `notify.secret`, `tool.*`; none has the URL in it, which
+ * may hold a token.
  */
 export async function deliver(
   target: Webhook | NotifyCommand,
-  notification: Notification,
+  notification: NewNotification,
   signal: AbortSignal,
 ): Promise<void> {
   if ('url' in target) return post(target, notification, signal);
@@ -23,7 +24,7 @@ export async function deliver(
   await run(file, args, { signal, timeoutSeconds: target.timeout_seconds, input: notification.body });
 }
 
-async function post(target: Webhook, { key, body }: Notification, signal: AbortSignal): Promise<void> {
+async function post(target: Webhook, { key, body }: NewNotification, signal: AbortSignal): Promise<void> {
   const headers: Record<string, string> = {
     'content-type': 'application/json',
     'user-agent': 'hyper2kvm',
@@ -49,7 +50,10 @@ async function post(target: Webhook, { key, body }: Notification, signal: AbortS
   });
 }
 
-/** `sha256=` and the HMAC-SHA256 (RFC 2104) of the body in hex; one line end after the secret in its file is not part of it. */
+/**
+ * `sha256=` and the HMAC-SHA256 (RFC 2104) of the body in hex; one line end after the secret in its file is
+ * not part of it.
+ */
 async function sign(secretFile: string, body: string): Promise<string> {
   let secret: string;
   try {
