@@ -64,9 +64,12 @@ const SHEBANG = Buffer.from('#!');
 const LOADED = /\.([cm]?js|json|node)$/;
 /** A native module for this machine. musl's are for other distributions. */
 const NATIVE_HERE = /(^|[/_-])linux[_-]x64(\/|\.node$)/;
-/** Folders that no module is loaded from: tests, samples, development. Hidden ones too. */
+/**
+ * Folders at the top of a package that no module is loaded from: tests, samples, development, other runtimes.
+ * Further down the same names may hold code (yaml/dist/doc).
+ */
 const UNUSED_FOLDER =
-  /^(\..+|tests?|__tests__|bench(marks?)?|examples?|fixtures?|docs?|help|scripts|tools|vendor|deps)$/;
+  /^(tests?|__tests__|bench(marks?)?|examples?|fixtures?|docs?|help|scripts|tools|vendor|deps|browser)$/;
 /** Files beside the modules that are for development. Hidden ones too. */
 const UNUSED_FILE =
   /^(\..+|(test|bench|benchmark|example)(-.+)?\.[cm]?js|.+\.(test|spec|config|min)\.[cm]?js|tsconfig\..*json)$/;
@@ -74,7 +77,7 @@ const UNUSED_FILE =
 /** Returns whether Node may load a file of a package. `path`: inside of the package. Pure. */
 export function isLoaded(path: string): boolean {
   const folders = dirname(path).split('/');
-  if (folders.some((name) => name !== '.' && UNUSED_FOLDER.test(name))) return false;
+  if (UNUSED_FOLDER.test(folders[0] ?? '') || folders.some((name) => /^\../.test(name))) return false;
   if (!LOADED.test(path) || UNUSED_FILE.test(basename(path))) return false;
   return !path.endsWith('.node') || NATIVE_HERE.test(path);
 }

@@ -125,6 +125,8 @@ describe('the package', () => {
     ['src/addon.cpp', false],
     ['latest.js', true],
     ['testing/index.js', true],
+    ['dist/doc/directives.js', true],
+    ['browser/index.js', false],
   ])('has of a module what Node loads: %s is %s', (path, expected) => {
     expect(isLoaded(path)).toBe(expected);
   });
