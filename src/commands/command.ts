@@ -1,7 +1,9 @@
 import { type Argument, Command } from 'commander';
 import { ControlClient } from '../api/client.js';
 import { type LoadedConfig, loadConfig } from '../config/load.js';
+import { type RenamedKey, renamedText } from '../config/renamed.js';
 import { Hyper2kvmError } from '../errors/error.js';
+import { terminalText } from '../text/escape-terminal.js';
 import type { Io } from './io.js';
 
 /** What every command takes. */
@@ -80,6 +82,11 @@ export function usageError(message: string, advice: string, cause?: unknown): Hy
 /** The configuration in force: file, then `HYPER2KVM_*`, then `flags`. Errors: `config.*`. */
 export function configOf(io: Io, options: CommonOptions, flags: Record<string, unknown> = {}): LoadedConfig {
   return loadConfig({ file: options.config, env: io.env, flags });
+}
+
+/** Names on stderr what was written under an old name. */
+export function warnOfRenamed(io: Io, renamed: readonly RenamedKey[]): void {
+  for (const key of renamed) io.err(`warning: ${terminalText(renamedText(key))}\n`);
 }
 
 /** The daemon that the configuration names. */

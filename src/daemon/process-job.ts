@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { jobOptions } from '../config/load.js';
+import type { RenamedKey } from '../config/renamed.js';
 import type { Config, JobOptions } from '../config/schema.js';
 import type { Lanes, PipelineEvent, PipelineRequest, PipelineResult } from '../engine/types.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError, isFullDisk } from '../errors/error.js';
@@ -73,7 +74,7 @@ export async function runJob(queued: Job, parts: JobRunParts, signal: AbortSigna
   try {
     // First of all: what is read of a dropped directory must not be exchanged by its owner.
     const taken = job.outcome === null ? await takeOver(paths) : null;
-    const { options, error } = await optionsOf({ ...job, refused: job.refused ?? taken }, config, paths);
+    const { options, error } = await optionsOf({ ...job, refused: job.refused ?? taken }, config, paths, log);
     let decided = job;
     if (job.outcome === null) {
       const failure = job.refused ?? taken ?? error ?? crashLoop(job) ?? (await sourceGone(paths));
@@ -356,11 +357,13 @@ async function optionsOf(
   job: Job,
   config: Config,
   paths: JobPaths,
+  log: Logger,
 ): Promise<{ options: JobOptions; error: ErrorRecord | null }> {
   try {
     const text = job.refused === null ? await readOptionsFile(await dropOf(paths), job.optionsFile) : null;
     const file = job.optionsFile ?? 'job.toml';
-    return { options: jobOptions(config, text, { file, overrides: job.overrides }), error: null };
+    const renamed = (key: RenamedKey) => log.warn(key, 'option has another name now');
+    return { options: jobOptions(config, text, { file, overrides: job.overrides, renamed }), error: null };
   } catch (error) {
     if (!(error instanceof Hyper2kvmError)) throw error;
     return { options: jobOptions(config, null), error: errorRecord(error) };

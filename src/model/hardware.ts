@@ -8,6 +8,7 @@ const nicSchema = z.object({
   /** VMware's number of the slot, by which systemd names the card (`ens192`); absent where it is not known. */
   pci_slot: z.int().optional(),
 });
+export type Nic = z.infer<typeof nicSchema>;
 
 /** What the VM's own description (VMX, OVF, job.toml) says of its hardware; null where unknown. */
 export const hardwareSchema = z.object({

@@ -40,7 +40,7 @@ export interface BundleRequest extends OutcomeRequest {
   /** Absolute path that the bundle will have once published: the domain's disks are named there. */
   finalDirectory: string;
   /** `archive` moves `source.directory` as a whole to `source/` in the bundle; `delete` and `leave` do not touch it. */
-  keepSource: JobOptions['config']['source']['keep'];
+  keepSource: JobOptions['config']['archive']['source'];
   /** Of the drop that was converted (`sourceId`); null where that is not known (an older daemon's job). */
   sourceId: string | null;
   signal?: AbortSignal;

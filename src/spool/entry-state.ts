@@ -110,8 +110,9 @@ class Inside {
     this.#stamp.update(stampOf(path, stats));
     this.#look.bytes += stats.isFile() ? stats.size : 0;
     this.#look.allocatedBytes += stats.isFile() ? stats.blocks * 512 : 0;
-    children.push({ name, type: typeOf(stats), size: stats.isFile() ? stats.size : 0 });
-    if (stats.isDirectory()) await this.look(join(directory, name), `${path}/`, depth + 1);
+    const child: IncomingEntry = { name, type: typeOf(stats), size: stats.isFile() ? stats.size : 0 };
+    children.push(child);
+    if (stats.isDirectory()) child.children = await this.look(join(directory, name), `${path}/`, depth + 1);
   }
 
   async #names(directory: string): Promise<string[]> {

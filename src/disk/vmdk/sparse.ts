@@ -130,8 +130,9 @@ async function effectiveHeader(source: ByteSource, header: SparseHeader): Promis
 }
 
 /**
- * All grain tables and grains lie inside the file. Reads the directory and every table once (4 bytes for each 64 KiB of the disk), and
- * for a compressed disk the marker of the last grain.
+ * Checks that all grain tables and grains lie inside the file. Reads the directory and every table once (4 bytes for
+ * each 64 KiB of the disk), and for a compressed disk the marker of the last grain. Of the redundant directory only
+ * the place counts.
  */
 export async function sparseCompleteness(source: ByteSource, first: SparseHeader): Promise<Completeness> {
   try {
@@ -145,13 +146,9 @@ export async function sparseCompleteness(source: ByteSource, first: SparseHeader
       // Entry 1 is a grain of zeros that occupies nothing.
       firstGrainSector: 2,
     });
-    if (header.redundantDirectory !== null)
-      await readExact(
-        source,
-        header.redundantDirectory,
-        directoryEntries(header) * 4,
-        'the redundant grain directory',
-      );
+    const { redundantDirectory } = header;
+    if (redundantDirectory !== null && redundantDirectory + directoryEntries(header) * 4 > source.size)
+      throw truncated('the redundant grain directory lies beyond the end of the file');
     if (scan.lastGrain === null) return { complete: true, allocated: 0 };
     const { offset, length } = scan.lastGrain;
     if (!header.compressed) {

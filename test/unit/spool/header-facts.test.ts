@@ -66,6 +66,14 @@ test('what will never become a disk does not wait', async () => {
   expect(await waitingFor('x.qcow2', Buffer.from('x'.repeat(5000)))).toBeNull();
 });
 
+test('a path to another place is not waited for, but its file belongs to it', async () => {
+  const facts = await factsOf(
+    'x.vmdk',
+    bufferSource(descriptor(['RW 100 FLAT "/vmfs/volumes/a/x-flat.vmdk" 0'])),
+  );
+  expect(facts).toMatchObject({ needs: [], uses: ['x-flat.vmdk'] });
+});
+
 test('the beginning of a descriptor does', async () => {
   expect(await waitingFor('x.vmdk', Buffer.from('# Disk Desc'))).not.toBeNull();
   expect(await waitingFor('x.vmdk', Buffer.alloc(0))).not.toBeNull();
