@@ -23,7 +23,7 @@ export type PassedOver = z.infer<typeof passedOverSchema>;
 /** One name in incoming, as lstat sees it. */
 export interface IncomingEntry {
   name: string;
-  /** `unnamed`: its name is not UTF-8, so that it can be seen but not opened. `unreadable`: it could not be looked at, `problem` says why. */
+  /** `unnamed`: its name is not UTF-8, so that it can be seen but not opened. `unreadable`: `problem` says why. */
   type: 'file' | 'directory' | 'symlink' | 'special' | 'unnamed' | 'unreadable';
   /** Bytes; 0 for what is no file. */
   size: number;
@@ -53,7 +53,7 @@ export interface HeaderFacts {
   incomplete: string | null;
   /** Of a `.vmsd`: the disks that a snapshot froze. Each has a delta on it somewhere, and is not to be taken without it. */
   frozen?: readonly string[];
-  /** It has tables that say whether it is whole, and nobody has looked at them so far. */
+  /** It has tables that say whether it is whole, and nobody has checked them so far. */
   isUnchecked?: boolean;
 }
 export type Probe = (path: string) => Promise<HeaderFacts>;
@@ -68,17 +68,26 @@ export interface Drop {
   entries: string[];
   /** Path of its job.toml relative to incoming; null without one. */
   options: string | null;
-  /** Everything is there: it may be claimed after `settle_seconds` without a change. */
-  complete: boolean;
-  /** What it waits for: `missing web01-s003.vmdk`; null when complete. */
-  waitingFor: string | null;
+  /** Null when everything is there: then it may be claimed after `settle_seconds` without a change. */
+  waiting: Waiting | null;
   /** Set when no waiting helps and nothing in it may be opened (links, devices): claim it and fail it with this. */
   refused: ErrorRecord | null;
-  /** It cannot be looked at: it stays where it is, whatever time passes, until its owner mends that. */
+  /** It cannot be read: it stays where it is, whatever time passes, until its owner mends that. */
   problem?: ErrorRecord;
-  /** The tables of a file of it are still to be checked: its time has not begun. */
-  isUnchecked?: boolean;
 }
+
+/** What a drop waits for. `names` are of files; `waitingText` (spool/waiting-text.ts) makes the sentence. */
+export type Waiting =
+  /** Files that others need, or the descriptor or the delta of the named file. `more`: beside those named. */
+  | { kind: 'missing'; what: 'files' | 'descriptor' | 'delta'; names: string[]; more: number }
+  /** A file with a partial name. */
+  | { kind: 'writing'; names: string[] }
+  /** A file that is there, but not to its end; `why` is for people. */
+  | { kind: 'unfinished'; names: string[]; why: string }
+  /** The tables of a file are still to be checked: the drop's time has not begun. */
+  | { kind: 'unchecked'; names: string[] }
+  /** A directory without a disk. */
+  | { kind: 'no-disk'; names: string[] };
 
 export interface Grouping {
   drops: Drop[];
