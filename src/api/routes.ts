@@ -3,7 +3,7 @@ import { Hyper2kvmError } from '../errors/error.js';
 import type { Control } from './control.js';
 import { METRICS_CONTENT_TYPE } from './protocol.js';
 
-export interface RouteRequest {
+interface RouteRequest {
   /** The job in the path, decoded; empty where the path has none. */
   id: string;
   query: URLSearchParams;

@@ -2,6 +2,7 @@ import { type Argument, Command } from 'commander';
 import { ControlClient } from '../api/client.js';
 import { controlSocket } from '../config/control-socket.js';
 import { type LoadedConfig, loadConfig } from '../config/load.js';
+import { type RenamedKey, renamedText } from '../config/renamed.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import { terminalText } from '../text/escape-terminal.js';
 import type { Io } from './io.js';
@@ -84,13 +85,18 @@ export function configOf(io: Io, options: CommonOptions, flags: Record<string, u
   return loadConfig({ file: options.config, env: io.env, flags });
 }
 
+/** Names on stderr what was written under an old name. */
+export function warnOfRenamed(io: Io, renamed: readonly RenamedKey[]): void {
+  for (const key of renamed) io.err(`warning: ${terminalText(renamedText(key))}\n`);
+}
+
 /** The daemon that the configuration names. What else is wrong with the configuration is only warned of. */
 export function daemonOf(io: Io, options: CommonOptions): ControlClient {
   const { path, problem } = controlSocket({ file: options.config, env: io.env });
   if (problem !== null) {
     const [first] = problem.message.split('\n');
     io.err(
-      `hyper2kvm: warning: ${terminalText(`${problem.code}: ${first}`)}; asking the daemon on ${terminalText(path)}\n`,
+      `warning: ${terminalText(`${problem.code}: ${first}`)}; asking the daemon on ${terminalText(path)}\n`,
     );
   }
   return new ControlClient(path);

@@ -10,7 +10,7 @@ import {
 } from '../config/load.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import { terminalText } from '../text/escape-terminal.js';
-import { type CommonOptions, configOf, newCommand, printJson } from './command.js';
+import { type CommonOptions, configOf, newCommand, printJson, warnOfRenamed } from './command.js';
 import { EXIT_FAILED } from './failure.js';
 import type { Io } from './io.js';
 
@@ -32,9 +32,10 @@ function checkCommand(io: Io): Command {
   }).action(async (given: string | undefined, _local, command: Command) => {
     const options = command.optsWithGlobals<CommonOptions>();
     const file = given ?? options.config ?? DEFAULT_CONFIG_FILE;
-    const problems = checkConfig(await readConfig(file), file);
+    const { problems, renamed } = checkConfig(await readConfig(file), file);
     if (problems.length > 0) io.exitCode = EXIT_FAILED;
-    if (options.json) return printJson(io, { file, valid: problems.length === 0, problems });
+    if (options.json) return printJson(io, { file, valid: problems.length === 0, problems, renamed });
+    warnOfRenamed(io, renamed);
     for (const problem of problems) io.out(`${terminalText(problemText(problem))}\n`);
     if (problems.length === 0) io.out(`${terminalText(file)}: right\n`);
   });
@@ -60,6 +61,7 @@ function showCommand(io: Io): Command {
     const options = command.optsWithGlobals<CommonOptions>();
     const loaded = configOf(io, options);
     if (options.json) return printJson(io, loaded);
+    warnOfRenamed(io, loaded.renamed);
     io.out(`# file: ${loaded.file === null ? 'none, the defaults' : terminalText(loaded.file)}\n`);
     let table = '';
     for (const { key, table: of, name } of optionTable()) {

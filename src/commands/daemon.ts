@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { type CommonOptions, collectSetting, configOf, newCommand } from './command.js';
+import { type CommonOptions, collectSetting, configOf, newCommand, warnOfRenamed } from './command.js';
 import type { Io } from './io.js';
 
 export function daemonCommand(io: Io): Command {
@@ -17,7 +17,11 @@ export function daemonCommand(io: Io): Command {
       const flags = { ...options.set, ...(options.json ? { 'log.format': 'json' } : {}) };
       // The service's parts cost 0.3 s to load: the short commands go without.
       const { runDaemon } = await import('../daemon/daemon.js');
-      const load = () => configOf(io, options, flags).config;
+      const load = () => {
+        const { config, renamed } = configOf(io, options, flags);
+        warnOfRenamed(io, renamed);
+        return config;
+      };
       await runDaemon(load(), { reload: load });
     });
 }

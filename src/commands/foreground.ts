@@ -1,6 +1,7 @@
 import { mkdir, realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { jobOptions, optionTable } from '../config/load.js';
+import type { RenamedKey } from '../config/renamed.js';
 import type { JobOptions } from '../config/schema.js';
 import { isNotUtf8, refusedName } from '../disk/base/names.js';
 import { PipelineLanes } from '../engine/lanes.js';
@@ -14,7 +15,7 @@ import { newJobId } from '../queue/ids.js';
 import { namedDrop } from '../spool/named-drop.js';
 import { stemOf, vmName } from '../spool/names.js';
 import { readOptionsFile } from '../spool/options-file.js';
-import { type CommonOptions, configOf, usageError } from './command.js';
+import { type CommonOptions, configOf, usageError, warnOfRenamed } from './command.js';
 import type { Io } from './io.js';
 import { createProgress } from './progress.js';
 
@@ -33,13 +34,18 @@ export interface ForegroundJob {
 /** Reads the drop at `path` and its job.toml. Errors: `usage.invalid` where nothing is there, `config.*`, `job-options.*`. */
 export async function openDrop(io: Io, path: string, options: ForegroundOptions): Promise<ForegroundJob> {
   const { flags, overrides } = splitSettings(options.set ?? {});
-  const { config } = configOf(io, options, flags);
+  const { config, renamed } = configOf(io, options, flags);
+  warnOfRenamed(io, renamed);
   if (isNotUtf8(path)) throw refusedName(path);
   const real = await realPath(path);
   const directory = dirname(real);
   const drop = await namedDrop(directory, basename(real));
   const text = await readOptionsFile(directory, drop.options);
-  const settings = { overrides, ...(drop.options === null ? {} : { file: join(directory, drop.options) }) };
+  const settings = {
+    overrides,
+    renamed: (key: RenamedKey) => warnOfRenamed(io, [key]),
+    ...(drop.options === null ? {} : { file: join(directory, drop.options) }),
+  };
   const jobSettings = jobOptions(config, text, settings);
   return {
     job: newJobId(Date.now()),

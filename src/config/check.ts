@@ -74,9 +74,25 @@ export function problemsOf(
     .slice(0, MOST_PROBLEMS)
     .map(({ key, message }) =>
       message === null
-        ? problem(key, 'unknown-key', 'is not an option', nearestKey(key, knownKeys), locate)
+        ? unknownKey(key, knownKeys, locate)
         : problem(key, 'invalid-value', message, null, locate),
     );
+}
+
+/** Tables of what is not there yet. */
+const RESERVED: Readonly<Record<string, string>> = {
+  source: 'is for fetching a VM from elsewhere, which this version cannot do: drop its disks',
+};
+
+function unknownKey(
+  key: string,
+  knownKeys: readonly string[],
+  locate: Parameters<typeof problem>[4],
+): ConfigProblem {
+  const reserved = RESERVED[key.split('.')[0]!];
+  return reserved === undefined
+    ? problem(key, 'unknown-key', 'is not an option', nearestKey(key, knownKeys), locate)
+    : problem(key, 'unknown-key', reserved, null, locate);
 }
 
 function problem(

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type ConfigProblem, configError, problemsOf, readToml } from './check.js';
 import { fromText, type OptionRow, optionTable, tableSchemas } from './options.js';
+import { formerly, moveFormerKeys, type RenamedKey } from './renamed.js';
 import {
   type Config,
   configSchema,
@@ -39,17 +40,23 @@ function withoutDefault(option: z.ZodType): z.ZodType {
   return option instanceof z.ZodDefault ? (option.unwrap() as z.ZodType).optional() : option;
 }
 
+export interface JobSettings {
+  /** The job.toml's name, for messages. */
+  file?: string;
+  /** Dotted key to value, as `retry --set` gives them. */
+  overrides?: Readonly<Record<string, string>>;
+  /** Called for each key that has another name now. */
+  renamed?(key: RenamedKey): void;
+}
+
 /**
  * How one VM is handled: the daemon's configuration with the drop's job.toml over it (`null`: there is none) and then `overrides`, dotted key to value,
  * as `retry --set` gives them. The job.toml is the dropper's, so it may set less; the overrides are an operator's. Throws `job-options.syntax`,
  * `job-options.unknown-key`, `job-options.invalid-value`.
  */
-export function jobOptions(
-  config: Config,
-  jobToml: string | null,
-  settings: { file?: string; overrides?: Readonly<Record<string, string>> } = {},
-): JobOptions {
-  const { file = 'job.toml', overrides = {} } = settings;
+export function jobOptions(config: Config, jobToml: string | null, settings: JobSettings = {}): JobOptions {
+  const { file = 'job.toml', renamed = () => {} } = settings;
+  const overrides = withNewKeys(settings.overrides ?? {}, renamed);
   const dropped = readToml(jobToml ?? '', file);
   if (dropped.problem !== null) throw configError('job-options', [dropped.problem]);
   const inFile = (key: string) => {
@@ -57,10 +64,16 @@ export function jobOptions(
     const at = position === null ? '' : `:${position.line}:${position.column}`;
     return { where: `${file}${at}`, position };
   };
+  const written = structuredClone(dropped.table) as Record<string, unknown>;
+  moveFormerKeys(written, ({ key }, from) => {
+    renamed({ where: inFile(from).where, from, to: key });
+    const position = dropped.positions.get(from);
+    if (position !== undefined) dropped.positions.set(key, position);
+  });
   // What an operator sets instead does not count, so that a wrong value can be mended by `retry --set`.
-  const counting = withoutKeys(structuredClone(dropped.table) as Record<string, unknown>, overrides);
+  const counting = withoutKeys(structuredClone(written), overrides);
   refuseBeyondBounds(check(counting, 'dropper', inFile), config, inFile);
-  const table = withOverrides(structuredClone(dropped.table) as Record<string, unknown>, overrides);
+  const table = withOverrides(written, overrides);
   const { kind, vm, ...tables } = check(table, 'operator', (key) => ({
     where: `--set ${key}`,
     position: null,
@@ -136,6 +149,20 @@ function explainDaemonOption(problem: ConfigProblem): ConfigProblem {
     ? 'cannot be set in a job.toml, only by an operator'
     : 'cannot be set for one VM, only for the daemon';
   return { ...problem, message, suggestion: null };
+}
+
+function withNewKeys(
+  overrides: Readonly<Record<string, string>>,
+  renamed: (key: RenamedKey) => void,
+): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(overrides).map(([key, value]) => {
+      const option = formerly(key);
+      if (option === null) return [key, value];
+      renamed({ where: `--set ${key}`, from: key, to: option.key });
+      return [option.key, value];
+    }),
+  );
 }
 
 function withoutKeys(

@@ -3,6 +3,7 @@ import { isErrorCode } from '../errors/errno.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import { type ConfigProblem, configError, problemsOf, readToml } from './check.js';
 import { fromText, nearest, type OptionRow, optionTable } from './options.js';
+import { formerly, formerlyVariable, moveFormerKeys, type RenamedKey } from './renamed.js';
 import { type Config, configSchema } from './schema.js';
 import { nearestPlace, type TomlPosition } from './toml-position.js';
 
@@ -23,6 +24,8 @@ export interface LoadedConfig {
   origins: Record<string, Origin>;
   /** The file that was read; null when there was none and none was asked for. */
   file: string | null;
+  /** What was written under an old name. */
+  renamed: RenamedKey[];
 }
 
 export interface ConfigSources {
@@ -39,14 +42,14 @@ export interface ConfigSources {
  */
 export function loadConfig(sources: ConfigSources): LoadedConfig {
   const file = readConfigFile(sources.file);
-  const { loaded, problems } = layer(file, sources);
+  const { loaded, problems, renamed } = layer(file, sources);
   if (loaded === null) throw configError('config', problems);
-  return { ...loaded, file: file?.name ?? null };
+  return { ...loaded, renamed, file: file?.name ?? null };
 }
 
-/** Like `loadConfig` for the text of one file, giving all problems instead of throwing. An empty list: the file is right. */
-export function checkConfig(text: string, file: string): ConfigProblem[] {
-  return layer({ name: file, text }, { env: {} }).problems;
+/** Like `loadConfig` for the text of one file, giving all problems instead of throwing. No problems: the file is right. */
+export function checkConfig(text: string, file: string): Pick<Layered, 'problems' | 'renamed'> {
+  return layer({ name: file, text }, { env: {} });
 }
 
 function readConfigFile(wanted: string | undefined): { name: string; text: string } | null {
@@ -65,8 +68,9 @@ function readConfigFile(wanted: string | undefined): { name: string; text: strin
 }
 
 interface Layered {
-  loaded: Omit<LoadedConfig, 'file'> | null;
+  loaded: Pick<LoadedConfig, 'config' | 'origins'> | null;
   problems: ConfigProblem[];
+  renamed: RenamedKey[];
 }
 
 function layer(file: { name: string; text: string } | null, sources: ConfigSources): Layered {
@@ -74,16 +78,22 @@ function layer(file: { name: string; text: string } | null, sources: ConfigSourc
   const keys = options.map((option) => option.key);
   const places = new Map<string, { origin: Origin; position: TomlPosition | null }>();
   const problems: ConfigProblem[] = [];
+  const renamed: RenamedKey[] = [];
   let tables: Record<string, unknown> = {};
 
   if (file !== null) {
     const read = readToml(file.text, file.name);
-    if (read.problem !== null) return { loaded: null, problems: [read.problem] };
+    if (read.problem !== null) return { loaded: null, problems: [read.problem], renamed };
     tables = structuredClone(read.table) as Record<string, unknown>;
     for (const [key, position] of read.positions) {
       const where = `${file.name}:${position.line}:${position.column}`;
       places.set(key, { origin: { source: 'file', where }, position });
     }
+    moveFormerKeys(tables, ({ key }, from) => {
+      const place = places.get(from) ?? { origin: { source: 'file', where: file.name }, position: null };
+      renamed.push({ where: place.origin.where, from, to: key });
+      places.set(key, place);
+    });
   }
   const set = (option: OptionRow, value: unknown, origin: Origin) => {
     const table = tables[option.table];
@@ -94,19 +104,23 @@ function layer(file: { name: string; text: string } | null, sources: ConfigSourc
   };
   for (const [variable, text] of Object.entries(sources.env)) {
     if (text === undefined) continue;
-    const option = options.find((candidate) => candidate.variable === variable);
+    const old = formerlyVariable(variable);
+    const option = old ?? options.find((candidate) => candidate.variable === variable);
     const origin = { source: 'environment', where: variable } as const;
+    if (old !== null) renamed.push({ where: variable, from: variable, to: old.variable });
     if (option !== undefined) set(option, fromText(option, text), origin);
     else if (isMistypedVariable(variable, options)) problems.push(unknownVariable(variable, options));
   }
   for (const [key, value] of Object.entries(sources.flags ?? {})) {
-    const option = options.find((candidate) => candidate.key === key);
+    const old = formerly(key);
+    const option = old ?? options.find((candidate) => candidate.key === key);
+    if (old !== null) renamed.push({ where: `--set ${key}`, from: key, to: old.key });
     if (option === undefined) {
       problems.push(unknown(`--set ${key}`, key, nearest(key, keys)));
       continue;
     }
     const given = typeof value === 'string' ? fromText(option, value) : value;
-    set(option, given, { source: 'flag', where: `--set ${key}` });
+    set(option, given, { source: 'flag', where: `--set ${option.key}` });
   }
 
   const parsed = configSchema.safeParse(tables);
@@ -118,7 +132,7 @@ function layer(file: { name: string; text: string } | null, sources: ConfigSourc
       }),
     );
   }
-  if (!parsed.success || problems.length > 0) return { loaded: null, problems };
+  if (!parsed.success || problems.length > 0) return { loaded: null, problems, renamed };
   const fallback: Origin = { source: 'default', where: '' };
   return {
     loaded: {
@@ -126,6 +140,7 @@ function layer(file: { name: string; text: string } | null, sources: ConfigSourc
       origins: Object.fromEntries(keys.map((key) => [key, places.get(key)?.origin ?? fallback])),
     },
     problems,
+    renamed,
   };
 }
 

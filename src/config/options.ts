@@ -21,6 +21,8 @@ export interface OptionRow {
   bound: DropperBound | null;
   /** The environment variable that sets it. */
   variable: string;
+  /** Its key in an earlier version. */
+  formerly: string | null;
 }
 
 let rows: readonly OptionRow[] | null = null;
@@ -46,10 +48,16 @@ function readRows(): OptionRow[] {
         perJob: meta.perJob === true,
         setBy: meta.setBy ?? 'operator',
         bound: meta.bound ?? null,
-        variable: `HYPER2KVM_${table}_${name}`.toUpperCase(),
+        variable: variableOf(`${table}.${name}`),
+        formerly: meta.formerly ?? null,
       };
     }),
   );
+}
+
+/** The environment variable of a dotted key. */
+export function variableOf(key: string): string {
+  return `HYPER2KVM_${key.replace('.', '_')}`.toUpperCase();
 }
 
 /** The tables of the configuration with their object schemas. */

@@ -12,6 +12,7 @@ import { STAGE_NAMES } from '../model/stage-names.js';
  * `perJob: true`: may be set for one VM, by `retry --set` of an operator.
  * `setBy: 'dropper'`: may stand in a job.toml too. A job.toml is as little trusted as the disk beside it, so what names a path, a program
  * or a secret of the host, or costs more of it than a conversion does, is the operator's. Without it: operator.
+ * `formerly`: the key's name in an earlier version, which is still read, with a warning.
  */
 declare module 'zod' {
   interface GlobalMeta {
@@ -19,6 +20,7 @@ declare module 'zod' {
     perJob?: boolean;
     setBy?: 'operator' | 'dropper';
     bound?: DropperBound;
+    formerly?: string;
   }
 }
 
@@ -169,14 +171,15 @@ export const configSchema = z
         }),
       })
       .prefault({}),
-    source: z
+    archive: z
       .strictObject({
-        keep: z
+        source: z
           .enum(['archive', 'delete', 'leave'])
           .default('archive')
           .meta({
             description:
               'The original drop after success: into the bundle, deleted once the bundle is complete, or left where it was (convert only; the daemon treats it as archive).',
+            formerly: 'source.keep',
             ...job,
           }),
       })
@@ -517,13 +520,21 @@ export const vmOptionsSchema = z.strictObject({
     .enum(['bios', 'uefi'])
     .optional()
     .meta({ description: 'Overrides what INSPECT finds.', setBy: 'dropper' }),
+  configuration: z.string().min(1).max(256).optional().meta({
+    description: 'Which deployment option of an OVF applies (default: the one that it marks).',
+    setBy: 'dropper',
+  }),
 });
 export const jobKindSchema = z.enum(['vm', 'data']);
+
+/** The source that a job is fetched from: its type, and what that type needs to know beside the drop. */
+const jobSourceSchema = z.looseObject({ type: z.string() });
 
 /** Everything a stage may want to know about how this one VM is to be handled. */
 export const jobOptionsSchema = z.object({
   kind: jobKindSchema.default('vm'),
   vm: vmOptionsSchema.prefault({}),
+  source: jobSourceSchema.prefault({ type: 'local' }),
   config: configSchema,
 });
 export type JobOptions = z.infer<typeof jobOptionsSchema>;

@@ -13,6 +13,7 @@ import { Notifications } from '../notifications/notifications.js';
 import { lockDirectory, lockInstance } from '../queue/sqlite/instance-lock.js';
 import type { QueueStore } from '../queue/store.js';
 import { runPipeline } from '../stages/pipeline.js';
+import { probeSandbox } from '../tools/sandbox.js';
 import { Admission } from './admission.js';
 import { prepareDirectories } from './directories.js';
 import { createEvents, withEvents } from './events.js';
@@ -127,6 +128,7 @@ export function daemonParts({ config, log, notifier, version, stageNames, ...giv
     { name: 'worker', start: () => worker.start(), stop: () => worker.stop() },
     { name: 'intake', start: () => intake.start(), stop: () => intake.stop() },
     accelerator.part,
+    { name: 'sandbox probe', start: () => void logSandbox(logger) },
     {
       name: 'systemd',
       start() {
@@ -143,6 +145,11 @@ function metricsParts({ metrics }: Config, collect: () => Promise<string>, log: 
   if (metrics.listen === '') return [];
   const server = new MetricsServer(metrics.listen, collect, log);
   return [{ name: 'metrics', start: () => server.start(), stop: () => server.stop() }];
+}
+
+async function logSandbox(log: Logger): Promise<void> {
+  const { kind, reason } = await probeSandbox();
+  log[kind === 'none' ? 'warn' : 'info']({ sandbox: kind, reason }, 'sandbox of the tools found');
 }
 
 /** Nobody waits for the probe; null until it is known. */

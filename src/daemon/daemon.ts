@@ -34,7 +34,10 @@ export async function startDaemon(initial: Config, options: DaemonOptions = {}):
   const version = hyper2kvmVersion();
   const log = options.log ?? createLog({ level: config.log.level, form: config.log.format });
   const logger = log.logger;
-  const notifier = createNotifier(process.env);
+  const notifier = createNotifier({
+    env: process.env,
+    onFailure: (err) => logger.warn({ err }, 'systemd-notify failed, systemd was told without it'),
+  });
   const lifecycle = new Lifecycle(logger);
   try {
     const stageNames = (await pipelineStages(config)).map(({ name }) => name);

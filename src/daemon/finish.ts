@@ -73,7 +73,7 @@ async function publishBundle(request: FinishRequest, paths: JobPaths, directory:
   const { job, options, signal } = request;
   const { sourceId } = job.result;
   // For the daemon there is no place where the drop could be left: incoming would bring it again.
-  const keepSource = options.config.source.keep === 'delete' ? 'delete' : 'archive';
+  const keepSource = options.config.archive.source === 'delete' ? 'delete' : 'archive';
   await assembleBundle({
     ...(await outcomeOf(request, paths)),
     bundleDirectory: paths.bundle,

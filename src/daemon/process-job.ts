@@ -1,5 +1,7 @@
 import { join } from 'node:path';
+import type { Logger } from 'pino';
 import { jobOptions } from '../config/load.js';
+import type { RenamedKey } from '../config/renamed.js';
 import type { Config, JobOptions } from '../config/schema.js';
 import type { Lanes, PipelineRequest, PipelineResult } from '../engine/types.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
@@ -73,7 +75,12 @@ export async function processJob(started: StartedJob, parts: JobParts, signal: A
   try {
     // First of all: what is read of a dropped directory must not be exchanged by its owner.
     const taken = job.outcome === null ? await takeOver(paths) : null;
-    const { options, error } = await optionsOf({ ...job, refused: job.refused ?? taken }, config, paths);
+    const { options, error } = await optionsOf(
+      { ...job, refused: job.refused ?? taken },
+      config,
+      paths,
+      jobLog.logger,
+    );
     let decided = job;
     if (job.outcome === null) {
       const failure = job.refused ?? taken ?? error ?? crashLoop(job) ?? (await sourceGone(paths));
@@ -139,11 +146,13 @@ async function optionsOf(
   job: Job,
   config: Config,
   paths: JobPaths,
+  log: Logger,
 ): Promise<{ options: JobOptions; error: ErrorRecord | null }> {
   try {
     const text = job.refused === null ? await readOptionsFile(await dropOf(paths), job.optionsFile) : null;
     const file = job.optionsFile ?? 'job.toml';
-    return { options: jobOptions(config, text, { file, overrides: job.overrides }), error: null };
+    const renamed = (key: RenamedKey) => log.warn(key, 'option has another name now');
+    return { options: jobOptions(config, text, { file, overrides: job.overrides, renamed }), error: null };
   } catch (error) {
     if (!(error instanceof Hyper2kvmError)) throw error;
     return { options: jobOptions(config, null), error: errorRecord(error) };

@@ -1,72 +1,77 @@
 import { Hyper2kvmError } from '../errors/error.js';
+import type { FileBytes } from '../model/storage.js';
 import { printable } from '../text/escape-terminal.js';
-import { corrupt, truncated } from './base/bytes.js';
+import { corrupt, truncated, unsupported } from './base/bytes.js';
 import type { DiskImage } from './base/format.js';
-import { compareNames, siblingName } from './base/names.js';
+import { compareNames, isPath, NameIndex, referencedName, refusedReference } from './base/names.js';
 import { formatOfExtension } from './formats.js';
+import { isFlatName, type ReadImage } from './read-image.js';
 
-/** One file of a drop and what its header says. Exactly one of `image` and `error` may be set; neither: no image at all (a log, a VMX). */
-export interface ImageFile {
-  /** Plain name inside the drop's directory. */
+/** A file of a drop, or a member of its archive. */
+export interface DropFile {
+  /** Plain name inside the drop's directory, or inside its archive. */
   name: string;
   /** Bytes. */
   size: number;
-  image: DiskImage | null;
-  error: Hyper2kvmError | null;
-  /** The sparse file's grain directory is in its footer: QEMU must open it directly (see vmdk/index.ts). */
-  footer: boolean;
-  /** A member of an archive: its bytes lie in `file` (beside it, in the same directory). */
-  region?: { file: string; offset: number; size: number };
-  /** Absolute path of the unpacked copy that holds its bytes: it, or the archive that it is a member of, came compressed. */
-  unpacked?: string;
-  /** The compressed file that it was unpacked from, as a manifest knows it. */
-  packed?: Pick<ImageFile, 'name' | 'region' | 'size' | 'unpacked'>;
+  bytes: FileBytes;
 }
 
-/** One state of a disk: its own file and the extents that it names, in disk order. */
-export interface Layer {
+/** One file of a drop and what its header says. */
+export type ImageFile = DropFile & ReadImage;
+
+/** One state of a disk as the headers put it together: its own file and the extents that it names, in disk order. */
+export interface Assembled {
   file: ImageFile;
   image: DiskImage;
   /** Verified files of `image.extents`, same order. */
   extents: ImageFile[];
 }
-/** A disk: newest layer first, the last one has no parent. */
-export interface Chain {
-  layers: Layer[];
-}
 
-interface Assembly {
+export interface Assembly {
   files: ReadonlyMap<string, ImageFile>;
+  names: NameIndex;
   /** Files that are a piece of some descriptor. */
   pieces: Set<string>;
-  layers: Map<string, Layer>;
+  images: Map<string, Assembled>;
   parents: Map<string, string>;
 }
 
 /**
- * Puts the images of one VM together: descriptors with their extents, children with their parents, all by plain sibling names and checked
+ * Puts the images of one VM together: descriptors with their extents, children with their parents, all by the names of files in the drop and checked
  * by size and content id. Pure. Throws `fetch.missing-extent`, `fetch.missing-descriptor`, `fetch.missing-parent`, `fetch.parent-mismatch`,
  * `fetch.refused-reference`, `fetch.truncated`, `fetch.corrupt`, and whatever a file's own header was refused for.
  */
 export function assemble(files: readonly ImageFile[]): Assembly {
   const assembly: Assembly = {
     files: new Map(files.map((file) => [file.name, file])),
+    names: new NameIndex(files.map(({ name }) => name)),
     pieces: new Set(),
-    layers: new Map(),
+    images: new Map(),
     parents: new Map(),
   };
   const sorted = [...files].sort((a, b) => compareNames(a.name, b.name));
-  for (const file of sorted) {
-    if (file.image?.role === 'disk') assembly.layers.set(file.name, layerOf(file, file.image, assembly));
+  // Where the VM's own folder has disks, those in folders below it may be anything: old copies, another VM.
+  const hasOwn = sorted.some(({ name, image }) => image !== null && !isBelow(name));
+  const [own, aside] = hasOwn
+    ? [sorted.filter(({ name }) => !isBelow(name)), sorted.filter(({ name }) => isBelow(name))]
+    : [sorted, []];
+  for (const file of own) addImage(file, assembly);
+  for (const file of aside) {
+    try {
+      addImage(file, assembly);
+    } catch (error) {
+      if (!(error instanceof Hyper2kvmError)) throw error;
+    }
   }
-  for (const file of sorted) refuseLeftover(file, assembly);
-  const byContentId = new Map<string | null, Layer[]>();
-  for (const layer of assembly.layers.values()) {
+  for (const file of own) refuseLeftover(file, assembly);
+  for (const file of aside) refuseNewerState(file, assembly);
+  const byContentId = new Map<string | null, Assembled[]>();
+  for (const layer of assembly.images.values()) {
     const sameId = byContentId.get(layer.image.contentId);
     if (sameId === undefined) byContentId.set(layer.image.contentId, [layer]);
     else sameId.push(layer);
   }
-  for (const layer of assembly.layers.values()) {
+  for (const layer of assembly.images.values()) {
     if (layer.image.parent === null) continue;
     const alike = byContentId.get(layer.image.parent.contentId) ?? [];
     assembly.parents.set(layer.file.name, parentOf(layer, alike, assembly).file.name);
@@ -74,9 +79,21 @@ export function assemble(files: readonly ImageFile[]): Assembly {
   return assembly;
 }
 
-function layerOf(file: ImageFile, image: DiskImage, assembly: Assembly): Layer {
-  const names = image.extents.map((extent) => siblingName(extent.name, 'exact', file.name));
-  const missing = [...new Set(names.filter((name) => !assembly.files.has(name)))];
+function isBelow(name: string): boolean {
+  return name.includes('/');
+}
+
+function addImage(file: ImageFile, assembly: Assembly): void {
+  if (file.image?.role === 'disk') assembly.images.set(file.name, withExtents(file, file.image, assembly));
+}
+
+function withExtents(file: ImageFile, image: DiskImage, assembly: Assembly): Assembled {
+  const names = image.extents.map((extent) => assembly.names.find(extent.name, file.name));
+  const missing = [
+    ...new Set(image.extents.flatMap(({ name }, index) => (names[index] === null ? [name] : []))),
+  ];
+  const foreign = missing.find(isPath);
+  if (foreign !== undefined) throw refusedReference(foreign, file.name, 'is not in the drop');
   if (missing.length > 0) {
     throw new Hyper2kvmError(
       'fetch.missing-extent',
@@ -110,6 +127,11 @@ function layerOf(file: ImageFile, image: DiskImage, assembly: Assembly): Layer {
           `${label} holds ${piece.image.virtualSize} bytes of the disk, the descriptor says ${extent.size}`,
         );
       if (used.has(piece.name)) throw corrupt(`${label} is listed twice`);
+      if (piece.image.footer)
+        throw unsupported(
+          `${label} is stream-optimized with its directory at the end`,
+          'Convert it first: `vmware-vdiskmanager -r disk.vmdk -t 0 new.vmdk`, and drop the result.',
+        );
     } else if (extent.offset + extent.size > piece.size) {
       throw truncated(`${label} has ${piece.size} bytes, ${extent.offset + extent.size} are needed`);
     }
@@ -126,7 +148,7 @@ function layerOf(file: ImageFile, image: DiskImage, assembly: Assembly): Layer {
 /** What is no piece of anything must stand on its own; files that do not claim to be disks are passed over. */
 function refuseLeftover(file: ImageFile, assembly: Assembly): void {
   if (assembly.pieces.has(file.name)) {
-    assembly.layers.delete(file.name);
+    assembly.images.delete(file.name);
     return;
   }
   const claims = formatOfExtension(file.name) !== null;
@@ -143,16 +165,18 @@ function refuseLeftover(file: ImageFile, assembly: Assembly): void {
   if (file.error !== null && claims) throw file.error;
 }
 
-export function isFlatName(name: string): boolean {
-  return /-(flat|f\d{3,}|rdm|rdmp)\.vmdk$/i.test(name);
+/** A folder like VirtualBox's `Snapshots` holds the newest state in a form that is not read: without it an old one would be converted. */
+function refuseNewerState(file: ImageFile, assembly: Assembly): void {
+  if (assembly.pieces.has(file.name)) assembly.images.delete(file.name);
+  if (file.error?.code === 'fetch.unsupported') throw file.error;
 }
 
 /** `sameId`: the layers with the content id of the parent. */
-function parentOf(layer: Layer, sameId: readonly Layer[], assembly: Assembly): Layer {
+function parentOf(layer: Assembled, sameId: readonly Assembled[], assembly: Assembly): Assembled {
   const parent = layer.image.parent!;
   const child = layer.file.name;
-  const named =
-    parent.name === null ? undefined : assembly.layers.get(siblingName(parent.name, 'hint', child));
+  const name = parent.name === null ? null : assembly.names.find(parent.name, child);
+  const named = name === null ? undefined : assembly.images.get(name);
   // The name is only a hint for VMDK: a file that was renamed is still known by its content id, where only one has it.
   const [only, another] = sameId.slice(0, 3).filter((other) => other !== layer);
   const found = named ?? (parent.contentId !== null && another === undefined ? only : undefined);
@@ -176,21 +200,12 @@ function parentOf(layer: Layer, sameId: readonly Layer[], assembly: Assembly): L
   return found;
 }
 
-function missingParent(layer: Layer): Hyper2kvmError {
+function missingParent(layer: Assembled): Hyper2kvmError {
   const { name, contentId } = layer.image.parent!;
   const child = printable(layer.file.name);
-  const isPath = name !== null && /[/\\]/.test(name);
-  if (contentId === null && isPath) {
-    return new Hyper2kvmError(
-      'fetch.refused-reference',
-      `${child} builds on “${printable(name)}”, which is not in the drop`,
-      {
-        advice: 'Only files that lie beside the image are read: copy its backing file into the drop, too.',
-      },
-    );
-  }
-  const what =
-    name === null ? 'a parent without a name' : printable(siblingName(name, 'hint', layer.file.name));
+  if (contentId === null && name !== null && isPath(name))
+    return refusedReference(name, layer.file.name, 'is not in the drop');
+  const what = name === null ? 'a parent without a name' : printable(referencedName(name, layer.file.name));
   return new Hyper2kvmError(
     'fetch.missing-parent',
     `${child} is a snapshot delta: its parent ${what}${contentId === null ? '' : ` (CID ${contentId})`} is not in the drop`,
@@ -201,14 +216,14 @@ function missingParent(layer: Layer): Hyper2kvmError {
   );
 }
 
-/** From `leaf` down to the base. Throws `flatten.chain-too-deep`, and `fetch.corrupt` for a loop. */
-export function chainOf(leaf: string, assembly: Assembly, maxDepth: number): Chain {
-  const layers: Layer[] = [];
+/** The states of a disk from `leaf` down to the base. Throws `flatten.chain-too-deep`, and `fetch.corrupt` for a loop. */
+export function chainOf(leaf: string, assembly: Assembly, maxDepth: number): Assembled[] {
+  const layers: Assembled[] = [];
   const seen = new Set<string>();
   for (let name: string | undefined = leaf; name !== undefined; name = assembly.parents.get(name)) {
     if (seen.has(name)) throw corrupt(`the chain of ${printable(leaf)} comes back to ${printable(name)}`);
     seen.add(name);
-    layers.push(assembly.layers.get(name)!);
+    layers.push(assembly.images.get(name)!);
     if (layers.length > maxDepth) {
       throw new Hyper2kvmError(
         'flatten.chain-too-deep',
@@ -219,7 +234,7 @@ export function chainOf(leaf: string, assembly: Assembly, maxDepth: number): Cha
       );
     }
   }
-  return { layers };
+  return layers;
 }
 
 /**
@@ -228,10 +243,10 @@ export function chainOf(leaf: string, assembly: Assembly, maxDepth: number): Cha
  */
 export function leavesOf(assembly: Assembly): string[] {
   const inner = new Set(assembly.parents.values());
-  const leaves = [...assembly.layers.keys()].filter((name) => !inner.has(name)).sort(compareNames);
+  const leaves = [...assembly.images.keys()].filter((name) => !inner.has(name)).sort(compareNames);
   const owner = new Map<string, string>();
   for (const leaf of leaves) {
-    for (const { file } of chainOf(leaf, assembly, assembly.layers.size).layers) {
+    for (const { file } of chainOf(leaf, assembly, assembly.images.size)) {
       const other = owner.get(file.name);
       if (other !== undefined) {
         throw new Hyper2kvmError(
@@ -246,9 +261,7 @@ export function leavesOf(assembly: Assembly): string[] {
       owner.set(file.name, leaf);
     }
   }
-  if (leaves.length === 0 && assembly.layers.size > 0)
+  if (leaves.length === 0 && assembly.images.size > 0)
     throw corrupt('every image builds on another one: the chain is a loop');
   return leaves;
 }
-
-export type { Assembly };

@@ -1,5 +1,6 @@
 import { Hyper2kvmError } from '../errors/error.js';
 import { printable } from '../text/escape-terminal.js';
+import { unsupported } from './base/bytes.js';
 import type { ByteSource } from './base/format.js';
 import { formatOfExtension } from './formats.js';
 
@@ -16,8 +17,14 @@ const COMPRESSIONS: readonly Compression[] = [
   { name: 'zstd', suffix: '.zst', magic: Buffer.from([0x28, 0xb5, 0x2f, 0xfd]) },
 ];
 
+/** A compressed file, and the name of what is in it. */
+export interface Packed {
+  compression: Compression;
+  inner: string;
+}
+
 /** `web01.vmdk.gz` is `web01.vmdk` in gzip; null for names that do not say a disk or an archive inside a compression. */
-export function compressionOf(name: string): { compression: Compression; inner: string } | null {
+export function compressionOf(name: string): Packed | null {
   const compression = COMPRESSIONS.find(({ suffix }) => name.toLowerCase().endsWith(suffix));
   if (compression === undefined) return null;
   const inner = name.slice(0, -compression.suffix.length);
@@ -29,8 +36,38 @@ export function innerName(name: string): string {
   return compressionOf(name)?.inner ?? name;
 }
 
-/** Rejects with `fetch.conflicting-format` where the content is not what the name says. */
-export async function checkMagic(name: string, compression: Compression, source: ByteSource): Promise<void> {
+/**
+ * How a file is really compressed: as its name says, or under the name of what is in it, as archives and disks of an OVF
+ * are. Null where it is not. Rejects with `fetch.conflicting-format` where the content is not what the name says.
+ */
+export async function compressionIn(name: string, source: ByteSource): Promise<Packed | null> {
+  const packed = compressionOf(name);
+  if (packed !== null) {
+    await checkMagic(name, packed.compression, source);
+    return packed;
+  }
+  if (!mayBePacked(name)) return null;
+  const head = await source.read(0, LONGEST_MAGIC);
+  const compression = COMPRESSIONS.find(({ magic }) => head.subarray(0, magic.length).equals(magic));
+  return compression === undefined ? null : { compression, inner: name };
+}
+
+/** True for names of what cannot itself begin like a compressed file. A raw disk can begin with anything. */
+export function mayBePacked(name: string): boolean {
+  const format = formatOfExtension(name);
+  return /\.ova$/i.test(name) || (format !== null && format.name !== 'raw');
+}
+
+/** Throws `fetch.unsupported` for a ZIP archive, by the first bytes of the file. */
+export function refuseZip(name: string, head: Buffer): void {
+  if (head.toString('latin1', 0, 4) !== 'PK\x03\x04') return;
+  throw unsupported(
+    `${printable(name)} is a ZIP archive, not a tar archive`,
+    'Unpack it into a directory, and drop that.',
+  );
+}
+
+async function checkMagic(name: string, compression: Compression, source: ByteSource): Promise<void> {
   const head = await source.read(0, compression.magic.length);
   if (head.equals(compression.magic)) return;
   throw new Hyper2kvmError(
@@ -40,6 +77,7 @@ export async function checkMagic(name: string, compression: Compression, source:
   );
 }
 
+const LONGEST_MAGIC = 6;
 const GIB = 1024 ** 3;
 const FREE_BYTES = 8 * GIB;
 const FREE_DATA_BYTES = 32 * 1024 ** 2;

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { isErrorCode } from '../errors/errno.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import { nextData } from '../files/holes.js';
+import type { FileBytes } from '../model/storage.js';
 import { printable } from '../text/escape-terminal.js';
 import { sliceSource } from './base/bytes.js';
 import type { ByteSource } from './base/format.js';
-import type { ImageFile } from './chain.js';
 
 export interface OpenFile {
   source: ByteSource;
@@ -33,23 +33,24 @@ export async function withFile<Result>(
   }
 }
 
-type StoredFile = Pick<ImageFile, 'name' | 'region' | 'unpacked'>;
+/** The absolute directories that the paths of a disk's files begin at. */
+export type Places = Readonly<Record<FileBytes['place'], string>>;
 
-/** Absolute path of the file in which an image's bytes lie. */
-export function storedAt(directory: string, { name, region, unpacked }: StoredFile): string {
-  return unpacked ?? join(directory, region?.file ?? name);
+/** Absolute path of the file that holds the bytes. */
+export function pathOf({ place, path }: FileBytes, places: Places): string {
+  return join(places[place], path);
 }
 
-/** Opens an image, or the part of the archive that it is. */
-export async function withImage<Result>(
-  directory: string,
-  image: StoredFile,
+/** Opens a file, or the part of the archive that it is. */
+export async function withBytes<Result>(
+  bytes: FileBytes,
+  places: Places,
   use: (source: ByteSource) => Promise<Result>,
   signal?: AbortSignal,
 ): Promise<Result> {
-  const { region } = image;
+  const { region } = bytes;
   return withFile(
-    storedAt(directory, image),
+    pathOf(bytes, places),
     ({ source }) => use(region === undefined ? source : sliceSource(source, region.offset, region.size)),
     signal,
   );

@@ -19,31 +19,40 @@ export function formatByName(name: string): DiskFormat {
   return format;
 }
 
+/** What backup products leave beside every disk: which blocks were changed since the last backup. */
+export function isChangeTracking(name: string): boolean {
+  return /-ctk\.vmdk$/i.test(name);
+}
+
 /** Lower case, without the dot; empty where the name has none. */
-export function extensionOf(name: string): string {
+function extensionOf(name: string): string {
   return /\.([A-Za-z0-9]+)$/.exec(name)?.[1]?.toLowerCase() ?? '';
 }
 
+/** The format that a name claims. ESXi's changed block tracking has a VMDK's ending, and is none. */
 export function formatOfExtension(name: string): DiskFormat | null {
+  if (isChangeTracking(name)) return null;
   return FORMATS.find(({ extensions }) => extensions.includes(extensionOf(name))) ?? null;
 }
 
 /**
- * The format that the content has, which must be the one that the name claims: a guest can write any header into its own raw disk, so a
+ * Returns the format that the content has, which must be the one that is claimed, by the name or by a description: a guest can write any header into its own raw disk, so a
  * header alone proves nothing, and a name alone neither. Null where no format is recognised, and for plain bytes under a name that
  * claims no format. Throws `fetch.conflicting-format`, and `fetch.truncated` where a format's mark is at the end and not there yet.
  */
-export async function detectFormat(name: string, source: ByteSource): Promise<DiskFormat | null> {
+export async function detectFormat(
+  claimed: DiskFormat | null,
+  source: ByteSource,
+): Promise<DiskFormat | null> {
   const head = await source.read(0, 4096);
   const found: DiskFormat[] = [];
   for (const format of FORMATS) {
     if (await format.detect(head, source)) found.push(format);
   }
-  const claimed = formatOfExtension(name);
   const special = found.filter((format) => format !== raw);
   if (special.length > 1) {
     throw conflict(
-      `${printable(name)} has the marks of several formats: ${special.map((format) => format.name).join(', ')}`,
+      `the file has the marks of several formats: ${special.map((format) => format.name).join(', ')}`,
       'No honest tool writes such a file. Export the disk again.',
     );
   }
@@ -53,7 +62,7 @@ export async function detectFormat(name: string, source: ByteSource): Promise<Di
   if (content === null || claimed === content) return content;
   if (claimed === null && content === raw) return null;
   throw conflict(
-    `${printable(name)} is ${content.name} inside, its name says ${claimed?.name ?? 'nothing of it'}`,
+    `the content is ${content.name}, the name says ${claimed?.name ?? 'nothing of it'}`,
     `If the file really is a ${content.name} image, rename it to end in .${content.extensions[0]}.`,
   );
 }

@@ -1,14 +1,14 @@
 import { join, relative } from 'node:path';
 import { Hyper2kvmError } from '../errors/error.js';
+import type { Chain, DiskBytes, Layer } from '../model/storage.js';
 import { printable } from '../text/escape-terminal.js';
 import { unsupported } from './base/bytes.js';
-import type { Chain, ImageFile, Layer } from './chain.js';
-import { storedAt } from './file-source.js';
+import { type Places, pathOf } from './file-source.js';
 import { formatByName } from './formats.js';
 import { type RenderedExtent, renderDescriptor } from './vmdk/render.js';
 
 /** A node of QEMU's block layer (QAPI `BlockdevOptions`), every driver named. */
-export type BlockNode = {
+type BlockNode = {
   driver: string;
   file: BlockNode | FileNode;
   backing?: BlockNode | null;
@@ -29,10 +29,7 @@ export interface GraphPlan {
 
 export interface GraphRequest {
   chain: Chain;
-  /** Absolute directory of the chain's files. */
-  directory: string;
-  /** Absolute. */
-  workDirectory: string;
+  places: Places;
   /** Name of the flat disk without suffix: `flat-disk0`. */
   prefix: string;
 }
@@ -53,54 +50,55 @@ const MAX_BACKING_NAME = 1023;
  * Throws `flatten.path-unusable` where names cannot be written, `fetch.unsupported`.
  */
 export function planGraph(request: GraphRequest): GraphPlan {
-  const { chain, directory, workDirectory, prefix } = request;
-  const plan: GraphPlan = { descriptors: [], overlays: [], virtualSize: chain.layers[0]!.image.virtualSize };
+  const { chain, places, prefix } = request;
+  const plan: GraphPlan = { descriptors: [], overlays: [], virtualSize: chain.layers[0]!.virtual_size };
   const layers = [...chain.layers.entries()].reverse();
   let node: BlockNode | null = null;
   for (let at = 0; at < layers.length; ) {
     const [index, layer] = layers[at]!;
-    if (layer.image.format === 'vmdk') {
+    if (layer.format === 'vmdk') {
       const stack = layers.slice(at).map((entry) => entry[1]);
-      const end = stack.findIndex((other) => other.image.format !== 'vmdk');
+      const end = stack.findIndex((other) => other.format !== 'vmdk');
       const run: Layer[] = end < 0 ? stack : stack.slice(0, end);
       node = vmdkNode(run, request, plan);
       at += run.length;
       continue;
     }
-    const { driver, driverOptions } = formatByName(layer.image.format);
-    const plain: BlockNode = { driver, ...driverOptions, file: fileNode(directory, layer.file) };
+    const { driver, driverOptions } = formatByName(layer.format);
+    const plain: BlockNode = { driver, ...driverOptions, file: fileNode(layer.bytes, places) };
     if (driver !== 'qcow2') node = plain;
     else if (node === null || fits({ ...plain, backing: node })) node = { ...plain, backing: node };
     else node = { ...plain, backing: bridge(node, `${prefix}.layer${index + 1}.qcow2`, request, plan) };
     at += 1;
   }
-  plan.overlays.push({ file: `${prefix}.qcow2`, ...backingOf(node!, workDirectory) });
+  plan.overlays.push({ file: `${prefix}.qcow2`, ...backingOf(node!, places.work) });
   return plan;
 }
 
 /** Puts an empty overlay on `node`, so that the next layer can name it in a few bytes. */
-function bridge(node: BlockNode, file: string, { workDirectory }: GraphRequest, plan: GraphPlan): BlockNode {
-  plan.overlays.push({ file, ...backingOf(node, workDirectory) });
-  return { driver: 'qcow2', file: { driver: 'file', filename: join(workDirectory, file) } };
+function bridge(node: BlockNode, file: string, { places }: GraphRequest, plan: GraphPlan): BlockNode {
+  plan.overlays.push({ file, ...backingOf(node, places.work) });
+  return { driver: 'qcow2', file: { driver: 'file', filename: join(places.work, file) } };
 }
 
 /** `run`: the VMDK layers from the base up. */
 function vmdkNode(run: readonly Layer[], request: GraphRequest, plan: GraphPlan): BlockNode {
-  const { directory, workDirectory, prefix } = request;
+  const { places, prefix } = request;
   const [base] = run as readonly [Layer];
-  if (run.length === 1 && base.extents.length === 0 && (base.file.footer || base.file.region !== undefined))
-    return { driver: 'vmdk', file: fileNode(directory, base.file), backing: null };
+  const isAlone = run.length === 1 && base.extents.length === 0;
+  if (isAlone && (base.footer || base.bytes.region !== undefined))
+    return { driver: 'vmdk', file: fileNode(base.bytes, places), backing: null };
   let parentPath: string | null = null;
   for (const [height, layer] of run.entries()) {
-    if (layer.file.footer && height === 0 && layer.file.region === undefined) {
+    if (layer.footer && height === 0 && layer.bytes.region === undefined) {
       // QEMU finds a footer only in the file that it opens itself; this one has no parent (see embeddedImage), so nothing is followed.
-      parentPath = pathFrom(workDirectory, storedAt(directory, layer.file));
+      parentPath = pathFrom(places.work, pathOf(layer.bytes, places));
       continue;
     }
     const file = `${prefix}.layer${run.length - 1 - height}.vmdk`;
     const text = renderDescriptor({
-      contentId: layer.image.contentId!,
-      parentId: layer.image.parent?.contentId ?? null,
+      contentId: layer.content_id!,
+      parentId: run[height - 1]?.content_id ?? null,
       parentPath,
       extents: renderedExtents(layer, request),
     });
@@ -110,38 +108,38 @@ function vmdkNode(run: readonly Layer[], request: GraphRequest, plan: GraphPlan)
   }
   return {
     driver: 'vmdk',
-    file: { driver: 'file', filename: join(workDirectory, plan.descriptors.at(-1)!.file) },
+    file: { driver: 'file', filename: join(places.work, plan.descriptors.at(-1)!.file) },
   };
 }
 
 /** A file, or the part of an archive that it is, read in place. */
-function fileNode(directory: string, image: ImageFile): FileNode {
-  const { region } = image;
-  const file = { driver: 'file', filename: storedAt(directory, image) } as const;
+function fileNode(bytes: DiskBytes, places: Places): FileNode {
+  const { region } = bytes;
+  const file = { driver: 'file', filename: pathOf(bytes, places) } as const;
   return region === undefined ? file : { driver: 'raw', offset: region.offset, size: region.size, file };
 }
 
-function renderedExtents(layer: Layer, { directory, workDirectory }: GraphRequest): RenderedExtent[] {
-  const path = (file: ImageFile) => pathFrom(workDirectory, storedAt(directory, file));
-  if ([layer.file, ...layer.extents].some((file) => file.region !== undefined)) {
+function renderedExtents(layer: Layer, { places }: GraphRequest): RenderedExtent[] {
+  const path = (bytes: DiskBytes) => pathFrom(places.work, pathOf(bytes, places));
+  if ([layer, ...layer.extents].some(({ bytes }) => bytes.region !== undefined)) {
     throw unsupported(
-      `${printable(layer.file.name)} is part of a chain or of a split disk inside an archive`,
+      `${printable(layer.name)} is part of a chain or of a split disk inside an archive`,
       'Unpack the archive into a directory, and drop that.',
     );
   }
-  if ([layer.file, ...layer.extents].some((file) => file.footer)) {
+  if (layer.footer) {
     throw unsupported(
-      `${printable(layer.file.name)} is stream-optimized with its directory at the end, and part of a chain or of a split disk`,
+      `${printable(layer.name)} is stream-optimized with its directory at the end, and part of a chain`,
       'Convert it first: `vmware-vdiskmanager -r disk.vmdk -t 0 new.vmdk`, and drop the result.',
     );
   }
   if (layer.extents.length === 0)
-    return [{ kind: 'SPARSE', size: layer.image.virtualSize, offset: 0, path: path(layer.file) }];
-  return layer.image.extents.map(({ type, size, offset }, index) => ({
+    return [{ kind: 'SPARSE', size: layer.virtual_size, offset: 0, path: path(layer.bytes) }];
+  return layer.extents.map(({ type, size, offset, bytes }) => ({
     kind: type === 'flat' ? 'FLAT' : 'SPARSE',
     size,
     offset,
-    path: path(layer.extents[index]!),
+    path: path(bytes),
   }));
 }
 
@@ -171,7 +169,7 @@ function backingOf(node: BlockNode, workDirectory: string): { backing: string; b
   );
 }
 
-export function specification(node: BlockNode): string {
+function specification(node: BlockNode): string {
   return `json:${JSON.stringify(node)}`;
 }
 
@@ -182,7 +180,7 @@ function fits(node: BlockNode): boolean {
 function unusable(layer: Layer): Hyper2kvmError {
   return new Hyper2kvmError(
     'flatten.path-unusable',
-    `the files of ${printable(layer.file.name)} cannot be named to QEMU`,
+    `the files of ${printable(layer.name)} cannot be named to QEMU`,
     {
       advice: 'Use a directory whose path has no quotes or line ends and at most 400 bytes.',
     },

@@ -1,11 +1,5 @@
 import { corrupt, u64le } from './base/bytes.js';
-import {
-  type ByteSource,
-  type Completeness,
-  type DiskFormat,
-  type DiskImage,
-  SECTOR,
-} from './base/format.js';
+import { type ByteSource, type DiskFormat, type ParsedImage, SECTOR } from './base/format.js';
 
 /**
  * A plain disk image: bytes without a header. It counts as one only where a partition table, a boot sector or a known filesystem is found,
@@ -15,24 +9,29 @@ export const raw: DiskFormat = {
   name: 'raw',
   extensions: ['raw', 'img', 'dd'],
   driver: 'raw',
-  detect: async (_head, source) => (await rawContent(source)) !== null,
-  parse: async (source) => rawImage(source, (await rawContent(source)) ?? 'unknown'),
-  completeness,
+  detect: async (_head, source) => rawContent(await source.read(0, HEAD_BYTES)) !== null,
+  parse: (source) => parseRaw(source),
 };
 
-/** The image of a file whose bytes are a disk because something else says so (an empty data disk of a VM). */
-export function rawImage(source: ByteSource, variant: string): DiskImage {
-  if (source.size % SECTOR !== 0) throw corrupt(`a raw disk of ${source.size} bytes is no multiple of 512`);
+/** With `variant` the bytes are a disk because something else says so (an empty data disk of a VM). */
+export async function parseRaw(source: ByteSource, variant?: string): Promise<ParsedImage> {
+  const { size } = source;
+  if (size % SECTOR !== 0) throw corrupt(`a raw disk of ${size} bytes is no multiple of 512`);
+  const head = await source.read(0, HEAD_BYTES);
+  const content = rawContent(head);
+  const end = tableEnd(head, content);
+  const base = { format: 'raw', role: 'disk', contentId: null, parent: null } as const;
   return {
-    format: 'raw',
-    variant,
-    role: 'disk',
-    virtualSize: source.size,
-    contentId: null,
-    parent: null,
-    extents: [],
+    image: { ...base, variant: variant ?? content ?? 'unknown', virtualSize: size, extents: [] },
+    check: async (whole) =>
+      end > whole.size
+        ? { complete: false, reason: `the partition table ends at byte ${end}, the file has ${whole.size}` }
+        : { complete: true, allocated: null },
   };
 }
+
+/** The last signature lies behind 64 KiB. */
+const HEAD_BYTES = 65_608;
 
 const SIGNATURES: readonly { name: string; offset: number; magic: Buffer }[] = [
   { name: 'gpt', offset: 512, magic: Buffer.from('EFI PART') },
@@ -49,8 +48,7 @@ const SIGNATURES: readonly { name: string; offset: number; magic: Buffer }[] = [
 const MBR_TABLE = 446;
 
 /** What the disk starts with (`gpt`, `mbr`, `fat`, `ext`, …); null where nothing is recognised. */
-export async function rawContent(source: ByteSource): Promise<string | null> {
-  const head = await source.read(0, 65_608);
+function rawContent(head: Buffer): string | null {
   for (const { name, offset, magic } of SIGNATURES) {
     if (head.subarray(offset, offset + magic.length).equals(magic)) return name;
   }
@@ -79,28 +77,20 @@ function mbrPartitions(head: Buffer): { type: number; start: number; sectors: nu
   return used.length === 0 ? null : used;
 }
 
-/** The partition table's own idea of the disk's end: GPT's backup header, the MBR's last partition. Filesystems without a table are not checked. */
-async function completeness(source: ByteSource): Promise<Completeness> {
-  const content = await rawContent(source);
-  const missing = (end: number) =>
-    ({
-      complete: false,
-      reason: `the partition table reaches to byte ${end}, the file has ${source.size}`,
-    }) as const;
+/**
+ * Where the partition table itself puts the disk's end, in bytes: GPT's backup header, the MBR's last partition. 0 where
+ * there is no table: filesystems are not checked.
+ */
+function tableEnd(head: Buffer, content: string | null): number {
   if (content === 'gpt' || content === 'gpt-4k') {
     const sector = content === 'gpt' ? 512 : 4096;
-    const header = await source.read(sector, 40);
-    if (header.length < 40) return missing(sector + 512);
-    const end = (u64le(header, 32, 'the GPT’s backup header') + 1) * sector;
-    if (end > source.size) return missing(end);
+    const header = head.subarray(sector, sector + 40);
+    if (header.length < 40) return sector + 512;
+    return (u64le(header, 32, 'the GPT’s backup header') + 1) * sector;
   }
-  if (content === 'mbr') {
-    const partitions = mbrPartitions(await source.read(0, SECTOR)) ?? [];
-    const end = Math.max(...partitions.map(({ start, sectors }) => (start + sectors) * SECTOR));
-    // A protective MBR (type ee) covers the disk up to 2 TiB, or all ones.
-    if (!partitions.some(({ type }) => type === 0xee) && end > source.size) return missing(end);
-  }
-  if (source.size % SECTOR !== 0)
-    return { complete: false, reason: `the file has ${source.size} bytes, no multiple of 512` };
-  return { complete: true, allocated: null };
+  if (content !== 'mbr') return 0;
+  const partitions = mbrPartitions(head) ?? [];
+  // A protective MBR (type ee) covers the disk up to 2 TiB, or all ones.
+  if (partitions.some(({ type }) => type === 0xee)) return 0;
+  return Math.max(...partitions.map(({ start, sectors }) => (start + sectors) * SECTOR));
 }

@@ -1,40 +1,55 @@
 import { Hyper2kvmError } from '../errors/error.js';
 import { printable } from '../text/escape-terminal.js';
-import type { ByteSource, Completeness, DiskImage } from './base/format.js';
-import type { ImageFile } from './chain.js';
-import { isFlatName } from './chain.js';
+import { rememberEnds } from './base/bytes.js';
+import type { ByteSource, DiskImage, ParsedImage } from './base/format.js';
 import { detectFormat, formatByName, formatOfExtension } from './formats.js';
-import { rawImage } from './raw.js';
-import { hasFooter } from './vmdk/index.js';
+import { parseRaw } from './raw.js';
 
 export interface ReadOptions {
   /** Take a file named as raw for a disk whatever its bytes are (data disks). */
   anyRaw: boolean;
+  /** What the VM's description calls it, of a file whose name claims no format; null where that says nothing. */
+  format?: 'qcow2' | 'raw' | null;
 }
 
-/** Reads one file's header. Never throws for its content: a refusal is in `error`. */
+/** What a file's header says. Exactly one of `image` and `error` may be set; neither: no image at all (a log, a VMX). */
+export interface ReadImage {
+  image: DiskImage | null;
+  error: Hyper2kvmError | null;
+  /** Set with `image`. Whether all bytes are there, by the tables that the header points to. */
+  check: ParsedImage['check'] | null;
+}
+
+/** Reads one file's header, once. Never throws for its content: a refusal is in `error`, and its message names the file. */
 export async function readImageFile(
   name: string,
   source: ByteSource,
   options: ReadOptions,
-): Promise<ImageFile> {
-  const file = { name, size: source.size, image: null, error: null, footer: false };
+): Promise<ReadImage> {
   try {
-    const image = await readImage(name, source, options);
-    return { ...file, image, footer: image?.format === 'vmdk' && (await hasFooter(source)) };
+    const parsed = await parseImage(name, rememberEnds(source), options);
+    return { image: parsed?.image ?? null, check: parsed?.check ?? null, error: null };
   } catch (error) {
     if (!(error instanceof Hyper2kvmError)) throw error;
-    const named = Hyper2kvmError.of(error.code, `${printable(name)}: ${error.message}`, {
-      advice: error.advice,
-      cause: error,
-    });
-    return { ...file, error: error.message.includes(printable(name)) ? error : named };
+    return { image: null, check: null, error: inFile(name, error) };
   }
 }
 
-async function readImage(name: string, source: ByteSource, options: ReadOptions): Promise<DiskImage | null> {
-  const claimed = formatOfExtension(name);
-  const format = await detectFormat(name, source).catch((error: unknown) => {
+/** The same error, which names the file that it is about: parsers do not know it. */
+export function inFile(name: string, error: Hyper2kvmError): Hyper2kvmError {
+  return Hyper2kvmError.of(error.code, `${printable(name)}: ${error.message}`, {
+    advice: error.advice,
+    cause: error.cause,
+  });
+}
+
+async function parseImage(
+  name: string,
+  source: ByteSource,
+  options: ReadOptions,
+): Promise<ParsedImage | null> {
+  const claimed = formatOfExtension(name) ?? (options.format == null ? null : formatByName(options.format));
+  const format = await detectFormat(claimed, source).catch((error: unknown) => {
     // Any bytes may lie in a flat extent: its descriptor decides.
     if (isFlatName(name)) return null;
     throw error;
@@ -42,16 +57,21 @@ async function readImage(name: string, source: ByteSource, options: ReadOptions)
   if (format !== null) return format.parse(source);
   if (claimed === null || isFlatName(name)) return null;
   if (claimed.name === 'raw') {
-    if (options.anyRaw) return rawImage(source, 'data');
-    if (await isBlank(source)) return rawImage(source, BLANK);
+    if (options.anyRaw) return parseRaw(source, 'data');
+    if (await isBlank(source)) return parseRaw(source, BLANK);
   }
   const what = await describeContent(source);
-  throw new Hyper2kvmError('fetch.unknown-format', `${printable(name)} is no disk image: it ${what}`, {
+  throw new Hyper2kvmError('fetch.unknown-format', `this is not a disk image: it ${what}`, {
     advice:
       claimed.name === 'raw'
         ? 'A raw disk needs a partition table or a known filesystem; for plain data put kind = "data" into its job.toml.'
         : `Check that the file was exported and copied as a whole; a .${claimed.extensions[0]} file starts with a header.`,
   });
+}
+
+/** A file of plain bytes that belongs to a descriptor, by VMware's names. */
+export function isFlatName(name: string): boolean {
+  return /-(flat|f\d{3,}|rdm|rdmp)\.vmdk$/i.test(name);
 }
 
 export function isOva(name: string): boolean {
@@ -90,10 +110,4 @@ async function describeContent(source: ByteSource): Promise<string> {
       ? 'is a web page or XML text'
       : 'is plain text';
   return 'has no header that is known';
-}
-
-/** Whether all bytes of a file with an image are there. Header errors are thrown. */
-export async function completenessOf(file: ImageFile, source: ByteSource): Promise<Completeness> {
-  if (file.image === null) return { complete: true, allocated: null };
-  return formatByName(file.image.format).completeness(source, file.image);
 }

@@ -3,7 +3,6 @@ import {
   type ByteSource,
   type Completeness,
   type DiskFormat,
-  type DiskImage,
   MAX_VIRTUAL_SIZE,
   SECTOR,
 } from './base/format.js';
@@ -17,10 +16,13 @@ export const vdi: DiskFormat = {
     head.length >= 72 && head.readUInt32LE(64) === SIGNATURE && head.toString('latin1', 0, 4) === '<<< ',
   parse: async (source) => {
     const header = await readHeader(source);
-    const image = { format: 'vdi', role: 'disk', contentId: null, parent: null, extents: [] } as const;
-    return { ...image, extents: [], variant: header.type, virtualSize: header.virtualSize };
+    const { type: variant, virtualSize } = header;
+    const image = { format: 'vdi', role: 'disk', contentId: null, parent: null } as const;
+    return {
+      image: { ...image, extents: [], variant, virtualSize },
+      check: (whole) => completeness(whole, header),
+    };
   },
-  completeness,
 };
 
 const SIGNATURE = 0xbeda_107f;
@@ -29,7 +31,17 @@ const BLOCK_SIZE = 1024 * 1024;
 /** Entries from this on stand for blocks without data. */
 const FIRST_SPECIAL = 0xffff_fffe;
 
-async function readHeader(source: ByteSource) {
+interface VdiHeader {
+  type: string;
+  mapOffset: number;
+  dataOffset: number;
+  sectorSize: number;
+  virtualSize: number;
+  blockSize: number;
+  blocks: number;
+}
+
+async function readHeader(source: ByteSource): Promise<VdiHeader> {
   const bytes = await readExact(source, 0, SECTOR, 'the VDI header');
   if (bytes.readUInt32LE(68) !== 0x0001_0001)
     throw unsupported('a VDI of another version than 1.1', 'Clone it with `VBoxManage clonemedium`.');
@@ -65,9 +77,8 @@ async function readHeader(source: ByteSource) {
   return header;
 }
 
-async function completeness(source: ByteSource, image: DiskImage): Promise<Completeness> {
+async function completeness(source: ByteSource, header: VdiHeader): Promise<Completeness> {
   try {
-    const header = await readHeader(source);
     let used = 0;
     let last = -1;
     await readTable(source, header.mapOffset, header.blocks * 4, 'the VDI’s block map', (chunk) => {
@@ -81,7 +92,7 @@ async function completeness(source: ByteSource, image: DiskImage): Promise<Compl
     if (last >= header.blocks) throw corrupt('the VDI’s block map points outside of the disk');
     if (last >= 0 && header.dataOffset + (last + 1) * BLOCK_SIZE > source.size)
       throw truncated('a VDI block lies beyond the end of the file');
-    return { complete: true, allocated: Math.min(used * BLOCK_SIZE, image.virtualSize) };
+    return { complete: true, allocated: Math.min(used * BLOCK_SIZE, header.virtualSize) };
   } catch (error) {
     return incomplete(error);
   }

@@ -5,6 +5,7 @@ import {
   type DiskFormat,
   type DiskImage,
   MAX_VIRTUAL_SIZE,
+  type ParsedImage,
   SECTOR,
 } from './base/format.js';
 
@@ -19,9 +20,8 @@ export const vhd: DiskFormat = {
   // QEMU would derive the size from the CHS geometry for some creators, which is smaller than the disk that Hyper-V and Azure show.
   driverOptions: { force_size_calc: 'current_size' },
   markAtEnd: true,
-  detect: async (head, source) => isFooter(head.subarray(0, SECTOR)) || (await readFooter(source)) !== null,
+  detect: async (head, source) => isFooter(head.subarray(0, SECTOR)) || hasCookie(await lastSector(source)),
   parse,
-  completeness,
 };
 
 const COOKIE = 'conectix';
@@ -31,33 +31,30 @@ const TYPES: Record<number, 'fixed' | 'dynamic' | 'differencing'> = {
   4: 'differencing',
 };
 
+function hasCookie(sector: Buffer): boolean {
+  return sector.length === SECTOR && sector.toString('latin1', 0, 8) === COOKIE;
+}
+
 /** Cookie, version and checksum are right. */
 function isFooter(sector: Buffer): boolean {
-  if (
-    sector.length < SECTOR ||
-    sector.toString('latin1', 0, 8) !== COOKIE ||
-    sector.readUInt32BE(12) !== 0x0001_0000
-  )
-    return false;
+  if (!hasCookie(sector) || sector.readUInt32BE(12) !== 0x0001_0000) return false;
   let sum = 0;
   for (let i = 0; i < SECTOR; i += 1) if (i < 64 || i >= 68) sum += sector[i]!;
   return ~sum >>> 0 === sector.readUInt32BE(64);
 }
 
-async function readFooter(source: ByteSource): Promise<Buffer | null> {
-  if (source.size < SECTOR) return null;
-  const footer = await source.read(source.size - SECTOR, SECTOR);
-  return isFooter(footer) ? footer : null;
+async function lastSector(source: ByteSource): Promise<Buffer> {
+  return source.read(Math.max(0, source.size - SECTOR), SECTOR);
 }
 
-async function anyFooter(source: ByteSource): Promise<Buffer> {
-  const footer = (await readFooter(source)) ?? (await source.read(0, SECTOR));
+async function parse(source: ByteSource): Promise<ParsedImage> {
+  const last = await lastSector(source);
+  // No waiting mends it: the footer is there, and wrong.
+  if (hasCookie(last) && !isFooter(last))
+    throw corrupt('the checksum or version in the VHD’s footer is wrong');
+  const atEnd = hasCookie(last) ? last : null;
+  const footer = atEnd ?? (await source.read(0, SECTOR));
   if (!isFooter(footer)) throw truncated('the VHD footer has not arrived');
-  return footer;
-}
-
-async function parse(source: ByteSource): Promise<DiskImage> {
-  const footer = await anyFooter(source);
   const type = TYPES[footer.readUInt32BE(60)];
   if (type === undefined) throw corrupt('the VHD has an unknown disk type');
   if (type === 'differencing') {
@@ -69,34 +66,31 @@ async function parse(source: ByteSource): Promise<DiskImage> {
   const virtualSize = u64be(footer, 48, 'the VHD’s size');
   if (virtualSize === 0 || virtualSize > MAX_VIRTUAL_SIZE || virtualSize % SECTOR !== 0)
     throw corrupt('the VHD’s size is absurd');
-  return {
-    format: 'vhd',
-    variant: type,
-    role: 'disk',
-    virtualSize,
-    contentId: null,
-    parent: null,
-    extents: [],
-  };
+  const base = { format: 'vhd', role: 'disk', contentId: null, parent: null, extents: [] } as const;
+  const image = { ...base, variant: type, virtualSize, extents: [] };
+  return { image, check: (whole) => completeness(whole, image, atEnd) };
 }
 
-async function completeness(source: ByteSource, image: DiskImage): Promise<Completeness> {
+async function completeness(
+  source: ByteSource,
+  image: DiskImage,
+  footer: Buffer | null,
+): Promise<Completeness> {
   try {
-    if ((await readFooter(source)) === null) throw truncated('the VHD footer has not arrived');
+    if (footer === null) throw truncated('the VHD footer has not arrived');
     if (image.variant === 'fixed') {
       if (source.size < image.virtualSize + SECTOR)
         throw truncated(`${image.virtualSize + SECTOR} bytes are needed, the file has ${source.size}`);
       return { complete: true, allocated: null };
     }
-    return { complete: true, allocated: await allocatedBlocks(source, image) };
+    return { complete: true, allocated: await allocatedBlocks(source, image, footer) };
   } catch (error) {
     return incomplete(error);
   }
 }
 
 /** Walks the block allocation table; each block has a sector bitmap in front. Bytes that the allocated blocks hold. */
-async function allocatedBlocks(source: ByteSource, image: DiskImage): Promise<number> {
-  const footer = await anyFooter(source);
+async function allocatedBlocks(source: ByteSource, image: DiskImage, footer: Buffer): Promise<number> {
   const header = await readExact(
     source,
     u64be(footer, 16, 'the VHD’s dynamic header'),

@@ -1,5 +1,7 @@
 import { Hyper2kvmError } from '../errors/error.js';
-import { siblingName } from './base/names.js';
+import { referencedName } from './base/names.js';
+import { decodeText } from './base/text.js';
+import { VMWARE_ENCODING } from './vmx.js';
 
 const MAX_LINES = 20_000;
 
@@ -8,8 +10,8 @@ const MAX_LINES = 20_000;
  * has written to none of them since: each must have a delta on it, and is not the disk's newest state. Names that lead elsewhere are passed over:
  * nothing is opened by them. Empty where there are no snapshots. Throws `fetch.corrupt`.
  */
-export function parseVmsd(text: string): string[] {
-  const lines = text.replace(/^\ufeff/, '').split(/\r?\n/);
+export function parseVmsd(bytes: Buffer): string[] {
+  const lines = decodeText(bytes, VMWARE_ENCODING).split(/\r?\n/);
   if (lines.length > MAX_LINES)
     throw new Hyper2kvmError('fetch.corrupt', 'the .vmsd has more than 20,000 lines', {
       advice: 'Leave it out, and add the VM’s .vmx instead.',
@@ -30,7 +32,7 @@ export function parseVmsd(text: string): string[] {
 
 function plainName(value: string): string | null {
   try {
-    return siblingName(value, 'hint', 'the .vmsd');
+    return referencedName(value, 'the .vmsd');
   } catch (error) {
     if (error instanceof Hyper2kvmError) return null;
     throw error;

@@ -1,9 +1,12 @@
 import { Hyper2kvmError } from '../errors/error.js';
 import type { Description } from '../model/description.js';
-import type { Hardware } from '../model/hardware.js';
+import type { Nic } from '../model/hardware.js';
 import { compareNames } from './base/names.js';
+import { decodeText } from './base/text.js';
 
 const MAX_LINES = 20_000;
+/** The code page that a .vmx or .vmsd says it is written in. */
+export const VMWARE_ENCODING = /^\s*\.encoding\s*=\s*"([^"]{1,40})"/m;
 /** VMware's default order of boot, which `bios.hddOrder` changes. */
 const BUS_ORDER = ['scsi', 'sata', 'nvme', 'ide'];
 
@@ -11,9 +14,10 @@ const BUS_ORDER = ['scsi', 'sata', 'nvme', 'ide'];
  * Parses the file of `key = "value"` lines (VMware Workstation's and ESXi's own format; keys are case-insensitive, `|22` stands for a
  * quote). The last of two equal keys counts, as in VMware. Throws `fetch.corrupt` for what is no VMX.
  */
-export function parseVmx(text: string): Description {
-  const values = readValues(text);
+export function parseVmx(bytes: Buffer): Description {
+  const values = readValues(decodeText(bytes, VMWARE_ENCODING));
   const get = (key: string) => values.get(key.toLowerCase()) ?? null;
+  const disks = readDisks(values);
   return {
     hardware: {
       name: get('displayName'),
@@ -23,12 +27,14 @@ export function parseVmx(text: string): Description {
       nics: readNics(values),
       os_hint: get('guestOS'),
     },
-    disks: readDisks(values),
+    disks: disks.map((disk) => ({ ...disk, capacity: null, format: null })),
+    files: disks.map(({ file }) => file),
+    warnings: [],
   };
 }
 
 function readValues(text: string): Map<string, string> {
-  const lines = text.replace(/^\ufeff/, '').split(/\r?\n/);
+  const lines = text.split(/\r?\n/);
   if (lines.length > MAX_LINES)
     throw new Hyper2kvmError('fetch.corrupt', 'the .vmx has more than 20,000 lines', {
       advice: 'Copy the .vmx again, or leave it out: the disks are enough.',
@@ -52,7 +58,7 @@ function decodeEscapes(value: string): string {
   );
 }
 
-function readDisks(values: ReadonlyMap<string, string>): Description['disks'] {
+function readDisks(values: ReadonlyMap<string, string>): { controller: string; file: string }[] {
   const disks: { controller: string; file: string }[] = [];
   for (const [key, file] of values) {
     const match = /^((scsi|sata|nvme|ide)\d+:\d+)\.filename$/.exec(key);
@@ -77,7 +83,7 @@ function readDisks(values: ReadonlyMap<string, string>): Description['disks'] {
   );
 }
 
-function readNics(values: ReadonlyMap<string, string>): Hardware['nics'] {
+function readNics(values: ReadonlyMap<string, string>): Nic[] {
   const cards = new Set<string>();
   for (const key of values.keys()) {
     const match = /^(ethernet\d+)\./.exec(key);

@@ -7,8 +7,15 @@ import type { StageRecord } from '../model/stage-record.js';
 import type { GuestSlot } from './guest-slot.js';
 import { runHooks } from './hooks.js';
 import { decideRetry } from './retry.js';
+import type { SourceSlot } from './source-slot.js';
 import type { Stage, StageContext } from './stage.js';
 import type { PipelineRequest } from './types.js';
+
+/** What the stages of one run share. */
+export interface RunSlots {
+  guest: GuestSlot;
+  source: SourceSlot;
+}
 
 export interface StageOutcome {
   record: StageRecord;
@@ -21,8 +28,9 @@ export async function runStage(
   stage: Stage,
   outputs: Readonly<Record<string, unknown>>,
   request: PipelineRequest,
-  guest: GuestSlot,
+  slots: RunSlots,
 ): Promise<StageOutcome> {
+  const { guest } = slots;
   const { signal, onEvent, options } = request;
   const retry = {
     attempts: options.config.retry.attempts,
@@ -30,7 +38,7 @@ export async function runStage(
   };
   const record = pendingRecord(stage.name);
   const log = request.log.child({ stage: stage.name });
-  const context = stageContext(stage, request, guest, record, log);
+  const context = stageContext(stage, request, slots, record, log);
   const failures: ErrorRecord[] = [];
   record.started_at = new Date().toISOString();
   for (;;) {
@@ -86,7 +94,7 @@ export function refusalOf(stage: Stage, output: unknown, options: JobOptions): E
 }
 
 /** Removes what the stage's unfinished run left. A failing cleanup is a bug of the stage that must not hide the failure it cleans up after. */
-export async function cleanUp(stage: Stage, context: StageContext): Promise<void> {
+async function cleanUp(stage: Stage, context: StageContext): Promise<void> {
   try {
     await stage.cleanup?.(context);
   } catch (err) {
@@ -142,11 +150,11 @@ async function takeLane(stage: Stage, request: PipelineRequest, guest: GuestSlot
 function stageContext(
   stage: Stage,
   request: PipelineRequest,
-  guest: GuestSlot,
+  { guest, source }: RunSlots,
   record: StageRecord,
   log: StageContext['log'],
 ): StageContext {
-  return {
+  const context: StageContext = {
     job: request.job,
     options: request.options,
     workDirectory: request.workDirectory,
@@ -164,7 +172,9 @@ function stageContext(
       return guest.access(disks, log);
     },
     closeGuest: () => guest.close(),
+    openSource: () => source.open(request.source, context),
   };
+  return context;
 }
 
 function parseInput(stage: Stage, outputs: Readonly<Record<string, unknown>>): unknown {

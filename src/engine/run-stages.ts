@@ -4,13 +4,17 @@ import type { GuestAccess, GuestRequest } from '../access/guest-access.js';
 import type { JobOptions } from '../config/schema.js';
 import { errorRecord, isFullDisk } from '../errors/error.js';
 import { failpoint } from '../host/failpoint.js';
+import type { DropPlace } from '../model/drop.js';
 import type { Checkpoint, StageRecord } from '../model/stage-record.js';
-import { dropPaths, holdSource, type Source, type SourceHold } from '../sources/local/hold-source.js';
+import type { Source } from '../sources/base/source.js';
+import { dropPaths, holdSource, type SourceHold } from '../sources/local/hold-source.js';
 import { isSameSource, listSource, sourceChanged, sourceId } from '../sources/local/list-source.js';
+import { SOURCES } from '../sources/registry.js';
 import { isEnabled, stageId } from './content-id.js';
 import { GuestSlot } from './guest-slot.js';
 import { hooksOf } from './hooks.js';
 import { cancelRecord, pendingRecord, refusalOf, runStage } from './run-stage.js';
+import { SourceSlot } from './source-slot.js';
 import type { Stage } from './stage.js';
 import type { PipelineRequest, PipelineResult } from './types.js';
 
@@ -19,6 +23,8 @@ export interface PipelineParts {
   /** In order. */
   stages: readonly Stage[];
   openGuest(request: GuestRequest): Promise<GuestAccess>;
+  /** Default: those of the product. */
+  sources?: readonly Source[];
 }
 
 /**
@@ -50,6 +56,7 @@ export async function executePipeline(
       log: stageLog,
     });
   });
+  const slots = { guest, source: new SourceSlot(options.source, parts.sources ?? SOURCES) };
   const result = (failedStage: string | null, error: PipelineResult['error']): PipelineResult => ({
     outputs,
     sourceId: hold === null ? null : sourceId(hold.files),
@@ -60,6 +67,7 @@ export async function executePipeline(
   });
 
   let current = stages[0]?.name ?? '';
+  let isDone = false;
   try {
     for (const stage of parts.stages) {
       current = stage.name;
@@ -70,7 +78,7 @@ export async function executePipeline(
     const signal = AbortSignal.any([caller.signal, hold.signal]);
     request = { ...caller, source: hold.source, signal };
     const held = new Map((await store.load()).map((checkpoint) => [checkpoint.stage, checkpoint]));
-    let id = sourceId(hold.files);
+    let id = await slots.source.contentId(caller.source, signal);
     let resuming = true;
     for (const [index, stage] of stages.entries()) {
       current = stage.name;
@@ -88,7 +96,7 @@ export async function executePipeline(
       if (resuming) await forgetFrom(index);
       resuming = false;
       const { record, output } = isEnabled(stage, options)
-        ? await runStage(stage, outputs, request, guest)
+        ? await runStage(stage, outputs, request, slots)
         : { record: { ...pendingRecord(stage.name), status: 'skipped' } satisfies StageRecord, output: null };
       records.set(stage.name, record);
       if (record.error !== null) {
@@ -108,6 +116,7 @@ export async function executePipeline(
       if (refused !== null) return refused;
       await put(record);
     }
+    isDone = true;
     return result(null, null);
   } catch (thrown) {
     const { aborted } = request.signal;
@@ -119,6 +128,7 @@ export async function executePipeline(
     return result(current, error);
   } finally {
     await guest.kill();
+    await slots.source.close(isDone ? 'done' : 'failed', log);
     await hold?.release();
   }
 
@@ -187,7 +197,10 @@ function isAcceptedNow(stage: Stage, output: unknown, options: JobOptions): bool
   return !hasHooks && refusalOf(stage, output, options) === null;
 }
 
-async function assertUnchanged(before: SourceHold['files'], { directory, entries }: Source): Promise<void> {
+async function assertUnchanged(
+  before: SourceHold['files'],
+  { directory, entries }: DropPlace,
+): Promise<void> {
   if (isSameSource(before, await listSource(directory, entries))) return;
   throw sourceChanged('the drop was written to while it was being converted');
 }

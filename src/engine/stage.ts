@@ -1,9 +1,11 @@
-import type { Logger } from 'pino';
 import type { z } from 'zod';
 import type { GuestAccess } from '../access/guest-access.js';
 import type { JobOptions } from '../config/schema.js';
 import type { Hyper2kvmError } from '../errors/error.js';
-import type { Source } from '../sources/local/hold-source.js';
+import type { DropPlace } from '../model/drop.js';
+import type { OpenSource, SourceContext } from '../sources/base/source.js';
+
+export type { Progress } from '../sources/base/source.js';
 
 /** The scarce resource that a stage holds while it runs. `appliances` stays held from INSPECT to the end of FIX. */
 export type LaneName = 'appliances' | 'conversions' | 'boots';
@@ -15,36 +17,19 @@ export const FREE_SLOT: Readonly<Record<LaneName, string>> = {
   boots: 'a free boot slot',
 };
 
-export interface Progress {
-  /** 0 to 100. */
-  percent: number;
-  bytesPerSecond?: number;
-  /** What is being done now, static text for people: `launching appliance`. */
-  step?: string;
-}
-
-export interface StageContext {
+/**
+ * What a stage has, beside what its job's source may use, too. It writes scratch and results only to the work
+ * directory.
+ */
+export interface StageContext extends SourceContext {
   job: { id: string; vm: string };
-  options: JobOptions;
-  /** The job's own directory, mode 0700. Stages write scratch and results only here. */
-  workDirectory: string;
   /**
    * The drop, read-only for every stage, and nobody else changes it while they run: `work/<job>/source` in the daemon, the user's own place in `convert`, or a
    * copy in the work directory.
    */
-  source: Source;
-  signal: AbortSignal;
-  log: Logger;
-  progress(progress: Progress): void;
-  /**
-   * Asks for room in the work directory before it is written to: `bytes` is the most that this stage and
-   * those after it write in all, of which `written` bytes are there already. What was reserved before is
-   * replaced, or with `atLeast` not lowered. Rejects with `host.no-space` (it cannot fit beside the drop, the
-   * job fails), `host.waits-for-space` (others have it, the job is put back into the queue).
-   */
-  reserve(bytes: number, options?: { written?: number; atLeast?: boolean }): Promise<void>;
-  /** Bytes that tools read from the source and wrote to disk, added to the stage's account. */
-  account(bytes: { read?: number; written?: number }): void;
+  source: DropPlace;
+  /** Opens the job's source, which may be another one than the drop. */
+  openSource(): Promise<OpenSource>;
   /**
    * The VM's guest, by the job's one appliance: launched on first use, shared by INSPECT and FIX. `disks` are flat images
    * (FLATTEN's overlays): what is written goes to overlays on them, so the images stay unchanged.

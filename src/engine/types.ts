@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
 import type { JobOptions } from '../config/schema.js';
 import type { ErrorRecord } from '../errors/error.js';
+import type { DropPlace } from '../model/drop.js';
 import type { StageName } from '../model/stage-names.js';
 import type { Checkpoint, StageRecord } from '../model/stage-record.js';
-import type { Source } from '../sources/local/hold-source.js';
 import type { LaneName, Progress, StageContext } from './stage.js';
 
 /** Where checkpoints live: the queue in the daemon, memory in `convert`. What was written is durable when the promise resolves. */
@@ -30,7 +30,8 @@ export interface PipelineRequest {
   job: { id: string; vm: string };
   options: JobOptions;
   workDirectory: string;
-  source: Source;
+  /** The drop: the VM itself, or the job.toml that says where to fetch it. */
+  source: DropPlace;
   priority: number;
   signal: AbortSignal;
   log: Logger;

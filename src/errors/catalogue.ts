@@ -86,6 +86,16 @@ const SECTIONS = {
     'fetch.several-leaves': {
       meaning: 'Two newest states of the same disk. Add the .vmx, or drop only the chain you want.',
     },
+    'fetch.unknown-configuration': {
+      meaning:
+        'The OVF has no deployment option of the name that `[vm] configuration` asks for. The message lists those that it has.',
+    },
+    'fetch.description-unread': {
+      meaning: 'Warning: something in the .ovf was not understood and is not used.',
+    },
+    'fetch.manifest-unread': {
+      meaning: 'Warning: the manifest has lines that are not digests; what they stand for was not checked.',
+    },
     'fetch.several-vms': { meaning: 'More than one VM in one drop. Use one directory for each.' },
     'fetch.too-many-files': { meaning: 'More files than any VM has. Drop one VM at a time.' },
     'fetch.digest-mismatch': {
@@ -107,9 +117,11 @@ const SECTIONS = {
       meaning: 'QEMU cannot open the image; the message has its reason. Export the disk again.',
     },
     'flatten.size-mismatch': { meaning: 'QEMU and the header disagree on the size. Export the disk again.' },
-    'flatten.source-changed': { meaning: 'The disk is not the one that FETCH found. Drop it again.' },
     'flatten.path-unusable': {
       meaning: 'The path of the work directory is too long or contains quotes. Shorten `spool.work`.',
+    },
+    'source.unknown-type': {
+      meaning: "The job's `[source] type` names a source that this version does not have.",
     },
     'source.changed': {
       meaning:

@@ -35,7 +35,7 @@ interface NewcHeader {
 }
 
 /** True where a newc archive (with or without checksums) may start. */
-export function isNewc(bytes: Buffer, offset = 0): boolean {
+function isNewc(bytes: Buffer, offset = 0): boolean {
   const magic = bytes.toString('latin1', offset, offset + 6);
   return magic === '070701' || magic === '070702';
 }

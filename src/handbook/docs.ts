@@ -17,7 +17,8 @@ export function configurationSection(): string {
       code(JSON.stringify(option.default)),
       option.bound === null ? option.setBy : `${option.setBy}: ${cell(option.bound.text)}`,
       option.reload ? 'yes' : '',
-      cell(option.description),
+      cell(option.description) +
+        (option.formerly === null ? '' : ` Was ${code(option.formerly)}, which still works.`),
     ]);
     return `### [${table}]\n\n${markdownTable(['key', 'type', 'default', 'set by', 'SIGHUP', 'meaning'], rows)}`;
   });

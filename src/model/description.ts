@@ -1,8 +1,23 @@
 import type { Hardware } from './hardware.js';
 
-/** What a VM's own description (a .vmx, an .ovf) says of it. */
+/** What a VM's own description (VMX, OVF) says of it. */
 export interface Description {
   hardware: Hardware;
-  /** Hard disks in the order of controllers and units (`scsi0:1`, null where none is given); names as written. */
-  disks: { controller: string | null; file: string }[];
+  /** Hard disks in their order. */
+  disks: DescribedDisk[];
+  /** All files that it names, as it writes them. */
+  files: string[];
+  /** What of it could not be used, one sentence each. */
+  warnings: string[];
+}
+
+export interface DescribedDisk {
+  /** Bus and unit on the old hypervisor (`scsi0:0`); null where nothing says. */
+  controller: string | null;
+  /** The disk's file as the description writes it; null for an empty disk, which whoever imports the VM makes. */
+  file: string | null;
+  /** Bytes, of an empty disk. */
+  capacity: number | null;
+  /** Where the description says it: oVirt's files have no ending that would. */
+  format: 'qcow2' | 'raw' | null;
 }

@@ -1,4 +1,24 @@
+import { z } from 'zod';
 import type { ErrorRecord } from '../errors/error.js';
+
+/** Where the files of a drop are. */
+export const dropPlaceSchema = z.object({
+  /** Absolute. */
+  directory: z.string(),
+  /** Names inside `directory` that are the drop; sorted. */
+  entries: z.array(z.string()),
+  /** Of a copy: where in the work directory the drop itself is. */
+  original: z.string().optional(),
+});
+export type DropPlace = z.infer<typeof dropPlaceSchema>;
+
+/** A file of a drop that is no part of what was converted: `path` as its owner knows it. */
+export const passedOverSchema = z.object({
+  path: z.string(),
+  /** `hidden`: `._web01.vmdk`. `change-tracking`: `-ctk.vmdk`. `not-a-disk`: a log, an ISO. `not-used`: an image that no disk of the VM builds on. */
+  reason: z.enum(['hidden', 'change-tracking', 'not-a-disk', 'not-used']),
+});
+export type PassedOver = z.infer<typeof passedOverSchema>;
 
 /** One name in incoming, as lstat sees it. */
 export interface IncomingEntry {
@@ -7,14 +27,14 @@ export interface IncomingEntry {
   type: 'file' | 'directory' | 'symlink' | 'special' | 'unnamed' | 'unreadable';
   /** Bytes; 0 for what is no file. */
   size: number;
-  /** For a directory: what is directly inside. */
+  /** For a directory: what is inside. */
   children?: readonly IncomingEntry[];
   problem?: ErrorRecord;
 }
 
 /**
  * What the header of one file says, for grouping. `path` is the name in incoming, or `directory/name`.
- * Made by `probeFile` (src/disk/read-image.ts) over a file opened with O_NOFOLLOW; tests give literal facts.
+ * Made by `probeIncoming` (src/spool/header-facts.ts) over a file opened with O_NOFOLLOW; tests give literal facts.
  */
 export interface HeaderFacts {
   /**
@@ -25,6 +45,8 @@ export interface HeaderFacts {
   format: string | null;
   /** Plain names of the other files that this one needs. */
   needs: readonly string[];
+  /** Plain names of files that it refers to by a path: they belong to it where they are there, and nobody waits for them. */
+  uses?: readonly string[];
   contentId: string | null;
   parentId: string | null;
   /** Null when all bytes are there; else what is missing, for people. */

@@ -1,13 +1,14 @@
 import { z } from 'zod';
 
 /** One network interface of the source VM, as OVF or VMX says. */
-export const nicSchema = z.object({
+const nicSchema = z.object({
   mac: z.string().nullable(),
   network: z.string().nullable(),
   model: z.string().nullable(),
   /** VMware's number of the slot, by which systemd names the card (`ens192`); absent where it is not known. */
   pci_slot: z.int().optional(),
 });
+export type Nic = z.infer<typeof nicSchema>;
 
 /** What the VM's own description (VMX, OVF, job.toml) says of its hardware; null where unknown. */
 export const hardwareSchema = z.object({

@@ -1,10 +1,13 @@
 import type { PackageFacts } from './facts.js';
 
-/** What hyper2kvm starts or loads (docs/security.md lists the programs), by Debian's packages. */
+/**
+ * What hyper2kvm starts or loads (docs/security.md lists the programs), by Debian's packages. Every Debian
+ * system has util-linux and gzip (`Essential: yes`).
+ */
 const DEPENDS = [
   'systemd',
+  'bubblewrap',
   'passwd',
-  'util-linux',
   'qemu-utils',
   'qemu-system-x86',
   'ovmf',
@@ -13,16 +16,14 @@ const DEPENDS = [
   'libsystemd0',
   'libstdc++6',
   'libgcc-s1',
-  'gzip',
   'xz-utils',
   'zstd',
   'lz4',
   'lzop',
   'bzip2',
 ] as const;
-/** bubblewrap confines the tools where the unit does not: in `hyper2kvm convert`. libguestfs needs one kernel in /boot, whichever. */
+/** libguestfs needs one kernel in /boot, whichever. */
 const RECOMMENDS = [
-  'bubblewrap',
   'libguestfs-xfs',
   'linux-image-amd64 | linux-image-cloud-amd64 | linux-image-generic',
 ] as const;
@@ -48,7 +49,7 @@ export function controlFile(facts: PackageFacts, installedKib: number): string {
         ' is dropped there becomes a qcow2 image with a libvirt domain, repaired inside\n' +
         ' where it must be, and boots in a test before it is handed over.\n' +
         ' .\n' +
-        ` Node ${facts.nodeVersion} comes with it (/usr/lib/hyper2kvm/node): Debian 12's own is too old.`,
+        ` Node ${facts.nodeVersion} comes with it, in /usr/lib/hyper2kvm: Debian 12's own is\n too old.`,
     ],
   ];
   return fields.map(([name, value]) => `${name}: ${value}\n`).join('');

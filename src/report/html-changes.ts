@@ -13,22 +13,23 @@ export function changesSection(
   { plan, warnings, proofs }: Report,
   diffs: ReadonlyMap<Operation, DiffLine[]> = new Map(),
 ): Markup | null {
-  if (plan === null) return null;
+  if (plan === null) return warningList(warnings);
   return markup`<h2>Changes in the guest <small>${plan.length === 0 ? 'none were needed' : formatCount(plan.length, 'operation')}</small></h2>
 ${plan.map((operation) => operationDetails(operation, diffs.get(operation) ?? operationDiff(operation)))}
-${
-  warnings.length === 0
-    ? null
-    : markup`<h2>Warnings</h2><div class="card"><ul class="plain">${warnings.map(
-        (warning) =>
-          markup`<li>${warning.message} <span class="digest mono">${warning.fixer} · ${warning.code}</span></li>`,
-      )}</ul></div>`
-}
+${warningList(warnings)}
 ${
   proofs.length === 0
     ? null
     : markup`<h2>Read back and found right</h2><div class="card"><ul class="plain">${proofs.map((proof) => markup`<li>${proof}</li>`)}</ul></div>`
 }`;
+}
+
+function warningList(warnings: Report['warnings']): Markup | null {
+  if (warnings.length === 0) return null;
+  return markup`<h2>Warnings</h2><div class="card"><ul class="plain">${warnings.map(
+    (warning) =>
+      markup`<li>${warning.message} <span class="digest mono">${warning.fixer} · ${warning.code}</span></li>`,
+  )}</ul></div>`;
 }
 
 function operationDetails(operation: Operation, lines: readonly DiffLine[]): Markup {

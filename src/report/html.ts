@@ -1,3 +1,4 @@
+import type { PassedOver } from '../model/drop.js';
 import type { Operation } from '../operations/registry.js';
 import { formatBytes, formatCount, formatSeconds, formatTime, shellWord } from '../text/format.js';
 import { Markup, markup } from '../text/markup.js';
@@ -172,6 +173,17 @@ function filesSection(report: Report): Markup | null {
     (file) =>
       markup`<tr><td><span class="mono">${file.path}</span><br><span class="digest mono">${file.sha256}</span></td><td>source</td><td class="num">${formatBytes(file.size)}</td><td></td></tr>`,
   );
+  const passedOver = report.passed_over.map(
+    ({ path, reason }) => markup`<li><span class="mono">${path}</span>: ${PASSED_OVER[reason]}</li>`,
+  );
   return markup`<h2>Files <small>SHA-256 under each name</small></h2>
-<div class="card scroll"><table><thead><tr><th>file</th><th>format</th><th class="num">size</th><th class="num">allocated</th></tr></thead><tbody>${disks}${source}</tbody></table></div>`;
+<div class="card scroll"><table><thead><tr><th>file</th><th>format</th><th class="num">size</th><th class="num">allocated</th></tr></thead><tbody>${disks}${source}</tbody></table></div>
+${passedOver.length === 0 ? null : markup`<h2>Passed over <small>files of the drop that are no part of the disks</small></h2><div class="card"><ul class="plain">${passedOver}</ul></div>`}`;
 }
+
+const PASSED_OVER: Record<PassedOver['reason'], string> = {
+  hidden: 'hidden, as the files that a Mac leaves beside others',
+  'change-tracking': 'changed block tracking of VMware',
+  'not-a-disk': 'not a disk image',
+  'not-used': 'an image that no disk of the VM builds on',
+};

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { JobOptions } from '../config/schema.js';
 import type { ErrorRecord } from '../errors/error.js';
 import type { Boot, Content } from '../model/boot.js';
+import type { PassedOver } from '../model/drop.js';
 import type { Hardware } from '../model/hardware.js';
 import type { Identity } from '../model/identity.js';
 import type { Devices, Warning } from '../model/plan.js';
@@ -39,6 +40,8 @@ export interface Report {
   content: Content | null;
   /** Empty when the job failed: the source is beside the report, untouched. */
   source: SourceFile[];
+  /** Files of the drop that are no part of the disks. */
+  passed_over: PassedOver[];
   versions: Versions;
   error: ErrorRecord | null;
   failed_stage: string | null;
@@ -104,7 +107,7 @@ export function buildReport(facts: ReportFacts): Report {
     hardware: outputs.fetch?.hardware ?? null,
     plan: outputs.plan?.operations ?? null,
     devices: outputs.plan?.devices ?? null,
-    warnings: outputs.plan?.warnings ?? [],
+    warnings: [...(outputs.fetch?.warnings ?? []), ...(outputs.plan?.warnings ?? [])],
     proofs: outputs.proofs,
     disks: facts.diskNames.map((file, position) => {
       const { index: _, ...disk } = outputs.disks[position]!;
@@ -113,6 +116,7 @@ export function buildReport(facts: ReportFacts): Report {
     boot: outputs.boot,
     content: outputs.content,
     source: [...facts.source],
+    passed_over: outputs.fetch?.passed_over ?? [],
     versions: facts.versions,
     error: facts.failure?.error ?? null,
     failed_stage: facts.failure?.stage ?? null,

@@ -11,7 +11,7 @@ export async function attach(
 ): Promise<void> {
   const owners = await stemOwners(drops);
   await eachInTurns(names, (name) => {
-    const owner = fits(name) ? owners.get(stemOf(name)) : undefined;
+    const owner = fits(name) ? (owners.get(stemOf(name)) ?? owners.get(diskStem(name))) : undefined;
     if (owner === undefined) otherwise(name);
     else owner.entries.push(name);
   });

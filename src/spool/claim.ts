@@ -31,7 +31,7 @@ export function sourceDirectory(work: string, job: string): string {
 }
 /** In incoming, and no drop: where the originals of a copied drop are until they are removed. */
 export const ORIGINALS = /^\.hyper2kvm-([0-9a-z]+)$/;
-export function originalsDirectory(incoming: string, job: string): string {
+function originalsDirectory(incoming: string, job: string): string {
   return join(incoming, `.hyper2kvm-${job}`);
 }
 function copyDirectory(work: string, job: string): string {

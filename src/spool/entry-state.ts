@@ -115,8 +115,9 @@ class Inside {
     this.#fingerprint.update(identityOf(path, stats));
     this.#state.bytes += stats.isFile() ? stats.size : 0;
     this.#state.allocatedBytes += stats.isFile() ? stats.blocks * 512 : 0;
-    children.push({ name, type: typeOf(stats), size: stats.isFile() ? stats.size : 0 });
-    if (stats.isDirectory()) await this.read(join(directory, name), `${path}/`, depth + 1);
+    const child: IncomingEntry = { name, type: typeOf(stats), size: stats.isFile() ? stats.size : 0 };
+    children.push(child);
+    if (stats.isDirectory()) child.children = await this.read(join(directory, name), `${path}/`, depth + 1);
   }
 
   async #names(directory: string): Promise<string[]> {

@@ -11,7 +11,8 @@ import { diskStem, finalName, isHidden, stemOf, vmName } from './names.js';
 const LOST_AND_FOUND = 'lost+found';
 
 /** Files that come with a VM and are no disks: they go where the disk of the same name goes. */
-const COMPANION = /\.(vmx|vmxf|vmsd|vmsn|vmss|vmem|nvram|ovf|mf|cert|log|txt|md5|sha1|sha256|sha512|xml)$/i;
+const COMPANION =
+  /(-ctk\.vmdk|\.(vmx|vmxf|vmsd|vmsn|vmss|vmem|nvram|ovf|mf|cert|log|txt|md5|sha1|sha256|sha512|xml))$/i;
 
 /** Of those that are missing. */
 const MOST_NAMED = 5;
@@ -113,7 +114,7 @@ async function components(files: readonly File[]): Promise<File[][]> {
   const byId = await disksById(files);
   const pieces = new Map<string, string>();
   await eachInTurns(files, ({ name, facts }) => {
-    for (const needed of facts.needs) if (leader.has(needed)) join(name, needed);
+    for (const other of [...facts.needs, ...(facts.uses ?? [])]) if (leader.has(other)) join(name, other);
     const parent = facts.parentId === null ? undefined : onlyOther(byId.get(facts.parentId), name);
     if (parent !== undefined && missingOf(facts, leader).length > 0) join(name, parent);
     if (facts.kind !== 'extent') return;
@@ -206,7 +207,7 @@ function missingFiles(files: readonly File[]): Waiting | null {
     const names = [...missing].slice(0, MOST_SORTED).sort(compareNames).slice(0, MOST_NAMED);
     return { kind: 'missing', what: 'files', names, more: missing.size - names.length };
   }
-  const listed = new Set(files.flatMap(({ facts }) => facts.needs));
+  const listed = new Set(files.flatMap(({ facts }) => [...facts.needs, ...(facts.uses ?? [])]));
   const orphan = files.find(({ name, facts }) => facts.kind === 'extent' && !listed.has(name));
   return orphan === undefined ? null : missingOne('descriptor', orphan);
 }
@@ -255,13 +256,21 @@ async function directoryDrop(directory: IncomingEntry, probe: Probe): Promise<Dr
   if (children.length > MOST_FILES) return wholeDirectory(directory, children);
   const files: File[] = [];
   const frozen = new Set<string>();
-  for (const { name, type } of children) {
-    if (type !== 'file' || name.endsWith('.toml') || finalName(name) !== null) continue;
-    const facts = await probe(`${directory.name}/${name}`);
+  const read = async (path: string, name: string) => {
+    const facts = await probe(path);
     if (isCandidate(name, facts)) files.push({ name, facts });
     for (const disk of facts.frozen ?? []) frozen.add(disk);
+  };
+  for (const { name, type } of children) {
+    if (type !== 'file' || name.endsWith('.toml') || finalName(name) !== null) continue;
+    await read(`${directory.name}/${name}`, name);
   }
-  const partial = children.find(({ name }) => finalName(name) !== null);
+  const below = children.flatMap((child) => filesBelow(child, `${directory.name}/${child.name}`));
+  // Hyper-V's export has its disks in a folder of their own.
+  const isElsewhere = !files.some(({ facts }) => facts.kind !== 'description');
+  for (const { path, name } of isElsewhere ? below.slice(0, MOST_FILES) : [])
+    if (finalName(name) === null) await read(path, name);
+  const partial = [...children, ...below].find(({ name }) => finalName(name) !== null);
   const state: Waiting | null =
     partial !== undefined
       ? { kind: 'writing', names: [partial.name] }
@@ -269,6 +278,15 @@ async function directoryDrop(directory: IncomingEntry, probe: Probe): Promise<Dr
         ? waiting(files, frozen)
         : { kind: 'no-disk', names: [] };
   return { ...wholeDirectory(directory, children), waiting: state };
+}
+
+function filesBelow({ children = [] }: IncomingEntry, path: string): { path: string; name: string }[] {
+  return children
+    .filter(({ name }) => !isHidden(name))
+    .flatMap((child) => {
+      const own = `${path}/${child.name}`;
+      return child.type === 'file' ? [{ path: own, name: child.name }] : filesBelow(child, own);
+    });
 }
 
 /** Without anything read of the files in it. */

@@ -1,16 +1,15 @@
 import { join } from 'node:path';
-import type { ByteSource } from '../disk/base/format.js';
-import { siblingName } from '../disk/base/names.js';
+import type { ByteSource, ParsedImage } from '../disk/base/format.js';
+import { isPath, referencedName } from '../disk/base/names.js';
 import { indexTar } from '../disk/base/tar.js';
-import type { ImageFile } from '../disk/chain.js';
-import { isFlatName } from '../disk/chain.js';
 import { type Compression, compressionOf } from '../disk/compression.js';
 import { withFile } from '../disk/file-source.js';
 import { parseOvf } from '../disk/ovf/ovf.js';
-import { BLANK, completenessOf, isOva, readImageFile } from '../disk/read-image.js';
+import { BLANK, isFlatName, isOva, type ReadImage, readImageFile } from '../disk/read-image.js';
 import { parseVmsd } from '../disk/vmsd.js';
 import { parseVmx } from '../disk/vmx.js';
 import { Hyper2kvmError } from '../errors/error.js';
+import type { Description } from '../model/description.js';
 import type { HeaderFacts } from '../model/drop.js';
 
 const NOTHING: HeaderFacts = {
@@ -72,17 +71,14 @@ export async function factsOf(
   source: ByteSource,
   { checkTables = true }: Pick<ProbeOptions, 'checkTables'> = {},
 ): Promise<HeaderFacts> {
-  if (/\.vmx$/i.test(name))
-    return descriptionFacts('vmx', source, (bytes) =>
-      parseVmx(bytes.toString('utf8')).disks.map(({ file }) => file),
-    );
-  if (/\.ovf$/i.test(name)) return descriptionFacts('ovf', source, (bytes) => parseOvf(bytes).files);
+  if (/\.vmx$/i.test(name)) return descriptionFacts('vmx', source, parseVmx);
+  if (/\.ovf$/i.test(name)) return descriptionFacts('ovf', source, parseOvf);
   if (/\.vmsd$/i.test(name)) return { ...NOTHING, frozen: await frozenDisks(source) };
   if (isOva(name)) return archiveFacts(source);
   const packed = compressionOf(name);
   if (packed !== null) return packedFacts(packed.compression, source);
   const file = await readImageFile(name, source, { anyRaw: false });
-  if (file.image !== null) return imageFacts(file, source, checkTables);
+  if (file.image !== null) return imageFacts(file, checkTables ? source : null);
   if (isFlatName(name)) return { ...NOTHING, kind: 'extent', format: 'vmdk' };
   const mayStillCome =
     file.error?.code === 'fetch.truncated' ||
@@ -108,28 +104,32 @@ async function isUnwritten(source: ByteSource): Promise<boolean> {
   );
 }
 
-async function imageFacts(file: ImageFile, source: ByteSource, checkTables: boolean): Promise<HeaderFacts> {
-  const image = file.image!;
+/** `source`: where the tables are to be checked; null where they are not. */
+async function imageFacts(
+  { image: known, check }: ReadImage,
+  source: ByteSource | null,
+): Promise<HeaderFacts> {
+  const image = known!;
   const isBlank = image.variant === BLANK;
   return {
     kind: image.role,
     format: image.format,
-    needs: [
-      ...(image.parent?.name == null ? [] : plainName(image.parent.name, 'hint', file.name)),
-      ...image.extents.slice(0, MOST_NEEDS).flatMap((extent) => plainName(extent.name, 'exact', file.name)),
-    ],
+    ...references([
+      ...(image.parent?.name == null ? [] : [withoutPath(image.parent.name)]),
+      ...image.extents.slice(0, MOST_NEEDS).map((extent) => extent.name),
+    ]),
     contentId: image.contentId,
     parentId: image.parent?.contentId ?? null,
     // An empty data disk beside others is taken in the end, a copy that was preallocated gets its time.
-    incomplete: isBlank ? 'only zeros so far' : checkTables ? await missingBytes(file, source) : null,
-    ...(isBlank || checkTables ? {} : { isUnchecked: true }),
+    incomplete: isBlank ? 'only zeros so far' : source === null ? null : await missingBytes(check!, source),
+    ...(isBlank || source !== null ? {} : { isUnchecked: true }),
   };
 }
 
 /** Null also where the tables make no sense: no waiting repairs them, FETCH says it. */
-async function missingBytes(file: ImageFile, source: ByteSource): Promise<string | null> {
+async function missingBytes(check: ParsedImage['check'], source: ByteSource): Promise<string | null> {
   try {
-    const result = await completenessOf(file, source);
+    const result = await check(source);
     return result.complete ? null : result.reason;
   } catch (error) {
     if (error instanceof Hyper2kvmError) return null;
@@ -140,16 +140,13 @@ async function missingBytes(file: ImageFile, source: ByteSource): Promise<string
 async function descriptionFacts(
   format: string,
   source: ByteSource,
-  files: (bytes: Buffer) => string[],
+  parse: (bytes: Buffer) => Description,
 ): Promise<HeaderFacts> {
   const facts: HeaderFacts = { ...NOTHING, kind: source.size === 0 ? 'unreadable' : 'description', format };
   if (source.size === 0 || source.size > MAX_DESCRIPTION) return facts;
   try {
-    const names = files(await source.read(0, source.size));
-    return {
-      ...facts,
-      needs: names.slice(0, MOST_NEEDS).flatMap((name) => plainName(name, 'exact', 'the description')),
-    };
+    const { files } = parse(await source.read(0, source.size));
+    return { ...facts, ...references(files.slice(0, MOST_NEEDS)) };
   } catch (error) {
     if (!(error instanceof Hyper2kvmError)) throw error;
     // It is small: cut in the middle it looks like anything else that cannot be read, so it gets its time.
@@ -161,7 +158,7 @@ async function descriptionFacts(
 async function frozenDisks(source: ByteSource): Promise<string[]> {
   if (source.size > MAX_DESCRIPTION) return [];
   try {
-    return parseVmsd((await source.read(0, source.size)).toString('utf8'));
+    return parseVmsd(await source.read(0, source.size));
   } catch (error) {
     if (error instanceof Hyper2kvmError) return [];
     throw error;
@@ -189,11 +186,23 @@ async function packedFacts({ name, magic }: Compression, source: ByteSource): Pr
   return end === 'YZ' ? facts : { ...facts, incomplete: 'the end of the xz stream has not arrived' };
 }
 
-/** Empty where the reference is one that FETCH refuses: nothing to wait for. */
-function plainName(reference: string, mode: 'exact' | 'hint', referrer: string): string[] {
+/** Of a file's references. What FETCH refuses is in neither list: nothing to wait for. */
+function references(written: readonly string[]): Pick<HeaderFacts, 'needs' | 'uses'> {
+  const names = (wanted: boolean) =>
+    written.filter((reference) => isPath(reference) === wanted).flatMap(plainName);
+  const uses = names(true);
+  return { needs: names(false), ...(uses.length === 0 ? {} : { uses }) };
+}
+
+/** A parent is known by the path that it had, and is waited for. */
+function withoutPath(parent: string): string {
+  return parent.split(/[/\\]/).includes('..') ? parent : (plainName(parent)[0] ?? parent);
+}
+
+function plainName(reference: string): string[] {
   try {
     // A copy: what is cut out of a text keeps all of it in memory.
-    return [Buffer.from(siblingName(reference, mode, referrer)).toString()];
+    return [Buffer.from(referencedName(reference, '')).toString()];
   } catch (error) {
     if (error instanceof Hyper2kvmError) return [];
     throw error;

@@ -35,8 +35,8 @@ export async function namedDrop(directory: string, name: string): Promise<NamedD
   for (let next = queue.pop(); next !== undefined && entries.size < MAX_FILES; next = queue.pop()) {
     if (entries.has(next)) continue;
     entries.add(next);
-    const { needs } = await probeIncoming(directory, next);
-    for (const needed of needs)
+    const { needs, uses = [] } = await probeIncoming(directory, next);
+    for (const needed of [...needs, ...uses])
       if (!entries.has(needed) && (await exists(join(directory, needed)))) queue.push(needed);
   }
   const companions = /\.ovf$/i.test(name) ? [`${stem}.mf`, `${stem}.cert`] : [];

@@ -47,6 +47,7 @@ function contextFor(validate: Record<string, unknown>, signal = new AbortControl
     reserve: () => Promise.resolve(),
     guest: () => Promise.reject(new Error('VALIDATE needs no guest')),
     closeGuest: () => Promise.resolve(),
+    openSource: () => Promise.reject(new Error('VALIDATE opens no source')),
   };
   return { context, percents, written };
 }

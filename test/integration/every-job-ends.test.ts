@@ -100,7 +100,7 @@ describe('every job ends', () => {
   });
 
   test('one that cannot clean up after itself is committed, and cleaned up later', async () => {
-    spool = await Spool.create('[source]\nkeep = "delete"\n');
+    spool = await Spool.create('[archive]\nsource = "delete"\n');
     mkdirSync(spool.path('vm'));
     writeFileSync(spool.path('vm', 'disk.raw'), randomBytes(4 * MIB));
     writeFileSync(spool.path('vm', 'job.toml'), DATA);

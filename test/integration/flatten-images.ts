@@ -5,7 +5,9 @@ import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
 import { configSchema, type JobOptions, jobOptionsSchema } from '../../src/config/schema.js';
 import type { StageContext } from '../../src/engine/stage.js';
+import { localSource } from '../../src/sources/local/local-source.js';
 import { fetchStage } from '../../src/stages/fetch/index.js';
+import type { FetchOutput } from '../../src/stages/fetch/output.js';
 import { flattenStage } from '../../src/stages/flatten/index.js';
 import type { FlattenOutput } from '../../src/stages/flatten/output.js';
 import { run } from '../../src/tools/run.js';
@@ -83,11 +85,15 @@ export function makeContext(
 ): StageContext {
   const { flatten = {}, convert = {}, ...rest } = options;
   const config = configSchema.parse({ flatten, convert });
+  const source = { directory: job.source, entries: [...entries].sort() };
   return {
     job: { id: 'test', vm: 'web01' },
     options: jobOptionsSchema.parse({ config, ...rest }),
     workDirectory: job.work,
-    source: { directory: job.source, entries: [...entries].sort() },
+    source,
+    openSource() {
+      return localSource.open({ drop: source }, this);
+    },
     signal: new AbortController().signal,
     log: pino({ level: 'silent' }),
     progress: () => undefined,
@@ -98,7 +104,22 @@ export function makeContext(
   };
 }
 
-export async function fetchAndFlatten(context: StageContext): Promise<FlattenOutput> {
-  const fetch = fetchStage.output.parse(await fetchStage.run(context, {}));
-  return flattenStage.output.parse(await flattenStage.run(context, { fetch }));
+async function fetchOnly(context: StageContext): Promise<FetchOutput> {
+  return fetchStage.output.parse(await fetchStage.run(context, {}));
+}
+
+/** FLATTEN's disks, each with the files of its layers as FETCH found them, newest first. */
+export async function fetchAndFlatten(context: StageContext) {
+  const fetch = await fetchOnly(context);
+  const flat: FlattenOutput = flattenStage.output.parse(await flattenStage.run(context, { fetch }));
+  return {
+    disks: flat.disks.map((disk, index) => ({
+      ...disk,
+      layers: fetch.disks[index]!.chain.layers.map(({ name, format, extents }) => ({
+        path: name,
+        format,
+        files: [name, ...extents.map((extent) => extent.name)],
+      })),
+    })),
+  };
 }

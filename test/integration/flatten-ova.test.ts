@@ -66,8 +66,14 @@ describe('an OVA', () => {
     const fetched = await fetchStage.run(context, {});
     expect(fetched).toMatchObject({
       disks: [
-        { leaf: 'web01.ova/web01-disk1.vmdk', format: 'vmdk', controller: 'scsi0:0' },
-        { leaf: 'web01.ova/web01-disk2.vmdk', format: 'vmdk', controller: 'scsi0:1' },
+        {
+          chain: { layers: [{ name: 'web01.ova/web01-disk1.vmdk', format: 'vmdk' }] },
+          controller: 'scsi0:0',
+        },
+        {
+          chain: { layers: [{ name: 'web01.ova/web01-disk2.vmdk', format: 'vmdk' }] },
+          controller: 'scsi0:1',
+        },
       ],
       hardware: { name: 'web & db', memory_mib: 2048, vcpus: 4, firmware: 'uefi' },
     });

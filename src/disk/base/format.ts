@@ -10,7 +10,7 @@ export interface ByteSource {
 
 /** A file that holds a part of a disk's data, as its descriptor names it. Sizes and offsets in bytes. */
 export interface ExtentReference {
-  /** The name exactly as written: data until `verifiedSibling` has accepted it. */
+  /** The name exactly as written: data until `NameIndex` has found a file of the drop for it. */
   name: string;
   /** `flat` is plain bytes, `sparse` has a header of its own. */
   type: 'flat' | 'sparse';
@@ -20,7 +20,7 @@ export interface ExtentReference {
 }
 
 /** The older state that a differencing image builds on. */
-export interface ParentReference {
+interface ParentReference {
   /** The name as written; null where the format gives only an id. */
   name: string | null;
   /** VMDK's parentCID in lower-case hexadecimal; null where the format has none. */
@@ -44,6 +44,8 @@ export interface DiskImage {
   parent: ParentReference | null;
   /** Other files that hold the data, in disk order; empty for a self-contained image. */
   extents: ExtentReference[];
+  /** A sparse VMDK whose grain directory is in its footer: QEMU must open it directly (see vmdk/index.ts). */
+  footer?: true;
 }
 
 /**
@@ -51,6 +53,12 @@ export interface DiskImage {
  * where the format does not tell. `reason` is text for people: `the footer has not arrived`.
  */
 export type Completeness = { complete: true; allocated: number | null } | { complete: false; reason: string };
+
+/** What a header says, and a check of the tables that it points to, which reads each of them once. The header is not read again. */
+export interface ParsedImage {
+  image: DiskImage;
+  check(source: ByteSource): Promise<Completeness>;
+}
 
 /**
  * One image format. All members are pure but for reads through ByteSource, bounded in memory and in the length of a turn of the event loop, and reject with `fetch.*` errors.
@@ -68,8 +76,7 @@ export interface DiskFormat {
   markAtEnd?: true;
   /** True where the magic and the structure around it are this format's. Looks at `head` (first 4 KiB at most) and at the end of `source`. */
   detect(head: Buffer, source: ByteSource): Promise<boolean>;
-  parse(source: ByteSource): Promise<DiskImage>;
-  completeness(source: ByteSource, image: DiskImage): Promise<Completeness>;
+  parse(source: ByteSource): Promise<ParsedImage>;
 }
 
 export const SECTOR = 512;

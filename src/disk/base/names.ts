@@ -2,35 +2,106 @@ import { Hyper2kvmError } from '../../errors/error.js';
 import { printable } from '../../text/escape-terminal.js';
 
 /**
- * The plain sibling name that a header's reference stands for. Headers may carry the path of the machine that made them
- * (`[datastore1] web01/web01.vmdk`, `C:\VMs\web01.vmdk`, `/vmfs/volumes/…/web01.vmdk`): with `mode` `hint` the last component counts,
- * because the file is then checked by its content id; with `exact` anything but a plain name is refused.
- * Throws `fetch.refused-reference`.
+ * The plain name of the file that a header's or a description's reference stands for. References carry the paths of the
+ * machine that made them (`[datastore1] web01/web01.vmdk`, `C:\\VMs\\web01.vmdk`, `/vmfs/volumes/…/web01.vmdk`): only
+ * the last component counts, and only a file of the drop may have it. Throws `fetch.refused-reference` for what names
+ * no file at all: a protocol, control characters.
  */
-export function siblingName(reference: string, mode: 'exact' | 'hint', referrer: string): string {
+export function referencedName(reference: string, referrer: string): string {
   if (/^[A-Za-z][A-Za-z0-9+.-]+:/.test(reference))
-    throw refused(reference, referrer, 'names a protocol, not a file');
-  const isPath = /[/\\]/.test(reference);
-  if (isPath && mode === 'exact') throw refused(reference, referrer, 'is a path, not a plain name beside it');
-  if (isPath && /(^|[/\\])\.\.([/\\]|$)/.test(reference))
-    throw refused(reference, referrer, 'leads out of the directory');
-  const name =
-    mode === 'hint' ? (reference.split(/[/\\]/).at(-1) ?? '').replace(/^\[[^\]]*\]\s*/, '') : reference;
-  if (name === '' || name === '.' || name === '..') throw refused(reference, referrer, 'names no file');
-  if (Buffer.byteLength(name) > 255) throw refused(reference, referrer, 'is longer than a file name can be');
-  if (/[\u0000-\u001f\u007f]/.test(name)) throw refused(reference, referrer, 'has control characters');
+    throw refusedReference(reference, referrer, 'names a protocol, not a file');
+  if (/[\u0000-\u001f\u007f]/.test(reference))
+    throw refusedReference(reference, referrer, 'has control characters');
+  const name = withoutDatastore(reference).split(/[/\\]/).at(-1) ?? '';
+  if (name === '' || name === '.' || name === '..')
+    throw refusedReference(reference, referrer, 'names no file');
+  if (Buffer.byteLength(name) > 255)
+    throw refusedReference(reference, referrer, 'is longer than a file name can be');
   return name;
 }
 
-function refused(reference: string, referrer: string, why: string): Hyper2kvmError {
+export function isPath(reference: string): boolean {
+  return /[/\\]/.test(reference);
+}
+
+export function refusedReference(reference: string, referrer: string, why: string): Hyper2kvmError {
   return new Hyper2kvmError(
     'fetch.refused-reference',
     `${printable(referrer)} refers to “${printable(reference)}”, which ${why}`,
     {
       advice:
-        'An image may only refer to files that lie beside it, by their plain names. Copy the file into the drop and correct the reference.',
+        'Only files of the drop are read, whatever path they had before: copy the file into the drop, under its own name.',
     },
   );
+}
+
+function withoutDatastore(reference: string): string {
+  return reference.replace(/^\[[^\]]*\]\s*/, '');
+}
+
+/** The files of a drop by what others may call them. Names are paths inside the drop, with `/`. */
+export class NameIndex {
+  readonly #names: Set<string>;
+  /** By what file systems may take for the same path, and by plain names: null where several have it. */
+  readonly #byPath = new Map<string, string | null>();
+  readonly #byBase = new Map<string, string | null>();
+
+  constructor(names: Iterable<string>) {
+    this.#names = new Set(names);
+    for (const name of this.#names) {
+      addTo(this.#byPath, keysOf(name), name);
+      addTo(this.#byBase, keysOf(name.slice(name.lastIndexOf('/') + 1)), name);
+    }
+  }
+
+  /**
+   * Returns the file that `reference` stands for, as `referrer` (a name of the drop) writes it: the path below the
+   * referrer's own folder, else the plain name beside it, else the only file of the drop that has this name. Null where
+   * there is none. Throws as `referencedName`.
+   */
+  find(reference: string, referrer: string): string | null {
+    const base = referencedName(reference, referrer);
+    const folder = referrer.slice(0, referrer.lastIndexOf('/') + 1);
+    const path = pathBelow(reference);
+    const beside = [...(path === null ? [] : [folder + path]), folder + base];
+    for (const name of beside) if (this.#names.has(name)) return name;
+    for (const name of beside) {
+      const alike = this.#byPath.get(folded(name));
+      if (alike != null) return alike;
+    }
+    return this.#byBase.get(base) ?? this.#byBase.get(folded(base)) ?? null;
+  }
+}
+
+function addTo(index: Map<string, string | null>, keys: Iterable<string>, name: string): void {
+  for (const key of keys) index.set(key, index.has(key) ? null : name);
+}
+
+function keysOf(name: string): Set<string> {
+  return new Set([name, folded(name), folded(percentDecoded(name))]);
+}
+
+/** A name as it stands in a URI: `web%2001.vmdk`. Programs that do not escape a percent sign mean it as it is. */
+export function percentDecoded(name: string): string {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
+}
+
+/** Windows does not tell apart what differs in case, and a Mac writes letters with accents in two parts. */
+function folded(name: string): string {
+  return name.normalize('NFC').toLowerCase();
+}
+
+/** A relative path without `.` and `..`; null for every other one. */
+function pathBelow(reference: string): string | null {
+  if (/^([A-Za-z]:|[/\\])/.test(reference)) return null;
+  const parts = withoutDatastore(reference)
+    .split(/[/\\]/)
+    .filter((part) => part !== '' && part !== '.');
+  return parts.includes('..') ? null : parts.join('/');
 }
 
 /**

@@ -1,10 +1,10 @@
 import { Hyper2kvmError } from '../../errors/error.js';
 import { printable } from '../../text/escape-terminal.js';
-import { corrupt, readExact, truncated } from './bytes.js';
+import { corrupt, readExact, truncated, unsupported } from './bytes.js';
 import type { ByteSource } from './format.js';
-import { siblingName } from './names.js';
+import { refusedReference } from './names.js';
 
-/** A regular file inside a tar archive: its bytes are `offset` to `offset + size` of the archive. */
+/** A regular file inside a tar archive: its bytes are `offset` to `offset + size` of the archive. `name`: a path inside it, without `.` and `..`. */
 export interface TarMember {
   name: string;
   offset: number;
@@ -16,15 +16,24 @@ const MAX_MEMBERS = 1000;
 /** With two extensions for each member. */
 const MAX_HEADERS = 3 * MAX_MEMBERS + 100;
 const MAX_EXTENDED = 64 * 1024;
+const DIRECTORY = '5';
+
+/** What extension headers say of the member behind them. */
+interface Extension {
+  name?: string;
+  size?: number;
+  isSparse?: true;
+}
 
 /**
  * The members of an OVA, by reading the headers only (POSIX.1-2017 pax, "ustar Interchange Format"; GNU's long names and large sizes). Nothing is ever
- * unpacked by name. Rejects with `fetch.refused-reference` for names that are no plain ones, `fetch.refused-special` for links and devices,
+ * unpacked by name. Rejects with `fetch.refused-reference` for names that lead out of it, `fetch.refused-special` for links and devices,
+ * `fetch.unsupported` for sparse members,
  * `fetch.corrupt` for two members of one name, `fetch.truncated` where a member ends behind the archive.
  */
 export async function indexTar(source: ByteSource): Promise<TarMember[]> {
   const members = new Map<string, TarMember>();
-  let extended: { name?: string; size?: number } = {};
+  let extended: Extension = {};
   let headers = 0;
   for (let at = 0; at + BLOCK <= source.size; ) {
     headers += 1;
@@ -45,19 +54,16 @@ export async function indexTar(source: ByteSource): Promise<TarMember[]> {
       continue;
     }
     if (type === 'g') continue;
-    const name = siblingName(
-      (extended.name ?? nameField(header)).replace(/^\.\//, ''),
-      'exact',
-      'the archive',
-    );
+    const written = extended.name ?? nameField(header);
+    if (type === 'S' || extended.isSparse) throw sparseMember(written);
     extended = {};
+    if (type === DIRECTORY) continue;
+    const name = memberName(written);
     if (type !== '0' && type !== '\0' && type !== '7') {
       throw new Hyper2kvmError(
         'fetch.refused-special',
-        `${printable(name)} in the archive is a link, a directory or a device`,
-        {
-          advice: 'An OVA holds plain files only: export the VM again.',
-        },
+        `${printable(name)} in the archive is a link or a device`,
+        { advice: 'An OVA holds plain files only: export the VM again.' },
       );
     }
     if (members.has(name)) throw corrupt(`the archive has two members named ${printable(name)}`);
@@ -65,6 +71,22 @@ export async function indexTar(source: ByteSource): Promise<TarMember[]> {
     members.set(name, { name, offset, size });
   }
   throw truncated('the end of the archive has not arrived');
+}
+
+/** `./web01/web01.ovf` is `web01/web01.ovf`: people make OVAs with tar, too. */
+function memberName(written: string): string {
+  const parts = written.split('/').filter((part) => part !== '' && part !== '.');
+  const isStrange = (part: string) => Buffer.byteLength(part) > 255 || /[\u0000-\u001f\u007f]/.test(part);
+  if (written.startsWith('/') || parts.length === 0 || parts.includes('..') || parts.some(isStrange))
+    throw refusedReference(written, 'the archive', 'is no name of a file inside it');
+  return parts.join('/');
+}
+
+function sparseMember(name: string): Hyper2kvmError {
+  return unsupported(
+    `${printable(name)} lies in the archive as a sparse file`,
+    'Make the archive anew without tar’s -S, or unpack it into a directory, and drop that.',
+  );
 }
 
 /** The sum of all bytes with the checksum field as spaces. */
@@ -99,8 +121,8 @@ function cString(bytes: Buffer): string {
 }
 
 /** Records of the form `<length> <key>=<value>\n`. */
-function paxRecords(bytes: Buffer): { name?: string; size?: number } {
-  const result: { name?: string; size?: number } = {};
+function paxRecords(bytes: Buffer): Extension {
+  const result: Extension = {};
   for (let at = 0; at < bytes.length; ) {
     const space = bytes.indexOf(0x20, at);
     const length = space < 0 ? 0 : Number(bytes.toString('latin1', at, space));
@@ -109,6 +131,7 @@ function paxRecords(bytes: Buffer): { name?: string; size?: number } {
     const [key, ...value] = bytes.toString('utf8', space + 1, at + length - 1).split('=');
     if (key === 'path') result.name = value.join('=');
     if (key === 'size') result.size = Number(value.join('='));
+    if (key?.startsWith('GNU.sparse.')) result.isSparse = true;
     at += length;
   }
   if (result.size !== undefined && (!Number.isSafeInteger(result.size) || result.size < 0))

@@ -3,27 +3,43 @@ import { Hyper2kvmError } from '../../errors/error.js';
 import { printable } from '../../text/escape-terminal.js';
 import { corrupt } from '../base/bytes.js';
 import type { ByteSource } from '../base/format.js';
+import { decodeText } from '../base/text.js';
 
+/** One file and its digest. */
 export interface ManifestLine {
   algorithm: 'sha1' | 'sha256' | 'sha512';
   name: string;
   digest: string;
 }
 
-/** The `.mf` of an OVF (DSP0243, section 5.1): lines `SHA256(name)= hex`. Throws `fetch.corrupt`. */
-export function parseManifest(text: string): ManifestLine[] {
-  const lines: ManifestLine[] = [];
-  for (const line of text.split(/\r?\n/)) {
-    if (line.trim() === '') continue;
-    const match = /^(SHA1|SHA256|SHA512)\s?\((.+)\)\s?=\s*([0-9a-f]{40,128})\s*$/i.exec(line);
-    if (match === null || lines.length > 1000) throw corrupt('the manifest (.mf) cannot be read');
-    lines.push({
-      algorithm: match[1]!.toLowerCase() as ManifestLine['algorithm'],
-      name: match[2]!,
-      digest: match[3]!.toLowerCase(),
-    });
+export interface Manifest {
+  lines: ManifestLine[];
+  /** Lines that are neither a digest, nor empty, nor a comment: their files are not checked. */
+  unknown: string[];
+}
+
+const MAX_LINES = 1000;
+/** Hexadecimal digits. */
+const LENGTHS = { sha1: 40, sha256: 64, sha512: 128 };
+
+/**
+ * Parses the `.mf` of an OVF (DSP0243, section 5.1): lines `SHA256(name)= hex`. As real ones are: with a byte order mark,
+ * in UTF-16, with comments, padded with zeros. Throws `fetch.corrupt` for more lines than any VM has files.
+ */
+export function parseManifest(bytes: Buffer): Manifest {
+  const manifest: Manifest = { lines: [], unknown: [] };
+  for (const text of decodeText(bytes, null).split(/[\r\n\0]+/)) {
+    const line = text.trim();
+    if (line === '' || line.startsWith('#')) continue;
+    const [, method, name, digest] = /^(SHA-?(?:1|256|512))\s*\((.+)\)\s*=\s*([0-9a-f]+)$/i.exec(line) ?? [];
+    const algorithm = method?.toLowerCase().replace('-', '') as ManifestLine['algorithm'] | undefined;
+    if (algorithm !== undefined && digest?.length === LENGTHS[algorithm])
+      manifest.lines.push({ algorithm, name: name!, digest: digest.toLowerCase() });
+    else manifest.unknown.push(line);
+    if (manifest.lines.length + manifest.unknown.length > MAX_LINES)
+      throw corrupt('the manifest (.mf) has more than 1,000 lines');
   }
-  return lines;
+  return manifest;
 }
 
 const CHUNK = 4 * 1024 * 1024;

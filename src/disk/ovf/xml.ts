@@ -1,4 +1,5 @@
 import { corrupt } from '../base/bytes.js';
+import { decodeText } from '../base/text.js';
 
 /** An element. Names are local names: prefixes say nothing that an OVF's structure does not. */
 export interface XmlElement {
@@ -10,6 +11,7 @@ export interface XmlElement {
 }
 
 const MAX_BYTES = 4 * 1024 * 1024;
+const ENCODING = /^<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']/;
 const MAX_DEPTH = 64;
 const MAX_ELEMENTS = 50_000;
 const ENTITIES: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
@@ -23,7 +25,7 @@ const ATTRIBUTE = /([^\s=]+)\s*=\s*(?:"([^"]*)"|'([^']*)')/g;
  */
 export function parseXml(bytes: Buffer): XmlElement {
   if (bytes.length > MAX_BYTES) throw corrupt('the XML is larger than 4 MiB');
-  const text = bytes.toString('utf8').replace(/^\ufeff/, '');
+  const text = decodeText(bytes, ENCODING);
   const root: XmlElement = { name: '', attributes: new Map(), children: [], text: '' };
   const open: XmlElement[] = [root];
   let elements = 0;

@@ -1,6 +1,6 @@
 import { sortNumbersInTurns, Turns } from '../../host/turns.js';
 import { corrupt, Holes, incomplete, readExact, readTable, truncated } from '../base/bytes.js';
-import type { ByteSource, Completeness, DiskFormat, DiskImage } from '../base/format.js';
+import type { ByteSource, Completeness, DiskFormat, ParsedImage } from '../base/format.js';
 import { parseQcow2Header, QCOW2_MAGIC, type Qcow2Header } from './header.js';
 
 /** QEMU's own format, versions 2 and 3. */
@@ -10,11 +10,14 @@ export const qcow2: DiskFormat = {
   driver: 'qcow2',
   detect: async (head) => head.subarray(0, 4).equals(QCOW2_MAGIC),
   parse,
-  completeness,
 };
 
-async function parse(source: ByteSource): Promise<DiskImage> {
+async function parse(source: ByteSource): Promise<ParsedImage> {
   const header = await parseQcow2Header(source);
+  return { image: imageOf(header), check: (whole) => completeness(whole, header) };
+}
+
+function imageOf(header: Qcow2Header): ParsedImage['image'] {
   return {
     format: 'qcow2',
     variant: `v${header.version}`,
@@ -30,9 +33,8 @@ async function parse(source: ByteSource): Promise<DiskImage> {
 }
 
 /** All tables and clusters of the active state lie inside the file. Reads the L1 and each of its L2 tables once; those in holes are empty. */
-async function completeness(source: ByteSource): Promise<Completeness> {
+async function completeness(source: ByteSource, header: Qcow2Header): Promise<Completeness> {
   try {
-    const header = await parseQcow2Header(source);
     const { refcountTableOffset, refcountTableSize, clusterSize } = header;
     if (refcountTableOffset + refcountTableSize > source.size)
       throw truncated('the refcount table lies beyond the end of the file');

@@ -1,6 +1,6 @@
 import { corrupt, incomplete, readTable, truncated } from '../base/bytes.js';
 import type { ByteSource, Completeness, DiskFormat } from '../base/format.js';
-import { readLayout } from './layout.js';
+import { readLayout, type VhdxLayout } from './layout.js';
 
 /** Hyper-V's VHDX, fixed and dynamic. */
 export const vhdx: DiskFormat = {
@@ -9,18 +9,13 @@ export const vhdx: DiskFormat = {
   driver: 'vhdx',
   detect: async (head) => head.toString('latin1', 0, 8) === 'vhdxfile',
   parse: async (source) => {
-    const { virtualSize } = await readLayout(source);
+    const layout = await readLayout(source);
+    const image = { format: 'vhdx', variant: 'vhdx', role: 'disk', contentId: null, parent: null } as const;
     return {
-      format: 'vhdx',
-      variant: 'vhdx',
-      role: 'disk',
-      virtualSize,
-      contentId: null,
-      parent: null,
-      extents: [],
+      image: { ...image, virtualSize: layout.virtualSize, extents: [] },
+      check: (whole) => completeness(whole, layout),
     };
   },
-  completeness,
 };
 
 const MIB = 1024 * 1024;
@@ -28,9 +23,8 @@ const MIB = 1024 * 1024;
 const PRESENT = 6;
 
 /** All payload blocks lie inside the file. After each "chunk ratio" of payload entries the table has one for a sector bitmap. */
-async function completeness(source: ByteSource): Promise<Completeness> {
+async function completeness(source: ByteSource, layout: VhdxLayout): Promise<Completeness> {
   try {
-    const layout = await readLayout(source);
     const blocks = Math.ceil(layout.virtualSize / layout.blockSize);
     const chunkRatio = Math.floor((2 ** 23 * layout.logicalSectorSize) / layout.blockSize);
     const entries = blocks + Math.floor((blocks - 1) / chunkRatio);

@@ -7,6 +7,7 @@ import {
   MAX_VIRTUAL_SIZE,
   SECTOR,
 } from '../base/format.js';
+import { decodeText } from '../base/text.js';
 
 /** VMDK's text descriptor ("Virtual Disk Format 5.0", VMware 2011, section "The Descriptor File"). */
 export interface Descriptor {
@@ -18,7 +19,7 @@ export interface Descriptor {
   parentHint: string | null;
   extents: DescriptorExtent[];
 }
-export interface DescriptorExtent {
+interface DescriptorExtent {
   access: string;
   sectors: number;
   kind: 'FLAT' | 'VMFS' | 'SPARSE' | 'VMFSSPARSE';
@@ -28,6 +29,7 @@ export interface DescriptorExtent {
 }
 
 const NO_PARENT = 'ffffffff';
+const ENCODING = /^\s*encoding\s*=\s*"?([A-Za-z0-9_:.-]{1,40})"?\s*$/m;
 const MAX_EXTENTS = 4096;
 // With `s`, as a line may hold the line ends of Unicode: without it, each space before one would be tried as the last.
 const EXTENT =
@@ -41,12 +43,12 @@ export function looksLikeDescriptor(head: Buffer): boolean {
 export function parseDescriptor(bytes: Buffer): Descriptor {
   if (bytes.length > MAX_DESCRIPTOR)
     throw corrupt(`the descriptor has ${bytes.length} bytes, more than 1 MiB`);
-  const text = beforeNul(bytes).toString('utf8');
+  const text = decodeText(beforeNul(bytes), ENCODING);
   const settings = new Map<string, string>();
   const extents: DescriptorExtent[] = [];
   for (const rawLine of text.split(/\r\n|\n|\r/)) {
     const line = rawLine.trim();
-    if (line === '' || line.startsWith('#') || line.startsWith('\ufeff#')) continue;
+    if (line === '' || line.startsWith('#')) continue;
     if (/^(RW|RDONLY|NOACCESS)\s/.test(line)) {
       if (extents.length >= MAX_EXTENTS)
         throw corrupt(`the descriptor lists more than ${MAX_EXTENTS} extents`);

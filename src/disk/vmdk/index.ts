@@ -1,10 +1,10 @@
 import { corrupt, readExact, truncated, unsupported } from '../base/bytes.js';
 import {
   type ByteSource,
-  type Completeness,
   type DiskFormat,
   type DiskImage,
   MAX_DESCRIPTOR,
+  type ParsedImage,
   SECTOR,
 } from '../base/format.js';
 import { COWD_MAGIC, cowdCompleteness, parseCowd } from './cowd.js';
@@ -31,7 +31,6 @@ export const vmdk: DiskFormat = {
     isSeSparse(head) ||
     looksLikeDescriptor(head),
   parse,
-  completeness,
 };
 
 function startsWith(head: Buffer, magic: Buffer): boolean {
@@ -42,9 +41,12 @@ function isSeSparse(head: Buffer): boolean {
   return head.length >= 16 && head.readBigUInt64LE(0) === SESPARSE_MAGIC && head.readUInt32LE(12) === 2;
 }
 
-async function parse(source: ByteSource): Promise<DiskImage> {
+async function parse(source: ByteSource): Promise<ParsedImage> {
   const head = await source.read(0, SECTOR);
-  if (looksLikeDescriptor(head)) return descriptorImage(parseDescriptor(await wholeText(source)), false);
+  if (looksLikeDescriptor(head)) {
+    const image = descriptorImage(parseDescriptor(await wholeText(source)), false);
+    return { image, check: async () => ({ complete: true, allocated: 0 }) };
+  }
   if (isSeSparse(head)) {
     throw unsupported(
       'the file is an ESXi seSparse extent',
@@ -52,10 +54,22 @@ async function parse(source: ByteSource): Promise<DiskImage> {
     );
   }
   if (head.length < SECTOR) throw truncated('the header has not arrived whole');
-  if (startsWith(head, COWD_MAGIC)) return extentImage('vmfsSparse', parseCowd(head).capacity);
+  if (startsWith(head, COWD_MAGIC)) {
+    const layout = parseCowd(head);
+    const check = (whole: ByteSource) => cowdCompleteness(whole, layout);
+    return { image: extentImage('vmfsSparse', layout.capacity), check };
+  }
   const header = parseSparseHeader(head);
-  if (header.descriptorSize === 0) return extentImage('sparse', header.capacity);
-  return embeddedImage(source, header);
+  const image = await sparseImage(source, header);
+  return {
+    // QEMU reads the footer through the descriptor's file (block/vmdk.c), so not where another file lists this one.
+    image: header.directory === null ? { ...image, footer: true } : image,
+    check: (whole) => sparseCompleteness(whole, header),
+  };
+}
+
+async function sparseImage(source: ByteSource, header: SparseHeader): Promise<DiskImage> {
+  return header.descriptorSize === 0 ? extentImage('sparse', header.capacity) : embeddedImage(source, header);
 }
 
 /** A sparse file that carries its own descriptor: monolithicSparse or streamOptimized. */
@@ -91,20 +105,4 @@ async function wholeText(source: ByteSource): Promise<Buffer> {
   if (source.size > MAX_DESCRIPTOR)
     throw corrupt(`the text descriptor has ${source.size} bytes, more than 1 MiB`);
   return readExact(source, 0, source.size, 'the descriptor');
-}
-
-async function completeness(source: ByteSource): Promise<Completeness> {
-  const head = await source.read(0, SECTOR);
-  if (looksLikeDescriptor(head)) return { complete: true, allocated: 0 };
-  if (head.length < SECTOR) return { complete: false, reason: 'the header has not arrived whole' };
-  if (startsWith(head, COWD_MAGIC)) return cowdCompleteness(source, parseCowd(head));
-  return sparseCompleteness(source, parseSparseHeader(head));
-}
-
-/** True where QEMU finds the grain directory only when it opens the file itself, not as an extent of a descriptor (block/vmdk.c reads the footer through the descriptor's file). */
-export async function hasFooter(source: ByteSource): Promise<boolean> {
-  const head = await source.read(0, SECTOR);
-  return (
-    startsWith(head, SPARSE_MAGIC) && head.length === SECTOR && parseSparseHeader(head).directory === null
-  );
 }

@@ -92,7 +92,7 @@ function isPowerOfTwo(value: number): boolean {
   return Math.log2(value) % 1 === 0;
 }
 
-export function directoryEntries(header: SparseHeader): number {
+function directoryEntries(header: SparseHeader): number {
   return Math.ceil(header.capacity / (header.grainSize * header.entriesPerTable));
 }
 
@@ -100,7 +100,7 @@ export function directoryEntries(header: SparseHeader): number {
  * The header that counts: the footer's where the first one says that the grain directory is at the end. Rejects with `fetch.truncated`
  * while the footer has not arrived.
  */
-export async function effectiveHeader(source: ByteSource, header: SparseHeader): Promise<SparseHeader> {
+async function effectiveHeader(source: ByteSource, header: SparseHeader): Promise<SparseHeader> {
   if (header.directory !== null) return header;
   const tail = source.size - (source.size % SECTOR) - 3 * SECTOR;
   if (tail < SECTOR) throw truncated('the footer with the grain directory has not arrived');
@@ -130,8 +130,9 @@ export async function effectiveHeader(source: ByteSource, header: SparseHeader):
 }
 
 /**
- * All grain tables and grains lie inside the file. Reads the directory and every table once (4 bytes for each 64 KiB of the disk), and
- * for a compressed disk the marker of the last grain.
+ * Checks that all grain tables and grains lie inside the file. Reads the directory and every table once (4 bytes for
+ * each 64 KiB of the disk), and for a compressed disk the marker of the last grain. Of the redundant directory only
+ * the place counts.
  */
 export async function sparseCompleteness(source: ByteSource, first: SparseHeader): Promise<Completeness> {
   try {
@@ -145,13 +146,9 @@ export async function sparseCompleteness(source: ByteSource, first: SparseHeader
       // Entry 1 is a grain of zeros that occupies nothing.
       firstGrainSector: 2,
     });
-    if (header.redundantDirectory !== null)
-      await readExact(
-        source,
-        header.redundantDirectory,
-        directoryEntries(header) * 4,
-        'the redundant grain directory',
-      );
+    const { redundantDirectory } = header;
+    if (redundantDirectory !== null && redundantDirectory + directoryEntries(header) * 4 > source.size)
+      throw truncated('the redundant grain directory lies beyond the end of the file');
     if (scan.lastGrain === null) return { complete: true, allocated: 0 };
     const { offset, length } = scan.lastGrain;
     if (!header.compressed) {

@@ -1,43 +1,77 @@
-import type { ImageFile, Layer } from '../../disk/chain.js';
-import { withImage } from '../../disk/file-source.js';
-import { completenessOf } from '../../disk/read-image.js';
+import type { Completeness } from '../../disk/base/format.js';
+import type { Assembled, ImageFile } from '../../disk/chain.js';
+import { type Places, pathOf, withBytes } from '../../disk/file-source.js';
+import { inFile } from '../../disk/read-image.js';
 import { Hyper2kvmError } from '../../errors/error.js';
-import { printable } from '../../text/escape-terminal.js';
+import { usedBytes } from '../../files/space.js';
+import type { Layer } from '../../model/storage.js';
 
-/**
- * Checks that all bytes of every layer are there, by the formats' own tables. Returns the bytes of the disk that each layer holds, newest first; null where its
- * format does not tell. Rejects with `fetch.truncated`.
- */
-export async function checkWhole(
-  layers: readonly Layer[],
-  directory: string,
-  signal: AbortSignal,
-): Promise<(number | null)[]> {
-  const allocated: (number | null)[] = [];
-  for (const layer of layers) {
-    const flat = layer.image.extents.some(({ type }) => type === 'flat');
-    let sum = 0;
-    let known = !flat;
-    for (const file of [layer.file, ...sparseExtents(layer)]) {
-      signal.throwIfAborted();
-      const bytes = await checkFile(file, directory, signal);
-      if (bytes === null) known = false;
-      sum += bytes ?? 0;
-    }
-    allocated.push(known ? sum : null);
+/** Checks that all bytes of a disk's files are there, by the formats' own tables: of each file once, however many disks build on it. */
+export class CompletenessCheck {
+  readonly #places: Places;
+  readonly #done = new Map<ImageFile, Promise<number | null>>();
+
+  constructor(places: Places) {
+    this.#places = places;
   }
-  return allocated;
+
+  /** Returns the layer with what it holds. `prefix` makes names what their owner knows. Rejects with `fetch.truncated`, `fetch.corrupt`. */
+  async layerOf({ file, image, extents }: Assembled, prefix: string, signal: AbortSignal): Promise<Layer> {
+    let allocated: number | null = 0;
+    // Flat extents have no tables; their sizes were compared with the descriptor when the chain was assembled.
+    if (image.extents.some(({ type }) => type === 'flat')) allocated = null;
+    const sparse = extents.filter((_extent, index) => image.extents[index]!.type === 'sparse');
+    for (const part of [file, ...sparse]) {
+      signal.throwIfAborted();
+      const bytes = await this.#check(part, signal);
+      allocated = allocated === null || bytes === null ? null : allocated + bytes;
+    }
+    return {
+      name: prefix + file.name,
+      format: image.format,
+      virtual_size: image.virtualSize,
+      content_id: image.contentId,
+      bytes: file.bytes,
+      footer: image.footer === true,
+      extents: image.extents.map(({ type, size, offset }, index) => {
+        const { name, bytes } = extents[index]!;
+        return { name: prefix + name, type, size, offset, bytes };
+      }),
+      allocated,
+      used_bytes: allocated ?? (await this.#onDisk([file, ...extents])),
+    };
+  }
+
+  #check(file: ImageFile, signal: AbortSignal): Promise<number | null> {
+    const known = this.#done.get(file);
+    if (known !== undefined) return known;
+    const result = allocatedIn(file, this.#places, signal);
+    this.#done.set(file, result);
+    return result;
+  }
+
+  async #onDisk(files: readonly ImageFile[]): Promise<number> {
+    const sizes = await Promise.all(files.map(({ bytes }) => usedBytes(pathOf(bytes, this.#places))));
+    return sizes.reduce((sum, size) => sum + size, 0);
+  }
 }
 
-/** Flat extents have no tables; their sizes were compared with the descriptor when the chain was assembled. */
-function sparseExtents(layer: Layer): ImageFile[] {
-  return layer.extents.filter((_file, index) => layer.image.extents[index]!.type === 'sparse');
-}
-
-async function checkFile(file: ImageFile, directory: string, signal: AbortSignal): Promise<number | null> {
-  const result = await withImage(directory, file, (source) => completenessOf(file, source), signal);
-  if (result.complete) return result.allocated;
-  throw new Hyper2kvmError('fetch.truncated', `${printable(file.name)} is not whole: ${result.reason}`, {
-    advice: 'Copy the file again and compare its size and checksum with the original.',
+/** Bytes of the disk that the file holds; null where its format does not tell. */
+async function allocatedIn(file: ImageFile, places: Places, signal: AbortSignal): Promise<number | null> {
+  const { check } = file;
+  if (check === null) return null;
+  const result = await withBytes(file.bytes, places, check, signal).catch((error: unknown) => {
+    throw error instanceof Hyper2kvmError ? inFile(file.name, error) : error;
   });
+  if (result.complete) return result.allocated;
+  throw notWhole(file.name, result);
+}
+
+function notWhole(name: string, { reason }: Extract<Completeness, { complete: false }>): Hyper2kvmError {
+  return inFile(
+    name,
+    new Hyper2kvmError('fetch.truncated', `the file is not whole: ${reason}`, {
+      advice: 'Copy the file again and compare its size and checksum with the original.',
+    }),
+  );
 }

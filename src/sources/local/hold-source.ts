@@ -7,31 +7,23 @@ import { Hyper2kvmError } from '../../errors/error.js';
 import { syncPath } from '../../files/durable.js';
 import { hasReadLease, openToRead, takeReadLease } from '../../files/lease.js';
 import { usedBytes } from '../../files/space.js';
+import type { DropPlace } from '../../model/drop.js';
 import { printable } from '../../text/escape-terminal.js';
 import { copyDrop } from './copy-drop.js';
 import { listSource, type SourceFile, sourceId } from './list-source.js';
-
-/** Where the bytes of a drop are. */
-export interface Source {
-  directory: string;
-  /** Names inside `directory` that are the drop; sorted. */
-  entries: string[];
-  /** Of a copy: where in the work directory the drop itself is. */
-  original?: string;
-}
 
 /**
  * What of the host a tool has to see to read a drop. It must not write to any of that, and may have the work
  * directory to write to: of a copy, the drop itself is named too.
  */
-export function dropPaths({ directory, entries, original }: Source): string[] {
+export function dropPaths({ directory, entries, original }: DropPlace): string[] {
   const places = original === undefined ? [directory] : [directory, original];
   return places.flatMap((place) => entries.map((name) => join(place, name)));
 }
 
 export interface SourceHold {
   /** What the stages read: the drop itself, or a copy of this process' own. */
-  source: Source;
+  source: DropPlace;
   /** The drop as it was when the hold began. */
   files: SourceFile[];
   /** Aborts with `source.open-for-writing` when somebody wants to write to a file that is read. */
@@ -43,7 +35,7 @@ export interface SourceHold {
 }
 
 export interface HoldRequest {
-  source: Source;
+  source: DropPlace;
   workDirectory: string;
   /** `StageContext.reserve`: asked before a copy is made. */
   reserve(bytes: number, options: { atLeast: true }): Promise<void>;
@@ -101,7 +93,7 @@ export async function holdSource(request: HoldRequest): Promise<SourceHold> {
 }
 
 function holdLeases(
-  source: Source,
+  source: DropPlace,
   files: SourceFile[],
   handles: readonly FileHandle[],
   release: () => Promise<void>,
@@ -128,7 +120,7 @@ function holdLeases(
 }
 
 /** Null when every file has its lease (`handles` are those), or needs none; otherwise why not. */
-async function takeLeases(source: Source, handles: FileHandle[]): Promise<string | null> {
+async function takeLeases(source: DropPlace, handles: FileHandle[]): Promise<string | null> {
   let refused: string | null = null;
   for (const path of await filesOf(source)) {
     const handle = await openToRead(path).catch((error: unknown) => {
@@ -148,7 +140,7 @@ async function takeLeases(source: Source, handles: FileHandle[]): Promise<string
   return refused;
 }
 
-async function filesOf({ directory, entries }: Source): Promise<string[]> {
+async function filesOf({ directory, entries }: DropPlace): Promise<string[]> {
   const files = await listSource(directory, entries);
   return files.slice(0, MAX_FILES).map(({ path }) => join(directory, path));
 }

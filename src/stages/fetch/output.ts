@@ -1,17 +1,22 @@
 import { z } from 'zod';
+import { passedOverSchema } from '../../model/drop.js';
 import { hardwareSchema } from '../../model/hardware.js';
+import { warningSchema } from '../../model/plan.js';
+import { chainSchema } from '../../model/storage.js';
 
-/**
- * What was dropped: the VM's disks in their order. `leaf` is a path relative to the source directory: the descriptor or image that is the
- * disk's newest state. `controller` is the bus and unit on the old hypervisor (`scsi0:0`), null where nothing says.
- */
+/** What the source gave: the VM's disks in their order, each with all that FLATTEN needs to know of it. */
 export const fetchOutput = z.object({
   files: z.array(z.object({ path: z.string(), size: z.int() })),
   disks: z.array(
-    z.object({ index: z.int(), leaf: z.string(), format: z.string(), controller: z.string().nullable() }),
+    z.object({
+      index: z.int(),
+      /** Bus and unit on the old hypervisor (`scsi0:0`); null where nothing says. */
+      controller: z.string().nullable(),
+      chain: chainSchema,
+    }),
   ),
   hardware: hardwareSchema,
-  /** Names in the work directory: copies of what came compressed. */
-  unpacked: z.array(z.string()).default([]),
+  passed_over: z.array(passedOverSchema),
+  warnings: z.array(warningSchema),
 });
 export type FetchOutput = z.infer<typeof fetchOutput>;

@@ -2,62 +2,51 @@ import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { JobOptions } from '../../config/schema.js';
-import { assemble, type Chain, chainOf } from '../../disk/chain.js';
-import { storedAt } from '../../disk/file-source.js';
+import { type Places, pathOf } from '../../disk/file-source.js';
 import { planGraph } from '../../disk/graph.js';
-import { takeInventory } from '../../disk/inventory.js';
 import { largestOutput } from '../../disk/output-size.js';
-import { eachDisk } from '../../engine/each-disk.js';
 import type { Stage, StageContext } from '../../engine/stage.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { syncPath } from '../../files/durable.js';
 import { usedBytes } from '../../files/space.js';
 import { WEEK_SECONDS } from '../../host/durations.js';
-import { checkWhole } from '../../sources/local/completeness.js';
+import { eachDisk } from '../../host/each-disk.js';
+import { bytesOf, type Chain } from '../../model/storage.js';
 import { dropPaths } from '../../sources/local/hold-source.js';
 import { printable } from '../../text/escape-terminal.js';
 import { convertImage } from '../../tools/qemu-img.js';
-import { fetchOutput } from '../fetch/output.js';
-import { unpackedBytes, unpacker } from '../fetch/unpack.js';
+import { type FetchOutput, fetchOutput } from '../fetch/output.js';
 import { buildGraph } from './build.js';
 import { type FlattenOutput, flattenOutput } from './output.js';
 
 const flattenInput = z.object({ fetch: fetchOutput });
 type FlattenInput = z.infer<typeof flattenInput>;
+type FetchedDisk = FetchOutput['disks'][number];
 type FlatDisk = FlattenOutput['disks'][number];
 
-/** Makes one flat disk of each chain: an empty overlay on an explicit block graph (`overlay`), or a physical copy of it (`copy`). */
+/**
+ * Makes one flat disk of each chain: an empty overlay on an explicit block graph (`overlay`), or a physical copy of it
+ * (`copy`). FETCH has read the chain's headers and tables, and nobody has changed its files since: only QEMU opens them.
+ */
 export const flattenStage: Stage<FlattenInput, FlattenOutput> = {
   name: 'flatten',
-  version: 2,
+  version: 3,
   input: flattenInput,
   output: flattenOutput,
   dependsOn: ({ kind, config }) => ({ kind, ...config.flatten }),
   async run(context, input) {
     await removeScratch(context.workDirectory);
-    const { source, options, signal } = context;
-    const inventory = await takeInventory(source.directory, source.entries, {
-      anyRaw: options.kind === 'data',
-      refuseHardLinks: false,
-      unpack: unpacker(context),
-      signal,
-    });
-    const assembly = assemble(inventory.images);
+    const { options, signal } = context;
+    for (const { chain } of input.fetch.disks) refuseTooLarge(chain, options);
+    const sizes = input.fetch.disks.map(({ chain }) => sizesOf(chain));
+    const written = await landedBytes(input.fetch.disks, placesOf(context));
+    await context.reserve(written + bytesToWrite(sizes, options), { written });
     let done = 0;
     const limit = options.config.workers.disks;
-    const checked = await eachDisk(input.fetch.disks, { limit, signal }, async (disk, together) => {
-      const name = disk.leaf.slice(inventory.prefix.length);
-      if (!assembly.layers.has(name)) throw changed(disk.leaf);
-      const chain = chainOf(name, assembly, options.config.flatten.max_chain_depth);
-      const { directory, prefix } = inventory;
-      return checkDisk(context, { ...disk, chain, directory, prefix, signal: together });
-    });
-    const written = await unpackedBytes(context);
-    await context.reserve(written + bytesToWrite(checked, options), { written });
-    const disks = await eachDisk(checked, { limit, signal }, async (disk, together) => {
-      const flat = await flattenDisk(context, { ...disk, signal: together });
+    const disks = await eachDisk(input.fetch.disks, { limit, signal }, async (disk, together) => {
+      const flat = await flattenDisk(context, disk, together);
       done += 1;
-      context.progress({ percent: (100 * done) / checked.length });
+      context.progress({ percent: (100 * done) / input.fetch.disks.length });
       return flat;
     });
     await syncPath(context.workDirectory);
@@ -67,86 +56,75 @@ export const flattenStage: Stage<FlattenInput, FlattenOutput> = {
   cleanup: async (context) => removeScratch(context.workDirectory),
 };
 
-interface DiskRequest {
-  index: number;
-  controller: string | null;
-  chain: Chain;
-  directory: string;
-  prefix: string;
-  signal: AbortSignal;
-}
-
-interface CheckedDisk extends DiskRequest {
+interface DiskSizes {
   virtualSize: number;
   allocated: number | null;
   usedBytes: number;
 }
 
-async function checkDisk(context: StageContext, request: DiskRequest): Promise<CheckedDisk> {
-  const { layers } = request.chain;
-  const virtualSize = layers[0]!.image.virtualSize;
-  refuseTooLarge(request.chain, context);
-  const byLayer = await checkWhole(layers, request.directory, request.signal);
-  let used = 0;
-  for (const [index, layer] of layers.entries()) {
-    const files = [layer.file, ...layer.extents].map((file) => usedBytes(storedAt(request.directory, file)));
-    used += byLayer[index] ?? (await Promise.all(files)).reduce((sum, bytes) => sum + bytes, 0);
-  }
+/** What several layers hold overlaps at worst not at all. */
+function sizesOf({ layers }: Chain): DiskSizes {
+  const virtualSize = layers[0]!.virtual_size;
+  const allocated = layers.map((layer) => layer.allocated);
+  const sum = (bytes: readonly (number | null)[]) =>
+    Math.min(
+      virtualSize,
+      bytes.reduce<number>((all, one) => all + (one ?? 0), 0),
+    );
   return {
-    ...request,
     virtualSize,
-    allocated: total(byLayer, virtualSize),
-    usedBytes: Math.min(used, virtualSize),
+    allocated: allocated.includes(null) ? null : sum(allocated),
+    usedBytes: sum(layers.map((layer) => layer.used_bytes)),
   };
+}
+
+function placesOf({ source, workDirectory }: StageContext): Places {
+  return { drop: source.directory, work: workDirectory };
+}
+
+/** What the source has put into the work directory takes up there. */
+async function landedBytes(disks: readonly FetchedDisk[], places: Places): Promise<number> {
+  const landed = new Set(
+    disks
+      .flatMap(({ chain }) => bytesOf(chain))
+      .flatMap((bytes) => (bytes.place === 'work' ? [pathOf(bytes, places)] : [])),
+  );
+  const sizes = await Promise.all([...landed].map((path) => usedBytes(path)));
+  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 /** What FIX writes into a guest: mostly a new initramfs for each kernel. */
 const FIX_BYTES = 256 * 1024 ** 2;
 
 /** Of this stage and of those behind it, at most. */
-function bytesToWrite(disks: readonly CheckedDisk[], { kind, config }: JobOptions): number {
+function bytesToWrite(disks: readonly DiskSizes[], { kind, config }: JobOptions): number {
   const copies = config.flatten.mode === 'copy' ? disks.reduce((sum, disk) => sum + disk.usedBytes, 0) : 0;
   const outputs = disks.reduce((sum, disk) => sum + largestOutput(disk, config.convert), 0);
   return copies + outputs + (kind === 'vm' ? FIX_BYTES : 0);
 }
 
-async function flattenDisk(context: StageContext, request: CheckedDisk): Promise<FlatDisk> {
-  const { chain, index, prefix, virtualSize, allocated } = request;
+async function flattenDisk(
+  context: StageContext,
+  { index, controller, chain }: FetchedDisk,
+  signal: AbortSignal,
+): Promise<FlatDisk> {
   const name = `flat-disk${index}`;
+  const { virtualSize, allocated, usedBytes } = sizesOf(chain);
   const copy = context.options.config.flatten.mode === 'copy';
-  const plan = planGraph({
-    chain,
-    directory: request.directory,
-    workDirectory: context.workDirectory,
-    prefix: copy ? `${name}.graph` : name,
-  });
+  const prefix = copy ? `${name}.graph` : name;
+  const plan = planGraph({ chain, places: placesOf(context), prefix });
   context.progress({ percent: 0, step: 'building the block graph' });
-  await buildGraph(plan, context.workDirectory, { signal: request.signal, sees: dropPaths(context.source) });
-  if (copy) await copyDisk(context, name, virtualSize, request.signal);
+  await buildGraph(plan, context.workDirectory, { signal, sees: dropPaths(context.source) });
+  if (copy) await copyDisk(context, name, virtualSize, signal);
   return {
     index,
     image: `${name}.qcow2`,
     format: 'qcow2',
     virtual_size: virtualSize,
     allocated,
-    used_bytes: request.usedBytes,
-    layers: chain.layers.map(({ file, image, extents }) => ({
-      path: prefix + file.name,
-      format: image.format,
-      files: [file, ...extents].map((part) => prefix + part.name),
-    })),
-    controller: request.controller,
+    used_bytes: usedBytes,
+    controller,
   };
-}
-
-/** What several layers hold overlaps at worst not at all. */
-function total(allocated: readonly (number | null)[], virtualSize: number): number | null {
-  let sum = 0;
-  for (const bytes of allocated) {
-    if (bytes === null) return null;
-    sum += bytes;
-  }
-  return Math.min(sum, virtualSize);
 }
 
 async function copyDisk(
@@ -181,24 +159,14 @@ async function copyDisk(
   }
 }
 
-function refuseTooLarge(chain: Chain, context: StageContext): void {
-  const limit = context.options.config.flatten.max_virtual_size_gib;
-  const { file, image } = chain.layers.reduce((a, b) => (b.image.virtualSize > a.image.virtualSize ? b : a));
-  if (image.virtualSize <= limit * 1024 ** 3) return;
+function refuseTooLarge({ layers }: Chain, { config }: JobOptions): void {
+  const limit = config.flatten.max_virtual_size_gib;
+  const largest = layers.reduce((a, b) => (b.virtual_size > a.virtual_size ? b : a));
+  if (largest.virtual_size <= limit * 1024 ** 3) return;
   throw new Hyper2kvmError(
     'flatten.too-large',
-    `${printable(file.name)} claims ${Math.ceil(image.virtualSize / 1024 ** 3)} GiB, more than flatten.max_virtual_size_gib (${limit})`,
+    `${printable(largest.name)} claims ${Math.ceil(largest.virtual_size / 1024 ** 3)} GiB, more than flatten.max_virtual_size_gib (${limit})`,
     { advice: 'If the disk really is that large, raise flatten.max_virtual_size_gib.' },
-  );
-}
-
-function changed(leaf: string): Hyper2kvmError {
-  return new Hyper2kvmError(
-    'flatten.source-changed',
-    `${printable(leaf)} is no longer the disk that FETCH found`,
-    {
-      advice: 'Something changed the drop while it was converted: drop it again.',
-    },
   );
 }
 

@@ -1,8 +1,5 @@
 import { z } from 'zod';
 
-/** One file of a disk's chain, relative to the source directory; newest first. */
-export const layerSchema = z.object({ path: z.string(), format: z.string(), files: z.array(z.string()) });
-
 export const flattenOutput = z.object({
   disks: z.array(
     z.object({
@@ -14,11 +11,8 @@ export const flattenOutput = z.object({
       virtual_size: z.int(),
       /** Bytes of used data in the source, as far as the format tells; null where it does not. */
       allocated: z.int().nullable(),
-      /**
-       * The most data that can be in it, bytes: by the formats' tables, else what its files take up on disk.
-       */
+      /** The most data that can be in it, bytes: by the formats' tables, else what its files take up on disk. */
       used_bytes: z.int(),
-      layers: z.array(layerSchema),
       controller: z.string().nullable(),
     }),
   ),

@@ -40,7 +40,7 @@ const dtd = (body: string, use: string) =>
 export const ARCHIVES: readonly HostileCase[] = [
   renamed('OVA member: ../', '../../../../../../tmp/h2k-escaped.vmdk'),
   renamed('OVA member: absolute', '/tmp/h2k-escaped.vmdk'),
-  renamed('OVA member: in a directory', 'etc/cron.d/h2k'),
+  renamed('OVA member: in a directory', 'etc/cron.d/h2k', 'fetch.missing-disk'),
   several('OVA member: a symbolic link to the canary', 'fetch.refused-special', (directory, { canary }) => {
     symlinkSync(canary, join(directory, 'b.raw'));
     execFileSync('tar', ['--format=ustar', '-P', '-cf', 'x.ova', 'b.raw'], { cwd: directory });

@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { jobOptions } from '../../../src/config/load.js';
+import type { RenamedKey } from '../../../src/config/renamed.js';
 import { configSchema } from '../../../src/config/schema.js';
 
 const config = configSchema.parse({ convert: { compression: 'zstd' }, fix: { network: 'dhcp' } });
 
 describe('jobOptions', () => {
   it('is the configuration when there is no job.toml', () => {
-    expect(jobOptions(config, null)).toEqual({ kind: 'vm', vm: {}, config });
+    expect(jobOptions(config, null)).toEqual({ kind: 'vm', vm: {}, source: { type: 'local' }, config });
   });
 
   it('puts the job.toml over the configuration, and the overrides over both', () => {
@@ -40,6 +41,26 @@ describe('jobOptions', () => {
     expect(() => jobOptions(config, '[workers]\njobs = 2\n')).toThrow(/workers cannot be set for one VM/);
     expect(() => jobOptions(config, '[validate]\naccelerator = "kvm"\n')).toThrow(
       /validate\.accelerator cannot be set for one VM/,
+    );
+  });
+
+  it('takes a key under its old name from a job.toml and from overrides, and tells', () => {
+    const told: RenamedKey[] = [];
+    const settings = { file: 'a.job.toml', renamed: (key: RenamedKey) => void told.push(key) };
+    const text = '[source]\nkeep = "delete"\n';
+    expect(jobOptions(config, text, settings).config.archive.source).toBe('delete');
+    const overrides = { 'source.keep': 'leave' };
+    expect(jobOptions(config, text, { ...settings, overrides }).config.archive.source).toBe('leave');
+    expect(told.map(({ where, to }) => `${where} ${to}`)).toEqual([
+      'a.job.toml:2:1 archive.source',
+      '--set source.keep archive.source',
+      'a.job.toml:2:1 archive.source',
+    ]);
+  });
+
+  it('refuses to fetch from elsewhere, and says why', () => {
+    expect(() => jobOptions(config, '[source]\ntype = "http"\n')).toThrow(
+      'source is for fetching a VM from elsewhere, which this version cannot do',
     );
   });
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { problemText } from '../../../src/config/check.js';
 import { checkConfig, configJsonSchema, loadConfig } from '../../../src/config/load.js';
+import { renamedText } from '../../../src/config/renamed.js';
 import { configSchema } from '../../../src/config/schema.js';
 import { Hyper2kvmError } from '../../../src/errors/error.js';
 
@@ -76,9 +77,11 @@ describe('loadConfig', () => {
   });
 });
 
+const problemsIn = (text: string) => checkConfig(text, '/etc/x.toml').problems;
+
 describe('checkConfig', () => {
   it('names file, line, column, key and the nearest known key', () => {
-    const [found, ...rest] = checkConfig('[watch]\n\n  setle_seconds = 3\n', '/etc/x.toml');
+    const [found, ...rest] = problemsIn('[watch]\n\n  setle_seconds = 3\n');
     expect(rest).toEqual([]);
     expect(found).toMatchObject({
       line: 3,
@@ -93,30 +96,71 @@ describe('checkConfig', () => {
   });
 
   it('finds the right table for a right name, and a mistyped table', () => {
-    expect(checkConfig('[spool]\nsettle_seconds = 3\n', 'f')[0]?.suggestion).toBe('watch.settle_seconds');
-    expect(checkConfig('[wacth]\nsettle_seconds = 3\n', 'f')[0]?.suggestion).toBe('watch');
+    expect(problemsIn('[spool]\nsettle_seconds = 3\n')[0]?.suggestion).toBe('watch.settle_seconds');
+    expect(problemsIn('[wacth]\nsettle_seconds = 3\n')[0]?.suggestion).toBe('watch');
   });
 
   it('gives every problem at once, and none for a right file', () => {
-    const problems = checkConfig('[workers]\njobs = 0\nbots = 1\n[convert]\nformat = "vmdx"\n', 'f');
+    const problems = problemsIn('[workers]\njobs = 0\nbots = 1\n[convert]\nformat = "vmdx"\n');
     expect(problems.map(({ key, kind, line }) => [key, kind, line])).toEqual([
       ['workers.jobs', 'invalid-value', 2],
       ['workers.bots', 'unknown-key', 3],
       ['convert.format', 'invalid-value', 5],
     ]);
-    expect(checkConfig('[convert]\nformat = "raw"\n', 'f')).toEqual([]);
+    expect(problemsIn('[convert]\nformat = "raw"\n')).toEqual([]);
   });
 
   it('places a missing key where its table is, and a wrong element where it stands', () => {
     const text = '[[guest.luks]]\ndevice = "/dev/sda3"\n[validate]\nrequire = [\n  "mounts",\n  "luck",\n]\n';
-    expect(checkConfig(text, 'f').map(({ key, where }) => [key, where])).toEqual([
+    expect(checkConfig(text, 'f').problems.map(({ key, where }) => [key, where])).toEqual([
       ['guest.luks.0.key_file', 'f:1:3'],
       ['validate.require.1', 'f:6:3'],
     ]);
   });
 
   it('places a syntax error', () => {
-    expect(checkConfig('[watch]\nx = \n', 'f')[0]).toMatchObject({ kind: 'syntax', line: 2 });
+    expect(problemsIn('[watch]\nx = \n')[0]).toMatchObject({ kind: 'syntax', line: 2 });
+  });
+});
+
+describe('a key under its old name', () => {
+  const old = '[workers]\njobs = 1\n[source]\nkeep = "delete"\n';
+
+  it('counts, and is named with its place', () => {
+    const file = written(old);
+    const loaded = loadConfig({ file, env: {} });
+    expect(loaded.config.archive.source).toBe('delete');
+    expect(loaded.origins['archive.source']).toEqual({ source: 'file', where: `${file}:4:1` });
+    expect(loaded.renamed).toEqual([{ where: `${file}:4:1`, from: 'source.keep', to: 'archive.source' }]);
+    expect(renamedText(loaded.renamed[0]!)).toContain('source.keep is now called archive.source');
+    expect(checkConfig(old, 'x')).toMatchObject({ problems: [], renamed: [{ from: 'source.keep' }] });
+  });
+
+  it('is read from variables and flags, too', () => {
+    const { config, renamed } = loadConfig({
+      env: { HYPER2KVM_SOURCE_KEEP: 'leave' },
+      flags: { 'source.keep': 'delete' },
+    });
+    expect(config.archive.source).toBe('delete');
+    expect(renamed.map(({ where, to }) => [where, to])).toEqual([
+      ['HYPER2KVM_SOURCE_KEEP', 'HYPER2KVM_ARCHIVE_SOURCE'],
+      ['--set source.keep', 'archive.source'],
+    ]);
+    expect(loadConfig({ env: {} }).renamed).toEqual([]);
+  });
+
+  it('is refused where the new name is set as well, and its value is checked as ever', () => {
+    const both = problemsIn('[source]\nkeep = "delete"\n[archive]\nsource = "archive"\n');
+    expect(both).toMatchObject([{ key: 'source', kind: 'unknown-key' }]);
+    expect(problemsIn('[source]\nkeep = "x"\n')).toMatchObject([
+      { key: 'archive.source', kind: 'invalid-value', line: 2 },
+    ]);
+  });
+
+  it('what is reserved for remote sources is no typing mistake', () => {
+    expect(problemsIn('[source]\ntype = "http"\n').map(problemText)).toEqual([
+      '/etc/x.toml:1:2: source is for fetching a VM from elsewhere, which this version cannot do: drop its disks',
+    ]);
   });
 });
 

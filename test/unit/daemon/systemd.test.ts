@@ -9,11 +9,14 @@ function systemdOf(ping: () => Promise<void> = async () => {}) {
   const sent: string[] = [];
   const lines: string[] = [];
   const systemd = new SystemdStatus({
-    notifier: createNotifier(
-      ENV,
-      (state) => sent.push(state),
-      () => Date.now(),
-    ),
+    notifier: createNotifier({
+      env: ENV,
+      channels: {
+        announce: async (message) => sent.push(...Object.keys(message)),
+        send: (state) => sent.push(state),
+      },
+      now: () => Date.now(),
+    }),
     statusLine: async () => 'idle',
     ping,
     log: createLog({ level: 'info', writer: (line) => lines.push(line) }).logger,
@@ -30,11 +33,7 @@ describe('SystemdStatus', () => {
     const { systemd, sent } = systemdOf();
     systemd.start();
     await vi.advanceTimersByTimeAsync(30_000);
-    expect(sent.filter((state) => state !== 'STATUS=idle')).toEqual([
-      'READY=1',
-      ...Array(4).fill('WATCHDOG=1'),
-    ]);
-    expect(sent).toContain('STATUS=idle');
+    expect(sent.toSorted()).toEqual([...Array(4).fill('WATCHDOG=1'), 'ready', 'status']);
     systemd.stop();
   });
 
@@ -75,6 +74,6 @@ describe('SystemdStatus', () => {
     await vi.advanceTimersByTimeAsync(0);
     systemd.stop();
     expect(lines).toEqual([]);
-    expect(sent).not.toContain('STATUS=idle');
+    expect(sent).not.toContain('status');
   });
 });

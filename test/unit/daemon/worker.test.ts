@@ -163,7 +163,7 @@ describe('Worker', () => {
       const kept = join(config.spool.work, 'j1', 'source', 'vm-j1.vmdk');
       await run('chattr', ['+i', kept]);
       // The drop is not moved into the bundle: it is to be deleted, and cannot.
-      const deleting = configSchema.parse({ ...config, source: { keep: 'delete' } });
+      const deleting = configSchema.parse({ ...config, archive: { source: 'delete' } });
       await work(deleting, queue, converts(config));
       const [hidden = ''] = readdirSync(config.spool.work);
       await run('chattr', ['-i', join(config.spool.work, hidden, 'source', 'vm-j1.vmdk')]);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { bufferSource } from '../../../src/disk/base/bytes.js';
-import { checkMagic, compressionOf, ExpansionBudget, innerName } from '../../../src/disk/compression.js';
+import { compressionIn, compressionOf, ExpansionBudget, innerName } from '../../../src/disk/compression.js';
+import { bufferSource } from './buffer-source.js';
 
 const GIB = 1024 ** 3;
 const MIB = 1024 ** 2;
@@ -21,14 +21,27 @@ describe('what is inside by the name', () => {
   });
 });
 
+const XZ = bufferSource(Buffer.from('fd377a585a0000', 'hex'));
+
 test('a name that lies about its compression', async () => {
-  const { compression } = compressionOf('a.raw.xz')!;
-  await expect(
-    checkMagic('a.raw.xz', compression, bufferSource(Buffer.from('QFI\xfb'))),
-  ).rejects.toMatchObject({
+  await expect(compressionIn('a.raw.xz', bufferSource(Buffer.from('QFI\xfb')))).rejects.toMatchObject({
     code: 'fetch.conflicting-format',
   });
-  await checkMagic('a.raw.xz', compression, bufferSource(Buffer.from('fd377a585a0000', 'hex')));
+  expect(await compressionIn('a.raw.xz', XZ)).toMatchObject({ inner: 'a.raw' });
+});
+
+test.each([
+  ['a.ova', 'a.ova'],
+  ['disk1.vmdk', 'disk1.vmdk'],
+  ['a.qcow2', 'a.qcow2'],
+])('%s that is compressed under its own name', async (name, inner) => {
+  expect(await compressionIn(name, XZ)).toMatchObject({ inner, compression: { name: 'xz' } });
+  expect(await compressionIn(name, bufferSource(Buffer.from('KDMV')))).toBeNull();
+});
+
+test('a raw disk or a text may begin with anything', async () => {
+  expect(await compressionIn('a.img', XZ)).toBeNull();
+  expect(await compressionIn('notes.txt', XZ)).toBeNull();
 });
 
 describe('how far a file may grow', () => {

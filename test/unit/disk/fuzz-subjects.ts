@@ -110,20 +110,20 @@ export async function makeSubjects(): Promise<Record<string, Subject>> {
     ovf: textSubject(Buffer.from(ovfText(['a.vmdk', 'b.vmdk'])), (bytes) => parseOvf(bytes)),
     manifest: textSubject(
       Buffer.from(`SHA256(a.ovf)= ${'ab'.repeat(32)}\nSHA1(a.vmdk)= ${'cd'.repeat(20)}\n`),
-      (bytes) => parseManifest(bytes.toString('utf8')),
+      (bytes) => parseManifest(bytes),
     ),
     vmx: textSubject(
       Buffer.from(
         '.encoding = "UTF-8"\ndisplayName = "web |22x|22"\nmemsize = "1024"\nnumvcpus = "2"\nfirmware = "efi"\nscsi0:0.present = "TRUE"\nscsi0:0.fileName = "a.vmdk"\n' +
           'bios.hddOrder = "scsi0:1,scsi0:0"\nethernet0.present = "TRUE"\nethernet0.generatedAddress = "00:0c:29:aa:bb:cc"\n',
       ),
-      (bytes) => parseVmx(bytes.toString('utf8')),
+      (bytes) => parseVmx(bytes),
     ),
     vmsd: textSubject(
       Buffer.from(
         'snapshot.numSnapshots = "1"\nsnapshot0.numDisks = "1"\nsnapshot0.disk0.fileName = "a.vmdk"\n',
       ),
-      (bytes) => parseVmsd(bytes.toString('utf8')),
+      (bytes) => parseVmsd(bytes),
     ),
   };
 }
@@ -131,9 +131,9 @@ export async function makeSubjects(): Promise<Record<string, Subject>> {
 function formatParser(format: DiskFormat): Subject['parse'] {
   return async (source) => {
     if (!(await format.detect(await source.read(0, 4096), source))) return;
-    const image = await format.parse(source);
+    const { image, check } = await format.parse(source);
     if (!(image.virtualSize > 0)) throw new Error(`a disk of ${image.virtualSize} bytes`);
-    await format.completeness(source, image);
+    await check(source);
   };
 }
 

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { bufferSource } from '../../../src/disk/base/bytes.js';
 import { detectFormat, formatByName } from '../../../src/disk/formats.js';
 import { factsOf } from '../../../src/spool/header-facts.js';
+import { bufferSource } from './buffer-source.js';
 import { MIB, realImages } from './images.js';
 
 const FORMS = {
@@ -20,13 +20,14 @@ beforeAll(async () => {
 const formatOf = (name: string) => formatByName(name.split('.')[1]!);
 const whole = async (name: string, bytes: Buffer) => {
   const source = bufferSource(bytes);
-  return formatOf(name).completeness(source, await formatOf(name).parse(source));
+  return (await formatOf(name).parse(source)).check(source);
 };
 
 test.each(Object.keys(FORMS))('%s: detected, its size, whole', async (name) => {
   const source = bufferSource(images[name]!);
-  expect((await detectFormat(name, source))?.name).toBe(name.split('.')[1]);
-  expect(await formatOf(name).parse(source)).toMatchObject({ virtualSize: 5 * MIB, parent: null });
+  expect((await detectFormat(formatOf(name), source))?.name).toBe(name.split('.')[1]);
+  const { image } = await formatOf(name).parse(source);
+  expect(image).toMatchObject({ virtualSize: 5 * MIB, parent: null });
   expect(await whole(name, images[name]!)).toMatchObject({ complete: true });
 });
 
@@ -93,7 +94,24 @@ describe('refused with advice', () => {
   });
 });
 
+test.each(['fixed.vhd', 'dynamic.vhd'])(
+  '%s with a wrong checksum in its footer is damaged, nobody waits for it',
+  async (name) => {
+    const bytes = Buffer.from(images[name]!);
+    bytes[bytes.length - 512 + 64]! ^= 0xff;
+    await expect(detectFormat(formatByName('vhd'), bufferSource(bytes))).resolves.toMatchObject({
+      name: 'vhd',
+    });
+    await expect(formatByName('vhd').parse(bufferSource(bytes))).rejects.toMatchObject({
+      code: 'fetch.corrupt',
+    });
+    expect(await factsOf('a.vhd', bufferSource(bytes))).toMatchObject({ kind: 'disk', incomplete: null });
+  },
+);
+
 test('a fixed VHD whose footer has not arrived waits, and is not taken for a raw disk', async () => {
   const bytes = images['fixed.vhd']!.subarray(0, 5 * MIB);
-  await expect(detectFormat('a.vhd', bufferSource(bytes))).rejects.toMatchObject({ code: 'fetch.truncated' });
+  await expect(detectFormat(formatByName('vhd'), bufferSource(bytes))).rejects.toMatchObject({
+    code: 'fetch.truncated',
+  });
 });

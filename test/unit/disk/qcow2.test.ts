@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { bufferSource } from '../../../src/disk/base/bytes.js';
 import { qcow2 } from '../../../src/disk/qcow2/index.js';
+import { bufferSource } from './buffer-source.js';
 import { MIB, realImages } from './images.js';
 
 const FORMS = {
@@ -17,8 +17,8 @@ beforeAll(async () => {
   images = await realImages(FORMS);
 });
 
-const parse = (bytes: Buffer) => qcow2.parse(bufferSource(bytes));
-const whole = async (bytes: Buffer) => qcow2.completeness(bufferSource(bytes), await parse(bytes));
+const parse = async (bytes: Buffer) => (await qcow2.parse(bufferSource(bytes))).image;
+const whole = async (bytes: Buffer) => (await qcow2.parse(bufferSource(bytes))).check(bufferSource(bytes));
 
 test.each(Object.keys(FORMS))('%s: size and completeness', async (form) => {
   expect(await parse(images[form]!)).toMatchObject({

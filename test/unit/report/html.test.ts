@@ -4,7 +4,15 @@ import { reportHtml } from '../../../src/report/html.js';
 import type { Report } from '../../../src/report/report.js';
 import { buildReport, readOutputs } from '../../../src/report/report.js';
 import { summarize } from '../../../src/report/summary.js';
-import { FINISHED, STARTED, sampleBoot, sampleOptions, sampleOutputs, sampleRecords } from './sample.js';
+import {
+  FINISHED,
+  STARTED,
+  sampleBoot,
+  sampleFetch,
+  sampleOptions,
+  sampleOutputs,
+  sampleRecords,
+} from './sample.js';
 
 const failure = {
   stage: 'validate',
@@ -33,6 +41,36 @@ function report(changes: Partial<Report> = {}, failed: typeof failure | null = n
   });
   return { ...built, ...changes };
 }
+
+describe('what FETCH found beside the disks', () => {
+  const fetched = {
+    ...sampleFetch,
+    passed_over: [{ path: 'web01-ctk.vmdk', reason: 'change-tracking' as const }],
+  };
+  const warning = { fixer: 'fetch', code: 'fetch.manifest-unread', message: 'web01.mf has <lines>' };
+
+  test('is in report.json and on the page, also of a data job', () => {
+    const outputs = { fetch: { ...fetched, warnings: [warning] } };
+    const built = buildReport({
+      job: 'k3x9',
+      vm: 'web01',
+      options: sampleOptions({ kind: 'data' }),
+      outputs: readOutputs(outputs),
+      records: [],
+      startedAt: STARTED,
+      finishedAt: FINISHED,
+      diskNames: [],
+      source: [{ path: 'web01.vmdk', size: 7, sha256: 'c'.repeat(64) }],
+      versions: { hyper2kvm: '0.1.0', qemu: null, libguestfs: null },
+      failure: null,
+    });
+    expect(built.passed_over).toEqual(fetched.passed_over);
+    expect(built.warnings).toEqual([warning]);
+    const page = reportHtml(built, { screens: [], serialTail: '', finalDirectory: null });
+    expect(page).toContain('web01-ctk.vmdk</span>: changed block tracking of VMware');
+    expect(page).toContain('web01.mf has &lt;lines&gt;');
+  });
+});
 
 describe('report.json', () => {
   test('has the keys that scripts rely on', () => {

@@ -50,8 +50,29 @@ export function sampleRecords(): StageRecord[] {
 
 export const sampleFetch: FetchOutput = {
   files: [{ path: 'web01.vmdk', size: 731_906_048 }],
-  disks: [{ index: 0, leaf: 'web01.vmdk', format: 'vmdk', controller: 'scsi0:0' }],
-  unpacked: [],
+  disks: [
+    {
+      index: 0,
+      controller: 'scsi0:0',
+      chain: {
+        layers: [
+          {
+            name: 'web01.vmdk',
+            format: 'vmdk',
+            virtual_size: 8 * 1024 ** 3,
+            content_id: '12345678',
+            bytes: { type: 'file', place: 'drop', path: 'web01.vmdk' },
+            footer: false,
+            extents: [],
+            allocated: 731_906_048,
+            used_bytes: 731_906_048,
+          },
+        ],
+      },
+    },
+  ],
+  passed_over: [],
+  warnings: [],
   hardware: {
     name: 'Web <01> & "friends"',
     memory_mib: 4096,
@@ -62,7 +83,7 @@ export const sampleFetch: FetchOutput = {
   },
 };
 
-export const sampleIdentity: Identity = {
+const sampleIdentity: Identity = {
   os_type: 'linux',
   os_distro: 'debian',
   os_version: '12',

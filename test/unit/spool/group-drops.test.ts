@@ -123,6 +123,46 @@ describe('what belongs together', () => {
     });
   });
 
+  test('change tracking goes with its disk, loose or not', async () => {
+    const { drops, ignored } = await group({
+      'web01.vmdk': disk(),
+      'web01-ctk.vmdk': FACTS,
+      'x-ctk.vmdk': FACTS,
+    });
+    expect(only(drops)).toMatchObject({ entries: ['web01-ctk.vmdk', 'web01.vmdk'], waiting: null });
+    expect(ignored).toEqual([{ name: 'x-ctk.vmdk', reason: 'not-a-disk' }]);
+  });
+
+  test('what is named by a path belongs together where it is there, and nobody waits for it', async () => {
+    const description = { ...FACTS, kind: 'description' as const, uses: ['web01.vmdk', 'data.vmdk'] };
+    const { drops } = await group({ 'web01.vmx': description, 'web01.vmdk': disk() });
+    expect(only(drops)).toMatchObject({ entries: ['web01.vmdk', 'web01.vmx'], waiting: null });
+  });
+
+  test('disks in a folder of a directory, as Hyper-V exports them', async () => {
+    const hyperV = (child: string): IncomingEntry => ({
+      name: 'web01',
+      type: 'directory',
+      size: 0,
+      children: [
+        {
+          name: 'Virtual Hard Disks',
+          type: 'directory',
+          size: 0,
+          children: [{ name: child, type: 'file', size: 1 }],
+        },
+        { name: 'Snapshots', type: 'directory', size: 0, children: [] },
+      ],
+    });
+    const path = 'web01/Virtual Hard Disks/web01.vhdx';
+    const whole = await groupDrops([hyperV('web01.vhdx')], async (name) => (name === path ? disk() : FACTS));
+    expect(only(whole.drops)).toMatchObject({ waiting: null, entries: ['web01'] });
+    const part = await groupDrops([hyperV('web01.vhdx.part')], async () => FACTS);
+    expect(only(part.drops).waiting).toEqual({ kind: 'writing', names: ['web01.vhdx.part'] });
+    const none = await groupDrops([hyperV('notes.txt')], async () => FACTS);
+    expect(only(none.drops).waiting).toEqual({ kind: 'no-disk', names: [] });
+  });
+
   test('a directory is one VM, with its own job.toml', async () => {
     const { drops } = await group({
       'web01/a.vmdk': disk(),

@@ -1,9 +1,9 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { bufferSource } from '../../../src/disk/base/bytes.js';
 import type { IncomingEntry } from '../../../src/model/drop.js';
 import { groupDrops } from '../../../src/spool/group-drops.js';
 import { factsOf } from '../../../src/spool/header-facts.js';
 import { waitingText } from '../../../src/spool/waiting-text.js';
+import { bufferSource } from '../disk/buffer-source.js';
 import { descriptor, MIB, realImages, withFooter } from '../disk/images.js';
 import { ovfText } from '../disk/ovf-text.js';
 
@@ -65,6 +65,14 @@ test('what will never become a disk does not wait', async () => {
   expect(await waitingFor('x.vmdk', images['a.qcow2']!)).toBeNull();
   expect(await waitingFor('x.vmdk', descriptor(['RW 100 FLAT "/etc/passwd" 0']))).toBeNull();
   expect(await waitingFor('x.qcow2', Buffer.from('x'.repeat(5000)))).toBeNull();
+});
+
+test('a path to another place is not waited for, but its file belongs to it', async () => {
+  const facts = await factsOf(
+    'x.vmdk',
+    bufferSource(descriptor(['RW 100 FLAT "/vmfs/volumes/a/x-flat.vmdk" 0'])),
+  );
+  expect(facts).toMatchObject({ needs: [], uses: ['x-flat.vmdk'] });
 });
 
 test('the beginning of a descriptor does', async () => {

@@ -15,6 +15,7 @@ import { planDiff } from '../../../../src/stages/plan/plan-diff.js';
 import { canonicalJson } from '../../../../src/text/canonical-json.js';
 import { DISTRIBUTIONS } from '../../families/distributions.js';
 import { guestOf } from '../../families/guests.js';
+import { sampleFetch } from '../../report/sample.js';
 
 const recipe = DISTRIBUTIONS['Debian 12, BIOS, ifupdown'];
 const guest = guestOf(recipe ?? {});
@@ -32,8 +33,8 @@ async function runStage(
   const digest = await writeSnapshot(join(workDirectory, 'snapshot.json'), guest.tree);
   const input = planStage.input.parse({
     fetch: {
-      files: [],
-      disks: [{ index: 0, leaf: 'a.vmdk', format: 'vmdk', controller: null }],
+      ...sampleFetch,
+      disks: sampleFetch.disks.map((disk) => ({ ...disk, controller: null })),
       hardware: guest.hardware,
     },
     inspect: {

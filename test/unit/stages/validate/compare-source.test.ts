@@ -26,7 +26,6 @@ async function converted() {
           image: 'flat-disk0.qcow2',
           format: 'qcow2',
           used_bytes: MIB,
-          layers: [],
           controller: null,
         },
       ],

@@ -4,6 +4,7 @@ import { link, mkdir, readdir, rm, symlink, truncate, writeFile } from 'node:fs/
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
+import type { StageContext } from '../../../../src/engine/stage.js';
 import { Hyper2kvmError } from '../../../../src/errors/error.js';
 import { fetchStage } from '../../../../src/stages/fetch/index.js';
 import { makeContext, makeJob } from '../../../integration/flatten-images.js';
@@ -33,8 +34,17 @@ async function fetchOf(
     await mkdir(join(job.source, name, '..'), { recursive: true });
     await writeFile(join(job.source, name), content);
   }
-  const names = entries ?? Object.keys(files);
-  return fetchStage.output.parse(await fetchStage.run(makeContext(job, names, options), {}));
+  return openDrop(makeContext(job, entries ?? Object.keys(files), options));
+}
+
+/** Through FETCH. The disks' newest layers, and the names in the work directory that were made. */
+async function openDrop(context: StageContext) {
+  const output = fetchStage.output.parse(await fetchStage.run(context, {}));
+  const disks = output.disks.map(({ chain, ...disk }) => {
+    const { name, format } = chain.layers[0]!;
+    return { ...disk, leaf: name, format };
+  });
+  return { ...output, disks, made: fetchStage.files?.(output) };
 }
 
 describe('what the disks are', () => {
@@ -43,7 +53,9 @@ describe('what the disks are', () => {
       files: [{ path: 'web01.qcow2', size: images.qcow2!.length }],
       disks: [{ index: 0, leaf: 'web01.qcow2', format: 'qcow2', controller: null }],
       hardware: { name: null, memory_mib: null, vcpus: null, firmware: null, nics: [], os_hint: null },
-      unpacked: [],
+      made: [],
+      passed_over: [],
+      warnings: [],
     });
   });
 
@@ -61,9 +73,9 @@ describe('what the disks are', () => {
   test('a disk that is there twice, compressed and not', async () => {
     const both = { 'a.qcow2': images.qcow2!, 'a.qcow2.gz': gzipSync(images.qcow2!) };
     await expect(fetchOf(both)).rejects.toMatchObject({ code: 'fetch.corrupt' });
-    const { disks, unpacked } = await fetchOf({ 'a.qcow2.gz': gzipSync(images.qcow2!) });
+    const { disks, made } = await fetchOf({ 'a.qcow2.gz': gzipSync(images.qcow2!) });
     expect(disks).toEqual([{ index: 0, leaf: 'a.qcow2', format: 'qcow2', controller: null }]);
-    expect(unpacked).toEqual(['unpacked/disk0']);
+    expect(made).toEqual([expect.stringMatching(/^unpacked\/[0-9a-f]{32}$/)]);
   });
 
   test('a compressed disk asks for room while it is unpacked, and leaves nothing where there is none', async () => {
@@ -85,7 +97,7 @@ describe('what the disks are', () => {
     expect(asked[0]?.[0]).toBeGreaterThanOrEqual(2 * 64);
     expect(asked[1]?.[0]).toBeGreaterThanOrEqual(2 * 128);
     expect(asked[1]?.[1]).toBeGreaterThanOrEqual(63);
-    expect(await readdir(join(job.work, 'unpacked'))).toEqual([]);
+    expect(await readdir(job.work)).toEqual(['source']);
   });
 
   test('a directory with several disks: by the numbers in their names', async () => {
@@ -306,16 +318,15 @@ describe('what is refused', () => {
     expect((error as Error).message).not.toMatch(/[\u0000-\u001f]/);
   });
 
-  test.each(['../base.vmdk', 'json:{}', 'nbd:unix:/run/x', 'x/../../base.vmdk'])(
-    'a VMDK parent named %j',
-    async (name) => {
-      const files = {
-        'd.vmdk': delta(name.replaceAll('"', ''), '1'),
-        'aaaa0001-flat.vmdk': Buffer.alloc(FLAT),
-      };
-      await expect(fetchOf(files)).rejects.toMatchObject({ code: 'fetch.refused-reference' });
-    },
-  );
+  test.each([
+    ['../base.vmdk', 'fetch.missing-parent'],
+    ['x/../../base.vmdk', 'fetch.missing-parent'],
+    ['json:{}', 'fetch.refused-reference'],
+    ['nbd:unix:/run/x', 'fetch.refused-reference'],
+  ])('a VMDK parent named %j', async (name, code) => {
+    const files = { 'd.vmdk': delta(name, '1'), 'aaaa0001-flat.vmdk': Buffer.alloc(FLAT) };
+    await expect(fetchOf(files)).rejects.toMatchObject({ code });
+  });
 
   test.each(['/etc/passwd', '../x', 'json:{"driver":"nbd"}', 'nbd:127.0.0.1:1', 'ssh://x/y'])(
     'a qcow2 backing file named %j',
@@ -377,7 +388,7 @@ describe('what is refused', () => {
     await writeFile(join(elsewhere.source, 'a.qcow2'), images.qcow2!);
     await link(join(elsewhere.source, 'a.qcow2'), join(elsewhere.work, 'b.qcow2'));
     const context = makeContext({ work: job.work, source: elsewhere.source }, ['a.qcow2']);
-    expect(fetchStage.output.parse(await fetchStage.run(context, {})).disks).toHaveLength(1);
+    expect((await openDrop(context)).disks).toHaveLength(1);
   });
 
   test('a piece that two disks share, or one lists twice', async () => {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { eachDisk } from '../../../src/engine/each-disk.js';
+import { eachDisk } from '../../../src/host/each-disk.js';
 
 const { signal } = new AbortController();
 

@@ -1,0 +1,92 @@
+import { Hyper2kvmError } from '../../errors/error.js';
+import { corrupt } from '../base/bytes.js';
+import { childrenNamed, type XmlElement } from './xml.js';
+
+/**
+ * The children that are a section or a system of that name. OVF 0.9 (and oVirt, which still writes it) calls all of them
+ * `Section` or `Content`, and says in `xsi:type` what they are: `ovf:DiskSection_Type`.
+ */
+export function sections(element: XmlElement | undefined, name: string): XmlElement[] {
+  return (
+    element?.children.filter((child) => {
+      if (child.name === name) return true;
+      if (child.name !== 'Section' && child.name !== 'Content') return false;
+      return child.attributes.get('type')?.split(':').at(-1) === `${name}_Type`;
+    }) ?? []
+  );
+}
+
+/** The text of an element's child; null where it has none. */
+export function field(element: XmlElement | undefined, ...names: readonly string[]): string | null {
+  for (const name of names) {
+    const text = childrenNamed(element, name)[0]?.text ?? '';
+    if (text !== '') return text;
+  }
+  return null;
+}
+
+/** The only VM of an envelope, also inside a collection, as vCloud Director wraps each. Throws `fetch.several-vms`, `fetch.corrupt`. */
+export function onlySystem(envelope: XmlElement): XmlElement {
+  const [system, another] = systemsIn(envelope);
+  if (another !== undefined) {
+    throw new Hyper2kvmError('fetch.several-vms', 'the OVF describes several VMs', {
+      advice: 'Export each VM on its own.',
+    });
+  }
+  if (system === undefined) throw corrupt('the .ovf describes no VM');
+  return system;
+}
+
+function systemsIn(element: XmlElement): XmlElement[] {
+  const collections = sections(element, 'VirtualSystemCollection');
+  return [...sections(element, 'VirtualSystem'), ...collections.flatMap(systemsIn)];
+}
+
+/**
+ * The deployment option that applies (DSP0243, 9.8): the wanted one, else the one that is marked as default, else the
+ * first. Null where the OVF has none. Throws `fetch.unknown-configuration`.
+ */
+export function configurationOf(envelope: XmlElement, wanted: string | null): string | null {
+  const options = sections(envelope, 'DeploymentOptionSection').flatMap((section) =>
+    childrenNamed(section, 'Configuration'),
+  );
+  const ids = options.flatMap(({ attributes }) => attributes.get('id') ?? []);
+  if (wanted !== null && !ids.includes(wanted)) {
+    throw new Hyper2kvmError('fetch.unknown-configuration', `the OVF has no configuration ${wanted}`, {
+      advice:
+        ids.length === 0
+          ? 'It has none at all: take vm.configuration out of the job.toml.'
+          : `It has: ${ids.join(', ')}.`,
+    });
+  }
+  const marked = options.find(({ attributes }) => attributes.get('default') === 'true');
+  return wanted ?? marked?.attributes.get('id') ?? ids[0] ?? null;
+}
+
+/** One virtual device (CIM_ResourceAllocationSettingData). */
+export interface Item {
+  element: XmlElement;
+  /** ResourceType. */
+  type: string;
+  /** InstanceID. */
+  id: string;
+}
+
+const ITEMS = new Set(['Item', 'StorageItem', 'EthernetPortItem']);
+
+/**
+ * The devices that the VM has in a configuration (DSP0243, 8.4 and 9.8): those of no configuration and of this one, which
+ * replaces the plain one of the same InstanceID. The bounds of a range are no devices.
+ */
+export function itemsOf(hardware: XmlElement | undefined, configuration: string | null): Item[] {
+  const found = (hardware?.children ?? []).flatMap((element) => {
+    const { attributes } = element;
+    const only = attributes.get('configuration')?.trim().split(/\s+/);
+    const applies = only === undefined || (configuration !== null && only.includes(configuration));
+    if (!ITEMS.has(element.name) || !applies || (attributes.get('bound') ?? 'normal') !== 'normal') return [];
+    const id = field(element, 'InstanceID', 'InstanceId') ?? '';
+    return [{ element, type: field(element, 'ResourceType') ?? '', id, isPlain: only === undefined }];
+  });
+  const replaced = new Set(found.flatMap(({ id, isPlain }) => (isPlain || id === '' ? [] : [id])));
+  return found.filter(({ id, isPlain }) => !isPlain || !replaced.has(id));
+}

@@ -1,0 +1,93 @@
+import { isPath, refusedReference } from '../../disk/base/names.js';
+import { type Assembly, chainOf, leavesOf } from '../../disk/chain.js';
+import { innerName } from '../../disk/compression.js';
+import { BLANK } from '../../disk/read-image.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import { printable } from '../../text/escape-terminal.js';
+import { type FoundDescription, readFrozen } from './description.js';
+import type { Inventory } from './inventory.js';
+
+/** A disk of the VM: the image that is its state now, or an empty one that is to be made. */
+export type ChosenDisk = { controller: string | null } & ({ name: string } | { capacity: number });
+
+/**
+ * Decides which images are the VM's disks, and in which order: those of the description, else each newest state. An
+ * empty disk alone counts for a data job only. Rejects with `fetch.missing-disk`, `fetch.missing-delta`,
+ * `fetch.no-disk`, `fetch.several-leaves`, `fetch.unknown-format`.
+ */
+export async function chooseDisks(
+  inventory: Inventory,
+  assembly: Assembly,
+  description: FoundDescription | null,
+  kind: 'vm' | 'data',
+): Promise<ChosenDisk[]> {
+  const isDescribed = description !== null && description.disks.length > 0;
+  const disks = isDescribed
+    ? describedDisks(description, assembly)
+    : newestImages(assembly, await readFrozen(inventory));
+  const [first] = disks;
+  if (first === undefined) throw noDisk(inventory, assembly);
+  const isBlank = (disk: ChosenDisk) =>
+    'capacity' in disk || assembly.images.get(disk.name)!.image.variant === BLANK;
+  if (kind === 'vm' && disks.every(isBlank)) {
+    const name = 'name' in first ? printable(first.name) : 'the only disk';
+    throw new Hyper2kvmError(
+      'fetch.unknown-format',
+      `${name} starts with zeros: no partition table, no filesystem`,
+      { advice: 'If it is meant to be an empty data disk, put kind = "data" into its job.toml.' },
+    );
+  }
+  return disks;
+}
+
+/** An older state would convert without a complaint, and nobody would know: so it is refused. */
+function newestImages(assembly: Assembly, frozen: readonly string[]): ChosenDisk[] {
+  const leaves = leavesOf(assembly);
+  const inOwnFolder = leaves.filter((name) =>
+    chainOf(name, assembly, assembly.images.size).some(({ file }) => !file.name.includes('/')),
+  );
+  return (inOwnFolder.length > 0 ? inOwnFolder : leaves).map((name) => {
+    if (!frozen.includes(name)) return { name, controller: null };
+    throw new Hyper2kvmError(
+      'fetch.missing-delta',
+      `${printable(name)} was frozen by a snapshot (the .vmsd says so), and the delta with what came after is not in the drop`,
+      {
+        advice:
+          'Copy the deltas (-000001.vmdk, …) into the drop. To convert the state of the snapshot on purpose, leave the .vmsd out.',
+      },
+    );
+  });
+}
+
+/** A .vmx knows which state of each disk is in use: not always the newest one, after going back to a snapshot. */
+function describedDisks(description: FoundDescription, assembly: Assembly): ChosenDisk[] {
+  return description.disks.map(({ controller, file, capacity }) => {
+    if (file === null) return { controller, capacity: capacity! };
+    const name = assembly.names.find(innerName(file), description.file);
+    if (name !== null && assembly.images.has(name)) return { name, controller };
+    const error = name === null ? undefined : assembly.files.get(name)?.error;
+    if (error) throw error;
+    if (name === null && isPath(file)) throw refusedReference(file, description.file, 'is not in the drop');
+    throw new Hyper2kvmError(
+      'fetch.missing-disk',
+      `${printable(description.file)} has ${printable(file)}${controller === null ? '' : ` at ${controller}`}, which is not in the drop`,
+      { advice: 'Copy all disks of the VM into the drop, or take the disk out of the description.' },
+    );
+  });
+}
+
+function noDisk({ files }: Inventory, assembly: Assembly): Hyper2kvmError {
+  const refused = [...assembly.files.values()].find(
+    ({ name, error }) => error !== null && !assembly.pieces.has(name),
+  );
+  if (refused?.error) return refused.error;
+  const names = files.slice(0, 5).map(({ path }) => printable(path));
+  return new Hyper2kvmError(
+    'fetch.no-disk',
+    `no disk image in the drop (${names.join(', ')}${files.length > 5 ? ', …' : ''})`,
+    {
+      advice:
+        'Put the disk’s files into the dropped directory, with their usual endings (.vmdk, .qcow2, .img).',
+    },
+  );
+}

@@ -1,0 +1,78 @@
+import type { DropFile } from '../../disk/chain.js';
+import { withBytes } from '../../disk/file-source.js';
+import { parseOvf } from '../../disk/ovf/ovf.js';
+import { parseVmsd } from '../../disk/vmsd.js';
+import { parseVmx } from '../../disk/vmx.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import type { Description } from '../../model/description.js';
+import { printable } from '../../text/escape-terminal.js';
+import type { Inventory } from './inventory.js';
+
+/** A description and the name of its file. */
+export interface FoundDescription extends Description {
+  file: string;
+}
+
+const MAX_TEXT = 4 * 1024 * 1024;
+const VMX = /\.vmx$/i;
+const OVF = /\.ovf$/i;
+const VMSD = /\.vmsd$/i;
+const MANIFEST = /\.mf$/i;
+
+/** Files that are read for what they say. */
+export const DESCRIPTIONS: readonly RegExp[] = [VMX, OVF, VMSD, MANIFEST];
+
+/**
+ * Returns the drop's .vmx, else its .ovf in the configuration that is wanted. Two of a kind are two VMs: rejects with
+ * `fetch.several-vms`, and as the parsers do.
+ */
+export async function readDescription(
+  inventory: Inventory,
+  configuration: string | undefined,
+): Promise<FoundDescription | null> {
+  const vmx = await readOnly(inventory, VMX);
+  if (vmx !== null) return { ...parseVmx(vmx.bytes), file: vmx.name };
+  const ovf = await readOnly(inventory, OVF);
+  return ovf === null ? null : { ...parseOvf(ovf.bytes, { configuration }), file: ovf.name };
+}
+
+/** Returns the disks that the drop's .vmsd says are frozen in a snapshot; none without one. */
+export async function readFrozen(inventory: Inventory): Promise<string[]> {
+  const vmsd = await readOnly(inventory, VMSD);
+  return vmsd === null ? [] : parseVmsd(vmsd.bytes);
+}
+
+/** Returns the manifests: an export may have one for each disk. */
+export function readManifests(inventory: Inventory): Promise<TextFile[]> {
+  const files = inventory.members.filter(({ name }) => MANIFEST.test(name));
+  return Promise.all(files.map((file) => readText(inventory, file)));
+}
+
+interface TextFile {
+  name: string;
+  bytes: Buffer;
+}
+
+/** The VM's file of that kind, null where there is none. What lies in a folder below the VM's own counts only where that has none. */
+async function readOnly(inventory: Inventory, pattern: RegExp): Promise<TextFile | null> {
+  const all = inventory.members.filter(({ name }) => pattern.test(name));
+  const own = all.filter(({ name }) => !name.includes('/'));
+  const [file, other] = own.length > 0 ? own : all;
+  if (file === undefined) return null;
+  if (other !== undefined) {
+    throw new Hyper2kvmError(
+      'fetch.several-vms',
+      `the drop has ${printable(file.name)} and ${printable(other.name)}`,
+      { advice: 'Drop one directory for each VM.' },
+    );
+  }
+  return readText(inventory, file);
+}
+
+async function readText({ places }: Inventory, { name, size, bytes }: DropFile): Promise<TextFile> {
+  if (size > MAX_TEXT)
+    throw new Hyper2kvmError('fetch.corrupt', `${printable(name)} is larger than 4 MiB`, {
+      advice: 'No real one is: copy it again, or leave it out.',
+    });
+  return { name, bytes: await withBytes(bytes, places, (source) => source.read(0, source.size)) };
+}

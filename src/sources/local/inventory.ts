@@ -1,0 +1,180 @@
+import { lstat, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isNotUtf8, refusedName } from '../../disk/base/names.js';
+import { indexTar } from '../../disk/base/tar.js';
+import type { DropFile } from '../../disk/chain.js';
+import { compressionIn, innerName, refuseZip } from '../../disk/compression.js';
+import { type Places, refusedSpecial, refuseHardLinks, withBytes } from '../../disk/file-source.js';
+import { formatOfExtension } from '../../disk/formats.js';
+import { isOva } from '../../disk/read-image.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import type { DropPlace } from '../../model/drop.js';
+import { printable } from '../../text/escape-terminal.js';
+import type { Unpacker } from './unpack.js';
+
+/** What lies in a drop. */
+export interface Inventory {
+  places: Places;
+  /** Put before a member's name to make it what its owner knows: empty, `web01/`, or `web01.ova/` for the members of an archive. */
+  prefix: string;
+  /** All regular files, paths relative to the drop's directory, sorted. */
+  files: { path: string; size: number }[];
+  /** Bytes of all files that are on disk, and of their holes. */
+  data: number;
+  holes: number;
+  /** The files of the VM, or the members of its archive; names are paths in there. */
+  members: DropFile[];
+  /** Files that are not looked into, as their owner knows them. */
+  hidden: string[];
+}
+
+export interface InventoryOptions {
+  /** Refuse files with further hard links: in the spool they would give away what the service's user may read. */
+  refuseHardLinks: boolean;
+  workDirectory: string;
+  /** For an archive that came compressed. */
+  unpacker: Unpacker;
+  signal: AbortSignal;
+}
+
+const MAX_FILES = 10_000;
+const MAX_DEPTH = 8;
+
+/**
+ * Looks at every file of the drop without following any link, and lists the members of an archive. Rejects with
+ * `fetch.refused-special`, `fetch.too-many-files`, `fetch.empty`, `fetch.several-vms`.
+ */
+export async function takeInventory(
+  { directory, entries }: DropPlace,
+  options: InventoryOptions,
+): Promise<Inventory> {
+  const found: FoundFile[] = [];
+  await walk(directory, entries, '', 0, found, options.signal);
+  const data = found.reduce((sum, { size, stored }) => sum + Math.min(size, stored), 0);
+  const holes = found.reduce((sum, { size, stored }) => sum + Math.max(0, size - stored), 0);
+  const files = found.map(({ path, size }) => ({ path, size }));
+  if (files.length === 0) {
+    throw new Hyper2kvmError('fetch.empty', 'the drop has no files', {
+      advice: 'Copy the disk into it and drop it again.',
+    });
+  }
+  files.sort((a, b) => (a.path < b.path ? -1 : 1));
+  // Before anything is read of them.
+  for (const { path } of options.refuseHardLinks ? files : []) {
+    options.signal.throwIfAborted();
+    refuseHardLinks(path, await lstat(join(directory, path)));
+  }
+  const places = { drop: directory, work: options.workDirectory };
+  const prefix = droppedDirectory(entries, files);
+  const own = visible(
+    files
+      .filter(({ path }) => !path.endsWith('.toml'))
+      .map(({ path, size }) => ({
+        name: path.startsWith(prefix) ? path.slice(prefix.length) : path,
+        size,
+        bytes: { type: 'file', place: 'drop', path },
+      })),
+    prefix,
+  );
+  const known = { places, files, data, holes };
+  const archive = onlyArchive(own.members);
+  if (archive === null) return { ...known, ...own, prefix };
+  const folder = `${prefix}${innerName(archive.name)}/`;
+  const inside = visible(await membersOf(archive, places, options.unpacker), folder);
+  return { ...known, prefix: folder, members: inside.members, hidden: [...own.hidden, ...inside.hidden] };
+}
+
+/** Takes out what a Mac leaves beside other files, and everything else that people do not see: none of it is the VM's. */
+function visible(files: readonly DropFile[], prefix: string): Pick<Inventory, 'members' | 'hidden'> {
+  const isHidden = ({ name }: DropFile) =>
+    name.split('/').some((part) => part.startsWith('.') || part === '__MACOSX');
+  const members = files.filter((file) => !isHidden(file));
+  const names = new Set(members.map(({ name }) => name));
+  return {
+    members: members.map((file) => ({ ...file, name: withoutPieceNumber(file.name, names) })),
+    hidden: files.filter(isHidden).map(({ name }) => prefix + name),
+  };
+}
+
+/** DSP0243 8.1: a file in pieces is `disk.vmdk.000000000`, …`1`. Some exporters number the only piece, too. */
+function withoutPieceNumber(name: string, all: ReadonlySet<string>): string {
+  const [, whole] = /^(.+)\.0{9}$/.exec(name) ?? [];
+  return whole === undefined || all.has(whole) || all.has(`${whole}.000000001`) ? name : whole;
+}
+
+/** The OVA where the drop is one. */
+function onlyArchive(members: readonly DropFile[]): DropFile | null {
+  const own = members.filter(({ name }) => !name.includes('/'));
+  const [first, second] = own.filter(({ name }) => isOva(innerName(name)));
+  if (first === undefined) return null;
+  const isDisk = ({ name }: DropFile) => formatOfExtension(innerName(name)) !== null;
+  if (second === undefined && !own.some(isDisk)) return first;
+  throw new Hyper2kvmError('fetch.several-vms', `the drop has ${printable(first.name)} and other disks`, {
+    advice: 'Drop each OVA on its own.',
+  });
+}
+
+/** Reads an OVA in place: its members are parts of the one file. One that came compressed is unpacked first. */
+async function membersOf(archive: DropFile, places: Places, unpacker: Unpacker): Promise<DropFile[]> {
+  const packed = await withBytes(archive.bytes, places, (source) => compressionIn(archive.name, source));
+  const { bytes } =
+    packed === null ? archive : await unpacker.unpack(archive, packed.compression.name, places);
+  const members = await withBytes(bytes, places, async (source) => {
+    refuseZip(archive.name, await source.read(0, 4));
+    return indexTar(source);
+  });
+  return members.map(({ name, offset, size }) => ({
+    name,
+    size,
+    bytes: { ...bytes, region: { offset, size } },
+  }));
+}
+
+/** `web01/` where the drop is that one directory (and perhaps its job.toml), else empty. */
+function droppedDirectory(entries: readonly string[], files: Inventory['files']): string {
+  const [first, ...others] = entries.filter((name) => !name.endsWith('.job.toml'));
+  if (first === undefined || others.length > 0 || files.some(({ path }) => path === first)) return '';
+  return `${first}/`;
+}
+
+interface FoundFile {
+  path: string;
+  size: number;
+  /** Bytes on disk. */
+  stored: number;
+}
+
+async function walk(
+  root: string,
+  names: readonly string[],
+  parent: string,
+  depth: number,
+  files: FoundFile[],
+  signal: AbortSignal,
+): Promise<void> {
+  for (const name of names) {
+    signal.throwIfAborted();
+    const path = `${parent}${name}`;
+    const status = await lstat(join(root, path)).catch((error: unknown) => {
+      throw isNotUtf8(name) ? refusedName(path) : error;
+    });
+    if (status.isDirectory()) {
+      if (depth >= MAX_DEPTH) throw tooMany(`directories nested more than ${MAX_DEPTH} deep`);
+      await walk(root, await readdir(join(root, path)), `${path}/`, depth + 1, files, signal);
+    } else if (status.isFile()) {
+      if (files.length >= MAX_FILES) throw tooMany(`more than ${MAX_FILES} files`);
+      files.push({ path, size: status.size, stored: status.blocks * 512 });
+    } else {
+      throw refusedSpecial(
+        printable(path),
+        status.isSymbolicLink() ? 'is a symbolic link' : 'is a FIFO, a socket or a device',
+      );
+    }
+  }
+}
+
+function tooMany(what: string): Hyper2kvmError {
+  return new Hyper2kvmError('fetch.too-many-files', `the drop has ${what}`, {
+    advice: 'Drop only the files of one VM.',
+  });
+}

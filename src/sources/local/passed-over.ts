@@ -1,0 +1,28 @@
+import type { ImageFile } from '../../disk/chain.js';
+import { isChangeTracking } from '../../disk/formats.js';
+import type { PassedOver } from '../../model/drop.js';
+import { bytesOf, type Chain } from '../../model/storage.js';
+import { DESCRIPTIONS } from './description.js';
+import type { Inventory } from './inventory.js';
+
+/** Returns what is in the drop and is neither in one of the disks nor was read for what it says. */
+export function passedOver(
+  { hidden, prefix }: Inventory,
+  images: readonly ImageFile[],
+  chains: readonly Chain[],
+): PassedOver[] {
+  const used = new Set(chains.flatMap(bytesOf).map((bytes) => JSON.stringify(bytes)));
+  const unused = images.filter(
+    ({ name, bytes }) =>
+      !used.has(JSON.stringify(bytes)) && !DESCRIPTIONS.some((description) => description.test(name)),
+  );
+  return [
+    ...hidden.map((path) => ({ path, reason: 'hidden' as const })),
+    ...unused.map((file) => ({ path: prefix + file.name, reason: reasonFor(file) })),
+  ].sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+function reasonFor({ name, image, error }: ImageFile): PassedOver['reason'] {
+  if (isChangeTracking(name)) return 'change-tracking';
+  return image === null && error === null ? 'not-a-disk' : 'not-used';
+}

@@ -1,0 +1,75 @@
+import { rememberEnds } from '../../disk/base/bytes.js';
+import { NameIndex } from '../../disk/base/names.js';
+import type { DropFile, ImageFile } from '../../disk/chain.js';
+import { compressionIn } from '../../disk/compression.js';
+import { withBytes } from '../../disk/file-source.js';
+import { type ReadOptions, readImageFile } from '../../disk/read-image.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import type { DescribedDisk } from '../../model/description.js';
+import { printable } from '../../text/escape-terminal.js';
+import type { FoundDescription } from './description.js';
+import type { Inventory } from './inventory.js';
+import type { Unpacker } from './unpack.js';
+
+export interface HeaderOptions {
+  anyRaw: boolean;
+  unpacker: Unpacker;
+  description: FoundDescription | null;
+  signal: AbortSignal;
+}
+
+/**
+ * Reads the header of every member, of a compressed one that of what is in it. A refusal is kept in `error`: only what
+ * becomes a disk has to be right. Rejects with what unpacking rejects with, and with `fetch.corrupt`.
+ */
+export async function readHeaders(
+  { members, places }: Inventory,
+  { anyRaw, unpacker, description, signal }: HeaderOptions,
+): Promise<ImageFile[]> {
+  const formats = describedFormats(members, description);
+  const images: ImageFile[] = [];
+  for (const file of members) {
+    signal.throwIfAborted();
+    const options: ReadOptions = { anyRaw, format: formats.get(file.name) ?? null };
+    const found = await withBytes(file.bytes, places, async (bytes) => {
+      const source = rememberEnds(bytes);
+      const packed = await compressionIn(file.name, source);
+      return packed ?? (await readImageFile(file.name, source, options));
+    });
+    if ('compression' in found) {
+      const { inner: name, compression } = found;
+      const unpacked = await unpacker.unpack(file, compression.name, places);
+      const header = await withBytes(unpacked.bytes, places, (source) =>
+        readImageFile(name, source, options),
+      );
+      images.push({ name, ...unpacked, ...header });
+    } else images.push({ ...file, ...found });
+  }
+  refuseSameNames(images);
+  return images;
+}
+
+/** Formats by the members' names, where the description says them. */
+function describedFormats(
+  members: readonly DropFile[],
+  description: FoundDescription | null,
+): Map<string, DescribedDisk['format']> {
+  const names = new NameIndex(members.map(({ name }) => name));
+  return new Map(
+    description?.disks.flatMap(({ file, format }) => {
+      const name = file === null || format === null ? null : names.find(file, description.file);
+      return name === null ? [] : [[name, format]];
+    }),
+  );
+}
+
+function refuseSameNames(images: readonly ImageFile[]): void {
+  const names = new Set<string>();
+  for (const { name } of images) {
+    if (names.has(name))
+      throw new Hyper2kvmError('fetch.corrupt', `${printable(name)} is there twice, compressed and not`, {
+        advice: 'Drop only one of them.',
+      });
+    names.add(name);
+  }
+}

@@ -1,0 +1,154 @@
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import type { DropFile } from '../../disk/chain.js';
+import { type Compression, ExpansionBudget } from '../../disk/compression.js';
+import { type Places, pathOf } from '../../disk/file-source.js';
+import { inFile } from '../../disk/read-image.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import { syncPath } from '../../files/durable.js';
+import type { FileBytes } from '../../model/storage.js';
+import { canonicalJson, sha256 } from '../../text/canonical-json.js';
+import { unpackFile } from '../../tools/unpack.js';
+import type { SourceContext } from '../base/source.js';
+
+const DIRECTORY = 'unpacked';
+
+/** A copy in the work directory of what came compressed. */
+export interface UnpackedFile {
+  bytes: FileBytes;
+  size: number;
+}
+
+/**
+ * Unpacks compressed disks and archives into the work directory, each once: a copy that is there under its final name is
+ * whole, and the name stands for the very file that it was made from.
+ */
+export class Unpacker {
+  readonly #context: SourceContext;
+  readonly #directory: string;
+  readonly #room: Room;
+  readonly #used = new Set<string>();
+
+  constructor(context: SourceContext) {
+    this.#context = context;
+    this.#directory = join(context.workDirectory, DIRECTORY);
+    this.#room = new Room(context);
+  }
+
+  /** Rejects with `fetch.bomb`, `fetch.truncated`, `fetch.corrupt`. */
+  async unpack(file: DropFile, compression: Compression['name'], places: Places): Promise<UnpackedFile> {
+    const packed = pathOf(file.bytes, places);
+    const name = await nameFor(file.bytes, packed);
+    const target = join(this.#directory, name);
+    this.#used.add(name);
+    const there = await sizeOf(target);
+    const size = there ?? (await this.#write(file, { compression, packed, target }));
+    return { bytes: { type: 'file', place: 'work', path: `${DIRECTORY}/${name}` }, size };
+  }
+
+  /** Removes what an earlier try unpacked of other files. */
+  async removeOthers(): Promise<void> {
+    for (const name of await namesIn(this.#directory))
+      if (!this.#used.has(name)) await rm(join(this.#directory, name), { force: true });
+  }
+
+  async removeAll(): Promise<void> {
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+
+  async #write(
+    file: DropFile,
+    { compression, packed, target }: { compression: Compression['name']; packed: string; target: string },
+  ): Promise<number> {
+    const { options, signal, progress, account } = this.#context;
+    const temporary = `${target}.part`;
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    await rm(temporary, { force: true });
+    const budget = new ExpansionBudget({
+      name: file.name,
+      packed: file.size,
+      maxExpansion: options.config.fetch.max_expansion,
+      maxBytes: options.config.flatten.max_virtual_size_gib * 1024 ** 3,
+    });
+    const room = this.#room;
+    const { region } = file.bytes;
+    try {
+      await unpackFile(
+        {
+          compression,
+          source: packed,
+          target: temporary,
+          async admit(bytes, isZero) {
+            budget.take(bytes, isZero);
+            if (!isZero) await room.take(bytes);
+          },
+          ...(region === undefined ? {} : { region }),
+        },
+        {
+          signal,
+          onRead: (bytes) =>
+            progress({ percent: Math.min(99, (100 * bytes) / file.size), step: 'unpacking' }),
+        },
+      );
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error instanceof Hyper2kvmError && OF_THE_FILE.has(error.code) ? inFile(file.name, error) : error;
+    }
+    const { blocks, size } = await stat(temporary);
+    account({ read: file.size, written: blocks * 512 });
+    await rename(temporary, target);
+    await syncPath(this.#directory);
+    return size;
+  }
+}
+
+const OF_THE_FILE = new Set(['fetch.corrupt', 'fetch.truncated']);
+const STEP_BYTES = 64 * 1024 ** 2;
+
+/**
+ * How large a stream is shows when it has ended: room is asked for in growing steps, for the unpacked data
+ * and once more for the output that it becomes.
+ */
+class Room {
+  readonly #reserve: SourceContext['reserve'];
+  #written = 0;
+  #granted = 0;
+
+  constructor({ reserve }: SourceContext) {
+    this.#reserve = reserve;
+  }
+
+  async take(bytes: number): Promise<void> {
+    const needed = this.#written + bytes;
+    if (needed > this.#granted) {
+      const granted = needed + Math.max(STEP_BYTES, Math.ceil(needed / 8));
+      await this.#reserve(2 * granted, { written: this.#written, atLeast: true });
+      this.#granted = granted;
+    }
+    this.#written = needed;
+  }
+}
+
+/** The time of the last change of the inode is the one that a file's owner cannot set back. */
+async function nameFor({ region }: FileBytes, packed: string): Promise<string> {
+  const { size, mtimeMs, ctimeMs, ino } = await stat(packed);
+  return sha256(canonicalJson([basename(packed), region ?? null, size, mtimeMs, ctimeMs, ino])).slice(0, 32);
+}
+
+async function sizeOf(path: string): Promise<number | null> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+async function namesIn(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+    throw error;
+  }
+}

@@ -1,0 +1,381 @@
+import { execFileSync } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { OpenSource } from '../../../../src/sources/base/source.js';
+import { localSource } from '../../../../src/sources/local/local-source.js';
+import { makeContext, makeJob } from '../../../integration/flatten-images.js';
+import { descriptor, MIB, realImages } from '../../disk/images.js';
+import { ovfText } from '../../disk/ovf-text.js';
+
+type Files = Record<string, Buffer | string>;
+
+const SIZE = 3 * MIB;
+let images: Record<string, Buffer>;
+beforeAll(async () => {
+  images = await realImages({
+    sparse: ['-O', 'vmdk'],
+    stream: ['-O', 'vmdk', '-o', 'subformat=streamOptimized'],
+    qcow2: ['-O', 'qcow2'],
+    vdi: ['-O', 'vdi'],
+    vhdx: ['-O', 'vhdx'],
+  });
+});
+
+const flat = (name: string, settings: Record<string, string> = {}) =>
+  descriptor([`RW ${SIZE / 512} FLAT "${name}" 0`], settings);
+
+/** How the local source opens the directory `web01/` with these files. */
+async function openDirectory(
+  files: Files,
+  options: Parameters<typeof makeContext>[2] = {},
+): Promise<OpenSource> {
+  const job = await makeJob();
+  for (const [name, content] of Object.entries(files)) {
+    const path = join(job.source, 'web01', name);
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, content);
+  }
+  const drop = { directory: job.source, entries: ['web01'] };
+  return localSource.open({ drop }, makeContext(job, drop.entries, options));
+}
+
+/** How it opens `web01.ova`, made of these members by tar and then packed by `pack`. */
+async function openArchive(
+  files: Files,
+  pack = (tar: Buffer) => tar,
+  members?: string[],
+): Promise<OpenSource> {
+  const job = await makeJob();
+  const inside = join(job.work, 'inside');
+  for (const [name, content] of Object.entries(files)) {
+    await mkdir(dirname(join(inside, name)), { recursive: true });
+    await writeFile(join(inside, name), content);
+  }
+  execFileSync('tar', ['--format=ustar', '-cf', '../x.tar', ...(members ?? Object.keys(files))], {
+    cwd: inside,
+  });
+  await writeFile(join(job.source, 'web01.ova'), pack(await readFile(join(job.work, 'x.tar'))));
+  const drop = { directory: job.source, entries: ['web01.ova'] };
+  return localSource.open({ drop }, makeContext(job, drop.entries));
+}
+
+const names = ({ disks }: OpenSource) =>
+  disks.map(({ chain }) => chain.layers.map(({ name }) => name).join());
+const reasons = ({ passedOver }: OpenSource) =>
+  Object.fromEntries(passedOver.map(({ path, reason }) => [path.replace(/^web01\//, ''), reason]));
+const sha256 = (bytes: Buffer | string) => createHash('sha256').update(bytes).digest('hex');
+
+describe('what lies beside the disks is passed over, and named', () => {
+  test('an ESXi directory with change tracking, logs, memory and an ISO', async () => {
+    const source = await openDirectory({
+      'web01.vmx': 'scsi0:0.fileName = "web01.vmdk"\n',
+      'web01.vmdk': flat('web01-flat.vmdk', { changeTrackPath: '"web01-ctk.vmdk"' }),
+      'web01-flat.vmdk': images.raw!,
+      'web01-ctk.vmdk': Buffer.concat([Buffer.from('0c0000000f000000', 'hex'), randomBytes(4096)]),
+      'web01.nvram': Buffer.concat([Buffer.from('MRVN'), Buffer.alloc(8680)]),
+      'web01-Snapshot1.vmsn': randomBytes(4096),
+      'web01.vmsd': '.encoding = "UTF-8"\n',
+      'vmware.log': 'log\n',
+      'install.iso': Buffer.concat([Buffer.alloc(32_768), Buffer.from('\x01CD001\x01'), Buffer.alloc(4096)]),
+      'old.vmdk': images.sparse!,
+      'job.toml': '',
+    });
+    expect(names(source)).toEqual(['web01/web01.vmdk']);
+    expect(reasons(source)).toEqual({
+      'install.iso': 'not-a-disk',
+      'old.vmdk': 'not-used',
+      'vmware.log': 'not-a-disk',
+      'web01-Snapshot1.vmsn': 'not-a-disk',
+      'web01-ctk.vmdk': 'change-tracking',
+      'web01.nvram': 'not-a-disk',
+    });
+  });
+
+  test('what a Mac leaves in a directory and in an archive', async () => {
+    const apple = Buffer.concat([Buffer.from('0005160700020000', 'hex'), Buffer.alloc(4000)]);
+    const source = await openDirectory({
+      '._web01.vmdk': apple,
+      '._web01.vmx': apple,
+      '.DS_Store': 'Bud1',
+      '__MACOSX/web01.vmdk': apple,
+      'web01.vmx': 'scsi0:0.fileName = "web01.vmdk"\n',
+      'web01.vmdk': images.sparse!,
+    });
+    expect(names(source)).toEqual(['web01/web01.vmdk']);
+    expect(Object.values(reasons(source))).toEqual(['hidden', 'hidden', 'hidden', 'hidden']);
+    const archive = await openArchive({
+      '._web01.ovf': apple,
+      'web01.ovf': ovfText(['d.vmdk']),
+      '._d.vmdk': apple,
+      'd.vmdk': images.stream!,
+    });
+    expect(names(archive)).toEqual(['web01.ova/d.vmdk']);
+    expect(reasons(archive)).toEqual({ 'web01.ova/._d.vmdk': 'hidden', 'web01.ova/._web01.ovf': 'hidden' });
+  });
+});
+
+describe('names from other machines stand for the file of that name in the drop', () => {
+  const vmx = (second: string) => `scsi0:0.fileName = "web01.vmdk"\nscsi0:1.fileName = "${second}"\n`;
+
+  test.each([
+    '/vmfs/volumes/5458b680-34ec3500/web01/web01_data.vmdk',
+    'D:\\\\VMs\\\\web01\\\\web01_data.vmdk',
+    '../web01/web01_data.vmdk',
+    'WEB01_DATA.VMDK',
+  ])('a disk at %s', async (path) => {
+    const files = { 'web01.vmdk': images.sparse!, 'web01_data.vmdk': images.stream! };
+    const source = await openDirectory({ ...files, 'web01.vmx': vmx(path.replaceAll('\\\\', '\\')) });
+    expect(names(source)).toEqual(['web01/web01.vmdk', 'web01/web01_data.vmdk']);
+  });
+
+  test('an extent by its absolute path', async () => {
+    const text = flat('/vmfs/volumes/5458b680/web01/web01-flat.vmdk');
+    const { disks } = await openDirectory({ 'web01.vmdk': text, 'web01-flat.vmdk': images.raw! });
+    expect(disks[0]?.chain.layers[0]?.extents).toMatchObject([{ bytes: { path: 'web01/web01-flat.vmdk' } }]);
+  });
+
+  test.each(['/etc/passwd', '../../../../etc/passwd', 'C:\\Windows\\system.ini'])(
+    '%s is not in the drop, and is not looked for elsewhere',
+    async (path) => {
+      await expect(
+        openDirectory({ 'web01.vmdk': images.sparse!, 'web01.vmx': vmx(path) }),
+      ).rejects.toMatchObject({
+        code: 'fetch.refused-reference',
+        message: expect.stringContaining('which is not in the drop'),
+      });
+      await expect(openDirectory({ 'web01.vmdk': flat(path) })).rejects.toMatchObject({
+        code: 'fetch.refused-reference',
+      });
+    },
+  );
+
+  test.each([
+    ['windows-1252', 'latin1', 'Büroserver'],
+    ['UTF-8', 'utf8', 'Büroserver'],
+  ] as const)('a descriptor and a .vmx in %s', async (encoding, buffer, stem) => {
+    const text = flat(`${stem}-flat.vmdk`, { encoding: `"${encoding}"` }).toString('utf8');
+    const vmx = `.encoding = "${encoding}"\ndisplayName = "${stem}"\nscsi0:0.fileName = "${stem}.vmdk"\n`;
+    const source = await openDirectory({
+      [`${stem}.vmdk`]: Buffer.from(text, buffer),
+      [`${stem}-flat.vmdk`]: images.raw!,
+      'x.vmx': Buffer.from(vmx, buffer),
+    });
+    expect(names(source)).toEqual([`web01/${stem}.vmdk`]);
+    expect(source.hardware.name).toBe(stem);
+  });
+});
+
+describe('archives that people made again', () => {
+  const files = () => ({ 'web01.ovf': ovfText(['d.vmdk']), 'd.vmdk': images.stream! });
+  const manifest = () =>
+    `SHA256(web01.ovf)= ${sha256(files()['web01.ovf'])}\nSHA256(d.vmdk)= ${sha256(images.stream!)}\n`;
+
+  test('`tar cf x.ova .`', async () => {
+    const source = await openArchive({ ...files(), 'web01.mf': manifest() }, undefined, ['.']);
+    expect(names(source)).toEqual(['web01.ova/d.vmdk']);
+  });
+
+  test('`tar cf x.ova web01`, with its manifest', async () => {
+    const inFolder = (text: string) => ({
+      'web01/web01.ovf': files()['web01.ovf'],
+      'web01/d.vmdk': images.stream!,
+      'web01/web01.mf': text,
+    });
+    expect(names(await openArchive(inFolder(manifest()), undefined, ['web01']))).toEqual([
+      'web01.ova/web01/d.vmdk',
+    ]);
+    const wrong = manifest().replace(/[0-9a-f]{64}\n$/, `${'0'.repeat(64)}\n`);
+    await expect(openArchive(inFolder(wrong), undefined, ['web01'])).rejects.toMatchObject({
+      code: 'fetch.digest-mismatch',
+    });
+  });
+
+  test('compressed as a whole under the name .ova', async () => {
+    const source = await openArchive(files(), (tar) => gzipSync(tar));
+    expect(names(source)).toEqual(['web01.ova/d.vmdk']);
+    expect(source.disks[0]?.chain.layers[0]?.bytes).toMatchObject({ place: 'work', region: {} });
+    const xz = await openArchive(files(), (tar) =>
+      execFileSync('xz', ['-1c'], { input: tar, maxBuffer: 64 * MIB }),
+    );
+    expect(names(xz)).toEqual(['web01.ova/d.vmdk']);
+  });
+
+  test('a ZIP archive under the name .ova is called what it is', async () => {
+    await expect(openArchive(files(), () => Buffer.from('PK\x03\x04 and more'))).rejects.toMatchObject({
+      code: 'fetch.unsupported',
+      message: expect.stringContaining('ZIP'),
+    });
+  });
+
+  test('a disk that is compressed under its own name', async () => {
+    const packed = { 'web01.ovf': ovfText(['d.vmdk']).replace('<File ', '<File ovf:compression="gzip" ') };
+    const source = await openArchive({ ...packed, 'd.vmdk': gzipSync(images.stream!) });
+    expect(names(source)).toEqual(['web01.ova/d.vmdk']);
+    expect(source.disks[0]?.chain.layers[0]?.virtual_size).toBe(SIZE);
+  });
+
+  test('the only piece of a disk that is numbered; several are refused', async () => {
+    const numbered = { 'web01.ovf': files()['web01.ovf'], 'd.vmdk.000000000': images.stream! };
+    expect(names(await openArchive(numbered))).toEqual(['web01.ova/d.vmdk']);
+    await expect(openArchive({ ...numbered, 'd.vmdk.000000001': 'more' })).rejects.toMatchObject({
+      code: 'fetch.missing-disk',
+    });
+  });
+
+  test.each([
+    ['a line that is no digest', `${''}garbage line\n`, 1],
+    ['a comment', '# made by backup.sh\n', 0],
+    ['a file that is not there', `SHA256(web01-file1.iso)= ${'0'.repeat(64)}\n`, 0],
+  ])('a manifest with %s', async (_what, line, warnings) => {
+    const source = await openArchive({ ...files(), 'web01.mf': manifest() + line });
+    expect(source.warnings.map(({ code }) => code)).toEqual(
+      Array.from({ length: warnings }, () => 'fetch.manifest-unread'),
+    );
+  });
+
+  test('a manifest for each disk: all of them count', async () => {
+    const [first, second] = manifest().split(/(?<=\n)/) as [string, string];
+    expect(names(await openArchive({ ...files(), 'web01.mf': first, 'd.mf': second }))).toEqual([
+      'web01.ova/d.vmdk',
+    ]);
+    const wrong = second.replace(/[0-9a-f]{64}/, '0'.repeat(64));
+    await expect(openArchive({ ...files(), 'web01.mf': first, 'd.mf': wrong })).rejects.toMatchObject({
+      code: 'fetch.digest-mismatch',
+    });
+  });
+
+  test('a name that is escaped as in a URI', async () => {
+    const source = await openArchive({
+      'web01.ovf': ovfText(['web%2001.vmdk']),
+      'web 01.vmdk': images.stream!,
+    });
+    expect(names(source)).toEqual(['web01.ova/web 01.vmdk']);
+  });
+});
+
+describe('folders', () => {
+  test('Hyper-V’s export', async () => {
+    const source = await openDirectory({
+      'Virtual Hard Disks/web01.vhdx': images.vhdx!,
+      'Virtual Machines/6F0A.vmcx': Buffer.alloc(4096),
+      'Virtual Machines/6F0A.vmgs': Buffer.alloc(4096),
+    });
+    expect(names(source)).toEqual(['web01/Virtual Hard Disks/web01.vhdx']);
+  });
+
+  test('an OVF whose disks are in a folder', async () => {
+    const source = await openDirectory({
+      'web01.ovf': ovfText(['disks/d.vmdk']),
+      'disks/d.vmdk': images.stream!,
+    });
+    expect(names(source)).toEqual(['web01/disks/d.vmdk']);
+  });
+
+  test('VirtualBox’ snapshots: an old state is not converted', async () => {
+    const delta = Buffer.from(images.vdi!);
+    delta.writeUInt32LE(4, 76);
+    await expect(
+      openDirectory({ 'web01.vdi': images.vdi!, 'web01.vbox': '<xml/>', 'Snapshots/{3f1f}.vdi': delta }),
+    ).rejects.toMatchObject({ code: 'fetch.unsupported', message: expect.stringContaining('{3f1f}.vdi') });
+  });
+
+  test('a backup below the VM’s own folder is not the VM, whatever is wrong with it', async () => {
+    const source = await openDirectory({
+      'web01.vmdk': images.sparse!,
+      'backup/web01.vmdk': images.sparse!,
+      'backup/other.vmdk': flat('other-flat.vmdk'),
+      'backup/broken.vmdk': images.sparse!.subarray(0, 300),
+      'backup/web01.vmx': 'scsi0:0.fileName = "other.vmdk"\n',
+      'web01.vmx': 'scsi0:0.fileName = "web01.vmdk"\n',
+    });
+    expect(names(source)).toEqual(['web01/web01.vmdk']);
+    expect(reasons(source)).toMatchObject({
+      'backup/web01.vmdk': 'not-used',
+      'backup/broken.vmdk': 'not-used',
+    });
+    const alone = await openDirectory({ 'web01.vmdk': images.sparse!, 'backup/web01.vmdk': images.sparse! });
+    expect(names(alone)).toEqual(['web01/web01.vmdk']);
+  });
+
+  test('deltas in a folder of their own are the newest state', async () => {
+    const base = flat('web01-flat.vmdk', { CID: '1' });
+    const delta = flat('web01-000001-flat.vmdk', {
+      CID: '2',
+      parentCID: '1',
+      parentFileNameHint: '"../web01.vmdk"',
+    });
+    const source = await openDirectory({
+      'web01.vmdk': base,
+      'web01-flat.vmdk': images.raw!,
+      'deltas/web01-000001.vmdk': delta,
+      'deltas/web01-000001-flat.vmdk': images.raw!,
+    });
+    expect(names(source)).toEqual(['web01/deltas/web01-000001.vmdk,web01/web01.vmdk']);
+  });
+});
+
+describe('descriptions', () => {
+  const twoDisks = () =>
+    ovfText(['a.vmdk', 'b.vmdk']).replace(
+      'ovf:capacity="1" ovf:diskId="vmdisk1" ovf:fileRef="file1"',
+      'ovf:capacity="5" ovf:capacityAllocationUnits="byte * 2^20" ovf:diskId="vmdisk1" ovf:fileRef=""',
+    );
+
+  test('an empty disk is made', async () => {
+    const { disks } = await openDirectory({ 'web01.ovf': twoDisks(), 'a.vmdk': images.stream! });
+    expect(disks.map(({ controller, chain }) => [controller, chain.layers[0]?.virtual_size])).toEqual([
+      ['scsi0:0', SIZE],
+      ['scsi0:1', 5 * MIB],
+    ]);
+    expect(disks[1]?.chain.layers[0]).toMatchObject({
+      format: 'raw',
+      allocated: 0,
+      used_bytes: 0,
+      bytes: { place: 'work', path: 'empty/disk1.raw' },
+    });
+  });
+
+  test('nothing but empty disks is no VM', async () => {
+    const text = twoDisks()
+      .replace('ovf:fileRef="file0"', 'ovf:fileRef=""')
+      .replace('ovf:capacity="1"', 'ovf:capacity="512"');
+    await expect(openDirectory({ 'web01.ovf': text })).rejects.toMatchObject({
+      code: 'fetch.unknown-format',
+    });
+    expect((await openDirectory({ 'web01.ovf': text }, { kind: 'data' })).disks).toHaveLength(2);
+  });
+
+  test('[vm] configuration chooses', async () => {
+    const text = ovfText(['a.vmdk']).replace(
+      '<VirtualSystem ',
+      '<DeploymentOptionSection><Configuration ovf:id="s"/><Configuration ovf:id="l"/></DeploymentOptionSection><VirtualSystem ',
+    );
+    const large = text.replace(
+      /(<Item>)(<rasd:AllocationUnits>.*?>)2048(<.*?<\/Item>)/,
+      '$1$22048$3<Item ovf:configuration="l">$24096$3',
+    );
+    const files = { 'web01.ovf': large, 'a.vmdk': images.stream! };
+    expect((await openDirectory(files)).hardware.memory_mib).toBe(2048);
+    expect((await openDirectory(files, { vm: { configuration: 'l' } })).hardware.memory_mib).toBe(4096);
+  });
+
+  test('a unit that is not known is warned of', async () => {
+    const text = ovfText(['a.vmdk']).replace('byte * 2^20', 'Pages');
+    const { hardware, warnings } = await openDirectory({ 'web01.ovf': text, 'a.vmdk': images.stream! });
+    expect(hardware.memory_mib).toBeNull();
+    expect(warnings).toMatchObject([{ code: 'fetch.description-unread' }]);
+  });
+
+  test('oVirt’s files have no ending: the description says what they are, and the content must agree', async () => {
+    const ovf = (format: string) => ovfText(['d1']).replace('<Disk ', `<Disk ovf:volume-format="${format}" `);
+    const { disks } = await openDirectory({ 'web01.ovf': ovf('COW'), d1: images.qcow2! });
+    expect(disks[0]?.chain.layers[0]).toMatchObject({ name: 'web01/d1', format: 'qcow2' });
+    expect((await openDirectory({ 'web01.ovf': ovf('RAW'), d1: images.raw! })).disks).toHaveLength(1);
+    await expect(openDirectory({ 'web01.ovf': ovf('RAW'), d1: images.qcow2! })).rejects.toMatchObject({
+      code: 'fetch.conflicting-format',
+    });
+  });
+});
