@@ -75,15 +75,11 @@ export async function processJob(started: StartedJob, parts: JobParts, signal: A
   try {
     // First of all: what is read of a dropped directory must not be exchanged by its owner.
     const taken = job.outcome === null ? await takeOver(paths) : null;
-    const { options, error } = await optionsOf(
-      { ...job, refused: job.refused ?? taken },
-      config,
-      paths,
-      jobLog.logger,
-    );
+    const refused = job.refused ?? taken;
+    const { options, error } = await optionsOf({ ...job, refused }, config, paths, jobLog.logger);
     let decided = job;
     if (job.outcome === null) {
-      const failure = job.refused ?? taken ?? error ?? crashLoop(job) ?? (await sourceGone(paths));
+      const failure = refused ?? error ?? crashLoop(job) ?? (await sourceGone(paths));
       decided =
         failure === null
           ? await runJob(job, options, run, jobLog.logger)

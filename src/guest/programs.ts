@@ -1,6 +1,9 @@
 import type { GuestTree } from './tree.js';
 
-/** Where a guest has its programs: root's $PATH without /usr/local. INSPECT brings the names of what is in them. */
+/**
+ * Where a guest has its programs: root's $PATH without /usr/local. INSPECT brings the names of what is in
+ * them.
+ */
 const PROGRAM_DIRECTORIES = ['/usr/sbin', '/usr/bin', '/sbin', '/bin'] as const;
 
 /** Where systemd itself is; the second is a directory of its own where /usr is not merged. */

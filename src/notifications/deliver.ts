@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Config } from '../config/schema.js';
+import { errorCode } from '../errors/errno.js';
 import { errorRecord, Hyper2kvmError } from '../errors/error.js';
 import type { NewNotification } from '../queue/outbox.js';
 import { run } from '../tools/run.js';
@@ -76,11 +77,7 @@ function secretError(message: string, cause?: unknown): Hyper2kvmError {
 function unreachable({ name, timeout_seconds }: Webhook, thrown: unknown): Hyper2kvmError {
   const timedOut = thrown instanceof Error && thrown.name === 'TimeoutError';
   const cause = thrown instanceof Error ? thrown.cause : undefined;
-  const why = timedOut
-    ? `no answer in ${timeout_seconds} s`
-    : cause instanceof Error && 'code' in cause
-      ? String(cause.code)
-      : 'no connection';
+  const why = timedOut ? `no answer in ${timeout_seconds} s` : (errorCode(cause) ?? 'no connection');
   return new Hyper2kvmError('notify.unreachable', `${name} cannot be reached: ${why}`, {
     advice: 'Check the receiver, the name in its URL, and that this host may connect to it.',
     retryable: true,

@@ -55,7 +55,10 @@ export function controlFile(facts: PackageFacts, installedKib: number): string {
   return fields.map(([name, value]) => `${name}: ${value}\n`).join('');
 }
 
-/** The newest glibc symbol version among those that a binary needs (`readelf --version-info`). Pure. Throws a RangeError when it needs none. */
+/**
+ * Returns the newest glibc symbol version among those that a binary needs (`readelf --version-info`). Pure.
+ * Throws a RangeError when it needs none.
+ */
 export function newestGlibc(versionInfo: string): string {
   const versions = [...versionInfo.matchAll(/\bGLIBC_(\d+)\.(\d+)/g)].map(
     ([, major, minor]) => [Number(major), Number(minor)] as const,
@@ -65,7 +68,10 @@ export function newestGlibc(versionInfo: string): string {
   return newest.join('.');
 }
 
-/** Libraries that the bundled Node may need: those in Depends. Another build of Node shares libnode with its own package. */
+/**
+ * Libraries that the bundled Node may need: those in Depends. Another build of Node shares libnode with its
+ * own package.
+ */
 const ALLOWED_LIBRARIES = /^(ld-linux-x86-64|libc|libm|libdl|libpthread|libstdc\+\+|libgcc_s)\.so/;
 
 /** The libraries of a binary (`readelf --dynamic`) that would be missing on another machine. Pure. */

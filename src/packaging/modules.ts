@@ -60,7 +60,7 @@ export async function productionModules(repository: string): Promise<ProductionM
 }
 
 const SHEBANG = Buffer.from('#!');
-/** What Node loads: programs, native modules, and JSON for them. Everything else is documentation or source. */
+/** What Node loads: programs, native modules, and JSON for them. All else is documentation or source. */
 const LOADED = /\.([cm]?js|json|node)$/;
 /** A native module for this machine. musl's are for other distributions. */
 const NATIVE_HERE = /(^|[/_-])linux[_-]x64(\/|\.node$)/;

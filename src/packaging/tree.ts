@@ -30,7 +30,8 @@ export async function makePackageTree(repository: string, root: string): Promise
   await copyProgram(repository, lib);
   for (const { path } of modules) await copyModule(repository, path, lib);
   const binaries = (await filesBelow(lib)).filter((file) => NATIVE.test(file) || file === join(lib, 'node'));
-  // Only debuggers read these. What a program exports to its modules stays; the same input gives the same bytes.
+  // Only debuggers read symbols. What a program exports to its modules stays, and the same input gives the
+  // same bytes.
   for (const file of binaries) await run('strip', ['--strip-unneeded', '--remove-section=.comment', file]);
   const facts = await packageFacts(repository, binaries);
   await copyServiceFiles(repository, root);

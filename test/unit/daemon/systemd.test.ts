@@ -12,8 +12,8 @@ function systemdOf(ping: () => Promise<void> = async () => {}) {
     notifier: createNotifier({
       env: ENV,
       channels: {
-        announce: async (message) => sent.push(...Object.keys(message)),
-        send: (state) => sent.push(state),
+        announce: async (message) => void sent.push(...Object.keys(message)),
+        send: (state) => void sent.push(state),
       },
       now: () => Date.now(),
     }),
