@@ -96,7 +96,7 @@ export function daemonOf(io: Io, options: CommonOptions): ControlClient {
   if (problem !== null) {
     const [first] = problem.message.split('\n');
     io.err(
-      `hyper2kvm: warning: ${terminalText(`${problem.code}: ${first}`)}; asking the daemon on ${terminalText(path)}\n`,
+      `warning: ${terminalText(`${problem.code}: ${first}`)}; asking the daemon on ${terminalText(path)}\n`,
     );
   }
   return new ControlClient(path);

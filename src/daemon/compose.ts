@@ -128,7 +128,7 @@ export function daemonParts({ config, log, notifier, version, stageNames, ...giv
     { name: 'worker', start: () => worker.start(), stop: () => worker.stop() },
     { name: 'intake', start: () => intake.start(), stop: () => intake.stop() },
     accelerator.part,
-    { name: 'sandbox probe', start: () => void logSandbox(logger), stop() {} },
+    { name: 'sandbox probe', start: () => void logSandbox(logger) },
     {
       name: 'systemd',
       start() {
@@ -141,16 +141,15 @@ export function daemonParts({ config, log, notifier, version, stageNames, ...giv
   ];
 }
 
-/** Nobody waits for it: it never fails, and only says what there is. */
-async function logSandbox(log: Logger): Promise<void> {
-  const { kind, reason } = await probeSandbox();
-  log[kind === 'none' ? 'warn' : 'info']({ sandbox: kind, reason }, 'sandbox of the tools found');
-}
-
 function metricsParts({ metrics }: Config, collect: () => Promise<string>, log: Logger): Part[] {
   if (metrics.listen === '') return [];
   const server = new MetricsServer(metrics.listen, collect, log);
   return [{ name: 'metrics', start: () => server.start(), stop: () => server.stop() }];
+}
+
+async function logSandbox(log: Logger): Promise<void> {
+  const { kind, reason } = await probeSandbox();
+  log[kind === 'none' ? 'warn' : 'info']({ sandbox: kind, reason }, 'sandbox of the tools found');
 }
 
 /** Nobody waits for the probe; null until it is known. */

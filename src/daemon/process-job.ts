@@ -79,7 +79,7 @@ export async function processJob(started: StartedJob, parts: JobParts, signal: A
     const { options, error } = await optionsOf({ ...job, refused }, config, paths, jobLog.logger);
     let decided = job;
     if (job.outcome === null) {
-      const failure = job.refused ?? taken ?? error ?? crashLoop(job) ?? (await sourceGone(paths));
+      const failure = refused ?? error ?? crashLoop(job) ?? (await sourceGone(paths));
       decided =
         failure === null
           ? await runJob(job, options, run, jobLog.logger)

@@ -17,7 +17,10 @@ export const FREE_SLOT: Readonly<Record<LaneName, string>> = {
   boots: 'a free boot slot',
 };
 
-/** What a stage has, beside what its job's source may use, too. It writes scratch and results only to the work directory. */
+/**
+ * What a stage has, beside what its job's source may use, too. It writes scratch and results only to the work
+ * directory.
+ */
 export interface StageContext extends SourceContext {
   job: { id: string; vm: string };
   /**

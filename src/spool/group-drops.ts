@@ -256,20 +256,20 @@ async function directoryDrop(directory: IncomingEntry, probe: Probe): Promise<Dr
   if (children.length > MOST_FILES) return wholeDirectory(directory, children);
   const files: File[] = [];
   const frozen = new Set<string>();
-  const look = async (path: string, name: string) => {
+  const read = async (path: string, name: string) => {
     const facts = await probe(path);
     if (isCandidate(name, facts)) files.push({ name, facts });
     for (const disk of facts.frozen ?? []) frozen.add(disk);
   };
   for (const { name, type } of children) {
     if (type !== 'file' || name.endsWith('.toml') || finalName(name) !== null) continue;
-    await look(`${directory.name}/${name}`, name);
+    await read(`${directory.name}/${name}`, name);
   }
   const below = children.flatMap((child) => filesBelow(child, `${directory.name}/${child.name}`));
   // Hyper-V's export has its disks in a folder of their own.
   const isElsewhere = !files.some(({ facts }) => facts.kind !== 'description');
   for (const { path, name } of isElsewhere ? below.slice(0, MOST_FILES) : [])
-    if (finalName(name) === null) await look(path, name);
+    if (finalName(name) === null) await read(path, name);
   const partial = [...children, ...below].find(({ name }) => finalName(name) !== null);
   const state: Waiting | null =
     partial !== undefined

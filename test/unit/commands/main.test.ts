@@ -133,7 +133,7 @@ describe('without a daemon', () => {
     const { code, err } = await cli(['status', '--config', file]);
     expect(code).toBe(1);
     expect(err).toMatch(
-      /^hyper2kvm: warning: config\.syntax: .*broken\.toml:3:.*; asking the daemon on .*none\.sock\nhyper2kvm: api\.unreachable/,
+      /^warning: config\.syntax: .*broken\.toml:3:.*; asking the daemon on .*none\.sock\nhyper2kvm: api\.unreachable/,
     );
   });
 

@@ -74,6 +74,6 @@ describe('SystemdStatus', () => {
     await vi.advanceTimersByTimeAsync(0);
     systemd.stop();
     expect(lines).toEqual([]);
-    expect(sent).not.toContain('STATUS=idle');
+    expect(sent).not.toContain('status');
   });
 });
