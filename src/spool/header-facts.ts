@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import type { ByteSource, ParsedImage } from '../disk/base/format.js';
 import { isPath, referencedName } from '../disk/base/names.js';
 import { indexTar } from '../disk/base/tar.js';
-import { type Compression, compressionOf } from '../disk/compression.js';
+import { indexZip, looksLikeZip } from '../disk/base/zip.js';
+import { type Compression, compressionIn, compressionOf } from '../disk/compression.js';
 import { withFile } from '../disk/file-source.js';
 import { parseOvf } from '../disk/ovf/ovf.js';
 import { BLANK, isFlatName, isOva, type ReadImage, readImageFile } from '../disk/read-image.js';
@@ -68,8 +69,8 @@ export async function factsOf(
   if (/\.vmx$/i.test(name)) return descriptionFacts('vmx', source, parseVmx);
   if (/\.ovf$/i.test(name)) return descriptionFacts('ovf', source, parseOvf);
   if (/\.vmsd$/i.test(name)) return { ...NOTHING, frozen: await frozenDisks(source) };
-  if (isOva(name)) return archiveFacts(source);
-  const packed = compressionOf(name);
+  const packed = isOva(name) ? await compressionIn(name, source) : compressionOf(name);
+  if (isOva(name) && packed === null) return archiveFacts(source);
   if (packed !== null) return packedFacts(packed.compression, source);
   const file = await readImageFile(name, source, { anyRaw: false });
   if (file.image !== null) return imageFacts(file, checkTables ? source : null);
@@ -158,7 +159,7 @@ async function frozenDisks(source: ByteSource): Promise<string[]> {
 async function archiveFacts(source: ByteSource): Promise<HeaderFacts> {
   const facts: HeaderFacts = { ...NOTHING, kind: 'disk', format: 'ova' };
   try {
-    await indexTar(source);
+    await (looksLikeZip(await source.read(0, 4)) ? indexZip(source) : indexTar(source));
     return facts;
   } catch (error) {
     if (!(error instanceof Hyper2kvmError)) throw error;
