@@ -5,12 +5,11 @@ import { indexTar } from '../disk/base/tar.js';
 import { indexZip, looksLikeZip } from '../disk/base/zip.js';
 import { type Compression, compressionIn, compressionOf } from '../disk/compression.js';
 import { withFile } from '../disk/file-source.js';
-import { parseOvf } from '../disk/ovf/ovf.js';
+import { referencedFiles } from '../disk/ovf/ovf.js';
 import { BLANK, isFlatName, isOva, type ReadImage, readImageFile } from '../disk/read-image.js';
 import { parseVmsd } from '../disk/vmsd.js';
 import { parseVmx } from '../disk/vmx.js';
 import { Hyper2kvmError } from '../errors/error.js';
-import type { Description } from '../model/description.js';
 import type { HeaderFacts } from '../model/drop.js';
 
 const NOTHING: HeaderFacts = {
@@ -66,8 +65,8 @@ export async function factsOf(
   source: ByteSource,
   { checkTables = true }: Pick<ProbeOptions, 'checkTables'> = {},
 ): Promise<HeaderFacts> {
-  if (/\.vmx$/i.test(name)) return descriptionFacts('vmx', source, parseVmx);
-  if (/\.ovf$/i.test(name)) return descriptionFacts('ovf', source, parseOvf);
+  if (/\.vmx$/i.test(name)) return descriptionFacts('vmx', source, (bytes) => parseVmx(bytes).files);
+  if (/\.ovf$/i.test(name)) return descriptionFacts('ovf', source, referencedFiles);
   if (/\.vmsd$/i.test(name)) return { ...NOTHING, frozen: await frozenDisks(source) };
   const packed = isOva(name) ? await compressionIn(name, source) : compressionOf(name);
   if (isOva(name) && packed === null) return archiveFacts(source);
@@ -131,12 +130,12 @@ async function missingBytes(check: ParsedImage['check'], source: ByteSource): Pr
 async function descriptionFacts(
   format: string,
   source: ByteSource,
-  parse: (bytes: Buffer) => Description,
+  filesOf: (bytes: Buffer) => string[],
 ): Promise<HeaderFacts> {
   const facts: HeaderFacts = { ...NOTHING, kind: source.size === 0 ? 'unreadable' : 'description', format };
   if (source.size === 0 || source.size > MAX_DESCRIPTION) return facts;
   try {
-    const { files } = parse(await source.read(0, source.size));
+    const files = filesOf(await source.read(0, source.size));
     return { ...facts, ...references(files.slice(0, MOST_NEEDS)) };
   } catch (error) {
     if (!(error instanceof Hyper2kvmError)) throw error;
