@@ -520,6 +520,10 @@ export const vmOptionsSchema = z.strictObject({
     .enum(['bios', 'uefi'])
     .optional()
     .meta({ description: 'Overrides what INSPECT finds.', setBy: 'dropper' }),
+  system: z.string().min(1).max(256).optional().meta({
+    description: 'Which VM of an OVF that describes several, by its id or name.',
+    setBy: 'dropper',
+  }),
   configuration: z.string().min(1).max(256).optional().meta({
     description: 'Which deployment option of an OVF applies (default: the one that it marks).',
     setBy: 'dropper',

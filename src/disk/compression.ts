@@ -1,6 +1,5 @@
 import { Hyper2kvmError } from '../errors/error.js';
 import { printable } from '../text/escape-terminal.js';
-import { unsupported } from './base/bytes.js';
 import type { ByteSource } from './base/format.js';
 import { formatOfExtension } from './formats.js';
 
@@ -56,15 +55,6 @@ export async function compressionIn(name: string, source: ByteSource): Promise<P
 export function mayBePacked(name: string): boolean {
   const format = formatOfExtension(name);
   return /\.ova$/i.test(name) || (format !== null && format.name !== 'raw');
-}
-
-/** Throws `fetch.unsupported` for a ZIP archive, by the first bytes of the file. */
-export function refuseZip(name: string, head: Buffer): void {
-  if (head.toString('latin1', 0, 4) !== 'PK\x03\x04') return;
-  throw unsupported(
-    `${printable(name)} is a ZIP archive, not a tar archive`,
-    'Unpack it into a directory, and drop that.',
-  );
 }
 
 async function checkMagic(name: string, compression: Compression, source: ByteSource): Promise<void> {

@@ -2,14 +2,14 @@ import { join } from 'node:path';
 import type { ByteSource, ParsedImage } from '../disk/base/format.js';
 import { isPath, referencedName } from '../disk/base/names.js';
 import { indexTar } from '../disk/base/tar.js';
-import { type Compression, compressionOf } from '../disk/compression.js';
+import { indexZip, looksLikeZip } from '../disk/base/zip.js';
+import { type Compression, compressionIn, compressionOf } from '../disk/compression.js';
 import { withFile } from '../disk/file-source.js';
-import { parseOvf } from '../disk/ovf/ovf.js';
+import { referencedFiles } from '../disk/ovf/ovf.js';
 import { BLANK, isFlatName, isOva, type ReadImage, readImageFile } from '../disk/read-image.js';
 import { parseVmsd } from '../disk/vmsd.js';
 import { parseVmx } from '../disk/vmx.js';
 import { Hyper2kvmError } from '../errors/error.js';
-import type { Description } from '../model/description.js';
 import type { HeaderFacts } from '../model/drop.js';
 
 const NOTHING: HeaderFacts = {
@@ -71,11 +71,11 @@ export async function factsOf(
   source: ByteSource,
   { checkTables = true }: Pick<ProbeOptions, 'checkTables'> = {},
 ): Promise<HeaderFacts> {
-  if (/\.vmx$/i.test(name)) return descriptionFacts('vmx', source, parseVmx);
-  if (/\.ovf$/i.test(name)) return descriptionFacts('ovf', source, parseOvf);
+  if (/\.vmx$/i.test(name)) return descriptionFacts('vmx', source, (bytes) => parseVmx(bytes).files);
+  if (/\.ovf$/i.test(name)) return descriptionFacts('ovf', source, referencedFiles);
   if (/\.vmsd$/i.test(name)) return { ...NOTHING, frozen: await frozenDisks(source) };
-  if (isOva(name)) return archiveFacts(source);
-  const packed = compressionOf(name);
+  const packed = isOva(name) ? await compressionIn(name, source) : compressionOf(name);
+  if (isOva(name) && packed === null) return archiveFacts(source);
   if (packed !== null) return packedFacts(packed.compression, source);
   const file = await readImageFile(name, source, { anyRaw: false });
   if (file.image !== null) return imageFacts(file, checkTables ? source : null);
@@ -140,12 +140,12 @@ async function missingBytes(check: ParsedImage['check'], source: ByteSource): Pr
 async function descriptionFacts(
   format: string,
   source: ByteSource,
-  parse: (bytes: Buffer) => Description,
+  filesOf: (bytes: Buffer) => string[],
 ): Promise<HeaderFacts> {
   const facts: HeaderFacts = { ...NOTHING, kind: source.size === 0 ? 'unreadable' : 'description', format };
   if (source.size === 0 || source.size > MAX_DESCRIPTION) return facts;
   try {
-    const { files } = parse(await source.read(0, source.size));
+    const files = filesOf(await source.read(0, source.size));
     return { ...facts, ...references(files.slice(0, MOST_NEEDS)) };
   } catch (error) {
     if (!(error instanceof Hyper2kvmError)) throw error;
@@ -168,7 +168,7 @@ async function frozenDisks(source: ByteSource): Promise<string[]> {
 async function archiveFacts(source: ByteSource): Promise<HeaderFacts> {
   const facts: HeaderFacts = { ...NOTHING, kind: 'disk', format: 'ova' };
   try {
-    await indexTar(source);
+    await (looksLikeZip(await source.read(0, 4)) ? indexZip(source) : indexTar(source));
     return facts;
   } catch (error) {
     if (!(error instanceof Hyper2kvmError)) throw error;

@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { Readable } from 'node:stream';
 import { Hyper2kvmError } from '../errors/error.js';
 import { WEEK_SECONDS } from '../host/durations.js';
 import { run } from './run.js';
@@ -10,10 +11,25 @@ export interface UnpackRequest {
   source: string;
   /** The part of `source` that is the compressed file, bytes; all of it without. */
   region?: { offset: number; size: number };
+  /** What makes a whole stream of those bytes, before and behind them. */
+  frame?: StreamFrame;
   /** Must not exist. Zeros become holes. */
   target: string;
   /** Called before a piece is written; what it throws ends the unpacking and is thrown again. */
   admit(bytes: number, isZero: boolean): void | Promise<void>;
+}
+
+export interface StreamFrame {
+  before: Buffer;
+  after: Buffer;
+}
+
+/** Makes a gzip stream of what a ZIP archive has in deflate (RFC 1952, 2.3): gzip then checks size and CRC-32. */
+export function gzipFrame({ crc32, size }: { crc32: number; size: number }): StreamFrame {
+  const after = Buffer.alloc(8);
+  after.writeUInt32LE(crc32, 0);
+  after.writeUInt32LE(size % 2 ** 32, 4);
+  return { before: Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]), after };
 }
 
 export interface UnpackOptions {
@@ -35,7 +51,7 @@ const ZEROS = Buffer.alloc(1024 * 1024);
  * `fetch.corrupt`, what `admit` throws, `tool.*`. A half-written target is the caller's to remove.
  */
 export async function unpackFile(request: UnpackRequest, options: UnpackOptions): Promise<void> {
-  const { source, region, target, compression } = request;
+  const { source, region, frame, target, compression } = request;
   const [program, ...args] = PROGRAMS[compression];
   const wrapper = await sandboxPrefix({ writable: [] });
   const input = await open(source, constants.O_RDONLY | constants.O_NOFOLLOW);
@@ -55,7 +71,7 @@ export async function unpackFile(request: UnpackRequest, options: UnpackOptions)
     const { code, stderr } = await run(program, args, {
       signal: options.signal,
       timeoutSeconds: WEEK_SECONDS,
-      input: stream,
+      input: frame === undefined ? stream : Readable.from(framed(stream, frame)),
       onStdout: writer.write,
       limits: { memoryBytes: MEMORY_LIMIT },
       wrapper,
@@ -69,6 +85,12 @@ export async function unpackFile(request: UnpackRequest, options: UnpackOptions)
     await output.close();
     await input.close();
   }
+}
+
+async function* framed(stream: Readable, { before, after }: StreamFrame): AsyncGenerator<Buffer> {
+  yield before;
+  for await (const chunk of stream) yield chunk;
+  yield after;
 }
 
 function sparseWriter(output: FileHandle, admit: UnpackRequest['admit']) {

@@ -35,6 +35,20 @@ export function refusedReference(reference: string, referrer: string, why: strin
   );
 }
 
+/** The name of a file inside an archive: `./web01/web01.ovf` is `web01/web01.ovf`. Throws `fetch.refused-reference` for what leads out of it. */
+export function archiveName(written: string): string {
+  const parts = written.split(/[/\\]/).filter((part) => part !== '' && part !== '.');
+  const isStrange = (part: string) => Buffer.byteLength(part) > 255 || /[\u0000-\u001f\u007f]/.test(part);
+  if (
+    /^([A-Za-z]:|[/\\])/.test(written) ||
+    parts.length === 0 ||
+    parts.includes('..') ||
+    parts.some(isStrange)
+  )
+    throw refusedReference(written, 'the archive', 'is not the name of a file inside it');
+  return parts.join('/');
+}
+
 function withoutDatastore(reference: string): string {
   return reference.replace(/^\[[^\]]*\]\s*/, '');
 }

@@ -2,7 +2,7 @@ import { Hyper2kvmError } from '../../errors/error.js';
 import { printable } from '../../text/escape-terminal.js';
 import { corrupt, readExact, truncated, unsupported } from './bytes.js';
 import type { ByteSource } from './format.js';
-import { refusedReference } from './names.js';
+import { archiveName } from './names.js';
 
 /** A regular file inside a tar archive: its bytes are `offset` to `offset + size` of the archive. `name`: a path inside it, without `.` and `..`. */
 export interface TarMember {
@@ -58,7 +58,7 @@ export async function indexTar(source: ByteSource): Promise<TarMember[]> {
     if (type === 'S' || extended.isSparse) throw sparseMember(written);
     extended = {};
     if (type === DIRECTORY) continue;
-    const name = memberName(written);
+    const name = archiveName(written);
     if (type !== '0' && type !== '\0' && type !== '7') {
       throw new Hyper2kvmError(
         'fetch.refused-special',
@@ -71,15 +71,6 @@ export async function indexTar(source: ByteSource): Promise<TarMember[]> {
     members.set(name, { name, offset, size });
   }
   throw truncated('the end of the archive has not arrived');
-}
-
-/** `./web01/web01.ovf` is `web01/web01.ovf`: people make OVAs with tar, too. */
-function memberName(written: string): string {
-  const parts = written.split('/').filter((part) => part !== '' && part !== '.');
-  const isStrange = (part: string) => Buffer.byteLength(part) > 255 || /[\u0000-\u001f\u007f]/.test(part);
-  if (written.startsWith('/') || parts.length === 0 || parts.includes('..') || parts.some(isStrange))
-    throw refusedReference(written, 'the archive', 'is no name of a file inside it');
-  return parts.join('/');
 }
 
 function sparseMember(name: string): Hyper2kvmError {

@@ -5,13 +5,15 @@ import { corrupt, unsupported } from '../base/bytes.js';
 import { percentDecoded, referencedName } from '../base/names.js';
 import { compressionOf, mayBePacked } from '../compression.js';
 import { readDisks } from './disks.js';
-import { configurationOf, field, type Item, itemsOf, onlySystem, sections } from './sections.js';
+import { configurationOf, field, type Item, itemsOf, sections, systemOf } from './sections.js';
 import { bytesPerUnit } from './units.js';
 import { childrenNamed, parseXml, type XmlElement } from './xml.js';
 
 export interface OvfOptions {
   /** Which of its deployment options applies; the OVF's own choice without one. */
   configuration?: string | undefined;
+  /** The id or name of the VM, of several. */
+  system?: string | undefined;
 }
 
 /** CIM_ResourceAllocationSettingData.ResourceType. */
@@ -24,10 +26,9 @@ const MIB = 2 ** 20;
  * Parses an OVF descriptor (DMTF DSP0243, and what was written before it) of one VM. Throws `fetch.corrupt`,
  * `fetch.unsupported`, `fetch.several-vms`, `fetch.refused-reference`, `fetch.unknown-configuration`.
  */
-export function parseOvf(bytes: Buffer, { configuration }: OvfOptions = {}): Description {
-  const envelope = parseXml(bytes);
-  if (envelope.name !== 'Envelope') throw corrupt('the .ovf is not an OVF envelope');
-  const system = onlySystem(envelope);
+export function parseOvf(bytes: Buffer, { configuration, system: wanted }: OvfOptions = {}): Description {
+  const envelope = parseEnvelope(bytes);
+  const system = systemOf(envelope, wanted ?? null);
   const hardware = sections(system, 'VirtualHardwareSection')[0];
   const items = itemsOf(hardware, configurationOf(envelope, configuration ?? null));
   const files = references(envelope);
@@ -47,6 +48,17 @@ export function parseOvf(bytes: Buffer, { configuration }: OvfOptions = {}): Des
     files: [...files.values()],
     warnings,
   };
+}
+
+/** The names of all files that an OVF refers to, whatever VMs it describes. Throws `fetch.corrupt`, `fetch.unsupported`, `fetch.refused-reference`. */
+export function referencedFiles(bytes: Buffer): string[] {
+  return [...references(parseEnvelope(bytes)).values()];
+}
+
+function parseEnvelope(bytes: Buffer): XmlElement {
+  const envelope = parseXml(bytes);
+  if (envelope.name !== 'Envelope') throw corrupt('the .ovf is not an OVF envelope');
+  return envelope;
 }
 
 /** File id to name. */

@@ -1,4 +1,5 @@
 import { Hyper2kvmError } from '../../errors/error.js';
+import { printable } from '../../text/escape-terminal.js';
 import { corrupt } from '../base/bytes.js';
 import { childrenNamed, type XmlElement } from './xml.js';
 
@@ -25,16 +26,25 @@ export function field(element: XmlElement | undefined, ...names: readonly string
   return null;
 }
 
-/** The only VM of an envelope, also inside a collection, as vCloud Director wraps each. Throws `fetch.several-vms`, `fetch.corrupt`. */
-export function onlySystem(envelope: XmlElement): XmlElement {
-  const [system, another] = systemsIn(envelope);
-  if (another !== undefined) {
-    throw new Hyper2kvmError('fetch.several-vms', 'the OVF describes several VMs', {
-      advice: 'Export each VM on its own.',
-    });
-  }
-  if (system === undefined) throw corrupt('the .ovf describes no VM');
-  return system;
+/**
+ * The VM of an envelope, also inside a collection, as vCloud Director wraps each: the only one, or the one whose id or name
+ * is `wanted`. Throws `fetch.several-vms`, `fetch.corrupt`.
+ */
+export function systemOf(envelope: XmlElement, wanted: string | null): XmlElement {
+  const all = systemsIn(envelope);
+  if (all.length === 0) throw corrupt('the .ovf describes no VM');
+  const id = (system: XmlElement) => system.attributes.get('id');
+  const isWanted = (system: XmlElement) => id(system) === wanted || field(system, 'Name') === wanted;
+  const [found, another] = wanted === null ? all : all.filter(isWanted);
+  if (found !== undefined && another === undefined) return found;
+  const ids = all.map((system) => printable(id(system) ?? field(system, 'Name') ?? '?', 60)).join(', ');
+  const message =
+    wanted === null
+      ? 'the OVF describes several VMs'
+      : `the OVF describes no VM, or several, with the id or name ${printable(wanted)}`;
+  throw new Hyper2kvmError('fetch.several-vms', message, {
+    advice: `Say which one in its job.toml, and drop it once for each: [vm] system = one of ${ids}.`,
+  });
 }
 
 function systemsIn(element: XmlElement): XmlElement[] {
@@ -52,12 +62,16 @@ export function configurationOf(envelope: XmlElement, wanted: string | null): st
   );
   const ids = options.flatMap(({ attributes }) => attributes.get('id') ?? []);
   if (wanted !== null && !ids.includes(wanted)) {
-    throw new Hyper2kvmError('fetch.unknown-configuration', `the OVF has no configuration ${wanted}`, {
-      advice:
-        ids.length === 0
-          ? 'It has none at all: take vm.configuration out of the job.toml.'
-          : `It has: ${ids.join(', ')}.`,
-    });
+    throw new Hyper2kvmError(
+      'fetch.unknown-configuration',
+      `the OVF has no configuration ${printable(wanted)}`,
+      {
+        advice:
+          ids.length === 0
+            ? 'It has none at all: take vm.configuration out of the job.toml.'
+            : `It has: ${ids.map((id) => printable(id, 60)).join(', ')}.`,
+      },
+    );
   }
   const marked = options.find(({ attributes }) => attributes.get('default') === 'true');
   return wanted ?? marked?.attributes.get('id') ?? ids[0] ?? null;

@@ -1,6 +1,6 @@
 import type { DropFile } from '../../disk/chain.js';
 import { withBytes } from '../../disk/file-source.js';
-import { parseOvf } from '../../disk/ovf/ovf.js';
+import { type OvfOptions, parseOvf } from '../../disk/ovf/ovf.js';
 import { parseVmsd } from '../../disk/vmsd.js';
 import { parseVmx } from '../../disk/vmx.js';
 import { Hyper2kvmError } from '../../errors/error.js';
@@ -23,17 +23,17 @@ const MANIFEST = /\.mf$/i;
 export const DESCRIPTIONS: readonly RegExp[] = [VMX, OVF, VMSD, MANIFEST];
 
 /**
- * Returns the drop's .vmx, else its .ovf in the configuration that is wanted. Two of a kind are two VMs: rejects with
+ * Returns the drop's .vmx, else its .ovf as `options` choose from it. Two of a kind are two VMs: rejects with
  * `fetch.several-vms`, and as the parsers do.
  */
 export async function readDescription(
   inventory: Inventory,
-  configuration: string | undefined,
+  options: OvfOptions,
 ): Promise<FoundDescription | null> {
   const vmx = await readOnly(inventory, VMX);
   if (vmx !== null) return { ...parseVmx(vmx.bytes), file: vmx.name };
   const ovf = await readOnly(inventory, OVF);
-  return ovf === null ? null : { ...parseOvf(ovf.bytes, { configuration }), file: ovf.name };
+  return ovf === null ? null : { ...parseOvf(ovf.bytes, options), file: ovf.name };
 }
 
 /** Returns the disks that the drop's .vmsd says are frozen in a snapshot; none without one. */

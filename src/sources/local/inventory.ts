@@ -1,15 +1,17 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isNotUtf8, refusedName } from '../../disk/base/names.js';
-import { indexTar } from '../../disk/base/tar.js';
+import { indexTar, type TarMember } from '../../disk/base/tar.js';
+import { indexZip, looksLikeZip, type ZipMember } from '../../disk/base/zip.js';
 import type { DropFile } from '../../disk/chain.js';
-import { compressionIn, innerName, refuseZip } from '../../disk/compression.js';
+import { compressionIn, innerName } from '../../disk/compression.js';
 import { type Places, refusedSpecial, refuseHardLinks, withBytes } from '../../disk/file-source.js';
 import { formatOfExtension } from '../../disk/formats.js';
 import { isOva } from '../../disk/read-image.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { DropPlace } from '../../model/drop.js';
 import { printable } from '../../text/escape-terminal.js';
+import { gzipFrame } from '../../tools/unpack.js';
 import type { Unpacker } from './unpack.js';
 
 /** What lies in a drop. */
@@ -114,20 +116,26 @@ function onlyArchive(members: readonly DropFile[]): DropFile | null {
   });
 }
 
-/** Reads an OVA in place: its members are parts of the one file. One that came compressed is unpacked first. */
+/** Reads an OVA in place: its members are parts of the one file. One that came compressed is unpacked first, as are the members of a ZIP archive. */
 async function membersOf(archive: DropFile, places: Places, unpacker: Unpacker): Promise<DropFile[]> {
   const packed = await withBytes(archive.bytes, places, (source) => compressionIn(archive.name, source));
   const { bytes } =
     packed === null ? archive : await unpacker.unpack(archive, packed.compression.name, places);
-  const members = await withBytes(bytes, places, async (source) => {
-    refuseZip(archive.name, await source.read(0, 4));
-    return indexTar(source);
-  });
-  return members.map(({ name, offset, size }) => ({
+  const part = ({ name, offset, size }: TarMember | ZipMember): DropFile => ({
     name,
     size,
     bytes: { ...bytes, region: { offset, size } },
-  }));
+  });
+  const isZip = await withBytes(bytes, places, async (source) => looksLikeZip(await source.read(0, 4)));
+  if (!isZip) return (await withBytes(bytes, places, indexTar)).map(part);
+  const members: DropFile[] = [];
+  for (const member of await withBytes(bytes, places, indexZip)) {
+    const file = part(member);
+    const { deflated } = member;
+    if (deflated === null) members.push(file);
+    else members.push({ ...file, ...(await unpacker.unpack(file, 'gzip', places, gzipFrame(deflated))) });
+  }
+  return members;
 }
 
 /** `web01/` where the drop is that one directory (and perhaps its job.toml), else empty. */

@@ -48,7 +48,7 @@ async function openDrop(drop: DropPlace, context: SourceContext, unpacker: Unpac
     unpacker,
     signal,
   });
-  const description = await readDescription(inventory, options.vm.configuration);
+  const description = await readDescription(inventory, options.vm);
   const anyRaw = options.kind === 'data';
   const images = await readHeaders(inventory, { anyRaw, unpacker, description, signal });
   const assembly = assemble(images);

@@ -8,10 +8,17 @@ import { Hyper2kvmError } from '../../errors/error.js';
 import { syncPath } from '../../files/durable.js';
 import type { FileBytes } from '../../model/storage.js';
 import { canonicalJson, sha256 } from '../../text/canonical-json.js';
-import { unpackFile } from '../../tools/unpack.js';
+import { type StreamFrame, unpackFile } from '../../tools/unpack.js';
 import type { SourceContext } from '../base/source.js';
 
 const DIRECTORY = 'unpacked';
+
+interface WriteRequest {
+  compression: Compression['name'];
+  packed: string;
+  target: string;
+  frame: StreamFrame | undefined;
+}
 
 /** A copy in the work directory of what came compressed. */
 export interface UnpackedFile {
@@ -36,13 +43,18 @@ export class Unpacker {
   }
 
   /** Rejects with `fetch.bomb`, `fetch.truncated`, `fetch.corrupt`. */
-  async unpack(file: DropFile, compression: Compression['name'], places: Places): Promise<UnpackedFile> {
+  async unpack(
+    file: DropFile,
+    compression: Compression['name'],
+    places: Places,
+    frame?: StreamFrame,
+  ): Promise<UnpackedFile> {
     const packed = pathOf(file.bytes, places);
     const name = await nameFor(file.bytes, packed);
     const target = join(this.#directory, name);
     this.#used.add(name);
     const there = await sizeOf(target);
-    const size = there ?? (await this.#write(file, { compression, packed, target }));
+    const size = there ?? (await this.#write(file, { compression, packed, target, frame }));
     return { bytes: { type: 'file', place: 'work', path: `${DIRECTORY}/${name}` }, size };
   }
 
@@ -56,10 +68,7 @@ export class Unpacker {
     await rm(this.#directory, { recursive: true, force: true });
   }
 
-  async #write(
-    file: DropFile,
-    { compression, packed, target }: { compression: Compression['name']; packed: string; target: string },
-  ): Promise<number> {
+  async #write(file: DropFile, { compression, packed, target, frame }: WriteRequest): Promise<number> {
     const { options, signal, progress, account } = this.#context;
     const temporary = `${target}.part`;
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
@@ -83,6 +92,7 @@ export class Unpacker {
             if (!isZero) await room.take(bytes);
           },
           ...(region === undefined ? {} : { region }),
+          ...(frame === undefined ? {} : { frame }),
         },
         {
           signal,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { sliceSource } from '../../../src/disk/base/bytes.js';
 import type { ByteSource, DiskFormat } from '../../../src/disk/base/format.js';
 import { indexTar } from '../../../src/disk/base/tar.js';
+import { indexZip } from '../../../src/disk/base/zip.js';
 import { parseManifest } from '../../../src/disk/ovf/manifest.js';
 import { parseOvf } from '../../../src/disk/ovf/ovf.js';
 import { qcow2 } from '../../../src/disk/qcow2/index.js';
@@ -18,6 +19,7 @@ import { parseVmsd } from '../../../src/disk/vmsd.js';
 import { parseVmx } from '../../../src/disk/vmx.js';
 import { descriptor, realImages, withFooter } from './images.js';
 import { ovfText } from './ovf-text.js';
+import { zipOf } from './zip-archive.js';
 
 interface Range {
   offset: number;
@@ -105,6 +107,14 @@ export async function makeSubjects(): Promise<Record<string, Subject>> {
       parse: async (source) => {
         for (const { name, offset, size } of await indexTar(source))
           await readImageFile(name, sliceSource(source, offset, size), { anyRaw: false });
+      },
+    },
+    zip: {
+      seeds: [zip(image('b.vmdk')), zip(image('b.vmdk'), true)],
+      hot: (bytes) => [{ offset: Math.max(0, bytes.length - 512), length: Math.min(512, bytes.length) }],
+      parse: async (source) => {
+        for (const { offset, size } of await indexZip(source))
+          if (offset + size > source.size) throw new Error('a member outside of the archive');
       },
     },
     ovf: textSubject(Buffer.from(ovfText(['a.vmdk', 'b.vmdk'])), (bytes) => parseOvf(bytes)),
@@ -198,6 +208,11 @@ function repairVhd(bytes: Buffer): void {
     for (let i = 0; i < 512; i += 1) if (i < 64 || i >= 68) sum += bytes[at + i]!;
     bytes.writeUInt32BE(~sum >>> 0, at + 64);
   }
+}
+
+function zip(disk: Buffer, is64 = false): Buffer {
+  const description = { name: 'web01.ovf', content: Buffer.from(ovfText(['d.vmdk'])), is64 };
+  return zipOf([description, { name: 'd.vmdk', content: disk, stored: true, is64 }], { is64 });
 }
 
 /** All headers that the members' own sizes lead to. */

@@ -31,6 +31,7 @@ const NAMES = [
   'vdi',
   'raw',
   'tar',
+  'zip',
   'ovf',
   'manifest',
   'vmx',

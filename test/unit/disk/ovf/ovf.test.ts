@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseOvf } from '../../../../src/disk/ovf/ovf.js';
+import { parseOvf, referencedFiles } from '../../../../src/disk/ovf/ovf.js';
 import { ovfText } from '../ovf-text.js';
 
 const parse = (text: string, configuration?: string) => parseOvf(Buffer.from(text), { configuration });
@@ -231,6 +231,24 @@ describe('systems', () => {
     const [system] = /<VirtualSystem .*<\/VirtualSystem>/s.exec(text) as unknown as [string];
     expect(parse(wrapped(system))).toEqual(parse(text));
     expect(codeOf(wrapped(system + system))).toBe('fetch.several-vms');
+    const two = wrapped(
+      system +
+        system
+          .replace('ovf:id="vm"', 'ovf:id="db"')
+          .replace('web &amp; db', 'database')
+          .replace('>2048<', '>512<'),
+    );
+    for (const wanted of ['db', 'database'])
+      expect(parseOvf(Buffer.from(two), { system: wanted }).hardware.memory_mib).toBe(512);
+    expect(parseOvf(Buffer.from(two), { system: 'vm' }).hardware.memory_mib).toBe(2048);
+    for (const wanted of [undefined, 'web'])
+      expect(() => parseOvf(Buffer.from(two), { system: wanted })).toThrow(
+        expect.objectContaining({
+          code: 'fetch.several-vms',
+          advice: expect.stringContaining('one of vm, db'),
+        }),
+      );
+    expect(referencedFiles(Buffer.from(two))).toEqual(['a.vmdk']);
     expect(codeOf(text.replace('</Envelope>', '<VirtualSystem/></Envelope>'))).toBe('fetch.several-vms');
     expect(codeOf(wrapped(''))).toBe('fetch.corrupt');
   });

@@ -9,6 +9,7 @@ import { localSource } from '../../../../src/sources/local/local-source.js';
 import { makeContext, makeJob } from '../../../integration/flatten-images.js';
 import { descriptor, MIB, realImages } from '../../disk/images.js';
 import { ovfText } from '../../disk/ovf-text.js';
+import { zipOf } from '../../disk/zip-archive.js';
 
 type Files = Record<string, Buffer | string>;
 
@@ -203,10 +204,28 @@ describe('archives that people made again', () => {
     expect(names(xz)).toEqual(['web01.ova/d.vmdk']);
   });
 
-  test('a ZIP archive under the name .ova is called what it is', async () => {
-    await expect(openArchive(files(), () => Buffer.from('PK\x03\x04 and more'))).rejects.toMatchObject({
-      code: 'fetch.unsupported',
-      message: expect.stringContaining('ZIP'),
+  test('a ZIP archive under the name .ova: stored members in place, the others unpacked', async () => {
+    const zip = (change = (bytes: Buffer) => bytes) =>
+      openArchive(files(), () =>
+        change(
+          zipOf([
+            { name: 'web01/web01.ovf', content: Buffer.from(ovfText(['d.vmdk', 'e.vmdk'])) },
+            { name: 'web01/d.vmdk', content: images.stream!, stored: true },
+            { name: 'web01/e.vmdk', content: images.sparse! },
+          ]),
+        ),
+      );
+    const source = await zip();
+    expect(names(source)).toEqual(['web01.ova/web01/d.vmdk', 'web01.ova/web01/e.vmdk']);
+    expect(source.disks.map(({ chain }) => chain.layers[0]?.bytes.place)).toEqual(['drop', 'work']);
+    const wrong = zip((bytes) => {
+      const at = bytes.lastIndexOf('PK\x01\x02');
+      bytes.writeUInt32LE(1, at + 16);
+      return bytes;
+    });
+    await expect(wrong).rejects.toMatchObject({
+      code: 'fetch.corrupt',
+      message: expect.stringContaining('e.vmdk'),
     });
   });
 
