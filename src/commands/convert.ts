@@ -6,7 +6,6 @@ import { assembleBundle, writeFailure } from '../report/bundle.js';
 import { summarize } from '../report/summary.js';
 import { pathExists, publishDirectory } from '../spool/publish.js';
 import { terminalText } from '../text/escape.js';
-import { shellWord } from '../text/format.js';
 import { collectSetting, newCommand, printJson, usageError } from './command.js';
 import { EXIT_FAILED, failureText } from './failure.js';
 import {
@@ -99,12 +98,15 @@ async function convert(
 function convertedText(io: Io, report: Report, directory: string): string {
   const { tone, verdict, sentence } = summarize(report);
   const style = tone === 'good' ? 'green' : tone === 'caution' ? 'yellow' : 'red';
-  const start =
-    report.kind === 'data'
-      ? ''
-      : `  start   virsh define ${terminalText(shellWord(join(directory, `${report.vm}.xml`)))} && virsh start ${shellWord(report.vm)}\n`;
   return `${io.paint(['bold', style], verdict)}: ${terminalText(sentence)}
   bundle  ${terminalText(directory)}
   report  ${terminalText(join(directory, 'report.html'))}
-${start}`;
+${startText(report)}`;
+}
+
+function startText({ start }: Report): string {
+  if (start === null) return '';
+  const lines = [...start.libvirt, start.qemu].map((line) => `  ${terminalText(line)}\n`);
+  const qemu = lines.pop();
+  return `\nStart it by libvirt:\n${lines.join('')}or by QEMU alone (screen: VNC, serial port: this terminal):\n${qemu}`;
 }

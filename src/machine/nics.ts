@@ -5,7 +5,7 @@ import type { Plan } from '../model/plan.js';
  * The new VM's NICs, in order; at least one, and no fewer than the VM's own description (VMX, OVF) has. Its MACs count first, else those that the guest's files
  * bind names to: names and addresses in the guest hang on them.
  */
-export function domainNics(
+export function machineNics(
   hardware: Pick<Hardware, 'nics'> | null,
   plan: Pick<Plan, 'nics'> | null,
 ): Hardware['nics'] {

@@ -3,14 +3,13 @@ import { join } from 'node:path';
 import type { JobOptions } from '../config/schema.js';
 import { type ErrorRecord, Hyper2kvmError } from '../errors/error.js';
 import { syncTree, writeDurable } from '../files/durable.js';
-import { domainXml } from '../machine/libvirt-domain.js';
 import type { Report } from '../model/report.js';
 import type { StageRecord } from '../model/stage-record.js';
 import { toolVersions } from '../tools/versions.js';
 import { readScreens, readSerialTail } from './boot-evidence.js';
 import { checksumLine, type Digest, digestFile, digestSource, digestTree, joinBytes } from './checksums.js';
+import { type Delivered, deliver, deliveredMachine, startHost } from './delivered.js';
 import { operationDiffs } from './diff.js';
-import { domainFacts } from './domain-facts.js';
 import { applyMoves, emptyDirectory, exists, type Move, openTree, undoMoves } from './files.js';
 import { reportHtml } from './html.js';
 import { buildReport, readOutputs, type StageOutputs } from './report.js';
@@ -35,7 +34,7 @@ export interface OutcomeRequest {
 export interface BundleRequest extends OutcomeRequest {
   /** Where the bundle is built; on the filesystem of `workDirectory`. Whatever an earlier try left there is replaced. */
   bundleDirectory: string;
-  /** Absolute path that the bundle will have once published: the domain's disks are named there. */
+  /** Absolute path that the bundle will have once published: the VM's disks are named there. */
   finalDirectory: string;
   /** `archive` moves `source.directory` as a whole to `source/` in the bundle; `delete` and `leave` do not touch it. */
   keepSource: JobOptions['config']['source']['keep'];
@@ -78,10 +77,12 @@ export async function assembleBundle(request: BundleRequest): Promise<Report> {
 
   const source = await digestSource(request.source, request.signal);
   const versions = await toolVersions(request.signal);
+  const delivered = request.options.kind === 'vm' ? await deliverVm(request, outputs, diskNames) : null;
   const report = buildReport({
     ...request,
     outputs,
     diskNames,
+    start: delivered?.start ?? null,
     source: source.map(({ file }) => file),
     versions,
     failure: null,
@@ -91,19 +92,12 @@ export async function assembleBundle(request: BundleRequest): Promise<Report> {
     diffs: await operationDiffs(report.plan ?? []),
     screens: await readScreens(bootDirectory, report.boot),
     serialTail: await readSerialTail(join(bootDirectory, 'serial.log')),
-    finalDirectory: request.finalDirectory,
   });
   const texts: [string, string][] = [
     ['report.json', json(report)],
     ['report.html', html],
   ];
-  if (request.options.kind === 'vm') {
-    const disks = diskNames.map((name, n) => ({
-      path: join(request.finalDirectory, name),
-      format: outputs.disks[n]!.format,
-    }));
-    texts.push([`${request.vm}.xml`, domainXml(domainFacts(request, outputs, disks))]);
-  }
+  if (delivered !== null) texts.push([`${request.vm}.xml`, delivered.domain]);
   for (const [name, text] of texts) await writeDurable(join(bundleDirectory, name), text);
 
   const sums = [
@@ -143,6 +137,7 @@ export async function writeFailure(request: FailureRequest): Promise<Report> {
     outputs,
     diskNames: [],
     source: [],
+    start: null,
     versions: await toolVersions(),
     failure: { error, stage: failedStage },
   });
@@ -154,7 +149,6 @@ export async function writeFailure(request: FailureRequest): Promise<Report> {
     diffs: await operationDiffs(report.plan ?? []),
     screens: await readScreens(bootDirectory, outputs.boot),
     serialTail: await readSerialTail(join(bootDirectory, 'serial.log')),
-    finalDirectory: null,
   });
   const failedBoot = join(failedDirectory, BOOT_DIRECTORY);
   if (await exists(failedBoot)) await openTree(failedBoot);
@@ -163,6 +157,16 @@ export async function writeFailure(request: FailureRequest): Promise<Report> {
   await writeDurable(join(failedDirectory, 'reason.json'), json(failureReason(request)));
   await syncTree(failedDirectory);
   return report;
+}
+
+async function deliverVm(
+  request: BundleRequest,
+  outputs: StageOutputs,
+  diskNames: readonly string[],
+): Promise<Delivered> {
+  const machine = deliveredMachine(request, outputs, diskNames);
+  const signal = request.signal ?? new AbortController().signal;
+  return deliver(request, outputs, machine, await startHost(machine, outputs.boot, signal));
 }
 
 /** Pure: what a person reads first. */

@@ -53,6 +53,7 @@ export interface ReportFacts {
   /** Names of the delivered disks in the bundle, by position in `outputs.disks`; empty when the job failed. */
   diskNames: readonly string[];
   source: readonly SourceFile[];
+  start: Report['start'];
   versions: Versions;
   failure: { error: ErrorRecord; stage: string | null } | null;
 }
@@ -80,6 +81,7 @@ export function buildReport(facts: ReportFacts): Report {
     }),
     boot: outputs.boot,
     content: outputs.content,
+    start: facts.start,
     source: [...facts.source],
     versions: facts.versions,
     error: facts.failure?.error ?? null,

@@ -1,5 +1,5 @@
-import { existsSync, readlinkSync } from 'node:fs';
-import { delimiter, isAbsolute, join } from 'node:path';
+import { readdirSync, readlinkSync } from 'node:fs';
+import { delimiter, isAbsolute } from 'node:path';
 import { Hyper2kvmError } from '../errors/error.js';
 import { run } from './run.js';
 
@@ -112,7 +112,7 @@ export function bubblewrapArguments({
 }
 
 /** What is started confined, or starts in there (libguestfs starts QEMU and qemu-img). */
-const CONFINED = ['qemu-img', 'qemu-system-x86_64', 'gzip', 'xz', 'zstd'];
+const CONFINED = /^(?:qemu-img|qemu-system-.+|gzip|xz|zstd)$/;
 
 /** Directories of this process' own search path that have such a program and lie elsewhere: an operator's own builds. */
 function otherPrograms(): string[] {
@@ -120,8 +120,17 @@ function otherPrograms(): string[] {
     [...PROGRAMS, ...ROOT_NAMES].some((shown) => path === shown || path.startsWith(`${shown}/`));
   const directories = (process.env.PATH ?? '').split(delimiter).filter((path) => isAbsolute(path));
   return [...new Set(directories)].filter(
-    (path) => !isShown(path) && CONFINED.some((name) => existsSync(join(path, name))),
+    (path) => !isShown(path) && namesIn(path).some((name) => CONFINED.test(name)),
   );
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    // A search path may name what does not exist or may not be read: nothing is started from there.
+    return [];
+  }
 }
 
 function readOnly(path: string): string[] {

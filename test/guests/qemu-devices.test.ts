@@ -2,8 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { machineOf } from '../../src/machine/machine.js';
 import { startQemu } from '../../src/machine/qemu.js';
-import { type MachineFacts, machineArguments } from '../../src/machine/qemu-arguments.js';
+import { qemuArguments } from '../../src/machine/qemu-arguments.js';
+import type { Plan } from '../../src/model/plan.js';
 import { createImage } from '../../src/tools/qemu-img.js';
 import { until } from '../integration/support/daemon.js';
 
@@ -30,25 +32,26 @@ interface PciDevice {
 }
 
 /** The PCI devices of a machine as its firmware sets them up, until it looks for something to boot. The disks are empty. */
-async function devicesOf(devices: MachineFacts['devices'], disks: number): Promise<PciDevice[]> {
-  const layers = [{ file: join(directory, 'base'), format: 'qcow2' as const }];
-  const args = machineArguments({
+async function devicesOf(devices: Plan['devices'], disks: number): Promise<PciDevice[]> {
+  const base = { file: join(directory, 'base'), format: 'qcow2' as const };
+  const machine = machineOf({
+    hardware: null,
+    identity: { architecture: 'x86_64', firmware: 'bios', os_type: 'linux' },
+    plan: { devices, nics: Array.from({ length: 4 }, (_, index) => ({ name: `eth${index}`, mac: null })) },
+    vm: { memory: 128, vcpus: 1 },
+    disks: Array.from({ length: disks }, () => base),
+  });
+  const args = qemuArguments(machine, {
     accelerator: 'tcg',
     uefi: null,
-    memoryMib: 128,
-    smp: 1,
-    devices,
-    disks: Array.from({ length: disks }, (_, index) => ({
-      overlay: join(directory, `disk${index}`),
-      layers,
-    })),
-    nics: [null, null, null, null],
-    localClock: false,
+    layers: machine.disks.map((_, index) => ({ overlay: join(directory, `disk${index}`), evidence: null })),
   });
   let firmware = '';
   const qemu = await startQemu({
+    program: machine.architecture.qemu.program,
     args,
     signal: SIGNAL,
+    readable: [base.file],
     writable: [directory],
     channels: {
       serial0: () => {},

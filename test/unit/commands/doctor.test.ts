@@ -103,8 +103,8 @@ describe('doctor finds', () => {
   });
 
   test('why KVM runs no guest, each with what mends it', () => {
-    expect(kvmFix('/dev/kvm may not be opened')).toContain('adduser hyper2kvm kvm');
-    expect(kvmFix('there is no /dev/kvm')).toContain('modprobe kvm_intel');
-    expect(kvmFix('KVM fails: failed to set MSR 0x10a')).toContain('nested virtualization');
+    expect(kvmFix('denied')).toContain('adduser hyper2kvm kvm');
+    expect(kvmFix('missing')).toContain('modprobe kvm_intel');
+    expect(kvmFix('broken')).toContain('nested virtualization');
   });
 });

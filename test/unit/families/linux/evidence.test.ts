@@ -4,7 +4,7 @@ import { evidenceOperations, parseEvidence } from '../../../../src/families/linu
 import { applyOperations } from '../../../../src/operations/apply.js';
 import { pathsOf, textAfter, treeOf } from '../guests.js';
 
-const systemd = { init_system: 'systemd' };
+const systemd = { init_system: 'systemd', architecture: 'x86_64' };
 const SCRIPT = '/etc/hyper2kvm-evidence.sh';
 const UNIT = '/etc/systemd/system/hyper2kvm-evidence.service';
 
@@ -29,6 +29,18 @@ describe('evidenceOperations', () => {
     expect(pathsOf(operations)).not.toContain('/etc/default/grub');
   });
 
+  it('takes the port that AArch64 has', () => {
+    const { operations, changes } = evidenceOperations(treeOf(files), {
+      ...systemd,
+      architecture: 'aarch64',
+    });
+    expect(textAfter(operations, '/boot/extlinux/extlinux.conf')).toBe(
+      '  append root=UUID=a console=tty0 console=ttyAMA0,115200n8\n',
+    );
+    expect(textAfter(operations, SCRIPT)).toContain('> /dev/ttyAMA0\n');
+    expect(`${changes.join()} ${textAfter(operations, SCRIPT)}`).not.toContain('ttyS0');
+  });
+
   it('adds an enabled unit and patience, and says so', () => {
     const { operations, changes } = evidenceOperations(treeOf(files), systemd);
     const tree = applyOperations(treeOf(files), operations);
@@ -42,7 +54,7 @@ describe('evidenceOperations', () => {
   });
 
   it('gives a guest without systemd the console only', () => {
-    const { operations } = evidenceOperations(treeOf(files), { init_system: 'openrc' });
+    const { operations } = evidenceOperations(treeOf(files), { ...systemd, init_system: 'openrc' });
     expect(operations).toHaveLength(3);
   });
 
