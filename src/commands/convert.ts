@@ -3,9 +3,11 @@ import { dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Report } from '../model/report.js';
 import { assembleBundle, writeFailure } from '../report/bundle.js';
+import { letQemuPass } from '../report/libvirt-access.js';
 import { summarize } from '../report/summary.js';
 import { pathExists, publishDirectory } from '../spool/publish.js';
 import { terminalText } from '../text/escape.js';
+import { pathTo } from '../tools/acl.js';
 import { collectSetting, newCommand, printJson, usageError } from './command.js';
 import { EXIT_FAILED, failureText } from './failure.js';
 import {
@@ -42,7 +44,9 @@ export function convertCommand(io: Io): Command {
       const finalDirectory = join(output, drop.vm);
       if (await pathExists(finalDirectory))
         throw usageError(`${finalDirectory} exists already`, 'Remove it, or choose another -o or [vm] name.');
-      await mkdir(output, { recursive: true });
+      const made = await mkdir(output, { recursive: true });
+      // Directories of the user's own are left as they are: what libvirt may not enter is said at the end.
+      if (made !== undefined) await letQemuPass(pathTo(output).filter((path) => path.startsWith(made)));
       // On the result's filesystem: the disk is moved into place, never copied.
       const workDirectory = await makeWorkDirectory(join(output, `.hyper2kvm-work-${drop.job}`));
       try {

@@ -1,5 +1,5 @@
 import { chmod, mkdir, readdir, rename, rm } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config, JobOptions } from '../config/schema.js';
 import { Hyper2kvmError } from '../errors/error.js';
@@ -10,6 +10,7 @@ import type { Job } from '../model/job.js';
 import { jobFacts, type NotifyEvent } from '../notifications/event.js';
 import type { Queue } from '../queue/queue.js';
 import { assembleBundle, writeFailure } from '../report/bundle.js';
+import { letQemuPass } from '../report/libvirt-access.js';
 import { copyTree } from '../sources/local/copy-drop.js';
 import { isSameFilesystem, pathExists, publishDirectory } from '../spool/publish.js';
 import { CHECKPOINT_NAME, type JobPaths, jobPaths, LOG_NAME } from './paths.js';
@@ -76,9 +77,10 @@ export async function finishJob(request: FinishRequest): Promise<Job> {
 }
 
 async function publishBundle(request: FinishRequest, paths: JobPaths, directory: string): Promise<void> {
-  const { options, signal } = request;
+  const { config, options, signal } = request;
   // For the daemon there is no place where the drop could be left: incoming would bring it again.
   const keepSource = options.config.source.keep === 'delete' ? 'delete' : 'archive';
+  await admitQemu([config.spool.archive, dirname(directory)], request, { inherit: true });
   await assembleBundle({
     ...outcomeOf(request, paths),
     bundleDirectory: paths.bundle,
@@ -89,7 +91,20 @@ async function publishBundle(request: FinishRequest, paths: JobPaths, directory:
   await openForReaders(paths.bundle);
   failpoint('finish.before-publish');
   await publishDirectory(paths.bundle, directory, signal);
+  // A copy onto another filesystem has no access control lists.
+  await admitQemu([directory], request);
   request.log.debug({ directory }, 'bundle published');
+}
+
+/** A result that libvirt cannot start yet is a result all the same: `doctor` says the command that is missing. */
+async function admitQemu(
+  directories: readonly string[],
+  { signal, log }: Pick<FinishRequest, 'signal' | 'log'>,
+  options: { inherit?: boolean } = {},
+): Promise<void> {
+  const obstacle = await letQemuPass(directories, { ...options, signal });
+  if (obstacle !== null)
+    log.warn({ directories, error: obstacle.message }, 'libvirt cannot be let in to the bundle');
 }
 
 async function publishFailure(request: FinishRequest, paths: JobPaths, directory: string): Promise<void> {

@@ -10,6 +10,8 @@ export interface DomainNames {
   sourceName: string | null;
   osName: string | null;
   accelerator: 'kvm' | 'tcg';
+  /** libvirt's network for all NICs; null: QEMU's own user network, which needs none. */
+  network: string | null;
 }
 
 const TARGET_PREFIX: Record<Machine['diskBus'], string> = { virtio: 'vd', scsi: 'sd', sata: 'sd', ide: 'hd' };
@@ -22,7 +24,7 @@ const TARGET_PREFIX: Record<Machine['diskBus'], string> = { virtio: 'vd', scsi: 
 export function libvirtDomain(machine: Machine, names: DomainNames): string {
   const model = virtioModel(machine);
   const { hasRng } = machine;
-  return markup`<domain type='${names.accelerator === 'kvm' ? 'kvm' : 'qemu'}'>
+  return markup`${emulation(names)}<domain type='${names.accelerator === 'kvm' ? 'kvm' : 'qemu'}'>
   <name>${names.vm}</name>
   <uuid>${domainUuid(names.job)}</uuid>
   <description>${description(names)}</description>
@@ -36,7 +38,7 @@ ${clock(machine)}
   <on_reboot>restart</on_reboot>
   <on_crash>restart</on_crash>
   <devices>
-${machine.disks.map((disk, index) => diskElement(disk, index, machine))}${controllers(machine)}${interfaces(machine)}    <serial type='pty'/>
+${machine.disks.map((disk, index) => diskElement(disk, index, machine))}${controllers(machine)}${interfaces(machine, names)}    <serial type='pty'/>
     <console type='pty'/>
     <channel type='unix'>
       <target type='virtio' name='org.qemu.guest_agent.0'/>
@@ -50,6 +52,12 @@ ${hasRng ? markup`    <rng model='${model}'>\n      <backend model='random'>/dev
   </devices>
 </domain>
 `.text;
+}
+
+/** The domain may be taken to another host, where it would be needlessly slow. */
+function emulation({ accelerator }: DomainNames): Markup | null {
+  if (accelerator === 'kvm') return null;
+  return markup`<!-- KVM does not run this VM on the host that converted it. Where it does: type='kvm', and cpu mode='host-model' (on Arm host-passthrough). -->\n`;
 }
 
 function description({ osName, sourceName, vm, job }: DomainNames): string {
@@ -142,14 +150,14 @@ export function diskLetters(index: number): string {
   return index < 26 ? last : `${diskLetters(Math.floor(index / 26) - 1)}${last}`;
 }
 
-/** Where no MAC is known libvirt makes one. All go to libvirt's `default` network, whatever the old one was called. */
-function interfaces(machine: Machine): Markup[] {
+/** Where no MAC is known libvirt makes one. All go to one network, whatever the old ones were called. */
+function interfaces(machine: Machine, { network }: DomainNames): Markup[] {
   const model = machine.nicModel === 'virtio' ? virtioModel(machine) : machine.nicModel;
+  const source = network === null ? null : markup`      <source network='${network}'/>\n`;
   return machine.nics.map((mac) => {
     const address = mac === null ? null : markup`      <mac address='${mac}'/>\n`;
-    return markup`    <interface type='network'>
-${address}      <source network='default'/>
-      <model type='${model}'/>
+    return markup`    <interface type='${network === null ? 'user' : 'network'}'>
+${address}${source}      <model type='${model}'/>
     </interface>
 `;
   });

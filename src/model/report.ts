@@ -43,7 +43,7 @@ export interface Report {
   /** Of a data disk, in place of a boot: it was compared with its source. */
   content: Content | null;
   /** How to start the VM on the host that converted it: lines for a shell. Null for a data disk and when the job failed. */
-  start: { accelerator: 'kvm' | 'tcg'; libvirt: string[]; qemu: string } | null;
+  start: { libvirt: string[]; qemu: string } | null;
   /** Empty when the job failed: the source is beside the report, untouched. */
   source: SourceFile[];
   versions: Versions;

@@ -8,7 +8,7 @@ import type { StageRecord } from '../model/stage-record.js';
 import { toolVersions } from '../tools/versions.js';
 import { readScreens, readSerialTail } from './boot-evidence.js';
 import { checksumLine, type Digest, digestFile, digestSource, digestTree, joinBytes } from './checksums.js';
-import { type Delivered, deliver, deliveredMachine, startHost } from './delivered.js';
+import { type Delivered, deliver, deliveredMachine, lookAtHost } from './delivered.js';
 import { operationDiffs } from './diff.js';
 import { applyMoves, emptyDirectory, exists, type Move, openTree, undoMoves } from './files.js';
 import { reportHtml } from './html.js';
@@ -166,7 +166,7 @@ async function deliverVm(
 ): Promise<Delivered> {
   const machine = deliveredMachine(request, outputs, diskNames);
   const signal = request.signal ?? new AbortController().signal;
-  return deliver(request, outputs, machine, await startHost(machine, outputs.boot, signal));
+  return deliver(request, outputs, machine, await lookAtHost(machine, outputs.boot, request, signal));
 }
 
 /** Pure: what a person reads first. */

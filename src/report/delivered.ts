@@ -1,12 +1,15 @@
 import { join } from 'node:path';
 import type { JobOptions } from '../config/schema.js';
-import { isNative, probeAccelerator } from '../machine/accelerator.js';
+import { type Accelerator, isNative, probeAccelerator } from '../machine/accelerator.js';
 import { findUefi } from '../machine/firmware.js';
 import { libvirtDomain } from '../machine/libvirt-domain.js';
+import { LIBVIRT_URI, type LibvirtHost, lookAtLibvirt } from '../machine/libvirt-host.js';
 import { type Machine, machineOf } from '../machine/machine.js';
 import { type StartHost, startCommand } from '../machine/start-command.js';
 import type { Report } from '../model/report.js';
 import { shellWord } from '../text/format.js';
+import { aclEntry } from '../tools/acl.js';
+import { letQemuPass, stillClosed } from './libvirt-access.js';
 import type { StageOutputs } from './report.js';
 
 interface DeliveredJob {
@@ -42,40 +45,80 @@ export function deliveredMachine(
   });
 }
 
-/** Returns what of this host starts `machine`: KVM where it has run the boot test or passes its own. */
-export async function startHost(
+/** What of this host the VM is started with. */
+export interface Host extends StartHost {
+  libvirt: LibvirtHost;
+  /** What libvirt, which may open /dev/kvm where this user may not, runs the VM on. */
+  libvirtAccelerator: 'kvm' | 'tcg';
+  /** Directories on the way to the disks that libvirt's QEMU may not pass through. */
+  closed: readonly string[];
+  /** Who reads the commands where they are printed: root, or somebody who must name the system's libvirt. */
+  isRoot: boolean;
+}
+
+/** Returns what is there: KVM where it has run the boot test or passes its own. Lets libvirt's QEMU into the bundle. */
+export async function lookAtHost(
   machine: Machine,
   boot: StageOutputs['boot'],
+  place: { bundleDirectory: string; finalDirectory: string },
   signal: AbortSignal,
-): Promise<StartHost> {
+): Promise<Host> {
   const { architecture, firmware } = machine;
   const uefi = firmware === 'uefi' ? ((await findUefi(architecture)) ?? architecture.uefi.images[0]!) : null;
-  if (!isNative(architecture)) return { accelerator: 'tcg', uefi };
-  if (boot?.accelerator === 'kvm') return { accelerator: 'kvm', uefi };
-  return { accelerator: (await probeAccelerator({ signal })).kind, uefi };
+  const libvirt = await lookAtLibvirt(signal);
+  // What that could not open is found closed.
+  await letQemuPass([place.bundleDirectory], { signal });
+  const closed = libvirt.user === null ? [] : await stillClosed(libvirt.user, place, signal);
+  const { kind, obstacle } = await acceleratorOf(machine, boot, signal);
+  return {
+    accelerator: kind,
+    uefi,
+    libvirt,
+    libvirtAccelerator: obstacle === 'denied' ? 'kvm' : kind,
+    closed,
+    isRoot: process.getuid?.() === 0,
+  };
+}
+
+async function acceleratorOf(
+  { architecture }: Machine,
+  boot: StageOutputs['boot'],
+  signal: AbortSignal,
+): Promise<Pick<Accelerator, 'kind' | 'obstacle'>> {
+  if (!isNative(architecture)) return { kind: 'tcg', obstacle: 'broken' };
+  return boot?.accelerator === 'kvm' ? { kind: 'kvm', obstacle: null } : probeAccelerator({ signal });
 }
 
 /** Returns the domain and the commands that start it. Pure. */
-export function deliver(
-  job: DeliveredJob,
-  outputs: StageOutputs,
-  machine: Machine,
-  host: StartHost,
-): Delivered {
-  const { accelerator } = host;
-  const file = shellWord(join(job.finalDirectory, `${job.vm}.xml`));
+export function deliver(job: DeliveredJob, outputs: StageOutputs, machine: Machine, host: Host): Delivered {
   return {
     domain: libvirtDomain(machine, {
       job: job.job,
       vm: job.vm,
       sourceName: outputs.fetch?.hardware.name ?? null,
       osName: outputs.identity?.os_name ?? null,
-      accelerator,
+      accelerator: host.libvirtAccelerator,
+      network: host.libvirt.network,
     }),
-    start: {
-      accelerator,
-      libvirt: [`virsh define ${file} && virsh start ${shellWord(job.vm)}`],
-      qemu: startCommand(machine, host),
-    },
+    start: { libvirt: libvirtCommands(job, host), qemu: startCommand(machine, host) },
   };
+}
+
+/** Lines for a shell, each of which may be pasted again. */
+function libvirtCommands({ vm, finalDirectory }: DeliveredJob, host: Host): string[] {
+  const { libvirt, closed, isRoot } = host;
+  const { isInstalled, user, network, isNetworkActive } = libvirt;
+  const lines: string[] = [];
+  if (!isInstalled)
+    lines.push('# libvirt is not installed here; Debian: apt install libvirt-daemon-system libvirt-clients');
+  if (!isRoot)
+    lines.push(`export LIBVIRT_DEFAULT_URI=${LIBVIRT_URI}  # for root and the members of the group libvirt`);
+  if (user !== null && closed.length > 0)
+    lines.push(`setfacl -m ${aclEntry(user)} ${closed.map(shellWord).join(' ')}`);
+  if (network !== null && isNetworkActive !== true) {
+    const name = shellWord(network);
+    lines.push(`virsh net-list --name | grep -qx ${name} || virsh net-start ${name}`);
+  }
+  const file = shellWord(join(finalDirectory, `${vm}.xml`));
+  return [...lines, `virsh define ${file} && virsh start ${shellWord(vm)}`];
 }

@@ -2,10 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ARCHITECTURES } from '../../src/machine/architecture.js';
 import { machineOf } from '../../src/machine/machine.js';
 import { startQemu } from '../../src/machine/qemu.js';
 import { qemuArguments } from '../../src/machine/qemu-arguments.js';
 import type { Plan } from '../../src/model/plan.js';
+import { findProgram } from '../../src/tools/find-program.js';
 import { createImage } from '../../src/tools/qemu-img.js';
 import { until } from '../integration/support/daemon.js';
 
@@ -91,6 +93,39 @@ test('QEMU starts a machine of 60 SATA disks and 4 NICs', async () => {
   const found = await devicesOf({ disk_bus: 'sata', nic_model: 'e1000e' }, DISKS);
   const AHCI = 0x2922;
   expect(found.filter(({ id }) => id.device === AHCI)).toHaveLength(10);
+});
+
+test('QEMU starts a machine of 60 SCSI disks and one of 4 IDE disks, each with 4 NICs', async () => {
+  const scsi = virtioIds(await devicesOf({ ...MODERN, disk_bus: 'scsi' }, DISKS));
+  const SCSI = 0x1040 + 8;
+  expect(scsi.filter((id) => id === SCSI)).toHaveLength(9);
+  const ide = await devicesOf({ disk_bus: 'ide', nic_model: 'e1000' }, 4);
+  const E1000 = 0x100e;
+  expect(ide.filter(({ id }) => id.device === E1000)).toHaveLength(4);
+});
+
+/** Not among what the tests install: 50 MB for one test. */
+const hasArm = (await findProgram(ARCHITECTURES.aarch64.qemu.program)) !== null;
+test.runIf(hasArm)('AArch64’s probe writes its letter', async () => {
+  const { probe, emulatedCpu, qemu: names } = ARCHITECTURES.aarch64;
+  let text = '';
+  const qemu = await startQemu({
+    program: names.program,
+    args: [...probe, ...['-accel', 'tcg', '-cpu', emulatedCpu, '-m', '32']],
+    signal: SIGNAL,
+    channels: {
+      firmware: (chunk) => {
+        text += chunk.toString('latin1');
+      },
+    },
+  });
+  try {
+    await qemu.qmp.execute('cont');
+    await until('a letter', 60, async () => text !== '');
+    expect(text).toBe('H');
+  } finally {
+    await qemu.stop();
+  }
 });
 
 test('only transitional devices have the I/O ports of legacy virtio', async () => {

@@ -43,6 +43,11 @@ grub-efi-amd64-bin    their boot loader, UEFI
 systemd-container     runs the unit under a real systemd in tests
 libxml2-utils         checks the domain XML
 libvirt-clients       checks the domain XML against libvirt's schema
+acl                   lets libvirt's QEMU into the delivered bundles (setfacl)
+libvirt-daemon-system starts a delivered VM in tests
+libvirt-daemon-config-network its network
+dnsmasq-base          the network's addresses
+iptables              the network's way out
 sqlite3               looks into the queue in tests
 patch                 applies plan.diff in tests
 binutils              readelf: what the Debian package depends on

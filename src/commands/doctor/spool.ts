@@ -1,8 +1,9 @@
 import { constants } from 'node:fs';
-import { access, readFile, stat } from 'node:fs/promises';
+import { access, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Config } from '../../config/schema.js';
 import { freeBytes } from '../../files/space.js';
+import { findUser } from '../../host/users.js';
 import { formatBytes } from '../../text/format.js';
 import { type Check, type Finding, fail, ok, warn } from './check.js';
 
@@ -23,7 +24,7 @@ function directoriesOf({ spool, state, control }: Config): [string, string][] {
 }
 
 export const checkDirectories: Check = async ({ config }) => {
-  const daemonUid = await uidOf(DAEMON_USER);
+  const daemonUid = (await findUser(DAEMON_USER))?.uid ?? null;
   return Promise.all(directoriesOf(config).map(([name, path]) => checkDirectory(name, path, daemonUid)));
 };
 
@@ -98,12 +99,4 @@ async function nearestExisting(path: string): Promise<string> {
     );
     if (exists || here === dirname(here)) return here;
   }
-}
-
-/** From /etc/passwd; null when there is no such user. */
-async function uidOf(user: string): Promise<number | null> {
-  const line = (await readFile('/etc/passwd', 'utf8'))
-    .split('\n')
-    .find((text) => text.startsWith(`${user}:`));
-  return line === undefined ? null : Number(line.split(':')[2]);
 }

@@ -27,7 +27,6 @@ const job: JobDetail = {
 };
 const report = {
   start: {
-    accelerator: 'tcg',
     libvirt: ['virsh define /spool/archive/x/debian12.xml'],
     qemu: 'qemu-system-x86_64 -machine q35',
   },

@@ -18,6 +18,7 @@ const NAMES: DomainNames = {
   sourceName: 'Web <01> & "friends"',
   osName: 'Debian GNU/Linux 12 (bookworm)',
   accelerator: 'kvm',
+  network: 'default',
 };
 const WEB01: Partial<MachineParts> = {
   memory: 4096,
@@ -48,6 +49,7 @@ const GOLDEN: Record<string, Case> = {
   'uefi-windows': { parts: { firmware: 'uefi', osType: 'windows' } },
   'bios-three-nics': { parts: { macs: ['00:50:56:00:00:01', '<script>', '01:00:5e:00:00:01'] } },
   'bios-virtio-emulated': { names: { accelerator: 'tcg' } },
+  'bios-virtio-user-network': { names: { network: null } },
   'aarch64-virtio': { parts: { architecture: 'aarch64' } },
   'aarch64-sata-emulated': {
     parts: { architecture: 'aarch64', devices: { disk_bus: 'sata', nic_model: 'e1000e' }, vcpus: 12 },
@@ -115,6 +117,15 @@ describe('libvirtDomain', () => {
     const xml = domainOf({}, { accelerator: 'tcg' });
     expect(xml).toContain("<domain type='qemu'>");
     expect(xml).toContain("<cpu mode='maximum' check='none'/>");
+    // It may be taken to a host with KVM.
+    expect(xml).toMatch(/^<!-- KVM does not run .* type='kvm', .*-->\n<domain/);
+  });
+
+  test('names the network that is there, and needs none where there is none', () => {
+    expect(domainOf({}, { network: 'br<0>' })).toContain("<source network='br&lt;0&gt;'/>");
+    const alone = domainOf({}, { network: null });
+    expect(alone).toContain("<interface type='user'>");
+    expect(alone).not.toContain('<source network');
   });
 
   test('names every SCSI controller: libvirt would make the others of a model of its own', () => {

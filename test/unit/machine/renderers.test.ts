@@ -121,8 +121,8 @@ function seenInCommand(machine: Machine): Seen {
 }
 
 function seenInDomain(machine: Machine): Seen {
-  const names = { job: 'j', vm: 'vm', sourceName: null, osName: null, accelerator: 'tcg' as const };
-  const xml = libvirtDomain(machine, names);
+  const names = { job: 'j', vm: 'vm', sourceName: null, osName: null, network: 'default' };
+  const xml = libvirtDomain(machine, { ...names, accelerator: 'kvm' });
   const first = (pattern: RegExp) => pattern.exec(xml)?.[1] ?? null;
   const parts = (name: string) =>
     [...xml.matchAll(new RegExp(`<${name}[ >].*?</${name}>`, 'gs'))].map(([part]) => part);

@@ -18,7 +18,6 @@ const failure = {
 };
 
 const START: Report['start'] = {
-  accelerator: 'tcg',
   libvirt: ['virsh define /srv/it’s/web01.xml', 'virsh start web01'],
   qemu: 'qemu-system-x86_64 -machine q35',
 };
