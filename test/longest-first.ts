@@ -14,6 +14,7 @@ const SECONDS: Readonly<Record<string, number>> = {
   'matrix-bullseye-bios.test.ts': 80,
   'validate.test.ts': 200,
   'cli-convert.test.ts': 100,
+  'libvirt.test.ts': 140,
   'lab-guests.test.ts': 100,
   'phony-guest.test.ts': 45,
   'initramfs-kernel.test.ts': 30,

@@ -292,7 +292,10 @@ export const configSchema = z
         serial_console: z
           .boolean()
           .default(false)
-          .meta({ description: 'Give the delivered guest a serial console (console=ttyS0).', ...job }),
+          .meta({
+            description: 'Give the delivered guest a serial console (console=ttyS0; ttyAMA0 on aarch64).',
+            ...job,
+          }),
       })
       .prefault({}),
     convert: z

@@ -12,6 +12,8 @@ import { sandboxPrefix } from '../tools/sandbox.js';
 import { QmpClient } from './qmp.js';
 
 export interface QemuOptions {
+  /** `qemu-system-x86_64`. */
+  program: string;
   /** The machine: everything but what this module adds (no defaults, sandbox, monitor, channels). */
   args: readonly string[];
   signal: AbortSignal;
@@ -30,7 +32,6 @@ export interface QemuOptions {
   fileBytes?: number;
   /** Default 30; a busy host needs it. */
   startTimeoutSeconds?: number;
-  binary?: string;
 }
 
 interface QemuExit {
@@ -130,19 +131,19 @@ export async function startQemu(options: QemuOptions): Promise<Qemu> {
   } catch (error) {
     await stop();
     options.signal.throwIfAborted();
-    throw exitedEarly(exit, messages(), commandLine[0], error);
+    throw exitedEarly(exit, messages(), options.program, error);
   }
   return { pid: child.pid ?? 0, commandLine, qmp, exited, exit: () => exit, messages, stop };
 }
 
 /** Pure: the full argument vector, QEMU's program first. */
 function buildCommandLine(
-  { args, binary }: Pick<QemuOptions, 'args' | 'binary'>,
+  { args, program }: Pick<QemuOptions, 'args' | 'program'>,
   directory: string,
   channels: readonly string[],
 ): string[] {
   return [
-    binary ?? 'qemu-system-x86_64',
+    program,
     '-nodefaults',
     '-no-user-config',
     '-display',
@@ -220,15 +221,10 @@ async function settled(promise: Promise<unknown>, seconds: number): Promise<void
   clearTimeout(timer);
 }
 
-function exitedEarly(
-  exit: QemuExit | undefined,
-  text: string,
-  binary: string | undefined,
-  error: unknown,
-): unknown {
+function exitedEarly(exit: QemuExit | undefined, text: string, program: string, error: unknown): unknown {
   if (text === '' && error instanceof Hyper2kvmError) return error;
   const how = exit?.signal ? `killed by ${exit.signal}` : `code ${exit?.code ?? 'unknown'}`;
-  return new Hyper2kvmError('qemu.start', `${binary} did not start (${how}): ${lastLines(text)}`, {
+  return new Hyper2kvmError('qemu.start', `${program} did not start (${how}): ${lastLines(text)}`, {
     advice: 'Run `hyper2kvm doctor`: QEMU, the acceleration and the firmware files are checked there.',
     cause: error,
   });

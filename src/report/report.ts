@@ -38,6 +38,11 @@ export interface Report {
   boot: Boot | null;
   /** Of a data disk, in place of a boot: it was compared with its source. */
   content: Content | null;
+  /**
+   * How to start the VM on the host that converted it: lines for a shell. Null for a data disk and when the job
+   * failed.
+   */
+  start: { libvirt: string[]; qemu: string } | null;
   /** Empty when the job failed: the source is beside the report, untouched. */
   source: SourceFile[];
   /** Files of the drop that are no part of the disks. */
@@ -88,6 +93,7 @@ export interface ReportFacts {
   /** Names of the delivered disks in the bundle, by position in `outputs.disks`; empty when the job failed. */
   diskNames: readonly string[];
   source: readonly SourceFile[];
+  start: Report['start'];
   versions: Versions;
   failure: { error: ErrorRecord; stage: string | null } | null;
 }
@@ -115,6 +121,7 @@ export function buildReport(facts: ReportFacts): Report {
     }),
     boot: outputs.boot,
     content: outputs.content,
+    start: facts.start,
     source: [...facts.source],
     passed_over: outputs.fetch?.passed_over ?? [],
     versions: facts.versions,

@@ -181,8 +181,6 @@ async function follow(
 }
 
 async function verdictOf(job: JobDetail): Promise<string> {
-  if (job.state !== 'converted' || job.directory === null) return verdictText(job, undefined, undefined);
-  const report = JSON.parse(await readFile(join(job.directory, 'report.json'), 'utf8')) as Report;
-  const domain = await readFile(join(job.directory, `${report.vm}.xml`), 'utf8');
-  return verdictText(job, report, /<mac address=['"]([0-9a-f:]{17})['"]/i.exec(domain)?.[1]);
+  if (job.state !== 'converted' || job.directory === null) return verdictText(job, undefined);
+  return verdictText(job, JSON.parse(await readFile(join(job.directory, 'report.json'), 'utf8')) as Report);
 }

@@ -1,5 +1,7 @@
 import { Hyper2kvmError } from '../../errors/error.js';
 import { isUnstableName } from '../../guest/device-names.js';
+import { machineArchitecture } from '../../machine/architecture.js';
+import type { Identity } from '../../model/identity.js';
 import type { Warning } from '../../model/plan.js';
 import { rewriteFile } from '../base/edit.js';
 import type { FixerResult, Guest } from '../base/fixer.js';
@@ -115,8 +117,10 @@ function hintOf(option: string, isAlone: boolean) {
   return option === 'resume=' ? { type: 'swap' } : {};
 }
 
-/** Options for boots that are to be read on the first serial port: last `console=` is /dev/console. */
-export const SERIAL_CONSOLE = 'console=tty0 console=ttyS0,115200n8';
+/** Returns the options of a boot that is to be read on the first serial port: the last `console=` is /dev/console. */
+export function serialConsoleOptions({ architecture }: Pick<Identity, 'architecture'>): string {
+  return `console=tty0 console=${machineArchitecture(architecture).console},115200n8`;
+}
 
 /** `args` with `options` behind them, but before `---`, where arguments for init begin. */
 export function appendArguments(args: string, options: string): string {

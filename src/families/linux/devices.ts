@@ -1,5 +1,6 @@
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { GuestTree } from '../../guest/tree.js';
+import { machineArchitecture } from '../../machine/architecture.js';
 import type { Kernel } from '../../model/identity.js';
 import type { Devices, Warning } from '../../model/plan.js';
 
@@ -45,10 +46,12 @@ export const DEVICE_SETS: readonly [DeviceSet, ...DeviceSet[]] = [
 export function chooseDevices({ tree, identity }: Pick<Guest, 'tree' | 'identity'>): DeviceSet {
   const known = identity.kernels.filter((kernel) => isKnown(moduleIndex(tree, kernel)));
   const [virtio] = DEVICE_SETS;
+  const { machines } = machineArchitecture(identity.architecture);
+  const sets = DEVICE_SETS.filter(({ devices }) => machines[devices.disk_bus] !== undefined);
   const set =
     known.length === 0
       ? virtio
-      : (DEVICE_SETS.find(({ storage }) => startable(known, tree, storage).length > 0) ?? virtio);
+      : (sets.find(({ storage }) => startable(known, tree, storage).length > 0) ?? virtio);
   if (set !== virtio || legacyKernels({ tree, identity }).length === 0) return set;
   return { ...virtio, devices: { ...virtio.devices, virtio: 'transitional' } };
 }
