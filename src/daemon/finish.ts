@@ -95,7 +95,9 @@ async function publishBundle(request: FinishRequest, paths: JobPaths, directory:
   request.log.debug({ directory }, 'bundle published');
 }
 
-/** A result that libvirt cannot start yet is a result all the same: `doctor` says the command that is missing. */
+/**
+ * A result that libvirt cannot start yet is a result all the same: `doctor` says the command that is missing.
+ */
 async function admitQemu(
   directories: readonly string[],
   { signal, log }: Pick<FinishRequest, 'signal' | 'log'>,

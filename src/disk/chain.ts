@@ -19,7 +19,10 @@ export interface DropFile {
 /** One file of a drop and what its header says. */
 export type ImageFile = DropFile & ReadImage;
 
-/** One state of a disk as the headers put it together: its own file and the extents that it names, in disk order. */
+/**
+ * One state of a disk as the headers put it together: its own file and the extents that it names, in disk
+ * order.
+ */
 export interface Assembled {
   file: ImageFile;
   image: DiskImage;
@@ -37,9 +40,10 @@ export interface Assembly {
 }
 
 /**
- * Puts the images of one VM together: descriptors with their extents, children with their parents, all by the names of files in the drop and checked
- * by size and content id. Pure. Throws `fetch.missing-extent`, `fetch.missing-descriptor`, `fetch.missing-parent`, `fetch.parent-mismatch`,
- * `fetch.refused-reference`, `fetch.truncated`, `fetch.corrupt`, and whatever a file's own header was refused for.
+ * Puts the images of one VM together: descriptors with their extents, children with their parents, all by the
+ * names of files in the drop and checked by size and content id. Pure. Throws `fetch.missing-extent`,
+ * `fetch.missing-descriptor`, `fetch.missing-parent`, `fetch.parent-mismatch`, `fetch.refused-reference`,
+ * `fetch.truncated`, `fetch.corrupt`, and whatever a file's own header was refused for.
  */
 export function assemble(files: readonly ImageFile[]): Assembly {
   const assembly: Assembly = {
@@ -145,7 +149,9 @@ function withExtents(file: ImageFile, image: DiskImage, assembly: Assembly): Ass
   return { file, image, extents };
 }
 
-/** What is no piece of anything must stand on its own; files that do not claim to be disks are passed over. */
+/**
+ * What is no piece of anything must stand on its own; files that do not claim to be disks are passed over.
+ */
 function refuseLeftover(file: ImageFile, assembly: Assembly): void {
   if (assembly.pieces.has(file.name)) {
     assembly.images.delete(file.name);
@@ -165,7 +171,10 @@ function refuseLeftover(file: ImageFile, assembly: Assembly): void {
   if (file.error !== null && claims) throw file.error;
 }
 
-/** A folder like VirtualBox's `Snapshots` holds the newest state in a form that is not read: without it an old one would be converted. */
+/**
+ * A folder like VirtualBox's `Snapshots` holds the newest state in a form that is not read: without it an old
+ * one would be converted.
+ */
 function refuseNewerState(file: ImageFile, assembly: Assembly): void {
   if (assembly.pieces.has(file.name)) assembly.images.delete(file.name);
   if (file.error?.code === 'fetch.unsupported') throw file.error;
@@ -177,7 +186,8 @@ function parentOf(layer: Assembled, sameId: readonly Assembled[], assembly: Asse
   const child = layer.file.name;
   const name = parent.name === null ? null : assembly.names.find(parent.name, child);
   const named = name === null ? undefined : assembly.images.get(name);
-  // The name is only a hint for VMDK: a file that was renamed is still known by its content id, where only one has it.
+  // The name is only a hint for VMDK: a file that was renamed is still known by its content id, where only
+  // one has it.
   const [only, another] = sameId.slice(0, 3).filter((other) => other !== layer);
   const found = named ?? (parent.contentId !== null && another === undefined ? only : undefined);
   if (found === undefined || found === layer) throw missingParent(layer);
@@ -216,7 +226,10 @@ function missingParent(layer: Assembled): Hyper2kvmError {
   );
 }
 
-/** The states of a disk from `leaf` down to the base. Throws `flatten.chain-too-deep`, and `fetch.corrupt` for a loop. */
+/**
+ * The states of a disk from `leaf` down to the base. Throws `flatten.chain-too-deep`, and `fetch.corrupt` for
+ * a loop.
+ */
 export function chainOf(leaf: string, assembly: Assembly, maxDepth: number): Assembled[] {
   const layers: Assembled[] = [];
   const seen = new Set<string>();
@@ -238,8 +251,8 @@ export function chainOf(leaf: string, assembly: Assembly, maxDepth: number): Ass
 }
 
 /**
- * The newest states: images that no other one builds on, in the order of their names. Throws `fetch.several-leaves` where two of them share an
- * ancestor (two branches of one disk).
+ * The newest states: images that no other one builds on, in the order of their names. Throws
+ * `fetch.several-leaves` where two of them share an ancestor (two branches of one disk).
  */
 export function leavesOf(assembly: Assembly): string[] {
   const inner = new Set(assembly.parents.values());

@@ -10,14 +10,15 @@ import {
 } from './base/format.js';
 
 /**
- * Microsoft's VHD ("Virtual Hard Disk Image Format Specification", 2006; big-endian). Its mark is the footer in the last sector; dynamic disks have a
- * copy of it in the first.
+ * Microsoft's VHD ("Virtual Hard Disk Image Format Specification", 2006; big-endian). Its mark is the footer
+ * in the last sector; dynamic disks have a copy of it in the first.
  */
 export const vhd: DiskFormat = {
   name: 'vhd',
   extensions: ['vhd', 'vpc'],
   driver: 'vpc',
-  // QEMU would derive the size from the CHS geometry for some creators, which is smaller than the disk that Hyper-V and Azure show.
+  // QEMU would derive the size from the CHS geometry for some creators, which is smaller than the disk that
+  // Hyper-V and Azure show.
   driverOptions: { force_size_calc: 'current_size' },
   markAtEnd: true,
   detect: async (head, source) => isFooter(head.subarray(0, SECTOR)) || hasCookie(await lastSector(source)),
@@ -89,7 +90,10 @@ async function completeness(
   }
 }
 
-/** Walks the block allocation table; each block has a sector bitmap in front. Bytes that the allocated blocks hold. */
+/**
+ * Walks the block allocation table; each block has a sector bitmap in front. Bytes that the allocated blocks
+ * hold.
+ */
 async function allocatedBlocks(source: ByteSource, image: DiskImage, footer: Buffer): Promise<number> {
   const header = await readExact(
     source,

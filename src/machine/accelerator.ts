@@ -7,7 +7,10 @@ import { type Qemu, startQemu } from './qemu.js';
 
 export interface Accelerator {
   kind: 'kvm' | 'tcg';
-  /** What is in KVM's way: no /dev/kvm, no permission to open it, or it does not run a guest. Null where it runs. */
+  /**
+   * What is in KVM's way: no /dev/kvm, no permission to open it, or it does not run a guest. Null where it
+   * runs.
+   */
   obstacle: 'missing' | 'denied' | 'broken' | null;
   /** Why, for people: `hyper2kvm doctor` prints it. */
   reason: string;
@@ -20,8 +23,9 @@ let known: Promise<Accelerator> | undefined;
 let demoted: Accelerator | undefined;
 
 /**
- * Whether KVM really runs a guest here, found by running one: /dev/kvm may exist and abort ("failed to set MSR") or hang on nested hosts.
- * Remembered for the life of the process. Never fails but by `signal`: without KVM there is TCG.
+ * Whether KVM really runs a guest here, found by running one: /dev/kvm may exist and abort ("failed to set
+ * MSR") or hang on nested hosts. Remembered for the life of the process. Never fails but by `signal`: without
+ * KVM there is TCG.
  */
 export async function probeAccelerator({ signal }: { signal: AbortSignal }): Promise<Accelerator> {
   if (demoted) return demoted;
@@ -37,7 +41,10 @@ export async function probeAccelerator({ signal }: { signal: AbortSignal }): Pro
   }
 }
 
-/** A KVM launch failed although the probe passed: from now on everybody uses TCG. Only the first reason is kept. */
+/**
+ * A KVM launch failed although the probe passed: from now on everybody uses TCG. Only the first reason is
+ * kept.
+ */
 export function demote(reason: string): void {
   demoted ??= tcg('broken', reason);
 }

@@ -18,7 +18,9 @@ export interface Architecture {
   /** As Node calls it: whether this host is one. */
   node: NodeJS.Architecture;
   qemu: { program: string; debian: string };
-  /** QEMU's machine by the bus of the disks. A bus that is missing here does not exist on this architecture. */
+  /**
+   * QEMU's machine by the bus of the disks. A bus that is missing here does not exist on this architecture.
+   */
   machines: Partial<Record<DiskBus, MachineType>>;
   /** The first is taken where the wanted one does not exist. */
   firmwares: readonly ('bios' | 'uefi')[];
@@ -44,9 +46,9 @@ export interface Architecture {
 export const DEBUG_PORT = '0x402';
 
 /**
- * AArch64: `movz x0, #0x900, lsl #16; movz w1, #'H'; strb w1, [x0]; b .` puts a letter into the first serial port
- * (PL011 at 0x9000000 of `virt`). Two words at a time, little-endian, behind the device tree that QEMU puts at the
- * beginning of the memory.
+ * AArch64: `movz x0, #0x900, lsl #16; movz w1, #'H'; strb w1, [x0]; b .` puts a letter into the first serial
+ * port (PL011 at 0x9000000 of `virt`). Two words at a time, little-endian, behind the device tree that QEMU
+ * puts at the beginning of the memory.
  */
 const WRITE_A_LETTER = [
   'loader,addr=0x41000000,data=0x52800901d2a12000,data-len=8',
@@ -110,12 +112,14 @@ export const ARCHITECTURES = {
       debian: 'qemu-efi-aarch64',
       fedora: 'edk2-aarch64',
     },
-    // Kernels before 5.12 take LPA2 for "no 4 KiB pages" and stop; the architected pointer authentication is slow to emulate.
+    // Kernels before 5.12 take LPA2 for "no 4 KiB pages" and stop; the architected pointer authentication is
+    // slow to emulate.
     emulatedCpu: 'max,lpa2=off,pauth-impdef=on',
     // KVM on Arm has no host-model.
     libvirtCpu: 'host-passthrough',
     console: 'ttyAMA0',
-    // A linear frame buffer's memory attributes do not agree with the guest's on Arm: VGA shows garbage there.
+    // A linear frame buffer's memory attributes do not agree with the guest's on Arm: VGA shows garbage
+    // there.
     video: { qemu: 'virtio-gpu-pci', libvirt: 'virtio' },
     isPc: false,
     panicDevice: 'pvpanic-pci',
@@ -130,7 +134,10 @@ export const ARCHITECTURES = {
 export interface GuestArchitecture {
   /** ELF `e_machine` (System V ABI). */
   elf: number;
-  /** In names of UEFI programs (UEFI specification, 3.5.1.1): `BOOTX64.EFI`, `grubx64.efi`; null: it has no UEFI. */
+  /**
+   * In names of UEFI programs (UEFI specification, 3.5.1.1): `BOOTX64.EFI`, `grubx64.efi`; null: it has no
+   * UEFI.
+   */
   efi: string | null;
   /** In names of packages. */
   debian: readonly string[];
@@ -165,7 +172,10 @@ export function machineArchitecture(architecture: string): Architecture {
   );
 }
 
-/** Returns this host's own architecture: the only one that KVM runs here. Undefined on a host that is none of ours. */
+/**
+ * Returns this host's own architecture: the only one that KVM runs here. Undefined on a host that is none of
+ * ours.
+ */
 export function hostArchitecture(node: NodeJS.Architecture = process.arch): Architecture | undefined {
   return Object.values(ARCHITECTURES).find((architecture) => architecture.node === node);
 }

@@ -10,7 +10,10 @@ export async function findUefi({ uefi }: Pick<Architecture, 'uefi'>): Promise<Ue
   return undefined;
 }
 
-/** Copies the pristine variables to `target`: the old hypervisor's entries are not known, as on the VM's first start under libvirt. */
+/**
+ * Copies the pristine variables to `target`: the old hypervisor's entries are not known, as on the VM's first
+ * start under libvirt.
+ */
 export async function freshVariables(images: UefiImages, target: string): Promise<UefiImages> {
   await copyFile(images.variables, target);
   return { code: images.code, variables: target };

@@ -18,9 +18,10 @@ export interface DomainNames {
 const TARGET_PREFIX: Record<Machine['diskBus'], string> = { virtio: 'vd', scsi: 'sd', sata: 'sd', ide: 'hd' };
 
 /**
- * Returns the libvirt domain of `machine` (https://libvirt.org/formatdomain.html). On KVM of a PC the CPU is `host-model`: all features that
- * libvirt can name, so kernels built for x86-64-v2 and later start, and the VM can still migrate (host-passthrough could not). The same
- * machine and names give the same bytes; the UUID comes from the job. Pure.
+ * Returns the libvirt domain of `machine` (https://libvirt.org/formatdomain.html). On KVM of a PC the CPU is
+ * `host-model`: all features that libvirt can name, so kernels built for x86-64-v2 and later start, and the
+ * VM can still migrate (host-passthrough could not). The same machine and names give the same bytes; the UUID
+ * comes from the job. Pure.
  */
 export function libvirtDomain(machine: Machine, names: DomainNames): string {
   const model = virtioModel(machine);
@@ -67,8 +68,8 @@ function description({ osName, sourceName, vm, job }: DomainNames): string {
 }
 
 /**
- * `firmware='efi'` lets libvirt choose the host's firmware and make the variable store. Secure Boot stays off: the guest's own keys and
- * enrolments stayed behind with the old hypervisor's NVRAM.
+ * `firmware='efi'` lets libvirt choose the host's firmware and make the variable store. Secure Boot stays
+ * off: the guest's own keys and enrolments stayed behind with the old hypervisor's NVRAM.
  */
 function operatingSystem({ architecture, type, firmware }: Machine): Markup {
   const machine = markup`    <type arch='${architecture.name}' machine='${type}'>hvm</type>`;
@@ -158,7 +159,10 @@ ${address}${source}      <model type='${model}'/>
   });
 }
 
-/** RFC 9562 version 8 (custom) from SHA-256 of the job's id: converting again is another VM, looking again is the same. */
+/**
+ * RFC 9562 version 8 (custom) from SHA-256 of the job's id: converting again is another VM, looking again is
+ * the same.
+ */
 export function domainUuid(job: string): string {
   const bytes = createHash('sha256').update(`hyper2kvm domain ${job}`).digest().subarray(0, 16);
   bytes[6] = (bytes[6]! & 0x0f) | 0x80;

@@ -21,7 +21,9 @@ export const DEFAULT_NETWORK = 'default';
 const QEMU_USERS = ['libvirt-qemu', 'qemu'];
 const VIRSH_SECONDS = 20;
 
-/** Never rejects but by `signal`: a libvirt that does not answer is taken for one with its default network. */
+/**
+ * Never rejects but by `signal`: a libvirt that does not answer is taken for one with its default network.
+ */
 export async function lookAtLibvirt(signal?: AbortSignal): Promise<LibvirtHost> {
   const user = await qemuUser();
   if ((await findProgram('virsh')) === null)

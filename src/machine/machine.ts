@@ -14,8 +14,9 @@ interface MachineDisk {
 }
 
 /**
- * The new VM, as the boot test starts it (qemu-arguments.ts), as libvirt defines it (libvirt-domain.ts) and as a person
- * starts it (start-command.ts). test/unit/machine/renderers.test.ts holds the three against each other.
+ * The new VM, as the boot test starts it (qemu-arguments.ts), as libvirt defines it (libvirt-domain.ts) and
+ * as a person starts it (start-command.ts). test/unit/machine/renderers.test.ts holds the three against each
+ * other.
  */
 export interface Machine {
   architecture: Architecture;
@@ -46,14 +47,17 @@ export interface MachineFacts {
   disks: readonly MachineDisk[];
 }
 
-/** For a VM whose description says nothing (a bare disk): enough for a server, raised by the operator in `[vm]` of job.toml. */
+/**
+ * For a VM whose description says nothing (a bare disk): enough for a server, raised by the operator in
+ * `[vm]` of job.toml.
+ */
 const DEFAULT_MEMORY_MIB = 2_048;
 const DEFAULT_VCPUS = 2;
 const VIRTIO: Devices = { disk_bus: 'virtio', nic_model: 'virtio' };
 
 /**
- * Returns the VM that the job makes: the operator's word (job.toml) goes before the VM's own description, and that before
- * what was found in the guest. Pure. Throws `plan.unsupported-architecture`.
+ * Returns the VM that the job makes: the operator's word (job.toml) goes before the VM's own description, and
+ * that before what was found in the guest. Pure. Throws `plan.unsupported-architecture`.
  */
 export function machineOf({ hardware, identity, plan, vm, disks }: MachineFacts): Machine {
   const architecture: Architecture =

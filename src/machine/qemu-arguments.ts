@@ -23,8 +23,8 @@ export const SERIAL_CHANNEL = 'serial0';
 export const FIRMWARE_CHANNEL = 'firmware0';
 
 /**
- * Returns QEMU's arguments for the boot test of `machine`, on throw-away layers over its disks. Nodes and their formats are pinned, nothing
- * is probed, and no file's own idea of its backing file is followed. Pure.
+ * Returns QEMU's arguments for the boot test of `machine`, on throw-away layers over its disks. Nodes and
+ * their formats are pinned, nothing is probed, and no file's own idea of its backing file is followed. Pure.
  */
 export function qemuArguments(machine: Machine, run: BootRun): string[] {
   const { video, isPc, panicDevice } = machine.architecture;

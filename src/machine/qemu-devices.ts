@@ -8,7 +8,10 @@ const NIC_DEVICES: Record<Machine['nicModel'], string> = {
   rtl8139: 'rtl8139',
 };
 
-/** `-machine`, `-accel` and all else that is not a device. `more`: properties of the machine (`,pflash0=code`). */
+/**
+ * `-machine`, `-accel` and all else that is not a device. `more`: properties of the machine
+ * (`,pflash0=code`).
+ */
 export function boardArguments(machine: Machine, accelerator: 'kvm' | 'tcg', more = ''): string[] {
   const { architecture, type, memoryMib, vcpus, clock } = machine;
   return [
@@ -27,9 +30,9 @@ function gic({ type, vcpus }: Machine): string {
 }
 
 /**
- * Returns the NICs, the disks with their controllers, and the source of randomness. NICs come first, as libvirt places
- * them, so that the guest's kernel gives them the same names. The NICs' backends are called `net0`, `net1`, …, the
- * disks' drives `disk0`, `disk1`, …
+ * Returns the NICs, the disks with their controllers, and the source of randomness. NICs come first, as
+ * libvirt places them, so that the guest's kernel gives them the same names. The NICs' backends are called
+ * `net0`, `net1`, …, the disks' drives `disk0`, `disk1`, …
  */
 export function deviceArguments(machine: Machine): string[] {
   const slots = new PciSlots(machine.type !== 'pc');
@@ -100,8 +103,9 @@ const FUNCTIONS = 8;
 const BRIDGE_SLOTS = 31;
 
 /**
- * Where libvirt puts PCI devices of q35 and `virt`: each behind a root port of its own, eight ports a slot (room for 232),
- * and devices that need I/O ports on a conventional bus behind one of them. `pc` has a flat bus.
+ * Where libvirt puts PCI devices of q35 and `virt`: each behind a root port of its own, eight ports a slot
+ * (room for 232), and devices that need I/O ports on a conventional bus behind one of them. `pc` has a flat
+ * bus.
  */
 class PciSlots {
   readonly #isExpress: boolean;

@@ -18,8 +18,8 @@ export interface QemuOptions {
   args: readonly string[];
   signal: AbortSignal;
   /**
-   * Character devices by id, to be named in `args` (`-serial chardev:serial0`): each chunk that the guest writes. They are connected before the
-   * first instruction runs, so nothing is lost.
+   * Character devices by id, to be named in `args` (`-serial chardev:serial0`): each chunk that the guest
+   * writes. They are connected before the first instruction runs, so nothing is lost.
    */
   channels?: Record<string, (chunk: Buffer) => void>;
   /** Files and directories that QEMU sees beside those, absolute. */
@@ -50,7 +50,10 @@ export interface Qemu {
   exit(): QemuExit | undefined;
   /** The end of what QEMU printed. */
   messages(): string;
-  /** Quits by the monitor, then kills the process group; resolves when nothing of it is left. May be called again. */
+  /**
+   * Quits by the monitor, then kills the process group; resolves when nothing of it is left. May be called
+   * again.
+   */
   stop(): Promise<void>;
 }
 
@@ -60,8 +63,9 @@ const GROUP_GONE_SECONDS = 5;
 const QUIT_SECONDS = 3;
 
 /**
- * The one place that starts a virtual machine. It has its own process group, dies with this process (also by kill -9), and runs under QEMU's
- * seccomp sandbox without network unless `args` give one. Errors: `qemu.start` with QEMU's own words; those of QmpClient.
+ * The one place that starts a virtual machine. It has its own process group, dies with this process (also by
+ * kill -9), and runs under QEMU's seccomp sandbox without network unless `args` give one. Errors:
+ * `qemu.start` with QEMU's own words; those of QmpClient.
  */
 export async function startQemu(options: QemuOptions): Promise<Qemu> {
   options.signal.throwIfAborted();
@@ -186,7 +190,10 @@ function keepMessages(child: ChildProcess): () => string {
   return () => text.trim();
 }
 
-/** Inside bubblewrap QEMU is a grandchild: it, and the files it holds, are gone a moment after the child that is waited for. */
+/**
+ * Inside bubblewrap QEMU is a grandchild: it, and the files it holds, are gone a moment after the child that
+ * is waited for.
+ */
 async function groupGone(group: number): Promise<void> {
   for (const end = performance.now() + GROUP_GONE_SECONDS * 1000; performance.now() < end; ) {
     try {

@@ -11,8 +11,9 @@ export interface StartHost {
 }
 
 /**
- * Returns the command for a shell that starts `machine` by QEMU alone: its screen is a VNC server on this host, its first serial port the
- * terminal (Ctrl-A X ends it), and any user who may read and write the disks can run it. Changes are kept, UEFI's variables are not. Pure.
+ * Returns the command for a shell that starts `machine` by QEMU alone: its screen is a VNC server on this
+ * host, its first serial port the terminal (Ctrl-A X ends it), and any user who may read and write the disks
+ * can run it. Changes are kept, UEFI's variables are not. Pure.
  */
 export function startCommand(machine: Machine, host: StartHost): string {
   return [machine.architecture.qemu.program, ...startArguments(machine, host)].map(shellWord).join(' ');

@@ -33,11 +33,17 @@ interface OutcomeRequest {
 }
 
 export interface BundleRequest extends OutcomeRequest {
-  /** Where the bundle is built; on the filesystem of `workDirectory`. Whatever an earlier try left there is replaced. */
+  /**
+   * Where the bundle is built; on the filesystem of `workDirectory`. Whatever an earlier try left there is
+   * replaced.
+   */
   bundleDirectory: string;
   /** Absolute path that the bundle will have once published: the VM's disks are named there. */
   finalDirectory: string;
-  /** `archive` moves `source.directory` as a whole to `source/` in the bundle; `delete` and `leave` do not touch it. */
+  /**
+   * `archive` moves `source.directory` as a whole to `source/` in the bundle; `delete` and `leave` do not
+   * touch it.
+   */
   keepSource: JobOptions['config']['archive']['source'];
   /** Of the drop that was converted (`sourceId`); null where that is not known (an older daemon's job). */
   sourceId: string | null;
@@ -45,7 +51,10 @@ export interface BundleRequest extends OutcomeRequest {
 }
 
 export interface FailureRequest extends OutcomeRequest {
-  /** Where `reason.json`, `report.json`, `report.html`, `plan.*` and `boot/` are put. Created when missing. The source is the caller's to move. */
+  /**
+   * Where `reason.json`, `report.json`, `report.html`, `plan.*` and `boot/` are put. Created when missing.
+   * The source is the caller's to move.
+   */
   failedDirectory: string;
   /** Of an interrupted `assembleBundle`: what it had moved is moved back first. */
   bundleDirectory?: string;
@@ -53,7 +62,10 @@ export interface FailureRequest extends OutcomeRequest {
   failedStage: string | null;
 }
 
-/** `reason.json`: why the VM is in failed/, for people and scripts: the error's code, message, advice and causes, and where it happened. */
+/**
+ * `reason.json`: why the VM is in failed/, for people and scripts: the error's code, message, advice and
+ * causes, and where it happened.
+ */
 interface Reason extends ErrorRecord {
   job: string;
   vm: string;
@@ -66,10 +78,10 @@ const KEPT_FILES = ['plan.json', 'plan.diff', 'job.log'] as const;
 const BOOT_DIRECTORY = 'boot';
 
 /**
- * Builds the whole bundle, fsynced, ready to be published by one rename. What is big (disks, source) is moved by rename and last: there is no
- * copy, also where hard links are refused (a file dropped by another user). A call after a kill moves it back first and builds the bundle
- * anew. Returns what report.json holds. Rejects with the file system's errors, `source.changed`,
- * `report.source-twice`, or the signal's reason.
+ * Builds the whole bundle, fsynced, ready to be published by one rename. What is big (disks, source) is moved
+ * by rename and last: there is no copy, also where hard links are refused (a file dropped by another user). A
+ * call after a kill moves it back first and builds the bundle anew. Returns what report.json holds. Rejects
+ * with the file system's errors, `source.changed`, `report.source-twice`, or the signal's reason.
  */
 export async function assembleBundle(request: BundleRequest): Promise<Report> {
   const { workDirectory, bundleDirectory } = request;

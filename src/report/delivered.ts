@@ -55,7 +55,10 @@ export interface Host extends StartHost {
   isRoot: boolean;
 }
 
-/** Returns what is there: KVM where it has run the boot test or passes its own. Lets libvirt's QEMU into the bundle. */
+/**
+ * Returns what is there: KVM where it has run the boot test or passes its own. Lets libvirt's QEMU into the
+ * bundle.
+ */
 export async function lookAtHost(
   machine: Machine,
   boot: StageOutputs['boot'],

@@ -19,8 +19,8 @@ export interface Attachments {
 }
 
 /**
- * `report.html`: one page without scripts and outside resources. Every value goes through `markup`, which escapes it; the policy in the head
- * makes the browser refuse whatever would slip through.
+ * `report.html`: one page without scripts and outside resources. Every value goes through `markup`, which
+ * escapes it; the policy in the head makes the browser refuse whatever would slip through.
  */
 export function reportHtml(report: Report, attachments: Attachments): string {
   const page = markup`<!doctype html>

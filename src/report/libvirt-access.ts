@@ -5,9 +5,10 @@ import { qemuUser } from '../machine/libvirt-host.js';
 import { allowSearch, closedDirectories, pathTo } from '../tools/acl.js';
 
 /**
- * Lets libvirt's QEMU, which opens the delivered disks where they are, pass through `directories` as far as they exist and are closed
- * to it, and with `inherit` through those that are made in them. It can then open what it knows the name of and has been given, and list
- * nothing. Returns why that could not be done, or null; without such a user there is nothing to do.
+ * Lets libvirt's QEMU, which opens the delivered disks where they are, pass through `directories` as far as
+ * they exist and are closed to it, and with `inherit` through those that are made in them. It can then open
+ * what it knows the name of and has been given, and list nothing. Returns why that could not be done, or
+ * null; without such a user there is nothing to do.
  */
 export async function letQemuPass(
   directories: readonly string[],
@@ -26,8 +27,8 @@ export async function letQemuPass(
 }
 
 /**
- * Returns the directories of a bundle's final path that `user` still may not pass through. `bundleDirectory` is where the bundle is until
- * it is published.
+ * Returns the directories of a bundle's final path that `user` still may not pass through. `bundleDirectory`
+ * is where the bundle is until it is published.
  */
 export async function stillClosed(
   user: User,

@@ -39,8 +39,8 @@ export interface Report {
   /** Of a data disk, in place of a boot: it was compared with its source. */
   content: Content | null;
   /**
-   * How to start the VM on the host that converted it: lines for a shell. Null for a data disk and when the job
-   * failed.
+   * How to start the VM on the host that converted it: lines for a shell. Null for a data disk and when the
+   * job failed.
    */
   start: { libvirt: string[]; qemu: string } | null;
   /** Empty when the job failed: the source is beside the report, untouched. */
@@ -52,7 +52,9 @@ export interface Report {
   failed_stage: string | null;
 }
 
-/** The stages' outputs that a report speaks of, each null where the stage did not complete (or was skipped). */
+/**
+ * The stages' outputs that a report speaks of, each null where the stage did not complete (or was skipped).
+ */
 export interface StageOutputs {
   fetch: FetchOutput | null;
   identity: Identity | null;
@@ -65,7 +67,10 @@ export interface StageOutputs {
 
 const planEnvelope = z.object({ plan: planSchema });
 
-/** Reads the runner's untyped outputs by the stages' own schemas. An output that does not fit its schema is an error (ZodError). */
+/**
+ * Reads the runner's untyped outputs by the stages' own schemas. An output that does not fit its schema is an
+ * error (ZodError).
+ */
 export function readOutputs(outputs: Record<string, unknown>): StageOutputs {
   const read = <T>(stage: string, schema: z.ZodType<T>): T | null => {
     const output = outputs[stage];
@@ -90,7 +95,9 @@ export interface ReportFacts {
   records: readonly StageRecord[];
   startedAt: string;
   finishedAt: string;
-  /** Names of the delivered disks in the bundle, by position in `outputs.disks`; empty when the job failed. */
+  /**
+   * Names of the delivered disks in the bundle, by position in `outputs.disks`; empty when the job failed.
+   */
   diskNames: readonly string[];
   source: readonly SourceFile[];
   start: Report['start'];

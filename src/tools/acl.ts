@@ -14,8 +14,9 @@ interface Owned {
 const SEARCH = 0o1;
 
 /**
- * Returns whether `user` may pass through a directory, by its mode and, where it has one, its access control list as getfacl(1) prints it
- * with numbers. The order is that of acl(5): owner, named user, groups, others. Pure.
+ * Returns whether `user` may pass through a directory, by its mode and, where it has one, its access control
+ * list as getfacl(1) prints it with numbers. The order is that of acl(5): owner, named user, groups, others.
+ * Pure.
  */
 export function maySearch({ uid, gid, mode }: Owned, acl: string, user: User): boolean {
   if (uid === user.uid) return (mode & (SEARCH << 6)) !== 0;
@@ -65,7 +66,10 @@ export function pathTo(path: string): string[] {
   return above === path ? [path] : [...pathTo(above), path];
 }
 
-/** Lets `user` pass through `directories`, and with `inherit` through those that are made in them. Errors: `tool.*`. */
+/**
+ * Lets `user` pass through `directories`, and with `inherit` through those that are made in them. Errors:
+ * `tool.*`.
+ */
 export async function allowSearch(
   user: User,
   directories: readonly string[],
@@ -93,7 +97,8 @@ async function readAcl(directory: string, signal?: AbortSignal): Promise<string>
 }
 
 function missing(error: unknown): null {
-  // What is below a directory that this user may not pass through is not known, and need not be: that one is closed.
+  // What is below a directory that this user may not pass through is not known, and need not be: that one is
+  // closed.
   if (isErrorCode(error, 'ENOENT', 'EACCES')) return null;
   throw error;
 }

@@ -20,7 +20,9 @@ export interface Confinement {
 /** Whether tools run under bubblewrap here. */
 export interface SandboxState {
   kind: 'bubblewrap' | 'none';
-  /** What is in bubblewrap's way: it is not installed, or it cannot make namespaces here. Null where it works. */
+  /**
+   * What is in bubblewrap's way: it is not installed, or it cannot make namespaces here. Null where it works.
+   */
   obstacle: 'missing' | 'refused' | null;
   /** Why (not), for people. */
   reason: string;

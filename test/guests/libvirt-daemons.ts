@@ -10,7 +10,10 @@ export async function virsh(...args: string[]): Promise<string> {
   return stdout.toString('utf8').trim();
 }
 
-/** Debian's libvirt: the one that runs, or daemons of the test's own. Returns what ends them, with the networks that they run. */
+/**
+ * Debian's libvirt: the one that runs, or daemons of the test's own. Returns what ends them, with the
+ * networks that they run.
+ */
 export async function startLibvirt(): Promise<() => Promise<void>> {
   if (await answers()) return async () => {};
   const daemons = ['virtlogd', 'libvirtd'].map((name) => {

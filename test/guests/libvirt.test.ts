@@ -58,7 +58,8 @@ describe.runIf(process.getuid?.() === 0)('Debian’s libvirt', () => {
       const { start } = await readJson<Report>(join(bundle, 'report.json'));
       expect(await readFile(join(bundle, 'report.html'), 'utf8')).toContain(`virsh start ${VM}</pre>`);
 
-      // libvirt's user gets through to the disk, and to nothing else; the directory above the archive is not the daemon's to open.
+      // libvirt's user gets through to the disk, and to nothing else; the directory above the archive is not
+      // the daemon's to open.
       const user = libvirt.user!;
       expect(await closedDirectories(user, pathTo(bundle))).toEqual([spool.directory]);
       expect(start?.libvirt[0]).toBe(`setfacl -m u:${user.name}:x ${spool.directory}`);

@@ -33,7 +33,10 @@ interface PciDevice {
   pci_bridge?: { devices?: PciDevice[] };
 }
 
-/** The PCI devices of a machine as its firmware sets them up, until it looks for something to boot. The disks are empty. */
+/**
+ * The PCI devices of a machine as its firmware sets them up, until it looks for something to boot. The disks
+ * are empty.
+ */
 async function devicesOf(devices: Devices, disks: number): Promise<PciDevice[]> {
   const base = { file: join(directory, 'base'), format: 'qcow2' as const };
   const machine = machineOf({

@@ -133,7 +133,8 @@ describe('the Debian package on a clean Debian 12', () => {
     dropData('small', 8);
     await until('the bundle', 60, async () => archived('small').length === 1);
     await ok(`cd /var/spool/hyper2kvm/archive/*/small-* && sha256sum --quiet -c SHA256SUMS`);
-    // From within the unit's confinement: libvirt's QEMU passes through to the disk, and sees nothing of the bundle.
+    // From within the unit's confinement: libvirt's QEMU passes through to the disk, and sees nothing of the
+    // bundle.
     const bundle = archived('small')[0]!.replace(machine.spool, '/var/spool/hyper2kvm');
     const asQemu = 'setpriv --reuid=libvirt-qemu --regid=libvirt-qemu --clear-groups';
     await ok(`${asQemu} test -x ${bundle} && ${asQemu} test -e ${bundle}/small-disk0.qcow2`);

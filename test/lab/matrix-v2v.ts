@@ -73,7 +73,10 @@ export function errorText(stderr: string): string {
   return sentence.replace(/\s+/g, ' ').trim().slice(0, 200);
 }
 
-/** VMware's description of the guest as its recipe says: what virt-v2v reads disks, firmware and MAC from. Pure. */
+/**
+ * VMware's description of the guest as its recipe says: what virt-v2v reads disks, firmware and MAC from.
+ * Pure.
+ */
 export function vmxText(recipe: GuestRecipe): string {
   const disks = recipe.disks.flatMap((_, index) => [
     `scsi0:${index}.present = "TRUE"`,
@@ -91,7 +94,10 @@ export function vmxText(recipe: GuestRecipe): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** The boot is over when the guest has told its state on the serial port, or when VALIDATE's recogniser knows why it never will. */
+/**
+ * The boot is over when the guest has told its state on the serial port, or when VALIDATE's recogniser knows
+ * why it never will.
+ */
 async function boot(
   recipe: GuestRecipe,
   files: readonly string[],

@@ -14,7 +14,10 @@ import { buildGuest } from './guest.ts';
 import { progressLine, stageLines, verdictText } from './quickstart-text.ts';
 import { RECIPES } from './recipes.ts';
 
-/** The main of `npm run quickstart [-- DISK]`: a guest as VMware leaves it (or DISK), through a daemon with a spool of its own. */
+/**
+ * The main of `npm run quickstart [-- DISK]`: a guest as VMware leaves it (or DISK), through a daemon with a
+ * spool of its own.
+ */
 const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const POLL_MILLISECONDS = 500;
 const base = process.env.HYPER2KVM_QUICKSTART_DIR ?? join(homedir(), 'hyper2kvm-quickstart');

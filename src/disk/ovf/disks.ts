@@ -19,8 +19,8 @@ const BUS_ORDER = ['scsi', 'sata', 'nvme', 'ide'];
 type Content = Omit<DescribedDisk, 'controller'>;
 
 /**
- * The VM's disks in the order of controllers and units; where the OVF has no devices for them, in the order of its disk
- * section. `files`: id to the file's name. Throws `fetch.corrupt`.
+ * The VM's disks in the order of controllers and units; where the OVF has no devices for them, in the order
+ * of its disk section. `files`: id to the file's name. Throws `fetch.corrupt`.
  */
 export function readDisks(
   envelope: XmlElement,

@@ -1,4 +1,7 @@
-/** Names that exporters use beside the programmatic units of CIM (DSP0004, annex C.1). Powers of two, as all of them mean. */
+/**
+ * Names that exporters use beside the programmatic units of CIM (DSP0004, annex C.1). Powers of two, as all
+ * of them mean.
+ */
 const NAMES: Readonly<Record<string, number>> = {
   byte: 0,
   bytes: 0,

@@ -21,7 +21,10 @@ const ITEM = {
 };
 const ZERO_GUID = '00000000000000000000000000000000';
 
-/** Rejects with `fetch.truncated`, `fetch.corrupt`, and `fetch.unsupported` for differencing disks and for a log that must be replayed. */
+/**
+ * Rejects with `fetch.truncated`, `fetch.corrupt`, and `fetch.unsupported` for differencing disks and for a
+ * log that must be replayed.
+ */
 export async function readLayout(source: ByteSource): Promise<VhdxLayout> {
   await refuseDirtyLog(source);
   const regions = await readRegions(source);

@@ -3,8 +3,8 @@ import { type ByteSource, type Completeness, MAX_VIRTUAL_SIZE, SECTOR } from '..
 import { MAX_DIRECTORY_ENTRIES, scanTables, type TableLayout } from './tables.js';
 
 /**
- * ESXi's own sparse extent (`vmfsSparse`, snapshot deltas `…-delta.vmdk`): "Virtual Disk Format 5.0", section "ESX Server Sparse Extents".
- * Little-endian, all sizes in sectors, tables of 4096 entries.
+ * ESXi's own sparse extent (`vmfsSparse`, snapshot deltas `…-delta.vmdk`): "Virtual Disk Format 5.0", section
+ * "ESX Server Sparse Extents". Little-endian, all sizes in sectors, tables of 4096 entries.
  */
 export const COWD_MAGIC = Buffer.from('COWD', 'latin1');
 const ENTRIES_PER_TABLE = 4096;

@@ -31,7 +31,8 @@ interface DescriptorExtent {
 const NO_PARENT = 'ffffffff';
 const ENCODING = /^\s*encoding\s*=\s*"?([A-Za-z0-9_:.-]{1,40})"?\s*$/m;
 const MAX_EXTENTS = 4096;
-// With `s`, as a line may hold the line ends of Unicode: without it, each space before one would be tried as the last.
+// With `s`, as a line may hold the line ends of Unicode: without it, each space before one would be tried as
+// the last.
 const EXTENT =
   /^(RW|RDONLY|NOACCESS)\s+(\d{1,16})\s+([A-Z0-9]+)(?:\s+"([^"]*)"(?:\s+(\d{1,16}))?(?:\s+.*)?)?$/s;
 
@@ -39,7 +40,10 @@ export function looksLikeDescriptor(head: Buffer): boolean {
   return /^\ufeff?\s*#\s*Disk\s*DescriptorFile\s*[\r\n]/i.test(head.subarray(0, 256).toString('utf8'));
 }
 
-/** Parses the text; `fetch.corrupt` where it is no descriptor, `fetch.unsupported` where it names what QEMU would silently leave out. */
+/**
+ * Parses the text; `fetch.corrupt` where it is no descriptor, `fetch.unsupported` where it names what QEMU
+ * would silently leave out.
+ */
 export function parseDescriptor(bytes: Buffer): Descriptor {
   if (bytes.length > MAX_DESCRIPTOR)
     throw corrupt(`the descriptor has ${bytes.length} bytes, more than 1 MiB`);
@@ -123,7 +127,10 @@ function parseExtent(line: string): DescriptorExtent {
   return { access, sectors, kind, name, offset: start };
 }
 
-/** The image that a descriptor describes. `embedded`: it lies in the sparse file whose data it lists as its only extent. */
+/**
+ * The image that a descriptor describes. `embedded`: it lies in the sparse file whose data it lists as its
+ * only extent.
+ */
 export function descriptorImage(descriptor: Descriptor, embedded: boolean): DiskImage {
   const sectors = descriptor.extents.reduce((sum, extent) => sum + extent.sectors, 0);
   if (sectors * SECTOR > MAX_VIRTUAL_SIZE) throw corrupt('the disk is larger than 1 PiB');
@@ -150,7 +157,10 @@ function extentReference(extent: DescriptorExtent): ExtentReference {
   };
 }
 
-/** The text is a C string: padded with zeros up to its sectors, and QEMU leaves an old end behind the zero when it writes a shorter CID. */
+/**
+ * The text is a C string: padded with zeros up to its sectors, and QEMU leaves an old end behind the zero
+ * when it writes a shorter CID.
+ */
 export function beforeNul(bytes: Buffer): Buffer {
   const end = bytes.indexOf(0);
   return end < 0 ? bytes : bytes.subarray(0, end);

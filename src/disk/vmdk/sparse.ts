@@ -9,8 +9,8 @@ import {
 import { MAX_DIRECTORY_ENTRIES, scanTables } from './tables.js';
 
 /**
- * The header of a hosted sparse extent ("Virtual Disk Format 5.0", section "Hosted Sparse Extents"; little-endian; the source of a
- * streamOptimized disk too). Offsets and sizes in bytes.
+ * The header of a hosted sparse extent ("Virtual Disk Format 5.0", section "Hosted Sparse Extents";
+ * little-endian; the source of a streamOptimized disk too). Offsets and sizes in bytes.
  */
 export interface SparseHeader {
   version: number;
@@ -97,8 +97,8 @@ function directoryEntries(header: SparseHeader): number {
 }
 
 /**
- * The header that counts: the footer's where the first one says that the grain directory is at the end. Rejects with `fetch.truncated`
- * while the footer has not arrived.
+ * The header that counts: the footer's where the first one says that the grain directory is at the end.
+ * Rejects with `fetch.truncated` while the footer has not arrived.
  */
 async function effectiveHeader(source: ByteSource, header: SparseHeader): Promise<SparseHeader> {
   if (header.directory !== null) return header;
@@ -130,9 +130,9 @@ async function effectiveHeader(source: ByteSource, header: SparseHeader): Promis
 }
 
 /**
- * Checks that all grain tables and grains lie inside the file. Reads the directory and every table once (4 bytes for
- * each 64 KiB of the disk), and for a compressed disk the marker of the last grain. Of the redundant directory only
- * the place counts.
+ * Checks that all grain tables and grains lie inside the file. Reads the directory and every table once (4
+ * bytes for each 64 KiB of the disk), and for a compressed disk the marker of the last grain. Of the
+ * redundant directory only the place counts.
  */
 export async function sparseCompleteness(source: ByteSource, first: SparseHeader): Promise<Completeness> {
   try {

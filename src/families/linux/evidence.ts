@@ -76,8 +76,9 @@ function unitOperations(tree: GuestTree, port: string): Operation[] {
 }
 
 /**
- * `idle` starts when the other jobs are done, at most 5 s late; without an order towards getty or multi-user.target it delays neither. The shell reads
- * the script as an argument, so that a noexec or labelled file system does not matter.
+ * `idle` starts when the other jobs are done, at most 5 s late; without an order towards getty or
+ * multi-user.target it delays neither. The shell reads the script as an argument, so that a noexec or
+ * labelled file system does not matter.
  */
 const UNIT_TEXT = `[Unit]
 Description=Boot evidence for hyper2kvm
@@ -95,7 +96,10 @@ StandardError=null
 TimeoutStartSec=infinity
 `;
 
-/** Waits up to a minute for the system to be up and for an address (the kernel's table of local IPv4 routes), then prints. Only sh, cat, sleep, systemctl. */
+/**
+ * Waits up to a minute for the system to be up and for an address (the kernel's table of local IPv4 routes),
+ * then prints. Only sh, cat, sleep, systemctl.
+ */
 const scriptFor = (port: string) => `#!/bin/sh
 # Boot evidence for hyper2kvm: in the boot test's throw-away layer only.
 has_address() {

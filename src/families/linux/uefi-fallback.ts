@@ -6,7 +6,9 @@ import type { Fixer, Guest } from '../base/fixer.js';
 
 const NAME = 'uefi-fallback';
 
-/** A program on the ESP: `root` is the mount point's `…/EFI` as written there, `vendor` the directory in it. */
+/**
+ * A program on the ESP: `root` is the mount point's `…/EFI` as written there, `vendor` the directory in it.
+ */
 interface LoaderFile {
   root: string;
   vendor: string;

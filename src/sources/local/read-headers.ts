@@ -19,8 +19,9 @@ export interface HeaderOptions {
 }
 
 /**
- * Reads the header of every member, of a compressed one that of what is in it. A refusal is kept in `error`: only what
- * becomes a disk has to be right. Rejects with what unpacking rejects with, and with `fetch.corrupt`.
+ * Reads the header of every member, of a compressed one that of what is in it. A refusal is kept in `error`:
+ * only what becomes a disk has to be right. Rejects with what unpacking rejects with, and with
+ * `fetch.corrupt`.
  */
 export async function readHeaders(
   { members, places }: Inventory,

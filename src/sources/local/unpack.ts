@@ -27,8 +27,8 @@ export interface UnpackedFile {
 }
 
 /**
- * Unpacks compressed disks and archives into the work directory, each once: a copy that is there under its final name is
- * whole, and the name stands for the very file that it was made from.
+ * Unpacks compressed disks and archives into the work directory, each once: a copy that is there under its
+ * final name is whole, and the name stands for the very file that it was made from.
  */
 export class Unpacker {
   readonly #context: SourceContext;

@@ -17,7 +17,10 @@ const THREAD = new URL('./thread.js', import.meta.url);
 const PLAN_FILE = 'plan.json';
 const DIFF_FILE = 'plan.diff';
 
-/** Decides what FIX is to do, from the snapshot alone: no appliance, no clock. The same input gives the same bytes of plan.json and plan.diff. */
+/**
+ * Decides what FIX is to do, from the snapshot alone: no appliance, no clock. The same input gives the same
+ * bytes of plan.json and plan.diff.
+ */
 export const planStage: Stage<PlanInput, PlanOutput> = {
   name: 'plan',
   version: 1,

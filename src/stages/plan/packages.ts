@@ -7,8 +7,9 @@ import { GUEST_ARCHITECTURES } from '../../machine/architecture.js';
 import type { Identity } from '../../model/identity.js';
 
 /**
- * The operator's packages for this guest: of `<distro>-<version>`, `<distro>-<major>` or `<distro>`, the first that is there. Empty without a package of
- * qemu-guest-agent among them. Throws `plan.packages-unreadable`.
+ * The operator's packages for this guest: of `<distro>-<version>`, `<distro>-<major>` or `<distro>`, the
+ * first that is there. Empty without a package of qemu-guest-agent among them. Throws
+ * `plan.packages-unreadable`.
  */
 export async function readPackages(
   directory: string,
@@ -29,7 +30,10 @@ export async function readPackages(
   return { directory: own, files: digested };
 }
 
-/** `name_version_amd64.deb`, `name-version.x86_64.rpm`; packages for every architecture are `all` and `noarch`. */
+/**
+ * `name_version_amd64.deb`, `name-version.x86_64.rpm`; packages for every architecture are `all` and
+ * `noarch`.
+ */
 function fits(file: string, architecture: string): boolean {
   if (!/^[A-Za-z0-9][\w.+~%:-]*$/.test(file)) return false;
   const names = GUEST_ARCHITECTURES[architecture];

@@ -16,11 +16,17 @@ export interface MachineBoot {
   machine: Machine;
   /** Null: BIOS. */
   uefi: UefiImages | null;
-  /** By disk of the machine: its size, and the layer with FIX's evidence, null where there is none. Absolute paths. */
+  /**
+   * By disk of the machine: its size, and the layer with FIX's evidence, null where there is none. Absolute
+   * paths.
+   */
   disks: readonly { size: number; evidence: string | null }[];
   /** How the boot of such a guest looks. */
   patterns: BootPatterns;
-  /** The guest reports what came up, and that is waited for; without its unit the evidence layer is a serial console. */
+  /**
+   * The guest reports what came up, and that is waited for; without its unit the evidence layer is a serial
+   * console.
+   */
   hasEvidence: boolean;
   /** Where the log and the pictures go. */
   directory: string;
@@ -32,7 +38,10 @@ export interface Booted {
 }
 
 const SCRATCH_DIRECTORY = 'validate';
-/** Beside the guest's memory: translated code (1 GiB at most), stacks and malloc arenas of the threads, mapped libraries and firmware. */
+/**
+ * Beside the guest's memory: translated code (1 GiB at most), stacks and malloc arenas of the threads, mapped
+ * libraries and firmware.
+ */
 const QEMU_ADDRESS_SPACE = 8 * 1024 ** 3;
 /** The evidence unit waits a minute for an address; without KVM its shell is slow too. */
 const EVIDENCE_SECONDS = { kvm: 75, tcg: 120 } as const;
@@ -56,8 +65,9 @@ const STEP: Record<BootLevel, string> = {
 };
 
 /**
- * Boots the machine once. KVM that passed its probe may still fail on a real guest: then everybody goes on with TCG, but not where the user
- * demands KVM. A guest of another architecture than the host's is always emulated.
+ * Boots the machine once. KVM that passed its probe may still fail on a real guest: then everybody goes on
+ * with TCG, but not where the user demands KVM. A guest of another architecture than the host's is always
+ * emulated.
  */
 export async function bootMachine(context: StageContext, request: MachineBoot): Promise<Booted> {
   const wanted = isNative(request.machine.architecture) ? context.options.config.validate.accelerator : 'tcg';

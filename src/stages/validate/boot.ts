@@ -53,8 +53,9 @@ const SERIAL_LOG_BYTES = 16 * 1024 * 1024;
 const OVERLAY_BYTES = 8 * 1024 ** 3;
 
 /**
- * Boots the machine once, watches it to its verdict, leaves the console and the pictures in `directory`. Throws when the test itself fails:
- * `qemu.start`, `validate.qemu-died`, `host.enospc`, `qmp.timeout`; a guest that does not boot is a result.
+ * Boots the machine once, watches it to its verdict, leaves the console and the pictures in `directory`.
+ * Throws when the test itself fails: `qemu.start`, `validate.qemu-died`, `host.enospc`, `qmp.timeout`; a
+ * guest that does not boot is a result.
  */
 export async function bootOnce(request: BootRequest): Promise<BootResult> {
   const log = new CappedLog(join(request.directory, 'serial.log'));

@@ -7,7 +7,9 @@ import type { Failure } from './other-failures.js';
 /** `uefi` is null for a machine with a BIOS. */
 export type Emulator = { failure: null; uefi: UefiImages | null } | { failure: Failure };
 
-/** Returns what this host boots `machine` with, or why it cannot: its QEMU or its firmware is not installed. */
+/**
+ * Returns what this host boots `machine` with, or why it cannot: its QEMU or its firmware is not installed.
+ */
 export async function findEmulator(machine: Pick<Machine, 'architecture' | 'firmware'>): Promise<Emulator> {
   const { architecture } = machine;
   const { program, debian } = architecture.qemu;

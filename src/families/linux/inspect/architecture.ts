@@ -6,7 +6,10 @@ const PROGRAMS = ['/bin/sh', '/usr/bin/sh', '/bin/bash', '/sbin/init', '/usr/lib
 /** Up to `e_machine`. */
 const HEADER_BYTES = 20;
 
-/** Returns what the programs in the guest are made for (ELF `e_machine`). Throws `inspect.unknown-architecture`. */
+/**
+ * Returns what the programs in the guest are made for (ELF `e_machine`). Throws
+ * `inspect.unknown-architecture`.
+ */
 export async function architecture(reader: GuestReader): Promise<string> {
   for (const program of PROGRAMS) {
     // A named pipe would keep who reads it waiting.
