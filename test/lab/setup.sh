@@ -136,7 +136,8 @@ bar() {
 
 stop_counting() {
   [ -n "$counter" ] || return 0
-  kill "$counter" 2>/dev/null || true
+  # Not TERM: between its fork and its first line the shell may lose that, and `wait` would never end.
+  kill -KILL "$counter" 2>/dev/null || true
   wait "$counter" 2>/dev/null || true
   counter=
 }
