@@ -24,7 +24,7 @@ export function pauseCommand(io: Io): Command {
     io,
     {
       usage: 'pause',
-      summary: 'begin no further job; those in progress go on',
+      summary: 'start no further jobs; those in progress continue',
       examples: ['hyper2kvm pause'],
     },
     (client) => client.pause(),
@@ -36,7 +36,7 @@ export function pauseCommand(io: Io): Command {
 export function resumeCommand(io: Io): Command {
   return admissionCommand(
     io,
-    { usage: 'resume', summary: 'take the queue up again', examples: ['hyper2kvm resume'] },
+    { usage: 'resume', summary: 'resume the queue', examples: ['hyper2kvm resume'] },
     (client) => client.resume(),
     (status) =>
       status.state === 'running'
@@ -50,7 +50,7 @@ export function drainCommand(io: Io): Command {
     io,
     {
       usage: 'drain',
-      summary: 'finish what is queued, take no new drop',
+      summary: 'finish what is queued, accept no new drops',
       description:
         'Takes no further drop from incoming and finishes what is queued and in progress, e.g. before maintenance. `hyper2kvm resume` ends it.',
       examples: ['hyper2kvm drain && hyper2kvm list -w'],

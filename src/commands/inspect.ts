@@ -17,7 +17,7 @@ import type { Io } from './io.js';
 export function inspectCommand(io: Io): Command {
   return newCommand(io, {
     usage: 'inspect <path>',
-    summary: 'say what is in a disk; change nothing',
+    summary: 'show what is in a disk (read-only)',
     description:
       'Stops after INSPECT and prints the guest’s identity. Nothing is written but scratch in the temporary directory.',
     examples: ['hyper2kvm inspect web01.vmdk', "hyper2kvm inspect web01.vmdk --json | jq -r '.os_distro'"],

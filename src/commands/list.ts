@@ -21,9 +21,9 @@ const UNIT_SECONDS: Record<string, number> = { s: 1, m: 60, h: 3_600, d: DAY_SEC
 export function listCommand(io: Io): Command {
   return newCommand(io, {
     usage: 'list',
-    summary: 'all jobs, and the drops that are still waited for',
+    summary: 'list jobs and waiting drops',
     description:
-      'Lists waiting drops and jobs, newest last. A drop that is no job yet has no id; the last column says what it waits for.',
+      'Lists waiting drops and jobs, newest last. A drop that is not a job yet has no id; the last column shows what it is waiting for.',
     examples: [
       'hyper2kvm list -w',
       'hyper2kvm list --state failed --since 24h',

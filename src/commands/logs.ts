@@ -15,7 +15,7 @@ const SHOWN_APART = new Set(['level', 'time', 'msg', 'job', 'stage']);
 export function logsCommand(io: Io): Command {
   return newCommand(io, {
     usage: 'logs <job>',
-    summary: 'a job’s log, from its beginning',
+    summary: 'print a job’s log',
     description:
       'Prints a job’s log with all details, also those that the journal does not have. --json gives the lines as they are (NDJSON).',
     examples: ['hyper2kvm logs -f web01', 'hyper2kvm logs web01 --json | jq \'select(.level == "error")\''],

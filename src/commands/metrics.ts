@@ -5,7 +5,7 @@ import type { Io } from './io.js';
 export function metricsCommand(io: Io): Command {
   return newCommand(io, {
     usage: 'metrics',
-    summary: 'the daemon’s metrics in Prometheus’ text form',
+    summary: 'print the daemon’s metrics in Prometheus’ text format',
     examples: ['hyper2kvm metrics', 'hyper2kvm metrics | grep hyper2kvm_jobs'],
   }).action(async (_local, command: Command) => {
     const options = command.optsWithGlobals<CommonOptions>();

@@ -18,7 +18,7 @@ const LINE_STYLE = { add: 'green', remove: 'red', hunk: 'cyan' } as const satisf
 export function planCommand(io: Io): Command {
   return newCommand(io, {
     usage: 'plan <path>',
-    summary: 'show as diffs what would be changed; change nothing',
+    summary: 'show what would be changed, as diffs (read-only)',
     description:
       'Stops after PLAN and prints each planned operation with its reason and its diff. --json prints plan.json. The same disk and options always give the same plan.',
     examples: ['hyper2kvm plan web01.vmdk', 'hyper2kvm plan web01.vmdk --set fix.network=dhcp | less -R'],

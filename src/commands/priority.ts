@@ -6,7 +6,7 @@ import type { Io } from './io.js';
 export function priorityCommand(io: Io): Command {
   return newCommand(io, {
     usage: 'priority <job> <n>',
-    summary: 'let a job go before or after others',
+    summary: 'change a job’s priority',
     description:
       'Sets a job’s priority: a whole number, 0 unless set; higher goes first, negative after all others.',
     examples: ['hyper2kvm priority web01 10', 'hyper2kvm priority web02 -5'],

@@ -12,7 +12,7 @@ interface RetryOptions extends CommonOptions {
 export function retryCommand(io: Io): Command {
   return newCommand(io, {
     usage: 'retry <job>',
-    summary: 'take a failed job up again after its last good stage',
+    summary: 'resume a failed job after its last good stage',
     description:
       'Queues a failed or cancelled job again. It resumes after the last stage whose checkpoint still holds; a changed option makes only the stages run again that depend on it.',
     examples: [

@@ -10,7 +10,7 @@ import type { Io } from './io.js';
 export function showCommand(io: Io): Command {
   return newCommand(io, {
     usage: 'show <job>',
-    summary: 'one job: stages, timings, plan, boot verdict',
+    summary: 'show one job: stages, timings, plan, boot verdict',
     description: 'Shows one job. JOB is an id, the beginning of one, or a VM’s name (its newest job).',
     examples: ['hyper2kvm show web01', "hyper2kvm show web01 --json | jq '.checkpoint'"],
   }).action(async (job: string, _local, command: Command) => {

@@ -12,7 +12,7 @@ const NAME_WIDTH = 12;
 export function statusCommand(io: Io): Command {
   return newCommand(io, {
     usage: 'status',
-    summary: 'what the daemon is doing',
+    summary: 'show what the daemon is doing',
     examples: ['hyper2kvm status', "hyper2kvm status --json | jq '.jobs'"],
   }).action(async (_local, command: Command) => {
     const options = command.optsWithGlobals<CommonOptions>();

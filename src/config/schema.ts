@@ -114,7 +114,7 @@ export const configSchema = z
         socket: z
           .string()
           .default('/run/hyper2kvm/control.sock')
-          .meta({ description: 'Where the commands reach the daemon.' }),
+          .meta({ description: 'The unix socket on which commands reach the daemon.' }),
       })
       .prefault({}),
     log: z
@@ -138,7 +138,7 @@ export const configSchema = z
           .default(10)
           .meta({
             description:
-              'A drop is taken when its size, mtime, ctime and inode stayed unchanged this long (and its format is complete).',
+              'A drop is claimed once its size, mtime, ctime and inode have not changed for this long and its format is complete (seconds).',
             ...live,
           }),
         poll_seconds: z
@@ -146,11 +146,11 @@ export const configSchema = z
           .min(0.2)
           .max(3_600)
           .default(5)
-          .meta({ description: 'Interval of the scan that finds what inotify missed.', ...live }),
-        polling: z
-          .boolean()
-          .default(false)
-          .meta({ description: 'Do not use inotify at all (NFS, SMB, FUSE).' }),
+          .meta({
+            description: 'Interval of the periodic scan, which finds what inotify missed (seconds).',
+            ...live,
+          }),
+        polling: z.boolean().default(false).meta({ description: 'Do not use inotify (for NFS, SMB, FUSE).' }),
       })
       .prefault({}),
     workers: z
@@ -215,13 +215,13 @@ export const configSchema = z
           .min(1)
           .max(1_048_576)
           .default(65_536)
-          .meta({ description: 'A larger disk is refused (GiB).', ...live }),
+          .meta({ description: 'Disks with a larger virtual size are refused (GiB).', ...live }),
         max_chain_depth: z
           .int()
           .min(1)
           .max(256)
           .default(64)
-          .meta({ description: 'A longer snapshot chain is refused.', ...live }),
+          .meta({ description: 'Longer snapshot chains are refused (number of files).', ...live }),
       })
       .prefault({}),
     guest: z
@@ -243,13 +243,13 @@ export const configSchema = z
           .min(10)
           .max(7_200)
           .default(900)
-          .meta({ description: 'One appliance call that takes longer is killed.', ...live }),
+          .meta({ description: 'Time limit of one appliance call (seconds).', ...live }),
         luks: z
           .array(luksKey)
           .default([])
           .meta({
             description:
-              'Keys of encrypted disks, each {device, key_file}: the LUKS container as the guest names it (/dev/sda3, UUID=…), and an absolute path or a file in the drop, of at most 64 KiB.',
+              'Keys for encrypted disks, each {device, key_file}: the LUKS container as the guest names it (/dev/sda3, UUID=…), and an absolute path or a file in the drop, of at most 64 KiB.',
             ...job,
             bound: { text: `files of the drop, at most ${MOST_KEYS}`, refusal: refusedKeys },
           }),
@@ -346,7 +346,7 @@ export const configSchema = z
         required: z
           .boolean()
           .default(true)
-          .meta({ description: 'A boot that is not proven fails the job.', ...job }),
+          .meta({ description: 'Fail the job unless the boot succeeds.', ...job }),
         require: z
           .array(z.enum(BOOT_REQUIREMENTS))
           .default([])
@@ -360,7 +360,10 @@ export const configSchema = z
           .min(10)
           .max(7_200)
           .default(600)
-          .meta({ description: 'Longest boot.', ...atMost('validate.max_timeout_seconds') }),
+          .meta({
+            description: 'Time limit of the boot test (seconds).',
+            ...atMost('validate.max_timeout_seconds'),
+          }),
         accelerator: z
           .enum(['auto', 'kvm', 'tcg'])
           .default('auto')
@@ -382,19 +385,19 @@ export const configSchema = z
           .min(10)
           .max(7_200)
           .default(1_800)
-          .meta({ description: 'Longest boot that a job.toml may ask for.', ...live }),
+          .meta({ description: 'Highest `timeout_seconds` that a job.toml may set.', ...live }),
         max_memory_mib: z
           .int()
           .min(128)
           .max(65_536)
           .default(4_096)
-          .meta({ description: 'Most memory of the boot test that a job.toml may ask for (MiB).', ...live }),
+          .meta({ description: 'Highest `memory_mib` that a job.toml may set.', ...live }),
         max_smp: z
           .int()
           .min(1)
           .max(32)
           .default(4)
-          .meta({ description: 'Most virtual CPUs of the boot test that a job.toml may ask for.', ...live }),
+          .meta({ description: 'Highest `smp` that a job.toml may set.', ...live }),
       })
       .prefault({}),
     retry: z
@@ -404,13 +407,16 @@ export const configSchema = z
           .min(1)
           .max(20)
           .default(4)
-          .meta({ description: 'Tries of a stage that fails with a passing error.', ...live }),
+          .meta({ description: 'Attempts for a stage that fails with a transient error.', ...live }),
         backoff_seconds: z
           .number()
           .min(0)
           .max(3_600)
           .default(15)
-          .meta({ description: 'First wait; doubles each time, at most ten minutes.', ...live }),
+          .meta({
+            description: 'Delay before the first retry; doubles each time, up to ten minutes (seconds).',
+            ...live,
+          }),
       })
       .prefault({}),
     pipeline: z
@@ -420,7 +426,7 @@ export const configSchema = z
           .default([])
           .meta({
             description:
-              'Stages of others, each {after, module}: the stage that it follows, and the absolute path of an ES module that exports it (docs/development.md).',
+              'Third-party stages, each {after, module}: the stage that it follows, and the absolute path of an ES module that exports it (docs/development.md).',
           }),
         hooks: z
           .array(
@@ -434,7 +440,7 @@ export const configSchema = z
           .default([])
           .meta({
             description:
-              'Programs to run before or after a stage, each {stage, when, command, timeout_seconds}: the job is JSON on their stdin, any end but exit code 0 fails the stage (docs/operations.md).',
+              'Programs to run before or after a stage, each {stage, when, command, timeout_seconds}: the job is JSON on their stdin, any exit code but 0 fails the stage (docs/operations.md).',
             ...live,
           }),
       })
@@ -446,7 +452,7 @@ export const configSchema = z
           .default([])
           .meta({
             description:
-              'URLs to tell of finished jobs and of a paused queue, each {name, url, events, secret_file, timeout_seconds}: JSON by POST (docs/operations.md).',
+              'URLs notified of finished jobs and a paused queue, each {name, url, events, secret_file, timeout_seconds}: JSON by POST (docs/operations.md).',
             ...live,
           }),
         commands: z
@@ -454,7 +460,7 @@ export const configSchema = z
           .default([])
           .meta({
             description:
-              'Programs to tell of the same, each {name, command, events, timeout_seconds}: JSON on their stdin (docs/operations.md).',
+              'Commands run for the same events, each {name, command, events, timeout_seconds}: JSON on their stdin (docs/operations.md).',
             ...live,
           }),
         attempts: z
@@ -462,13 +468,17 @@ export const configSchema = z
           .min(1)
           .max(1_000)
           .default(20)
-          .meta({ description: 'Tries of a delivery; then it is given up.', ...live }),
+          .meta({ description: 'Attempts to deliver a notification before it is given up.', ...live }),
         backoff_seconds: z
           .number()
           .min(0.1)
           .max(600)
           .default(5)
-          .meta({ description: 'First wait between them; doubles each time, at most ten minutes.', ...live }),
+          .meta({
+            description:
+              'Delay before the first retry of a delivery; doubles each time, up to ten minutes (seconds).',
+            ...live,
+          }),
       })
       .refine(({ webhooks, commands }) => {
         const names = [...webhooks, ...commands].map(({ name }) => name);

@@ -23,7 +23,7 @@ export async function findJob(queue: QueueStore, id: string): Promise<Job> {
 
 export function wrongState(job: Job, why: string): Hyper2kvmError {
   return new Hyper2kvmError('api.wrong-state', `job ${job.job} is ${job.state}: ${why}`, {
-    advice: '`hyper2kvm show` tells what the job does.',
+    advice: '`hyper2kvm show` shows what the job is doing.',
   });
 }
 

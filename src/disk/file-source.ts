@@ -27,7 +27,7 @@ export async function withFile<Result>(
   const handle = await openRegular(path);
   try {
     const status = await handle.stat();
-    if (!status.isFile()) throw refusedSpecial(path, 'is no regular file');
+    if (!status.isFile()) throw refusedSpecial(path, 'is not a regular file');
     return await use({ source: fileSource(handle, status.size, signal), links: status.nlink });
   } finally {
     await handle.close();

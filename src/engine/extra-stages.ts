@@ -128,7 +128,7 @@ function ownError(name: string, error: unknown): unknown {
 }
 
 function unusable(module: string, why: string, cause?: unknown): Hyper2kvmError {
-  return new Hyper2kvmError('config.extra-stage', `${module} is no stage: ${why}`, {
+  return new Hyper2kvmError('config.extra-stage', `${module} is not a stage: ${why}`, {
     advice:
       'pipeline.extra names an ES module whose default export is { name, version, run(context, input) }.',
     cause,

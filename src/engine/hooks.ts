@@ -62,7 +62,7 @@ function hookError(error: unknown, file: string, when: Hook['when'], stage: stri
   const code = error instanceof Hyper2kvmError ? CODES[error.code] : undefined;
   if (code === undefined) return error;
   return new Hyper2kvmError(code, `the hook ${when} ${stage.toUpperCase()}: ${(error as Error).message}`, {
-    advice: `Mend ${file}, then run \`hyper2kvm retry\`: the job goes on at this stage.`,
+    advice: `Fix ${file}, then run \`hyper2kvm retry\`: the job continues at this stage.`,
     cause: (error as Error).cause,
   });
 }

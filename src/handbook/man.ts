@@ -7,7 +7,7 @@ import { argumentWords, describedProgram, leafCommands } from './command-facts.j
  * order of the sections.
  */
 const EXIT_STATUS: readonly [string, string][] = [
-  ['0', 'All went right.'],
+  ['0', 'Success.'],
   ['1', 'It failed, or there is no daemon to ask.'],
   ['2', 'The command line or the configuration is wrong; nothing was begun.'],
 ];

@@ -62,7 +62,7 @@ async function probe(signal: AbortSignal): Promise<Accelerator> {
   } catch (error) {
     return isErrorCode(error, 'ENOENT')
       ? tcg('missing', 'there is no /dev/kvm')
-      : tcg('denied', '/dev/kvm may not be opened by this user');
+      : tcg('denied', 'this user may not open /dev/kvm');
   }
   let qemu: Qemu | undefined;
   let report: (text: string) => void = () => {};

@@ -59,7 +59,7 @@ export class IncomingWatch {
     // What changed after the last scan, before there was a watch.
     this.#watcher.on('ready', () => onHint(''));
     this.#watcher.on('error', (err) => {
-      log.warn({ err, directory }, 'watching incoming failed, the periodic scan goes on');
+      log.warn({ err, directory }, 'watching incoming failed; the periodic scan continues');
     });
   }
 

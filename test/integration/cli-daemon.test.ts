@@ -36,7 +36,7 @@ async function json<T>(...args: string[]): Promise<T> {
   return JSON.parse(out) as T;
 }
 
-test('status says what the daemon is doing', async () => {
+test('status says show what the daemon is doing', async () => {
   const { code, out } = await ask('status');
   expect(code).toBe(0);
   expect(out).toMatch(/^daemon +running, version \d+\.\d+\.\d+, pid \d+/);

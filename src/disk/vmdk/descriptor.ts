@@ -98,7 +98,7 @@ function parseExtent(line: string): DescriptorExtent {
   ];
   const sectors = Number(sectorText);
   if (!Number.isSafeInteger(sectors * SECTOR) || sectors === 0)
-    throw corrupt('an extent has an absurd number of sectors');
+    throw corrupt('an extent has an out-of-range number of sectors');
   // QEMU skips lines of other kinds or without RW: everything after them would move to a wrong place.
   if (kind === 'SESPARSE') {
     throw unsupported(
@@ -123,7 +123,7 @@ function parseExtent(line: string): DescriptorExtent {
   if (name === undefined || name === '') throw corrupt('an extent line has no file name');
   if (kind === 'FLAT' && offset === undefined) throw corrupt('a FLAT extent line has no offset');
   const start = kind === 'FLAT' || kind === 'VMFS' ? Number(offset ?? 0) : 0;
-  if (!Number.isSafeInteger(start * SECTOR)) throw corrupt('an extent has an absurd offset');
+  if (!Number.isSafeInteger(start * SECTOR)) throw corrupt('an extent has an out-of-range offset');
   return { access, sectors, kind, name, offset: start };
 }
 

@@ -36,7 +36,7 @@ export const SIGNATURES: readonly Signature[] = [
     pattern: /UNEXPECTED INCONSISTENCY; RUN fsck MANUALLY/,
     within: 'userspace',
     settleSeconds: 5,
-    meaning: 'A file system is damaged and its check wants a person.',
+    meaning: 'A file system is damaged; fsck must be run by hand.',
     advice:
       'The source was not shut down cleanly: shut the VM down on the old hypervisor and export it again.',
   },
@@ -47,7 +47,7 @@ export const SIGNATURES: readonly Signature[] = [
     settleSeconds: 3,
     meaning: 'The initramfs did not find the root file system and stopped at its shell.',
     advice:
-      'Its drivers lack the disk controller, or root= names a device that does not exist here: see the ALERT line in boot/serial.log; retry with fix.initramfs = "rebuild".',
+      'It lacks the driver for the disk controller, or root= names a device that does not exist here: see the ALERT line in boot/serial.log; retry with fix.initramfs = "rebuild".',
   },
   {
     signature: 'dracut-emergency',
@@ -58,7 +58,7 @@ export const SIGNATURES: readonly Signature[] = [
     meaning:
       'The dracut initramfs did not find what it needs (root, LVM, md) and stopped at its emergency shell.',
     advice:
-      'Its drivers lack the disk controller, or root=/rd.lvm.lv= name what does not exist here: see boot/serial.log; retry with fix.initramfs = "rebuild".',
+      'It lacks the driver for the disk controller, or root=/rd.lvm.lv= name what does not exist here: see boot/serial.log; retry with fix.initramfs = "rebuild".',
   },
   {
     signature: 'dracut-timeout',

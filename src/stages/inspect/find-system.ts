@@ -42,7 +42,7 @@ function noSystem(filesystems: readonly Filesystem[], unmountable: Detection['un
   if (luks !== undefined) {
     return new Hyper2kvmError(
       'inspect.encrypted',
-      `${luks.device} is encrypted with LUKS and no system is outside of it`,
+      `${luks.device} is LUKS-encrypted and no operating system was found outside it`,
       {
         advice:
           'Give its key in the job.toml ([[guest.luks]] device = "/dev/sda3", key_file = "root.key"), decrypt the guest on the old hypervisor, or convert it with kind = "data".',

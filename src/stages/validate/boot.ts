@@ -213,7 +213,7 @@ class CappedLog {
     this.#stream.write(chunk.subarray(0, this.#left));
     this.#left -= chunk.length;
     if (this.#left <= 0)
-      this.#stream.write('\n[hyper2kvm: the console said more than 16 MiB; the rest is not kept]\n');
+      this.#stream.write('\n[hyper2kvm: the console printed more than 16 MiB; the rest is not kept]\n');
   }
 
   async end(): Promise<void> {

@@ -17,11 +17,12 @@ const OTHER = {
     advice: 'boot/serial.log shows what it did last.',
   },
   stalled: {
-    meaning: 'Nothing moved any more: no console output, no new picture, no disk access.',
+    meaning: 'No activity: no console output, no change on the screen, no disk access.',
     advice: 'The last screenshot and the end of boot/serial.log show where it stands.',
   },
   inconclusive: {
-    meaning: 'Whether it booted cannot be said: time ran out while it still moved, or it says nothing.',
+    meaning:
+      'Could not tell whether it booted: the time limit passed while it was still active, or it gave no readable output.',
     advice:
       'Raise validate.timeout_seconds; for a guest without a readable console look at the last screenshot and set validate.required = false.',
   },

@@ -84,7 +84,7 @@ describe('refused with advice', () => {
       advice: expect.stringContaining('Merge'),
     });
   });
-  test('absurd sizes', async () => {
+  test('impossible sizes', async () => {
     await expect(
       change('dynamic.vdi', (bytes) => bytes.writeBigUInt64LE(2n ** 60n, 368)),
     ).rejects.toMatchObject({ code: 'fetch.corrupt' });

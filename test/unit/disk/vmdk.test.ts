@@ -143,7 +143,7 @@ describe('text descriptors', () => {
     ['a setting twice', descriptor(['RW 1 FLAT "a" 0', 'CID=1'])],
     ['a line that is neither', descriptor(['RW 1 FLAT "a" 0', 'RW garbage'])],
     ['no name', descriptor(['RW 1 FLAT'])],
-    ['an absurd number of sectors', descriptor(['RW 9999999999999999 FLAT "a" 0'])],
+    ['an out-of-range number of sectors', descriptor(['RW 9999999999999999 FLAT "a" 0'])],
     ['zero sectors', descriptor(['RW 0 FLAT "a" 0'])],
     ['a parent without an id', descriptor(['RW 1 FLAT "a" 0'], { parentFileNameHint: '"b.vmdk"' })],
     [

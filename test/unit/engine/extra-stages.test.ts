@@ -71,7 +71,7 @@ describe('a stage of [[pipeline.extra]]', () => {
 
   it.each([
     ['missing', null, /Cannot find module/],
-    ['broken', 'export default {', /is no stage/],
+    ['broken', 'export default {', /is not a stage/],
     ['empty', 'export const name = 1;', /default/],
     ['taken', "export default { name: 'fix', version: 1, run() {} };", /own/],
     ['bare', "export default { name: 'bare', version: 1 };", /run/],

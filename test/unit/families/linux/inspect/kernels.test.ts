@@ -33,7 +33,7 @@ describe('kernelFiles', () => {
   });
 });
 
-it('an absurd number of kernels is refused before any initramfs is read', async () => {
+it('an impossible number of kernels is refused before any initramfs is read', async () => {
   const files = Object.fromEntries(
     Array.from({ length: 101 }, (_, number) => [`/lib/modules/6.1.${number}/modules.dep`, '']),
   );
