@@ -27,8 +27,8 @@ export function formerlyVariable(variable: string): OptionRow | null {
 }
 
 /**
- * Moves what `tables` has under former names to the new ones, in place, and calls `renamed` for each. Where both names
- * are set the old one stays, and is refused as an unknown key.
+ * Moves what `tables` has under former names to the new ones, in place, and calls `renamed` for each. Where
+ * both names are set the old one stays, and is refused as an unknown key.
  */
 export function moveFormerKeys(
   tables: Record<string, unknown>,

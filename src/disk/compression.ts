@@ -22,7 +22,10 @@ export interface Packed {
   inner: string;
 }
 
-/** `web01.vmdk.gz` is `web01.vmdk` in gzip; null for names that do not say a disk or an archive inside a compression. */
+/**
+ * `web01.vmdk.gz` is `web01.vmdk` in gzip; null for names that do not say a disk or an archive inside a
+ * compression.
+ */
 export function compressionOf(name: string): Packed | null {
   const compression = COMPRESSIONS.find(({ suffix }) => name.toLowerCase().endsWith(suffix));
   if (compression === undefined) return null;
@@ -36,8 +39,9 @@ export function innerName(name: string): string {
 }
 
 /**
- * How a file is really compressed: as its name says, or under the name of what is in it, as archives and disks of an OVF
- * are. Null where it is not. Rejects with `fetch.conflicting-format` where the content is not what the name says.
+ * How a file is really compressed: as its name says, or under the name of what is in it, as archives and
+ * disks of an OVF are. Null where it is not. Rejects with `fetch.conflicting-format` where the content is not
+ * what the name says.
  */
 export async function compressionIn(name: string, source: ByteSource): Promise<Packed | null> {
   const packed = compressionOf(name);
@@ -84,7 +88,9 @@ export interface BudgetRequest {
   maxBytes: number;
 }
 
-/** How far a file may grow when it is unpacked. Pure; `take` throws `fetch.bomb` before the bytes are written. */
+/**
+ * How far a file may grow when it is unpacked. Pure; `take` throws `fetch.bomb` before the bytes are written.
+ */
 export class ExpansionBudget {
   readonly #request: BudgetRequest;
   #bytes = 0;
@@ -121,8 +127,8 @@ export class ExpansionBudget {
 const FREE_HOLES = 1024 * GIB;
 
 /**
- * Throws `fetch.bomb` for more zeros than any disk has beside so much data: who reads a file for its digest reads its holes too, and a file of a few KiB may have
- * petabytes of them. `what` begins the sentence.
+ * Throws `fetch.bomb` for more zeros than any disk has beside so much data: who reads a file for its digest
+ * reads its holes too, and a file of a few KiB may have petabytes of them. `what` begins the sentence.
  */
 export function refuseHoles(what: string, holes: number, data: number, maxExpansion: number): void {
   if (holes <= Math.max(FREE_HOLES, data * maxExpansion)) return;

@@ -15,8 +15,9 @@ export interface OpenFile {
 }
 
 /**
- * Opens a regular file for reading without following a link in its last component and without waiting for a FIFO's writer. Rejects with
- * `fetch.refused-special` for anything that is no regular file. The handle is closed when `use` is done. Once `signal` is aborted, reads reject with its reason.
+ * Opens a regular file for reading without following a link in its last component and without waiting for a
+ * FIFO's writer. Rejects with `fetch.refused-special` for anything that is not a regular file. The handle is
+ * closed when `use` is done. Once `signal` is aborted, reads reject with its reason.
  */
 export async function withFile<Result>(
   path: string,
@@ -26,7 +27,7 @@ export async function withFile<Result>(
   const handle = await openRegular(path);
   try {
     const status = await handle.stat();
-    if (!status.isFile()) throw refusedSpecial(path, 'is no regular file');
+    if (!status.isFile()) throw refusedSpecial(path, 'is not a regular file');
     return await use({ source: fileSource(handle, status.size, signal), links: status.nlink });
   } finally {
     await handle.close();

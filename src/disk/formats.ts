@@ -36,9 +36,11 @@ export function formatOfExtension(name: string): DiskFormat | null {
 }
 
 /**
- * Returns the format that the content has, which must be the one that is claimed, by the name or by a description: a guest can write any header into its own raw disk, so a
- * header alone proves nothing, and a name alone neither. Null where no format is recognised, and for plain bytes under a name that
- * claims no format. Throws `fetch.conflicting-format`, and `fetch.truncated` where a format's mark is at the end and not there yet.
+ * Returns the format that the content has, which must be the one that is claimed, by the name or by a
+ * description: a guest can write any header into its own raw disk, so a header alone proves nothing, and a
+ * name alone neither. Null where no format is recognised, and for plain bytes under a name that claims no
+ * format. Throws `fetch.conflicting-format`, and `fetch.truncated` where a format's mark is at the end and
+ * not there yet.
  */
 export async function detectFormat(
   claimed: DiskFormat | null,

@@ -40,12 +40,13 @@ const MAX_BACKING_NAME = 1023;
 /**
  * The explicit block graph of a verified chain: nothing that stands in a dropped header is followed.
  *
- * - VMDK: QEMU's driver opens extents and parents by the names in the descriptor itself and checks that a parent is VMDK too, so it gets descriptors
- *   written by us: one a layer, each naming verified files and the next of ours. The whole stack is then one short node. What such a descriptor names must
- *   have a sparse header: a text put in its place is not followed. Opened directly, with `backing: null`, is only what QEMU finds in no other way: a single
- *   file with a footer, or inside an archive.
- * - qcow2: nodes nested with an explicit `backing`. Where the text gets longer than a qcow2 header holds (a deep chain, long paths), an empty
- *   overlay is put in between and the next layer builds on that.
+ * - VMDK: QEMU's driver opens extents and parents by the names in the descriptor itself and checks that a
+ *   parent is VMDK too, so it gets descriptors written by us: one a layer, each naming verified files and the
+ *   next of ours. The whole stack is then one short node. What such a descriptor names must have a sparse
+ *   header: a text put in its place is not followed. Opened directly, with `backing: null`, is only what QEMU
+ *   finds in no other way: a single file with a footer, or inside an archive.
+ * - qcow2: nodes nested with an explicit `backing`. Where the text gets longer than a qcow2 header holds (a
+ *   deep chain, long paths), an empty overlay is put in between and the next layer builds on that.
  *
  * Throws `flatten.path-unusable` where names cannot be written, `fetch.unsupported`.
  */
@@ -91,7 +92,8 @@ function vmdkNode(run: readonly Layer[], request: GraphRequest, plan: GraphPlan)
   let parentPath: string | null = null;
   for (const [height, layer] of run.entries()) {
     if (layer.footer && height === 0 && layer.bytes.region === undefined) {
-      // QEMU finds a footer only in the file that it opens itself; this one has no parent (see embeddedImage), so nothing is followed.
+      // QEMU finds a footer only in the file that it opens itself; this one has no parent (see
+      // embeddedImage), so nothing is followed.
       parentPath = pathFrom(places.work, pathOf(layer.bytes, places));
       continue;
     }
@@ -144,8 +146,9 @@ function renderedExtents(layer: Layer, { places }: GraphRequest): RenderedExtent
 }
 
 /**
- * Relative for what lies in the work directory: short, and with a slash before any colon, so that QEMU takes it for a file. Absolute for
- * everything else: `..` would leave a work directory that is reached through a link by another door.
+ * Relative for what lies in the work directory: short, and with a slash before any colon, so that QEMU takes
+ * it for a file. Absolute for everything else: `..` would leave a work directory that is reached through a
+ * link by another door.
  */
 function pathFrom(workDirectory: string, file: string): string {
   const path = relative(workDirectory, file);
@@ -157,7 +160,8 @@ function backingOf(node: BlockNode, workDirectory: string): { backing: string; b
   if (fits(node)) return { backing: specification(node), backingFormat: node.driver };
   const file = node.file.driver === 'file' && 'filename' in node.file ? node.file.filename : null;
   const path = file === null ? null : pathFrom(workDirectory, file);
-  // A very deep job path: relative names are short, and what is named here refers to nothing but to our own files.
+  // A very deep job path: relative names are short, and what is named here refers to nothing but to our own
+  // files.
   if (path !== null && (node.backing ?? null) === null && Buffer.byteLength(path) <= MAX_BACKING_NAME)
     return { backing: path, backingFormat: node.driver };
   throw new Hyper2kvmError(

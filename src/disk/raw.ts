@@ -2,8 +2,8 @@ import { corrupt, u64le } from './base/bytes.js';
 import { type ByteSource, type DiskFormat, type ParsedImage, SECTOR } from './base/format.js';
 
 /**
- * A plain disk image: bytes without a header. It counts as one only where a partition table, a boot sector or a known filesystem is found,
- * because every file is a "raw disk" to tools that do not look.
+ * A plain disk image: bytes without a header. It counts as one only where a partition table, a boot sector or
+ * a known filesystem is found, because every file is a "raw disk" to tools that do not look.
  */
 export const raw: DiskFormat = {
   name: 'raw',
@@ -16,7 +16,7 @@ export const raw: DiskFormat = {
 /** With `variant` the bytes are a disk because something else says so (an empty data disk of a VM). */
 export async function parseRaw(source: ByteSource, variant?: string): Promise<ParsedImage> {
   const { size } = source;
-  if (size % SECTOR !== 0) throw corrupt(`a raw disk of ${size} bytes is no multiple of 512`);
+  if (size % SECTOR !== 0) throw corrupt(`a raw disk of ${size} bytes is not a multiple of 512`);
   const head = await source.read(0, HEAD_BYTES);
   const content = rawContent(head);
   const end = tableEnd(head, content);
@@ -61,7 +61,10 @@ function rawContent(head: Buffer): string | null {
   return mbrPartitions(head) === null ? null : 'mbr';
 }
 
-/** The MBR's partitions in sectors; null where the table is not one (a status byte that none has, no entry at all). */
+/**
+ * The MBR's partitions in sectors; null where the table is not one (a status byte that none has, no entry at
+ * all).
+ */
 function mbrPartitions(head: Buffer): { type: number; start: number; sectors: number }[] | null {
   const partitions = [0, 1, 2, 3].map((i) => {
     const at = MBR_TABLE + i * 16;
@@ -78,8 +81,8 @@ function mbrPartitions(head: Buffer): { type: number; start: number; sectors: nu
 }
 
 /**
- * Where the partition table itself puts the disk's end, in bytes: GPT's backup header, the MBR's last partition. 0 where
- * there is no table: filesystems are not checked.
+ * Where the partition table itself puts the disk's end, in bytes: GPT's backup header, the MBR's last
+ * partition. 0 where there is no table: filesystems are not checked.
  */
 function tableEnd(head: Buffer, content: string | null): number {
   if (content === 'gpt' || content === 'gpt-4k') {

@@ -8,11 +8,16 @@ import { parseRaw } from './raw.js';
 export interface ReadOptions {
   /** Take a file named as raw for a disk whatever its bytes are (data disks). */
   anyRaw: boolean;
-  /** What the VM's description calls it, of a file whose name claims no format; null where that says nothing. */
+  /**
+   * What the VM's description calls it, of a file whose name claims no format; null where that says nothing.
+   */
   format?: 'qcow2' | 'raw' | null;
 }
 
-/** What a file's header says. Exactly one of `image` and `error` may be set; neither: no image at all (a log, a VMX). */
+/**
+ * What a file's header says. Exactly one of `image` and `error` may be set; neither: no image at all (a log,
+ * a VMX).
+ */
 export interface ReadImage {
   image: DiskImage | null;
   error: Hyper2kvmError | null;
@@ -20,7 +25,10 @@ export interface ReadImage {
   check: ParsedImage['check'] | null;
 }
 
-/** Reads one file's header, once. Never throws for its content: a refusal is in `error`, and its message names the file. */
+/**
+ * Reads one file's header, once. Never throws for its content: a refusal is in `error`, and its message names
+ * the file.
+ */
 export async function readImageFile(
   name: string,
   source: ByteSource,
@@ -109,5 +117,5 @@ async function describeContent(source: ByteSource): Promise<string> {
     return /^\s*<(!doctype|html|\?xml)/i.test(head.toString('latin1'))
       ? 'is a web page or XML text'
       : 'is plain text';
-  return 'has no header that is known';
+  return 'has no known header';
 }

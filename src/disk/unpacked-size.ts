@@ -1,14 +1,18 @@
 import type { ByteSource } from './base/format.js';
 import { type Compression, compressionOf } from './compression.js';
 
-/** What real disks grow by when they are unpacked, holes aside: more is seen when it is unpacked, and waits for space then. */
+/**
+ * What real disks grow by when they are unpacked, holes aside: more is seen when it is unpacked, and waits
+ * for space then.
+ */
 const USUAL_EXPANSION = 4;
 /** An index has a few bytes for each block of MiBs: this is one of TiBs. */
 const MAX_INDEX = 1024 ** 2;
 
 /**
- * Bytes that a compressed disk will probably need on disk, for reserving space: what its own header or footer says, but no more than disks usually grow by (the
- * rest are zeros, which become holes). 0 for what is not compressed. Never rejects for the content: a lie costs nothing but a wait.
+ * Bytes that a compressed disk will probably need on disk, for reserving space: what its own header or footer
+ * says, but no more than disks usually grow by (the rest are zeros, which become holes). 0 for what is not
+ * compressed. Never rejects for the content: a lie costs nothing but a wait.
  */
 export async function unpackedEstimate(name: string, source: ByteSource): Promise<number> {
   const packed = compressionOf(name);
@@ -23,7 +27,10 @@ const SIZES: Record<Compression['name'], (source: ByteSource) => Promise<number 
   zstd: zstdSize,
 };
 
-/** ISIZE (RFC 1952, 2.3.1): the size modulo 4 GiB, of the last member. Of use only where no more can be in there. */
+/**
+ * ISIZE (RFC 1952, 2.3.1): the size modulo 4 GiB, of the last member. Of use only where no more can be in
+ * there.
+ */
 async function gzipSize(source: ByteSource): Promise<number | null> {
   // Deflate packs at most 1032 to 1.
   if (source.size < 18 || source.size * 1032 >= 2 ** 32) return null;
@@ -51,7 +58,10 @@ async function xzSize(source: ByteSource): Promise<number | null> {
   return Number.isSafeInteger(sum) ? sum : null;
 }
 
-/** Multibyte integers, 7 bits a byte, low ones first (1.2); ends at the end or at one that is longer than a safe integer. */
+/**
+ * Multibyte integers, 7 bits a byte, low ones first (1.2); ends at the end or at one that is longer than a
+ * safe integer.
+ */
 function* varints(bytes: Buffer, start: number): Generator<number, undefined> {
   let value = 0;
   let scale = 1;

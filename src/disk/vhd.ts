@@ -10,14 +10,15 @@ import {
 } from './base/format.js';
 
 /**
- * Microsoft's VHD ("Virtual Hard Disk Image Format Specification", 2006; big-endian). Its mark is the footer in the last sector; dynamic disks have a
- * copy of it in the first.
+ * Microsoft's VHD ("Virtual Hard Disk Image Format Specification", 2006; big-endian). Its mark is the footer
+ * in the last sector; dynamic disks have a copy of it in the first.
  */
 export const vhd: DiskFormat = {
   name: 'vhd',
   extensions: ['vhd', 'vpc'],
   driver: 'vpc',
-  // QEMU would derive the size from the CHS geometry for some creators, which is smaller than the disk that Hyper-V and Azure show.
+  // QEMU would derive the size from the CHS geometry for some creators, which is smaller than the disk that
+  // Hyper-V and Azure show.
   driverOptions: { force_size_calc: 'current_size' },
   markAtEnd: true,
   detect: async (head, source) => isFooter(head.subarray(0, SECTOR)) || hasCookie(await lastSector(source)),
@@ -65,7 +66,7 @@ async function parse(source: ByteSource): Promise<ParsedImage> {
   }
   const virtualSize = u64be(footer, 48, 'the VHD’s size');
   if (virtualSize === 0 || virtualSize > MAX_VIRTUAL_SIZE || virtualSize % SECTOR !== 0)
-    throw corrupt('the VHD’s size is absurd');
+    throw corrupt('the VHD footer declares an impossible disk size');
   const base = { format: 'vhd', role: 'disk', contentId: null, parent: null, extents: [] } as const;
   const image = { ...base, variant: type, virtualSize, extents: [] };
   return { image, check: (whole) => completeness(whole, image, atEnd) };
@@ -89,7 +90,10 @@ async function completeness(
   }
 }
 
-/** Walks the block allocation table; each block has a sector bitmap in front. Bytes that the allocated blocks hold. */
+/**
+ * Walks the block allocation table; each block has a sector bitmap in front. Bytes that the allocated blocks
+ * hold.
+ */
 async function allocatedBlocks(source: ByteSource, image: DiskImage, footer: Buffer): Promise<number> {
   const header = await readExact(
     source,
@@ -101,7 +105,7 @@ async function allocatedBlocks(source: ByteSource, image: DiskImage, footer: Buf
   const entries = header.readUInt32BE(28);
   const blockSize = header.readUInt32BE(32);
   if (blockSize < SECTOR || blockSize > 2 ** 28 || blockSize % SECTOR !== 0)
-    throw corrupt('the VHD’s block size is absurd');
+    throw corrupt('the VHD header declares an impossible block size');
   const needed = Math.ceil(image.virtualSize / blockSize);
   if (needed > entries || entries > 2 ** 22) throw corrupt('the VHD’s block table does not fit its size');
   const bitmap = Math.ceil(blockSize / SECTOR / 8 / SECTOR) * SECTOR;

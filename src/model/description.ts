@@ -12,9 +12,11 @@ export interface Description {
 }
 
 export interface DescribedDisk {
-  /** Bus and unit on the old hypervisor (`scsi0:0`); null where nothing says. */
+  /** Bus and unit on the old hypervisor (`scsi0:0`); null where that is not known. */
   controller: string | null;
-  /** The disk's file as the description writes it; null for an empty disk, which whoever imports the VM makes. */
+  /**
+   * The disk's file as the description writes it; null for an empty disk, which whoever imports the VM makes.
+   */
   file: string | null;
   /** Bytes, of an empty disk. */
   capacity: number | null;

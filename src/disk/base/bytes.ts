@@ -39,8 +39,9 @@ export async function readExact(
 const CHUNK = 1024 * 1024;
 
 /**
- * Gives the table of `length` bytes at `offset` to `use`, at most 1 MiB at a time and each with its offset in the table: tables may have hundreds of MiB. Lets others
- * have their turn in between. What lies in a hole of the file is zeros: `use` does not get it. Rejects as `readExact`.
+ * Gives the table of `length` bytes at `offset` to `use`, at most 1 MiB at a time and each with its offset in
+ * the table: tables may have hundreds of MiB. Lets others have their turn in between. What lies in a hole of
+ * the file is zeros: `use` does not get it. Rejects as `readExact`.
  */
 export async function readTable(
   source: ByteSource,
@@ -90,7 +91,7 @@ export function u64be(bytes: Buffer, offset: number, what: string): number {
 }
 
 function safe(value: bigint, what: string): number {
-  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw corrupt(`${what} is absurd (${value})`);
+  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw corrupt(`${what} is impossibly large (${value})`);
   return Number(value);
 }
 
@@ -106,7 +107,10 @@ export function bufferSource(bytes: Buffer): ByteSource {
 const HEAD_BYTES = 68 * 1024;
 const TAIL_BYTES = 2048;
 
-/** The same bytes, of which the first 68 KiB and the last 2 KiB are read once at most: every format looks there. */
+/**
+ * The same bytes, of which the first 68 KiB and the last 2 KiB are read once at most: every format looks
+ * there.
+ */
 export function rememberEnds(source: ByteSource): ByteSource {
   const tailStart = Math.max(0, source.size - TAIL_BYTES);
   let head: Promise<Buffer> | null = null;

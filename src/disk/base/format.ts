@@ -1,10 +1,18 @@
-/** Positional reader of one file (or of a part of one): the only thing that parsers know of the outside world. */
+/**
+ * Positional reader of one file (or of a part of one): the only thing that parsers know of the outside world.
+ */
 export interface ByteSource {
   /** Bytes. */
   readonly size: number;
-  /** Exactly `length` bytes from `offset`; fewer only where the file ends. Offsets beyond the end give an empty buffer. */
+  /**
+   * Exactly `length` bytes from `offset`; fewer only where the file ends. Offsets beyond the end give an
+   * empty buffer.
+   */
   read(offset: number, length: number): Promise<Buffer>;
-  /** The first byte from `offset` on that is not in a hole; `size` where the rest is one. Left out: there are no holes. */
+  /**
+   * The first byte from `offset` on that is not in a hole; `size` where the rest is one. Left out: there are
+   * no holes.
+   */
   nextData?(offset: number): Promise<number>;
 }
 
@@ -49,20 +57,25 @@ export interface DiskImage {
 }
 
 /**
- * Whether all of the file's bytes have arrived, as far as the format can tell. `allocated`: bytes of the disk that this file holds, null
- * where the format does not tell. `reason` is text for people: `the footer has not arrived`.
+ * Whether all of the file's bytes have arrived, as far as the format can tell. `allocated`: bytes of the disk
+ * that this file holds, null where the format does not tell. `reason` is text for people: `the footer has not
+ * arrived`.
  */
 export type Completeness = { complete: true; allocated: number | null } | { complete: false; reason: string };
 
-/** What a header says, and a check of the tables that it points to, which reads each of them once. The header is not read again. */
+/**
+ * What a header says, and a check of the tables that it points to, which reads each of them once. The header
+ * is not read again.
+ */
 export interface ParsedImage {
   image: DiskImage;
   check(source: ByteSource): Promise<Completeness>;
 }
 
 /**
- * One image format. All members are pure but for reads through ByteSource, bounded in memory and in the length of a turn of the event loop, and reject with `fetch.*` errors.
- * A new format is a file that exports one of these and a line in formats.ts.
+ * One image format. All members are pure but for reads through ByteSource, bounded in memory and in the
+ * length of a turn of the event loop, and reject with `fetch.*` errors. A new format is a file that exports
+ * one of these and a line in formats.ts.
  */
 export interface DiskFormat {
   name: string;
@@ -74,13 +87,19 @@ export interface DiskFormat {
   driverOptions?: Readonly<Record<string, string>>;
   /** Its mark is at the end of the file: while that has not arrived, the file looks like plain bytes. */
   markAtEnd?: true;
-  /** True where the magic and the structure around it are this format's. Looks at `head` (first 4 KiB at most) and at the end of `source`. */
+  /**
+   * True where the magic and the structure around it are this format's. Looks at `head` (first 4 KiB at most)
+   * and at the end of `source`.
+   */
   detect(head: Buffer, source: ByteSource): Promise<boolean>;
   parse(source: ByteSource): Promise<ParsedImage>;
 }
 
 export const SECTOR = 512;
-/** The largest disk that any parser accepts (1 PiB); `flatten.max_virtual_size_gib` is the limit that operators set below it. */
+/**
+ * The largest disk that any parser accepts (1 PiB); `flatten.max_virtual_size_gib` is the limit that
+ * operators set below it.
+ */
 export const MAX_VIRTUAL_SIZE = 2 ** 50;
 /** A text descriptor is a few hundred bytes; QEMU itself reads no more than this. */
 export const MAX_DESCRIPTOR = 1024 * 1024;

@@ -2,10 +2,10 @@ import { Hyper2kvmError } from '../../errors/error.js';
 import { printable } from '../../text/escape-terminal.js';
 
 /**
- * The plain name of the file that a header's or a description's reference stands for. References carry the paths of the
- * machine that made them (`[datastore1] web01/web01.vmdk`, `C:\\VMs\\web01.vmdk`, `/vmfs/volumes/…/web01.vmdk`): only
- * the last component counts, and only a file of the drop may have it. Throws `fetch.refused-reference` for what names
- * no file at all: a protocol, control characters.
+ * The plain name of the file that a header's or a description's reference stands for. References carry the
+ * paths of the machine that made them (`[datastore1] web01/web01.vmdk`, `C:\\VMs\\web01.vmdk`,
+ * `/vmfs/volumes/…/web01.vmdk`): only the last component counts, and only a file of the drop may have it.
+ * Throws `fetch.refused-reference` for what names no file at all: a protocol, control characters.
  */
 export function referencedName(reference: string, referrer: string): string {
   if (/^[A-Za-z][A-Za-z0-9+.-]+:/.test(reference))
@@ -35,7 +35,10 @@ export function refusedReference(reference: string, referrer: string, why: strin
   );
 }
 
-/** The name of a file inside an archive: `./web01/web01.ovf` is `web01/web01.ovf`. Throws `fetch.refused-reference` for what leads out of it. */
+/**
+ * The name of a file inside an archive: `./web01/web01.ovf` is `web01/web01.ovf`. Throws
+ * `fetch.refused-reference` for what leads out of it.
+ */
 export function archiveName(written: string): string {
   const parts = written.split(/[/\\]/).filter((part) => part !== '' && part !== '.');
   const isStrange = (part: string) => Buffer.byteLength(part) > 255 || /[\u0000-\u001f\u007f]/.test(part);
@@ -69,9 +72,9 @@ export class NameIndex {
   }
 
   /**
-   * Returns the file that `reference` stands for, as `referrer` (a name of the drop) writes it: the path below the
-   * referrer's own folder, else the plain name beside it, else the only file of the drop that has this name. Null where
-   * there is none. Throws as `referencedName`.
+   * Returns the file that `reference` stands for, as `referrer` (a name of the drop) writes it: the path
+   * below the referrer's own folder, else the plain name beside it, else the only file of the drop that has
+   * this name. Null where there is none. Throws as `referencedName`.
    */
   find(reference: string, referrer: string): string | null {
     const base = referencedName(reference, referrer);
@@ -95,7 +98,9 @@ function keysOf(name: string): Set<string> {
   return new Set([name, folded(name), folded(percentDecoded(name))]);
 }
 
-/** A name as it stands in a URI: `web%2001.vmdk`. Programs that do not escape a percent sign mean it as it is. */
+/**
+ * A name as it stands in a URI: `web%2001.vmdk`. Programs that do not escape a percent sign mean it as it is.
+ */
 export function percentDecoded(name: string): string {
   try {
     return decodeURIComponent(name);
@@ -119,8 +124,9 @@ function pathBelow(reference: string): string | null {
 }
 
 /**
- * Compares names the way people sort disks: `web01-s2` before `web01-s10`, independent of the host's locale. Runs of digits count as numbers, what is between
- * them as text. Allocates nothing before the first difference: thousands of names of 255 bytes are sorted before a drop is claimed.
+ * Compares names the way people sort disks: `web01-s2` before `web01-s10`, independent of the host's locale.
+ * Runs of digits count as numbers, what is between them as text. Allocates nothing before the first
+ * difference: thousands of names of 255 bytes are sorted before a drop is claimed.
  */
 export function compareNames(left: string, right: string): number {
   let at = 0;
@@ -152,7 +158,7 @@ function runAt(text: string, start: number): string {
   return text.slice(start, end);
 }
 
-/** Node gives a name that is not UTF-8 with replacement characters, by which nothing is found again. */
+/** Node replaces invalid UTF-8 in names by U+FFFD, so such a file can be listed but not opened. */
 export function isNotUtf8(name: string): boolean {
   return name.includes('\ufffd');
 }

@@ -4,7 +4,10 @@ import { corrupt, readExact, truncated, unsupported } from './bytes.js';
 import type { ByteSource } from './format.js';
 import { archiveName } from './names.js';
 
-/** A regular file inside a tar archive: its bytes are `offset` to `offset + size` of the archive. `name`: a path inside it, without `.` and `..`. */
+/**
+ * A regular file inside a tar archive: its bytes are `offset` to `offset + size` of the archive. `name`: a
+ * path inside it, without `.` and `..`.
+ */
 export interface TarMember {
   name: string;
   offset: number;
@@ -26,10 +29,11 @@ interface Extension {
 }
 
 /**
- * The members of an OVA, by reading the headers only (POSIX.1-2017 pax, "ustar Interchange Format"; GNU's long names and large sizes). Nothing is ever
- * unpacked by name. Rejects with `fetch.refused-reference` for names that lead out of it, `fetch.refused-special` for links and devices,
- * `fetch.unsupported` for sparse members,
- * `fetch.corrupt` for two members of one name, `fetch.truncated` where a member ends behind the archive.
+ * The members of an OVA, by reading the headers only (POSIX.1-2017 pax, "ustar Interchange Format"; GNU's
+ * long names and large sizes). Nothing is ever unpacked by name. Rejects with `fetch.refused-reference` for
+ * names that lead out of it, `fetch.refused-special` for links and devices, `fetch.unsupported` for sparse
+ * members, `fetch.corrupt` for two members of one name, `fetch.truncated` where a member ends behind the
+ * archive.
  */
 export async function indexTar(source: ByteSource): Promise<TarMember[]> {
   const members = new Map<string, TarMember>();
@@ -97,7 +101,7 @@ function sizeField(header: Buffer): number {
   const field = header.subarray(124, 136);
   // GNU's base-256 for what does not fit eleven octal digits.
   const size = field[0] === 0x80 ? Number(field.readBigUInt64BE(4)) : octal(field);
-  if (!Number.isSafeInteger(size) || size < 0) throw corrupt('a tar member’s size is absurd');
+  if (!Number.isSafeInteger(size) || size < 0) throw corrupt('a tar header declares an impossible size');
   return size;
 }
 
@@ -126,6 +130,6 @@ function paxRecords(bytes: Buffer): Extension {
     at += length;
   }
   if (result.size !== undefined && (!Number.isSafeInteger(result.size) || result.size < 0))
-    throw corrupt('a tar member’s size is absurd');
+    throw corrupt('a tar header declares an impossible size');
   return result;
 }

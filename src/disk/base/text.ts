@@ -8,9 +8,9 @@ const CODE_PAGES: Readonly<Record<string, string>> = {
 const DECLARED_WITHIN = 4096;
 
 /**
- * Returns the text of a description in the encoding that it is written in: what its byte order mark or its zero bytes
- * tell, else what `declaration` finds in it (its first group), else UTF-8. What is not UTF-8 and says nothing is taken
- * for Windows' western code page, as programs of that time wrote it.
+ * Returns the text of a description in the encoding that it is written in: what its byte order mark or its
+ * zero bytes tell, else what `declaration` finds in it (its first group), else UTF-8. What is not UTF-8 and
+ * says nothing is taken for Windows' western code page, as programs of that time wrote it.
  */
 export function decodeText(bytes: Buffer, declaration: RegExp | null): string {
   const wide = wideEncoding(bytes);
@@ -34,7 +34,7 @@ function wideEncoding(bytes: Buffer): 'utf-16le' | 'utf-16be' | null {
   return first === 0 && second !== undefined && second !== 0 ? 'utf-16be' : null;
 }
 
-/** Null for a name that is no encoding. */
+/** Null for a name that is not an encoding. */
 function decoderFor(label: string): InstanceType<typeof TextDecoder> | null {
   try {
     return new TextDecoder(label);

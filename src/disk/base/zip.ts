@@ -5,7 +5,10 @@ import type { ByteSource } from './format.js';
 import { archiveName } from './names.js';
 import { decodeText } from './text.js';
 
-/** A regular file inside a ZIP archive: its bytes are `offset` to `offset + size` of the archive, as they are or in deflate. */
+/**
+ * A regular file inside a ZIP archive: its bytes are `offset` to `offset + size` of the archive, as they are
+ * or in deflate.
+ */
 export interface ZipMember {
   name: string;
   offset: number;
@@ -36,9 +39,10 @@ export function looksLikeZip(head: Buffer): boolean {
 }
 
 /**
- * The members of a ZIP archive (PKWARE's APPNOTE.TXT 6.3, 4.3) by its central directory. Nothing is unpacked by name. Rejects with
- * `fetch.truncated` while its end has not arrived, `fetch.corrupt`, `fetch.refused-reference` for names that lead out of it,
- * `fetch.refused-special` for links and devices, `fetch.unsupported` for encryption and other compressions.
+ * The members of a ZIP archive (PKWARE's APPNOTE.TXT 6.3, 4.3) by its central directory. Nothing is unpacked
+ * by name. Rejects with `fetch.truncated` while its end has not arrived, `fetch.corrupt`,
+ * `fetch.refused-reference` for names that lead out of it, `fetch.refused-special` for links and devices,
+ * `fetch.unsupported` for encryption and other compressions.
  */
 export async function indexZip(source: ByteSource): Promise<ZipMember[]> {
   const directory = await findDirectory(source);

@@ -19,8 +19,8 @@ const BUS_ORDER = ['scsi', 'sata', 'nvme', 'ide'];
 type Content = Omit<DescribedDisk, 'controller'>;
 
 /**
- * The VM's disks in the order of controllers and units; where the OVF has no devices for them, in the order of its disk
- * section. `files`: id to the file's name. Throws `fetch.corrupt`.
+ * The VM's disks in the order of controllers and units; where the OVF has no devices for them, in the order
+ * of its disk section. `files`: id to the file's name. Throws `fetch.corrupt`.
  */
 export function readDisks(
   envelope: XmlElement,
@@ -103,7 +103,7 @@ function propertyIn(element: XmlElement, key: string): string | undefined {
   return undefined;
 }
 
-/** Tells where a drive is attached: `scsi0:1`; null where its parent is no controller. */
+/** Tells where a drive is attached: `scsi0:1`; null where its parent is not a controller. */
 function placesOf(items: readonly Item[]): (drive: XmlElement) => string | null {
   const controllers = items.flatMap(({ element, type, id }) => {
     const bus = busOf(type, element);

@@ -23,8 +23,9 @@ const MAX_LINES = 1000;
 const LENGTHS = { sha1: 40, sha256: 64, sha512: 128 };
 
 /**
- * Parses the `.mf` of an OVF (DSP0243, section 5.1): lines `SHA256(name)= hex`. As real ones are: with a byte order mark,
- * in UTF-16, with comments, padded with zeros. Throws `fetch.corrupt` for more lines than any VM has files.
+ * Parses the `.mf` of an OVF (DSP0243, section 5.1): lines `SHA256(name)= hex`. As real ones are: with a byte
+ * order mark, in UTF-16, with comments, padded with zeros. Throws `fetch.corrupt` for more lines than any VM
+ * has files.
  */
 export function parseManifest(bytes: Buffer): Manifest {
   const manifest: Manifest = { lines: [], unknown: [] };

@@ -50,7 +50,10 @@ export function parseOvf(bytes: Buffer, { configuration, system: wanted }: OvfOp
   };
 }
 
-/** The names of all files that an OVF refers to, whatever VMs it describes. Throws `fetch.corrupt`, `fetch.unsupported`, `fetch.refused-reference`. */
+/**
+ * The names of all files that an OVF refers to, whatever VMs it describes. Throws `fetch.corrupt`,
+ * `fetch.unsupported`, `fetch.refused-reference`.
+ */
 export function referencedFiles(bytes: Buffer): string[] {
   return [...references(parseEnvelope(bytes)).values()];
 }
@@ -109,7 +112,10 @@ function vcpusOf(element: XmlElement | undefined): number | null {
   return quantity ?? (sockets === null ? null : sockets * (integer(field(element, 'cpu_per_socket')) ?? 1));
 }
 
-/** VMware's `vmw:Config` (or `vmw:ExtraConfig`) with the key `firmware`; VirtualBox' own machine element; oVirt's BIOS type. */
+/**
+ * VMware's `vmw:Config` (or `vmw:ExtraConfig`) with the key `firmware`; VirtualBox' own machine element;
+ * oVirt's BIOS type.
+ */
 function firmwareOf(system: XmlElement, hardware: XmlElement | undefined): Hardware['firmware'] {
   const setting = hardware?.children.find(({ attributes }) => attributes.get('key') === 'firmware');
   const machine = childrenNamed(childrenNamed(system, 'Machine')[0], 'Hardware')[0];

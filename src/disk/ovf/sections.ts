@@ -4,8 +4,8 @@ import { corrupt } from '../base/bytes.js';
 import { childrenNamed, type XmlElement } from './xml.js';
 
 /**
- * The children that are a section or a system of that name. OVF 0.9 (and oVirt, which still writes it) calls all of them
- * `Section` or `Content`, and says in `xsi:type` what they are: `ovf:DiskSection_Type`.
+ * The children that are a section or a system of that name. OVF 0.9 (and oVirt, which still writes it) calls
+ * all of them `Section` or `Content`, and says in `xsi:type` what they are: `ovf:DiskSection_Type`.
  */
 export function sections(element: XmlElement | undefined, name: string): XmlElement[] {
   return (
@@ -27,8 +27,8 @@ export function field(element: XmlElement | undefined, ...names: readonly string
 }
 
 /**
- * The VM of an envelope, also inside a collection, as vCloud Director wraps each: the only one, or the one whose id or name
- * is `wanted`. Throws `fetch.several-vms`, `fetch.corrupt`.
+ * The VM of an envelope, also inside a collection, as vCloud Director wraps each: the only one, or the one
+ * whose id or name is `wanted`. Throws `fetch.several-vms`, `fetch.corrupt`.
  */
 export function systemOf(envelope: XmlElement, wanted: string | null): XmlElement {
   const all = systemsIn(envelope);
@@ -53,8 +53,8 @@ function systemsIn(element: XmlElement): XmlElement[] {
 }
 
 /**
- * The deployment option that applies (DSP0243, 9.8): the wanted one, else the one that is marked as default, else the
- * first. Null where the OVF has none. Throws `fetch.unknown-configuration`.
+ * The deployment option that applies (DSP0243, 9.8): the wanted one, else the one that is marked as default,
+ * else the first. Null where the OVF has none. Throws `fetch.unknown-configuration`.
  */
 export function configurationOf(envelope: XmlElement, wanted: string | null): string | null {
   const options = sections(envelope, 'DeploymentOptionSection').flatMap((section) =>
@@ -89,8 +89,8 @@ export interface Item {
 const ITEMS = new Set(['Item', 'StorageItem', 'EthernetPortItem']);
 
 /**
- * The devices that the VM has in a configuration (DSP0243, 8.4 and 9.8): those of no configuration and of this one, which
- * replaces the plain one of the same InstanceID. The bounds of a range are no devices.
+ * The devices that the VM has in a configuration (DSP0243, 8.4 and 9.8): those of no configuration and of
+ * this one, which replaces the plain one of the same InstanceID. The bounds of a range are not devices.
  */
 export function itemsOf(hardware: XmlElement | undefined, configuration: string | null): Item[] {
   const found = (hardware?.children ?? []).flatMap((element) => {

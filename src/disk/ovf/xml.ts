@@ -20,8 +20,8 @@ const TOKEN =
 const ATTRIBUTE = /([^\s=]+)\s*=\s*(?:"([^"]*)"|'([^']*)')/g;
 
 /**
- * Parses a document of elements, attributes and text. There is no DTD: a document type, and with it every entity of its own, is refused, so
- * nothing can be included or expanded. Throws `fetch.corrupt`.
+ * Parses a document of elements, attributes and text. There is no DTD: a document type, and with it every
+ * entity of its own, is refused, so nothing can be included or expanded. Throws `fetch.corrupt`.
  */
 export function parseXml(bytes: Buffer): XmlElement {
   if (bytes.length > MAX_BYTES) throw corrupt('the XML is larger than 4 MiB');

@@ -32,7 +32,10 @@ function imageOf(header: Qcow2Header): ParsedImage['image'] {
   };
 }
 
-/** All tables and clusters of the active state lie inside the file. Reads the L1 and each of its L2 tables once; those in holes are empty. */
+/**
+ * All tables and clusters of the active state lie inside the file. Reads the L1 and each of its L2 tables
+ * once; those in holes are empty.
+ */
 async function completeness(source: ByteSource, header: Qcow2Header): Promise<Completeness> {
   try {
     const { refcountTableOffset, refcountTableSize, clusterSize } = header;
@@ -106,7 +109,10 @@ function countClusters(table: Buffer, header: Qcow2Header, fileSize: number): nu
   return count;
 }
 
-/** Offset of the last 512-byte sector that a compressed cluster occupies; at least its first byte must be there. */
+/**
+ * Offset of the last 512-byte sector that a compressed cluster occupies; at least its first byte must be
+ * there.
+ */
 function compressedLastSector(high: number, low: number, clusterBits: number): number {
   const entry = (BigInt(high & 0x3fff_ffff) << 32n) | BigInt(low);
   const offsetBits = BigInt(62 - (clusterBits - 8));

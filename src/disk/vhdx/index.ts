@@ -22,7 +22,10 @@ const MIB = 1024 * 1024;
 /** Payload block states ([MS-VHDX] 2.5.1.1): 6 is fully present, 7 only in differencing disks. */
 const PRESENT = 6;
 
-/** All payload blocks lie inside the file. After each "chunk ratio" of payload entries the table has one for a sector bitmap. */
+/**
+ * All payload blocks lie inside the file. After each "chunk ratio" of payload entries the table has one for a
+ * sector bitmap.
+ */
 async function completeness(source: ByteSource, layout: VhdxLayout): Promise<Completeness> {
   try {
     const blocks = Math.ceil(layout.virtualSize / layout.blockSize);

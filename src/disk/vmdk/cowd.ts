@@ -3,8 +3,8 @@ import { type ByteSource, type Completeness, MAX_VIRTUAL_SIZE, SECTOR } from '..
 import { MAX_DIRECTORY_ENTRIES, scanTables, type TableLayout } from './tables.js';
 
 /**
- * ESXi's own sparse extent (`vmfsSparse`, snapshot deltas `…-delta.vmdk`): "Virtual Disk Format 5.0", section "ESX Server Sparse Extents".
- * Little-endian, all sizes in sectors, tables of 4096 entries.
+ * ESXi's own sparse extent (`vmfsSparse`, snapshot deltas `…-delta.vmdk`): "Virtual Disk Format 5.0", section
+ * "ESX Server Sparse Extents". Little-endian, all sizes in sectors, tables of 4096 entries.
  */
 export const COWD_MAGIC = Buffer.from('COWD', 'latin1');
 const ENTRIES_PER_TABLE = 4096;
@@ -16,8 +16,10 @@ export function parseCowd(sector: Buffer): TableLayout {
   const directory = sector.readUInt32LE(20) * SECTOR;
   const directoryEntries = sector.readUInt32LE(24);
   if (sector.readUInt32LE(4) !== 1) throw corrupt('a COWD header of an unknown version');
-  if (capacity === 0 || capacity > MAX_VIRTUAL_SIZE) throw corrupt('the COWD header’s size is absurd');
-  if (grainSize === 0 || grainSize > 2 ** 30) throw corrupt('the COWD header’s grain size is absurd');
+  if (capacity === 0 || capacity > MAX_VIRTUAL_SIZE)
+    throw corrupt('the COWD header declares an impossible disk size');
+  if (grainSize === 0 || grainSize > 2 ** 30)
+    throw corrupt('the COWD header declares an impossible grain size');
   const needed = Math.ceil(capacity / (grainSize * ENTRIES_PER_TABLE));
   if (
     directoryEntries < needed ||

@@ -31,7 +31,8 @@ export interface DescriptorExtent {
 const NO_PARENT = 'ffffffff';
 const ENCODING = /^\s*encoding\s*=\s*"?([A-Za-z0-9_:.-]{1,40})"?\s*$/m;
 const MAX_EXTENTS = 4096;
-// With `s`, as a line may hold the line ends of Unicode: without it, each space before one would be tried as the last.
+// With `s`, as a line may hold the line ends of Unicode: without it, each space before one would be tried as
+// the last.
 const EXTENT =
   /^(RW|RDONLY|NOACCESS)\s+(\d{1,16})\s+([A-Z0-9]+)(?:\s+"([^"]*)"(?:\s+(\d{1,16}))?(?:\s+.*)?)?$/s;
 
@@ -39,7 +40,10 @@ export function looksLikeDescriptor(head: Buffer): boolean {
   return /^\ufeff?\s*#\s*Disk\s*DescriptorFile\s*[\r\n]/i.test(head.subarray(0, 256).toString('utf8'));
 }
 
-/** Parses the text; `fetch.corrupt` where it is no descriptor, `fetch.unsupported` where it names what QEMU would silently leave out. */
+/**
+ * Parses the text; `fetch.corrupt` where it is not a descriptor, `fetch.unsupported` where it names what QEMU
+ * would silently leave out.
+ */
 export function parseDescriptor(bytes: Buffer): Descriptor {
   if (bytes.length > MAX_DESCRIPTOR)
     throw corrupt(`the descriptor has ${bytes.length} bytes, more than 1 MiB`);
@@ -94,7 +98,7 @@ function parseExtent(line: string): DescriptorExtent {
   ];
   const sectors = Number(sectorText);
   if (!Number.isSafeInteger(sectors * SECTOR) || sectors === 0)
-    throw corrupt('an extent has an absurd number of sectors');
+    throw corrupt('an extent line declares an impossible number of sectors');
   // QEMU skips lines of other kinds or without RW: everything after them would move to a wrong place.
   if (kind === 'SESPARSE') {
     throw unsupported(
@@ -119,11 +123,14 @@ function parseExtent(line: string): DescriptorExtent {
   if (name === undefined || name === '') throw corrupt('an extent line has no file name');
   if (kind === 'FLAT' && offset === undefined) throw corrupt('a FLAT extent line has no offset');
   const start = kind === 'FLAT' || kind === 'VMFS' ? Number(offset ?? 0) : 0;
-  if (!Number.isSafeInteger(start * SECTOR)) throw corrupt('an extent has an absurd offset');
+  if (!Number.isSafeInteger(start * SECTOR)) throw corrupt('an extent line declares an impossible offset');
   return { access, sectors, kind, name, offset: start };
 }
 
-/** The image that a descriptor describes. `embedded`: it lies in the sparse file whose data it lists as its only extent. */
+/**
+ * The image that a descriptor describes. `embedded`: it lies in the sparse file whose data it lists as its
+ * only extent.
+ */
 export function descriptorImage(descriptor: Descriptor, embedded: boolean): DiskImage {
   const sectors = descriptor.extents.reduce((sum, extent) => sum + extent.sectors, 0);
   if (sectors * SECTOR > MAX_VIRTUAL_SIZE) throw corrupt('the disk is larger than 1 PiB');
@@ -150,7 +157,10 @@ function extentReference(extent: DescriptorExtent): ExtentReference {
   };
 }
 
-/** The text is a C string: padded with zeros up to its sectors, and QEMU leaves an old end behind the zero when it writes a shorter CID. */
+/**
+ * The text is a C string: padded with zeros up to its sectors, and QEMU leaves an old end behind the zero
+ * when it writes a shorter CID.
+ */
 export function beforeNul(bytes: Buffer): Buffer {
   const end = bytes.indexOf(0);
   return end < 0 ? bytes : bytes.subarray(0, end);
@@ -162,6 +172,6 @@ function unquote(value: string): string {
 }
 
 function hexadecimal(value: string, what: string): string {
-  if (!/^[0-9a-fA-F]{1,8}$/.test(value)) throw corrupt(`${what} is no 32-bit hexadecimal number`);
+  if (!/^[0-9a-fA-F]{1,8}$/.test(value)) throw corrupt(`${what} is not a 32-bit hexadecimal number`);
   return Number.parseInt(value, 16).toString(16);
 }

@@ -62,7 +62,8 @@ async function parse(source: ByteSource): Promise<ParsedImage> {
   const header = parseSparseHeader(head);
   const image = await sparseImage(source, header);
   return {
-    // QEMU reads the footer through the descriptor's file (block/vmdk.c), so not where another file lists this one.
+    // QEMU reads the footer through the descriptor's file (block/vmdk.c), so not where another file lists
+    // this one.
     image: header.directory === null ? { ...image, footer: true } : image,
     check: (whole) => sparseCompleteness(whole, header),
   };

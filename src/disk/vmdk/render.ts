@@ -14,8 +14,9 @@ export interface RenderedExtent {
 const MAX_PATH = 511;
 
 /**
- * The text of a descriptor that QEMU's vmdk driver reads instead of the one that was dropped: it names only what was verified, in the one form
- * that QEMU does not skip or misread. Null where a path cannot be written (a quote or a line end in it, more than 511 bytes).
+ * The text of a descriptor that QEMU's vmdk driver reads instead of the one that was dropped: it names only
+ * what was verified, in the one form that QEMU does not skip or misread. Null where a path cannot be written
+ * (a quote or a line end in it, more than 511 bytes).
  */
 export function renderDescriptor(descriptor: {
   contentId: string;

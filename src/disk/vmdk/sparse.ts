@@ -9,8 +9,8 @@ import {
 import { MAX_DIRECTORY_ENTRIES, scanTables } from './tables.js';
 
 /**
- * The header of a hosted sparse extent ("Virtual Disk Format 5.0", section "Hosted Sparse Extents"; little-endian; the source of a
- * streamOptimized disk too). Offsets and sizes in bytes.
+ * The header of a hosted sparse extent ("Virtual Disk Format 5.0", section "Hosted Sparse Extents";
+ * little-endian; the source of a streamOptimized disk too). Offsets and sizes in bytes.
  */
 export interface SparseHeader {
   version: number;
@@ -57,7 +57,7 @@ export function parseSparseHeader(sector: Buffer): SparseHeader {
     throw corrupt('line ends in the header were changed: the file was transferred in text mode');
   const sectors = (offset: number, what: string) => {
     const bytes = u64le(sector, offset, what) * SECTOR;
-    if (!Number.isSafeInteger(bytes)) throw corrupt(`${what} is absurd`);
+    if (!Number.isSafeInteger(bytes)) throw corrupt(`${what} is impossibly large`);
     return bytes;
   };
   const header = {
@@ -79,9 +79,9 @@ export function parseSparseHeader(sector: Buffer): SparseHeader {
     throw corrupt('the header’s capacity is zero or over 1 PiB');
   const grainSectors = header.grainSize / SECTOR;
   if (grainSectors < 1 || grainSectors > 0x20_0000 || !isPowerOfTwo(grainSectors))
-    throw corrupt('the grain size is absurd');
+    throw corrupt('the VMDK header declares an impossible grain size');
   if (header.entriesPerTable < 1 || header.entriesPerTable > 512)
-    throw corrupt('the grain tables’ length is absurd');
+    throw corrupt('the VMDK header declares an impossible length of its grain tables');
   if (directoryEntries(header) > MAX_DIRECTORY_ENTRIES)
     throw corrupt('the grain directory is larger than any real one');
   if (header.descriptorSize > MAX_DESCRIPTOR) throw corrupt('the embedded descriptor is larger than 1 MiB');
@@ -97,8 +97,8 @@ export function directoryEntries(header: SparseHeader): number {
 }
 
 /**
- * The header that counts: the footer's where the first one says that the grain directory is at the end. Rejects with `fetch.truncated`
- * while the footer has not arrived.
+ * The header that counts: the footer's where the first one says that the grain directory is at the end.
+ * Rejects with `fetch.truncated` while the footer has not arrived.
  */
 export async function effectiveHeader(source: ByteSource, header: SparseHeader): Promise<SparseHeader> {
   if (header.directory !== null) return header;
@@ -130,9 +130,9 @@ export async function effectiveHeader(source: ByteSource, header: SparseHeader):
 }
 
 /**
- * Checks that all grain tables and grains lie inside the file. Reads the directory and every table once (4 bytes for
- * each 64 KiB of the disk), and for a compressed disk the marker of the last grain. Of the redundant directory only
- * the place counts.
+ * Checks that all grain tables and grains lie inside the file. Reads the directory and every table once (4
+ * bytes for each 64 KiB of the disk), and for a compressed disk the marker of the last grain. Of the
+ * redundant directory only the place counts.
  */
 export async function sparseCompleteness(source: ByteSource, first: SparseHeader): Promise<Completeness> {
   try {
@@ -157,7 +157,7 @@ export async function sparseCompleteness(source: ByteSource, first: SparseHeader
       const marker = await readExact(source, offset, 12, 'the last grain’s marker');
       const packed = marker.readUInt32LE(8);
       if (packed === 0 || packed > 2 * header.grainSize + 1024)
-        throw corrupt('the last grain’s compressed size is absurd');
+        throw corrupt('the last grain declares an impossible compressed size');
       if (offset + 12 + packed > source.size)
         throw truncated('the last compressed grain lies beyond the end of the file');
     }

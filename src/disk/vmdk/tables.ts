@@ -17,18 +17,24 @@ export interface TableLayout {
 export interface TableScan {
   /** Number of grains with data. */
   grains: number;
-  /** The one that lies last in the file: its offset and how many of its bytes the disk uses; null when there are none. */
+  /**
+   * The one that lies last in the file: its offset and how many of its bytes the disk uses; null when there
+   * are none.
+   */
   lastGrain: { offset: number; length: number } | null;
 }
 
 const CHUNK = 1024 * 1024;
-/** More entries than the directory of any real disk has: 2^21 tables of 512 grains of 64 KiB are 64 TiB. A sector and an index together fit a double. */
+/**
+ * More entries than the directory of any real disk has: 2^21 tables of 512 grains of 64 KiB are 64 TiB. A
+ * sector and an index together fit a double.
+ */
 export const MAX_DIRECTORY_ENTRIES = 2 ** 21;
 
 /**
- * Walks the two levels of tables of a sparse extent. Rejects with `fetch.truncated` where a table lies beyond the end and with `fetch.corrupt`
- * where two directory entries share a table: so it never reads more than the file has, and what is a hole of it not at all. Holds one chunk (1 MiB) and
- * the directory.
+ * Walks the two levels of tables of a sparse extent. Rejects with `fetch.truncated` where a table lies beyond
+ * the end and with `fetch.corrupt` where two directory entries share a table: so it never reads more than the
+ * file has, and what is a hole of it not at all. Holds one chunk (1 MiB) and the directory.
  */
 export async function scanTables(source: ByteSource, layout: TableLayout): Promise<TableScan> {
   const tables = await tablesOf(source, layout);

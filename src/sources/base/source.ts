@@ -37,34 +37,40 @@ export interface SourceContext {
 export interface OpenSource {
   /** What the source says of the VM's hardware. */
   hardware: Hardware;
-  /** In the VM's order, at least one. `controller`: bus and unit on the old hypervisor (`scsi0:0`), null where nothing says. */
+  /**
+   * In the VM's order, at least one. `controller`: bus and unit on the old hypervisor (`scsi0:0`), null where
+   * that is not known.
+   */
   disks: { controller: string | null; chain: Chain }[];
   /** All of its files, for the report: paths relative to the source, sizes in bytes. */
   files: { path: string; size: number }[];
-  /** Those of them that are no part of the disks. */
+  /** Those of them that are not part of the disks. */
   passedOver: PassedOver[];
   /** What its owner should know, and what did not keep it from being opened. */
   warnings: Warning[];
   /**
-   * Undoes elsewhere what opening did there (a snapshot, a lease). Called once, when nothing reads from the source any
-   * more: at the end of the pipeline's run, or before the source is opened again.
+   * Undoes elsewhere what opening did there (a snapshot, a lease). Called once, when nothing reads from the
+   * source any more: at the end of the pipeline's run, or before the source is opened again.
    */
   close?(outcome: 'done' | 'failed'): Promise<void>;
 }
 
 /**
- * Who gives the bytes of a VM. A new one is a folder in sources/ and a line in registry.ts.
- * `Spec` is what it needs to know of a job: parsed from the job's `source` options and `drop`, the place of the drop.
+ * Who gives the bytes of a VM. A new one is a folder in sources/ and a line in registry.ts. `Spec` is what it
+ * needs to know of a job: parsed from the job's `source` options and `drop`, the place of the drop.
  */
 export interface Source<Spec = unknown> {
   /** `[source] type` of a job.toml; `local` is the drop itself. */
   type: string;
   spec: z.ZodType<Spec>;
-  /** Returns an id of what would be read now: part of every stage's content id. Another id, and all stages run again. */
+  /**
+   * Returns an id of what would be read now: part of every stage's content id. Another id, and all stages run
+   * again.
+   */
   contentId(spec: Spec, signal: AbortSignal): Promise<string>;
   /**
-   * Finds the VM's disks, checks that they are whole, and returns them with every header and table read once. What it
-   * leaves when it rejects must not matter to the next call. Errors: `fetch.*`, and the source's own.
+   * Finds the VM's disks, checks that they are whole, and returns them with every header and table read once.
+   * What it leaves when it rejects must not matter to the next call. Errors: `fetch.*`, and the source's own.
    */
   open(spec: Spec, context: SourceContext): Promise<OpenSource>;
 }

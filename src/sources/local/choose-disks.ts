@@ -1,5 +1,6 @@
+import type { Assembly } from '../../disk/assemble.js';
 import { isPath, refusedReference } from '../../disk/base/names.js';
-import { type Assembly, chainOf, leavesOf } from '../../disk/chain.js';
+import { chainOf, leavesOf } from '../../disk/chain.js';
 import { innerName } from '../../disk/compression.js';
 import { BLANK } from '../../disk/read-image.js';
 import { Hyper2kvmError } from '../../errors/error.js';
@@ -11,9 +12,9 @@ import type { Inventory } from './inventory.js';
 export type ChosenDisk = { controller: string | null } & ({ name: string } | { capacity: number });
 
 /**
- * Decides which images are the VM's disks, and in which order: those of the description, else each newest state. An
- * empty disk alone counts for a data job only. Rejects with `fetch.missing-disk`, `fetch.missing-delta`,
- * `fetch.no-disk`, `fetch.several-leaves`, `fetch.unknown-format`.
+ * Decides which images are the VM's disks, and in which order: those of the description, else each newest
+ * state. An empty disk alone counts for a data job only. Rejects with `fetch.missing-disk`,
+ * `fetch.missing-delta`, `fetch.no-disk`, `fetch.several-leaves`, `fetch.unknown-format`.
  */
 export async function chooseDisks(
   inventory: Inventory,
@@ -59,7 +60,9 @@ function newestImages(assembly: Assembly, frozen: readonly string[]): ChosenDisk
   });
 }
 
-/** A .vmx knows which state of each disk is in use: not always the newest one, after going back to a snapshot. */
+/**
+ * A .vmx knows which state of each disk is in use: not always the newest one, after going back to a snapshot.
+ */
 function describedDisks(description: FoundDescription, assembly: Assembly): ChosenDisk[] {
   return description.disks.map(({ controller, file, capacity }) => {
     if (file === null) return { controller, capacity: capacity! };

@@ -1,12 +1,15 @@
+import type { Assembled, ImageFile } from '../../disk/assemble.js';
 import type { Completeness } from '../../disk/base/format.js';
-import type { Assembled, ImageFile } from '../../disk/chain.js';
 import { type Places, pathOf, withBytes } from '../../disk/file-source.js';
 import { inFile } from '../../disk/read-image.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { usedBytes } from '../../files/space.js';
 import type { Layer } from '../../model/storage.js';
 
-/** Checks that all bytes of a disk's files are there, by the formats' own tables: of each file once, however many disks build on it. */
+/**
+ * Checks that all bytes of a disk's files are there, by the formats' own tables: of each file once, however
+ * many disks build on it.
+ */
 export class CompletenessCheck {
   readonly #places: Places;
   readonly #done = new Map<ImageFile, Promise<number | null>>();
@@ -15,10 +18,14 @@ export class CompletenessCheck {
     this.#places = places;
   }
 
-  /** Returns the layer with what it holds. `prefix` makes names what their owner knows. Rejects with `fetch.truncated`, `fetch.corrupt`. */
+  /**
+   * Returns the layer with what it holds. `prefix` makes names what their owner knows. Rejects with
+   * `fetch.truncated`, `fetch.corrupt`.
+   */
   async layerOf({ file, image, extents }: Assembled, prefix: string, signal: AbortSignal): Promise<Layer> {
     let allocated: number | null = 0;
-    // Flat extents have no tables; their sizes were compared with the descriptor when the chain was assembled.
+    // Flat extents have no tables; their sizes were compared with the descriptor when the chain was
+    // assembled.
     if (image.extents.some(({ type }) => type === 'flat')) allocated = null;
     const sparse = extents.filter((_extent, index) => image.extents[index]!.type === 'sparse');
     for (const part of [file, ...sparse]) {

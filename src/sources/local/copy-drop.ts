@@ -46,10 +46,10 @@ const KEPT_MODE = 0o755;
 const SLASH = Buffer.from('/');
 
 /**
- * Copies a drop into inodes of this process' own and syncs them. Its owner may exchange files, directories and
- * links at any moment: everything is opened from the handle of its directory without following a link, and
- * copied from the handle. Links are copied as links. Names need not be UTF-8.
- * Errors: `fetch.refused-special`, `source.changed` (a file was written to while it was copied).
+ * Copies a drop into inodes of this process' own and syncs them. Its owner may exchange files, directories
+ * and links at any moment: everything is opened from the handle of its directory without following a link,
+ * and copied from the handle. Links are copied as links. Names need not be UTF-8. Errors:
+ * `fetch.refused-special`, `source.changed` (a file was written to while it was copied).
  */
 export async function copyDrop(request: CopyRequest): Promise<void> {
   const { names, target } = request;

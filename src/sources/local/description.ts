@@ -1,4 +1,4 @@
-import type { DropFile } from '../../disk/chain.js';
+import type { DropFile } from '../../disk/assemble.js';
 import { withBytes } from '../../disk/file-source.js';
 import { type OvfOptions, parseOvf } from '../../disk/ovf/ovf.js';
 import { parseVmsd } from '../../disk/vmsd.js';
@@ -53,7 +53,10 @@ interface TextFile {
   bytes: Buffer;
 }
 
-/** The VM's file of that kind, null where there is none. What lies in a folder below the VM's own counts only where that has none. */
+/**
+ * The VM's file of that kind, null where there is none. What lies in a folder below the VM's own counts only
+ * where that has none.
+ */
 async function readOnly(inventory: Inventory, pattern: RegExp): Promise<TextFile | null> {
   const all = inventory.members.filter(({ name }) => pattern.test(name));
   const own = all.filter(({ name }) => !name.includes('/'));

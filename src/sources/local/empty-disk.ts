@@ -6,7 +6,10 @@ import type { Chain } from '../../model/storage.js';
 
 const DIRECTORY = 'empty';
 
-/** Makes a disk that a description has without a file, as whoever imports the VM must (DSP0243, 9.1): zeros that occupy nothing. */
+/**
+ * Makes a disk that a description has without a file, as whoever imports the VM must (DSP0243, 9.1): zeros
+ * that occupy nothing.
+ */
 export async function emptyDisk(capacity: number, index: number, workDirectory: string): Promise<Chain> {
   const path = `${DIRECTORY}/disk${index}.raw`;
   const size = Math.ceil(capacity / SECTOR) * SECTOR;

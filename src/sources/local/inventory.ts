@@ -1,9 +1,9 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { DropFile } from '../../disk/assemble.js';
 import { isNotUtf8, refusedName } from '../../disk/base/names.js';
 import { indexTar, type TarMember } from '../../disk/base/tar.js';
 import { indexZip, looksLikeZip, type ZipMember } from '../../disk/base/zip.js';
-import type { DropFile } from '../../disk/chain.js';
 import { compressionIn, innerName } from '../../disk/compression.js';
 import { type Places, refusedSpecial, refuseHardLinks, withBytes } from '../../disk/file-source.js';
 import { formatOfExtension } from '../../disk/formats.js';
@@ -17,7 +17,10 @@ import type { Unpacker } from './unpack.js';
 /** What lies in a drop. */
 export interface Inventory {
   places: Places;
-  /** Put before a member's name to make it what its owner knows: empty, `web01/`, or `web01.ova/` for the members of an archive. */
+  /**
+   * Put before a member's name to make it what its owner knows: empty, `web01/`, or `web01.ova/` for the
+   * members of an archive.
+   */
   prefix: string;
   /** All regular files, paths relative to the drop's directory, sorted. */
   files: { path: string; size: number }[];
@@ -31,7 +34,9 @@ export interface Inventory {
 }
 
 export interface InventoryOptions {
-  /** Refuse files with further hard links: in the spool they would give away what the service's user may read. */
+  /**
+   * Refuse files with further hard links: in the spool they would give away what the service's user may read.
+   */
   refuseHardLinks: boolean;
   workDirectory: string;
   /** For an archive that came compressed. */
@@ -43,8 +48,8 @@ const MAX_FILES = 10_000;
 const MAX_DEPTH = 8;
 
 /**
- * Looks at every file of the drop without following any link, and lists the members of an archive. Rejects with
- * `fetch.refused-special`, `fetch.too-many-files`, `fetch.empty`, `fetch.several-vms`.
+ * Looks at every file of the drop without following any link, and lists the members of an archive. Rejects
+ * with `fetch.refused-special`, `fetch.too-many-files`, `fetch.empty`, `fetch.several-vms`.
  */
 export async function takeInventory(
   { directory, entries }: DropPlace,
@@ -86,7 +91,10 @@ export async function takeInventory(
   return { ...known, prefix: folder, members: inside.members, hidden: [...own.hidden, ...inside.hidden] };
 }
 
-/** Takes out what a Mac leaves beside other files, and everything else that people do not see: none of it is the VM's. */
+/**
+ * Takes out what a Mac leaves beside other files, and everything else that people do not see: none of it is
+ * the VM's.
+ */
 function visible(files: readonly DropFile[], prefix: string): Pick<Inventory, 'members' | 'hidden'> {
   const isHidden = ({ name }: DropFile) =>
     name.split('/').some((part) => part.startsWith('.') || part === '__MACOSX');
@@ -98,7 +106,9 @@ function visible(files: readonly DropFile[], prefix: string): Pick<Inventory, 'm
   };
 }
 
-/** DSP0243 8.1: a file in pieces is `disk.vmdk.000000000`, …`1`. Some exporters number the only piece, too. */
+/**
+ * DSP0243 8.1: a file in pieces is `disk.vmdk.000000000`, …`1`. Some exporters number the only piece, too.
+ */
 function withoutPieceNumber(name: string, all: ReadonlySet<string>): string {
   const [, whole] = /^(.+)\.0{9}$/.exec(name) ?? [];
   return whole === undefined || all.has(whole) || all.has(`${whole}.000000001`) ? name : whole;
@@ -116,7 +126,10 @@ function onlyArchive(members: readonly DropFile[]): DropFile | null {
   });
 }
 
-/** Reads an OVA in place: its members are parts of the one file. One that came compressed is unpacked first, as are the members of a ZIP archive. */
+/**
+ * Reads an OVA in place: its members are parts of the one file. One that came compressed is unpacked first,
+ * as are the members of a ZIP archive.
+ */
 async function membersOf(archive: DropFile, places: Places, unpacker: Unpacker): Promise<DropFile[]> {
   const packed = await withBytes(archive.bytes, places, (source) => compressionIn(archive.name, source));
   const { bytes } =

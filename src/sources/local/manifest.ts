@@ -1,5 +1,5 @@
+import type { DropFile } from '../../disk/assemble.js';
 import { NameIndex } from '../../disk/base/names.js';
-import type { DropFile } from '../../disk/chain.js';
 import { withBytes } from '../../disk/file-source.js';
 import { type ManifestLine, parseManifest, verifyDigest } from '../../disk/ovf/manifest.js';
 import type { Warning } from '../../model/plan.js';
@@ -9,8 +9,8 @@ import { readManifests } from './description.js';
 import type { Inventory } from './inventory.js';
 
 /**
- * Checks every file that the manifests list and that is there, by reading it whole. Returns a warning for what they do not
- * let check. Rejects with `fetch.digest-mismatch`.
+ * Checks every file that the manifests list and that is there, by reading it whole. Returns a warning for
+ * what they do not let check. Rejects with `fetch.digest-mismatch`.
  */
 export async function verifyManifests(inventory: Inventory, context: SourceContext): Promise<Warning[]> {
   const files = new Map(inventory.members.map((file) => [file.name, file]));

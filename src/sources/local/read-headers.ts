@@ -1,6 +1,6 @@
+import type { DropFile, ImageFile } from '../../disk/assemble.js';
 import { rememberEnds } from '../../disk/base/bytes.js';
 import { NameIndex } from '../../disk/base/names.js';
-import type { DropFile, ImageFile } from '../../disk/chain.js';
 import { compressionIn } from '../../disk/compression.js';
 import { withBytes } from '../../disk/file-source.js';
 import { type ReadOptions, readImageFile } from '../../disk/read-image.js';
@@ -19,8 +19,9 @@ export interface HeaderOptions {
 }
 
 /**
- * Reads the header of every member, of a compressed one that of what is in it. A refusal is kept in `error`: only what
- * becomes a disk has to be right. Rejects with what unpacking rejects with, and with `fetch.corrupt`.
+ * Reads the header of every member, of a compressed one that of what is in it. A refusal is kept in `error`:
+ * only what becomes a disk has to be right. Rejects with what unpacking rejects with, and with
+ * `fetch.corrupt`.
  */
 export async function readHeaders(
   { members, places }: Inventory,

@@ -1,6 +1,6 @@
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import type { DropFile } from '../../disk/chain.js';
+import type { DropFile } from '../../disk/assemble.js';
 import { type Compression, ExpansionBudget } from '../../disk/compression.js';
 import { type Places, pathOf } from '../../disk/file-source.js';
 import { inFile } from '../../disk/read-image.js';
@@ -27,8 +27,8 @@ export interface UnpackedFile {
 }
 
 /**
- * Unpacks compressed disks and archives into the work directory, each once: a copy that is there under its final name is
- * whole, and the name stands for the very file that it was made from.
+ * Unpacks compressed disks and archives into the work directory, each once: a copy that is there under its
+ * final name is whole, and the name stands for the very file that it was made from.
  */
 export class Unpacker {
   readonly #context: SourceContext;

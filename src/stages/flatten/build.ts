@@ -6,9 +6,10 @@ import { syncPath } from '../../files/durable.js';
 import { createImage, imageInfo, type ToolOptions } from '../../tools/qemu-img.js';
 
 /**
- * Writes a plan's descriptors and makes its overlays, all synced: later stages resume from them after a power loss. qemu-img opens the whole
- * graph for each overlay, so that a graph which does not work fails here. Rejects with `flatten.unreadable`, and with `flatten.size-mismatch` where QEMU sees
- * another size than our parsers.
+ * Writes a plan's descriptors and makes its overlays, all synced: later stages resume from them after a power
+ * loss. qemu-img opens the whole graph for each overlay, so that a graph which does not work fails here.
+ * Rejects with `flatten.unreadable`, and with `flatten.size-mismatch` where QEMU sees another size than our
+ * parsers.
  */
 export async function buildGraph(
   plan: GraphPlan,

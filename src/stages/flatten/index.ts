@@ -25,8 +25,9 @@ type FetchedDisk = FetchOutput['disks'][number];
 type FlatDisk = FlattenOutput['disks'][number];
 
 /**
- * Makes one flat disk of each chain: an empty overlay on an explicit block graph (`overlay`), or a physical copy of it
- * (`copy`). FETCH has read the chain's headers and tables, and nobody has changed its files since: only QEMU opens them.
+ * Makes one flat disk of each chain: an empty overlay on an explicit block graph (`overlay`), or a physical
+ * copy of it (`copy`). FETCH has read the chain's headers and tables, and nobody has changed its files since:
+ * only QEMU opens them.
  */
 export const flattenStage: Stage<FlattenInput, FlattenOutput> = {
   name: 'flatten',
@@ -62,7 +63,7 @@ interface DiskSizes {
   usedBytes: number;
 }
 
-/** What several layers hold overlaps at worst not at all. */
+/** Upper bounds: as if the layers' data did not overlap. */
 function sizesOf({ layers }: Chain): DiskSizes {
   const virtualSize = layers[0]!.virtual_size;
   const allocated = layers.map((layer) => layer.allocated);

@@ -11,7 +11,9 @@ export const flattenOutput = z.object({
       virtual_size: z.int(),
       /** Bytes of used data in the source, as far as the format tells; null where it does not. */
       allocated: z.int().nullable(),
-      /** The most data that can be in it, bytes: by the formats' tables, else what its files take up on disk. */
+      /**
+       * The most data that can be in it, bytes: by the formats' tables, else what its files take up on disk.
+       */
       used_bytes: z.int(),
       controller: z.string().nullable(),
     }),
