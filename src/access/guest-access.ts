@@ -56,7 +56,7 @@ export interface GuestPort {
 export type ConnectReader = (settings: unknown, ask: (question: unknown) => Promise<unknown>) => GuestReader;
 
 /** What one way of reaching a guest can do and another cannot. */
-export interface Capabilities {
+interface Capabilities {
   /** The guest does not run: nothing is mounted but what `mount` mounts. */
   offline: boolean;
   /** Null where the guest's own disks are written to. */

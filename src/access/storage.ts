@@ -13,7 +13,7 @@ export interface Storage {
  * An assembled md array. `device` is the appliance's name, which often is /dev/md127; `name` is the one in
  * the members' superblock.
  */
-export interface MdArray {
+interface MdArray {
   device: string;
   /** As mdadm.conf has it: `xxxxxxxx:xxxxxxxx:xxxxxxxx:xxxxxxxx`. */
   uuid: string;

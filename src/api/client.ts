@@ -1,5 +1,6 @@
 import { type IncomingMessage, request } from 'node:http';
 import { type ErrorRecord, Hyper2kvmError } from '../errors/error.js';
+import type { DaemonEvent } from './events.js';
 import type { JobDetail, JobState, JobSummary, Status } from './protocol.js';
 
 export interface JobFilter {
@@ -10,8 +11,9 @@ export interface JobFilter {
 }
 
 /**
- * The commands' side of the control socket, one method a line of the protocol. Rejects with the daemon's own errors (their code and advice), with
- * `api.unreachable` when nobody answers, `api.not-permitted` when the socket is not for this user.
+ * The commands' side of the control socket, one method a line of the protocol. Rejects with the daemon's own
+ * errors (their code and advice), with `api.unreachable` when nobody answers, `api.not-permitted` when this
+ * user may not use the socket.
  */
 export class ControlClient {
   readonly #socket: string;
@@ -63,10 +65,21 @@ export class ControlClient {
     return this.#json('POST', '/v1/drain', {});
   }
 
-  /** Log lines (JSON, without the line end), oldest first; with `follow` until the job is done or the signal aborts. */
+  /**
+   * Log lines (JSON, without the line end), oldest first; with `follow` until the job is done or the signal
+   * aborts.
+   */
   async *logs(id: string, options: { follow?: boolean; signal?: AbortSignal } = {}): AsyncGenerator<string> {
-    const path = `${jobPath(id)}/logs${options.follow ? '?follow=1' : ''}`;
-    const response = await this.#request('GET', path, undefined, options.signal);
+    yield* this.#lines(`${jobPath(id)}/logs${options.follow ? '?follow=1' : ''}`, options.signal);
+  }
+
+  /** What happens, as it happens, until the signal aborts; see `daemonEventSchema`. */
+  async *events(signal: AbortSignal): AsyncGenerator<DaemonEvent> {
+    for await (const line of this.#lines('/v1/events', signal)) yield JSON.parse(line) as DaemonEvent;
+  }
+
+  async *#lines(path: string, signal?: AbortSignal): AsyncGenerator<string> {
+    const response = await this.#request('GET', path, undefined, signal);
     response.setEncoding('utf8');
     let rest = '';
     try {
@@ -77,7 +90,7 @@ export class ControlClient {
       }
     } catch (error) {
       // The caller has seen enough.
-      if (options.signal?.aborted) return;
+      if (signal?.aborted) return;
       throw error;
     }
     if (rest !== '') yield rest;
@@ -145,7 +158,7 @@ function errorOf(text: string): ErrorRecord | undefined {
 function unreachable(socket: string, cause: NodeJS.ErrnoException): unknown {
   if (cause.name === 'AbortError') return cause;
   if (cause.code === 'EACCES') {
-    return new Hyper2kvmError('api.not-permitted', `${socket} is not for this user`, {
+    return new Hyper2kvmError('api.not-permitted', `permission denied on ${socket}`, {
       advice: 'Join the group hyper2kvm (`adduser $USER hyper2kvm`, then log in again), or use sudo.',
       cause,
     });

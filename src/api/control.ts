@@ -1,3 +1,4 @@
+import type { DaemonEvent } from './events.js';
 import type { JobDetail, JobSummary, Status } from './protocol.js';
 
 /** Which jobs `list` returns; all of the given conditions hold. `since` is an ISO 8601 time. */
@@ -7,26 +8,26 @@ export interface JobQuery {
   since?: string | undefined;
 }
 
-type Answer<T> = T | Promise<T>;
-
 /**
  * What the daemon offers to its control socket, one method a line of the table in protocol.ts. An `id` is a
  * job's, an unambiguous beginning of one, or a VM's name. Errors are the caller's: `api.no-job`,
  * `api.ambiguous`, `api.wrong-state`, `api.bad-request`.
  */
 export interface Control {
-  status(): Answer<Status>;
-  list(query: JobQuery): Answer<JobSummary[]>;
-  show(id: string): Answer<JobDetail>;
+  status(): Promise<Status>;
+  list(query: JobQuery): Promise<JobSummary[]>;
+  show(id: string): Promise<JobDetail>;
   /** Lines of NDJSON; with `follow` until the job ends or `signal` aborts. */
   logs(id: string, follow: boolean, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Until `signal` aborts. */
+  events(signal: AbortSignal): AsyncIterable<DaemonEvent>;
   retry(
     id: string,
     settings: { from?: string | undefined; set?: Record<string, string> | undefined },
-  ): Answer<JobSummary>;
-  cancel(id: string): Answer<JobSummary>;
-  priority(id: string, priority: number): Answer<JobSummary>;
-  pause(): Answer<Status>;
-  resume(): Answer<Status>;
-  drain(): Answer<Status>;
+  ): Promise<JobSummary>;
+  cancel(id: string): Promise<JobSummary>;
+  priority(id: string, priority: number): Promise<JobSummary>;
+  pause(): Promise<Status>;
+  resume(): Promise<Status>;
+  drain(): Promise<Status>;
 }

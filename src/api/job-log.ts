@@ -7,12 +7,12 @@ const POLL_MS = 300;
 const CHUNK_BYTES = 64 * 1024;
 
 /**
- * The lines of a job's log as they are in its file, and with `follow` those that come, until `isDone`. `locate` says where the file is now: it moves with the
- * job. Errors: `api.no-log`.
+ * The lines of a job's log as they are in its file, and with `follow` those that come, until `isDone`.
+ * `locate` says where the file is now: it moves with the job. Errors: `api.no-log`.
  */
 export async function* jobLogLines(request: {
-  locate(): readonly string[];
-  isDone(): boolean;
+  locate(): Promise<readonly string[]>;
+  isDone(): Promise<boolean>;
   follow: boolean;
   signal: AbortSignal;
 }): AsyncGenerator<Uint8Array> {
@@ -20,8 +20,8 @@ export async function* jobLogLines(request: {
   let found = false;
   for (;;) {
     // Asked first: what is written up to the end is read once more after it.
-    const last = !request.follow || request.isDone();
-    const handle = await openFirst(request.locate());
+    const last = !request.follow || (await request.isDone());
+    const handle = await openFirst(await request.locate());
     if (handle !== null) {
       found = true;
       try {

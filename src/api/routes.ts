@@ -3,7 +3,7 @@ import { Hyper2kvmError } from '../errors/error.js';
 import type { Control } from './control.js';
 import { METRICS_CONTENT_TYPE } from './protocol.js';
 
-export interface RouteRequest {
+interface RouteRequest {
   /** The job in the path, decoded; empty where the path has none. */
   id: string;
   query: URLSearchParams;
@@ -33,6 +33,7 @@ export function controlRoutes(operations: Control, metrics: () => Promise<string
   return [
     { method: 'GET', path: /^\/v1\/metrics$/, contentType: METRICS_CONTENT_TYPE, handle: metrics },
     { method: 'GET', path: /^\/v1\/status$/, handle: () => operations.status() },
+    { method: 'GET', path: /^\/v1\/events$/, handle: ({ signal }) => jsonLines(operations.events(signal)) },
     {
       method: 'GET',
       path: /^\/v1\/jobs$/,
@@ -66,14 +67,14 @@ export function controlRoutes(operations: Control, metrics: () => Promise<string
   ];
 }
 
+async function* jsonLines(values: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
+  for await (const value of values) yield Buffer.from(`${JSON.stringify(value)}\n`);
+}
+
 function parse<T>(schema: z.ZodType<T>, body: unknown): T {
   const parsed = schema.safeParse(body);
   if (parsed.success) return parsed.data;
-  throw new Hyper2kvmError(
-    'api.bad-request',
-    `the request is not as it should be: ${z.prettifyError(parsed.error)}`,
-    {
-      advice: 'See the protocol in docs/architecture.md.',
-    },
-  );
+  throw new Hyper2kvmError('api.bad-request', `invalid request: ${z.prettifyError(parsed.error)}`, {
+    advice: 'See the protocol in docs/architecture.md.',
+  });
 }

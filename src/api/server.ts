@@ -27,7 +27,10 @@ export class ControlServer {
     this.#server = createServer((request, response) => void this.#answer(request, response));
   }
 
-  /** Errors: `daemon.already-running` when somebody answers on the socket; `api.socket` when it cannot be made. */
+  /**
+   * Errors: `daemon.already-running` when somebody answers on the socket; `api.socket` when it cannot be
+   * made.
+   */
   async start(): Promise<void> {
     await removeStaleSocket(this.#socket);
     await new Promise<void>((resolve, reject) => {
@@ -54,7 +57,7 @@ export class ControlServer {
       const url = new URL(request.url ?? '/', 'http://hyper2kvm');
       const { route, id } = this.#find(request.method ?? '', url.pathname);
       const body = request.method === 'POST' ? await readBody(request) : {};
-      const answer = await route.handle({ id, query: url.searchParams, body, signal });
+      const answer: unknown = await route.handle({ id, query: url.searchParams, body, signal });
       if (isStream(answer)) return await sendLines(response, answer, signal);
       if (route.contentType === undefined) return send(response, 200, answer);
       response.writeHead(200, { 'content-type': route.contentType }).end(answer);
@@ -82,7 +85,7 @@ function decodeId(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch (cause) {
-    throw new Hyper2kvmError('api.bad-request', `${text} is no job`, {
+    throw new Hyper2kvmError('api.bad-request', `${text} is not a job`, {
       advice: 'Give a job id or a VM name.',
       cause,
     });
@@ -101,7 +104,7 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
   try {
     return JSON.parse(text) as unknown;
   } catch (cause) {
-    throw new Hyper2kvmError('api.bad-request', 'the request is no JSON', {
+    throw new Hyper2kvmError('api.bad-request', 'the request body is not valid JSON', {
       advice: 'Send a JSON object.',
       cause,
     });

@@ -69,7 +69,7 @@ export interface Signature {
 }
 
 /** `struct guestfs_statns`, the fields in use. */
-export interface GuestfsStat {
+interface GuestfsStat {
   mode: number;
   uid: number;
   gid: number;
@@ -78,12 +78,12 @@ export interface GuestfsStat {
   inode: number;
 }
 /** `struct guestfs_statvfs`: block size and counts in blocks. */
-export interface GuestfsStatvfs {
+interface GuestfsStatvfs {
   bsize: number;
   blocks: number;
   bfree: number;
 }
-export interface Subvolume {
+interface Subvolume {
   id: number;
   parent: number;
   path: string;
@@ -109,7 +109,7 @@ interface Returns {
   subvolumes: Subvolume[];
 }
 
-export type GuestfsApi = typeof guestfsApi;
+type GuestfsApi = typeof guestfsApi;
 export type GuestfsName = keyof GuestfsApi;
 type Positional<A extends readonly ArgumentKind[]> = { -readonly [I in keyof A]: Arguments[A[I]] };
 type Optional<S> = S extends { options: infer O extends Record<string, readonly [number, ArgumentKind]> }

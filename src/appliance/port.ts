@@ -20,6 +20,7 @@ export function appliancePort(session: Pick<ApplianceSession, 'call'>, workDirec
   };
 }
 
+/** @public A thread imports it by the module's name. */
 export const connectReader: ConnectReader = (settings, ask) => {
   const call = (name: Call['call'], ...args: unknown[]) => ask({ call: name, args } satisfies Call);
   return applianceReader({ call } as Pick<ApplianceSession, 'call'>, settings as string);

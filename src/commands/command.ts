@@ -1,5 +1,6 @@
 import { type Argument, Command } from 'commander';
 import { ControlClient } from '../api/client.js';
+import { controlSocket } from '../config/control-socket.js';
 import { type LoadedConfig, loadConfig } from '../config/load.js';
 import { type RenamedKey, renamedText } from '../config/renamed.js';
 import { Hyper2kvmError } from '../errors/error.js';
@@ -89,9 +90,16 @@ export function warnOfRenamed(io: Io, renamed: readonly RenamedKey[]): void {
   for (const key of renamed) io.err(`warning: ${terminalText(renamedText(key))}\n`);
 }
 
-/** The daemon that the configuration names. */
+/** The daemon that the configuration names. What else is wrong with the configuration is only warned of. */
 export function daemonOf(io: Io, options: CommonOptions): ControlClient {
-  return new ControlClient(configOf(io, options).config.control.socket);
+  const { path, problem } = controlSocket({ file: options.config, env: io.env });
+  if (problem !== null) {
+    const [first] = problem.message.split('\n');
+    io.err(
+      `warning: ${terminalText(`${problem.code}: ${first}`)}; asking the daemon on ${terminalText(path)}\n`,
+    );
+  }
+  return new ControlClient(path);
 }
 
 export function printJson(io: Io, value: unknown): void {

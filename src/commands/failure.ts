@@ -5,7 +5,7 @@ import { usageError } from './command.js';
 import type { Io } from './io.js';
 
 export const EXIT_FAILED = 1;
-export const EXIT_USAGE = 2;
+const EXIT_USAGE = 2;
 
 /** What the user typed or wrote is wrong, and nothing was begun. */
 const USAGE_CODE = /^(usage|config|job-options)\./;

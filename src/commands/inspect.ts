@@ -60,7 +60,7 @@ export async function runUntil(
   return null;
 }
 
-export function identityText(io: Io, identity: Identity): string {
+function identityText(io: Io, identity: Identity): string {
   const facts: [string, string][] = [
     ['os_name', identity.os_name],
     ['os_type', identity.os_type],

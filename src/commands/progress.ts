@@ -1,4 +1,4 @@
-import type { Progress } from '../engine/stage.js';
+import { FREE_SLOT, type Progress } from '../engine/stage.js';
 import type { PipelineEvent } from '../engine/types.js';
 import type { StageRecord } from '../model/stage-record.js';
 import { terminalText } from '../text/escape-terminal.js';
@@ -42,7 +42,7 @@ export function createProgress(
           if (!io.errIsTerminal) line(`  ${event.stage} …`);
           return draw(`  ${event.stage}`, true);
         case 'stage-waiting':
-          return draw(`  ${event.stage.padEnd(9)} waiting for a free slot (${event.lane})`, true);
+          return draw(`  ${event.stage.padEnd(9)} waiting for ${FREE_SLOT[event.lane]}`, true);
         case 'progress':
           return draw(liveText(event.stage, event.progress));
         case 'stage-retry':

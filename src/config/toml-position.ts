@@ -7,9 +7,10 @@ export interface TomlPosition {
 }
 
 /**
- * Returns where each key, table and array element of a TOML text is first written, by its dotted path (`watch.settle_seconds`,
- * `notify.0.url` for the first table of an array). Of a dotted key every part has the position where the key begins. smol-toml gives values
- * only; an error message needs the line. Empty where the two parsers do not agree that the text is TOML: the messages are then without lines.
+ * Returns where each key, table and array element of a TOML text is first written, by its dotted path
+ * (`watch.settle_seconds`, `notify.0.url` for the first table of an array). Of a dotted key every part has
+ * the position where the key begins. smol-toml gives values only; an error message needs the line. Empty
+ * where the two parsers do not agree that the text is TOML: the messages are then without lines.
  */
 export function tomlPositions(text: string): Map<string, TomlPosition> {
   const positions = new Map<string, TomlPosition>();
@@ -46,7 +47,10 @@ export function tomlPositions(text: string): Map<string, TomlPosition> {
   return positions;
 }
 
-/** Returns what `places` has for a dotted key, or for the nearest table or array above it: a missing key is written nowhere. */
+/**
+ * Returns what `places` has for a dotted key, or for the nearest table or array above it: a missing key is
+ * written nowhere.
+ */
 export function nearestPlace<T>(places: ReadonlyMap<string, T>, key: string): T | null {
   for (let end = key.length; end > 0; end = key.lastIndexOf('.', end - 1)) {
     const place = places.get(key.slice(0, end));

@@ -3,125 +3,122 @@ import type { Logger } from 'pino';
 import { Hyper2kvmError } from '../errors/error.js';
 import { freeBytes, noSpace, spaceOf, usedBytes } from '../files/space.js';
 import type { NotifyEvent } from '../notifications/event.js';
-import type { Queue } from '../queue/queue.js';
+import type { NewNotification } from '../queue/outbox.js';
+import type { Lease, QueueStore } from '../queue/store.js';
 import { privateCopies } from '../sources/local/hold-source.js';
 import { sourceDirectory } from '../spool/claim.js';
-import type { Look } from '../spool/entry-state.js';
+import type { EntryState } from '../spool/entry-state.js';
 import { formatBytes } from '../text/format.js';
+import type { EventBus } from './events.js';
+import { allocatedBytes, estimateBytes, FIXED_BYTES, leastBytes, type SpaceNeeds } from './space-needs.js';
 
-/** Scratch, reports and screenshots of a job, whatever its disks' size. */
-export const FIXED_BYTES = 64 * 1024 ** 2;
 /** Of any filesystem, what is left alone: the queue's database and the logs may be on it. */
 const HEADROOM_BYTES = 256 * 1024 ** 2;
 
 export type PauseReason = 'operator' | 'space';
 
-/**
- * What a drop will need beside what it occupies: its used data once more (the output), half as much again for packed sources and metadata, and the whole
- * of it when it has to be copied into work/ first or flattened by a copy. `unpackedBytes` of what comes compressed: there and in the output. FLATTEN knows
- * better, but only after the claim.
- */
-export function estimateBytes(looks: readonly Look[], extraCopies: number, unpackedBytes: number): number {
-  const used = looks.reduce((sum, look) => sum + Math.max(look.allocatedBytes, 0), 0);
-  return Math.ceil(used * (1.5 + extraCopies) + unpackedBytes * 2) + FIXED_BYTES;
+/** Who asks for space, by the name of the drop or the id of the job; there is one queue database. */
+export interface Applicant {
+  kind: 'drop' | 'job' | 'database';
+  id: string;
+}
+
+const DATABASE: Applicant = { kind: 'database', id: '' };
+
+interface AdmissionParts {
+  queue: QueueStore;
+  /** The work directory: space is counted on its filesystem. */
+  work: string;
+  log: Logger;
+  events: EventBus;
+  /** What the receivers of an event are sent. */
+  notifications(event: NotifyEvent): NewNotification[];
 }
 
 /**
- * What holds of a claim for certain: the drop itself where it has to be copied (`isMoved` false). Whether
- * there is room for its output shows at FLATTEN.
- */
-function leastBytes(looks: readonly Look[], isMoved: boolean): number {
-  return (isMoved ? 0 : estimateBytes(looks, 1, 0) - estimateBytes(looks, 0, 0)) + FIXED_BYTES;
-}
-
-/** How a drop gets into the work directory, and what it becomes there. */
-export interface SpaceNeeds {
-  /** By rename: it is on the filesystem of the work directory, and takes up its space already. */
-  isMoved: boolean;
-  /** Of `estimateBytes`; with the copy into the work directory where it is not moved. */
-  copies: number;
-  unpackedBytes: number;
-}
-
-/**
- * Whether new work may begin. An operator's pause outlives a restart; a pause for space is said once, and ends by itself when there is room again.
+ * Whether new work may begin. An operator's pause outlives a restart; a pause for space is announced once,
+ * and ends by itself when there is room again.
  */
 export class Admission {
-  readonly #queue: Queue;
-  readonly #work: string;
-  readonly #log: Logger;
-  readonly #notify: (event: NotifyEvent) => void;
+  readonly #parts: AdmissionParts;
   #draining = false;
   /** Bytes that are missing, by who waits for them. */
+  readonly #missing = {
+    drop: new Map<string, number>(),
+    job: new Map<string, number>(),
+    database: new Map<string, number>(),
+  } satisfies Record<Applicant['kind'], Map<string, number>>;
   /** By job, until it is queued again: what must be free for what `reserve` refused it. */
   readonly #lacking = new Map<string, number>();
-  readonly #missing = new Map<string, number>();
 
-  /** `notify` puts the notifications of a pause and its end into the outbox. */
-  constructor(queue: Queue, work: string, log: Logger, notify: (event: NotifyEvent) => void) {
-    this.#queue = queue;
-    this.#work = work;
-    this.#log = log;
-    this.#notify = notify;
+  constructor(parts: AdmissionParts) {
+    this.#parts = parts;
   }
 
-  get state(): 'running' | 'paused' | 'draining' {
-    if (this.#draining) return 'draining';
-    return this.pausedReason === null ? 'running' : 'paused';
+  get isDraining(): boolean {
+    return this.#draining;
   }
 
-  get pausedReason(): PauseReason | null {
-    if (this.#queue.settings.get('paused') !== null) return 'operator';
-    return this.#missing.size === 0 ? null : 'space';
+  async pausedReason(): Promise<PauseReason | null> {
+    if (await this.#parts.queue.pause.isOn()) return 'operator';
+    return this.#isShortOfSpace() ? 'space' : null;
   }
 
   /** `space: 3.2 GiB more under /var/spool/hyper2kvm/work`; null when this one misses nothing. */
-  spaceText(who: string): string | null {
-    const missing = this.#missing.get(who);
-    return missing === undefined ? null : `space: ${formatBytes(missing)} more under ${this.#work}`;
+  spaceText({ kind, id }: Applicant): string | null {
+    const missing = this.#missing[kind].get(id);
+    return missing === undefined ? null : `space: ${formatBytes(missing)} more under ${this.#parts.work}`;
   }
 
   /** Nothing new starts; what runs goes on. */
-  pause(): void {
-    this.#queue.transaction(() => {
-      if (this.mayStart) this.#notify({ event: 'paused', queue: { reason: 'operator' } });
-      this.#queue.settings.set('paused', new Date().toISOString());
-    });
-    this.#log.info('queue paused by operator');
+  async pause(): Promise<void> {
+    const { log, events } = this.#parts;
+    if (!(await this.#setPause(true, 'paused'))) return;
+    log.info('queue paused by operator');
+    events.emit('queue:paused', 'operator');
   }
 
-  resume(): void {
-    this.#queue.transaction(() => {
-      if (!this.mayStart) this.#notify({ event: 'resumed', queue: { reason: 'operator' } });
-      this.#queue.settings.set('paused', null);
-    });
+  async resume(): Promise<void> {
+    const { log, events } = this.#parts;
+    const wasDraining = this.#draining;
     this.#draining = false;
-    this.#log.info('queue resumed by operator');
+    if (!(await this.#setPause(false, 'resumed')) && !wasDraining) return;
+    log.info('queue resumed by operator');
+    events.emit('queue:resumed', 'operator');
+  }
+
+  #setPause(on: boolean, event: 'paused' | 'resumed'): Promise<boolean> {
+    const { queue, notifications } = this.#parts;
+    return queue.pause.set(on, () => notifications({ event, queue: { reason: 'operator' } }));
   }
 
   /** No drop is claimed any more; what is in the queue is worked off. Ends with `resume` or a restart. */
   drain(): void {
     this.#draining = true;
-    this.#log.info('queue draining');
+    this.#parts.log.info('queue draining');
+    this.#parts.events.emit('queue:draining');
   }
 
-  get mayClaim(): boolean {
-    return !this.#draining && this.#queue.settings.get('paused') === null;
+  async mayClaim(): Promise<boolean> {
+    return !this.#draining && !(await this.#parts.queue.pause.isOn());
   }
 
-  get mayStart(): boolean {
-    return this.#queue.settings.get('paused') === null;
-  }
-
-  /** Whether so many bytes can be promised beside all that is promised already. `who` waits for space until it can, or is forgotten. */
-  async hasRoom(who: string, bytes: number): Promise<boolean> {
-    const available = (await freeBytes(this.#work)) - this.#queue.jobs.reservedBytes() - HEADROOM_BYTES;
-    return this.#settle(who, bytes - available);
+  /**
+   * Whether so many bytes can be promised beside all that is promised already. The applicant waits for space
+   * until it can, or is forgotten.
+   */
+  async hasRoom(applicant: Applicant, bytes: number): Promise<boolean> {
+    const { queue, work } = this.#parts;
+    // Drops that are being copied from another filesystem; read before the jobs that they become.
+    const claims = await queue.claims.pending();
+    const copied = claims.reduce((sum, { reservedBytes }) => sum + reservedBytes, 0);
+    const promised = copied + (await queue.jobs.reservedBytes());
+    return this.#settle(applicant, bytes - ((await freeBytes(work)) - promised - HEADROOM_BYTES));
   }
 
   /** Whether so many bytes could be promised were nothing else on the filesystem. */
   async canEverFit(bytes: number): Promise<boolean> {
-    return bytes + HEADROOM_BYTES <= (await spaceOf(this.#work)).total;
+    return bytes + HEADROOM_BYTES <= (await spaceOf(this.#parts.work)).total;
   }
 
   /**
@@ -129,25 +126,24 @@ export class Admission {
    * it for ever: then what is certain counts, and FLATTEN decides. Rejects with `host.no-space` where not
    * even its copy fits.
    */
-  async bytesToReserve(
-    looks: readonly Look[],
-    { isMoved, copies, unpackedBytes }: SpaceNeeds,
-  ): Promise<number> {
-    const used = isMoved ? looks.reduce((sum, look) => sum + look.allocatedBytes, 0) : 0;
-    const estimate = estimateBytes(looks, copies, unpackedBytes);
+  async bytesToReserve(states: readonly EntryState[], needs: SpaceNeeds): Promise<number> {
+    const { work } = this.#parts;
+    const used = needs.isMoved ? allocatedBytes(states) : 0;
+    const estimate = estimateBytes(states, needs);
     if (await this.canEverFit(estimate + used)) return estimate;
-    const least = leastBytes(looks, isMoved);
-    if (isMoved || (await this.canEverFit(least))) return least;
-    throw noSpace(this.#work, least, await spaceOf(this.#work));
+    const least = leastBytes(states, needs);
+    if (needs.isMoved || (await this.canEverFit(least))) return least;
+    throw noSpace(work, least, await spaceOf(work));
   }
 
   /**
    * Whether a job that waits for space may start again: so much must really be free where it lacked, and not
    * be promised to those that run.
    */
-  async hasFree(who: string, bytes: number, directory: string): Promise<boolean> {
-    const promised = directory === this.#work ? this.#queue.jobs.reservedBytes({ running: true }) : 0;
-    return this.#settle(who, bytes - ((await freeBytes(directory)) - promised), directory);
+  async hasFree(applicant: Applicant, bytes: number, directory: string): Promise<boolean> {
+    const { queue, work } = this.#parts;
+    const promised = directory === work ? await queue.jobs.reservedBytes({ running: true }) : 0;
+    return this.#settle(applicant, bytes - ((await freeBytes(directory)) - promised), directory);
   }
 
   /**
@@ -158,25 +154,24 @@ export class Admission {
    * not fit now.
    */
   async reserve(
-    job: string,
+    lease: Lease,
     bytes: number,
     { written = 0, atLeast = false }: { written?: number; atLeast?: boolean } = {},
   ): Promise<void> {
-    const staying = [sourceDirectory(this.#work, job), ...(await privateCopies(join(this.#work, job)))];
-    const [space, ...used] = await Promise.all([spaceOf(this.#work), ...staying.map(usedBytes)]);
+    const { queue, work } = this.#parts;
+    const { job } = lease;
+    const staying = [sourceDirectory(work, job), ...(await privateCopies(join(work, job)))];
+    const [space, ...used] = await Promise.all([spaceOf(work), ...staying.map(usedBytes)]);
     const kept = used.reduce((sum, each) => sum + each, 0);
     const wanted = bytes + FIXED_BYTES;
-    if (wanted + kept + HEADROOM_BYTES > space.total) throw noSpace(this.#work, wanted, space, kept);
-    const { jobs } = this.#queue;
-    const before = jobs.get(job)?.reservedBytes ?? 0;
-    jobs.update(job, { reservedBytes: atLeast ? Math.max(wanted, before) : wanted });
-    const free = space.free - jobs.reservedBytes({ running: true, except: job });
+    if (wanted + kept + HEADROOM_BYTES > space.total) throw noSpace(work, wanted, space, kept);
+    const free = space.free - (await queue.runs.reserve(lease, wanted, { atLeast }));
     const lacking = wanted - written + HEADROOM_BYTES;
     if (lacking <= free) return;
     this.#lacking.set(job, lacking);
     throw new Hyper2kvmError(
       'host.waits-for-space',
-      `${formatBytes(wanted)} are needed under ${this.#work}, and ${formatBytes(Math.max(0, free))} are free for this job`,
+      `${formatBytes(wanted)} are needed under ${work}, and ${formatBytes(Math.max(0, free))} are free for this job`,
       { advice: 'The job continues automatically when other jobs have ended or when you free some space.' },
     );
   }
@@ -189,38 +184,52 @@ export class Admission {
   }
 
   /** Whether the database's disk is full: then nothing can be started or put back. */
-  databaseIsFull(full: boolean): void {
-    this.#settle('the queue’s database', full ? 1 : 0);
+  async databaseIsFull(full: boolean): Promise<void> {
+    await this.#settle(DATABASE, full ? 1 : 0);
   }
 
-  /** Those that do not want anything any more (claimed, cancelled, removed by their owner) keep nobody waiting. */
-  forgetExcept(isWaiting: (who: string) => boolean): void {
-    for (const who of [...this.#missing.keys()]) if (!isWaiting(who)) this.#settle(who, 0);
+  /**
+   * Drops the claims for space of those that no longer wait: claimed, cancelled, or removed by their owner.
+   */
+  async forgetExcept(kind: 'drop' | 'job', waiting: ReadonlySet<string>): Promise<void> {
+    for (const id of [...this.#missing[kind].keys()])
+      if (!waiting.has(id)) await this.#settle({ kind, id }, 0);
   }
 
-  #settle(who: string, missingBytes: number, directory = this.#work): boolean {
-    const wasPaused = this.#missing.size > 0;
-    if (missingBytes > 0) this.#missing.set(who, missingBytes);
-    else this.#missing.delete(who);
-    const isPaused = this.#missing.size > 0;
+  #isShortOfSpace(): boolean {
+    return Object.values(this.#missing).some(({ size }) => size > 0);
+  }
+
+  async #settle(
+    { kind, id }: Applicant,
+    missingBytes: number,
+    directory = this.#parts.work,
+  ): Promise<boolean> {
+    const { log, events } = this.#parts;
+    const wasShort = this.#isShortOfSpace();
+    if (missingBytes > 0) this.#missing[kind].set(id, missingBytes);
+    else this.#missing[kind].delete(id);
+    const isShort = this.#isShortOfSpace();
     const facts = { directory, missing_bytes: missingBytes };
-    if (isPaused && !wasPaused) {
-      this.#log.warn(facts, 'queue paused: not enough space');
-      this.#tell({ event: 'paused', queue: { reason: 'space', ...facts } });
+    if (isShort && !wasShort) {
+      log.warn(facts, 'queue paused: not enough space');
+      await this.#notify({ event: 'paused', queue: { reason: 'space', ...facts } });
+      events.emit('queue:paused', 'space');
     }
-    if (!isPaused && wasPaused) {
-      this.#log.info({ directory }, 'queue goes on: there is room again');
-      this.#tell({ event: 'resumed', queue: { reason: 'space', directory } });
+    if (!isShort && wasShort) {
+      log.info({ directory }, 'queue resumed: space available');
+      await this.#notify({ event: 'resumed', queue: { reason: 'space', directory } });
+      events.emit('queue:resumed', 'space');
     }
     return missingBytes <= 0;
   }
 
   /** The database may be on the disk that is full: that must not hold the queue. */
-  #tell(event: NotifyEvent): void {
+  async #notify(event: NotifyEvent): Promise<void> {
     try {
-      this.#notify(event);
+      await this.#parts.queue.outbox.add(this.#parts.notifications(event));
     } catch (err) {
-      this.#log.error({ err, event: event.event }, 'notification could not be recorded');
+      this.#parts.log.error({ err, event: event.event }, 'notification could not be recorded');
     }
   }
 }

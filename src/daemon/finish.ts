@@ -1,40 +1,40 @@
-import { chmod, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rename } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config, JobOptions } from '../config/schema.js';
-import { isErrorCode } from '../errors/errno.js';
-import { Hyper2kvmError } from '../errors/error.js';
 import { syncPath } from '../files/durable.js';
 import { exists } from '../files/exists.js';
-import { removeOrHide, tryToRemove } from '../files/remove.js';
+import { removeOrHide } from '../files/remove.js';
 import { failpoint } from '../host/failpoint.js';
 import type { Job } from '../model/job.js';
 import { jobFacts, type NotifyEvent } from '../notifications/event.js';
-import type { Queue } from '../queue/queue.js';
+import type { NewNotification } from '../queue/outbox.js';
+import type { Lease, QueueStore } from '../queue/store.js';
 import { assembleBundle, writeFailure } from '../report/bundle.js';
 import { assertConverted } from '../report/digest-converted.js';
-import { copyTree } from '../sources/local/copy-drop.js';
 import { isSameFilesystem, publishDirectory } from '../spool/publish.js';
-import { CHECKPOINT_NAME, type JobPaths, jobPaths, LOG_NAME } from './paths.js';
+import { CHECKPOINT_NAME, type JobPaths, jobPaths } from './paths.js';
 
-export interface FinishRequest {
+interface FinishRequest {
   config: Config;
-  queue: Queue;
-  /** Its outcome, directory, records and finishedAt are in the database already. */
+  queue: QueueStore;
+  lease: Lease;
+  /** Its outcome, directory, records and finishedAt are in the queue already. */
   job: Job;
   options: JobOptions;
   signal: AbortSignal;
   log: Logger;
-  /** Puts the notifications of this event into the outbox. */
-  notify(event: NotifyEvent): void;
+  /** What the receivers of an event are sent. */
+  notifications(event: NotifyEvent): NewNotification[];
 }
 
 /**
- * Publishes a job whose outcome is decided, and commits it: the directory appears by one rename, then its scratch goes, then the job is final. Killed
- * anywhere, a second call does what is left: what was published is found at its place and not made again.
+ * Publishes a job whose outcome is decided, and commits it: the directory appears by one rename, then its
+ * scratch goes, then the job is final. Killed anywhere, a second call does what is left: what was published
+ * is found at its place and not made again.
  */
 export async function finishJob(request: FinishRequest): Promise<Job> {
-  const { config, queue, job, log } = request;
+  const { config, queue, lease, job, log } = request;
   const paths = jobPaths(config, job.job);
   const { outcome, directory } = job;
   if (outcome === null || directory === null) throw new Error(`job ${job.job} has no outcome yet`);
@@ -53,20 +53,11 @@ export async function finishJob(request: FinishRequest): Promise<Job> {
     );
   failpoint('finish.before-commit');
   const keepsScratch = await exists(join(directory, CHECKPOINT_NAME));
-  const done = queue.transaction(() => {
-    const final = queue.jobs.update(job.job, {
-      state: outcome,
-      stage: null,
-      reservedBytes: 0,
-      waitsForBytes: null,
-      reopen: null,
-    });
+  const keep = outcome === 'converted' ? 'records' : keepsScratch ? 'all' : 'none';
+  const done = await queue.runs.finish(lease, keep, (final) =>
     // Who cancels a job knows it.
-    if (outcome !== 'cancelled') request.notify({ event: outcome, job: jobFacts(final) });
-    if (outcome === 'converted') queue.forgetOutputs(job.job);
-    else if (!keepsScratch) queue.forgetCheckpoints(job.job);
-    return final;
-  });
+    outcome === 'cancelled' ? [] : request.notifications({ event: outcome, job: jobFacts(final) }),
+  );
   const facts = { vm: job.vm, directory };
   if (outcome === 'converted') log.info(facts, 'job converted');
   else if (outcome === 'cancelled') log.warn(facts, 'job cancelled');
@@ -84,7 +75,7 @@ async function publishBundle(request: FinishRequest, paths: JobPaths, directory:
   // For the daemon there is no place where the drop could be left: incoming would bring it again.
   const keepSource = options.config.archive.source === 'delete' ? 'delete' : 'archive';
   await assembleBundle({
-    ...outcomeOf(request, paths),
+    ...(await outcomeOf(request, paths)),
     bundleDirectory: paths.bundle,
     finalDirectory: directory,
     keepSource,
@@ -106,14 +97,15 @@ async function publishFailure(request: FinishRequest, paths: JobPaths, directory
   if (error === null) throw new Error(`job ${job.job} failed without an error`);
   await restoreScratch(paths);
   await writeFailure({
-    ...outcomeOf(request, paths),
+    ...(await outcomeOf(request, paths)),
     failedDirectory: paths.failure,
     error,
     failedStage,
     ...((await exists(paths.bundle)) ? { bundleDirectory: paths.bundle } : {}),
   });
   await mkdir(config.spool.failed, { recursive: true });
-  // Copying gigabytes of overlays only for a retry that may never come: without them it starts from the drop.
+  // On another filesystem keeping the overlays would mean copying gigabytes; a retry there starts from the
+  // drop.
   if (await isSameFilesystem(paths.work, config.spool.failed)) await keepScratch(paths);
   if (await exists(paths.source)) await rename(paths.source, join(paths.failure, 'source'));
   await syncPath(paths.failure);
@@ -133,7 +125,9 @@ async function keepScratch(paths: JobPaths): Promise<void> {
   await syncPath(kept);
 }
 
-/** Undoes what an interrupted `publishFailure` had moved, so that the report is made from everything again. */
+/**
+ * Undoes what an interrupted `publishFailure` had moved, so that the report is made from everything again.
+ */
 async function restoreScratch(paths: JobPaths): Promise<void> {
   const kept = join(paths.failure, CHECKPOINT_NAME);
   for (const name of (await exists(kept)) ? await readdir(kept) : []) {
@@ -152,13 +146,9 @@ async function openForReaders(directory: string): Promise<void> {
   }
 }
 
-function outcomeOf({ job, queue, options }: FinishRequest, paths: JobPaths) {
-  const outputs = Object.fromEntries(
-    queue
-      .checkpoints(job.job)
-      .load()
-      .map(({ stage, output }) => [stage, output]),
-  );
+async function outcomeOf({ job, queue, options }: FinishRequest, paths: JobPaths) {
+  const checkpoints = await queue.checkpoints.load(job.job);
+  const outputs = Object.fromEntries(checkpoints.map(({ stage, output }) => [stage, output]));
   return {
     job: job.job,
     vm: job.vm,
@@ -170,62 +160,4 @@ function outcomeOf({ job, queue, options }: FinishRequest, paths: JobPaths) {
     finishedAt: job.finishedAt ?? job.updatedAt,
     source: { directory: paths.source, entries: job.entries },
   };
-}
-
-/** `retry`: takes a failed directory back to work/, source and checkpoints. Safe to call again. Errors: `queue.source-gone`. */
-export async function reopenJob(
-  job: Job,
-  { config, queue, signal, log }: Pick<FinishRequest, 'config' | 'queue' | 'signal' | 'log'>,
-): Promise<Job> {
-  const failed = job.reopen;
-  if (failed === null) return job;
-  const paths = jobPaths(config, job.job);
-  await mkdir(paths.work, { recursive: true, mode: 0o700 });
-  const kept = join(failed, CHECKPOINT_NAME);
-  if (await exists(kept)) {
-    for (const name of await readdir(kept)) await moveBack(join(kept, name), join(paths.work, name), signal);
-  }
-  failpoint('reopen.scratch-moved');
-  const jobLog = join(failed, LOG_NAME);
-  if (await exists(jobLog)) await moveBack(jobLog, paths.log, signal);
-  if (!(await exists(paths.source))) await takeSource(join(failed, 'source'), paths, signal);
-  failpoint('reopen.source-moved');
-  await chmod(paths.source, 0o700);
-  await syncPath(paths.work);
-  // Its own name, which may be new.
-  await syncPath(config.spool.work);
-  // Before the record: what is left of it would pass for the published result of the next failure on the same day.
-  await removeOrHide(failed, log);
-  failpoint('reopen.removed');
-  return queue.transaction(() => {
-    // Cancelled before it began again, or meanwhile: the outcome and its place are decided already.
-    const isDecided = (queue.jobs.get(job.job)?.outcome ?? null) !== null;
-    return queue.jobs.update(job.job, { reopen: null, ...(isDecided ? {} : { directory: null }) });
-  });
-}
-
-async function takeSource(from: string, paths: JobPaths, signal: AbortSignal): Promise<void> {
-  if (!(await exists(from))) {
-    throw new Hyper2kvmError('queue.source-gone', `${from} is not there any more`, {
-      advice: 'Drop the VM into incoming again.',
-    });
-  }
-  await moveBack(from, paths.source, signal);
-}
-
-/** Onto another filesystem: a durable copy appears by rename, and what it was made of is removed with the rest. Called again it keeps what it has made. */
-async function moveBack(from: string, to: string, signal: AbortSignal): Promise<void> {
-  if (await exists(to)) return;
-  try {
-    await rename(from, to);
-  } catch (error) {
-    if (!isErrorCode(error, 'EXDEV')) throw error;
-    const copy = `${to}.copying`;
-    await rm(copy, { recursive: true, force: true });
-    await copyTree(from, copy, signal).catch(async (failure: unknown) => {
-      await tryToRemove(copy);
-      throw failure;
-    });
-    await rename(copy, to);
-  }
 }

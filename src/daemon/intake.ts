@@ -1,48 +1,36 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from 'pino';
-import type { Config } from '../config/schema.js';
-import { refusedName } from '../disk/base/names.js';
-import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
-import { newJobId } from '../queue/ids.js';
-import type { Queue } from '../queue/queue.js';
+import { errorRecord, Hyper2kvmError } from '../errors/error.js';
+import type { Claim } from '../queue/claim.js';
 import { cachedGrouping } from '../spool/cached-grouping.js';
-import { claimDrop, finishClaims } from '../spool/claim.js';
+import { finishClaims } from '../spool/claim.js';
 import { finalName, isHidden } from '../spool/names.js';
 import { type Scan, Scanner, type WaitingDrop } from '../spool/scan.js';
 import { IncomingWatch } from '../spool/watch.js';
-import { within } from '../spool/within.js';
-import { hasWriter } from '../spool/writers.js';
-import type { Admission } from './admission.js';
-import { appraise } from './drop-needs.js';
+import { type ClaimParts, type Copy, tryToClaim } from './claim-drop.js';
+import { DropObstacles, type WaitingView } from './drop-obstacles.js';
+import { DropTurns } from './drop-turns.js';
+import type { EventBus } from './events.js';
+import { Rests } from './rests.js';
 
-export interface IntakeParts {
-  config(): Config;
-  queue: Queue;
-  admission: Admission;
-  log: Logger;
+export interface IntakeParts extends Omit<ClaimParts, 'confirm' | 'mayCopy'> {
+  events: EventBus;
   /** A job was queued. */
   onJob(): void;
   /** A round of claims ends after so long. Default ROUND_SECONDS. */
   roundSeconds?: number;
-  /** Default REST_FACTOR. */
+  /** Of `Rests`. */
   restFactor?: number;
-}
-
-/** A drop in incoming and what it waits for. */
-export interface WaitingView {
-  waiting: WaitingDrop;
-  waitingFor: string;
+  /** Default MAX_COPIES. */
+  maxCopies?: number;
 }
 
 /** A round ends after so long, so that others are seen while thousands are claimed. */
 const ROUND_SECONDS = 5;
 /**
- * A drop rests so many times as long as its claim took to fail: one that is copied from another filesystem
- * and given back, again and again, must not keep the others.
+ * So many drops are copied from another filesystem at once, beside the rounds: each may take hours, and the
+ * others must not wait for it.
  */
-const REST_FACTOR = 3;
-/** Whether a drop is still written to, what its job.toml says, and what it will need. */
-const JUDGE_SECONDS = 10;
+const MAX_COPIES = 4;
 /** At least this long between two scans that hints ask for. */
 const HINT_PAUSE_MS = 200;
 
@@ -51,32 +39,33 @@ export class Intake {
   readonly #parts: IntakeParts;
   readonly #scanner: Scanner;
   readonly #watch: IncomingWatch | null;
+  readonly #turns = new DropTurns();
+  /** Drops whose claim failed. */
+  readonly #rests: Rests;
+  /** Claims that are being copied, by the drop's name. */
+  readonly #copies = new Map<string, { job: string; ended: Promise<void> }>();
   readonly #hints = new Set<string>();
-  /** What a drop waits for beside settling, by its name. */
-  readonly #obstacles = new Map<string, string>();
-  /** Due drops in the order of their turns: a new one comes last, and so does one that has to wait, so that neither keeps the others for ever. */
-  readonly #turns = new Set<string>();
-  /** Turns until each of them had one. A round that ends before goes on soon, and then it is quiet. */
-  #turnsLeft = 0;
-  /** Drops whose claim failed, by name, and until when they rest. Other files of that name are another drop. */
-  readonly #rests = new Map<string, { files: string; until: number }>();
+  readonly #obstacles: DropObstacles;
   /** Drops of the last scan that are jobs by now. */
   readonly #claimed = new Set<string>();
-  /** Why a drop could not be claimed, as the log has it. */
-  readonly #said = new Map<string, string>();
   readonly #abort = new AbortController();
-  #scan: Scan = { available: false, waiting: [], ignored: [], nextLook: 0 };
+  #scan: Scan = { available: false, waiting: [], ignored: [], nextCheck: 0 };
   #loop: Promise<void> = Promise.resolve();
   #wake: () => void = () => {};
   #isPoked = false;
   /** The last round ended before all had their turn. */
-  #goesOn = false;
-  /** A claim failed, perhaps in a daemon before this one, and may be half done: the database or the disk did not let it be undone. */
+  #hasMore = false;
+  /**
+   * A claim failed, perhaps in a daemon before this one, and may be half done: the database or the disk did
+   * not let it be undone.
+   */
   #mayHaveHalfClaims = true;
   #wasAvailable = true;
 
   constructor(parts: IntakeParts) {
     this.#parts = parts;
+    this.#rests = new Rests(parts.restFactor);
+    this.#obstacles = new DropObstacles(parts);
     const { spool, watch } = parts.config();
     this.#scanner = new Scanner({
       directory: spool.incoming,
@@ -108,24 +97,19 @@ export class Intake {
     this.#wake();
     await this.#watch?.stop();
     await this.#loop;
+    await Promise.all([...this.#copies.values()].map(({ ended }) => ended));
   }
 
-  /** Looks again soon: something changed that may let a drop in. */
+  /** Scans again soon: something changed that may let a drop in. */
   poke(): void {
     this.#isPoked = true;
     this.#wake();
   }
 
   waiting(): WaitingView[] {
-    const waiting = this.#scan.waiting.filter(({ drop }) => !this.#claimed.has(drop.name));
-    return waiting.map((waiting) => ({ waiting, waitingFor: this.#reason(waiting) }));
-  }
-
-  #reason({ drop, quietSeconds }: WaitingDrop): string {
     const settle = this.#parts.config().watch.settle_seconds;
-    const obstacle = this.#obstacles.get(drop.name) ?? drop.waitingFor;
-    if (obstacle !== null) return obstacle;
-    return `settling, ${Math.max(0, Math.ceil(settle - quietSeconds))} s`;
+    const waiting = this.#scan.waiting.filter(({ drop }) => !this.#claimed.has(drop.name));
+    return waiting.map((one) => this.#obstacles.view(one, settle));
   }
 
   #hint(name: string): void {
@@ -138,16 +122,16 @@ export class Intake {
     while (!signal.aborted) {
       await this.#round();
       if (signal.aborted) return;
-      await this.#pause(Math.max(0, this.#scan.nextLook - monotonicSeconds()));
+      await this.#pause(Math.max(0, this.#scan.nextCheck - monotonicSeconds()));
       if (signal.aborted) return;
-      // A copy gives a hint with each write: together they cost one look.
+      // A copy gives a hint with each write: together they cost one scan.
       await sleep(HINT_PAUSE_MS, undefined, { signal }).catch(() => undefined);
     }
   }
 
   /** Until the time is over or something wakes it. */
   async #pause(seconds: number): Promise<void> {
-    if (this.#hints.size > 0 || this.#isPoked || this.#goesOn) return;
+    if (this.#hints.size > 0 || this.#isPoked || this.#hasMore) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, seconds * 1000);
       this.#wake = () => {
@@ -160,27 +144,29 @@ export class Intake {
 
   async #round(): Promise<void> {
     const { log } = this.#parts;
-    if (this.#isPoked || !this.#goesOn) this.#turnsLeft = Number.POSITIVE_INFINITY;
+    if (this.#isPoked || !this.#hasMore) this.#turns.startPass();
     this.#isPoked = false;
-    this.#goesOn = false;
+    this.#hasMore = false;
     const hints = new Set(this.#hints);
     this.#hints.clear();
     try {
       this.#scan = await this.#scanner.scan(hints);
       this.#claimed.clear();
-      this.#sayAvailability();
-      this.#sayUnreadable();
+      this.#logAvailability();
+      this.#obstacles.logUnreadable(this.#scan.waiting);
+      this.#obstacles.announce(this.waiting());
       if (!this.#abort.signal.aborted) await this.#watch?.follow(this.#entries());
       await this.#finishClaims();
       if (this.#scan.available) await this.#claimAll();
+      this.#obstacles.announce(this.waiting());
     } catch (err) {
       if (this.#abort.signal.aborted) return;
       log.error({ err }, 'incoming could not be scanned');
-      this.#scan.nextLook = monotonicSeconds() + this.#parts.config().watch.poll_seconds;
+      this.#scan.nextCheck = monotonicSeconds() + this.#parts.config().watch.poll_seconds;
     }
   }
 
-  #sayAvailability(): void {
+  #logAvailability(): void {
     const { available } = this.#scan;
     const directory = this.#parts.config().spool.incoming;
     if (!available && this.#wasAvailable)
@@ -189,178 +175,106 @@ export class Intake {
     this.#wasAvailable = available;
   }
 
-  /** What cannot be looked at is in the log once, like what cannot be claimed. */
-  #sayUnreadable(): void {
-    for (const { drop } of this.#scan.waiting)
-      if (drop.problem !== undefined) this.#sayUnclaimable(drop.name, drop.problem);
-  }
-
   #entries(): number {
     const { waiting, ignored } = this.#scan;
-    return waiting.reduce((sum, { looks }) => sum + looks.length, ignored.length);
+    return waiting.reduce((sum, { states }) => sum + states.length, ignored.length);
   }
 
   async #claimAll(): Promise<void> {
     const end = monotonicSeconds() + (this.#parts.roundSeconds ?? ROUND_SECONDS);
-    const due = new Map(
-      this.#scan.waiting.filter(({ due }) => due).map((waiting) => [waiting.drop.name, waiting]),
-    );
-    this.#endRests();
-    for (const name of this.#obstacles.keys())
-      if (!due.has(name) && !this.#rests.has(name)) this.#obstacles.delete(name);
-    for (const name of this.#turns) if (!due.has(name)) this.#turns.delete(name);
-    for (const name of due.keys()) if (!this.#turns.has(name)) this.#comeLast(name);
-    this.#turnsLeft = Math.min(this.#turnsLeft, this.#turns.size);
+    const turns = this.#turns;
+    this.#rests.end(this.#scan.waiting);
+    const next = turns.update(this.#scan.waiting);
+    const due = new Set(this.#scan.waiting.flatMap((one) => (one.due ? [one.drop.name] : [])));
+    this.#obstacles.deleteExcept((name) => due.has(name) || this.#isLeftAlone(name));
     let isFirst = true;
-    for (const name of [...this.#turns].slice(0, this.#turnsLeft)) {
+    for (const waiting of next) {
       if (this.#abort.signal.aborted) return;
-      const isResting = this.#rests.has(name);
+      const { name } = waiting.drop;
+      const isLeftAlone = this.#isLeftAlone(name);
       // One at least, however slow.
-      if (!isResting && !isFirst && monotonicSeconds() > end) break;
-      this.#turns.delete(name);
-      this.#turnsLeft -= 1;
-      if (isResting) {
-        this.#turns.add(name);
-        continue;
-      }
-      isFirst = false;
-      const obstacle = await this.#claim(due.get(name)!);
-      if (obstacle !== null) {
-        this.#obstacles.set(name, obstacle);
-        this.#turns.add(name);
-        continue;
-      }
-      this.#claimed.add(name);
-      this.#obstacles.delete(name);
+      if (!isLeftAlone && !isFirst && monotonicSeconds() > end) break;
+      turns.take(name);
+      if (!isLeftAlone) isFirst = false;
+      if (isLeftAlone || !(await this.#claim(waiting))) turns.putBack(name);
     }
-    this.#goesOn = this.#turnsLeft > 0;
-    const unreadable = new Set(
-      this.#scan.waiting.flatMap(({ drop }) => (drop.problem === undefined ? [] : [drop.name])),
-    );
-    for (const name of this.#said.keys())
-      if (!this.#obstacles.has(name) && !unreadable.has(name)) this.#said.delete(name);
-    const names = new Set(this.waiting().map(({ waiting }) => dropKey(waiting.drop.name)));
-    this.#parts.admission.forgetExcept((who) => names.has(who) || !isDropKey(who));
+    this.#hasMore = turns.hasMore;
+    const names = new Set(this.waiting().map(({ waiting }) => waiting.drop.name));
+    await this.#parts.admission.forgetExcept('drop', names);
   }
 
-  #endRests(): void {
-    const files = new Map(this.#scan.waiting.map((waiting) => [waiting.drop.name, filesOf(waiting)]));
-    const now = monotonicSeconds();
-    for (const [name, rest] of this.#rests)
-      if (now >= rest.until || files.get(name) !== rest.files) this.#rests.delete(name);
-  }
-
-  #comeLast(name: string): void {
-    this.#turns.add(name);
-    this.#turnsLeft += 1;
+  #isLeftAlone(name: string): boolean {
+    return this.#rests.has(name) || this.#copies.has(name);
   }
 
   async #finishClaims(): Promise<void> {
     if (!this.#mayHaveHalfClaims) return;
     const { queue, config, log, onJob } = this.#parts;
     this.#mayHaveHalfClaims = false;
-    const finished = await finishClaims(queue, config().spool, (claim, error) => {
+    // Before the claims are read: one that ends meanwhile is not among them, or is left to the next round.
+    const underWay = new Set([...this.#copies.values()].map(({ job }) => job));
+    const onError = (claim: Claim, error: unknown) => {
       this.#mayHaveHalfClaims = true;
-      this.#sayUnclaimable(claim.dropName, errorRecord(error));
-    });
+      this.#obstacles.logUnclaimable(claim.dropName, errorRecord(error));
+    };
+    const finished = await finishClaims(queue, config().spool, onError, ({ job }) => underWay.has(job));
     for (const { job, dropName } of finished) {
       log.warn({ job, drop: dropName }, 'interrupted claim finished');
       onJob();
     }
   }
 
-  /** Null when it was claimed; otherwise what it waits for. One drop's trouble does not keep the others. */
-  async #claim(waiting: WaitingDrop): Promise<string | null> {
-    const { drop } = waiting;
+  /** True when it was claimed. One drop's trouble does not keep the others. */
+  async #claim(waiting: WaitingDrop): Promise<boolean> {
+    const { name } = waiting.drop;
     const started = monotonicSeconds();
+    const { maxCopies = MAX_COPIES } = this.#parts;
+    const parts: ClaimParts = {
+      ...this.#parts,
+      confirm: (drop) => this.#scanner.confirm(drop),
+      mayCopy: () => this.#copies.size < maxCopies,
+    };
     try {
-      return await this.#tryToClaim(waiting);
+      const result = await tryToClaim(waiting, parts, this.#abort.signal);
+      if ('job' in result) {
+        this.#onClaimed(name);
+        return true;
+      }
+      this.#obstacles.set(name, result.waitsFor);
+      if (result.copy !== undefined) this.#follow(waiting, result.copy, started);
     } catch (error) {
-      if (this.#abort.signal.aborted) return 'the daemon is stopping';
-      const ended = monotonicSeconds();
-      const { restFactor = REST_FACTOR } = this.#parts;
-      this.#rests.set(drop.name, {
-        files: filesOf(waiting),
-        until: ended + (ended - started) * restFactor,
+      this.#onFailure(waiting, error, started);
+    }
+    return false;
+  }
+
+  #follow(waiting: WaitingDrop, { job, claimed }: Copy, started: number): void {
+    const { name } = waiting.drop;
+    const ended = claimed
+      .then(
+        () => this.#onClaimed(name),
+        (error: unknown) => this.#onFailure(waiting, error, started),
+      )
+      .finally(() => {
+        this.#copies.delete(name);
+        this.poke();
       });
-      return this.#sayUnclaimable(drop.name, errorRecord(error));
-    }
+    this.#copies.set(name, { job, ended });
   }
 
-  /** In the log once for each reason, however often it is tried. */
-  #sayUnclaimable(drop: string, { code, message, advice }: ErrorRecord): string {
-    const reason = `${code}: ${message}`;
-    if (this.#said.get(drop) !== reason)
-      this.#parts.log.warn({ drop, code, error: message, advice }, 'drop could not be claimed');
-    this.#said.set(drop, reason);
-    return reason;
-  }
-
-  async #tryToClaim(waiting: WaitingDrop): Promise<string | null> {
-    const { admission, queue, log } = this.#parts;
-    const { drop } = waiting;
-    const { spool } = this.#parts.config();
-    if (waiting.looks.some(({ entry }) => entry.type === 'unnamed')) throw refusedName(drop.name);
-    if (!admission.mayClaim)
-      return admission.state === 'draining' ? 'the queue is draining' : 'the queue is paused';
-    if (!(await this.#scanner.confirm(waiting))) return 'settling';
-    const { looks } = waiting;
-    const judged = await within(JUDGE_SECONDS, this.#abort.signal, async (signal) => {
-      if (drop.refused === null && (await hasWriter(spool.incoming, looks, signal))) return null;
-      return appraise(drop, looks, this.#parts.config(), signal);
-    });
-    if (judged === null) return 'still open for writing';
-    const { vm, refused } = judged;
-    const reservedBytes = refused === null ? await admission.bytesToReserve(looks, judged) : 0;
-    const key = dropKey(drop.name);
-    if (!(await admission.hasRoom(key, reservedBytes))) return admission.spaceText(key) ?? 'space';
-    const job = newJobId(Date.now());
-    const entries = waiting.looks.map((look) => ({
-      name: look.entry.name,
-      device: look.device,
-      inode: look.inode,
-      bornMs: look.bornMs,
-      stamp: look.stamp,
-    }));
-    try {
-      await claimDrop(
-        queue,
-        spool,
-        {
-          job,
-          vm,
-          dropName: drop.name,
-          entries,
-          optionsFile: drop.options,
-          refused,
-          reservedBytes,
-          phase: 'moving',
-        },
-        this.#abort.signal,
-      );
-    } catch (error) {
-      this.#mayHaveHalfClaims = true;
-      throw error;
-    }
-    log.info(
-      { job, vm, drop: drop.name, entries: drop.entries.length, reserved_bytes: reservedBytes },
-      'drop claimed',
-    );
+  #onClaimed(name: string): void {
+    this.#claimed.add(name);
+    this.#obstacles.delete(name);
     this.#parts.onJob();
-    return null;
   }
-}
 
-function filesOf({ looks }: WaitingDrop): string {
-  return looks.map(({ device, inode }) => `${device}:${inode}`).join(' ');
-}
-
-const DROP_KEY = 'drop ';
-function dropKey(name: string): string {
-  return `${DROP_KEY}${name}`;
-}
-function isDropKey(key: string): boolean {
-  return key.startsWith(DROP_KEY);
+  #onFailure(waiting: WaitingDrop, error: unknown, started: number): void {
+    const { name } = waiting.drop;
+    this.#mayHaveHalfClaims = true;
+    if (this.#abort.signal.aborted) return;
+    this.#rests.begin(waiting, monotonicSeconds() - started);
+    this.#obstacles.set(name, this.#obstacles.logUnclaimable(name, errorRecord(error)));
+  }
 }
 
 function monotonicSeconds(): number {

@@ -1,7 +1,9 @@
+import { FREE_SLOT, type Progress } from '../engine/stage.js';
 import type { PipelineEvent } from '../engine/types.js';
+import type { EventBus } from './events.js';
 
 /** What a running job does at this moment; only in memory, since it is of no use after a restart. */
-export interface Live {
+export interface JobProgress {
   stage: string;
   percent: number | null;
   bytesPerSecond: number | null;
@@ -10,30 +12,27 @@ export interface Live {
   step: string | null;
 }
 
-interface Entry extends Live {
+interface Entry extends JobProgress {
   startedAt: number;
 }
 
 /** Too early an estimate is a guess. */
 const LEAST_PERCENT_FOR_ETA = 3;
 
-/** The running jobs by id, kept current by the pipeline's events. */
-export class Board {
+/** The running jobs by id, kept current by the pipeline's events; tells of each change. */
+export class LiveProgress {
   readonly #entries = new Map<string, Entry>();
+  readonly #events: EventBus;
   readonly #now: () => number;
 
   /** `now`: monotonic, seconds. */
-  constructor(now: () => number = () => performance.now() / 1000) {
+  constructor(events: EventBus, now: () => number = () => performance.now() / 1000) {
+    this.#events = events;
     this.#now = now;
   }
 
-  get(job: string): Live | null {
+  get(job: string): JobProgress | null {
     return this.#entries.get(job) ?? null;
-  }
-
-  /** In order of start. */
-  all(): [job: string, live: Live][] {
-    return [...this.#entries];
   }
 
   remove(job: string): void {
@@ -41,39 +40,46 @@ export class Board {
   }
 
   show(job: string, stage: string, step: string): void {
-    this.#entries.set(job, { ...this.#blank(stage), step });
+    this.#set(job, { ...this.#blank(stage), step });
   }
 
   apply(job: string, event: PipelineEvent): void {
+    const entry = this.#next(event, this.#entries.get(job));
+    if (entry !== null) this.#set(job, entry);
+  }
+
+  #next(event: PipelineEvent, entry: Entry | undefined): Entry | null {
     switch (event.type) {
       case 'stage-waiting':
-        this.#entries.set(job, { ...this.#blank(event.stage), waitingFor: `a free ${event.lane} lane` });
-        return;
+        return { ...this.#blank(event.stage), waitingFor: FREE_SLOT[event.lane] };
       case 'stage-started':
-        this.#entries.set(job, this.#blank(event.stage));
-        return;
+        return this.#blank(event.stage);
       case 'stage-retry': {
         const waitingFor = `another try in ${Math.ceil(event.waitSeconds)} s: ${event.error.code}`;
-        this.#entries.set(job, { ...this.#blank(event.stage), waitingFor });
-        return;
+        return { ...this.#blank(event.stage), waitingFor };
       }
-      case 'progress': {
-        const entry = this.#entries.get(job) ?? this.#blank(event.stage);
-        const { percent, bytesPerSecond, step } = event.progress;
-        const elapsed = this.#now() - entry.startedAt;
-        const known = percent >= LEAST_PERCENT_FOR_ETA;
-        this.#entries.set(job, {
-          ...entry,
-          percent,
-          bytesPerSecond: bytesPerSecond ?? null,
-          etaSeconds: known ? Math.round((elapsed * (100 - percent)) / percent) : null,
-          step: step ?? entry.step,
-        });
-        return;
-      }
+      case 'progress':
+        return this.#further(entry ?? this.#blank(event.stage), event.progress);
       case 'stage-finished':
-        return;
+        return null;
     }
+  }
+
+  #further(entry: Entry, { percent, bytesPerSecond, step }: Progress): Entry {
+    const elapsed = this.#now() - entry.startedAt;
+    const known = percent >= LEAST_PERCENT_FOR_ETA;
+    return {
+      ...entry,
+      percent,
+      bytesPerSecond: bytesPerSecond ?? null,
+      etaSeconds: known ? Math.round((elapsed * (100 - percent)) / percent) : null,
+      step: step ?? entry.step,
+    };
+  }
+
+  #set(job: string, entry: Entry): void {
+    this.#entries.set(job, entry);
+    this.#events.emit('job:progress', job, entry);
   }
 
   #blank(stage: string): Entry {

@@ -8,8 +8,9 @@ import { errorRecord, Hyper2kvmError } from '../errors/error.js';
 import { syncPath, writeDurable } from '../files/durable.js';
 import { REMOVED, tryToRemove } from '../files/remove.js';
 import type { Job } from '../model/job.js';
-import type { Queue } from '../queue/queue.js';
+import type { QueueStore } from '../queue/store.js';
 import { ORIGINALS } from '../spool/claim.js';
+import type { JobLocks } from './job-locks.js';
 import { freePath } from './paths.js';
 
 /** What cannot be removed (another user's directory, an immutable file) may be removable later. */
@@ -20,22 +21,24 @@ const JOB_ID = /^[0-9a-hjkmnp-tv-z]{13}$/;
 /**
  * Removes what finished jobs left behind: scratch in work/, originals of copied drops in incoming, failed
  * directories that were tried again. The database may be an old one that was restored: a drop of which no
- * result is known is never removed but set aside in failed/, by name. Everything is decided and renamed in
- * one turn of the event loop, so that no job starts in between.
+ * result is known is never removed but set aside in failed/, by name. A job is held while its directory is
+ * decided about and renamed, so that a retry does not put the drop there in between.
  */
 export class Sweeper {
   readonly #config: () => Config;
-  readonly #queue: Queue;
+  readonly #queue: QueueStore;
+  readonly #locks: JobLocks;
   readonly #log: Logger;
-  /** In the log once. */
-  readonly #said = new Set<string>();
+  /** Directories that the log has named: once is enough. */
+  readonly #logged = new Set<string>();
   #timer: NodeJS.Timeout | null = null;
   #sweeping: Promise<void> = Promise.resolve();
 
-  constructor(config: () => Config, queue: Queue, log: Logger) {
-    this.#config = config;
-    this.#queue = queue;
-    this.#log = log;
+  constructor(parts: { config(): Config; queue: QueueStore; locks: JobLocks; log: Logger }) {
+    this.#config = parts.config;
+    this.#queue = parts.queue;
+    this.#locks = parts.locks;
+    this.#log = parts.log;
   }
 
   start(): void {
@@ -67,31 +70,53 @@ export class Sweeper {
   async #sweepWork(name: string): Promise<void> {
     const directory = join(this.#config().spool.work, name);
     if (REMOVED.test(name)) return this.#remove(directory);
-    const job = this.#queue.jobs.get(name);
-    if (job?.state === 'queued' || job?.state === 'running') return;
-    if (job === null && this.#queue.claims.pending().some((claim) => claim.job === name)) return;
+    const release = this.#locks.tryToHold(name);
+    // It runs.
+    if (release === null) return;
+    try {
+      const spare = await this.#takeAway(directory, name);
+      if (spare !== null) await this.#remove(spare);
+    } finally {
+      release();
+    }
+  }
+
+  /** The new name of a directory that nobody needs any more; null where it is in use, or was set aside. */
+  async #takeAway(directory: string, name: string): Promise<string | null> {
+    // First the claims, then the jobs: a claim becomes a job, never the other way round.
+    if (await this.#isBeingClaimed(name)) return null;
+    const job = await this.#queue.jobs.get(name);
+    if (job?.state === 'queued' || job?.state === 'running') return null;
     const isSpare = job !== null && (!holdsDrop(directory) || hasResult(job));
-    if (!isSpare) return this.#setAside(directory, name, job);
+    if (!isSpare) {
+      await this.#setAside(directory, name, job);
+      return null;
+    }
     const removed = join(this.#config().spool.work, `.removing-${name}`);
     try {
       renameSync(directory, removed);
+      return removed;
     } catch (err) {
-      return this.#tell(directory, err);
+      this.#logOnce(directory, 'leftovers cannot be removed: tried again later', err);
+      return null;
     }
-    await this.#remove(removed);
+  }
+
+  async #isBeingClaimed(job: string): Promise<boolean> {
+    return (await this.#queue.claims.pending()).some((claim) => claim.job === job);
   }
 
   /** In its directory in work/ (or its result) is the copy of it, or that is set aside. */
   async #sweepOriginals(directory: string, job: string): Promise<void> {
-    if (this.#queue.claims.pending().some((claim) => claim.job === job)) return;
-    if (this.#queue.jobs.get(job) !== null) return this.#remove(directory);
-    this.#sayOnce(directory, 'originals of an unknown job: left alone');
+    if (await this.#isBeingClaimed(job)) return;
+    if ((await this.#queue.jobs.get(job)) !== null) return this.#remove(directory);
+    this.#logOnce(directory, 'originals of an unknown job: left alone');
   }
 
   async #setAside(directory: string, name: string, job: Job | null): Promise<void> {
     const { failed } = this.#config().spool;
     if ((job === null && !JOB_ID.test(name)) || !holdsDrop(directory))
-      return this.#sayOnce(directory, 'unknown directory in work: left alone');
+      return this.#logOnce(directory, 'unknown directory in work: left alone');
     const at = new Date().toISOString();
     const day = join(failed, at.slice(0, 10));
     const target = join(day, `${job?.vm ?? 'unknown'}-${name}-recovered`);
@@ -102,7 +127,6 @@ export class Sweeper {
     );
     const reason = { job: name, vm: job?.vm ?? null, stage: null, ...errorRecord(error), failed_at: at };
     try {
-      // In one turn with the look at the job: it cannot be tried again in between.
       mkdirSync(day, { recursive: true, mode: 0o750 });
       const place = freePath(target);
       renameSync(directory, place);
@@ -112,25 +136,19 @@ export class Sweeper {
       this.#log.warn({ directory: place, code: error.code }, 'drop without a known result was set aside');
     } catch (err) {
       // Onto another filesystem it would be copied, for hours: it is safe where it is.
-      this.#tell(directory, err, 'drop without a known result: left in work');
+      this.#logOnce(directory, 'drop without a known result: left in work', err);
     }
   }
 
   async #remove(directory: string): Promise<void> {
     const err = await tryToRemove(directory);
-    if (err !== null) this.#tell(directory, err);
+    if (err !== null) this.#logOnce(directory, 'leftovers cannot be removed: tried again later', err);
   }
 
-  #tell(directory: string, err: unknown, message = 'leftovers cannot be removed: tried again later'): void {
-    if (this.#said.has(directory)) return;
-    this.#said.add(directory);
-    this.#log.warn({ directory, err }, message);
-  }
-
-  #sayOnce(directory: string, message: string): void {
-    if (this.#said.has(directory)) return;
-    this.#said.add(directory);
-    this.#log.warn({ directory }, message);
+  #logOnce(directory: string, message: string, err?: unknown): void {
+    if (this.#logged.has(directory)) return;
+    this.#logged.add(directory);
+    this.#log.warn(err === undefined ? { directory } : { directory, err }, message);
   }
 }
 

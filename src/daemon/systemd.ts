@@ -7,20 +7,25 @@ const STOP_EXTENSION_SECONDS = 30;
 const STOP_INTERVAL_MS = 10_000;
 const STOP_EXTENSIONS = 30;
 
-/** Tells systemd how the daemon is: the status line, and the watchdog only while the main loop turns and the database answers. */
-export class Supervision {
+/**
+ * Tells systemd how the daemon is: the status line, and the watchdog only while the main loop turns and the
+ * database answers.
+ */
+export class SystemdStatus {
   readonly #notifier: Notifier;
-  readonly #statusLine: () => string;
-  readonly #ping: () => void;
+  readonly #statusLine: () => Promise<string>;
+  readonly #ping: () => Promise<void>;
   readonly #log: Logger;
   readonly #env: Readonly<Record<string, string | undefined>>;
   readonly #timers: NodeJS.Timeout[] = [];
+  /** Between start and the beginning of the stop: after that the queue may be closed. */
+  #isUp = false;
 
   constructor(parts: {
     notifier: Notifier;
-    statusLine(): string;
-    /** Throws when the database does not answer. */
-    ping(): void;
+    statusLine(): Promise<string>;
+    /** Rejects when the database does not answer. */
+    ping(): Promise<void>;
     log: Logger;
     env: Readonly<Record<string, string | undefined>>;
   }) {
@@ -33,19 +38,24 @@ export class Supervision {
 
   /** The daemon works: recovered, and its first scan of incoming has begun. */
   start(): void {
+    this.#isUp = true;
     this.#notifier.ready();
-    this.#showStatus();
+    void this.#showStatus();
     if (this.#env.NOTIFY_SOCKET !== undefined) {
-      this.#timers.push(setInterval(() => this.#showStatus(), STATUS_INTERVAL_MS));
+      this.#timers.push(setInterval(() => void this.#showStatus(), STATUS_INTERVAL_MS));
     }
     const interval = watchdogInterval(this.#env, process.pid);
     if (interval === null) return;
-    this.#feed();
-    this.#timers.push(setInterval(() => this.#feed(), interval));
+    void this.#feed();
+    this.#timers.push(setInterval(() => void this.#feed(), interval));
   }
 
-  /** The daemon begins to stop. Large files that are just being published may take longer than the unit's TimeoutStopSec; a stop that hangs is still ended by it. */
+  /**
+   * The daemon begins to stop. Large files that are just being published may take longer than the unit's
+   * TimeoutStopSec; a stop that hangs is still ended by it.
+   */
   stopping(): void {
+    this.#isUp = false;
     this.#clearTimers();
     this.#notifier.stopping();
     let left = STOP_EXTENSIONS;
@@ -61,6 +71,7 @@ export class Supervision {
 
   /** The daemon has stopped. */
   stop(): void {
+    this.#isUp = false;
     this.#clearTimers();
   }
 
@@ -68,20 +79,21 @@ export class Supervision {
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
   }
 
-  #showStatus(): void {
+  async #showStatus(): Promise<void> {
     try {
-      this.#notifier.status(this.#statusLine());
+      const line = await this.#statusLine();
+      if (this.#isUp) this.#notifier.status(line);
     } catch (err) {
-      this.#log.error({ err }, 'status cannot be read from the queue');
+      if (this.#isUp) this.#log.error({ err }, 'status cannot be read from the queue');
     }
   }
 
-  #feed(): void {
+  async #feed(): Promise<void> {
     try {
-      this.#ping();
+      await this.#ping();
       this.#notifier.watchdog();
     } catch (err) {
-      this.#log.error({ err }, 'database does not answer: watchdog not fed');
+      if (this.#isUp) this.#log.error({ err }, 'database does not answer: watchdog not fed');
     }
   }
 }

@@ -2,25 +2,36 @@ import type { JobDetail, JobState, JobSummary, Status } from '../api/protocol.js
 import type { LaneLoad } from '../engine/lanes.js';
 import { pendingRecord } from '../engine/run-stage.js';
 import type { Job } from '../model/job.js';
-import type { Queue } from '../queue/queue.js';
-import type { Admission } from './admission.js';
-import type { WaitingView } from './intake.js';
-import type { Board } from './live-progress.js';
+import type { QueueStore } from '../queue/store.js';
+import type { Admission, PauseReason } from './admission.js';
+import type { WaitingView } from './drop-obstacles.js';
+import type { LiveProgress } from './live-progress.js';
 
 export interface ViewParts {
-  queue: Queue;
-  board: Board;
+  queue: QueueStore;
+  progress: LiveProgress;
   admission: Admission;
   waiting(): WaitingView[];
   /** The pipeline's, in order. */
   stageNames: readonly string[];
 }
 
-export function jobSummary(
-  job: Job,
-  { board, admission }: Pick<ViewParts, 'board' | 'admission'>,
-): JobSummary {
-  const live = board.get(job.job);
+type SummaryParts = Pick<ViewParts, 'progress' | 'admission'>;
+
+export async function jobSummary(job: Job, parts: SummaryParts): Promise<JobSummary> {
+  return summaryOf(job, parts, await parts.admission.pausedReason());
+}
+
+export async function jobSummaries(jobs: readonly Job[], parts: SummaryParts): Promise<JobSummary[]> {
+  return summariesOf(jobs, parts, await parts.admission.pausedReason());
+}
+
+function summariesOf(jobs: readonly Job[], parts: SummaryParts, paused: PauseReason | null): JobSummary[] {
+  return jobs.map((job) => summaryOf(job, parts, paused));
+}
+
+function summaryOf(job: Job, { progress, admission }: SummaryParts, paused: PauseReason | null): JobSummary {
+  const live = progress.get(job.job);
   // An outcome that is not published yet is not told: a killed daemon may still have to make it true.
   const isDone = job.state !== 'queued' && job.state !== 'running';
   return {
@@ -32,7 +43,7 @@ export function jobSummary(
     percent: live?.percent ?? null,
     bytes_per_second: live?.bytesPerSecond ?? null,
     eta_seconds: live?.etaSeconds ?? null,
-    waiting_for: live?.waitingFor ?? queuedFor(job, admission),
+    waiting_for: live?.waitingFor ?? queuedFor(job, admission, paused),
     priority: job.priority,
     created_at: job.createdAt,
     updated_at: job.updatedAt,
@@ -44,10 +55,10 @@ export function jobSummary(
   };
 }
 
-function queuedFor(job: Job, admission: Admission): string | null {
+function queuedFor(job: Job, admission: Admission, paused: PauseReason | null): string | null {
   if (job.state !== 'queued') return null;
-  if (admission.pausedReason === 'operator') return 'the queue is paused';
-  return admission.spaceText(`job ${job.job}`) ?? 'a free job slot';
+  if (paused === 'operator') return 'the queue is paused';
+  return admission.spaceText({ kind: 'job', id: job.job }) ?? 'a free job slot';
 }
 
 /** A drop that is no job yet. */
@@ -74,9 +85,9 @@ export function waitingSummary({ waiting, waitingFor }: WaitingView): JobSummary
   };
 }
 
-export function jobDetail(job: Job, parts: ViewParts): JobDetail {
-  const summary = jobSummary(job, parts);
-  const checkpoints = parts.queue.checkpoints(job.job).load();
+export async function jobDetail(job: Job, parts: ViewParts): Promise<JobDetail> {
+  const summary = await jobSummary(job, parts);
+  const checkpoints = await parts.queue.checkpoints.load(job.job);
   const completed = checkpoints.flatMap(({ stage, record }) => (record.status === 'failed' ? [] : [stage]));
   const known = new Map(
     [...checkpoints.map(({ record }) => record), ...job.records].map((record) => [record.stage, record]),
@@ -97,31 +108,32 @@ export function jobDetail(job: Job, parts: ViewParts): JobDetail {
   };
 }
 
-export function statusView(
-  parts: ViewParts,
-  daemon: {
-    version: string;
-    startedAt: string;
-    jobSlots: number;
-    lanes: Record<string, LaneLoad>;
-    accelerator: Status['accelerator'];
-  },
-): Status {
-  const { queue, admission, board } = parts;
-  const counts = queue.jobs.counts();
+/** What of the status is not in the queue. */
+export interface DaemonFacts {
+  version: string;
+  startedAt: string;
+  jobSlots: number;
+  lanes: Record<string, LaneLoad>;
+  accelerator: Status['accelerator'];
+}
+
+export async function statusView(parts: ViewParts, daemon: DaemonFacts): Promise<Status> {
+  const { queue, admission } = parts;
+  const counts = await queue.jobs.counts();
+  const paused = await admission.pausedReason();
   const jobs: Record<JobState, number> = { waiting: parts.waiting().length, ...counts };
   return {
     version: daemon.version,
     pid: process.pid,
     started_at: daemon.startedAt,
-    state: admission.state,
-    paused_reason: admission.pausedReason,
+    state: admission.isDraining ? 'draining' : paused === null ? 'running' : 'paused',
+    paused_reason: paused,
     jobs,
     lanes: {
       jobs: { running: counts.running, waiting: counts.queued, slots: daemon.jobSlots },
       ...daemon.lanes,
     },
-    running: queue.jobs.list({ states: ['running'] }).map((job) => jobSummary(job, { board, admission })),
+    running: summariesOf(await queue.jobs.list({ states: ['running'] }), parts, paused),
     accelerator: daemon.accelerator,
   };
 }

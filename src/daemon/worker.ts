@@ -1,39 +1,59 @@
 import { backoff } from '../engine/retry.js';
 import { errorRecord, Hyper2kvmError, isFullDisk } from '../errors/error.js';
 import type { Job } from '../model/job.js';
+import type { Lease, StartedJob } from '../queue/store.js';
+import type { JobLocks } from './job-locks.js';
 import { writesTo } from './paths.js';
-import { type JobRunParts, runJob } from './process-job.js';
+import { type JobParts, processJob } from './process-job.js';
 
-export interface WorkerParts extends Omit<JobRunParts, 'config' | 'setBacks'> {
-  config(): JobRunParts['config'];
+export interface WorkerParts extends Omit<JobParts, 'config' | 'setBacks'> {
+  config(): JobParts['config'];
+  locks: JobLocks;
   /** A place for a drop became free. */
   onJobEnd(): void;
 }
 
-const JOB_KEY = 'job ';
+/** Freed space and elapsed rests raise no event, and leases have to be kept alive. */
+const INTERVAL_MS = 5_000;
+
+interface Run {
+  abort: AbortController;
+  /** Null until the queue has answered. */
+  lease: Lease | null;
+  done: Promise<void>;
+}
+
+interface SetBack {
+  /** In a row. */
+  times: number;
+  until: number;
+  /** Of a job that the queue did not take back. */
+  lease: Lease | null;
+}
 
 /** Starts queued jobs, by priority, as many at once as `workers.jobs` allows. */
 export class Worker {
   readonly #parts: WorkerParts;
-  readonly #running = new Map<string, { abort: AbortController; done: Promise<void> }>();
-  /** Jobs that the daemon itself could not carry on (not their own failure): how often in a row, and until when they rest. */
-  readonly #setBacks = new Map<string, { times: number; until: number }>();
+  readonly #running = new Map<string, Run>();
+  /** Jobs that rest after a failure of the daemon around them, which is not their own. */
+  readonly #setBacks = new Map<string, SetBack>();
   #timer: NodeJS.Timeout | null = null;
   #stopping = false;
   #filling: Promise<void> | null = null;
+  #renewing: Promise<void> | null = null;
   #again = false;
 
   constructor(parts: WorkerParts) {
     this.#parts = parts;
   }
 
-  get running(): number {
-    return this.#running.size;
-  }
-
   start(): void {
-    // Space and rest end without an event.
-    this.#timer = setInterval(() => this.kick(), 5_000);
+    this.#timer = setInterval(() => {
+      this.kick();
+      this.#renewing ??= this.#renewLeases().finally(() => {
+        this.#renewing = null;
+      });
+    }, INTERVAL_MS);
     this.kick();
   }
 
@@ -47,6 +67,7 @@ export class Worker {
     await this.#filling;
     for (const { abort } of this.#running.values()) abort.abort(reason);
     await Promise.all([...this.#running.values()].map(({ done }) => done));
+    await this.#renewing;
   }
 
   /** Starts what may start. Calls while it decides lead to one more decision. */
@@ -70,11 +91,11 @@ export class Worker {
       this.#again = false;
       try {
         await this.#fill();
-        this.#parts.admission.databaseIsFull(false);
+        await this.#parts.admission.databaseIsFull(false);
       } catch (err) {
-        // Said once, by the pause; tried again all the same.
+        // The pause is announced once; it is tried again all the same.
         if (isFullDisk(errorRecord(err))) return this.#parts.admission.databaseIsFull(true);
-        this.#parts.log.logger.error({ err }, 'queue could not be worked on');
+        this.#parts.log.logger.error({ err }, 'queued jobs could not be started');
         return;
       }
     }
@@ -82,84 +103,121 @@ export class Worker {
 
   async #fill(): Promise<void> {
     const { queue, admission } = this.#parts;
-    this.#requeueLost();
+    await this.#requeueSetBacks();
     const waiting = new Set<string>();
     const slots = this.#parts.config().workers.jobs;
-    for (const job of queue.jobs.queued()) {
+    const isPaused = await queue.pause.isOn();
+    for await (const job of queue.jobs.queued()) {
       // A cancelled, retried or re-ordered job: the rows of this round are not true any more.
       if (this.#running.size >= slots || this.#stopping || this.#again) break;
       if (this.#running.has(job.job) || performance.now() < (this.#setBacks.get(job.job)?.until ?? 0))
         continue;
-      if (!this.#mayStart(job)) continue;
-      const key = JOB_KEY + job.job;
+      if (isPaused && job.outcome === null) continue;
       const { waitsForBytes } = job;
-      const place = writesTo(job, this.#parts.config());
-      if (waitsForBytes !== null && !(await admission.hasFree(key, waitsForBytes, place))) {
-        waiting.add(key);
+      if (waitsForBytes !== null && !(await this.#hasSpace(job, waitsForBytes))) {
+        waiting.add(job.job);
         continue;
       }
       // Space was asked for meanwhile.
-      if (!this.#stopping && !this.#again) this.#launch(job.job);
+      if (!this.#stopping && !this.#again) await this.#launch(job.job);
     }
-    if (this.#again) return;
-    admission.forgetExcept((who) => waiting.has(who) || !who.startsWith(JOB_KEY));
+    if (!this.#again) await admission.forgetExcept('job', waiting);
+  }
+
+  #hasSpace(job: Job, bytes: number): Promise<boolean> {
+    const place = writesTo(job, this.#parts.config());
+    return this.#parts.admission.hasFree({ kind: 'job', id: job.job }, bytes, place);
+  }
+
+  async #launch(id: string): Promise<void> {
+    const run: Run = { abort: new AbortController(), lease: null, done: Promise.resolve() };
+    // Before the queue is asked: a cancellation that comes right after the start finds it.
+    this.#running.set(id, run);
+    let started: StartedJob | null = null;
+    try {
+      started = await this.#parts.queue.runs.start(id);
+    } finally {
+      if (started === null) this.#running.delete(id);
+    }
+    if (started === null) return;
+    run.lease = started.lease;
+    run.done = this.#run(started, run.abort.signal);
+  }
+
+  async #run(started: StartedJob, signal: AbortSignal): Promise<void> {
+    const { progress, locks } = this.#parts;
+    const { job } = started.job;
+    const release = await locks.hold(job);
+    try {
+      const setBacks = (of: string) => this.#setBacks.get(of)?.times ?? 0;
+      await processJob(started, { ...this.#parts, config: this.#parts.config(), setBacks }, signal);
+      this.#setBacks.delete(job);
+    } catch (thrown) {
+      await this.#setBack(started.lease, thrown);
+    } finally {
+      release();
+      this.#running.delete(job);
+      progress.remove(job);
+      this.#parts.onJobEnd();
+      this.kick();
+    }
   }
 
   /**
-   * What is decided only has to be published: that frees space, and a paused queue is no reason to keep it
-   * back.
+   * Something of the daemon failed around the job (the database, a directory): nothing is concluded about the
+   * VM.
    */
-  #mayStart(job: Job): boolean {
-    return job.outcome !== null || this.#parts.admission.mayStart;
-  }
-
-  #launch(id: string): void {
-    const { queue, board } = this.#parts;
-    const job = queue.transaction(() => {
-      const fresh = queue.jobs.get(id);
-      return fresh !== null && this.#mayStart(fresh) ? queue.jobs.start(id) : null;
-    });
-    if (job === null) return;
-    const abort = new AbortController();
-    const setBacks = (of: string) => this.#setBacks.get(of)?.times ?? 0;
-    const done = runJob(job, { ...this.#parts, config: this.#parts.config(), setBacks }, abort.signal)
-      .then(() => void this.#setBacks.delete(job.job))
-      .catch((thrown: unknown) => this.#setBack(job, thrown))
-      .finally(() => {
-        this.#running.delete(job.job);
-        board.remove(job.job);
-        this.#parts.onJobEnd();
-        this.kick();
-      });
-    this.#running.set(job.job, { abort, done });
-  }
-
-  /** Something of the daemon failed around the job (the database, a directory): nothing is concluded about the VM. */
-  #setBack(job: Job, thrown: unknown): void {
-    const { log, queue } = this.#parts;
-    const { code, advice } = errorRecord(thrown);
-    log.logger.error(
-      { job: job.job, err: thrown, code, advice },
-      'job could not be carried on, it is tried again',
-    );
-    const times = (this.#setBacks.get(job.job)?.times ?? 0) + 1;
+  async #setBack(lease: Lease, thrown: unknown): Promise<void> {
+    const log = this.#parts.log.logger.child({ job: lease.job });
+    const { code, message, advice } = errorRecord(thrown);
+    if (code === 'queue.lease-lost') {
+      this.#setBacks.delete(lease.job);
+      return log.warn({ code, error: message, advice }, 'job left to whoever runs it now');
+    }
+    log.error({ err: thrown, code, advice }, 'job interrupted by a host error, retrying');
+    const times = (this.#setBacks.get(lease.job)?.times ?? 0) + 1;
     const rest = backoff(times, this.#parts.config().retry.backoff_seconds);
-    this.#setBacks.set(job.job, { times, until: performance.now() + rest * 1000 });
-    // A timer may be a millisecond early, and then nothing would come of it before the next regular look.
+    this.#setBacks.set(lease.job, { times, until: performance.now() + rest * 1000, lease });
+    // A timer may be a millisecond early, and then nothing would come of it before the next regular round.
     setTimeout(() => this.kick(), rest * 1000 + 2).unref();
     try {
-      queue.jobs.requeue(job.job);
+      await this.#giveBack(lease);
     } catch (err) {
-      // It stays `running` in the database for now: `requeueLost`.
-      log.logger.error({ job: job.job, err }, 'job could not be put back into the queue');
+      // It stays `running` in the queue for now: `#requeueSetBacks`.
+      log.error({ err }, 'job could not be put back into the queue');
     }
   }
 
-  /** The database did not answer when a job was to be put back: it would be `running` for ever. */
-  #requeueLost(): void {
-    const { queue } = this.#parts;
-    for (const job of this.#setBacks.keys()) {
-      if (!this.#running.has(job)) queue.jobs.requeue(job);
+  /** The queue did not answer when a job was to be put back: it would be `running` for ever. */
+  async #requeueSetBacks(): Promise<void> {
+    for (const { lease } of this.#setBacks.values())
+      if (lease !== null && !this.#running.has(lease.job)) await this.#giveBack(lease);
+  }
+
+  async #giveBack(lease: Lease): Promise<void> {
+    try {
+      await this.#parts.queue.runs.requeue(lease);
+    } catch (thrown) {
+      // Given back already: the queue did it and could not say so, or the job went back before it failed.
+      if (errorRecord(thrown).code !== 'queue.lease-lost') throw thrown;
+    }
+    const setBack = this.#setBacks.get(lease.job);
+    if (setBack?.lease === lease) setBack.lease = null;
+  }
+
+  /** A run whose lease is lost ends: whatever it would still write is refused. */
+  async #renewLeases(): Promise<void> {
+    const { queue, log } = this.#parts;
+    const leases = [...this.#running.values()].flatMap(({ lease }) => lease ?? []);
+    if (leases.length === 0) return;
+    try {
+      for (const { job, token } of await queue.runs.renew(leases)) {
+        const run = this.#running.get(job);
+        if (run?.lease?.token !== token) continue;
+        run.abort.abort(new Hyper2kvmError('queue.lease-lost', `job ${job} is another worker’s by now`));
+      }
+    } catch (err) {
+      log.logger.warn({ err }, 'leases could not be renewed');
     }
   }
 }

@@ -25,7 +25,7 @@ export function isChangeTracking(name: string): boolean {
 }
 
 /** Lower case, without the dot; empty where the name has none. */
-export function extensionOf(name: string): string {
+function extensionOf(name: string): string {
   return /\.([A-Za-z0-9]+)$/.exec(name)?.[1]?.toLowerCase() ?? '';
 }
 

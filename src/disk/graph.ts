@@ -8,7 +8,7 @@ import { formatByName } from './formats.js';
 import { type RenderedExtent, renderDescriptor } from './vmdk/render.js';
 
 /** A node of QEMU's block layer (QAPI `BlockdevOptions`), every driver named. */
-export type BlockNode = {
+type BlockNode = {
   driver: string;
   file: BlockNode | FileNode;
   backing?: BlockNode | null;
@@ -173,7 +173,7 @@ function backingOf(node: BlockNode, workDirectory: string): { backing: string; b
   );
 }
 
-export function specification(node: BlockNode): string {
+function specification(node: BlockNode): string {
   return `json:${JSON.stringify(node)}`;
 }
 

@@ -5,15 +5,15 @@ import type { CheckpointStore } from './types.js';
 export class MemoryCheckpointStore implements CheckpointStore {
   #checkpoints: Checkpoint[] = [];
 
-  load(): Checkpoint[] {
+  async load(): Promise<Checkpoint[]> {
     return [...this.#checkpoints];
   }
 
-  save(checkpoint: Checkpoint): void {
+  async save(checkpoint: Checkpoint): Promise<void> {
     this.#checkpoints.push(checkpoint);
   }
 
-  truncate(stage: string): void {
+  async truncate(stage: string): Promise<void> {
     const index = this.#checkpoints.findIndex((checkpoint) => checkpoint.stage === stage);
     if (index !== -1) this.#checkpoints.length = index;
   }

@@ -50,7 +50,7 @@ export async function runStage(
       record.attempts += 1;
       started = performance.now();
       log.info({ attempt: record.attempts }, 'stage started');
-      onEvent({ type: 'stage-started', stage: stage.name, attempt: record.attempts });
+      await onEvent({ type: 'stage-started', stage: stage.name, attempt: record.attempts });
       failpoint(`stage.${stage.name}.running`);
       await runHooks('before', stage.name, context, { outputs });
       const output = await stage.run(context, parseInput(stage, outputs));
@@ -80,7 +80,7 @@ export async function runStage(
         { code: failure.code, error: failure.message, wait_seconds: waitSeconds },
         'stage will be tried again',
       );
-      onEvent({ type: 'stage-retry', stage: stage.name, error: failure, waitSeconds });
+      await onEvent({ type: 'stage-retry', stage: stage.name, error: failure, waitSeconds });
       // Cancelled while waiting: the next turn of the loop sees the signal.
       await sleep(waitSeconds * 1000, undefined, { signal }).catch(() => undefined);
     }
@@ -94,7 +94,7 @@ export function refusalOf(stage: Stage, output: unknown, options: JobOptions): E
 }
 
 /** Removes what the stage's unfinished run left. A failing cleanup is a bug of the stage that must not hide the failure it cleans up after. */
-export async function cleanUp(stage: Stage, context: StageContext): Promise<void> {
+async function cleanUp(stage: Stage, context: StageContext): Promise<void> {
   try {
     await stage.cleanup?.(context);
   } catch (err) {
@@ -140,7 +140,7 @@ async function takeLane(stage: Stage, request: PipelineRequest, guest: GuestSlot
   const { signal, priority, onEvent } = request;
   signal.throwIfAborted();
   if (lane === undefined || (lane === 'appliances' && guest.holdsLane)) return () => {};
-  onEvent({ type: 'stage-waiting', stage: stage.name, lane });
+  await onEvent({ type: 'stage-waiting', stage: stage.name, lane });
   const release = await request.lanes.acquire(lane, { priority, signal });
   if (lane !== 'appliances') return release;
   guest.occupy(release);
@@ -161,7 +161,7 @@ function stageContext(
     source: request.source,
     signal: request.signal,
     log,
-    progress: (progress) => request.onEvent({ type: 'progress', stage: stage.name, progress }),
+    progress: (progress) => void request.onEvent({ type: 'progress', stage: stage.name, progress }),
     reserve: request.reserve,
     account({ read = 0, written = 0 }) {
       record.bytes_read += read;

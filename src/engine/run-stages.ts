@@ -77,7 +77,7 @@ export async function executePipeline(
     hold = await holdSource(caller);
     const signal = AbortSignal.any([caller.signal, hold.signal]);
     request = { ...caller, source: hold.source, signal };
-    const held = new Map(store.load().map((checkpoint) => [checkpoint.stage, checkpoint]));
+    const held = new Map((await store.load()).map((checkpoint) => [checkpoint.stage, checkpoint]));
     let id = await slots.source.contentId(caller.source, signal);
     let resuming = true;
     for (const [index, stage] of stages.entries()) {
@@ -87,20 +87,20 @@ export async function executePipeline(
       const reused = resuming ? await reuse(stage, id, held.get(stage.name), request) : null;
       if (reused !== null) {
         outputs[stage.name] = reused.output;
-        const refused = refuse(stage, reused);
+        const refused = await refuse(stage, reused);
         if (refused !== null) return refused;
-        put(reused.record);
+        await put(reused.record);
         log.info({ stage: stage.name }, 'stage reused');
         continue;
       }
-      if (resuming) forgetFrom(index);
+      if (resuming) await forgetFrom(index);
       resuming = false;
       const { record, output } = isEnabled(stage, options)
         ? await runStage(stage, outputs, request, slots)
         : { record: { ...pendingRecord(stage.name), status: 'skipped' } satisfies StageRecord, output: null };
       records.set(stage.name, record);
       if (record.error !== null) {
-        put(caller.signal.aborted ? record : { ...record, status: 'failed' });
+        await put(caller.signal.aborted ? record : { ...record, status: 'failed' });
         return result(current, record.error);
       }
       hold.assert();
@@ -109,12 +109,12 @@ export async function executePipeline(
         await guest.close();
       }
       failpoint(`stage.${stage.name}.before-checkpoint`);
-      store.save({ stage: stage.name, id, output, record, timestamp: new Date().toISOString() });
+      await store.save({ stage: stage.name, id, output, record, timestamp: new Date().toISOString() });
       failpoint(`stage.${stage.name}.after-checkpoint`);
       outputs[stage.name] = output;
-      const refused = refuse(stage, { output, record });
+      const refused = await refuse(stage, { output, record });
       if (refused !== null) return refused;
-      put(record);
+      await put(record);
     }
     isDone = true;
     return result(null, null);
@@ -124,7 +124,7 @@ export async function executePipeline(
     // A full disk is the job's affair: it waits for as much space as it needs.
     if (!aborted && error.retryable && !isFullDisk(error)) throw thrown;
     const record = records.get(current) ?? pendingRecord(current);
-    put({ ...record, status: caller.signal.aborted ? 'cancelled' : 'failed', error });
+    await put({ ...record, status: caller.signal.aborted ? 'cancelled' : 'failed', error });
     return result(current, error);
   } finally {
     await guest.kill();
@@ -132,24 +132,24 @@ export async function executePipeline(
     await hold?.release();
   }
 
-  function forgetFrom(index: number): void {
-    const stored = new Set(store.load().map((checkpoint) => checkpoint.stage));
+  async function forgetFrom(index: number): Promise<void> {
+    const stored = new Set((await store.load()).map((checkpoint) => checkpoint.stage));
     const first = stages.slice(index).find((stage) => stored.has(stage.name));
-    if (first !== undefined) store.truncate(first.name);
+    if (first !== undefined) await store.truncate(first.name);
   }
 
   /** The run's end where the stage does not accept its own output. */
-  function refuse(stage: Stage, { output, record }: Pick<Checkpoint, 'output' | 'record'>) {
+  async function refuse(stage: Stage, { output, record }: Pick<Checkpoint, 'output' | 'record'>) {
     const error = record.status === 'skipped' ? null : refusalOf(stage, output, options);
     if (error === null) return null;
-    put({ ...record, status: 'failed', error });
+    await put({ ...record, status: 'failed', error });
     return result(stage.name, error);
   }
 
-  function put(record: StageRecord): void {
+  async function put(record: StageRecord): Promise<void> {
     records.set(record.stage, record);
     if (record.status !== 'reused') logEnd(record);
-    caller.onEvent({ type: 'stage-finished', record });
+    await caller.onEvent({ type: 'stage-finished', record });
   }
 
   function logEnd(record: StageRecord): void {

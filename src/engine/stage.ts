@@ -10,7 +10,17 @@ export type { Progress } from '../sources/base/source.js';
 /** The scarce resource that a stage holds while it runs. `appliances` stays held from INSPECT to the end of FIX. */
 export type LaneName = 'appliances' | 'conversions' | 'boots';
 
-/** What a stage has, beside what its job's source may use, too. It writes scratch and results only to the work directory. */
+/** What a stage waits for, for people. */
+export const FREE_SLOT: Readonly<Record<LaneName, string>> = {
+  appliances: 'a free appliance slot',
+  conversions: 'a free conversion slot',
+  boots: 'a free boot slot',
+};
+
+/**
+ * What a stage has, beside what its job's source may use, too. It writes scratch and results only to the work
+ * directory.
+ */
 export interface StageContext extends SourceContext {
   job: { id: string; vm: string };
   /**

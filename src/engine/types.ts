@@ -6,12 +6,12 @@ import type { StageName } from '../model/stage-names.js';
 import type { Checkpoint, StageRecord } from '../model/stage-record.js';
 import type { LaneName, Progress, StageContext } from './stage.js';
 
-/** Where checkpoints live: the queue's database in the daemon, memory in `convert`. Writes are durable when they return. */
+/** Where checkpoints live: the queue in the daemon, memory in `convert`. What was written is durable when the promise resolves. */
 export interface CheckpointStore {
-  load(): Checkpoint[];
-  save(checkpoint: Checkpoint): void;
+  load(): Promise<Checkpoint[]>;
+  save(checkpoint: Checkpoint): Promise<void>;
   /** Forgets `stage` and all after it. */
-  truncate(stage: string): void;
+  truncate(stage: string): Promise<void>;
 }
 
 /** Grants a slot of a scarce resource; waits in priority order. The release function may be called once or more. */
@@ -41,7 +41,8 @@ export interface PipelineRequest {
   reserve: StageContext['reserve'];
   /** Stop after this stage (`inspect`, `plan` commands). */
   until?: StageName;
-  onEvent(event: PipelineEvent): void;
+  /** The pipeline goes on when this is done, except after `progress`, which must not reject. */
+  onEvent(event: PipelineEvent): void | Promise<void>;
 }
 
 /** `outputs` by stage name; `error` is null when all requested stages completed. Not thrown for a stage's failure. */

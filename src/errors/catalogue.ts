@@ -354,6 +354,10 @@ const SECTIONS = {
     'daemon.stopping': { meaning: 'The daemon is stopping; the job resumes at the next start.' },
     'queue.unusable': { meaning: 'The database cannot be opened.' },
     'queue.newer-schema': { meaning: 'The database was written by a newer version. Upgrade.' },
+    'queue.lease-lost': {
+      meaning:
+        'The job was given to another worker while this one was still running it; what this one had yet to write is refused. Nothing to do.',
+    },
     'queue.source-gone': {
       meaning: "The VM's source is no longer in `failed/` or `work/`. Drop it again.",
       http: 409,

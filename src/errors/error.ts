@@ -1,4 +1,5 @@
 import { catalogueEntry, type ErrorCode } from './catalogue.js';
+import { errorCode } from './errno.js';
 
 interface ErrorOptions {
   advice?: string;
@@ -110,8 +111,9 @@ const SQLITE_ERRNO: readonly [code: string, errno: string][] = [
 ];
 
 function systemError(error: unknown): Omit<ErrorRecord, 'causes'> | undefined {
-  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined;
-  const errno = /^E[A-Z0-9]+$/.test(error.code) ? error.code : sqliteErrno(error.code);
+  const code = errorCode(error);
+  if (code === undefined || !(error instanceof Error)) return undefined;
+  const errno = /^E[A-Z0-9]+$/.test(code) ? code : sqliteErrno(code);
   if (errno === undefined) return undefined;
   return {
     code: `host.${errno.toLowerCase()}`,

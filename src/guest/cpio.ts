@@ -35,7 +35,7 @@ interface NewcHeader {
 }
 
 /** True where a newc archive (with or without checksums) may start. */
-export function isNewc(bytes: Buffer, offset = 0): boolean {
+function isNewc(bytes: Buffer, offset = 0): boolean {
   const magic = bytes.toString('latin1', offset, offset + 6);
   return magic === '070701' || magic === '070702';
 }
@@ -72,7 +72,8 @@ function entryPath(name: Buffer): string {
   return text.replace(/^(?:\.?\/)+/, '');
 }
 
-const align4 = (offset: number): number => (offset + 3) & ~3;
+/** Not by bits: those are 32 with a sign, and a size in a header may be up to 2^32 - 1. */
+const align4 = (offset: number): number => Math.ceil(offset / 4) * 4;
 
 /**
  * Entries of the archive at `start`, up to its trailer; returns the offset after the trailer. Data are views of `bytes`.

@@ -79,7 +79,7 @@ const MEMBER_LINK = /^\/dev\/disk\/by-id\/(dm-(name|uuid)|md-(name|uuid)|lvm-pv-
 type StableKey = 'uuid' | 'label' | 'partuuid' | 'partlabel';
 
 /** `UUID=…`, `LABEL="…"`, `/dev/disk/by-uuid/…`: the field it names and its value, or null. */
-export function stableName(spec: string): { key: StableKey; value: string } | null {
+function stableName(spec: string): { key: StableKey; value: string } | null {
   const tag = spec.match(/^(UUID|LABEL|PARTUUID|PARTLABEL)=(["']?)(.+)\2$/);
   if (tag !== null) return { key: tag[1]!.toLowerCase() as StableKey, value: tag[3]! };
   const link = spec.match(/^\/dev\/disk\/by-(uuid|label|partuuid|partlabel)\/(.+)$/);

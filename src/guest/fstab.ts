@@ -46,7 +46,10 @@ export function mayBeAbsent({ options }: FstabLine): boolean {
   return options.includes('nofail') || options.includes('noauto');
 }
 
-/** Returns a field of fstab or /proc/self/mounts, which write blanks and backslashes as octal escapes (`\040`). */
+/**
+ * Returns a field of fstab or /proc/self/mounts, which write blanks and backslashes as octal escapes
+ * (`\040`).
+ */
 export function unescapeField(text: string): string {
   return text.replace(/\\([0-3][0-7]{2})/g, (_, octal: string) =>
     String.fromCharCode(Number.parseInt(octal, 8)),

@@ -16,7 +16,7 @@ import {
 } from './initramfs-container.js';
 
 /** One compressed (or plain) part of an initramfs file. `size` in bytes of the file; `entries` files, directories and links. */
-export interface InitramfsSegment {
+interface InitramfsSegment {
   compression: Compression;
   offset: number;
   size: number;

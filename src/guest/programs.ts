@@ -1,7 +1,10 @@
 import type { GuestTree } from './tree.js';
 
-/** Where a guest has its programs: root's $PATH without /usr/local. INSPECT brings the names of what is in them. */
-export const PROGRAM_DIRECTORIES = ['/usr/sbin', '/usr/bin', '/sbin', '/bin'] as const;
+/**
+ * Where a guest has its programs: root's $PATH without /usr/local. INSPECT brings the names of what is in
+ * them.
+ */
+const PROGRAM_DIRECTORIES = ['/usr/sbin', '/usr/bin', '/sbin', '/bin'] as const;
 
 /** Where systemd itself is; the second is a directory of its own where /usr is not merged. */
 export const SYSTEMD = ['/usr/lib/systemd/systemd', '/lib/systemd/systemd'] as const;

@@ -8,7 +8,7 @@ export interface UefiImages {
 }
 
 /** Builds without Secure Boot, and of one size each: code and variables must belong together. */
-export const UEFI_IMAGES: readonly UefiImages[] = [
+const UEFI_IMAGES: readonly UefiImages[] = [
   { code: '/usr/share/OVMF/OVMF_CODE_4M.fd', variables: '/usr/share/OVMF/OVMF_VARS_4M.fd' },
   { code: '/usr/share/OVMF/OVMF_CODE.fd', variables: '/usr/share/OVMF/OVMF_VARS.fd' },
   { code: '/usr/share/edk2/ovmf/OVMF_CODE.fd', variables: '/usr/share/edk2/ovmf/OVMF_VARS.fd' },

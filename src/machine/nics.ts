@@ -2,8 +2,9 @@ import type { Hardware } from '../model/hardware.js';
 import type { PlannedNic } from '../model/plan.js';
 
 /**
- * The new VM's NICs, in order; at least one, and no fewer than the VM's own description (VMX, OVF) has. Its MACs count first, else those that the guest's files
- * bind names to: names and addresses in the guest hang on them.
+ * The new VM's NICs, in order; at least one, and no fewer than the VM's own description (VMX, OVF) has. Its
+ * MACs count first, else those that the guest's files bind names to: names and addresses in the guest hang on
+ * them.
  */
 export function domainNics(
   hardware: Pick<Hardware, 'nics'> | null,
@@ -20,7 +21,10 @@ export function domainNics(
   }));
 }
 
-/** Returns a card's MAC in lower case; null for none, and for what libvirt and QEMU refuse: anything else, and multicast addresses. */
+/**
+ * Returns a card's MAC in lower case; null for none, and for what libvirt and QEMU refuse: anything else, and
+ * multicast addresses.
+ */
 export function cardAddress(mac: string | null): string | null {
   return mac !== null && /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/i.test(mac) ? mac.toLowerCase() : null;
 }

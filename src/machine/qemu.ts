@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Hyper2kvmError } from '../errors/error.js';
 import { socketDirectory } from '../files/scratch.js';
 import { lastLines } from '../text/lines.js';
-import { ownerEnvironment } from '../tools/orphans.js';
+import { programEnvironment } from '../tools/environment.js';
 import { killGroup } from '../tools/process-group.js';
 import { sandboxPrefix } from '../tools/sandbox.js';
 import { QmpClient } from './qmp.js';
@@ -33,7 +33,7 @@ export interface QemuOptions {
   binary?: string;
 }
 
-export interface QemuExit {
+interface QemuExit {
   code: number | null;
   signal: NodeJS.Signals | null;
 }
@@ -136,7 +136,7 @@ export async function startQemu(options: QemuOptions): Promise<Qemu> {
 }
 
 /** Pure: the full argument vector, QEMU's program first. */
-export function buildCommandLine(
+function buildCommandLine(
   { args, binary }: Pick<QemuOptions, 'args' | 'binary'>,
   directory: string,
   channels: readonly string[],
@@ -173,7 +173,7 @@ function launch(
   return spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...limits, '--', ...commandLine], {
     detached: true,
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...process.env, LC_ALL: 'C', ...ownerEnvironment() },
+    env: { ...process.env, LC_ALL: 'C', ...programEnvironment() },
   });
 }
 

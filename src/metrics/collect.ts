@@ -2,23 +2,23 @@ import { dirname } from 'node:path';
 import type { Status } from '../api/protocol.js';
 import type { Config } from '../config/schema.js';
 import { freeBytes } from '../files/space.js';
-import type { Queue } from '../queue/queue.js';
-import type { StageTotal } from '../queue/statistics.js';
+import type { QueueStore, StageTotal } from '../queue/store.js';
 import { exposition, type Metric } from './exposition.js';
 
 export interface MetricParts {
-  queue: Queue;
+  queue: QueueStore;
   config(): Config;
-  status(): Pick<Status, 'version' | 'jobs' | 'paused_reason'>;
+  status(): Promise<Pick<Status, 'version' | 'jobs' | 'paused_reason'>>;
 }
 
 /** The daemon's metrics as text, out of the queue's records: they survive restarts. */
 export async function collectMetrics({ queue, config, status }: MetricParts): Promise<string> {
   const free = await freeByDirectory(config());
-  const { version, jobs, paused_reason } = status();
-  const totals = queue.statistics.stageTotals();
-  const notifications = queue.outbox.counts();
-  const since = queue.statistics.oldestQueued();
+  const { version, jobs, paused_reason } = await status();
+  const totals = await queue.statistics.stageTotals();
+  const notifications = await queue.outbox.counts();
+  const since = await queue.statistics.oldestQueued();
+  const boots = await queue.statistics.boots();
   const perStage = (name: string, help: string, value: (total: StageTotal) => number): Metric => ({
     name: `hyper2kvm_stage_${name}_total`,
     type: 'counter',
@@ -54,7 +54,7 @@ export async function collectMetrics({ queue, config, status }: MetricParts): Pr
     gauge(
       'boots',
       'Jobs by the verdict of their last boot.',
-      queue.statistics.boots().map(({ verdict, count }) => ({ labels: { verdict }, value: count })),
+      boots.map(({ verdict, count }) => ({ labels: { verdict }, value: count })),
     ),
     gauge('free_bytes', 'Free space of the filesystem of a directory.', free),
     {
@@ -82,11 +82,11 @@ function gauge(name: string, help: string, samples: Metric['samples']): Metric {
 /** A directory that is not there now (incoming is not mounted) has no sample. */
 async function freeByDirectory({ spool, state }: Config): Promise<Metric['samples']> {
   const directories = new Set([...Object.values(spool), dirname(state.database)]);
-  const looks = [...directories].map((directory) =>
+  const found = [...directories].map((directory) =>
     freeBytes(directory).then(
       (value) => [{ labels: { directory }, value }],
       () => [],
     ),
   );
-  return (await Promise.all(looks)).flat();
+  return (await Promise.all(found)).flat();
 }

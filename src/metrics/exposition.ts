@@ -1,4 +1,6 @@
-/** One metric family. Names after prometheus.io/docs/practices/naming: base units, counters end in `_total`. */
+/**
+ * One metric family. Names after prometheus.io/docs/practices/naming: base units, counters end in `_total`.
+ */
 export interface Metric {
   name: string;
   type: 'counter' | 'gauge';
@@ -6,7 +8,10 @@ export interface Metric {
   samples: readonly { labels?: Readonly<Record<string, string>>; value: number }[];
 }
 
-/** Prometheus' text exposition format 0.0.4 (prometheus.io/docs/instrumenting/exposition_formats). A family without samples is left out. */
+/**
+ * Prometheus' text exposition format 0.0.4 (prometheus.io/docs/instrumenting/exposition_formats). A family
+ * without samples is left out.
+ */
 export function exposition(metrics: readonly Metric[]): string {
   return metrics
     .filter(({ samples }) => samples.length > 0)

@@ -10,7 +10,7 @@ export const BOOT_LEVELS = [
   'userspace',
   'login',
 ] as const;
-export const bootLevelSchema = z.enum(BOOT_LEVELS);
+const bootLevelSchema = z.enum(BOOT_LEVELS);
 export type BootLevel = z.infer<typeof bootLevelSchema>;
 
 /** Position in the order of a boot; a higher one is further. */

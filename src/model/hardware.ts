@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /** One network interface of the source VM, as OVF or VMX says. */
-export const nicSchema = z.object({
+const nicSchema = z.object({
   mac: z.string().nullable(),
   network: z.string().nullable(),
   model: z.string().nullable(),

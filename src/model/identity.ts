@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /** A filesystem, swap area, LUKS container or LVM member in the guest. `device` is the appliance's name (`/dev/sda1`, `/dev/vg/lv`). */
-export const filesystemSchema = z.object({
+const filesystemSchema = z.object({
   device: z.string(),
   /** ext4, xfs, btrfs, vfat, swap, crypto_LUKS, LVM2_member, linux_raid_member, ntfs, … or `unknown`. */
   type: z.string(),
@@ -25,7 +25,7 @@ export const filesystemSchema = z.object({
 });
 export type Filesystem = z.infer<typeof filesystemSchema>;
 
-export const partitionTableSchema = z.object({
+const partitionTableSchema = z.object({
   disk: z.int(),
   scheme: z.enum(['mbr', 'gpt', 'none']),
   partitions: z.array(
@@ -41,14 +41,14 @@ export const partitionTableSchema = z.object({
 });
 
 /** One cpio archive inside an initramfs file. */
-export const initramfsSegmentSchema = z.object({
+const initramfsSegmentSchema = z.object({
   compression: z.string(),
   offset: z.int(),
   size: z.int(),
   entries: z.int(),
 });
 
-export const kernelSchema = z.object({
+const kernelSchema = z.object({
   version: z.string(),
   /** Guest paths. */
   image: z.string(),
@@ -73,7 +73,7 @@ export const kernelSchema = z.object({
 export type Kernel = z.infer<typeof kernelSchema>;
 
 /** `options` are those that select the tree (`subvol=@`), empty for a plain filesystem. */
-export const mountSchema = z.object({ device: z.string(), mountpoint: z.string(), options: z.string() });
+const mountSchema = z.object({ device: z.string(), mountpoint: z.string(), options: z.string() });
 export type Mount = z.infer<typeof mountSchema>;
 
 export const identitySchema = z.object({

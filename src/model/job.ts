@@ -40,6 +40,10 @@ export interface Job {
   /** The drop must not be opened: it fails with this. */
   refused: ErrorRecord | null;
   state: QueueState;
+  /** Who runs it; null when nobody does. */
+  owner: string | null;
+  /** How often it was started: what an earlier run still writes is refused. */
+  token: number;
   /** Higher first. */
   priority: number;
   /** Space promised to it on the filesystem of the work directory. */

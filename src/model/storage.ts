@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /** A file of this host, or a part of it, that holds bytes of a disk. */
-export const fileBytesSchema = z.object({
+const fileBytesSchema = z.object({
   type: z.literal('file'),
   /** What `path` is relative to: the directory of the drop, or the job's work directory. */
   place: z.enum(['drop', 'work']),
@@ -11,16 +11,12 @@ export const fileBytesSchema = z.object({
 });
 export type FileBytes = z.infer<typeof fileBytesSchema>;
 
-/**
- * Where bytes of a disk are. A source that serves a disk instead of landing it adds its kind of node here.
- */
-export const diskBytesSchema = z.discriminatedUnion('type', [fileBytesSchema]);
+/** Where bytes of a disk are. A source that serves a disk instead of landing it adds its kind of node here. */
+const diskBytesSchema = z.discriminatedUnion('type', [fileBytesSchema]);
 export type DiskBytes = z.infer<typeof diskBytesSchema>;
 
-/**
- * A piece of a layer in a file of its own, as the layer's descriptor lists it. Sizes and offsets in bytes.
- */
-export const extentSchema = z.object({
+/** A piece of a layer in a file of its own, as the layer's descriptor lists it. Sizes and offsets in bytes. */
+const extentSchema = z.object({
   /** As its owner knows the file: `web01/web01-s001.vmdk`. */
   name: z.string(),
   /** `flat` is plain bytes, `sparse` has a header and tables of its own. */
@@ -33,7 +29,7 @@ export const extentSchema = z.object({
 });
 
 /** One state of a disk. Its headers and tables were read and found right; nobody needs to read them again. */
-export const layerSchema = z.object({
+const layerSchema = z.object({
   /** As its owner knows the file: `web01/web01-000001.vmdk`, `web01.ova/disk1.vmdk`. */
   name: z.string(),
   /** Name of a format of disk/formats.ts. */
@@ -63,10 +59,7 @@ export function bytesOf({ layers }: Chain): DiskBytes[] {
   return layers.flatMap(({ bytes, extents }) => [bytes, ...extents.map((extent) => extent.bytes)]);
 }
 
-/**
- * A disk that CONVERT wrote. `file` is relative to the work directory (`out/<vm>-disk0.qcow2`). Sizes in
- * bytes.
- */
+/** A disk that CONVERT wrote. `file` is relative to the work directory (`out/<vm>-disk0.qcow2`). Sizes in bytes. */
 export const deliveredDiskSchema = z.object({
   index: z.int(),
   file: z.string(),

@@ -1,20 +1,22 @@
 import { createHmac } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Config } from '../config/schema.js';
+import { errorCode } from '../errors/errno.js';
 import { errorRecord, Hyper2kvmError } from '../errors/error.js';
-import type { Notification } from '../queue/outbox.js';
+import type { NewNotification } from '../queue/outbox.js';
 import { run } from '../tools/run.js';
 
 export type Webhook = Config['notify']['webhooks'][number];
 export type NotifyCommand = Config['notify']['commands'][number];
 
 /**
- * Delivers once, within the receiver's time limit. A webhook has to answer 2xx, a command to end with 0. Errors: `notify.refused`, `notify.unreachable`,
- * `notify.secret`, `tool.*`; none has the URL in it, which may hold a token.
+ * Delivers once, within the receiver's time limit. A webhook has to answer 2xx, a command to end with 0.
+ * Errors: `notify.refused`, `notify.unreachable`, `notify.secret`, `tool.*`; none has the URL in it, which
+ * may hold a token.
  */
 export async function deliver(
   target: Webhook | NotifyCommand,
-  notification: Notification,
+  notification: NewNotification,
   signal: AbortSignal,
 ): Promise<void> {
   if ('url' in target) return post(target, notification, signal);
@@ -22,7 +24,7 @@ export async function deliver(
   await run(file, args, { signal, timeoutSeconds: target.timeout_seconds, input: notification.body });
 }
 
-async function post(target: Webhook, { key, body }: Notification, signal: AbortSignal): Promise<void> {
+async function post(target: Webhook, { key, body }: NewNotification, signal: AbortSignal): Promise<void> {
   const headers: Record<string, string> = {
     'content-type': 'application/json',
     'user-agent': 'hyper2kvm',
@@ -48,7 +50,10 @@ async function post(target: Webhook, { key, body }: Notification, signal: AbortS
   });
 }
 
-/** `sha256=` and the HMAC-SHA256 (RFC 2104) of the body in hex; one line end after the secret in its file is not part of it. */
+/**
+ * `sha256=` and the HMAC-SHA256 (RFC 2104) of the body in hex; one line end after the secret in its file is
+ * not part of it.
+ */
 async function sign(secretFile: string, body: string): Promise<string> {
   let secret: string;
   try {
@@ -72,11 +77,7 @@ function secretError(message: string, cause?: unknown): Hyper2kvmError {
 function unreachable({ name, timeout_seconds }: Webhook, thrown: unknown): Hyper2kvmError {
   const timedOut = thrown instanceof Error && thrown.name === 'TimeoutError';
   const cause = thrown instanceof Error ? thrown.cause : undefined;
-  const why = timedOut
-    ? `no answer in ${timeout_seconds} s`
-    : cause instanceof Error && 'code' in cause
-      ? String(cause.code)
-      : 'no connection';
+  const why = timedOut ? `no answer in ${timeout_seconds} s` : (errorCode(cause) ?? 'no connection');
   return new Hyper2kvmError('notify.unreachable', `${name} cannot be reached: ${why}`, {
     advice: 'Check the receiver, the name in its URL, and that this host may connect to it.',
     retryable: true,

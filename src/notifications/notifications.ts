@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/schema.js';
 import { backoff } from '../engine/retry.js';
 import { errorRecord } from '../errors/error.js';
-import type { Outbox, PendingNotification } from '../queue/outbox.js';
+import type { NewNotification, Outbox, PendingNotification } from '../queue/outbox.js';
 import { deliver, type NotifyCommand, type Webhook } from './deliver.js';
 import type { NotifyEvent } from './event.js';
 
@@ -18,8 +18,9 @@ export interface NotificationParts {
 const DATABASE_REST_MS = 30_000;
 
 /**
- * Tells the configured receivers what happened, at least once each: recorded with the event, delivered beside the jobs, one at a time for each receiver,
- * tried again until `notify.attempts`, over restarts too. Nothing waits for it.
+ * Tells the configured receivers what happened, at least once each: put into the outbox with the event,
+ * delivered beside the jobs, one at a time for each receiver, tried again until `notify.attempts`, over
+ * restarts too. Nothing waits for it.
  */
 export class Notifications {
   readonly #parts: NotificationParts;
@@ -27,6 +28,8 @@ export class Notifications {
   readonly #stop = new AbortController();
   #timer: NodeJS.Timeout | undefined;
   #started = false;
+  #working: Promise<void> | null = null;
+  #again = false;
 
   constructor(parts: NotificationParts) {
     this.#parts = parts;
@@ -34,48 +37,65 @@ export class Notifications {
 
   start(): void {
     this.#started = true;
-    this.#work();
+    this.wake();
   }
 
   async stop(): Promise<void> {
     this.#stop.abort();
     clearTimeout(this.#timer);
+    await this.#working;
     await Promise.all(this.#active.values());
   }
 
-  /** Puts the event into the outbox, in the caller's transaction if there is one; its delivery begins when that is over. */
-  record(event: NotifyEvent): void {
-    const { config, outbox } = this.#parts;
-    const time = new Date();
-    for (const { name, events } of targetsOf(config())) {
-      if (!events.includes(event.event)) continue;
-      const key = randomUUID();
-      const body = JSON.stringify({ id: key, time: time.toISOString(), host: hostname(), ...event });
-      outbox.add({ key, target: name, event: event.event, body }, time.getTime());
+  /** What the receivers of the event are sent: for the transaction of the event itself. */
+  messages(event: NotifyEvent): NewNotification[] {
+    const time = new Date().toISOString();
+    return targetsOf(this.#parts.config())
+      .filter(({ events }) => events.includes(event.event))
+      .map(({ name }) => {
+        const key = randomUUID();
+        const body = JSON.stringify({ id: key, time, host: hostname(), ...event });
+        return { key, target: name, event: event.event, body };
+      });
+  }
+
+  /** Something may be in the outbox. */
+  wake(): void {
+    if (!this.#started || this.#stop.signal.aborted) return;
+    this.#again = true;
+    this.#working ??= this.#workAll().finally(() => {
+      this.#working = null;
+    });
+  }
+
+  async #workAll(): Promise<void> {
+    while (this.#again && !this.#stop.signal.aborted) {
+      this.#again = false;
+      try {
+        await this.#beginDue();
+      } catch (err) {
+        this.#databaseFailed(err);
+      }
     }
-    setImmediate(() => this.#work());
   }
 
   /** Begins what is due, and comes back when the next one is. */
-  #work(): void {
-    if (!this.#started || this.#stop.signal.aborted) return;
-    try {
-      const now = Date.now();
-      for (const target of this.#parts.outbox.targets()) {
-        if (!this.#active.has(target) && this.#parts.outbox.due(target, now) !== null) this.#begin(target);
-      }
-      const next = this.#parts.outbox.nextAt(now);
-      this.#comeBack(next === null ? null : next - now);
-    } catch (err) {
-      this.#databaseFailed(err);
+  async #beginDue(): Promise<void> {
+    const { outbox } = this.#parts;
+    const now = Date.now();
+    for (const target of await outbox.targets()) {
+      if (this.#active.has(target) || (await outbox.due(target, now)) === null) continue;
+      if (!this.#stop.signal.aborted) this.#begin(target);
     }
+    const next = await outbox.nextAt(now);
+    this.#comeBack(next === null ? null : next - now);
   }
 
   #begin(target: string): void {
     const done = this.#drain(target).then(
       () => {
         this.#active.delete(target);
-        this.#work();
+        this.wake();
       },
       (err: unknown) => {
         this.#active.delete(target);
@@ -89,7 +109,7 @@ export class Notifications {
   async #drain(target: string): Promise<void> {
     const { outbox } = this.#parts;
     while (!this.#stop.signal.aborted) {
-      const notification = outbox.due(target, Date.now());
+      const notification = await outbox.due(target, Date.now());
       if (notification === null) return;
       await this.#try(notification);
     }
@@ -101,7 +121,7 @@ export class Notifications {
     const receiver = targetsOf(config()).find(({ name }) => name === target);
     const facts = { target, event, key };
     if (receiver === undefined) {
-      outbox.settle(notification, 'given_up');
+      await outbox.settle(notification, 'given_up');
       log.warn(facts, 'notification given up: its receiver is not configured any more');
       return;
     }
@@ -110,7 +130,7 @@ export class Notifications {
       (thrown: unknown) => errorRecord(thrown),
     );
     if (failure === null) {
-      outbox.settle(notification, 'delivered');
+      await outbox.settle(notification, 'delivered');
       log.debug(facts, 'notification delivered');
       return;
     }
@@ -120,23 +140,23 @@ export class Notifications {
     const attempts = notification.attempts + 1;
     const { code, message, advice } = failure;
     if (attempts >= most) {
-      outbox.settle(notification, 'given_up');
+      await outbox.settle(notification, 'given_up');
       log.error({ ...facts, attempts, code, error: message, advice }, 'notification given up');
       return;
     }
     const waitSeconds = backoff(attempts, backoff_seconds);
-    outbox.postpone(notification.id, attempts, Date.now() + Math.ceil(waitSeconds * 1000));
-    // Said once: a receiver that is down for an hour is no news at each try.
+    await outbox.postpone(notification.id, attempts, Date.now() + Math.ceil(waitSeconds * 1000));
+    // A warning once: a receiver that is down for an hour is no news at each try.
     log[attempts === 1 ? 'warn' : 'debug'](
       { ...facts, attempts, wait_seconds: waitSeconds, code, error: message, advice },
-      'notification not delivered, it is tried again',
+      'notification not delivered, retrying',
     );
   }
 
   #comeBack(milliseconds: number | null): void {
     clearTimeout(this.#timer);
     if (milliseconds === null || this.#stop.signal.aborted) return;
-    this.#timer = setTimeout(() => this.#work(), milliseconds).unref();
+    this.#timer = setTimeout(() => this.wake(), milliseconds).unref();
   }
 
   #databaseFailed(err: unknown): void {

@@ -10,7 +10,7 @@ export const causeFields = { fixer: z.string(), reason: z.string() };
 /** Text is UTF-8, or Latin-1 where the file's bytes are not valid UTF-8, so that none of them is lost. */
 export const textEncoding = z.enum(['utf8', 'latin1']);
 
-export interface AnyOperation {
+interface AnyOperation {
   op: string;
   fixer: string;
   reason: string;
@@ -29,13 +29,13 @@ export interface GuestDraft {
 }
 
 /** What is done to the text of one file; null where it is not there before or afterwards. */
-export interface TextChange {
+interface TextChange {
   path: string;
   before: string | null;
   after: string | null;
 }
 
-export interface OperationDiff {
+interface OperationDiff {
   /** Null where there is no text to show. */
   text: TextChange | null;
   /** What the text does not show, line by line. */

@@ -1,10 +1,13 @@
 import type { PackageFacts } from './facts.js';
 
-/** What hyper2kvm starts or loads (docs/security.md lists the programs), by Debian's packages. */
+/**
+ * What hyper2kvm starts or loads (docs/security.md lists the programs), by Debian's packages. Every Debian
+ * system has util-linux and gzip (`Essential: yes`).
+ */
 const DEPENDS = [
   'systemd',
+  'bubblewrap',
   'passwd',
-  'util-linux',
   'qemu-utils',
   'qemu-system-x86',
   'ovmf',
@@ -13,16 +16,14 @@ const DEPENDS = [
   'libsystemd0',
   'libstdc++6',
   'libgcc-s1',
-  'gzip',
   'xz-utils',
   'zstd',
   'lz4',
   'lzop',
   'bzip2',
 ] as const;
-/** bubblewrap confines the tools where the unit does not: in `hyper2kvm convert`. libguestfs needs one kernel in /boot, whichever. */
+/** libguestfs needs one kernel in /boot, whichever. */
 const RECOMMENDS = [
-  'bubblewrap',
   'libguestfs-xfs',
   'linux-image-amd64 | linux-image-cloud-amd64 | linux-image-generic',
 ] as const;
@@ -48,13 +49,16 @@ export function controlFile(facts: PackageFacts, installedKib: number): string {
         ' is dropped there becomes a qcow2 image with a libvirt domain, repaired inside\n' +
         ' where it must be, and boots in a test before it is handed over.\n' +
         ' .\n' +
-        ` Node ${facts.nodeVersion} comes with it (/usr/lib/hyper2kvm/node): Debian 12's own is too old.`,
+        ` Node ${facts.nodeVersion} comes with it, in /usr/lib/hyper2kvm: Debian 12's own is\n too old.`,
     ],
   ];
   return fields.map(([name, value]) => `${name}: ${value}\n`).join('');
 }
 
-/** The newest glibc symbol version among those that a binary needs (`readelf --version-info`). Pure. Throws a RangeError when it needs none. */
+/**
+ * Returns the newest glibc symbol version among those that a binary needs (`readelf --version-info`). Pure.
+ * Throws a RangeError when it needs none.
+ */
 export function newestGlibc(versionInfo: string): string {
   const versions = [...versionInfo.matchAll(/\bGLIBC_(\d+)\.(\d+)/g)].map(
     ([, major, minor]) => [Number(major), Number(minor)] as const,
@@ -64,7 +68,10 @@ export function newestGlibc(versionInfo: string): string {
   return newest.join('.');
 }
 
-/** Libraries that the bundled Node may need: those in Depends. Another build of Node shares libnode with its own package. */
+/**
+ * Libraries that the bundled Node may need: those in Depends. Another build of Node shares libnode with its
+ * own package.
+ */
 const ALLOWED_LIBRARIES = /^(ld-linux-x86-64|libc|libm|libdl|libpthread|libstdc\+\+|libgcc_s)\.so/;
 
 /** The libraries of a binary (`readelf --dynamic`) that would be missing on another machine. Pure. */

@@ -7,8 +7,9 @@ import { run } from '../tools/run.js';
 import { makePackageTree } from './tree.js';
 
 /**
- * `npm run package:deb [-- DIRECTORY]`: the Debian package, in dist/packages unless told otherwise. The same commit, Node and node_modules give the same bytes:
- * the time of all files is $SOURCE_DATE_EPOCH or the last commit's, owners are root, modes are fixed.
+ * `npm run package:deb [-- DIRECTORY]`: the Debian package, in dist/packages unless told otherwise. The same
+ * commit, Node and node_modules give the same bytes: the time of all files is $SOURCE_DATE_EPOCH or the last
+ * commit's, owners are root, modes are fixed.
  */
 const repository = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 const directory = resolve(process.argv[2] ?? join(repository, 'dist/packages'));

@@ -7,11 +7,17 @@ export interface PackageFacts {
   nodeVersion: string;
   /** The oldest glibc that the bundled binaries run on: `2.34`. */
   glibc: string;
-  /** Seconds since 1970 that every file of the package gets (https://reproducible-builds.org/specs/source-date-epoch/). */
+  /**
+   * Seconds since 1970 that every file of the package gets
+   * (https://reproducible-builds.org/specs/source-date-epoch/).
+   */
   epoch: number;
 }
 
-/** What the package says of itself. `binaries`: the ELF files in it. Errors: `tool.*`; an Error when this Node cannot be bundled. */
+/**
+ * Returns what the package says of itself. `binaries`: the ELF files in it. Errors: `tool.*`; an Error when
+ * this Node cannot be bundled.
+ */
 export async function packageFacts(repository: string, binaries: readonly string[]): Promise<PackageFacts> {
   const needs = await Promise.all(binaries.map((file) => readelf('--version-info', file)));
   const foreign = foreignLibraries(await readelf('--dynamic', process.execPath));

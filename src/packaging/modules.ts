@@ -1,68 +1,105 @@
-import { existsSync } from 'node:fs';
-import { cp, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { z } from 'zod';
+import { run } from '../tools/run.js';
 
-const manifestSchema = z.object({
-  dependencies: z.record(z.string(), z.string()).default({}),
-  optionalDependencies: z.record(z.string(), z.string()).default({}),
-});
-
-/** What is not read at run time: types, their sources, maps, prose. Licences stay. */
-const UNUSED_FILE = /\.([cm]?ts|map|md|markdown|o|a|gyp|c|cc|cpp|h|hh|asm)$/i;
-const LICENCE = /^(licen[cs]e|copying|notice|authors)/i;
-/** Sources of the two native modules, of which only the modules themselves are loaded. */
-const UNUSED_PATHS = ['better-sqlite3/deps', 'better-sqlite3/src', 'koffi/doc', 'koffi/vendor'].map((path) =>
-  join('node_modules', path),
-);
-/** better-sqlite3 brings one binary for each system. */
-const FOREIGN_BINARY = /better-sqlite3\/prebuilds\/(?!linux-x64\.node$)/;
-
-/**
- * The packages that run time needs, as paths below the repository (`node_modules/pino`), sorted: the closure of package.json's `dependencies` in what is
- * installed. An optional package counts where it is installed (koffi's binary for this machine). Throws an Error for a missing one.
- */
-export async function productionModules(repository: string): Promise<string[]> {
-  const found = new Set<string>();
-  const visit = async (directory: string): Promise<void> => {
-    const manifest = manifestSchema.parse(
-      JSON.parse(await readFile(join(directory, 'package.json'), 'utf8')),
-    );
-    for (const name of Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies })) {
-      const path = resolveModule(name, directory, repository);
-      if (path === null) {
-        if (name in manifest.optionalDependencies) continue;
-        throw new Error(`${name}, which ${relative(repository, directory)} needs, is not installed`);
-      }
-      if (found.has(path)) continue;
-      found.add(path);
-      await visit(join(repository, path));
-    }
-  };
-  await visit(repository);
-  return [...found].sort();
+/** A package of node_modules that is shipped. */
+export interface ProductionModule {
+  /** Below the repository: `node_modules/pino`. */
+  path: string;
+  name: string;
+  version: string;
+  /** SPDX expression: `MIT`. */
+  license: string;
+  author: string | null;
 }
 
-/** As Node resolves it: the nearest node_modules upwards. */
-function resolveModule(name: string, from: string, repository: string): string | null {
-  for (let here = from; ; here = dirname(here)) {
-    const candidate = join(here, 'node_modules', name);
-    if (existsSync(join(candidate, 'package.json'))) return relative(repository, candidate);
-    if (here === repository) return null;
+const authorSchema = z.union([z.string(), z.object({ name: z.string() }).transform(({ name }) => name)]);
+const manifestSchema = z
+  .object({
+    name: z.string(),
+    version: z.string(),
+    license: z.string().optional(),
+    // As npm had it before SPDX expressions.
+    licenses: z.tuple([z.object({ type: z.string() })]).optional(),
+    author: authorSchema.optional(),
+  })
+  .transform(({ name, version, license, licenses, author }, context) => {
+    const found = license ?? licenses?.[0].type;
+    if (found === undefined) context.addIssue(`${name} names no licence`);
+    return { name, version, license: found ?? '', author: author ?? null };
+  });
+
+/** Installed as dependencies of dependencies, but never loaded by Node. */
+const NOT_LOADED = [
+  // For the Bare runtime: tar-stream and streamx name them under an export condition that Node does not set.
+  /^bare-/,
+  // Only bare-stream needs it.
+  /^teex$/,
+  // C++ headers, for building better-sqlite3.
+  /^node-addon-api$/,
+];
+
+/**
+ * Returns the packages that are needed at run time, as `npm ls` gives them, sorted by path. Packages that
+ * other runtimes need are left out. Errors: `tool.failed` where something is missing or does not fit.
+ */
+export async function productionModules(repository: string): Promise<ProductionModule[]> {
+  const { stdout } = await run('npm', ['ls', '--omit=dev', '--all', '--parseable'], { cwd: repository });
+  // The first line is the repository itself.
+  const directories = stdout.toString('utf8').trim().split('\n').slice(1);
+  const modules = await Promise.all(
+    directories.map(async (directory) => {
+      const text = await readFile(join(directory, 'package.json'), 'utf8');
+      return { path: relative(repository, directory), ...manifestSchema.parse(JSON.parse(text)) };
+    }),
+  );
+  return modules
+    .filter(({ name }) => !NOT_LOADED.some((pattern) => pattern.test(name)))
+    .sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+const SHEBANG = Buffer.from('#!');
+/** What Node loads: programs, native modules, and JSON for them. All else is documentation or source. */
+const LOADED = /\.([cm]?js|json|node)$/;
+/** A native module for this machine. musl's are for other distributions. */
+const NATIVE_HERE = /(^|[/_-])linux[_-]x64(\/|\.node$)/;
+/**
+ * Folders at the top of a package that no module is loaded from: tests, samples, development, other runtimes.
+ * Further down the same names may hold code (yaml/dist/doc).
+ */
+const UNUSED_FOLDER =
+  /^(tests?|__tests__|bench(marks?)?|examples?|fixtures?|docs?|help|scripts|tools|vendor|deps|browser)$/;
+/** Files beside the modules that are for development. Hidden ones too. */
+const UNUSED_FILE =
+  /^(\..+|(test|bench|benchmark|example)(-.+)?\.[cm]?js|.+\.(test|spec|config|min)\.[cm]?js|tsconfig\..*json)$/;
+
+/** Returns whether Node may load a file of a package. `path`: inside of the package. Pure. */
+export function isLoaded(path: string): boolean {
+  const folders = dirname(path).split('/');
+  if (UNUSED_FOLDER.test(folders[0] ?? '') || folders.some((name) => /^\../.test(name))) return false;
+  if (!LOADED.test(path) || UNUSED_FILE.test(basename(path))) return false;
+  return !path.endsWith('.node') || NATIVE_HERE.test(path);
+}
+
+/** Copies a package below `target`: what Node loads of it, and nothing else. */
+export async function copyModule(repository: string, path: string, target: string): Promise<void> {
+  const source = join(repository, path);
+  for (const file of await packageFiles(source)) {
+    const content = await readFile(join(source, file));
+    // A command of its own, which nobody starts from here.
+    if (content.subarray(0, 2).equals(SHEBANG)) continue;
+    await mkdir(dirname(join(target, path, file)), { recursive: true });
+    await writeFile(join(target, path, file), content);
   }
 }
 
-/** Copies one of `productionModules` below `target`, without what is not read at run time. */
-export async function copyModule(repository: string, path: string, target: string): Promise<void> {
-  await cp(join(repository, path), join(target, path), {
-    recursive: true,
-    filter(source) {
-      const inside = relative(join(repository, path), source);
-      const name = basename(source);
-      // Packages below this one are packages of their own.
-      if (inside.split('/').includes('node_modules')) return false;
-      if (UNUSED_PATHS.includes(relative(repository, source)) || FOREIGN_BINARY.test(source)) return false;
-      return LICENCE.test(name) || !UNUSED_FILE.test(name);
-    },
-  });
+/** Without those of packages below it, which are listed themselves. */
+async function packageFiles(source: string): Promise<string[]> {
+  const entries = await readdir(source, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(source, join(entry.parentPath, entry.name)))
+    .filter((file) => !file.split('/').includes('node_modules') && isLoaded(file))
+    .sort();
 }

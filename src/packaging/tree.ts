@@ -1,18 +1,20 @@
 import { createHash } from 'node:crypto';
-import { chmod, copyFile, cp, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { bashCompletion, zshCompletion } from '../handbook/completion.js';
 import { manualPage } from '../handbook/man.js';
+import { run } from '../tools/run.js';
 import { controlFile } from './control.js';
+import { copyrightFile, licenseOf } from './copyright.js';
 import { type PackageFacts, packageFacts } from './facts.js';
-import { copyModule, productionModules } from './modules.js';
+import { copyModule, type ProductionModule, productionModules } from './modules.js';
 
 const LIB = 'usr/lib/hyper2kvm';
 const DOC = 'usr/share/doc/hyper2kvm';
 const BASH_COMPLETION = 'usr/share/bash-completion/completions/hyper2kvm';
-/** Parts of dist/ that only the repository uses. */
-const NOT_SHIPPED = ['packaging', 'packages', 'hyper2kvm', '.built'];
+/** Parts of the sources that only the repository uses. */
+const NOT_SHIPPED = ['handbook', 'packaging'];
 const NATIVE = /\.node$/;
 const MAINTAINER_SCRIPTS = ['postinst', 'prerm', 'postrm'] as const;
 const EXECUTABLES = new Set([
@@ -21,16 +23,19 @@ const EXECUTABLES = new Set([
   ...MAINTAINER_SCRIPTS.map((name) => `DEBIAN/${name}`),
 ]);
 
-/** Everything of the package under `root`, as dpkg-deb(1) takes it. dist/ must be built. */
+/** Makes everything of the package under `root`, as dpkg-deb(1) takes it. dist/ must be built. */
 export async function makePackageTree(repository: string, root: string): Promise<PackageFacts> {
+  const modules = await productionModules(repository);
   const lib = join(root, LIB);
   await copyProgram(repository, lib);
-  const facts = await packageFacts(
-    repository,
-    (await filesBelow(lib)).filter((file) => NATIVE.test(file) || file === join(lib, 'node')),
-  );
+  for (const { path } of modules) await copyModule(repository, path, lib);
+  const binaries = (await filesBelow(lib)).filter((file) => NATIVE.test(file) || file === join(lib, 'node'));
+  // Only debuggers read symbols. What a program exports to its modules stays, and the same input gives the
+  // same bytes.
+  for (const file of binaries) await run('strip', ['--strip-unneeded', '--remove-section=.comment', file]);
+  const facts = await packageFacts(repository, binaries);
   await copyServiceFiles(repository, root);
-  await writeDocuments(repository, root, facts);
+  await writeDocuments(repository, root, facts, modules);
   await writeDebianDirectory(repository, root, facts);
   await setModes(root);
   return facts;
@@ -40,15 +45,26 @@ async function copyProgram(repository: string, lib: string): Promise<void> {
   await mkdir(lib, { recursive: true });
   await copyFile(process.execPath, join(lib, 'node'));
   await copyFile(join(repository, 'package.json'), join(lib, 'package.json'));
-  const skipped = NOT_SHIPPED.map((name) => join(repository, 'dist', name));
-  await cp(join(repository, 'dist'), join(lib, 'dist'), {
-    recursive: true,
-    filter: (source) => !skipped.includes(source) && !/\.(d\.ts|map)$/.test(source),
-  });
-  for (const path of await productionModules(repository)) await copyModule(repository, path, lib);
+  for (const file of await programFiles(repository)) {
+    const text = await readFile(join(repository, 'dist', file), 'utf8');
+    // /usr/bin/hyper2kvm names the Node that runs it.
+    await put(join(lib, 'dist'), { [file]: text.replace(/^#!.*\n/, '') });
+  }
   await put(dirname(dirname(dirname(lib))), {
     'usr/bin/hyper2kvm': `#!/bin/sh\nexec /${LIB}/node /${LIB}/dist/cli.js "$@"\n`,
   });
+}
+
+/**
+ * Returns what is compiled of today's sources, below dist/. Whatever else is there is of another time or is
+ * for the repository only.
+ */
+async function programFiles(repository: string): Promise<string[]> {
+  const sources = await filesBelow(join(repository, 'src'));
+  return sources
+    .map((file) => relative(join(repository, 'src'), file))
+    .filter((file) => /(?<!\.d)\.ts$/.test(file) && !NOT_SHIPPED.includes(file.split('/')[0]!))
+    .map((file) => file.replace(/\.ts$/, '.js'));
 }
 
 async function copyServiceFiles(repository: string, root: string): Promise<void> {
@@ -58,6 +74,7 @@ async function copyServiceFiles(repository: string, root: string): Promise<void>
     ['systemd/hyper2kvm.sysusers.conf', 'usr/lib/sysusers.d/hyper2kvm.conf'],
     ['systemd/hyper2kvm.tmpfiles.conf', 'usr/lib/tmpfiles.d/hyper2kvm.conf'],
     ['config/hyper2kvm.toml', 'etc/hyper2kvm/config.toml'],
+    ['src/packaging/debian/lintian-overrides', 'usr/share/lintian/overrides/hyper2kvm'],
   ];
   for (const [source, target] of copies) {
     await mkdir(dirname(join(root, target)), { recursive: true });
@@ -65,7 +82,12 @@ async function copyServiceFiles(repository: string, root: string): Promise<void>
   }
 }
 
-async function writeDocuments(repository: string, root: string, facts: PackageFacts): Promise<void> {
+async function writeDocuments(
+  repository: string,
+  root: string,
+  facts: PackageFacts,
+  modules: readonly ProductionModule[],
+): Promise<void> {
   const day = new Date(facts.epoch * 1000);
   // gzip(1) -n: without a time.
   const packed = (text: string) => gzipSync(text, { level: 9 });
@@ -74,7 +96,7 @@ async function writeDocuments(repository: string, root: string, facts: PackageFa
     'usr/share/zsh/vendor-completions/_hyper2kvm': zshCompletion(`/${BASH_COMPLETION}`),
     'usr/share/man/man1/hyper2kvm.1.gz': packed(manualPage(facts.version, day.toISOString().slice(0, 10))),
     [`${DOC}/changelog.gz`]: packed(changelog(facts.version, day)),
-    [`${DOC}/copyright`]: await copyright(repository, facts.nodeVersion),
+    [`${DOC}/copyright`]: await copyright(repository, modules, facts.nodeVersion),
   });
   for (const name of await readdir(join(repository, 'docs'))) {
     await put(root, { [`${DOC}/${name}`]: await readFile(join(repository, 'docs', name)) });
@@ -87,29 +109,26 @@ function changelog(version: string, day: Date): string {
   return `hyper2kvm (${version}) stable; urgency=medium\n\n  * Version ${version}, built from the repository.\n\n -- hyper2kvm maintainers <hyper2kvm@packages.invalid>  ${date}\n`;
 }
 
-async function copyright(repository: string, nodeVersion: string): Promise<string> {
-  const licence = (await readFile(join(repository, 'LICENSE'), 'utf8')).trimEnd();
-  const body = licence.split('\n').map((line) => (line.trim() === '' ? ' .' : ` ${line}`));
-  return `Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+async function copyright(
+  repository: string,
+  modules: readonly ProductionModule[],
+  nodeVersion: string,
+): Promise<string> {
+  const own = { license: 'Apache-2.0', holders: ['the hyper2kvm authors'], text: '', notice: null };
+  const node = {
+    files: `${LIB}/node`,
+    license: `Node.js-${nodeVersion}`,
+    holders: ['Node.js contributors and the authors of the libraries in it'],
+    text: (await readFile(nodeLicense(), 'utf8')).trim(),
+    notice: null,
+  };
+  const licensed = await Promise.all(modules.map((module) => licenseOf(repository, LIB, module)));
+  return copyrightFile([{ files: '*', ...own }, node, ...licensed]);
+}
 
-Files: *
-Copyright: the hyper2kvm authors
-License: Apache-2.0
-
-Files: ${LIB}/node
-Copyright: Node.js contributors and others
-License: MIT-and-others
- Node.js ${nodeVersion}, unchanged. Its licence and those of the libraries in it:
- https://github.com/nodejs/node/blob/v${nodeVersion}/LICENSE
-
-Files: ${LIB}/node_modules/*
-Copyright: the authors of each package
-License: as-in-each-package
- MIT, ISC, BSD-3-Clause or Apache-2.0: each directory has the text.
-
-License: Apache-2.0
-${body.join('\n')}
-`;
+/** Releases of Node have it beside their bin/. */
+function nodeLicense(): string {
+  return join(dirname(dirname(process.execPath)), 'LICENSE');
 }
 
 async function writeDebianDirectory(repository: string, root: string, facts: PackageFacts): Promise<void> {

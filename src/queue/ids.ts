@@ -6,8 +6,9 @@ const TIME_CHARACTERS = 9;
 const RANDOM_CHARACTERS = 4;
 
 /**
- * A job's id: 45 bits of the time in milliseconds (good until the year 3084) and 20 random bits, as 13 base-32 characters. Ids sort by time of
- * creation; the database's primary key refuses the improbable pair of the same millisecond and number.
+ * A job's id: 45 bits of the time in milliseconds (good until the year 3084) and 20 random bits, as 13
+ * base-32 characters. Ids sort by time of creation; the database's primary key refuses the improbable pair of
+ * the same millisecond and number.
  */
 export function newJobId(milliseconds: number, random: () => number = randomNumber): string {
   return encode(milliseconds, TIME_CHARACTERS) + encode(random(), RANDOM_CHARACTERS);

@@ -18,7 +18,7 @@ import type { Report } from './report.js';
 import { buildReport, readOutputs, type StageOutputs } from './report.js';
 
 /** What both endings of a job are told. Times are ISO 8601 in UTC. */
-export interface OutcomeRequest {
+interface OutcomeRequest {
   /** The job's id and the VM's (safe) name. */
   job: string;
   vm: string;
@@ -56,7 +56,7 @@ export interface FailureRequest extends OutcomeRequest {
 }
 
 /** `reason.json`: why the VM is in failed/, for people and scripts: the error's code, message, advice and causes, and where it happened. */
-export interface Reason extends ErrorRecord {
+interface Reason extends ErrorRecord {
   job: string;
   vm: string;
   stage: string | null;
@@ -171,7 +171,7 @@ export async function writeFailure(request: FailureRequest): Promise<Report> {
 }
 
 /** Pure: what a person reads first. */
-export function failureReason(request: FailureRequest): Reason {
+function failureReason(request: FailureRequest): Reason {
   const { job, vm, error, failedStage } = request;
   return {
     job,

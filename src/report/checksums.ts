@@ -6,7 +6,7 @@ import type { SourceFile } from '../model/report.js';
 const SLASH = Buffer.from('/');
 
 /** All regular files below `directory`, sorted by the bytes of their paths. Links and special files are not followed and not listed. */
-export async function listFiles(directory: string, below: Buffer = Buffer.alloc(0)): Promise<Buffer[]> {
+async function listFiles(directory: string, below: Buffer = Buffer.alloc(0)): Promise<Buffer[]> {
   const here = below.length === 0 ? Buffer.from(directory) : joinBytes(Buffer.from(directory), below);
   const names = await readdir(here, { withFileTypes: true, encoding: 'buffer' });
   const files: Buffer[] = [];

@@ -1,6 +1,5 @@
 import { eachInTurns } from '../host/turns.js';
 import type { Drop, Grouping } from '../model/drop.js';
-import { printable } from '../text/escape-terminal.js';
 import { diskStem, stemOf } from './names.js';
 
 /** Puts `names` that `fits` accepts into the drop of the same stem; the rest goes to `otherwise`. */
@@ -18,7 +17,10 @@ export async function attach(
   });
 }
 
-/** A job.toml belongs to the drop that has a file (or is a directory) of its name; of two such drops to the first by name. */
+/**
+ * A job.toml belongs to the drop that has a file (or is a directory) of its name; of two such drops to the
+ * first by name.
+ */
 export async function attachJobs(
   jobs: readonly string[],
   drops: readonly Drop[],
@@ -51,7 +53,10 @@ async function stemOwners(drops: readonly Drop[]): Promise<Map<string, Drop>> {
   return owners;
 }
 
-/** A drop waits for files of its own name that are still being written: extents, and deltas on a base that is whole already. */
+/**
+ * A drop waits for files of its own name that are still being written: extents, and deltas on a base that is
+ * whole already.
+ */
 export async function holdBack(partials: readonly string[], drops: Drop[]): Promise<void> {
   if (partials.length === 0) return;
   const owners = new Map<string, Drop[]>();
@@ -64,9 +69,9 @@ export async function holdBack(partials: readonly string[], drops: Drop[]): Prom
   await eachInTurns(partials, (final) => {
     for (const stem of stemsOf(diskStem(final)))
       for (const drop of owners.get(stem) ?? []) {
-        if (drop.waitingFor?.startsWith('missing') === false) continue;
-        drop.complete = false;
-        drop.waitingFor = `${printable(final)} is still being written`;
+        // What is being written may be just what is missing.
+        if (drop.waiting !== null && drop.waiting.kind !== 'missing') continue;
+        drop.waiting = { kind: 'writing', names: [final] };
       }
   });
 }

@@ -6,7 +6,10 @@ import { within } from './within.js';
 
 /** A few KiB of a file. */
 const HEADER_SECONDS = 2;
-/** The tables of a file: who has many to be checked gets less for each, so that a heap of them keeps the others for seconds, not for hours. */
+/**
+ * The tables of a file: who has many to be checked gets less for each, so that a heap of them keeps the
+ * others for seconds, not for hours.
+ */
 const MOST_TABLE_SECONDS = 2;
 const LEAST_TABLE_SECONDS = 0.05;
 const ALL_TABLES_SECONDS = 10;
@@ -14,38 +17,39 @@ const ALL_TABLES_SECONDS = 10;
 const ROUND_SECONDS = 3;
 
 interface Known {
-  stamp: string;
+  fingerprint: string;
   facts: HeaderFacts;
 }
 
 /**
- * Grouping for the scanner: headers are read once, and again only when the stamp of their file (or of the directory it is in) changed. A file that cannot
- * be opened counts as not readable yet: once its patience is used up it is taken, and FETCH says what the system said. Tables that cannot be read in
- * seconds are not waited for: FETCH checks them all.
+ * Grouping for the scanner: headers are read once, and again only when the fingerprint of their file (or of
+ * the directory it is in) changed. A file that cannot be opened counts as not readable yet: once its patience
+ * is used up it is taken, and FETCH says what the system said. Tables that cannot be read in seconds are not
+ * waited for: FETCH checks them all.
  */
 export function cachedGrouping(incoming: string) {
   let cache = new Map<string, Known>();
   return async (
     entries: readonly IncomingEntry[],
-    stamps: ReadonlyMap<string, string>,
+    fingerprints: ReadonlyMap<string, string>,
     signal: AbortSignal,
   ): Promise<Grouping> => {
     const used = new Map<string, Known>();
-    const look = (path: string, seconds: number, checkTables: boolean): Promise<HeaderFacts> =>
+    const read = (path: string, seconds: number, checkTables: boolean): Promise<HeaderFacts> =>
       within(seconds, signal, (ended) =>
         probeIncoming(incoming, path, { refuseHardLinks: true, checkTables, signal: ended }),
       );
     const header = async (path: string): Promise<HeaderFacts> => {
-      const stamp = stamps.get(path.split('/')[0]!) ?? '';
+      const fingerprint = fingerprints.get(path.split('/')[0]!) ?? '';
       const known = used.get(path) ?? cache.get(path);
       const facts =
-        known?.stamp === stamp
+        known?.fingerprint === fingerprint
           ? known.facts
-          : await look(path, HEADER_SECONDS, false).catch((error: unknown) => {
+          : await read(path, HEADER_SECONDS, false).catch((error: unknown) => {
               signal.throwIfAborted();
               return unreadable(error);
             });
-      used.set(path, { stamp, facts });
+      used.set(path, { fingerprint, facts });
       return facts;
     };
     const grouping = await groupDrops(entries, header);
@@ -62,7 +66,7 @@ export function cachedGrouping(incoming: string) {
     for (const [path, known] of unchecked) {
       if (performance.now() > end) break;
       const { isUnchecked: _, ...header } = known.facts;
-      known.facts = await look(path, seconds, true).catch((error: unknown) => {
+      known.facts = await read(path, seconds, true).catch((error: unknown) => {
         signal.throwIfAborted();
         return isSystemError(error) ? unreadable(error) : header;
       });

@@ -10,10 +10,13 @@ import { exists } from '../files/exists.js';
 import { tryToRemove } from '../files/remove.js';
 import { failpoint } from '../host/failpoint.js';
 import type { Job } from '../model/job.js';
-import type { Claim, ClaimedEntry } from '../queue/claims.js';
-import type { Queue } from '../queue/queue.js';
+import type { Claim, ClaimedEntry } from '../queue/claim.js';
+import type { QueueStore } from '../queue/store.js';
 import { copyDrop } from '../sources/local/copy-drop.js';
-import { lookAt } from './entry-state.js';
+import { readEntryState } from './entry-state.js';
+
+/** What a claim needs of the queue. */
+type ClaimQueue = Pick<QueueStore, 'claims'>;
 
 export interface ClaimDirectories {
   incoming: string;
@@ -28,7 +31,7 @@ export function sourceDirectory(work: string, job: string): string {
 }
 /** In incoming, and no drop: where the originals of a copied drop are until they are removed. */
 export const ORIGINALS = /^\.hyper2kvm-([0-9a-z]+)$/;
-export function originalsDirectory(incoming: string, job: string): string {
+function originalsDirectory(incoming: string, job: string): string {
   return join(incoming, `.hyper2kvm-${job}`);
 }
 function copyDirectory(work: string, job: string): string {
@@ -40,16 +43,18 @@ function copyDirectory(work: string, job: string): string {
  * crash at any point `finishClaims` goes on: the drop is then whole in incoming or whole in work, and known
  * to the queue in the second case. On one filesystem the names are renamed; onto another one they are copied,
  * and an original that is still what was copied is renamed to a hidden place in incoming before it is
- * removed: half a directory is never a drop. When it fails, what was moved is moved back. Errors:
- * `spool.not-permitted`, `spool.drop-changed`, those of `copyDrop`, those of the file system.
+ * removed: half a directory is never a drop. `onCopy` is called before the copy, which may take hours. When
+ * it fails, what was moved is moved back. Errors: `spool.not-permitted`, `spool.drop-changed`, those of
+ * `copyDrop`, those of the file system.
  */
 export async function claimDrop(
-  queue: Queue,
+  queue: ClaimQueue,
   directories: ClaimDirectories,
   claim: Claim,
   signal: AbortSignal,
+  onCopy: () => void = () => {},
 ): Promise<Job> {
-  queue.claims.record(claim);
+  await queue.claims.record(claim);
   failpoint('claim.recorded');
   let { phase } = claim;
   try {
@@ -57,11 +62,11 @@ export async function claimDrop(
     const moved = await moveEntries(directories, claim);
     if (moved) return await commitClaim(queue, directories, claim);
     phase = 'copying';
-    queue.claims.setPhase(claim.job, phase);
-    await copyEntries(directories, claim, signal);
+    await queue.claims.setPhase(claim.job, phase);
+    await copyEntries(directories, claim, signal, onCopy);
     failpoint('claim.copied');
     phase = 'copied';
-    queue.claims.setPhase(claim.job, phase);
+    await queue.claims.setPhase(claim.job, phase);
     await hideOriginals(directories, claim);
   } catch (error) {
     await giveBack(queue, directories, { ...claim, phase });
@@ -76,17 +81,19 @@ export async function claimDrop(
 
 /**
  * Finishes or undoes the claims that a killed daemon or a failing disk left, and gives the jobs that came of
- * it. A claim that cannot be finished now (`onError`) stays for the next call and keeps no other one. The
- * database may be an old one that was restored: nothing is removed that is not shown to be a copy of
- * something that is there.
+ * it. A claim that cannot be finished now (`onError`) stays for the next call and keeps no other one; those
+ * of `isUnderWay` are this daemon's own. The database may be an old one that was restored: nothing is removed
+ * that is not shown to be a copy of something that is there.
  */
 export async function finishClaims(
-  queue: Queue,
+  queue: ClaimQueue,
   directories: ClaimDirectories,
   onError: (claim: Claim, error: unknown) => void,
+  isUnderWay: (claim: Claim) => boolean = () => false,
 ): Promise<Job[]> {
   const jobs: Job[] = [];
-  for (const claim of queue.claims.pending()) {
+  for (const claim of await queue.claims.pending()) {
+    if (isUnderWay(claim)) continue;
     try {
       const job = await finishClaim(queue, directories, claim);
       if (job !== null) jobs.push(job);
@@ -97,7 +104,11 @@ export async function finishClaims(
   return jobs;
 }
 
-async function finishClaim(queue: Queue, directories: ClaimDirectories, claim: Claim): Promise<Job | null> {
+async function finishClaim(
+  queue: ClaimQueue,
+  directories: ClaimDirectories,
+  claim: Claim,
+): Promise<Job | null> {
   const source = sourceDirectory(directories.work, claim.job);
   if (claim.phase === 'moving') {
     const begun = await namesIn(source);
@@ -168,7 +179,12 @@ async function isSame(path: string, entry: ClaimedEntry): Promise<boolean> {
   }
 }
 
-async function copyEntries(directories: ClaimDirectories, claim: Claim, signal: AbortSignal): Promise<void> {
+async function copyEntries(
+  directories: ClaimDirectories,
+  claim: Claim,
+  signal: AbortSignal,
+  onCopy: () => void,
+): Promise<void> {
   const { incoming, work } = directories;
   const copies = copyDirectory(work, claim.job);
   const linked = claim.refused === null ? 'refused' : 'copied';
@@ -176,6 +192,7 @@ async function copyEntries(directories: ClaimDirectories, claim: Claim, signal: 
   for (const { name } of claim.entries) await assertTakeable(incoming, name, linked);
   await rmdir(sourceDirectory(work, claim.job));
   await mkdir(copies, { mode: 0o700 });
+  onCopy();
   for (const entry of claim.entries) {
     if (!(await isSame(join(incoming, entry.name), entry))) throw dropChanged(claim, entry);
     // Directories in incoming are their owners', who may exchange what is in them while it is copied.
@@ -188,7 +205,7 @@ async function copyEntries(directories: ClaimDirectories, claim: Claim, signal: 
     });
   }
   for (const entry of claim.entries) {
-    if ((await stampOf(incoming, entry.name)) !== entry.stamp) throw dropChanged(claim, entry);
+    if ((await fingerprintOf(incoming, entry.name)) !== entry.fingerprint) throw dropChanged(claim, entry);
   }
   await syncPath(copies);
   await rename(copies, sourceDirectory(work, claim.job));
@@ -238,10 +255,10 @@ async function hasAllOriginals({ incoming }: ClaimDirectories, claim: Claim): Pr
 async function hideOriginals({ incoming }: ClaimDirectories, claim: Claim): Promise<void> {
   const hidden = originalsDirectory(incoming, claim.job);
   for (const entry of claim.entries) {
-    const stamp = await stampOf(incoming, entry.name);
-    if (stamp === null && !(await exists(join(hidden, entry.name))))
+    const fingerprint = await fingerprintOf(incoming, entry.name);
+    if (fingerprint === null && !(await exists(join(hidden, entry.name))))
       await assertMounted(incoming, claim, entry);
-    if (stamp !== entry.stamp) continue;
+    if (fingerprint !== entry.fingerprint) continue;
     await mkdir(hidden, { recursive: true, mode: 0o700 });
     await rename(join(incoming, entry.name), join(hidden, entry.name));
     failpoint('claim.original-hidden');
@@ -255,10 +272,10 @@ async function hideOriginals({ incoming }: ClaimDirectories, claim: Claim): Prom
  * (immutable) brings all of them back; from the first that is really gone the copies are the drop, and
  * `finishClaims` goes on with them.
  */
-async function giveBack(queue: Queue, directories: ClaimDirectories, claim: Claim): Promise<void> {
+async function giveBack(queue: ClaimQueue, directories: ClaimDirectories, claim: Claim): Promise<void> {
   if (claim.phase !== 'copied') return undoClaim(queue, directories, claim, 'ours');
   // First, since what comes back has another ctime than what was copied.
-  queue.claims.setPhase(claim.job, 'copying');
+  await queue.claims.setPhase(claim.job, 'copying');
   await showOriginals(directories.incoming, claim.job);
   if (await hasAllOriginals(directories, claim))
     await undoClaim(queue, directories, { ...claim, phase: 'copying' }, 'ours');
@@ -280,7 +297,9 @@ async function removeOriginals(incoming: string, job: string): Promise<void> {
   await tryToRemove(originalsDirectory(incoming, job));
 }
 
-/** With incoming unmounted the originals are not gone: they would be dropped a second time when it is back. */
+/**
+ * With incoming unmounted the originals are not gone: they would be dropped a second time when it is back.
+ */
 async function assertMounted(incoming: string, claim: Claim, entry: ClaimedEntry): Promise<void> {
   const here = await lstat(incoming).catch((error: unknown) => {
     if (isErrorCode(error, 'ENOENT')) return null;
@@ -297,17 +316,20 @@ async function assertMounted(incoming: string, claim: Claim, entry: ClaimedEntry
   );
 }
 
-async function commitClaim(queue: Queue, directories: ClaimDirectories, claim: Claim): Promise<Job> {
+async function commitClaim(queue: ClaimQueue, directories: ClaimDirectories, claim: Claim): Promise<Job> {
   const source = sourceDirectory(directories.work, claim.job);
   for (const path of [source, join(directories.work, claim.job), directories.work, directories.incoming])
     await syncPath(path);
   failpoint('claim.moved');
-  return queue.claims.commit(claim, await namesIn(source));
+  return await queue.claims.commit(claim, await namesIn(source));
 }
 
-/** Moves back what was moved, where its name is still free, and forgets the claim; what cannot go back stays, and becomes a job after all. */
+/**
+ * Moves back what was moved, where its name is still free, and forgets the claim; what cannot go back stays,
+ * and becomes a job after all.
+ */
 async function undoClaim(
-  queue: Queue,
+  queue: ClaimQueue,
   directories: ClaimDirectories,
   claim: Claim,
   copies: 'ours' | 'found' = 'found',
@@ -331,7 +353,7 @@ async function undoClaim(
       await rm(path, { recursive: true, force: true });
   for (const directory of [source, join(work, claim.job)]) await removeEmpty(directory);
   failpoint('claim.undone');
-  queue.claims.forget(claim.job);
+  await queue.claims.forget(claim.job);
 }
 
 /**
@@ -355,8 +377,8 @@ async function removeEmpty(directory: string): Promise<void> {
   }
 }
 
-async function stampOf(directory: string, name: string): Promise<string | null> {
-  return (await lookAt(directory, name))?.stamp ?? null;
+async function fingerprintOf(directory: string, name: string): Promise<string | null> {
+  return (await readEntryState(directory, name))?.fingerprint ?? null;
 }
 
 async function namesIn(directory: string): Promise<string[]> {

@@ -8,13 +8,18 @@ import { Hyper2kvmError } from '../errors/error.js';
 import type { IncomingEntry } from '../model/drop.js';
 
 /** One name in incoming as it is now. */
-export interface Look {
+export interface EntryState {
   entry: IncomingEntry;
-  /** Path, size, mtime, ctime and inode of everything inside, as one text or its SHA-256: equal when nothing was touched. */
-  stamp: string;
+  /**
+   * Path, size, mtime, ctime and inode of everything inside, as one text or its SHA-256: equal when nothing
+   * was touched.
+   */
+  fingerprint: string;
   device: number;
   inode: number;
-  /** Time of birth (ms since the epoch); 0 or the time of its last change on a filesystem that records none. */
+  /**
+   * Time of birth (ms since the epoch); 0 or the time of its last change on a filesystem that records none.
+   */
   bornMs: number;
   /** Bytes of all files, and of those bytes what is really on disk. */
   bytes: number;
@@ -22,45 +27,45 @@ export interface Look {
 }
 
 /**
- * Looks at a name with all that is below it, following no link. Null when it is gone. Rejects with the system's error, with `spool.too-large` for more than any
- * drop has, and with the signal's reason.
+ * Reads the state of a name with all that is below it, following no link. Null when it is gone. Rejects with
+ * the system's error, with `spool.too-large` for more than any drop has, and with the signal's reason.
  */
-export async function lookAt(
+export async function readEntryState(
   directory: string,
   name: string,
   signal: AbortSignal = NEVER,
-): Promise<Look | null> {
+): Promise<EntryState | null> {
   try {
     const stats = await lstat(join(directory, name));
-    const look: Look = {
+    const state: EntryState = {
       entry: { name, type: typeOf(stats), size: stats.isFile() ? stats.size : 0 },
-      stamp: stampOf('', stats),
+      fingerprint: identityOf('', stats),
       device: stats.dev,
       inode: stats.ino,
       bornMs: stats.birthtimeMs,
       bytes: stats.isFile() ? stats.size : 0,
       allocatedBytes: stats.isFile() ? stats.blocks * 512 : 0,
     };
-    if (!stats.isDirectory()) return look;
+    if (!stats.isDirectory()) return state;
     // A directory may hold thousands of files.
-    const stamp = createHash('sha256').update(look.stamp);
-    look.entry.children = await new Inside(look, stamp, signal).look(join(directory, name), '', 0);
-    look.stamp = stamp.digest('hex');
-    return look;
+    const fingerprint = createHash('sha256').update(state.fingerprint);
+    state.entry.children = await new Inside(state, fingerprint, signal).read(join(directory, name), '', 0);
+    state.fingerprint = fingerprint.digest('hex');
+    return state;
   } catch (error) {
     if (!isErrorCode(error, 'ENOENT')) throw error;
     if (isNotUtf8(name)) return withoutContent(name, 'unnamed');
-    // Removed between the listing and the look: the next listing will say so.
+    // Removed since it was listed: the next listing will say so.
     return null;
   }
 }
 
 const NEVER = new AbortController().signal;
 
-/** Of a name that can be listed, and neither opened nor moved by it; or one that cannot be looked at. */
-export function withoutContent(name: string, type: 'unnamed' | 'unreadable'): Look {
+/** Of a name that can be listed but neither opened nor moved by it, or of one that cannot be read. */
+export function withoutContent(name: string, type: 'unnamed' | 'unreadable'): EntryState {
   const entry: IncomingEntry = { name, type, size: 0 };
-  return { entry, stamp: '', device: 0, inode: 0, bornMs: 0, bytes: 0, allocatedBytes: 0 };
+  return { entry, fingerprint: '', device: 0, inode: 0, bornMs: 0, bytes: 0, allocatedBytes: 0 };
 }
 
 /** FETCH refuses a fifth of it. */
@@ -71,18 +76,18 @@ const AT_ONCE = 64;
 
 /** Adds up what is below a directory. */
 class Inside {
-  readonly #look: Look;
-  readonly #stamp: Hash;
+  readonly #state: EntryState;
+  readonly #fingerprint: Hash;
   readonly #signal: AbortSignal;
   #entries = 0;
 
-  constructor(look: Look, stamp: Hash, signal: AbortSignal) {
-    this.#look = look;
-    this.#stamp = stamp;
+  constructor(state: EntryState, fingerprint: Hash, signal: AbortSignal) {
+    this.#state = state;
+    this.#fingerprint = fingerprint;
     this.#signal = signal;
   }
 
-  async look(directory: string, prefix: string, depth: number): Promise<IncomingEntry[]> {
+  async read(directory: string, prefix: string, depth: number): Promise<IncomingEntry[]> {
     if (depth >= DEEPEST) throw tooLarge(`directories nested more than ${DEEPEST} deep`);
     const children: IncomingEntry[] = [];
     const names = await this.#names(directory);
@@ -107,12 +112,12 @@ class Inside {
       return;
     }
     const path = `${prefix}${name}`;
-    this.#stamp.update(stampOf(path, stats));
-    this.#look.bytes += stats.isFile() ? stats.size : 0;
-    this.#look.allocatedBytes += stats.isFile() ? stats.blocks * 512 : 0;
+    this.#fingerprint.update(identityOf(path, stats));
+    this.#state.bytes += stats.isFile() ? stats.size : 0;
+    this.#state.allocatedBytes += stats.isFile() ? stats.blocks * 512 : 0;
     const child: IncomingEntry = { name, type: typeOf(stats), size: stats.isFile() ? stats.size : 0 };
     children.push(child);
-    if (stats.isDirectory()) child.children = await this.look(join(directory, name), `${path}/`, depth + 1);
+    if (stats.isDirectory()) child.children = await this.read(join(directory, name), `${path}/`, depth + 1);
   }
 
   async #names(directory: string): Promise<string[]> {
@@ -141,7 +146,7 @@ function tooLarge(what: string): Hyper2kvmError {
   });
 }
 
-function stampOf(path: string, stats: Stats): string {
+function identityOf(path: string, stats: Stats): string {
   return `${path}\0${stats.size}\0${stats.mtimeMs}\0${stats.ctimeMs}\0${stats.ino}\n`;
 }
 

@@ -2,7 +2,7 @@ import { compareNames, refusedName } from '../disk/base/names.js';
 import { formatOfExtension } from '../disk/formats.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
 import { eachInTurns, sortInTurns, Turns } from '../host/turns.js';
-import type { Drop, Grouping, HeaderFacts, IncomingEntry, Probe } from '../model/drop.js';
+import type { Drop, Grouping, HeaderFacts, IncomingEntry, Probe, Waiting } from '../model/drop.js';
 import { printable } from '../text/escape-terminal.js';
 import { attach, attachJobs, holdBack } from './attach-files.js';
 import { diskStem, finalName, isHidden, stemOf, vmName } from './names.js';
@@ -14,8 +14,10 @@ const LOST_AND_FOUND = 'lost+found';
 const COMPANION =
   /(-ctk\.vmdk|\.(vmx|vmxf|vmsd|vmsn|vmss|vmem|nvram|ovf|mf|cert|log|txt|md5|sha1|sha256|sha512|xml))$/i;
 
-/** Five are told. */
-const MOST_MISSING = 1000;
+/** Of those that are missing. */
+const MOST_NAMED = 5;
+/** Enough to find the first few among. */
+const MOST_SORTED = 1000;
 /** No file's name: what has this for its child has more than one. */
 const SEVERAL = '/';
 /** FETCH refuses a drop with more files: nothing has to be known of them before. */
@@ -27,12 +29,15 @@ interface File {
 }
 
 /**
- * Decides what in incoming belongs together: a directory is one drop; loose files that need each other (descriptor and extents, a chain, a .vmx
- * and its disks) are one; everything else that is a disk is a drop of its own. Pure over the listing and what `probe` says of each file's
- * header. When a drop may be claimed is `isDue`'s decision.
+ * Decides what in incoming belongs together: a directory is one drop; loose files that need each other
+ * (descriptor and extents, a chain, a .vmx and its disks) are one; everything else that is a disk is a drop
+ * of its own. Pure over the listing and what `probe` says of each file's header. When a drop may be claimed
+ * is `isDue`'s decision.
  *
- * A base disk that is dropped long before its deltas is whole by itself, so it is taken: drop a chain within `settle_seconds`, in a directory, or
- * with its .vmx (which names the disk in use) or its .vmsd (which names the disks that a snapshot froze): then it waits. A delta that is still being written under a partial name (`web01-000001.vmdk.part`) holds its base back.
+ * A base disk that is dropped long before its deltas is whole by itself, so it is taken: drop a chain within
+ * `settle_seconds`, in a directory, or with its .vmx (which names the disk in use) or its .vmsd (which names
+ * the disks that a snapshot froze): then it waits. A delta that is still being written under a partial name
+ * (`web01-000001.vmdk.part`) holds its base back.
  */
 export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe): Promise<Grouping> {
   const sorted = await sortInTurns([...entries], byName);
@@ -80,7 +85,10 @@ export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe
 
 const byName = (a: { name: string }, b: { name: string }) => compareNames(a.name, b.name);
 
-/** Everything that claims to be a disk is a drop, even when it is none: FETCH then says why, instead of leaving it there in silence. */
+/**
+ * Everything that claims to be a disk is a drop, even when it is none: FETCH then says why, instead of
+ * leaving it there in silence.
+ */
 function isCandidate(name: string, facts: HeaderFacts): boolean {
   if (facts.kind === 'disk' || facts.kind === 'extent' || facts.kind === 'description') return true;
   return formatOfExtension(name) !== null || (facts.kind === 'unreadable' && /\.(vmx|ovf)$/i.test(name));
@@ -93,7 +101,8 @@ async function components(files: readonly File[]): Promise<File[][]> {
   const find = (name: string): string => {
     let root = name;
     while (leader.get(root) !== root) root = leader.get(root)!;
-    // Every name on the way gets the root: else a chain that is named backwards is walked again for each of its files.
+    // Every name on the way gets the root: else a chain that is named backwards is walked again for each of
+    // its files.
     for (let at = name; at !== root; ) {
       const next = leader.get(at)!;
       leader.set(at, root);
@@ -124,7 +133,10 @@ async function components(files: readonly File[]): Promise<File[][]> {
   return [...result.values()];
 }
 
-/** Names of the disks with a content id, at most three of each: whether there is one, or only one other, is all that counts. */
+/**
+ * Names of the disks with a content id, at most three of each: whether there is one, or only one other, is
+ * all that counts.
+ */
 async function disksById(files: readonly File[]): Promise<Map<string, string[]>> {
   const byId = new Map<string, string[]>();
   await eachInTurns(files, ({ name, facts }) => {
@@ -152,7 +164,7 @@ function looseDrop(files: readonly File[], frozen: ReadonlySet<string>): Drop {
     vm: vmName(stemOf(name)),
     entries: files.map((file) => file.name),
     options: null,
-    ...waiting(files, frozen),
+    waiting: waiting(files, frozen),
     refused: null,
   };
 }
@@ -169,23 +181,15 @@ function representative(files: readonly File[]): string {
   return (description ?? base ?? files[0]!).name;
 }
 
-interface Waiting {
-  complete: boolean;
-  waitingFor: string | null;
-  isUnchecked?: boolean;
-}
-
-function waiting(files: readonly File[], frozen: ReadonlySet<string>): Waiting {
-  if (files.length > MOST_FILES) return { complete: true, waitingFor: null };
+function waiting(files: readonly File[], frozen: ReadonlySet<string>): Waiting | null {
+  if (files.length > MOST_FILES) return null;
   const reason = missingFiles(files) ?? missingDelta(files, frozen) ?? unfinished(files);
-  if (reason !== null) return { complete: false, waitingFor: reason };
+  if (reason !== null) return reason;
   const unchecked = files.find(({ facts }) => facts.isUnchecked === true);
-  if (unchecked === undefined) return { complete: true, waitingFor: null };
-  const waitingFor = `${printable(unchecked.name)}: its tables are being checked`;
-  return { complete: false, waitingFor, isUnchecked: true };
+  return unchecked === undefined ? null : { kind: 'unchecked', names: [unchecked.name] };
 }
 
-function missingFiles(files: readonly File[]): string | null {
+function missingFiles(files: readonly File[]): Waiting | null {
   const names = new Set(files.map(({ name }) => name));
   const byId = new Map<string, string[]>();
   for (const { name, facts } of files) {
@@ -200,20 +204,19 @@ function missingFiles(files: readonly File[]): string | null {
     for (const needed of missingOf(facts, names)) if (!isParentRenamed) missing.add(needed);
   }
   if (missing.size > 0) {
-    const list = [...missing]
-      .slice(0, MOST_MISSING)
-      .sort(compareNames)
-      .slice(0, 5)
-      .map((name) => printable(name));
-    return `missing ${list.join(', ')}${missing.size > 5 ? ` and ${missing.size - 5} more` : ''}`;
+    const names = [...missing].slice(0, MOST_SORTED).sort(compareNames).slice(0, MOST_NAMED);
+    return { kind: 'missing', what: 'files', names, more: missing.size - names.length };
   }
   const listed = new Set(files.flatMap(({ facts }) => [...facts.needs, ...(facts.uses ?? [])]));
   const orphan = files.find(({ name, facts }) => facts.kind === 'extent' && !listed.has(name));
-  return orphan === undefined ? null : `missing the descriptor of ${printable(orphan.name)}`;
+  return orphan === undefined ? null : missingOne('descriptor', orphan);
 }
 
-/** A disk that a snapshot froze, and nothing builds on it here: its deltas are still to come. A .vmx knows better which state is in use. */
-function missingDelta(files: readonly File[], frozen: ReadonlySet<string>): string | null {
+/**
+ * A disk that a snapshot froze, and nothing builds on it here: its deltas are still to come. A .vmx knows
+ * better which state is in use.
+ */
+function missingDelta(files: readonly File[], frozen: ReadonlySet<string>): Waiting | null {
   if (frozen.size === 0 || files.some(({ facts }) => facts.kind === 'description')) return null;
   const disks = files.filter(({ facts }) => facts.kind === 'disk');
   const needed = new Set(disks.flatMap(({ name, facts }) => facts.needs.filter((other) => other !== name)));
@@ -228,15 +231,17 @@ function missingDelta(files: readonly File[], frozen: ReadonlySet<string>): stri
     const child = facts.contentId === null ? undefined : children.get(facts.contentId);
     return frozen.has(name) && !needed.has(name) && (child === undefined || child === name);
   });
-  return base === undefined
-    ? null
-    : `missing the delta on ${printable(base.name)} (the .vmsd has a snapshot)`;
+  return base === undefined ? null : missingOne('delta', base);
 }
 
-function unfinished(files: readonly File[]): string | null {
+function missingOne(what: 'descriptor' | 'delta', { name }: File): Waiting {
+  return { kind: 'missing', what, names: [name], more: 0 };
+}
+
+function unfinished(files: readonly File[]): Waiting | null {
   for (const { name, facts } of files) {
-    if (facts.incomplete !== null) return `${printable(name)}: ${facts.incomplete}`;
-    if (facts.kind === 'unreadable') return `${printable(name)}: its header has not arrived`;
+    const why = facts.incomplete ?? (facts.kind === 'unreadable' ? 'its header has not arrived' : null);
+    if (why !== null) return { kind: 'unfinished', names: [name], why };
   }
   return null;
 }
@@ -251,28 +256,28 @@ async function directoryDrop(directory: IncomingEntry, probe: Probe): Promise<Dr
   if (children.length > MOST_FILES) return wholeDirectory(directory, children);
   const files: File[] = [];
   const frozen = new Set<string>();
-  const look = async (path: string, name: string) => {
+  const read = async (path: string, name: string) => {
     const facts = await probe(path);
     if (isCandidate(name, facts)) files.push({ name, facts });
     for (const disk of facts.frozen ?? []) frozen.add(disk);
   };
   for (const { name, type } of children) {
     if (type !== 'file' || name.endsWith('.toml') || finalName(name) !== null) continue;
-    await look(`${directory.name}/${name}`, name);
+    await read(`${directory.name}/${name}`, name);
   }
   const below = children.flatMap((child) => filesBelow(child, `${directory.name}/${child.name}`));
   // Hyper-V's export has its disks in a folder of their own.
   const isElsewhere = !files.some(({ facts }) => facts.kind !== 'description');
   for (const { path, name } of isElsewhere ? below.slice(0, MOST_FILES) : [])
-    if (finalName(name) === null) await look(path, name);
+    if (finalName(name) === null) await read(path, name);
   const partial = [...children, ...below].find(({ name }) => finalName(name) !== null);
-  const state: Waiting =
+  const state: Waiting | null =
     partial !== undefined
-      ? { complete: false, waitingFor: `${printable(partial.name)} is still being written` }
+      ? { kind: 'writing', names: [partial.name] }
       : files.some(({ facts }) => facts.kind !== 'description')
         ? waiting(files, frozen)
-        : { complete: false, waitingFor: 'no disk image in the directory yet' };
-  return { ...wholeDirectory(directory, children), ...state };
+        : { kind: 'no-disk', names: [] };
+  return { ...wholeDirectory(directory, children), waiting: state };
 }
 
 function filesBelow({ children = [] }: IncomingEntry, path: string): { path: string; name: string }[] {
@@ -284,15 +289,14 @@ function filesBelow({ children = [] }: IncomingEntry, path: string): { path: str
     });
 }
 
-/** What needs no look at the files in it. */
+/** Without anything read of the files in it. */
 function wholeDirectory({ name }: IncomingEntry, children: readonly IncomingEntry[]): Drop {
   return {
     name,
     vm: vmName(name),
     entries: [name],
     options: children.some((child) => child.name === 'job.toml') ? `${name}/job.toml` : null,
-    complete: true,
-    waitingFor: null,
+    waiting: null,
     refused: null,
   };
 }
@@ -303,8 +307,7 @@ function unreadableDrop(name: string, problem: ErrorRecord): Drop {
     vm: vmName(stemOf(name)),
     entries: [name],
     options: null,
-    complete: false,
-    waitingFor: `${problem.code}: ${problem.message}. ${problem.advice}`,
+    waiting: null,
     refused: null,
     problem,
   };
@@ -317,8 +320,7 @@ function refusedDrop(name: string, entries: string[], path: string, type: Incomi
     vm: vmName(stemOf(name)),
     entries,
     options: null,
-    complete: false,
-    waitingFor: null,
+    waiting: null,
     refused: errorRecord(error),
   };
 }

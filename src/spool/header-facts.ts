@@ -26,18 +26,24 @@ const MAX_DESCRIPTION = 1024 * 1024;
 const MOST_NEEDS = 2_000;
 
 export interface ProbeOptions {
-  /** A further hard link may be somebody else's file: FETCH refuses it, and until then nothing of it is read. */
+  /**
+   * A further hard link may be somebody else's file: FETCH refuses it, and until then nothing of it is read.
+   */
   refuseHardLinks?: boolean;
-  /** The tables of sparse formats, which may be gigabytes: not read in the first look at a file (`isUnchecked`). Default true. */
+  /**
+   * The tables of sparse formats, which may be gigabytes: left out when a file is read for the first time
+   * (`isUnchecked`). Default true.
+   */
   checkTables?: boolean;
   signal?: AbortSignal;
 }
 
 /**
- * Reads what grouping wants to know of one file, `path` relative to `incoming`. Opens with O_NOFOLLOW. Reads a few KiB, and with `checkTables` the tables of sparse
- * formats for completeness (4 bytes for each 64 KiB of the disk), so call it again only when the file changed. Never rejects for what is in
- * the file: what FETCH will refuse counts as there, so that it gets to FETCH. Rejects with the system's error where the file went away, and with the
- * signal's reason.
+ * Reads what grouping wants to know of one file, `path` relative to `incoming`. Opens with O_NOFOLLOW. Reads
+ * a few KiB, and with `checkTables` the tables of sparse formats for completeness (4 bytes for each 64 KiB of
+ * the disk), so call it again only when the file changed. Never rejects for what is in the file: what FETCH
+ * will refuse counts as there, so that it gets to FETCH. Rejects with the system's error where the file went
+ * away, and with the signal's reason.
  */
 export async function probeIncoming(
   incoming: string,
@@ -78,13 +84,17 @@ export async function factsOf(
     file.error?.code === 'fetch.truncated' ||
     (file.error?.code === 'fetch.unknown-format' && (await isUnwritten(source)));
   if (mayStillCome) return { ...NOTHING, kind: 'unreadable' };
-  // Refused for its content: it is a disk for the purpose of grouping, and FETCH will say what is wrong with it.
+  // Refused for its content: it is a disk for the purpose of grouping, and FETCH will say what is wrong with
+  // it.
   return file.error === null || file.error.code === 'fetch.unknown-format'
     ? NOTHING
     : { ...NOTHING, kind: 'disk' };
 }
 
-/** Nothing there yet, or a preallocated file whose first bytes were not written so far. A short text that is no beginning of a descriptor stays a text. */
+/**
+ * Nothing there yet, or a preallocated file whose first bytes were not written so far. A short text file
+ * counts as unfinished only if it could be the start of a descriptor.
+ */
 async function isUnwritten(source: ByteSource): Promise<boolean> {
   const head = await source.read(0, 4096);
   if (head.every((byte) => byte === 0)) return true;

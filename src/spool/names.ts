@@ -15,11 +15,15 @@ export function stemOf(name: string): string {
   const plain = name.endsWith('.job.toml') ? name.slice(0, -'.job.toml'.length) : name;
   const [inner, packing] = splitExtension(plain);
   const isPacked = packing === 'gz' || packing === 'xz' || packing === 'zst';
-  // A compression's ending is passed over only where another one stands before it: `web01.gz` is no disk in gzip.
+  // A compression's ending is passed over only where another one stands before it: `web01.gz` is no disk in
+  // gzip.
   return isPacked ? splitExtension(inner)[0] : inner;
 }
 
-/** Before and behind the last dot, where letters and digits stand behind it and anything before it; else the name and nothing. */
+/**
+ * Before and behind the last dot, where letters and digits stand behind it and anything before it; else the
+ * name and nothing.
+ */
 function splitExtension(name: string): [stem: string, extension: string] {
   const dot = name.lastIndexOf('.');
   const extension = name.slice(dot + 1);
@@ -28,12 +32,18 @@ function splitExtension(name: string): [stem: string, extension: string] {
     : [name, ''];
 }
 
-/** What the pieces of one disk have in common: `web01` for `web01-s003.vmdk`, `web01-flat.vmdk`; the stem for everything else. */
+/**
+ * What the pieces of one disk have in common: `web01` for `web01-s003.vmdk`, `web01-flat.vmdk`; the stem for
+ * everything else.
+ */
 export function diskStem(name: string): string {
   return stemOf(name).replace(/-(s\d{3,}|f\d{3,}|flat|delta|sesparse|rdm|rdmp|ctk|cowd)$/i, '');
 }
 
-/** A name that is safe in file names, in libvirt and in a shell: letters, digits, dot, dash, underscore; at most 63. */
+/**
+ * A name that is safe in file names, in libvirt and in a shell: letters, digits, dot, dash, underscore; at
+ * most 63.
+ */
 export function vmName(drop: string): string {
   const plain = drop
     .normalize('NFKD')

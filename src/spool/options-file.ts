@@ -4,7 +4,9 @@ import { readSmallFile } from '../files/small-file.js';
 
 const LARGEST_BYTES = 64 * 1024;
 
-/** A drop's job.toml as text; null where `path` is null. Follows no link. Errors: `job-options.unreadable`. */
+/**
+ * A drop's job.toml as text; null where `path` is null. Follows no link. Errors: `job-options.unreadable`.
+ */
 export async function readOptionsFile(directory: string, path: string | null): Promise<string | null> {
   if (path === null) return null;
   try {

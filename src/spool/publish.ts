@@ -9,16 +9,19 @@ import { failpoint } from '../host/failpoint.js';
 import { copyTree } from '../sources/local/copy-drop.js';
 import { formatBytes } from '../text/format.js';
 
-/** The name that a directory has on another filesystem until it is whole; a leftover of a killed daemon is removed by the next try. */
+/**
+ * The name that a directory has on another filesystem until it is whole; a leftover of a killed daemon is
+ * removed by the next try.
+ */
 export function partialName(path: string): string {
   return join(dirname(path), `.${basename(path)}.partial`);
 }
 
 /**
  * A complete, fsynced directory appears at `to` by one rename, durably; from another filesystem it is copied
- * beside `to` first, and `assertCopied` may still reject it. `to` must not exist. What is at `from` afterwards
- * (after a copy) is the caller's to remove. Errors: `host.no-space`, `host.enospc` before a copy that does not
- * fit (now).
+ * beside `to` first, and `assertCopied` may still reject it. `to` must not exist. What is at `from`
+ * afterwards (after a copy) is the caller's to remove. Errors: `host.no-space`, `host.enospc` before a copy
+ * that does not fit (now).
  */
 export async function publishDirectory(
   from: string,

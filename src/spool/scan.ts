@@ -3,11 +3,11 @@ import { errorCode, isErrorCode } from '../errors/errno.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
 import type { Drop, Grouping, IncomingEntry } from '../model/drop.js';
 import { printable } from '../text/escape-terminal.js';
-import { type Look, lookAt, withoutContent } from './entry-state.js';
+import { type EntryState, readEntryState, withoutContent } from './entry-state.js';
 import {
   isDue,
   MIN_PATIENCE_SECONDS,
-  nextLook,
+  nextCheck,
   PATIENCE_FACTOR,
   quietSeconds,
   type Settling,
@@ -19,12 +19,14 @@ export interface ScanRequest {
   directory: string;
   /** Names that are nothing of ours. */
   isHidden(name: string): boolean;
-  /** Names of files that are still being written: grouping wants to know of them, but nobody looks at them. */
+  /** Names of files that are still being written: grouping has to know of them, but nobody reads them. */
   isPartial(name: string): boolean;
-  /** `stamps` by name: a header has to be read again only when its file's stamp is another one. */
+  /**
+   * `fingerprints` by name: a header has to be read again only when its file's fingerprint is another one.
+   */
   group(
     entries: readonly IncomingEntry[],
-    stamps: ReadonlyMap<string, string>,
+    fingerprints: ReadonlyMap<string, string>,
     signal: AbortSignal,
   ): Promise<Grouping>;
   settleSeconds(): number;
@@ -33,16 +35,16 @@ export interface ScanRequest {
   alwaysList: boolean;
   /** Monotonic, seconds. */
   now(): number;
-  /** Ends a scan: nothing that is looked at is waited for any more. */
+  /** Ends a scan: nothing is waited for any more. */
   signal: AbortSignal;
-  /** Default LOOK_SECONDS. */
-  lookSeconds?: number;
+  /** Default READ_SECONDS. */
+  readSeconds?: number;
 }
 
 /** A drop that is not claimed yet. */
 export interface WaitingDrop {
   drop: Drop;
-  looks: Look[];
+  states: EntryState[];
   quietSeconds: number;
   /** Settled: it may be claimed now. */
   due: boolean;
@@ -53,16 +55,19 @@ export interface Scan {
   available: boolean;
   waiting: WaitingDrop[];
   ignored: Grouping['ignored'];
-  /** When something may become due or is to be looked at again, by the request's clock. */
-  nextLook: number;
+  /** When something may become due or is to be read again, by the request's clock. */
+  nextCheck: number;
 }
 
-/** How often a name that grouping ignores is looked at. */
+/** How often a name that grouping ignores is read. */
 const IGNORED_INTERVAL_SECONDS = 600;
 
-/** One look at a drop, however many files it has. */
-const LOOK_SECONDS = 10;
-/** The directories of one scan: those whose turn does not come are looked at in the next one, so that claims go on meanwhile. */
+/** For reading the state of one name, however many files it has. */
+const READ_SECONDS = 10;
+/**
+ * For all directories of one scan: those whose turn does not come are read in the next one, so that claims go
+ * on meanwhile.
+ */
 const ROUND_SECONDS = 3;
 /** What took longer than it may costs as much each time. */
 const SLOW_INTERVAL_SECONDS = 600;
@@ -70,7 +75,7 @@ const SLOW_INTERVAL_SECONDS = 600;
 const MOST_NAMES = 20_000;
 
 interface Known {
-  look: Look;
+  state: EntryState;
   settling: Settling;
   /** Not before, even when there is a hint. */
   notBefore: number;
@@ -83,26 +88,30 @@ interface Listing {
   trusted: boolean;
 }
 
-/** Directory times are of the kernel's tick, a few milliseconds; a younger mtime may hide a change of the same tick. */
+/**
+ * Directory times are of the kernel's tick, a few milliseconds; a younger mtime may hide a change of the same
+ * tick.
+ */
 const TRUSTED_MTIME_AGE_MS = 2_000;
 
 /**
- * The truth about incoming. A listing is only made when the directory's mtime changed, a name is only looked at when it is new, hinted at, or its time has
- * come, and drops are only grouped again when a look found something else: at rest a scan is one lstat of the directory.
+ * The truth about incoming. A listing is only made when the directory's mtime changed, a name is only read
+ * when it is new, hinted at, or its time has come, and drops are only grouped again when something has
+ * changed: at rest a scan is one lstat of the directory.
  */
 export class Scanner {
   readonly #request: ScanRequest;
   readonly #known = new Map<string, Known>();
   #listed: Listing | null = null;
   #partials: string[] = [];
-  /** The listing that was gone through last, and when one of its names is to be looked at again. */
+  /** The listing that was gone through last, and when one of its names is due to be read again. */
   #seen: string[] | null = null;
-  #nextLookAt = 0;
+  #nextCheckAt = 0;
   #ignored: ReadonlySet<string> = new Set();
   #grouping: Grouping = { drops: [], ignored: [] };
   /** Directories whose turn did not come in the last scan. */
   #left: ReadonlySet<string> = new Set();
-  /** Looks that nobody waits for any more, and that have not ended: another one would wait for the same. */
+  /** Names whose reading was given up and has not ended: another one would hang like it. */
   readonly #hanging = new Set<string>();
 
   constructor(request: ScanRequest) {
@@ -118,20 +127,20 @@ export class Scanner {
         available: false,
         waiting: this.#waiting(),
         ignored: this.#grouping.ignored,
-        nextLook: nextTry,
+        nextCheck: nextTry,
       };
     }
     const isSame = names === this.#seen && hints.size === 0;
-    if (!isSame || now >= this.#nextLookAt) await this.#lookAll(names, hints, now);
+    if (!isSame || now >= this.#nextCheckAt) await this.#checkAll(names, hints, now);
     return {
       available: true,
       waiting: this.#waiting(),
       ignored: this.#grouping.ignored,
-      nextLook: Math.min(this.#nextLookAt, now + this.#request.pollSeconds()),
+      nextCheck: Math.min(this.#nextCheckAt, now + this.#request.pollSeconds()),
     };
   }
 
-  async #lookAll(names: string[], hints: ReadonlySet<string>, now: number): Promise<void> {
+  async #checkAll(names: string[], hints: ReadonlySet<string>, now: number): Promise<void> {
     const { isPartial } = this.#request;
     const partials = names.filter(isPartial).sort();
     let changed = this.#grouping.isUnfinished === true || partials.join('/') !== this.#partials.join('/');
@@ -140,22 +149,22 @@ export class Scanner {
     const asked = names.filter((name) => !isPartial(name) && this.#isAsked(name, hints, now));
     // Loose files need each other to be grouped, and cost little; a directory is a drop by itself.
     const isDirectory = (name: string) => this.#listed?.directories.has(name) === true;
-    for (const name of asked) if (!isDirectory(name)) changed = (await this.#look(name, now)) || changed;
-    const directories = asked.filter(isDirectory).sort((a, b) => this.#lookedAt(a) - this.#lookedAt(b));
+    for (const name of asked) if (!isDirectory(name)) changed = (await this.#check(name, now)) || changed;
+    const directories = asked.filter(isDirectory).sort((a, b) => this.#checkedAt(a) - this.#checkedAt(b));
     const end = performance.now() + ROUND_SECONDS * 1000;
     const left = new Set<string>();
     for (const name of directories) {
       if (performance.now() > end) left.add(name);
-      else changed = (await this.#look(name, now)) || changed;
+      else changed = (await this.#check(name, now)) || changed;
     }
     this.#left = left;
     if (changed) await this.#group();
     this.#seen = names;
-    this.#nextLookAt = left.size > 0 || this.#grouping.isUnfinished ? now : Number.POSITIVE_INFINITY;
+    this.#nextCheckAt = left.size > 0 || this.#grouping.isUnfinished ? now : Number.POSITIVE_INFINITY;
     for (const [name, known] of this.#known)
-      this.#nextLookAt = Math.min(
-        this.#nextLookAt,
-        Math.max(known.notBefore, this.#nextLook(name, known.settling)),
+      this.#nextCheckAt = Math.min(
+        this.#nextCheckAt,
+        Math.max(known.notBefore, this.#nextCheck(name, known.settling)),
       );
   }
 
@@ -163,18 +172,21 @@ export class Scanner {
     const known = this.#known.get(name);
     if (known === undefined || this.#left.has(name)) return true;
     if (now < known.notBefore) return false;
-    return hints.has(name) || now >= this.#nextLook(name, known.settling);
+    return hints.has(name) || now >= this.#nextCheck(name, known.settling);
   }
 
-  #lookedAt(name: string): number {
+  #checkedAt(name: string): number {
     return this.#known.get(name)?.settling.checkedAt ?? Number.NEGATIVE_INFINITY;
   }
 
-  /** Looks once more at a drop that is due: true when it is still as it was. Otherwise its wait has started again. */
+  /**
+   * Reads a drop that is due once more: true when it is still as it was. Otherwise its wait has started
+   * again.
+   */
   async confirm({ drop }: WaitingDrop): Promise<boolean> {
     const now = this.#request.now();
     let changed = false;
-    for (const name of drop.entries) changed = (await this.#look(name, now)) || changed;
+    for (const name of drop.entries) changed = (await this.#check(name, now)) || changed;
     if (changed) await this.#group();
     this.#seen = null;
     return !changed;
@@ -206,30 +218,34 @@ export class Scanner {
   }
 
   /** True when the name is new, gone or touched. What goes wrong is that name's alone. */
-  async #look(name: string, now: number): Promise<boolean> {
+  async #check(name: string, now: number): Promise<boolean> {
     const known = this.#known.get(name);
-    const look = await this.#tryToLook(name);
-    if (look === null) return this.#known.delete(name);
-    const isSlow = look.entry.problem?.code === 'spool.too-slow';
+    const state = await this.#read(name);
+    if (state === null) return this.#known.delete(name);
+    const isSlow = state.entry.problem?.code === 'spool.too-slow';
     const notBefore = isSlow ? now + SLOW_INTERVAL_SECONDS : 0;
-    this.#known.set(name, { look, settling: settle(known?.settling, look.stamp, now), notBefore });
-    return known?.look.stamp !== look.stamp;
+    this.#known.set(name, { state, settling: settle(known?.settling, state.fingerprint, now), notBefore });
+    return known?.state.fingerprint !== state.fingerprint;
   }
 
-  async #tryToLook(name: string): Promise<Look | null> {
-    const { directory, signal, lookSeconds = LOOK_SECONDS } = this.#request;
+  async #read(name: string): Promise<EntryState | null> {
+    const { directory, signal, readSeconds = READ_SECONDS } = this.#request;
     try {
       if (this.#hanging.has(name)) throw hanging();
-      return await within(lookSeconds, signal, (ended) => {
+      return await within(readSeconds, signal, (ended) => {
         this.#hanging.add(name);
-        return lookAt(directory, name, ended).finally(() => this.#hanging.delete(name));
+        return readEntryState(directory, name, ended).finally(() => this.#hanging.delete(name));
       });
     } catch (error) {
       signal.throwIfAborted();
       const problem = unreadable(name, error);
-      const look = withoutContent(name, 'unreadable');
+      const state = withoutContent(name, 'unreadable');
       // Another reason is news.
-      return { ...look, entry: { ...look.entry, problem }, stamp: `${problem.code} ${problem.message}` };
+      return {
+        ...state,
+        entry: { ...state.entry, problem },
+        fingerprint: `${problem.code} ${problem.message}`,
+      };
     }
   }
 
@@ -243,9 +259,9 @@ export class Scanner {
 
   async #group(): Promise<void> {
     const partials = this.#partials.map((name) => ({ name, type: 'file', size: 0 }) satisfies IncomingEntry);
-    const entries = [...[...this.#known.values()].map(({ look }) => look.entry), ...partials];
-    const stamps = new Map([...this.#known].map(([name, { look }]) => [name, look.stamp]));
-    this.#grouping = await this.#request.group(entries, stamps, this.#request.signal);
+    const entries = [...[...this.#known.values()].map(({ state }) => state.entry), ...partials];
+    const fingerprints = new Map([...this.#known].map(([name, { state }]) => [name, state.fingerprint]));
+    this.#grouping = await this.#request.group(entries, fingerprints, this.#request.signal);
     this.#ignored = new Set(this.#grouping.ignored.map(({ name }) => name));
   }
 
@@ -255,17 +271,17 @@ export class Scanner {
       if (parts.length === 0) return [];
       const quiet = quietSeconds(parts.map(({ settling }) => settling));
       const due = isDue(drop, quiet, this.#request.settleSeconds());
-      return [{ drop, looks: parts.map(({ look }) => look), quietSeconds: quiet, due }];
+      return [{ drop, states: parts.map(({ state }) => state), quietSeconds: quiet, due }];
     });
   }
 
-  #nextLook(name: string, settling: Settling): number {
-    // No drop of anything: only when somebody writes to it, and then there mostly is a hint.
+  #nextCheck(name: string, settling: Settling): number {
+    // Ignored names are re-checked rarely; a write to one normally triggers a watch hint.
     if (this.#ignored.has(name)) return settling.checkedAt + IGNORED_INTERVAL_SECONDS;
     const settleSeconds = this.#request.settleSeconds();
     const patience = Math.max(settleSeconds * PATIENCE_FACTOR, MIN_PATIENCE_SECONDS);
     const quiet = settling.checkedAt - settling.since;
-    return nextLook(settling, this.#request.pollSeconds(), quiet < settleSeconds ? settleSeconds : patience);
+    return nextCheck(settling, this.#request.pollSeconds(), quiet < settleSeconds ? settleSeconds : patience);
   }
 }
 
@@ -278,14 +294,14 @@ function unreadable(name: string, error: unknown): ErrorRecord {
   if (error instanceof Hyper2kvmError) return errorRecord(error);
   const { message, advice } = errorRecord(error);
   return errorRecord(
-    new Hyper2kvmError('spool.unreadable', `${printable(name)} cannot be looked at: ${printable(message)}`, {
+    new Hyper2kvmError('spool.unreadable', `${printable(name)} cannot be read: ${printable(message)}`, {
       advice: SYSTEM_ADVICE[errorCode(error) ?? ''] ?? advice,
     }),
   );
 }
 
 function hanging(): Hyper2kvmError {
-  return new Hyper2kvmError('spool.too-slow', 'the look at it before has not ended', {
+  return new Hyper2kvmError('spool.too-slow', 'reading it has not ended since the last attempt', {
     advice: 'Check the filesystem that it is on.',
   });
 }

@@ -4,20 +4,21 @@ import type { Logger } from 'pino';
 
 export interface WatchRequest {
   directory: string;
-  /** Something happened to this name in incoming, or inside it: look soon. */
+  /** Something happened to this name in incoming, or inside it: scan soon. */
   onHint(name: string): void;
   log: Logger;
 }
 
 /**
- * More entries than this are not watched: with each change chokidar lists the directory and looks at every entry, which takes all of the daemon's input and output
- * when there are thousands.
+ * More entries than this are not watched: with each change chokidar lists the directory and stats every
+ * entry, which takes all of the daemon's input and output when there are thousands.
  */
 const MOST_ENTRIES = 2_000;
 
 /**
- * inotify, by chokidar, only as a hint that makes a drop noticed at once: what is there is decided by the scan. Events get lost (a full inotify queue,
- * network filesystems), and that costs at most one polling interval.
+ * inotify, by chokidar, only as a hint that makes a drop noticed at once: what is there is decided by the
+ * scan. Events get lost (a full inotify queue, network filesystems), and that costs at most one polling
+ * interval.
  */
 export class IncomingWatch {
   readonly #request: WatchRequest;
@@ -41,12 +42,13 @@ export class IncomingWatch {
   start(): void {
     const { directory, onHint, log } = this.#request;
     this.#watcher = watch(directory, {
-      // A directory's own files are looked at by the scan; one level tells that a directory is being filled.
+      // A directory's own files are the scan's; one level tells that a directory is being filled.
       depth: 1,
       ignoreInitial: true,
       followSymlinks: false,
       ignorePermissionErrors: true,
-      // A watch for each file would cost 5 kB of memory each and say nothing that the directory's own watch does not.
+      // A watch for each file would cost 5 kB of memory each and say nothing that the directory's own watch
+      // does not.
       ignored: (_path, stats) => stats?.isFile() === true,
     });
     // Before chokidar compares listings: that takes it as long as the scan, which is to do it anyway.

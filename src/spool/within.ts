@@ -1,8 +1,9 @@
 import { Hyper2kvmError } from '../errors/error.js';
 
 /**
- * What `work` gives, unless it takes longer than `seconds` (`spool.too-slow`) or `signal` is aborted before: then nobody waits for it any more, even where the system never
- * answers (a dead network filesystem), and the signal that it was given is aborted.
+ * What `work` gives, unless it takes longer than `seconds` (`spool.too-slow`) or `signal` is aborted before:
+ * then nobody waits for it any more, even where the system never answers (a dead network filesystem), and the
+ * signal that it was given is aborted.
  */
 export async function within<Result>(
   seconds: number,
@@ -26,8 +27,8 @@ export async function within<Result>(
 }
 
 function tooSlow(seconds: number): Hyper2kvmError {
-  return new Hyper2kvmError('spool.too-slow', `looking at it takes longer than ${seconds} s`, {
+  return new Hyper2kvmError('spool.too-slow', `reading it takes longer than ${seconds} s`, {
     advice:
-      'Drop fewer files at once, or check the filesystem that it is on. It is looked at again every ten minutes, or after a restart.',
+      'Drop fewer files at once, or check the filesystem that it is on. It is tried again every ten minutes, or after a restart.',
   });
 }

@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openToRead, type ReadLease, returnLease, takeReadLease } from '../files/lease.js';
-import type { Look } from './entry-state.js';
+import type { EntryState } from './entry-state.js';
 
 const ANSWERS = { held: 'no', writer: 'yes', unsupported: 'unknown' } as const satisfies Record<
   ReadLease,
@@ -33,10 +33,10 @@ export async function isBeingWritten(path: string): Promise<'yes' | 'no' | 'unkn
 /** Whether somebody still writes to a file of a drop, or to one directly in its directory. */
 export async function hasWriter(
   incoming: string,
-  looks: readonly Look[],
+  states: readonly EntryState[],
   signal: AbortSignal,
 ): Promise<boolean> {
-  for (const { entry } of looks) {
+  for (const { entry } of states) {
     const inside = entry.children
       ?.filter(({ type }) => type === 'file')
       .map(({ name }) => join(entry.name, name));

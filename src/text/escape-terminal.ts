@@ -1,6 +1,9 @@
 import { UNSAFE, visible } from './unsafe.js';
 
-/** Returns a text as one line for a terminal, a log or a message: nothing in it moves the cursor or hides a part. */
+/**
+ * Returns a text as one line for a terminal, a log or a message: nothing in it moves the cursor or hides a
+ * part.
+ */
 export function terminalText(text: string): string {
   return text.replace(UNSAFE, visible);
 }

@@ -1,10 +1,12 @@
 /**
- * No line of configuration is longer in a real guest (the kernel takes 4096 bytes of command line at most); on longer ones the patterns'
- * backtracking would be a hostile guest's way to stop the daemon.
+ * No line of configuration is longer in a real guest (the kernel takes 4096 bytes of command line at most);
+ * on longer ones the patterns' backtracking would be a hostile guest's way to stop the daemon.
  */
 const MAX_LINE = 8192;
 
-/** Returns the text with `change` on each line that is not overlong, given its number from 0; line ends stay. */
+/**
+ * Returns the text with `change` on each line that is not overlong, given its number from 0; line ends stay.
+ */
 export function mapLines(text: string, change: (line: string, index: number) => string): string {
   return text
     .split('\n')

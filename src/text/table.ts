@@ -1,6 +1,9 @@
 import stringWidth from 'string-width';
 
-/** Columns of text for a terminal. Cells are escaped already and may not be coloured yet: colour changes no width here. */
+/**
+ * Columns of text for a terminal. Cells are escaped already and may not be coloured yet: colour changes no
+ * width here.
+ */
 
 export interface Column {
   title: string;
@@ -58,8 +61,9 @@ export function tableLines(
 }
 
 /**
- * Returns a text broken at blanks into lines of at most `width`, each after `indent`. A longer word is kept whole: it is a path or a command
- * to copy. For the same reason this is not wrap-ansi, which returns names in Unicode's composed form: not the bytes that the file has.
+ * Returns a text broken at blanks into lines of at most `width`, each after `indent`. A longer word is kept
+ * whole: it is a path or a command to copy. For the same reason this is not wrap-ansi, which returns names in
+ * Unicode's composed form: not the bytes that the file has.
  */
 export function wrap(text: string, width: number, indent: string): string[] {
   const lines: string[] = [];

@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { execa } from 'execa';
-import { ownerEnvironment } from './orphans.js';
+import { programEnvironment } from './environment.js';
 import { killGroup } from './process-group.js';
 
 /** A Node process of our own in a process group of its own, with an IPC channel (structured clone). */
@@ -40,7 +40,7 @@ export function startNodeChild(
     stdin: 'ignore',
     stdout: 'ignore',
     stderr: 'pipe',
-    env: { LC_ALL: 'C.UTF-8', ...ownerEnvironment(), ...env },
+    env: { LC_ALL: 'C.UTF-8', ...programEnvironment(), ...env },
   });
   let kept = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import { execa, type Options } from 'execa';
 import { errorRecord, Hyper2kvmError } from '../errors/error.js';
 import { lastLines } from '../text/lines.js';
-import { ownerEnvironment } from './orphans.js';
+import { programEnvironment } from './environment.js';
 import { killGroup } from './process-group.js';
 
 export interface RunOptions {
@@ -57,7 +57,7 @@ export async function run(
     reject: false,
     encoding: 'buffer',
     stdin: options.input === undefined ? 'ignore' : 'pipe',
-    env: { LC_ALL: 'C', ...ownerEnvironment(), ...options.env },
+    env: { LC_ALL: 'C', ...programEnvironment(), ...options.env },
     maxBuffer: { stdout: options.maxOutputBytes ?? 16 * 1024 * 1024, stderr: 1024 * 1024 },
     ...(options.input === undefined ? {} : { input: options.input }),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),

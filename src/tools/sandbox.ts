@@ -23,30 +23,54 @@ export interface SandboxState {
 }
 
 const PROBE_SECONDS = 10;
-let state: Promise<SandboxState> | undefined;
+
+/** Where it can be had (bubblewrap 0.8 and later), nobody inside makes namespaces of their own. */
+const NO_NAMESPACES = ['--unshare-user', '--disable-userns'];
+let probed: Promise<SandboxState & { namespaces: readonly string[] }> | undefined;
 
 /**
- * Tries bubblewrap once in the life of this process: it may be missing, user namespaces may be off (a
- * container, `RestrictNamespaces=yes` of the systemd unit, a kernel setting). Never rejects.
+ * Tries bubblewrap once in the life of this process: it may be missing, or user namespaces may be off (a
+ * container, a kernel setting). Never rejects.
  */
-export function probeSandbox(): Promise<SandboxState> {
-  state ??= tryBubblewrap();
-  return state;
+export async function probeSandbox(): Promise<SandboxState> {
+  const { kind, reason } = await probe();
+  return { kind, reason };
 }
 
-async function tryBubblewrap(): Promise<SandboxState> {
+function probe(): NonNullable<typeof probed> {
+  probed ??= tryBubblewrap();
+  return probed;
+}
+
+async function tryBubblewrap(): Promise<Awaited<NonNullable<typeof probed>>> {
+  const reason =
+    'no network, nothing of the host but programs and the job’s files, no other processes, no privileges';
+  // Root is no other user inside: files of other users could not be read from a user namespace.
+  if (process.geteuid?.() !== 0) {
+    const error = await tryArguments(NO_NAMESPACES);
+    if (error === null) return { kind: 'bubblewrap', reason, namespaces: NO_NAMESPACES };
+  }
+  const error = await tryArguments([]);
+  return error === null
+    ? { kind: 'bubblewrap', reason, namespaces: [] }
+    : { kind: 'none', reason: whyNot(error), namespaces: [] };
+}
+
+async function tryArguments(namespaces: readonly string[]): Promise<unknown> {
   try {
     await run('true', [], {
-      wrapper: ['bwrap', ...bubblewrapArguments({ writable: [] }), '--'],
+      wrapper: [
+        ...withoutCapabilities(),
+        'bwrap',
+        ...namespaces,
+        ...bubblewrapArguments({ writable: [] }),
+        '--',
+      ],
       timeoutSeconds: PROBE_SECONDS,
     });
-    return {
-      kind: 'bubblewrap',
-      reason:
-        'no network, nothing of the host but programs and the job’s files, no other processes, no privileges',
-    };
+    return null;
   } catch (error) {
-    return { kind: 'none', reason: whyNot(error) };
+    return error;
   }
 }
 
@@ -59,12 +83,20 @@ function whyNot(error: unknown): string {
 }
 
 /**
- * What to put before a program to start it confined: bubblewrap with its options where that works, nothing
- * where it does not.
+ * Returns what to put before a program to start it confined: bubblewrap with its options where that works,
+ * and in any case without the service's capability (CAP_LEASE), which no tool needs.
  */
 export async function sandboxPrefix(confinement: Confinement): Promise<string[]> {
-  const { kind } = await probeSandbox();
-  return kind === 'none' ? [] : ['bwrap', ...bubblewrapArguments(confinement), '--'];
+  const { kind, namespaces } = await probe();
+  const bubblewrap =
+    kind === 'none' ? [] : ['bwrap', ...namespaces, ...bubblewrapArguments(confinement), '--'];
+  return [...withoutCapabilities(), ...bubblewrap];
+}
+
+/** bubblewrap does not start for a user who has capabilities. Root's are what its arguments leave it. */
+function withoutCapabilities(): string[] {
+  if (process.geteuid?.() === 0) return [];
+  return ['setpriv', '--inh-caps=-all', '--ambient-caps=-all', '--'];
 }
 
 /** Programs with what they load, as distributions place them. */

@@ -104,7 +104,7 @@ export function makeContext(
   };
 }
 
-export async function fetchOnly(context: StageContext): Promise<FetchOutput> {
+async function fetchOnly(context: StageContext): Promise<FetchOutput> {
   return fetchStage.output.parse(await fetchStage.run(context, {}));
 }
 

@@ -22,8 +22,10 @@ async function build(directory: string): Promise<string> {
   return stdout.toString().split('  ')[0]!;
 }
 
+let deb = '';
 beforeAll(async () => {
-  machine = await CleanDebian.boot(await build('first'));
+  deb = await build('first');
+  machine = await CleanDebian.boot(deb);
 });
 afterAll(async () => {
   await machine?.destroy();
@@ -64,9 +66,35 @@ const messages = async (): Promise<Record<string, unknown>[]> =>
 describe('the Debian package on a clean Debian 12', () => {
   it('is the same file when it is built again', async () => {
     const digest = (file: string) => createHash('sha256').update(readFileSync(file)).digest('hex');
-    expect(digest(await build('again'))).toBe(
-      digest(join(scratch, 'first', machine.deb.slice('/root/'.length))),
+    expect(digest(await build('again'))).toBe(digest(deb));
+  });
+
+  it('is without an error or a warning of lintian, and no override is there for nothing', async () => {
+    const { stdout } = await run(
+      'lintian',
+      ['--allow-root', '--display-info', '--show-overrides', '--tag-display-limit', '0', deb],
+      { okCodes: [0, 2] },
     );
+    const tags = stdout.toString().split('\n');
+    expect(tags).toContain('O: hyper2kvm: embedded-library zlib [usr/lib/hyper2kvm/node]');
+    expect(tags.filter((line) => /^[EW]:|unused-override/.test(line))).toEqual([]);
+  });
+
+  it('has of programs and modules only what this architecture runs', async () => {
+    const root = join(scratch, 'content');
+    await run('dpkg-deb', ['--extract', deb, root]);
+    const files = readdirSync(join(root, 'usr/lib/hyper2kvm'), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name));
+    const isElf = (file: string) => readFileSync(file).subarray(0, 4).toString('latin1') === '\x7fELF';
+    const programs = files.filter(isElf);
+    expect(programs.length).toBe(3);
+    const { stdout } = await run('readelf', ['--file-header', ...programs]);
+    expect(stdout.toString().match(/Machine: .*/g)).toEqual(
+      programs.map(() => expect.stringMatching(/ Advanced Micro Devices X86-64$/)),
+    );
+    const others = files.filter((file) => !isElf(file) && !/\.([cm]?js|json)$/.test(file));
+    expect(others).toEqual([]);
   });
 
   it('installs with apt, and the service is enabled and runs as its own user', async () => {
@@ -81,6 +109,17 @@ describe('the Debian package on a clean Debian 12', () => {
     expect(await ok('dpkg --verify hyper2kvm')).toBe('');
     expect(await ok('zcat /usr/share/man/man1/hyper2kvm.1.gz')).toContain('.SS "hyper2kvm show <job>"');
     await ok('bash -n /usr/share/bash-completion/completions/hyper2kvm');
+  });
+
+  it('has every module that the program may load', async () => {
+    const sources = await ok(
+      `grep -rhoE "(from|import) '[^.'][^']*'|import\\('[^.'][^']*'\\)" /usr/lib/hyper2kvm/dist`,
+    );
+    const names = new Set([...sources.matchAll(/'(.+)'/g)].map(([, name]) => name!));
+    expect(names).toContain('koffi');
+    const imports = [...names].map((name) => `await import('${name}');`).join('\n');
+    const script = `cd /usr/lib/hyper2kvm && ./node --input-type=module <<'END'\n${imports}\nEND`;
+    expect(await ok(script)).toBe('');
   });
 
   it('converts a drop, and says so in `systemctl status` and the journal', async () => {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { run } from '#hyper2kvm/tools/run.js';
 
 /** VMware's disk forms as qemu-img writes them, by the name of its `subformat`. */
-export const VMDK_SUBFORMATS = [
+const VMDK_SUBFORMATS = [
   'monolithicSparse',
   'streamOptimized',
   'monolithicFlat',

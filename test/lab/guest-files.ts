@@ -4,7 +4,7 @@ import { networkFiles } from './network-files.ts';
 import type { GuestRecipe } from './recipes.ts';
 
 /** A file (or link) of the guest by absolute path. Modes default to 0644. */
-export type GuestFile = { content: string; mode?: number } | { link: string };
+type GuestFile = { content: string; mode?: number } | { link: string };
 export type GuestFiles = Record<string, GuestFile>;
 
 /**

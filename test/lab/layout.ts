@@ -27,7 +27,7 @@ export interface DiskLayout {
 }
 
 /** VMware's first PVSCSI controller sits in slot 160, which its firmware numbers 0000:03:00.0. */
-export const VMWARE_SCSI_ADDRESS = '0000:03:00.0';
+const VMWARE_SCSI_ADDRESS = '0000:03:00.0';
 /** VMware's first NIC sits in slot 192: hence `ens192`. */
 export const VMWARE_NIC_ADDRESS = '0000:0b:00.0';
 

@@ -127,5 +127,3 @@ export const RECIPES = {
     packages: [...BASE_PACKAGES, ...IFUPDOWN_PACKAGES, ...UEFI_PACKAGES],
   },
 } as const satisfies Record<string, GuestRecipe>;
-
-export type RecipeName = keyof typeof RECIPES;

@@ -93,7 +93,8 @@ export const checkSpace: Check = async ({ config }) => {
 
 async function nearestExisting(path: string): Promise<string> {
   for (let here = path; ; here = dirname(here)) {
-    // What lies behind a directory that this user may not enter cannot be told: the directory is the finding then.
+    // What lies behind a directory that this user may not enter cannot be told: the directory is the finding
+    // then.
     if (here === dirname(here) || (await exists(here).catch(() => false))) return here;
   }
 }

@@ -95,14 +95,6 @@ function safe(value: bigint, what: string): number {
   return Number(value);
 }
 
-/** A ByteSource over memory. */
-export function bufferSource(bytes: Buffer): ByteSource {
-  return {
-    size: bytes.length,
-    read: async (offset, length) => bytes.subarray(Math.min(offset, bytes.length), offset + length),
-  };
-}
-
 /** Covers what formats.ts asks of every file: the last signature of a raw disk lies behind 64 KiB. */
 const HEAD_BYTES = 68 * 1024;
 const TAIL_BYTES = 2048;

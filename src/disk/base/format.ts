@@ -28,7 +28,7 @@ export interface ExtentReference {
 }
 
 /** The older state that a differencing image builds on. */
-export interface ParentReference {
+interface ParentReference {
   /** The name as written; null where the format gives only an id. */
   name: string | null;
   /** VMDK's parentCID in lower-case hexadecimal; null where the format has none. */

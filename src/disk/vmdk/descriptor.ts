@@ -19,7 +19,7 @@ export interface Descriptor {
   parentHint: string | null;
   extents: DescriptorExtent[];
 }
-export interface DescriptorExtent {
+interface DescriptorExtent {
   access: string;
   sectors: number;
   kind: 'FLAT' | 'VMFS' | 'SPARSE' | 'VMFSSPARSE';

@@ -92,7 +92,7 @@ function isPowerOfTwo(value: number): boolean {
   return Math.log2(value) % 1 === 0;
 }
 
-export function directoryEntries(header: SparseHeader): number {
+function directoryEntries(header: SparseHeader): number {
   return Math.ceil(header.capacity / (header.grainSize * header.entriesPerTable));
 }
 
@@ -100,7 +100,7 @@ export function directoryEntries(header: SparseHeader): number {
  * The header that counts: the footer's where the first one says that the grain directory is at the end.
  * Rejects with `fetch.truncated` while the footer has not arrived.
  */
-export async function effectiveHeader(source: ByteSource, header: SparseHeader): Promise<SparseHeader> {
+async function effectiveHeader(source: ByteSource, header: SparseHeader): Promise<SparseHeader> {
   if (header.directory !== null) return header;
   const tail = source.size - (source.size % SECTOR) - 3 * SECTOR;
   if (tail < SECTOR) throw truncated('the footer with the grain directory has not arrived');

@@ -5,8 +5,9 @@ import { Hyper2kvmError } from '../../errors/error.js';
 import { openSqlite } from './open.js';
 
 /**
- * A lock that the kernel takes back when its process dies, however it dies: a SQLite file kept under BEGIN IMMEDIATE. Unlike a file with a pid it cannot be
- * stale and is not fooled by pids that are used again; others may still read who holds it. Errors: `daemon.already-running`, which names the holder.
+ * A lock that the kernel takes back when its process dies, however it dies: a SQLite file kept under BEGIN
+ * IMMEDIATE. Unlike a file with a pid it cannot be stale and is not fooled by pids that are used again;
+ * others may still read who holds it. Errors: `daemon.already-running`, which names the holder.
  */
 export function lockInstance(file: string, purpose: string): { release(): void } {
   const database = openSqlite(file, { timeout: 0 });
@@ -47,8 +48,8 @@ const LOCK_EX_NB = 2 | 4;
 const EWOULDBLOCK = 11;
 
 /**
- * Locks a directory by flock(2), with no file in it. `unsupported` where its filesystem knows no such locks (some network filesystems).
- * Errors: `daemon.already-running`, which names the holder's process.
+ * Locks a directory by flock(2), with no file in it. `unsupported` where its filesystem knows no such locks
+ * (some network filesystems). Errors: `daemon.already-running`, which names the holder's process.
  */
 export function lockDirectory(directory: string): { release(): void } | 'unsupported' {
   const flock = koffi.load('libc.so.6').func('int flock(int fd, int operation)');
@@ -61,7 +62,10 @@ export function lockDirectory(directory: string): { release(): void } | 'unsuppo
   throw alreadyRunning(directory, flockHolder(dev, ino));
 }
 
-/** proc_locks(5): `1: FLOCK ADVISORY WRITE <pid> <major>:<minor>:<inode> 0 EOF`, device numbers in hexadecimal. */
+/**
+ * proc_locks(5): `1: FLOCK ADVISORY WRITE <pid> <major>:<minor>:<inode> 0 EOF`, device numbers in
+ * hexadecimal.
+ */
 function flockHolder(device: number, inode: number): string {
   const major = (device >> 8) & 0xfff;
   const minor = (device & 0xff) | ((device >> 12) & 0xfff00);
@@ -75,7 +79,7 @@ function flockHolder(device: number, inode: number): string {
 }
 
 function alreadyRunning(purpose: string, holder: string): Hyper2kvmError {
-  return new Hyper2kvmError('daemon.already-running', `another daemon works on ${purpose}${holder}`, {
+  return new Hyper2kvmError('daemon.already-running', `another daemon is already using ${purpose}${holder}`, {
     advice: 'Stop that one first (`systemctl stop hyper2kvm`), or give this one its own directories.',
   });
 }

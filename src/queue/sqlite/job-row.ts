@@ -12,6 +12,8 @@ export interface JobRow {
   overrides: string;
   refused: string | null;
   state: QueueState;
+  owner: string | null;
+  token: number;
   priority: number;
   reserved_bytes: number;
   stage: string | null;
@@ -40,6 +42,8 @@ export function jobOf(row: JobRow): Job {
     overrides: JSON.parse(row.overrides) as Record<string, string>,
     refused: parsed<ErrorRecord>(row.refused),
     state: row.state,
+    owner: row.owner,
+    token: row.token,
     priority: row.priority,
     reservedBytes: row.reserved_bytes,
     stage: row.stage,
@@ -78,6 +82,8 @@ export function rowOf(job: Job): JobRow {
     overrides: JSON.stringify(job.overrides),
     refused: job.refused === null ? null : JSON.stringify(job.refused),
     state: job.state,
+    owner: job.owner,
+    token: job.token,
     priority: job.priority,
     reserved_bytes: job.reservedBytes,
     stage: job.stage,

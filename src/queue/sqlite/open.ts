@@ -6,9 +6,11 @@ export type Sqlite = Database.Database;
 const opened: { database: Sqlite; statements: Map<string, Database.Statement> }[] = [];
 
 /**
- * A database whose `prepare` gives the same statement for the same text, so that nothing of it is ever garbage: on Node 24.19 and later, the finalizer of
- * better-sqlite3 12 aborted the process when the collector ran between two microtasks (nodejs/node#65446), and 13 has not been shown to be free of it. So no
- * `pragma()`, which prepares for itself, and no `iterate()`; and no `pluck()` and the like, which would change the statement for everybody.
+ * A database whose `prepare` gives the same statement for the same text, so that nothing of it is ever
+ * garbage: on Node 24.19 and later, the finalizer of better-sqlite3 12 aborted the process when the collector
+ * ran between two microtasks (nodejs/node#65446), and 13 has not been shown to be free of it. So no
+ * `pragma()`, which prepares for itself, and no `iterate()`; and no `pluck()` and the like, which would
+ * change the statement for everybody.
  */
 export function openSqlite(file: string, options: Database.Options): Sqlite {
   const database = new Database(file, options);

@@ -63,7 +63,7 @@ export const ARCHIVES: readonly HostileCase[] = [
     const bytes = readFileSync(join(directory, 'x.ova'));
     writeFileSync(join(directory, 'x.ova'), withHeader(bytes, [156, '4'], [124, '00000000000\0']));
   }),
-  several('OVA member: a sparse file of GNU tar', 'fetch.refused-special', (directory) => {
+  several('OVA member: a sparse file of GNU tar', 'fetch.unsupported', (directory) => {
     ova(directory, { 'b.raw': rawDisk(MIB) });
     const bytes = readFileSync(join(directory, 'x.ova'));
     writeFileSync(join(directory, 'x.ova'), withHeader(bytes, [156, 'S']));

@@ -1,4 +1,13 @@
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -58,7 +67,7 @@ export class Machine {
     const unitDirectory = this.#inside(UNITS);
     const source = (name: string) => join(REPOSITORY, 'systemd', name);
     for (const name of [UNIT, 'hyper2kvm.slice']) copyFileSync(source(name), join(unitDirectory, name));
-    writeFileSync(join(this.dropIns, 'test.conf'), `[Service]\n${dropIn}\n`);
+    this.dropIn('test.conf', dropIn);
     const target = `[Unit]\nRequires=basic.target\nWants=${UNIT}\nAfter=basic.target\nAllowIsolate=yes\n`;
     writeFileSync(join(unitDirectory, 'h2k-test.target'), target);
     rmSync(join(unitDirectory, 'default.target'), { force: true });
@@ -81,6 +90,23 @@ export class Machine {
   /** Where `systemctl edit` puts its files, from outside. */
   get dropIns(): string {
     return this.#inside(`${UNITS}/${UNIT}.d`);
+  }
+
+  /** Lines for the unit's [Service]. */
+  dropIn(name: string, lines: string): void {
+    writeFileSync(join(this.dropIns, name), `[Service]\n${lines}\n`);
+  }
+
+  /** Puts a program into the machine; the one that was there is then called `.real`. Returns what puts it back. */
+  program(path: string, content: string): () => void {
+    const file = join(this.#root, path);
+    const isThere = existsSync(file);
+    if (isThere) renameSync(file, `${file}.real`);
+    writeFileSync(file, content, { mode: 0o755 });
+    return () => {
+      if (isThere) renameSync(`${file}.real`, file);
+      else rmSync(file);
+    };
   }
 
   configure(toml: string): void {

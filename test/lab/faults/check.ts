@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorRecord } from '#hyper2kvm/errors/error.js';
 import { sha256File } from '#hyper2kvm/files/digest.js';
-import { openQueue } from '#hyper2kvm/queue/queue.js';
 import { openSqlite } from '#hyper2kvm/queue/sqlite/open.js';
+import { openSqliteQueue } from '#hyper2kvm/queue/sqlite/store.js';
 import { run } from '#hyper2kvm/tools/run.js';
 import type { FaultSpool, Watched } from './spool.ts';
 
@@ -54,7 +54,7 @@ export async function checkSpool(spool: FaultSpool): Promise<Findings> {
   // A tool that was just killed needs a moment to be gone.
   for (let tries = 0; tries < 50 && (await spool.processes()).length > 0; tries++) await sleep(100);
   findings.orphans.push(...(await spool.processes()).map(({ pid, command }) => `process ${pid}: ${command}`));
-  checkDatabase(spool, results, findings);
+  await checkDatabase(spool, results, findings);
   await checkNotifications(spool, findings);
   return findings;
 }
@@ -116,12 +116,18 @@ async function checkBundle(directory: string, findings: Findings): Promise<void>
   if (!listed.some((name) => name.endsWith('.qcow2'))) findings.losses.push(`${directory} has no disk`);
 }
 
-function checkDatabase(spool: FaultSpool, results: readonly Result[], findings: Findings): void {
-  const queue = openQueue(spool.places.database);
+async function checkDatabase(
+  spool: FaultSpool,
+  results: readonly Result[],
+  findings: Findings,
+): Promise<void> {
+  const queue = openSqliteQueue(spool.places.database);
   try {
-    for (const claim of queue.claims.pending()) findings.others.push(`the claim ${claim.job} has no end`);
+    for (const claim of await queue.claims.pending())
+      findings.others.push(`the claim ${claim.job} has no end`);
     const directories = new Set(results.map(({ directory }) => directory));
-    for (const { job, vm, state, directory, reservedBytes } of queue.jobs.list()) {
+    const jobs = await queue.jobs.list();
+    for (const { job, vm, state, directory, reservedBytes } of jobs) {
       const isDone = state === 'converted' || state === 'failed' || state === 'cancelled';
       if (!isDone) findings.others.push(`job ${job} (${vm}) is ${state}`);
       else if (directory === null || !directories.has(directory))
@@ -129,10 +135,10 @@ function checkDatabase(spool: FaultSpool, results: readonly Result[], findings: 
       if (isDone && reservedBytes > 0)
         findings.others.push(`job ${job} still reserves ${reservedBytes} bytes`);
     }
-    if (queue.jobs.list().length > spool.drops.length)
-      findings.duplicates.push(`${queue.jobs.list().length} jobs of ${spool.drops.length} drops`);
+    if (jobs.length > spool.drops.length)
+      findings.duplicates.push(`${jobs.length} jobs of ${spool.drops.length} drops`);
   } finally {
-    queue.close();
+    await queue.close();
   }
 }
 
@@ -149,13 +155,13 @@ async function checkNotifications(spool: FaultSpool, findings: Findings): Promis
   const delivered = await Promise.all(
     files.map(async (name) => JSON.parse(await readFile(join(spool.told, name), 'utf8')) as Told),
   );
-  const queue = openQueue(spool.places.database);
+  const queue = openSqliteQueue(spool.places.database);
   try {
     const told = [...delivered, ...undelivered(spool.places.database)];
     const ends = new Map<string, Map<string, string>>();
     for (const { id, event, job } of told)
       ends.set(job.job, (ends.get(job.job) ?? new Map<string, string>()).set(id, event));
-    for (const { job, vm, state } of queue.jobs.list()) {
+    for (const { job, vm, state } of await queue.jobs.list()) {
       const events = [...(ends.get(job)?.values() ?? [])];
       if ((state === 'converted' || state === 'failed') && !events.includes(state))
         findings.losses.push(`nobody was told that ${vm} is ${state}`);
@@ -164,10 +170,10 @@ async function checkNotifications(spool: FaultSpool, findings: Findings): Promis
         if (events.filter((each) => each === event).length > count)
           findings.duplicates.push(`${vm} was told to be ${event} ${events.length} times`);
     }
-    for (const { outcome, count } of queue.outbox.counts())
+    for (const { outcome, count } of await queue.outbox.counts())
       if (outcome === 'given_up') findings.losses.push(`${count} notifications were given up`);
   } finally {
-    queue.close();
+    await queue.close();
   }
 }
 

@@ -84,7 +84,7 @@ async function fullWork(base: string, places: { database?: string }): Promise<Fa
   const [job] = await untilPausedForSpace(spool);
   await rm(join(spool.places.work, job ?? '', 'out', 'filler'));
   await finish(spool, ['converted']);
-  for (const message of ['queue paused: not enough space', 'queue goes on: there is room again'])
+  for (const message of ['queue paused: not enough space', 'queue resumed: space available'])
     if (spool.log.split(message).length !== 2)
       throw new Error(`"${message}" is not in the log once\n${spool.log.slice(-4000)}`);
   return spool;

@@ -211,6 +211,6 @@ export class FaultSpool {
   }
 }
 
-export function sha256(content: Uint8Array): string {
+function sha256(content: Uint8Array): string {
   return createHash('sha256').update(content).digest('hex');
 }

@@ -10,7 +10,7 @@ export interface WriteRecord {
   dataAt: number | null;
 }
 
-export const SECTOR_BYTES = 512;
+const SECTOR_BYTES = 512;
 /** "jfswshr" backwards in ASCII, little-endian, as Linux' log-writes.rst has it. */
 const MAGIC = 0x6a736677736872n;
 const FLUSH = 1n;

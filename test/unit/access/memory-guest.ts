@@ -197,7 +197,7 @@ function mounted(tree: GuestTree, mountpoint: string, filesystem: GuestTree): Gu
  * GNU tar's rule for `--exclude`: from the start of any component to the end of any, and `*` matches slashes
  * too.
  */
-export function isExcluded(name: string, pattern: string): boolean {
+function isExcluded(name: string, pattern: string): boolean {
   const glob = new RegExp(
     `^${pattern
       .replaceAll(/[.+^${}()|[\]\\]/g, '\\$&')

@@ -89,8 +89,8 @@ describe('logs over the socket', () => {
         path: /^\/v1\/jobs\/([^/]+)\/logs$/,
         handle: ({ query, signal }) =>
           jobLogLines({
-            locate: () => [file],
-            isDone: () => isDone,
+            locate: async () => [file],
+            isDone: async () => isDone,
             follow: query.get('follow') === '1',
             signal,
           }),
@@ -114,7 +114,7 @@ describe('logs over the socket', () => {
         method: 'GET',
         path: /logs$/,
         handle: ({ signal }) =>
-          jobLogLines({ locate: () => ['/nowhere'], isDone: () => true, follow: false, signal }),
+          jobLogLines({ locate: async () => ['/nowhere'], isDone: async () => true, follow: false, signal }),
       },
     ]);
     await expect(client.logs('j').next()).rejects.toMatchObject({ code: 'api.no-log' });
@@ -140,7 +140,8 @@ describe('logs of clients that leave', () => {
       {
         method: 'GET',
         path: /^\/v1\/jobs\/([^/]+)\/logs$/,
-        handle: ({ signal }) => jobLogLines({ locate: () => [file], isDone: () => false, follow, signal }),
+        handle: ({ signal }) =>
+          jobLogLines({ locate: async () => [file], isDone: async () => false, follow, signal }),
       },
     ]);
     let mostOpen = 0;

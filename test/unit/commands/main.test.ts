@@ -127,6 +127,16 @@ describe('without a daemon', () => {
     expect(err).toMatch(/^hyper2kvm: api\.unreachable: no daemon answers on .*none\.sock\n {2}Start it/);
   });
 
+  test('a broken configuration is warned of, and does not keep anybody from asking', async () => {
+    const file = join(directory, 'broken.toml');
+    await writeFile(file, `[control]\nsocket = ${JSON.stringify(join(directory, 'none.sock'))}\n[workers\n`);
+    const { code, err } = await cli(['status', '--config', file]);
+    expect(code).toBe(1);
+    expect(err).toMatch(
+      /^warning: config\.syntax: .*broken\.toml:3:.*; asking the daemon on .*none\.sock\nhyper2kvm: api\.unreachable/,
+    );
+  });
+
   test('--config may stand before or after the command', async () => {
     expect((await cli(['--config', config, 'status'])).err).toBe(
       (await cli(['status', '--config', config])).err,

@@ -34,7 +34,7 @@ describe('the list', () => {
       percent: 99.9,
       bytes_per_second: 118_400_000,
       eta_seconds: 7_325,
-      waiting_for: 'a free boots lane',
+      waiting_for: 'a free boot slot',
     }),
     summary({ vm: 'a-very-long-name-of-a-virtual-machine-indeed', state: 'failed', stage: 'fetch', error }),
     summary({
@@ -54,13 +54,13 @@ describe('the list', () => {
     expect(lines[1]).toBe('-             db             waiting');
     expect(lines[2]).toBe('    missing db-s002.vmdk, db-s003.vmdk, db-s004.vmdk');
     expect(lines[3]).toBe('01k9xw3v5qabc web01          running   validate  99   118  2h02m');
-    expect(lines[4]).toBe('    a free boots lane');
+    expect(lines[4]).toBe('    a free boot slot');
     expect(lines[5]).toBe('01k9xw3v5qabc a-very-long-n… failed    fetch                     fetch.truncated');
   });
 
   test('has the note in its column where the terminal is wide enough', () => {
     const { io } = recordingIo({ columns: 120 });
-    expect(jobTable(io, jobs)).toContain('validate  99   118  2h02m a free boots lane\n');
+    expect(jobTable(io, jobs)).toContain('validate  99   118  2h02m a free boot slot\n');
   });
 
   test('colours change no width', () => {
@@ -171,7 +171,7 @@ describe('progress', () => {
     progress.event({ type: 'stage-waiting', stage: 'convert', lane: 'conversions' });
     progress.event({ type: 'stage-finished', record });
     const drawn = err().split('\r\u001b[K');
-    expect(drawn[1]).toBe('  convert   waiting for a free slot (c…');
+    expect(drawn[1]).toBe('  convert   waiting for a free convers…');
     expect(stringWidth(drawn[1]!)).toBeLessThan(40);
     expect(drawn[2]).toBe('✓ convert          6.1 s  698 MiB written\n');
   });

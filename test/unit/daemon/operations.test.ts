@@ -2,12 +2,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { configSchema } from '../../../src/config/schema.js';
-import { Admission, FIXED_BYTES } from '../../../src/daemon/admission.js';
-import { Board } from '../../../src/daemon/live-progress.js';
-import { type OperationParts, Operations } from '../../../src/daemon/operations.js';
+import { Admission } from '../../../src/daemon/admission.js';
+import { FIXED_BYTES } from '../../../src/daemon/space-needs.js';
 import { errorRecord, Hyper2kvmError } from '../../../src/errors/error.js';
-import { createLog } from '../../../src/host/log.js';
 import { enqueue, scratchDirectory, scratchQueue } from '../queue/scratch.js';
+import { daemonParts } from './support.js';
 
 const MIB = 1024 ** 2;
 
@@ -15,20 +14,20 @@ const MIB = 1024 ** 2;
 async function retryFrom(failed: string, work: string) {
   const queue = scratchQueue();
   const config = configSchema.parse({ spool: { work, archive: work } });
-  enqueue(queue, 'j1');
+  await enqueue(queue, 'j1');
   mkdirSync(join(failed, 'source'), { recursive: true });
   writeFileSync(join(failed, 'source', 'vm-j1.vmdk'), Buffer.alloc(10 * MIB, 1));
-  queue.jobs.update('j1', {
+  queue.set('j1', {
     ...{ state: 'failed', outcome: 'failed', directory: failed, reservedBytes: 0 },
     error: errorRecord(new Hyper2kvmError('fetch.corrupt', 'no', { advice: 'x' })),
     finishedAt: new Date().toISOString(),
   });
-  const log = createLog({ level: 'error', writer: () => {} });
-  const admission = new Admission(queue, work, log.logger, () => {});
-  const parts = { queue, admission, config: () => config, wake: () => {}, board: new Board() };
-  // Its worker and its status are for other operations.
-  await new Operations(parts as unknown as OperationParts).retry('j1', {});
-  return queue.jobs.get('j1')!;
+  const { operations, worker } = daemonParts(queue, config);
+  onTestFinished(() => worker.stop());
+  // It is asked for what it was queued with, not started.
+  await queue.pause.set(true, () => []);
+  await operations.retry('j1', {});
+  return (await queue.jobs.get('j1'))!;
 }
 
 describe('retry', () => {

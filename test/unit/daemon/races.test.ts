@@ -2,81 +2,62 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { configSchema } from '../../../src/config/schema.js';
-import { Admission } from '../../../src/daemon/admission.js';
-import { Board } from '../../../src/daemon/live-progress.js';
-import { type OperationParts, Operations } from '../../../src/daemon/operations.js';
-import type { JobRunParts } from '../../../src/daemon/process-job.js';
-import { Worker } from '../../../src/daemon/worker.js';
-import { PipelineLanes } from '../../../src/engine/lanes.js';
+import type { JobParts } from '../../../src/daemon/process-job.js';
 import { cancelRecord } from '../../../src/engine/run-stage.js';
 import { executePipeline } from '../../../src/engine/run-stages.js';
 import type { PipelineRequest, PipelineResult } from '../../../src/engine/types.js';
 import { errorRecord, Hyper2kvmError } from '../../../src/errors/error.js';
-import { createLog } from '../../../src/host/log.js';
-import type { NotifyEvent } from '../../../src/notifications/event.js';
 import { acceptBoot } from '../../../src/stages/validate/accept.js';
 import { type ValidateOutput, validateOutput } from '../../../src/stages/validate/output.js';
 import { noGuest, testStage } from '../engine/fakes.js';
-import { enqueue, scratchDirectory, scratchQueue } from '../queue/scratch.js';
+import { enqueue, QUEUES, scratchDirectory, scratchQueue, type TestQueue } from '../queue/scratch.js';
 import { sampleBoot } from '../report/sample.js';
+import { daemonParts, oneNotification, spoolConfig } from './support.js';
 
 const FINAL = ['converted', 'failed', 'cancelled'];
+
+type OpenQueue = (directory?: string) => TestQueue;
 
 /**
  * The daemon's parts around the queue, without stages: `pipeline` stands for them. Space is asked for by
  * `room`, so that a test can act meanwhile.
  */
-function daemon(options: {
-  pipeline: JobRunParts['runPipeline'];
-  room?(who: string): Promise<boolean>;
-  settleSeconds?: number;
-  notify?: JobRunParts['notify'];
-}) {
+function daemon(
+  open: OpenQueue,
+  options: {
+    pipeline: JobParts['runPipeline'];
+    room?(): Promise<boolean>;
+    settleSeconds?: number;
+    notifications?: JobParts['notifications'];
+  },
+) {
   const directory = scratchDirectory();
-  const at = (name: string) => join(directory, name);
-  for (const name of ['incoming', 'work', 'archive', 'failed']) mkdirSync(at(name));
-  const config = configSchema.parse({
-    spool: { incoming: at('incoming'), work: at('work'), archive: at('archive'), failed: at('failed') },
+  const config = spoolConfig(directory, {
     watch: { settle_seconds: options.settleSeconds ?? 1 },
     retry: { backoff_seconds: 0.01 },
     workers: { jobs: 1 },
   });
-  const queue = scratchQueue(directory);
+  const queue = open(directory);
   const add = (job: string) => {
     mkdirSync(join(config.spool.work, job, 'source'), { recursive: true });
     writeFileSync(join(config.spool.work, job, 'source', `vm-${job}.vmdk`), 'the only copy');
     return enqueue(queue, job);
   };
-  const log = createLog({ level: 'fatal', writer: () => {} });
-  const admission = new Admission(queue, config.spool.work, log.logger, () => {});
+  const { pipeline: runPipeline, notifications = () => [] } = options;
+  const { admission, worker, operations } = daemonParts(queue, config, { runPipeline, notifications });
   const { room } = options;
-  if (room !== undefined) admission.hasFree = (who) => room(who);
-  const board = new Board();
-  const parts = {
-    ...{ config: () => config, queue, board, log, admission, lanes: new PipelineLanes(config.workers) },
-    ...{ notify: options.notify ?? (() => {}), onJobEnd: () => {}, runPipeline: options.pipeline },
-  };
-  const worker = new Worker(parts);
+  if (room !== undefined) admission.hasFree = () => room();
   onTestFinished(() => worker.stop());
-  const operations = new Operations({
-    ...{
-      queue,
-      board,
-      admission,
-      worker,
-      config: () => config,
-      waiting: () => [],
-      wake: () => worker.kick(),
-    },
-    stageNames: [],
-  } as unknown as OperationParts);
   const ended = async (job: string) => {
-    for (let tries = 0; tries < 250 && !FINAL.includes(queue.jobs.get(job)?.state ?? ''); tries++)
+    for (let tries = 0; tries < 250; tries++) {
+      const now = await queue.jobs.get(job);
+      if (FINAL.includes(now?.state ?? '')) return now;
       await sleep(20);
+    }
     return queue.jobs.get(job);
   };
-  const sourceOf = (job: string) => readdirSync(join(queue.jobs.get(job)?.directory ?? '', 'source'));
+  const sourceOf = async (job: string) =>
+    readdirSync(join((await queue.jobs.get(job))?.directory ?? '', 'source'));
   return { config, queue, add, admission, worker, operations, ended, sourceOf };
 }
 
@@ -87,62 +68,62 @@ function result(code: string | null, extra: Partial<PipelineResult> = {}): Pipel
 
 const never = () => Promise.reject(new Error('it was not to be started'));
 
-describe('what a user asks for while the worker decides what to start', () => {
+describe.each(QUEUES)('what a user asks for while the worker decides what to start (%s)', (_name, open) => {
   it('a cancelled job is not started from an older copy of its row', async () => {
-    let act = () => {};
-    const { add, queue, worker, operations, ended, sourceOf } = daemon({
+    let act = async () => {};
+    const { add, queue, worker, operations, ended, sourceOf } = daemon(open, {
       pipeline: never,
       room: async () => {
-        act();
+        await act();
         return true;
       },
     });
-    add('j1');
-    queue.jobs.update('j1', { waitsForBytes: 1 });
-    act = () => {
-      act = () => {};
-      operations.cancel('j1');
+    await add('j1');
+    queue.set('j1', { waitsForBytes: 1 });
+    act = async () => {
+      act = async () => {};
+      await operations.cancel('j1');
     };
     worker.start();
     expect(await ended('j1')).toMatchObject({ state: 'cancelled', error: { code: 'job.cancelled' } });
-    expect(sourceOf('j1')).toEqual(['vm-j1.vmdk']);
+    expect(await sourceOf('j1')).toEqual(['vm-j1.vmdk']);
   });
 
   it('nothing is started after a pause', async () => {
-    let act = () => {};
-    const { add, queue, worker, admission } = daemon({
+    let act = async () => {};
+    const { add, queue, worker, admission } = daemon(open, {
       pipeline: never,
       room: async () => {
-        act();
+        await act();
         return true;
       },
     });
-    add('j1');
-    queue.jobs.update('j1', { waitsForBytes: 1 });
+    await add('j1');
+    queue.set('j1', { waitsForBytes: 1 });
     act = () => admission.pause();
     worker.start();
     await sleep(100);
-    expect(queue.jobs.get('j1')).toMatchObject({ state: 'queued', startedAt: null });
+    expect(await queue.jobs.get('j1')).toMatchObject({ state: 'queued', startedAt: null });
   });
 
   it('the job that has become more important is the next', async () => {
     const order: string[] = [];
-    let act = () => {};
-    const { add, queue, worker, operations, ended } = daemon({
+    let act = async () => {};
+    const { add, queue, worker, operations, ended } = daemon(open, {
       pipeline: async ({ job }) => {
         order.push(job.id);
         return result('fetch.corrupt');
       },
       room: async () => {
-        act();
+        await act();
         return true;
       },
     });
-    for (const job of ['j1', 'j2', 'j3']) add(job);
-    queue.jobs.update('j1', { waitsForBytes: 1 });
-    act = () => {
-      act = () => {};
-      operations.priority('j3', 5);
+    for (const job of ['j1', 'j2', 'j3']) await add(job);
+    queue.set('j1', { waitsForBytes: 1 });
+    act = async () => {
+      act = async () => {};
+      await operations.priority('j3', 5);
     };
     worker.start();
     await ended('j2');
@@ -150,85 +131,115 @@ describe('what a user asks for while the worker decides what to start', () => {
   });
 });
 
-describe('cancel at any moment of a run', () => {
-  const moments: Record<string, (request: PipelineRequest, cancel: () => void) => Promise<PipelineResult>> = {
+describe.each(QUEUES)('cancel at any moment of a run (%s)', (_name, open) => {
+  type Moment = (request: PipelineRequest, cancel: () => Promise<void>) => Promise<PipelineResult>;
+  const moments: Record<string, Moment> = {
     'while it runs': async ({ signal }, cancel) => {
-      cancel();
+      await cancel();
       expect(signal.aborted).toBe(true);
       return result('job.cancelled', { cancelled: true, failedStage: 'fetch' });
     },
     'while its stage fails by itself': async ({ signal }, cancel) => {
-      cancel();
+      await cancel();
       const error = cancelRecord(signal, new Error('and the disk was bad, too'));
       return result(null, { error, cancelled: true, failedStage: 'convert' });
     },
     'when the last stage has just ended': async (_request, cancel) => {
-      cancel();
+      await cancel();
       return result(null);
     },
     'when a stage has just failed': async (_request, cancel) => {
-      cancel();
+      await cancel();
       return result('fetch.corrupt', { failedStage: 'fetch' });
     },
     'when the disk has just been full': async (_request, cancel) => {
-      cancel();
+      await cancel();
       return result('host.enospc', { failedStage: 'convert' });
     },
     'when the database has just been locked': async (_request, cancel) => {
-      cancel();
+      await cancel();
       throw Object.assign(new Error('database is locked'), { code: 'SQLITE_BUSY' });
     },
     'while its drop is waited for to be quiet': async (_request, cancel) => {
-      setTimeout(cancel, 50);
+      setTimeout(() => void cancel(), 50);
       return result('source.changed', { failedStage: 'fetch' });
     },
   };
 
   it.each(Object.keys(moments))('%s: it ends cancelled, with its source, and runs once', async (moment) => {
     let runs = 0;
-    const { add, worker, ended, sourceOf, operations, queue } = daemon({
+    const { add, worker, ended, sourceOf, operations, queue } = daemon(open, {
       settleSeconds: 5,
       pipeline: async (request) => {
         runs += 1;
-        return moments[moment]!(request, () => {
-          operations.cancel('j1');
+        return moments[moment]!(request, async () => {
+          await operations.cancel('j1');
           // What a daemon would find that is killed now.
-          expect(queue.jobs.get('j1')).toMatchObject({ outcome: 'cancelled', state: 'running' });
+          expect(await queue.jobs.get('j1')).toMatchObject({ outcome: 'cancelled' });
         });
       },
     });
-    add('j1');
+    await add('j1');
     worker.start();
     expect(await ended('j1')).toMatchObject({ state: 'cancelled', error: { code: 'job.cancelled' } });
     expect(runs).toBe(1);
-    expect(sourceOf('j1')).toEqual(['vm-j1.vmdk']);
+    expect(await sourceOf('j1')).toEqual(['vm-j1.vmdk']);
     if (moment !== 'while its stage fails by itself') return;
-    expect(queue.jobs.get('j1')).toMatchObject({
+    expect(await queue.jobs.get('j1')).toMatchObject({
       failedStage: 'convert',
       error: { causes: ['internal.unexpected: and the disk was bad, too'] },
     });
   });
 
   it('a converted job that waits for room in archive/ can be cancelled', async () => {
-    const { add, config, queue, worker, operations, ended, sourceOf } = daemon({ pipeline: never });
-    add('j1');
+    const { add, config, queue, worker, operations, ended, sourceOf } = daemon(open, { pipeline: never });
+    await add('j1');
     const directory = join(config.spool.archive, '2026-01-31', 'vm-j1-j1');
-    queue.jobs.update('j1', { outcome: 'converted', directory, finishedAt: '2026-01-31T00:00:00.000Z' });
-    operations.cancel('j1');
+    queue.set('j1', { outcome: 'converted', directory, finishedAt: '2026-01-31T00:00:00.000Z' });
+    await operations.cancel('j1');
     worker.start();
     expect(await ended('j1')).toMatchObject({ state: 'cancelled' });
-    expect(sourceOf('j1')).toEqual(['vm-j1.vmdk']);
+    expect(await sourceOf('j1')).toEqual(['vm-j1.vmdk']);
     expect(existsSync(directory)).toBe(false);
   });
 });
 
-describe('a boot that failed', () => {
+describe.each(QUEUES)('cancel between the start of a job and the answer of the queue (%s)', (_name, open) => {
+  it('ends what runs of it', async () => {
+    let cancel = async () => {};
+    const signals: boolean[] = [];
+    const { add, worker, operations, ended, sourceOf } = daemon(
+      (directory) => {
+        const queue = open(directory);
+        const start: typeof queue.runs.start = async (id) => {
+          const run = await queue.runs.start(id);
+          await cancel();
+          return run;
+        };
+        return { ...queue, runs: { ...queue.runs, start } };
+      },
+      {
+        async pipeline({ signal }) {
+          signals.push(signal.aborted);
+          return result(signal.aborted ? 'job.cancelled' : 'fetch.corrupt', { cancelled: signal.aborted });
+        },
+      },
+    );
+    await add('j1');
+    cancel = async () => void (await operations.cancel('j1'));
+    worker.start();
+    expect(await ended('j1')).toMatchObject({ state: 'cancelled', error: { code: 'job.cancelled' } });
+    expect(await sourceOf('j1')).toEqual(['vm-j1.vmdk']);
+    expect(signals).toEqual([true]);
+  });
+});
+
+describe.each(QUEUES)('a boot that failed (%s)', (_name, open) => {
   const failure = { signature: 'kernel-panic', meaning: 'It panicked.', advice: 'Look.' };
   const boot = { ...sampleBoot, verdict: 'failed' as const, level: 'kernel' as const, failure, screens: [] };
 
   it('is known to show, list, the notification and the metric; a retry that accepts it does not boot again', async () => {
     const ran: string[] = [];
-    const told: NotifyEvent[] = [];
     const stages = [
       testStage('validate', ran, {
         output: validateOutput,
@@ -237,21 +248,22 @@ describe('a boot that failed', () => {
       }),
       testStage('after', ran, { act: () => Promise.reject(new Hyper2kvmError('extra.failed', 'the end')) }),
     ];
-    const { add, worker, operations, ended, queue } = daemon({
+    const { add, worker, operations, ended, queue } = daemon(open, {
       pipeline: (request) => executePipeline(request, { stages, openGuest: noGuest }),
-      notify: (event) => void told.push(event),
+      notifications: oneNotification,
     });
-    add('j1');
+    await add('j1');
     worker.start();
     expect(await ended('j1')).toMatchObject({ state: 'failed', error: { code: 'validate.kernel-panic' } });
     const seen = { verdict: 'failed', level: 'kernel', warnings: [] };
-    expect(operations.show('j1')).toMatchObject({
+    expect(await operations.show('j1')).toMatchObject({
       boot: seen,
       checkpoint: { completed_stages: [] },
     });
-    expect(operations.list({ state: 'failed' })).toMatchObject([{ boot: seen }]);
-    expect(told).toMatchObject([{ event: 'failed', job: { boot: seen } }]);
-    expect(queue.statistics.boots()).toEqual([{ verdict: 'failed', count: 1 }]);
+    expect(await operations.list({ state: 'failed' })).toMatchObject([{ boot: seen }]);
+    const told = await queue.outbox.due('test', Date.now());
+    expect(JSON.parse(told?.body ?? '')).toMatchObject({ event: 'failed', job: { boot: seen } });
+    expect(await queue.statistics.boots()).toEqual([{ verdict: 'failed', count: 1 }]);
 
     const again = async (set?: Record<string, string>) => {
       await operations.retry('j1', set === undefined ? {} : { set });
@@ -261,11 +273,11 @@ describe('a boot that failed', () => {
     expect(ran).toEqual(['validate', 'validate']);
     await again({ 'validate.required': 'false' });
     expect(ran).toEqual(['validate', 'validate', 'after']);
-    expect(queue.jobs.get('j1')?.error?.code).toBe('extra.failed');
+    expect((await queue.jobs.get('j1'))?.error?.code).toBe('extra.failed');
   });
 });
 
-describe('space', () => {
+describe.each(QUEUES)('space (%s)', (_name, open) => {
   it('a job that cannot fit fails with its numbers, and runs once', async () => {
     let runs = 0;
     const stage = testStage('flatten', [], {
@@ -274,10 +286,10 @@ describe('space', () => {
         await reserve(1e18);
       },
     });
-    const { add, worker, ended, sourceOf } = daemon({
+    const { add, worker, ended, sourceOf } = daemon(open, {
       pipeline: (request) => executePipeline(request, { stages: [stage], openGuest: noGuest }),
     });
-    add('j1');
+    await add('j1');
     worker.start();
     expect(await ended('j1')).toMatchObject({
       state: 'failed',
@@ -285,12 +297,12 @@ describe('space', () => {
       error: { code: 'host.no-space', message: expect.stringContaining('888 PiB') },
     });
     expect(runs).toBe(1);
-    expect(sourceOf('j1')).toEqual(['vm-j1.vmdk']);
+    expect(await sourceOf('j1')).toEqual(['vm-j1.vmdk']);
   });
 
   it('a job that waits for others is queued until they are done, without running again and again', async () => {
     const ran: string[] = [];
-    const { add, worker, ended, queue } = daemon({
+    const { add, worker, ended, queue } = daemon(open, {
       pipeline: (request) => {
         const stages = [
           testStage('flatten', ran, { act: ({ reserve }) => reserve(1) }),
@@ -301,52 +313,32 @@ describe('space', () => {
         return executePipeline(request, { stages, openGuest: noGuest });
       },
     });
-    add('j1');
+    await add('j1');
     // Another one has all the space there is.
-    add('big');
-    queue.jobs.start('big');
-    queue.jobs.update('big', { reservedBytes: 1e18 });
+    await add('big');
+    await queue.runs.start('big');
+    queue.set('big', { reservedBytes: 1e18 });
     worker.start();
-    await expect.poll(() => queue.jobs.get('j1')?.waitsForBytes ?? null).not.toBeNull();
+    await expect.poll(async () => (await queue.jobs.get('j1'))?.waitsForBytes ?? null).not.toBeNull();
     worker.kick();
     await sleep(200);
-    expect(queue.jobs.get('j1')?.state).toBe('queued');
+    expect((await queue.jobs.get('j1'))?.state).toBe('queued');
     expect(ran).toEqual(['flatten']);
-    queue.jobs.update('big', { state: 'cancelled', reservedBytes: 0 });
+    queue.set('big', { state: 'cancelled', reservedBytes: 0 });
     worker.kick();
     expect(await ended('j1')).toMatchObject({ error: { code: 'fetch.corrupt' } });
     expect(ran).toEqual(['flatten', 'flatten', 'convert']);
   });
 
-  it('a drop that is written to each time it is converted fails in the end, and keeps no worker for ever', async () => {
-    let runs = 0;
-    const { add, worker, ended, sourceOf } = daemon({
-      pipeline: async () => {
-        runs += 1;
-        return result('source.changed', { failedStage: 'fetch' });
-      },
-    });
-    add('j1');
-    worker.start();
-    await expect
-      .poll(() => ended('j1'), { timeout: 20_000 })
-      .toMatchObject({
-        state: 'failed',
-        error: { code: 'source.changed' },
-      });
-    expect(runs).toBe(6);
-    expect(sourceOf('j1')).toEqual(['vm-j1.vmdk']);
-  });
-
   it('a job that meets a full disk again and again, though all that it needs is free, ends', async () => {
     let runs = 0;
-    const { add, worker, ended } = daemon({
+    const { add, worker, ended } = daemon(open, {
       pipeline: async () => {
         runs += 1;
         return result('host.enospc', { failedStage: 'convert' });
       },
     });
-    add('j1');
+    await add('j1');
     worker.start();
     expect(await ended('j1')).toMatchObject({
       state: 'failed',
@@ -357,16 +349,38 @@ describe('space', () => {
   });
 });
 
-describe('retry', () => {
+describe('a drop that somebody writes to', () => {
+  it('each time it is converted fails in the end, and keeps no worker for ever', async () => {
+    let runs = 0;
+    const { add, worker, ended, sourceOf } = daemon(scratchQueue, {
+      pipeline: async () => {
+        runs += 1;
+        return result('source.changed', { failedStage: 'fetch' });
+      },
+    });
+    await add('j1');
+    worker.start();
+    await expect
+      .poll(() => ended('j1'), { timeout: 20_000 })
+      .toMatchObject({
+        state: 'failed',
+        error: { code: 'source.changed' },
+      });
+    expect(runs).toBe(6);
+    expect(await sourceOf('j1')).toEqual(['vm-j1.vmdk']);
+  });
+});
+
+describe.each(QUEUES)('retry (%s)', (_name, open) => {
   it('of two at the same moment one is refused: a job that runs is not queued a second time', async () => {
     let runs = 0;
-    const { add, worker, operations, ended, queue } = daemon({
+    const { add, worker, operations, ended, queue } = daemon(open, {
       pipeline: async () => {
         runs += 1;
         return result('fetch.corrupt');
       },
     });
-    add('j1');
+    await add('j1');
     worker.start();
     await ended('j1');
     const answers = await Promise.allSettled([operations.retry('j1', {}), operations.retry('j1', {})]);
@@ -376,13 +390,13 @@ describe('retry', () => {
     });
     await ended('j1');
     expect(runs).toBe(2);
-    expect(queue.jobs.get('j1')?.state).toBe('failed');
+    expect((await queue.jobs.get('j1'))?.state).toBe('failed');
   });
 
   it('of a job whose failed directory has gone meanwhile ends, and is not tried for ever', async () => {
-    const { add, config, worker, ended, queue } = daemon({ pipeline: never });
-    add('j1');
-    queue.jobs.update('j1', { reopen: join(config.spool.failed, '2026-01-31', 'vm-j1-j1') });
+    const { add, config, worker, ended, queue } = daemon(open, { pipeline: never });
+    await add('j1');
+    queue.set('j1', { reopen: join(config.spool.failed, '2026-01-31', 'vm-j1-j1') });
     // As an old database has it: the job is finished long since, and nothing of it is in work/.
     rmSync(join(config.spool.work, 'j1'), { recursive: true });
     worker.start();

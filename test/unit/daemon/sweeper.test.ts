@@ -1,12 +1,16 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { configSchema } from '../../../src/config/schema.js';
+import { JobLocks } from '../../../src/daemon/job-locks.js';
 import { Sweeper } from '../../../src/daemon/sweeper.js';
-import type { JobChange } from '../../../src/queue/jobs.js';
+import { errorRecord, Hyper2kvmError } from '../../../src/errors/error.js';
+import type { Job } from '../../../src/model/job.js';
 import { run } from '../../../src/tools/run.js';
-import { enqueue, scratchDirectory, scratchQueue, testClaim } from '../queue/scratch.js';
+import { distantQueue, enqueue, scratchDirectory, scratchQueue, testClaim } from '../queue/scratch.js';
+import { daemonParts, spoolConfig } from './support.js';
 
 const JOB = '01k9xw3v5q0bc';
 
@@ -24,16 +28,24 @@ function spool() {
     mkdirSync(at(...names.slice(0, -1)), { recursive: true });
     writeFileSync(at(...names), 'the only copy');
   };
-  const job = (state: 'converted' | 'failed' | 'queued', change: JobChange = {}) => {
-    enqueue(queue, JOB);
-    queue.jobs.update(JOB, { state, ...change });
+  const job = async (state: 'converted' | 'failed' | 'queued', change: Partial<Job> = {}) => {
+    await enqueue(queue, JOB);
+    queue.set(JOB, { state, ...change });
   };
   /** `vm-…/source/disk`, with the date of today. */
   const setAside = () => {
     const [date] = readdirSync(at('failed'));
     return date === undefined ? [] : readdirSync(at('failed', date)).map((name) => at('failed', date, name));
   };
-  return { at, queue, lines, put, job, setAside, sweeper: new Sweeper(() => config, queue, log) };
+  return {
+    at,
+    queue,
+    lines,
+    put,
+    job,
+    setAside,
+    sweeper: new Sweeper({ config: () => config, queue, locks: new JobLocks(), log }),
+  };
 }
 
 describe('Sweeper', () => {
@@ -45,7 +57,7 @@ describe('Sweeper', () => {
     const directory = at(place, '2026-01-31', `vm-${JOB}`);
     put(place, '2026-01-31', `vm-${JOB}`, kept, 'disk.vmdk');
     put('work', JOB, 'source', 'disk.vmdk');
-    job(state, { directory });
+    await job(state, { directory });
     await sweeper.sweep();
     expect(readdirSync(at('work'))).toEqual([]);
     expect(existsSync(join(directory, kept))).toBe(true);
@@ -55,8 +67,8 @@ describe('Sweeper', () => {
     const { at, put, job, queue, sweeper } = spool();
     put('work', JOB, 'source', 'disk.vmdk');
     put('work', '01k9xw3v5q0bd', 'source', 'disk.vmdk');
-    job('queued');
-    queue.claims.record(testClaim('01k9xw3v5q0bd'));
+    await job('queued');
+    await queue.claims.record(testClaim('01k9xw3v5q0bd'));
     await sweeper.sweep();
     expect(readdirSync(at('work'))).toEqual([JOB, '01k9xw3v5q0bd']);
   });
@@ -72,7 +84,7 @@ describe('Sweeper', () => {
   ])('sets the drop of a job aside that is %s', async (_name, state, file) => {
     const { at, put, job, setAside, sweeper, lines } = spool();
     put('work', JOB, ...file);
-    if (state !== null) job(state, { directory: at('failed', '2026-01-31', `vm-${JOB}`) });
+    if (state !== null) await job(state, { directory: at('failed', '2026-01-31', `vm-${JOB}`) });
     await sweeper.sweep();
     const [found = '', ...others] = setAside();
     expect(others).toEqual([]);
@@ -101,7 +113,7 @@ describe('Sweeper', () => {
     put('incoming', `.hyper2kvm-${JOB}`, 'disk.vmdk');
     put('incoming', '.hyper2kvm-01k9xw3v5q0bd', 'disk.vmdk');
     put('incoming', '.hidden', 'x');
-    job('queued');
+    await job('queued');
     await sweeper.sweep();
     expect(readdirSync(at('incoming'))).toEqual(['.hidden', '.hyper2kvm-01k9xw3v5q0bd']);
     expect(lines).toEqual(['originals of an unknown job: left alone']);
@@ -118,7 +130,7 @@ describe('Sweeper', () => {
     put('archive', '2026-01-31', `vm-${JOB}`, 'report.json');
     put('work', JOB, 'source', 'disk.vmdk');
     put('failed', '2026-01-31', '.removing-vm', 'x');
-    job('converted', { directory: at('archive', '2026-01-31', `vm-${JOB}`) });
+    await job('converted', { directory: at('archive', '2026-01-31', `vm-${JOB}`) });
     const immutable = [
       at('work', JOB, 'source', 'disk.vmdk'),
       at('failed', '2026-01-31', '.removing-vm', 'x'),
@@ -135,4 +147,46 @@ describe('Sweeper', () => {
     expect(readdirSync(at('work'))).toEqual([]);
     expect(readdirSync(at('failed', '2026-01-31'))).toEqual([]);
   });
+});
+
+it('does not take the directory of a job that is tried again while it sweeps', async () => {
+  const directory = scratchDirectory();
+  const config = spoolConfig(directory);
+  const queue = distantQueue();
+  await enqueue(queue, JOB);
+  const failed = join(config.spool.failed, '2026-01-31', `vm-${JOB}`);
+  const work = join(config.spool.work, JOB);
+  // What an earlier run has left, and the result of it.
+  for (const path of [join(failed, 'source'), join(work, 'out')]) mkdirSync(path, { recursive: true });
+  writeFileSync(join(failed, 'source', 'disk.vmdk'), 'the only copy');
+  const error = errorRecord(new Hyper2kvmError('fetch.corrupt', 'no'));
+  queue.set(JOB, { state: 'failed', outcome: 'failed', directory: failed, error });
+  let begin = () => {};
+  const begun = new Promise<void>((resolve) => {
+    begin = resolve;
+  });
+  const { worker, operations, locks, log } = daemonParts(queue, config, {
+    async runPipeline({ signal }) {
+      begin();
+      await sleep(20_000, undefined, { signal }).catch(() => undefined);
+      return { outputs: {}, sourceId: null, records: [], error, failedStage: null, cancelled: true };
+    },
+  });
+  onTestFinished(() => worker.stop());
+  /** The queue answers the sweeper when the job has gone on for long: as far as it comes in half a second. */
+  const late: typeof queue.jobs.get = async (id) => {
+    const job = await queue.jobs.get(id);
+    await operations.retry(JOB, {});
+    await Promise.race([begun, sleep(500)]);
+    return job;
+  };
+  const sweeper = new Sweeper({
+    ...{ config: () => config, locks, log: log.logger },
+    queue: { ...queue, jobs: { ...queue.jobs, get: late } },
+  });
+  worker.start();
+  await sweeper.sweep();
+  await begun;
+  expect(readdirSync(work).sort()).toEqual(['job.log', 'source']);
+  expect(existsSync(join(work, 'source', 'disk.vmdk'))).toBe(true);
 });

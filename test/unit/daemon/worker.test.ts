@@ -2,36 +2,27 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type Config, configSchema } from '../../../src/config/schema.js';
-import { Admission } from '../../../src/daemon/admission.js';
-import { Board } from '../../../src/daemon/live-progress.js';
-import type { JobRunParts } from '../../../src/daemon/process-job.js';
-import { Worker } from '../../../src/daemon/worker.js';
-import { PipelineLanes } from '../../../src/engine/lanes.js';
+import type { JobParts } from '../../../src/daemon/process-job.js';
 import type { PipelineResult } from '../../../src/engine/types.js';
 import { errorRecord, Hyper2kvmError } from '../../../src/errors/error.js';
-import { createLog } from '../../../src/host/log.js';
 import type { Job } from '../../../src/model/job.js';
-import type { Queue } from '../../../src/queue/queue.js';
+import type { QueueStore } from '../../../src/queue/store.js';
 import { listSource, sourceId } from '../../../src/sources/local/list-source.js';
 import { run } from '../../../src/tools/run.js';
-import { enqueue, scratchDirectory, scratchQueue } from '../queue/scratch.js';
+import { distantQueue, enqueue, scratchDirectory, scratchQueue, type TestQueue } from '../queue/scratch.js';
 import { sampleBoot, sampleConvert, sampleOutputs, sampleRecords } from '../report/sample.js';
+import { daemonParts, oneNotification, spoolConfig } from './support.js';
 
-function spool() {
+async function spool() {
   const directory = scratchDirectory();
-  const at = (name: string) => join(directory, name);
-  for (const name of ['incoming', 'work', 'archive', 'failed']) mkdirSync(at(name));
-  const config = configSchema.parse({
-    spool: { incoming: at('incoming'), work: at('work'), archive: at('archive'), failed: at('failed') },
-    retry: { backoff_seconds: 0.01 },
-  });
+  const config = spoolConfig(directory, { retry: { backoff_seconds: 0.01 } });
   const queue = scratchQueue(directory);
-  const job = enqueue(queue, 'j1');
+  await enqueue(queue, 'j1');
   mkdirSync(join(config.spool.work, 'j1', 'source'), { recursive: true });
   writeFileSync(join(config.spool.work, 'j1', 'source', 'vm-j1.vmdk'), 'the only copy');
-  return { config, queue, job };
+  return { config, queue };
 }
 
 const failure: PipelineResult = {
@@ -44,8 +35,8 @@ const failure: PipelineResult = {
 };
 
 /** A pipeline that converts: the delivered disk and its checkpoints, as the stages leave them. */
-function converts(config: Config, queue: Queue): JobRunParts['runPipeline'] {
-  return async () => {
+function converts(config: Config): JobParts['runPipeline'] {
+  return async ({ store }) => {
     const at = (...names: string[]) => join(config.spool.work, 'j1', ...names);
     const disk = 'the converted disk';
     for (const name of ['out', 'boot']) mkdirSync(at(name));
@@ -60,7 +51,7 @@ function converts(config: Config, queue: Queue): JobRunParts['runPipeline'] {
     };
     const records = sampleRecords();
     for (const record of records)
-      queue.checkpoints('j1').save({
+      await store.save({
         ...{ stage: record.stage, id: record.stage, output: outputs[record.stage], record },
         timestamp: record.finished_at ?? '',
       });
@@ -72,26 +63,18 @@ function converts(config: Config, queue: Queue): JobRunParts['runPipeline'] {
 
 async function work(
   config: Config,
-  queue: Queue,
-  runPipeline: JobRunParts['runPipeline'],
-  notify: JobRunParts['notify'] = () => {},
+  queue: QueueStore,
+  runPipeline: JobParts['runPipeline'],
+  notifications: JobParts['notifications'] = () => [],
 ): Promise<void> {
-  const log = createLog({ level: 'error', writer: () => {} });
-  const worker = new Worker({
-    config: () => config,
-    queue,
-    lanes: new PipelineLanes(config.workers),
-    board: new Board(),
-    log,
-    admission: new Admission(queue, config.spool.work, log.logger, () => {}),
-    notify,
-    runPipeline,
-    onJobEnd: () => {},
-  });
+  const { worker } = daemonParts(queue, config, { runPipeline, notifications });
   worker.start();
   onTestFinished(() => worker.stop());
-  const isFinal = () => ['converted', 'failed', 'cancelled'].includes(queue.jobs.get('j1')?.state ?? '');
-  for (let tries = 0; tries < 400 && !isFinal(); tries++) await sleep(20);
+  for (let tries = 0; tries < 400; tries++) {
+    const state = (await queue.jobs.get('j1'))?.state ?? '';
+    if (['converted', 'failed', 'cancelled'].includes(state)) return;
+    await sleep(20);
+  }
 }
 
 function sourceOf(config: Config): string[] {
@@ -103,29 +86,35 @@ function sourceOf(config: Config): string[] {
 
 describe('Worker', () => {
   it('tells once that a job is converted, although the database failed at its last change', async () => {
-    const { config, queue } = spool();
+    const { config, queue } = await spool();
     let refusals = 0;
-    const forgetOutputs = (job: string) => {
-      if (refusals++ === 0) throw Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR' });
-      queue.forgetOutputs(job);
+    const finish: TestQueue['runs']['finish'] = async (...args) => {
+      if (refusals++ > 0) return queue.runs.finish(...args);
+      // The last statement of the transaction: job and notification are written by then.
+      queue.database.exec(
+        `CREATE TEMP TRIGGER refuse BEFORE UPDATE ON checkpoints BEGIN SELECT RAISE(FAIL, 'disk I/O error'); END`,
+      );
+      return queue.runs.finish(...args).finally(() => queue.database.exec('DROP TRIGGER refuse'));
     };
-    const notify: JobRunParts['notify'] = (event) => queue.settings.set(`told ${refusals}`, event.event);
-    await work(config, { ...queue, forgetOutputs }, converts(config, queue), notify);
-    expect(queue.jobs.get('j1')?.state).toBe('converted');
-    expect([queue.settings.get('told 0'), queue.settings.get('told 1')]).toEqual([null, 'converted']);
+    const refusing = { ...queue, runs: { ...queue.runs, finish } };
+    await work(config, refusing, converts(config), oneNotification);
+    expect({ refusals, state: (await queue.jobs.get('j1'))?.state }).toEqual({
+      ...{ refusals: 2, state: 'converted' },
+    });
+    expect(await queue.outbox.counts()).toEqual([{ target: 'test', outcome: 'pending', count: 1 }]);
   });
 
   it('fails a job whose drop is written to between its conversion and its archive', async () => {
-    const { config, queue } = spool();
+    const { config, queue } = await spool();
     const disk = join(config.spool.work, 'j1', 'source', 'vm-j1.vmdk');
     await work(config, queue, async (request) => {
-      const result = await converts(config, queue)(request);
+      const result = await converts(config)(request);
       const { atime, mtime } = statSync(disk);
       writeFileSync(disk, 'the evil copy');
       utimesSync(disk, atime, mtime);
       return result;
     });
-    expect(queue.jobs.get('j1')).toMatchObject({
+    expect(await queue.jobs.get('j1')).toMatchObject({
       ...{ state: 'failed', error: { code: 'source.changed' } },
     });
     expect(readdirSync(config.spool.archive)).toEqual([]);
@@ -133,47 +122,34 @@ describe('Worker', () => {
   });
 
   it('carries on a job that the database did not let it put back into the queue', async () => {
-    const { config, queue } = spool();
+    const { config, queue } = await spool();
     let runs = 0;
     let refusals = 0;
-    const jobs = new Proxy(queue.jobs, {
-      get(target, name) {
-        const value: unknown = Reflect.get(target, name, target);
-        if (typeof value !== 'function') return value;
-        return (...args: unknown[]) => {
-          if (name === 'requeue' && refusals < 1) {
-            refusals += 1;
-            throw Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR' });
-          }
-          return value.apply(target, args);
-        };
-      },
-    });
-    await work(config, { ...queue, jobs }, async () => {
+    const requeue: TestQueue['runs']['requeue'] = async (...args) => {
+      if (refusals++ > 0) return queue.runs.requeue(...args);
+      throw Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR' });
+    };
+    await work(config, { ...queue, runs: { ...queue.runs, requeue } }, async () => {
       runs += 1;
       if (runs === 1) throw Object.assign(new Error('database is locked'), { code: 'SQLITE_BUSY' });
       return failure;
     });
-    expect({ runs, refusals, state: queue.jobs.get('j1')?.state }).toEqual({
-      runs: 2,
-      refusals: 1,
-      state: 'failed',
+    expect({ runs, refusals, state: (await queue.jobs.get('j1'))?.state }).toEqual({
+      ...{ runs: 2, refusals: 2, state: 'failed' },
     });
     expect(sourceOf(config)).toEqual(['vm-j1.vmdk']);
   });
 
   it('does not decide a second time what it has published', async () => {
-    const { config, queue } = spool();
+    const { config, queue } = await spool();
     let refusals = 0;
-    const transaction = <T>(what: () => T): T => {
-      const published = readdirSync(config.spool.archive).length > 0;
-      if (published && refusals++ === 0) throw new Error('not to be told from a failure of the VM');
-      return queue.transaction(what);
+    const finish: TestQueue['runs']['finish'] = async (...args) => {
+      if (refusals++ > 0) return queue.runs.finish(...args);
+      throw new Error('not to be told from a failure of the VM');
     };
-    await work(config, { ...queue, transaction }, converts(config, queue));
-    expect({ refusals, ...queue.jobs.get('j1') }).toMatchObject({
-      // Its last change, refused; its second start; its last change again.
-      ...{ refusals: 3, state: 'converted', outcome: 'converted', error: null },
+    await work(config, { ...queue, runs: { ...queue.runs, finish } }, converts(config));
+    expect({ refusals, ...(await queue.jobs.get('j1')) }).toMatchObject({
+      ...{ refusals: 2, state: 'converted', outcome: 'converted', error: null },
     });
     const [date = 'none'] = readdirSync(config.spool.archive);
     expect(readdirSync(join(config.spool.archive, date))).toEqual(['vm-j1-j1']);
@@ -183,28 +159,32 @@ describe('Worker', () => {
   it.runIf(process.geteuid?.() === 0)(
     'commits a published job whose work directory has what may not be removed',
     async () => {
-      const { config, queue } = spool();
+      const { config, queue } = await spool();
       const kept = join(config.spool.work, 'j1', 'source', 'vm-j1.vmdk');
       await run('chattr', ['+i', kept]);
       // The drop is not moved into the bundle: it is to be deleted, and cannot.
       const deleting = configSchema.parse({ ...config, archive: { source: 'delete' } });
-      await work(deleting, queue, converts(config, queue));
+      await work(deleting, queue, converts(config));
       const [hidden = ''] = readdirSync(config.spool.work);
       await run('chattr', ['-i', join(config.spool.work, hidden, 'source', 'vm-j1.vmdk')]);
-      expect(queue.jobs.get('j1')).toMatchObject({ state: 'converted', outcome: 'converted', error: null });
+      expect(await queue.jobs.get('j1')).toMatchObject({
+        state: 'converted',
+        outcome: 'converted',
+        error: null,
+      });
       expect(hidden).toMatch(/^\.removing-j1-/);
     },
   );
 
   it('keeps the source of a job that is cancelled while `retry` has taken half of it back', async () => {
-    const { config, queue } = spool();
+    const { config, queue } = await spool();
     const date = new Date().toISOString().slice(0, 10);
     const failed = join(config.spool.failed, date, 'vm-j1-j1');
     mkdirSync(failed, { recursive: true });
     writeFileSync(join(failed, 'reason.json'), '{}');
     // As a daemon leaves it that was killed in `reopenJob` before the failed directory is removed.
     const cancelled = errorRecord(new Hyper2kvmError('job.cancelled', 'cancelled', { advice: 'x' }));
-    queue.jobs.update('j1', {
+    queue.set('j1', {
       reopen: failed,
       directory: failed,
       outcome: 'cancelled',
@@ -212,19 +192,19 @@ describe('Worker', () => {
       finishedAt: new Date().toISOString(),
     });
     await work(config, queue, () => Promise.reject(new Error('a cancelled job does not run')));
-    expect(queue.jobs.get('j1')).toMatchObject({ state: 'cancelled', reopen: null });
+    expect(await queue.jobs.get('j1')).toMatchObject({ state: 'cancelled', reopen: null });
     expect(sourceOf(config)).toEqual(['vm-j1.vmdk']);
     expect(readdirSync(config.spool.work)).toEqual([]);
   });
 
   it('puts a job whose source is still in failed/ back there when it is cancelled before it runs again', async () => {
-    const { config, queue } = spool();
+    const { config, queue } = await spool();
     const failed = join(config.spool.failed, '2026-01-31', 'vm-j1-j1');
     mkdirSync(failed, { recursive: true });
     renameSync(join(config.spool.work, 'j1', 'source'), join(failed, 'source'));
     const today = join(config.spool.failed, new Date().toISOString().slice(0, 10), 'vm-j1-j1');
     const cancelled = errorRecord(new Hyper2kvmError('job.cancelled', 'cancelled', { advice: 'x' }));
-    queue.jobs.update('j1', {
+    queue.set('j1', {
       reopen: failed,
       directory: today,
       outcome: 'cancelled',
@@ -239,14 +219,14 @@ describe('Worker', () => {
 
 /** `retry` of a drop of 4 MiB in failed/, on another filesystem than the work directory, which has 1 MiB. */
 async function reopenOnFullDisk(change: Partial<Job> = {}) {
-  const { config, queue } = spool();
+  const { config, queue } = await spool();
   const failed = join(config.spool.failed, '2026-01-31', 'vm-j1-j1');
   mkdirSync(failed, { recursive: true });
   renameSync(join(config.spool.work, 'j1', 'source'), join(failed, 'source'));
   writeFileSync(join(failed, 'source', 'vm-j1.vmdk'), Buffer.alloc(4 * 1024 ** 2, 1));
   await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', config.spool.work]);
   onTestFinished(async () => void (await run('umount', [config.spool.work])));
-  queue.jobs.update('j1', { reopen: failed, directory: failed, ...change });
+  queue.set('j1', { reopen: failed, directory: failed, ...change });
   return { config, queue, failed };
 }
 
@@ -256,19 +236,19 @@ describe.runIf(process.geteuid?.() === 0)('`retry` onto a disk that is full', ()
   it('waits for space, with nothing of the copy left, and goes on when there is some', async () => {
     const { config, queue, failed } = await reopenOnFullDisk({ reservedBytes: 8 * 1024 ** 2 });
     const ended = work(config, queue, async () => failure);
-    await expect.poll(() => queue.jobs.get('j1')?.waitsForBytes ?? 0).toBe(8 * 1024 ** 2);
+    await expect.poll(async () => (await queue.jobs.get('j1'))?.waitsForBytes ?? 0).toBe(8 * 1024 ** 2);
     await expect.poll(() => queue.jobs.get('j1')).toMatchObject({ state: 'queued', reopen: failed });
     expect(readdirSync(join(config.spool.work, 'j1'))).toEqual([]);
     await run('mount', ['-o', 'remount,size=16m', config.spool.work]);
     await ended;
-    expect(queue.jobs.get('j1')).toMatchObject({ state: 'failed', error: { code: 'fetch.corrupt' } });
+    expect(await queue.jobs.get('j1')).toMatchObject({ state: 'failed', error: { code: 'fetch.corrupt' } });
     expect(existsSync(failed)).toBe(false);
   });
 
   it('ends, with the drop where it was, when all that was asked for is free and does not do', async () => {
     const { config, queue, failed } = await reopenOnFullDisk({ reservedBytes: 1 });
     await work(config, queue, unused);
-    expect(queue.jobs.get('j1')).toMatchObject({
+    expect(await queue.jobs.get('j1')).toMatchObject({
       ...{ state: 'failed', outcome: 'failed', reopen: null, directory: failed },
       error: { code: 'host.no-space' },
     });
@@ -283,8 +263,66 @@ describe.runIf(process.geteuid?.() === 0)('`retry` onto a disk that is full', ()
       finishedAt: new Date().toISOString(),
     });
     await work(config, queue, unused);
-    expect(queue.jobs.get('j1')).toMatchObject({ state: 'cancelled', reopen: null, directory: failed });
+    expect(await queue.jobs.get('j1')).toMatchObject({ state: 'cancelled', reopen: null, directory: failed });
     expect(readdirSync(join(failed, 'source'))).toEqual(['vm-j1.vmdk']);
     expect(readdirSync(config.spool.work)).toEqual([]);
+  });
+});
+
+describe('a run whose job was given to another one', () => {
+  /** A worker whose pipeline has begun, on a queue in which the job belongs to somebody else from now on. */
+  async function takenOver(pipeline: JobParts['runPipeline']) {
+    const config = spoolConfig(scratchDirectory(), { retry: { backoff_seconds: 0.01 } });
+    const queue = distantQueue();
+    await enqueue(queue, 'j1');
+    mkdirSync(join(config.spool.work, 'j1', 'source'), { recursive: true });
+    let begin = () => {};
+    const begun = new Promise<void>((resolve) => {
+      begin = resolve;
+    });
+    const parts = daemonParts(queue, config, {
+      runPipeline(request) {
+        begin();
+        return pipeline(request);
+      },
+    });
+    onTestFinished(() => parts.worker.stop());
+    parts.worker.start();
+    await begun;
+    queue.set('j1', { owner: 'another host', token: 2 });
+    return { config, ...parts, queue };
+  }
+  const others = { state: 'running', owner: 'another host', token: 2, outcome: null };
+
+  it('writes, publishes and puts back nothing', async () => {
+    let end = () => {};
+    const ended = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    const { config, queue, worker } = await takenOver(async () => {
+      await ended;
+      return failure;
+    });
+    end();
+    await sleep(100);
+    worker.kick();
+    await sleep(100);
+    expect(await queue.jobs.get('j1')).toMatchObject({ ...others, records: [] });
+    expect(readdirSync(config.spool.failed)).toEqual([]);
+  });
+
+  it('is ended when it is found out', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const reasons: unknown[] = [];
+    const { queue } = await takenOver(async ({ signal }) => {
+      await sleep(5_000, undefined, { signal }).catch(() => undefined);
+      reasons.push(signal.reason);
+      return { ...failure, cancelled: true };
+    });
+    vi.advanceTimersByTime(5_000);
+    await expect.poll(() => reasons).toMatchObject([{ code: 'queue.lease-lost' }]);
+    await sleep(50);
+    expect(await queue.jobs.get('j1')).toMatchObject(others);
   });
 });

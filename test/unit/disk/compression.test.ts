@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { bufferSource } from '../../../src/disk/base/bytes.js';
 import { compressionIn, compressionOf, ExpansionBudget, innerName } from '../../../src/disk/compression.js';
+import { bufferSource } from './buffer-source.js';
 
 const GIB = 1024 ** 3;
 const MIB = 1024 ** 2;

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { bufferSource } from '../../../src/disk/base/bytes.js';
 import { detectFormat, formatOfExtension } from '../../../src/disk/formats.js';
 import { raw } from '../../../src/disk/raw.js';
+import { bufferSource } from './buffer-source.js';
 import { descriptor, MIB, realImages } from './images.js';
 
 let images: Record<string, Buffer>;

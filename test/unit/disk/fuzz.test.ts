@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { bufferSource } from '../../../src/disk/base/bytes.js';
 import type { ByteSource } from '../../../src/disk/base/format.js';
 import { referencedName } from '../../../src/disk/base/names.js';
 import { FORMATS } from '../../../src/disk/formats.js';
 import { Hyper2kvmError } from '../../../src/errors/error.js';
 import { factsOf } from '../../../src/spool/header-facts.js';
 import { printable } from '../../../src/text/escape-terminal.js';
+import { bufferSource } from './buffer-source.js';
 import { makeSubjects, type Subject } from './fuzz-subjects.js';
 
 /**

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { bufferSource } from '../../../src/disk/base/bytes.js';
 import { detectFormat, formatByName } from '../../../src/disk/formats.js';
 import { factsOf } from '../../../src/spool/header-facts.js';
+import { bufferSource } from './buffer-source.js';
 import { MIB, realImages } from './images.js';
 
 const FORMS = {

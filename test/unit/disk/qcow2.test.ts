@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { bufferSource } from '../../../src/disk/base/bytes.js';
 import { qcow2 } from '../../../src/disk/qcow2/index.js';
+import { bufferSource } from './buffer-source.js';
 import { MIB, realImages } from './images.js';
 
 const FORMS = {

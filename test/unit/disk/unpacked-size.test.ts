@@ -2,8 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { createCipheriv } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { bufferSource } from '../../../src/disk/base/bytes.js';
 import { unpackedEstimate } from '../../../src/disk/unpacked-size.js';
+import { bufferSource } from './buffer-source.js';
 
 const MIB = 1024 * 1024;
 /** Packs to a third. */

@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { bufferSource } from '../../../src/disk/base/bytes.js';
 import { parseDescriptor } from '../../../src/disk/vmdk/descriptor.js';
 import { vmdk } from '../../../src/disk/vmdk/index.js';
 import { renderDescriptor } from '../../../src/disk/vmdk/render.js';
+import { bufferSource } from './buffer-source.js';
 import { descriptor, MIB, realImages, withFooter } from './images.js';
 
 let images: Record<string, Buffer>;

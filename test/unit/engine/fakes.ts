@@ -64,7 +64,7 @@ export function testRequest(
     store: new MemoryCheckpointStore(),
     lanes: new PipelineLanes({ appliances: 1, conversions: 1, boots: 1 }),
     reserve: async () => {},
-    onEvent: (event) => events.push(event),
+    onEvent: (event) => void events.push(event),
     events,
     ...extra,
   };

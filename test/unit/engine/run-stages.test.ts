@@ -132,7 +132,7 @@ describe('executePipeline', () => {
     const stricter = { ...fetch, output: z.object({ by: z.literal('someone else') }) };
     const result = await execute(copy, [stricter, flatten, { ...convert, version: 2 }]);
     expect(result.error?.code).toBe('internal.stage-output');
-    expect(request.store.load()).toEqual([]);
+    expect(await request.store.load()).toEqual([]);
   });
 
   it('starts over when the drop is another one', async () => {
@@ -159,7 +159,7 @@ describe('executePipeline', () => {
     utimesSync(join(request.source.directory, 'disk.raw'), 1, 1);
     const result = await execute(request, [testStage('fetch', ran), convert]);
     expect(result).toMatchObject({ failedStage: 'convert', error: { code: 'source.changed' } });
-    expect(request.store.load().map((checkpoint) => checkpoint.stage)).toEqual(['fetch']);
+    expect((await request.store.load()).map((checkpoint) => checkpoint.stage)).toEqual(['fetch']);
     expect(result.records[1]).toMatchObject({ status: 'failed', error: { code: 'source.changed' } });
   });
 
@@ -178,7 +178,7 @@ describe('executePipeline', () => {
     const result = await execute(request, [testStage('fetch', ran), convert]);
     expect(result).toMatchObject({ failedStage: 'convert', error: { code: 'source.open-for-writing' } });
     expect(result).toMatchObject({ cancelled: false, records: [{}, { status: 'failed' }] });
-    expect(request.store.load().map((checkpoint) => checkpoint.stage)).toEqual(['fetch']);
+    expect((await request.store.load()).map((checkpoint) => checkpoint.stage)).toEqual(['fetch']);
   });
 
   it('gives no checkpoint to a stage that did not notice it', async () => {
@@ -190,7 +190,7 @@ describe('executePipeline', () => {
       },
     });
     expect(await execute(request, [fetch])).toMatchObject({ error: { code: 'source.open-for-writing' } });
-    expect(request.store.load()).toEqual([]);
+    expect(await request.store.load()).toEqual([]);
     // It is given back: the owner may write again.
     closeSync(openSync(disk, constants.O_RDWR | constants.O_NONBLOCK));
   });
@@ -298,11 +298,9 @@ describe('executePipeline', () => {
     const request = testRequest();
     const locked = Object.assign(new Error('database is locked'), { code: 'SQLITE_BUSY' });
     const store = {
-      load: () => [],
-      truncate: () => {},
-      save: () => {
-        throw locked;
-      },
+      load: async () => [],
+      truncate: async () => {},
+      save: () => Promise.reject(locked),
     };
     await expect(execute({ ...request, store }, [testStage('fetch', [])])).rejects.toBe(locked);
   });
@@ -310,11 +308,9 @@ describe('executePipeline', () => {
   it('gives a full database as the job’s failure, which waits for space', async () => {
     const full = Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' });
     const store = {
-      load: () => [],
-      truncate: () => {},
-      save: () => {
-        throw full;
-      },
+      load: async () => [],
+      truncate: async () => {},
+      save: () => Promise.reject(full),
     };
     const result = await execute(testRequest({ store }), [testStage('fetch', [])]);
     expect(result.error?.code).toBe('host.enospc');
@@ -463,7 +459,7 @@ describe('accept', () => {
     });
     expect(result.records.map(({ status }) => status)).toEqual(['completed', 'failed', 'pending']);
     expect(ran).toEqual(['convert', 'validate']);
-    expect(request.store.load().map(({ stage }) => stage)).toEqual(['convert', 'validate']);
+    expect((await request.store.load()).map(({ stage }) => stage)).toEqual(['convert', 'validate']);
     const ended = request.events.flatMap((event) => (event.type === 'stage-finished' ? event.record : []));
     expect(ended.map(({ stage, status }) => [stage, status])).toEqual([
       ['convert', 'completed'],
@@ -485,7 +481,7 @@ describe('accept', () => {
     const request = testRequest();
     const stages = refusing(ran);
     await execute(request, stages);
-    refuse(request);
+    await refuse(request);
     const result = await execute({ ...request, options: lenient }, stages);
     expect(result).toMatchObject({ error: null, outputs: { validate: { run: 1 } } });
     expect(result.records[1]).toMatchObject({ status: 'reused', error: null });
@@ -497,7 +493,7 @@ describe('accept', () => {
     const request = testRequest();
     const stages = refusing(ran);
     await execute(request, stages);
-    refuse(request);
+    await refuse(request);
     expect((await execute(request, stages)).error).toMatchObject({ code: 'validate.kernel-panic' });
     expect(ran).toEqual(['convert', 'validate', 'validate']);
   });
@@ -515,16 +511,16 @@ describe('accept', () => {
     const told = () => (existsSync(join(directory, 'hook.log')) ? 1 : 0);
     await execute(request, stages);
     expect(told()).toBe(0);
-    refuse(request);
+    await refuse(request);
     const options = testOptions({ ...hook, validate: { required: false } });
     expect((await execute({ ...request, options }, stages)).error).toBeNull();
     expect(told()).toBe(1);
   });
 
   /** As the daemon does when it decides that the job has failed. */
-  function refuse({ store }: PipelineRequest): void {
-    const checkpoint = store.load().find(({ stage }) => stage === 'validate')!;
-    store.truncate('validate');
-    store.save({ ...checkpoint, record: { ...checkpoint.record, status: 'failed' } });
+  async function refuse({ store }: PipelineRequest): Promise<void> {
+    const checkpoint = (await store.load()).find(({ stage }) => stage === 'validate')!;
+    await store.truncate('validate');
+    await store.save({ ...checkpoint, record: { ...checkpoint.record, status: 'failed' } });
   }
 });

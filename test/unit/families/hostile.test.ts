@@ -34,6 +34,12 @@ const PATHS = [
 ];
 const long = (piece: string, tail = '') => piece.repeat(Math.floor(SIZE / piece.length)) + tail;
 
+/** Of this thread: other work on the host is not the guest's. */
+function cpuMilliseconds(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}
+
 describe('a guest that wants to stop the daemon', () => {
   const texts: [string, string][] = [
     ['blanks', long(' ', 'x')],
@@ -51,22 +57,22 @@ describe('a guest that wants to stop the daemon', () => {
   it.each(texts)('with 256 KiB of %s in every file is planned in seconds', (_, text) => {
     const filesystems = [filesystem('/dev/sda1', 'ext4', 'root', { mountpoint: '/' })];
     const guest = guestOf({ files: Object.fromEntries(PATHS.map((path) => [path, text])), filesystems });
-    const started = performance.now();
+    const started = cpuMilliseconds();
     try {
       planGuest(guest);
     } catch (error) {
       expect(error).toMatchObject({ code: expect.stringMatching(/^plan\./) });
     }
     evidence({ tree: guest.tree, identity: { init_system: 'systemd' } });
-    expect(performance.now() - started).toBeLessThan(8000);
+    expect(cpuMilliseconds() - started).toBeLessThan(8000);
   });
 
   it('with ten thousand start links of VMware Tools is planned in seconds', () => {
     const numbers = Array.from({ length: 10_000 }, (_, number) => number);
     const files = Object.fromEntries(numbers.map((number) => [`/etc/rc3.d/S${number}vmware-tools`, null]));
     const identity = { init_system: 'upstart' };
-    const started = performance.now();
+    const started = cpuMilliseconds();
     expect(planGuest(guestOf({ files, identity })).operations).toHaveLength(numbers.length);
-    expect(performance.now() - started).toBeLessThan(8000);
+    expect(cpuMilliseconds() - started).toBeLessThan(8000);
   });
 });

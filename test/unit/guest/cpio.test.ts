@@ -94,6 +94,17 @@ describe('newc', () => {
     }
   });
 
+  it.each(['7fffffff', '80000000', 'ffffff00', 'ffffffff'])(
+    'ends where a header claims 0x%s bytes of data',
+    (size) => {
+      const archive = writeNewc([{ path: 'a', mode: S_IFREG | 0o644, data: Buffer.from('text') }]);
+      // The seventh of the fields of 8 hexadecimal digits behind the magic.
+      archive.write(size, 6 + 6 * 8, 'latin1');
+      for (const read of [() => [...readNewc(archive)], () => scan(archive, 50)])
+        expect(read).toThrow(expect.objectContaining({ code: 'guest.cpio-corrupt' }));
+    },
+  );
+
   it('survives any damage: entries or guest.cpio-corrupt, nothing else', () => {
     const archive = writeNewc(entries);
     fc.assert(

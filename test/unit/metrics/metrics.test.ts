@@ -6,21 +6,22 @@ import { pendingRecord } from '../../../src/engine/run-stage.js';
 import { collectMetrics } from '../../../src/metrics/collect.js';
 import { exposition } from '../../../src/metrics/exposition.js';
 import { MetricsServer } from '../../../src/metrics/server.js';
-import { migrate } from '../../../src/queue/database.js';
-import { openQueue, type Queue } from '../../../src/queue/queue.js';
+import { migrate } from '../../../src/queue/sqlite/database.js';
 import { MIGRATIONS } from '../../../src/queue/sqlite/migrations/index.js';
 import { openSqlite } from '../../../src/queue/sqlite/open.js';
+import { openSqliteQueue } from '../../../src/queue/sqlite/store.js';
+import type { QueueStore } from '../../../src/queue/store.js';
 import { enqueue, scratchDirectory, scratchQueue } from '../queue/scratch.js';
 import { parseExposition } from './parse.js';
 
-function collect(queue: Queue, directory: string): Promise<string> {
+function collect(queue: QueueStore, directory: string): Promise<string> {
   const config = configSchema.parse({
     spool: { incoming: '/nonexistent', work: directory, archive: directory, failed: directory },
     state: { database: `${directory}/queue.db` },
   });
-  const status = () => ({
+  const status = async () => ({
     version: '1.2.3',
-    jobs: { waiting: 1, ...queue.jobs.counts() },
+    jobs: { waiting: 1, ...(await queue.jobs.counts()) },
     paused_reason: null,
   });
   return collectMetrics({ queue, config: () => config, status });
@@ -41,12 +42,15 @@ describe('metrics', () => {
   it('are in the format, and add up over runs', async () => {
     const directory = scratchDirectory();
     const queue = scratchQueue(directory);
-    enqueue(queue, 'a');
-    enqueue(queue, 'b');
+    await enqueue(queue, 'a');
+    await enqueue(queue, 'b');
     const boot = { verdict: 'booted', level: 'login', seconds: 1, accelerator: 'tcg', warnings: [] };
-    queue.jobs.update('b', { state: 'converted', result: { plan: null, sourceId: null, boot } });
-    for (const record of [ran, ran, { ...ran, status: 'reused' as const }]) queue.statistics.addRun(record);
-    queue.outbox.add({ key: 'k', target: 'chat', event: 'paused', body: '{}' }, 0);
+    queue.set('b', { state: 'converted', result: { plan: null, boot, sourceId: null } });
+    const { lease } = (await queue.runs.start('a'))!;
+    for (const record of [ran, ran, { ...ran, status: 'reused' as const }])
+      await queue.runs.recordStage(lease, record);
+    await queue.runs.requeue(lease);
+    await queue.outbox.add([{ key: 'k', target: 'chat', event: 'paused', body: '{}' }], 0);
     const samples = parseExposition(await collect(queue, directory));
     expect(Object.fromEntries(samples)).toMatchObject({
       'hyper2kvm_build_info{version="1.2.3"}': 1,
@@ -64,7 +68,7 @@ describe('metrics', () => {
     expect([...samples.keys()].join()).not.toMatch(/nonexistent|reused/);
   });
 
-  it('count what ran before there were totals', () => {
+  it('count what ran before there were totals', async () => {
     const file = `${scratchDirectory()}/queue.db`;
     const old = openSqlite(file, {});
     migrate(old, MIGRATIONS.slice(0, 3), file);
@@ -75,11 +79,11 @@ describe('metrics', () => {
       )
       .run(JSON.stringify([ran, pendingRecord('validate')]));
     old.close();
-    const queue = openQueue(file);
-    expect(queue.statistics.stageTotals()).toEqual([
+    const queue = openSqliteQueue(file);
+    expect(await queue.statistics.stageTotals()).toEqual([
       { stage: 'convert', status: 'completed', runs: 1, seconds: 1.5, bytes_read: 7, bytes_written: 0 },
     ]);
-    queue.close();
+    await queue.close();
   });
 
   it('of 10,000 jobs are quick', async () => {
@@ -89,10 +93,10 @@ describe('metrics', () => {
       ...ran,
       stage,
     }));
-    queue.transaction(() => {
+    await queue.bulk((add) => {
       for (let n = 0; n < 10_000; n += 1) {
-        enqueue(queue, `job${n}`);
-        if (n % 2 === 0) queue.jobs.update(`job${n}`, { state: 'converted', records });
+        add(enqueue(queue, `job${n}`));
+        if (n % 2 === 0) queue.set(`job${n}`, { state: 'converted', records });
       }
     });
     await collect(queue, directory);

@@ -83,7 +83,7 @@ export const sampleFetch: FetchOutput = {
   },
 };
 
-export const sampleIdentity: Identity = {
+const sampleIdentity: Identity = {
   os_type: 'linux',
   os_distro: 'debian',
   os_version: '12',

@@ -10,9 +10,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { Claim } from '../../../src/queue/claims.js';
+import type { Claim } from '../../../src/queue/claim.js';
 import { type ClaimDirectories, claimDrop, finishClaims, sourceDirectory } from '../../../src/spool/claim.js';
-import { lookAt } from '../../../src/spool/entry-state.js';
+import { readEntryState } from '../../../src/spool/entry-state.js';
 import { run } from '../../../src/tools/run.js';
 import { scratchDirectory, scratchQueue, testClaim } from '../queue/scratch.js';
 
@@ -33,9 +33,9 @@ async function dropped(directories: ClaimDirectories, names: string[], job = 'j1
   const entries = [];
   for (const name of names) {
     writeFileSync(join(directories.incoming, name), `content of ${name}`);
-    const look = (await lookAt(directories.incoming, name))!;
-    const { device, inode, bornMs, stamp } = look;
-    entries.push({ name, device, inode, bornMs, stamp });
+    const state = (await readEntryState(directories.incoming, name))!;
+    const { device, inode, bornMs, fingerprint } = state;
+    entries.push({ name, device, inode, bornMs, fingerprint });
   }
   return testClaim(job, { entries });
 }
@@ -55,8 +55,8 @@ function other(): string {
 async function droppedDirectory(directories: ClaimDirectories): Promise<Claim> {
   mkdirSync(join(directories.incoming, 'vm'));
   for (const name of ['a.vmdk', 'b.vmdk']) writeFileSync(join(directories.incoming, 'vm', name), name);
-  const { device, inode, bornMs, stamp } = (await lookAt(directories.incoming, 'vm'))!;
-  return testClaim('j1', { entries: [{ name: 'vm', device, inode, bornMs, stamp }] });
+  const { device, inode, bornMs, fingerprint } = (await readEntryState(directories.incoming, 'vm'))!;
+  return testClaim('j1', { entries: [{ name: 'vm', device, inode, bornMs, fingerprint }] });
 }
 
 describe('claimDrop', () => {
@@ -66,8 +66,8 @@ describe('claimDrop', () => {
     const inside = join(directories.incoming, 'web01');
     mkdirSync(inside);
     writeFileSync(Buffer.concat([Buffer.from(`${inside}/b`), Buffer.from([0xfc, 0xff])]), '');
-    const { device, inode, bornMs, stamp } = (await lookAt(directories.incoming, 'web01'))!;
-    const claim = testClaim('j1', { entries: [{ name: 'web01', device, inode, bornMs, stamp }] });
+    const { device, inode, bornMs, fingerprint } = (await readEntryState(directories.incoming, 'web01'))!;
+    const claim = testClaim('j1', { entries: [{ name: 'web01', device, inode, bornMs, fingerprint }] });
     expect((await claimDrop(queue, directories, claim, signal)).entries).toEqual(['web01']);
   });
 
@@ -81,7 +81,7 @@ describe('claimDrop', () => {
     expect(readdirSync(directories.incoming)).toEqual([]);
     expect(statSync(join(directories.work, 'j1')).mode & 0o777).toBe(0o700);
     expect(statSync(join(sourceDirectory(directories.work, 'j1'), 'web01.vmdk')).ino).toBe(ino);
-    expect(queue.claims.pending()).toEqual([]);
+    expect(await queue.claims.pending()).toEqual([]);
   });
 
   it('takes nothing when one of the names is another file by now', async () => {
@@ -96,8 +96,8 @@ describe('claimDrop', () => {
     expect(readdirSync(directories.incoming).sort()).toEqual(['a.vmdk', 'b.vmdk']);
     expect(readFileSync(join(directories.incoming, 'b.vmdk'), 'utf8')).toBe('another b');
     expect(readdirSync(directories.work)).toEqual([]);
-    expect(queue.jobs.list()).toEqual([]);
-    expect(queue.claims.pending()).toEqual([]);
+    expect(await queue.jobs.list()).toEqual([]);
+    expect(await queue.claims.pending()).toEqual([]);
   });
 
   it('copies onto another filesystem, and removes the originals only then', async () => {
@@ -108,9 +108,9 @@ describe('claimDrop', () => {
       const claim = await dropped(directories, ['a.vmdk']);
       mkdirSync(join(directories.incoming, 'vm'));
       writeFileSync(join(directories.incoming, 'vm', 'disk.raw'), 'inner');
-      const look = (await lookAt(directories.incoming, 'vm'))!;
-      const { device, inode, bornMs, stamp } = look;
-      claim.entries.push({ name: 'vm', device, inode, bornMs, stamp });
+      const state = (await readEntryState(directories.incoming, 'vm'))!;
+      const { device, inode, bornMs, fingerprint } = state;
+      claim.entries.push({ name: 'vm', device, inode, bornMs, fingerprint });
       await claimDrop(queue, directories, claim, signal);
       const source = sourceDirectory(other, 'j1');
       expect(readFileSync(join(source, 'vm', 'disk.raw'), 'utf8')).toBe('inner');
@@ -134,7 +134,7 @@ describe('claimDrop', () => {
     });
     expect(readdirSync(directories.incoming)).toEqual(['vm']);
     expect(readdirSync(directories.work)).toEqual([]);
-    expect(queue.claims.pending()).toEqual([]);
+    expect(await queue.claims.pending()).toEqual([]);
   });
 
   it.runIf(process.geteuid?.() === 0)('takes its copies back when no original can be removed', async () => {
@@ -146,14 +146,14 @@ describe('claimDrop', () => {
     try {
       // Not even root may remove it.
       await run('chattr', ['+i', original]);
-      claim.entries[0]!.stamp = (await lookAt(directories.incoming, 'a.vmdk'))!.stamp;
+      claim.entries[0]!.fingerprint = (await readEntryState(directories.incoming, 'a.vmdk'))!.fingerprint;
       await expect(claimDrop(queue, directories, claim, signal)).rejects.toMatchObject({
         code: 'spool.not-permitted',
       });
       expect(readdirSync(directories.incoming)).toEqual(['a.vmdk']);
       expect(readdirSync(other)).toEqual([]);
-      expect(queue.claims.pending()).toEqual([]);
-      expect(queue.jobs.list()).toEqual([]);
+      expect(await queue.claims.pending()).toEqual([]);
+      expect(await queue.jobs.list()).toEqual([]);
     } finally {
       await run('chattr', ['-i', original]);
       rmSync(other, { recursive: true });
@@ -168,7 +168,7 @@ describe('originals of a drop that was copied', () => {
     const immutable = join(directories.incoming, 'vm', 'b.vmdk');
     const claim = await droppedDirectory(directories);
     await run('chattr', ['+i', immutable]);
-    claim.entries[0]!.stamp = (await lookAt(directories.incoming, 'vm'))!.stamp;
+    claim.entries[0]!.fingerprint = (await readEntryState(directories.incoming, 'vm'))!.fingerprint;
     const hidden = join(directories.incoming, '.hyper2kvm-j1');
     onTestFinished(() => void run('chattr', ['-i', join(hidden, 'vm', 'b.vmdk')], { okCodes: [0, 1] }));
     const job = await claimDrop(queue, directories, claim, signal);
@@ -182,7 +182,7 @@ describe('originals of a drop that was copied', () => {
     const directories = spool();
     const queue = scratchQueue();
     const claim = { ...(await dropped(directories, ['a.vmdk', 'b.vmdk'])), phase: 'copied' as const };
-    queue.claims.record(claim);
+    await queue.claims.record(claim);
     mkdirSync(sourceDirectory(directories.work, 'j1'), { recursive: true });
     for (const name of ['a.vmdk', 'b.vmdk'])
       writeFileSync(join(sourceDirectory(directories.work, 'j1'), name), `content of ${name}`);
@@ -197,7 +197,7 @@ describe('a claim in a database that is older than the directories', () => {
   it('of a drop that was being copied then, and is copied by now, is finished: the copies are all there is', async () => {
     const directories = spool();
     const queue = scratchQueue();
-    queue.claims.record({ ...(await dropped(directories, ['a.vmdk'])), phase: 'copying' });
+    await queue.claims.record({ ...(await dropped(directories, ['a.vmdk'])), phase: 'copying' });
     rmSync(join(directories.incoming, 'a.vmdk'));
     mkdirSync(sourceDirectory(directories.work, 'j1'), { recursive: true });
     writeFileSync(join(sourceDirectory(directories.work, 'j1'), 'a.vmdk'), 'copy');
@@ -212,7 +212,7 @@ describe('a claim in a database that is older than the directories', () => {
       const queue = scratchQueue();
       const claim = await dropped(directories, ['a.vmdk']);
       const entries = claim.entries.map((entry) => ({ ...entry, device: entry.device + 1 }));
-      queue.claims.record({ ...claim, entries, phase });
+      await queue.claims.record({ ...claim, entries, phase });
       rmSync(join(directories.incoming, 'a.vmdk'));
       mkdirSync(sourceDirectory(directories.work, 'j1'), { recursive: true });
       writeFileSync(join(sourceDirectory(directories.work, 'j1'), 'a.vmdk'), 'copy');
@@ -224,7 +224,7 @@ describe('a claim in a database that is older than the directories', () => {
         expect(codes).toEqual(['spool.incoming-gone']);
         expect(readdirSync(sourceDirectory(directories.work, 'j1'))).toEqual(['a.vmdk']);
       }
-      expect(queue.claims.pending()).toHaveLength(1);
+      expect(await queue.claims.pending()).toHaveLength(1);
     },
   );
 
@@ -237,8 +237,8 @@ describe('a claim in a database that is older than the directories', () => {
       const immutable = join(directories.incoming, 'b.vmdk');
       await run('chattr', ['+i', immutable]);
       onTestFinished(() => void run('chattr', ['-i', immutable], { okCodes: [0, 1] }));
-      claim.entries[1]!.stamp = (await lookAt(directories.incoming, 'b.vmdk'))!.stamp;
-      queue.claims.record({ ...claim, phase: 'copied' });
+      claim.entries[1]!.fingerprint = (await readEntryState(directories.incoming, 'b.vmdk'))!.fingerprint;
+      await queue.claims.record({ ...claim, phase: 'copied' });
       mkdirSync(sourceDirectory(directories.work, 'j1'), { recursive: true });
       for (const name of ['a.vmdk', 'b.vmdk'])
         writeFileSync(join(sourceDirectory(directories.work, 'j1'), name), `content of ${name}`);
@@ -247,7 +247,7 @@ describe('a claim in a database that is older than the directories', () => {
       expect(codes).toEqual(['spool.not-permitted']);
       expect(readdirSync(directories.incoming)).toEqual(['a.vmdk', 'b.vmdk']);
       expect(readdirSync(directories.work)).toEqual([]);
-      expect(queue.claims.pending()).toEqual([]);
+      expect(await queue.claims.pending()).toEqual([]);
       await run('chattr', ['-i', immutable]);
     },
   );
@@ -255,16 +255,16 @@ describe('a claim in a database that is older than the directories', () => {
   it('whose copies are gone does not remove the originals', async () => {
     const directories = spool();
     const queue = scratchQueue();
-    queue.claims.record({ ...(await dropped(directories, ['a.vmdk'])), phase: 'copied' });
+    await queue.claims.record({ ...(await dropped(directories, ['a.vmdk'])), phase: 'copied' });
     expect(await finishClaims(queue, directories, thrown)).toEqual([]);
     expect(readdirSync(directories.incoming)).toEqual(['a.vmdk']);
-    expect(queue.claims.pending()).toEqual([]);
+    expect(await queue.claims.pending()).toEqual([]);
   });
 
   it('of a job that was about to be published leaves its work directory as it is', async () => {
     const directories = spool();
     const queue = scratchQueue();
-    queue.claims.record(await dropped(directories, ['a.vmdk']));
+    await queue.claims.record(await dropped(directories, ['a.vmdk']));
     mkdirSync(join(directories.work, 'j1', 'bundle', 'source'), { recursive: true });
     renameSync(
       join(directories.incoming, 'a.vmdk'),
@@ -272,13 +272,13 @@ describe('a claim in a database that is older than the directories', () => {
     );
     expect(await finishClaims(queue, directories, thrown)).toEqual([]);
     expect(readdirSync(join(directories.work, 'j1', 'bundle', 'source'))).toEqual(['a.vmdk']);
-    expect(queue.claims.pending()).toEqual([]);
+    expect(await queue.claims.pending()).toEqual([]);
   });
 
   it('of which only half a copy is there, and no original, leaves that', async () => {
     const directories = spool();
     const queue = scratchQueue();
-    queue.claims.record({ ...(await dropped(directories, ['a.vmdk'])), phase: 'copying' });
+    await queue.claims.record({ ...(await dropped(directories, ['a.vmdk'])), phase: 'copying' });
     rmSync(join(directories.incoming, 'a.vmdk'));
     mkdirSync(join(directories.work, 'j1', 'source.copying'), { recursive: true });
     writeFileSync(join(directories.work, 'j1', 'source.copying', 'a.vmdk'), 'half');
@@ -292,7 +292,7 @@ describe('finishClaims', () => {
     const directories = spool();
     const queue = scratchQueue();
     const claim = await dropped(directories, ['a.vmdk', 'b.vmdk']);
-    queue.claims.record(claim);
+    await queue.claims.record(claim);
     const source = sourceDirectory(directories.work, 'j1');
     mkdirSync(source, { recursive: true });
     renameSync(join(directories.incoming, 'a.vmdk'), join(source, 'a.vmdk'));
@@ -305,7 +305,7 @@ describe('finishClaims', () => {
     const directories = spool();
     const queue = scratchQueue();
     const claim = await dropped(directories, ['a.vmdk', 'b.vmdk']);
-    queue.claims.record(claim);
+    await queue.claims.record(claim);
     const source = sourceDirectory(directories.work, 'j1');
     mkdirSync(source, { recursive: true });
     renameSync(join(directories.incoming, 'a.vmdk'), join(source, 'a.vmdk'));
@@ -322,7 +322,7 @@ describe('finishClaims', () => {
     const queue = scratchQueue();
     const claim = await dropped(directories, ['a.vmdk', 'b.vmdk']);
     claim.entries[1]!.bornMs! -= 60_000;
-    queue.claims.record(claim);
+    await queue.claims.record(claim);
     const source = sourceDirectory(directories.work, 'j1');
     mkdirSync(source, { recursive: true });
     renameSync(join(directories.incoming, 'a.vmdk'), join(source, 'a.vmdk'));
@@ -336,7 +336,7 @@ describe('finishClaims', () => {
     const queue = scratchQueue();
     const claim = await dropped(directories, ['a.vmdk', 'b.vmdk']);
     for (const entry of claim.entries) delete entry.bornMs;
-    queue.claims.record(claim);
+    await queue.claims.record(claim);
     const source = sourceDirectory(directories.work, 'j1');
     mkdirSync(source, { recursive: true });
     renameSync(join(directories.incoming, 'a.vmdk'), join(source, 'a.vmdk'));
@@ -347,21 +347,21 @@ describe('finishClaims', () => {
   it('undoes a claim that had no effect yet, and one whose copies are not complete', async () => {
     const directories = spool();
     const queue = scratchQueue();
-    queue.claims.record(await dropped(directories, ['a.vmdk'], 'j1'));
-    queue.claims.record({ ...(await dropped(directories, ['b.vmdk'], 'j2')), phase: 'copying' });
+    await queue.claims.record(await dropped(directories, ['a.vmdk'], 'j1'));
+    await queue.claims.record({ ...(await dropped(directories, ['b.vmdk'], 'j2')), phase: 'copying' });
     mkdirSync(join(directories.work, 'j2', 'source.copying'), { recursive: true });
     writeFileSync(join(directories.work, 'j2', 'source.copying', 'b.vmdk'), 'half');
     expect(await finishClaims(queue, directories, thrown)).toEqual([]);
     expect(readdirSync(directories.incoming)).toEqual(['a.vmdk', 'b.vmdk']);
     expect(readdirSync(directories.work)).toEqual([]);
-    expect(queue.claims.pending()).toEqual([]);
+    expect(await queue.claims.pending()).toEqual([]);
   });
 
   it('removes, of complete copies, only the originals that were not touched since', async () => {
     const directories = spool();
     const queue = scratchQueue();
     const claim = { ...(await dropped(directories, ['a.vmdk', 'b.vmdk'])), phase: 'copied' as const };
-    queue.claims.record(claim);
+    await queue.claims.record(claim);
     const source = sourceDirectory(directories.work, 'j1');
     mkdirSync(source, { recursive: true });
     for (const name of ['a.vmdk', 'b.vmdk']) writeFileSync(join(source, name), `content of ${name}`);
@@ -382,15 +382,15 @@ describe('a claim onto another filesystem whose incoming was unmounted before th
     rmSync(join(directories.incoming, 'a.vmdk'));
     mkdirSync(sourceDirectory(directories.work, 'j1'), { recursive: true });
     writeFileSync(join(sourceDirectory(directories.work, 'j1'), 'a.vmdk'), 'copy');
-    queue.claims.record(claim);
-    queue.claims.record({ ...(await dropped(directories, ['b.vmdk'], 'j2')), phase: 'copying' });
+    await queue.claims.record(claim);
+    await queue.claims.record({ ...(await dropped(directories, ['b.vmdk'], 'j2')), phase: 'copying' });
     const codes: unknown[] = [];
     const jobs = await finishClaims(queue, directories, (_claim, error) =>
       codes.push((error as { code: string }).code),
     );
     expect(jobs).toEqual([]);
     expect(codes).toEqual(['spool.incoming-gone']);
-    expect(queue.claims.pending().map(({ job }) => job)).toEqual(['j1']);
+    expect((await queue.claims.pending()).map(({ job }) => job)).toEqual(['j1']);
     expect(readdirSync(directories.incoming)).toEqual(['b.vmdk']);
   });
 });

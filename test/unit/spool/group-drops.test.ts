@@ -3,6 +3,7 @@ import type { Drop, HeaderFacts, IncomingEntry } from '../../../src/model/drop.j
 import { groupDrops } from '../../../src/spool/group-drops.js';
 import { vmName } from '../../../src/spool/names.js';
 import { isDue } from '../../../src/spool/settle.js';
+import { waitingText } from '../../../src/spool/waiting-text.js';
 
 const FACTS: HeaderFacts = {
   kind: 'nothing',
@@ -30,10 +31,11 @@ async function group(listing: Record<string, HeaderFacts>, more: IncomingEntry[]
     else directories.set(first, [...(directories.get(first) ?? []), { name: child, type: 'file', size: 1 }]);
   }
   for (const [name, children] of directories) entries.push({ name, type: 'directory', size: 0, children });
-  return groupDrops([...entries, ...more], async (path) => listing[path]!);
+  const { drops, ignored } = await groupDrops([...entries, ...more], async (path) => listing[path]!);
+  return { drops: drops.map((drop) => ({ ...drop, waitingFor: waitingText(drop) })), ignored };
 }
 
-const only = (drops: Drop[]): Drop => {
+const only = <T extends Drop>(drops: readonly T[]): T => {
   expect(drops).toHaveLength(1);
   return drops[0]!;
 };
@@ -41,9 +43,9 @@ const only = (drops: Drop[]): Drop => {
 describe('what belongs together', () => {
   test('single files are drops of their own, in the order of their numbers', async () => {
     const { drops } = await group({ 'web10.qcow2': disk(), 'web2.vmdk': disk() });
-    expect(drops.map(({ name, entries, complete }) => ({ name, entries, complete }))).toEqual([
-      { name: 'web2.vmdk', entries: ['web2.vmdk'], complete: true },
-      { name: 'web10.qcow2', entries: ['web10.qcow2'], complete: true },
+    expect(drops.map(({ name, entries, waiting }) => ({ name, entries, waiting }))).toEqual([
+      { name: 'web2.vmdk', entries: ['web2.vmdk'], waiting: null },
+      { name: 'web10.qcow2', entries: ['web10.qcow2'], waiting: null },
     ]);
   });
 
@@ -57,7 +59,7 @@ describe('what belongs together', () => {
     expect(only(drops)).toMatchObject({
       name: 'web01.vmdk',
       vm: 'web01',
-      complete: true,
+      waiting: null,
       entries: [...needs, 'web01.vmdk'],
     });
   });
@@ -66,7 +68,6 @@ describe('what belongs together', () => {
     const needs = ['web01-s001.vmdk', 'web01-s002.vmdk', 'web01-s003.vmdk'];
     const { drops } = await group({ 'web01-s001.vmdk': extent, 'web01.vmdk': disk({ needs }) });
     expect(only(drops)).toMatchObject({
-      complete: false,
       waitingFor: 'missing web01-s002.vmdk, web01-s003.vmdk',
     });
   });
@@ -89,7 +90,7 @@ describe('what belongs together', () => {
       'web01-000002.vmdk': disk({ needs: ['web01-000001.vmdk'], parentId: 'b', contentId: 'c' }),
       'web01.vmdk': disk({ contentId: 'a' }),
     });
-    expect(only(drops)).toMatchObject({ name: 'web01.vmdk', vm: 'web01', complete: true });
+    expect(only(drops)).toMatchObject({ name: 'web01.vmdk', vm: 'web01', waiting: null });
     expect(only(drops).entries).toHaveLength(3);
   });
 
@@ -97,7 +98,7 @@ describe('what belongs together', () => {
     const { drops } = await group({
       'web01-000001.vmdk': disk({ needs: ['web01.vmdk'], parentId: 'a', contentId: 'b' }),
     });
-    expect(only(drops)).toMatchObject({ complete: false, waitingFor: 'missing web01.vmdk' });
+    expect(only(drops)).toMatchObject({ waitingFor: 'missing web01.vmdk' });
   });
 
   test('a renamed parent is known by its content id', async () => {
@@ -107,7 +108,7 @@ describe('what belongs together', () => {
     });
     expect(only(drops)).toMatchObject({
       name: 'renamed.vmdk',
-      complete: true,
+      waiting: null,
       entries: ['delta.vmdk', 'renamed.vmdk'],
     });
   });
@@ -128,14 +129,14 @@ describe('what belongs together', () => {
       'web01-ctk.vmdk': FACTS,
       'x-ctk.vmdk': FACTS,
     });
-    expect(only(drops)).toMatchObject({ entries: ['web01-ctk.vmdk', 'web01.vmdk'], complete: true });
+    expect(only(drops)).toMatchObject({ entries: ['web01-ctk.vmdk', 'web01.vmdk'], waiting: null });
     expect(ignored).toEqual([{ name: 'x-ctk.vmdk', reason: 'not-a-disk' }]);
   });
 
   test('what is named by a path belongs together where it is there, and nobody waits for it', async () => {
     const description = { ...FACTS, kind: 'description' as const, uses: ['web01.vmdk', 'data.vmdk'] };
     const { drops } = await group({ 'web01.vmx': description, 'web01.vmdk': disk() });
-    expect(only(drops)).toMatchObject({ entries: ['web01.vmdk', 'web01.vmx'], complete: true });
+    expect(only(drops)).toMatchObject({ entries: ['web01.vmdk', 'web01.vmx'], waiting: null });
   });
 
   test('disks in a folder of a directory, as Hyper-V exports them', async () => {
@@ -155,14 +156,11 @@ describe('what belongs together', () => {
     });
     const path = 'web01/Virtual Hard Disks/web01.vhdx';
     const whole = await groupDrops([hyperV('web01.vhdx')], async (name) => (name === path ? disk() : FACTS));
-    expect(only(whole.drops)).toMatchObject({ complete: true, entries: ['web01'] });
+    expect(only(whole.drops)).toMatchObject({ waiting: null, entries: ['web01'] });
     const part = await groupDrops([hyperV('web01.vhdx.part')], async () => FACTS);
-    expect(only(part.drops)).toMatchObject({
-      complete: false,
-      waitingFor: 'web01.vhdx.part is still being written',
-    });
+    expect(only(part.drops).waiting).toEqual({ kind: 'writing', names: ['web01.vhdx.part'] });
     const none = await groupDrops([hyperV('notes.txt')], async () => FACTS);
-    expect(only(none.drops)).toMatchObject({ complete: false });
+    expect(only(none.drops).waiting).toEqual({ kind: 'no-disk', names: [] });
   });
 
   test('a directory is one VM, with its own job.toml', async () => {
@@ -175,7 +173,7 @@ describe('what belongs together', () => {
       name: 'web01',
       entries: ['web01'],
       options: 'web01/job.toml',
-      complete: true,
+      waiting: null,
     });
   });
 
@@ -217,9 +215,23 @@ describe('what waits', () => {
       'web02.vmdk': disk(),
       'web01-000001.vmdk.part': FACTS,
     });
-    expect(drops.map(({ complete, waitingFor }) => [complete, waitingFor])).toEqual([
-      [false, 'web01-000001.vmdk is still being written'],
-      [true, null],
+    expect(drops.map(({ waiting, waitingFor }) => [waiting?.kind, waitingFor])).toEqual([
+      ['writing', 'web01-000001.vmdk is still being written'],
+      [undefined, null],
+    ]);
+  });
+
+  test('what a partial file may be is waited for first where a file is missing, not where one is unfinished', async () => {
+    const { drops } = await group({
+      'a.vmdk': disk({ needs: ['a-s001.vmdk'] }),
+      'a-s001.vmdk.part': FACTS,
+      // The reason begins with the same word as that of a missing file.
+      'missing.vmdk': disk({ incomplete: 'the footer has not arrived' }),
+      'missing-000001.vmdk.part': FACTS,
+    });
+    expect(drops.map(({ waitingFor }) => waitingFor)).toEqual([
+      'a-s001.vmdk is still being written',
+      'missing.vmdk: the footer has not arrived',
     ]);
   });
 
@@ -227,23 +239,23 @@ describe('what waits', () => {
     const vmsd = { ...FACTS, frozen: ['web01.vmdk'] };
     const base = { 'web01.vmdk': disk({ contentId: 'a' }), 'web01.vmsd': vmsd };
     const waitingFor = 'missing the delta on web01.vmdk (the .vmsd has a snapshot)';
-    expect(only((await group(base)).drops)).toMatchObject({ complete: false, waitingFor });
+    expect(only((await group(base)).drops)).toMatchObject({ waitingFor });
     const inside = { 'w/web01.vmdk': disk({ contentId: 'a' }), 'w/web01.vmsd': vmsd };
-    expect(only((await group(inside)).drops)).toMatchObject({ complete: false, waitingFor });
+    expect(only((await group(inside)).drops)).toMatchObject({ waitingFor });
 
     const delta = disk({ needs: ['web01.vmdk'], parentId: 'a', contentId: 'b' });
     const whole = await group({ ...base, 'web01-000001.vmdk': delta });
-    expect(only(whole.drops)).toMatchObject({ complete: true });
+    expect(only(whole.drops)).toMatchObject({ waiting: null });
     expect(only(whole.drops).entries).toContain('web01.vmsd');
     const vmx: HeaderFacts = { ...FACTS, kind: 'description', format: 'vmx', needs: ['web01.vmdk'] };
-    expect(only((await group({ ...base, 'web01.vmx': vmx })).drops)).toMatchObject({ complete: true });
+    expect(only((await group({ ...base, 'web01.vmx': vmx })).drops)).toMatchObject({ waiting: null });
     const other = { ...base, 'web01.vmsd': { ...FACTS, frozen: ['db01.vmdk'] } };
-    expect(only((await group(other)).drops)).toMatchObject({ complete: true });
+    expect(only((await group(other)).drops)).toMatchObject({ waiting: null });
   });
 
   test('a compressed disk is a drop, and its job.toml is named without the compression', async () => {
     const { drops } = await group({ 'web01.vmdk.gz': disk({ format: 'gzip' }), 'web01.job.toml': FACTS });
-    expect(only(drops)).toMatchObject({ vm: 'web01', options: 'web01.job.toml', complete: true });
+    expect(only(drops)).toMatchObject({ vm: 'web01', options: 'web01.job.toml', waiting: null });
   });
 
   test('a name that cannot be opened is refused by it', async () => {
@@ -254,13 +266,12 @@ describe('what waits', () => {
 
   test('a partial file inside a directory holds the directory back', async () => {
     const { drops } = await group({ 'web01/a.vmdk': disk(), 'web01/b.vmdk.part': FACTS });
-    expect(only(drops)).toMatchObject({ complete: false, waitingFor: 'b.vmdk.part is still being written' });
+    expect(only(drops)).toMatchObject({ waitingFor: 'b.vmdk.part is still being written' });
   });
 
   test('a file whose end has not arrived says so', async () => {
     const { drops } = await group({ 'web01.vmdk': disk({ incomplete: 'the footer has not arrived' }) });
     expect(only(drops)).toMatchObject({
-      complete: false,
       waitingFor: 'web01.vmdk: the footer has not arrived',
     });
   });
@@ -269,7 +280,7 @@ describe('what waits', () => {
     const { drops, ignored } = await group({ 'notes.vmdk': FACTS, 'notes.txt': FACTS, 'README.pdf': FACTS });
     expect(only(drops)).toMatchObject({
       name: 'notes.vmdk',
-      complete: true,
+      waiting: null,
       entries: ['notes.txt', 'notes.vmdk'],
     });
     expect(ignored).toEqual([{ name: 'README.pdf', reason: 'not-a-disk' }]);
@@ -298,8 +309,7 @@ describe('when a drop is due', () => {
     vm: 'x',
     entries: ['x'],
     options: null,
-    complete: true,
-    waitingFor: null,
+    waiting: null,
     refused: null,
     ...facts,
   });
@@ -308,9 +318,13 @@ describe('when a drop is due', () => {
     expect(isDue(drop({}), 10, 10)).toBe(true);
   });
   test('incomplete: after ten times that, so that it fails with its reason and does not wait for ever', () => {
-    expect(isDue(drop({ complete: false }), 99, 10)).toBe(false);
-    expect(isDue(drop({ complete: false }), 100, 10)).toBe(true);
-    expect(isDue(drop({ complete: false }), 4, 0)).toBe(false);
+    const waiting = { kind: 'writing' as const, names: ['x.part'] };
+    expect(isDue(drop({ waiting }), 99, 10)).toBe(false);
+    expect(isDue(drop({ waiting }), 100, 10)).toBe(true);
+    expect(isDue(drop({ waiting }), 4, 0)).toBe(false);
+  });
+  test('never, before its tables have been checked', () => {
+    expect(isDue(drop({ waiting: { kind: 'unchecked', names: ['x'] } }), 1e6, 10)).toBe(false);
   });
 });
 

@@ -1,8 +1,9 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { bufferSource } from '../../../src/disk/base/bytes.js';
 import type { IncomingEntry } from '../../../src/model/drop.js';
 import { groupDrops } from '../../../src/spool/group-drops.js';
 import { factsOf } from '../../../src/spool/header-facts.js';
+import { waitingText } from '../../../src/spool/waiting-text.js';
+import { bufferSource } from '../disk/buffer-source.js';
 import { descriptor, MIB, realImages, withFooter } from '../disk/images.js';
 import { ovfText } from '../disk/ovf-text.js';
 
@@ -21,7 +22,7 @@ async function waitingFor(name: string, bytes: Buffer): Promise<string | null> {
   const entry: IncomingEntry = { name, type: 'file', size: bytes.length };
   const { drops } = await groupDrops([entry], () => factsOf(name, bufferSource(bytes)));
   expect(drops).toHaveLength(1);
-  return drops[0]!.waitingFor;
+  return waitingText(drops[0]!);
 }
 
 describe('a file that is still being copied is never complete', () => {
@@ -52,7 +53,7 @@ describe('a file that is still being copied is never complete', () => {
       const { drops } = await groupDrops(entries, (name) =>
         factsOf(name, bufferSource(name === 'x.ovf' ? bytes : images['sparse.vmdk']!)),
       );
-      return drops.map((drop) => [drop.name, drop.waitingFor]);
+      return drops.map((drop) => [drop.name, waitingText(drop)]);
     };
     expect(await state(text)).toEqual([['x.ovf', null]]);
     expect((await state(text.subarray(0, 900))).find(([name]) => name === 'x.ovf')?.[1]).toMatch(/XML/);

@@ -27,8 +27,7 @@ function scanner(directory: string, extra: Partial<ScanRequest> = {}) {
             vm: name,
             entries: [name],
             options: null,
-            complete: true,
-            waitingFor: null,
+            waiting: null,
             refused: null,
           })),
       };
@@ -216,7 +215,7 @@ describe('an entry that cannot be looked at', () => {
     mkdirSync(join(directory, 'big'));
     for (let index = 0; index < 500; index += 1) writeFileSync(join(directory, 'big', `${index}`), '');
     writeFileSync(join(directory, 'c.raw'), 'c');
-    const found = await named(directory, { lookSeconds: 0.001 });
+    const found = await named(directory, { readSeconds: 0.001 });
     expect(found.find(([name]) => name === 'big')).toEqual(['big', 'spool.too-slow', false]);
   });
 });

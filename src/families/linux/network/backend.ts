@@ -32,7 +32,7 @@ export interface NetworkContext {
   driver: string;
 }
 
-export interface Unpinned {
+interface Unpinned {
   operations: Operation[];
   warnings: Warning[];
 }

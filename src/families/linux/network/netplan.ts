@@ -21,8 +21,9 @@ import { readYaml, type YamlEntry, type YamlFile } from './yaml.js';
 import { applyEdits, type Change, type Edit, replaceEntries, setValue } from './yaml-edit.js';
 
 /**
- * Takes the old and the new driver alike, but not `lo`, which has none: netplan puts it into a udev rule as it is (`DRIVERS=="…", NAME="ens192"`), and there `*` matches
- * nothing too (netplan 1.1 on Debian 13; with `*` such a guest came up without an address).
+ * Takes the old and the new driver alike, but not `lo`, which has none: netplan puts it into a udev rule as
+ * it is (`DRIVERS=="…", NAME="ens192"`), and there `*` matches nothing too (netplan 1.1 on Debian 13; with
+ * `*` such a guest came up without an address).
  */
 const ANY_DRIVER = '"?*"';
 
@@ -121,13 +122,18 @@ function unpinFile(
   return problem === null ? { text, warnings } : unchanged(`without its driver ${problem}`);
 }
 
-/** Between braces an entry is not taken out but made to match anything; an anchor may be needed elsewhere; an empty `match:` is an error. */
+/**
+ * Between braces an entry is not taken out but made to match anything; an anchor may be needed elsewhere; an
+ * empty `match:` is an error.
+ */
 function isRemovable({ pair: { value }, mapping }: YamlEntry): boolean {
   const isAnchored = value !== null && !isAlias(value) && value.anchor !== undefined;
   return mapping.flow !== true && mapping.items.length > 1 && !isAnchored;
 }
 
-/** Of every device but wireless ones and modems: `network: {ethernets: {id: {addresses: […], dhcp4: true}}}`. */
+/**
+ * Of every device but wireless ones and modems: `network: {ethernets: {id: {addresses: […], dhcp4: true}}}`.
+ */
 function expectationOf(file: YamlFile): NetworkExpectation {
   const kinds = file.entries('network', null).filter(({ key }) => !/^(wifis|modems|tunnels)$/.test(key));
   const valuesOf = (key: string) =>
@@ -141,7 +147,10 @@ function expectationOf(file: YamlFile): NetworkExpectation {
 const STATIC_KEYS = ['addresses', 'gateway4', 'gateway6', 'nameservers', 'routes', 'dhcp4', 'dhcp6'];
 const DHCP = 'dhcp4: true';
 
-/** Every device that has addresses of its own asks DHCP instead: a port of a bond or bridge has none and stays. */
+/**
+ * Every device that has addresses of its own asks DHCP instead: a port of a bond or bridge has none and
+ * stays.
+ */
 function useDhcp(path: string, file: YamlFile): string {
   const devices = Map.groupBy(file.entries('network', null, null), ({ key }) => key);
   const fixed = [...devices.values()]

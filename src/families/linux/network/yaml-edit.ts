@@ -1,7 +1,10 @@
 import { isCollection, isPair, type ParsedNode } from 'yaml';
 import type { YamlEntry } from './yaml.js';
 
-/** Text in place of what stands from `start` up to `end`. All else keeps its bytes: comments, quotes, order, line ends. */
+/**
+ * Text in place of what stands from `start` up to `end`. All else keeps its bytes: comments, quotes, order,
+ * line ends.
+ */
 export interface Edit {
   start: number;
   end: number;
@@ -20,7 +23,10 @@ export function applyEdits(text: string, edits: readonly Edit[]): string {
   return result;
 }
 
-/** Writes another value for a key, a scalar in YAML's own form. What comes after the old one on its line stays. */
+/**
+ * Writes another value for a key, a scalar in YAML's own form. What comes after the old one on its line
+ * stays.
+ */
 export function setValue(text: string, { pair }: YamlEntry, value: string): Edit {
   const [, keyEnd] = pair.key.range;
   const end = endOf(text, pair);
@@ -37,8 +43,8 @@ export interface Change {
 }
 
 /**
- * Puts entries in place of others, or takes them out; one at least must be left in a mapping. Null where an entry shares its lines with
- * something that would have to be taken apart.
+ * Puts entries in place of others, or takes them out; one at least must be left in a mapping. Null where an
+ * entry shares its lines with something that would have to be taken apart.
  */
 export function replaceEntries(text: string, changes: readonly Change[]): Edit[] | null {
   const taken = new Set(

@@ -35,7 +35,10 @@ export interface YamlFile {
   text: string;
   /** Why the text must not be edited; null where nothing is wrong. What can be read is there all the same. */
   problem: string | null;
-  /** Returns the entries at a path of keys, through aliases; null stands for any key. A key written twice gives two. */
+  /**
+   * Returns the entries at a path of keys, through aliases; null stands for any key. A key written twice
+   * gives two.
+   */
   entries(...path: (string | null)[]): YamlEntry[];
   /** Returns the entries at a path below a value. */
   below(value: ParsedNode | null, ...path: (string | null)[]): YamlEntry[];

@@ -1,6 +1,7 @@
 /**
- * `outbox`: notifications that are not delivered yet, one row for each event and receiver. `key` stays the same over all tries. `next_at`: milliseconds
- * since 1970. `notification_counts`: what became of those that are gone from the outbox.
+ * `outbox`: notifications that are not delivered yet, one row for each event and receiver. `key` stays the
+ * same over all tries. `next_at`: milliseconds since 1970. `notification_counts`: what became of those that
+ * are gone from the outbox.
  */
 export const outbox = `
 CREATE TABLE outbox (

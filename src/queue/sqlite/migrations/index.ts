@@ -2,6 +2,10 @@ import { initial } from './0001-initial.js';
 import { crashes } from './0002-crashes.js';
 import { outbox } from './0003-outbox.js';
 import { stageTotals } from './0004-stage-totals.js';
+import { owner } from './0005-owner.js';
 
-/** In order; the n-th brings a database of `user_version` n - 1 to n. Never changed once released, only added to. */
-export const MIGRATIONS: readonly string[] = [initial, crashes, outbox, stageTotals];
+/**
+ * In order; the n-th brings a database of `user_version` n - 1 to n. Never changed once released, only added
+ * to.
+ */
+export const MIGRATIONS: readonly string[] = [initial, crashes, outbox, stageTotals, owner];

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { bufferSource } from '../../../../src/disk/base/bytes.js';
 import { indexTar } from '../../../../src/disk/base/tar.js';
 import { Hyper2kvmError } from '../../../../src/errors/error.js';
+import { bufferSource } from '../buffer-source.js';
 
 describe('tar', () => {
   async function tarOf(files: Record<string, Buffer>, args: readonly string[]): Promise<Buffer> {

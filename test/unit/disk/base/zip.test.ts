@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { bufferSource } from '../../../../src/disk/base/bytes.js';
 import { indexZip } from '../../../../src/disk/base/zip.js';
+import { bufferSource } from '../buffer-source.js';
 import { type ZipEntry, zipOf } from '../zip-archive.js';
 
 const index = (bytes: Buffer) => indexZip(bufferSource(bytes));

@@ -8,7 +8,7 @@ describe('lockInstance', () => {
     const file = join(scratchDirectory(), 'daemon.lock');
     const first = lockInstance(file, '/spool');
     expect(() => lockInstance(file, '/spool')).toThrow(
-      new RegExp(`another daemon works on /spool: process ${process.pid}, since 20`),
+      new RegExp(`another daemon is already using /spool: process ${process.pid}, since 20`),
     );
     first.release();
     lockInstance(file, '/spool').release();
@@ -20,7 +20,7 @@ describe('lockDirectory', () => {
     const directory = scratchDirectory();
     const first = lockDirectory(directory);
     expect(() => lockDirectory(directory)).toThrow(
-      new RegExp(`another daemon works on ${directory}: process ${process.pid}$`),
+      new RegExp(`another daemon is already using ${directory}: process ${process.pid}$`),
     );
     if (first !== 'unsupported') first.release();
     const again = lockDirectory(directory);

@@ -1,15 +1,14 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { Hyper2kvmError } from '../errors/error.js';
-import { failpoint } from '../host/failpoint.js';
-import { MIGRATIONS } from './sqlite/migrations/index.js';
-import { openSqlite, type Sqlite } from './sqlite/open.js';
-
-export type { Sqlite };
+import { Hyper2kvmError } from '../../errors/error.js';
+import { failpoint } from '../../host/failpoint.js';
+import { MIGRATIONS } from './migrations/index.js';
+import { openSqlite, type Sqlite } from './open.js';
 
 /**
- * Opens the queue's database, made when missing, brought to the current schema. WAL with `synchronous=FULL`: better-sqlite3 is built with NORMAL as WAL's
- * default, where a commit that was reported done may be lost with the power. Errors: `queue.unusable`, `queue.newer-schema`.
+ * Opens the queue's database, made when missing, brought to the current schema. WAL with `synchronous=FULL`:
+ * better-sqlite3 is built with NORMAL as WAL's default, where a commit that was reported done may be lost
+ * with the power. Errors: `queue.unusable`, `queue.newer-schema`.
  */
 export function openDatabase(file: string): Sqlite {
   let database: Sqlite | undefined;
@@ -30,7 +29,10 @@ export function openDatabase(file: string): Sqlite {
   }
 }
 
-/** Brings the schema from its `user_version` to the newest, all or nothing. A newer one is refused: an older daemon would not keep its promises. */
+/**
+ * Brings the schema from its `user_version` to the newest, all or nothing. A newer one is refused: an older
+ * daemon would not keep its promises.
+ */
 export function migrate(database: Sqlite, migrations: readonly string[], file: string): void {
   const version = () =>
     database.prepare<[], { user_version: number }>('PRAGMA user_version').get()!.user_version;

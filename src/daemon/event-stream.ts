@@ -1,0 +1,94 @@
+import type { DaemonEvent } from '../api/events.js';
+import type { JobSummary } from '../api/protocol.js';
+import type { Job } from '../model/job.js';
+import type { DaemonEvents, EventBus } from './events.js';
+import { waitingSummary } from './views.js';
+
+/**
+ * How each event is told to clients, and what it is about: a later event about the same replaces one that
+ * waits.
+ */
+interface Telling {
+  about: string;
+  line(): DaemonEvent | Promise<DaemonEvent>;
+}
+
+type Summarise = (job: Job) => Promise<JobSummary>;
+
+const TELL: {
+  [Name in keyof DaemonEvents]: (summarise: Summarise, ...event: DaemonEvents[Name]) => Telling;
+} = {
+  'job:changed': (summarise, job) => ({
+    about: `job:changed ${job.job}`,
+    line: async () => ({ event: 'job:changed', job: await summarise(job) }),
+  }),
+  'job:progress': (_, job, { stage, step, percent, bytesPerSecond, etaSeconds, waitingFor }) => ({
+    about: `job:progress ${job}`,
+    line: () => ({
+      event: 'job:progress',
+      ...{ job, stage, step, percent },
+      ...{ bytes_per_second: bytesPerSecond, eta_seconds: etaSeconds, waiting_for: waitingFor },
+    }),
+  }),
+  'drop:waiting': (_, view) => ({
+    about: `drop ${view.waiting.drop.name}`,
+    line: () => ({ event: 'drop:waiting', drop: waitingSummary(view) }),
+  }),
+  'drop:gone': (_, drop) => ({ about: `drop ${drop}`, line: () => ({ event: 'drop:gone', drop }) }),
+  'queue:paused': (_, reason) => ({ about: 'queue', line: () => ({ event: 'queue:paused', reason }) }),
+  'queue:resumed': (_, reason) => ({ about: 'queue', line: () => ({ event: 'queue:resumed', reason }) }),
+  'queue:draining': () => ({ about: 'queue', line: () => ({ event: 'queue:draining' }) }),
+};
+
+/**
+ * What happens from now on, until the signal aborts. Whoever reads it slowly is told less, and nothing grows.
+ */
+export async function* eventStream(
+  events: EventBus,
+  version: string,
+  summarise: Summarise,
+  signal: AbortSignal,
+): AsyncGenerator<DaemonEvent> {
+  const waiting = new Map<string, Telling>();
+  let wake: () => void = () => {};
+  const stops = (Object.keys(TELL) as (keyof DaemonEvents)[]).map((name) =>
+    listen(events, name, summarise, (telling) => {
+      // Last again: what it tells is new.
+      waiting.delete(telling.about);
+      waiting.set(telling.about, telling);
+      wake();
+    }),
+  );
+  const onAbort = () => wake();
+  signal.addEventListener('abort', onAbort);
+  try {
+    yield { event: 'open', version };
+    while (!signal.aborted) {
+      const [next] = waiting.values();
+      if (next === undefined) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        continue;
+      }
+      waiting.delete(next.about);
+      yield await next.line();
+    }
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    for (const stop of stops) stop();
+  }
+}
+
+function listen<Name extends keyof DaemonEvents>(
+  events: EventBus,
+  name: Name,
+  summarise: Summarise,
+  tell: (telling: Telling) => void,
+): () => void {
+  const listener = (...event: DaemonEvents[Name]) => tell(TELL[name](summarise, ...event));
+  // Node's types do not see that a listener of one name takes that name's event.
+  const typed = listener as Parameters<typeof events.on<Name>>[1];
+  events.on(name, typed);
+  return () => void events.off(name, typed);
+}

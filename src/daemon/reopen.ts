@@ -1,0 +1,100 @@
+import { chmod, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { isErrorCode } from '../errors/errno.js';
+import { errorRecord, Hyper2kvmError, isFullDisk } from '../errors/error.js';
+import { syncPath } from '../files/durable.js';
+import { exists } from '../files/exists.js';
+import { removeOrHide, tryToRemove } from '../files/remove.js';
+import { failpoint } from '../host/failpoint.js';
+import type { Job } from '../model/job.js';
+import { copyTree } from '../sources/local/copy-drop.js';
+import { decide } from './decide.js';
+import { CHECKPOINT_NAME, type JobPaths, jobPaths, LOG_NAME } from './paths.js';
+import type { JobRun } from './process-job.js';
+import { waitForSpace } from './wait-for-space.js';
+
+/**
+ * `retry`: resolves with the job once its drop is in work/ again, or with the job queued again when the disk
+ * is full that its drop is copied to. A source that is not there any more, a disk that is full again and
+ * again, or a cancellation meanwhile, ends the job; it is not tried again for ever.
+ */
+export async function reopenJob(job: Job, run: JobRun): Promise<Job> {
+  const { config, queue, lease } = run;
+  const log = run.log.logger.child({ job: job.job });
+  if (job.reopen === null) return job;
+  try {
+    await takeBack(job.reopen, jobPaths(config, job.job), run, log);
+    return await queue.runs.reopened(lease);
+  } catch (thrown) {
+    const error = errorRecord(thrown);
+    if (isFullDisk(error) && (await exists(join(job.reopen, 'source')))) {
+      const full = { error, cause: thrown, failedStage: null };
+      const after = job.outcome === null ? await waitForSpace(job, run, full, log) : job;
+      // What there is of a copy goes with the work directory.
+      return after.state === 'queued' ? after : queue.runs.leftInFailed(lease);
+    }
+    if (error.code !== 'queue.source-gone') throw thrown;
+    await queue.runs.reopened(lease);
+    return decide({ ...job, reopen: null }, run, { outcome: 'failed', error, failedStage: null });
+  }
+}
+
+/**
+ * Takes a failed directory back to work/, source and checkpoints. Safe to call again. Errors:
+ * `queue.source-gone`.
+ */
+async function takeBack(
+  failed: string,
+  paths: JobPaths,
+  { config, signal }: JobRun,
+  log: Logger,
+): Promise<void> {
+  await mkdir(paths.work, { recursive: true, mode: 0o700 });
+  const kept = join(failed, CHECKPOINT_NAME);
+  if (await exists(kept)) {
+    for (const name of await readdir(kept)) await moveBack(join(kept, name), join(paths.work, name), signal);
+  }
+  failpoint('reopen.scratch-moved');
+  const jobLog = join(failed, LOG_NAME);
+  if (await exists(jobLog)) await moveBack(jobLog, paths.log, signal);
+  if (!(await exists(paths.source))) await takeSource(join(failed, 'source'), paths, signal);
+  failpoint('reopen.source-moved');
+  await chmod(paths.source, 0o700);
+  await syncPath(paths.work);
+  // Its own name, which may be new.
+  await syncPath(config.spool.work);
+  // Before the record: what is left of it would pass for the published result of the next failure on the same
+  // day.
+  await removeOrHide(failed, log);
+  failpoint('reopen.removed');
+}
+
+async function takeSource(from: string, paths: JobPaths, signal: AbortSignal): Promise<void> {
+  if (!(await exists(from))) {
+    throw new Hyper2kvmError('queue.source-gone', `${from} is not there any more`, {
+      advice: 'Drop the VM into incoming again.',
+    });
+  }
+  await moveBack(from, paths.source, signal);
+}
+
+/**
+ * Onto another filesystem: a durable copy appears by rename, and what it was made of is removed with the
+ * rest. Called again it keeps what it has made.
+ */
+async function moveBack(from: string, to: string, signal: AbortSignal): Promise<void> {
+  if (await exists(to)) return;
+  try {
+    await rename(from, to);
+  } catch (error) {
+    if (!isErrorCode(error, 'EXDEV')) throw error;
+    const copy = `${to}.copying`;
+    await rm(copy, { recursive: true, force: true });
+    await copyTree(from, copy, signal).catch(async (failure: unknown) => {
+      await tryToRemove(copy);
+      throw failure;
+    });
+    await rename(copy, to);
+  }
+}

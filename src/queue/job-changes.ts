@@ -1,0 +1,155 @@
+import { Hyper2kvmError } from '../errors/error.js';
+import type { Job } from '../model/job.js';
+import type { StageRecord } from '../model/stage-record.js';
+import type { Claim } from './claim.js';
+import type { Decision, Lease, RetryRequest } from './store.js';
+
+/**
+ * What each step of a job's life does to it, as pure functions: the implementations of `QueueStore` only
+ * read, apply and write. `updatedAt` is theirs to set.
+ */
+export function newJob(claim: Claim, entries: readonly string[], now: string): Job {
+  return {
+    job: claim.job,
+    vm: claim.vm,
+    dropName: claim.dropName,
+    entries: [...entries].sort(),
+    optionsFile: claim.optionsFile,
+    overrides: {},
+    refused: claim.refused,
+    state: 'queued',
+    owner: null,
+    token: 0,
+    priority: 0,
+    reservedBytes: claim.reservedBytes,
+    stage: null,
+    waitsForBytes: null,
+    crashes: 0,
+    reopen: null,
+    outcome: null,
+    directory: null,
+    error: null,
+    failedStage: null,
+    records: [],
+    result: { plan: null, boot: null, sourceId: null },
+    createdAt: now,
+    updatedAt: now,
+    startedAt: null,
+    finishedAt: null,
+  };
+}
+
+/**
+ * Null when it may not start. What is decided only has to be published: that frees space, whatever is paused.
+ */
+export function started(job: Job, owner: string, isPaused: boolean, now: string): Job | null {
+  if (job.state !== 'queued' || (isPaused && job.outcome === null)) return null;
+  const running: Job = { ...job, state: 'running', owner, token: job.token + 1 };
+  if (job.outcome !== null) return running;
+  return { ...running, startedAt: job.startedAt ?? now, error: null, waitsForBytes: null };
+}
+
+export function leaseOf({ job, owner, token }: Job): Lease {
+  if (owner === null) throw new Error(`job ${job} is not running`);
+  return { job, owner, token };
+}
+
+/** The job if the lease still is the right to work on it. Throws `queue.lease-lost`. */
+export function held(job: Job | null, lease: Lease): Job {
+  if (job !== null && isHeld(job, lease)) return job;
+  throw new Hyper2kvmError('queue.lease-lost', `job ${lease.job} is not this worker’s any more`, {
+    advice: 'It was started again, here or on another host; that run decides what becomes of it.',
+  });
+}
+
+export function isHeld(job: Job, { owner, token }: Lease): boolean {
+  return job.state === 'running' && job.owner === owner && job.token === token;
+}
+
+export function recorded(job: Job, record: StageRecord): Job {
+  const others = job.records.filter(({ stage }) => stage !== record.stage);
+  const records = [...others, { ...record }];
+  return { ...job, records, crashes: record.status === 'completed' ? 0 : job.crashes };
+}
+
+/** Whether the stage really ran, for the totals. */
+export function hasRun({ status }: StageRecord): boolean {
+  return status === 'completed' || status === 'failed' || status === 'cancelled';
+}
+
+export function reserved(job: Job, bytes: number, atLeast: boolean): Job {
+  return { ...job, reservedBytes: atLeast ? Math.max(bytes, job.reservedBytes) : bytes };
+}
+
+/** Cancelled meanwhile, it keeps the place of its result. */
+export function reopened(job: Job): Job {
+  return { ...job, reopen: null, directory: job.outcome === null ? null : job.directory };
+}
+
+export function leftInFailed(job: Job): Job {
+  return { ...job, reopen: null, directory: job.reopen };
+}
+
+export function decided(job: Job, { instead, ...decision }: Decision): Job {
+  if (job.outcome === (instead ?? null)) return { ...job, ...decision, crashes: 0 };
+  const { error, failedStage, result } = decision;
+  return {
+    ...job,
+    failedStage: job.failedStage ?? failedStage,
+    // The same, with what the stage failed with among its causes.
+    error: error !== null && error.code === job.error?.code ? error : job.error,
+    result: result ?? job.result,
+  };
+}
+
+/**
+ * The record that the checkpoint of the failed stage gets where the stage did not accept its own output; null
+ * where the decision is another one.
+ */
+export function refusedRecord(job: Job, { outcome, failedStage, instead }: Decision): StageRecord | null {
+  if (job.outcome !== (instead ?? null) || outcome !== 'failed') return null;
+  return job.records.find(({ stage }) => stage === failedStage) ?? null;
+}
+
+/** Null when the job is not as it was when the caller read it. */
+export function cancelled(job: Job, seen: Job, decision: Decision): Job | null {
+  const isSame = job.state === seen.state && job.token === seen.token && job.outcome === seen.outcome;
+  return isSame && isActive(job) ? decided(job, decision) : null;
+}
+
+function isActive({ state }: Job): boolean {
+  return state === 'queued' || state === 'running';
+}
+
+export function requeued(job: Job, change: { waitsForBytes?: number } = {}): Job {
+  return { ...job, ...change, state: 'queued', owner: null };
+}
+
+export function interrupted(job: Job): Job {
+  return { ...requeued(job), crashes: job.crashes + 1 };
+}
+
+export function finished(job: Job): Job {
+  if (job.outcome === null) throw new Error(`job ${job.job} has no outcome yet`);
+  const over = { owner: null, stage: null, reservedBytes: 0, waitsForBytes: null, reopen: null };
+  return { ...job, ...over, state: job.outcome };
+}
+
+/** Null when the job is not as it was when the caller read it. */
+export function retried(job: Job, seen: Job, { overrides, reservedBytes }: RetryRequest): Job | null {
+  if (isActive(job) || job.state !== seen.state || job.token !== seen.token) return null;
+  return {
+    ...job,
+    state: 'queued',
+    overrides,
+    reopen: job.directory,
+    reservedBytes,
+    waitsForBytes: reservedBytes,
+    // Read again: the job.toml may have been mended in the failed directory.
+    refused: job.refused?.code.startsWith('job-options.') ? null : job.refused,
+    outcome: null,
+    error: null,
+    failedStage: null,
+    finishedAt: null,
+  };
+}

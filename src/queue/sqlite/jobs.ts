@@ -1,0 +1,124 @@
+import type { Job, QueueState } from '../../model/job.js';
+import { cancelled, held, retried } from '../job-changes.js';
+import type { JobFilter, Jobs, Lease } from '../store.js';
+import type { SqliteCheckpoints } from './checkpoints.js';
+import { type JobRow, jobOf, rowOf } from './job-row.js';
+import type { Sqlite } from './open.js';
+
+const COLUMNS = Object.keys(rowOf({} as Job));
+
+/** The table itself, for those that change a job and something else in one transaction. */
+export interface JobTable {
+  get(id: string): Job | null;
+  insert(job: Job): void;
+  /** Null where there is no such job, or where `change` makes nothing of it. */
+  change(id: string, change: (job: Job) => Job | null): Job | null;
+  /** The same for a running job. Throws `queue.lease-lost`. */
+  changeHeld(lease: Lease, change: (job: Job) => Job): Job;
+  reservedBytes(options?: { running?: boolean; except?: string }): number;
+}
+
+export function jobTable(database: Sqlite): JobTable {
+  const select = database.prepare<[string], JobRow>('SELECT * FROM jobs WHERE job = ?');
+  const values = COLUMNS.map((column) => `@${column}`);
+  const insert = database.prepare<[JobRow]>(`INSERT INTO jobs (${COLUMNS}) VALUES (${values})`);
+  const sets = COLUMNS.map((column) => `${column} = @${column}`);
+  const update = database.prepare<[JobRow]>(`UPDATE jobs SET ${sets} WHERE job = @job`);
+  const reserved = database.prepare<[{ except: string; queued: QueueState }], { total: number | null }>(
+    `SELECT sum(reserved_bytes) AS total FROM jobs WHERE state IN ('running', @queued) AND job <> @except`,
+  );
+  const get = (id: string): Job | null => {
+    const row = select.get(id);
+    return row === undefined ? null : jobOf(row);
+  };
+  const change = database.transaction((id: string, make: (job: Job | null) => Job | null): Job | null => {
+    const made = make(get(id));
+    if (made === null) return null;
+    const changed = { ...made, updatedAt: new Date().toISOString() };
+    update.run(rowOf(changed));
+    return changed;
+  });
+  return {
+    get,
+    insert: (job) => void insert.run(rowOf(job)),
+    change: (id, make) => change(id, (job) => (job === null ? null : make(job))),
+    changeHeld: (lease, make) => change(lease.job, (job) => make(held(job, lease)))!,
+    reservedBytes({ running = false, except = '' } = {}) {
+      return reserved.get({ except, queued: running ? 'running' : 'queued' })?.total ?? 0;
+    },
+  };
+}
+
+export function sqliteJobs(database: Sqlite, table: JobTable, checkpoints: SqliteCheckpoints): Jobs {
+  const next = database.prepare<[], JobRow>(
+    `SELECT * FROM jobs WHERE state = 'queued' ORDER BY priority DESC, job`,
+  );
+  const counts = database.prepare<[], { state: QueueState; count: number }>(
+    'SELECT state, count(*) AS count FROM jobs GROUP BY state',
+  );
+  const newest = database.prepare<[string], JobRow>(
+    'SELECT * FROM jobs WHERE vm = ? ORDER BY job DESC LIMIT 1',
+  );
+  const beginning = database.prepare<[string, string], JobRow>(
+    'SELECT * FROM jobs WHERE substr(job, 1, length(?)) = ? ORDER BY job',
+  );
+  return {
+    async get(id) {
+      return table.get(id);
+    },
+    async find(text) {
+      const exact = table.get(text);
+      if (exact !== null) return [exact];
+      const row = newest.get(text);
+      if (row !== undefined) return [jobOf(row)];
+      return beginning.all(text, text).map(jobOf);
+    },
+    async list(filter = {}) {
+      const { condition, values } = conditionOf(filter);
+      const rows = database.prepare<string[], JobRow>(`SELECT * FROM jobs ${condition} ORDER BY job`);
+      return rows.all(...values).map(jobOf);
+    },
+    async *queued() {
+      // Parsed one by one: mostly the first few are all that is wanted.
+      for (const row of next.all()) yield jobOf(row);
+    },
+    async counts() {
+      const result = { queued: 0, running: 0, converted: 0, failed: 0, cancelled: 0 };
+      for (const { state, count } of counts.all()) result[state] = count;
+      return result;
+    },
+    async reservedBytes(options) {
+      return table.reservedBytes(options);
+    },
+    async setPriority(id, priority) {
+      return table.change(id, (job) => ({ ...job, priority }));
+    },
+    async cancel(seen, decision) {
+      return table.change(seen.job, (job) => cancelled(job, seen, decision));
+    },
+    retry: async (seen, request) =>
+      database.transaction(() => {
+        const job = table.change(seen.job, (now) => retried(now, seen, request));
+        if (job !== null && request.from !== undefined) checkpoints.truncate(job.job, request.from);
+        return job;
+      })(),
+  };
+}
+
+function conditionOf({ states, name, since }: JobFilter): { condition: string; values: string[] } {
+  const where: string[] = [];
+  const values: string[] = [];
+  if (states !== undefined) {
+    where.push(`state IN (${states.map(() => '?')})`);
+    values.push(...states);
+  }
+  if (name !== undefined) {
+    where.push('(instr(vm, ?) > 0 OR instr(drop_name, ?) > 0)');
+    values.push(name, name);
+  }
+  if (since !== undefined) {
+    where.push('created_at >= ?');
+    values.push(since);
+  }
+  return { condition: where.length === 0 ? '' : `WHERE ${where.join(' AND ')}`, values };
+}

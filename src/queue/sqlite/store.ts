@@ -1,0 +1,44 @@
+import type { QueueStore } from '../store.js';
+import { checkpointTable, sqliteCheckpoints } from './checkpoints.js';
+import { sqliteClaims } from './claims.js';
+import { openDatabase } from './database.js';
+import { jobTable, sqliteJobs } from './jobs.js';
+import type { Sqlite } from './open.js';
+import { sqliteOutbox } from './outbox.js';
+import { sqliteRuns } from './runs.js';
+import { OWNER, settingTable, sqlitePause } from './settings.js';
+import { sqliteStatistics } from './statistics.js';
+
+/**
+ * The queue of one host, in one SQLite file. Everything happens inside the call that asks for it, so no other
+ * call comes in between. Errors: those of `openDatabase`.
+ */
+export function openSqliteQueue(file: string): QueueStore {
+  return sqliteQueue(openDatabase(file));
+}
+
+/** Over an open database of the current schema. */
+export function sqliteQueue(database: Sqlite): QueueStore {
+  const jobs = jobTable(database);
+  const checkpoints = checkpointTable(database);
+  const outbox = sqliteOutbox(database);
+  const statistics = sqliteStatistics(database);
+  const settings = settingTable(database);
+  const alive = database.prepare('SELECT count(*) FROM claims');
+  return {
+    owner: settings.get(OWNER)!,
+    jobs: sqliteJobs(database, jobs, checkpoints),
+    runs: sqliteRuns({ database, jobs, checkpoints, outbox, statistics, settings }),
+    claims: sqliteClaims(database, jobs),
+    checkpoints: sqliteCheckpoints(database, jobs, checkpoints),
+    outbox,
+    statistics,
+    pause: sqlitePause(database, settings, outbox),
+    async ping() {
+      alive.get();
+    },
+    async close() {
+      database.close();
+    },
+  };
+}
