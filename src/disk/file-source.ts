@@ -16,7 +16,7 @@ export interface OpenFile {
 
 /**
  * Opens a regular file for reading without following a link in its last component and without waiting for a
- * FIFO's writer. Rejects with `fetch.refused-special` for anything that is no regular file. The handle is
+ * FIFO's writer. Rejects with `fetch.refused-special` for anything that is not a regular file. The handle is
  * closed when `use` is done. Once `signal` is aborted, reads reject with its reason.
  */
 export async function withFile<Result>(

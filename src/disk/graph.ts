@@ -41,14 +41,12 @@ const MAX_BACKING_NAME = 1023;
  * The explicit block graph of a verified chain: nothing that stands in a dropped header is followed.
  *
  * - VMDK: QEMU's driver opens extents and parents by the names in the descriptor itself and checks that a
- *   parent is VMDK too, so it gets descriptors
- * written by us: one a layer, each naming verified files and the next of ours. The whole stack is then one
- * short node. What such a descriptor names must have a sparse header: a text put in its place is not
- * followed. Opened directly, with `backing: null`, is only what QEMU finds in no other way: a single file
- * with a footer, or inside an archive.
+ *   parent is VMDK too, so it gets descriptors written by us: one a layer, each naming verified files and the
+ *   next of ours. The whole stack is then one short node. What such a descriptor names must have a sparse
+ *   header: a text put in its place is not followed. Opened directly, with `backing: null`, is only what QEMU
+ *   finds in no other way: a single file with a footer, or inside an archive.
  * - qcow2: nodes nested with an explicit `backing`. Where the text gets longer than a qcow2 header holds (a
- *   deep chain, long paths), an empty
- *   overlay is put in between and the next layer builds on that.
+ *   deep chain, long paths), an empty overlay is put in between and the next layer builds on that.
  *
  * Throws `flatten.path-unusable` where names cannot be written, `fetch.unsupported`.
  */

@@ -16,7 +16,7 @@ export const raw: DiskFormat = {
 /** With `variant` the bytes are a disk because something else says so (an empty data disk of a VM). */
 export async function parseRaw(source: ByteSource, variant?: string): Promise<ParsedImage> {
   const { size } = source;
-  if (size % SECTOR !== 0) throw corrupt(`a raw disk of ${size} bytes is no multiple of 512`);
+  if (size % SECTOR !== 0) throw corrupt(`a raw disk of ${size} bytes is not a multiple of 512`);
   const head = await source.read(0, HEAD_BYTES);
   const content = rawContent(head);
   const end = tableEnd(head, content);

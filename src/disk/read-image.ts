@@ -117,5 +117,5 @@ async function describeContent(source: ByteSource): Promise<string> {
     return /^\s*<(!doctype|html|\?xml)/i.test(head.toString('latin1'))
       ? 'is a web page or XML text'
       : 'is plain text';
-  return 'has no header that is known';
+  return 'has no known header';
 }

@@ -69,7 +69,7 @@ async function readHeader(source: ByteSource): Promise<VdiHeader> {
       'Clone it with `VBoxManage clonemedium`.',
     );
   if (header.virtualSize === 0 || header.virtualSize > MAX_VIRTUAL_SIZE || header.virtualSize % SECTOR !== 0)
-    throw corrupt('the VDI’s size is out of range');
+    throw corrupt('the VDI header declares an impossible disk size');
   if (header.blocks < Math.ceil(header.virtualSize / BLOCK_SIZE) || header.blocks > 2 ** 26)
     throw corrupt('the VDI’s block map does not fit its size');
   if (header.mapOffset % SECTOR !== 0 || header.dataOffset % SECTOR !== 0)

@@ -66,7 +66,7 @@ async function parse(source: ByteSource): Promise<ParsedImage> {
   }
   const virtualSize = u64be(footer, 48, 'the VHD’s size');
   if (virtualSize === 0 || virtualSize > MAX_VIRTUAL_SIZE || virtualSize % SECTOR !== 0)
-    throw corrupt('the VHD’s size is out of range');
+    throw corrupt('the VHD footer declares an impossible disk size');
   const base = { format: 'vhd', role: 'disk', contentId: null, parent: null, extents: [] } as const;
   const image = { ...base, variant: type, virtualSize, extents: [] };
   return { image, check: (whole) => completeness(whole, image, atEnd) };
@@ -105,7 +105,7 @@ async function allocatedBlocks(source: ByteSource, image: DiskImage, footer: Buf
   const entries = header.readUInt32BE(28);
   const blockSize = header.readUInt32BE(32);
   if (blockSize < SECTOR || blockSize > 2 ** 28 || blockSize % SECTOR !== 0)
-    throw corrupt('the VHD’s block size is out of range');
+    throw corrupt('the VHD header declares an impossible block size');
   const needed = Math.ceil(image.virtualSize / blockSize);
   if (needed > entries || entries > 2 ** 22) throw corrupt('the VHD’s block table does not fit its size');
   const bitmap = Math.ceil(blockSize / SECTOR / 8 / SECTOR) * SECTOR;

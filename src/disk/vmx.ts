@@ -13,7 +13,7 @@ const BUS_ORDER = ['scsi', 'sata', 'nvme', 'ide'];
 /**
  * Parses the file of `key = "value"` lines (VMware Workstation's and ESXi's own format; keys are
  * case-insensitive, `|22` stands for a quote). The last of two equal keys counts, as in VMware. Throws
- * `fetch.corrupt` for what is no VMX.
+ * `fetch.corrupt` for what is not a VMX.
  */
 export function parseVmx(bytes: Buffer): Description {
   const values = readValues(decodeText(bytes, VMWARE_ENCODING));

@@ -12,7 +12,7 @@ export interface Description {
 }
 
 export interface DescribedDisk {
-  /** Bus and unit on the old hypervisor (`scsi0:0`); null where nothing says. */
+  /** Bus and unit on the old hypervisor (`scsi0:0`); null where that is not known. */
   controller: string | null;
   /**
    * The disk's file as the description writes it; null for an empty disk, which whoever imports the VM makes.

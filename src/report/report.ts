@@ -45,7 +45,7 @@ export interface Report {
   start: { libvirt: string[]; qemu: string } | null;
   /** Empty when the job failed: the source is beside the report, untouched. */
   source: SourceFile[];
-  /** Files of the drop that are no part of the disks. */
+  /** Files of the drop that are not part of the disks. */
   passed_over: PassedOver[];
   versions: Versions;
   error: ErrorRecord | null;

@@ -91,7 +91,7 @@ export function u64be(bytes: Buffer, offset: number, what: string): number {
 }
 
 function safe(value: bigint, what: string): number {
-  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw corrupt(`${what} is out of range (${value})`);
+  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw corrupt(`${what} is impossibly large (${value})`);
   return Number(value);
 }
 

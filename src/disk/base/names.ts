@@ -158,7 +158,7 @@ function runAt(text: string, start: number): string {
   return text.slice(start, end);
 }
 
-/** Node gives a name that is not UTF-8 with replacement characters, by which nothing is found again. */
+/** Node replaces invalid UTF-8 in names by U+FFFD, so such a file can be listed but not opened. */
 export function isNotUtf8(name: string): boolean {
   return name.includes('\ufffd');
 }

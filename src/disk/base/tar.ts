@@ -101,7 +101,7 @@ function sizeField(header: Buffer): number {
   const field = header.subarray(124, 136);
   // GNU's base-256 for what does not fit eleven octal digits.
   const size = field[0] === 0x80 ? Number(field.readBigUInt64BE(4)) : octal(field);
-  if (!Number.isSafeInteger(size) || size < 0) throw corrupt('a tar member’s size is out of range');
+  if (!Number.isSafeInteger(size) || size < 0) throw corrupt('a tar header declares an impossible size');
   return size;
 }
 
@@ -130,6 +130,6 @@ function paxRecords(bytes: Buffer): Extension {
     at += length;
   }
   if (result.size !== undefined && (!Number.isSafeInteger(result.size) || result.size < 0))
-    throw corrupt('a tar member’s size is out of range');
+    throw corrupt('a tar header declares an impossible size');
   return result;
 }

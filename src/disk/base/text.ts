@@ -34,7 +34,7 @@ function wideEncoding(bytes: Buffer): 'utf-16le' | 'utf-16be' | null {
   return first === 0 && second !== undefined && second !== 0 ? 'utf-16be' : null;
 }
 
-/** Null for a name that is no encoding. */
+/** Null for a name that is not an encoding. */
 function decoderFor(label: string): InstanceType<typeof TextDecoder> | null {
   try {
     return new TextDecoder(label);

@@ -103,7 +103,7 @@ function propertyIn(element: XmlElement, key: string): string | undefined {
   return undefined;
 }
 
-/** Tells where a drive is attached: `scsi0:1`; null where its parent is no controller. */
+/** Tells where a drive is attached: `scsi0:1`; null where its parent is not a controller. */
 function placesOf(items: readonly Item[]): (drive: XmlElement) => string | null {
   const controllers = items.flatMap(({ element, type, id }) => {
     const bus = busOf(type, element);

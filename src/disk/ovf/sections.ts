@@ -90,7 +90,7 @@ const ITEMS = new Set(['Item', 'StorageItem', 'EthernetPortItem']);
 
 /**
  * The devices that the VM has in a configuration (DSP0243, 8.4 and 9.8): those of no configuration and of
- * this one, which replaces the plain one of the same InstanceID. The bounds of a range are no devices.
+ * this one, which replaces the plain one of the same InstanceID. The bounds of a range are not devices.
  */
 export function itemsOf(hardware: XmlElement | undefined, configuration: string | null): Item[] {
   const found = (hardware?.children ?? []).flatMap((element) => {

@@ -23,7 +23,9 @@ const NAMES: Readonly<Record<string, number>> = {
   terabytes: 40,
 };
 
-/** How many bytes one unit is: `byte * 2^20`, `byte*10^6`, `KiloBytes`. Null for what is no unit of bytes. */
+/**
+ * How many bytes one unit is: `byte * 2^20`, `byte*10^6`, `KiloBytes`. Null for what is not a unit of bytes.
+ */
 export function bytesPerUnit(units: string): number | null {
   const [name = '', ...factors] = units
     .toLowerCase()

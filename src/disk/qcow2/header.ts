@@ -35,7 +35,8 @@ export async function parseQcow2Header(source: ByteSource): Promise<Qcow2Header>
   if (version !== 2 && version !== 3)
     throw unsupported(`qcow2 version ${version}`, 'Convert it with `qemu-img convert -O qcow2`.');
   const clusterBits = head.readUInt32BE(20);
-  if (clusterBits < 9 || clusterBits > 21) throw corrupt('the qcow2 cluster size is out of range');
+  if (clusterBits < 9 || clusterBits > 21)
+    throw corrupt('the qcow2 header declares an impossible cluster size');
   if (head.readUInt32BE(32) !== 0)
     throw unsupported('the qcow2 image is encrypted', 'Decrypt it: `qemu-img convert` with its secret.');
   const features = version === 3 ? readFeatures(head) : { headerLength: 72, incompatible: 0n };
@@ -73,9 +74,10 @@ export async function parseQcow2Header(source: ByteSource): Promise<Qcow2Header>
 function readFeatures(head: Buffer): { headerLength: number; incompatible: bigint } {
   if (head.length < 104) throw truncated('the qcow2 header has not arrived whole');
   const headerLength = head.readUInt32BE(100);
-  if (headerLength < 104 || headerLength > 65_536) throw corrupt('the qcow2 header’s length is out of range');
+  if (headerLength < 104 || headerLength > 65_536)
+    throw corrupt('the qcow2 header declares an impossible length for itself');
   const refcountOrder = head.readUInt32BE(96);
-  if (refcountOrder > 6) throw corrupt('the qcow2 refcount width is out of range');
+  if (refcountOrder > 6) throw corrupt('the qcow2 header declares an impossible refcount width');
   return { headerLength, incompatible: head.readBigUInt64BE(72) };
 }
 
@@ -122,10 +124,10 @@ async function readExtensions(source: ByteSource, start: number, end: number): P
     if (type === EXTENSION.encryption)
       throw unsupported('the qcow2 image is encrypted', 'Decrypt it: `qemu-img convert` with its secret.');
     if (type === EXTENSION.backingFormat) {
-      if (length > 64) throw corrupt('the qcow2 backing format’s name is out of range');
+      if (length > 64) throw corrupt('the qcow2 backing format has a name of more than 64 bytes');
       format = (await readExact(source, offset + 8, length, 'the backing format')).toString('latin1');
       if (!/^[A-Za-z0-9_-]+$/.test(format))
-        throw corrupt(`the qcow2 backing format “${printable(format)}” is no format`);
+        throw corrupt(`the qcow2 backing format “${printable(format)}” is not the name of a format`);
     }
     offset += 8 + Math.ceil(length / 8) * 8;
   }

@@ -54,11 +54,11 @@ export async function readLayout(source: ByteSource): Promise<VhdxLayout> {
   };
   const powerOfTwo = Math.log2(layout.blockSize) % 1 === 0;
   if (!powerOfTwo || layout.blockSize < 2 ** 20 || layout.blockSize > 2 ** 28)
-    throw corrupt('the VHDX’s block size is out of range');
+    throw corrupt('the VHDX header declares an impossible block size');
   if (layout.logicalSectorSize !== 512 && layout.logicalSectorSize !== 4096)
-    throw corrupt('the VHDX’s sector size is out of range');
+    throw corrupt('the VHDX header declares an impossible sector size');
   if (layout.virtualSize === 0 || layout.virtualSize > MAX_VIRTUAL_SIZE || layout.virtualSize % 512 !== 0)
-    throw corrupt('the VHDX’s size is out of range');
+    throw corrupt('the VHDX header declares an impossible disk size');
   return layout;
 }
 
@@ -84,7 +84,7 @@ async function readRegions(source: ByteSource): Promise<Map<string, { offset: nu
   const table = await readExact(source, REGION_TABLE, 64 * KIB, 'the VHDX region table');
   const count = table.readUInt32LE(8);
   if (table.toString('latin1', 0, 4) !== 'regi' || count > 2047)
-    throw corrupt('the VHDX region table is invalid');
+    throw corrupt('the VHDX region table is not valid');
   const regions = new Map<string, { offset: number; length: number }>();
   for (let i = 0; i < count; i += 1) {
     const at = 16 + i * 32;
@@ -105,7 +105,7 @@ async function readItems(
   const table = await readExact(source, metadata.offset, 64 * KIB, 'the VHDX metadata');
   const count = table.readUInt16LE(10);
   if (table.toString('latin1', 0, 8) !== 'metadata' || count > 2047)
-    throw corrupt('the VHDX metadata is invalid');
+    throw corrupt('the VHDX metadata table is not valid');
   const items = new Map<string, { offset: number; length: number }>();
   for (let i = 0; i < count; i += 1) {
     const at = 32 + i * 32;

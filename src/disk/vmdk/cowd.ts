@@ -16,8 +16,10 @@ export function parseCowd(sector: Buffer): TableLayout {
   const directory = sector.readUInt32LE(20) * SECTOR;
   const directoryEntries = sector.readUInt32LE(24);
   if (sector.readUInt32LE(4) !== 1) throw corrupt('a COWD header of an unknown version');
-  if (capacity === 0 || capacity > MAX_VIRTUAL_SIZE) throw corrupt('the COWD header’s size is out of range');
-  if (grainSize === 0 || grainSize > 2 ** 30) throw corrupt('the COWD header’s grain size is out of range');
+  if (capacity === 0 || capacity > MAX_VIRTUAL_SIZE)
+    throw corrupt('the COWD header declares an impossible disk size');
+  if (grainSize === 0 || grainSize > 2 ** 30)
+    throw corrupt('the COWD header declares an impossible grain size');
   const needed = Math.ceil(capacity / (grainSize * ENTRIES_PER_TABLE));
   if (
     directoryEntries < needed ||

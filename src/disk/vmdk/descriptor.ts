@@ -41,7 +41,7 @@ export function looksLikeDescriptor(head: Buffer): boolean {
 }
 
 /**
- * Parses the text; `fetch.corrupt` where it is no descriptor, `fetch.unsupported` where it names what QEMU
+ * Parses the text; `fetch.corrupt` where it is not a descriptor, `fetch.unsupported` where it names what QEMU
  * would silently leave out.
  */
 export function parseDescriptor(bytes: Buffer): Descriptor {
@@ -98,7 +98,7 @@ function parseExtent(line: string): DescriptorExtent {
   ];
   const sectors = Number(sectorText);
   if (!Number.isSafeInteger(sectors * SECTOR) || sectors === 0)
-    throw corrupt('an extent has an out-of-range number of sectors');
+    throw corrupt('an extent line declares an impossible number of sectors');
   // QEMU skips lines of other kinds or without RW: everything after them would move to a wrong place.
   if (kind === 'SESPARSE') {
     throw unsupported(
@@ -123,7 +123,7 @@ function parseExtent(line: string): DescriptorExtent {
   if (name === undefined || name === '') throw corrupt('an extent line has no file name');
   if (kind === 'FLAT' && offset === undefined) throw corrupt('a FLAT extent line has no offset');
   const start = kind === 'FLAT' || kind === 'VMFS' ? Number(offset ?? 0) : 0;
-  if (!Number.isSafeInteger(start * SECTOR)) throw corrupt('an extent has an out-of-range offset');
+  if (!Number.isSafeInteger(start * SECTOR)) throw corrupt('an extent line declares an impossible offset');
   return { access, sectors, kind, name, offset: start };
 }
 
@@ -172,6 +172,6 @@ function unquote(value: string): string {
 }
 
 function hexadecimal(value: string, what: string): string {
-  if (!/^[0-9a-fA-F]{1,8}$/.test(value)) throw corrupt(`${what} is no 32-bit hexadecimal number`);
+  if (!/^[0-9a-fA-F]{1,8}$/.test(value)) throw corrupt(`${what} is not a 32-bit hexadecimal number`);
   return Number.parseInt(value, 16).toString(16);
 }

@@ -57,7 +57,7 @@ export function parseSparseHeader(sector: Buffer): SparseHeader {
     throw corrupt('line ends in the header were changed: the file was transferred in text mode');
   const sectors = (offset: number, what: string) => {
     const bytes = u64le(sector, offset, what) * SECTOR;
-    if (!Number.isSafeInteger(bytes)) throw corrupt(`${what} is out of range`);
+    if (!Number.isSafeInteger(bytes)) throw corrupt(`${what} is impossibly large`);
     return bytes;
   };
   const header = {
@@ -79,9 +79,9 @@ export function parseSparseHeader(sector: Buffer): SparseHeader {
     throw corrupt('the header’s capacity is zero or over 1 PiB');
   const grainSectors = header.grainSize / SECTOR;
   if (grainSectors < 1 || grainSectors > 0x20_0000 || !isPowerOfTwo(grainSectors))
-    throw corrupt('the grain size is out of range');
+    throw corrupt('the VMDK header declares an impossible grain size');
   if (header.entriesPerTable < 1 || header.entriesPerTable > 512)
-    throw corrupt('the grain tables’ length is out of range');
+    throw corrupt('the VMDK header declares an impossible length of its grain tables');
   if (directoryEntries(header) > MAX_DIRECTORY_ENTRIES)
     throw corrupt('the grain directory is larger than any real one');
   if (header.descriptorSize > MAX_DESCRIPTOR) throw corrupt('the embedded descriptor is larger than 1 MiB');
@@ -157,7 +157,7 @@ export async function sparseCompleteness(source: ByteSource, first: SparseHeader
       const marker = await readExact(source, offset, 12, 'the last grain’s marker');
       const packed = marker.readUInt32LE(8);
       if (packed === 0 || packed > 2 * header.grainSize + 1024)
-        throw corrupt('the last grain’s compressed size is out of range');
+        throw corrupt('the last grain declares an impossible compressed size');
       if (offset + 12 + packed > source.size)
         throw truncated('the last compressed grain lies beyond the end of the file');
     }

@@ -39,12 +39,12 @@ export interface OpenSource {
   hardware: Hardware;
   /**
    * In the VM's order, at least one. `controller`: bus and unit on the old hypervisor (`scsi0:0`), null where
-   * nothing says.
+   * that is not known.
    */
   disks: { controller: string | null; chain: Chain }[];
   /** All of its files, for the report: paths relative to the source, sizes in bytes. */
   files: { path: string; size: number }[];
-  /** Those of them that are no part of the disks. */
+  /** Those of them that are not part of the disks. */
   passedOver: PassedOver[];
   /** What its owner should know, and what did not keep it from being opened. */
   warnings: Warning[];

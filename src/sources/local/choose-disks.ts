@@ -1,5 +1,6 @@
+import type { Assembly } from '../../disk/assemble.js';
 import { isPath, refusedReference } from '../../disk/base/names.js';
-import { type Assembly, chainOf, leavesOf } from '../../disk/chain.js';
+import { chainOf, leavesOf } from '../../disk/chain.js';
 import { innerName } from '../../disk/compression.js';
 import { BLANK } from '../../disk/read-image.js';
 import { Hyper2kvmError } from '../../errors/error.js';

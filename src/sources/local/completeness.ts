@@ -1,5 +1,5 @@
+import type { Assembled, ImageFile } from '../../disk/assemble.js';
 import type { Completeness } from '../../disk/base/format.js';
-import type { Assembled, ImageFile } from '../../disk/chain.js';
 import { type Places, pathOf, withBytes } from '../../disk/file-source.js';
 import { inFile } from '../../disk/read-image.js';
 import { Hyper2kvmError } from '../../errors/error.js';

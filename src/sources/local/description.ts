@@ -1,4 +1,4 @@
-import type { DropFile } from '../../disk/chain.js';
+import type { DropFile } from '../../disk/assemble.js';
 import { withBytes } from '../../disk/file-source.js';
 import { type OvfOptions, parseOvf } from '../../disk/ovf/ovf.js';
 import { parseVmsd } from '../../disk/vmsd.js';

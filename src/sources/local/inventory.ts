@@ -1,9 +1,9 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { DropFile } from '../../disk/assemble.js';
 import { isNotUtf8, refusedName } from '../../disk/base/names.js';
 import { indexTar, type TarMember } from '../../disk/base/tar.js';
 import { indexZip, looksLikeZip, type ZipMember } from '../../disk/base/zip.js';
-import type { DropFile } from '../../disk/chain.js';
 import { compressionIn, innerName } from '../../disk/compression.js';
 import { type Places, refusedSpecial, refuseHardLinks, withBytes } from '../../disk/file-source.js';
 import { formatOfExtension } from '../../disk/formats.js';

@@ -1,6 +1,7 @@
 import { sep } from 'node:path';
 import { z } from 'zod';
-import { assemble, chainOf } from '../../disk/chain.js';
+import { assemble } from '../../disk/assemble.js';
+import { chainOf } from '../../disk/chain.js';
 import { refuseHoles } from '../../disk/compression.js';
 import { eachDisk } from '../../host/each-disk.js';
 import { type DropPlace, dropPlaceSchema } from '../../model/drop.js';

@@ -1,5 +1,5 @@
+import type { DropFile } from '../../disk/assemble.js';
 import { NameIndex } from '../../disk/base/names.js';
-import type { DropFile } from '../../disk/chain.js';
 import { withBytes } from '../../disk/file-source.js';
 import { type ManifestLine, parseManifest, verifyDigest } from '../../disk/ovf/manifest.js';
 import type { Warning } from '../../model/plan.js';

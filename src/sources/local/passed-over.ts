@@ -1,4 +1,4 @@
-import type { ImageFile } from '../../disk/chain.js';
+import type { ImageFile } from '../../disk/assemble.js';
 import { isChangeTracking } from '../../disk/formats.js';
 import type { PassedOver } from '../../model/drop.js';
 import { bytesOf, type Chain } from '../../model/storage.js';

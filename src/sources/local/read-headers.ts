@@ -1,6 +1,6 @@
+import type { DropFile, ImageFile } from '../../disk/assemble.js';
 import { rememberEnds } from '../../disk/base/bytes.js';
 import { NameIndex } from '../../disk/base/names.js';
-import type { DropFile, ImageFile } from '../../disk/chain.js';
 import { compressionIn } from '../../disk/compression.js';
 import { withBytes } from '../../disk/file-source.js';
 import { type ReadOptions, readImageFile } from '../../disk/read-image.js';

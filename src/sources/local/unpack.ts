@@ -1,6 +1,6 @@
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import type { DropFile } from '../../disk/chain.js';
+import type { DropFile } from '../../disk/assemble.js';
 import { type Compression, ExpansionBudget } from '../../disk/compression.js';
 import { type Places, pathOf } from '../../disk/file-source.js';
 import { inFile } from '../../disk/read-image.js';

@@ -10,7 +10,7 @@ export const fetchOutput = z.object({
   disks: z.array(
     z.object({
       index: z.int(),
-      /** Bus and unit on the old hypervisor (`scsi0:0`); null where nothing says. */
+      /** Bus and unit on the old hypervisor (`scsi0:0`); null where that is not known. */
       controller: z.string().nullable(),
       chain: chainSchema,
     }),

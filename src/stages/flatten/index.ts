@@ -63,7 +63,7 @@ interface DiskSizes {
   usedBytes: number;
 }
 
-/** What several layers hold overlaps at worst not at all. */
+/** Upper bounds: as if the layers' data did not overlap. */
 function sizesOf({ layers }: Chain): DiskSizes {
   const virtualSize = layers[0]!.virtual_size;
   const allocated = layers.map((layer) => layer.allocated);
