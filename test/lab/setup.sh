@@ -204,7 +204,7 @@ build() {
   mv dist/.building dist/.built
 }
 
-# What is to be done, and about how many seconds it takes: on a machine with two cores and 50 Mbit/s.
+# What is to be done, and a rough estimate of how long it takes (not measured on a fresh machine yet).
 announce() {
   seconds=0
   [ -z "$missing" ] || seconds=$((20 + $(echo "$missing" | wc -l) * 6))
