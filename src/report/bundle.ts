@@ -12,6 +12,7 @@ import { type Delivered, deliver, deliveredMachine, lookAtHost } from './deliver
 import { operationDiffs } from './diff.js';
 import { applyMoves, emptyDirectory, exists, type Move, openTree, undoMoves } from './files.js';
 import { reportHtml } from './html.js';
+import { letQemuPass } from './libvirt-access.js';
 import { buildReport, readOutputs, type StageOutputs } from './report.js';
 
 /** What both endings of a job are told. Times are ISO 8601 in UTC. */
@@ -74,6 +75,8 @@ export async function assembleBundle(request: BundleRequest): Promise<Report> {
   const moves = await bundleMoves(request, outputs, diskNames);
   await restoreMoved(moves, bundleDirectory);
   await emptyDirectory(bundleDirectory);
+  // What this cannot open is found closed, and the report says the command that opens it.
+  await letQemuPass([bundleDirectory], request.signal === undefined ? {} : { signal: request.signal });
 
   const source = await digestSource(request.source, request.signal);
   const versions = await toolVersions(request.signal);

@@ -9,7 +9,7 @@ import { type StartHost, startCommand } from '../machine/start-command.js';
 import type { Report } from '../model/report.js';
 import { shellWord } from '../text/format.js';
 import { aclEntry } from '../tools/acl.js';
-import { letQemuPass, stillClosed } from './libvirt-access.js';
+import { stillClosed } from './libvirt-access.js';
 import type { StageOutputs } from './report.js';
 
 interface DeliveredJob {
@@ -56,7 +56,7 @@ export interface Host extends StartHost {
   isRoot: boolean;
 }
 
-/** Returns what is there: KVM where it has run the boot test or passes its own. Lets libvirt's QEMU into the bundle. */
+/** Returns what is there: KVM where it has run the boot test or passes its own. */
 export async function lookAtHost(
   machine: Machine,
   boot: StageOutputs['boot'],
@@ -66,8 +66,6 @@ export async function lookAtHost(
   const { architecture, firmware } = machine;
   const uefi = firmware === 'uefi' ? ((await findUefi(architecture)) ?? architecture.uefi.images[0]!) : null;
   const libvirt = await lookAtLibvirt(signal);
-  // What that could not open is found closed.
-  await letQemuPass([place.bundleDirectory], { signal });
   const closed = libvirt.user === null ? [] : await stillClosed(libvirt.user, place, signal);
   const { kind, obstacle } = await acceleratorOf(machine, boot, signal);
   return {
