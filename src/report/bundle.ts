@@ -13,6 +13,9 @@ import { operationDiffs } from './diff.js';
 import { digestConverted } from './digest-converted.js';
 import { applyMoves, emptyDirectory, type Move, openTree, undoMoves } from './files.js';
 import { reportHtml } from './html.js';
+
+import { letQemuPass } from './libvirt-access.js';
+
 import { buildReport, type Report, readOutputs, type StageOutputs } from './report.js';
 
 /** What both endings of a job are told. Times are ISO 8601 in UTC. */
@@ -90,6 +93,8 @@ export async function assembleBundle(request: BundleRequest): Promise<Report> {
   const moves = await bundleMoves(request, outputs, diskNames);
   await restoreMoved(moves, bundleDirectory);
   await emptyDirectory(bundleDirectory);
+  // What this cannot open is found closed, and the report says the command that opens it.
+  await letQemuPass([bundleDirectory], request.signal === undefined ? {} : { signal: request.signal });
 
   const source = await digestConverted(request);
   const versions = await toolVersions(request.signal);

@@ -8,7 +8,8 @@ import { type Machine, machineOf } from '../machine/machine.js';
 import { type StartHost, startCommand } from '../machine/start-command.js';
 import { shellWord } from '../text/format.js';
 import { aclEntry } from '../tools/acl.js';
-import { letQemuPass, stillClosed } from './libvirt-access.js';
+
+import { stillClosed } from './libvirt-access.js';
 import type { Report, StageOutputs } from './report.js';
 
 interface DeliveredJob {
@@ -55,10 +56,7 @@ export interface Host extends StartHost {
   isRoot: boolean;
 }
 
-/**
- * Returns what is there: KVM where it has run the boot test or passes its own. Lets libvirt's QEMU into the
- * bundle.
- */
+/** Returns what is there: KVM where it has run the boot test or passes its own. */
 export async function lookAtHost(
   machine: Machine,
   boot: StageOutputs['boot'],
@@ -68,8 +66,6 @@ export async function lookAtHost(
   const { architecture, firmware } = machine;
   const uefi = firmware === 'uefi' ? ((await findUefi(architecture)) ?? architecture.uefi.images[0]!) : null;
   const libvirt = await lookAtLibvirt(signal);
-  // What that could not open is found closed.
-  await letQemuPass([place.bundleDirectory], { signal });
   const closed = libvirt.user === null ? [] : await stillClosed(libvirt.user, place, signal);
   const { kind, obstacle } = await acceleratorOf(machine, boot, signal);
   return {

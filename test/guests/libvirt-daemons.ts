@@ -56,7 +56,7 @@ export async function readConsole(domain: string, expected: RegExp, timeoutSecon
   // virsh wants a terminal.
   const command = `virsh --connect qemu:///system console ${domain}`;
   const console = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
-    stdio: ['pipe', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'ignore'],
   });
   let text = '';
   console.stdout.setEncoding('latin1').on('data', (part: string) => {

@@ -745,9 +745,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'bundle-closed-to-libvirt',
     breaks: 'libvirt cannot open the disks of a delivered bundle.',
-    file: 'src/report/delivered.ts',
-    text: 'await letQemuPass([place.bundleDirectory], { signal });',
-    by: 'await letQemuPass([], { signal });',
+    file: 'src/report/bundle.ts',
+    text: 'await letQemuPass([bundleDirectory],',
+    by: 'await letQemuPass([],',
     tests: [guest('libvirt', 'opens the disk that `convert -o` wrote')],
   },
   {
