@@ -2,7 +2,8 @@ import { basename } from 'node:path';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /**
- * Roughly the seconds of the files that take longest, on two cores without KVM. `npm test` prints what its files took: a new long one belongs in here.
+ * Roughly the seconds of the files that take longest, on two cores without KVM. `npm test` prints what its
+ * files took: a new long one belongs in here.
  */
 const SECONDS: Readonly<Record<string, number>> = {
   'crash.test.ts': 245,
@@ -14,6 +15,7 @@ const SECONDS: Readonly<Record<string, number>> = {
   'matrix-bullseye-bios.test.ts': 80,
   'validate.test.ts': 200,
   'cli-convert.test.ts': 100,
+  'libvirt.test.ts': 140,
   'lab-guests.test.ts': 100,
   'phony-guest.test.ts': 45,
   'initramfs-kernel.test.ts': 30,
@@ -32,7 +34,10 @@ const SECONDS: Readonly<Record<string, number>> = {
   'hostile-intake.test.ts': 1,
 };
 const OTHERS = 15;
-/** Files with guests that run at a time: as many as a small machine has cores. The third worker takes files that mostly wait. */
+/**
+ * Files with guests that run at a time: as many as a small machine has cores. The third worker takes files
+ * that mostly wait.
+ */
 const GUESTS_AT_A_TIME = 2;
 const WORKERS = 3;
 

@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
-// The sources import each other by the names that tsc gives them. Vitest resolves these in its own modules; in a thread that the code under test starts, Node does.
+// The sources import each other by the names that tsc gives them. Vitest resolves these in its own modules;
+// in a thread that the code under test starts, Node does.
 registerHooks({
   resolve(specifier, context, next) {
     const source = specifier.replace(/\.js$/, '.ts');

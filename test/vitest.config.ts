@@ -6,8 +6,9 @@ import { LongestFirst } from './longest-first.js';
 const THREADS = ['--import', fileURLToPath(new URL('typescript-threads.mjs', import.meta.url))];
 
 /**
- * Files of both run side by side: those with guests keep the cores busy, those without mostly wait. Machines of the tests have one virtual CPU: two of them with two
- * each on two cores take more than twice as long as one after the other, since QEMU's threads wait for each other.
+ * Files of both run side by side: those with guests keep the cores busy, those without mostly wait. Machines
+ * of the tests have one virtual CPU: two of them with two each on two cores take more than twice as long as
+ * one after the other, since QEMU's threads wait for each other.
  */
 const REAL = {
   execArgv: THREADS,

@@ -10,7 +10,9 @@ import { guestPath } from './tar-entries.js';
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 /** udev's hwdb.bin and package caches are the only larger files of /etc that real guests have. */
 const MAX_ETC_FILE_BYTES = 1024 * 1024;
-/** Of all contents and paths. Three kernels' module indexes, /etc and a package database stay under 20 MiB. */
+/**
+ * Of all contents and paths. Three kernels' module indexes, /etc and a package database stay under 20 MiB.
+ */
 const MAX_TOTAL_BYTES = 48 * 1024 * 1024;
 const MAX_ENTRIES = 200_000;
 /** Of one directory: `MAX_ENTRIES` names of usual length. */

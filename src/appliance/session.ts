@@ -1,9 +1,9 @@
 import type { GuestfsArguments, GuestfsName, GuestfsResult } from './functions.js';
 
 /**
- * A running libguestfs appliance with the job's disks, by the C API's own names: only this folder speaks to it.
- * Guest strings are data. Every call rejects with a Hyper2kvmError: `guest.call-failed` with the C API's message
- * and errno, `guest.timeout`, `guest.died`.
+ * A running libguestfs appliance with the job's disks, by the C API's own names: only this folder speaks to
+ * it. Guest strings are data. Every call rejects with a Hyper2kvmError: `guest.call-failed` with the C API's
+ * message and errno, `guest.timeout`, `guest.died`.
  */
 export interface ApplianceSession {
   /**

@@ -32,7 +32,10 @@ export function examplesOf(command: Command): readonly string[] {
   return EXAMPLES.get(command) ?? [];
 }
 
-/** A command with everything that all of them share. Wrong usage throws commander's error, which main turns into exit code 2. */
+/**
+ * A command with everything that all of them share. Wrong usage throws commander's error, which main turns
+ * into exit code 2.
+ */
 export function newCommand(io: Io, text: CommandText): Command {
   const [name, ...words] = text.usage.split(' ') as [string, ...string[]];
   const command = prepare(io, new Command(name))

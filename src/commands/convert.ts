@@ -3,11 +3,12 @@ import { dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { exists } from '../files/exists.js';
 import { assembleBundle, writeFailure } from '../report/bundle.js';
+import { letQemuPass } from '../report/libvirt-access.js';
 import type { Report } from '../report/report.js';
 import { summarize } from '../report/summary.js';
 import { publishDirectory } from '../spool/publish.js';
 import { terminalText } from '../text/escape-terminal.js';
-import { shellWord } from '../text/format.js';
+import { pathTo } from '../tools/acl.js';
 import { collectSetting, newCommand, printJson, usageError } from './command.js';
 import { EXIT_FAILED, failureText } from './failure.js';
 import {
@@ -44,7 +45,9 @@ export function convertCommand(io: Io): Command {
       const finalDirectory = join(output, drop.vm);
       if (await exists(finalDirectory))
         throw usageError(`${finalDirectory} exists already`, 'Remove it, or choose another -o or [vm] name.');
-      await mkdir(output, { recursive: true });
+      const made = await mkdir(output, { recursive: true });
+      // Directories of the user's own are left as they are: what libvirt may not enter is said at the end.
+      if (made !== undefined) await letQemuPass(pathTo(output).filter((path) => path.startsWith(made)));
       // On the result's filesystem: the disk is moved into place, never copied.
       const workDirectory = await makeWorkDirectory(join(output, `.hyper2kvm-work-${drop.job}`));
       try {
@@ -101,12 +104,15 @@ async function convert(
 function convertedText(io: Io, report: Report, directory: string): string {
   const { tone, verdict, sentence } = summarize(report);
   const style = tone === 'good' ? 'green' : tone === 'caution' ? 'yellow' : 'red';
-  const start =
-    report.kind === 'data'
-      ? ''
-      : `  start   virsh define ${terminalText(shellWord(join(directory, `${report.vm}.xml`)))} && virsh start ${shellWord(report.vm)}\n`;
   return `${io.paint(['bold', style], verdict)}: ${terminalText(sentence)}
   bundle  ${terminalText(directory)}
   report  ${terminalText(join(directory, 'report.html'))}
-${start}`;
+${startText(report)}`;
+}
+
+function startText({ start }: Report): string {
+  if (start === null) return '';
+  const lines = [...start.libvirt, start.qemu].map((line) => `  ${terminalText(line)}\n`);
+  const qemu = lines.pop();
+  return `\nStart it by libvirt:\n${lines.join('')}or by QEMU alone (screen: VNC, serial port: this terminal):\n${qemu}`;
 }

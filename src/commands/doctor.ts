@@ -5,6 +5,7 @@ import { type CommonOptions, configOf, newCommand, printJson } from './command.j
 import { checkApplianceCache, checkKernel, checkLibguestfs } from './doctor/appliance.js';
 import type { Check, Finding } from './doctor/check.js';
 import { checkAccelerator, checkInotify, checkMemory, checkProcessors } from './doctor/host.js';
+import { checkLibvirt } from './doctor/libvirt.js';
 import { checkDirectories, checkSpace } from './doctor/spool.js';
 import { checkFirmware, checkNode, checkPrograms, checkQemu, checkSandbox } from './doctor/tools.js';
 import { EXIT_FAILED } from './failure.js';
@@ -26,6 +27,7 @@ const CHECKS: readonly Check[] = [
   checkDirectories,
   checkSpace,
   checkInotify,
+  checkLibvirt,
 ];
 
 export function doctorCommand(io: Io): Command {

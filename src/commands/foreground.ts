@@ -31,7 +31,10 @@ export interface ForegroundJob {
   source: { directory: string; entries: string[] };
 }
 
-/** Reads the drop at `path` and its job.toml. Errors: `usage.invalid` where nothing is there, `config.*`, `job-options.*`. */
+/**
+ * Reads the drop at `path` and its job.toml. Errors: `usage.invalid` where nothing is there, `config.*`,
+ * `job-options.*`.
+ */
 export async function openDrop(io: Io, path: string, options: ForegroundOptions): Promise<ForegroundJob> {
   const { flags, overrides } = splitSettings(options.set ?? {});
   const { config, renamed } = configOf(io, options, flags);
@@ -56,8 +59,8 @@ export async function openDrop(io: Io, path: string, options: ForegroundOptions)
 }
 
 /**
- * Runs the stages on a drop, with progress on stderr (none with --json). `workDirectory` exists; what is left in it is the caller's to remove, the log of
- * all details is in its job.log. SIGINT and SIGTERM cancel.
+ * Runs the stages on a drop, with progress on stderr (none with --json). `workDirectory` exists; what is left
+ * in it is the caller's to remove, the log of all details is in its job.log. SIGINT and SIGTERM cancel.
  */
 export async function runForeground(
   io: Io,

@@ -36,7 +36,9 @@ export function inspectCommand(io: Io): Command {
     });
 }
 
-/** Runs the stages up to `until` in a scratch directory that is removed. Null: it failed, and that is printed. */
+/**
+ * Runs the stages up to `until` in a scratch directory that is removed. Null: it failed, and that is printed.
+ */
 export async function runUntil(
   io: Io,
   path: string,

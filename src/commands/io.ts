@@ -28,8 +28,8 @@ interface Stream {
 }
 
 /**
- * Colours need a terminal, and no $NO_COLOR (https://no-color.org: set and not empty) and no `TERM=dumb`. Only a command that cleans up asks for
- * `interruption`: the others end at a signal as programs do.
+ * Colours need a terminal, and no $NO_COLOR (https://no-color.org: set and not empty) and no `TERM=dumb`.
+ * Only a command that cleans up asks for `interruption`: the others end at a signal as programs do.
  */
 export function createIo(stdout: Stream, stderr: Stream, env: Io['env']): Io {
   const colours = (stream: Stream) => stream.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb';

@@ -48,7 +48,10 @@ function print(io: Io, options: ListOptions, jobs: readonly JobSummary[]): void 
   else io.out(jobs.length === 0 ? 'No jobs.\n' : jobTable(io, jobs));
 }
 
-/** On a terminal the screen is drawn again each second; elsewhere a further copy is printed when something changed. */
+/**
+ * On a terminal the screen is drawn again each second; elsewhere a further copy is printed when something
+ * changed.
+ */
 async function watch(io: Io, options: ListOptions, ask: () => Promise<JobSummary[]>): Promise<void> {
   const signal = io.interruption();
   let last = '';

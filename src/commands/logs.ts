@@ -34,7 +34,9 @@ export function logsCommand(io: Io): Command {
     });
 }
 
-/** `12:00:01 info  convert  disk converted  seconds=6.1`. A line that is no JSON is shown as it is, escaped. */
+/**
+ * `12:00:01 info  convert  disk converted  seconds=6.1`. A line that is no JSON is shown as it is, escaped.
+ */
 export function logLine(io: Pick<Io, 'paint'>, line: string): string {
   const fields = parse(line);
   if (fields === null) return terminalText(line);

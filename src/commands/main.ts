@@ -52,7 +52,10 @@ export function createProgram(io: Io): Command {
   return program;
 }
 
-/** Runs one command line (without node and script). Gives the exit code: 0 right, 1 failed, 2 wrong usage. Never throws. */
+/**
+ * Runs one command line (without node and script). Gives the exit code: 0 right, 1 failed, 2 wrong usage.
+ * Never throws.
+ */
 export async function main(args: readonly string[], io: Io): Promise<number> {
   const program = createProgram(io);
   try {

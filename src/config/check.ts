@@ -5,7 +5,10 @@ import { printable } from '../text/escape-terminal.js';
 import { nearest } from './options.js';
 import { type TomlPosition, tomlPositions } from './toml-position.js';
 
-/** One thing that is wrong with a configuration. `where` is the file with line and column, the variable or the flag. */
+/**
+ * One thing that is wrong with a configuration. `where` is the file with line and column, the variable or the
+ * flag.
+ */
 export interface ConfigProblem {
   where: string;
   line: number | null;
@@ -18,12 +21,20 @@ export interface ConfigProblem {
   suggestion: string | null;
 }
 
-/** Who has more to mend than this mends these first. A name that is looked for among all options costs a millisecond. */
+/**
+ * Who has more to mend than this mends these first. A name that is looked for among all options costs a
+ * millisecond.
+ */
 const MOST_PROBLEMS = 20;
-/** No option lies deeper than four tables. What walks a table calls itself, and the stack ends some thousand deep. */
+/**
+ * No option lies deeper than four tables. What walks a table calls itself, and the stack ends some thousand
+ * deep.
+ */
 const DEEPEST_TABLE = 8;
 
-/** A TOML text as a plain table, with the positions of its keys; throws nothing, a syntax error is a problem. */
+/**
+ * A TOML text as a plain table, with the positions of its keys; throws nothing, a syntax error is a problem.
+ */
 export function readToml(
   text: string,
   file: string,
@@ -58,7 +69,8 @@ function isTooDeep(table: TomlTable): boolean {
 }
 
 /**
- * zod's issues as problems, the first 20 of them. `locate` says where a dotted key was written, `knownKeys` lists all full keys for the suggestions.
+ * zod's issues as problems, the first 20 of them. `locate` says where a dotted key was written, `knownKeys`
+ * lists all full keys for the suggestions.
  */
 export function problemsOf(
   error: z.ZodError,
@@ -130,7 +142,10 @@ function nearestKey(key: string, knownKeys: readonly string[]): string | null {
   return knownKeys.find((known) => known.endsWith(`.${name}`)) ?? nearest(key, knownKeys);
 }
 
-/** One line for people: `/etc/hyper2kvm/config.toml:3:1: watch.setle_seconds is not an option; did you mean watch.settle_seconds?` */
+/**
+ * One line for people: `/etc/hyper2kvm/config.toml:3:1: watch.setle_seconds is not an option; did you mean
+ * watch.settle_seconds?`
+ */
 export function problemText(found: ConfigProblem): string {
   const subject = found.key === '' ? '' : `${printable(found.key)} `;
   const verb = found.kind === 'invalid-value' ? 'is not valid: ' : '';
@@ -138,7 +153,10 @@ export function problemText(found: ConfigProblem): string {
   return `${found.where}: ${subject}${verb}${found.message}${hint}`;
 }
 
-/** The error for a list of problems (at least one): `<part>.syntax`, `<part>.unknown-key` or `<part>.invalid-value`, after the first. */
+/**
+ * The error for a list of problems (at least one): `<part>.syntax`, `<part>.unknown-key` or
+ * `<part>.invalid-value`, after the first.
+ */
 export function configError(
   part: 'config' | 'job-options',
   problems: readonly ConfigProblem[],

@@ -50,9 +50,10 @@ export interface JobSettings {
 }
 
 /**
- * How one VM is handled: the daemon's configuration with the drop's job.toml over it (`null`: there is none) and then `overrides`, dotted key to value,
- * as `retry --set` gives them. The job.toml is the dropper's, so it may set less; the overrides are an operator's. Throws `job-options.syntax`,
- * `job-options.unknown-key`, `job-options.invalid-value`.
+ * How one VM is handled: the daemon's configuration with the drop's job.toml over it (`null`: there is none)
+ * and then `overrides`, dotted key to value, as `retry --set` gives them. The job.toml is the dropper's, so
+ * it may set less; the overrides are an operator's. Throws `job-options.syntax`, `job-options.unknown-key`,
+ * `job-options.invalid-value`.
  */
 export function jobOptions(config: Config, jobToml: string | null, settings: JobSettings = {}): JobOptions {
   const { file = 'job.toml', renamed = () => {} } = settings;

@@ -12,7 +12,10 @@ export { configJsonSchema, optionTable } from './options.js';
 
 export const DEFAULT_CONFIG_FILE = '/etc/hyper2kvm/config.toml';
 
-/** Where a value came from. `where`: `/etc/hyper2kvm/config.toml:12:1`, `HYPER2KVM_WORKERS_JOBS`, `--set workers.jobs`; empty for defaults. */
+/**
+ * Where a value came from. `where`: `/etc/hyper2kvm/config.toml:12:1`, `HYPER2KVM_WORKERS_JOBS`, `--set
+ * workers.jobs`; empty for defaults.
+ */
 export interface Origin {
   source: 'default' | 'file' | 'environment' | 'flag';
   where: string;
@@ -37,8 +40,9 @@ export interface ConfigSources {
 }
 
 /**
- * Defaults, then the TOML file, then `HYPER2KVM_<TABLE>_<KEY>` variables, then flags. Throws `config.missing`, `config.unreadable`, `config.syntax`,
- * `config.unknown-key`, `config.invalid-value`; the message has one line for each problem, with its place.
+ * Defaults, then the TOML file, then `HYPER2KVM_<TABLE>_<KEY>` variables, then flags. Throws
+ * `config.missing`, `config.unreadable`, `config.syntax`, `config.unknown-key`, `config.invalid-value`; the
+ * message has one line for each problem, with its place.
  */
 export function loadConfig(sources: ConfigSources): LoadedConfig {
   const file = readConfigFile(sources.file);
@@ -47,7 +51,10 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   return { ...loaded, renamed, file: file?.name ?? null };
 }
 
-/** Like `loadConfig` for the text of one file, giving all problems instead of throwing. No problems: the file is right. */
+/**
+ * Like `loadConfig` for the text of one file, giving all problems instead of throwing. No problems: the file
+ * is right.
+ */
 export function checkConfig(text: string, file: string): Pick<Layered, 'problems' | 'renamed'> {
   return layer({ name: file, text }, { env: {} });
 }

@@ -2,7 +2,10 @@ import { distance } from 'fastest-levenshtein';
 import { z } from 'zod';
 import { configSchema, type DropperBound } from './schema.js';
 
-/** One option as the schema declares it: for the generated documentation, the default file and the checks of job.toml. */
+/**
+ * One option as the schema declares it: for the generated documentation, the default file and the checks of
+ * job.toml.
+ */
 export interface OptionRow {
   /** `watch.settle_seconds`. */
   key: string;

@@ -5,14 +5,14 @@ import { BOOT_REQUIREMENTS } from '../model/boot.js';
 import { STAGE_NAMES } from '../model/stage-names.js';
 
 /**
- * Every option, once: type, default and one line of documentation. The JSON schema, the table in docs/configuration.md and
- * the checks of `job.toml` come from here.
+ * Every option, once: type, default and one line of documentation. The JSON schema, the table in
+ * docs/configuration.md and the checks of `job.toml` come from here.
  *
- * `reload: true` in the metadata: SIGHUP applies it at once; otherwise the daemon must be restarted.
- * `perJob: true`: may be set for one VM, by `retry --set` of an operator.
- * `setBy: 'dropper'`: may stand in a job.toml too. A job.toml is as little trusted as the disk beside it, so what names a path, a program
- * or a secret of the host, or costs more of it than a conversion does, is the operator's. Without it: operator.
- * `formerly`: the key's name in an earlier version, which is still read, with a warning.
+ * `reload: true` in the metadata: SIGHUP applies it at once; otherwise the daemon must be restarted. `perJob:
+ * true`: may be set for one VM, by `retry --set` of an operator. `setBy: 'dropper'`: may stand in a job.toml
+ * too. A job.toml is as little trusted as the disk beside it, so what names a path, a program or a secret of
+ * the host, or costs more of it than a conversion does, is the operator's. Without it: operator. `formerly`:
+ * the key's name in an earlier version, which is still read, with a warning.
  */
 declare module 'zod' {
   interface GlobalMeta {
@@ -28,7 +28,10 @@ declare module 'zod' {
 export interface DropperBound {
   /** For the table in docs/configuration.md. */
   text: string;
-  /** The option that holds the largest number a job.toml may ask for. The daemon's own value is always allowed. */
+  /**
+   * The option that holds the largest number a job.toml may ask for. The daemon's own value is always
+   * allowed.
+   */
   maxKey?: string;
   /** Why a job.toml may not say this, where it may say less than the configuration; null where it may. */
   refusal?(value: unknown): string | null;
@@ -292,7 +295,10 @@ export const configSchema = z
         serial_console: z
           .boolean()
           .default(false)
-          .meta({ description: 'Give the delivered guest a serial console (console=ttyS0).', ...job }),
+          .meta({
+            description: 'Give the delivered guest a serial console (console=ttyS0; ttyAMA0 on aarch64).',
+            ...job,
+          }),
       })
       .prefault({}),
     convert: z

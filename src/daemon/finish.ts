@@ -1,5 +1,5 @@
 import { chmod, mkdir, readdir, rename } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config, JobOptions } from '../config/schema.js';
 import { syncPath } from '../files/durable.js';
@@ -12,6 +12,7 @@ import type { NewNotification } from '../queue/outbox.js';
 import type { Lease, QueueStore } from '../queue/store.js';
 import { assembleBundle, writeFailure } from '../report/bundle.js';
 import { assertConverted } from '../report/digest-converted.js';
+import { letQemuPass } from '../report/libvirt-access.js';
 import { isSameFilesystem, publishDirectory } from '../spool/publish.js';
 import { CHECKPOINT_NAME, type JobPaths, jobPaths } from './paths.js';
 
@@ -70,10 +71,11 @@ export async function finishJob(request: FinishRequest): Promise<Job> {
 }
 
 async function publishBundle(request: FinishRequest, paths: JobPaths, directory: string): Promise<void> {
-  const { job, options, signal } = request;
+  const { config, job, options, signal } = request;
   const { sourceId } = job.result;
   // For the daemon there is no place where the drop could be left: incoming would bring it again.
   const keepSource = options.config.archive.source === 'delete' ? 'delete' : 'archive';
+  await admitQemu([config.spool.archive, dirname(directory)], request, { inherit: true });
   await assembleBundle({
     ...(await outcomeOf(request, paths)),
     bundleDirectory: paths.bundle,
@@ -88,7 +90,22 @@ async function publishBundle(request: FinishRequest, paths: JobPaths, directory:
   await publishDirectory(paths.bundle, directory, signal, async () => {
     if (keepSource === 'archive') await assertConverted({ source: moved, sourceId });
   });
+  // A copy onto another filesystem has no access control lists.
+  await admitQemu([directory], request);
   request.log.debug({ directory }, 'bundle published');
+}
+
+/**
+ * A result that libvirt cannot start yet is a result all the same: `doctor` says the command that is missing.
+ */
+async function admitQemu(
+  directories: readonly string[],
+  { signal, log }: Pick<FinishRequest, 'signal' | 'log'>,
+  options: { inherit?: boolean } = {},
+): Promise<void> {
+  const obstacle = await letQemuPass(directories, { ...options, signal });
+  if (obstacle !== null)
+    log.warn({ directories, error: obstacle.message }, 'libvirt cannot be let in to the bundle');
 }
 
 async function publishFailure(request: FinishRequest, paths: JobPaths, directory: string): Promise<void> {

@@ -31,8 +31,9 @@ export interface ExtraStage {
 }
 
 /**
- * Imports the modules of `[[pipeline.extra]]`, in their order. Node keeps an imported module: a changed one needs a restart. Throws `config.extra-stage` for
- * a module that cannot be loaded, or does not export the contract, or a name used twice.
+ * Imports the modules of `[[pipeline.extra]]`, in their order. Node keeps an imported module: a changed one
+ * needs a restart. Throws `config.extra-stage` for a module that cannot be loaded, or does not export the
+ * contract, or a name used twice.
  */
 export async function loadExtraStages(extra: ExtraConfig): Promise<ExtraStage[]> {
   const stages: ExtraStage[] = [];
@@ -45,7 +46,10 @@ export async function loadExtraStages(extra: ExtraConfig): Promise<ExtraStage[]>
   return stages;
 }
 
-/** `own` with each extra stage behind the one that it names, several of one place in the order of the configuration. */
+/**
+ * `own` with each extra stage behind the one that it names, several of one place in the order of the
+ * configuration.
+ */
 export function withExtraStages(own: readonly Stage[], extra: readonly ExtraStage[]): Stage[] {
   return own.flatMap((stage) => [
     stage,

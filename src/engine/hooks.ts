@@ -12,8 +12,9 @@ export function hooksOf(options: JobOptions, stage: string): Hook[] {
 }
 
 /**
- * Runs the operator's programs for this stage one after the other, in the work directory, with the job as JSON on stdin (documented in docs/operations.md). The
- * first that does not end with 0 ends it: `hook.failed`, `hook.timeout`. An abort kills its process group.
+ * Runs the operator's programs for this stage one after the other, in the work directory, with the job as
+ * JSON on stdin (documented in docs/operations.md). The first that does not end with 0 ends it:
+ * `hook.failed`, `hook.timeout`. An abort kills its process group.
  */
 export async function runHooks(
   when: Hook['when'],

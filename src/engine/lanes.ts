@@ -9,8 +9,9 @@ export interface LaneLoad {
 }
 
 /**
- * The scarce resources as p-queue lanes, one slot a stage, given in order of priority (higher first), then of arrival. A slot is held until its release
- * function is called, also when the holder's signal aborts: only the holder knows when its tools are really gone.
+ * The scarce resources as p-queue lanes, one slot a stage, given in order of priority (higher first), then of
+ * arrival. A slot is held until its release function is called, also when the holder's signal aborts: only
+ * the holder knows when its tools are really gone.
  */
 export class PipelineLanes implements Lanes {
   readonly #queues: Record<LaneName, PQueue>;
@@ -27,7 +28,8 @@ export class PipelineLanes implements Lanes {
     const { priority, signal } = options;
     return new Promise((resolve, reject) => {
       signal.throwIfAborted();
-      // p-queue would free a running task's slot on abort: its signal may only take a waiting one out of the queue.
+      // p-queue would free a running task's slot on abort: its signal may only take a waiting one out of the
+      // queue.
       const waiting = new AbortController();
       const giveUp = () => waiting.abort(signal.reason);
       signal.addEventListener('abort', giveUp, { once: true });

@@ -10,9 +10,10 @@ export type RetryDecision = { retry: true; waitSeconds: number } | { retry: fals
 const LONGEST_WAIT_SECONDS = 600;
 
 /**
- * What follows the failed attempt number `failures.length`. Only passing errors are tried again, with a wait that doubles. The same failure twice in a
- * row is no passing one, whatever its flag says: then, and after the last attempt, the error is given up with all its causes.
- * Conditions of the host (`host.*`: full disk, out of memory) look the same each time and still pass: for them only the number of attempts counts.
+ * What follows the failed attempt number `failures.length`. Only passing errors are tried again, with a wait
+ * that doubles. The same failure twice in a row is no passing one, whatever its flag says: then, and after
+ * the last attempt, the error is given up with all its causes. Conditions of the host (`host.*`: full disk,
+ * out of memory) look the same each time and still pass: for them only the number of attempts counts.
  */
 export function decideRetry(failures: readonly ErrorRecord[], settings: RetrySettings): RetryDecision {
   const last = failures.at(-1)!;

@@ -23,7 +23,10 @@ export interface StageOutcome {
   output: unknown;
 }
 
-/** Runs one stage until it completes, is given up or is cancelled; waits for its lane first. Never throws for the stage's own failure. */
+/**
+ * Runs one stage until it completes, is given up or is cancelled; waits for its lane first. Never throws for
+ * the stage's own failure.
+ */
 export async function runStage(
   stage: Stage,
   outputs: Readonly<Record<string, unknown>>,
@@ -93,7 +96,10 @@ export function refusalOf(stage: Stage, output: unknown, options: JobOptions): E
   return refusal === null ? null : errorRecord(refusal);
 }
 
-/** Removes what the stage's unfinished run left. A failing cleanup is a bug of the stage that must not hide the failure it cleans up after. */
+/**
+ * Removes what the stage's unfinished run left. A failing cleanup is a bug of the stage that must not hide
+ * the failure it cleans up after.
+ */
 async function cleanUp(stage: Stage, context: StageContext): Promise<void> {
   try {
     await stage.cleanup?.(context);
@@ -118,8 +124,9 @@ export function pendingRecord(stage: string): StageRecord {
 }
 
 /**
- * Why it was cancelled, as the canceller's reason says: `job.cancelled`, `daemon.stopping`. It stays cancelled where the stage failed by itself at the same
- * moment, since that is what was asked for; the failure is then among the causes.
+ * Why it was cancelled, as the canceller's reason says: `job.cancelled`, `daemon.stopping`. It stays
+ * cancelled where the stage failed by itself at the same moment, since that is what was asked for; the
+ * failure is then among the causes.
  */
 export function cancelRecord(signal: AbortSignal, thrown: unknown = signal.reason): ErrorRecord {
   const { reason } = signal;

@@ -7,7 +7,10 @@ import type { OpenSource, SourceContext } from '../sources/base/source.js';
 
 export type { Progress } from '../sources/base/source.js';
 
-/** The scarce resource that a stage holds while it runs. `appliances` stays held from INSPECT to the end of FIX. */
+/**
+ * The scarce resource that a stage holds while it runs. `appliances` stays held from INSPECT to the end of
+ * FIX.
+ */
 export type LaneName = 'appliances' | 'conversions' | 'boots';
 
 /** What a stage waits for, for people. */
@@ -24,15 +27,15 @@ export const FREE_SLOT: Readonly<Record<LaneName, string>> = {
 export interface StageContext extends SourceContext {
   job: { id: string; vm: string };
   /**
-   * The drop, read-only for every stage, and nobody else changes it while they run: `work/<job>/source` in the daemon, the user's own place in `convert`, or a
-   * copy in the work directory.
+   * The drop, read-only for every stage, and nobody else changes it while they run: `work/<job>/source` in
+   * the daemon, the user's own place in `convert`, or a copy in the work directory.
    */
   source: DropPlace;
   /** Opens the job's source, which may be another one than the drop. */
   openSource(): Promise<OpenSource>;
   /**
-   * The VM's guest, by the job's one appliance: launched on first use, shared by INSPECT and FIX. `disks` are flat images
-   * (FLATTEN's overlays): what is written goes to overlays on them, so the images stay unchanged.
+   * The VM's guest, by the job's one appliance: launched on first use, shared by INSPECT and FIX. `disks` are
+   * flat images (FLATTEN's overlays): what is written goes to overlays on them, so the images stay unchanged.
    */
   guest(disks: readonly string[]): Promise<GuestAccess>;
   /** Ends that access cleanly, with all that was written on disk. Nothing where there is none. */
@@ -40,8 +43,9 @@ export interface StageContext extends SourceContext {
 }
 
 /**
- * One step of the pipeline. Input is the earlier stages' outputs by name (the schema picks those it needs), output is plain JSON: it is
- * the checkpoint. `run` may be called again from the start at any time; what it left before must not matter.
+ * One step of the pipeline. Input is the earlier stages' outputs by name (the schema picks those it needs),
+ * output is plain JSON: it is the checkpoint. `run` may be called again from the start at any time; what it
+ * left before must not matter.
  */
 export interface Stage<Input = unknown, Output = unknown> {
   name: string;
@@ -68,8 +72,8 @@ export interface Stage<Input = unknown, Output = unknown> {
    */
   accept?(output: Output, options: JobOptions): Hyper2kvmError | null;
   /**
-   * Names in the work directory that later stages read: the checkpoint holds only as long as all of them are there. `run` has made them durable before
-   * it returns.
+   * Names in the work directory that later stages read: the checkpoint holds only as long as all of them are
+   * there. `run` has made them durable before it returns.
    */
   files?(output: Output): string[];
   /** Removes what this stage's failed or cancelled run left. Must not throw. */

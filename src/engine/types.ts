@@ -6,7 +6,10 @@ import type { StageName } from '../model/stage-names.js';
 import type { Checkpoint, StageRecord } from '../model/stage-record.js';
 import type { LaneName, Progress, StageContext } from './stage.js';
 
-/** Where checkpoints live: the queue in the daemon, memory in `convert`. What was written is durable when the promise resolves. */
+/**
+ * Where checkpoints live: the queue in the daemon, memory in `convert`. What was written is durable when the
+ * promise resolves.
+ */
 export interface CheckpointStore {
   load(): Promise<Checkpoint[]>;
   save(checkpoint: Checkpoint): Promise<void>;
@@ -14,7 +17,10 @@ export interface CheckpointStore {
   truncate(stage: string): Promise<void>;
 }
 
-/** Grants a slot of a scarce resource; waits in priority order. The release function may be called once or more. */
+/**
+ * Grants a slot of a scarce resource; waits in priority order. The release function may be called once or
+ * more.
+ */
 export interface Lanes {
   acquire(lane: LaneName, options: { priority: number; signal: AbortSignal }): Promise<() => void>;
 }
@@ -45,7 +51,10 @@ export interface PipelineRequest {
   onEvent(event: PipelineEvent): void | Promise<void>;
 }
 
-/** `outputs` by stage name; `error` is null when all requested stages completed. Not thrown for a stage's failure. */
+/**
+ * `outputs` by stage name; `error` is null when all requested stages completed. Not thrown for a stage's
+ * failure.
+ */
 export interface PipelineResult {
   outputs: Record<string, unknown>;
   /** Of the drop that the stages have read; null where they have read none. */

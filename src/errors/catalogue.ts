@@ -37,12 +37,13 @@ const SECTIONS = {
     },
   },
   boot: {
+    'validate.no-emulator': {
+      meaning:
+        "This host has no QEMU for the guest's architecture, so the boot was not tried. Install it (`apt install qemu-system-x86`; for aarch64 guests `qemu-system-arm qemu-efi-aarch64`) and retry the job, or set `validate.required = false`.",
+    },
     'validate.no-uefi-firmware': {
       meaning:
-        'The host has no UEFI firmware for virtual machines. `apt install ovmf`, or set `validate.enabled = false`.',
-    },
-    'validate.unsupported-architecture': {
-      meaning: 'The boot test runs x86 guests only. Convert it with `validate.enabled = false`.',
+        'This host has no UEFI firmware for the VM, so the boot was not tried. Install it (`apt install ovmf`; for aarch64 guests `qemu-efi-aarch64`) and retry the job, or set `validate.required = false`.',
     },
     'validate.qemu-died': {
       meaning: 'QEMU exited during the boot; the message has its output. Retried automatically.',
@@ -206,6 +207,10 @@ const SECTIONS = {
     },
     'inspect.configuration-too-large': {
       meaning: 'More than 48 MiB under /etc and /boot: the guest is damaged or hostile.',
+    },
+    'plan.unsupported-architecture': {
+      meaning:
+        'The guest\'s programs are for a processor that hyper2kvm makes no VM for: it supports x86 and aarch64. `kind = "data"` converts only the disks.',
     },
     'plan.root-unresolved': {
       meaning:

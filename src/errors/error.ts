@@ -8,7 +8,10 @@ interface ErrorOptions {
   cause?: unknown;
 }
 
-/** The one error class. Codes are `<where>.<what>` and stable: scripts rely on them. catalogue.ts has them all. */
+/**
+ * The one error class. Codes are `<where>.<what>` and stable: scripts rely on them. catalogue.ts has them
+ * all.
+ */
 export class Hyper2kvmError extends Error {
   override readonly name = 'Hyper2kvmError';
   readonly code: string;
@@ -27,7 +30,10 @@ export class Hyper2kvmError extends Error {
     this.errno = options.errno ?? null;
   }
 
-  /** An error whose code was decided elsewhere: in another process, by another thread, by somebody's own stage. */
+  /**
+   * An error whose code was decided elsewhere: in another process, by another thread, by somebody's own
+   * stage.
+   */
   static of(code: string, message: string, options: ErrorOptions = {}): Hyper2kvmError {
     return new Hyper2kvmError(code as ErrorCode, message, options);
   }
@@ -43,7 +49,10 @@ export interface ErrorRecord {
   causes: string[];
 }
 
-/** The one builder of error text: turns anything thrown into a record. Unknown errors get `internal.unexpected`. */
+/**
+ * The one builder of error text: turns anything thrown into a record. Unknown errors get
+ * `internal.unexpected`.
+ */
 export function errorRecord(error: unknown): ErrorRecord {
   const causes: string[] = [];
   let cause = error instanceof Error ? error.cause : undefined;
@@ -123,7 +132,10 @@ function systemError(error: unknown): Omit<ErrorRecord, 'causes'> | undefined {
   };
 }
 
-/** The condition behind SQLite's result code (sqlite.org/rescode.html; extended ones begin with the primary one). */
+/**
+ * The condition behind SQLite's result code (sqlite.org/rescode.html; extended ones begin with the primary
+ * one).
+ */
 function sqliteErrno(code: string): string | undefined {
   return SQLITE_ERRNO.find(([primary]) => code === primary || code.startsWith(`${primary}_`))?.[1];
 }

@@ -13,7 +13,10 @@ export const EMPTY_PLAN: Plan = {
   nics: [],
 };
 
-/** Runs the family's fixers in order; each sees what the earlier ones planned. Pure. Throws `plan.*` where a guest cannot be made right. */
+/**
+ * Runs the family's fixers in order; each sees what the earlier ones planned. Pure. Throws `plan.*` where a
+ * guest cannot be made right.
+ */
 export function planGuest(guest: Guest): Plan {
   const family = familyOf(guest.identity);
   let current = guest;

@@ -3,7 +3,10 @@ import { type FileHandle, open } from 'node:fs/promises';
 
 const CHUNK_BYTES = 4 * 1024 * 1024;
 
-/** SHA-256 (hexadecimal) and bytes of an open file, from its start. The next chunk is read while one is hashed. */
+/**
+ * SHA-256 (hexadecimal) and bytes of an open file, from its start. The next chunk is read while one is
+ * hashed.
+ */
 export async function digestHandle(
   file: FileHandle,
   signal?: AbortSignal,

@@ -26,14 +26,20 @@ export async function syncTree(path: string | Buffer): Promise<void> {
   await syncPath(bytes);
 }
 
-/** The one way a result appears: it was written under `temporary` on the same filesystem; fsync, rename, fsync of the directory. */
+/**
+ * The one way a result appears: it was written under `temporary` on the same filesystem; fsync, rename, fsync
+ * of the directory.
+ */
 export async function publish(temporary: string, path: string): Promise<void> {
   await syncPath(temporary);
   await rename(temporary, path);
   await syncPath(dirname(path));
 }
 
-/** Writes a file so that after a power loss it is there whole or not at all: temporary name, fsync, rename. The directory is not synced. */
+/**
+ * Writes a file so that after a power loss it is there whole or not at all: temporary name, fsync, rename.
+ * The directory is not synced.
+ */
 export async function writeDurable(path: string, content: string | Uint8Array, mode = 0o644): Promise<void> {
   const temporary = `${path}.tmp`;
   const file = await open(temporary, 'w', mode);

@@ -9,7 +9,10 @@ const ENXIO = 6;
 type Seek = (descriptor: number, offset: number, whence: number) => number;
 let seek: Seek | undefined;
 
-/** The first byte from `offset` on that is not in a hole of the file, `size` where the rest is one. Filesystems that keep no holes, or do not tell, have none. */
+/**
+ * The first byte from `offset` on that is not in a hole of the file, `size` where the rest is one.
+ * Filesystems that keep no holes, or do not tell, have none.
+ */
 export async function nextData(file: FileHandle, offset: number, size: number): Promise<number> {
   if (offset >= size) return size;
   seek ??= koffi.load('libc.so.6').func('int64_t lseek(int fd, int64_t offset, int whence)') as Seek;

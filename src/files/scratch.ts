@@ -19,7 +19,9 @@ export function socketDirectory(): Promise<string> {
   return mkdtemp(join(base(), `h2k-${owner}-`));
 }
 
-/** Removes what processes that are gone (kill -9, power loss) left there. What belongs to another user stays. */
+/**
+ * Removes what processes that are gone (kill -9, power loss) left there. What belongs to another user stays.
+ */
 export async function sweepSocketDirectories(): Promise<void> {
   for (const name of await readdir(base())) {
     const numbers = NAME.exec(name)

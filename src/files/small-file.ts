@@ -2,8 +2,9 @@ import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 
 /**
- * Bytes of a plain file that somebody else has written: no link is followed in the last component, a FIFO without a writer is not waited for, a device
- * is not read, and what grows while it is read ends at `mostBytes`. Rejects with the system's error, or one that says what is wrong with the file.
+ * Bytes of a plain file that somebody else has written: no link is followed in the last component, a FIFO
+ * without a writer is not waited for, a device is not read, and what grows while it is read ends at
+ * `mostBytes`. Rejects with the system's error, or one that says what is wrong with the file.
  */
 export async function readSmallFile(path: string, mostBytes: number): Promise<Buffer> {
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;

@@ -67,8 +67,9 @@ const FULL_BYTES = 1024 ** 2;
 const NOT_OF_THE_DISK = /^((source|plan|hook)\.|host\.(no-space|waits-for-space)$)/;
 
 /**
- * The error, or `host.enospc` with it as the cause where the disk of `directory` is full: a tool or the appliance that cannot write says so in many ways, some of which look like the
- * VM's fault (QEMU aborts over a picture of its screen, libguestfs "cancels" a read). To be asked before anything is removed; what a
+ * The error, or `host.enospc` with it as the cause where the disk of `directory` is full: a tool or the
+ * appliance that cannot write says so in many ways, some of which look like the VM's fault (QEMU aborts over
+ * a picture of its screen, libguestfs "cancels" a read). To be asked before anything is removed; what a
  * caller would have expected (a file that is not there) is not told apart on a full disk.
  */
 export async function orFullDisk(error: unknown, directory: string): Promise<unknown> {

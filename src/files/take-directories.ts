@@ -48,7 +48,10 @@ async function replace(parent: Buffer, path: Buffer, { dev, ino, mode }: Stats):
   }
 }
 
-/** What cannot go back, because its owner has put something else there, stays in `own`, which is in the drop too. */
+/**
+ * What cannot go back, because its owner has put something else there, stays in `own`, which is in the drop
+ * too.
+ */
 async function giveBack(own: Buffer, path: Buffer): Promise<void> {
   for (const name of await readdir(own, { encoding: 'buffer' })) {
     const isTaken = await lstat(inside(path, name)).then(

@@ -1,8 +1,9 @@
 import { Hyper2kvmError } from '../errors/error.js';
 
 /**
- * The "new ASCII" cpio format of initramfs archives, as the kernel reads it (Documentation/driver-api/early-userspace/buffer-format.rst):
- * a 110-byte header of hexadecimal fields, the name with its NUL, data; name and data padded to 4 bytes; the entry `TRAILER!!!` ends it.
+ * The "new ASCII" cpio format of initramfs archives, as the kernel reads it
+ * (Documentation/driver-api/early-userspace/buffer-format.rst): a 110-byte header of hexadecimal fields, the
+ * name with its NUL, data; name and data padded to 4 bytes; the entry `TRAILER!!!` ends it.
  */
 export interface NewcEntry {
   /** As written, without leading `./` or `/`. */
@@ -76,8 +77,8 @@ function entryPath(name: Buffer): string {
 const align4 = (offset: number): number => Math.ceil(offset / 4) * 4;
 
 /**
- * Entries of the archive at `start`, up to its trailer; returns the offset after the trailer. Data are views of `bytes`.
- * Throws `guest.cpio-corrupt` for anything that points outside the buffer.
+ * Entries of the archive at `start`, up to its trailer; returns the offset after the trailer. Data are views
+ * of `bytes`. Throws `guest.cpio-corrupt` for anything that points outside the buffer.
  */
 export function* readNewc(bytes: Buffer, start = 0): Generator<NewcEntry, number> {
   // Padding counts from the archive's own start, as the kernel does it.
@@ -97,8 +98,8 @@ export function* readNewc(bytes: Buffer, start = 0): Generator<NewcEntry, number
 }
 
 /**
- * The archive of `entries`: sorted by path (so that directories come before what is in them), inode numbers counted, owner root, mtime 0.
- * The same entries give the same bytes.
+ * The archive of `entries`: sorted by path (so that directories come before what is in them), inode numbers
+ * counted, owner root, mtime 0. The same entries give the same bytes.
  */
 export function writeNewc(entries: readonly { path: string; mode: number; data?: Buffer }[]): Buffer {
   const sorted = [...entries].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
@@ -118,7 +119,10 @@ export function writeNewc(entries: readonly { path: string; mode: number; data?:
   return Buffer.concat(pieces);
 }
 
-/** What `NewcScanner` tells of an entry: no data, except the target of a symbolic link and the content of a file that is wanted. */
+/**
+ * What `NewcScanner` tells of an entry: no data, except the target of a symbolic link and the content of a
+ * file that is wanted.
+ */
 export interface NewcName {
   path: string;
   mode: number;
@@ -128,8 +132,9 @@ export interface NewcName {
 }
 
 /**
- * The same format from a stream, in constant memory: keeps names and link targets only. Several archives may follow each other, with zero
- * bytes between them, as the kernel allows inside one compressed segment. `push` throws `guest.cpio-corrupt`.
+ * The same format from a stream, in constant memory: keeps names and link targets only. Several archives may
+ * follow each other, with zero bytes between them, as the kernel allows inside one compressed segment. `push`
+ * throws `guest.cpio-corrupt`.
  */
 export class NewcScanner {
   readonly #onEntry: (entry: NewcName) => void;

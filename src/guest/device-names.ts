@@ -1,7 +1,10 @@
 import type { Filesystem } from '../model/identity.js';
 import { devicePlace } from './disk-place.js';
 
-/** What a device name is resolved against: INSPECT's filesystems and the old controllers of the disks by index (`scsi0:1`, null unknown). */
+/**
+ * What a device name is resolved against: INSPECT's filesystems and the old controllers of the disks by index
+ * (`scsi0:1`, null unknown).
+ */
 export interface DeviceContext {
   filesystems: readonly Filesystem[];
   controllers: readonly (string | null)[];
@@ -10,8 +13,9 @@ export interface DeviceContext {
 }
 
 /**
- * The filesystem that a device specification of fstab, crypttab or a kernel command line means, or null. Stable names are looked up, unstable ones go
- * through the disk's place: `/dev/sdXN` and its kin by letter, `by-path` by controller, target and partition number. Null too where copies share the name.
+ * The filesystem that a device specification of fstab, crypttab or a kernel command line means, or null.
+ * Stable names are looked up, unstable ones go through the disk's place: `/dev/sdXN` and its kin by letter,
+ * `by-path` by controller, target and partition number. Null too where copies share the name.
  */
 export function resolveDevice(spec: string, context: DeviceContext): Filesystem | null {
   if (stableName(spec) !== null) {
@@ -33,8 +37,9 @@ export function resolveDevice(spec: string, context: DeviceContext): Filesystem 
 }
 
 /**
- * All filesystems that a UUID, label or PARTUUID means: several where a disk was copied. What one filesystem has on several devices counts once, and
- * a snapshot does not count beside what it was taken of, as udev gives the name to the origin. Empty for other specifications.
+ * All filesystems that a UUID, label or PARTUUID means: several where a disk was copied. What one filesystem
+ * has on several devices counts once, and a snapshot does not count beside what it was taken of, as udev
+ * gives the name to the origin. Empty for other specifications.
  */
 export function filesystemsNamed(
   spec: string,
@@ -73,7 +78,10 @@ export function isUnstableName(spec: string): boolean {
   );
 }
 
-/** udev's by-id links that are made of device-mapper's, md's and LVM's own identifiers, which travel with the data. */
+/**
+ * udev's by-id links that are made of device-mapper's, md's and LVM's own identifiers, which travel with the
+ * data.
+ */
 const MEMBER_LINK = /^\/dev\/disk\/by-id\/(dm-(name|uuid)|md-(name|uuid)|lvm-pv-uuid)-/;
 
 type StableKey = 'uuid' | 'label' | 'partuuid' | 'partlabel';

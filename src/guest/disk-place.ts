@@ -24,14 +24,15 @@ export function devicePlace(spec: string, context: DeviceContext): DiskPlace | n
   }
   const link = spec.match(/^\/dev\/disk\/by-(path|id)\/(.+?)(?:-part(\d+))?$/);
   if (link === null) return null;
-  // A serial number is in no disk image: only a VM with one disk leaves no doubt. The same goes for a path on a bus that is not known here.
+  // A serial number is in no disk image: only a VM with one disk leaves no doubt. The same goes for a path on
+  // a bus that is not known here.
   const disk = diskCount(context) === 1 ? 0 : link[1] === 'path' ? diskOfPath(link[2] ?? '', context) : null;
   return disk === null ? null : { disk, partition: Number(link[3] ?? 0) };
 }
 
 /**
- * udev's path_id: `pci-0000:03:00.0-scsi-0:0:T:L`, `pci-…-sas-phyT-lun-0`, `pci-…-ata-N[.M]`, `pci-…-nvme-N`; T counts from 0, ports and namespaces
- * from 1.
+ * udev's path_id: `pci-0000:03:00.0-scsi-0:0:T:L`, `pci-…-sas-phyT-lun-0`, `pci-…-ata-N[.M]`, `pci-…-nvme-N`;
+ * T counts from 0, ports and namespaces from 1.
  */
 function diskOfPath(path: string, context: DeviceContext): number | null {
   const [, address = '', target] =
@@ -44,12 +45,16 @@ function diskOfPath(path: string, context: DeviceContext): number | null {
   return known ?? (unit >= 0 && unit < diskCount(context) ? unit : null);
 }
 
-/** Where VMware puts the first adapter: PVSCSI and LSI SAS in slot 160, LSI parallel in slot 16. Further ones take the free slots behind it. */
+/**
+ * Where VMware puts the first adapter: PVSCSI and LSI SAS in slot 160, LSI parallel in slot 16. Further ones
+ * take the free slots behind it.
+ */
 const FIRST_ADAPTER = /^0000:(03:00\.0|00:10\.0)$/;
 
 /**
- * The disk at a target of the SCSI adapter at a PCI address. Which adapter that is shows where there is only one or two of them; without any knowledge, the
- * first adapter's targets are the disks' order (VMware gives no disk target 7, it is the adapter's own).
+ * The disk at a target of the SCSI adapter at a PCI address. Which adapter that is shows where there is only
+ * one or two of them; without any knowledge, the first adapter's targets are the disks' order (VMware gives
+ * no disk target 7, it is the adapter's own).
  */
 function diskOfTarget(address: string, target: number, context: DeviceContext): number | null {
   const buses = [

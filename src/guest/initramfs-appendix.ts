@@ -6,13 +6,15 @@ import { lz4LegacyStore } from './initramfs-container.js';
 import type { InitramfsListing, LibDirectory } from './initramfs-listing.js';
 
 /**
- * What to append to an initramfs of `listing.size` bytes so that the kernel unpacks `files` over it: padding to 4 bytes, then one newc
- * archive, gzip with mtime 0 (for an lz4 initramfs stored lz4, see lz4LegacyStore). `files` are guest paths under `/lib/modules` or
- * `/usr/lib/modules`; they go under `lib` of the initramfs. Directories that the initramfs has already, and links, get no entry: an entry
- * for a linked directory would replace the link. The same input gives the same bytes.
+ * What to append to an initramfs of `listing.size` bytes so that the kernel unpacks `files` over it: padding
+ * to 4 bytes, then one newc archive, gzip with mtime 0 (for an lz4 initramfs stored lz4, see lz4LegacyStore).
+ * `files` are guest paths under `/lib/modules` or `/usr/lib/modules`; they go under `lib` of the initramfs.
+ * Directories that the initramfs has already, and links, get no entry: an entry for a linked directory would
+ * replace the link. The same input gives the same bytes.
  *
- * The guest's module index replaces the one inside. Where the tool that made the initramfs had unpacked the modules (`ext4.ko` for
- * `ext4.ko.xz`), the index would name files that are not there, so links under the index's names are added (kmod goes by content, not by suffix).
+ * The guest's module index replaces the one inside. Where the tool that made the initramfs had unpacked the
+ * modules (`ext4.ko` for `ext4.ko.xz`), the index would name files that are not there, so links under the
+ * index's names are added (kmod goes by content, not by suffix).
  */
 export function buildAppendix(
   files: readonly { path: string; content: Buffer }[],
@@ -47,7 +49,10 @@ export function buildAppendix(
   return Buffer.concat([padding, packed]);
 }
 
-/** A later archive cannot remove a file, but an entry of another type replaces it (init/initramfs.c, clean_path). */
+/**
+ * A later archive cannot remove a file, but an entry of another type replaces it (init/initramfs.c,
+ * clean_path).
+ */
 const NOWHERE = '/removed-by-hyper2kvm';
 
 function insidePath(path: string, lib: LibDirectory): string {

@@ -1,8 +1,8 @@
 import { crc32 } from 'node:zlib';
 
 /**
- * Containers of an initramfs: which compression starts at an offset and, where the format says so without unpacking, where it ends. The
- * magic numbers are those of the kernel's lib/decompress.c.
+ * Containers of an initramfs: which compression starts at an offset and, where the format says so without
+ * unpacking, where it ends. The magic numbers are those of the kernel's lib/decompress.c.
  */
 export type Compression = 'none' | 'gzip' | 'zstd' | 'xz' | 'lz4' | 'lzma' | 'bzip2' | 'lzo';
 
@@ -66,8 +66,8 @@ export function zstdFrameEnd(bytes: Buffer, start: number): number | null {
 }
 
 /**
- * End of the xz stream at `start`: the first aligned footer whose CRC32 and flags hold (xz-file-format.txt, 2.1.2), as finding it by the
- * blocks would need unpacking. Null when there is none.
+ * End of the xz stream at `start`: the first aligned footer whose CRC32 and flags hold (xz-file-format.txt,
+ * 2.1.2), as finding it by the blocks would need unpacking. Null when there is none.
  */
 export function xzStreamEnd(bytes: Buffer, start: number): number | null {
   const flags = bytes.subarray(start + 6, start + 8);
@@ -79,7 +79,10 @@ export function xzStreamEnd(bytes: Buffer, start: number): number | null {
   return null;
 }
 
-/** End of the lzop file at `start` by its block headers (lzop's conf.h and lib/decompress_unlzo.c), null when it is cut off. */
+/**
+ * End of the lzop file at `start` by its block headers (lzop's conf.h and lib/decompress_unlzo.c), null when
+ * it is cut off.
+ */
 export function lzopEnd(bytes: Buffer, start: number): number | null {
   try {
     const isNew = bytes.readUInt16BE(start + 9) >= 0x0940;
@@ -105,8 +108,8 @@ export function lzopEnd(bytes: Buffer, start: number): number | null {
 const APPENDIX_MAGIC = Buffer.from([0x1f, 0x8b, 0x08, 0, 0, 0, 0, 0]);
 
 /**
- * End of a bzip2 or lzma segment. Neither says where it ends without unpacking; the only thing that distributions' files have behind one is
- * an appendix of ours, at an aligned offset behind zero padding.
+ * End of a bzip2 or lzma segment. Neither says where it ends without unpacking; the only thing that
+ * distributions' files have behind one is an appendix of ours, at an aligned offset behind zero padding.
  */
 export function endBeforeAppendix(bytes: Buffer, start: number): number {
   for (let found = bytes.indexOf(APPENDIX_MAGIC, start); found !== -1; ) {
@@ -121,8 +124,8 @@ const LZ4_LEGACY_BOUND = LZ4_LEGACY_BLOCK + Math.floor(LZ4_LEGACY_BLOCK / 255) +
 const LZ4_LEGACY_MAGIC = 0x184c2102;
 
 /**
- * End of the lz4 legacy stream at `start`. The format has no end mark: it goes on, over further magics, until a size that cannot be a block
- * (the kernel's unlz4 takes 0 for the end). Null when a block is cut off.
+ * End of the lz4 legacy stream at `start`. The format has no end mark: it goes on, over further magics, until
+ * a size that cannot be a block (the kernel's unlz4 takes 0 for the end). Null when a block is cut off.
  */
 export function lz4LegacyEnd(bytes: Buffer, start: number): number | null {
   let offset = start + 4;
@@ -140,8 +143,9 @@ export function lz4LegacyEnd(bytes: Buffer, start: number): number | null {
 }
 
 /**
- * `data` as an lz4 legacy stream of literals. An lz4 initramfs needs its appendix in this form and without padding: kernels before 5.9 take
- * zero bytes or another magic after the stream for damage, a further lz4 magic never (lib/decompress_unlz4.c).
+ * `data` as an lz4 legacy stream of literals. An lz4 initramfs needs its appendix in this form and without
+ * padding: kernels before 5.9 take zero bytes or another magic after the stream for damage, a further lz4
+ * magic never (lib/decompress_unlz4.c).
  */
 export function lz4LegacyStore(data: Buffer): Buffer {
   const magic = Buffer.alloc(4);

@@ -15,7 +15,10 @@ import {
   zstdFrameEnd,
 } from './initramfs-container.js';
 
-/** One compressed (or plain) part of an initramfs file. `size` in bytes of the file; `entries` files, directories and links. */
+/**
+ * One compressed (or plain) part of an initramfs file. `size` in bytes of the file; `entries` files,
+ * directories and links.
+ */
 interface InitramfsSegment {
   compression: Compression;
   offset: number;
@@ -29,12 +32,18 @@ export type LibDirectory = 'lib' | 'usr/lib';
 export interface InitramfsListing {
   size: number;
   segments: InitramfsSegment[];
-  /** Paths of regular files without a leading slash, sorted; a later archive's entry replaces an earlier one's, as the kernel unpacks them. */
+  /**
+   * Paths of regular files without a leading slash, sorted; a later archive's entry replaces an earlier
+   * one's, as the kernel unpacks them.
+   */
   files: string[];
   directories: string[];
   /** Symbolic links: path to target as written. */
   links: Record<string, string>;
-  /** What the configuration files inside say that may name devices (`isConfiguration`, `configurationText`), by path. */
+  /**
+   * What the configuration files inside say that may name devices (`isConfiguration`, `configurationText`),
+   * by path.
+   */
   texts: Record<string, string>;
   /** Why listing stopped; null when the whole file was read. What came before is in the lists. */
   unreadable: string | null;
@@ -45,7 +54,10 @@ export interface ListLimits {
   unpackedBytes: number;
   /** A real one has some thousands. */
   entries: number;
-  /** Archives, one behind the other: distributions make four at most. Each compressed one costs a program's start. */
+  /**
+   * Archives, one behind the other: distributions make four at most. Each compressed one costs a program's
+   * start.
+   */
   segments: number;
 }
 export const DEFAULT_LIMITS: ListLimits = { unpackedBytes: 1024 ** 3, entries: 100_000, segments: 64 };
@@ -61,8 +73,9 @@ const UNPACKERS: Record<Exclude<Compression, 'none' | 'gzip'>, readonly [string,
 };
 
 /**
- * Copies of the guest's configuration, and what was made from it, that decide where the root is looked for: crypttab of cryptsetup's hook and of systemd,
- * initramfs-tools' resume, dracut's host-only command line, LVM's list of devices and its filter.
+ * Copies of the guest's configuration, and what was made from it, that decide where the root is looked for:
+ * crypttab of cryptsetup's hook and of systemd, initramfs-tools' resume, dracut's host-only command line,
+ * LVM's list of devices and its filter.
  */
 const CONFIGURATION =
   /^(cryptroot\/crypttab|etc\/crypttab|conf\/conf\.d\/[\w.-]+|etc\/cmdline\.d\/[\w.-]+\.conf|etc\/lvm\/devices\/system\.devices)$/;
@@ -76,7 +89,10 @@ function isConfiguration(path: string, bytes: number): boolean {
   return bytes <= MAX_CONFIGURATION_BYTES && CONFIGURATION.test(path);
 }
 
-/** What is kept of a file's text: of LVM's configuration its settings, and those only where one of them filters devices. */
+/**
+ * What is kept of a file's text: of LVM's configuration its settings, and those only where one of them
+ * filters devices.
+ */
 function configurationText(path: string, content: Buffer): string | null {
   const text = content.toString('utf8');
   if (!LVM_CONFIGURATION.test(path)) return text;
@@ -91,8 +107,9 @@ const MAX_TEXTS = 64;
 class Unreadable extends Error {}
 
 /**
- * Lists an initramfs, segment by segment, as the kernel unpacks it (init/initramfs.c): archives one after the other, zero bytes between
- * them, each plain or compressed in its own way. What cannot be read is told in `unreadable`, never thrown; only an abort rejects.
+ * Lists an initramfs, segment by segment, as the kernel unpacks it (init/initramfs.c): archives one after the
+ * other, zero bytes between them, each plain or compressed in its own way. What cannot be read is told in
+ * `unreadable`, never thrown; only an abort rejects.
  */
 export async function listInitramfs(
   bytes: Buffer,
@@ -162,7 +179,10 @@ export function moduleName(path: string): string {
     .replaceAll('-', '_');
 }
 
-/** `initramfs` of the identity's kernel: the modules are those of `kernelVersion`, as it loads no others. `path` is the guest's. */
+/**
+ * `initramfs` of the identity's kernel: the modules are those of `kernelVersion`, as it loads no others.
+ * `path` is the guest's.
+ */
 export function describeInitramfs(request: {
   path: string;
   listing: InitramfsListing;

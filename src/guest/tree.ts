@@ -27,12 +27,16 @@ export function decodeText(content: Buffer): DecodedText {
 }
 
 /**
- * The guest's configuration in memory: what INSPECT's bulk calls brought, plus what was planned so far. All of /etc, boot configuration, the ESP's
- * small files, module indexes and package databases have content; of /usr/bin, /usr/sbin, /lib/systemd/system and the like only names are known.
+ * The guest's configuration in memory: what INSPECT's bulk calls brought, plus what was planned so far. All
+ * of /etc, boot configuration, the ESP's small files, module indexes and package databases have content; of
+ * /usr/bin, /usr/sbin, /lib/systemd/system and the like only names are known.
  */
 export class GuestTree {
   protected readonly byPath: Map<string, TreeEntry>;
-  /** Names by directory, made when first asked for: a search through all entries for each question would let a hostile guest stop the daemon. */
+  /**
+   * Names by directory, made when first asked for: a search through all entries for each question would let a
+   * hostile guest stop the daemon.
+   */
   protected names: Map<string, string[]> | null = null;
 
   constructor(entries: Iterable<TreeEntry>) {
@@ -40,7 +44,9 @@ export class GuestTree {
     for (const entry of entries) this.byPath.set(entry.path, entry);
   }
 
-  /** Follows symbolic links in every component, inside the guest's root. Null when it does not exist or loops. */
+  /**
+   * Follows symbolic links in every component, inside the guest's root. Null when it does not exist or loops.
+   */
   resolve(path: string): string | null {
     let parts = path.split('/').filter((part) => part !== '' && part !== '.');
     let done: string[] = [];
@@ -112,7 +118,10 @@ export class GuestTree {
   }
 }
 
-/** A tree while it is being changed, in place: a copy for each of a plan's operations would cost their number times the guest's files. */
+/**
+ * A tree while it is being changed, in place: a copy for each of a plan's operations would cost their number
+ * times the guest's files.
+ */
 export class GuestTreeDraft extends GuestTree {
   put(entry: TreeEntry): void {
     const isNew = !this.byPath.has(entry.path);

@@ -1,8 +1,9 @@
 import { Hyper2kvmError } from '../errors/error.js';
 
 /**
- * Unified kernel images: a PE program (Microsoft's PE/COFF specification) whose sections are kernel, initramfs and command line, as systemd-stub(7) reads them. A section is
- * named in plans as a file of its own, `IMAGE.efi:.cmdline`: FAT, where such images lie, has no `:` in its names.
+ * Unified kernel images: a PE program (Microsoft's PE/COFF specification) whose sections are kernel,
+ * initramfs and command line, as systemd-stub(7) reads them. A section is named in plans as a file of its
+ * own, `IMAGE.efi:.cmdline`: FAT, where such images lie, has no `:` in its names.
  */
 export interface UnifiedSection {
   name: string;
@@ -51,8 +52,9 @@ interface Headers {
 }
 
 /**
- * The sections in the order of their headers. `head` are the first bytes of a file of `size` bytes, `UNIFIED_HEADER_BYTES` of them or all. Throws `guest.unified-image` for anything that is no
- * whole PE program.
+ * The sections in the order of their headers. `head` are the first bytes of a file of `size` bytes,
+ * `UNIFIED_HEADER_BYTES` of them or all. Throws `guest.unified-image` for anything that is no whole PE
+ * program.
  */
 export function unifiedSections(head: Buffer, size: number): UnifiedSection[] {
   return readHeaders(head, size).sections.map(({ name, offset, size }) => ({ name, offset, size }));
@@ -64,8 +66,9 @@ export function isSigned(image: Buffer): boolean {
 }
 
 /**
- * The image with `content` in place of the section's. All other sections keep their content and their addresses; this one keeps its own where the new content fits, and
- * otherwise comes behind all others. A signature does not hold any longer and is left out. The same input gives the same bytes.
+ * The image with `content` in place of the section's. All other sections keep their content and their
+ * addresses; this one keeps its own where the new content fits, and otherwise comes behind all others. A
+ * signature does not hold any longer and is left out. The same input gives the same bytes.
  */
 export function withSection(image: Buffer, name: ChangeableSection, content: Buffer): Buffer {
   const { sections, coff, optional, certificates, sectionAlignment, fileAlignment } = readHeaders(
@@ -211,7 +214,10 @@ function readSection(head: Buffer, header: number): Section {
   };
 }
 
-/** All that is read or written of the headers stands before the first section; sections are in the file, and share no bytes: a small file would become a large one. */
+/**
+ * All that is read or written of the headers stands before the first section; sections are in the file, and
+ * share no bytes: a small file would become a large one.
+ */
 function checkPlaces({ sections, optional, certificates }: Headers, headBytes: number, size: number): void {
   const filled = sections.filter(({ rawSize }) => rawSize > 0).sort((a, b) => a.offset - b.offset);
   const headers = sections.map(({ header }) => header + SECTION_HEADER_BYTES);

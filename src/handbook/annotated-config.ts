@@ -2,8 +2,8 @@ import { stringify } from 'smol-toml';
 import { optionTable } from '../config/options.js';
 
 /**
- * The annotated default configuration, `config/hyper2kvm.toml`: every option with its documentation and default, commented out, so that a file made
- * from it keeps following the defaults of later versions.
+ * The annotated default configuration, `config/hyper2kvm.toml`: every option with its documentation and
+ * default, commented out, so that a file made from it keeps following the defaults of later versions.
  */
 export function annotatedDefaults(): string {
   const lines = [

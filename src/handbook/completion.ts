@@ -28,8 +28,8 @@ function completedCommands(program: Command): Completed[] {
 }
 
 /**
- * bash's completion, from the commands' own table: commands, options and their words are fixed in it; VM names are asked of the daemon, which answers at
- * once or is not there. Pure.
+ * bash's completion, from the commands' own table: commands, options and their words are fixed in it; VM
+ * names are asked of the daemon, which answers at once or is not there. Pure.
  */
 export function bashCompletion(): string {
   const program = describedProgram();

@@ -4,7 +4,10 @@ import { CATALOGUE, type CatalogueSection } from '../errors/catalogue.js';
 import { FAMILIES } from '../families/registry.js';
 import { OTHER_SIGNATURES, otherFailure } from '../stages/validate/other-failures.js';
 
-/** The parts of docs/ that are made from the code's own declarations. Pure; a unit test holds docs/ to them and rewrites it with UPDATE_DOCS=1. */
+/**
+ * The parts of docs/ that are made from the code's own declarations. Pure; a unit test holds docs/ to them
+ * and rewrites it with UPDATE_DOCS=1.
+ */
 
 /** docs/configuration.md: every option as the schema declares it. */
 export function configurationSection(): string {
@@ -65,7 +68,10 @@ export function errorsSection(section: CatalogueSection): string {
   );
 }
 
-/** What stands between `<!-- generated: NAME -->` and `<!-- end -->` is replaced. Throws where the marks are missing. */
+/**
+ * What stands between `<!-- generated: NAME -->` and `<!-- end -->` is replaced. Throws where the marks are
+ * missing.
+ */
 export function withSection(page: string, name: string, section: string): string {
   const begin = `<!-- generated: ${name} -->\n`;
   const start = page.indexOf(begin);

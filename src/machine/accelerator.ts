@@ -2,23 +2,30 @@ import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { isErrorCode } from '../errors/errno.js';
 import { errorRecord } from '../errors/error.js';
+import { type Architecture, hostArchitecture } from './architecture.js';
 import { type Qemu, startQemu } from './qemu.js';
 
 export interface Accelerator {
   kind: 'kvm' | 'tcg';
+  /**
+   * What is in KVM's way: no /dev/kvm, no permission to open it, or it does not run a guest. Null where it
+   * runs.
+   */
+  obstacle: 'missing' | 'denied' | 'broken' | null;
   /** Why, for people: `hyper2kvm doctor` prints it. */
   reason: string;
 }
 
-/** A real KVM shows the firmware's first text within 0.2 s; a loaded nested host needs seconds. */
+/** A real KVM shows the probe's first text within 0.2 s; a loaded nested host needs seconds. */
 const FIRST_TEXT_SECONDS = 15;
 
 let known: Promise<Accelerator> | undefined;
 let demoted: Accelerator | undefined;
 
 /**
- * Whether KVM really runs a guest here, found by running one: /dev/kvm may exist and abort ("failed to set MSR") or hang on nested hosts.
- * Remembered for the life of the process. Never fails but by `signal`: without KVM there is TCG.
+ * Whether KVM really runs a guest here, found by running one: /dev/kvm may exist and abort ("failed to set
+ * MSR") or hang on nested hosts. Remembered for the life of the process. Never fails but by `signal`: without
+ * KVM there is TCG.
  */
 export async function probeAccelerator({ signal }: { signal: AbortSignal }): Promise<Accelerator> {
   if (demoted) return demoted;
@@ -34,17 +41,28 @@ export async function probeAccelerator({ signal }: { signal: AbortSignal }): Pro
   }
 }
 
-/** A KVM launch failed although the probe passed: from now on everybody uses TCG. Only the first reason is kept. */
+/**
+ * A KVM launch failed although the probe passed: from now on everybody uses TCG. Only the first reason is
+ * kept.
+ */
 export function demote(reason: string): void {
-  demoted ??= { kind: 'tcg', reason };
+  demoted ??= tcg('broken', reason);
+}
+
+/** Returns whether KVM can run guests of `architecture` here at all: only those of the host's own. */
+export function isNative(architecture: Architecture): boolean {
+  return hostArchitecture()?.name === architecture.name;
 }
 
 async function probe(signal: AbortSignal): Promise<Accelerator> {
+  const architecture = hostArchitecture();
+  if (architecture === undefined) return tcg('broken', `no guest of ours is ${process.arch}`);
   try {
     await access('/dev/kvm', constants.R_OK | constants.W_OK);
   } catch (error) {
-    const missing = isErrorCode(error, 'ENOENT');
-    return tcg(missing ? 'there is no /dev/kvm' : '/dev/kvm may not be opened by this user');
+    return isErrorCode(error, 'ENOENT')
+      ? tcg('missing', 'there is no /dev/kvm')
+      : tcg('denied', '/dev/kvm may not be opened by this user');
   }
   let qemu: Qemu | undefined;
   let report: (text: string) => void = () => {};
@@ -53,7 +71,9 @@ async function probe(signal: AbortSignal): Promise<Accelerator> {
   });
   try {
     qemu = await startQemu({
-      args: probeArguments(),
+      program: architecture.qemu.program,
+      // SeaBIOS or a program of four instructions: text from it proves that the vCPU executes.
+      args: [...architecture.probe, ...['-accel', 'kvm', '-cpu', 'max', '-m', '32']],
       signal,
       channels: { firmware: (chunk) => report(chunk.toString('latin1')) },
     });
@@ -64,26 +84,19 @@ async function probe(signal: AbortSignal): Promise<Accelerator> {
       silence(FIRST_TEXT_SECONDS, signal),
     ]);
     signal.throwIfAborted();
-    if (ran) return { kind: 'kvm', reason: 'KVM ran a firmware' };
+    if (ran) return { kind: 'kvm', obstacle: null, reason: 'KVM ran a firmware' };
     return tcg(
+      'broken',
       qemu.exit() === undefined
         ? `KVM starts but runs nothing within ${FIRST_TEXT_SECONDS} s`
         : `KVM fails: ${lastLine(qemu.messages())}`,
     );
   } catch (error) {
     signal.throwIfAborted();
-    return tcg(`KVM fails: ${errorRecord(error).message}`);
+    return tcg('broken', `KVM fails: ${errorRecord(error).message}`);
   } finally {
     await qemu?.stop();
   }
-}
-
-/** SeaBIOS writes to port 0x402 as its first act: text there proves that the vCPU executes. */
-function probeArguments(): string[] {
-  return [
-    ...['-machine', 'q35', '-accel', 'kvm', '-cpu', 'max', '-m', '32'],
-    ...['-device', 'isa-debugcon,iobase=0x402,chardev=firmware'],
-  ];
 }
 
 function silence(seconds: number, signal: AbortSignal): Promise<false> {
@@ -94,8 +107,8 @@ function silence(seconds: number, signal: AbortSignal): Promise<false> {
   });
 }
 
-function tcg(reason: string): Accelerator {
-  return { kind: 'tcg', reason };
+function tcg(obstacle: Accelerator['obstacle'], reason: string): Accelerator {
+  return { kind: 'tcg', obstacle, reason };
 }
 
 function lastLine(text: string): string {

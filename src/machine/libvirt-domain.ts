@@ -1,92 +1,86 @@
 import { createHash } from 'node:crypto';
-import type { Hardware } from '../model/hardware.js';
-import type { Devices } from '../model/plan.js';
 import { diskLetters } from '../text/disk-letters.js';
 import { type Markup, markup } from '../text/markup.js';
-import { cardAddress } from './nics.js';
+import { type Machine, scsiControllers } from './machine.js';
 
-/** What the domain is made from. `disks` in the VM's order, with absolute paths: libvirt takes no relative ones. */
-export interface DomainFacts {
+/** What the domain says beside the machine. */
+export interface DomainNames {
   job: string;
   vm: string;
   /** Name of the VM on its old hypervisor, where known. */
   sourceName: string | null;
   osName: string | null;
-  osType: 'linux' | 'windows' | 'unknown';
-  firmware: 'bios' | 'uefi';
-  memoryMib: number;
-  vcpus: number;
-  devices: Devices;
-  nics: Hardware['nics'];
-  disks: readonly { path: string; format: 'qcow2' | 'raw' | 'vdi' | 'vmdk' }[];
+  accelerator: 'kvm' | 'tcg';
+  /** libvirt's network for all NICs; null: QEMU's own user network, which needs none. */
+  network: string | null;
 }
 
-type DiskBus = Devices['disk_bus'];
-
-const TARGET_PREFIX: Record<DiskBus, string> = { virtio: 'vd', scsi: 'sd', sata: 'sd', ide: 'hd' };
+const TARGET_PREFIX: Record<Machine['diskBus'], string> = { virtio: 'vd', scsi: 'sd', sata: 'sd', ide: 'hd' };
 
 /**
- * The libvirt domain that boots the converted VM on KVM (https://libvirt.org/formatdomain.html). It offers the devices that VALIDATE booted
- * with. The CPU is `host-model`: all features that libvirt can name, so kernels built for x86-64-v2 and later start, and the VM can still
- * migrate (host-passthrough could not). The same facts give the same bytes; the UUID comes from the job.
+ * Returns the libvirt domain of `machine` (https://libvirt.org/formatdomain.html). On KVM of a PC the CPU is
+ * `host-model`: all features that libvirt can name, so kernels built for x86-64-v2 and later start, and the
+ * VM can still migrate (host-passthrough could not). The same machine and names give the same bytes; the UUID
+ * comes from the job. Pure.
  */
-export function domainXml(facts: DomainFacts): string {
-  const virtio = facts.devices.disk_bus === 'virtio' || facts.devices.disk_bus === 'scsi';
-  const model = virtioModel(facts);
-  return markup`<domain type='kvm'>
-  <name>${facts.vm}</name>
-  <uuid>${domainUuid(facts.job)}</uuid>
-  <description>${description(facts)}</description>
-  <memory unit='MiB'>${facts.memoryMib}</memory>
-  <vcpu placement='static'>${facts.vcpus}</vcpu>
-${operatingSystem(facts)}
-  <features>
-    <acpi/>
-    <apic/>
-  </features>
-  <cpu mode='host-model' check='partial'/>
-${clock(facts.osType)}
+export function libvirtDomain(machine: Machine, names: DomainNames): string {
+  const model = virtioModel(machine);
+  const { hasRng } = machine;
+  return markup`${emulation(names)}<domain type='${names.accelerator === 'kvm' ? 'kvm' : 'qemu'}'>
+  <name>${names.vm}</name>
+  <uuid>${domainUuid(names.job)}</uuid>
+  <description>${description(names)}</description>
+  <memory unit='MiB'>${machine.memoryMib}</memory>
+  <vcpu placement='static'>${machine.vcpus}</vcpu>
+${operatingSystem(machine)}
+${features(machine)}
+${cpu(machine, names)}
+${clock(machine)}
   <on_poweroff>destroy</on_poweroff>
   <on_reboot>restart</on_reboot>
   <on_crash>restart</on_crash>
   <devices>
-${facts.disks.map((disk, index) => diskElement(disk, index, facts))}${controllers(facts)}${interfaces(facts)}    <serial type='pty'/>
+${machine.disks.map((disk, index) => diskElement(disk, index, machine))}${controllers(machine)}${interfaces(machine, names)}    <serial type='pty'/>
     <console type='pty'/>
     <channel type='unix'>
       <target type='virtio' name='org.qemu.guest_agent.0'/>
     </channel>
     <input type='tablet' bus='usb'/>
-    <graphics type='vnc' autoport='yes' listen='127.0.0.1'/>
+${machine.architecture.isPc ? null : markup`    <input type='keyboard' bus='usb'/>\n`}    <graphics type='vnc' autoport='yes' listen='127.0.0.1'/>
     <video>
-      <model type='vga'/>
+      <model type='${machine.architecture.video.libvirt}'/>
     </video>
-${virtio ? markup`    <rng model='${model}'>\n      <backend model='random'>/dev/urandom</backend>\n    </rng>\n` : null}    <memballoon model='${virtio ? model : 'none'}'/>
+${hasRng ? markup`    <rng model='${model}'>\n      <backend model='random'>/dev/urandom</backend>\n    </rng>\n` : null}    <memballoon model='${hasRng ? model : 'none'}'/>
   </devices>
 </domain>
 `.text;
 }
 
-function description(facts: DomainFacts): string {
-  const was =
-    facts.sourceName === null || facts.sourceName === facts.vm ? '' : `, formerly ${facts.sourceName}`;
-  return `${facts.osName ?? 'Virtual machine'}${was}; converted by hyper2kvm, job ${facts.job}`;
+/** The domain may be taken to another host, where it would be needlessly slow. */
+function emulation({ accelerator }: DomainNames): Markup | null {
+  if (accelerator === 'kvm') return null;
+  return markup`<!-- KVM does not run this VM on the host that converted it. Where it does: type='kvm', and cpu mode='host-model' (on Arm host-passthrough). -->\n`;
+}
+
+function description({ osName, sourceName, vm, job }: DomainNames): string {
+  const was = sourceName === null || sourceName === vm ? '' : `, formerly ${sourceName}`;
+  return `${osName ?? 'Virtual machine'}${was}; converted by hyper2kvm, job ${job}`;
 }
 
 /**
- * `firmware='efi'` lets libvirt choose the host's OVMF and make the variable store. Secure Boot stays off: the guest's own keys and
- * enrolments stayed behind with the old hypervisor's NVRAM.
+ * `firmware='efi'` lets libvirt choose the host's firmware and make the variable store. Secure Boot stays
+ * off: the guest's own keys and enrolments stayed behind with the old hypervisor's NVRAM.
  */
-function operatingSystem({ firmware, devices }: DomainFacts): Markup {
-  // q35 has no IDE controller.
-  const machine = devices.disk_bus === 'ide' ? 'pc' : 'q35';
+function operatingSystem({ architecture, type, firmware }: Machine): Markup {
+  const machine = markup`    <type arch='${architecture.name}' machine='${type}'>hvm</type>`;
   if (firmware === 'bios') {
     return markup`  <os>
-    <type arch='x86_64' machine='${machine}'>hvm</type>
+${machine}
     <boot dev='hd'/>
   </os>`;
   }
   return markup`  <os firmware='efi'>
-    <type arch='x86_64' machine='${machine}'>hvm</type>
+${machine}
     <firmware>
       <feature enabled='no' name='enrolled-keys'/>
       <feature enabled='no' name='secure-boot'/>
@@ -95,9 +89,25 @@ function operatingSystem({ firmware, devices }: DomainFacts): Markup {
   </os>`;
 }
 
-/** Linux keeps the hardware clock in UTC; Windows in local time. The lost ticks of RTC and PIT are made up for, HPET is left out as libvirt's own tools do. */
-function clock(osType: DomainFacts['osType']): Markup {
-  return markup`  <clock offset='${osType === 'windows' ? 'localtime' : 'utc'}'>
+function features({ architecture, vcpus, type }: Machine): Markup {
+  const apic = architecture.isPc ? markup`    <apic/>\n` : null;
+  // Version 2, which libvirt takes where it emulates, has room for 8 CPUs.
+  const gic = type === 'virt' && vcpus > 8 ? markup`    <gic version='3'/>\n` : null;
+  return markup`  <features>
+    <acpi/>
+${apic}${gic}  </features>`;
+}
+
+function cpu({ architecture }: Machine, { accelerator }: DomainNames): Markup {
+  if (accelerator === 'tcg') return markup`  <cpu mode='maximum' check='none'/>`;
+  const check = architecture.libvirtCpu === 'host-model' ? 'partial' : 'none';
+  return markup`  <cpu mode='${architecture.libvirtCpu}' check='${check}'/>`;
+}
+
+/** A PC's lost ticks of RTC and PIT are made up for, HPET is left out as libvirt's own tools do. */
+function clock({ architecture, clock }: Machine): Markup {
+  if (!architecture.isPc) return markup`  <clock offset='${clock}'/>`;
+  return markup`  <clock offset='${clock}'>
     <timer name='rtc' tickpolicy='catchup'/>
     <timer name='pit' tickpolicy='delay'/>
     <timer name='hpet' present='no'/>
@@ -105,49 +115,54 @@ function clock(osType: DomainFacts['osType']): Markup {
 }
 
 /** libvirt puts transitional devices on a conventional PCI bus, which a q35 machine gets for them. */
-function virtioModel({ devices }: DomainFacts): 'virtio' | 'virtio-transitional' {
-  return devices.virtio === 'transitional' ? 'virtio-transitional' : 'virtio';
+function virtioModel({ virtio }: Machine): 'virtio' | 'virtio-transitional' {
+  return virtio === 'transitional' ? 'virtio-transitional' : 'virtio';
 }
 
-/** Those that libvirt would add by itself are named where their model is another than its own choice. */
-function controllers(facts: DomainFacts): Markup[] {
-  const isTransitional = facts.devices.virtio === 'transitional';
+/** Those that libvirt would not add by itself, or of another model. */
+function controllers(machine: Machine): Markup[] {
+  const isTransitional = machine.virtio === 'transitional';
   const scsi = isTransitional ? 'virtio-transitional' : 'virtio-scsi';
   return [
-    ...(facts.devices.disk_bus === 'scsi' ? [markup`    <controller type='scsi' model='${scsi}'/>\n`] : []),
+    ...Array.from({ length: scsiControllers(machine) }, (_, index) => {
+      const number = index === 0 ? null : markup` index='${index}'`;
+      return markup`    <controller type='scsi'${number} model='${scsi}'/>\n`;
+    }),
     ...(isTransitional
       ? [markup`    <controller type='virtio-serial' index='0' model='virtio-transitional'/>\n`]
       : []),
+    ...(machine.architecture.isPc ? [] : [markup`    <controller type='usb' model='qemu-xhci'/>\n`]),
   ];
 }
 
-function diskElement(disk: DomainFacts['disks'][number], index: number, facts: DomainFacts): Markup {
-  const bus = facts.devices.disk_bus;
-  const isTransitional = bus === 'virtio' && facts.devices.virtio === 'transitional';
+function diskElement(disk: Machine['disks'][number], index: number, { diskBus, virtio }: Machine): Markup {
+  const isTransitional = diskBus === 'virtio' && virtio === 'transitional';
   const model = isTransitional ? markup` model='virtio-transitional'` : null;
   return markup`    <disk type='file' device='disk'${model}>
       <driver name='qemu' type='${disk.format}' discard='unmap'/>
-      <source file='${disk.path}'/>
-      <target dev='${TARGET_PREFIX[bus]}${diskLetters(index)}' bus='${bus}'/>
+      <source file='${disk.file}'/>
+      <target dev='${TARGET_PREFIX[diskBus]}${diskLetters(index)}' bus='${diskBus}'/>
     </disk>
 `;
 }
 
-/** Where no MAC is known libvirt makes one. All go to libvirt's `default` network, whatever the old one was called. */
-function interfaces(facts: DomainFacts): Markup[] {
-  const { nic_model } = facts.devices;
-  const model = nic_model === 'virtio' ? virtioModel(facts) : nic_model;
-  return facts.nics.map(({ mac }) => {
-    const address = cardAddress(mac) === null ? null : markup`      <mac address='${cardAddress(mac)}'/>\n`;
-    return markup`    <interface type='network'>
-${address}      <source network='default'/>
-      <model type='${model}'/>
+/** Where no MAC is known libvirt makes one. All go to one network, whatever the old ones were called. */
+function interfaces(machine: Machine, { network }: DomainNames): Markup[] {
+  const model = machine.nicModel === 'virtio' ? virtioModel(machine) : machine.nicModel;
+  const source = network === null ? null : markup`      <source network='${network}'/>\n`;
+  return machine.nics.map((mac) => {
+    const address = mac === null ? null : markup`      <mac address='${mac}'/>\n`;
+    return markup`    <interface type='${network === null ? 'user' : 'network'}'>
+${address}${source}      <model type='${model}'/>
     </interface>
 `;
   });
 }
 
-/** RFC 9562 version 8 (custom) from SHA-256 of the job's id: converting again is another VM, looking again is the same. */
+/**
+ * RFC 9562 version 8 (custom) from SHA-256 of the job's id: converting again is another VM, looking again is
+ * the same.
+ */
 export function domainUuid(job: string): string {
   const bytes = createHash('sha256').update(`hyper2kvm domain ${job}`).digest().subarray(0, 16);
   bytes[6] = (bytes[6]! & 0x0f) | 0x80;

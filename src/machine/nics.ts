@@ -6,7 +6,7 @@ import type { PlannedNic } from '../model/plan.js';
  * MACs count first, else those that the guest's files bind names to: names and addresses in the guest hang on
  * them.
  */
-export function domainNics(
+export function machineNics(
   hardware: Pick<Hardware, 'nics'> | null,
   plan: { nics: readonly PlannedNic[] } | null,
 ): Hardware['nics'] {

@@ -12,12 +12,14 @@ import { sandboxPrefix } from '../tools/sandbox.js';
 import { QmpClient } from './qmp.js';
 
 export interface QemuOptions {
+  /** `qemu-system-x86_64`. */
+  program: string;
   /** The machine: everything but what this module adds (no defaults, sandbox, monitor, channels). */
   args: readonly string[];
   signal: AbortSignal;
   /**
-   * Character devices by id, to be named in `args` (`-serial chardev:serial0`): each chunk that the guest writes. They are connected before the
-   * first instruction runs, so nothing is lost.
+   * Character devices by id, to be named in `args` (`-serial chardev:serial0`): each chunk that the guest
+   * writes. They are connected before the first instruction runs, so nothing is lost.
    */
   channels?: Record<string, (chunk: Buffer) => void>;
   /** Files and directories that QEMU sees beside those, absolute. */
@@ -30,7 +32,6 @@ export interface QemuOptions {
   fileBytes?: number;
   /** Default 30; a busy host needs it. */
   startTimeoutSeconds?: number;
-  binary?: string;
 }
 
 interface QemuExit {
@@ -49,7 +50,10 @@ export interface Qemu {
   exit(): QemuExit | undefined;
   /** The end of what QEMU printed. */
   messages(): string;
-  /** Quits by the monitor, then kills the process group; resolves when nothing of it is left. May be called again. */
+  /**
+   * Quits by the monitor, then kills the process group; resolves when nothing of it is left. May be called
+   * again.
+   */
   stop(): Promise<void>;
 }
 
@@ -59,8 +63,9 @@ const GROUP_GONE_SECONDS = 5;
 const QUIT_SECONDS = 3;
 
 /**
- * The one place that starts a virtual machine. It has its own process group, dies with this process (also by kill -9), and runs under QEMU's
- * seccomp sandbox without network unless `args` give one. Errors: `qemu.start` with QEMU's own words; those of QmpClient.
+ * The one place that starts a virtual machine. It has its own process group, dies with this process (also by
+ * kill -9), and runs under QEMU's seccomp sandbox without network unless `args` give one. Errors:
+ * `qemu.start` with QEMU's own words; those of QmpClient.
  */
 export async function startQemu(options: QemuOptions): Promise<Qemu> {
   options.signal.throwIfAborted();
@@ -130,19 +135,19 @@ export async function startQemu(options: QemuOptions): Promise<Qemu> {
   } catch (error) {
     await stop();
     options.signal.throwIfAborted();
-    throw exitedEarly(exit, messages(), commandLine[0], error);
+    throw exitedEarly(exit, messages(), options.program, error);
   }
   return { pid: child.pid ?? 0, commandLine, qmp, exited, exit: () => exit, messages, stop };
 }
 
 /** Pure: the full argument vector, QEMU's program first. */
 function buildCommandLine(
-  { args, binary }: Pick<QemuOptions, 'args' | 'binary'>,
+  { args, program }: Pick<QemuOptions, 'args' | 'program'>,
   directory: string,
   channels: readonly string[],
 ): string[] {
   return [
-    binary ?? 'qemu-system-x86_64',
+    program,
     '-nodefaults',
     '-no-user-config',
     '-display',
@@ -185,7 +190,10 @@ function keepMessages(child: ChildProcess): () => string {
   return () => text.trim();
 }
 
-/** Inside bubblewrap QEMU is a grandchild: it, and the files it holds, are gone a moment after the child that is waited for. */
+/**
+ * Inside bubblewrap QEMU is a grandchild: it, and the files it holds, are gone a moment after the child that
+ * is waited for.
+ */
 async function groupGone(group: number): Promise<void> {
   for (const end = performance.now() + GROUP_GONE_SECONDS * 1000; performance.now() < end; ) {
     try {
@@ -220,15 +228,10 @@ async function settled(promise: Promise<unknown>, seconds: number): Promise<void
   clearTimeout(timer);
 }
 
-function exitedEarly(
-  exit: QemuExit | undefined,
-  text: string,
-  binary: string | undefined,
-  error: unknown,
-): unknown {
+function exitedEarly(exit: QemuExit | undefined, text: string, program: string, error: unknown): unknown {
   if (text === '' && error instanceof Hyper2kvmError) return error;
   const how = exit?.signal ? `killed by ${exit.signal}` : `code ${exit?.code ?? 'unknown'}`;
-  return new Hyper2kvmError('qemu.start', `${binary} did not start (${how}): ${lastLines(text)}`, {
+  return new Hyper2kvmError('qemu.start', `${program} did not start (${how}): ${lastLines(text)}`, {
     advice: 'Run `hyper2kvm doctor`: QEMU, the acceleration and the firmware files are checked there.',
     cause: error,
   });

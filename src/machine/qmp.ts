@@ -29,10 +29,12 @@ const MAX_LINE_BYTES = 8 * 1024 * 1024;
 const RETRY_MILLISECONDS = 50;
 
 /**
- * Client of the QEMU Machine Protocol over a unix socket (QEMU: docs/interop/qmp-spec.rst). Commands carry an id, so several may be under
- * way. Emits `event` for each asynchronous message and `close` once, after which every command is refused.
+ * Client of the QEMU Machine Protocol over a unix socket (QEMU: docs/interop/qmp-spec.rst). Commands carry an
+ * id, so several may be under way. Emits `event` for each asynchronous message and `close` once, after which
+ * every command is refused.
  *
- * Errors: `qmp.connect`, `qmp.closed`, `qmp.timeout`, `qmp.protocol`, `qmp.refused` (QEMU's own error reply, its class in the message).
+ * Errors: `qmp.connect`, `qmp.closed`, `qmp.timeout`, `qmp.protocol`, `qmp.refused` (QEMU's own error reply,
+ * its class in the message).
  */
 export class QmpClient extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
   readonly #socket: Socket;
@@ -71,7 +73,10 @@ export class QmpClient extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
     }
   }
 
-  /** Runs one command; returns the reply's `return` value, whose shape QEMU's schema gives. Default time limit 30 s. */
+  /**
+   * Runs one command; returns the reply's `return` value, whose shape QEMU's schema gives. Default time limit
+   * 30 s.
+   */
   execute(
     command: string,
     args: Record<string, unknown> = {},

@@ -66,7 +66,10 @@ export const bootSchema = z.object({
 });
 export type Boot = z.infer<typeof bootSchema>;
 
-/** A data disk's proof: source and delivered disk were compared byte for byte (qemu-img compare). `virtual_size` in bytes. */
+/**
+ * A data disk's proof: source and delivered disk were compared byte for byte (qemu-img compare).
+ * `virtual_size` in bytes.
+ */
 export const contentSchema = z.object({
   verdict: z.literal('identical'),
   seconds: z.number(),

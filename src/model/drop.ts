@@ -15,7 +15,10 @@ export type DropPlace = z.infer<typeof dropPlaceSchema>;
 /** A file of a drop that is no part of what was converted: `path` as its owner knows it. */
 export const passedOverSchema = z.object({
   path: z.string(),
-  /** `hidden`: `._web01.vmdk`. `change-tracking`: `-ctk.vmdk`. `not-a-disk`: a log, an ISO. `not-used`: an image that no disk of the VM builds on. */
+  /**
+   * `hidden`: `._web01.vmdk`. `change-tracking`: `-ctk.vmdk`. `not-a-disk`: a log, an ISO. `not-used`: an
+   * image that no disk of the VM builds on.
+   */
   reason: z.enum(['hidden', 'change-tracking', 'not-a-disk', 'not-used']),
 });
 export type PassedOver = z.infer<typeof passedOverSchema>;
@@ -23,7 +26,10 @@ export type PassedOver = z.infer<typeof passedOverSchema>;
 /** One name in incoming, as lstat sees it. */
 export interface IncomingEntry {
   name: string;
-  /** `unnamed`: its name is not UTF-8, so that it can be seen but not opened. `unreadable`: `problem` says why. */
+  /**
+   * `unnamed`: its name is not UTF-8, so that it can be seen but not opened. `unreadable`: `problem` says
+   * why.
+   */
   type: 'file' | 'directory' | 'symlink' | 'special' | 'unnamed' | 'unreadable';
   /** Bytes; 0 for what is no file. */
   size: number;
@@ -33,25 +39,33 @@ export interface IncomingEntry {
 }
 
 /**
- * What the header of one file says, for grouping. `path` is the name in incoming, or `directory/name`.
- * Made by `probeIncoming` (src/spool/header-facts.ts) over a file opened with O_NOFOLLOW; tests give literal facts.
+ * What the header of one file says, for grouping. `path` is the name in incoming, or `directory/name`. Made
+ * by `probeIncoming` (src/spool/header-facts.ts) over a file opened with O_NOFOLLOW; tests give literal
+ * facts.
  */
 export interface HeaderFacts {
   /**
-   * `disk`: an image of its own. `extent`: a piece that needs its descriptor. `description`: VMX or OVF. `nothing`: no header of a known format
-   * although its first bytes are there, so waiting will not help. `unreadable`: not enough bytes yet to say.
+   * `disk`: an image of its own. `extent`: a piece that needs its descriptor. `description`: VMX or OVF.
+   * `nothing`: no header of a known format although its first bytes are there, so waiting will not help.
+   * `unreadable`: not enough bytes yet to say.
    */
   kind: 'disk' | 'extent' | 'description' | 'nothing' | 'unreadable';
   format: string | null;
   /** Plain names of the other files that this one needs. */
   needs: readonly string[];
-  /** Plain names of files that it refers to by a path: they belong to it where they are there, and nobody waits for them. */
+  /**
+   * Plain names of files that it refers to by a path: they belong to it where they are there, and nobody
+   * waits for them.
+   */
   uses?: readonly string[];
   contentId: string | null;
   parentId: string | null;
   /** Null when all bytes are there; else what is missing, for people. */
   incomplete: string | null;
-  /** Of a `.vmsd`: the disks that a snapshot froze. Each has a delta on it somewhere, and is not to be taken without it. */
+  /**
+   * Of a `.vmsd`: the disks that a snapshot froze. Each has a delta on it somewhere, and is not to be taken
+   * without it.
+   */
   frozen?: readonly string[];
   /** It has tables that say whether it is whole, and nobody has checked them so far. */
   isUnchecked?: boolean;
@@ -70,7 +84,10 @@ export interface Drop {
   options: string | null;
   /** Null when everything is there: then it may be claimed after `settle_seconds` without a change. */
   waiting: Waiting | null;
-  /** Set when no waiting helps and nothing in it may be opened (links, devices): claim it and fail it with this. */
+  /**
+   * Set when no waiting helps and nothing in it may be opened (links, devices): claim it and fail it with
+   * this.
+   */
   refused: ErrorRecord | null;
   /** It cannot be read: it stays where it is, whatever time passes, until its owner mends that. */
   problem?: ErrorRecord;

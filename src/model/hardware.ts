@@ -5,7 +5,9 @@ const nicSchema = z.object({
   mac: z.string().nullable(),
   network: z.string().nullable(),
   model: z.string().nullable(),
-  /** VMware's number of the slot, by which systemd names the card (`ens192`); absent where it is not known. */
+  /**
+   * VMware's number of the slot, by which systemd names the card (`ens192`); absent where it is not known.
+   */
   pci_slot: z.int().optional(),
 });
 export type Nic = z.infer<typeof nicSchema>;

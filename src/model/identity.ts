@@ -1,6 +1,9 @@
 import { z } from 'zod';
 
-/** A filesystem, swap area, LUKS container or LVM member in the guest. `device` is the appliance's name (`/dev/sda1`, `/dev/vg/lv`). */
+/**
+ * A filesystem, swap area, LUKS container or LVM member in the guest. `device` is the appliance's name
+ * (`/dev/sda1`, `/dev/vg/lv`).
+ */
 const filesystemSchema = z.object({
   device: z.string(),
   /** ext4, xfs, btrfs, vfat, swap, crypto_LUKS, LVM2_member, linux_raid_member, ntfs, … or `unknown`. */
@@ -9,16 +12,25 @@ const filesystemSchema = z.object({
   label: z.string().nullable(),
   /** Bytes. */
   size: z.int(),
-  /** Disk index in the VM and partition number, null for logical volumes and md arrays; partition 0 is a whole disk. */
+  /**
+   * Disk index in the VM and partition number, null for logical volumes and md arrays; partition 0 is a whole
+   * disk.
+   */
   disk: z.int().nullable(),
   partition: z.int().nullable(),
   partuuid: z.string().nullable(),
   partlabel: z.string().nullable(),
   /** GPT type GUID or `0x83`; null outside of a partition. */
   parttype: z.string().nullable(),
-  /** The logical volume that this one is a snapshot of (`/dev/vg/root`): it has the same UUID and label. Absent for all else. */
+  /**
+   * The logical volume that this one is a snapshot of (`/dev/vg/root`): it has the same UUID and label.
+   * Absent for all else.
+   */
   snapshot_of: z.string().optional(),
-  /** What tells this member of a filesystem or array of several devices from the others; copies have the same. Absent where there is none. */
+  /**
+   * What tells this member of a filesystem or array of several devices from the others; copies have the same.
+   * Absent where there is none.
+   */
   member: z.string().optional(),
   /** Where the guest's fstab mounts it (after resolution); null when it does not. */
   mountpoint: z.string().nullable(),
@@ -63,7 +75,9 @@ const kernelSchema = z.object({
       modules: z.array(z.string()),
       /** Copies of the guest's configuration inside that may name devices, by path. */
       texts: z.record(z.string(), z.string()).optional(),
-      /** `lib` or `usr/lib`: where `modules/<version>` really is inside (a `lib` link must not be replaced). */
+      /**
+       * `lib` or `usr/lib`: where `modules/<version>` really is inside (a `lib` link must not be replaced).
+       */
       lib: z.enum(['lib', 'usr/lib']),
       /** Why the container cannot be read; null when it was. */
       unreadable: z.string().nullable(),
@@ -102,11 +116,17 @@ export const identitySchema = z.object({
   encrypted: z.boolean(),
   vmware_tools: z.enum(['none', 'open-vm-tools', 'tarball']),
   selinux: z.boolean(),
-  /** qemu-guest-agent is installed: libvirt can freeze filesystems, ask for addresses and shut down through it. */
+  /**
+   * qemu-guest-agent is installed: libvirt can freeze filesystems, ask for addresses and shut down through
+   * it.
+   */
   qemu_guest_agent: z.boolean().default(false),
 });
 export type Identity = z.infer<typeof identitySchema>;
 
-/** A LUKS container that was opened with the job's key, as `/dev/mapper/<name>`. `key_file` is the name in the job's options: no key is kept. */
+/**
+ * A LUKS container that was opened with the job's key, as `/dev/mapper/<name>`. `key_file` is the name in the
+ * job's options: no key is kept.
+ */
 export const unlockedSchema = z.object({ device: z.string(), name: z.string(), key_file: z.string() });
 export type Unlocked = z.infer<typeof unlockedSchema>;

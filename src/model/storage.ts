@@ -11,11 +11,15 @@ const fileBytesSchema = z.object({
 });
 export type FileBytes = z.infer<typeof fileBytesSchema>;
 
-/** Where bytes of a disk are. A source that serves a disk instead of landing it adds its kind of node here. */
+/**
+ * Where bytes of a disk are. A source that serves a disk instead of landing it adds its kind of node here.
+ */
 const diskBytesSchema = z.discriminatedUnion('type', [fileBytesSchema]);
 export type DiskBytes = z.infer<typeof diskBytesSchema>;
 
-/** A piece of a layer in a file of its own, as the layer's descriptor lists it. Sizes and offsets in bytes. */
+/**
+ * A piece of a layer in a file of its own, as the layer's descriptor lists it. Sizes and offsets in bytes.
+ */
 const extentSchema = z.object({
   /** As its owner knows the file: `web01/web01-s001.vmdk`. */
   name: z.string(),
@@ -59,7 +63,10 @@ export function bytesOf({ layers }: Chain): DiskBytes[] {
   return layers.flatMap(({ bytes, extents }) => [bytes, ...extents.map((extent) => extent.bytes)]);
 }
 
-/** A disk that CONVERT wrote. `file` is relative to the work directory (`out/<vm>-disk0.qcow2`). Sizes in bytes. */
+/**
+ * A disk that CONVERT wrote. `file` is relative to the work directory (`out/<vm>-disk0.qcow2`). Sizes in
+ * bytes.
+ */
 export const deliveredDiskSchema = z.object({
   index: z.int(),
   file: z.string(),

@@ -22,7 +22,10 @@ const schema = z.object({
   lib: z.enum(['lib', 'usr/lib']),
   files: z.array(z.string()),
   modules: z.array(z.string()),
-  /** Configuration files inside that the archive replaces, by their path there; null: hidden by a link to nowhere. */
+  /**
+   * Configuration files inside that the archive replaces, by their path there; null: hidden by a link to
+   * nowhere.
+   */
   replace: z.array(z.object({ path: z.string(), text: z.string().nullable() })).optional(),
 });
 export type AppendInitramfs = z.infer<typeof schema>;
@@ -63,14 +66,19 @@ export const appendInitramfs: OperationKind<AppendInitramfs> = {
   },
 };
 
-/** The text of a file inside an initramfs is no file of the guest that patch(1) could find: it is shown as a remark. */
+/**
+ * The text of a file inside an initramfs is no file of the guest that patch(1) could find: it is shown as a
+ * remark.
+ */
 function replacement({ path, text }: { path: string; text: string | null }): string[] {
   if (text === null) return [`  without its ${path}`];
   const lines = text.trimEnd().split('\n');
   return [`  with its ${path} as`, ...lines.map((line) => `  | ${line}`)];
 }
 
-/** A rebuild before this may have made a unified image anew, with all drivers in it (kernel-install's hooks). */
+/**
+ * A rebuild before this may have made a unified image anew, with all drivers in it (kernel-install's hooks).
+ */
 async function provenAnew(
   guest: GuestWriter,
   { path, modules, replace }: AppendInitramfs,
@@ -119,7 +127,10 @@ function proofOf(operation: AppendInitramfs, appendix: Buffer): string {
   return `${path}: ${appendix.length} bytes appended, ${modules} modules listed on reading back${others}`;
 }
 
-/** What the file lists with `appended` behind it; link and directory entries that are there already are not made again by the next archive. */
+/**
+ * What the file lists with `appended` behind it; link and directory entries that are there already are not
+ * made again by the next archive.
+ */
 function withAppended(listing: InitramfsListing, appended: InitramfsListing): InitramfsListing {
   const both = (a: readonly string[], b: readonly string[]) => [...new Set([...a, ...b])].sort();
   return {

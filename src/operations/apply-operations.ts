@@ -1,7 +1,9 @@
 import type { GuestDraft, GuestState } from './operation.js';
 import { kindOf, type Operation } from './registry.js';
 
-/** The guest as it is after `operations`, in their order. What a program of the guest does is not known. Pure. */
+/**
+ * The guest as it is after `operations`, in their order. What a program of the guest does is not known. Pure.
+ */
 export function applyOperations<Guest extends GuestState>(
   guest: Guest,
   operations: readonly Operation[],

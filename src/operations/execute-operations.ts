@@ -6,7 +6,10 @@ export interface Execution extends ExecuteContext {
   onStep?(done: number, operation: Operation): void;
 }
 
-/** Executes the operations in their order. Returns what was read back and proven on the way. The first failure ends it. */
+/**
+ * Executes the operations in their order. Returns what was read back and proven on the way. The first failure
+ * ends it.
+ */
 export async function executeOperations(
   guest: GuestWriter,
   operations: readonly Operation[],

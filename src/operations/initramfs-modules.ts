@@ -2,7 +2,10 @@ import { Hyper2kvmError } from '../errors/error.js';
 import { type InitramfsListing, moduleName } from '../guest/initramfs-listing.js';
 import type { GuestDraft } from './operation.js';
 
-/** The identity of the draft with `modules` in the initramfs at `path`, and its copies of the guest's files as `texts` makes them. */
+/**
+ * The identity of the draft with `modules` in the initramfs at `path`, and its copies of the guest's files as
+ * `texts` makes them.
+ */
 export function putModules(
   draft: GuestDraft,
   path: string,

@@ -8,8 +8,8 @@ import { causeFields, type OperationKind } from './operation.js';
 
 /**
  * Copies the packages (names in the host's `directory`, with their SHA-256) to /var/tmp of the guest, runs
- * `command` with their guest paths behind it, removes them, and proves that one of `programs` (guest paths) is
- * there.
+ * `command` with their guest paths behind it, removes them, and proves that one of `programs` (guest paths)
+ * is there.
  */
 const schema = z.object({
   op: z.literal('install_packages'),
@@ -21,7 +21,10 @@ const schema = z.object({
 });
 export type InstallPackages = z.infer<typeof schema>;
 
-/** Debian's way to forbid services to start (invoke-rc.d(8)): the packages' scripts run in the appliance, where nothing of the guest's runs. */
+/**
+ * Debian's way to forbid services to start (invoke-rc.d(8)): the packages' scripts run in the appliance,
+ * where nothing of the guest's runs.
+ */
 const POLICY = '/usr/sbin/policy-rc.d';
 
 export const installPackages: OperationKind<InstallPackages> = {

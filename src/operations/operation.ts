@@ -22,7 +22,10 @@ export interface GuestState {
   tree: GuestTree;
 }
 
-/** The guest as it will be, while operations are planned: the tree is changed in place, the identity is replaced. */
+/**
+ * The guest as it will be, while operations are planned: the tree is changed in place, the identity is
+ * replaced.
+ */
 export interface GuestDraft {
   identity: Identity;
   readonly tree: GuestTreeDraft;
@@ -42,7 +45,10 @@ interface OperationDiff {
   remarks: readonly string[];
 }
 
-/** What must be found at `path` when all operations are done. A later operation's word on the same path counts. */
+/**
+ * What must be found at `path` when all operations are done. A later operation's word on the same path
+ * counts.
+ */
 export interface Outcome {
   path: string;
   /** The content, null: nothing is there, or the path of the file that it is a copy of. */
@@ -62,7 +68,9 @@ export interface ExecuteContext {
 export interface OperationKind<O extends AnyOperation> {
   op: O['op'];
   schema: z.ZodType<O> & z.core.$ZodTypeDiscriminable;
-  /** The guest path that it changes, or the command that it runs: plan.diff shows together what has the same. */
+  /**
+   * The guest path that it changes, or the command that it runs: plan.diff shows together what has the same.
+   */
   subject(operation: O): string;
   /** In a few words, unescaped. */
   title(operation: O): { verb: string; object: string };

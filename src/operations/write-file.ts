@@ -2,7 +2,10 @@ import { z } from 'zod';
 import { causeFields, type OperationKind, textEncoding } from './operation.js';
 import { putEntry, ROOT_OWNED, realPath } from './tree.js';
 
-/** Rewrites in place (same inode, owner, mode, xattrs) where `before` is not null, else creates the file with `mode`, root:root. */
+/**
+ * Rewrites in place (same inode, owner, mode, xattrs) where `before` is not null, else creates the file with
+ * `mode`, root:root.
+ */
 const schema = z.object({
   op: z.literal('write_file'),
   ...causeFields,

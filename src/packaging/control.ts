@@ -21,13 +21,15 @@ const DEPENDS = [
   'lz4',
   'lzop',
   'bzip2',
+  'acl',
 ] as const;
 /** libguestfs needs one kernel in /boot, whichever. */
 const RECOMMENDS = [
   'libguestfs-xfs',
   'linux-image-amd64 | linux-image-cloud-amd64 | linux-image-generic',
 ] as const;
-const SUGGESTS = ['libvirt-clients'] as const;
+/** The emulator and the firmware are for the boot test of aarch64 guests. */
+const SUGGESTS = ['libvirt-clients', 'qemu-system-arm', 'qemu-efi-aarch64'] as const;
 
 /** DEBIAN/control, as deb-control(5) has it. Pure. `installedKib`: the size of all files. */
 export function controlFile(facts: PackageFacts, installedKib: number): string {

@@ -4,18 +4,16 @@ import type { JobOptions } from '../config/schema.js';
 import { type ErrorRecord, Hyper2kvmError } from '../errors/error.js';
 import { syncTree, writeDurable } from '../files/durable.js';
 import { exists } from '../files/exists.js';
-import { domainXml } from '../machine/libvirt-domain.js';
 import type { StageRecord } from '../model/stage-record.js';
 import { toolVersions } from '../tools/versions.js';
 import { readScreens, readSerialTail } from './boot-evidence.js';
 import { checksumLine, type Digest, digestFile, digestTree, joinBytes } from './checksums.js';
+import { type Delivered, deliver, deliveredMachine, lookAtHost } from './delivered.js';
 import { operationDiffs } from './diff.js';
 import { digestConverted } from './digest-converted.js';
-import { domainFacts } from './domain-facts.js';
 import { applyMoves, emptyDirectory, type Move, openTree, undoMoves } from './files.js';
 import { reportHtml } from './html.js';
-import type { Report } from './report.js';
-import { buildReport, readOutputs, type StageOutputs } from './report.js';
+import { buildReport, type Report, readOutputs, type StageOutputs } from './report.js';
 
 /** What both endings of a job are told. Times are ISO 8601 in UTC. */
 interface OutcomeRequest {
@@ -35,11 +33,17 @@ interface OutcomeRequest {
 }
 
 export interface BundleRequest extends OutcomeRequest {
-  /** Where the bundle is built; on the filesystem of `workDirectory`. Whatever an earlier try left there is replaced. */
+  /**
+   * Where the bundle is built; on the filesystem of `workDirectory`. Whatever an earlier try left there is
+   * replaced.
+   */
   bundleDirectory: string;
-  /** Absolute path that the bundle will have once published: the domain's disks are named there. */
+  /** Absolute path that the bundle will have once published: the VM's disks are named there. */
   finalDirectory: string;
-  /** `archive` moves `source.directory` as a whole to `source/` in the bundle; `delete` and `leave` do not touch it. */
+  /**
+   * `archive` moves `source.directory` as a whole to `source/` in the bundle; `delete` and `leave` do not
+   * touch it.
+   */
   keepSource: JobOptions['config']['archive']['source'];
   /** Of the drop that was converted (`sourceId`); null where that is not known (an older daemon's job). */
   sourceId: string | null;
@@ -47,7 +51,10 @@ export interface BundleRequest extends OutcomeRequest {
 }
 
 export interface FailureRequest extends OutcomeRequest {
-  /** Where `reason.json`, `report.json`, `report.html`, `plan.*` and `boot/` are put. Created when missing. The source is the caller's to move. */
+  /**
+   * Where `reason.json`, `report.json`, `report.html`, `plan.*` and `boot/` are put. Created when missing.
+   * The source is the caller's to move.
+   */
   failedDirectory: string;
   /** Of an interrupted `assembleBundle`: what it had moved is moved back first. */
   bundleDirectory?: string;
@@ -55,7 +62,10 @@ export interface FailureRequest extends OutcomeRequest {
   failedStage: string | null;
 }
 
-/** `reason.json`: why the VM is in failed/, for people and scripts: the error's code, message, advice and causes, and where it happened. */
+/**
+ * `reason.json`: why the VM is in failed/, for people and scripts: the error's code, message, advice and
+ * causes, and where it happened.
+ */
 interface Reason extends ErrorRecord {
   job: string;
   vm: string;
@@ -68,10 +78,10 @@ const KEPT_FILES = ['plan.json', 'plan.diff', 'job.log'] as const;
 const BOOT_DIRECTORY = 'boot';
 
 /**
- * Builds the whole bundle, fsynced, ready to be published by one rename. What is big (disks, source) is moved by rename and last: there is no
- * copy, also where hard links are refused (a file dropped by another user). A call after a kill moves it back first and builds the bundle
- * anew. Returns what report.json holds. Rejects with the file system's errors, `source.changed`,
- * `report.source-twice`, or the signal's reason.
+ * Builds the whole bundle, fsynced, ready to be published by one rename. What is big (disks, source) is moved
+ * by rename and last: there is no copy, also where hard links are refused (a file dropped by another user). A
+ * call after a kill moves it back first and builds the bundle anew. Returns what report.json holds. Rejects
+ * with the file system's errors, `source.changed`, `report.source-twice`, or the signal's reason.
  */
 export async function assembleBundle(request: BundleRequest): Promise<Report> {
   const { workDirectory, bundleDirectory } = request;
@@ -83,10 +93,12 @@ export async function assembleBundle(request: BundleRequest): Promise<Report> {
 
   const source = await digestConverted(request);
   const versions = await toolVersions(request.signal);
+  const delivered = request.options.kind === 'vm' ? await deliverVm(request, outputs, diskNames) : null;
   const report = buildReport({
     ...request,
     outputs,
     diskNames,
+    start: delivered?.start ?? null,
     source: source.map(({ file }) => file),
     versions,
     failure: null,
@@ -96,19 +108,12 @@ export async function assembleBundle(request: BundleRequest): Promise<Report> {
     diffs: await operationDiffs(report.plan ?? []),
     screens: await readScreens(bootDirectory, report.boot),
     serialTail: await readSerialTail(join(bootDirectory, 'serial.log')),
-    finalDirectory: request.finalDirectory,
   });
   const texts: [string, string][] = [
     ['report.json', json(report)],
     ['report.html', html],
   ];
-  if (request.options.kind === 'vm') {
-    const disks = diskNames.map((name, n) => ({
-      path: join(request.finalDirectory, name),
-      format: outputs.disks[n]!.format,
-    }));
-    texts.push([`${request.vm}.xml`, domainXml(domainFacts(request, outputs, disks))]);
-  }
+  if (delivered !== null) texts.push([`${request.vm}.xml`, delivered.domain]);
   for (const [name, text] of texts) await writeDurable(join(bundleDirectory, name), text);
 
   const sums = [
@@ -148,6 +153,7 @@ export async function writeFailure(request: FailureRequest): Promise<Report> {
     outputs,
     diskNames: [],
     source: [],
+    start: null,
     versions: await toolVersions(),
     failure: { error, stage: failedStage },
   });
@@ -159,7 +165,6 @@ export async function writeFailure(request: FailureRequest): Promise<Report> {
     diffs: await operationDiffs(report.plan ?? []),
     screens: await readScreens(bootDirectory, outputs.boot),
     serialTail: await readSerialTail(join(bootDirectory, 'serial.log')),
-    finalDirectory: null,
   });
   const failedBoot = join(failedDirectory, BOOT_DIRECTORY);
   if (await exists(failedBoot)) await openTree(failedBoot);
@@ -168,6 +173,16 @@ export async function writeFailure(request: FailureRequest): Promise<Report> {
   await writeDurable(join(failedDirectory, 'reason.json'), json(failureReason(request)));
   await syncTree(failedDirectory);
   return report;
+}
+
+async function deliverVm(
+  request: BundleRequest,
+  outputs: StageOutputs,
+  diskNames: readonly string[],
+): Promise<Delivered> {
+  const machine = deliveredMachine(request, outputs, diskNames);
+  const signal = request.signal ?? new AbortController().signal;
+  return deliver(request, outputs, machine, await lookAtHost(machine, outputs.boot, request, signal));
 }
 
 /** Pure: what a person reads first. */

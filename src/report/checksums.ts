@@ -5,7 +5,10 @@ import type { SourceFile } from '../model/report.js';
 
 const SLASH = Buffer.from('/');
 
-/** All regular files below `directory`, sorted by the bytes of their paths. Links and special files are not followed and not listed. */
+/**
+ * All regular files below `directory`, sorted by the bytes of their paths. Links and special files are not
+ * followed and not listed.
+ */
 async function listFiles(directory: string, below: Buffer = Buffer.alloc(0)): Promise<Buffer[]> {
   const here = below.length === 0 ? Buffer.from(directory) : joinBytes(Buffer.from(directory), below);
   const names = await readdir(here, { withFileTypes: true, encoding: 'buffer' });
@@ -23,8 +26,8 @@ export function joinBytes(directory: Buffer, name: Buffer): Buffer {
 }
 
 /**
- * SHA-256 (hex) and size in bytes of a file, and its content forced to disk: what the bundle vouches for must survive a power loss, and a
- * freshly dropped file may be in the page cache only. Links are refused (ELOOP).
+ * SHA-256 (hex) and size in bytes of a file, and its content forced to disk: what the bundle vouches for must
+ * survive a power loss, and a freshly dropped file may be in the page cache only. Links are refused (ELOOP).
  */
 export async function digestFile(
   path: Buffer,
@@ -41,8 +44,8 @@ export async function digestFile(
 }
 
 /**
- * One line of a SHA256SUMS file as GNU coreutils writes and checks it: a name with a newline, a carriage return or a backslash is escaped and
- * the line says so with a leading backslash.
+ * One line of a SHA256SUMS file as GNU coreutils writes and checks it: a name with a newline, a carriage
+ * return or a backslash is escaped and the line says so with a leading backslash.
  */
 export function checksumLine(sha256: string, path: Buffer): Buffer {
   const escaped = path

@@ -8,7 +8,10 @@ export interface DiffLine {
   text: string;
 }
 
-/** What an operation does to a file's text, as unified diff lines with three lines of context. Empty for operations without text. */
+/**
+ * What an operation does to a file's text, as unified diff lines with three lines of context. Empty for
+ * operations without text.
+ */
 export function operationDiff(operation: Operation): DiffLine[] {
   const { text } = kindOf(operation).diff(operation);
   return text === null ? [] : textDiff(text.before ?? '', text.after ?? '');

@@ -14,8 +14,8 @@ export interface ConvertedDrop {
 /**
  * Size and digest of every file of a drop that was converted. Since the end of the stages nobody keeps its
  * owner from writing to it: what is digested must be what they have read, before and after. Where that was a
- * copy, its content counts, since a file that its owner has mapped into memory may change without a new ctime.
- * Errors: `source.changed`.
+ * copy, its content counts, since a file that its owner has mapped into memory may change without a new
+ * ctime. Errors: `source.changed`.
  */
 export async function digestConverted(
   drop: ConvertedDrop,

@@ -16,8 +16,8 @@ export async function applyMoves(moves: readonly Move[]): Promise<void> {
 }
 
 /**
- * Takes back what an interrupted `applyMoves` did. What is at both ends stays as it is at `from`, but for an empty directory there: that one was
- * made by somebody who missed what had been moved away.
+ * Takes back what an interrupted `applyMoves` did. What is at both ends stays as it is at `from`, but for an
+ * empty directory there: that one was made by somebody who missed what had been moved away.
  */
 export async function undoMoves(moves: readonly Move[]): Promise<void> {
   for (const { from, to } of [...moves].reverse()) {

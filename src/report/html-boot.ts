@@ -10,7 +10,10 @@ export interface Screenshot {
   png: Uint8Array;
 }
 
-/** The boot test: how far it came and by what evidence, what the guest said of itself, the screens, the end of the serial log. */
+/**
+ * The boot test: how far it came and by what evidence, what the guest said of itself, the screens, the end of
+ * the serial log.
+ */
 export function bootSection(
   { boot }: Report,
   screens: readonly Screenshot[],

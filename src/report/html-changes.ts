@@ -4,11 +4,16 @@ import { type Markup, markup } from '../text/markup.js';
 import { type DiffLine, operationDiff, operationTitle } from './diff.js';
 import type { Report } from './report.js';
 
-/** A longer diff is cut here, the whole of it is in plan.diff; a longer one than `OPEN_LINES` starts folded. */
+/**
+ * A longer diff is cut here, the whole of it is in plan.diff; a longer one than `OPEN_LINES` starts folded.
+ */
 const SHOWN_LINES = 400;
 const OPEN_LINES = 60;
 
-/** Each planned operation with its reason and diff (of `diffs` where it is there), the warnings, and what was read back afterwards. */
+/**
+ * Each planned operation with its reason and diff (of `diffs` where it is there), the warnings, and what was
+ * read back afterwards.
+ */
 export function changesSection(
   { plan, warnings, proofs }: Report,
   diffs: ReadonlyMap<Operation, DiffLine[]> = new Map(),

@@ -1,4 +1,7 @@
-/** The report's style sheet: one column, no outside resources, light and dark by the reader's preference, printable. */
+/**
+ * The report's style sheet: one column, no outside resources, light and dark by the reader's preference,
+ * printable.
+ */
 export const STYLE = `
 :root{color-scheme:light dark;--bg:#f6f7f9;--card:#fff;--text:#1c2330;--dim:#5c6675;--line:#e2e6ec;--soft:#eef1f5;
 --good:#16794c;--good-bg:#dff5e8;--caution:#8a5a00;--caution-bg:#fdf0d0;--bad:#b3261e;--bad-bg:#fde4e1;--accent:#2f62d9;

@@ -1,6 +1,6 @@
 import type { PassedOver } from '../model/drop.js';
 import type { Operation } from '../operations/registry.js';
-import { formatBytes, formatCount, formatSeconds, formatTime, shellWord } from '../text/format.js';
+import { formatBytes, formatCount, formatSeconds, formatTime } from '../text/format.js';
 import { Markup, markup } from '../text/markup.js';
 import type { DiffLine } from './diff.js';
 import { bootSection, type Screenshot } from './html-boot.js';
@@ -14,15 +14,13 @@ export interface Attachments {
   screens: readonly Screenshot[];
   /** The last lines of the serial log; empty when there is none. */
   serialTail: string;
-  /** Where the bundle ends up; null when the job failed. */
-  finalDirectory: string | null;
   /** The operations' diffs, where they were made before (`operationDiffs`). */
   diffs?: ReadonlyMap<Operation, DiffLine[]>;
 }
 
 /**
- * `report.html`: one page without scripts and outside resources. Every value goes through `markup`, which escapes it; the policy in the head
- * makes the browser refuse whatever would slip through.
+ * `report.html`: one page without scripts and outside resources. Every value goes through `markup`, which
+ * escapes it; the policy in the head makes the browser refuse whatever would slip through.
  */
 export function reportHtml(report: Report, attachments: Attachments): string {
   const page = markup`<!doctype html>
@@ -38,7 +36,7 @@ export function reportHtml(report: Report, attachments: Attachments): string {
 ${header(report)}
 ${errorCard(report)}
 ${tiles(report)}
-${startSection(report, attachments)}
+${startSection(report)}
 ${bootSection(report, attachments.screens, attachments.serialTail)}
 ${changesSection(report, attachments.diffs)}
 ${stagesSection(report)}
@@ -93,11 +91,12 @@ function tiles(report: Report): Markup {
   return markup`<div class="tiles">${parts}</div>`;
 }
 
-function startSection(report: Report, { finalDirectory }: Attachments): Markup | null {
-  if (finalDirectory === null || report.kind === 'data') return null;
-  return markup`<h2>Start it</h2>
-<pre class="card">virsh define ${shellWord(`${finalDirectory}/${report.vm}.xml`)}
-virsh start ${shellWord(report.vm)} --console</pre>`;
+function startSection({ start }: Report): Markup | null {
+  if (start === null) return null;
+  return markup`<h2>Start it <small>on the host that converted it</small></h2>
+<pre class="card">${start.libvirt.join('\n')}</pre>
+<p>Or without libvirt; the screen is a VNC server, the first serial port the terminal:</p>
+<pre class="card">${start.qemu}</pre>`;
 }
 
 function stagesSection({ stages, started_at, finished_at }: Report): Markup {

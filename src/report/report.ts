@@ -38,6 +38,11 @@ export interface Report {
   boot: Boot | null;
   /** Of a data disk, in place of a boot: it was compared with its source. */
   content: Content | null;
+  /**
+   * How to start the VM on the host that converted it: lines for a shell. Null for a data disk and when the
+   * job failed.
+   */
+  start: { libvirt: string[]; qemu: string } | null;
   /** Empty when the job failed: the source is beside the report, untouched. */
   source: SourceFile[];
   /** Files of the drop that are not part of the disks. */
@@ -47,7 +52,9 @@ export interface Report {
   failed_stage: string | null;
 }
 
-/** The stages' outputs that a report speaks of, each null where the stage did not complete (or was skipped). */
+/**
+ * The stages' outputs that a report speaks of, each null where the stage did not complete (or was skipped).
+ */
 export interface StageOutputs {
   fetch: z.infer<typeof fetchFacts> | null;
   identity: Identity | null;
@@ -62,7 +69,10 @@ export interface StageOutputs {
 const fetchFacts = fetchOutput.pick({ hardware: true, passed_over: true, warnings: true });
 const planEnvelope = z.object({ plan: planSchema });
 
-/** Reads the runner's untyped outputs by the stages' own schemas. An output that does not fit its schema is an error (ZodError). */
+/**
+ * Reads the runner's untyped outputs by the stages' own schemas. An output that does not fit its schema is an
+ * error (ZodError).
+ */
 export function readOutputs(outputs: Record<string, unknown>): StageOutputs {
   const read = <T>(stage: string, schema: z.ZodType<T>): T | null => {
     const output = outputs[stage];
@@ -87,9 +97,12 @@ export interface ReportFacts {
   records: readonly StageRecord[];
   startedAt: string;
   finishedAt: string;
-  /** Names of the delivered disks in the bundle, by position in `outputs.disks`; empty when the job failed. */
+  /**
+   * Names of the delivered disks in the bundle, by position in `outputs.disks`; empty when the job failed.
+   */
   diskNames: readonly string[];
   source: readonly SourceFile[];
+  start: Report['start'];
   versions: Versions;
   failure: { error: ErrorRecord; stage: string | null } | null;
 }
@@ -117,6 +130,7 @@ export function buildReport(facts: ReportFacts): Report {
     }),
     boot: outputs.boot,
     content: outputs.content,
+    start: facts.start,
     source: [...facts.source],
     passed_over: outputs.fetch?.passed_over ?? [],
     versions: facts.versions,

@@ -6,7 +6,10 @@ import type { Stage } from '../engine/stage.js';
 import type { PipelineRequest, PipelineResult } from '../engine/types.js';
 import { STAGES } from './registry.js';
 
-/** The pipeline of the product: all stages, those of `[[pipeline.extra]]` between them, the real appliance. Rejects as `pipelineStages` and `executePipeline` do. */
+/**
+ * The pipeline of the product: all stages, those of `[[pipeline.extra]]` between them, the real appliance.
+ * Rejects as `pipelineStages` and `executePipeline` do.
+ */
 export async function runPipeline(request: PipelineRequest): Promise<PipelineResult> {
   const stages = await pipelineStages(request.options.config);
   return executePipeline(request, { stages, openGuest: openAppliance });

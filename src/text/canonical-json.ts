@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
 
-/** JSON with sorted keys, one text for one value: digests and plan.json hang on it. `indent` in blanks, none by default. */
+/**
+ * JSON with sorted keys, one text for one value: digests and plan.json hang on it. `indent` in blanks, none
+ * by default.
+ */
 export function canonicalJson(value: unknown, indent = 0): string {
   return JSON.stringify(value, sortKeys, indent);
 }

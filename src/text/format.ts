@@ -1,4 +1,7 @@
-/** Numbers for people. Bytes in binary units as the disk tools print them, rates in decimal MB/s as the storage ones do. */
+/**
+ * Numbers for people. Bytes in binary units as the disk tools print them, rates in decimal MB/s as the
+ * storage ones do.
+ */
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 

@@ -1,8 +1,9 @@
 import { createTwoFilesPatch, type StructuredPatch, structuredPatch } from 'diff';
 
 /**
- * The work of finding the shortest diff grows with the square of its length, and a guest can make both of its texts: 167 KB of fstab took a minute. Real changes
- * are some lines in each file. What is longer is shown as the old text's part and the new one's, which is as true and not as short. A number and no time limit, so
+ * The work of finding the shortest diff grows with the square of its length, and a guest can make both of its
+ * texts: 167 KB of fstab took a minute. Real changes are some lines in each file. What is longer is shown as
+ * the old text's part and the new one's, which is as true and not as short. A number and no time limit, so
  * that the same texts give the same diff everywhere.
  */
 const LONGEST_SEARCH = 400;

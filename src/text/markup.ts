@@ -1,6 +1,8 @@
 import { markupText } from './escape-markup.js';
 
-/** Text that is markup already. Only `markup` makes it, so whatever else is put into a template is escaped. */
+/**
+ * Text that is markup already. Only `markup` makes it, so whatever else is put into a template is escaped.
+ */
 export class Markup {
   readonly text: string;
   constructor(text: string) {

@@ -18,13 +18,18 @@ const STDERR_KEPT = 8 * 1024;
 
 export interface NodeChildOptions {
   env: Record<string, string>;
-  /** Largest file (bytes) that the child and what it starts may write. Node ignores SIGXFSZ, so that a write behind it fails with EFBIG. */
+  /**
+   * Largest file (bytes) that the child and what it starts may write. Node ignores SIGXFSZ, so that a write
+   * behind it fails with EFBIG.
+   */
   fileBytes: number;
   /** Starts the child: a sandbox (tools/sandbox.ts). */
   wrapper?: readonly string[];
 }
 
-/** Starts a module of ours in `node`. The child dies with this process, also on kill -9 (PR_SET_PDEATHSIG). */
+/**
+ * Starts a module of ours in `node`. The child dies with this process, also on kill -9 (PR_SET_PDEATHSIG).
+ */
 export function startNodeChild(
   module: string,
   { env, fileBytes, wrapper = [] }: NodeChildOptions,

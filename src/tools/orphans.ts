@@ -18,8 +18,9 @@ export interface Orphan {
 }
 
 /**
- * Kills the programs of processes of this pid namespace that are gone. PR_SET_PDEATHSIG ends nearly all of them, but a program between its fork and its prctl(2) outlives a
- * kill -9, and bubblewrap's child then waits for ever for its parent. Returns those that were killed; other users' stay.
+ * Kills the programs of processes of this pid namespace that are gone. PR_SET_PDEATHSIG ends nearly all of
+ * them, but a program between its fork and its prctl(2) outlives a kill -9, and bubblewrap's child then waits
+ * for ever for its parent. Returns those that were killed; other users' stay.
  */
 export async function endOrphans(): Promise<Orphan[]> {
   const orphans = await findOrphans();

@@ -1,8 +1,8 @@
-import { existsSync, readlinkSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { basename, delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
 
 /** What is started confined, or starts in there (libguestfs starts QEMU and qemu-img). */
-const CONFINED = ['qemu-img', 'qemu-system-x86_64', 'gzip', 'xz', 'zstd'];
+const CONFINED = /^(?:qemu-img|qemu-system-.+|gzip|xz|zstd)$/;
 /** Variables that name libguestfs' QEMU (guestfs(3)). */
 const NAMED = ['LIBGUESTFS_HV', 'LIBGUESTFS_QEMU'];
 /** The kernel follows no more (path_resolution(7)). */
@@ -16,7 +16,7 @@ const MOST_LINKS = 40;
 export function ownPrograms(isShown: (path: string) => boolean): string[] {
   const directories = (process.env.PATH ?? '').split(delimiter).filter((path) => isAbsolute(path));
   const programs = [
-    ...directories.flatMap((directory) => CONFINED.map((name) => join(directory, name))),
+    ...directories.flatMap(confinedIn),
     ...NAMED.map((name) => process.env[name] ?? '').filter((path) => isAbsolute(path)),
   ];
   const places = programs
@@ -25,6 +25,21 @@ export function ownPrograms(isShown: (path: string) => boolean): string[] {
     .filter((path) => !isShown(path))
     .flatMap(installation);
   return [...new Set(places)].filter((path) => !isShown(path));
+}
+
+function confinedIn(directory: string): string[] {
+  return namesIn(directory)
+    .filter((name) => CONFINED.test(name))
+    .map((name) => join(directory, name));
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    // A search path may name what does not exist or may not be listed: nothing is looked for there.
+    return [];
+  }
 }
 
 /** A program's path, those that its links go through, and the last of them as it is without any link. */

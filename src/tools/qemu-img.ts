@@ -7,18 +7,25 @@ import { type RunOptions, type RunResult, run } from './run.js';
 import { sandboxPrefix } from './sandbox.js';
 
 /**
- * qemu-img's subcommands. Images are named with their format, or by a `json:` specification whose nodes all have theirs: nothing is probed.
- * File names are handed over as `json:` or with a leading path, never bare: a bare `nbd:x` would be a protocol, `-x` an option.
+ * qemu-img's subcommands. Images are named with their format, or by a `json:` specification whose nodes all
+ * have theirs: nothing is probed. File names are handed over as `json:` or with a leading path, never bare: a
+ * bare `nbd:x` would be a protocol, `-x` an option.
  */
 export interface ToolOptions {
   signal?: AbortSignal;
   timeoutSeconds?: number;
   cwd?: string;
-  /** What qemu-img sees beside the directories of the images that are named: what those are built on. Absolute. */
+  /**
+   * What qemu-img sees beside the directories of the images that are named: what those are built on.
+   * Absolute.
+   */
   sees?: readonly string[];
 }
 
-/** Address space of one qemu-img: its own code and buffers are below 1 GiB, the rest is room for tables of large images. */
+/**
+ * Address space of one qemu-img: its own code and buffers are below 1 GiB, the rest is room for tables of
+ * large images.
+ */
 const MEMORY_LIMIT = 4 * 1024 ** 3;
 
 /** `reads`, `writes`: the files that it opens, and the one that it makes or changes; absolute or in `cwd`. */
@@ -48,7 +55,10 @@ export interface ImageInfo {
   backing: { file: string; format: string | null } | null;
 }
 
-/** Header of one image; its backing files are opened too by qemu-img, so only for images whose chain is verified or made by us. */
+/**
+ * Header of one image; its backing files are opened too by qemu-img, so only for images whose chain is
+ * verified or made by us.
+ */
 export async function imageInfo(file: string, format: string, options: ToolOptions = {}): Promise<ImageInfo> {
   const { stdout } = await qemuImg(['info', '--force-share', '--output=json', '-f', format, file], options, {
     reads: [file],
@@ -110,7 +120,10 @@ export interface ConvertRequest {
   sparse?: boolean;
 }
 
-/** Copies an image's content. `onPercent` gets each update (0 to 100). Abort kills it; the half-written target is the caller's to remove. */
+/**
+ * Copies an image's content. `onPercent` gets each update (0 to 100). Abort kills it; the half-written target
+ * is the caller's to remove.
+ */
 export async function convertImage(
   request: ConvertRequest,
   options: ToolOptions & { onPercent?(percent: number): void } = {},
@@ -163,7 +176,10 @@ const CHECK_SECONDS = 600;
 /** It reads tables, of a compressed or fragmented image in small pieces: slower than any disk reads data. */
 const CHECK_BYTES_PER_SECOND = 1024 ** 2;
 
-/** Consistency of one image's metadata; the time that it may take grows with the file. Formats without a check (raw) reject with `tool.failed`. */
+/**
+ * Consistency of one image's metadata; the time that it may take grows with the file. Formats without a check
+ * (raw) reject with `tool.failed`.
+ */
 export async function checkImage(
   file: string,
   format: string,

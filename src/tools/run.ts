@@ -13,17 +13,23 @@ export interface RunOptions {
   env?: Record<string, string>;
   input?: string | Uint8Array | Readable;
   /**
-   * Called with each piece of stdout as it comes (progress, content). Output is then not kept. While a promise that it returns is pending, nothing more is
-   * read; what it throws kills the program and is thrown by `run`.
+   * Called with each piece of stdout as it comes (progress, content). Output is then not kept. While a
+   * promise that it returns is pending, nothing more is read; what it throws kills the program and is thrown
+   * by `run`.
    */
   onStdout?(chunk: Buffer): unknown;
-  /** stdout and stderr go where this process' own go, and are not kept: for programs that speak to the user. */
+  /**
+   * stdout and stderr go where this process' own go, and are not kept: for programs that speak to the user.
+   */
   inherit?: boolean;
   /** Bytes of stdout that are kept; more is an error. Default 16 MiB. */
   maxOutputBytes?: number;
   /** Address space (bytes) and file size (bytes) limits, by prlimit. */
   limits?: { memoryBytes?: number; fileBytes?: number };
-  /** Starts the program: a sandbox (tools/sandbox.ts). It must pass the exit code on, and a signal as 128 plus its number. */
+  /**
+   * Starts the program: a sandbox (tools/sandbox.ts). It must pass the exit code on, and a signal as 128 plus
+   * its number.
+   */
   wrapper?: readonly string[];
   /** Codes that are not failures. Default [0]. */
   okCodes?: readonly number[];
@@ -132,8 +138,8 @@ export async function run(
 }
 
 /**
- * Hands pieces on one at a time, in order. Pausing the stream only bounds what is read ahead: Node resumes the
- * streams of a program that has ended.
+ * Hands pieces on one at a time, in order. Pausing the stream only bounds what is read ahead: Node resumes
+ * the streams of a program that has ended.
  */
 function consume(
   stdout: Readable | null,

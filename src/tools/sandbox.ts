@@ -1,6 +1,7 @@
 import { readlinkSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { Hyper2kvmError } from '../errors/error.js';
+import { findProgram } from './find-program.js';
 import { ownPrograms } from './own-programs.js';
 import { run } from './run.js';
 
@@ -16,9 +17,14 @@ export interface Confinement {
   temporary?: boolean;
 }
 
-/** Whether tools run under bubblewrap here, and why (not). */
+/** Whether tools run under bubblewrap here. */
 export interface SandboxState {
   kind: 'bubblewrap' | 'none';
+  /**
+   * What is in bubblewrap's way: it is not installed, or it cannot make namespaces here. Null where it works.
+   */
+  obstacle: 'missing' | 'refused' | null;
+  /** Why (not), for people. */
   reason: string;
 }
 
@@ -33,8 +39,8 @@ let probed: Promise<SandboxState & { namespaces: readonly string[] }> | undefine
  * container, a kernel setting). Never rejects.
  */
 export async function probeSandbox(): Promise<SandboxState> {
-  const { kind, reason } = await probe();
-  return { kind, reason };
+  const { kind, obstacle, reason } = await probe();
+  return { kind, obstacle, reason };
 }
 
 function probe(): NonNullable<typeof probed> {
@@ -43,17 +49,19 @@ function probe(): NonNullable<typeof probed> {
 }
 
 async function tryBubblewrap(): Promise<Awaited<NonNullable<typeof probed>>> {
+  if ((await findProgram('bwrap')) === null)
+    return { kind: 'none', obstacle: 'missing', reason: 'bwrap is not installed', namespaces: [] };
   const reason =
     'no network, nothing of the host but programs and the job’s files, no other processes, no privileges';
   // Root is no other user inside: files of other users could not be read from a user namespace.
   if (process.geteuid?.() !== 0) {
     const error = await tryArguments(NO_NAMESPACES);
-    if (error === null) return { kind: 'bubblewrap', reason, namespaces: NO_NAMESPACES };
+    if (error === null) return { kind: 'bubblewrap', obstacle: null, reason, namespaces: NO_NAMESPACES };
   }
   const error = await tryArguments([]);
   return error === null
-    ? { kind: 'bubblewrap', reason, namespaces: [] }
-    : { kind: 'none', reason: whyNot(error), namespaces: [] };
+    ? { kind: 'bubblewrap', obstacle: null, reason, namespaces: [] }
+    : { kind: 'none', obstacle: 'refused', reason: whyNot(error), namespaces: [] };
 }
 
 async function tryArguments(namespaces: readonly string[]): Promise<unknown> {
@@ -77,8 +85,6 @@ async function tryArguments(namespaces: readonly string[]): Promise<unknown> {
 function whyNot(error: unknown): string {
   if (!(error instanceof Hyper2kvmError)) return String(error);
   const said = error.cause instanceof Error ? error.cause.message : error.message;
-  if (/No such file or directory.*bwrap|bwrap.*No such file|failed to execute bwrap/i.test(said))
-    return 'bwrap is not installed';
   return said.replace(/^bwrap: /, '').slice(0, 200);
 }
 

@@ -24,7 +24,9 @@ export interface StreamFrame {
   after: Buffer;
 }
 
-/** Makes a gzip stream of what a ZIP archive has in deflate (RFC 1952, 2.3): gzip then checks size and CRC-32. */
+/**
+ * Makes a gzip stream of what a ZIP archive has in deflate (RFC 1952, 2.3): gzip then checks size and CRC-32.
+ */
 export function gzipFrame({ crc32, size }: { crc32: number; size: number }): StreamFrame {
   const after = Buffer.alloc(8);
   after.writeUInt32LE(crc32, 0);
@@ -47,8 +49,9 @@ const MEMORY_LIMIT = 1024 ** 3;
 const ZEROS = Buffer.alloc(1024 * 1024);
 
 /**
- * Unpacks one stream into a sparse file, piece by piece. The program sees neither the file's name nor the file system: bytes in, bytes out. Errors: `fetch.truncated`,
- * `fetch.corrupt`, what `admit` throws, `tool.*`. A half-written target is the caller's to remove.
+ * Unpacks one stream into a sparse file, piece by piece. The program sees neither the file's name nor the
+ * file system: bytes in, bytes out. Errors: `fetch.truncated`, `fetch.corrupt`, what `admit` throws,
+ * `tool.*`. A half-written target is the caller's to remove.
  */
 export async function unpackFile(request: UnpackRequest, options: UnpackOptions): Promise<void> {
   const { source, region, frame, target, compression } = request;

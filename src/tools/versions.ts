@@ -21,8 +21,8 @@ export async function qemuVersion(program: string, signal?: AbortSignal): Promis
 }
 
 /**
- * Loads libguestfs in a process of its own and prints its version (guestfs-structs: four 64-bit fields, the last a string): neither its memory
- * (20 MB) nor a crash of it may be the daemon's.
+ * Loads libguestfs in a process of its own and prints its version (guestfs-structs: four 64-bit fields, the
+ * last a string): neither its memory (20 MB) nor a crash of it may be the daemon's.
  */
 const LIBGUESTFS_SCRIPT = `
 const koffi = require(process.argv[1]);
@@ -33,7 +33,10 @@ const version = koffi.decode(library.func('void *guestfs_version(void *)')(handl
 process.stdout.write([version.major, version.minor, version.release].join('.') + (version.extra ?? ''));
 `;
 
-/** Version of libguestfs, e.g. `1.48.6`. Rejects with `report.libguestfs-missing` when the library cannot be loaded. */
+/**
+ * Version of libguestfs, e.g. `1.48.6`. Rejects with `report.libguestfs-missing` when the library cannot be
+ * loaded.
+ */
 export async function libguestfsVersion(signal?: AbortSignal): Promise<string> {
   const koffi = createRequire(import.meta.url).resolve('koffi');
   try {
@@ -51,7 +54,10 @@ export async function libguestfsVersion(signal?: AbortSignal): Promise<string> {
   }
 }
 
-/** What converted this VM, for the report. A tool that does not answer is `null` there: a finished conversion is not thrown away for it. */
+/**
+ * What converted this VM, for the report. A tool that does not answer is `null` there: a finished conversion
+ * is not thrown away for it.
+ */
 export async function toolVersions(signal?: AbortSignal): Promise<Versions> {
   const [qemu, libguestfs] = await Promise.allSettled([
     qemuVersion('qemu-img', signal),

@@ -8,7 +8,10 @@ import { buildGuest } from '../lab/guest.ts';
 import { RECIPES } from '../lab/recipes.ts';
 import { expectDelivered } from './delivered.js';
 
-/** Stages that take seconds are killed from outside at work; the others die at a failpoint before their checkpoint. */
+/**
+ * Stages that take seconds are killed from outside at work; the others die at a failpoint before their
+ * checkpoint.
+ */
 const LONG: readonly StageName[] = ['inspect', 'fix', 'convert', 'validate'];
 
 describe('kill -9 of the daemon', () => {

@@ -19,8 +19,9 @@ export interface Report {
 }
 
 /**
- * Holds a bundle against what a converted VM owes its user: booted on virtio with its address, mounts and services by the report's word and by a machine of
- * the test's own. `source` is the digest of the drop, `drop` its name.
+ * Holds a bundle against what a converted VM owes its user: booted on virtio with its address, mounts and
+ * services by the report's word and by a machine of the test's own. `source` is the digest of the drop,
+ * `drop` its name.
  */
 export async function expectDelivered(
   spool: Spool,
@@ -44,7 +45,8 @@ export async function expectDelivered(
   expect(await readFile(join(bundle, 'plan.diff'), 'utf8')).toContain('+UUID=');
   expect(await spool.results('failed')).toEqual([]);
 
-  // Not only our own word: the delivered disk, without any layer of the boot test, in a machine that the test makes.
+  // Not only our own word: the delivered disk, without any layer of the boot test, in a machine that the test
+  // makes.
   const boot = async (hardware: BootRequest['hardware']) => {
     const { serial } = await bootGuest({
       disks: [{ file: join(bundle, report.disks[0]!.file), format: 'qcow2' }],

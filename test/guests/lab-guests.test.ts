@@ -17,8 +17,8 @@ import { RECIPES } from '../lab/recipes.ts';
 import { seenOnce } from '../lab/seen-once.ts';
 
 /**
- * The guest as it is works where it came from and does not where it is to go, so that a boot after the conversion shows that a fix did something. Each is looked at once
- * for each build of the guest.
+ * The guest as it is works where it came from and does not where it is to go, so that a boot after the
+ * conversion shows that a fix did something. Each is looked at once for each build of the guest.
  */
 const EMERGENCY = /emergency mode/;
 

@@ -9,7 +9,10 @@ import { judge } from '../lab/matrix-judge.ts';
 import type { GuestRecipe } from '../lab/recipes.ts';
 import { seenOnce } from '../lab/seen-once.ts';
 
-/** One guest of the matrix, as `npm run test:matrix` runs them all. A file for each, so that they run side by side. */
+/**
+ * One guest of the matrix, as `npm run test:matrix` runs them all. A file for each, so that they run side by
+ * side.
+ */
 export function testMatrixGuest(recipe: GuestRecipe): void {
   test(`${recipe.name} fails on virtio as it is; converted, it boots with its address, its mounts and its swap, and a second plan is empty`, async () => {
     const guest = await buildGuest(recipe, { say: (line) => console.log(line) });

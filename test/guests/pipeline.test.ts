@@ -12,7 +12,10 @@ import { expectDelivered } from './delivered.js';
 let spool: Spool;
 afterAll(async () => spool?.destroy());
 
-/** crash.test.ts takes the BIOS guest the same way, with the daemon killed in each stage; lab-guests.test.ts shows what both do as they are. */
+/**
+ * crash.test.ts takes the BIOS guest the same way, with the daemon killed in each stage; lab-guests.test.ts
+ * shows what both do as they are.
+ */
 test('bookworm-uefi, dropped as streamOptimized, comes back as a VM that boots on virtio with its address, its mounts and its services', async () => {
   spool = await Spool.create();
   const guest = await buildGuest(RECIPES['bookworm-uefi']);

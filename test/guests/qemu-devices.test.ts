@@ -2,8 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ARCHITECTURES } from '../../src/machine/architecture.js';
+import { machineOf } from '../../src/machine/machine.js';
 import { startQemu } from '../../src/machine/qemu.js';
-import { type MachineFacts, machineArguments } from '../../src/machine/qemu-arguments.js';
+import { qemuArguments } from '../../src/machine/qemu-arguments.js';
+import type { Devices } from '../../src/model/plan.js';
+import { findProgram } from '../../src/tools/find-program.js';
 import { createImage } from '../../src/tools/qemu-img.js';
 import { until } from '../integration/support/daemon.js';
 
@@ -29,26 +33,30 @@ interface PciDevice {
   pci_bridge?: { devices?: PciDevice[] };
 }
 
-/** The PCI devices of a machine as its firmware sets them up, until it looks for something to boot. The disks are empty. */
-async function devicesOf(devices: MachineFacts['devices'], disks: number): Promise<PciDevice[]> {
-  const layers = [{ file: join(directory, 'base'), format: 'qcow2' as const }];
-  const args = machineArguments({
+/**
+ * The PCI devices of a machine as its firmware sets them up, until it looks for something to boot. The disks
+ * are empty.
+ */
+async function devicesOf(devices: Devices, disks: number): Promise<PciDevice[]> {
+  const base = { file: join(directory, 'base'), format: 'qcow2' as const };
+  const machine = machineOf({
+    hardware: null,
+    identity: { architecture: 'x86_64', firmware: 'bios', os_type: 'linux' },
+    plan: { devices, nics: Array.from({ length: 4 }, (_, index) => ({ name: `eth${index}`, mac: null })) },
+    vm: { memory: 128, vcpus: 1 },
+    disks: Array.from({ length: disks }, () => base),
+  });
+  const args = qemuArguments(machine, {
     accelerator: 'tcg',
     uefi: null,
-    memoryMib: 128,
-    smp: 1,
-    devices,
-    disks: Array.from({ length: disks }, (_, index) => ({
-      overlay: join(directory, `disk${index}`),
-      layers,
-    })),
-    nics: [null, null, null, null],
-    localClock: false,
+    layers: machine.disks.map((_, index) => ({ overlay: join(directory, `disk${index}`), evidence: null })),
   });
   let firmware = '';
   const qemu = await startQemu({
+    program: machine.architecture.qemu.program,
     args,
     signal: SIGNAL,
+    readable: [base.file],
     writable: [directory],
     channels: {
       serial0: () => {},
@@ -88,6 +96,39 @@ test('QEMU starts a machine of 60 SATA disks and 4 NICs', async () => {
   const found = await devicesOf({ disk_bus: 'sata', nic_model: 'e1000e' }, DISKS);
   const AHCI = 0x2922;
   expect(found.filter(({ id }) => id.device === AHCI)).toHaveLength(10);
+});
+
+test('QEMU starts a machine of 60 SCSI disks and one of 4 IDE disks, each with 4 NICs', async () => {
+  const scsi = virtioIds(await devicesOf({ ...MODERN, disk_bus: 'scsi' }, DISKS));
+  const SCSI = 0x1040 + 8;
+  expect(scsi.filter((id) => id === SCSI)).toHaveLength(9);
+  const ide = await devicesOf({ disk_bus: 'ide', nic_model: 'e1000' }, 4);
+  const E1000 = 0x100e;
+  expect(ide.filter(({ id }) => id.device === E1000)).toHaveLength(4);
+});
+
+/** Not among what the tests install: 50 MB for one test. */
+const hasArm = (await findProgram(ARCHITECTURES.aarch64.qemu.program)) !== null;
+test.runIf(hasArm)('AArch64’s probe writes its letter', async () => {
+  const { probe, emulatedCpu, qemu: names } = ARCHITECTURES.aarch64;
+  let text = '';
+  const qemu = await startQemu({
+    program: names.program,
+    args: [...probe, ...['-accel', 'tcg', '-cpu', emulatedCpu, '-m', '32']],
+    signal: SIGNAL,
+    channels: {
+      firmware: (chunk) => {
+        text += chunk.toString('latin1');
+      },
+    },
+  });
+  try {
+    await qemu.qmp.execute('cont');
+    await until('a letter', 60, async () => text !== '');
+    expect(text).toBe('H');
+  } finally {
+    await qemu.stop();
+  }
 });
 
 test('only transitional devices have the I/O ports of legacy virtio', async () => {

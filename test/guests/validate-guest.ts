@@ -44,8 +44,9 @@ ExecStart=/bin/sh -c 'sleep 3; echo; echo HYPER2KVM-EVIDENCE-BEGIN; echo "== sta
 const VIRTIO_DIRECTORIES = ['kernel/drivers/virtio', 'kernel/drivers/block'];
 
 /**
- * Repairs the lab's BIOS guest with e2fsprogs alone, without any part of the product, so that it must boot on virtio-blk: drivers for the
- * initramfs, devices by UUID, and what the evidence layer would add (serial console, report unit).
+ * Repairs the lab's BIOS guest with e2fsprogs alone, without any part of the product, so that it must boot on
+ * virtio-blk: drivers for the initramfs, devices by UUID, and what the evidence layer would add (serial
+ * console, report unit).
  */
 export async function repairGuest(image: string, scratch: string): Promise<void> {
   await mkdir(scratch, { recursive: true });
@@ -118,8 +119,8 @@ export async function withoutBootSector(image: string, target: string): Promise<
 }
 
 /**
- * A whole MBR whose code hides the cursor (`mov ah,1; mov cx,2000h; int 10h`), so that nothing blinks, and stops the CPU for good (`cli; hlt`): a
- * machine that hangs without a sign.
+ * A whole MBR whose code hides the cursor (`mov ah,1; mov cx,2000h; int 10h`), so that nothing blinks, and
+ * stops the CPU for good (`cli; hlt`): a machine that hangs without a sign.
  */
 export async function hangingDisk(target: string): Promise<void> {
   const disk = Buffer.alloc(1024 * 1024);

@@ -246,10 +246,11 @@ describe('a full disk under the boot test', () => {
 });
 
 describe('QEMU under us', () => {
+  const PROGRAM = 'qemu-system-x86_64';
   const sleeper = ['-machine', 'q35', '-accel', 'tcg', '-m', '32'];
 
   it('leaves no process and no socket directory after stop', async () => {
-    const qemu = await startQemu({ args: sleeper, signal: new AbortController().signal });
+    const qemu = await startQemu({ program: PROGRAM, args: sleeper, signal: new AbortController().signal });
     expect(await qemu.qmp.execute('query-status')).toMatchObject({ status: 'prelaunch' });
     await qemu.stop();
     expect(() => process.kill(-qemu.pid, 0)).toThrow('ESRCH');
@@ -258,7 +259,7 @@ describe('QEMU under us', () => {
 
   it('ends at once when aborted, and the waiting command fails', async () => {
     const controller = new AbortController();
-    const qemu = await startQemu({ args: sleeper, signal: controller.signal });
+    const qemu = await startQemu({ program: PROGRAM, args: sleeper, signal: controller.signal });
     controller.abort(new Error('cancelled'));
     await qemu.exited;
     await qemu.stop();
@@ -267,7 +268,11 @@ describe('QEMU under us', () => {
   }, 60_000);
 
   it("fails with QEMU's own words when it does not start", async () => {
-    const starting = startQemu({ args: ['-machine', 'c64'], signal: new AbortController().signal });
+    const starting = startQemu({
+      program: PROGRAM,
+      args: ['-machine', 'c64'],
+      signal: new AbortController().signal,
+    });
     await expect(starting).rejects.toMatchObject({
       code: 'qemu.start',
       message: expect.stringContaining('unsupported machine type'),
@@ -277,6 +282,7 @@ describe('QEMU under us', () => {
   it('hands over what the firmware says from its first byte', async () => {
     let text = '';
     const qemu = await startQemu({
+      program: PROGRAM,
       args: [...sleeper, '-device', 'isa-debugcon,iobase=0x402,chardev=port'],
       signal: new AbortController().signal,
       channels: {

@@ -5,7 +5,10 @@ import type { JobDetail, JobSummary, Status } from '../../src/api/protocol.js';
 import { cli, type Ended } from './support/cli.js';
 import { Spool } from './support/daemon.js';
 
-/** The commands that ask and tell the daemon, as a user types them, against a real one. Data disks only: no appliance, no boot. */
+/**
+ * The commands that ask and tell the daemon, as a user types them, against a real one. Data disks only: no
+ * appliance, no boot.
+ */
 let spool: Spool;
 beforeAll(async () => {
   spool = await Spool.create();

@@ -6,7 +6,10 @@ import { sha256File } from '../../src/files/digest.js';
 import { run } from '../../src/tools/run.js';
 import { readJson, Spool } from './support/daemon.js';
 
-/** Data disks (`kind = "data"`): the same way through spool, queue and archive, without an appliance and a boot. */
+/**
+ * Data disks (`kind = "data"`): the same way through spool, queue and archive, without an appliance and a
+ * boot.
+ */
 const DATA = 'kind = "data"\n';
 
 interface Reason {

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readJson, Spool } from './support/daemon.js';
 
-/** What operators add: a hook that refuses until it is content, and a stage of their own, in the real daemon. */
+/**
+ * What operators add: a hook that refuses until it is content, and a stage of their own, in the real daemon.
+ */
 let spool: Spool;
 beforeAll(async () => {
   spool = await Spool.create();

@@ -4,7 +4,10 @@ import { run } from '../../src/tools/run.js';
 import { whyNoPowerLoss } from '../lab/faults/power.ts';
 import type { Counts } from '../lab/faults/tally.ts';
 
-/** The short form of `npm run test:faults`; each finding would be in its output, which is the failure's message. */
+/**
+ * The short form of `npm run test:faults`; each finding would be in its output, which is the failure's
+ * message.
+ */
 const CAMPAIGN = fileURLToPath(new URL('../lab/faults.ts', import.meta.url));
 
 async function campaign(...args: string[]): Promise<Counts> {

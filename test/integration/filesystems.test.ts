@@ -25,7 +25,9 @@ import { readJson, Spool, until } from './support/daemon.js';
 const MIB = 1024 * 1024;
 const DATA = 'kind = "data"\n';
 
-/** Real filesystems, mounted once; each test has its own directories in them, bound over those of its spool. */
+/**
+ * Real filesystems, mounted once; each test has its own directories in them, bound over those of its spool.
+ */
 let disks: string;
 let spool: Spool;
 const mounts: string[] = [];
@@ -181,7 +183,10 @@ describe('filesystems', () => {
     await run('sha256sum', ['--quiet', '--strict', '-c', 'SHA256SUMS'], { cwd: bundle });
   });
 
-  /** What is written to a lower layer of an overlay makes no event in it, and does not change the directory's times: as what another client writes to a network filesystem. */
+  /**
+   * What is written to a lower layer of an overlay makes no event in it, and does not change the directory's
+   * times: as what another client writes to a network filesystem.
+   */
   test('a drop on a filesystem without events is noticed by polling, with no inotify watch', async () => {
     spool = await Spool.create('[watch]\nsettle_seconds = 1\npoll_seconds = 1\npolling = true\n');
     const other = spool.path('other-client');

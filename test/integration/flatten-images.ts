@@ -30,7 +30,10 @@ export interface Write {
   pattern: number;
 }
 
-/** A raw disk with an MBR of one partition, a text in the boot code and patterns at several places, one of them in the last sector. */
+/**
+ * A raw disk with an MBR of one partition, a text in the boot code and patterns at several places, one of
+ * them in the last sector.
+ */
 export async function makeRaw(path: string, size: number): Promise<void> {
   const handle = await open(path, 'w');
   try {

@@ -11,7 +11,10 @@ import { fetchAndFlatten, MIB, makeContext, makeJob, makeRaw, qemuImg } from './
 
 const SIZE = 6 * MIB;
 
-/** An export of two disks, one with its directory in the footer, in `source/`; the originals are in the job's directory. */
+/**
+ * An export of two disks, one with its directory in the footer, in `source/`; the originals are in the job's
+ * directory.
+ */
 async function makeExport() {
   const job = await makeJob();
   const names = ['web01-disk1.vmdk', 'web01-disk2.vmdk'];

@@ -119,7 +119,10 @@ test.each([
   expect(await sameAs(raw, job, 'flat-disk0.qcow2')).toBe(true);
 });
 
-/** A chain of `depth` images; each delta changes one cluster. Returns the names, base first, and the raw of the newest state. */
+/**
+ * A chain of `depth` images; each delta changes one cluster. Returns the names, base first, and the raw of
+ * the newest state.
+ */
 async function makeChain(
   job: { work: string; source: string },
   format: 'vmdk' | 'qcow2',

@@ -70,7 +70,10 @@ afterAll(async () => {
   if (outside !== undefined) await rm(outside, { recursive: true, force: true });
 });
 
-/** `status` is asked for all the while, ten times a second; and somebody has to read what the daemon tells systemd, else it waits. */
+/**
+ * `status` is asked for all the while, ten times a second; and somebody has to read what the daemon tells
+ * systemd, else it waits.
+ */
 async function watchStatus(): Promise<void> {
   while (isWatched) {
     told.push(...socket.messages());

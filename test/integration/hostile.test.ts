@@ -24,7 +24,10 @@ import { REFERENCES } from './hostile/references.js';
 import { Spool, until } from './support/daemon.js';
 
 const MIB = 1024 * 1024;
-/** One after the other they would take minutes; more at once than a small machine has cores would make the daemon's own figures blurred. */
+/**
+ * One after the other they would take minutes; more at once than a small machine has cores would make the
+ * daemon's own figures blurred.
+ */
 const BATCH = 24;
 const REFUSAL_SECONDS = 10;
 const DAEMON_MEMORY_KIB = 300 * 1024;

@@ -6,7 +6,10 @@ import { expect, it } from 'vitest';
 import { Spool, until } from './support/daemon.js';
 
 const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
-/** Debian's own Node, as far as the program can tell: its loader must not come to the modules that would crash there. */
+/**
+ * Debian's own Node, as far as the program can tell: its loader must not come to the modules that would crash
+ * there.
+ */
 const OLD = `data:text/javascript,Object.defineProperty(process.versions,'node',{value:'20.20.2'})`;
 
 function startWithOldNode(args: readonly string[], temporary = process.env.TMPDIR) {

@@ -99,6 +99,8 @@ describe('the Debian package on a clean Debian 12', () => {
 
   it('installs with apt, and the service is enabled and runs as its own user', async () => {
     expect((await machine.inside('command -v node')).stdout).toBe('');
+    // As libvirt's package makes it.
+    await ok('useradd --system --no-create-home libvirt-qemu');
     await apt(`install --no-install-recommends ${machine.deb}`);
     expect((await ok('systemctl is-enabled hyper2kvm')).trim()).toBe('enabled');
     expect((await ok('systemctl is-active hyper2kvm')).trim()).toBe('active');
@@ -109,6 +111,9 @@ describe('the Debian package on a clean Debian 12', () => {
     expect(await ok('dpkg --verify hyper2kvm')).toBe('');
     expect(await ok('zcat /usr/share/man/man1/hyper2kvm.1.gz')).toContain('.SS "hyper2kvm show <job>"');
     await ok('bash -n /usr/share/bash-completion/completions/hyper2kvm');
+    const acl = await ok('getfacl --absolute-names /var/spool/hyper2kvm/archive');
+    for (const entry of ['user:libvirt-qemu:--x', 'default:user:libvirt-qemu:--x'])
+      expect(acl.split('\n')).toContain(entry);
   });
 
   it('has every module that the program may load', async () => {
@@ -128,6 +133,12 @@ describe('the Debian package on a clean Debian 12', () => {
     dropData('small', 8);
     await until('the bundle', 60, async () => archived('small').length === 1);
     await ok(`cd /var/spool/hyper2kvm/archive/*/small-* && sha256sum --quiet -c SHA256SUMS`);
+    // From within the unit's confinement: libvirt's QEMU passes through to the disk, and sees nothing of the
+    // bundle.
+    const bundle = archived('small')[0]!.replace(machine.spool, '/var/spool/hyper2kvm');
+    const asQemu = 'setpriv --reuid=libvirt-qemu --regid=libvirt-qemu --clear-groups';
+    await ok(`${asQemu} test -x ${bundle} && ${asQemu} test -e ${bundle}/small-disk0.qcow2`);
+    expect((await machine.inside(`${asQemu} ls ${bundle}`)).stderr).toContain('Permission denied');
     await until('the status', 10, async () =>
       (await ok('systemctl status hyper2kvm')).includes('Status: "idle | 0 queued, 0 waiting, 0 failed"'),
     );

@@ -136,7 +136,13 @@ async function filesOfQemu(image: string, work: string, sees: string[]): Promise
   try {
     await createImage({ file: overlay, format: 'qcow2', backing }, { sees });
     const args = ['-machine', 'none', '-blockdev', JSON.stringify(disk)];
-    const qemu = await startQemu({ args, readable: sees, writable: [work], signal });
+    const qemu = await startQemu({
+      program: 'qemu-system-x86_64',
+      args,
+      readable: sees,
+      writable: [work],
+      signal,
+    });
     try {
       const nodes = (await qemu.qmp.execute('query-named-block-nodes')) as { drv: string; file: string }[];
       return nodes.filter(({ drv }) => drv === 'file').map(({ file }) => file);

@@ -304,8 +304,9 @@ describe('archives and descriptions', () => {
 });
 
 /**
- * The most bytes that were on disk in the work directory beside the sources, looked at every 20 ms: what was unpacked would lie there until the job's end. (/proc/PID/io does
- * not help: bubblewrap does not hand its children's counters on.)
+ * The most bytes that were on disk in the work directory beside the sources, looked at every 20 ms: what was
+ * unpacked would lie there until the job's end. (/proc/PID/io does not help: bubblewrap does not hand its
+ * children's counters on.)
  */
 function sampleScratch(): { stop(): Promise<number> } {
   let peak = 0;

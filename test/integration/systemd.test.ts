@@ -52,7 +52,8 @@ describe('hyper2kvm.service under systemd', () => {
     const { stdout } = await machine.inside(
       ...['systemctl', 'show', '--timestamp=us+utc', '--value', '-p', 'ActiveEnterTimestamp', 'hyper2kvm'],
     );
-    // `Sun 2026-11-22 22:20:12.123456 UTC`. With Type=simple it would be the time of the fork, most of a second earlier.
+    // `Sun 2026-11-22 22:20:12.123456 UTC`. With Type=simple it would be the time of the fork, most of a
+    // second earlier.
     const [, day, time] = stdout.trim().split(' ');
     const saidReady = Date.parse(JSON.parse(ready!.MESSAGE).time);
     expect(Date.parse(`${day}T${time}Z`)).toBeGreaterThanOrEqual(saidReady);

@@ -15,7 +15,10 @@ import { asRoot } from './privileged.ts';
 import type { GuestRecipe, VolumeRecipe } from './recipes.ts';
 import { runInAppliance } from './run-in-appliance.ts';
 
-/** mke2fs fills a filesystem without mounting it; everything else needs a kernel that knows it, and this host's may not. */
+/**
+ * mke2fs fills a filesystem without mounting it; everything else needs a kernel that knows it, and this
+ * host's may not.
+ */
 export function canMakeOnHost(recipe: GuestRecipe): boolean {
   const partitions = layOut(recipe).flatMap((disk) => disk.partitions);
   return (
@@ -25,7 +28,10 @@ export function canMakeOnHost(recipe: GuestRecipe): boolean {
   );
 }
 
-/** Makes volumes and filesystems on the partitioned `images` in a libguestfs appliance and unpacks the tree into them. About two minutes without KVM. */
+/**
+ * Makes volumes and filesystems on the partitioned `images` in a libguestfs appliance and unpacks the tree
+ * into them. About two minutes without KVM.
+ */
 export async function fillInAppliance(
   recipe: GuestRecipe,
   images: readonly string[],
@@ -43,7 +49,10 @@ export async function fillInAppliance(
   await rm(archive);
 }
 
-/** The shell script that the appliance runs; the tree's tar archive is its last disk. The guest's disks have there the names that they have on VMware. Pure. */
+/**
+ * The shell script that the appliance runs; the tree's tar archive is its last disk. The guest's disks have
+ * there the names that they have on VMware. Pure.
+ */
 export function applianceScript(recipe: GuestRecipe): string {
   const filesystems = filesystemsOf(recipe).filter(({ filesystem }) => filesystem !== 'vfat');
   const archive = `/dev/sd${String.fromCharCode('a'.charCodeAt(0) + recipe.disks.length)}`;
@@ -67,8 +76,9 @@ export function applianceScript(recipe: GuestRecipe): string {
 }
 
 /**
- * Lists the whole tree of a guest whose disks are the appliance's first: one line a file with type, mode, owner, size, link target, extended attributes and digest, by
- * path; no timestamps. The listing goes on the disk behind them, ended by a NUL. Pure.
+ * Lists the whole tree of a guest whose disks are the appliance's first: one line a file with type, mode,
+ * owner, size, link target, extended attributes and digest, by path; no timestamps. The listing goes on the
+ * disk behind them, ended by a NUL. Pure.
  */
 export function listingScript(recipe: GuestRecipe): string {
   const mounts = filesystemsOf(recipe)
@@ -167,7 +177,9 @@ function installExtlinux(recipe: GuestRecipe): string {
   return `extlinux --install /sysroot${directory}; dd if=/sysroot/usr/lib/EXTLINUX/mbr.bin of=/dev/sda bs=440 count=1 conv=notrunc`;
 }
 
-/** Copies of the root as timeshift and apt-btrfs-snapshot leave them: they look like a system, and are none. */
+/**
+ * Copies of the root as timeshift and apt-btrfs-snapshot leave them: they look like a system, and are none.
+ */
 function snapshots({ filesystem, device, subvolume }: GuestFilesystem): string[] {
   if (filesystem !== 'btrfs' || subvolume === null) return [];
   const place = '/top/timeshift-btrfs/snapshots/2026-01-01_00-00-01';

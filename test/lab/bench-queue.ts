@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import { openDatabase } from '#hyper2kvm/queue/sqlite/database.js';
 import { sqliteQueue } from '#hyper2kvm/queue/sqlite/store.js';
 
-/** Seconds to claim and queue `jobs` drops in one transaction and to list them, in a database on disk with the daemon's own settings. */
+/**
+ * Seconds to claim and queue `jobs` drops in one transaction and to list them, in a database on disk with the
+ * daemon's own settings.
+ */
 export async function benchQueue(jobs: number): Promise<number> {
   const directory = await mkdtemp(join(tmpdir(), 'hyper2kvm-queue-'));
   const database = openDatabase(join(directory, 'queue.db'));

@@ -22,7 +22,10 @@ export interface RestFigures {
   rest: { peak_rss_bytes: number; rss_bytes: number; core_share: number };
 }
 
-/** The real daemon on `files` files that it has nothing to do with, watched for `seconds` (more than the first minute). */
+/**
+ * The real daemon on `files` files that it has nothing to do with, watched for `seconds` (more than the first
+ * minute).
+ */
 export async function benchAtRest(files: number, seconds: number): Promise<RestFigures> {
   const directory = await mkdtemp(join(tmpdir(), 'hyper2kvm-rest-'));
   const at = (name: string) => join(directory, name);

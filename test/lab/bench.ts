@@ -13,15 +13,17 @@ import { buildGuest } from './guest.ts';
 import { type GuestRecipe, RECIPES } from './recipes.ts';
 
 /**
- * `npm run bench [-- FILE]`: hyper2kvm (VALIDATE aside), virt-v2v and a bare `qemu-img convert` on the same guest in one run. Prints a table and
- * writes the figures as JSON to FILE (default: hyper2kvm-bench.json in the temporary directory). `npm run bench -- --at-rest [MINUTES]`: the daemon
- * with nothing to do.
+ * `npm run bench [-- FILE]`: hyper2kvm (VALIDATE aside), virt-v2v and a bare `qemu-img convert` on the same
+ * guest in one run. Prints a table and writes the figures as JSON to FILE (default: hyper2kvm-bench.json in
+ * the temporary directory). `npm run bench -- --at-rest [MINUTES]`: the daemon with nothing to do.
  */
 const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 /** Two runs each, alternating; the better one counts, since other work on the machine only ever adds. */
 const ROUNDS = 2;
 
-/** virt-v2v stops at by-path names in fstab (2.2.0), so its guest has the kernel's: hyper2kvm gets the same. */
+/**
+ * virt-v2v stops at by-path names in fstab (2.2.0), so its guest has the kernel's: hyper2kvm gets the same.
+ */
 function benchRecipe(): GuestRecipe {
   const recipe = RECIPES['bookworm-bios'];
   return {
@@ -43,7 +45,9 @@ interface StageFigures {
 }
 interface Measured {
   seconds: number;
-  /** Bytes that reached the disk below the scratch directory, the whole machine's (nothing else should run). */
+  /**
+   * Bytes that reached the disk below the scratch directory, the whole machine's (nothing else should run).
+   */
   diskBytes: number;
 }
 
@@ -149,7 +153,10 @@ async function measured(work: () => Promise<unknown>): Promise<Measured> {
   return { seconds, diskBytes: (await writtenBytes()) - before };
 }
 
-/** `seconds` includes the fsync, which CONVERT owes too before its checkpoint; `unsyncedSeconds` is what qemu-img alone takes. */
+/**
+ * `seconds` includes the fsync, which CONVERT owes too before its checkpoint; `unsyncedSeconds` is what
+ * qemu-img alone takes.
+ */
 async function bareConvert(disk: string, target: string): Promise<Measured & { unsyncedSeconds: number }> {
   let unsyncedSeconds = 0;
   const result = await measured(async () => {
@@ -200,7 +207,10 @@ async function virtV2v(disk: string, output: string): Promise<Measured> {
   return result;
 }
 
-/** Sectors written on the device that holds the scratch directory (Documentation/admin-guide/iostats.rst, field 7 counts 512 bytes each). */
+/**
+ * Sectors written on the device that holds the scratch directory (Documentation/admin-guide/iostats.rst,
+ * field 7 counts 512 bytes each).
+ */
 async function writtenBytes(): Promise<number> {
   const { dev } = await stat(scratch);
   const [major, minor] = [Math.floor(dev / 256), dev % 256];

@@ -32,7 +32,10 @@ export function rootArguments(recipe: GuestRecipe): string {
   return [`root=${device}`, ...flags, ...arrayArguments(recipe)].join(' ');
 }
 
-/** dracut assembles an array only when it is told to (dracut.cmdline(7), `rd.auto`), so the command line of its guests names it. */
+/**
+ * dracut assembles an array only when it is told to (dracut.cmdline(7), `rd.auto`), so the command line of
+ * its guests names it.
+ */
 export function arrayArguments(recipe: GuestRecipe): string[] {
   const { device } = filesystemAt(recipe, '/');
   const array = (recipe.volumes ?? []).find((volume) => volume.kind === 'md' && deviceOf(volume) === device);
@@ -46,7 +49,10 @@ export const GRUB_FILESYSTEMS: Record<PlacedPartition['filesystem'], string> = {
   ...{ swap: 'ext2', member: 'ext2' },
 };
 
-/** What `grub-mkconfig` writes for one kernel, for a /boot of its own or inside the root. `extra` goes behind the command line. */
+/**
+ * What `grub-mkconfig` writes for one kernel, for a /boot of its own or inside the root. `extra` goes behind
+ * the command line.
+ */
 export function grubConfig(recipe: GuestRecipe, kernelVersion: string, extra = ''): string {
   const boot = bootPartition(recipe);
   const table = recipe.disks[0]?.label === 'gpt' ? 'gpt' : 'msdos';
@@ -87,7 +93,10 @@ set timeout=1
 ${entry('Debian GNU/Linux', usual)}${entry(`Debian GNU/Linux, with Linux ${kernelVersion} (recovery mode)`, `single ${root}`)}`;
 }
 
-/** The stub on the ESP that Debian's signed GRUB reads: it looks for `/EFI/debian/grub.cfg` on the device it came from. */
+/**
+ * The stub on the ESP that Debian's signed GRUB reads: it looks for `/EFI/debian/grub.cfg` on the device it
+ * came from.
+ */
 export function espGrubConfig(recipe: GuestRecipe): string {
   const boot = bootPartition(recipe);
   const directory = `${bootDirectory(recipe)}/grub`;
@@ -99,7 +108,10 @@ export function espGrubConfig(recipe: GuestRecipe): string {
 export const hasKernelOnEsp = ({ loader }: GuestRecipe): boolean =>
   loader === 'systemd-boot' || loader === 'systemd-boot-unified' || loader === 'unified';
 
-/** systemd-boot's files below the ESP: what kernel-install writes (Boot Loader Specification, type 1). Kernel and initramfs are copied beside. */
+/**
+ * systemd-boot's files below the ESP: what kernel-install writes (Boot Loader Specification, type 1). Kernel
+ * and initramfs are copied beside.
+ */
 export function systemdBootFiles(recipe: GuestRecipe, kernelVersion: string): Record<string, string> {
   const token = hexFrom(`${recipe.name}/machine-id`).slice(0, 32);
   return {

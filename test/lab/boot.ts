@@ -21,7 +21,10 @@ export interface LabReport {
 export interface BootRequest {
   /** Disks in order; each gets a throw-away overlay. */
   disks: readonly { file: string; format: 'raw' | 'qcow2' | 'vmdk' }[];
-  /** `vmware`: PVSCSI at 0000:03:00.0 and vmxnet3 at 0000:0b:00.0, as on ESXi. `virtio`: virtio-blk and virtio-net. */
+  /**
+   * `vmware`: PVSCSI at 0000:03:00.0 and vmxnet3 at 0000:0b:00.0, as on ESXi. `virtio`: virtio-blk and
+   * virtio-net.
+   */
   hardware: 'vmware' | 'virtio';
   firmware: 'bios' | 'uefi';
   mac: string;
@@ -46,7 +49,10 @@ export interface BootEnd {
 export const INITRAMFS_SHELL = /\(initramfs\)/;
 export const LAB_REPORT = /^\{"lab":1.*\}/m;
 
-/** Boots in QEMU without hardware virtualization, so that it runs anywhere, until the console says so. Images stay unchanged. */
+/**
+ * Boots in QEMU without hardware virtualization, so that it runs anywhere, until the console says so. Images
+ * stay unchanged.
+ */
 export async function bootGuest(request: BootRequest): Promise<BootEnd> {
   const directory = await mkdtemp(join(tmpdir(), 'h2k-lab-boot-'));
   const seen = new AbortController();
@@ -83,7 +89,10 @@ export function labReport(serial: string): LabReport {
   return JSON.parse(line) as LabReport;
 }
 
-/** A copy of the guest's boot disk, `grub.raw` in `directory`, with `options` behind its kernel's command line. */
+/**
+ * A copy of the guest's boot disk, `grub.raw` in `directory`, with `options` behind its kernel's command
+ * line.
+ */
 export async function copyWithKernelOptions(
   guest: BuiltGuest,
   directory: string,
@@ -140,7 +149,9 @@ async function commandLine(request: BootRequest, directory: string): Promise<str
   ];
 }
 
-/** Buses are numbered in the order of the ports: the third is 0000:03 and the eleventh 0000:0b, as on ESXi. */
+/**
+ * Buses are numbered in the order of the ports: the third is 0000:03 and the eleventh 0000:0b, as on ESXi.
+ */
 const VMWARE_BUSES = [
   ...Array.from({ length: 11 }, (_, index) => {
     const address = `${2 + Math.floor(index / 8)}.${index % 8}`;

@@ -5,7 +5,10 @@ import { GUESTS_IN_TESTS } from './matrix-recipes.ts';
 import { mirrorHas } from './packages.ts';
 import type { GuestRecipe } from './recipes.ts';
 
-/** `node test/lab/build-guests.ts [RECIPE…]`: fills the cache with the guests of the tests (or those named) and prints where each is. */
+/**
+ * `node test/lab/build-guests.ts [RECIPE…]`: fills the cache with the guests of the tests (or those named)
+ * and prints where each is.
+ */
 // Tests that measure answers within a second run beside it.
 setPriority(10);
 

@@ -17,15 +17,18 @@ export interface Made {
   seconds: number;
 }
 
-/** `$HYPER2KVM_TEST_CACHE`, or `~/.cache/hyper2kvm-test`: base tarballs and built guests, outside of the repository. */
+/**
+ * `$HYPER2KVM_TEST_CACHE`, or `~/.cache/hyper2kvm-test`: base tarballs and built guests, outside of the
+ * repository.
+ */
 export function testCache(): string {
   return process.env.HYPER2KVM_TEST_CACHE ?? join(homedir(), '.cache', 'hyper2kvm-test');
 }
 
 /**
- * The path of `name` in the cache, made by `make` where it is missing. `make` gets a scratch directory on the cache's filesystem
- * and returns the path in it that is the entry: it appears under its name by one rename, so it is never half there. Who asks for an
- * entry that another process is making waits for it.
+ * The path of `name` in the cache, made by `make` where it is missing. `make` gets a scratch directory on the
+ * cache's filesystem and returns the path in it that is the entry: it appears under its name by one rename,
+ * so it is never half there. Who asks for an entry that another process is making waits for it.
  */
 export async function cached(name: string, make: (scratch: string) => Promise<string>): Promise<string> {
   const target = join(testCache(), name);
@@ -72,7 +75,8 @@ async function lock(path: string): Promise<() => Promise<void>> {
 
 async function isAbandoned(path: string): Promise<boolean> {
   const pid = Number.parseInt(await readFile(path, 'utf8').catch(() => ''), 10);
-  // Empty: it is being written, or its process died in between; the next look tells, for a live one fills it at once.
+  // Empty: it is being written, or its process died in between; the next look tells, for a live one fills it
+  // at once.
   if (Number.isNaN(pid)) {
     await sleep(LOCK_POLL_MILLISECONDS);
     return (await readFile(path, 'utf8').catch(() => 'gone')) === '';

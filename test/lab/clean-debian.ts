@@ -5,8 +5,9 @@ import { hexFrom } from './layout.ts';
 import { mirror } from './packages.ts';
 
 /**
- * A directory with a Debian 12 that has booting systemd and nothing of ours, for overlays only. apt's archive in it holds `packages` with all that they need,
- * downloaded and not installed: installing them needs no network. Needs root; the first time the network and a minute.
+ * A directory with a Debian 12 that has booting systemd and nothing of ours, for overlays only. apt's archive
+ * in it holds `packages` with all that they need, downloaded and not installed: installing them needs no
+ * network. Needs root; the first time the network and a minute.
  */
 export async function cleanDebian(packages: readonly string[]): Promise<string> {
   const key = hexFrom(JSON.stringify(packages)).slice(0, 16);

@@ -19,8 +19,8 @@ import {
 import { Tally } from './faults/tally.ts';
 
 /**
- * `npm run test:faults [-- --only NAME,… --minutes N --step N --from N --case NAME]`: the fault campaign. Prints what it counted, last line JSON; exit code 1 when a promise
- * was broken.
+ * `npm run test:faults [-- --only NAME,… --minutes N --step N --from N --case NAME]`: the fault campaign.
+ * Prints what it counted, last line JSON; exit code 1 when a promise was broken.
  */
 const SERIES = {
   failpoints: killAtFailpoints,

@@ -21,9 +21,9 @@ export interface DeltaWrite {
 }
 
 /**
- * Writes the raw `image` in `form` into `directory` under the base name `name`. Returns the file to open: the descriptor of a split
- * disk, the newest delta of a chain. A chain is `<name>.vmdk`, `<name>-000001.vmdk`, … with one delta for each entry of `deltas`;
- * the guest of the newest is `image` with all of them applied.
+ * Writes the raw `image` in `form` into `directory` under the base name `name`. Returns the file to open: the
+ * descriptor of a split disk, the newest delta of a chain. A chain is `<name>.vmdk`, `<name>-000001.vmdk`, …
+ * with one delta for each entry of `deltas`; the guest of the newest is `image` with all of them applied.
  */
 export async function formOf(
   image: string,
@@ -45,7 +45,10 @@ export async function formOf(
   return addDeltas(directory, name, options.deltas ?? DEFAULT_DELTAS);
 }
 
-/** In the gap between the MBR's core image and the first partition: changes what is read, not what the guest does. */
+/**
+ * In the gap between the MBR's core image and the first partition: changes what is read, not what the guest
+ * does.
+ */
 const DEFAULT_DELTAS: readonly (readonly DeltaWrite[])[] = [
   [{ offset: 960 * 1024, length: 4096, pattern: 0x11 }],
   [{ offset: 964 * 1024, length: 4096, pattern: 0x22 }],

@@ -8,8 +8,9 @@ type GuestFile = { content: string; mode?: number } | { link: string };
 export type GuestFiles = Record<string, GuestFile>;
 
 /**
- * The configuration that a VMware guest has and that stops it on KVM: device names in fstab and GRUB, an initramfs with VMware's
- * drivers only, a network name tied to VMware's driver. Pure: the same recipe gives the same files.
+ * The configuration that a VMware guest has and that stops it on KVM: device names in fstab and GRUB, an
+ * initramfs with VMware's drivers only, a network name tied to VMware's driver. Pure: the same recipe gives
+ * the same files.
  */
 export function guestFiles(recipe: GuestRecipe): GuestFiles {
   return {
@@ -27,7 +28,10 @@ export function guestFiles(recipe: GuestRecipe): GuestFiles {
   };
 }
 
-/** What no test asks of a guest and costs seconds of each boot: the journal on the disk, timers, and checks that nobody reads. */
+/**
+ * What no test asks of a guest and costs seconds of each boot: the journal on the disk, timers, and checks
+ * that nobody reads.
+ */
 function quietFiles(): GuestFiles {
   const unneeded = [
     ...['apt-daily.timer', 'apt-daily-upgrade.timer', 'dpkg-db-backup.timer', 'fstrim.timer'],
@@ -103,7 +107,10 @@ function volumeFiles(recipe: GuestRecipe): GuestFiles {
   };
 }
 
-/** `h2k-lab-report.service` prints one line to the first serial port: the state of the guest as the guest sees it, see `LabReport`. */
+/**
+ * `h2k-lab-report.service` prints one line to the first serial port: the state of the guest as the guest sees
+ * it, see `LabReport`.
+ */
 function reportFiles(): GuestFiles {
   const unit = '/etc/systemd/system/h2k-lab-report.service';
   return {

@@ -25,8 +25,9 @@ export interface BuiltGuest {
 }
 
 /**
- * Builds the guest of `recipe`, or takes it from the cache. The first build of a package set takes two minutes and the network, another
- * guest of it about 30 s, a cached one nothing. Throws `tool.*` where a Debian tool is missing or fails.
+ * Builds the guest of `recipe`, or takes it from the cache. The first build of a package set takes two
+ * minutes and the network, another guest of it about 30 s, a cached one nothing. Throws `tool.*` where a
+ * Debian tool is missing or fails.
  */
 export async function buildGuest(
   recipe: GuestRecipe,

@@ -86,7 +86,8 @@ const FORMATTERS: Partial<Record<PlacedPartition['filesystem'], Formatter>> = {
     ]);
   },
   async vfat(image, partition) {
-    // One sector a cluster: mkfs.fat chooses by the file's size, not the partition's, and FAT32 needs 65,525 clusters.
+    // One sector a cluster: mkfs.fat chooses by the file's size, not the partition's, and FAT32 needs 65,525
+    // clusters.
     await run('mkfs.vfat', [
       ...['-F', '32', '-s', '1', '--invariant', '-i', partition.uuid.replace('-', ''), '-n', 'EFI'],
       ...[`--offset=${partition.offset / SECTOR}`, image, String(partition.size / 1024)],
@@ -106,8 +107,9 @@ const FORMATTERS: Partial<Record<PlacedPartition['filesystem'], Formatter>> = {
 };
 
 /**
- * GRUB for BIOS without grub-install: boot.img's 440 bytes of code into the MBR, core.img behind it. Their defaults are sector 1 for
- * the core and sector 2 for the core's rest, which is where dd puts them (GRUB manual, "BIOS installation").
+ * GRUB for BIOS without grub-install: boot.img's 440 bytes of code into the MBR, core.img behind it. Their
+ * defaults are sector 1 for the core and sector 2 for the core's rest, which is where dd puts them (GRUB
+ * manual, "BIOS installation").
  */
 async function installBiosGrub(image: string, recipe: GuestRecipe, directory: string): Promise<void> {
   const core = join(directory, 'core.img');
@@ -128,8 +130,8 @@ async function installBiosGrub(image: string, recipe: GuestRecipe, directory: st
 }
 
 /**
- * A directory with what the ESP holds, null for a BIOS guest. GRUB: Debian's signed loaders from the guest's own packages, in \EFI\debian only: VMware's NVRAM names
- * the loader, so nothing ever needed \EFI\BOOT.
+ * A directory with what the ESP holds, null for a BIOS guest. GRUB: Debian's signed loaders from the guest's
+ * own packages, in \EFI\debian only: VMware's NVRAM names the loader, so nothing ever needed \EFI\BOOT.
  */
 async function espContent(recipe: GuestRecipe, { root, directory }: GuestTreeOnHost): Promise<string | null> {
   if (recipe.firmware !== 'uefi') return null;

@@ -48,7 +48,9 @@ export interface GuestFilesystem {
   subvolume: string | null;
 }
 
-/** Everything that the guest mounts or swaps to: partitions in their order, then volumes from the bottom up. */
+/**
+ * Everything that the guest mounts or swaps to: partitions in their order, then volumes from the bottom up.
+ */
 export function filesystemsOf(recipe: GuestRecipe): GuestFilesystem[] {
   const partitions = layOut(recipe)
     .flatMap((disk) => disk.partitions)

@@ -6,8 +6,8 @@ export interface MarkedProcess {
 }
 
 /**
- * Processes other than this one that carry `name=value` in their environment, which children inherit however far they detach. Needs the
- * right to read `/proc/PID/environ`: one's own processes.
+ * Processes other than this one that carry `name=value` in their environment, which children inherit however
+ * far they detach. Needs the right to read `/proc/PID/environ`: one's own processes.
  */
 export async function markedProcesses(name: string, value: string): Promise<MarkedProcess[]> {
   const found: MarkedProcess[] = [];

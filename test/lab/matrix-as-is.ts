@@ -11,7 +11,10 @@ export interface AsItIs {
   what: string;
 }
 
-/** UEFI: firmware without the old NVRAM. BIOS: the guest's own kernel and initramfs, started directly so that they speak on the serial port. */
+/**
+ * UEFI: firmware without the old NVRAM. BIOS: the guest's own kernel and initramfs, started directly so that
+ * they speak on the serial port.
+ */
 export async function asItIsOnVirtio(guest: BuiltGuest): Promise<AsItIs> {
   const { recipe } = guest;
   const machine = {

@@ -12,7 +12,10 @@ const DIST = fileURLToPath(new URL('../../dist', import.meta.url));
 /** What no conversion of one VM in the foreground runs through: a change there alters no result. */
 const APART = /^(daemon|api|queue)\//;
 
-/** The product's code as it is now: `commit` names it for people, `code` (a digest of the compiled files) decides. */
+/**
+ * The product's code as it is now: `commit` names it for people, `code` (a digest of the compiled files)
+ * decides.
+ */
 export interface CodeVersion {
   commit: string;
   code: string;
@@ -26,8 +29,8 @@ export interface Seen<T> extends CodeVersion {
 }
 
 /**
- * Parts of a guest's result. `as-is`, `virt-inspector` and `virt-v2v` do not depend on this product's code, so they hold as long as the guest is the same; the others are looked
- * at again when the code has changed.
+ * Parts of a guest's result. `as-is`, `virt-inspector` and `virt-v2v` do not depend on this product's code,
+ * so they hold as long as the guest is the same; the others are looked at again when the code has changed.
  */
 export type Part = 'as-is' | 'converted' | 'twice' | 'virt-inspector' | 'virt-v2v';
 

@@ -41,7 +41,10 @@ export function identityFaults(recipe: GuestRecipe, identity: Identity): string[
   ];
 }
 
-/** Each guest has one kernel, with modules and an initramfs that can be read; what starts from the ESP has a copy of both there. */
+/**
+ * Each guest has one kernel, with modules and an initramfs that can be read; what starts from the ESP has a
+ * copy of both there.
+ */
 function kernelFaults(recipe: GuestRecipe, { kernels }: Identity): string[] {
   const whole = kernels.filter(
     ({ modules, initramfs }) => modules !== null && initramfs !== null && initramfs.unreadable === null,

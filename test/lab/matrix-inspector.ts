@@ -53,7 +53,8 @@ export function systemsOf(xml: Buffer): InspectedSystem[] {
 }
 
 /**
- * Where libguestfs says otherwise than INSPECT, one sentence each. Filesystems are held together by UUID: the two name volumes differently. Pure.
+ * Where libguestfs says otherwise than INSPECT, one sentence each. Filesystems are held together by UUID: the
+ * two name volumes differently. Pure.
  */
 export function inspectorDifferences(identity: Identity, systems: readonly InspectedSystem[]): string[] {
   const [system, ...others] = systems;

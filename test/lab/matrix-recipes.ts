@@ -11,8 +11,8 @@ import {
 } from './recipes.ts';
 
 /**
- * One set a release and initramfs tool: making a base takes two minutes, and what a guest does not use stays idle. `systemd-boot` brings the loader's program,
- * it is installed by the lab.
+ * One set a release and initramfs tool: making a base takes two minutes, and what a guest does not use stays
+ * idle. `systemd-boot` brings the loader's program, it is installed by the lab.
  */
 const OPTIONAL_PACKAGES = [
   ...['lvm2', 'cryptsetup', 'mdadm', 'btrfs-progs', 'xfsprogs'],
@@ -79,7 +79,8 @@ function guest(
   tool: GuestRecipe['initramfs']['tool'],
 ): GuestRecipe {
   const isNew = recipe.release === 'trixie';
-  // From trixie on the loader's program and what opens crypttab's devices are packages of their own, which are only recommended.
+  // From trixie on the loader's program and what opens crypttab's devices are packages of their own, which
+  // are only recommended.
   const program = isNew && recipe.loader === 'systemd-boot' ? ['systemd-boot-efi', 'systemd-cryptsetup'] : [];
   const isUnified = recipe.loader === 'unified' || recipe.loader === 'systemd-boot-unified';
   // binutils has dracut's objcopy.
@@ -88,8 +89,9 @@ function guest(
 }
 
 /**
- * What a run of the tests has time for: with RECIPES, these bring each value of each row once. One guest's root spans two disks, another's data are encrypted on the
- * second one, and the third is of a release that mirrors will lose some day.
+ * What a run of the tests has time for: with RECIPES, these bring each value of each row once. One guest's
+ * root spans two disks, another's data are encrypted on the second one, and the third is of a release that
+ * mirrors will lose some day.
  */
 export const MATRIX_IN_TESTS = {
   'bookworm-bios-extlinux-lvm-md': guest(
@@ -158,8 +160,9 @@ export const GUESTS_IN_TESTS: readonly GuestRecipe[] = [
 ];
 
 /**
- * The matrix: guests as VMware left them, so that each value of each row (release, firmware, loader, filesystem, storage, initramfs tool, network, disks) stands in at
- * least two of them, together with RECIPES. `npm run test:matrix` builds, converts and boots them all.
+ * The matrix: guests as VMware left them, so that each value of each row (release, firmware, loader,
+ * filesystem, storage, initramfs tool, network, disks) stands in at least two of them, together with RECIPES.
+ * `npm run test:matrix` builds, converts and boots them all.
  */
 export const MATRIX: readonly GuestRecipe[] = [
   ...Object.values(MATRIX_IN_TESTS),

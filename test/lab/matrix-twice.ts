@@ -20,7 +20,10 @@ import { runInAppliance } from './run-in-appliance.ts';
 const LISTING_BYTES = 64 * 1024 * 1024;
 const SHOWN_DIFFERENCES = 20;
 
-/** Fixes the same source two times, compares the guests' trees, and converts the first one's overlays two times. */
+/**
+ * Fixes the same source two times, compares the guests' trees, and converts the first one's overlays two
+ * times.
+ */
 export async function convertTwice(guest: BuiltGuest, scratch: string): Promise<Twice> {
   const { recipe } = guest;
   const drop = await makeDrop(guest, join(scratch, 'drop', recipe.name));
@@ -48,7 +51,10 @@ export function listingDifferences(left: readonly string[], right: readonly stri
   ];
 }
 
-/** FETCH to CONVERT in this process. Returns the fixed overlays, plan.json and the digests of the delivered disks. */
+/**
+ * FETCH to CONVERT in this process. Returns the fixed overlays, plan.json and the digests of the delivered
+ * disks.
+ */
 async function convert(drop: string, workDirectory: string, store: CheckpointStore) {
   await mkdir(workDirectory, { recursive: true, mode: 0o700 });
   const [directory, vm] = [dirname(drop), basename(drop)];

@@ -5,9 +5,11 @@ import { jobOptionsSchema } from '#hyper2kvm/config/schema.js';
 import { errorRecord } from '#hyper2kvm/errors/error.js';
 import { familyOf } from '#hyper2kvm/families/registry.js';
 import { probeAccelerator } from '#hyper2kvm/machine/accelerator.js';
-import { findUefi, freshVariables } from '#hyper2kvm/machine/firmware.js';
-import { type MachineDisk, machineArguments } from '#hyper2kvm/machine/qemu-arguments.js';
+import { freshVariables } from '#hyper2kvm/machine/firmware.js';
+import { type Machine, machineOf } from '#hyper2kvm/machine/machine.js';
+import { qemuArguments, type ThrowAwayLayers } from '#hyper2kvm/machine/qemu-arguments.js';
 import { bootOnce } from '#hyper2kvm/stages/validate/boot.js';
+import { findEmulator } from '#hyper2kvm/stages/validate/emulator.js';
 import { createImage, imageInfo } from '#hyper2kvm/tools/qemu-img.js';
 import { run } from '#hyper2kvm/tools/run.js';
 import { LAB_REPORT, labReport } from './boot.ts';
@@ -71,7 +73,10 @@ export function errorText(stderr: string): string {
   return sentence.replace(/\s+/g, ' ').trim().slice(0, 200);
 }
 
-/** VMware's description of the guest as its recipe says: what virt-v2v reads disks, firmware and MAC from. Pure. */
+/**
+ * VMware's description of the guest as its recipe says: what virt-v2v reads disks, firmware and MAC from.
+ * Pure.
+ */
 export function vmxText(recipe: GuestRecipe): string {
   const disks = recipe.disks.flatMap((_, index) => [
     `scsi0:${index}.present = "TRUE"`,
@@ -89,7 +94,10 @@ export function vmxText(recipe: GuestRecipe): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** The boot is over when the guest has told its state on the serial port, or when VALIDATE's recogniser knows why it never will. */
+/**
+ * The boot is over when the guest has told its state on the serial port, or when VALIDATE's recogniser knows
+ * why it never will.
+ */
 async function boot(
   recipe: GuestRecipe,
   files: readonly string[],
@@ -102,16 +110,30 @@ async function boot(
   const console = join(directory, 'serial.log');
   const watch = watchConsole(console, told);
   const { kind: accelerator } = await probeAccelerator({ signal: AbortSignal.timeout(60_000) });
-  const uefi =
-    recipe.firmware === 'uefi' ? await freshVariables(await findUefi(), join(directory, 'vars.fd')) : null;
+  const machine: Machine = {
+    ...machineOf({
+      hardware: null,
+      identity: { architecture: 'x86_64', firmware: recipe.firmware, os_type: 'linux' },
+      plan: {
+        devices: { disk_bus: 'virtio', nic_model: 'virtio' },
+        nics: [{ name: recipe.network.interface, mac: recipe.network.mac }],
+      },
+      vm: {},
+      disks: files.map((file) => ({ file, format: 'qcow2' as const })),
+    }),
+    memoryMib: validate.memory_mib,
+    vcpus: validate.smp,
+  };
+  const emulator = await findEmulator(machine);
+  if (emulator.failure !== null) throw new Error(emulator.failure.meaning);
+  const { uefi } = emulator;
   try {
     const { outcome, level } = await bootOnce({
-      args: machineArguments({
-        ...{ accelerator, uefi, memoryMib: validate.memory_mib, smp: validate.smp },
-        nics: [recipe.network.mac],
-        devices: { disk_bus: 'virtio', nic_model: 'virtio' },
-        disks: await Promise.all(files.map((file, index) => layered(file, directory, index))),
-        localClock: false,
+      architecture: machine.architecture,
+      args: qemuArguments(machine, {
+        accelerator,
+        uefi: uefi === null ? null : await freshVariables(uefi, join(directory, 'vars.fd')),
+        layers: await Promise.all(files.map((file, index) => layerOn(file, directory, index))),
       }),
       directory,
       scratch: directory,
@@ -132,11 +154,11 @@ async function boot(
   }
 }
 
-async function layered(file: string, directory: string, index: number): Promise<MachineDisk> {
+async function layerOn(file: string, directory: string, index: number): Promise<ThrowAwayLayers> {
   const overlay = join(directory, `disk${index}.qcow2`);
   const { virtualSize: size } = await imageInfo(file, 'qcow2');
   await createImage({ file: overlay, format: 'qcow2', size });
-  return { overlay, layers: [{ file, format: 'qcow2' }] };
+  return { overlay, evidence: null };
 }
 
 async function watchConsole(file: string, told: AbortController): Promise<void> {

@@ -18,10 +18,13 @@ import { convertWithVirtV2v } from './matrix-v2v.ts';
 import { type GuestRecipe, RECIPES } from './recipes.ts';
 
 /**
- * `npm run test:matrix [-- [--list] [--table] [--docs] [--twice] [--peers] [GUEST…]]`: every guest of the matrix is built as VMware left it, looked at on virtio as it
- * is, converted, booted, and planned again from its own output; `--twice` runs PLAN, FIX and CONVERT two times and compares, `--peers`
- * looks at the guest with virt-inspector and converts and boots it with virt-v2v. Prints the table; ends with 1 where a guest is not right. What was seen is kept, so the matrix may be run in pieces: only what the code's
- * change could alter is looked at again. `--table` prints what is known, with the commit it was seen with, and runs nothing; `--docs` puts that into docs/matrix.md.
+ * `npm run test:matrix [-- [--list] [--table] [--docs] [--twice] [--peers] [GUEST…]]`: every guest of the
+ * matrix is built as VMware left it, looked at on virtio as it is, converted, booted, and planned again from
+ * its own output; `--twice` runs PLAN, FIX and CONVERT two times and compares, `--peers` looks at the guest
+ * with virt-inspector and converts and boots it with virt-v2v. Prints the table; ends with 1 where a guest is
+ * not right. What was seen is kept, so the matrix may be run in pieces: only what the code's change could
+ * alter is looked at again. `--table` prints what is known, with the commit it was seen with, and runs
+ * nothing; `--docs` puts that into docs/matrix.md.
  */
 const PAGE = fileURLToPath(new URL('../../docs/matrix.md', import.meta.url));
 const all: readonly GuestRecipe[] = [...Object.values(RECIPES), ...MATRIX];

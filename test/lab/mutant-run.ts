@@ -102,7 +102,8 @@ const vitestReport = z.object({
 
 /**
  * Runs these tests in the copy until one fails; each is of whichever project has its file. Processes and
- * temporary files that they leave behind are failures too, as in `npm test`. Rejects with `tool.timeout` where they do not end.
+ * temporary files that they leave behind are failures too, as in `npm test`. Rejects with `tool.timeout`
+ * where they do not end.
  */
 export async function runTests(
   { directory }: ScratchRepository,

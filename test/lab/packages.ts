@@ -8,7 +8,10 @@ import type { GuestRecipe } from './recipes.ts';
 
 type Release = GuestRecipe['release'];
 
-/** In every guest of the lab, whatever boots it. The kernel is not among them: it needs an initramfs tool, and those exclude each other. */
+/**
+ * In every guest of the lab, whatever boots it. The kernel is not among them: it needs an initramfs tool, and
+ * those exclude each other.
+ */
 const BASE_OF_RELEASE = [
   ...['systemd-sysv', 'udev', 'dbus', 'kmod', 'zstd'],
   ...['e2fsprogs', 'dosfstools', 'iproute2', 'open-vm-tools'],
@@ -32,15 +35,19 @@ const UNUSED_MODULES = [
   ...['fs/ocfs2/*', 'fs/smb/*', 'fs/nfs/*', 'fs/nfsd/*', 'fs/ceph/*', 'fs/gfs2/*', 'fs/f2fs/*', 'fs/afs/*'],
   ...['net/bluetooth/*', 'net/mac80211/*', 'net/wireless/*', 'net/sctp/*', 'net/tipc/*', 'net/ceph/*'],
 ];
-/** Not a VM's business, and half of the size: less to write, to convert and to boot from. Debian's kernels up to 12 have their modules in /lib, newer ones in /usr/lib. */
+/**
+ * Not a VM's business, and half of the size: less to write, to convert and to boot from. Debian's kernels up
+ * to 12 have their modules in /lib, newer ones in /usr/lib.
+ */
 const EXCLUDED = [
   ...['/usr/share/doc/*', '/usr/share/man/*', '/usr/share/locale/*', '/usr/share/fonts/*'],
   ...['/lib', '/usr/lib'].flatMap((lib) => UNUSED_MODULES.map((path) => `${lib}/modules/*/kernel/${path}`)),
 ];
 
 /**
- * Debian's release with `packages` installed, as a tarball without an initramfs. Cached for each release and set of packages; made from the release's base in about
- * 20 s, the first of a release in a minute. What was downloaded is kept for the next set.
+ * Debian's release with `packages` installed, as a tarball without an initramfs. Cached for each release and
+ * set of packages; made from the release's base in about 20 s, the first of a release in a minute. What was
+ * downloaded is kept for the next set.
  */
 export async function packagesTarball(recipe: Pick<GuestRecipe, 'release' | 'packages'>): Promise<string> {
   const { release, packages } = recipe;
@@ -82,7 +89,10 @@ function releaseTarball(release: Release): Promise<string> {
   });
 }
 
-/** mmdebstrap(1) with a cache of downloaded packages for the release; `commands` run while it is there, `$1` is the root. */
+/**
+ * mmdebstrap(1) with a cache of downloaded packages for the release; `commands` run while it is there, `$1`
+ * is the root.
+ */
 async function mmdebstrap(
   release: Release,
   target: readonly string[],
@@ -119,7 +129,10 @@ export async function mirror(): Promise<string> {
   return found;
 }
 
-/** Whether the mirror still has an old release. Throws where the mirror does not answer at all: asked as apt asks, with its proxy, for one that it must have. */
+/**
+ * Whether the mirror still has an old release. Throws where the mirror does not answer at all: asked as apt
+ * asks, with its proxy, for one that it must have.
+ */
 export async function mirrorHas(release: Release): Promise<boolean> {
   if (await canDownload(`dists/${release}/Release`)) return true;
   if (await canDownload('dists/bookworm/Release')) return false;

@@ -1,8 +1,9 @@
 import { type RunOptions, type RunResult, run } from '#hyper2kvm/tools/run.js';
 
 /**
- * Runs a program as root in mount namespace of its own: as root itself, or as an ordinary user's root over a mapped range of ids
- * (unshare(1) `--map-auto`, which needs the user's lines in /etc/subuid and /etc/subgid). What it mounts goes away with it.
+ * Runs a program as root in mount namespace of its own: as root itself, or as an ordinary user's root over a
+ * mapped range of ids (unshare(1) `--map-auto`, which needs the user's lines in /etc/subuid and /etc/subgid).
+ * What it mounts goes away with it.
  */
 export async function asRoot(
   file: string,

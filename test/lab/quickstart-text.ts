@@ -24,7 +24,7 @@ export function stageLines(job: JobDetail): string[] {
 }
 
 /** The end of the quickstart: verdict, where the bundle is, how to start the VM. */
-export function verdictText(job: JobDetail, report: Report | undefined, mac: string | undefined): string {
+export function verdictText(job: JobDetail, report: Report | undefined): string {
   if (job.state !== 'converted' || report === undefined) {
     return [
       `Verdict: ${job.state}`,
@@ -32,41 +32,17 @@ export function verdictText(job: JobDetail, report: Report | undefined, mac: str
       ...(job.directory === null ? [] : [`Everything about it: ${job.directory}`]),
     ].join('\n');
   }
+  const lines = [`Verdict: converted${bootText(job)}`, `Bundle:  ${job.directory}`];
+  const { start } = report;
+  if (start === null) return lines.join('\n');
   return [
-    `Verdict: converted${bootText(job)}`,
-    `Bundle:  ${job.directory}`,
+    ...lines,
     '',
-    'Start it:',
-    `  ${qemuCommand(job.directory ?? '.', report, mac)}`,
+    'Start it (its screen is a VNC server, its first serial port this terminal; Ctrl-A X ends it):',
+    `  ${start.qemu}`,
     'or with libvirt:',
-    `  virsh define ${quote(`${job.directory}/${report.vm}.xml`)} && virsh start ${report.vm}`,
+    ...start.libvirt.map((line) => `  ${line}`),
   ].join('\n');
-}
-
-/** A command line for people's terminals: as the domain XML has it, with a window, on KVM where there is one. */
-export function qemuCommand(directory: string, report: Report, mac: string | undefined): string {
-  const firmware =
-    report.identity?.firmware === 'uefi'
-      ? [
-          '-drive if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd',
-          '-drive if=pflash,format=raw,snapshot=on,file=/usr/share/OVMF/OVMF_VARS_4M.fd',
-        ]
-      : [];
-  const disks = report.disks.map(
-    ({ file, format }) => `-drive ${quote(`if=virtio,format=${format},file=${directory}/${file}`)}`,
-  );
-  const nic = `-nic user,model=virtio-net-pci${mac === undefined ? '' : `,mac=${mac}`}`;
-  return [
-    'qemu-system-x86_64 -machine q35 -accel kvm -accel tcg -cpu max -smp 2 -m 1024',
-    ...firmware,
-    ...disks,
-    nic,
-  ].join(' ');
-}
-
-/** A word for a POSIX shell. */
-export function quote(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 function bootText(job: JobDetail): string {

@@ -14,7 +14,10 @@ import { buildGuest } from './guest.ts';
 import { progressLine, stageLines, verdictText } from './quickstart-text.ts';
 import { RECIPES } from './recipes.ts';
 
-/** The main of `npm run quickstart [-- DISK]`: a guest as VMware leaves it (or DISK), through a daemon with a spool of its own. */
+/**
+ * The main of `npm run quickstart [-- DISK]`: a guest as VMware leaves it (or DISK), through a daemon with a
+ * spool of its own.
+ */
 const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const POLL_MILLISECONDS = 500;
 const base = process.env.HYPER2KVM_QUICKSTART_DIR ?? join(homedir(), 'hyper2kvm-quickstart');
@@ -181,8 +184,6 @@ async function follow(
 }
 
 async function verdictOf(job: JobDetail): Promise<string> {
-  if (job.state !== 'converted' || job.directory === null) return verdictText(job, undefined, undefined);
-  const report = JSON.parse(await readFile(join(job.directory, 'report.json'), 'utf8')) as Report;
-  const domain = await readFile(join(job.directory, `${report.vm}.xml`), 'utf8');
-  return verdictText(job, report, /<mac address=['"]([0-9a-f:]{17})['"]/i.exec(domain)?.[1]);
+  if (job.state !== 'converted' || job.directory === null) return verdictText(job, undefined);
+  return verdictText(job, JSON.parse(await readFile(join(job.directory, 'report.json'), 'utf8')) as Report);
 }

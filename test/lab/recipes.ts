@@ -4,13 +4,19 @@ export interface PartitionRecipe {
   mount: string;
   filesystem: 'ext4' | 'xfs' | 'btrfs' | 'vfat' | 'swap' | 'member';
   sizeMib: number;
-  /** How the guest's fstab names it: the controller's path, or the kernel's `/dev/sdXN`. Neither survives a move to virtio. */
+  /**
+   * How the guest's fstab names it: the controller's path, or the kernel's `/dev/sdXN`. Neither survives a
+   * move to virtio.
+   */
   namedBy: 'by-path' | 'kernel';
   /** btrfs only: subvolume by mount point, `@` at this partition's own. */
   subvolumes?: Readonly<Record<string, string>>;
 }
 
-/** What lies between partitions and filesystems: RAID 1, LUKS or an LVM volume group. Listed from the bottom up. */
+/**
+ * What lies between partitions and filesystems: RAID 1, LUKS or an LVM volume group. Listed from the bottom
+ * up.
+ */
 export interface VolumeRecipe {
   kind: 'md' | 'luks' | 'lvm';
   /** `md0`, `cryptroot`, `vg0`. */
@@ -37,7 +43,10 @@ export interface NetworkRecipe {
   interface: string;
   /** In VMware's range 00:50:56:00:00:00 to 00:50:56:3f:ff:ff for static addresses. */
   mac: string;
-  /** What ties MAC, driver and name together: `70-persistent-net.rules` or a `.link` file. Both name VMware's driver. */
+  /**
+   * What ties MAC, driver and name together: `70-persistent-net.rules` or a `.link` file. Both name VMware's
+   * driver.
+   */
   pin: 'udev-rules' | 'link';
   /** Default DHCP. */
   static?: { address: string; gateway: string; dns: string };
@@ -52,7 +61,10 @@ export interface GuestRecipe {
   loader?: 'grub' | 'systemd-boot' | 'systemd-boot-unified' | 'unified' | 'extlinux';
   disks: readonly DiskRecipe[];
   volumes?: readonly VolumeRecipe[];
-  /** As a machine on VMware makes it for itself: these modules, and none that match `omit` (dracut adds drivers of all hypervisors otherwise). */
+  /**
+   * As a machine on VMware makes it for itself: these modules, and none that match `omit` (dracut adds
+   * drivers of all hypervisors otherwise).
+   */
   initramfs: { tool: 'initramfs-tools' | 'dracut'; modules: readonly string[]; omit?: readonly string[] };
   network: NetworkRecipe;
   /** A kernel from before virtio, as far as a guest can tell: the modules are taken out. */
@@ -76,7 +88,10 @@ export const BASE_PACKAGES = [
   'open-vm-tools',
 ] as const;
 export const IFUPDOWN_PACKAGES = ['ifupdown', 'isc-dhcp-client'] as const;
-/** The loaders that Debian signs, in BIOS guests too, so that both share one set of packages; shim starts `grubx64.efi` of its own directory. */
+/**
+ * The loaders that Debian signs, in BIOS guests too, so that both share one set of packages; shim starts
+ * `grubx64.efi` of its own directory.
+ */
 export const UEFI_PACKAGES = ['grub-efi-amd64-signed', 'shim-signed'] as const;
 export const VMWARE_INITRAMFS = {
   tool: 'initramfs-tools',

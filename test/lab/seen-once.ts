@@ -11,8 +11,9 @@ import type { GuestRecipe } from './recipes.ts';
 const MACHINE = fileURLToPath(new URL('boot.ts', import.meta.url));
 
 /**
- * What `look` tells of an unchanged guest, looked at once for each build of the guest, each version of QEMU and of the lab's machine (boot.ts): nothing of the
- * product has a part in it, so no change of the product can alter it.
+ * What `look` tells of an unchanged guest, looked at once for each build of the guest, each version of QEMU
+ * and of the lab's machine (boot.ts): nothing of the product has a part in it, so no change of the product
+ * can alter it.
  */
 export async function seenOnce<T>(recipe: GuestRecipe, what: string, look: () => Promise<T>): Promise<T> {
   const machine = await sha256File(MACHINE);

@@ -39,6 +39,11 @@ procps                finds processes in tests (pgrep)
 openssl               makes disks of random bytes in tests
 libvirt-clients       checks the domain XML (virt-xml-validate)
 libxml2-utils         which it does with xmllint
+acl                   lets libvirt's QEMU into the delivered bundles (setfacl)
+libvirt-daemon-system starts a delivered VM in tests
+libvirt-daemon-config-network its network
+dnsmasq-base          the network's addresses
+iptables              the network's way out
 patch                 applies plan.diff in tests
 git                   names the commit of a result, lists the files of a copy
 binutils              readelf, strip: what the Debian package depends on, and its size
@@ -131,7 +136,8 @@ bar() {
 
 stop_counting() {
   [ -n "$counter" ] || return 0
-  kill "$counter" 2>/dev/null || true
+  # Not TERM: between its fork and its first line the shell may lose that, and `wait` would never end.
+  kill -KILL "$counter" 2>/dev/null || true
   wait "$counter" 2>/dev/null || true
   counter=
 }

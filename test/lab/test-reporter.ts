@@ -7,9 +7,15 @@ import { z } from 'zod';
 export const outcomeSchema = z.object({
   passed: z.int(),
   failed: z.int(),
-  /** Files whose worker process died before their end, with the first test that has no result; null where there is none. */
+  /**
+   * Files whose worker process died before their end, with the first test that has no result; null where
+   * there is none.
+   */
   unfinished: z.array(z.object({ file: z.string(), passed: z.int(), test: z.string().nullable() })),
-  /** Errors outside of all tests, such as an unhandled rejection; a worker's death is none where its file is unfinished. */
+  /**
+   * Errors outside of all tests, such as an unhandled rejection; a worker's death is none where its file is
+   * unfinished.
+   */
   errors: z.int(),
   /** Every file with the seconds that its tests and hooks took. */
   files: z.array(z.object({ file: z.string(), seconds: z.number() })),
@@ -60,7 +66,10 @@ function count(module: TestModule, state: 'passed' | 'failed'): number {
   return [...module.children.allTests(state)].length;
 }
 
-/** Tests that failed, and errors of the file and of its groups: one that cannot be loaded, a hook whose tests are skipped for it. */
+/**
+ * Tests that failed, and errors of the file and of its groups: one that cannot be loaded, a hook whose tests
+ * are skipped for it.
+ */
 function failures(module: TestModule): number {
   const inGroups = [...module.children.allSuites()].reduce((sum, suite) => sum + suite.errors().length, 0);
   const told = count(module, 'failed') + module.errors().length + inGroups;

@@ -9,9 +9,11 @@ import { endProcesses, markedProcesses } from './leaks.ts';
 import { OUTCOME_FILE, type Outcome, outcomeSchema } from './test-reporter.ts';
 
 /**
- * The main of `npm test`: runs vitest, and builds the guests beside it where all tests run; then looks for processes and temporary files that the tests left behind:
- * each is a failure. A file whose worker process died is run once more, and that is said; dying again is a failure. At the end it prints what took longest, and
- * what was built. The last line is `N passed, N failed`; the exit code is 0 only when something passed and nothing failed, so a crash or an empty run is a failure.
+ * The main of `npm test`: runs vitest, and builds the guests beside it where all tests run; then looks for
+ * processes and temporary files that the tests left behind: each is a failure. A file whose worker process
+ * died is run once more, and that is said; dying again is a failure. At the end it prints what took longest,
+ * and what was built. The last line is `N passed, N failed`; the exit code is 0 only when something passed
+ * and nothing failed, so a crash or an empty run is a failure.
  */
 const MARK = 'HYPER2KVM_TEST_RUN';
 const SHOWN_FILES = 10;
@@ -29,7 +31,8 @@ process.exitCode = failed === 0 ? 0 : 1;
 async function runAll(args: string[]): Promise<{ passed: number; failed: number }> {
   const started = performance.now();
   const stopped = new AbortController();
-  // A test that comes to a guest before the builder does builds it itself, or fails with the reason; so an error here is only told.
+  // A test that comes to a guest before the builder does builds it itself, or fails with the reason; so an
+  // error here is only told.
   const built =
     args.length === 0 && existsSync('test/guests')
       ? buildGuests(stopped.signal).catch(console.error)
@@ -97,7 +100,10 @@ function tally({ passed, failed, errors }: Pick<Outcome, 'passed' | 'failed' | '
   return { passed, failed: failed + errors || (passed === 0 ? 1 : 0) };
 }
 
-/** One run of vitest. What it left behind counts among the errors, unless a worker died: that had no time to clean up. */
+/**
+ * One run of vitest. What it left behind counts among the errors, unless a worker died: that had no time to
+ * clean up.
+ */
 async function vitest(args: string[]): Promise<Outcome> {
   const mark = `${process.pid}-${Date.now()}`;
   const outcomes = await mkdtemp(join(tmpdir(), 'h2k-outcome-'));

@@ -18,7 +18,10 @@ import type { GuestRecipe } from './recipes.ts';
 /** Where GRUB's modules come from: the same build as the `grub-mkimage` that makes core.img. */
 export const HOST_GRUB_BIOS = '/usr/lib/grub/i386-pc';
 
-/** The guest's whole file tree under `root`, ready to become filesystems. Returns the kernel's version. Takes about 15 s. */
+/**
+ * The guest's whole file tree under `root`, ready to become filesystems. Returns the kernel's version. Takes
+ * about 15 s.
+ */
 export async function makeTree(recipe: GuestRecipe, root: string): Promise<{ kernel: string }> {
   const base = await packagesTarball(recipe);
   await mkdir(root);
@@ -65,7 +68,10 @@ async function inChroot(root: string, command: readonly string[]): Promise<void>
   await asRoot('sh', ['-ec', script, 'sh', root, ...command]);
 }
 
-/** The loader's files in the tree. What lies outside of any filesystem is image.ts' and appliance-image.ts' part. */
+/**
+ * The loader's files in the tree. What lies outside of any filesystem is image.ts' and appliance-image.ts'
+ * part.
+ */
 async function writeLoader(recipe: GuestRecipe, root: string, kernel: string): Promise<void> {
   if (recipe.loader === 'extlinux') {
     await writeFiles(root, {

@@ -153,10 +153,11 @@ describe('an operation and a fixer, each from one new file and a line in its reg
       ...{ job: 'k3x9', vm: 'web01', options: sampleOptions(), records: sampleRecords() },
       outputs: readOutputs({ ...sampleOutputs(), plan: { plan: planned } }),
       ...{ startedAt: STARTED, finishedAt: FINISHED, diskNames: ['web01-disk0.qcow2'], source: [] },
+      start: null,
       versions: { hyper2kvm: '0.1.0', qemu: null, libguestfs: null },
       failure: null,
     });
-    const html = reportHtml(report, { screens: [], serialTail: '', finalDirectory: null });
+    const html = reportHtml(report, { screens: [], serialTail: '' });
     expect(html).toContain('moved to /etc/motd');
     expect(html).toContain('<span class="add">+moved</span>');
     expect(planText({ paint: (_, text) => text }, planned)).toContain('append moved to /etc/motd\n');

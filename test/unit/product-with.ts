@@ -25,7 +25,10 @@ export interface Product {
   remove(): Promise<void>;
 }
 
-/** The product with new parts, built by its compiler in a copy: rejects with tsc's messages where another file would have to change too. */
+/**
+ * The product with new parts, built by its compiler in a copy: rejects with tsc's messages where another file
+ * would have to change too.
+ */
 export async function productWith(parts: readonly NewPart[]): Promise<Product> {
   const copy = await mkdtemp(join(tmpdir(), 'h2k-product-'));
   const remove = () => rm(copy, { recursive: true, force: true });

@@ -14,7 +14,10 @@ export const checkLibguestfs: Check = async ({ signal }) =>
     }),
   ]);
 
-/** supermin boots the newest kernel of /boot that has its modules. Ubuntu makes kernels readable for root only. */
+/**
+ * supermin boots the newest kernel of /boot that has its modules. Ubuntu makes kernels readable for root
+ * only.
+ */
 export const checkKernel: Check = async () => [await kernelFinding('/boot', '/lib/modules')];
 
 /** `readable`: for this user. */
@@ -42,7 +45,10 @@ export async function kernelFinding(
   return fail('appliance kernel', `no kernel with its modules in ${boot}`, 'apt install linux-image-amd64');
 }
 
-/** Where the unit tells libguestfs to build its appliance: what counts for the daemon's own user, who asks without the unit's environment. */
+/**
+ * Where the unit tells libguestfs to build its appliance: what counts for the daemon's own user, who asks
+ * without the unit's environment.
+ */
 const SERVICE_CACHE = '/var/cache/hyper2kvm';
 /** supermin makes these three, in this order; it builds again by itself when the host's packages changed. */
 const APPLIANCE_FILES = ['kernel', 'initrd', 'root'] as const;
@@ -55,7 +61,10 @@ export const checkApplianceCache: Check = async ({ env }) => {
   return [await applianceCacheFinding(env.LIBGUESTFS_CACHEDIR ?? env.CACHE_DIRECTORY ?? fallback, uid)];
 };
 
-/** `uid`: whose appliance. A half-built one, or one whose kernel is gone, is not mended by libguestfs: it fails to start, each time. */
+/**
+ * `uid`: whose appliance. A half-built one, or one whose kernel is gone, is not mended by libguestfs: it
+ * fails to start, each time.
+ */
 export async function applianceCacheFinding(directory: string, uid: number): Promise<Finding> {
   const name = 'appliance cache';
   if (!(await allowed(directory, constants.W_OK | constants.X_OK)))

@@ -10,7 +10,7 @@ export interface Finding {
   fix: string;
 }
 
-export interface HostContext {
+interface HostContext {
   config: Config;
   env: Readonly<Record<string, string | undefined>>;
   signal: AbortSignal;

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { probeAccelerator } from '../../machine/accelerator.js';
+import { type Accelerator, probeAccelerator } from '../../machine/accelerator.js';
 import { formatBytes } from '../../text/format.js';
 import { type Check, type Finding, fail, ok, warn } from './check.js';
 
@@ -13,7 +13,7 @@ const LEAST_INSTANCES = 16;
 
 /** Runs a firmware on KVM: that /dev/kvm exists says little on nested hosts. */
 export const checkAccelerator: Check = async ({ config, signal }) => {
-  const { kind, reason } = await probeAccelerator({ signal });
+  const { kind, obstacle, reason } = await probeAccelerator({ signal });
   const wanted = config.validate.accelerator;
   if (kind === 'kvm') return [ok('kvm', reason)];
   if (wanted === 'tcg') return [ok('kvm', `not wanted (validate.accelerator = "tcg"); ${reason}`)];
@@ -21,15 +21,14 @@ export const checkAccelerator: Check = async ({ config, signal }) => {
     (wanted === 'kvm' ? fail : warn)(
       'kvm',
       reason,
-      `${kvmFix(reason)} Without KVM all works, 5 to 10 times slower.`,
+      `${kvmFix(obstacle)} Without KVM all works, 5 to 10 times slower.`,
     ),
   ];
 };
 
-/** By the reasons that machine/accelerator.ts gives. */
-export function kvmFix(reason: string): string {
-  if (/may not be opened/.test(reason)) return 'adduser hyper2kvm kvm, then restart the daemon.';
-  if (/there is no/.test(reason)) return 'modprobe kvm_intel (or kvm_amd).';
+export function kvmFix(obstacle: Accelerator['obstacle']): string {
+  if (obstacle === 'denied') return 'adduser hyper2kvm kvm, then restart the daemon.';
+  if (obstacle === 'missing') return 'modprobe kvm_intel (or kvm_amd).';
   return 'Switch on nested virtualization for this virtual host, or set validate.accelerator = "tcg".';
 }
 

@@ -1,9 +1,10 @@
 import { constants } from 'node:fs';
-import { access, readFile, stat } from 'node:fs/promises';
+import { access, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Config } from '../../config/schema.js';
 import { exists } from '../../files/exists.js';
 import { freeBytes } from '../../files/space.js';
+import { findUser } from '../../host/users.js';
 import { formatBytes } from '../../text/format.js';
 import { type Check, type Finding, fail, ok, warn } from './check.js';
 
@@ -24,7 +25,7 @@ function directoriesOf({ spool, state, control }: Config): [string, string][] {
 }
 
 export const checkDirectories: Check = async ({ config }) => {
-  const daemonUid = await uidOf(DAEMON_USER);
+  const daemonUid = (await findUser(DAEMON_USER))?.uid ?? null;
   return Promise.all(directoriesOf(config).map(([name, path]) => checkDirectory(name, path, daemonUid)));
 };
 
@@ -97,12 +98,4 @@ async function nearestExisting(path: string): Promise<string> {
     // then.
     if (here === dirname(here) || (await exists(here).catch(() => false))) return here;
   }
-}
-
-/** From /etc/passwd; null when there is no such user. */
-async function uidOf(user: string): Promise<number | null> {
-  const line = (await readFile('/etc/passwd', 'utf8'))
-    .split('\n')
-    .find((text) => text.startsWith(`${user}:`));
-  return line === undefined ? null : Number(line.split(':')[2]);
 }

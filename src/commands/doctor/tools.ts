@@ -1,11 +1,11 @@
-import { constants } from 'node:fs';
-import { access } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
 import { isOldNode, LEAST_NODE } from '../../host/node-version.js';
+import { isNative } from '../../machine/accelerator.js';
+import { ARCHITECTURES, type Architecture } from '../../machine/architecture.js';
 import { findUefi } from '../../machine/firmware.js';
-import { probeSandbox } from '../../tools/sandbox.js';
+import { findProgram } from '../../tools/find-program.js';
+import { probeSandbox, type SandboxState } from '../../tools/sandbox.js';
 import { qemuVersion } from '../../tools/versions.js';
-import { type Check, fail, type HostContext, ok, probe, warn } from './check.js';
+import { type Check, type Finding, fail, ok, probe, warn } from './check.js';
 
 /** Programs that are started, with Debian's package; `need`: what does not work without it. */
 const PROGRAMS: readonly { name: string; package: string; need: string; optional: boolean }[] = [
@@ -31,46 +31,56 @@ export const checkNode: Check = async () => {
 export const checkQemu: Check = async ({ signal }) =>
   Promise.all([
     probe('qemu-img', 'apt install qemu-utils', () => qemuVersion('qemu-img', signal)),
-    probe('qemu-system-x86_64', 'apt install qemu-system-x86', () =>
-      qemuVersion('qemu-system-x86_64', signal),
-    ),
+    ...Object.values(ARCHITECTURES).map((architecture) => emulatorFinding(architecture, signal)),
   ]);
+
+/** An emulator of another architecture than the host's is only needed for guests of that one. */
+async function emulatorFinding(architecture: Architecture, signal: AbortSignal): Promise<Finding> {
+  const { program, debian } = architecture.qemu;
+  if (!isNative(architecture) && (await findProgram(program)) === null)
+    return ok(
+      program,
+      `not installed; only the boot test of ${architecture.name} guests needs it (${debian})`,
+    );
+  return probe(program, `apt install ${debian}`, () => qemuVersion(program, signal));
+}
 
 export const checkPrograms: Check = ({ env }) =>
   Promise.all(
     PROGRAMS.map(async (program) => {
-      const path = await which(program.name, env);
+      const path = await findProgram(program.name, env.PATH ?? '');
       if (path !== null) return ok(program.name, path);
       const report = program.optional ? warn : fail;
       return report(program.name, `not found; needed for: ${program.need}`, `apt install ${program.package}`);
     }),
   );
 
-export const checkFirmware: Check = async ({ config }) => {
-  const found = await probe('uefi firmware', 'apt install ovmf', async () => (await findUefi()).code);
-  if (found.status === 'ok' || config.validate.enabled) return [found];
-  return [{ ...found, status: 'warn' }];
-};
+export const checkFirmware: Check = ({ config }) =>
+  Promise.all(
+    Object.values(ARCHITECTURES).map((architecture) =>
+      firmwareFinding(architecture, config.validate.enabled),
+    ),
+  );
+
+async function firmwareFinding(architecture: Architecture, isNeeded: boolean): Promise<Finding> {
+  const name = isNative(architecture) ? 'uefi firmware' : `uefi, ${architecture.name}`;
+  const { debian } = architecture.uefi;
+  const found = await findUefi(architecture);
+  if (found !== undefined) return ok(name, found.code);
+  if (!isNative(architecture))
+    return ok(name, `not installed; only the boot test of ${architecture.name} guests needs it (${debian})`);
+  return (isNeeded ? fail : warn)(name, 'not found', `apt install ${debian}`);
+}
 
 /** What really confines the tools: said, so that nobody believes in more. */
 export const checkSandbox: Check = async () => {
   const always = 'rlimits, own process groups, die with their parent; QEMU also seccomp';
-  const { kind, reason } = await probeSandbox();
+  const { kind, obstacle, reason } = await probeSandbox();
   if (kind === 'bubblewrap') return [ok('sandbox', `bubblewrap: ${reason}; ${always}`)];
-  return [warn('sandbox', `bubblewrap: ${reason}; in force: ${always}`, SANDBOX_FIX)];
+  return [warn('sandbox', `bubblewrap: ${reason}; in force: ${always}`, sandboxFix(obstacle))];
 };
 
-const SANDBOX_FIX =
-  'apt install bubblewrap, and allow user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns).';
-
-async function which(name: string, env: HostContext['env']): Promise<string | null> {
-  for (const directory of (env.PATH ?? '').split(delimiter)) {
-    const path = join(directory, name);
-    const found = await access(path, constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (directory !== '' && found) return path;
-  }
-  return null;
+export function sandboxFix(obstacle: SandboxState['obstacle']): string {
+  if (obstacle === 'missing') return 'apt install bubblewrap';
+  return 'Allow user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns).';
 }

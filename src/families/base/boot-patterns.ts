@@ -7,7 +7,10 @@ export interface LevelPattern {
   afterInitramfs?: boolean;
 }
 
-/** One known way in which a boot fails. `settleSeconds` gives the guest time to say more, or to go on after all. */
+/**
+ * One known way in which a boot fails. `settleSeconds` gives the guest time to say more, or to go on after
+ * all.
+ */
 export interface Signature {
   /** Stable: `validate.<signature>` is the error code. */
   signature: string;

@@ -10,7 +10,10 @@ export interface Cause {
   reason: string;
 }
 
-/** Rewrites an existing text file through `change`; nothing when it is not there or stays as it is. Links are followed to the real file. */
+/**
+ * Rewrites an existing text file through `change`; nothing when it is not there or stays as it is. Links are
+ * followed to the real file.
+ */
 export function rewriteFile(
   tree: GuestTree,
   path: string,
@@ -29,8 +32,8 @@ export function rewriteFile(
 }
 
 /**
- * Makes the file at `path` hold `content`; nothing when it does already. Throws `plan.not-readable` where something is there whose text is not known: it
- * would be overwritten unseen.
+ * Makes the file at `path` hold `content`; nothing when it does already. Throws `plan.not-readable` where
+ * something is there whose text is not known: it would be overwritten unseen.
  */
 export function putFile(
   tree: GuestTree,

@@ -46,8 +46,8 @@ export interface Proof {
 }
 
 /**
- * One concern. Pure: the same guest gives the same operations in the same order. Nothing wrong: nothing returned. Cannot be right: throws a
- * Hyper2kvmError with a stable `plan.*` code.
+ * One concern. Pure: the same guest gives the same operations in the same order. Nothing wrong: nothing
+ * returned. Cannot be right: throws a Hyper2kvmError with a stable `plan.*` code.
  */
 export interface Fixer {
   name: string;

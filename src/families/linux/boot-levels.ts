@@ -2,8 +2,9 @@ import type { LevelPattern } from '../base/boot-patterns.js';
 import { FIRMWARE_LEVELS } from '../base/firmware-patterns.js';
 
 /**
- * What shows that a boot came to a level. The text is that of the programs themselves: GRUB (boot.S, normal/main.c), Linux
- * (init/version.c), initramfs-tools (/usr/share/initramfs-tools/init), systemd (src/core/main.c), agetty.
+ * What shows that a boot came to a level. The text is that of the programs themselves: GRUB (boot.S,
+ * normal/main.c), Linux (init/version.c), initramfs-tools (/usr/share/initramfs-tools/init), systemd
+ * (src/core/main.c), agetty.
  */
 export const LEVEL_PATTERNS: readonly LevelPattern[] = [
   ...FIRMWARE_LEVELS,
@@ -39,8 +40,8 @@ export const LEVEL_PATTERNS: readonly LevelPattern[] = [
 ];
 
 /**
- * An initramfs starts udev, and dracut's runs systemd with targets and services that are not the guest's. That systemd names architecture and
- * host name too, so only its greeting tells which of the two it is.
+ * An initramfs starts udev, and dracut's runs systemd with targets and services that are not the guest's.
+ * That systemd names architecture and host name too, so only its greeting tells which of the two it is.
  */
 export const INITRAMFS_BEGINS =
   /^Loading, please wait\.\.\.|Running in init(?:rd|ial RAM disk)|Welcome to .*\((?:initramfs|initrd)\)|dracut-(?:cmdline|pre-udev|initqueue)|dracut version/i;

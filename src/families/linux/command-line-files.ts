@@ -3,7 +3,10 @@ import type { GuestTree, TreeEntry } from '../../guest/tree.js';
 import { parseSectionPath } from '../../guest/unified-image.js';
 import { mapLines } from '../../text/lines.js';
 
-/** Forms in which kernel command lines are kept. `grub-defaults` and `update-extlinux` are sources that the others are generated from. */
+/**
+ * Forms in which kernel command lines are kept. `grub-defaults` and `update-extlinux` are sources that the
+ * others are generated from.
+ */
 export type BootFileKind =
   | 'grub2'
   | 'grubenv'
@@ -29,8 +32,9 @@ const FIXED: readonly BootFile[] = [
 ];
 
 /**
- * Every file of the guest that holds kernel command lines, by real path, sorted. Boot loaders' own files are looked for by name everywhere under
- * /boot and /efi: a /boot of its own, a btrfs subvolume or an ESP of any name moves them.
+ * Every file of the guest that holds kernel command lines, by real path, sorted. Boot loaders' own files are
+ * looked for by name everywhere under /boot and /efi: a /boot of its own, a btrfs subvolume or an ESP of any
+ * name moves them.
  */
 export function bootFiles(tree: GuestTree): BootFile[] {
   const found = new Map<string, BootFileKind>();
@@ -119,7 +123,10 @@ const PATTERNS: Record<BootFileKind, readonly RegExp[]> = {
 /** grub-editenv(1): the environment block keeps its size, filled up with `#`. */
 const GRUBENV_SIZE = 1024;
 
-/** `change` on the arguments of every kernel command line in `text` (with the whole line and its number from 0); all else stays. */
+/**
+ * `change` on the arguments of every kernel command line in `text` (with the whole line and its number from
+ * 0); all else stays.
+ */
 export function mapCommandLines(
   text: string,
   kind: BootFileKind,

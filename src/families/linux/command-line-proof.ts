@@ -18,7 +18,10 @@ export function commandLineProof(kinds: readonly BootFileKind[]): Proof {
   };
 }
 
-/** Nothing is said of a file without command lines, such as the grub.cfg of a GRUB that reads its entries elsewhere. */
+/**
+ * Nothing is said of a file without command lines, such as the grub.cfg of a GRUB that reads its entries
+ * elsewhere.
+ */
 function checkFile({ path, kind }: BootFile, content: Buffer | null): string[] {
   if (content === null) throw unproven(path, 'it is not there');
   let lines = 0;

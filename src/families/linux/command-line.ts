@@ -1,5 +1,7 @@
 import { Hyper2kvmError } from '../../errors/error.js';
 import { isUnstableName } from '../../guest/device-names.js';
+import { machineArchitecture } from '../../machine/architecture.js';
+import type { Identity } from '../../model/identity.js';
 import type { Warning } from '../../model/plan.js';
 import { rewriteFile } from '../base/edit.js';
 import type { FixerResult, Guest } from '../base/fixer.js';
@@ -13,8 +15,8 @@ const DEVICE_OPTION =
   /(?<![^\s"'=])((?:root|real_root|resume|boot|mount\.usr|swap|cryptdevice|rd\.[\w.]+)=)(\/dev\/[^\s"']+)/g;
 
 /**
- * Rewrites the device names in all command lines of these kinds, then `also` on the whole text. `root=` that cannot be resolved throws
- * `plan.root-unresolved`.
+ * Rewrites the device names in all command lines of these kinds, then `also` on the whole text. `root=` that
+ * cannot be resolved throws `plan.root-unresolved`.
  */
 export function fixCommandLines(
   guest: Guest,
@@ -100,7 +102,10 @@ function withoutInitramfs(root: string, { path }: Place): Hyper2kvmError {
   );
 }
 
-/** `cryptdevice=DEVICE:NAME[:options]`: by-path names have colons too, so the device is the longest part that ends like one. */
+/**
+ * `cryptdevice=DEVICE:NAME[:options]`: by-path names have colons too, so the device is the longest part that
+ * ends like one.
+ */
 function unstablePart(option: string, value: string): string | null {
   if (option !== 'cryptdevice=') return isUnstableName(value) ? value : null;
   const device =
@@ -108,15 +113,22 @@ function unstablePart(option: string, value: string): string | null {
   return isUnstableName(device) ? device : null;
 }
 
-/** Without an initramfs only the kernel itself looks for the root, and it knows partitions, not filesystems. */
+/**
+ * Without an initramfs only the kernel itself looks for the root, and it knows partitions, not filesystems.
+ */
 function hintOf(option: string, isAlone: boolean) {
   if (option === 'root=')
     return isAlone ? { mountpoint: '/', only: 'partuuid' as const } : { mountpoint: '/' };
   return option === 'resume=' ? { type: 'swap' } : {};
 }
 
-/** Options for boots that are to be read on the first serial port: last `console=` is /dev/console. */
-export const SERIAL_CONSOLE = 'console=tty0 console=ttyS0,115200n8';
+/**
+ * Returns the options of a boot that is to be read on the first serial port: the last `console=` is
+ * /dev/console.
+ */
+export function serialConsoleOptions({ architecture }: Pick<Identity, 'architecture'>): string {
+  return `console=tty0 console=${machineArchitecture(architecture).console},115200n8`;
+}
 
 /** `args` with `options` behind them, but before `---`, where arguments for init begin. */
 export function appendArguments(args: string, options: string): string {

@@ -22,8 +22,9 @@ export const crypttab: Fixer = {
 };
 
 /**
- * In the appliance a container has another name than in the guest, and cryptsetup's hook of initramfs-tools does not see that the root is in it: `initramfs`
- * (crypttab(5) of Debian) says so. Only an initramfs that is rebuilt there needs it.
+ * In the appliance a container has another name than in the guest, and cryptsetup's hook of initramfs-tools
+ * does not see that the root is in it: `initramfs` (crypttab(5) of Debian) says so. Only an initramfs that is
+ * rebuilt there needs it.
  */
 function neededEarly(text: string, { identity, options, controllers }: Guest): string {
   if (options.initramfs !== 'rebuild' || identity.initramfs_tool !== 'initramfs-tools') return text;

@@ -1,5 +1,6 @@
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { GuestTree } from '../../guest/tree.js';
+import { machineArchitecture } from '../../machine/architecture.js';
 import type { Kernel } from '../../model/identity.js';
 import type { Devices, Warning } from '../../model/plan.js';
 
@@ -8,7 +9,10 @@ import { type ModuleIndex, moduleIndex } from './modules.js';
 
 const NAME = 'devices';
 
-/** What the guest's kernels must bring for a set of the domain's devices. `optional` drivers are taken along where a kernel has them. */
+/**
+ * What the guest's kernels must bring for a set of the domain's devices. `optional` drivers are taken along
+ * where a kernel has them.
+ */
 export interface DeviceSet {
   devices: Devices;
   storage: readonly string[];
@@ -38,17 +42,20 @@ export const DEVICE_SETS: readonly [DeviceSet, ...DeviceSet[]] = [
 ];
 
 /**
- * The best set that at least one kernel can be started on: its drivers are built in, or are modules and there is an initramfs to load them from. Nothing known of
- * any kernel: virtio, as every kernel since 2.6.25 has it. Transitional where one of the kernels that virtio starts is from before virtio 1.0: later ones
- * drive those devices too.
+ * The best set that at least one kernel can be started on: its drivers are built in, or are modules and there
+ * is an initramfs to load them from. Nothing known of any kernel: virtio, as every kernel since 2.6.25 has
+ * it. Transitional where one of the kernels that virtio starts is from before virtio 1.0: later ones drive
+ * those devices too.
  */
 export function chooseDevices({ tree, identity }: Pick<Guest, 'tree' | 'identity'>): DeviceSet {
   const known = identity.kernels.filter((kernel) => isKnown(moduleIndex(tree, kernel)));
   const [virtio] = DEVICE_SETS;
+  const { machines } = machineArchitecture(identity.architecture);
+  const sets = DEVICE_SETS.filter(({ devices }) => machines[devices.disk_bus] !== undefined);
   const set =
     known.length === 0
       ? virtio
-      : (DEVICE_SETS.find(({ storage }) => startable(known, tree, storage).length > 0) ?? virtio);
+      : (sets.find(({ storage }) => startable(known, tree, storage).length > 0) ?? virtio);
   if (set !== virtio || legacyKernels({ tree, identity }).length === 0) return set;
   return { ...virtio, devices: { ...virtio.devices, virtio: 'transitional' } };
 }
@@ -67,7 +74,10 @@ function legacyKernels({ tree, identity }: Pick<Guest, 'tree' | 'identity'>): st
 /** Red Hat's 3.10.0 has virtio 1.0 since RHEL 7.2. */
 const FIRST_EL7_BUILD = 327;
 
-/** virtio_pci drives virtio 1.0 since Linux 4.0; since 5.12 that is a module of its own. A backport shows by its name or by the devices that it lists. */
+/**
+ * virtio_pci drives virtio 1.0 since Linux 4.0; since 5.12 that is a module of its own. A backport shows by
+ * its name or by the devices that it lists.
+ */
 function knowsVirtio1(kernel: Kernel, tree: GuestTree): boolean {
   const index = moduleIndex(tree, kernel);
   const names = ['virtio_pci_modern_dev', 'virtio_pci_modern'];
@@ -80,7 +90,10 @@ function knowsVirtio1(kernel: Kernel, tree: GuestTree): boolean {
   return /^alias pci:v00001AF4d000010[4-7][0-9A-F]\S* virtio_pci/m.test(aliases ?? '');
 }
 
-/** Every kernel of a distribution has SCSI disks in one form or the other: none of them means that the index is not in the snapshot. */
+/**
+ * Every kernel of a distribution has SCSI disks in one form or the other: none of them means that the index
+ * is not in the snapshot.
+ */
 function isKnown(index: ModuleIndex): boolean {
   return ['sd_mod', 'scsi_mod', 'ext4', 'virtio'].some(
     (name) => index.isBuiltin(name) || index.path(name) !== null,

@@ -13,8 +13,9 @@ export interface Replacement {
 }
 
 /**
- * An initramfs has copies of the guest's files from the day it was made. Those that name devices of the old hypervisor would be waited for, whatever /etc says by
- * now: they are replaced by the same rules. Empty where nothing is wrong. Pure.
+ * An initramfs has copies of the guest's files from the day it was made. Those that name devices of the old
+ * hypervisor would be waited for, whatever /etc says by now: they are replaced by the same rules. Empty where
+ * nothing is wrong. Pure.
  */
 export function staleCopies({ initramfs: image }: Pick<Kernel, 'initramfs'>, guest: Guest): Replacement[] {
   return Object.entries(image?.texts ?? {}).flatMap(([path, text]) => {

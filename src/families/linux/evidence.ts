@@ -1,9 +1,10 @@
 import type { GuestTree } from '../../guest/tree.js';
+import { machineArchitecture } from '../../machine/architecture.js';
 import type { Operation } from '../../operations/registry.js';
 import type { WriteFile } from '../../operations/write-file.js';
 import { putFile, putLink, rewriteFile } from '../base/edit.js';
 import type { Evidence } from '../base/family.js';
-import { appendArguments, hasKernelArguments, SERIAL_CONSOLE } from './command-line.js';
+import { appendArguments, hasKernelArguments, serialConsoleOptions } from './command-line.js';
 import { type BootFileKind, bootFiles, mapCommandLines } from './command-line-files.js';
 import { REPORT_BEGIN, REPORT_END } from './guest-report.js';
 
@@ -16,12 +17,14 @@ const SCRIPT_PATH = '/etc/hyper2kvm-evidence.sh';
  * port. Nothing of it reaches the delivered disk. A guest without systemd gets the console only. Pure.
  */
 export function evidence({ tree, identity }: Evidenced): Evidence {
-  const consoles = consoleOperations(tree);
+  const kernelOptions = serialConsoleOptions(identity);
+  const port = machineArchitecture(identity.architecture).console;
+  const consoles = consoleOperations(tree, kernelOptions);
   const isSystemd = identity.init_system === 'systemd';
-  const units = isSystemd ? unitOperations(tree) : [];
+  const units = isSystemd ? unitOperations(tree, port) : [];
   const changes = [
-    ...consoles.map(({ path }) => `${path}: ${SERIAL_CONSOLE}, without quiet`),
-    ...(units.length === 0 ? [] : [`${UNIT}: prints addresses, mounts, swap and failed units on ttyS0`]),
+    ...consoles.map(({ path }) => `${path}: ${kernelOptions}, without quiet`),
+    ...(units.length === 0 ? [] : [`${UNIT}: prints addresses, mounts, swap and failed units on ${port}`]),
     ...(units.length === 0 ? [] : ['systemd waits up to 600 s for devices and units']),
   ];
   return { operations: [...consoles, ...units], changes, unit: isSystemd };
@@ -29,7 +32,7 @@ export function evidence({ tree, identity }: Evidenced): Evidence {
 
 interface Evidenced {
   tree: GuestTree;
-  identity: { init_system: string };
+  identity: { init_system: string; architecture: string };
 }
 
 /** Sources that the boot loader's files are generated from do not matter to one boot. */
@@ -43,7 +46,7 @@ const READ_AT_BOOT: readonly BootFileKind[] = [
 ];
 const QUIET = /(?<!\S)(quiet|splash(=\S*)?|rhgb|console=\S+)(?!\S)\s*/g;
 
-function consoleOperations(tree: GuestTree): WriteFile[] {
+function consoleOperations(tree: GuestTree, consoles: string): WriteFile[] {
   const cause = { fixer: 'evidence', reason: 'the boot test reads the serial console' };
   return bootFiles(tree)
     .filter(({ kind }) => READ_AT_BOOT.includes(kind))
@@ -51,13 +54,13 @@ function consoleOperations(tree: GuestTree): WriteFile[] {
       rewriteFile(tree, path, cause, (text) =>
         mapCommandLines(text, kind, (args, line) => {
           const talking = args.replace(QUIET, '').trimEnd();
-          return hasKernelArguments(kind, line) ? appendArguments(talking, SERIAL_CONSOLE) : talking;
+          return hasKernelArguments(kind, line) ? appendArguments(talking, consoles) : talking;
         }),
       ),
     );
 }
 
-function unitOperations(tree: GuestTree): Operation[] {
+function unitOperations(tree: GuestTree, port: string): Operation[] {
   const cause = { fixer: 'evidence', reason: 'the boot test asks the guest what came up' };
   const timeouts = '[Manager]\nDefaultTimeoutStartSec=600s\nDefaultDeviceTimeoutSec=600s\n';
   const patience = {
@@ -66,15 +69,16 @@ function unitOperations(tree: GuestTree): Operation[] {
   };
   return [
     ...putFile(tree, '/etc/systemd/system.conf.d/99-hyper2kvm-evidence.conf', patience, timeouts),
-    ...putFile(tree, SCRIPT_PATH, cause, SCRIPT, 0o755),
+    ...putFile(tree, SCRIPT_PATH, cause, scriptFor(port), 0o755),
     ...putFile(tree, UNIT_PATH, cause, UNIT_TEXT),
     ...putLink(tree, `/etc/systemd/system/multi-user.target.wants/${UNIT}`, UNIT_PATH, cause),
   ];
 }
 
 /**
- * `idle` starts when the other jobs are done, at most 5 s late; without an order towards getty or multi-user.target it delays neither. The shell reads
- * the script as an argument, so that a noexec or labelled file system does not matter.
+ * `idle` starts when the other jobs are done, at most 5 s late; without an order towards getty or
+ * multi-user.target it delays neither. The shell reads the script as an argument, so that a noexec or
+ * labelled file system does not matter.
  */
 const UNIT_TEXT = `[Unit]
 Description=Boot evidence for hyper2kvm
@@ -92,8 +96,11 @@ StandardError=null
 TimeoutStartSec=infinity
 `;
 
-/** Waits up to a minute for the system to be up and for an address (the kernel's table of local IPv4 routes), then prints. Only sh, cat, sleep, systemctl. */
-const SCRIPT = `#!/bin/sh
+/**
+ * Waits up to a minute for the system to be up and for an address (the kernel's table of local IPv4 routes),
+ * then prints. Only sh, cat, sleep, systemctl.
+ */
+const scriptFor = (port: string) => `#!/bin/sh
 # Boot evidence for hyper2kvm: in the boot test's throw-away layer only.
 has_address() {
 	while read -r a b c; do
@@ -131,5 +138,5 @@ report() {
 	echo ${REPORT_END}
 }
 text=$(report 2>/dev/null)
-printf '%s\\n' "$text" > /dev/ttyS0
+printf '%s\\n' "$text" > /dev/${port}
 `;

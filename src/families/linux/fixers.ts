@@ -19,7 +19,10 @@ import { serialConsole } from './serial-console.js';
 import { uefiFallback } from './uefi-fallback.js';
 import { vmware } from './vmware.js';
 
-/** Every fixer of a Linux guest, in the order they run: names of devices, boot loader, drivers, network, residue. */
+/**
+ * Every fixer of a Linux guest, in the order they run: names of devices, boot loader, drivers, network,
+ * residue.
+ */
 export const FIXERS: readonly Fixer[] = [
   devices,
   fstab,

@@ -121,7 +121,10 @@ function hintOf({ mountpoint, type }: FstabLine) {
   return mountpoint.startsWith('/') ? { mountpoint, type } : { type };
 }
 
-/** Takes the difference in length out of the blanks behind the name, so that aligned columns stay aligned where there is room. */
+/**
+ * Takes the difference in length out of the blanks behind the name, so that aligned columns stay aligned
+ * where there is room.
+ */
 function replaceSpec({ text, columns }: FstabLine, stable: string): string {
   const [spec, next] = columns as [Column, Column];
   const gap = text.slice(spec.end, next.start);

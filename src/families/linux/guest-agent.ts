@@ -40,7 +40,10 @@ export const guestAgent: Fixer = {
   },
 };
 
-/** Programs that take package files; both leave a newer version alone. Nothing is asked for, no repository is looked at. */
+/**
+ * Programs that take package files; both leave a newer version alone. Nothing is asked for, no repository is
+ * looked at.
+ */
 function installCommand({ tree }: Guest): string[] | null {
   if (hasProgram(tree, 'dpkg'))
     return ['dpkg', '--install', '--skip-same-version', '--refuse-downgrade', '--force-confold'];

@@ -12,7 +12,10 @@ const UP = /^(?:running|degraded|active)$/;
 export const guestReport: ReportFormat = {
   begin: REPORT_BEGIN,
   end: REPORT_END,
-  /** The unit reports after a minute even when the boot has not ended: only systemd's own word makes it as good as a login prompt. */
+  /**
+   * The unit reports after a minute even when the boot has not ended: only systemd's own word makes it as
+   * good as a login prompt.
+   */
   isUp(lines) {
     const from = lines.indexOf('== state');
     return from !== -1 && lines.slice(from + 1, from + 3).some((line) => UP.test(line));
@@ -20,7 +23,10 @@ export const guestReport: ReportFormat = {
   parse: parseReport,
 };
 
-/** Reads what the script printed. Lines of the kernel or a login prompt that came in between are passed over. Pure, for any text. */
+/**
+ * Reads what the script printed. Lines of the kernel or a login prompt that came in between are passed over.
+ * Pure, for any text.
+ */
 function parseReport(text: string): GuestReport {
   const sections = new Map<string, string[]>();
   let current: string[] = [];
@@ -53,7 +59,10 @@ function parseReport(text: string): GuestReport {
   };
 }
 
-/** /proc/net/fib_trie: `|-- ADDRESS` followed by `/32 host LOCAL` for an address of the guest's own; it shows each twice. */
+/**
+ * /proc/net/fib_trie: `|-- ADDRESS` followed by `/32 host LOCAL` for an address of the guest's own; it shows
+ * each twice.
+ */
 function localAddresses(lines: readonly string[][]): string[] {
   const found = new Set<string>();
   let address = '';

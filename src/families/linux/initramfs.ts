@@ -51,12 +51,15 @@ export const initramfs: Fixer = {
 
 const driversOf = (set: DeviceSet): string[] => [...set.storage, ...set.optionalStorage, ...set.network];
 
-/** An initramfs that brings its network up (network root, dropbear) has a driver of the old hypervisor's cards. */
+/**
+ * An initramfs that brings its network up (network root, dropbear) has a driver of the old hypervisor's
+ * cards.
+ */
 const OLD_NICS = ['vmxnet3', 'vmxnet', 'e1000', 'e1000e', 'pcnet32', 'hv_netvsc', 'xen_netfront'];
 
 /**
- * The modules that must be listed afterwards; empty when nothing is missing. The disk drivers decide: an initramfs that has them and no network
- * driver at all is right as it is.
+ * The modules that must be listed afterwards; empty when nothing is missing. The disk drivers decide: an
+ * initramfs that has them and no network driver at all is right as it is.
  */
 function neededModules({ initramfs: image }: Kernel, index: ModuleIndex, set: DeviceSet): string[] {
   const there = new Set(image?.modules ?? []);

@@ -3,7 +3,9 @@ import { shortLines } from '../../text/lines.js';
 import type { Guest } from '../base/fixer.js';
 import { type BootFile, type BootFileKind, bootFiles, mapCommandLines } from './command-line-files.js';
 
-/** Where an entry of a boot loader's file begins; what belongs to a command line stands between two of these. */
+/**
+ * Where an entry of a boot loader's file begins; what belongs to a command line stands between two of these.
+ */
 const ENTRY: Partial<Record<BootFileKind, RegExp>> = {
   grub2: /^\s*(menuentry|submenu|linux(16|efi)?|multiboot2?)\s/,
   'grub-legacy': /^\s*title\s/i,
@@ -15,8 +17,9 @@ const INITRAMFS = /^\s*(initrd(16|efi)?|module2?(\s+--\S+)*\s+\S*initr\S*)(\s|$)
 const SOURCE_LINE = /^\s*(set\s|#)/;
 
 /**
- * Tells of the command lines of a file by their line's number: true where the kernel is started without an initramfs. It knows partitions then, not
- * filesystems, so it takes `root=PARTUUID=` and no `root=UUID=`. Sources of command lines go by all kernels of the guest.
+ * Tells of the command lines of a file by their line's number: true where the kernel is started without an
+ * initramfs. It knows partitions then, not filesystems, so it takes `root=PARTUUID=` and no `root=UUID=`.
+ * Sources of command lines go by all kernels of the guest.
  */
 export function kernelsAlone(file: BootFile, text: string, guest: Guest): (index: number) => boolean {
   if (file.kind === 'unified') {
@@ -78,7 +81,10 @@ function areAllAlone(guest: Guest): boolean {
 /** Disk signature and number: a partition of an MBR. */
 const MBR_PARTUUID = /^[0-9a-f]{8}-[0-9a-f]{2}$/i;
 
-/** False where the kernel that `line` starts is known to be too old for this PARTUUID: Linux knows a GPT's since 2.6.37, an MBR's since 3.8. */
+/**
+ * False where the kernel that `line` starts is known to be too old for this PARTUUID: Linux knows a GPT's
+ * since 2.6.37, an MBR's since 3.8.
+ */
 export function knowsPartuuid(line: string, partuuid: string, { identity }: Guest): boolean {
   const kernel = identity.kernels.find(({ image }) =>
     line.split(/\s+/).some((word) => word.split('/').at(-1) === image.split('/').at(-1)),

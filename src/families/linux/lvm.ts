@@ -26,13 +26,19 @@ export const lvm: Fixer = {
   },
 };
 
-/** lvm.conf(5): `filter = [ "a|/dev/sd.*|", "r|.*|" ]` accepts by name and rejects the rest, so virtio's names would be rejected. */
+/**
+ * lvm.conf(5): `filter = [ "a|/dev/sd.*|", "r|.*|" ]` accepts by name and rejects the rest, so virtio's names
+ * would be rejected.
+ */
 const FILTER = /^[ \t]*(?:devices[ \t]*[{/][ \t]*)?(?:global_)?filter[ \t]*=[ \t]*\[/gm;
 /** A list goes over several lines where it has to. */
 const LIST_TOKEN = /\s+|,|#[^\n]*|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|\]/y;
 const VIRTIO_PATTERN = '"a|^/dev/vd|"';
 
-/** LVM's configuration with virtio's names in each filter that admits only old ones. `path` is for warnings. Pure, also for copies in an initramfs. */
+/**
+ * LVM's configuration with virtio's names in each filter that admits only old ones. `path` is for warnings.
+ * Pure, also for copies in an initramfs.
+ */
 export function admitVirtio(text: string, path: string, warnings: Warning[]): string {
   const places: number[] = [];
   for (const match of text.matchAll(FILTER)) {
@@ -52,7 +58,10 @@ export function admitVirtio(text: string, path: string, warnings: Warning[]): st
   );
 }
 
-/** The patterns of a list without their quotes, where the first begins and the list ends; null for what is no list of texts. */
+/**
+ * The patterns of a list without their quotes, where the first begins and the list ends; null for what is no
+ * list of texts.
+ */
 function readList(text: string, start: number): { patterns: string[]; first: number; end: number } | null {
   const patterns: string[] = [];
   let first = start;

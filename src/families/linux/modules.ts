@@ -8,7 +8,10 @@ export interface ModuleIndex {
   isBuiltin(name: string): boolean;
   /** Guest path of the module's file; null where the kernel has no such module. */
   path(name: string): string | null;
-  /** `names` with all that they depend on, built-in ones left out; sorted. Names that the kernel does not have are left out. */
+  /**
+   * `names` with all that they depend on, built-in ones left out; sorted. Names that the kernel does not have
+   * are left out.
+   */
   closure(names: readonly string[]): string[];
   /** Guest paths of depmod's indexes that a copy of some modules elsewhere needs. */
   indexes(): string[];
@@ -19,7 +22,10 @@ interface Module {
   needs: string[];
 }
 
-/** From `modules.dep` and `modules.builtin` of the kernel's modules directory (depmod's formats, see modules.dep(5)). */
+/**
+ * From `modules.dep` and `modules.builtin` of the kernel's modules directory (depmod's formats, see
+ * modules.dep(5)).
+ */
 export function moduleIndex(tree: GuestTree, { modules: directory }: Pick<Kernel, 'modules'>): ModuleIndex {
   const read = (name: string) => (directory === null ? '' : (tree.text(`${directory}/${name}`)?.text ?? ''));
   const lines = (name: string) =>
@@ -60,12 +66,16 @@ export function moduleIndex(tree: GuestTree, { modules: directory }: Pick<Kernel
   };
 }
 
-/** Text and binary form of what modprobe looks things up in. `modules.symbols` and `modules.order` are for depmod and the installer. */
+/**
+ * Text and binary form of what modprobe looks things up in. `modules.symbols` and `modules.order` are for
+ * depmod and the installer.
+ */
 const INDEXES = ['modules.alias', 'modules.builtin', 'modules.dep', 'modules.softdep'];
 
 /**
- * The snapshot leaves the binary indexes out, as they are large. depmod writes them beside the text: dep and alias since module-init-tools 3.5,
- * which also brought `modules.order`; builtin since kmod, which also brought `modules.softdep`.
+ * The snapshot leaves the binary indexes out, as they are large. depmod writes them beside the text: dep and
+ * alias since module-init-tools 3.5, which also brought `modules.order`; builtin since kmod, which also
+ * brought `modules.softdep`.
  */
 function indexFiles(tree: GuestTree, directory: string): string[] {
   const has = (name: string) => tree.exists(`${directory}/${name}`);

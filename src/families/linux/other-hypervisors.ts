@@ -75,7 +75,10 @@ function display(tree: Guest['tree']): Operation[] {
   return commentDisplayDrivers(tree, /vboxvideo|vboxmouse/, { fixer: NAME, reason });
 }
 
-/** init would start it again and again where there is no such device; systemd starts a login only on a console that is there. */
+/**
+ * init would start it again and again where there is no such device; systemd starts a login only on a console
+ * that is there.
+ */
 function console(tree: Guest['tree']): Operation[] {
   const reason = 'Xen’s console hvc0 does not exist on KVM';
   return commentLines(tree, '/etc/inittab', /^[^#\s].*\bhvc0\b/, { fixer: NAME, reason });

@@ -4,7 +4,10 @@ import type { Operation } from '../../operations/registry.js';
 import { mapLines } from '../../text/lines.js';
 import { type Cause, filesIn, putLink, removeFile, rewriteFile } from '../base/edit.js';
 
-/** What every hypervisor's guest tools leave behind in the same places. Pattern arguments are tested on one name or line. */
+/**
+ * What every hypervisor's guest tools leave behind in the same places. Pattern arguments are tested on one
+ * name or line.
+ */
 
 const UNIT_DIRECTORIES = ['/usr/lib/systemd/system', '/lib/systemd/system', '/etc/systemd/system'];
 
@@ -23,7 +26,10 @@ export function maskUnits(
   return [...names].sort().flatMap((name) => disableUnit(tree, name, cause));
 }
 
-/** Masked by a link to /dev/null; a unit that is a file in /etc itself (a tarball's) cannot be, so what starts it goes. */
+/**
+ * Masked by a link to /dev/null; a unit that is a file in /etc itself (a tarball's) cannot be, so what starts
+ * it goes.
+ */
 function disableUnit(tree: GuestTree, unit: string, cause: Cause): Operation[] {
   const path = `/etc/systemd/system/${unit}`;
   if (tree.lstat(path)?.type !== 'file') return putLink(tree, path, '/dev/null', cause);

@@ -1,6 +1,6 @@
 import { rewriteFile } from '../base/edit.js';
 import type { Fixer } from '../base/fixer.js';
-import { appendArguments, hasKernelArguments, SERIAL_CONSOLE } from './command-line.js';
+import { appendArguments, hasKernelArguments, serialConsoleOptions } from './command-line.js';
 import { bootFiles, mapCommandLines } from './command-line-files.js';
 
 const NAME = 'serial-console';
@@ -9,14 +9,15 @@ export const serialConsole: Fixer = {
   name: NAME,
   description:
     'Only with fix.serial_console: kernels are started with a console on the first serial port as well; systemd then gives it a login by itself.',
-  plan({ options, tree }) {
+  plan({ identity, options, tree }) {
     if (!options.serial_console) return { operations: [], warnings: [] };
     const reason = 'fix.serial_console asks for a console on the first serial port';
+    const consoles = serialConsoleOptions(identity);
     const operations = bootFiles(tree).flatMap(({ path, kind }) =>
       rewriteFile(tree, path, { fixer: NAME, reason }, (text) =>
         mapCommandLines(text, kind, (args, line) =>
-          hasKernelArguments(kind, line) && !args.includes('console=ttyS')
-            ? appendArguments(args, SERIAL_CONSOLE)
+          hasKernelArguments(kind, line) && !/console=tty(?:S|AMA)/.test(args)
+            ? appendArguments(args, consoles)
             : args,
         ),
       ),

@@ -4,7 +4,10 @@ import type { Guest } from '../base/fixer.js';
 
 /** What else is known of the line that an unstable name stands in. */
 export interface NameHint {
-  /** fstab's mount point: finds the filesystem where the name itself tells too little (`by-id` with several disks). */
+  /**
+   * fstab's mount point: finds the filesystem where the name itself tells too little (`by-id` with several
+   * disks).
+   */
   mountpoint?: string;
   /** fstab's type: a name that leads to another type was resolved wrongly. */
   type?: string;
@@ -62,7 +65,10 @@ const FAMILIES = [
   ['swap', 'swsuspend'],
 ];
 
-/** fstab's type (a comma list, `auto`) against what is on the disk. Nothing known on either side: no contradiction. */
+/**
+ * fstab's type (a comma list, `auto`) against what is on the disk. Nothing known on either side: no
+ * contradiction.
+ */
 function typesAgree(wanted: string | undefined, found: string): boolean {
   if (wanted === undefined || wanted === 'auto' || found === 'unknown') return true;
   const family = FAMILIES.find((types) => types.includes(found)) ?? [found];

@@ -1,19 +1,14 @@
 import { Hyper2kvmError } from '../../errors/error.js';
+import { GUEST_ARCHITECTURES } from '../../machine/architecture.js';
 import type { CopyFile } from '../../operations/copy-file.js';
 import type { Operation } from '../../operations/registry.js';
 import type { Fixer, Guest } from '../base/fixer.js';
 
 const NAME = 'uefi-fallback';
 
-/** UEFI's default file name by architecture (UEFI specification, 3.5.1.1), and the suffix of the distributions' file names. */
-const ARCHITECTURES: Record<string, { fallback: string; suffix: string }> = {
-  x86_64: { fallback: 'BOOTX64.EFI', suffix: 'x64' },
-  i686: { fallback: 'BOOTIA32.EFI', suffix: 'ia32' },
-  i386: { fallback: 'BOOTIA32.EFI', suffix: 'ia32' },
-  aarch64: { fallback: 'BOOTAA64.EFI', suffix: 'aa64' },
-};
-
-/** A program on the ESP: `root` is the mount point's `…/EFI` as written there, `vendor` the directory in it. */
+/**
+ * A program on the ESP: `root` is the mount point's `…/EFI` as written there, `vendor` the directory in it.
+ */
 interface LoaderFile {
   root: string;
   vendor: string;
@@ -31,12 +26,14 @@ export const uefiFallback: Fixer = {
 };
 
 function planFallback({ identity, tree }: Guest): Operation[] {
-  const names = ARCHITECTURES[identity.architecture];
-  if (names === undefined) return [];
+  // UEFI's default file name and the suffix of the distributions' are the same name.
+  const suffix = GUEST_ARCHITECTURES[identity.architecture]?.efi ?? null;
+  if (suffix === null) return [];
+  const fallback = `BOOT${suffix.toUpperCase()}.EFI`;
   const files = loaderFiles(tree.entries().map(({ path }) => path));
-  const isFallback = ({ vendor, name }: LoaderFile) => isBootDirectory(vendor) && same(name, names.fallback);
+  const isFallback = ({ vendor, name }: LoaderFile) => isBootDirectory(vendor) && same(name, fallback);
   if (files.some(isFallback)) return [];
-  const loader = chooseLoader(files, names.suffix, identity.os_distro) ?? newestImage(files, identity);
+  const loader = chooseLoader(files, suffix, identity.os_distro) ?? newestImage(files, identity);
   if (loader === null)
     throw new Hyper2kvmError(
       'plan.uefi-no-loader',
@@ -57,12 +54,12 @@ function planFallback({ identity, tree }: Guest): Operation[] {
     ({ root, vendor, name }) =>
       root === loader.root &&
       vendor === loader.vendor &&
-      neededBeside(loader.name, names.suffix).some((needed) => same(name, needed)) &&
+      neededBeside(loader.name, suffix).some((needed) => same(name, needed)) &&
       !there.has(name.toLowerCase()),
   );
   const reason = 'the firmware of a new VM knows no boot entries: it starts this file';
   return [
-    copy(`${source}/${loader.name}`, `${target}/${names.fallback}`, reason),
+    copy(`${source}/${loader.name}`, `${target}/${fallback}`, reason),
     ...beside.map(({ name }) =>
       copy(`${source}/${name}`, `${target}/${name}`, `${loader.name} looks for it beside itself`),
     ),

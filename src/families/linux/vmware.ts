@@ -46,8 +46,8 @@ export const vmware: Fixer = {
 };
 
 /**
- * What belongs to VMware Tools is listed by name: `vmware-exporter.service` is a customer's, `vmware-usbarbitrator.service` is Workstation's, and
- * `vmw_vsock_virtio_transport` is KVM's own driver.
+ * What belongs to VMware Tools is listed by name: `vmware-exporter.service` is a customer's,
+ * `vmware-usbarbitrator.service` is Workstation's, and `vmw_vsock_virtio_transport` is KVM's own driver.
  */
 const MODULES = new RegExp(
   `^\\s*(${[
@@ -56,7 +56,10 @@ const MODULES = new RegExp(
     ...['vmhgfs', 'vmxnet3?', 'vmblock', 'vmmemctl', 'vmci', 'vsock', 'vmsync', 'pvscsi'],
   ].join('|')})(?![\\w-])`,
 );
-/** open-vm-tools of Debian, Red Hat, SUSE, Arch and Photon; the tarball and VMware's own packages (OSPs) with their Common Agent Framework. */
+/**
+ * open-vm-tools of Debian, Red Hat, SUSE, Arch and Photon; the tarball and VMware's own packages (OSPs) with
+ * their Common Agent Framework.
+ */
 const UNITS = [
   ...['open-vm-tools.service', 'vmtoolsd.service', 'vgauth.service', 'vgauthd.service'],
   ...['run-vmblock\\x2dfuse.mount', 'vmblock-fuse.service', 'vmware-vmblock-fuse.service'],

@@ -19,7 +19,9 @@ import { convertTarget } from './output-format.js';
 const convertInput = z.object({ flatten: flattenOutput, fix: fixOutput.nullable() });
 type ConvertInput = z.infer<typeof convertInput>;
 
-/** Streams each disk's stack (source, FLATTEN's overlay, FIX's overlay) to its delivered file, in one pass. */
+/**
+ * Streams each disk's stack (source, FLATTEN's overlay, FIX's overlay) to its delivered file, in one pass.
+ */
 export const convertStage: Stage<ConvertInput, ConvertOutput> = {
   name: 'convert',
   version: 2,

@@ -6,8 +6,9 @@ type Options = Config['convert'];
 export type Target = Pick<ConvertRequest, 'targetFormat' | 'compress' | 'settings' | 'sparse'>;
 
 /**
- * What the options come to for qemu-img (its `-o` settings are in qemu-img(1) and `qemu-img create -f FORMAT -o help`). Pure. A wish that the format
- * cannot fulfil is `convert.unsupported-option`, not passed over in silence; only `compression` may stand for all VMs and then counts where it can.
+ * What the options come to for qemu-img (its `-o` settings are in qemu-img(1) and `qemu-img create -f FORMAT
+ * -o help`). Pure. A wish that the format cannot fulfil is `convert.unsupported-option`, not passed over in
+ * silence; only `compression` may stand for all VMs and then counts where it can.
  */
 export function convertTarget(options: Options): Target {
   const sparse = options.sparse ? {} : { sparse: false };

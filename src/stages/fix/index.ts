@@ -27,8 +27,8 @@ type FixInput = z.infer<typeof fixInput>;
 const THREAD = new URL('./thread.js', import.meta.url);
 
 /**
- * Executes the plan in the appliance that INSPECT launched (or in a new one after a restart), proves the result, then puts the boot test's additions on a
- * layer of their own and shuts the appliance down.
+ * Executes the plan in the appliance that INSPECT launched (or in a new one after a restart), proves the
+ * result, then puts the boot test's additions on a layer of their own and shuts the appliance down.
  */
 export const fixStage: Stage<FixInput, FixOutput> = {
   name: 'fix',
@@ -96,7 +96,9 @@ export const fixStage: Stage<FixInput, FixOutput> = {
     disks.flatMap(({ image, evidence }) => (evidence === null ? [image] : [image, evidence])),
 };
 
-/** The fixers' proofs and what they and the boot test need to know; hostile texts are worked out in a thread. */
+/**
+ * The fixers' proofs and what they and the boot test need to know; hostile texts are worked out in a thread.
+ */
 async function afterPlan(context: StageContext, input: FixInput, target: GuestWriter): Promise<AfterPlan> {
   const planned = {
     snapshot: join(context.workDirectory, input.inspect.snapshot),
@@ -121,7 +123,10 @@ function allocated(input: FixInput): number | null {
 
 const NO_EVIDENCE = { layers: [], changes: [], unit: false };
 
-/** The delivered disk often has no serial console; the boot test's overlay gets one, and a unit that reports what came up. */
+/**
+ * The delivered disk often has no serial console; the boot test's overlay gets one, and a unit that reports
+ * what came up.
+ */
 async function addEvidence(
   { target, layers }: { target: GuestWriter; layers: Layers },
   context: StageContext,

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 
 /**
- * `image` is the fixed disk, `evidence` a small overlay on it for VALIDATE only: the delivered disk never has it. VALIDATE rebases a copy of it
- * onto the converted disk. Both are qcow2 file names in the work directory. `evidence` is null when the guest was not changed for the boot test.
+ * `image` is the fixed disk, `evidence` a small overlay on it for VALIDATE only: the delivered disk never has
+ * it. VALIDATE rebases a copy of it onto the converted disk. Both are qcow2 file names in the work directory.
+ * `evidence` is null when the guest was not changed for the boot test.
  */
 export const fixOutput = z.object({
   disks: z.array(

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Stage, StageContext } from '../../engine/stage.js';
 import { syncPath, writeDurable } from '../../files/durable.js';
 import { GUEST_THREAD, runInThread } from '../../host/thread.js';
+import { machineArchitecture } from '../../machine/architecture.js';
 import { fetchOutput } from '../fetch/output.js';
 import { inspectOutput } from '../inspect/output.js';
 import { type PlanOutput, planOutput } from './output.js';
@@ -16,7 +17,10 @@ const THREAD = new URL('./thread.js', import.meta.url);
 const PLAN_FILE = 'plan.json';
 const DIFF_FILE = 'plan.diff';
 
-/** Decides what FIX is to do, from the snapshot alone: no appliance, no clock. The same input gives the same bytes of plan.json and plan.diff. */
+/**
+ * Decides what FIX is to do, from the snapshot alone: no appliance, no clock. The same input gives the same
+ * bytes of plan.json and plan.diff.
+ */
 export const planStage: Stage<PlanInput, PlanOutput> = {
   name: 'plan',
   version: 1,
@@ -25,6 +29,8 @@ export const planStage: Stage<PlanInput, PlanOutput> = {
   dependsOn: (options) => ({ fix: options.config.fix }),
   enabled: (options) => options.kind === 'vm',
   async run(context, input) {
+    // Refuses here, before anything is written, what no machine of ours runs.
+    machineArchitecture(input.inspect.identity.architecture);
     const request: PlanRequest = { ...(await requestOf(context, input)), warnings: input.inspect.warnings };
     const { plan, json, diff } = await runInThread<PlanAnswer>(THREAD, request, {
       ...GUEST_THREAD,

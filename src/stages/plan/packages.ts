@@ -3,14 +3,13 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { Packages } from '../../families/base/fixer.js';
+import { GUEST_ARCHITECTURES } from '../../machine/architecture.js';
 import type { Identity } from '../../model/identity.js';
 
-/** Debian's word for what the kernel and RPM call otherwise. */
-const DEBIAN_ARCHITECTURES: Record<string, string> = { x86_64: 'amd64', aarch64: 'arm64', i686: 'i386' };
-
 /**
- * The operator's packages for this guest: of `<distro>-<version>`, `<distro>-<major>` or `<distro>`, the first that is there. Empty without a package of
- * qemu-guest-agent among them. Throws `plan.packages-unreadable`.
+ * The operator's packages for this guest: of `<distro>-<version>`, `<distro>-<major>` or `<distro>`, the
+ * first that is there. Empty without a package of qemu-guest-agent among them. Throws
+ * `plan.packages-unreadable`.
  */
 export async function readPackages(
   directory: string,
@@ -31,13 +30,18 @@ export async function readPackages(
   return { directory: own, files: digested };
 }
 
-/** `name_version_amd64.deb`, `name-version.x86_64.rpm`; packages for every architecture are `all` and `noarch`. */
+/**
+ * `name_version_amd64.deb`, `name-version.x86_64.rpm`; packages for every architecture are `all` and
+ * `noarch`.
+ */
 function fits(file: string, architecture: string): boolean {
   if (!/^[A-Za-z0-9][\w.+~%:-]*$/.test(file)) return false;
-  const debian = /_([^_]+)\.deb$/.exec(file)?.[1];
-  const rpm = /\.([^.]+)\.rpm$/.exec(file)?.[1];
-  const own = [DEBIAN_ARCHITECTURES[architecture] ?? architecture, 'all'];
-  return own.includes(debian ?? '') || [architecture, 'noarch'].includes(rpm ?? '');
+  const names = GUEST_ARCHITECTURES[architecture];
+  const debian = /_([^_]+)\.deb$/.exec(file)?.[1] ?? '';
+  const rpm = /\.([^.]+)\.rpm$/.exec(file)?.[1] ?? '';
+  return (
+    ['all', ...(names?.debian ?? [])].includes(debian) || ['noarch', ...(names?.rpm ?? [])].includes(rpm)
+  );
 }
 
 async function list(directory: string): Promise<string[]> {

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { errorRecord, Hyper2kvmError } from '../../errors/error.js';
 import type { BootPatterns } from '../../families/base/boot-patterns.js';
 import { orFullDisk } from '../../files/space.js';
+import type { Architecture } from '../../machine/architecture.js';
 import { type Qemu, startQemu } from '../../machine/qemu.js';
 import { FIRMWARE_CHANNEL, SERIAL_CHANNEL } from '../../machine/qemu-arguments.js';
 import type { QmpEvent } from '../../machine/qmp.js';
@@ -15,7 +16,8 @@ import { ConsoleFeed, decodeVgaText } from './console.js';
 import { BootRecogniser, type RecogniserLimits, type Verdict } from './recogniser.js';
 
 export interface BootRequest {
-  /** The machine (machine.ts). */
+  architecture: Architecture;
+  /** The machine (machine/qemu-arguments.ts). */
   args: readonly string[];
   /** Where `serial.log` and `screen-*.png` go. */
   directory: string;
@@ -51,8 +53,9 @@ const SERIAL_LOG_BYTES = 16 * 1024 * 1024;
 const OVERLAY_BYTES = 8 * 1024 ** 3;
 
 /**
- * Boots the machine once, watches it to its verdict, leaves the console and the pictures in `directory`. Throws when the test itself fails:
- * `qemu.start`, `validate.qemu-died`, `host.enospc`, `qmp.timeout`; a guest that does not boot is a result.
+ * Boots the machine once, watches it to its verdict, leaves the console and the pictures in `directory`.
+ * Throws when the test itself fails: `qemu.start`, `validate.qemu-died`, `host.enospc`, `qmp.timeout`; a
+ * guest that does not boot is a result.
  */
 export async function bootOnce(request: BootRequest): Promise<BootResult> {
   const log = new CappedLog(join(request.directory, 'serial.log'));
@@ -64,6 +67,7 @@ export async function bootOnce(request: BootRequest): Promise<BootResult> {
   let qemu: Qemu | undefined;
   try {
     qemu = await startQemu({
+      program: request.architecture.qemu.program,
       args: request.args,
       signal: request.signal,
       fileBytes: OVERLAY_BYTES,
@@ -154,7 +158,7 @@ class Watch {
     if (tick % PICTURE_TICKS === 0) this.#picture = await this.#takePicture();
     const { operations, readBytes } = blockTotals(await qmp.execute('query-blockstats'));
     this.#recogniser.activity({ operations, readBytes, picture: this.#picture }, this.#at());
-    if (tick % TEXT_TICKS === 0) await this.#readText();
+    if (this.#request.architecture.isPc && tick % TEXT_TICKS === 0) await this.#readText();
   }
 
   async #readText(): Promise<void> {

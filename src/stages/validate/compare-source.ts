@@ -20,7 +20,8 @@ export const dataInput = z.object({
 export type DataInput = z.infer<typeof dataInput>;
 
 /**
- * Reads source and result once more and compares every byte: the proof for a disk that has nothing to boot. Rejects with `validate.content-differs`.
+ * Reads source and result once more and compares every byte: the proof for a disk that has nothing to boot.
+ * Rejects with `validate.content-differs`.
  */
 export async function compareContent(context: StageContext, input: DataInput): Promise<Content> {
   const started = performance.now();

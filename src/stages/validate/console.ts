@@ -2,21 +2,25 @@ import { StringDecoder } from 'node:string_decoder';
 import { withoutEscapes, withoutUnfinishedEscape } from '../../text/terminal-escapes.js';
 
 /**
- * Longer lines are cut: no message that matters is longer, a guest may send megabytes without a line end, and the patterns' work grows with the square of
- * it. Of a line without an end the last characters are kept: prompts stand there.
+ * Longer lines are cut: no message that matters is longer, a guest may send megabytes without a line end, and
+ * the patterns' work grows with the square of it. Of a line without an end the last characters are kept:
+ * prompts stand there.
  */
 export const MAX_LINE = 512;
 /** An escape sequence that is longer is none. */
 const MAX_UNFINISHED = 2048;
 
-/** Positioning (`H`, `f`) and clearing (`J`) begin a new line for the reader; everything else of ECMA-48 is colour or noise. */
+/**
+ * Positioning (`H`, `f`) and clearing (`J`) begin a new line for the reader; everything else of ECMA-48 is
+ * colour or noise.
+ */
 const LINE_ENDS = /\n|\r(?!\n|$)/;
 const CURSOR = /\x1b\[[0-9;]*[HfJ]/g;
 const CONTROLS = /[\x00-\x08\x0b-\x1f\x7f]/g;
 
 /**
- * A serial console as lines of plain text, from chunks cut anywhere (inside a character, an escape sequence, a line). Prompts have no line
- * end: `tail` is the text after the last one.
+ * A serial console as lines of plain text, from chunks cut anywhere (inside a character, an escape sequence,
+ * a line). Prompts have no line end: `tail` is the text after the last one.
  */
 export class ConsoleLines {
   readonly #decoder = new StringDecoder('utf8');
@@ -49,8 +53,9 @@ const BYTES_PER_SECOND = 128 * 1024;
 const TURN_BYTES = 16 * 1024;
 
 /**
- * Gives a console's chunks to `use`, a few KiB in each turn of the event loop: `BURST_BYTES` at once, and then so many a second. A guest that says more says nothing
- * that a boot is known by, so what is beyond is left out, the oldest first: a prompt stands at the end.
+ * Gives a console's chunks to `use`, a few KiB in each turn of the event loop: `BURST_BYTES` at once, and
+ * then so many a second. A guest that says more says nothing that a boot is known by, so what is beyond is
+ * left out, the oldest first: a prompt stands at the end.
  */
 export class ConsoleFeed {
   readonly #use: (chunk: Buffer, at: number) => void;
@@ -86,8 +91,9 @@ const COLUMNS = 80;
 const CELL_BYTES = 2;
 
 /**
- * The text of a VGA text buffer (80 columns, a character and an attribute byte a cell; IBM VGA, memory from 0xb8000). The kernel scrolls by
- * moving the start within the 32 KiB, so all of it is read. Null when it is not text: in a graphics mode the window shows pixels.
+ * The text of a VGA text buffer (80 columns, a character and an attribute byte a cell; IBM VGA, memory from
+ * 0xb8000). The kernel scrolls by moving the start within the 32 KiB, so all of it is read. Null when it is
+ * not text: in a graphics mode the window shows pixels.
  */
 export function decodeVgaText(memory: Buffer): string | null {
   let visible = 0;

@@ -1,26 +1,24 @@
-import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Stage, StageContext } from '../../engine/stage.js';
-import { errorRecord, Hyper2kvmError } from '../../errors/error.js';
 import { familyOf } from '../../families/registry.js';
 import { syncPath, syncTree } from '../../files/durable.js';
-import { demote, probeAccelerator } from '../../machine/accelerator.js';
-import { findUefi, freshVariables } from '../../machine/firmware.js';
-import { domainNics } from '../../machine/nics.js';
-import { type MachineDisk, type MachineFacts, machineArguments } from '../../machine/qemu-arguments.js';
-import type { Boot, BootLevel } from '../../model/boot.js';
+import { type Machine, machineOf } from '../../machine/machine.js';
+import type { Boot } from '../../model/boot.js';
 import { identitySchema } from '../../model/identity.js';
-import { createImage } from '../../tools/qemu-img.js';
 import { convertOutput } from '../convert/output.js';
 import { fetchOutput } from '../fetch/output.js';
 import { fixOutput } from '../fix/output.js';
 import { planOutput } from '../plan/output.js';
 import { acceptBoot } from './accept.js';
-import { type BootResult, bootOnce } from './boot.js';
+import type { BootResult } from './boot.js';
 import { BootGate } from './boot-gate.js';
+import { type Booted, bootMachine, type MachineBoot, removeScratch } from './boot-machine.js';
 import { compareContent, type DataInput, dataInput } from './compare-source.js';
+import { findEmulator } from './emulator.js';
+import type { Failure } from './other-failures.js';
 import { type ValidateOutput, validateOutput } from './output.js';
 
 const vmInput = z.object({
@@ -34,34 +32,10 @@ export type ValidateInput = z.infer<typeof vmInput>;
 const validateInput = z.union([vmInput, dataInput]);
 
 const BOOT_DIRECTORY = 'boot';
-const SCRATCH_DIRECTORY = 'validate';
 /** A failure that load explains is tried a second time, alone; no third. */
 const MAX_ATTEMPTS = 2;
-/** Beside the guest's memory: translated code (1 GiB at most), stacks and malloc arenas of the threads, mapped libraries and firmware. */
-const QEMU_ADDRESS_SPACE = 8 * 1024 ** 3;
-/** The evidence unit waits a minute for an address; without KVM its shell is slow too. */
-const EVIDENCE_SECONDS = { kvm: 75, tcg: 120 } as const;
 /** Under TCG the machine's own vCPUs are this much load. */
 const BUSY_LOAD_PER_CPU = 2;
-const PERCENT: Record<BootLevel, number> = {
-  none: 0,
-  firmware: 10,
-  bootloader: 20,
-  kernel: 35,
-  root: 55,
-  userspace: 75,
-  login: 95,
-};
-const STEP: Record<BootLevel, string> = {
-  none: 'starting the machine',
-  firmware: 'firmware runs',
-  bootloader: 'boot loader runs',
-  kernel: 'kernel runs',
-  root: 'root file system mounted',
-  userspace: 'services start',
-  login: 'login prompt is there',
-};
-const X86 = new Set(['x86_64', 'amd64', 'i386', 'i486', 'i586', 'i686']);
 
 const gate = new BootGate();
 
@@ -72,7 +46,7 @@ const gate = new BootGate();
  */
 export const validateStage: Stage<ValidateInput | DataInput, ValidateOutput> = {
   name: 'validate',
-  version: 3,
+  version: 4,
   lane: 'boots',
   input: validateInput,
   output: validateOutput,
@@ -84,13 +58,11 @@ export const validateStage: Stage<ValidateInput | DataInput, ValidateOutput> = {
   async run(context, input) {
     if (input.inspect === null)
       return { boot: null, directory: null, content: await compareContent(context, input) };
-    const { architecture } = input.inspect.identity;
-    if (!X86.has(architecture)) throw unsupported(architecture);
     const directory = join(context.workDirectory, BOOT_DIRECTORY);
     await rm(directory, { recursive: true, force: true });
     await mkdir(directory, { mode: 0o700 });
     try {
-      const boot = await bootWithRetry(context, input, directory);
+      const boot = await bootVm(context, input, directory);
       await writeFile(join(directory, 'boot.json'), `${JSON.stringify(boot, null, 2)}\n`);
       await syncTree(directory);
       await syncPath(context.workDirectory);
@@ -109,16 +81,54 @@ export const validateStage: Stage<ValidateInput | DataInput, ValidateOutput> = {
   cleanup: removeScratch,
 };
 
-async function bootWithRetry(context: StageContext, input: ValidateInput, directory: string): Promise<Boot> {
-  for (let attempt = 1; ; attempt++) {
-    const boot = () => bootAccelerated(context, input, directory);
-    const booted = await (attempt === 1
+async function bootVm(context: StageContext, input: ValidateInput, directory: string): Promise<Boot> {
+  const machine = testMachine(context, input);
+  const emulator = await findEmulator(machine);
+  if (emulator.failure !== null) return notTried(machine, input, emulator.failure);
+  const inWork = (file: string) => join(context.workDirectory, file);
+  const disks = input.convert.disks.map(({ index, virtual_size: size }) => {
+    const evidence = input.fix.disks.find((disk) => disk.index === index)?.evidence ?? null;
+    return { size, evidence: evidence === null ? null : inWork(evidence) };
+  });
+  const request = {
+    machine,
+    uefi: emulator.uefi,
+    disks,
+    patterns: familyOf(input.inspect.identity).boot,
+    hasEvidence: input.fix.evidence_unit,
+    directory,
+  };
+  const { booted, attempts } = await bootWithRetry(context, request);
+  return report(machine, input, booted, attempts);
+}
+
+/** The delivered VM, but for memory and CPUs: its own may be more than this host has to spare. */
+function testMachine({ workDirectory, options }: StageContext, input: ValidateInput): Machine {
+  const { memory_mib: memoryMib, smp: vcpus } = options.config.validate;
+  const machine = machineOf({
+    hardware: input.fetch.hardware,
+    identity: input.inspect.identity,
+    plan: input.plan.plan,
+    vm: options.vm,
+    disks: input.convert.disks.map(({ file, format }) => ({ file: join(workDirectory, file), format })),
+  });
+  return { ...machine, memoryMib, vcpus };
+}
+
+async function bootWithRetry(
+  context: StageContext,
+  request: MachineBoot,
+): Promise<{ booted: Booted; attempts: number }> {
+  const { directory } = request;
+  for (let attempts = 1; ; attempts++) {
+    const boot = () => bootMachine(context, request);
+    const booted = await (attempts === 1
       ? gate.shared(context.signal, boot)
       : gate.alone(context.signal, boot));
     const { result } = booted;
-    if (attempt === MAX_ATTEMPTS || !worthAnother(result)) return report(context, input, booted, attempt);
+    if (attempts === MAX_ATTEMPTS || !worthAnother(result)) return { booted, attempts };
     context.log.warn({ failure: result.outcome.failure?.signature }, 'boot is tried again alone');
-    await rename(join(directory, 'serial.log'), join(directory, `serial-attempt${attempt}.log`));
+    await rename(join(directory, 'serial.log'), join(directory, `serial-attempt${attempts}.log`));
     for (const { file } of result.screens) await rm(join(directory, file), { force: true });
   }
 }
@@ -128,113 +138,8 @@ function worthAnother({ outcome }: BootResult): boolean {
   return outcome.verdict === 'failed' || (loadavg()[0] ?? 0) > BUSY_LOAD_PER_CPU * availableParallelism();
 }
 
-type Kind = Boot['accelerator'];
-
-interface Booted {
-  result: BootResult;
-  accelerator: Kind;
-}
-
-/** KVM that passed its probe may still fail on a real guest: then everybody goes on with TCG. Not where the user demands KVM. */
-async function bootAccelerated(
-  context: StageContext,
-  input: ValidateInput,
-  directory: string,
-): Promise<Booted> {
-  const wanted = context.options.config.validate.accelerator;
-  const accelerator = wanted === 'auto' ? (await probeAccelerator(context)).kind : wanted;
-  const mayFallBack = wanted === 'auto' && accelerator === 'kvm';
-  try {
-    const result = await boot(context, input, directory, accelerator);
-    const reason = mayFallBack ? kvmFault(result) : null;
-    if (reason === null) return { result, accelerator };
-    demote(reason);
-  } catch (error) {
-    context.signal.throwIfAborted();
-    const { code, message } = errorRecord(error);
-    if (!mayFallBack || !KVM_ERRORS.has(code)) throw error;
-    demote(message);
-  }
-  context.log.warn('KVM failed: boot is tested without it');
-  return { result: await boot(context, input, directory, 'tcg'), accelerator: 'tcg' };
-}
-
-const KVM_ERRORS = new Set(['qemu.start', 'validate.qemu-died']);
-
-function kvmFault({ outcome, level }: BootResult): string | null {
-  if (outcome.failure?.signature === 'cpu-stopped') return 'KVM stopped with an internal error in a guest';
-  if (outcome.failure?.signature === 'stalled' && level === 'none') return 'KVM ran no firmware of a guest';
-  return null;
-}
-
-async function boot(
-  context: StageContext,
-  input: ValidateInput,
-  directory: string,
-  accelerator: Kind,
-): Promise<BootResult> {
-  const { config } = context.options;
-  const scratch = join(context.workDirectory, SCRATCH_DIRECTORY);
-  await removeScratch(context);
-  await mkdir(scratch, { mode: 0o700 });
-  const disks = await throwAway(context, input, scratch);
-  const facts: MachineFacts = {
-    accelerator,
-    uefi:
-      firmware(context, input) === 'uefi'
-        ? await freshVariables(await findUefi(), join(scratch, 'vars.fd'))
-        : null,
-    memoryMib: config.validate.memory_mib,
-    smp: config.validate.smp,
-    devices: input.plan.plan.devices,
-    disks,
-    nics: domainNics(input.fetch.hardware, input.plan.plan).map(({ mac }) => mac),
-    localClock: input.inspect.identity.os_type === 'windows',
-  };
-  const result = await bootOnce({
-    args: machineArguments(facts),
-    directory,
-    scratch,
-    readable: disks.flatMap(({ layers }) => layers.map(({ file }) => file)),
-    memoryBytes: config.validate.memory_mib * 1024 ** 2 + QEMU_ADDRESS_SPACE,
-    patterns: familyOf(input.inspect.identity).boot,
-    limits: {
-      timeoutSeconds: config.validate.timeout_seconds,
-      // Without the unit the evidence layer is a serial console, and nothing is waited for.
-      evidenceSeconds: input.fix.evidence_unit ? EVIDENCE_SECONDS[accelerator] : 0,
-    },
-    signal: context.signal,
-    onLevel: (level) => context.progress({ percent: PERCENT[level], step: STEP[level] }),
-  });
-  for (const { overlay } of disks) context.account({ written: (await stat(overlay)).blocks * 512 });
-  return result;
-}
-
-/** An empty layer on each delivered disk, with FIX's evidence layer between them where there is one. */
-async function throwAway(
-  context: StageContext,
-  input: ValidateInput,
-  scratch: string,
-): Promise<MachineDisk[]> {
-  const inWork = (file: string) => join(context.workDirectory, file);
-  const disks: MachineDisk[] = [];
-  for (const { index, file, format, virtual_size: size } of input.convert.disks) {
-    const overlay = join(scratch, `disk${index}.qcow2`);
-    await createImage({ file: overlay, format: 'qcow2', size }, { signal: context.signal });
-    const evidence = input.fix.disks.find((disk) => disk.index === index)?.evidence ?? null;
-    const layers: MachineDisk['layers'][number][] = [{ file: inWork(file), format }];
-    if (evidence !== null) layers.unshift({ file: inWork(evidence), format: 'qcow2' });
-    disks.push({ overlay, layers });
-  }
-  return disks;
-}
-
-function firmware(context: StageContext, input: ValidateInput): Boot['firmware'] {
-  return context.options.vm.firmware ?? input.inspect.identity.firmware;
-}
-
 function report(
-  context: StageContext,
+  machine: Machine,
   input: ValidateInput,
   { result, accelerator }: Booted,
   attempts: number,
@@ -249,7 +154,7 @@ function report(
     level: result.level,
     seconds: result.seconds,
     accelerator,
-    firmware: firmware(context, input),
+    firmware: machine.firmware,
     command_line: result.command_line,
     failure: result.outcome.failure,
     evidence: result.evidence,
@@ -260,15 +165,21 @@ function report(
   };
 }
 
-function unsupported(architecture: string): Hyper2kvmError {
-  return new Hyper2kvmError(
-    'validate.unsupported-architecture',
-    `The boot test runs x86 guests; this one is ${architecture}`,
-    { advice: 'Set validate.enabled = false in its job.toml to convert it without a boot test.' },
-  );
-}
-
-/** Leaves `boot/`: a failed job keeps it. */
-async function removeScratch(context: StageContext): Promise<void> {
-  await rm(join(context.workDirectory, SCRATCH_DIRECTORY), { recursive: true, force: true });
+/** This host cannot boot the machine: nothing is known of the guest. */
+function notTried({ firmware }: Machine, input: ValidateInput, failure: Failure): Boot {
+  return {
+    verdict: 'inconclusive',
+    warnings: [],
+    level: 'none',
+    seconds: 0,
+    accelerator: 'tcg',
+    firmware,
+    command_line: [],
+    failure,
+    evidence: [],
+    screens: [],
+    guest: null,
+    evidence_changes: input.fix.evidence_changes,
+    attempts: 0,
+  };
 }

@@ -7,7 +7,9 @@ import { type Failure, type OtherSignature, otherFailure } from './other-failure
 export interface RecogniserLimits {
   /** Longest boot, seconds. */
   timeoutSeconds: number;
-  /** How long to wait after the login prompt for what the guest says of itself; 0 when nothing in it would. */
+  /**
+   * How long to wait after the login prompt for what the guest says of itself; 0 when nothing in it would.
+   */
   evidenceSeconds: number;
 }
 
@@ -16,7 +18,10 @@ export interface Activity {
   operations: number;
   /** Bytes read so far from all disks. */
   readBytes: number;
-  /** Digest of the picture. A blinking cursor alternates between known ones: only one never seen before is movement. */
+  /**
+   * Digest of the picture. A blinking cursor alternates between known ones: only one never seen before is
+   * movement.
+   */
   picture: string | null;
 }
 
@@ -45,8 +50,9 @@ const STALE_SCREEN_SECONDS = 3;
 const MAX_EVIDENCE_LINES = 20_000;
 
 /**
- * Tells how far a boot came and how it ended, from what QEMU shows. Pure: fed with bytes, text and events, each with its time in seconds
- * since power-on, and asked for the verdict as time goes on. A pass needs a login prompt or the guest's own word; nothing else is one.
+ * Tells how far a boot came and how it ended, from what QEMU shows. Pure: fed with bytes, text and events,
+ * each with its time in seconds since power-on, and asked for the verdict as time goes on. A pass needs a
+ * login prompt or the guest's own word; nothing else is one.
  */
 export class BootRecogniser {
   readonly #limits: RecogniserLimits;

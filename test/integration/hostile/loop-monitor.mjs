@@ -2,8 +2,9 @@ import { renameSync, writeFileSync } from 'node:fs';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { isMainThread } from 'node:worker_threads';
 
-// In a daemon that a test looks at (NODE_OPTIONS=--import): the longest turn of its event loop so far, in milliseconds, in the file of $H2K_LOOP_FILE twice a second.
-// `delay` is by the clock, so a busy host counts too; `turn` is what of it the main thread itself has computed.
+// In a daemon that a test looks at (NODE_OPTIONS=--import): the longest turn of its event loop so far, in
+// milliseconds, in the file of $H2K_LOOP_FILE twice a second. `delay` is by the clock, so a busy host counts
+// too; `turn` is what of it the main thread itself has computed.
 if (isMainThread && process.env.H2K_LOOP_FILE !== undefined) {
   const histogram = monitorEventLoopDelay({ resolution: 10 });
   histogram.enable();

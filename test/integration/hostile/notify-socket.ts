@@ -1,6 +1,9 @@
 import koffi from 'koffi';
 
-/** The receiving end of systemd's notification socket (sd_notify(3)); Node has no datagram sockets in the file system. */
+/**
+ * The receiving end of systemd's notification socket (sd_notify(3)); Node has no datagram sockets in the file
+ * system.
+ */
 export class NotifySocket {
   readonly #descriptor: number;
   readonly #receive: (descriptor: number, buffer: Buffer, length: number, flags: number) => number | bigint;

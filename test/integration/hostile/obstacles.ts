@@ -49,7 +49,10 @@ const ENTRIES = 4 * MIB;
 /** Where they lead to: 1 GiB, as the archive's digest takes in the holes. */
 const PLACES = 16 * 1024;
 
-/** A qcow2 whose L1 has 32 MiB, each entry a table in a hole, `order` the place of an entry's table among them. */
+/**
+ * A qcow2 whose L1 has 32 MiB, each entry a table in a hole, `order` the place of an entry's table among
+ * them.
+ */
 function endlessQcow2(path: string, order: (index: number) => number): void {
   const cluster = 65_536;
   const header = Buffer.alloc(104);

@@ -22,7 +22,10 @@ import { asUser, reached } from './user.js';
 
 const CLI = fileURLToPath(new URL('../../../dist/cli.js', import.meta.url));
 
-/** A private spool with the real daemon (dist/cli.js) on it. The spool outlives the daemon, so that one can be killed and another started. */
+/**
+ * A private spool with the real daemon (dist/cli.js) on it. The spool outlives the daemon, so that one can be
+ * killed and another started.
+ */
 export class Spool {
   readonly directory: string;
   /** Id of the user that the daemon runs as; null for the test's own. */
@@ -35,7 +38,10 @@ export class Spool {
     this.user = user;
   }
 
-  /** `toml` is added to a configuration that settles in one second. With `user` everything is that user's, and anybody may drop. */
+  /**
+   * `toml` is added to a configuration that settles in one second. With `user` everything is that user's, and
+   * anybody may drop.
+   */
   static async create(toml = '', { user = null }: { user?: number | null } = {}): Promise<Spool> {
     const spool = new Spool(await mkdtemp(join(tmpdir(), 'h2k-it-')), user);
     for (const name of ['incoming', 'work', 'archive', 'failed']) {
@@ -73,8 +79,8 @@ export class Spool {
   }
 
   /**
-   * Starts the daemon; resolves when it answers on its socket. With `expectDeath` it may die before that. `as`: `asUser`
-   * for another than the spool's own user.
+   * Starts the daemon; resolves when it answers on its socket. With `expectDeath` it may die before that.
+   * `as`: `asUser` for another than the spool's own user.
    */
   async start(
     env: Record<string, string> = {},
@@ -166,7 +172,10 @@ export class Spool {
     });
   }
 
-  /** Waits until a job (of a VM, or any) is as `wanted`. Fails at once when a job fails that nobody expected to. */
+  /**
+   * Waits until a job (of a VM, or any) is as `wanted`. Fails at once when a job fails that nobody expected
+   * to.
+   */
   async waitForJob(
     wanted: (job: JobSummary) => boolean,
     timeoutSeconds: number,

@@ -5,7 +5,10 @@ import { run } from '../../../src/tools/run.js';
 import { cleanDebian } from '../../lab/clean-debian.ts';
 import { mountOverlay, Nspawn, unmountOverlay } from './nspawn.js';
 
-/** A clean Debian 12 under its own systemd, with a Debian package lying in /root. /var/spool is this host's, as `spool`. Needs root. */
+/**
+ * A clean Debian 12 under its own systemd, with a Debian package lying in /root. /var/spool is this host's,
+ * as `spool`. Needs root.
+ */
 export class CleanDebian {
   /** The machine's /var/spool/hyper2kvm, from outside. */
   readonly spool: string;

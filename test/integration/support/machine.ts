@@ -31,8 +31,8 @@ export interface JournalEntry {
 }
 
 /**
- * Real systemd on an overlay of this host's root, with the unit, its user and its directories installed as on any machine. Only what the unit needs is
- * started beside it. Needs root.
+ * Real systemd on an overlay of this host's root, with the unit, its user and its directories installed as on
+ * any machine. Only what the unit needs is started beside it. Needs root.
  */
 export class Machine {
   /** The machine's /var/spool/hyper2kvm, from outside. */
@@ -97,7 +97,10 @@ export class Machine {
     writeFileSync(join(this.dropIns, name), `[Service]\n${lines}\n`);
   }
 
-  /** Puts a program into the machine; the one that was there is then called `.real`. Returns what puts it back. */
+  /**
+   * Puts a program into the machine; the one that was there is then called `.real`. Returns what puts it
+   * back.
+   */
   program(path: string, content: string): () => void {
     const file = join(this.#root, path);
     const isThere = existsSync(file);

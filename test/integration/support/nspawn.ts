@@ -7,7 +7,9 @@ import { until } from './daemon.js';
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** A writable overlay of `lower` at `base`/overlay/root, its changes in memory. Unmounted by `unmountOverlay`. */
+/**
+ * A writable overlay of `lower` at `base`/overlay/root, its changes in memory. Unmounted by `unmountOverlay`.
+ */
 export async function mountOverlay(base: string, lower: string): Promise<string> {
   const overlay = join(base, 'overlay');
   mkdirSync(overlay);

@@ -12,8 +12,8 @@ export function reached(path: string): string {
 }
 
 /**
- * Starts a program as another user, who finds the repository under `reached`, whatever private directory it is
- * in. `capabilities` as setpriv(1) takes them. Needs root.
+ * Starts a program as another user, who finds the repository under `reached`, whatever private directory it
+ * is in. `capabilities` as setpriv(1) takes them. Needs root.
  */
 export function asUser(uid: number, gid: number, capabilities: string): string[] {
   const script = `mount --bind "$1" ${REACHED}; shift; exec "$@"`;

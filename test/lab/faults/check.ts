@@ -28,8 +28,9 @@ const RESULT_NAME = /^(?<vm>.+)-(?<job>[0-9a-z]{13})$/;
 const NOT_SCRATCH = ['node-compile-cache'];
 
 /**
- * Checks a spool whose daemon has been stopped after all its work: every drop is in archive/ or failed/ exactly once, its source as it was, outputs whole, nothing
- * left in work/, incoming/ or TMPDIR, no process, no unfinished row in the database.
+ * Checks a spool whose daemon has been stopped after all its work: every drop is in archive/ or failed/
+ * exactly once, its source as it was, outputs whole, nothing left in work/, incoming/ or TMPDIR, no process,
+ * no unfinished row in the database.
  */
 export async function checkSpool(spool: FaultSpool): Promise<Findings> {
   const findings: Findings = { losses: [], duplicates: [], orphans: [], others: [] };
@@ -149,7 +150,10 @@ interface Told {
   job: { job: string; vm: string };
 }
 
-/** Each end of a job is told at least once: delivered, or still in the outbox. A drop that was converted has one end, one that failed and was tried again has two. */
+/**
+ * Each end of a job is told at least once: delivered, or still in the outbox. A drop that was converted has
+ * one end, one that failed and was tried again has two.
+ */
 async function checkNotifications(spool: FaultSpool, findings: Findings): Promise<void> {
   const files = (await readdir(spool.told)).filter((name) => name.endsWith('.json'));
   const delivered = await Promise.all(

@@ -1,6 +1,6 @@
 /**
- * Loaded into a daemon with `node --import`: its wall clock jumps by a year, forward and back, every 300 ms, as a machine's does that meets NTP or comes out of a
- * snapshot. The monotonic clock goes on.
+ * Loaded into a daemon with `node --import`: its wall clock jumps by a year, forward and back, every 300 ms,
+ * as a machine's does that meets NTP or comes out of a snapshot. The monotonic clock goes on.
  */
 const JUMP_MS = 365 * 86_400_000;
 const PERIOD_MS = 300;

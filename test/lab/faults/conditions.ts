@@ -12,7 +12,10 @@ import { checkSpool, type Findings } from './check.ts';
 import { type Deeds, drive } from './drive.ts';
 import { FaultSpool, type StartOptions } from './spool.ts';
 
-/** One real condition: returns the spool with all its work done, for the last check. Throws where something is not as promised. */
+/**
+ * One real condition: returns the spool with all its work done, for the last check. Throws where something is
+ * not as promised.
+ */
 type Condition = (base: string) => Promise<FaultSpool>;
 
 const CLOCK = fileURLToPath(new URL('./clock.ts', import.meta.url));
@@ -74,7 +77,10 @@ async function mountOn(directory: string, ...args: string[]): Promise<string> {
   return directory;
 }
 
-/** Work is full in the middle of CONVERT, with the database on it or not: the job waits, says so once, and goes on when there is room. */
+/**
+ * Work is full in the middle of CONVERT, with the database on it or not: the job waits, says so once, and
+ * goes on when there is room.
+ */
 async function fullWork(base: string, places: { database?: string }): Promise<FaultSpool> {
   const disk = await mountOn(join(base, 'small'), '-t', 'tmpfs', '-o', 'size=500M', 'tmpfs');
   const spool = await open(disk, '', places);
@@ -115,7 +121,10 @@ async function fullDatabase(base: string): Promise<FaultSpool> {
   return spool;
 }
 
-/** incoming is unmounted before the drop was taken, and comes back: the drop is a drop again, nothing was concluded meanwhile. */
+/**
+ * incoming is unmounted before the drop was taken, and comes back: the drop is a drop again, nothing was
+ * concluded meanwhile.
+ */
 async function incomingAway(base: string): Promise<FaultSpool> {
   const store = join(base, 'store');
   await mkdir(store);
@@ -145,7 +154,10 @@ async function clock(base: string): Promise<FaultSpool> {
   return spool;
 }
 
-/** qemu-img convert does `script` first, which may replace it. `code`: the failure that must come of it; null when the job must convert. */
+/**
+ * qemu-img convert does `script` first, which may replace it. `code`: the failure that must come of it; null
+ * when the job must convert.
+ */
 async function brokenConvert(base: string, script: string, code: string | null): Promise<FaultSpool> {
   const spool = await open(base);
   await spool.drop('good');
@@ -187,7 +199,10 @@ async function notDrops(base: string, count: number): Promise<FaultSpool> {
   return spool;
 }
 
-/** Very many drops at once, with a kill in the middle: each ends once. They are refused by their options, so that a job is short. */
+/**
+ * Very many drops at once, with a kill in the middle: each ends once. They are refused by their options, so
+ * that a job is short.
+ */
 async function crowd(base: string, count: number): Promise<FaultSpool> {
   const spool = await open(base, '[workers]\njobs = 4\n');
   for (let index = 0; index < count; index++) await spool.drop(`vm${index}`, 'bad', 4096);
@@ -218,7 +233,10 @@ async function applianceDies(base: string): Promise<FaultSpool> {
   return spool;
 }
 
-/** A real guest, and the disk under its appliance or its boot test is full: the job waits for space and goes on when there is some. */
+/**
+ * A real guest, and the disk under its appliance or its boot test is full: the job waits for space and goes
+ * on when there is some.
+ */
 async function fullUnder(base: string, stage: 'fix' | 'validate'): Promise<FaultSpool> {
   const disk = await mountOn(join(base, 'small'), '-t', 'tmpfs', '-o', `size=${GUEST_DISK}`, 'tmpfs');
   const spool = await open(disk, '', { database: join(base, 'queue.db') });
@@ -226,7 +244,8 @@ async function fullUnder(base: string, stage: 'fix' | 'validate'): Promise<Fault
   await spool.start();
   await until(spool, stage, (job) => job.state === 'running' && job.stage === stage, 300);
   const filler = join(disk, 'filler');
-  // Nearly all at once, or the stage would be over first; the rest until nothing fits, for the stage writes meanwhile.
+  // Nearly all at once, or the stage would be over first; the rest until nothing fits, for the stage writes
+  // meanwhile.
   await run('fallocate', ['-l', String((await freeBytes(disk)) - 128 * MIB), filler]);
   await run('sh', ['-c', 'head -c 1G /dev/zero >>"$1" 2>/dev/null || true', 'sh', filler]);
   await untilPausedForSpace(spool);
@@ -246,7 +265,10 @@ async function dropGuest(spool: FaultSpool): Promise<void> {
   await rm(form);
 }
 
-/** A PATH whose qemu-img runs `script` before the subcommand `name`; `$last` is its last argument, `$dir` that one's directory, REAL the real program. */
+/**
+ * A PATH whose qemu-img runs `script` before the subcommand `name`; `$last` is its last argument, `$dir` that
+ * one's directory, REAL the real program.
+ */
 async function fakeQemuImg(spool: FaultSpool, name: string, script: string): Promise<StartOptions> {
   const real = (await run('sh', ['-c', 'command -v qemu-img'])).stdout.toString().trim();
   const directory = join(spool.directory, 'bin');

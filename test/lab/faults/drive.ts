@@ -3,7 +3,10 @@ import type { JobSummary } from '#hyper2kvm/api/protocol.js';
 import { checkSpool, type Findings } from './check.ts';
 import type { FaultSpool, StartOptions } from './spool.ts';
 
-/** What the operator does in each run, once each, whatever dies meanwhile: tries every failed job again, cancels those named `cancel…`. */
+/**
+ * What the operator does in each run, once each, whatever dies meanwhile: tries every failed job again,
+ * cancels those named `cancel…`.
+ */
 export interface Deeds {
   retried: Set<string>;
   cancelled: Set<string>;
@@ -11,7 +14,9 @@ export interface Deeds {
 
 export type RunEnd = 'done' | 'died' | 'stuck';
 
-/** Until every drop has its job in a final state, and stays there; or the daemon died; or `seconds` are over. */
+/**
+ * Until every drop has its job in a final state, and stays there; or the daemon died; or `seconds` are over.
+ */
 export async function drive(spool: FaultSpool, deeds: Deeds, seconds: number): Promise<RunEnd> {
   const end = performance.now() + seconds * 1000;
   while (performance.now() < end) {
@@ -48,8 +53,8 @@ async function act(spool: FaultSpool, jobs: readonly JobSummary[], deeds: Deeds)
 }
 
 /**
- * One whole case: a daemon with a fault, then (when that died) daemons without until all is done, then a clean stop and the check. A daemon that lives must come to
- * the end by itself.
+ * One whole case: a daemon with a fault, then (when that died) daemons without until all is done, then a
+ * clean stop and the check. A daemon that lives must come to the end by itself.
  */
 export async function runCase(
   spool: FaultSpool,

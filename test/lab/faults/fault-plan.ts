@@ -2,7 +2,10 @@
 export interface FaultPlan {
   /** Only calls on paths below this directory count (and all calls of the database and of spawn). */
   under: string;
-  /** Which calls are counted: `change` is every call that changes a file system or the database, or makes it durable. */
+  /**
+   * Which calls are counted: `change` is every call that changes a file system or the database, or makes it
+   * durable.
+   */
   group: 'file' | 'database' | 'spawn' | 'change';
   /** Only calls of this function count. */
   call?: string;

@@ -7,8 +7,9 @@ import { openSqlite } from '#hyper2kvm/queue/sqlite/open.js';
 import { type Errno, FAULT_MESSAGE, FAULT_VARIABLE, type FaultPlan } from './fault-plan.ts';
 
 /**
- * Loaded into a daemon with `node --import` by the fault campaign, never by the product: makes one call of node:fs, better-sqlite3 or child_process fail, or
- * the process die around it, as the plan in HYPER2KVM_FAULT says. Patched at their one place each, so that production code has no hooks.
+ * Loaded into a daemon with `node --import` by the fault campaign, never by the product: makes one call of
+ * node:fs, better-sqlite3 or child_process fail, or the process die around it, as the plan in HYPER2KVM_FAULT
+ * says. Patched at their one place each, so that production code has no hooks.
  */
 type Call = (...args: never[]) => unknown;
 /** Where methods hang; a class's prototype or a module. */
@@ -115,7 +116,10 @@ function strike({ action, nth }: FaultPlan, call: string, group: string, proceed
   return Promise.reject(error);
 }
 
-/** Questions are left out: how many there are depends on who asks. A COMMIT counts as reading (sqlite3_stmt_readonly). */
+/**
+ * Questions are left out: how many there are depends on who asks. A COMMIT counts as reading
+ * (sqlite3_stmt_readonly).
+ */
 function changesDatabase({ readonly, source }: Database.Statement): boolean {
   return !readonly || source === 'COMMIT';
 }

@@ -41,8 +41,9 @@ export function whyNoPowerLoss(): string | null {
 }
 
 /**
- * The whole spool lies on an ext4 whose disk logs every write and flush (QEMU's `blklogwrites`, over FUSE and a loop device). The power then fails `cuts` times at
- * random points of the log: all writes before the last flush are there, of those after it a random part, the rest is lost. What was reported by then must be
+ * The whole spool lies on an ext4 whose disk logs every write and flush (QEMU's `blklogwrites`, over FUSE and
+ * a loop device). The power then fails `cuts` times at random points of the log: all writes before the last
+ * flush are there, of those after it a random part, the rest is lost. What was reported by then must be
  * there, and a daemon started on that disk brings every drop to its end.
  */
 export async function losePower(
@@ -95,8 +96,8 @@ export async function losePower(
 const NO_SYNC = fileURLToPath(new URL('./no-sync.ts', import.meta.url));
 
 /**
- * The negative control: with a daemon whose files are not synced the same test must find losses, or it would find none anywhere. The power fails just after each report, before
- * the kernel writes by itself.
+ * The negative control: with a daemon whose files are not synced the same test must find losses, or it would
+ * find none anywhere. The power fails just after each report, before the kernel writes by itself.
  */
 export async function losePowerUnsynced(base: string, until: number, tally: Tally): Promise<void> {
   const control = new Tally(() => {});

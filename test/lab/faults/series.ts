@@ -33,7 +33,10 @@ const OTHER_FILESYSTEM: readonly (readonly [Failpoint, 'incoming' | 'archive'])[
 const MISSES_AT_THE_END = 4;
 const PER_CASE_SECONDS = 120;
 
-/** Kills the daemon at each named failpoint, in turn. Those at work inside a guest are test/integration/crash.test.ts's. */
+/**
+ * Kills the daemon at each named failpoint, in turn. Those at work inside a guest are
+ * test/integration/crash.test.ts's.
+ */
 export async function killAtFailpoints(options: SeriesOptions, tally: Tally): Promise<void> {
   const names = FAILPOINTS.filter((name) => !/^stage\.(inspect|plan|fix)\.running$/.test(name));
   const some = names.filter((_, index) => index % options.step === 0);
@@ -44,7 +47,10 @@ export async function killAtFailpoints(options: SeriesOptions, tally: Tally): Pr
   });
 }
 
-/** Kills the daemon after the Nth call that changes a file system or the database, for N = 1 until a run completes. */
+/**
+ * Kills the daemon after the Nth call that changes a file system or the database, for N = 1 until a run
+ * completes.
+ */
 export async function killAtCalls(options: SeriesOptions, tally: Tally): Promise<void> {
   await countUp(options, (nth) => oneFault({ group: 'change', nth, action: 'kill-after' }, options, tally));
 }
@@ -66,8 +72,8 @@ export async function failCalls(
 }
 
 /**
- * Kills at random moments while `drops` jobs are under way, again and again, and at the end lets one daemon finish. A daemon that was quicker than the moment gets as
- * many drops again, until `kills` have struck.
+ * Kills at random moments while `drops` jobs are under way, again and again, and at the end lets one daemon
+ * finish. A daemon that was quicker than the moment gets as many drops again, until `kills` have struck.
  */
 export async function killAtRandom(
   {

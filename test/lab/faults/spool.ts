@@ -58,7 +58,10 @@ export class FaultSpool {
     this.client = new ControlClient(join(directory, 'control.sock'));
   }
 
-  /** `base`: an existing directory with a short path. `places`: directories that exist already, for those that are mounts. `toml` is added to the configuration. */
+  /**
+   * `base`: an existing directory with a short path. `places`: directories that exist already, for those that
+   * are mounts. `toml` is added to the configuration.
+   */
   static async create(base: string, toml = '', places: Partial<Places> = {}): Promise<FaultSpool> {
     const directory = await mkdtemp(join(base, 'h2kf-'));
     const at = (name: string) => join(directory, name);

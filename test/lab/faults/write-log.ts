@@ -1,7 +1,10 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 
-/** One record of a log of writes; sectors are of 512 bytes. `dataAt`: its bytes in the log file; null where it has none (a flush, a discard). */
+/**
+ * One record of a log of writes; sectors are of 512 bytes. `dataAt`: its bytes in the log file; null where it
+ * has none (a flush, a discard).
+ */
 export interface WriteRecord {
   sector: number;
   sectors: number;
@@ -18,9 +21,10 @@ const FUA = 2n;
 const DISCARD = 4n;
 
 /**
- * How many records a log holds by now. The log is that of dm-log-writes (Linux: Documentation/admin-guide/device-mapper/log-writes.rst), as QEMU's `blklogwrites`
- * writes it with sectors of 512 bytes: a super block (magic, version, records, sector size), then records of one sector (sector, sectors, flags, length of
- * inline data) with their data behind them. All numbers are little-endian.
+ * How many records a log holds by now. The log is that of dm-log-writes (Linux:
+ * Documentation/admin-guide/device-mapper/log-writes.rst), as QEMU's `blklogwrites` writes it with sectors of
+ * 512 bytes: a super block (magic, version, records, sector size), then records of one sector (sector,
+ * sectors, flags, length of inline data) with their data behind them. All numbers are little-endian.
  */
 export function recordCount(file: string): number {
   const descriptor = openSync(file, 'r');

@@ -71,6 +71,7 @@ describe('an appliance that does not start with KVM', () => {
     expect(await withoutKvm(start, 'kvm', { signal, log })).toBe('tcg');
     expect(await probeAccelerator({ signal })).toEqual({
       kind: 'tcg',
+      obstacle: 'broken',
       reason: 'an appliance did not start with KVM: failed to set MSR',
     });
   });

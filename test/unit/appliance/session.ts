@@ -1,6 +1,9 @@
 import type { ApplianceSession } from '../../../src/appliance/session.js';
 
-/** A session that answers by `answers` and keeps each call with its arguments in `calls`. A call without an answer fails. */
+/**
+ * A session that answers by `answers` and keeps each call with its arguments in `calls`. A call without an
+ * answer fails.
+ */
 export function answeringSession(answers: Record<string, (...args: never[]) => unknown>): {
   session: ApplianceSession;
   calls: unknown[][];

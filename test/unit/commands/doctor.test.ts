@@ -1,11 +1,13 @@
+import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { applianceCacheFinding, kernelFinding } from '../../../src/commands/doctor/appliance.js';
 import { inotifyFinding, kvmFix } from '../../../src/commands/doctor/host.js';
+import { accessFinding, networkFinding } from '../../../src/commands/doctor/libvirt.js';
 import { checkDirectory, checkSpace } from '../../../src/commands/doctor/spool.js';
-import { checkPrograms } from '../../../src/commands/doctor/tools.js';
+import { checkPrograms, checkQemu, sandboxFix } from '../../../src/commands/doctor/tools.js';
 import { loadConfig } from '../../../src/config/load.js';
 
 const scratch = mkdtempSync(join(tmpdir(), 'h2k-doctor-'));
@@ -103,8 +105,45 @@ describe('doctor finds', () => {
   });
 
   test('why KVM runs no guest, each with what mends it', () => {
-    expect(kvmFix('/dev/kvm may not be opened')).toContain('adduser hyper2kvm kvm');
-    expect(kvmFix('there is no /dev/kvm')).toContain('modprobe kvm_intel');
-    expect(kvmFix('KVM fails: failed to set MSR 0x10a')).toContain('nested virtualization');
+    expect(kvmFix('denied')).toContain('adduser hyper2kvm kvm');
+    expect(kvmFix('missing')).toContain('modprobe kvm_intel');
+    expect(kvmFix('broken')).toContain('nested virtualization');
+  });
+
+  test('why bubblewrap does not work, each with what mends it', () => {
+    expect(sandboxFix('missing')).toBe('apt install bubblewrap');
+    expect(sandboxFix('refused')).toContain('kernel.unprivileged_userns_clone');
+  });
+
+  test('an archive that libvirt’s QEMU may not pass through, with the command that opens it', async () => {
+    const archive = directory('archive');
+    const bundle = directory('archive/2026-05-04/web01-k3x9');
+    for (const path of [scratch, archive]) chmodSync(path, 0o755);
+    for (const path of [join(archive, '2026-05-04'), bundle]) chmodSync(path, 0o750);
+    // A user and a group that nothing belongs to.
+    const user = { name: 'nobody', uid: 65_534, groups: [65_534] };
+    const look = () => accessFinding(archive, user, AbortSignal.timeout(20_000));
+    const closed = await look();
+    expect(closed).toMatchObject({ status: 'warn', detail: expect.stringContaining(bundle) });
+    expect(closed.fix).toContain('setfacl -m u:nobody:x,d:u:nobody:x ');
+    // Not only said: it mends it.
+    execFileSync('sh', ['-e', '-c', closed.fix]);
+    expect(await look()).toMatchObject({ status: 'ok', detail: expect.stringContaining(bundle) });
+    // And what comes later.
+    const later = directory('archive/2026-05-05');
+    expect(await look()).toMatchObject({ status: 'ok', detail: expect.stringContaining(later) });
+  });
+
+  test('what libvirt’s network lacks', () => {
+    expect(networkFinding('default', true).status).toBe('ok');
+    expect(networkFinding('default', false).fix).toContain('net-start default');
+    expect(networkFinding(null, false).fix).toContain('net-define');
+  });
+
+  test('an emulator of another architecture as a fact, not as a fault', async () => {
+    const config = loadConfig({ env: {}, flags: {} }).config;
+    const found = await checkQemu({ config, env: {}, signal: AbortSignal.timeout(20_000) });
+    const foreign = process.arch === 'arm64' ? 'qemu-system-x86_64' : 'qemu-system-aarch64';
+    expect(found.find(({ name }) => name === foreign)).toMatchObject({ status: 'ok', fix: '' });
   });
 });

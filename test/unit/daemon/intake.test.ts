@@ -11,7 +11,10 @@ import { daemonParts, spoolConfig } from './support.js';
 
 const WRITTEN = 'still open for writing';
 
-/** An intake whose rounds end after one drop. Those of `written` are still open for writing, and stand first by name. */
+/**
+ * An intake whose rounds end after one drop. Those of `written` are still open for writing, and stand first
+ * by name.
+ */
 async function crowd(
   written: readonly string[],
   others: readonly string[],
@@ -108,7 +111,8 @@ describe('a drop whose claim fails', () => {
       const { intake, claimed, tries, until, incoming } = await crowd([], [], { work, restFactor: 1000 });
       const stuck = join(incoming, 'a.raw');
       writeFileSync(stuck, Buffer.alloc(4096, 'a'));
-      // Not even root may move it: that shows when it has been copied (or, on a busy machine, that it changed).
+      // Not even root may move it: that shows when it has been copied (or, on a busy machine, that it
+      // changed).
       await run('chattr', ['+i', stuck]);
       onTestFinished(async () => void (await run('chattr', ['-i', stuck], { okCodes: [0, 1] })));
       await until(() => tries.length > 0);

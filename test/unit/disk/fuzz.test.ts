@@ -10,8 +10,9 @@ import { bufferSource } from './buffer-source.js';
 import { makeSubjects, type Subject } from './fuzz-subjects.js';
 
 /**
- * Runs of each property in the ordinary test run. `H2K_FUZZ_SECONDS=600 npx vitest run --config test/vitest.config.ts test/unit/disk/fuzz.test.ts -t 'vmdk:'` fuzzes one
- * parser for ten minutes (docs/development.md).
+ * Runs of each property in the ordinary test run. `H2K_FUZZ_SECONDS=600 npx vitest run --config
+ * test/vitest.config.ts test/unit/disk/fuzz.test.ts -t 'vmdk:'` fuzzes one parser for ten minutes
+ * (docs/development.md).
  */
 const RUNS = 150;
 const SECONDS = Number(process.env.H2K_FUZZ_SECONDS ?? 0);
@@ -94,7 +95,10 @@ function mutate(subject: Subject, value: typeof mutation extends fc.Arbitrary<in
   return bytes;
 }
 
-/** Counts what a parser asks for: it may neither read much more than the file has, nor ask for a buffer beyond its budget. */
+/**
+ * Counts what a parser asks for: it may neither read much more than the file has, nor ask for a buffer beyond
+ * its budget.
+ */
 function meteredSource(bytes: Buffer): ByteSource & { asked: () => number } {
   const source = bufferSource(bytes);
   let asked = 0;

@@ -28,8 +28,8 @@ export async function realImages(
 }
 
 /**
- * Turns a stream-optimized VMDK of QEMU (directory in front) into the form that VMware's tools write: the header says that the directory is at the
- * end, and footer and end-of-stream marker follow the grains.
+ * Turns a stream-optimized VMDK of QEMU (directory in front) into the form that VMware's tools write: the
+ * header says that the directory is at the end, and footer and end-of-stream marker follow the grains.
  */
 export function withFooter(image: Buffer): Buffer {
   const header = Buffer.from(image.subarray(0, 512));

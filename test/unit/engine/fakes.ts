@@ -23,7 +23,10 @@ export function testOptions(config: Record<string, unknown> = {}, kind: 'vm' | '
   });
 }
 
-/** A stage whose output is `{ by: <name>, run: <how often it ran> }` unless `act` says otherwise; `ran` gets each run's name. */
+/**
+ * A stage whose output is `{ by: <name>, run: <how often it ran> }` unless `act` says otherwise; `ran` gets
+ * each run's name.
+ */
 export function testStage(
   name: string,
   ran: string[],

@@ -14,7 +14,10 @@ const compressed = (suffix: string) => MODULES_DEP.replaceAll('.ko', `.ko${suffi
 const merged: Files = { '/lib': '-> usr/lib', '/bin': '-> usr/bin', '/sbin': '-> usr/sbin' };
 const modern: Files = { ...merged, '/usr/lib/systemd/system/systemd-network-generator.service': null };
 
-/** Guests of real distributions' shapes as VMware leaves them: what their files are called, how they are written, what is in the initramfs. */
+/**
+ * Guests of real distributions' shapes as VMware leaves them: what their files are called, how they are
+ * written, what is in the initramfs.
+ */
 export const DISTRIBUTIONS: Record<string, GuestRecipe> = {
   'Debian 12, BIOS, ifupdown': {
     files: {

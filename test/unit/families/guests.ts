@@ -4,7 +4,10 @@ import { GuestTree, type TreeEntry } from '../../../src/guest/tree.js';
 import type { Filesystem, Identity, Kernel } from '../../../src/model/identity.js';
 import type { Operation } from '../../../src/operations/registry.js';
 
-/** Files of a guest by path: text, a link (`-> target`), or null for a name without content; a path that ends with `/` is an empty directory. */
+/**
+ * Files of a guest by path: text, a link (`-> target`), or null for a name without content; a path that ends
+ * with `/` is an empty directory.
+ */
 export type Files = Record<string, string | null>;
 
 export function treeOf(files: Files): GuestTree {

@@ -1,4 +1,7 @@
-/** A PE32+ program, as small as one can be: `sections` in the order of the file, with the alignments that ukify uses. */
+/**
+ * A PE32+ program, as small as one can be: `sections` in the order of the file, with the alignments that
+ * ukify uses.
+ */
 export function makePe(
   sections: readonly { name: string; address: number; content: Buffer }[],
   { certificate }: { certificate?: Buffer } = {},
@@ -43,7 +46,9 @@ export function makePe(
   return Buffer.concat(pieces);
 }
 
-/** `kernel` bytes that say of themselves, as x86's do, how much memory they need and which version they are. */
+/**
+ * `kernel` bytes that say of themselves, as x86's do, how much memory they need and which version they are.
+ */
 export function kernelOf(size: number, memory: number, version = ''): Buffer {
   const kernel = Buffer.alloc(size, 'k');
   kernel.write('HdrS', 0x202, 'latin1');

@@ -79,7 +79,8 @@ describe('docs/failures.md', () => {
   });
 
   test('has no code that the sources cannot give', () => {
-    // Put together from a part and a word, where the scan cannot see them: tool.*, host.*, config.*, job-options.*, and validate.<signature>.
+    // Put together from a part and a word, where the scan cannot see them: tool.*, host.*, config.*,
+    // job-options.*, and validate.<signature>.
     const composed = /^(tool|host|config|job-options|validate)\./;
     const source = codesInSource();
     const names = [...documented].filter(

@@ -132,10 +132,10 @@ Ready after N s.`);
     ]);
     const lines = out.split('\r\n');
     const counted = lines.find((line) => line.includes('[2/4]'))!.split('\r\u001b[K');
-    expect(counted).toContain(
-      '[2/4] 2 Debian packages and what they depend on ... 1 s  [########............]  40 % downloading',
-    );
-    expect(counted.at(-1)).toMatch(/^\[2\/4\] 2 Debian packages and what they depend on \.\.\. [23] s$/);
-    expect(lines.at(-1)).toMatch(/^Ready after \d s\.$/);
+    // Which second shows which part depends on how busy the machine is.
+    const bar = /^\[2\/4\] 2 Debian packages and what they depend on \.\.\. \d s {2}\[#+\.*\] +\d+ % \w+$/;
+    expect(counted.filter((text) => bar.test(text))).not.toEqual([]);
+    expect(counted.at(-1)).toMatch(/^\[2\/4\] 2 Debian packages and what they depend on \.\.\. \d+ s$/);
+    expect(lines.at(-1)).toMatch(/^Ready after \d+ s\.$/);
   });
 });

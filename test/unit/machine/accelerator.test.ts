@@ -7,6 +7,7 @@ it('a KVM that failed on a real guest is used by nobody any more, for the first 
   const { signal } = new AbortController();
   expect(await probeAccelerator({ signal })).toEqual({
     kind: 'tcg',
+    obstacle: 'broken',
     reason: 'KVM stopped with an internal error in a guest',
   });
 });

@@ -1,21 +1,56 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type DomainFacts, domainUuid, domainXml } from '../../../src/machine/libvirt-domain.js';
-import { domainFacts } from '../../../src/report/domain-facts.js';
-import { readOutputs } from '../../../src/report/report.js';
+import { type DomainNames, domainUuid, libvirtDomain } from '../../../src/machine/libvirt-domain.js';
+import type { Machine } from '../../../src/machine/machine.js';
 import { run } from '../../../src/tools/run.js';
-import { sampleOptions, sampleOutputs } from '../report/sample.js';
+import { type MachineParts, machineWith, VIRTIO } from './machines.js';
 
-const disks = [
-  { path: '/srv/archive/web01-k3x9/web01-disk0.qcow2', format: 'qcow2' as const },
-  { path: '/srv/archive/web01-k3x9/web01-disk1.raw', format: 'raw' as const },
-];
-const facts = (changes: Partial<DomainFacts> = {}): DomainFacts => ({
-  ...domainFacts({ job: 'k3x9', vm: 'web01', options: sampleOptions() }, readOutputs(sampleOutputs()), disks),
-  ...changes,
-});
+const NAMES: DomainNames = {
+  job: 'k3x9',
+  vm: 'web01',
+  sourceName: 'Web <01> & "friends"',
+  osName: 'Debian GNU/Linux 12 (bookworm)',
+  accelerator: 'kvm',
+  network: 'default',
+};
+const WEB01: Partial<MachineParts> = {
+  memory: 4096,
+  vcpus: 4,
+  macs: ['00:50:56:9A:BC:DE'],
+  disks: [
+    { file: '/srv/archive/web01-k3x9/web01-disk0.qcow2', format: 'qcow2' },
+    { file: '/srv/archive/web01-k3x9/web01-disk1.raw', format: 'raw' },
+  ],
+};
+const TRANSITIONAL = { ...VIRTIO, virtio: 'transitional' } as const;
+const domainOf = (parts: Partial<MachineParts> = {}, names: Partial<DomainNames> = {}) =>
+  libvirtDomain(machineWith({ ...WEB01, ...parts }), { ...NAMES, ...names });
+
+interface Case {
+  parts?: Partial<MachineParts>;
+  names?: Partial<DomainNames>;
+}
+
+/** Each has its file in golden/ (UPDATE_GOLDEN=1 rewrites them). */
+const GOLDEN: Record<string, Case> = {
+  'bios-virtio': {},
+  'uefi-scsi': { parts: { firmware: 'uefi', devices: { disk_bus: 'scsi', nic_model: 'virtio' } } },
+  'bios-sata': { parts: { devices: { disk_bus: 'sata', nic_model: 'e1000e' } } },
+  'bios-ide': { parts: { devices: { disk_bus: 'ide', nic_model: 'e1000' } } },
+  'bios-transitional': { parts: { devices: TRANSITIONAL } },
+  'bios-transitional-scsi': { parts: { devices: { ...TRANSITIONAL, disk_bus: 'scsi' } } },
+  'uefi-windows': { parts: { firmware: 'uefi', osType: 'windows' } },
+  'bios-three-nics': { parts: { macs: ['00:50:56:00:00:01', '<script>', '01:00:5e:00:00:01'] } },
+  'bios-virtio-emulated': { names: { accelerator: 'tcg' } },
+  'bios-virtio-user-network': { names: { network: null } },
+  'aarch64-virtio': { parts: { architecture: 'aarch64' } },
+  'aarch64-sata-emulated': {
+    parts: { architecture: 'aarch64', devices: { disk_bus: 'sata', nic_model: 'e1000e' }, vcpus: 12 },
+    names: { accelerator: 'tcg' },
+  },
+};
 
 describe('libvirt accepts the domain of', () => {
   let directory: string;
@@ -24,51 +59,36 @@ describe('libvirt accepts the domain of', () => {
   });
   afterAll(() => rm(directory, { recursive: true, force: true }));
 
-  const cases: Record<string, Partial<DomainFacts>> = {
-    'a BIOS guest on virtio': {},
-    'a UEFI guest on virtio-scsi': {
-      firmware: 'uefi',
-      devices: { disk_bus: 'scsi', nic_model: 'virtio' },
-    },
-    'an old guest on SATA and e1000': { devices: { disk_bus: 'sata', nic_model: 'e1000' } },
-    'an older guest on IDE': { devices: { disk_bus: 'ide', nic_model: 'rtl8139' } },
-    'a guest from before virtio 1.0': {
-      devices: { disk_bus: 'virtio', nic_model: 'virtio', virtio: 'transitional' },
-    },
-    'the same on virtio-scsi': {
-      devices: { disk_bus: 'scsi', nic_model: 'virtio', virtio: 'transitional' },
-    },
-    'a Windows guest': { osType: 'windows', firmware: 'uefi' },
-    'a VM without network description': { nics: [] },
-    'a VM with several interfaces and a broken MAC': {
-      nics: [
-        { mac: '00:50:56:00:00:01', network: 'A', model: null },
-        { mac: '<script>', network: 'B', model: null },
-        { mac: '01:00:5e:00:00:01', network: 'C', model: null },
-      ],
-    },
+  const cases: Record<string, Case> = {
+    ...GOLDEN,
     'a VM whose old name is hostile': {
-      sourceName: '\u001b[31m</description>&\u0000\ud800',
-      osName: '<!-- ',
+      names: { sourceName: '\u001b[31m</description>&\u0000\ud800', osName: '<!-- ' },
     },
-    'sixty disks': {
-      disks: Array.from({ length: 60 }, (_, n) => ({
-        path: `/a/web01-disk${n}.qcow2`,
-        format: 'qcow2' as const,
-      })),
-    },
+    'sixty disks': { parts: { disks: disksOf(60) } },
+    'sixty SCSI disks': { parts: { disks: disksOf(60), devices: { ...VIRTIO, disk_bus: 'scsi' } } },
   };
   test.each(Object.keys(cases))('%s', async (name) => {
     const file = join(directory, 'domain.xml');
-    await writeFile(file, domainXml(facts(cases[name])));
+    await writeFile(file, domainOf(cases[name]?.parts, cases[name]?.names));
     // Ends with code 3 and the schema's complaint when the domain does not fit.
     await run('virt-xml-validate', [file, 'domain']);
   });
 });
 
-describe('domainXml', () => {
+function disksOf(count: number): Machine['disks'] {
+  return Array.from({ length: count }, (_, n) => ({ file: `/a/web01-disk${n}.qcow2`, format: 'qcow2' }));
+}
+
+describe('libvirtDomain', () => {
+  test.each(Object.keys(GOLDEN))('is the golden one: %s', async (name) => {
+    const file = new URL(`golden/${name}.xml`, import.meta.url);
+    const xml = domainOf(GOLDEN[name]?.parts, GOLDEN[name]?.names);
+    if (process.env.UPDATE_GOLDEN === '1') await writeFile(file, xml);
+    expect(xml).toBe(await readFile(file, 'utf8'));
+  });
+
   test('keeps the hardware that the VM’s own description gives', () => {
-    const xml = domainXml(facts());
+    const xml = domainOf();
     expect(xml).toContain("<memory unit='MiB'>4096</memory>");
     expect(xml).toContain("<vcpu placement='static'>4</vcpu>");
     expect(xml).toContain("<mac address='00:50:56:9a:bc:de'/>");
@@ -77,32 +97,39 @@ describe('domainXml', () => {
     expect(xml).not.toContain("firmware='efi'");
   });
 
-  test('offers the devices that the boot test starts: every virtio device is transitional, or none', () => {
-    const devices = { disk_bus: 'virtio', nic_model: 'virtio', virtio: 'transitional' } as const;
-    const xml = domainXml(facts({ devices }));
+  test('gives a driver from before virtio 1.0 no device that it cannot drive', () => {
+    const xml = domainOf({ devices: TRANSITIONAL });
     expect(xml).toContain("<disk type='file' device='disk' model='virtio-transitional'>");
     expect(xml).toContain("<model type='virtio-transitional'/>");
     for (const element of ['rng', 'memballoon'])
       expect(xml).toContain(`<${element} model='virtio-transitional'`);
     expect(xml).toContain("<controller type='virtio-serial' index='0' model='virtio-transitional'/>");
     expect(xml).not.toMatch(/(model|type)='virtio'(?! name)/);
-    expect(domainXml(facts())).not.toContain('transitional');
+    expect(domainOf()).not.toContain('transitional');
   });
 
-  test('job.toml goes before the description', () => {
-    const options = sampleOptions({ vm: { memory: 512, vcpus: 1, firmware: 'uefi' } });
-    const xml = domainXml(
-      domainFacts({ job: 'j', vm: 'web01', options }, readOutputs(sampleOutputs()), disks),
-    );
-    expect(xml).toContain("<memory unit='MiB'>512</memory>");
-    expect(xml).toContain("<vcpu placement='static'>1</vcpu>");
-    expect(xml).toContain("<os firmware='efi'>");
+  test('is emulated where KVM does not run the guest, with all that QEMU emulates', () => {
+    const xml = domainOf({}, { accelerator: 'tcg' });
+    expect(xml).toContain("<domain type='qemu'>");
+    expect(xml).toContain("<cpu mode='maximum' check='none'/>");
+    // It may be taken to a host with KVM.
+    expect(xml).toMatch(/^<!-- KVM does not run .* type='kvm', .*-->\n<domain/);
   });
 
-  test('refuses no MAC but leaves out what libvirt would refuse', () => {
-    expect(
-      domainXml(facts({ nics: [{ mac: '01:00:5e:00:00:01', network: null, model: null }] })),
-    ).not.toContain('<mac ');
+  test('names the network that is there, and needs none where there is none', () => {
+    expect(domainOf({}, { network: 'br<0>' })).toContain("<source network='br&lt;0&gt;'/>");
+    const alone = domainOf({}, { network: null });
+    expect(alone).toContain("<interface type='user'>");
+    expect(alone).not.toContain('<source network');
+  });
+
+  test('names every SCSI controller: libvirt would make the others of a model of its own', () => {
+    const xml = domainOf({ disks: disksOf(15), devices: { ...VIRTIO, disk_bus: 'scsi' } });
+    expect(xml.match(/<controller type='scsi'.*>/g)).toEqual([
+      "<controller type='scsi' model='virtio-scsi'/>",
+      "<controller type='scsi' index='1' model='virtio-scsi'/>",
+      "<controller type='scsi' index='2' model='virtio-scsi'/>",
+    ]);
   });
 
   test('the same job has the same UUID, another job another', () => {

@@ -1,25 +1,25 @@
 import { describe, expect, it } from 'vitest';
-import { domainNics } from '../../../src/machine/nics.js';
+import { machineNics } from '../../../src/machine/nics.js';
 
 const MAC = '00:50:56:ab:cd:01';
 const described = (mac: string | null) => ({ mac, network: 'LAN', model: 'vmxnet3' });
 
-describe('domainNics', () => {
+describe('machineNics', () => {
   it('goes by the VM’s description where that has MACs', () => {
     const nics = [described(null), described(MAC)];
-    expect(domainNics({ nics }, { nics: [{ name: 'eth0', mac: null }] })).toEqual(nics);
+    expect(machineNics({ nics }, { nics: [{ name: 'eth0', mac: null }] })).toEqual(nics);
   });
 
   it('keeps every card of a description without MACs, whatever the guest configures', () => {
     const nics = [described(null), described(null)];
     const plan = { nics: [{ name: 'ens192', mac: MAC }] };
-    expect(domainNics({ nics }, plan).map(({ mac }) => mac)).toEqual([MAC, null]);
-    expect(domainNics({ nics }, { nics: [] }).map(({ mac }) => mac)).toEqual([null, null]);
+    expect(machineNics({ nics }, plan).map(({ mac }) => mac)).toEqual([MAC, null]);
+    expect(machineNics({ nics }, { nics: [] }).map(({ mac }) => mac)).toEqual([null, null]);
   });
 
   it('goes by the guest without a description, and gives one card at least', () => {
     const plan = { nics: [MAC, null].map((mac, index) => ({ name: `eth${index}`, mac })) };
-    expect(domainNics(null, plan).map(({ mac }) => mac)).toEqual([MAC, null]);
-    expect(domainNics(null, null)).toHaveLength(1);
+    expect(machineNics(null, plan).map(({ mac }) => mac)).toEqual([MAC, null]);
+    expect(machineNics(null, null)).toHaveLength(1);
   });
 });

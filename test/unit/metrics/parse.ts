@@ -1,6 +1,7 @@
 /**
- * A strict reader of Prometheus' text exposition format 0.0.4 (prometheus.io/docs/instrumenting/exposition_formats). Samples by their name and labels as
- * written. Throws at what the specification does not allow.
+ * A strict reader of Prometheus' text exposition format 0.0.4
+ * (prometheus.io/docs/instrumenting/exposition_formats). Samples by their name and labels as written. Throws
+ * at what the specification does not allow.
  */
 export function parseExposition(text: string): Map<string, number> {
   if (!text.endsWith('\n')) throw new Error('the last line must end with a line feed');

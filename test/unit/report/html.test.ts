@@ -25,6 +25,11 @@ const failure = {
   },
 };
 
+const START: Report['start'] = {
+  libvirt: ['virsh define /srv/it’s/web01.xml', 'virsh start web01'],
+  qemu: 'qemu-system-x86_64 -machine q35',
+};
+
 function report(changes: Partial<Report> = {}, failed: typeof failure | null = null): Report {
   const built = buildReport({
     job: 'k3x9',
@@ -36,6 +41,7 @@ function report(changes: Partial<Report> = {}, failed: typeof failure | null = n
     finishedAt: FINISHED,
     diskNames: failed === null ? ['web01-disk0.qcow2'] : [],
     source: [{ path: 'web01.vmdk', size: 7, sha256: 'c'.repeat(64) }],
+    start: failed === null ? START : null,
     versions: { hyper2kvm: '0.1.0', qemu: '7.2.22', libguestfs: null },
     failure: failed,
   });
@@ -61,12 +67,13 @@ describe('what FETCH found beside the disks', () => {
       finishedAt: FINISHED,
       diskNames: [],
       source: [{ path: 'web01.vmdk', size: 7, sha256: 'c'.repeat(64) }],
+      start: null,
       versions: { hyper2kvm: '0.1.0', qemu: null, libguestfs: null },
       failure: null,
     });
     expect(built.passed_over).toEqual(fetched.passed_over);
     expect(built.warnings).toEqual([warning]);
-    const page = reportHtml(built, { screens: [], serialTail: '', finalDirectory: null });
+    const page = reportHtml(built, { screens: [], serialTail: '' });
     expect(page).toContain('web01-ctk.vmdk</span>: changed block tracking of VMware');
     expect(page).toContain('web01.mf has &lt;lines&gt;');
   });
@@ -198,14 +205,14 @@ describe('a boot with warnings', () => {
       verdict: 'Converted and booted, with warnings',
       sentence: expect.stringContaining('not mounted: /srv/<data>'),
     });
-    const html = reportHtml(page, { screens: [], serialTail: '', finalDirectory: '/archive/web01' });
+    const html = reportHtml(page, { screens: [], serialTail: '' });
     expect(html).toContain('booted, with warnings, level login');
     expect(html).toContain('<code>validate.missing-mounts</code> not mounted: /srv/&lt;data&gt;');
   });
 });
 
 describe('report.html', () => {
-  const attachments = { screens: [], serialTail: 'web01 login:', finalDirectory: '/srv/it’s/web01' };
+  const attachments = { screens: [], serialTail: 'web01 login:' };
 
   test('stays markup of ours when every text of the report is hostile', () => {
     const hostile = JSON.parse(
@@ -232,11 +239,12 @@ describe('report.html', () => {
     expect(html.match(/<li class="reached">/g)).toHaveLength(6);
     expect(html).toContain('<span class="add">+UUID=5f1c1b0e-53a0-4b5a-9b87-0d2f0d8a9c01\t/boot');
     expect(html).toContain('a'.repeat(64));
-    expect(html).toContain('virsh define');
+    expect(html).toContain('virsh define /srv/it’s/web01.xml\nvirsh start web01');
+    expect(html).toContain('qemu-system-x86_64 -machine q35');
   });
 
   test('of a failure names the code first and gives no command to start it', () => {
-    const html = reportHtml(report({}, failure), { ...attachments, finalDirectory: null });
+    const html = reportHtml(report({}, failure), attachments);
     expect(html.indexOf('validate.stalled')).toBeLessThan(html.indexOf('<h2>'));
     expect(html).not.toContain('virsh');
   });

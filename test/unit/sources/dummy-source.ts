@@ -5,7 +5,10 @@ import type { Source } from '../../../src/sources/base/source.js';
 
 const spec = z.object({ sectors: z.int().min(1), fill: z.int() });
 
-/** A source whose bytes are made up: a raw disk of `sectors` that are all `fill`. `closed` gets how each opening ended. */
+/**
+ * A source whose bytes are made up: a raw disk of `sectors` that are all `fill`. `closed` gets how each
+ * opening ended.
+ */
 export function dummySource(closed: string[]): Source<z.infer<typeof spec>> {
   return {
     type: 'dummy',

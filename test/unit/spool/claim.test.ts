@@ -40,7 +40,10 @@ async function dropped(directories: ClaimDirectories, names: string[], job = 'j1
   return testClaim(job, { entries });
 }
 
-/** /dev/shm is a tmpfs on every Linux: another filesystem than the temporary directory's, or at least one that may be. */
+/**
+ * /dev/shm is a tmpfs on every Linux: another filesystem than the temporary directory's, or at least one that
+ * may be.
+ */
 function otherFilesystem(): string {
   const directory = join('/dev/shm', `h2k-test-${process.pid}-${Math.random().toString(36).slice(2)}`);
   mkdirSync(directory);

@@ -32,11 +32,16 @@ describe('no program that is started here can speak for the service', () => {
   });
 
   test('the QEMU of a boot test', async () => {
-    const binary = join(scratch, 'qemu');
-    writeFileSync(binary, `#!/bin/sh\n([ -e /run ] || printf 'no /run '; ${NAMES}) >&2\nexit 1\n`, {
+    const program = join(scratch, 'qemu');
+    writeFileSync(program, `#!/bin/sh\n([ -e /run ] || printf 'no /run '; ${NAMES}) >&2\nexit 1\n`, {
       mode: 0o755,
     });
-    const started = startQemu({ args: [], binary, readable: [scratch], signal: AbortSignal.timeout(20_000) });
+    const started = startQemu({
+      args: [],
+      program,
+      readable: [scratch],
+      signal: AbortSignal.timeout(20_000),
+    });
     const message = await started.then(
       () => 'started',
       (error: Error) => error.message,

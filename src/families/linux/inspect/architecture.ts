@@ -1,20 +1,15 @@
 import { type GuestReader, isFile } from '../../../access/guest-reader.js';
 import { Hyper2kvmError } from '../../../errors/error.js';
+import { architectureOfElf } from '../../../machine/architecture.js';
 
-/** ELF `e_machine` (System V ABI) of the programs in the guest: what the userland is made for. */
-const MACHINES: Record<number, string> = {
-  3: 'i386',
-  21: 'ppc64',
-  22: 's390x',
-  40: 'arm',
-  62: 'x86_64',
-  183: 'aarch64',
-  243: 'riscv64',
-};
 const PROGRAMS = ['/bin/sh', '/usr/bin/sh', '/bin/bash', '/sbin/init', '/usr/lib/systemd/systemd'];
 /** Up to `e_machine`. */
 const HEADER_BYTES = 20;
 
+/**
+ * Returns what the programs in the guest are made for (ELF `e_machine`). Throws
+ * `inspect.unknown-architecture`.
+ */
 export async function architecture(reader: GuestReader): Promise<string> {
   for (const program of PROGRAMS) {
     // A named pipe would keep who reads it waiting.
@@ -22,8 +17,8 @@ export async function architecture(reader: GuestReader): Promise<string> {
     const head = await reader.readAt(program, 0, HEADER_BYTES);
     if (head.length < HEADER_BYTES || head.toString('latin1', 0, 4) !== '\x7fELF') continue;
     const bigEndian = head[5] === 2;
-    const machine = MACHINES[bigEndian ? head.readUInt16BE(18) : head.readUInt16LE(18)];
-    if (machine !== undefined) return machine;
+    const found = architectureOfElf(bigEndian ? head.readUInt16BE(18) : head.readUInt16LE(18));
+    if (found !== undefined) return found;
   }
   throw new Hyper2kvmError('inspect.unknown-architecture', 'no program of the guest tells its architecture', {
     advice: 'Neither /bin/sh nor systemd is a known ELF file: the root filesystem may be damaged.',

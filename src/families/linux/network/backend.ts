@@ -4,7 +4,10 @@ import type { Warning } from '../../../model/plan.js';
 import type { Operation } from '../../../operations/registry.js';
 import type { NetworkExpectation } from '../../base/family.js';
 
-/** An interface as one file of the guest knows it. `mac` is the hardware's, lower case, where the file ties one to the name. */
+/**
+ * An interface as one file of the guest knows it. `mac` is the hardware's, lower case, where the file ties
+ * one to the name.
+ */
 export interface ConfiguredInterface {
   name: string;
   mac: string | null;
@@ -40,7 +43,10 @@ interface Unpinned {
 /** One way to configure the network. Pure. */
 export interface NetworkBackend {
   name: string;
-  /** The physical interfaces that it configures: no loopback, aliases, VLANs, bonds or bridges, but the ports of those. */
+  /**
+   * The physical interfaces that it configures: no loopback, aliases, VLANs, bonds or bridges, but the ports
+   * of those.
+   */
   interfaces(tree: GuestTree): ConfiguredInterface[];
   /** What the interfaces that are brought up at boot are configured to have. */
   expects?(tree: GuestTree): NetworkExpectation;
@@ -105,7 +111,10 @@ export function mergeInterfaces(all: readonly ConfiguredInterface[]): Configured
   return [...merged.values()];
 }
 
-/** What to say of `path`, whose `driver` picked some of the VM's cards: on KVM all have one driver. Null where it picked all of them. */
+/**
+ * What to say of `path`, whose `driver` picked some of the VM's cards: on KVM all have one driver. Null where
+ * it picked all of them.
+ */
 export function widened(path: string, driver: string, { cards }: Pick<NetworkContext, 'cards'>): Warning[] {
   if (new Set(cards.map(({ model }) => model)).size < 2) return [];
   const message = `${path} picks network cards by the driver ${driver}, and on KVM all ${cards.length} cards of the VM have one driver: let it match a MAC in the guest`;

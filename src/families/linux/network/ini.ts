@@ -1,4 +1,7 @@
-/** A line of an INI file of systemd or NetworkManager. `section` is the one it stands in; key and value are empty for anything else. */
+/**
+ * A line of an INI file of systemd or NetworkManager. `section` is the one it stands in; key and value are
+ * empty for anything else.
+ */
 export interface IniLine {
   raw: string;
   section: string;

@@ -6,8 +6,9 @@ import { linkBindings } from './networkd.js';
 import { ruleBindings } from './udev.js';
 
 /**
- * The order in which VMware's slot numbers name the cards: e1000 in slots 32 up (`ens32` …), vmxnet3 in 160 and 192 (`ens160`, `ens192`), then 224,
- * 256 and the second row 161, 193, 225, 257. Other names go by their number.
+ * The order in which VMware's slot numbers name the cards: e1000 in slots 32 up (`ens32` …), vmxnet3 in 160
+ * and 192 (`ens160`, `ens192`), then 224, 256 and the second row 161, 193, 225, 257. Other names go by their
+ * number.
  */
 const VMWARE_ORDER = ['ens160', 'ens192', 'ens224', 'ens256', 'ens161', 'ens193', 'ens225', 'ens257'];
 
@@ -23,7 +24,10 @@ function byName(a: string, b: string): number {
 const bySlot = (name: string, cards: readonly Card[]): Card | undefined =>
   cards.find(({ slot }) => slot !== null && name === `ens${slot}`);
 
-/** The kernel's own names (`net.ifnames=0`, or before systemd 197) follow the bus, and so VMware's slot numbers, where one driver has all the cards. */
+/**
+ * The kernel's own names (`net.ifnames=0`, or before systemd 197) follow the bus, and so VMware's slot
+ * numbers, where one driver has all the cards.
+ */
 function byBus(name: string, cards: readonly Card[]): Card | undefined {
   const number = /^eth(\d+)$/.exec(name)?.[1];
   const isOneDriver = new Set(cards.map(({ model }) => model)).size === 1;
@@ -32,8 +36,9 @@ function byBus(name: string, cards: readonly Card[]): Card | undefined {
 }
 
 /**
- * Gives the MACs of the VM's NICs to the interfaces that no file of the guest ties to one. `guessed` are the names whose MAC is only an order's
- * word: the cards' and the names' orders agree on VMware, but nothing proves it.
+ * Gives the MACs of the VM's NICs to the interfaces that no file of the guest ties to one. `guessed` are the
+ * names whose MAC is only an order's word: the cards' and the names' orders agree on VMware, but nothing
+ * proves it.
  */
 export function assignMacs(
   interfaces: readonly ConfiguredInterface[],
@@ -67,7 +72,10 @@ export function assignMacs(
   };
 }
 
-/** Files that make udev give `name` to the card with `mac` (null: to the card of `driver`). Nothing where the guest's own files do. */
+/**
+ * Files that make udev give `name` to the card with `mac` (null: to the card of `driver`). Nothing where the
+ * guest's own files do.
+ */
 export function bindName(
   tree: GuestTree,
   { name, mac }: ConfiguredInterface,
@@ -95,8 +103,8 @@ export function bindName(
 }
 
 /**
- * systemd before 241 leaves a card alone that the initramfs's udev has renamed already, whatever a .link file says; a rule renames it. The unit
- * came with 245 and was not backported.
+ * systemd before 241 leaves a card alone that the initramfs's udev has renamed already, whatever a .link file
+ * says; a rule renames it. The unit came with 245 and was not backported.
  */
 function appliesLinksTwice(tree: GuestTree): boolean {
   return ['/usr/lib', '/lib'].some((lib) =>

@@ -92,7 +92,9 @@ export function linkBindings(tree: GuestTree): (ConfiguredInterface & { path: st
   });
 }
 
-/** `Driver=vmxnet3`, `Path=pci-0000:0b:00.0`: what a NIC on KVM, where its driver is `driver`, does not have. */
+/**
+ * `Driver=vmxnet3`, `Path=pci-0000:0b:00.0`: what a NIC on KVM, where its driver is `driver`, does not have.
+ */
 function isOldPin({ section, key, value }: IniLine, driver = ''): boolean {
   if (section !== 'Match') return false;
   if (key !== 'Driver') return key === 'Path';
@@ -133,7 +135,10 @@ function unpinFile(path: string, context: NetworkContext): { operations: Operati
   };
 }
 
-/** The one condition that identifies the NIC now: the MAC of the name it gives, or any card when there is only one. */
+/**
+ * The one condition that identifies the NIC now: the MAC of the name it gives, or any card when there is only
+ * one.
+ */
 function matchInstead(lines: readonly IniLine[], { interfaces, driver }: NetworkContext): string | null {
   const name = lines.find(({ section, key }) => section === 'Link' && key === 'Name')?.value;
   const mac = interfaces.find((candidate) => candidate.name === name)?.mac;

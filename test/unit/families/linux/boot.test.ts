@@ -319,6 +319,14 @@ describe('serial console', () => {
     );
   });
 
+  it('is the port that AArch64 has, and none is added beside it', () => {
+    const files = { '/boot/grub/grub.cfg': 'linux /v root=UUID=x\nlinux /v root=UUID=x console=ttyAMA0\n' };
+    const arm = guest(files, { options: { serial_console: true }, identity: { architecture: 'aarch64' } });
+    expect(textAfter(serialConsole.plan(arm).operations, '/boot/grub/grub.cfg')).toBe(
+      'linux /v root=UUID=x console=tty0 console=ttyAMA0,115200n8\nlinux /v root=UUID=x console=ttyAMA0\n',
+    );
+  });
+
   it('stands before the arguments for init', () => {
     expect(appendArguments('root=x quiet --- single', 'console=tty0')).toBe(
       'root=x quiet console=tty0 --- single',

@@ -79,3 +79,15 @@ it('refuses more IDE disks than a VM has places for', () => {
   expect(on(4).devices).toEqual({ disk_bus: 'ide', nic_model: 'e1000' });
   expect(() => on(5)).toThrowError(expect.objectContaining({ code: 'plan.too-many-disks' }));
 });
+
+describe('a kernel with IDE drivers alone', () => {
+  const version = '6.1.0-18-arm64';
+  const dep = 'kernel/drivers/ata/ata_piix.ko:\nkernel/drivers/scsi/sd_mod.ko:\n';
+  const chosen = (architecture: string) =>
+    planOf({ [version]: dep }, { identity: { kernels: [kernelOf(version, [])], architecture } }).devices;
+
+  it('gets IDE disks where there are any: a PC has them, AArch64’s machine has not', () => {
+    expect(chosen('x86_64')).toEqual({ disk_bus: 'ide', nic_model: 'e1000' });
+    expect(chosen('aarch64')).toEqual(VIRTIO_1);
+  });
+});

@@ -5,7 +5,7 @@ import { guestReport } from '../../../../src/families/linux/guest-report.js';
 import { applyOperations } from '../../../../src/operations/apply-operations.js';
 import { guestOf, pathsOf, textAfter, treeOf } from '../guests.js';
 
-const systemd = { init_system: 'systemd' };
+const systemd = { init_system: 'systemd', architecture: 'x86_64' };
 const SCRIPT = '/etc/hyper2kvm-evidence.sh';
 const UNIT = '/etc/systemd/system/hyper2kvm-evidence.service';
 
@@ -30,6 +30,16 @@ describe('evidence', () => {
     expect(pathsOf(operations)).not.toContain('/etc/default/grub');
   });
 
+  it('takes the port that AArch64 has', () => {
+    const identity = { ...systemd, architecture: 'aarch64' };
+    const { operations, changes } = evidence({ tree: treeOf(files), identity });
+    expect(textAfter(operations, '/boot/extlinux/extlinux.conf')).toBe(
+      '  append root=UUID=a console=tty0 console=ttyAMA0,115200n8\n',
+    );
+    expect(textAfter(operations, SCRIPT)).toContain('> /dev/ttyAMA0\n');
+    expect(`${changes.join()} ${textAfter(operations, SCRIPT)}`).not.toContain('ttyS0');
+  });
+
   it('adds an enabled unit and patience, and says so', () => {
     const { operations, changes, unit } = evidence({ tree: treeOf(files), identity: systemd });
     const { tree } = applyOperations(guestOf({ files }), operations);
@@ -44,7 +54,8 @@ describe('evidence', () => {
   });
 
   it('gives a guest without systemd the console only', () => {
-    const { operations, unit } = evidence({ tree: treeOf(files), identity: { init_system: 'openrc' } });
+    const identity = { ...systemd, init_system: 'openrc' };
+    const { operations, unit } = evidence({ tree: treeOf(files), identity });
     expect(operations).toHaveLength(3);
     expect(unit).toBe(false);
   });

@@ -32,6 +32,7 @@ it('takes the directory of the system, by version, major version or name, and th
     'debian-12/README',
     'rocky-9/qemu-guest-agent-9.0.0-10.el9.x86_64.rpm',
     'rocky-9/base-1.noarch.rpm',
+    'rocky-9/qemu-guest-agent-9.0.0-10.el9.i686.rpm',
     'alpine/qemu-guest-agent-9.apk',
   );
   const debian = ['base_1_all.deb', 'qemu-guest-agent_1%3a7.2+dfsg-7+deb12u18_amd64.deb'];
@@ -40,7 +41,15 @@ it('takes the directory of the system, by version, major version or name, and th
     'base-1.noarch.rpm',
     'qemu-guest-agent-9.0.0-10.el9.x86_64.rpm',
   ]);
-  expect(await names(system('debian', '12', 'aarch64'))).toHaveLength(2);
+  expect(await names(system('debian', '12', 'aarch64'))).toEqual([
+    'base_1_all.deb',
+    'qemu-guest-agent_1%3a7.2+dfsg-7+deb12u18_arm64.deb',
+  ]);
+  // What INSPECT calls i386 is i686 to RPM.
+  expect(await names(system('rocky', '9.4', 'i386'))).toEqual([
+    'base-1.noarch.rpm',
+    'qemu-guest-agent-9.0.0-10.el9.i686.rpm',
+  ]);
   expect(await names(system('alpine', '3.19'))).toEqual([]);
   expect(await names(system('fedora', '40'))).toEqual([]);
 });

@@ -57,6 +57,16 @@ async function runStage(
 const file = (name: string) => readFileSync(join(workDirectory, name), 'utf8');
 
 describe('the PLAN stage', () => {
+  it('refuses a guest that no machine of ours runs, whatever it is to do', async () => {
+    const identity = { ...guest.identity, architecture: 's390x' };
+    const untouched = jobOptionsSchema.parse({ config: { fix: { mode: 'none' } } });
+    for (const options of [undefined, untouched])
+      await expect(runStage(options, identity)).rejects.toMatchObject({
+        code: 'plan.unsupported-architecture',
+        advice: expect.stringContaining('kind = "data"'),
+      });
+  });
+
   it('writes plan.json and plan.diff, the same bytes for the same input', async () => {
     const output = await runStage();
     const first = [file('plan.json'), file('plan.diff')];

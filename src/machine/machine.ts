@@ -1,0 +1,96 @@
+import type { JobOptions } from '../config/schema.js';
+import type { Hardware } from '../model/hardware.js';
+import type { Identity } from '../model/identity.js';
+import type { Devices, PlannedNic } from '../model/plan.js';
+import { ARCHITECTURES, type Architecture, type MachineType, machineArchitecture } from './architecture.js';
+import { cardAddress, machineNics } from './nics.js';
+
+export type DiskFormat = 'qcow2' | 'raw' | 'vdi' | 'vmdk';
+
+/** A disk of the VM by its absolute path: libvirt takes no relative ones. */
+interface MachineDisk {
+  file: string;
+  format: DiskFormat;
+}
+
+/**
+ * The new VM, as the boot test starts it (qemu-arguments.ts), as libvirt defines it (libvirt-domain.ts) and
+ * as a person starts it (start-command.ts). test/unit/machine/renderers.test.ts holds the three against each
+ * other.
+ */
+export interface Machine {
+  architecture: Architecture;
+  type: MachineType;
+  firmware: 'bios' | 'uefi';
+  memoryMib: number;
+  vcpus: number;
+  diskBus: Devices['disk_bus'];
+  /** In the VM's order; the first is the one that is started from. */
+  disks: readonly MachineDisk[];
+  nicModel: Devices['nic_model'];
+  /** MAC of each NIC in order, in lower case; null where QEMU or libvirt may choose. */
+  nics: readonly (string | null)[];
+  /** `transitional`: a driver from before virtio 1.0 finds the devices, too. */
+  virtio: 'modern' | 'transitional';
+  /** A virtio source of randomness: for guests that drive virtio. */
+  hasRng: boolean;
+  /** Linux keeps the hardware clock in UTC, Windows in local time. */
+  clock: 'utc' | 'localtime';
+}
+
+export interface MachineFacts {
+  hardware: Hardware | null;
+  identity: Pick<Identity, 'architecture' | 'firmware' | 'os_type'> | null;
+  plan: { devices: Devices; nics: readonly PlannedNic[] } | null;
+  /** `[vm]` of the job. */
+  vm: JobOptions['vm'];
+  disks: readonly MachineDisk[];
+}
+
+/**
+ * For a VM whose description says nothing (a bare disk): enough for a server, raised by the operator in
+ * `[vm]` of job.toml.
+ */
+const DEFAULT_MEMORY_MIB = 2_048;
+const DEFAULT_VCPUS = 2;
+const VIRTIO: Devices = { disk_bus: 'virtio', nic_model: 'virtio' };
+
+/**
+ * Returns the VM that the job makes: the operator's word (job.toml) goes before the VM's own description, and
+ * that before what was found in the guest. Pure. Throws `plan.unsupported-architecture`.
+ */
+export function machineOf({ hardware, identity, plan, vm, disks }: MachineFacts): Machine {
+  const architecture: Architecture =
+    identity === null ? ARCHITECTURES.x86_64 : machineArchitecture(identity.architecture);
+  const { disk_bus, nic_model, virtio } = plan?.devices ?? VIRTIO;
+  const type = architecture.machines[disk_bus];
+  if (type === undefined) throw new Error(`a machine of ${architecture.name} has no ${disk_bus} disks`);
+  const firmware = vm.firmware ?? identity?.firmware ?? hardware?.firmware ?? 'bios';
+  return {
+    architecture,
+    type,
+    firmware: architecture.firmwares.includes(firmware) ? firmware : architecture.firmwares[0]!,
+    memoryMib: vm.memory ?? hardware?.memory_mib ?? DEFAULT_MEMORY_MIB,
+    vcpus: vm.vcpus ?? hardware?.vcpus ?? DEFAULT_VCPUS,
+    diskBus: disk_bus,
+    disks,
+    nicModel: nic_model,
+    nics: machineNics(hardware, plan).map(({ mac }) => cardAddress(mac)),
+    virtio: virtio === 'transitional' ? 'transitional' : 'modern',
+    hasRng: disk_bus === 'virtio' || disk_bus === 'scsi',
+    clock: identity?.os_type === 'windows' ? 'localtime' : 'utc',
+  };
+}
+
+/** libvirt puts so many disks on a SCSI controller. It would make the further ones of another model. */
+const DISKS_ON_SCSI = 7;
+
+/** Returns where libvirt puts the SCSI disk `index` (`sda`, `sdb`, …). */
+export function scsiPlace(index: number): { controller: number; unit: number } {
+  return { controller: Math.floor(index / DISKS_ON_SCSI), unit: index % DISKS_ON_SCSI };
+}
+
+/** Returns how many SCSI controllers the machine has. */
+export function scsiControllers({ diskBus, disks }: Pick<Machine, 'diskBus' | 'disks'>): number {
+  return diskBus === 'scsi' ? Math.max(1, Math.ceil(disks.length / DISKS_ON_SCSI)) : 0;
+}

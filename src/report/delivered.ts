@@ -1,0 +1,126 @@
+import { join } from 'node:path';
+import type { JobOptions } from '../config/schema.js';
+import { type Accelerator, isNative, probeAccelerator } from '../machine/accelerator.js';
+import { findUefi } from '../machine/firmware.js';
+import { libvirtDomain } from '../machine/libvirt-domain.js';
+import { LIBVIRT_URI, type LibvirtHost, lookAtLibvirt } from '../machine/libvirt-host.js';
+import { type Machine, machineOf } from '../machine/machine.js';
+import { type StartHost, startCommand } from '../machine/start-command.js';
+import { shellWord } from '../text/format.js';
+import { aclEntry } from '../tools/acl.js';
+import { letQemuPass, stillClosed } from './libvirt-access.js';
+import type { Report, StageOutputs } from './report.js';
+
+interface DeliveredJob {
+  job: string;
+  vm: string;
+  options: JobOptions;
+  /** Absolute path that the bundle will have. */
+  finalDirectory: string;
+}
+
+/** The VM of the bundle: as libvirt defines it, and how it is started on this host. */
+export interface Delivered {
+  domain: string;
+  start: NonNullable<Report['start']>;
+}
+
+/** Returns the VM as VALIDATE booted it, with its own memory and CPUs, on the disks of the bundle. Pure. */
+export function deliveredMachine(
+  { options, finalDirectory }: Pick<DeliveredJob, 'options' | 'finalDirectory'>,
+  outputs: StageOutputs,
+  diskNames: readonly string[],
+): Machine {
+  const { identity, fetch, plan } = outputs;
+  return machineOf({
+    hardware: fetch?.hardware ?? null,
+    identity,
+    plan,
+    vm: options.vm,
+    disks: diskNames.map((name, n) => ({
+      file: join(finalDirectory, name),
+      format: outputs.disks[n]!.format,
+    })),
+  });
+}
+
+/** What of this host the VM is started with. */
+export interface Host extends StartHost {
+  libvirt: LibvirtHost;
+  /** What libvirt, which may open /dev/kvm where this user may not, runs the VM on. */
+  libvirtAccelerator: 'kvm' | 'tcg';
+  /** Directories on the way to the disks that libvirt's QEMU may not pass through. */
+  closed: readonly string[];
+  /** Who reads the commands where they are printed: root, or somebody who must name the system's libvirt. */
+  isRoot: boolean;
+}
+
+/**
+ * Returns what is there: KVM where it has run the boot test or passes its own. Lets libvirt's QEMU into the
+ * bundle.
+ */
+export async function lookAtHost(
+  machine: Machine,
+  boot: StageOutputs['boot'],
+  place: { bundleDirectory: string; finalDirectory: string },
+  signal: AbortSignal,
+): Promise<Host> {
+  const { architecture, firmware } = machine;
+  const uefi = firmware === 'uefi' ? ((await findUefi(architecture)) ?? architecture.uefi.images[0]!) : null;
+  const libvirt = await lookAtLibvirt(signal);
+  // What that could not open is found closed.
+  await letQemuPass([place.bundleDirectory], { signal });
+  const closed = libvirt.user === null ? [] : await stillClosed(libvirt.user, place, signal);
+  const { kind, obstacle } = await acceleratorOf(machine, boot, signal);
+  return {
+    accelerator: kind,
+    uefi,
+    libvirt,
+    libvirtAccelerator: obstacle === 'denied' ? 'kvm' : kind,
+    closed,
+    isRoot: process.getuid?.() === 0,
+  };
+}
+
+async function acceleratorOf(
+  { architecture }: Machine,
+  boot: StageOutputs['boot'],
+  signal: AbortSignal,
+): Promise<Pick<Accelerator, 'kind' | 'obstacle'>> {
+  if (!isNative(architecture)) return { kind: 'tcg', obstacle: 'broken' };
+  return boot?.accelerator === 'kvm' ? { kind: 'kvm', obstacle: null } : probeAccelerator({ signal });
+}
+
+/** Returns the domain and the commands that start it. Pure. */
+export function deliver(job: DeliveredJob, outputs: StageOutputs, machine: Machine, host: Host): Delivered {
+  return {
+    domain: libvirtDomain(machine, {
+      job: job.job,
+      vm: job.vm,
+      sourceName: outputs.fetch?.hardware.name ?? null,
+      osName: outputs.identity?.os_name ?? null,
+      accelerator: host.libvirtAccelerator,
+      network: host.libvirt.network,
+    }),
+    start: { libvirt: libvirtCommands(job, host), qemu: startCommand(machine, host) },
+  };
+}
+
+/** Lines for a shell, each of which may be pasted again. */
+function libvirtCommands({ vm, finalDirectory }: DeliveredJob, host: Host): string[] {
+  const { libvirt, closed, isRoot } = host;
+  const { isInstalled, user, network, isNetworkActive } = libvirt;
+  const lines: string[] = [];
+  if (!isInstalled)
+    lines.push('# libvirt is not installed here; Debian: apt install libvirt-daemon-system libvirt-clients');
+  if (!isRoot)
+    lines.push(`export LIBVIRT_DEFAULT_URI=${LIBVIRT_URI}  # for root and the members of the group libvirt`);
+  if (user !== null && closed.length > 0)
+    lines.push(`setfacl -m ${aclEntry(user)} ${closed.map(shellWord).join(' ')}`);
+  if (network !== null && isNetworkActive !== true) {
+    const name = shellWord(network);
+    lines.push(`virsh net-list --name | grep -qx ${name} || virsh net-start ${name}`);
+  }
+  const file = shellWord(join(finalDirectory, `${vm}.xml`));
+  return [...lines, `virsh define ${file} && virsh start ${shellWord(vm)}`];
+}
