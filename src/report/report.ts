@@ -12,7 +12,7 @@ import type { DeliveredDisk } from '../model/storage.js';
 import { type Plan, planSchema } from '../operations/plan.js';
 import type { Operation } from '../operations/registry.js';
 import { type ConvertOutput, convertOutput } from '../stages/convert/output.js';
-import { type FetchOutput, fetchOutput } from '../stages/fetch/output.js';
+import { fetchOutput } from '../stages/fetch/output.js';
 import { fixOutput } from '../stages/fix/output.js';
 import { inspectOutput } from '../stages/inspect/output.js';
 import { validateOutput } from '../stages/validate/output.js';
@@ -56,7 +56,7 @@ export interface Report {
  * The stages' outputs that a report speaks of, each null where the stage did not complete (or was skipped).
  */
 export interface StageOutputs {
-  fetch: FetchOutput | null;
+  fetch: z.infer<typeof fetchFacts> | null;
   identity: Identity | null;
   plan: Plan | null;
   proofs: string[];
@@ -65,6 +65,8 @@ export interface StageOutputs {
   content: Content | null;
 }
 
+/** What an older version's FETCH knew, too: its last jobs are published by this one. */
+const fetchFacts = fetchOutput.pick({ hardware: true, passed_over: true, warnings: true });
 const planEnvelope = z.object({ plan: planSchema });
 
 /**
@@ -77,7 +79,7 @@ export function readOutputs(outputs: Record<string, unknown>): StageOutputs {
     return output === undefined || output === null ? null : schema.parse(output);
   };
   return {
-    fetch: read('fetch', fetchOutput),
+    fetch: read('fetch', fetchFacts),
     identity: read('inspect', inspectOutput)?.identity ?? null,
     plan: read('plan', planEnvelope)?.plan ?? null,
     proofs: read('fix', fixOutput)?.proofs ?? [],

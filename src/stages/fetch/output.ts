@@ -16,7 +16,7 @@ export const fetchOutput = z.object({
     }),
   ),
   hardware: hardwareSchema,
-  passed_over: z.array(passedOverSchema),
-  warnings: z.array(warningSchema),
+  passed_over: z.array(passedOverSchema).default([]),
+  warnings: z.array(warningSchema).default([]),
 });
 export type FetchOutput = z.infer<typeof fetchOutput>;

@@ -79,6 +79,13 @@ describe('what FETCH found beside the disks', () => {
   });
 });
 
+test('a job that an older version fetched is published by this one', () => {
+  const { hardware } = sampleFetch;
+  const disks = [{ index: 0, leaf: 'web01.vmdk', format: 'vmdk', controller: null }];
+  const { fetch } = readOutputs({ fetch: { files: [], disks, hardware, unpacked: [] } });
+  expect(fetch).toEqual({ hardware, passed_over: [], warnings: [] });
+});
+
 describe('report.json', () => {
   test('has the keys that scripts rely on', () => {
     const converted = report();
