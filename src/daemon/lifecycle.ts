@@ -7,6 +7,9 @@ export interface Part {
   stop?(): void | Promise<void>;
 }
 
+/** systemd waits for all of them together: what takes longer is worth a line. */
+const SLOW_SECONDS = 1;
+
 /** Starts parts in order, and stops in reverse those that were started. */
 export class Lifecycle {
   readonly #log: Logger;
@@ -26,12 +29,15 @@ export class Lifecycle {
 
   async stop(): Promise<void> {
     for (const part of this.#started.splice(0).reverse()) {
+      const asked = performance.now();
       try {
         await part.stop?.();
       } catch (err) {
         // The parts below it still have to be stopped.
         this.#log.error({ err, part: part.name }, 'part did not stop cleanly');
       }
+      const seconds = (performance.now() - asked) / 1000;
+      if (seconds > SLOW_SECONDS) this.#log.warn({ part: part.name, seconds }, 'part was slow to stop');
     }
   }
 }
