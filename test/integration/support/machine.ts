@@ -137,7 +137,9 @@ export class Machine {
     return (await this.inside('systemctl', 'show', '--value', '-p', name, UNIT)).stdout.trim();
   }
 
+  /** Returns the unit's lines so far. The journal takes its time to write what it was sent: it is asked to. */
   async journal(...filter: string[]): Promise<JournalEntry[]> {
+    await this.inside('journalctl', '--sync');
     const { stdout } = await this.inside('journalctl', '-u', UNIT, '-o', 'json', '--no-pager', ...filter);
     return stdout
       .split('\n')
