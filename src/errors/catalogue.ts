@@ -288,15 +288,17 @@ const SECTIONS = {
       meaning: 'A unified kernel image is damaged, or was not the one that INSPECT read.',
     },
     'guest.hive-corrupt': {
-      meaning:
-        'A registry hive of the guest is damaged, or its file is no hive. Start the guest where it is, let Windows repair it (`sfc /scannow`, or restore the hive from a backup), shut it down and drop it again.',
-    },
-    'guest.hive-unsupported': {
-      meaning: 'A registry hive of the guest is older than Windows NT 4, or newer than any that is known.',
+      meaning: 'A registry hive of the guest is damaged, or its file is not a hive.',
+      advice:
+        'Start the guest where it is and let Windows repair it (or restore the hive from a backup), shut it down cleanly, and drop it again.',
     },
     'guest.hive-dirty': {
       meaning:
-        "The guest was stopped while it wrote a registry hive, and the hive's logs do not complete it. Start the guest where it is, shut it down cleanly and drop it again.",
+        "The guest was stopped while it wrote a registry hive, and the hive's logs do not complete it.",
+      advice: 'Start the guest where it is, shut it down cleanly (not into hibernation), and drop it again.',
+    },
+    'guest.hive-unsupported': {
+      meaning: 'A registry hive of the guest has a version that is not known: not Windows NT 4 to 11.',
     },
     'guest.appendix-path': { meaning: 'A driver lies outside /lib/modules: the module index is damaged.' },
     'qemu.start': { meaning: 'QEMU did not start; the message has its output. Run `hyper2kvm doctor`.' },
