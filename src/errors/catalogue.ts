@@ -287,6 +287,9 @@ const SECTIONS = {
     'guest.unified-image': {
       meaning: 'A unified kernel image is damaged, or was not the one that INSPECT read.',
     },
+    'guest.bcd-incomplete': {
+      meaning: 'The file is a registry hive, but not a boot configuration store: it has no boot manager.',
+    },
     'guest.hive-corrupt': {
       meaning: 'A registry hive of the guest is damaged, or its file is not a hive.',
       advice:
