@@ -303,6 +303,9 @@ const SECTIONS = {
     'guest.hive-unsupported': {
       meaning: 'A registry hive of the guest has a version that is not known: not Windows NT 4 to 11.',
     },
+    'guest.inf-invalid': {
+      meaning: "A driver package's INF file is damaged, or is not an INF file. Get the package again.",
+    },
     'guest.appendix-path': { meaning: 'A driver lies outside /lib/modules: the module index is damaged.' },
     'qemu.start': { meaning: 'QEMU did not start; the message has its output. Run `hyper2kvm doctor`.' },
     'qmp.connect': { meaning: "QEMU's monitor does not answer: the host is overloaded, or QEMU died." },
