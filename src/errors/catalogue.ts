@@ -306,6 +306,12 @@ const SECTIONS = {
     'guest.inf-invalid': {
       meaning: "A driver package's INF file is damaged, or is not an INF file. Get the package again.",
     },
+    'guest.pe-invalid': {
+      meaning: 'A Windows program or driver is damaged, or its file is not one. Get the file again.',
+    },
+    'guest.signature-invalid': {
+      meaning: 'The signature of a Windows driver or its catalogue is damaged. Get the driver package again.',
+    },
     'guest.appendix-path': { meaning: 'A driver lies outside /lib/modules: the module index is damaged.' },
     'qemu.start': { meaning: 'QEMU did not start; the message has its output. Run `hyper2kvm doctor`.' },
     'qmp.connect': { meaning: "QEMU's monitor does not answer: the host is overloaded, or QEMU died." },

@@ -1,0 +1,67 @@
+import type { KeyObject } from 'node:crypto';
+import { MICROSOFT_ROOTS, type RootKind } from './microsoft-roots.js';
+import type { Certificate, SignedData } from './signed-data.js';
+
+/** Who signed, and whom that leads to. */
+export interface Signer {
+  /** Names as `CN=…`, one part a line. */
+  subject: string;
+  issuer: string;
+  /** Issued by itself: a certificate that only its maker vouches for. Windows loads no such boot driver. */
+  isSelfIssued: boolean;
+  /** SHA-1 of the certificate, in lower case: how Windows names it. */
+  thumbprint: string;
+  /** The certificate, DER: for TrustedPublisher. */
+  certificate: Buffer;
+  /**
+   * The root of Microsoft that its chain leads to: `product` signs what Microsoft tested or made;
+   * `cross-signed` is somebody's own certificate under Microsoft's Code Verification Root (loaded up to
+   * Windows 8.1, and by later ones where Secure Boot is off or the system was upgraded); `standard` signs
+   * programs, not drivers. Null: none. By signatures and keys, not by names; dates do not count, as a
+   * countersigned driver is valid for ever.
+   */
+  root: RootKind | null;
+}
+
+/** Null where the signer's certificate is missing. */
+export function signerOf({ signer, certificates }: SignedData): Signer | null {
+  if (signer === null) return null;
+  const { x509 } = signer;
+  return {
+    subject: x509.subject,
+    issuer: x509.issuer,
+    isSelfIssued: signer.subject.equals(signer.issuer),
+    thumbprint: x509.fingerprint.replaceAll(':', '').toLowerCase(),
+    certificate: x509.raw,
+    root: rootOf(signer, certificates),
+  };
+}
+
+/** Of the roots that are found, the one that more is loaded for. */
+const PREFERENCE: readonly RootKind[] = ['product', 'cross-signed', 'standard'];
+
+/** Every certificate is looked at once: several ways may lead up from one (a CA's own root, a cross-certificate). */
+function rootOf(signer: Certificate, certificates: readonly Certificate[]): RootKind | null {
+  const found = new Set<RootKind>();
+  const reached = new Set([signer]);
+  for (const current of reached) {
+    for (const { kind, key } of MICROSOFT_ROOTS) if (isSignedBy(current, key())) found.add(kind);
+    for (const candidate of certificates)
+      if (candidate.subject.equals(current.issuer) && !reached.has(candidate) && isIssuer(candidate, current))
+        reached.add(candidate);
+  }
+  return PREFERENCE.find((kind) => found.has(kind)) ?? null;
+}
+
+function isIssuer(candidate: Certificate, certificate: Certificate): boolean {
+  return candidate.x509.ca && isSignedBy(certificate, candidate.x509.publicKey);
+}
+
+function isSignedBy({ x509 }: Certificate, key: KeyObject): boolean {
+  try {
+    return x509.verify(key);
+  } catch {
+    // Another kind of key, or an algorithm that OpenSSL refuses.
+    return false;
+  }
+}
