@@ -24,7 +24,7 @@ interface Decoration {
  *
  * A decoration fits where its architecture is the target's, its version and build are not later, and its
  * product type is the target's. The latest version goes first, then the latest build, then one that names
- * the product type, then one that names the architecture (Microsoft, "Combining Platform Extensions with
+ * the product type, then one that names the architecture, then `.NT` (Microsoft, "Combining Platform Extensions with
  * Operating System Versions"). One without an architecture is for x86 only (since Windows Server 2003 SP1):
  * `undecorated` says whether `base` by itself is for all, as install sections are and sections of models
  * are not.
@@ -79,9 +79,11 @@ function fits(decoration: Decoration, target: WindowsTarget, undecorated: 'all' 
   return product === null || product === PRODUCT_TYPE[target.product];
 }
 
-function rankOf({ architecture, version, product, build }: Decoration): number[] {
+function rankOf(decoration: Decoration): number[] {
+  const { architecture, version, product, build } = decoration;
   const [major, minor] = version ?? [-1, -1];
-  return [major, minor, build ?? -1, product === null ? 0 : 1, architecture === null ? 0 : 1];
+  const named = [product !== null, architecture !== null, decoration !== NONE];
+  return [major, minor, build ?? -1, ...named.map(Number)];
 }
 
 function compare(a: readonly number[], b: readonly number[]): number {

@@ -14,7 +14,7 @@ export interface InfSections {
 
 const MAX_LINES = 200_000;
 /** Of all sections together, as often as they are asked for: many sections may name the same one. */
-const MAX_GIVEN_LINES = 1_000_000;
+const MAX_GIVEN_LINES = 300_000;
 /** Of one field, once its strings are put in. */
 const MAX_FIELD = 64 * 1024;
 /** Of one field's tokens: a short line could name a long string often. */
