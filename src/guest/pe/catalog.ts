@@ -3,6 +3,7 @@ import { type Signer, signerOf } from './chain.js';
 import { child, type DerNode, isOid, TAG } from './der.js';
 import { badSignature } from './errors.js';
 import { authenticodeDigest, type DigestAlgorithm } from './file-digest.js';
+import { MICROSOFT_ROOTS, type Root } from './microsoft-roots.js';
 import { digestOf, readSignedData } from './signed-data.js';
 
 /**
@@ -27,7 +28,7 @@ const MAX_BYTES = 16 * 1024 ** 2;
 const PROGRAMS = /\.(sys|dll|exe|efi|cpl|ocx|scr)$/i;
 
 /** Throws `guest.signature-invalid`. */
-export function readCatalog(bytes: Buffer): Catalog {
+export function readCatalog(bytes: Buffer, roots: readonly Root[] = MICROSOFT_ROOTS): Catalog {
   if (bytes.length > MAX_BYTES) throw badSignature('the catalogue is larger than any');
   const signed = readSignedData(bytes);
   if (signed.contentType !== TRUST_LIST) throw badSignature('it is not a catalogue');
@@ -39,7 +40,7 @@ export function readCatalog(bytes: Buffer): Catalog {
     digestAlgorithms.add(digestOf(child(digestInfo, 0, TAG.sequence)));
     members.add(child(digestInfo, 1, TAG.octetString).content.toString('hex'));
   }
-  return { isIntact: signed.isIntact, signer: signerOf(signed), digestAlgorithms, members };
+  return { isIntact: signed.isIntact, signer: signerOf(signed, roots), digestAlgorithms, members };
 }
 
 /** Whether the file is a member: a program by its Authenticode digest, any other by that of all its bytes. */

@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { MICROSOFT_ROOTS, type RootKind } from './microsoft-roots.js';
+import type { Root, RootKind } from './microsoft-roots.js';
 import type { Certificate, SignedData } from './signed-data.js';
 
 /** Who signed, and whom that leads to. */
@@ -24,7 +24,7 @@ export interface Signer {
 }
 
 /** Null where the signer's certificate is missing. */
-export function signerOf({ signer, certificates }: SignedData): Signer | null {
+export function signerOf({ signer, certificates }: SignedData, roots: readonly Root[]): Signer | null {
   if (signer === null) return null;
   const { x509 } = signer;
   return {
@@ -33,7 +33,7 @@ export function signerOf({ signer, certificates }: SignedData): Signer | null {
     isSelfIssued: signer.subject.equals(signer.issuer),
     thumbprint: x509.fingerprint.replaceAll(':', '').toLowerCase(),
     certificate: x509.raw,
-    root: rootOf(signer, certificates),
+    root: rootOf(signer, certificates, roots),
   };
 }
 
@@ -41,11 +41,15 @@ export function signerOf({ signer, certificates }: SignedData): Signer | null {
 const PREFERENCE: readonly RootKind[] = ['product', 'cross-signed', 'standard'];
 
 /** Every certificate is looked at once: several ways may lead up from one (a CA's own root, a cross-certificate). */
-function rootOf(signer: Certificate, certificates: readonly Certificate[]): RootKind | null {
+function rootOf(
+  signer: Certificate,
+  certificates: readonly Certificate[],
+  roots: readonly Root[],
+): RootKind | null {
   const found = new Set<RootKind>();
   const reached = new Set([signer]);
   for (const current of reached) {
-    for (const { kind, key } of MICROSOFT_ROOTS) if (isSignedBy(current, key())) found.add(kind);
+    for (const { kind, key } of roots) if (isSignedBy(current, key())) found.add(kind);
     for (const candidate of certificates)
       if (candidate.subject.equals(current.issuer) && !reached.has(candidate) && isIssuer(candidate, current))
         reached.add(candidate);

@@ -2,7 +2,8 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 
 export type RootKind = 'product' | 'cross-signed' | 'standard';
 
-interface Root {
+/** A key that chains of certificates may lead to. */
+export interface Root {
   kind: RootKind;
   key(): KeyObject;
 }

@@ -3,6 +3,7 @@ import { child, TAG } from './der.js';
 import { badSignature } from './errors.js';
 import { authenticodeDigest, type DigestAlgorithm } from './file-digest.js';
 import { readPe } from './image.js';
+import { MICROSOFT_ROOTS, type Root } from './microsoft-roots.js';
 import { digestOf, readSignedData, type SignedData } from './signed-data.js';
 
 /**
@@ -33,13 +34,13 @@ const MAX_SIGNATURES = 16;
  * All signatures, the first one first. Throws `guest.pe-invalid` for what is no program, and
  * `guest.signature-invalid` for a signature that cannot be read.
  */
-export function fileSignatures(bytes: Buffer): FileSignature[] {
+export function fileSignatures(bytes: Buffer, roots: readonly Root[] = MICROSOFT_ROOTS): FileSignature[] {
   const { certificates } = readPe(bytes);
   if (certificates === null) return [];
   if (certificates.size > MAX_BYTES) throw badSignature('it is larger than any');
   const table = bytes.subarray(certificates.start, certificates.start + certificates.size);
   if (table.length !== certificates.size) throw badSignature('it lies outside of the file');
-  return blobs(table).map((blob) => readFileSignature(bytes, blob));
+  return blobs(table).map((blob) => readFileSignature(bytes, blob, roots));
 }
 
 /** Entries of the table, and the signatures nested in them. */
@@ -63,7 +64,7 @@ function blobs(table: Buffer): SignedData[] {
   return found;
 }
 
-function readFileSignature(bytes: Buffer, signed: SignedData): FileSignature {
+function readFileSignature(bytes: Buffer, signed: SignedData, roots: readonly Root[]): FileSignature {
   if (signed.contentType !== INDIRECT_DATA) throw badSignature('it is not that of a program');
   const digestInfo = child(signed.content, 1, TAG.sequence);
   const digestAlgorithm = digestOf(child(digestInfo, 0, TAG.sequence));
@@ -71,6 +72,6 @@ function readFileSignature(bytes: Buffer, signed: SignedData): FileSignature {
   return {
     digestAlgorithm,
     isValid: signed.isIntact && authenticodeDigest(bytes, digestAlgorithm).equals(digest),
-    signer: signerOf(signed),
+    signer: signerOf(signed, roots),
   };
 }
