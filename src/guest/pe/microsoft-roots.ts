@@ -22,7 +22,8 @@ function root(kind: RootKind, spki: string): Root {
 /**
  * Public keys of the roots that Windows' code integrity knows, each with the SHA-1 of its certificate. Those
  * of the first four are from Microsoft's list of trusted roots. The Code Verification Root is in no list: its
- * key was computed from the cross-certificates that it signed for VeriSign and DigiCert, and verifies both.
+ * key was computed from the cross-certificates that it signed for VeriSign and DigiCert. It verifies both,
+ * and has the identifier that they name.
  */
 export const MICROSOFT_ROOTS: readonly Root[] = [
   // Microsoft Root Certificate Authority: cdd4eeae6000ac7f40c3802c171e30148030c072
