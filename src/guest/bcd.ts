@@ -15,7 +15,7 @@ export interface BootStore {
   shown: BootEntry[];
 }
 
-export interface BootEntry {
+interface BootEntry {
   /** GUID of the object, in lower case, with braces. */
   id: string;
   description: string | null;
@@ -37,7 +37,7 @@ export interface BootEntry {
   graphicsDisabled: boolean;
 }
 
-export type BootDevice =
+type BootDevice =
   /** The partition that the boot manager came from. */
   | { kind: 'boot' }
   /** GUIDs in lower case without braces. */

@@ -26,7 +26,7 @@ export interface DriverInf {
   devices: InfDevice[];
 }
 
-export interface InfDevice {
+interface InfDevice {
   description: string;
   manufacturer: string;
   /** Hardware ids in the order of the line: the place of one is its index and 1. In upper case. */
@@ -35,7 +35,7 @@ export interface InfDevice {
 }
 
 /** What an install section does, with those of this INF that it needs. */
-export interface InfInstall {
+interface InfInstall {
   /** With its decoration, in lower case. */
   section: string;
   files: InfFile[];
@@ -112,18 +112,19 @@ function modelsSection(
 function installOf(inf: InfSections, name: string, target: WindowsTarget): InfInstall | null {
   const section = bestSection(inf.names, name, target, 'all');
   if (section === null) return null;
-  const sections = withNeeded(inf, section);
-  const each = <T>(read: (section: string) => T[]): T[] => sections.flatMap(read);
+  // Each of its sections names by itself what it needs.
+  const each = <T>(suffix: string, read: (section: string) => T[]): T[] =>
+    withNeeded(inf, `${section}${suffix}`).flatMap(read);
+  const files = (part: string) => copyFiles(inf, part, target);
   return {
     section,
-    files: each((part) => [
-      ...copyFiles(inf, part, target),
-      ...copyFiles(inf, `${part}.coinstallers`, target),
-    ]),
-    services: each((part) => servicesOf(inf, part)),
-    registry: each((part) => addRegistry(inf, part)),
-    hardware: each((part) => addRegistry(inf, `${part}.hw`)),
-    includes: each((part) => directives(inf, part, 'Include')),
+    files: [...each('', files), ...each('.coinstallers', files)],
+    services: each('.services', (part) => servicesOf(inf, part)),
+    registry: each('', (part) => addRegistry(inf, part)),
+    hardware: each('.hw', (part) => addRegistry(inf, part)),
+    includes: ['', '.services', '.hw', '.coinstallers'].flatMap((suffix) =>
+      each(suffix, (part) => directives(inf, part, 'Include')),
+    ),
   };
 }
 

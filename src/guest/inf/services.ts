@@ -20,17 +20,15 @@ export interface InfService {
 
 const FUNCTION_DRIVER = 0x2;
 
-/** Services of `<install>.Services`, where `install` is the section with its decoration. */
-export function servicesOf(inf: InfSections, install: string): InfService[] {
-  return (inf.lines(`${install}.services`) ?? []).flatMap(
-    ({ key, fields: [name = '', flags = '', section] }) => {
-      if (key?.toLowerCase() !== 'addservice' || name === '' || section === undefined) return [];
-      const service = serviceOf(inf, name, section);
-      return service === null
-        ? []
-        : [{ ...service, isFunctionDriver: ((infNumber(flags) ?? 0) & FUNCTION_DRIVER) !== 0 }];
-    },
-  );
+/** What the AddService directives of `section` add: of an install section's `.Services`. */
+export function servicesOf(inf: InfSections, section: string): InfService[] {
+  return (inf.lines(section) ?? []).flatMap(({ key, fields: [name = '', flags = '', values] }) => {
+    if (key?.toLowerCase() !== 'addservice' || name === '' || values === undefined) return [];
+    const service = serviceOf(inf, name, values);
+    return service === null
+      ? []
+      : [{ ...service, isFunctionDriver: ((infNumber(flags) ?? 0) & FUNCTION_DRIVER) !== 0 }];
+  });
 }
 
 function serviceOf(

@@ -3,6 +3,7 @@ import { type Signer, signerOf } from './chain.js';
 import { child, type DerNode, isOid, TAG } from './der.js';
 import { badSignature } from './errors.js';
 import { authenticodeDigest, type DigestAlgorithm } from './file-digest.js';
+import { isPe } from './image.js';
 import { MICROSOFT_ROOTS, type Root } from './microsoft-roots.js';
 import { digestOf, readSignedData } from './signed-data.js';
 
@@ -10,7 +11,7 @@ import { digestOf, readSignedData } from './signed-data.js';
  * A catalogue (`.cat`): one signature for the files of a driver package, whose digests it lists. Use:
  *
  *     const catalog = readCatalog(bytes);
- *     catalog.isIntact && catalogHas(catalog, 'netkvm.sys', file)
+ *     catalog.isIntact && catalogHas(catalog, file)
  */
 export interface Catalog {
   /** Whether the list is what was signed, with the signer's key. */
@@ -25,7 +26,6 @@ export interface Catalog {
 const TRUST_LIST = '2b0601040182370a01';
 const INDIRECT_DATA = '2b060104018237020104';
 const MAX_BYTES = 16 * 1024 ** 2;
-const PROGRAMS = /\.(sys|dll|exe|efi|cpl|ocx|scr)$/i;
 
 /** Throws `guest.signature-invalid`. */
 export function readCatalog(bytes: Buffer, roots: readonly Root[] = MICROSOFT_ROOTS): Catalog {
@@ -44,8 +44,8 @@ export function readCatalog(bytes: Buffer, roots: readonly Root[] = MICROSOFT_RO
 }
 
 /** Whether the file is a member: a program by its Authenticode digest, any other by that of all its bytes. */
-export function catalogHas(catalog: Catalog, name: string, bytes: Buffer): boolean {
-  const isProgram = PROGRAMS.test(name) && bytes.toString('latin1', 0, 2) === 'MZ';
+export function catalogHas(catalog: Catalog, bytes: Buffer): boolean {
+  const isProgram = isPe(bytes);
   return [...catalog.digestAlgorithms].some((algorithm) => {
     const digest = isProgram
       ? authenticodeDigest(bytes, algorithm)

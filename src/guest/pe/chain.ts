@@ -4,7 +4,9 @@ import type { Certificate, SignedData } from './signed-data.js';
 
 /** Who signed, and whom that leads to. */
 export interface Signer {
-  /** Names as `CN=…`, one part a line. */
+  /** Common name, for people. */
+  name: string;
+  /** All parts, as `O=…, CN=…`. */
   subject: string;
   issuer: string;
   /** Issued by itself: a certificate that only its maker vouches for. Windows loads no such boot driver. */
@@ -28,14 +30,18 @@ export function signerOf({ signer, certificates }: SignedData, roots: readonly R
   if (signer === null) return null;
   const { x509 } = signer;
   return {
-    subject: x509.subject,
-    issuer: x509.issuer,
+    name: /^CN=(.*)$/m.exec(x509.subject)?.[1] ?? oneLine(x509.subject),
+    subject: oneLine(x509.subject),
+    issuer: oneLine(x509.issuer),
     isSelfIssued: signer.subject.equals(signer.issuer),
     thumbprint: x509.fingerprint.replaceAll(':', '').toLowerCase(),
     certificate: x509.raw,
     root: rootOf(signer, certificates, roots),
   };
 }
+
+/** Node puts each part on a line. */
+const oneLine = (name: string): string => name.split('\n').join(', ');
 
 /** Of the roots that are found, the one that more is loaded for. */
 const PREFERENCE: readonly RootKind[] = ['product', 'cross-signed', 'standard'];

@@ -24,11 +24,20 @@ interface PeRange {
 }
 
 const MACHINES: Record<number, PeImage['machine']> = { 332: 'x86', 34404: 'amd64', 43620: 'arm64' };
+/** `PE` and two zeros. */
+const PE_SIGNATURE = 0x4550;
 const SECTION_HEADER_BYTES = 40;
 const MAX_SECTIONS = 96;
 /** Entries of the data directory. */
 const RESOURCES = 2;
 const CERTIFICATES = 4;
+
+/** Whether the file is a program, a driver or a library of Windows, by its content. */
+export function isPe(head: Buffer): boolean {
+  if (head.length < 0x40 || head.toString('latin1', 0, 2) !== 'MZ') return false;
+  const signature = head.readUInt32LE(0x3c);
+  return signature + 4 <= head.length && head.readUInt32LE(signature) === PE_SIGNATURE;
+}
 
 /** Throws `guest.pe-invalid`. */
 export function readPe(head: Buffer): PeImage {
@@ -42,10 +51,8 @@ export function readPe(head: Buffer): PeImage {
 }
 
 function parseHeaders(head: Buffer): PeImage {
-  const signature = head.readUInt32LE(0x3c);
-  if (head.toString('latin1', 0, 2) !== 'MZ' || head.readUInt32LE(signature) !== 0x4550)
-    throw badPe('it is not a PE file');
-  const coff = signature + 4;
+  if (!isPe(head)) throw badPe('it is not a PE file');
+  const coff = head.readUInt32LE(0x3c) + 4;
   const optional = coff + 20;
   const magic = head.readUInt16LE(optional);
   if (magic !== 0x10b && magic !== 0x20b) throw badPe('it is not a PE file');

@@ -48,7 +48,7 @@ export function readBaseBlock(bytes: Buffer): BaseBlock {
 }
 
 /** XOR of the first 127 words; 0 and -1 stand for themselves nowhere. */
-export function baseBlockChecksum(bytes: Buffer): number {
+function baseBlockChecksum(bytes: Buffer): number {
   let sum = 0;
   for (let offset = 0; offset < CHECKSUM_AT; offset += 4) sum ^= bytes.readInt32LE(offset);
   if (sum === -1) return 0xffff_fffe;

@@ -48,7 +48,7 @@ const MAX_DEPTH = 512;
 
 function addKey(key: RegistryKey, path: string, lines: string[], maxLines: number, depth: number): boolean {
   if (depth > MAX_DEPTH) return false;
-  lines.push(`[${path}]`);
+  lines.push(`[${withoutControls(path)}]`);
   for (const value of key.values()) {
     if (lines.length >= maxLines) return false;
     lines.push(valueLine(value));
@@ -63,4 +63,9 @@ function addKey(key: RegistryKey, path: string, lines: string[], maxLines: numbe
 
 const encode = (texts: readonly string[]): Buffer => Buffer.from(`${texts.join('\0')}\0`, 'utf16le');
 const hex = (value: number | bigint, digits: number): string => value.toString(16).padStart(digits, '0');
-const quote = (text: string): string => `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
+const quote = (text: string): string =>
+  `"${withoutControls(text.replaceAll('\\', '\\\\').replaceAll('"', '\\"'))}"`;
+
+/** A line stays one: `\x0a` cannot be mistaken for the name's own backslash, which is doubled. */
+const withoutControls = (text: string): string =>
+  text.replaceAll(/[\0-\x1f\x7f]/g, (character) => `\\x${hex(character.charCodeAt(0), 2)}`);

@@ -133,7 +133,7 @@ function signatureSubjects(): Record<string, FuzzSubject> {
     catalogue: {
       seed: makeCatalog(members, signer),
       hot: everywhere,
-      parse: (bytes) => catalogHas(readCatalog(bytes), 'a.inf', file),
+      parse: (bytes) => catalogHas(readCatalog(bytes), file),
     },
   };
 }

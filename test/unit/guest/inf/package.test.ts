@@ -67,15 +67,21 @@ CopyFiles = Stor_Files, @readme.txt
 [stor_inst]
 CopyFiles = Stor_Files
 
+[stor_common.Services]
+AddService = not_needed, 2, stor_Service
+
 [stor_common]
 AddReg = common_addreg
 Needs = stor_inst.NTamd64
 
 [stor_inst.NTamd64.Services]
 AddService = stor, 0x00000002 , stor_Service, stor_EventLog
-AddService = filter,, filter_Service
 AddService = ,2
 AddService = broken, 2, nothing
+Needs = more.Services
+
+[more.Services]
+AddService = filter,, filter_Service
 
 [stor_Service]
 ServiceType    = %SERVICE_KERNEL_DRIVER%

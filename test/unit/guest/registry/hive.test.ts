@@ -134,6 +134,7 @@ describe('values', () => {
     expect(valueLine(multiSz('l', ['a', 'b']))).toBe('"l"=multi_sz:"a","b"');
     expect(valueLine(dword('d', 255))).toBe('"d"=dword:000000ff');
     expect(valueLine(binary('b', '00ff'))).toBe('"b"=hex:00,ff');
+    expect(valueLine(sz('a\nb', 'c\r'))).toBe('"a\\x0ab"="c\\x0d"');
     expect(valueLine(odd.value('no NUL')!)).toBe('"no NUL"=hex(1):74,00,65,00,78,00,74,00');
     expect(valueLine(odd.value('behind the NUL')!)).toMatch(/^"behind the NUL"=hex\(1\):/);
     expect(valueLine(odd.value('big')!)).toMatch(/… \(45904 bytes more\)$/);
