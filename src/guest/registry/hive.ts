@@ -104,10 +104,10 @@ class Key implements RegistryKey {
     yield* this.#children();
   }
 
-  *#children(): Generator<Key> {
+  *#children(name?: string): Generator<Key> {
     if (this.#cell.readUInt32LE(20) === 0) return;
     const seen = new Set<number>();
-    for (const offset of subkeyOffsets(this.#cells, this.#cell.readUInt32LE(28))) {
+    for (const offset of subkeyOffsets(this.#cells, this.#cell.readUInt32LE(28), name)) {
       if (seen.has(offset)) throw corruptHive('a key is listed twice');
       seen.add(offset);
       yield new Key(this.#cells, offset, this.#offset);
@@ -128,7 +128,7 @@ class Key implements RegistryKey {
 
   #child(name: string): Key | null {
     const wanted = upperCase(name);
-    for (const child of this.#children())
+    for (const child of this.#children(wanted))
       if (child.name.length === name.length && upperCase(child.name) === wanted) return child;
     return null;
   }

@@ -267,12 +267,15 @@ describe('a hostile hive', () => {
     }
   });
 
-  it('with 100,000 keys is walked in a second or so', () => {
-    const keys = Array.from({ length: 100_000 }, (_, index) => ({ name: `k${index}` }));
-    const hive = openHive(makeHive({ name: 'r', keys }));
-    const before = process.cpuUsage();
-    expect(hive.key('K99999')?.name).toBe('k99999');
-    expect(hive.key('none')).toBeNull();
-    expect(process.cpuUsage(before).user).toBeLessThan(3e6);
-  });
+  it.each([3, 4, 5])(
+    'with 100,000 keys in its lists is searched in no time (version 1.%i)',
+    (minorVersion) => {
+      const keys = Array.from({ length: 100_000 }, (_, index) => ({ name: `k${index}` }));
+      const hive = openHive(makeHive({ name: 'r', keys }, { minorVersion }));
+      const before = process.cpuUsage();
+      expect(hive.key('K99999')?.name).toBe('k99999');
+      expect(hive.key('none')).toBeNull();
+      expect(process.cpuUsage(before).user).toBeLessThan(3e6);
+    },
+  );
 });
