@@ -22,9 +22,18 @@ const LIMITS = { maxDepth: 40, maxNodes: 1_000_000, maxContentLength: 16 * 1024 
 
 /** Throws `guest.signature-invalid`. */
 export function parseDer(bytes: Buffer): DerNode {
-  const { offset, result } = fromBER(bytes, LIMITS);
+  const { offset, result } = decode(bytes);
   if (offset === -1) throw badSignature('it is not ASN.1');
   return nodeOf(result);
+}
+
+/** The library answers most damage, and throws plain errors for some: a time that is none. */
+function decode(bytes: Buffer): ReturnType<typeof fromBER> {
+  try {
+    return fromBER(bytes, LIMITS);
+  } catch (error) {
+    throw badSignature('it is not ASN.1', error);
+  }
 }
 
 type Block = ReturnType<typeof fromBER>['result'];

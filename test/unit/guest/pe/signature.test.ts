@@ -226,11 +226,19 @@ describe('a catalogue', () => {
     expect(readCatalog(bytes)).toMatchObject({ isIntact: false, signer: { isSelfIssued: false } });
   });
 
+  /** A time without digits. */
+  const NO_TIME = Buffer.from('3004180278ff', 'hex');
+
   it('is not another signed thing, nor anything else', () => {
     const invalid = expect.objectContaining({ code: 'guest.signature-invalid' });
     const signed = signProgram(driver(), signer);
     const { start, size } = readPe(signed).certificates!;
-    for (const bytes of [signed.subarray(start + 8, start + size), Buffer.alloc(0), Buffer.from('text')])
+    for (const bytes of [
+      signed.subarray(start + 8, start + size),
+      Buffer.alloc(0),
+      Buffer.from('text'),
+      NO_TIME,
+    ])
       expect(() => readCatalog(bytes)).toThrow(invalid);
     expect(() => readCatalog(Buffer.alloc(2 ** 20, Buffer.from([0x30, 0x80])))).toThrow(invalid);
   });
