@@ -25,7 +25,8 @@ export interface Catalog {
 
 const TRUST_LIST = '2b0601040182370a01';
 const INDIRECT_DATA = '2b060104018237020104';
-const MAX_BYTES = 16 * 1024 ** 2;
+/** Those of driver packages have 10 to 20 KiB. */
+const MAX_BYTES = 4 * 1024 ** 2;
 
 /** Throws `guest.signature-invalid`. */
 export function readCatalog(bytes: Buffer, roots: readonly Root[] = MICROSOFT_ROOTS): Catalog {

@@ -17,8 +17,8 @@ export const contextTag = (number: number): number => CONTEXT_TAG + number;
 
 const CONTEXT_TAG = 0xa0;
 const CONTEXT_CLASS = 3;
-/** Of Windows' own catalogues the largest has 8 MiB and 100,000 members. */
-const LIMITS = { maxDepth: 40, maxNodes: 1_000_000, maxContentLength: 16 * 1024 ** 2, parseEmbedded: false };
+/** A member of a catalogue has about 20 nodes, and a driver package some dozens of members. */
+const LIMITS = { maxDepth: 40, maxNodes: 200_000, maxContentLength: 4 * 1024 ** 2, parseEmbedded: false };
 
 /** Throws `guest.signature-invalid`. */
 export function parseDer(bytes: Buffer): DerNode {

@@ -36,7 +36,7 @@ const DIGESTS: Record<string, DigestAlgorithm> = {
   '608648016503040203': 'sha512',
 };
 /** Real ones have six at most. */
-const MAX_CERTIFICATES = 64;
+const MAX_CERTIFICATES = 32;
 const MAX_NESTED = 8;
 
 /** Throws `guest.signature-invalid` for what is no signed data. */

@@ -133,13 +133,10 @@ function signedData(type: string, content: Buffer, signer: Identity, chain: read
 
 function der(tag: number, value: Buffer): Buffer {
   const { length } = value;
-  const size =
-    length < 128
-      ? Buffer.from([length])
-      : length < 256
-        ? Buffer.from([0x81, length])
-        : Buffer.from([0x82, length >> 8, length & 0xff]);
-  return Buffer.concat([Buffer.from([tag]), size, value]);
+  const digits = length.toString(16);
+  const size = Buffer.from(digits.padStart(Math.ceil(digits.length / 2) * 2, '0'), 'hex');
+  const prefix = length < 128 ? [] : [0x80 + size.length];
+  return Buffer.concat([Buffer.from([tag, ...prefix]), size, value]);
 }
 
 const sequence = (...parts: Buffer[]) => der(0x30, Buffer.concat(parts));
