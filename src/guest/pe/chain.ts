@@ -19,8 +19,8 @@ export interface Signer {
    * The root of Microsoft that its chain leads to: `product` signs what Microsoft tested or made;
    * `cross-signed` is somebody's own certificate under Microsoft's Code Verification Root (loaded up to
    * Windows 8.1, and by later ones where Secure Boot is off or the system was upgraded); `standard` signs
-   * programs, not drivers. Null: none. By signatures and keys, not by names; dates do not count, as a
-   * countersigned driver is valid for ever.
+   * programs, not drivers. Null: none. Names do not count, only keys and their signatures; nor do
+   * dates: a driver with a timestamp stays valid.
    */
   root: RootKind | null;
 }
@@ -46,7 +46,7 @@ const oneLine = (name: string): string => name.split('\n').join(', ');
 /** Of the roots that are found, the one that more is loaded for. */
 const PREFERENCE: readonly RootKind[] = ['product', 'cross-signed', 'standard'];
 
-/** Every certificate is looked at once: several ways may lead up from one (a CA's own root, a cross-certificate). */
+/** Several ways may lead up from a certificate: to a CA's own root, and over a cross-certificate. */
 function rootOf(
   signer: Certificate,
   certificates: readonly Certificate[],
