@@ -15,10 +15,7 @@ export interface Signature {
   /** Reaching a level above this one disproves the failure. */
   within: BootLevel;
   settleSeconds: number;
-  /**
-   * A healthy guest on an overloaded host may end like this, so the boot is repeated with no other boot
-   * beside it.
-   */
+  /** Reaching a level above this one disproves the failure. */
   underLoad?: boolean;
   /** Neither a failure nor a success: someone has to act. */
   inconclusive?: boolean;
