@@ -6,8 +6,8 @@ export interface InfLine {
 }
 
 /**
- * The parts of one line (continuations already joined), null for a line with nothing on it. Quotes hold
- * commas, `=`, `;` and blanks; two of them inside of quotes are one. A `;` outside of them begins a comment.
+ * The parts of one line, without its comment and with its continuations; null for a line with nothing on
+ * it. Quotes hold commas, `=` and blanks; two of them inside of quotes are one.
  */
 export function parseLine(text: string): InfLine | null {
   let key: string | null = null;
@@ -36,7 +36,6 @@ export function parseLine(text: string): InfLine | null {
         index += 1;
       } else isQuoted = !isQuoted;
     } else if (isQuoted) add(character);
-    else if (character === ';') break;
     else if (character === ',') {
       isAny = true;
       end();

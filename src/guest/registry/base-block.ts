@@ -28,7 +28,7 @@ export const BASE_BLOCK_BYTES = 4096;
 export const PAGE_BYTES = 4096;
 /** Where a base block's checksum stands; it covers all that is before. */
 const CHECKSUM_AT = 508;
-/** Windows itself limits SYSTEM and SOFTWARE to less. */
+/** Far more than real ones: SYSTEM has 8 to 16 MiB, SOFTWARE about 100. */
 const MAX_HIVE_BYTES = 1024 ** 3;
 
 /** Reads the base block that `bytes` begin with. Throws `guest.hive-corrupt` where there is none. */
