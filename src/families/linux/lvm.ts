@@ -49,7 +49,7 @@ export function admitVirtio(text: string, path: string, warnings: Warning[]): st
     warnings.push({
       fixer: NAME,
       code: 'lvm.filter',
-      message: `${posix.basename(path)} admits only devices of the old hypervisor (${filter}): virtio disks were added, look whether that is what you want`,
+      message: `${posix.basename(path)} accepts only devices of the old hypervisor (${filter}): virtio disks were added; check that this is intended`,
     });
   }
   return places.reduceRight(
