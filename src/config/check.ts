@@ -22,12 +22,12 @@ export interface ConfigProblem {
  * Only this many problems are reported at once. Looking for a similar name among all options takes a
  * millisecond each.
  */
-const MOST_PROBLEMS = 20;
+const MAX_PROBLEMS = 20;
 /**
  * No option is deeper than four tables. The functions that walk a table are recursive, and the stack
  * overflows at some thousand levels.
  */
-const DEEPEST_TABLE = 8;
+const MAX_TABLE_DEPTH = 8;
 
 /**
  * Parses TOML text into a plain table with the positions of its keys. Does not throw: a syntax error is a
@@ -44,7 +44,7 @@ export function readToml(
   try {
     const table = parseToml(text);
     if (isTooDeep(table))
-      return broken(file, `tables are nested more than ${DEEPEST_TABLE} deep`, null, null);
+      return broken(file, `tables are nested more than ${MAX_TABLE_DEPTH} deep`, null, null);
     return { table, positions: tomlPositions(text), problem: null };
   } catch (error) {
     // Text with nothing but brackets overflows the parser's stack.
@@ -58,7 +58,7 @@ export function readToml(
 function isTooDeep(table: TomlTable): boolean {
   let level: unknown[] = [table];
   for (let depth = 0; level.length > 0; depth += 1) {
-    if (depth > DEEPEST_TABLE) return true;
+    if (depth > MAX_TABLE_DEPTH) return true;
     level = level.flatMap((value) =>
       typeof value === 'object' && value !== null && !(value instanceof Date) ? Object.values(value) : [],
     );
@@ -81,7 +81,7 @@ export function problemsOf(
     return issue.keys.map((name) => ({ key: [...path, name].join('.'), message: null }));
   });
   return found
-    .slice(0, MOST_PROBLEMS)
+    .slice(0, MAX_PROBLEMS)
     .map(({ key, message }) =>
       message === null
         ? unknownKey(key, knownKeys, locate)

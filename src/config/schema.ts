@@ -74,7 +74,7 @@ const live = { reload: true, setBy: 'operator' } as const;
 const job = { reload: true, perJob: true, setBy: 'dropper' } as const;
 const atMost = (maxKey: string) => ({ ...job, bound: { text: `at most ${maxKey}`, maxKey } });
 
-const MOST_KEYS = 16;
+const MAX_KEYS = 16;
 const luksKey = z.strictObject({
   device: z.string().min(1).max(1024),
   key_file: z.string().min(1).max(1024),
@@ -82,7 +82,7 @@ const luksKey = z.strictObject({
 
 function refusedKeys(value: unknown): string | null {
   const keys = z.array(luksKey).parse(value);
-  if (keys.length > MOST_KEYS) return `a job.toml may name at most ${MOST_KEYS} keys`;
+  if (keys.length > MAX_KEYS) return `a job.toml may name at most ${MAX_KEYS} keys`;
   const leadsOut = (path: string) =>
     isAbsolute(path) || path.split('/').includes('..') || path.includes('\0');
   return keys.some(({ key_file }) => leadsOut(key_file))
@@ -258,7 +258,7 @@ export const configSchema = z
             description:
               'Keys for encrypted disks, each {device, key_file}: the LUKS container by the guest’s name for it (/dev/sda3, UUID=…), and an absolute path or a file in the drop, of at most 64 KiB.',
             ...job,
-            bound: { text: `files of the drop, at most ${MOST_KEYS}`, refusal: refusedKeys },
+            bound: { text: `files of the drop, at most ${MAX_KEYS}`, refusal: refusedKeys },
           }),
       })
       .prefault({}),

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 /** How long a loop may run before it yields. */
 const TURN_MILLISECONDS = 20;
 /** Reading the clock costs more than most steps of a loop. */
-const STEPS_BETWEEN_LOOKS = 256;
+const STEPS_PER_CHECK = 256;
 
 /**
  * Keeps a long loop from blocking the event loop: `if (turns.isOver()) await turns.next()` in each step. An
@@ -15,7 +15,7 @@ export class Turns {
 
   isOver(): boolean {
     this.#steps += 1;
-    if (this.#steps < STEPS_BETWEEN_LOOKS) return false;
+    if (this.#steps < STEPS_PER_CHECK) return false;
     this.#steps = 0;
     return performance.now() - this.#startedAt > TURN_MILLISECONDS;
   }

@@ -25,7 +25,7 @@ const VIRSH_SECONDS = 20;
  * Returns the facts about libvirt. Rejects only because of `signal`: a libvirt that does not answer is
  * assumed to have its default network.
  */
-export async function lookAtLibvirt(signal?: AbortSignal): Promise<LibvirtHost> {
+export async function readLibvirtFacts(signal?: AbortSignal): Promise<LibvirtHost> {
   const user = await qemuUser();
   if ((await findProgram('virsh')) === null)
     return { isInstalled: false, user, network: DEFAULT_NETWORK, isNetworkActive: null };

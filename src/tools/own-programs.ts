@@ -6,7 +6,7 @@ const CONFINED = /^(?:qemu-img|qemu-system-.+|gzip|xz|zstd)$/;
 /** Variables that name libguestfs's QEMU (guestfs(3)). */
 const NAMED = ['LIBGUESTFS_HV', 'LIBGUESTFS_QEMU'];
 /** The kernel follows no more links (path_resolution(7)). */
-const MOST_LINKS = 40;
+const MAX_LINKS = 40;
 
 /**
  * Returns the directories of an operator's own builds of the confined programs: where the search path finds
@@ -45,7 +45,7 @@ function namesIn(directory: string): string[] {
 /** Returns a program's path, those that its links lead through, and the final one without any links. */
 function steps(program: string): string[] {
   const paths = [program];
-  for (let path = program; paths.length < MOST_LINKS; paths.push(path)) {
+  for (let path = program; paths.length < MAX_LINKS; paths.push(path)) {
     const target = linkOf(path);
     if (target === null) break;
     path = resolve(dirname(path), target);
