@@ -4,13 +4,14 @@ import type { Filesystem } from '../../../model/identity.js';
 import type { Root, RootSearch } from './roots.js';
 
 /**
- * The rule for several roots: one whose own fstab mounts itself at `/` before the others (a snapshot's names
- * what it was taken of), then the first disk's, then the largest. Null where there is none;
+ * The rule for several roots: the one that the boot loader's first entry starts, then one whose own fstab
+ * mounts itself at `/` (a snapshot's names what it was taken of), then the first disk's, then the largest. Null where there is none;
  * `inspect.duplicate-uuid` where nothing tells it from a copy.
  */
 export function chooseRoot(search: RootSearch, filesystems: readonly Filesystem[]): Root | null {
   const [first] = [...search.roots].sort(
     (a, b) =>
+      (a.booted ?? NOT_BOOTED) - (b.booted ?? NOT_BOOTED) ||
       Number(b.isSelfMounted) - Number(a.isSelfMounted) ||
       isSnapshot(a, filesystems) - isSnapshot(b, filesystems) ||
       diskOf(a, filesystems) - diskOf(b, filesystems) ||
@@ -20,6 +21,9 @@ export function chooseRoot(search: RootSearch, filesystems: readonly Filesystem[
   refuseCopies(first, search, filesystems);
   return first;
 }
+
+/** Behind all that are named. */
+const NOT_BOOTED = Number.MAX_SAFE_INTEGER;
 
 /** Layers below a volume: a copy of one gives all that is in it twice, and LVM takes either. */
 const CONTAINERS = new Set(['LVM2_member', 'crypto_LUKS']);

@@ -2,21 +2,21 @@ import type { GuestReader } from '../../../access/guest-reader.js';
 import { refusal, tolerate, type Warnings } from '../../../access/tolerate.js';
 import { Hyper2kvmError } from '../../../errors/error.js';
 import { type DeviceContext, filesystemsNamed, resolveDevice } from '../../../guest/device-names.js';
-import { parseFstab } from '../../../guest/fstab.js';
+import { ESP_MOUNTPOINTS, ESP_TYPES } from '../../../guest/esp.js';
 import type { GuestTree } from '../../../guest/tree.js';
-import type { Mount } from '../../../model/identity.js';
+import type { Filesystem, Mount } from '../../../model/identity.js';
 import type { RootCandidate } from '../../base/inspection.js';
+import { mountTable } from '../mount-table.js';
 import { duplicateUuid } from './choose-root.js';
-import { ESP_MOUNTPOINTS, ESP_TYPES } from './identity.js';
 
 /** Only what holds configuration or kernels is mounted: data filesystems stay untouched. */
-const SYSTEM_MOUNTPOINTS = ['/usr', '/boot', '/boot/efi', '/efi', '/var'];
+const SYSTEM_MOUNTPOINTS: readonly string[] = ['/usr', '/var', ...ESP_MOUNTPOINTS];
 const MOUNTABLE = new Set(['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'vfat', 'f2fs', 'jfs', 'reiserfs']);
 
 /**
- * Mounts, read-only and below the root that is mounted already, what the guest’s fstab mounts and an ESP that
- * fstab does not mention (systemd's GPT auto-discovery, or nothing at all). `tree` has /etc. Returns them in
- * mount order. `inspect.unmountable` for /usr and /boot; another that cannot be mounted is warned of.
+ * Mounts, read-only and below the root that is mounted already, what the guest’s fstab and mount units mount
+ * and an ESP that they do not mention (systemd's GPT auto-discovery, or nothing at all). `tree` has /etc.
+ * Returns them in mount order. `inspect.unmountable` for /usr and /boot; another that cannot be mounted is warned of.
  */
 export async function mountSystem(
   reader: GuestReader,
@@ -37,8 +37,9 @@ export async function mountSystem(
     await tolerate(mounting, { warnings, message });
   };
   for (const mount of fstabMounts(tree, devices, root)) await add(mount);
-  const esp = findEsp(devices);
-  if (esp === null || mounts.some(({ device }) => device === esp)) return mounts;
+  const esps = devices.filesystems.filter(isEsp).map(({ device }) => device);
+  const [esp] = esps;
+  if (esp === undefined || mounts.some(({ device }) => esps.includes(device))) return mounts;
   const mountpoint = await espPlace(reader, mounts);
   if (mountpoint !== null) await add({ device: esp, mountpoint, options: '' });
   return mounts;
@@ -57,12 +58,17 @@ async function needed(mounting: () => Promise<void>, { device, mountpoint }: Mou
   }
 }
 
-/** The system's other mounts by its fstab, in mount order. Pure. */
+const isItsOwn = (place: string) => place === '/boot/efi' || place === '/efi';
+
+/** The system's other mounts by its own configuration, in mount order. Pure. */
 function fstabMounts(tree: GuestTree, devices: DeviceContext, root: RootCandidate): Mount[] {
   const mounts = new Map<string, Mount>();
-  for (const { spec, mountpoint, options } of parseFstab(tree.text('/etc/fstab')?.text ?? '')) {
-    if (!SYSTEM_MOUNTPOINTS.includes(mountpoint)) continue;
+  for (const { spec, mountpoint, options } of mountTable(tree)) {
+    if (!mountpoint.startsWith('/') || mountpoint === '/' || mounts.has(mountpoint)) continue;
     const filesystem = resolveDevice(spec, devices);
+    // An ESP may be anywhere: its partition's type tells it.
+    const isWanted = filesystem !== null && isEsp(filesystem);
+    if (!SYSTEM_MOUNTPOINTS.includes(mountpoint) && !isWanted) continue;
     const copies = filesystem === null ? filesystemsNamed(spec, devices) : [];
     if (copies.length > 1 && NEEDED.has(mountpoint))
       throw duplicateUuid(
@@ -77,23 +83,22 @@ function fstabMounts(tree: GuestTree, devices: DeviceContext, root: RootCandidat
   return [...mounts.values()].sort((a, b) => a.mountpoint.length - b.mountpoint.length);
 }
 
-function findEsp(devices: DeviceContext): string | null {
-  const vfat = devices.filesystems.filter(
-    (filesystem) => filesystem.type === 'vfat' && filesystem.disk !== null,
-  );
-  return vfat.find((filesystem) => ESP_TYPES.has(filesystem.parttype ?? ''))?.device ?? null;
-}
+const isEsp = ({ type, disk, parttype }: Filesystem) =>
+  type === 'vfat' && disk !== null && ESP_TYPES.has(parttype ?? '');
+
+/** Where nothing is lost to see: for an ESP that the guest has no place for. */
+const EMPTY_PLACES = ['/mnt', '/media', '/run'] as const;
 
 /**
- * The first of the ESP's usual places that is there; /boot only when it is empty, as a mount over it would
- * hide the kernels.
+ * The first of the ESP's usual places that is there, else an empty directory; /boot only when it is empty, as
+ * a mount over it would hide the kernels.
  */
 async function espPlace(reader: GuestReader, mounts: readonly Mount[]): Promise<string | null> {
-  for (const place of ESP_MOUNTPOINTS) {
+  for (const place of [...ESP_MOUNTPOINTS, ...EMPTY_PLACES]) {
     if (mounts.some(({ mountpoint }) => mountpoint === place)) continue;
     // Nothing is mounted over a link.
     if ((await reader.lstat(place))?.type !== 'directory') continue;
-    if (place !== '/boot' || (await reader.list(place)).length === 0) return place;
+    if (isItsOwn(place) || (await reader.list(place)).length === 0) return place;
   }
   return null;
 }

@@ -4,13 +4,21 @@ import { type DeviceContext, filesystemsNamed, resolveDevice } from '../../../gu
 import { parseFstab } from '../../../guest/fstab.js';
 import type { Filesystem } from '../../../model/identity.js';
 import type { Detection, RootCandidate } from '../../base/inspection.js';
+import { type MountEntry, mountOf, UNITS } from '../mount-table.js';
 
 export interface Root extends RootCandidate {
+  /** Number of the btrfs subvolume that the options name. */
+  subvolume?: number;
   /**
    * True where its own fstab mounts this very filesystem and subvolume at `/`; a snapshot's fstab names the
    * one it was taken of.
    */
   isSelfMounted: boolean;
+  /**
+   * Place in the order of the boot entries that name it, from 0; absent where none does, or where it is the
+   * only root.
+   */
+  booted?: number;
   /**
    * What its fstab mounts at `/`, and the copies that have the same name where this root is one of them;
    * empty where it is the only one.
@@ -118,60 +126,77 @@ async function describeRoot(
   context: DeviceContext,
 ): Promise<Root> {
   const { filesystem, options } = candidate;
-  const fstab = await readFstab(reader);
+  const lines = parseFstab(await readSmall(reader, '/etc/fstab')).filter(isOfRoot);
+  const table = lines.length > 0 ? lines : mountOf([await readSmall(reader, ROOT_UNIT)]).filter(isOfRoot);
   return {
     device: filesystem.device,
     options,
-    isSelfMounted: mountsItself(fstab, candidate, context),
-    sharesName: sharedName(fstab, filesystem, context),
+    ...(candidate.subvolume === undefined ? {} : { subvolume: candidate.subvolume }),
+    isSelfMounted: mountsItself(table, candidate, context),
+    sharesName: sharedName(table, filesystem, context),
   };
 }
 
 /** A larger one is not in the snapshot either. */
 const MAX_FSTAB_BYTES = 1024 * 1024;
+/** The mount unit of `/`. */
+const ROOT_UNIT = `${UNITS}/-.mount`;
+
+const isOfRoot = ({ mountpoint }: MountEntry) => mountpoint === '/';
 
 /** Empty where it cannot be read: then it tells nothing, and INSPECT warns of it later. */
-async function readFstab(reader: GuestReader): Promise<string> {
+async function readSmall(reader: GuestReader, path: string): Promise<string> {
   try {
-    const stat = await reader.stat('/etc/fstab');
+    const stat = await reader.stat(path);
     if (stat?.type !== 'file' || stat.size > MAX_FSTAB_BYTES) return '';
-    return (await reader.read('/etc/fstab')).toString('utf8');
+    return (await reader.read(path)).toString('utf8');
   } catch (error) {
     refusal(error);
     return '';
   }
 }
 
-/** The name of `/` in a root's fstab, where it means copies of the root as well as the root. Pure. */
-function sharedName(fstab: string, { device }: Filesystem, context: DeviceContext): Root['sharesName'] {
-  for (const { spec, mountpoint } of parseFstab(fstab)) {
-    if (mountpoint !== '/') continue;
+/** The name that a root mounts itself by, where it means copies of the root as well as the root. Pure. */
+function sharedName(
+  table: readonly MountEntry[],
+  { device }: Filesystem,
+  context: DeviceContext,
+): Root['sharesName'] {
+  for (const { spec } of table) {
     const devices = filesystemsNamed(spec, context).map((filesystem) => filesystem.device);
     if (devices.length > 1 && devices.includes(device)) return { spec, devices };
   }
   return null;
 }
 
-/**
- * A line for `/` without `subvol=` means the default subvolume, which is what is mounted without options.
- * Pure.
- */
+/** True where one of the entries, which are for `/`, is this filesystem and subvolume. Pure. */
 export function mountsItself(
-  fstab: string,
-  { filesystem, options, subvolume: own }: Candidate,
+  table: readonly Pick<MountEntry, 'spec' | 'options'>[],
+  { filesystem, ...tree }: Candidate,
   context: DeviceContext,
 ): boolean {
-  return parseFstab(fstab).some(({ spec, mountpoint, options: mountOptions }) => {
-    if (mountpoint !== '/') return false;
-    const subvolume = mountOptions
-      .find((option) => option.startsWith('subvol='))
-      ?.replace(/^subvol=\/?/, 'subvol=');
-    if (resolveDevice(spec, context)?.device !== filesystem.device) return false;
-    const number = mountOptions.map((option) => /^subvolid=(\d+)/.exec(option)?.[1]).find(Boolean);
-    return subvolume === undefined && number !== undefined
-      ? Number(number) === own
-      : (subvolume ?? '') === options;
-  });
+  return table.some(
+    ({ spec, options }) =>
+      resolveDevice(spec, context)?.device === filesystem.device && selects(options, tree),
+  );
+}
+
+/** btrfs' number of the top of all subvolumes, which `0` means too. */
+const TOP = new Set([0, 5]);
+
+/**
+ * True where mount options mean this tree of a filesystem. Without `subvol=` they mean the default subvolume,
+ * which is what is mounted without options.
+ */
+export function selects(
+  mountOptions: readonly string[],
+  { options, subvolume }: Pick<Candidate, 'options' | 'subvolume'>,
+): boolean {
+  const path = mountOptions.find((option) => option.startsWith('subvol='))?.replace(/^subvol=\/*|\/+$/g, '');
+  if (path !== undefined) return options === (path === '' ? '' : `subvol=${path}`);
+  const number = mountOptions.map((option) => /^subvolid=(\d+)$/.exec(option)?.[1]).find(Boolean);
+  if (number === undefined || TOP.has(Number(number))) return options === '';
+  return Number(number) === subvolume;
 }
 
 /** A root has /etc and programs; /boot or /home alone have not. */
