@@ -30,6 +30,15 @@ export function stabilise(
   return found === null ? null : stableSpec(found, filesystems, hint.only);
 }
 
+/**
+ * `/dev/disk/by-uuid/…` (or by-partuuid) for what an unstable name meant, where only a path will do; null when
+ * that cannot be told. `device=` of btrfs and names of units are among them.
+ */
+export function stablePath(spec: string, guest: Guest, hint: NameHint = {}): string | null {
+  const [, tag, value] = /^(UUID|PARTUUID)=(.+)$/.exec(stabilise(spec, guest, hint) ?? '') ?? [];
+  return tag === undefined ? null : `/dev/disk/by-${tag.toLowerCase()}/${value}`;
+}
+
 /** What `spec` means and the copies of it, where no name tells them apart; empty elsewhere. */
 export function copiesOf(spec: string, { identity, controllers }: Guest): string[] {
   const { filesystems } = identity;
