@@ -1,3 +1,13 @@
+export interface VolumeRecord {
+  /** Volume groups of one name share the devices' names too. */
+  device: string;
+  group: string;
+  groupUuid: string;
+  uuid: string;
+  /** The device of the volume that this one is a snapshot of; thin snapshots are among them. */
+  origin: string | null;
+}
+
 /**
  * The block devices of a VM, by the names that the place they are read in gives them (`/dev/sda1`,
  * `/dev/vg/root`). Disks come in the VM's order. Every call rejects with `guest.call-failed` where the device
@@ -22,8 +32,8 @@ export interface BlockDevices {
   array(device: string): Promise<{ uuid: string; name: string }>;
   /** Active logical volumes. */
   volumes(): Promise<string[]>;
-  /** The volume that each snapshot was taken of, both by device; thin snapshots are among them. */
-  snapshotOrigins(): Promise<Map<string, string>>;
+  /** LVM's own records of all logical volumes, active or not. */
+  volumeRecords(): Promise<VolumeRecord[]>;
   /** Activates what has appeared since: groups in a container that was opened. */
   activateVolumes(): Promise<void>;
   /**

@@ -23,6 +23,17 @@ export async function tolerate<Result>(
 
 /** Why the guest's disk refused a call; any other failure is thrown on. */
 export function refusal(error: unknown): string {
-  if (error instanceof Hyper2kvmError && error.code === 'guest.call-failed') return error.message;
+  return refusedBy(error).message;
+}
+
+/** The refusal itself; any other failure is thrown on. */
+export function refusedBy(error: unknown): Hyper2kvmError {
+  if (error instanceof Hyper2kvmError && REFUSALS.has(error.code)) return error;
   throw error;
 }
+
+const REFUSALS: ReadonlySet<string> = new Set(['guest.call-failed', 'guest.filesystem-too-new']);
+
+/** What helps where a guest's filesystem is newer than the kernel that reads it. */
+export const TOO_NEW_ADVICE =
+  'The filesystem is not damaged. Convert the VM on a host with a newer kernel (the appliance runs the host’s; SUPERMIN_KERNEL and SUPERMIN_MODULES name another one that is installed).';

@@ -26,13 +26,19 @@ export function applianceDevices(session: Pick<ApplianceSession, 'call'>): Block
       return { uuid, name };
     },
     volumes: () => session.call('lvs'),
-    async snapshotOrigins() {
-      const text = await shell('lvm lvs --noheadings --separator "|" -o vg_name,lv_name,origin');
+    async volumeRecords() {
+      const fields = 'vg_name,lv_name,vg_uuid,lv_uuid,origin';
+      const text = await shell(`lvm lvs --noheadings --separator "|" -o ${fields}`);
       const lines = text.split('\n').map((line) => line.trim().split('|'));
-      return new Map(
-        lines.flatMap(([group, volume, origin = '']) =>
-          origin === '' ? [] : [[`/dev/${group}/${volume}`, `/dev/${group}/${origin}`] as const],
-        ),
+      return lines.flatMap(([group = '', volume, groupUuid, uuid, origin = '']) =>
+        volume === undefined || groupUuid === undefined || uuid === undefined
+          ? []
+          : [
+              {
+                ...{ device: `/dev/${group}/${volume}`, group, groupUuid, uuid },
+                origin: origin === '' ? null : `/dev/${group}/${origin}`,
+              },
+            ],
       );
     },
     activateVolumes: () => session.call('vg_activate_all', true),

@@ -24,11 +24,31 @@ export function devicePlace(spec: string, context: DeviceContext): DiskPlace | n
   }
   const link = spec.match(/^\/dev\/disk\/by-(path|id)\/(.+?)(?:-part(\d+))?$/);
   if (link === null) return null;
-  // A serial number is in no disk image: only a VM with one disk leaves no doubt. The same goes for a path on
-  // a bus that is not known here.
-  const disk = diskCount(context) === 1 ? 0 : link[1] === 'path' ? diskOfPath(link[2] ?? '', context) : null;
+  // Some serial numbers are in the disk image; of others only a VM with one disk leaves no doubt. The same goes
+  // for a path on a bus that is not known here.
+  const [, kindOfLink, name = ''] = link;
+  const known = kindOfLink === 'path' ? diskOfPath(name, context) : diskOfId(name, context);
+  const disk = diskCount(context) === 1 ? 0 : known;
   return disk === null ? null : { disk, partition: Number(link[3] ?? 0) };
 }
+
+/**
+ * The disk whose identifier is in the link's name: VMware's and others' whole (`wwn-0x6000c29…`,
+ * `scsi-36000c29…`), of VirtualBox's UUID the first and, with its bytes turned round, the last quarter
+ * (`ata-VBOX_HARDDISK_VB2ad76c0e-44332211`). Null where it is on no disk, or on copies.
+ */
+function diskOfId(name: string, { filesystems }: DeviceContext): number | null {
+  const link = name.toLowerCase();
+  const matches = (id: string) => link.includes(id) || link.includes(virtualBoxSerial(id));
+  const disks = new Set(
+    filesystems.flatMap(({ disk, disk_ids = [] }) => (disk !== null && disk_ids.some(matches) ? [disk] : [])),
+  );
+  const [only, ...others] = disks;
+  return only === undefined || others.length > 0 ? null : only;
+}
+
+const virtualBoxSerial = (id: string) =>
+  `vb${id.slice(0, 8)}-${Buffer.from(id.slice(24), 'hex').reverse().toString('hex')}`;
 
 /**
  * udev's path_id: `pci-0000:03:00.0-scsi-0:0:T:L`, `pci-…-sas-phyT-lun-0`, `pci-…-ata-N[.M]`, `pci-…-nvme-N`;

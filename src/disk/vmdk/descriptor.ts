@@ -17,6 +17,8 @@ export interface Descriptor {
   /** Null where parentCID is ffffffff. */
   parentId: string | null;
   parentHint: string | null;
+  /** 32 lower-case hexadecimal digits: VMware's `ddb.uuid`, VirtualBox's `ddb.uuid.image`. */
+  uuid: string | null;
   extents: DescriptorExtent[];
 }
 interface DescriptorExtent {
@@ -81,6 +83,7 @@ export function parseDescriptor(bytes: Buffer): Descriptor {
     contentId: hexadecimal(contentId, 'CID'),
     parentId: parentId === NO_PARENT ? null : parentId,
     parentHint: parentHint === '' ? null : parentHint,
+    uuid: uuidOf(settings.get('ddb.uuid') ?? settings.get('ddb.uuid.image') ?? ''),
     extents,
   };
 }
@@ -140,6 +143,7 @@ export function descriptorImage(descriptor: Descriptor, embedded: boolean): Disk
     role: 'disk',
     virtualSize: sectors * SECTOR,
     contentId: descriptor.contentId,
+    ...(descriptor.uuid === null ? {} : { uuid: descriptor.uuid }),
     parent:
       descriptor.parentId === null
         ? null
@@ -164,6 +168,12 @@ function extentReference(extent: DescriptorExtent): ExtentReference {
 export function beforeNul(bytes: Buffer): Buffer {
   const end = bytes.indexOf(0);
   return end < 0 ? bytes : bytes.subarray(0, end);
+}
+
+/** `60 00 C2 9a …-… aa` or `xxxxxxxx-xxxx-…`; null for what is no UUID, which nothing depends on. */
+function uuidOf(value: string): string | null {
+  const digits = value.replace(/[\s-]/g, '').toLowerCase();
+  return /^[0-9a-f]{32}$/.test(digits) ? digits : null;
 }
 
 function unquote(value: string): string {

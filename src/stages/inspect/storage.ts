@@ -1,4 +1,4 @@
-import type { BlockDevices } from '../../access/block-devices.js';
+import type { BlockDevices, VolumeRecord } from '../../access/block-devices.js';
 import type { Storage } from '../../access/storage.js';
 import { tolerate, type Warnings } from '../../access/tolerate.js';
 import { Hyper2kvmError } from '../../errors/error.js';
@@ -6,10 +6,15 @@ import type { Filesystem, Identity } from '../../model/identity.js';
 import type { LuksKey } from './luks-keys.js';
 import { checkAllOpened, openContainers } from './unlock.js';
 
-/** What opens encrypted layers, and the old controllers by disk that the containers may be named by. */
+/**
+ * What opens encrypted layers, and what is known of the disks on the old hypervisor, by which names of devices
+ * go.
+ */
 export interface StorageKeys {
   keys: readonly LuksKey[];
   controllers: readonly (string | null)[];
+  /** By disk, the identifiers that its images have. */
+  diskIds?: readonly (readonly string[])[];
 }
 
 const SECTOR_BYTES = 512;
@@ -28,9 +33,11 @@ export async function readStorage(
   const disks = await devices.disks();
   const partitions = await devices.partitions();
   refuseTooMany(partitions);
-  const storage: Storage = { partitions: [], filesystems: [], unlocked: [], arrays: [] };
+  const storage: Storage = { partitions: [], filesystems: [], unlocked: [], arrays: [], duplicateGroups: [] };
 
   for (const [index, disk] of disks.entries()) {
+    const ids = keys.diskIds?.[index] ?? [];
+    const place = { disk: index, ...(ids.length === 0 ? {} : { disk_ids: [...new Set(ids)] }) };
     const members = partitions.filter((name) => partitionOf(name) === disk);
     const table: Identity['partitions'][number] = { disk: index, scheme: 'none', partitions: [] };
     for (const device of members) {
@@ -52,7 +59,7 @@ export async function readStorage(
       storage.filesystems.push({
         ...describe(device, tags),
         size,
-        disk: index,
+        ...place,
         partition: number,
         partuuid,
         partlabel: tags.PART_ENTRY_NAME ?? null,
@@ -64,7 +71,7 @@ export async function readStorage(
     if (members.length === 0) {
       const whole = describe(disk, await devices.probe(disk));
       const size = await devices.size(disk);
-      storage.filesystems.push({ ...whole, size, disk: index, partition: 0 });
+      storage.filesystems.push({ ...whole, size, ...place, partition: 0 });
     }
   }
 
@@ -118,24 +125,40 @@ async function addVolumes(
     // A physical volume may sit on an array or in a container, so volumes are asked for whenever there is
     // either.
     if (types.has('LVM2_member') || volumes.length > 0) volumes.push(...(await devices.volumes()));
-    const found = volumes.filter((device) => !known.has(device));
+    const found = [...new Set(volumes)].filter((device) => !known.has(device));
     refuseTooMany([...known, ...found]);
-    const origins = found.length === 0 ? new Map<string, string>() : await snapshotOrigins(devices, warnings);
+    const records =
+      types.has('LVM2_member') || found.length > 0 ? await volumeRecords(devices, warnings) : [];
+    storage.duplicateGroups = duplicateGroups(records);
     for (const device of found) {
       known.add(device);
       const volume = await readVolume(devices, device, warnings);
-      const origin = origins.get(device);
-      if (volume !== null)
-        filesystems.push(origin === undefined ? volume : { ...volume, snapshot_of: origin });
+      const record = records.find((candidate) => candidate.device === device);
+      if (volume !== null) filesystems.push(withRecord(volume, record));
     }
     if (found.length === 0) break;
   }
   checkAllOpened(keys, { filesystems, controllers });
 }
 
-async function snapshotOrigins(devices: BlockDevices, warnings: Warnings): Promise<Map<string, string>> {
-  const message = (reason: string) => `snapshots of logical volumes are not known: ${reason}`;
-  return (await tolerate(() => devices.snapshotOrigins(), { warnings, message })) ?? new Map();
+async function volumeRecords(devices: BlockDevices, warnings: Warnings): Promise<VolumeRecord[]> {
+  const message = (reason: string) => `LVM's records of its volumes are not known: ${reason}`;
+  return (await tolerate(() => devices.volumeRecords(), { warnings, message })) ?? [];
+}
+
+function duplicateGroups(records: readonly VolumeRecord[]): string[] {
+  const uuids = new Map<string, Set<string>>();
+  for (const { group, groupUuid } of records)
+    uuids.set(group, (uuids.get(group) ?? new Set()).add(groupUuid));
+  return [...uuids].flatMap(([group, { size }]) => (size > 1 ? [group] : []));
+}
+
+/** What LVM knows of a volume and blkid does not. */
+function withRecord(volume: Filesystem, record: VolumeRecord | undefined): Filesystem {
+  if (record === undefined) return volume;
+  const { groupUuid, uuid, origin } = record;
+  const dm_uuid = `LVM-${`${groupUuid}${uuid}`.replaceAll('-', '')}`;
+  return { ...volume, dm_uuid, ...(origin === null ? {} : { snapshot_of: origin }) };
 }
 
 function refuseTooMany(devices: readonly string[]): void {

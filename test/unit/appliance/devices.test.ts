@@ -69,9 +69,11 @@ it('a device on which blkid recognises nothing has no tags', async () => {
 });
 
 it('logical volumes are told from the snapshots of them', async () => {
-  const debug = () => '  vg|before|root\n  vg|lost|\n  vg|root|\n';
+  const debug = () => '  vg|before|V|B|root\n  vg|root|V|R|\n  WARNING: something\n';
   const { session } = answeringSession({ debug });
-  expect(await applianceDevices(session).snapshotOrigins()).toEqual(
-    new Map([['/dev/vg/before', '/dev/vg/root']]),
-  );
+  const group = { group: 'vg', groupUuid: 'V' };
+  expect(await applianceDevices(session).volumeRecords()).toEqual([
+    { device: '/dev/vg/before', ...group, uuid: 'B', origin: '/dev/vg/root' },
+    { device: '/dev/vg/root', ...group, uuid: 'R', origin: null },
+  ]);
 });

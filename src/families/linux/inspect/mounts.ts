@@ -1,5 +1,5 @@
 import type { GuestReader } from '../../../access/guest-reader.js';
-import { refusal, tolerate, type Warnings } from '../../../access/tolerate.js';
+import { refusal, refusedBy, tolerate, type Warnings } from '../../../access/tolerate.js';
 import { Hyper2kvmError } from '../../../errors/error.js';
 import { type DeviceContext, filesystemsNamed, resolveDevice } from '../../../guest/device-names.js';
 import { ESP_MOUNTPOINTS, ESP_TYPES } from '../../../guest/esp.js';
@@ -51,6 +51,7 @@ async function needed(mounting: () => Promise<void>, { device, mountpoint }: Mou
   try {
     await mounting();
   } catch (error) {
+    if (refusedBy(error).code === 'guest.filesystem-too-new') throw error;
     throw new Hyper2kvmError('inspect.unmountable', `${device} (${mountpoint}): ${refusal(error)}`, {
       advice: `The guest does not start without ${mountpoint}: start it on the old hypervisor, check the filesystem (fsck), shut it down cleanly.`,
       cause: error,

@@ -1,9 +1,9 @@
 import type { GuestReader } from '../../../access/guest-reader.js';
-import { refusal } from '../../../access/tolerate.js';
+import { refusal, refusedBy } from '../../../access/tolerate.js';
 import { type DeviceContext, filesystemsNamed, resolveDevice } from '../../../guest/device-names.js';
 import { parseFstab } from '../../../guest/fstab.js';
 import type { Filesystem } from '../../../model/identity.js';
-import type { Detection, RootCandidate } from '../../base/inspection.js';
+import type { Detection, RootCandidate, Unmountable } from '../../base/inspection.js';
 import { type MountEntry, mountOf, UNITS } from '../mount-table.js';
 
 export interface Root extends RootCandidate {
@@ -69,6 +69,11 @@ async function look(
   }
 }
 
+function whyNot(error: unknown): Pick<Unmountable, 'reason' | 'code'> {
+  const { message, code } = refusedBy(error);
+  return { reason: message, code };
+}
+
 /**
  * Mount options of each tree that may be a root: the filesystem itself, on btrfs its subvolumes too. Empty
  * where it cannot be mounted.
@@ -85,7 +90,7 @@ async function subvolumesOf(
     const live = subvolumes.filter(({ path }) => !SNAPSHOT_PATH.test(path));
     return [{ options: '' }, ...live.map(({ id, path }) => ({ options: `subvol=${path}`, subvolume: id }))];
   } catch (error) {
-    unmountable.push({ device, reason: refusal(error) });
+    unmountable.push({ device, ...whyNot(error) });
     return [];
   } finally {
     await reader.unmountAll();
@@ -105,7 +110,7 @@ async function lookInside(
     return looksLikeRoot(await reader.list('/')) ? await describeRoot(reader, place, context) : null;
   } catch (error) {
     const device = options === '' ? filesystem.device : `${filesystem.device} (${options})`;
-    unmountable.push({ device, reason: refusal(error) });
+    unmountable.push({ device, ...whyNot(error) });
     return null;
   } finally {
     await reader.unmountAll();
