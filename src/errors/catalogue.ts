@@ -479,6 +479,13 @@ const SECTIONS = {
       meaning:
         'The guest has no tool that builds its initramfs: drivers were appended although a rebuild was requested.',
     },
+    'units.unresolved': {
+      meaning: 'A systemd unit names a disk that is none of the VM’s: look whether it is still needed.',
+    },
+    'units.device-name': {
+      meaning:
+        'A command or setting of a systemd unit names a disk as the old hypervisor did: give it a name by UUID.',
+    },
     'lvm.filter': { meaning: 'A filter or device line names disks of the old hypervisor.' },
     'mdadm.device': { meaning: 'A filter or device line names disks of the old hypervisor.' },
     'network.pinned': {

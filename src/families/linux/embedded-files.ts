@@ -3,7 +3,7 @@ import { mapLines } from '../../text/lines.js';
 import type { Guest } from '../base/fixer.js';
 import { stableOptions } from './command-line.js';
 import { stableCrypttab } from './crypttab.js';
-import { admitVirtio } from './lvm.js';
+import { stableFilters } from './lvm.js';
 import { stableResume } from './resume.js';
 
 /** A configuration file inside an initramfs and what it should say; null: it should not be there. */
@@ -28,7 +28,7 @@ function textAfter(path: string, text: string, guest: Guest): string | null {
   // Without the list LVM looks at every device (lvmdevices(8)).
   if (path.endsWith('/system.devices')) return null;
   // It was warned of with the guest's own file.
-  if (/\/lvm(local)?\.conf$/.test(path)) return admitVirtio(text, path, []);
+  if (/\/lvm(local)?\.conf$/.test(path)) return stableFilters(text, path, guest, []);
   // What cannot be resolved was warned of with the guest's own file.
   if (path.endsWith('/crypttab')) return stableCrypttab(text, guest, []);
   if (path.startsWith('etc/cmdline.d/')) return mapLines(text, (line) => stableOptions(line, guest));
