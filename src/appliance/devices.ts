@@ -13,7 +13,12 @@ export function applianceDevices(session: Pick<ApplianceSession, 'call'>): Block
     size: (device) => session.call('blockdev_getsize64', device),
     async probe(device) {
       try {
-        return await session.call('blkid', device);
+        return Object.fromEntries(
+          Object.entries(await session.call('blkid', device)).map(([tag, value]) => [
+            tag,
+            unescapeTag(value),
+          ]),
+        );
       } catch (error) {
         // blkid ends with an error where it recognises nothing (an empty partition): that is an answer too.
         refusal(error);
@@ -55,6 +60,16 @@ export function applianceDevices(session: Pick<ApplianceSession, 'call'>): Block
       }
     },
   };
+}
+
+/**
+ * blkid(8)'s export format puts a backslash before what a shell would take for its own, and writes bytes that
+ * it does not print as `\xNN`.
+ */
+function unescapeTag(value: string): string {
+  return value.replace(/(?:\\x[0-9a-fA-F]{2})+|\\(.)/gs, (escapes, letter: string | undefined) =>
+    letter === undefined ? Buffer.from(escapes.replaceAll('\\x', ''), 'hex').toString('utf8') : letter,
+  );
 }
 
 const PRINT = 'printf %s';

@@ -59,6 +59,20 @@ describe('a LUKS container', () => {
   });
 });
 
+it('labels are what they are, without blkid’s escapes', async () => {
+  const tags = {
+    LABEL: 'boot\\ disk',
+    PART_ENTRY_NAME: '\\xc3\\xa4\\"\\\\x41',
+    UUID: 'aaaa-bbbb',
+  };
+  const { session } = answeringSession({ blkid: () => tags });
+  expect(await applianceDevices(session).probe('/dev/sda1')).toEqual({
+    LABEL: 'boot disk',
+    PART_ENTRY_NAME: 'ä"\\x41',
+    UUID: 'aaaa-bbbb',
+  });
+});
+
 it('a device on which blkid recognises nothing has no tags', async () => {
   const { session } = answeringSession({
     blkid: () => {
