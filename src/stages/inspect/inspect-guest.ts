@@ -11,16 +11,16 @@ import { readStorage } from './storage.js';
 export interface InspectGuestRequest
   extends Pick<InspectContext, 'controllers' | 'firmware' | 'workDirectory'> {
   keys: readonly LuksKey[];
-  /** By disk, what its images have as identifiers. */
+  /** The identifiers in the images of each disk. */
   diskIds: readonly (readonly string[])[];
-  /** A running guest has mounted what is its own, and others cannot be looked at. */
+  /** A running guest has mounted its own filesystems, and others cannot be examined. */
   isOffline: boolean;
 }
 
-/** The thread is ended from outside. */
+/** The thread is terminated from outside instead. */
 const NEVER = new AbortController().signal;
 
-/** Finds the system on the VM's disks and takes its snapshot, in the work directory. */
+/** Finds the system on the VM's disks and writes its snapshot to the work directory. */
 export async function inspectGuest(
   reader: GuestReader,
   { controllers, firmware, workDirectory, keys, diskIds, isOffline }: InspectGuestRequest,
@@ -56,7 +56,7 @@ export async function inspectGuest(
 const skipped = (device: string, reason: string): Warning => ({
   fixer: 'inspect',
   code: 'inspect.skipped',
-  message: `${device} was not looked at: ${reason}`,
+  message: `${device} was not examined: ${reason}`,
 });
 
 const snapshotOf = (root: string, device: string): Warning => ({

@@ -7,23 +7,22 @@ import type { LuksKey } from './luks-keys.js';
 import { checkAllOpened, openContainers } from './unlock.js';
 
 /**
- * What opens encrypted layers, and what is known of the disks on the old hypervisor, by which names of devices
- * go.
+ * The keys of encrypted layers, and the old controller of each disk, which the containers may be named by.
  */
 export interface StorageKeys {
   keys: readonly LuksKey[];
   controllers: readonly (string | null)[];
-  /** By disk, the identifiers that its images have. */
+  /** The identifiers in the images of each disk. */
   diskIds?: readonly (readonly string[])[];
 }
 
 const SECTOR_BYTES = 512;
-/** Each costs the appliance a call or two, and it is held meanwhile. */
+/** Each costs a call or two, during which the appliance is occupied. */
 const MAX_VOLUMES = 512;
 
 /**
- * Partition tables and everything on them. Logical volumes and md arrays are active and are listed by their
- * own names.
+ * Returns the partition tables and everything on them. Logical volumes and md arrays are active and listed by
+ * their own names.
  */
 export async function readStorage(
   devices: BlockDevices,
@@ -54,7 +53,7 @@ export async function readStorage(
         bootable: (Number(tags.PART_ENTRY_FLAGS ?? 0) & 0x80) !== 0,
         partuuid,
       });
-      // An extended partition is a container, not a place for data.
+      // An extended partition is a container and holds no data itself.
       if (table.scheme === 'mbr' && ['0x5', '0xf', '0x85'].includes(tags.PART_ENTRY_TYPE ?? '')) continue;
       storage.filesystems.push({
         ...describe(device, tags),
@@ -80,11 +79,11 @@ export async function readStorage(
 }
 
 /**
- * Size and content of a volume; null with a warning for one that cannot be read: a logical volume with a
- * missing disk, a degraded array.
+ * Returns the size and content of a volume; null with a warning if it cannot be read, such as a logical
+ * volume with a missing disk or a degraded array.
  */
 function readVolume(devices: BlockDevices, device: string, warnings: Warnings): Promise<Filesystem | null> {
-  const message = (reason: string) => `${device} was not looked at: ${reason}`;
+  const message = (reason: string) => `${device} was not examined: ${reason}`;
   const read = async () => {
     const size = await devices.size(device);
     const tags = await devices.probe(device);
@@ -94,7 +93,9 @@ function readVolume(devices: BlockDevices, device: string, warnings: Warnings): 
   return tolerate(read, { warnings, message });
 }
 
-/** md, LUKS and LVM lie on each other in any order: another look is taken until nothing new appears. */
+/**
+ * Adds md, LUKS and LVM volumes, which may be stacked in any order: searches again until nothing new appears.
+ */
 async function addVolumes(
   devices: BlockDevices,
   storage: Storage,
@@ -112,7 +113,7 @@ async function addVolumes(
       const parts = (await devices.partitions()).filter((part) => arrays.includes(partitionOf(part)));
       volumes.push(...arrays, ...parts);
       for (const device of arrays.filter((array) => !known.has(array))) {
-        const message = (reason: string) => `the names of ${device} are not known: ${reason}`;
+        const message = (reason: string) => `the names of ${device} are unknown: ${reason}`;
         const detail = await tolerate(() => devices.array(device), { warnings, message });
         const partitions = parts.filter((part) => partitionOf(part) === device);
         storage.arrays.push({ device, uuid: detail?.uuid ?? '', name: detail?.name ?? '', partitions });
@@ -122,8 +123,7 @@ async function addVolumes(
       const message = (reason: string) => `not every volume group could be activated: ${reason}`;
       await tolerate(() => devices.activateVolumes(), { warnings, message });
     }
-    // A physical volume may sit on an array or in a container, so volumes are asked for whenever there is
-    // either.
+    // A physical volume may be on an array or in a container, so volumes are listed if there is either.
     if (types.has('LVM2_member') || volumes.length > 0) volumes.push(...(await devices.volumes()));
     const found = [...new Set(volumes)].filter((device) => !known.has(device));
     refuseTooMany([...known, ...found]);
@@ -142,7 +142,7 @@ async function addVolumes(
 }
 
 async function volumeRecords(devices: BlockDevices, warnings: Warnings): Promise<VolumeRecord[]> {
-  const message = (reason: string) => `LVM's records of its volumes are not known: ${reason}`;
+  const message = (reason: string) => `LVM's records of its volumes are unknown: ${reason}`;
   return (await tolerate(() => devices.volumeRecords(), { warnings, message })) ?? [];
 }
 
@@ -153,7 +153,7 @@ function duplicateGroups(records: readonly VolumeRecord[]): string[] {
   return [...uuids].flatMap(([group, { size }]) => (size > 1 ? [group] : []));
 }
 
-/** What LVM knows of a volume and blkid does not. */
+/** Adds to a volume what only LVM knows of it. */
 function withRecord(volume: Filesystem, record: VolumeRecord | undefined): Filesystem {
   if (record === undefined) return volume;
   const { groupUuid, uuid, origin } = record;
@@ -172,7 +172,7 @@ function refuseTooMany(devices: readonly string[]): void {
   );
 }
 
-/** `/dev/sda` of `/dev/sda3`, `/dev/md0` of `/dev/md0p1`. */
+/** Returns `/dev/sda` for `/dev/sda3`, `/dev/md0` for `/dev/md0p1`. */
 function partitionOf(device: string): string {
   return /\dp\d+$/.test(device) ? device.replace(/p\d+$/, '') : device.replace(/\d+$/, '');
 }

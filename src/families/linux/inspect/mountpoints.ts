@@ -4,7 +4,7 @@ import type { Filesystem } from '../../../model/identity.js';
 import type { RootCandidate } from '../../base/inspection.js';
 import { mountTable } from '../mount-table.js';
 
-/** The filesystems of `devices` with the places where the guest's fstab and mount units mount them. Pure. */
+/** Returns the filesystems of `devices` with the mount points from the guest's fstab and units. Pure. */
 export function withMountpoints(
   tree: GuestTree,
   devices: DeviceContext,

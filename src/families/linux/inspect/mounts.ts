@@ -9,14 +9,15 @@ import type { RootCandidate } from '../../base/inspection.js';
 import { mountTable } from '../mount-table.js';
 import { duplicateUuid } from './choose-root.js';
 
-/** Only what holds configuration or kernels is mounted: data filesystems stay untouched. */
+/** Mount points with configuration or kernels. Data filesystems are not mounted. */
 const SYSTEM_MOUNTPOINTS: readonly string[] = ['/usr', '/var', ...ESP_MOUNTPOINTS];
 const MOUNTABLE = new Set(['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'vfat', 'f2fs', 'jfs', 'reiserfs']);
 
 /**
- * Mounts, read-only and below the root that is mounted already, what the guest’s fstab and mount units mount
- * and an ESP that they do not mention (systemd's GPT auto-discovery, or nothing at all). `tree` has /etc.
- * Returns them in mount order. `inspect.unmountable` for /usr and /boot; another that cannot be mounted is warned of.
+ * Mounts, read-only and below the root that is mounted already, what the guest's fstab and units mount and an
+ * ESP that they do not mention (it has systemd's GPT auto-discovery, or nothing at all). `tree` has /etc.
+ * Returns the mounts in order. Throws `inspect.unmountable` for /usr and /boot; any other that cannot be
+ * mounted gives a warning.
  */
 export async function mountSystem(
   reader: GuestReader,
@@ -31,9 +32,9 @@ export async function mountSystem(
       await reader.mount(mount, 'ro');
       mounts.push(mount);
     };
-    // The plan would be wrong without the kernels or the programs.
+    // Without the kernels or the programs the plan would be wrong.
     if (NEEDED.has(mount.mountpoint)) return needed(mounting, mount);
-    const message = (reason: string) => `${mount.mountpoint} (${mount.device}) was not looked at: ${reason}`;
+    const message = (reason: string) => `${mount.mountpoint} (${mount.device}) was not examined: ${reason}`;
     await tolerate(mounting, { warnings, message });
   };
   for (const mount of fstabMounts(tree, devices, root)) await add(mount);
@@ -59,15 +60,16 @@ async function needed(mounting: () => Promise<void>, { device, mountpoint }: Mou
   }
 }
 
+/** Distributions make these directories for the ESP alone. */
 const isItsOwn = (place: string) => place === '/boot/efi' || place === '/efi';
 
-/** The system's other mounts by its own configuration, in mount order. Pure. */
+/** Returns the system's other mounts from its fstab and units, in mount order. Pure. */
 function fstabMounts(tree: GuestTree, devices: DeviceContext, root: RootCandidate): Mount[] {
   const mounts = new Map<string, Mount>();
   for (const { spec, mountpoint, options } of mountTable(tree)) {
     if (!mountpoint.startsWith('/') || mountpoint === '/' || mounts.has(mountpoint)) continue;
     const filesystem = resolveDevice(spec, devices);
-    // An ESP may be anywhere: its partition's type tells it.
+    // An ESP may be mounted anywhere; its partition type identifies it.
     const isWanted = filesystem !== null && isEsp(filesystem);
     if (!SYSTEM_MOUNTPOINTS.includes(mountpoint) && !isWanted) continue;
     const copies = filesystem === null ? filesystemsNamed(spec, devices) : [];
@@ -87,17 +89,17 @@ function fstabMounts(tree: GuestTree, devices: DeviceContext, root: RootCandidat
 const isEsp = ({ type, disk, parttype }: Filesystem) =>
   type === 'vfat' && disk !== null && ESP_TYPES.has(parttype ?? '');
 
-/** Where nothing is lost to see: for an ESP that the guest has no place for. */
+/** Usually empty directories, for an ESP that the guest has no mount point for. */
 const EMPTY_PLACES = ['/mnt', '/media', '/run'] as const;
 
 /**
- * The first of the ESP's usual places that is there, else an empty directory; /boot only when it is empty, as
- * a mount over it would hide the kernels.
+ * Returns the first usual place of an ESP that exists, otherwise an empty directory; /boot only if it is empty,
+ * because a mount over it would hide the kernels.
  */
 async function espPlace(reader: GuestReader, mounts: readonly Mount[]): Promise<string | null> {
   for (const place of [...ESP_MOUNTPOINTS, ...EMPTY_PLACES]) {
     if (mounts.some(({ mountpoint }) => mountpoint === place)) continue;
-    // Nothing is mounted over a link.
+    // A link must not be mounted over.
     if ((await reader.lstat(place))?.type !== 'directory') continue;
     if (isItsOwn(place) || (await reader.list(place)).length === 0) return place;
   }

@@ -10,24 +10,24 @@ export interface Root extends RootCandidate {
   /** Number of the btrfs subvolume that the options name. */
   subvolume?: number;
   /**
-   * True where its own fstab mounts this very filesystem and subvolume at `/`; a snapshot's fstab names the
-   * one it was taken of.
+   * True if its own fstab mounts this filesystem and subvolume at `/`. The fstab of a snapshot names its
+   * origin.
    */
   isSelfMounted: boolean;
   /**
-   * Place in the order of the boot entries that name it, from 0; absent where none does, or where it is the
-   * only root.
+   * The position, from 0, of the first boot entry that starts it; absent if there is none, or if it is the only
+   * root.
    */
   booted?: number;
   /**
-   * What its fstab mounts at `/`, and the copies that have the same name where this root is one of them;
-   * empty where it is the only one.
+   * The name that its fstab mounts at `/`, and all filesystems with that name, if there are several and this
+   * root is one of them; null otherwise.
    */
   sharesName: { spec: string; devices: string[] } | null;
 }
 
 const ROOT_TYPES = new Set(['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'f2fs', 'jfs', 'reiserfs']);
-/** Where snapper, timeshift and the like keep read-only copies of a root: never the system that boots. */
+/** Where snapper, timeshift and the like keep read-only copies of a root, which are never what boots. */
 const SNAPSHOT_PATH = /(^|\/)(\.snapshots|timeshift-btrfs|snapshots?|@snapshots)(\/|$)/i;
 
 export interface RootSearch {
@@ -36,7 +36,7 @@ export interface RootSearch {
 }
 
 /**
- * Looks at every filesystem for a Linux root. Mounted read-only: a dirty journal is replayed into the
+ * Searches every filesystem for a Linux root, mounted read-only: a dirty journal is replayed into the
  * overlay, never into the source.
  */
 export async function findRoots(
@@ -46,7 +46,8 @@ export async function findRoots(
 ): Promise<RootSearch> {
   const search: RootSearch = { roots: [], unmountable: [] };
   const isSnapshot = ({ snapshot_of }: Filesystem) => snapshot_of !== undefined;
-  // Mounting one replays its journal into it: only where nothing else mounts itself.
+  // Mounting a snapshot replays its journal into it, so snapshots are searched only if no other root mounts
+  // itself.
   const [first, later] = [filesystems.filter((other) => !isSnapshot(other)), filesystems.filter(isSnapshot)];
   await look(reader, first, search, { filesystems, controllers });
   if (!search.roots.some(({ isSelfMounted, sharesName }) => isSelfMounted || sharesName !== null))
@@ -75,8 +76,8 @@ function whyNot(error: unknown): Pick<Unmountable, 'reason' | 'code'> {
 }
 
 /**
- * Mount options of each tree that may be a root: the filesystem itself, on btrfs its subvolumes too. Empty
- * where it cannot be mounted.
+ * Returns the mount options of each tree that may be a root: the filesystem itself and, on btrfs, its
+ * subvolumes. Empty if it cannot be mounted.
  */
 async function subvolumesOf(
   reader: GuestReader,
@@ -97,7 +98,10 @@ async function subvolumesOf(
   }
 }
 
-/** The root that is there, or null. What cannot be read is noted: another filesystem may have the system. */
+/**
+ * Returns the root that is there, or null. What cannot be read is recorded, as another filesystem may have
+ * the system.
+ */
 async function lookInside(
   reader: GuestReader,
   place: Candidate,
@@ -120,11 +124,11 @@ async function lookInside(
 interface Candidate {
   filesystem: Filesystem;
   options: string;
-  /** Number of the btrfs subvolume that the options name. */
+  /** ID of the btrfs subvolume that the options select. */
   subvolume?: number;
 }
 
-/** `candidate` is mounted. */
+/** Describes a candidate that is mounted. */
 async function describeRoot(
   reader: GuestReader,
   candidate: Candidate,
@@ -149,7 +153,7 @@ const ROOT_UNIT = `${UNITS}/-.mount`;
 
 const isOfRoot = ({ mountpoint }: MountEntry) => mountpoint === '/';
 
-/** Empty where it cannot be read: then it tells nothing, and INSPECT warns of it later. */
+/** Empty if it cannot be read: it then decides nothing, and INSPECT warns about it later. */
 async function readSmall(reader: GuestReader, path: string): Promise<string> {
   try {
     const stat = await reader.stat(path);
@@ -161,7 +165,7 @@ async function readSmall(reader: GuestReader, path: string): Promise<string> {
   }
 }
 
-/** The name that a root mounts itself by, where it means copies of the root as well as the root. Pure. */
+/** Returns the name that a root mounts at `/` if it names copies of the root as well as the root. Pure. */
 function sharedName(
   table: readonly MountEntry[],
   { device }: Filesystem,
@@ -174,7 +178,7 @@ function sharedName(
   return null;
 }
 
-/** True where one of the entries, which are for `/`, is this filesystem and subvolume. Pure. */
+/** True if one of the entries for `/` mounts this filesystem and subvolume. Pure. */
 export function mountsItself(
   table: readonly Pick<MountEntry, 'spec' | 'options'>[],
   { filesystem, ...tree }: Candidate,
@@ -186,12 +190,12 @@ export function mountsItself(
   );
 }
 
-/** btrfs' number of the top of all subvolumes, which `0` means too. */
+/** Numbers of the top-level subvolume of btrfs. */
 const TOP = new Set([0, 5]);
 
 /**
- * True where mount options mean this tree of a filesystem. Without `subvol=` they mean the default subvolume,
- * which is what is mounted without options.
+ * True if mount options select this tree of a filesystem. Without `subvol=` they select the default subvolume,
+ * which is what gets mounted without options.
  */
 export function selects(
   mountOptions: readonly string[],
@@ -204,7 +208,7 @@ export function selects(
   return Number(number) === subvolume;
 }
 
-/** A root has /etc and programs; /boot or /home alone have not. */
+/** A root has /etc and programs; a /boot or /home has not. */
 function looksLikeRoot(names: readonly string[]): boolean {
   const has = (name: string) => names.includes(name);
   return has('etc') && (has('usr') || has('bin')) && (has('sbin') || has('lib') || has('usr'));
