@@ -26,7 +26,7 @@ export function refusal(error: unknown): string {
   return refusedBy(error).message;
 }
 
-/** The refusal itself; any other failure is thrown on. */
+/** Returns the refusal itself; any other failure is rethrown. */
 export function refusedBy(error: unknown): Hyper2kvmError {
   if (error instanceof Hyper2kvmError && REFUSALS.has(error.code)) return error;
   throw error;
@@ -34,6 +34,6 @@ export function refusedBy(error: unknown): Hyper2kvmError {
 
 const REFUSALS: ReadonlySet<string> = new Set(['guest.call-failed', 'guest.filesystem-too-new']);
 
-/** What helps where a guest's filesystem is newer than the kernel that reads it. */
+/** Advice for a guest's filesystem that is newer than the kernel that reads it. */
 export const TOO_NEW_ADVICE =
   'The filesystem is not damaged. Convert the VM on a host with a newer kernel (the appliance runs the host’s; SUPERMIN_KERNEL and SUPERMIN_MODULES name another one that is installed).';

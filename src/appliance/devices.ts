@@ -63,8 +63,8 @@ export function applianceDevices(session: Pick<ApplianceSession, 'call'>): Block
 }
 
 /**
- * blkid(8)'s export format puts a backslash before what a shell would take for its own, and writes bytes that
- * it does not print as `\xNN`.
+ * Undoes the escapes of blkid(8)'s export format: a backslash before characters that are special to a shell,
+ * and `\xNN` for bytes that are not printable.
  */
 function unescapeTag(value: string): string {
   return value.replace(/(?:\\x[0-9a-fA-F]{2})+|\\(.)/gs, (escapes, letter: string | undefined) =>

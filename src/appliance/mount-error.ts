@@ -3,23 +3,19 @@ import { Hyper2kvmError } from '../errors/error.js';
 import type { ApplianceSession } from './session.js';
 
 /**
- * The kernel's words for a filesystem with features that it does not know (xfs_sb.c, ext4/super.c,
+ * The kernel's messages about a filesystem with unknown features (xfs_sb.c, ext4/super.c,
  * btrfs/disk-io.c, f2fs/super.c). mount(8) itself only says "wrong fs type, bad option, bad superblock".
  */
 const TOO_NEW =
   /\b(?:XFS|EXT4-fs|BTRFS|F2FS-fs|bcachefs)\b.*(?:unknown \S+ ?compatible\b.*features|unsupported optional features|unknown (?:incompat|compat_ro) features|unsupported features|Only pagesize)/;
-/** More than one failed mount writes. */
+/** More lines than one failed mount logs. */
 const LINES = 40;
 
 /**
- * What a failed mount means. The appliance's kernel log is asked for the reason, and emptied, so that the next
- * failure is not taken for this one.
+ * Returns the error for a failed mount, using the appliance's kernel log. The log is cleared, so that a later
+ * failure does not get this one's reason.
  */
-export async function mountError(
-  session: Pick<ApplianceSession, 'call'>,
-  device: string,
-  error: unknown,
-): Promise<unknown> {
+export async function mountError(session: Pick<ApplianceSession, 'call'>, error: unknown): Promise<unknown> {
   if (!isRefusal(error)) return error;
   const line = (await kernelLog(session))
     .split('\n')
@@ -28,16 +24,24 @@ export async function mountError(
   if (line === undefined) return error;
   return new Hyper2kvmError(
     'guest.filesystem-too-new',
-    `${device} has features that the kernel of the appliance does not know (${line.replace(/^\[[^\]]*\]\s*/, '').trim()})`,
+    `the filesystem has features that the kernel of the appliance does not support (${shown(line)})`,
     { advice: TOO_NEW_ADVICE, cause: error },
   );
+}
+
+/** Removes the time and the appliance's name of the device, which is not the guest's. */
+function shown(line: string): string {
+  return line
+    .replace(/^\[[^\]]*\]/, '')
+    .replace(/ \((?:device )?[\w-]+\)/, '')
+    .trim();
 }
 
 function isRefusal(error: unknown): boolean {
   return error instanceof Hyper2kvmError && error.code === 'guest.call-failed';
 }
 
-/** Empty where it cannot be read: then the first error stands. */
+/** Empty if it cannot be read; the first error is then kept. */
 async function kernelLog(session: Pick<ApplianceSession, 'call'>): Promise<string> {
   try {
     return await session.call('debug', 'sh', ['dmesg -c | tail -n 200']);

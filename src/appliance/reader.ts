@@ -89,7 +89,7 @@ export function applianceReader(session: Pick<ApplianceSession, 'call'>, workDir
       try {
         await session.call('mount_options', all, device, mountpoint);
       } catch (error) {
-        throw await mountError(session, device, error);
+        throw await mountError(session, error);
       }
     },
     unmountAll: () => session.call('umount_all'),

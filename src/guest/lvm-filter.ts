@@ -2,21 +2,21 @@
 export interface LvmFilter {
   /** Without their quotes. */
   patterns: string[];
-  /** Where the setting begins, the first pattern stands and the list ends. */
+  /** Offsets of the setting, of its first pattern and of the list's end. */
   start: number;
   first: number;
   end: number;
 }
 
 /**
- * lvm.conf(5): a setting in its section, `devices { filter = …` on one line, or by its full name
+ * lvm.conf(5) allows a setting on a line of its section, on the same line as `devices {`, and by its full name
  * (`devices/filter`).
  */
 const SETTING = /(?<![\w.])(?:global_)?filter[ \t]*=[ \t]*\[/g;
-/** A list goes over several lines where it has to. */
+/** A token of a list, which may span several lines. */
 const LIST_TOKEN = /\s+|,|#[^\n]*|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|\]/y;
 
-/** Returns the device filters of LVM's configuration; those that are no whole lists of texts are left out. */
+/** Returns the device filters of an LVM configuration, except those that are not lists of strings. */
 export function lvmFilters(text: string): LvmFilter[] {
   return [...text.matchAll(SETTING)].flatMap((match) => {
     const start = match.index;
@@ -43,8 +43,8 @@ function readList(text: string, start: number): Omit<LvmFilter, 'start'> | null 
 }
 
 /**
- * What the patterns say of a device with these names, as LVM does (filter-regex.c): of each name the first
- * pattern that matches counts, and one name that is accepted is enough. `none` is accepted too.
+ * Evaluates the patterns for a device with these names as LVM does (filter-regex.c): the first pattern that
+ * matches a name decides for that name, and one accepted name is enough. LVM accepts `none` as well.
  */
 export function filterVerdict(
   patterns: readonly string[],
@@ -61,26 +61,26 @@ export function filterVerdict(
 
 const MAX_PATTERNS = 64;
 const MAX_PATTERN = 256;
-/** Each more multiplies the work on a name that does not match. */
+/** Each one multiplies the work on a name that does not match. */
 const MAX_REPEATS = 4;
 const CLOSING: Record<string, string> = { '(': ')', '[': ']', '{': '}' };
 
 /**
- * A pattern's expression: between `|` or any other pair of delimiters. Null where it is none, or one that only a
- * hostile guest would have.
+ * Returns the expression of a pattern, which is between `|` or other delimiters. Null if it is invalid or would
+ * take too long to evaluate.
  */
 function expressionOf(pattern: string): RegExp | null {
   const [, open = '', rest = ''] = /^[ar]\s*(\S)(.*)$/.exec(pattern) ?? [];
   const close = CLOSING[open] ?? open;
   if (rest.length > MAX_PATTERN || close === '' || !rest.endsWith(close)) return null;
-  // LVM knows no counted repeats; a brace is itself.
+  // LVM has no counted repeats: a brace is a plain character.
   const source = rest.slice(0, -1).replace(/[{}]/g, '\\$&');
   const isNested = /\)[*+?]/.test(source);
   if (isNested || source.replace(/[^*+?]/g, '').length > MAX_REPEATS) return null;
   try {
     return new RegExp(source);
   } catch {
-    // LVM refuses it too.
+    // LVM rejects it as well.
     return null;
   }
 }

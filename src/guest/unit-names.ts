@@ -1,8 +1,8 @@
-/** Longest name of a file; systemd's names are never longer. */
+/** The longest file name, and so the longest name of a unit. */
 const MAX_NAME = 255;
 
 /**
- * Returns a path as a part of a unit's name, as systemd-escape(1) `--path` does: `/dev/disk/by-uuid/x` is
+ * Escapes a path for the name of a unit, as systemd-escape(1) `--path` does: `/dev/disk/by-uuid/x` becomes
  * `dev-disk-by\x2duuid-x`.
  */
 export function escapePath(path: string): string {
@@ -17,7 +17,7 @@ export function escapePath(path: string): string {
     .join('');
 }
 
-/** Returns the path that the name of a `.device`, `.swap` or `.mount` stands for, null for other names. */
+/** Returns the path in the name of a device, swap or mount unit, or null for another name. */
 export function pathOfUnit(unit: string): string | null {
   if (unit.length > MAX_NAME) return null;
   const name = /^(.+)\.(?:device|swap|mount|automount)$/.exec(unit)?.[1];

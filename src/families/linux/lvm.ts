@@ -13,7 +13,7 @@ const CONFIGURATION = ['/etc/lvm/lvm.conf', '/etc/lvm/lvmlocal.conf'];
 export const lvm: Fixer = {
   name: NAME,
   description:
-    'LVM’s record of the old hypervisor’s devices (/etc/lvm/devices/system.devices, /etc/lvm/cache/.cache) is removed: LVM then finds its volumes by their own labels. A filter in lvm.conf or lvmlocal.conf that lets only old names through gets virtio’s too, and one that shuts out a disk by its old name shuts it out by its new one, with a warning.',
+    'LVM’s record of the old hypervisor’s devices (/etc/lvm/devices/system.devices, /etc/lvm/cache/.cache) is removed: LVM then finds its volumes by their own labels. A filter in lvm.conf or lvmlocal.conf that accepts only the old names gets virtio’s as well, and one that rejects a disk by its old name gets its new name as well, with a warning.',
   plan(guest) {
     const { tree } = guest;
     const warnings: Warning[] = [];
@@ -27,7 +27,7 @@ export const lvm: Fixer = {
   },
 };
 
-/** lvmdevices(8): the list may have another name than `system.devices`. */
+/** lvmdevices(8): the list may have a name other than `system.devices`. */
 const DEVICES_FILE = /^[ \t]*(?:devices\/)?devicesfile[ \t]*=[ \t]*"([\w.-]{1,100})"/m;
 
 function staleRecords({ tree }: Guest): string[] {
@@ -37,8 +37,8 @@ function staleRecords({ tree }: Guest): string[] {
 }
 
 /**
- * LVM's configuration whose filters say of each physical volume's new name what they said of the old one.
- * `path` is for warnings. Pure, also for copies in an initramfs.
+ * Adds patterns to the filters of an LVM configuration so that they decide for each physical volume's new name
+ * as they did for the old one. `path` is used in warnings. Pure; also applied to copies in an initramfs.
  */
 export function stableFilters(text: string, path: string, guest: Guest, warnings: Warning[]): string {
   const additions = lvmFilters(text).flatMap((filter) => {
@@ -46,9 +46,9 @@ export function stableFilters(text: string, path: string, guest: Guest, warnings
     if (patterns.length === 0) return [];
     const shown = text.slice(filter.start, filter.end).replace(/\s+/g, ' ').trim();
     const what = patterns.some((pattern) => pattern.startsWith('"a'))
-      ? `admits only devices of the old hypervisor (${shown}): virtio disks were added`
-      : `shuts out a device of the old hypervisor (${shown}): its new name was added`;
-    const message = `${posix.basename(path)} ${what}, look whether that is what you want`;
+      ? `accepts only devices of the old hypervisor (${shown}): virtio disks were added`
+      : `rejects a device of the old hypervisor (${shown}): its new name was added`;
+    const message = `${posix.basename(path)} ${what}; check that this is what you want`;
     warnings.push({ fixer: NAME, code: 'lvm.filter', message });
     return [{ place: filter.first, patterns }];
   });
@@ -59,7 +59,7 @@ export function stableFilters(text: string, path: string, guest: Guest, warnings
   );
 }
 
-/** Where INSPECT found none: whole disks and partitions alike. */
+/** Used if INSPECT found no physical volume: a whole disk and partitions. */
 const ANY = [0, 1, 2].map((partition) => ({ disk: 0, partition, partuuid: null, uuid: null }));
 type Volume = Pick<Filesystem, 'disk' | 'partition' | 'partuuid' | 'uuid'>;
 
@@ -79,7 +79,7 @@ function missingPatterns({ patterns }: LvmFilter, guest: Guest): string[] {
   const admitted = wanted.filter(({ old, now }) => old === 'accepted' && now === 'rejected');
   const exact = (action: 'a' | 'r', name: string) => `"${action}|^${name}$|"`;
   return [
-    // A volume below DRBD, or of a guest of this guest, must not be seen twice.
+    // LVM must not see a volume twice, for example below DRBD and on it.
     ...shutOut.flatMap(({ name, now }) => (now === 'rejected' ? [] : [exact('r', name)])),
     ...(admitted.length > 0 && shutOut.length === 0
       ? [`"a|^/dev/${prefix}|"`]
@@ -92,7 +92,7 @@ function deviceName(prefix: string, { disk, partition }: Volume): string {
   return `/dev/${prefix}${diskLetters(disk ?? 0)}${number}`;
 }
 
-/** Names by which udev shows a volume on any hypervisor. */
+/** Returns the names that udev gives a volume on any hypervisor. */
 function stableLinks({ partuuid, uuid }: Volume): string[] {
   return [
     ...(partuuid === null ? [] : [`/dev/disk/by-partuuid/${partuuid}`]),
@@ -100,13 +100,13 @@ function stableLinks({ partuuid, uuid }: Volume): string[] {
   ];
 }
 
-/** Kinds of names of old hypervisors' disks, by what a pattern must have in it to mean them. */
+/** Other kinds of disk names; a pattern that does not contain one does not mean it. */
 const OTHER_KINDS = ['hd', 'xvd', 'nvme'];
 
-/** What a filter said of a volume on the old hypervisor, where it may have had any of its kinds of names. */
+/** Evaluates a filter for the names that a volume may have had on the old hypervisor. */
 function oldVerdict(patterns: readonly string[], volume: Volume) {
   const accepting = patterns.filter((pattern) => pattern.startsWith('a')).join('\n');
-  // Which disk a serial number or a slot means does not matter: it was admitted for being needed.
+  // The volume that a serial number or a slot stands for was accepted because it is needed.
   if (/by-(id|path)/.test(accepting)) return 'accepted';
   const kinds = OTHER_KINDS.filter((kind) => accepting.includes(kind));
   const others = kinds.map((kind) => (kind === 'nvme' ? nvmeName(volume) : deviceName(kind, volume)));

@@ -4,14 +4,14 @@ import type { Guest } from '../base/fixer.js';
 import { stablePath } from './stable-names.js';
 
 /**
- * Options that name a device of the filesystem's own: a member of btrfs, an external journal of ext4, XFS and
- * ReiserFS, XFS's realtime device. UUIDs are shared among them, so the partition's own is taken first.
+ * Options that name a device which is part of the filesystem: a device of btrfs, an external journal of ext4,
+ * XFS and ReiserFS, the realtime device of XFS. They may share a UUID, so PARTUUID is preferred.
  */
 const PARTS = /^(device|journal_path|logdev|rtdev|jdev)=(.+)$/;
-/** systemd.mount(5): a path or the name of a unit that the mount waits for. */
+/** systemd.mount(5): the path or the unit that the mount depends on. */
 const DEPENDENCIES = /^(x-systemd\.(?:requires|wants|after|before|wanted-by|required-by))=(.+)$/;
 
-/** Returns the device that an option names by its place on the old hypervisor, else null. */
+/** Returns the unstable device name in an option, or null. */
 export function unstableOption(option: string): string | null {
   const value = (PARTS.exec(option) ?? DEPENDENCIES.exec(option))?.[2] ?? '';
   const path = value.startsWith('/') ? value : (pathOfUnit(value) ?? '');
@@ -19,9 +19,9 @@ export function unstableOption(option: string): string | null {
 }
 
 /**
- * Returns mount options with stable names. `device=` of a btrfs on whole disks has none and is left out: its
- * devices are found by the UUID that they share. An option whose device cannot be told stays, and is given to
- * `unresolved`.
+ * Returns mount options with stable names. `device=` of a btrfs on whole disks is removed: these have no stable
+ * name, and the kernel finds them by their common UUID. An option that cannot be resolved stays, and
+ * `unresolved` is called with it.
  */
 export function stableMountOptions(
   options: readonly string[],
@@ -45,7 +45,7 @@ export function stableMountOptions(
   return stable.length === 0 && options.length > 0 ? ['defaults'] : stable;
 }
 
-/** One of several devices of a filesystem, without a partition table. */
+/** True for a whole disk that is one of several devices of a filesystem. */
 function isSharedDisk(device: string, { identity: { filesystems }, controllers }: Guest): boolean {
   const found = resolveDevice(device, { filesystems, controllers });
   return (

@@ -3,10 +3,10 @@ import type { GuestTree } from '../../guest/tree.js';
 import { filesIn } from '../base/edit.js';
 import { iniValues } from './network/ini.js';
 
-/** Where the administrator's own units are, which come before the ones that systemd makes of fstab. */
+/** The administrator's own units, which take precedence over those that systemd generates from fstab. */
 export const UNITS = '/etc/systemd/system';
 
-/** What the guest mounts: a line of fstab, or a `.mount` unit. */
+/** A line of fstab or a mount unit. */
 export interface MountEntry {
   spec: string;
   mountpoint: string;
@@ -16,12 +16,12 @@ export interface MountEntry {
 
 /** A guest has some dozen. */
 const MAX_UNITS = 500;
-/** Each one larger than this is no unit. */
+/** A larger file is not a unit. */
 const MAX_UNIT_BYTES = 64 * 1024;
 
 /**
- * Returns what the guest mounts by its fstab and by mount units of /etc/systemd/system. A unit stands before
- * the line of the same mount point, as systemd takes it.
+ * Returns what the guest mounts according to its fstab and the mount units in /etc/systemd/system. As in
+ * systemd, a unit overrides the line with the same mount point.
  */
 export function mountTable(tree: GuestTree): MountEntry[] {
   const units = filesIn(tree, UNITS, /\.mount$/)
@@ -32,12 +32,12 @@ export function mountTable(tree: GuestTree): MountEntry[] {
   return [...units, ...lines.filter(({ mountpoint }) => !taken.has(mountpoint))];
 }
 
-/** Returns the texts of a unit and of its drop-ins, in the order that they count. */
+/** Returns the texts of a unit and of its drop-ins, in order. */
 export function unitTexts(tree: GuestTree, path: string): string[] {
   return [path, ...filesIn(tree, `${path}.d`, /\.conf$/)].flatMap((file) => tree.text(file)?.text ?? []);
 }
 
-/** Returns the mount of one unit, given its texts: later settings replace earlier ones. */
+/** Parses the texts of a mount unit; later settings override earlier ones. */
 export function mountOf(texts: readonly string[]): MountEntry[] {
   const last = (key: string) =>
     texts

@@ -14,9 +14,9 @@ import { stablePath } from './stable-names.js';
 
 const NAME = 'systemd-units';
 const REASON = 'a unit waits for a device of the old hypervisor';
-/** A guest has some hundreds at most. */
+/** Real guests have some hundreds at most. */
 const MAX_FILES = 5_000;
-/** Larger files are no units. */
+/** A larger file is not a unit. */
 const MAX_BYTES = 64 * 1024;
 
 export const systemdUnits: Fixer = {
@@ -35,12 +35,15 @@ export const systemdUnits: Fixer = {
   },
 };
 
-/** Warnings, each once. */
+/** Collects warnings without duplicates. */
 class Notes {
   readonly warnings: Warning[] = [];
 
   unresolved(path: string, device: string): void {
-    this.add('units.unresolved', `${path} names ${device}, which is on none of the VM's disks: it stays`);
+    this.add(
+      'units.unresolved',
+      `${path} names ${device}, which is on none of the VM's disks: it stays unchanged`,
+    );
   }
 
   command(path: string, device: string): void {
@@ -77,10 +80,10 @@ function fixEntry(entry: TreeEntry, guest: Guest, notes: Notes): Operation[] {
   return [...created, ...removeFile(guest.tree, path, cause)];
 }
 
-/** A unit that is named after a device, or the directory that belongs to one. */
+/** A unit that is named after a device, or a directory that belongs to such a unit. */
 const DEVICE_UNIT = /^(dev-.+\.(?:device|swap))(\.(?:d|wants|requires|upholds))?$/;
 
-/** The name with a stable device in it; what is named after no such device stays. */
+/** Returns the name of a unit with the stable name of its device; other names stay unchanged. */
 function stableUnit(name: string, guest: Guest, unresolved: (device: string) => void): string {
   const [, unit, directory = ''] = DEVICE_UNIT.exec(name) ?? [];
   const device = unit === undefined ? null : pathOfUnit(unit);
@@ -94,7 +97,7 @@ function stableUnit(name: string, guest: Guest, unresolved: (device: string) => 
 
 const UNIT_WORD = /(?<![\w:.\\/-])dev-[\w:.\\-]{1,250}\.(?:device|swap)(?![\w:.\\-])/g;
 
-/** Comments stay. */
+/** Returns the text of a unit with stable names; comments stay unchanged. */
 function fixText(text: string, path: string, guest: Guest, notes: Notes): string {
   const unresolved = (device: string) => notes.unresolved(path, device);
   return editIni(text, (line) => {
@@ -105,10 +108,10 @@ function fixText(text: string, path: string, guest: Guest, notes: Notes): string
   });
 }
 
-/** Patterns are run on shorter lines only. */
+/** Patterns are not applied to longer lines. */
 const MAX_LINE = 8192;
 
-/** A line whose value names a device by its path; null where it stays. */
+/** Returns a line with the stable path of the device in its value, or null if it stays unchanged. */
 function fixSetting({ raw, section, key, value }: IniLine, path: string, guest: Guest, notes: Notes) {
   const unresolved = (device: string) => notes.unresolved(path, device);
   const replaced = (after: string) =>
@@ -129,7 +132,7 @@ function fixSetting({ raw, section, key, value }: IniLine, path: string, guest: 
   return null;
 }
 
-/** The device of a mount or swap area by a path, as a swap unit's name must be made of it. */
+/** Returns a path even though a mount allows `UUID=`, because the name of a swap unit is made of it. */
 function stableWhat(
   device: string,
   path: string,

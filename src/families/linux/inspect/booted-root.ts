@@ -6,29 +6,29 @@ import { shortLines } from '../../../text/lines.js';
 import { bootFiles, mapCommandLines } from '../command-line-files.js';
 import { type Root, selects } from './roots.js';
 
-/** Directories with a boot loader's configuration, at the top of a /boot of its own or of an ESP. */
+/** Directories with a boot loader's configuration at the top of a separate /boot or an ESP. */
 const LOADER_DIRECTORIES = ['grub', 'grub2', 'loader', 'EFI', 'efi', 'extlinux', 'syslinux'];
 const TYPES = new Set(['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'vfat', 'f2fs', 'jfs', 'reiserfs']);
-/** Fonts, programs and modules of the loader. */
+/** The loader's fonts, programs and modules. */
 const EXCLUDES = ['*.mod', '*.efi', '*.EFI', '*.img', '*.pf2', '*.mo', '*.lst', '*.c32', 'themes', 'fonts'];
-/** Larger files are no configuration. */
+/** A larger file is not configuration. */
 const MAX_BYTES = 1024 * 1024;
-/** Looking at each costs seconds where there is no KVM. */
+/** Each costs seconds without KVM. */
 const MAX_FILESYSTEMS = 16;
 const MAX_ENTRIES = 10_000;
 
-/** The configuration of one loader: where it lies, and its files as if under /boot. */
+/** The configuration of a boot loader, with paths as if it were in /boot. */
 interface Loader {
   device: string;
-  /** Of the root that it lies in; null on a /boot of its own or an ESP. */
+  /** The root that contains it; null for a separate /boot or an ESP. */
   root: Root | null;
   tree: GuestTree;
 }
 
 /**
- * Returns the roots with their places in the order of the boot entries. What counts is the configuration
- * outside of the roots (a /boot of its own, the ESP) and that of the root which the ESP's leads to; where there
- * is neither, a root that its own entries start goes before others.
+ * Returns the roots with their positions in the order of the boot entries. The configuration outside of the
+ * roots (a separate /boot, the ESP) decides, together with that of the root which it leads to. Without any, a
+ * root that its own entries start comes first.
  */
 export async function markBooted(
   reader: GuestReader,
@@ -36,7 +36,7 @@ export async function markBooted(
   context: DeviceContext,
 ): Promise<Root[]> {
   const loaders: Loader[] = [];
-  // A container's layers look like roots too, and there may be hundreds.
+  // Layers of containers look like roots, and there may be hundreds.
   const likely = roots.toSorted((a, b) => Number(b.isSelfMounted) - Number(a.isSelfMounted));
   for (const root of likely.slice(0, MAX_FILESYSTEMS))
     loaders.push({ device: root.device, root, tree: await configuration(reader, root, '/boot') });
@@ -64,7 +64,7 @@ export async function markBooted(
   return roots.map((root) => (own.has(root) ? { ...root, booted: 0 } : root));
 }
 
-/** The loader's files below `directory` of a filesystem (`''` its top) by their paths under /boot. */
+/** Reads the loader's files in `directory` of a filesystem (`''`: its top). */
 async function configuration(
   reader: GuestReader,
   { device, options }: Pick<Root, 'device' | 'options'>,
@@ -84,7 +84,7 @@ async function configuration(
       }
     }
   } catch (error) {
-    // It tells nothing then; what the system needs of it is mounted, or refused, later.
+    // It then decides nothing. If the system needs it, INSPECT fails on it later.
     refusal(error);
   } finally {
     await reader.unmountAll();
@@ -92,7 +92,7 @@ async function configuration(
   return new GuestTree(entries);
 }
 
-/** The roots that the entries of a loader start, in their order, each once. Pure. */
+/** Returns the roots that a loader's entries start, in order and without duplicates. Pure. */
 function namedRoots(tree: GuestTree, roots: readonly Root[], context: DeviceContext): Root[] {
   const found = new Set<Root>();
   for (const { path, kind } of bootFiles(tree))
@@ -112,14 +112,14 @@ function startedRoot(args: string, roots: readonly Root[], context: DeviceContex
   return roots.find((root) => root.device === device && selects(options, root));
 }
 
-/** Where GRUB's small configuration on an ESP goes on to. */
+/** The place where GRUB's configuration on an ESP says that the main one is. */
 interface Lead {
   device: string;
   /** The directory there, with a btrfs subvolume in front: `/@/boot/grub`. */
   prefix: string;
 }
 
-/** `search.fs_uuid UUID root`, then `set prefix=($root)'/@/boot/grub'`. */
+/** Parses `search.fs_uuid UUID root` and `set prefix=($root)'/@/boot/grub'`. */
 function leadsTo(tree: GuestTree, context: DeviceContext): Lead[] {
   const files = bootFiles(tree).filter(({ kind }) => kind === 'grub2');
   return files.flatMap(({ path }) => {
@@ -131,7 +131,7 @@ function leadsTo(tree: GuestTree, context: DeviceContext): Lead[] {
   });
 }
 
-/** Of several subvolumes the prefix tells which; a root that is alone on its filesystem is meant anyway. */
+/** True if the place is in this root. The prefix distinguishes the subvolumes of a filesystem. */
 function isLead({ device, prefix }: Lead, root: Root, roots: readonly Root[]): boolean {
   if (root.device !== device) return false;
   if (roots.filter((other) => other.device === device).length === 1) return true;

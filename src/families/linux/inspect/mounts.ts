@@ -1,5 +1,5 @@
 import type { GuestReader } from '../../../access/guest-reader.js';
-import { refusal, refusedBy, tolerate, type Warnings } from '../../../access/tolerate.js';
+import { refusedBy, TOO_NEW_ADVICE, tolerate, type Warnings } from '../../../access/tolerate.js';
 import { Hyper2kvmError } from '../../../errors/error.js';
 import { type DeviceContext, filesystemsNamed, resolveDevice } from '../../../guest/device-names.js';
 import { ESP_MOUNTPOINTS, ESP_TYPES } from '../../../guest/esp.js';
@@ -52,8 +52,13 @@ async function needed(mounting: () => Promise<void>, { device, mountpoint }: Mou
   try {
     await mounting();
   } catch (error) {
-    if (refusedBy(error).code === 'guest.filesystem-too-new') throw error;
-    throw new Hyper2kvmError('inspect.unmountable', `${device} (${mountpoint}): ${refusal(error)}`, {
+    const { code, message } = refusedBy(error);
+    if (code === 'guest.filesystem-too-new')
+      throw new Hyper2kvmError(code, `${device} (${mountpoint}): ${message}`, {
+        advice: TOO_NEW_ADVICE,
+        cause: error,
+      });
+    throw new Hyper2kvmError('inspect.unmountable', `${device} (${mountpoint}): ${message}`, {
       advice: `The guest does not start without ${mountpoint}: start it on the old hypervisor, check the filesystem (fsck), shut it down cleanly.`,
       cause: error,
     });

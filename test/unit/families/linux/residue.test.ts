@@ -273,7 +273,7 @@ describe('records of old devices', () => {
     expect(textAfter(operations, '/etc/lvm/lvmlocal.conf')).toBe(
       conf.replace(first, `"a|^/dev/vd|", ${first}`),
     );
-    expect(warnings).toMatchObject([{ message: expect.stringMatching(/^lvmlocal.conf admits only/) }]);
+    expect(warnings).toMatchObject([{ message: expect.stringMatching(/^lvmlocal.conf accepts only/) }]);
     expect(lvm.plan(applyOperations(guest, operations)).operations).toEqual([]);
   });
 

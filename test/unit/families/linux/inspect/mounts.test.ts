@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Warnings } from '../../../../../src/access/tolerate.js';
+import { Hyper2kvmError } from '../../../../../src/errors/error.js';
 import { mountSystem } from '../../../../../src/families/linux/inspect/mounts.js';
 import { type MemoryFiles, memoryGuest } from '../../../access/memory-guest.js';
 import { filesystem, treeOf } from '../../guests.js';
@@ -91,6 +92,17 @@ describe('a filesystem that cannot be mounted', () => {
     const mounts = await mountSystem(reader, tree, devices, root, warnings);
     expect(mounts.map(({ mountpoint }) => mountpoint)).toEqual(['/boot']);
     expect(warnings).toMatchObject([{ message: expect.stringContaining('/boot/efi (/dev/sda1)') }]);
+  });
+
+  it('is not called damaged where it is only newer than the appliance’s kernel', async () => {
+    const { reader, tree } = await guestWith(fstab, { '/boot/': null }, {});
+    const mount: typeof reader.mount = async () => {
+      throw new Hyper2kvmError('guest.filesystem-too-new', 'unknown features');
+    };
+    await expect(mountSystem({ ...reader, mount }, tree, devices, root, [])).rejects.toMatchObject({
+      code: 'guest.filesystem-too-new',
+      message: expect.stringContaining('/dev/sda3 (/boot)'),
+    });
   });
 
   it('fails the VM where it has the kernels, by the name of the mount point', async () => {
