@@ -7,8 +7,8 @@ import type { Operation } from '../../operations/registry.js';
 import { putFile, putLink, removeFile, rewriteFile } from '../base/edit.js';
 import type { Fixer, Guest } from '../base/fixer.js';
 import { isSystemMountpoint, unresolvedError } from './fstab.js';
+import { mountOf, UNITS, unitTexts } from './inspect/mount-table.js';
 import { stableMountOptions } from './mount-options.js';
-import { mountOf, UNITS, unitTexts } from './mount-table.js';
 import { editIni, type IniLine } from './network/ini.js';
 import { stablePath } from './stable-names.js';
 

@@ -1,9 +1,9 @@
 import type { GuestReader } from '../../../access/guest-reader.js';
 import { refusal } from '../../../access/tolerate.js';
+import { bootFiles, mapCommandLines } from '../../../guest/command-line-files.js';
 import { type DeviceContext, resolveDevice } from '../../../guest/device-names.js';
 import { GuestTree, type TreeEntry } from '../../../guest/tree.js';
 import { shortLines } from '../../../text/lines.js';
-import { bootFiles, mapCommandLines } from '../command-line-files.js';
 import { type Root, selects } from './roots.js';
 
 /** Directories with a boot loader's configuration at the top of a separate /boot or an ESP. */

@@ -2,7 +2,7 @@ import { type DeviceContext, resolveDevice } from '../../../guest/device-names.j
 import type { GuestTree } from '../../../guest/tree.js';
 import type { Filesystem } from '../../../model/identity.js';
 import type { RootCandidate } from '../../base/inspection.js';
-import { mountTable } from '../mount-table.js';
+import { mountTable } from './mount-table.js';
 
 /** Returns the filesystems of `devices` with the mount points from the guest's fstab and units. Pure. */
 export function withMountpoints(

@@ -6,8 +6,8 @@ import { ESP_MOUNTPOINTS, ESP_TYPES } from '../../../guest/esp.js';
 import type { GuestTree } from '../../../guest/tree.js';
 import type { Filesystem, Mount } from '../../../model/identity.js';
 import type { RootCandidate } from '../../base/inspection.js';
-import { mountTable } from '../mount-table.js';
 import { duplicateUuid } from './choose-root.js';
+import { mountTable } from './mount-table.js';
 
 /** Mount points with configuration or kernels. Data filesystems are not mounted. */
 const SYSTEM_MOUNTPOINTS: readonly string[] = ['/usr', '/var', ...ESP_MOUNTPOINTS];

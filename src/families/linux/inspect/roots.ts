@@ -4,7 +4,7 @@ import { type DeviceContext, filesystemsNamed, resolveDevice } from '../../../gu
 import { parseFstab } from '../../../guest/fstab.js';
 import type { Filesystem } from '../../../model/identity.js';
 import type { Detection, RootCandidate, Unmountable } from '../../base/inspection.js';
-import { type MountEntry, mountOf, UNITS } from '../mount-table.js';
+import { type MountEntry, mountOf, UNITS } from './mount-table.js';
 
 export interface Root extends RootCandidate {
   /** Number of the btrfs subvolume that the options name. */

@@ -1,8 +1,8 @@
 import { posix } from 'node:path';
-import { espMountpoints } from '../../guest/esp.js';
-import type { GuestTree, TreeEntry } from '../../guest/tree.js';
-import { parseSectionPath } from '../../guest/unified-image.js';
-import { mapLines } from '../../text/lines.js';
+import { mapLines } from '../text/lines.js';
+import { espMountpoints } from './esp.js';
+import type { GuestTree, TreeEntry } from './tree.js';
+import { parseSectionPath } from './unified-image.js';
 
 /**
  * The kinds of files that hold kernel command lines. `grub-defaults` and `update-extlinux` are sources from

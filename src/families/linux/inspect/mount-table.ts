@@ -1,7 +1,7 @@
-import { mountpointOf, parseFstab } from '../../guest/fstab.js';
-import type { GuestTree } from '../../guest/tree.js';
-import { filesIn } from '../base/edit.js';
-import { iniValues } from './network/ini.js';
+import { mountpointOf, parseFstab } from '../../../guest/fstab.js';
+import type { GuestTree } from '../../../guest/tree.js';
+import { filesIn } from '../../base/edit.js';
+import { iniValues } from '../network/ini.js';
 
 /** The administrator's own units, which take precedence over those that systemd generates from fstab. */
 export const UNITS = '/etc/systemd/system';
