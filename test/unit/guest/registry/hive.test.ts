@@ -237,20 +237,36 @@ describe('a hostile hive', () => {
   });
 
   it('cannot have more keys than it has room for', () => {
-    const bytes = makeHive(
-      { name: 'r', keys: Array.from({ length: 60 }, (_, n) => ({ name: `k${n}` })) },
-      { leafKeys: 1 },
-    );
-    const [root] = cells(bytes, 'ri');
-    const leaf = cells(bytes, 'lh')[0]!;
-    for (let index = 0; index < 60; index += 1) bytes.writeUInt32LE(leaf - 4 - 4096, root! + 4 + index * 4);
-    expect(() => walk(bytes)).toThrow(corrupt);
+    const keys = (prefix: string, count: number) =>
+      Array.from({ length: count }, (_, index) => ({ name: `${prefix}${index}` }));
+    const bytes = makeHive({
+      name: 'r',
+      leafKeys: 1,
+      keys: [{ name: 'a', keys: keys('b', 40) }, ...keys('k', 60)],
+    });
+    const [list] = cells(bytes, 'ri');
+    const large = cells(bytes, 'lh').find((at) => bytes.readUInt16LE(at + 2) === 40)!;
+    for (let index = 0; index < 60; index += 1) bytes.writeUInt32LE(large - 4 - 4096, list! + 4 + index * 4);
+    // None of the names is read for this: only their number is too large.
+    expect(() => openHive(bytes).key('none')).toThrow(corrupt);
   });
 
   it('cannot make much of little: segments that share their bytes', () => {
-    const bytes = makeHive({ name: 'r', values: [{ name: 'v', type: 3, data: big }] });
-    const [value] = cells(bytes, 'vk');
-    bytes.writeUInt32LE(0x7fff_0000, value! + 4);
+    const segment = 16_344;
+    const bytes = makeHive({
+      name: 'r',
+      values: [
+        { name: 'v', type: 3, data: big },
+        { name: 'list', type: 3, data: Buffer.alloc(4000, 0xaa) },
+      ],
+    });
+    const header = cells(bytes, 'db')[0]!;
+    const first = bytes.readUInt32LE(bytes.readUInt32LE(header + 4) + 4096 + 4);
+    const list = bytes.indexOf(Buffer.alloc(4000, 0xaa));
+    for (let index = 0; index < 1000; index += 1) bytes.writeUInt32LE(first, list + index * 4);
+    bytes.writeUInt16LE(1000, header + 2);
+    bytes.writeUInt32LE(list - 4 - 4096, header + 4);
+    bytes.writeUInt32LE(1000 * segment, cells(bytes, 'vk')[0]! + 4);
     expect(() => walk(bytes)).toThrow(corrupt);
   });
 

@@ -6,6 +6,8 @@ export interface MadeKey {
   keys?: readonly MadeKey[];
   /** 1 of some security descriptors; 0 where left out. */
   security?: 0 | 1;
+  /** As the option of that name, for this key alone. */
+  leafKeys?: number;
 }
 
 export interface MadeValue {
@@ -124,7 +126,7 @@ function addKey(bins: Bins, key: MadeKey, parent: number, made: Made): number {
   const offset = bins.add(node);
   if (className.length > 0) bins.write(offset, 48, bins.add(className));
   addValues(bins, offset, key.values ?? [], made);
-  addSubkeys(bins, offset, key.keys ?? [], made);
+  addSubkeys(bins, offset, key, made);
   return offset;
 }
 
@@ -161,13 +163,14 @@ function addData(bins: Bins, data: Buffer, minorVersion: number): number {
   return bins.add(header);
 }
 
-function addSubkeys(bins: Bins, offset: number, keys: readonly MadeKey[], made: Made): void {
+function addSubkeys(bins: Bins, offset: number, key: MadeKey, made: Made): void {
+  const { keys = [] } = key;
   if (keys.length === 0) return;
   const upper = ({ name }: MadeKey) => name.toUpperCase();
   const sorted = [...keys].sort((a, b) => (upper(a) < upper(b) ? -1 : 1));
   const offsets = sorted.map((key) => addKey(bins, key, offset, made));
   bins.write(offset, 20, keys.length);
-  const { leafKeys = 500, minorVersion = 5 } = made;
+  const { leafKeys = 500, minorVersion = 5 } = { ...made, ...key };
   const leaves: number[] = [];
   for (let at = 0; at < sorted.length; at += leafKeys)
     leaves.push(
