@@ -450,7 +450,7 @@ const SECTIONS = {
       meaning: 'A logical volume is a snapshot of the root. It is left alone; the root itself is converted.',
     },
     'fstab.duplicate-uuid': {
-      meaning: 'fstab mounts data by a UUID or label that two filesystems have. It stays as it was.',
+      meaning: 'fstab mounts data by a UUID or label that two filesystems have. The line was left unchanged.',
     },
     'inspect.skipped': {
       meaning: 'A filesystem, volume or mount that the VM can do without is damaged and was skipped.',
