@@ -1,3 +1,13 @@
+export interface VolumeRecord {
+  /** Volume groups of one name share the devices' names too. */
+  device: string;
+  group: string;
+  groupUuid: string;
+  uuid: string;
+  /** The device of the volume that this one is a snapshot of; thin snapshots are among them. */
+  origin: string | null;
+}
+
 /**
  * The block devices of a VM, by their names in the place that they are accessed from (`/dev/sda1`,
  * `/dev/vg/root`). Disks come in the VM's order. Every call rejects with `guest.call-failed` if the device
@@ -22,8 +32,8 @@ export interface BlockDevices {
   array(device: string): Promise<{ uuid: string; name: string }>;
   /** Active logical volumes. */
   volumes(): Promise<string[]>;
-  /** Returns the origin of each snapshot, both by device; includes thin snapshots. */
-  snapshotOrigins(): Promise<Map<string, string>>;
+  /** LVM's own records of all logical volumes, active or not. */
+  volumeRecords(): Promise<VolumeRecord[]>;
   /** Activates volumes that have appeared since, such as groups in a container that was opened. */
   activateVolumes(): Promise<void>;
   /**

@@ -7,6 +7,8 @@ export interface Storage {
   /** LUKS containers that were opened with the job's keys. */
   unlocked: Unlocked[];
   arrays: MdArray[];
+  /** Names that several volume groups have: LVM activates none of them. */
+  duplicateGroups: string[];
 }
 
 /**

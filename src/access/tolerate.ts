@@ -24,6 +24,17 @@ export async function tolerate<Result>(
 
 /** Returns why the guest's disk refused a call; rethrows any other error. */
 export function refusal(error: unknown): string {
-  if (error instanceof Hyper2kvmError && error.code === 'guest.call-failed') return error.message;
+  return refusedBy(error).message;
+}
+
+/** Returns the refusal itself; any other failure is rethrown. */
+export function refusedBy(error: unknown): Hyper2kvmError {
+  if (error instanceof Hyper2kvmError && REFUSALS.has(error.code)) return error;
   throw error;
 }
+
+const REFUSALS: ReadonlySet<string> = new Set(['guest.call-failed', 'guest.filesystem-too-new']);
+
+/** Advice for a guest's filesystem that is newer than the kernel that reads it. */
+export const TOO_NEW_ADVICE =
+  'The filesystem is not damaged. Convert the VM on a host with a newer kernel (the appliance runs the host’s; SUPERMIN_KERNEL and SUPERMIN_MODULES name another one that is installed).';

@@ -16,7 +16,12 @@ export function applianceDevices(session: Pick<ApplianceSession, 'call'>): Block
     size: (device) => session.call('blockdev_getsize64', device),
     async probe(device) {
       try {
-        return await session.call('blkid', device);
+        return Object.fromEntries(
+          Object.entries(await session.call('blkid', device)).map(([tag, value]) => [
+            tag,
+            unescapeTag(value),
+          ]),
+        );
       } catch (error) {
         // blkid fails if it recognises nothing (an empty partition), which is a valid answer.
         refusal(error);
@@ -29,13 +34,19 @@ export function applianceDevices(session: Pick<ApplianceSession, 'call'>): Block
       return { uuid, name };
     },
     volumes: () => session.call('lvs'),
-    async snapshotOrigins() {
-      const text = await shell('lvm lvs --noheadings --separator "|" -o vg_name,lv_name,origin');
+    async volumeRecords() {
+      const fields = 'vg_name,lv_name,vg_uuid,lv_uuid,origin';
+      const text = await shell(`lvm lvs --noheadings --separator "|" -o ${fields}`);
       const lines = text.split('\n').map((line) => line.trim().split('|'));
-      return new Map(
-        lines.flatMap(([group, volume, origin = '']) =>
-          origin === '' ? [] : [[`/dev/${group}/${volume}`, `/dev/${group}/${origin}`] as const],
-        ),
+      return lines.flatMap(([group = '', volume, groupUuid, uuid, origin = '']) =>
+        volume === undefined || groupUuid === undefined || uuid === undefined
+          ? []
+          : [
+              {
+                ...{ device: `/dev/${group}/${volume}`, group, groupUuid, uuid },
+                origin: origin === '' ? null : `/dev/${group}/${origin}`,
+              },
+            ],
       );
     },
     activateVolumes: () => session.call('vg_activate_all', true),
@@ -52,6 +63,16 @@ export function applianceDevices(session: Pick<ApplianceSession, 'call'>): Block
       }
     },
   };
+}
+
+/**
+ * Undoes the escapes of blkid(8)'s export format: a backslash before characters that are special to a shell,
+ * and `\xNN` for bytes that are not printable.
+ */
+function unescapeTag(value: string): string {
+  return value.replace(/(?:\\x[0-9a-fA-F]{2})+|\\(.)/gs, (escapes, letter: string | undefined) =>
+    letter === undefined ? Buffer.from(escapes.replaceAll('\\x', ''), 'hex').toString('utf8') : letter,
+  );
 }
 
 const PRINT = 'printf %s';

@@ -10,6 +10,7 @@ import type { TreeEntry } from '../guest/tree.js';
 import { applianceDevices } from './devices.js';
 import { hasErrno } from './errors.js';
 import type { GuestfsResult } from './functions.js';
+import { mountError } from './mount-error.js';
 import type { ApplianceSession } from './session.js';
 
 /** libguestfs's protocol carries at most 4 MiB in one message; larger contents are transferred by file. */
@@ -83,8 +84,14 @@ export function applianceReader(session: Pick<ApplianceSession, 'call'>, workDir
         await rm(file, { force: true });
       }
     },
-    mount: ({ device, mountpoint, options }, mode) =>
-      session.call('mount_options', options === '' ? mode : `${mode},${options}`, device, mountpoint),
+    async mount({ device, mountpoint, options }, mode) {
+      const all = options === '' ? mode : `${mode},${options}`;
+      try {
+        await session.call('mount_options', all, device, mountpoint);
+      } catch (error) {
+        throw await mountError(session, error);
+      }
+    },
     unmountAll: () => session.call('umount_all'),
     subvolumes: () => session.call('btrfs_subvolume_list', '/'),
   };

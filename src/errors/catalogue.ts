@@ -184,6 +184,10 @@ const SECTIONS = {
       meaning:
         'A file system is damaged. Shut the VM down cleanly on the old hypervisor and export it again.',
     },
+    'inspect.duplicate-vg': {
+      meaning:
+        'Two LVM volume groups of the VM have one name, so LVM activates neither, and no system was found outside of them. Rename one in the guest (`vgrename UUID NEWNAME`), or drop the VM without the disk that does not belong to it.',
+    },
     'inspect.too-many-volumes': {
       meaning:
         'The VM has more than 512 partitions and volumes. Convert it with `kind = "data"`, or remove snapshots and old volumes in the guest.',
@@ -278,6 +282,10 @@ const SECTIONS = {
   },
   tools: {
     'guest.launch-failed': { meaning: 'The libguestfs appliance did not start. Run `hyper2kvm doctor`.' },
+    'guest.filesystem-too-new': {
+      meaning:
+        'A file system has features that the kernel of this host, which the appliance runs, does not know (a new XFS, ext4 or btrfs). It is not damaged: convert the VM on a host with a newer kernel.',
+    },
     'guest.call-failed': { meaning: "A call into the guest failed; the message has libguestfs' own." },
     'guest.timeout': {
       meaning:
@@ -471,6 +479,13 @@ const SECTIONS = {
     'initramfs.no-tool': {
       meaning:
         'The guest has no tool that builds its initramfs: drivers were appended although a rebuild was requested.',
+    },
+    'units.unresolved': {
+      meaning: 'A systemd unit names a disk that is none of the VM’s: look whether it is still needed.',
+    },
+    'units.device-name': {
+      meaning:
+        'A command or setting of a systemd unit names a disk as the old hypervisor did: give it a name by UUID.',
     },
     'lvm.filter': { meaning: 'A filter or device line names disks of the old hypervisor.' },
     'mdadm.device': { meaning: 'A filter or device line names disks of the old hypervisor.' },

@@ -28,6 +28,13 @@ const filesystemSchema = z.object({
    */
   snapshot_of: z.string().optional(),
   /**
+   * Identifiers of its disk by which the old hypervisor showed it: 32 hexadecimal digits each. Absent where
+   * there are none.
+   */
+  disk_ids: z.array(z.string()).optional(),
+  /** device-mapper's identifier of a logical volume, which udev's by-id links have: `LVM-<group><volume>`. */
+  dm_uuid: z.string().optional(),
+  /**
    * Identifies this member of a filesystem or array on several devices; copies have the same value. Absent
    * otherwise.
    */

@@ -41,6 +41,11 @@ const layerSchema = z.object({
   virtual_size: z.int(),
   /** VMDK's CID in lower-case hexadecimal; null if the format has none. */
   content_id: z.string().nullable(),
+  /**
+   * 32 lower-case hexadecimal digits, of which the hypervisor makes the disk's serial number; absent where it
+   * has none.
+   */
+  uuid: z.string().optional(),
   bytes: diskBytesSchema,
   /** QEMU finds the grain directory only in a file that it opens itself, not in an extent of a descriptor. */
   footer: z.boolean(),

@@ -448,8 +448,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'lvm-snapshot-unknown',
     breaks: 'INSPECT does not know which volumes of LVM are snapshots.',
     file: 'src/stages/inspect/storage.ts',
-    text: 'origin === undefined ? volume : { ...volume, snapshot_of: origin }',
-    by: 'volume',
+    text: 'origin === null ? {} : { snapshot_of: origin }',
+    by: 'origin === null ? {} : {}',
     tests: [guest('phony-guest')],
   },
   {

@@ -1,11 +1,11 @@
 import { Hyper2kvmError } from '../../errors/error.js';
+import { type BootFileKind, bootFiles, mapCommandLines } from '../../guest/command-line-files.js';
 import { isUnstableName } from '../../guest/device-names.js';
 import { machineArchitecture } from '../../machine/architecture.js';
 import type { Identity } from '../../model/identity.js';
 import type { Warning } from '../../model/plan.js';
 import { rewriteFile } from '../base/edit.js';
 import type { FixerResult, Guest } from '../base/fixer.js';
-import { type BootFileKind, bootFiles, mapCommandLines } from './command-line-files.js';
 import { duplicateError } from './fstab.js';
 import { copiesOf, stabilise } from './stable-names.js';
 import { startsWithoutInitramfs, supportsPartuuid } from './without-initramfs.js';
