@@ -160,6 +160,10 @@ const SECTIONS = {
     'inspect.no-os': {
       meaning: 'No operating system on any file system. A data disk needs `kind = "data"`.',
     },
+    'plan.unsupported-system': {
+      meaning:
+        'The guest is a system that hyper2kvm has no changes for (FreeBSD, a root on ZFS, ostree, NixOS and others; the message names it). `fix.mode = "none"` converts it as it is: see [formats.md](formats.md#other-systems).',
+    },
     'inspect.windows-unsupported': { meaning: 'Windows guests are not converted by this version.' },
     'inspect.encrypted': {
       meaning:
@@ -459,6 +463,14 @@ const SECTIONS = {
     },
     'guest-agent.no-packages': { meaning: '`fix.guest_agent_packages` has no packages for this guest.' },
     'devices.no-virtio': { meaning: 'The kernel has no virtio drivers: the domain offers SATA and e1000.' },
+    'devices.as-is': {
+      meaning:
+        '`fix.mode = "none"`: the guest\'s initramfs has no virtio drivers, so the domain offers SATA (IDE) and e1000.',
+    },
+    'plan.as-is': {
+      meaning:
+        'A system that nothing is changed in was converted with `fix.mode = "none"`: device names, network and guest tools stay as they were.',
+    },
     'devices.transitional': {
       meaning:
         'A kernel is from before virtio 1.0 (Linux 4.0): the domain offers transitional virtio devices, which are a little slower. After an upgrade of the guest, `virtio-transitional` may become `virtio` in its domain.',

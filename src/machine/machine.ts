@@ -34,7 +34,7 @@ export interface Machine {
   virtio: 'modern' | 'transitional';
   /** A virtio source of randomness: for guests that drive virtio. */
   hasRng: boolean;
-  /** Linux keeps the hardware clock in UTC, Windows in local time. */
+  /** Unix keeps the hardware clock in UTC, Windows and DOS in local time. */
   clock: 'utc' | 'localtime';
 }
 
@@ -53,6 +53,7 @@ export interface MachineFacts {
  */
 const DEFAULT_MEMORY_MIB = 2_048;
 const DEFAULT_VCPUS = 2;
+const LOCAL_CLOCKS: ReadonlySet<Identity['os_type']> = new Set(['windows', 'dos']);
 const VIRTIO: Devices = { disk_bus: 'virtio', nic_model: 'virtio' };
 
 /**
@@ -78,7 +79,7 @@ export function machineOf({ hardware, identity, plan, vm, disks }: MachineFacts)
     nics: machineNics(hardware, plan).map(({ mac }) => cardAddress(mac)),
     virtio: virtio === 'transitional' ? 'transitional' : 'modern',
     hasRng: disk_bus === 'virtio' || disk_bus === 'scsi',
-    clock: identity?.os_type === 'windows' ? 'localtime' : 'utc',
+    clock: LOCAL_CLOCKS.has(identity?.os_type ?? 'unknown') ? 'localtime' : 'utc',
   };
 }
 

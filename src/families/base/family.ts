@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import type { GuestTree } from '../../guest/tree.js';
 import type { Boot } from '../../model/boot.js';
 import type { Identity } from '../../model/identity.js';
-import type { Warning } from '../../model/plan.js';
+import type { Devices, Warning } from '../../model/plan.js';
 import type { GuestState } from '../../operations/operation.js';
 import type { Operation } from '../../operations/registry.js';
 import type { BootPatterns, GuestReport } from './boot-patterns.js';
@@ -29,13 +29,15 @@ export interface Evidence {
 /** A family of operating systems: everything that INSPECT, PLAN, FIX and VALIDATE know about its guests. */
 export interface Family extends FamilyInspection {
   os: Identity['os_type'];
-  identity: z.ZodType<Identity> & z.core.$ZodTypeDiscriminable;
+  identity: z.ZodType<Identity>;
   /** Reads INSPECT's snapshot. */
   load(file: string): Promise<GuestTree>;
   /** In the order they run. */
   fixers: readonly Fixer[];
   /** What is to be said of a plan as a whole. Pure. */
   review(guest: Guest, operations: readonly Operation[]): Warning[];
+  /** The devices of a guest that is not changed (`fix.mode = "none"`), and what is to be said of it. Pure. */
+  unfixed(guest: Guest): { devices: Devices; warnings: Warning[] };
   /** What the guest, as it is after the plan, is configured to come up with. Pure. */
   network(after: GuestState): NetworkExpectation;
   /** Pure. */

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import type { Progress, Stage } from '../../engine/stage.js';
+import type { ErrorCode } from '../../errors/catalogue.js';
+import { errorRecord } from '../../errors/error.js';
 import { GUEST_THREAD, runInThread } from '../../host/thread.js';
 import { fetchOutput } from '../fetch/output.js';
 import { flattenOutput } from '../flatten/output.js';
@@ -14,6 +16,22 @@ const THREAD = new URL('./thread.js', import.meta.url);
 /** An initramfs is listed in a thread of its own, which has 600 s. */
 const THREAD_SECONDS = 900;
 
+/** What keeps INSPECT from knowing a guest, but does not matter where nothing in it is changed. */
+const UNREADABLE: ReadonlySet<string> = new Set([
+  'guest.call-failed',
+  'guest.too-complex',
+  'guest.too-slow',
+  'inspect.configuration-too-large',
+  'inspect.duplicate-uuid',
+  'inspect.encrypted',
+  'inspect.no-kernel',
+  'inspect.no-os',
+  'inspect.too-many-kernels',
+  'inspect.too-many-volumes',
+  'inspect.unknown-architecture',
+  'inspect.unmountable',
+] satisfies ErrorCode[]);
+
 /**
  * Opens the VM in the appliance, finds its system, takes the configuration snapshot. Everything after works
  * on what is returned here. The guest may be hostile: what it holds is read in a thread.
@@ -26,6 +44,8 @@ export const inspectStage: Stage<InspectInput, InspectOutput> = {
   output: inspectOutput,
   dependsOn: (options) => ({
     firmware: options.vm.firmware ?? null,
+    // What is refused otherwise is then described as far as it can be.
+    ...(options.config.fix.mode === 'none' ? { as_is: true } : {}),
     luks: options.config.guest.luks.map(({ device, key_file }) => [device, key_file]),
   }),
   enabled: (options) => options.kind === 'vm',
@@ -48,7 +68,14 @@ export const inspectStage: Stage<InspectInput, InspectOutput> = {
       return context.progress(asked.progress as Progress);
     };
     const limits = { ...GUEST_THREAD, seconds: THREAD_SECONDS, signal };
-    const output = await runInThread<InspectOutput>(THREAD, request, limits, { reply });
+    const inspect = (more: Pick<InspectRequest, 'unread'>) =>
+      runInThread<InspectOutput>(THREAD, { ...request, ...more }, limits, { reply });
+    const output = await inspect({}).catch((error: unknown) => {
+      const { code, message } = errorRecord(error);
+      if (options.config.fix.mode !== 'none' || !UNREADABLE.has(code)) throw error;
+      context.log.warn({ code }, 'guest is converted without being looked into');
+      return inspect({ unread: { code, reason: message } });
+    });
     const after = await traffic();
     context.account({ read: after.read - before.read });
     return output;

@@ -1,7 +1,9 @@
+import { parseOsRelease } from '../../../guest/os-release.js';
 import { hasProgram, SYSTEMD } from '../../../guest/programs.js';
 import type { GuestTree } from '../../../guest/tree.js';
 import type { Identity } from '../../../model/identity.js';
 import { shortLines } from '../../../text/lines.js';
+import { ESP_TYPES } from '../../base/esp.js';
 
 /**
  * Everything INSPECT reads off the snapshot alone. Pure. Decided by what is there, not by the distribution's
@@ -30,12 +32,8 @@ type Release = Pick<Identity, 'os_distro' | 'os_version' | 'os_name'>;
 function osRelease(tree: GuestTree): Release {
   const text = tree.text('/etc/os-release')?.text ?? tree.text('/usr/lib/os-release')?.text;
   if (text !== undefined) {
-    const value = (key: string) => text.match(new RegExp(`^${key}=(["']?)(.*)\\1\\s*$`, 'm'))?.[2] ?? '';
-    return {
-      os_distro: value('ID') || 'linux',
-      os_version: value('VERSION_ID'),
-      os_name: value('PRETTY_NAME') || value('NAME'),
-    };
+    const { id, version, name } = parseOsRelease(text);
+    return { os_distro: id || 'linux', os_version: version, os_name: name };
   }
   for (const [path, distro] of OLD_RELEASE_FILES) {
     const line = tree.text(path)?.text.split('\n')[0]?.trim();
@@ -57,8 +55,6 @@ const OLD_RELEASE_FILES = [
   ['/etc/debian_version', 'debian'],
 ] as const;
 
-/** Partition types of an EFI system partition: GPT's, and the rare one of an MBR. */
-export const ESP_TYPES: ReadonlySet<string> = new Set(['c12a7328-f81f-11d2-ba4b-00a0c93ec93b', '0xef']);
 export const ESP_MOUNTPOINTS = ['/boot/efi', '/efi', '/boot'] as const;
 
 /** UEFI: an EFI system partition that holds a loader. An ESP without one is no UEFI guest. */

@@ -5,9 +5,10 @@ import { type DeviceContext, filesystemsNamed, resolveDevice } from '../../../gu
 import { parseFstab } from '../../../guest/fstab.js';
 import type { GuestTree } from '../../../guest/tree.js';
 import type { Mount } from '../../../model/identity.js';
+import { ESP_TYPES } from '../../base/esp.js';
 import type { RootCandidate } from '../../base/inspection.js';
 import { duplicateUuid } from './choose-root.js';
-import { ESP_MOUNTPOINTS, ESP_TYPES } from './identity.js';
+import { ESP_MOUNTPOINTS } from './identity.js';
 
 /** Only what holds configuration or kernels is mounted: data filesystems stay untouched. */
 const SYSTEM_MOUNTPOINTS = ['/usr', '/boot', '/boot/efi', '/efi', '/var'];
