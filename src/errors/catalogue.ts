@@ -68,9 +68,17 @@ const SECTIONS = {
     'fetch.missing-parent': {
       meaning: 'A snapshot delta without its parent. Drop the whole chain: base and deltas.',
     },
+    'fetch.unfinished': {
+      meaning:
+        'Beside the disk, or in its place, is what a copy or download leaves until it has ended (`.part`, `.aria2`, `.st`, `.lftp-pget-status` and the like). Let it end; if the disk is whole, remove that file.',
+    },
+    'fetch.split-file': {
+      meaning:
+        'The disk was cut into files by split(1), 7-Zip or the like. Join them first: `cat web01.qcow2.* > web01.qcow2`.',
+    },
     'fetch.missing-delta': {
       meaning:
-        'The .vmsd says that a snapshot froze this disk, but no delta in the drop builds on it: this is an old state. Copy the deltas, or leave the .vmsd out.',
+        'The .vmsd or .vbox says that a snapshot froze this disk, but no delta in the drop builds on it: this is an old state. Copy the deltas, or leave the .vmsd or .vbox out.',
     },
     'fetch.parent-mismatch': {
       meaning:
@@ -90,6 +98,10 @@ const SECTIONS = {
     'fetch.unknown-configuration': {
       meaning:
         'The OVF has no deployment option of the name that `[vm] configuration` asks for. The message lists those that it has.',
+    },
+    'fetch.suspended': {
+      meaning:
+        'Warning: the drop has the memory of a suspended VM (`.vmss`, `.sav`), which is not converted. Resume the VM and shut it down, or take what is on its disks.',
     },
     'fetch.description-unread': {
       meaning: 'Warning: something in the .ovf was not understood and is not used.',

@@ -7,6 +7,8 @@ export interface Description {
   disks: DescribedDisk[];
   /** All files that it names, as it writes them. */
   files: string[];
+  /** Files that come in pieces (OVF's chunkSize), and how large each is in all. */
+  chunked?: { file: string; size: number }[];
   /** What of it could not be used, one sentence each. */
   warnings: string[];
 }

@@ -1,12 +1,15 @@
 import { join } from 'node:path';
 import type { ByteSource, ParsedImage } from '../disk/base/format.js';
 import { isPath, referencedName } from '../disk/base/names.js';
+import { pieceOf } from '../disk/base/pieces.js';
 import { indexTar } from '../disk/base/tar.js';
 import { indexZip, looksLikeZip } from '../disk/base/zip.js';
-import { type Compression, compressionIn, compressionOf } from '../disk/compression.js';
+import { type Compression, compressionIn, compressionOf, innerName } from '../disk/compression.js';
 import { withFile } from '../disk/file-source.js';
+import { formatOfExtension } from '../disk/formats.js';
 import { referencedFiles } from '../disk/ovf/ovf.js';
 import { BLANK, isFlatName, isOva, type ReadImage, readImageFile } from '../disk/read-image.js';
+import { parseVbox } from '../disk/vbox.js';
 import { parseVmsd } from '../disk/vmsd.js';
 import { parseVmx } from '../disk/vmx.js';
 import { Hyper2kvmError } from '../errors/error.js';
@@ -73,7 +76,10 @@ export async function factsOf(
 ): Promise<HeaderFacts> {
   if (/\.vmx$/i.test(name)) return descriptionFacts('vmx', source, (bytes) => parseVmx(bytes).files);
   if (/\.ovf$/i.test(name)) return descriptionFacts('ovf', source, referencedFiles);
-  if (/\.vmsd$/i.test(name)) return { ...NOTHING, frozen: await frozenDisks(source) };
+  if (/\.vmsd$/i.test(name)) return { ...NOTHING, frozen: await frozenDisks(source, parseVmsd) };
+  if (/\.vbox$/i.test(name)) return { ...NOTHING, frozen: await frozenDisks(source, parseVbox) };
+  const whole = pieceOf(name)?.whole ?? null;
+  if (whole !== null && claimsDisk(whole)) return { ...NOTHING, kind: 'extent' };
   const packed = isOva(name) ? await compressionIn(name, source) : compressionOf(name);
   if (isOva(name) && packed === null) return archiveFacts(source);
   if (packed !== null) return packedFacts(packed.compression, source);
@@ -89,6 +95,10 @@ export async function factsOf(
   return file.error === null || file.error.code === 'fetch.unknown-format'
     ? NOTHING
     : { ...NOTHING, kind: 'disk' };
+}
+
+function claimsDisk(name: string): boolean {
+  return formatOfExtension(innerName(name)) !== null || isOva(innerName(name));
 }
 
 /**
@@ -155,10 +165,10 @@ async function descriptionFacts(
 }
 
 /** Empty also where it cannot be read: it is a hint, the disks count. */
-async function frozenDisks(source: ByteSource): Promise<string[]> {
+async function frozenDisks(source: ByteSource, parse: (bytes: Buffer) => string[]): Promise<string[]> {
   if (source.size > MAX_DESCRIPTION) return [];
   try {
-    return parseVmsd(await source.read(0, source.size));
+    return parse(await source.read(0, source.size));
   } catch (error) {
     if (error instanceof Hyper2kvmError) return [];
     throw error;

@@ -1,13 +1,5 @@
-/** Endings that browsers, SFTP clients and download tools use while a file is being written. */
-const PARTIAL = /\.(part|tmp|temp|filepart|crdownload|partial|download|opdownload)$/i;
-
 export function isHidden(name: string): boolean {
   return name.startsWith('.');
-}
-
-/** The name that a partial file will have when it is whole; null where `name` is not partial. */
-export function finalName(name: string): string | null {
-  return PARTIAL.test(name) ? name.replace(PARTIAL, '') : null;
 }
 
 /** The name without `.job.toml`, or else without its last extension and that of a compression. */

@@ -2,6 +2,7 @@ import type { Assembly } from '../../disk/assemble.js';
 import { isPath, refusedReference } from '../../disk/base/names.js';
 import { chainOf, leavesOf } from '../../disk/chain.js';
 import { innerName } from '../../disk/compression.js';
+import { formatOfExtension } from '../../disk/formats.js';
 import { BLANK } from '../../disk/read-image.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { printable } from '../../text/escape-terminal.js';
@@ -51,10 +52,10 @@ function newestImages(assembly: Assembly, frozen: readonly string[]): ChosenDisk
     if (!frozen.includes(name)) return { name, controller: null };
     throw new Hyper2kvmError(
       'fetch.missing-delta',
-      `${printable(name)} was frozen by a snapshot (the .vmsd says so), and the delta with what came after is not in the drop`,
+      `${printable(name)} was frozen by a snapshot (the .vmsd or .vbox says so), and the delta with what came after is not in the drop`,
       {
         advice:
-          'Copy the deltas (-000001.vmdk, …) into the drop. To convert the state of the snapshot on purpose, leave the .vmsd out.',
+          'Copy the deltas (-000001.vmdk, Snapshots/{…}) into the drop. To convert the state of the snapshot on purpose, leave the .vmsd or .vbox out.',
       },
     );
   });
@@ -79,7 +80,32 @@ function describedDisks(description: FoundDescription, assembly: Assembly): Chos
   });
 }
 
+/** What split(1), 7-Zip and others put behind the name of a file that they cut: `.aa`, `.001`, `.partaa`. */
+const CUT = /^(.+?)\.?(?:part)?(?:[a-z]{2,3}|\d{2,4})$/;
+
+function splitFile(paths: readonly string[]): Hyper2kvmError | null {
+  const wholes = new Map<string, string[]>();
+  for (const path of paths) {
+    const [, whole = ''] = CUT.exec(path) ?? [];
+    if (formatOfExtension(innerName(whole)) === null) continue;
+    wholes.set(whole, [...(wholes.get(whole) ?? []), path]);
+  }
+  const [found] = [...wholes].filter(([, pieces]) => pieces.length > 1);
+  if (found === undefined) return null;
+  const [whole, pieces] = found;
+  return new Hyper2kvmError(
+    'fetch.split-file',
+    `${printable(whole)} was cut into ${pieces.length} files (${printable(pieces[0]!)}, …)`,
+    {
+      advice:
+        'Nothing in them says how many there were. Join them in their order (`cat FILE.* > FILE`), compare the checksum, and drop the whole.',
+    },
+  );
+}
+
 function noDisk({ files }: Inventory, assembly: Assembly): Hyper2kvmError {
+  const split = splitFile(files.map(({ path }) => path));
+  if (split !== null) return split;
   const refused = [...assembly.files.values()].find(
     ({ name, error }) => error !== null && !assembly.pieces.has(name),
   );

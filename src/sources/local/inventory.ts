@@ -2,6 +2,7 @@ import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DropFile } from '../../disk/assemble.js';
 import { isNotUtf8, refusedName } from '../../disk/base/names.js';
+import { finalName } from '../../disk/base/partial-names.js';
 import { indexTar, type TarMember } from '../../disk/base/tar.js';
 import { indexZip, looksLikeZip, type ZipMember } from '../../disk/base/zip.js';
 import { compressionIn, innerName } from '../../disk/compression.js';
@@ -12,6 +13,7 @@ import { Hyper2kvmError } from '../../errors/error.js';
 import type { DropPlace } from '../../model/drop.js';
 import { printable } from '../../text/escape-terminal.js';
 import { gzipFrame } from '../../tools/unpack.js';
+import { joinPieces } from './join-pieces.js';
 import type { Unpacker } from './unpack.js';
 
 /** What lies in a drop. */
@@ -29,6 +31,8 @@ export interface Inventory {
   holes: number;
   /** The files of the VM, or the members of its archive; names are paths in there. */
   members: DropFile[];
+  /** What members that came in pieces were put together from. */
+  pieces: DropFile[];
   /** Files that are not looked into, as their owner knows them. */
   hidden: string[];
 }
@@ -49,7 +53,7 @@ const MAX_DEPTH = 8;
 
 /**
  * Looks at every file of the drop without following any link, and lists the members of an archive. Rejects
- * with `fetch.refused-special`, `fetch.too-many-files`, `fetch.empty`, `fetch.several-vms`.
+ * with `fetch.refused-special`, `fetch.too-many-files`, `fetch.empty`, `fetch.several-vms`, `fetch.unfinished`.
  */
 export async function takeInventory(
   { directory, entries }: DropPlace,
@@ -83,12 +87,34 @@ export async function takeInventory(
       })),
     prefix,
   );
+  refuseUnfinished(own.members);
   const known = { places, files, data, holes };
-  const archive = onlyArchive(own.members);
-  if (archive === null) return { ...known, ...own, prefix };
+  const whole = await joinPieces(own.members, places, options.unpacker);
+  const archive = onlyArchive(whole.members);
+  if (archive === null) return { ...known, ...own, ...whole, prefix };
   const folder = `${prefix}${innerName(archive.name)}/`;
   const inside = visible(await membersOf(archive, places, options.unpacker), folder);
-  return { ...known, prefix: folder, members: inside.members, hidden: [...own.hidden, ...inside.hidden] };
+  const joined = await joinPieces(inside.members, places, options.unpacker);
+  return { ...known, ...joined, prefix: folder, hidden: [...own.hidden, ...inside.hidden] };
+}
+
+/** A file that a tool is still writing, or stopped writing, has holes that look like zeros of the disk. */
+function refuseUnfinished(members: readonly DropFile[]): void {
+  const names = new Set(members.map(({ name }) => name));
+  for (const { name } of members) {
+    const final = finalName(name);
+    if (final === null) continue;
+    const claims = formatOfExtension(innerName(final)) !== null || isOva(innerName(final));
+    if (!claims && !names.has(final)) continue;
+    throw new Hyper2kvmError(
+      'fetch.unfinished',
+      `${printable(final)} is not whole: ${printable(name)} is what a copy or download leaves until it has ended`,
+      {
+        advice:
+          'Let the download end, or start it again. If the disk is whole, remove that file and drop the disk again.',
+      },
+    );
+  }
 }
 
 /**
@@ -99,19 +125,10 @@ function visible(files: readonly DropFile[], prefix: string): Pick<Inventory, 'm
   const isHidden = ({ name }: DropFile) =>
     name.split('/').some((part) => part.startsWith('.') || part === '__MACOSX');
   const members = files.filter((file) => !isHidden(file));
-  const names = new Set(members.map(({ name }) => name));
   return {
-    members: members.map((file) => ({ ...file, name: withoutPieceNumber(file.name, names) })),
+    members,
     hidden: files.filter(isHidden).map(({ name }) => prefix + name),
   };
-}
-
-/**
- * DSP0243 8.1: a file in pieces is `disk.vmdk.000000000`, …`1`. Some exporters number the only piece, too.
- */
-function withoutPieceNumber(name: string, all: ReadonlySet<string>): string {
-  const [, whole] = /^(.+)\.0{9}$/.exec(name) ?? [];
-  return whole === undefined || all.has(whole) || all.has(`${whole}.000000001`) ? name : whole;
 }
 
 /** The OVA where the drop is one. */

@@ -1,17 +1,19 @@
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { DropFile } from '../../disk/assemble.js';
 import { type Compression, ExpansionBudget } from '../../disk/compression.js';
-import { type Places, pathOf } from '../../disk/file-source.js';
+import { type Places, pathOf, withBytes } from '../../disk/file-source.js';
 import { inFile } from '../../disk/read-image.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { syncPath } from '../../files/durable.js';
+import { usedBytes } from '../../files/space.js';
 import type { FileBytes } from '../../model/storage.js';
 import { canonicalJson, sha256 } from '../../text/canonical-json.js';
 import { type StreamFrame, unpackFile } from '../../tools/unpack.js';
 import type { SourceContext } from '../base/source.js';
 
 const DIRECTORY = 'unpacked';
+const JOIN_BYTES = 1024 * 1024;
 
 interface WriteRequest {
   compression: Compression['name'];
@@ -56,6 +58,69 @@ export class Unpacker {
     const there = await sizeOf(target);
     const size = there ?? (await this.#write(file, { compression, packed, target, frame }));
     return { bytes: { type: 'file', place: 'work', path: `${DIRECTORY}/${name}` }, size };
+  }
+
+  /** Writes the pieces of a file one behind the other. Rejects with `fetch.bomb` for holes without end. */
+  async join(name: string, pieces: readonly DropFile[], places: Places): Promise<UnpackedFile> {
+    const names = await Promise.all(pieces.map(({ bytes }) => nameFor(bytes, pathOf(bytes, places))));
+    const own = sha256(canonicalJson(names)).slice(0, 32);
+    const target = join(this.#directory, own);
+    this.#used.add(own);
+    const size = (await sizeOf(target)) ?? (await this.#writeJoined(name, pieces, { places, target }));
+    return { bytes: { type: 'file', place: 'work', path: `${DIRECTORY}/${own}` }, size };
+  }
+
+  async #writeJoined(
+    name: string,
+    pieces: readonly DropFile[],
+    { places, target }: { places: Places; target: string },
+  ): Promise<number> {
+    const { options, signal, progress, account } = this.#context;
+    const temporary = `${target}.part`;
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    await rm(temporary, { force: true });
+    const total = pieces.reduce((sum, { size }) => sum + size, 0);
+    const stored = await Promise.all(pieces.map(({ bytes }) => usedBytes(pathOf(bytes, places))));
+    const budget = new ExpansionBudget({
+      name,
+      packed: Math.min(
+        total,
+        stored.reduce((sum, bytes) => sum + bytes, 0),
+      ),
+      maxExpansion: options.config.fetch.max_expansion,
+      maxBytes: options.config.flatten.max_virtual_size_gib * 1024 ** 3,
+    });
+    const output = await open(temporary, 'wx', 0o600);
+    let at = 0;
+    try {
+      for (const { bytes } of pieces)
+        await withBytes(bytes, places, async (source) => {
+          for (let from = 0; from < source.size; from += JOIN_BYTES) {
+            signal.throwIfAborted();
+            const block = await source.read(from, Math.min(JOIN_BYTES, source.size - from));
+            const isZero = block.every((byte) => byte === 0);
+            budget.take(block.length, isZero);
+            if (!isZero) {
+              await this.#room.take(block.length);
+              await output.write(block, 0, block.length, at);
+            }
+            at += block.length;
+            progress({ percent: Math.min(99, (100 * at) / total), step: 'putting pieces together' });
+          }
+        });
+      await output.truncate(at);
+      await output.sync();
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error;
+    } finally {
+      await output.close();
+    }
+    const { blocks } = await stat(temporary);
+    account({ read: total, written: blocks * 512 });
+    await rename(temporary, target);
+    await syncPath(this.#directory);
+    return at;
   }
 
   /** Removes what an earlier try unpacked of other files. */

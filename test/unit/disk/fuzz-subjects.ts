@@ -11,6 +11,7 @@ import { parseOvf } from '../../../src/disk/ovf/ovf.js';
 import { qcow2 } from '../../../src/disk/qcow2/index.js';
 import { raw } from '../../../src/disk/raw.js';
 import { readImageFile } from '../../../src/disk/read-image.js';
+import { parseVbox } from '../../../src/disk/vbox.js';
 import { vdi } from '../../../src/disk/vdi.js';
 import { vhd } from '../../../src/disk/vhd.js';
 import { vhdx } from '../../../src/disk/vhdx/index.js';
@@ -128,6 +129,12 @@ export async function makeSubjects(): Promise<Record<string, Subject>> {
           'bios.hddOrder = "scsi0:1,scsi0:0"\nethernet0.present = "TRUE"\nethernet0.generatedAddress = "00:0c:29:aa:bb:cc"\n',
       ),
       (bytes) => parseVmx(bytes),
+    ),
+    vbox: textSubject(
+      Buffer.from(
+        '<VirtualBox><Machine><MediaRegistry><HardDisks><HardDisk location="a.vdi"><HardDisk location="b.vdi"/></HardDisk></HardDisks></MediaRegistry></Machine></VirtualBox>',
+      ),
+      (bytes) => parseVbox(bytes),
     ),
     vmsd: textSubject(
       Buffer.from(
