@@ -6,6 +6,7 @@ import { indexTar } from '../disk/base/tar.js';
 import { indexZip, looksLikeZip } from '../disk/base/zip.js';
 import { type Compression, compressionIn, compressionOf, innerName } from '../disk/compression.js';
 import { withFile } from '../disk/file-source.js';
+import { foreignArchive } from '../disk/foreign.js';
 import { formatOfExtension } from '../disk/formats.js';
 import { referencedFiles } from '../disk/ovf/ovf.js';
 import { BLANK, isFlatName, isOva, type ReadImage, readImageFile } from '../disk/read-image.js';
@@ -177,6 +178,8 @@ async function frozenDisks(source: ByteSource, parse: (bytes: Buffer) => string[
 
 async function archiveFacts(source: ByteSource): Promise<HeaderFacts> {
   const facts: HeaderFacts = { ...NOTHING, kind: 'disk', format: 'ova' };
+  // FETCH says what it is.
+  if (await looksLikeOther(source)) return facts;
   try {
     await (looksLikeZip(await source.read(0, 4)) ? indexZip(source) : indexTar(source));
     return facts;
@@ -184,6 +187,10 @@ async function archiveFacts(source: ByteSource): Promise<HeaderFacts> {
     if (!(error instanceof Hyper2kvmError)) throw error;
     return error.code === 'fetch.truncated' ? { ...facts, incomplete: error.message } : facts;
   }
+}
+
+async function looksLikeOther(source: ByteSource): Promise<boolean> {
+  return !looksLikeZip(await source.read(0, 4)) && (await foreignArchive(source)) !== null;
 }
 
 /** What is in it shows when FETCH unpacks it. Only xz has an end that can be recognised from outside. */

@@ -2,6 +2,8 @@ import type { Assembly } from '../../disk/assemble.js';
 import { isPath, refusedReference } from '../../disk/base/names.js';
 import { chainOf, leavesOf } from '../../disk/chain.js';
 import { innerName } from '../../disk/compression.js';
+import { withBytes } from '../../disk/file-source.js';
+import { foreignContent } from '../../disk/foreign.js';
 import { formatOfExtension } from '../../disk/formats.js';
 import { BLANK } from '../../disk/read-image.js';
 import { Hyper2kvmError } from '../../errors/error.js';
@@ -28,7 +30,7 @@ export async function chooseDisks(
     ? describedDisks(description, assembly)
     : newestImages(assembly, await readFrozen(inventory));
   const [first] = disks;
-  if (first === undefined) throw noDisk(inventory, assembly);
+  if (first === undefined) throw await noDisk(inventory, assembly);
   const isBlank = (disk: ChosenDisk) =>
     'capacity' in disk || assembly.images.get(disk.name)!.image.variant === BLANK;
   if (kind === 'vm' && disks.every(isBlank)) {
@@ -103,13 +105,29 @@ function splitFile(paths: readonly string[]): Hyper2kvmError | null {
   );
 }
 
-function noDisk({ files }: Inventory, assembly: Assembly): Hyper2kvmError {
+/** What the largest file is, where that tells why there is no disk. */
+async function foreignFile({ members, places }: Inventory): Promise<Hyper2kvmError | null> {
+  const [largest] = [...members].sort((a, b) => b.size - a.size);
+  if (largest === undefined) return null;
+  const found = await withBytes(largest.bytes, places, foreignContent);
+  if (found === null) return null;
+  return new Hyper2kvmError(
+    'fetch.no-disk',
+    `no disk image in the drop: ${printable(largest.name)} ${found.what}`,
+    { advice: found.advice ?? 'Put the disk’s files into the dropped directory.' },
+  );
+}
+
+async function noDisk(inventory: Inventory, assembly: Assembly): Promise<Hyper2kvmError> {
+  const { files } = inventory;
   const split = splitFile(files.map(({ path }) => path));
   if (split !== null) return split;
   const refused = [...assembly.files.values()].find(
     ({ name, error }) => error !== null && !assembly.pieces.has(name),
   );
   if (refused?.error) return refused.error;
+  const other = await foreignFile(inventory);
+  if (other !== null) return other;
   const names = files.slice(0, 5).map(({ path }) => printable(path));
   return new Hyper2kvmError(
     'fetch.no-disk',

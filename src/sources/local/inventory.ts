@@ -7,6 +7,7 @@ import { indexTar, type TarMember } from '../../disk/base/tar.js';
 import { indexZip, looksLikeZip, type ZipMember } from '../../disk/base/zip.js';
 import { compressionIn, innerName } from '../../disk/compression.js';
 import { type Places, refusedSpecial, refuseHardLinks, withBytes } from '../../disk/file-source.js';
+import { type ForeignContent, foreignArchive } from '../../disk/foreign.js';
 import { formatOfExtension } from '../../disk/formats.js';
 import { isOva } from '../../disk/read-image.js';
 import { Hyper2kvmError } from '../../errors/error.js';
@@ -157,7 +158,11 @@ async function membersOf(archive: DropFile, places: Places, unpacker: Unpacker):
     bytes: { ...bytes, region: { offset, size } },
   });
   const isZip = await withBytes(bytes, places, async (source) => looksLikeZip(await source.read(0, 4)));
-  if (!isZip) return (await withBytes(bytes, places, indexTar)).map(part);
+  if (!isZip) {
+    const foreign = await withBytes(bytes, places, foreignArchive);
+    if (foreign !== null) throw notAnArchive(archive.name, foreign);
+    return (await withBytes(bytes, places, indexTar)).map(part);
+  }
   const members: DropFile[] = [];
   for (const member of await withBytes(bytes, places, indexZip)) {
     const file = part(member);
@@ -166,6 +171,12 @@ async function membersOf(archive: DropFile, places: Places, unpacker: Unpacker):
     else members.push({ ...file, ...(await unpacker.unpack(file, 'gzip', places, gzipFrame(deflated))) });
   }
   return members;
+}
+
+function notAnArchive(name: string, { what, advice }: ForeignContent): Hyper2kvmError {
+  return new Hyper2kvmError('fetch.unknown-format', `${printable(name)}: this is not an OVA: it ${what}`, {
+    advice: advice ?? 'Export the VM again.',
+  });
 }
 
 /** `web01/` where the drop is that one directory (and perhaps its job.toml), else empty. */

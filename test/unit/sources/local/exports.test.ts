@@ -298,6 +298,24 @@ describe('archives that people made again', () => {
     });
   });
 
+  test.each([
+    ['a web page', Buffer.from('<!DOCTYPE html><html>Please log in</html>'), 'web page'],
+    ['a 7-Zip archive', Buffer.from("7z\xbc\xaf'\x1c rest", 'latin1'), '7-Zip'],
+    ['a QED image', Buffer.concat([Buffer.from('QED\0'), Buffer.alloc(600)]), 'QED'],
+    ['an ISO image', Buffer.concat([Buffer.alloc(32_769), Buffer.from('CD001'), Buffer.alloc(900)]), 'ISO'],
+  ])('%s under the name of an archive, a disk or its own is called what it is', async (_, bytes, what) => {
+    const message = expect.stringContaining(what);
+    await expect(openArchive({ a: '' }, () => bytes)).rejects.toMatchObject({
+      code: 'fetch.unknown-format',
+      message,
+    });
+    await expect(openDirectory({ 'web01.img': bytes })).rejects.toMatchObject({ message });
+    await expect(openDirectory({ 'web01.bin': bytes })).rejects.toMatchObject({
+      code: 'fetch.no-disk',
+      message,
+    });
+  });
+
   test('a disk that was cut by split(1) or 7-Zip is named as such', async () => {
     const half = images.qcow2!.length / 2;
     for (const endings of [
