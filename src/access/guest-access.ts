@@ -7,6 +7,8 @@ import type { GuestWriter } from './guest-writer.js';
 export interface GuestRequest {
   /** File names in the work directory: FLATTEN's images, qcow2, never written. */
   disks: readonly string[];
+  /** Bytes of a logical sector, by disk; 512 where absent. */
+  sectorSizes?: readonly number[];
   workDirectory: string;
   /** The drop, on which the images are built: absolute paths, also in the work directory only to be read. */
   drop: readonly string[];

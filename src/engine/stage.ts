@@ -35,9 +35,10 @@ export interface StageContext extends SourceContext {
   openSource(): Promise<OpenSource>;
   /**
    * The VM's guest, by the job's one appliance: launched on first use, shared by INSPECT and FIX. `disks` are
-   * flat images (FLATTEN's overlays): what is written goes to overlays on them, so the images stay unchanged.
+   * flat images (FLATTEN's overlays): what is written goes to overlays on them, so the images stay unchanged. `sectorSizes`: as
+   * `GuestRequest` has them.
    */
-  guest(disks: readonly string[]): Promise<GuestAccess>;
+  guest(disks: readonly string[], sectorSizes?: readonly number[]): Promise<GuestAccess>;
   /** Ends that access cleanly, with all that was written on disk. Nothing where there is none. */
   closeGuest(): Promise<void>;
 }

@@ -172,6 +172,10 @@ const SECTIONS = {
     'inspect.no-os': {
       meaning: 'No operating system on any file system. A data disk needs `kind = "data"`.',
     },
+    'plan.sector-size': {
+      meaning:
+        'A disk with sectors of 4096 bytes (4Kn) needs virtio disks, and the guest has no driver for them.',
+    },
     'plan.unsupported-system': {
       meaning:
         'The guest is a system that hyper2kvm has no changes for (FreeBSD, a root on ZFS, ostree, NixOS and others; the message names it). `fix.mode = "none"` converts it as it is: see [formats.md](formats.md#other-systems).',

@@ -11,6 +11,8 @@ export type DiskFormat = 'qcow2' | 'raw' | 'vdi' | 'vmdk';
 interface MachineDisk {
   file: string;
   format: DiskFormat;
+  /** Bytes of a logical sector; 512 where absent. */
+  sectorSize?: 4096;
 }
 
 /**

@@ -52,7 +52,10 @@ export const inspectStage: Stage<InspectInput, InspectOutput> = {
   async run(context, { fetch, flatten }) {
     const { options, workDirectory, signal } = context;
     context.progress({ percent: 0, step: 'launching the appliance' });
-    const { port, capabilities, traffic } = await context.guest(flatten.disks.map((disk) => disk.image));
+    const { port, capabilities, traffic } = await context.guest(
+      flatten.disks.map(({ image }) => image),
+      flatten.disks.map(({ sector_size }) => sector_size),
+    );
     const before = await traffic();
     const request: InspectRequest = {
       port: { module: port.module, settings: port.settings },

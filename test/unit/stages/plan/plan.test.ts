@@ -29,6 +29,7 @@ afterEach(() => rmSync(workDirectory, { recursive: true }));
 async function runStage(
   options: JobOptions = jobOptionsSchema.parse({ config: {} }),
   identity = guest.identity,
+  sector_size = 512,
 ) {
   const digest = await writeSnapshot(join(workDirectory, 'snapshot.json'), guest.tree);
   const input = planStage.input.parse({
@@ -37,6 +38,7 @@ async function runStage(
       disks: sampleFetch.disks.map((disk) => ({ ...disk, controller: null })),
       hardware: guest.hardware,
     },
+    flatten: { disks: [{ sector_size }] },
     inspect: {
       identity,
       snapshot: 'snapshot.json',
@@ -65,6 +67,16 @@ describe('the PLAN stage', () => {
         code: 'plan.unsupported-architecture',
         advice: expect.stringContaining('kind = "data"'),
       });
+  });
+
+  it('gives a disk of 4096-byte sectors to virtio only', async () => {
+    const { plan } = await runStage(undefined, guest.identity, 4096);
+    expect(plan.devices.disk_bus).toBe('virtio');
+    // Its initramfs as it is has no virtio: SATA, which has no such sectors.
+    const untouched = jobOptionsSchema.parse({ config: { fix: { mode: 'none' } } });
+    await expect(runStage(untouched, guest.identity, 4096)).rejects.toMatchObject({
+      code: 'plan.sector-size',
+    });
   });
 
   it('writes plan.json and plan.diff, the same bytes for the same input', async () => {
