@@ -10,7 +10,7 @@ import { foreignArchive } from '../disk/foreign.js';
 import { formatOfExtension } from '../disk/formats.js';
 import { referencedFiles } from '../disk/ovf/ovf.js';
 import { BLANK, isFlatName, isOva, type ReadImage, readImageFile } from '../disk/read-image.js';
-import { parseVbox } from '../disk/vbox.js';
+import { parseVbox } from '../disk/virtualbox/vbox.js';
 import { parseVmsd } from '../disk/vmsd.js';
 import { parseVmx } from '../disk/vmx.js';
 import { Hyper2kvmError } from '../errors/error.js';

@@ -1,7 +1,7 @@
 import type { DropFile } from '../../disk/assemble.js';
 import { withBytes } from '../../disk/file-source.js';
 import { type OvfOptions, parseOvf } from '../../disk/ovf/ovf.js';
-import { parseVbox } from '../../disk/vbox.js';
+import { parseVbox } from '../../disk/virtualbox/vbox.js';
 import { parseVmsd } from '../../disk/vmsd.js';
 import { parseVmx } from '../../disk/vmx.js';
 import { Hyper2kvmError } from '../../errors/error.js';

@@ -27,6 +27,8 @@ async function converted() {
           format: 'qcow2',
           used_bytes: MIB,
           controller: null,
+          sector_size: 512,
+          sector_size: 512,
         },
       ],
     },

@@ -1,6 +1,6 @@
-import { Hyper2kvmError } from '../errors/error.js';
-import { referencedName } from './base/names.js';
-import { childrenNamed, parseXml, type XmlElement } from './ovf/xml.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import { referencedName } from '../base/names.js';
+import { childrenNamed, parseXml, type XmlElement } from '../ovf/xml.js';
 
 /**
  * Returns the disks that VirtualBox's machine file (`.vbox`) says others are made on, as plain names, sorted:
