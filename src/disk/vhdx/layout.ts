@@ -57,11 +57,6 @@ export async function readLayout(source: ByteSource): Promise<VhdxLayout> {
     throw corrupt('the VHDX header declares an impossible block size');
   if (layout.logicalSectorSize !== 512 && layout.logicalSectorSize !== 4096)
     throw corrupt('the VHDX header declares an impossible sector size');
-  if (layout.logicalSectorSize === 4096)
-    throw unsupported(
-      'the VHDX has logical sectors of 4096 bytes, which QEMU does not read',
-      'Make a plain image of it (mount it read-only in Windows or with libvhdi’s vhdimount, and copy the whole disk with dd), and drop that as .raw: a GPT with such sectors is recognised.',
-    );
   if (layout.virtualSize === 0 || layout.virtualSize > MAX_VIRTUAL_SIZE || layout.virtualSize % 512 !== 0)
     throw corrupt('the VHDX header declares an impossible disk size');
   return layout;

@@ -111,7 +111,7 @@ async function squashed(reader: GuestReader): Promise<Seen | null> {
 async function dosOrEsxi(reader: GuestReader): Promise<Seen | null> {
   const names = (await reader.list('/')).map((name) => name.toLowerCase());
   const has = (name: string) => names.includes(name);
-  if (has('boot.cfg') && names.some((name) => /\.(?:b00|v00)$/.test(name)))
+  if (names.some((name) => /^boot\.cfg$/.test(name)) && names.some((name) => /\.(?:b00|v00)$/.test(name)))
     return { os_type: 'esxi', distro: 'esxi', name: 'VMware ESXi', version: '' };
   if (has('kernel.sys') && (has('command.com') || has('fdauto.bat') || has('freedos')))
     return { os_type: 'dos', distro: 'freedos', name: 'FreeDOS', version: '' };

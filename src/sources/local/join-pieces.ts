@@ -1,12 +1,12 @@
 import type { DropFile } from '../../disk/assemble.js';
 import { NameIndex } from '../../disk/base/names.js';
 import { pieceName, pieceOf } from '../../disk/base/pieces.js';
-import type { Places } from '../../disk/file-source.js';
+import { type Places, withBytes } from '../../disk/file-source.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { printable } from '../../text/escape-terminal.js';
 import type { FoundDescription } from './description.js';
 import type { Inventory } from './inventory.js';
-import type { Unpacker } from './unpack.js';
+import type { MadeFile, Unpacker } from './unpack.js';
 
 /**
  * Puts the files that came in pieces together, each once, in the work directory; the only piece of a file is
@@ -39,9 +39,29 @@ export async function joinPieces(
     pieces.push(...whole);
     const [only, second] = whole;
     if (only !== undefined && second === undefined) members.push({ ...only, name });
-    else members.push({ name, ...(await unpacker.join(name, whole, places)) });
+    else members.push({ name, ...(await unpacker.make(joined(name, whole, places), places)) });
   }
   return { members, pieces };
+}
+
+const BLOCK_BYTES = 1024 * 1024;
+
+function joined(name: string, from: readonly DropFile[], places: Places): MadeFile {
+  return {
+    name,
+    from,
+    size: from.reduce((sum, { size }) => sum + size, 0),
+    async fill(put) {
+      let start = 0;
+      for (const piece of from) {
+        await withBytes(piece.bytes, places, async (source) => {
+          for (let at = 0; at < source.size; at += BLOCK_BYTES)
+            await put(await source.read(at, Math.min(BLOCK_BYTES, source.size - at)), start + at);
+        });
+        start += piece.size;
+      }
+    },
+  };
 }
 
 /** All pieces but the last have one size (DSP0243, `chunkSize`). */

@@ -1,8 +1,8 @@
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { DropFile } from '../../disk/assemble.js';
 import { type Compression, ExpansionBudget } from '../../disk/compression.js';
-import { type Places, pathOf, withBytes } from '../../disk/file-source.js';
+import { type Places, pathOf } from '../../disk/file-source.js';
 import { inFile } from '../../disk/read-image.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { syncPath } from '../../files/durable.js';
@@ -13,13 +13,22 @@ import { type StreamFrame, unpackFile } from '../../tools/unpack.js';
 import type { SourceContext } from '../base/source.js';
 
 const DIRECTORY = 'unpacked';
-const JOIN_BYTES = 1024 * 1024;
 
 interface WriteRequest {
   compression: Compression['name'];
   packed: string;
   target: string;
   frame: StreamFrame | undefined;
+}
+
+/** A file that is made from others of the drop. */
+export interface MadeFile {
+  /** For messages. */
+  name: string;
+  from: readonly DropFile[];
+  /** Bytes. */
+  size: number;
+  fill(put: (block: Buffer, at: number) => Promise<void>): Promise<void>;
 }
 
 /** A copy in the work directory of what came compressed. */
@@ -60,55 +69,55 @@ export class Unpacker {
     return { bytes: { type: 'file', place: 'work', path: `${DIRECTORY}/${name}` }, size };
   }
 
-  /** Writes the pieces of a file one behind the other. Rejects with `fetch.bomb` for holes without end. */
-  async join(name: string, pieces: readonly DropFile[], places: Places): Promise<UnpackedFile> {
-    const names = await Promise.all(pieces.map(({ bytes }) => nameFor(bytes, pathOf(bytes, places))));
-    const own = sha256(canonicalJson(names)).slice(0, 32);
+  /**
+   * Makes a file anew from files of the drop: `fill` puts its blocks where they belong, and what it leaves out
+   * is zeros. Rejects with `fetch.bomb`.
+   */
+  async make({ name, from, size, fill }: MadeFile, places: Places): Promise<UnpackedFile> {
+    const names = await Promise.all(from.map(({ bytes }) => nameFor(bytes, pathOf(bytes, places))));
+    const own = sha256(canonicalJson([names, size])).slice(0, 32);
     const target = join(this.#directory, own);
     this.#used.add(own);
-    const size = (await sizeOf(target)) ?? (await this.#writeJoined(name, pieces, { places, target }));
+    if ((await sizeOf(target)) === null) {
+      const stored = await Promise.all(from.map(({ bytes }) => usedBytes(pathOf(bytes, places))));
+      const packed = Math.min(
+        from.reduce((sum, file) => sum + file.size, 0),
+        stored.reduce((sum, bytes) => sum + bytes, 0),
+      );
+      await this.#fill({ name, from, size, fill }, { packed, target });
+    }
     return { bytes: { type: 'file', place: 'work', path: `${DIRECTORY}/${own}` }, size };
   }
 
-  async #writeJoined(
-    name: string,
-    pieces: readonly DropFile[],
-    { places, target }: { places: Places; target: string },
-  ): Promise<number> {
+  async #fill(
+    { name, size, fill }: MadeFile,
+    { packed, target }: { packed: number; target: string },
+  ): Promise<void> {
     const { options, signal, progress, account } = this.#context;
     const temporary = `${target}.part`;
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
     await rm(temporary, { force: true });
-    const total = pieces.reduce((sum, { size }) => sum + size, 0);
-    const stored = await Promise.all(pieces.map(({ bytes }) => usedBytes(pathOf(bytes, places))));
     const budget = new ExpansionBudget({
       name,
-      packed: Math.min(
-        total,
-        stored.reduce((sum, bytes) => sum + bytes, 0),
-      ),
+      packed,
       maxExpansion: options.config.fetch.max_expansion,
       maxBytes: options.config.flatten.max_virtual_size_gib * 1024 ** 3,
     });
     const output = await open(temporary, 'wx', 0o600);
-    let at = 0;
+    let read = 0;
     try {
-      for (const { bytes } of pieces)
-        await withBytes(bytes, places, async (source) => {
-          for (let from = 0; from < source.size; from += JOIN_BYTES) {
-            signal.throwIfAborted();
-            const block = await source.read(from, Math.min(JOIN_BYTES, source.size - from));
-            const isZero = block.every((byte) => byte === 0);
-            budget.take(block.length, isZero);
-            if (!isZero) {
-              await this.#room.take(block.length);
-              await output.write(block, 0, block.length, at);
-            }
-            at += block.length;
-            progress({ percent: Math.min(99, (100 * at) / total), step: 'putting pieces together' });
-          }
-        });
-      await output.truncate(at);
+      await fill(async (block, at) => {
+        signal.throwIfAborted();
+        const isZero = block.every((byte) => byte === 0);
+        budget.take(block.length, isZero);
+        read += block.length;
+        if (!isZero) {
+          await this.#room.take(block.length);
+          await writeAll(output, block, at);
+        }
+        progress({ percent: Math.min(99, (100 * at) / size), step: 'putting the disk together' });
+      });
+      await output.truncate(size);
       await output.sync();
     } catch (error) {
       await rm(temporary, { force: true });
@@ -116,11 +125,9 @@ export class Unpacker {
     } finally {
       await output.close();
     }
-    const { blocks } = await stat(temporary);
-    account({ read: total, written: blocks * 512 });
+    account({ read, written: (await stat(temporary)).blocks * 512 });
     await rename(temporary, target);
     await syncPath(this.#directory);
-    return at;
   }
 
   /** Removes what an earlier try unpacked of other files. */
@@ -216,6 +223,13 @@ async function sizeOf(path: string): Promise<number | null> {
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
     throw error;
+  }
+}
+
+async function writeAll(file: FileHandle, block: Buffer, at: number): Promise<void> {
+  for (let done = 0; done < block.length; ) {
+    const { bytesWritten } = await file.write(block, done, block.length - done, at + done);
+    done += bytesWritten;
   }
 }
 

@@ -372,6 +372,22 @@ describe('folders', () => {
     expect(names(source)).toEqual(['web01/Virtual Hard Disks/web01.vhdx']);
   });
 
+  test('a VHDX with sectors of 4096 bytes, which QEMU does not read, is copied out', async () => {
+    const disk = Buffer.from(images.vhdx!);
+    const item = disk.indexOf(Buffer.from('1dbf41816fa90947ba47f233a8faab5f', 'hex'));
+    const metadata = disk.lastIndexOf('metadata', item);
+    const at = metadata + disk.readUInt32LE(item + 16);
+    expect(disk.readUInt32LE(at)).toBe(512);
+    disk.writeUInt32LE(4096, at);
+    const job = await makeJob();
+    await writeFile(join(job.source, 'web01.vhdx'), disk);
+    const drop = { directory: job.source, entries: ['web01.vhdx'] };
+    const source = await localSource.open({ drop }, makeContext(job, drop.entries));
+    const layer = source.disks[0]!.chain.layers[0]!;
+    expect(layer).toMatchObject({ format: 'raw', bytes: { place: 'work' } });
+    expect(await readFile(join(job.work, layer.bytes.path))).toEqual(images.raw!);
+  });
+
   test('an OVF whose disks are in a folder', async () => {
     const source = await openDirectory({
       'web01.ovf': ovfText(['disks/d.vmdk']),

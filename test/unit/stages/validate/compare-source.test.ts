@@ -28,7 +28,6 @@ async function converted() {
           used_bytes: MIB,
           controller: null,
           sector_size: 512,
-          sector_size: 512,
         },
       ],
     },
