@@ -28,7 +28,7 @@ const LEVELS: readonly LevelPattern[] = [
   {
     level: 'login',
     pattern:
-      /^login:(?: |$)|^\S{1,64} console login:(?: |$)|^Enter an option: ?$|^Please press Enter to activate this console|<F2> Customize System|^[A-Z]:\\>/,
+      /^(?!Last )(?:\S{1,64} (?:console )?)?login:(?: |$)|^Enter an option: ?$|^Please press Enter to activate this console|<F2> Customize System|^[A-Z]:\\>/,
   },
 ];
 

@@ -33,6 +33,7 @@ it.each([
   ],
   ['illumos', ['SunOS Release 5.11 Version illumos-1 64-bit\r\n', 'Hostname: zone\r\nzone console login: ']],
   ['DOS', ['Starting MS-DOS...\r\n', 'C:\\>']],
+  ['Alpine', ['\r\nWelcome to Alpine Linux 3.23\r\n\r\n(none) login: ']],
   ['Linux', ['[    0.000000] Linux version 6.6.1\r\n', 'vyos login: ']],
 ])('%s is seen to come to its prompt', (_, lines) => {
   expect(boot(lines)).toMatchObject({ level: 'login', verdict: { verdict: 'booted' } });
