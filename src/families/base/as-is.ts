@@ -2,11 +2,11 @@ import { join } from 'node:path';
 import type { GuestReader } from '../../access/guest-reader.js';
 import { refusal } from '../../access/tolerate.js';
 import { writeDurable } from '../../files/durable.js';
+import { ESP_TYPES } from '../../guest/esp.js';
 import { writeSnapshot } from '../../guest/snapshot-file.js';
 import { GuestTree } from '../../guest/tree.js';
 import type { Filesystem, Identity } from '../../model/identity.js';
 import type { Devices } from '../../model/plan.js';
-import { ESP_TYPES } from './esp.js';
 import type { InspectContext, Inspected } from './inspection.js';
 
 const SNAPSHOT = 'snapshot.json';

@@ -23,6 +23,7 @@ const UNREADABLE: ReadonlySet<string> = new Set([
   'guest.too-slow',
   'inspect.configuration-too-large',
   'inspect.duplicate-uuid',
+  'inspect.duplicate-vg',
   'inspect.encrypted',
   'inspect.no-kernel',
   'inspect.no-os',
@@ -38,7 +39,7 @@ const UNREADABLE: ReadonlySet<string> = new Set([
  */
 export const inspectStage: Stage<InspectInput, InspectOutput> = {
   name: 'inspect',
-  version: 4,
+  version: 5,
   lane: 'appliances',
   input: inspectInput,
   output: inspectOutput,
@@ -62,6 +63,7 @@ export const inspectStage: Stage<InspectInput, InspectOutput> = {
       isOffline: capabilities.offline,
       keys: await readKeys(options.config.guest.luks, context.source),
       controllers: flatten.disks.map((disk) => disk.controller),
+      diskIds: fetch.disks.map(({ chain }) => chain.layers.flatMap(({ uuid }) => uuid ?? [])),
       firmware: options.vm.firmware ?? fetch.hardware.firmware,
       workDirectory,
     };

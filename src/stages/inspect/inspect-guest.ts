@@ -13,6 +13,8 @@ import { readStorage } from './storage.js';
 export interface InspectGuestRequest
   extends Pick<InspectContext, 'controllers' | 'firmware' | 'workDirectory'> {
   keys: readonly LuksKey[];
+  /** The identifiers in the images of each disk. */
+  diskIds: readonly (readonly string[])[];
   /** A running guest has mounted its own filesystems, and others cannot be examined. */
   isOffline: boolean;
   /** Why the guest cannot be looked into, where it is to be converted all the same; absent: it is. */
@@ -25,7 +27,7 @@ const NEVER = new AbortController().signal;
 /** Finds the system on the VM's disks and writes its snapshot to the work directory. */
 export async function inspectGuest(
   reader: GuestReader,
-  { controllers, firmware, workDirectory, keys, isOffline, unread }: InspectGuestRequest,
+  { controllers, firmware, workDirectory, keys, diskIds, isOffline, unread }: InspectGuestRequest,
   progress: InspectContext['progress'],
 ): Promise<InspectOutput> {
   await reader.unmountAll();
@@ -37,13 +39,13 @@ export async function inspectGuest(
     const storage =
       unread.code === 'inspect.too-many-volumes'
         ? NO_STORAGE
-        : await readStorage(reader.devices, { keys: [], controllers }, warnings);
+        : await readStorage(reader.devices, { keys: [], controllers, diskIds }, warnings);
     const seen = { system: UNKNOWN, reason: unread.reason, devices: COMMON_DEVICES };
     const found = await describeAsIs(reader, seen, { storage, firmware, workDirectory });
     await syncPath(workDirectory);
     return outputOf(found, storage, [...warnings, skippedAll(unread)]);
   }
-  const storage = await readStorage(reader.devices, { keys, controllers }, warnings);
+  const storage = await readStorage(reader.devices, { keys, controllers, diskIds }, warnings);
   const { family, root, unmountable } = await findSystem(reader, { storage, controllers });
   warnings.push(
     ...(isOffline ? unmountable.map(({ device, reason }) => skipped(device, reason)) : []),
@@ -59,7 +61,13 @@ export async function inspectGuest(
   return outputOf(found, storage, warnings);
 }
 
-const NO_STORAGE: Storage = { partitions: [], filesystems: [], unlocked: [], arrays: [] };
+const NO_STORAGE: Storage = {
+  partitions: [],
+  filesystems: [],
+  unlocked: [],
+  arrays: [],
+  duplicateGroups: [],
+};
 
 function outputOf(found: Inspected, storage: Storage, warnings: Warnings): InspectOutput {
   return {

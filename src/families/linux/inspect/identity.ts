@@ -1,9 +1,9 @@
+import { ESP_TYPES, efiDirectories, espMountpoints } from '../../../guest/esp.js';
 import { parseOsRelease } from '../../../guest/os-release.js';
 import { hasProgram, SYSTEMD } from '../../../guest/programs.js';
 import type { GuestTree } from '../../../guest/tree.js';
 import type { Identity } from '../../../model/identity.js';
 import { shortLines } from '../../../text/lines.js';
-import { ESP_TYPES } from '../../base/esp.js';
 
 /**
  * Returns everything that INSPECT learns from the snapshot alone. Pure. Goes by what is installed, not by the
@@ -55,8 +55,6 @@ const OLD_RELEASE_FILES = [
   ['/etc/debian_version', 'debian'],
 ] as const;
 
-export const ESP_MOUNTPOINTS = ['/boot/efi', '/efi', '/boot'] as const;
-
 /** UEFI if an EFI system partition holds a loader; an ESP without one does not make a UEFI guest. */
 function firmware(tree: GuestTree, partitions: Identity['partitions']): Identity['firmware'] {
   const hasEsp = partitions.some((table) =>
@@ -67,19 +65,16 @@ function firmware(tree: GuestTree, partitions: Identity['partitions']): Identity
 
 /** Returns the paths of all EFI programs on the mounted ESP. */
 function espLoaders(tree: GuestTree): string[] {
-  return ESP_MOUNTPOINTS.flatMap((mountpoint) =>
-    tree
-      .list(mountpoint)
-      .filter((name) => name.toLowerCase() === 'efi')
-      .flatMap((efi) => tree.list(`${mountpoint}/${efi}`).map((vendor) => `${mountpoint}/${efi}/${vendor}`))
-      .flatMap((vendor) => tree.list(vendor).map((name) => `${vendor}/${name}`)),
-  ).filter((path) => path.toLowerCase().endsWith('.efi'));
+  return efiDirectories(tree)
+    .flatMap((efi) => tree.list(efi).map((vendor) => `${efi}/${vendor}`))
+    .flatMap((vendor) => tree.list(vendor).map((name) => `${vendor}/${name}`))
+    .filter((path) => path.toLowerCase().endsWith('.efi'));
 }
 
 function bootloader(tree: GuestTree): Identity['bootloader'] {
   const any = (...paths: string[]) => paths.some((path) => tree.exists(path));
   if (any('/boot/grub/grub.cfg', '/boot/grub2/grub.cfg')) return 'grub2';
-  if (ESP_MOUNTPOINTS.some((esp) => any(`${esp}/loader/loader.conf`, `${esp}/loader/entries`))) {
+  if (espMountpoints(tree).some((esp) => any(`${esp}/loader/loader.conf`, `${esp}/loader/entries`))) {
     // If GRUB were there, BLS entries in /boot/loader would be its own; that case was handled above.
     return 'systemd-boot';
   }

@@ -47,7 +47,14 @@ async function inspect({ partitions, scheme = 'gpt' }: Disk, unread?: { code: st
       size: async () => 1 << 30,
     },
   });
-  const request = { keys: [], isOffline: true, controllers: [null], firmware: null, workDirectory };
+  const request = {
+    keys: [],
+    diskIds: [],
+    isOffline: true,
+    controllers: [null],
+    firmware: null,
+    workDirectory,
+  };
   return inspectGuest(reader, { ...request, ...(unread ? { unread } : {}) }, () => undefined);
 }
 
