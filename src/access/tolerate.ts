@@ -1,12 +1,13 @@
 import { Hyper2kvmError } from '../errors/error.js';
 import type { Warning } from '../model/plan.js';
 
-/** What INSPECT found broken and could do without; the report shows it beside the plan's warnings. */
+/** What INSPECT found broken but did not need; the report shows it beside the plan's warnings. */
 export type Warnings = Warning[];
 
 /**
- * `work`, or null with a warning where the guest refuses it: a part that is not needed must not fail the VM.
- * A place that is lost or does not answer says nothing about the guest and still rejects.
+ * Returns the result of `work`, or null with a warning if the guest refuses it: a part that is not needed
+ * must not fail the VM. Still rejects if the access itself is lost or does not answer, which says nothing
+ * about the guest.
  */
 export async function tolerate<Result>(
   work: () => Promise<Result>,
@@ -21,7 +22,7 @@ export async function tolerate<Result>(
   }
 }
 
-/** Why the guest's disk refused a call; any other failure is thrown on. */
+/** Returns why the guest's disk refused a call; rethrows any other error. */
 export function refusal(error: unknown): string {
   return refusedBy(error).message;
 }

@@ -4,7 +4,10 @@ import { Hyper2kvmError } from '../errors/error.js';
 import { inScript } from './disk-names.js';
 import type { ApplianceSession } from './session.js';
 
-/** The disks that the appliance has, with what it assembled of them by itself: arrays and logical volumes. */
+/**
+ * Returns the disks of the appliance, and what it assembled from them automatically: arrays and logical
+ * volumes.
+ */
 export function applianceDevices(session: Pick<ApplianceSession, 'call'>): BlockDevices {
   const shell = (script: string) => session.call('debug', 'sh', [script]);
   return {
@@ -20,7 +23,7 @@ export function applianceDevices(session: Pick<ApplianceSession, 'call'>): Block
           ]),
         );
       } catch (error) {
-        // blkid ends with an error where it recognises nothing (an empty partition): that is an answer too.
+        // blkid fails if it recognises nothing (an empty partition), which is a valid answer.
         refusal(error);
         return {};
       }
@@ -52,7 +55,7 @@ export function applianceDevices(session: Pick<ApplianceSession, 'call'>): Block
         await shell(openScript(device, name, keys));
       } catch (error) {
         const text = error instanceof Error ? error.message : String(error);
-        // The script has the keys in it: an error that quotes it is not shown.
+        // The script contains the keys, so an error that quotes it is not shown.
         const isQuoted = text.includes(PRINT);
         if (!isQuoted) refusal(error);
         const reason = isQuoted ? 'cryptsetup refused the key' : (text.trim().split('\n').at(-1) ?? '');
@@ -75,8 +78,8 @@ function unescapeTag(value: string): string {
 const PRINT = 'printf %s';
 
 /**
- * By the appliance's shell: the API's own call takes the key as a C string, and most key files hold NUL
- * bytes.
+ * Opens the container by the appliance's shell: the API's own call takes the key as a C string, and most key
+ * files contain NUL bytes.
  */
 function openScript(device: string, name: string, keys: readonly Buffer[]): string {
   const attempts = keys.map(

@@ -13,18 +13,18 @@ import type { GuestfsResult } from './functions.js';
 import { mountError } from './mount-error.js';
 import type { ApplianceSession } from './session.js';
 
-/** libguestfs' protocol carries at most 4 MiB in one message; larger contents go by file. */
+/** libguestfs's protocol carries at most 4 MiB in one message; larger contents are transferred by file. */
 export const MAX_MESSAGE_BYTES = 2 * 1024 * 1024;
 
 /**
- * The guest's filesystems as they are mounted in the appliance. libguestfs' calls that open a file by
- * themselves follow its links inside of the guest; those that hand its path to a program (mount, tar, find,
- * cp) would follow absolute ones in the appliance, so their last component must not be a link.
+ * Reads the guest's filesystems as they are mounted in the appliance. libguestfs calls that open a file
+ * themselves follow its links inside the guest. Those that pass its path to a program (mount, tar, find, cp)
+ * would follow absolute links in the appliance, so their last component must not be a link.
  */
 export function applianceReader(session: Pick<ApplianceSession, 'call'>, workDirectory: string): GuestReader {
   let files = 0;
 
-  /** `work` with the path of a scratch file that is gone afterwards. */
+  /** Runs `work` with the path of a scratch file, which is removed afterwards. */
   async function withScratch<Result>(work: (file: string) => Promise<Result>): Promise<Result> {
     const file = scratchFile();
     try {

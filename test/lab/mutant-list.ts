@@ -746,8 +746,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'bundle-closed-to-libvirt',
     breaks: 'libvirt cannot open the disks of a delivered bundle.',
     file: 'src/report/bundle.ts',
-    text: 'await letQemuPass([bundleDirectory],',
-    by: 'await letQemuPass([],',
+    text: 'await grantQemuAccess([bundleDirectory],',
+    by: 'await grantQemuAccess([],',
     tests: [guest('libvirt', 'opens the disk that `convert -o` wrote')],
   },
   {

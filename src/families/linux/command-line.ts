@@ -84,7 +84,7 @@ function stableArguments(args: string, guest: Guest, place: Place): string {
             'Give the boot loader of the guest root=UUID=… before the conversion, or drop all disks of the VM together.',
         },
       );
-    const message = `${whole} in ${place.path} is on none of the VM's disks: it stays as it is`;
+    const message = `${whole} in ${place.path} is on none of the VM's disks and was left unchanged`;
     if (!place.warnings.some((warning) => warning.message === message))
       place.warnings.push({ fixer: place.fixer, code: 'boot.unresolved', message });
     return whole;

@@ -119,7 +119,7 @@ function fixSpec(entry: FstabLine, guest: Guest, warnings: Warning[]): string {
     copies.length > 0
       ? `has no name that ${copies.join(' and ')} do not share`
       : "is on none of the VM's disks";
-  const message = `${spec} (${place}) ${why}: the line stays, with nofail`;
+  const message = `${spec} (${place}) ${why}: the line was kept, with nofail`;
   warnings.push({ fixer: NAME, code: 'fstab.unresolved', message });
   return withNofail(entry);
 }
@@ -132,7 +132,7 @@ export function unresolvedError(what: string, path: string): Hyper2kvmError {
 }
 
 function duplicate(spec: string, mountpoint: string, devices: readonly string[]): Warning {
-  const message = `${spec} (${mountpoint}) is on ${devices.join(' and ')}: which of them is mounted is as uncertain as it was. Give the copy a UUID of its own`;
+  const message = `${spec} (${mountpoint}) is on ${devices.join(' and ')}: as before, either of them may be mounted. Give the copy another UUID`;
   return { fixer: NAME, code: 'fstab.duplicate-uuid', message };
 }
 
@@ -143,7 +143,7 @@ export function duplicateError(what: string, copies: readonly string[]): Hyper2k
     `${what} has no name that survives the move: ${copies.join(' and ')} are copies of each other`,
     {
       advice:
-        'Drop the VM without the copied disk, or give the copy a UUID of its own in the guest (tune2fs -U random, xfs_admin -U generate, btrfstune -u).',
+        'Drop the VM without the copied disk, or give the copy another UUID in the guest (tune2fs -U random, xfs_admin -U generate, btrfstune -u).',
     },
   );
 }
