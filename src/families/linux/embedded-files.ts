@@ -25,7 +25,7 @@ export function staleCopies({ initramfs: image }: Pick<Kernel, 'initramfs'>, gue
 
 function textAfter(path: string, text: string, guest: Guest): string | null {
   // LVM then looks at every device (lvmdevices(8)).
-  if (path.endsWith('/system.devices')) return null;
+  if (path.startsWith('etc/lvm/devices/')) return null;
   // The fixer has warned about the guest's own file already.
   if (/\/lvm(local)?\.conf$/.test(path)) return stableFilters(text, path, guest, []);
   // The fixer has warned about the guest's own file already.
