@@ -16,7 +16,9 @@ export type BootFileKind =
   | 'kernel-cmdline'
   | 'grub-legacy'
   | 'extlinux'
-  | 'update-extlinux';
+  | 'update-extlinux'
+  | 'lilo'
+  | 'elilo';
 
 export interface BootFile {
   path: string;
@@ -29,6 +31,8 @@ const FIXED: readonly BootFile[] = [
   { path: '/etc/kernel/cmdline', kind: 'kernel-cmdline' },
   { path: '/etc/update-extlinux.conf', kind: 'update-extlinux' },
   { path: '/extlinux.conf', kind: 'extlinux' },
+  { path: '/etc/lilo.conf', kind: 'lilo' },
+  { path: '/etc/elilo.conf', kind: 'elilo' },
 ];
 
 /**
@@ -86,6 +90,7 @@ function kindOf(path: string): BootFileKind | null {
   if (name === 'grub.cfg') return 'grub2';
   if (name === 'grubenv') return 'grubenv';
   if (name === 'menu.lst' || name === 'grub.conf') return 'grub-legacy';
+  if (name === 'elilo.conf') return 'elilo';
   if (name === 'extlinux.conf' || name === 'syslinux.cfg') return 'extlinux';
   if (parseSectionPath(path)?.section === '.cmdline') return 'unified';
   return /\/loader\/entries\/[^/]+\.conf$/.test(path) ? 'bls' : null;
@@ -118,6 +123,9 @@ const PATTERNS: Record<BootFileKind, readonly RegExp[]> = {
   ],
   extlinux: [/^(\s*append\s+)(.*)$/i],
   'update-extlinux': [/^()(root=.*)$/, ...quoted('default_kernel_opts=')],
+  // LILO has what its file says from the day that it was last run.
+  lilo: [],
+  elilo: [/^(\s*append\s*=\s*")([^"]*)("\s*)$/, /^(\s*)(root=[^\s"]+)(.*)$/],
 };
 
 /** grub-editenv(1): the environment block keeps its size, filled up with `#`. */

@@ -96,6 +96,7 @@ function bootloader(tree: GuestTree): Identity['bootloader'] {
   ];
   if (any(...extlinux)) return 'extlinux';
   if (espLoaders(tree).some((path) => /grub/i.test(path))) return 'grub2';
+  if (tree.exists('/etc/lilo.conf')) return 'lilo';
   return 'unknown';
 }
 
