@@ -232,6 +232,10 @@ const SECTIONS = {
         'The ESP has no known boot loader. Run `grub-install --removable` in the guest, or set `vm.firmware = "bios"`.',
     },
     'plan.initramfs-unreadable': { meaning: 'The initramfs cannot be listed, and cannot be rebuilt either.' },
+    'plan.initramfs-list': {
+      meaning:
+        'The initramfs loads a fixed list of modules (Red Hat’s nash, tiny-initramfs, genkernel), so appended drivers are never loaded, and the guest has no known tool that makes it anew.',
+    },
     'plan.network-dhcp': {
       meaning: '`fix.network = "dhcp"` is not supported for this guest\'s network tool. Use `keep`.',
     },
@@ -458,6 +462,14 @@ const SECTIONS = {
       meaning: "SUSE's /etc/default/grub_installdevice names a disk of the old hypervisor.",
     },
     'guest-agent.no-packages': { meaning: '`fix.guest_agent_packages` has no packages for this guest.' },
+    'boot.lilo': {
+      meaning:
+        'LILO’s map has the sectors of kernel and initramfs, and the root, from when it was last run. The domain offers SATA, on which they stay as they were. In the guest: `root=` by UUID in /etc/lilo.conf, virtio_blk in the initramfs, `lilo`, and then virtio in the domain.',
+    },
+    'devices.unknown-kernel': {
+      meaning:
+        'No installed modules belong to a kernel, and no configuration file tells what is built into it. Where it is the one that starts, the domain offers SATA and e1000e, never virtio on a guess.',
+    },
     'devices.no-virtio': { meaning: 'The kernel has no virtio drivers: the domain offers SATA and e1000.' },
     'devices.transitional': {
       meaning:
@@ -467,6 +479,14 @@ const SECTIONS = {
       meaning: 'An initramfs could not be listed and cannot be rebuilt: its kernel may not start.',
     },
     'initramfs.none': { meaning: 'A kernel has no initramfs.' },
+    'initramfs.list': {
+      meaning:
+        'An initramfs loads a fixed list of modules (Red Hat’s nash, tiny-initramfs, booster, genkernel) and cannot be made anew: its kernel may not start. Another one does.',
+    },
+    'initramfs.unknown-init': {
+      meaning:
+        'Drivers were appended to an initramfs whose own init nobody knows: it may not load them. The boot test tells; `fix.initramfs = "rebuild"` makes it anew where the guest has a tool for that.',
+    },
     'initramfs.no-tool': {
       meaning:
         'The guest has no tool that builds its initramfs: drivers were appended although a rebuild was requested.',

@@ -14,6 +14,7 @@ import {
   xzStreamEnd,
   zstdFrameEnd,
 } from './initramfs-container.js';
+import { isLoaderFile, type ModuleLoader, moduleLoader } from './initramfs-loader.js';
 
 /**
  * One compressed (or plain) part of an initramfs file. `size` in bytes of the file; `entries` files,
@@ -45,6 +46,8 @@ export interface InitramfsListing {
    * by path.
    */
   texts: Record<string, string>;
+  /** What loads the modules inside; null where there is no init. Absent in a list that an older version made. */
+  loader?: ModuleLoader | null;
   /** Why listing stopped; null when the whole file was read. What came before is in the lists. */
   unreadable: string | null;
 }
@@ -83,6 +86,10 @@ const MAX_CONFIGURATION_BYTES = 8192;
 /** Most of the 110 KB of lvm.conf are remarks. */
 const LVM_CONFIGURATION = /^(usr\/)?etc\/lvm\/lvm(local)?\.conf$/;
 const MAX_LVM_BYTES = 256 * 1024;
+
+function isKeptText(path: string, bytes: number): boolean {
+  return isConfiguration(path, bytes) || isLoaderFile(path, bytes);
+}
 
 function isConfiguration(path: string, bytes: number): boolean {
   if (LVM_CONFIGURATION.test(path)) return bytes <= MAX_LVM_BYTES;
@@ -163,10 +170,11 @@ export async function listInitramfs(
       paths
         .flatMap((path) => {
           const text = names.get(path)?.text ?? null;
-          return text === null ? [] : [[path, text] as const];
+          return text === null || !isConfiguration(path, text.length) ? [] : [[path, text] as const];
         })
         .slice(0, MAX_TEXTS),
     ),
+    loader: moduleLoader({ paths, text: (path) => names.get(path)?.text ?? null }),
     unreadable,
   };
 }
@@ -180,7 +188,8 @@ export function moduleName(path: string): string {
 }
 
 /**
- * `initramfs` of the identity's kernel: the modules are those of `kernelVersion`, as it loads no others.
+ * `initramfs` of the identity's kernel: the modules are those of `kernelVersion`, as it loads no others, and of those only what is
+ * on the list of an init that has one.
  * `path` is the guest's.
  */
 export function describeInitramfs(request: {
@@ -191,10 +200,11 @@ export function describeInitramfs(request: {
   const { listing } = request;
   const lib = libDirectory(listing);
   const prefix = `modules/${request.kernelVersion}/`;
-  const modules = listing.files
+  const loader = listing.loader ?? null;
+  const files = listing.files
     .filter((file) => /\.ko(?:\.(?:xz|gz|zst|bz2))?$/.test(file))
-    .filter((file) => file.replace(/^(?:usr\/)?lib\//, '').startsWith(prefix))
-    .map(moduleName);
+    .filter((file) => file.replace(/^(?:usr\/)?lib\//, '').startsWith(prefix));
+  const modules = (loader?.loads === 'listed' ? loader.listed : files).map(moduleName);
   return {
     path: request.path,
     size: listing.size,
@@ -203,6 +213,7 @@ export function describeInitramfs(request: {
     texts: listing.texts,
     lib,
     unreadable: listing.unreadable,
+    ...(loader === null ? {} : { loads: loader.loads }),
   };
 }
 
@@ -232,7 +243,7 @@ async function listSegment(
   signal: AbortSignal,
 ): Promise<number> {
   if (compression === 'none') return listPlain(bytes, start, sink);
-  const scanner = new NewcScanner(sink.onEntry, isConfiguration);
+  const scanner = new NewcScanner(sink.onEntry, isKeptText);
   const push = (chunk: Buffer) => {
     sink.onBytes(chunk.length);
     scanner.push(chunk);
@@ -256,7 +267,7 @@ function listPlain(bytes: Buffer, start: number, sink: Sink): number {
     if (next.done) return next.value;
     const { path, mode, data } = next.value;
     const isLink = (mode & S_IFMT) === S_IFLNK;
-    const isKept = (mode & S_IFMT) === S_IFREG && isConfiguration(path, data.length);
+    const isKept = (mode & S_IFMT) === S_IFREG && isKeptText(path, data.length);
     const target = isLink ? data.toString('utf8', 0, 4096) : null;
     sink.onEntry({ path, mode, size: data.length, target, content: isKept ? data : null });
   }

@@ -1,10 +1,12 @@
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { GuestTree } from '../../guest/tree.js';
 import { machineArchitecture } from '../../machine/architecture.js';
-import type { Kernel } from '../../model/identity.js';
+import type { Identity, Kernel } from '../../model/identity.js';
 import type { Devices, Warning } from '../../model/plan.js';
 
 import type { Fixer, Guest } from '../base/fixer.js';
+import { bootImages } from './boot-images.js';
+import { hasInitramfsTool } from './initramfs-tools.js';
 import { type ModuleIndex, moduleIndex } from './modules.js';
 
 const NAME = 'devices';
@@ -43,31 +45,48 @@ export const DEVICE_SETS: readonly [DeviceSet, ...DeviceSet[]] = [
 
 /**
  * The best set that at least one kernel can be started on: its drivers are built in, or are modules and there
- * is an initramfs to load them from. Nothing known of any kernel: virtio, as every kernel since 2.6.25 has
- * it. Transitional where one of the kernels that virtio starts is from before virtio 1.0: later ones drive
- * those devices too.
+ * is an initramfs to load them from. Where nothing is known of the kernels, or of the one that the boot loader
+ * starts first, no virtio is taken on a guess: SATA, which more kernels drive. So it is with LILO, whose map has
+ * the root and the initramfs of the day that it was last run. Transitional where one of the kernels that virtio
+ * starts is from before virtio 1.0: later ones drive those devices too.
  */
-export function chooseDevices({ tree, identity }: Pick<Guest, 'tree' | 'identity'>): DeviceSet {
-  const known = identity.kernels.filter((kernel) => isKnown(moduleIndex(tree, kernel)));
+export function chooseDevices(guest: Pick<Guest, 'tree' | 'identity'>): DeviceSet {
+  const { tree, identity } = guest;
   const [virtio] = DEVICE_SETS;
   const { machines } = machineArchitecture(identity.architecture);
   const sets = DEVICE_SETS.filter(({ devices }) => machines[devices.disk_bus] !== undefined);
+  const known = identity.kernels.filter((kernel) => isKnown(kernel, moduleIndex(tree, kernel)));
+  const isGuess = known.length === 0 || !isFirstKnown(guest, known);
+  const others = isGuess || isLilo(identity) ? sets.filter((set) => set !== virtio) : sets;
   const set =
-    known.length === 0
-      ? virtio
-      : (sets.find(({ storage }) => startable(known, tree, storage).length > 0) ?? virtio);
-  if (set !== virtio || legacyKernels({ tree, identity }).length === 0) return set;
+    others.find(({ storage }) => startable(known, guest, storage).length > 0) ?? others[0] ?? virtio;
+  if (set !== virtio || legacyKernels(guest).length === 0) return set;
   return { ...virtio, devices: { ...virtio.devices, virtio: 'transitional' } };
 }
 
-const startable = (kernels: readonly Kernel[], tree: GuestTree, drivers: readonly string[]): Kernel[] =>
-  kernels.filter((kernel) => canLoad(kernel, moduleIndex(tree, kernel), drivers));
+export const isLilo = ({ bootloader }: Pick<Identity, 'bootloader'>): boolean => bootloader === 'lilo';
+
+/** False where the boot loader's first entry starts a kernel that is not among `known`. */
+function isFirstKnown(
+  { tree, identity }: Pick<Guest, 'tree' | 'identity'>,
+  known: readonly Kernel[],
+): boolean {
+  const first = bootImages(tree).find(({ isStarted }) => isStarted)?.image;
+  const all = identity.kernels.map(({ image }) => image);
+  return first === undefined || !all.includes(first) || known.some(({ image }) => image === first);
+}
+
+const startable = (
+  kernels: readonly Kernel[],
+  guest: Pick<Guest, 'tree' | 'identity'>,
+  drivers: readonly string[],
+): Kernel[] => kernels.filter((kernel) => canLoad(kernel, guest, drivers));
 
 /** Versions of the kernels that have drivers for virtio disks, but not of virtio 1.0. */
-function legacyKernels({ tree, identity }: Pick<Guest, 'tree' | 'identity'>): string[] {
+function legacyKernels(guest: Pick<Guest, 'tree' | 'identity'>): string[] {
   const [{ storage }] = DEVICE_SETS;
-  return startable(identity.kernels, tree, storage)
-    .filter((kernel) => !knowsVirtio1(kernel, tree))
+  return startable(guest.identity.kernels, guest, storage)
+    .filter((kernel) => !knowsVirtio1(kernel, guest.tree))
     .map(({ version }) => version);
 }
 
@@ -90,20 +109,43 @@ function knowsVirtio1(kernel: Kernel, tree: GuestTree): boolean {
   return /^alias pci:v00001AF4d000010[4-7][0-9A-F]\S* virtio_pci/m.test(aliases ?? '');
 }
 
-/**
- * Every kernel of a distribution has SCSI disks in one form or the other: none of them means that the index
- * is not in the snapshot.
- */
-function isKnown(index: ModuleIndex): boolean {
-  return ['sd_mod', 'scsi_mod', 'ext4', 'virtio'].some(
-    (name) => index.isBuiltin(name) || index.path(name) !== null,
+/** Every kernel of a distribution has one of these, in one form or the other. */
+const COMMON_DRIVERS = ['sd_mod', 'scsi_mod', 'ext4', 'virtio', 'ahci', 'virtio_blk'];
+
+/** False where neither an index of modules nor the kernel's configuration nor its initramfs tells of its drivers. */
+function isKnown({ initramfs, builtin }: Kernel, index: ModuleIndex): boolean {
+  if (builtin !== undefined && builtin.length > 0) return true;
+  return COMMON_DRIVERS.some(
+    (name) =>
+      index.isBuiltin(name) || index.path(name) !== null || initramfs?.modules.includes(name) === true,
   );
 }
 
-function canLoad(kernel: Kernel, index: ModuleIndex, drivers: readonly string[]): boolean {
+/** Whether the kernel has `drivers` when it looks for its root, after what FIX can do about its initramfs. */
+export function canLoad(
+  kernel: Kernel,
+  guest: Pick<Guest, 'tree' | 'identity'>,
+  drivers: readonly string[],
+): boolean {
+  const { initramfs, builtin = [] } = kernel;
+  const index = moduleIndex(guest.tree, kernel);
+  const isChangeable = initramfs !== null && canChange(initramfs, guest);
   return drivers.every(
-    (name) => index.isBuiltin(name) || (index.path(name) !== null && kernel.initramfs !== null),
+    (name) =>
+      index.isBuiltin(name) ||
+      builtin.includes(name) ||
+      initramfs?.modules.includes(name) === true ||
+      (index.path(name) !== null && isChangeable),
   );
+}
+
+/** What loads its own list of modules must be made anew; LILO loads what was there when it was run. */
+function canChange(
+  { loads }: NonNullable<Kernel['initramfs']>,
+  { tree, identity }: Pick<Guest, 'tree' | 'identity'>,
+): boolean {
+  if (isLilo(identity)) return false;
+  return loads !== 'listed' || hasInitramfsTool(tree);
 }
 
 /** The two channels of the one IDE controller of a `pc` machine. */
@@ -112,7 +154,7 @@ const IDE_DISKS = 4;
 export const devices: Fixer = {
   name: NAME,
   description:
-    'Chooses the devices of the new VM by what the guest’s kernels can drive: virtio, transitional virtio where one of them is from before virtio 1.0 (Linux 4.0), or SATA (IDE) disks and an e1000 network card for a kernel from before virtio. Nothing in the guest is changed.',
+    'Chooses the devices of the new VM by what the guest’s kernels can drive: virtio, transitional virtio where one of them is from before virtio 1.0 (Linux 4.0), or SATA (IDE) disks and an e1000 network card for a kernel from before virtio, for one of which nothing tells what it drives, and for LILO. Nothing in the guest is changed.',
   plan(guest) {
     const chosen = chooseDevices(guest);
     const { disk_bus, nic_model, virtio } = chosen.devices;
@@ -131,11 +173,28 @@ export const devices: Fixer = {
         'devices.transitional',
         `kernel ${[...new Set(legacyKernels(guest))].join(', ')} has no driver for virtio 1.0: the VM gets transitional virtio devices`,
       );
-    if (disk_bus !== 'virtio')
+    const bus = `the VM gets ${disk_bus} disks and an ${nic_model} network card`;
+    const unknown = unknownKernels(guest);
+    if (unknown.length > 0)
       warn(
-        'devices.no-virtio',
-        `none of the guest's kernels can be started from virtio disks: the VM gets ${disk_bus} disks and an ${nic_model} network card`,
+        'devices.unknown-kernel',
+        `${unknown.join(', ')}: neither modules nor a configuration tell which disks this kernel drives${disk_bus === 'virtio' ? '' : `: ${bus}`}. The boot test tells whether it starts`,
       );
+    if (isLilo(guest.identity))
+      warn(
+        'boot.lilo',
+        `LILO starts the kernel, initramfs and root that were there when it was last run, whatever /etc/lilo.conf says: ${bus}, and neither is changed. For virtio disks put virtio_blk into the initramfs, set root= in /etc/lilo.conf to a UUID and run lilo in the guest`,
+      );
+    else if (disk_bus !== 'virtio' && unknown.length === 0)
+      warn('devices.no-virtio', `none of the guest's kernels can be started from virtio disks: ${bus}`);
     return { operations: [], warnings, devices: chosen.devices };
   },
 };
+
+/** The images of kernels that nothing is known of; the guest has no image at all: `the guest's kernel`. */
+function unknownKernels({ tree, identity }: Guest): string[] {
+  if (identity.kernels.length === 0) return ['the guest’s kernel'];
+  return identity.kernels
+    .filter((kernel) => !isKnown(kernel, moduleIndex(tree, kernel)))
+    .map(({ image, version }) => (version === 'unknown' ? image : `${image} (${version})`));
+}

@@ -85,6 +85,31 @@ const TOOLS: readonly InitramfsTool[] = [
       ),
   },
   {
+    program: 'booster',
+    rebuild: ({ image, kernel }) => [
+      'booster',
+      'build',
+      '--force',
+      '--kernel-version',
+      kernel.version,
+      image,
+    ],
+    keep(tree, drivers) {
+      const path = '/etc/booster.yaml';
+      const text = tree.text(path)?.text ?? '';
+      const listed = /^modules:[ \t]*["']?([^"'\n]*)["']?[ \t]*$/m.exec(text);
+      if (listed === null) {
+        const gap = text === '' || text.endsWith('\n') ? '' : '\n';
+        return putFile(tree, path, cause, `${text}${gap}modules: ${drivers.join(',')}\n`);
+      }
+      const names = (listed[1] ?? '').split(/[\s,]+/).filter((name) => name !== '');
+      const all = [...names, ...drivers.filter((name) => !names.includes(name))];
+      return rewriteFile(tree, path, cause, (before) =>
+        before.replace(listed[0], () => `modules: ${all.join(',')}`),
+      );
+    },
+  },
+  {
     program: 'mkinitrd',
     // SUSE's and Red Hat's programs of this name have nothing in common but the name.
     rebuild: ({ image, kernel, modules }) => [
@@ -137,6 +162,9 @@ function installedTools(tree: GuestTree): InitramfsTool[] {
   const isSuse = /^INITRD_MODULES=/m.test(tree.text(SUSE_KERNEL)?.text ?? '');
   return TOOLS.map((tool) => (tool.program === 'mkinitrd' && isSuse ? SUSE_MKINITRD : tool)).filter(has);
 }
+
+/** True where the guest has a program that can make an initramfs anew. */
+export const hasInitramfsTool = (tree: GuestTree): boolean => installedTools(tree).length > 0;
 
 /** The command that makes `image` anew, null when no known tool is installed. */
 export function rebuildCommand(tree: GuestTree, request: RebuildRequest): string[] | null {

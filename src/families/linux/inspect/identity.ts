@@ -149,6 +149,7 @@ const INITRAMFS_TOOLS = [
   ['dracut', 'dracut'],
   ['mkinitcpio', 'mkinitcpio'],
   ['mkinitfs', 'mkinitfs'],
+  ['booster', 'booster'],
   ['mkinitrd', 'mkinitrd'],
 ] as const;
 const PACKAGE_MANAGERS = ['apt-get', 'dnf', 'yum', 'zypper', 'tdnf', 'pacman', 'apk', 'rpm', 'dpkg'] as const;
