@@ -655,9 +655,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'last-login-is-login',
     breaks: '“Last login:” counts as a login prompt.',
-    file: 'src/families/linux/boot-levels.ts',
-    text: '/^(?!Last )[\\w.-]{1,64} login:(?:\\s|$)/',
-    by: '/^[\\w.-]{1,64} login:(?:\\s|$)/',
+    file: 'src/families/linux/login-prompts.ts',
+    text: '(?!(?:Last|Starting|',
+    by: '(?!(?:Starting|',
     tests: [unit('stages/validate/recogniser')],
   },
   {

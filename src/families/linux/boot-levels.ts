@@ -1,5 +1,6 @@
 import type { LevelPattern } from '../base/boot-patterns.js';
 import { FIRMWARE_LEVELS } from '../base/firmware-patterns.js';
+import { LOGIN_PROMPTS } from './login-prompts.js';
 
 /**
  * What shows that a boot came to a level. The text is that of the programs themselves: GRUB (boot.S,
@@ -17,7 +18,7 @@ export const LEVEL_PATTERNS: readonly LevelPattern[] = [
     level: 'kernel',
     // The initramfs' own words prove its kernel, on a screen that the kernel left to them.
     pattern:
-      /Linux version \d+\.|^\[ *\d+\.\d{6}\] |^EFI stub: |^Loading, please wait\.\.\.|^\(initramfs\)|Gave up waiting for root|^dracut[:-]/,
+      /Linux version \d+\.|^\[ *\d+\.\d{6}\] |^EFI stub: |^Loading, please wait\.\.\.|^\(initramfs\)|Gave up waiting for root|^dracut[: -]|^:: (?:running|mounting|Triggering) |^\[rootfs |^Alpine Init \d|^Red Hat nash version/,
   },
   {
     level: 'root',
@@ -32,11 +33,11 @@ export const LEVEL_PATTERNS: readonly LevelPattern[] = [
   {
     level: 'userspace',
     pattern:
-      /\bReached target |\] Started |systemd\[1\]: (?:Started|Starting|Reached) |^INIT: Entering runlevel|^ \* Starting |^Starting \S/,
+      /\bReached target |\] Started |systemd\[1\]: (?:Started|Starting|Reached) |^INIT: Entering runlevel|^ \* Starting |^Starting (?!(?:systemd-udevd )?version )\S/,
+    // udev says its version in an initramfs without any other sign (mkinitcpio).
     afterInitramfs: true,
   },
-  /** agetty and getty: `host login: `, at the start of a line, with nothing but kernel messages after it. */
-  { level: 'login', pattern: /^(?!Last )[\w.-]{1,64} login:(?:\s|$)/ },
+  ...LOGIN_PROMPTS,
 ];
 
 /**
