@@ -91,7 +91,15 @@ function isKeptText(path: string, bytes: number): boolean {
   return isConfiguration(path, bytes) || isLoaderFile(path, bytes);
 }
 
+/** Rules of kmod, which tools copy whole; kept where one of them keeps a disk's or network card's driver out. */
+const MODPROBE_RULES = /^((usr\/)?(etc|lib)\/modprobe\.d\/[^/]+|etc\/modprobe\.conf)$/;
+const MAX_RULES_BYTES = 64 * 1024;
+/** Also behind a `#`: a rule that was taken back is read back. */
+const EXCLUDING_RULE =
+  /^[#\s]*(blacklist|install|alias)[ \t]+(virtio|ahci|libahci|libata|ata_piix|sd[_-]mod|scsi[_-]mod|e1000|failover|net[_-]failover)/m;
+
 function isConfiguration(path: string, bytes: number): boolean {
+  if (MODPROBE_RULES.test(path)) return bytes <= MAX_RULES_BYTES;
   if (LVM_CONFIGURATION.test(path)) return bytes <= MAX_LVM_BYTES;
   return bytes <= MAX_CONFIGURATION_BYTES && CONFIGURATION.test(path);
 }
@@ -102,6 +110,7 @@ function isConfiguration(path: string, bytes: number): boolean {
  */
 function configurationText(path: string, content: Buffer): string | null {
   const text = content.toString('utf8');
+  if (MODPROBE_RULES.test(path)) return EXCLUDING_RULE.test(text) ? text : null;
   if (!LVM_CONFIGURATION.test(path)) return text;
   const settings = text.split('\n').filter((line) => !/^\s*(#|$)/.test(line));
   return settings.some((line) => line.includes('filter')) ? `${settings.join('\n')}\n` : null;

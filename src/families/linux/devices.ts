@@ -8,6 +8,7 @@ import type { Fixer, Guest } from '../base/fixer.js';
 import { bootImages } from './boot-images.js';
 import { hasInitramfsTool } from './initramfs-tools.js';
 import { type ModuleIndex, moduleIndex } from './modules.js';
+import { hasUnreadImage } from './unified-images.js';
 
 const NAME = 'devices';
 
@@ -21,6 +22,13 @@ export interface DeviceSet {
   optionalStorage: readonly string[];
   network: readonly string[];
 }
+
+/** All drivers of a set. */
+export const driversOf = (set: DeviceSet): string[] => [
+  ...set.storage,
+  ...set.optionalStorage,
+  ...set.network,
+];
 
 export const DEVICE_SETS: readonly [DeviceSet, ...DeviceSet[]] = [
   {
@@ -56,13 +64,17 @@ export function chooseDevices(guest: Pick<Guest, 'tree' | 'identity'>): DeviceSe
   const { machines } = machineArchitecture(identity.architecture);
   const sets = DEVICE_SETS.filter(({ devices }) => machines[devices.disk_bus] !== undefined);
   const known = identity.kernels.filter((kernel) => isKnown(kernel, moduleIndex(tree, kernel)));
-  const isGuess = known.length === 0 || !isFirstKnown(guest, known);
+  const isGuess = hasUnknownKernel(guest) && (known.length === 0 || !isFirstKnown(guest, known));
   const others = isGuess || isLilo(identity) ? sets.filter((set) => set !== virtio) : sets;
   const set =
     others.find(({ storage }) => startable(known, guest, storage).length > 0) ?? others[0] ?? virtio;
   if (set !== virtio || legacyKernels(guest).length === 0) return set;
   return { ...virtio, devices: { ...virtio.devices, virtio: 'transitional' } };
 }
+
+/** INSPECT finds a kernel in every guest; where there is none, it is in a unified image that could not be read. */
+const hasUnknownKernel = ({ tree, identity }: Pick<Guest, 'tree' | 'identity'>): boolean =>
+  identity.kernels.length > 0 || hasUnreadImage({ tree, identity });
 
 export const isLilo = ({ bootloader }: Pick<Identity, 'bootloader'>): boolean => bootloader === 'lilo';
 
@@ -191,9 +203,10 @@ export const devices: Fixer = {
   },
 };
 
-/** The images of kernels that nothing is known of; the guest has no image at all: `the guest's kernel`. */
+/** The images of kernels that nothing is known of. */
 function unknownKernels({ tree, identity }: Guest): string[] {
-  if (identity.kernels.length === 0) return ['the guest’s kernel'];
+  if (identity.kernels.length === 0)
+    return hasUnreadImage({ tree, identity }) ? ['a unified image that cannot be read'] : [];
   return identity.kernels
     .filter((kernel) => !isKnown(kernel, moduleIndex(tree, kernel)))
     .map(({ image, version }) => (version === 'unknown' ? image : `${image} (${version})`));

@@ -3,7 +3,9 @@ import { mapLines } from '../../text/lines.js';
 import type { Guest } from '../base/fixer.js';
 import { stableOptions } from './command-line.js';
 import { stableCrypttab } from './crypttab.js';
+import { exclusionsOf } from './driver-exclusions.js';
 import { admitVirtio } from './lvm.js';
+import { admitInModprobe, admitOnCommandLine } from './module-exclusions.js';
 import { stableResume } from './resume.js';
 
 /** A configuration file inside an initramfs and what it should say; null: it should not be there. */
@@ -14,7 +16,7 @@ export interface Replacement {
 
 /**
  * An initramfs has copies of the guest's files from the day it was made. Those that name devices of the old
- * hypervisor would be waited for, whatever /etc says by now: they are replaced by the same rules. Empty where
+ * hypervisor would be waited for, and drivers would be kept out, whatever /etc says by now: they are replaced by the same rules. Empty where
  * nothing is wrong. Pure.
  */
 export function staleCopies({ initramfs: image }: Pick<Kernel, 'initramfs'>, guest: Guest): Replacement[] {
@@ -31,6 +33,8 @@ function textAfter(path: string, text: string, guest: Guest): string | null {
   if (/\/lvm(local)?\.conf$/.test(path)) return admitVirtio(text, path, []);
   // What cannot be resolved was warned of with the guest's own file.
   if (path.endsWith('/crypttab')) return stableCrypttab(text, guest, []);
-  if (path.startsWith('etc/cmdline.d/')) return mapLines(text, (line) => stableOptions(line, guest));
+  if (path.startsWith('etc/cmdline.d/'))
+    return mapLines(text, (line) => admitOnCommandLine(stableOptions(line, guest), exclusionsOf(guest)));
+  if (/(^|\/)modprobe\./.test(path)) return admitInModprobe(text, exclusionsOf(guest));
   return stableResume(text, guest);
 }

@@ -102,8 +102,10 @@ const TOOLS: readonly InitramfsTool[] = [
         const gap = text === '' || text.endsWith('\n') ? '' : '\n';
         return putFile(tree, path, cause, `${text}${gap}modules: ${drivers.join(',')}\n`);
       }
-      const names = (listed[1] ?? '').split(/[\s,]+/).filter((name) => name !== '');
-      const all = [...names, ...drivers.filter((name) => !names.includes(name))];
+      const names = (listed[1] ?? '')
+        .split(/[\s,]+/)
+        .filter((name) => name !== '' && !drivers.includes(name.replace(/^-/, '')));
+      const all = [...names, ...drivers];
       return rewriteFile(tree, path, cause, (before) =>
         before.replace(listed[0], () => `modules: ${all.join(',')}`),
       );

@@ -1,24 +1,24 @@
 import { posix } from 'node:path';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { parseSectionPath } from '../../guest/unified-image.js';
-import { unifiedImagePaths } from '../../guest/unified-image-paths.js';
 import type { Kernel } from '../../model/identity.js';
 import type { Warning } from '../../model/plan.js';
 import type { AppendInitramfs } from '../../operations/append-initramfs.js';
 import type { RebuildInitramfs } from '../../operations/rebuild-initramfs.js';
 import type { Operation } from '../../operations/registry.js';
 import type { Fixer, Guest } from '../base/fixer.js';
-import { canLoad, chooseDevices, DEVICE_SETS, type DeviceSet, isLilo } from './devices.js';
+import { canLoad, chooseDevices, DEVICE_SETS, type DeviceSet, driversOf, isLilo } from './devices.js';
 import { type Replacement, staleCopies } from './embedded-files.js';
 import { keepDrivers, rebuildCommand } from './initramfs-tools.js';
 import { type ModuleIndex, moduleIndex } from './modules.js';
+import { hasUnreadImage } from './unified-images.js';
 
 const NAME = 'initramfs';
 
 export const initramfs: Fixer = {
   name: NAME,
   description:
-    'Every installed kernel’s initramfs must hold the drivers of the new VM’s disks. Where they are missing, the guest’s own module files are appended as one small archive (or, with fix.initramfs = "rebuild" or a container that cannot be read, the guest’s own tool makes the initramfs anew), and the configuration of that tool is told to keep them. Copies of crypttab, of the resume device, of dracut’s command line and of LVM’s filter and list of devices inside an initramfs that name the old hypervisor’s disks are replaced in the same way.',
+    'Every installed kernel’s initramfs must hold the drivers of the new VM’s disks. Where they are missing, the guest’s own module files are appended as one small archive (or, with fix.initramfs = "rebuild" or a container that cannot be read, the guest’s own tool makes the initramfs anew), and the configuration of that tool is told to keep them. Copies of crypttab, of the resume device, of dracut’s command line and of LVM’s filter and list of devices inside an initramfs that name the old hypervisor’s disks are replaced in the same way, and so are copies of modprobe’s rules that keep a driver out.',
   plan(guest) {
     // What LILO loads does not change with the file; the devices are chosen, and warned of, accordingly.
     if (isLilo(guest.identity)) return { operations: [], warnings: [] };
@@ -51,8 +51,6 @@ export const initramfs: Fixer = {
   },
 };
 
-const driversOf = (set: DeviceSet): string[] => [...set.storage, ...set.optionalStorage, ...set.network];
-
 /**
  * An initramfs that brings its network up (network root, dropbear) has a driver of the old hypervisor's
  * cards.
@@ -70,11 +68,6 @@ function neededModules({ initramfs: image }: Kernel, index: ModuleIndex, set: De
   const network = OLD_NICS.some((name) => there.has(name)) ? index.closure(set.network) : [];
   if (![...storage, ...network].some(isMissing)) return [];
   return index.closure(driversOf(set));
-}
-
-function hasUnreadImage({ tree, identity }: Guest): boolean {
-  const read = new Set(identity.unified_images.map(({ path }) => path));
-  return unifiedImagePaths(tree).some((path) => /\/EFI\/Linux\//i.test(path) && !read.has(path));
 }
 
 interface KernelCase {

@@ -69,11 +69,12 @@ export async function readKernels(
     kernels.push({ ...files, initramfs: describe(path, listing, files.version), ...builtin });
   }
   for (const { path: image, version, initramfs: listing } of unified) {
-    const modules = `${modulesRoot}/${version}`;
-    if (version === null || !tree.isDirectory(modules)) continue;
+    const directory = `${modulesRoot}/${version}`;
+    const modules = version !== null && tree.isDirectory(directory) ? directory : null;
     const path = sectionPath(image, '.initrd');
     if (listing !== null) listings[path] = listing;
-    kernels.push({ version, image, modules, initramfs: describe(path, listing ?? undefined, version) });
+    const initramfs = describe(path, listing ?? undefined, version ?? '');
+    kernels.push({ version: version ?? 'unknown', image, modules, initramfs });
   }
   return { kernels: kernels.sort(byVersion), listings };
 }

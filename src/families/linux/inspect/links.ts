@@ -25,7 +25,7 @@ const CHANGEABLE = new RegExp(
     'fstab|crypttab|inittab|crontab|modules|mdadm(/mdadm)?\\.conf|kernel/cmdline|update-extlinux\\.conf',
     'default(/grub(\\.d(/[^/]+\\.cfg)?)?)?|lvm(/lvm(local)?\\.conf)?|cron\\.d(/[^/]+)?',
     'initramfs-tools(/modules|/conf\\.d(/resume)?)?|dracut\\.conf(\\.d(/[^/]+\\.conf)?)?',
-    'mkinitcpio\\.conf(\\.d(/[^/]+\\.conf)?)?|mkinitfs(/mkinitfs\\.conf)?|modules-load\\.d(/[^/]+\\.conf)?',
+    'mkinitcpio\\.conf(\\.d(/[^/]+\\.conf)?)?|mkinitfs(/mkinitfs\\.conf)?|booster\\.yaml|modprobe(\\.conf(\\.local)?|\\.d(/[^/]+)?)|modules-load\\.d(/[^/]+\\.conf)?',
     'sysconfig(/kernel|/network(-scripts)?(/ifcfg-[^/]+)?)?|network(/interfaces(\\.d(/[^/]+)?)?)?',
     'netplan(/[^/]+\\.ya?ml)?|NetworkManager(/system-connections(/[^/]+)?)?|wicked(/ifconfig(/[^/]+)?)?',
     'systemd(/network(/[^/]+)?)?|udev(/rules\\.d(/[^/]+\\.rules)?)?|X11(/xorg\\.conf(\\.d(/[^/]+\\.conf)?)?)?',

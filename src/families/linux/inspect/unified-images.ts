@@ -144,7 +144,7 @@ export function withCommandLines(tree: GuestTree, images: readonly UnifiedImage[
 /** Images whose initramfs cannot be given drivers. */
 export function withoutKernel(images: readonly UnifiedImage[], kernels: readonly Kernel[]): Warnings {
   return images
-    .filter(({ path }) => kernels.every(({ image }) => image !== path))
+    .filter(({ path }) => kernels.every(({ image, modules }) => image !== path || modules === null))
     .map(({ path, version }) =>
       unread(path, `no modules of its kernel (${version ?? 'not named'}) are installed`),
     );

@@ -115,6 +115,12 @@ export async function takeSnapshot(
   await collector.capture({ directory: efi, excludes: BOOT_EXCLUDES });
   const lib = collector.tree().lstat('/lib')?.type === 'symlink' ? '/usr/lib' : '/lib';
   await collector.capture({ directory: `${lib}/modules`, excludes: MODULES_EXCLUDES });
+  for (const directory of new Set([
+    '/usr/lib/modprobe.d',
+    `${lib}/modprobe.d`,
+    '/usr/lib/dracut/dracut.conf.d',
+  ]))
+    await collector.capture({ directory, excludes: [] });
   await collector.capture({ directory: '/var/lib/dpkg', excludes: DPKG_EXCLUDES });
   for (const directory of NAME_DIRECTORIES) {
     // Through a linked top directory (/bin → usr/bin) the same names would come twice.

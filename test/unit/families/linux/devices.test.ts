@@ -109,7 +109,7 @@ describe('kernels that nothing tells of', () => {
     );
 
   it.each<[string, Kernel[], Files]>([
-    ['there is no kernel at all', [], {}],
+    ['its unified image could not be read', [], { '/efi/EFI/Linux/a.efi': null }],
     ['its modules are not installed', [mine], {}],
     ['the boot loader starts it first', [kernelOf(debian, []), mine], grub(image)],
   ])('get SATA disks and a warning where %s', (_, kernels, files) => {
