@@ -459,7 +459,8 @@ const SECTIONS = {
       meaning: 'A file system, volume or mount that the VM can do without is damaged and was skipped.',
     },
     'boot.install-device': {
-      meaning: "SUSE's /etc/default/grub_installdevice names a disk of the old hypervisor.",
+      meaning:
+        "SUSE's /etc/default/grub_installdevice, or debconf's grub-pc/install_devices, names a disk of the old hypervisor: the next update of GRUB would not install it.",
     },
     'guest-agent.no-packages': { meaning: '`fix.guest_agent_packages` has no packages for this guest.' },
     'boot.lilo': {

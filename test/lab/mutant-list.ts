@@ -554,8 +554,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'grub-untouched',
     breaks: 'grub.cfg keeps the device names of the old hypervisor.',
     file: 'src/families/linux/grub2.ts',
-    text: "const KINDS: readonly BootFileKind[] = ['grub2', 'grubenv', 'grub-defaults'];",
-    by: "const KINDS: readonly BootFileKind[] = ['grubenv', 'grub-defaults'];",
+    text: "const KINDS: readonly BootFileKind[] = ['grub2', 'grubenv', 'grub-defaults', 'grub-script'];",
+    by: "const KINDS: readonly BootFileKind[] = ['grubenv', 'grub-defaults', 'grub-script'];",
     tests: [unit('families/linux/boot')],
   },
   {

@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import type { GuestTree } from '../../guest/tree.js';
 import { shortLines } from '../../text/lines.js';
-import { type BootFileKind, bootFiles } from './command-line-files.js';
+import { type BootFileKind, bootFiles, isByHand } from './command-line-files.js';
 
 /** A kernel as a boot loader's entry or mkinitcpio's preset names it. */
 export interface BootImage {
@@ -58,7 +58,9 @@ const MAX_IMAGES = 400;
  * A path that no file is found by is left out. Pure.
  */
 export function bootImages(tree: GuestTree): BootImage[] {
-  const started = bootFiles(tree).flatMap(({ path, kind }) => {
+  // What grub.cfg takes in comes behind its own entries.
+  const files = bootFiles(tree).sort((a, b) => Number(isByHand(a)) - Number(isByHand(b)));
+  const started = files.flatMap(({ path, kind }) => {
     const syntax = SYNTAX[kind];
     return syntax === undefined ? [] : readEntries(tree, path, syntax);
   });

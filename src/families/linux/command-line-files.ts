@@ -1,16 +1,18 @@
 import { posix } from 'node:path';
+import { mapAssignments } from '../../guest/shell-assignments.js';
 import type { GuestTree, TreeEntry } from '../../guest/tree.js';
 import { parseSectionPath } from '../../guest/unified-image.js';
 import { mapLines } from '../../text/lines.js';
 
 /**
- * Forms in which kernel command lines are kept. `grub-defaults` and `update-extlinux` are sources that the
- * others are generated from.
+ * Forms in which kernel command lines are kept. `grub-defaults`, `grub-script` (/etc/grub.d) and `update-extlinux`
+ * are sources that the others are generated from.
  */
 export type BootFileKind =
   | 'grub2'
   | 'grubenv'
   | 'grub-defaults'
+  | 'grub-script'
   | 'bls'
   | 'unified'
   | 'kernel-cmdline'
@@ -28,6 +30,7 @@ export interface BootFile {
 const BOOT_TREES = ['/boot/', '/efi/'];
 const FIXED: readonly BootFile[] = [
   { path: '/etc/default/grub', kind: 'grub-defaults' },
+  { path: '/etc/sysconfig/bootloader', kind: 'grub-defaults' },
   { path: '/etc/kernel/cmdline', kind: 'kernel-cmdline' },
   { path: '/etc/update-extlinux.conf', kind: 'update-extlinux' },
   { path: '/extlinux.conf', kind: 'extlinux' },
@@ -79,6 +82,7 @@ function linkedDirectories(
 
 function kindByPath(path: string): BootFileKind | null {
   if (path.startsWith('/etc/default/grub.d/')) return kindOfDefaults(path);
+  if (path.startsWith('/etc/grub.d/')) return 'grub-script';
   return BOOT_TREES.some((prefix) => path.startsWith(prefix)) ? kindOf(path) : null;
 }
 
@@ -87,9 +91,12 @@ const kindOfDefaults = (path: string): BootFileKind | null =>
 
 function kindOf(path: string): BootFileKind | null {
   const name = posix.basename(path);
-  if (name === 'grub.cfg') return 'grub2';
+  // grub.cfg takes custom.cfg and others beside it in.
+  if (name === 'grub.cfg' || /\/grub2?\/[^/]+\.cfg$/.test(path)) return 'grub2';
   if (name === 'grubenv') return 'grubenv';
-  if (name === 'menu.lst' || name === 'grub.conf') return 'grub-legacy';
+  // GRUB legacy for UEFI reads a file of its program's own name (RHEL 6).
+  if (name === 'menu.lst' || name === 'grub.conf' || /^boot(x64|ia32)\.conf$/i.test(name))
+    return 'grub-legacy';
   if (name === 'elilo.conf') return 'elilo';
   if (name === 'extlinux.conf' || name === 'syslinux.cfg') return 'extlinux';
   if (parseSectionPath(path)?.section === '.cmdline') return 'unified';
@@ -105,15 +112,19 @@ function quoted(assignment: string): RegExp[] {
   ];
 }
 
+const GRUB2: readonly RegExp[] = [
+  /^(\s*(?:linux(?:16|efi)?|module2?|multiboot2?)\s+\S+)()$/,
+  /^(\s*(?:linux(?:16|efi)?|module2?|multiboot2?)\s+\S+[ \t]+)(.*)$/,
+  /^(\s*set\s+(?:default_)?kernelopts=["']?)([^"']*)(["']?\s*)$/,
+];
+
 /** Per kind: the lines that hold a command line, as (before)(arguments)(after). */
 const PATTERNS: Record<BootFileKind, readonly RegExp[]> = {
-  grub2: [
-    /^(\s*(?:linux(?:16|efi)?|module2?|multiboot2?)\s+\S+)()$/,
-    /^(\s*(?:linux(?:16|efi)?|module2?|multiboot2?)\s+\S+[ \t]+)(.*)$/,
-    /^(\s*set\s+(?:default_)?kernelopts=["']?)([^"']*)(["']?\s*)$/,
-  ],
+  grub2: GRUB2,
+  'grub-script': GRUB2,
   grubenv: [/^(kernelopts=)(.*)$/],
-  'grub-defaults': quoted('\\s*(?:export\\s+)?GRUB_CMDLINE_LINUX(?:_[A-Z_]+)?\\+?='),
+  // Read as the shell does it, see below.
+  'grub-defaults': [],
   bls: [/^(options[ \t]+)(.*)$/],
   unified: [/^()(.*\S.*)$/],
   'kernel-cmdline': [/^()([^#].*)$/],
@@ -125,21 +136,32 @@ const PATTERNS: Record<BootFileKind, readonly RegExp[]> = {
   'update-extlinux': [/^()(root=.*)$/, ...quoted('default_kernel_opts=')],
   // LILO has what its file says from the day that it was last run.
   lilo: [],
-  elilo: [/^(\s*append\s*=\s*")([^"]*)("\s*)$/, /^(\s*)(root=[^\s"]+)(.*)$/],
+  elilo: [/^(\s*append\s*=\s*")([^"]*)(".*)$/, /^(\s*)(root=[^\s"]+)(.*)$/],
 };
 
 /** grub-editenv(1): the environment block keeps its size, filled up with `#`. */
 const GRUBENV_SIZE = 1024;
 
+/** Variables of /etc/default/grub, and of SUSE's older /etc/sysconfig/bootloader. */
+const COMMAND_LINE = /^(GRUB_CMDLINE_LINUX(_[A-Z_]+)?|(DEFAULT|FAILSAFE|XEN_KERNEL)_APPEND)$/;
+
+function mapShellCommandLines(text: string, change: Change): string {
+  return mapAssignments(text, ({ name, start, quote }, value) => {
+    if (!COMMAND_LINE.test(name)) return value;
+    const index = text.slice(0, start).split('\n').length - 1;
+    const after = change(value, `${name}=`, index);
+    return quote === '' && /\s/.test(after) && !/["'\\]/.test(after) ? `"${after}"` : after;
+  });
+}
+
+type Change = (args: string, line: string, index: number) => string;
+
 /**
  * `change` on the arguments of every kernel command line in `text` (with the whole line and its number from
  * 0); all else stays.
  */
-export function mapCommandLines(
-  text: string,
-  kind: BootFileKind,
-  change: (args: string, line: string, index: number) => string,
-): string {
+export function mapCommandLines(text: string, kind: BootFileKind, change: Change): string {
+  if (kind === 'grub-defaults') return mapShellCommandLines(text, change);
   const changed = mapLines(text, (line, index) => {
     for (const pattern of PATTERNS[kind]) {
       const match = pattern.exec(line);
@@ -158,3 +180,10 @@ function sameSize(changed: string, original: string): string {
   while (changed[end - 1] === '#') end -= 1;
   return changed.slice(0, end).padEnd(Math.max(GRUBENV_SIZE, original.length), '#');
 }
+
+/**
+ * True for files whose entries are beside those that the system starts by itself: what they name may be gone for
+ * long.
+ */
+export const isByHand = ({ path, kind }: BootFile): boolean =>
+  kind === 'grub-script' || (kind === 'grub2' && posix.basename(path) !== 'grub.cfg');

@@ -1,7 +1,13 @@
 import { isUnstableName } from '../../guest/device-names.js';
 import { unproven } from '../../operations/prove-outcomes.js';
 import type { FixedGuest, Proof } from '../base/fixer.js';
-import { type BootFile, type BootFileKind, bootFiles, mapCommandLines } from './command-line-files.js';
+import {
+  type BootFile,
+  type BootFileKind,
+  bootFiles,
+  isByHand,
+  mapCommandLines,
+} from './command-line-files.js';
 
 const ROOT = /(?<![^\s"'])root=([^\s"']+)/g;
 
@@ -11,7 +17,7 @@ const ROOT = /(?<![^\s"'])root=([^\s"']+)/g;
  */
 export function commandLineProof(kinds: readonly BootFileKind[]): Proof {
   const filesOf = ({ tree }: FixedGuest['after']) =>
-    bootFiles(tree).filter(({ kind }) => kinds.includes(kind));
+    bootFiles(tree).filter((file) => kinds.includes(file.kind) && !isByHand(file));
   return {
     paths: (after) => filesOf(after).map(({ path }) => path),
     check: ({ after, read }) => filesOf(after).flatMap((file) => checkFile(file, read(file.path))),

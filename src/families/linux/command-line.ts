@@ -5,7 +5,13 @@ import type { Identity } from '../../model/identity.js';
 import type { Warning } from '../../model/plan.js';
 import { rewriteFile } from '../base/edit.js';
 import type { FixerResult, Guest } from '../base/fixer.js';
-import { type BootFileKind, bootFiles, mapCommandLines } from './command-line-files.js';
+import {
+  type BootFile,
+  type BootFileKind,
+  bootFiles,
+  isByHand,
+  mapCommandLines,
+} from './command-line-files.js';
 import { duplicateError } from './fstab.js';
 import { kernelsAlone, knowsPartuuid } from './kernel-alone.js';
 import { copiesOf, stabilise } from './stable-names.js';
@@ -22,19 +28,21 @@ export function fixCommandLines(
   guest: Guest,
   fixer: string,
   kinds: readonly BootFileKind[],
-  also: (text: string, kind: BootFileKind) => string = (text) => text,
+  also: (text: string, file: BootFile, warnings: Warning[]) => string = (text) => text,
 ): FixerResult {
   const warnings: Warning[] = [];
   const operations = bootFiles(guest.tree)
     .filter(({ kind }) => kinds.includes(kind))
-    .flatMap(({ path, kind }) => {
+    .flatMap((file) => {
+      const { path, kind } = file;
+      const byHand = isByHand(file);
       const reason = 'the kernel is started with device names that do not exist on KVM';
       return rewriteFile(guest.tree, path, { fixer, reason }, (text) => {
         const isAlone = kernelsAlone({ path, kind }, text, guest);
         const changed = mapCommandLines(text, kind, (args, line, index) =>
-          stableArguments(args, guest, { fixer, path, warnings, line, isAlone: isAlone(index) }),
+          stableArguments(args, guest, { fixer, path, warnings, line, isAlone: isAlone(index), byHand }),
         );
-        return also(changed, kind);
+        return also(changed, file, warnings);
       });
     });
   return { operations, warnings };
@@ -47,6 +55,8 @@ interface Place {
   line: string;
   /** Without an initramfs: kernel-alone.ts. */
   isAlone: boolean;
+  /** An entry that the system does not start by itself: what cannot be told is warned of. */
+  byHand: boolean;
 }
 
 /** `args` with UUIDs; an option that cannot be resolved goes through `unresolved`. */
@@ -54,22 +64,23 @@ export function stableOptions(
   args: string,
   guest: Guest,
   unresolved: (whole: string, option: string) => string = (whole) => whole,
-  isAlone = false,
+  { isAlone = false, byHand = false }: { isAlone?: boolean; byHand?: boolean } = {},
 ): string {
   return args.replace(DEVICE_OPTION, (whole, option: string, value: string) => {
     const device = unstablePart(option, value);
     if (device === null) return whole;
-    const stable = stabilise(device, guest, hintOf(option, isAlone));
+    const stable = stabilise(device, guest, byHand ? {} : hintOf(option, isAlone));
     return stable === null ? unresolved(whole, option) : `${option}${stable}${value.slice(device.length)}`;
   });
 }
 
 function stableArguments(args: string, guest: Guest, place: Place): string {
   const unresolved = (whole: string, option: string) => {
-    const copies = option === 'root=' ? copiesOf(whole.slice(option.length), guest) : [];
+    const isRoot = option === 'root=' && !place.byHand;
+    const copies = isRoot ? copiesOf(whole.slice(option.length), guest) : [];
     if (copies.length > 0) throw duplicateError(`${whole} in ${place.path}`, copies);
-    if (option === 'root=' && place.isAlone) throw withoutInitramfs(whole, place);
-    if (option === 'root=')
+    if (isRoot && place.isAlone) throw withoutInitramfs(whole, place);
+    if (isRoot)
       throw new Hyper2kvmError(
         'plan.root-unresolved',
         `cannot tell which filesystem ${whole} in ${place.path} is`,
@@ -83,10 +94,10 @@ function stableArguments(args: string, guest: Guest, place: Place): string {
       place.warnings.push({ fixer: place.fixer, code: 'boot.unresolved', message });
     return whole;
   };
-  const stable = stableOptions(args, guest, unresolved, place.isAlone);
+  const stable = stableOptions(args, guest, unresolved, place);
   const partuuid = /(?<!\S)root=PARTUUID=(\S+)/.exec(stable)?.[1];
   if (stable !== args && place.isAlone && partuuid !== undefined)
-    if (!knowsPartuuid(place.line, partuuid, guest))
+    if (!place.byHand && !knowsPartuuid(place.line, partuuid, guest))
       throw withoutInitramfs(`root=PARTUUID=${partuuid}`, place);
   return stable;
 }
@@ -142,6 +153,9 @@ const NOT_LINUX = /memtest|\bmodule2?\s+\S*(initr|ucode)/i;
 
 export function hasKernelArguments(kind: BootFileKind, line: string): boolean {
   if (kind === 'grub2') return /^\s*linux/.test(line) && !NOT_LINUX.test(line);
+  // Scripts have lines that GRUB's own entries are made of, with variables in them.
+  if (kind === 'grub-script') return /^\s*linux/.test(line) && !line.includes('$') && !NOT_LINUX.test(line);
+  if (kind === 'elilo') return /^\s*append\s*=/.test(line);
   if (kind === 'grub-legacy') return /^\s*kernel\s/.test(line) && !NOT_LINUX.test(line);
   if (kind === 'grub-defaults') return /GRUB_CMDLINE_LINUX\+?=/.test(line);
   if (kind === 'update-extlinux') return line.startsWith('default_kernel_opts');

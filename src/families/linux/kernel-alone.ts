@@ -3,16 +3,19 @@ import { shortLines } from '../../text/lines.js';
 import type { Guest } from '../base/fixer.js';
 import { type BootFile, type BootFileKind, bootFiles, mapCommandLines } from './command-line-files.js';
 
+const GRUB2 = /^\s*(menuentry|submenu|linux(16|efi)?|multiboot2?)\s/;
 /**
  * Where an entry of a boot loader's file begins; what belongs to a command line stands between two of these.
  */
 const ENTRY: Partial<Record<BootFileKind, RegExp>> = {
-  grub2: /^\s*(menuentry|submenu|linux(16|efi)?|multiboot2?)\s/,
+  grub2: GRUB2,
+  'grub-script': GRUB2,
   'grub-legacy': /^\s*title\s/i,
   extlinux: /^\s*label\s/i,
+  elilo: /^\s*image\s*=/,
 };
 /** Lines that give the kernel an initramfs; Xen takes it as a module. */
-const INITRAMFS = /^\s*(initrd(16|efi)?|module2?(\s+--\S+)*\s+\S*initr\S*)(\s|$)|(^|\s)initrd=/i;
+const INITRAMFS = /^\s*(initrd(16|efi)?|module2?(\s+--\S+)*\s+\S*initr\S*)(\s|$)|(^|\s)initrd\s*=/i;
 /** Lines that are not started as they are: what other lines take in, and what files are made from. */
 const SOURCE_LINE = /^\s*(set\s|#)/;
 

@@ -23,7 +23,7 @@ const EARLY = ['/etc/fstab', '/etc/crypttab', '/etc/mdadm.conf', '/etc/mdadm/mda
 const CHANGEABLE = new RegExp(
   `^/etc/(${[
     'fstab|crypttab|inittab|crontab|modules|mdadm(/mdadm)?\\.conf|kernel/cmdline|update-extlinux\\.conf',
-    'default(/grub(\\.d(/[^/]+\\.cfg)?)?)?|lvm(/lvm(local)?\\.conf)?|cron\\.d(/[^/]+)?',
+    'e?lilo\\.conf|grub\\.d(/[^/]+)?|default(/grub(\\.d(/[^/]+\\.cfg)?)?)?|lvm(/lvm(local)?\\.conf)?|cron\\.d(/[^/]+)?',
     'initramfs-tools(/modules|/conf\\.d(/resume)?)?|dracut\\.conf(\\.d(/[^/]+\\.conf)?)?',
     'mkinitcpio\\.conf(\\.d(/[^/]+\\.conf)?)?|mkinitfs(/mkinitfs\\.conf)?|booster\\.yaml|modprobe(\\.conf(\\.local)?|\\.d(/[^/]+)?)|modules-load\\.d(/[^/]+\\.conf)?',
     'sysconfig(/kernel|/network(-scripts)?(/ifcfg-[^/]+)?)?|network(/interfaces(\\.d(/[^/]+)?)?)?',

@@ -131,17 +131,25 @@ export async function takeSnapshot(
   // Debian 11 and Ubuntu 18.04 may have systemd in a /lib of its own, SLES 12 in /usr/lib beside such a /lib.
   for (const path of new Set(['/usr/lib/os-release', '/usr/lib/systemd/systemd', `${lib}/systemd/systemd`]))
     await collectFile(reader, collector, path);
+  await collectFile(reader, collector, '/var/cache/debconf/config.dat', MAX_ANSWERS_BYTES);
   await followLinks(reader, collector, warnings);
   return { tree: collector.tree(), mounts, devices };
 }
 
 const MAX_FILE_BYTES = 64 * 1024;
+/** debconf's answers: 25 KB on a small server, some hundreds on a large one. */
+const MAX_ANSWERS_BYTES = 4 * 1024 * 1024;
 
 /** A single file outside of the bulk directories; of an executable the name alone. */
-async function collectFile(reader: GuestReader, collector: SnapshotCollector, path: string): Promise<void> {
+async function collectFile(
+  reader: GuestReader,
+  collector: SnapshotCollector,
+  path: string,
+  mostBytes = MAX_FILE_BYTES,
+): Promise<void> {
   const stat = await reader.stat(path);
   if (stat?.type !== 'file') return;
   const { type, mode, uid, gid, size } = stat;
-  const content = size <= MAX_FILE_BYTES ? { content: await reader.read(path) } : {};
+  const content = size <= mostBytes ? { content: await reader.read(path) } : {};
   collector.add({ path, type, mode, uid, gid, size, ...content });
 }
