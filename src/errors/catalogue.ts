@@ -479,11 +479,11 @@ const SECTIONS = {
     'initramfs.unreadable': {
       meaning: 'An initramfs could not be listed and cannot be rebuilt: its kernel may not start.',
     },
-    'drivers.excluded': {
+    'boot.driver-excluded': {
       meaning:
         'Configuration kept a driver out that the VM needs on KVM (dracut’s omit_drivers, modprobe.d, the kernel’s command line). It was taken back: lines are comments now.',
     },
-    'drivers.dracut-module': {
+    'boot.dracut-module': {
       meaning:
         'dracut’s configuration omits a part without which an initramfs has no drivers. It stays: a kernel with all drivers built in needs none.',
     },

@@ -41,8 +41,8 @@ export function moduleLoader({ paths, text }: Contents): ModuleLoader | null {
   const has = (pattern: RegExp) => paths.some((path) => pattern.test(path));
   const script = text('init') ?? text('linuxrc') ?? '';
   const listed = (names: readonly string[]): ModuleLoader => ({ loads: 'listed', listed: [...names] });
-  if (has(/(^|\/)(systemd-)?udevd$/) || has(/(^|\/)nlplug-findfs$/)) return ANY;
   if (has(/^s?bin\/nash$/) || /^#!\s*\/s?bin\/nash\b/.test(script)) return listed(insmodLines(script));
+  if (has(/(^|\/)(systemd-)?udevd$/) || has(/(^|\/)nlplug-findfs$/)) return ANY;
   if (has(/^etc\/booster\.init\.yaml$/) || has(/^etc\/initrd\.defaults$/))
     return listed(paths.filter((path) => MODULE.test(path)));
   if (has(/^init_functions$/) && has(/^config$/)) return listed(configuredModules(text('config') ?? ''));

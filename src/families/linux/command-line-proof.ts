@@ -7,7 +7,7 @@ import {
   bootFiles,
   isByHand,
   mapCommandLines,
-} from './command-line-files.js';
+} from './boot-loader/command-line-files.js';
 
 const ROOT = /(?<![^\s"'])root=([^\s"']+)/g;
 

@@ -11,7 +11,7 @@ import {
   bootFiles,
   isByHand,
   mapCommandLines,
-} from './command-line-files.js';
+} from './boot-loader/command-line-files.js';
 import { duplicateError } from './fstab.js';
 import { kernelsAlone, knowsPartuuid } from './kernel-alone.js';
 import { copiesOf, stabilise } from './stable-names.js';

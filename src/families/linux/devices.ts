@@ -5,7 +5,7 @@ import type { Identity, Kernel } from '../../model/identity.js';
 import type { Devices, Warning } from '../../model/plan.js';
 
 import type { Fixer, Guest } from '../base/fixer.js';
-import { bootImages } from './boot-images.js';
+import { bootImages } from './boot-loader/boot-images.js';
 import { hasInitramfsTool } from './initramfs-tools.js';
 import { type ModuleIndex, moduleIndex } from './modules.js';
 import { hasUnreadImage } from './unified-images.js';

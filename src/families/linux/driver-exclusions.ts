@@ -6,7 +6,7 @@ import type { Warning } from '../../model/plan.js';
 import type { Operation } from '../../operations/registry.js';
 import { filesIn, putFile, rewriteFile } from '../base/edit.js';
 import type { Fixer, Guest } from '../base/fixer.js';
-import { bootFiles, mapCommandLines } from './command-line-files.js';
+import { bootFiles, mapCommandLines } from './boot-loader/command-line-files.js';
 import { chooseDevices, driversOf } from './devices.js';
 import { admitInDracut, admitInModprobe, admitOnCommandLine, type Exclusions } from './module-exclusions.js';
 import { moduleIndex } from './modules.js';
@@ -25,7 +25,7 @@ export const driverExclusions: Fixer = {
       operations.push(...planned);
       if (taken.size === 0) return;
       const message = `${path} kept ${[...taken].sort().join(', ')} out: taken back, as the VM needs them on KVM`;
-      warnings.push({ fixer: NAME, code: 'drivers.excluded', message });
+      warnings.push({ fixer: NAME, code: 'boot.driver-excluded', message });
     };
     for (const { paths, change } of configurations(guest.tree))
       for (const path of paths) {
@@ -107,6 +107,6 @@ function omittedParts(tree: GuestTree): Warning[] {
       .flatMap(({ start, end }) => PARTS.exec(text.slice(start, end))?.[1] ?? []);
     if (parts.length === 0) return [];
     const message = `${path} leaves ${parts.join(', ')} out of every new initramfs: after its next kernel update the guest may not find its disks`;
-    return [{ fixer: NAME, code: 'drivers.dracut-module', message }];
+    return [{ fixer: NAME, code: 'boot.dracut-module', message }];
   });
 }

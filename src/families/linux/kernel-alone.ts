@@ -1,7 +1,12 @@
 import { parseSectionPath } from '../../guest/unified-image.js';
 import { shortLines } from '../../text/lines.js';
 import type { Guest } from '../base/fixer.js';
-import { type BootFile, type BootFileKind, bootFiles, mapCommandLines } from './command-line-files.js';
+import {
+  type BootFile,
+  type BootFileKind,
+  bootFiles,
+  mapCommandLines,
+} from './boot-loader/command-line-files.js';
 
 const GRUB2 = /^\s*(menuentry|submenu|linux(16|efi)?|multiboot2?)\s/;
 /**

@@ -1,7 +1,7 @@
 import { rewriteFile } from '../base/edit.js';
 import type { Fixer } from '../base/fixer.js';
+import { bootFiles, mapCommandLines } from './boot-loader/command-line-files.js';
 import { appendArguments, hasKernelArguments, serialConsoleOptions } from './command-line.js';
-import { bootFiles, mapCommandLines } from './command-line-files.js';
 
 const NAME = 'serial-console';
 

@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import type { GuestTree } from '../../../guest/tree.js';
-import type { BootImage } from '../boot-images.js';
+import type { BootImage } from '../boot-loader/boot-images.js';
 
 /** A kernel's image with the modules and the initramfs that it is started with. */
 export interface KernelFiles {

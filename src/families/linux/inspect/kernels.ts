@@ -18,7 +18,7 @@ import { listInThread } from '../../../guest/list-in-thread.js';
 import type { GuestTree } from '../../../guest/tree.js';
 import { sectionPath } from '../../../guest/unified-image.js';
 import type { Kernel } from '../../../model/identity.js';
-import { bootImages } from '../boot-images.js';
+import { bootImages } from '../boot-loader/boot-images.js';
 import { configNames, driversOfConfig } from './kernel-config.js';
 import { imageCandidates, type KernelFiles, kernelFiles } from './kernel-files.js';
 import type { UnifiedImage } from './unified-images.js';

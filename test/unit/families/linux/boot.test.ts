@@ -149,8 +149,7 @@ GRUB_DISABLE_LINUX_UUID=true
       '/boot/grub2/custom.cfg': entry,
       '/etc/grub.d/40_custom': `#!/bin/sh\nexec tail -n +3 $0\n${entry}`,
       '/etc/grub.d/09_own': `#!/bin/sh\ncat <<EOF\n${entry}EOF\n`,
-      '/etc/grub.d/10_linux':
-        '#!/bin/sh\n\tlinux\t$rel_dirname/$basename root=$linux_root_device ro $args\n',
+      '/etc/grub.d/10_linux': '#!/bin/sh\n\tlinux\t$rel_dirname/$basename root=$linux_root_device ro $args\n',
     };
     const before = guest(files, { options: { serial_console: true } });
     const { operations, warnings } = grub2.plan(before);

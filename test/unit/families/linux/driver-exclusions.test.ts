@@ -45,7 +45,7 @@ describe('dracut’s omit_drivers', () => {
     ['omit_drivers+=" virtio_.* .*virtio.* virtio* floppy "\n', 'omit_drivers+="    floppy "\n'],
     ['omit_drivers+=" failover virtio_ring "\n', 'omit_drivers+="   "\n'],
   ])('loses what the VM needs: %j', (text, expected) => {
-    expect(planned(path, text)).toEqual([expected, 'drivers.excluded']);
+    expect(planned(path, text)).toEqual([expected, 'boot.driver-excluded']);
   });
 
   it.each([
@@ -80,7 +80,7 @@ describe('dracut’s omit_drivers', () => {
     const files = { '/etc/dracut.conf.d/b.conf': 'omit_dracutmodules+=" plymouth kernel-modules "\n' };
     expect(driverExclusions.plan(guest(files))).toMatchObject({
       operations: [],
-      warnings: [{ code: 'drivers.dracut-module', message: expect.stringContaining('kernel-modules') }],
+      warnings: [{ code: 'boot.dracut-module', message: expect.stringContaining('kernel-modules') }],
     });
     const none = { '/etc/dracut.conf.d/b.conf': 'omit_dracutmodules+=" plymouth kernel-modules-extra "\n' };
     expect(driverExclusions.plan(guest(none)).warnings).toEqual([]);
@@ -96,7 +96,7 @@ describe('modprobe’s rules', () => {
     ['install virtio* /bin/false\n', '#install virtio* /bin/false\n'],
     ['alias virtio_blk off\n', '#alias virtio_blk off\n'],
   ])('become comments: %j', (text, expected) => {
-    expect(planned(path, text)).toEqual([expected, 'drivers.excluded']);
+    expect(planned(path, text)).toEqual([expected, 'boot.driver-excluded']);
   });
 
   it.each([
@@ -133,7 +133,7 @@ describe('the kernel’s command line', () => {
   ])('loses what the VM needs: %j', (args, expected) => {
     expect(planned(path, `linux /vmlinuz ${args}\n`)).toEqual([
       `linux /vmlinuz ${expected}\n`,
-      'drivers.excluded',
+      'boot.driver-excluded',
     ]);
   });
 

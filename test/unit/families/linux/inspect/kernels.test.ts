@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { bootImages } from '../../../../../src/families/linux/boot-images.js';
+import { bootImages } from '../../../../../src/families/linux/boot-loader/boot-images.js';
 import { imageCandidates, kernelFiles } from '../../../../../src/families/linux/inspect/kernel-files.js';
 import { readKernels } from '../../../../../src/families/linux/inspect/kernels.js';
 import { guestOfFiles, type MemoryFiles, memoryGuest } from '../../../access/memory-guest.js';

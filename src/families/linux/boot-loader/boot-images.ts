@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
-import type { GuestTree } from '../../guest/tree.js';
-import { shortLines } from '../../text/lines.js';
+import type { GuestTree } from '../../../guest/tree.js';
+import { shortLines } from '../../../text/lines.js';
 import { type BootFileKind, bootFiles, isByHand } from './command-line-files.js';
 
 /** A kernel as a boot loader's entry or mkinitcpio's preset names it. */

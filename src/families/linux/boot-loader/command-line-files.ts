@@ -1,8 +1,8 @@
 import { posix } from 'node:path';
-import { mapAssignments } from '../../guest/shell-assignments.js';
-import type { GuestTree, TreeEntry } from '../../guest/tree.js';
-import { parseSectionPath } from '../../guest/unified-image.js';
-import { mapLines } from '../../text/lines.js';
+import { mapAssignments } from '../../../guest/shell-assignments.js';
+import type { GuestTree, TreeEntry } from '../../../guest/tree.js';
+import { parseSectionPath } from '../../../guest/unified-image.js';
+import { mapLines } from '../../../text/lines.js';
 
 /**
  * Forms in which kernel command lines are kept. `grub-defaults`, `grub-script` (/etc/grub.d) and `update-extlinux`
