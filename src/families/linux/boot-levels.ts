@@ -3,7 +3,7 @@ import { FIRMWARE_LEVELS } from '../base/firmware-patterns.js';
 import { LOGIN_PROMPTS } from './login-prompts.js';
 
 /**
- * What shows that a boot came to a level. The text is that of the programs themselves: GRUB (boot.S,
+ * The messages that show which level a boot has reached, as the programs themselves print them: GRUB (boot.S,
  * normal/main.c), Linux (init/version.c), initramfs-tools (/usr/share/initramfs-tools/init), systemd
  * (src/core/main.c), agetty.
  */
@@ -16,7 +16,7 @@ export const LEVEL_PATTERNS: readonly LevelPattern[] = [
   },
   {
     level: 'kernel',
-    // The initramfs' own words prove its kernel, on a screen that the kernel left to them.
+    // Messages of the initramfs also prove that its kernel runs: a kernel may print nothing to the screen.
     pattern:
       /Linux version \d+\.|^\[ *\d+\.\d{6}\] |^EFI stub: |^Loading, please wait\.\.\.|^\(initramfs\)|Gave up waiting for root|^dracut[: -]|^:: (?:running|mounting|Triggering) |^\[rootfs |^Alpine Init \d|^Red Hat nash version/,
   },
@@ -41,8 +41,9 @@ export const LEVEL_PATTERNS: readonly LevelPattern[] = [
 ];
 
 /**
- * An initramfs starts udev, and dracut's runs systemd with targets and services that are not the guest's.
- * That systemd names architecture and host name too, so only its greeting tells which of the two it is.
+ * The beginning of an initramfs: it starts udev, and dracut's runs systemd with targets and services that are
+ * not the guest's. That systemd names the architecture and the host name too, so only its greeting tells the
+ * two apart.
  */
 export const INITRAMFS_BEGINS =
   /^Loading, please wait\.\.\.|Running in init(?:rd|ial RAM disk)|Welcome to .*\((?:initramfs|initrd)\)|dracut-(?:cmdline|pre-udev|initqueue)|dracut version/i;

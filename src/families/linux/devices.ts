@@ -13,7 +13,7 @@ import { hasUnreadImage } from './unified-images.js';
 const NAME = 'devices';
 
 /**
- * What the guest's kernels must bring for a set of the domain's devices. `optional` drivers are taken along
+ * What the guest's kernels must provide for a set of the new VM's devices. `optional` drivers are included
  * where a kernel has them.
  */
 export interface DeviceSet {
@@ -52,11 +52,11 @@ export const DEVICE_SETS: readonly [DeviceSet, ...DeviceSet[]] = [
 ];
 
 /**
- * The best set that at least one kernel can be started on: its drivers are built in, or are modules and there
- * is an initramfs to load them from. Where nothing is known of the kernels, or of the one that the boot loader
- * starts first, no virtio is taken on a guess: SATA, which more kernels drive. So it is with LILO, whose map has
- * the root and the initramfs of the day that it was last run. Transitional where one of the kernels that virtio
- * starts is from before virtio 1.0: later ones drive those devices too.
+ * Returns the best set that at least one kernel can boot from: its drivers are built in, or are modules and
+ * an initramfs can load them. If nothing is known of the kernels, or of the one that the boot loader starts
+ * first, it is SATA: virtio is never a guess. So it is with LILO, whose map has the root and the initramfs of
+ * the day on which it was last run. It is transitional virtio where one of the kernels that can boot from it
+ * predates virtio 1.0: later kernels drive those devices too.
  */
 export function chooseDevices(guest: Pick<Guest, 'tree' | 'identity'>): DeviceSet {
   const { tree, identity } = guest;
@@ -94,7 +94,7 @@ const startable = (
   drivers: readonly string[],
 ): Kernel[] => kernels.filter((kernel) => canLoad(kernel, guest, drivers));
 
-/** Versions of the kernels that have drivers for virtio disks, but not of virtio 1.0. */
+/** Returns the versions of the kernels that have drivers for virtio disks, but not for virtio 1.0. */
 function legacyKernels(guest: Pick<Guest, 'tree' | 'identity'>): string[] {
   const [{ storage }] = DEVICE_SETS;
   return startable(guest.identity.kernels, guest, storage)
@@ -106,8 +106,8 @@ function legacyKernels(guest: Pick<Guest, 'tree' | 'identity'>): string[] {
 const FIRST_EL7_BUILD = 327;
 
 /**
- * virtio_pci drives virtio 1.0 since Linux 4.0; since 5.12 that is a module of its own. A backport shows by
- * its name or by the devices that it lists.
+ * Returns whether a kernel drives virtio 1.0. virtio_pci does since Linux 4.0, and since 5.12 with a separate
+ * module. A backport is recognised by its name or by the device IDs that it lists.
  */
 function knowsVirtio1(kernel: Kernel, tree: GuestTree): boolean {
   const index = moduleIndex(tree, kernel);
@@ -121,10 +121,10 @@ function knowsVirtio1(kernel: Kernel, tree: GuestTree): boolean {
   return /^alias pci:v00001AF4d000010[4-7][0-9A-F]\S* virtio_pci/m.test(aliases ?? '');
 }
 
-/** Every kernel of a distribution has one of these, in one form or the other. */
+/** Every distribution's kernel has one of these, built in or as a module. */
 const COMMON_DRIVERS = ['sd_mod', 'scsi_mod', 'ext4', 'virtio', 'ahci', 'virtio_blk'];
 
-/** False where neither an index of modules nor the kernel's configuration nor its initramfs tells of its drivers. */
+/** False if neither the kernel's module index nor its configuration nor its initramfs tells its drivers. */
 function isKnown({ initramfs, builtin }: Kernel, index: ModuleIndex): boolean {
   if (builtin !== undefined && builtin.length > 0) return true;
   return COMMON_DRIVERS.some(
@@ -151,7 +151,7 @@ export function canLoad(
   );
 }
 
-/** What loads its own list of modules must be made anew; LILO loads what was there when it was run. */
+/** An initramfs with its own list of modules must be built again; LILO loads the one of its last run. */
 function canChange(
   { loads }: NonNullable<Kernel['initramfs']>,
   { tree, identity }: Pick<Guest, 'tree' | 'identity'>,
@@ -160,13 +160,13 @@ function canChange(
   return loads !== 'listed' || hasInitramfsTool(tree);
 }
 
-/** The two channels of the one IDE controller of a `pc` machine. */
+/** An IDE controller of a `pc` machine has two channels with two disks each. */
 const IDE_DISKS = 4;
 
 export const devices: Fixer = {
   name: NAME,
   description:
-    'Chooses the devices of the new VM by what the guest’s kernels can drive: virtio, transitional virtio where one of them is from before virtio 1.0 (Linux 4.0), or SATA (IDE) disks and an e1000 network card for a kernel from before virtio, for one of which nothing tells what it drives, and for LILO. Nothing in the guest is changed.',
+    'Chooses the devices of the new VM by the drivers of the guest’s kernels: virtio, transitional virtio where one of them predates virtio 1.0 (Linux 4.0), or SATA (IDE) disks and an e1000 network card for a kernel that predates virtio, for one whose drivers are not known, and for LILO. Nothing in the guest is changed.',
   plan(guest) {
     const chosen = chooseDevices(guest);
     const { disk_bus, nic_model, virtio } = chosen.devices;

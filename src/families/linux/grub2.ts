@@ -13,7 +13,7 @@ const KINDS: readonly BootFileKind[] = ['grub2', 'grubenv', 'grub-defaults', 'gr
 export const grub2: Fixer = {
   name: NAME,
   description:
-    'Kernel command lines in every grub.cfg and custom.cfg, in grubenv and in their sources /etc/default/grub and /etc/grub.d get root=UUID=… (and resume= and the like) instead of /dev/sdXN; an entry that starts a kernel without an initramfs gets root=PARTUUID=…. GRUB’s own `set root=` and `search` lines are left alone: GRUB finds its filesystem by UUID. GRUB_DISABLE_LINUX_UUID=true is taken back and GRUB_DEVICE gets a name by UUID, as the next update-grub would bring the old names again.',
+    'Kernel command lines in every grub.cfg and custom.cfg, in grubenv and in their sources /etc/default/grub and /etc/grub.d get root=UUID=… (and resume= and the like) instead of /dev/sdXN; an entry that starts a kernel without an initramfs gets root=PARTUUID=…. GRUB’s own `set root=` and `search` lines are left alone: GRUB finds its filesystem by UUID. GRUB_DISABLE_LINUX_UUID=true is disabled and GRUB_DEVICE gets a name by UUID, because the next update-grub would write the old names again.',
   plan: (guest) =>
     fixCommandLines(guest, NAME, KINDS, (text, { path, kind }, warnings) =>
       kind === 'grub-defaults' ? stableDefaults(text, { guest, path, warnings }) : text,

@@ -4,13 +4,13 @@ import type { Warning } from '../../model/plan.js';
 import { kindOf, type Operation } from '../../operations/registry.js';
 import type { Guest } from '../base/fixer.js';
 
-/** True where the ESP has a unified image that INSPECT could not read, and has warned of. */
+/** True if the ESP has a unified image that INSPECT could not read, and has warned of. */
 export function hasUnreadImage({ tree, identity }: Pick<Guest, 'tree' | 'identity'>): boolean {
   const read = new Set(identity.unified_images.map(({ path }) => path));
   return unifiedImagePaths(tree).some((path) => /\/EFI\/Linux\//i.test(path) && !read.has(path));
 }
 
-/** The signed unified images of which `operations` change a part. */
+/** Returns a warning for each signed unified image of which `operations` change a part. */
 export function lostSignatures({ identity }: Guest, operations: readonly Operation[]): Warning[] {
   const subjects = operations.map((operation) => kindOf(operation).subject(operation));
   const changed = new Set(subjects.flatMap((subject) => parseSectionPath(subject)?.image ?? []));

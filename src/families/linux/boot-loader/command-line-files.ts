@@ -5,8 +5,8 @@ import { parseSectionPath } from '../../../guest/unified-image.js';
 import { mapLines } from '../../../text/lines.js';
 
 /**
- * Forms in which kernel command lines are kept. `grub-defaults`, `grub-script` (/etc/grub.d) and `update-extlinux`
- * are sources that the others are generated from.
+ * The kinds of files that hold kernel command lines. `grub-defaults`, `grub-script` (/etc/grub.d) and
+ * `update-extlinux` are sources from which others are generated.
  */
 export type BootFileKind =
   | 'grub2'
@@ -39,9 +39,9 @@ const FIXED: readonly BootFile[] = [
 ];
 
 /**
- * Every file of the guest that holds kernel command lines, by real path, sorted. Boot loaders' own files are
- * looked for by name everywhere under /boot and /efi: a /boot of its own, a btrfs subvolume or an ESP of any
- * name moves them.
+ * Returns every file of the guest that holds kernel command lines, by real path, sorted. Files of boot
+ * loaders are searched for by name everywhere under /boot and /efi, because a separate /boot, a btrfs
+ * subvolume or an ESP changes their directory.
  */
 export function bootFiles(tree: GuestTree): BootFile[] {
   const found = new Map<string, BootFileKind>();
@@ -67,7 +67,7 @@ export function bootFiles(tree: GuestTree): BootFile[] {
   return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([path, kind]) => ({ path, kind }));
 }
 
-/** Directories of boot files that are links out of their place, and where they lead. */
+/** Returns the directories of boot files that are links to other places, with their targets. */
 function linkedDirectories(
   tree: GuestTree,
   entries: readonly TreeEntry[],
@@ -103,7 +103,9 @@ function kindOf(path: string): BootFileKind | null {
   return /\/loader\/entries\/[^/]+\.conf$/.test(path) ? 'bls' : null;
 }
 
-/** A shell assignment's value between double quotes, single quotes or none. */
+/**
+ * Returns the patterns of a shell assignment whose value is in double quotes, in single quotes or unquoted.
+ */
 function quoted(assignment: string): RegExp[] {
   return [
     new RegExp(`^(${assignment}")([^"]*)("\\s*)$`),
@@ -118,7 +120,7 @@ const GRUB2: readonly RegExp[] = [
   /^(\s*set\s+(?:default_)?kernelopts=["']?)([^"']*)(["']?\s*)$/,
 ];
 
-/** Per kind: the lines that hold a command line, as (before)(arguments)(after). */
+/** For each kind, the lines that hold a command line, as (before)(arguments)(after). */
 const PATTERNS: Record<BootFileKind, readonly RegExp[]> = {
   grub2: GRUB2,
   'grub-script': GRUB2,
@@ -139,7 +141,7 @@ const PATTERNS: Record<BootFileKind, readonly RegExp[]> = {
   elilo: [/^(\s*append\s*=\s*")([^"]*)(".*)$/, /^(\s*)(root=[^\s"]+)(.*)$/],
 };
 
-/** grub-editenv(1): the environment block keeps its size, filled up with `#`. */
+/** grub-editenv(1): the environment block has a fixed size and is padded with `#`. */
 const GRUBENV_SIZE = 1024;
 
 /** Variables of /etc/default/grub, and of SUSE's older /etc/sysconfig/bootloader. */
@@ -157,8 +159,8 @@ function mapShellCommandLines(text: string, change: Change): string {
 type Change = (args: string, line: string, index: number) => string;
 
 /**
- * `change` on the arguments of every kernel command line in `text` (with the whole line and its number from
- * 0); all else stays.
+ * Applies `change` to the arguments of every kernel command line in `text`, and leaves the rest untouched. It
+ * also gets the whole line and its number, counted from 0.
  */
 export function mapCommandLines(text: string, kind: BootFileKind, change: Change): string {
   if (kind === 'grub-defaults') return mapShellCommandLines(text, change);

@@ -23,20 +23,20 @@ import { configNames, driversOfConfig } from './kernel-config.js';
 import { imageCandidates, type KernelFiles, kernelFiles } from './kernel-files.js';
 import type { UnifiedImage } from './unified-images.js';
 
-/** A larger initramfs is not read: real ones stay under 200 MiB. */
+/** A larger initramfs is not read; real ones stay below 200 MiB. */
 const MAX_INITRAMFS_BYTES = 256 * 1024 * 1024;
-/** Of all initramfs files together: their lists are kept until the end. */
+/** Limit over all initramfs files together, because their listings are kept until the end. */
 const MAX_ENTRIES = 150_000;
-/** Distributions keep two to five. */
+/** Distributions keep two to five kernels. */
 const MAX_KERNELS = 100;
-/** Each kernel has one, and one for each loader that it was copied for. So many images, too. */
+/** Each kernel has one, and another for each loader that it was copied for. So many images, too. */
 const MAX_INITRAMFS = 200;
 
 /**
- * Every kernel that the guest can be started with, and by guest path what each initramfs lists: its images by the
- * version inside them (kernel-files.ts), each with the modules of that version, or without where there are none.
- * A directory of modules without an image (left behind by a removed kernel) is no kernel. Of one that is in a
- * unified image, what has no initramfs of its own is where the image was made from.
+ * Returns every kernel that the guest can be started with and, by guest path, the listing of its initramfs: the
+ * images by the version inside them (kernel-files.ts), each with the modules of that version where there are any.
+ * A module directory without an image is left over from a removed kernel. If the kernel is also in a unified
+ * image, a copy without its own initramfs is only the input that the image was built from, and is skipped.
  */
 export async function readKernels(
   reader: GuestReader,
@@ -180,7 +180,7 @@ async function list(
   const unread = (unreadable: string) => {
     return { size, segments: [], files: [], directories: [], links: {}, texts: {}, unreadable };
   };
-  // A device node's size is 0, and /dev/zero never ends: downloading it would fill the host's disk.
+  // A device node has size 0, and reading /dev/zero would fill the host's disk.
   if (stat?.type !== 'file') return unread('not a regular file');
   if (size > MAX_INITRAMFS_BYTES) return unread(`larger than ${MAX_INITRAMFS_BYTES} bytes`);
   const copy = join(workDirectory, 'initramfs.part');
@@ -198,9 +198,7 @@ async function list(
 
 const IMAGE_NAME = /^(vmlinu[xz]|bzImage|kernel|Image|linux)/;
 
-/**
- * True where /boot or the ESP has any kernel, one without modules (all built in) and unified images included.
- */
+/** True if /boot or the ESP has any kernel, including unified images and kernels without modules. */
 export function hasKernelImage(tree: GuestTree): boolean {
   return (
     tree.list('/boot').some((name) => IMAGE_NAME.test(name) && !tree.isDirectory(`/boot/${name}`)) ||
