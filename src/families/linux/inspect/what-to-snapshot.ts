@@ -5,7 +5,7 @@ import type { DeviceContext } from '../../../guest/device-names.js';
 import type { GuestTree } from '../../../guest/tree.js';
 import type { Mount } from '../../../model/identity.js';
 import type { GuestDisks, RootCandidate } from '../../base/inspection.js';
-import { followEarlyLinks, followLinks, realDirectory } from './links.js';
+import { followEarlyLinks, followLinks, realDirectory, takeBootLinks } from './links.js';
 import { mountSystem } from './mounts.js';
 import { volumeAliases } from './volume-names.js';
 
@@ -128,6 +128,7 @@ export async function takeSnapshot(
     if (collector.tree().lstat(top)?.type !== 'symlink') await collector.names(directory);
   }
   if (boot !== '/boot') await collector.names(boot);
+  await takeBootLinks(reader, collector, boot);
   // Debian 11 and Ubuntu 18.04 may have systemd in a separate /lib, SLES 12 in /usr/lib although it has one.
   for (const path of new Set(['/usr/lib/os-release', '/usr/lib/systemd/systemd', `${lib}/systemd/systemd`]))
     await collectFile(reader, collector, path);
