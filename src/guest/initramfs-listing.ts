@@ -15,6 +15,7 @@ import {
   zstdFrameEnd,
 } from './initramfs-container.js';
 import { isLoaderFile, type ModuleLoader, moduleLoader } from './initramfs-loader.js';
+import { configurationText, isConfiguration } from './initramfs-texts.js';
 
 /**
  * One part of an initramfs file, compressed or plain. `size` is in bytes of the file; `entries` counts files,
@@ -71,46 +72,9 @@ const UNPACKERS: Record<Exclude<Compression, 'none' | 'gzip'>, readonly [string,
   lzo: ['lzop', '-dcq'],
 };
 
-/**
- * Copies of the guest's configuration, and files made from it, that decide where the root is looked for:
- * crypttab of cryptsetup's hook and of systemd, initramfs-tools' resume, dracut's host-only command line,
- * LVM's list of devices and its filter.
- */
-const CONFIGURATION =
-  /^(cryptroot\/crypttab|etc\/crypttab|conf\/conf\.d\/[\w.-]+|etc\/cmdline\.d\/[\w.-]+\.conf|etc\/lvm\/devices\/system\.devices)$/;
-const MAX_CONFIGURATION_BYTES = 8192;
-/** Most of lvm.conf's 110 KB are comments. */
-const LVM_CONFIGURATION = /^(usr\/)?etc\/lvm\/lvm(local)?\.conf$/;
-const MAX_LVM_BYTES = 256 * 1024;
-
-function isKeptText(path: string, bytes: number): boolean {
-  return isConfiguration(path, bytes) || isLoaderFile(path, bytes);
-}
-
-/** Rules of kmod, which tools copy whole; kept where one of them keeps a disk's or network card's driver out. */
-const MODPROBE_RULES = /^((usr\/)?(etc|lib)\/modprobe\.d\/[^/]+|etc\/modprobe\.conf)$/;
-const MAX_RULES_BYTES = 64 * 1024;
-/** Also behind a `#`: a rule that was taken back is read back. */
-const EXCLUDING_RULE =
-  /^[#\s]*(blacklist|install|alias)[ \t]+(virtio|ahci|libahci|libata|ata_piix|sd[_-]mod|scsi[_-]mod|e1000|failover|net[_-]failover)/m;
-
-function isConfiguration(path: string, bytes: number): boolean {
-  if (MODPROBE_RULES.test(path)) return bytes <= MAX_RULES_BYTES;
-  if (LVM_CONFIGURATION.test(path)) return bytes <= MAX_LVM_BYTES;
-  return bytes <= MAX_CONFIGURATION_BYTES && CONFIGURATION.test(path);
-}
-
-/**
- * Returns what is kept of a file's text: of LVM's configuration only the settings, and only if one of them
- * filters devices.
- */
-function configurationText(path: string, content: Buffer): string | null {
-  const text = content.toString('utf8');
-  if (MODPROBE_RULES.test(path)) return EXCLUDING_RULE.test(text) ? text : null;
-  if (!LVM_CONFIGURATION.test(path)) return text;
-  const settings = text.split('\n').filter((line) => !/^\s*(#|$)/.test(line));
-  return settings.some((line) => line.includes('filter')) ? `${settings.join('\n')}\n` : null;
-}
+/** True for a file whose text is kept while an archive is read. */
+const isKeptText = (path: string, bytes: number): boolean =>
+  isConfiguration(path, bytes) || isLoaderFile(path, bytes);
 
 /** Further files, which no tool writes, are omitted. */
 const MAX_TEXTS = 64;

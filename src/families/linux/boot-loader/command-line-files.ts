@@ -147,9 +147,12 @@ const GRUBENV_SIZE = 1024;
 /** Variables of /etc/default/grub, and of SUSE's older /etc/sysconfig/bootloader. */
 const COMMAND_LINE = /^(GRUB_CMDLINE_LINUX(_[A-Z_]+)?|(DEFAULT|FAILSAFE|XEN_KERNEL)_APPEND)$/;
 
+/** Another variable may hold a part of a command line. */
+const ROOT_OPTION = /(?:^|[\s"'])(?:root|resume)=\/dev\//;
+
 function mapShellCommandLines(text: string, change: Change): string {
   return mapAssignments(text, ({ name, start, quote }, value) => {
-    if (!COMMAND_LINE.test(name)) return value;
+    if (!COMMAND_LINE.test(name) && !ROOT_OPTION.test(value)) return value;
     const index = text.slice(0, start).split('\n').length - 1;
     const after = change(value, `${name}=`, index);
     return quote === '' && /\s/.test(after) && !/["'\\]/.test(after) ? `"${after}"` : after;

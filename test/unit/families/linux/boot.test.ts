@@ -122,6 +122,10 @@ GRUB_DISABLE_LINUX_UUID=true
       'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX root=UUID=root-uuid"',
     ],
     ["GRUB_DISABLE_LINUX_UUID='true' # names", "GRUB_DISABLE_LINUX_UUID='false' # names"],
+    [
+      'OWN="root=/dev/sda2"\nGRUB_CMDLINE_LINUX="$OWN ro"',
+      'OWN="root=UUID=root-uuid"\nGRUB_CMDLINE_LINUX="$OWN ro"',
+    ],
     ['GRUB_DISABLE_UUID=true', 'GRUB_DISABLE_UUID=false'],
     ['GRUB_DEVICE=/dev/sda2', 'GRUB_DEVICE=/dev/disk/by-uuid/root-uuid'],
     ['GRUB_DEVICE_BOOT="/dev/sda1" # boot', 'GRUB_DEVICE_BOOT="/dev/disk/by-uuid/boot-uuid" # boot'],
