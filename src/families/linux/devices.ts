@@ -64,7 +64,7 @@ export function chooseDevices(guest: Pick<Guest, 'tree' | 'identity'>): DeviceSe
   const { machines } = machineArchitecture(identity.architecture);
   const sets = DEVICE_SETS.filter(({ devices }) => machines[devices.disk_bus] !== undefined);
   const known = identity.kernels.filter((kernel) => isKnown(kernel, moduleIndex(tree, kernel)));
-  const isGuess = hasUnknownKernel(guest) && (known.length === 0 || !isFirstKnown(guest, known));
+  const isGuess = isInspected(guest) && (known.length === 0 || !isFirstKnown(guest, known));
   const others = isGuess || isLilo(identity) ? sets.filter((set) => set !== virtio) : sets;
   const set =
     others.find(({ storage }) => startable(known, guest, storage).length > 0) ?? others[0] ?? virtio;
@@ -72,13 +72,14 @@ export function chooseDevices(guest: Pick<Guest, 'tree' | 'identity'>): DeviceSe
   return { ...virtio, devices: { ...virtio.devices, virtio: 'transitional' } };
 }
 
-/** INSPECT finds a kernel in every guest; where there is none, it is in a unified image that could not be read. */
-const hasUnknownKernel = ({ tree, identity }: Pick<Guest, 'tree' | 'identity'>): boolean =>
+/** INSPECT finds a kernel in every guest. If there is none, a unified image holds it that cannot be read. */
+const isInspected = ({ tree, identity }: Pick<Guest, 'tree' | 'identity'>): boolean =>
   identity.kernels.length > 0 || hasUnreadImage({ tree, identity });
 
+/** True if LILO starts the guest: nothing that it loads changes before it is run again. */
 export const isLilo = ({ bootloader }: Pick<Identity, 'bootloader'>): boolean => bootloader === 'lilo';
 
-/** False where the boot loader's first entry starts a kernel that is not among `known`. */
+/** False if the boot loader's first entry starts a kernel that is not among `known`. */
 function isFirstKnown(
   { tree, identity }: Pick<Guest, 'tree' | 'identity'>,
   known: readonly Kernel[],
@@ -133,7 +134,7 @@ function isKnown({ initramfs, builtin }: Kernel, index: ModuleIndex): boolean {
   );
 }
 
-/** Whether the kernel has `drivers` when it looks for its root, after what FIX can do about its initramfs. */
+/** Returns whether a kernel can have `drivers` when it looks for its root, with what FIX can do for its initramfs. */
 export function canLoad(
   kernel: Kernel,
   guest: Pick<Guest, 'tree' | 'identity'>,
@@ -203,7 +204,7 @@ export const devices: Fixer = {
   },
 };
 
-/** The images of kernels that nothing is known of. */
+/** Returns the images of kernels whose drivers are not known. */
 function unknownKernels({ tree, identity }: Guest): string[] {
   if (identity.kernels.length === 0)
     return hasUnreadImage({ tree, identity }) ? ['a unified image that cannot be read'] : [];

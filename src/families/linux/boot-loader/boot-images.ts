@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import type { GuestTree } from '../../../guest/tree.js';
 import { shortLines } from '../../../text/lines.js';
-import { type BootFileKind, bootFiles, isByHand } from './command-line-files.js';
+import { type BootFile, type BootFileKind, bootFiles, isByHand } from './command-line-files.js';
 
 /** A kernel as a boot loader's entry or mkinitcpio's preset names it. */
 export interface BootImage {
@@ -54,17 +54,26 @@ const NOT_LINUX = /memtest|ipxe|\/xen|\.c32$/i;
 const MAX_IMAGES = 400;
 
 /**
- * Every kernel that the boot loaders' files start, in their order, and behind them those of mkinitcpio's presets.
- * A path that no file is found by is left out. Pure.
+ * Returns every kernel that the boot loaders' files start, in their order, followed by those of mkinitcpio's
+ * presets. A path that leads to no file is left out. Pure.
  */
 export function bootImages(tree: GuestTree): BootImage[] {
-  // What grub.cfg takes in comes behind its own entries.
-  const files = bootFiles(tree).sort((a, b) => Number(isByHand(a)) - Number(isByHand(b)));
+  const files = bootFiles(tree).sort(inOrder);
   const started = files.flatMap(({ path, kind }) => {
     const syntax = SYNTAX[kind];
     return syntax === undefined ? [] : readEntries(tree, path, syntax);
   });
   return [...started, ...presetImages(tree)].slice(0, MAX_IMAGES);
+}
+
+/**
+ * GRUB's own entries come before those by hand. Entries of the Boot Loader Specification are sorted by version, the
+ * newest first; Fedora's rescue kernel (`…-0-rescue`) is the last.
+ */
+function inOrder(a: BootFile, b: BootFile): number {
+  const byHand = Number(isByHand(a)) - Number(isByHand(b));
+  if (byHand !== 0 || a.kind !== 'bls' || b.kind !== 'bls') return byHand;
+  return b.path.localeCompare(a.path, 'en', { numeric: true });
 }
 
 function readEntries(tree: GuestTree, file: string, { begin, image, initramfs }: Lines): BootImage[] {
@@ -121,8 +130,8 @@ const MOUNTPOINTS = ['/boot', '', '/efi', '/boot/efi'];
 const MAX_STRIPPED = 3;
 
 /**
- * The real path of what a boot loader's file names: from the root of the file system that it reads, which may be
- * mounted anywhere, or from its own directory. Null where nothing is there, or a variable stands in it.
+ * Returns the real path of what a boot loader's file names: from the root of the file system that it reads, which
+ * may be mounted anywhere, or from its own directory. Null if nothing is there, or if the name has a variable.
  */
 function findBootFile(tree: GuestTree, file: string, name: string): string | null {
   const path = name.replace(/^\([^)]*\)/, '').replace(/^["']|["']$/g, '');

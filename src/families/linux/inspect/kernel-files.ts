@@ -19,8 +19,8 @@ const IMAGE_NAME = /^(vmlinu[xz]|bzImage|zImage|kernel|Image|linux)/i;
 const NO_IMAGE = /memtest|\.(efi|cfg|conf|txt|sig|old_config)$/i;
 
 /**
- * The real paths of everything that may be a kernel: what the boot loaders start, what lies in /boot under such a
- * name, and what lies in the places of the versions in `modulesRoot`. Each once, sorted. Pure.
+ * Returns the real paths of everything that may be a kernel: what the boot loaders start, what is in /boot under
+ * such a name, and what is in the usual places for the versions in `modulesRoot`. Each once, sorted. Pure.
  */
 export function imageCandidates(tree: GuestTree, modulesRoot: string, boot: readonly BootImage[]): string[] {
   const inBoot = tree
@@ -38,10 +38,10 @@ export function imageCandidates(tree: GuestTree, modulesRoot: string, boot: read
 }
 
 /**
- * Every kernel that can be started: images of `images` by the version inside them, those without one by their
- * name, each with the initramfs that its boot entry, its preset or its name tells. An image under several names
- * is one kernel, and so are a copy of it with the same initramfs and one that nothing starts. One that was put
- * beside the boot loader with an initramfs of its own is another. Pure.
+ * Returns every kernel that can be started: the images by the version inside them, or by their name if they do not
+ * tell it, each with the initramfs that its boot entry, its preset or its name gives. An image under several names
+ * is one kernel; a copy with the same initramfs, or one that nothing starts, is not another. A copy beside the boot
+ * loader with its own initramfs is. Pure.
  */
 export function kernelFiles(
   tree: GuestTree,
@@ -111,7 +111,7 @@ function withoutModules(guest: Images, image: string, version: string | null): K
   return { version: name, image, modules: null, initramfs };
 }
 
-/** As the entry says that starts the image, else the preset that makes it, else by names. */
+/** Returns the initramfs of the entry that starts the image, else of its preset, else the one of its name. */
 function initramfsOf(
   { tree, boot }: Images,
   image: string,
@@ -139,15 +139,15 @@ function initramfsOf(
 const DISK_DRIVER = /\/(sd_mod|nvme|virtio_blk|xen-blkfront|ide-disk|ide-gd_mod|mmc_block)\.ko$/m;
 
 /**
- * False where all drivers of disks are modules: an entry without an initramfs is not all that starts this kernel
- * (GRUB 2 can take it from a variable or another file).
+ * False if all drivers of disks are modules: then an entry without an initramfs does not tell everything (GRUB 2
+ * can take the initramfs from a variable or another file).
  */
 function mayStartAlone(tree: GuestTree, modules: string | null): boolean {
   const builtin = modules === null ? null : tree.text(`${modules}/modules.builtin`);
   return builtin === null || DISK_DRIVER.test(builtin.text);
 }
 
-/** What stands behind the name of a kernel: `linux-lts` of `vmlinuz-linux-lts`. */
+/** Returns the part of a kernel's name that tells it from others: `linux-lts` of `vmlinuz-linux-lts`. */
 const stemOf = (image: string): string =>
   /^(?:vmlinu[xz]|bzImage|zImage|kernel|Image|linux)-(.+?)(?:\.gz)?$/i.exec(posix.basename(image))?.[1] ?? '';
 

@@ -185,6 +185,26 @@ describe('kernels by the version inside the image', () => {
   });
 });
 
+it('boot entries come as the loader shows them: the newest first, a rescue kernel and those by hand last', () => {
+  const entry = (name: string) => ({
+    [`/boot/loader/entries/abc-${name}.conf`]: `title x\nlinux /vmlinuz-${name}\n`,
+    [`/boot/vmlinuz-${name}`]: null,
+  });
+  const files = {
+    ...entry('0-rescue-abc'),
+    ...entry('5.14.0-70.el9'),
+    ...entry('5.14.0-427.el9'),
+    '/boot/grub2/custom.cfg': 'menuentry own {\n linux /own\n}\n',
+    '/boot/own': null,
+  };
+  expect(bootImages(treeOf(files)).map(({ image }) => image)).toEqual([
+    '/boot/vmlinuz-5.14.0-427.el9',
+    '/boot/vmlinuz-5.14.0-70.el9',
+    '/boot/vmlinuz-0-rescue-abc',
+    '/boot/own',
+  ]);
+});
+
 describe('readKernels', () => {
   const read = async (files: MemoryFiles) => {
     const workDirectory = mkdtempSync(join(tmpdir(), 'h2k-kernels-'));
