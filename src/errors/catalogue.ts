@@ -234,7 +234,7 @@ const SECTIONS = {
     'plan.initramfs-unreadable': { meaning: 'The initramfs cannot be listed, and cannot be rebuilt either.' },
     'plan.initramfs-list': {
       meaning:
-        'The initramfs loads a fixed list of modules (Red Hat’s nash, tiny-initramfs, genkernel), so appended drivers are never loaded, and the guest has no known tool that makes it anew.',
+        'The initramfs loads a fixed list of modules (Red Hat’s nash, tiny-initramfs, genkernel), so appended drivers are never loaded, and the guest has no known tool to build it again.',
     },
     'plan.network-dhcp': {
       meaning: '`fix.network = "dhcp"` is not supported for this guest\'s network tool. Use `keep`.',
@@ -465,11 +465,11 @@ const SECTIONS = {
     'guest-agent.no-packages': { meaning: '`fix.guest_agent_packages` has no packages for this guest.' },
     'boot.lilo': {
       meaning:
-        'LILO’s map has the sectors of kernel and initramfs, and the root, from when it was last run. The domain offers SATA, on which they stay as they were. In the guest: `root=` by UUID in /etc/lilo.conf, virtio_blk in the initramfs, `lilo`, and then virtio in the domain.',
+        'LILO’s map has the sectors of the kernel and initramfs, and the root, of its last run. The domain offers SATA, with which they work unchanged. For virtio: set `root=` in /etc/lilo.conf to a UUID, add virtio_blk to the initramfs, run `lilo` in the guest, and then change the domain.',
     },
     'devices.unknown-kernel': {
       meaning:
-        'No installed modules belong to a kernel, and no configuration file tells what is built into it. Where it is the one that starts, the domain offers SATA and e1000e, never virtio on a guess.',
+        'No installed modules belong to a kernel, and no configuration file shows its built-in drivers. If it is the one that starts, the domain offers SATA and e1000e instead of virtio.',
     },
     'devices.no-virtio': { meaning: 'The kernel has no virtio drivers: the domain offers SATA and e1000.' },
     'devices.transitional': {
@@ -481,20 +481,20 @@ const SECTIONS = {
     },
     'boot.driver-excluded': {
       meaning:
-        'Configuration kept a driver out that the VM needs on KVM (dracut’s omit_drivers, modprobe.d, the kernel’s command line). It was taken back: lines are comments now.',
+        'Configuration excluded a driver that the VM needs on KVM (dracut’s omit_drivers, modprobe.d, the kernel’s command line). The exclusion was removed; lines became comments.',
     },
     'boot.dracut-module': {
       meaning:
-        'dracut’s configuration omits a part without which an initramfs has no drivers. It stays: a kernel with all drivers built in needs none.',
+        'dracut’s configuration omits a module without which an initramfs has no drivers. It stays, because a kernel with all drivers built in needs none.',
     },
     'initramfs.none': { meaning: 'A kernel has no initramfs.' },
     'initramfs.list': {
       meaning:
-        'An initramfs loads a fixed list of modules (Red Hat’s nash, tiny-initramfs, booster, genkernel) and cannot be made anew: its kernel may not start. Another one does.',
+        'An initramfs loads a fixed list of modules (Red Hat’s nash, tiny-initramfs, booster, genkernel) and cannot be built again: its kernel may not start. Another kernel does.',
     },
     'initramfs.unknown-init': {
       meaning:
-        'Drivers were appended to an initramfs whose own init nobody knows: it may not load them. The boot test tells; `fix.initramfs = "rebuild"` makes it anew where the guest has a tool for that.',
+        'Drivers were appended to an initramfs with an unknown init, which may not load them. The boot test shows it; `fix.initramfs = "rebuild"` builds it again if the guest has a tool for that.',
     },
     'initramfs.no-tool': {
       meaning:

@@ -47,7 +47,7 @@ export const SIGNATURES: readonly Signature[] = [
     settleSeconds: 2,
     meaning: 'The initrd of Red Hat’s old mkinitrd did not find the root file system.',
     advice:
-      'It loads the modules on its own list, and no driver of the disk controller is among them: make it anew in the guest (`mkinitrd --with=virtio_pci --with=virtio_blk`).',
+      'It loads only the modules on its own list, which has no driver for the disk controller: build it again in the guest (`mkinitrd --with=virtio_pci --with=virtio_blk`).',
   },
   {
     signature: 'init-missing',

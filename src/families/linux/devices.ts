@@ -191,12 +191,12 @@ export const devices: Fixer = {
     if (unknown.length > 0)
       warn(
         'devices.unknown-kernel',
-        `${unknown.join(', ')}: neither modules nor a configuration tell which disks this kernel drives${disk_bus === 'virtio' ? '' : `: ${bus}`}. The boot test tells whether it starts`,
+        `${unknown.join(', ')}: neither modules nor a configuration file show which disks this kernel supports${disk_bus === 'virtio' ? '' : `: ${bus}`}. The boot test shows whether it starts`,
       );
     if (isLilo(guest.identity))
       warn(
         'boot.lilo',
-        `LILO starts the kernel, initramfs and root that were there when it was last run, whatever /etc/lilo.conf says: ${bus}, and neither is changed. For virtio disks put virtio_blk into the initramfs, set root= in /etc/lilo.conf to a UUID and run lilo in the guest`,
+        `LILO starts the kernel, initramfs and root of its last run, whatever /etc/lilo.conf says now: ${bus}, with which they work unchanged. For virtio disks, add virtio_blk to the initramfs, set root= in /etc/lilo.conf to a UUID and run lilo in the guest`,
       );
     else if (disk_bus !== 'virtio' && unknown.length === 0)
       warn('devices.no-virtio', `none of the guest's kernels can be started from virtio disks: ${bus}`);

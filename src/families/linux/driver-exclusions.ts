@@ -12,19 +12,19 @@ import { admitInDracut, admitInModprobe, admitOnCommandLine, type Exclusions } f
 import { moduleIndex } from './modules.js';
 
 const NAME = 'driver-exclusions';
-const REASON = 'it keeps drivers of the new VM’s disks and network card out';
+const REASON = 'it excludes drivers of the new VM’s disks and network card';
 
 export const driverExclusions: Fixer = {
   name: NAME,
   description:
-    'What keeps a driver of the new VM’s disks or network card out is taken back, with a warning: dracut’s omit_drivers, `blacklist` and `install` lines of modprobe.d, and lists such as rd.driver.blacklist= and modprobe.blacklist= on the kernel’s command lines. Lines become comments, so that they can be put back. A file of a package’s directory stays, and a changed copy in /etc takes its place. Copies inside an initramfs are replaced with the drivers.',
+    'Exclusions of a driver for the new VM’s disks or network card are removed, with a warning: dracut’s omit_drivers, `blacklist` and `install` lines of modprobe.d, and lists such as rd.driver.blacklist= and modprobe.blacklist= on the kernel’s command lines. Lines become comments, so that they can be restored. A file in a package’s directory stays, and a changed copy in /etc overrides it. Copies inside an initramfs are replaced when the drivers are added.',
   plan(guest) {
     const operations: Operation[] = [];
     const warnings: Warning[] = [];
     const note = (path: string, planned: readonly Operation[], { taken }: Exclusions) => {
       operations.push(...planned);
       if (taken.size === 0) return;
-      const message = `${path} kept ${[...taken].sort().join(', ')} out: taken back, as the VM needs them on KVM`;
+      const message = `${path} excludes ${[...taken].sort().join(', ')}, which the VM needs on KVM: the exclusion is removed`;
       warnings.push({ fixer: NAME, code: 'boot.driver-excluded', message });
     };
     for (const { paths, change } of configurations(guest.tree))
@@ -48,7 +48,7 @@ export const driverExclusions: Fixer = {
   },
 };
 
-/** The drivers of the chosen devices, and all that they depend on in any of the kernels. */
+/** Returns the drivers of the chosen devices and all their dependencies in any of the kernels. */
 export function exclusionsOf(guest: Guest): Exclusions {
   const drivers = driversOf(chooseDevices(guest));
   const closures = guest.identity.kernels.flatMap((kernel) =>
@@ -75,7 +75,7 @@ function configurations(tree: GuestTree): Configuration[] {
   ];
 }
 
-/** Files of the directories, of which a name in an earlier one hides the same in a later one. */
+/** Returns the files of the directories; a file in an earlier one hides that of the same name in a later one. */
 function effective(tree: GuestTree, directories: readonly string[], name: RegExp): string[] {
   const found = new Map<string, string>();
   for (const directory of directories)
@@ -84,7 +84,7 @@ function effective(tree: GuestTree, directories: readonly string[], name: RegExp
   return [...found.values()];
 }
 
-/** A package's file is its own: a copy of the same name in /etc is read instead. */
+/** Changes a file in /etc in place. A package's file stays: a copy of the same name in /etc overrides it. */
 function changeFile(tree: GuestTree, path: string, change: (text: string) => string): Operation[] {
   const cause = { fixer: NAME, reason: REASON };
   if (path.startsWith('/etc/')) return rewriteFile(tree, path, cause, change);
@@ -95,7 +95,7 @@ function changeFile(tree: GuestTree, path: string, change: (text: string) => str
   return putFile(tree, own, cause, after);
 }
 
-/** dracut's own parts without which an initramfs has no drivers, whatever their list is. */
+/** Modules of dracut without which an initramfs has no drivers. */
 const PARTS = /(?<![\w-])(kernel-modules|udev-rules|rootfs-block)(?![\w-])/;
 
 function omittedParts(tree: GuestTree): Warning[] {
@@ -106,7 +106,7 @@ function omittedParts(tree: GuestTree): Warning[] {
       .filter(({ name }) => name === 'omit_dracutmodules')
       .flatMap(({ start, end }) => PARTS.exec(text.slice(start, end))?.[1] ?? []);
     if (parts.length === 0) return [];
-    const message = `${path} leaves ${parts.join(', ')} out of every new initramfs: after its next kernel update the guest may not find its disks`;
+    const message = `${path} omits ${parts.join(', ')} from every new initramfs: the guest may not find its disks after its next kernel update`;
     return [{ fixer: NAME, code: 'boot.dracut-module', message }];
   });
 }

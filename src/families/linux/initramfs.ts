@@ -101,7 +101,7 @@ function planKernel(context: KernelCase, warnings: Warning[]): AppendInitramfs |
       warnings.push(
         warning(
           'initramfs.unknown-init',
-          `nothing in ${image.path} is known to load drivers by itself (udev, nlplug-findfs): they are appended, and only the boot test tells whether its init loads them`,
+          `nothing in ${image.path} is known to load drivers by itself (udev, nlplug-findfs): they are appended, but only the boot test shows whether its init loads them`,
         ),
       );
     return append(context, image);
@@ -111,7 +111,7 @@ function planKernel(context: KernelCase, warnings: Warning[]): AppendInitramfs |
   const command = isInside ? null : rebuildCommand(guest.tree, { image: image.path, kernel, modules });
   if (command !== null) {
     const why = isListed
-      ? 'it loads the modules on its own list, and nothing that is appended'
+      ? 'it loads only the modules on its own list, and nothing that is appended'
       : image.unreadable === null
         ? 'fix.initramfs asks for it'
         : `it cannot be read: ${image.unreadable}`;
@@ -153,13 +153,13 @@ function planKernel(context: KernelCase, warnings: Warning[]): AppendInitramfs |
   });
 }
 
-/** What nothing can be appended to, in a guest that cannot make it anew. */
+/** Warns of an initramfs that nothing can be appended to, or throws if no other kernel starts. */
 function withoutTool({ guest, kernel, set }: KernelCase, path: string, warnings: Warning[]): null {
-  const message = `${path} loads the modules on its own list and nothing that is appended, and the guest has no known tool to make it anew`;
+  const message = `${path} loads only the modules on its own list, and the guest has no known tool to build it again`;
   if (!guest.identity.kernels.some((other) => canLoad(other, guest, set.storage)))
     throw new Hyper2kvmError('plan.initramfs-list', message, {
       advice:
-        'Make the initramfs anew in the guest, with virtio_pci and virtio_blk on its list, before the conversion.',
+        'Build the initramfs again in the guest, with virtio_pci and virtio_blk on its list, before the conversion.',
     });
   warnings.push(warning('initramfs.list', `${message}: kernel ${kernel.version} may not start`));
   return null;

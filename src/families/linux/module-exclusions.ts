@@ -2,8 +2,8 @@ import { mapAssignments } from '../../guest/shell-assignments.js';
 import { mapLines } from '../../text/lines.js';
 
 /**
- * The ways in which configuration keeps a driver out, each taken back for the drivers in question. All are pure, and
- * put what they took into `taken`.
+ * The ways in which configuration excludes a driver, each reversed for the drivers in question. All functions are
+ * pure but for `taken`, to which they add the drivers that were excluded.
  */
 export interface Exclusions {
   /** Names with `_`. */
@@ -11,7 +11,7 @@ export interface Exclusions {
   taken: Set<string>;
 }
 
-/** The drivers that a name means: dracut takes expressions, modprobe's `install` shell patterns. */
+/** Returns the drivers that a name means: dracut takes expressions, modprobe's `install` shell patterns. */
 function driversMeant(name: string, { drivers }: Exclusions): string[] {
   const plain = name.replaceAll('-', '_');
   if (/^\w+$/.test(plain)) return drivers.has(plain) ? [plain] : [];
@@ -28,7 +28,7 @@ const isTaken = (name: string, exclusions: Exclusions): boolean => {
 
 const RULE = /^\s*(?:(blacklist)\s+(\S+)\s*(?:#.*)?$|(install)\s+(\S+)\s+(.*)$|(alias)\s+(\S+)\s+off\s*$)/;
 
-/** modprobe.d(5): `blacklist` lines, `alias … off`, and `install` lines that load nothing, become comments. */
+/** Comments out modprobe.d(5)'s `blacklist` lines, `alias … off`, and `install` lines that load nothing. */
 export function admitInModprobe(text: string, exclusions: Exclusions): string {
   return mapLines(text, (line) => {
     const [, blacklist, blacklisted = '', install, installed = '', command = '', , aliased = ''] =
@@ -39,7 +39,7 @@ export function admitInModprobe(text: string, exclusions: Exclusions): string {
   });
 }
 
-/** dracut.conf(5): names of drivers are left out of `omit_drivers`, in every spelling of the shell. */
+/** Removes drivers from dracut.conf(5)'s `omit_drivers`, in every spelling of the shell. */
 export function admitInDracut(text: string, exclusions: Exclusions): string {
   return mapAssignments(text, ({ name }, value) =>
     name === 'omit_drivers' ? withoutWords(value, exclusions) : value,
@@ -55,7 +55,7 @@ function withoutWords(value: string, exclusions: Exclusions): string {
 const OPTION =
   /(?<![^\s"'=])((?:rd\.driver\.blacklist|rdblacklist|modprobe\.blacklist|module_blacklist|blacklist|disablemodules)=)([^\s"']+)(\s?)/g;
 
-/** A kernel's command line without the drivers in its lists; a list without a name goes. */
+/** Removes drivers from the lists on a kernel's command line, and a list that becomes empty. */
 export function admitOnCommandLine(args: string, exclusions: Exclusions): string {
   return args.replace(OPTION, (whole, option: string, list: string, blank: string) => {
     const names = list.split(',');
