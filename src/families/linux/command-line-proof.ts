@@ -1,13 +1,13 @@
-import { isUnstableName } from '../../guest/device-names.js';
-import { unproven } from '../../operations/prove-outcomes.js';
-import type { FixedGuest, Proof } from '../base/fixer.js';
 import {
   type BootFile,
   type BootFileKind,
   bootFiles,
   isByHand,
   mapCommandLines,
-} from './boot-loader/command-line-files.js';
+} from '../../guest/command-line-files.js';
+import { isUnstableName } from '../../guest/device-names.js';
+import { unproven } from '../../operations/prove-outcomes.js';
+import type { FixedGuest, Proof } from '../base/fixer.js';
 
 const ROOT = /(?<![^\s"'])root=([^\s"']+)/g;
 

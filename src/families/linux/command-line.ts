@@ -1,17 +1,17 @@
 import { Hyper2kvmError } from '../../errors/error.js';
-import { isUnstableName } from '../../guest/device-names.js';
-import { machineArchitecture } from '../../machine/architecture.js';
-import type { Identity } from '../../model/identity.js';
-import type { Warning } from '../../model/plan.js';
-import { rewriteFile } from '../base/edit.js';
-import type { FixerResult, Guest } from '../base/fixer.js';
 import {
   type BootFile,
   type BootFileKind,
   bootFiles,
   isByHand,
   mapCommandLines,
-} from './boot-loader/command-line-files.js';
+} from '../../guest/command-line-files.js';
+import { isUnstableName } from '../../guest/device-names.js';
+import { machineArchitecture } from '../../machine/architecture.js';
+import type { Identity } from '../../model/identity.js';
+import type { Warning } from '../../model/plan.js';
+import { rewriteFile } from '../base/edit.js';
+import type { FixerResult, Guest } from '../base/fixer.js';
 import { duplicateError } from './fstab.js';
 import { copiesOf, stabilise } from './stable-names.js';
 import { knowsPartuuid, startsWithoutInitramfs } from './without-initramfs.js';
@@ -96,7 +96,7 @@ function stableArguments(args: string, guest: Guest, place: Place): string {
             'Give the boot loader of the guest root=UUID=… before the conversion, or drop all disks of the VM together.',
         },
       );
-    const message = `${whole} in ${place.path} is on none of the VM's disks: it stays as it is`;
+    const message = `${whole} in ${place.path} is on none of the VM's disks and was left unchanged`;
     if (!place.warnings.some((warning) => warning.message === message))
       place.warnings.push({ fixer: place.fixer, code: 'boot.unresolved', message });
     return whole;

@@ -1,11 +1,10 @@
 import { Hyper2kvmError } from '../../errors/error.js';
+import { bootImages } from '../../guest/boot-images.js';
 import type { GuestTree } from '../../guest/tree.js';
 import { machineArchitecture } from '../../machine/architecture.js';
 import type { Identity, Kernel } from '../../model/identity.js';
 import type { Devices, Warning } from '../../model/plan.js';
-
 import type { Fixer, Guest } from '../base/fixer.js';
-import { bootImages } from './boot-loader/boot-images.js';
 import { hasInitramfsTool } from './initramfs-tools.js';
 import { type ModuleIndex, moduleIndex } from './modules.js';
 import { hasUnreadImage } from './unified-images.js';

@@ -1,4 +1,5 @@
 import { posix } from 'node:path';
+import { bootFiles, mapCommandLines } from '../../guest/command-line-files.js';
 import { hasProgram } from '../../guest/programs.js';
 import { shellAssignments } from '../../guest/shell-assignments.js';
 import type { GuestTree } from '../../guest/tree.js';
@@ -6,7 +7,6 @@ import type { Warning } from '../../model/plan.js';
 import type { Operation } from '../../operations/registry.js';
 import { filesIn, putFile, rewriteFile } from '../base/edit.js';
 import type { Fixer, Guest } from '../base/fixer.js';
-import { bootFiles, mapCommandLines } from './boot-loader/command-line-files.js';
 import { chooseDevices, driversOf } from './devices.js';
 import { admitInDracut, admitInModprobe, admitOnCommandLine, type Exclusions } from './module-exclusions.js';
 import { moduleIndex } from './modules.js';

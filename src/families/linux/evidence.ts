@@ -1,10 +1,10 @@
+import { type BootFileKind, bootFiles, mapCommandLines } from '../../guest/command-line-files.js';
 import type { GuestTree } from '../../guest/tree.js';
 import { machineArchitecture } from '../../machine/architecture.js';
 import type { Operation } from '../../operations/registry.js';
 import type { WriteFile } from '../../operations/write-file.js';
 import { putFile, putLink, rewriteFile } from '../base/edit.js';
 import type { Evidence } from '../base/family.js';
-import { type BootFileKind, bootFiles, mapCommandLines } from './boot-loader/command-line-files.js';
 import { appendArguments, hasKernelArguments, serialConsoleOptions } from './command-line.js';
 import { REPORT_BEGIN, REPORT_END } from './guest-report.js';
 

@@ -1,5 +1,5 @@
+import type { BootFileKind } from '../../guest/command-line-files.js';
 import type { Fixer } from '../base/fixer.js';
-import type { BootFileKind } from './boot-loader/command-line-files.js';
 import { fixCommandLines } from './command-line.js';
 import { commandLineProof } from './command-line-proof.js';
 

@@ -1,8 +1,8 @@
+import type { BootFileKind } from '../../guest/command-line-files.js';
 import { isUnstableName } from '../../guest/device-names.js';
 import { mapAssignments } from '../../guest/shell-assignments.js';
 import type { Warning } from '../../model/plan.js';
 import type { Fixer, Guest } from '../base/fixer.js';
-import type { BootFileKind } from './boot-loader/command-line-files.js';
 import { fixCommandLines } from './command-line.js';
 import { commandLineProof } from './command-line-proof.js';
 import { stabilise } from './stable-names.js';

@@ -1,6 +1,6 @@
+import { bootFiles, mapCommandLines } from '../../guest/command-line-files.js';
 import { rewriteFile } from '../base/edit.js';
 import type { Fixer } from '../base/fixer.js';
-import { bootFiles, mapCommandLines } from './boot-loader/command-line-files.js';
 import { appendArguments, hasKernelArguments, serialConsoleOptions } from './command-line.js';
 
 const NAME = 'serial-console';

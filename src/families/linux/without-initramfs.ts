@@ -1,12 +1,12 @@
-import { parseSectionPath } from '../../guest/unified-image.js';
-import { shortLines } from '../../text/lines.js';
-import type { Guest } from '../base/fixer.js';
 import {
   type BootFile,
   type BootFileKind,
   bootFiles,
   mapCommandLines,
-} from './boot-loader/command-line-files.js';
+} from '../../guest/command-line-files.js';
+import { parseSectionPath } from '../../guest/unified-image.js';
+import { shortLines } from '../../text/lines.js';
+import type { Guest } from '../base/fixer.js';
 
 const GRUB2 = /^\s*(menuentry|submenu|linux(16|efi)?|multiboot2?)\s/;
 /** The beginning of an entry in a boot loader's file; a kernel and its initramfs are between two of these. */

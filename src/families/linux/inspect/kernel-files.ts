@@ -1,6 +1,7 @@
 import { posix } from 'node:path';
+import type { BootImage } from '../../../guest/boot-images.js';
+import { espMountpoints } from '../../../guest/esp.js';
 import type { GuestTree } from '../../../guest/tree.js';
-import type { BootImage } from '../boot-loader/boot-images.js';
 
 /** A kernel's image with the modules and the initramfs that it is started with. */
 export interface KernelFiles {
@@ -200,7 +201,7 @@ const MAX_TOKENS = 1000;
 
 /** The Boot Loader Specification's type 1 places: `<boot>/<machine or token>/<version>/`. */
 function entryDirectories(tree: GuestTree, version: string): string[] {
-  return ['/boot/efi', '/efi', '/boot'].flatMap((boot) =>
+  return espMountpoints(tree).flatMap((boot) =>
     tree
       .list(boot)
       .slice(0, MAX_TOKENS)

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import type { GuestReader } from '../../../access/guest-reader.js';
 import { refusal } from '../../../access/tolerate.js';
 import { Hyper2kvmError } from '../../../errors/error.js';
+import { bootImages } from '../../../guest/boot-images.js';
+import { espMountpoints } from '../../../guest/esp.js';
 import {
   DEFAULT_LIMITS,
   describeInitramfs,
@@ -18,7 +20,6 @@ import { listInThread } from '../../../guest/list-in-thread.js';
 import type { GuestTree } from '../../../guest/tree.js';
 import { sectionPath } from '../../../guest/unified-image.js';
 import type { Kernel } from '../../../model/identity.js';
-import { bootImages } from '../boot-loader/boot-images.js';
 import { configNames, driversOfConfig } from './kernel-config.js';
 import { imageCandidates, type KernelFiles, kernelFiles } from './kernel-files.js';
 import type { UnifiedImage } from './unified-images.js';
@@ -202,8 +203,6 @@ const IMAGE_NAME = /^(vmlinu[xz]|bzImage|kernel|Image|linux)/;
 export function hasKernelImage(tree: GuestTree): boolean {
   return (
     tree.list('/boot').some((name) => IMAGE_NAME.test(name) && !tree.isDirectory(`/boot/${name}`)) ||
-    ['/boot/efi', '/efi', '/boot'].some((esp) =>
-      tree.list(`${esp}/EFI/Linux`).some((name) => name.endsWith('.efi')),
-    )
+    espMountpoints(tree).some((esp) => tree.list(`${esp}/EFI/Linux`).some((name) => name.endsWith('.efi')))
   );
 }

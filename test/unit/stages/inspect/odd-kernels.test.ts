@@ -33,7 +33,14 @@ async function planOf(files: MemoryFiles) {
   onTestFinished(() => rmSync(workDirectory, { recursive: true }));
   const root = { ...disks.filesystems?.['/dev/sda1'], ...files };
   const { reader } = memoryGuest({ ...disks, filesystems: { '/dev/sda1': root } });
-  const request = { keys: [], isOffline: true, controllers: [null], firmware: null, workDirectory };
+  const request = {
+    keys: [],
+    isOffline: true,
+    diskIds: [],
+    controllers: [null],
+    firmware: null,
+    workDirectory,
+  };
   const { identity, snapshot } = await inspectGuest(reader, request, () => undefined);
   const tree = await readSnapshot(join(workDirectory, snapshot));
   return { identity, ...planGuest({ ...guestOf(recipe), identity, tree }) };

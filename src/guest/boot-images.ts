@@ -1,7 +1,8 @@
 import { posix } from 'node:path';
-import type { GuestTree } from '../../../guest/tree.js';
-import { shortLines } from '../../../text/lines.js';
+import { shortLines } from '../text/lines.js';
 import { type BootFile, type BootFileKind, bootFiles, isByHand } from './command-line-files.js';
+import { espMountpoints } from './esp.js';
+import type { GuestTree } from './tree.js';
 
 /** A kernel as a boot loader's entry or mkinitcpio's preset names it. */
 export interface BootImage {
@@ -124,8 +125,6 @@ function entryOf(
   };
 }
 
-/** Where the boot loader's file system may be mounted. */
-const MOUNTPOINTS = ['/boot', '', '/efi', '/boot/efi'];
 /** A btrfs subvolume stands before the path (`/@/boot/vmlinuz`). */
 const MAX_STRIPPED = 3;
 
@@ -139,7 +138,7 @@ function findBootFile(tree: GuestTree, file: string, name: string): string | nul
   if (!path.startsWith('/')) return realFile(tree, posix.join(posix.dirname(file), path));
   const parts = path.split('/').filter((part) => part !== '');
   for (let strip = 0; strip <= MAX_STRIPPED && strip < parts.length; strip++)
-    for (const mountpoint of MOUNTPOINTS) {
+    for (const mountpoint of ['/boot', '', ...espMountpoints(tree)]) {
       const real = realFile(tree, `${mountpoint}/${parts.slice(strip).join('/')}`);
       if (real !== null) return real;
     }
