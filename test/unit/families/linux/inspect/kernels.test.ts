@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
+import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { imageCandidates, kernelFiles } from '../../../../../src/families/linux/inspect/kernel-files.js';
 import { readKernels } from '../../../../../src/families/linux/inspect/kernels.js';
@@ -203,6 +204,41 @@ it('boot entries come as the loader shows them: the newest first, a rescue kerne
     '/boot/vmlinuz-0-rescue-abc',
     '/boot/own',
   ]);
+});
+
+it('any text in a boot loader’s file is read without an error, in time', () => {
+  const words = fc.constantFrom(
+    ...[
+      'linux ',
+      'initrd ',
+      'image=',
+      'label x',
+      'title ',
+      'menuentry x {',
+      'append initrd=',
+      '\n',
+      '(hd0',
+      ')',
+      '/',
+    ],
+    ...['../', '$', '"', ',', 'module2 --', 'ALL_kver=', 'kernel ', 'xen', 'a'],
+  );
+  const paths = [
+    '/boot/grub/grub.cfg',
+    '/boot/grub/menu.lst',
+    '/boot/loader/entries/a.conf',
+    '/etc/lilo.conf',
+  ];
+  fc.assert(
+    fc.property(fc.array(words, { maxLength: 60 }), (parts) => {
+      const files = Object.fromEntries(paths.map((path) => [path, parts.join('')]));
+      for (const { image } of bootImages(treeOf({ ...files, '/boot/a': null }))) expect(image).toMatch(/^\//);
+    }),
+  );
+  const started = performance.now();
+  const long = `append ${'initrd= '.repeat(1000)}\n`.repeat(100) + `linux ${'('.repeat(8000)}\n`.repeat(100);
+  bootImages(treeOf({ '/boot/extlinux.conf': long, '/boot/grub/grub.cfg': long }));
+  expect(performance.now() - started).toBeLessThan(3000);
 });
 
 describe('readKernels', () => {
