@@ -8,7 +8,13 @@ import type { Operation } from '../../operations/registry.js';
 import { filesIn, putFile, rewriteFile } from '../base/edit.js';
 import type { Fixer, Guest } from '../base/fixer.js';
 import { chooseDevices, driversOf } from './devices.js';
-import { admitInDracut, admitInModprobe, admitOnCommandLine, type Exclusions } from './module-exclusions.js';
+import {
+  admitInDracut,
+  admitInModprobe,
+  admitOnCommandLine,
+  type Exclusions,
+  mayExclude,
+} from './module-exclusions.js';
 import { moduleIndex } from './modules.js';
 
 const NAME = 'driver-exclusions';
@@ -27,9 +33,10 @@ export const driverExclusions: Fixer = {
       const message = `${path} excludes ${[...taken].sort().join(', ')}, which the VM needs on KVM: the exclusion is removed`;
       warnings.push({ fixer: NAME, code: 'boot.driver-excluded', message });
     };
+    const { drivers } = exclusionsOf(guest);
     for (const { paths, change } of configurations(guest.tree))
       for (const path of paths) {
-        const exclusions = exclusionsOf(guest);
+        const exclusions = { drivers, taken: new Set<string>() };
         note(
           path,
           changeFile(guest.tree, path, (text) => change(text, exclusions)),
@@ -37,10 +44,11 @@ export const driverExclusions: Fixer = {
         );
       }
     for (const { path, kind } of bootFiles(guest.tree)) {
-      const exclusions = exclusionsOf(guest);
+      const exclusions = { drivers, taken: new Set<string>() };
       const change = (args: string) => admitOnCommandLine(args, exclusions);
       const planned = rewriteFile(guest.tree, path, { fixer: NAME, reason: REASON }, (text) =>
-        mapCommandLines(text, kind, change),
+        // A search through all of a large file costs less than one through each of its lines.
+        mayExclude(text) ? mapCommandLines(text, kind, change) : text,
       );
       note(path, planned, exclusions);
     }

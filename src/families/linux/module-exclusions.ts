@@ -55,6 +55,9 @@ function withoutWords(value: string, exclusions: Exclusions): string {
 const OPTION =
   /(?<![^\s"'=])((?:rd\.driver\.blacklist|rdblacklist|modprobe\.blacklist|module_blacklist|blacklist|disablemodules)=)([^\s"']+)(\s?)/g;
 
+/** True if a list that `admitOnCommandLine` changes may be in the text. */
+export const mayExclude = (text: string): boolean => /blacklist=|disablemodules=/.test(text);
+
 /** Removes drivers from the lists on a kernel's command line, and a list that becomes empty. */
 export function admitOnCommandLine(args: string, exclusions: Exclusions): string {
   return args.replace(OPTION, (whole, option: string, list: string, blank: string) => {
