@@ -52,7 +52,7 @@ const SECTIONS = {
   drop: {
     'fetch.unknown-format': {
       meaning:
-        'Not a disk image: no known header, partition table or file system. An empty data disk needs `kind = "data"`.',
+        'Not a disk image: no known header, partition table or filesystem. An empty data disk needs `kind = "data"`.',
     },
     'fetch.conflicting-format': {
       meaning: 'The name says one format, the content another. Rename the file to match its content.',
@@ -159,7 +159,7 @@ const SECTIONS = {
   },
   guest: {
     'inspect.no-os': {
-      meaning: 'No operating system on any file system. A data disk needs `kind = "data"`.',
+      meaning: 'No operating system on any filesystem. A data disk needs `kind = "data"`.',
     },
     'inspect.windows-unsupported': { meaning: 'Windows guests are not converted by this version.' },
     'inspect.encrypted': {
@@ -178,15 +178,14 @@ const SECTIONS = {
     },
     'inspect.no-kernel': {
       meaning:
-        "A Linux system without a kernel in /boot: a disk is missing, or this is a container's file system.",
+        "A Linux system without a kernel in /boot: a disk is missing, or this is a container's filesystem.",
     },
     'inspect.unmountable': {
-      meaning:
-        'A file system is damaged. Shut the VM down cleanly on the old hypervisor and export it again.',
+      meaning: 'A filesystem is damaged. Shut the VM down cleanly on the old hypervisor and export it again.',
     },
     'inspect.duplicate-vg': {
       meaning:
-        'Two LVM volume groups of the VM have one name, so LVM activates neither, and no system was found outside of them. Rename one in the guest (`vgrename UUID NEWNAME`), or drop the VM without the disk that does not belong to it.',
+        'Two LVM volume groups of the VM have the same name, so LVM activates neither, and no system was found outside of them. Rename one in the guest (`vgrename UUID NEWNAME`), or drop the VM without the disk that does not belong to it.',
     },
     'inspect.too-many-volumes': {
       meaning:
@@ -252,7 +251,7 @@ const SECTIONS = {
       meaning: 'A file that should be created already exists. It is not overwritten; please report this.',
     },
     'fix.unproven': {
-      meaning: "A changed file differs from the plan after writing. The guest's file system may be damaged.",
+      meaning: "A changed file differs from the plan after writing. The guest's filesystem may be damaged.",
     },
     'fix.initramfs-unproven': {
       meaning:
@@ -288,17 +287,42 @@ const SECTIONS = {
     'guest.launch-failed': { meaning: 'The libguestfs appliance did not start. Run `hyper2kvm doctor`.' },
     'guest.filesystem-too-new': {
       meaning:
-        'A file system has features that the kernel of this host, which the appliance runs, does not know (a new XFS, ext4 or btrfs). It is not damaged: convert the VM on a host with a newer kernel.',
+        'A filesystem has features that the kernel of this host, which the appliance runs, does not support (a new XFS, ext4 or btrfs). It is not damaged: convert the VM on a host with a newer kernel.',
     },
     'guest.call-failed': { meaning: "A call into the guest failed; the message has libguestfs' own." },
     'guest.timeout': {
       meaning:
-        'A call took longer than `guest.timeout_seconds`: the host is overloaded or the file system damaged.',
+        'A call took longer than `guest.timeout_seconds`: the host is overloaded or the filesystem damaged.',
     },
     'guest.died': { meaning: 'The appliance process died.' },
     'guest.cpio-corrupt': { meaning: "The guest's initramfs is damaged." },
     'guest.unified-image': {
       meaning: 'A unified kernel image is damaged, or was not the one that INSPECT read.',
+    },
+    'guest.bcd-incomplete': {
+      meaning: 'The file is a registry hive, but not a boot configuration store: it has no boot manager.',
+    },
+    'guest.hive-corrupt': {
+      meaning: 'A registry hive of the guest is damaged, or its file is not a hive.',
+      advice:
+        'Start the guest where it is and let Windows repair it (or restore the hive from a backup), shut it down cleanly, and drop it again.',
+    },
+    'guest.hive-dirty': {
+      meaning:
+        "The guest was stopped while it wrote a registry hive, and the hive's logs do not complete it.",
+      advice: 'Start the guest where it is, shut it down cleanly (not into hibernation), and drop it again.',
+    },
+    'guest.hive-unsupported': {
+      meaning: 'A registry hive of the guest has a version that is not known: not Windows NT 4 to 11.',
+    },
+    'guest.inf-invalid': {
+      meaning: "A driver package's INF file is damaged, or is not an INF file. Get the package again.",
+    },
+    'guest.pe-invalid': {
+      meaning: 'A Windows program or driver is damaged, or its file is not one. Get the file again.',
+    },
+    'guest.signature-invalid': {
+      meaning: 'The signature of a Windows driver or its catalogue is damaged. Get the driver package again.',
     },
     'guest.appendix-path': { meaning: 'A driver is outside /lib/modules: the module index is damaged.' },
     'qemu.start': { meaning: 'QEMU did not start; the message has its output. Run `hyper2kvm doctor`.' },
@@ -347,7 +371,7 @@ const SECTIONS = {
     'host.edquot': { meaning: 'Disk or quota full. Free some space; the job continues automatically.' },
     'host.no-space': {
       meaning:
-        'The job does not fit on the file system even if nothing else uses it; the message says what it needs, what is free and the total. Use a larger file system for `spool.work` (or `archive`), or a smaller output.',
+        'The job does not fit on the filesystem even if nothing else uses it; the message says what it needs, what is free and the total. Use a larger filesystem for `spool.work` (or `archive`), or a smaller output.',
     },
     'host.waits-for-space': {
       meaning: 'In the log only: the job is queued until other jobs have ended or you free some space.',
@@ -462,7 +486,7 @@ const SECTIONS = {
       meaning: 'A logical volume is a snapshot of the root. It is left alone; the root itself is converted.',
     },
     'fstab.duplicate-uuid': {
-      meaning: 'fstab mounts data by a UUID or label that two filesystems have. It stays as it was.',
+      meaning: 'fstab mounts data by a UUID or label that two filesystems have. The line was left unchanged.',
     },
     'inspect.skipped': {
       meaning: 'A filesystem, volume or mount that the VM can do without is damaged and was skipped.',
@@ -510,11 +534,11 @@ const SECTIONS = {
         'The guest has no tool that builds its initramfs: drivers were appended although a rebuild was requested.',
     },
     'units.unresolved': {
-      meaning: 'A systemd unit names a disk that is none of the VM’s: look whether it is still needed.',
+      meaning: 'A systemd unit names a disk that the VM does not have: check whether it is still needed.',
     },
     'units.device-name': {
       meaning:
-        'A command or setting of a systemd unit names a disk as the old hypervisor did: give it a name by UUID.',
+        'A command or setting of a systemd unit names a disk by its name on the old hypervisor: use its UUID instead.',
     },
     'lvm.filter': { meaning: 'A filter or device line names disks of the old hypervisor.' },
     'mdadm.device': { meaning: 'A filter or device line names disks of the old hypervisor.' },
