@@ -256,6 +256,10 @@ const SECTIONS = {
         'The ESP has no known boot loader. Run `grub-install --removable` in the guest, or set `vm.firmware = "bios"`.',
     },
     'plan.initramfs-unreadable': { meaning: 'The initramfs cannot be listed, and cannot be rebuilt either.' },
+    'plan.initramfs-list': {
+      meaning:
+        'The initramfs loads a fixed list of modules (Red Hat’s nash, tiny-initramfs, genkernel), so appended drivers are never loaded, and the guest has no known tool to build it again.',
+    },
     'plan.network-dhcp': {
       meaning: '`fix.network = "dhcp"` is not supported for this guest\'s network tool. Use `keep`.',
     },
@@ -508,9 +512,18 @@ const SECTIONS = {
       meaning: 'A filesystem, volume or mount that the VM can do without is damaged and was skipped.',
     },
     'boot.install-device': {
-      meaning: "SUSE's /etc/default/grub_installdevice names a disk of the old hypervisor.",
+      meaning:
+        "SUSE's /etc/default/grub_installdevice, or debconf's grub-pc/install_devices, names a disk of the old hypervisor: the next update of GRUB would not install it.",
     },
     'guest-agent.no-packages': { meaning: '`fix.guest_agent_packages` has no packages for this guest.' },
+    'boot.lilo': {
+      meaning:
+        'LILO’s map has the sectors of the kernel and initramfs, and the root, of its last run. The domain offers SATA, with which they work unchanged. For virtio: set `root=` in /etc/lilo.conf to a UUID, add virtio_blk to the initramfs, run `lilo` in the guest, and then change the domain.',
+    },
+    'devices.unknown-kernel': {
+      meaning:
+        'No installed modules belong to a kernel, and no configuration file shows its built-in drivers. If it is the one that starts, the domain offers SATA and e1000e instead of virtio.',
+    },
     'devices.no-virtio': { meaning: 'The kernel has no virtio drivers: the domain offers SATA and e1000.' },
     'devices.as-is': {
       meaning:
@@ -527,7 +540,23 @@ const SECTIONS = {
     'initramfs.unreadable': {
       meaning: 'An initramfs could not be listed and cannot be rebuilt: its kernel may not boot.',
     },
+    'boot.driver-excluded': {
+      meaning:
+        'Configuration excluded a driver that the VM needs on KVM (dracut’s omit_drivers, modprobe.d, the kernel’s command line). The exclusion was removed; lines became comments.',
+    },
+    'boot.dracut-module': {
+      meaning:
+        'dracut’s configuration omits a module without which an initramfs has no drivers. It stays, because a kernel with all drivers built in needs none.',
+    },
     'initramfs.none': { meaning: 'A kernel has no initramfs.' },
+    'initramfs.list': {
+      meaning:
+        'An initramfs loads a fixed list of modules (Red Hat’s nash, tiny-initramfs, booster, genkernel) and cannot be built again: its kernel may not start. Another kernel does.',
+    },
+    'initramfs.unknown-init': {
+      meaning:
+        'Drivers were appended to an initramfs with an unknown init, which may not load them. The boot test shows it; `fix.initramfs = "rebuild"` builds it again if the guest has a tool for that.',
+    },
     'initramfs.no-tool': {
       meaning:
         'The guest has no tool that builds its initramfs: drivers were appended although a rebuild was requested.',

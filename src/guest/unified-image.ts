@@ -145,17 +145,6 @@ export function withoutNuls(bytes: Buffer): Buffer {
   return Buffer.from(end === -1 ? bytes : bytes.subarray(0, end));
 }
 
-/**
- * Returns the version of the x86 kernel in `linux` (`kernel_version` of the same page), or null for any other
- * content.
- */
-export function kernelVersion(linux: Buffer): string | null {
-  if (linux.length < 0x264 || linux.toString('latin1', 0x202, 0x206) !== 'HdrS') return null;
-  const start = linux.readUInt16LE(0x20e) + 0x200;
-  const text = linux.toString('latin1', start, start + 256);
-  return /^[\w.+~-]+/.exec(text)?.[0] ?? null;
-}
-
 /** Returns `init_size` of an x86 kernel (Documentation/arch/x86/boot.rst), or 0 for any other content. */
 function kernelMemory(image: Buffer, offset: number): number {
   if (offset + 0x264 > image.length || image.toString('latin1', offset + 0x202, offset + 0x206) !== 'HdrS')

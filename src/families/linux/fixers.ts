@@ -4,6 +4,7 @@ import { bootEntries } from './boot-entries.js';
 import { crypttab } from './crypttab.js';
 import { deviceMap } from './device-map.js';
 import { devices } from './devices.js';
+import { driverExclusions } from './driver-exclusions.js';
 import { extlinux } from './extlinux.js';
 import { fstab } from './fstab.js';
 import { grubLegacy } from './grub-legacy.js';
@@ -39,6 +40,7 @@ export const FIXERS: readonly Fixer[] = [
   lvm,
   mdadm,
   blkidCache,
+  driverExclusions,
   initramfs,
   // Runs after the fixers that may change the image that it copies.
   uefiFallback,

@@ -61,8 +61,19 @@ function planFallback({ identity, tree }: Guest): Operation[] {
       !there.has(name.toLowerCase()),
   );
   const reason = 'the firmware of a new VM knows no boot entries: it starts this file';
+  // GRUB legacy (RHEL 6) reads the file of its own program's name.
+  const legacy = /^grub\.efi$/i.test(loader.name)
+    ? beside.filter(({ name }) => same(name, 'grub.conf') && !there.has(`boot${suffix}.conf`))
+    : [];
   return [
     copy(`${source}/${loader.name}`, `${target}/${fallback}`, reason),
+    ...legacy.map(({ name }) =>
+      copy(
+        `${source}/${name}`,
+        `${target}/BOOT${suffix.toUpperCase()}.conf`,
+        `${fallback} reads it by its own name`,
+      ),
+    ),
     ...beside.map(({ name }) =>
       copy(`${source}/${name}`, `${target}/${name}`, `${loader.name} looks for it beside itself`),
     ),
