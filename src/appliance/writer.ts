@@ -51,10 +51,6 @@ export function applianceWriter(
         throw new Hyper2kvmError(
           'fix.unexpected-file',
           `${path} is in the guest, but INSPECT did not see it`,
-          {
-            advice:
-              'It is not overwritten. Send report.json and plan.json with a bug report; moving the file away in the guest helps until then.',
-          },
         );
       await unlocked(path, async () => {
         await makeParents(path);

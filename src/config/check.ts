@@ -163,10 +163,5 @@ export function configError(
 ): Hyper2kvmError {
   const [first] = problems;
   const kind = first?.kind ?? 'invalid-value';
-  return new Hyper2kvmError(`${part}.${kind}`, problems.map(problemText).join('\n'), {
-    advice:
-      part === 'config'
-        ? '`hyper2kvm config schema` lists every option, `hyper2kvm config check` checks a file.'
-        : 'A job.toml takes the options of docs/configuration.md that a dropper may set, `kind` and the table [vm].',
-  });
+  return new Hyper2kvmError(`${part}.${kind}`, problems.map(problemText).join('\n'));
 }

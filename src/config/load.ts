@@ -69,7 +69,7 @@ function readConfigFile(wanted: string | undefined): { name: string; text: strin
     throw new Hyper2kvmError(
       missing ? 'config.missing' : 'config.unreadable',
       missing ? `${name} does not exist` : `${name} cannot be read`,
-      { advice: 'Check the path and its permissions, or leave out --config to use the defaults.', cause },
+      { cause },
     );
   }
 }

@@ -21,7 +21,6 @@ export async function cancelJob(
     const reason = new Hyper2kvmError(
       'job.cancelled',
       seen.startedAt === null ? 'the job was cancelled before it started' : 'the job was cancelled',
-      { advice: 'Its source is untouched. `hyper2kvm retry` starts it again.' },
     );
     const verdict: Verdict = { outcome: 'cancelled', error: errorRecord(reason), failedStage: null };
     if (await isUndelivered(seen)) verdict.instead = 'converted';

@@ -116,10 +116,7 @@ export class ExpansionBudget {
   }
 
   #bomb(what: string): Hyper2kvmError {
-    return new Hyper2kvmError('fetch.bomb', `${printable(this.#request.name)} unpacks to ${what}`, {
-      advice:
-        'No disk that a tool exported compresses so well. If it is yours, unpack it yourself, and drop the disk.',
-    });
+    return new Hyper2kvmError('fetch.bomb', `${printable(this.#request.name)} unpacks to ${what}`);
   }
 }
 

@@ -96,7 +96,5 @@ export function refuseHardLinks(path: string, stats: Stats): void {
 }
 
 export function refusedSpecial(path: string, why: string): Hyper2kvmError {
-  return new Hyper2kvmError('fetch.refused-special', `${printable(path)} ${why}`, {
-    advice: 'Only plain files and directories are taken: copy the disk itself into the drop.',
-  });
+  return new Hyper2kvmError('fetch.refused-special', `${printable(path)} ${why}`);
 }

@@ -131,11 +131,7 @@ export function pendingRecord(stage: string): StageRecord {
 export function cancelRecord(signal: AbortSignal, thrown: unknown = signal.reason): ErrorRecord {
   const { reason } = signal;
   const record = errorRecord(
-    reason instanceof Hyper2kvmError
-      ? reason
-      : new Hyper2kvmError('job.cancelled', 'the job was cancelled', {
-          advice: '`hyper2kvm retry` starts it again.',
-        }),
+    reason instanceof Hyper2kvmError ? reason : new Hyper2kvmError('job.cancelled', 'the job was cancelled'),
   );
   if (thrown === reason || (thrown instanceof Error && thrown.name === 'AbortError')) return record;
   const failure = errorRecord(thrown);
@@ -191,7 +187,6 @@ function parseInput(stage: Stage, outputs: Readonly<Record<string, unknown>>): u
     'internal.stage-input',
     `the earlier stages did not give what ${stage.name} needs`,
     {
-      advice: 'This is a bug in hyper2kvm: report it with the job log.',
       cause: parsed.error,
     },
   );
@@ -201,7 +196,6 @@ function parseOutput(stage: Stage, output: unknown): unknown {
   const parsed = stage.output.safeParse(output);
   if (parsed.success) return parsed.data;
   throw new Hyper2kvmError('internal.stage-output', `${stage.name} gave a result that is not what it says`, {
-    advice: 'This is a bug in hyper2kvm: report it with the job log.',
     cause: parsed.error,
   });
 }

@@ -73,8 +73,6 @@ function explained(error: unknown, path: string): unknown {
       'spool.not-permitted',
       `the daemon may not move what is in ${path}, so that its owner could exchange it`,
       {
-        advice:
-          'chmod -R g+w the directory before it is dropped, or give incoming the default ACL of systemd/hyper2kvm.tmpfiles.conf.',
         cause: error,
       },
     );

@@ -139,14 +139,10 @@ async function noReply(): Promise<never> {
   throw new Error('nobody answers this thread');
 }
 
-const ADVICE =
-  'No real guest’s configuration takes as much: its files may be damaged or hostile. Convert it with fix.mode = "none".';
-
 function tooSlow(seconds: number): Hyper2kvmError {
   return new Hyper2kvmError(
     'guest.too-slow',
     `the guest’s configuration could not be worked out in ${seconds} s`,
-    { advice: ADVICE },
   );
 }
 
@@ -154,6 +150,6 @@ function outOfMemory(memoryMib: number, cause: unknown): Hyper2kvmError {
   return new Hyper2kvmError(
     'guest.too-complex',
     `the guest’s configuration could not be worked out in ${memoryMib} MiB of memory`,
-    { advice: ADVICE, cause },
+    { cause },
   );
 }

@@ -168,7 +168,6 @@ export function machineArchitecture(architecture: string): Architecture {
   throw new Hyper2kvmError(
     'plan.unsupported-architecture',
     `The guest's programs are for ${architecture}; hyper2kvm makes VMs for ${Object.keys(ARCHITECTURES).join(' and ')}`,
-    { advice: 'Set kind = "data" in its job.toml to convert the disks alone.' },
   );
 }
 

@@ -50,7 +50,6 @@ export const installPackages: OperationKind<InstallPackages> = {
         throw new Hyper2kvmError(
           'fix.packages-changed',
           `${join(directory, file)} is not the file that PLAN saw`,
-          { advice: 'Retry from PLAN: `hyper2kvm retry JOB --from plan`.' },
         );
       const copy = `/var/tmp/hyper2kvm-${file}`;
       await guest.create(copy, content, 0o644);

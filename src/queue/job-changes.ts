@@ -57,9 +57,7 @@ export function leaseOf({ job, owner, token }: Job): Lease {
 /** The job if the lease still is the right to work on it. Throws `queue.lease-lost`. */
 export function held(job: Job | null, lease: Lease): Job {
   if (job !== null && isHeld(job, lease)) return job;
-  throw new Hyper2kvmError('queue.lease-lost', `job ${lease.job} is not this worker’s any more`, {
-    advice: 'It was started again, here or on another host; that run decides what becomes of it.',
-  });
+  throw new Hyper2kvmError('queue.lease-lost', `job ${lease.job} is not this worker’s any more`);
 }
 
 export function isHeld(job: Job, { owner, token }: Lease): boolean {

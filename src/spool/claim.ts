@@ -310,7 +310,6 @@ async function assertMounted(incoming: string, claim: Claim, entry: ClaimedEntry
     'spool.incoming-gone',
     `${incoming} is not mounted: the drop ${claim.dropName} cannot be removed from it`,
     {
-      advice: 'Mount it again: the claim is finished then.',
       retryable: true,
     },
   );
@@ -395,7 +394,6 @@ function dropChanged(claim: Claim, entry: ClaimedEntry): Hyper2kvmError {
     'spool.drop-changed',
     `${entry.name} of the drop ${claim.dropName} changed while it was claimed`,
     {
-      advice: 'Nothing was taken; it is tried again when the drop has settled.',
       retryable: true,
     },
   );
@@ -407,8 +405,6 @@ function claimError(error: unknown, claim: Claim): unknown {
     'spool.not-permitted',
     `the drop ${claim.dropName} may not be moved out of incoming`,
     {
-      advice:
-        'The daemon must be allowed to write to the dropped directory: chmod g+w it, or give incoming the default ACL of systemd/hyper2kvm.tmpfiles.conf.',
       cause: error,
     },
   );

@@ -327,7 +327,5 @@ function refusedDrop(name: string, entries: string[], path: string, type: Incomi
 
 function refusedKind(path: string, type: IncomingEntry['type']): Hyper2kvmError {
   const what = type === 'symlink' ? 'a symbolic link' : 'a FIFO, a socket or a device';
-  return new Hyper2kvmError('fetch.refused-special', `${printable(path)} is ${what}`, {
-    advice: 'Only plain files and directories are taken: copy the disk itself into the drop.',
-  });
+  return new Hyper2kvmError('fetch.refused-special', `${printable(path)} is ${what}`);
 }

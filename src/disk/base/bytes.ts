@@ -3,10 +3,7 @@ import type { ByteSource, Completeness } from './format.js';
 
 /** A file's own content makes no sense: `fetch.corrupt`. Not for what is merely missing at the end. */
 export function corrupt(message: string): Hyper2kvmError {
-  return new Hyper2kvmError('fetch.corrupt', message, {
-    advice:
-      'The image is damaged or was made by a broken tool: export or copy it again and compare checksums.',
-  });
+  return new Hyper2kvmError('fetch.corrupt', message);
 }
 
 /** What the format allows but this product (or QEMU) cannot read: `fetch.unsupported`. */
@@ -16,9 +13,7 @@ export function unsupported(message: string, advice: string): Hyper2kvmError {
 
 /** The file ends where a structure should still go on: `fetch.truncated`. */
 export function truncated(message: string): Hyper2kvmError {
-  return new Hyper2kvmError('fetch.truncated', message, {
-    advice: 'The file is not whole: copy it again and compare its size and checksum with the original.',
-  });
+  return new Hyper2kvmError('fetch.truncated', message);
 }
 
 /** Exactly `length` bytes. Rejects with `fetch.truncated`, naming `what`, where the file ends earlier. */

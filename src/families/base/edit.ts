@@ -47,10 +47,6 @@ export function putFile(
     throw new Hyper2kvmError(
       'plan.not-readable',
       `${path} is no readable file, and ${cause.fixer} must write it`,
-      {
-        advice:
-          'Look at it in the guest: a directory, a link to nowhere or a file far larger than configuration stands where a small text file belongs.',
-      },
     );
   return [{ op: 'write_file', ...cause, path, before: null, after: content, encoding: 'utf8', mode }];
 }

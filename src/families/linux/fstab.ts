@@ -83,10 +83,6 @@ function fixEntry(entry: FstabLine, guest: Guest, warnings: Warning[]): string {
     throw new Hyper2kvmError(
       'plan.fstab-unresolved',
       `cannot tell which filesystem ${spec} (${mountpoint}) is`,
-      {
-        advice:
-          'Replace it by UUID= in the guest’s /etc/fstab before the conversion, or drop all disks of the VM together.',
-      },
     );
   const place = type === 'swap' ? 'a swap area' : mountpoint;
   const why =
@@ -108,10 +104,6 @@ export function duplicateError(what: string, copies: readonly string[]): Hyper2k
   return new Hyper2kvmError(
     'plan.duplicate-uuid',
     `${what} has no name that survives the move: ${copies.join(' and ')} are copies of each other`,
-    {
-      advice:
-        'Drop the VM without the copied disk, or give the copy a UUID of its own in the guest (tune2fs -U random, xfs_admin -U generate, btrfstune -u).',
-    },
   );
 }
 

@@ -138,9 +138,7 @@ function planKernel(context: KernelCase, warnings: Warning[]): AppendInitramfs |
     warnings.push(warning('initramfs.unreadable', `${message}: kernel ${kernel.version} may not start`));
     return null;
   }
-  throw new Hyper2kvmError('plan.initramfs-unreadable', message, {
-    advice: 'Make the initramfs anew in the guest, with virtio_pci and virtio_blk, before the conversion.',
-  });
+  throw new Hyper2kvmError('plan.initramfs-unreadable', message);
 }
 
 function append(

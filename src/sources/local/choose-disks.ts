@@ -35,7 +35,6 @@ export async function chooseDisks(
     throw new Hyper2kvmError(
       'fetch.unknown-format',
       `${name} starts with zeros: no partition table, no filesystem`,
-      { advice: 'If it is meant to be an empty data disk, put kind = "data" into its job.toml.' },
     );
   }
   return disks;
@@ -52,10 +51,6 @@ function newestImages(assembly: Assembly, frozen: readonly string[]): ChosenDisk
     throw new Hyper2kvmError(
       'fetch.missing-delta',
       `${printable(name)} was frozen by a snapshot (the .vmsd says so), and the delta with what came after is not in the drop`,
-      {
-        advice:
-          'Copy the deltas (-000001.vmdk, …) into the drop. To convert the state of the snapshot on purpose, leave the .vmsd out.',
-      },
     );
   });
 }
@@ -74,7 +69,6 @@ function describedDisks(description: FoundDescription, assembly: Assembly): Chos
     throw new Hyper2kvmError(
       'fetch.missing-disk',
       `${printable(description.file)} has ${printable(file)}${controller === null ? '' : ` at ${controller}`}, which is not in the drop`,
-      { advice: 'Copy all disks of the VM into the drop, or take the disk out of the description.' },
     );
   });
 }
@@ -88,9 +82,5 @@ function noDisk({ files }: Inventory, assembly: Assembly): Hyper2kvmError {
   return new Hyper2kvmError(
     'fetch.no-disk',
     `no disk image in the drop (${names.join(', ')}${files.length > 5 ? ', …' : ''})`,
-    {
-      advice:
-        'Put the disk’s files into the dropped directory, with their usual endings (.vmdk, .qcow2, .img).',
-    },
   );
 }

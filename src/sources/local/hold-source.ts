@@ -244,8 +244,5 @@ function isInside(path: string, directory: string): boolean {
 }
 
 function openForWriting(message: string): Hyper2kvmError {
-  return new Hyper2kvmError('source.open-for-writing', message, {
-    advice:
-      'Only what does not change is converted. Wait until nothing writes to the drop any more, then `hyper2kvm retry`, or drop it again.',
-  });
+  return new Hyper2kvmError('source.open-for-writing', message);
 }

@@ -61,9 +61,7 @@ export async function takeInventory(
   const holes = found.reduce((sum, { size, stored }) => sum + Math.max(0, size - stored), 0);
   const files = found.map(({ path, size }) => ({ path, size }));
   if (files.length === 0) {
-    throw new Hyper2kvmError('fetch.empty', 'the drop has no files', {
-      advice: 'Copy the disk into it and drop it again.',
-    });
+    throw new Hyper2kvmError('fetch.empty', 'the drop has no files');
   }
   files.sort((a, b) => (a.path < b.path ? -1 : 1));
   // Before anything is read of them.
@@ -195,7 +193,5 @@ async function walk(
 }
 
 function tooMany(what: string): Hyper2kvmError {
-  return new Hyper2kvmError('fetch.too-many-files', `the drop has ${what}`, {
-    advice: 'Drop only the files of one VM.',
-  });
+  return new Hyper2kvmError('fetch.too-many-files', `the drop has ${what}`);
 }

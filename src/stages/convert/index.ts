@@ -123,7 +123,6 @@ async function check(file: string, format: string, signal: AbortSignal): Promise
     'convert.check-failed',
     `qemu-img check found ${corruptions} errors in the new image`,
     {
-      advice: 'The storage under the work directory is not reliable: look at the kernel log, then retry.',
       retryable: true,
     },
   );
@@ -131,7 +130,6 @@ async function check(file: string, format: string, signal: AbortSignal): Promise
 
 function wrongSize(name: string, size: number, expected: number): Hyper2kvmError {
   return new Hyper2kvmError('convert.wrong-size', `${name} has ${size} bytes instead of ${expected}`, {
-    advice: 'Something truncated the output: look at the file system and its quota, then retry.',
     retryable: true,
   });
 }

@@ -28,10 +28,7 @@ export async function findSystem(reader: GuestReader, disks: GuestDisks): Promis
 }
 
 function windowsUnsupported(device: string): Hyper2kvmError {
-  return new Hyper2kvmError('inspect.windows-unsupported', `Windows is installed on ${device}`, {
-    advice:
-      'This version converts Linux guests. fix.mode = "none" does not help either: Windows needs its drivers first.',
-  });
+  return new Hyper2kvmError('inspect.windows-unsupported', `Windows is installed on ${device}`);
 }
 
 /** What most likely keeps the system from being found. */
@@ -43,21 +40,11 @@ function noSystem(filesystems: readonly Filesystem[], unmountable: Detection['un
     return new Hyper2kvmError(
       'inspect.encrypted',
       `${luks.device} is LUKS-encrypted and no operating system was found outside it`,
-      {
-        advice:
-          'Give its key in the job.toml ([[guest.luks]] device = "/dev/sda3", key_file = "root.key"), decrypt the guest on the old hypervisor, or convert it with kind = "data".',
-      },
     );
   }
   const [broken] = unmountable;
   if (broken !== undefined) {
-    return new Hyper2kvmError('inspect.unmountable', `${broken.device} cannot be mounted: ${broken.reason}`, {
-      advice:
-        'The filesystem is damaged: start the VM on the old hypervisor, check it (fsck), shut it down cleanly.',
-    });
+    return new Hyper2kvmError('inspect.unmountable', `${broken.device} cannot be mounted: ${broken.reason}`);
   }
-  return new Hyper2kvmError('inspect.no-os', 'no operating system was found on any filesystem of this VM', {
-    advice:
-      'For a disk with data only put kind = "data" into its job.toml; otherwise check that all disks of the VM were dropped.',
-  });
+  return new Hyper2kvmError('inspect.no-os', 'no operating system was found on any filesystem of this VM');
 }

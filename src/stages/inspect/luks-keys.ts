@@ -51,8 +51,6 @@ export async function readKey(file: string, { directory, entries }: StageContext
     }
   }
   throw new Hyper2kvmError('inspect.luks-key-unreadable', `the key file ${file} cannot be read`, {
-    advice:
-      'guest.luks.key_file is a plain file of at most 64 KiB: of a job.toml in the drop, beside the disks; of the configuration also an absolute path.',
     cause,
   });
 }

@@ -59,10 +59,6 @@ export function duplicateUuid(name: string, devices: readonly string[]): Hyper2k
   return new Hyper2kvmError(
     'inspect.duplicate-uuid',
     `${name} is on ${devices.join(' and ')}: nothing tells which of them the VM starts from`,
-    {
-      advice:
-        'Drop the VM without the copied disk, or give the copy a UUID of its own in the guest (tune2fs -U random, xfs_admin -U generate, btrfstune -u, vgimportclone, cryptsetup luksUUID).',
-    },
   );
 }
 

@@ -82,10 +82,7 @@ export async function readKernels(
 }
 
 function tooMany(what: string): Hyper2kvmError {
-  return new Hyper2kvmError('inspect.too-many-kernels', `more than ${what} are installed`, {
-    advice:
-      'Each initramfs is read and fixed, and no system needs so many: remove old kernels in the guest, and their copies on the ESP.',
-  });
+  return new Hyper2kvmError('inspect.too-many-kernels', `more than ${what} are installed`);
 }
 
 async function list(
