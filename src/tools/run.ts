@@ -90,12 +90,7 @@ export async function run(
     const stderr = Buffer.from(result.stderr ?? new Uint8Array()).toString('utf8');
     const code = result.exitCode ?? -1;
     if (timedOut)
-      throw toolError(
-        'timeout',
-        `${file} took longer than ${timeoutSeconds} s and was killed`,
-        stderr,
-        true,
-      );
+      throw toolError('timeout', `${file} took longer than ${timeoutSeconds} s and was killed`, stderr, true);
     if (result.isMaxBuffer)
       throw toolError(
         'output-flood',
