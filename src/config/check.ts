@@ -2,7 +2,7 @@ import { parse as parseToml, TomlError, type TomlTable } from 'smol-toml';
 import type { z } from 'zod';
 import { Hyper2kvmError } from '../errors/error.js';
 import { printable } from '../text/escape-terminal.js';
-import { nearest } from './options.js';
+import { nearest } from './option-table.js';
 import { type TomlPosition, tomlPositions } from './toml-position.js';
 
 /**

@@ -1,5 +1,5 @@
 import { stringify } from 'smol-toml';
-import { optionTable } from '../config/options.js';
+import { optionTable } from '../config/option-table.js';
 
 /**
  * The annotated default configuration, `config/hyper2kvm.toml`: every option with its documentation and

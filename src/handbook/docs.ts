@@ -1,4 +1,4 @@
-import { optionTable } from '../config/options.js';
+import { optionTable } from '../config/option-table.js';
 import { vmOptionsSchema } from '../config/schema.js';
 import { CATALOGUE, type CatalogueSection } from '../errors/catalogue.js';
 import { FAMILIES } from '../families/registry.js';

@@ -16,7 +16,7 @@ export interface NewPart {
 }
 
 /** What is added to a file that is there already, right behind the first place where `after` stands. */
-export interface NewLine {
+interface NewLine {
   in: string;
   after: string;
   add: string;
