@@ -125,7 +125,7 @@ export const configSchema = z
           .meta({ description: 'Least severe line that is written.', ...live }),
         format: z.enum(['auto', 'journal', 'json', 'terminal']).default('auto').meta({
           description:
-            'journal puts the <N> priority before each JSON line; auto finds out whether stdout is the journal or a terminal.',
+            'journal puts the <N> priority before each JSON line; auto detects whether stdout is the journal or a terminal.',
         }),
       })
       .prefault({}),
@@ -196,7 +196,7 @@ export const configSchema = z
           .default(1_100)
           .meta({
             description:
-              'A compressed drop (.gz, .xz, .zst) that unpacks to more than 8 GiB and to more than this many times its size is refused; of what is not zeros, a tenth of it.',
+              'A compressed drop (.gz, .xz, .zst) that unpacks to more than 8 GiB and to more than this many times its size is refused. For data that are not zeros the limit is a tenth of that.',
             ...live,
           }),
       })
@@ -544,7 +544,7 @@ export const vmOptionsSchema = z.strictObject({
     setBy: 'dropper',
   }),
   configuration: z.string().min(1).max(256).optional().meta({
-    description: 'Which deployment option of an OVF applies (default: the one that it marks).',
+    description: 'Which deployment option of an OVF applies (default: its own default).',
     setBy: 'dropper',
   }),
 });

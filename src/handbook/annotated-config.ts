@@ -7,9 +7,9 @@ import { optionTable } from '../config/option-table.js';
  */
 export function annotatedDefaults(): string {
   const lines = [
-    '# hyper2kvm: every option with its default. Uncomment what you change.',
+    '# hyper2kvm: every option with its default. Uncomment the options that you change.',
     '# Read from /etc/hyper2kvm/config.toml; each option can also be set by the variable HYPER2KVM_<TABLE>_<KEY>.',
-    '# [SIGHUP]: applied by `systemctl reload hyper2kvm`, others need a restart. [job.toml]: may stand there too.',
+    '# [SIGHUP]: applied by `systemctl reload hyper2kvm`; the others need a restart. [job.toml]: also allowed there.',
   ];
   let table = '';
   for (const option of optionTable()) {
