@@ -3,8 +3,8 @@ import type { Job } from '../model/job.js';
 import type { QueueStore } from '../queue/store.js';
 
 /**
- * By id, an unambiguous beginning of one, or a VM's name (its newest job). Errors: `api.no-job`,
- * `api.ambiguous`.
+ * Finds a job by id, by an unambiguous prefix of one, or by a VM's name (its newest job). Errors:
+ * `api.no-job`, `api.ambiguous`.
  */
 export async function findJob(queue: QueueStore, id: string): Promise<Job> {
   const found = await queue.jobs.find(id);

@@ -40,7 +40,7 @@ const SECTIONS = {
       meaning:
         'The guest did not report on itself: it has no systemd, or its unit did not finish in time. An error only where `validate.require` asks for something.',
       advice:
-        'Only a guest with systemd reports. Set `validate.require = []` in its job.toml to judge it by the boot alone.',
+        'Only a guest with systemd reports. Set `validate.require = []` in its job.toml to accept the boot alone.',
     },
   },
   boot: {
@@ -106,7 +106,7 @@ const SECTIONS = {
     },
     'fetch.missing-disk': {
       meaning: 'The .vmx or .ovf names a disk that is not in the drop.',
-      advice: 'Copy all disks of the VM into the drop, or take the disk out of the description.',
+      advice: 'Copy all disks of the VM into the drop, or remove the disk from the description.',
     },
     'fetch.no-disk': {
       meaning: 'The dropped directory contains no disk image.',
@@ -141,18 +141,18 @@ const SECTIONS = {
       advice: 'Drop only the files of one VM.',
     },
     'fetch.digest-mismatch': {
-      meaning: 'A file does not match the OVF’s manifest: it was damaged or changed on the way.',
+      meaning: 'A file does not match the OVF’s manifest: it was damaged or changed in transit.',
       advice:
         'Copy the export again. If the file was changed on purpose, remove the .mf file (for an OVA: make the archive again without it).',
     },
     'fetch.refused-reference': {
       meaning: 'The image refers to the network or to a file outside its own directory.',
       advice:
-        'Only files of the drop are read, whatever path they had before: copy the file into the drop, under its own name.',
+        'Only files of the drop are read, whatever their original paths: copy the file into the drop under the same name.',
     },
     'fetch.bomb': {
       meaning: 'A compressed drop unpacks to far more data than any exported disk would.',
-      advice: 'If it is yours, unpack it yourself and drop the disk, or raise `fetch.max_expansion`.',
+      advice: 'If it is genuine, unpack it and drop the disk, or raise `fetch.max_expansion`.',
     },
     'fetch.refused-name': {
       meaning: 'The name of a file in the drop is not UTF-8.',
@@ -160,7 +160,7 @@ const SECTIONS = {
     },
     'fetch.refused-special': {
       meaning: 'A symbolic link, FIFO, device or hard link.',
-      advice: 'Only regular files and directories are taken: copy the disk itself into the drop.',
+      advice: 'Only regular files and directories are accepted: copy the disk itself into the drop.',
     },
     'flatten.too-large': {
       meaning: 'The virtual size exceeds `flatten.max_virtual_size_gib`.',
@@ -233,7 +233,7 @@ const SECTIONS = {
     'inspect.windows-unsupported': {
       meaning: 'Windows guests are not converted by this version.',
       advice:
-        'Convert Linux guests only. `fix.mode = "none"` does not help: Windows needs its drivers first.',
+        'Convert Linux guests only. `fix.mode = "none"` does not help: Windows needs KVM’s drivers before it can boot.',
     },
     'inspect.encrypted': {
       meaning: 'The system is inside LUKS.',
@@ -346,7 +346,7 @@ const SECTIONS = {
     'plan.not-readable': {
       meaning:
         'The plan must write a file, but a directory, a link to nowhere or a file far larger than any configuration is in its place.',
-      advice: 'Look at it in the guest, and put a small text file there or remove it.',
+      advice: 'Check it in the guest: put a small text file there, or remove it.',
     },
     'fix.unexpected-file': {
       meaning: 'A file that should be created already exists. It is not overwritten.',
@@ -499,7 +499,7 @@ const SECTIONS = {
     },
     'extra.output': {
       meaning: 'The result of a stage of `[[pipeline.extra]]` is not JSON, so it cannot be its checkpoint.',
-      advice: 'Tell the author of its module.',
+      advice: 'Report this to the author of its module.',
     },
     'tool.timeout': {
       meaning: 'A tool took longer than its limit. Retried automatically.',

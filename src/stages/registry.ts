@@ -22,7 +22,7 @@ const BY_NAME: Readonly<Record<StageName, Stage>> = {
 /** The stages in the order of STAGE_NAMES. */
 export const STAGES: readonly Stage[] = STAGE_NAMES.map((name) => BY_NAME[name]);
 
-/** The engine checks inputs and outputs by the stage's own schemas: it needs no types of them. */
+/** Drops the types: the engine checks inputs and outputs against the stage's own schemas. */
 function erased<Input, Output>(stage: Stage<Input, Output>): Stage {
   return stage as unknown as Stage;
 }

@@ -94,7 +94,7 @@ async function sparseImage(source: ByteSource, header: SparseHeader): Promise<Di
   return header.descriptorSize === 0 ? extentImage('sparse', header.capacity) : embeddedImage(source, header);
 }
 
-/** A sparse file that carries its own descriptor: monolithicSparse or streamOptimized. */
+/** Returns the image of a sparse file with its own descriptor: monolithicSparse or streamOptimized. */
 async function embeddedImage(source: ByteSource, header: SparseHeader): Promise<DiskImage> {
   const text = await readExact(
     source,
@@ -108,10 +108,10 @@ async function embeddedImage(source: ByteSource, header: SparseHeader): Promise<
   const descriptor = parseDescriptor(text);
   const window = await source.read(QEMU_DESCRIPTOR_OFFSET, QEMU_DESCRIPTOR_WINDOW);
   if (descriptor.parentHint === null && beforeNul(window).includes('parentFileNameHint'))
-    throw corrupt('a parent is named outside of the embedded descriptor');
+    throw corrupt('the file names a parent outside of the embedded descriptor');
   const [extent, ...others] = descriptor.extents;
   if (extent === undefined || others.length > 0 || extent.kind !== 'SPARSE')
-    throw corrupt('the embedded descriptor lists other extents than the file that it lies in');
+    throw corrupt('the embedded descriptor lists extents other than the file that contains it');
   if (extent.sectors * SECTOR !== header.capacity)
     throw corrupt(
       `the header’s capacity is ${header.capacity} bytes, the descriptor’s ${extent.sectors * SECTOR}`,

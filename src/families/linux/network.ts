@@ -24,7 +24,7 @@ import { linkBindings, networkd } from './network/networkd.js';
 import { ruleBindings, udevRules } from './network/udev.js';
 import { wicked } from './network/wicked.js';
 
-/** Everything that may configure a network card; each looks at its own files only. */
+/** Everything that may configure a network card; each backend reads only its own files. */
 const BACKENDS: readonly NetworkBackend[] = [
   netplan,
   networkManager,
@@ -38,7 +38,7 @@ const BACKENDS: readonly NetworkBackend[] = [
 export const network: Fixer = {
   name: NETWORK_FIXER,
   description:
-    'Network cards get new bus addresses and drivers on KVM, so their names would change and their configuration would not apply. Each configured name is bound to the card’s MAC by a .link file (a udev rule where systemd is old or absent); of several cards, VMware’s slot number tells which one was ens192. Where nothing tells, the name is not bound, with a warning. Conditions that only the old hypervisor’s cards meet are taken out. Addresses, routes, DNS, bonds, bridges and VLANs stay as they are. Only with fix.network = "dhcp" they are replaced by DHCP.',
+    'Network cards get new bus addresses and drivers on KVM, so their names would change and their configuration would not apply. Each configured name is bound to the card’s MAC by a .link file (a udev rule where systemd is old or absent); with several cards, VMware’s slot number tells which one was ens192. A name whose card is unknown is not bound, with a warning. Conditions that only the old hypervisor’s cards meet are removed. Addresses, routes, DNS, bonds, bridges and VLANs stay as they are. Only with fix.network = "dhcp" are they replaced by DHCP.',
   plan(guest) {
     const context = networkContext(guest);
     const warnings = context.warnings;
@@ -62,9 +62,7 @@ export const network: Fixer = {
   },
 };
 
-/**
- * What the guest's own configuration promises of a boot; to be asked of the tree as it is after FIX. Pure.
- */
+/** Returns the network that the guest is configured for. Meant for the tree as it is after FIX. Pure. */
 export function expectedNetwork(tree: GuestTree): NetworkExpectation {
   return mergeExpectations(BACKENDS.flatMap((backend) => backend.expects?.(tree) ?? []));
 }
@@ -80,7 +78,7 @@ function networkContext(guest: Guest): NetworkContext & { warnings: Warning[] } 
   }));
   const hardwareMacs = cards.flatMap(({ mac }) => mac ?? []);
   const found = mergeInterfaces(BACKENDS.flatMap((backend) => backend.interfaces(tree)));
-  // Rules and .link files know MACs of names that the configuration only uses.
+  // Rules and .link files have the MACs of names that the configuration merely uses.
   const bound = [...ruleBindings(tree), ...linkBindings(tree)].filter(({ mac }) => mac !== null);
   const known = found.map(({ name, mac }) => {
     const own = mac ?? bound.find((binding) => binding.name === name)?.mac ?? null;
@@ -100,7 +98,10 @@ function networkContext(guest: Guest): NetworkContext & { warnings: Warning[] } 
   };
 }
 
-/** The interfaces whose names can be bound: all with a MAC, and the only one of a guest with one card. */
+/**
+ * Returns the interfaces whose names can be bound: all with a MAC, and the only interface of a guest with one
+ * card.
+ */
 function boundCards({ interfaces, cards }: NetworkContext, warnings: Warning[]): ConfiguredInterface[] {
   const [only, ...others] = interfaces;
   if (only !== undefined && others.length === 0) {

@@ -12,8 +12,8 @@ export interface FoundSystem extends Pick<Detection, 'unmountable'> {
 }
 
 /**
- * The system on the VM's disks. Rejects with `inspect.no-os` and its kin where there is none of a known
- * family.
+ * Returns the system on the VM's disks. Rejects with an `inspect.*` code such as `inspect.no-os` if there is
+ * none of a known family.
  */
 export async function findSystem(reader: GuestReader, disks: GuestDisks): Promise<FoundSystem> {
   const unmountable: Detection['unmountable'][number][] = [];
@@ -31,7 +31,7 @@ function windowsUnsupported(device: string): Hyper2kvmError {
   return new Hyper2kvmError('inspect.windows-unsupported', `Windows is installed on ${device}`);
 }
 
-/** What most likely keeps the system from being found. */
+/** Returns the most likely reason why no system was found. */
 function noSystem(filesystems: readonly Filesystem[], unmountable: Detection['unmountable']): Hyper2kvmError {
   const isOpen = ({ uuid }: Filesystem) =>
     filesystems.some(({ device }) => device === `/dev/mapper/luks-${uuid}`);

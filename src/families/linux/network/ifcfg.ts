@@ -12,7 +12,7 @@ import {
   normaliseMac,
 } from './backend.js';
 
-/** Red Hat's and SUSE's directories of the same kind of file: shell assignments, one interface each. */
+/** Red Hat and SUSE use the same kind of file: shell assignments, one interface in each file. */
 const DIRECTORIES = ['/etc/sysconfig/network-scripts', '/etc/sysconfig/network'];
 const configurationFiles = (tree: GuestTree) =>
   DIRECTORIES.flatMap((directory) => filesIn(tree, directory, /^ifcfg-(?!lo$|template$)[\w.:-]+$/)).filter(
@@ -30,7 +30,9 @@ function assignments(text: string): Assignments {
   return Object.fromEntries(pairs);
 }
 
-/** Bonds, bridges, teams and VLANs are devices of their own; wireless and InfiniBand are no cards of a VM. */
+/**
+ * Bonds, bridges, teams and VLANs are virtual devices; wireless and InfiniBand cards do not exist in a VM.
+ */
 function isNic(values: Assignments): boolean {
   const type = (values.TYPE ?? values.DEVICETYPE ?? 'Ethernet').toLowerCase();
   const isVirtual =
@@ -42,7 +44,7 @@ function isNic(values: Assignments): boolean {
   return type === 'ethernet' && !isVirtual;
 }
 
-/** Red Hat's ONBOOT, which is yes without; SUSE's STARTMODE. */
+/** Red Hat's ONBOOT, which defaults to yes, or SUSE's STARTMODE. */
 function isAtBoot(values: Assignments): boolean {
   if (/^(wireless|infiniband)$/i.test(values.TYPE ?? '')) return false;
   return !/^no$/i.test(values.ONBOOT ?? '') && !/^(off|manual|ifplugd)$/i.test(values.STARTMODE ?? '');
@@ -57,7 +59,7 @@ export const ifcfg: NetworkBackend = {
     configurationFiles(tree).flatMap((path) => {
       const values = assignments(tree.text(path)?.text ?? '');
       const fromName = path.slice(path.lastIndexOf('/ifcfg-') + 7);
-      // A Red Hat alias or VLAN on a card means that card.
+      // Red Hat's aliases and VLANs on a card stand for that card.
       const device = baseName(values.DEVICE || (MAC_IN_NAME.test(fromName) ? '' : fromName));
       if (!isNic(values) || !isPhysicalName(device)) return [];
       const mac = normaliseMac(values.HWADDR ?? MAC_IN_NAME.exec(fromName)?.[1]);
@@ -72,7 +74,7 @@ export const ifcfg: NetworkBackend = {
         const own = Object.entries(values).filter(([key]) => /^(IPADDR\d*|IPADDR_\w+|IPV6ADDR)$/.test(key));
         return [
           {
-            // With DHCP they are a leftover.
+            // With DHCP, static addresses are left over and unused.
             addresses: protocol.startsWith('dhcp') ? [] : own.flatMap(([, value]) => addressesIn(value)),
             dhcp: protocol.startsWith('dhcp'),
           },

@@ -6,9 +6,9 @@ import { linkBindings } from './networkd.js';
 import { ruleBindings } from './udev.js';
 
 /**
- * The order in which VMware's slot numbers name the cards: e1000 in slots 32 up (`ens32` …), vmxnet3 in 160
- * and 192 (`ens160`, `ens192`), then 224, 256 and the second row 161, 193, 225, 257. Other names go by their
- * number.
+ * The order in which VMware's slot numbers name the cards: e1000 in slots 32 and up (`ens32` …), vmxnet3 in
+ * 160 and 192 (`ens160`, `ens192`), then 224, 256 and the second row 161, 193, 225, 257. Other names are
+ * ordered by their number.
  */
 const VMWARE_ORDER = ['ens160', 'ens192', 'ens224', 'ens256', 'ens161', 'ens193', 'ens225', 'ens257'];
 
@@ -20,13 +20,13 @@ function byName(a: string, b: string): number {
   return rank(a) - rank(b) || (a < b ? -1 : 1);
 }
 
-/** The card that VMware's slot number says: systemd's `ens192` is the card in slot 192. */
+/** Returns the card in VMware's slot: systemd's `ens192` is the card in slot 192. */
 const bySlot = (name: string, cards: readonly Card[]): Card | undefined =>
   cards.find(({ slot }) => slot !== null && name === `ens${slot}`);
 
 /**
- * The kernel's own names (`net.ifnames=0`, or before systemd 197) follow the bus, and so VMware's slot
- * numbers, where one driver has all the cards.
+ * Returns the card of a name that the kernel gave (`net.ifnames=0`, or before systemd 197). These follow the
+ * bus, and so VMware's slot numbers, if one driver has all the cards.
  */
 function byBus(name: string, cards: readonly Card[]): Card | undefined {
   const number = /^eth(\d+)$/.exec(name)?.[1];
@@ -37,8 +37,8 @@ function byBus(name: string, cards: readonly Card[]): Card | undefined {
 
 /**
  * Gives the MACs of the VM's NICs to the interfaces that no file of the guest ties to one. `guessed` are the
- * names whose MAC is only an order's word: the cards' and the names' orders agree on VMware, but nothing
- * proves it.
+ * names whose MAC was inferred from the order of the cards: on VMware it agrees with the order of the names,
+ * but nothing proves it.
  */
 export function assignMacs(
   interfaces: readonly ConfiguredInterface[],
@@ -61,7 +61,7 @@ export function assignMacs(
   if (names.length === left.length)
     for (const [index, name] of names.entries()) {
       const { mac = null, slot = null } = left[index] ?? {};
-      // The last card is the last name's, unless the name says another slot.
+      // The last card belongs to the last name, unless that names another slot.
       const isOnlyOne = names.length === 1 && (slot === null || !/^ens\d+$/.test(name));
       if (isOnlyOne) known.set(name, mac);
       else guess(name, mac);
@@ -73,8 +73,8 @@ export function assignMacs(
 }
 
 /**
- * Files that make udev give `name` to the card with `mac` (null: to the card of `driver`). Nothing where the
- * guest's own files do.
+ * Returns the files that make udev give `name` to the card with `mac` (null: to the card of `driver`); none
+ * if the guest's own files do so.
  */
 export function bindName(
   tree: GuestTree,
@@ -103,8 +103,8 @@ export function bindName(
 }
 
 /**
- * systemd before 241 leaves a card alone that the initramfs's udev has renamed already, whatever a .link file
- * says; a rule renames it. The unit came with 245 and was not backported.
+ * True if systemd applies .link files to cards that the initramfs's udev has renamed already. systemd before
+ * 241 does not, and needs a rule instead. The unit came with 245 and was not backported.
  */
 function appliesLinksTwice(tree: GuestTree): boolean {
   return ['/usr/lib', '/lib'].some((lib) =>
@@ -120,7 +120,7 @@ function bindByRule(
   driver: string,
   isBound: (binding: ReturnType<typeof ruleBindings>[number]) => boolean,
 ): Operation[] {
-  // Without udev (Alpine's mdev) cards keep the kernel's names, and those do not change.
+  // Without udev (Alpine's mdev) cards keep the kernel's names, which do not change.
   if (!tree.isDirectory('/etc/udev') && !tree.isDirectory('/lib/udev')) return [];
   const text = tree.text(RULES)?.text ?? '# Written by hyper2kvm: keeps the names of the network cards.\n';
   const condition = mac === null ? `DRIVERS=="${driver}"` : `DRIVERS=="?*", ATTR{address}=="${mac}"`;

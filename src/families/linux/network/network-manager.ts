@@ -16,8 +16,8 @@ import { editIni, iniValues, parseIni } from './ini.js';
 
 const ETHERNET = ['ethernet', '802-3-ethernet'];
 /**
- * Not for a card of its own that a converted VM has no more (wireless), nor for what a person or a peer
- * brings up (VPN).
+ * Types that a converted VM has and that come up by themselves: not wireless, and not a VPN, which a person
+ * or a peer starts.
  */
 const WIRED = [...ETHERNET, 'bond', 'bridge', 'team', 'vlan'];
 const keyfiles = (tree: GuestTree) =>
@@ -26,7 +26,7 @@ const keyfiles = (tree: GuestTree) =>
     return text === undefined ? [] : [{ path, text }];
   });
 
-/** Keyfiles (nm-settings-keyfile(5)); they stay mode 0600, as they are rewritten in place. */
+/** Keyfiles (nm-settings-keyfile(5)); they keep mode 0600, because they are rewritten in place. */
 export const networkManager: NetworkBackend = {
   name: 'NetworkManager',
   interfaces: (tree) =>
@@ -50,7 +50,8 @@ export const networkManager: NetworkBackend = {
                   .filter((line) => line.section === section && /^address(es)?\d*$/.test(line.key))
                   .flatMap(({ value }) => addressesIn(section === 'ipv4' ? value.replace(/,.*$/, '') : value))
               : [],
-          // A keyfile without a method has no IPv4 (nm-settings-keyfile(5)); IPv6 alone is no promise.
+          // A keyfile without a method has no IPv4 (nm-settings-keyfile(5)); IPv6 alone does not guarantee an
+          // address.
           dhcp: section === 'ipv4' && first(section, 'method') === 'auto',
         }));
       }),
