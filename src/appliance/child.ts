@@ -5,7 +5,7 @@ import { limited } from './reply-limits.js';
 
 /**
  * The process that holds one libguestfs handle. Calls are synchronous on purpose: the C API keeps its last
- * error per thread, and a hang or a crash here is this job's alone; the parent's time limit kills the whole
+ * error per thread, and a hang or a crash here affects only this job; the parent's time limit kills the whole
  * process group. Started by appliance.ts only.
  */
 const library = openLibrary();

@@ -4,18 +4,18 @@ import type { QmpEvent } from '../machine/qmp.js';
 
 const { EDQUOT, EFBIG, ENOSPC } = constants.errno;
 const FULL: ReadonlySet<number> = new Set([ENOSPC, EDQUOT]);
-/** These write what they read to a file of the host; all others write into the guest. */
+/** These write what they read to a file on the host; all others write into the guest. */
 const WRITES_ON_HOST = new Set(['download', 'tar_out_opts', 'find0']);
 
 /**
- * guestfs-c-api's words when its QEMU is gone (libguestfs, lib/proto.c and lib/conn-socket.c), which come
- * before QMP closes or after.
+ * Messages of the C API when its QEMU has exited (libguestfs, lib/proto.c and lib/conn-socket.c), which
+ * arrive before or after QMP closes.
  */
 const QEMU_GONE = /appliance closed the connection unexpectedly|connection to the appliance (?:was )?lost/i;
 
-/** What a failed call of libguestfs' C API means. `errno` 0: it gave none. */
+/** Returns the error for a failed call of libguestfs's C API. `errno` is 0 if it gave none. */
 export function callError(call: string, message: string, errno: number): Hyper2kvmError {
-  if (call !== 'launch' && QEMU_GONE.test(message)) return diedError(call, 'its QEMU ended', message);
+  if (call !== 'launch' && QEMU_GONE.test(message)) return diedError(call, 'its QEMU exited', message);
   if (FULL.has(errno) && WRITES_ON_HOST.has(call)) {
     return new Hyper2kvmError('host.enospc', `${call}: ${message}`, {
       retryable: true,
@@ -25,7 +25,7 @@ export function callError(call: string, message: string, errno: number): Hyper2k
     return new Hyper2kvmError('fix.guest-full', `no space left in the guest: ${message}`);
   }
   if (errno === EFBIG && WRITES_ON_HOST.has(call)) {
-    return new Hyper2kvmError('inspect.configuration-too-large', `${call} has no end: ${message}`);
+    return new Hyper2kvmError('inspect.configuration-too-large', `${call} returned too much: ${message}`);
   }
   const code = call === 'launch' ? 'guest.launch-failed' : 'guest.call-failed';
   const number = errno === 0 ? '' : ` (errno ${errno})`;
@@ -54,9 +54,9 @@ export function timeoutError(call: string, seconds: number): Hyper2kvmError {
 }
 
 /**
- * What a BLOCK_IO_ERROR of QEMU means (qapi/block-core.json): with `stop` the appliance stands still until
- * somebody resumes it, so its calls would only end with the time limit. Null for other events, and where the
- * guest is told of the error: then the call fails by itself.
+ * Returns the error for QEMU's BLOCK_IO_ERROR (qapi/block-core.json): with `stop` the appliance is stopped
+ * until it is resumed, so its calls would only end by the time limit. Null for other events, and if the guest
+ * is told about the error, which makes the call fail by itself.
  */
 export function diskError({ name, data }: QmpEvent): Hyper2kvmError | null {
   if (name !== 'BLOCK_IO_ERROR' || data.action !== 'stop') return null;

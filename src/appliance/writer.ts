@@ -50,7 +50,7 @@ export function applianceWriter(
       if ((await reader.lstat(path)) !== null)
         throw new Hyper2kvmError(
           'fix.unexpected-file',
-          `${path} is in the guest, but INSPECT did not see it`,
+          `${path} exists in the guest, but INSPECT did not see it`,
         );
       await unlocked(path, async () => {
         await makeParents(path);

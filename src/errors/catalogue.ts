@@ -1,10 +1,10 @@
-/** What a code means and what to do about it, once for all places that report it. Markdown. */
+/** The meaning of a code and what to do about it, declared once for all places that report it. Markdown. */
 export interface CatalogueEntry {
-  /** The general case; the error's own message has the particulars. */
+  /** The general case; the error's own message has the details. */
   meaning: string;
   /** For every error of this code, unless the place that throws it knows better. */
   advice: string;
-  /** HTTP status of the control socket's answer; 500 where absent. */
+  /** HTTP status of the control socket's answer; 500 if absent. */
   http?: number;
 }
 
@@ -45,12 +45,12 @@ const SECTIONS = {
   },
   boot: {
     'validate.no-emulator': {
-      meaning: 'This host has no QEMU for the guest’s architecture, so the boot was not tried.',
+      meaning: 'This host has no QEMU for the guest’s architecture, so the boot was not tested.',
       advice:
         'Install it (`apt install qemu-system-x86`; for aarch64 guests `qemu-system-arm qemu-efi-aarch64`) and retry the job, or set `validate.required = false` to deliver the VM without this proof.',
     },
     'validate.no-uefi-firmware': {
-      meaning: 'This host has no UEFI firmware for the VM, so the boot was not tried.',
+      meaning: 'This host has no UEFI firmware for the VM, so the boot was not tested.',
       advice:
         'Install it (`apt install ovmf`; for aarch64 guests `qemu-efi-aarch64`) and retry the job, or set `validate.required = false` to deliver the VM without this proof.',
     },
@@ -61,7 +61,7 @@ const SECTIONS = {
   },
   drop: {
     'fetch.unknown-format': {
-      meaning: 'Not a disk image: no known header, partition table or file system.',
+      meaning: 'Not a disk image: no known header, partition table or filesystem.',
       advice:
         'Check that the file was exported and copied as a whole. For an empty or plain data disk put `kind = "data"` into its job.toml.',
     },
@@ -125,11 +125,12 @@ const SECTIONS = {
       advice: 'Set `vm.configuration` to one that the OVF has, or leave it out.',
     },
     'fetch.description-unread': {
-      meaning: 'Warning: something in the .ovf was not understood and is not used.',
+      meaning: 'Warning: something in the .ovf was not understood and was ignored.',
       advice: 'Compare memory, CPUs and network cards of the new VM with the old one.',
     },
     'fetch.manifest-unread': {
-      meaning: 'Warning: the manifest has lines that are not digests; what they stand for was not checked.',
+      meaning:
+        'Warning: the manifest has lines that are not digests; the files that they stand for were not checked.',
       advice: 'Export the VM again to have every file checked.',
     },
     'fetch.several-vms': {
@@ -197,7 +198,7 @@ const SECTIONS = {
       advice: 'Wait until nothing writes to it, then run `hyper2kvm retry`, or drop it again.',
     },
     'spool.drop-changed': {
-      meaning: 'The drop changed while it was being claimed. Nothing was taken.',
+      meaning: 'The drop changed while it was being claimed. Nothing was moved.',
       advice: 'Nothing: the daemon tries again when the drop has settled.',
     },
     'spool.incoming-gone': {
@@ -206,7 +207,7 @@ const SECTIONS = {
     },
     'spool.unreadable': {
       meaning:
-        'A file or directory in incoming cannot be read: no permission (`lost+found`, a private directory), a path over 4,096 bytes, an error of the storage. It stays where it is, and everything else continues.',
+        'A file or directory in incoming cannot be read: no permission (`lost+found`, a private directory), a path over 4,096 bytes, a storage error. It stays where it is and does not affect other drops.',
       advice: 'Let the daemon read it (`chmod -R g+rX`), or move it out of incoming.',
     },
     'spool.too-large': {
@@ -216,17 +217,17 @@ const SECTIONS = {
     'spool.too-slow': {
       meaning: 'Examining a drop took longer than its limit (10 s).',
       advice:
-        'Drop fewer files at once, or check the file system that they are on. The daemon tries again every ten minutes, and after a restart.',
+        'Drop fewer files at once, or check the filesystem that they are on. The daemon tries again every ten minutes, and after a restart.',
     },
     'spool.not-permitted': {
-      meaning: 'The daemon may not move the drop out of incoming, or what is in one of its directories.',
+      meaning: 'The daemon may not move the drop out of incoming, or the contents of one of its directories.',
       advice:
         '`chmod -R g+w` the directory, or give incoming the default ACL of `systemd/hyper2kvm.tmpfiles.conf`.',
     },
   },
   guest: {
     'inspect.no-os': {
-      meaning: 'No operating system on any file system.',
+      meaning: 'No operating system on any filesystem.',
       advice:
         'Put `kind = "data"` into the job.toml of a data disk; otherwise check that all disks of the VM were dropped.',
     },
@@ -256,19 +257,25 @@ const SECTIONS = {
     },
     'inspect.duplicate-uuid': {
       meaning:
-        'Two disks of the VM hold copies of its system, and its fstab names it by what both have: which of them starts is chance. Snapshots of LVM and devices of one btrfs are not copies.',
+        'Two disks of the VM hold copies of its system, and its fstab names it by something that both share, so it is undefined which of them boots. LVM snapshots and the devices of one btrfs do not count as copies.',
       advice:
         'Drop the VM without the copied disk, or give the copy a UUID of its own in the guest (`tune2fs -U random`, `xfs_admin -U generate`, `btrfstune -u`, `vgimportclone`, `cryptsetup luksUUID`).',
     },
+    'inspect.duplicate-vg': {
+      meaning:
+        'Two LVM volume groups of the VM have one name, so LVM activates neither, and no system was found outside of them.',
+      advice:
+        'Rename one in the guest (`vgrename UUID NEWNAME`), or drop the VM without the disk that does not belong to it.',
+    },
     'inspect.no-kernel': {
       meaning:
-        'A Linux system without a kernel in /boot: a disk is missing, or this is a container’s file system, which cannot boot.',
+        'A Linux system without a kernel in /boot: a disk is missing, or this is a container’s filesystem, which cannot boot.',
       advice: 'Check that all disks of the VM were dropped and that its /etc/fstab mounts /boot.',
     },
     'inspect.unmountable': {
-      meaning: 'A file system is damaged.',
+      meaning: 'A filesystem is damaged.',
       advice:
-        'Start the VM on the old hypervisor, check the file system (`fsck`), shut it down cleanly, and export it again.',
+        'Start the VM on the old hypervisor, check the filesystem (`fsck`), shut it down cleanly, and export it again.',
     },
     'inspect.too-many-volumes': {
       meaning: 'The VM has more than 512 partitions and volumes.',
@@ -295,7 +302,7 @@ const SECTIONS = {
     'inspect.unknown-architecture': {
       meaning:
         'The guest’s architecture cannot be determined: neither /bin/sh nor systemd is a known ELF file.',
-      advice: 'Check that all disks of the VM were dropped and that its root file system is not damaged.',
+      advice: 'Check that all disks of the VM were dropped and that its root filesystem is not damaged.',
     },
     'inspect.configuration-too-large': {
       meaning:
@@ -305,18 +312,18 @@ const SECTIONS = {
     },
     'plan.unsupported-architecture': {
       meaning:
-        'The guest’s programs are for a processor that hyper2kvm makes no VM for: it supports x86 and aarch64.',
+        'The guest’s programs are for a processor that hyper2kvm does not support; it supports x86 and aarch64.',
       advice: 'Set `kind = "data"` in its job.toml to convert the disks alone.',
     },
     'plan.root-unresolved': {
       meaning:
-        'The `root=` of the boot loader names a disk that cannot be identified. Or its kernel is started without an initramfs, and the root has no PARTUUID that the kernel knows.',
+        'The `root=` of the boot loader names a disk that cannot be identified. Or its kernel is started without an initramfs, and the root has no PARTUUID that the kernel supports.',
       advice:
         'Give the guest’s boot loader `root=UUID=…` before the conversion, or drop all disks of the VM together.',
     },
     'plan.duplicate-uuid': {
       meaning:
-        'The system’s disk has a copy in the same VM, with the same UUIDs and PARTUUIDs, and is named by its place: no name is left that tells them apart.',
+        'The system’s disk has a copy in the same VM, with the same UUIDs and PARTUUIDs, and is named by its position, so no name tells them apart.',
       advice:
         'Drop the VM without the copied disk, or give the copy a UUID of its own in the guest (`tune2fs -U random`, `xfs_admin -U generate`, `btrfstune -u`).',
     },
@@ -326,7 +333,7 @@ const SECTIONS = {
     },
     'plan.fstab-unresolved': {
       meaning:
-        '/etc/fstab names a disk that cannot be identified, for a mount without which the guest does not start.',
+        '/etc/fstab names a disk that cannot be identified, for a mount without which the guest does not boot.',
       advice:
         'Replace the name by `UUID=` in the guest’s /etc/fstab before the conversion, or drop all disks of the VM together.',
     },
@@ -355,7 +362,7 @@ const SECTIONS = {
     },
     'fix.unproven': {
       meaning:
-        'A changed file differs from the plan after writing. The guest’s file system may be damaged. Nothing was delivered.',
+        'A changed file differs from the plan after writing. The guest’s filesystem may be damaged. Nothing was delivered.',
       advice: 'Send report.json and plan.json with a bug report.',
     },
     'fix.initramfs-unproven': {
@@ -377,7 +384,7 @@ const SECTIONS = {
         'Put every package that it needs into the directory of `fix.guest_agent_packages`, or convert without that option.',
     },
     'fix.packages-changed': {
-      meaning: 'A package is not the one that PLAN saw.',
+      meaning: 'A package was changed after PLAN.',
       advice: 'Retry from PLAN: `hyper2kvm retry JOB --from plan`.',
     },
     'plan.packages-unreadable': {
@@ -392,7 +399,7 @@ const SECTIONS = {
     'validate.content-differs': {
       meaning:
         'A data disk differs from its source after CONVERT: the storage under `spool.work`, or the source’s, is not reliable.',
-      advice: 'Look at the kernel log, then run `hyper2kvm retry JOB --from convert`.',
+      advice: 'Check the kernel log, then run `hyper2kvm retry JOB --from convert`.',
     },
     'convert.unsupported-option': {
       meaning:
@@ -401,12 +408,12 @@ const SECTIONS = {
     },
     'convert.wrong-size': {
       meaning: 'The written disk does not have the expected size: something truncated the output.',
-      advice: 'Check the file system and its quota, then run `hyper2kvm retry`.',
+      advice: 'Check the filesystem and its quota, then run `hyper2kvm retry`.',
     },
     'convert.check-failed': {
       meaning:
         '`qemu-img check` found errors in the new image: the storage under `spool.work` is not reliable.',
-      advice: 'Look at the kernel log, then run `hyper2kvm retry`.',
+      advice: 'Check the kernel log, then run `hyper2kvm retry`.',
     },
   },
   tools: {
@@ -416,12 +423,17 @@ const SECTIONS = {
     },
     'guest.call-failed': {
       meaning: 'A call into the guest failed; the message has libguestfs’ own.',
-      advice: 'Check the guest’s file systems on the old hypervisor (`fsck`, free space).',
+      advice: 'Check the guest’s filesystems on the old hypervisor (`fsck`, free space).',
+    },
+    'guest.filesystem-too-new': {
+      meaning:
+        'A filesystem has features that the kernel of this host, which the appliance runs, does not support (a new XFS, ext4 or btrfs). It is not damaged.',
+      advice: 'Convert the VM on a host with a newer kernel.',
     },
     'guest.timeout': {
       meaning:
-        'A call took longer than `guest.timeout_seconds`: the host is overloaded or the file system damaged.',
-      advice: 'Raise `guest.timeout_seconds`, or check the guest’s file system on the old hypervisor.',
+        'A call took longer than `guest.timeout_seconds`: the host is overloaded or the filesystem damaged.',
+      advice: 'Raise `guest.timeout_seconds`, or check the guest’s filesystem on the old hypervisor.',
     },
     'guest.died': {
       meaning: 'The appliance process died. Retried automatically.',
@@ -437,7 +449,7 @@ const SECTIONS = {
         'Build the image again in the guest, with virtio_pci and virtio_blk in its initramfs, before the conversion.',
     },
     'guest.appendix-path': {
-      meaning: 'A driver lies outside /lib/modules.',
+      meaning: 'A driver is outside /lib/modules.',
       advice: 'This is a bug in hyper2kvm: report it with plan.json.',
     },
     'qemu.start': {
@@ -518,7 +530,7 @@ const SECTIONS = {
       advice: 'Run `hyper2kvm doctor` to check the tools.',
     },
     'tool.output-flood': {
-      meaning: 'A tool printed without end and was killed.',
+      meaning: 'A tool printed endlessly and was killed.',
       advice: 'Run `hyper2kvm doctor` to check the tools.',
     },
   },
@@ -533,9 +545,9 @@ const SECTIONS = {
     },
     'host.no-space': {
       meaning:
-        'The job does not fit on the file system even if nothing else uses it; the message says what it needs, what is free and the total.',
+        'The job does not fit on the filesystem even if nothing else uses it; the message says what it needs, what is free and the total.',
       advice:
-        'Put that directory (`spool.work`, `spool.archive`) on a larger file system, or ask for a smaller output (`convert.preallocation = "off"`, fewer disks). Then run `hyper2kvm retry`.',
+        'Put that directory (`spool.work`, `spool.archive`) on a larger filesystem, or ask for a smaller output (`convert.preallocation = "off"`, fewer disks). Then run `hyper2kvm retry`.',
     },
     'host.waits-for-space': {
       meaning: 'In the log only: the job is queued because there is not enough space.',
@@ -559,10 +571,10 @@ const SECTIONS = {
     },
     'host.eio': {
       meaning: 'The storage reported an input/output error.',
-      advice: 'Look at the kernel log.',
+      advice: 'Check the kernel log.',
     },
     'host.erofs': {
-      meaning: 'The file system is read-only.',
+      meaning: 'The filesystem is read-only.',
       advice: 'Mount it writable, or set another directory.',
     },
     'host.ebusy': {
@@ -602,7 +614,7 @@ const SECTIONS = {
     },
     'queue.lease-lost': {
       meaning:
-        'The job was given to another worker while this one was still running it; what this one had yet to write is refused.',
+        'The job was given to another worker while this one was still running it; anything that this one still writes is refused.',
       advice: 'Nothing: the other run decides the job’s outcome.',
     },
     'queue.source-gone': {
@@ -765,9 +777,17 @@ const SECTIONS = {
         'A device name could not be identified; a data mount got `nofail`, other lines stay as they are.',
       advice: 'Replace the name by `UUID=` in the guest.',
     },
+    'units.unresolved': {
+      meaning: 'A systemd unit names a disk that is not one of the VM’s.',
+      advice: 'Check whether the unit is still needed.',
+    },
+    'units.device-name': {
+      meaning: 'A command or setting of a systemd unit names a disk as the old hypervisor did.',
+      advice: 'Replace the name by one by UUID in the guest.',
+    },
     'boot.unified-image': {
       meaning:
-        'The initramfs inside a unified kernel image could not be changed: the image is damaged, holds several profiles, or is of a kernel whose modules are gone.',
+        'The initramfs inside a unified kernel image could not be changed: the image is damaged, holds several profiles, or belongs to a kernel whose modules are gone.',
       advice: 'Build the image again in the guest, with virtio_pci and virtio_blk in its initramfs.',
     },
     'boot.unified-signature': {
@@ -776,19 +796,19 @@ const SECTIONS = {
     },
     'inspect.unread': {
       meaning:
-        'A file that may need a change is a link to what is not in the guest’s system (a data file system, nothing at all), or larger than any configuration.',
-      advice: 'Look at it in the guest.',
+        'A file that may need a change is a link to something outside the guest’s system (a data filesystem, or nothing at all), or too large for a configuration file.',
+      advice: 'Check it in the guest.',
     },
     'inspect.snapshot': {
       meaning: 'A logical volume is a snapshot of the root. It is left alone; the root itself is converted.',
       advice: 'Remove it in the guest when it is not needed any more.',
     },
     'fstab.duplicate-uuid': {
-      meaning: 'fstab mounts data by a UUID or label that two file systems have. It stays as it was.',
+      meaning: 'fstab mounts data by a UUID or label that two filesystems have. It stays as it was.',
       advice: 'Give one of them another UUID or label in the guest.',
     },
     'inspect.skipped': {
-      meaning: 'A file system, volume or mount that the VM can do without is damaged and was skipped.',
+      meaning: 'A filesystem, volume or mount that the VM can do without is damaged and was skipped.',
       advice: 'Check it in the guest (`fsck`).',
     },
     'boot.install-device': {
@@ -805,11 +825,11 @@ const SECTIONS = {
     },
     'devices.transitional': {
       meaning:
-        'A kernel is from before virtio 1.0 (Linux 4.0): the domain offers transitional virtio devices, which are a little slower.',
+        'A kernel predates virtio 1.0 (Linux 4.0): the domain offers transitional virtio devices, which are a little slower.',
       advice: 'After an upgrade of the guest, `virtio-transitional` may become `virtio` in its domain.',
     },
     'initramfs.unreadable': {
-      meaning: 'An initramfs could not be listed and cannot be rebuilt: its kernel may not start.',
+      meaning: 'An initramfs could not be listed and cannot be rebuilt: its kernel may not boot.',
       advice: 'Rebuild it in the guest, with virtio_pci and virtio_blk.',
     },
     'initramfs.none': {
@@ -851,7 +871,7 @@ const SECTIONS = {
     },
     'network.unreadable': {
       meaning:
-        'A netplan file could not be changed: it is not valid YAML, has a merge key (netplan knows none), or is larger than any configuration.',
+        'A netplan file could not be changed: it is not valid YAML, has a merge key (which netplan does not support), or is too large for a configuration file.',
       advice: 'Check in the guest which network cards it matches.',
     },
   },
@@ -868,7 +888,10 @@ const ENTRIES: ReadonlyMap<string, CatalogueEntry> = new Map(
   Object.values(CATALOGUE).flatMap(Object.entries),
 );
 
-/** Undefined for codes that are not in the catalogue: signatures, errno, those of other people's stages. */
+/**
+ * Returns undefined for codes that are not in the catalogue: signatures, errno, and those of third-party
+ * stages.
+ */
 export function catalogueEntry(code: string): CatalogueEntry | undefined {
   return ENTRIES.get(code);
 }

@@ -2,9 +2,9 @@ import type { Hardware } from '../model/hardware.js';
 import type { PlannedNic } from '../model/plan.js';
 
 /**
- * The new VM's NICs, in order; at least one, and no fewer than the VM's own description (VMX, OVF) has. Its
- * MACs count first, else those that the guest's files bind names to: names and addresses in the guest hang on
- * them.
+ * Returns the new VM's NICs, in order: at least one, and no fewer than its own description (VMX, OVF) has.
+ * MACs come from the description, otherwise from the guest's files that bind names to them, because names and
+ * addresses in the guest depend on them.
  */
 export function machineNics(
   hardware: Pick<Hardware, 'nics'> | null,
@@ -22,7 +22,7 @@ export function machineNics(
 }
 
 /**
- * Returns a card's MAC in lower case; null for none, and for what libvirt and QEMU refuse: anything else, and
+ * Returns a card's MAC in lower case; null for none and for what libvirt and QEMU refuse: invalid and
  * multicast addresses.
  */
 export function cardAddress(mac: string | null): string | null {

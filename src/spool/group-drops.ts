@@ -15,13 +15,13 @@ const COMPANION =
   /(-ctk\.vmdk|\.(vmx|vmxf|vmsd|vmsn|vmss|vmem|nvram|ovf|mf|cert|log|txt|md5|sha1|sha256|sha512|xml))$/i;
 
 /** How many of the missing files are named. */
-const MOST_NAMED = 5;
+const MAX_NAMED = 5;
 /** Enough of them to find the first few by name. */
-const MOST_SORTED = 1000;
+const MAX_SORTED = 1000;
 /** Stands for several children; not a possible file name. */
 const SEVERAL = '/';
 /** FETCH refuses a drop with more files, so no more need to be examined before. */
-const MOST_FILES = 10_000;
+const MAX_FILES = 10_000;
 
 interface File {
   name: string;
@@ -185,7 +185,7 @@ function representative(files: readonly File[]): string {
 }
 
 function waiting(files: readonly File[], frozen: ReadonlySet<string>): Waiting | null {
-  if (files.length > MOST_FILES) return null;
+  if (files.length > MAX_FILES) return null;
   const reason = missingFiles(files) ?? missingDelta(files, frozen) ?? unfinished(files);
   if (reason !== null) return reason;
   const unchecked = files.find(({ facts }) => facts.isUnchecked === true);
@@ -207,7 +207,7 @@ function missingFiles(files: readonly File[]): Waiting | null {
     for (const needed of missingOf(facts, names)) if (!isParentRenamed) missing.add(needed);
   }
   if (missing.size > 0) {
-    const names = [...missing].slice(0, MOST_SORTED).sort(compareNames).slice(0, MOST_NAMED);
+    const names = [...missing].slice(0, MAX_SORTED).sort(compareNames).slice(0, MAX_NAMED);
     return { kind: 'missing', what: 'files', names, more: missing.size - names.length };
   }
   const listed = new Set(files.flatMap(({ facts }) => [...facts.needs, ...(facts.uses ?? [])]));
@@ -256,7 +256,7 @@ async function directoryDrop(directory: IncomingEntry, probe: Probe): Promise<Dr
     const path = `${directory.name}/${special.name}`;
     return refusedDrop(directory.name, [directory.name], path, special.type);
   }
-  if (children.length > MOST_FILES) return wholeDirectory(directory, children);
+  if (children.length > MAX_FILES) return wholeDirectory(directory, children);
   const files: File[] = [];
   const frozen = new Set<string>();
   const read = async (path: string, name: string) => {
@@ -271,7 +271,7 @@ async function directoryDrop(directory: IncomingEntry, probe: Probe): Promise<Dr
   const below = children.flatMap((child) => filesBelow(child, `${directory.name}/${child.name}`));
   // Hyper-V's export has its disks in a subdirectory.
   const isElsewhere = !files.some(({ facts }) => facts.kind !== 'description');
-  for (const { path, name } of isElsewhere ? below.slice(0, MOST_FILES) : [])
+  for (const { path, name } of isElsewhere ? below.slice(0, MAX_FILES) : [])
     if (finalName(name) === null) await read(path, name);
   const partial = [...children, ...below].find(({ name }) => finalName(name) !== null);
   const state: Waiting | null =

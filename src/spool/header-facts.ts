@@ -23,7 +23,7 @@ const NOTHING: HeaderFacts = {
 /** Real ones have a few KiB. FETCH also reads larger ones. */
 const MAX_DESCRIPTION = 1024 * 1024;
 /** A disk with this many pieces does not wait for them: FETCH reports what is missing. */
-const MOST_NEEDS = 2_000;
+const MAX_NEEDS = 2_000;
 
 export interface ProbeOptions {
   /**
@@ -116,7 +116,7 @@ async function imageFacts(
     format: image.format,
     ...references([
       ...(image.parent?.name == null ? [] : [withoutPath(image.parent.name)]),
-      ...image.extents.slice(0, MOST_NEEDS).map((extent) => extent.name),
+      ...image.extents.slice(0, MAX_NEEDS).map((extent) => extent.name),
     ]),
     contentId: image.contentId,
     parentId: image.parent?.contentId ?? null,
@@ -149,7 +149,7 @@ async function descriptionFacts(
   if (source.size === 0 || source.size > MAX_DESCRIPTION) return facts;
   try {
     const files = filesOf(await source.read(0, source.size));
-    return { ...facts, ...references(files.slice(0, MOST_NEEDS)) };
+    return { ...facts, ...references(files.slice(0, MAX_NEEDS)) };
   } catch (error) {
     if (!(error instanceof Hyper2kvmError)) throw error;
     // It is small: truncated, it looks like any unreadable file, so it is given time.

@@ -38,9 +38,7 @@ export function matrixTable(rows: readonly MatrixRow[]): string {
     line(HEAD.map(() => '---')),
     ...rows.map((row) => line(cells(row))),
     ...(faults.length === 0 ? [] : ['\nWrong:\n\n', ...faults]),
-    ...(peers.length === 0
-      ? []
-      : ['\nMessages of virt-v2v, or how far its result booted:\n\n', ...peers]),
+    ...(peers.length === 0 ? [] : ['\nMessages of virt-v2v, or how far its result booted:\n\n', ...peers]),
     ...(asked.length === 0
       ? []
       : [

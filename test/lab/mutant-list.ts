@@ -448,8 +448,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'lvm-snapshot-unknown',
     breaks: 'INSPECT does not know which volumes of LVM are snapshots.',
     file: 'src/stages/inspect/storage.ts',
-    text: 'origin === undefined ? volume : { ...volume, snapshot_of: origin }',
-    by: 'volume',
+    text: 'origin === null ? {} : { snapshot_of: origin }',
+    by: 'origin === null ? {} : {}',
     tests: [guest('phony-guest')],
   },
   {
@@ -746,8 +746,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'bundle-closed-to-libvirt',
     breaks: 'libvirt cannot open the disks of a delivered bundle.',
     file: 'src/report/bundle.ts',
-    text: 'await letQemuPass([bundleDirectory],',
-    by: 'await letQemuPass([],',
+    text: 'await grantQemuAccess([bundleDirectory],',
+    by: 'await grantQemuAccess([],',
     tests: [guest('libvirt', 'opens the disk that `convert -o` wrote')],
   },
   {

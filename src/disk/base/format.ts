@@ -49,6 +49,11 @@ export interface DiskImage {
   virtualSize: number;
   /** VMDK's CID in lower-case hexadecimal; null if the format has none. */
   contentId: string | null;
+  /**
+   * 32 lower-case hexadecimal digits, of which the hypervisor makes the disk's serial number; absent where it
+   * has none.
+   */
+  uuid?: string;
   parent: ParentReference | null;
   /** Other files that hold the data, in disk order; empty for a self-contained image. */
   extents: ExtentReference[];

@@ -1,11 +1,11 @@
 import { Hyper2kvmError } from '../../errors/error.js';
+import { type BootFileKind, bootFiles, mapCommandLines } from '../../guest/command-line-files.js';
 import { isUnstableName } from '../../guest/device-names.js';
 import { machineArchitecture } from '../../machine/architecture.js';
 import type { Identity } from '../../model/identity.js';
 import type { Warning } from '../../model/plan.js';
 import { rewriteFile } from '../base/edit.js';
 import type { FixerResult, Guest } from '../base/fixer.js';
-import { type BootFileKind, bootFiles, mapCommandLines } from './command-line-files.js';
 import { duplicateError } from './fstab.js';
 import { copiesOf, stabilise } from './stable-names.js';
 import { knowsPartuuid, startsWithoutInitramfs } from './without-initramfs.js';
@@ -80,7 +80,7 @@ function stableArguments(args: string, guest: Guest, place: Place): string {
         'plan.root-unresolved',
         `cannot tell which filesystem ${whole} in ${place.path} is`,
       );
-    const message = `${whole} in ${place.path} is on none of the VM's disks: it stays as it is`;
+    const message = `${whole} in ${place.path} is on none of the VM's disks and was left unchanged`;
     if (!place.warnings.some((warning) => warning.message === message))
       place.warnings.push({ fixer: place.fixer, code: 'boot.unresolved', message });
     return whole;

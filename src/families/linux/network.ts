@@ -86,7 +86,7 @@ function networkContext(guest: Guest): NetworkContext & { warnings: Warning[] } 
     return { name, mac: isThere ? own : null };
   });
   const { interfaces, guessed } = assignMacs(known, cards);
-  const message = `no file of the guest says which card is which: ${guessed.join(', ')} were given to the VM's NICs in order`;
+  const message = `no file of the guest says which card is which: ${guessed.join(', ')} were assigned to the VM's NICs in order`;
   const warnings = guessed.length > 0 ? [{ fixer: NETWORK_FIXER, code: 'network.order', message }] : [];
   return {
     tree,
@@ -106,13 +106,13 @@ function boundCards({ interfaces, cards }: NetworkContext, warnings: Warning[]):
   const [only, ...others] = interfaces;
   if (only !== undefined && others.length === 0) {
     if (only.mac !== null || cards.length <= 1) return [only];
-    const message = `the VM has ${cards.length} network cards, and nothing tells which of them is ${only.name}: it may get another name on KVM, and then it has no address`;
+    const message = `the VM has ${cards.length} network cards, and it is unknown which of them is ${only.name}: it may get another name on KVM, and no address`;
     warnings.push({ fixer: NETWORK_FIXER, code: 'network.unknown-mac', message });
     return [];
   }
   const open = interfaces.filter(({ mac }) => mac === null).map(({ name }) => name);
   if (open.length > 0) {
-    const message = `the MACs of ${open.join(', ')} are known neither from the guest nor from the VM's description: these interfaces may get other names`;
+    const message = `neither the guest nor the VM's description has the MACs of ${open.join(', ')}: these interfaces may get other names`;
     warnings.push({ fixer: NETWORK_FIXER, code: 'network.unknown-mac', message });
   }
   return interfaces.filter(({ mac }) => mac !== null);

@@ -1,7 +1,12 @@
+import {
+  type BootFile,
+  type BootFileKind,
+  bootFiles,
+  mapCommandLines,
+} from '../../guest/command-line-files.js';
 import { parseSectionPath } from '../../guest/unified-image.js';
 import { shortLines } from '../../text/lines.js';
 import type { Guest } from '../base/fixer.js';
-import { type BootFile, type BootFileKind, bootFiles, mapCommandLines } from './command-line-files.js';
 
 /** The beginning of an entry in a boot loader's file; a kernel and its initramfs are between two of these. */
 const ENTRY: Partial<Record<BootFileKind, RegExp>> = {

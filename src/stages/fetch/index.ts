@@ -12,7 +12,7 @@ const fetchInput = z.object({});
 /** Opens the job's source, which finds the VM's disks and refuses what is unsafe or incomplete. */
 export const fetchStage: Stage<z.infer<typeof fetchInput>, FetchOutput> = {
   name: 'fetch',
-  version: 3,
+  version: 4,
   input: fetchInput,
   output: fetchOutput,
   dependsOn: ({ kind, vm, source, config }) => ({

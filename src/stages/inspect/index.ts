@@ -20,7 +20,7 @@ const THREAD_SECONDS = 900;
  */
 export const inspectStage: Stage<InspectInput, InspectOutput> = {
   name: 'inspect',
-  version: 4,
+  version: 5,
   lane: 'appliances',
   input: inspectInput,
   output: inspectOutput,
@@ -39,6 +39,7 @@ export const inspectStage: Stage<InspectInput, InspectOutput> = {
       isOffline: capabilities.offline,
       keys: await readKeys(options.config.guest.luks, context.source),
       controllers: flatten.disks.map((disk) => disk.controller),
+      diskIds: fetch.disks.map(({ chain }) => chain.layers.flatMap(({ uuid }) => uuid ?? [])),
       firmware: options.vm.firmware ?? fetch.hardware.firmware,
       workDirectory,
     };

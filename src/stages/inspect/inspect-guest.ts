@@ -11,6 +11,8 @@ import { readStorage } from './storage.js';
 export interface InspectGuestRequest
   extends Pick<InspectContext, 'controllers' | 'firmware' | 'workDirectory'> {
   keys: readonly LuksKey[];
+  /** The identifiers in the images of each disk. */
+  diskIds: readonly (readonly string[])[];
   /** A running guest has mounted its own filesystems, and others cannot be examined. */
   isOffline: boolean;
 }
@@ -21,14 +23,14 @@ const NEVER = new AbortController().signal;
 /** Finds the system on the VM's disks and writes its snapshot to the work directory. */
 export async function inspectGuest(
   reader: GuestReader,
-  { controllers, firmware, workDirectory, keys, isOffline }: InspectGuestRequest,
+  { controllers, firmware, workDirectory, keys, diskIds, isOffline }: InspectGuestRequest,
   progress: InspectContext['progress'],
 ): Promise<InspectOutput> {
   await reader.unmountAll();
 
   progress({ percent: 50, step: 'reading partitions and filesystems' });
   const warnings: Warnings = [];
-  const storage = await readStorage(reader.devices, { keys, controllers }, warnings);
+  const storage = await readStorage(reader.devices, { keys, controllers, diskIds }, warnings);
   const { family, root, unmountable } = await findSystem(reader, { storage, controllers });
   warnings.push(
     ...(isOffline ? unmountable.map(({ device, reason }) => skipped(device, reason)) : []),

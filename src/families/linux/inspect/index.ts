@@ -14,6 +14,7 @@ import type {
   RootCandidate,
 } from '../../base/inspection.js';
 import { architecture } from './architecture.js';
+import { markBooted } from './booted-root.js';
 import { chooseRoot } from './choose-root.js';
 import { identify } from './identity.js';
 import { hasKernelImage, readKernels } from './kernels.js';
@@ -28,8 +29,11 @@ const LISTINGS = 'initramfs.json';
 export const linuxInspection: FamilyInspection = { detect, inspect };
 
 async function detect(reader: GuestReader, { storage, controllers }: GuestDisks): Promise<Detection> {
-  const search = await findRoots(reader, storage.filesystems, controllers);
-  return { root: chooseRoot(search, storage.filesystems), unmountable: search.unmountable };
+  const { filesystems } = storage;
+  const search = await findRoots(reader, filesystems, controllers);
+  if (search.roots.length > 1)
+    search.roots = await markBooted(reader, search.roots, { filesystems, controllers });
+  return { root: chooseRoot(search, filesystems), unmountable: search.unmountable };
 }
 
 async function inspect(

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { GuestReader } from '../../../access/guest-reader.js';
 import { refusal } from '../../../access/tolerate.js';
 import { Hyper2kvmError } from '../../../errors/error.js';
+import { espMountpoints } from '../../../guest/esp.js';
 import {
   DEFAULT_LIMITS,
   describeInitramfs,
@@ -141,9 +142,7 @@ const IMAGE_NAME = /^(vmlinu[xz]|bzImage|kernel|Image|linux)/;
 export function hasKernelImage(tree: GuestTree): boolean {
   return (
     tree.list('/boot').some((name) => IMAGE_NAME.test(name) && !tree.isDirectory(`/boot/${name}`)) ||
-    ['/boot/efi', '/efi', '/boot'].some((esp) =>
-      tree.list(`${esp}/EFI/Linux`).some((name) => name.endsWith('.efi')),
-    )
+    espMountpoints(tree).some((esp) => tree.list(`${esp}/EFI/Linux`).some((name) => name.endsWith('.efi')))
   );
 }
 
@@ -207,7 +206,7 @@ const MAX_TOKENS = 1000;
 
 /** Returns the directories of Boot Loader Specification type 1: `<boot>/<machine or token>/<version>/`. */
 function entryDirectories(tree: GuestTree, version: string): string[] {
-  return ['/boot/efi', '/efi', '/boot'].flatMap((boot) =>
+  return espMountpoints(tree).flatMap((boot) =>
     tree
       .list(boot)
       .slice(0, MAX_TOKENS)
