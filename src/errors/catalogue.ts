@@ -263,7 +263,7 @@ const SECTIONS = {
     },
     'inspect.duplicate-vg': {
       meaning:
-        'Two LVM volume groups of the VM have one name, so LVM activates neither, and no system was found outside of them.',
+        'Two LVM volume groups of the VM have the same name, so LVM activates neither, and no system was found outside of them.',
       advice:
         'Rename one in the guest (`vgrename UUID NEWNAME`), or drop the VM without the disk that does not belong to it.',
     },
@@ -778,12 +778,12 @@ const SECTIONS = {
       advice: 'Replace the name by `UUID=` in the guest.',
     },
     'units.unresolved': {
-      meaning: 'A systemd unit names a disk that is not one of the VM’s.',
+      meaning: 'A systemd unit names a disk that the VM does not have.',
       advice: 'Check whether the unit is still needed.',
     },
     'units.device-name': {
-      meaning: 'A command or setting of a systemd unit names a disk as the old hypervisor did.',
-      advice: 'Replace the name by one by UUID in the guest.',
+      meaning: 'A command or setting of a systemd unit names a disk by its name on the old hypervisor.',
+      advice: 'Use its UUID instead, in the guest.',
     },
     'boot.unified-image': {
       meaning:
@@ -804,7 +804,7 @@ const SECTIONS = {
       advice: 'Remove it in the guest when it is not needed any more.',
     },
     'fstab.duplicate-uuid': {
-      meaning: 'fstab mounts data by a UUID or label that two filesystems have. It stays as it was.',
+      meaning: 'fstab mounts data by a UUID or label that two filesystems have. The line was left unchanged.',
       advice: 'Give one of them another UUID or label in the guest.',
     },
     'inspect.skipped': {

@@ -407,7 +407,7 @@ function claimError(error: unknown, claim: Claim): unknown {
   if (!isErrorCode(error, 'EACCES', 'EPERM')) return error;
   return new Hyper2kvmError(
     'spool.not-permitted',
-    `the drop ${claim.dropName} may not be moved out of incoming`,
+    `the daemon is not permitted to move the drop ${claim.dropName} out of incoming`,
     {
       cause: error,
     },

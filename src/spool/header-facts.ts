@@ -81,10 +81,10 @@ export async function factsOf(
   const file = await readImageFile(name, source, { anyRaw: false });
   if (file.image !== null) return imageFacts(file, checkTables ? source : null);
   if (isFlatName(name)) return { ...NOTHING, kind: 'extent', format: 'vmdk' };
-  const mayStillCome =
+  const isUnfinished =
     file.error?.code === 'fetch.truncated' ||
     (file.error?.code === 'fetch.unknown-format' && (await isUnwritten(source)));
-  if (mayStillCome) return { ...NOTHING, kind: 'unreadable' };
+  if (isUnfinished) return { ...NOTHING, kind: 'unreadable' };
   // Refused for its content: grouping treats it as a disk, and FETCH reports what is wrong.
   return file.error === null || file.error.code === 'fetch.unknown-format'
     ? NOTHING

@@ -50,7 +50,7 @@ export interface DiskImage {
   /** VMDK's CID in lower-case hexadecimal; null if the format has none. */
   contentId: string | null;
   /**
-   * 32 lower-case hexadecimal digits, of which the hypervisor makes the disk's serial number; absent where it
+   * 32 lower-case hexadecimal digits, from which the hypervisor derives the disk's serial number; absent if it
    * has none.
    */
   uuid?: string;

@@ -75,8 +75,8 @@ function references(envelope: XmlElement): Map<string, string> {
     const reference = percentDecoded(file.attributes.get('href') ?? '');
     const name = referencedName(reference, 'the .ovf');
     const compression = file.attributes.get('compression') ?? 'identity';
-    const isSaid = compressionOf(name)?.compression.name === compression;
-    if (compression !== 'identity' && !isSaid && !(compression === 'gzip' && mayBePacked(name)))
+    const isInName = compressionOf(name)?.compression.name === compression;
+    if (compression !== 'identity' && !isInName && !(compression === 'gzip' && mayBePacked(name)))
       throw unsupported(
         'the OVF has a compressed disk whose name does not show it',
         'Export the VM without compression, or unpack the disk and remove the compression attribute.',

@@ -8,7 +8,7 @@ import { rewriteFile } from '../base/edit.js';
 import type { FixerResult, Guest } from '../base/fixer.js';
 import { duplicateError } from './fstab.js';
 import { copiesOf, stabilise } from './stable-names.js';
-import { knowsPartuuid, startsWithoutInitramfs } from './without-initramfs.js';
+import { startsWithoutInitramfs, supportsPartuuid } from './without-initramfs.js';
 
 /** Options of the kernel, dracut, initramfs-tools, mkinitcpio and genkernel that name a block device. */
 const DEVICE_OPTION =
@@ -88,7 +88,7 @@ function stableArguments(args: string, guest: Guest, place: Place): string {
   const stable = stableOptions(args, guest, unresolved, place.lacksInitramfs);
   const partuuid = /(?<!\S)root=PARTUUID=(\S+)/.exec(stable)?.[1];
   if (stable !== args && place.lacksInitramfs && partuuid !== undefined)
-    if (!knowsPartuuid(place.line, partuuid, guest))
+    if (!supportsPartuuid(place.line, partuuid, guest))
       throw withoutInitramfs(`root=PARTUUID=${partuuid}`, place);
   return stable;
 }

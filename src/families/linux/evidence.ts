@@ -54,8 +54,8 @@ function consoleOperations(tree: GuestTree, consoles: string): WriteFile[] {
     .flatMap(({ path, kind }) =>
       rewriteFile(tree, path, cause, (text) =>
         mapCommandLines(text, kind, (args, line) => {
-          const talking = args.replace(QUIET, '').trimEnd();
-          return hasKernelArguments(kind, line) ? appendArguments(talking, consoles) : talking;
+          const verbose = args.replace(QUIET, '').trimEnd();
+          return hasKernelArguments(kind, line) ? appendArguments(verbose, consoles) : verbose;
         }),
       ),
     );

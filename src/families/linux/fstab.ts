@@ -79,7 +79,7 @@ function fixOptions(entry: FstabLine, guest: Guest, warnings: Warning[]): FstabL
   if (unresolved.length === 0) return fixed;
   const what = `${unresolved.join(', ')} (${spec} ${mountpoint})`;
   if (isSystemMountpoint(mountpoint)) throw unresolvedError(what, PATH);
-  const message = `${what} is on none of the VM's disks: the line stays, with nofail`;
+  const message = `${what} is on none of the VM's disks: the line was kept, with nofail`;
   warnings.push({ fixer: NAME, code: 'fstab.unresolved', message });
   return mayBeAbsent(fixed) ? fixed : withOptions(fixed, [...fixed.options, 'nofail']);
 }

@@ -126,7 +126,7 @@ async function bootWithRetry(
       ? gate.shared(context.signal, boot)
       : gate.alone(context.signal, boot));
     const { result } = booted;
-    if (attempts === MAX_ATTEMPTS || !worthAnother(result)) return { booted, attempts };
+    if (attempts === MAX_ATTEMPTS || !shouldRepeat(result)) return { booted, attempts };
     context.log.warn(
       { failure: result.outcome.failure?.signature },
       'repeating the boot with no other boot beside it',
@@ -136,7 +136,7 @@ async function bootWithRetry(
   }
 }
 
-function worthAnother({ outcome }: BootResult): boolean {
+function shouldRepeat({ outcome }: BootResult): boolean {
   if (!outcome.underLoad) return false;
   return outcome.verdict === 'failed' || (loadavg()[0] ?? 0) > BUSY_LOAD_PER_CPU * availableParallelism();
 }
