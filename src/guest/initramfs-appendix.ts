@@ -58,9 +58,7 @@ const NOWHERE = '/removed-by-hyper2kvm';
 function insidePath(path: string, lib: LibDirectory): string {
   const inside = /^\/(?:usr\/)?lib\/(modules\/.+)$/.exec(posix.normalize(path))?.[1];
   if (inside === undefined)
-    throw new Hyper2kvmError('guest.appendix-path', `not a path under /lib/modules: ${path}`, {
-      advice: 'This is a bug in hyper2kvm: report it with plan.json.',
-    });
+    throw new Hyper2kvmError('guest.appendix-path', `not a path under /lib/modules: ${path}`);
   return `${lib}/${inside}`;
 }
 

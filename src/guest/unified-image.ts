@@ -233,8 +233,5 @@ function alignment(value: number): number {
 const roundUp = (value: number, unit: number): number => Math.ceil(value / unit) * unit;
 
 function damaged(why: string): Hyper2kvmError {
-  return new Hyper2kvmError('guest.unified-image', `the unified kernel image cannot be read: ${why}`, {
-    advice:
-      'Rebuild the image in the guest, with virtio_pci and virtio_blk in its initramfs, before the conversion.',
-  });
+  return new Hyper2kvmError('guest.unified-image', `the unified kernel image cannot be read: ${why}`);
 }

@@ -44,7 +44,5 @@ export function missingModules(files: readonly string[], wanted: readonly string
 }
 
 export function unprovenInitramfs(path: string, why: string): Hyper2kvmError {
-  return new Hyper2kvmError('fix.initramfs-unproven', `could not verify the drivers in ${path}: ${why}`, {
-    advice: 'Retry with fix.initramfs = "rebuild" (`hyper2kvm retry JOB --set fix.initramfs=rebuild`).',
-  });
+  return new Hyper2kvmError('fix.initramfs-unproven', `could not verify the drivers in ${path}: ${why}`);
 }

@@ -91,10 +91,6 @@ function stableArguments(args: string, guest: Guest, place: Place): string {
       throw new Hyper2kvmError(
         'plan.root-unresolved',
         `cannot tell which filesystem ${whole} in ${place.path} is`,
-        {
-          advice:
-            'Give the boot loader of the guest root=UUID=… before the conversion, or drop all disks of the VM together.',
-        },
       );
     const message = `${whole} in ${place.path} is on none of the VM's disks and was left unchanged`;
     if (!place.warnings.some((warning) => warning.message === message))

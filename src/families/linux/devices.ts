@@ -174,9 +174,6 @@ export const devices: Fixer = {
       throw new Hyper2kvmError(
         'plan.too-many-disks',
         `the guest's kernels can be started from IDE disks only, of which a VM has ${IDE_DISKS}; this one has ${guest.controllers.length} disks`,
-        {
-          advice: 'Install a kernel with virtio or AHCI drivers in the guest, or drop only its system disks.',
-        },
       );
     const warnings: Warning[] = [];
     const warn = (code: string, message: string) => warnings.push({ fixer: NAME, code, message });

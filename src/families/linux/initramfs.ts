@@ -148,9 +148,7 @@ function planKernel(context: KernelCase, warnings: Warning[]): AppendInitramfs |
     warnings.push(warning('initramfs.unreadable', `${message}: kernel ${kernel.version} may not start`));
     return null;
   }
-  throw new Hyper2kvmError('plan.initramfs-unreadable', message, {
-    advice: 'Rebuild the initramfs in the guest, with virtio_pci and virtio_blk, before the conversion.',
-  });
+  throw new Hyper2kvmError('plan.initramfs-unreadable', message);
 }
 
 /** Warns of an initramfs that nothing can be appended to, or throws if no other kernel starts. */

@@ -125,9 +125,6 @@ function useDhcp(tree: NetworkContext['tree']): Operation[] {
     throw new Hyper2kvmError(
       'plan.network-dhcp',
       `fix.network = "dhcp" is not possible with ${unable.join(', ')}`,
-      {
-        advice: 'Convert with fix.network = "keep" and change the addresses in the guest.',
-      },
     );
   return configured.flatMap((backend) => backend.dhcp?.(tree) ?? []);
 }

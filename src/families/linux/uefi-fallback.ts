@@ -41,10 +41,6 @@ function planFallback({ identity, tree }: Guest): Operation[] {
     throw new Hyper2kvmError(
       'plan.uefi-no-loader',
       'the EFI system partition holds no boot loader that is known',
-      {
-        advice:
-          'Give the ESP of the guest \\EFI\\BOOT\\BOOTX64.EFI (`grub-install --removable`), or set vm.firmware = "bios" if it boots that way.',
-      },
     );
   const boot =
     files.find(({ root, vendor }) => root === loader.root && isBootDirectory(vendor))?.vendor ?? 'BOOT';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { jobOptions } from '../../../src/config/load.js';
-import { optionTable } from '../../../src/config/options.js';
+import { optionTable } from '../../../src/config/option-table.js';
 import { configSchema } from '../../../src/config/schema.js';
 
 const config = configSchema.parse({});

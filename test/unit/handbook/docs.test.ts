@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { optionTable } from '../../../src/config/options.js';
+import { optionTable } from '../../../src/config/option-table.js';
 import { CATALOGUE, type CatalogueSection } from '../../../src/errors/catalogue.js';
 import {
   bootFailuresSection,

@@ -163,10 +163,7 @@ async function imageVersion(
 }
 
 function tooMany(what: string): Hyper2kvmError {
-  return new Hyper2kvmError('inspect.too-many-kernels', `more than ${what} are installed`, {
-    advice:
-      'Each initramfs is read and fixed, and no system needs that many: remove old kernels in the guest, and their copies on the ESP.',
-  });
+  return new Hyper2kvmError('inspect.too-many-kernels', `more than ${what} are installed`);
 }
 
 async function list(

@@ -174,7 +174,5 @@ function useDhcp(path: string, file: YamlFile): string {
   const problem =
     file.problem ?? (edits === null ? 'its addresses share lines with other keys' : readYaml(text).problem);
   if (problem === null) return text;
-  throw new Hyper2kvmError('plan.network-dhcp', `${path} cannot be changed to DHCP: ${problem}`, {
-    advice: 'Convert with fix.network = "keep" and change the addresses in the guest.',
-  });
+  throw new Hyper2kvmError('plan.network-dhcp', `${path} cannot be changed to DHCP: ${problem}`);
 }
