@@ -144,6 +144,22 @@ export function mapCommandLines(
   return kind === 'grubenv' ? sameSize(changed, text) : changed;
 }
 
+/** Kinds from which the loader's own files are made again some day: what they say need not be in force. */
+const SOURCES: readonly BootFileKind[] = ['grub-defaults', 'update-extlinux', 'kernel-cmdline'];
+
+/** Arguments that the guest's kernels are started with, one text for each line of a boot loader's files. */
+export function kernelCommandLines(tree: GuestTree): string[] {
+  const found: string[] = [];
+  for (const { path, kind } of bootFiles(tree)) {
+    if (SOURCES.includes(kind)) continue;
+    mapCommandLines(tree.text(path)?.text ?? '', kind, (args) => {
+      found.push(args);
+      return args;
+    });
+  }
+  return found;
+}
+
 function sameSize(changed: string, original: string): string {
   if (changed === original) return original;
   let end = changed.length;

@@ -1,6 +1,7 @@
 import type { Fixer } from '../base/fixer.js';
 import { blkidCache } from './blkid-cache.js';
 import { bootEntries } from './boot-entries.js';
+import { cloudInit } from './cloud-init.js';
 import { crypttab } from './crypttab.js';
 import { deviceMap } from './device-map.js';
 import { devices } from './devices.js';
@@ -41,6 +42,7 @@ export const FIXERS: readonly Fixer[] = [
   // What it copies may be an image that those before it change.
   uefiFallback,
   network,
+  cloudInit,
   vmware,
   otherHypervisors,
   guestAgent,

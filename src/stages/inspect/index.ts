@@ -20,7 +20,7 @@ const THREAD_SECONDS = 900;
  */
 export const inspectStage: Stage<InspectInput, InspectOutput> = {
   name: 'inspect',
-  version: 4,
+  version: 5,
   lane: 'appliances',
   input: inspectInput,
   output: inspectOutput,

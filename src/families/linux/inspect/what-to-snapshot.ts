@@ -69,6 +69,22 @@ const DPKG_EXCLUDES = [
   './*-old',
   './cmethopt',
 ];
+/** What cloud-init keeps of an instance, without users' data, which has secrets, and without what it has run. */
+const CLOUD_EXCLUDES = [
+  './handlers',
+  './scripts',
+  './sem',
+  './seed',
+  './instances/*/handlers',
+  './instances/*/scripts',
+  './instances/*/sem',
+  '*user-data*',
+  '*vendor-data*',
+  '*vendor?-data*',
+  '*cloud-config*',
+  '*.pkl',
+  '*.json',
+];
 /** Of these the names are wanted, at any depth. */
 const NAME_DIRECTORIES = [
   '/usr/bin',
@@ -125,8 +141,21 @@ export async function takeSnapshot(
   // Debian 11 and Ubuntu 18.04 may have systemd in a /lib of its own, SLES 12 in /usr/lib beside such a /lib.
   for (const path of new Set(['/usr/lib/os-release', '/usr/lib/systemd/systemd', `${lib}/systemd/systemd`]))
     await collectFile(reader, collector, path);
+  if (collector.tree().isDirectory('/etc/cloud')) await captureCloudInit(reader, collector);
   await followLinks(reader, collector, warnings);
   return { tree: collector.tree(), mounts, devices };
+}
+
+async function captureCloudInit(reader: GuestReader, collector: SnapshotCollector): Promise<void> {
+  const library = '/var/lib/cloud';
+  await collector.capture({ directory: library, excludes: CLOUD_EXCLUDES });
+  await collector.names(`${library}/seed`);
+  const instance = collector.tree().resolve(`${library}/instance`);
+  const cache = `${instance}/obj.pkl`;
+  const stat = instance === null ? null : await reader.stat(cache);
+  if (stat?.type !== 'file') return;
+  const { type, mode, uid, gid, size } = stat;
+  collector.add({ path: cache, type, mode, uid, gid, size });
 }
 
 const MAX_FILE_BYTES = 64 * 1024;

@@ -1,0 +1,129 @@
+import type { GuestTree } from '../../guest/tree.js';
+import { filesIn } from '../base/edit.js';
+import type { Guest } from '../base/fixer.js';
+import { kernelCommandLines } from './command-line-files.js';
+import { readYaml, type YamlFile } from './network/yaml.js';
+
+const ETC = '/etc/cloud';
+/** Sorts behind every other file: of two settings the last one counts. */
+export const OWN_FILE = `${ETC}/cloud.cfg.d/zz-hyper2kvm.cfg`;
+const LIBRARY = '/var/lib/cloud';
+
+/** The settings that decide whether cloud-init stays with its instance. */
+export interface CloudSettings {
+  /** Null where cloud-init's own list applies. */
+  datasources: readonly string[] | null;
+  /** The cached instance is trusted, whatever datasource there is. */
+  isCacheTrusted: boolean;
+  isNetworkDisabled: boolean;
+}
+
+/** True where the package is there; Debian leaves its configuration behind when it is removed. */
+export function isInstalled(tree: GuestTree): boolean {
+  const dpkg = tree.text('/var/lib/dpkg/status')?.text ?? '';
+  const status = /^Package: cloud-init\nStatus: \S+ \S+ (\S+)$/m.exec(dpkg)?.[1];
+  const isThere = [`${ETC}/cloud.cfg`, '/usr/bin/cloud-init'].some((path) => tree.exists(path));
+  return isThere && (status === undefined || status === 'installed');
+}
+
+/** True where nothing starts cloud-init, by any of the ways its documentation names. */
+export function isDisabled(tree: GuestTree): boolean {
+  const isMasked = (unit: string) => tree.lstat(`/etc/systemd/system/${unit}`)?.target === '/dev/null';
+  return (
+    tree.exists(`${ETC}/cloud-init.disabled`) ||
+    policyOf(tree).includes('disabled') ||
+    kernelCommandLines(tree).some((args) => /(?<!\S)cloud-init=disabled(?!\S)/.test(args)) ||
+    ['cloud-init.target', 'cloud-init-main.service'].some(isMasked) ||
+    (isMasked('cloud-init-local.service') &&
+      ['cloud-init.service', 'cloud-init-network.service'].some(isMasked))
+  );
+}
+
+/** Reads cloud.cfg and cloud.cfg.d/*.cfg as cloud-init merges them. */
+export function readSettings(tree: GuestTree): CloudSettings {
+  const files = [`${ETC}/cloud.cfg`, ...filesIn(tree, `${ETC}/cloud.cfg.d`, /\.cfg$/)]
+    .map((path) => readYaml(tree.text(path)?.text ?? ''))
+    .reverse();
+  const last = (...keys: string[]) => firstOf(files, keys);
+  return {
+    datasources: last('datasource_list'),
+    isCacheTrusted: /^(true|1|on|yes)$/i.test(last('manual_cache_clean')?.[0] ?? ''),
+    isNetworkDisabled: last('network', 'config')?.[0] === 'disabled',
+  };
+}
+
+/** The texts at a key in the first of the files that has it; null where none has. */
+function firstOf(files: readonly YamlFile[], keys: readonly string[]): string[] | null {
+  for (const file of files) {
+    const entry = file.entries(...keys).at(-1);
+    if (entry !== undefined) return file.texts(entry.value);
+  }
+  return null;
+}
+
+/**
+ * True where ds-identify starts cloud-init without looking whether the datasource is there: the list has one
+ * entry (and None), one is forced, or the policy says so.
+ */
+export function isStartedUnseen(tree: GuestTree, { datasources }: CloudSettings): boolean {
+  const forced = kernelCommandLines(tree).some((args) => /(?<!\S)(ds|ci\.ds|ci\.datasource)=/.test(args));
+  const [, second, ...others] = datasources ?? ['', '', ''];
+  return (
+    forced ||
+    /^\s*datasource\s*:\s*\S/m.test(identifyConfiguration(tree)) ||
+    policyOf(tree).includes('enabled') ||
+    (others.length === 0 && (second === undefined || second === 'None'))
+  );
+}
+
+const identifyConfiguration = (tree: GuestTree) => tree.text(`${ETC}/ds-identify.cfg`)?.text ?? '';
+
+/** The words of ds-identify's policy: `search`, `found=all`, … The kernel's command line goes first. */
+function policyOf(tree: GuestTree): string[] {
+  const fromKernel = kernelCommandLines(tree).flatMap(
+    (args) => /(?<!\S)ci\.di\.policy=(\S+)/.exec(args)?.[1] ?? [],
+  );
+  const fromFile = /^[ \t]*policy[ \t]*:[ \t]*(\S+)/m.exec(identifyConfiguration(tree))?.[1] ?? '';
+  return (fromKernel[0] ?? fromFile).split(',');
+}
+
+/** The instance that cloud-init set the guest up as. */
+export interface CloudInstance {
+  directory: string;
+  /** `DataSourceVMware`; null where the file that says it is missing. */
+  datasource: string | null;
+  /** Where the datasource's data came from (`/dev/sr0`); null where it does not say. */
+  seed: string | null;
+  hasCache: boolean;
+  /** cloud-init's own sign of a trusted cache. */
+  isMarked: boolean;
+}
+
+export function readInstance(tree: GuestTree): CloudInstance | null {
+  const directory = tree.resolve(`${LIBRARY}/instance`);
+  if (directory === null || !tree.isDirectory(directory)) return null;
+  const text = tree.text(`${directory}/datasource`)?.text ?? '';
+  return {
+    directory,
+    datasource: /^\s*(DataSource\w+)/.exec(text)?.[1] ?? null,
+    seed: /\[seed=([^\]\n]*)\]/.exec(text)?.[1] ?? null,
+    hasCache: tree.exists(`${directory}/obj.pkl`),
+    isMarked: tree.exists(`${directory}/manual-clean`),
+  };
+}
+
+/** True where the datasource and its data move with the guest, so that it is found again as it was. */
+export function movesWithGuest({ datasource, seed }: CloudInstance, { tree, identity }: Guest): boolean {
+  if (datasource === 'DataSourceNone' || seed === 'ds_config') return true;
+  if (seed === 'ovf-env.xml') return tree.exists(`${LIBRARY}/seed/ovf/ovf-env.xml`);
+  if (seed?.startsWith('/var/lib/cloud/seed/') === true) return tree.list(seed).length > 0;
+  const label = VOLUMES[datasource ?? ''];
+  return label !== undefined && identity.filesystems.some((filesystem) => label.test(filesystem.label ?? ''));
+}
+
+/** Volumes that these datasources look for, on whatever disk they are. */
+const VOLUMES: Record<string, RegExp> = {
+  DataSourceNoCloud: /^cidata$/i,
+  DataSourceNoCloudNet: /^cidata$/i,
+  DataSourceConfigDrive: /^config-2$/i,
+};
