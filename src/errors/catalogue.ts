@@ -489,7 +489,7 @@ const SECTIONS = {
       meaning:
         'Interface names depend on something that may change, or it is unclear which of several cards one is; the message says which.',
     },
-    'cloud-init.new-instance': {
+    'cloud.new-instance': {
       meaning:
         'cloud-init is enabled and has no instance to go on with: at its next boot the guest becomes a new one, with new SSH host keys. Create /etc/cloud/cloud-init.disabled in the guest to prevent it.',
     },

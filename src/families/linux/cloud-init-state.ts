@@ -1,7 +1,6 @@
 import type { GuestTree } from '../../guest/tree.js';
 import { filesIn } from '../base/edit.js';
 import type { Guest } from '../base/fixer.js';
-import { kernelCommandLines } from './command-line-files.js';
 import { readYaml, type YamlFile } from './network/yaml.js';
 
 const ETC = '/etc/cloud';
@@ -27,12 +26,12 @@ export function isInstalled(tree: GuestTree): boolean {
 }
 
 /** True where nothing starts cloud-init, by any of the ways its documentation names. */
-export function isDisabled(tree: GuestTree): boolean {
+export function isDisabled(tree: GuestTree, commandLines: readonly string[]): boolean {
   const isMasked = (unit: string) => tree.lstat(`/etc/systemd/system/${unit}`)?.target === '/dev/null';
   return (
     tree.exists(`${ETC}/cloud-init.disabled`) ||
-    policyOf(tree).includes('disabled') ||
-    kernelCommandLines(tree).some((args) => /(?<!\S)cloud-init=disabled(?!\S)/.test(args)) ||
+    policyOf(tree, commandLines).includes('disabled') ||
+    commandLines.some((args) => /(?<!\S)cloud-init=disabled(?!\S)/.test(args)) ||
     ['cloud-init.target', 'cloud-init-main.service'].some(isMasked) ||
     (isMasked('cloud-init-local.service') &&
       ['cloud-init.service', 'cloud-init-network.service'].some(isMasked))
@@ -65,13 +64,17 @@ function firstOf(files: readonly YamlFile[], keys: readonly string[]): string[] 
  * True where ds-identify starts cloud-init without looking whether the datasource is there: the list has one
  * entry (and None), one is forced, or the policy says so.
  */
-export function isStartedUnseen(tree: GuestTree, { datasources }: CloudSettings): boolean {
-  const forced = kernelCommandLines(tree).some((args) => /(?<!\S)(ds|ci\.ds|ci\.datasource)=/.test(args));
+export function isStartedUnseen(
+  tree: GuestTree,
+  commandLines: readonly string[],
+  { datasources }: CloudSettings,
+): boolean {
+  const forced = commandLines.some((args) => /(?<!\S)(ds|ci\.ds|ci\.datasource)=/.test(args));
   const [, second, ...others] = datasources ?? ['', '', ''];
   return (
     forced ||
     /^\s*datasource\s*:\s*\S/m.test(identifyConfiguration(tree)) ||
-    policyOf(tree).includes('enabled') ||
+    policyOf(tree, commandLines).includes('enabled') ||
     (others.length === 0 && (second === undefined || second === 'None'))
   );
 }
@@ -79,10 +82,8 @@ export function isStartedUnseen(tree: GuestTree, { datasources }: CloudSettings)
 const identifyConfiguration = (tree: GuestTree) => tree.text(`${ETC}/ds-identify.cfg`)?.text ?? '';
 
 /** The words of ds-identify's policy: `search`, `found=all`, … The kernel's command line goes first. */
-function policyOf(tree: GuestTree): string[] {
-  const fromKernel = kernelCommandLines(tree).flatMap(
-    (args) => /(?<!\S)ci\.di\.policy=(\S+)/.exec(args)?.[1] ?? [],
-  );
+function policyOf(tree: GuestTree, commandLines: readonly string[]): string[] {
+  const fromKernel = commandLines.flatMap((args) => /(?<!\S)ci\.di\.policy=(\S+)/.exec(args)?.[1] ?? []);
   const fromFile = /^[ \t]*policy[ \t]*:[ \t]*(\S+)/m.exec(identifyConfiguration(tree))?.[1] ?? '';
   return (fromKernel[0] ?? fromFile).split(',');
 }

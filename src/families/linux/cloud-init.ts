@@ -10,6 +10,7 @@ import {
   readInstance,
   readSettings,
 } from './cloud-init-state.js';
+import { kernelCommandLines } from './command-line-files.js';
 
 const NAME = 'cloud-init';
 
@@ -42,13 +43,15 @@ export const cloudInit: Fixer = {
     'cloud-init would take the moved guest for a new instance, as the datasource of the old hypervisor or cloud (VMware, OVF, Azure, EC2, a seed ISO) is not there on KVM: new SSH host keys, users set up again, DHCP in place of static addresses. /etc/cloud/cloud.cfg.d/zz-hyper2kvm.cfg makes it stay with the instance it has (manual_cache_clean) and leave the network as it is; a datasource_list that names one datasource becomes [ None ], and /var/lib/cloud/instance/manual-clean is made. A guest whose cloud-init is disabled, or whose datasource moves with it, is left alone. Before such a guest is made a template for new VMs, remove the two files.',
   plan(guest) {
     const { tree } = guest;
+    const nothing = { operations: [], warnings: [] };
+    if (!isInstalled(tree)) return nothing;
     const settings = readSettings(tree);
-    if (!isInstalled(tree) || isDisabled(tree) || settings.isCacheTrusted)
-      return { operations: [], warnings: [] };
-    const isStarted = isStartedUnseen(tree, settings);
+    const commandLines = kernelCommandLines(tree);
+    if (isDisabled(tree, commandLines) || settings.isCacheTrusted) return nothing;
+    const isStarted = isStartedUnseen(tree, commandLines, settings);
     const instance = readInstance(tree);
     if (instance === null) return { operations: [], warnings: isStarted ? [newInstance(NO_INSTANCE)] : [] };
-    if (instance.isMarked || movesWithGuest(instance, guest)) return { operations: [], warnings: [] };
+    if (instance.isMarked || movesWithGuest(instance, guest)) return nothing;
     const source = instance.datasource?.replace(/^DataSource/, '') ?? 'its datasource';
     const reason = `without ${source}, which is not there on KVM, cloud-init would set the guest up as a new instance`;
     const cause = { fixer: NAME, reason };
@@ -74,6 +77,6 @@ const NO_CACHE = 'cloud-init’s record of its instance (/var/lib/cloud/instance
 
 const newInstance = (why: string): Warning => ({
   fixer: NAME,
-  code: 'cloud-init.new-instance',
+  code: 'cloud.new-instance',
   message: `${why}: its next boot sets the guest up as a new one, with new SSH host keys. Create /etc/cloud/cloud-init.disabled in the guest to prevent it.`,
 });

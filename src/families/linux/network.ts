@@ -1,12 +1,16 @@
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { GuestTree } from '../../guest/tree.js';
+import { describedMacs, madeMac } from '../../machine/nics.js';
+import type { Identity } from '../../model/identity.js';
 import type { Warning } from '../../model/plan.js';
 import { applyTo } from '../../operations/apply-operations.js';
 import type { Operation } from '../../operations/registry.js';
 import type { NetworkExpectation } from '../base/family.js';
 import type { Fixer, Guest } from '../base/fixer.js';
+import { kernelCommandLines } from './command-line-files.js';
 import { chooseDevices } from './devices.js';
 import {
+  type Card,
   type ConfiguredInterface,
   mergeExpectations,
   mergeInterfaces,
@@ -17,10 +21,11 @@ import {
 } from './network/backend.js';
 import { ifcfg } from './network/ifcfg.js';
 import { ifupdown } from './network/ifupdown.js';
-import { assignMacs, bindName } from './network/names.js';
+import { assignMacs, bindName, byName, ownNames } from './network/names.js';
 import { netplan } from './network/netplan.js';
 import { networkManager } from './network/network-manager.js';
 import { linkBindings, networkd } from './network/networkd.js';
+import { acceptsKvm, firstName, type NamePattern } from './network/patterns.js';
 import { ruleBindings, udevRules } from './network/udev.js';
 import { wicked } from './network/wicked.js';
 
@@ -38,7 +43,7 @@ const BACKENDS: readonly NetworkBackend[] = [
 export const network: Fixer = {
   name: NETWORK_FIXER,
   description:
-    'Network cards get new bus addresses and drivers on KVM, so their names would change and their configuration would not apply. Each configured name is bound to the card’s MAC by a .link file (a udev rule where systemd is old or absent); of several cards, VMware’s slot number tells which one was ens192. Where nothing tells, the name is not bound, with a warning. Conditions that only the old hypervisor’s cards meet are taken out. Addresses, routes, DNS, bonds, bridges and VLANs stay as they are. Only with fix.network = "dhcp" they are replaced by DHCP.',
+    'Network cards get new bus addresses and drivers on KVM, so their names would change and their configuration would not apply. Each configured name is bound to the card’s MAC by a .link file (a udev rule where systemd is old or absent); of several cards, VMware’s slot number tells which one was ens192 (or enp11s0, eno33557248). Where only an order tells (of VMware’s slots, VirtualBox’s adapters, the kernel’s eth0, eth1), the report says so; where nothing does, the name is not bound, with a warning. Files for names by pattern (ens*) get the names that the cards had. A connection’s label is not taken for a name. Conditions that only the old hypervisor’s cards meet are taken out. Addresses, routes, DNS, bonds, bridges and VLANs stay as they are. Only with fix.network = "dhcp" they are replaced by DHCP.',
   plan(guest) {
     const context = networkContext(guest);
     const warnings = context.warnings;
@@ -73,12 +78,7 @@ const DRIVERS = { virtio: 'virtio_net', e1000: 'e1000', e1000e: 'e1000e', rtl813
 
 function networkContext(guest: Guest): NetworkContext & { warnings: Warning[] } {
   const { tree, hardware } = guest;
-  const cards = hardware.nics.map(({ mac, model, pci_slot }) => ({
-    mac: normaliseMac(mac ?? undefined),
-    slot: pci_slot ?? null,
-    model: model?.toLowerCase() ?? null,
-  }));
-  const hardwareMacs = cards.flatMap(({ mac }) => mac ?? []);
+  const hardwareMacs = hardware.nics.flatMap(({ mac }) => normaliseMac(mac ?? undefined) ?? []);
   const found = mergeInterfaces(BACKENDS.flatMap((backend) => backend.interfaces(tree)));
   // Rules and .link files know MACs of names that the configuration only uses.
   const bound = [...ruleBindings(tree), ...linkBindings(tree)].filter(({ mac }) => mac !== null);
@@ -87,8 +87,15 @@ function networkContext(guest: Guest): NetworkContext & { warnings: Warning[] } 
     const isThere = own === null || hardwareMacs.length === 0 || hardwareMacs.includes(own);
     return { name, mac: isThere ? own : null };
   });
-  const { interfaces, guessed } = assignMacs(known, cards);
-  const message = `no file of the guest says which card is which: ${guessed.join(', ')} were given to the VM's NICs in order`;
+  const cards = cardsOf(hardware, known);
+  const patterns = BACKENDS.flatMap((backend) => backend.patterns?.(tree) ?? []);
+  const isByNumber =
+    patterns.length > 0 || known.some(({ name, mac }) => mac === null && /^eth\d/.test(name));
+  const isKernelNamed = isByNumber && namesByKernel(tree);
+  const byPattern = namesOfPatterns(patterns, { known, cards, isKernelNamed });
+  const { interfaces, guessed } = assign([...known, ...byPattern.interfaces], cards, guest.identity);
+  const why = isKernelNamed ? ' (net.ifnames=0: the kernel numbers them in the order of the bus)' : '';
+  const message = `no file of the guest says which card is which: ${guessed.join(', ')} were given to the VM's NICs in order${why}`;
   const warnings = guessed.length > 0 ? [{ fixer: NETWORK_FIXER, code: 'network.order', message }] : [];
   return {
     tree,
@@ -96,8 +103,65 @@ function networkContext(guest: Guest): NetworkContext & { warnings: Warning[] } 
     hardwareMacs,
     interfaces,
     driver: DRIVERS[chooseDevices(guest).devices.nic_model],
-    warnings,
+    warnings: [...warnings, ...byPattern.warnings],
   };
+}
+
+/**
+ * The VM's cards by its description. One without a MAC has the MAC that the domain gives it (machine/nics.ts);
+ * the only card of a VM needs none to be told from others.
+ */
+function cardsOf(hardware: Guest['hardware'], known: readonly ConfiguredInterface[]): Card[] {
+  const macs = describedMacs(
+    hardware,
+    known.map(({ mac }) => mac),
+  );
+  return hardware.nics.map(({ mac, model, pci_slot, likely_slot }, index) => ({
+    mac: normaliseMac((hardware.nics.length === 1 ? mac : macs[index]) ?? undefined),
+    slot: pci_slot ?? null,
+    likelySlot: pci_slot === undefined ? (likely_slot ?? null) : null,
+    model: model?.toLowerCase() ?? null,
+  }));
+}
+
+/** Gives MACs to the interfaces. Without a description the domain has as many NICs, with MACs made for them. */
+function assign(known: readonly ConfiguredInterface[], cards: readonly Card[], identity: Identity) {
+  if (cards.length > 0 || known.length < 2) return assignMacs(known, cards);
+  const root = identity.filesystems.find(({ device }) => device === identity.root)?.uuid;
+  const interfaces = known
+    .toSorted((a, b) => byName(a.name, b.name))
+    .map(({ name, mac }, index) => ({ name, mac: mac ?? madeMac(`${identity.hostname} ${root}`, index) }));
+  const guessed = known.filter(({ mac }) => mac === null).map(({ name }) => name);
+  return { interfaces, guessed: guessed.sort(byName) };
+}
+
+/** True where the kernel's command line leaves cards the kernel's own names. */
+const namesByKernel = (tree: GuestTree): boolean =>
+  kernelCommandLines(tree).some((args) => /(?<!\S)net\.ifnames=0(?!\S)/.test(args));
+
+/** The names that cards had which the guest configures by a pattern that does not take their names on KVM. */
+function namesOfPatterns(
+  patterns: readonly NamePattern[],
+  vm: { known: readonly ConfiguredInterface[]; cards: readonly Card[]; isKernelNamed: boolean },
+): { interfaces: ConfiguredInterface[]; warnings: Warning[] } {
+  const interfaces: ConfiguredInterface[] = [];
+  const warnings: Warning[] = [];
+  const isKnown = ({ name, mac }: ConfiguredInterface) =>
+    [...vm.known, ...interfaces].some((one) => one.name === name || (mac !== null && one.mac === mac));
+  for (const pattern of patterns) {
+    if (acceptsKvm(pattern, vm.isKernelNamed)) continue;
+    const names = ownNames(vm.cards, vm.isKernelNamed).filter(({ name }) => pattern.accepts(name));
+    interfaces.push(...names.filter((one) => !isKnown(one)));
+    if ([...vm.known, ...interfaces].some(({ name }) => pattern.accepts(name))) continue;
+    const name = vm.cards.length <= 1 && vm.known.length === 0 ? firstName(pattern) : null;
+    if (name !== null && !isKnown({ name, mac: null })) {
+      interfaces.push({ name, mac: vm.cards[0]?.mac ?? null });
+      continue;
+    }
+    const message = `${pattern.path} is for cards named ${pattern.text}, and nothing tells which cards of the VM had such a name: on KVM they have others, and then no address`;
+    warnings.push({ fixer: NETWORK_FIXER, code: 'network.unknown-mac', message });
+  }
+  return { interfaces, warnings };
 }
 
 /** The interfaces whose names can be bound: all with a MAC, and the only one of a guest with one card. */

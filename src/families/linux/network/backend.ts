@@ -3,6 +3,7 @@ import type { GuestTree } from '../../../guest/tree.js';
 import type { Warning } from '../../../model/plan.js';
 import type { Operation } from '../../../operations/registry.js';
 import type { NetworkExpectation } from '../../base/family.js';
+import type { NamePattern } from './patterns.js';
 
 /**
  * An interface as one file of the guest knows it. `mac` is the hardware's, lower case, where the file ties
@@ -19,6 +20,8 @@ export interface Card {
   mac: string | null;
   /** VMware's slot number; null where it is not known. */
   slot: number | null;
+  /** The one that VMware would have given it; null where its slot is known. */
+  likelySlot: number | null;
   /** `vmxnet3`, lower case; null where it is not known. */
   model: string | null;
 }
@@ -48,6 +51,8 @@ export interface NetworkBackend {
    * of those.
    */
   interfaces(tree: GuestTree): ConfiguredInterface[];
+  /** Conditions on names by which it configures cards without naming them. */
+  patterns?(tree: GuestTree): NamePattern[];
   /** What the interfaces that are brought up at boot are configured to have. */
   expects?(tree: GuestTree): NetworkExpectation;
   /** Takes back what holds only on the old hypervisor: its drivers, bus addresses, MACs that no NIC has. */
@@ -64,9 +69,15 @@ export const OLD_DRIVER = /^(vmxnet3?|e1000e?|pcnet32|hv_netvsc|xen[_-]netfront)
 const VIRTUAL =
   /^(lo|br[-_\d].*|(bond|bridge|team|vlan|virbr|docker|veth|tun|tap|wg|dummy|ppp|wlan|wwan|sit|gre|ib)[\d-].*)$/;
 
-/** True for names that stand for a NIC: no alias (`eth0:1`), VLAN (`eth0.10`), pattern or virtual device. */
+/** Linux' IFNAMSIZ without the byte that ends the name. */
+export const MAX_NAME = 15;
+
+/**
+ * True for names that stand for a NIC: no alias (`eth0:1`), VLAN (`eth0.10`), pattern or virtual device, and
+ * nothing that Linux takes for no name (of more than 15 characters, with a slash or a space).
+ */
 export function isPhysicalName(name: string): boolean {
-  return /^[A-Za-z][\w-]*$/.test(name) && !VIRTUAL.test(name);
+  return name.length <= MAX_NAME && /^[A-Za-z][\w-]*$/.test(name) && !VIRTUAL.test(name);
 }
 
 /** The NIC under an alias or VLAN by name: `eth0.10` and `eth0:1` → `eth0`. */

@@ -51,17 +51,41 @@ function isAtBoot(values: Assignments): boolean {
 /** SUSE before 11 named the file after the card: `ifcfg-eth-id-00:50:56:…`. */
 const MAC_IN_NAME = /-id-(([0-9a-f]{2}:){5}[0-9a-f]{2})$/i;
 
+/** Names that Linux gives to cards. */
+const GIVEN_NAME = /^(eth\d+|en[sopxPX][\dA-Za-z]+|em\d+|p\d+p\d+)([.:_]\w+)?$/;
+
+/**
+ * True where the end of the file's name is the card's. On SUSE it always is; on Red Hat only without
+ * NetworkManager, which names a file after its connection (`ifcfg-Wired_connection_1`) and leaves DEVICE out
+ * where any card may be meant: there only what Linux calls a card counts.
+ */
+const isName = (path: string, name: string): boolean =>
+  !MAC_IN_NAME.test(name) && (path.startsWith(`${DIRECTORIES[1]}/`) || GIVEN_NAME.test(name));
+
+/** The cards under a VLAN, a bond or a bridge, which need no file of their own. */
+function portsOf(values: Assignments): string[] {
+  return Object.entries(values).flatMap(([key, value]) =>
+    /^(PHYSDEV|ETHERDEVICE|BONDING_SLAVE\w*|BRIDGE_PORTS)$/.test(key)
+      ? value
+          .split(/\s+/)
+          .map(baseName)
+          .filter((name) => name !== '')
+      : [],
+  );
+}
+
 export const ifcfg: NetworkBackend = {
   name: 'ifcfg',
   interfaces: (tree) =>
     configurationFiles(tree).flatMap((path) => {
       const values = assignments(tree.text(path)?.text ?? '');
       const fromName = path.slice(path.lastIndexOf('/ifcfg-') + 7);
+      const ports = portsOf(values).filter(isPhysicalName);
       // A Red Hat alias or VLAN on a card means that card.
-      const device = baseName(values.DEVICE || (MAC_IN_NAME.test(fromName) ? '' : fromName));
-      if (!isNic(values) || !isPhysicalName(device)) return [];
+      const device = baseName(values.DEVICE || (isName(path, fromName) ? fromName : ''));
+      if (!isNic(values) || !isPhysicalName(device)) return ports.map((name) => ({ name, mac: null }));
       const mac = normaliseMac(values.HWADDR ?? MAC_IN_NAME.exec(fromName)?.[1]);
-      return [{ name: device, mac }];
+      return [{ name: device, mac }, ...ports.map((name) => ({ name, mac: null }))];
     }),
   expects: (tree) =>
     mergeExpectations(

@@ -35,7 +35,7 @@ describe.each(Object.entries(CLOUD_LAYOUTS))('%s', (name, files) => {
     const { operations, warnings } = plan(clean);
     expect(operations).toEqual([]);
     const isSearched = name.startsWith('Ubuntu');
-    expect(warnings).toMatchObject(isSearched ? [] : [{ code: 'cloud-init.new-instance' }]);
+    expect(warnings).toMatchObject(isSearched ? [] : [{ code: 'cloud.new-instance' }]);
   });
 });
 
@@ -117,7 +117,7 @@ describe('the instance', () => {
   it('that cannot be read back is told of, and keeps its network', () => {
     const { '/var/lib/cloud/instances/i-0123/obj.pkl': _cache, ...files } = VMWARE;
     const { operations, warnings } = plan(files);
-    expect(warnings).toMatchObject([{ code: 'cloud-init.new-instance', fixer: 'cloud-init' }]);
+    expect(warnings).toMatchObject([{ code: 'cloud.new-instance', fixer: 'cloud-init' }]);
     expect(textAfter(operations, OWN)).toContain('network: {config: disabled}');
   });
 
