@@ -6,14 +6,14 @@ import type { JobDetail, JobState, JobSummary, Status } from './protocol.js';
 export interface JobFilter {
   state?: JobState | undefined;
   name?: string | undefined;
-  /** A time that `new Date()` reads. */
+  /** A time that `new Date()` parses. */
   since?: string | undefined;
 }
 
 /**
- * The commands' side of the control socket, one method a line of the protocol. Rejects with the daemon's own
- * errors (their code and advice), with `api.unreachable` when nobody answers, `api.not-permitted` when this
- * user may not use the socket.
+ * The commands' side of the control socket, one method for each route of the protocol. Rejects with the
+ * daemon's own errors (with their code and advice), `api.unreachable` if nothing answers, `api.not-permitted`
+ * if this user may not use the socket.
  */
 export class ControlClient {
   readonly #socket: string;
@@ -36,7 +36,7 @@ export class ControlClient {
     return this.#json('GET', `/v1/jobs${query === '' ? '' : `?${query}`}`);
   }
 
-  /** `id`: a job's id, an unambiguous beginning of one, or a VM's name. */
+  /** `id` is a job's id, an unambiguous prefix of one, or a VM's name. */
   job(id: string): Promise<JobDetail> {
     return this.#json('GET', jobPath(id));
   }
@@ -66,14 +66,14 @@ export class ControlClient {
   }
 
   /**
-   * Log lines (JSON, without the line end), oldest first; with `follow` until the job is done or the signal
-   * aborts.
+   * Yields log lines (JSON, without the line end), oldest first; with `follow` until the job is done or the
+   * signal aborts.
    */
   async *logs(id: string, options: { follow?: boolean; signal?: AbortSignal } = {}): AsyncGenerator<string> {
     yield* this.#lines(`${jobPath(id)}/logs${options.follow ? '?follow=1' : ''}`, options.signal);
   }
 
-  /** What happens, as it happens, until the signal aborts; see `daemonEventSchema`. */
+  /** Yields events as they happen, until the signal aborts; see `daemonEventSchema`. */
   async *events(signal: AbortSignal): AsyncGenerator<DaemonEvent> {
     for await (const line of this.#lines('/v1/events', signal)) yield JSON.parse(line) as DaemonEvent;
   }
@@ -89,7 +89,7 @@ export class ControlClient {
         yield* lines;
       }
     } catch (error) {
-      // The caller has seen enough.
+      // The caller has stopped reading.
       if (signal?.aborted) return;
       throw error;
     }
@@ -150,7 +150,7 @@ function errorOf(text: string): ErrorRecord | undefined {
   try {
     return (JSON.parse(text) as { error?: ErrorRecord }).error;
   } catch {
-    // Not JSON: whoever answered is not our daemon.
+    // Not JSON: the answer is not from our daemon.
     return undefined;
   }
 }

@@ -1,7 +1,7 @@
 import type { DaemonEvent } from './events.js';
 import type { JobDetail, JobSummary, Status } from './protocol.js';
 
-/** Which jobs `list` returns; all of the given conditions hold. `since` is an ISO 8601 time. */
+/** Which jobs `list` returns; all given conditions must hold. `since` is an ISO 8601 time. */
 export interface JobQuery {
   state?: string | undefined;
   name?: string | undefined;
@@ -9,17 +9,17 @@ export interface JobQuery {
 }
 
 /**
- * What the daemon offers to its control socket, one method a line of the table in protocol.ts. An `id` is a
- * job's, an unambiguous beginning of one, or a VM's name. Errors are the caller's: `api.no-job`,
+ * What the daemon offers on its control socket, one method for each line of the table in protocol.ts. An `id`
+ * is a job's id, an unambiguous prefix of one, or a VM's name. Errors are the caller's: `api.no-job`,
  * `api.ambiguous`, `api.wrong-state`, `api.bad-request`.
  */
 export interface Control {
   status(): Promise<Status>;
   list(query: JobQuery): Promise<JobSummary[]>;
   show(id: string): Promise<JobDetail>;
-  /** Lines of NDJSON; with `follow` until the job ends or `signal` aborts. */
+  /** Yields lines of NDJSON; with `follow` until the job ends or `signal` aborts. */
   logs(id: string, follow: boolean, signal: AbortSignal): AsyncIterable<Uint8Array>;
-  /** Until `signal` aborts. */
+  /** Yields until `signal` aborts. */
   events(signal: AbortSignal): AsyncIterable<DaemonEvent>;
   retry(
     id: string,

@@ -7,8 +7,8 @@ const POLL_MS = 300;
 const CHUNK_BYTES = 64 * 1024;
 
 /**
- * The lines of a job's log as they are in its file, and with `follow` those that come, until `isDone`.
- * `locate` says where the file is now: it moves with the job. Errors: `api.no-log`.
+ * Yields the lines of a job's log unchanged, and with `follow` further lines until `isDone`. `locate` returns
+ * where the file is now, because it moves with the job. Errors: `api.no-log`.
  */
 export async function* jobLogLines(request: {
   locate(): Promise<readonly string[]>;
@@ -19,7 +19,7 @@ export async function* jobLogLines(request: {
   let offset = 0;
   let found = false;
   for (;;) {
-    // Asked first: what is written up to the end is read once more after it.
+    // Asked before reading, so that what is written up to the end is still read.
     const last = !request.follow || (await request.isDone());
     const handle = await openFirst(await request.locate());
     if (handle !== null) {
@@ -37,7 +37,7 @@ export async function* jobLogLines(request: {
       }
     }
     if (last && !found) {
-      throw new Hyper2kvmError('api.no-log', 'the log of this job is not there any more', {
+      throw new Hyper2kvmError('api.no-log', 'the log of this job no longer exists', {
         advice: 'It was moved away with its bundle; `journalctl -u hyper2kvm` may still have the lines.',
       });
     }

@@ -38,7 +38,7 @@ const bootSummarySchema = z.object({
 }) satisfies z.ZodType<BootSummary>;
 
 export const jobSummarySchema = z.object({
-  /** Empty for a waiting drop, which is no job yet. */
+  /** Empty for a waiting drop, which is not a job yet. */
   job: z.string(),
   vm: z.string(),
   /** The drop's name in incoming. */
@@ -50,7 +50,7 @@ export const jobSummarySchema = z.object({
   eta_seconds: z.number().nullable(),
   /**
    * `settling, 4 s`, `missing disk-s002.vmdk`, `a free boot slot`, `space: 3.0 GiB more under /var/spool`.
-   * Null when nothing.
+   * Null if the job is not waiting.
    */
   waiting_for: z.string().nullable(),
   priority: z.number(),
@@ -59,9 +59,9 @@ export const jobSummarySchema = z.object({
   started_at: z.string().nullable(),
   finished_at: z.string().nullable(),
   error: errorSchema.nullable(),
-  /** Bundle or failed directory once there is one. */
+  /** The bundle or the failed directory, once it exists. */
   directory: z.string().nullable(),
-  /** The last boot test; of a job that failed by it, too. */
+  /** The last boot test, also of a job that failed because of it. */
   boot: bootSummarySchema.nullable(),
 });
 export type JobSummary = z.infer<typeof jobSummarySchema>;
@@ -83,7 +83,7 @@ export interface Status {
   pid: number;
   started_at: string;
   state: 'running' | 'paused' | 'draining';
-  /** Why it is paused: `operator` or `space`; null when running. */
+  /** Why the queue is paused: `operator` or `space`; null if it is not. */
   paused_reason: string | null;
   jobs: Record<JobState, number>;
   lanes: Record<string, { running: number; waiting: number; slots: number }>;
@@ -91,5 +91,5 @@ export interface Status {
   accelerator: { kind: 'kvm' | 'tcg'; reason: string } | null;
 }
 
-/** Of Prometheus' text exposition format. */
+/** The content type of Prometheus' text exposition format. */
 export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';

@@ -4,20 +4,20 @@ import type { Control } from './control.js';
 import { METRICS_CONTENT_TYPE } from './protocol.js';
 
 interface RouteRequest {
-  /** The job in the path, decoded; empty where the path has none. */
+  /** The job in the path, decoded; empty if the path has none. */
   id: string;
   query: URLSearchParams;
   body: unknown;
-  /** Aborts when the client is gone or the server stops. */
+  /** Aborts when the client disconnects or the server stops. */
   signal: AbortSignal;
 }
 
 /** A plain value is sent as JSON, an async iterable as lines. */
 export interface Route {
   method: 'GET' | 'POST';
-  /** Its one group is the job. */
+  /** Its only group is the job. */
   path: RegExp;
-  /** Of an answer that is text and not JSON. */
+  /** Set for an answer that is text and not JSON. */
   contentType?: string;
   handle(request: RouteRequest): unknown;
 }
@@ -28,7 +28,7 @@ const retryBody = z.strictObject({
 });
 const priorityBody = z.strictObject({ priority: z.int() });
 
-/** The table of protocol.ts. */
+/** Returns the routes of the table in protocol.ts. */
 export function controlRoutes(operations: Control, metrics: () => Promise<string>): Route[] {
   return [
     { method: 'GET', path: /^\/v1\/metrics$/, contentType: METRICS_CONTENT_TYPE, handle: metrics },

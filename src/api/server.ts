@@ -9,7 +9,7 @@ import { errorRecord, Hyper2kvmError } from '../errors/error.js';
 import type { Route } from './routes.js';
 
 const LARGEST_BODY_BYTES = 64 * 1024;
-/** sockaddr_un has 108 bytes, one of them the terminating zero (unix(7)). */
+/** sockaddr_un has 108 bytes, including the terminating zero (unix(7)). */
 const LONGEST_PATH_BYTES = 107;
 
 /** The control socket: HTTP with JSON on a unix socket that owner and group may use. */
@@ -28,8 +28,8 @@ export class ControlServer {
   }
 
   /**
-   * Errors: `daemon.already-running` when somebody answers on the socket; `api.socket` when it cannot be
-   * made.
+   * Errors: `daemon.already-running` if another daemon answers on the socket; `api.socket` if it cannot be
+   * created.
    */
   async start(): Promise<void> {
     await removeStaleSocket(this.#socket);
@@ -115,7 +115,10 @@ function isStream(answer: unknown): answer is AsyncIterable<Uint8Array> {
   return typeof answer === 'object' && answer !== null && Symbol.asyncIterator in answer;
 }
 
-/** However it ends, also by a client that leaves, the lines are told: they have a file open. */
+/**
+ * Sends lines. However it ends, even if the client disconnects, the iterator is closed, because it holds an
+ * open file.
+ */
 async function sendLines(
   response: ServerResponse,
   lines: AsyncIterable<Uint8Array>,
@@ -123,11 +126,11 @@ async function sendLines(
 ): Promise<void> {
   const iterator = lines[Symbol.asyncIterator]();
   try {
-    // Before the headers: what is wrong with the request shows here, and still has a status.
+    // Called before the headers are sent, so that an error in the request still gets its own status.
     let next = await iterator.next();
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
     for (; !next.done; next = await iterator.next()) {
-      // Of a response that is closed there is no `drain` and no second `close`: only the signal tells.
+      // A closed response emits no `drain` and no second `close`, so only the signal ends this wait.
       if (!response.write(next.value)) await once(response, 'drain', { signal });
     }
     response.end();
@@ -141,7 +144,7 @@ function send(response: ServerResponse, status: number, body: unknown): void {
   response.end(`${JSON.stringify(body)}\n`);
 }
 
-/** A socket file outlives its process: it may go only when nobody listens on it. */
+/** Removes a socket file that outlived its process, if nothing listens on it. */
 async function removeStaleSocket(path: string): Promise<void> {
   if (Buffer.byteLength(path) > LONGEST_PATH_BYTES) {
     throw new Hyper2kvmError(
@@ -168,8 +171,8 @@ async function removeStaleSocket(path: string): Promise<void> {
 }
 
 function socketError(path: string, cause: Error): Hyper2kvmError {
-  return new Hyper2kvmError('api.socket', `the control socket ${path} cannot be made: ${cause.message}`, {
-    advice: 'Its directory must exist and be writable: RuntimeDirectory= of the unit makes it.',
+  return new Hyper2kvmError('api.socket', `the control socket ${path} cannot be created: ${cause.message}`, {
+    advice: 'Its directory must exist and be writable: RuntimeDirectory= of the unit creates it.',
     cause,
   });
 }

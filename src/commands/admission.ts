@@ -4,7 +4,7 @@ import type { Status } from '../api/protocol.js';
 import { type CommandText, type CommonOptions, daemonOf, newCommand, printJson } from './command.js';
 import type { Io } from './io.js';
 
-/** `pause`, `resume`, `drain`: what the daemon may begin. */
+/** Returns one of `pause`, `resume` and `drain`, which control what the daemon may begin. */
 function admissionCommand(
   io: Io,
   text: CommandText,
@@ -29,7 +29,7 @@ export function pauseCommand(io: Io): Command {
     },
     (client) => client.pause(),
     (status) =>
-      `Paused. ${status.jobs.running} in progress go on; \`hyper2kvm resume\` takes the queue up again.`,
+      `Paused. ${status.jobs.running} in progress continue; \`hyper2kvm resume\` resumes the queue.`,
   );
 }
 
@@ -50,13 +50,13 @@ export function drainCommand(io: Io): Command {
     io,
     {
       usage: 'drain',
-      summary: 'finish what is queued, accept no new drops',
+      summary: 'finish queued jobs, accept no new drops',
       description:
-        'Takes no further drop from incoming and finishes what is queued and in progress, e.g. before maintenance. `hyper2kvm resume` ends it.',
+        'Claims no further drop from incoming and finishes the jobs that are queued and in progress, for example before maintenance. `hyper2kvm resume` ends this.',
       examples: ['hyper2kvm drain && hyper2kvm list -w'],
     },
     (client) => client.drain(),
     (status) =>
-      `Draining. ${status.jobs.running} in progress, ${status.jobs.queued} queued; no new drop is taken.`,
+      `Draining. ${status.jobs.running} in progress, ${status.jobs.queued} queued; no new drop is accepted.`,
   );
 }

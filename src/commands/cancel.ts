@@ -8,8 +8,8 @@ export function cancelCommand(io: Io): Command {
     usage: 'cancel <job>',
     summary: 'stop a job; its source goes to failed/',
     description:
-      'Stops a queued or running job and its tools. The untouched source goes to failed/, `hyper2kvm retry` takes it up again. ' +
-      'JOB is an id, the beginning of one, or the VM’s name.',
+      'Stops a queued or running job and its tools. The untouched source goes to failed/, `hyper2kvm retry` starts it again. ' +
+      'JOB is an id, a unique prefix of one, or the VM’s name.',
     examples: ['hyper2kvm cancel web01'],
   }).action(async (job: string, _local, command: Command) => {
     const options = command.optsWithGlobals<CommonOptions>();

@@ -7,7 +7,7 @@ import { Hyper2kvmError } from '../errors/error.js';
 import { terminalText } from '../text/escape-terminal.js';
 import type { Io } from './io.js';
 
-/** What every command takes. */
+/** Options that every command has. */
 export interface CommonOptions {
   config?: string;
   json?: boolean;
@@ -18,23 +18,23 @@ export interface CommandText {
   usage: string;
   /** One line for the list of commands. */
   summary: string;
-  /** More of it for `--help`; the summary when left out. */
+  /** More text for `--help`; by default the summary. */
   description?: string;
-  /** A line or more that can be typed. */
+  /** One or more complete command lines. */
   examples: readonly string[];
 }
 
 /** commander keeps no added help text where another page could find it. */
 const EXAMPLES = new WeakMap<Command, readonly string[]>();
 
-/** The lines that a command's help ends with, for the manual page. */
+/** Returns the lines at the end of a command's help, for the manual page. */
 export function examplesOf(command: Command): readonly string[] {
   return EXAMPLES.get(command) ?? [];
 }
 
 /**
- * A command with everything that all of them share. Wrong usage throws commander's error, which main turns
- * into exit code 2.
+ * Returns a command with everything that all commands share. Wrong usage throws commander's error, which main
+ * turns into exit code 2.
  */
 export function newCommand(io: Io, text: CommandText): Command {
   const [name, ...words] = text.usage.split(' ') as [string, ...string[]];
@@ -47,14 +47,14 @@ export function newCommand(io: Io, text: CommandText): Command {
   return addCommonOptions(command);
 }
 
-/** Settings that commander does not hand on to commands which are built apart. */
+/** Applies settings that commander does not pass on to commands which are built separately. */
 export function prepare(io: Io, command: Command): Command {
   return command
     .exitOverride()
     .configureOutput({ writeOut: io.out, writeErr: io.err, outputError: () => {} })
     .configureHelp({
       helpWidth: Math.min(io.columns(), 100),
-      // Every command has options: saying so in each line of the list says nothing.
+      // Every command has options, so that lines of the list need not mention them.
       subcommandTerm: (sub) => [sub.name(), ...sub.registeredArguments.map(argumentTerm)].join(' '),
     })
     .helpOption('-h, --help', 'show this help')
@@ -83,17 +83,17 @@ export function usageError(message: string, advice: string, cause?: unknown): Hy
   return new Hyper2kvmError('usage.invalid', message, { advice, cause });
 }
 
-/** The configuration in force: file, then `HYPER2KVM_*`, then `flags`. Errors: `config.*`. */
+/** Returns the configuration in force: the file, then `HYPER2KVM_*`, then `flags`. Errors: `config.*`. */
 export function configOf(io: Io, options: CommonOptions, flags: Record<string, unknown> = {}): LoadedConfig {
   return loadConfig({ file: options.config, env: io.env, flags });
 }
 
-/** Names on stderr what was written under an old name. */
+/** Warns on stderr about keys that are written under an old name. */
 export function warnOfRenamed(io: Io, renamed: readonly RenamedKey[]): void {
   for (const key of renamed) io.err(`warning: ${terminalText(renamedText(key))}\n`);
 }
 
-/** The daemon that the configuration names. What else is wrong with the configuration is only warned of. */
+/** Returns a client for the configured daemon. Other errors in the configuration only give a warning. */
 export function daemonOf(io: Io, options: CommonOptions): ControlClient {
   const { path, problem } = controlSocket({ file: options.config, env: io.env });
   if (problem !== null) {

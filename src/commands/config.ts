@@ -55,7 +55,7 @@ async function readConfig(file: string): Promise<string> {
 function showCommand(io: Io): Command {
   return newCommand(io, {
     usage: 'show',
-    summary: 'what is in force, and where each value came from',
+    summary: 'show the values in force, and where each came from',
     examples: ['hyper2kvm config show', "hyper2kvm config show --json | jq '.config.spool'"],
   }).action((_local, command: Command) => {
     const options = command.optsWithGlobals<CommonOptions>();
@@ -81,7 +81,7 @@ function originText({ source, where }: Origin): string {
 function schemaCommand(io: Io): Command {
   return newCommand(io, {
     usage: 'schema',
-    summary: 'the JSON schema of the configuration, for editors',
+    summary: 'print the JSON schema of the configuration, for editors',
     examples: ['hyper2kvm config schema > hyper2kvm.schema.json'],
   }).action(() => printJson(io, configJsonSchema()));
 }

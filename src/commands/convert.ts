@@ -30,7 +30,7 @@ export function convertCommand(io: Io): Command {
     summary: 'convert one VM now, in the foreground',
     description:
       'Runs the whole pipeline once on a disk image, a VM’s directory or an .ova, and writes the bundle to DIR/<vm>/. The source stays where it is and is ' +
-      'never written to. A job.toml beside it is read. When it fails, what is known goes to DIR/<vm>-failed-<job>/.',
+      'never written to. A job.toml beside it is read. On failure, the report goes to DIR/<vm>-failed-<job>/.',
     examples: [
       'hyper2kvm convert web01.vmdk -o /srv/vms',
       'hyper2kvm convert ./web01/ -o . --set convert.compression=zstd',
@@ -46,9 +46,9 @@ export function convertCommand(io: Io): Command {
       if (await exists(finalDirectory))
         throw usageError(`${finalDirectory} exists already`, 'Remove it, or choose another -o or [vm] name.');
       const made = await mkdir(output, { recursive: true });
-      // Directories of the user's own are left as they are: what libvirt may not enter is said at the end.
+      // Only directories created here are opened to libvirt; for others, the commands are printed at the end.
       if (made !== undefined) await letQemuPass(pathTo(output).filter((path) => path.startsWith(made)));
-      // On the result's filesystem: the disk is moved into place, never copied.
+      // On the result's filesystem, so that the disk is moved into place and never copied.
       const workDirectory = await makeWorkDirectory(join(output, `.hyper2kvm-work-${drop.job}`));
       try {
         await convert(io, drop, { workDirectory, finalDirectory, json: options.json === true });
@@ -98,7 +98,7 @@ async function convert(
   await publishDirectory(failedDirectory, directory, signal);
   if (json) return printJson(io, { error, failed_stage: result.failedStage, directory });
   io.err(failureText(io, error));
-  io.err(`  What is known: ${terminalText(directory)}/report.html\n`);
+  io.err(`  See ${terminalText(directory)}/report.html\n`);
 }
 
 function convertedText(io: Io, report: Report, directory: string): string {
@@ -114,5 +114,5 @@ function startText({ start }: Report): string {
   if (start === null) return '';
   const lines = [...start.libvirt, start.qemu].map((line) => `  ${terminalText(line)}\n`);
   const qemu = lines.pop();
-  return `\nStart it by libvirt:\n${lines.join('')}or by QEMU alone (screen: VNC, serial port: this terminal):\n${qemu}`;
+  return `\nStart it with libvirt:\n${lines.join('')}or with QEMU alone (screen: VNC, serial port: this terminal):\n${qemu}`;
 }

@@ -7,15 +7,15 @@ export function daemonCommand(io: Io): Command {
     usage: 'daemon',
     summary: 'run the service: watch, queue, convert, archive',
     description:
-      'Runs the service in the foreground, as systemd wants it: watches the spool, converts what is dropped, logs to stdout. ' +
-      'SIGTERM stops it cleanly, every job in progress resumes at the next start. SIGHUP reads the configuration again.',
+      'Runs the service in the foreground, as systemd expects it: watches the spool, converts what is dropped, logs to stdout. ' +
+      'SIGTERM stops it cleanly, and every job in progress resumes at the next start. SIGHUP reloads the configuration.',
     examples: ['systemctl start hyper2kvm', 'hyper2kvm daemon --config ./config.toml'],
   })
     .option('--set <key=value>', 'override one option (repeatable)', collectSetting)
     .action(async (_local, command: Command) => {
       const options = command.optsWithGlobals<CommonOptions & { set?: Record<string, string> }>();
       const flags = { ...options.set, ...(options.json ? { 'log.format': 'json' } : {}) };
-      // The service's parts cost 0.3 s to load: the short commands go without.
+      // The service's parts take 0.3 s to load, which short commands avoid.
       const { runDaemon } = await import('../daemon/daemon.js');
       const load = () => {
         const { config, renamed } = configOf(io, options, flags);

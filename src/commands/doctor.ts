@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { terminalText } from '../text/escape-terminal.js';
+import { formatCount } from '../text/format.js';
 import { wrap } from '../text/table.js';
 import { type CommonOptions, configOf, newCommand, printJson } from './command.js';
 import { checkApplianceCache, checkKernel, checkLibguestfs } from './doctor/appliance.js';
@@ -35,7 +36,7 @@ export function doctorCommand(io: Io): Command {
     usage: 'doctor',
     summary: 'check this host: tools, KVM, space, permissions; each line with its fix',
     description:
-      'Looks at everything that a conversion needs, and changes nothing. Ends with 1 when something must be mended. Run it as the user that the daemon runs as.',
+      'Checks everything that a conversion needs, and changes nothing. Exits with 1 if something must be fixed. Run it as the daemon’s user.',
     examples: [
       'sudo -u hyper2kvm hyper2kvm doctor',
       'hyper2kvm doctor --json | jq \'.checks[] | select(.status != "ok")\'',
@@ -72,5 +73,5 @@ export function findingText(
 
 function closing(findings: readonly Finding[]): string {
   const count = (status: Finding['status']) => findings.filter((finding) => finding.status === status).length;
-  return `\n${count('ok')} right, ${count('warn')} to know, ${count('fail')} to mend.\n`;
+  return `\n${count('ok')} ok, ${formatCount(count('warn'), 'warning')}, ${count('fail')} failed.\n`;
 }

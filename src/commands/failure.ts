@@ -7,15 +7,15 @@ import type { Io } from './io.js';
 export const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
-/** What the user typed or wrote is wrong, and nothing was begun. */
+/** Codes of errors in what the user typed or wrote, detected before anything was begun. */
 const USAGE_CODE = /^(usage|config|job-options)\./;
 
-/** Prints what was thrown, for people on stderr or as `{error}` on stdout, and gives the exit code. */
+/** Prints an error, for people on stderr or as `{error}` on stdout, and returns the exit code. */
 export function reportFailure(io: Io, thrown: unknown, json: boolean): number {
   if (thrown instanceof CommanderError) {
-    // Help and version were asked for and are printed already.
+    // Help or version was requested and is printed already.
     if (thrown.exitCode === 0) return 0;
-    // `hyper2kvm` alone: the help says what is missing.
+    // `hyper2kvm` alone: the help shows what is missing.
     if (thrown.code === 'commander.help') return EXIT_USAGE;
   }
   const error = errorRecord(thrown instanceof CommanderError ? wrongUsage(thrown) : thrown);
@@ -24,7 +24,7 @@ export function reportFailure(io: Io, thrown: unknown, json: boolean): number {
   return USAGE_CODE.test(error.code) ? EXIT_USAGE : EXIT_FAILED;
 }
 
-/** `hyper2kvm: code: message`, then what to do. */
+/** Returns `hyper2kvm: code: message`, then what to do. */
 export function failureText(io: Io, error: { code: string; message: string; advice: string }): string {
   const lines = error.message.split('\n').map(terminalText);
   const head = `${io.paintErr(['bold', 'red'], 'hyper2kvm:')} ${terminalText(error.code)}: ${lines.join('\n  ')}\n`;

@@ -23,7 +23,7 @@ export interface ForegroundOptions extends CommonOptions {
   set?: Record<string, string>;
 }
 
-/** A drop that was named on the command line: what it is, and how it is to be handled. */
+/** A drop that was named on the command line, with its options. */
 export interface ForegroundJob {
   job: string;
   vm: string;
@@ -32,7 +32,7 @@ export interface ForegroundJob {
 }
 
 /**
- * Reads the drop at `path` and its job.toml. Errors: `usage.invalid` where nothing is there, `config.*`,
+ * Reads the drop at `path` and its job.toml. Errors: `usage.invalid` if nothing is there, `config.*`,
  * `job-options.*`.
  */
 export async function openDrop(io: Io, path: string, options: ForegroundOptions): Promise<ForegroundJob> {
@@ -59,19 +59,19 @@ export async function openDrop(io: Io, path: string, options: ForegroundOptions)
 }
 
 /**
- * Runs the stages on a drop, with progress on stderr (none with --json). `workDirectory` exists; what is left
- * in it is the caller's to remove, the log of all details is in its job.log. SIGINT and SIGTERM cancel.
+ * Runs the stages on a drop, with progress on stderr (none with --json). `workDirectory` exists; the caller
+ * removes what is left in it. The detailed log is in its job.log. SIGINT and SIGTERM cancel.
  */
 export async function runForeground(
   io: Io,
   drop: ForegroundJob,
   run: { workDirectory: string; json: boolean; until?: StageName },
 ): Promise<PipelineResult> {
-  // All stages with their libraries: not loaded for the commands that only ask the daemon.
+  // Loads all stages with their libraries, which commands that only ask the daemon do not need.
   const { runPipeline } = await import('../stages/pipeline.js');
   const progress = createProgress(io, { silent: run.json });
   const { level } = drop.options.config.log;
-  // Stdout is for the result, stderr for the progress: the log goes into its file alone.
+  // Stdout is for the result and stderr for progress, so the log goes only to its file.
   const log = createLog({ level, writer: () => {} }).jobLogger(join(run.workDirectory, 'job.log'), {
     job: drop.job,
   });
@@ -87,7 +87,7 @@ export async function runForeground(
       store: new MemoryCheckpointStore(),
       lanes: new PipelineLanes(drop.options.config.workers),
       ...(run.until === undefined ? {} : { until: run.until }),
-      // Nobody is waited for here, and the worst case need not come.
+      // Waiting for space is not possible here, and the worst case need not happen.
       async reserve(bytes) {
         const space = await spaceOf(run.workDirectory);
         if (bytes > space.total) throw noSpace(run.workDirectory, bytes, space);
@@ -105,7 +105,10 @@ export async function makeWorkDirectory(path: string): Promise<string> {
   return path;
 }
 
-/** Names the user's file where links are followed: that is what was meant, and stages see no link. */
+/**
+ * Returns the real path of the user's file. The stages refuse links, so they are followed here, as the user
+ * meant.
+ */
 async function realPath(path: string): Promise<string> {
   try {
     return await realpath(path);
@@ -119,7 +122,7 @@ async function realPath(path: string): Promise<string> {
   }
 }
 
-/** The daemon's options go over its configuration, the per-VM ones over the job.toml. */
+/** Separates the settings: the daemon's options override its configuration, the per-VM ones the job.toml. */
 function splitSettings(settings: Record<string, string>) {
   const daemonOnly = new Set(optionTable().flatMap(({ key, perJob }) => (perJob ? [] : [key])));
   const entries = Object.entries(settings);

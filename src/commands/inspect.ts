@@ -19,7 +19,7 @@ export function inspectCommand(io: Io): Command {
     usage: 'inspect <path>',
     summary: 'show what is in a disk (read-only)',
     description:
-      'Stops after INSPECT and prints the guest’s identity. Nothing is written but scratch in the temporary directory.',
+      'Stops after INSPECT and prints the guest’s identity. It writes only to a temporary directory.',
     examples: ['hyper2kvm inspect web01.vmdk', "hyper2kvm inspect web01.vmdk --json | jq -r '.os_distro'"],
   })
     .option('--set <key=value>', 'override one option (repeatable)', collectSetting)
@@ -37,7 +37,8 @@ export function inspectCommand(io: Io): Command {
 }
 
 /**
- * Runs the stages up to `until` in a scratch directory that is removed. Null: it failed, and that is printed.
+ * Runs the stages up to `until` in a scratch directory that is removed. Returns null if it failed, which is
+ * printed.
  */
 export async function runUntil(
   io: Io,

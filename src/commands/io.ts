@@ -2,21 +2,21 @@ import { styleText } from 'node:util';
 
 type Style = Parameters<typeof styleText>[0];
 
-/** What a command sees of the world outside: its outputs, their form, and when to stop. */
+/** A command's access to its environment: its outputs, their form, and when to stop. */
 export interface Io {
-  /** Results. */
+  /** Prints results. */
   out(text: string): void;
-  /** Progress and errors. */
+  /** Prints progress and errors. */
   err(text: string): void;
-  /** Colours `text` where stdout is a terminal that takes it. The text must be escaped already. */
+  /** Colours `text` if stdout is a terminal that supports it. The text must already be escaped. */
   paint(style: Style, text: string): string;
   paintErr(style: Style, text: string): string;
   outIsTerminal: boolean;
   errIsTerminal: boolean;
-  /** Columns of the terminal; 80 where there is none. */
+  /** Columns of the terminal; 80 without one. */
   columns(): number;
   env: Readonly<Record<string, string | undefined>>;
-  /** Aborts at the first SIGINT or SIGTERM, once a command has asked for it. */
+  /** Aborts at the first SIGINT or SIGTERM, once a command has called this. */
   interruption(): AbortSignal;
   exitCode: number;
 }
@@ -28,8 +28,8 @@ interface Stream {
 }
 
 /**
- * Colours need a terminal, and no $NO_COLOR (https://no-color.org: set and not empty) and no `TERM=dumb`.
- * Only a command that cleans up asks for `interruption`: the others end at a signal as programs do.
+ * Colours need a terminal, and neither $NO_COLOR (https://no-color.org: set and not empty) nor `TERM=dumb`.
+ * Only a command that cleans up uses `interruption`; the others end at a signal as usual.
  */
 export function createIo(stdout: Stream, stderr: Stream, env: Io['env']): Io {
   const colours = (stream: Stream) => stream.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb';

@@ -6,7 +6,7 @@ import { bootVerdict, formatRate } from '../text/format.js';
 import { type Column, tableLines, wrap } from '../text/table.js';
 import type { Io } from './io.js';
 
-/** Fixed but for the name, so that `list -w` does not jump. */
+/** Fixed widths except for the name, so that `list -w` does not jump. */
 const COLUMNS: readonly Column[] = [
   { title: 'JOB', min: 13, max: 13 },
   { title: 'VM', min: 4, max: 14 },
@@ -28,9 +28,9 @@ const STATE_STYLE = {
 } as const satisfies Record<JobState, string>;
 
 /**
- * One line a job, never wider than the terminal: what is waited for (of a failed job the error, of a
- * converted one that it booted with warnings) stands in the last column where it fits, and otherwise whole on
- * lines of its own below.
+ * Returns one line for each job, never wider than the terminal. What a job waits for (for a failed job the
+ * error, for a converted one whether it booted with warnings) is in the last column if it fits, otherwise
+ * complete on separate lines below.
  */
 export function jobTable(io: Io, jobs: readonly JobSummary[]): string {
   const width = io.columns();
@@ -68,7 +68,7 @@ function noteOf({ waiting_for, error, boot }: JobSummary): string {
   return waiting_for ?? error?.code ?? booted;
 }
 
-/** Six columns at most: `45s`, `12m30s`, `3h05m`, `4d`. */
+/** At most six columns: `45s`, `12m30s`, `3h05m`, `4d`. */
 export function shortTime(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 60) return `${whole}s`;

@@ -30,10 +30,10 @@ export function listCommand(io: Io): Command {
       "hyper2kvm list --json | jq -r '.[].vm'",
     ],
   })
-    .option('-w, --watch', 'go on showing it, until interrupted')
+    .option('-w, --watch', 'keep updating the list until interrupted')
     .addOption(new Option('--state <state>', 'only jobs in this state').choices(JOB_STATES))
     .option('--name <text>', 'only VMs whose name contains this')
-    .option('--since <time>', 'only jobs changed since: 30m, 12h, 7d, or a date as ISO 8601', sinceTime)
+    .option('--since <time>', 'only jobs changed since then: 30m, 12h, 7d, or an ISO 8601 date', sinceTime)
     .action(async (_local, command: Command) => {
       const options = command.optsWithGlobals<ListOptions>();
       const client = daemonOf(io, options);
@@ -48,10 +48,7 @@ function print(io: Io, options: ListOptions, jobs: readonly JobSummary[]): void 
   else io.out(jobs.length === 0 ? 'No jobs.\n' : jobTable(io, jobs));
 }
 
-/**
- * On a terminal the screen is drawn again each second; elsewhere a further copy is printed when something
- * changed.
- */
+/** Redraws the screen each second on a terminal; elsewhere prints a further copy when something changed. */
 async function watch(io: Io, options: ListOptions, ask: () => Promise<JobSummary[]>): Promise<void> {
   const signal = io.interruption();
   let last = '';
@@ -76,6 +73,9 @@ export function sinceTime(text: string, _previous?: unknown, now = Date.now()): 
   const time = count === undefined ? Date.parse(text) : now - Number(count) * UNIT_SECONDS[unit!]! * 1000;
   const date = new Date(time);
   if (Number.isNaN(date.getTime()))
-    throw usageError(`--since ${text} is no time`, 'For example: --since 30m, 12h, 7d, or 2026-01-31T12:00Z');
+    throw usageError(
+      `--since ${text} is not a valid time`,
+      'For example: --since 30m, 12h, 7d, or 2026-01-31T12:00Z',
+    );
   return date.toISOString();
 }

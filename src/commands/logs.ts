@@ -17,10 +17,10 @@ export function logsCommand(io: Io): Command {
     usage: 'logs <job>',
     summary: 'print a job’s log',
     description:
-      'Prints a job’s log with all details, also those that the journal does not have. --json gives the lines as they are (NDJSON).',
+      'Prints a job’s log with all details, including those that are not in the journal. --json prints the lines unchanged (NDJSON).',
     examples: ['hyper2kvm logs -f web01', 'hyper2kvm logs web01 --json | jq \'select(.level == "error")\''],
   })
-    .option('-f, --follow', 'go on until the job is done')
+    .option('-f, --follow', 'follow the log until the job is done')
     .action(async (job: string, _local, command: Command) => {
       const options = command.optsWithGlobals<CommonOptions & { follow?: boolean }>();
       const follow = options.follow === true;
@@ -35,7 +35,8 @@ export function logsCommand(io: Io): Command {
 }
 
 /**
- * `12:00:01 info  convert  disk converted  seconds=6.1`. A line that is no JSON is shown as it is, escaped.
+ * Formats a line as `12:00:01 info  convert  disk converted  seconds=6.1`. A line that is not JSON is shown
+ * unchanged, escaped.
  */
 export function logLine(io: Pick<Io, 'paint'>, line: string): string {
   const fields = parse(line);
@@ -60,7 +61,7 @@ function parse(line: string): Record<string, unknown> | null {
       ? (value as Record<string, unknown>)
       : null;
   } catch {
-    // Half a line of a killed daemon.
+    // An incomplete line from a killed daemon.
     return null;
   }
 }

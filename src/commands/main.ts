@@ -40,7 +40,10 @@ const COMMANDS: readonly ((io: Io) => Command)[] = [
   configCommand,
 ];
 
-/** The whole table of commands: what runs, what `--help`, the manual page and the shell completions say. */
+/**
+ * Returns the whole table of commands, from which `--help`, the manual page and the shell completions are
+ * made.
+ */
 export function createProgram(io: Io): Command {
   const program = addCommonOptions(prepare(io, new Command('hyper2kvm')))
     .description(
@@ -53,8 +56,8 @@ export function createProgram(io: Io): Command {
 }
 
 /**
- * Runs one command line (without node and script). Gives the exit code: 0 right, 1 failed, 2 wrong usage.
- * Never throws.
+ * Runs one command line (without node and script). Returns the exit code: 0 success, 1 failure, 2 wrong
+ * usage. Never throws.
  */
 export async function main(args: readonly string[], io: Io): Promise<number> {
   const program = createProgram(io);

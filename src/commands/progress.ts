@@ -11,8 +11,8 @@ const REDRAW_MILLISECONDS = 100;
 const CLEAR_LINE = '\r\u001b[K';
 
 /**
- * The pipeline's events as lines on stderr: one for each finished stage, and on a terminal a live one below
- * for the stage that runs. `end` takes the live line away.
+ * Prints the pipeline's events as lines on stderr: one for each finished stage, and on a terminal a live line
+ * below for the running stage. `end` removes the live line.
  */
 export function createProgress(
   io: Io,

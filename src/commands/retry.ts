@@ -12,16 +12,18 @@ interface RetryOptions extends CommonOptions {
 export function retryCommand(io: Io): Command {
   return newCommand(io, {
     usage: 'retry <job>',
-    summary: 'resume a failed job after its last good stage',
+    summary: 'resume a failed job after its last completed stage',
     description:
-      'Queues a failed or cancelled job again. It resumes after the last stage whose checkpoint still holds; a changed option makes only the stages run again that depend on it.',
+      'Queues a failed or cancelled job again. It resumes after the last stage with a valid checkpoint; if an option changes, only the stages that depend on it run again.',
     examples: [
       'hyper2kvm retry web01',
       'hyper2kvm retry web01 --set fix.initramfs=rebuild',
       'hyper2kvm retry web01 --from inspect',
     ],
   })
-    .addOption(new Option('--from <stage>', 'forget the checkpoints from this stage on').choices(STAGE_NAMES))
+    .addOption(
+      new Option('--from <stage>', 'discard the checkpoints from this stage on').choices(STAGE_NAMES),
+    )
     .option('--set <key=value>', 'override one per-VM option for this job (repeatable)', collectSetting)
     .action(async (job: string, _local, command: Command) => {
       const options = command.optsWithGlobals<RetryOptions>();

@@ -11,7 +11,7 @@ export function showCommand(io: Io): Command {
   return newCommand(io, {
     usage: 'show <job>',
     summary: 'show one job: stages, timings, plan, boot verdict',
-    description: 'Shows one job. JOB is an id, the beginning of one, or a VM’s name (its newest job).',
+    description: 'Shows one job. JOB is an id, a unique prefix of one, or a VM’s name (its newest job).',
     examples: ['hyper2kvm show web01', "hyper2kvm show web01 --json | jq '.checkpoint'"],
   }).action(async (job: string, _local, command: Command) => {
     const options = command.optsWithGlobals<CommonOptions>();

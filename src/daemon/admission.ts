@@ -12,12 +12,14 @@ import { formatBytes } from '../text/format.js';
 import type { EventBus } from './events.js';
 import { allocatedBytes, estimateBytes, FIXED_BYTES, leastBytes, type SpaceNeeds } from './space-needs.js';
 
-/** Of any filesystem, what is left alone: the queue's database and the logs may be on it. */
+/** Free space to leave on any filesystem, which may also hold the queue's database and the logs. */
 const HEADROOM_BYTES = 256 * 1024 ** 2;
 
 export type PauseReason = 'operator' | 'space';
 
-/** Who asks for space, by the name of the drop or the id of the job; there is one queue database. */
+/**
+ * Identifies a request for space, by the name of the drop or the id of the job; there is one queue database.
+ */
 export interface Applicant {
   kind: 'drop' | 'job' | 'database';
   id: string;
@@ -31,24 +33,24 @@ interface AdmissionParts {
   work: string;
   log: Logger;
   events: EventBus;
-  /** What the receivers of an event are sent. */
+  /** Returns what the receivers of an event are sent. */
   notifications(event: NotifyEvent): NewNotification[];
 }
 
 /**
- * Whether new work may begin. An operator's pause outlives a restart; a pause for space is announced once,
- * and ends by itself when there is room again.
+ * Decides whether new work may begin. An operator's pause persists over restarts; a pause for space is
+ * announced once, and ends automatically when there is enough space again.
  */
 export class Admission {
   readonly #parts: AdmissionParts;
   #draining = false;
-  /** Bytes that are missing, by who waits for them. */
+  /** Missing bytes, by applicant. */
   readonly #missing = {
     drop: new Map<string, number>(),
     job: new Map<string, number>(),
     database: new Map<string, number>(),
   } satisfies Record<Applicant['kind'], Map<string, number>>;
-  /** By job, until it is queued again: what must be free for what `reserve` refused it. */
+  /** Per job, until it is queued again: what must be free for the space that `reserve` refused. */
   readonly #lacking = new Map<string, number>();
 
   constructor(parts: AdmissionParts) {
@@ -64,13 +66,13 @@ export class Admission {
     return this.#isShortOfSpace() ? 'space' : null;
   }
 
-  /** `space: 3.2 GiB more under /var/spool/hyper2kvm/work`; null when this one misses nothing. */
+  /** `space: 3.2 GiB more under /var/spool/hyper2kvm/work`; null if the applicant lacks none. */
   spaceText({ kind, id }: Applicant): string | null {
     const missing = this.#missing[kind].get(id);
     return missing === undefined ? null : `space: ${formatBytes(missing)} more under ${this.#parts.work}`;
   }
 
-  /** Nothing new starts; what runs goes on. */
+  /** Starts nothing new; what is running continues. */
   async pause(): Promise<void> {
     const { log, events } = this.#parts;
     if (!(await this.#setPause(true, 'paused'))) return;
@@ -92,7 +94,7 @@ export class Admission {
     return queue.pause.set(on, () => notifications({ event, queue: { reason: 'operator' } }));
   }
 
-  /** No drop is claimed any more; what is in the queue is worked off. Ends with `resume` or a restart. */
+  /** Claims no more drops; queued jobs are still processed. Ends with `resume` or a restart. */
   drain(): void {
     this.#draining = true;
     this.#parts.log.info('queue draining');
@@ -104,27 +106,27 @@ export class Admission {
   }
 
   /**
-   * Whether so many bytes can be promised beside all that is promised already. The applicant waits for space
-   * until it can, or is forgotten.
+   * Whether this many bytes can be reserved in addition to all existing reservations. Until they can, the
+   * applicant waits for space, unless it is forgotten.
    */
   async hasRoom(applicant: Applicant, bytes: number): Promise<boolean> {
     const { queue, work } = this.#parts;
-    // Drops that are being copied from another filesystem; read before the jobs that they become.
+    // Drops that are being copied from another filesystem. Read before the jobs that they become.
     const claims = await queue.claims.pending();
     const copied = claims.reduce((sum, { reservedBytes }) => sum + reservedBytes, 0);
     const promised = copied + (await queue.jobs.reservedBytes());
     return this.#settle(applicant, bytes - ((await freeBytes(work)) - promised - HEADROOM_BYTES));
   }
 
-  /** Whether so many bytes could be promised were nothing else on the filesystem. */
+  /** Whether this many bytes could be reserved if nothing else were on the filesystem. */
   async canEverFit(bytes: number): Promise<boolean> {
     return bytes + HEADROOM_BYTES <= (await spaceOf(this.#parts.work)).total;
   }
 
   /**
-   * Bytes to reserve for a drop when it is taken. An estimate that the filesystem can never meet would hold
-   * it for ever: then what is certain counts, and FLATTEN decides. Rejects with `host.no-space` where not
-   * even its copy fits.
+   * Returns the bytes to reserve for a drop when it is claimed. An estimate that the filesystem can never
+   * satisfy would block it forever: in that case only what is certain is reserved, and FLATTEN decides.
+   * Rejects with `host.no-space` if not even its copy fits.
    */
   async bytesToReserve(states: readonly EntryState[], needs: SpaceNeeds): Promise<number> {
     const { work } = this.#parts;
@@ -137,8 +139,8 @@ export class Admission {
   }
 
   /**
-   * Whether a job that waits for space may start again: so much must really be free where it lacked, and not
-   * be promised to those that run.
+   * Whether a job that waits for space may start again: that much must really be free where it was lacking,
+   * and not be reserved for running jobs.
    */
   async hasFree(applicant: Applicant, bytes: number, directory: string): Promise<boolean> {
     const { queue, work } = this.#parts;
@@ -147,11 +149,11 @@ export class Admission {
   }
 
   /**
-   * Reserves what a running job writes, by what its stages know (`StageContext.reserve`). Drops and jobs that
-   * do not run yet are no obstacle: they are asked when they come so far. Of what is in the job's directory
-   * only the drop and a private copy of it count as there to stay: scratch of an earlier try goes. Rejects
-   * with `host.no-space` where it does not fit on the filesystem at all, `host.waits-for-space` where it does
-   * not fit now.
+   * Reserves what a running job writes, as its stages calculate it (`StageContext.reserve`). Drops and jobs
+   * that are not running yet do not count: they are checked when their turn comes. Of the contents of the
+   * job's directory only the drop and a private copy of it count as permanent, because scratch of an earlier
+   * attempt is removed. Rejects with `host.no-space` if it does not fit on the filesystem at all,
+   * `host.waits-for-space` if it does not fit now.
    */
   async reserve(
     lease: Lease,
@@ -176,20 +178,21 @@ export class Admission {
     );
   }
 
-  /** What must be free for a job that `reserve` has just sent away: what it has written already stays. */
+  /** Returns what must be free for a job that `reserve` just refused: what it has written already stays. */
   bytesToWaitFor(job: string): number {
     const lacking = this.#lacking.get(job) ?? HEADROOM_BYTES;
     this.#lacking.delete(job);
     return lacking;
   }
 
-  /** Whether the database's disk is full: then nothing can be started or put back. */
+  /** Records whether the database's disk is full: if it is, no job can be started or put back. */
   async databaseIsFull(full: boolean): Promise<void> {
     await this.#settle(DATABASE, full ? 1 : 0);
   }
 
   /**
-   * Drops the claims for space of those that no longer wait: claimed, cancelled, or removed by their owner.
+   * Drops the reservations of jobs and drops that no longer wait: claimed, cancelled, or removed by their
+   * owner.
    */
   async forgetExcept(kind: 'drop' | 'job', waiting: ReadonlySet<string>): Promise<void> {
     for (const id of [...this.#missing[kind].keys()])
@@ -224,7 +227,10 @@ export class Admission {
     return missingBytes <= 0;
   }
 
-  /** The database may be on the disk that is full: that must not hold the queue. */
+  /**
+   * Records a notification. If that fails because the database is on the full disk, the queue must still
+   * work.
+   */
   async #notify(event: NotifyEvent): Promise<void> {
     try {
       await this.#parts.queue.outbox.add(this.#parts.notifications(event));

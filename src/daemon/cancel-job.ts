@@ -8,8 +8,8 @@ import { findJob, wrongState } from './find-job.js';
 
 /**
  * Decides that a job ends cancelled, in failed/ with its source. The decision is in the queue when this
- * resolves: neither a start at the same moment nor a daemon that is killed loses it. What runs of the job is
- * still to be stopped, with `reason`.
+ * resolves: neither a start at the same moment nor a killed daemon can lose it. What is running must still be
+ * stopped, with `reason`.
  */
 export async function cancelJob(
   id: string,
@@ -17,23 +17,24 @@ export async function cancelJob(
   config: Config,
 ): Promise<{ job: Job; reason: Hyper2kvmError }> {
   for (let seen = await findJob(queue, id); ; seen = await findJob(queue, seen.job)) {
-    if (seen.state !== 'queued' && seen.state !== 'running') throw wrongState(seen, 'it is done already');
+    if (seen.state !== 'queued' && seen.state !== 'running')
+      throw wrongState(seen, 'it has already finished');
     const reason = new Hyper2kvmError(
       'job.cancelled',
       seen.startedAt === null ? 'the job was cancelled before it started' : 'the job was cancelled',
-      { advice: 'Its source is untouched. `hyper2kvm retry` starts it again.' },
+      { advice: 'Its source is untouched. Start it again with `hyper2kvm retry`.' },
     );
     const verdict: Verdict = { outcome: 'cancelled', error: errorRecord(reason), failedStage: null };
     if (await isUndelivered(seen)) verdict.instead = 'converted';
     const job = await queue.jobs.cancel(seen, decisionOf(seen, verdict, config));
     if (job !== null) return { job, reason };
-    // It was started, decided or put back at this very moment: that is another job to cancel.
+    // The job was started, decided or put back at this moment, so its new state is read again.
   }
 }
 
 /**
- * A finished conversion that waits for room in archive/ is not delivered yet. One that is being published
- * ends by its signal.
+ * Whether the job is a finished conversion that waits for space in archive/ and is not delivered yet. One
+ * that is being published is stopped by its signal.
  */
 async function isUndelivered({ state, outcome, directory }: Job): Promise<boolean> {
   if (state !== 'queued' || outcome !== 'converted') return false;

@@ -17,9 +17,9 @@ export interface ClaimParts {
   queue: QueueStore;
   admission: Admission;
   log: Logger;
-  /** Reads the drop once more: whether it is still as it was. */
+  /** Reads the drop once more and returns whether it is unchanged. */
   confirm(waiting: WaitingDrop): Promise<boolean>;
-  /** Whether one more drop may be copied from another filesystem now. */
+  /** Whether another drop may be copied from another filesystem now. */
   mayCopy(): boolean;
 }
 
@@ -30,17 +30,15 @@ export interface Copy {
   claimed: Promise<Job>;
 }
 
-/**
- * The job that a drop has become, or what it still waits for; of its own copy nobody has to wait for the end.
- */
+/** The job that a drop has become, or what it still waits for. A running copy need not be awaited. */
 type ClaimResult = { job: Job } | { waitsFor: string; copy?: Copy };
 
-/** For finding out whether a drop is still written to, what its job.toml says, and what it will need. */
+/** Time to find out whether a drop is still written to, what its job.toml says, and what it will need. */
 const CHECK_SECONDS = 10;
 
 /**
- * Claims a drop that is due, if nothing speaks against it now. Rejects with what is wrong with the drop or
- * with the claim; then the claim may be half done, and `finishClaims` has to be called.
+ * Claims a drop that is due, unless there is an obstacle now. Rejects with the error of the drop or of the
+ * claim; the claim may then be half done, and `finishClaims` must be called.
  */
 export async function tryToClaim(
   waiting: WaitingDrop,

@@ -28,16 +28,16 @@ import { SystemdStatus } from './systemd.js';
 import { statusLine } from './views.js';
 import { Worker } from './worker.js';
 
-/** Directories and locks: what has to be right before the queue is opened. */
+/** Returns the parts that must be ready before the queue is opened: directories and locks. */
 export function hostParts(config: Config, log: Logger): Part[] {
   const { spool, state } = config;
   return [
     { name: 'directories', start: () => prepareDirectories(config) },
     lockPart('instance lock', () => lockInstance(`${state.database}.lock`, state.database)),
-    lockPart('lock of work', () => {
+    lockPart('work directory lock', () => {
       const lock = lockDirectory(spool.work);
       if (lock !== 'unsupported') return lock;
-      log.warn({ directory: spool.work }, 'work cannot be locked on this filesystem');
+      log.warn({ directory: spool.work }, 'the work directory cannot be locked on this filesystem');
       return null;
     }),
   ];
@@ -55,18 +55,18 @@ function lockPart(name: string, take: () => { release(): void } | null): Part {
 }
 
 interface Composition {
-  /** In force now. */
+  /** The current configuration. */
   config(): Config;
-  /** Open; this daemon is the only one that works on it. */
+  /** Open, and used by this daemon only. */
   queue: QueueStore;
   log: LogRoot;
   notifier: Notifier;
   version: string;
-  /** The pipeline's, in order. */
+  /** The pipeline's stages, in order. */
   stageNames: readonly string[];
 }
 
-/** Everything that works on the queue, in the order of its start. Nothing has happened yet. */
+/** Returns all parts that work on the queue, in the order of their start. Nothing is started yet. */
 export function daemonParts({ config, log, notifier, version, stageNames, ...given }: Composition): Part[] {
   const { logger } = log;
   const initial = config();
@@ -119,8 +119,8 @@ export function daemonParts({ config, log, notifier, version, stageNames, ...giv
   return [
     { name: 'recovery', start: () => recover(initial, queue, logger) },
     { name: 'first sweep', start: () => sweeper.sweep() },
-    // Started last and stopped last: systemd is told until the end.
-    { name: 'systemd after the stop', start() {}, stop: () => systemd.stop() },
+    // Started last and stopped last: systemd is kept informed until the end.
+    { name: 'systemd until the end', start() {}, stop: () => systemd.stop() },
     { name: 'notifications', start: () => notifying.start(), stop: () => notifying.stop() },
     { name: 'control socket', start: () => server.start(), stop: () => server.stop() },
     ...metricsParts(initial, metrics, logger),
@@ -152,7 +152,7 @@ async function logSandbox(log: Logger): Promise<void> {
   log[kind === 'none' ? 'warn' : 'info']({ sandbox: kind, reason }, 'sandbox of the tools found');
 }
 
-/** Nobody waits for the probe; null until it is known. */
+/** Probes for KVM in the background; `found` returns null until the result is known. */
 function acceleratorProbe(log: Logger): { part: Part; found(): Accelerator | null } {
   const abort = new AbortController();
   let found: Accelerator | null = null;

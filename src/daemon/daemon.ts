@@ -17,17 +17,17 @@ export interface DaemonOptions {
 
 export interface Daemon {
   /**
-   * Stops claiming, ends what runs (it resumes at the next start), gives everything back. Resolves when all
-   * is quiet.
+   * Stops claiming, ends what is running (it resumes at the next start), and releases everything. Resolves
+   * when all of that is done.
    */
   stop(): Promise<void>;
   reload(): void;
 }
 
 /**
- * Starts the service's parts in order; resolves when it is ready. When a part cannot start, those before it
- * are stopped again and its error is thrown: `config.extra-stage`, `daemon.already-running`,
- * `daemon.directory`, `queue.unusable`, `queue.newer-schema`, `api.socket`, `api.metrics`.
+ * Starts the service's parts in order; resolves when it is ready. If a part cannot start, those before it are
+ * stopped again and its error is thrown: `config.extra-stage`, `daemon.already-running`, `daemon.directory`,
+ * `queue.unusable`, `queue.newer-schema`, `api.socket`, `api.metrics`.
  */
 export async function startDaemon(initial: Config, options: DaemonOptions = {}): Promise<Daemon> {
   let config = initial;
@@ -36,7 +36,7 @@ export async function startDaemon(initial: Config, options: DaemonOptions = {}):
   const logger = log.logger;
   const notifier = createNotifier({
     env: process.env,
-    onFailure: (err) => logger.warn({ err }, 'systemd-notify failed, systemd was told without it'),
+    onFailure: (err) => logger.warn({ err }, 'systemd-notify failed, notifying systemd directly'),
   });
   const lifecycle = new Lifecycle(logger);
   try {
@@ -67,10 +67,7 @@ export async function startDaemon(initial: Config, options: DaemonOptions = {}):
         logger.info({ applied: next.applied, need_restart: next.needRestart }, 'configuration reloaded');
       } catch (error) {
         const { code, message, advice } = errorRecord(error);
-        logger.error(
-          { code, error: message, advice },
-          'configuration not reloaded, the old one stays in force',
-        );
+        logger.error({ code, error: message, advice }, 'configuration not reloaded, keeping the current one');
       }
       notifier.ready();
     },
@@ -78,8 +75,8 @@ export async function startDaemon(initial: Config, options: DaemonOptions = {}):
 }
 
 /**
- * The `daemon` command: runs until SIGTERM or SIGINT; SIGHUP reloads. A second SIGTERM or SIGINT ends it at
- * once (every job stays resumable).
+ * Runs the `daemon` command until SIGTERM or SIGINT; SIGHUP reloads. A second SIGTERM or SIGINT ends it at
+ * once (every job remains resumable).
  */
 export async function runDaemon(config: Config, options: DaemonOptions = {}): Promise<void> {
   const daemon = await startDaemon(config, options);

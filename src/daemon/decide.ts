@@ -5,20 +5,20 @@ import type { Decision } from '../queue/store.js';
 import { freePath, resultDirectory } from './paths.js';
 import type { JobRun } from './process-job.js';
 
-/** How a job ends, before its place is chosen. */
+/** How a job ends, before its directory is chosen. */
 export interface Verdict {
   outcome: Outcome;
   error: ErrorRecord | null;
   failedStage: string | null;
   result?: JobResult;
-  /** Of `Decision`. */
+  /** As in `Decision`. */
   instead?: Outcome;
 }
 
 /**
- * The outcome and its place are in the queue before anything of it is on disk. The first decision stands: a
- * job that was cancelled a moment ago does not become a converted one. Only a result that could not be
- * published is decided again (`instead`).
+ * Records the outcome and its directory in the queue before anything of it is on disk. The first decision
+ * stands: a job that was cancelled a moment ago does not become a converted one. Only a result that could not
+ * be published is decided again (`instead`).
  */
 export function decide(
   job: Job,
@@ -28,15 +28,15 @@ export function decide(
   return queue.runs.decide(lease, decisionOf(job, verdict, config));
 }
 
-/** The decision with the directory of the result. */
+/** Returns the decision with the directory of the result. */
 export function decisionOf(job: Job, verdict: Verdict, config: Config): Decision {
   const finishedAt = new Date().toISOString();
   const directory = resultDirectory(config, job, verdict.outcome === 'converted', finishedAt);
   return {
     ...verdict,
     finishedAt,
-    // What has its name and is not being taken back is another result, of which an older database knows
-    // nothing.
+    // An existing directory of that name is another result, which an older database does not know, unless it
+    // is the one that is being taken back.
     directory: directory === job.reopen ? directory : freePath(directory),
   };
 }

@@ -5,8 +5,9 @@ import type { Config } from '../config/schema.js';
 import { Hyper2kvmError } from '../errors/error.js';
 
 /**
- * The directories that the daemon writes to exist and may be written to. `incoming` is made too when its
- * parent is there, but a missing one is no error later: it may be a mount. Errors: `daemon.directory`.
+ * Ensures that the directories that the daemon writes to exist and are writable. `incoming` is created too if
+ * its parent exists, but if it disappears later, that is not an error: it may be a mount point. Errors:
+ * `daemon.directory`.
  */
 export async function prepareDirectories(config: Config): Promise<void> {
   const { spool, state, control } = config;
@@ -25,7 +26,7 @@ export async function prepareDirectories(config: Config): Promise<void> {
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new Hyper2kvmError('daemon.directory', `${directory} cannot be used: ${why}`, {
         advice:
-          'Make it for the daemon’s user: systemd-tmpfiles --create hyper2kvm.conf, or mkdir and chown.',
+          'Create it for the daemon’s user: systemd-tmpfiles --create hyper2kvm.conf, or mkdir and chown.',
         cause,
       });
     }

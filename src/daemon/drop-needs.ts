@@ -6,9 +6,9 @@ import type { EntryState } from '../spool/entry-state.js';
 import { readOptionsFile } from '../spool/options-file.js';
 import { type SpaceNeeds, spaceNeeds } from './space-needs.js';
 
-/** What has to be known of a drop before it is claimed. */
+/** What must be known about a drop before it is claimed. */
 interface DropNeeds extends SpaceNeeds {
-  /** Of its job.toml, else of its own name. */
+  /** From its job.toml, otherwise from its own name. */
   vm: string;
   /** Why it will fail without being opened. */
   refused: ErrorRecord | null;
@@ -16,7 +16,7 @@ interface DropNeeds extends SpaceNeeds {
 
 const NOTHING = { isMoved: true, copies: 0, unpackedBytes: 0 };
 
-/** Reads the drop's job.toml. What is wrong with it is the drop's failure, not the daemon's. */
+/** Reads the drop's job.toml. An error in it is the drop's failure, not the daemon's. */
 export async function dropNeeds(
   drop: Drop,
   states: readonly EntryState[],

@@ -10,15 +10,17 @@ export interface WaitingView {
   waitingFor: string;
 }
 
-/** What each drop in incoming waits for: shown by `list`, logged once, and told when it changes. */
+/**
+ * Keeps what each drop in incoming waits for: shown by `list`, logged once, and announced when it changes.
+ */
 export class DropObstacles {
   readonly #log: Logger;
   readonly #events: EventBus;
   /** What a drop waits for beside its files and settling, by its name. */
   readonly #obstacles = new Map<string, string>();
-  /** Why a drop could not be claimed, as the log has it. */
+  /** The logged reason why a drop could not be claimed. */
   readonly #logged = new Map<string, string>();
-  /** What the last event of a drop said that it waits for. */
+  /** What a drop waits for according to its last event. */
   readonly #announced = new Map<string, string>();
 
   constructor({ log, events }: { log: Logger; events: EventBus }) {
@@ -38,7 +40,7 @@ export class DropObstacles {
     for (const name of this.#obstacles.keys()) if (!isKept(name)) this.#obstacles.delete(name);
   }
 
-  /** Logged once for each reason, however often it is tried. Returns the reason. */
+  /** Logs each reason once, however often the claim is tried. Returns the reason. */
   logUnclaimable(drop: string, { code, message, advice }: ErrorRecord): string {
     const reason = `${code}: ${message}`;
     if (this.#logged.get(drop) !== reason)
@@ -47,7 +49,7 @@ export class DropObstacles {
     return reason;
   }
 
-  /** What cannot be read is logged once, like what cannot be claimed; what is over may be logged again. */
+  /** Logs what cannot be read once; after it was readable, it is logged again. */
   logUnreadable(waiting: readonly WaitingDrop[]): void {
     const unreadable = new Set<string>();
     for (const { drop } of waiting) {
@@ -65,8 +67,8 @@ export class DropObstacles {
   }
 
   /**
-   * Emits drops that are new, that wait for something else, or that are gone. The seconds of settling are no
-   * news.
+   * Emits drops that are new, that wait for something else, or that are gone. The seconds of settling do not
+   * count as a change.
    */
   announce(views: readonly WaitingView[]): void {
     const names = new Set(views.map(({ waiting }) => waiting.drop.name));

@@ -1,8 +1,8 @@
 import type { WaitingDrop } from '../spool/scan.js';
 
 /**
- * Whose claim is tried next. A new drop comes last, and so does one that has to wait, so that neither keeps
- * the others for ever.
+ * Chooses whose claim is tried next. A new drop comes last, and so does one that has to wait, so that neither
+ * blocks the others forever.
  */
 export class DropTurns {
   /** Due drops by name, in the order of their turns. */
@@ -10,12 +10,12 @@ export class DropTurns {
   /** How many due drops have not had a turn in this pass. */
   #left = 0;
 
-  /** Every due drop gets a turn again. */
+  /** Gives every due drop a turn again. */
   startPass(): void {
     this.#left = Number.POSITIVE_INFINITY;
   }
 
-  /** A pass that runs out of time goes on in the next round. */
+  /** True if a pass ran out of time; it continues in the next round. */
   get hasMore(): boolean {
     return this.#left > 0;
   }
@@ -38,7 +38,7 @@ export class DropTurns {
     this.#left -= 1;
   }
 
-  /** It has to wait, and comes last. */
+  /** Moves a drop that has to wait to the end. */
   putBack(name: string): void {
     this.#order.add(name);
   }

@@ -5,8 +5,8 @@ import type { DaemonEvents, EventBus } from './events.js';
 import { waitingSummary } from './views.js';
 
 /**
- * How each event is told to clients, and what it is about: a later event about the same replaces one that
- * waits.
+ * The line that clients get for an event, and its subject: a later event about the same subject replaces one
+ * that is still waiting.
  */
 interface Telling {
   about: string;
@@ -41,7 +41,8 @@ const TELL: {
 };
 
 /**
- * What happens from now on, until the signal aborts. Whoever reads it slowly is told less, and nothing grows.
+ * Yields events from now on, until the signal aborts. A slow reader gets fewer events, and memory does not
+ * grow.
  */
 export async function* eventStream(
   events: EventBus,
@@ -53,7 +54,7 @@ export async function* eventStream(
   let wake: () => void = () => {};
   const stops = (Object.keys(TELL) as (keyof DaemonEvents)[]).map((name) =>
     listen(events, name, summarise, (telling) => {
-      // Last again: what it tells is new.
+      // Moved to the end, because its content is new.
       waiting.delete(telling.about);
       waiting.set(telling.about, telling);
       wake();
@@ -87,7 +88,7 @@ function listen<Name extends keyof DaemonEvents>(
   tell: (telling: Telling) => void,
 ): () => void {
   const listener = (...event: DaemonEvents[Name]) => tell(TELL[name](summarise, ...event));
-  // Node's types do not see that a listener of one name takes that name's event.
+  // Node's types do not relate a listener to the event of its name.
   const typed = listener as Parameters<typeof events.on<Name>>[1];
   events.on(name, typed);
   return () => void events.off(name, typed);

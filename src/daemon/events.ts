@@ -6,8 +6,8 @@ import type { WaitingView } from './drop-obstacles.js';
 import type { JobProgress } from './live-progress.js';
 
 /**
- * What happens in the daemon, told where it happens and after it is in the queue. Each event has the whole
- * new state of its subject, so that who misses one only needs the next.
+ * The daemon's events, emitted where they happen, after they are in the queue. Each one carries the whole new
+ * state of its subject, so that whoever misses one only needs the next.
  */
 export interface DaemonEvents {
   /** A job is new or has changed. */
@@ -15,7 +15,7 @@ export interface DaemonEvents {
   'job:progress': [job: string, progress: JobProgress];
   /** A drop in incoming is new, or waits for something else than before. */
   'drop:waiting': [drop: WaitingView];
-  /** A drop is no longer in incoming: it became a job, or somebody took it away. */
+  /** A drop is no longer in incoming: it became a job or was removed. */
   'drop:gone': [name: string];
   'queue:paused': [reason: PauseReason];
   'queue:resumed': [reason: PauseReason];
@@ -29,7 +29,7 @@ export function createEvents(): EventBus {
   return new EventEmitter<DaemonEvents>().setMaxListeners(0);
 }
 
-/** The same queue, which tells of every job that it changes. */
+/** Returns the same queue, which emits an event for every job that it changes. */
 export function withEvents(queue: QueueStore, events: EventBus): QueueStore {
   const { jobs, runs, claims } = queue;
   const told =

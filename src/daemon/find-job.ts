@@ -3,21 +3,21 @@ import type { Job } from '../model/job.js';
 import type { QueueStore } from '../queue/store.js';
 
 /**
- * By id, an unambiguous beginning of one, or a VM's name (its newest job). Errors: `api.no-job`,
- * `api.ambiguous`.
+ * Finds a job by id, by an unambiguous prefix of one, or by a VM's name (its newest job). Errors:
+ * `api.no-job`, `api.ambiguous`.
  */
 export async function findJob(queue: QueueStore, id: string): Promise<Job> {
   const found = await queue.jobs.find(id);
   const [job, ...others] = found;
   if (job === undefined) {
     throw new Hyper2kvmError('api.no-job', `there is no job ${id}`, {
-      advice: '`hyper2kvm list` shows all of them.',
+      advice: '`hyper2kvm list` shows all jobs.',
     });
   }
   if (others.length === 0) return job;
   const some = found.slice(0, 4).map((each) => each.job);
   throw new Hyper2kvmError('api.ambiguous', `${found.length} jobs begin with ${id}`, {
-    advice: `Give more of the id: ${some.join(', ')}`,
+    advice: `Give more characters of the id: ${some.join(', ')}`,
   });
 }
 

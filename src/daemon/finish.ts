@@ -25,14 +25,14 @@ interface FinishRequest {
   options: JobOptions;
   signal: AbortSignal;
   log: Logger;
-  /** What the receivers of an event are sent. */
+  /** Returns what the receivers of an event are sent. */
   notifications(event: NotifyEvent): NewNotification[];
 }
 
 /**
  * Publishes a job whose outcome is decided, and commits it: the directory appears by one rename, then its
- * scratch goes, then the job is final. Killed anywhere, a second call does what is left: what was published
- * is found at its place and not made again.
+ * scratch is removed, then the job is final. If it is killed anywhere, a second call does the rest: what was
+ * published is found in its place and not created again.
  */
 export async function finishJob(request: FinishRequest): Promise<Job> {
   const { config, queue, lease, job, log } = request;
@@ -44,19 +44,19 @@ export async function finishJob(request: FinishRequest): Promise<Job> {
     else await publishFailure(request, paths, directory);
   }
   failpoint('finish.before-removal');
-  // The drop is in the result, or it is left to the sweeper: an older database may take another result for
-  // this one.
+  // The drop is in the result. Otherwise it is left to the sweeper, because an older database may take
+  // another result for this one.
   const isSpare = outcome === 'converted' || (await exists(join(directory, 'source')));
   if (isSpare || !(await exists(paths.source)))
     await removeOrHide(paths.work, log).catch((err: unknown) =>
-      // The result is published, whatever is in the way.
-      log.warn({ directory: paths.work, err }, 'work directory cannot be removed: tried again later'),
+      // The result is published, whatever happens to the scratch.
+      log.warn({ directory: paths.work, err }, 'work directory cannot be removed, retrying later'),
     );
   failpoint('finish.before-commit');
   const keepsScratch = await exists(join(directory, CHECKPOINT_NAME));
   const keep = outcome === 'converted' ? 'records' : keepsScratch ? 'all' : 'none';
   const done = await queue.runs.finish(lease, keep, (final) =>
-    // Who cancels a job knows it.
+    // A cancellation needs no notification.
     outcome === 'cancelled' ? [] : request.notifications({ event: outcome, job: jobFacts(final) }),
   );
   const facts = { vm: job.vm, directory };
@@ -73,7 +73,7 @@ export async function finishJob(request: FinishRequest): Promise<Job> {
 async function publishBundle(request: FinishRequest, paths: JobPaths, directory: string): Promise<void> {
   const { config, job, options, signal } = request;
   const { sourceId } = job.result;
-  // For the daemon there is no place where the drop could be left: incoming would bring it again.
+  // In the daemon the drop cannot be left in place: it would be claimed again.
   const keepSource = options.config.archive.source === 'delete' ? 'delete' : 'archive';
   await admitQemu([config.spool.archive, dirname(directory)], request, { inherit: true });
   await assembleBundle({
@@ -90,13 +90,14 @@ async function publishBundle(request: FinishRequest, paths: JobPaths, directory:
   await publishDirectory(paths.bundle, directory, signal, async () => {
     if (keepSource === 'archive') await assertConverted({ source: moved, sourceId });
   });
-  // A copy onto another filesystem has no access control lists.
+  // A copy on another filesystem has no access control lists.
   await admitQemu([directory], request);
   request.log.debug({ directory }, 'bundle published');
 }
 
 /**
- * A result that libvirt cannot start yet is a result all the same: `doctor` says the command that is missing.
+ * Grants libvirt access. A result that libvirt cannot start yet is still a result: `doctor` names the missing
+ * command.
  */
 async function admitQemu(
   directories: readonly string[],
@@ -105,7 +106,7 @@ async function admitQemu(
 ): Promise<void> {
   const obstacle = await letQemuPass(directories, { ...options, signal });
   if (obstacle !== null)
-    log.warn({ directories, error: obstacle.message }, 'libvirt cannot be let in to the bundle');
+    log.warn({ directories, error: obstacle.message }, 'libvirt could not be given access to the bundle');
 }
 
 async function publishFailure(request: FinishRequest, paths: JobPaths, directory: string): Promise<void> {
@@ -121,7 +122,7 @@ async function publishFailure(request: FinishRequest, paths: JobPaths, directory
     ...((await exists(paths.bundle)) ? { bundleDirectory: paths.bundle } : {}),
   });
   await mkdir(config.spool.failed, { recursive: true });
-  // On another filesystem keeping the overlays would mean copying gigabytes; a retry there starts from the
+  // On another filesystem, keeping the overlays would mean copying gigabytes; a retry there starts from the
   // drop.
   if (await isSameFilesystem(paths.work, config.spool.failed)) await keepScratch(paths);
   if (await exists(paths.source)) await rename(paths.source, join(paths.failure, 'source'));
@@ -131,7 +132,7 @@ async function publishFailure(request: FinishRequest, paths: JobPaths, directory
   await publishDirectory(paths.failure, directory, signal);
 }
 
-/** What the checkpoints stand for moves into the failed directory, for `retry`. */
+/** Moves the files that the checkpoints refer to into the failed directory, for `retry`. */
 async function keepScratch(paths: JobPaths): Promise<void> {
   const kept = join(paths.failure, CHECKPOINT_NAME);
   await mkdir(kept, { recursive: true, mode: 0o700 });
@@ -142,9 +143,7 @@ async function keepScratch(paths: JobPaths): Promise<void> {
   await syncPath(kept);
 }
 
-/**
- * Undoes what an interrupted `publishFailure` had moved, so that the report is made from everything again.
- */
+/** Undoes what an interrupted `publishFailure` moved, so that the report is made from everything again. */
 async function restoreScratch(paths: JobPaths): Promise<void> {
   const kept = join(paths.failure, CHECKPOINT_NAME);
   for (const name of (await exists(kept)) ? await readdir(kept) : []) {
@@ -154,7 +153,7 @@ async function restoreScratch(paths: JobPaths): Promise<void> {
   if (await exists(source)) await rename(source, paths.source);
 }
 
-/** Work directories are private; a result is for those who may enter archive/ or failed/. */
+/** Opens a result to those who may enter archive/ or failed/; work directories are private. */
 async function openForReaders(directory: string): Promise<void> {
   await chmod(directory, 0o750);
   for (const entry of await readdir(directory, { withFileTypes: true })) {

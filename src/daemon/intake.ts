@@ -6,32 +6,32 @@ import { finishClaims } from '../spool/claim.js';
 import { finalName, isHidden } from '../spool/names.js';
 import { type Scan, Scanner, type WaitingDrop } from '../spool/scan.js';
 import { IncomingWatch } from '../spool/watch.js';
+import { ClaimBackoff } from './claim-backoff.js';
 import { type ClaimParts, type Copy, tryToClaim } from './claim-drop.js';
 import { DropObstacles, type WaitingView } from './drop-obstacles.js';
 import { DropTurns } from './drop-turns.js';
 import type { EventBus } from './events.js';
-import { Rests } from './rests.js';
 
 export interface IntakeParts extends Omit<ClaimParts, 'confirm' | 'mayCopy'> {
   events: EventBus;
   /** A job was queued. */
   onJob(): void;
-  /** A round of claims ends after so long. Default ROUND_SECONDS. */
+  /** Time limit of a round of claims. Default ROUND_SECONDS. */
   roundSeconds?: number;
-  /** Of `Rests`. */
-  restFactor?: number;
+  /** For the back-off of failed claims. */
+  backoffFactor?: number;
   /** Default MAX_COPIES. */
   maxCopies?: number;
 }
 
-/** A round ends after so long, so that others are seen while thousands are claimed. */
+/** Time limit of a round, so that incoming is scanned again while thousands of drops are claimed. */
 const ROUND_SECONDS = 5;
 /**
- * So many drops are copied from another filesystem at once, beside the rounds: each may take hours, and the
+ * How many drops are copied from another filesystem at once, beside the rounds: each may take hours, and the
  * others must not wait for it.
  */
 const MAX_COPIES = 4;
-/** At least this long between two scans that hints ask for. */
+/** Minimum time between two scans that hints trigger. */
 const HINT_PAUSE_MS = 200;
 
 /** Watches incoming and turns settled drops into jobs, one after the other. */
@@ -41,12 +41,12 @@ export class Intake {
   readonly #watch: IncomingWatch | null;
   readonly #turns = new DropTurns();
   /** Drops whose claim failed. */
-  readonly #rests: Rests;
+  readonly #backoff: ClaimBackoff;
   /** Claims that are being copied, by the drop's name. */
   readonly #copies = new Map<string, { job: string; ended: Promise<void> }>();
   readonly #hints = new Set<string>();
   readonly #obstacles: DropObstacles;
-  /** Drops of the last scan that are jobs by now. */
+  /** Drops of the last scan that have become jobs since. */
   readonly #claimed = new Set<string>();
   readonly #abort = new AbortController();
   #scan: Scan = { available: false, waiting: [], ignored: [], nextCheck: 0 };
@@ -56,15 +56,15 @@ export class Intake {
   /** The last round ended before all had their turn. */
   #hasMore = false;
   /**
-   * A claim failed, perhaps in a daemon before this one, and may be half done: the database or the disk did
-   * not let it be undone.
+   * A claim failed, perhaps in an earlier daemon, and may be half done: the database or the disk prevented
+   * undoing it.
    */
   #mayHaveHalfClaims = true;
   #wasAvailable = true;
 
   constructor(parts: IntakeParts) {
     this.#parts = parts;
-    this.#rests = new Rests(parts.restFactor);
+    this.#backoff = new ClaimBackoff(parts.backoffFactor);
     this.#obstacles = new DropObstacles(parts);
     const { spool, watch } = parts.config();
     this.#scanner = new Scanner({
@@ -87,7 +87,7 @@ export class Intake {
         });
   }
 
-  /** The first scan has begun; nobody waits for it, whatever lies in incoming. */
+  /** Starts the first scan and does not wait for it, whatever is in incoming. */
   start(): void {
     this.#loop = this.#run();
   }
@@ -100,7 +100,7 @@ export class Intake {
     await Promise.all([...this.#copies.values()].map(({ ended }) => ended));
   }
 
-  /** Scans again soon: something changed that may let a drop in. */
+  /** Scans again soon, because a change may allow a drop to be claimed. */
   poke(): void {
     this.#isPoked = true;
     this.#wake();
@@ -124,12 +124,12 @@ export class Intake {
       if (signal.aborted) return;
       await this.#pause(Math.max(0, this.#scan.nextCheck - monotonicSeconds()));
       if (signal.aborted) return;
-      // A copy gives a hint with each write: together they cost one scan.
+      // A copy causes a hint with each write; together they cost one scan.
       await sleep(HINT_PAUSE_MS, undefined, { signal }).catch(() => undefined);
     }
   }
 
-  /** Until the time is over or something wakes it. */
+  /** Waits until the time is over or something wakes it. */
   async #pause(seconds: number): Promise<void> {
     if (this.#hints.size > 0 || this.#isPoked || this.#hasMore) return;
     await new Promise<void>((resolve) => {
@@ -170,8 +170,8 @@ export class Intake {
     const { available } = this.#scan;
     const directory = this.#parts.config().spool.incoming;
     if (!available && this.#wasAvailable)
-      this.#parts.log.warn({ directory }, 'incoming is not there: waiting for it');
-    if (available && !this.#wasAvailable) this.#parts.log.info({ directory }, 'incoming is there again');
+      this.#parts.log.warn({ directory }, 'incoming does not exist, waiting for it');
+    if (available && !this.#wasAvailable) this.#parts.log.info({ directory }, 'incoming exists again');
     this.#wasAvailable = available;
   }
 
@@ -183,7 +183,7 @@ export class Intake {
   async #claimAll(): Promise<void> {
     const end = monotonicSeconds() + (this.#parts.roundSeconds ?? ROUND_SECONDS);
     const turns = this.#turns;
-    this.#rests.end(this.#scan.waiting);
+    this.#backoff.end(this.#scan.waiting);
     const next = turns.update(this.#scan.waiting);
     const due = new Set(this.#scan.waiting.flatMap((one) => (one.due ? [one.drop.name] : [])));
     this.#obstacles.deleteExcept((name) => due.has(name) || this.#isLeftAlone(name));
@@ -192,7 +192,7 @@ export class Intake {
       if (this.#abort.signal.aborted) return;
       const { name } = waiting.drop;
       const isLeftAlone = this.#isLeftAlone(name);
-      // One at least, however slow.
+      // At least one, however slow it is.
       if (!isLeftAlone && !isFirst && monotonicSeconds() > end) break;
       turns.take(name);
       if (!isLeftAlone) isFirst = false;
@@ -204,14 +204,15 @@ export class Intake {
   }
 
   #isLeftAlone(name: string): boolean {
-    return this.#rests.has(name) || this.#copies.has(name);
+    return this.#backoff.has(name) || this.#copies.has(name);
   }
 
   async #finishClaims(): Promise<void> {
     if (!this.#mayHaveHalfClaims) return;
     const { queue, config, log, onJob } = this.#parts;
     this.#mayHaveHalfClaims = false;
-    // Before the claims are read: one that ends meanwhile is not among them, or is left to the next round.
+    // Collected before the claims are read, so that a claim that ends meanwhile is either not among them or
+    // left to the next round.
     const underWay = new Set([...this.#copies.values()].map(({ job }) => job));
     const onError = (claim: Claim, error: unknown) => {
       this.#mayHaveHalfClaims = true;
@@ -224,7 +225,7 @@ export class Intake {
     }
   }
 
-  /** True when it was claimed. One drop's trouble does not keep the others. */
+  /** Returns true if the drop was claimed. An error of one drop does not block the others. */
   async #claim(waiting: WaitingDrop): Promise<boolean> {
     const { name } = waiting.drop;
     const started = monotonicSeconds();
@@ -272,7 +273,7 @@ export class Intake {
     const { name } = waiting.drop;
     this.#mayHaveHalfClaims = true;
     if (this.#abort.signal.aborted) return;
-    this.#rests.begin(waiting, monotonicSeconds() - started);
+    this.#backoff.begin(waiting, monotonicSeconds() - started);
     this.#obstacles.set(name, this.#obstacles.logUnclaimable(name, errorRecord(error)));
   }
 }

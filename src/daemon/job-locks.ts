@@ -1,17 +1,17 @@
 /**
- * Who may touch a job's directories in work/: the run of the job, or the sweeper that removes what the job
- * left. One holder for each job.
+ * Exclusive access to a job's directories in work/, for either the run of the job or the sweeper that removes
+ * what it left behind.
  */
 export class JobLocks {
   readonly #held = new Map<string, Promise<void>>();
 
-  /** Resolves with the release once nobody else holds the job. */
+  /** Resolves with the release function once nobody else holds the job. */
   async hold(job: string): Promise<() => void> {
     for (let other = this.#held.get(job); other !== undefined; other = this.#held.get(job)) await other;
     return this.#take(job);
   }
 
-  /** Null where somebody holds it. */
+  /** Returns null if the job is held. */
   tryToHold(job: string): (() => void) | null {
     return this.#held.has(job) ? null : this.#take(job);
   }

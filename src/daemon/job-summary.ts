@@ -3,7 +3,7 @@ import type { BootSummary, JobResult } from '../model/job.js';
 import { planOutput } from '../stages/plan/output.js';
 import { validateOutput } from '../stages/validate/output.js';
 
-/** What the queue keeps of a run. */
+/** Returns what the queue keeps of a run. */
 export function jobResult({ outputs, sourceId }: Pick<PipelineResult, 'outputs' | 'sourceId'>): JobResult {
   const plan = planOutput.safeParse(outputs.plan);
   const validate = validateOutput.safeParse(outputs.validate);

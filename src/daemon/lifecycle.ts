@@ -1,16 +1,16 @@
 import type { Logger } from 'pino';
 
-/** Something of the daemon that is started once, and stopped before everything that was started before it. */
+/** A part of the daemon, started once and stopped before every part that was started earlier. */
 export interface Part {
   name: string;
   start(): void | Promise<void>;
   stop?(): void | Promise<void>;
 }
 
-/** systemd waits for all of them together: what takes longer is worth a line. */
+/** systemd waits for all parts together, so a part that takes longer is logged. */
 const SLOW_SECONDS = 1;
 
-/** Starts parts in order, and stops in reverse those that were started. */
+/** Starts parts in order, and stops the started ones in reverse. */
 export class Lifecycle {
   readonly #log: Logger;
   readonly #started: Part[] = [];
@@ -19,7 +19,7 @@ export class Lifecycle {
     this.#log = log;
   }
 
-  /** Rejects with the error of the first part that cannot start; those before it still have to be stopped. */
+  /** Rejects with the error of the first part that cannot start; those before it must still be stopped. */
   async start(parts: readonly Part[]): Promise<void> {
     for (const part of parts) {
       await part.start();
@@ -33,7 +33,7 @@ export class Lifecycle {
       try {
         await part.stop?.();
       } catch (err) {
-        // The parts below it still have to be stopped.
+        // The earlier parts must still be stopped.
         this.#log.error({ err, part: part.name }, 'part did not stop cleanly');
       }
       const seconds = (performance.now() - asked) / 1000;

@@ -2,7 +2,7 @@ import { FREE_SLOT, type Progress } from '../engine/stage.js';
 import type { PipelineEvent } from '../engine/types.js';
 import type { EventBus } from './events.js';
 
-/** What a running job does at this moment; only in memory, since it is of no use after a restart. */
+/** What a running job is doing, kept only in memory because it is useless after a restart. */
 export interface JobProgress {
   stage: string;
   percent: number | null;
@@ -16,16 +16,16 @@ interface Entry extends JobProgress {
   startedAt: number;
 }
 
-/** Too early an estimate is a guess. */
+/** An earlier estimate would be a guess. */
 const LEAST_PERCENT_FOR_ETA = 3;
 
-/** The running jobs by id, kept current by the pipeline's events; tells of each change. */
+/** The running jobs by id, updated by the pipeline's events; emits an event for each change. */
 export class LiveProgress {
   readonly #entries = new Map<string, Entry>();
   readonly #events: EventBus;
   readonly #now: () => number;
 
-  /** `now`: monotonic, seconds. */
+  /** `now` is monotonic, in seconds. */
   constructor(events: EventBus, now: () => number = () => performance.now() / 1000) {
     this.#events = events;
     this.#now = now;
@@ -55,7 +55,7 @@ export class LiveProgress {
       case 'stage-started':
         return this.#blank(event.stage);
       case 'stage-retry': {
-        const waitingFor = `another try in ${Math.ceil(event.waitSeconds)} s: ${event.error.code}`;
+        const waitingFor = `next attempt in ${Math.ceil(event.waitSeconds)} s: ${event.error.code}`;
         return { ...this.#blank(event.stage), waitingFor };
       }
       case 'progress':

@@ -28,12 +28,12 @@ export interface OperationParts extends ViewParts {
   events: EventBus;
   worker: Pick<Worker, 'cancel'>;
   facts(): DaemonFacts;
-  /** Something may be let in or started now. */
+  /** Wakes the intake and the worker, because a drop or a job may be able to start now. */
   wake(): void;
 }
 
 /**
- * What the control socket offers, one method a line of the protocol. Errors are the user's: `api.no-job`,
+ * The operations of the control socket, one method for each route. Errors are the user's: `api.no-job`,
  * `api.ambiguous`, `api.wrong-state`, `api.bad-request`.
  */
 export class Operations implements Control {
@@ -71,7 +71,7 @@ export class Operations implements Control {
     return jobDetail(await findJob(this.#parts.queue, id), this.#parts);
   }
 
-  /** A job's log wherever it is now, with `follow` until the job is done. */
+  /** Yields a job's log wherever it is now, with `follow` until the job is done. */
   async *logs(id: string, follow: boolean, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     const { queue, config } = this.#parts;
     const { job } = await findJob(queue, id);
@@ -93,8 +93,7 @@ export class Operations implements Control {
   }
 
   /**
-   * A finished job that did not convert goes back into the queue, at its last checkpoint or, with `from`, at
-   * that stage.
+   * Queues a finished job that did not convert, from its last checkpoint or, with `from`, from that stage.
    */
   async retry(id: string, settings: RetrySettings): Promise<JobSummary> {
     const { config, queue, admission, wake } = this.#parts;
@@ -103,7 +102,10 @@ export class Operations implements Control {
     return jobSummary(job, this.#parts);
   }
 
-  /** Running: its tools are stopped. Queued: it never starts. Both end in failed/ with the source. */
+  /**
+   * Cancels a job: if it is running, its tools are stopped; if it is queued, it never starts. Either way it
+   * ends in failed/ with the source.
+   */
   async cancel(id: string): Promise<JobSummary> {
     const { queue, config, worker, wake } = this.#parts;
     const { job, reason } = await cancelJob(id, queue, config());
@@ -118,11 +120,11 @@ export class Operations implements Control {
     if (!Number.isSafeInteger(priority) || Math.abs(priority) > 1_000_000) {
       throw badRequest(
         'the priority is not an integer between -1000000 and 1000000',
-        'Higher goes first; 0 is the default.',
+        'Higher values run first; the default is 0.',
       );
     }
     const changed = await queue.jobs.setPriority(job.job, priority);
-    // The worker may be about to start another one.
+    // The worker may be about to start another job.
     wake();
     return jobSummary(changed ?? job, this.#parts);
   }

@@ -30,39 +30,38 @@ export interface JobParts {
   lanes: Lanes;
   progress: LiveProgress;
   log: LogRoot;
-  /** How often in a row this job was put back into the queue for a failure that was not its own. */
-  setBacks(job: string): number;
-  /** What the receivers of an event are sent. */
+  /** How many times in a row this job was put back into the queue because of a failure of the host. */
+  putBacks(job: string): number;
+  /** Returns what the receivers of an event are sent. */
   notifications(event: NotifyEvent): NewNotification[];
   runPipeline(request: PipelineRequest): Promise<PipelineResult>;
 }
 
-/** One run of a job: with what, and by which right. */
+/** A run of a job, with its lease. */
 export interface JobRun extends JobParts {
   lease: Lease;
   signal: AbortSignal;
 }
 
 /**
- * A job at whose work so many daemons died, with no stage completed in between, is set aside: it may be what
- * kills them.
+ * A job during which this many daemons died, with no stage completed in between, fails: it may be what kills
+ * them.
  */
 const MAX_CRASHES = 3;
 
 /**
- * One started job from its claim to its published result, or back into the queue: when the daemon stops, when
- * the disk is full, when its drop was still being written. Rejects for failures of the daemon around it,
- * never for the job's own.
+ * Takes a started job to its published result, or back into the queue: if the daemon stops, the disk is full,
+ * or its drop was still being written. Rejects for failures of the daemon, never for the job's own.
  */
 export async function processJob(started: StartedJob, parts: JobParts, signal: AbortSignal): Promise<void> {
   const { config, queue, notifications } = parts;
   const { lease } = started;
   const run: JobRun = { ...parts, lease, signal };
-  // One that is being taken back (`reopen`) is no result: what has left it already is in work/.
+  // A directory that is being taken back (`reopen`) is not a result: parts of it are in work/ already.
   const decidedDirectory =
     started.job.outcome === null || started.job.reopen !== null ? null : started.job.directory;
   if (decidedDirectory !== null && (await exists(decidedDirectory))) {
-    // Killed after the result appeared: its log is closed, its options do not matter any more.
+    // The daemon was killed after the result appeared: the log is closed, and the options no longer matter.
     const log = parts.log.logger.child({ job: lease.job });
     const options = jobOptions(config, null);
     await finishJob({ config, queue, lease, job: started.job, options, signal, log, notifications });
@@ -73,7 +72,7 @@ export async function processJob(started: StartedJob, parts: JobParts, signal: A
   const paths = jobPaths(config, lease.job);
   const jobLog = parts.log.jobLogger(paths.log, { job: lease.job });
   try {
-    // First of all: what is read of a dropped directory must not be exchanged by its owner.
+    // This comes first, so that the owner of a dropped directory can no longer swap its contents.
     const taken = job.outcome === null ? await takeOver(paths) : null;
     const refused = job.refused ?? taken;
     const { options, error } = await optionsOf({ ...job, refused }, config, paths, jobLog.logger);
@@ -85,7 +84,7 @@ export async function processJob(started: StartedJob, parts: JobParts, signal: A
           ? await runJob(job, options, run, jobLog.logger)
           : await decide(job, run, { outcome: 'failed', error: failure, failedStage: null });
     }
-    // Nothing is written to the job's log once its digest is taken.
+    // Nothing may be written to the job's log once its digest is computed.
     jobLog.close();
     if (isPutBack(decided)) return;
     failpoint('finish.decided');
@@ -95,24 +94,27 @@ export async function processJob(started: StartedJob, parts: JobParts, signal: A
   }
 }
 
-/** The run is over: the job waits for another one, whatever is decided about it. */
+/** The run is over and the job waits for another one, whatever the decision. */
 function isPutBack({ state }: Job): boolean {
   return state === 'queued';
 }
 
-/** As where an old database was restored: the job has ended since, or its work directory is lost. */
+/**
+ * Returns the error for a job whose drop is gone, because the job has ended since an older database was
+ * saved, or its work directory is lost.
+ */
 async function sourceGone(paths: JobPaths): Promise<ErrorRecord | null> {
   const source = await dropOf(paths);
   if (await exists(source)) return null;
   return errorRecord(
-    new Hyper2kvmError('queue.source-gone', `the drop is not in ${source} any more`, {
+    new Hyper2kvmError('queue.source-gone', `the drop is no longer in ${source}`, {
       advice:
-        'See archive/ and failed/ for an earlier result of this job; else drop the VM into incoming again.',
+        'See archive/ and failed/ for an earlier result of this job; otherwise drop the VM into incoming again.',
     }),
   );
 }
 
-/** Null when every directory of the drop is the daemon's own; the drop's own failure otherwise. */
+/** Returns null if every directory of the drop belongs to the daemon, otherwise the drop's failure. */
 async function takeOver(paths: JobPaths): Promise<ErrorRecord | null> {
   try {
     await takeDirectories(paths.source);
@@ -131,13 +133,13 @@ function crashLoop({ crashes, stage }: Job): ErrorRecord | null {
       `the daemon died ${crashes} times while this job was in ${stage ?? 'work'}`,
       {
         advice:
-          'Look for what killed it (journalctl -u hyper2kvm, the kernel log: out of memory?); then `hyper2kvm retry`.',
+          'Find out what killed it (journalctl -u hyper2kvm, the kernel log: out of memory?), then run `hyper2kvm retry`.',
       },
     ),
   );
 }
 
-/** With options that cannot be read the failure is published as a plain VM's. */
+/** If the options cannot be read, the failure is published with default options. */
 async function optionsOf(
   job: Job,
   config: Config,
@@ -147,7 +149,7 @@ async function optionsOf(
   try {
     const text = job.refused === null ? await readOptionsFile(await dropOf(paths), job.optionsFile) : null;
     const file = job.optionsFile ?? 'job.toml';
-    const renamed = (key: RenamedKey) => log.warn(key, 'option has another name now');
+    const renamed = (key: RenamedKey) => log.warn(key, 'option has been renamed');
     return { options: jobOptions(config, text, { file, overrides: job.overrides, renamed }), error: null };
   } catch (error) {
     if (!(error instanceof Hyper2kvmError)) throw error;
@@ -155,7 +157,7 @@ async function optionsOf(
   }
 }
 
-/** The drop's directory, also where an interrupted publication has moved it already. */
+/** Returns the drop's directory, even if an interrupted publication has moved it already. */
 async function dropOf(paths: JobPaths): Promise<string> {
   for (const stage of [paths.bundle, paths.failure]) {
     const moved = join(stage, 'source');

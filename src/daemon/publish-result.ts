@@ -8,8 +8,8 @@ import type { JobRun } from './process-job.js';
 import { waitForSpace } from './wait-for-space.js';
 
 /**
- * Publishes and commits what is decided. A result that cannot be published fails the job when it was a good
- * one; it is tried again when the daemon stops, the disk is full, or the error passes.
+ * Publishes and commits what is decided. A successful job whose result cannot be published fails. If the
+ * daemon stops, the disk is full, or the error is transient, publishing is repeated instead.
  */
 export async function publishResult(job: Job, options: JobOptions, run: JobRun): Promise<void> {
   const { config, queue, lease, signal, notifications, progress } = run;
@@ -28,8 +28,8 @@ export async function publishResult(job: Job, options: JobOptions, run: JobRun):
       return;
     }
     log.error({ err: thrown, code: error.code }, 'result could not be published');
-    // A passing error, or one after the result appeared: the same outcome is published again, not another
-    // one.
+    // After a transient error, or one after the result appeared, the same outcome is published again and not
+    // replaced.
     const isPublished = job.directory !== null && (await exists(job.directory));
     if (job.outcome !== 'converted' || error.retryable || isPublished) throw thrown;
     const outcome = signal.aborted ? 'cancelled' : 'failed';

@@ -9,20 +9,20 @@ import { partialName } from '../spool/publish.js';
 import { endOrphans } from '../tools/orphans.js';
 
 /**
- * Brings the directories and the queue together again after whatever ended the last daemon: half claims are
- * finished or undone, this owner's running jobs go back into the queue (their checkpoints and outcomes say
- * where they continue). What jobs that are done have left is the sweeper's.
+ * Makes directories and queue consistent again after a crash or a stop: half claims are finished or undone,
+ * and this owner's running jobs are queued again (their checkpoints and outcomes say where they continue).
+ * What finished jobs left behind is left to the sweeper.
  */
 export async function recover(config: Config, queue: QueueStore, log: Logger): Promise<void> {
   for (const { pid, command } of await endOrphans())
-    log.warn({ pid, command }, 'program of a process that is gone was killed');
+    log.warn({ pid, command }, 'killed a program whose parent process is gone');
   await sweepSocketDirectories();
   const claimed = await finishClaims(queue, config.spool, (claim, err) =>
     log.warn({ drop: claim.dropName, err }, 'interrupted claim cannot be finished yet'),
   );
   for (const job of claimed) log.warn({ job: job.job, drop: job.dropName }, 'interrupted claim finished');
   for (const { job, vm, stage, crashes } of await queue.runs.requeueInterrupted())
-    log.warn({ job, vm, stage, crashes }, 'interrupted job resumes');
+    log.warn({ job, vm, stage, crashes }, 'resuming interrupted job');
   failpoint('recover.requeued');
   for await (const job of queue.jobs.queued()) {
     if (job.directory !== null) await rm(partialName(job.directory), { recursive: true, force: true });

@@ -2,8 +2,8 @@ import { optionTable } from '../config/load.js';
 import type { Config } from '../config/schema.js';
 
 /**
- * What SIGHUP makes of a new configuration: the options that apply at once take their new values, the others
- * keep the old ones and are named, since they need a restart. Pure.
+ * Applies a new configuration on SIGHUP: options that can change at once get their new values, the others
+ * keep the old ones and are named, because they need a restart. Pure.
  */
 export function reloaded(
   current: Config,

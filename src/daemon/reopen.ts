@@ -15,9 +15,9 @@ import type { JobRun } from './process-job.js';
 import { waitForSpace } from './wait-for-space.js';
 
 /**
- * `retry`: resolves with the job once its drop is in work/ again, or with the job queued again when the disk
- * is full that its drop is copied to. A source that is not there any more, a disk that is full again and
- * again, or a cancellation meanwhile, ends the job; it is not tried again for ever.
+ * Takes back the drop of a job for `retry`. Resolves with the job once its drop is in work/ again, or with
+ * the job queued again if the disk that the drop is copied to is full. The job ends if the source no longer
+ * exists, if the disk is full again and again, or if it is cancelled meanwhile; it is not retried forever.
  */
 export async function reopenJob(job: Job, run: JobRun): Promise<Job> {
   const { config, queue, lease } = run;
@@ -31,7 +31,7 @@ export async function reopenJob(job: Job, run: JobRun): Promise<Job> {
     if (isFullDisk(error) && (await exists(join(job.reopen, 'source')))) {
       const full = { error, cause: thrown, failedStage: null };
       const after = job.outcome === null ? await waitForSpace(job, run, full, log) : job;
-      // What there is of a copy goes with the work directory.
+      // A partial copy is removed with the work directory.
       return after.state === 'queued' ? after : queue.runs.leftInFailed(lease);
     }
     if (error.code !== 'queue.source-gone') throw thrown;
@@ -41,7 +41,7 @@ export async function reopenJob(job: Job, run: JobRun): Promise<Job> {
 }
 
 /**
- * Takes a failed directory back to work/, source and checkpoints. Safe to call again. Errors:
+ * Moves source and checkpoints of a failed directory back to work/. Can be repeated. Errors:
  * `queue.source-gone`.
  */
 async function takeBack(
@@ -62,17 +62,17 @@ async function takeBack(
   failpoint('reopen.source-moved');
   await chmod(paths.source, 0o700);
   await syncPath(paths.work);
-  // Its own name, which may be new.
+  // The job's directory itself may be new.
   await syncPath(config.spool.work);
-  // Before the record: what is left of it would pass for the published result of the next failure on the same
-  // day.
+  // Before the queue is updated: otherwise the remains could be taken for the published result of the job's
+  // next failure on the same day.
   await removeOrHide(failed, log);
   failpoint('reopen.removed');
 }
 
 async function takeSource(from: string, paths: JobPaths, signal: AbortSignal): Promise<void> {
   if (!(await exists(from))) {
-    throw new Hyper2kvmError('queue.source-gone', `${from} is not there any more`, {
+    throw new Hyper2kvmError('queue.source-gone', `${from} no longer exists`, {
       advice: 'Drop the VM into incoming again.',
     });
   }
@@ -80,8 +80,8 @@ async function takeSource(from: string, paths: JobPaths, signal: AbortSignal): P
 }
 
 /**
- * Onto another filesystem: a durable copy appears by rename, and what it was made of is removed with the
- * rest. Called again it keeps what it has made.
+ * Moves to another filesystem: a durable copy appears by rename, and the original is removed with the rest.
+ * If called again, it keeps an existing copy.
  */
 async function moveBack(from: string, to: string, signal: AbortSignal): Promise<void> {
   if (await exists(to)) return;

@@ -12,13 +12,13 @@ import { badRequest, findJob, wrongState } from './find-job.js';
 import { spaceNeeds } from './space-needs.js';
 
 export interface RetrySettings {
-  /** Start again at this stage; by default after the last checkpoint that still holds. */
+  /** The stage to start again at; by default the one after the last valid checkpoint. */
   from?: string | undefined;
-  /** Dotted key to value, over the job.toml. */
+  /** Dotted key to value; overrides the job.toml. */
   set?: Record<string, string> | undefined;
 }
 
-/** Queues a job again that failed or was cancelled. Of two at the same moment one is refused. */
+/** Queues a failed or cancelled job again. If two requests come at the same moment, one is refused. */
 export async function retryJob(
   id: string,
   { from, set }: RetrySettings,
@@ -26,23 +26,23 @@ export async function retryJob(
 ): Promise<Job> {
   const seen = await findJob(queue, id);
   if (seen.state !== 'failed' && seen.state !== 'cancelled')
-    throw wrongState(seen, 'only a failed or cancelled job can be tried again');
+    throw wrongState(seen, 'only a failed or cancelled job can be retried');
   if (from !== undefined && !STAGE_NAMES.some((stage) => stage === from))
     throw badRequest(`${from} is not a stage`, `The stages are ${STAGE_NAMES.join(', ')}.`);
   const overrides = { ...seen.overrides, ...set };
-  // An override that is wrong is the caller's mistake now, not a failure of the job later.
+  // An invalid override is the caller's mistake now, not a failure of the job later.
   const options = jobOptions(config, null, { overrides });
   const { directory } = seen;
   if (directory === null || !(await exists(join(directory, 'source'))))
-    throw new Hyper2kvmError('queue.source-gone', `${directory ?? seen.job}/source is not there any more`, {
+    throw new Hyper2kvmError('queue.source-gone', `${directory ?? seen.job}/source no longer exists`, {
       advice: 'Drop the VM into incoming again.',
     });
   const state = await readEntryState(directory, 'source');
   const states = state === null ? [] : [state];
-  // As a drop is admitted.
+  // Space is checked as for a new drop.
   const needs = await spaceNeeds(states, directory, options.config);
   const reservedBytes = await admission.bytesToReserve(states, needs);
   const job = await queue.jobs.retry(seen, { overrides, reservedBytes, from });
-  if (job === null) throw wrongState(await findJob(queue, seen.job), 'it was changed at the same moment');
+  if (job === null) throw wrongState(await findJob(queue, seen.job), 'it has just changed');
   return job;
 }

@@ -12,13 +12,13 @@ import type { JobRun } from './process-job.js';
 import { waitForSpace } from './wait-for-space.js';
 
 /**
- * So often a drop may be written to while it is converted, each time after it had been quiet: with pauses in
- * between, since whoever writes without an end must not keep a worker.
+ * How often a drop may be written to while it is converted, each time after it had been quiet. There are
+ * pauses in between, because endless writing must not occupy a worker.
  */
 const MAX_CHANGES = 5;
 const QUIET_SECONDS = 600;
 
-/** Runs the pipeline on a job. Resolves with the job decided, or queued again. */
+/** Runs the pipeline for a job. Resolves with the job decided, or queued again. */
 export async function runJob(job: Job, options: JobOptions, run: JobRun, log: Logger): Promise<Job> {
   const { config, queue, lease, signal, admission } = run;
   const paths = jobPaths(config, job.job);
@@ -46,19 +46,22 @@ export async function runJob(job: Job, options: JobOptions, run: JobRun, log: Lo
       result: jobResult(result),
     });
   if (result.cancelled && error.code === 'daemon.stopping') {
-    log.info({ stage: failedStage }, 'job interrupted, it resumes at the next start');
+    log.info({ stage: failedStage }, 'job interrupted, resuming it at the next start');
     return queue.runs.requeue(lease);
   }
   if (error.code === 'host.waits-for-space') {
-    log.warn({ code: error.code, error: error.message }, 'job waits for space');
+    log.warn({ code: error.code, error: error.message }, 'job is waiting for space');
     return queue.runs.requeue(lease, { waitsForBytes: admission.bytesToWaitFor(job.job) });
   }
   if (isFullDisk(error)) return waitForSpace(job, run, { error, cause: errorOf(error), failedStage }, log);
   if (error.code === 'source.changed') {
-    log.warn({ code: error.code }, 'drop is still being written: the job starts again when it is quiet');
+    log.warn(
+      { code: error.code },
+      'drop is still being written, restarting the job when it is unchanged for a while',
+    );
     await untilQuiet(job, paths, config.watch.settle_seconds, signal);
     if (signal.aborted) return queue.runs.requeue(lease);
-    if (run.setBacks(job.job) < MAX_CHANGES) throw errorOf(error);
+    if (run.putBacks(job.job) < MAX_CHANGES) throw errorOf(error);
   }
   const outcome = result.cancelled ? 'cancelled' : 'failed';
   return decide(job, run, { outcome, error, failedStage, result: jobResult(result) });
@@ -72,7 +75,7 @@ function checkpointStore({ queue: { checkpoints }, lease }: JobRun): CheckpointS
   };
 }
 
-/** Shows the event, and keeps what outlives the run. */
+/** Shows the event, and stores what must persist after the run. */
 async function record(event: PipelineEvent, { queue, lease, progress }: JobRun): Promise<void> {
   progress.apply(lease.job, event);
   if (event.type === 'stage-waiting' || event.type === 'stage-started')

@@ -6,20 +6,20 @@ import { unpackedEstimate } from '../disk/unpacked-size.js';
 import type { EntryState } from '../spool/entry-state.js';
 import { isSameFilesystem } from '../spool/publish.js';
 
-/** Scratch, reports and screenshots of a job, whatever its disks' size. */
+/** Scratch, reports and screenshots of a job, independent of its disks' size. */
 export const FIXED_BYTES = 64 * 1024 ** 2;
 
-/** How a drop gets into the work directory, and what it becomes there. */
+/** How a drop gets into the work directory, and what happens to it there. */
 export interface SpaceNeeds {
-  /** By rename: it is on the filesystem of the work directory, and takes up its space already. */
+  /** By rename: it is on the filesystem of the work directory, and occupies space there already. */
   isMoved: boolean;
-  /** Full-size copies on its way through the filesystems, the one into the work directory included. */
+  /** Full-size copies on its way through the filesystems, including the one into the work directory. */
   copies: number;
-  /** What its compressed files take up unpacked. */
+  /** Size of its compressed files when unpacked. */
   unpackedBytes: number;
 }
 
-/** Of the names in `directory` that are to be taken into the work directory. */
+/** Returns the needs of names in `directory` that will be moved or copied to the work directory. */
 export async function spaceNeeds(
   states: readonly EntryState[],
   directory: string,
@@ -35,7 +35,10 @@ export async function spaceNeeds(
   };
 }
 
-/** Of the compressed files among `states`, names in `directory`, and directly in directories among them. */
+/**
+ * Sums the unpacked size of compressed files among `states`, which are names in `directory`, and of those
+ * directly in directories among them.
+ */
 async function unpackedBytes(
   states: readonly EntryState[],
   directory: string,
@@ -49,7 +52,7 @@ async function unpackedBytes(
   let sum = 0;
   for (const { name, type, path } of files) {
     if (type !== 'file' || compressionOf(name) === null) continue;
-    // FETCH refuses hard links; until then nothing is read of what may be somebody else's file.
+    // FETCH refuses hard links; until then, a file that may belong to somebody else is not read.
     sum += await withFile(
       join(directory, path),
       async ({ source, links }) => (links > 1 ? 0 : unpackedEstimate(name, source)),
@@ -64,9 +67,9 @@ export function allocatedBytes(states: readonly EntryState[]): number {
 }
 
 /**
- * What a drop will need beside what it occupies: its used data once more (the output), half as much again for
- * packed sources and metadata, and all of it for each full-size copy. What comes compressed counts unpacked,
- * there and in the output. FLATTEN knows better, but only after the claim.
+ * Estimates what a drop will need beside what it occupies: its used data once more (the output), half as much
+ * again for packed sources and metadata, and its full size for each full copy. Compressed files count
+ * unpacked, there and in the output. FLATTEN calculates it more precisely, but only after the claim.
  */
 export function estimateBytes(
   states: readonly EntryState[],
@@ -76,8 +79,7 @@ export function estimateBytes(
 }
 
 /**
- * What a drop needs for certain: its copy where it is not moved. Whether there is room for its output shows
- * at FLATTEN.
+ * Returns what a drop certainly needs: its copy if it is not moved. FLATTEN checks whether its output fits.
  */
 export function leastBytes(states: readonly EntryState[], { isMoved }: Pick<SpaceNeeds, 'isMoved'>): number {
   return (isMoved ? 0 : allocatedBytes(states)) + FIXED_BYTES;

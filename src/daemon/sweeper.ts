@@ -15,21 +15,21 @@ import { freePath } from './paths.js';
 
 /** What cannot be removed (another user's directory, an immutable file) may be removable later. */
 const INTERVAL_MS = 10 * 60 * 1000;
-/** Of `newJobId`. Another name in work/ is nothing of ours (`lost+found`). */
+/** The form of `newJobId`. Any other name in work/ is not ours (`lost+found`). */
 const JOB_ID = /^[0-9a-hjkmnp-tv-z]{13}$/;
 
 /**
  * Removes what finished jobs left behind: scratch in work/, originals of copied drops in incoming, failed
- * directories that were tried again. The database may be an old one that was restored: a drop of which no
- * result is known is never removed but set aside in failed/, by name. A job is held while its directory is
- * decided about and renamed, so that a retry does not put the drop there in between.
+ * directories that were retried. Because the database may have been restored from an older backup, a drop
+ * without a known result is never removed but moved to failed/, by name. A job is locked while its directory
+ * is examined and renamed, so that a retry cannot put the drop there in between.
  */
 export class Sweeper {
   readonly #config: () => Config;
   readonly #queue: QueueStore;
   readonly #locks: JobLocks;
   readonly #log: Logger;
-  /** Directories that the log has named: once is enough. */
+  /** Directories that were logged already. */
   readonly #logged = new Set<string>();
   #timer: NodeJS.Timeout | null = null;
   #sweeping: Promise<void> = Promise.resolve();
@@ -71,7 +71,7 @@ export class Sweeper {
     const directory = join(this.#config().spool.work, name);
     if (REMOVED.test(name)) return this.#remove(directory);
     const release = this.#locks.tryToHold(name);
-    // It runs.
+    // The job is running.
     if (release === null) return;
     try {
       const spare = await this.#takeAway(directory, name);
@@ -81,9 +81,12 @@ export class Sweeper {
     }
   }
 
-  /** The new name of a directory that nobody needs any more; null where it is in use, or was set aside. */
+  /**
+   * Returns the new name of a directory that is no longer needed; null if it is in use or was moved to
+   * failed/.
+   */
   async #takeAway(directory: string, name: string): Promise<string | null> {
-    // First the claims, then the jobs: a claim becomes a job, never the other way round.
+    // Claims are read before jobs: a claim becomes a job, never the other way round.
     if (await this.#isBeingClaimed(name)) return null;
     const job = await this.#queue.jobs.get(name);
     if (job?.state === 'queued' || job?.state === 'running') return null;
@@ -97,7 +100,7 @@ export class Sweeper {
       renameSync(directory, removed);
       return removed;
     } catch (err) {
-      this.#logOnce(directory, 'leftovers cannot be removed: tried again later', err);
+      this.#logOnce(directory, 'leftovers cannot be removed, retrying later', err);
       return null;
     }
   }
@@ -106,7 +109,10 @@ export class Sweeper {
     return (await this.#queue.claims.pending()).some((claim) => claim.job === job);
   }
 
-  /** In its directory in work/ (or its result) is the copy of it, or that is set aside. */
+  /**
+   * Removes originals whose copy is in the job's directory in work/ or in its result, or was moved to
+   * failed/.
+   */
   async #sweepOriginals(directory: string, job: string): Promise<void> {
     if (await this.#isBeingClaimed(job)) return;
     if ((await this.#queue.jobs.get(job)) !== null) return this.#remove(directory);
@@ -133,16 +139,19 @@ export class Sweeper {
       await writeDurable(join(place, 'reason.json'), `${JSON.stringify(reason, null, 2)}\n`);
       await syncPath(place);
       await syncPath(day);
-      this.#log.warn({ directory: place, code: error.code }, 'drop without a known result was set aside');
+      this.#log.warn(
+        { directory: place, code: error.code },
+        'drop without a known result was moved to failed/',
+      );
     } catch (err) {
-      // Onto another filesystem it would be copied, for hours: it is safe where it is.
+      // To another filesystem it would be copied, for hours: it is safe where it is.
       this.#logOnce(directory, 'drop without a known result: left in work', err);
     }
   }
 
   async #remove(directory: string): Promise<void> {
     const err = await tryToRemove(directory);
-    if (err !== null) this.#logOnce(directory, 'leftovers cannot be removed: tried again later', err);
+    if (err !== null) this.#logOnce(directory, 'leftovers cannot be removed, retrying later', err);
   }
 
   #logOnce(directory: string, message: string, err?: unknown): void {
@@ -152,20 +161,20 @@ export class Sweeper {
   }
 }
 
-/** The drop, or what may be the only copy of it, is still in the job's directory. */
+/** True if the drop, or what may be its only copy, is still in the job's directory. */
 function holdsDrop(directory: string): boolean {
   return ['source', 'source.copying', 'bundle/source', 'failure/source'].some((name) =>
     existsSync(join(directory, name)),
   );
 }
 
-/** Where a drop was deleted after its conversion as the configuration wants it, the bundle is the result. */
+/** If the drop was deleted after its conversion, as configured, the bundle is the result. */
 function hasResult({ state, directory }: Job): boolean {
   if (directory === null || !existsSync(directory)) return false;
   return state === 'converted' || existsSync(join(directory, 'source'));
 }
 
-/** Of a directory that is there; incoming may be a mount that is away. */
+/** Lists a directory if it exists; incoming may be an unmounted mount point. */
 async function namesIn(directory: string): Promise<string[]> {
   try {
     return await readdir(directory);

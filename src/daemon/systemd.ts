@@ -2,14 +2,16 @@ import type { Logger } from 'pino';
 import { type Notifier, watchdogInterval } from '../host/sd-notify.js';
 
 const STATUS_INTERVAL_MS = 1_000;
-/** While it stops: that much more time, asked for as long as the main loop turns, but not for ever. */
+/**
+ * While the daemon stops, it requests this much more time for as long as the main loop runs, up to a limit.
+ */
 const STOP_EXTENSION_SECONDS = 30;
 const STOP_INTERVAL_MS = 10_000;
 const STOP_EXTENSIONS = 30;
 
 /**
- * Tells systemd how the daemon is: the status line, and the watchdog only while the main loop turns and the
- * database answers.
+ * Reports the daemon's state to systemd: the status line, and the watchdog only while the main loop runs and
+ * the database answers.
  */
 export class SystemdStatus {
   readonly #notifier: Notifier;
@@ -18,13 +20,13 @@ export class SystemdStatus {
   readonly #log: Logger;
   readonly #env: Readonly<Record<string, string | undefined>>;
   readonly #timers: NodeJS.Timeout[] = [];
-  /** Between start and the beginning of the stop: after that the queue may be closed. */
+  /** From start to the beginning of the stop, after which the queue may be closed. */
   #isUp = false;
 
   constructor(parts: {
     notifier: Notifier;
     statusLine(): Promise<string>;
-    /** Rejects when the database does not answer. */
+    /** Rejects if the database does not answer. */
     ping(): Promise<void>;
     log: Logger;
     env: Readonly<Record<string, string | undefined>>;
@@ -36,7 +38,7 @@ export class SystemdStatus {
     this.#env = parts.env;
   }
 
-  /** The daemon works: recovered, and its first scan of incoming has begun. */
+  /** The daemon is working: it has recovered, and its first scan of incoming has begun. */
   start(): void {
     this.#isUp = true;
     this.#notifier.ready();
@@ -51,8 +53,8 @@ export class SystemdStatus {
   }
 
   /**
-   * The daemon begins to stop. Large files that are just being published may take longer than the unit's
-   * TimeoutStopSec; a stop that hangs is still ended by it.
+   * The daemon begins to stop. Publishing large files may take longer than the unit's TimeoutStopSec, which
+   * still ends a stop that hangs.
    */
   stopping(): void {
     this.#isUp = false;

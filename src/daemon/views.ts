@@ -12,7 +12,7 @@ export interface ViewParts {
   progress: LiveProgress;
   admission: Admission;
   waiting(): WaitingView[];
-  /** The pipeline's, in order. */
+  /** The pipeline's stages, in order. */
   stageNames: readonly string[];
 }
 
@@ -32,7 +32,7 @@ function summariesOf(jobs: readonly Job[], parts: SummaryParts, paused: PauseRea
 
 function summaryOf(job: Job, { progress, admission }: SummaryParts, paused: PauseReason | null): JobSummary {
   const live = progress.get(job.job);
-  // An outcome that is not published yet is not told: a killed daemon may still have to make it true.
+  // An outcome is not shown before it is published: after a crash it has to be published first.
   const isDone = job.state !== 'queued' && job.state !== 'running';
   return {
     job: job.job,
@@ -61,7 +61,7 @@ function queuedFor(job: Job, admission: Admission, paused: PauseReason | null): 
   return admission.spaceText({ kind: 'job', id: job.job }) ?? 'a free job slot';
 }
 
-/** A drop that is no job yet. */
+/** Returns the summary of a drop that is not a job yet. */
 export function waitingSummary({ waiting, waitingFor }: WaitingView): JobSummary {
   const seen = new Date(Date.now() - waiting.quietSeconds * 1000).toISOString();
   return {
@@ -108,7 +108,7 @@ export async function jobDetail(job: Job, parts: ViewParts): Promise<JobDetail> 
   };
 }
 
-/** What of the status is not in the queue. */
+/** The part of the status that is not in the queue. */
 export interface DaemonFacts {
   version: string;
   startedAt: string;
@@ -138,7 +138,7 @@ export async function statusView(parts: ViewParts, daemon: DaemonFacts): Promise
   };
 }
 
-/** The line that `systemctl status` shows. */
+/** Returns the line that `systemctl status` shows. */
 export function statusLine(status: Status): string {
   const busy = status.running.map(({ vm, stage, percent }) =>
     [vm, stage ?? 'starting', percent === null ? '' : `${Math.floor(percent)}%`]

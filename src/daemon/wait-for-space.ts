@@ -9,14 +9,14 @@ import type { JobRun } from './process-job.js';
 /** After ENOSPC, this much more than was free is required. */
 const MORE_THAN_WAS_FREE_BYTES = 64 * 1024 ** 2;
 
-/** So often a disk may be full in a row although all that the job needs is free. */
+/** How many times in a row a disk may be full although everything that the job needs is free. */
 const MAX_FULL_DISKS = 5;
 
 /**
- * Queues a job that met a full disk until there is more room than there was where it writes. Where all that
- * it needs is free, it is another disk that was full (the database's), or it has room again: then `cause` is
- * thrown, and the job is tried again after a pause. A job that meets a full disk again and again writes more
- * than is known of it: it fails.
+ * Queues a job that met a full disk until more space is free than there was on the filesystem that it writes
+ * to. If everything that it needs is free, another disk was full (the database's), or there is space again:
+ * then `cause` is thrown, and the job is retried after a pause. A job that meets a full disk again and again
+ * writes more than is known of it, and fails.
  */
 export async function waitForSpace(
   job: Job,
@@ -33,14 +33,14 @@ export async function waitForSpace(
     ? await usedBytes(jobPaths(config, job.job).work)
     : ((await queue.jobs.get(job.job)) ?? job).reservedBytes;
   if (free >= needed) {
-    if (isPublishing || run.setBacks(job.job) < MAX_FULL_DISKS) throw thrown.cause;
+    if (isPublishing || run.putBacks(job.job) < MAX_FULL_DISKS) throw thrown.cause;
     const error = errorRecord(noSpace(directory, needed, space));
     return decide(job, run, { outcome: 'failed', error, failedStage: thrown.failedStage });
   }
   const waitsForBytes = Math.min(free + MORE_THAN_WAS_FREE_BYTES, needed);
   log.warn(
     { code: thrown.error.code, directory, free_bytes: free, waits_for_bytes: waitsForBytes },
-    'disk full: the job waits for space',
+    'disk full, the job is waiting for space',
   );
   return queue.runs.requeue(lease, { waitsForBytes });
 }

@@ -6,14 +6,14 @@ import type { JobLocks } from './job-locks.js';
 import { writesTo } from './paths.js';
 import { type JobParts, processJob } from './process-job.js';
 
-export interface WorkerParts extends Omit<JobParts, 'config' | 'setBacks'> {
+export interface WorkerParts extends Omit<JobParts, 'config' | 'putBacks'> {
   config(): JobParts['config'];
   locks: JobLocks;
-  /** A place for a drop became free. */
+  /** A job ended, so a slot is free. */
   onJobEnd(): void;
 }
 
-/** Freed space and elapsed rests raise no event, and leases have to be kept alive. */
+/** Freed space and elapsed back-off raise no event, and leases must be renewed. */
 const INTERVAL_MS = 5_000;
 
 interface Run {
@@ -23,20 +23,20 @@ interface Run {
   done: Promise<void>;
 }
 
-interface SetBack {
-  /** In a row. */
+interface PutBack {
+  /** Times in a row. */
   times: number;
   until: number;
-  /** Of a job that the queue did not take back. */
+  /** Set for a job that the queue did not take back. */
   lease: Lease | null;
 }
 
-/** Starts queued jobs, by priority, as many at once as `workers.jobs` allows. */
+/** Starts queued jobs by priority, as many at once as `workers.jobs` allows. */
 export class Worker {
   readonly #parts: WorkerParts;
   readonly #running = new Map<string, Run>();
-  /** Jobs that rest after a failure of the daemon around them, which is not their own. */
-  readonly #setBacks = new Map<string, SetBack>();
+  /** Jobs that pause after a failure of the daemon, which is not their own. */
+  readonly #putBacks = new Map<string, PutBack>();
   #timer: NodeJS.Timeout | null = null;
   #stopping = false;
   #filling: Promise<void> | null = null;
@@ -70,10 +70,10 @@ export class Worker {
     await this.#renewing;
   }
 
-  /** Starts what may start. Calls while it decides lead to one more decision. */
+  /** Starts what may start. A call during a decision leads to one more decision. */
   kick(): void {
     this.#again = true;
-    // Not in this turn: who kicks may be what the decision asks.
+    // Deferred, because the caller may be what the decision queries.
     this.#filling ??= Promise.resolve()
       .then(() => this.#fillAll())
       .finally(() => {
@@ -81,7 +81,7 @@ export class Worker {
       });
   }
 
-  /** Ends what runs of the job: its outcome is decided already. */
+  /** Stops what the job is running; its outcome is decided already. */
   cancel(job: string, reason: Hyper2kvmError): void {
     this.#running.get(job)?.abort.abort(reason);
   }
@@ -93,7 +93,7 @@ export class Worker {
         await this.#fill();
         await this.#parts.admission.databaseIsFull(false);
       } catch (err) {
-        // The pause is announced once; it is tried again all the same.
+        // The pause is announced once, and starting is tried again in any case.
         if (isFullDisk(errorRecord(err))) return this.#parts.admission.databaseIsFull(true);
         this.#parts.log.logger.error({ err }, 'queued jobs could not be started');
         return;
@@ -103,14 +103,14 @@ export class Worker {
 
   async #fill(): Promise<void> {
     const { queue, admission } = this.#parts;
-    await this.#requeueSetBacks();
+    await this.#requeuePutBack();
     const waiting = new Set<string>();
     const slots = this.#parts.config().workers.jobs;
     const isPaused = await queue.pause.isOn();
     for await (const job of queue.jobs.queued()) {
-      // A cancelled, retried or re-ordered job: the rows of this round are not true any more.
+      // A job was cancelled, retried or reordered, so the rows of this round are outdated.
       if (this.#running.size >= slots || this.#stopping || this.#again) break;
-      if (this.#running.has(job.job) || performance.now() < (this.#setBacks.get(job.job)?.until ?? 0))
+      if (this.#running.has(job.job) || performance.now() < (this.#putBacks.get(job.job)?.until ?? 0))
         continue;
       if (isPaused && job.outcome === null) continue;
       const { waitsForBytes } = job;
@@ -118,7 +118,7 @@ export class Worker {
         waiting.add(job.job);
         continue;
       }
-      // Space was asked for meanwhile.
+      // The check for space was asynchronous, so conditions may have changed.
       if (!this.#stopping && !this.#again) await this.#launch(job.job);
     }
     if (!this.#again) await admission.forgetExcept('job', waiting);
@@ -131,7 +131,7 @@ export class Worker {
 
   async #launch(id: string): Promise<void> {
     const run: Run = { abort: new AbortController(), lease: null, done: Promise.resolve() };
-    // Before the queue is asked: a cancellation that comes right after the start finds it.
+    // Registered before the queue is called, so that a cancellation right after the start finds it.
     this.#running.set(id, run);
     let started: StartedJob | null = null;
     try {
@@ -149,11 +149,11 @@ export class Worker {
     const { job } = started.job;
     const release = await locks.hold(job);
     try {
-      const setBacks = (of: string) => this.#setBacks.get(of)?.times ?? 0;
-      await processJob(started, { ...this.#parts, config: this.#parts.config(), setBacks }, signal);
-      this.#setBacks.delete(job);
+      const putBacks = (of: string) => this.#putBacks.get(of)?.times ?? 0;
+      await processJob(started, { ...this.#parts, config: this.#parts.config(), putBacks }, signal);
+      this.#putBacks.delete(job);
     } catch (thrown) {
-      await this.#setBack(started.lease, thrown);
+      await this.#putBack(started.lease, thrown);
     } finally {
       release();
       this.#running.delete(job);
@@ -164,33 +164,33 @@ export class Worker {
   }
 
   /**
-   * Something of the daemon failed around the job (the database, a directory): nothing is concluded about the
-   * VM.
+   * Puts a job back after a failure of the daemon (the database, a directory), from which nothing is
+   * concluded about the VM.
    */
-  async #setBack(lease: Lease, thrown: unknown): Promise<void> {
+  async #putBack(lease: Lease, thrown: unknown): Promise<void> {
     const log = this.#parts.log.logger.child({ job: lease.job });
     const { code, message, advice } = errorRecord(thrown);
     if (code === 'queue.lease-lost') {
-      this.#setBacks.delete(lease.job);
-      return log.warn({ code, error: message, advice }, 'job left to whoever runs it now');
+      this.#putBacks.delete(lease.job);
+      return log.warn({ code, error: message, advice }, 'job is run by another worker now');
     }
     log.error({ err: thrown, code, advice }, 'job interrupted by a host error, retrying');
-    const times = (this.#setBacks.get(lease.job)?.times ?? 0) + 1;
+    const times = (this.#putBacks.get(lease.job)?.times ?? 0) + 1;
     const rest = backoff(times, this.#parts.config().retry.backoff_seconds);
-    this.#setBacks.set(lease.job, { times, until: performance.now() + rest * 1000, lease });
-    // A timer may be a millisecond early, and then nothing would come of it before the next regular round.
+    this.#putBacks.set(lease.job, { times, until: performance.now() + rest * 1000, lease });
+    // A timer may fire a millisecond early, in which case nothing would happen before the next regular round.
     setTimeout(() => this.kick(), rest * 1000 + 2).unref();
     try {
       await this.#giveBack(lease);
     } catch (err) {
-      // It stays `running` in the queue for now: `#requeueSetBacks`.
+      // It stays `running` in the queue for now, see `#requeuePutBack`.
       log.error({ err }, 'job could not be put back into the queue');
     }
   }
 
-  /** The queue did not answer when a job was to be put back: it would be `running` for ever. */
-  async #requeueSetBacks(): Promise<void> {
-    for (const { lease } of this.#setBacks.values())
+  /** Puts back jobs for which the queue did not answer: they would be `running` forever. */
+  async #requeuePutBack(): Promise<void> {
+    for (const { lease } of this.#putBacks.values())
       if (lease !== null && !this.#running.has(lease.job)) await this.#giveBack(lease);
   }
 
@@ -198,14 +198,15 @@ export class Worker {
     try {
       await this.#parts.queue.runs.requeue(lease);
     } catch (thrown) {
-      // Given back already: the queue did it and could not say so, or the job went back before it failed.
+      // It is back already: the queue did it without being able to confirm it, or the job was put back before
+      // it failed.
       if (errorRecord(thrown).code !== 'queue.lease-lost') throw thrown;
     }
-    const setBack = this.#setBacks.get(lease.job);
-    if (setBack?.lease === lease) setBack.lease = null;
+    const putBack = this.#putBacks.get(lease.job);
+    if (putBack?.lease === lease) putBack.lease = null;
   }
 
-  /** A run whose lease is lost ends: whatever it would still write is refused. */
+  /** Stops a run whose lease is lost: anything that it still wrote would be rejected. */
   async #renewLeases(): Promise<void> {
     const { queue, log } = this.#parts;
     const leases = [...this.#running.values()].flatMap(({ lease }) => lease ?? []);
@@ -214,7 +215,7 @@ export class Worker {
       for (const { job, token } of await queue.runs.renew(leases)) {
         const run = this.#running.get(job);
         if (run?.lease?.token !== token) continue;
-        run.abort.abort(new Hyper2kvmError('queue.lease-lost', `job ${job} is another worker’s by now`));
+        run.abort.abort(new Hyper2kvmError('queue.lease-lost', `job ${job} belongs to another worker now`));
       }
     } catch (err) {
       log.logger.warn({ err }, 'leases could not be renewed');

@@ -16,34 +16,34 @@ export interface DropFile {
   bytes: FileBytes;
 }
 
-/** One file of a drop and what its header says. */
+/** A file of a drop and the contents of its header. */
 export type ImageFile = DropFile & ReadImage;
 
 /**
- * One state of a disk as the headers put it together: its own file and the extents that it names, in disk
+ * One state of a disk as assembled from the headers: its own file and the extents that it names, in disk
  * order.
  */
 export interface Assembled {
   file: ImageFile;
   image: DiskImage;
-  /** Verified files of `image.extents`, same order. */
+  /** Verified files of `image.extents`, in the same order. */
   extents: ImageFile[];
 }
 
 export interface Assembly {
   files: ReadonlyMap<string, ImageFile>;
   names: NameIndex;
-  /** Files that are a piece of some descriptor. */
+  /** Files that are listed as an extent by a descriptor. */
   pieces: Set<string>;
   images: Map<string, Assembled>;
   parents: Map<string, string>;
 }
 
 /**
- * Puts the images of one VM together: descriptors with their extents, children with their parents, all by the
+ * Assembles the images of one VM: descriptors with their extents, children with their parents, matched by the
  * names of files in the drop and checked by size and content id. Pure. Throws `fetch.missing-extent`,
  * `fetch.missing-descriptor`, `fetch.missing-parent`, `fetch.parent-mismatch`, `fetch.refused-reference`,
- * `fetch.truncated`, `fetch.corrupt`, and whatever a file's own header was refused for.
+ * `fetch.truncated`, `fetch.corrupt`, and the error for which a file's own header was refused.
  */
 export function assemble(files: readonly ImageFile[]): Assembly {
   const assembly: Assembly = {
@@ -54,7 +54,8 @@ export function assemble(files: readonly ImageFile[]): Assembly {
     parents: new Map(),
   };
   const sorted = [...files].sort((a, b) => compareNames(a.name, b.name));
-  // Where the VM's own folder has disks, those in folders below it may be anything: old copies, another VM.
+  // If the VM's own directory has disks, those in subdirectories may be anything, such as old copies or
+  // another VM.
   const hasOwn = sorted.some(({ name, image }) => image !== null && !isBelow(name));
   const [own, aside] = hasOwn
     ? [sorted.filter(({ name }) => !isBelow(name)), sorted.filter(({ name }) => isBelow(name))]
@@ -106,7 +107,7 @@ function withExtents(file: ImageFile, image: DiskImage, assembly: Assembly): Ass
         .map((name) => printable(name))
         .join(
           ', ',
-        )}${missing.length > 8 ? ` and ${missing.length - 8} more` : ''}, which ${missing.length === 1 ? 'is' : 'are'} not there`,
+        )}${missing.length > 8 ? ` and ${missing.length - 8} more` : ''}, which ${missing.length === 1 ? 'is' : 'are'} not in the drop`,
       {
         advice: 'Copy all of the disk’s files into the drop: the descriptor and every extent that it lists.',
       },
@@ -150,8 +151,8 @@ function withExtents(file: ImageFile, image: DiskImage, assembly: Assembly): Ass
 }
 
 /**
- * Checks what is left over: a piece of nothing must stand on its own; files that do not claim to be disks are
- * passed over.
+ * Checks the remaining files: one that no descriptor lists must be a disk by itself. Files that do not claim
+ * to be disks are ignored.
  */
 function refuseLeftover(file: ImageFile, assembly: Assembly): void {
   if (assembly.pieces.has(file.name)) {
@@ -173,8 +174,8 @@ function refuseLeftover(file: ImageFile, assembly: Assembly): void {
 }
 
 /**
- * A folder like VirtualBox's `Snapshots` holds the newest state in a form that is not read: without it an old
- * one would be converted.
+ * Refuses a subdirectory with a newer state that cannot be read, such as VirtualBox's `Snapshots`: without
+ * it, an old state would be converted.
  */
 function refuseNewerState(file: ImageFile, assembly: Assembly): void {
   if (assembly.pieces.has(file.name)) assembly.images.delete(file.name);
@@ -187,15 +188,15 @@ function parentOf(layer: Assembled, sameId: readonly Assembled[], assembly: Asse
   const child = layer.file.name;
   const name = parent.name === null ? null : assembly.names.find(parent.name, child);
   const named = name === null ? undefined : assembly.images.get(name);
-  // The name is only a hint for VMDK: a file that was renamed is still known by its content id, where only
-  // one has it.
+  // For VMDK the name is only a hint: a renamed file is still recognised by its content id if no other file
+  // has the same.
   const [only, another] = sameId.slice(0, 3).filter((other) => other !== layer);
   const found = named ?? (parent.contentId !== null && another === undefined ? only : undefined);
   if (found === undefined || found === layer) throw missingParent(layer);
   if (parent.contentId !== null && found.image.contentId !== parent.contentId) {
     throw new Hyper2kvmError(
       'fetch.parent-mismatch',
-      `${printable(child)} was made on a parent with CID ${parent.contentId}, ${printable(found.file.name)} has ${found.image.contentId ?? 'none'}`,
+      `${printable(child)} was created from a parent with CID ${parent.contentId}, ${printable(found.file.name)} has ${found.image.contentId ?? 'none'}`,
       {
         advice:
           'The parent was changed after the snapshot, or is another VM’s: copy both files again while the VM is off.',
@@ -221,8 +222,7 @@ function missingParent(layer: Assembled): Hyper2kvmError {
     'fetch.missing-parent',
     `${child} is a snapshot delta: its parent ${what}${contentId === null ? '' : ` (CID ${contentId})`} is not in the drop`,
     {
-      advice:
-        'Drop the whole chain: the base disk and every delta. A delta alone holds only what was changed.',
+      advice: 'Drop the whole chain: the base disk and every delta. A delta alone holds only the changes.',
     },
   );
 }

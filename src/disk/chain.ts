@@ -5,14 +5,14 @@ import { corrupt } from './base/bytes.js';
 import { compareNames } from './base/names.js';
 
 /**
- * The states of a disk from `leaf` down to the base. Throws `flatten.chain-too-deep`, and `fetch.corrupt` for
- * a loop.
+ * Returns the states of a disk from `leaf` down to the base. Throws `flatten.chain-too-deep`, and
+ * `fetch.corrupt` for a loop.
  */
 export function chainOf(leaf: string, assembly: Assembly, maxDepth: number): Assembled[] {
   const layers: Assembled[] = [];
   const seen = new Set<string>();
   for (let name: string | undefined = leaf; name !== undefined; name = assembly.parents.get(name)) {
-    if (seen.has(name)) throw corrupt(`the chain of ${printable(leaf)} comes back to ${printable(name)}`);
+    if (seen.has(name)) throw corrupt(`the chain of ${printable(leaf)} loops back to ${printable(name)}`);
     seen.add(name);
     layers.push(assembly.images.get(name)!);
     if (layers.length > maxDepth) {
@@ -29,8 +29,8 @@ export function chainOf(leaf: string, assembly: Assembly, maxDepth: number): Ass
 }
 
 /**
- * The newest states: images that no other one builds on, in the order of their names. Throws
- * `fetch.several-leaves` where two of them share an ancestor (two branches of one disk).
+ * Returns the newest states: images that no other one builds on, in the order of their names. Throws
+ * `fetch.several-leaves` if two of them share an ancestor (two branches of one disk).
  */
 export function leavesOf(assembly: Assembly): string[] {
   const inner = new Set(assembly.parents.values());
@@ -42,7 +42,7 @@ export function leavesOf(assembly: Assembly): string[] {
       if (other !== undefined) {
         throw new Hyper2kvmError(
           'fetch.several-leaves',
-          `${printable(other)} and ${printable(leaf)} are both newest states of the same disk (both build on ${printable(file.name)})`,
+          `${printable(other)} and ${printable(leaf)} are both the newest state of the same disk (both build on ${printable(file.name)})`,
           {
             advice:
               'Add the VM’s .vmx, which says which one is in use, or drop only the chain that you want.',

@@ -3,7 +3,7 @@ import { printable } from '../text/escape-terminal.js';
 import type { ByteSource } from './base/format.js';
 import { formatOfExtension } from './formats.js';
 
-/** A stream compression in which one file is kept. */
+/** A compression of a single file. */
 export interface Compression {
   name: 'gzip' | 'xz' | 'zstd';
   suffix: string;
@@ -16,16 +16,13 @@ const COMPRESSIONS: readonly Compression[] = [
   { name: 'zstd', suffix: '.zst', magic: Buffer.from([0x28, 0xb5, 0x2f, 0xfd]) },
 ];
 
-/** A compressed file, and the name of what is in it. */
+/** A compressed file, and the name of its content. */
 export interface Packed {
   compression: Compression;
   inner: string;
 }
 
-/**
- * `web01.vmdk.gz` is `web01.vmdk` in gzip; null for names that do not say a disk or an archive inside a
- * compression.
- */
+/** `web01.vmdk.gz` is `web01.vmdk` in gzip. Null unless the name is that of a compressed disk or archive. */
 export function compressionOf(name: string): Packed | null {
   const compression = COMPRESSIONS.find(({ suffix }) => name.toLowerCase().endsWith(suffix));
   if (compression === undefined) return null;
@@ -33,15 +30,15 @@ export function compressionOf(name: string): Packed | null {
   return formatOfExtension(inner) !== null || /\.ova$/i.test(inner) ? { compression, inner } : null;
 }
 
-/** The name of the disk itself, whether or not it came compressed. */
+/** Returns the name of the disk itself, compressed or not. */
 export function innerName(name: string): string {
   return compressionOf(name)?.inner ?? name;
 }
 
 /**
- * How a file is really compressed: as its name says, or under the name of what is in it, as archives and
- * disks of an OVF are. Null where it is not. Rejects with `fetch.conflicting-format` where the content is not
- * what the name says.
+ * Returns how a file is compressed: according to its name, or, with the name of its content, as archives and
+ * disks of an OVF may be. Null if it is not compressed. Rejects with `fetch.conflicting-format` if the
+ * content contradicts the name.
  */
 export async function compressionIn(name: string, source: ByteSource): Promise<Packed | null> {
   const packed = compressionOf(name);
@@ -55,7 +52,7 @@ export async function compressionIn(name: string, source: ByteSource): Promise<P
   return compression === undefined ? null : { compression, inner: name };
 }
 
-/** True for names of what cannot itself begin like a compressed file. A raw disk can begin with anything. */
+/** True for names of formats that cannot begin like a compressed file. A raw disk can begin with anything. */
 export function mayBePacked(name: string): boolean {
   const format = formatOfExtension(name);
   return /\.ova$/i.test(name) || (format !== null && format.name !== 'raw');
@@ -75,7 +72,7 @@ const LONGEST_MAGIC = 6;
 const GIB = 1024 ** 3;
 const FREE_BYTES = 8 * GIB;
 const FREE_DATA_BYTES = 32 * 1024 ** 2;
-/** Zeros cost time only, data cost space: real disks shrink to a third, text to a tenth. */
+/** Zeros only cost time but data cost space: real disks shrink to a third, text to a tenth. */
 const DATA_SHARE = 10;
 
 export interface BudgetRequest {
@@ -89,7 +86,8 @@ export interface BudgetRequest {
 }
 
 /**
- * How far a file may grow when it is unpacked. Pure; `take` throws `fetch.bomb` before the bytes are written.
+ * Limits how far a file may grow when it is unpacked. Pure; `take` throws `fetch.bomb` before the bytes are
+ * written.
  */
 export class ExpansionBudget {
   readonly #request: BudgetRequest;
@@ -117,18 +115,17 @@ export class ExpansionBudget {
 
   #bomb(what: string): Hyper2kvmError {
     return new Hyper2kvmError('fetch.bomb', `${printable(this.#request.name)} unpacks to ${what}`, {
-      advice:
-        'No disk that a tool exported compresses so well. If it is yours, unpack it yourself, and drop the disk.',
+      advice: 'No exported disk compresses this well. If it is genuine, unpack it and drop the disk.',
     });
   }
 }
 
-/** Zeros that are hashed in a quarter of an hour. */
+/** As many zeros as can be hashed in a quarter of an hour. */
 const FREE_HOLES = 1024 * GIB;
 
 /**
- * Throws `fetch.bomb` for more zeros than any disk has beside so much data: who reads a file for its digest
- * reads its holes too, and a file of a few KiB may have petabytes of them. `what` begins the sentence.
+ * Throws `fetch.bomb` if there are more zeros than a disk with that much data can have. A digest is computed
+ * over the holes too, and a file of a few KiB may have petabytes of them. `what` begins the sentence.
  */
 export function refuseHoles(what: string, holes: number, data: number, maxExpansion: number): void {
   if (holes <= Math.max(FREE_HOLES, data * maxExpansion)) return;
@@ -137,7 +134,7 @@ export function refuseHoles(what: string, holes: number, data: number, maxExpans
     `${what} has ${Math.floor(holes / GIB)} GiB of zeros beside ${Math.ceil(data / GIB)} GiB of data, more than ${maxExpansion} times as much (fetch.max_expansion)`,
     {
       advice:
-        'Their digest would take days. Make a qcow2 of it (`qemu-img convert -O qcow2`), and drop that.',
+        'Hashing them would take days. Convert it to qcow2 (`qemu-img convert -O qcow2`) and drop that.',
     },
   );
 }

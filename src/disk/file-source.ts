@@ -15,7 +15,7 @@ export interface OpenFile {
 }
 
 /**
- * Opens a regular file for reading without following a link in its last component and without waiting for a
+ * Opens a regular file for reading, without following a link in its last component and without waiting for a
  * FIFO's writer. Rejects with `fetch.refused-special` for anything that is not a regular file. The handle is
  * closed when `use` is done. Once `signal` is aborted, reads reject with its reason.
  */
@@ -34,10 +34,10 @@ export async function withFile<Result>(
   }
 }
 
-/** The absolute directories that the paths of a disk's files begin at. */
+/** The absolute directories that the paths of a disk's files are relative to. */
 export type Places = Readonly<Record<FileBytes['place'], string>>;
 
-/** Absolute path of the file that holds the bytes. */
+/** Returns the absolute path of the file that holds the bytes. */
 export function pathOf({ place, path }: FileBytes, places: Places): string {
   return join(places[place], path);
 }
@@ -89,7 +89,9 @@ function fileSource(handle: FileHandle, size: number, signal?: AbortSignal): Byt
   };
 }
 
-/** In the spool a file with another name would give away what the service's user may read. */
+/**
+ * Refuses further hard links: in the spool they would disclose files that only the service's user may read.
+ */
 export function refuseHardLinks(path: string, stats: Stats): void {
   if (stats.isFile() && stats.nlink > 1)
     throw refusedSpecial(path, `has ${stats.nlink - 1} more hard link(s)`);
@@ -97,6 +99,6 @@ export function refuseHardLinks(path: string, stats: Stats): void {
 
 export function refusedSpecial(path: string, why: string): Hyper2kvmError {
   return new Hyper2kvmError('fetch.refused-special', `${printable(path)} ${why}`, {
-    advice: 'Only plain files and directories are taken: copy the disk itself into the drop.',
+    advice: 'Only regular files and directories are accepted: copy the disk itself into the drop.',
   });
 }

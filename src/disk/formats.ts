@@ -9,7 +9,7 @@ import { vhd } from './vhd.js';
 import { vhdx } from './vhdx/index.js';
 import { vmdk } from './vmdk/index.js';
 
-/** Every format, one line each. Formats with a magic of their own come before raw. */
+/** Every format, one line each. Formats with a magic come before raw. */
 export const FORMATS: readonly DiskFormat[] = [vmdk, qcow2, vhdx, vhd, vdi, raw];
 
 export function formatByName(name: string): DiskFormat {
@@ -19,28 +19,33 @@ export function formatByName(name: string): DiskFormat {
   return format;
 }
 
-/** What backup products leave beside every disk: which blocks were changed since the last backup. */
+/**
+ * True for the files that backup products leave beside every disk, which record the blocks changed since the
+ * last backup.
+ */
 export function isChangeTracking(name: string): boolean {
   return /-ctk\.vmdk$/i.test(name);
 }
 
-/** Lower case, without the dot; empty where the name has none. */
+/** Returns the extension in lower case without the dot, or an empty string. */
 function extensionOf(name: string): string {
   return /\.([A-Za-z0-9]+)$/.exec(name)?.[1]?.toLowerCase() ?? '';
 }
 
-/** The format that a name claims. ESXi's changed block tracking has a VMDK's ending, and is none. */
+/**
+ * Returns the format that a name claims. ESXi's changed block tracking has a VMDK's extension, but is none.
+ */
 export function formatOfExtension(name: string): DiskFormat | null {
   if (isChangeTracking(name)) return null;
   return FORMATS.find(({ extensions }) => extensions.includes(extensionOf(name))) ?? null;
 }
 
 /**
- * Returns the format that the content has, which must be the one that is claimed, by the name or by a
- * description: a guest can write any header into its own raw disk, so a header alone proves nothing, and a
- * name alone neither. Null where no format is recognised, and for plain bytes under a name that claims no
- * format. Throws `fetch.conflicting-format`, and `fetch.truncated` where a format's mark is at the end and
- * not there yet.
+ * Returns the format of the content, which must be the one claimed by the name or by a description: a guest
+ * can write any header into its own raw disk, so neither a header alone nor a name alone proves anything.
+ * Null if no format is recognised, and for plain bytes if the name claims no format. Throws
+ * `fetch.conflicting-format`, and `fetch.truncated` if a format's signature is at the end and has not
+ * arrived.
  */
 export async function detectFormat(
   claimed: DiskFormat | null,
@@ -54,8 +59,8 @@ export async function detectFormat(
   const special = found.filter((format) => format !== raw);
   if (special.length > 1) {
     throw conflict(
-      `the file has the marks of several formats: ${special.map((format) => format.name).join(', ')}`,
-      'No honest tool writes such a file. Export the disk again.',
+      `the file has the signatures of several formats: ${special.map((format) => format.name).join(', ')}`,
+      'No tool writes such a file. Export the disk again.',
     );
   }
   const content = special[0] ?? found[0] ?? null;
@@ -64,7 +69,7 @@ export async function detectFormat(
   if (content === null || claimed === content) return content;
   if (claimed === null && content === raw) return null;
   throw conflict(
-    `the content is ${content.name}, the name says ${claimed?.name ?? 'nothing of it'}`,
+    `the content is ${content.name}, the name says ${claimed?.name ?? 'nothing about it'}`,
     `If the file really is a ${content.name} image, rename it to end in .${content.extensions[0]}.`,
   );
 }

@@ -7,7 +7,7 @@ import { type Places, pathOf } from './file-source.js';
 import { formatByName } from './formats.js';
 import { type RenderedExtent, renderDescriptor } from './vmdk/render.js';
 
-/** A node of QEMU's block layer (QAPI `BlockdevOptions`), every driver named. */
+/** A node of QEMU's block layer (QAPI `BlockdevOptions`), with every driver named. */
 type BlockNode = {
   driver: string;
   file: BlockNode | FileNode;
@@ -17,13 +17,13 @@ type FileNode =
   | { driver: 'file'; filename: string }
   | { driver: 'raw'; offset: number; size: number; file: FileNode };
 
-/** What to make so that one empty overlay shows a whole chain. File names are in the work directory. */
+/** What to create so that one empty overlay shows a whole chain. File names are in the work directory. */
 export interface GraphPlan {
-  /** Descriptors of ours, to be written first. */
+  /** Our own descriptors, to be written first. */
   descriptors: { file: string; text: string }[];
-  /** Empty qcow2 overlays, to be made in this order; the last one is the flat disk. */
+  /** Empty qcow2 overlays, to be created in this order; the last one is the flat disk. */
   overlays: { file: string; backing: string; backingFormat: string }[];
-  /** Bytes: the newest layer's. */
+  /** Bytes, as in the newest layer. */
   virtualSize: number;
 }
 
@@ -34,21 +34,23 @@ export interface GraphRequest {
   prefix: string;
 }
 
-/** The backing file field of a qcow2 header (docs/interop/qcow2.txt). */
+/** Limit on the backing file name in a qcow2 header (docs/interop/qcow2.txt). */
 const MAX_BACKING_NAME = 1023;
 
 /**
- * The explicit block graph of a verified chain: nothing that stands in a dropped header is followed.
+ * Plans the explicit block graph of a verified chain, in which no reference from a dropped header is
+ * followed.
  *
- * - VMDK: QEMU's driver opens extents and parents by the names in the descriptor itself and checks that a
- *   parent is VMDK too, so it gets descriptors written by us: one a layer, each naming verified files and the
- *   next of ours. The whole stack is then one short node. What such a descriptor names must have a sparse
- *   header: a text put in its place is not followed. Opened directly, with `backing: null`, is only what QEMU
- *   finds in no other way: a single file with a footer, or inside an archive.
- * - qcow2: nodes nested with an explicit `backing`. Where the text gets longer than a qcow2 header holds (a
- *   deep chain, long paths), an empty overlay is put in between and the next layer builds on that.
+ * - VMDK: QEMU's driver itself opens extents and parents by the names in the descriptor, and checks that a
+ * parent is VMDK too. So it gets descriptors written by us, one for each layer, that name only verified files
+ * and our next descriptor; the whole stack is then one short node. A file named in such a descriptor must
+ * have a sparse header: if a text file is put in its place, it is not followed. Opened directly, with
+ * `backing: null`, is only what QEMU cannot find otherwise: a single file with a footer, or inside an
+ * archive.
+ * - qcow2: nodes nested with an explicit `backing`. If the text gets longer than a qcow2 header can hold (a
+ * deep chain, long paths), an empty overlay is inserted and the next layer builds on that.
  *
- * Throws `flatten.path-unusable` where names cannot be written, `fetch.unsupported`.
+ * Throws `flatten.path-unusable` if a path cannot be written, `fetch.unsupported`.
  */
 export function planGraph(request: GraphRequest): GraphPlan {
   const { chain, places, prefix } = request;
@@ -86,14 +88,14 @@ function bridge(node: BlockNode, file: string, { places }: GraphRequest, plan: G
 function vmdkNode(run: readonly Layer[], request: GraphRequest, plan: GraphPlan): BlockNode {
   const { places, prefix } = request;
   const [base] = run as readonly [Layer];
-  const isAlone = run.length === 1 && base.extents.length === 0;
-  if (isAlone && (base.footer || base.bytes.region !== undefined))
+  const isSingle = run.length === 1 && base.extents.length === 0;
+  if (isSingle && (base.footer || base.bytes.region !== undefined))
     return { driver: 'vmdk', file: fileNode(base.bytes, places), backing: null };
   let parentPath: string | null = null;
   for (const [height, layer] of run.entries()) {
     if (layer.footer && height === 0 && layer.bytes.region === undefined) {
-      // QEMU finds a footer only in the file that it opens itself; this one has no parent (see
-      // embeddedImage), so nothing is followed.
+      // QEMU finds a footer only in a file that it opens itself. This one has no parent (see embeddedImage),
+      // so nothing is followed.
       parentPath = pathFrom(places.work, pathOf(layer.bytes, places));
       continue;
     }
@@ -114,7 +116,7 @@ function vmdkNode(run: readonly Layer[], request: GraphRequest, plan: GraphPlan)
   };
 }
 
-/** A file, or the part of an archive that it is, read in place. */
+/** Returns the node of a file, or of a part of an archive, read in place. */
 function fileNode(bytes: DiskBytes, places: Places): FileNode {
   const { region } = bytes;
   const file = { driver: 'file', filename: pathOf(bytes, places) } as const;
@@ -146,21 +148,21 @@ function renderedExtents(layer: Layer, { places }: GraphRequest): RenderedExtent
 }
 
 /**
- * Relative for what lies in the work directory: short, and with a slash before any colon, so that QEMU takes
- * it for a file. Absolute for everything else: `..` would leave a work directory that is reached through a
- * link by another door.
+ * Returns a relative path for a file in the work directory: it is short and has a slash before any colon, so
+ * that QEMU treats it as a file. All other paths are absolute: if the work directory is reached through a
+ * link, `..` leads elsewhere.
  */
 function pathFrom(workDirectory: string, file: string): string {
   const path = relative(workDirectory, file);
   return path.startsWith('../') ? file : `./${path}`;
 }
 
-/** The backing file as it is written into an overlay's header: the explicit graph. */
+/** Returns the backing file as it is written into an overlay's header: the explicit graph. */
 function backingOf(node: BlockNode, workDirectory: string): { backing: string; backingFormat: string } {
   if (fits(node)) return { backing: specification(node), backingFormat: node.driver };
   const file = node.file.driver === 'file' && 'filename' in node.file ? node.file.filename : null;
   const path = file === null ? null : pathFrom(workDirectory, file);
-  // A very deep job path: relative names are short, and what is named here refers to nothing but to our own
+  // For a very deep job path: relative names are short, and the file named here refers to nothing but our own
   // files.
   if (path !== null && (node.backing ?? null) === null && Buffer.byteLength(path) <= MAX_BACKING_NAME)
     return { backing: path, backingFormat: node.driver };

@@ -1,12 +1,15 @@
 import type { Config } from '../config/schema.js';
 
-/** Of VDI and VMDK for each byte of the disk: grain tables, twice, of 4 bytes for each 64 KiB. */
+/**
+ * Tables of VDI and VMDK for each byte of the disk: at most two grain tables with 4 bytes for each 64 KiB.
+ */
 const TABLES_PER_BYTE = 8 / (64 * 1024);
 const HEADERS_BYTES = 1024 ** 2;
 
 /**
- * The most bytes that a delivered disk takes up: all of its data, as if none of it were zeros or could be
- * compressed, and the format's own tables. `usedBytes`: what the source holds of the `virtualSize`. Pure.
+ * Returns the largest number of bytes that a delivered disk can take: all of its data, as if none were zeros
+ * or compressible, and the format's own tables. `usedBytes` is what the source holds of the `virtualSize`.
+ * Pure.
  */
 export function largestOutput(
   { virtualSize, usedBytes }: { virtualSize: number; usedBytes: number },
@@ -21,7 +24,7 @@ export function largestOutput(
   const allTables = Math.ceil(virtualSize / ((cluster / 8) * cluster));
   const clusters = Math.ceil(data / cluster);
   const tables = preallocation === 'off' ? Math.min(allTables, clusters) : allTables;
-  // L2 tables of 8 bytes a cluster, the L1 table over them, 16-bit reference counts.
+  // L2 tables with 8 bytes per cluster, the L1 table over them, and 16-bit reference counts.
   return (
     data + (tables + 4) * cluster + allTables * 8 + Math.ceil(2 * (virtualSize / cluster)) + HEADERS_BYTES
   );

@@ -2,8 +2,8 @@ import { corrupt, u64le } from './base/bytes.js';
 import { type ByteSource, type DiskFormat, type ParsedImage, SECTOR } from './base/format.js';
 
 /**
- * A plain disk image: bytes without a header. It counts as one only where a partition table, a boot sector or
- * a known filesystem is found, because every file is a "raw disk" to tools that do not look.
+ * A plain disk image: bytes without a header. Accepted only if a partition table, a boot sector or a known
+ * filesystem is found, because tools that do not check treat any file as a raw disk.
  */
 export const raw: DiskFormat = {
   name: 'raw',
@@ -13,7 +13,7 @@ export const raw: DiskFormat = {
   parse: (source) => parseRaw(source),
 };
 
-/** With `variant` the bytes are a disk because something else says so (an empty data disk of a VM). */
+/** With `variant`, the bytes are a disk because something else declares it (an empty data disk of a VM). */
 export async function parseRaw(source: ByteSource, variant?: string): Promise<ParsedImage> {
   const { size } = source;
   if (size % SECTOR !== 0) throw corrupt(`a raw disk of ${size} bytes is not a multiple of 512`);
@@ -30,7 +30,7 @@ export async function parseRaw(source: ByteSource, variant?: string): Promise<Pa
   };
 }
 
-/** The last signature lies behind 64 KiB. */
+/** The last signature is after 64 KiB. */
 const HEAD_BYTES = 65_608;
 
 const SIGNATURES: readonly { name: string; offset: number; magic: Buffer }[] = [
@@ -47,7 +47,7 @@ const SIGNATURES: readonly { name: string; offset: number; magic: Buffer }[] = [
 ];
 const MBR_TABLE = 446;
 
-/** What the disk starts with (`gpt`, `mbr`, `fat`, `ext`, …); null where nothing is recognised. */
+/** Returns what the disk starts with (`gpt`, `mbr`, `fat`, `ext`, …); null if nothing is recognised. */
 function rawContent(head: Buffer): string | null {
   for (const { name, offset, magic } of SIGNATURES) {
     if (head.subarray(offset, offset + magic.length).equals(magic)) return name;
@@ -62,8 +62,8 @@ function rawContent(head: Buffer): string | null {
 }
 
 /**
- * The MBR's partitions in sectors; null where the table is not one (a status byte that none has, no entry at
- * all).
+ * Returns the MBR's partitions in sectors; null if it is not a partition table (an invalid status byte, or no
+ * entry at all).
  */
 function mbrPartitions(head: Buffer): { type: number; start: number; sectors: number }[] | null {
   const partitions = [0, 1, 2, 3].map((i) => {
@@ -81,8 +81,8 @@ function mbrPartitions(head: Buffer): { type: number; start: number; sectors: nu
 }
 
 /**
- * Where the partition table itself puts the disk's end, in bytes: GPT's backup header, the MBR's last
- * partition. 0 where there is no table: filesystems are not checked.
+ * Returns the disk's end according to the partition table, in bytes: GPT's backup header, or the MBR's last
+ * partition. 0 without a table: filesystems are not checked.
  */
 function tableEnd(head: Buffer, content: string | null): number {
   if (content === 'gpt' || content === 'gpt-4k') {
@@ -93,7 +93,7 @@ function tableEnd(head: Buffer, content: string | null): number {
   }
   if (content !== 'mbr') return 0;
   const partitions = mbrPartitions(head) ?? [];
-  // A protective MBR (type ee) covers the disk up to 2 TiB, or all ones.
+  // A protective MBR (type ee) covers the disk up to 2 TiB, or has all bits set.
   if (partitions.some(({ type }) => type === 0xee)) return 0;
   return Math.max(...partitions.map(({ start, sectors }) => (start + sectors) * SECTOR));
 }

@@ -6,27 +6,28 @@ import { detectFormat, formatByName, formatOfExtension } from './formats.js';
 import { parseRaw } from './raw.js';
 
 export interface ReadOptions {
-  /** Take a file named as raw for a disk whatever its bytes are (data disks). */
+  /** Accept a file whose name claims raw as a disk whatever its content (data disks). */
   anyRaw: boolean;
   /**
-   * What the VM's description calls it, of a file whose name claims no format; null where that says nothing.
+   * The format that the VM's description declares for a file whose name claims none; null if it declares
+   * none.
    */
   format?: 'qcow2' | 'raw' | null;
 }
 
 /**
- * What a file's header says. Exactly one of `image` and `error` may be set; neither: no image at all (a log,
- * a VMX).
+ * What reading a file's header gave. At most one of `image` and `error` is set; neither if it is not an image
+ * (a log, a VMX).
  */
 export interface ReadImage {
   image: DiskImage | null;
   error: Hyper2kvmError | null;
-  /** Set with `image`. Whether all bytes are there, by the tables that the header points to. */
+  /** Set with `image`. Checks whether all bytes are there, by the tables that the header points to. */
   check: ParsedImage['check'] | null;
 }
 
 /**
- * Reads one file's header, once. Never throws for its content: a refusal is in `error`, and its message names
+ * Reads a file's header, once. Never throws for its content: a refusal is in `error`, and its message names
  * the file.
  */
 export async function readImageFile(
@@ -43,7 +44,7 @@ export async function readImageFile(
   }
 }
 
-/** The same error, which names the file that it is about: parsers do not know it. */
+/** Returns the same error with the file's name, which parsers do not know. */
 export function inFile(name: string, error: Hyper2kvmError): Hyper2kvmError {
   return Hyper2kvmError.of(error.code, `${printable(name)}: ${error.message}`, {
     advice: error.advice,
@@ -58,7 +59,7 @@ async function parseImage(
 ): Promise<ParsedImage | null> {
   const claimed = formatOfExtension(name) ?? (options.format == null ? null : formatByName(options.format));
   const format = await detectFormat(claimed, source).catch((error: unknown) => {
-    // Any bytes may lie in a flat extent: its descriptor decides.
+    // A flat extent may contain any bytes; its descriptor decides.
     if (isFlatName(name)) return null;
     throw error;
   });
@@ -73,11 +74,11 @@ async function parseImage(
     advice:
       claimed.name === 'raw'
         ? 'A raw disk needs a partition table or a known filesystem; for plain data put kind = "data" into its job.toml.'
-        : `Check that the file was exported and copied as a whole; a .${claimed.extensions[0]} file starts with a header.`,
+        : `Check that the file was exported and copied completely; a .${claimed.extensions[0]} file starts with a header.`,
   });
 }
 
-/** A file of plain bytes that belongs to a descriptor, by VMware's names. */
+/** True for VMware's names of files with plain bytes that belong to a descriptor. */
 export function isFlatName(name: string): boolean {
   return /-(flat|f\d{3,}|rdm|rdmp)\.vmdk$/i.test(name);
 }

@@ -2,17 +2,17 @@ import type { ByteSource } from './base/format.js';
 import { type Compression, compressionOf } from './compression.js';
 
 /**
- * What real disks grow by when they are unpacked, holes aside: more is seen when it is unpacked, and waits
- * for space then.
+ * How much real disks grow when they are unpacked, not counting holes. A larger one is noticed while
+ * unpacking, which then waits for space.
  */
 const USUAL_EXPANSION = 4;
-/** An index has a few bytes for each block of MiBs: this is one of TiBs. */
+/** An index has a few bytes for each block of some MiB, so this one is for TiBs. */
 const MAX_INDEX = 1024 ** 2;
 
 /**
- * Bytes that a compressed disk will probably need on disk, for reserving space: what its own header or footer
- * says, but no more than disks usually grow by (the rest are zeros, which become holes). 0 for what is not
- * compressed. Never rejects for the content: a lie costs nothing but a wait.
+ * Returns how many bytes a compressed disk will probably need on disk, for reserving space: what its own
+ * header or footer declares, but no more than the usual growth (the rest are zeros, which become holes). 0 if
+ * it is not compressed. Never rejects because of the content: a false size only causes a wait.
  */
 export async function unpackedEstimate(name: string, source: ByteSource): Promise<number> {
   const packed = compressionOf(name);
@@ -28,17 +28,17 @@ const SIZES: Record<Compression['name'], (source: ByteSource) => Promise<number 
 };
 
 /**
- * ISIZE (RFC 1952, 2.3.1): the size modulo 4 GiB, of the last member. Of use only where no more can be in
- * there.
+ * Returns ISIZE (RFC 1952, 2.3.1), which is the size modulo 4 GiB of the last member. Usable only if the
+ * content cannot be larger.
  */
 async function gzipSize(source: ByteSource): Promise<number | null> {
-  // Deflate packs at most 1032 to 1.
+  // Deflate compresses by a factor of at most 1032.
   if (source.size < 18 || source.size * 1032 >= 2 ** 32) return null;
   const size = (await source.read(source.size - 4, 4)).readUInt32LE(0);
   return size >= source.size / 2 ? size : null;
 }
 
-/** Sum of the index' records of the last stream (xz-file-format 1.1, 2.1.2 and 4). */
+/** Returns the sum of the records in the last stream's index (xz-file-format 1.1, 2.1.2 and 4). */
 async function xzSize(source: ByteSource): Promise<number | null> {
   if (source.size < 32) return null;
   const footer = await source.read(source.size - 12, 12);
@@ -59,8 +59,8 @@ async function xzSize(source: ByteSource): Promise<number | null> {
 }
 
 /**
- * Multibyte integers, 7 bits a byte, low ones first (1.2); ends at the end or at one that is longer than a
- * safe integer.
+ * Yields multibyte integers with 7 bits per byte, low ones first (1.2); stops at the end, or at one that is
+ * longer than a safe integer.
  */
 function* varints(bytes: Buffer, start: number): Generator<number, undefined> {
   let value = 0;
@@ -77,7 +77,10 @@ function* varints(bytes: Buffer, start: number): Generator<number, undefined> {
   }
 }
 
-/** Frame_Content_Size of the first frame (RFC 8878, 3.1.1.1); left out by programs that compress a pipe. */
+/**
+ * Returns Frame_Content_Size of the first frame (RFC 8878, 3.1.1.1), which programs that compress a pipe
+ * omit.
+ */
 async function zstdSize(source: ByteSource): Promise<number | null> {
   const header = await source.read(0, 18);
   const descriptor = header[4];

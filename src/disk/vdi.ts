@@ -28,7 +28,7 @@ export const vdi: DiskFormat = {
 const SIGNATURE = 0xbeda_107f;
 const TYPES: Record<number, string> = { 1: 'dynamic', 2: 'fixed' };
 const BLOCK_SIZE = 1024 * 1024;
-/** Entries from this on stand for blocks without data. */
+/** Entries from this value on stand for blocks without data. */
 const FIRST_SPECIAL = 0xffff_fffe;
 
 interface VdiHeader {
@@ -44,7 +44,7 @@ interface VdiHeader {
 async function readHeader(source: ByteSource): Promise<VdiHeader> {
   const bytes = await readExact(source, 0, SECTOR, 'the VDI header');
   if (bytes.readUInt32LE(68) !== 0x0001_0001)
-    throw unsupported('a VDI of another version than 1.1', 'Clone it with `VBoxManage clonemedium`.');
+    throw unsupported('the VDI has another version than 1.1', 'Clone it with `VBoxManage clonemedium`.');
   const kind = bytes.readUInt32LE(76);
   if (kind === 3 || kind === 4 || bytes.subarray(424, 456).some((byte) => byte !== 0)) {
     throw unsupported(
@@ -65,7 +65,7 @@ async function readHeader(source: ByteSource): Promise<VdiHeader> {
   };
   if (header.sectorSize !== SECTOR || header.blockSize !== BLOCK_SIZE || bytes.readUInt32LE(380) !== 0)
     throw unsupported(
-      'a VDI with another block or sector size than 1 MiB and 512 bytes',
+      'the VDI has a block or sector size other than 1 MiB and 512 bytes',
       'Clone it with `VBoxManage clonemedium`.',
     );
   if (header.virtualSize === 0 || header.virtualSize > MAX_VIRTUAL_SIZE || header.virtualSize % SECTOR !== 0)
@@ -91,7 +91,7 @@ async function completeness(source: ByteSource, header: VdiHeader): Promise<Comp
     });
     if (last >= header.blocks) throw corrupt('the VDI’s block map points outside of the disk');
     if (last >= 0 && header.dataOffset + (last + 1) * BLOCK_SIZE > source.size)
-      throw truncated('a VDI block lies beyond the end of the file');
+      throw truncated('a VDI block is beyond the end of the file');
     return { complete: true, allocated: Math.min(used * BLOCK_SIZE, header.virtualSize) };
   } catch (error) {
     return incomplete(error);

@@ -10,14 +10,14 @@ import {
 } from './base/format.js';
 
 /**
- * Microsoft's VHD ("Virtual Hard Disk Image Format Specification", 2006; big-endian). Its mark is the footer
- * in the last sector; dynamic disks have a copy of it in the first.
+ * Microsoft's VHD ("Virtual Hard Disk Image Format Specification", 2006; big-endian). Its signature is the
+ * footer in the last sector; dynamic disks have a copy of it in the first.
  */
 export const vhd: DiskFormat = {
   name: 'vhd',
   extensions: ['vhd', 'vpc'],
   driver: 'vpc',
-  // QEMU would derive the size from the CHS geometry for some creators, which is smaller than the disk that
+  // For some creators QEMU would derive the size from the CHS geometry, which is smaller than the disk that
   // Hyper-V and Azure show.
   driverOptions: { force_size_calc: 'current_size' },
   markAtEnd: true,
@@ -36,7 +36,7 @@ function hasCookie(sector: Buffer): boolean {
   return sector.length === SECTOR && sector.toString('latin1', 0, 8) === COOKIE;
 }
 
-/** Cookie, version and checksum are right. */
+/** True if cookie, version and checksum are valid. */
 function isFooter(sector: Buffer): boolean {
   if (!hasCookie(sector) || sector.readUInt32BE(12) !== 0x0001_0000) return false;
   let sum = 0;
@@ -50,7 +50,7 @@ async function lastSector(source: ByteSource): Promise<Buffer> {
 
 async function parse(source: ByteSource): Promise<ParsedImage> {
   const last = await lastSector(source);
-  // No waiting mends it: the footer is there, and wrong.
+  // The footer has arrived and is invalid, so waiting does not help.
   if (hasCookie(last) && !isFooter(last))
     throw corrupt('the checksum or version in the VHD’s footer is wrong');
   const atEnd = hasCookie(last) ? last : null;
@@ -60,7 +60,7 @@ async function parse(source: ByteSource): Promise<ParsedImage> {
   if (type === undefined) throw corrupt('the VHD has an unknown disk type');
   if (type === 'differencing') {
     throw unsupported(
-      'the VHD is a differencing disk: it holds only what was changed',
+      'the VHD is a differencing disk: it holds only the changes',
       'Merge it into its parent first (Hyper-V Manager: Edit Disk, Merge; PowerShell: Merge-VHD), and drop the result.',
     );
   }
@@ -91,8 +91,8 @@ async function completeness(
 }
 
 /**
- * Walks the block allocation table; each block has a sector bitmap in front. Bytes that the allocated blocks
- * hold.
+ * Walks the block allocation table; each block starts with a sector bitmap. Returns the bytes that the
+ * allocated blocks hold.
  */
 async function allocatedBlocks(source: ByteSource, image: DiskImage, footer: Buffer): Promise<number> {
   const header = await readExact(
@@ -121,6 +121,6 @@ async function allocatedBlocks(source: ByteSource, image: DiskImage, footer: Buf
     }
   });
   if (last >= 0 && last * SECTOR + bitmap + blockSize > source.size)
-    throw truncated('a VHD block lies beyond the end of the file');
+    throw truncated('a VHD block is beyond the end of the file');
   return Math.min(blocks * blockSize, image.virtualSize);
 }

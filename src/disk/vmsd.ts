@@ -6,10 +6,10 @@ import { VMWARE_ENCODING } from './vmx.js';
 const MAX_LINES = 20_000;
 
 /**
- * The disks that VMware's snapshot list (`.vmsd`: `key = "value"` lines, `snapshot0.disk0.fileName =
- * "web01.vmdk"`) says are frozen in a snapshot, as plain names, sorted. The VM has written to none of them
- * since: each must have a delta on it, and is not the disk's newest state. Names that lead elsewhere are
- * passed over: nothing is opened by them. Empty where there are no snapshots. Throws `fetch.corrupt`.
+ * Returns the disks that are frozen in a snapshot according to VMware's snapshot list (`.vmsd`: `key =
+ * "value"` lines, `snapshot0.disk0.fileName = "web01.vmdk"`), as plain names, sorted. The VM has not written
+ * to any of them since: each must have a delta, and is not the disk's newest state. Names that lead elsewhere
+ * are ignored; nothing is opened by these names. Empty without snapshots. Throws `fetch.corrupt`.
  */
 export function parseVmsd(bytes: Buffer): string[] {
   const lines = decodeText(bytes, VMWARE_ENCODING).split(/\r?\n/);

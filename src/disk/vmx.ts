@@ -6,14 +6,14 @@ import { decodeText } from './base/text.js';
 import { expectedSlots, isExpressController } from './base/vmware-slots.js';
 
 const MAX_LINES = 20_000;
-/** The code page that a .vmx or .vmsd says it is written in. */
+/** The code page that a .vmx or .vmsd declares. */
 export const VMWARE_ENCODING = /^\s*\.encoding\s*=\s*"([^"]{1,40})"/m;
-/** VMware's default order of boot, which `bios.hddOrder` changes. */
+/** VMware's default boot order, which `bios.hddOrder` changes. */
 const BUS_ORDER = ['scsi', 'sata', 'nvme', 'ide'];
 
 /**
  * Parses the file of `key = "value"` lines (VMware Workstation's and ESXi's own format; keys are
- * case-insensitive, `|22` stands for a quote). The last of two equal keys counts, as in VMware. Throws
+ * case-insensitive, `|22` stands for a quote). Of two equal keys the last counts, as in VMware. Throws
  * `fetch.corrupt` for what is not a VMX.
  */
 export function parseVmx(bytes: Buffer): Description {

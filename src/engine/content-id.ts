@@ -4,8 +4,8 @@ import { hooksOf } from './hooks.js';
 import type { Stage } from './stage.js';
 
 /**
- * A stage's content id: SHA-256 of its name, version, the options it depends on, whether it is skipped, its
- * hooks (they may change what it works on), and the id before it.
+ * Returns a stage's content id: SHA-256 of its name, its version, the options it depends on, whether it is
+ * skipped, its hooks (they may change what it works on), and the id before it.
  */
 export function stageId(stage: Stage, options: JobOptions, previous: string): string {
   return sha256(

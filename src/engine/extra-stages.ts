@@ -11,12 +11,12 @@ type Run = (context: StageContext, input: Record<string, unknown>) => unknown;
 const optionalFunction = <T>() =>
   z.custom<T>((value) => typeof value === 'function', 'not a function').optional();
 
-/** What a module of `[[pipeline.extra]]` exports as default. */
+/** The default export of a module in `[[pipeline.extra]]`. */
 const contract = z.object({
   name: z
     .string()
-    .regex(/^[a-z][a-z0-9-]{0,31}$/, 'small letters, digits and dashes, at most 32')
-    .refine((name) => !STAGE_NAMES.some((own) => own === name), 'the name of a stage of hyper2kvm’s own'),
+    .regex(/^[a-z][a-z0-9-]{0,31}$/, 'at most 32 lowercase letters, digits and dashes')
+    .refine((name) => !STAGE_NAMES.some((own) => own === name), 'the name of one of hyper2kvm’s own stages'),
   version: z.int().min(1),
   lane: z.enum(['appliances', 'conversions', 'boots']).optional(),
   enabled: optionalFunction<NonNullable<Stage['enabled']>>(),
@@ -24,16 +24,16 @@ const contract = z.object({
   cleanup: optionalFunction<NonNullable<Stage['cleanup']>>(),
 });
 
-/** A third party's stage and the one that it stands after. */
+/** A third party's stage, and the stage that it follows. */
 export interface ExtraStage {
   after: string;
   stage: Stage;
 }
 
 /**
- * Imports the modules of `[[pipeline.extra]]`, in their order. Node keeps an imported module: a changed one
- * needs a restart. Throws `config.extra-stage` for a module that cannot be loaded, or does not export the
- * contract, or a name used twice.
+ * Imports the modules of `[[pipeline.extra]]` in order. Node caches imported modules, so a changed one needs
+ * a restart. Throws `config.extra-stage` for a module that cannot be loaded or does not fulfil the contract,
+ * or for a duplicate name.
  */
 export async function loadExtraStages(extra: ExtraConfig): Promise<ExtraStage[]> {
   const stages: ExtraStage[] = [];
@@ -47,7 +47,7 @@ export async function loadExtraStages(extra: ExtraConfig): Promise<ExtraStage[]>
 }
 
 /**
- * `own` with each extra stage behind the one that it names, several of one place in the order of the
+ * Inserts each extra stage after the one that it names; several after the same one stay in the order of the
  * configuration.
  */
 export function withExtraStages(own: readonly Stage[], extra: readonly ExtraStage[]): Stage[] {
@@ -83,7 +83,7 @@ async function loadStage(module: string): Promise<Stage> {
   };
 }
 
-/** Its own codes are kept; what is thrown without one is `extra.failed`. */
+/** Runs an extra stage. Errors with a code keep it; any other becomes `extra.failed`. */
 async function runExtra(
   name: string,
   run: Run,
@@ -97,8 +97,8 @@ async function runExtra(
     throw ownError(name, error);
   }
   if (z.json().safeParse(output).success) return output;
-  throw new Hyper2kvmError('extra.output', `the stage ${name} gave a result that is not JSON`, {
-    advice: 'Its result is its checkpoint: tell the author of its module.',
+  throw new Hyper2kvmError('extra.output', `the stage ${name} returned a result that is not JSON`, {
+    advice: 'The result is stored as its checkpoint: report this to the author of its module.',
   });
 }
 
@@ -121,7 +121,7 @@ function ownError(name: string, error: unknown): unknown {
     'extra.failed',
     `the stage ${name} failed: ${(error as Error)?.message ?? error}`,
     {
-      advice: 'It is no part of hyper2kvm: see its module in [[pipeline.extra]] of the configuration.',
+      advice: 'It is not part of hyper2kvm: see its module in [[pipeline.extra]] of the configuration.',
       cause: error,
     },
   );

@@ -2,8 +2,8 @@ import type { Logger } from 'pino';
 import type { GuestAccess } from '../access/guest-access.js';
 
 /**
- * The job's one access to its guest and the lane slot that this occupies: both are taken at INSPECT and given
- * back together, at the end of FIX or when the job fails. An access that took part in a failed attempt is
+ * The job's access to its guest and the appliance slot that it occupies. Both are acquired at INSPECT and
+ * released together, at the end of FIX or when the job fails. An access that was used in a failed attempt is
  * never used again.
  */
 export class GuestSlot {
@@ -32,7 +32,7 @@ export class GuestSlot {
     return this.#access;
   }
 
-  /** As `GuestAccess.close`; nothing where none is open. */
+  /** Like `GuestAccess.close`; does nothing if none is open. */
   async close(): Promise<void> {
     const access = this.#access;
     this.#access = null;
@@ -43,13 +43,13 @@ export class GuestSlot {
     }
   }
 
-  /** As `GuestAccess.kill`; nothing where none is open. */
+  /** Like `GuestAccess.kill`; does nothing if none is open. */
   async kill(): Promise<void> {
     const access = this.#access;
     this.#access = null;
     await access?.then(
       (opened) => opened.kill(),
-      // It was never open: the attempt that wanted it has this error.
+      // It was never opened: the attempt that asked for it has the error.
       () => undefined,
     );
     this.#free();

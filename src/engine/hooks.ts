@@ -6,15 +6,15 @@ import type { StageContext } from './stage.js';
 
 type Hook = Config['pipeline']['hooks'][number];
 
-/** The hooks of one stage, in the order of the configuration. */
+/** Returns the hooks of one stage, in the order of the configuration. */
 export function hooksOf(options: JobOptions, stage: string): Hook[] {
   return options.config.pipeline.hooks.filter((hook) => hook.stage === stage);
 }
 
 /**
  * Runs the operator's programs for this stage one after the other, in the work directory, with the job as
- * JSON on stdin (documented in docs/operations.md). The first that does not end with 0 ends it:
- * `hook.failed`, `hook.timeout`. An abort kills its process group.
+ * JSON on stdin (documented in docs/operations.md). Stops at the first that fails, with `hook.failed` or
+ * `hook.timeout`. An abort kills its process group.
  */
 export async function runHooks(
   when: Hook['when'],

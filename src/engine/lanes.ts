@@ -9,9 +9,9 @@ export interface LaneLoad {
 }
 
 /**
- * The scarce resources as p-queue lanes, one slot a stage, given in order of priority (higher first), then of
- * arrival. A slot is held until its release function is called, also when the holder's signal aborts: only
- * the holder knows when its tools are really gone.
+ * Limits scarce resources by p-queue: a stage holds one slot, granted in order of priority (higher first),
+ * then of arrival. A slot is held until its release function is called, even if the holder's signal aborts,
+ * because only the holder knows when its tools have exited.
  */
 export class PipelineLanes implements Lanes {
   readonly #queues: Record<LaneName, PQueue>;
@@ -28,15 +28,15 @@ export class PipelineLanes implements Lanes {
     const { priority, signal } = options;
     return new Promise((resolve, reject) => {
       signal.throwIfAborted();
-      // p-queue would free a running task's slot on abort: its signal may only take a waiting one out of the
-      // queue.
+      // On abort, p-queue would free the slot of a running task, so its signal is used only to remove a
+      // waiting one.
       const waiting = new AbortController();
-      const giveUp = () => waiting.abort(signal.reason);
-      signal.addEventListener('abort', giveUp, { once: true });
+      const stopWaiting = () => waiting.abort(signal.reason);
+      signal.addEventListener('abort', stopWaiting, { once: true });
       this.#queues[lane]
         .add(
           () => {
-            signal.removeEventListener('abort', giveUp);
+            signal.removeEventListener('abort', stopWaiting);
             return new Promise<void>((release) => resolve(release));
           },
           { priority, signal: waiting.signal },

@@ -10,10 +10,11 @@ export type RetryDecision = { retry: true; waitSeconds: number } | { retry: fals
 const LONGEST_WAIT_SECONDS = 600;
 
 /**
- * What follows the failed attempt number `failures.length`. Only passing errors are tried again, with a wait
- * that doubles. The same failure twice in a row is no passing one, whatever its flag says: then, and after
- * the last attempt, the error is given up with all its causes. Conditions of the host (`host.*`: full disk,
- * out of memory) look the same each time and still pass: for them only the number of attempts counts.
+ * Decides what follows the failed attempt number `failures.length`. Only retryable errors are tried again,
+ * after a wait that doubles. The same failure twice in a row is not transient, whatever its flag says. In
+ * that case, and after the last attempt, the error is final, with all earlier ones as its causes. Conditions
+ * of the host (`host.*`: full disk, out of memory) look the same each time although they pass, so only the
+ * number of attempts counts for them.
  */
 export function decideRetry(failures: readonly ErrorRecord[], settings: RetrySettings): RetryDecision {
   const last = failures.at(-1)!;
@@ -26,7 +27,10 @@ export function decideRetry(failures: readonly ErrorRecord[], settings: RetrySet
   return { retry: false, error: withHistory(failures) };
 }
 
-/** Seconds to wait after so many failures in a row: doubles from the first, at most ten minutes. */
+/**
+ * Returns the seconds to wait after that many failures in a row: doubling from the first, at most ten
+ * minutes.
+ */
 export function backoff(failures: number, firstSeconds: number): number {
   return Math.min(firstSeconds * 2 ** (failures - 1), LONGEST_WAIT_SECONDS);
 }

@@ -19,13 +19,13 @@ export interface RunSlots {
 
 export interface StageOutcome {
   record: StageRecord;
-  /** As it will be read back from the checkpoint. */
+  /** The output as it will be read back from the checkpoint. */
   output: unknown;
 }
 
 /**
- * Runs one stage until it completes, is given up or is cancelled; waits for its lane first. Never throws for
- * the stage's own failure.
+ * Runs one stage, after waiting for its slot, until it completes, fails for good or is cancelled. Never
+ * throws for the stage's own failure.
  */
 export async function runStage(
   stage: Stage,
@@ -59,13 +59,14 @@ export async function runStage(
       const output = await stage.run(context, parseInput(stage, outputs));
       signal.throwIfAborted();
       const kept: unknown = JSON.parse(JSON.stringify(parseOutput(stage, output)));
-      // What is not accepted is not finished, for a program that takes it further.
+      // Programs that continue with the output must not see one that was not accepted.
       if (refusalOf(stage, kept, options) === null)
         await runHooks('after', stage.name, context, { outputs, output: kept });
       release();
       return { record: finish(record, 'completed', started, null), output: kept };
     } catch (error) {
-      // What a stage removes by itself is gone by now: the boot test and the appliance ask for themselves.
+      // Checked before our cleanup frees space. The boot test and the appliance clean up earlier, so they
+      // check it themselves.
       const thrown = signal.aborted ? error : await orFullDisk(error, request.workDirectory);
       if (stage.lane === 'appliances') await guest.kill();
       await cleanUp(stage, context);
@@ -81,24 +82,24 @@ export async function runStage(
       const { waitSeconds } = decision;
       log.warn(
         { code: failure.code, error: failure.message, wait_seconds: waitSeconds },
-        'stage will be tried again',
+        'stage will be retried',
       );
       await onEvent({ type: 'stage-retry', stage: stage.name, error: failure, waitSeconds });
-      // Cancelled while waiting: the next turn of the loop sees the signal.
+      // If cancelled while waiting, the next iteration sees the signal.
       await sleep(waitSeconds * 1000, undefined, { signal }).catch(() => undefined);
     }
   }
 }
 
-/** Why the stage's output does not let the job go on; null when it does. */
+/** Returns why the job may not continue with the stage's output, or null. */
 export function refusalOf(stage: Stage, output: unknown, options: JobOptions): ErrorRecord | null {
   const refusal = stage.accept?.(output, options) ?? null;
   return refusal === null ? null : errorRecord(refusal);
 }
 
 /**
- * Removes what the stage's unfinished run left. A failing cleanup is a bug of the stage that must not hide
- * the failure it cleans up after.
+ * Removes what the stage's unfinished run left behind. A failing cleanup is a bug of the stage, and must not
+ * hide the failure that it follows.
  */
 async function cleanUp(stage: Stage, context: StageContext): Promise<void> {
   try {
@@ -124,9 +125,9 @@ export function pendingRecord(stage: string): StageRecord {
 }
 
 /**
- * Why it was cancelled, as the canceller's reason says: `job.cancelled`, `daemon.stopping`. It stays
- * cancelled where the stage failed by itself at the same moment, since that is what was asked for; the
- * failure is then among the causes.
+ * Returns the canceller's reason as a record: `job.cancelled`, `daemon.stopping`. If the stage failed by
+ * itself at the same moment, the job still counts as cancelled, as requested, and the failure is among the
+ * causes.
  */
 export function cancelRecord(signal: AbortSignal, thrown: unknown = signal.reason): ErrorRecord {
   const { reason } = signal;
@@ -134,7 +135,7 @@ export function cancelRecord(signal: AbortSignal, thrown: unknown = signal.reaso
     reason instanceof Hyper2kvmError
       ? reason
       : new Hyper2kvmError('job.cancelled', 'the job was cancelled', {
-          advice: '`hyper2kvm retry` starts it again.',
+          advice: 'Start it again with `hyper2kvm retry`.',
         }),
   );
   if (thrown === reason || (thrown instanceof Error && thrown.name === 'AbortError')) return record;
@@ -189,7 +190,7 @@ function parseInput(stage: Stage, outputs: Readonly<Record<string, unknown>>): u
   if (parsed.success) return parsed.data;
   throw new Hyper2kvmError(
     'internal.stage-input',
-    `the earlier stages did not give what ${stage.name} needs`,
+    `the earlier stages did not provide the input that ${stage.name} needs`,
     {
       advice: 'This is a bug in hyper2kvm: report it with the job log.',
       cause: parsed.error,
@@ -200,7 +201,7 @@ function parseInput(stage: Stage, outputs: Readonly<Record<string, unknown>>): u
 function parseOutput(stage: Stage, output: unknown): unknown {
   const parsed = stage.output.safeParse(output);
   if (parsed.success) return parsed.data;
-  throw new Hyper2kvmError('internal.stage-output', `${stage.name} gave a result that is not what it says`, {
+  throw new Hyper2kvmError('internal.stage-output', `the result of ${stage.name} does not match its schema`, {
     advice: 'This is a bug in hyper2kvm: report it with the job log.',
     cause: parsed.error,
   });

@@ -18,22 +18,22 @@ import { SourceSlot } from './source-slot.js';
 import type { Stage } from './stage.js';
 import type { PipelineRequest, PipelineResult } from './types.js';
 
-/** What the pipeline is made of; `runner.ts` gives the real parts. */
+/** The parts of the pipeline; `stages/pipeline.ts` provides the real ones. */
 export interface PipelineParts {
   /** In order. */
   stages: readonly Stage[];
   openGuest(request: GuestRequest): Promise<GuestAccess>;
-  /** Default: those of the product. */
+  /** Defaults to those of the product. */
   sources?: readonly Source[];
 }
 
 /**
- * Runs the stages in strict order. A stage whose checkpoint holds (same chained content id, output of the
- * stage's schema) is not run again; from the first that does not hold on, all are. An output that its stage
- * does not accept ends the run as a failure, with its checkpoint kept. Nobody changes the drop meanwhile
- * (hold-source.ts); after each run it must still be what it was before, else the result would be of two
- * halves. Rejects only with a passing error of the machine around the stages (the database is locked, no file
- * descriptor): nothing is concluded about the VM.
+ * Runs the stages in strict order. A stage with a valid checkpoint (same chained content id, output matching
+ * the stage's schema) is not run again; from the first invalid one on, all stages run. An output that its
+ * stage does not accept ends the run as a failure, with its checkpoint kept. The drop is held meanwhile
+ * (hold-source.ts) and must be unchanged after each stage, otherwise the result could mix two states. Rejects
+ * only with a transient error of the host around the stages (the database is locked, no file descriptors),
+ * which says nothing about the VM.
  */
 export async function executePipeline(
   caller: PipelineRequest,
@@ -121,7 +121,7 @@ export async function executePipeline(
   } catch (thrown) {
     const { aborted } = request.signal;
     const error = aborted ? cancelRecord(request.signal, thrown) : errorRecord(thrown);
-    // A full disk is the job's affair: it waits for as much space as it needs.
+    // A full disk is a failure of the job, which then waits for as much space as it needs.
     if (!aborted && error.retryable && !isFullDisk(error)) throw thrown;
     const record = records.get(current) ?? pendingRecord(current);
     await put({ ...record, status: caller.signal.aborted ? 'cancelled' : 'failed', error });
@@ -138,7 +138,7 @@ export async function executePipeline(
     if (first !== undefined) await store.truncate(first.name);
   }
 
-  /** The run's end where the stage does not accept its own output. */
+  /** Ends the run because the stage does not accept its own output. */
   async function refuse(stage: Stage, { output, record }: Pick<Checkpoint, 'output' | 'record'>) {
     const error = record.status === 'skipped' ? null : refusalOf(stage, output, options);
     if (error === null) return null;
@@ -189,8 +189,9 @@ async function reuse(
 }
 
 /**
- * A job that failed by this output is tried again to have another one, unless it has other options now. Its
- * hooks have not run: they do with the stage.
+ * Whether a checkpoint can be reused although its stage may not have accepted it. A job that failed because
+ * of this output is retried to get another one, unless its options have changed. If its hooks did not run,
+ * the stage runs again with them.
  */
 function isAcceptedNow(stage: Stage, output: unknown, options: JobOptions): boolean {
   const hasHooks = hooksOf(options, stage.name).some(({ when }) => when === 'after');

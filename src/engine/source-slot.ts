@@ -4,7 +4,7 @@ import type { DropPlace } from '../model/drop.js';
 import type { OpenSource, Source, SourceContext } from '../sources/base/source.js';
 import { sourceOf } from '../sources/registry.js';
 
-/** The job's one source: opened by FETCH, closed when the pipeline's run ends. */
+/** The job's source: opened by FETCH, closed when the pipeline's run ends. */
 export class SourceSlot {
   readonly #options: JobOptions['source'];
   readonly #sources: readonly Source[];
@@ -15,13 +15,16 @@ export class SourceSlot {
     this.#sources = sources;
   }
 
-  /** The id before the first stage's. `drop`: as it was dropped, also where a copy of it is read. */
+  /**
+   * Returns the id from which the first stage's is made. `drop` is the original drop, even if a copy of it is
+   * read.
+   */
   async contentId(drop: DropPlace, signal: AbortSignal): Promise<string> {
     const source = sourceOf(this.#options.type, this.#sources);
     return source.contentId(source.spec.parse({ ...this.#options, drop }), signal);
   }
 
-  /** What an earlier attempt has opened is closed first. */
+  /** Opens the source, after closing what an earlier attempt opened. */
   async open(drop: DropPlace, context: SourceContext): Promise<OpenSource> {
     await this.close('failed', context.log);
     const source = sourceOf(this.#options.type, this.#sources);
@@ -29,7 +32,10 @@ export class SourceSlot {
     return this.#open;
   }
 
-  /** Never rejects: a source that cannot be closed must not undo what was converted from it. */
+  /**
+   * Closes the source. Never rejects: a source that cannot be closed must not invalidate what was converted
+   * from it.
+   */
   async close(outcome: 'done' | 'failed', log: Logger): Promise<void> {
     const open = this.#open;
     this.#open = null;

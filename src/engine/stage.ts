@@ -8,8 +8,7 @@ import type { OpenSource, SourceContext } from '../sources/base/source.js';
 export type { Progress } from '../sources/base/source.js';
 
 /**
- * The scarce resource that a stage holds while it runs. `appliances` stays held from INSPECT to the end of
- * FIX.
+ * The scarce resource that a stage holds while it runs. `appliances` is held from INSPECT to the end of FIX.
  */
 export type LaneName = 'appliances' | 'conversions' | 'boots';
 
@@ -21,61 +20,62 @@ export const FREE_SLOT: Readonly<Record<LaneName, string>> = {
 };
 
 /**
- * What a stage has, beside what its job's source may use, too. It writes scratch and results only to the work
- * directory.
+ * What a stage may use; its job's source may use part of it. A stage writes scratch files and results only to
+ * the work directory.
  */
 export interface StageContext extends SourceContext {
   job: { id: string; vm: string };
   /**
-   * The drop, read-only for every stage, and nobody else changes it while they run: `work/<job>/source` in
-   * the daemon, the user's own place in `convert`, or a copy in the work directory.
+   * The drop, read-only for every stage and changed by nobody while they run: `work/<job>/source` in the
+   * daemon, the user's own files in `convert`, or a copy in the work directory.
    */
   source: DropPlace;
-  /** Opens the job's source, which may be another one than the drop. */
+  /** Opens the job's source, which need not be the drop. */
   openSource(): Promise<OpenSource>;
   /**
-   * The VM's guest, by the job's one appliance: launched on first use, shared by INSPECT and FIX. `disks` are
-   * flat images (FLATTEN's overlays): what is written goes to overlays on them, so the images stay unchanged.
+   * Returns the VM's guest in the job's one appliance, which is launched on first use and shared by INSPECT
+   * and FIX. `disks` are flat images (FLATTEN's overlays). Writes go to further overlays, so the images stay
+   * unchanged.
    */
   guest(disks: readonly string[]): Promise<GuestAccess>;
-  /** Ends that access cleanly, with all that was written on disk. Nothing where there is none. */
+  /** Closes that access cleanly, with everything that was written on disk. Does nothing without one. */
   closeGuest(): Promise<void>;
 }
 
 /**
- * One step of the pipeline. Input is the earlier stages' outputs by name (the schema picks those it needs),
- * output is plain JSON: it is the checkpoint. `run` may be called again from the start at any time; what it
- * left before must not matter.
+ * A step of the pipeline. Its input is the earlier stages' outputs by name (the schema selects those it
+ * needs); its output is plain JSON and is the checkpoint. `run` may be called again from the start at any
+ * time, regardless of what it left behind before.
  */
 export interface Stage<Input = unknown, Output = unknown> {
   name: string;
-  /** Raise when the output for the same input changes: checkpoints of the old version stop to hold. */
+  /** Raised when the output for the same input changes, which invalidates checkpoints of the old version. */
   version: number;
   lane?: LaneName;
   input: z.ZodType<Input>;
   output: z.ZodType<Output>;
-  /** The options this stage depends on, plain JSON: part of its content id. */
+  /** Returns the options that this stage depends on, as plain JSON, for its content id. */
   dependsOn(options: JobOptions): unknown;
-  /** False: the stage is skipped as a whole (status `skipped`, output null). */
+  /** False if the whole stage is skipped (status `skipped`, output null). */
   enabled?(options: JobOptions): boolean;
   /**
-   * Throws where the options ask for what this stage cannot do. Called for all stages before the first one
-   * runs, so that nobody waits an hour for an answer that needs no disk. Pure.
+   * Throws if the options require something that this stage cannot do. Called for all stages before the first
+   * one runs, so that nobody waits an hour for an answer that needs no disk. Pure.
    */
   check?(options: JobOptions): void;
   run(context: StageContext, input: Input): Promise<Output>;
   /**
-   * Whether the job may go on with this output: null, or the error that it fails with, for good. `run` gives
-   * the facts, this is the policy: it is asked when the checkpoint is saved, and again whenever the
-   * checkpoint is used, so that a retry with other options need not run the stage again. The options that
-   * only this function reads do not belong into `dependsOn`. Pure.
+   * Returns null if the job may continue with this output, otherwise the error that it fails with for good.
+   * `run` reports facts and this applies the policy: it is called when the checkpoint is saved and again
+   * whenever it is used, so that a retry with other options need not run the stage again. Options that only
+   * this function reads do not belong in `dependsOn`. Pure.
    */
   accept?(output: Output, options: JobOptions): Hyper2kvmError | null;
   /**
-   * Names in the work directory that later stages read: the checkpoint holds only as long as all of them are
-   * there. `run` has made them durable before it returns.
+   * Returns names in the work directory that later stages read: the checkpoint is valid only while all of
+   * them exist. `run` makes them durable before it returns.
    */
   files?(output: Output): string[];
-  /** Removes what this stage's failed or cancelled run left. Must not throw. */
+  /** Removes what a failed or cancelled run of this stage left behind. Must not throw. */
   cleanup?(context: StageContext): Promise<void>;
 }

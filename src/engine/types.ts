@@ -7,19 +7,18 @@ import type { Checkpoint, StageRecord } from '../model/stage-record.js';
 import type { LaneName, Progress, StageContext } from './stage.js';
 
 /**
- * Where checkpoints live: the queue in the daemon, memory in `convert`. What was written is durable when the
- * promise resolves.
+ * Where checkpoints are stored: the queue in the daemon, memory in `convert`. What was written is durable
+ * when the promise resolves.
  */
 export interface CheckpointStore {
   load(): Promise<Checkpoint[]>;
   save(checkpoint: Checkpoint): Promise<void>;
-  /** Forgets `stage` and all after it. */
+  /** Deletes the checkpoints of `stage` and all after it. */
   truncate(stage: string): Promise<void>;
 }
 
 /**
- * Grants a slot of a scarce resource; waits in priority order. The release function may be called once or
- * more.
+ * Grants slots of scarce resources in order of priority. The release function may be called more than once.
  */
 export interface Lanes {
   acquire(lane: LaneName, options: { priority: number; signal: AbortSignal }): Promise<() => void>;
@@ -43,21 +42,24 @@ export interface PipelineRequest {
   log: Logger;
   store: CheckpointStore;
   lanes: Lanes;
-  /** Of `StageContext`. */
+  /** As in `StageContext`. */
   reserve: StageContext['reserve'];
-  /** Stop after this stage (`inspect`, `plan` commands). */
+  /** Stop after this stage (commands `inspect` and `plan`). */
   until?: StageName;
-  /** The pipeline goes on when this is done, except after `progress`, which must not reject. */
+  /**
+   * The pipeline continues when this resolves, except after `progress`, for which it does not wait and which
+   * must not reject.
+   */
   onEvent(event: PipelineEvent): void | Promise<void>;
 }
 
 /**
- * `outputs` by stage name; `error` is null when all requested stages completed. Not thrown for a stage's
- * failure.
+ * The result of a run. `outputs` are by stage name; `error` is null if all requested stages completed. A
+ * stage's failure is not thrown.
  */
 export interface PipelineResult {
   outputs: Record<string, unknown>;
-  /** Of the drop that the stages have read; null where they have read none. */
+  /** Id of the drop that the stages read; null if none of them read it. */
   sourceId: string | null;
   records: StageRecord[];
   error: ErrorRecord | null;

@@ -8,14 +8,14 @@ export const EMPTY_PLAN: Plan = {
   version: 1,
   operations: [],
   warnings: [],
-  // Of a guest for which no fixer chooses any.
+  // The devices if no fixer chooses any.
   devices: { disk_bus: 'virtio', nic_model: 'virtio' },
   nics: [],
 };
 
 /**
- * Runs the family's fixers in order; each sees what the earlier ones planned. Pure. Throws `plan.*` where a
- * guest cannot be made right.
+ * Runs the family's fixers in order; each sees what the earlier ones planned. Pure. Throws `plan.*` for a
+ * guest that cannot be fixed.
  */
 export function planGuest(guest: Guest): Plan {
   const family = familyOf(guest.identity);

@@ -4,12 +4,12 @@ import type { FixedGuest } from './base/fixer.js';
 
 type Proving = Pick<Family, 'fixers'>;
 
-/** Guest paths of the files that the fixers' proofs read, each once. */
+/** Returns the guest paths that the fixers' proofs read, each once. */
 export function proofPaths({ fixers }: Proving, after: GuestState): string[] {
   return [...new Set(fixers.flatMap(({ proof }) => proof?.paths(after) ?? []))];
 }
 
-/** What the fixers find right in the guest, one line each. Throws `fix.unproven`. */
+/** Returns what the fixers' proofs found as it should be, one line each. Throws `fix.unproven`. */
 export function proveFixers({ fixers }: Proving, guest: FixedGuest): string[] {
   return fixers.flatMap(({ proof }) => proof?.check(guest) ?? []);
 }

@@ -7,13 +7,13 @@ export const FAMILIES: readonly [Family, ...Family[]] = [linux];
 
 const [first, ...others] = FAMILIES;
 
-/** What INSPECT found out about a guest of any family. */
+/** The identity that INSPECT found for a guest of any family. */
 export const guestIdentitySchema: z.ZodType<Identity> = z.discriminatedUnion('os_type', [
   first.identity,
   ...others.map(({ identity }) => identity),
 ]);
 
-/** The family of an identified guest. */
+/** Returns the family of an identified guest. */
 export function familyOf({ os_type }: Pick<Identity, 'os_type'>): Family {
   const family = FAMILIES.find(({ os }) => os === os_type);
   if (family === undefined) throw new Error(`no family of operating systems is called ${os_type}`);

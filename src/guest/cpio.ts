@@ -1,9 +1,9 @@
 import { Hyper2kvmError } from '../errors/error.js';
 
 /**
- * The "new ASCII" cpio format of initramfs archives, as the kernel reads it
+ * An entry of the "new ASCII" cpio format of initramfs archives, as the kernel reads it
  * (Documentation/driver-api/early-userspace/buffer-format.rst): a 110-byte header of hexadecimal fields, the
- * name with its NUL, data; name and data padded to 4 bytes; the entry `TRAILER!!!` ends it.
+ * name with its NUL, the data; name and data are padded to 4 bytes; the entry `TRAILER!!!` ends the archive.
  */
 export interface NewcEntry {
   /** As written, without leading `./` or `/`. */
@@ -35,7 +35,7 @@ interface NewcHeader {
   nameSize: number;
 }
 
-/** True where a newc archive (with or without checksums) may start. */
+/** True if a newc archive (with or without checksums) may start here. */
 function isNewc(bytes: Buffer, offset = 0): boolean {
   const magic = bytes.toString('latin1', offset, offset + 6);
   return magic === '070701' || magic === '070702';
@@ -73,15 +73,17 @@ function entryPath(name: Buffer): string {
   return text.replace(/^(?:\.?\/)+/, '');
 }
 
-/** Not by bits: those are 32 with a sign, and a size in a header may be up to 2^32 - 1. */
+/**
+ * Does not use bit operations, which are signed and 32 bits wide: a size in a header may be up to 2^32 - 1.
+ */
 const align4 = (offset: number): number => Math.ceil(offset / 4) * 4;
 
 /**
- * Entries of the archive at `start`, up to its trailer; returns the offset after the trailer. Data are views
- * of `bytes`. Throws `guest.cpio-corrupt` for anything that points outside the buffer.
+ * Yields the entries of the archive at `start`, up to its trailer; returns the offset after the trailer. The
+ * data are views of `bytes`. Throws `guest.cpio-corrupt` for anything that points outside the buffer.
  */
 export function* readNewc(bytes: Buffer, start = 0): Generator<NewcEntry, number> {
-  // Padding counts from the archive's own start, as the kernel does it.
+  // Padding counts from the archive's own start, as in the kernel.
   let offset = 0;
   for (;;) {
     if (start + offset + HEADER_SIZE > bytes.length) throw corrupt('a cpio archive ends without its trailer');
@@ -98,8 +100,8 @@ export function* readNewc(bytes: Buffer, start = 0): Generator<NewcEntry, number
 }
 
 /**
- * The archive of `entries`: sorted by path (so that directories come before what is in them), inode numbers
- * counted, owner root, mtime 0. The same entries give the same bytes.
+ * Returns an archive of `entries`, sorted by path so that directories come before their contents, with
+ * consecutive inode numbers, owner root and mtime 0. The same entries give the same bytes.
  */
 export function writeNewc(entries: readonly { path: string; mode: number; data?: Buffer }[]): Buffer {
   const sorted = [...entries].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
@@ -120,8 +122,8 @@ export function writeNewc(entries: readonly { path: string; mode: number; data?:
 }
 
 /**
- * What `NewcScanner` tells of an entry: no data, except the target of a symbolic link and the content of a
- * file that is wanted.
+ * What `NewcScanner` reports of an entry: no data, except the target of a symbolic link and the content of a
+ * wanted file.
  */
 export interface NewcName {
   path: string;
@@ -132,21 +134,21 @@ export interface NewcName {
 }
 
 /**
- * The same format from a stream, in constant memory: keeps names and link targets only. Several archives may
+ * Reads the same format from a stream, keeping only names and link targets in memory. Several archives may
  * follow each other, with zero bytes between them, as the kernel allows inside one compressed segment. `push`
  * throws `guest.cpio-corrupt`.
  */
 export class NewcScanner {
   readonly #onEntry: (entry: NewcName) => void;
   #pending: Buffer = Buffer.alloc(0);
-  /** Bytes of file data and padding still to be passed over. */
+  /** Bytes of file data and padding still to be skipped. */
   #skip = 0;
   /** True before the first header and after a trailer. */
   #between = true;
   archives = 0;
   readonly #isWanted: (path: string, size: number) => boolean;
 
-  /** `isWanted` says of a path and its bytes whether the content is kept, which is then in memory whole. */
+  /** `isWanted` decides by path and size whether the content is kept, which is then in memory as a whole. */
   constructor(
     onEntry: (entry: NewcName) => void,
     isWanted: (path: string, size: number) => boolean = () => false,
@@ -165,11 +167,11 @@ export class NewcScanner {
     if (bytes.length === 0) return;
     this.#pending = this.#pending.length === 0 ? bytes : Buffer.concat([this.#pending, bytes]);
     while (this.#takeEntry());
-    // A copy, so that a small rest does not keep the large chunk alive.
+    // Copied, so that a small rest does not keep the large chunk in memory.
     if (this.#pending.length > 0) this.#pending = Buffer.from(this.#pending);
   }
 
-  /** Throws when the stream ended inside an archive. */
+  /** Throws if the stream ended inside an archive. */
   end(): void {
     if (!this.#between || this.#pending.length > 0 || this.#skip > 3)
       throw corrupt('a cpio archive ends without its trailer');

@@ -2,20 +2,20 @@ import type { Filesystem } from '../model/identity.js';
 import { devicePlace } from './disk-place.js';
 
 /**
- * What a device name is resolved against: INSPECT's filesystems and the old controllers of the disks by index
- * (`scsi0:1`, null unknown).
+ * What a device name is resolved against: INSPECT's filesystems, and the old controllers of the disks by
+ * index (`scsi0:1`, null if unknown).
  */
 export interface DeviceContext {
   filesystems: readonly Filesystem[];
   controllers: readonly (string | null)[];
-  /** Volumes that the guest calls otherwise than `filesystems` does. */
+  /** Volumes that the guest knows by other names than `filesystems` has. */
   aliases?: Readonly<Record<string, string>>;
 }
 
 /**
- * The filesystem that a device specification of fstab, crypttab or a kernel command line means, or null.
- * Stable names are looked up, unstable ones go through the disk's place: `/dev/sdXN` and its kin by letter,
- * `by-path` by controller, target and partition number. Null too where copies share the name.
+ * Returns the filesystem that a device specification of fstab, crypttab or a kernel command line means, or
+ * null. Stable names are looked up. Unstable ones are resolved by the disk's position: `/dev/sdXN` and the
+ * like by letter, `by-path` by controller, target and partition number. Also null if copies share the name.
  */
 export function resolveDevice(spec: string, context: DeviceContext): Filesystem | null {
   if (stableName(spec) !== null) {
@@ -37,9 +37,9 @@ export function resolveDevice(spec: string, context: DeviceContext): Filesystem 
 }
 
 /**
- * All filesystems that a UUID, label or PARTUUID means: several where a disk was copied. What one filesystem
- * has on several devices counts once, and a snapshot does not count beside what it was taken of, as udev
- * gives the name to the origin. Empty for other specifications.
+ * Returns all filesystems with a UUID, label or PARTUUID: several if a disk was copied. A filesystem on
+ * several devices counts once, and a snapshot does not count beside its origin, because udev gives the name
+ * to the origin. Empty for other specifications.
  */
 export function filesystemsNamed(
   spec: string,
@@ -61,7 +61,7 @@ export function filesystemsNamed(
 /** These have one UUID on all their devices by design. */
 const SEVERAL_DEVICES = new Set(['btrfs', 'linux_raid_member', 'zfs_member', 'bcachefs']);
 
-/** True for devices of one filesystem or array; a copy of a device has its member's identity too. */
+/** True for devices of one filesystem or array. A copy of a device has its member's identity too. */
 export function areMembersOfOne(filesystems: readonly Filesystem[]): boolean {
   const members = filesystems.flatMap(({ member }) => member ?? []);
   return (
@@ -69,7 +69,10 @@ export function areMembersOfOne(filesystems: readonly Filesystem[]): boolean {
   );
 }
 
-/** True for names that do not survive a move between hypervisors. `/dev/vdX` too: it changes with the bus. */
+/**
+ * True for names that do not survive a move between hypervisors, including `/dev/vdX`, which changes with the
+ * bus.
+ */
 export function isUnstableName(spec: string): boolean {
   return (
     /^\/dev\/(sd[a-z]+|hd[a-z]+|vd[a-z]+|xvd[a-z]+)\d*$/.test(spec) ||
@@ -79,14 +82,17 @@ export function isUnstableName(spec: string): boolean {
 }
 
 /**
- * udev's by-id links that are made of device-mapper's, md's and LVM's own identifiers, which travel with the
- * data.
+ * udev's by-id links that are made of device-mapper's, md's and LVM's own identifiers, which are stored with
+ * the data.
  */
 const MEMBER_LINK = /^\/dev\/disk\/by-id\/(dm-(name|uuid)|md-(name|uuid)|lvm-pv-uuid)-/;
 
 type StableKey = 'uuid' | 'label' | 'partuuid' | 'partlabel';
 
-/** `UUID=…`, `LABEL="…"`, `/dev/disk/by-uuid/…`: the field it names and its value, or null. */
+/**
+ * Returns which field `UUID=…`, `LABEL="…"` or `/dev/disk/by-uuid/…` names, and its value; null for other
+ * names.
+ */
 function stableName(spec: string): { key: StableKey; value: string } | null {
   const tag = spec.match(/^(UUID|LABEL|PARTUUID|PARTLABEL)=(["']?)(.+)\2$/);
   if (tag !== null) return { key: tag[1]!.toLowerCase() as StableKey, value: tag[3]! };
@@ -95,7 +101,7 @@ function stableName(spec: string): { key: StableKey; value: string } | null {
   return null;
 }
 
-/** `/dev/vg/lv`, `/dev/mapper/vg-lv` and md arrays keep their names. */
+/** Returns the name of a volume: `/dev/vg/lv`, `/dev/mapper/vg-lv` and md arrays keep theirs. */
 function volumeName(spec: string): string | null {
   return /^\/dev\/(mapper\/[^/]+|md\/?[^/]+|[A-Za-z0-9+_.-]+\/[A-Za-z0-9+_.-]+)$/.test(spec) &&
     !spec.startsWith('/dev/disk/')
@@ -107,7 +113,7 @@ function sameVolume(device: string, spec: string): boolean {
   return device === spec || mapperName(device) === mapperName(spec);
 }
 
-/** LVM's mapper name doubles each dash of the two parts. */
+/** Returns LVM's mapper name, in which each dash of the two parts is doubled. */
 function mapperName(device: string): string {
   const lv = device.match(/^\/dev\/([^/]+)\/([^/]+)$/);
   if (lv === null || lv[1] === 'mapper' || lv[1] === 'md') return device;
@@ -115,7 +121,7 @@ function mapperName(device: string): string {
   return `/dev/mapper/${double(lv[1]!)}-${double(lv[2]!)}`;
 }
 
-/** udev writes unsafe bytes of link names as `\xNN`. */
+/** Decodes udev's `\xNN`, which stands for unsafe bytes in link names. */
 function unescapeUdev(text: string): string {
   const bytes = text.replace(/\\x([0-9a-fA-F]{2})/g, (_, hex: string) =>
     String.fromCharCode(Number.parseInt(hex, 16)),

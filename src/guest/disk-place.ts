@@ -7,7 +7,7 @@ export interface DiskPlace {
   partition: number;
 }
 
-/** Where an unstable name pointed to; null when it is no such name or the disk cannot be told. */
+/** Returns what an unstable name pointed to; null for other names and if the disk is unknown. */
 export function devicePlace(spec: string, context: DeviceContext): DiskPlace | null {
   const [, kind = '', letters = '', number] = spec.match(/^\/dev\/(sd|hd|vd|xvd)([a-z]+)(\d*)$/) ?? [];
   if (letters !== '') {
@@ -17,22 +17,22 @@ export function devicePlace(spec: string, context: DeviceContext): DiskPlace | n
   }
   const [, device, namespace, partition] = spec.match(/^\/dev\/nvme(\d+)n(\d+)(?:p(\d+))?$/) ?? [];
   if (device !== undefined) {
-    // VMware gives each disk of a controller a namespace, others each disk a controller.
+    // VMware makes each disk a namespace of one controller; others give each disk a controller.
     const unit = Number(namespace) - 1;
     const disk = onController('nvme', Number(device), unit, context) ?? Number(device) + unit;
     return { disk, partition: Number(partition ?? 0) };
   }
   const link = spec.match(/^\/dev\/disk\/by-(path|id)\/(.+?)(?:-part(\d+))?$/);
   if (link === null) return null;
-  // A serial number is in no disk image: only a VM with one disk leaves no doubt. The same goes for a path on
-  // a bus that is not known here.
+  // Disk images do not contain the serial number, so only a VM with one disk is unambiguous. The same holds
+  // for a path on an unknown bus.
   const disk = diskCount(context) === 1 ? 0 : link[1] === 'path' ? diskOfPath(link[2] ?? '', context) : null;
   return disk === null ? null : { disk, partition: Number(link[3] ?? 0) };
 }
 
 /**
- * udev's path_id: `pci-0000:03:00.0-scsi-0:0:T:L`, `pci-…-sas-phyT-lun-0`, `pci-…-ata-N[.M]`, `pci-…-nvme-N`;
- * T counts from 0, ports and namespaces from 1.
+ * Resolves udev's path_id: `pci-0000:03:00.0-scsi-0:0:T:L`, `pci-…-sas-phyT-lun-0`, `pci-…-ata-N[.M]`,
+ * `pci-…-nvme-N`. T counts from 0, ports and namespaces from 1.
  */
 function diskOfPath(path: string, context: DeviceContext): number | null {
   const [, address = '', target] =
@@ -47,14 +47,14 @@ function diskOfPath(path: string, context: DeviceContext): number | null {
 
 /**
  * Where VMware puts the first adapter: PVSCSI and LSI SAS in slot 160, LSI parallel in slot 16. Further ones
- * take the free slots behind it.
+ * take the free slots after it.
  */
 const FIRST_ADAPTER = /^0000:(03:00\.0|00:10\.0)$/;
 
 /**
- * The disk at a target of the SCSI adapter at a PCI address. Which adapter that is shows where there is only
- * one or two of them; without any knowledge, the first adapter's targets are the disks' order (VMware gives
- * no disk target 7, it is the adapter's own).
+ * Returns the disk at a target of the SCSI adapter at a PCI address. The address identifies the adapter only
+ * if there are one or two. If nothing is known, the first adapter's targets are the disks' order; target 7 is
+ * the adapter's own, so VMware gives it to no disk.
  */
 function diskOfTarget(address: string, target: number, context: DeviceContext): number | null {
   const buses = [
@@ -70,7 +70,7 @@ function diskOfTarget(address: string, target: number, context: DeviceContext): 
   return bus === undefined ? null : onController('scsi', Number(bus), target, context);
 }
 
-/** Index of the disk that the VM's description puts at a controller's unit. */
+/** Returns the index of the disk that the VM's description has at a controller's unit. */
 function onController(
   kind: string,
   controller: number,

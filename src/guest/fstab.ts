@@ -1,28 +1,28 @@
 import { shortLines } from '../text/lines.js';
 
-/** One entry of /etc/fstab (fstab(5)), with the places of its columns for those who edit it. */
+/** An entry of /etc/fstab (fstab(5)), with the positions of its columns for editing. */
 export interface FstabLine {
   /** The line's number, from 0. */
   index: number;
-  /** The whole line as it is. */
+  /** The whole line, unchanged. */
   text: string;
-  /** Without escapes, as are the next two; empty where the line ends before. */
+  /** Unescaped, as are the next two; empty if the line ends before it. */
   spec: string;
   mountpoint: string;
   type: string;
-  /** Empty where there is no such column. */
+  /** Empty if there is no such column. */
   options: string[];
-  /** Where the columns stand in the line, at most these four. */
+  /** The positions of the columns in the line, at most these four. */
   columns: { start: number; end: number }[];
 }
 
 const COLUMNS = 4;
-/** Each line is looked for among all filesystems. A real fstab has some dozen. */
+/** Each line is compared with all filesystems. A real fstab has a few dozen at most. */
 const MAX_LINES = 5_000;
 
 /**
- * Returns the entries of an fstab: what is blank, a comment or longer than any real line is
- * left out, and what follows the first 5,000 lines.
+ * Returns the entries of an fstab. Blank lines, comments, lines longer than any real one and all after the
+ * first 5,000 lines are omitted.
  */
 export function parseFstab(text: string): FstabLine[] {
   return shortLines(text)
@@ -41,14 +41,13 @@ export function parseFstab(text: string): FstabLine[] {
     });
 }
 
-/** True where the boot goes on without the entry, or where it is not mounted at boot. */
+/** True if the boot continues without the entry, or does not mount it. */
 export function mayBeAbsent({ options }: FstabLine): boolean {
   return options.includes('nofail') || options.includes('noauto');
 }
 
 /**
- * Returns a field of fstab or /proc/self/mounts, which write blanks and backslashes as octal escapes
- * (`\040`).
+ * Decodes a field of fstab or /proc/self/mounts, in which blanks and backslashes are octal escapes (`\040`).
  */
 export function unescapeField(text: string): string {
   return text.replace(/\\([0-3][0-7]{2})/g, (_, octal: string) =>

@@ -6,15 +6,15 @@ import { lz4LegacyStore } from './initramfs-container.js';
 import type { InitramfsListing, LibDirectory } from './initramfs-listing.js';
 
 /**
- * What to append to an initramfs of `listing.size` bytes so that the kernel unpacks `files` over it: padding
- * to 4 bytes, then one newc archive, gzip with mtime 0 (for an lz4 initramfs stored lz4, see lz4LegacyStore).
- * `files` are guest paths under `/lib/modules` or `/usr/lib/modules`; they go under `lib` of the initramfs.
- * Directories that the initramfs has already, and links, get no entry: an entry for a linked directory would
- * replace the link. The same input gives the same bytes.
+ * Returns what to append to an initramfs of `listing.size` bytes so that the kernel unpacks `files` over it:
+ * padding to 4 bytes, then one newc archive, gzip with mtime 0 (for an lz4 initramfs stored lz4, see
+ * lz4LegacyStore). `files` are guest paths under `/lib/modules` or `/usr/lib/modules`; they go under the
+ * initramfs's `lib`. Directories that it has already, and links, get no entry: an entry for a linked
+ * directory would replace the link. The same input gives the same bytes.
  *
- * The guest's module index replaces the one inside. Where the tool that made the initramfs had unpacked the
- * modules (`ext4.ko` for `ext4.ko.xz`), the index would name files that are not there, so links under the
- * index's names are added (kmod goes by content, not by suffix).
+ * The guest's module index replaces the one inside. If the tool that built the initramfs unpacked the modules
+ * (`ext4.ko` for `ext4.ko.xz`), the index would name missing files, so links with the index's names are added
+ * (kmod goes by content, not by suffix).
  */
 export function buildAppendix(
   files: readonly { path: string; content: Buffer }[],
@@ -44,14 +44,14 @@ export function buildAppendix(
   if (listing.segments.at(-1)?.compression === 'lz4') return lz4LegacyStore(archive);
   const padding = Buffer.alloc((4 - (listing.size % 4)) % 4);
   const packed = gzipSync(archive, { level: 9 });
-  // Byte 9 of the header is the operating system of the packer: "unknown", whatever zlib was built for.
+  // Byte 9 of the header is the packer's operating system: "unknown", whatever zlib was built for.
   packed[9] = 0xff;
   return Buffer.concat([padding, packed]);
 }
 
 /**
- * A later archive cannot remove a file, but an entry of another type replaces it (init/initramfs.c,
- * clean_path).
+ * The target of the link that replaces an unwanted file. A later archive cannot remove a file, but an entry
+ * of another type replaces it (init/initramfs.c, clean_path).
  */
 const NOWHERE = '/removed-by-hyper2kvm';
 

@@ -1,8 +1,9 @@
 import { crc32 } from 'node:zlib';
 
 /**
- * Containers of an initramfs: which compression starts at an offset and, where the format says so without
- * unpacking, where it ends. The magic numbers are those of the kernel's lib/decompress.c.
+ * The compression of a segment of an initramfs. This file detects which one starts at an offset and, if the
+ * format shows it without unpacking, where it ends. The magic numbers are those of the kernel's
+ * lib/decompress.c.
  */
 export type Compression = 'none' | 'gzip' | 'zstd' | 'xz' | 'lz4' | 'lzma' | 'bzip2' | 'lzo';
 
@@ -18,7 +19,10 @@ const MAGICS: readonly { compression: Compression; bytes: readonly number[] }[] 
   { compression: 'lzo', bytes: [0x89, 0x4c, 0x5a, 0x4f, 0x00] },
 ];
 
-/** The compression whose magic stands at `offset`, null for anything the kernel would not unpack either. */
+/**
+ * Returns the compression whose magic is at `offset`, or null for anything that the kernel would not unpack
+ * either.
+ */
 export function compressionAt(bytes: Buffer, offset: number): Compression | null {
   const found = MAGICS.find(({ bytes: magic }) =>
     magic.every((byte, index) => bytes[offset + index] === byte),
@@ -26,7 +30,7 @@ export function compressionAt(bytes: Buffer, offset: number): Compression | null
   return found?.compression ?? null;
 }
 
-/** Offset of the deflate data of a gzip member (RFC 1952), null when the header is cut off. */
+/** Returns the offset of the deflate data of a gzip member (RFC 1952), or null if the header is truncated. */
 export function gzipDataOffset(bytes: Buffer, start: number): number | null {
   const flags = bytes[start + 3];
   if (flags === undefined) return null;
@@ -45,7 +49,9 @@ export function gzipDataOffset(bytes: Buffer, start: number): number | null {
   return offset < bytes.length ? offset : null;
 }
 
-/** End of the zstd frame at `start` by its block headers (RFC 8878), null when it is cut off. */
+/**
+ * Returns the end of the zstd frame at `start` by its block headers (RFC 8878), or null if it is truncated.
+ */
 export function zstdFrameEnd(bytes: Buffer, start: number): number | null {
   const descriptor = bytes[start + 4];
   if (descriptor === undefined) return null;
@@ -66,8 +72,8 @@ export function zstdFrameEnd(bytes: Buffer, start: number): number | null {
 }
 
 /**
- * End of the xz stream at `start`: the first aligned footer whose CRC32 and flags hold (xz-file-format.txt,
- * 2.1.2), as finding it by the blocks would need unpacking. Null when there is none.
+ * Returns the end of the xz stream at `start`: the first aligned footer whose CRC32 and flags are valid
+ * (xz-file-format.txt, 2.1.2), because following the blocks would need unpacking. Null if there is none.
  */
 export function xzStreamEnd(bytes: Buffer, start: number): number | null {
   const flags = bytes.subarray(start + 6, start + 8);
@@ -80,8 +86,8 @@ export function xzStreamEnd(bytes: Buffer, start: number): number | null {
 }
 
 /**
- * End of the lzop file at `start` by its block headers (lzop's conf.h and lib/decompress_unlzo.c), null when
- * it is cut off.
+ * Returns the end of the lzop file at `start` by its block headers (lzop's conf.h and
+ * lib/decompress_unlzo.c), or null if it is truncated.
  */
 export function lzopEnd(bytes: Buffer, start: number): number | null {
   try {
@@ -108,8 +114,8 @@ export function lzopEnd(bytes: Buffer, start: number): number | null {
 const APPENDIX_MAGIC = Buffer.from([0x1f, 0x8b, 0x08, 0, 0, 0, 0, 0]);
 
 /**
- * End of a bzip2 or lzma segment. Neither says where it ends without unpacking; the only thing that
- * distributions' files have behind one is an appendix of ours, at an aligned offset behind zero padding.
+ * Returns the end of a bzip2 or lzma segment. Neither format shows its end without unpacking. In
+ * distributions' files nothing follows one but an appendix of ours, at an aligned offset after zero padding.
  */
 export function endBeforeAppendix(bytes: Buffer, start: number): number {
   for (let found = bytes.indexOf(APPENDIX_MAGIC, start); found !== -1; ) {
@@ -124,8 +130,9 @@ const LZ4_LEGACY_BOUND = LZ4_LEGACY_BLOCK + Math.floor(LZ4_LEGACY_BLOCK / 255) +
 const LZ4_LEGACY_MAGIC = 0x184c2102;
 
 /**
- * End of the lz4 legacy stream at `start`. The format has no end mark: it goes on, over further magics, until
- * a size that cannot be a block (the kernel's unlz4 takes 0 for the end). Null when a block is cut off.
+ * Returns the end of the lz4 legacy stream at `start`. The format has no end mark: it continues, across
+ * further magics, until a size that cannot be a block (the kernel's unlz4 stops at 0). Null if a block is
+ * truncated.
  */
 export function lz4LegacyEnd(bytes: Buffer, start: number): number | null {
   let offset = start + 4;
@@ -143,9 +150,9 @@ export function lz4LegacyEnd(bytes: Buffer, start: number): number | null {
 }
 
 /**
- * `data` as an lz4 legacy stream of literals. An lz4 initramfs needs its appendix in this form and without
- * padding: kernels before 5.9 take zero bytes or another magic after the stream for damage, a further lz4
- * magic never (lib/decompress_unlz4.c).
+ * Stores `data` as an lz4 legacy stream of literals. An lz4 initramfs needs its appendix in this form and
+ * without padding: kernels before 5.9 treat zero bytes or another magic after the stream as corruption, but
+ * never a further lz4 magic (lib/decompress_unlz4.c).
  */
 export function lz4LegacyStore(data: Buffer): Buffer {
   const magic = Buffer.alloc(4);
@@ -161,7 +168,7 @@ export function lz4LegacyStore(data: Buffer): Buffer {
   return Buffer.concat(pieces);
 }
 
-/** Token and length bytes of one lz4 sequence that is all literals (lz4_Block_format.md). */
+/** Returns the token and length bytes of one lz4 sequence that is all literals (lz4_Block_format.md). */
 function literalsHeader(length: number): Buffer {
   if (length < 15) return Buffer.from([length << 4]);
   const rest = length - 15;

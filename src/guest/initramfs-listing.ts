@@ -16,7 +16,7 @@ import {
 } from './initramfs-container.js';
 
 /**
- * One compressed (or plain) part of an initramfs file. `size` in bytes of the file; `entries` files,
+ * One part of an initramfs file, compressed or plain. `size` is in bytes of the file; `entries` counts files,
  * directories and links.
  */
 interface InitramfsSegment {
@@ -26,38 +26,34 @@ interface InitramfsSegment {
   entries: number;
 }
 
-/** Where `modules/<version>` really is inside an initramfs. */
+/** The directory that really contains `modules/<version>` inside an initramfs. */
 export type LibDirectory = 'lib' | 'usr/lib';
 
 export interface InitramfsListing {
   size: number;
   segments: InitramfsSegment[];
   /**
-   * Paths of regular files without a leading slash, sorted; a later archive's entry replaces an earlier
-   * one's, as the kernel unpacks them.
+   * Paths of regular files without a leading slash, sorted. An entry of a later archive replaces an earlier
+   * one, as in the kernel.
    */
   files: string[];
   directories: string[];
-  /** Symbolic links: path to target as written. */
+  /** Symbolic links: path to target, as written. */
   links: Record<string, string>;
   /**
-   * What the configuration files inside say that may name devices (`isConfiguration`, `configurationText`),
-   * by path.
+   * The configuration files inside that may name devices, by path (`isConfiguration`, `configurationText`).
    */
   texts: Record<string, string>;
-  /** Why listing stopped; null when the whole file was read. What came before is in the lists. */
+  /** Why listing stopped, or null if the whole file was read. The lists have everything before that point. */
   unreadable: string | null;
 }
 
 export interface ListLimits {
-  /** Bytes that all segments together may unpack to. */
+  /** Limit on the unpacked bytes of all segments together. */
   unpackedBytes: number;
-  /** A real one has some thousands. */
+  /** A real one has a few thousand. */
   entries: number;
-  /**
-   * Archives, one behind the other: distributions make four at most. Each compressed one costs a program's
-   * start.
-   */
+  /** Archives in sequence: distributions make four at most. Each compressed one starts a program. */
   segments: number;
 }
 export const DEFAULT_LIMITS: ListLimits = { unpackedBytes: 1024 ** 3, entries: 100_000, segments: 64 };
@@ -73,14 +69,14 @@ const UNPACKERS: Record<Exclude<Compression, 'none' | 'gzip'>, readonly [string,
 };
 
 /**
- * Copies of the guest's configuration, and what was made from it, that decide where the root is looked for:
+ * Copies of the guest's configuration, and files made from it, that decide where the root is looked for:
  * crypttab of cryptsetup's hook and of systemd, initramfs-tools' resume, dracut's host-only command line,
  * LVM's list of devices and its filter.
  */
 const CONFIGURATION =
   /^(cryptroot\/crypttab|etc\/crypttab|conf\/conf\.d\/[\w.-]+|etc\/cmdline\.d\/[\w.-]+\.conf|etc\/lvm\/devices\/system\.devices)$/;
 const MAX_CONFIGURATION_BYTES = 8192;
-/** Most of the 110 KB of lvm.conf are remarks. */
+/** Most of lvm.conf's 110 KB are comments. */
 const LVM_CONFIGURATION = /^(usr\/)?etc\/lvm\/lvm(local)?\.conf$/;
 const MAX_LVM_BYTES = 256 * 1024;
 
@@ -90,7 +86,7 @@ function isConfiguration(path: string, bytes: number): boolean {
 }
 
 /**
- * What is kept of a file's text: of LVM's configuration its settings, and those only where one of them
+ * Returns what is kept of a file's text: of LVM's configuration only the settings, and only if one of them
  * filters devices.
  */
 function configurationText(path: string, content: Buffer): string | null {
@@ -100,15 +96,15 @@ function configurationText(path: string, content: Buffer): string | null {
   return settings.some((line) => line.includes('filter')) ? `${settings.join('\n')}\n` : null;
 }
 
-/** More of them than any tool writes are left out. */
+/** Further files, which no tool writes, are omitted. */
 const MAX_TEXTS = 64;
 
 /** Why a segment cannot be listed; becomes `unreadable`. */
 class Unreadable extends Error {}
 
 /**
- * Lists an initramfs, segment by segment, as the kernel unpacks it (init/initramfs.c): archives one after the
- * other, zero bytes between them, each plain or compressed in its own way. What cannot be read is told in
+ * Lists an initramfs segment by segment, as the kernel unpacks it (init/initramfs.c): archives in sequence
+ * with zero bytes between them, each plain or compressed in its own way. Unreadable content is reported in
  * `unreadable`, never thrown; only an abort rejects.
  */
 export async function listInitramfs(
@@ -171,7 +167,7 @@ export async function listInitramfs(
   };
 }
 
-/** Name of a module as the kernel shows it: `kernel/drivers/block/virtio-blk.ko.xz` → `virtio_blk`. */
+/** Returns a module's name as the kernel shows it: `kernel/drivers/block/virtio-blk.ko.xz` → `virtio_blk`. */
 export function moduleName(path: string): string {
   return posix
     .basename(path)
@@ -180,7 +176,7 @@ export function moduleName(path: string): string {
 }
 
 /**
- * `initramfs` of the identity's kernel: the modules are those of `kernelVersion`, as it loads no others.
+ * Returns `initramfs` of the identity's kernel, with the modules of `kernelVersion`: it can load no others.
  * `path` is the guest's.
  */
 export function describeInitramfs(request: {
@@ -223,7 +219,7 @@ interface Sink {
   onBytes(count: number): void;
 }
 
-/** Lists one segment into `sink` and returns the offset behind it. */
+/** Lists one segment into `sink` and returns the offset after it. */
 async function listSegment(
   bytes: Buffer,
   start: number,
@@ -243,7 +239,7 @@ async function listSegment(
     return end;
   }
   const end = segmentEnd(bytes, start, compression);
-  if (end === null) throw new Unreadable('the compressed data end too early');
+  if (end === null) throw new Unreadable('the compressed data are truncated');
   await unpackByTool(bytes.subarray(start, end), UNPACKERS[compression], push, signal);
   scanner.end();
   return end;
@@ -270,7 +266,10 @@ function segmentEnd(bytes: Buffer, start: number, compression: Compression): num
   return endBeforeAppendix(bytes, start);
 }
 
-/** One gzip member; the inflater tells how much input it took, which is where the next segment starts. */
+/**
+ * Inflates one gzip member; the inflater reports how much input it consumed, which is where the next segment
+ * starts.
+ */
 async function inflateMember(
   bytes: Buffer,
   start: number,
@@ -278,18 +277,18 @@ async function inflateMember(
   signal: AbortSignal,
 ): Promise<number> {
   const dataStart = gzipDataOffset(bytes, start);
-  if (dataStart === null) throw new Unreadable('the gzip header is cut off');
+  if (dataStart === null) throw new Unreadable('the gzip header is truncated');
   const inflater = createInflateRaw({ chunkSize: 256 * 1024 });
   inflater.end(bytes.subarray(dataStart));
   for await (const chunk of inflater) {
     signal.throwIfAborted();
     push(chunk as Buffer);
   }
-  // The checksum and the length behind the data are the kernel's to check: 8 bytes.
+  // Skips the checksum and the length, 8 bytes, which the kernel checks.
   return Math.min(dataStart + inflater.bytesWritten + 8, bytes.length);
 }
 
-/** Streams a tool's output through `push`; what `push` throws ends the tool and is thrown. */
+/** Streams a tool's output through `push`; an error from `push` stops the tool and is thrown. */
 async function unpackByTool(
   input: Buffer,
   [tool, ...args]: readonly [string, ...string[]],

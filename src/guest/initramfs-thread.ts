@@ -3,7 +3,7 @@ import { answerThread } from '../host/thread.js';
 import { type InitramfsListing, type ListLimits, listInitramfs } from './initramfs-listing.js';
 
 export interface ListRequest {
-  /** The file's path, or what is in it. */
+  /** The file's path, or its content. */
   image: string | Uint8Array;
   limits: ListLimits;
 }

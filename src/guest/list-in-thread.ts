@@ -3,16 +3,18 @@ import { DEFAULT_LIMITS, type InitramfsListing, type ListLimits } from './initra
 import type { ListRequest } from './initramfs-thread.js';
 
 const THREAD = new URL('./initramfs-thread.js', import.meta.url);
-/** The programs that unpack have two minutes each. */
+/** Each program that unpacks has two minutes. */
 const LIMITS = { seconds: 600, memoryMib: 512 };
 
-/** `listInitramfs` of a file or its bytes, where hundreds of MiB keep nobody waiting. */
+/**
+ * Runs `listInitramfs` on a file or its bytes in a thread, because hundreds of MiB would block the daemon.
+ */
 export function listInThread(
   image: string | Buffer,
   signal: AbortSignal,
   limits: ListLimits = DEFAULT_LIMITS,
 ): Promise<InitramfsListing> {
-  // A copy: a view would take all of the memory that it is a part of along.
+  // Copied, because transferring a view would transfer the memory that it is a part of.
   const own = typeof image === 'string' ? image : new Uint8Array(image);
   const transfer = typeof own === 'string' ? [] : [own.buffer];
   return runInThread<InitramfsListing>(

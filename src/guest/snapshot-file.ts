@@ -10,7 +10,7 @@ interface StoredEntry extends Omit<TreeEntry, 'content'> {
 }
 
 /**
- * Writes the tree as JSON, sorted by path, durably: the same guest gives the same bytes. Returns the SHA-256
+ * Writes the tree durably as JSON, sorted by path: the same guest gives the same bytes. Returns the SHA-256
  * of the file.
  */
 export async function writeSnapshot(file: string, tree: GuestTree): Promise<string> {
@@ -22,7 +22,7 @@ export async function writeSnapshot(file: string, tree: GuestTree): Promise<stri
     pieces.push(bytes);
   };
   let separator = '[';
-  // One after the other: 48 MiB at once would keep the daemon from answering.
+  // Entry by entry: all 48 MiB at once would block the daemon.
   await eachInTurns(tree.entries(), ({ content, ...entry }) => {
     const stored: StoredEntry = {
       ...entry,
@@ -32,7 +32,7 @@ export async function writeSnapshot(file: string, tree: GuestTree): Promise<stri
     separator = ',';
   });
   put(separator === '[' ? '[]' : ']');
-  // The guest's /etc/shadow is in it.
+  // Not readable by others, because it contains the guest's /etc/shadow.
   await writeDurable(file, Buffer.concat(pieces), 0o600);
   return hash.digest('hex');
 }

@@ -1,4 +1,4 @@
-/** One entry of the guest's configuration snapshot. */
+/** An entry of the guest's configuration snapshot. */
 export interface TreeEntry {
   /** Absolute path in the guest, normalised. */
   path: string;
@@ -7,7 +7,7 @@ export interface TreeEntry {
   uid: number;
   gid: number;
   size: number;
-  /** Present for files whose content was captured. */
+  /** Present if the file's content was captured. */
   content?: Buffer;
   /** Link target as written. */
   target?: string;
@@ -18,7 +18,7 @@ export interface DecodedText {
   encoding: 'utf8' | 'latin1';
 }
 
-/** UTF-8 where the bytes are that, else Latin-1: no byte is lost. */
+/** Decodes UTF-8 if the bytes are valid, otherwise Latin-1: no byte is lost. */
 export function decodeText(content: Buffer): DecodedText {
   const text = content.toString('utf8');
   return Buffer.from(text, 'utf8').equals(content)
@@ -27,15 +27,15 @@ export function decodeText(content: Buffer): DecodedText {
 }
 
 /**
- * The guest's configuration in memory: what INSPECT's bulk calls brought, plus what was planned so far. All
- * of /etc, boot configuration, the ESP's small files, module indexes and package databases have content; of
- * /usr/bin, /usr/sbin, /lib/systemd/system and the like only names are known.
+ * The guest's configuration in memory: what INSPECT captured in bulk. Content is there for all of /etc, the
+ * boot configuration, small files on the ESP, module indexes and package databases; for /usr/bin, /usr/sbin,
+ * /lib/systemd/system and the like only names are known.
  */
 export class GuestTree {
   protected readonly byPath: Map<string, TreeEntry>;
   /**
-   * Names by directory, made when first asked for: a search through all entries for each question would let a
-   * hostile guest stop the daemon.
+   * Names by directory, built on first use: with a search through all entries for each question, a hostile
+   * guest could stall the daemon.
    */
   protected names: Map<string, string[]> | null = null;
 
@@ -45,7 +45,8 @@ export class GuestTree {
   }
 
   /**
-   * Follows symbolic links in every component, inside the guest's root. Null when it does not exist or loops.
+   * Follows symbolic links in every component, inside the guest's root. Null if the path does not exist or
+   * loops.
    */
   resolve(path: string): string | null {
     let parts = path.split('/').filter((part) => part !== '' && part !== '.');
@@ -71,13 +72,13 @@ export class GuestTree {
     return real === '/' || this.byPath.has(real) ? real : null;
   }
 
-  /** The entry after following links, or null. */
+  /** Returns the entry after following links, or null. */
   get(path: string): TreeEntry | null {
     const real = this.resolve(path);
     return real === null ? null : (this.byPath.get(real) ?? null);
   }
 
-  /** The entry itself; a link is not followed in the last component. */
+  /** Returns the entry itself, without following a link in the last component. */
   lstat(path: string): TreeEntry | null {
     const slash = path.lastIndexOf('/');
     const directory = slash <= 0 ? '/' : this.resolve(path.slice(0, slash));
@@ -93,13 +94,13 @@ export class GuestTree {
     return path === '/' || this.get(path)?.type === 'directory';
   }
 
-  /** Text of a file and how it is encoded; null when it is not there or its content was not captured. */
+  /** Returns a file's text and its encoding; null if it does not exist or its content was not captured. */
   text(path: string): DecodedText | null {
     const content = this.get(path)?.content;
     return content === undefined ? null : decodeText(content);
   }
 
-  /** Names in a directory, sorted; empty when it is not there. */
+  /** Returns the names in a directory, sorted; empty if it does not exist. */
   list(directory: string): string[] {
     const real = this.resolve(directory);
     if (real === null) return [];
@@ -107,20 +108,20 @@ export class GuestTree {
     return [...(this.names.get(real) ?? [])];
   }
 
-  /** All entries, sorted by path. */
+  /** Returns all entries, sorted by path. */
   entries(): TreeEntry[] {
     return [...this.byPath.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
   }
 
-  /** A copy to be changed; this one stays as it is. */
+  /** Returns a copy that can be changed without affecting this one. */
   draft(): GuestTreeDraft {
     return new GuestTreeDraft(this.byPath.values());
   }
 }
 
 /**
- * A tree while it is being changed, in place: a copy for each of a plan's operations would cost their number
- * times the guest's files.
+ * A tree that is changed in place: copying it for each operation of a plan would multiply the guest's files
+ * by their number.
  */
 export class GuestTreeDraft extends GuestTree {
   put(entry: TreeEntry): void {

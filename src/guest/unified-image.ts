@@ -1,23 +1,23 @@
 import { Hyper2kvmError } from '../errors/error.js';
 
 /**
- * Unified kernel images: a PE program (Microsoft's PE/COFF specification) whose sections are kernel,
- * initramfs and command line, as systemd-stub(7) reads them. A section is named in plans as a file of its
- * own, `IMAGE.efi:.cmdline`: FAT, where such images lie, has no `:` in its names.
+ * A section of a unified kernel image: a PE program (Microsoft's PE/COFF specification) whose sections are
+ * kernel, initramfs and command line, as systemd-stub(7) reads them. Plans name a section as if it were a
+ * file, `IMAGE.efi:.cmdline`: these images are on FAT, where names contain no `:`.
  */
 export interface UnifiedSection {
   name: string;
-  /** Where its content is in the file, and how long that is, in bytes. */
+  /** Offset and size of its content in the file, in bytes. */
   offset: number;
   size: number;
 }
 
-/** The command line and the initramfs: what a move to other hardware changes. */
+/** The command line and the initramfs: the sections that may change with the hardware. */
 export type ChangeableSection = '.cmdline' | '.initrd';
 
 export const sectionPath = (image: string, section: ChangeableSection): string => `${image}:${section}`;
 
-/** The parts of a path that `sectionPath` made, null for any other. */
+/** Returns the parts of a path made by `sectionPath`, or null for any other path. */
 export function parseSectionPath(path: string): { image: string; section: ChangeableSection } | null {
   const [, image, section] = /^(.+\.[eE][fF][iI]):(\.cmdline|\.initrd)$/.exec(path) ?? [];
   return image === undefined || section === undefined
@@ -25,15 +25,15 @@ export function parseSectionPath(path: string): { image: string; section: Change
     : { image, section: section as ChangeableSection };
 }
 
-/** Enough of the file for all that is read of its headers. */
+/** Enough bytes for all headers that are read. */
 export const UNIFIED_HEADER_BYTES = 64 * 1024;
 const SECTION_HEADER_BYTES = 40;
 const MAX_SECTIONS = 96;
-/** Addresses are 32 bits, and firmware loads the image whole. */
+/** Addresses have 32 bits, and firmware loads the whole image. */
 const MAX_IMAGE_BYTES = 2 ** 31;
 
 interface Section extends UnifiedSection {
-  /** Place of its header in the file. */
+  /** Offset of its header in the file. */
   header: number;
   /** In memory, relative to the image. */
   address: number;
@@ -45,16 +45,15 @@ interface Headers {
   sections: Section[];
   coff: number;
   optional: number;
-  /** Place of the data directories' fifth entry: offset and size of the signatures. 0 where there is none. */
+  /** Offset of the data directories' fifth entry: offset and size of the signatures. 0 if there is none. */
   certificates: number;
   sectionAlignment: number;
   fileAlignment: number;
 }
 
 /**
- * The sections in the order of their headers. `head` are the first bytes of a file of `size` bytes,
- * `UNIFIED_HEADER_BYTES` of them or all. Throws `guest.unified-image` for anything that is no whole PE
- * program.
+ * Returns the sections in the order of their headers. `head` holds the first `UNIFIED_HEADER_BYTES` of a file
+ * of `size` bytes, or all of it. Throws `guest.unified-image` for anything but a complete PE program.
  */
 export function unifiedSections(head: Buffer, size: number): UnifiedSection[] {
   return readHeaders(head, size).sections.map(({ name, offset, size }) => ({ name, offset, size }));
@@ -66,9 +65,9 @@ export function isSigned(image: Buffer): boolean {
 }
 
 /**
- * The image with `content` in place of the section's. All other sections keep their content and their
- * addresses; this one keeps its own where the new content fits, and otherwise comes behind all others. A
- * signature does not hold any longer and is left out. The same input gives the same bytes.
+ * Returns the image with `content` as the section's content. All other sections keep their content and
+ * addresses; this one keeps its address if the new content fits, and otherwise moves after all others. A
+ * signature is dropped, because it is no longer valid. The same input gives the same bytes.
  */
 export function withSection(image: Buffer, name: ChangeableSection, content: Buffer): Buffer {
   const { sections, coff, optional, certificates, sectionAlignment, fileAlignment } = readHeaders(
@@ -104,16 +103,16 @@ export function withSection(image: Buffer, name: ChangeableSection, content: Buf
   head.writeUInt32LE(content.length, changed.header + 8);
   head.writeUInt32LE(address, changed.header + 12);
   head.writeUInt32LE(imageSize, optional + 56);
-  // A checksum of 0 is none; firmware checks it for drivers of Windows only.
+  // A checksum of 0 means none; firmware checks it for Windows drivers only.
   head.writeUInt32LE(0, optional + 64);
   if (certificates !== 0) head.fill(0, certificates, certificates + 8);
-  // The table of symbols lay behind the sections.
+  // The symbol table was stored after the sections.
   head.fill(0, coff + 8, coff + 16);
   if (address !== changed.address) moveHeaderToEnd(head, changed, sections);
   return Buffer.concat(pieces);
 }
 
-/** Headers stand in the order of their addresses. */
+/** Moves a header, because headers are ordered by address. */
 function moveHeaderToEnd(head: Buffer, moved: Section, sections: readonly Section[]): void {
   const last = Math.max(...sections.map(({ header }) => header));
   const copy = Buffer.from(head.subarray(moved.header, moved.header + SECTION_HEADER_BYTES));
@@ -121,7 +120,10 @@ function moveHeaderToEnd(head: Buffer, moved: Section, sections: readonly Sectio
   copy.copy(head, last);
 }
 
-/** Its own address where `size` bytes fit before the next section, otherwise behind all of them. */
+/**
+ * Returns the section's own address if `size` bytes fit before the next section, otherwise one after all of
+ * them.
+ */
 function placeFor(
   section: Section,
   size: number,
@@ -131,19 +133,22 @@ function placeFor(
   const next = sections.map(({ address }) => address).filter((address) => address > section.address);
   if (section.address + size <= Math.min(...next, MAX_IMAGE_BYTES)) return section.address;
   const ends = sections.map(({ address, virtualSize, name, offset }) =>
-    // Old stubs start the kernel where it was loaded, and it unpacks itself over what is behind it.
+    // Old stubs start the kernel where it was loaded, and it unpacks itself over what follows.
     name === '.linux' ? address + Math.max(virtualSize, kernelMemory(image, offset)) : address + virtualSize,
   );
   return roundUp(Math.max(...ends), sectionAlignment);
 }
 
-/** A section's text: old tools end it with a NUL. */
+/** Returns a section's text without the NUL that old tools append. */
 export function withoutNuls(bytes: Buffer): Buffer {
   const end = bytes.indexOf(0);
   return Buffer.from(end === -1 ? bytes : bytes.subarray(0, end));
 }
 
-/** Version of the x86 kernel that `linux` is (`kernel_version` of the same page), null for any other. */
+/**
+ * Returns the version of the x86 kernel in `linux` (`kernel_version` of the same page), or null for any other
+ * content.
+ */
 export function kernelVersion(linux: Buffer): string | null {
   if (linux.length < 0x264 || linux.toString('latin1', 0x202, 0x206) !== 'HdrS') return null;
   const start = linux.readUInt16LE(0x20e) + 0x200;
@@ -151,7 +156,7 @@ export function kernelVersion(linux: Buffer): string | null {
   return /^[\w.+~-]+/.exec(text)?.[0] ?? null;
 }
 
-/** `init_size` of an x86 kernel (Documentation/arch/x86/boot.rst), 0 for any other. */
+/** Returns `init_size` of an x86 kernel (Documentation/arch/x86/boot.rst), or 0 for any other content. */
 function kernelMemory(image: Buffer, offset: number): number {
   if (offset + 0x264 > image.length || image.toString('latin1', offset + 0x202, offset + 0x206) !== 'HdrS')
     return 0;
@@ -165,8 +170,8 @@ function readHeaders(bytes: Buffer, size: number): Headers {
     checkPlaces(headers, Math.min(head.length, size), size);
     return headers;
   } catch (error) {
-    // A read behind the end: the headers are cut off, or lead out of what headers can be.
-    if (error instanceof RangeError) throw damaged('it is no PE program');
+    // A read past the end: the headers are truncated, or point outside of the file.
+    if (error instanceof RangeError) throw damaged('it is not a PE program');
     throw error;
   }
 }
@@ -174,12 +179,12 @@ function readHeaders(bytes: Buffer, size: number): Headers {
 function parseHeaders(head: Buffer): Headers {
   const signature = head.readUInt32LE(0x3c);
   if (head.toString('latin1', 0, 2) !== 'MZ' || head.readUInt32LE(signature) !== 0x4550)
-    throw damaged('it is no PE program');
+    throw damaged('it is not a PE program');
   const coff = signature + 4;
   const optional = coff + 20;
   const optionalSize = head.readUInt16LE(coff + 16);
   const magic = head.readUInt16LE(optional);
-  if (magic !== 0x10b && magic !== 0x20b) throw damaged('it is no PE program');
+  if (magic !== 0x10b && magic !== 0x20b) throw damaged('it is not a PE program');
   const directories = optional + (magic === 0x20b ? 112 : 96);
   const certificates = directories + 4 * 8;
   const hasCertificates =
@@ -201,7 +206,7 @@ function parseHeaders(head: Buffer): Headers {
 
 function readSection(head: Buffer, header: number): Section {
   const rawSize = head.readUInt32LE(header + 16);
-  // Firmware takes 0 for all of it.
+  // Firmware treats 0 as the whole of it.
   const virtualSize = head.readUInt32LE(header + 8) || rawSize;
   return {
     name: head.toString('latin1', header, header + 8).replace(/\0+$/, ''),
@@ -215,18 +220,18 @@ function readSection(head: Buffer, header: number): Section {
 }
 
 /**
- * All that is read or written of the headers stands before the first section; sections are in the file, and
- * share no bytes: a small file would become a large one.
+ * Checks that all headers that are read or written are before the first section, and that the sections are
+ * inside the file and do not overlap: otherwise a small file would become a large one.
  */
 function checkPlaces({ sections, optional, certificates }: Headers, headBytes: number, size: number): void {
   const filled = sections.filter(({ rawSize }) => rawSize > 0).sort((a, b) => a.offset - b.offset);
   const headers = sections.map(({ header }) => header + SECTION_HEADER_BYTES);
   const end = Math.max(optional + 68, certificates + 8, ...headers);
-  if (end > Math.min(headBytes, filled[0]?.offset ?? headBytes)) throw damaged('its headers are cut off');
+  if (end > Math.min(headBytes, filled[0]?.offset ?? headBytes)) throw damaged('its headers are truncated');
   for (const [index, section] of filled.entries()) {
     const next = filled[index + 1];
     if (section.offset + section.rawSize > Math.min(next?.offset ?? size, size))
-      throw damaged(`its section ${section.name} is cut off`);
+      throw damaged(`its section ${section.name} is truncated`);
   }
 }
 
@@ -241,6 +246,6 @@ const roundUp = (value: number, unit: number): number => Math.ceil(value / unit)
 function damaged(why: string): Hyper2kvmError {
   return new Hyper2kvmError('guest.unified-image', `the unified kernel image cannot be read: ${why}`, {
     advice:
-      'Make the image anew in the guest, with virtio_pci and virtio_blk in its initramfs, before the conversion.',
+      'Rebuild the image in the guest, with virtio_pci and virtio_blk in its initramfs, before the conversion.',
   });
 }

@@ -9,10 +9,10 @@ import { assertModules, missingModules, putModules, unprovenInitramfs } from './
 import { causeFields, type ExecuteContext, type OperationKind } from './operation.js';
 
 /**
- * Appends one newc archive with `files` (guest paths under the kernel's modules directory) to the initramfs
- * `path`. The kernel unpacks concatenated archives in order, so the missing drivers go behind what is there
- * (Linux: driver-api/early-userspace). `lib` is the directory of the initramfs that they go under. `modules`
- * are the names that must be listed afterwards.
+ * Appends one newc archive with `files` (guest paths under the kernel's module directory) to the initramfs at
+ * `path`. The kernel unpacks concatenated archives in order, so the missing drivers are added to those that
+ * are there (Linux: driver-api/early-userspace). They go under the initramfs's directory `lib`. `modules` are
+ * the names that must be listed afterwards.
  */
 const schema = z.object({
   op: z.literal('append_initramfs'),
@@ -23,8 +23,8 @@ const schema = z.object({
   files: z.array(z.string()),
   modules: z.array(z.string()),
   /**
-   * Configuration files inside that the archive replaces, by their path there; null: hidden by a link to
-   * nowhere.
+   * Configuration files inside that the archive replaces, by their path there; null replaces a file by a link
+   * whose target does not exist.
    */
   replace: z.array(z.object({ path: z.string(), text: z.string().nullable() })).optional(),
 });
@@ -60,15 +60,14 @@ export const appendInitramfs: OperationKind<AppendInitramfs> = {
     const appendix = buildAppendix(contents, lib, listing, replace);
     await guest.append(path, appendix, offset);
     const appended = await readBack(guest, operation, offset, appendix, context.signal);
-    // Kernels of one flavour share an initramfs (Arch): the next archive goes behind this one.
+    // Kernels of one flavour share an initramfs (Arch), so the next archive is appended after this one.
     context.listings[path] = withAppended(listing, appended);
     return [proofOf(operation, appendix)];
   },
 };
 
 /**
- * The text of a file inside an initramfs is no file of the guest that patch(1) could find: it is shown as a
- * remark.
+ * Returns the remark for a file inside an initramfs: it is not a file of the guest that patch(1) could find.
  */
 function replacement({ path, text }: { path: string; text: string | null }): string[] {
   if (text === null) return [`  without its ${path}`];
@@ -77,7 +76,8 @@ function replacement({ path, text }: { path: string; text: string | null }): str
 }
 
 /**
- * A rebuild before this may have made a unified image anew, with all drivers in it (kernel-install's hooks).
+ * Checks an image that a rebuild before this one may have replaced, with all drivers in it (kernel-install's
+ * hooks).
  */
 async function provenAnew(
   guest: GuestWriter,
@@ -86,7 +86,7 @@ async function provenAnew(
 ): Promise<string> {
   const { unreadable, files } = await listInThread(await guest.read(path), signal);
   if (replace === undefined && unreadable === null && missingModules(files, modules).length === 0)
-    return `${path}: made anew by the guest, ${modules.length} modules listed on reading back`;
+    return `${path}: rebuilt by the guest, ${modules.length} modules listed on reading back`;
   throw new Hyper2kvmError('fix.initramfs-changed', `${path} is not the file that INSPECT listed`, {
     advice: 'Retry from INSPECT: `hyper2kvm retry JOB --from inspect`.',
   });
@@ -95,8 +95,8 @@ async function provenAnew(
 const modulesIn = ({ files }: AppendInitramfs) => files.filter((file) => /\.ko(\.\w+)?$/.test(file));
 
 /**
- * Lists the appended bytes as they are read back from the guest's filesystem, with offsets from where they
- * begin. What was in the file before was listed by INSPECT and did not change: only its end was written.
+ * Lists the appended bytes as read back from the guest's filesystem, with offsets from where they begin.
+ * INSPECT listed what was in the file before, which did not change: only its end was written.
  */
 async function readBack(
   guest: GuestWriter,
@@ -109,7 +109,7 @@ async function readBack(
   const size = await sizeOf(guest, path);
   const readBack = await guest.readAt(path, offset, appendix.length);
   if (size !== offset + appendix.length || !readBack.equals(appendix)) {
-    throw unprovenInitramfs(path, 'what was appended reads back differently');
+    throw unprovenInitramfs(path, 'the appended bytes differ when read back');
   }
   const listing = await listInitramfs(readBack, signal);
   assertModules(path, listing, modulesIn(operation));
@@ -128,8 +128,8 @@ function proofOf(operation: AppendInitramfs, appendix: Buffer): string {
 }
 
 /**
- * What the file lists with `appended` behind it; link and directory entries that are there already are not
- * made again by the next archive.
+ * Returns the file's listing with `appended` added. Links and directories that exist already are not created
+ * again by the next archive.
  */
 function withAppended(listing: InitramfsListing, appended: InitramfsListing): InitramfsListing {
   const both = (a: readonly string[], b: readonly string[]) => [...new Set([...a, ...b])].sort();

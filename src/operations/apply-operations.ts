@@ -2,7 +2,8 @@ import type { GuestDraft, GuestState } from './operation.js';
 import { kindOf, type Operation } from './registry.js';
 
 /**
- * The guest as it is after `operations`, in their order. What a program of the guest does is not known. Pure.
+ * Returns the guest as it is after `operations`, in their order, except for what programs of the guest do.
+ * Pure.
  */
 export function applyOperations<Guest extends GuestState>(
   guest: Guest,
@@ -14,7 +15,7 @@ export function applyOperations<Guest extends GuestState>(
   return { ...guest, ...draft };
 }
 
-/** The same in place. */
+/** Does the same in place. */
 export function applyTo(draft: GuestDraft, operations: readonly Operation[]): void {
   for (const operation of operations) kindOf(operation).applyTo(draft, operation);
 }

@@ -23,7 +23,7 @@ export const copyFile: OperationKind<CopyFile> = {
     if (from === null) return;
     const path = realPath(tree, operation.path);
     putEntry(tree, { ...from, path });
-    // The tree has the command line of a unified image as a file of its own.
+    // The tree has the command line of a unified image as a separate file.
     const commandLine = tree.lstat(sectionPath(from.path, '.cmdline'));
     if (commandLine !== null) putEntry(tree, { ...commandLine, path: sectionPath(path, '.cmdline') });
   },

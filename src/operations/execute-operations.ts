@@ -7,8 +7,7 @@ export interface Execution extends ExecuteContext {
 }
 
 /**
- * Executes the operations in their order. Returns what was read back and proven on the way. The first failure
- * ends it.
+ * Executes the operations in order, stopping at the first failure. Returns what was read back and checked.
  */
 export async function executeOperations(
   guest: GuestWriter,

@@ -3,8 +3,8 @@ import { type InitramfsListing, moduleName } from '../guest/initramfs-listing.js
 import type { GuestDraft } from './operation.js';
 
 /**
- * The identity of the draft with `modules` in the initramfs at `path`, and its copies of the guest's files as
- * `texts` makes them.
+ * Changes the draft's identity: adds `modules` to the initramfs at `path`, and passes its copies of the
+ * guest's files through `texts`.
  */
 export function putModules(
   draft: GuestDraft,
@@ -28,21 +28,21 @@ export function putModules(
   draft.identity = { ...draft.identity, kernels };
 }
 
-/** Throws `fix.initramfs-unproven` unless the listing could be made and has every one of `modules`. */
+/** Throws `fix.initramfs-unproven` unless the listing is complete and has every one of `modules`. */
 export function assertModules(path: string, listing: InitramfsListing, modules: readonly string[]): void {
   const missing = missingModules(listing.files, modules);
   if (listing.unreadable !== null || missing.length > 0)
     throw unprovenInitramfs(path, listing.unreadable ?? `it does not list ${missing.join(', ')}`);
 }
 
-/** Those of `wanted` that are not among the listed files. */
+/** Returns those of `wanted` that are not among the listed files. */
 export function missingModules(files: readonly string[], wanted: readonly string[]): string[] {
   const listed = new Set(files.map(moduleName));
   return wanted.filter((name) => !listed.has(moduleName(name)));
 }
 
 export function unprovenInitramfs(path: string, why: string): Hyper2kvmError {
-  return new Hyper2kvmError('fix.initramfs-unproven', `the drivers in ${path} are not proven: ${why}`, {
+  return new Hyper2kvmError('fix.initramfs-unproven', `could not verify the drivers in ${path}: ${why}`, {
     advice: 'Retry with fix.initramfs = "rebuild" (`hyper2kvm retry JOB --set fix.initramfs=rebuild`).',
   });
 }

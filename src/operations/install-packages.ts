@@ -8,8 +8,8 @@ import { causeFields, type OperationKind } from './operation.js';
 
 /**
  * Copies the packages (names in the host's `directory`, with their SHA-256) to /var/tmp of the guest, runs
- * `command` with their guest paths behind it, removes them, and proves that one of `programs` (guest paths)
- * is there.
+ * `command` with their guest paths appended, removes them, and checks that one of `programs` (guest paths)
+ * exists.
  */
 const schema = z.object({
   op: z.literal('install_packages'),
@@ -22,8 +22,8 @@ const schema = z.object({
 export type InstallPackages = z.infer<typeof schema>;
 
 /**
- * Debian's way to forbid services to start (invoke-rc.d(8)): the packages' scripts run in the appliance,
- * where nothing of the guest's runs.
+ * Debian's way to keep services from starting (invoke-rc.d(8)): the packages' scripts run in the appliance,
+ * where the guest's services do not run.
  */
 const POLICY = '/usr/sbin/policy-rc.d';
 
@@ -47,11 +47,9 @@ export const installPackages: OperationKind<InstallPackages> = {
     for (const { file, sha256 } of packages) {
       const content = await readFile(join(directory, file));
       if (createHash('sha256').update(content).digest('hex') !== sha256)
-        throw new Hyper2kvmError(
-          'fix.packages-changed',
-          `${join(directory, file)} is not the file that PLAN saw`,
-          { advice: 'Retry from PLAN: `hyper2kvm retry JOB --from plan`.' },
-        );
+        throw new Hyper2kvmError('fix.packages-changed', `${join(directory, file)} was changed after PLAN`, {
+          advice: 'Retry from PLAN: `hyper2kvm retry JOB --from plan`.',
+        });
       const copy = `/var/tmp/hyper2kvm-${file}`;
       await guest.create(copy, content, 0o644);
       copies.push(copy);
@@ -63,7 +61,7 @@ export const installPackages: OperationKind<InstallPackages> = {
     } catch (error) {
       throw new Hyper2kvmError(
         'fix.packages-failed',
-        `the guest did not install them: ${errorRecord(error).message}`,
+        `the guest could not install them: ${errorRecord(error).message}`,
         {
           advice: `Put every package that they need into ${directory}, or convert without fix.guest_agent_packages.`,
           cause: error,
@@ -78,8 +76,8 @@ export const installPackages: OperationKind<InstallPackages> = {
     }
     throw new Hyper2kvmError(
       'fix.packages-failed',
-      `${programs.join(' or ')} is not there after the installation`,
-      { advice: `Look whether the packages in ${directory} are those of this system.` },
+      `${programs.join(' or ')} does not exist after the installation`,
+      { advice: `Check that the packages in ${directory} are for this system.` },
     );
   },
 };

@@ -4,10 +4,10 @@ import type { InitramfsListing } from '../guest/initramfs-listing.js';
 import type { GuestTree, GuestTreeDraft } from '../guest/tree.js';
 import type { Identity } from '../model/identity.js';
 
-/** In every operation beside the fields of its kind: which fixer plans it, and why. */
+/** The fields of every operation beside those of its kind: which fixer plans it, and why. */
 export const causeFields = { fixer: z.string(), reason: z.string() };
 
-/** Text is UTF-8, or Latin-1 where the file's bytes are not valid UTF-8, so that none of them is lost. */
+/** UTF-8, or Latin-1 for a file whose bytes are not valid UTF-8, so that no byte is lost. */
 export const textEncoding = z.enum(['utf8', 'latin1']);
 
 interface AnyOperation {
@@ -22,16 +22,13 @@ export interface GuestState {
   tree: GuestTree;
 }
 
-/**
- * The guest as it will be, while operations are planned: the tree is changed in place, the identity is
- * replaced.
- */
+/** The guest as planned so far: the tree is changed in place, the identity is replaced. */
 export interface GuestDraft {
   identity: Identity;
   readonly tree: GuestTreeDraft;
 }
 
-/** What is done to the text of one file; null where it is not there before or afterwards. */
+/** A change to the text of one file; null if it does not exist before or afterwards. */
 interface TextChange {
   path: string;
   before: string | null;
@@ -39,45 +36,44 @@ interface TextChange {
 }
 
 interface OperationDiff {
-  /** Null where there is no text to show. */
+  /** Null if there is no text to show. */
   text: TextChange | null;
   /** What the text does not show, line by line. */
   remarks: readonly string[];
 }
 
 /**
- * What must be found at `path` when all operations are done. A later operation's word on the same path
- * counts.
+ * What must be found at `path` when all operations are done. A later operation on the same path overrides it.
  */
 export interface Outcome {
   path: string;
-  /** The content, null: nothing is there, or the path of the file that it is a copy of. */
+  /** The content, null if nothing must be there, or the path of the file that it is a copy of. */
   content: Buffer | null | { copyOf: string };
 }
 
 export interface ExecuteContext {
   signal: AbortSignal;
-  /** What each initramfs holds, by guest path: INSPECT's listing and what was appended since. */
+  /** The listing of each initramfs by guest path: INSPECT's, and what was appended since. */
   listings: Record<string, InitramfsListing>;
 }
 
 /**
- * One kind of operation: what FIX may do to a guest, and everything that the product knows about it. An
+ * A kind of operation: something FIX may do to a guest, and everything that the product knows about it. An
  * operation is plain JSON. Its paths are absolute in the guest.
  */
 export interface OperationKind<O extends AnyOperation> {
   op: O['op'];
   schema: z.ZodType<O> & z.core.$ZodTypeDiscriminable;
   /**
-   * The guest path that it changes, or the command that it runs: plan.diff shows together what has the same.
+   * Returns the guest path that it changes, or the command that it runs; plan.diff groups operations by it.
    */
   subject(operation: O): string;
-  /** In a few words, unescaped. */
+  /** Returns a short title, not escaped. */
   title(operation: O): { verb: string; object: string };
   diff(operation: O): OperationDiff;
-  /** Makes the draft what the guest is after the operation. */
+  /** Changes the draft to the guest after the operation. */
   applyTo(draft: GuestDraft, operation: O): void;
-  /** Does it. Returns what was read back and found right, one line each. */
+  /** Executes the operation. Returns what was read back and found correct, one line each. */
   execute(guest: GuestWriter, operation: O, context: ExecuteContext): Promise<string[]>;
   outcome?(operation: O): Outcome | null;
 }

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { devicesSchema, plannedNicSchema, warningSchema } from '../model/plan.js';
 import { operationSchema } from './registry.js';
 
-/** `plan.json`. */
+/** The contents of plan.json. */
 export const planSchema = z.object({
   version: z.literal(1),
   operations: z.array(operationSchema),

@@ -4,7 +4,7 @@ import { Hyper2kvmError } from '../errors/error.js';
 import type { Outcome } from './operation.js';
 import { kindOf, type Operation } from './registry.js';
 
-/** Reads every changed, removed or copied file back from the guest and compares. Throws `fix.unproven`. */
+/** Reads every changed, removed or copied file back from the guest and compares it. Throws `fix.unproven`. */
 export async function proveOutcomes(guest: GuestWriter, operations: readonly Operation[]): Promise<string[]> {
   const outcomes = new Map<string, Outcome['content']>();
   for (const operation of operations) {
@@ -24,16 +24,16 @@ async function differenceAt(
   content: Outcome['content'],
 ): Promise<string | null> {
   const isThere = await isFile(guest, path);
-  if (content === null) return isThere ? 'it is still there' : null;
-  if (!isThere) return 'it is not there';
+  if (content === null) return isThere ? 'it still exists' : null;
+  if (!isThere) return 'it does not exist';
   const isCopy = !Buffer.isBuffer(content);
   const expected = isCopy ? await guest.read(content.copyOf) : content;
   if ((await guest.read(path)).equals(expected)) return null;
-  return isCopy ? `it is not the same as ${content.copyOf}` : 'it reads back differently';
+  return isCopy ? `it is not the same as ${content.copyOf}` : 'its content differs';
 }
 
 export function unproven(path: string, why: string): Hyper2kvmError {
-  return new Hyper2kvmError('fix.unproven', `${path} is not as planned: ${why}`, {
+  return new Hyper2kvmError('fix.unproven', `${path} differs from the plan after writing: ${why}`, {
     advice: 'Nothing was delivered. Send report.json and plan.json with a bug report.',
   });
 }

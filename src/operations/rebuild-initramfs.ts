@@ -4,7 +4,7 @@ import { listInThread } from '../guest/list-in-thread.js';
 import { assertModules, putModules } from './initramfs-modules.js';
 import { causeFields, type OperationKind } from './operation.js';
 
-/** Runs the guest's own tool, then proves that the initramfs `path` lists `modules`. */
+/** Runs the guest's own tool, then checks that the initramfs at `path` lists `modules`. */
 const schema = z.object({
   op: z.literal('rebuild_initramfs'),
   ...causeFields,
@@ -22,10 +22,10 @@ export const rebuildInitramfs: OperationKind<RebuildInitramfs> = {
   title: ({ path, command }) => ({ verb: 'rebuild', object: `${path}: ${command.join(' ')}` }),
   diff: ({ command }) => ({ text: null, remarks: [`run ${command.join(' ')}`] }),
   applyTo(draft, { path, modules }) {
-    // It copies the guest's files anew, as they are after the plan.
+    // The tool copies the guest's files again, as they are after the plan.
     putModules(draft, path, modules, () => ({}));
   },
-  /** The tool writes where the initramfs was, so a copy is kept until the new one lists the drivers. */
+  /** The tool overwrites the initramfs, so a copy is kept until the new one lists the drivers. */
   async execute(guest, { path, command, modules }, { signal }) {
     const backup = `${path}.hyper2kvm-before`;
     await guest.copy(path, backup);

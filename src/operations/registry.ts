@@ -9,7 +9,7 @@ import { run } from './run.js';
 import { symlink } from './symlink.js';
 import { writeFile } from './write-file.js';
 
-/** Every kind of operation. All else that the product knows of them is derived from this list. */
+/** Every kind of operation. Everything else that the product knows about them is derived from this list. */
 export const KINDS = [
   writeFile,
   remove,
@@ -21,7 +21,7 @@ export const KINDS = [
   run,
 ] as const;
 
-/** What FIX may do to a guest. */
+/** Anything that FIX may do to a guest. */
 export type Operation = z.infer<(typeof KINDS)[number]['schema']>;
 
 const [first, ...others] = KINDS;
@@ -33,7 +33,7 @@ export const operationSchema: z.ZodType<Operation> = z.discriminatedUnion('op', 
 
 const BY_NAME = new Map<Operation['op'], OperationKind<Operation>>(KINDS.map((kind) => [kind.op, kind]));
 
-/** What the product knows about the operation's kind. */
+/** Returns the kind of an operation. */
 export function kindOf({ op }: Operation): OperationKind<Operation> {
   const kind = BY_NAME.get(op);
   if (kind === undefined) throw new Error(`no such operation: ${op}`);

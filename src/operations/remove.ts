@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { causeFields, type OperationKind, textEncoding } from './operation.js';
 
-/** Removes a file or a link. `before` is null for a link and where the text is not known. */
+/** Removes a file or a link. `before` is null for a link and if the text is unknown. */
 const schema = z.object({
   op: z.literal('remove'),
   ...causeFields,

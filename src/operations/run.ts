@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { causeFields, type OperationKind } from './operation.js';
 
-/** Runs a program of the guest. What it does is not known to the plan. */
+/** Runs a program of the guest, whose effects the plan cannot know. */
 const schema = z.object({ op: z.literal('run'), ...causeFields, command: z.array(z.string()) });
 export type Run = z.infer<typeof schema>;
 

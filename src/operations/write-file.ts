@@ -3,8 +3,8 @@ import { causeFields, type OperationKind, textEncoding } from './operation.js';
 import { putEntry, ROOT_OWNED, realPath } from './tree.js';
 
 /**
- * Rewrites in place (same inode, owner, mode, xattrs) where `before` is not null, else creates the file with
- * `mode`, root:root.
+ * Rewrites a file in place (same inode, owner, mode, xattrs) if `before` is not null, otherwise creates it
+ * with `mode`, root:root.
  */
 const schema = z.object({
   op: z.literal('write_file'),

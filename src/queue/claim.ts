@@ -1,16 +1,18 @@
 import type { ErrorRecord } from '../errors/error.js';
 
 /**
- * One name of a drop as it was when the claim was decided: only that very file is taken, not one that has the
+ * One name of a drop as it was when the claim was decided: only this file is taken, not another that gets the
  * name later.
  */
 export interface ClaimedEntry {
   name: string;
   device: number;
   inode: number;
-  /** Time of birth (ms since the epoch): inode numbers are reused. Missing in claims of older daemons. */
+  /**
+   * Birth time (ms since the epoch), because inode numbers are reused. Missing in claims of older daemons.
+   */
   bornMs?: number;
-  /** `EntryState.fingerprint`: nothing in it was touched as long as this is the same. */
+  /** `EntryState.fingerprint`: unchanged as long as nothing in it is touched. */
   fingerprint: string;
 }
 
@@ -24,7 +26,7 @@ export interface Claim {
   refused: ErrorRecord | null;
   reservedBytes: number;
   /**
-   * `moving`: by rename. `copying`: onto another filesystem. `copied`: the copies are complete and durable,
+   * `moving`: by rename. `copying`: to another filesystem. `copied`: the copies are complete and durable, and
    * the originals are being removed.
    */
   phase: 'moving' | 'copying' | 'copied';

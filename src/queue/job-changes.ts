@@ -5,8 +5,8 @@ import type { Claim } from './claim.js';
 import type { Decision, Lease, RetryRequest } from './store.js';
 
 /**
- * What each step of a job's life does to it, as pure functions: the implementations of `QueueStore` only
- * read, apply and write. `updatedAt` is theirs to set.
+ * Pure functions for each step of a job's life: implementations of `QueueStore` only read, apply and write.
+ * They also set `updatedAt`.
  */
 export function newJob(claim: Claim, entries: readonly string[], now: string): Job {
   return {
@@ -40,7 +40,8 @@ export function newJob(claim: Claim, entries: readonly string[], now: string): J
 }
 
 /**
- * Null when it may not start. What is decided only has to be published: that frees space, whatever is paused.
+ * Returns the started job, or null if it may not start. A job whose outcome is decided may start even if the
+ * queue is paused: it only needs publishing, which frees space.
  */
 export function started(job: Job, owner: string, isPaused: boolean, now: string): Job | null {
   if (job.state !== 'queued' || (isPaused && job.outcome === null)) return null;
@@ -54,11 +55,11 @@ export function leaseOf({ job, owner, token }: Job): Lease {
   return { job, owner, token };
 }
 
-/** The job if the lease still is the right to work on it. Throws `queue.lease-lost`. */
+/** Returns the job if the lease still entitles its holder to work on it. Throws `queue.lease-lost`. */
 export function held(job: Job | null, lease: Lease): Job {
   if (job !== null && isHeld(job, lease)) return job;
-  throw new Hyper2kvmError('queue.lease-lost', `job ${lease.job} is not this worker’s any more`, {
-    advice: 'It was started again, here or on another host; that run decides what becomes of it.',
+  throw new Hyper2kvmError('queue.lease-lost', `job ${lease.job} no longer belongs to this worker`, {
+    advice: 'It was started again, here or on another host, and that run determines its outcome.',
   });
 }
 
@@ -72,7 +73,7 @@ export function recorded(job: Job, record: StageRecord): Job {
   return { ...job, records, crashes: record.status === 'completed' ? 0 : job.crashes };
 }
 
-/** Whether the stage really ran, for the totals. */
+/** True if the stage really ran and counts in the totals. */
 export function hasRun({ status }: StageRecord): boolean {
   return status === 'completed' || status === 'failed' || status === 'cancelled';
 }
@@ -81,7 +82,7 @@ export function reserved(job: Job, bytes: number, atLeast: boolean): Job {
   return { ...job, reservedBytes: atLeast ? Math.max(bytes, job.reservedBytes) : bytes };
 }
 
-/** Cancelled meanwhile, it keeps the place of its result. */
+/** If the job was cancelled meanwhile, it keeps the directory of its result. */
 export function reopened(job: Job): Job {
   return { ...job, reopen: null, directory: job.outcome === null ? null : job.directory };
 }
@@ -96,22 +97,22 @@ export function decided(job: Job, { instead, ...decision }: Decision): Job {
   return {
     ...job,
     failedStage: job.failedStage ?? failedStage,
-    // The same, with what the stage failed with among its causes.
+    // The same error, but with the stage's failure among its causes.
     error: error !== null && error.code === job.error?.code ? error : job.error,
     result: result ?? job.result,
   };
 }
 
 /**
- * The record that the checkpoint of the failed stage gets where the stage did not accept its own output; null
- * where the decision is another one.
+ * Returns the record for the checkpoint of a stage that did not accept its own output; null for any other
+ * decision.
  */
 export function refusedRecord(job: Job, { outcome, failedStage, instead }: Decision): StageRecord | null {
   if (job.outcome !== (instead ?? null) || outcome !== 'failed') return null;
   return job.records.find(({ stage }) => stage === failedStage) ?? null;
 }
 
-/** Null when the job is not as it was when the caller read it. */
+/** Returns null if the job has changed since the caller read it. */
 export function cancelled(job: Job, seen: Job, decision: Decision): Job | null {
   const isSame = job.state === seen.state && job.token === seen.token && job.outcome === seen.outcome;
   return isSame && isActive(job) ? decided(job, decision) : null;
@@ -135,7 +136,7 @@ export function finished(job: Job): Job {
   return { ...job, ...over, state: job.outcome };
 }
 
-/** Null when the job is not as it was when the caller read it. */
+/** Returns null if the job has changed since the caller read it. */
 export function retried(job: Job, seen: Job, { overrides, reservedBytes }: RetryRequest): Job | null {
   if (isActive(job) || job.state !== seen.state || job.token !== seen.token) return null;
   return {
@@ -145,7 +146,7 @@ export function retried(job: Job, seen: Job, { overrides, reservedBytes }: Retry
     reopen: job.directory,
     reservedBytes,
     waitsForBytes: reservedBytes,
-    // Read again: the job.toml may have been mended in the failed directory.
+    // Read again: the job.toml may have been corrected in the failed directory.
     refused: job.refused?.code.startsWith('job-options.') ? null : job.refused,
     outcome: null,
     error: null,

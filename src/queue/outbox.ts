@@ -1,6 +1,6 @@
-/** One event for one receiver. `body`: the JSON that is sent. */
+/** An event for one receiver. `body` is the JSON that is sent. */
 export interface NewNotification {
-  /** Unique; the receiver knows a repeated delivery by it. */
+  /** Unique; it lets the receiver recognise a repeated delivery. */
   key: string;
   /** Name of the receiver in the configuration. */
   target: string;
@@ -10,33 +10,33 @@ export interface NewNotification {
 
 export interface PendingNotification extends NewNotification {
   id: number;
-  /** Failed ones so far. */
+  /** Failed attempts so far. */
   attempts: number;
 }
 
 export type NotificationOutcome = 'delivered' | 'given_up';
 
-/** A clock that was set back by more than this must not hold a delivery: no wait is ever longer. */
+/** No wait is longer, so that setting the clock back further than this does not delay a delivery. */
 export const LONGEST_WAIT_MS = 600_000;
 
 /**
- * Notifications from the event (in the event's own transaction) until they are delivered or given up. Times
- * are milliseconds since 1970.
+ * Stores notifications from the event (in the event's own transaction) until they are delivered or given up.
+ * Times are in milliseconds since 1970.
  */
 export interface Outbox {
   add(notifications: readonly NewNotification[], now?: number): Promise<void>;
   /**
-   * The next to try; those that failed least go first, so that one which its receiver never takes holds up
-   * no other.
+   * Returns the next one to send. Those with the fewest failures come first, so that one which its receiver
+   * never accepts does not block the others.
    */
   due(target: string, now: number): Promise<PendingNotification | null>;
   postpone(id: number, attempts: number, nextAt: number): Promise<void>;
-  /** It leaves the outbox and is counted. */
+  /** Removes it from the outbox and counts it. */
   settle(notification: PendingNotification, outcome: NotificationOutcome): Promise<void>;
-  /** Receivers of what is in the outbox. */
+  /** Returns the receivers of everything in the outbox. */
   targets(): Promise<string[]>;
-  /** When the next one after `now` is due; null when nothing waits. */
+  /** Returns when the next one after `now` is due; null if nothing is waiting. */
   nextAt(now: number): Promise<number | null>;
-  /** Since the queue was made, by receiver; `pending` are in the outbox now. */
+  /** Returns the totals since the queue was created, by receiver; `pending` counts those in the outbox. */
   counts(): Promise<{ target: string; outcome: NotificationOutcome | 'pending'; count: number }[]>;
 }

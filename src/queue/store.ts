@@ -5,13 +5,13 @@ import type { Claim } from './claim.js';
 import type { NewNotification, Outbox } from './outbox.js';
 
 /**
- * The queue: the truth about jobs, claims, checkpoints and undelivered notifications. An implementation is a
- * folder beside this file. Each method is one transaction, durable when its promise resolves. Between two
- * calls others may have changed anything, so what has to happen together is one method, and a method that
- * depends on what its caller has read says how it finds out that this is not true any more.
+ * The queue, which is authoritative for jobs, claims, checkpoints and undelivered notifications. An
+ * implementation is a folder beside this file. Each method is one transaction, durable when its promise
+ * resolves. Between two calls others may change anything, so effects that must happen together are one
+ * method, and a method that depends on what its caller has read detects if that has changed.
  */
 export interface QueueStore {
-  /** Whoever works on jobs through this store; the same after a restart. */
+  /** Identifies the process that works on jobs through this store; the same after a restart. */
   readonly owner: string;
   readonly jobs: Jobs;
   readonly runs: Runs;
@@ -20,7 +20,7 @@ export interface QueueStore {
   readonly outbox: Outbox;
   readonly statistics: Statistics;
   readonly pause: Pause;
-  /** Rejects when the database does not answer. */
+  /** Rejects if the database does not answer. */
   ping(): Promise<void>;
   close(): Promise<void>;
 }
@@ -33,46 +33,47 @@ export interface JobFilter {
   since?: string;
 }
 
-/** What anybody may ask about jobs, and what a user may ask of one that he does not work on. */
+/** Queries about jobs, and changes that a user may request without holding a lease. */
 export interface Jobs {
   get(id: string): Promise<Job | null>;
   /**
-   * By id, by an unambiguous beginning of one, or the newest job of a VM; all ids that begin so otherwise.
+   * Finds a job by id, by an unambiguous prefix of one, or by the VM's name (its newest job); an ambiguous
+   * prefix gives all matching jobs.
    */
   find(text: string): Promise<Job[]>;
   /** Oldest first. */
   list(filter?: JobFilter): Promise<Job[]>;
-  /** Queued jobs in the order in which they are to start, as they were when the first one was asked for. */
+  /** Yields queued jobs in the order in which they will start, as of the time of the first request. */
   queued(): AsyncIterable<Job>;
   counts(): Promise<Record<QueueState, number>>;
-  /** Bytes promised to jobs that are not done, or with `running` only to those that run. */
+  /** Returns the bytes reserved for unfinished jobs, or with `running` only for running ones. */
   reservedBytes(options?: { running?: boolean; except?: string }): Promise<number>;
-  /** Null where there is no such job. */
+  /** Returns null if there is no such job. */
   setPriority(id: string, priority: number): Promise<Job | null>;
   /**
-   * Decides how a job ends that is queued or running. `seen` is the job as the caller knows it: null when it
-   * has moved on since, and nothing was changed. Whoever runs it has to be told to stop.
+   * Decides the outcome of a queued or running job. `seen` is the job as the caller knows it: returns null
+   * and changes nothing if it has changed since. The process that runs it must be told to stop.
    */
   cancel(seen: Job, decision: Decision): Promise<Job | null>;
-  /** Queues a job again that ended without a result; null when it has moved on since it was `seen`. */
+  /** Queues a job again that ended without a result; returns null if it has changed since it was `seen`. */
   retry(seen: Job, request: RetryRequest): Promise<Job | null>;
 }
 
 export interface RetryRequest {
   overrides: Record<string, string>;
   reservedBytes: number;
-  /** Forget the checkpoints of this stage and of those after it. */
+  /** Delete the checkpoints of this stage and of those after it. */
   from?: string | undefined;
 }
 
 /**
  * The right to work on a running job. Every method of `Runs` and `Checkpoints` that takes one rejects with
- * `queue.lease-lost`, and changes nothing, when the job is not running under this token any more.
+ * `queue.lease-lost`, and changes nothing, if the job is no longer running under this token.
  */
 export interface Lease {
   job: string;
   owner: string;
-  /** A fencing token: higher with each start of the job. */
+  /** A fencing token: it increases with each start of the job. */
   token: number;
 }
 
@@ -91,55 +92,58 @@ export interface Decision {
   failedStage: string | null;
   result?: JobResult;
   /**
-   * The outcome that this one replaces: of a result that cannot be published. By default only a job without
-   * an outcome gets this one. The first decision stands; a later one only adds what it knows.
+   * The outcome that this one replaces, for a result that cannot be published. By default only a job without
+   * an outcome gets this one: the first decision stands, and a later one only adds information.
    */
   instead?: Outcome;
 }
 
-/** What is done about a job while it runs. */
+/** Changes to a job while it runs. */
 export interface Runs {
   /**
-   * Makes a queued job a running one, in the transaction that reads it. Null when it is not queued any more,
-   * or when the queue is paused and its outcome is still open.
+   * Starts a queued job, in the transaction that reads it. Returns null if it is no longer queued, or if the
+   * queue is paused and its outcome is still open.
    */
   start(id: string): Promise<StartedJob | null>;
-  /** Keeps the leases alive; returns those that are lost. */
+  /** Extends the leases; returns those that are lost. */
   renew(leases: readonly Lease[]): Promise<Lease[]>;
   enterStage(lease: Lease, stage: string): Promise<Job>;
   /** Replaces the stage's record, and counts it if the stage really ran. */
   recordStage(lease: Lease, record: StageRecord): Promise<Job>;
-  /** The records of the whole run. The answer has an outcome if the job was cancelled meanwhile. */
+  /** Saves the records of the whole run. The returned job has an outcome if it was cancelled meanwhile. */
   endStages(lease: Lease, records: StageRecord[]): Promise<Job>;
   /**
-   * Promises the job so many bytes, with `atLeast` no less than before. Resolves with what is promised to the
-   * other running jobs.
+   * Reserves bytes for the job, with `atLeast` never fewer than before. Resolves with the bytes reserved for
+   * the other running jobs.
    */
   reserve(lease: Lease, bytes: number, options?: { atLeast?: boolean }): Promise<number>;
-  /** The drop is in the work directory again, or nowhere; the failed directory is gone. */
+  /**
+   * Records that the drop is in the work directory again or no longer exists, and that the failed directory
+   * is gone.
+   */
   reopened(lease: Lease): Promise<Job>;
-  /** The drop stays in the failed directory, which is where the job ends. */
+  /** Records that the drop stays in the failed directory, which becomes the job's final directory. */
   leftInFailed(lease: Lease): Promise<Job>;
   decide(lease: Lease, decision: Decision): Promise<Job>;
   requeue(lease: Lease, change?: { waitsForBytes?: number }): Promise<Job>;
   /**
-   * The decided outcome becomes the state, together with the notifications of that; the lease ends. `keep`:
-   * what of the checkpoints is still of use.
+   * Turns the decided outcome into the state, together with its notifications, and ends the lease. `keep`
+   * says which checkpoints are still needed.
    */
   finish(lease: Lease, keep: KeptCheckpoints, tell: (final: Job) => NewNotification[]): Promise<Job>;
-  /** After a crash: what this owner left running is queued again, one crash more on its account. */
+  /** After a crash, queues again what this owner left running, and counts one more crash for each. */
   requeueInterrupted(): Promise<Job[]>;
 }
 
-/** `records`: the outputs are in the report, and large. */
+/** `records` drops the outputs, which are large and in the report anyway. */
 export type KeptCheckpoints = 'all' | 'records' | 'none';
 
-/** The intents of claims, written before the first effect and gone with the last. */
+/** The intents of claims, written before the first effect and removed after the last. */
 export interface Claims {
   record(claim: Claim): Promise<void>;
   setPhase(job: string, phase: Claim['phase']): Promise<void>;
   pending(): Promise<Claim[]>;
-  /** The claim becomes a queued job. `entries`: what really is in the source directory. */
+  /** Turns the claim into a queued job. `entries`: what is really in the source directory. */
   commit(claim: Claim, entries: readonly string[]): Promise<Job>;
   forget(job: string): Promise<void>;
 }
@@ -148,16 +152,16 @@ export interface Checkpoints {
   /** In the order of the stages. */
   load(job: string): Promise<Checkpoint[]>;
   save(lease: Lease, checkpoint: Checkpoint): Promise<void>;
-  /** Forgets `stage` and all after it. */
+  /** Deletes the checkpoints of `stage` and all after it. */
   truncate(lease: Lease, stage: string): Promise<void>;
 }
 
-/** What the metrics want of the queue beside its counts. */
+/** What the metrics need from the queue beside its counts. */
 export interface Statistics {
   stageTotals(): Promise<StageTotal[]>;
-  /** Jobs by the verdict of their last boot. */
+  /** Number of jobs by the verdict of their last boot. */
   boots(): Promise<{ verdict: string; count: number }[]>;
-  /** When the longest-waiting job was queued (ISO 8601), or queued again; null when none waits. */
+  /** Returns when the longest-waiting job was queued, or queued again (ISO 8601); null if none is waiting. */
   oldestQueued(): Promise<string | null>;
 }
 
@@ -170,7 +174,7 @@ export interface StageTotal {
   bytes_written: number;
 }
 
-/** An operator's pause: it outlives a restart. */
+/** An operator's pause, which persists over restarts. */
 export interface Pause {
   isOn(): Promise<boolean>;
   /** False when it was so already: then nobody is told. */

@@ -9,7 +9,7 @@ import type { Screenshot } from './html-boot.js';
 const TAIL_BYTES = 64 * 1024;
 const TAIL_LINES = 120;
 
-/** The screens that boot.json names, with their pictures. */
+/** Returns the screenshots that boot.json names, with their images. */
 export async function readScreens(directory: string, boot: Boot | null): Promise<Screenshot[]> {
   const screens = boot?.screens ?? [];
   return Promise.all(
@@ -17,7 +17,7 @@ export async function readScreens(directory: string, boot: Boot | null): Promise
   );
 }
 
-/** The end of a serial log as text for people; empty when there is none. */
+/** Returns the end of a serial log as text for people; empty without a log. */
 export async function readSerialTail(file: string): Promise<string> {
   if (!(await exists(file))) return '';
   const log = await open(file, 'r');
@@ -31,7 +31,7 @@ export async function readSerialTail(file: string): Promise<string> {
   }
 }
 
-/** Pure part: control sequences out, line ends normalised, empty lines squeezed, the last lines. */
+/** Removes control sequences, normalises line ends, squeezes empty lines and keeps the last lines. Pure. */
 export function serialTail(text: string): string {
   const lines = withoutEscapes(text)
     .replace(/\r+\n/g, '\n')

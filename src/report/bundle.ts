@@ -18,7 +18,7 @@ import { letQemuPass } from './libvirt-access.js';
 
 import { buildReport, type Report, readOutputs, type StageOutputs } from './report.js';
 
-/** What both endings of a job are told. Times are ISO 8601 in UTC. */
+/** What both endings of a job need. Times are ISO 8601 in UTC. */
 interface OutcomeRequest {
   /** The job's id and the VM's (safe) name. */
   job: string;
@@ -31,43 +31,43 @@ interface OutcomeRequest {
   records: readonly StageRecord[];
   startedAt: string;
   finishedAt: string;
-  /** Where the drop is now, and the names of it in there. */
+  /** The current directory of the drop, and its names there. */
   source: { directory: string; entries: readonly string[] };
 }
 
 export interface BundleRequest extends OutcomeRequest {
   /**
-   * Where the bundle is built; on the filesystem of `workDirectory`. Whatever an earlier try left there is
+   * Where the bundle is built, on the filesystem of `workDirectory`. What an earlier attempt left there is
    * replaced.
    */
   bundleDirectory: string;
-  /** Absolute path that the bundle will have once published: the VM's disks are named there. */
+  /** The absolute path of the published bundle, which contains the VM's disks. */
   finalDirectory: string;
   /**
    * `archive` moves `source.directory` as a whole to `source/` in the bundle; `delete` and `leave` do not
    * touch it.
    */
   keepSource: JobOptions['config']['archive']['source'];
-  /** Of the drop that was converted (`sourceId`); null where that is not known (an older daemon's job). */
+  /** `sourceId` of the converted drop; null if unknown (a job from an older daemon). */
   sourceId: string | null;
   signal?: AbortSignal;
 }
 
 export interface FailureRequest extends OutcomeRequest {
   /**
-   * Where `reason.json`, `report.json`, `report.html`, `plan.*` and `boot/` are put. Created when missing.
-   * The source is the caller's to move.
+   * Where `reason.json`, `report.json`, `report.html`, `plan.*` and `boot/` are written; created if missing.
+   * The caller moves the source.
    */
   failedDirectory: string;
-  /** Of an interrupted `assembleBundle`: what it had moved is moved back first. */
+  /** The directory of an interrupted `assembleBundle`, from which everything is moved back first. */
   bundleDirectory?: string;
   error: ErrorRecord;
   failedStage: string | null;
 }
 
 /**
- * `reason.json`: why the VM is in failed/, for people and scripts: the error's code, message, advice and
- * causes, and where it happened.
+ * The contents of reason.json: why the VM is in failed/, for people and scripts. It has the error's code,
+ * message, advice and causes, and where it happened.
  */
 interface Reason extends ErrorRecord {
   job: string;
@@ -81,10 +81,11 @@ const KEPT_FILES = ['plan.json', 'plan.diff', 'job.log'] as const;
 const BOOT_DIRECTORY = 'boot';
 
 /**
- * Builds the whole bundle, fsynced, ready to be published by one rename. What is big (disks, source) is moved
- * by rename and last: there is no copy, also where hard links are refused (a file dropped by another user). A
- * call after a kill moves it back first and builds the bundle anew. Returns what report.json holds. Rejects
- * with the file system's errors, `source.changed`, `report.source-twice`, or the signal's reason.
+ * Builds the whole bundle, fsynced, ready to be published by one rename. Large files (disks, source) are
+ * moved by rename, at the end: nothing is copied, even if hard links are refused (a file dropped by another
+ * user). After a crash, the next call first moves them back and builds the bundle again. Returns the contents
+ * of report.json. Rejects with the filesystem's errors, `source.changed`, `report.source-twice`, or the
+ * signal's reason.
  */
 export async function assembleBundle(request: BundleRequest): Promise<Report> {
   const { workDirectory, bundleDirectory } = request;
@@ -93,7 +94,7 @@ export async function assembleBundle(request: BundleRequest): Promise<Report> {
   const moves = await bundleMoves(request, outputs, diskNames);
   await restoreMoved(moves, bundleDirectory);
   await emptyDirectory(bundleDirectory);
-  // What this cannot open is found closed, and the report says the command that opens it.
+  // A directory that this cannot open is reported as closed, with the command that opens it.
   await letQemuPass([bundleDirectory], request.signal === undefined ? {} : { signal: request.signal });
 
   const source = await digestConverted(request);
@@ -142,7 +143,7 @@ export async function assembleBundle(request: BundleRequest): Promise<Report> {
   return report;
 }
 
-/** Writes the files that explain a failure, fsynced. Safe to call again. Returns what report.json holds. */
+/** Writes the files that explain a failure, fsynced. Can be repeated. Returns the contents of report.json. */
 export async function writeFailure(request: FailureRequest): Promise<Report> {
   const { failedDirectory, workDirectory, error, failedStage } = request;
   const outputs = readOutputs(request.outputs);
@@ -190,7 +191,7 @@ async function deliverVm(
   return deliver(request, outputs, machine, await lookAtHost(machine, outputs.boot, request, signal));
 }
 
-/** Pure: what a person reads first. */
+/** Returns what people read first. Pure. */
 function failureReason(request: FailureRequest): Reason {
   const { job, vm, error, failedStage } = request;
   return {
@@ -201,7 +202,7 @@ function failureReason(request: FailureRequest): Reason {
     failed_at: request.finishedAt,
     what_to_do: [
       ...(error.advice === '' ? [] : [error.advice]),
-      'The original files are untouched in source/. Drop them into incoming again once the cause is gone, or:',
+      'The original files are untouched in source/. Drop them into incoming again once the cause is fixed, or run:',
       `hyper2kvm retry ${job}`,
     ],
   };
@@ -226,7 +227,7 @@ async function bundleMoves(
   return moves;
 }
 
-/** Nothing of the source may be in the bundle directory when that is emptied. */
+/** Checks that the bundle directory contains nothing of the source before it is emptied. */
 async function restoreMoved(moves: readonly Move[], bundleDirectory: string): Promise<void> {
   await undoMoves(moves);
   if (!(await exists(join(bundleDirectory, 'source')))) return;
@@ -237,7 +238,7 @@ async function restoreMoved(moves: readonly Move[], bundleDirectory: string): Pr
   );
 }
 
-/** Digests of the small things that are moved at the end, under the names they will have. */
+/** Returns the digests of the small files that are moved at the end, under their final names. */
 async function digestMoved(workDirectory: string): Promise<Digest[]> {
   const digests: Digest[] = [];
   for (const name of KEPT_FILES) {

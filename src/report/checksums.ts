@@ -6,8 +6,8 @@ import type { SourceFile } from '../model/report.js';
 const SLASH = Buffer.from('/');
 
 /**
- * All regular files below `directory`, sorted by the bytes of their paths. Links and special files are not
- * followed and not listed.
+ * Returns all regular files below `directory`, sorted by the bytes of their paths. Links and special files
+ * are neither followed nor listed.
  */
 async function listFiles(directory: string, below: Buffer = Buffer.alloc(0)): Promise<Buffer[]> {
   const here = below.length === 0 ? Buffer.from(directory) : joinBytes(Buffer.from(directory), below);
@@ -26,8 +26,9 @@ export function joinBytes(directory: Buffer, name: Buffer): Buffer {
 }
 
 /**
- * SHA-256 (hex) and size in bytes of a file, and its content forced to disk: what the bundle vouches for must
- * survive a power loss, and a freshly dropped file may be in the page cache only. Links are refused (ELOOP).
+ * Returns the SHA-256 (hex) and the size in bytes of a file, and syncs its content to disk: what the bundle
+ * lists must survive a power loss, and a freshly dropped file may be only in the page cache. Links are
+ * refused (ELOOP).
  */
 export async function digestFile(
   path: Buffer,
@@ -44,8 +45,8 @@ export async function digestFile(
 }
 
 /**
- * One line of a SHA256SUMS file as GNU coreutils writes and checks it: a name with a newline, a carriage
- * return or a backslash is escaped and the line says so with a leading backslash.
+ * Returns a line of a SHA256SUMS file as GNU coreutils writes and checks it: a name with a newline, a
+ * carriage return or a backslash is escaped, which a leading backslash indicates.
  */
 export function checksumLine(sha256: string, path: Buffer): Buffer {
   const escaped = path
@@ -55,13 +56,13 @@ export function checksumLine(sha256: string, path: Buffer): Buffer {
   return Buffer.from(`${mark}${sha256}  ${escaped}\n`, 'latin1');
 }
 
-/** `path` is relative to what was asked about. */
+/** `path` is relative to the directory that was digested. */
 export interface Digest {
   path: Buffer;
   sha256: string;
 }
 
-/** Size and digest of every regular file of a drop. */
+/** Returns size and digest of every regular file of a drop. */
 export async function digestSource(
   source: { directory: string; entries: readonly string[] },
   signal?: AbortSignal,
@@ -77,7 +78,7 @@ export async function digestSource(
   return files;
 }
 
-/** Digests of all regular files below `directory`, under `prefix` (empty for none). */
+/** Returns the digests of all regular files below `directory`, under `prefix` (empty for none). */
 export async function digestTree(directory: string, prefix: string): Promise<Digest[]> {
   const digests: Digest[] = [];
   for (const path of await listFiles(directory)) {

@@ -16,17 +16,19 @@ interface DeliveredJob {
   job: string;
   vm: string;
   options: JobOptions;
-  /** Absolute path that the bundle will have. */
+  /** The absolute path of the published bundle. */
   finalDirectory: string;
 }
 
-/** The VM of the bundle: as libvirt defines it, and how it is started on this host. */
+/** The VM of the bundle: its libvirt definition, and how to start it on this host. */
 export interface Delivered {
   domain: string;
   start: NonNullable<Report['start']>;
 }
 
-/** Returns the VM as VALIDATE booted it, with its own memory and CPUs, on the disks of the bundle. Pure. */
+/**
+ * Returns the VM as VALIDATE booted it, but with its own memory and CPUs, on the disks of the bundle. Pure.
+ */
 export function deliveredMachine(
   { options, finalDirectory }: Pick<DeliveredJob, 'options' | 'finalDirectory'>,
   outputs: StageOutputs,
@@ -45,18 +47,20 @@ export function deliveredMachine(
   });
 }
 
-/** What of this host the VM is started with. */
+/** The facts about this host that decide how the VM is started. */
 export interface Host extends StartHost {
   libvirt: LibvirtHost;
-  /** What libvirt, which may open /dev/kvm where this user may not, runs the VM on. */
+  /** What libvirt runs the VM on; it may open /dev/kvm even if this user may not. */
   libvirtAccelerator: 'kvm' | 'tcg';
-  /** Directories on the way to the disks that libvirt's QEMU may not pass through. */
+  /** Directories on the path to the disks that libvirt's QEMU may not pass through. */
   closed: readonly string[];
-  /** Who reads the commands where they are printed: root, or somebody who must name the system's libvirt. */
+  /** Whether the commands are printed for root; other users must name the system's libvirt. */
   isRoot: boolean;
 }
 
-/** Returns what is there: KVM where it has run the boot test or passes its own. */
+/**
+ * Returns the facts about this host. KVM counts if the boot test ran on it, or if it passes its own probe.
+ */
 export async function lookAtHost(
   machine: Machine,
   boot: StageOutputs['boot'],
@@ -102,7 +106,7 @@ export function deliver(job: DeliveredJob, outputs: StageOutputs, machine: Machi
   };
 }
 
-/** Lines for a shell, each of which may be pasted again. */
+/** Returns lines for a shell, each of which can be repeated. */
 function libvirtCommands({ vm, finalDirectory }: DeliveredJob, host: Host): string[] {
   const { libvirt, closed, isRoot } = host;
   const { isInstalled, user, network, isNetworkActive } = libvirt;

@@ -9,15 +9,15 @@ export interface DiffLine {
 }
 
 /**
- * What an operation does to a file's text, as unified diff lines with three lines of context. Empty for
- * operations without text.
+ * Returns what an operation changes in a file's text, as unified diff lines with three lines of context.
+ * Empty for operations without text.
  */
 export function operationDiff(operation: Operation): DiffLine[] {
   const { text } = kindOf(operation).diff(operation);
   return text === null ? [] : textDiff(text.before ?? '', text.after ?? '');
 }
 
-/** Characters of both texts: what is longer is in plan.diff alone. */
+/** Limit on the characters of both texts; a longer diff is only in plan.diff. */
 const LONGEST_SHOWN = 512 * 1024;
 
 function textDiff(before: string, after: string): DiffLine[] {
@@ -37,7 +37,7 @@ function lineKind(line: string): DiffLine['kind'] {
   return line.startsWith('-') ? 'remove' : 'context';
 }
 
-/** `operationDiff` of each of a plan's operations, while others have their turn. */
+/** Computes `operationDiff` for each operation of a plan, yielding to the event loop. */
 export async function operationDiffs(
   operations: readonly Operation[],
 ): Promise<ReadonlyMap<Operation, DiffLine[]>> {
@@ -49,7 +49,7 @@ export async function operationDiffs(
   return diffs;
 }
 
-/** What is done, in a few words; the object of it is a guest path or a command, unescaped. */
+/** Returns a short title; its object is a guest path or a command, not escaped. */
 export function operationTitle(operation: Operation): { verb: string; object: string } {
   return kindOf(operation).title(operation);
 }

@@ -5,16 +5,16 @@ import { digestSource } from './checksums.js';
 
 export interface ConvertedDrop {
   source: { directory: string; entries: readonly string[] };
-  /** Of the drop that the stages have read. */
+  /** The id of the drop that the stages read. */
   sourceId: string | null;
   workDirectory: string;
   signal?: AbortSignal;
 }
 
 /**
- * Size and digest of every file of a drop that was converted. Since the end of the stages nobody keeps its
- * owner from writing to it: what is digested must be what they have read, before and after. Where that was a
- * copy, its content counts, since a file that its owner has mapped into memory may change without a new
+ * Returns size and digest of every file of a converted drop. Since the end of the stages its owner could
+ * write to it again, so it is checked before and after that it is still what they read. If they read a copy,
+ * its content is compared, because a file that its owner has mapped into memory may change without a new
  * ctime. Errors: `source.changed`.
  */
 export async function digestConverted(
@@ -32,7 +32,7 @@ export async function digestConverted(
   return digests;
 }
 
-/** Throws `source.changed` where the drop is not the one that the stages have read. */
+/** Throws `source.changed` if the drop is not the one that the stages read. */
 export async function assertConverted({
   source: { directory, entries },
   sourceId: expected,

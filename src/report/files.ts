@@ -4,7 +4,7 @@ import { isErrorCode } from '../errors/errno.js';
 import { syncPath } from '../files/durable.js';
 import { exists } from '../files/exists.js';
 
-/** A rename that publishes or stages something; both ends on one filesystem. */
+/** A rename that publishes or stages something, within one filesystem. */
 export interface Move {
   from: string;
   to: string;
@@ -16,8 +16,8 @@ export async function applyMoves(moves: readonly Move[]): Promise<void> {
 }
 
 /**
- * Takes back what an interrupted `applyMoves` did. What is at both ends stays as it is at `from`, but for an
- * empty directory there: that one was made by somebody who missed what had been moved away.
+ * Reverts what an interrupted `applyMoves` did. If both ends exist, `from` is kept, unless it is an empty
+ * directory, which was created after the original had been moved away.
  */
 export async function undoMoves(moves: readonly Move[]): Promise<void> {
   for (const { from, to } of [...moves].reverse()) {
@@ -27,7 +27,7 @@ export async function undoMoves(moves: readonly Move[]): Promise<void> {
   }
 }
 
-/** True when nothing is at `path` (any more). */
+/** Returns true if there is nothing at `path` (any more). */
 async function makeRoom(path: string): Promise<boolean> {
   try {
     await rmdir(path);
@@ -44,7 +44,9 @@ export async function emptyDirectory(path: string): Promise<void> {
   await mkdir(path, { recursive: true });
 }
 
-/** Readable for whoever may enter the directory above it: scratch is private, a result is not. */
+/**
+ * Makes files readable to everyone who may enter the directory above: scratch is private, a result is not.
+ */
 export async function openTree(path: string): Promise<void> {
   await chmod(path, 0o755);
   for (const entry of await readdir(path, { withFileTypes: true })) {

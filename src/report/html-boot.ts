@@ -11,8 +11,8 @@ export interface Screenshot {
 }
 
 /**
- * The boot test: how far it came and by what evidence, what the guest said of itself, the screens, the end of
- * the serial log.
+ * Returns the boot test: how far it came and by what evidence, the guest's report, the screenshots, the end
+ * of the serial log.
  */
 export function bootSection(
   { boot }: Report,
@@ -24,7 +24,7 @@ export function bootSection(
 <div class="card">${levels(boot)}${failure(boot)}${warnings(boot)}${evidence(boot)}${figures(screens)}</div>
 ${guestFacts(boot)}
 ${serialTail === '' ? null : markup`<details><summary>Serial console, last lines</summary><pre class="log">${serialTail}</pre></details>`}
-<details><summary>QEMU’s command line${boot.evidence_changes.length > 0 ? ' and what the throw-away overlay adds' : ''}</summary>
+<details><summary>QEMU’s command line${boot.evidence_changes.length > 0 ? ' and what the temporary overlay adds' : ''}</summary>
 <pre class="log">${boot.command_line.map(shellWord).join(' ')}</pre>
 ${boot.evidence_changes.length === 0 ? null : markup`<pre class="log">${boot.evidence_changes.join('\n')}</pre>`}</details>`;
 }
@@ -77,7 +77,7 @@ function guestFacts({ guest }: Boot): Markup | null {
     markup`<tr><th>${name}</th><td class="mono">${values.length === 0 ? none : values.join(', ')}</td></tr>`;
   const disks = guest.mounts.filter(({ device }) => device.startsWith('/'));
   const mounted = disks.map(({ device, mountpoint, type }) => `${mountpoint} (${device}, ${type})`);
-  return markup`<h2>What the guest said of itself</h2><div class="card"><table class="facts">
+  return markup`<h2>The guest’s own report</h2><div class="card"><table class="facts">
 ${row('addresses', guest.addresses, 'none')}
 ${row('mounted', mounted, 'none')}
 ${row('missing mounts', guest.missing_mounts, 'none: all of fstab is mounted')}

@@ -4,15 +4,13 @@ import { type Markup, markup } from '../text/markup.js';
 import { type DiffLine, operationDiff, operationTitle } from './diff.js';
 import type { Report } from './report.js';
 
-/**
- * A longer diff is cut here, the whole of it is in plan.diff; a longer one than `OPEN_LINES` starts folded.
- */
+/** A longer diff is cut here and complete in plan.diff; one longer than `OPEN_LINES` starts folded. */
 const SHOWN_LINES = 400;
 const OPEN_LINES = 60;
 
 /**
- * Each planned operation with its reason and diff (of `diffs` where it is there), the warnings, and what was
- * read back afterwards.
+ * Returns each planned operation with its reason and diff (from `diffs` if it is there), the warnings, and
+ * what was read back afterwards.
  */
 export function changesSection(
   { plan, warnings, proofs }: Report,
@@ -25,7 +23,7 @@ ${warningList(warnings)}
 ${
   proofs.length === 0
     ? null
-    : markup`<h2>Read back and found right</h2><div class="card"><ul class="plain">${proofs.map((proof) => markup`<li>${proof}</li>`)}</ul></div>`
+    : markup`<h2>Read back and verified</h2><div class="card"><ul class="plain">${proofs.map((proof) => markup`<li>${proof}</li>`)}</ul></div>`
 }`;
 }
 

@@ -1,5 +1,5 @@
 /**
- * The report's style sheet: one column, no outside resources, light and dark by the reader's preference,
+ * The report's style sheet: one column, no external resources, light and dark by the reader's preference,
  * printable.
  */
 export const STYLE = `

@@ -12,15 +12,15 @@ import { summarize } from './summary.js';
 /** What the page shows beside the report itself. */
 export interface Attachments {
   screens: readonly Screenshot[];
-  /** The last lines of the serial log; empty when there is none. */
+  /** The last lines of the serial log; empty without one. */
   serialTail: string;
-  /** The operations' diffs, where they were made before (`operationDiffs`). */
+  /** The operations' diffs, if they were computed before (`operationDiffs`). */
   diffs?: ReadonlyMap<Operation, DiffLine[]>;
 }
 
 /**
- * `report.html`: one page without scripts and outside resources. Every value goes through `markup`, which
- * escapes it; the policy in the head makes the browser refuse whatever would slip through.
+ * Returns report.html: one page without scripts and external resources. Every value goes through `markup`,
+ * which escapes it; the policy in the head makes the browser refuse anything that slips through.
  */
 export function reportHtml(report: Report, attachments: Attachments): string {
   const page = markup`<!doctype html>
@@ -177,12 +177,12 @@ function filesSection(report: Report): Markup | null {
   );
   return markup`<h2>Files <small>SHA-256 under each name</small></h2>
 <div class="card scroll"><table><thead><tr><th>file</th><th>format</th><th class="num">size</th><th class="num">allocated</th></tr></thead><tbody>${disks}${source}</tbody></table></div>
-${passedOver.length === 0 ? null : markup`<h2>Passed over <small>files of the drop that are no part of the disks</small></h2><div class="card"><ul class="plain">${passedOver}</ul></div>`}`;
+${passedOver.length === 0 ? null : markup`<h2>Ignored files <small>files of the drop that are not part of a disk</small></h2><div class="card"><ul class="plain">${passedOver}</ul></div>`}`;
 }
 
 const PASSED_OVER: Record<PassedOver['reason'], string> = {
-  hidden: 'hidden, as the files that a Mac leaves beside others',
-  'change-tracking': 'changed block tracking of VMware',
+  hidden: 'hidden, like the files that macOS adds beside others',
+  'change-tracking': 'VMware’s changed block tracking',
   'not-a-disk': 'not a disk image',
   'not-used': 'an image that no disk of the VM builds on',
 };

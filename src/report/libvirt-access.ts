@@ -5,10 +5,10 @@ import { qemuUser } from '../machine/libvirt-host.js';
 import { allowSearch, closedDirectories, pathTo } from '../tools/acl.js';
 
 /**
- * Lets libvirt's QEMU, which opens the delivered disks where they are, pass through `directories` as far as
- * they exist and are closed to it, and with `inherit` through those that are made in them. It can then open
- * what it knows the name of and has been given, and list nothing. Returns why that could not be done, or
- * null; without such a user there is nothing to do.
+ * Grants libvirt's QEMU, which opens the delivered disks in place, passage through those `directories` that
+ * exist and are closed to it, and with `inherit` through directories created in them. It can then open what
+ * it knows the name of and has been given, but list nothing. Returns why that failed, or null. Without such a
+ * user there is nothing to do.
  */
 export async function letQemuPass(
   directories: readonly string[],
@@ -27,7 +27,7 @@ export async function letQemuPass(
 }
 
 /**
- * Returns the directories of a bundle's final path that `user` still may not pass through. `bundleDirectory`
+ * Returns the directories on a bundle's final path that `user` still may not pass through. `bundleDirectory`
  * is where the bundle is until it is published.
  */
 export async function stillClosed(

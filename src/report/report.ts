@@ -17,7 +17,10 @@ import { fixOutput } from '../stages/fix/output.js';
 import { inspectOutput } from '../stages/inspect/output.js';
 import { validateOutput } from '../stages/validate/output.js';
 
-/** `report.json`. Sizes in bytes, times ISO 8601 in UTC; `null` where a stage did not get so far. */
+/**
+ * The contents of report.json. Sizes in bytes, times ISO 8601 in UTC; `null` for what a failed job did not
+ * reach.
+ */
 export interface Report {
   job: string;
   vm: string;
@@ -31,30 +34,28 @@ export interface Report {
   plan: Operation[] | null;
   devices: Devices | null;
   warnings: Warning[];
-  /** What FIX read back from the guest and found right. */
+  /** What FIX read back from the guest and found correct. */
   proofs: string[];
   /** `file` is relative to the bundle. */
   disks: Omit<DeliveredDisk, 'index'>[];
   boot: Boot | null;
-  /** Of a data disk, in place of a boot: it was compared with its source. */
+  /** For a data disk, instead of a boot: the comparison with its source. */
   content: Content | null;
   /**
-   * How to start the VM on the host that converted it: lines for a shell. Null for a data disk and when the
+   * How to start the VM on the host that converted it: lines for a shell. Null for a data disk, and if the
    * job failed.
    */
   start: { libvirt: string[]; qemu: string } | null;
-  /** Empty when the job failed: the source is beside the report, untouched. */
+  /** Empty if the job failed: the source is beside the report, untouched. */
   source: SourceFile[];
-  /** Files of the drop that are not part of the disks. */
+  /** Files of the drop that are not part of a disk. */
   passed_over: PassedOver[];
   versions: Versions;
   error: ErrorRecord | null;
   failed_stage: string | null;
 }
 
-/**
- * The stages' outputs that a report speaks of, each null where the stage did not complete (or was skipped).
- */
+/** The stages' outputs that a report uses, each null if the stage did not complete or was skipped. */
 export interface StageOutputs {
   fetch: z.infer<typeof fetchFacts> | null;
   identity: Identity | null;
@@ -65,7 +66,7 @@ export interface StageOutputs {
   content: Content | null;
 }
 
-/** What an older version's FETCH knew, too: its last jobs are published by this one. */
+/** The part that an older version's FETCH also knew, because this version publishes its last jobs. */
 const fetchFacts = fetchOutput.pick({ hardware: true, passed_over: true, warnings: true });
 const planEnvelope = z.object({ plan: planSchema });
 
@@ -97,9 +98,7 @@ export interface ReportFacts {
   records: readonly StageRecord[];
   startedAt: string;
   finishedAt: string;
-  /**
-   * Names of the delivered disks in the bundle, by position in `outputs.disks`; empty when the job failed.
-   */
+  /** Names of the delivered disks in the bundle, by position in `outputs.disks`; empty if the job failed. */
   diskNames: readonly string[];
   source: readonly SourceFile[];
   start: Report['start'];
@@ -107,7 +106,7 @@ export interface ReportFacts {
   failure: { error: ErrorRecord; stage: string | null } | null;
 }
 
-/** Pure: the report is a function of what the stages said. */
+/** Builds the report from the stages' outputs. Pure. */
 export function buildReport(facts: ReportFacts): Report {
   const { outputs } = facts;
   return {

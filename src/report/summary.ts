@@ -2,14 +2,14 @@ import { formatSeconds } from '../text/format.js';
 import type { Report } from './report.js';
 
 export interface Summary {
-  /** Colour of the verdict: proven, done without the proof, failed. */
+  /** Colour of the verdict: proved, done without proof, failed. */
   tone: 'good' | 'caution' | 'bad';
   verdict: string;
-  /** One sentence that says what is known and what is not. */
+  /** One sentence that states what is known and what is not. */
   sentence: string;
 }
 
-/** What the report comes to. Nothing is called booting that was not seen to boot. */
+/** Returns the summary of a report. A VM counts as booting only if the boot was observed. */
 export function summarize(report: Report): Summary {
   const system = report.identity?.os_name || report.vm;
   if (report.verdict === 'failed') {
@@ -25,12 +25,12 @@ export function summarize(report: Report): Summary {
       ? {
           tone: 'caution',
           verdict: 'Converted, not compared',
-          sentence: 'A data disk: converted as it is. The comparison with its source was switched off.',
+          sentence: 'A data disk, converted unchanged. The comparison with its source was disabled.',
         }
       : {
           tone: 'good',
           verdict: 'Converted and compared',
-          sentence: `A data disk: nothing to boot. Every byte is the source’s, compared in ${formatSeconds(report.content.seconds)}.`,
+          sentence: `A data disk, with nothing to boot. Every byte equals the source, compared in ${formatSeconds(report.content.seconds)}.`,
         };
   }
   const { boot } = report;
@@ -38,7 +38,7 @@ export function summarize(report: Report): Summary {
     return {
       tone: 'caution',
       verdict: 'Converted, not booted',
-      sentence: `${system} is converted. The boot test was switched off, so nothing says yet that it starts.`,
+      sentence: `${system} is converted. The boot test was disabled, so it is unknown whether it starts.`,
     };
   }
   const accelerator = boot.accelerator === 'kvm' ? 'KVM' : 'QEMU without KVM (TCG)';
@@ -59,7 +59,7 @@ export function summarize(report: Report): Summary {
   }
   const why =
     boot.failure === null
-      ? 'the time ran out while it still moved'
+      ? 'the time limit passed while it was still active'
       : `${boot.failure.signature}: ${boot.failure.meaning}`;
   return {
     tone: boot.verdict === 'failed' ? 'bad' : 'caution',

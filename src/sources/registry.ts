@@ -6,7 +6,7 @@ import { localSource } from './local/local-source.js';
 /** The sources of the product. A new one is one folder in sources/ and one line here. */
 export const SOURCES: readonly Source[] = [localSource];
 
-/** Throws `source.unknown-type`. */
+/** Returns the source of a type. Throws `source.unknown-type`. */
 export function sourceOf(type: string, sources: readonly Source[]): Source {
   const source = sources.find((candidate) => candidate.type === type);
   if (source !== undefined) return source;

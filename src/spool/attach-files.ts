@@ -2,7 +2,9 @@ import { eachInTurns } from '../host/turns.js';
 import type { Drop, Grouping } from '../model/drop.js';
 import { diskStem, stemOf } from './names.js';
 
-/** Puts `names` that `fits` accepts into the drop of the same stem; the rest goes to `otherwise`. */
+/**
+ * Adds those of `names` that `fits` accepts to the drop with the same stem; passes the rest to `otherwise`.
+ */
 export async function attach(
   names: readonly string[],
   drops: readonly Drop[],
@@ -18,7 +20,7 @@ export async function attach(
 }
 
 /**
- * A job.toml belongs to the drop that has a file (or is a directory) of its name; of two such drops to the
+ * Adds each job.toml to the drop that has a file (or is a directory) of its name; if there are two, to the
  * first by name.
  */
 export async function attachJobs(
@@ -38,7 +40,10 @@ export async function attachJobs(
   });
 }
 
-/** Who has a file of a stem. The drop that is named after it comes before one that merely has such a file. */
+/**
+ * Returns the drop that owns each stem. A drop named after the stem takes precedence over one that merely has
+ * such a file.
+ */
 async function stemOwners(drops: readonly Drop[]): Promise<Map<string, Drop>> {
   const owners = new Map<string, Drop>();
   const own = (stem: string, drop: Drop) => {
@@ -46,7 +51,7 @@ async function stemOwners(drops: readonly Drop[]): Promise<Map<string, Drop>> {
   };
   await eachInTurns(drops, (drop) => own(stemOf(drop.name), drop));
   for (const drop of drops) await eachInTurns(drop.entries, (entry) => own(stemOf(entry), drop));
-  // A directory's name has no ending to take off.
+  // A directory's name has no extension to remove.
   await eachInTurns(drops, (drop) => {
     if (drop.entries[0] === drop.name) own(drop.name, drop);
   });
@@ -54,8 +59,8 @@ async function stemOwners(drops: readonly Drop[]): Promise<Map<string, Drop>> {
 }
 
 /**
- * A drop waits for files of its own name that are still being written: extents, and deltas on a base that is
- * whole already.
+ * Makes a drop wait for files of its own name that are still being written: extents, and deltas on a base
+ * that is complete by itself.
  */
 export async function holdBack(partials: readonly string[], drops: Drop[]): Promise<void> {
   if (partials.length === 0) return;
@@ -69,14 +74,14 @@ export async function holdBack(partials: readonly string[], drops: Drop[]): Prom
   await eachInTurns(partials, (final) => {
     for (const stem of stemsOf(diskStem(final)))
       for (const drop of owners.get(stem) ?? []) {
-        // What is being written may be just what is missing.
+        // The file that is being written may be the one that is missing.
         if (drop.waiting !== null && drop.waiting.kind !== 'missing') continue;
         drop.waiting = { kind: 'writing', names: [final] };
       }
   });
 }
 
-/** `web01-000001`: itself, and what stands before each dash. */
+/** Returns the stems that `web01-000001` may belong to: itself, and the part before each dash. */
 function stemsOf(stem: string): string[] {
   const stems = [stem];
   for (let dash = stem.indexOf('-'); dash !== -1; dash = stem.indexOf('-', dash + 1))

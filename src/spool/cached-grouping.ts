@@ -4,16 +4,16 @@ import { groupDrops } from './group-drops.js';
 import { probeIncoming } from './header-facts.js';
 import { within } from './within.js';
 
-/** A few KiB of a file. */
+/** Time to read a header: a few KiB of a file. */
 const HEADER_SECONDS = 2;
 /**
- * The tables of a file: who has many to be checked gets less for each, so that a heap of them keeps the
- * others for seconds, not for hours.
+ * Time to check the tables of one file. With many files to check, each gets less, so that they delay the
+ * others by seconds, not by hours.
  */
 const MOST_TABLE_SECONDS = 2;
 const LEAST_TABLE_SECONDS = 0.05;
 const ALL_TABLES_SECONDS = 10;
-/** What is not checked then comes in the next scan: drops are claimed in between. */
+/** What is not checked in this time is left to the next scan, so that drops are claimed in between. */
 const ROUND_SECONDS = 3;
 
 interface Known {
@@ -22,10 +22,10 @@ interface Known {
 }
 
 /**
- * Grouping for the scanner: headers are read once, and again only when the fingerprint of their file (or of
- * the directory it is in) changed. A file that cannot be opened counts as not readable yet: once its patience
- * is used up it is taken, and FETCH says what the system said. Tables that cannot be read in seconds are not
- * waited for: FETCH checks them all.
+ * Groups entries for the scanner. Headers are read once, and again only if the fingerprint of their file (or
+ * of its directory) changed. A file that cannot be opened counts as unreadable for now: when its patience is
+ * used up, it is claimed, and FETCH reports the system's error. If reading tables takes longer than seconds,
+ * the drop is claimed without: FETCH checks all of them.
  */
 export function cachedGrouping(incoming: string) {
   let cache = new Map<string, Known>();

@@ -15,7 +15,7 @@ import type { QueueStore } from '../queue/store.js';
 import { copyDrop } from '../sources/local/copy-drop.js';
 import { readEntryState } from './entry-state.js';
 
-/** What a claim needs of the queue. */
+/** What a claim needs from the queue. */
 type ClaimQueue = Pick<QueueStore, 'claims'>;
 
 export interface ClaimDirectories {
@@ -25,11 +25,14 @@ export interface ClaimDirectories {
 
 const STICKY = 0o1000;
 
-/** Where a job's drop lies, and the copy of it that is not complete yet. */
+/** Returns where a job's drop is. Its incomplete copy is in `copyDirectory`. */
 export function sourceDirectory(work: string, job: string): string {
   return join(work, job, 'source');
 }
-/** In incoming, and no drop: where the originals of a copied drop are until they are removed. */
+/**
+ * A hidden directory in incoming, which is not a drop: it holds the originals of a copied drop until they are
+ * removed.
+ */
 export const ORIGINALS = /^\.hyper2kvm-([0-9a-z]+)$/;
 function originalsDirectory(incoming: string, job: string): string {
   return join(incoming, `.hyper2kvm-${job}`);
@@ -39,13 +42,13 @@ function copyDirectory(work: string, job: string): string {
 }
 
 /**
- * A settled drop becomes a queued job. The intent is in the database before the first effect, so that after a
- * crash at any point `finishClaims` goes on: the drop is then whole in incoming or whole in work, and known
- * to the queue in the second case. On one filesystem the names are renamed; onto another one they are copied,
- * and an original that is still what was copied is renamed to a hidden place in incoming before it is
- * removed: half a directory is never a drop. `onCopy` is called before the copy, which may take hours. When
- * it fails, what was moved is moved back. Errors: `spool.not-permitted`, `spool.drop-changed`, those of
- * `copyDrop`, those of the file system.
+ * Turns a settled drop into a queued job. The intent is in the database before the first effect, so that
+ * `finishClaims` can continue after a crash at any point: the drop is then either complete in incoming, or
+ * complete in work and known to the queue. Within one filesystem the names are renamed. To another one they
+ * are copied, and an original that still matches its copy is renamed to a hidden directory in incoming before
+ * it is removed, so that half a directory is never a drop. `onCopy` is called before the copy, which may take
+ * hours. If the claim fails, what was moved is moved back. Errors: `spool.not-permitted`,
+ * `spool.drop-changed`, those of `copyDrop`, those of the filesystem.
  */
 export async function claimDrop(
   queue: ClaimQueue,
@@ -80,10 +83,10 @@ export async function claimDrop(
 }
 
 /**
- * Finishes or undoes the claims that a killed daemon or a failing disk left, and gives the jobs that came of
- * it. A claim that cannot be finished now (`onError`) stays for the next call and keeps no other one; those
- * of `isUnderWay` are this daemon's own. The database may be an old one that was restored: nothing is removed
- * that is not shown to be a copy of something that is there.
+ * Finishes or undoes the claims that a killed daemon or a failing disk left, and returns the resulting jobs.
+ * A claim that cannot be finished now (`onError`) is left to the next call and does not block the others;
+ * those of `isUnderWay` belong to this daemon. Because the database may have been restored from an older
+ * backup, only files that are proved to be copies are removed.
  */
 export async function finishClaims(
   queue: ClaimQueue,
@@ -115,7 +118,7 @@ async function finishClaim(
     if (begun.length > 0) for (const entry of claim.entries) await moveIfSame(directories, claim.job, entry);
   }
   const hasSource = (await namesIn(source)).length > 0;
-  // Copies that lie there under their final name are whole.
+  // Copies are complete once they have their final name.
   const isCopied = hasSource && (claim.phase === 'copied' || !(await hasAllOriginals(directories, claim)));
   if (claim.phase !== 'moving' && isCopied)
     await hideOriginals(directories, claim).catch(async (error: unknown) => {
@@ -131,12 +134,12 @@ async function finishClaim(
   return null;
 }
 
-/** False: incoming is on another filesystem, nothing was moved. */
+/** Returns false if incoming is on another filesystem; nothing was moved then. */
 async function moveEntries(directories: ClaimDirectories, claim: Claim): Promise<boolean> {
   const { incoming, work } = directories;
   await mkdir(sourceDirectory(work, claim.job), { mode: 0o700 });
   if ((await lstat(incoming)).dev !== (await lstat(work)).dev) return false;
-  // What is in a dropped directory moves into one of ours when the job begins.
+  // The contents of a dropped directory move to a directory of ours when the job begins.
   for (const { name } of claim.entries)
     if (await isDirectory(join(incoming, name))) await assertTakeable(incoming, name);
   for (const [index, entry] of claim.entries.entries()) {
@@ -144,7 +147,7 @@ async function moveEntries(directories: ClaimDirectories, claim: Claim): Promise
       if (!(await moveIfSame(directories, claim.job, entry))) throw dropChanged(claim, entry);
       if (index === 0) failpoint('claim.moved-first');
     } catch (error) {
-      // A bind mount: one device, and yet no rename across.
+      // A bind mount: one device, but no rename across.
       if (index === 0 && isErrorCode(error, 'EXDEV')) return false;
       throw error;
     }
@@ -188,14 +191,14 @@ async function copyEntries(
   const { incoming, work } = directories;
   const copies = copyDirectory(work, claim.job);
   const linked = claim.refused === null ? 'refused' : 'copied';
-  // Before hours of copying, which the next try would begin again.
+  // Checked before hours of copying, which the next attempt would repeat.
   for (const { name } of claim.entries) await assertTakeable(incoming, name, linked);
   await rmdir(sourceDirectory(work, claim.job));
   await mkdir(copies, { mode: 0o700 });
   onCopy();
   for (const entry of claim.entries) {
     if (!(await isSame(join(incoming, entry.name), entry))) throw dropChanged(claim, entry);
-    // Directories in incoming are their owners', who may exchange what is in them while it is copied.
+    // Directories in incoming belong to others, who may swap their contents while they are copied.
     await copyDrop({
       directory: incoming,
       names: [entry.name],
@@ -214,9 +217,9 @@ async function copyEntries(
 }
 
 /**
- * Rejects with EACCES or EPERM where unlink(2) and rename(2) would: the directories may not be written to, or
- * are sticky and neither they nor the file are ours. Where hard links are refused, rejects with
- * `fetch.refused-special`, as their copy would.
+ * Rejects with EACCES or EPERM if unlink(2) and rename(2) would: the directories are not writable, or are
+ * sticky and neither they nor the file are ours. If hard links are refused, rejects with
+ * `fetch.refused-special`, as copying them would.
  */
 async function assertTakeable(
   directory: string,
@@ -226,7 +229,7 @@ async function assertTakeable(
   await access(directory, constants.W_OK | constants.X_OK);
   const parent = await lstat(directory);
   const stats = await lstat(join(directory, name)).catch((error: unknown) => {
-    // It cannot be asked for by this name, and need not be: it goes with its directory, and FETCH says why.
+    // This name cannot be looked up and need not be: it moves with its directory, and FETCH reports it.
     if (isNotUtf8(name)) return null;
     throw error;
   });
@@ -237,21 +240,21 @@ async function assertTakeable(
   if (linked === 'refused') refuseHardLinks(name, stats);
   if (!stats.isDirectory()) return;
   const inside = join(directory, name);
-  // A directory that moves elsewhere is written to: its `..` changes.
+  // A directory that moves to another parent is written to, because its `..` changes.
   await access(inside, constants.W_OK | constants.X_OK);
   for (const child of await readdir(inside)) await assertTakeable(inside, child, linked);
 }
 
 /**
- * Also of one that was written to since: then it is a drop of its own, and nothing of it is in the copies
- * alone.
+ * True if every original still exists as it was copied. One that was written to since is a separate drop, and
+ * nothing of it exists only in the copies.
  */
 async function hasAllOriginals({ incoming }: ClaimDirectories, claim: Claim): Promise<boolean> {
   for (const entry of claim.entries) if (!(await isSame(join(incoming, entry.name), entry))) return false;
   return true;
 }
 
-/** Only what is exactly as it was copied; anything else is left to be a drop of its own. */
+/** Hides exactly what was copied; anything that changed since remains as a separate drop. */
 async function hideOriginals({ incoming }: ClaimDirectories, claim: Claim): Promise<void> {
   const hidden = originalsDirectory(incoming, claim.job);
   for (const entry of claim.entries) {
@@ -268,20 +271,20 @@ async function hideOriginals({ incoming }: ClaimDirectories, claim: Claim): Prom
 }
 
 /**
- * After a claim that failed: what was moved or copied is undone. An original that may not be moved
- * (immutable) brings all of them back; from the first that is really gone the copies are the drop, and
- * `finishClaims` goes on with them.
+ * Undoes a failed claim by moving back or deleting what was moved or copied. If one original cannot be moved
+ * (immutable), all are restored. Once one is really removed, the copies are the drop, and `finishClaims`
+ * continues with them.
  */
 async function giveBack(queue: ClaimQueue, directories: ClaimDirectories, claim: Claim): Promise<void> {
   if (claim.phase !== 'copied') return undoClaim(queue, directories, claim, 'ours');
-  // First, since what comes back has another ctime than what was copied.
+  // This comes first: what is moved back has another ctime than what was copied.
   await queue.claims.setPhase(claim.job, 'copying');
   await showOriginals(directories.incoming, claim.job);
   if (await hasAllOriginals(directories, claim))
     await undoClaim(queue, directories, { ...claim, phase: 'copying' }, 'ours');
 }
 
-/** Back to where they were dropped, as far as the names are free. */
+/** Moves originals back to where they were dropped, if their names are free. */
 async function showOriginals(incoming: string, job: string): Promise<void> {
   const hidden = originalsDirectory(incoming, job);
   for (const name of await namesIn(hidden))
@@ -290,15 +293,16 @@ async function showOriginals(incoming: string, job: string): Promise<void> {
 }
 
 /**
- * The job is in the queue: what cannot be removed now (an immutable file in a directory) is hidden, and left
- * to the sweeper, which tells of it.
+ * Removes the originals of a job that is in the queue. What cannot be removed now (an immutable file in a
+ * directory) stays hidden for the sweeper, which reports it.
  */
 async function removeOriginals(incoming: string, job: string): Promise<void> {
   await tryToRemove(originalsDirectory(incoming, job));
 }
 
 /**
- * With incoming unmounted the originals are not gone: they would be dropped a second time when it is back.
+ * Rejects if incoming is unmounted: the originals still exist then, and would be a second drop when it is
+ * mounted again.
  */
 async function assertMounted(incoming: string, claim: Claim, entry: ClaimedEntry): Promise<void> {
   const here = await lstat(incoming).catch((error: unknown) => {
@@ -310,7 +314,7 @@ async function assertMounted(incoming: string, claim: Claim, entry: ClaimedEntry
     'spool.incoming-gone',
     `${incoming} is not mounted: the drop ${claim.dropName} cannot be removed from it`,
     {
-      advice: 'Mount it again: the claim is finished then.',
+      advice: 'Mount it again: the claim will then be finished.',
       retryable: true,
     },
   );
@@ -325,8 +329,8 @@ async function commitClaim(queue: ClaimQueue, directories: ClaimDirectories, cla
 }
 
 /**
- * Moves back what was moved, where its name is still free, and forgets the claim; what cannot go back stays,
- * and becomes a job after all.
+ * Moves back what was moved, if its name is still free, and deletes the claim. What cannot be moved back
+ * stays and becomes a job after all.
  */
 async function undoClaim(
   queue: ClaimQueue,
@@ -336,7 +340,7 @@ async function undoClaim(
 ): Promise<void> {
   const { incoming, work } = directories;
   const source = sourceDirectory(work, claim.job);
-  // Copies: while they are made, every original is still in incoming.
+  // While copies are being made, every original is still in incoming.
   const areCopies =
     claim.phase !== 'moving' && (copies === 'ours' || (await findOriginals(directories, claim)));
   const moved = claim.phase === 'moving' ? await namesIn(source) : [];
@@ -347,7 +351,7 @@ async function undoClaim(
     await commitClaim(queue, directories, claim);
     return;
   }
-  // Nothing else is removed: were this an old database, the job might be further by now.
+  // Nothing else is removed: if the database is an older one, the job may have progressed since.
   if (areCopies)
     for (const path of [source, copyDirectory(work, claim.job)])
       await rm(path, { recursive: true, force: true });
@@ -357,8 +361,8 @@ async function undoClaim(
 }
 
 /**
- * Whether the copies of a claim are nothing but copies. Else they stay, for the sweeper to set aside; with
- * incoming away nothing can be said.
+ * Whether all that a claim copied still exists in incoming. If not, the copies stay, and the sweeper moves
+ * them to failed/. If incoming is unmounted, this cannot be decided.
  */
 async function findOriginals(directories: ClaimDirectories, claim: Claim): Promise<boolean> {
   const { incoming } = directories;
@@ -395,7 +399,7 @@ function dropChanged(claim: Claim, entry: ClaimedEntry): Hyper2kvmError {
     'spool.drop-changed',
     `${entry.name} of the drop ${claim.dropName} changed while it was claimed`,
     {
-      advice: 'Nothing was taken; it is tried again when the drop has settled.',
+      advice: 'Nothing was moved; the claim is repeated when the drop has settled.',
       retryable: true,
     },
   );

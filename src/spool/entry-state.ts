@@ -7,28 +7,30 @@ import { isErrorCode } from '../errors/errno.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import type { IncomingEntry } from '../model/drop.js';
 
-/** One name in incoming as it is now. */
+/** The current state of one name in incoming. */
 export interface EntryState {
   entry: IncomingEntry;
   /**
-   * Path, size, mtime, ctime and inode of everything inside, as one text or its SHA-256: equal when nothing
-   * was touched.
+   * Path, size, mtime, ctime and inode of everything inside, as text or as its SHA-256: equal if nothing was
+   * touched.
    */
   fingerprint: string;
   device: number;
   inode: number;
   /**
-   * Time of birth (ms since the epoch); 0 or the time of its last change on a filesystem that records none.
+   * Birth time (ms since the epoch); 0 or the time of the last change on a filesystem that does not record
+   * it.
    */
   bornMs: number;
-  /** Bytes of all files, and of those bytes what is really on disk. */
+  /** Bytes of all files, and how many of those are allocated on disk. */
   bytes: number;
   allocatedBytes: number;
 }
 
 /**
- * Reads the state of a name with all that is below it, following no link. Null when it is gone. Rejects with
- * the system's error, with `spool.too-large` for more than any drop has, and with the signal's reason.
+ * Reads the state of a name and of everything below it, following no link. Null if it no longer exists.
+ * Rejects with the system's error, with `spool.too-large` for more than any drop has, and with the signal's
+ * reason.
  */
 export async function readEntryState(
   directory: string,
@@ -55,26 +57,28 @@ export async function readEntryState(
   } catch (error) {
     if (!isErrorCode(error, 'ENOENT')) throw error;
     if (isNotUtf8(name)) return withoutContent(name, 'unnamed');
-    // Removed since it was listed: the next listing will say so.
+    // Removed since it was listed; the next listing will show that.
     return null;
   }
 }
 
 const NEVER = new AbortController().signal;
 
-/** Of a name that can be listed but neither opened nor moved by it, or of one that cannot be read. */
+/**
+ * Returns the state of a name that can be listed but neither opened nor moved, or of one that cannot be read.
+ */
 export function withoutContent(name: string, type: 'unnamed' | 'unreadable'): EntryState {
   const entry: IncomingEntry = { name, type, size: 0 };
   return { entry, fingerprint: '', device: 0, inode: 0, bornMs: 0, bytes: 0, allocatedBytes: 0 };
 }
 
-/** FETCH refuses a fifth of it. */
+/** FETCH refuses a drop with a fifth of this. */
 const MOST_ENTRIES = 50_000;
 const DEEPEST = 64;
-/** The system answers one after the other, but the way to it and back costs more. */
+/** The system handles the calls one by one, but most of the time is spent on the way there and back. */
 const AT_ONCE = 64;
 
-/** Adds up what is below a directory. */
+/** Sums up everything below a directory. */
 class Inside {
   readonly #state: EntryState;
   readonly #fingerprint: Hash;
@@ -132,7 +136,7 @@ class Inside {
   }
 }
 
-/** Null for a name that is not UTF-8: nothing is found by it. */
+/** Returns null for a name that is not UTF-8, which cannot be looked up. */
 function statusOf(path: string, name: string): Promise<Stats | null> {
   return lstat(path).catch((error: unknown) => {
     if (isNotUtf8(name)) return null;

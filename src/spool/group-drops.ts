@@ -7,20 +7,20 @@ import { printable } from '../text/escape-terminal.js';
 import { attach, attachJobs, holdBack } from './attach-files.js';
 import { diskStem, finalName, isHidden, stemOf, vmName } from './names.js';
 
-/** fsck's, where incoming is a filesystem of its own. */
+/** Created by fsck if incoming is a filesystem of its own. */
 const LOST_AND_FOUND = 'lost+found';
 
-/** Files that come with a VM and are no disks: they go where the disk of the same name goes. */
+/** Files that come with a VM but are not disks: they belong to the drop with the disk of the same name. */
 const COMPANION =
   /(-ctk\.vmdk|\.(vmx|vmxf|vmsd|vmsn|vmss|vmem|nvram|ovf|mf|cert|log|txt|md5|sha1|sha256|sha512|xml))$/i;
 
-/** Of those that are missing. */
+/** How many of the missing files are named. */
 const MOST_NAMED = 5;
-/** Enough to find the first few among. */
+/** Enough of them to find the first few by name. */
 const MOST_SORTED = 1000;
-/** No file's name: what has this for its child has more than one. */
+/** Stands for several children; not a possible file name. */
 const SEVERAL = '/';
-/** FETCH refuses a drop with more files: nothing has to be known of them before. */
+/** FETCH refuses a drop with more files, so no more need to be examined before. */
 const MOST_FILES = 10_000;
 
 interface File {
@@ -29,15 +29,15 @@ interface File {
 }
 
 /**
- * Decides what in incoming belongs together: a directory is one drop; loose files that need each other
- * (descriptor and extents, a chain, a .vmx and its disks) are one; everything else that is a disk is a drop
- * of its own. Pure over the listing and what `probe` says of each file's header. When a drop may be claimed
- * is `isDue`'s decision.
+ * Decides which entries of incoming belong together: a directory is one drop; loose files that need each
+ * other (descriptor and extents, a chain, a .vmx and its disks) are one; every other disk is a drop by
+ * itself. Pure over the listing and what `probe` says of each file's header. `isDue` decides when a drop may
+ * be claimed.
  *
- * A base disk that is dropped long before its deltas is whole by itself, so it is taken: drop a chain within
- * `settle_seconds`, in a directory, or with its .vmx (which names the disk in use) or its .vmsd (which names
- * the disks that a snapshot froze): then it waits. A delta that is still being written under a partial name
- * (`web01-000001.vmdk.part`) holds its base back.
+ * A base disk that is dropped long before its deltas is complete by itself, so it is claimed. To avoid that,
+ * drop a chain within `settle_seconds`, in a directory, or with its .vmx (which names the disk in use) or its
+ * .vmsd (which names the disks that a snapshot froze): then it waits. A delta that is still being written
+ * under a partial name (`web01-000001.vmdk.part`) makes its base wait.
  */
 export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe): Promise<Grouping> {
   const sorted = await sortInTurns([...entries], byName);
@@ -86,23 +86,23 @@ export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe
 const byName = (a: { name: string }, b: { name: string }) => compareNames(a.name, b.name);
 
 /**
- * Everything that claims to be a disk is a drop, even when it is none: FETCH then says why, instead of
- * leaving it there in silence.
+ * Everything that claims to be a disk is a drop, even if it is not one: FETCH then reports why, instead of
+ * leaving it there without a message.
  */
 function isCandidate(name: string, facts: HeaderFacts): boolean {
   if (facts.kind === 'disk' || facts.kind === 'extent' || facts.kind === 'description') return true;
   return formatOfExtension(name) !== null || (facts.kind === 'unreadable' && /\.(vmx|ovf)$/i.test(name));
 }
 
-/** Connected components over "needs", "is the parent of" and "is a piece of the same disk". */
+/** Returns the connected components over "needs", "is the parent of" and "is a piece of the same disk". */
 async function components(files: readonly File[]): Promise<File[][]> {
   const leader = new Map<string, string>();
   await eachInTurns(files, ({ name }) => leader.set(name, name));
   const find = (name: string): string => {
     let root = name;
     while (leader.get(root) !== root) root = leader.get(root)!;
-    // Every name on the way gets the root: else a chain that is named backwards is walked again for each of
-    // its files.
+    // Every name on the path is linked to the root, so that a chain that is named backwards is not walked
+    // again for each of its files.
     for (let at = name; at !== root; ) {
       const next = leader.get(at)!;
       leader.set(at, root);
@@ -134,8 +134,8 @@ async function components(files: readonly File[]): Promise<File[][]> {
 }
 
 /**
- * Names of the disks with a content id, at most three of each: whether there is one, or only one other, is
- * all that counts.
+ * Returns the names of the disks with each content id, at most three: it only matters whether there is one,
+ * or exactly one other.
  */
 async function disksById(files: readonly File[]): Promise<Map<string, string[]>> {
   const byId = new Map<string, string[]>();
@@ -169,7 +169,10 @@ function looseDrop(files: readonly File[], frozen: ReadonlySet<string>): Drop {
   };
 }
 
-/** The .vmx, else the base of the chain, else the first name: what people call the VM. */
+/**
+ * Returns the file that the VM is named after: the .vmx, otherwise the base of the chain, otherwise the first
+ * name.
+ */
 function representative(files: readonly File[]): string {
   const description = files.find(({ facts }) => facts.kind === 'description');
   const disks = new Set(files.flatMap(({ name, facts }) => (facts.kind === 'disk' ? [name] : [])));
@@ -213,8 +216,8 @@ function missingFiles(files: readonly File[]): Waiting | null {
 }
 
 /**
- * A disk that a snapshot froze, and nothing builds on it here: its deltas are still to come. A .vmx knows
- * better which state is in use.
+ * Returns a disk that a snapshot froze and that no file here builds on: its deltas have yet to arrive. With a
+ * .vmx, that decides which state is in use.
  */
 function missingDelta(files: readonly File[], frozen: ReadonlySet<string>): Waiting | null {
   if (frozen.size === 0 || files.some(({ facts }) => facts.kind === 'description')) return null;
@@ -223,7 +226,7 @@ function missingDelta(files: readonly File[], frozen: ReadonlySet<string>): Wait
   const children = new Map<string, string>();
   for (const { name, facts } of disks) {
     if (facts.parentId === null) continue;
-    // Its own child or not: another one is.
+    // Counts children other than the disk itself.
     const isOwn = (other: string | undefined) => other === undefined || other === name;
     children.set(facts.parentId, isOwn(children.get(facts.parentId)) ? name : SEVERAL);
   }
@@ -266,7 +269,7 @@ async function directoryDrop(directory: IncomingEntry, probe: Probe): Promise<Dr
     await read(`${directory.name}/${name}`, name);
   }
   const below = children.flatMap((child) => filesBelow(child, `${directory.name}/${child.name}`));
-  // Hyper-V's export has its disks in a folder of their own.
+  // Hyper-V's export has its disks in a subdirectory.
   const isElsewhere = !files.some(({ facts }) => facts.kind !== 'description');
   for (const { path, name } of isElsewhere ? below.slice(0, MOST_FILES) : [])
     if (finalName(name) === null) await read(path, name);
@@ -289,7 +292,7 @@ function filesBelow({ children = [] }: IncomingEntry, path: string): { path: str
     });
 }
 
-/** Without anything read of the files in it. */
+/** Returns a directory as a drop without reading any file in it. */
 function wholeDirectory({ name }: IncomingEntry, children: readonly IncomingEntry[]): Drop {
   return {
     name,
@@ -328,6 +331,6 @@ function refusedDrop(name: string, entries: string[], path: string, type: Incomi
 function refusedKind(path: string, type: IncomingEntry['type']): Hyper2kvmError {
   const what = type === 'symlink' ? 'a symbolic link' : 'a FIFO, a socket or a device';
   return new Hyper2kvmError('fetch.refused-special', `${printable(path)} is ${what}`, {
-    advice: 'Only plain files and directories are taken: copy the disk itself into the drop.',
+    advice: 'Only regular files and directories are accepted: copy the disk itself into the drop.',
   });
 }

@@ -20,30 +20,31 @@ const NOTHING: HeaderFacts = {
   parentId: null,
   incomplete: null,
 };
-/** Real ones have some kilobytes. FETCH reads larger ones, too. */
+/** Real ones have a few KiB. FETCH also reads larger ones. */
 const MAX_DESCRIPTION = 1024 * 1024;
-/** A disk of as many pieces is not waited for: FETCH says what is missing of it. */
+/** A disk with this many pieces does not wait for them: FETCH reports what is missing. */
 const MOST_NEEDS = 2_000;
 
 export interface ProbeOptions {
   /**
-   * A further hard link may be somebody else's file: FETCH refuses it, and until then nothing of it is read.
+   * A file with further hard links may belong to somebody else: FETCH refuses it, and until then nothing of
+   * it is read.
    */
   refuseHardLinks?: boolean;
   /**
-   * The tables of sparse formats, which may be gigabytes: left out when a file is read for the first time
-   * (`isUnchecked`). Default true.
+   * Whether to check the tables of sparse formats, which may have gigabytes; not done when a file is read for
+   * the first time (`isUnchecked`). Default true.
    */
   checkTables?: boolean;
   signal?: AbortSignal;
 }
 
 /**
- * Reads what grouping wants to know of one file, `path` relative to `incoming`. Opens with O_NOFOLLOW. Reads
- * a few KiB, and with `checkTables` the tables of sparse formats for completeness (4 bytes for each 64 KiB of
- * the disk), so call it again only when the file changed. Never rejects for what is in the file: what FETCH
- * will refuse counts as there, so that it gets to FETCH. Rejects with the system's error where the file went
- * away, and with the signal's reason.
+ * Reads what grouping needs to know about one file; `path` is relative to `incoming`. Opens it with
+ * O_NOFOLLOW. Reads a few KiB, and with `checkTables` the tables of sparse formats for completeness (4 bytes
+ * for each 64 KiB of the disk), so call it again only if the file changed. Never rejects because of the
+ * content: what FETCH will refuse counts as complete, so that it reaches FETCH. Rejects with the system's
+ * error if the file disappeared, and with the signal's reason.
  */
 export async function probeIncoming(
   incoming: string,
@@ -65,7 +66,7 @@ export async function probeIncoming(
   }
 }
 
-/** The same over any bytes. */
+/** Returns the same for any bytes. */
 export async function factsOf(
   name: string,
   source: ByteSource,
@@ -84,15 +85,14 @@ export async function factsOf(
     file.error?.code === 'fetch.truncated' ||
     (file.error?.code === 'fetch.unknown-format' && (await isUnwritten(source)));
   if (mayStillCome) return { ...NOTHING, kind: 'unreadable' };
-  // Refused for its content: it is a disk for the purpose of grouping, and FETCH will say what is wrong with
-  // it.
+  // Refused for its content: grouping treats it as a disk, and FETCH reports what is wrong.
   return file.error === null || file.error.code === 'fetch.unknown-format'
     ? NOTHING
     : { ...NOTHING, kind: 'disk' };
 }
 
 /**
- * Nothing there yet, or a preallocated file whose first bytes were not written so far. A short text file
+ * True for an empty file, or a preallocated one whose first bytes are not written yet. A short text file
  * counts as unfinished only if it could be the start of a descriptor.
  */
 async function isUnwritten(source: ByteSource): Promise<boolean> {
@@ -104,7 +104,7 @@ async function isUnwritten(source: ByteSource): Promise<boolean> {
   );
 }
 
-/** `source`: where the tables are to be checked; null where they are not. */
+/** Returns the facts of an image. `source` is null if the tables are not to be checked. */
 async function imageFacts(
   { image: known, check }: ReadImage,
   source: ByteSource | null,
@@ -120,13 +120,16 @@ async function imageFacts(
     ]),
     contentId: image.contentId,
     parentId: image.parent?.contentId ?? null,
-    // An empty data disk beside others is taken in the end, a copy that was preallocated gets its time.
+    // A file of zeros is an empty data disk or a preallocated copy: it waits, and is claimed in the end.
     incomplete: isBlank ? 'only zeros so far' : source === null ? null : await missingBytes(check!, source),
     ...(isBlank || source !== null ? {} : { isUnchecked: true }),
   };
 }
 
-/** Null also where the tables make no sense: no waiting repairs them, FETCH says it. */
+/**
+ * Returns what is missing; null also if the tables are invalid, which waiting cannot repair and FETCH
+ * reports.
+ */
 async function missingBytes(check: ParsedImage['check'], source: ByteSource): Promise<string | null> {
   try {
     const result = await check(source);
@@ -149,12 +152,12 @@ async function descriptionFacts(
     return { ...facts, ...references(files.slice(0, MOST_NEEDS)) };
   } catch (error) {
     if (!(error instanceof Hyper2kvmError)) throw error;
-    // It is small: cut in the middle it looks like anything else that cannot be read, so it gets its time.
+    // It is small: truncated, it looks like any unreadable file, so it is given time.
     return { ...facts, incomplete: error.message };
   }
 }
 
-/** Empty also where it cannot be read: it is a hint, the disks count. */
+/** Returns an empty list if it cannot be read: it is only a hint, and the disks decide. */
 async function frozenDisks(source: ByteSource): Promise<string[]> {
   if (source.size > MAX_DESCRIPTION) return [];
   try {
@@ -176,7 +179,10 @@ async function archiveFacts(source: ByteSource): Promise<HeaderFacts> {
   }
 }
 
-/** What is in it shows when FETCH unpacks it. Only xz has an end that can be recognised from outside. */
+/**
+ * FETCH finds out what is inside when it unpacks the file. Only xz has an end that can be recognised from
+ * outside.
+ */
 async function packedFacts({ name, magic }: Compression, source: ByteSource): Promise<HeaderFacts> {
   const facts: HeaderFacts = { ...NOTHING, kind: 'disk', format: name };
   const head = await source.read(0, magic.length);
@@ -186,7 +192,9 @@ async function packedFacts({ name, magic }: Compression, source: ByteSource): Pr
   return end === 'YZ' ? facts : { ...facts, incomplete: 'the end of the xz stream has not arrived' };
 }
 
-/** Of a file's references. What FETCH refuses is in neither list: nothing to wait for. */
+/**
+ * Sorts a file's references. One that FETCH refuses is in neither list, because there is nothing to wait for.
+ */
 function references(written: readonly string[]): Pick<HeaderFacts, 'needs' | 'uses'> {
   const names = (wanted: boolean) =>
     written.filter((reference) => isPath(reference) === wanted).flatMap(plainName);
@@ -194,14 +202,14 @@ function references(written: readonly string[]): Pick<HeaderFacts, 'needs' | 'us
   return { needs: names(false), ...(uses.length === 0 ? {} : { uses }) };
 }
 
-/** A parent is known by the path that it had, and is waited for. */
+/** A parent is recorded with its original path; its plain name is what to wait for. */
 function withoutPath(parent: string): string {
   return parent.split(/[/\\]/).includes('..') ? parent : (plainName(parent)[0] ?? parent);
 }
 
 function plainName(reference: string): string[] {
   try {
-    // A copy: what is cut out of a text keeps all of it in memory.
+    // Copied, because a substring keeps the whole text in memory.
     return [Buffer.from(referencedName(reference, '')).toString()];
   } catch (error) {
     if (error instanceof Hyper2kvmError) return [];

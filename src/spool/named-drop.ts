@@ -8,8 +8,8 @@ import { stemOf } from './names.js';
 /** A drop that was named by a path instead of being found in incoming. */
 export interface NamedDrop {
   /**
-   * Names in the directory: the given one and everything that it needs; sorted. What is missing is left for
-   * FETCH to name.
+   * Names in the directory, sorted: the given one and everything that it needs. Missing files are left for
+   * FETCH to report.
    */
   entries: string[];
   /** Path of its job.toml relative to the directory; null without one. */
@@ -19,9 +19,9 @@ export interface NamedDrop {
 const MAX_FILES = 10_000;
 
 /**
- * What belongs to `name` in `directory`: a descriptor's extents, a delta's parents, the disks of a .vmx or
- * .ovf, the manifest, the job.toml. Only files that are named are opened: other images in the directory are
- * not this VM's business. Rejects with the system's error where `name` is not there.
+ * Returns what belongs to `name` in `directory`: a descriptor's extents, a delta's parents, the disks of a
+ * .vmx or .ovf, the manifest, the job.toml. Only files that are referenced are opened; other images in the
+ * directory do not belong to this VM. Rejects with the system's error if `name` does not exist.
  */
 export async function namedDrop(directory: string, name: string): Promise<NamedDrop> {
   const status = await lstat(join(directory, name));

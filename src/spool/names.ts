@@ -1,28 +1,27 @@
-/** Endings that browsers, SFTP clients and download tools use while a file is being written. */
+/** Extensions that browsers, SFTP clients and download tools use while a file is being written. */
 const PARTIAL = /\.(part|tmp|temp|filepart|crdownload|partial|download|opdownload)$/i;
 
 export function isHidden(name: string): boolean {
   return name.startsWith('.');
 }
 
-/** The name that a partial file will have when it is whole; null where `name` is not partial. */
+/** Returns the name that a partial file will have when it is complete; null if `name` is not partial. */
 export function finalName(name: string): string | null {
   return PARTIAL.test(name) ? name.replace(PARTIAL, '') : null;
 }
 
-/** The name without `.job.toml`, or else without its last extension and that of a compression. */
+/** Returns the name without `.job.toml`, otherwise without its last extension and that of a compression. */
 export function stemOf(name: string): string {
   const plain = name.endsWith('.job.toml') ? name.slice(0, -'.job.toml'.length) : name;
   const [inner, packing] = splitExtension(plain);
   const isPacked = packing === 'gz' || packing === 'xz' || packing === 'zst';
-  // A compression's ending is passed over only where another one stands before it: `web01.gz` is no disk in
-  // gzip.
+  // A compression's extension counts only after another extension: `web01.gz` is not a disk in gzip.
   return isPacked ? splitExtension(inner)[0] : inner;
 }
 
 /**
- * Before and behind the last dot, where letters and digits stand behind it and anything before it; else the
- * name and nothing.
+ * Splits a name at the last dot if letters and digits follow it and something precedes it; otherwise the
+ * extension is empty.
  */
 function splitExtension(name: string): [stem: string, extension: string] {
   const dot = name.lastIndexOf('.');
@@ -33,16 +32,16 @@ function splitExtension(name: string): [stem: string, extension: string] {
 }
 
 /**
- * What the pieces of one disk have in common: `web01` for `web01-s003.vmdk`, `web01-flat.vmdk`; the stem for
- * everything else.
+ * Returns what the pieces of one disk have in common: `web01` for `web01-s003.vmdk` and `web01-flat.vmdk`;
+ * the stem of any other name.
  */
 export function diskStem(name: string): string {
   return stemOf(name).replace(/-(s\d{3,}|f\d{3,}|flat|delta|sesparse|rdm|rdmp|ctk|cowd)$/i, '');
 }
 
 /**
- * A name that is safe in file names, in libvirt and in a shell: letters, digits, dot, dash, underscore; at
- * most 63.
+ * Returns a name that is safe in file names, in libvirt and in a shell: letters, digits, dot, dash,
+ * underscore; at most 63.
  */
 export function vmName(drop: string): string {
   const plain = drop

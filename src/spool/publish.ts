@@ -10,18 +10,18 @@ import { copyTree } from '../sources/local/copy-drop.js';
 import { formatBytes } from '../text/format.js';
 
 /**
- * The name that a directory has on another filesystem until it is whole; a leftover of a killed daemon is
- * removed by the next try.
+ * Returns the name that a directory has on another filesystem until it is complete. What a killed daemon left
+ * is removed by the next attempt.
  */
 export function partialName(path: string): string {
   return join(dirname(path), `.${basename(path)}.partial`);
 }
 
 /**
- * A complete, fsynced directory appears at `to` by one rename, durably; from another filesystem it is copied
- * beside `to` first, and `assertCopied` may still reject it. `to` must not exist. What is at `from`
- * afterwards (after a copy) is the caller's to remove. Errors: `host.no-space`, `host.enospc` before a copy
- * that does not fit (now).
+ * Makes a complete, fsynced directory appear at `to` by one rename, durably. From another filesystem it is
+ * copied beside `to` first, and `assertCopied` may still reject the copy. `to` must not exist. The caller
+ * removes what is left at `from` after a copy. Errors: `host.no-space`, `host.enospc` before a copy that does
+ * not fit (now).
  */
 export async function publishDirectory(
   from: string,
@@ -33,7 +33,7 @@ export async function publishDirectory(
   await syncPath(dirname(dirname(to)));
   try {
     await rename(from, to);
-    // First where it is now: no filesystem may lose both names.
+    // The new name is synced first, so that a crash never loses both names.
     await syncPath(dirname(to));
     await syncPath(dirname(from));
     return;
@@ -46,7 +46,7 @@ export async function publishDirectory(
       await copyTree(from, partial, signal);
       await assertCopied();
     } catch (failure) {
-      // Half a copy would keep the disk full that it failed on.
+      // A partial copy would keep the full disk full.
       await tryToRemove(partial);
       throw failure;
     }
@@ -56,7 +56,10 @@ export async function publishDirectory(
   await syncPath(dirname(to));
 }
 
-/** Not between two mounts of one filesystem: there a copy may share its blocks with the original. */
+/**
+ * Checks that a copy fits. Not needed between two mounts of one filesystem, where a copy may share its blocks
+ * with the original.
+ */
 async function assertRoom(from: string, directory: string): Promise<void> {
   if (await isSameFilesystem(from, directory)) return;
   const [needed, space] = await Promise.all([usedBytes(from), spaceOf(directory)]);

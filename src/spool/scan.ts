@@ -17,13 +17,13 @@ import { within } from './within.js';
 
 export interface ScanRequest {
   directory: string;
-  /** Names that are nothing of ours. */
+  /** True for names that are ignored. */
   isHidden(name: string): boolean;
-  /** Names of files that are still being written: grouping has to know of them, but nobody reads them. */
-  isPartial(name: string): boolean;
   /**
-   * `fingerprints` by name: a header has to be read again only when its file's fingerprint is another one.
+   * True for names of files that are still being written: grouping must know of them, but they are not read.
    */
+  isPartial(name: string): boolean;
+  /** `fingerprints` by name: a header is read again only if its file's fingerprint changed. */
   group(
     entries: readonly IncomingEntry[],
     fingerprints: ReadonlyMap<string, string>,
@@ -31,11 +31,11 @@ export interface ScanRequest {
   ): Promise<Grouping>;
   settleSeconds(): number;
   pollSeconds(): number;
-  /** List each time: where a directory's mtime cannot be trusted (network filesystems). */
+  /** List each time, because the mtime of a directory on a network filesystem cannot be trusted. */
   alwaysList: boolean;
   /** Monotonic, seconds. */
   now(): number;
-  /** Ends a scan: nothing is waited for any more. */
+  /** Ends a scan at once. */
   signal: AbortSignal;
   /** Default READ_SECONDS. */
   readSeconds?: number;
@@ -51,33 +51,33 @@ export interface WaitingDrop {
 }
 
 export interface Scan {
-  /** False: incoming is not there (not mounted?). Nothing is concluded from that. */
+  /** False if incoming does not exist (not mounted?), from which nothing is concluded. */
   available: boolean;
   waiting: WaitingDrop[];
   ignored: Grouping['ignored'];
-  /** When something may become due or is to be read again, by the request's clock. */
+  /** When something may become due or must be read again, by the request's clock. */
   nextCheck: number;
 }
 
 /** How often a name that grouping ignores is read. */
 const IGNORED_INTERVAL_SECONDS = 600;
 
-/** For reading the state of one name, however many files it has. */
+/** Time limit for reading the state of one name, however many files it has. */
 const READ_SECONDS = 10;
 /**
- * For all directories of one scan: those whose turn does not come are read in the next one, so that claims go
- * on meanwhile.
+ * Time limit for all directories of one scan: the remaining ones are read in the next scan, so that drops are
+ * claimed in between.
  */
 const ROUND_SECONDS = 3;
-/** What took longer than it may costs as much each time. */
+/** A name that exceeded its limit would take as long each time, so it is read less often. */
 const SLOW_INTERVAL_SECONDS = 600;
-/** Each costs a kilobyte of memory. Those behind are seen when others are gone. */
+/** Each costs a kilobyte of memory. Names beyond this are seen when others are gone. */
 const MOST_NAMES = 20_000;
 
 interface Known {
   state: EntryState;
   settling: Settling;
-  /** Not before, even when there is a hint. */
+  /** No check before this time, even after a hint. */
   notBefore: number;
 }
 
@@ -89,29 +89,29 @@ interface Listing {
 }
 
 /**
- * Directory times are of the kernel's tick, a few milliseconds; a younger mtime may hide a change of the same
- * tick.
+ * Directory times have the resolution of the kernel's tick, a few milliseconds; a younger mtime may hide a
+ * change within the same tick.
  */
 const TRUSTED_MTIME_AGE_MS = 2_000;
 
 /**
- * The truth about incoming. A listing is only made when the directory's mtime changed, a name is only read
- * when it is new, hinted at, or its time has come, and drops are only grouped again when something has
- * changed: at rest a scan is one lstat of the directory.
+ * Determines what is in incoming. A listing is made only if the directory's mtime changed, a name is read
+ * only if it is new, hinted at, or due, and drops are grouped again only if something changed: at rest, a
+ * scan is one lstat of the directory.
  */
 export class Scanner {
   readonly #request: ScanRequest;
   readonly #known = new Map<string, Known>();
   #listed: Listing | null = null;
   #partials: string[] = [];
-  /** The listing that was gone through last, and when one of its names is due to be read again. */
+  /** The last listing that was processed, and when one of its names is due to be read again. */
   #seen: string[] | null = null;
   #nextCheckAt = 0;
   #ignored: ReadonlySet<string> = new Set();
   #grouping: Grouping = { drops: [], ignored: [] };
-  /** Directories whose turn did not come in the last scan. */
+  /** Directories that the last scan had no time for. */
   #left: ReadonlySet<string> = new Set();
-  /** Names whose reading was given up and has not ended: another one would hang like it. */
+  /** Names whose reading was abandoned and has not ended: another read would hang as well. */
   readonly #hanging = new Set<string>();
 
   constructor(request: ScanRequest) {
@@ -147,7 +147,7 @@ export class Scanner {
     this.#partials = partials;
     changed = this.#forgetAllBut(new Set(names)) || changed;
     const asked = names.filter((name) => !isPartial(name) && this.#isAsked(name, hints, now));
-    // Loose files need each other to be grouped, and cost little; a directory is a drop by itself.
+    // Loose files are needed together for grouping and are cheap to read; a directory is a drop by itself.
     const isDirectory = (name: string) => this.#listed?.directories.has(name) === true;
     for (const name of asked) if (!isDirectory(name)) changed = (await this.#check(name, now)) || changed;
     const directories = asked.filter(isDirectory).sort((a, b) => this.#checkedAt(a) - this.#checkedAt(b));
@@ -179,10 +179,7 @@ export class Scanner {
     return this.#known.get(name)?.settling.checkedAt ?? Number.NEGATIVE_INFINITY;
   }
 
-  /**
-   * Reads a drop that is due once more: true when it is still as it was. Otherwise its wait has started
-   * again.
-   */
+  /** Reads a due drop once more: true if it is unchanged. Otherwise its wait starts again. */
   async confirm({ drop }: WaitingDrop): Promise<boolean> {
     const now = this.#request.now();
     let changed = false;
@@ -217,7 +214,7 @@ export class Scanner {
     }
   }
 
-  /** True when the name is new, gone or touched. What goes wrong is that name's alone. */
+  /** Returns true if the name is new, gone or touched. An error affects only that name. */
   async #check(name: string, now: number): Promise<boolean> {
     const known = this.#known.get(name);
     const state = await this.#read(name);
@@ -240,7 +237,7 @@ export class Scanner {
       signal.throwIfAborted();
       const problem = unreadable(name, error);
       const state = withoutContent(name, 'unreadable');
-      // Another reason is news.
+      // A different reason counts as a change.
       return {
         ...state,
         entry: { ...state.entry, problem },
@@ -276,7 +273,7 @@ export class Scanner {
   }
 
   #nextCheck(name: string, settling: Settling): number {
-    // Ignored names are re-checked rarely; a write to one normally triggers a watch hint.
+    // Ignored names are rarely checked again; a write to one normally triggers a watch hint.
     if (this.#ignored.has(name)) return settling.checkedAt + IGNORED_INTERVAL_SECONDS;
     const settleSeconds = this.#request.settleSeconds();
     const patience = Math.max(settleSeconds * PATIENCE_FACTOR, MIN_PATIENCE_SECONDS);

@@ -1,8 +1,7 @@
 import type { Drop } from '../model/drop.js';
 
 /**
- * What is known of one name in incoming: since when its fingerprint has been the same, by a monotonic clock
- * in seconds.
+ * One name in incoming, and since when its fingerprint has been the same, by a monotonic clock in seconds.
  */
 export interface Settling {
   fingerprint: string;
@@ -11,15 +10,15 @@ export interface Settling {
   checkedAt: number;
 }
 
-/** Takes a new fingerprint into account: any other one starts the wait again. */
+/** Returns the updated state: a different fingerprint starts the wait again. */
 export function settle(previous: Settling | undefined, fingerprint: string, now: number): Settling {
   const same = previous?.fingerprint === fingerprint;
   return { fingerprint, since: same ? previous.since : now, checkedAt: now };
 }
 
 /**
- * How long all of them were seen unchanged. It counts up to the last check, not up to now: nobody knows what
- * came after.
+ * Returns how long all parts were seen unchanged. It counts up to the last check, not up to now, because
+ * later changes are unknown.
  */
 export function quietSeconds(parts: readonly Settling[]): number {
   const since = Math.max(...parts.map((part) => part.since));
@@ -30,9 +29,9 @@ export function quietSeconds(parts: readonly Settling[]): number {
 const LONGEST_INTERVAL_SECONDS = 600;
 
 /**
- * When to check again, as a time of the same clock. What has been quiet for long is checked seldom, at a
- * quarter of its age: ten thousand files that only lie there cost next to nothing. `dueAfter`: the quiet time
- * after which the drop is due; the next check is never scheduled later.
+ * Returns when to check again, as a time of the same clock. The longer a name is unchanged, the less often it
+ * is checked (at a quarter of its age), so that ten thousand idle files cost next to nothing. `dueAfter` is
+ * the quiet time after which the drop is due; the next check is never scheduled later.
  */
 export function nextCheck(part: Settling, pollSeconds: number, dueAfter: number): number {
   const quiet = part.checkedAt - part.since;
@@ -42,17 +41,17 @@ export function nextCheck(part: Settling, pollSeconds: number, dueAfter: number)
 }
 
 /**
- * An incomplete drop waits this many times `settle_seconds` (without any change) before it is taken anyway
- * and fails with its reason.
+ * An incomplete drop waits this many times `settle_seconds` (without any change); then it is claimed and
+ * fails with its reason.
  */
 export const PATIENCE_FACTOR = 10;
 export const MIN_PATIENCE_SECONDS = 5;
 
 /**
- * The rule of settling. `quietSeconds`: how long size, mtime, ctime and inode of all of the drop's files, and
- * the list of the files, have been the same. Complete or refused: `settleSeconds`. Incomplete: ten times
- * that, at least 5 s; every new byte or sibling starts it again, so a slow copy or a chain dropped piece by
- * piece is never taken early, and a truncated file does not wait for ever.
+ * Decides whether a drop has settled. `quietSeconds` is how long size, mtime, ctime and inode of all its
+ * files, and the list of the files, have been the same. A complete or refused drop waits for `settleSeconds`,
+ * an incomplete one ten times that, at least 5 s. Every new byte or file starts the wait again, so a slow
+ * copy or a chain dropped piece by piece is never claimed early, and a truncated file does not wait forever.
  */
 export function isDue(drop: Drop, quietSeconds: number, settleSeconds: number): boolean {
   if (drop.problem !== undefined || drop.waiting?.kind === 'unchecked') return false;

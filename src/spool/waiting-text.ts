@@ -1,7 +1,7 @@
 import type { Drop, Waiting } from '../model/drop.js';
 import { printable } from '../text/escape-terminal.js';
 
-/** What a drop waits for, for people: `missing web01-s003.vmdk`; null when only time has to pass. */
+/** Returns what a drop waits for, for people: `missing web01-s003.vmdk`; null if only time has to pass. */
 export function waitingText({ waiting, problem }: Pick<Drop, 'waiting' | 'problem'>): string | null {
   if (problem !== undefined) return `${problem.code}: ${problem.message}. ${problem.advice}`;
   return waiting === null ? null : textOf(waiting, waiting.names.map((name) => printable(name)).join(', '));

@@ -4,21 +4,21 @@ import type { Logger } from 'pino';
 
 export interface WatchRequest {
   directory: string;
-  /** Something happened to this name in incoming, or inside it: scan soon. */
+  /** Something happened to this name in incoming, or inside it, so a scan is due soon. */
   onHint(name: string): void;
   log: Logger;
 }
 
 /**
- * More entries than this are not watched: with each change chokidar lists the directory and stats every
- * entry, which takes all of the daemon's input and output when there are thousands.
+ * With more entries there is no watch: on each change chokidar lists the directory and stats every entry,
+ * which with thousands of them takes all of the daemon's I/O.
  */
 const MOST_ENTRIES = 2_000;
 
 /**
- * inotify, by chokidar, only as a hint that makes a drop noticed at once: what is there is decided by the
- * scan. Events get lost (a full inotify queue, network filesystems), and that costs at most one polling
- * interval.
+ * Watches incoming by chokidar (inotify), only as a hint that makes the daemon notice a drop at once; the
+ * scan decides what is there. A lost event (a full inotify queue, network filesystems) costs at most one
+ * polling interval.
  */
 export class IncomingWatch {
   readonly #request: WatchRequest;
@@ -29,7 +29,7 @@ export class IncomingWatch {
     this.#request = request;
   }
 
-  /** Watches unless there are too many entries, and again when half of them are gone. */
+  /** Watches unless there are too many entries, and again once half of them are gone. */
   async follow(entries: number): Promise<void> {
     if (this.#watcher !== null && entries > MOST_ENTRIES) {
       this.#wasCrowded = true;
@@ -42,21 +42,21 @@ export class IncomingWatch {
   start(): void {
     const { directory, onHint, log } = this.#request;
     this.#watcher = watch(directory, {
-      // A directory's own files are the scan's; one level tells that a directory is being filled.
+      // The scan reads the files in a directory; one level is enough to notice that it is being filled.
       depth: 1,
       ignoreInitial: true,
       followSymlinks: false,
       ignorePermissionErrors: true,
-      // A watch for each file would cost 5 kB of memory each and say nothing that the directory's own watch
+      // A watch for each file would cost 5 kB of memory and report nothing that the directory's own watch
       // does not.
       ignored: (_path, stats) => stats?.isFile() === true,
     });
-    // Before chokidar compares listings: that takes it as long as the scan, which is to do it anyway.
+    // Raw events come before chokidar compares listings, which takes as long as the scan that follows anyway.
     this.#watcher.on('raw', (_event, path, details) => {
       const inside = relative(directory, join(watchedPath(details) ?? directory, path ?? ''));
       onHint(inside.split('/')[0] ?? '');
     });
-    // What changed after the last scan, before there was a watch.
+    // Changes between the last scan and the start of the watch.
     this.#watcher.on('ready', () => onHint(''));
     this.#watcher.on('error', (err) => {
       log.warn({ err, directory }, 'watching incoming failed; the periodic scan continues');

@@ -1,9 +1,9 @@
 import { Hyper2kvmError } from '../errors/error.js';
 
 /**
- * What `work` gives, unless it takes longer than `seconds` (`spool.too-slow`) or `signal` is aborted before:
- * then nobody waits for it any more, even where the system never answers (a dead network filesystem), and the
- * signal that it was given is aborted.
+ * Returns the result of `work`, unless it takes longer than `seconds` (`spool.too-slow`) or `signal` is
+ * aborted first. It is then abandoned, even if the system never answers (a dead network filesystem), and the
+ * signal that was passed to it is aborted.
  */
 export async function within<Result>(
   seconds: number,
@@ -29,6 +29,6 @@ export async function within<Result>(
 function tooSlow(seconds: number): Hyper2kvmError {
   return new Hyper2kvmError('spool.too-slow', `reading it takes longer than ${seconds} s`, {
     advice:
-      'Drop fewer files at once, or check the filesystem that it is on. It is tried again every ten minutes, or after a restart.',
+      'Drop fewer files at once, or check the filesystem that it is on. Reading is retried every ten minutes, or after a restart.',
   });
 }

@@ -9,16 +9,16 @@ const ANSWERS = { held: 'no', writer: 'yes', unsupported: 'unknown' } as const s
 >;
 
 /**
- * Whether any process has the file open for writing: the kernel refuses a read lease then. `unknown` where
- * leases do not work: network filesystems, and files of other users without CAP_LEASE. It sees the writer
- * that pauses for longer than `settle_seconds`.
+ * Returns whether any process has the file open for writing, which makes the kernel refuse a read lease.
+ * `unknown` if leases do not work: on network filesystems, and for files of other users without CAP_LEASE.
+ * This detects a writer that pauses for longer than `settle_seconds`.
  */
 export async function isBeingWritten(path: string): Promise<'yes' | 'no' | 'unknown'> {
   let handle: FileHandle;
   try {
     handle = await openToRead(path);
   } catch {
-    // Not readable, a link, or gone: FETCH says so in words.
+    // Not readable, a link, or gone: FETCH reports it.
     return 'unknown';
   }
   try {
@@ -30,7 +30,7 @@ export async function isBeingWritten(path: string): Promise<'yes' | 'no' | 'unkn
   }
 }
 
-/** Whether somebody still writes to a file of a drop, or to one directly in its directory. */
+/** Whether another process still writes to a file of a drop, or to one directly in its directory. */
 export async function hasWriter(
   incoming: string,
   states: readonly EntryState[],

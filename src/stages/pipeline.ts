@@ -7,15 +7,17 @@ import type { PipelineRequest, PipelineResult } from '../engine/types.js';
 import { STAGES } from './registry.js';
 
 /**
- * The pipeline of the product: all stages, those of `[[pipeline.extra]]` between them, the real appliance.
- * Rejects as `pipelineStages` and `executePipeline` do.
+ * Runs the pipeline of the product: all stages, with those of `[[pipeline.extra]]` between them, and the real
+ * appliance. Rejects like `pipelineStages` and `executePipeline`.
  */
 export async function runPipeline(request: PipelineRequest): Promise<PipelineResult> {
   const stages = await pipelineStages(request.options.config);
   return executePipeline(request, { stages, openGuest: openAppliance });
 }
 
-/** All stages in order, those of `[[pipeline.extra]]` in their places. Rejects with `config.extra-stage`. */
+/**
+ * Returns all stages in order, including those of `[[pipeline.extra]]`. Rejects with `config.extra-stage`.
+ */
 export async function pipelineStages(config: Config): Promise<Stage[]> {
   return withExtraStages(STAGES, await loadExtraStages(config.pipeline.extra));
 }

@@ -7,7 +7,7 @@ import { inspectStage } from './inspect/index.js';
 import { planStage } from './plan/index.js';
 import { validateStage } from './validate/index.js';
 
-/** The stages in their order. A new one is one folder in stages/ and one line here. */
+/** The stages in order. A new one is one folder in stages/ and one line here. */
 export const STAGES: readonly Stage[] = [
   erased(fetchStage),
   erased(flattenStage),
@@ -18,7 +18,7 @@ export const STAGES: readonly Stage[] = [
   erased(validateStage),
 ];
 
-/** The runner checks inputs and outputs by the stage's own schemas: it needs no types of them. */
+/** Drops the types: the runner checks inputs and outputs against the stage's own schemas. */
 function erased<Input, Output>(stage: Stage<Input, Output>): Stage {
   return stage as unknown as Stage;
 }

@@ -178,7 +178,8 @@ describe('a guest with what it needs, on virtio-blk', () => {
       const input = await inputFor('raw', { evidence: 'evidence.qcow2' });
       const { boot } = await validateStage.run(context, input);
 
-      expect(boot).toMatchObject({ verdict: 'booted', level: 'login', failure: null, attempts: 1 });
+      // A machine with much other work may need the second try, which is as good.
+      expect(boot).toMatchObject({ verdict: 'booted', level: 'login', failure: null });
       expect(boot?.evidence.map(({ level }) => level)).toEqual(
         expect.arrayContaining(['firmware', 'bootloader', 'kernel', 'root', 'userspace', 'login']),
       );

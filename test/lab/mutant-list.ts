@@ -886,7 +886,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'failed-claim-without-rest',
     breaks: 'A drop whose claim takes hours to fail keeps all others.',
     file: 'src/daemon/intake.ts',
-    text: 'return this.#rests.has(name) || this.#copies.has(name);',
+    text: 'return this.#backoff.has(name) || this.#copies.has(name);',
     by: 'return this.#copies.has(name);',
     tests: [unit('daemon/intake')],
   },

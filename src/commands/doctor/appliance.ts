@@ -15,12 +15,12 @@ export const checkLibguestfs: Check = async ({ signal }) =>
   ]);
 
 /**
- * supermin boots the newest kernel of /boot that has its modules. Ubuntu makes kernels readable for root
+ * supermin boots the newest kernel in /boot that has its modules. Ubuntu makes kernels readable for root
  * only.
  */
 export const checkKernel: Check = async () => [await kernelFinding('/boot', '/lib/modules')];
 
-/** `readable`: for this user. */
+/** `readable` applies to this user. */
 export async function kernelFinding(
   boot: string,
   modules: string,
@@ -46,14 +46,17 @@ export async function kernelFinding(
 }
 
 /**
- * Where the unit tells libguestfs to build its appliance: what counts for the daemon's own user, who asks
- * without the unit's environment.
+ * Where the unit makes libguestfs build its appliance. Used if the daemon's user runs doctor outside the
+ * unit.
  */
 const SERVICE_CACHE = '/var/cache/hyper2kvm';
-/** supermin makes these three, in this order; it builds again by itself when the host's packages changed. */
+/** supermin creates these three, in this order, and builds them again when the host's packages changed. */
 const APPLIANCE_FILES = ['kernel', 'initrd', 'root'] as const;
 
-/** Where supermin keeps the built appliance (about 400 MB); the order is appliance/appliance.ts'. */
+/**
+ * Checks the cache in which supermin keeps the built appliance (about 400 MB); the search order is that of
+ * appliance/appliance.ts.
+ */
 export const checkApplianceCache: Check = async ({ env }) => {
   const uid = process.getuid?.() ?? 0;
   const service = await stat(SERVICE_CACHE).catch(() => null);
@@ -62,8 +65,8 @@ export const checkApplianceCache: Check = async ({ env }) => {
 };
 
 /**
- * `uid`: whose appliance. A half-built one, or one whose kernel is gone, is not mended by libguestfs: it
- * fails to start, each time.
+ * `uid` is the owner of the appliance. libguestfs does not repair an appliance that is half built or whose
+ * kernel is gone: it fails to start each time.
  */
 export async function applianceCacheFinding(directory: string, uid: number): Promise<Finding> {
   const name = 'appliance cache';
@@ -88,7 +91,7 @@ export async function applianceCacheFinding(directory: string, uid: number): Pro
 }
 
 async function namesIn(directory: string): Promise<string[]> {
-  // A container may have no /boot at all: then there is no kernel in it.
+  // A container may have no /boot, and then no kernel in it.
   return readdir(directory).catch(() => []);
 }
 

@@ -6,7 +6,7 @@ export interface Finding {
   status: 'ok' | 'warn' | 'fail';
   /** What was found. */
   detail: string;
-  /** The command or the setting that mends it; empty when nothing is to be mended. */
+  /** The command or the setting that fixes it; empty if there is nothing to fix. */
   fix: string;
 }
 
@@ -16,7 +16,7 @@ interface HostContext {
   signal: AbortSignal;
 }
 
-/** One concern of the host. Looks, changes nothing; rejects only when the signal aborts. */
+/** Checks one concern of the host without changing anything. Rejects only if the signal aborts. */
 export type Check = (context: HostContext) => Promise<Finding[]>;
 
 export const ok = (name: string, detail: string): Finding => ({ name, status: 'ok', detail, fix: '' });
@@ -33,7 +33,7 @@ export const fail = (name: string, detail: string, fix: string): Finding => ({
   fix,
 });
 
-/** The detail of a successful probe, or the finding that its error makes. */
+/** Returns the detail of a successful probe, or the finding for its error. */
 export async function probe(name: string, fix: string, look: () => Promise<string>): Promise<Finding> {
   try {
     return ok(name, await look());

@@ -5,13 +5,13 @@ import { formatBytes } from '../../text/format.js';
 import { type Check, type Finding, fail, ok, warn } from './check.js';
 
 const MIB = 1024 * 1024;
-/** Node, the tools and the page cache beside the virtual machines. */
+/** Memory for Node, the tools and the page cache, beside the virtual machines. */
 const DAEMON_MIB = 512;
-/** inotify: the daemon watches incoming and one level of directories in it. */
+/** inotify limits: the daemon watches incoming and one level of directories in it. */
 const LEAST_WATCHES = 8_192;
 const LEAST_INSTANCES = 16;
 
-/** Runs a firmware on KVM: that /dev/kvm exists says little on nested hosts. */
+/** Runs firmware on KVM, because the existence of /dev/kvm says little on nested hosts. */
 export const checkAccelerator: Check = async ({ config, signal }) => {
   const { kind, obstacle, reason } = await probeAccelerator({ signal });
   const wanted = config.validate.accelerator;
@@ -21,7 +21,7 @@ export const checkAccelerator: Check = async ({ config, signal }) => {
     (wanted === 'kvm' ? fail : warn)(
       'kvm',
       reason,
-      `${kvmFix(obstacle)} Without KVM all works, 5 to 10 times slower.`,
+      `${kvmFix(obstacle)} Without KVM everything works, but 5 to 10 times slower.`,
     ),
   ];
 };
@@ -32,7 +32,7 @@ export function kvmFix(obstacle: Accelerator['obstacle']): string {
   return 'Switch on nested virtualization for this virtual host, or set validate.accelerator = "tcg".';
 }
 
-/** One emulated guest takes all of two cores: more at once run into their own timeouts. */
+/** An emulated guest occupies two cores; several at once run into their own timeouts. */
 export const checkProcessors: Check = async ({ config, signal }) => {
   const cores = availableParallelism();
   const { boots, appliances } = config.workers;
@@ -56,10 +56,10 @@ export const checkMemory: Check = async ({ config }) => {
   return [memoryFinding({ needed, total: bytes('MemTotal'), available: bytes('MemAvailable') })];
 };
 
-/** Pure. Bytes. */
+/** Pure. Values in bytes. */
 export function memoryFinding(memory: { needed: number; total: number; available: number }): Finding {
   const { needed, total, available } = memory;
-  const detail = `${formatBytes(available)} of ${formatBytes(total)} free, all lanes together need ${formatBytes(needed)}`;
+  const detail = `${formatBytes(available)} of ${formatBytes(total)} free, all slots together need ${formatBytes(needed)}`;
   const fix = 'Lower workers.appliances, workers.boots, guest.memory_mib or validate.memory_mib.';
   if (total < needed) return fail('memory', detail, fix);
   return available < needed ? warn('memory', detail, fix) : ok('memory', detail);
@@ -73,9 +73,9 @@ export const checkInotify: Check = async ({ config }) => {
   return [inotifyFinding(watches, instances)];
 };
 
-/** Pure: the limits of /proc/sys/fs/inotify for one user. */
+/** Checks the limits in /proc/sys/fs/inotify for one user. Pure. */
 export function inotifyFinding(watches: number, instances: number): Finding {
-  const detail = `${watches} watches, ${instances} instances a user`;
+  const detail = `${watches} watches, ${instances} instances per user`;
   if (watches >= LEAST_WATCHES && instances >= LEAST_INSTANCES) return ok('inotify', detail);
   const fix = `sysctl fs.inotify.max_user_watches=${LEAST_WATCHES * 8} fs.inotify.max_user_instances=128, or set watch.polling = true`;
   return warn('inotify', detail, fix);

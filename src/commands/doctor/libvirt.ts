@@ -8,7 +8,7 @@ import { aclEntry, closedDirectories, pathTo } from '../../tools/acl.js';
 import { run } from '../../tools/run.js';
 import { type Check, type Finding, ok, warn } from './check.js';
 
-/** Whether a delivered VM can be started where it is: libvirt's QEMU runs as a user of its own. */
+/** Checks whether a delivered VM can be started in place: libvirt's QEMU runs as a separate user. */
 export const checkLibvirt: Check = async ({ config, signal }) => {
   const { isInstalled, user, network, isNetworkActive } = await lookAtLibvirt(signal);
   if (!isInstalled || user === null)
@@ -17,12 +17,12 @@ export const checkLibvirt: Check = async ({ config, signal }) => {
   return [
     await accessFinding(archive, user, signal),
     isNetworkActive === null
-      ? warn('libvirt network', 'libvirt does not answer', 'systemctl start libvirtd, or look as root.')
+      ? warn('libvirt network', 'libvirt does not answer', 'systemctl start libvirtd, or run this as root.')
       : networkFinding(network, isNetworkActive),
   ];
 };
 
-/** Looks at the way to `archive` and to the newest bundle in it. */
+/** Checks the path to `archive` and to the newest bundle in it. */
 export async function accessFinding(archive: string, user: User, signal: AbortSignal): Promise<Finding> {
   if (!(await exists(archive)))
     return ok('libvirt access', `${archive}: opened by the daemon when it delivers`);
@@ -47,7 +47,7 @@ export async function accessFinding(archive: string, user: User, signal: AbortSi
   return warn(
     name,
     `${newest}: ${user.name} cannot enter it, although modes and access control lists allow it`,
-    'Look at the options of its mount, and at AppArmor or SELinux.',
+    'Check its mount options, and AppArmor or SELinux.',
   );
 }
 
@@ -57,7 +57,7 @@ export function networkFinding(network: string | null, isActive: boolean): Findi
   if (network === null)
     return warn(
       name,
-      'there is none: the VMs get QEMU’s user network, through which nobody reaches them',
+      'there is none: VMs get QEMU’s user network, in which they cannot be reached',
       `virsh -c ${LIBVIRT_URI} net-define /usr/share/libvirt/networks/${DEFAULT_NETWORK}.xml`,
     );
   if (isActive) return ok(name, `${network} is active`);
@@ -69,7 +69,7 @@ export function networkFinding(network: string | null, isActive: boolean): Findi
   );
 }
 
-/** Asks the kernel as that user, which only root can. */
+/** Asks the kernel as that user, which only root can do. */
 async function mayEnter(directory: string, { uid, groups }: User, signal: AbortSignal): Promise<boolean> {
   const identity = [`--reuid=${uid}`, `--regid=${groups[0]}`, `--groups=${groups.join(',')}`];
   const { code } = await run('setpriv', [...identity, '--', 'test', '-x', directory], {
@@ -79,10 +79,10 @@ async function mayEnter(directory: string, { uid, groups }: User, signal: AbortS
   return code === 0;
 }
 
-/** Returns the last name's directory, `depth` levels down as far as there are any. */
+/** Returns the directory with the last name, up to `depth` levels down. */
 async function newestBelow(directory: string, depth: number): Promise<string> {
   if (depth === 0) return directory;
-  // Missing, or not this user's to read: what is above it is looked at.
+  // Missing or not readable by this user: the directory above is the answer.
   const entries = await readdir(directory, { withFileTypes: true }).catch(() => []);
   const names = entries.filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'));
   const last = names

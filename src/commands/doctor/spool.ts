@@ -8,11 +8,11 @@ import { findUser } from '../../host/users.js';
 import { formatBytes } from '../../text/format.js';
 import { type Check, type Finding, fail, ok, warn } from './check.js';
 
-/** Less than this on the work filesystem: hardly a VM fits. */
+/** Less free space than this on the work filesystem is hardly enough for a VM. */
 const LEAST_FREE_BYTES = 10 * 1024 ** 3;
 const DAEMON_USER = 'hyper2kvm';
 
-/** The directories that the daemon writes to, by the option that names them. */
+/** Returns the directories that the daemon writes to, with the option that names each. */
 function directoriesOf({ spool, state, control }: Config): [string, string][] {
   return [
     ['spool.incoming', spool.incoming],
@@ -29,7 +29,7 @@ export const checkDirectories: Check = async ({ config }) => {
   return Promise.all(directoriesOf(config).map(([name, path]) => checkDirectory(name, path, daemonUid)));
 };
 
-/** `daemonUid`: of the user hyper2kvm, null where there is none. */
+/** `daemonUid` is that of the user hyper2kvm, null if there is none. */
 export async function checkDirectory(name: string, path: string, daemonUid: number | null): Promise<Finding> {
   const existing = await nearestExisting(path);
   const writable = await access(existing, constants.R_OK | constants.W_OK | constants.X_OK).then(
@@ -38,19 +38,19 @@ export async function checkDirectory(name: string, path: string, daemonUid: numb
   );
   const uid = process.getuid?.() ?? 0;
   if (existing !== path) {
-    if (writable) return ok(name, `${path}: made by the daemon when it starts`);
+    if (writable) return ok(name, `${path}: created by the daemon when it starts`);
     return fail(
       name,
-      `${path} is missing and may not be made by user ${uid}`,
+      `${path} is missing and cannot be created by user ${uid}`,
       'systemd-tmpfiles --create hyper2kvm.conf',
     );
   }
   const facts = await stat(path);
-  if (!facts.isDirectory()) return fail(name, `${path} is no directory`, `rm ${path} && mkdir ${path}`);
+  if (!facts.isDirectory()) return fail(name, `${path} is not a directory`, `rm ${path} && mkdir ${path}`);
   const owner = `owner ${facts.uid}, mode ${(facts.mode & 0o7777).toString(8)}`;
   if (!writable)
-    return fail(name, `${path} may not be written to by user ${uid} (${owner})`, `chown ${uid} ${path}`);
-  // Root may write everywhere: ask for the one who will.
+    return fail(name, `${path} is not writable by user ${uid} (${owner})`, `chown ${uid} ${path}`);
+  // Root may write everywhere, so the daemon's user is checked instead.
   if (uid === 0 && daemonUid !== null && facts.uid !== daemonUid && (facts.mode & 0o002) === 0)
     return warn(
       name,
@@ -73,7 +73,7 @@ export const checkSpace: Check = async ({ config }) => {
       ? warn(
           'free space',
           `${formatBytes(work!.free)} under ${spool.work}`,
-          'Make room, or set spool.work to a larger filesystem.',
+          'Free some space, or set spool.work to a larger filesystem.',
         )
       : ok('free space', `${formatBytes(work!.free)} under ${spool.work}`);
   const apart = [
@@ -86,7 +86,7 @@ export const checkSpace: Check = async ({ config }) => {
       ? ok('one filesystem', 'incoming, work, archive and failed: moved by rename')
       : warn(
           'one filesystem',
-          `${apart.join(', ')} on another filesystem than work: copied`,
+          `${apart.join(', ')} on a filesystem other than work: copied`,
           'Put spool.incoming, work, archive and failed on one filesystem.',
         );
   return [space, one];
@@ -94,8 +94,7 @@ export const checkSpace: Check = async ({ config }) => {
 
 async function nearestExisting(path: string): Promise<string> {
   for (let here = path; ; here = dirname(here)) {
-    // What lies behind a directory that this user may not enter cannot be told: the directory is the finding
-    // then.
+    // What is behind a directory that this user may not enter is unknown; that directory is the finding then.
     if (here === dirname(here) || (await exists(here).catch(() => false))) return here;
   }
 }

@@ -7,7 +7,7 @@ import { probeSandbox, type SandboxState } from '../../tools/sandbox.js';
 import { qemuVersion } from '../../tools/versions.js';
 import { type Check, type Finding, fail, ok, probe, warn } from './check.js';
 
-/** Programs that are started, with Debian's package; `need`: what does not work without it. */
+/** The programs that are started, with Debian's package. `need` is what does not work without the program. */
 const PROGRAMS: readonly { name: string; package: string; need: string; optional: boolean }[] = [
   { name: 'setpriv', package: 'util-linux', need: 'every tool is started through it', optional: false },
   { name: 'prlimit', package: 'util-linux', need: 'every tool is limited by it', optional: false },
@@ -34,7 +34,7 @@ export const checkQemu: Check = async ({ signal }) =>
     ...Object.values(ARCHITECTURES).map((architecture) => emulatorFinding(architecture, signal)),
   ]);
 
-/** An emulator of another architecture than the host's is only needed for guests of that one. */
+/** An emulator of an architecture other than the host's is only needed for guests of that architecture. */
 async function emulatorFinding(architecture: Architecture, signal: AbortSignal): Promise<Finding> {
   const { program, debian } = architecture.qemu;
   if (!isNative(architecture) && (await findProgram(program)) === null)
@@ -72,9 +72,9 @@ async function firmwareFinding(architecture: Architecture, isNeeded: boolean): P
   return (isNeeded ? fail : warn)(name, 'not found', `apt install ${debian}`);
 }
 
-/** What really confines the tools: said, so that nobody believes in more. */
+/** Reports what really confines the tools. */
 export const checkSandbox: Check = async () => {
-  const always = 'rlimits, own process groups, die with their parent; QEMU also seccomp';
+  const always = 'rlimits, own process groups, killed with their parent; QEMU also seccomp';
   const { kind, obstacle, reason } = await probeSandbox();
   if (kind === 'bubblewrap') return [ok('sandbox', `bubblewrap: ${reason}; ${always}`)];
   return [warn('sandbox', `bubblewrap: ${reason}; in force: ${always}`, sandboxFix(obstacle))];

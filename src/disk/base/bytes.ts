@@ -1,7 +1,10 @@
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { ByteSource, Completeness } from './format.js';
 
-/** A file's own content makes no sense: `fetch.corrupt`. Not for what is merely missing at the end. */
+/**
+ * Returns `fetch.corrupt`: the file contradicts itself or its format. Not for data that are merely missing at
+ * the end.
+ */
 export function corrupt(message: string): Hyper2kvmError {
   return new Hyper2kvmError('fetch.corrupt', message, {
     advice:
@@ -9,19 +12,19 @@ export function corrupt(message: string): Hyper2kvmError {
   });
 }
 
-/** What the format allows but this product (or QEMU) cannot read: `fetch.unsupported`. */
+/** Returns `fetch.unsupported`: valid in the format, but this product (or QEMU) cannot read it. */
 export function unsupported(message: string, advice: string): Hyper2kvmError {
   return new Hyper2kvmError('fetch.unsupported', message, { advice });
 }
 
-/** The file ends where a structure should still go on: `fetch.truncated`. */
+/** Returns `fetch.truncated`: the file ends where a structure should continue. */
 export function truncated(message: string): Hyper2kvmError {
   return new Hyper2kvmError('fetch.truncated', message, {
-    advice: 'The file is not whole: copy it again and compare its size and checksum with the original.',
+    advice: 'The file is incomplete: copy it again and compare its size and checksum with the original.',
   });
 }
 
-/** Exactly `length` bytes. Rejects with `fetch.truncated`, naming `what`, where the file ends earlier. */
+/** Reads exactly `length` bytes. Rejects with `fetch.truncated`, naming `what`, if the file ends earlier. */
 export async function readExact(
   source: ByteSource,
   offset: number,
@@ -32,16 +35,16 @@ export async function readExact(
     throw truncated(`${what} should end at byte ${offset + length}, the file has ${source.size}`);
   }
   const bytes = await source.read(offset, length);
-  if (bytes.length !== length) throw truncated(`${what} could not be read whole at byte ${offset}`);
+  if (bytes.length !== length) throw truncated(`${what} could not be read completely at byte ${offset}`);
   return bytes;
 }
 
 const CHUNK = 1024 * 1024;
 
 /**
- * Gives the table of `length` bytes at `offset` to `use`, at most 1 MiB at a time and each with its offset in
- * the table: tables may have hundreds of MiB. Lets others have their turn in between. What lies in a hole of
- * the file is zeros: `use` does not get it. Rejects as `readExact`.
+ * Passes the table of `length` bytes at `offset` to `use` in chunks of at most 1 MiB, each with its offset in
+ * the table, because tables may have hundreds of MiB. Yields to the event loop in between. Holes of the file
+ * are zeros and are not passed. Rejects like `readExact`.
  */
 export async function readTable(
   source: ByteSource,
@@ -56,14 +59,14 @@ export async function readTable(
     if (await holes.has(offset + at, size)) continue;
     use(await readExact(source, offset + at, size, what), at);
   }
-  // Also where its end is a hole, or behind the end of the file.
+  // Needed also if the table ends in a hole or after the end of the file.
   if (offset + length > source.size) await readExact(source, offset, length, what);
 }
 
-/** Tells, for rising offsets, what lies in a hole of the file. */
+/** Answers, for increasing offsets, what is in a hole of the file. */
 export class Holes {
   readonly #source: ByteSource;
-  /** From `#from` to `#data` there is a hole. */
+  /** There is a hole from `#from` to `#data`. */
   #from = 0;
   #data = 0;
 
@@ -81,7 +84,10 @@ export class Holes {
   }
 }
 
-/** A 64-bit field as a number; `fetch.corrupt` where it is beyond 2^53 (no real size or offset is). */
+/**
+ * Returns a 64-bit field as a number; throws `fetch.corrupt` beyond 2^53, which no real size or offset
+ * reaches.
+ */
 export function u64le(bytes: Buffer, offset: number, what: string): number {
   return safe(bytes.readBigUInt64LE(offset), what);
 }
@@ -95,13 +101,13 @@ function safe(value: bigint, what: string): number {
   return Number(value);
 }
 
-/** Covers what formats.ts asks of every file: the last signature of a raw disk lies behind 64 KiB. */
+/** Covers what formats.ts reads of every file: the last signature of a raw disk is after 64 KiB. */
 const HEAD_BYTES = 68 * 1024;
 const TAIL_BYTES = 2048;
 
 /**
- * The same bytes, of which the first 68 KiB and the last 2 KiB are read once at most: every format looks
- * there.
+ * Returns the same bytes, of which the first 68 KiB and the last 2 KiB are read only once, because every
+ * format reads them.
  */
 export function rememberEnds(source: ByteSource): ByteSource {
   const tailStart = Math.max(0, source.size - TAIL_BYTES);
@@ -122,7 +128,10 @@ export function rememberEnds(source: ByteSource): ByteSource {
   };
 }
 
-/** The bytes `offset` to `offset + size` of `source`: a member of an archive, an extent in a larger file. */
+/**
+ * Returns the bytes `offset` to `offset + size` of `source`: a member of an archive, or an extent in a larger
+ * file.
+ */
 export function sliceSource(source: ByteSource, offset: number, size: number): ByteSource {
   const end = Math.max(0, Math.min(size, source.size - offset));
   const nextData = async (at: number) =>
@@ -134,7 +143,7 @@ export function sliceSource(source: ByteSource, offset: number, size: number): B
   };
 }
 
-/** Turns `fetch.truncated` into a reason, throws everything else again. */
+/** Turns `fetch.truncated` into a reason, and throws every other error again. */
 export function incomplete(error: unknown): Completeness {
   if (error instanceof Hyper2kvmError && error.code === 'fetch.truncated')
     return { complete: false, reason: error.message };

@@ -1,26 +1,24 @@
-/**
- * Positional reader of one file (or of a part of one): the only thing that parsers know of the outside world.
- */
+/** Reads one file (or a part of one) by position. Parsers have no other access to the outside. */
 export interface ByteSource {
   /** Bytes. */
   readonly size: number;
   /**
-   * Exactly `length` bytes from `offset`; fewer only where the file ends. Offsets beyond the end give an
-   * empty buffer.
+   * Returns exactly `length` bytes from `offset`, fewer only at the end of the file. Offsets beyond the end
+   * give an empty buffer.
    */
   read(offset: number, length: number): Promise<Buffer>;
   /**
-   * The first byte from `offset` on that is not in a hole; `size` where the rest is one. Left out: there are
-   * no holes.
+   * Returns the first offset from `offset` on that is not in a hole; `size` if the rest is a hole. If absent,
+   * there are no holes.
    */
   nextData?(offset: number): Promise<number>;
 }
 
 /** A file that holds a part of a disk's data, as its descriptor names it. Sizes and offsets in bytes. */
 export interface ExtentReference {
-  /** The name exactly as written: data until `NameIndex` has found a file of the drop for it. */
+  /** The name exactly as written, not to be used as a path: `NameIndex` finds the file of the drop for it. */
   name: string;
-  /** `flat` is plain bytes, `sparse` has a header of its own. */
+  /** `flat` is plain bytes, `sparse` has its own header. */
   type: 'flat' | 'sparse';
   size: number;
   /** Where the extent's data start in the file (flat only). */
@@ -29,25 +27,27 @@ export interface ExtentReference {
 
 /** The older state that a differencing image builds on. */
 interface ParentReference {
-  /** The name as written; null where the format gives only an id. */
+  /** The name as written; null if the format gives only an id. */
   name: string | null;
-  /** VMDK's parentCID in lower-case hexadecimal; null where the format has none. */
+  /** VMDK's parentCID in lower-case hexadecimal; null if the format has none. */
   contentId: string | null;
-  /** Format of the parent where the header says (qcow2); null: the same format. */
+  /** The parent's format if the header names it (qcow2); null: the same format. */
   format: string | null;
 }
 
-/** What one image file says of itself, checked against the limits below but not against other files. */
+/**
+ * What one image file declares about itself, checked against the limits below but not against other files.
+ */
 export interface DiskImage {
   /** Name of the format in the registry. */
   format: string;
-  /** createType of a VMDK, `v2`/`v3` of a qcow2, `mbr`, `gpt`, … of a raw disk: for people. */
+  /** For people: createType of a VMDK, `v2`/`v3` of a qcow2, `mbr`, `gpt`, … of a raw disk. */
   variant: string;
   /** `extent`: only a piece of a disk, useless without its descriptor. */
   role: 'disk' | 'extent';
   /** Bytes. */
   virtualSize: number;
-  /** VMDK's CID in lower-case hexadecimal; null where the format has none. */
+  /** VMDK's CID in lower-case hexadecimal; null if the format has none. */
   contentId: string | null;
   parent: ParentReference | null;
   /** Other files that hold the data, in disk order; empty for a self-contained image. */
@@ -57,15 +57,15 @@ export interface DiskImage {
 }
 
 /**
- * Whether all of the file's bytes have arrived, as far as the format can tell. `allocated`: bytes of the disk
- * that this file holds, null where the format does not tell. `reason` is text for people: `the footer has not
+ * Whether all bytes of a file have arrived, as far as the format can tell. `allocated`: bytes of the disk
+ * that this file holds, null if the format does not tell. `reason` is text for people: `the footer has not
  * arrived`.
  */
 export type Completeness = { complete: true; allocated: number | null } | { complete: false; reason: string };
 
 /**
- * What a header says, and a check of the tables that it points to, which reads each of them once. The header
- * is not read again.
+ * The contents of a header, and a check of the tables that it points to, which reads each of them once and
+ * the header not again.
  */
 export interface ParsedImage {
   image: DiskImage;
@@ -73,23 +73,25 @@ export interface ParsedImage {
 }
 
 /**
- * One image format. All members are pure but for reads through ByteSource, bounded in memory and in the
- * length of a turn of the event loop, and reject with `fetch.*` errors. A new format is a file that exports
- * one of these and a line in formats.ts.
+ * An image format. All members are pure except for reads through ByteSource, have bounded memory and never
+ * block the event loop for long. They reject with `fetch.*` errors. A new format is a file that exports one
+ * of these and a line in formats.ts.
  */
 export interface DiskFormat {
   name: string;
-  /** Lower case, without the dot. The first is what advice tells to rename to. */
+  /** In lower case, without the dot. Advice on renaming uses the first. */
   extensions: readonly string[];
   /** Name of QEMU's block driver. */
   driver: string;
   /** Further options of that driver, for every image of the format. */
   driverOptions?: Readonly<Record<string, string>>;
-  /** Its mark is at the end of the file: while that has not arrived, the file looks like plain bytes. */
+  /**
+   * The format's signature is at the end of the file: until it has arrived, the file looks like plain bytes.
+   */
   markAtEnd?: true;
   /**
-   * True where the magic and the structure around it are this format's. Looks at `head` (first 4 KiB at most)
-   * and at the end of `source`.
+   * True if the magic and the structure around it are this format's. Reads `head` (at most the first 4 KiB)
+   * and the end of `source`.
    */
   detect(head: Buffer, source: ByteSource): Promise<boolean>;
   parse(source: ByteSource): Promise<ParsedImage>;
@@ -97,9 +99,8 @@ export interface DiskFormat {
 
 export const SECTOR = 512;
 /**
- * The largest disk that any parser accepts (1 PiB); `flatten.max_virtual_size_gib` is the limit that
- * operators set below it.
+ * The largest disk that any parser accepts (1 PiB). Operators set `flatten.max_virtual_size_gib` below it.
  */
 export const MAX_VIRTUAL_SIZE = 2 ** 50;
-/** A text descriptor is a few hundred bytes; QEMU itself reads no more than this. */
+/** A text descriptor has a few hundred bytes; QEMU itself reads no more than this. */
 export const MAX_DESCRIPTOR = 1024 * 1024;

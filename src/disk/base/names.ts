@@ -2,10 +2,10 @@ import { Hyper2kvmError } from '../../errors/error.js';
 import { printable } from '../../text/escape-terminal.js';
 
 /**
- * The plain name of the file that a header's or a description's reference stands for. References carry the
- * paths of the machine that made them (`[datastore1] web01/web01.vmdk`, `C:\\VMs\\web01.vmdk`,
+ * Returns the plain name of the file that a reference in a header or a description stands for. References
+ * carry the paths of the machine that made them (`[datastore1] web01/web01.vmdk`, `C:\\VMs\\web01.vmdk`,
  * `/vmfs/volumes/…/web01.vmdk`): only the last component counts, and only a file of the drop may have it.
- * Throws `fetch.refused-reference` for what names no file at all: a protocol, control characters.
+ * Throws `fetch.refused-reference` for what does not name a file: a protocol, control characters.
  */
 export function referencedName(reference: string, referrer: string): string {
   if (/^[A-Za-z][A-Za-z0-9+.-]+:/.test(reference))
@@ -14,7 +14,7 @@ export function referencedName(reference: string, referrer: string): string {
     throw refusedReference(reference, referrer, 'has control characters');
   const name = withoutDatastore(reference).split(/[/\\]/).at(-1) ?? '';
   if (name === '' || name === '.' || name === '..')
-    throw refusedReference(reference, referrer, 'names no file');
+    throw refusedReference(reference, referrer, 'does not name a file');
   if (Buffer.byteLength(name) > 255)
     throw refusedReference(reference, referrer, 'is longer than a file name can be');
   return name;
@@ -30,14 +30,14 @@ export function refusedReference(reference: string, referrer: string, why: strin
     `${printable(referrer)} refers to “${printable(reference)}”, which ${why}`,
     {
       advice:
-        'Only files of the drop are read, whatever path they had before: copy the file into the drop, under its own name.',
+        'Only files of the drop are read, whatever their original paths: copy the file into the drop under the same name.',
     },
   );
 }
 
 /**
- * The name of a file inside an archive: `./web01/web01.ovf` is `web01/web01.ovf`. Throws
- * `fetch.refused-reference` for what leads out of it.
+ * Returns the name of a file inside an archive: `./web01/web01.ovf` is `web01/web01.ovf`. Throws
+ * `fetch.refused-reference` for a name that leads out of it.
  */
 export function archiveName(written: string): string {
   const parts = written.split(/[/\\]/).filter((part) => part !== '' && part !== '.');
@@ -56,10 +56,14 @@ function withoutDatastore(reference: string): string {
   return reference.replace(/^\[[^\]]*\]\s*/, '');
 }
 
-/** The files of a drop by what others may call them. Names are paths inside the drop, with `/`. */
+/**
+ * The files of a drop, found by the names that other files use. Names are paths inside the drop, with `/`.
+ */
 export class NameIndex {
   readonly #names: Set<string>;
-  /** By what file systems may take for the same path, and by plain names: null where several have it. */
+  /**
+   * By names that filesystems may treat as the same path, and by plain names; null if several files match.
+   */
   readonly #byPath = new Map<string, string | null>();
   readonly #byBase = new Map<string, string | null>();
 
@@ -72,9 +76,9 @@ export class NameIndex {
   }
 
   /**
-   * Returns the file that `reference` stands for, as `referrer` (a name of the drop) writes it: the path
-   * below the referrer's own folder, else the plain name beside it, else the only file of the drop that has
-   * this name. Null where there is none. Throws as `referencedName`.
+   * Returns the file that `reference` means if it is written in `referrer` (a name of the drop): the path
+   * below the referrer's directory, otherwise the plain name beside it, otherwise the only file of the drop
+   * with this name. Null if there is none. Throws like `referencedName`.
    */
   find(reference: string, referrer: string): string | null {
     const base = referencedName(reference, referrer);
@@ -99,7 +103,7 @@ function keysOf(name: string): Set<string> {
 }
 
 /**
- * A name as it stands in a URI: `web%2001.vmdk`. Programs that do not escape a percent sign mean it as it is.
+ * Decodes a name from a URI: `web%2001.vmdk`. Programs that do not escape percent signs mean it literally.
  */
 export function percentDecoded(name: string): string {
   try {
@@ -109,12 +113,14 @@ export function percentDecoded(name: string): string {
   }
 }
 
-/** Windows does not tell apart what differs in case, and a Mac writes letters with accents in two parts. */
+/**
+ * Folds what filesystems treat as equal: Windows ignores case, and macOS stores accented letters decomposed.
+ */
 function folded(name: string): string {
   return name.normalize('NFC').toLowerCase();
 }
 
-/** A relative path without `.` and `..`; null for every other one. */
+/** Returns a relative path without `.` and `..`; null for any other path. */
 function pathBelow(reference: string): string | null {
   if (/^([A-Za-z]:|[/\\])/.test(reference)) return null;
   const parts = withoutDatastore(reference)
@@ -125,17 +131,17 @@ function pathBelow(reference: string): string | null {
 
 /**
  * Compares names the way people sort disks: `web01-s2` before `web01-s10`, independent of the host's locale.
- * Runs of digits count as numbers, what is between them as text. Allocates nothing before the first
- * difference: thousands of names of 255 bytes are sorted before a drop is claimed.
+ * Runs of digits compare as numbers, everything between them as text. Allocates nothing before the first
+ * difference, because thousands of names of 255 bytes are sorted before a drop is claimed.
  */
 export function compareNames(left: string, right: string): number {
   let at = 0;
   const shorter = Math.min(left.length, right.length);
   while (at < shorter && left.charCodeAt(at) === right.charCodeAt(at)) at += 1;
   if (at === left.length && at === right.length) return 0;
-  // The run that the difference lies in begins before it where it goes on in one of the two.
-  const goesOn = (text: string) => at < text.length && isDigit(text, at) === isDigit(text, at - 1);
-  if (at > 0 && (goesOn(left) || goesOn(right))) {
+  // The run with the difference starts before it if either text continues that run.
+  const continues = (text: string) => at < text.length && isDigit(text, at) === isDigit(text, at - 1);
+  if (at > 0 && (continues(left) || continues(right))) {
     const kind = isDigit(left, at - 1);
     while (at > 0 && isDigit(left, at - 1) === kind) at -= 1;
   }

@@ -5,8 +5,8 @@ import type { ByteSource } from './format.js';
 import { archiveName } from './names.js';
 
 /**
- * A regular file inside a tar archive: its bytes are `offset` to `offset + size` of the archive. `name`: a
- * path inside it, without `.` and `..`.
+ * A regular file inside a tar archive, at bytes `offset` to `offset + size` of it. `name` is a path inside
+ * it, without `.` and `..`.
  */
 export interface TarMember {
   name: string;
@@ -21,7 +21,7 @@ const MAX_HEADERS = 3 * MAX_MEMBERS + 100;
 const MAX_EXTENDED = 64 * 1024;
 const DIRECTORY = '5';
 
-/** What extension headers say of the member behind them. */
+/** What extension headers declare about the next member. */
 interface Extension {
   name?: string;
   size?: number;
@@ -29,11 +29,11 @@ interface Extension {
 }
 
 /**
- * The members of an OVA, by reading the headers only (POSIX.1-2017 pax, "ustar Interchange Format"; GNU's
- * long names and large sizes). Nothing is ever unpacked by name. Rejects with `fetch.refused-reference` for
- * names that lead out of it, `fetch.refused-special` for links and devices, `fetch.unsupported` for sparse
- * members, `fetch.corrupt` for two members of one name, `fetch.truncated` where a member ends behind the
- * archive.
+ * Returns the members of an OVA by reading only the headers (POSIX.1-2017 pax, "ustar Interchange Format";
+ * GNU's long names and large sizes). Nothing is ever unpacked by name. Rejects with `fetch.refused-reference`
+ * for names that lead out of it, `fetch.refused-special` for links and devices, `fetch.unsupported` for
+ * sparse members, `fetch.corrupt` for two members with one name, `fetch.truncated` for a member that ends
+ * after the archive.
  */
 export async function indexTar(source: ByteSource): Promise<TarMember[]> {
   const members = new Map<string, TarMember>();
@@ -49,7 +49,7 @@ export async function indexTar(source: ByteSource): Promise<TarMember[]> {
     const size = extended.size ?? sizeField(header);
     const offset = at + BLOCK;
     if (offset + size > source.size)
-      throw truncated(`${printable(nameField(header))} ends behind the end of the archive`);
+      throw truncated(`${printable(nameField(header))} ends after the end of the archive`);
     at = offset + Math.ceil(size / BLOCK) * BLOCK;
     if (type === 'L' || type === 'x') {
       if (size > MAX_EXTENDED) throw corrupt('a tar header extension is too long');
@@ -79,12 +79,12 @@ export async function indexTar(source: ByteSource): Promise<TarMember[]> {
 
 function sparseMember(name: string): Hyper2kvmError {
   return unsupported(
-    `${printable(name)} lies in the archive as a sparse file`,
-    'Make the archive anew without tar’s -S, or unpack it into a directory, and drop that.',
+    `${printable(name)} is stored in the archive as a sparse file`,
+    'Create the archive again without tar’s -S, or unpack it into a directory and drop that.',
   );
 }
 
-/** The sum of all bytes with the checksum field as spaces. */
+/** Checks the sum of all bytes, with the checksum field counted as spaces. */
 function checksumFits(header: Buffer): boolean {
   let sum = 0;
   for (let i = 0; i < BLOCK; i += 1) sum += i >= 148 && i < 156 ? 0x20 : header[i]!;
@@ -99,7 +99,7 @@ function nameField(header: Buffer): string {
 
 function sizeField(header: Buffer): number {
   const field = header.subarray(124, 136);
-  // GNU's base-256 for what does not fit eleven octal digits.
+  // GNU's base-256 encoding, for sizes that do not fit eleven octal digits.
   const size = field[0] === 0x80 ? Number(field.readBigUInt64BE(4)) : octal(field);
   if (!Number.isSafeInteger(size) || size < 0) throw corrupt('a tar header declares an impossible size');
   return size;
@@ -115,7 +115,10 @@ function cString(bytes: Buffer): string {
   return bytes.toString('utf8', 0, end < 0 ? bytes.length : end);
 }
 
-/** Records of the form `<length> <key>=<value>\n`. */
+/**
+ * Parses records of the form `<length> <key>=<value>
+ * `.
+ */
 function paxRecords(bytes: Buffer): Extension {
   const result: Extension = {};
   for (let at = 0; at < bytes.length; ) {

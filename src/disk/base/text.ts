@@ -1,16 +1,16 @@
-/** Windows' numbers for what the Encoding Standard has under another name. */
+/** Windows' numbers for encodings that have another name in the Encoding Standard. */
 const CODE_PAGES: Readonly<Record<string, string>> = {
   'windows-932': 'shift_jis',
   'windows-936': 'gbk',
   'windows-950': 'big5',
 };
-/** A declaration stands among the first lines. */
+/** A declaration is among the first lines. */
 const DECLARED_WITHIN = 4096;
 
 /**
- * Returns the text of a description in the encoding that it is written in: what its byte order mark or its
- * zero bytes tell, else what `declaration` finds in it (its first group), else UTF-8. What is not UTF-8 and
- * says nothing is taken for Windows' western code page, as programs of that time wrote it.
+ * Returns the text of a description in the encoding that it is written in: by its byte order mark or its zero
+ * bytes, otherwise by what `declaration` finds in it (its first group), otherwise UTF-8. Text that declares
+ * nothing and is not UTF-8 is read in Windows' western code page, which older programs wrote.
  */
 export function decodeText(bytes: Buffer, declaration: RegExp | null): string {
   const wide = wideEncoding(bytes);
@@ -34,7 +34,7 @@ function wideEncoding(bytes: Buffer): 'utf-16le' | 'utf-16be' | null {
   return first === 0 && second !== undefined && second !== 0 ? 'utf-16be' : null;
 }
 
-/** Null for a name that is not an encoding. */
+/** Returns null for a name that is not an encoding. */
 function decoderFor(label: string): InstanceType<typeof TextDecoder> | null {
   try {
     return new TextDecoder(label);

@@ -5,15 +5,12 @@ import type { ByteSource } from './format.js';
 import { archiveName } from './names.js';
 import { decodeText } from './text.js';
 
-/**
- * A regular file inside a ZIP archive: its bytes are `offset` to `offset + size` of the archive, as they are
- * or in deflate.
- */
+/** A regular file inside a ZIP archive, at bytes `offset` to `offset + size` of it, plain or in deflate. */
 export interface ZipMember {
   name: string;
   offset: number;
   size: number;
-  /** Set where it is compressed: what it must be when it is unpacked. */
+  /** Set if the member is compressed: its size and checksum after unpacking. */
   deflated: { crc32: number; size: number } | null;
 }
 
@@ -29,7 +26,7 @@ const MAX_DIRECTORY = 1024 ** 2;
 const STORED = 0;
 const DEFLATED = 8;
 const ENCRYPTED = 1;
-/** Of "version made by": the attributes have a mode of Unix. */
+/** Value of "version made by" for which the attributes contain a Unix mode. */
 const UNIX = 3;
 const TYPE_MASK = 0o170000;
 const REGULAR = 0o100000;
@@ -39,8 +36,8 @@ export function looksLikeZip(head: Buffer): boolean {
 }
 
 /**
- * The members of a ZIP archive (PKWARE's APPNOTE.TXT 6.3, 4.3) by its central directory. Nothing is unpacked
- * by name. Rejects with `fetch.truncated` while its end has not arrived, `fetch.corrupt`,
+ * Returns the members of a ZIP archive (PKWARE's APPNOTE.TXT 6.3, 4.3) by its central directory. Nothing is
+ * unpacked by name. Rejects with `fetch.truncated` while its end has not arrived, `fetch.corrupt`,
  * `fetch.refused-reference` for names that lead out of it, `fetch.refused-special` for links and devices,
  * `fetch.unsupported` for encryption and other compressions.
  */
@@ -51,7 +48,7 @@ export async function indexZip(source: ByteSource): Promise<ZipMember[]> {
   for (let at = 0; at + 46 <= bytes.length && bytes.readUInt32LE(at) === CENTRAL; ) {
     const length =
       46 + bytes.readUInt16LE(at + 28) + bytes.readUInt16LE(at + 30) + bytes.readUInt16LE(at + 32);
-    if (at + length > bytes.length) throw corrupt('an entry of the ZIP directory ends behind it');
+    if (at + length > bytes.length) throw corrupt('an entry of the ZIP directory ends outside of it');
     const entry = bytes.subarray(at, at + length);
     at += length;
     const written = decodeText(entry.subarray(46, 46 + entry.readUInt16LE(28)), null);
@@ -106,7 +103,7 @@ async function memberOf(
   const method = entry.readUInt16LE(10);
   if ((entry.readUInt16LE(8) & ENCRYPTED) !== 0 || (method !== STORED && method !== DEFLATED))
     throw unsupported(
-      `${printable(name)} in the archive is encrypted, or compressed in another way than deflate`,
+      `${printable(name)} in the archive is encrypted, or compressed by another method than deflate`,
       'Unpack the archive into a directory, and drop that.',
     );
   const { size, unpacked, header } = sizesOf(entry);
@@ -123,7 +120,10 @@ async function memberOf(
 const IN_EXTRA = 0xffff_ffff;
 const EXTRA_64 = 1;
 
-/** Sizes and the place of the local header; what does not fit 32 bits is in an extra field, in this order. */
+/**
+ * Returns the sizes and the offset of the local header; a value that does not fit 32 bits is in an extra
+ * field, in this order.
+ */
 function sizesOf(entry: Buffer): { size: number; unpacked: number; header: number } {
   const fields = [24, 20, 42].map((at) => entry.readUInt32LE(at));
   const start = 46 + entry.readUInt16LE(28);

@@ -13,14 +13,14 @@ const SCSI = '6';
 const DISK = '17';
 /** "Other storage device": SATA, and NVMe by its subtype. */
 const STORAGE = '20';
-/** VMware's default order of boot. */
+/** VMware's default boot order. */
 const BUS_ORDER = ['scsi', 'sata', 'nvme', 'ide'];
 
 type Content = Omit<DescribedDisk, 'controller'>;
 
 /**
- * The VM's disks in the order of controllers and units; where the OVF has no devices for them, in the order
- * of its disk section. `files`: id to the file's name. Throws `fetch.corrupt`.
+ * Returns the VM's disks in the order of controllers and units; if the OVF has no devices for them, in the
+ * order of its disk section. `files` maps ids to file names. Throws `fetch.corrupt`.
  */
 export function readDisks(
   envelope: XmlElement,
@@ -73,7 +73,7 @@ function contentOf(disk: XmlElement, envelope: XmlElement, files: ReadonlyMap<st
   return { file, capacity: null, format };
 }
 
-/** Of a disk without a file: whoever imports the VM makes an empty one. */
+/** Returns the capacity of a disk without a file, which importers create empty. */
 function capacityOf({ attributes }: XmlElement, envelope: XmlElement): number {
   const units = attributes.get('capacityAllocationUnits') ?? 'byte';
   const written = attributes.get('capacity');
@@ -87,7 +87,7 @@ function capacityOf({ attributes }: XmlElement, envelope: XmlElement): number {
   );
 }
 
-/** `${disk.size}` is the default of the property of that key (DSP0243, 9.1). */
+/** Resolves `${disk.size}` to the default of the property with that key (DSP0243, 9.1). */
 function propertyOr(text: string, envelope: XmlElement): string | undefined {
   const [, key] = /^\$\{(.+)\}$/.exec(text) ?? [];
   return key === undefined ? text : propertyIn(envelope, key);
@@ -103,7 +103,7 @@ function propertyIn(element: XmlElement, key: string): string | undefined {
   return undefined;
 }
 
-/** Tells where a drive is attached: `scsi0:1`; null where its parent is not a controller. */
+/** Returns a function that gives a drive's position: `scsi0:1`; null if its parent is not a controller. */
 function placesOf(items: readonly Item[]): (drive: XmlElement) => string | null {
   const controllers = items.flatMap(({ element, type, id }) => {
     const bus = busOf(type, element);

@@ -5,7 +5,7 @@ import { corrupt } from '../base/bytes.js';
 import type { ByteSource } from '../base/format.js';
 import { decodeText } from '../base/text.js';
 
-/** One file and its digest. */
+/** A file and its digest. */
 export interface ManifestLine {
   algorithm: 'sha1' | 'sha256' | 'sha512';
   name: string;
@@ -19,13 +19,13 @@ export interface Manifest {
 }
 
 const MAX_LINES = 1000;
-/** Hexadecimal digits. */
+/** Number of hexadecimal digits. */
 const LENGTHS = { sha1: 40, sha256: 64, sha512: 128 };
 
 /**
- * Parses the `.mf` of an OVF (DSP0243, section 5.1): lines `SHA256(name)= hex`. As real ones are: with a byte
- * order mark, in UTF-16, with comments, padded with zeros. Throws `fetch.corrupt` for more lines than any VM
- * has files.
+ * Parses the `.mf` of an OVF (DSP0243, section 5.1): lines `SHA256(name)= hex`. Accepts what real ones have:
+ * a byte order mark, UTF-16, comments, zero padding. Throws `fetch.corrupt` for more lines than any VM has
+ * files.
  */
 export function parseManifest(bytes: Buffer): Manifest {
   const manifest: Manifest = { lines: [], unknown: [] };
@@ -65,7 +65,7 @@ export async function verifyDigest(
     `${printable(line.name)} is not the file that the manifest describes`,
     {
       advice:
-        'It was damaged or changed on the way: copy the export again. If it was changed on purpose, remove the .mf file (of an OVA: make it anew).',
+        'It was damaged or changed in transit: copy the export again. If it was changed on purpose, remove the .mf file (for an OVA, create it again).',
     },
   );
 }

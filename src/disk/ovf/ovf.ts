@@ -11,9 +11,9 @@ import { bytesPerUnit } from './units.js';
 import { childrenNamed, parseXml, type XmlElement } from './xml.js';
 
 export interface OvfOptions {
-  /** Which of its deployment options applies; the OVF's own choice without one. */
+  /** Which of its deployment options applies; by default the one that the OVF chooses. */
   configuration?: string | undefined;
-  /** The id or name of the VM, of several. */
+  /** The id or name of the VM, if there are several. */
   system?: string | undefined;
 }
 
@@ -23,7 +23,7 @@ const MEMORY = '4';
 const MIB = 2 ** 20;
 
 /**
- * Parses an OVF descriptor (DMTF DSP0243, and what was written before it) of one VM. Throws `fetch.corrupt`,
+ * Parses an OVF descriptor of one VM (DMTF DSP0243, and older forms). Throws `fetch.corrupt`,
  * `fetch.unsupported`, `fetch.several-vms`, `fetch.refused-reference`, `fetch.unknown-configuration`.
  */
 export function parseOvf(bytes: Buffer, { configuration, system: wanted }: OvfOptions = {}): Description {
@@ -51,8 +51,8 @@ export function parseOvf(bytes: Buffer, { configuration, system: wanted }: OvfOp
 }
 
 /**
- * The names of all files that an OVF refers to, whatever VMs it describes. Throws `fetch.corrupt`,
- * `fetch.unsupported`, `fetch.refused-reference`.
+ * Returns the names of all files that an OVF refers to, for all VMs that it describes. Throws
+ * `fetch.corrupt`, `fetch.unsupported`, `fetch.refused-reference`.
  */
 export function referencedFiles(bytes: Buffer): string[] {
   return [...references(parseEnvelope(bytes)).values()];
@@ -64,21 +64,21 @@ function parseEnvelope(bytes: Buffer): XmlElement {
   return envelope;
 }
 
-/** File id to name. */
+/** Maps file ids to names. */
 function references(envelope: XmlElement): Map<string, string> {
   const files = new Map<string, string>();
   for (const file of childrenNamed(childrenNamed(envelope, 'References')[0], 'File')) {
     const id = file.attributes.get('id') ?? '';
     if (file.attributes.has('chunkSize'))
       throw unsupported('the OVF splits its disks into chunks', 'Export the VM as one OVA.');
-    if (files.has(id)) throw corrupt('the OVF has two files of one id');
+    if (files.has(id)) throw corrupt('the OVF has two files with the same id');
     const reference = percentDecoded(file.attributes.get('href') ?? '');
     const name = referencedName(reference, 'the .ovf');
     const compression = file.attributes.get('compression') ?? 'identity';
     const isSaid = compressionOf(name)?.compression.name === compression;
     if (compression !== 'identity' && !isSaid && !(compression === 'gzip' && mayBePacked(name)))
       throw unsupported(
-        'the OVF compresses a disk whose name does not say so',
+        'the OVF has a compressed disk whose name does not show it',
         'Export the VM without compression, or unpack the disk and remove the compression attribute.',
       );
     files.set(id, reference);
@@ -92,7 +92,7 @@ function memoryMib(element: XmlElement | undefined, warnings: string[]): number 
   const units = field(element, 'AllocationUnits') ?? 'byte * 2^20';
   const unit = bytesPerUnit(units);
   if (unit !== null) return Math.floor((quantity * unit) / MIB) || null;
-  warnings.push(`the OVF gives the memory in an unknown unit, “${printable(units, 40)}”: it is not used`);
+  warnings.push(`the OVF gives the memory in an unknown unit, “${printable(units, 40)}”: it was ignored`);
   return null;
 }
 
@@ -104,8 +104,8 @@ function vcpusOf(element: XmlElement | undefined): number | null {
 }
 
 /**
- * VMware's `vmw:Config` (or `vmw:ExtraConfig`) with the key `firmware`; VirtualBox' own machine element;
- * oVirt's BIOS type.
+ * Reads VMware's `vmw:Config` (or `vmw:ExtraConfig`) with the key `firmware`, VirtualBox's machine element,
+ * or oVirt's BIOS type.
  */
 function firmwareOf(system: XmlElement, hardware: XmlElement | undefined): Hardware['firmware'] {
   const setting = hardware?.children.find(({ attributes }) => attributes.get('key') === 'firmware');

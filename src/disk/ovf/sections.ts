@@ -4,8 +4,8 @@ import { corrupt } from '../base/bytes.js';
 import { childrenNamed, type XmlElement } from './xml.js';
 
 /**
- * The children that are a section or a system of that name. OVF 0.9 (and oVirt, which still writes it) calls
- * all of them `Section` or `Content`, and says in `xsi:type` what they are: `ovf:DiskSection_Type`.
+ * Returns the children that are a section or a system of that name. OVF 0.9 (and oVirt, which still writes
+ * it) names all of them `Section` or `Content` and gives the kind in `xsi:type`: `ovf:DiskSection_Type`.
  */
 export function sections(element: XmlElement | undefined, name: string): XmlElement[] {
   return (
@@ -17,7 +17,7 @@ export function sections(element: XmlElement | undefined, name: string): XmlElem
   );
 }
 
-/** The text of an element's child; null where it has none. */
+/** Returns the text of an element's child; null without one. */
 export function field(element: XmlElement | undefined, ...names: readonly string[]): string | null {
   for (const name of names) {
     const text = childrenNamed(element, name)[0]?.text ?? '';
@@ -27,8 +27,8 @@ export function field(element: XmlElement | undefined, ...names: readonly string
 }
 
 /**
- * The VM of an envelope, also inside a collection, as vCloud Director wraps each: the only one, or the one
- * whose id or name is `wanted`. Throws `fetch.several-vms`, `fetch.corrupt`.
+ * Returns the VM of an envelope, also inside a collection, in which vCloud Director wraps each: the only one,
+ * or the one whose id or name is `wanted`. Throws `fetch.several-vms`, `fetch.corrupt`.
  */
 export function systemOf(envelope: XmlElement, wanted: string | null): XmlElement {
   const all = systemsIn(envelope);
@@ -43,7 +43,7 @@ export function systemOf(envelope: XmlElement, wanted: string | null): XmlElemen
       ? 'the OVF describes several VMs'
       : `the OVF describes no VM, or several, with the id or name ${printable(wanted)}`;
   throw new Hyper2kvmError('fetch.several-vms', message, {
-    advice: `Say which one in its job.toml, and drop it once for each: [vm] system = one of ${ids}.`,
+    advice: `Select one in its job.toml: [vm] system = one of ${ids}. Drop it again for each further VM.`,
   });
 }
 
@@ -53,8 +53,8 @@ function systemsIn(element: XmlElement): XmlElement[] {
 }
 
 /**
- * The deployment option that applies (DSP0243, 9.8): the wanted one, else the one that is marked as default,
- * else the first. Null where the OVF has none. Throws `fetch.unknown-configuration`.
+ * Returns the deployment option that applies (DSP0243, 9.8): the wanted one, otherwise the default, otherwise
+ * the first. Null if the OVF has none. Throws `fetch.unknown-configuration`.
  */
 export function configurationOf(envelope: XmlElement, wanted: string | null): string | null {
   const options = sections(envelope, 'DeploymentOptionSection').flatMap((section) =>
@@ -68,7 +68,7 @@ export function configurationOf(envelope: XmlElement, wanted: string | null): st
       {
         advice:
           ids.length === 0
-            ? 'It has none at all: take vm.configuration out of the job.toml.'
+            ? 'It has no configurations: remove vm.configuration from the job.toml.'
             : `It has: ${ids.map((id) => printable(id, 60)).join(', ')}.`,
       },
     );
@@ -77,7 +77,7 @@ export function configurationOf(envelope: XmlElement, wanted: string | null): st
   return wanted ?? marked?.attributes.get('id') ?? ids[0] ?? null;
 }
 
-/** One virtual device (CIM_ResourceAllocationSettingData). */
+/** A virtual device (CIM_ResourceAllocationSettingData). */
 export interface Item {
   element: XmlElement;
   /** ResourceType. */
@@ -89,8 +89,9 @@ export interface Item {
 const ITEMS = new Set(['Item', 'StorageItem', 'EthernetPortItem']);
 
 /**
- * The devices that the VM has in a configuration (DSP0243, 8.4 and 9.8): those of no configuration and of
- * this one, which replaces the plain one of the same InstanceID. The bounds of a range are not devices.
+ * Returns the devices that the VM has in a configuration (DSP0243, 8.4 and 9.8): those without a
+ * configuration and those of this one, which replace the general ones with the same InstanceID. The bounds of
+ * a range are not devices.
  */
 export function itemsOf(hardware: XmlElement | undefined, configuration: string | null): Item[] {
   const found = (hardware?.children ?? []).flatMap((element) => {

@@ -1,6 +1,6 @@
 /**
- * Names that exporters use beside the programmatic units of CIM (DSP0004, annex C.1). Powers of two, as all
- * of them mean.
+ * Names that exporters use beside the programmatic units of CIM (DSP0004, annex C.1). All of them mean powers
+ * of two.
  */
 const NAMES: Readonly<Record<string, number>> = {
   byte: 0,
@@ -24,7 +24,8 @@ const NAMES: Readonly<Record<string, number>> = {
 };
 
 /**
- * How many bytes one unit is: `byte * 2^20`, `byte*10^6`, `KiloBytes`. Null for what is not a unit of bytes.
+ * Returns the number of bytes in a unit: `byte * 2^20`, `byte*10^6`, `KiloBytes`. Null if it is not a unit of
+ * bytes.
  */
 export function bytesPerUnit(units: string): number | null {
   const [name = '', ...factors] = units

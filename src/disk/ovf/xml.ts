@@ -1,7 +1,7 @@
 import { corrupt } from '../base/bytes.js';
 import { decodeText } from '../base/text.js';
 
-/** An element. Names are local names: prefixes say nothing that an OVF's structure does not. */
+/** An element. Names are local names, because the structure of an OVF needs no prefixes. */
 export interface XmlElement {
   name: string;
   attributes: ReadonlyMap<string, string>;
@@ -20,8 +20,8 @@ const TOKEN =
 const ATTRIBUTE = /([^\s=]+)\s*=\s*(?:"([^"]*)"|'([^']*)')/g;
 
 /**
- * Parses a document of elements, attributes and text. There is no DTD: a document type, and with it every
- * entity of its own, is refused, so nothing can be included or expanded. Throws `fetch.corrupt`.
+ * Parses a document of elements, attributes and text. A document type is refused, and with it every custom
+ * entity, so nothing can be included or expanded. Throws `fetch.corrupt`.
  */
 export function parseXml(bytes: Buffer): XmlElement {
   if (bytes.length > MAX_BYTES) throw corrupt('the XML is larger than 4 MiB');
@@ -54,7 +54,7 @@ export function parseXml(bytes: Buffer): XmlElement {
       if (empty === '') open.push(element);
     } else if (closing !== undefined) {
       if (open.length < 2 || localName(closing) !== current.name)
-        throw corrupt('the XML’s elements do not nest');
+        throw corrupt('the XML’s elements are not properly nested');
       current.text = current.text.trim();
       open.pop();
     } else if (cdata !== undefined) current.text += cdata;
@@ -62,7 +62,7 @@ export function parseXml(bytes: Buffer): XmlElement {
   }
   const [document, ...others] = root.children;
   if (open.length !== 1 || document === undefined || others.length > 0 || root.text.trim() !== '')
-    throw corrupt('the XML is not one whole document');
+    throw corrupt('the XML is not a complete document');
   return document;
 }
 

@@ -29,8 +29,8 @@ const MAX_NAME = 1023;
 /** Rejects with `fetch.corrupt`, `fetch.truncated`, `fetch.unsupported`, `fetch.refused-reference`. */
 export async function parseQcow2Header(source: ByteSource): Promise<Qcow2Header> {
   const head = await source.read(0, 112);
-  if (head.length < 72) throw truncated('the qcow2 header has not arrived whole');
-  if (!head.subarray(0, 4).equals(QCOW2_MAGIC)) throw corrupt('no qcow2 header');
+  if (head.length < 72) throw truncated('the qcow2 header has not arrived completely');
+  if (!head.subarray(0, 4).equals(QCOW2_MAGIC)) throw corrupt('the file has no qcow2 header');
   const version = head.readUInt32BE(4);
   if (version !== 2 && version !== 3)
     throw unsupported(`qcow2 version ${version}`, 'Convert it with `qemu-img convert -O qcow2`.');
@@ -53,7 +53,7 @@ export async function parseQcow2Header(source: ByteSource): Promise<Qcow2Header>
     backingFile: null,
     backingFormat: null,
   };
-  // QEMU's limit; their table is opened with the image.
+  // QEMU's limit; it reads the snapshot table when it opens the image.
   if (head.readUInt32BE(60) > MAX_SNAPSHOTS)
     throw corrupt('the qcow2 image lists more than 65,536 snapshots');
   checkTables(header);
@@ -61,7 +61,7 @@ export async function parseQcow2Header(source: ByteSource): Promise<Qcow2Header>
   const nameLength = head.readUInt32BE(16);
   if (nameOffset !== 0 && nameLength > 0) {
     if (nameLength > MAX_NAME || nameOffset + nameLength > header.clusterSize)
-      throw corrupt('the backing file’s name lies outside of the header');
+      throw corrupt('the backing file’s name is outside of the header');
     header.backingFile = (
       await readExact(source, nameOffset, nameLength, 'the backing file’s name')
     ).toString('utf8');
@@ -72,7 +72,7 @@ export async function parseQcow2Header(source: ByteSource): Promise<Qcow2Header>
 }
 
 function readFeatures(head: Buffer): { headerLength: number; incompatible: bigint } {
-  if (head.length < 104) throw truncated('the qcow2 header has not arrived whole');
+  if (head.length < 104) throw truncated('the qcow2 header has not arrived completely');
   const headerLength = head.readUInt32BE(100);
   if (headerLength < 104 || headerLength > 65_536)
     throw corrupt('the qcow2 header declares an impossible length for itself');
@@ -110,7 +110,7 @@ function checkTables(header: Qcow2Header): void {
     throw corrupt('the qcow2 L1 table is too small for the virtual size');
 }
 
-/** The backing format extension's text; refuses those that name other files or keys. */
+/** Returns the text of the backing format extension; refuses extensions that name other files or keys. */
 async function readExtensions(source: ByteSource, start: number, end: number): Promise<string | null> {
   let format: string | null = null;
   let offset = start;
@@ -119,7 +119,7 @@ async function readExtensions(source: ByteSource, start: number, end: number): P
     const head = await readExact(source, offset, 8, 'a header extension');
     const [type, length] = [head.readUInt32BE(0), head.readUInt32BE(4)];
     if (type === EXTENSION.end) break;
-    if (offset + 8 + length > end) throw corrupt('a qcow2 header extension reaches beyond the header');
+    if (offset + 8 + length > end) throw corrupt('a qcow2 header extension extends beyond the header');
     if (type === EXTENSION.dataFile) refuseFeatures(INCOMPATIBLE.dataFile);
     if (type === EXTENSION.encryption)
       throw unsupported('the qcow2 image is encrypted', 'Decrypt it: `qemu-img convert` with its secret.');

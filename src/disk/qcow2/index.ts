@@ -33,14 +33,14 @@ function imageOf(header: Qcow2Header): ParsedImage['image'] {
 }
 
 /**
- * All tables and clusters of the active state lie inside the file. Reads the L1 and each of its L2 tables
- * once; those in holes are empty.
+ * Checks that all tables and clusters of the active state are inside the file. Reads the L1 table and each of
+ * its L2 tables once; those in holes are empty.
  */
 async function completeness(source: ByteSource, header: Qcow2Header): Promise<Completeness> {
   try {
     const { refcountTableOffset, refcountTableSize, clusterSize } = header;
     if (refcountTableOffset + refcountTableSize > source.size)
-      throw truncated('the refcount table lies beyond the end of the file');
+      throw truncated('the refcount table is beyond the end of the file');
     const tables = await tableOffsets(source, header);
     const turns = new Turns();
     const holes = new Holes(source);
@@ -60,12 +60,15 @@ async function completeness(source: ByteSource, header: Qcow2Header): Promise<Co
   }
 }
 
-/** Of the L2 tables, rising. An L1 may list four million; those behind the disk's end say nothing of it. */
+/**
+ * Returns the offsets of the L2 tables in increasing order. An L1 table may list four million; those after
+ * the disk's end are irrelevant.
+ */
 async function tableOffsets(source: ByteSource, header: Qcow2Header): Promise<Float64Array> {
   const covered = header.clusterSize * (header.clusterSize / (header.extendedL2 ? 16 : 8));
   const entries = Math.min(header.l1Entries, Math.ceil(header.virtualSize / covered));
   if (header.l1Offset + header.l1Entries * 8 > source.size)
-    throw truncated('the L1 table lies beyond the end of the file');
+    throw truncated('the L1 table is beyond the end of the file');
   const offsets = new Float64Array(entries);
   let count = 0;
   await readTable(source, header.l1Offset, entries * 8, 'the L1 table', (chunk) => {
@@ -79,7 +82,7 @@ async function tableOffsets(source: ByteSource, header: Qcow2Header): Promise<Fl
   return sortNumbersInTurns(offsets.subarray(0, count));
 }
 
-/** Bits 9 to 55 of a table entry, which fit a double exactly. */
+/** Returns bits 9 to 55 of a table entry, which fit a double exactly. */
 function entryOffset(high: number, low: number): number {
   return (high & 0x00ff_ffff) * 2 ** 32 + ((low & 0xffff_fe00) >>> 0);
 }
@@ -93,25 +96,26 @@ function countClusters(table: Buffer, header: Qcow2Header, fileSize: number): nu
     const low = table.readUInt32BE(at + 4);
     if ((high & 0x4000_0000) !== 0) {
       if (compressedLastSector(high, low, clusterBits) >= fileSize)
-        throw truncated('a compressed cluster lies beyond the end of the file');
+        throw truncated('a compressed cluster is beyond the end of the file');
       count += 1;
       continue;
     }
     const offset = entryOffset(high, low);
     if (offset === 0) continue;
     if (offset % header.clusterSize !== 0) throw corrupt('a cluster is not aligned');
-    // Bit 0 of a v3 entry: reads as zeros, its preallocated cluster may be a hole at the end of the file.
+    // Bit 0 of a v3 entry: it reads as zeros, so its preallocated cluster may be a hole at the end of the
+    // file.
     const zero = header.version === 3 && !header.extendedL2 && (low & 1) === 1;
     if (zero) continue;
-    if (offset >= fileSize) throw truncated('a cluster lies beyond the end of the file');
+    if (offset >= fileSize) throw truncated('a cluster is beyond the end of the file');
     count += 1;
   }
   return count;
 }
 
 /**
- * Offset of the last 512-byte sector that a compressed cluster occupies; at least its first byte must be
- * there.
+ * Returns the offset of the last 512-byte sector that a compressed cluster occupies; at least its first byte
+ * must exist.
  */
 function compressedLastSector(high: number, low: number, clusterBits: number): number {
   const entry = (BigInt(high & 0x3fff_ffff) << 32n) | BigInt(low);

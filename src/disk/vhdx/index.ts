@@ -19,12 +19,12 @@ export const vhdx: DiskFormat = {
 };
 
 const MIB = 1024 * 1024;
-/** Payload block states ([MS-VHDX] 2.5.1.1): 6 is fully present, 7 only in differencing disks. */
+/** Payload block states ([MS-VHDX] 2.5.1.1): 6 is fully present, 7 occurs only in differencing disks. */
 const PRESENT = 6;
 
 /**
- * All payload blocks lie inside the file. After each "chunk ratio" of payload entries the table has one for a
- * sector bitmap.
+ * Checks that all payload blocks are inside the file. After each "chunk ratio" of payload entries, the table
+ * has an entry for a sector bitmap.
  */
 async function completeness(source: ByteSource, layout: VhdxLayout): Promise<Completeness> {
   try {
@@ -43,7 +43,7 @@ async function completeness(source: ByteSource, layout: VhdxLayout): Promise<Com
         // Bits 20 to 63: the offset in MiB.
         const offset = (chunk.readUInt32LE(at + 4) * 2 ** 12 + (low >>> 20)) * MIB;
         if (offset + layout.blockSize > source.size)
-          throw truncated('a VHDX block lies beyond the end of the file');
+          throw truncated('a VHDX block is beyond the end of the file');
       }
     });
     return { complete: true, allocated: Math.min(present * layout.blockSize, layout.virtualSize) };

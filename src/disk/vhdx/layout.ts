@@ -1,7 +1,7 @@
 import { corrupt, readExact, u64le, unsupported } from '../base/bytes.js';
 import { type ByteSource, MAX_VIRTUAL_SIZE } from '../base/format.js';
 
-/** What a VHDX says of itself ([MS-VHDX]; little-endian). Bytes. */
+/** What a VHDX declares about itself ([MS-VHDX]; little-endian). In bytes. */
 export interface VhdxLayout {
   virtualSize: number;
   blockSize: number;
@@ -41,7 +41,7 @@ export async function readLayout(source: ByteSource): Promise<VhdxLayout> {
   const parameters = await item(ITEM.fileParameters, 8, 'file parameters');
   if ((parameters.readUInt32LE(4) & 2) !== 0) {
     throw unsupported(
-      'the VHDX is a differencing disk (.avhdx): it holds only what was changed',
+      'the VHDX is a differencing disk (.avhdx): it holds only the changes',
       'Merge the checkpoints in Hyper-V (delete the checkpoint, or Merge-VHD), and drop the merged .vhdx.',
     );
   }
@@ -116,7 +116,7 @@ async function readItems(
   return items;
 }
 
-/** A GUID's text without dashes: its first three fields are little-endian. */
+/** Returns a GUID's text without dashes; its first three fields are little-endian. */
 function guid(bytes: Buffer, at: number): string {
   const field = (start: number, length: number) =>
     Buffer.from(bytes.subarray(at + start, at + start + length))

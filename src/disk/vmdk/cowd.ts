@@ -15,7 +15,7 @@ export function parseCowd(sector: Buffer): TableLayout {
   const grainSize = sector.readUInt32LE(16) * SECTOR;
   const directory = sector.readUInt32LE(20) * SECTOR;
   const directoryEntries = sector.readUInt32LE(24);
-  if (sector.readUInt32LE(4) !== 1) throw corrupt('a COWD header of an unknown version');
+  if (sector.readUInt32LE(4) !== 1) throw corrupt('the COWD header has an unknown version');
   if (capacity === 0 || capacity > MAX_VIRTUAL_SIZE)
     throw corrupt('the COWD header declares an impossible disk size');
   if (grainSize === 0 || grainSize > 2 ** 30)
@@ -41,7 +41,7 @@ export async function cowdCompleteness(source: ByteSource, layout: TableLayout):
   try {
     const scan = await scanTables(source, layout);
     if (scan.lastGrain !== null && scan.lastGrain.offset + scan.lastGrain.length > source.size)
-      throw truncated('the last grain lies beyond the end of the file');
+      throw truncated('the last grain is beyond the end of the file');
     return { complete: true, allocated: scan.grains * layout.grainSize };
   } catch (error) {
     return incomplete(error);

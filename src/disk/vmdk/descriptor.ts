@@ -14,7 +14,7 @@ export interface Descriptor {
   createType: string;
   /** Lower-case hexadecimal without leading zeros. */
   contentId: string;
-  /** Null where parentCID is ffffffff. */
+  /** Null if parentCID is ffffffff. */
   parentId: string | null;
   parentHint: string | null;
   extents: DescriptorExtent[];
@@ -24,15 +24,15 @@ interface DescriptorExtent {
   sectors: number;
   kind: 'FLAT' | 'VMFS' | 'SPARSE' | 'VMFSSPARSE';
   name: string;
-  /** In sectors, FLAT only; 0 elsewhere. */
+  /** In sectors for FLAT; otherwise 0. */
   offset: number;
 }
 
 const NO_PARENT = 'ffffffff';
 const ENCODING = /^\s*encoding\s*=\s*"?([A-Za-z0-9_:.-]{1,40})"?\s*$/m;
 const MAX_EXTENTS = 4096;
-// With `s`, as a line may hold the line ends of Unicode: without it, each space before one would be tried as
-// the last.
+// The flag `s` is needed because a line may contain Unicode line ends: without it, each space before one
+// would be tried as the last.
 const EXTENT =
   /^(RW|RDONLY|NOACCESS)\s+(\d{1,16})\s+([A-Z0-9]+)(?:\s+"([^"]*)"(?:\s+(\d{1,16}))?(?:\s+.*)?)?$/s;
 
@@ -41,8 +41,8 @@ export function looksLikeDescriptor(head: Buffer): boolean {
 }
 
 /**
- * Parses the text; `fetch.corrupt` where it is not a descriptor, `fetch.unsupported` where it names what QEMU
- * would silently leave out.
+ * Parses the text. Throws `fetch.corrupt` if it is not a descriptor, `fetch.unsupported` if it lists what
+ * QEMU would silently skip.
  */
 export function parseDescriptor(bytes: Buffer): Descriptor {
   if (bytes.length > MAX_DESCRIPTOR)
@@ -63,7 +63,7 @@ export function parseDescriptor(bytes: Buffer): Descriptor {
     if (setting === null)
       throw corrupt(`the descriptor's line “${printable(line, 80)}” is neither a setting nor an extent`);
     const key = setting[1]!.toLowerCase();
-    // Two tools that disagree on which of two values counts would see two different disks.
+    // Two tools that use different ones of the two values would see two different disks.
     if (settings.has(key)) throw corrupt(`the descriptor sets ${printable(key)} twice`);
     settings.set(key, unquote(setting[2]!));
   }
@@ -99,7 +99,7 @@ function parseExtent(line: string): DescriptorExtent {
   const sectors = Number(sectorText);
   if (!Number.isSafeInteger(sectors * SECTOR) || sectors === 0)
     throw corrupt('an extent line declares an impossible number of sectors');
-  // QEMU skips lines of other kinds or without RW: everything after them would move to a wrong place.
+  // QEMU skips lines of other kinds or without RW: all data after them would be at the wrong offset.
   if (kind === 'SESPARSE') {
     throw unsupported(
       'the disk is in ESXi’s seSparse format',
@@ -128,8 +128,8 @@ function parseExtent(line: string): DescriptorExtent {
 }
 
 /**
- * The image that a descriptor describes. `embedded`: it lies in the sparse file whose data it lists as its
- * only extent.
+ * Returns the image that a descriptor describes. `embedded`: the descriptor is in the sparse file that it
+ * lists as its only extent.
  */
 export function descriptorImage(descriptor: Descriptor, embedded: boolean): DiskImage {
   const sectors = descriptor.extents.reduce((sum, extent) => sum + extent.sectors, 0);
@@ -158,8 +158,8 @@ function extentReference(extent: DescriptorExtent): ExtentReference {
 }
 
 /**
- * The text is a C string: padded with zeros up to its sectors, and QEMU leaves an old end behind the zero
- * when it writes a shorter CID.
+ * Returns the bytes before the first NUL. The text is a C string: padded with zeros up to its sectors, and
+ * QEMU leaves an old end after the NUL when it writes a shorter CID.
  */
 export function beforeNul(bytes: Buffer): Buffer {
   const end = bytes.indexOf(0);

@@ -53,7 +53,7 @@ async function parse(source: ByteSource): Promise<ParsedImage> {
       'Consolidate the snapshots, or clone the disk on the ESXi host with `vmkfstools -i disk.vmdk new.vmdk -d thin`, and drop the clone.',
     );
   }
-  if (head.length < SECTOR) throw truncated('the header has not arrived whole');
+  if (head.length < SECTOR) throw truncated('the header has not arrived completely');
   if (startsWith(head, COWD_MAGIC)) {
     const layout = parseCowd(head);
     const check = (whole: ByteSource) => cowdCompleteness(whole, layout);
@@ -62,8 +62,8 @@ async function parse(source: ByteSource): Promise<ParsedImage> {
   const header = parseSparseHeader(head);
   const image = await sparseImage(source, header);
   return {
-    // QEMU reads the footer through the descriptor's file (block/vmdk.c), so not where another file lists
-    // this one.
+    // QEMU reads the footer through the descriptor's file (block/vmdk.c), so not if another file lists this
+    // one.
     image: header.directory === null ? { ...image, footer: true } : image,
     check: (whole) => sparseCompleteness(whole, header),
   };
@@ -73,7 +73,7 @@ async function sparseImage(source: ByteSource, header: SparseHeader): Promise<Di
   return header.descriptorSize === 0 ? extentImage('sparse', header.capacity) : embeddedImage(source, header);
 }
 
-/** A sparse file that carries its own descriptor: monolithicSparse or streamOptimized. */
+/** Returns the image of a sparse file with its own descriptor: monolithicSparse or streamOptimized. */
 async function embeddedImage(source: ByteSource, header: SparseHeader): Promise<DiskImage> {
   const text = await readExact(
     source,
@@ -87,10 +87,10 @@ async function embeddedImage(source: ByteSource, header: SparseHeader): Promise<
   const descriptor = parseDescriptor(text);
   const window = await source.read(QEMU_DESCRIPTOR_OFFSET, QEMU_DESCRIPTOR_WINDOW);
   if (descriptor.parentHint === null && beforeNul(window).includes('parentFileNameHint'))
-    throw corrupt('a parent is named outside of the embedded descriptor');
+    throw corrupt('the file names a parent outside of the embedded descriptor');
   const [extent, ...others] = descriptor.extents;
   if (extent === undefined || others.length > 0 || extent.kind !== 'SPARSE')
-    throw corrupt('the embedded descriptor lists other extents than the file that it lies in');
+    throw corrupt('the embedded descriptor lists extents other than the file that contains it');
   if (extent.sectors * SECTOR !== header.capacity)
     throw corrupt(
       `the header’s capacity is ${header.capacity} bytes, the descriptor’s ${extent.sectors * SECTOR}`,

@@ -10,13 +10,13 @@ export interface RenderedExtent {
   path: string;
 }
 
-/** QEMU's own limits (block/vmdk.c): the name buffer of an extent line, and the text it reads. */
+/** QEMU's own limits (block/vmdk.c): the name buffer of an extent line, and the text that it reads. */
 const MAX_PATH = 511;
 
 /**
- * The text of a descriptor that QEMU's vmdk driver reads instead of the one that was dropped: it names only
- * what was verified, in the one form that QEMU does not skip or misread. Null where a path cannot be written
- * (a quote or a line end in it, more than 511 bytes).
+ * Returns the text of a descriptor for QEMU's vmdk driver to read instead of the dropped one. It names only
+ * verified files, in the one form that QEMU does not skip or misread. Null if a path cannot be written (it
+ * contains a quote or a line end, or has more than 511 bytes).
  */
 export function renderDescriptor(descriptor: {
   contentId: string;
@@ -32,7 +32,7 @@ export function renderDescriptor(descriptor: {
     'version=1',
     `CID=${contentId.padStart(8, '0')}`,
     `parentCID=${(parentId ?? 'ffffffff').padStart(8, '0')}`,
-    // QEMU takes any mix of sparse and flat extents under this type.
+    // QEMU accepts any mix of sparse and flat extents with this type.
     'createType="twoGbMaxExtentSparse"',
     ...(parentPath === null ? [] : [`parentFileNameHint="${parentPath}"`]),
     // Never an empty line here: QEMU's sscanf skips it and counts the extent after it twice.

@@ -9,8 +9,8 @@ import {
 import { MAX_DIRECTORY_ENTRIES, scanTables } from './tables.js';
 
 /**
- * The header of a hosted sparse extent ("Virtual Disk Format 5.0", section "Hosted Sparse Extents";
- * little-endian; the source of a streamOptimized disk too). Offsets and sizes in bytes.
+ * The header of a hosted sparse extent, which streamOptimized disks have too ("Virtual Disk Format 5.0",
+ * section "Hosted Sparse Extents"; little-endian). Offsets and sizes in bytes.
  */
 export interface SparseHeader {
   version: number;
@@ -21,9 +21,9 @@ export interface SparseHeader {
   descriptorSize: number;
   entriesPerTable: number;
   redundantDirectory: number | null;
-  /** Null: the header says that it is in the footer. */
+  /** Null if the header says that it is in the footer. */
   directory: number | null;
-  /** Sectors of metadata in front of the first grain. */
+  /** Sectors of metadata before the first grain. */
   overhead: number;
   compressed: boolean;
 }
@@ -39,20 +39,23 @@ const MARKER_FOOTER = 3;
 export const QEMU_DESCRIPTOR_OFFSET = SECTOR;
 export const QEMU_DESCRIPTOR_WINDOW = 20 * SECTOR;
 
-/** `sector` holds the magic; throws `fetch.corrupt` and `fetch.unsupported`. */
+/** Parses the `sector` with the magic. Throws `fetch.corrupt` and `fetch.unsupported`. */
 export function parseSparseHeader(sector: Buffer): SparseHeader {
   if (sector.length < SECTOR || !sector.subarray(0, 4).equals(SPARSE_MAGIC))
-    throw corrupt('no sparse VMDK header');
+    throw corrupt('the file has no sparse VMDK header');
   const version = sector.readUInt32LE(4);
   if (version < 1 || version > 3)
-    throw unsupported(`VMDK version ${version}`, 'Only versions 1 to 3 are known: export the disk again.');
+    throw unsupported(
+      `the VMDK has version ${version}`,
+      'Only versions 1 to 3 are known: export the disk again.',
+    );
   const flags = sector.readUInt32LE(8);
   const compression = sector.readUInt16LE(77);
-  if (compression > 1) throw unsupported(`VMDK compression ${compression}`, 'Export the disk again.');
+  if (compression > 1) throw unsupported(`the VMDK has compression ${compression}`, 'Export the disk again.');
   const compressed = compression === 1;
   if (compressed !== ((flags & FLAG_COMPRESSED) !== 0) || (compressed && (flags & FLAG_MARKERS) === 0))
-    throw corrupt('the header’s flags and its compression disagree');
-  // 0x0a200d0a: shows a transfer in text mode, which replaced line ends in the data as well.
+    throw corrupt('the header’s flags contradict its compression');
+  // Anything but 0x0a200d0a shows a transfer in text mode, which replaced line ends in the data as well.
   if (flags & 1 && sector.readUInt32BE(73) !== 0x0a200d0a)
     throw corrupt('line ends in the header were changed: the file was transferred in text mode');
   const sectors = (offset: number, what: string) => {
@@ -74,14 +77,14 @@ export function parseSparseHeader(sector: Buffer): SparseHeader {
     overhead: sectors(64, 'the overhead'),
     compressed,
   };
-  // With no capacity, QEMU would take the embedded text as a descriptor of other files.
+  // With a capacity of 0, QEMU would treat the embedded text as a descriptor of other files.
   if (header.capacity === 0 || header.capacity > MAX_VIRTUAL_SIZE)
     throw corrupt('the header’s capacity is zero or over 1 PiB');
   const grainSectors = header.grainSize / SECTOR;
   if (grainSectors < 1 || grainSectors > 0x20_0000 || !isPowerOfTwo(grainSectors))
     throw corrupt('the VMDK header declares an impossible grain size');
   if (header.entriesPerTable < 1 || header.entriesPerTable > 512)
-    throw corrupt('the VMDK header declares an impossible length of its grain tables');
+    throw corrupt('the VMDK header declares an impossible grain table size');
   if (directoryEntries(header) > MAX_DIRECTORY_ENTRIES)
     throw corrupt('the grain directory is larger than any real one');
   if (header.descriptorSize > MAX_DESCRIPTOR) throw corrupt('the embedded descriptor is larger than 1 MiB');
@@ -97,7 +100,7 @@ function directoryEntries(header: SparseHeader): number {
 }
 
 /**
- * The header that counts: the footer's where the first one says that the grain directory is at the end.
+ * Returns the header that counts: the footer's if the first one says that the grain directory is at the end.
  * Rejects with `fetch.truncated` while the footer has not arrived.
  */
 async function effectiveHeader(source: ByteSource, header: SparseHeader): Promise<SparseHeader> {
@@ -130,9 +133,9 @@ async function effectiveHeader(source: ByteSource, header: SparseHeader): Promis
 }
 
 /**
- * Checks that all grain tables and grains lie inside the file. Reads the directory and every table once (4
+ * Checks that all grain tables and grains are inside the file. Reads the directory and every table once (4
  * bytes for each 64 KiB of the disk), and for a compressed disk the marker of the last grain. Of the
- * redundant directory only the place counts.
+ * redundant directory only the position is checked.
  */
 export async function sparseCompleteness(source: ByteSource, first: SparseHeader): Promise<Completeness> {
   try {
@@ -148,18 +151,18 @@ export async function sparseCompleteness(source: ByteSource, first: SparseHeader
     });
     const { redundantDirectory } = header;
     if (redundantDirectory !== null && redundantDirectory + directoryEntries(header) * 4 > source.size)
-      throw truncated('the redundant grain directory lies beyond the end of the file');
+      throw truncated('the redundant grain directory is beyond the end of the file');
     if (scan.lastGrain === null) return { complete: true, allocated: 0 };
     const { offset, length } = scan.lastGrain;
     if (!header.compressed) {
-      if (offset + length > source.size) throw truncated('the last grain lies beyond the end of the file');
+      if (offset + length > source.size) throw truncated('the last grain is beyond the end of the file');
     } else {
       const marker = await readExact(source, offset, 12, 'the last grain’s marker');
       const packed = marker.readUInt32LE(8);
       if (packed === 0 || packed > 2 * header.grainSize + 1024)
         throw corrupt('the last grain declares an impossible compressed size');
       if (offset + 12 + packed > source.size)
-        throw truncated('the last compressed grain lies beyond the end of the file');
+        throw truncated('the last compressed grain is beyond the end of the file');
     }
     return { complete: true, allocated: scan.grains * header.grainSize };
   } catch (error) {

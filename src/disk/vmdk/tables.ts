@@ -3,7 +3,9 @@ import { corrupt, Holes, readTable, truncated } from '../base/bytes.js';
 import { type ByteSource, SECTOR } from '../base/format.js';
 
 export interface TableLayout {
-  /** Offset of the grain directory, bytes. Its entries and those of the tables are 32-bit sector numbers. */
+  /**
+   * Offset of the grain directory in bytes. Its entries and those of the tables are 32-bit sector numbers.
+   */
   directory: number;
   directoryEntries: number;
   entriesPerTable: number;
@@ -11,16 +13,13 @@ export interface TableLayout {
   grainSize: number;
   /** Bytes of the disk. */
   capacity: number;
-  /** Entries below this are not grains in the file (unallocated, zero grain). */
+  /** Entries below this are not grains in the file (unallocated, or a zero grain). */
   firstGrainSector: number;
 }
 export interface TableScan {
   /** Number of grains with data. */
   grains: number;
-  /**
-   * The one that lies last in the file: its offset and how many of its bytes the disk uses; null when there
-   * are none.
-   */
+  /** The last grain in the file: its offset, and how many of its bytes the disk uses; null without any. */
   lastGrain: { offset: number; length: number } | null;
 }
 
@@ -32,9 +31,9 @@ const CHUNK = 1024 * 1024;
 export const MAX_DIRECTORY_ENTRIES = 2 ** 21;
 
 /**
- * Walks the two levels of tables of a sparse extent. Rejects with `fetch.truncated` where a table lies beyond
- * the end and with `fetch.corrupt` where two directory entries share a table: so it never reads more than the
- * file has, and what is a hole of it not at all. Holds one chunk (1 MiB) and the directory.
+ * Walks the two levels of tables of a sparse extent. Rejects with `fetch.truncated` if a table is beyond the
+ * end, and with `fetch.corrupt` if two directory entries share a table, so it never reads more than the file
+ * has, and never its holes. Holds one chunk (1 MiB) and the directory in memory.
  */
 export async function scanTables(source: ByteSource, layout: TableLayout): Promise<TableScan> {
   const tables = await tablesOf(source, layout);
@@ -52,19 +51,19 @@ export async function scanTables(source: ByteSource, layout: TableLayout): Promi
     if (position > 0 && sector < sectorAt(position - 1) + tableSectors)
       throw corrupt('two entries of the grain directory share a grain table');
     const offset = sector * SECTOR;
-    if (offset + tableBytes > source.size) throw truncated('a grain table lies beyond the end of the file');
+    if (offset + tableBytes > source.size) throw truncated('a grain table is beyond the end of the file');
     if (await holes.has(offset, tableBytes)) continue;
     if (offset < chunkStart || offset + tableBytes > chunkStart + chunk.length) {
       let end = offset + tableBytes;
       for (let next = position + 1; next < tables.length; next += 1) {
         const nextEnd = sectorAt(next) * SECTOR + tableBytes;
-        // Bytes worth reading at once: the run of tables that lie near each other.
+        // The run of adjacent tables that is worth one read.
         if (nextEnd - offset > CHUNK || nextEnd - end > 16 * tableBytes) break;
         end = nextEnd;
       }
       chunk = await source.read(offset, end - offset);
       chunkStart = offset;
-      if (chunk.length < tableBytes) throw truncated('a grain table lies beyond the end of the file');
+      if (chunk.length < tableBytes) throw truncated('a grain table is beyond the end of the file');
     }
     const index = tables[position]! % MAX_DIRECTORY_ENTRIES;
     countGrains(chunk.subarray(offset - chunkStart, offset - chunkStart + tableBytes), index, layout, scan);
@@ -74,7 +73,10 @@ export async function scanTables(source: ByteSource, layout: TableLayout): Promi
   return { grains: scan.grains, lastGrain: { offset: scan.last * SECTOR, length } };
 }
 
-/** Where the tables lie, rising: sector times MAX_DIRECTORY_ENTRIES plus index in the directory. */
+/**
+ * Returns the positions of the tables in increasing order: sector times MAX_DIRECTORY_ENTRIES plus index in
+ * the directory.
+ */
 async function tablesOf(
   source: ByteSource,
   { directory, directoryEntries }: TableLayout,

@@ -3,14 +3,11 @@ import type { Boot, BootLevel } from '../../model/boot.js';
 export interface LevelPattern {
   level: BootLevel;
   pattern: RegExp;
-  /** Also printed by the system of an initramfs: says nothing until the root was switched. */
+  /** An initramfs prints this too, so it only counts after the switch to the real root. */
   afterInitramfs?: boolean;
 }
 
-/**
- * One known way in which a boot fails. `settleSeconds` gives the guest time to say more, or to go on after
- * all.
- */
+/** A known way in which a boot fails. `settleSeconds` leaves the guest time to print more, or to recover. */
 export interface Signature {
   /** Stable: `validate.<signature>` is the error code. */
   signature: string;
@@ -18,9 +15,9 @@ export interface Signature {
   /** Reaching a level above this one disproves the failure. */
   within: BootLevel;
   settleSeconds: number;
-  /** On an overloaded host a healthy guest may end so: it is tried again alone. */
+  /** Reaching a level above this one disproves the failure. */
   underLoad?: boolean;
-  /** Neither a failure nor a success: a person is needed. */
+  /** Neither a failure nor a success: someone has to act. */
   inconclusive?: boolean;
   meaning: string;
   advice: string;
@@ -28,24 +25,24 @@ export interface Signature {
 
 export type GuestReport = NonNullable<Boot['guest']>;
 
-/** What a guest that was prepared for it prints about itself on the serial console, between two lines. */
+/** The report that a prepared guest prints about itself on the serial console, between two marker lines. */
 export interface ReportFormat {
   begin: string;
   end: string;
-  /** By the guest's own word it is up, which is as good as a login prompt. Pure. */
+  /** True where the report says that the system is up, which counts as much as a login prompt. Pure. */
   isUp(lines: readonly string[]): boolean;
-  /** Pure, for any text. */
+  /** Parses any text. Pure. */
   parse(text: string): GuestReport;
 }
 
-/** How the boot of a family's guests looks on consoles and screens. */
+/** What the boot of a family's guests looks like on consoles and screens. */
 export interface BootPatterns {
   levels: readonly LevelPattern[];
-  /** Between the two an initramfs runs, which prints what the guest's own system prints too. */
+  /** An initramfs runs between these two, and prints much of what the guest's own system prints. */
   initramfs: { begins: RegExp; ends: RegExp };
-  /** The more specific stands above the more general: of several that were seen, the first is the verdict. */
+  /** Ordered from specific to general: if several match, the first is the verdict. */
   signatures: readonly Signature[];
-  /** What the guest's kernel tells QEMU when it panics (pvpanic). */
+  /** The panic that the guest's kernel reports to QEMU (pvpanic). */
   panic: Signature;
   report: ReportFormat;
 }

@@ -4,15 +4,15 @@ import type { Remove } from '../../operations/remove.js';
 import type { Symlink } from '../../operations/symlink.js';
 import type { WriteFile } from '../../operations/write-file.js';
 
-/** Who plans an operation, and why. */
+/** The fixer that plans an operation, and its reason. */
 export interface Cause {
   fixer: string;
   reason: string;
 }
 
 /**
- * Rewrites an existing text file through `change`; nothing when it is not there or stays as it is. Links are
- * followed to the real file.
+ * Rewrites an existing text file through `change`, following links to the real file. Returns nothing if the
+ * file does not exist or would not change.
  */
 export function rewriteFile(
   tree: GuestTree,
@@ -32,8 +32,8 @@ export function rewriteFile(
 }
 
 /**
- * Makes the file at `path` hold `content`; nothing when it does already. Throws `plan.not-readable` where
- * something is there whose text is not known: it would be overwritten unseen.
+ * Returns the operation that gives the file at `path` this `content`; none if it has it already. Throws
+ * `plan.not-readable` if something is there whose content is unknown, because it would be overwritten unseen.
  */
 export function putFile(
   tree: GuestTree,
@@ -46,16 +46,16 @@ export function putFile(
   if (tree.lstat(path) !== null)
     throw new Hyper2kvmError(
       'plan.not-readable',
-      `${path} is no readable file, and ${cause.fixer} must write it`,
+      `${path} must be written by ${cause.fixer} and is not a readable text file`,
       {
         advice:
-          'Look at it in the guest: a directory, a link to nowhere or a file far larger than configuration stands where a small text file belongs.',
+          'Check it in the guest: a directory, a dangling link or an oversized file is in the place of a small text file.',
       },
     );
   return [{ op: 'write_file', ...cause, path, before: null, after: content, encoding: 'utf8', mode }];
 }
 
-/** Removes the file or link at `path` itself; nothing when it is not there. */
+/** Removes the file or link at `path`, without following it; returns nothing if it does not exist. */
 export function removeFile(tree: GuestTree, path: string, cause: Cause): Remove[] {
   const entry = tree.lstat(path);
   if (entry === null) return [];
@@ -71,12 +71,12 @@ export function removeFile(tree: GuestTree, path: string, cause: Cause): Remove[
   ];
 }
 
-/** Makes `path` a symbolic link to `target`; nothing when it is one already. */
+/** Makes `path` a symbolic link to `target`; returns nothing if it is one already. */
 export function putLink(tree: GuestTree, path: string, target: string, cause: Cause): Symlink[] {
   return tree.lstat(path)?.target === target ? [] : [{ op: 'symlink', ...cause, path, target }];
 }
 
-/** Full paths of a directory's files whose names match, sorted. */
+/** Returns the full paths of the files in a directory whose names match, sorted. */
 export function filesIn(tree: GuestTree, directory: string, name: RegExp): string[] {
   return tree
     .list(directory)

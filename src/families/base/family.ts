@@ -9,20 +9,20 @@ import type { BootPatterns, GuestReport } from './boot-patterns.js';
 import type { Fixer, Guest } from './fixer.js';
 import type { FamilyInspection } from './inspection.js';
 
-/** What a started guest is to have by its own configuration. */
+/** The addresses that a booted guest should have according to its own configuration. */
 export interface NetworkExpectation {
-  /** Fixed addresses, IPv6 in its shortest form; no loopback and no link-local ones. */
+  /** Static addresses, IPv6 in its shortest form, without loopback and link-local ones. */
   addresses: string[];
-  /** Some interface asks DHCP, or an IPv6 router. */
+  /** True if an interface uses DHCP or IPv6 autoconfiguration. */
   dhcp: boolean;
 }
 
-/** What the throw-away layer of the boot test adds to a guest. */
+/** What the boot test adds to a guest, in an overlay that is thrown away. */
 export interface Evidence {
   operations: Operation[];
-  /** The same for boot.json, one line each. */
+  /** The same for boot.json, one line for each change. */
   changes: string[];
-  /** The guest then prints a report (`BootPatterns.report`), which is waited for. */
+  /** True if the guest then prints a report (`BootPatterns.report`), which the boot test waits for. */
   unit: boolean;
 }
 
@@ -32,15 +32,15 @@ export interface Family extends FamilyInspection {
   identity: z.ZodType<Identity> & z.core.$ZodTypeDiscriminable;
   /** Reads INSPECT's snapshot. */
   load(file: string): Promise<GuestTree>;
-  /** In the order they run. */
+  /** In the order in which they run. */
   fixers: readonly Fixer[];
-  /** What is to be said of a plan as a whole. Pure. */
+  /** Returns warnings about a plan as a whole. Pure. */
   review(guest: Guest, operations: readonly Operation[]): Warning[];
-  /** What the guest, as it is after the plan, is configured to come up with. Pure. */
+  /** Returns the network that the guest is configured for once the plan is applied. Pure. */
   network(after: GuestState): NetworkExpectation;
-  /** Pure. */
+  /** Returns what the boot test adds to the guest. Pure. */
   evidence(after: GuestState): Evidence;
   boot: BootPatterns;
-  /** What a booted guest lacks, by its own report. Pure. */
+  /** Returns a warning for each thing that a booted guest lacks according to its own report. Pure. */
   bootWarnings(report: GuestReport, network: NetworkExpectation): Boot['warnings'];
 }

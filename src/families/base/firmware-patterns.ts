@@ -1,6 +1,6 @@
 import type { LevelPattern, Signature } from './boot-patterns.js';
 
-/** What the firmware prints whatever the guest is: SeaBIOS (src/boot.c), EDK II (BdsEntry.c). */
+/** Messages of the firmware, the same for every guest: SeaBIOS (src/boot.c), EDK II (BdsEntry.c). */
 export const FIRMWARE_LEVELS: readonly LevelPattern[] = [
   { level: 'firmware', pattern: /^SeaBIOS \(version|^iPXE |BdsDxe: |UEFI Interactive Shell|TianoCore/ },
 ];
@@ -30,7 +30,8 @@ export const FIRMWARE_SIGNATURES: readonly Signature[] = [
     within: 'firmware',
     settleSeconds: 45,
     meaning: 'The UEFI firmware could not start any boot entry.',
-    advice: 'The ESP lacks EFI/BOOT/BOOTX64.EFI, or the loader there is refused: look at the ESP’s files.',
+    advice:
+      'The ESP lacks EFI/BOOT/BOOTX64.EFI, or the firmware refuses the loader there: check the files on the ESP.',
   },
   {
     signature: 'no-bootable-device',

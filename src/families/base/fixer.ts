@@ -5,17 +5,17 @@ import type { Devices, PlannedNic, Warning } from '../../model/plan.js';
 import type { GuestState } from '../../operations/operation.js';
 import type { Operation } from '../../operations/registry.js';
 
-/** The guest as a fixer sees it: pure values, no I/O. `tree` already shows what earlier fixers planned. */
+/** The guest as a fixer sees it: pure values, no I/O. `tree` already includes what earlier fixers planned. */
 export interface Guest extends GuestState {
   hardware: Hardware;
   options: Config['fix'];
-  /** The operator's packages of qemu-guest-agent for this guest, sorted; empty where there are none. */
+  /** The operator's qemu-guest-agent packages for this guest, sorted; empty if there are none. */
   packages: Packages;
-  /** Buses of the source's disks by index (`scsi0:0`), null where unknown. */
+  /** The bus of each source disk by index (`scsi0:0`), null where unknown. */
   controllers: (string | null)[];
 }
 
-/** `directory` on the host, `files` in it with their SHA-256. */
+/** Package files in a `directory` on the host; `files` maps their names to SHA-256. */
 export interface Packages {
   directory: string;
   files: readonly { file: string; sha256: string }[];
@@ -24,36 +24,39 @@ export interface Packages {
 export interface FixerResult {
   operations: Operation[];
   warnings: Warning[];
-  /** Only from the fixer that decides it. */
+  /** Set only by the fixer that chooses the devices. */
   devices?: Devices;
   nics?: PlannedNic[];
 }
 
-/** The guest after FIX: as it was, as it should be, and what was read back from it. */
+/** The guest after FIX: its state before, its planned state, and what was read back from it. */
 export interface FixedGuest {
   before: GuestTree;
   after: GuestState;
-  /** A file's content as it is now; null where it is not there. */
+  /** Returns a file's current content, or null if it does not exist. */
   read(path: string): Buffer | null;
 }
 
-/** The rule that decides the boot, asked of the guest itself and not of the plan. Both functions are pure. */
+/**
+ * The rule that decides whether the guest boots, checked on the guest itself and not on the plan. Both
+ * functions are pure.
+ */
 export interface Proof {
   /** The guest paths that `check` reads. */
   paths(after: GuestState): string[];
-  /** One line for each thing that was found right. Throws `fix.unproven`. */
+  /** Returns one line for each thing that is as it should be. Throws `fix.unproven`. */
   check(guest: FixedGuest): string[];
 }
 
 /**
- * One concern. Pure: the same guest gives the same operations in the same order. Nothing wrong: nothing
- * returned. Cannot be right: throws a Hyper2kvmError with a stable `plan.*` code.
+ * A fixer for one concern. Pure: the same guest gives the same operations in the same order, and a guest that
+ * needs nothing gives none. Throws a Hyper2kvmError with a stable `plan.*` code if the guest cannot be fixed.
  */
 export interface Fixer {
   name: string;
-  /** One paragraph for docs/changes.md ("what is changed in my guest"), generated from here. */
+  /** One paragraph, from which docs/changes.md is generated. */
   description: string;
   plan(guest: Guest): FixerResult;
-  /** What the operations prove by themselves needs none: changed files are read back and compared. */
+  /** Not needed for what the operations check themselves: changed files are read back and compared. */
   proof?: Proof;
 }

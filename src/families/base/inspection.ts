@@ -4,8 +4,8 @@ import type { Identity } from '../../model/identity.js';
 import type { Warning } from '../../model/plan.js';
 
 /**
- * The VM's disks, with the old controllers by disk (`scsi0:0`, null where unknown) that device names may go
- * by.
+ * The VM's disks, with the bus of each on the old hypervisor (`scsi0:0`, null where unknown), because device
+ * names may depend on it.
  */
 export interface GuestDisks {
   storage: Storage;
@@ -19,14 +19,14 @@ export interface RootCandidate {
 }
 
 export interface Detection {
-  /** The family's system that the VM starts, or null where it has none. */
+  /** The family's system that the VM boots, or null if it has none. */
   root: RootCandidate | null;
-  /** Filesystems of the family's types that could not be looked at. */
+  /** Filesystems of the family's types that could not be examined. */
   unmountable: readonly { device: string; reason: string }[];
 }
 
 export interface InspectContext extends GuestDisks {
-  /** What the job or the VM's description says; null where the guest itself is to tell. */
+  /** From the job or the VM's description; null if the guest has to be examined. */
   firmware: Identity['firmware'] | null;
   workDirectory: string;
   signal: AbortSignal;
@@ -35,11 +35,11 @@ export interface InspectContext extends GuestDisks {
 
 export interface Inspected {
   identity: Identity;
-  /** File in the work directory with all that the family's fixers look at; durable. */
+  /** A file in the work directory with everything that the family's fixers read; durable. */
   snapshot: string;
   /** Its SHA-256. */
   snapshotSha256: string;
-  /** File in the work directory: what each initramfs lists, by guest path; durable. */
+  /** A file in the work directory with the entries of each initramfs, by guest path; durable. */
   initramfsListings: string;
   warnings: readonly Warning[];
 }
@@ -50,8 +50,8 @@ export interface Inspected {
  */
 export interface FamilyInspection {
   /**
-   * Looks for a system of the family on the VM's filesystems. Rejects with an `inspect.*` code where there is
-   * one and nothing tells which of several it is.
+   * Looks for a system of the family on the VM's filesystems. Rejects with an `inspect.*` code if there are
+   * several and nothing tells which one the VM boots.
    */
   detect(reader: GuestReader, disks: GuestDisks): Promise<Detection>;
   inspect(reader: GuestReader, root: RootCandidate, context: InspectContext): Promise<Inspected>;

@@ -6,7 +6,7 @@ const NAME = 'blkid-cache';
 export const blkidCache: Fixer = {
   name: NAME,
   description:
-    'blkid’s cache of the old hypervisor’s devices (/etc/blkid/blkid.tab) is removed; it is made again by itself.',
+    'blkid’s cache of the old hypervisor’s devices (/etc/blkid/blkid.tab) is removed; blkid creates it again.',
   plan({ tree }) {
     const files = [...filesIn(tree, '/etc/blkid', /^blkid\.tab/), ...filesIn(tree, '/etc', /^blkid\.tab/)];
     const reason = 'it maps UUIDs to devices of the old hypervisor';

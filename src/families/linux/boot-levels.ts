@@ -2,7 +2,7 @@ import type { LevelPattern } from '../base/boot-patterns.js';
 import { FIRMWARE_LEVELS } from '../base/firmware-patterns.js';
 
 /**
- * What shows that a boot came to a level. The text is that of the programs themselves: GRUB (boot.S,
+ * The messages that show which level a boot has reached, as the programs themselves print them: GRUB (boot.S,
  * normal/main.c), Linux (init/version.c), initramfs-tools (/usr/share/initramfs-tools/init), systemd
  * (src/core/main.c), agetty.
  */
@@ -15,7 +15,7 @@ export const LEVEL_PATTERNS: readonly LevelPattern[] = [
   },
   {
     level: 'kernel',
-    // The initramfs' own words prove its kernel, on a screen that the kernel left to them.
+    // Messages of the initramfs also prove that its kernel runs: a kernel may print nothing to the screen.
     pattern:
       /Linux version \d+\.|^\[ *\d+\.\d{6}\] |^EFI stub: |^Loading, please wait\.\.\.|^\(initramfs\)|Gave up waiting for root|^dracut[:-]/,
   },
@@ -35,13 +35,14 @@ export const LEVEL_PATTERNS: readonly LevelPattern[] = [
       /\bReached target |\] Started |systemd\[1\]: (?:Started|Starting|Reached) |^INIT: Entering runlevel|^ \* Starting |^Starting \S/,
     afterInitramfs: true,
   },
-  /** agetty and getty: `host login: `, at the start of a line, with nothing but kernel messages after it. */
+  /** agetty and getty: `host login: ` at the start of a line, followed by nothing but kernel messages. */
   { level: 'login', pattern: /^(?!Last )[\w.-]{1,64} login:(?:\s|$)/ },
 ];
 
 /**
- * An initramfs starts udev, and dracut's runs systemd with targets and services that are not the guest's.
- * That systemd names architecture and host name too, so only its greeting tells which of the two it is.
+ * The beginning of an initramfs: it starts udev, and dracut's runs systemd with targets and services that are
+ * not the guest's. That systemd names the architecture and the host name too, so only its greeting tells the
+ * two apart.
  */
 export const INITRAMFS_BEGINS =
   /^Loading, please wait\.\.\.|Running in init(?:rd|ial RAM disk)|Welcome to .*\((?:initramfs|initrd)\)|dracut-(?:cmdline|pre-udev|initqueue)|dracut version/i;

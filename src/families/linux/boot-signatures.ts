@@ -10,7 +10,7 @@ export const KERNEL_PANIC: Signature = {
   advice: 'The lines above the panic in boot/serial.log name the cause.',
 };
 
-/** How the boot of a Linux guest fails. The more specific stands above the more general. */
+/** The ways in which the boot of a Linux guest fails, ordered from specific to general. */
 export const SIGNATURES: readonly Signature[] = [
   {
     signature: 'panic-no-root',
@@ -65,7 +65,7 @@ export const SIGNATURES: readonly Signature[] = [
     pattern: /dracut-initqueue.*(?:timeout|starting timeout scripts)/,
     within: 'kernel',
     settleSeconds: 60,
-    meaning: 'The dracut initramfs waits for a device that does not come.',
+    meaning: 'The dracut initramfs waits for a device that does not appear.',
     advice: 'root=, rd.lvm.lv= or rd.md.uuid= name a device that does not exist here: see boot/serial.log.',
   },
   {
@@ -112,7 +112,7 @@ export const SIGNATURES: readonly Signature[] = [
     settleSeconds: 3,
     underLoad: true,
     meaning:
-      'systemd stopped in emergency mode: something of the early boot failed, mostly a mount of /etc/fstab.',
+      'systemd stopped in emergency mode: an early part of the boot failed, most often a mount in /etc/fstab.',
     advice:
       'The first [FAILED] or [ TIME ] line in boot/serial.log names the unit; check the device in /etc/fstab.',
   },
@@ -127,21 +127,20 @@ export const SIGNATURES: readonly Signature[] = [
   },
   {
     signature: 'device-missing',
-    // The boot test gives devices ten minutes (evidence.ts), so that a busy host does not matter.
+    // The boot test lets systemd wait ten minutes for devices (evidence.ts), so a busy host does not match.
     pattern: /A start job is running for [^/(]*\/dev\/[^(]*\((?:[4-9]|\d\d)min /,
     within: 'userspace',
     settleSeconds: 0,
-    meaning: 'systemd waits for a device that does not come.',
-    advice:
-      'boot/serial.log names the device: the line of /etc/fstab or crypttab with it does not fit this machine.',
+    meaning: 'systemd waits for a device that does not appear.',
+    advice: 'boot/serial.log names the device: its line in /etc/fstab or crypttab does not match the new VM.',
   },
   {
     signature: 'init-frozen',
     pattern: /systemd\[1\]: Freezing execution|^!!!!!! Failed to/,
     within: 'login',
     settleSeconds: 3,
-    meaning: 'systemd could not go on and froze.',
-    advice: 'The line before it in boot/serial.log says what it could not do.',
+    meaning: 'systemd hit a fatal error and froze.',
+    advice: 'The line before it in boot/serial.log names the error.',
   },
   {
     signature: 'passphrase-prompt',

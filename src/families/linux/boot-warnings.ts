@@ -2,7 +2,7 @@ import type { Boot } from '../../model/boot.js';
 import type { GuestReport } from '../base/boot-patterns.js';
 import type { NetworkExpectation } from '../base/family.js';
 
-/** What a booted guest says of itself against what it is configured to have. Pure. */
+/** Returns a warning for each thing that a booted guest reports and its configuration contradicts. Pure. */
 export function bootWarnings(guest: GuestReport, network: NetworkExpectation): Boot['warnings'] {
   const warnings: Boot['warnings'] = [];
   const warn = (code: Boot['warnings'][number]['code'], what: string, names: readonly string[]) => {
@@ -10,12 +10,12 @@ export function bootWarnings(guest: GuestReport, network: NetworkExpectation): B
   };
   warn('validate.missing-mounts', 'not mounted although /etc/fstab says so', guest.missing_mounts);
   const missing = network.addresses.filter((address) => !guest.addresses.includes(address));
-  warn('validate.missing-address', 'configured in the guest, and no address of it after the boot', missing);
+  warn('validate.missing-address', 'configured in the guest, but not assigned after the boot', missing);
   if (network.dhcp && !guest.addresses.some((address) => !address.startsWith('169.254.')))
     warnings.push({
       code: 'validate.no-address',
       message:
-        'the guest is configured for DHCP and has no address after the boot, although there is a DHCP server',
+        'the guest is configured for DHCP but has no address after the boot, although a DHCP server is there',
     });
   warn('validate.failed-units', 'failed units', guest.failed_units);
   return warnings;
@@ -23,7 +23,7 @@ export function bootWarnings(guest: GuestReport, network: NetworkExpectation): B
 
 const MAX_NAMES = 10;
 
-/** A guest can have hundreds: boot.json has all of them under `guest`. */
+/** Joins the first of the names: a guest can have hundreds, and boot.json has all of them under `guest`. */
 function listed(names: readonly string[]): string {
   const rest = names.length - MAX_NAMES;
   return `${names.slice(0, MAX_NAMES).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;

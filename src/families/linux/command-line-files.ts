@@ -4,8 +4,8 @@ import { parseSectionPath } from '../../guest/unified-image.js';
 import { mapLines } from '../../text/lines.js';
 
 /**
- * Forms in which kernel command lines are kept. `grub-defaults` and `update-extlinux` are sources that the
- * others are generated from.
+ * The kinds of files that hold kernel command lines. `grub-defaults` and `update-extlinux` are sources from
+ * which others are generated.
  */
 export type BootFileKind =
   | 'grub2'
@@ -32,9 +32,9 @@ const FIXED: readonly BootFile[] = [
 ];
 
 /**
- * Every file of the guest that holds kernel command lines, by real path, sorted. Boot loaders' own files are
- * looked for by name everywhere under /boot and /efi: a /boot of its own, a btrfs subvolume or an ESP of any
- * name moves them.
+ * Returns every file of the guest that holds kernel command lines, by real path, sorted. Files of boot
+ * loaders are searched for by name everywhere under /boot and /efi, because a separate /boot, a btrfs
+ * subvolume or an ESP changes their directory.
  */
 export function bootFiles(tree: GuestTree): BootFile[] {
   const found = new Map<string, BootFileKind>();
@@ -60,7 +60,7 @@ export function bootFiles(tree: GuestTree): BootFile[] {
   return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([path, kind]) => ({ path, kind }));
 }
 
-/** Directories of boot files that are links out of their place, and where they lead. */
+/** Returns the directories of boot files that are links to other places, with their targets. */
 function linkedDirectories(
   tree: GuestTree,
   entries: readonly TreeEntry[],
@@ -91,7 +91,9 @@ function kindOf(path: string): BootFileKind | null {
   return /\/loader\/entries\/[^/]+\.conf$/.test(path) ? 'bls' : null;
 }
 
-/** A shell assignment's value between double quotes, single quotes or none. */
+/**
+ * Returns the patterns of a shell assignment whose value is in double quotes, in single quotes or unquoted.
+ */
 function quoted(assignment: string): RegExp[] {
   return [
     new RegExp(`^(${assignment}")([^"]*)("\\s*)$`),
@@ -100,7 +102,7 @@ function quoted(assignment: string): RegExp[] {
   ];
 }
 
-/** Per kind: the lines that hold a command line, as (before)(arguments)(after). */
+/** For each kind, the lines that hold a command line, as (before)(arguments)(after). */
 const PATTERNS: Record<BootFileKind, readonly RegExp[]> = {
   grub2: [
     /^(\s*(?:linux(?:16|efi)?|module2?|multiboot2?)\s+\S+)()$/,
@@ -120,12 +122,12 @@ const PATTERNS: Record<BootFileKind, readonly RegExp[]> = {
   'update-extlinux': [/^()(root=.*)$/, ...quoted('default_kernel_opts=')],
 };
 
-/** grub-editenv(1): the environment block keeps its size, filled up with `#`. */
+/** grub-editenv(1): the environment block has a fixed size and is padded with `#`. */
 const GRUBENV_SIZE = 1024;
 
 /**
- * `change` on the arguments of every kernel command line in `text` (with the whole line and its number from
- * 0); all else stays.
+ * Applies `change` to the arguments of every kernel command line in `text`, and leaves the rest untouched. It
+ * also gets the whole line and its number, counted from 0.
  */
 export function mapCommandLines(
   text: string,

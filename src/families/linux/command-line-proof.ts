@@ -6,8 +6,8 @@ import { type BootFile, type BootFileKind, bootFiles, mapCommandLines } from './
 const ROOT = /(?<![^\s"'])root=([^\s"']+)/g;
 
 /**
- * No kernel is started with a root that does not survive the move, in the files of these kinds. What the plan
- * leaves with a warning (resume= on a disk that was not dropped) is no failure here.
+ * Proves that no kernel is started with a root that changes its name on KVM, in files of these kinds. What
+ * the plan leaves with a warning (resume= on a disk that was not dropped) does not fail it.
  */
 export function commandLineProof(kinds: readonly BootFileKind[]): Proof {
   const filesOf = ({ tree }: FixedGuest['after']) =>
@@ -19,15 +19,15 @@ export function commandLineProof(kinds: readonly BootFileKind[]): Proof {
 }
 
 /**
- * Nothing is said of a file without command lines, such as the grub.cfg of a GRUB that reads its entries
- * elsewhere.
+ * Returns nothing for a file without command lines, such as the grub.cfg of a GRUB that reads its entries
+ * from other files.
  */
 function checkFile({ path, kind }: BootFile, content: Buffer | null): string[] {
-  if (content === null) throw unproven(path, 'it is not there');
+  if (content === null) throw unproven(path, 'it does not exist');
   let lines = 0;
   mapCommandLines(content.toString('latin1'), kind, (args) => {
     const unstable = [...args.matchAll(ROOT)].find(([, device = '']) => isUnstableName(device));
-    if (unstable !== undefined) throw unproven(path, `a kernel is still started with ${unstable[0]}`);
+    if (unstable !== undefined) throw unproven(path, `it still starts a kernel with ${unstable[0]}`);
     lines += 1;
     return args;
   });

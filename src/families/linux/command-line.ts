@@ -7,16 +7,16 @@ import { rewriteFile } from '../base/edit.js';
 import type { FixerResult, Guest } from '../base/fixer.js';
 import { type BootFileKind, bootFiles, mapCommandLines } from './command-line-files.js';
 import { duplicateError } from './fstab.js';
-import { kernelsAlone, knowsPartuuid } from './kernel-alone.js';
 import { copiesOf, stabilise } from './stable-names.js';
+import { knowsPartuuid, startsWithoutInitramfs } from './without-initramfs.js';
 
 /** Options of the kernel, dracut, initramfs-tools, mkinitcpio and genkernel that name a block device. */
 const DEVICE_OPTION =
   /(?<![^\s"'=])((?:root|real_root|resume|boot|mount\.usr|swap|cryptdevice|rd\.[\w.]+)=)(\/dev\/[^\s"']+)/g;
 
 /**
- * Rewrites the device names in all command lines of these kinds, then `also` on the whole text. `root=` that
- * cannot be resolved throws `plan.root-unresolved`.
+ * Rewrites the device names in all command lines of files of these kinds, then applies `also` to the whole
+ * text. Throws `plan.root-unresolved` for a `root=` that cannot be resolved.
  */
 export function fixCommandLines(
   guest: Guest,
@@ -30,9 +30,15 @@ export function fixCommandLines(
     .flatMap(({ path, kind }) => {
       const reason = 'the kernel is started with device names that do not exist on KVM';
       return rewriteFile(guest.tree, path, { fixer, reason }, (text) => {
-        const isAlone = kernelsAlone({ path, kind }, text, guest);
+        const lacksInitramfs = startsWithoutInitramfs({ path, kind }, text, guest);
         const changed = mapCommandLines(text, kind, (args, line, index) =>
-          stableArguments(args, guest, { fixer, path, warnings, line, isAlone: isAlone(index) }),
+          stableArguments(args, guest, {
+            fixer,
+            path,
+            warnings,
+            line,
+            lacksInitramfs: lacksInitramfs(index),
+          }),
         );
         return also(changed, kind);
       });
@@ -45,21 +51,21 @@ interface Place {
   path: string;
   warnings: Warning[];
   line: string;
-  /** Without an initramfs: kernel-alone.ts. */
-  isAlone: boolean;
+  /** True if the kernel is started without an initramfs; see without-initramfs.ts. */
+  lacksInitramfs: boolean;
 }
 
-/** `args` with UUIDs; an option that cannot be resolved goes through `unresolved`. */
+/** Returns `args` with UUIDs; an option that cannot be resolved is passed to `unresolved`. */
 export function stableOptions(
   args: string,
   guest: Guest,
   unresolved: (whole: string, option: string) => string = (whole) => whole,
-  isAlone = false,
+  lacksInitramfs = false,
 ): string {
   return args.replace(DEVICE_OPTION, (whole, option: string, value: string) => {
     const device = unstablePart(option, value);
     if (device === null) return whole;
-    const stable = stabilise(device, guest, hintOf(option, isAlone));
+    const stable = stabilise(device, guest, hintOf(option, lacksInitramfs));
     return stable === null ? unresolved(whole, option) : `${option}${stable}${value.slice(device.length)}`;
   });
 }
@@ -68,7 +74,7 @@ function stableArguments(args: string, guest: Guest, place: Place): string {
   const unresolved = (whole: string, option: string) => {
     const copies = option === 'root=' ? copiesOf(whole.slice(option.length), guest) : [];
     if (copies.length > 0) throw duplicateError(`${whole} in ${place.path}`, copies);
-    if (option === 'root=' && place.isAlone) throw withoutInitramfs(whole, place);
+    if (option === 'root=' && place.lacksInitramfs) throw withoutInitramfs(whole, place);
     if (option === 'root=')
       throw new Hyper2kvmError(
         'plan.root-unresolved',
@@ -83,9 +89,9 @@ function stableArguments(args: string, guest: Guest, place: Place): string {
       place.warnings.push({ fixer: place.fixer, code: 'boot.unresolved', message });
     return whole;
   };
-  const stable = stableOptions(args, guest, unresolved, place.isAlone);
+  const stable = stableOptions(args, guest, unresolved, place.lacksInitramfs);
   const partuuid = /(?<!\S)root=PARTUUID=(\S+)/.exec(stable)?.[1];
-  if (stable !== args && place.isAlone && partuuid !== undefined)
+  if (stable !== args && place.lacksInitramfs && partuuid !== undefined)
     if (!knowsPartuuid(place.line, partuuid, guest))
       throw withoutInitramfs(`root=PARTUUID=${partuuid}`, place);
   return stable;
@@ -103,8 +109,8 @@ function withoutInitramfs(root: string, { path }: Place): Hyper2kvmError {
 }
 
 /**
- * `cryptdevice=DEVICE:NAME[:options]`: by-path names have colons too, so the device is the longest part that
- * ends like one.
+ * Returns the device of `cryptdevice=DEVICE:NAME[:options]`. by-path names contain colons too, so it is the
+ * longest prefix that ends like a device.
  */
 function unstablePart(option: string, value: string): string | null {
   if (option !== 'cryptdevice=') return isUnstableName(value) ? value : null;
@@ -114,30 +120,31 @@ function unstablePart(option: string, value: string): string | null {
 }
 
 /**
- * Without an initramfs only the kernel itself looks for the root, and it knows partitions, not filesystems.
+ * Returns how to resolve the device of an option. Without an initramfs the kernel itself looks for the root,
+ * and it knows partitions, not filesystems.
  */
-function hintOf(option: string, isAlone: boolean) {
+function hintOf(option: string, lacksInitramfs: boolean) {
   if (option === 'root=')
-    return isAlone ? { mountpoint: '/', only: 'partuuid' as const } : { mountpoint: '/' };
+    return lacksInitramfs ? { mountpoint: '/', only: 'partuuid' as const } : { mountpoint: '/' };
   return option === 'resume=' ? { type: 'swap' } : {};
 }
 
 /**
- * Returns the options of a boot that is to be read on the first serial port: the last `console=` is
- * /dev/console.
+ * Returns the kernel options for a boot whose output is read on the first serial port: the last `console=`
+ * becomes /dev/console.
  */
 export function serialConsoleOptions({ architecture }: Pick<Identity, 'architecture'>): string {
   return `console=tty0 console=${machineArchitecture(architecture).console},115200n8`;
 }
 
-/** `args` with `options` behind them, but before `---`, where arguments for init begin. */
+/** Returns `args` followed by `options`, but before `---`, after which arguments for init begin. */
 export function appendArguments(args: string, options: string): string {
   const init = args.search(/\s---?(?:\s|$)/);
   const kernel = init === -1 ? args : args.slice(0, init);
   return `${kernel.trimEnd()} ${options}${init === -1 ? '' : args.slice(init)}`.trimStart();
 }
 
-/** Boot loaders' lines that start something else than a Linux kernel get no console. */
+/** Boot loader lines that start something other than a Linux kernel get no console. */
 const NOT_LINUX = /memtest|\bmodule2?\s+\S*(initr|ucode)/i;
 
 export function hasKernelArguments(kind: BootFileKind, line: string): boolean {

@@ -10,7 +10,7 @@ const NAME = 'crypttab';
 export const crypttab: Fixer = {
   name: NAME,
   description:
-    'Lines of /etc/crypttab that name a disk by its place on the old hypervisor get the UUID of the LUKS container; a swap area with a random key, which has no header, gets its PARTUUID. Key files and options stay; with fix.initramfs = "rebuild" the root’s container gets Debian’s option initramfs.',
+    'Lines of /etc/crypttab that name a disk by its place on the old hypervisor get the UUID of the LUKS container; a swap area with a random key, which has no header, gets its PARTUUID. Key files and options stay; with fix.initramfs = "rebuild" the container of the root filesystem gets Debian’s option `initramfs`.',
   plan(guest) {
     const warnings: Warning[] = [];
     const reason = 'the device of an encrypted volume must be found on KVM too';
@@ -22,9 +22,9 @@ export const crypttab: Fixer = {
 };
 
 /**
- * In the appliance a container has another name than in the guest, and cryptsetup's hook of initramfs-tools
- * does not see that the root is in it: `initramfs` (crypttab(5) of Debian) says so. Only an initramfs that is
- * rebuilt there needs it.
+ * Adds crypttab(5)'s option `initramfs` on Debian. In the appliance a container has a different name than in
+ * the guest, so the cryptsetup hook of initramfs-tools does not see that the root is in it. Needed only where
+ * the initramfs is rebuilt there.
  */
 function neededEarly(text: string, { identity, options, controllers }: Guest): string {
   if (options.initramfs !== 'rebuild' || identity.initramfs_tool !== 'initramfs-tools') return text;

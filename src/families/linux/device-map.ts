@@ -5,7 +5,7 @@ import type { Fixer } from '../base/fixer.js';
 
 const NAME = 'device-map';
 
-/** SUSE's record of where GRUB goes. A whole disk has no name that is the same everywhere. */
+/** SUSE's record of the disk that GRUB is installed on. No name of a whole disk is the same everywhere. */
 const INSTALL_DEVICES = '/etc/default/grub_installdevice';
 
 export const deviceMap: Fixer = {

@@ -10,7 +10,7 @@ import { type ModuleIndex, moduleIndex } from './modules.js';
 const NAME = 'devices';
 
 /**
- * What the guest's kernels must bring for a set of the domain's devices. `optional` drivers are taken along
+ * What the guest's kernels must provide for a set of the new VM's devices. `optional` drivers are included
  * where a kernel has them.
  */
 export interface DeviceSet {
@@ -42,10 +42,10 @@ export const DEVICE_SETS: readonly [DeviceSet, ...DeviceSet[]] = [
 ];
 
 /**
- * The best set that at least one kernel can be started on: its drivers are built in, or are modules and there
- * is an initramfs to load them from. Nothing known of any kernel: virtio, as every kernel since 2.6.25 has
- * it. Transitional where one of the kernels that virtio starts is from before virtio 1.0: later ones drive
- * those devices too.
+ * Returns the best set that at least one kernel can boot from: its drivers are built in, or are modules and
+ * an initramfs can load them. If nothing is known of any kernel, it is virtio, which every kernel since
+ * 2.6.25 has. It is transitional virtio where one of the kernels that can boot from it predates virtio 1.0:
+ * later kernels drive those devices too.
  */
 export function chooseDevices({ tree, identity }: Pick<Guest, 'tree' | 'identity'>): DeviceSet {
   const known = identity.kernels.filter((kernel) => isKnown(moduleIndex(tree, kernel)));
@@ -63,7 +63,7 @@ export function chooseDevices({ tree, identity }: Pick<Guest, 'tree' | 'identity
 const startable = (kernels: readonly Kernel[], tree: GuestTree, drivers: readonly string[]): Kernel[] =>
   kernels.filter((kernel) => canLoad(kernel, moduleIndex(tree, kernel), drivers));
 
-/** Versions of the kernels that have drivers for virtio disks, but not of virtio 1.0. */
+/** Returns the versions of the kernels that have drivers for virtio disks, but not for virtio 1.0. */
 function legacyKernels({ tree, identity }: Pick<Guest, 'tree' | 'identity'>): string[] {
   const [{ storage }] = DEVICE_SETS;
   return startable(identity.kernels, tree, storage)
@@ -75,8 +75,8 @@ function legacyKernels({ tree, identity }: Pick<Guest, 'tree' | 'identity'>): st
 const FIRST_EL7_BUILD = 327;
 
 /**
- * virtio_pci drives virtio 1.0 since Linux 4.0; since 5.12 that is a module of its own. A backport shows by
- * its name or by the devices that it lists.
+ * Returns whether a kernel drives virtio 1.0. virtio_pci does since Linux 4.0, and since 5.12 with a separate
+ * module. A backport is recognised by its name or by the device IDs that it lists.
  */
 function knowsVirtio1(kernel: Kernel, tree: GuestTree): boolean {
   const index = moduleIndex(tree, kernel);
@@ -91,8 +91,8 @@ function knowsVirtio1(kernel: Kernel, tree: GuestTree): boolean {
 }
 
 /**
- * Every kernel of a distribution has SCSI disks in one form or the other: none of them means that the index
- * is not in the snapshot.
+ * False if the snapshot lacks the kernel's module index: every distribution's kernel has SCSI disks, built in
+ * or as a module, so none of them means no index.
  */
 function isKnown(index: ModuleIndex): boolean {
   return ['sd_mod', 'scsi_mod', 'ext4', 'virtio'].some(
@@ -106,13 +106,13 @@ function canLoad(kernel: Kernel, index: ModuleIndex, drivers: readonly string[])
   );
 }
 
-/** The two channels of the one IDE controller of a `pc` machine. */
+/** An IDE controller of a `pc` machine has two channels with two disks each. */
 const IDE_DISKS = 4;
 
 export const devices: Fixer = {
   name: NAME,
   description:
-    'Chooses the devices of the new VM by what the guest’s kernels can drive: virtio, transitional virtio where one of them is from before virtio 1.0 (Linux 4.0), or SATA (IDE) disks and an e1000 network card for a kernel from before virtio. Nothing in the guest is changed.',
+    'Chooses the devices of the new VM by the drivers of the guest’s kernels: virtio, transitional virtio where one of them predates virtio 1.0 (Linux 4.0), or SATA (IDE) disks and an e1000 network card for a kernel that predates virtio. Nothing in the guest is changed.',
   plan(guest) {
     const chosen = chooseDevices(guest);
     const { disk_bus, nic_model, virtio } = chosen.devices;

@@ -6,16 +6,15 @@ import { stableCrypttab } from './crypttab.js';
 import { admitVirtio } from './lvm.js';
 import { stableResume } from './resume.js';
 
-/** A configuration file inside an initramfs and what it should say; null: it should not be there. */
+/** A configuration file inside an initramfs and its correct content; null if it should not exist. */
 export interface Replacement {
   path: string;
   text: string | null;
 }
 
 /**
- * An initramfs has copies of the guest's files from the day it was made. Those that name devices of the old
- * hypervisor would be waited for, whatever /etc says by now: they are replaced by the same rules. Empty where
- * nothing is wrong. Pure.
+ * Returns the outdated copies of the guest's files in an initramfs, and what replaces them by the same rules
+ * as in /etc. The boot would wait for the old hypervisor's devices that they name, whatever /etc says. Pure.
  */
 export function staleCopies({ initramfs: image }: Pick<Kernel, 'initramfs'>, guest: Guest): Replacement[] {
   return Object.entries(image?.texts ?? {}).flatMap(([path, text]) => {
@@ -25,11 +24,11 @@ export function staleCopies({ initramfs: image }: Pick<Kernel, 'initramfs'>, gue
 }
 
 function textAfter(path: string, text: string, guest: Guest): string | null {
-  // Without the list LVM looks at every device (lvmdevices(8)).
+  // LVM then looks at every device (lvmdevices(8)).
   if (path.endsWith('/system.devices')) return null;
-  // It was warned of with the guest's own file.
+  // The fixer has warned about the guest's own file already.
   if (/\/lvm(local)?\.conf$/.test(path)) return admitVirtio(text, path, []);
-  // What cannot be resolved was warned of with the guest's own file.
+  // The fixer has warned about the guest's own file already.
   if (path.endsWith('/crypttab')) return stableCrypttab(text, guest, []);
   if (path.startsWith('etc/cmdline.d/')) return mapLines(text, (line) => stableOptions(line, guest));
   return stableResume(text, guest);

@@ -13,8 +13,9 @@ const UNIT_PATH = `/etc/systemd/system/${UNIT}`;
 const SCRIPT_PATH = '/etc/hyper2kvm-evidence.sh';
 
 /**
- * What the throw-away layer of the boot test adds to a guest so that its boot can be read on the first serial
- * port. Nothing of it reaches the delivered disk. A guest without systemd gets the console only. Pure.
+ * Returns what the boot test adds to a guest so that its boot can be read on the first serial port. It goes
+ * into an overlay that is thrown away, never to the delivered disk. A guest without systemd gets only the
+ * console. Pure.
  */
 export function evidence({ tree, identity }: Evidenced): Evidence {
   const kernelOptions = serialConsoleOptions(identity);
@@ -35,7 +36,7 @@ interface Evidenced {
   identity: { init_system: string; architecture: string };
 }
 
-/** Sources that the boot loader's files are generated from do not matter to one boot. */
+/** Sources from which boot loader files are generated are irrelevant to a single boot. */
 const READ_AT_BOOT: readonly BootFileKind[] = [
   'grub2',
   'grubenv',
@@ -76,9 +77,9 @@ function unitOperations(tree: GuestTree, port: string): Operation[] {
 }
 
 /**
- * `idle` starts when the other jobs are done, at most 5 s late; without an order towards getty or
- * multi-user.target it delays neither. The shell reads the script as an argument, so that a noexec or
- * labelled file system does not matter.
+ * The unit that prints the report. `Type=idle` starts it when the other jobs are done, at most 5 s late, and
+ * without an ordering towards getty or multi-user.target it delays neither. The shell gets the script as an
+ * argument, so that a noexec or labelled filesystem does not matter.
  */
 const UNIT_TEXT = `[Unit]
 Description=Boot evidence for hyper2kvm
@@ -97,8 +98,8 @@ TimeoutStartSec=infinity
 `;
 
 /**
- * Waits up to a minute for the system to be up and for an address (the kernel's table of local IPv4 routes),
- * then prints. Only sh, cat, sleep, systemctl.
+ * Returns the script of the unit. It waits up to a minute for the system to be up and for an address (the
+ * kernel's table of local IPv4 routes), then prints. It needs only sh, cat, sleep and systemctl.
  */
 const scriptFor = (port: string) => `#!/bin/sh
 # Boot evidence for hyper2kvm: in the boot test's throw-away layer only.

@@ -9,7 +9,7 @@ const KINDS: readonly BootFileKind[] = ['extlinux', 'update-extlinux'];
 export const extlinux: Fixer = {
   name: NAME,
   description:
-    'extlinux and syslinux: root= on the APPEND lines, and in Alpine’s /etc/update-extlinux.conf that they are made from, get UUIDs.',
+    'extlinux and syslinux: root= on the APPEND lines, and in Alpine’s /etc/update-extlinux.conf, from which they are generated, gets UUIDs.',
   plan: (guest) => fixCommandLines(guest, NAME, KINDS),
   proof: commandLineProof(KINDS),
 };

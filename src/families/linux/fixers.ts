@@ -21,7 +21,7 @@ import { uefiFallback } from './uefi-fallback.js';
 import { vmware } from './vmware.js';
 
 /**
- * Every fixer of a Linux guest, in the order they run: names of devices, boot loader, drivers, network,
+ * All fixers of a Linux guest, in the order in which they run: device names, boot loader, drivers, network,
  * residue.
  */
 export const FIXERS: readonly Fixer[] = [
@@ -39,7 +39,7 @@ export const FIXERS: readonly Fixer[] = [
   mdadm,
   blkidCache,
   initramfs,
-  // What it copies may be an image that those before it change.
+  // Runs after the fixers that may change the image that it copies.
   uefiFallback,
   network,
   cloudInit,

@@ -12,9 +12,11 @@ import { copiesOf, stabilise } from './stable-names.js';
 const NAME = 'fstab';
 const PATH = '/etc/fstab';
 
-/** Without these the system does not come up: a guess or `nofail` would only move the failure to the boot. */
+/**
+ * The system does not come up without these: a guess or `nofail` would only delay the failure until the boot.
+ */
 const SYSTEM_MOUNTPOINTS = new Set(['/', '/boot', '/usr', '/var']);
-/** Drives for removable media keep their names: there is nothing on them to go by. */
+/** Drives with removable media keep their names, because nothing stable identifies them. */
 const REMOVABLE_TYPES = /(^|,)(iso9660|udf)(,|$)/;
 
 export const fstab: Fixer = {
@@ -40,18 +42,18 @@ export const fstab: Fixer = {
 };
 
 /**
- * fstab(5): at least spec, file, type on what was written; no unstable name, except of removable media and on
- * lines that may fail (`nofail`, `noauto`).
+ * Returns the proof for fstab(5): each written line has at least spec, file and type, and no unstable name,
+ * except for removable media and on lines that may fail (`nofail`, `noauto`).
  */
 function check(before: FixedGuest['before'], content: Buffer | null): string {
-  if (content === null) throw unproven(PATH, 'it is not there');
+  if (content === null) throw unproven(PATH, 'it does not exist');
   const old = new Set(before.text(PATH)?.text.split('\n'));
   const entries = parseFstab(decodeText(content).text).filter(
     (entry) => entry.type !== '' || !old.has(entry.text),
   );
   for (const entry of entries) {
     const { spec, mountpoint, type } = entry;
-    if (type === '') throw unproven(PATH, `it has the line ${entry.text}`);
+    if (type === '') throw unproven(PATH, `it has the malformed line ${entry.text}`);
     if (isUnstableName(spec) && !mayBeAbsent(entry) && !REMOVABLE_TYPES.test(type))
       throw unproven(PATH, `${mountpoint} is still mounted from ${spec}`);
   }
@@ -62,7 +64,7 @@ function fixEntry(entry: FstabLine, guest: Guest, warnings: Warning[]): string {
   const { spec, mountpoint, type } = entry;
   if (REMOVABLE_TYPES.test(type)) return entry.text;
   if (!isUnstableName(spec)) {
-    // What the system is on was told apart by INSPECT.
+    // INSPECT has already told apart the copies of what the system is on.
     const named = mountpoint.startsWith('/') ? filesystemsNamed(spec, guest.identity) : [];
     if (named.length > 1)
       warnings.push(
@@ -103,7 +105,7 @@ function duplicate(spec: string, mountpoint: string, devices: readonly string[])
   return { fixer: NAME, code: 'fstab.duplicate-uuid', message };
 }
 
-/** What the system starts from has a copy in the same VM, and no name tells them apart. */
+/** The system boots from something that has a copy in the same VM, and no name tells them apart. */
 export function duplicateError(what: string, copies: readonly string[]): Hyper2kvmError {
   return new Hyper2kvmError(
     'plan.duplicate-uuid',
@@ -122,19 +124,19 @@ function hintOf({ mountpoint, type }: FstabLine) {
 }
 
 /**
- * Takes the difference in length out of the blanks behind the name, so that aligned columns stay aligned
- * where there is room.
+ * Replaces the device name and takes the difference in length from the blanks behind it, so that aligned
+ * columns stay aligned where there is room.
  */
 function replaceSpec({ text, columns }: FstabLine, stable: string): string {
   const [spec, next] = columns as [Column, Column];
   const gap = text.slice(spec.end, next.start);
-  // A single blank separates, more of them align.
+  // One blank separates; several align.
   const isAligned = /^ {2,}$/.test(gap);
   const blanks = ' '.repeat(Math.max(1, next.start - spec.start - stable.length));
   return text.slice(0, spec.start) + stable + (isAligned ? blanks : gap) + text.slice(next.start);
 }
 
-/** `nofail` behind the other options; a line without an options column gets `defaults,nofail`. */
+/** Adds `nofail` to the options; a line without options gets `defaults,nofail`. */
 function withNofail(entry: FstabLine): string {
   const { text, options, columns } = entry;
   if (options.length === 0) return `${text.trimEnd()} defaults,nofail`;

@@ -9,7 +9,7 @@ const KINDS: readonly BootFileKind[] = ['grub-legacy'];
 export const grubLegacy: Fixer = {
   name: NAME,
   description:
-    'GRUB legacy (menu.lst, grub.conf): root= and the like on the kernel lines, and in the kopt comment that update-grub reads, get UUIDs. `root (hd0,0)` is GRUB’s own and stays.',
+    'GRUB legacy (menu.lst, grub.conf): root= and the like on the kernel lines, and in the kopt comment that update-grub reads, get UUIDs. GRUB’s own `root (hd0,0)` is left alone.',
   plan: (guest) => fixCommandLines(guest, NAME, KINDS),
   proof: commandLineProof(KINDS),
 };

@@ -8,7 +8,7 @@ const NAME = 'guest-agent';
 export const guestAgent: Fixer = {
   name: NAME,
   description:
-    'Only with fix.guest_agent_packages: a guest without qemu-guest-agent gets the packages of the directory that is named after its system, by its own dpkg or rpm, without network. What is installed already in the same or a newer version stays. A guest with SELinux relabels itself at its first start, as what a package manager writes in the appliance has no labels.',
+    'Only with fix.guest_agent_packages: a guest without qemu-guest-agent gets the packages of the directory that is named after its system, by its own dpkg or rpm, without network. Packages of the same or a newer version that are installed already stay. A guest with SELinux relabels itself at its first boot, because files that a package manager writes in the appliance have no labels.',
   plan(guest) {
     const { identity, options, packages } = guest;
     if (options.guest_agent_packages === '' || identity.qemu_guest_agent)
@@ -41,8 +41,8 @@ export const guestAgent: Fixer = {
 };
 
 /**
- * Programs that take package files; both leave a newer version alone. Nothing is asked for, no repository is
- * looked at.
+ * Returns the program of the guest that installs package files; both leave a newer version alone. It asks no
+ * questions and uses no repository.
  */
 function installCommand({ tree }: Guest): string[] | null {
   if (hasProgram(tree, 'dpkg'))

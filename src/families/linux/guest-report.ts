@@ -5,16 +5,16 @@ import { shortAddress } from './network/backend.js';
 export const REPORT_BEGIN = 'HYPER2KVM-EVIDENCE-BEGIN';
 export const REPORT_END = 'HYPER2KVM-EVIDENCE-END';
 
-/** What `systemctl is-system-running` and `systemctl is-active` say of a system that is up. */
+/** What `systemctl is-system-running` and `systemctl is-active` print for a system that is up. */
 const UP = /^(?:running|degraded|active)$/;
 
-/** What the unit of the evidence layer (evidence.ts) prints. */
+/** The report that the unit of the boot test (evidence.ts) prints. */
 export const guestReport: ReportFormat = {
   begin: REPORT_BEGIN,
   end: REPORT_END,
   /**
-   * The unit reports after a minute even when the boot has not ended: only systemd's own word makes it as
-   * good as a login prompt.
+   * The unit reports after a minute even if the boot has not finished, so only systemd's own state counts as
+   * much as a login prompt.
    */
   isUp(lines) {
     const from = lines.indexOf('== state');
@@ -24,8 +24,8 @@ export const guestReport: ReportFormat = {
 };
 
 /**
- * Reads what the script printed. Lines of the kernel or a login prompt that came in between are passed over.
- * Pure, for any text.
+ * Parses the script's output, skipping lines of the kernel or of a login prompt in between. Pure, for any
+ * text.
  */
 function parseReport(text: string): GuestReport {
   const sections = new Map<string, string[]>();
@@ -60,8 +60,8 @@ function parseReport(text: string): GuestReport {
 }
 
 /**
- * /proc/net/fib_trie: `|-- ADDRESS` followed by `/32 host LOCAL` for an address of the guest's own; it shows
- * each twice.
+ * Returns the addresses in /proc/net/fib_trie: `|-- ADDRESS` followed by `/32 host LOCAL` for one of the
+ * guest's own. Each appears twice.
  */
 function localAddresses(lines: readonly string[][]): string[] {
   const found = new Set<string>();
@@ -75,8 +75,8 @@ function localAddresses(lines: readonly string[][]): string[] {
 }
 
 /**
- * /proc/net/if_inet6: address, index, prefix length, scope, flags, device. Scope 10 is the host's own, 20 a
- * link's.
+ * Returns the addresses in /proc/net/if_inet6, whose columns are address, index, prefix length, scope, flags
+ * and device. Scope 10 is the loopback, 20 link-local.
  */
 function globalAddresses(lines: readonly string[][]): string[] {
   return lines.flatMap(([digits = '', , , scope = '', , device]) => {
@@ -85,7 +85,7 @@ function globalAddresses(lines: readonly string[][]): string[] {
   });
 }
 
-/** The mount point of a line of fstab that must be mounted after a boot. */
+/** Returns the mount point of an fstab line if it must be mounted after a boot. */
 function wantedMountpoint(entry: FstabLine): string[] {
   const { mountpoint, type, options } = entry;
   if (!mountpoint.startsWith('/') || type === 'swap') return [];

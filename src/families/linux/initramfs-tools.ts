@@ -12,11 +12,17 @@ export interface RebuildRequest {
   modules: readonly string[];
 }
 
-/** A program of the guest that makes an initramfs, and where it is told which drivers to put in. */
+/**
+ * A program of the guest that builds an initramfs, and the configuration that tells it which drivers to
+ * include.
+ */
 interface InitramfsTool {
   program: string;
   rebuild(request: RebuildRequest): string[];
-  /** Operations after which every later initramfs holds `drivers`; none when it is configured so already. */
+  /**
+   * Returns the operations after which every later initramfs includes `drivers`; none if it is configured
+   * like that already.
+   */
   keep(tree: GuestTree, drivers: readonly string[]): Operation[];
 }
 
@@ -24,7 +30,7 @@ const cause = { fixer: 'initramfs', reason: 'the next kernel update must keep th
 const list = (names: readonly string[]) => names.join(' ');
 const GENERATED = '# Written by hyper2kvm: the drivers of this VM’s disks and network card on KVM.\n';
 
-/** In order of precedence where a guest has several (dracut's packages leave a compatible mkinitrd). */
+/** In order of precedence if a guest has several: dracut's packages include a compatible mkinitrd. */
 const TOOLS: readonly InitramfsTool[] = [
   {
     program: 'update-initramfs',
@@ -51,7 +57,7 @@ const TOOLS: readonly InitramfsTool[] = [
     ],
     keep(tree, drivers) {
       const line = `add_drivers+=" ${list(drivers)} "\n`;
-      // Before dracut 008 there was no directory for drop-ins.
+      // dracut before 008 has no drop-in directory.
       if (tree.isDirectory('/etc/dracut.conf.d') || !tree.exists('/etc/dracut.conf'))
         return putFile(tree, '/etc/dracut.conf.d/50-hyper2kvm.conf', cause, `${GENERATED}${line}`);
       return rewriteFile(tree, '/etc/dracut.conf', cause, (text) =>
@@ -86,7 +92,7 @@ const TOOLS: readonly InitramfsTool[] = [
   },
   {
     program: 'mkinitrd',
-    // SUSE's and Red Hat's programs of this name have nothing in common but the name.
+    // The mkinitrd of SUSE and that of Red Hat share nothing but the name.
     rebuild: ({ image, kernel, modules }) => [
       'mkinitrd',
       '-f',
@@ -118,7 +124,7 @@ function withNames(text: string, names: readonly string[]): string {
   return [...listed, ...names.filter((name) => !listed.includes(name))].join(' ');
 }
 
-/** RHEL 5: mkinitrd takes what modprobe.conf calls a disk or network adapter. */
+/** RHEL 5: mkinitrd includes the drivers that modprobe.conf names as disk or network adapters. */
 function keepInModprobeConf(tree: GuestTree, drivers: readonly string[]): Operation[] {
   return rewriteFile(tree, '/etc/modprobe.conf', cause, (text) => {
     const missing = drivers.filter((name) => !new RegExp(`^alias\\s+\\S+\\s+${name}\\s*$`, 'm').test(text));
@@ -131,19 +137,19 @@ function keepInModprobeConf(tree: GuestTree, drivers: readonly string[]): Operat
   });
 }
 
-/** The guest's tools that are there, by their programs. */
+/** Returns the tools whose programs exist in the guest. */
 function installedTools(tree: GuestTree): InitramfsTool[] {
   const has = ({ program }: InitramfsTool) => hasProgram(tree, program);
   const isSuse = /^INITRD_MODULES=/m.test(tree.text(SUSE_KERNEL)?.text ?? '');
   return TOOLS.map((tool) => (tool.program === 'mkinitrd' && isSuse ? SUSE_MKINITRD : tool)).filter(has);
 }
 
-/** The command that makes `image` anew, null when no known tool is installed. */
+/** Returns the command that builds `image` again, or null if no known tool is installed. */
 export function rebuildCommand(tree: GuestTree, request: RebuildRequest): string[] | null {
   return installedTools(tree)[0]?.rebuild(request) ?? null;
 }
 
-/** Configures the tool that makes the guest's initramfs files, so that it keeps `drivers`. */
+/** Configures the tool that builds the guest's initramfs files to include `drivers`. */
 export function keepDrivers(tree: GuestTree, drivers: readonly string[]): Operation[] {
   return installedTools(tree)[0]?.keep(tree, drivers) ?? [];
 }

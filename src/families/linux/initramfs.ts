@@ -18,7 +18,7 @@ const NAME = 'initramfs';
 export const initramfs: Fixer = {
   name: NAME,
   description:
-    'Every installed kernel’s initramfs must hold the drivers of the new VM’s disks. Where they are missing, the guest’s own module files are appended as one small archive (or, with fix.initramfs = "rebuild" or a container that cannot be read, the guest’s own tool makes the initramfs anew), and the configuration of that tool is told to keep them. Copies of crypttab, of the resume device, of dracut’s command line and of LVM’s filter and list of devices inside an initramfs that name the old hypervisor’s disks are replaced in the same way.',
+    'Every installed kernel’s initramfs must hold the drivers of the new VM’s disks. Where they are missing, the guest’s own module files are appended as one small archive (or, with fix.initramfs = "rebuild" or a container that cannot be read, the guest’s own tool rebuilds the initramfs), and that tool is configured to keep them. Copies of crypttab, of the resume device, of dracut’s command line and of LVM’s filter and list of devices inside an initramfs that name the old hypervisor’s disks are replaced in the same way.',
   plan(guest) {
     const set = chooseDevices(guest);
     const warnings: Warning[] = [];
@@ -44,7 +44,7 @@ export const initramfs: Fixer = {
             guest.tree,
             driversOf(set).filter((name) => wanted.has(name)),
           );
-    // The configuration goes first: a tool that makes the initramfs anew reads it.
+    // The configuration comes first, because a tool that rebuilds the initramfs reads it.
     return { operations: [...kept, ...fixes], warnings };
   },
 };
@@ -52,14 +52,14 @@ export const initramfs: Fixer = {
 const driversOf = (set: DeviceSet): string[] => [...set.storage, ...set.optionalStorage, ...set.network];
 
 /**
- * An initramfs that brings its network up (network root, dropbear) has a driver of the old hypervisor's
- * cards.
+ * Drivers of the old hypervisor's cards: an initramfs that uses the network (network root, dropbear) has one
+ * of them.
  */
 const OLD_NICS = ['vmxnet3', 'vmxnet', 'e1000', 'e1000e', 'pcnet32', 'hv_netvsc', 'xen_netfront'];
 
 /**
- * The modules that must be listed afterwards; empty when nothing is missing. The disk drivers decide: an
- * initramfs that has them and no network driver at all is right as it is.
+ * Returns the modules that must be in the initramfs afterwards; empty if nothing is missing. Disk drivers
+ * decide: an initramfs that has them needs no network driver if it has none at all.
  */
 function neededModules({ initramfs: image }: Kernel, index: ModuleIndex, set: DeviceSet): string[] {
   const there = new Set(image?.modules ?? []);
@@ -87,9 +87,9 @@ function planKernel(context: KernelCase, warnings: Warning[]): AppendInitramfs |
   const { guest, kernel, modules, replace } = context;
   const image = kernel.initramfs;
   if (image === null) {
-    // It may be in a unified image that INSPECT could not read, and has warned of.
+    // It may be in a unified image that INSPECT could not read, and has warned about.
     if (hasUnreadImage(guest)) return null;
-    // chooseDevices has found another kernel that starts; this one never did without an initramfs of its own.
+    // chooseDevices found another kernel that boots; this one could never boot without an initramfs.
     warnings.push(
       warning(
         'initramfs.none',
@@ -100,7 +100,7 @@ function planKernel(context: KernelCase, warnings: Warning[]): AppendInitramfs |
   }
   const mustRebuild = guest.options.initramfs === 'rebuild' || image.unreadable !== null;
   if (!mustRebuild) return append(context, image);
-  // The tools write the parts that a unified image is made from, not the image.
+  // The tools write the parts from which a unified image is built, not the image itself.
   const isInside = parseSectionPath(image.path) !== null;
   const command = isInside ? null : rebuildCommand(guest.tree, { image: image.path, kernel, modules });
   if (command !== null) {
@@ -139,7 +139,7 @@ function planKernel(context: KernelCase, warnings: Warning[]): AppendInitramfs |
     return null;
   }
   throw new Hyper2kvmError('plan.initramfs-unreadable', message, {
-    advice: 'Make the initramfs anew in the guest, with virtio_pci and virtio_blk, before the conversion.',
+    advice: 'Rebuild the initramfs in the guest, with virtio_pci and virtio_blk, before the conversion.',
   });
 }
 
@@ -150,7 +150,7 @@ function append(
   const there = new Set(image.modules);
   const missing = modules.filter((name) => !there.has(name));
   const files = missing.flatMap((name) => index.path(name) ?? []);
-  // What they depend on is in `files`; the drivers themselves say enough.
+  // Dependencies are in `files`; naming the drivers is enough here.
   const drivers = DEVICE_SETS.flatMap(driversOf).filter((name) => missing.includes(name));
   const lacks = missing.length === 0 ? [] : [`lacks ${(drivers.length > 0 ? drivers : missing).join(', ')}`];
   const stale =

@@ -8,7 +8,7 @@ const NAME = 'lvm';
 export const lvm: Fixer = {
   name: NAME,
   description:
-    'LVM’s record of the old hypervisor’s devices (/etc/lvm/devices/system.devices, /etc/lvm/cache/.cache) is removed: LVM then finds its volumes by their own labels. A filter in lvm.conf or lvmlocal.conf that lets only old names through gets virtio’s too, with a warning.',
+    'LVM’s record of the old hypervisor’s devices (/etc/lvm/devices/system.devices, /etc/lvm/cache/.cache) is removed: LVM then finds its volumes by their own labels. A filter in lvm.conf or lvmlocal.conf that accepts only the old names gets virtio’s as well, with a warning.',
   plan({ tree }) {
     const stale = ['/etc/lvm/devices/system.devices', '/etc/lvm/cache/.cache', '/etc/lvm/.cache'];
     const reason = 'it lists devices of the old hypervisor; LVM would not look at the new ones';
@@ -27,17 +27,17 @@ export const lvm: Fixer = {
 };
 
 /**
- * lvm.conf(5): `filter = [ "a|/dev/sd.*|", "r|.*|" ]` accepts by name and rejects the rest, so virtio's names
- * would be rejected.
+ * lvm.conf(5): `filter = [ "a|/dev/sd.*|", "r|.*|" ]` accepts by name and rejects the rest, which would
+ * include virtio disks.
  */
 const FILTER = /^[ \t]*(?:devices[ \t]*[{/][ \t]*)?(?:global_)?filter[ \t]*=[ \t]*\[/gm;
-/** A list goes over several lines where it has to. */
+/** A token of a list, which may span several lines. */
 const LIST_TOKEN = /\s+|,|#[^\n]*|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|\]/y;
 const VIRTIO_PATTERN = '"a|^/dev/vd|"';
 
 /**
- * LVM's configuration with virtio's names in each filter that admits only old ones. `path` is for warnings.
- * Pure, also for copies in an initramfs.
+ * Adds virtio's names to each filter of an LVM configuration that accepts only old ones. `path` is used in
+ * warnings. Pure; also applied to copies in an initramfs.
  */
 export function admitVirtio(text: string, path: string, warnings: Warning[]): string {
   const places: number[] = [];
@@ -59,8 +59,8 @@ export function admitVirtio(text: string, path: string, warnings: Warning[]): st
 }
 
 /**
- * The patterns of a list without their quotes, where the first begins and the list ends; null for what is no
- * list of texts.
+ * Returns the patterns of a list without their quotes, and the offsets of the first one and of the list's
+ * end; null if it is not a list of strings.
  */
 function readList(text: string, start: number): { patterns: string[]; first: number; end: number } | null {
   const patterns: string[] = [];

@@ -5,7 +5,7 @@ const NAME = 'mdadm';
 export const mdadm: Fixer = {
   name: NAME,
   description:
-    'Arrays of md find their members by UUID and are left alone; a DEVICE line in mdadm.conf that looks only at /dev/sd* is reported.',
+    'md arrays find their members by UUID and are left alone; a DEVICE line in mdadm.conf that matches only /dev/sd* is reported.',
   plan({ tree }) {
     const paths = ['/etc/mdadm/mdadm.conf', '/etc/mdadm.conf'];
     const warnings = paths.flatMap((path) => {

@@ -3,17 +3,17 @@ import { moduleName } from '../../guest/initramfs-listing.js';
 import type { GuestTree } from '../../guest/tree.js';
 import type { Kernel } from '../../model/identity.js';
 
-/** The modules of one installed kernel, by normalised name (`virtio_blk`). */
+/** The modules of an installed kernel, by normalised name (`virtio_blk`). */
 export interface ModuleIndex {
   isBuiltin(name: string): boolean;
-  /** Guest path of the module's file; null where the kernel has no such module. */
+  /** Returns the guest path of the module's file, or null if the kernel has no such module. */
   path(name: string): string | null;
   /**
-   * `names` with all that they depend on, built-in ones left out; sorted. Names that the kernel does not have
-   * are left out.
+   * Returns `names` with all their dependencies, sorted. Built-in modules and names that the kernel does not
+   * have are omitted.
    */
   closure(names: readonly string[]): string[];
-  /** Guest paths of depmod's indexes that a copy of some modules elsewhere needs. */
+  /** Returns the guest paths of depmod's indexes, which a copy of some modules needs beside it. */
   indexes(): string[];
 }
 
@@ -23,7 +23,7 @@ interface Module {
 }
 
 /**
- * From `modules.dep` and `modules.builtin` of the kernel's modules directory (depmod's formats, see
+ * Reads `modules.dep` and `modules.builtin` in the kernel's module directory (depmod's formats, see
  * modules.dep(5)).
  */
 export function moduleIndex(tree: GuestTree, { modules: directory }: Pick<Kernel, 'modules'>): ModuleIndex {
@@ -67,15 +67,15 @@ export function moduleIndex(tree: GuestTree, { modules: directory }: Pick<Kernel
 }
 
 /**
- * Text and binary form of what modprobe looks things up in. `modules.symbols` and `modules.order` are for
- * depmod and the installer.
+ * The indexes that modprobe reads, without the suffix `.bin` of their binary form. `modules.symbols` and
+ * `modules.order` are for depmod and installers.
  */
 const INDEXES = ['modules.alias', 'modules.builtin', 'modules.dep', 'modules.softdep'];
 
 /**
- * The snapshot leaves the binary indexes out, as they are large. depmod writes them beside the text: dep and
- * alias since module-init-tools 3.5, which also brought `modules.order`; builtin since kmod, which also
- * brought `modules.softdep`.
+ * Returns the index files of a directory. The snapshot omits the binary ones, because they are large, so
+ * their presence is derived: depmod writes dep and alias since module-init-tools 3.5, which also introduced
+ * `modules.order`, and builtin since kmod, which also introduced `modules.softdep`.
  */
 function indexFiles(tree: GuestTree, directory: string): string[] {
   const has = (name: string) => tree.exists(`${directory}/${name}`);

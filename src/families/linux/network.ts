@@ -29,7 +29,7 @@ import { acceptsKvm, firstName, type NamePattern } from './network/patterns.js';
 import { ruleBindings, udevRules } from './network/udev.js';
 import { wicked } from './network/wicked.js';
 
-/** Everything that may configure a network card; each looks at its own files only. */
+/** Everything that may configure a network card; each backend reads only its own files. */
 const BACKENDS: readonly NetworkBackend[] = [
   netplan,
   networkManager,
@@ -43,7 +43,7 @@ const BACKENDS: readonly NetworkBackend[] = [
 export const network: Fixer = {
   name: NETWORK_FIXER,
   description:
-    'Network cards get new bus addresses and drivers on KVM, so their names would change and their configuration would not apply. Each configured name is bound to the card’s MAC by a .link file (a udev rule where systemd is old or absent); of several cards, VMware’s slot number tells which one was ens192 (or enp11s0, eno33557248). Where only an order tells (of VMware’s slots, VirtualBox’s adapters, the kernel’s eth0, eth1), the report says so; where nothing does, the name is not bound, with a warning. Files for names by pattern (ens*) get the names that the cards had. A connection’s label is not taken for a name. Conditions that only the old hypervisor’s cards meet are taken out. Addresses, routes, DNS, bonds, bridges and VLANs stay as they are. Only with fix.network = "dhcp" they are replaced by DHCP.',
+    'Network cards get new bus addresses and drivers on KVM, so their names would change and their configuration would not apply. Each configured name is bound to the card’s MAC by a .link file (a udev rule where systemd is old or absent); with several cards, VMware’s slot number tells which one was ens192 (or enp11s0, eno33557248). A card that is known only by its order (VirtualBox’s adapters, the kernel’s eth0 and eth1) is bound with a warning; a name whose card is unknown is not bound, with a warning. For a file that selects cards by a pattern (ens*), the cards keep the names they had. A connection’s label is never used as a name. Conditions that only the old hypervisor’s cards meet are removed. Addresses, routes, DNS, bonds, bridges and VLANs stay as they are. Only with fix.network = "dhcp" are they replaced by DHCP.',
   plan(guest) {
     const context = networkContext(guest);
     const warnings = context.warnings;
@@ -67,9 +67,7 @@ export const network: Fixer = {
   },
 };
 
-/**
- * What the guest's own configuration promises of a boot; to be asked of the tree as it is after FIX. Pure.
- */
+/** Returns the network that the guest is configured for. Meant for the tree as it is after FIX. Pure. */
 export function expectedNetwork(tree: GuestTree): NetworkExpectation {
   return mergeExpectations(BACKENDS.flatMap((backend) => backend.expects?.(tree) ?? []));
 }
@@ -80,7 +78,7 @@ function networkContext(guest: Guest): NetworkContext & { warnings: Warning[] } 
   const { tree, hardware } = guest;
   const hardwareMacs = hardware.nics.flatMap(({ mac }) => normaliseMac(mac ?? undefined) ?? []);
   const found = mergeInterfaces(BACKENDS.flatMap((backend) => backend.interfaces(tree)));
-  // Rules and .link files know MACs of names that the configuration only uses.
+  // Rules and .link files have the MACs of names that the configuration merely uses.
   const bound = [...ruleBindings(tree), ...linkBindings(tree)].filter(({ mac }) => mac !== null);
   const known = found.map(({ name, mac }) => {
     const own = mac ?? bound.find((binding) => binding.name === name)?.mac ?? null;
@@ -108,8 +106,8 @@ function networkContext(guest: Guest): NetworkContext & { warnings: Warning[] } 
 }
 
 /**
- * The VM's cards by its description. One without a MAC has the MAC that the domain gives it (machine/nics.ts);
- * the only card of a VM needs none to be told from others.
+ * Returns the VM's cards from its description. A card without a MAC gets the one that the domain will give it
+ * (machine/nics.ts), unless it is the only card: that one is matched by its driver.
  */
 function cardsOf(hardware: Guest['hardware'], known: readonly ConfiguredInterface[]): Card[] {
   const macs = describedMacs(
@@ -124,7 +122,10 @@ function cardsOf(hardware: Guest['hardware'], known: readonly ConfiguredInterfac
   }));
 }
 
-/** Gives MACs to the interfaces. Without a description the domain has as many NICs, with MACs made for them. */
+/**
+ * Assigns MACs to the interfaces. Without a description, the domain gets one NIC for each interface, with a
+ * generated MAC.
+ */
 function assign(known: readonly ConfiguredInterface[], cards: readonly Card[], identity: Identity) {
   if (cards.length > 0 || known.length < 2) return assignMacs(known, cards);
   const root = identity.filesystems.find(({ device }) => device === identity.root)?.uuid;
@@ -135,11 +136,11 @@ function assign(known: readonly ConfiguredInterface[], cards: readonly Card[], i
   return { interfaces, guessed: guessed.sort(byName) };
 }
 
-/** True where the kernel's command line leaves cards the kernel's own names. */
+/** True if the command line turns systemd's names off, so that the kernel's own (`eth0`) stay. */
 const namesByKernel = (tree: GuestTree): boolean =>
   kernelCommandLines(tree).some((args) => /(?<!\S)net\.ifnames=0(?!\S)/.test(args));
 
-/** The names that cards had which the guest configures by a pattern that does not take their names on KVM. */
+/** Returns the old names of the cards that a pattern selects, if it does not match their names on KVM. */
 function namesOfPatterns(
   patterns: readonly NamePattern[],
   vm: { known: readonly ConfiguredInterface[]; cards: readonly Card[]; isKernelNamed: boolean },
@@ -158,13 +159,16 @@ function namesOfPatterns(
       interfaces.push({ name, mac: vm.cards[0]?.mac ?? null });
       continue;
     }
-    const message = `${pattern.path} is for cards named ${pattern.text}, and nothing tells which cards of the VM had such a name: on KVM they have others, and then no address`;
+    const message = `${pattern.path} configures cards named ${pattern.text}, and it is unknown which cards of the VM had such a name: on KVM they get other names, and no address`;
     warnings.push({ fixer: NETWORK_FIXER, code: 'network.unknown-mac', message });
   }
   return { interfaces, warnings };
 }
 
-/** The interfaces whose names can be bound: all with a MAC, and the only one of a guest with one card. */
+/**
+ * Returns the interfaces whose names can be bound: all with a MAC, and the only interface of a guest with one
+ * card.
+ */
 function boundCards({ interfaces, cards }: NetworkContext, warnings: Warning[]): ConfiguredInterface[] {
   const [only, ...others] = interfaces;
   if (only !== undefined && others.length === 0) {

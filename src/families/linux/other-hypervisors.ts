@@ -11,12 +11,12 @@ import {
 
 const NAME = 'other-hypervisors';
 
-/** What the tools of one hypervisor are called in a guest. */
+/** What the guest tools of one hypervisor are named in a guest. */
 interface Tools {
   hypervisor: string;
   unit: RegExp;
   script: RegExp;
-  /** Lines of modules files: their modules refuse to load elsewhere, and systemd-modules-load would fail. */
+  /** Lines of module files: their modules refuse to load elsewhere, so systemd-modules-load would fail. */
   modules: RegExp;
 }
 
@@ -44,7 +44,7 @@ const TOOLS: readonly Tools[] = [
 export const otherHypervisors: Fixer = {
   name: NAME,
   description:
-    'Residue of VirtualBox, Hyper-V, Azure and Xen: units of their guest tools are masked (start links of System V scripts removed), their modules, shared folders and X11 drivers are commented out, and a login on Xen’s console hvc0 in /etc/inittab too. Files that belong to packages stay.',
+    'Residue of VirtualBox, Hyper-V, Azure and Xen: units of their guest tools are masked (start links of System V scripts removed), their modules, shared folders and X11 drivers are commented out, as is a login on Xen’s console hvc0 in /etc/inittab. Files that belong to packages stay.',
   plan({ tree, identity }) {
     const operations = TOOLS.flatMap((tools) => disable({ tree, identity }, tools));
     return {
@@ -76,8 +76,8 @@ function display(tree: Guest['tree']): Operation[] {
 }
 
 /**
- * init would start it again and again where there is no such device; systemd starts a login only on a console
- * that is there.
+ * Comments out the login on Xen's console: without the device, init would restart it again and again. systemd
+ * starts a login only on a console that exists.
  */
 function console(tree: Guest['tree']): Operation[] {
   const reason = 'Xen’s console hvc0 does not exist on KVM';

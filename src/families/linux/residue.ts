@@ -5,13 +5,13 @@ import { mapLines } from '../../text/lines.js';
 import { type Cause, filesIn, putLink, removeFile, rewriteFile } from '../base/edit.js';
 
 /**
- * What every hypervisor's guest tools leave behind in the same places. Pattern arguments are tested on one
+ * Residue that the guest tools of every hypervisor leave in the same places. Patterns are tested on a single
  * name or line.
  */
 
 const UNIT_DIRECTORIES = ['/usr/lib/systemd/system', '/lib/systemd/system', '/etc/systemd/system'];
 
-/** Masks the installed units, and the units that systemd makes of the System V scripts, of these names. */
+/** Masks the installed units with these names, and those that systemd generates from System V scripts. */
 export function maskUnits(
   tree: GuestTree,
   { unit, script }: { unit: RegExp; script: RegExp },
@@ -20,15 +20,15 @@ export function maskUnits(
   const units = UNIT_DIRECTORIES.flatMap((directory) => tree.list(directory)).filter((name) =>
     unit.test(name),
   );
-  // systemd makes a unit of each System V script; a mask of that name stops it.
+  // systemd generates a unit from each System V script; masking that name stops it.
   const scripts = tree.list('/etc/init.d').filter((name) => script.test(name));
   const names = new Set([...units, ...scripts.map((name) => `${name}.service`)]);
   return [...names].sort().flatMap((name) => disableUnit(tree, name, cause));
 }
 
 /**
- * Masked by a link to /dev/null; a unit that is a file in /etc itself (a tarball's) cannot be, so what starts
- * it goes.
+ * Masks a unit by a link to /dev/null. A unit file in /etc itself (a tarball's) cannot be masked, so the
+ * links that start it are removed.
  */
 function disableUnit(tree: GuestTree, unit: string, cause: Cause): Operation[] {
   const path = `/etc/systemd/system/${unit}`;
@@ -40,7 +40,7 @@ function disableUnit(tree: GuestTree, unit: string, cause: Cause): Operation[] {
   return starters.flatMap((link) => removeFile(tree, link, cause));
 }
 
-/** Start links of scripts of this name: System V's, and those of OpenRC's runlevels. */
+/** Removes the start links of scripts with this name, those of System V and those of OpenRC's runlevels. */
 export function removeStartLinks(tree: GuestTree, script: RegExp, cause: Cause): Operation[] {
   const directories = ['/etc/rc.d', '/etc'].flatMap((base) =>
     ['2', '3', '4', '5', 'S'].map((level) => `${base}/rc${level}.d`),
@@ -55,7 +55,7 @@ export function removeStartLinks(tree: GuestTree, script: RegExp, cause: Cause):
   return [...real].flatMap((link) => removeFile(tree, link, cause));
 }
 
-/** Lines of the files that name modules to load at boot. */
+/** Comments out lines in the files that list modules to load at boot. */
 export function commentModules(tree: GuestTree, line: RegExp, cause: Cause): Operation[] {
   const files = [
     '/etc/modules',
@@ -72,7 +72,7 @@ export function commentDisplayDrivers(tree: GuestTree, driver: RegExp, cause: Ca
   return files.flatMap((path) => commentLines(tree, path, line, cause));
 }
 
-/** Lines of fstab whose filesystem only the old hypervisor offers: shared folders. */
+/** Comments out lines of fstab for filesystems that only the old hypervisor provides: shared folders. */
 export function commentMounts(tree: GuestTree, type: RegExp, cause: Cause): Operation[] {
   return rewriteFile(tree, '/etc/fstab', cause, (text) => {
     const found = new Set(parseFstab(text).flatMap((entry) => (type.test(entry.type) ? [entry.index] : [])));

@@ -9,7 +9,7 @@ const PATH = '/etc/initramfs-tools/conf.d/resume';
 export const resume: Fixer = {
   name: NAME,
   description:
-    'The swap area that initramfs-tools resumes from (/etc/initramfs-tools/conf.d/resume) gets its UUID instead of a device name, as the boot would wait for it.',
+    'The swap area that initramfs-tools resumes from (/etc/initramfs-tools/conf.d/resume) gets its UUID instead of a device name, for which the boot would wait.',
   plan(guest) {
     const reason = 'an initramfs made on KVM would wait for a disk of the old hypervisor';
     const operations = rewriteFile(guest.tree, PATH, { fixer: NAME, reason }, (text) =>

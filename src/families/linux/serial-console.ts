@@ -8,7 +8,7 @@ const NAME = 'serial-console';
 export const serialConsole: Fixer = {
   name: NAME,
   description:
-    'Only with fix.serial_console: kernels are started with a console on the first serial port as well; systemd then gives it a login by itself.',
+    'Only with fix.serial_console: kernels also get a console on the first serial port, on which systemd then starts a login.',
   plan({ identity, options, tree }) {
     if (!options.serial_console) return { operations: [], warnings: [] };
     const reason = 'fix.serial_console asks for a console on the first serial port';

@@ -2,20 +2,20 @@ import { areMembersOfOne, filesystemsNamed, resolveDevice } from '../../guest/de
 import type { Filesystem } from '../../model/identity.js';
 import type { Guest } from '../base/fixer.js';
 
-/** What else is known of the line that an unstable name stands in. */
+/** What else is known about the line that contains an unstable name. */
 export interface NameHint {
   /**
-   * fstab's mount point: finds the filesystem where the name itself tells too little (`by-id` with several
+   * The mount point in fstab: it identifies the filesystem if the name itself does not (`by-id` with several
    * disks).
    */
   mountpoint?: string;
-  /** fstab's type: a name that leads to another type was resolved wrongly. */
+  /** The type in fstab: a name that leads to another type was resolved wrongly. */
   type?: string;
-  /** There is no filesystem to go by, or nobody who could look for it (a kernel without initramfs). */
+  /** For a partition without a filesystem, or a kernel that cannot look for one (without an initramfs). */
   only?: 'partuuid';
 }
 
-/** `UUID=…` (or `PARTUUID=…`) for what an unstable name meant; null when that cannot be told. */
+/** Returns `UUID=…` (or `PARTUUID=…`) for an unstable name, or null if its target is unknown. */
 export function stabilise(
   spec: string,
   { identity, controllers }: Guest,
@@ -30,7 +30,7 @@ export function stabilise(
   return found === null ? null : stableSpec(found, filesystems, hint.only);
 }
 
-/** What `spec` means and the copies of it, where no name tells them apart; empty elsewhere. */
+/** Returns what `spec` names and its copies if no stable name tells them apart; otherwise nothing. */
 export function copiesOf(spec: string, { identity, controllers }: Guest): string[] {
   const { filesystems } = identity;
   const found = resolveDevice(spec, { filesystems, controllers });
@@ -66,8 +66,8 @@ const FAMILIES = [
 ];
 
 /**
- * fstab's type (a comma list, `auto`) against what is on the disk. Nothing known on either side: no
- * contradiction.
+ * Compares the type in fstab (a comma-separated list, `auto`) with the one on disk. If either is unknown,
+ * they agree.
  */
 function typesAgree(wanted: string | undefined, found: string): boolean {
   if (wanted === undefined || wanted === 'auto' || found === 'unknown') return true;

@@ -7,7 +7,8 @@ import type { Fixer, Guest } from '../base/fixer.js';
 const NAME = 'uefi-fallback';
 
 /**
- * A program on the ESP: `root` is the mount point's `…/EFI` as written there, `vendor` the directory in it.
+ * A program on the ESP: `root` is the mount point's `…/EFI` as it is written there, `vendor` the directory in
+ * it.
  */
 interface LoaderFile {
   root: string;
@@ -18,7 +19,7 @@ interface LoaderFile {
 export const uefiFallback: Fixer = {
   name: NAME,
   description:
-    'The boot entries of a UEFI guest stay behind in the old hypervisor’s NVRAM. Where the ESP has no \\EFI\\BOOT\\BOOTX64.EFI, the distribution’s shim (or GRUB, or systemd-boot, or where there is no loader the newest kernel’s unified image) is copied there with the files it looks for beside itself.',
+    'The boot entries of a UEFI guest stay behind in the old hypervisor’s NVRAM. Where the ESP has no \\EFI\\BOOT\\BOOTX64.EFI, the distribution’s shim (or GRUB, or systemd-boot, or without any loader the newest kernel’s unified image) is copied there with the files that it expects in its own directory.',
   plan(guest) {
     if (guest.identity.firmware !== 'uefi') return { operations: [], warnings: [] };
     return { operations: planFallback(guest), warnings: [] };
@@ -26,7 +27,7 @@ export const uefiFallback: Fixer = {
 };
 
 function planFallback({ identity, tree }: Guest): Operation[] {
-  // UEFI's default file name and the suffix of the distributions' are the same name.
+  // UEFI's default file name and those of the distributions have the same suffix.
   const suffix = GUEST_ARCHITECTURES[identity.architecture]?.efi ?? null;
   if (suffix === null) return [];
   const fallback = `BOOT${suffix.toUpperCase()}.EFI`;
@@ -73,7 +74,7 @@ function copy(from: string, path: string, reason: string): CopyFile {
   return { op: 'copy_file', fixer: NAME, reason, from, path };
 }
 
-/** FAT keeps the case of names but does not tell them apart by it, so `EFI` may be `efi`. */
+/** Parses paths on the ESP. FAT preserves the case of names but ignores it, so `EFI` may be `efi`. */
 function loaderFiles(paths: readonly string[]): LoaderFile[] {
   return paths.flatMap((path) => {
     const match = /^(\/(?:boot\/efi|efi|boot)\/EFI)\/([^/]+)\/([^/]+)$/i.exec(path);
@@ -82,7 +83,10 @@ function loaderFiles(paths: readonly string[]): LoaderFile[] {
   });
 }
 
-/** In order of preference: Secure Boot's shim first, as it starts everything that it verifies. */
+/**
+ * Returns the loaders in order of preference: Secure Boot's shim first, because it starts everything that it
+ * verifies.
+ */
 function loaderNames(suffix: string): string[] {
   return [
     `shim${suffix}.efi`,
@@ -105,7 +109,9 @@ function chooseLoader(files: readonly LoaderFile[], suffix: string, distro: stri
   return candidates[0] ?? null;
 }
 
-/** Firmware can start a unified kernel image itself, and then there is no loader. */
+/**
+ * Returns the image of the newest kernel: firmware can start a unified kernel image itself, without a loader.
+ */
 function newestImage(files: readonly LoaderFile[], identity: Guest['identity']): LoaderFile | null {
   const [newest] = identity.unified_images.toSorted((a, b) =>
     (b.version ?? '').localeCompare(a.version ?? '', 'en', { numeric: true }),
@@ -113,7 +119,10 @@ function newestImage(files: readonly LoaderFile[], identity: Guest['identity']):
   return files.find(({ root, vendor, name }) => `${root}/${vendor}/${name}` === newest?.path) ?? null;
 }
 
-/** shim starts GRUB and MokManager of its own directory; GRUB and elilo read their configuration there. */
+/**
+ * Returns the files that a loader expects beside itself: shim starts GRUB and MokManager from its own
+ * directory; GRUB and elilo read their configuration there.
+ */
 function neededBeside(loader: string, suffix: string): string[] {
   const name = loader.toLowerCase();
   if (name.startsWith('shim'))

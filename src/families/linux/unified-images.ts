@@ -3,7 +3,7 @@ import type { Warning } from '../../model/plan.js';
 import { kindOf, type Operation } from '../../operations/registry.js';
 import type { Guest } from '../base/fixer.js';
 
-/** The signed unified images of which `operations` change a part. */
+/** Returns a warning for each signed unified image of which `operations` change a part. */
 export function lostSignatures({ identity }: Guest, operations: readonly Operation[]): Warning[] {
   const subjects = operations.map((operation) => kindOf(operation).subject(operation));
   const changed = new Set(subjects.flatMap((subject) => parseSectionPath(subject)?.image ?? []));

@@ -19,7 +19,7 @@ const because = (reason: string): Cause => ({ fixer: NAME, reason });
 export const vmware: Fixer = {
   name: NAME,
   description:
-    'VMware’s residue: units of VMware Tools, a closed list of names, are masked (with fix.vmware_tools = "remove" the packages are removed by the guest’s package manager, with "keep" they stay), shared folders in fstab, modules to load at boot, cron jobs, X11’s driver and package repositories of VMware are commented out or switched off. Files that belong to packages stay.',
+    'VMware’s residue: units of VMware Tools (a fixed list of names) are masked (with fix.vmware_tools = "remove" the packages are removed by the guest’s package manager, with "keep" they stay), shared folders in fstab, modules to load at boot, cron jobs, X11’s driver and package repositories of VMware are commented out or disabled. Files that belong to packages stay.',
   plan(guest) {
     const { tree, options } = guest;
     if (options.vmware_tools === 'keep') return { operations: [], warnings: [] };
@@ -31,7 +31,7 @@ export const vmware: Fixer = {
         /^(fuse\.)?vmhgfs(-fuse)?$/,
         because('VMware’s shared folders do not exist on KVM; the boot would wait for them'),
       ),
-      // Drivers that the same guest needs where it came from load by themselves when the hardware is there.
+      // Drivers that the guest still needs on the old hypervisor are loaded when their hardware is present.
       ...commentModules(tree, MODULES, because('these modules cannot be loaded without VMware')),
       ...cronJobs(tree),
       ...commentDisplayDrivers(
@@ -46,19 +46,19 @@ export const vmware: Fixer = {
 };
 
 /**
- * What belongs to VMware Tools is listed by name: `vmware-exporter.service` is a customer's,
+ * Modules of VMware Tools, listed by name: `vmware-exporter.service` is a customer's,
  * `vmware-usbarbitrator.service` is Workstation's, and `vmw_vsock_virtio_transport` is KVM's own driver.
  */
 const MODULES = new RegExp(
   `^\\s*(${[
     ...['vmw_balloon', 'vmware_balloon', 'vmw_pvscsi', 'vmw_vmci', 'vmw_vsock_vmci_transport', 'vmwgfx'],
-    // The tarball's own.
+    // Modules from the tarball.
     ...['vmhgfs', 'vmxnet3?', 'vmblock', 'vmmemctl', 'vmci', 'vsock', 'vmsync', 'pvscsi'],
   ].join('|')})(?![\\w-])`,
 );
 /**
- * open-vm-tools of Debian, Red Hat, SUSE, Arch and Photon; the tarball and VMware's own packages (OSPs) with
- * their Common Agent Framework.
+ * Units of open-vm-tools in Debian, Red Hat, SUSE, Arch and Photon; of the tarball; and of VMware's own
+ * packages (OSPs) with their Common Agent Framework.
  */
 const UNITS = [
   ...['open-vm-tools.service', 'vmtoolsd.service', 'vgauth.service', 'vgauthd.service'],
@@ -66,7 +66,7 @@ const UNITS = [
   ...['vmware-tools.service', 'vmware-tools-thinprint.service', 'vmware-tools-services.service'],
   ...['vmware-caf-communication-service.service', 'vmware-caf-management-agent-service.service'],
 ];
-/** System V, OpenRC and upstart. */
+/** Scripts of System V, OpenRC and upstart. */
 const SCRIPTS = [
   ...['open-vm-tools', 'vmtoolsd', 'vmware-tools', 'vmware-tools-thinprint', 'vmware-tools-services'],
   ...['vmware-tools-vgauth', 'vmware-caf-communication-service', 'vmware-caf-management-agent-service'],
@@ -115,7 +115,7 @@ function removeTools({ tree, identity }: Guest): Operation[] {
   return [run(['rpm', '-e', '--nodeps', 'open-vm-tools'])];
 }
 
-/** Names of the installed packages in dpkg's status file. */
+/** Returns the names of the installed packages in dpkg's status file. */
 function debianPackages(tree: GuestTree): string[] {
   const text = tree.text('/var/lib/dpkg/status')?.text ?? '';
   return text
@@ -150,7 +150,7 @@ function repositories(tree: GuestTree): Operation[] {
   ];
 }
 
-/** `enabled=0` in the sections of VMware's tools; Photon's own packages come from the same host. */
+/** Sets `enabled=0` in the sections of VMware's tools only: Photon's own packages come from the same host. */
 function disableYumSections(text: string): string {
   return text
     .split(/(?=^\[)/m)

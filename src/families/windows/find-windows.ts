@@ -2,7 +2,7 @@ import type { GuestReader } from '../../access/guest-reader.js';
 import { refusal } from '../../access/tolerate.js';
 import type { Filesystem } from '../../model/identity.js';
 
-/** The first NTFS filesystem that has Windows on it, by device; null where none has. */
+/** Returns the first NTFS filesystem, by device, that holds Windows; null if none does. */
 export async function findWindows(
   reader: GuestReader,
   filesystems: readonly Filesystem[],
@@ -17,7 +17,7 @@ async function isWindows(reader: GuestReader, device: string): Promise<boolean> 
     await reader.mount({ device, mountpoint: '/', options: '' }, 'ro');
     return (await reader.list('/')).some((name) => name.toLowerCase() === 'windows');
   } catch (error) {
-    // A hibernated or dirty NTFS does not mount; whether it is Windows is then not known.
+    // A hibernated or dirty NTFS cannot be mounted, so it is unknown whether it holds Windows.
     refusal(error);
     return false;
   } finally {

@@ -12,12 +12,12 @@ interface CheckpointRow {
   timestamp: string;
 }
 
-/** The table itself, for those that change a job and its checkpoints in one transaction. */
+/** The table itself, for code that changes a job and its checkpoints in one transaction. */
 export interface SqliteCheckpoints {
   load(job: string): Checkpoint[];
   save(job: string, checkpoint: Checkpoint): void;
   truncate(job: string, stage: string): void;
-  /** The job failed by the stage's output, as `record` says. Nothing without a checkpoint of it. */
+  /** Records that the job failed because of the stage's output. Does nothing without a checkpoint. */
   refuse(job: string, record: StageRecord): void;
   keep(job: string, kept: KeptCheckpoints): void;
 }

@@ -6,9 +6,9 @@ import { MIGRATIONS } from './migrations/index.js';
 import { openSqlite, type Sqlite } from './open.js';
 
 /**
- * Opens the queue's database, made when missing, brought to the current schema. WAL with `synchronous=FULL`:
- * better-sqlite3 is built with NORMAL as WAL's default, where a commit that was reported done may be lost
- * with the power. Errors: `queue.unusable`, `queue.newer-schema`.
+ * Opens the queue's database, creates it if missing, and migrates it to the current schema. Uses WAL with
+ * `synchronous=FULL`: better-sqlite3 is built with NORMAL as the default for WAL, with which a power loss may
+ * undo a commit that was reported as done. Errors: `queue.unusable`, `queue.newer-schema`.
  */
 export function openDatabase(file: string): Sqlite {
   let database: Sqlite | undefined;
@@ -23,15 +23,15 @@ export function openDatabase(file: string): Sqlite {
     if (cause instanceof Hyper2kvmError) throw cause;
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new Hyper2kvmError('queue.unusable', `the queue ${file} cannot be opened: ${why}`, {
-      advice: 'Check owner, permissions and free space of its directory; `hyper2kvm doctor` does.',
+      advice: 'Check owner, permissions and free space of its directory (`hyper2kvm doctor` does this).',
       cause,
     });
   }
 }
 
 /**
- * Brings the schema from its `user_version` to the newest, all or nothing. A newer one is refused: an older
- * daemon would not keep its promises.
+ * Migrates the schema from its `user_version` to the newest, completely or not at all. A newer schema is
+ * refused, because an older daemon would not know its rules.
  */
 export function migrate(database: Sqlite, migrations: readonly string[], file: string): void {
   const version = () =>
@@ -47,7 +47,7 @@ export function migrate(database: Sqlite, migrations: readonly string[], file: s
   if (version() <= migrations.length) return;
   throw new Hyper2kvmError(
     'queue.newer-schema',
-    `${file} was made by a newer hyper2kvm (schema ${version()}, this one knows ${migrations.length})`,
+    `${file} was made by a newer hyper2kvm (schema ${version()}, this version supports ${migrations.length})`,
     { advice: 'Upgrade hyper2kvm, or start this version with another state.database.' },
   );
 }

@@ -5,14 +5,14 @@ import { Hyper2kvmError } from '../../errors/error.js';
 import { openSqlite } from './open.js';
 
 /**
- * A lock that the kernel takes back when its process dies, however it dies: a SQLite file kept under BEGIN
- * IMMEDIATE. Unlike a file with a pid it cannot be stale and is not fooled by pids that are used again;
- * others may still read who holds it. Errors: `daemon.already-running`, which names the holder.
+ * Takes a lock that the kernel releases when its process dies, however it dies: a SQLite file kept under
+ * BEGIN IMMEDIATE. Unlike a file with a pid, it cannot be stale and is not affected by reused pids, yet
+ * others can read who holds it. Errors: `daemon.already-running`, which names the holder.
  */
 export function lockInstance(file: string, purpose: string): { release(): void } {
   const database = openSqlite(file, { timeout: 0 });
   try {
-    // The wait of 0 s turns "somebody has it" into an error at once.
+    // With a timeout of 0 s, a lock held by another process is an immediate error.
     database.exec('BEGIN IMMEDIATE');
     database.exec('CREATE TABLE IF NOT EXISTS holder (pid INTEGER, since TEXT, purpose TEXT) STRICT');
     database.exec('DELETE FROM holder');
@@ -48,8 +48,8 @@ const LOCK_EX_NB = 2 | 4;
 const EWOULDBLOCK = 11;
 
 /**
- * Locks a directory by flock(2), with no file in it. `unsupported` where its filesystem knows no such locks
- * (some network filesystems). Errors: `daemon.already-running`, which names the holder's process.
+ * Locks a directory by flock(2), without creating a file in it. `unsupported` if its filesystem has no such
+ * locks (some network filesystems). Errors: `daemon.already-running`, which names the holder's process.
  */
 export function lockDirectory(directory: string): { release(): void } | 'unsupported' {
   const flock = koffi.load('libc.so.6').func('int flock(int fd, int operation)');
@@ -63,8 +63,8 @@ export function lockDirectory(directory: string): { release(): void } | 'unsuppo
 }
 
 /**
- * proc_locks(5): `1: FLOCK ADVISORY WRITE <pid> <major>:<minor>:<inode> 0 EOF`, device numbers in
- * hexadecimal.
+ * Returns the holder from proc_locks(5): `1: FLOCK ADVISORY WRITE <pid> <major>:<minor>:<inode> 0 EOF`,
+ * device numbers in hexadecimal.
  */
 function flockHolder(device: number, inode: number): string {
   const major = (device >> 8) & 0xfff;

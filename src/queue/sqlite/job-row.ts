@@ -63,7 +63,7 @@ export function jobOf(row: JobRow): Job {
   };
 }
 
-/** Older daemons wrote none, or a boot without warnings. */
+/** Older daemons wrote no result, or a boot without warnings. */
 function resultOf({ plan = null, boot = null, sourceId = null }: Partial<JobResult>): JobResult {
   return { plan, boot: boot === null ? null : { ...boot, warnings: boot.warnings ?? [] }, sourceId };
 }

@@ -7,11 +7,11 @@ import type { Sqlite } from './open.js';
 
 const COLUMNS = Object.keys(rowOf({} as Job));
 
-/** The table itself, for those that change a job and something else in one transaction. */
+/** The table itself, for code that changes a job and something else in one transaction. */
 export interface JobTable {
   get(id: string): Job | null;
   insert(job: Job): void;
-  /** Null where there is no such job, or where `change` makes nothing of it. */
+  /** Returns null if there is no such job, or if `change` returns null. */
   change(id: string, change: (job: Job) => Job | null): Job | null;
   /** The same for a running job. Throws `queue.lease-lost`. */
   changeHeld(lease: Lease, change: (job: Job) => Job): Job;
@@ -79,7 +79,7 @@ export function sqliteJobs(database: Sqlite, table: JobTable, checkpoints: Sqlit
       return rows.all(...values).map(jobOf);
     },
     async *queued() {
-      // Parsed one by one: mostly the first few are all that is wanted.
+      // Parsed one by one, because usually only the first few are needed.
       for (const row of next.all()) yield jobOf(row);
     },
     async counts() {

@@ -2,15 +2,15 @@ import Database from 'better-sqlite3';
 
 export type Sqlite = Database.Database;
 
-/** Never emptied: see `openSqlite`. The daemon opens two or three. */
+/** Never emptied, see `openSqlite`. The daemon opens two or three. */
 const opened: { database: Sqlite; statements: Map<string, Database.Statement> }[] = [];
 
 /**
- * A database whose `prepare` gives the same statement for the same text, so that nothing of it is ever
- * garbage: on Node 24.19 and later, the finalizer of better-sqlite3 12 aborted the process when the collector
- * ran between two microtasks (nodejs/node#65446), and 13 has not been shown to be free of it. So no
- * `pragma()`, which prepares for itself, and no `iterate()`; and no `pluck()` and the like, which would
- * change the statement for everybody.
+ * Opens a database whose `prepare` returns the same statement for the same text, so that statements are never
+ * garbage-collected: on Node 24.19 and later, the finalizer of better-sqlite3 12 aborted the process when the
+ * collector ran between two microtasks (nodejs/node#65446), and 13 has not been shown to be free of it.
+ * Therefore `pragma()`, which prepares internally, and `iterate()` must not be used, nor `pluck()` and the
+ * like, which would change the shared statement.
  */
 export function openSqlite(file: string, options: Database.Options): Sqlite {
   const database = new Database(file, options);

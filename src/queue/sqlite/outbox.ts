@@ -8,7 +8,7 @@ import {
 import type { Sqlite } from './open.js';
 
 export interface SqliteOutbox extends Outbox {
-  /** In the transaction of the event itself. */
+  /** Runs in the transaction of the event itself. */
   insert(notifications: readonly NewNotification[], now: number): void;
 }
 

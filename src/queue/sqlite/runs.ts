@@ -31,7 +31,8 @@ interface RunParts {
 }
 
 /**
- * Leases have no end here: the instance lock keeps a second daemon away, and the next start takes them back.
+ * The runs of one host. Leases do not expire here: the instance lock keeps a second daemon away, and the next
+ * start takes them back.
  */
 export function sqliteRuns(parts: RunParts): Runs {
   const { database, jobs, checkpoints, outbox, statistics, settings } = parts;

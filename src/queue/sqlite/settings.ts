@@ -2,12 +2,12 @@ import type { Pause } from '../store.js';
 import type { Sqlite } from './open.js';
 import type { SqliteOutbox } from './outbox.js';
 
-/** Made by the migration that needs it. */
+/** Created by the migration that needs it. */
 export const OWNER = 'owner';
-/** Since when, while an operator's pause holds. */
+/** Time since which an operator's pause holds. */
 export const PAUSED = 'paused';
 
-/** What outlives a restart beside the jobs. */
+/** Values that persist beside the jobs. */
 export interface Settings {
   get(key: string): string | null;
   set(key: string, value: string | null): void;

@@ -3,7 +3,7 @@ import type { StageTotal, Statistics } from '../store.js';
 import type { Sqlite } from './open.js';
 
 export interface SqliteStatistics extends Statistics {
-  /** In the transaction that records the stage. */
+  /** Runs in the transaction that records the stage. */
   addRun(record: StageRecord): void;
 }
 

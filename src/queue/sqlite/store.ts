@@ -10,14 +10,14 @@ import { OWNER, settingTable, sqlitePause } from './settings.js';
 import { sqliteStatistics } from './statistics.js';
 
 /**
- * The queue of one host, in one SQLite file. Everything happens inside the call that asks for it, so no other
- * call comes in between. Errors: those of `openDatabase`.
+ * Opens the queue of one host, in a single SQLite file. Each call is executed synchronously, so calls never
+ * interleave. Errors: those of `openDatabase`.
  */
 export function openSqliteQueue(file: string): QueueStore {
   return sqliteQueue(openDatabase(file));
 }
 
-/** Over an open database of the current schema. */
+/** Returns a queue over an open database with the current schema. */
 export function sqliteQueue(database: Sqlite): QueueStore {
   const jobs = jobTable(database);
   const checkpoints = checkpointTable(database);

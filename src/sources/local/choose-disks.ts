@@ -8,13 +8,14 @@ import { printable } from '../../text/escape-terminal.js';
 import { type FoundDescription, readFrozen } from './description.js';
 import type { Inventory } from './inventory.js';
 
-/** A disk of the VM: the image that is its state now, or an empty one that is to be made. */
+/** A disk of the VM: the image with its current state, or an empty disk that has to be created. */
 export type ChosenDisk = { controller: string | null } & ({ name: string } | { capacity: number });
 
 /**
- * Decides which images are the VM's disks, and in which order: those of the description, else each newest
- * state. An empty disk alone counts for a data job only. Rejects with `fetch.missing-disk`,
- * `fetch.missing-delta`, `fetch.no-disk`, `fetch.several-leaves`, `fetch.unknown-format`.
+ * Decides which images are the VM's disks, and in which order: those of the description, otherwise the newest
+ * state of each. An empty disk as the only one is accepted for a data job only. Rejects with
+ * `fetch.missing-disk`, `fetch.missing-delta`, `fetch.no-disk`, `fetch.several-leaves`,
+ * `fetch.unknown-format`.
  */
 export async function chooseDisks(
   inventory: Inventory,
@@ -41,7 +42,10 @@ export async function chooseDisks(
   return disks;
 }
 
-/** An older state would convert without a complaint, and nobody would know: so it is refused. */
+/**
+ * Returns the newest images. A drop without them is refused: an older state would convert without anyone
+ * noticing.
+ */
 function newestImages(assembly: Assembly, frozen: readonly string[]): ChosenDisk[] {
   const leaves = leavesOf(assembly);
   const inOwnFolder = leaves.filter((name) =>
@@ -51,17 +55,18 @@ function newestImages(assembly: Assembly, frozen: readonly string[]): ChosenDisk
     if (!frozen.includes(name)) return { name, controller: null };
     throw new Hyper2kvmError(
       'fetch.missing-delta',
-      `${printable(name)} was frozen by a snapshot (the .vmsd says so), and the delta with what came after is not in the drop`,
+      `${printable(name)} was frozen by a snapshot (according to the .vmsd), and the delta with later changes is not in the drop`,
       {
         advice:
-          'Copy the deltas (-000001.vmdk, …) into the drop. To convert the state of the snapshot on purpose, leave the .vmsd out.',
+          'Copy the deltas (-000001.vmdk, …) into the drop. To convert the snapshot’s state on purpose, leave out the .vmsd.',
       },
     );
   });
 }
 
 /**
- * A .vmx knows which state of each disk is in use: not always the newest one, after going back to a snapshot.
+ * Returns the disks that a .vmx names. It has the state of each disk that is in use, which after going back
+ * to a snapshot is not always the newest.
  */
 function describedDisks(description: FoundDescription, assembly: Assembly): ChosenDisk[] {
   return description.disks.map(({ controller, file, capacity }) => {
@@ -74,7 +79,7 @@ function describedDisks(description: FoundDescription, assembly: Assembly): Chos
     throw new Hyper2kvmError(
       'fetch.missing-disk',
       `${printable(description.file)} has ${printable(file)}${controller === null ? '' : ` at ${controller}`}, which is not in the drop`,
-      { advice: 'Copy all disks of the VM into the drop, or take the disk out of the description.' },
+      { advice: 'Copy all disks of the VM into the drop, or remove the disk from the description.' },
     );
   });
 }

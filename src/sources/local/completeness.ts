@@ -7,7 +7,7 @@ import { usedBytes } from '../../files/space.js';
 import type { Layer } from '../../model/storage.js';
 
 /**
- * Checks that all bytes of a disk's files are there, by the formats' own tables: of each file once, however
+ * Checks against the formats' own tables that a disk's files are complete. Each file is checked once, however
  * many disks build on it.
  */
 export class CompletenessCheck {
@@ -19,8 +19,8 @@ export class CompletenessCheck {
   }
 
   /**
-   * Returns the layer with what it holds. `prefix` makes names what their owner knows. Rejects with
-   * `fetch.truncated`, `fetch.corrupt`.
+   * Returns the layer with the extents of its data. `prefix` turns names into those that the owner knows.
+   * Rejects with `fetch.truncated`, `fetch.corrupt`.
    */
   async layerOf({ file, image, extents }: Assembled, prefix: string, signal: AbortSignal): Promise<Layer> {
     let allocated: number | null = 0;
@@ -63,7 +63,7 @@ export class CompletenessCheck {
   }
 }
 
-/** Bytes of the disk that the file holds; null where its format does not tell. */
+/** Returns how many bytes of the disk the file holds, or null if its format does not tell. */
 async function allocatedIn(file: ImageFile, places: Places, signal: AbortSignal): Promise<number | null> {
   const { check } = file;
   if (check === null) return null;
@@ -77,7 +77,7 @@ async function allocatedIn(file: ImageFile, places: Places, signal: AbortSignal)
 function notWhole(name: string, { reason }: Extract<Completeness, { complete: false }>): Hyper2kvmError {
   return inFile(
     name,
-    new Hyper2kvmError('fetch.truncated', `the file is not whole: ${reason}`, {
+    new Hyper2kvmError('fetch.truncated', `the file is incomplete: ${reason}`, {
       advice: 'Copy the file again and compare its size and checksum with the original.',
     }),
   );

@@ -22,33 +22,36 @@ import { run } from '../../tools/run.js';
 import { sourceChanged } from './list-source.js';
 
 export interface CopyRequest {
-  /** Absolute directory, and the names in it that are copied. Others may change it meanwhile. */
+  /** The absolute directory, and the names in it that are copied. Others may change it meanwhile. */
   directory: string;
   names: readonly string[];
-  /** Absolute directory that is there already; only this process' user may write to it. */
+  /** An existing absolute directory that only this process's user may write to. */
   target: string;
-  /** Refuse files with another name: in the spool they would give away what the service's user may read. */
+  /**
+   * Refuse files with further hard links: in the spool they would disclose files that only the service's user
+   * may read.
+   */
   refuseHardLinks: boolean;
   signal: AbortSignal;
 }
 
 interface Copying extends Pick<CopyRequest, 'refuseHardLinks' | 'signal'> {
-  /** Refuse a copy of what was written to meanwhile. */
+  /** Refuse a file that is written to while it is copied. */
   mustRest: boolean;
-  /** Directory where something is made that then moves to its name. */
+  /** The directory where files are made before they are moved to their names. */
   scratch: string;
 }
 
-/** Below this a process for each file costs more than it saves. */
+/** For a smaller file, starting a process costs more than it saves. */
 const SMALL_BYTES = 256 * 1024;
 /** Others may read what the owner let them read; nobody else may write. */
 const KEPT_MODE = 0o755;
 const SLASH = Buffer.from('/');
 
 /**
- * Copies a drop into inodes of this process' own and syncs them. Its owner may exchange files, directories
- * and links at any moment: everything is opened from the handle of its directory without following a link,
- * and copied from the handle. Links are copied as links. Names need not be UTF-8. Errors:
+ * Copies a drop to new inodes that belong to this process, and syncs them. Because its owner may swap files,
+ * directories and links at any moment, everything is opened relative to the handle of its directory, without
+ * following a link, and copied from the handle. Links are copied as links. Names need not be UTF-8. Errors:
  * `fetch.refused-special`, `source.changed` (a file was written to while it was copied).
  */
 export async function copyDrop(request: CopyRequest): Promise<void> {
@@ -64,7 +67,7 @@ export async function copyDrop(request: CopyRequest): Promise<void> {
   await syncTree(target);
 }
 
-/** Copies a file or directory in the same way under another name, which must be free, and syncs it. */
+/** Copies a file or directory in the same way to another name, which must be free, and syncs it. */
 export async function copyTree(from: string, to: string, signal: AbortSignal): Promise<void> {
   const directory = await open(dirname(from), constants.O_RDONLY | constants.O_DIRECTORY);
   try {
@@ -78,7 +81,7 @@ export async function copyTree(from: string, to: string, signal: AbortSignal): P
 
 async function copyEntry(directory: FileHandle, name: Buffer, to: Buffer, copying: Copying): Promise<void> {
   copying.signal.throwIfAborted();
-  // The handle's own path (proc_pid_fd(5)): no name above can be exchanged any more.
+  // The handle's own path (proc_pid_fd(5)), so that no directory above can be swapped any more.
   const from = inside(Buffer.from(`/proc/self/fd/${directory.fd}`), name);
   const stats = await lstat(from);
   if (stats.isSymbolicLink()) await symlink(await readlink(from, { encoding: 'buffer' }), to);
@@ -119,14 +122,20 @@ async function copyFile(from: Buffer, to: Buffer, name: string, copying: Copying
   }
 }
 
-/** cp(1), because it keeps holes, shares blocks where the filesystem can, and can be killed in the middle. */
+/**
+ * Copies by cp(1), because it keeps holes, shares blocks if the filesystem can, and can be killed at any
+ * time.
+ */
 async function copyContent(from: FileHandle, to: FileHandle, signal: AbortSignal): Promise<void> {
   const paths = [from, to].map(({ fd }) => `/proc/${process.pid}/fd/${fd}`);
   const flags = ['--reflink=auto', '--sparse=auto'];
   await run('cp', [...flags, '--', ...paths], { signal, timeoutSeconds: WEEK_SECONDS });
 }
 
-/** For a FIFO, a socket, a device: it has no content, and FETCH refuses it for what it is. */
+/**
+ * Makes a FIFO in place of a FIFO, a socket or a device: none of them has content, and FETCH refuses each of
+ * them.
+ */
 async function standIn(to: Buffer, { scratch, signal }: Copying): Promise<void> {
   // Others may publish into the same directory.
   const made = join(scratch, `.stand-in-${randomUUID()}`);

@@ -19,12 +19,12 @@ const OVF = /\.ovf$/i;
 const VMSD = /\.vmsd$/i;
 const MANIFEST = /\.mf$/i;
 
-/** Files that are read for what they say. */
+/** Files that are read for the information in them. */
 export const DESCRIPTIONS: readonly RegExp[] = [VMX, OVF, VMSD, MANIFEST];
 
 /**
- * Returns the drop's .vmx, else its .ovf as `options` choose from it. Two of a kind are two VMs: rejects with
- * `fetch.several-vms`, and as the parsers do.
+ * Returns the drop's .vmx, otherwise its .ovf as selected by `options`. Two of a kind mean two VMs: rejects
+ * with `fetch.several-vms`, and with the parsers' errors.
  */
 export async function readDescription(
   inventory: Inventory,
@@ -36,13 +36,13 @@ export async function readDescription(
   return ovf === null ? null : { ...parseOvf(ovf.bytes, options), file: ovf.name };
 }
 
-/** Returns the disks that the drop's .vmsd says are frozen in a snapshot; none without one. */
+/** Returns the disks that are frozen in a snapshot according to the drop's .vmsd; none without one. */
 export async function readFrozen(inventory: Inventory): Promise<string[]> {
   const vmsd = await readOnly(inventory, VMSD);
   return vmsd === null ? [] : parseVmsd(vmsd.bytes);
 }
 
-/** Returns the manifests: an export may have one for each disk. */
+/** Returns the manifests, of which an export may have one for each disk. */
 export function readManifests(inventory: Inventory): Promise<TextFile[]> {
   const files = inventory.members.filter(({ name }) => MANIFEST.test(name));
   return Promise.all(files.map((file) => readText(inventory, file)));
@@ -54,8 +54,8 @@ interface TextFile {
 }
 
 /**
- * The VM's file of that kind, null where there is none. What lies in a folder below the VM's own counts only
- * where that has none.
+ * Returns the VM's file of that kind, or null. Files in a subdirectory count only if the VM's own directory
+ * has none.
  */
 async function readOnly(inventory: Inventory, pattern: RegExp): Promise<TextFile | null> {
   const all = inventory.members.filter(({ name }) => pattern.test(name));
@@ -75,7 +75,7 @@ async function readOnly(inventory: Inventory, pattern: RegExp): Promise<TextFile
 async function readText({ places }: Inventory, { name, size, bytes }: DropFile): Promise<TextFile> {
   if (size > MAX_TEXT)
     throw new Hyper2kvmError('fetch.corrupt', `${printable(name)} is larger than 4 MiB`, {
-      advice: 'No real one is: copy it again, or leave it out.',
+      advice: 'Real ones are much smaller: copy it again, or leave it out.',
     });
   return { name, bytes: await withBytes(bytes, places, (source) => source.read(0, source.size)) };
 }

@@ -7,8 +7,8 @@ import type { Chain } from '../../model/storage.js';
 const DIRECTORY = 'empty';
 
 /**
- * Makes a disk that a description has without a file, as whoever imports the VM must (DSP0243, 9.1): zeros
- * that occupy nothing.
+ * Creates a disk that a description has without a file, as importers must (DSP0243, 9.1): zeros that occupy
+ * no space.
  */
 export async function emptyDisk(capacity: number, index: number, workDirectory: string): Promise<Chain> {
   const path = `${DIRECTORY}/disk${index}.raw`;

@@ -13,8 +13,8 @@ import { copyDrop } from './copy-drop.js';
 import { listSource, type SourceFile, sourceId } from './list-source.js';
 
 /**
- * What of the host a tool has to see to read a drop. It must not write to any of that, and may have the work
- * directory to write to: of a copy, the drop itself is named too.
+ * Returns the host paths that a tool needs to read a drop and must not write to. It may write to the work
+ * directory, so both the copy in there and the original are listed.
  */
 export function dropPaths({ directory, entries, original }: DropPlace): string[] {
   const places = original === undefined ? [directory] : [directory, original];
@@ -22,43 +22,43 @@ export function dropPaths({ directory, entries, original }: DropPlace): string[]
 }
 
 export interface SourceHold {
-  /** What the stages read: the drop itself, or a copy of this process' own. */
+  /** What the stages read: the drop itself, or a private copy. */
   source: DropPlace;
   /** The drop as it was when the hold began. */
   files: SourceFile[];
-  /** Aborts with `source.open-for-writing` when somebody wants to write to a file that is read. */
+  /** Aborts with `source.open-for-writing` when another process tries to write to a file of the drop. */
   signal: AbortSignal;
-  /** Throws `source.open-for-writing` when that happened since the hold began, however short ago. */
+  /** Throws `source.open-for-writing` if that happened since the hold began, even a moment ago. */
   assert(): void;
-  /** Whoever waits may write now. */
+  /** Releases the leases; processes that wait to write continue. */
   release(): Promise<void>;
 }
 
 export interface HoldRequest {
   source: DropPlace;
   workDirectory: string;
-  /** `StageContext.reserve`: asked before a copy is made. */
+  /** `StageContext.reserve`, called before a copy is made. */
   reserve(bytes: number, options: { atLeast: true }): Promise<void>;
   signal: AbortSignal;
   log: Logger;
 }
 
 /**
- * The kernel keeps a writer waiting for /proc/sys/fs/lease-break-time seconds (45): this and the end of the
- * tools are far less.
+ * How often the leases are checked. The kernel blocks a writer for /proc/sys/fs/lease-break-time (45 s), and
+ * this plus the time to stop the tools is far less.
  */
 const LOOK_MILLISECONDS = 500;
 const COPY_PREFIX = 'private-source-';
-/** FETCH refuses a drop of more. */
+/** FETCH refuses a drop with more files. */
 const MAX_FILES = 10_000;
 const ELSEWHERE = ['ELOOP', 'ENXIO', 'ENODEV'];
 
 /**
- * From here to `release` nobody changes what the stages read. A claimed file is still its owner's inode, who
- * can open a descriptor again for writing (/proc/self/fd) whatever the path's permissions are: so a read
- * lease is held on every file. Where one cannot be had, and where a directory belongs to somebody who could
- * exchange names, the stages get a copy in the work directory (blocks are shared where the filesystem can).
- * Errors: `source.open-for-writing`, `source.changed`, those of `reserve`, those of the file system.
+ * Ensures that until `release` nobody changes what the stages read. A claimed file is still an inode of its
+ * owner, who can reopen a descriptor for writing (/proc/self/fd) regardless of the path's permissions, so a
+ * read lease is held on every file. If a lease cannot be had, or another user could swap names in a
+ * directory, the stages get a copy in the work directory (which shares blocks if the filesystem can). Errors:
+ * `source.open-for-writing`, `source.changed`, those of `reserve`, those of the filesystem.
  */
 export async function holdSource(request: HoldRequest): Promise<SourceHold> {
   const { source, workDirectory, log } = request;
@@ -67,7 +67,7 @@ export async function holdSource(request: HoldRequest): Promise<SourceHold> {
     for (const handle of handles.splice(0)) await handle.close();
   };
   try {
-    // First of all: it refuses names that no other call could use.
+    // This comes first: it refuses names that no other call could handle.
     await listSource(source.directory, source.entries);
     const reason = (await exchangeable(request)) ?? (await takeLeases(source, handles));
     const files = await listSource(source.directory, source.entries);
@@ -119,12 +119,12 @@ function holdLeases(
   };
 }
 
-/** Null when every file has its lease (`handles` are those), or needs none; otherwise why not. */
+/** Returns null if every file has its lease (`handles` are those) or needs none; otherwise the reason. */
 async function takeLeases(source: DropPlace, handles: FileHandle[]): Promise<string | null> {
   let refused: string | null = null;
   for (const path of await filesOf(source)) {
     const handle = await openToRead(path).catch((error: unknown) => {
-      // A link, a socket, a device: FETCH refuses it.
+      // A link, a socket or a device, which FETCH refuses.
       if (isErrorCode(error, ...ELSEWHERE)) return null;
       throw error;
     });
@@ -134,8 +134,9 @@ async function takeLeases(source: DropPlace, handles: FileHandle[]): Promise<str
     if (lease === 'held') handles.push(handle);
     else await handle.close();
     if (lease === 'writer') throw openForWriting(`${printable(path)} is open for writing`);
-    // Where there are none: what is ours alone needs none.
-    if (lease === 'unsupported' && !isTrusted(stats)) refused = `no lease can be had on ${printable(path)}`;
+    // On a filesystem without leases, files that nobody else may write to need none.
+    if (lease === 'unsupported' && !isTrusted(stats))
+      refused = `${printable(path)} is on a filesystem without leases`;
   }
   return refused;
 }
@@ -145,10 +146,10 @@ async function filesOf({ directory, entries }: DropPlace): Promise<string[]> {
   return files.slice(0, MAX_FILES).map(({ path }) => join(directory, path));
 }
 
-/** Why somebody else could put another file in the place of one of the drop; null where nobody can. */
+/** Returns why another user could swap a file of the drop, or null if nobody can. */
 async function exchangeable({ source, workDirectory }: HoldRequest): Promise<string | null> {
   const { directory, entries } = source;
-  // Who may move the work directory could exchange a copy in it, too.
+  // A user who may rename the work directory could swap a copy in it as well.
   if (isInside(directory, workDirectory)) return exchangeableBelow(directory, entries);
   for (let child = await realpath(directory); child !== dirname(child); child = dirname(child)) {
     if (await mayExchange(dirname(child), [child])) return `${dirname(child)} may be changed by another user`;
@@ -169,7 +170,7 @@ async function exchangeableBelow(directory: string, names: readonly string[]): P
 
 const STICKY = 0o1000;
 
-/** In a sticky directory only the owner of a file may rename it (inode(7)), beside the directory's own. */
+/** In a sticky directory only the owners of the file and of the directory may rename a file (inode(7)). */
 async function mayExchange(directory: string, paths: readonly string[]): Promise<boolean> {
   const stats = await lstat(directory);
   if (!isTrustedUser(stats.uid)) return true;
@@ -184,15 +185,17 @@ function isTrustedUser(uid: number): boolean {
 }
 
 /**
- * Nobody but this user and root may write to it. One's own group counts as oneself: many systems give each
- * user a group of their own.
+ * True if nobody but this user and root may write to it. The user's own group is trusted: on many systems
+ * each user has a private group.
  */
 function isTrusted({ uid, gid, mode }: Stats): boolean {
   const groupWrites = (mode & 0o020) !== 0 && gid !== 0 && gid !== process.getegid?.();
   return isTrustedUser(uid) && (mode & 0o002) === 0 && !groupWrites;
 }
 
-/** Those that are in a work directory, where one is: at most one that is whole. */
+/**
+ * Returns the copies in a work directory, of which at most one is complete; none if there is no directory.
+ */
 export async function privateCopies(workDirectory: string): Promise<string[]> {
   const names = await readdir(workDirectory).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
@@ -201,12 +204,14 @@ export async function privateCopies(workDirectory: string): Promise<string[]> {
   return names.filter((name) => name.startsWith(COPY_PREFIX)).map((name) => join(workDirectory, name));
 }
 
-/** Where the copy is of the drop with that `sourceId`, if there is one. */
+/** Returns the path of the copy of the drop with that `sourceId`. */
 export function privateCopyOf(id: string, workDirectory: string): string {
   return join(workDirectory, `${COPY_PREFIX}${id}`);
 }
 
-/** Made once: it appears under its name when it is whole, and the name is that of the drop as it was then. */
+/**
+ * Makes the copy once. It gets its name, which is made of the drop's state at that time, when it is complete.
+ */
 async function privateCopy(
   { source, workDirectory, reserve, signal, log }: HoldRequest,
   files: readonly SourceFile[],
@@ -217,12 +222,12 @@ async function privateCopy(
   for (const other of copies) if (other !== path) await rm(other, { recursive: true });
   if (copies.includes(path)) return path;
   const used = await Promise.all(dropPaths(source).map(usedBytes));
-  // FLATTEN knows what comes beside it.
+  // FLATTEN adds what it needs itself.
   await reserve(
     used.reduce((sum, bytes) => sum + bytes, 0),
     { atLeast: true },
   );
-  log.info({ reason }, 'the drop is copied, so that nobody else can change what is read');
+  log.info({ reason }, 'copying the drop, so that nobody else can change what is read');
   const partial = `${path}.part`;
   await mkdir(partial, { mode: 0o700 });
   const { directory } = source;
@@ -230,7 +235,7 @@ async function privateCopy(
   try {
     await copyDrop({ directory, names: source.entries, target: partial, refuseHardLinks, signal });
   } catch (error) {
-    // Half a copy would keep the disk full that it failed on.
+    // A partial copy would keep the full disk full.
     await rm(partial, { recursive: true, force: true });
     throw error;
   }
@@ -246,6 +251,6 @@ function isInside(path: string, directory: string): boolean {
 function openForWriting(message: string): Hyper2kvmError {
   return new Hyper2kvmError('source.open-for-writing', message, {
     advice:
-      'Only what does not change is converted. Wait until nothing writes to the drop any more, then `hyper2kvm retry`, or drop it again.',
+      'A drop must not change during the conversion. Wait until nothing writes to it any more, then run `hyper2kvm retry`, or drop it again.',
   });
 }

@@ -14,32 +14,33 @@ import { printable } from '../../text/escape-terminal.js';
 import { gzipFrame } from '../../tools/unpack.js';
 import type { Unpacker } from './unpack.js';
 
-/** What lies in a drop. */
+/** The contents of a drop. */
 export interface Inventory {
   places: Places;
   /**
-   * Put before a member's name to make it what its owner knows: empty, `web01/`, or `web01.ova/` for the
-   * members of an archive.
+   * The prefix that turns a member's name into the one that the owner knows: empty, `web01/`, or `web01.ova/`
+   * for the members of an archive.
    */
   prefix: string;
-  /** All regular files, paths relative to the drop's directory, sorted. */
+  /** All regular files, with paths relative to the drop's directory, sorted. */
   files: { path: string; size: number }[];
-  /** Bytes of all files that are on disk, and of their holes. */
+  /** Allocated bytes of all files, and bytes of their holes. */
   data: number;
   holes: number;
-  /** The files of the VM, or the members of its archive; names are paths in there. */
+  /** The files of the VM or the members of its archive; names are paths within it. */
   members: DropFile[];
-  /** Files that are not looked into, as their owner knows them. */
+  /** Files that are ignored, by the names that the owner knows. */
   hidden: string[];
 }
 
 export interface InventoryOptions {
   /**
-   * Refuse files with further hard links: in the spool they would give away what the service's user may read.
+   * Refuse files with further hard links: in the spool they would disclose files that only the service's user
+   * may read.
    */
   refuseHardLinks: boolean;
   workDirectory: string;
-  /** For an archive that came compressed. */
+  /** Used for an archive that is compressed. */
   unpacker: Unpacker;
   signal: AbortSignal;
 }
@@ -48,8 +49,8 @@ const MAX_FILES = 10_000;
 const MAX_DEPTH = 8;
 
 /**
- * Looks at every file of the drop without following any link, and lists the members of an archive. Rejects
- * with `fetch.refused-special`, `fetch.too-many-files`, `fetch.empty`, `fetch.several-vms`.
+ * Lists every file of the drop without following links, and the members of an archive. Rejects with
+ * `fetch.refused-special`, `fetch.too-many-files`, `fetch.empty`, `fetch.several-vms`.
  */
 export async function takeInventory(
   { directory, entries }: DropPlace,
@@ -66,7 +67,7 @@ export async function takeInventory(
     });
   }
   files.sort((a, b) => (a.path < b.path ? -1 : 1));
-  // Before anything is read of them.
+  // Checked before any of them is read.
   for (const { path } of options.refuseHardLinks ? files : []) {
     options.signal.throwIfAborted();
     refuseHardLinks(path, await lstat(join(directory, path)));
@@ -92,8 +93,7 @@ export async function takeInventory(
 }
 
 /**
- * Takes out what a Mac leaves beside other files, and everything else that people do not see: none of it is
- * the VM's.
+ * Leaves out what macOS adds beside other files, and all other hidden files: none of them belong to the VM.
  */
 function visible(files: readonly DropFile[], prefix: string): Pick<Inventory, 'members' | 'hidden'> {
   const isHidden = ({ name }: DropFile) =>
@@ -107,14 +107,15 @@ function visible(files: readonly DropFile[], prefix: string): Pick<Inventory, 'm
 }
 
 /**
- * DSP0243 8.1: a file in pieces is `disk.vmdk.000000000`, …`1`. Some exporters number the only piece, too.
+ * Returns the name without its piece number. DSP0243 8.1: a file in pieces is `disk.vmdk.000000000`, …`1`;
+ * some exporters number a single piece, too.
  */
 function withoutPieceNumber(name: string, all: ReadonlySet<string>): string {
   const [, whole] = /^(.+)\.0{9}$/.exec(name) ?? [];
   return whole === undefined || all.has(whole) || all.has(`${whole}.000000001`) ? name : whole;
 }
 
-/** The OVA where the drop is one. */
+/** Returns the OVA if the drop is one. */
 function onlyArchive(members: readonly DropFile[]): DropFile | null {
   const own = members.filter(({ name }) => !name.includes('/'));
   const [first, second] = own.filter(({ name }) => isOva(innerName(name)));
@@ -127,8 +128,8 @@ function onlyArchive(members: readonly DropFile[]): DropFile | null {
 }
 
 /**
- * Reads an OVA in place: its members are parts of the one file. One that came compressed is unpacked first,
- * as are the members of a ZIP archive.
+ * Reads an OVA in place: its members are parts of the one file. A compressed one is unpacked first, as are
+ * the members of a ZIP archive.
  */
 async function membersOf(archive: DropFile, places: Places, unpacker: Unpacker): Promise<DropFile[]> {
   const packed = await withBytes(archive.bytes, places, (source) => compressionIn(archive.name, source));
@@ -151,7 +152,7 @@ async function membersOf(archive: DropFile, places: Places, unpacker: Unpacker):
   return members;
 }
 
-/** `web01/` where the drop is that one directory (and perhaps its job.toml), else empty. */
+/** `web01/` if the drop is that one directory (and perhaps its job.toml), otherwise empty. */
 function droppedDirectory(entries: readonly string[], files: Inventory['files']): string {
   const [first, ...others] = entries.filter((name) => !name.endsWith('.job.toml'));
   if (first === undefined || others.length > 0 || files.some(({ path }) => path === first)) return '';
@@ -161,7 +162,7 @@ function droppedDirectory(entries: readonly string[], files: Inventory['files'])
 interface FoundFile {
   path: string;
   size: number;
-  /** Bytes on disk. */
+  /** Allocated bytes. */
   stored: number;
 }
 

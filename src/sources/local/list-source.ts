@@ -5,8 +5,8 @@ import { Hyper2kvmError } from '../../errors/error.js';
 import { canonicalJson, sha256 } from '../../text/canonical-json.js';
 
 /**
- * One file of the drop. `path` is relative to the source directory; times in milliseconds, sizes in bytes.
- * The time of the last change of the inode (`changed`) is the one that its owner cannot set back.
+ * A file of the drop. `path` is relative to the source directory; times in milliseconds, sizes in bytes.
+ * `changed` is the inode's change time, which its owner cannot set back.
  */
 export interface SourceFile {
   path: string;
@@ -18,7 +18,7 @@ export interface SourceFile {
 }
 
 /**
- * The drop's files with all that are inside dropped directories, sorted by path. Links are listed, never
+ * Lists the drop's files, including those in dropped directories, sorted by path. Links are listed, never
  * followed.
  */
 export async function listSource(directory: string, entries: readonly string[]): Promise<SourceFile[]> {
@@ -39,20 +39,20 @@ export async function listSource(directory: string, entries: readonly string[]):
 }
 
 /**
- * The id before the first stage's: what was dropped. Without the device: some filesystems have another number
- * after each mount.
+ * Returns the id of what was dropped, from which the first stage's id is made. It omits the device number,
+ * which on some filesystems differs after each mount.
  */
 export function sourceId(files: readonly SourceFile[]): string {
   return sha256(canonicalJson(files.map(({ device: _device, ...file }) => file)));
 }
 
-/** Whether it is still the same files, none of which was touched. */
+/** True if the files are the same and none of them was touched. */
 export function isSameSource(before: readonly SourceFile[], now: readonly SourceFile[]): boolean {
   return canonicalJson(before) === canonicalJson(now);
 }
 
 export function sourceChanged(message: string): Hyper2kvmError {
   return new Hyper2kvmError('source.changed', message, {
-    advice: 'Whoever copied it was not done: wait for the copy to end, or copy to a .part name and rename.',
+    advice: 'It was still being copied: wait for the copy to end, or copy to a .part name and rename.',
   });
 }

@@ -22,7 +22,10 @@ import { Unpacker } from './unpack.js';
 const localSpec = z.object({ drop: dropPlaceSchema });
 type LocalSpec = z.infer<typeof localSpec>;
 
-/** The drop itself: its files are the VM. Reads only, but for copies of what came compressed. */
+/**
+ * The drop itself: its files are the VM. Only reads them, except that compressed files are unpacked to
+ * copies.
+ */
 export const localSource: Source<LocalSpec> = {
   type: 'local',
   spec: localSpec,
@@ -54,7 +57,7 @@ async function openDrop(drop: DropPlace, context: SourceContext, unpacker: Unpac
   const images = await readHeaders(inventory, { anyRaw, unpacker, description, signal });
   const assembly = assemble(images);
   const chosen = await chooseDisks(inventory, assembly, description, options.kind);
-  context.progress({ percent: 30, step: 'checking that every file is whole' });
+  context.progress({ percent: 30, step: 'checking that every file is complete' });
   refuseHoles('the drop', inventory.holes, inventory.data, options.config.fetch.max_expansion);
   const check = new CompletenessCheck(inventory.places);
   const limit = options.config.workers.disks;
@@ -85,7 +88,7 @@ function asWarning(message: string): Warning {
   return { fixer: 'fetch', code: 'fetch.description-unread', message };
 }
 
-/** The hardware of a VM that came without a description. */
+/** The hardware of a VM without a description. */
 const UNKNOWN: Hardware = {
   name: null,
   memory_mib: null,

@@ -9,8 +9,8 @@ import { readManifests } from './description.js';
 import type { Inventory } from './inventory.js';
 
 /**
- * Checks every file that the manifests list and that is there, by reading it whole. Returns a warning for
- * what they do not let check. Rejects with `fetch.digest-mismatch`.
+ * Checks the digest of every file that the manifests list and that exists, by reading all of it. Returns a
+ * warning for each line that cannot be checked. Rejects with `fetch.digest-mismatch`.
  */
 export async function verifyManifests(inventory: Inventory, context: SourceContext): Promise<Warning[]> {
   const files = new Map(inventory.members.map((file) => [file.name, file]));
@@ -57,6 +57,6 @@ function unknownLines(manifest: string, lines: readonly string[]): Warning {
   return {
     fixer: 'fetch',
     code: 'fetch.manifest-unread',
-    message: `${printable(manifest)} has lines that are not a digest (“${printable(lines[0]!, 60)}”${more}): what they stand for was not checked`,
+    message: `${printable(manifest)} has lines that are not a digest (“${printable(lines[0]!, 60)}”${more}): the files that they stand for were not checked`,
   };
 }

@@ -5,7 +5,9 @@ import { bytesOf, type Chain } from '../../model/storage.js';
 import { DESCRIPTIONS } from './description.js';
 import type { Inventory } from './inventory.js';
 
-/** Returns what is in the drop and is neither in one of the disks nor was read for what it says. */
+/**
+ * Returns the files in the drop that are neither part of a disk nor were read for the information in them.
+ */
 export function passedOver(
   { hidden, prefix }: Inventory,
   images: readonly ImageFile[],

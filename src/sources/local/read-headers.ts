@@ -19,8 +19,8 @@ export interface HeaderOptions {
 }
 
 /**
- * Reads the header of every member, of a compressed one that of what is in it. A refusal is kept in `error`:
- * only what becomes a disk has to be right. Rejects with what unpacking rejects with, and with
+ * Reads the header of every member, of a compressed one that of its content. A refusal is kept in `error`,
+ * because it only matters for a member that becomes a disk. Rejects with the errors of unpacking, and with
  * `fetch.corrupt`.
  */
 export async function readHeaders(
@@ -50,7 +50,7 @@ export async function readHeaders(
   return images;
 }
 
-/** Formats by the members' names, where the description says them. */
+/** Returns the formats that the description declares, by member name. */
 function describedFormats(
   members: readonly DropFile[],
   description: FoundDescription | null,
@@ -68,9 +68,13 @@ function refuseSameNames(images: readonly ImageFile[]): void {
   const names = new Set<string>();
   for (const { name } of images) {
     if (names.has(name))
-      throw new Hyper2kvmError('fetch.corrupt', `${printable(name)} is there twice, compressed and not`, {
-        advice: 'Drop only one of them.',
-      });
+      throw new Hyper2kvmError(
+        'fetch.corrupt',
+        `${printable(name)} is in the drop twice, compressed and uncompressed`,
+        {
+          advice: 'Drop only one of them.',
+        },
+      );
     names.add(name);
   }
 }

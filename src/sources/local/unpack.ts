@@ -20,15 +20,15 @@ interface WriteRequest {
   frame: StreamFrame | undefined;
 }
 
-/** A copy in the work directory of what came compressed. */
+/** An unpacked copy of a compressed file, in the work directory. */
 export interface UnpackedFile {
   bytes: FileBytes;
   size: number;
 }
 
 /**
- * Unpacks compressed disks and archives into the work directory, each once: a copy that is there under its
- * final name is whole, and the name stands for the very file that it was made from.
+ * Unpacks compressed disks and archives into the work directory, each once: a copy with its final name is
+ * complete, and the name identifies the exact file that it was made from.
  */
 export class Unpacker {
   readonly #context: SourceContext;
@@ -58,7 +58,7 @@ export class Unpacker {
     return { bytes: { type: 'file', place: 'work', path: `${DIRECTORY}/${name}` }, size };
   }
 
-  /** Removes what an earlier try unpacked of other files. */
+  /** Removes what an earlier attempt unpacked from other files. */
   async removeOthers(): Promise<void> {
     for (const name of await namesIn(this.#directory))
       if (!this.#used.has(name)) await rm(join(this.#directory, name), { force: true });
@@ -116,8 +116,8 @@ const OF_THE_FILE = new Set(['fetch.corrupt', 'fetch.truncated']);
 const STEP_BYTES = 64 * 1024 ** 2;
 
 /**
- * How large a stream is shows when it has ended: room is asked for in growing steps, for the unpacked data
- * and once more for the output that it becomes.
+ * Reserves space for a stream whose size is known only at its end, in growing steps: once for the unpacked
+ * data and once for the output made from it.
  */
 class Room {
   readonly #reserve: SourceContext['reserve'];
@@ -139,7 +139,7 @@ class Room {
   }
 }
 
-/** The time of the last change of the inode is the one that a file's owner cannot set back. */
+/** Derives the name from the inode's change time among others, which a file's owner cannot set back. */
 async function nameFor({ region }: FileBytes, packed: string): Promise<string> {
   const { size, mtimeMs, ctimeMs, ino } = await stat(packed);
   return sha256(canonicalJson([basename(packed), region ?? null, size, mtimeMs, ctimeMs, ino])).slice(0, 32);

@@ -36,7 +36,7 @@ export const convertStage: Stage<ConvertInput, ConvertOutput> = {
     const directory = join(context.workDirectory, 'out');
     await mkdir(directory, { recursive: true, mode: 0o700 });
     await removeScratch(directory);
-    // Asked again: time has passed since FLATTEN did, and a resumed job has not asked at all.
+    // Reserved again: time has passed since FLATTEN reserved it, and a resumed job has no reservation yet.
     await context.reserve(
       input.flatten.disks
         .map((disk) => ({ virtualSize: disk.virtual_size, usedBytes: disk.used_bytes }))
@@ -82,12 +82,12 @@ async function convertDisk(
       source: join(context.workDirectory, disk.image),
       sourceFormat: 'qcow2',
       target: temporary,
-      // In order (no -W): the same input gives the same bytes.
+      // In order (no -W), so that the same input gives the same bytes.
       ...target,
     },
     { signal, timeoutSeconds: WEEK_SECONDS, onPercent, sees: dropPaths(context.source) },
   );
-  // All three only read the new file, the disk writes it back meanwhile.
+  // All three only read the new file, which is written back to the disk at the same time.
   const [sha256] = await Promise.all([
     sha256File(temporary, signal),
     verify(temporary, { name, format, virtualSize: disk.virtual_size }, signal),
@@ -123,7 +123,7 @@ async function check(file: string, format: string, signal: AbortSignal): Promise
     'convert.check-failed',
     `qemu-img check found ${corruptions} errors in the new image`,
     {
-      advice: 'The storage under the work directory is not reliable: look at the kernel log, then retry.',
+      advice: 'The storage under the work directory is unreliable: check the kernel log, then retry.',
       retryable: true,
     },
   );
@@ -131,12 +131,15 @@ async function check(file: string, format: string, signal: AbortSignal): Promise
 
 function wrongSize(name: string, size: number, expected: number): Hyper2kvmError {
   return new Hyper2kvmError('convert.wrong-size', `${name} has ${size} bytes instead of ${expected}`, {
-    advice: 'Something truncated the output: look at the file system and its quota, then retry.',
+    advice: 'Something truncated the output: check the filesystem and its quota, then retry.',
     retryable: true,
   });
 }
 
-/** Percent of all disks together and bytes of virtual disk per second since the start. */
+/**
+ * Returns a function that reports progress: percent over all disks, and bytes of virtual disk per second
+ * since the start.
+ */
 function speedMeter(context: StageContext, disks: readonly Disk[]) {
   const started = performance.now();
   const done = new Map<number, number>();

@@ -6,9 +6,9 @@ type Options = Config['convert'];
 export type Target = Pick<ConvertRequest, 'targetFormat' | 'compress' | 'settings' | 'sparse'>;
 
 /**
- * What the options come to for qemu-img (its `-o` settings are in qemu-img(1) and `qemu-img create -f FORMAT
- * -o help`). Pure. A wish that the format cannot fulfil is `convert.unsupported-option`, not passed over in
- * silence; only `compression` may stand for all VMs and then counts where it can.
+ * Translates the options for qemu-img (its `-o` settings are in qemu-img(1) and `qemu-img create -f FORMAT -o
+ * help`). Pure. Throws `convert.unsupported-option` for an option that the format cannot fulfil, instead of
+ * ignoring it; only `compression`, which may be set for all VMs, applies where it can.
  */
 export function convertTarget(options: Options): Target {
   const sparse = options.sparse ? {} : { sparse: false };
@@ -34,14 +34,14 @@ const SETTINGS: Record<Options['format'], (options: Options) => Pick<Target, 'co
   vdi({ preallocation }) {
     if (preallocation === 'off') return {};
     if (preallocation === 'metadata') return { settings: { static: 'on' } };
-    throw unsupported('QEMU makes no VDI with its data preallocated', 'convert.preallocation', 'metadata');
+    throw unsupported('QEMU cannot create a VDI with preallocated data', 'convert.preallocation', 'metadata');
   },
   vmdk({ compression, preallocation }) {
     if (preallocation !== 'off')
-      throw unsupported('QEMU makes no preallocated VMDK in one file', 'convert.preallocation', 'off');
+      throw unsupported('QEMU cannot create a preallocated VMDK in one file', 'convert.preallocation', 'off');
     if (compression === 'zstd')
-      throw unsupported('a VMDK is compressed with zlib or not at all', 'convert.compression', 'zlib');
-    // The form that OVAs carry; ESXi imports it, and does not run from it.
+      throw unsupported('a VMDK can only be compressed with zlib', 'convert.compression', 'zlib');
+    // The form that OVAs contain; ESXi imports it, but does not run a VM from it.
     if (compression === 'zlib') return { compress: true, settings: { subformat: 'streamOptimized' } };
     return { settings: { subformat: 'monolithicSparse' } };
   },

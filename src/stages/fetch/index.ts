@@ -9,7 +9,7 @@ import { type FetchOutput, fetchOutput } from './output.js';
 
 const fetchInput = z.object({});
 
-/** Opens the job's source, which finds the VM's disks and refuses what is not safe or not whole. */
+/** Opens the job's source, which finds the VM's disks and refuses what is unsafe or incomplete. */
 export const fetchStage: Stage<z.infer<typeof fetchInput>, FetchOutput> = {
   name: 'fetch',
   version: 3,
@@ -42,7 +42,7 @@ export const fetchStage: Stage<z.infer<typeof fetchInput>, FetchOutput> = {
       .flatMap(({ place, path }) => (place === 'work' ? [path] : [])),
 };
 
-/** Of a raw disk that is delivered all zeros are hashed. */
+/** Refuses too many zeros in a raw disk, which are all hashed when it is delivered. */
 function refuseRawHoles({ layers }: Chain, { config }: JobOptions): void {
   const allocated = layers.map((layer) => layer.allocated);
   if (config.convert.format !== 'raw' || allocated.includes(null)) return;
@@ -52,7 +52,7 @@ function refuseRawHoles({ layers }: Chain, { config }: JobOptions): void {
   refuseHoles(`${printable(newest.name)} as a raw disk`, holes, data, config.fetch.max_expansion);
 }
 
-/** What job.toml says counts more than the VM's own description. */
+/** Applies the job.toml, which takes precedence over the VM's own description. */
 function withOptions(hardware: Hardware, { vm }: JobOptions): Hardware {
   return {
     ...hardware,

@@ -4,13 +4,13 @@ import { hardwareSchema } from '../../model/hardware.js';
 import { warningSchema } from '../../model/plan.js';
 import { chainSchema } from '../../model/storage.js';
 
-/** What the source gave: the VM's disks in their order, each with all that FLATTEN needs to know of it. */
+/** What the source provided: the VM's disks in their order, each with everything that FLATTEN needs. */
 export const fetchOutput = z.object({
   files: z.array(z.object({ path: z.string(), size: z.int() })),
   disks: z.array(
     z.object({
       index: z.int(),
-      /** Bus and unit on the old hypervisor (`scsi0:0`); null where that is not known. */
+      /** Bus and unit on the old hypervisor (`scsi0:0`); null if unknown. */
       controller: z.string().nullable(),
       chain: chainSchema,
     }),

@@ -27,8 +27,8 @@ type FixInput = z.infer<typeof fixInput>;
 const THREAD = new URL('./thread.js', import.meta.url);
 
 /**
- * Executes the plan in the appliance that INSPECT launched (or in a new one after a restart), proves the
- * result, then puts the boot test's additions on a layer of their own and shuts the appliance down.
+ * Executes the plan in the appliance that INSPECT launched (or in a new one after a restart), checks the
+ * result, then writes the boot test's additions to a separate overlay and shuts the appliance down.
  */
 export const fixStage: Stage<FixInput, FixOutput> = {
   name: 'fix',
@@ -73,7 +73,7 @@ export const fixStage: Stage<FixInput, FixOutput> = {
         : NO_EVIDENCE;
     const traffic = await access.traffic();
     context.account({ read: traffic.read - before.read, written: traffic.written - before.written });
-    context.progress({ percent: 95, step: 'shutting the appliance down' });
+    context.progress({ percent: 95, step: 'shutting down the appliance' });
     const images = layers?.images ?? [];
     await context.closeGuest();
     for (const file of [...images, ...evidence.layers]) await syncPath(join(context.workDirectory, file));
@@ -97,7 +97,8 @@ export const fixStage: Stage<FixInput, FixOutput> = {
 };
 
 /**
- * The fixers' proofs and what they and the boot test need to know; hostile texts are worked out in a thread.
+ * Runs the fixers' proofs and works out what the boot test needs, in a thread because the guest's texts may
+ * be hostile.
  */
 async function afterPlan(context: StageContext, input: FixInput, target: GuestWriter): Promise<AfterPlan> {
   const planned = {
@@ -124,8 +125,8 @@ function allocated(input: FixInput): number | null {
 const NO_EVIDENCE = { layers: [], changes: [], unit: false };
 
 /**
- * The delivered disk often has no serial console; the boot test's overlay gets one, and a unit that reports
- * what came up.
+ * Writes the boot test's overlay. The delivered disk often has no serial console; the overlay gets one, and a
+ * unit that reports what came up.
  */
 async function addEvidence(
   { target, layers }: { target: GuestWriter; layers: Layers },

@@ -2,18 +2,20 @@ import type { Trim } from '../../access/guest-access.js';
 import type { GuestReader } from '../../access/guest-reader.js';
 import type { Mount } from '../../model/identity.js';
 
-/** Mounts the guest's system as INSPECT found it, writable. */
+/** Mounts the guest's filesystems as INSPECT found them, writable. */
 export async function mountGuest(guest: GuestReader, mounts: readonly Mount[]): Promise<void> {
   await guest.unmountAll();
   for (const mount of mounts) await guest.mount(mount, 'rw');
 }
 
-/** Trimming pays where much of what the image holds is no longer used: it then leaves CONVERT's way. */
+/**
+ * Trimming is worthwhile if much of the data in the image is unused, because CONVERT then need not copy it.
+ */
 const TRIM_BELOW = 0.9;
 
 /**
- * Mountpoints that were trimmed. `allocated` is the data in the source (bytes), null where the format does
- * not tell.
+ * Trims filesystems and returns their mount points. `allocated` is the data in the source in bytes, null if
+ * the format does not tell.
  */
 export async function trim(
   trimming: Trim,
@@ -29,7 +31,7 @@ export async function trim(
       await trimming.trim(mountpoint);
       trimmed.push(mountpoint);
     } catch {
-      // vfat of old kernels and a few others cannot discard: the result is larger, not wrong.
+      // vfat of old kernels and a few others cannot discard: the result is larger, but not wrong.
     }
   }
   return trimmed;

@@ -13,21 +13,21 @@ interface Planned {
   identity: Identity;
 }
 
-/** Answered by the guest paths that the proofs are to be given. */
+/** Answered by the guest paths that the proofs read. */
 export interface ProofPathsRequest extends Planned {
   task: 'proof-paths';
 }
 
-/** Answered by `AfterPlan`. `read` are those files as they were read back, null: nothing is to be proven. */
+/** Answered by `AfterPlan`. `read` are those files as read back; null if nothing is to be proved. */
 export interface AfterRequest extends Planned {
   task: 'after';
   read: ReadonlyMap<string, Uint8Array | null> | null;
 }
 
-/** The guest as it is after the plan. */
+/** The guest after the plan. */
 export interface AfterPlan {
   proofs: string[];
-  /** The addresses that it configures for itself. */
+  /** The addresses that it is configured for. */
   network: NetworkExpectation;
   /** What the boot test adds to it. */
   evidence: Evidence;
@@ -48,7 +48,7 @@ await answerThread(async (request: ProofPathsRequest | AfterRequest): Promise<Af
   };
 });
 
-/** A Buffer comes out of the other thread as plain bytes. */
+/** A Buffer arrives from the other thread as plain bytes. */
 function bufferOf(bytes: Uint8Array | null | undefined): Buffer | null {
   return bytes === null || bytes === undefined ? null : Buffer.from(bytes);
 }

@@ -6,10 +6,10 @@ import { syncPath } from '../../files/durable.js';
 import { createImage, imageInfo, type ToolOptions } from '../../tools/qemu-img.js';
 
 /**
- * Writes a plan's descriptors and makes its overlays, all synced: later stages resume from them after a power
- * loss. qemu-img opens the whole graph for each overlay, so that a graph which does not work fails here.
- * Rejects with `flatten.unreadable`, and with `flatten.size-mismatch` where QEMU sees another size than our
- * parsers.
+ * Writes a plan's descriptors and creates its overlays, all synced, because later stages resume from them
+ * after a power loss. qemu-img opens the whole graph for each overlay, so a graph that does not work fails
+ * here. Rejects with `flatten.unreadable`, and with `flatten.size-mismatch` if QEMU sees another size than
+ * our parsers.
  */
 export async function buildGraph(
   plan: GraphPlan,
@@ -42,14 +42,14 @@ export async function buildGraph(
   );
 }
 
-/** What our parsers accepted, and QEMU's driver does not. */
+/** Translates a failure of QEMU's driver on what our parsers accepted. */
 function cannotOpen(error: unknown): unknown {
   if (!(error instanceof Hyper2kvmError) || error.code !== 'tool.failed') return error;
   const said = error.cause instanceof Error ? error.cause.message : error.message;
   const what = said.replace(/^.*flat-disk\d+[^:]*: /, '');
   return new Hyper2kvmError('flatten.unreadable', `QEMU cannot open the disk: ${what}`, {
     advice:
-      'The image is damaged, or of a variant that QEMU does not know: export it again, or convert it with its own tools first.',
+      'The image is damaged, or has a variant that QEMU does not support: export it again, or convert it with its own tools first.',
     cause: error,
   });
 }

@@ -26,8 +26,8 @@ type FlatDisk = FlattenOutput['disks'][number];
 
 /**
  * Makes one flat disk of each chain: an empty overlay on an explicit block graph (`overlay`), or a physical
- * copy of it (`copy`). FETCH has read the chain's headers and tables, and nobody has changed its files since:
- * only QEMU opens them.
+ * copy of it (`copy`). FETCH has read the chain's headers and tables, and nobody has changed its files since,
+ * so only QEMU opens them.
  */
 export const flattenStage: Stage<FlattenInput, FlattenOutput> = {
   name: 'flatten',
@@ -63,7 +63,7 @@ interface DiskSizes {
   usedBytes: number;
 }
 
-/** Upper bounds: as if the layers' data did not overlap. */
+/** Upper bounds, which assume that the layers' data do not overlap. */
 function sizesOf({ layers }: Chain): DiskSizes {
   const virtualSize = layers[0]!.virtual_size;
   const allocated = layers.map((layer) => layer.allocated);
@@ -83,7 +83,7 @@ function placesOf({ source, workDirectory }: StageContext): Places {
   return { drop: source.directory, work: workDirectory };
 }
 
-/** What the source has put into the work directory takes up there. */
+/** Returns the space used by files that the source has put into the work directory. */
 async function landedBytes(disks: readonly FetchedDisk[], places: Places): Promise<number> {
   const landed = new Set(
     disks
@@ -97,7 +97,7 @@ async function landedBytes(disks: readonly FetchedDisk[], places: Places): Promi
 /** What FIX writes into a guest: mostly a new initramfs for each kernel. */
 const FIX_BYTES = 256 * 1024 ** 2;
 
-/** Of this stage and of those behind it, at most. */
+/** Returns the most bytes that this stage and the later ones write. */
 function bytesToWrite(disks: readonly DiskSizes[], { kind, config }: JobOptions): number {
   const copies = config.flatten.mode === 'copy' ? disks.reduce((sum, disk) => sum + disk.usedBytes, 0) : 0;
   const outputs = disks.reduce((sum, disk) => sum + largestOutput(disk, config.convert), 0);

@@ -9,10 +9,10 @@ export const flattenOutput = z.object({
       format: z.enum(['qcow2']),
       /** Bytes. */
       virtual_size: z.int(),
-      /** Bytes of used data in the source, as far as the format tells; null where it does not. */
+      /** Bytes of data used in the source; null if the format does not tell. */
       allocated: z.int().nullable(),
       /**
-       * The most data that can be in it, bytes: by the formats' tables, else what its files take up on disk.
+       * Upper limit on its data in bytes: by the formats' tables, otherwise by the disk usage of its files.
        */
       used_bytes: z.int(),
       controller: z.string().nullable(),

@@ -12,8 +12,8 @@ export interface FoundSystem extends Pick<Detection, 'unmountable'> {
 }
 
 /**
- * The system on the VM's disks. Rejects with `inspect.no-os` and its kin where there is none of a known
- * family.
+ * Returns the system on the VM's disks. Rejects with an `inspect.*` code such as `inspect.no-os` if there is
+ * none of a known family.
  */
 export async function findSystem(reader: GuestReader, disks: GuestDisks): Promise<FoundSystem> {
   const unmountable: Detection['unmountable'][number][] = [];
@@ -30,11 +30,11 @@ export async function findSystem(reader: GuestReader, disks: GuestDisks): Promis
 function windowsUnsupported(device: string): Hyper2kvmError {
   return new Hyper2kvmError('inspect.windows-unsupported', `Windows is installed on ${device}`, {
     advice:
-      'This version converts Linux guests. fix.mode = "none" does not help either: Windows needs its drivers first.',
+      'This version converts Linux guests only. fix.mode = "none" does not help: Windows needs KVM’s drivers before it can boot.',
   });
 }
 
-/** What most likely keeps the system from being found. */
+/** Returns the most likely reason why no system was found. */
 function noSystem(filesystems: readonly Filesystem[], unmountable: Detection['unmountable']): Hyper2kvmError {
   const isOpen = ({ uuid }: Filesystem) =>
     filesystems.some(({ device }) => device === `/dev/mapper/luks-${uuid}`);
@@ -53,11 +53,11 @@ function noSystem(filesystems: readonly Filesystem[], unmountable: Detection['un
   if (broken !== undefined) {
     return new Hyper2kvmError('inspect.unmountable', `${broken.device} cannot be mounted: ${broken.reason}`, {
       advice:
-        'The filesystem is damaged: start the VM on the old hypervisor, check it (fsck), shut it down cleanly.',
+        'The filesystem is damaged: start the VM on the old hypervisor, check it (fsck) and shut it down cleanly.',
     });
   }
   return new Hyper2kvmError('inspect.no-os', 'no operating system was found on any filesystem of this VM', {
     advice:
-      'For a disk with data only put kind = "data" into its job.toml; otherwise check that all disks of the VM were dropped.',
+      'For a disk that holds only data, put kind = "data" into its job.toml; otherwise check that all disks of the VM were dropped.',
   });
 }

@@ -11,12 +11,12 @@ const inspectInput = z.object({ fetch: fetchOutput, flatten: flattenOutput });
 type InspectInput = z.infer<typeof inspectInput>;
 
 const THREAD = new URL('./thread.js', import.meta.url);
-/** An initramfs is listed in a thread of its own, which has 600 s. */
+/** Each initramfs is listed in a further thread, which has 600 s. */
 const THREAD_SECONDS = 900;
 
 /**
- * Opens the VM in the appliance, finds its system, takes the configuration snapshot. Everything after works
- * on what is returned here. The guest may be hostile: what it holds is read in a thread.
+ * Opens the VM in the appliance, finds its system and captures its configuration. All later stages work on
+ * what is returned here. Because the guest may be hostile, its contents are read in a thread.
  */
 export const inspectStage: Stage<InspectInput, InspectOutput> = {
   name: 'inspect',

@@ -11,14 +11,14 @@ import { readStorage } from './storage.js';
 export interface InspectGuestRequest
   extends Pick<InspectContext, 'controllers' | 'firmware' | 'workDirectory'> {
   keys: readonly LuksKey[];
-  /** A running guest has mounted what is its own, and others cannot be looked at. */
+  /** A running guest has mounted its own filesystems, and others cannot be examined. */
   isOffline: boolean;
 }
 
-/** The thread is ended from outside. */
+/** The thread is terminated from outside instead. */
 const NEVER = new AbortController().signal;
 
-/** Finds the system on the VM's disks and takes its snapshot, in the work directory. */
+/** Finds the system on the VM's disks and writes its snapshot to the work directory. */
 export async function inspectGuest(
   reader: GuestReader,
   { controllers, firmware, workDirectory, keys, isOffline }: InspectGuestRequest,
@@ -54,7 +54,7 @@ export async function inspectGuest(
 const skipped = (device: string, reason: string): Warning => ({
   fixer: 'inspect',
   code: 'inspect.skipped',
-  message: `${device} was not looked at: ${reason}`,
+  message: `${device} was not examined: ${reason}`,
 });
 
 const snapshotOf = (root: string, device: string): Warning => ({

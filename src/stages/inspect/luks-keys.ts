@@ -8,20 +8,20 @@ import { readSmallFile } from '../../files/small-file.js';
 
 /** A LUKS container that the job has a key for. */
 export interface LuksKey {
-  /** As the job names it: `/dev/sda3`, `UUID=…`. */
+  /** As in the job.toml: `/dev/sda3`, `UUID=…`. */
   device: string;
   keyFile: string;
   key: Buffer;
 }
 
 /**
- * As much as a job.toml: real keys have at most some kilobytes, and it is given to the appliance in a
+ * The same limit as for a job.toml: real keys have a few KiB, and the key is passed to the appliance in a
  * command.
  */
 const LARGEST_KEY_BYTES = 64 * 1024;
 
 /**
- * Reads the key files of `[[guest.luks]]`. A relative name is looked for in the drop, beside the disks.
+ * Reads the key files of `[[guest.luks]]`. A relative name is searched for in the drop, beside the disks.
  * Throws `inspect.luks-key-unreadable`.
  */
 export async function readKeys(
@@ -46,18 +46,18 @@ export async function readKey(file: string, { directory, entries }: StageContext
       if (!isAbsolute(file) && !(await isInside(directory, place))) continue;
       return await readSmallFile(place, LARGEST_KEY_BYTES);
     } catch (error) {
-      // That it is not directly beside the disks says less than what is wrong with it in the directory.
+      // The error in the directory says more than that the file is not directly beside the disks.
       if (cause === undefined || !isErrorCode(error, 'ENOENT', 'ENOTDIR')) cause = error;
     }
   }
   throw new Hyper2kvmError('inspect.luks-key-unreadable', `the key file ${file} cannot be read`, {
     advice:
-      'guest.luks.key_file is a plain file of at most 64 KiB: of a job.toml in the drop, beside the disks; of the configuration also an absolute path.',
+      'guest.luks.key_file must be a regular file of at most 64 KiB. In a job.toml it is a file of the drop, beside the disks; in the configuration it may be an absolute path.',
     cause,
   });
 }
 
-/** No directory on the way may be a link that leads out. */
+/** False if a directory on the path is a link that leads out of the drop. */
 async function isInside(directory: string, place: string): Promise<boolean> {
   const [root, parent] = await Promise.all([realpath(directory), realpath(dirname(place))]);
   return parent === root || parent.startsWith(root + sep);

@@ -6,19 +6,21 @@ import type { Filesystem, Identity } from '../../model/identity.js';
 import type { LuksKey } from './luks-keys.js';
 import { checkAllOpened, openContainers } from './unlock.js';
 
-/** What opens encrypted layers, and the old controllers by disk that the containers may be named by. */
+/**
+ * The keys of encrypted layers, and the old controller of each disk, which the containers may be named by.
+ */
 export interface StorageKeys {
   keys: readonly LuksKey[];
   controllers: readonly (string | null)[];
 }
 
 const SECTOR_BYTES = 512;
-/** Each costs the appliance a call or two, and it is held meanwhile. */
+/** Each costs a call or two, during which the appliance is occupied. */
 const MAX_VOLUMES = 512;
 
 /**
- * Partition tables and everything on them. Logical volumes and md arrays are active and are listed by their
- * own names.
+ * Returns the partition tables and everything on them. Logical volumes and md arrays are active and listed by
+ * their own names.
  */
 export async function readStorage(
   devices: BlockDevices,
@@ -47,7 +49,7 @@ export async function readStorage(
         bootable: (Number(tags.PART_ENTRY_FLAGS ?? 0) & 0x80) !== 0,
         partuuid,
       });
-      // An extended partition is a container, not a place for data.
+      // An extended partition is a container and holds no data itself.
       if (table.scheme === 'mbr' && ['0x5', '0xf', '0x85'].includes(tags.PART_ENTRY_TYPE ?? '')) continue;
       storage.filesystems.push({
         ...describe(device, tags),
@@ -73,11 +75,11 @@ export async function readStorage(
 }
 
 /**
- * Size and content of a volume; null with a warning for one that cannot be read: a logical volume with a
- * missing disk, a degraded array.
+ * Returns the size and content of a volume; null with a warning if it cannot be read, such as a logical
+ * volume with a missing disk or a degraded array.
  */
 function readVolume(devices: BlockDevices, device: string, warnings: Warnings): Promise<Filesystem | null> {
-  const message = (reason: string) => `${device} was not looked at: ${reason}`;
+  const message = (reason: string) => `${device} was not examined: ${reason}`;
   const read = async () => {
     const size = await devices.size(device);
     const tags = await devices.probe(device);
@@ -87,7 +89,9 @@ function readVolume(devices: BlockDevices, device: string, warnings: Warnings): 
   return tolerate(read, { warnings, message });
 }
 
-/** md, LUKS and LVM lie on each other in any order: another look is taken until nothing new appears. */
+/**
+ * Adds md, LUKS and LVM volumes, which may be stacked in any order: searches again until nothing new appears.
+ */
 async function addVolumes(
   devices: BlockDevices,
   storage: Storage,
@@ -105,7 +109,7 @@ async function addVolumes(
       const parts = (await devices.partitions()).filter((part) => arrays.includes(partitionOf(part)));
       volumes.push(...arrays, ...parts);
       for (const device of arrays.filter((array) => !known.has(array))) {
-        const message = (reason: string) => `the names of ${device} are not known: ${reason}`;
+        const message = (reason: string) => `the names of ${device} are unknown: ${reason}`;
         const detail = await tolerate(() => devices.array(device), { warnings, message });
         const partitions = parts.filter((part) => partitionOf(part) === device);
         storage.arrays.push({ device, uuid: detail?.uuid ?? '', name: detail?.name ?? '', partitions });
@@ -115,8 +119,7 @@ async function addVolumes(
       const message = (reason: string) => `not every volume group could be activated: ${reason}`;
       await tolerate(() => devices.activateVolumes(), { warnings, message });
     }
-    // A physical volume may sit on an array or in a container, so volumes are asked for whenever there is
-    // either.
+    // A physical volume may be on an array or in a container, so volumes are listed if there is either.
     if (types.has('LVM2_member') || volumes.length > 0) volumes.push(...(await devices.volumes()));
     const found = volumes.filter((device) => !known.has(device));
     refuseTooMany([...known, ...found]);
@@ -134,7 +137,7 @@ async function addVolumes(
 }
 
 async function snapshotOrigins(devices: BlockDevices, warnings: Warnings): Promise<Map<string, string>> {
-  const message = (reason: string) => `snapshots of logical volumes are not known: ${reason}`;
+  const message = (reason: string) => `snapshots of logical volumes are unknown: ${reason}`;
   return (await tolerate(() => devices.snapshotOrigins(), { warnings, message })) ?? new Map();
 }
 
@@ -149,7 +152,7 @@ function refuseTooMany(devices: readonly string[]): void {
   );
 }
 
-/** `/dev/sda` of `/dev/sda3`, `/dev/md0` of `/dev/md0p1`. */
+/** Returns `/dev/sda` for `/dev/sda3`, `/dev/md0` for `/dev/md0p1`. */
 function partitionOf(device: string): string {
   return /\dp\d+$/.test(device) ? device.replace(/p\d+$/, '') : device.replace(/\d+$/, '');
 }

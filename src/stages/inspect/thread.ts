@@ -2,12 +2,12 @@ import type { ConnectReader, GuestPort } from '../../access/guest-access.js';
 import { answerThread, askParent } from '../../host/thread.js';
 import { type InspectGuestRequest, inspectGuest } from './inspect-guest.js';
 
-/** A structured clone. */
+/** Crosses to the thread as a structured clone. */
 export interface InspectRequest extends InspectGuestRequest {
   port: Omit<GuestPort, 'answer'>;
 }
 
-/** What the thread asks for. */
+/** A request from the thread. */
 export type InspectQuestion = { guest: unknown } | { progress: { percent: number; step: string } };
 
 const ask = (question: InspectQuestion) => askParent(question);
@@ -15,7 +15,7 @@ const ask = (question: InspectQuestion) => askParent(question);
 await answerThread(async ({ port, ...request }: InspectRequest) => {
   const { connectReader } = (await import(port.module)) as { connectReader: ConnectReader };
   const reader = connectReader(port.settings, (guest) => ask({ guest }));
-  // A Buffer came as the plain array that it is made of.
+  // A Buffer arrives as a plain Uint8Array.
   const keys = request.keys.map((key) => ({ ...key, key: Buffer.from(key.key) }));
   return inspectGuest(reader, { ...request, keys }, (progress) => void ask({ progress }));
 });

@@ -7,9 +7,9 @@ import type { Filesystem, Unlocked } from '../../model/identity.js';
 import { type LuksKey, readKey } from './luks-keys.js';
 
 /**
- * Opens every container of `filesystems` that there is a key for as `/dev/mapper/luks-<uuid>`; what is open
- * already stays. Returns all that are open. Throws `inspect.luks-device` for a key whose device is none,
- * `inspect.luks-key` where the key does not fit.
+ * Opens every container of `filesystems` that there is a key for as `/dev/mapper/luks-<uuid>`; containers
+ * that are open already stay open. Returns all open ones. Throws `inspect.luks-device` if a key's device is
+ * not a container, `inspect.luks-key` if the key does not open it.
  */
 export async function openContainers(
   devices: BlockDevices,
@@ -27,7 +27,7 @@ export async function openContainers(
   return open;
 }
 
-/** Where FIX has an appliance of its own, the containers that INSPECT opened are closed again. */
+/** Opens the containers of INSPECT again: in a new appliance of FIX they are closed. */
 export async function reopenContainers(
   devices: BlockDevices,
   unlocked: readonly Unlocked[],
@@ -38,19 +38,22 @@ export async function reopenContainers(
   if (unlocked.length > 0) await devices.activateVolumes();
 }
 
-/** Every key must have met its container once all layers of storage were looked at. */
+/** Checks, once all layers of storage are known, that every key belongs to a container. */
 export function checkAllOpened(keys: readonly LuksKey[], context: DeviceContext): void {
   const stray = keys.find(({ device }) => resolveDevice(device, context)?.type !== 'crypto_LUKS');
   if (stray === undefined) return;
   const known = context.filesystems.filter(({ type }) => type === 'crypto_LUKS').map(nameOf);
-  throw new Hyper2kvmError('inspect.luks-device', `${stray.device} is no LUKS container of this VM`, {
-    advice: `guest.luks.device names it as the guest does (/dev/sda3, UUID=…). ${known.length === 0 ? 'The VM has none.' : `The VM has: ${known.join(', ')}.`}`,
+  throw new Hyper2kvmError('inspect.luks-device', `${stray.device} is not a LUKS container of this VM`, {
+    advice: `Set guest.luks.device to the guest’s name for it (/dev/sda3, UUID=…). ${known.length === 0 ? 'The VM has none.' : `The VM has: ${known.join(', ')}.`}`,
   });
 }
 
 const nameOf = ({ device, uuid }: Filesystem) => (uuid === null ? device : `${device} (UUID=${uuid})`);
 
-/** A key file that an editor ended with a newline opens what was made without. */
+/**
+ * Opens a container. If the key file ends with a newline, which an editor may have added, the key without it
+ * is tried too.
+ */
 async function openContainer(devices: BlockDevices, { device, name }: Unlocked, key: Buffer): Promise<void> {
   const keys = key.at(-1) === 0x0a ? [key, key.subarray(0, -1)] : [key];
   try {

@@ -18,7 +18,7 @@ const PLAN_FILE = 'plan.json';
 const DIFF_FILE = 'plan.diff';
 
 /**
- * Decides what FIX is to do, from the snapshot alone: no appliance, no clock. The same input gives the same
+ * Decides what FIX will do, from the snapshot alone: no appliance, no clock. The same input gives the same
  * bytes of plan.json and plan.diff.
  */
 export const planStage: Stage<PlanInput, PlanOutput> = {
@@ -29,7 +29,7 @@ export const planStage: Stage<PlanInput, PlanOutput> = {
   dependsOn: (options) => ({ fix: options.config.fix }),
   enabled: (options) => options.kind === 'vm',
   async run(context, input) {
-    // Refuses here, before anything is written, what no machine of ours runs.
+    // Refuses an architecture that we have no machine for, before anything is written.
     machineArchitecture(input.inspect.identity.architecture);
     const request: PlanRequest = { ...(await requestOf(context, input)), warnings: input.inspect.warnings };
     const { plan, json, diff } = await runInThread<PlanAnswer>(THREAD, request, {

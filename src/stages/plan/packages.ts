@@ -7,9 +7,9 @@ import { GUEST_ARCHITECTURES } from '../../machine/architecture.js';
 import type { Identity } from '../../model/identity.js';
 
 /**
- * The operator's packages for this guest: of `<distro>-<version>`, `<distro>-<major>` or `<distro>`, the
- * first that is there. Empty without a package of qemu-guest-agent among them. Throws
- * `plan.packages-unreadable`.
+ * Returns the operator's packages for this guest, from the first directory that exists of
+ * `<distro>-<version>`, `<distro>-<major>` and `<distro>`. Empty if qemu-guest-agent is not among them.
+ * Throws `plan.packages-unreadable`.
  */
 export async function readPackages(
   directory: string,
@@ -19,7 +19,7 @@ export async function readPackages(
   const there = await list(directory);
   const { os_distro: distro, os_version: version } = identity;
   const names = [`${distro}-${version}`, `${distro}-${version.replace(/\..*$/, '')}`, distro];
-  // Compared with what is there, so no name that a guest calls itself leads out of the directory.
+  // Compared with existing names, so that a name from the guest cannot lead out of the directory.
   const name = names.find((candidate) => there.includes(candidate));
   if (name === undefined) return { directory, files: [] };
   const own = join(directory, name);
@@ -31,8 +31,8 @@ export async function readPackages(
 }
 
 /**
- * `name_version_amd64.deb`, `name-version.x86_64.rpm`; packages for every architecture are `all` and
- * `noarch`.
+ * True for `name_version_amd64.deb` or `name-version.x86_64.rpm`; packages for every architecture are `all`
+ * and `noarch`.
  */
 function fits(file: string, architecture: string): boolean {
   if (!/^[A-Za-z0-9][\w.+~%:-]*$/.test(file)) return false;

@@ -5,10 +5,10 @@ import { terminalLine } from '../../text/escape-terminal.js';
 import { unifiedDiff } from '../../text/line-diff.js';
 
 /**
- * `plan.diff`: each change with its reasons as `#` lines (patch(1) passes them over), the files' texts as
- * unified diffs from the guest as it is to the guest as it will be. What would end a line or steer a terminal
- * is shown as an escape, in texts and names: no guest can forge a line of it. The exact texts are in
- * plan.json.
+ * Returns `plan.diff`: each change with its reasons as `#` lines (which patch(1) ignores), and the files'
+ * texts as unified diffs from the guest as it is to the guest after FIX. Characters that would end a line or
+ * control a terminal are escaped, in texts and names, so that no guest can forge a line of it. The exact
+ * texts are in plan.json.
  */
 export function planDiff({ operations, warnings }: Pick<Plan, 'operations' | 'warnings'>): string {
   const changes = new Map<string, Operation[]>();

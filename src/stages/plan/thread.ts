@@ -14,14 +14,14 @@ export interface PlanRequest {
   warnings: Plan['warnings'];
 }
 
-/** `json` and `diff` are what plan.json and plan.diff hold. */
+/** `json` and `diff` are the contents of plan.json and plan.diff. */
 export interface PlanAnswer {
   plan: Plan;
   json: string;
   diff: string;
 }
 
-/** Characters of plan.json. Plans of real guests have some tens of thousands. */
+/** Characters of plan.json. Plans of real guests have tens of thousands. */
 const LARGEST_PLAN = 16 * 1024 * 1024;
 
 await answerThread(async ({ snapshot, guest, warnings }: PlanRequest): Promise<PlanAnswer> => {
@@ -41,7 +41,7 @@ function tooLarge({ operations }: Plan): Hyper2kvmError {
     `the plan has ${operations.length} operations and more than 16 MiB of text`,
     {
       advice:
-        'No real guest needs as much: its configuration may be damaged or hostile. Convert it with fix.mode = "none".',
+        'No real guest needs that much: its configuration may be damaged or hostile. Convert it with fix.mode = "none".',
     },
   );
 }

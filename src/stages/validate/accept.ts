@@ -4,8 +4,8 @@ import { BOOT_WARNINGS, type Boot } from '../../model/boot.js';
 import type { ValidateOutput } from './output.js';
 
 /**
- * The policy on a boot: `validate.required` for the boot itself, `validate.require` for what came up with it.
- * Pure.
+ * Applies the policy on a boot: `validate.required` for the boot itself, `validate.require` for what came up
+ * with it. Pure.
  */
 export function acceptBoot({ boot }: ValidateOutput, { config }: JobOptions): Hyper2kvmError | null {
   if (boot === null) return null;
@@ -32,7 +32,7 @@ function incomplete({ code, message }: Boot['warnings'][number]): Hyper2kvmError
     code,
     `The converted VM booted, but not with all that validate.require asks for: ${message}`,
     {
-      advice: `See boot/boot.json and boot/serial.log. Where it is right so, \`retry --set validate.require=\` without "${what}"; the VM is not booted again for that.`,
+      advice: `See boot/boot.json and boot/serial.log. If that is intended, run \`retry --set validate.require=\` without "${what}"; it does not boot the VM again.`,
     },
   );
 }
@@ -40,10 +40,10 @@ function incomplete({ code, message }: Boot['warnings'][number]): Hyper2kvmError
 function notReported(require: readonly string[]): Hyper2kvmError {
   return new Hyper2kvmError(
     'validate.not-reported',
-    `The converted VM booted, but did not say anything of its ${require.join(', ')} (validate.require)`,
+    `The converted VM booted, but did not report its ${require.join(', ')} (validate.require)`,
     {
       advice:
-        'Only a guest with systemd reports them. Set validate.require = [] in its job.toml to go by the boot alone.',
+        'Only a guest with systemd reports them. Set validate.require = [] in its job.toml to accept the boot alone.',
     },
   );
 }

@@ -1,6 +1,6 @@
 /**
- * Boots run side by side as `shared`; one that failed under load is tried again `alone`: it waits for the
- * others to end, and no other begins until it has ended.
+ * Lets boots run side by side as `shared`. One that failed under load is repeated as `alone`: it waits for
+ * the others to end, and no other begins until it has ended.
  */
 export class BootGate {
   #running = 0;

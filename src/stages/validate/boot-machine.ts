@@ -14,21 +14,21 @@ import { type BootResult, bootOnce } from './boot.js';
 
 export interface MachineBoot {
   machine: Machine;
-  /** Null: BIOS. */
+  /** Null for a BIOS. */
   uefi: UefiImages | null;
   /**
-   * By disk of the machine: its size, and the layer with FIX's evidence, null where there is none. Absolute
-   * paths.
+   * For each disk of the machine, its size and the overlay with FIX's additions for the boot test, null
+   * without one. Absolute paths.
    */
   disks: readonly { size: number; evidence: string | null }[];
-  /** How the boot of such a guest looks. */
+  /** What the boot of such a guest looks like. */
   patterns: BootPatterns;
   /**
-   * The guest reports what came up, and that is waited for; without its unit the evidence layer is a serial
-   * console.
+   * True if the guest reports what came up, which the test then waits for. Without that unit, the overlay
+   * only adds a serial console.
    */
   hasEvidence: boolean;
-  /** Where the log and the pictures go. */
+  /** Where the log and the screenshots are written. */
   directory: string;
 }
 
@@ -39,11 +39,11 @@ export interface Booted {
 
 const SCRATCH_DIRECTORY = 'validate';
 /**
- * Beside the guest's memory: translated code (1 GiB at most), stacks and malloc arenas of the threads, mapped
- * libraries and firmware.
+ * In addition to the guest's memory: translated code (1 GiB at most), stacks and malloc arenas of the
+ * threads, mapped libraries and firmware.
  */
 const QEMU_ADDRESS_SPACE = 8 * 1024 ** 3;
-/** The evidence unit waits a minute for an address; without KVM its shell is slow too. */
+/** The guest's unit waits a minute for an address; without KVM its shell is slow too. */
 const EVIDENCE_SECONDS = { kvm: 75, tcg: 120 } as const;
 const PERCENT: Record<BootLevel, number> = {
   none: 0,
@@ -56,18 +56,17 @@ const PERCENT: Record<BootLevel, number> = {
 };
 const STEP: Record<BootLevel, string> = {
   none: 'starting the machine',
-  firmware: 'firmware runs',
-  bootloader: 'boot loader runs',
-  kernel: 'kernel runs',
-  root: 'root file system mounted',
-  userspace: 'services start',
-  login: 'login prompt is there',
+  firmware: 'firmware is running',
+  bootloader: 'boot loader is running',
+  kernel: 'kernel is running',
+  root: 'root filesystem mounted',
+  userspace: 'services are starting',
+  login: 'login prompt reached',
 };
 
 /**
- * Boots the machine once. KVM that passed its probe may still fail on a real guest: then everybody goes on
- * with TCG, but not where the user demands KVM. A guest of another architecture than the host's is always
- * emulated.
+ * Boots the machine once. If KVM passed its probe but fails on a real guest, all boots use TCG from then on,
+ * unless the user demands KVM. A guest whose architecture is not the host's is always emulated.
  */
 export async function bootMachine(context: StageContext, request: MachineBoot): Promise<Booted> {
   const wanted = isNative(request.machine.architecture) ? context.options.config.validate.accelerator : 'tcg';
@@ -84,7 +83,7 @@ export async function bootMachine(context: StageContext, request: MachineBoot): 
     if (!mayFallBack || !KVM_ERRORS.has(code)) throw error;
     demote(message);
   }
-  context.log.warn('KVM failed: boot is tested without it');
+  context.log.warn('KVM failed: testing the boot without it');
   return { result: await boot(context, request, 'tcg'), accelerator: 'tcg' };
 }
 
@@ -132,7 +131,7 @@ async function boot(
   return result;
 }
 
-/** Makes an empty layer for each disk. */
+/** Creates an empty overlay for each disk, thrown away after the boot. */
 async function throwAway(
   disks: MachineBoot['disks'],
   scratch: string,
@@ -147,7 +146,7 @@ async function throwAway(
   return layers;
 }
 
-/** Leaves `boot/`: a failed job keeps it. */
+/** Removes everything but `boot/`, which a failed job keeps. */
 export async function removeScratch(context: Pick<StageContext, 'workDirectory'>): Promise<void> {
   await rm(join(context.workDirectory, SCRATCH_DIRECTORY), { recursive: true, force: true });
 }

@@ -17,18 +17,18 @@ import { BootRecogniser, type RecogniserLimits, type Verdict } from './recognise
 
 export interface BootRequest {
   architecture: Architecture;
-  /** The machine (machine/qemu-arguments.ts). */
+  /** The machine's arguments (machine/qemu-arguments.ts). */
   args: readonly string[];
-  /** Where `serial.log` and `screen-*.png` go. */
+  /** Where `serial.log` and `screen-*.png` are written. */
   directory: string;
-  /** For files of the moment. */
+  /** For temporary files. */
   scratch: string;
-  /** The files that the machine's disks are built on. */
+  /** The files that the machine's disks are based on. */
   readable: readonly string[];
-  /** Most address space of QEMU, bytes. */
+  /** Limit on QEMU's address space, bytes. */
   memoryBytes?: number;
   limits: RecogniserLimits;
-  /** How the boot of such a guest looks. */
+  /** What the boot of such a guest looks like. */
   patterns: BootPatterns;
   signal: AbortSignal;
   onLevel(level: BootLevel): void;
@@ -37,25 +37,25 @@ export interface BootRequest {
 export interface BootResult
   extends Pick<Boot, 'level' | 'seconds' | 'command_line' | 'evidence' | 'screens'> {
   outcome: Verdict;
-  /** The guest's own report, raw; null when it gave none. */
+  /** The guest's own report as text; null if it gave none. */
   guestText: string | null;
 }
 
 const REAP_MILLISECONDS = 2_000;
 const TICK_MILLISECONDS = 1000;
-/** A picture costs 30 ms to encode: not every second. */
+/** A screenshot takes 30 ms to encode, so there is not one every second. */
 const PICTURE_TICKS = 5;
 const TEXT_TICKS = 2;
 /** IBM VGA: 32 KiB of text memory. */
 const TEXT_MEMORY = { val: 0xb8000, size: 0x8000 };
 const SERIAL_LOG_BYTES = 16 * 1024 * 1024;
-/** A boot writes some tens of MB into its throw-away layer; a guest that writes this much fills the host. */
+/** A boot writes tens of MB to its overlay; a guest that writes this much would fill the host's disk. */
 const OVERLAY_BYTES = 8 * 1024 ** 3;
 
 /**
- * Boots the machine once, watches it to its verdict, leaves the console and the pictures in `directory`.
- * Throws when the test itself fails: `qemu.start`, `validate.qemu-died`, `host.enospc`, `qmp.timeout`; a
- * guest that does not boot is a result.
+ * Boots the machine once, watches it until there is a verdict, and leaves the console log and the screenshots
+ * in `directory`. Throws if the test itself fails: `qemu.start`, `validate.qemu-died`, `host.enospc`,
+ * `qmp.timeout`. A guest that does not boot is a result, not an error.
  */
 export async function bootOnce(request: BootRequest): Promise<BootResult> {
   const log = new CappedLog(join(request.directory, 'serial.log'));
@@ -139,7 +139,7 @@ class Watch {
     }
   }
 
-  /** The prompt that gave the verdict takes a moment to be drawn. */
+  /** Takes a last screenshot after a pause: the prompt that gave the verdict takes a moment to be drawn. */
   async lastPicture(): Promise<void> {
     await sleep(TICK_MILLISECONDS, undefined, { signal: this.#request.signal });
     await this.#keepPicture('screen-end.png', this.#recogniser.level);
@@ -182,7 +182,7 @@ class Watch {
     this.screens.push({ file, at_seconds: this.#at(), level });
   }
 
-  /** Digest of what is on the screen. */
+  /** Returns a digest of the screen. */
   async #takePicture(): Promise<string> {
     await this.#qemu.qmp.execute('screendump', { filename: this.#pictureFile, format: 'png' });
     return createHash('sha256')
@@ -195,7 +195,7 @@ class Watch {
   }
 }
 
-/** A serial console on disk, whole up to its cap. */
+/** Writes a serial console to disk, up to a limit. */
 class CappedLog {
   readonly #stream: WriteStream;
   readonly #failure: Promise<void>;
@@ -204,7 +204,7 @@ class CappedLog {
   constructor(path: string) {
     this.#stream = createWriteStream(path, { mode: 0o600 });
     this.#failure = finished(this.#stream);
-    // Reported by end(); without this a full disk would be an unhandled rejection before it.
+    // end() reports it; without this handler, a full disk would be an unhandled rejection before that.
     this.#failure.catch(() => {});
   }
 
@@ -222,7 +222,7 @@ class CappedLog {
   }
 }
 
-/** Sums of QEMU's `query-blockstats` over the machine's drives. */
+/** Sums QEMU's `query-blockstats` over the machine's drives. */
 export function blockTotals(reply: unknown): { operations: number; readBytes: number } {
   let operations = 0;
   let readBytes = 0;
@@ -241,7 +241,8 @@ function died(qemu: Qemu, cause: unknown): Hyper2kvmError {
   const { code, signal } = qemu.exit() ?? { code: null, signal: null };
   const how = signal === null ? `code ${code}` : `signal ${signal}`;
   return new Hyper2kvmError('validate.qemu-died', `QEMU ended during the boot (${how}): ${qemu.messages()}`, {
-    advice: 'Look for the out-of-memory killer in the kernel log; otherwise report this with the job log.',
+    advice:
+      'Check the kernel log for the out-of-memory killer; if it was not that, report this with the job log.',
     retryable: true,
     cause,
   });

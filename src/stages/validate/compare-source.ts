@@ -9,7 +9,7 @@ import { compareImages } from '../../tools/qemu-img.js';
 import { convertOutput } from '../convert/output.js';
 import { flattenOutput } from '../flatten/output.js';
 
-/** What is left of the pipeline where there is no guest: nothing was inspected, planned or fixed. */
+/** The outputs that exist for data disks, for which nothing is inspected, planned or fixed. */
 export const dataInput = z.object({
   flatten: flattenOutput,
   inspect: z.null(),
@@ -20,8 +20,8 @@ export const dataInput = z.object({
 export type DataInput = z.infer<typeof dataInput>;
 
 /**
- * Reads source and result once more and compares every byte: the proof for a disk that has nothing to boot.
- * Rejects with `validate.content-differs`.
+ * Reads source and result once more and compares every byte: the proof for a disk that cannot boot. Rejects
+ * with `validate.content-differs`.
  */
 export async function compareContent(context: StageContext, input: DataInput): Promise<Content> {
   const started = performance.now();
@@ -48,8 +48,8 @@ export async function compareContent(context: StageContext, input: DataInput): P
 }
 
 function differs(file: string): Hyper2kvmError {
-  return new Hyper2kvmError('validate.content-differs', `the content of ${file} is not that of the source`, {
+  return new Hyper2kvmError('validate.content-differs', `the content of ${file} differs from the source`, {
     advice:
-      'The storage under the work directory or the source’s is not reliable: look at the kernel log, then retry from CONVERT.',
+      'The storage under the work directory or the source is unreliable: check the kernel log, then retry from CONVERT.',
   });
 }

@@ -2,25 +2,22 @@ import { StringDecoder } from 'node:string_decoder';
 import { withoutEscapes, withoutUnfinishedEscape } from '../../text/terminal-escapes.js';
 
 /**
- * Longer lines are cut: no message that matters is longer, a guest may send megabytes without a line end, and
- * the patterns' work grows with the square of it. Of a line without an end the last characters are kept:
- * prompts stand there.
+ * Longer lines are cut. No relevant message is longer, a guest may send megabytes without a line end, and
+ * matching takes quadratic time in the length. Of a line without an end the last characters are kept, because
+ * prompts are there.
  */
 export const MAX_LINE = 512;
-/** An escape sequence that is longer is none. */
+/** A longer escape sequence is not one. */
 const MAX_UNFINISHED = 2048;
 
-/**
- * Positioning (`H`, `f`) and clearing (`J`) begin a new line for the reader; everything else of ECMA-48 is
- * colour or noise.
- */
+/** Positioning (`H`, `f`) and clearing (`J`) begin a new line; everything else of ECMA-48 is removed. */
 const LINE_ENDS = /\n|\r(?!\n|$)/;
 const CURSOR = /\x1b\[[0-9;]*[HfJ]/g;
 const CONTROLS = /[\x00-\x08\x0b-\x1f\x7f]/g;
 
 /**
- * A serial console as lines of plain text, from chunks cut anywhere (inside a character, an escape sequence,
- * a line). Prompts have no line end: `tail` is the text after the last one.
+ * Splits a serial console into lines of plain text, from chunks cut anywhere (inside a character, an escape
+ * sequence, a line). Prompts have no line end: `tail` is the text after the last one.
  */
 export class ConsoleLines {
   readonly #decoder = new StringDecoder('utf8');
@@ -46,16 +43,16 @@ function plain(text: string): string {
   return withoutEscapes(text).replace(CONTROLS, '').trimEnd();
 }
 
-/** A verbose boot with systemd's debugging says a megabyte or two. */
+/** A verbose boot with systemd's debugging prints a megabyte or two. */
 const BURST_BYTES = 4 * 1024 * 1024;
 const BYTES_PER_SECOND = 128 * 1024;
-/** Read in one turn of the event loop: lines of one character cost most. */
+/** Processed in one turn of the event loop; one-character lines take the longest. */
 const TURN_BYTES = 16 * 1024;
 
 /**
- * Gives a console's chunks to `use`, a few KiB in each turn of the event loop: `BURST_BYTES` at once, and
- * then so many a second. A guest that says more says nothing that a boot is known by, so what is beyond is
- * left out, the oldest first: a prompt stands at the end.
+ * Passes a console's chunks to `use`, a few KiB in each turn of the event loop: up to `BURST_BYTES` at once,
+ * then a limited rate. What a guest prints beyond that does not identify a boot and is dropped, oldest first,
+ * because a prompt is at the end.
  */
 export class ConsoleFeed {
   readonly #use: (chunk: Buffer, at: number) => void;
@@ -67,7 +64,7 @@ export class ConsoleFeed {
     this.#use = use;
   }
 
-  /** `at`: seconds since power-on. */
+  /** `at` is in seconds since power-on. */
   push(chunk: Buffer, at: number): void {
     this.#left = Math.min(BURST_BYTES, this.#left + Math.max(0, at - this.#at) * BYTES_PER_SECOND);
     this.#at = at;
@@ -78,7 +75,7 @@ export class ConsoleFeed {
     this.#next();
   }
 
-  /** The first of them at once: a verdict may hang on it. */
+  /** Processes the first chunk at once, because a verdict may depend on it. */
   #next(): void {
     const next = this.#waiting.shift();
     if (next === undefined) return;
@@ -91,9 +88,9 @@ const COLUMNS = 80;
 const CELL_BYTES = 2;
 
 /**
- * The text of a VGA text buffer (80 columns, a character and an attribute byte a cell; IBM VGA, memory from
- * 0xb8000). The kernel scrolls by moving the start within the 32 KiB, so all of it is read. Null when it is
- * not text: in a graphics mode the window shows pixels.
+ * Decodes the text of a VGA text buffer (80 columns, a character and an attribute byte for each cell; IBM
+ * VGA, memory from 0xb8000). The kernel scrolls by moving the start within the 32 KiB, so all of it is read.
+ * Null if it is not text: in a graphics mode the window contains pixels.
  */
 export function decodeVgaText(memory: Buffer): string | null {
   let visible = 0;
@@ -103,7 +100,7 @@ export function decodeVgaText(memory: Buffer): string | null {
     const code = memory[cell * CELL_BYTES] ?? 0;
     const printable = code >= 0x20 && code < 0x7f;
     if (printable && code !== 0x20) visible++;
-    // Frames of GRUB's menu are code page 437's lines, 0xb3 to 0xda.
+    // Frames of GRUB's menu are the line characters of code page 437, 0xb3 to 0xda.
     if (!printable && code !== 0 && !(code >= 0xb0 && code <= 0xdf)) strange++;
     text += printable ? String.fromCharCode(code) : ' ';
     if ((cell + 1) % COLUMNS === 0) text += '\n';

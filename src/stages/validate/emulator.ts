@@ -7,9 +7,7 @@ import type { Failure } from './other-failures.js';
 /** `uefi` is null for a machine with a BIOS. */
 export type Emulator = { failure: null; uefi: UefiImages | null } | { failure: Failure };
 
-/**
- * Returns what this host boots `machine` with, or why it cannot: its QEMU or its firmware is not installed.
- */
+/** Returns the emulator for `machine` on this host, or a failure if QEMU or the firmware is not installed. */
 export async function findEmulator(machine: Pick<Machine, 'architecture' | 'firmware'>): Promise<Emulator> {
   const { architecture } = machine;
   const { program, debian } = architecture.qemu;
@@ -17,7 +15,7 @@ export async function findEmulator(machine: Pick<Machine, 'architecture' | 'firm
     const packages = machine.firmware === 'uefi' ? `${debian} ${architecture.uefi.debian}` : debian;
     return failed(
       'no-emulator',
-      `The boot was not tried: ${program} is not installed.`,
+      `The boot was not tested: ${program} is not installed.`,
       `apt install ${packages}`,
     );
   }
@@ -28,12 +26,12 @@ export async function findEmulator(machine: Pick<Machine, 'architecture' | 'firm
   const { debian: deb, fedora } = architecture.uefi;
   return failed(
     'no-uefi-firmware',
-    `The boot was not tried: ${name} is not installed.`,
+    `The boot was not tested: ${name} is not installed.`,
     `Debian: apt install ${deb}; Fedora: dnf install ${fedora}`,
   );
 }
 
 function failed(signature: string, meaning: string, command: string): Emulator {
-  const advice = `Install it (${command}) and retry the job; or set validate.required = false to deliver the VM without this proof.`;
+  const advice = `Install it (${command}) and retry the job; or set validate.required = false to deliver the VM without a boot test.`;
   return { failure: { signature, meaning, advice } };
 }

@@ -32,17 +32,17 @@ export type ValidateInput = z.infer<typeof vmInput>;
 const validateInput = z.union([vmInput, dataInput]);
 
 const BOOT_DIRECTORY = 'boot';
-/** A failure that load explains is tried a second time, alone; no third. */
+/** A failure that load could explain is repeated once, with no other boot beside it. */
 const MAX_ATTEMPTS = 2;
-/** Under TCG the machine's own vCPUs are this much load. */
+/** With TCG, the machine's own vCPUs cause this much load. */
 const BUSY_LOAD_PER_CPU = 2;
 
 const gate = new BootGate();
 
 /**
- * Boots the converted VM on throw-away layers, and says with evidence how far it came; whether that is enough
- * is decided by `accept`. A data disk is compared with its source instead. The delivered disks are opened
- * read-only.
+ * Boots the converted VM on overlays that are thrown away, and reports with evidence how far it came;
+ * `accept` decides whether that is enough. A data disk is compared with its source instead. The delivered
+ * disks are opened read-only.
  */
 export const validateStage: Stage<ValidateInput | DataInput, ValidateOutput> = {
   name: 'validate',
@@ -102,7 +102,7 @@ async function bootVm(context: StageContext, input: ValidateInput, directory: st
   return report(machine, input, booted, attempts);
 }
 
-/** The delivered VM, but for memory and CPUs: its own may be more than this host has to spare. */
+/** Returns the delivered VM except for memory and CPUs, of which this host may not have enough to spare. */
 function testMachine({ workDirectory, options }: StageContext, input: ValidateInput): Machine {
   const { memory_mib: memoryMib, smp: vcpus } = options.config.validate;
   const machine = machineOf({
@@ -127,7 +127,10 @@ async function bootWithRetry(
       : gate.alone(context.signal, boot));
     const { result } = booted;
     if (attempts === MAX_ATTEMPTS || !worthAnother(result)) return { booted, attempts };
-    context.log.warn({ failure: result.outcome.failure?.signature }, 'boot is tried again alone');
+    context.log.warn(
+      { failure: result.outcome.failure?.signature },
+      'repeating the boot with no other boot beside it',
+    );
     await rename(join(directory, 'serial.log'), join(directory, `serial-attempt${attempts}.log`));
     for (const { file } of result.screens) await rm(join(directory, file), { force: true });
   }
@@ -149,7 +152,7 @@ function report(
   const { verdict } = result.outcome;
   return {
     verdict,
-    // A boot that failed has a failure instead.
+    // A failed boot has a failure instead.
     warnings: guest === null || verdict !== 'booted' ? [] : family.bootWarnings(guest, input.fix.network),
     level: result.level,
     seconds: result.seconds,
@@ -165,7 +168,7 @@ function report(
   };
 }
 
-/** This host cannot boot the machine: nothing is known of the guest. */
+/** Returns the result if this host cannot boot the machine: nothing is known about the guest. */
 function notTried({ firmware }: Machine, input: ValidateInput, failure: Failure): Boot {
   return {
     verdict: 'inconclusive',

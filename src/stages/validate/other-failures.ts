@@ -1,30 +1,30 @@
-/** Ends of a boot that are seen by time and by QEMU's events, whatever the guest prints. */
+/** Failures that are recognised by time and by QEMU's events, whatever the guest prints. */
 const OTHER = {
   'reboot-loop': {
-    meaning: 'The guest restarted itself three times without coming to its login.',
-    advice: 'boot/serial.log and the screenshots show how far each round came.',
+    meaning: 'The guest restarted itself three times without reaching its login prompt.',
+    advice: 'boot/serial.log and the screenshots show how far each attempt came.',
   },
   'powered-off': {
     meaning: 'The guest powered itself off while booting.',
-    advice: 'The end of boot/serial.log says who asked for it.',
+    advice: 'The end of boot/serial.log shows what requested it.',
   },
   'cpu-stopped': {
     meaning: 'QEMU stopped the virtual CPU because of an internal error.',
-    advice: 'Try validate.accelerator = "tcg": the host’s virtualization does not run this guest.',
+    advice: 'Try validate.accelerator = "tcg": the host’s virtualization cannot run this guest.',
   },
   watchdog: {
-    meaning: 'The guest’s watchdog fired: it hangs.',
+    meaning: 'The guest hung: its watchdog fired.',
     advice: 'boot/serial.log shows what it did last.',
   },
   stalled: {
     meaning: 'No activity: no console output, no change on the screen, no disk access.',
-    advice: 'The last screenshot and the end of boot/serial.log show where it stands.',
+    advice: 'The last screenshot and the end of boot/serial.log show where it stopped.',
   },
   inconclusive: {
     meaning:
       'Could not tell whether it booted: the time limit passed while it was still active, or it gave no readable output.',
     advice:
-      'Raise validate.timeout_seconds; for a guest without a readable console look at the last screenshot and set validate.required = false.',
+      'Raise validate.timeout_seconds; for a guest without a readable console, check the last screenshot and set validate.required = false.',
   },
 } as const;
 

@@ -1,10 +1,7 @@
 import { z } from 'zod';
 import { bootSchema, contentSchema } from '../../model/boot.js';
 
-/**
- * Of a VM: the boot, and the directory of its evidence. Of a data disk: the comparison, and nothing is called
- * booted.
- */
+/** For a VM, the boot and the directory of its evidence. For a data disk, the comparison; `boot` is null. */
 export const validateOutput = z.object({
   boot: bootSchema.nullable(),
   directory: z.string().nullable(),

@@ -5,10 +5,11 @@ import { ConsoleLines } from './console.js';
 import { type Failure, type OtherSignature, otherFailure } from './other-failures.js';
 
 export interface RecogniserLimits {
-  /** Longest boot, seconds. */
+  /** Time limit of a boot, in seconds. */
   timeoutSeconds: number;
   /**
-   * How long to wait after the login prompt for what the guest says of itself; 0 when nothing in it would.
+   * How long to wait after the login prompt for the guest's report; 0 if the guest has no unit that prints
+   * one.
    */
   evidenceSeconds: number;
 }
@@ -19,8 +20,8 @@ export interface Activity {
   /** Bytes read so far from all disks. */
   readBytes: number;
   /**
-   * Digest of the picture. A blinking cursor alternates between known ones: only one never seen before is
-   * movement.
+   * Digest of the screen. A blinking cursor alternates between known ones, so only a new digest counts as
+   * activity.
    */
   picture: string | null;
 }
@@ -28,44 +29,44 @@ export interface Activity {
 export interface Verdict {
   verdict: Boot['verdict'];
   failure: Failure | null;
-  /** The same boot may go well on an idle host. */
+  /** The same boot may succeed on an idle host. */
   underLoad: boolean;
 }
 
 type Evidence = Boot['evidence'][number];
 type Source = 'serial' | 'screen' | 'firmware';
 
-/** No boot loader waits longer without any sign. */
+/** No boot loader waits longer without any sign of activity. */
 const LOADER_STALL_SECONDS = 90;
-/** dracut waits three minutes for its root in silence (rd.retry=180 and its timeout scripts). */
+/** dracut waits silently for its root for three minutes (rd.retry=180 and its timeout scripts). */
 const STALL_SECONDS = 240;
-/** Movement this recent makes a time-out inconclusive. */
+/** Activity this recent makes a time-out inconclusive. */
 const RECENT_SECONDS = 30;
 /** Firmware and boot loader together read less; a kernel with its initramfs reads more. */
 const KERNEL_READ_BYTES = 16 * 1024 * 1024;
 /** OVMF and shim's fallback each restart the machine once on a first boot. */
 const MAX_RESETS = 3;
-/** After a reset the text buffer still shows the round before. */
+/** After a reset, the text buffer still shows the previous boot. */
 const STALE_SCREEN_SECONDS = 3;
 const MAX_EVIDENCE_LINES = 20_000;
 
 /**
- * Tells how far a boot came and how it ended, from what QEMU shows. Pure: fed with bytes, text and events,
- * each with its time in seconds since power-on, and asked for the verdict as time goes on. A pass needs a
- * login prompt or the guest's own word; nothing else is one.
+ * Determines how far a boot came and how it ended, from what QEMU shows. Pure: it is fed with bytes, text and
+ * events, each with its time in seconds since power-on, and asked for the verdict as time passes. Only a
+ * login prompt or the guest's own report counts as success.
  */
 export class BootRecogniser {
   readonly #limits: RecogniserLimits;
   readonly #patterns: BootPatterns;
-  /** What is printed by the guest, not by its firmware or boot loader. */
+  /** What the guest prints, as opposed to its firmware or boot loader. */
   readonly #speaking: readonly LevelPattern[];
   readonly #serial = new ConsoleLines();
   readonly #firmware = new ConsoleLines();
-  /** Failures seen in this round, by the time of their first sign. */
+  /** Failures seen since the last reset, by the time of their first sign. */
   readonly #seen = new Map<Signature, number>();
   readonly #pictures = new Set<string>();
   readonly #evidence: Evidence[] = [];
-  /** In this round since the last reset, and in all. */
+  /** The level since the last reset, and the highest of all. */
   #level: BootLevel = 'none';
   #reached: BootLevel = 'none';
   #loginAt: number | null = null;
@@ -85,7 +86,7 @@ export class BootRecogniser {
     this.#speaking = patterns.levels.filter(({ level }) => rank(level) >= rank('kernel'));
   }
 
-  /** The furthest level of all rounds. */
+  /** The highest level over all resets. */
   get level(): BootLevel {
     return this.#reached;
   }
@@ -94,7 +95,7 @@ export class BootRecogniser {
     return this.#evidence;
   }
 
-  /** What the guest said of itself, markers included; null until it is complete. */
+  /** The guest's report, including markers; null until it is complete. */
   get guestText(): string | null {
     return this.#guestDone && this.#guestLines !== null ? this.#guestLines.join('\n') : null;
   }
@@ -105,13 +106,13 @@ export class BootRecogniser {
     if (this.#guestLines === null || this.#guestDone) this.#match(this.#serial.tail, 'serial', at);
   }
 
-  /** The firmware's debug port (SeaBIOS writes there what it shows on the screen). */
+  /** Output on the firmware's debug port, where SeaBIOS writes what it shows on the screen. */
   firmware(chunk: Buffer, at: number): void {
     this.#movedAt = at;
     for (const line of this.#firmware.push(chunk)) this.#match(line, 'firmware', at);
   }
 
-  /** The text on the screen, as long as the guest is in a text mode. */
+  /** The text on the screen while the guest is in a text mode. */
   screen(text: string, at: number): void {
     if (at - this.#resetAt < STALE_SCREEN_SECONDS) return;
     for (const line of text.split('\n')) this.#match(line, 'screen', at);
@@ -133,12 +134,12 @@ export class BootRecogniser {
     if (name === 'WATCHDOG') this.#ended = 'watchdog';
   }
 
-  /** QEMU stopped the machine by itself; `status` is query-status' word. */
+  /** QEMU stopped the machine; `status` is that of query-status. */
   stopped(status: string): void {
     if (status === 'internal-error') this.#ended ??= 'cpu-stopped';
   }
 
-  /** Null while it is open. */
+  /** Returns the verdict, or null while it is open. */
   verdict(at: number): Verdict | null {
     if (this.#ended === 'panicked') return failed(describe(this.#patterns.panic));
     if (this.#ended) return failed(otherFailure(this.#ended));
@@ -167,7 +168,9 @@ export class BootRecogniser {
     return failed(otherFailure('stalled'), true);
   }
 
-  /** A guest that has no console to speak on looks the same at its login prompt as a hung one. */
+  /**
+   * True if a guest without a console may have booted: at its login prompt it looks the same as a hung one.
+   */
   #maySilentlyRun(): boolean {
     if (!this.#serialSpeaks) return this.#activity.readBytes >= KERNEL_READ_BYTES;
     return this.#limits.evidenceSeconds === 0 && rank(this.#level) >= rank('userspace');

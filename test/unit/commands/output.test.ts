@@ -87,7 +87,7 @@ describe('the list', () => {
     expect(sinceTime('90m', undefined, now)).toBe('2026-05-04T10:30:00.000Z');
     expect(sinceTime('2d', undefined, now)).toBe('2026-05-02T12:00:00.000Z');
     expect(sinceTime('2026-05-01')).toBe('2026-05-01T00:00:00.000Z');
-    expect(() => sinceTime('soon')).toThrow(/is no time/);
+    expect(() => sinceTime('soon')).toThrow(/is not a valid time/);
   });
 });
 

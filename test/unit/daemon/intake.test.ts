@@ -18,7 +18,11 @@ const WRITTEN = 'still open for writing';
 async function crowd(
   written: readonly string[],
   others: readonly string[],
-  { work, restFactor = 0, maxCopies = 4 }: { work?: string; restFactor?: number; maxCopies?: number } = {},
+  {
+    work,
+    backoffFactor = 0,
+    maxCopies = 4,
+  }: { work?: string; backoffFactor?: number; maxCopies?: number } = {},
 ) {
   const directory = scratchDirectory();
   const at = (name: string) => join(directory, name);
@@ -44,7 +48,7 @@ async function crowd(
   for (const name of written) writers.push(await open(join(at('incoming'), name), 'r+'));
   const intake = new Intake({
     ...{ queue: parts.queue, admission: parts.admission, events: parts.events },
-    ...{ restFactor, maxCopies },
+    ...{ backoffFactor, maxCopies },
     config: () => config,
     log: silent,
     onJob: () => {},
@@ -108,7 +112,7 @@ describe('a drop whose claim fails', () => {
     async () => {
       const work = mkdtempSync('/dev/shm/h2k-test-');
       onTestFinished(() => rmSync(work, { recursive: true }));
-      const { intake, claimed, tries, until, incoming } = await crowd([], [], { work, restFactor: 1000 });
+      const { intake, claimed, tries, until, incoming } = await crowd([], [], { work, backoffFactor: 1000 });
       const stuck = join(incoming, 'a.raw');
       writeFileSync(stuck, Buffer.alloc(4096, 'a'));
       // Not even root may move it: that shows when it has been copied (or, on a busy machine, that it

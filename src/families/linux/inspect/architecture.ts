@@ -3,16 +3,16 @@ import { Hyper2kvmError } from '../../../errors/error.js';
 import { architectureOfElf } from '../../../machine/architecture.js';
 
 const PROGRAMS = ['/bin/sh', '/usr/bin/sh', '/bin/bash', '/sbin/init', '/usr/lib/systemd/systemd'];
-/** Up to `e_machine`. */
+/** The header up to and including `e_machine`. */
 const HEADER_BYTES = 20;
 
 /**
- * Returns what the programs in the guest are made for (ELF `e_machine`). Throws
+ * Returns the architecture that the guest's programs are built for (ELF `e_machine`). Throws
  * `inspect.unknown-architecture`.
  */
 export async function architecture(reader: GuestReader): Promise<string> {
   for (const program of PROGRAMS) {
-    // A named pipe would keep who reads it waiting.
+    // Reading a named pipe would block.
     if (!(await isFile(reader, program))) continue;
     const head = await reader.readAt(program, 0, HEADER_BYTES);
     if (head.length < HEADER_BYTES || head.toString('latin1', 0, 4) !== '\x7fELF') continue;

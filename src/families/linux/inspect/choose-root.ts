@@ -4,9 +4,9 @@ import type { Filesystem } from '../../../model/identity.js';
 import type { Root, RootSearch } from './roots.js';
 
 /**
- * The rule for several roots: one whose own fstab mounts itself at `/` before the others (a snapshot's names
- * what it was taken of), then the first disk's, then the largest. Null where there is none;
- * `inspect.duplicate-uuid` where nothing tells it from a copy.
+ * Returns the root that the VM boots, or null if there is none. First comes a root whose own fstab mounts
+ * itself at `/` (a snapshot's names its origin), then the one on the first disk, then the largest. Throws
+ * `inspect.duplicate-uuid` if nothing tells the root from a copy of it.
  */
 export function chooseRoot(search: RootSearch, filesystems: readonly Filesystem[]): Root | null {
   const [first] = [...search.roots].sort(
@@ -21,10 +21,10 @@ export function chooseRoot(search: RootSearch, filesystems: readonly Filesystem[
   return first;
 }
 
-/** Layers below a volume: a copy of one gives all that is in it twice, and LVM takes either. */
+/** Layers below a volume: a copy of one duplicates everything in it, and LVM may use either. */
 const CONTAINERS = new Set(['LVM2_member', 'crypto_LUKS']);
 
-/** FIX would change one of the copies, and the guest might start from the other. */
+/** Refuses a root that has copies: FIX would change one of them, and the guest might boot from another. */
 function refuseCopies(root: Root, { roots }: RootSearch, filesystems: readonly Filesystem[]): void {
   const own = find(root, filesystems);
   if (root.isSelfMounted && own?.disk !== null) return;
@@ -58,7 +58,7 @@ function refuseCopies(root: Root, { roots }: RootSearch, filesystems: readonly F
 export function duplicateUuid(name: string, devices: readonly string[]): Hyper2kvmError {
   return new Hyper2kvmError(
     'inspect.duplicate-uuid',
-    `${name} is on ${devices.join(' and ')}: nothing tells which of them the VM starts from`,
+    `${name} is on ${devices.join(' and ')}: cannot tell which of them the VM boots from`,
     {
       advice:
         'Drop the VM without the copied disk, or give the copy a UUID of its own in the guest (tune2fs -U random, xfs_admin -U generate, btrfstune -u, vgimportclone, cryptsetup luksUUID).',

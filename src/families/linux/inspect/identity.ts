@@ -4,8 +4,8 @@ import type { Identity } from '../../../model/identity.js';
 import { shortLines } from '../../../text/lines.js';
 
 /**
- * Everything INSPECT reads off the snapshot alone. Pure. Decided by what is there, not by the distribution's
- * name.
+ * Returns everything that INSPECT learns from the snapshot alone. Pure. Goes by what is installed, not by the
+ * name of the distribution.
  */
 export function identify(tree: GuestTree, partitions: Identity['partitions']) {
   const release = osRelease(tree);
@@ -26,7 +26,7 @@ export function identify(tree: GuestTree, partitions: Identity['partitions']) {
 
 type Release = Pick<Identity, 'os_distro' | 'os_version' | 'os_name'>;
 
-/** os-release(5); before it there was one file a distribution. */
+/** os-release(5); older distributions each have a file of their own. */
 function osRelease(tree: GuestTree): Release {
   const text = tree.text('/etc/os-release')?.text ?? tree.text('/usr/lib/os-release')?.text;
   if (text !== undefined) {
@@ -57,11 +57,11 @@ const OLD_RELEASE_FILES = [
   ['/etc/debian_version', 'debian'],
 ] as const;
 
-/** Partition types of an EFI system partition: GPT's, and the rare one of an MBR. */
+/** Partition types of an EFI system partition: the GPT type, and the rare MBR one. */
 export const ESP_TYPES: ReadonlySet<string> = new Set(['c12a7328-f81f-11d2-ba4b-00a0c93ec93b', '0xef']);
 export const ESP_MOUNTPOINTS = ['/boot/efi', '/efi', '/boot'] as const;
 
-/** UEFI: an EFI system partition that holds a loader. An ESP without one is no UEFI guest. */
+/** UEFI if an EFI system partition holds a loader; an ESP without one does not make a UEFI guest. */
 function firmware(tree: GuestTree, partitions: Identity['partitions']): Identity['firmware'] {
   const hasEsp = partitions.some((table) =>
     table.partitions.some((partition) => ESP_TYPES.has(partition.type)),
@@ -69,7 +69,7 @@ function firmware(tree: GuestTree, partitions: Identity['partitions']): Identity
   return hasEsp && espLoaders(tree).length > 0 ? 'uefi' : 'bios';
 }
 
-/** Paths of all EFI programs on the mounted ESP. */
+/** Returns the paths of all EFI programs on the mounted ESP. */
 function espLoaders(tree: GuestTree): string[] {
   return ESP_MOUNTPOINTS.flatMap((mountpoint) =>
     tree
@@ -84,7 +84,7 @@ function bootloader(tree: GuestTree): Identity['bootloader'] {
   const any = (...paths: string[]) => paths.some((path) => tree.exists(path));
   if (any('/boot/grub/grub.cfg', '/boot/grub2/grub.cfg')) return 'grub2';
   if (ESP_MOUNTPOINTS.some((esp) => any(`${esp}/loader/loader.conf`, `${esp}/loader/entries`))) {
-    // BLS entries in /boot/loader belong to GRUB where it is there; that was answered above.
+    // If GRUB were there, BLS entries in /boot/loader would be its own; that case was handled above.
     return 'systemd-boot';
   }
   if (any('/boot/grub/menu.lst', '/boot/grub/grub.conf', '/etc/grub.conf')) return 'grub-legacy';
@@ -106,7 +106,7 @@ function initSystem(tree: GuestTree): string {
   return tree.exists('/etc/inittab') ? 'sysvinit' : 'unknown';
 }
 
-/** Every backend that has a configuration of its own, in a fixed order. */
+/** Returns every backend that has a configuration, in a fixed order. */
 function networkManagers(tree: GuestTree): string[] {
   const has = (directory: string, pattern: RegExp) => tree.list(directory).some((name) => pattern.test(name));
   const found: [string, boolean][] = [
@@ -129,7 +129,7 @@ function ifupdown(tree: GuestTree): boolean {
     '/etc/network/interfaces',
     ...tree.list('/etc/network/interfaces.d').map((name) => `/etc/network/interfaces.d/${name}`),
   ];
-  // Line by line: over all of a file the leading spaces would be tried at each of its line ends.
+  // Matched line by line: on the whole file, the leading spaces would be tried again at every line end.
   const lines = files.flatMap((file) => shortLines(tree.text(file)?.text ?? ''));
   return lines.some((line) => /^\s*iface\s+(?!lo\b)\S+/.test(line));
 }

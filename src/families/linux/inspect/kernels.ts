@@ -14,20 +14,20 @@ import { sectionPath } from '../../../guest/unified-image.js';
 import type { Kernel } from '../../../model/identity.js';
 import type { UnifiedImage } from './unified-images.js';
 
-/** A larger initramfs is not read: real ones stay under 200 MiB. */
+/** A larger initramfs is not read; real ones stay below 200 MiB. */
 const MAX_INITRAMFS_BYTES = 256 * 1024 * 1024;
-/** Of all initramfs files together: their lists are kept until the end. */
+/** Limit over all initramfs files together, because their listings are kept until the end. */
 const MAX_ENTRIES = 150_000;
-/** Distributions keep two to five. */
+/** Distributions keep two to five kernels. */
 const MAX_KERNELS = 100;
-/** Each kernel has one, and one for each loader that it was copied for. */
+/** Each kernel has one, and another for each loader that it was copied for. */
 const MAX_INITRAMFS = 200;
 
 /**
- * Every installed kernel (and, by guest path, what its initramfs lists): a directory of modules with a kernel
- * image that belongs to it. A module directory without an image (left behind by a removed kernel) is no
- * kernel. Of one that is in a unified image, what has no initramfs of its own is where the image was made
- * from.
+ * Returns every installed kernel and, by guest path, the listing of its initramfs. A kernel is a directory of
+ * modules with a matching image; a module directory without one is left over from a removed kernel. If the
+ * kernel is also in a unified image, a copy without its own initramfs is only the input that the image was
+ * built from, and is skipped.
  */
 export async function readKernels(
   reader: GuestReader,
@@ -100,7 +100,7 @@ async function list(
   const unread = (unreadable: string) => {
     return { size, segments: [], files: [], directories: [], links: {}, texts: {}, unreadable };
   };
-  // A device node's size is 0, and /dev/zero never ends: downloading it would fill the host's disk.
+  // A device node has size 0, and reading /dev/zero would fill the host's disk.
   if (stat?.type !== 'file') return unread('not a regular file');
   if (size > MAX_INITRAMFS_BYTES) return unread(`larger than ${MAX_INITRAMFS_BYTES} bytes`);
   const copy = join(workDirectory, 'initramfs.part');
@@ -117,8 +117,8 @@ async function list(
 }
 
 /**
- * The places a kernel is started from: its own in /boot, and each copy that kernel-install made for a loader
- * that reads only the ESP. A copy has an initramfs of its own, and it is the one that boots. Pure.
+ * Returns the places that a kernel is booted from: its own in /boot, and each copy that kernel-install made
+ * for a loader that reads only the ESP. A copy has its own initramfs, and that one boots. Pure.
  */
 export function kernelFiles(
   tree: GuestTree,
@@ -140,9 +140,7 @@ export function kernelFiles(
 
 const IMAGE_NAME = /^(vmlinu[xz]|bzImage|kernel|Image|linux)/;
 
-/**
- * True where /boot or the ESP has any kernel, one without modules (all built in) and unified images included.
- */
+/** True if /boot or the ESP has any kernel, including unified images and kernels without modules. */
 export function hasKernelImage(tree: GuestTree): boolean {
   return (
     tree.list('/boot').some((name) => IMAGE_NAME.test(name) && !tree.isDirectory(`/boot/${name}`)) ||
@@ -153,8 +151,8 @@ export function hasKernelImage(tree: GuestTree): boolean {
 }
 
 /**
- * `/boot/vmlinuz-<version>`; Arch and Alpine name by flavour, Fedora keeps one beside the modules,
- * systemd-boot in a directory of the entry's.
+ * Returns a kernel's image: `/boot/vmlinuz-<version>`. Arch and Alpine name it by flavour, Fedora keeps one
+ * beside the modules, and systemd-boot has a directory for each entry.
  */
 function findImage(tree: GuestTree, version: string, modules: string): string | null {
   return firstFile(tree, [
@@ -187,7 +185,9 @@ function findInitramfs(tree: GuestTree, version: string, modules: string): strin
   ]);
 }
 
-/** `initrd` first, then Debian's `initrd.img-<version>` and the like. */
+/**
+ * Returns the initramfs files of an entry: `initrd` first, then Debian's `initrd.img-<version>` and the like.
+ */
 function initramfsIn(tree: GuestTree, entry: string): string[] {
   return tree
     .list(entry)
@@ -195,17 +195,20 @@ function initramfsIn(tree: GuestTree, entry: string): string[] {
     .map((name) => `${entry}/${name}`);
 }
 
-/** Arch's `pkgbase` (`linux-lts`), Alpine's suffix (`6.6.1-0-lts` → `lts`). */
+/**
+ * Returns the names that stand for a kernel: Arch's `pkgbase` (`linux-lts`), Alpine's suffix (`6.6.1-0-lts` →
+ * `lts`).
+ */
 function flavours(tree: GuestTree, version: string, modules: string): string[] {
   const pkgbase = tree.text(`${modules}/pkgbase`)?.text.trim();
   const suffix = version.match(/-([a-z]+)$/)?.[1];
   return [pkgbase, suffix].filter((flavour) => flavour !== undefined && flavour !== '') as string[];
 }
 
-/** Names in /boot that are looked at for each kernel. */
+/** Limit on the names in /boot that are tried for each kernel. */
 const MAX_TOKENS = 1000;
 
-/** The Boot Loader Specification's type 1 places: `<boot>/<machine or token>/<version>/`. */
+/** Returns the directories of Boot Loader Specification type 1: `<boot>/<machine or token>/<version>/`. */
 function entryDirectories(tree: GuestTree, version: string): string[] {
   return ['/boot/efi', '/efi', '/boot'].flatMap((boot) =>
     tree

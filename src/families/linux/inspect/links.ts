@@ -3,22 +3,22 @@ import type { SnapshotCollector } from '../../../access/snapshot-collector.js';
 import { refusal, type Warnings } from '../../../access/tolerate.js';
 import type { GuestTree } from '../../../guest/tree.js';
 
-/** Larger files are no configuration. */
+/** A larger file is not configuration. */
 const MAX_BYTES = 1024 * 1024;
 const MAX_HOPS = 40;
-/** Each step of a link costs a call, 0.2 s without KVM. */
+/** Each step of a link costs a call, which takes 0.2 s without KVM. */
 const MAX_STEPS = 400;
-/** A directory that a link leads to: of a larger one only this many files are taken. */
+/** Limit on the files taken from a directory that a link leads to. */
 const MAX_NAMES = 64;
-/** More of them say nothing more. */
+/** More of them would add nothing. */
 const MAX_WARNINGS = 20;
 
-/** What INSPECT needs before it mounts the rest of the system. */
+/** Files that INSPECT needs before it mounts the rest of the system. */
 const EARLY = ['/etc/fstab', '/etc/crypttab', '/etc/mdadm.conf', '/etc/mdadm/mdadm.conf'];
 
 /**
- * Files in /etc that a fixer may change, and directories of such files: a link to nowhere in their place
- * would be passed over in silence.
+ * Files in /etc that a fixer may change, and directories of such files: a dangling link in their place would
+ * go unnoticed.
  */
 const CHANGEABLE = new RegExp(
   `^/etc/(${[
@@ -33,7 +33,7 @@ const CHANGEABLE = new RegExp(
   ].join('|')})$`,
 );
 const BOOT = /^\/(boot|efi)(\/|$)/;
-/** A mask of systemd, udev and the like. */
+/** The target of a link that masks a file of systemd, udev and the like. */
 const NOTHING = '/dev/null';
 
 interface Walk {
@@ -42,13 +42,13 @@ interface Walk {
   steps: number;
 }
 
-/** Brings what fstab and its kin are links to into the snapshot, which has /etc so far. */
+/** Adds the targets of fstab and similar links to the snapshot, which holds only /etc so far. */
 export async function followEarlyLinks(reader: GuestReader, collector: SnapshotCollector): Promise<void> {
   const walk = { reader, collector, steps: 0 };
   for (const path of EARLY) if (isUnread(collector.tree(), path)) await follow(walk, path);
 }
 
-/** Where the directory at `path` really is in the guest; `path` itself where it is none. */
+/** Returns the real path of the directory at `path` in the guest; `path` itself if it is not one. */
 export async function realDirectory(
   reader: GuestReader,
   collector: SnapshotCollector,
@@ -60,8 +60,8 @@ export async function realDirectory(
 }
 
 /**
- * Brings what links of changeable files and of /boot lead to into the snapshot: inside the guest, and only on
- * what is mounted. A file that would be changed and cannot be reached is warned of.
+ * Adds to the snapshot what links of changeable files and of /boot lead to, inside the guest and on mounted
+ * filesystems only. Warns about a file that a fixer would change and that cannot be reached.
  */
 export async function followLinks(
   reader: GuestReader,
@@ -84,8 +84,8 @@ export async function followLinks(
 }
 
 /**
- * True for a file whose text the snapshot does not have, and for a link to one or to nothing that it knows. A
- * mask is no file.
+ * True for a file whose text is not in the snapshot, and for a link to such a file or to nothing known. A
+ * mask does not count.
  */
 function isUnread(tree: GuestTree, path: string): boolean {
   const entry = tree.lstat(path);
@@ -95,13 +95,13 @@ function isUnread(tree: GuestTree, path: string): boolean {
 }
 
 function unread(path: string, why: string) {
-  const message = `${path} is not looked at and not changed: ${why}`;
+  const message = `${path} was not read and will not be changed: ${why}`;
   return { fixer: 'inspect', code: 'inspect.unread', message };
 }
 
 /**
- * Walks as the kernel does, from the guest's root; what the snapshot does not know is asked for, one
- * component after the other.
+ * Resolves a path as the kernel does, from the guest's root. Components that the snapshot lacks are read from
+ * the guest one by one.
  */
 async function follow(walk: Walk, path: string): Promise<void> {
   let parts = path.split('/').filter((part) => part !== '');
@@ -130,8 +130,8 @@ async function follow(walk: Walk, path: string): Promise<void> {
 }
 
 /**
- * Where the link at `here` leads; null where it is none, undefined where nothing is there. What is found goes
- * into the snapshot.
+ * Returns the target of the link at `here`; null if it is not a link, undefined if nothing is there. What is
+ * found goes into the snapshot.
  */
 async function targetOf(walk: Walk, here: string, isLast: boolean): Promise<string | null | undefined> {
   const known = walk.collector.entry(here);
@@ -141,7 +141,7 @@ async function targetOf(walk: Walk, here: string, isLast: boolean): Promise<stri
   return take(walk, here);
 }
 
-/** As `targetOf`, of what the snapshot does not know. */
+/** Like `targetOf`, for what is not in the snapshot. */
 async function take(walk: Walk, path: string): Promise<string | null | undefined> {
   const { reader, collector } = walk;
   if (++walk.steps > MAX_STEPS) return undefined;
@@ -164,7 +164,7 @@ async function take(walk: Walk, path: string): Promise<string | null | undefined
   }
 }
 
-/** Its files; what is below them is not configuration. */
+/** Takes the files of a directory; what is deeper is not configuration. */
 async function takeDirectory(walk: Walk, directory: string): Promise<void> {
   const names = await walk.reader.list(directory);
   for (const name of names.slice(0, MAX_NAMES)) await take(walk, `${directory}/${name}`);

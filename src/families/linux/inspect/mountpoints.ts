@@ -4,7 +4,7 @@ import type { GuestTree } from '../../../guest/tree.js';
 import type { Filesystem } from '../../../model/identity.js';
 import type { RootCandidate } from '../../base/inspection.js';
 
-/** The filesystems of `devices` with the places where the guest's fstab mounts them. Pure. */
+/** Returns the filesystems of `devices` with the mount points from the guest's fstab. Pure. */
 export function withMountpoints(
   tree: GuestTree,
   devices: DeviceContext,

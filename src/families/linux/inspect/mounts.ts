@@ -9,14 +9,15 @@ import type { RootCandidate } from '../../base/inspection.js';
 import { duplicateUuid } from './choose-root.js';
 import { ESP_MOUNTPOINTS, ESP_TYPES } from './identity.js';
 
-/** Only what holds configuration or kernels is mounted: data filesystems stay untouched. */
+/** Mount points with configuration or kernels. Data filesystems are not mounted. */
 const SYSTEM_MOUNTPOINTS = ['/usr', '/boot', '/boot/efi', '/efi', '/var'];
 const MOUNTABLE = new Set(['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'vfat', 'f2fs', 'jfs', 'reiserfs']);
 
 /**
- * Mounts, read-only and below the root that is mounted already, what the guest’s fstab mounts and an ESP that
- * fstab does not mention (systemd's GPT auto-discovery, or nothing at all). `tree` has /etc. Returns them in
- * mount order. `inspect.unmountable` for /usr and /boot; another that cannot be mounted is warned of.
+ * Mounts, read-only and below the root that is mounted already, what the guest's fstab mounts and an ESP that
+ * fstab does not mention (it has systemd's GPT auto-discovery, or nothing at all). `tree` has /etc. Returns
+ * the mounts in order. Throws `inspect.unmountable` for /usr and /boot; any other that cannot be mounted
+ * gives a warning.
  */
 export async function mountSystem(
   reader: GuestReader,
@@ -31,9 +32,9 @@ export async function mountSystem(
       await reader.mount(mount, 'ro');
       mounts.push(mount);
     };
-    // The plan would be wrong without the kernels or the programs.
+    // Without the kernels or the programs the plan would be wrong.
     if (NEEDED.has(mount.mountpoint)) return needed(mounting, mount);
-    const message = (reason: string) => `${mount.mountpoint} (${mount.device}) was not looked at: ${reason}`;
+    const message = (reason: string) => `${mount.mountpoint} (${mount.device}) was not examined: ${reason}`;
     await tolerate(mounting, { warnings, message });
   };
   for (const mount of fstabMounts(tree, devices, root)) await add(mount);
@@ -57,7 +58,7 @@ async function needed(mounting: () => Promise<void>, { device, mountpoint }: Mou
   }
 }
 
-/** The system's other mounts by its fstab, in mount order. Pure. */
+/** Returns the system's other mounts from its fstab, in mount order. Pure. */
 function fstabMounts(tree: GuestTree, devices: DeviceContext, root: RootCandidate): Mount[] {
   const mounts = new Map<string, Mount>();
   for (const { spec, mountpoint, options } of parseFstab(tree.text('/etc/fstab')?.text ?? '')) {
@@ -85,13 +86,13 @@ function findEsp(devices: DeviceContext): string | null {
 }
 
 /**
- * The first of the ESP's usual places that is there; /boot only when it is empty, as a mount over it would
- * hide the kernels.
+ * Returns the first usual place of an ESP that exists; /boot only if it is empty, because a mount over it
+ * would hide the kernels.
  */
 async function espPlace(reader: GuestReader, mounts: readonly Mount[]): Promise<string | null> {
   for (const place of ESP_MOUNTPOINTS) {
     if (mounts.some(({ mountpoint }) => mountpoint === place)) continue;
-    // Nothing is mounted over a link.
+    // A link must not be mounted over.
     if ((await reader.lstat(place))?.type !== 'directory') continue;
     if (place !== '/boot' || (await reader.list(place)).length === 0) return place;
   }

@@ -7,19 +7,19 @@ import type { Detection, RootCandidate } from '../../base/inspection.js';
 
 export interface Root extends RootCandidate {
   /**
-   * True where its own fstab mounts this very filesystem and subvolume at `/`; a snapshot's fstab names the
-   * one it was taken of.
+   * True if its own fstab mounts this filesystem and subvolume at `/`. The fstab of a snapshot names its
+   * origin.
    */
   isSelfMounted: boolean;
   /**
-   * What its fstab mounts at `/`, and the copies that have the same name where this root is one of them;
-   * empty where it is the only one.
+   * The name that its fstab mounts at `/`, and all filesystems with that name, if there are several and this
+   * root is one of them; null otherwise.
    */
   sharesName: { spec: string; devices: string[] } | null;
 }
 
 const ROOT_TYPES = new Set(['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'f2fs', 'jfs', 'reiserfs']);
-/** Where snapper, timeshift and the like keep read-only copies of a root: never the system that boots. */
+/** Where snapper, timeshift and the like keep read-only copies of a root, which are never what boots. */
 const SNAPSHOT_PATH = /(^|\/)(\.snapshots|timeshift-btrfs|snapshots?|@snapshots)(\/|$)/i;
 
 export interface RootSearch {
@@ -28,7 +28,7 @@ export interface RootSearch {
 }
 
 /**
- * Looks at every filesystem for a Linux root. Mounted read-only: a dirty journal is replayed into the
+ * Searches every filesystem for a Linux root, mounted read-only: a dirty journal is replayed into the
  * overlay, never into the source.
  */
 export async function findRoots(
@@ -38,7 +38,8 @@ export async function findRoots(
 ): Promise<RootSearch> {
   const search: RootSearch = { roots: [], unmountable: [] };
   const isSnapshot = ({ snapshot_of }: Filesystem) => snapshot_of !== undefined;
-  // Mounting one replays its journal into it: only where nothing else mounts itself.
+  // Mounting a snapshot replays its journal into it, so snapshots are searched only if no other root mounts
+  // itself.
   const [first, later] = [filesystems.filter((other) => !isSnapshot(other)), filesystems.filter(isSnapshot)];
   await look(reader, first, search, { filesystems, controllers });
   if (!search.roots.some(({ isSelfMounted, sharesName }) => isSelfMounted || sharesName !== null))
@@ -62,8 +63,8 @@ async function look(
 }
 
 /**
- * Mount options of each tree that may be a root: the filesystem itself, on btrfs its subvolumes too. Empty
- * where it cannot be mounted.
+ * Returns the mount options of each tree that may be a root: the filesystem itself and, on btrfs, its
+ * subvolumes. Empty if it cannot be mounted.
  */
 async function subvolumesOf(
   reader: GuestReader,
@@ -84,7 +85,10 @@ async function subvolumesOf(
   }
 }
 
-/** The root that is there, or null. What cannot be read is noted: another filesystem may have the system. */
+/**
+ * Returns the root that is there, or null. What cannot be read is recorded, as another filesystem may have
+ * the system.
+ */
 async function lookInside(
   reader: GuestReader,
   place: Candidate,
@@ -107,11 +111,11 @@ async function lookInside(
 interface Candidate {
   filesystem: Filesystem;
   options: string;
-  /** Number of the btrfs subvolume that the options name. */
+  /** ID of the btrfs subvolume that the options select. */
   subvolume?: number;
 }
 
-/** `candidate` is mounted. */
+/** Describes a candidate that is mounted. */
 async function describeRoot(
   reader: GuestReader,
   candidate: Candidate,
@@ -130,7 +134,7 @@ async function describeRoot(
 /** A larger one is not in the snapshot either. */
 const MAX_FSTAB_BYTES = 1024 * 1024;
 
-/** Empty where it cannot be read: then it tells nothing, and INSPECT warns of it later. */
+/** Empty if it cannot be read: it then decides nothing, and INSPECT warns about it later. */
 async function readFstab(reader: GuestReader): Promise<string> {
   try {
     const stat = await reader.stat('/etc/fstab');
@@ -142,7 +146,7 @@ async function readFstab(reader: GuestReader): Promise<string> {
   }
 }
 
-/** The name of `/` in a root's fstab, where it means copies of the root as well as the root. Pure. */
+/** Returns the name of `/` in a root's fstab if it names copies of the root as well as the root. Pure. */
 function sharedName(fstab: string, { device }: Filesystem, context: DeviceContext): Root['sharesName'] {
   for (const { spec, mountpoint } of parseFstab(fstab)) {
     if (mountpoint !== '/') continue;
@@ -153,8 +157,8 @@ function sharedName(fstab: string, { device }: Filesystem, context: DeviceContex
 }
 
 /**
- * A line for `/` without `subvol=` means the default subvolume, which is what is mounted without options.
- * Pure.
+ * True if an fstab mounts this tree at `/`. A line without `subvol=` means the default subvolume, which is
+ * what gets mounted without options. Pure.
  */
 export function mountsItself(
   fstab: string,
@@ -174,7 +178,7 @@ export function mountsItself(
   });
 }
 
-/** A root has /etc and programs; /boot or /home alone have not. */
+/** A root has /etc and programs; a /boot or /home has not. */
 function looksLikeRoot(names: readonly string[]): boolean {
   const has = (name: string) => names.includes(name);
   return has('etc') && (has('usr') || has('bin')) && (has('sbin') || has('lib') || has('usr'));

@@ -17,7 +17,7 @@ import {
 import { unifiedImagePaths } from '../../../guest/unified-image-paths.js';
 import type { Kernel } from '../../../model/identity.js';
 
-/** A larger one is not read: real ones stay under 200 MiB. */
+/** A larger image is not read; real ones stay below 200 MiB. */
 const MAX_IMAGE_BYTES = 256 * 1024 * 1024;
 const MAX_IMAGES = 100;
 const MAX_COMMAND_LINE_BYTES = 64 * 1024;
@@ -26,17 +26,17 @@ const MAX_VERSION_BYTES = 256;
 export interface UnifiedImage {
   /** Guest path. */
   path: string;
-  /** Of the kernel inside; null where the image does not say. */
+  /** Of the kernel inside; null if the image does not name it. */
   version: string | null;
   signed: boolean;
-  /** Null where the loader gives it. */
+  /** Null if the boot loader passes it. */
   commandLine: Buffer | null;
-  /** Null where it has none. */
+  /** Null if the image has none. */
   initramfs: InitramfsListing | null;
 }
 
 /**
- * Reads every unified kernel image of the ESP. One that cannot be read is told of in `warnings`: it may not
+ * Reads every unified kernel image on the ESP. One that cannot be read is named in `warnings`, because it may
  * be what boots.
  */
 export async function readUnifiedImages(
@@ -48,7 +48,7 @@ export async function readUnifiedImages(
   const seen = new Set<string>();
   for (const [index, path] of unifiedImagePaths(tree).entries()) {
     const stat = await reader.stat(path);
-    // Two names of one file: an ESP that is mounted twice, a link.
+    // Two names of the same file: an ESP that is mounted twice, or a link.
     const identity = `${stat?.device}:${stat?.inode}`;
     if (stat !== null && seen.has(identity)) continue;
     seen.add(identity);
@@ -62,15 +62,15 @@ export async function readUnifiedImages(
             : null;
     const result = refused ?? (await readOne(reader, path, workDirectory, signal));
     if (typeof result !== 'string') images.push(...result);
-    // Under the firmware's default name it is most likely a boot loader.
+    // A file under the firmware's default name is most likely a boot loader.
     else if (!isDefaultName(path)) warnings.push(unread(path, result));
   }
   return images;
 }
 
 /**
- * None for a program that holds no kernel (a boot loader under the default name); a text for what cannot be
- * read.
+ * Returns no image for a program that holds no kernel (a boot loader under the default name), and the reason
+ * for an image that cannot be read.
  */
 async function readOne(
   reader: GuestReader,
@@ -119,7 +119,7 @@ async function describe(path: string, bytes: Buffer, signal: AbortSignal): Promi
 const CHANGEABLE = ['.cmdline', '.initrd'];
 const isDefaultName = (path: string) => /\/BOOT\/[^/]+$/i.test(path);
 
-/** dracut's own images before its version 060 do not name it. */
+/** Images that dracut before 060 built do not name it. */
 function versionOf(uname: Buffer | null, linux: Buffer | null): string | null {
   const text =
     uname === null ? null : withoutNuls(uname.subarray(0, MAX_VERSION_BYTES)).toString('latin1').trim();
@@ -127,9 +127,7 @@ function versionOf(uname: Buffer | null, linux: Buffer | null): string | null {
   return /^[\w.+~-]+$/.test(text) ? text : null;
 }
 
-/**
- * The tree with each image's command line as a file of its own, which the fixers see and change as any other.
- */
+/** Returns the tree with each image's command line as a file, which fixers read and change like any other. */
 export function withCommandLines(tree: GuestTree, images: readonly UnifiedImage[]): GuestTree {
   const draft = tree.draft();
   for (const { path, commandLine } of images) {
@@ -141,7 +139,7 @@ export function withCommandLines(tree: GuestTree, images: readonly UnifiedImage[
   return draft;
 }
 
-/** Images whose initramfs cannot be given drivers. */
+/** Returns the images whose initramfs cannot be given drivers. */
 export function withoutKernel(images: readonly UnifiedImage[], kernels: readonly Kernel[]): Warnings {
   return images
     .filter(({ path }) => kernels.every(({ image }) => image !== path))

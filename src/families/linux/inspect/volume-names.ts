@@ -7,9 +7,9 @@ type Volumes = Pick<Storage, 'unlocked' | 'arrays'>;
 type Names = readonly (readonly [name: string, device: string])[];
 
 /**
- * The guest's own names of volumes that the appliance knows under another: crypttab(5) for containers,
- * mdadm.conf(5) and the superblock's name for arrays. `/dev/mapper/cryptroot` → `/dev/mapper/luks-<uuid>`,
- * `/dev/md0` → `/dev/md127`. Pure.
+ * Returns the guest's own names of volumes that have other names in the appliance: crypttab(5) for
+ * containers, mdadm.conf(5) and the name in the superblock for arrays. `/dev/mapper/cryptroot` →
+ * `/dev/mapper/luks-<uuid>`, `/dev/md0` → `/dev/md127`. Pure.
  */
 export function volumeAliases(
   tree: GuestTree,
@@ -31,7 +31,7 @@ function containers(tree: GuestTree, context: DeviceContext, unlocked: Volumes['
   });
 }
 
-/** `ARRAY /dev/md0 metadata=1.2 UUID=…`; the device may stand without its directory. */
+/** Names from lines `ARRAY /dev/md0 metadata=1.2 UUID=…`; the device may be given without its directory. */
 function configuredArrays(tree: GuestTree, arrays: Volumes['arrays']): Names {
   const lines = ['/etc/mdadm/mdadm.conf', '/etc/mdadm.conf'].flatMap((path) => fields(tree, path));
   return lines.flatMap(([keyword, device = '', ...words]) => {
@@ -43,7 +43,7 @@ function configuredArrays(tree: GuestTree, arrays: Volumes['arrays']): Names {
   });
 }
 
-/** `host:root` makes /dev/md/root, `host:0` /dev/md0 as well. */
+/** `host:root` gives /dev/md/root, and `host:0` also gives /dev/md0. */
 function superblockNames(arrays: Volumes['arrays']): Names {
   return arrays.flatMap((array) =>
     array.name === '' ? [] : aliasesOf(array.name.replace(/^.*:/, ''), array),
@@ -51,8 +51,8 @@ function superblockNames(arrays: Volumes['arrays']): Names {
 }
 
 /**
- * The array's own names, and those of its partitions: mdadm's udev rules put a `p` before the number where
- * the name ends in a digit.
+ * Returns the names of the array and of its partitions: mdadm's udev rules put a `p` before the number if the
+ * name ends in a digit.
  */
 function aliasesOf(name: string, { device, partitions }: Volumes['arrays'][number]): Names {
   return namesOf(name).flatMap((own) => [
@@ -69,10 +69,10 @@ function namesOf(name: string): string[] {
   return number === undefined ? [`/dev/md/${name}`] : [`/dev/md${number}`, `/dev/md/${number}`];
 }
 
-/** Each is looked for among all volumes. */
+/** Each of these lines is compared with all volumes. */
 const MAX_LINES = 5_000;
 
-/** The words of each line that is no comment. */
+/** Returns the words of each line that is not a comment. */
 function fields(tree: GuestTree, path: string): string[][] {
   return shortLines(tree.text(path)?.text ?? '')
     .slice(0, MAX_LINES)

@@ -10,7 +10,7 @@ import { mountSystem } from './mounts.js';
 import { volumeAliases } from './volume-names.js';
 
 /**
- * Programs, kernels and archives are not configuration: their names are enough. Patterns as GNU tar's
+ * Programs, kernels and archives are not configuration, so only their names are taken. Patterns as GNU tar's
  * `--exclude` takes them.
  */
 const BOOT_EXCLUDES = [
@@ -69,7 +69,7 @@ const DPKG_EXCLUDES = [
   './*-old',
   './cmethopt',
 ];
-/** What cloud-init keeps of an instance, without users' data, which has secrets, and without what it has run. */
+/** Not captured of cloud-init's record of its instance: user data, which has secrets, and what has run. */
 const CLOUD_EXCLUDES = [
   './handlers',
   './scripts',
@@ -85,7 +85,7 @@ const CLOUD_EXCLUDES = [
   '*.pkl',
   '*.json',
 ];
-/** Of these the names are wanted, at any depth. */
+/** Directories of which the names are taken, at any depth. */
 const NAME_DIRECTORIES = [
   '/usr/bin',
   '/usr/sbin',
@@ -106,7 +106,7 @@ interface Snapshot {
   devices: DeviceContext;
 }
 
-/** Mounts the system below `root` and takes all of its configuration that a fixer looks at. */
+/** Mounts the system below `root` and captures all of its configuration that a fixer reads. */
 export async function takeSnapshot(
   reader: GuestReader,
   root: RootCandidate,
@@ -115,7 +115,7 @@ export async function takeSnapshot(
 ): Promise<Snapshot> {
   await reader.mount({ ...root, mountpoint: '/' }, 'ro');
   const collector = new SnapshotCollector(reader);
-  // Only the top level: which of /bin, /lib, /sbin are links decides where everything else really is.
+  // Only the top level: it shows which of /bin, /lib and /sbin are links to somewhere else.
   await collector.capture({ directory: '/', excludes: ['./*/*'] });
   await collector.capture({ directory: '/etc', excludes: ETC_EXCLUDES });
   await followEarlyLinks(reader, collector);
@@ -133,12 +133,12 @@ export async function takeSnapshot(
   await collector.capture({ directory: `${lib}/modules`, excludes: MODULES_EXCLUDES });
   await collector.capture({ directory: '/var/lib/dpkg', excludes: DPKG_EXCLUDES });
   for (const directory of NAME_DIRECTORIES) {
-    // Through a linked top directory (/bin → usr/bin) the same names would come twice.
+    // Through a linked top directory (/bin → usr/bin) the same names would be listed twice.
     const top = directory.slice(0, `${directory}/`.indexOf('/', 1));
     if (collector.tree().lstat(top)?.type !== 'symlink') await collector.names(directory);
   }
   if (boot !== '/boot') await collector.names(boot);
-  // Debian 11 and Ubuntu 18.04 may have systemd in a /lib of its own, SLES 12 in /usr/lib beside such a /lib.
+  // Debian 11 and Ubuntu 18.04 may have systemd in a separate /lib, SLES 12 in /usr/lib although it has one.
   for (const path of new Set(['/usr/lib/os-release', '/usr/lib/systemd/systemd', `${lib}/systemd/systemd`]))
     await collectFile(reader, collector, path);
   if (collector.tree().isDirectory('/etc/cloud')) await captureCloudInit(reader, collector);
@@ -160,7 +160,7 @@ async function captureCloudInit(reader: GuestReader, collector: SnapshotCollecto
 
 const MAX_FILE_BYTES = 64 * 1024;
 
-/** A single file outside of the bulk directories; of an executable the name alone. */
+/** Adds a single file outside of the bulk directories; of an executable only its name. */
 async function collectFile(reader: GuestReader, collector: SnapshotCollector, path: string): Promise<void> {
   const stat = await reader.stat(path);
   if (stat?.type !== 'file') return;

@@ -6,35 +6,35 @@ import type { NetworkExpectation } from '../../base/family.js';
 import type { NamePattern } from './patterns.js';
 
 /**
- * An interface as one file of the guest knows it. `mac` is the hardware's, lower case, where the file ties
- * one to the name.
+ * An interface as one file of the guest describes it. `mac` is the card's own, in lower case, if the file
+ * ties one to the name.
  */
 export interface ConfiguredInterface {
   name: string;
   mac: string | null;
 }
 
-/** A network card of the VM, by its own description. */
+/** A network card of the VM, from its own description. */
 export interface Card {
-  /** Lower case. */
+  /** In lower case. */
   mac: string | null;
-  /** VMware's slot number; null where it is not known. */
+  /** VMware's slot number; null if unknown. */
   slot: number | null;
-  /** The one that VMware would have given it; null where its slot is known. */
+  /** The slot that VMware would assign; null if the real one is known. */
   likelySlot: number | null;
-  /** `vmxnet3`, lower case; null where it is not known. */
+  /** `vmxnet3`, in lower case; null if unknown. */
   model: string | null;
 }
 
 export interface NetworkContext {
   tree: GuestTree;
-  /** In the description's order; empty when there is none. */
+  /** In the description's order; empty without a description. */
   cards: readonly Card[];
-  /** MACs of the VM's NICs by its own description, lower case; empty when there is none. */
+  /** MACs of the VM's NICs from its own description, in lower case; empty without one. */
   hardwareMacs: readonly string[];
   /** All physical interfaces that the guest configures, with the MACs they were bound to. */
   interfaces: readonly ConfiguredInterface[];
-  /** The driver that the new VM's NIC has: `virtio_net`. */
+  /** The driver of the new VM's NICs: `virtio_net`. */
   driver: string;
 }
 
@@ -47,51 +47,56 @@ interface Unpinned {
 export interface NetworkBackend {
   name: string;
   /**
-   * The physical interfaces that it configures: no loopback, aliases, VLANs, bonds or bridges, but the ports
-   * of those.
+   * Returns the physical interfaces that it configures: no loopback, aliases, VLANs, bonds or bridges, but
+   * the ports of those.
    */
   interfaces(tree: GuestTree): ConfiguredInterface[];
-  /** Conditions on names by which it configures cards without naming them. */
+  /** Returns the patterns by which it selects cards without naming them. */
   patterns?(tree: GuestTree): NamePattern[];
-  /** What the interfaces that are brought up at boot are configured to have. */
+  /** Returns the addresses configured on the interfaces that are brought up at boot. */
   expects?(tree: GuestTree): NetworkExpectation;
-  /** Takes back what holds only on the old hypervisor: its drivers, bus addresses, MACs that no NIC has. */
+  /**
+   * Removes what matches only on the old hypervisor: its drivers, bus addresses, and MACs that no NIC has.
+   */
   unpin?(context: NetworkContext): Unpinned;
-  /** Operations that make every interface ask DHCP. A backend without it cannot do `fix.network = "dhcp"`. */
+  /**
+   * Returns the operations that switch every interface to DHCP. A backend without it does not support
+   * `fix.network = "dhcp"`.
+   */
   dhcp?(tree: GuestTree): Operation[];
 }
 
 export const NETWORK_FIXER = 'network';
 
-/** Drivers of the network cards that VMware, Hyper-V, VirtualBox and Xen show. */
+/** Drivers of the network cards that VMware, Hyper-V, VirtualBox and Xen provide. */
 export const OLD_DRIVER = /^(vmxnet3?|e1000e?|pcnet32|hv_netvsc|xen[_-]netfront)$/;
 
 const VIRTUAL =
   /^(lo|br[-_\d].*|(bond|bridge|team|vlan|virbr|docker|veth|tun|tap|wg|dummy|ppp|wlan|wwan|sit|gre|ib)[\d-].*)$/;
 
-/** Linux' IFNAMSIZ without the byte that ends the name. */
+/** IFNAMSIZ of Linux, without the terminating byte. */
 export const MAX_NAME = 15;
 
 /**
- * True for names that stand for a NIC: no alias (`eth0:1`), VLAN (`eth0.10`), pattern or virtual device, and
- * nothing that Linux takes for no name (of more than 15 characters, with a slash or a space).
+ * True for a name that can be a NIC's: no alias (`eth0:1`), VLAN (`eth0.10`), pattern or virtual device, and
+ * valid on Linux (at most 15 characters, no slash, no space).
  */
 export function isPhysicalName(name: string): boolean {
   return name.length <= MAX_NAME && /^[A-Za-z][\w-]*$/.test(name) && !VIRTUAL.test(name);
 }
 
-/** The NIC under an alias or VLAN by name: `eth0.10` and `eth0:1` → `eth0`. */
+/** Returns the name of the NIC below an alias or VLAN: `eth0.10` and `eth0:1` → `eth0`. */
 export const baseName = (name: string): string => name.replace(/[.:].*$/, '');
 
-/** `00:50:56:AA:bb:cc` or with dashes → lower case with colons; null for anything else. */
+/** `00:50:56:AA:bb:cc`, also with dashes → lower case with colons; null for anything else. */
 export function normaliseMac(text: string | undefined): string | null {
   const mac = text?.trim().replaceAll('-', ':').toLowerCase() ?? '';
   return /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(mac) ? mac : null;
 }
 
 /**
- * The addresses in a value such as `10.0.0.5/24, 10.0.0.1` or `["fd00::5/64"]`, without what is valid on any
- * host.
+ * Returns the addresses in a value such as `10.0.0.5/24, 10.0.0.1` or `["fd00::5/64"]`, without loopback and
+ * link-local ones.
  */
 export function addressesIn(text: string): string[] {
   return text.split(/[\s,;"'[\]]+/).flatMap((word) => {
@@ -100,14 +105,14 @@ export function addressesIn(text: string): string[] {
   });
 }
 
-/** An address as two texts of it can be compared; null for anything else. */
+/** Returns an address in its one comparable form; null for anything else. */
 export function shortAddress(text: string): string | null {
   if (isIP(text) === 4) return text;
-  // The URL standard writes IPv6 as RFC 5952 does.
+  // The URL standard formats IPv6 like RFC 5952.
   return isIP(text) === 6 && !text.includes('%') ? new URL(`http://[${text}]`).hostname.slice(1, -1) : null;
 }
 
-/** What several files expect together. */
+/** Merges the expectations of several files. */
 export function mergeExpectations(all: readonly NetworkExpectation[]): NetworkExpectation {
   return {
     addresses: [...new Set(all.flatMap(({ addresses }) => addresses))],
@@ -115,7 +120,7 @@ export function mergeExpectations(all: readonly NetworkExpectation[]): NetworkEx
   };
 }
 
-/** One entry a name, in order of first appearance; a known MAC goes before none. */
+/** Merges interfaces to one entry for each name, in order of first appearance; an entry with a MAC wins. */
 export function mergeInterfaces(all: readonly ConfiguredInterface[]): ConfiguredInterface[] {
   const merged = new Map<string, ConfiguredInterface>();
   for (const { name, mac } of all) merged.set(name, { name, mac: merged.get(name)?.mac ?? mac });
@@ -123,8 +128,8 @@ export function mergeInterfaces(all: readonly ConfiguredInterface[]): Configured
 }
 
 /**
- * What to say of `path`, whose `driver` picked some of the VM's cards: on KVM all have one driver. Null where
- * it picked all of them.
+ * Returns a warning if the `driver` in `path` selected only some of the VM's cards: on KVM all have the same
+ * driver.
  */
 export function widened(path: string, driver: string, { cards }: Pick<NetworkContext, 'cards'>): Warning[] {
   if (new Set(cards.map(({ model }) => model)).size < 2) return [];
@@ -132,7 +137,7 @@ export function widened(path: string, driver: string, { cards }: Pick<NetworkCon
   return [{ fixer: NETWORK_FIXER, code: 'network.pinned', message }];
 }
 
-/** True for a MAC that the VM's description says no NIC has. */
+/** True for a MAC that no NIC in the VM's description has. */
 export function isForeignMac(
   mac: string | null,
   { hardwareMacs }: Pick<NetworkContext, 'hardwareMacs'>,

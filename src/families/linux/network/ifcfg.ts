@@ -12,7 +12,7 @@ import {
   normaliseMac,
 } from './backend.js';
 
-/** Red Hat's and SUSE's directories of the same kind of file: shell assignments, one interface each. */
+/** Red Hat and SUSE use the same kind of file: shell assignments, one interface in each file. */
 const DIRECTORIES = ['/etc/sysconfig/network-scripts', '/etc/sysconfig/network'];
 const configurationFiles = (tree: GuestTree) =>
   DIRECTORIES.flatMap((directory) => filesIn(tree, directory, /^ifcfg-(?!lo$|template$)[\w.:-]+$/)).filter(
@@ -30,7 +30,9 @@ function assignments(text: string): Assignments {
   return Object.fromEntries(pairs);
 }
 
-/** Bonds, bridges, teams and VLANs are devices of their own; wireless and InfiniBand are no cards of a VM. */
+/**
+ * Bonds, bridges, teams and VLANs are virtual devices; wireless and InfiniBand cards do not exist in a VM.
+ */
 function isNic(values: Assignments): boolean {
   const type = (values.TYPE ?? values.DEVICETYPE ?? 'Ethernet').toLowerCase();
   const isVirtual =
@@ -42,7 +44,7 @@ function isNic(values: Assignments): boolean {
   return type === 'ethernet' && !isVirtual;
 }
 
-/** Red Hat's ONBOOT, which is yes without; SUSE's STARTMODE. */
+/** Red Hat's ONBOOT, which defaults to yes, or SUSE's STARTMODE. */
 function isAtBoot(values: Assignments): boolean {
   if (/^(wireless|infiniband)$/i.test(values.TYPE ?? '')) return false;
   return !/^no$/i.test(values.ONBOOT ?? '') && !/^(off|manual|ifplugd)$/i.test(values.STARTMODE ?? '');
@@ -51,18 +53,18 @@ function isAtBoot(values: Assignments): boolean {
 /** SUSE before 11 named the file after the card: `ifcfg-eth-id-00:50:56:…`. */
 const MAC_IN_NAME = /-id-(([0-9a-f]{2}:){5}[0-9a-f]{2})$/i;
 
-/** Names that Linux gives to cards. */
+/** Names that the kernel, systemd and biosdevname give to cards. */
 const GIVEN_NAME = /^(eth\d+|en[sopxPX][\dA-Za-z]+|em\d+|p\d+p\d+)([.:_]\w+)?$/;
 
 /**
- * True where the end of the file's name is the card's. On SUSE it always is; on Red Hat only without
- * NetworkManager, which names a file after its connection (`ifcfg-Wired_connection_1`) and leaves DEVICE out
- * where any card may be meant: there only what Linux calls a card counts.
+ * True if the suffix of the file's name is an interface name. On SUSE it always is. On Red Hat, NetworkManager
+ * names a file after its connection (`ifcfg-Wired_connection_1`) and omits DEVICE if any card will do, so there
+ * the suffix must look like a card's name.
  */
 const isName = (path: string, name: string): boolean =>
   !MAC_IN_NAME.test(name) && (path.startsWith(`${DIRECTORIES[1]}/`) || GIVEN_NAME.test(name));
 
-/** The cards under a VLAN, a bond or a bridge, which need no file of their own. */
+/** Returns the cards below a VLAN, bond or bridge; they need no file of their own. */
 function portsOf(values: Assignments): string[] {
   return Object.entries(values).flatMap(([key, value]) =>
     /^(PHYSDEV|ETHERDEVICE|BONDING_SLAVE\w*|BRIDGE_PORTS)$/.test(key)
@@ -81,7 +83,7 @@ export const ifcfg: NetworkBackend = {
       const values = assignments(tree.text(path)?.text ?? '');
       const fromName = path.slice(path.lastIndexOf('/ifcfg-') + 7);
       const ports = portsOf(values).filter(isPhysicalName);
-      // A Red Hat alias or VLAN on a card means that card.
+      // Red Hat's aliases and VLANs on a card stand for that card.
       const device = baseName(values.DEVICE || (isName(path, fromName) ? fromName : ''));
       if (!isNic(values) || !isPhysicalName(device)) return ports.map((name) => ({ name, mac: null }));
       const mac = normaliseMac(values.HWADDR ?? MAC_IN_NAME.exec(fromName)?.[1]);
@@ -96,7 +98,7 @@ export const ifcfg: NetworkBackend = {
         const own = Object.entries(values).filter(([key]) => /^(IPADDR\d*|IPADDR_\w+|IPV6ADDR)$/.test(key));
         return [
           {
-            // With DHCP they are a leftover.
+            // With DHCP, static addresses are left over and unused.
             addresses: protocol.startsWith('dhcp') ? [] : own.flatMap(([, value]) => addressesIn(value)),
             dhcp: protocol.startsWith('dhcp'),
           },

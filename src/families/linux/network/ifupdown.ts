@@ -10,14 +10,14 @@ import {
   type NetworkBackend,
 } from './backend.js';
 
-/** interfaces(5): the main file and what it includes by convention. */
+/** Returns the main file of interfaces(5) and those that it includes by convention. */
 function configurationFiles(tree: GuestTree): string[] {
   return ['/etc/network/interfaces', ...filesIn(tree, '/etc/network/interfaces.d', /^[\w.-]+$/)];
 }
 
 const AT_BOOT = /^(auto|allow-hotplug|allow-auto)$/;
 
-/** `hwaddress` sets a NIC's address and is no knowledge of its own one, so names come without MACs. */
+/** Names come without MACs: `hwaddress` sets a NIC's address and does not tell which one the card has. */
 export const ifupdown: NetworkBackend = {
   name: 'ifupdown',
   interfaces(tree) {
@@ -28,7 +28,7 @@ export const ifupdown: NetworkBackend = {
     for (const line of text.split('\n')) {
       const [word = '', ...rest] = line.trim().split(/\s+/);
       if (word === 'iface') names.push(baseName(rest[0] ?? ''));
-      // Ports of bonds and bridges need no stanza of their own.
+      // Ports of bonds and bridges need no stanza.
       if (/^(bond[-_])?slaves$|^bridge[-_]ports$|^vlan[-_]raw[-_]device$/.test(word))
         names.push(...rest.map(baseName));
     }
@@ -59,7 +59,7 @@ export const ifupdown: NetworkBackend = {
     ),
 };
 
-/** Names of stanzas that make a device of their own, whatever they are called. */
+/** Returns the names of stanzas that create a virtual device, whatever its name looks like. */
 function bondsAndBridges(text: string): string[] {
   return text
     .split(/(?=^[ \t]*iface\s)/m)

@@ -1,6 +1,6 @@
 /**
- * A line of an INI file of systemd or NetworkManager. `section` is the one it stands in; key and value are
- * empty for anything else.
+ * A line of an INI file of systemd or NetworkManager, with its section. Key and value are empty if it is not
+ * an assignment.
  */
 export interface IniLine {
   raw: string;
@@ -24,14 +24,14 @@ export function parseIni(text: string): IniLine[] {
   });
 }
 
-/** Values of a key in the sections of that name, in order. */
+/** Returns the values of a key in all sections of that name, in order. */
 export function iniValues(text: string, section: string, key: string): string[] {
   return parseIni(text)
     .filter((line) => line.section === section && line.key === key)
     .map(({ value }) => value);
 }
 
-/** `change` on each line: a new line, or null to leave it out. */
+/** Applies `change` to each line: it returns the new line, or null to remove it. */
 export function editIni(text: string, change: (line: IniLine) => string | null): string {
   return parseIni(text)
     .flatMap((line) => change(line) ?? [])

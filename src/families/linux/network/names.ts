@@ -7,12 +7,12 @@ import { linkBindings } from './networkd.js';
 import { ruleBindings } from './udev.js';
 
 /**
- * The order in which VMware gives slots to cards, by systemd's names: e1000 in slots 32 up (`ens32` …), the
- * others in 160, 192, 224, 256 and then the second functions, 161, 193, …
+ * The order in which VMware assigns slots: e1000 in slots 32 and up (`ens32` …), vmxnet3 in 160, 192, 224 and
+ * 256, then the second functions 161, 193, 225 and 257. Other names are ordered by their number.
  */
 const VMWARE_ORDER = [160, 192, 224, 256, 161, 193, 225, 257].map((slot) => placeOfName(`ens${slot}`)!);
 
-/** In the order of the cards that have such names: by VMware's slots, else by number. */
+/** Compares names in the order of their cards. */
 export function byName(a: string, b: string): number {
   const rank = (name: string) => {
     const place = placeOfName(name);
@@ -33,8 +33,9 @@ const isPlace = (name: string, slot: number | null): boolean => {
 const VIRTUALBOX_DEVICES = [3, 8, 9, 10, 16, 17, 18, 19];
 
 /**
- * The card that is the name's by an order: of the kernel's own names (`net.ifnames=0`, or before systemd 197),
- * which follow the bus where one driver has all the cards, and of VirtualBox's.
+ * Returns the card whose position fits the name: in the slots that VMware would assign, among VirtualBox's
+ * adapters, or on the bus for the kernel's own names (`net.ifnames=0`, or before systemd 197), if one driver
+ * has all the cards.
  */
 function byOrder(name: string, cards: readonly Card[]): Card | undefined {
   const likely = cards.find((card) => isPlace(name, card.likelySlot));
@@ -47,7 +48,7 @@ function byOrder(name: string, cards: readonly Card[]): Card | undefined {
   return inBusOrder(cards)[Number(number)];
 }
 
-/** In the order that a kernel finds them in; by VMware's slots where they are known. */
+/** Returns the cards in the order in which a kernel finds them: by VMware's slots, if all are known. */
 function inBusOrder(cards: readonly Card[]): readonly Card[] {
   const places = cards.flatMap(({ slot, likelySlot }) => slot ?? likelySlot ?? []).map(vmwarePlace);
   if (places.length < cards.length) return cards;
@@ -56,8 +57,8 @@ function inBusOrder(cards: readonly Card[]): readonly Card[] {
 
 /**
  * Gives the MACs of the VM's NICs to the interfaces that no file of the guest ties to one. `guessed` are the
- * names whose MAC is only an order's word: the cards' and the names' orders agree on VMware, but nothing
- * proves it.
+ * names whose MAC was inferred from the order of the cards: on VMware it agrees with the order of the names,
+ * but nothing proves it.
  */
 export function assignMacs(
   interfaces: readonly ConfiguredInterface[],
@@ -80,7 +81,7 @@ export function assignMacs(
   if (names.length === left.length)
     for (const [index, name] of names.entries()) {
       const { mac = null, slot = null } = left[index] ?? {};
-      // The last card is the last name's, unless the name says another slot.
+      // The last card belongs to the last name, unless that names another slot.
       const isOnlyOne = names.length === 1 && (slot === null || placeOfName(name) === null);
       if (isOnlyOne) known.set(name, mac);
       else guess(name, mac);
@@ -92,8 +93,8 @@ export function assignMacs(
 }
 
 /**
- * The names that the guest's own naming gave to the cards, with the cards' MACs; a card whose slot is not known
- * is left out.
+ * Returns the names that the guest gave to the cards, with the cards' MACs; without those whose slot is
+ * unknown.
  */
 export function ownNames(cards: readonly Card[], isKernelNamed: boolean): ConfiguredInterface[] {
   if (isKernelNamed) return inBusOrder(cards).map(({ mac }, index) => ({ name: `eth${index}`, mac }));
@@ -104,8 +105,8 @@ export function ownNames(cards: readonly Card[], isKernelNamed: boolean): Config
 }
 
 /**
- * Files that make udev give `name` to the card with `mac` (null: to the card of `driver`). Nothing where the
- * guest's own files do.
+ * Returns the files that make udev give `name` to the card with `mac` (null: to the card of `driver`); none
+ * if the guest's own files do so.
  */
 export function bindName(
   tree: GuestTree,
@@ -134,8 +135,8 @@ export function bindName(
 }
 
 /**
- * systemd before 241 leaves a card alone that the initramfs's udev has renamed already, whatever a .link file
- * says; a rule renames it. The unit came with 245 and was not backported.
+ * True if systemd applies .link files to cards that the initramfs's udev has renamed already. systemd before
+ * 241 does not, and needs a rule instead. The unit came with 245 and was not backported.
  */
 function appliesLinksTwice(tree: GuestTree): boolean {
   return ['/usr/lib', '/lib'].some((lib) =>
@@ -151,7 +152,7 @@ function bindByRule(
   driver: string,
   isBound: (binding: ReturnType<typeof ruleBindings>[number]) => boolean,
 ): Operation[] {
-  // Without udev (Alpine's mdev) cards keep the kernel's names, and those do not change.
+  // Without udev (Alpine's mdev) cards keep the kernel's names, which do not change.
   if (!tree.isDirectory('/etc/udev') && !tree.isDirectory('/lib/udev')) return [];
   const text = tree.text(RULES)?.text ?? '# Written by hyper2kvm: keeps the names of the network cards.\n';
   const condition = mac === null ? `DRIVERS=="${driver}"` : `DRIVERS=="?*", ATTR{address}=="${mac}"`;

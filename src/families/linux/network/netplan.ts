@@ -22,9 +22,9 @@ import { readYaml, type YamlEntry, type YamlFile } from './yaml.js';
 import { applyEdits, type Change, type Edit, replaceEntries, setValue } from './yaml-edit.js';
 
 /**
- * Takes the old and the new driver alike, but not `lo`, which has none: netplan puts it into a udev rule as
- * it is (`DRIVERS=="…", NAME="ens192"`), and there `*` matches nothing too (netplan 1.1 on Debian 13; with
- * `*` such a guest came up without an address).
+ * A pattern that matches the old and the new driver, but not `lo`, which has none. netplan writes it into a
+ * udev rule (`DRIVERS=="…", NAME="ens192"`), where `*` would match `lo` as well: with it, a guest with
+ * netplan 1.1 on Debian 13 came up without an address.
  */
 const ANY_DRIVER = '"?*"';
 
@@ -35,7 +35,10 @@ interface Ethernet extends ConfiguredInterface {
   isRenamed: boolean;
 }
 
-/** The interfaces of a file. Netplan takes one that is written twice as one, and the last of two values. */
+/**
+ * Returns the interfaces of a file. Netplan merges an interface that is written twice, and the last value of
+ * a key wins.
+ */
 function ethernets(file: YamlFile): Ethernet[] {
   const byId = Map.groupBy(file.entries('network', 'ethernets', null), ({ key }) => key);
   return [...byId].map(([id, entries]) => {
@@ -44,7 +47,7 @@ function ethernets(file: YamlFile): Ethernet[] {
     const [macaddress, name] = [textAt('match', 'macaddress'), textAt('match', 'name')];
     const hasMatch = at('match').length > 0;
     return {
-      // With `match:` the key is a label; the name is what set-name gives, or what is matched by name.
+      // With `match:` the key is only a label; the name is that of set-name, or the one that is matched.
       name: textAt('set-name') ?? (hasMatch ? (name ?? '') : id),
       mac: normaliseMac(macaddress ?? undefined),
       match: { driver: at('match', 'driver'), macaddress, addresses: at('match', 'macaddress'), name },
@@ -129,7 +132,7 @@ function unpinFile(
       const drivers = file.texts(entry.value);
       if (!drivers.some((driver) => OLD_DRIVER.test(driver)) || drivers.includes(context.driver)) continue;
       if (isNeeded) warnings.push(...widened(path, drivers.join(', '), context));
-      // With several interfaces a pattern would take them all.
+      // With several interfaces a pattern would match all of them.
       const driver = isNeeded && all.length > 1 ? context.driver : ANY_DRIVER;
       const removal =
         isNeeded || match.driver.length > 1 || !isRemovable(entry)
@@ -150,8 +153,8 @@ function macInstead(name: string, count: number, { interfaces, cards }: NetworkC
 }
 
 /**
- * Between braces an entry is not taken out but made to match anything; an anchor may be needed elsewhere; an
- * empty `match:` is an error.
+ * Whether an entry can be removed. In braces it is changed to match anything instead; an anchor may be used
+ * elsewhere; an empty `match:` is an error.
  */
 function isRemovable({ pair: { value }, mapping }: YamlEntry): boolean {
   const isAnchored = value !== null && !isAlias(value) && value.anchor !== undefined;
@@ -159,7 +162,8 @@ function isRemovable({ pair: { value }, mapping }: YamlEntry): boolean {
 }
 
 /**
- * Of every device but wireless ones and modems: `network: {ethernets: {id: {addresses: […], dhcp4: true}}}`.
+ * Returns what all devices but wireless ones, modems and tunnels are configured to have: `network:
+ * {ethernets: {id: {addresses: […], dhcp4: true}}}`.
  */
 function expectationOf(file: YamlFile): NetworkExpectation {
   const kinds = file.entries('network', null).filter(({ key }) => !/^(wifis|modems|tunnels)$/.test(key));
@@ -175,8 +179,8 @@ const STATIC_KEYS = ['addresses', 'gateway4', 'gateway6', 'nameservers', 'routes
 const DHCP = 'dhcp4: true';
 
 /**
- * Every device that has addresses of its own asks DHCP instead: a port of a bond or bridge has none and
- * stays.
+ * Switches every device that has static addresses to DHCP; a port of a bond or bridge has none and is left
+ * alone.
  */
 function useDhcp(path: string, file: YamlFile): string {
   const devices = Map.groupBy(file.entries('network', null, null), ({ key }) => key);

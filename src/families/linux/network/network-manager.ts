@@ -17,8 +17,8 @@ import { isGlob, matchesGlob } from './patterns.js';
 
 const ETHERNET = ['ethernet', '802-3-ethernet'];
 /**
- * Not for a card of its own that a converted VM has no more (wireless), nor for what a person or a peer
- * brings up (VPN).
+ * Types that a converted VM has and that come up by themselves: not wireless, and not a VPN, which a person
+ * or a peer starts.
  */
 const WIRED = [...ETHERNET, 'bond', 'bridge', 'team', 'vlan'];
 const keyfiles = (tree: GuestTree) =>
@@ -28,8 +28,8 @@ const keyfiles = (tree: GuestTree) =>
   });
 
 /**
- * What `[match] interface-name=` asks for (nm-settings(5)): a list of globs, `!` before one that must not
- * match, `&` before one that must, `|` before one of several.
+ * Returns the items of `[match] interface-name=` (nm-settings(5)): names and globs, with `!` before one that
+ * must not match, `&` before one that must, `|` before an alternative.
  */
 function matchedNames(text: string): { names: string[]; globs: string[]; excluded: string[] } {
   const items = iniValues(text, 'match', 'interface-name')
@@ -44,7 +44,7 @@ function matchedNames(text: string): { names: string[]; globs: string[]; exclude
   };
 }
 
-/** Keyfiles (nm-settings-keyfile(5)); they stay mode 0600, as they are rewritten in place. */
+/** Keyfiles (nm-settings-keyfile(5)); they keep mode 0600, because they are rewritten in place. */
 export const networkManager: NetworkBackend = {
   name: 'NetworkManager',
   interfaces: (tree) =>
@@ -87,7 +87,8 @@ export const networkManager: NetworkBackend = {
                   .filter((line) => line.section === section && /^address(es)?\d*$/.test(line.key))
                   .flatMap(({ value }) => addressesIn(section === 'ipv4' ? value.replace(/,.*$/, '') : value))
               : [],
-          // A keyfile without a method has no IPv4 (nm-settings-keyfile(5)); IPv6 alone is no promise.
+          // A keyfile without a method has no IPv4 (nm-settings-keyfile(5)); IPv6 alone does not guarantee an
+          // address.
           dhcp: section === 'ipv4' && first(section, 'method') === 'auto',
         }));
       }),

@@ -19,7 +19,7 @@ import { editIni, type IniLine, iniValues, parseIni } from './ini.js';
 import { isGlob, matchesGlob } from './patterns.js';
 
 const DIRECTORY = '/etc/systemd/network';
-/** Links to /dev/null and the like have no text of their own. */
+/** Returns the files with their texts; a link to /dev/null has none. */
 const texts = (tree: GuestTree, suffix: RegExp) =>
   filesIn(tree, DIRECTORY, suffix).flatMap((path) => {
     const text = tree.text(path)?.text;
@@ -68,7 +68,7 @@ export const networkd: NetworkBackend = {
         const isManual = values('Link', 'ActivationPolicy').some((policy) =>
           /^(manual|(always-)?down)$/.test(policy),
         );
-        // `ve-*`, `docker0`, `wl*`: devices that are there only sometimes.
+        // `ve-*`, `docker0`, `wl*`: devices that do not always exist.
         const isElsewhere =
           values('Match', 'Type').length > 0 ||
           words(values('Match', 'Name')).some((name) => /^(ve-|vb-|vz-|host0$|docker|virbr|wl)/.test(name));
@@ -95,7 +95,7 @@ export const networkd: NetworkBackend = {
     ),
 };
 
-/** What the guest's own .link files (systemd.link(5)) tie together: a MAC and the name it gets. */
+/** Returns the pairs of MAC and name in the guest's own .link files (systemd.link(5)). */
 export function linkBindings(tree: GuestTree): (ConfiguredInterface & { path: string; isPinned: boolean })[] {
   return texts(tree, /\.link$/).flatMap(({ path, text }) => {
     const [name] = iniValues(text, 'Link', 'Name');
@@ -110,7 +110,8 @@ export function linkBindings(tree: GuestTree): (ConfiguredInterface & { path: st
 }
 
 /**
- * `Driver=vmxnet3`, `Path=pci-0000:0b:00.0`: what a NIC on KVM, where its driver is `driver`, does not have.
+ * True for a condition that no NIC on KVM meets if its driver is `driver`: `Driver=vmxnet3`,
+ * `Path=pci-0000:0b:00.0`.
  */
 function isOldPin({ section, key, value }: IniLine, driver = ''): boolean {
   if (section !== 'Match') return false;
@@ -153,8 +154,8 @@ function unpinFile(path: string, context: NetworkContext): { operations: Operati
 }
 
 /**
- * The one condition that identifies the NIC now: the MAC of the name it gives, or any card when there is only
- * one.
+ * Returns the one condition that identifies the NIC now: the MAC of the name it gives, or any card if there
+ * is only one.
  */
 function matchInstead(lines: readonly IniLine[], { interfaces, driver }: NetworkContext): string | null {
   const name = lines.find(({ section, key }) => section === 'Link' && key === 'Name')?.value;
@@ -162,7 +163,7 @@ function matchInstead(lines: readonly IniLine[], { interfaces, driver }: Network
   if (mac !== undefined && mac !== null) return `MACAddress=${mac}`;
   if (interfaces.length > 1) return null;
   const old = lines.find(({ section, key }) => section === 'Match' && key === 'Driver')?.value;
-  // The old driver stays beside the new one: the guest still boots where it came from.
+  // The old driver stays beside the new one, so that the guest still boots on the old hypervisor.
   return old === undefined ? `Driver=${driver}` : `Driver=${driver} ${old}`;
 }
 

@@ -12,11 +12,13 @@ const RULES = /^\d\d-.*(net|persistent|network).*\.rules$/;
 const ruleFiles = (tree: GuestTree) => filesIn(tree, '/etc/udev/rules.d', RULES);
 
 interface RuleBinding extends ConfiguredInterface {
-  /** True where the rule asks for a driver or bus address of the old hypervisor as well. */
+  /** True if the rule also matches a driver or bus address of the old hypervisor. */
   isPinned: boolean;
 }
 
-/** What a rule (udev(7)) ties together: `ATTR{address}=="…" … NAME="eth0"`; null for any other line. */
+/**
+ * Returns what a rule (udev(7)) ties together: `ATTR{address}=="…" … NAME="eth0"`; null for any other line.
+ */
 function bindingOf(line: string): RuleBinding | null {
   if (/^\s*(#|$)/.test(line)) return null;
   const name = /\bNAME="([^"%$]+)"/.exec(line)?.[1];
@@ -25,7 +27,7 @@ function bindingOf(line: string): RuleBinding | null {
   return { name, mac: normaliseMac(address), isPinned: line !== unpinned(line) };
 }
 
-/** Without the conditions that only the old hypervisor's card meets. */
+/** Returns the rule without the conditions that only the old hypervisor's card meets. */
 function unpinned(line: string): string {
   return line
     .replace(/\bDRIVERS=="(vmxnet3?|e1000e?|pcnet32|hv_netvsc|xen[_-]netfront)"/g, 'DRIVERS=="?*"')
@@ -39,7 +41,7 @@ export function ruleBindings(tree: GuestTree): RuleBinding[] {
   );
 }
 
-/** Rules bind names, they configure nothing. */
+/** Rules bind names; they do not configure interfaces. */
 export const udevRules: NetworkBackend = {
   name: 'udev',
   interfaces: () => [],

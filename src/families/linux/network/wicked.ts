@@ -8,7 +8,7 @@ import {
   normaliseMac,
 } from './backend.js';
 
-/** wicked's own XML; SUSE's ifcfg files, which it reads too, are the ifcfg backend's. */
+/** wicked's own XML; SUSE's ifcfg files, which it reads too, belong to the ifcfg backend. */
 export const wicked: NetworkBackend = {
   name: 'wicked',
   interfaces: (tree) =>
@@ -41,6 +41,6 @@ export const wicked: NetworkBackend = {
     ),
 };
 
-/** Searching it is quadratic in what is no such file at all. */
+/** Limit on a file: the patterns need quadratic time for text that is not such a file at all. */
 const MAX_XML = 64 * 1024;
 const STATIC = /<ipv4:static\b[^>]*>[\s\S]*?<\/ipv4:static>/g;

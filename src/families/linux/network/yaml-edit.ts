@@ -2,8 +2,7 @@ import { isCollection, isPair, type ParsedNode } from 'yaml';
 import type { YamlEntry } from './yaml.js';
 
 /**
- * Text in place of what stands from `start` up to `end`. All else keeps its bytes: comments, quotes, order,
- * line ends.
+ * Replaces the text from `start` up to `end`. All other bytes stay: comments, quotes, order, line endings.
  */
 export interface Edit {
   start: number;
@@ -11,7 +10,7 @@ export interface Edit {
   text: string;
 }
 
-/** Makes the edits, each once: through aliases the same one is found several times. */
+/** Applies the edits, each once: through aliases the same edit is found several times. */
 export function applyEdits(text: string, edits: readonly Edit[]): string {
   let result = text;
   let done = Number.POSITIVE_INFINITY;
@@ -24,27 +23,27 @@ export function applyEdits(text: string, edits: readonly Edit[]): string {
 }
 
 /**
- * Writes another value for a key, a scalar in YAML's own form. What comes after the old one on its line
- * stays.
+ * Returns the edit that sets a key to `value`, a scalar in YAML syntax. What follows the old value on its
+ * line stays.
  */
 export function setValue(text: string, { pair }: YamlEntry, value: string): Edit {
   const [, keyEnd] = pair.key.range;
   const end = endOf(text, pair);
   const start = pair.value?.range[0] ?? keyEnd;
-  // A block sequence begins on a line of its own, where a scalar may have too small an indent.
+  // A block sequence begins on a separate line, whose indent may be too small for a scalar.
   const isBelow = pair.value === null || text.slice(keyEnd, start).includes('\n');
   return isBelow ? { start: keyEnd, end, text: `: ${value}` } : { start, end, text: value };
 }
 
-/** A whole entry in place of another (`dhcp4: true`), or null: the other is taken out. */
+/** A whole entry that replaces another (`dhcp4: true`), or null to remove it. */
 export interface Change {
   entry: YamlEntry;
   replacement: string | null;
 }
 
 /**
- * Puts entries in place of others, or takes them out; one at least must be left in a mapping. Null where an
- * entry shares its lines with something that would have to be taken apart.
+ * Returns the edits that replace or remove entries; each mapping must keep at least one. Null if an entry
+ * shares its lines with something else that would have to be taken apart.
  */
 export function replaceEntries(text: string, changes: readonly Change[]): Edit[] | null {
   const taken = new Set(
@@ -73,7 +72,10 @@ function replaceInBlock(text: string, { pair }: YamlEntry, replacement: string |
   return { start: line, end: end + commentsBelow(text.slice(end), indent.length), text: '' };
 }
 
-/** The length of the comments that are indented deeper than the entry before them, and so belong to it. */
+/**
+ * Returns the length of the comments that are indented deeper than the entry before them, and so belong to
+ * it.
+ */
 function commentsBelow(text: string, indent: number): number {
   return new RegExp(`^( {${indent + 1},}#.*(\\n|$))+`).exec(text)?.[0].length ?? 0;
 }
@@ -89,12 +91,12 @@ function replaceInFlow(
   const lastKept = mapping.items.findLastIndex((item) => !taken.has(item));
   const [kept, last, at] = [mapping.items[lastKept], mapping.items.at(-1), mapping.items.indexOf(pair)];
   if (kept === undefined || last === undefined) return null;
-  // What is taken out at the end goes at once, with the comma before it.
+  // Entries at the end are removed together, with the comma before them.
   if (at > lastKept) return { start: endOf(text, kept), end: endOf(text, last), text: '' };
   return { start, end: mapping.items[at + 1]?.key.range[0] ?? endOf(text, pair), text: '' };
 }
 
-/** Where an entry's value ends, without comments and line ends. */
+/** Returns the offset at which an entry's value ends, without comments and line endings. */
 function endOf(text: string, { key, value }: YamlEntry['pair']): number {
   let last: ParsedNode = value ?? key;
   while (isCollection(last) && last.flow !== true) {

@@ -16,37 +16,37 @@ import {
 
 /** A thousand VLANs take 80 KiB. The parser needs about a second for the most hostile text of this length. */
 const LARGEST_TEXT = 128 * 1024;
-/** Real files have none or a handful; what an alias stands for is read again for each. */
+/** Real files have a handful at most; the target of an alias is read again for each. */
 const MOST_ALIASES = 100;
 
 /** A key of a mapping with its value. */
 export interface YamlEntry {
   key: string;
-  /** What an alias stands for; null where nothing is written. */
+  /** The target, if it is an alias; null if the value is empty. */
   value: ParsedNode | null;
-  /** As the file has it. */
+  /** As it is in the file. */
   pair: Pair<ParsedNode, ParsedNode | null>;
-  /** The mapping that the entry is written in. */
+  /** The mapping that contains the entry. */
   mapping: YAMLMap.Parsed;
 }
 
-/** The first document of a YAML text: netplan reads no others. */
+/** The first document of a YAML text; netplan reads no others. */
 export interface YamlFile {
   text: string;
-  /** Why the text must not be edited; null where nothing is wrong. What can be read is there all the same. */
+  /** The reason why the text must not be edited, or null. What can be read is available in either case. */
   problem: string | null;
   /**
-   * Returns the entries at a path of keys, through aliases; null stands for any key. A key written twice
-   * gives two.
+   * Returns the entries at a path of keys, following aliases; null stands for any key. A key that is written
+   * twice gives two entries.
    */
   entries(...path: (string | null)[]): YamlEntry[];
   /** Returns the entries at a path below a value. */
   below(value: ParsedNode | null, ...path: (string | null)[]): YamlEntry[];
-  /** Returns a scalar's text, or the texts in a sequence; a mapping in a sequence counts by its keys. */
+  /** Returns a scalar's text, or the texts in a sequence; a mapping in a sequence gives its keys. */
   texts(value: ParsedNode | null): string[];
 }
 
-/** Parses a YAML text. Every scalar is a text: netplan itself decides what is a number. */
+/** Parses a YAML text. Every scalar stays text, because netplan itself decides what is a number. */
 export function readYaml(text: string): YamlFile {
   if (text.length > LARGEST_TEXT)
     return fileOf(text, null, new Map(), `it is longer than ${LARGEST_TEXT / 1024} KiB`);
@@ -69,17 +69,17 @@ export function readYaml(text: string): YamlFile {
   return fileOf(text, document.contents, targets, problem);
 }
 
-/** True for every node that a text was parsed to. */
+/** True for nodes that come from the text. */
 const isParsed = (node: Node): node is ParsedNode => Array.isArray(node.range);
 
-/** Finds what each alias stands for; returns what is wrong with one of them, or with a merge key. */
+/** Finds the target of each alias; returns the first problem with an alias or a merge key. */
 function followAliases(document: Document.Parsed, targets: Map<Alias, ParsedNode>): string | null {
   const anchors = new Map<string, ParsedNode>();
   let problem: string | null = null;
   visit(document, {
     Pair(_, { key }) {
       if (isScalar(key) && key.value === '<<')
-        problem ??= 'it has a merge key (<<), which netplan does not know';
+        problem ??= 'it has a merge key (<<), which netplan does not support';
     },
     Alias(_, alias) {
       const target = anchors.get(alias.source);

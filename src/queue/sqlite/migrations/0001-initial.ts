@@ -1,9 +1,9 @@
 /**
- * `claims`: drops on their way from incoming to work; a row is written before the first rename and becomes a
- * job after the last, so that a start after a crash knows what to finish. `jobs`: one row for each VM that
- * was claimed. `outcome` and `directory` are set before the result is published and stay: a job with an
- * outcome that is not in a final state is published again at start. `checkpoints`: `position` is the stage's
- * place in the pipeline.
+ * `claims`: drops on their way from incoming to work. A row is written before the first rename and becomes a
+ * job after the last, so that a start after a crash knows what to finish. `jobs`: one row for each claimed
+ * VM. `outcome` and `directory` are set before the result is published and stay: a job that has an outcome
+ * but no final state is published again at start. `checkpoints`: `position` is the stage's position in the
+ * pipeline.
  */
 export const initial = `
 CREATE TABLE claims (

@@ -1,7 +1,7 @@
 /**
  * `outbox`: notifications that are not delivered yet, one row for each event and receiver. `key` stays the
- * same over all tries. `next_at`: milliseconds since 1970. `notification_counts`: what became of those that
- * are gone from the outbox.
+ * same over all attempts. `next_at`: milliseconds since 1970. `notification_counts`: the outcomes of those
+ * that have left the outbox.
  */
 export const outbox = `
 CREATE TABLE outbox (

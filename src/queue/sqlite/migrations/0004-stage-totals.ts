@@ -1,7 +1,7 @@
 /**
- * `stage_totals`: what all runs of a stage took, since the first job; a job's own records are only those of
- * its last run. The indexes are for the metrics: a scan of 10,000 jobs takes 95 ms, mostly for the records
- * that it steps over.
+ * `stage_totals`: the totals over all runs of a stage since the first job; a job's own records cover only its
+ * last run. The indexes are for the metrics: a scan of 10,000 jobs takes 95 ms, mostly to step over the
+ * records.
  */
 export const stageTotals = `
 CREATE TABLE stage_totals (

@@ -1,7 +1,8 @@
 /**
- * `owner`: who runs the job. `token`: how often it was started; what a run writes names the token that it was
- * started with. The database's own owner is made once and stays, whatever the host is called. A claimed
- * entry's `stamp` is called `fingerprint` now; inside a JSON string the quotes would be escaped.
+ * `owner`: who runs the job. `token`: how often it was started; whatever a run writes includes the token that
+ * it was started with. The database's own owner is created once and stays, even if the host is renamed. A
+ * claimed entry's `stamp` is renamed `fingerprint`; inside a JSON string, the quotes would be escaped and so
+ * not match.
  */
 export const owner = `
 ALTER TABLE jobs ADD COLUMN owner TEXT;

@@ -4,8 +4,5 @@ import { outbox } from './0003-outbox.js';
 import { stageTotals } from './0004-stage-totals.js';
 import { owner } from './0005-owner.js';
 
-/**
- * In order; the n-th brings a database of `user_version` n - 1 to n. Never changed once released, only added
- * to.
- */
+/** In order: the n-th migrates a database from `user_version` n - 1 to n. Released ones are never changed. */
 export const MIGRATIONS: readonly string[] = [initial, crashes, outbox, stageTotals, owner];

@@ -3,50 +3,58 @@ import { shortLines } from '../../text/lines.js';
 import type { Guest } from '../base/fixer.js';
 import { type BootFile, type BootFileKind, bootFiles, mapCommandLines } from './command-line-files.js';
 
-/**
- * Where an entry of a boot loader's file begins; what belongs to a command line stands between two of these.
- */
+/** The beginning of an entry in a boot loader's file; a kernel and its initramfs are between two of these. */
 const ENTRY: Partial<Record<BootFileKind, RegExp>> = {
   grub2: /^\s*(menuentry|submenu|linux(16|efi)?|multiboot2?)\s/,
   'grub-legacy': /^\s*title\s/i,
   extlinux: /^\s*label\s/i,
 };
-/** Lines that give the kernel an initramfs; Xen takes it as a module. */
+/** Lines that load an initramfs; Xen takes it as a module. */
 const INITRAMFS = /^\s*(initrd(16|efi)?|module2?(\s+--\S+)*\s+\S*initr\S*)(\s|$)|(^|\s)initrd=/i;
-/** Lines that are not started as they are: what other lines take in, and what files are made from. */
+/**
+ * Lines that no kernel is started from directly: they are included by other lines, or files are generated
+ * from them.
+ */
 const SOURCE_LINE = /^\s*(set\s|#)/;
 
 /**
- * Tells of the command lines of a file by their line's number: true where the kernel is started without an
- * initramfs. It knows partitions then, not filesystems, so it takes `root=PARTUUID=` and no `root=UUID=`.
- * Sources of command lines go by all kernels of the guest.
+ * Returns a function that tells, by line number, if a command line starts a kernel without an initramfs. Such a
+ * kernel knows partitions, not filesystems, so it takes `root=PARTUUID=` and not `root=UUID=`. A source of
+ * command lines counts as such if all kernels of the guest do.
  */
-export function kernelsAlone(file: BootFile, text: string, guest: Guest): (index: number) => boolean {
+export function startsWithoutInitramfs(
+  file: BootFile,
+  text: string,
+  guest: Guest,
+): (index: number) => boolean {
   if (file.kind === 'unified') {
     const image = parseSectionPath(file.path)?.image;
-    const isAlone = guest.identity.kernels.some(
+    const lacksInitramfs = guest.identity.kernels.some(
       (kernel) => kernel.image === image && kernel.initramfs === null,
     );
-    return () => isAlone;
+    return () => lacksInitramfs;
   }
-  const { sources, alone } = readEntries(file, text);
+  const { sources, withoutInitramfs } = readEntries(file, text);
   let all: boolean | undefined;
   return (index) => {
-    if (!sources.has(index)) return alone.has(index);
-    all ??= areAllAlone(guest);
+    if (!sources.has(index)) return withoutInitramfs.has(index);
+    all ??= allWithoutInitramfs(guest);
     return all;
   };
 }
 
-/** Numbers of the lines that are not started as they are, and of those in entries without an initramfs. */
-function readEntries({ kind }: BootFile, text: string): { sources: Set<number>; alone: Set<number> } {
+/** Returns the numbers of source lines, and of the lines in entries without an initramfs. */
+function readEntries(
+  { kind }: BootFile,
+  text: string,
+): { sources: Set<number>; withoutInitramfs: Set<number> } {
   const begin = ENTRY[kind];
   const sources = new Set<number>();
-  const alone = new Set<number>();
+  const withoutInitramfs = new Set<number>();
   let entry: number[] = [];
   let hasInitramfs = false;
   const end = () => {
-    if (!hasInitramfs) for (const index of entry) alone.add(index);
+    if (!hasInitramfs) for (const index of entry) withoutInitramfs.add(index);
     entry = [];
     hasInitramfs = false;
   };
@@ -57,20 +65,23 @@ function readEntries({ kind }: BootFile, text: string): { sources: Set<number>; 
     hasInitramfs ||= INITRAMFS.test(line);
   }
   end();
-  return { sources, alone };
+  return { sources, withoutInitramfs };
 }
 
-/** Where no modules tell of the kernels, the boot loader's entries do. */
-function areAllAlone(guest: Guest): boolean {
+/**
+ * True if no kernel of the guest has an initramfs. Without any modules, the entries of the boot loaders
+ * decide.
+ */
+function allWithoutInitramfs(guest: Guest): boolean {
   const { kernels } = guest.identity;
   if (kernels.length > 0) return kernels.every(({ initramfs }) => initramfs === null);
   const found = bootFiles(guest.tree).flatMap((file) => {
     if (file.kind !== 'bls' && ENTRY[file.kind] === undefined) return [];
     const text = guest.tree.text(file.path)?.text ?? '';
-    const { sources, alone } = readEntries(file, text);
+    const { sources, withoutInitramfs } = readEntries(file, text);
     const inFile: boolean[] = [];
     mapCommandLines(text, file.kind, (args, _line, index) => {
-      if (!sources.has(index) && /(^|\s)root=/.test(args)) inFile.push(alone.has(index));
+      if (!sources.has(index) && /(^|\s)root=/.test(args)) inFile.push(withoutInitramfs.has(index));
       return args;
     });
     return inFile;
@@ -78,12 +89,12 @@ function areAllAlone(guest: Guest): boolean {
   return found.length > 0 && found.every(Boolean);
 }
 
-/** Disk signature and number: a partition of an MBR. */
+/** An MBR partition: disk signature and number. */
 const MBR_PARTUUID = /^[0-9a-f]{8}-[0-9a-f]{2}$/i;
 
 /**
- * False where the kernel that `line` starts is known to be too old for this PARTUUID: Linux knows a GPT's
- * since 2.6.37, an MBR's since 3.8.
+ * False if the kernel that `line` starts is known to be too old for this PARTUUID: Linux knows those of a GPT
+ * since 2.6.37, those of an MBR since 3.8.
  */
 export function knowsPartuuid(line: string, partuuid: string, { identity }: Guest): boolean {
   const kernel = identity.kernels.find(({ image }) =>
