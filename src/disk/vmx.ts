@@ -110,7 +110,7 @@ function readNics(values: ReadonlyMap<string, string>): Nic[] {
   return nics.map((nic, index) => (slots[index] === undefined ? nic : { ...nic, likely_slot: slots[index] }));
 }
 
-/** The SCSI controllers on PCI Express; `lsilogic`, the default, is not. */
+/** Returns the number of SCSI controllers on PCI Express; `lsilogic`, the default, is on conventional PCI. */
 function expressControllers(values: ReadonlyMap<string, string>): number {
   return ['scsi0', 'scsi1', 'scsi2', 'scsi3'].filter(
     (controller) =>

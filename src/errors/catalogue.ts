@@ -491,7 +491,7 @@ const SECTIONS = {
     },
     'cloud.new-instance': {
       meaning:
-        'cloud-init is enabled and has no instance to go on with: at its next boot the guest becomes a new one, with new SSH host keys. Create /etc/cloud/cloud-init.disabled in the guest to prevent it.',
+        'cloud-init is enabled and has no cached instance: at the next boot it sets the guest up as a new instance, with new SSH host keys. Create /etc/cloud/cloud-init.disabled in the guest to prevent it.',
     },
     'network.unreadable': {
       meaning:

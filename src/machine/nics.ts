@@ -6,10 +6,11 @@ import type { PlannedNic } from '../model/plan.js';
 type DescribedHardware = Pick<Hardware, 'nics' | 'name'>;
 
 /**
- * The new VM's NICs; at least one, and no fewer than the VM's own description (VMX, OVF) has. Its MACs count
- * first, else those that the guest's files bind names to: names and addresses in the guest hang on them. A card
- * of the description that has neither gets a MAC made of the VM's name, the same each time. They are in the
- * description's order, but for a guest that calls its cards eth0, eth1, …: see `inBusOrder`.
+ * Returns the new VM's NICs: at least one, and at least as many as the VM's own description (VMX, OVF) has.
+ * The description's MACs come first, then those that the guest's files bind names to, because names and
+ * addresses in the guest depend on them. A described card without either gets a MAC generated from the VM's
+ * name, the same every time. The order is the description's, except for a guest with names such as eth0: see
+ * `inBusOrder`.
  */
 export function machineNics(
   hardware: DescribedHardware | null,
@@ -34,8 +35,8 @@ export function machineNics(
 const nicWith = (mac: string | null): Nic => ({ mac, network: null, model: null });
 
 /**
- * Returns the MAC of each described card. `known` are those that the guest's files have, in the order in which
- * they count where the description has no MAC at all.
+ * Returns the MAC of each described card. `known` are the MACs in the guest's files; they are used in that
+ * order if the description has none.
  */
 export function describedMacs(
   { nics, name }: DescribedHardware,
@@ -47,7 +48,7 @@ export function describedMacs(
   return nics.map(({ mac }, index) => cardAddress(mac) ?? own[index] ?? made[index]!);
 }
 
-/** Returns a MAC of QEMU's range for the card `index` of the VM that `seed` names. */
+/** Returns a MAC in QEMU's range for the card `index` of the VM that `seed` identifies. */
 export function madeMac(seed: string, index: number): string {
   const digest = createHash('sha256').update(`hyper2kvm nic ${index} ${seed}`).digest();
   return [
@@ -59,9 +60,9 @@ export function madeMac(seed: string, index: number): string {
 }
 
 /**
- * A kernel numbers cards in the order that it finds them in, and udev cannot exchange its numbers: two cards
- * whose order on KVM is another than on VMware's buses (the fifth card is the second there) would keep each
- * other's name.
+ * Returns the NICs in the order of VMware's buses, where the fifth card comes second. The kernel numbers
+ * cards (eth0, eth1) in the order in which it finds them, and udev cannot swap two such names: on KVM the
+ * cards must therefore be found in the same order.
  */
 function inBusOrder(nics: Nic[]): Nic[] {
   const order = (nic: Nic) => busOrder(vmwarePlace(nic.pci_slot ?? 0));

@@ -9,7 +9,7 @@ const nicSchema = z.object({
    * VMware's number of the slot, by which systemd names the card (`ens192`); absent where it is not known.
    */
   pci_slot: z.int().optional(),
-  /** The slot that VMware gives such a card at its first start, where the description has none. */
+  /** The slot that VMware would assign at the first start, if the description has none. */
   likely_slot: z.int().optional(),
 });
 export type Nic = z.infer<typeof nicSchema>;

@@ -6,7 +6,7 @@ import { childrenNamed, type XmlElement } from './xml.js';
 const SCSI = '6';
 const ETHERNET = '10';
 
-/** Returns the network cards of a VM, in the order of the description, connected or not. */
+/** Returns the network cards of a VM, connected or not, in the order of the description. */
 export function readNics(system: XmlElement, items: readonly Item[]): Nic[] {
   const cards = items.filter(({ type }) => type === ETHERNET);
   const adapters = virtualBoxAddresses(system);
@@ -31,7 +31,7 @@ export function readNics(system: XmlElement, items: readonly Item[]): Nic[] {
   return nics.map((nic, index) => (slots[index] === undefined ? nic : { ...nic, likely_slot: slots[index] }));
 }
 
-/** With or without colons; null for anything else. */
+/** Returns a MAC in lower case with colons, from any notation; null for anything else. */
 function macOf(text: string | null): string | null {
   const digits = text?.replace(/[:-]/g, '').toLowerCase() ?? '';
   return /^[0-9a-f]{12}$/.test(digits) ? (digits.match(/../g)?.join(':') ?? null) : null;
@@ -45,7 +45,7 @@ function slotOf(card: XmlElement): number | null {
   return /^[1-9]\d{0,4}$/.test(value ?? '') ? Number(value) : null;
 }
 
-/** VirtualBox has its MACs in a description of its own beside the OVF's, which has none of them. */
+/** Returns the MACs in VirtualBox's own description of the VM; its OVF items have none. */
 function virtualBoxAddresses(system: XmlElement): string[] {
   return childrenNamed(system, 'Machine')
     .flatMap((machine) => [machine, ...childrenNamed(machine, 'Hardware')])

@@ -4,20 +4,20 @@ import type { Guest } from '../base/fixer.js';
 import { readYaml, type YamlFile } from './network/yaml.js';
 
 const ETC = '/etc/cloud';
-/** Sorts behind every other file: of two settings the last one counts. */
+/** Sorts after every other file, because the last of several settings applies. */
 export const OWN_FILE = `${ETC}/cloud.cfg.d/zz-hyper2kvm.cfg`;
 const LIBRARY = '/var/lib/cloud';
 
 /** The settings that decide whether cloud-init stays with its instance. */
 export interface CloudSettings {
-  /** Null where cloud-init's own list applies. */
+  /** Null if cloud-init's built-in list applies. */
   datasources: readonly string[] | null;
-  /** The cached instance is trusted, whatever datasource there is. */
+  /** The cached instance is used without asking its datasource. */
   isCacheTrusted: boolean;
   isNetworkDisabled: boolean;
 }
 
-/** True where the package is there; Debian leaves its configuration behind when it is removed. */
+/** Returns true if the package is installed; on Debian its configuration may outlive it. */
 export function isInstalled(tree: GuestTree): boolean {
   const dpkg = tree.text('/var/lib/dpkg/status')?.text ?? '';
   const status = /^Package: cloud-init\nStatus: \S+ \S+ (\S+)$/m.exec(dpkg)?.[1];
@@ -25,7 +25,7 @@ export function isInstalled(tree: GuestTree): boolean {
   return isThere && (status === undefined || status === 'installed');
 }
 
-/** True where nothing starts cloud-init, by any of the ways its documentation names. */
+/** Returns true if cloud-init is turned off by one of the documented ways. */
 export function isDisabled(tree: GuestTree, commandLines: readonly string[]): boolean {
   const isMasked = (unit: string) => tree.lstat(`/etc/systemd/system/${unit}`)?.target === '/dev/null';
   return (
@@ -51,7 +51,7 @@ export function readSettings(tree: GuestTree): CloudSettings {
   };
 }
 
-/** The texts at a key in the first of the files that has it; null where none has. */
+/** Returns the texts at a key in the first file that has it; null if none has. */
 function firstOf(files: readonly YamlFile[], keys: readonly string[]): string[] | null {
   for (const file of files) {
     const entry = file.entries(...keys).at(-1);
@@ -61,8 +61,8 @@ function firstOf(files: readonly YamlFile[], keys: readonly string[]): string[] 
 }
 
 /**
- * True where ds-identify starts cloud-init without looking whether the datasource is there: the list has one
- * entry (and None), one is forced, or the policy says so.
+ * Returns true if ds-identify starts cloud-init without checking that the datasource is available: the list
+ * has one entry (and None), one is forced, or the policy says so.
  */
 export function isStartedUnseen(
   tree: GuestTree,
@@ -81,7 +81,10 @@ export function isStartedUnseen(
 
 const identifyConfiguration = (tree: GuestTree) => tree.text(`${ETC}/ds-identify.cfg`)?.text ?? '';
 
-/** The words of ds-identify's policy: `search`, `found=all`, … The kernel's command line goes first. */
+/**
+ * Returns the words of ds-identify's policy (`search`, `found=all`, …); the kernel's command line takes
+ * precedence.
+ */
 function policyOf(tree: GuestTree, commandLines: readonly string[]): string[] {
   const fromKernel = commandLines.flatMap((args) => /(?<!\S)ci\.di\.policy=(\S+)/.exec(args)?.[1] ?? []);
   const fromFile = /^[ \t]*policy[ \t]*:[ \t]*(\S+)/m.exec(identifyConfiguration(tree))?.[1] ?? '';
@@ -91,12 +94,12 @@ function policyOf(tree: GuestTree, commandLines: readonly string[]): string[] {
 /** The instance that cloud-init set the guest up as. */
 export interface CloudInstance {
   directory: string;
-  /** `DataSourceVMware`; null where the file that says it is missing. */
+  /** `DataSourceVMware`; null if unknown. */
   datasource: string | null;
-  /** Where the datasource's data came from (`/dev/sr0`); null where it does not say. */
+  /** Where the datasource found its data (`/dev/sr0`); null if it does not say. */
   seed: string | null;
   hasCache: boolean;
-  /** cloud-init's own sign of a trusted cache. */
+  /** The file `manual-clean` is there. */
   isMarked: boolean;
 }
 
@@ -113,7 +116,10 @@ export function readInstance(tree: GuestTree): CloudInstance | null {
   };
 }
 
-/** True where the datasource and its data move with the guest, so that it is found again as it was. */
+/**
+ * Returns true if the datasource's data move with the guest, so that cloud-init finds the same instance
+ * again.
+ */
 export function movesWithGuest({ datasource, seed }: CloudInstance, { tree, identity }: Guest): boolean {
   if (datasource === 'DataSourceNone' || seed === 'ds_config') return true;
   if (seed === 'ovf-env.xml') return tree.exists(`${LIBRARY}/seed/ovf/ovf-env.xml`);
@@ -122,7 +128,7 @@ export function movesWithGuest({ datasource, seed }: CloudInstance, { tree, iden
   return label !== undefined && identity.filesystems.some((filesystem) => label.test(filesystem.label ?? ''));
 }
 
-/** Volumes that these datasources look for, on whatever disk they are. */
+/** Labels of the volumes that these datasources look for on every disk. */
 const VOLUMES: Record<string, RegExp> = {
   DataSourceNoCloud: /^cidata$/i,
   DataSourceNoCloudNet: /^cidata$/i,

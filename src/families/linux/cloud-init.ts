@@ -18,29 +18,29 @@ const NAME = 'cloud-init';
  * Keeps the guest the instance that cloud-init has set up.
  *
  * At each boot cloud-init restores its instance from /var/lib/cloud/instance/obj.pkl and asks the datasource
- * whether it is still there (`check_instance_id`, cloudinit/stages.py). What VMware, OVF, Azure or EC2 gave is
- * not there on KVM: the cache is dropped, the search falls through to None, and the guest becomes the new
- * instance `iid-datasource-none`. Then its SSH host keys are made again, users are set up again, and the network
- * is written anew with DHCP on one card. `manual_cache_clean: true` makes cloud-init trust its cache, as does the
- * file manual-clean in the instance, which ds-identify reads; nothing else in it does. Both stay until somebody
- * takes them away, which is what they are for.
+ * whether it still applies (`check_instance_id`, called in cloudinit/stages.py). VMware, OVF, Azure and EC2
+ * do not answer on KVM, so the cache is dropped, the search ends at the datasource None, and the guest
+ * becomes the new instance `iid-datasource-none`: cc_ssh regenerates the SSH host keys, users are set up
+ * again, and the network is configured for DHCP on one card. With `manual_cache_clean: true` cloud-init
+ * trusts its cache without asking; ds-identify does not read that setting, but the file `manual-clean` in the
+ * instance's directory.
  *
- * - Not installed, disabled, trusted already, or with a datasource that moves with the guest (None, a seed
- *   directory, a volume on one of its disks): nothing is done.
- * - `datasource_list: [VMware, None]`, or one that is forced: ds-identify starts cloud-init on KVM, too. The list
- *   becomes `[ None ]`, so that a cache that cannot be read (after an upgrade of Python) costs no search of
- *   minutes through clouds.
- * - A longer list: ds-identify looks, finds nothing on KVM, and cloud-init is not started. It would be with
- *   another list or with manual-clean, so both stay as they are. `manual_cache_clean` holds where a datasource
- *   turns up all the same (a config drive, another cloud).
+ * - If cloud-init is not installed, disabled, or trusts its cache already, or if the datasource moves with
+ *   the guest (None, a seed directory, a volume on one of its disks), nothing is planned.
+ * - With `datasource_list: [VMware, None]`, or with a forced datasource, ds-identify starts cloud-init on KVM
+ *   too. The list becomes `[ None ]`: if the cache cannot be read one day (cloud-init purges it when Python
+ *   is upgraded), no time is lost on searching for clouds.
+ * - With a longer list ds-identify searches, finds nothing on KVM, and does not start cloud-init. Another
+ *   list or `manual-clean` would start it, so neither is written. `manual_cache_clean` protects the instance
+ *   if a datasource turns up after all (a config drive, another cloud).
  *
- * cloud-init no longer writes the network: Azure, GCE and others do at each boot, from metadata that is not
- * there, and it renames cards as it knew them.
+ * `network: {config: disabled}` keeps cloud-init from writing the network's files: with Azure, GCE and others
+ * it does so at each boot, from metadata that is not available any more.
  */
 export const cloudInit: Fixer = {
   name: NAME,
   description:
-    'cloud-init would take the moved guest for a new instance, as the datasource of the old hypervisor or cloud (VMware, OVF, Azure, EC2, a seed ISO) is not there on KVM: new SSH host keys, users set up again, DHCP in place of static addresses. /etc/cloud/cloud.cfg.d/zz-hyper2kvm.cfg makes it stay with the instance it has (manual_cache_clean) and leave the network as it is; a datasource_list that names one datasource becomes [ None ], and /var/lib/cloud/instance/manual-clean is made. A guest whose cloud-init is disabled, or whose datasource moves with it, is left alone. Before such a guest is made a template for new VMs, remove the two files.',
+    'Without the datasource of the old hypervisor or cloud (VMware, OVF, Azure, EC2, a seed ISO), cloud-init would set the moved guest up as a new instance: new SSH host keys, users set up again, DHCP instead of static addresses. The file /etc/cloud/cloud.cfg.d/zz-hyper2kvm.cfg makes cloud-init keep the instance it has (manual_cache_clean) and leave the network alone. If datasource_list names a single datasource, it becomes [ None ], and /var/lib/cloud/instance/manual-clean is created. A guest whose cloud-init is disabled, or whose datasource moves with it, is not changed. Remove both files before you turn the guest into a template for new VMs, or if it is to be set up by another cloud.',
   plan(guest) {
     const { tree } = guest;
     const nothing = { operations: [], warnings: [] };
@@ -53,7 +53,7 @@ export const cloudInit: Fixer = {
     if (instance === null) return { operations: [], warnings: isStarted ? [newInstance(NO_INSTANCE)] : [] };
     if (instance.isMarked || movesWithGuest(instance, guest)) return nothing;
     const source = instance.datasource?.replace(/^DataSource/, '') ?? 'its datasource';
-    const reason = `without ${source}, which is not there on KVM, cloud-init would set the guest up as a new instance`;
+    const reason = `without ${source}, which KVM does not offer, cloud-init would set the guest up as a new instance`;
     const cause = { fixer: NAME, reason };
     const text = [
       '# Written by hyper2kvm: the guest stays the instance that it was before it was moved.',
@@ -78,5 +78,5 @@ const NO_CACHE = 'cloud-init’s record of its instance (/var/lib/cloud/instance
 const newInstance = (why: string): Warning => ({
   fixer: NAME,
   code: 'cloud.new-instance',
-  message: `${why}: its next boot sets the guest up as a new one, with new SSH host keys. Create /etc/cloud/cloud-init.disabled in the guest to prevent it.`,
+  message: `${why}: the next boot sets the guest up as a new instance, with new SSH host keys. Create /etc/cloud/cloud-init.disabled in the guest to prevent it.`,
 });

@@ -146,10 +146,10 @@ export function mapCommandLines(
   return kind === 'grubenv' ? sameSize(changed, text) : changed;
 }
 
-/** Kinds from which the loader's own files are made again some day: what they say need not be in force. */
+/** Kinds that the boot loader's own files are generated from: they may differ from what is in use. */
 const SOURCES: readonly BootFileKind[] = ['grub-defaults', 'update-extlinux', 'kernel-cmdline'];
 
-/** Arguments that the guest's kernels are started with, one text for each line of a boot loader's files. */
+/** Returns the arguments that the guest's kernels are started with, one text for each command line. */
 export function kernelCommandLines(tree: GuestTree): string[] {
   const found: string[] = [];
   for (const { path, kind } of bootFiles(tree)) {

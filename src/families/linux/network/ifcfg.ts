@@ -57,9 +57,9 @@ const MAC_IN_NAME = /-id-(([0-9a-f]{2}:){5}[0-9a-f]{2})$/i;
 const GIVEN_NAME = /^(eth\d+|en[sopxPX][\dA-Za-z]+|em\d+|p\d+p\d+)([.:_]\w+)?$/;
 
 /**
- * True if the suffix of the file's name is an interface name. On SUSE it always is. On Red Hat, NetworkManager
- * names a file after its connection (`ifcfg-Wired_connection_1`) and omits DEVICE if any card will do, so there
- * the suffix must look like a card's name.
+ * True if the suffix of the file's name is an interface name. On SUSE it always is. On Red Hat,
+ * NetworkManager names a file after its connection (`ifcfg-Wired_connection_1`) and omits DEVICE if any card
+ * will do, so there the suffix must look like a card's name.
  */
 const isName = (path: string, name: string): boolean =>
   !MAC_IN_NAME.test(name) && (path.startsWith(`${DIRECTORIES[1]}/`) || GIVEN_NAME.test(name));

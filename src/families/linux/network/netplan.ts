@@ -116,7 +116,7 @@ function unpinFile(
   for (const { name, mac, match } of all) {
     if (isForeignMac(mac, context)) {
       const own = macInstead(name, all.length, context);
-      const what = own === null ? 'edit it in the guest' : `${own} stands there now`;
+      const what = own === null ? 'edit it in the guest' : `it was replaced by ${own}`;
       const message = `${path} matches MAC ${match.macaddress}, which no NIC of the VM has: ${what}`;
       warnings.push(warn('network.foreign-mac', message));
       const entries = own === null ? [] : match.addresses.filter(({ pair }) => !seen.has(pair));
@@ -146,7 +146,7 @@ function unpinFile(
   return problem === null ? { text, warnings } : unchanged(`without its driver ${problem}`);
 }
 
-/** The MAC of the card that has the name, or of the only card; null where nothing tells. */
+/** Returns the MAC of the card that has the name, or of the only card; null if unknown. */
 function macInstead(name: string, count: number, { interfaces, cards }: NetworkContext): string | null {
   const only = count === 1 && cards.length === 1 ? cards[0] : undefined;
   return interfaces.find((candidate) => candidate.name === name)?.mac ?? only?.mac ?? null;

@@ -29,7 +29,7 @@ const texts = (tree: GuestTree, suffix: RegExp) =>
 const words = (values: readonly string[]) =>
   values.flatMap((value) => value.split(/\s+/)).filter((word) => word !== '');
 
-/** Containers, bridges and radios. */
+/** Patterns for virtual devices and wireless cards. */
 const VIRTUAL_GLOB = /^(ve-|vb-|vz-|veth|br|virbr|docker|wl|ww|tap|tun|lo|bond|vlan|cali|cni|wg)/;
 
 export const networkd: NetworkBackend = {
@@ -52,7 +52,7 @@ export const networkd: NetworkBackend = {
     texts(tree, /\.network$/).flatMap(({ path, text }) => {
       const names = words(iniValues(text, 'Match', 'Name'));
       const globs = names.filter((name) => isGlob(name) && !name.startsWith('!'));
-      // By a MAC, or not for cards.
+      // Selected by a MAC, or for other kinds of device.
       const isOther = parseIni(text).some(
         ({ section, key }) => section === 'Match' && /^((Permanent)?MACAddress|Type)$/.test(key),
       );

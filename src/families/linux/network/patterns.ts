@@ -1,20 +1,20 @@
 import { MAX_NAME } from './backend.js';
 
-/** What a file of the guest says of a card's name without naming it: `ens*`. */
+/** A pattern by which a file of the guest selects cards: `ens*`. */
 export interface NamePattern {
   path: string;
-  /** As written, for people. */
+  /** As written, for messages. */
   text: string;
   accepts(name: string): boolean;
 }
 
 export const isGlob = (text: string): boolean => /[*?[]/.test(text);
 
-/** Returns true where a glob (fnmatch(3): `*`, `?`, `[a-z]`) matches a whole name of an interface. */
+/** Returns true if a glob (fnmatch(3): `*`, `?`, `[a-z]`) matches the whole name of an interface. */
 export function matchesGlob(glob: string, name: string): boolean {
   const tokens = glob.match(/\*|\?|\[[^\]]*\]|./gs) ?? [];
   if (name.length > MAX_NAME) return false;
-  // Where the last star stands, and what it has taken so far: it takes one more where the rest does not fit.
+  // The last star and where its match ends: one more character is tried if the rest does not fit.
   let [token, at, star, taken] = [0, 0, -1, 0];
   while (at < name.length) {
     if (tokens[token] === '*') {
@@ -42,9 +42,9 @@ function fits(token: string, character: string): boolean {
   return isIn !== isNegated;
 }
 
-/** The cards that a guest on KVM has: behind root ports, and on an old board. */
+/** Names of cards on KVM: behind root ports, and on an older machine type. */
 const ON_KVM = { predictable: ['enp1s0', 'enp2s0', 'ens3'], kernel: ['eth0', 'eth1'] };
-/** Names that the first card has on hypervisors, the most frequent first. */
+/** Names of the first card on various hypervisors, the most frequent first. */
 const FIRST = [
   'ens192',
   'ens160',
@@ -58,9 +58,9 @@ const FIRST = [
   'em1',
 ];
 
-/** True where the pattern takes the names that the cards have on KVM anyway. */
+/** Returns true if the pattern matches the names that cards get on KVM. */
 export const acceptsKvm = ({ accepts }: NamePattern, isKernelNamed: boolean): boolean =>
   ON_KVM[isKernelNamed ? 'kernel' : 'predictable'].every(accepts);
 
-/** A name for the only card that the pattern takes; null where no card has ever had such a name. */
+/** Returns a name for the only card, one that the pattern matches; null if it matches no usual name. */
 export const firstName = ({ accepts }: NamePattern): string | null => FIRST.find(accepts) ?? null;
