@@ -5,10 +5,10 @@ import { isOldNode, runWithNewerNode } from './host/node-version.js';
 if (isOldNode(process.versions.node)) {
   process.exitCode = await runWithNewerNode(fileURLToPath(import.meta.url));
 } else {
-  // Only now: what these load does not run on an old Node.
+  // Loaded only now, because these modules do not run on an old Node.
   const { createIo } = await import('./commands/io.js');
   const { main } = await import('./commands/main.js');
-  /** A reader that went away (`hyper2kvm list | head`) is no failure. */
+  /** A reader that closes the pipe (`hyper2kvm list | head`) is not a failure. */
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0);
     throw error;

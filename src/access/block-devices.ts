@@ -1,34 +1,44 @@
+export interface VolumeRecord {
+  /** Volume groups with the same name have the same device names, too. */
+  device: string;
+  group: string;
+  groupUuid: string;
+  uuid: string;
+  /** The device of the volume that this one is a snapshot of; includes thin snapshots. */
+  origin: string | null;
+}
+
 /**
- * The block devices of a VM, by the names that the place they are read in gives them (`/dev/sda1`,
- * `/dev/vg/root`). Disks come in the VM's order. Every call rejects with `guest.call-failed` where the device
+ * The block devices of a VM, by their names in the place that they are accessed from (`/dev/sda1`,
+ * `/dev/vg/root`). Disks come in the VM's order. Every call rejects with `guest.call-failed` if the device
  * refuses it.
  */
 export interface BlockDevices {
   disks(): Promise<string[]>;
-  /** Of disks and of md arrays. */
+  /** On disks and on md arrays. */
   partitions(): Promise<string[]>;
   size(device: string): Promise<number>;
   /**
-   * What blkid(8)'s low-level probe finds: TYPE, UUID, LABEL and the partition's own entry (`PART_ENTRY_*`),
-   * all in one. Empty where it recognises nothing.
+   * Returns what blkid(8)'s low-level probe finds: TYPE, UUID, LABEL and the partition's own entry
+   * (`PART_ENTRY_*`), in one call. Empty if it recognises nothing.
    */
   probe(device: string): Promise<Record<string, string>>;
   /** Assembled md arrays. */
   arrays(): Promise<string[]>;
   /**
-   * The array's identity in its members' superblocks, as mdadm.conf(5) writes them; empty strings where it
-   * has none.
+   * Returns the array's identity from its members' superblocks, in the form of mdadm.conf(5); empty strings
+   * if it has none.
    */
   array(device: string): Promise<{ uuid: string; name: string }>;
   /** Active logical volumes. */
   volumes(): Promise<string[]>;
-  /** The volume that each snapshot was taken of, both by device; thin snapshots are among them. */
-  snapshotOrigins(): Promise<Map<string, string>>;
-  /** Activates what has appeared since: groups in a container that was opened. */
+  /** LVM's own records of all logical volumes, active or not. */
+  volumeRecords(): Promise<VolumeRecord[]>;
+  /** Activates volumes that have appeared since, such as groups in a container that was opened. */
   activateVolumes(): Promise<void>;
   /**
-   * Opens a LUKS container as `/dev/mapper/<name>` with the first of `keys` that fits; one that is open stays
-   * as it is. No part of a key is in the error.
+   * Opens a LUKS container as `/dev/mapper/<name>` with the first of `keys` that works; one that is open
+   * already stays open. The error never contains any part of a key.
    */
   openLuks(device: string, name: string, keys: readonly Buffer[]): Promise<void>;
 }

@@ -5,10 +5,15 @@ import type { GuestWriter } from './guest-writer.js';
 
 /** A VM that is off, by its disks. */
 export interface GuestRequest {
-  /** File names in the work directory: FLATTEN's images, qcow2, never written. */
+  /** File names in the work directory: FLATTEN's qcow2 images, which are never written to. */
   disks: readonly string[];
+  /** Bytes of a logical sector, by disk; 512 where absent. */
+  sectorSizes?: readonly number[];
   workDirectory: string;
-  /** The drop, on which the images are built: absolute paths, also in the work directory only to be read. */
+  /**
+   * The drop that the images are based on: absolute paths, which even inside the work directory are only
+   * read.
+   */
   drop: readonly string[];
   options: Config;
   signal: AbortSignal;
@@ -16,63 +21,64 @@ export interface GuestRequest {
 }
 
 /**
- * A guest that has been reached, until `close`. Who opens it decides by what: appliance/open-appliance.ts by
- * a libguestfs appliance that has the disks.
+ * Access to a guest, until `close`. The opener decides how: appliance/open-appliance.ts uses a libguestfs
+ * appliance with the disks attached.
  */
 export interface GuestAccess {
   readonly reader: GuestReader;
-  /** The same guest for a thread of ours, which reads it by asking here. */
+  /** Access to the same guest for one of our threads, which sends its reads here. */
   readonly port: GuestPort;
-  /** `selinux`: the guest uses SELinux, so that new files need labels. */
+  /** `selinux`: the guest uses SELinux, so new files need labels. */
   writer(options: { selinux: boolean }): GuestWriter;
   readonly capabilities: Capabilities;
-  /** Bytes read and written on the guest's disks so far. */
+  /** Bytes read from and written to the guest's disks so far. */
   traffic(): Promise<{ read: number; written: number }>;
   /**
-   * The clean end: everything unmounted and on the disks. Rejects where what was written may not be complete.
+   * Closes cleanly: everything is unmounted and written to the disks. Rejects if the writes may be
+   * incomplete.
    */
   close(): Promise<void>;
   /**
-   * At once, with everything that was started; resolves when all of it is gone. What was written is not to be
-   * used.
+   * Stops at once, with everything that was started; resolves when all of it has exited. What was written
+   * must not be used.
    */
   kill(): Promise<void>;
 }
 
 /**
- * How a thread reads a guest that the main thread has reached: everything in a guest may be hostile, and what
- * is made of it must not keep the daemon from answering.
+ * Lets a thread read a guest that the main thread has opened: everything in a guest may be hostile, and
+ * processing it must not block the daemon.
  */
 export interface GuestPort {
   /** A module that exports `connectReader`. */
   module: string;
   /** Its first argument, a structured clone. */
   settings: unknown;
-  /** Answers what the connected reader asks; both are of the same module. */
+  /** Answers the requests of the connected reader; both come from the same module. */
   answer(question: unknown): Promise<unknown>;
 }
 
-/** What a port's module exports. `ask` gets the answer to a question, or rejects as it did. */
+/** What a port's module exports. `ask` resolves with the answer to a request, or rejects with its error. */
 export type ConnectReader = (settings: unknown, ask: (question: unknown) => Promise<unknown>) => GuestReader;
 
-/** What one way of reaching a guest can do and another cannot. */
+/** What some kinds of access support and others do not. */
 interface Capabilities {
-  /** The guest does not run: nothing is mounted but what `mount` mounts. */
+  /** The guest is not running: only what `mount` mounts is mounted. */
   offline: boolean;
-  /** Null where the guest's own disks are written to. */
+  /** Null if the guest's own disks are written to. */
   layers: Layers | null;
-  /** Null where freed blocks are not given back to the disk images. */
+  /** Null if freed blocks are not returned to the disk images. */
   trim: Trim | null;
 }
 
 export interface Layers {
   /**
-   * By disk index, file names in the work directory: what was written is in them, the images below stay as
-   * they were.
+   * File names in the work directory, by disk index: they contain what was written; the images below are
+   * unchanged.
    */
   images: readonly string[];
   /**
-   * Puts a further image on every disk: what was written before stays in the one below, what follows goes to
+   * Adds another image on every disk: what was written before stays in the one below, and later writes go to
    * the returned files (`<suffix>-disk<N>.qcow2`). Filesystems must be unmounted.
    */
   add(suffix: string): Promise<string[]>;

@@ -5,88 +5,87 @@ import type { Mount } from '../model/identity.js';
 import type { BlockDevices } from './block-devices.js';
 
 export interface GuestStat {
-  /** `other`: a device, a socket, a named pipe. */
+  /** `other`: a device, a socket or a named pipe. */
   type: 'file' | 'directory' | 'symlink' | 'other';
   /** Permission bits. */
   mode: number;
   uid: number;
   gid: number;
   size: number;
-  /** Two paths with the same device and inode are one file. */
+  /** Two paths with the same device and inode are the same file. */
   device: number;
   inode: number;
 }
 
-/** What `capture` brings of a directory. */
+/** What `capture` reads from a directory. */
 export interface Capture {
   /** Not a link: entries are named by this path. */
   directory: string;
-  /** Patterns as GNU tar's `--exclude` takes them, matched against `./name` and what is below it. */
+  /** Patterns as in GNU tar's `--exclude`, matched against `./name` and everything below it. */
   excludes: readonly string[];
-  /** Whether the content of a file is wanted; without it the entry has the name and the size alone. */
+  /** Whether to keep the content of a file; otherwise the entry has only its name and size. */
   isKept(path: string, size: number): boolean;
 }
 
 export interface Subvolume {
   id: number;
-  /** From the top of the btrfs filesystem, without a slash in front. */
+  /** From the top of the btrfs filesystem, without a leading slash. */
   path: string;
 }
 
 /**
- * A guest's files and disks, for reading. INSPECT speaks to this alone: an appliance that has the disks of a
- * VM that is off is one implementation, commands on a running host are another.
+ * Reads a guest's files and disks. INSPECT uses nothing else: one implementation is an appliance with the
+ * disks of a VM that is off; commands on a running host could be another.
  *
- * Paths are absolute in the guest, and links in them are followed as the guest itself does it: from the
- * guest's root, and never out of it. Calls are slow (0.2 s in an appliance without KVM, whatever they bring),
- * so there are few and large ones. A call rejects with a Hyper2kvmError: `guest.call-failed` where the
- * guest's filesystem refuses it, and what says that the place itself is lost or does not answer
- * (`guest.died`, `guest.timeout`).
+ * Paths are absolute in the guest. Links in them are followed as the guest itself does: from the guest's
+ * root, and never out of it. Calls are slow (0.2 s in an appliance without KVM, whatever they return), so
+ * there should be few large ones. A call rejects with a Hyper2kvmError: `guest.call-failed` if the guest's
+ * filesystem refuses it, and `guest.died` or `guest.timeout` if the access itself is lost or does not answer.
  */
 export interface GuestReader {
   readonly devices: BlockDevices;
-  /** Null where nothing is: also for a link to nowhere or in a circle. */
+  /** Returns null if nothing is there, also for a dangling link or a loop. */
   stat(path: string): Promise<GuestStat | null>;
-  /** As `stat`, of a link itself where the path ends with one. */
+  /** Like `stat`, but for a link itself if the path ends with one. */
   lstat(path: string): Promise<GuestStat | null>;
-  /** Where a link leads, as it is written. */
+  /** Returns the target of a link, as written. */
   readLink(path: string): Promise<string>;
   read(path: string): Promise<Buffer>;
-  /** Fewer bytes where the file ends before. */
+  /** Returns fewer bytes at the end of the file. */
   readAt(path: string, offset: number, length: number): Promise<Buffer>;
-  /** Copies a file that may be large to `file` of the host. */
+  /** Copies a file, which may be large, to `file` on the host. */
   download(path: string, file: string): Promise<void>;
-  /** Names in a directory. */
+  /** Returns the names in a directory. */
   list(directory: string): Promise<string[]>;
   /**
-   * Paths of everything below a directory, relative to it; null where that is none. Rejects with
-   * `inspect.configuration-too-large` for more than `mostBytes` of them.
+   * Returns the paths of everything below a directory, relative to it; null if it is not a directory. Rejects
+   * with `inspect.configuration-too-large` if they have more than `mostBytes`.
    */
   names(directory: string, mostBytes: number): Promise<string[] | null>;
   /**
-   * A directory with all that is below it, links not followed; nothing where it is no directory. Owners are
-   * numbers.
+   * Yields a directory with everything below it, without following links; nothing if it is not a directory.
+   * Owners are numbers.
    */
   capture(capture: Capture): AsyncIterable<TreeEntry>;
   /**
-   * Mounts a filesystem of `devices`. `mountpoint` is not a link. A running guest has mounted its own: there
-   * this is fulfilled where exactly this is mounted in that place, and refused else.
+   * Mounts a filesystem of `devices`. `mountpoint` is not a link. A running guest has mounted its own
+   * filesystems: there this succeeds if exactly this one is mounted there, and is refused otherwise.
    */
   mount(mount: Mount, mode: 'ro' | 'rw'): Promise<void>;
-  /** Unmounts all that `mount` has mounted; nothing in a running guest. */
+  /** Unmounts everything that `mount` mounted; does nothing in a running guest. */
   unmountAll(): Promise<void>;
-  /** Subvolumes of the btrfs filesystem at `/`. */
+  /** Returns the subvolumes of the btrfs filesystem at `/`. */
   subvolumes(): Promise<Subvolume[]>;
 }
 
-/** Rejects where nothing is at `path`. */
+/** Rejects if nothing is at `path`. */
 export async function sizeOf(reader: Pick<GuestReader, 'stat'>, path: string): Promise<number> {
   const stat = await reader.stat(path);
   if (stat !== null) return stat.size;
-  throw new Hyper2kvmError('guest.call-failed', `${path} is not there`, { errno: constants.errno.ENOENT });
+  throw new Hyper2kvmError('guest.call-failed', `${path} does not exist`, { errno: constants.errno.ENOENT });
 }
 
-/** True for a plain file, or a link to one. */
+/** True for a regular file, or a link to one. */
 export async function isFile(reader: Pick<GuestReader, 'stat'>, path: string): Promise<boolean> {
   return (await reader.stat(path))?.type === 'file';
 }

@@ -4,21 +4,22 @@ import type { Capture, GuestReader } from './guest-reader.js';
 import { guestPath } from './tar-entries.js';
 
 /**
- * A larger file keeps its entry, without content: configuration is small, and a hostile guest must not fill
+ * A larger file is recorded without its content: configuration is small, and a hostile guest must not fill
  * the memory.
  */
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
-/** udev's hwdb.bin and package caches are the only larger files of /etc that real guests have. */
+/** In real guests, udev's hwdb.bin and package caches are the only files in /etc that are larger. */
 const MAX_ETC_FILE_BYTES = 1024 * 1024;
 /**
- * Of all contents and paths. Three kernels' module indexes, /etc and a package database stay under 20 MiB.
+ * Limit on all contents and paths. The module indexes of three kernels, /etc and a package database take less
+ * than 20 MiB.
  */
 const MAX_TOTAL_BYTES = 48 * 1024 * 1024;
 const MAX_ENTRIES = 200_000;
-/** Of one directory: `MAX_ENTRIES` names of usual length. */
+/** For one directory: `MAX_ENTRIES` names of usual length. */
 const MAX_NAMES_BYTES = 16 * 1024 * 1024;
 
-/** Collects the guest's configuration in a few bulk calls. Directories that do not exist are left out. */
+/** Collects the guest's configuration in a few bulk calls. Directories that do not exist are skipped. */
 export class SnapshotCollector {
   readonly #entries = new Map<string, TreeEntry>();
   readonly #reader: GuestReader;
@@ -28,15 +29,15 @@ export class SnapshotCollector {
     this.#reader = reader;
   }
 
-  /** A directory's files with content, but for those that match `excludes` (see `Capture`). */
+  /** Adds a directory's files with content, except for those that match `excludes` (see `Capture`). */
   async capture(what: Pick<Capture, 'directory' | 'excludes'>): Promise<void> {
     const isKept = (path: string, size: number) => size <= largest(path);
     for await (const entry of this.#reader.capture({ ...what, isKept })) this.add(entry);
   }
 
   /**
-   * Names below a directory, at any depth. What is a directory shows by what is in it; everything else counts
-   * as a file.
+   * Adds the names below a directory, at any depth. A name with others below it is a directory; everything
+   * else counts as a file.
    */
   async names(directory: string): Promise<void> {
     const names = await this.#reader.names(directory, MAX_NAMES_BYTES);

@@ -5,19 +5,19 @@ import type { TreeEntry } from '../guest/tree.js';
 import type { Capture } from './guest-reader.js';
 
 /**
- * A name that is not UTF-8 is decoded to this: a path with it leads to another file than the one that was
- * read.
+ * A name that is not UTF-8 is decoded to contain this, so that a path with it would lead to another file than
+ * the one that was read.
  */
 const UNDECODABLE = '\u{fffd}';
 
-/** The entries of a tar archive of `directory` that was made in it, with names that begin with `./`. */
+/** Yields the entries of a tar archive that was made in `directory`, with names that begin with `./`. */
 export async function* tarEntries(
   archive: Readable,
   { directory, isKept }: Pick<Capture, 'directory' | 'isKept'>,
 ): AsyncGenerator<TreeEntry> {
   const members = extract();
   const piped = pipeline(archive, members);
-  // Waited for at the end: until then nobody takes its rejection.
+  // Awaited at the end; until then a rejection would be unhandled.
   piped.catch(() => undefined);
   const files = new Map<string, TreeEntry>();
   try {
@@ -41,8 +41,8 @@ export async function* tarEntries(
 }
 
 /**
- * `twin`: the member that a further hard link is another name of; it comes without data. Null for devices,
- * sockets and pipes.
+ * `twin` is the member of which this is a further hard link, stored without data. Null for devices, sockets
+ * and pipes.
  */
 function entryOf(
   path: string,
@@ -74,7 +74,7 @@ async function bytesOf(member: AsyncIterable<unknown>): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-/** The path in the guest of a name that is relative to `directory`. */
+/** Returns the path in the guest for a name relative to `directory`. */
 export function guestPath(directory: string, name: string): string {
   const relative = name.replace(/^\.?\/*/, '').replace(/\/+$/, '');
   const base = directory === '/' ? '' : directory;

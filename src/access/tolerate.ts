@@ -1,12 +1,13 @@
 import { Hyper2kvmError } from '../errors/error.js';
 import type { Warning } from '../model/plan.js';
 
-/** What INSPECT found broken and could do without; the report shows it beside the plan's warnings. */
+/** What INSPECT found broken but did not need; the report shows it beside the plan's warnings. */
 export type Warnings = Warning[];
 
 /**
- * `work`, or null with a warning where the guest refuses it: a part that is not needed must not fail the VM.
- * A place that is lost or does not answer says nothing about the guest and still rejects.
+ * Returns the result of `work`, or null with a warning if the guest refuses it: a part that is not needed
+ * must not fail the VM. Still rejects if the access itself is lost or does not answer, which says nothing
+ * about the guest.
  */
 export async function tolerate<Result>(
   work: () => Promise<Result>,
@@ -21,8 +22,19 @@ export async function tolerate<Result>(
   }
 }
 
-/** Why the guest's disk refused a call; any other failure is thrown on. */
+/** Returns why the guest's disk refused a call; rethrows any other error. */
 export function refusal(error: unknown): string {
-  if (error instanceof Hyper2kvmError && error.code === 'guest.call-failed') return error.message;
+  return refusedBy(error).message;
+}
+
+/** Returns the refusal itself; any other failure is rethrown. */
+export function refusedBy(error: unknown): Hyper2kvmError {
+  if (error instanceof Hyper2kvmError && REFUSALS.has(error.code)) return error;
   throw error;
 }
+
+const REFUSALS: ReadonlySet<string> = new Set(['guest.call-failed', 'guest.filesystem-too-new']);
+
+/** Advice for a guest's filesystem that is newer than the kernel that reads it. */
+export const TOO_NEW_ADVICE =
+  'The filesystem is not damaged. Convert the VM on a host with a newer kernel (the appliance runs the host’s; SUPERMIN_KERNEL and SUPERMIN_MODULES name another one that is installed).';

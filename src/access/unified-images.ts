@@ -12,8 +12,8 @@ import type { GuestWriter } from './guest-writer.js';
 type SectionPath = NonNullable<ReturnType<typeof parseSectionPath>>;
 
 /**
- * `target` on which the sections of unified kernel images (`IMAGE.efi:.initrd`) are files. They are read,
- * rewritten and appended to; the image keeps its place.
+ * Returns `target` with the sections of unified kernel images (`IMAGE.efi:.initrd`) as files. They can be
+ * read, rewritten and appended to; the image stays in place.
  */
 export function withUnifiedImages(target: GuestWriter): GuestWriter {
   async function find({ image, section: name }: SectionPath, size?: number): Promise<UnifiedSection> {

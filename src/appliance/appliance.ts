@@ -16,24 +16,24 @@ import { diedError, diskError } from './errors.js';
 import type { ApplianceSession } from './session.js';
 
 export interface Appliance extends ApplianceSession {
-  /** Clean shutdown: filesystems unmounted, overlays complete on disk. */
+  /** Shuts down cleanly: filesystems are unmounted, and the overlays are complete on disk. */
   close(): Promise<void>;
-  /** At once, with everything it started; resolves when all of it is gone. */
+  /** Stops at once, with everything it started; resolves when all of it has exited. */
   kill(): Promise<void>;
 }
 
-/** Half a minute without KVM, more on a busy machine. */
+/** Usually half a minute without KVM, more on a busy machine. */
 const LAUNCH_TIMEOUT_SECONDS = 900;
 /**
- * Largest file that the appliance's processes may write: an overlay, the appliance's own 4 GiB root, what a
- * hostile guest sends out.
+ * Largest file that the appliance's processes may write: an overlay, the appliance's own 4 GiB root, or what
+ * a hostile guest sends out.
  */
 const FILE_BYTES = 8 * 1024 ** 3;
 
 /**
- * Launches the job's appliance on fresh overlays (`fix-disk<N>.qcow2`) over the flat images; what an earlier
- * session wrote is thrown away. A KVM launch that fails is tried once more with TCG. Errors:
- * `guest.launch-failed`, `guest.timeout`, `guest.died`.
+ * Launches the job's appliance on new overlays (`fix-disk<N>.qcow2`) over the flat images; what an earlier
+ * session wrote is discarded. If a KVM launch fails, TCG is tried once. Errors: `guest.launch-failed`,
+ * `guest.timeout`, `guest.died`.
  */
 export async function launchAppliance(request: GuestRequest): Promise<Appliance> {
   const accelerator =
@@ -44,8 +44,8 @@ export async function launchAppliance(request: GuestRequest): Promise<Appliance>
 }
 
 /**
- * KVM that fails is tried once more without. It is given up for the whole process only when that works: a
- * full disk or a missing package is no fault of KVM's.
+ * Tries again without KVM if a start with KVM fails. KVM is abandoned for the whole process only if that
+ * works, because a full disk or a missing package is not KVM's fault.
  */
 export async function withoutKvm<T>(
   start: (kind: Accelerator['kind']) => Promise<T>,
@@ -92,11 +92,12 @@ async function launch(request: GuestRequest, accelerator: 'kvm' | 'tcg'): Promis
       LIBGUESTFS_BACKEND: 'direct',
       LIBGUESTFS_BACKEND_SETTINGS: accelerator === 'tcg' ? 'force_tcg' : '',
       LIBGUESTFS_PATH: appliance,
-      // What it knows of QEMU: asked anew each time, so that no job can leave something for the next one.
+      // Its cache of what it knows about QEMU is created each time, so that no job can leave something for
+      // the next one.
       LIBGUESTFS_CACHEDIR: scratch,
       TMPDIR: scratch,
-      // libguestfs' own sockets go there, but for root (guestfs_get_sockdir(3)): they must go with the
-      // scratch when the child is killed.
+      // libguestfs puts its own sockets there, except for root (guestfs_get_sockdir(3)): they must be removed
+      // with the scratch directory if the child is killed.
       XDG_RUNTIME_DIR: scratch,
     },
     fileBytes: FILE_BYTES,
@@ -108,10 +109,10 @@ async function launch(request: GuestRequest, accelerator: 'kvm' | 'tcg'): Promis
   const qmpSocket = join(scratch, 'qmp');
   const monitoring = new AbortController();
   let qmp: QmpClient;
-  /** From the launch to the end: only then the loss of its QEMU is news. */
+  /** True between launch and close; at other times a closed monitor is expected. */
   let isInUse = false;
   try {
-    // At once, not after the launch: its writes may meet a full disk too.
+    // Connected at once and not after the launch, whose writes may meet a full disk too.
     const connecting = QmpClient.connect(qmpSocket, {
       signal: AbortSignal.any([signal, monitoring.signal]),
       timeoutSeconds: LAUNCH_TIMEOUT_SECONDS,
@@ -121,16 +122,20 @@ async function launch(request: GuestRequest, accelerator: 'kvm' | 'tcg'): Promis
         if (failure !== null) channel.fail(failure);
       });
       client.once('close', () => {
-        if (isInUse) channel.fail(diedError('a call', 'its QEMU ended', ''));
+        if (isInUse) channel.fail(diedError('a call', 'its QEMU exited', ''));
       });
       return client;
     });
-    // The launch says why when both fail.
+    // If both fail, the launch has the reason.
     connecting.catch(() => undefined);
     await channel.request(
       {
         type: 'launch',
-        disks: overlays.map((overlay) => ({ file: join(workDirectory, overlay), format: 'qcow2' })),
+        disks: overlays.map((overlay, index) => ({
+          file: join(workDirectory, overlay),
+          format: 'qcow2',
+          sectorSize: request.sectorSizes?.[index] ?? 512,
+        })),
         memoryMib: options.guest.memory_mib,
         smp: options.guest.smp,
         qmpSocket,
@@ -181,7 +186,7 @@ async function launch(request: GuestRequest, accelerator: 'kvm' | 'tcg'): Promis
   };
 }
 
-/** Node, this program and its modules, wherever they are installed. */
+/** Returns Node, this program and its modules, wherever they are installed. */
 async function ownProgram(): Promise<string[]> {
   const code = ['..', '../../package.json'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
   const [above] = fileURLToPath(import.meta.resolve('koffi')).split('/node_modules/koffi/');

@@ -4,7 +4,9 @@ import { Hyper2kvmError } from '../errors/error.js';
 import { exists } from '../files/exists.js';
 import { run } from '../tools/run.js';
 
-/** Where distributions have what supermin makes libguestfs' appliance of; LIBGUESTFS_PATH counts instead. */
+/**
+ * Where distributions install what supermin builds libguestfs's appliance from; LIBGUESTFS_PATH overrides it.
+ */
 const PLACES = [
   '/usr/lib/x86_64-linux-gnu/guestfs',
   '/usr/lib/aarch64-linux-gnu/guestfs',
@@ -13,19 +15,19 @@ const PLACES = [
 ];
 const CPUS: Partial<Record<NodeJS.Architecture, string>> = { x64: 'x86_64', arm64: 'aarch64' };
 /**
- * Its presence tells libguestfs to take kernel, initrd and root beside it as they are (guestfs(3),
+ * Its presence makes libguestfs use kernel, initrd and root beside it as they are (guestfs(3),
  * LIBGUESTFS_PATH).
  */
 const FIXED = 'README.fixed';
-/** Under a minute here, more on a busy machine. */
+/** Usually under a minute, more on a busy machine. */
 const BUILD_SECONDS = 900;
 
 /**
- * Directory of an appliance that is built from the host's packages as they are now; made again only when
- * they changed. It is built here, where nothing of a drop is open, and not by libguestfs on launch: that one
- * is confined and sees no packages, and in a user namespace of bubblewrap everything in the appliance would
- * belong to nobody. `cacheDirectory`: libguestfs' own cache, in the form that it has there.
- * Errors: `guest.launch-failed`, `tool.*`.
+ * Returns the directory of an appliance that is built from the host's current packages, and built again only
+ * if they changed. It is built here, where nothing of a drop is open, and not by libguestfs on launch: there
+ * it is confined and has no access to packages, and in bubblewrap's user namespace everything in the
+ * appliance would belong to nobody. `cacheDirectory` is libguestfs's own cache, whose layout is used. Errors:
+ * `guest.launch-failed`, `tool.*`.
  */
 export async function buildAppliance(cacheDirectory: string, signal: AbortSignal): Promise<string> {
   const places = process.env.LIBGUESTFS_PATH?.split(':') ?? PLACES;
@@ -54,7 +56,10 @@ async function firstWith(name: string, places: readonly string[]): Promise<strin
   });
 }
 
-/** The default cache is a directory for everybody: what lies there under this name may be another user's. */
+/**
+ * Returns our directory in the cache after checking its owner: by default, the cache is writable for
+ * everybody, so a directory of this name may belong to another user.
+ */
 async function ownDirectory(cacheDirectory: string): Promise<string> {
   const user = process.geteuid?.();
   const path = join(cacheDirectory, `.guestfs-${user}`);

@@ -6,8 +6,8 @@ import type { CallRequest, CloseRequest, LaunchRequest, Reply } from './messages
 type Message = Omit<LaunchRequest, 'id'> | Omit<CallRequest, 'id'> | Omit<CloseRequest, 'id'>;
 
 /**
- * Requests to the appliance child and their replies. Rejects with what `callError` makes of a failed call,
- * `guest.timeout`, `guest.died`, the signal's reason.
+ * Sends requests to the appliance child and receives their replies. Rejects with the result of `callError`
+ * for a failed call, `guest.timeout`, `guest.died`, the signal's reason.
  */
 export function openChannel(child: NodeChild, signal: AbortSignal) {
   const waiting = new Map<
@@ -36,7 +36,7 @@ export function openChannel(child: NodeChild, signal: AbortSignal) {
   });
 
   return {
-    /** Ends the appliance at once; every call under way and to come fails with this. */
+    /** Stops the appliance at once; every current and later call fails with this error. */
     fail(error: Hyper2kvmError): void {
       failure ??= error;
       child.kill();

@@ -5,7 +5,7 @@ import { limited } from './reply-limits.js';
 
 /**
  * The process that holds one libguestfs handle. Calls are synchronous on purpose: the C API keeps its last
- * error per thread, and a hang or a crash here is this job's alone; the parent's time limit kills the whole
+ * error per thread, and a hang or a crash here affects only this job; the parent's time limit kills the whole
  * process group. Started by appliance.ts only.
  */
 const library = openLibrary();
@@ -62,8 +62,19 @@ function launch(request: LaunchRequest): { version: string } {
   for (const disk of request.disks) {
     handle.call(
       'add_drive_opts',
-      { args: ['string'], returns: 'none', options: { format: [1, 'string'], discard: [10, 'string'] } },
-      [disk.file, { format: disk.format, discard: 'besteffort' }],
+      {
+        args: ['string'],
+        returns: 'none',
+        options: { format: [1, 'string'], discard: [10, 'string'], blocksize: [12, 'int'] },
+      },
+      [
+        disk.file,
+        {
+          format: disk.format,
+          discard: 'besteffort',
+          ...(disk.sectorSize === 512 ? {} : { blocksize: disk.sectorSize }),
+        },
+      ],
     );
   }
   handle.call('launch', { args: [], returns: 'none' }, []);

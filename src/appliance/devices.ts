@@ -4,7 +4,10 @@ import { Hyper2kvmError } from '../errors/error.js';
 import { inScript } from './disk-names.js';
 import type { ApplianceSession } from './session.js';
 
-/** The disks that the appliance has, with what it assembled of them by itself: arrays and logical volumes. */
+/**
+ * Returns the disks of the appliance, and what it assembled from them automatically: arrays and logical
+ * volumes.
+ */
 export function applianceDevices(session: Pick<ApplianceSession, 'call'>): BlockDevices {
   const shell = (script: string) => session.call('debug', 'sh', [script]);
   return {
@@ -13,9 +16,14 @@ export function applianceDevices(session: Pick<ApplianceSession, 'call'>): Block
     size: (device) => session.call('blockdev_getsize64', device),
     async probe(device) {
       try {
-        return await session.call('blkid', device);
+        return Object.fromEntries(
+          Object.entries(await session.call('blkid', device)).map(([tag, value]) => [
+            tag,
+            unescapeTag(value),
+          ]),
+        );
       } catch (error) {
-        // blkid ends with an error where it recognises nothing (an empty partition): that is an answer too.
+        // blkid fails if it recognises nothing (an empty partition), which is a valid answer.
         refusal(error);
         return {};
       }
@@ -26,13 +34,19 @@ export function applianceDevices(session: Pick<ApplianceSession, 'call'>): Block
       return { uuid, name };
     },
     volumes: () => session.call('lvs'),
-    async snapshotOrigins() {
-      const text = await shell('lvm lvs --noheadings --separator "|" -o vg_name,lv_name,origin');
+    async volumeRecords() {
+      const fields = 'vg_name,lv_name,vg_uuid,lv_uuid,origin';
+      const text = await shell(`lvm lvs --noheadings --separator "|" -o ${fields}`);
       const lines = text.split('\n').map((line) => line.trim().split('|'));
-      return new Map(
-        lines.flatMap(([group, volume, origin = '']) =>
-          origin === '' ? [] : [[`/dev/${group}/${volume}`, `/dev/${group}/${origin}`] as const],
-        ),
+      return lines.flatMap(([group = '', volume, groupUuid, uuid, origin = '']) =>
+        volume === undefined || groupUuid === undefined || uuid === undefined
+          ? []
+          : [
+              {
+                ...{ device: `/dev/${group}/${volume}`, group, groupUuid, uuid },
+                origin: origin === '' ? null : `/dev/${group}/${origin}`,
+              },
+            ],
       );
     },
     activateVolumes: () => session.call('vg_activate_all', true),
@@ -41,7 +55,7 @@ export function applianceDevices(session: Pick<ApplianceSession, 'call'>): Block
         await shell(openScript(device, name, keys));
       } catch (error) {
         const text = error instanceof Error ? error.message : String(error);
-        // The script has the keys in it: an error that quotes it is not shown.
+        // The script contains the keys, so an error that quotes it is not shown.
         const isQuoted = text.includes(PRINT);
         if (!isQuoted) refusal(error);
         const reason = isQuoted ? 'cryptsetup refused the key' : (text.trim().split('\n').at(-1) ?? '');
@@ -51,11 +65,21 @@ export function applianceDevices(session: Pick<ApplianceSession, 'call'>): Block
   };
 }
 
+/**
+ * Undoes the escapes of blkid(8)'s export format: a backslash before characters that are special to a shell,
+ * and `\xNN` for bytes that are not printable.
+ */
+function unescapeTag(value: string): string {
+  return value.replace(/(?:\\x[0-9a-fA-F]{2})+|\\(.)/gs, (escapes, letter: string | undefined) =>
+    letter === undefined ? Buffer.from(escapes.replaceAll('\\x', ''), 'hex').toString('utf8') : letter,
+  );
+}
+
 const PRINT = 'printf %s';
 
 /**
- * By the appliance's shell: the API's own call takes the key as a C string, and most key files hold NUL
- * bytes.
+ * Opens the container by the appliance's shell: the API's own call takes the key as a C string, and most key
+ * files contain NUL bytes.
  */
 function openScript(device: string, name: string, keys: readonly Buffer[]): string {
   const attempts = keys.map(

@@ -17,9 +17,9 @@ const stats = z.array(
 );
 
 /**
- * `blockdev-snapshot-sync` for each overlay (QEMU, docs/interop/live-block-operations.rst): from here on the
- * appliance writes to `<suffix>-disk<N>.qcow2`, and the overlay below is complete. libguestfs up to 1.48
- * names the drives (`device`), later ones the nodes.
+ * Runs `blockdev-snapshot-sync` for each overlay (QEMU, docs/interop/live-block-operations.rst): from then on
+ * the appliance writes to `<suffix>-disk<N>.qcow2`, and the overlay below is complete. libguestfs up to 1.48
+ * names the drives (`device`), later versions name the nodes.
  */
 export async function addLayer(
   qmp: QmpClient,

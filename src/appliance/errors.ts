@@ -4,18 +4,18 @@ import type { QmpEvent } from '../machine/qmp.js';
 
 const { EDQUOT, EFBIG, ENOSPC } = constants.errno;
 const FULL: ReadonlySet<number> = new Set([ENOSPC, EDQUOT]);
-/** These write what they read to a file of the host; all others write into the guest. */
+/** These write what they read to a file on the host; all others write into the guest. */
 const WRITES_ON_HOST = new Set(['download', 'tar_out_opts', 'find0']);
 
 /**
- * guestfs-c-api's words when its QEMU is gone (libguestfs, lib/proto.c and lib/conn-socket.c), which come
- * before QMP closes or after.
+ * Messages of the C API when its QEMU has exited (libguestfs, lib/proto.c and lib/conn-socket.c), which
+ * arrive before or after QMP closes.
  */
 const QEMU_GONE = /appliance closed the connection unexpectedly|connection to the appliance (?:was )?lost/i;
 
-/** What a failed call of libguestfs' C API means. `errno` 0: it gave none. */
+/** Returns the error for a failed call of libguestfs's C API. `errno` is 0 if it gave none. */
 export function callError(call: string, message: string, errno: number): Hyper2kvmError {
-  if (call !== 'launch' && QEMU_GONE.test(message)) return diedError(call, 'its QEMU ended', message);
+  if (call !== 'launch' && QEMU_GONE.test(message)) return diedError(call, 'its QEMU exited', message);
   if (FULL.has(errno) && WRITES_ON_HOST.has(call)) {
     return new Hyper2kvmError('host.enospc', `${call}: ${message}`, {
       advice: 'The disk with the work directory is full: free some space; the job continues automatically.',
@@ -29,7 +29,7 @@ export function callError(call: string, message: string, errno: number): Hyper2k
     });
   }
   if (errno === EFBIG && WRITES_ON_HOST.has(call)) {
-    return new Hyper2kvmError('inspect.configuration-too-large', `${call} has no end: ${message}`, {
+    return new Hyper2kvmError('inspect.configuration-too-large', `${call} returned too much: ${message}`, {
       advice:
         'The guest’s /etc or /boot holds files larger than any real one: the disk may be damaged or hostile.',
     });
@@ -39,7 +39,7 @@ export function callError(call: string, message: string, errno: number): Hyper2k
   return new Hyper2kvmError(code, `${call}: ${message}${number}`, {
     advice:
       call === 'launch'
-        ? 'Run `hyper2kvm doctor`: it launches what the appliance needs and says what is missing.'
+        ? 'Run `hyper2kvm doctor`: it checks what the appliance needs and names what is missing.'
         : 'The guest filesystem refused the operation: check it on the old hypervisor (fsck, free space).',
     retryable: call === 'launch',
     ...(errno === 0 ? {} : { errno }),
@@ -53,7 +53,7 @@ export function hasErrno(error: unknown, errno: number): boolean {
 
 export function diedError(call: string, how: string, stderr: string): Hyper2kvmError {
   return new Hyper2kvmError('guest.died', `the appliance process was lost in ${call}: ${how}`, {
-    advice: 'It may have run out of memory; look at the kernel log. The stage is tried again.',
+    advice: 'It may have run out of memory: check the kernel log. The stage is retried automatically.',
     retryable: true,
     ...(stderr === '' ? {} : { cause: new Error(stderr) }),
   });
@@ -61,15 +61,15 @@ export function diedError(call: string, how: string, stderr: string): Hyper2kvmE
 
 export function timeoutError(call: string, seconds: number): Hyper2kvmError {
   return new Hyper2kvmError('guest.timeout', `the appliance did not finish ${call} within ${seconds} s`, {
-    advice: 'The host is overloaded or the guest filesystem is damaged. guest.timeout_seconds is the limit.',
+    advice: 'The host is overloaded or the guest filesystem is damaged. The limit is guest.timeout_seconds.',
     retryable: true,
   });
 }
 
 /**
- * What a BLOCK_IO_ERROR of QEMU means (qapi/block-core.json): with `stop` the appliance stands still until
- * somebody resumes it, so its calls would only end with the time limit. Null for other events, and where the
- * guest is told of the error: then the call fails by itself.
+ * Returns the error for QEMU's BLOCK_IO_ERROR (qapi/block-core.json): with `stop` the appliance is stopped
+ * until it is resumed, so its calls would only end by the time limit. Null for other events, and if the guest
+ * is told about the error, which makes the call fail by itself.
  */
 export function diskError({ name, data }: QmpEvent): Hyper2kvmError | null {
   if (name !== 'BLOCK_IO_ERROR' || data.action !== 'stop') return null;
@@ -81,6 +81,6 @@ export function diskError({ name, data }: QmpEvent): Hyper2kvmError | null {
     });
   }
   return new Hyper2kvmError('host.eio', `the appliance’s disk failed (${String(data.operation)}): ${why}`, {
-    advice: 'The storage reported an input/output error: look at the kernel log.',
+    advice: 'The storage reported an input/output error: check the kernel log.',
   });
 }

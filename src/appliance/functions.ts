@@ -1,8 +1,8 @@
 /**
- * The part of libguestfs' C API that the product calls, one line a function: arguments in the API's order,
- * what it returns, optional arguments with their C index (`GUESTFS_<NAME>_<OPTION>` in guestfs.h). The child
- * process builds its bindings from this table, the types below give `call` its checking. Source: guestfs(3),
- * libguestfs 1.48.
+ * The part of libguestfs's C API that the product calls, one line for each function: arguments in the API's
+ * order, the return type, and optional arguments with their C index (`GUESTFS_<NAME>_<OPTION>` in guestfs.h).
+ * The child process builds its bindings from this table, and the types below check the calls. Source:
+ * guestfs(3), libguestfs 1.48.
  */
 export const guestfsApi = {
   blkid: { args: ['string'], returns: 'hash' },
@@ -64,11 +64,11 @@ export interface Signature {
   returns: ReturnKind;
   /** Name: C index and kind. A function with optional arguments is variadic in C. */
   options?: Record<string, readonly [number, ArgumentKind]>;
-  /** Variadic in C though none of its options is used here. */
+  /** Variadic in C although none of its options is used here. */
   variadic?: true;
 }
 
-/** `struct guestfs_statns`, the fields in use. */
+/** The fields of `struct guestfs_statns` that are used. */
 interface GuestfsStat {
   mode: number;
   uid: number;

@@ -37,14 +37,13 @@ const C_RETURN: Record<ReturnKind, string> = {
   subvolumes: 'void *',
 };
 /**
- * All results but string lists are one block of memory to free; the lists of structs hold more and are left
- * to the process' end.
+ * All results except for string lists are one block of memory to free; lists of structs have further blocks,
+ * which are freed when the process ends.
  */
 const POINTER_BYTES = 8;
 
 /**
- * Loads libguestfs.so.0 (the ABI has been stable since 1.0). Throws the loader's message when it is not
- * there.
+ * Loads libguestfs.so.0 (the ABI has been stable since 1.0). Throws the loader's message if it is missing.
  */
 export function openLibrary(): { create(): Handle } {
   const library = koffi.load('libguestfs.so.0');
@@ -81,8 +80,8 @@ export function openLibrary(): { create(): Handle } {
     create() {
       const handle: unknown = library.func('void *guestfs_create(void)')();
       if (handle === null) throw new GuestfsError('guestfs_create failed: out of memory', 12);
-      // Without a handler libguestfs prints errors to stderr as well; the message is taken from
-      // guestfs_last_error instead.
+      // Without a handler, libguestfs would also print errors to stderr; the message comes from
+      // guestfs_last_error.
       library.func('void guestfs_set_error_handler(void *, void *, void *)')(handle, null, null);
       return {
         call(name, signature, args) {
@@ -116,7 +115,7 @@ export function openLibrary(): { create(): Handle } {
   };
 }
 
-/** Error values of the API: -1 for numbers, NULL for pointers. */
+/** Returns true for the API's error values: -1 for numbers, NULL for pointers. */
 function isErrorValue(kind: ReturnKind, result: unknown): boolean {
   if (C_RETURN[kind] === 'void *') return result === null || result === 0n;
   return Number(result) === -1;
@@ -129,7 +128,7 @@ function toC(kind: ArgumentKind, value: unknown): unknown[] {
   return [value];
 }
 
-/** Variadic optional arguments: index, value, … , -1. */
+/** Returns variadic optional arguments: index, value, … , -1. */
 function optionsToC(signature: Signature, given: unknown): unknown[] {
   const values: unknown[] = [];
   for (const [option, value] of Object.entries(given ?? {})) {
@@ -175,7 +174,10 @@ function decodeStrings(pointer: unknown): string[] {
   }
 }
 
-/** `struct guestfs_btrfssubvolume_list {uint32 len; struct {uint64 id, top_level_id; char *path} *val}`. */
+/**
+ * Decodes `struct guestfs_btrfssubvolume_list {uint32 len; struct {uint64 id, top_level_id; char *path}
+ * *val}`.
+ */
 function decodeSubvolumes(pointer: unknown): unknown[] {
   const count = Number(koffi.decode(pointer, 'uint32_t'));
   const values: unknown = koffi.decode(pointer, 8, 'void *');

@@ -3,8 +3,8 @@ import { refusal } from '../access/tolerate.js';
 import type { ApplianceSession } from './session.js';
 
 /**
- * Runs `work`, which changes `path`. Where it is refused and chattr(1)'s flags forbid it, on the path or on a
- * directory above, they are taken off for as long as it lasts.
+ * Runs `work`, which changes `path`. If it is refused and chattr(1)'s flags forbid it, on the path or on a
+ * directory above, they are removed while it runs.
  */
 export async function changingLocked(
   { session, reader }: { session: ApplianceSession; reader: GuestReader },
@@ -25,15 +25,15 @@ export async function changingLocked(
       await session.call('set_e2attrs', place, flags, { clear: true });
     await work();
     for (const { path: place, flags } of locked) {
-      // What was removed has none any more.
+      // A removed file has no flags.
       if ((await reader.lstat(place)) !== null) await session.call('set_e2attrs', place, flags);
     }
   }
 }
 
 /**
- * The flags `i` and `a`, which forbid root to change what is there; empty also where the filesystem knows no
- * flags.
+ * Returns those of the flags `i` and `a`, which prevent even root from changing a file; empty also on a
+ * filesystem without flags.
  */
 async function locksOf(session: ApplianceSession, path: string): Promise<string> {
   try {
@@ -44,7 +44,7 @@ async function locksOf(session: ApplianceSession, path: string): Promise<string>
   }
 }
 
-/** The directories above, nearest first, without the root. */
+/** Returns the directories above, nearest first, without the root. */
 function ancestors(path: string): string[] {
   const parent = path.slice(0, path.lastIndexOf('/'));
   return parent === '' ? [] : [parent, ...ancestors(parent)];

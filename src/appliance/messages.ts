@@ -1,14 +1,14 @@
 /**
- * What the daemon and its appliance child say to each other over Node's IPC channel (structured clone:
- * Buffers pass).
+ * The messages between the daemon and its appliance child over Node's IPC channel (structured clone, which
+ * passes Buffers).
  */
 export interface LaunchRequest {
   id: number;
   type: 'launch';
-  disks: { file: string; format: string }[];
+  disks: { file: string; format: string; sectorSize: number }[];
   memoryMib: number;
   smp: number;
-  /** A unix socket (at most 107 bytes) on which the appliance's qemu answers QMP. */
+  /** A unix socket (at most 107 bytes) on which the appliance's QEMU answers QMP. */
   qmpSocket: string;
   cacheDirectory: string;
 }

@@ -4,9 +4,7 @@ import { appliancePort } from './port.js';
 import { applianceReader } from './reader.js';
 import { applianceWriter } from './writer.js';
 
-/**
- * Reaches a VM that is off by a libguestfs appliance that has its disks. Rejects as `launchAppliance` does.
- */
+/** Opens a VM that is off by a libguestfs appliance with its disks. Rejects like `launchAppliance`. */
 export async function openAppliance(request: GuestRequest): Promise<GuestAccess> {
   const { workDirectory } = request;
   const appliance = await launchAppliance(request);

@@ -2,13 +2,15 @@ import type { ConnectReader, GuestPort } from '../access/guest-access.js';
 import { applianceReader } from './reader.js';
 import type { ApplianceSession } from './session.js';
 
-/** A call of libguestfs, by its name. */
+/** A call of libguestfs, by name. */
 interface Call {
   call: Parameters<ApplianceSession['call']>[0];
   args: unknown[];
 }
 
-/** The appliance is the main thread's: a thread asks for each call there. */
+/**
+ * Returns the port for a thread, which sends each call to the main thread, because that owns the appliance.
+ */
 export function appliancePort(session: Pick<ApplianceSession, 'call'>, workDirectory: string): GuestPort {
   return {
     module: import.meta.url,

@@ -10,20 +10,21 @@ import type { TreeEntry } from '../guest/tree.js';
 import { applianceDevices } from './devices.js';
 import { hasErrno } from './errors.js';
 import type { GuestfsResult } from './functions.js';
+import { mountError } from './mount-error.js';
 import type { ApplianceSession } from './session.js';
 
-/** libguestfs' protocol carries at most 4 MiB in one message; larger contents go by file. */
+/** libguestfs's protocol carries at most 4 MiB in one message; larger contents are transferred by file. */
 export const MAX_MESSAGE_BYTES = 2 * 1024 * 1024;
 
 /**
- * The guest's filesystems as they are mounted in the appliance. libguestfs' calls that open a file by
- * themselves follow its links inside of the guest; those that hand its path to a program (mount, tar, find,
- * cp) would follow absolute ones in the appliance, so their last component must not be a link.
+ * Reads the guest's filesystems as they are mounted in the appliance. libguestfs calls that open a file
+ * themselves follow its links inside the guest. Those that pass its path to a program (mount, tar, find, cp)
+ * would follow absolute links in the appliance, so their last component must not be a link.
  */
 export function applianceReader(session: Pick<ApplianceSession, 'call'>, workDirectory: string): GuestReader {
   let files = 0;
 
-  /** `work` with the path of a scratch file that is gone afterwards. */
+  /** Runs `work` with the path of a scratch file, which is removed afterwards. */
   async function withScratch<Result>(work: (file: string) => Promise<Result>): Promise<Result> {
     const file = scratchFile();
     try {
@@ -83,8 +84,14 @@ export function applianceReader(session: Pick<ApplianceSession, 'call'>, workDir
         await rm(file, { force: true });
       }
     },
-    mount: ({ device, mountpoint, options }, mode) =>
-      session.call('mount_options', options === '' ? mode : `${mode},${options}`, device, mountpoint),
+    async mount({ device, mountpoint, options }, mode) {
+      const all = options === '' ? mode : `${mode},${options}`;
+      try {
+        await session.call('mount_options', all, device, mountpoint);
+      } catch (error) {
+        throw await mountError(session, error);
+      }
+    },
     unmountAll: () => session.call('umount_all'),
     subvolumes: () => session.call('btrfs_subvolume_list', '/'),
   };

@@ -1,14 +1,14 @@
 import { GuestfsError } from './guestfs-library.js';
 
 const EFBIG = 27;
-/** Names in one directory, subvolumes of one filesystem. */
+/** Limit on names in one directory, and subvolumes of one filesystem. */
 const MAX_ITEMS = 100_000;
-/** Of names or content: what is larger is read through a file (`find0`, `download`). */
+/** Limit on names or content; anything larger is read through a file (`find0`, `download`). */
 const MAX_BYTES = 8 * 1024 * 1024;
 
 /**
- * The result of a call, where the daemon can take it: in there everything else waits while it is unpacked.
- * Throws a GuestfsError otherwise, as for what the guest's disk refuses.
+ * Returns the result of a call if the daemon can accept it: unpacking it blocks the event loop. Otherwise
+ * throws a GuestfsError, as if the guest's disk had refused the call.
  */
 export function limited(name: string, result: unknown): unknown {
   if (Array.isArray(result)) {
@@ -22,5 +22,5 @@ export function limited(name: string, result: unknown): unknown {
 }
 
 function tooLarge(name: string, what: string): GuestfsError {
-  return new GuestfsError(`${name} gave ${what}, more than any real guest has there`, EFBIG);
+  return new GuestfsError(`${name} returned ${what}, more than any real guest has`, EFBIG);
 }

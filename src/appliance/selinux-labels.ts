@@ -7,8 +7,8 @@ const XATTR = 'security.selinux';
 const { ENODATA, ENOTSUP } = constants.errno;
 
 /**
- * Gives what is new at `path` its neighbour's label; where no neighbour has one, the guest relabels itself at
- * its next start.
+ * Gives a new file at `path` its neighbour's label; if no neighbour has one, the guest relabels itself at its
+ * next boot.
  */
 export async function labelNew(
   session: ApplianceSession,
@@ -19,14 +19,14 @@ export async function labelNew(
   const names = await session.call('ls', parent);
   for (const neighbour of [...likeliest(names, path), '.']) {
     try {
-      // Of a link itself: masked units and dangling links are common neighbours.
+      // The label of a link itself, because masked units and dangling links are common neighbours.
       const value = await session.call('lgetxattr', `${parent}/${neighbour}`, XATTR);
       await writer.setXattr(path, XATTR, value);
       return;
     } catch (error) {
       // The ESP's vfat has no labels at all.
       if (hasErrno(error, ENOTSUP)) return;
-      // This neighbour has no label, the next may have one.
+      // This neighbour has no label, but the next may have one.
       if (!hasErrno(error, ENODATA)) throw error;
     }
   }
@@ -34,8 +34,8 @@ export async function labelNew(
 }
 
 /**
- * Files of the same kind have the same label; where there is none, the directory's own is what the kernel
- * would give. At most three.
+ * Returns at most three neighbours: files of the same kind have the same label. Without any, the directory's
+ * own label is what the kernel would assign.
  */
 function likeliest(names: readonly string[], path: string): string[] {
   const own = path.slice(path.lastIndexOf('/') + 1);

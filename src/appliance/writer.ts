@@ -50,10 +50,10 @@ export function applianceWriter(
       if ((await reader.lstat(path)) !== null)
         throw new Hyper2kvmError(
           'fix.unexpected-file',
-          `${path} is in the guest, but INSPECT did not see it`,
+          `${path} exists in the guest, but INSPECT did not see it`,
           {
             advice:
-              'It is not overwritten. Send report.json and plan.json with a bug report; moving the file away in the guest helps until then.',
+              'It was not overwritten. Send report.json and plan.json with a bug report; as a workaround, move the file away in the guest.',
           },
         );
       await unlocked(path, async () => {

@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { exists } from '../files/exists.js';
 import { assembleBundle, writeFailure } from '../report/bundle.js';
-import { letQemuPass } from '../report/libvirt-access.js';
+import { grantQemuAccess } from '../report/libvirt-access.js';
 import type { Report } from '../report/report.js';
 import { summarize } from '../report/summary.js';
 import { publishDirectory } from '../spool/publish.js';
@@ -36,7 +36,7 @@ export function convertCommand(io: Io): Command {
       'hyper2kvm convert ./web01/ -o . --set convert.compression=zstd',
     ],
   })
-    .requiredOption('-o, --output <dir>', 'where the bundle goes')
+    .requiredOption('-o, --output <dir>', 'write the bundle to this directory')
     .option('--set <key=value>', 'override one option (repeatable)', collectSetting)
     .action(async (path: string, _local, command: Command) => {
       const options = command.optsWithGlobals<ConvertOptions>();
@@ -47,7 +47,7 @@ export function convertCommand(io: Io): Command {
         throw usageError(`${finalDirectory} exists already`, 'Remove it, or choose another -o or [vm] name.');
       const made = await mkdir(output, { recursive: true });
       // Only directories created here are opened to libvirt; for others, the commands are printed at the end.
-      if (made !== undefined) await letQemuPass(pathTo(output).filter((path) => path.startsWith(made)));
+      if (made !== undefined) await grantQemuAccess(pathTo(output).filter((path) => path.startsWith(made)));
       // On the result's filesystem, so that the disk is moved into place and never copied.
       const workDirectory = await makeWorkDirectory(join(output, `.hyper2kvm-work-${drop.job}`));
       try {

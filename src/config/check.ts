@@ -5,15 +5,12 @@ import { printable } from '../text/escape-terminal.js';
 import { nearest } from './options.js';
 import { type TomlPosition, tomlPositions } from './toml-position.js';
 
-/**
- * One thing that is wrong with a configuration. `where` is the file with line and column, the variable or the
- * flag.
- */
+/** A problem in a configuration. `where` is the file with line and column, the variable or the flag. */
 export interface ConfigProblem {
   where: string;
   line: number | null;
   column: number | null;
-  /** Dotted; empty when the text is not TOML. */
+  /** Dotted; empty if the text is not TOML. */
   key: string;
   kind: 'syntax' | 'unknown-key' | 'invalid-value';
   message: string;
@@ -22,18 +19,19 @@ export interface ConfigProblem {
 }
 
 /**
- * Who has more to mend than this mends these first. A name that is looked for among all options costs a
- * millisecond.
+ * Only this many problems are reported at once. Looking for a similar name among all options takes a
+ * millisecond each.
  */
-const MOST_PROBLEMS = 20;
+const MAX_PROBLEMS = 20;
 /**
- * No option lies deeper than four tables. What walks a table calls itself, and the stack ends some thousand
- * deep.
+ * No option is deeper than four tables. The functions that walk a table are recursive, and the stack
+ * overflows at some thousand levels.
  */
-const DEEPEST_TABLE = 8;
+const MAX_TABLE_DEPTH = 8;
 
 /**
- * A TOML text as a plain table, with the positions of its keys; throws nothing, a syntax error is a problem.
+ * Parses TOML text into a plain table with the positions of its keys. Does not throw: a syntax error is a
+ * problem.
  */
 export function readToml(
   text: string,
@@ -46,10 +44,10 @@ export function readToml(
   try {
     const table = parseToml(text);
     if (isTooDeep(table))
-      return broken(file, `tables are nested more than ${DEEPEST_TABLE} deep`, null, null);
+      return broken(file, `tables are nested more than ${MAX_TABLE_DEPTH} deep`, null, null);
     return { table, positions: tomlPositions(text), problem: null };
   } catch (error) {
-    // A text of nothing but brackets ends the parser's stack.
+    // Text with nothing but brackets overflows the parser's stack.
     if (error instanceof RangeError) return broken(file, 'values are nested too deep', null, null);
     if (!(error instanceof TomlError)) throw error;
     const { line, column } = error;
@@ -60,7 +58,7 @@ export function readToml(
 function isTooDeep(table: TomlTable): boolean {
   let level: unknown[] = [table];
   for (let depth = 0; level.length > 0; depth += 1) {
-    if (depth > DEEPEST_TABLE) return true;
+    if (depth > MAX_TABLE_DEPTH) return true;
     level = level.flatMap((value) =>
       typeof value === 'object' && value !== null && !(value instanceof Date) ? Object.values(value) : [],
     );
@@ -69,8 +67,8 @@ function isTooDeep(table: TomlTable): boolean {
 }
 
 /**
- * zod's issues as problems, the first 20 of them. `locate` says where a dotted key was written, `knownKeys`
- * lists all full keys for the suggestions.
+ * Converts zod's issues into problems, the first 20 of them. `locate` returns where a dotted key was written,
+ * `knownKeys` lists all full keys for the suggestions.
  */
 export function problemsOf(
   error: z.ZodError,
@@ -83,7 +81,7 @@ export function problemsOf(
     return issue.keys.map((name) => ({ key: [...path, name].join('.'), message: null }));
   });
   return found
-    .slice(0, MOST_PROBLEMS)
+    .slice(0, MAX_PROBLEMS)
     .map(({ key, message }) =>
       message === null
         ? unknownKey(key, knownKeys, locate)
@@ -91,7 +89,7 @@ export function problemsOf(
     );
 }
 
-/** Tables of what is not there yet. */
+/** Tables that are reserved for later versions. */
 const RESERVED: Readonly<Record<string, string>> = {
   source: 'is for fetching a VM from elsewhere, which this version cannot do: drop its disks',
 };
@@ -126,7 +124,10 @@ function problem(
   };
 }
 
-/** A key of the same table first: `watch.settle` means one of `watch`; then a whole table, then any key. */
+/**
+ * Returns the nearest known key. Keys of the same table come first (`watch.settle` means one of `watch`),
+ * then a whole table, then any key.
+ */
 function nearestKey(key: string, knownKeys: readonly string[]): string | null {
   const depth = key.split('.').length;
   const table = key.slice(0, key.lastIndexOf('.') + 1);
@@ -137,14 +138,14 @@ function nearestKey(key: string, knownKeys: readonly string[]): string | null {
     ...tables,
   ]);
   if (inTable !== null) return table + inTable;
-  // The right name under the wrong table.
+  // The right name in the wrong table.
   const name = key.slice(table.length);
   return knownKeys.find((known) => known.endsWith(`.${name}`)) ?? nearest(key, knownKeys);
 }
 
 /**
- * One line for people: `/etc/hyper2kvm/config.toml:3:1: watch.setle_seconds is not an option; did you mean
- * watch.settle_seconds?`
+ * Returns one line for people: `/etc/hyper2kvm/config.toml:3:1: watch.setle_seconds is not an option; did you
+ * mean watch.settle_seconds?`
  */
 export function problemText(found: ConfigProblem): string {
   const subject = found.key === '' ? '' : `${printable(found.key)} `;
@@ -154,8 +155,8 @@ export function problemText(found: ConfigProblem): string {
 }
 
 /**
- * The error for a list of problems (at least one): `<part>.syntax`, `<part>.unknown-key` or
- * `<part>.invalid-value`, after the first.
+ * Returns the error for a list of problems (at least one): `<part>.syntax`, `<part>.unknown-key` or
+ * `<part>.invalid-value`, by the first.
  */
 export function configError(
   part: 'config' | 'job-options',

@@ -6,13 +6,13 @@ import { configSchema } from './schema.js';
 
 export interface ControlSocket {
   path: string;
-  /** What is wrong with the configuration; null when it is valid. */
+  /** The error in the configuration; null if it is valid. */
   problem: ErrorRecord | null;
 }
 
 /**
- * The control socket that the configuration names, also where the rest of it is wrong: the daemon that runs
- * read it when it was right, and can be asked. Throws only for a file that was asked for and cannot be read:
+ * Returns the configured control socket even if the rest of the configuration is invalid: the running daemon
+ * read it when it was valid, and can still be asked. Throws only if a given file cannot be read:
  * `config.missing`, `config.unreadable`.
  */
 export function controlSocket(sources: Pick<ConfigSources, 'file' | 'env'>): ControlSocket {
@@ -28,7 +28,7 @@ export function controlSocket(sources: Pick<ConfigSources, 'file' | 'env'>): Con
   }
 }
 
-/** Of a text that may be no TOML: then of its `[control]` table alone. */
+/** Reads a text that may not be TOML; in that case only its `[control]` table. */
 function socketIn(text: string): string | null {
   const table = /^[ \t]*\[[ \t]*control[ \t]*\][^\n]*\n(?:(?![ \t]*\[)[^\n]*\n?)*/m.exec(text)?.[0] ?? '';
   for (const part of [text, table]) {
@@ -37,7 +37,7 @@ function socketIn(text: string): string | null {
       if (typeof control !== 'object' || !('socket' in control)) continue;
       if (typeof control.socket === 'string' && control.socket !== '') return control.socket;
     } catch {
-      // Broken here, too: `problem` says where.
+      // Invalid here as well: `problem` says where.
     }
   }
   return null;

@@ -14,12 +14,14 @@ import { nearestPlace } from './toml-position.js';
 
 type Who = 'operator' | 'dropper';
 
-/** The options that `by` may set for one VM. */
+/** Returns the options that `by` may set for one VM. */
 function perVmOptions(by: Who): OptionRow[] {
   return optionTable().filter(({ perJob, setBy }) => perJob && (by === 'operator' || setBy === by));
 }
 
-/** `kind`, `[vm]`, and the options that `by` may set for one VM, none of them required. */
+/**
+ * Returns the schema of `kind`, `[vm]`, and the options that `by` may set for one VM, all of them optional.
+ */
 function perVmSchema(by: Who) {
   const keys = new Set(perVmOptions(by).map(({ key }) => key));
   const tables = tableSchemas().flatMap(([name, schema]) => {
@@ -35,7 +37,7 @@ function perVmSchema(by: Who) {
   });
 }
 
-/** A default here would overwrite the configuration's value with the built-in one. */
+/** Removes a default, which would override the configuration's value with the built-in one. */
 function withoutDefault(option: z.ZodType): z.ZodType {
   return option instanceof z.ZodDefault ? (option.unwrap() as z.ZodType).optional() : option;
 }
@@ -43,17 +45,17 @@ function withoutDefault(option: z.ZodType): z.ZodType {
 export interface JobSettings {
   /** The job.toml's name, for messages. */
   file?: string;
-  /** Dotted key to value, as `retry --set` gives them. */
+  /** Dotted key to value, as from `retry --set`. */
   overrides?: Readonly<Record<string, string>>;
-  /** Called for each key that has another name now. */
+  /** Called for each key that has been renamed. */
   renamed?(key: RenamedKey): void;
 }
 
 /**
- * How one VM is handled: the daemon's configuration with the drop's job.toml over it (`null`: there is none)
- * and then `overrides`, dotted key to value, as `retry --set` gives them. The job.toml is the dropper's, so
- * it may set less; the overrides are an operator's. Throws `job-options.syntax`, `job-options.unknown-key`,
- * `job-options.invalid-value`.
+ * Returns how one VM is handled: the daemon's configuration, overridden by the drop's job.toml (`null` if
+ * there is none) and then by `overrides`, dotted key to value, as from `retry --set`. The job.toml is the
+ * dropper's, so it may set less; the overrides are an operator's. Throws `job-options.syntax`,
+ * `job-options.unknown-key`, `job-options.invalid-value`.
  */
 export function jobOptions(config: Config, jobToml: string | null, settings: JobSettings = {}): JobOptions {
   const { file = 'job.toml', renamed = () => {} } = settings;
@@ -71,7 +73,7 @@ export function jobOptions(config: Config, jobToml: string | null, settings: Job
     const position = dropped.positions.get(from);
     if (position !== undefined) dropped.positions.set(key, position);
   });
-  // What an operator sets instead does not count, so that a wrong value can be mended by `retry --set`.
+  // Values that an operator overrides do not count, so that a wrong one can be corrected by `retry --set`.
   const counting = withoutKeys(structuredClone(written), overrides);
   refuseBeyondBounds(check(counting, 'dropper', inFile), config, inFile);
   const table = withOverrides(written, overrides);
@@ -102,7 +104,7 @@ function check(
   throw configError('job-options', problemsOf(parsed.error, jobKeys(by), locate).map(explainDaemonOption));
 }
 
-/** The values of a job.toml that are beyond what a dropper may ask for. */
+/** Rejects values of a job.toml that exceed what a dropper may request. */
 function refuseBeyondBounds(
   table: Record<string, unknown>,
   config: Config,
@@ -123,11 +125,11 @@ function beyondBound({ key, table, name, bound }: OptionRow, wanted: unknown, co
   if (bound?.maxKey === undefined) return bound?.refusal?.(wanted) ?? null;
   const [maxTable, maxName] = bound.maxKey.split('.') as [string, string];
   const allowed = valueIn(config, { table: maxTable, name: maxName });
-  // What the daemon itself does is nothing that a job.toml has to be kept from.
+  // A job.toml may always request as much as the daemon itself is configured to use.
   const most = Math.max(Number(allowed), Number(valueIn(config, { table, name })));
   return Number(wanted) <= most
     ? null
-    : `a job.toml may ask for at most ${most}: an operator raises ${bound.maxKey}, or uses retry --set ${key}`;
+    : `a job.toml may request at most ${most}; an operator can raise ${bound.maxKey} or use retry --set ${key}`;
 }
 
 function valueIn(
@@ -142,7 +144,7 @@ function jobKeys(by: Who): string[] {
   return ['kind', ...vm, ...perVmOptions(by).map(({ key }) => key)];
 }
 
-/** A known option of the daemon in a job.toml is no typing mistake: say so. */
+/** Explains that a daemon option in a job.toml is not a typing mistake but not allowed there. */
 function explainDaemonOption(problem: ConfigProblem): ConfigProblem {
   const option = optionTable().find(({ key, table }) => key === problem.key || table === problem.key);
   if (problem.kind !== 'unknown-key' || option === undefined) return problem;

@@ -25,24 +25,24 @@ export interface LoadedConfig {
   config: Config;
   /** By dotted key, for every option. */
   origins: Record<string, Origin>;
-  /** The file that was read; null when there was none and none was asked for. */
+  /** The file that was read; null if none was given and the default does not exist. */
   file: string | null;
-  /** What was written under an old name. */
+  /** Keys that are written under an old name. */
   renamed: RenamedKey[];
 }
 
 export interface ConfigSources {
-  /** Must exist when given; otherwise `/etc/hyper2kvm/config.toml` is read when it exists. */
+  /** Must exist if given; otherwise `/etc/hyper2kvm/config.toml` is read if it exists. */
   file?: string | undefined;
   env: Readonly<Record<string, string | undefined>>;
-  /** Dotted key to value; strings are read as the option's type. */
+  /** Dotted key to value; strings are parsed as the option's type. */
   flags?: Readonly<Record<string, unknown>>;
 }
 
 /**
- * Defaults, then the TOML file, then `HYPER2KVM_<TABLE>_<KEY>` variables, then flags. Throws
+ * Loads defaults, then the TOML file, then `HYPER2KVM_<TABLE>_<KEY>` variables, then flags. Throws
  * `config.missing`, `config.unreadable`, `config.syntax`, `config.unknown-key`, `config.invalid-value`; the
- * message has one line for each problem, with its place.
+ * message has one line for each problem, with its location.
  */
 export function loadConfig(sources: ConfigSources): LoadedConfig {
   const file = readConfigFile(sources.file);
@@ -52,8 +52,8 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
 }
 
 /**
- * Like `loadConfig` for the text of one file, giving all problems instead of throwing. No problems: the file
- * is right.
+ * Like `loadConfig` for the text of one file, but returns all problems instead of throwing; none if the file
+ * is valid.
  */
 export function checkConfig(text: string, file: string): Pick<Layered, 'problems' | 'renamed'> {
   return layer({ name: file, text }, { env: {} });
@@ -105,7 +105,7 @@ function layer(file: { name: string; text: string } | null, sources: ConfigSourc
   const set = (option: OptionRow, value: unknown, origin: Origin) => {
     const table = tables[option.table];
     tables[option.table] = { ...(isTable(table) ? table : {}), [option.name]: value };
-    // What the file has in a list is overridden with the list.
+    // A list from the file is overridden as a whole.
     for (const key of [...places.keys()]) if (key.startsWith(`${option.key}.`)) places.delete(key);
     places.set(option.key, { origin, position: null });
   };
@@ -155,7 +155,7 @@ function isTable(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Only names under a table of ours: HYPER2KVM_TEST_CACHE and the like belong to others. */
+/** Only names under one of our tables: HYPER2KVM_TEST_CACHE and the like are not ours. */
 function isMistypedVariable(variable: string, options: readonly OptionRow[]): boolean {
   return options.some((option) => variable.startsWith(`HYPER2KVM_${option.table.toUpperCase()}_`));
 }

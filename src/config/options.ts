@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { configSchema, type DropperBound } from './schema.js';
 
 /**
- * One option as the schema declares it: for the generated documentation, the default file and the checks of
+ * An option as the schema declares it, for the generated documentation, the default file and the checks of
  * job.toml.
  */
 export interface OptionRow {
@@ -30,7 +30,7 @@ export interface OptionRow {
 
 let rows: readonly OptionRow[] | null = null;
 
-/** Every option in the order of declaration. Made once: it is asked for with each job.toml. */
+/** Returns every option in the order of declaration. Computed once, because each job.toml needs it. */
 export function optionTable(): readonly OptionRow[] {
   rows ??= readRows();
   return rows;
@@ -58,17 +58,17 @@ function readRows(): OptionRow[] {
   );
 }
 
-/** The environment variable of a dotted key. */
+/** Returns the environment variable of a dotted key. */
 export function variableOf(key: string): string {
   return `HYPER2KVM_${key.replace('.', '_')}`.toUpperCase();
 }
 
-/** The tables of the configuration with their object schemas. */
+/** Returns the tables of the configuration with their object schemas. */
 export function tableSchemas(): [string, z.ZodObject][] {
   return Object.entries(configSchema.shape).map(([name, table]) => [name, table.unwrap() as z.ZodObject]);
 }
 
-/** JSON schema (draft 2020-12) of what users write: nothing is required. */
+/** Returns the JSON schema (draft 2020-12) of what users write, in which nothing is required. */
 export function configJsonSchema(): unknown {
   return z.toJSONSchema(configSchema, { io: 'input' });
 }
@@ -86,8 +86,8 @@ function typeText(option: z.ZodType): string {
 }
 
 /**
- * Variables, flags and overrides are text: numbers, booleans and lists (`a,b`; empty for none) are read as
- * such, what does not parse is left for the schema to refuse.
+ * Parses the text of a variable, flag or override as a number, boolean or list (`a,b`; empty for none). Text
+ * that does not parse is left for the schema to refuse.
  */
 export function fromText({ default: value }: Pick<OptionRow, 'default'>, text: string): unknown {
   if (typeof value === 'number') return text.trim() === '' ? text : Number(text);
@@ -96,10 +96,15 @@ export function fromText({ default: value }: Pick<OptionRow, 'default'>, text: s
   return text;
 }
 
-/** No option's name is as long: the distance costs the product of both lengths. */
+/**
+ * No option's name is this long; computing the distance takes time proportional to the product of both
+ * lengths.
+ */
 const LONGEST_WORD = 64;
 
-/** The candidate that is nearest by edits (Levenshtein), when it is near enough to be what was meant. */
+/**
+ * Returns the candidate that is nearest by edits (Levenshtein), if it is near enough to be what was meant.
+ */
 export function nearest(word: string, candidates: readonly string[]): string | null {
   if (word.length > LONGEST_WORD) return null;
   const ranked = candidates

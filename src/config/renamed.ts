@@ -1,6 +1,6 @@
 import { type OptionRow, optionTable, variableOf } from './options.js';
 
-/** A key that was written under the name that it had in an earlier version. */
+/** A key that is written under the name of an earlier version. */
 export interface RenamedKey {
   /** The file with line and column, the variable or the flag. */
   where: string;
@@ -8,17 +8,17 @@ export interface RenamedKey {
   to: string;
 }
 
-/** One line for people. */
+/** Returns one line for people. */
 export function renamedText({ where, from, to }: RenamedKey): string {
-  return `${where}: ${from} is now called ${to}; the old name still works, but change it`;
+  return `${where}: ${from} was renamed to ${to}; the old name still works, but should be changed`;
 }
 
-/** The option that was called `key` in an earlier version. */
+/** Returns the option whose key was `key` in an earlier version. */
 export function formerly(key: string): OptionRow | null {
   return optionTable().find((option) => option.formerly === key) ?? null;
 }
 
-/** The option that had this variable in an earlier version. */
+/** Returns the option that had this variable in an earlier version. */
 export function formerlyVariable(variable: string): OptionRow | null {
   return (
     optionTable().find((option) => option.formerly !== null && variableOf(option.formerly) === variable) ??
@@ -27,8 +27,8 @@ export function formerlyVariable(variable: string): OptionRow | null {
 }
 
 /**
- * Moves what `tables` has under former names to the new ones, in place, and calls `renamed` for each. Where
- * both names are set the old one stays, and is refused as an unknown key.
+ * Moves values under former names in `tables` to the new ones, in place, and calls `renamed` for each. If
+ * both names are set, the old one stays and is refused as an unknown key.
  */
 export function moveFormerKeys(
   tables: Record<string, unknown>,

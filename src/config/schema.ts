@@ -5,14 +5,15 @@ import { BOOT_REQUIREMENTS } from '../model/boot.js';
 import { STAGE_NAMES } from '../model/stage-names.js';
 
 /**
- * Every option, once: type, default and one line of documentation. The JSON schema, the table in
+ * Every option, declared once: type, default and one line of documentation. The JSON schema, the table in
  * docs/configuration.md and the checks of `job.toml` come from here.
  *
- * `reload: true` in the metadata: SIGHUP applies it at once; otherwise the daemon must be restarted. `perJob:
- * true`: may be set for one VM, by `retry --set` of an operator. `setBy: 'dropper'`: may stand in a job.toml
- * too. A job.toml is as little trusted as the disk beside it, so what names a path, a program or a secret of
- * the host, or costs more of it than a conversion does, is the operator's. Without it: operator. `formerly`:
- * the key's name in an earlier version, which is still read, with a warning.
+ * Metadata: `reload: true` means that SIGHUP applies it at once; otherwise the daemon must be restarted.
+ * `perJob: true`: an operator may set it for one VM by `retry --set`. `setBy: 'dropper'`: also allowed in a
+ * job.toml. Because a job.toml is trusted as little as the disk beside it, options that name a path, a
+ * program or a secret of the host, or that cost the host more than a conversion does, are reserved for
+ * operators (the default). `formerly`: the key's name in an earlier version, which is still read, with a
+ * warning.
  */
 declare module 'zod' {
   interface GlobalMeta {
@@ -24,29 +25,35 @@ declare module 'zod' {
   }
 }
 
-/** How far a dropper may go with an option of theirs. */
+/** The limits of an option when a dropper sets it. */
 export interface DropperBound {
   /** For the table in docs/configuration.md. */
   text: string;
   /**
-   * The option that holds the largest number a job.toml may ask for. The daemon's own value is always
+   * The option that holds the largest number that a job.toml may request. The daemon's own value is always
    * allowed.
    */
   maxKey?: string;
-  /** Why a job.toml may not say this, where it may say less than the configuration; null where it may. */
+  /**
+   * Returns why a job.toml may not have this value, if it is allowed less than the configuration; null if it
+   * may.
+   */
   refusal?(value: unknown): string | null;
 }
 
-const absolutePath = z.string().refine(isAbsolute, 'an absolute path is needed');
+const absolutePath = z.string().refine(isAbsolute, 'must be an absolute path');
 
 const NOTIFY_EVENTS = ['converted', 'failed', 'paused', 'resumed'] as const;
 export type NotifyEventName = (typeof NOTIFY_EVENTS)[number];
 
-/** What every receiver of notifications has. */
+/** The fields of every receiver of notifications. */
 const notifyTarget = {
   name: z
     .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'letters, digits, dot, dash, underscore; at most 63'),
+    .regex(
+      /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
+      'must be at most 63 letters, digits, dots, dashes and underscores',
+    ),
   events: z
     .array(z.enum(NOTIFY_EVENTS))
     .min(1)
@@ -54,8 +61,8 @@ const notifyTarget = {
   timeout_seconds: z.int().min(1).max(600).default(10),
 };
 const webUrl = z
-  .url({ protocol: /^https?$/, error: 'an http or https URL is needed' })
-  .refine((text) => !/^https?:\/\/[^/?#]*@/i.test(text), 'user and password do not belong in the URL');
+  .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
+  .refine((text) => !/^https?:\/\/[^/?#]*@/i.test(text), 'must not contain a user or password');
 
 function isLoopback(listen: string): boolean {
   const [, address = '', port] = /^(\[::1\]|127[\d.]+):(\d{1,5})$/.exec(listen) ?? [];
@@ -63,11 +70,11 @@ function isLoopback(listen: string): boolean {
 }
 
 const live = { reload: true, setBy: 'operator' } as const;
-/** Of one VM, and harmless to others. */
+/** For one VM, and harmless to others. */
 const job = { reload: true, perJob: true, setBy: 'dropper' } as const;
 const atMost = (maxKey: string) => ({ ...job, bound: { text: `at most ${maxKey}`, maxKey } });
 
-const MOST_KEYS = 16;
+const MAX_KEYS = 16;
 const luksKey = z.strictObject({
   device: z.string().min(1).max(1024),
   key_file: z.string().min(1).max(1024),
@@ -75,7 +82,7 @@ const luksKey = z.strictObject({
 
 function refusedKeys(value: unknown): string | null {
   const keys = z.array(luksKey).parse(value);
-  if (keys.length > MOST_KEYS) return `a job.toml may name at most ${MOST_KEYS} keys`;
+  if (keys.length > MAX_KEYS) return `a job.toml may name at most ${MAX_KEYS} keys`;
   const leadsOut = (path: string) =>
     isAbsolute(path) || path.split('/').includes('..') || path.includes('\0');
   return keys.some(({ key_file }) => leadsOut(key_file))
@@ -196,7 +203,7 @@ export const configSchema = z
           .default(1_100)
           .meta({
             description:
-              'A compressed drop (.gz, .xz, .zst) that unpacks to more than 8 GiB and to more than this many times its size is refused; of what is not zeros, a tenth of it.',
+              'A compressed drop (.gz, .xz, .zst) that unpacks to more than 8 GiB and more than this many times its size is refused; data other than zeros may grow to a tenth of that.',
             ...live,
           }),
       })
@@ -249,9 +256,9 @@ export const configSchema = z
           .default([])
           .meta({
             description:
-              'Keys for encrypted disks, each {device, key_file}: the LUKS container as the guest names it (/dev/sda3, UUID=…), and an absolute path or a file in the drop, of at most 64 KiB.',
+              'Keys for encrypted disks, each {device, key_file}: the LUKS container by the guest’s name for it (/dev/sda3, UUID=…), and an absolute path or a file in the drop, of at most 64 KiB.',
             ...job,
-            bound: { text: `files of the drop, at most ${MOST_KEYS}`, refusal: refusedKeys },
+            bound: { text: `files of the drop, at most ${MAX_KEYS}`, refusal: refusedKeys },
           }),
       })
       .prefault({}),
@@ -260,7 +267,11 @@ export const configSchema = z
         mode: z
           .enum(['auto', 'none'])
           .default('auto')
-          .meta({ description: 'none converts the disk as it is.', ...job }),
+          .meta({
+            description:
+              'none converts the VM as it is, whatever its system, on devices that such a system drives by itself, and boots it.',
+            ...job,
+          }),
         initramfs: z
           .enum(['append', 'rebuild'])
           .default('append')
@@ -289,7 +300,7 @@ export const configSchema = z
           .default('')
           .meta({
             description:
-              'Directory with packages of qemu-guest-agent and what it needs, in one directory for each system (debian-12, rhel-9, ubuntu-22.04): installed into guests without it, offline. Empty: nothing is installed.',
+              'Directory with packages of qemu-guest-agent and their dependencies, in one subdirectory for each system (debian-12, rhel-9, ubuntu-22.04), installed offline into guests without it. Empty: nothing is installed.',
             ...live,
           }),
         serial_console: z
@@ -324,7 +335,7 @@ export const configSchema = z
             bound: {
               text: 'off, metadata, falloc',
               refusal: (value) =>
-                value === 'full' ? 'full writes the whole disk’s size, an operator may ask for it' : null,
+                value === 'full' ? 'full writes the whole disk’s size, so only an operator may set it' : null,
             },
           }),
         cluster_size_kib: z
@@ -352,7 +363,7 @@ export const configSchema = z
           .default([])
           .meta({
             description:
-              'What must come up with a booted VM, else the job fails: "mounts" (all of fstab), "network" (the configured addresses), "units" (no failed unit). Without it these are warnings.',
+              'What must come up in a booted VM; otherwise the job fails: "mounts" (all of fstab), "network" (the configured addresses), "units" (no failed unit). Without it these are warnings.',
             ...job,
           }),
         timeout_seconds: z
@@ -367,7 +378,7 @@ export const configSchema = z
         accelerator: z
           .enum(['auto', 'kvm', 'tcg'])
           .default('auto')
-          .meta({ description: 'auto probes whether KVM really runs a guest.', ...live }),
+          .meta({ description: 'auto uses KVM if a test guest really runs on it.', ...live }),
         memory_mib: z
           .int()
           .min(128)
@@ -440,7 +451,7 @@ export const configSchema = z
           .default([])
           .meta({
             description:
-              'Programs to run before or after a stage, each {stage, when, command, timeout_seconds}: the job is JSON on their stdin, any exit code but 0 fails the stage (docs/operations.md).',
+              'Programs to run before or after a stage, each {stage, when, command, timeout_seconds}: the job is JSON on their stdin, any exit code other than 0 fails the stage (docs/operations.md).',
             ...live,
           }),
       })
@@ -491,7 +502,7 @@ export const configSchema = z
           .string()
           .refine(
             (text) => text === '' || isLoopback(text),
-            'a loopback address with a port is needed, as 127.0.0.1:9180 or [::1]:9180',
+            'must be a loopback address with a port, such as 127.0.0.1:9180 or [::1]:9180',
           )
           .default('')
           .meta({
@@ -513,11 +524,14 @@ export const configSchema = z
 
 export type Config = z.infer<typeof configSchema>;
 
-/** What a job.toml may hold beside the per-job options above. */
+/** What a job.toml may contain beside the per-job options above. */
 export const vmOptionsSchema = z.strictObject({
   name: z
     .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'letters, digits, dot, dash, underscore; at most 63')
+    .regex(
+      /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
+      'must be at most 63 letters, digits, dots, dashes and underscores',
+    )
     .optional()
     .meta({ description: 'Name of the VM (default: the drop’s name).', setBy: 'dropper' }),
   memory: z
@@ -535,22 +549,22 @@ export const vmOptionsSchema = z.strictObject({
   firmware: z
     .enum(['bios', 'uefi'])
     .optional()
-    .meta({ description: 'Overrides what INSPECT finds.', setBy: 'dropper' }),
+    .meta({ description: 'Firmware of the delivered VM; overrides what INSPECT finds.', setBy: 'dropper' }),
   system: z.string().min(1).max(256).optional().meta({
     description: 'Which VM of an OVF that describes several, by its id or name.',
     setBy: 'dropper',
   }),
   configuration: z.string().min(1).max(256).optional().meta({
-    description: 'Which deployment option of an OVF applies (default: the one that it marks).',
+    description: 'Which deployment option of an OVF applies (default: the one marked as default).',
     setBy: 'dropper',
   }),
 });
 export const jobKindSchema = z.enum(['vm', 'data']);
 
-/** The source that a job is fetched from: its type, and what that type needs to know beside the drop. */
+/** The source of a job: its type, and what that type needs to know beside the drop. */
 const jobSourceSchema = z.looseObject({ type: z.string() });
 
-/** Everything a stage may want to know about how this one VM is to be handled. */
+/** Everything that a stage may need to know about how a VM is to be handled. */
 export const jobOptionsSchema = z.object({
   kind: jobKindSchema.default('vm'),
   vm: vmOptionsSchema.prefault({}),

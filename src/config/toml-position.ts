@@ -1,6 +1,6 @@
 import { type AST, ParseError, parseTOML } from 'toml-eslint-parser';
 
-/** Where a key stands in a TOML text; both count from 1, the column in UTF-16 units as editors do. */
+/** The position of a key in a TOML text; both count from 1, the column in UTF-16 units as in editors. */
 export interface TomlPosition {
   line: number;
   column: number;
@@ -8,9 +8,9 @@ export interface TomlPosition {
 
 /**
  * Returns where each key, table and array element of a TOML text is first written, by its dotted path
- * (`watch.settle_seconds`, `notify.0.url` for the first table of an array). Of a dotted key every part has
- * the position where the key begins. smol-toml gives values only; an error message needs the line. Empty
- * where the two parsers do not agree that the text is TOML: the messages are then without lines.
+ * (`watch.settle_seconds`, `notify.0.url` for the first table of an array). All parts of a dotted key have
+ * the position where it begins. smol-toml returns only values, but an error message needs the line. Empty if
+ * the two parsers disagree whether the text is TOML; messages then have no lines.
  */
 export function tomlPositions(text: string): Map<string, TomlPosition> {
   const positions = new Map<string, TomlPosition>();
@@ -48,8 +48,8 @@ export function tomlPositions(text: string): Map<string, TomlPosition> {
 }
 
 /**
- * Returns what `places` has for a dotted key, or for the nearest table or array above it: a missing key is
- * written nowhere.
+ * Returns the entry of `places` for a dotted key, or for the nearest table or array above it, because a
+ * missing key has no position.
  */
 export function nearestPlace<T>(places: ReadonlyMap<string, T>, key: string): T | null {
   for (let end = key.length; end > 0; end = key.lastIndexOf('.', end - 1)) {
@@ -66,7 +66,7 @@ function topLevel(text: string): AST.TOMLTopLevelTable['body'] {
     // The version that smol-toml reads.
     return parseTOML(text, { tomlVersion: '1.1' }).body[0].body;
   } catch (error) {
-    // A RangeError: values so deep that the parser's stack ends.
+    // A RangeError means that nesting overflowed the parser's stack.
     if (error instanceof ParseError || error instanceof RangeError) return [];
     throw error;
   }

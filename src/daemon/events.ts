@@ -32,7 +32,7 @@ export function createEvents(): EventBus {
 /** Returns the same queue, which emits an event for every job that it changes. */
 export function withEvents(queue: QueueStore, events: EventBus): QueueStore {
   const { jobs, runs, claims } = queue;
-  const told =
+  const emitting =
     <Args extends unknown[], T extends Job | null>(write: (...args: Args) => Promise<T>) =>
     async (...args: Args): Promise<T> => {
       const job = await write(...args);
@@ -43,9 +43,9 @@ export function withEvents(queue: QueueStore, events: EventBus): QueueStore {
     ...queue,
     jobs: {
       ...jobs,
-      setPriority: told(jobs.setPriority),
-      cancel: told(jobs.cancel),
-      retry: told(jobs.retry),
+      setPriority: emitting(jobs.setPriority),
+      cancel: emitting(jobs.cancel),
+      retry: emitting(jobs.retry),
     },
     runs: {
       ...runs,
@@ -54,15 +54,15 @@ export function withEvents(queue: QueueStore, events: EventBus): QueueStore {
         if (started !== null) events.emit('job:changed', started.job);
         return started;
       },
-      enterStage: told(runs.enterStage),
-      recordStage: told(runs.recordStage),
-      endStages: told(runs.endStages),
-      reopened: told(runs.reopened),
-      leftInFailed: told(runs.leftInFailed),
-      decide: told(runs.decide),
-      requeue: told(runs.requeue),
-      finish: told(runs.finish),
+      enterStage: emitting(runs.enterStage),
+      recordStage: emitting(runs.recordStage),
+      endStages: emitting(runs.endStages),
+      reopened: emitting(runs.reopened),
+      leftInFailed: emitting(runs.leftInFailed),
+      decide: emitting(runs.decide),
+      requeue: emitting(runs.requeue),
+      finish: emitting(runs.finish),
     },
-    claims: { ...claims, commit: told(claims.commit) },
+    claims: { ...claims, commit: emitting(claims.commit) },
   };
 }

@@ -12,7 +12,7 @@ import type { NewNotification } from '../queue/outbox.js';
 import type { Lease, QueueStore } from '../queue/store.js';
 import { assembleBundle, writeFailure } from '../report/bundle.js';
 import { assertConverted } from '../report/digest-converted.js';
-import { letQemuPass } from '../report/libvirt-access.js';
+import { grantQemuAccess } from '../report/libvirt-access.js';
 import { isSameFilesystem, publishDirectory } from '../spool/publish.js';
 import { CHECKPOINT_NAME, type JobPaths, jobPaths } from './paths.js';
 
@@ -75,7 +75,7 @@ async function publishBundle(request: FinishRequest, paths: JobPaths, directory:
   const { sourceId } = job.result;
   // In the daemon the drop cannot be left in place: it would be claimed again.
   const keepSource = options.config.archive.source === 'delete' ? 'delete' : 'archive';
-  await admitQemu([config.spool.archive, dirname(directory)], request, { inherit: true });
+  await openToQemu([config.spool.archive, dirname(directory)], request, { inherit: true });
   await assembleBundle({
     ...(await outcomeOf(request, paths)),
     bundleDirectory: paths.bundle,
@@ -91,7 +91,7 @@ async function publishBundle(request: FinishRequest, paths: JobPaths, directory:
     if (keepSource === 'archive') await assertConverted({ source: moved, sourceId });
   });
   // A copy on another filesystem has no access control lists.
-  await admitQemu([directory], request);
+  await openToQemu([directory], request);
   request.log.debug({ directory }, 'bundle published');
 }
 
@@ -99,12 +99,12 @@ async function publishBundle(request: FinishRequest, paths: JobPaths, directory:
  * Grants libvirt access. A result that libvirt cannot start yet is still a result: `doctor` names the missing
  * command.
  */
-async function admitQemu(
+async function openToQemu(
   directories: readonly string[],
   { signal, log }: Pick<FinishRequest, 'signal' | 'log'>,
   options: { inherit?: boolean } = {},
 ): Promise<void> {
-  const obstacle = await letQemuPass(directories, { ...options, signal });
+  const obstacle = await grantQemuAccess(directories, { ...options, signal });
   if (obstacle !== null)
     log.warn({ directories, error: obstacle.message }, 'libvirt could not be given access to the bundle');
 }

@@ -16,10 +16,10 @@ export const vdi: DiskFormat = {
     head.length >= 72 && head.readUInt32LE(64) === SIGNATURE && head.toString('latin1', 0, 4) === '<<< ',
   parse: async (source) => {
     const header = await readHeader(source);
-    const { type: variant, virtualSize } = header;
+    const { type: variant, virtualSize, uuid } = header;
     const image = { format: 'vdi', role: 'disk', contentId: null, parent: null } as const;
     return {
-      image: { ...image, extents: [], variant, virtualSize },
+      image: { ...image, extents: [], variant, virtualSize, uuid },
       check: (whole) => completeness(whole, header),
     };
   },
@@ -37,6 +37,7 @@ interface VdiHeader {
   dataOffset: number;
   sectorSize: number;
   virtualSize: number;
+  uuid: string;
   blockSize: number;
   blocks: number;
 }
@@ -60,6 +61,7 @@ async function readHeader(source: ByteSource): Promise<VdiHeader> {
     dataOffset: bytes.readUInt32LE(344),
     sectorSize: bytes.readUInt32LE(360),
     virtualSize: u64le(bytes, 368, 'the VDI’s size'),
+    uuid: guid(bytes.subarray(392, 408)),
     blockSize: bytes.readUInt32LE(376),
     blocks: bytes.readUInt32LE(384),
   };
@@ -75,6 +77,14 @@ async function readHeader(source: ByteSource): Promise<VdiHeader> {
   if (header.mapOffset % SECTOR !== 0 || header.dataOffset % SECTOR !== 0)
     throw corrupt('a VDI table is not aligned');
   return header;
+}
+
+/** The first three fields are little-endian. */
+function guid(bytes: Buffer): string {
+  const fields = [bytes.subarray(0, 4), bytes.subarray(4, 6), bytes.subarray(6, 8)];
+  return [...fields.map((field) => Buffer.from(field).reverse()), bytes.subarray(8)]
+    .map((field) => field.toString('hex'))
+    .join('');
 }
 
 async function completeness(source: ByteSource, header: VdiHeader): Promise<Completeness> {

@@ -48,7 +48,7 @@ export async function executePipeline(
   const guest = new GuestSlot((disks, stageLog) => {
     const { source, signal } = request;
     return parts.openGuest({
-      disks,
+      ...disks,
       workDirectory,
       drop: dropPaths(source),
       options: options.config,
@@ -189,9 +189,8 @@ async function reuse(
 }
 
 /**
- * Whether a checkpoint can be reused although its stage may not have accepted it. A job that failed because
- * of this output is retried to get another one, unless its options have changed. If its hooks did not run,
- * the stage runs again with them.
+ * Whether a stage accepts an output that the job failed because of: it does if the options have changed
+ * accordingly. Hooks after the stage have not run yet, so with hooks the stage runs again.
  */
 function isAcceptedNow(stage: Stage, output: unknown, options: JobOptions): boolean {
   const hasHooks = hooksOf(options, stage.name).some(({ when }) => when === 'after');

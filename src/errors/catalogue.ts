@@ -1,16 +1,16 @@
-/** What a code means, once for all places that report it. */
+/** The meaning of a code, declared once for all places that report it. */
 export interface CatalogueEntry {
-  /** Meaning and general remedy, Markdown. The error's own message and advice have the particulars. */
+  /** Meaning and general remedy, as Markdown. The error's own message and advice have the details. */
   meaning: string;
-  /** What to do, where the place that reports it adds nothing of its own. */
+  /** What to do, used if the place that reports it has no advice. */
   advice?: string;
-  /** HTTP status of the control socket's answer; 500 where absent. */
+  /** HTTP status of the control socket's answer; 500 if absent. */
   http?: number;
 }
 
 /**
- * Every code of an error or warning, by section of docs/failures.md, whose tables are made from it. Two kinds
- * come from tables of their own: `validate.<signature>` of a failed boot, and `host.<errno>`. The compiler
+ * Every code of an error or warning, by section of docs/failures.md, from which its tables are generated. Two
+ * kinds come from other tables: `validate.<signature>` of a failed boot, and `host.<errno>`. The compiler
  * refuses a code that is in none of them.
  */
 const SECTIONS = {
@@ -39,11 +39,11 @@ const SECTIONS = {
   boot: {
     'validate.no-emulator': {
       meaning:
-        "This host has no QEMU for the guest's architecture, so the boot was not tried. Install it (`apt install qemu-system-x86`; for aarch64 guests `qemu-system-arm qemu-efi-aarch64`) and retry the job, or set `validate.required = false`.",
+        "This host has no QEMU for the guest's architecture, so the boot was not tested. Install it (`apt install qemu-system-x86`; for aarch64 guests `qemu-system-arm qemu-efi-aarch64`) and retry the job, or set `validate.required = false`.",
     },
     'validate.no-uefi-firmware': {
       meaning:
-        'This host has no UEFI firmware for the VM, so the boot was not tried. Install it (`apt install ovmf`; for aarch64 guests `qemu-efi-aarch64`) and retry the job, or set `validate.required = false`.',
+        'This host has no UEFI firmware for the VM, so the boot was not tested. Install it (`apt install ovmf`; for aarch64 guests `qemu-efi-aarch64`) and retry the job, or set `validate.required = false`.',
     },
     'validate.qemu-died': {
       meaning: 'QEMU exited during the boot; the message has its output. Retried automatically.',
@@ -52,7 +52,7 @@ const SECTIONS = {
   drop: {
     'fetch.unknown-format': {
       meaning:
-        'Not a disk image: no known header, partition table or file system. An empty data disk needs `kind = "data"`.',
+        'Not a disk image: no known header, partition table or filesystem. An empty data disk needs `kind = "data"`.',
     },
     'fetch.conflicting-format': {
       meaning: 'The name says one format, the content another. Rename the file to match its content.',
@@ -68,9 +68,17 @@ const SECTIONS = {
     'fetch.missing-parent': {
       meaning: 'A snapshot delta without its parent. Drop the whole chain: base and deltas.',
     },
+    'fetch.unfinished': {
+      meaning:
+        'Beside the disk, or in its place, is what a copy or download leaves until it has ended (`.part`, `.aria2`, `.st`, `.lftp-pget-status` and the like). Let it end; if the disk is whole, remove that file.',
+    },
+    'fetch.split-file': {
+      meaning:
+        'The disk was cut into files by split(1), 7-Zip or the like. Join them first: `cat web01.qcow2.* > web01.qcow2`.',
+    },
     'fetch.missing-delta': {
       meaning:
-        'The .vmsd says that a snapshot froze this disk, but no delta in the drop builds on it: this is an old state. Copy the deltas, or leave the .vmsd out.',
+        'The .vmsd or .vbox says that a snapshot froze this disk, but no delta in the drop builds on it: this is an old state. Copy the deltas, or leave the .vmsd or .vbox out.',
     },
     'fetch.parent-mismatch': {
       meaning:
@@ -89,18 +97,23 @@ const SECTIONS = {
     },
     'fetch.unknown-configuration': {
       meaning:
-        'The OVF has no deployment option of the name that `[vm] configuration` asks for. The message lists those that it has.',
+        'The OVF has no deployment option with the name in `[vm] configuration`. The message lists the available ones.',
+    },
+    'fetch.suspended': {
+      meaning:
+        'Warning: the drop has the memory of a suspended VM (`.vmss`, `.sav`), which is not converted. Resume the VM and shut it down, or take what is on its disks.',
     },
     'fetch.description-unread': {
-      meaning: 'Warning: something in the .ovf was not understood and is not used.',
+      meaning: 'Warning: something in the .ovf was not understood and was ignored.',
     },
     'fetch.manifest-unread': {
-      meaning: 'Warning: the manifest has lines that are not digests; what they stand for was not checked.',
+      meaning:
+        'Warning: the manifest has lines that are not digests; the files that they stand for were not checked.',
     },
     'fetch.several-vms': { meaning: 'More than one VM in one drop. Use one directory for each.' },
     'fetch.too-many-files': { meaning: 'More files than any VM has. Drop one VM at a time.' },
     'fetch.digest-mismatch': {
-      meaning: "A file does not match the OVF's manifest: it was damaged or changed on the way.",
+      meaning: "A file does not match the OVF's manifest: it was damaged or changed in transit.",
     },
     'fetch.refused-reference': {
       meaning:
@@ -108,7 +121,7 @@ const SECTIONS = {
     },
     'fetch.bomb': {
       meaning:
-        'A compressed drop unpacks to far more data than any disk would. If it is yours, unpack it yourself or raise `fetch.max_expansion`.',
+        'A compressed drop unpacks to far more data than any disk would. If it is genuine, unpack it yourself or raise `fetch.max_expansion`.',
     },
     'fetch.refused-name': { meaning: 'The name of a file in the drop is not UTF-8. Rename it.' },
     'fetch.refused-special': { meaning: 'A symbolic link, FIFO, device or hard link. Drop regular files.' },
@@ -133,15 +146,15 @@ const SECTIONS = {
         'A file of the drop was open for writing, or was opened for writing, during the conversion. Nothing was delivered. Wait until nothing writes to it, then run `hyper2kvm retry`.',
     },
     'spool.drop-changed': {
-      meaning: 'The drop changed while it was being claimed. Nothing was taken; the daemon tries again.',
+      meaning: 'The drop changed while it was being claimed. Nothing was moved; the daemon tries again.',
     },
     'spool.incoming-gone': {
       meaning:
-        'The incoming directory was unmounted during a claim. Mount it again: the claim is then finished.',
+        'The incoming directory was unmounted during a claim. Mount it again: the claim will then be finished.',
     },
     'spool.unreadable': {
       meaning:
-        'A file or directory in incoming cannot be looked at: no permission (`lost+found`, a private directory), a path over 4,096 bytes, an error of the storage. It stays where it is, everything else goes on. `chmod -R g+rX` it, or move it away.',
+        'A file or directory in incoming cannot be read: no permission (`lost+found`, a private directory), a path over 4,096 bytes, a storage error. It stays where it is and does not affect other drops. `chmod -R g+rX` it, or move it away.',
     },
     'spool.too-large': {
       meaning:
@@ -149,16 +162,24 @@ const SECTIONS = {
     },
     'spool.too-slow': {
       meaning:
-        'Examining a drop took longer than its limit (10 s). Check its file system; the daemon looks again every ten minutes.',
+        'Examining a drop took longer than its limit (10 s). Check its filesystem; the daemon tries again every ten minutes.',
     },
     'spool.not-permitted': {
       meaning:
-        'The daemon may not move the drop out of incoming, or what is in one of its directories. `chmod -R g+w` the directory, or use the ACL of `systemd/hyper2kvm.tmpfiles.conf`.',
+        'The daemon may not move the drop out of incoming, or the contents of one of its directories. `chmod -R g+w` the directory, or use the ACL of `systemd/hyper2kvm.tmpfiles.conf`.',
     },
   },
   guest: {
     'inspect.no-os': {
-      meaning: 'No operating system on any file system. A data disk needs `kind = "data"`.',
+      meaning: 'No operating system on any filesystem. A data disk needs `kind = "data"`.',
+    },
+    'plan.sector-size': {
+      meaning:
+        'A disk with sectors of 4096 bytes (4Kn) needs virtio disks, and the guest has no driver for them.',
+    },
+    'plan.unsupported-system': {
+      meaning:
+        'The guest is a system that hyper2kvm has no changes for (FreeBSD, a root on ZFS, ostree, NixOS and others; the message names it). `fix.mode = "none"` converts it as it is: see [formats.md](formats.md#other-systems).',
     },
     'inspect.windows-unsupported': { meaning: 'Windows guests are not converted by this version.' },
     'inspect.encrypted': {
@@ -168,20 +189,23 @@ const SECTIONS = {
     'inspect.luks-key-unreadable': { meaning: 'A key file of `guest.luks` cannot be read.' },
     'inspect.luks-device': {
       meaning:
-        '`guest.luks` names a device that is not a LUKS container of this VM; the message lists those it has.',
+        '`guest.luks` names a device that is not a LUKS container of this VM; the message lists those that it has.',
     },
     'inspect.luks-key': { meaning: 'The key does not open the container.' },
     'inspect.duplicate-uuid': {
       meaning:
-        'Two disks of the VM hold copies of its system, and its fstab names it by what both have: which of them starts is chance. Drop the VM without the copy, or give the copy other UUIDs. Snapshots of LVM and devices of one btrfs are no copies.',
+        'Two disks of the VM hold copies of its system, and its fstab names it by something that both share, so it is undefined which of them boots. Drop the VM without the copy, or give the copy other UUIDs. LVM snapshots and the devices of one btrfs do not count as copies.',
     },
     'inspect.no-kernel': {
       meaning:
-        "A Linux system without a kernel in /boot: a disk is missing, or this is a container's file system.",
+        "A Linux system without a kernel in /boot: a disk is missing, or this is a container's filesystem.",
     },
     'inspect.unmountable': {
+      meaning: 'A filesystem is damaged. Shut the VM down cleanly on the old hypervisor and export it again.',
+    },
+    'inspect.duplicate-vg': {
       meaning:
-        'A file system is damaged. Shut the VM down cleanly on the old hypervisor and export it again.',
+        'Two LVM volume groups of the VM have the same name, so LVM activates neither, and no system was found outside of them. Rename one in the guest (`vgrename UUID NEWNAME`), or drop the VM without the disk that does not belong to it.',
     },
     'inspect.too-many-volumes': {
       meaning:
@@ -210,22 +234,22 @@ const SECTIONS = {
     },
     'plan.unsupported-architecture': {
       meaning:
-        'The guest\'s programs are for a processor that hyper2kvm makes no VM for: it supports x86 and aarch64. `kind = "data"` converts only the disks.',
+        'The guest\'s programs are for a processor that hyper2kvm does not support; it supports x86 and aarch64. `kind = "data"` converts only the disks.',
     },
     'plan.root-unresolved': {
       meaning:
-        "The boot loader's root= names a disk that cannot be told: give it `root=UUID=`, or drop all disks together. Or its kernel is started without an initramfs, and the root has no PARTUUID that the kernel knows.",
+        "The boot loader's root= names a disk that cannot be identified: use `root=UUID=`, or drop all disks together. Or its kernel is started without an initramfs, and the root has no PARTUUID that the kernel supports.",
     },
     'plan.duplicate-uuid': {
       meaning:
-        "The system's disk has a copy in the same VM, with the same UUIDs and PARTUUIDs, and is named by its place: no name is left that tells them apart.",
+        "The system's disk has a copy in the same VM, with the same UUIDs and PARTUUIDs, and is named by its position, so no name tells them apart.",
     },
     'plan.too-many-disks': {
       meaning: "The guest's kernels can only start from IDE disks, and a VM has at most four of those.",
     },
     'plan.fstab-unresolved': {
       meaning:
-        '/etc/fstab names a disk that cannot be identified, for a mount without which the guest does not start.',
+        '/etc/fstab names a disk that cannot be identified, for a mount without which the guest does not boot.',
     },
     'plan.uefi-no-loader': {
       meaning:
@@ -237,13 +261,13 @@ const SECTIONS = {
     },
     'plan.not-readable': {
       meaning:
-        'The plan must write a file, but something other than a small text file is in its place. Look at it in the guest.',
+        'The plan must write a file, but something other than a small text file is in its place. Check it in the guest.',
     },
     'fix.unexpected-file': {
       meaning: 'A file that should be created already exists. It is not overwritten; please report this.',
     },
     'fix.unproven': {
-      meaning: "A changed file differs from the plan after writing. The guest's file system may be damaged.",
+      meaning: "A changed file differs from the plan after writing. The guest's filesystem may be damaged.",
     },
     'fix.initramfs-unproven': {
       meaning:
@@ -257,7 +281,7 @@ const SECTIONS = {
       meaning:
         "The guest's package manager did not install qemu-guest-agent; the message has its output. Usually a dependency is missing from the directory.",
     },
-    'fix.packages-changed': { meaning: 'A package is not the one that PLAN saw. `retry --from plan`.' },
+    'fix.packages-changed': { meaning: 'A package was changed after PLAN. `retry --from plan`.' },
     'plan.packages-unreadable': { meaning: '`fix.guest_agent_packages` cannot be read.' },
     'fix.guest-full': { meaning: 'No space left in the guest. Free some there.' },
     'validate.content-differs': {
@@ -277,42 +301,71 @@ const SECTIONS = {
   },
   tools: {
     'guest.launch-failed': { meaning: 'The libguestfs appliance did not start. Run `hyper2kvm doctor`.' },
+    'guest.filesystem-too-new': {
+      meaning:
+        'A filesystem has features that the kernel of this host, which the appliance runs, does not support (a new XFS, ext4 or btrfs). It is not damaged: convert the VM on a host with a newer kernel.',
+    },
     'guest.call-failed': { meaning: "A call into the guest failed; the message has libguestfs' own." },
     'guest.timeout': {
       meaning:
-        'A call took longer than `guest.timeout_seconds`: the host is overloaded or the file system damaged.',
+        'A call took longer than `guest.timeout_seconds`: the host is overloaded or the filesystem damaged.',
     },
     'guest.died': { meaning: 'The appliance process died.' },
     'guest.cpio-corrupt': { meaning: "The guest's initramfs is damaged." },
     'guest.unified-image': {
       meaning: 'A unified kernel image is damaged, or was not the one that INSPECT read.',
     },
-    'guest.appendix-path': { meaning: 'A driver lies outside /lib/modules: the module index is damaged.' },
+    'guest.bcd-incomplete': {
+      meaning: 'The file is a registry hive, but not a boot configuration store: it has no boot manager.',
+    },
+    'guest.hive-corrupt': {
+      meaning: 'A registry hive of the guest is damaged, or its file is not a hive.',
+      advice:
+        'Start the guest where it is and let Windows repair it (or restore the hive from a backup), shut it down cleanly, and drop it again.',
+    },
+    'guest.hive-dirty': {
+      meaning:
+        "The guest was stopped while it wrote a registry hive, and the hive's logs do not complete it.",
+      advice: 'Start the guest where it is, shut it down cleanly (not into hibernation), and drop it again.',
+    },
+    'guest.hive-unsupported': {
+      meaning: 'A registry hive of the guest has a version that is not known: not Windows NT 4 to 11.',
+    },
+    'guest.inf-invalid': {
+      meaning: "A driver package's INF file is damaged, or is not an INF file. Get the package again.",
+    },
+    'guest.pe-invalid': {
+      meaning: 'A Windows program or driver is damaged, or its file is not one. Get the file again.',
+    },
+    'guest.signature-invalid': {
+      meaning: 'The signature of a Windows driver or its catalogue is damaged. Get the driver package again.',
+    },
+    'guest.appendix-path': { meaning: 'A driver is outside /lib/modules: the module index is damaged.' },
     'qemu.start': { meaning: 'QEMU did not start; the message has its output. Run `hyper2kvm doctor`.' },
     'qmp.connect': { meaning: "QEMU's monitor does not answer: the host is overloaded, or QEMU died." },
     'qmp.timeout': { meaning: "QEMU's monitor does not answer: the host is overloaded, or QEMU died." },
     'qmp.closed': { meaning: "QEMU's monitor does not answer: the host is overloaded, or QEMU died." },
-    'qmp.refused': { meaning: 'QEMU refused a command, or sent no QMP: another QEMU than expected.' },
-    'qmp.protocol': { meaning: 'QEMU refused a command, or sent no QMP: another QEMU than expected.' },
+    'qmp.refused': { meaning: 'QEMU refused a command, or sent no QMP: it may not be the expected QEMU.' },
+    'qmp.protocol': { meaning: 'QEMU refused a command, or sent no QMP: it may not be the expected QEMU.' },
     'hook.failed': {
       meaning:
-        'A program of `[[pipeline.hooks]]` did not end with 0, or took too long; the message has the last lines of its stderr. Mend it, then `retry`.',
+        'A program of `[[pipeline.hooks]]` did not exit with 0, or took too long; the message has the last lines of its stderr. Fix it, then `retry`.',
     },
     'hook.timeout': {
       meaning:
-        'A program of `[[pipeline.hooks]]` did not end with 0, or took too long; the message has the last lines of its stderr. Mend it, then `retry`.',
+        'A program of `[[pipeline.hooks]]` did not exit with 0, or took too long; the message has the last lines of its stderr. Fix it, then `retry`.',
     },
     'notify.refused': {
       meaning:
-        'In the daemon’s log only: a receiver of `[notify]` did not take a notification, does not answer, or its `secret_file` cannot be used. It is tried again; no job is touched.',
+        'In the daemon’s log only: a receiver of `[notify]` did not accept a notification, does not answer, or its `secret_file` cannot be used. Delivery is retried; no job is affected.',
     },
     'notify.unreachable': {
       meaning:
-        'In the daemon’s log only: a receiver of `[notify]` did not take a notification, does not answer, or its `secret_file` cannot be used. It is tried again; no job is touched.',
+        'In the daemon’s log only: a receiver of `[notify]` did not accept a notification, does not answer, or its `secret_file` cannot be used. Delivery is retried; no job is affected.',
     },
     'notify.secret': {
       meaning:
-        'In the daemon’s log only: a receiver of `[notify]` did not take a notification, does not answer, or its `secret_file` cannot be used. It is tried again; no job is touched.',
+        'In the daemon’s log only: a receiver of `[notify]` did not accept a notification, does not answer, or its `secret_file` cannot be used. Delivery is retried; no job is affected.',
     },
     'api.metrics': {
       meaning: 'The daemon cannot listen on `metrics.listen`, usually because another program uses the port.',
@@ -327,14 +380,14 @@ const SECTIONS = {
     'tool.killed': { meaning: 'A tool hung or was killed (out of memory?). Retried automatically.' },
     'tool.failed': { meaning: 'A tool failed; the message has the end of its output.' },
     'tool.not-started': { meaning: 'A tool is missing or not executable. Run `hyper2kvm doctor`.' },
-    'tool.output-flood': { meaning: 'A tool printed without end and was killed.' },
+    'tool.output-flood': { meaning: 'A tool printed endlessly and was killed.' },
   },
   host: {
     'host.enospc': { meaning: 'Disk or quota full. Free some space; the job continues automatically.' },
     'host.edquot': { meaning: 'Disk or quota full. Free some space; the job continues automatically.' },
     'host.no-space': {
       meaning:
-        'The job does not fit on the file system even if nothing else uses it; the message says what it needs, what is free and the total. Use a larger file system for `spool.work` (or `archive`), or a smaller output.',
+        'The job does not fit on the filesystem even if nothing else uses it; the message says what it needs, what is free and the total. Use a larger filesystem for `spool.work` (or `archive`), or a smaller output.',
     },
     'host.waits-for-space': {
       meaning: 'In the log only: the job is queued until other jobs have ended or you free some space.',
@@ -361,7 +414,7 @@ const SECTIONS = {
     'queue.newer-schema': { meaning: 'The database was written by a newer version. Upgrade.' },
     'queue.lease-lost': {
       meaning:
-        'The job was given to another worker while this one was still running it; what this one had yet to write is refused. Nothing to do.',
+        'The job was given to another worker while this one was still running it; anything that this one still writes is refused. No action is needed.',
     },
     'queue.source-gone': {
       meaning: "The VM's source is no longer in `failed/` or `work/`. Drop it again.",
@@ -436,40 +489,55 @@ const SECTIONS = {
     },
     'boot.unified-image': {
       meaning:
-        'The initramfs inside a unified kernel image could not be changed: the image is damaged, holds several profiles, or is of a kernel whose modules are gone.',
+        'The initramfs inside a unified kernel image could not be changed: the image is damaged, holds several profiles, or belongs to a kernel whose modules are gone.',
     },
     'boot.unified-signature': {
       meaning: 'A signed unified kernel image was changed: sign it again before enabling Secure Boot.',
     },
     'inspect.unread': {
       meaning:
-        "A file that may need a change is a link to what is not in the guest's system (a data filesystem, nothing at all), or larger than any configuration: look at it in the guest.",
+        "A file that may need a change is a link to something outside the guest's system (a data filesystem, or nothing at all), or too large for a configuration file: check it in the guest.",
     },
     'inspect.snapshot': {
       meaning: 'A logical volume is a snapshot of the root. It is left alone; the root itself is converted.',
     },
     'fstab.duplicate-uuid': {
-      meaning: 'fstab mounts data by a UUID or label that two filesystems have. It stays as it was.',
+      meaning: 'fstab mounts data by a UUID or label that two filesystems have. The line was left unchanged.',
     },
     'inspect.skipped': {
-      meaning: 'A file system, volume or mount that the VM can do without is damaged and was skipped.',
+      meaning: 'A filesystem, volume or mount that the VM can do without is damaged and was skipped.',
     },
     'boot.install-device': {
       meaning: "SUSE's /etc/default/grub_installdevice names a disk of the old hypervisor.",
     },
     'guest-agent.no-packages': { meaning: '`fix.guest_agent_packages` has no packages for this guest.' },
     'devices.no-virtio': { meaning: 'The kernel has no virtio drivers: the domain offers SATA and e1000.' },
+    'devices.as-is': {
+      meaning:
+        '`fix.mode = "none"`: the guest\'s initramfs has no virtio drivers, so the domain offers SATA (IDE) and e1000.',
+    },
+    'plan.as-is': {
+      meaning:
+        'A system that nothing is changed in was converted with `fix.mode = "none"`: device names, network and guest tools stay as they were.',
+    },
     'devices.transitional': {
       meaning:
-        'A kernel is from before virtio 1.0 (Linux 4.0): the domain offers transitional virtio devices, which are a little slower. After an upgrade of the guest, `virtio-transitional` may become `virtio` in its domain.',
+        'A kernel predates virtio 1.0 (Linux 4.0): the domain offers transitional virtio devices, which are a little slower. After an upgrade of the guest, `virtio-transitional` may become `virtio` in its domain.',
     },
     'initramfs.unreadable': {
-      meaning: 'An initramfs could not be listed and cannot be rebuilt: its kernel may not start.',
+      meaning: 'An initramfs could not be listed and cannot be rebuilt: its kernel may not boot.',
     },
     'initramfs.none': { meaning: 'A kernel has no initramfs.' },
     'initramfs.no-tool': {
       meaning:
         'The guest has no tool that builds its initramfs: drivers were appended although a rebuild was requested.',
+    },
+    'units.unresolved': {
+      meaning: 'A systemd unit names a disk that the VM does not have: check whether it is still needed.',
+    },
+    'units.device-name': {
+      meaning:
+        'A command or setting of a systemd unit names a disk by its name on the old hypervisor: use its UUID instead.',
     },
     'lvm.filter': { meaning: 'A filter or device line names disks of the old hypervisor.' },
     'mdadm.device': { meaning: 'A filter or device line names disks of the old hypervisor.' },
@@ -495,7 +563,7 @@ const SECTIONS = {
     },
     'network.unreadable': {
       meaning:
-        'A netplan file could not be changed: it is not valid YAML, has a merge key (netplan knows none), or is larger than any configuration. Check in the guest which network cards it matches.',
+        'A netplan file could not be changed: it is not valid YAML, has a merge key (which netplan does not support), or is too large for a configuration file. Check in the guest which network cards it matches.',
     },
   },
 } as const satisfies Record<string, Record<string, CatalogueEntry>>;
@@ -511,7 +579,10 @@ const ENTRIES: ReadonlyMap<string, CatalogueEntry> = new Map(
   Object.values(CATALOGUE).flatMap(Object.entries),
 );
 
-/** Undefined for codes that are not in the catalogue: signatures, errno, those of other people's stages. */
+/**
+ * Returns undefined for codes that are not in the catalogue: signatures, errno, and those of third-party
+ * stages.
+ */
 export function catalogueEntry(code: string): CatalogueEntry | undefined {
   return ENTRIES.get(code);
 }

@@ -4,7 +4,7 @@ export function isErrorCode(error: unknown, ...codes: string[]): boolean {
   return code !== undefined && codes.includes(code);
 }
 
-/** Returns the code of an operating system's or Node's error; undefined where it has none. */
+/** Returns the code of an operating system's or Node's error; undefined without one. */
 export function errorCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

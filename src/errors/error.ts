@@ -9,17 +9,17 @@ interface ErrorOptions {
 }
 
 /**
- * The one error class. Codes are `<where>.<what>` and stable: scripts rely on them. catalogue.ts has them
- * all.
+ * The only error class. Codes are `<where>.<what>` and stable, because scripts rely on them; catalogue.ts
+ * lists them all.
  */
 export class Hyper2kvmError extends Error {
   override readonly name = 'Hyper2kvmError';
   readonly code: string;
-  /** What the operator can do about it, one or two sentences. */
+  /** What the operator can do about it, in one or two sentences. */
   readonly advice: string;
-  /** True for passing conditions (full disk, busy appliance): the runner tries again with backoff. */
+  /** True for transient conditions (full disk, busy appliance): the runner retries with backoff. */
   readonly retryable: boolean;
-  /** Of the system call that failed (errno(3)); null where none did, or nobody tells. */
+  /** The errno(3) of the failed system call; null if there is none or it is unknown. */
   readonly errno: number | null;
 
   constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
@@ -31,7 +31,7 @@ export class Hyper2kvmError extends Error {
   }
 
   /**
-   * An error whose code was decided elsewhere: in another process, by another thread, by somebody's own
+   * Returns an error whose code was determined elsewhere: in another process or thread, or by a third-party
    * stage.
    */
   static of(code: string, message: string, options: ErrorOptions = {}): Hyper2kvmError {
@@ -39,7 +39,7 @@ export class Hyper2kvmError extends Error {
   }
 }
 
-/** The JSON form kept in the queue, `reason.json` and `report.json`. */
+/** The JSON form that is stored in the queue, `reason.json` and `report.json`. */
 export interface ErrorRecord {
   code: string;
   message: string;
@@ -50,7 +50,7 @@ export interface ErrorRecord {
 }
 
 /**
- * The one builder of error text: turns anything thrown into a record. Unknown errors get
+ * Turns anything that was thrown into a record; all error text is built here. Unknown errors get
  * `internal.unexpected`.
  */
 export function errorRecord(error: unknown): ErrorRecord {
@@ -81,7 +81,7 @@ export function errorRecord(error: unknown): ErrorRecord {
   };
 }
 
-/** A disk or quota is full. */
+/** True if a disk or quota is full. */
 export function isFullDisk({ code }: ErrorRecord): boolean {
   return code === 'host.enospc' || code === 'host.edquot';
 }
@@ -93,9 +93,9 @@ const SYSTEM_ADVICE: Record<string, string> = {
   ENFILE: 'The host has too many open files.',
   EAGAIN: 'The host is out of a resource (processes, memory).',
   ENOMEM: 'The host is out of memory.',
-  EBUSY: 'Something else holds it (a backup of the database?): hyper2kvm tries again.',
-  EIO: 'The storage reported an input/output error: look at the kernel log.',
-  EROFS: 'The file system is read-only.',
+  EBUSY: 'Something else holds it (a backup of the database?); hyper2kvm retries automatically.',
+  EIO: 'The storage reported an input/output error: check the kernel log.',
+  EROFS: 'The filesystem is read-only.',
   EACCES: 'Permission denied: see `hyper2kvm doctor`.',
   EPERM: 'Not permitted: see `hyper2kvm doctor`.',
 };
@@ -133,8 +133,8 @@ function systemError(error: unknown): Omit<ErrorRecord, 'causes'> | undefined {
 }
 
 /**
- * The condition behind SQLite's result code (sqlite.org/rescode.html; extended ones begin with the primary
- * one).
+ * Returns the condition behind SQLite's result code (sqlite.org/rescode.html; extended codes begin with the
+ * primary one).
  */
 function sqliteErrno(code: string): string | undefined {
   return SQLITE_ERRNO.find(([primary]) => code === primary || code.startsWith(`${primary}_`))?.[1];

@@ -4,8 +4,8 @@ import { type FileHandle, open } from 'node:fs/promises';
 const CHUNK_BYTES = 4 * 1024 * 1024;
 
 /**
- * SHA-256 (hexadecimal) and bytes of an open file, from its start. The next chunk is read while one is
- * hashed.
+ * Returns the SHA-256 (hexadecimal) and size of an open file, read from its start. The next chunk is read
+ * while one is hashed.
  */
 export async function digestHandle(
   file: FileHandle,
@@ -27,7 +27,7 @@ export async function digestHandle(
   return { sha256: hash.digest('hex'), size };
 }
 
-/** SHA-256 of a file's content, hexadecimal. */
+/** Returns the SHA-256 of a file's content, hexadecimal. */
 export async function sha256File(path: string, signal?: AbortSignal): Promise<string> {
   const file = await open(path, 'r');
   try {

@@ -1,7 +1,7 @@
 import { lstat, open, readdir, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** fsync of a file or directory: what was written there survives a power loss. */
+/** Syncs a file or directory, so that what was written there survives a power loss. */
 export async function syncPath(path: string | Buffer): Promise<void> {
   const handle = await open(path, 'r');
   try {
@@ -13,7 +13,7 @@ export async function syncPath(path: string | Buffer): Promise<void> {
 
 const SLASH = Buffer.from('/');
 
-/** fsync of a file, or of a directory and all that is in it at any depth. Names need not be UTF-8. */
+/** Syncs a file, or a directory and everything in it at any depth. Names need not be UTF-8. */
 export async function syncTree(path: string | Buffer): Promise<void> {
   const bytes = Buffer.from(path as string);
   const status = await lstat(bytes);
@@ -27,8 +27,8 @@ export async function syncTree(path: string | Buffer): Promise<void> {
 }
 
 /**
- * The one way a result appears: it was written under `temporary` on the same filesystem; fsync, rename, fsync
- * of the directory.
+ * Makes a result appear that was written to `temporary` on the same filesystem: fsync, rename, fsync of the
+ * directory. All results appear this way.
  */
 export async function publish(temporary: string, path: string): Promise<void> {
   await syncPath(temporary);
@@ -37,7 +37,7 @@ export async function publish(temporary: string, path: string): Promise<void> {
 }
 
 /**
- * Writes a file so that after a power loss it is there whole or not at all: temporary name, fsync, rename.
+ * Writes a file so that after a power loss it exists completely or not at all: temporary name, fsync, rename.
  * The directory is not synced.
  */
 export async function writeDurable(path: string, content: string | Uint8Array, mode = 0o644): Promise<void> {

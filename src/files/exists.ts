@@ -1,7 +1,7 @@
 import { lstat } from 'node:fs/promises';
 import { isErrorCode } from '../errors/errno.js';
 
-/** True where something is at `path`, a link to nowhere too. What cannot be told is an error. */
+/** True if there is something at `path`, including a dangling link. Rejects if that cannot be determined. */
 export async function exists(path: string): Promise<boolean> {
   try {
     await lstat(path);

@@ -3,15 +3,15 @@ import koffi from 'koffi';
 
 /** lseek(2), linux/fs.h. */
 const SEEK_DATA = 3;
-/** errno: no data up to the end of the file. */
+/** errno if there is no data up to the end of the file. */
 const ENXIO = 6;
 
 type Seek = (descriptor: number, offset: number, whence: number) => number;
 let seek: Seek | undefined;
 
 /**
- * The first byte from `offset` on that is not in a hole of the file, `size` where the rest is one.
- * Filesystems that keep no holes, or do not tell, have none.
+ * Returns the first offset from `offset` on that is not in a hole of the file; `size` if the rest is a hole.
+ * On filesystems that keep no holes, or do not report them, there are none.
  */
 export async function nextData(file: FileHandle, offset: number, size: number): Promise<number> {
   if (offset >= size) return size;

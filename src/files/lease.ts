@@ -10,8 +10,8 @@ const F_GETLEASE = 1025;
 const F_RDLCK = 0;
 const F_UNLCK = 2;
 /**
- * What the kernel says by signal is polled for instead. SIGIO, its default, would end the process; SIGURG is
- * ignored where nobody asks for it.
+ * The signal by which the kernel reports a lease break, which is polled for instead. The default SIGIO would
+ * end the process; SIGURG is ignored unless there is a handler.
  */
 const HARMLESS_SIGNAL = system.signals.SIGURG;
 
@@ -23,22 +23,22 @@ const fcntl: Fcntl = (...args) => {
 };
 
 /**
- * NFS, CIFS and SMB (linux/magic.h) give leases only as far as their server does, and say EAGAIN for anything
- * else, too.
+ * NFS, CIFS and SMB (linux/magic.h) grant leases only as far as their server does, and return EAGAIN for any
+ * other reason, too.
  */
 const NETWORK_FILESYSTEMS = new Set([0x6969, 0xff534d42, 0xfe534d42]);
 
 /**
- * `held`: nobody has the file open for writing, and whoever opens it for writing from now on waits until the
- * lease is given back, or for the time in /proc/sys/fs/lease-break-time. `writer`: somebody has.
- * `unsupported`: there are no leases on this filesystem, or not for this user (fcntl(2): on files of others
- * CAP_LEASE is needed).
+ * `held`: nobody has the file open for writing, and opening it for writing blocks until the lease is
+ * released, or for the time in /proc/sys/fs/lease-break-time. `writer`: somebody has it open for writing.
+ * `unsupported`: this filesystem has no leases, or not for this user (fcntl(2): on files of others CAP_LEASE
+ * is needed).
  */
 export type ReadLease = 'held' | 'writer' | 'unsupported';
 
 /**
- * Asks the kernel for a read lease (fcntl(2), F_SETLEASE) on a file that is open for reading only. It ends
- * when the handle is closed.
+ * Requests a read lease (fcntl(2), F_SETLEASE) on a file that is open for reading only. It ends when the
+ * handle is closed.
  */
 export async function takeReadLease(path: string, { fd }: FileHandle): Promise<ReadLease> {
   fcntl(fd, F_SETSIG, 'int', HARMLESS_SIGNAL);
@@ -48,8 +48,8 @@ export async function takeReadLease(path: string, { fd }: FileHandle): Promise<R
 }
 
 /**
- * False from the moment in which somebody asked to open the file for writing (or to truncate it), even if
- * that somebody still waits.
+ * False from the moment somebody tries to open the file for writing (or to truncate it), even while that open
+ * still blocks.
  */
 export function hasReadLease({ fd }: FileHandle): boolean {
   return fcntl(fd, F_GETLEASE, 'int', 0) === F_RDLCK;

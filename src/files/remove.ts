@@ -3,12 +3,12 @@ import { rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Logger } from 'pino';
 
-/** Names of what is no result and no work any more, and could not be removed yet: the sweeper tries again. */
+/** Names of directories that are no longer needed and could not be removed yet; the sweeper tries again. */
 export const REMOVED = /^\.removing-/;
 
 /**
- * Null when it is gone, else what keeps it: an immutable file, another user's directory. What passes by
- * itself gets a second try.
+ * Returns null if it is gone, otherwise the error: an immutable file, another user's directory. Removal is
+ * tried twice, because some errors are transient.
  */
 export async function tryToRemove(directory: string): Promise<unknown> {
   const remove = () => rm(directory, { recursive: true, force: true });
@@ -21,9 +21,9 @@ export async function tryToRemove(directory: string): Promise<unknown> {
 }
 
 /**
- * Removes a directory that nobody needs. An entry that may not be unlinked must not hold up who needs the
- * name: what is left goes out of the way under a hidden name, with a warning. Rejects only when not even that
- * is possible.
+ * Removes a directory that is no longer needed. An entry that cannot be unlinked must not block whoever needs
+ * the name, so what is left is renamed to a hidden name, with a warning. Rejects only if that is not possible
+ * either.
  */
 export async function removeOrHide(directory: string, log: Logger): Promise<void> {
   const err = await tryToRemove(directory);
@@ -32,6 +32,6 @@ export async function removeOrHide(directory: string, log: Logger): Promise<void
     dirname(directory),
     `.removing-${basename(directory)}-${randomBytes(4).toString('hex')}`,
   );
-  log.warn({ directory, hidden, err }, 'directory cannot be removed: tried again later');
+  log.warn({ directory, hidden, err }, 'directory cannot be removed, retrying later');
   await rename(directory, hidden);
 }

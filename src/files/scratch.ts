@@ -5,23 +5,21 @@ import { isErrorCode } from '../errors/errno.js';
 import { isGone, ownOwner } from '../host/owner.js';
 
 /**
- * `h2k-<owner>-…`, the owner's numbers in base 36: the name says whose it is, so that what a killed process
- * left can be told from what is in use.
+ * Matches `h2k-<owner>-…`, with the owner's numbers in base 36. The name shows the owner, so that what a
+ * killed process left can be distinguished from what is in use.
  */
 const NAME = /^h2k-([0-9a-z]+)\.([0-9a-z]+)\.([0-9a-z]+)-/;
-/** Paths of unix sockets must stay under 108 bytes: libguestfs adds 31 to the 33 of a name. */
+/** Paths of unix sockets must stay under 108 bytes; libguestfs adds 31 to the 33 of a name. */
 const MAX_BASE_LENGTH = 43;
 
-/** A new directory for sockets and other files that nothing outlives. The caller removes it. */
+/** Creates a directory for sockets and other temporary files. The caller removes it. */
 export function socketDirectory(): Promise<string> {
   const { namespace, pid, started } = ownOwner();
   const owner = [namespace, pid, started].map((number) => number.toString(36)).join('.');
   return mkdtemp(join(base(), `h2k-${owner}-`));
 }
 
-/**
- * Removes what processes that are gone (kill -9, power loss) left there. What belongs to another user stays.
- */
+/** Removes what killed processes (kill -9, power loss) left there, except what belongs to another user. */
 export async function sweepSocketDirectories(): Promise<void> {
   for (const name of await readdir(base())) {
     const numbers = NAME.exec(name)

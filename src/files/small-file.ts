@@ -2,16 +2,16 @@ import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 
 /**
- * Bytes of a plain file that somebody else has written: no link is followed in the last component, a FIFO
- * without a writer is not waited for, a device is not read, and what grows while it is read ends at
- * `mostBytes`. Rejects with the system's error, or one that says what is wrong with the file.
+ * Returns the bytes of a regular file that somebody else has written. Follows no link in the last component,
+ * does not wait for the writer of a FIFO, does not read a device, and stops at `mostBytes` if the file grows
+ * meanwhile. Rejects with the system's error, or one that says what is wrong with the file.
  */
 export async function readSmallFile(path: string, mostBytes: number): Promise<Buffer> {
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
   const file = await open(path, flags);
   try {
     const stats = await file.stat();
-    if (!stats.isFile()) throw new Error('it is not a plain file');
+    if (!stats.isFile()) throw new Error('it is not a regular file');
     const buffer = Buffer.alloc(mostBytes + 1);
     let size = 0;
     for (let read = -1; read !== 0 && size < buffer.length; size += read)

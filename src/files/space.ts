@@ -3,7 +3,7 @@ import { isErrorCode } from '../errors/errno.js';
 import { errorRecord, Hyper2kvmError, isFullDisk } from '../errors/error.js';
 import { formatBytes } from '../text/format.js';
 
-/** Bytes that this user may still write on the filesystem of a path. */
+/** Returns the bytes that this user may still write on the filesystem of a path. */
 export async function freeBytes(path: string): Promise<number> {
   const { bavail, bsize } = await statfs(path);
   return bavail * bsize;
@@ -12,13 +12,13 @@ export async function freeBytes(path: string): Promise<number> {
 export interface Space {
   /** Bytes that this user may still write. */
   free: number;
-  /** Bytes that this user could write were the filesystem empty. */
+  /** Bytes that this user could write if the filesystem were empty. */
   total: number;
 }
 
 /**
- * Of the filesystem of a path. Some in user space say 0 of everything: their total is unknown, so without
- * end.
+ * Returns the space on the filesystem of a path. Some user-space filesystems report 0 for everything: their
+ * total is unknown and counts as unlimited.
  */
 export async function spaceOf(path: string): Promise<Space> {
   const { blocks, bfree, bavail, bsize } = await statfs(path);
@@ -27,13 +27,13 @@ export async function spaceOf(path: string): Promise<Space> {
 }
 
 /**
- * Bytes that a file, or a directory with all that is in it, takes up on disk; 0 where nothing is. Links are
- * not followed.
+ * Returns the bytes that a file, or a directory with everything in it, occupies on disk; 0 if it does not
+ * exist. Links are not followed.
  */
 export async function usedBytes(path: string | Buffer): Promise<number> {
   const bytes = Buffer.from(path as string);
   const stats = await lstat(bytes).catch((error: unknown) => {
-    // Scratch comes and goes.
+    // Scratch files may disappear meanwhile.
     if (isErrorCode(error, 'ENOENT')) return null;
     throw error;
   });
@@ -46,8 +46,8 @@ export async function usedBytes(path: string | Buffer): Promise<number> {
 }
 
 /**
- * The error of a job that cannot fit on the filesystem of `directory`, whoever else is on it. Sizes in bytes;
- * `kept` is the drop's.
+ * Returns the error of a job that cannot fit on the filesystem of `directory`, even if nothing else is on it.
+ * Sizes in bytes; `kept` is the drop's.
  */
 export function noSpace(directory: string, needed: number, { free, total }: Space, kept = 0): Hyper2kvmError {
   const beside = kept === 0 ? '' : ` beside the ${formatBytes(kept)} of the drop`;
@@ -56,28 +56,28 @@ export function noSpace(directory: string, needed: number, { free, total }: Spac
     `at most ${formatBytes(needed)} are needed under ${directory}${beside}, and its filesystem has ${formatBytes(free)} free of ${formatBytes(total)} in total`,
     {
       advice:
-        'Put that directory on a larger filesystem, or ask for a smaller output (convert.preallocation = "off", fewer disks). Then `hyper2kvm retry`.',
+        'Put that directory on a larger filesystem, or request a smaller output (convert.preallocation = "off", fewer disks). Then run `hyper2kvm retry`.',
     },
   );
 }
 
-/** What is free when nothing of use fits any more. */
+/** A filesystem with less free space than this counts as full. */
 const FULL_BYTES = 1024 ** 2;
-/** Said by the VM, the drop or the operator's own program, whatever the disk. */
+/** Codes that describe the VM, the drop or a hook: never caused by a full disk. */
 const NOT_OF_THE_DISK = /^((source|plan|hook)\.|host\.(no-space|waits-for-space)$)/;
 
 /**
- * The error, or `host.enospc` with it as the cause where the disk of `directory` is full: a tool or the
- * appliance that cannot write says so in many ways, some of which look like the VM's fault (QEMU aborts over
- * a picture of its screen, libguestfs "cancels" a read). To be asked before anything is removed; what a
- * caller would have expected (a file that is not there) is not told apart on a full disk.
+ * Returns the error, or `host.enospc` with it as the cause if the disk of `directory` is full. A tool or the
+ * appliance that cannot write reports that in many ways, some of which look like the VM's fault (QEMU aborts
+ * over a screenshot, libguestfs "cancels" a read). Call this before cleaning up. On a full disk every error,
+ * even an expected ENOENT, is reported as `host.enospc`.
  */
 export async function orFullDisk(error: unknown, directory: string): Promise<unknown> {
   const record = errorRecord(error);
   if (isFullDisk(record) || NOT_OF_THE_DISK.test(record.code) || !(await isFull(directory))) return error;
   return new Hyper2kvmError(
     'host.enospc',
-    `The disk with ${directory} is full (met as ${record.code}: ${record.message})`,
+    `The disk with ${directory} is full (reported as ${record.code}: ${record.message})`,
     {
       advice: 'Free some space; the job continues automatically.',
       retryable: true,
@@ -86,11 +86,11 @@ export async function orFullDisk(error: unknown, directory: string): Promise<unk
   );
 }
 
-/** False where it cannot be told: the error then stands as it is. */
+/** Returns false if it cannot be determined, which leaves the error as it is. */
 async function isFull(directory: string): Promise<boolean> {
   try {
     const { blocks, bavail, bsize } = await statfs(directory);
-    // Some filesystems in user space say 0 of everything.
+    // Some user-space filesystems report 0 for everything.
     return blocks > 0 && bavail * bsize < FULL_BYTES;
   } catch {
     return false;

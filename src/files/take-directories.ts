@@ -8,17 +8,17 @@ const OTHERS_WRITE = 0o022;
 const SLASH = Buffer.from('/');
 
 /**
- * Makes every directory in a claimed drop this process' own. Whoever dropped one still owns it, and may add,
- * exchange and remove what is in it through a descriptor although its path is private: so its content moves
- * into a new directory beside it, which takes its place. `source` must belong to this process. Called again
- * after a crash it goes on. What fails stays inside `source`, as it was where that can be had. Errors:
- * `spool.not-permitted`, `spool.drop-changed`.
+ * Makes every directory in a claimed drop belong to this process. Whoever dropped one still owns it, and can
+ * add, swap and remove files in it through a descriptor although its path is private. So its contents move to
+ * a new directory beside it, which takes its place. `source` must belong to this process. If called again
+ * after a crash, it continues. After an error everything is still inside `source`, in its place if possible.
+ * Errors: `spool.not-permitted`, `spool.drop-changed`.
  */
 export async function takeDirectories(source: string): Promise<void> {
   await takeBelow(Buffer.from(source));
 }
 
-/** Names need not be UTF-8: FETCH says so in words. */
+/** Names need not be UTF-8: FETCH reports those. */
 async function takeBelow(directory: Buffer): Promise<void> {
   for (const name of await readdir(directory, { encoding: 'buffer' })) {
     const path = inside(directory, name);
@@ -39,7 +39,7 @@ async function replace(parent: Buffer, path: Buffer, { dev, ino, mode }: Stats):
       await rename(inside(path, name), inside(own, name));
     await chmod(own, (mode & 0o755) | 0o700);
     await syncPath(own);
-    // rename(2) replaces an empty directory, and no other one.
+    // rename(2) replaces an empty directory, but no other.
     await rename(own, path);
     await syncPath(parent);
   } catch (error) {
@@ -49,8 +49,8 @@ async function replace(parent: Buffer, path: Buffer, { dev, ino, mode }: Stats):
 }
 
 /**
- * What cannot go back, because its owner has put something else there, stays in `own`, which is in the drop
- * too.
+ * Moves contents back. An entry whose name has been taken by its owner meanwhile stays in `own`, which is in
+ * the drop too.
  */
 async function giveBack(own: Buffer, path: Buffer): Promise<void> {
   for (const name of await readdir(own, { encoding: 'buffer' })) {
@@ -71,7 +71,7 @@ function explained(error: unknown, path: string): unknown {
   if (isErrorCode(error, 'EACCES', 'EPERM'))
     return new Hyper2kvmError(
       'spool.not-permitted',
-      `the daemon may not move what is in ${path}, so that its owner could exchange it`,
+      `the daemon may not move the contents of ${path}, so its owner could still swap them`,
       {
         advice:
           'chmod -R g+w the directory before it is dropped, or give incoming the default ACL of systemd/hyper2kvm.tmpfiles.conf.',
@@ -79,8 +79,12 @@ function explained(error: unknown, path: string): unknown {
       },
     );
   if (!isErrorCode(error, 'ENOTEMPTY', 'EEXIST', 'ENOENT')) return error;
-  return new Hyper2kvmError('spool.drop-changed', `${path} was changed while it was taken over`, {
-    advice: 'Somebody writes to the dropped directory: drop it again when that has ended.',
-    cause: error,
-  });
+  return new Hyper2kvmError(
+    'spool.drop-changed',
+    `${path} was changed while the daemon took ownership of it`,
+    {
+      advice: 'Another process is writing to the dropped directory: drop it again when that has finished.',
+      cause: error,
+    },
+  );
 }

@@ -22,6 +22,8 @@ export function resolveDevice(spec: string, context: DeviceContext): Filesystem 
     const [found, ...others] = filesystemsNamed(spec, context);
     return found === undefined || others.length > 0 ? null : found;
   }
+  const member = MEMBER_NAME.exec(spec);
+  if (member !== null) return memberNamed(member[1] ?? '', member[2] ?? '', context);
   const named = volumeName(spec);
   if (named !== null) {
     const volume = context.aliases?.[named] ?? named;
@@ -77,7 +79,8 @@ export function isUnstableName(spec: string): boolean {
   return (
     /^\/dev\/(sd[a-z]+|hd[a-z]+|vd[a-z]+|xvd[a-z]+)\d*$/.test(spec) ||
     /^\/dev\/nvme\d+n\d+(p\d+)?$/.test(spec) ||
-    (/^\/dev\/disk\/by-(path|id)\//.test(spec) && !MEMBER_LINK.test(spec))
+    // The last two are of Azure's agent and of cloud-init.
+    (/^\/dev\/disk\/(by-path|by-id|azure|cloud)\//.test(spec) && !MEMBER_LINK.test(spec))
   );
 }
 
@@ -86,6 +89,27 @@ export function isUnstableName(spec: string): boolean {
  * the data.
  */
 const MEMBER_LINK = /^\/dev\/disk\/by-id\/(dm-(name|uuid)|md-(name|uuid)|lvm-pv-uuid)-/;
+
+const MEMBER_NAME = /^\/dev\/disk\/by-id\/(dm-name|dm-uuid|lvm-pv-uuid|md-name|md-uuid)-(.+)$/;
+
+/**
+ * What a link of `MEMBER_LINK` means. A container is known by its UUID: `CRYPT-LUKS2-<UUID without
+ * dashes>-<name>`. Null where copies share the identifier.
+ */
+function memberNamed(kind: string, name: string, context: DeviceContext): Filesystem | null {
+  const { filesystems, aliases } = context;
+  const text = unescapeUdev(name);
+  if (kind === 'dm-name') return resolveDevice(`/dev/mapper/${text}`, context);
+  const alias = aliases?.[`/dev/disk/by-id/${kind}-${text}`];
+  const luks = kind === 'dm-uuid' ? /^CRYPT-LUKS\d-([0-9a-f]{32})-/.exec(text)?.[1] : undefined;
+  const found = filesystems.filter(({ device, type, uuid, dm_uuid }) => {
+    if (alias !== undefined) return device === alias;
+    if (luks !== undefined) return device.replaceAll('-', '') === `/dev/mapper/luks${luks}`;
+    if (kind === 'lvm-pv-uuid') return type === 'LVM2_member' && uuid === text;
+    return kind === 'dm-uuid' && dm_uuid === text;
+  });
+  return found.length === 1 ? (found[0] ?? null) : null;
+}
 
 type StableKey = 'uuid' | 'label' | 'partuuid' | 'partlabel';
 

@@ -22,13 +22,35 @@ export function devicePlace(spec: string, context: DeviceContext): DiskPlace | n
     const disk = onController('nvme', Number(device), unit, context) ?? Number(device) + unit;
     return { disk, partition: Number(partition ?? 0) };
   }
+  const azure = spec.match(/^\/dev\/disk\/azure\/root(?:-part(\d+))?$/);
+  if (azure !== null) return { disk: 0, partition: Number(azure[1] ?? 0) };
   const link = spec.match(/^\/dev\/disk\/by-(path|id)\/(.+?)(?:-part(\d+))?$/);
   if (link === null) return null;
-  // Disk images do not contain the serial number, so only a VM with one disk is unambiguous. The same holds
+  // Disk images contain some serial numbers; otherwise only a VM with one disk is unambiguous. The same holds
   // for a path on an unknown bus.
-  const disk = diskCount(context) === 1 ? 0 : link[1] === 'path' ? diskOfPath(link[2] ?? '', context) : null;
+  const [, kindOfLink, name = ''] = link;
+  const known = kindOfLink === 'path' ? diskOfPath(name, context) : diskOfId(name, context);
+  const disk = diskCount(context) === 1 ? 0 : known;
   return disk === null ? null : { disk, partition: Number(link[3] ?? 0) };
 }
+
+/**
+ * Returns the disk whose identifier is in the link's name, or null if there is none or several. VMware uses the
+ * whole identifier (`wwn-0x6000c29…`, `scsi-36000c29…`), VirtualBox the first four bytes of its UUID and the
+ * last four in reverse order (`ata-VBOX_HARDDISK_VB2ad76c0e-44332211`).
+ */
+function diskOfId(name: string, { filesystems }: DeviceContext): number | null {
+  const link = name.toLowerCase();
+  const matches = (id: string) => link.includes(id) || link.includes(virtualBoxSerial(id));
+  const disks = new Set(
+    filesystems.flatMap(({ disk, disk_ids = [] }) => (disk !== null && disk_ids.some(matches) ? [disk] : [])),
+  );
+  const [only, ...others] = disks;
+  return only === undefined || others.length > 0 ? null : only;
+}
+
+const virtualBoxSerial = (id: string) =>
+  `vb${id.slice(0, 8)}-${Buffer.from(id.slice(24), 'hex').reverse().toString('hex')}`;
 
 /**
  * Resolves udev's path_id: `pci-0000:03:00.0-scsi-0:0:T:L`, `pci-…-sas-phyT-lun-0`, `pci-…-ata-N[.M]`,

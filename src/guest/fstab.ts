@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import { shortLines } from '../text/lines.js';
 
 /** An entry of /etc/fstab (fstab(5)), with the positions of its columns for editing. */
@@ -8,6 +9,7 @@ export interface FstabLine {
   text: string;
   /** Unescaped, as are the next two; empty if the line ends before it. */
   spec: string;
+  /** A path is normalised: `/boot/` and `//boot` are `/boot`. */
   mountpoint: string;
   type: string;
   /** Empty if there is no such column. */
@@ -35,10 +37,15 @@ export function parseFstab(text: string): FstabLine[] {
       }
       const field = (column: number) => line.slice(columns[column]?.start ?? 0, columns[column]?.end ?? 0);
       if (columns.length === 0 || field(0).startsWith('#')) return [];
-      const [spec = '', mountpoint = '', type = ''] = [0, 1, 2].map((column) => unescapeField(field(column)));
+      const [spec = '', place = '', type = ''] = [0, 1, 2].map((column) => unescapeField(field(column)));
       const options = field(3) === '' ? [] : field(3).split(',');
-      return [{ index, text: line, spec, mountpoint, type, options, columns }];
+      return [{ index, text: line, spec, mountpoint: mountpointOf(place), type, options, columns }];
     });
+}
+
+/** Returns the mount point as the kernel shows it; `none` and `swap` stay unchanged. */
+export function mountpointOf(text: string): string {
+  return text.startsWith('/') ? posix.normalize(text).replace(/(?<=.)\/$/, '') : text;
 }
 
 /** True if the boot continues without the entry, or does not mount it. */
@@ -50,7 +57,12 @@ export function mayBeAbsent({ options }: FstabLine): boolean {
  * Decodes a field of fstab or /proc/self/mounts, in which blanks and backslashes are octal escapes (`\040`).
  */
 export function unescapeField(text: string): string {
-  return text.replace(/\\([0-3][0-7]{2})/g, (_, octal: string) =>
-    String.fromCharCode(Number.parseInt(octal, 8)),
+  return text.replace(/(?:\\[0-3][0-7]{2})+/g, (escapes) =>
+    Buffer.from(
+      escapes
+        .slice(1)
+        .split('\\')
+        .map((octal) => Number.parseInt(octal, 8)),
+    ).toString('utf8'),
   );
 }

@@ -74,7 +74,7 @@ const UNPACKERS: Record<Exclude<Compression, 'none' | 'gzip'>, readonly [string,
  * LVM's list of devices and its filter.
  */
 const CONFIGURATION =
-  /^(cryptroot\/crypttab|etc\/crypttab|conf\/conf\.d\/[\w.-]+|etc\/cmdline\.d\/[\w.-]+\.conf|etc\/lvm\/devices\/system\.devices)$/;
+  /^(cryptroot\/crypttab|etc\/crypttab|conf\/conf\.d\/[\w.-]+|etc\/cmdline\.d\/[\w.-]+\.conf|etc\/lvm\/devices\/[\w.-]+)$/;
 const MAX_CONFIGURATION_BYTES = 8192;
 /** Most of lvm.conf's 110 KB are comments. */
 const LVM_CONFIGURATION = /^(usr\/)?etc\/lvm\/lvm(local)?\.conf$/;

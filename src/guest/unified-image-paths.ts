@@ -1,3 +1,4 @@
+import { efiDirectories } from './esp.js';
 import type { GuestTree } from './tree.js';
 
 /**
@@ -5,6 +6,10 @@ import type { GuestTree } from './tree.js';
  * the firmware's default name may be a boot loader instead.
  */
 export function unifiedImagePaths(tree: GuestTree): string[] {
-  const image = /^\/(boot|efi|boot\/efi)\/EFI\/(Linux\/[^/]+|BOOT\/BOOT[^/]+)\.efi$/i;
-  return tree.entries().flatMap(({ path }) => (image.test(path) ? [path] : []));
+  const image = /^\/(Linux\/[^/]+|BOOT\/BOOT[^/]+)\.efi$/i;
+  const directories = efiDirectories(tree);
+  return tree.entries().flatMap(({ path }) => {
+    const directory = directories.find((efi) => path.startsWith(`${efi}/`));
+    return directory !== undefined && image.test(path.slice(directory.length)) ? [path] : [];
+  });
 }

@@ -2,14 +2,14 @@ import { stringify } from 'smol-toml';
 import { optionTable } from '../config/options.js';
 
 /**
- * The annotated default configuration, `config/hyper2kvm.toml`: every option with its documentation and
- * default, commented out, so that a file made from it keeps following the defaults of later versions.
+ * Returns the annotated default configuration, `config/hyper2kvm.toml`: every option with its documentation
+ * and default, commented out, so that a file made from it follows the defaults of later versions.
  */
 export function annotatedDefaults(): string {
   const lines = [
     '# hyper2kvm: every option with its default. Uncomment what you change.',
     '# Read from /etc/hyper2kvm/config.toml; each option can also be set by the variable HYPER2KVM_<TABLE>_<KEY>.',
-    '# [SIGHUP]: applied by `systemctl reload hyper2kvm`, others need a restart. [job.toml]: may stand there too.',
+    '# [SIGHUP]: applied by `systemctl reload hyper2kvm`, others need a restart. [job.toml]: also allowed in a job.toml.',
   ];
   let table = '';
   for (const option of optionTable()) {

@@ -7,7 +7,7 @@ interface Completed {
   flags: string[];
   /** Flag → the words that may follow it; null: a file. */
   values: Map<string, readonly string[] | null>;
-  /** What its first argument is. */
+  /** The kind of its first argument. */
   argument: 'job' | 'file' | 'none';
 }
 
@@ -28,8 +28,8 @@ function completedCommands(program: Command): Completed[] {
 }
 
 /**
- * bash's completion, from the commands' own table: commands, options and their words are fixed in it; VM
- * names are asked of the daemon, which answers at once or is not there. Pure.
+ * Returns bash's completion, made from the commands' own table: commands, options and their words are fixed
+ * in it; VM names are queried from the daemon, which answers at once or is not running. Pure.
  */
 export function bashCompletion(): string {
   const program = describedProgram();
@@ -66,7 +66,7 @@ complete -o filenames -o bashdefault -F _hyper2kvm hyper2kvm
 `;
 }
 
-/** \`config check\`: its second word belongs to the command. */
+/** \`config check\`: the second word belongs to the command. */
 function groupCase(group: Command): string {
   const name = group.name();
   return `  if [ "$command" = ${name} ]; then
@@ -95,7 +95,7 @@ ${after.join('')}      esac
       ;;`;
 }
 
-/** zsh takes bash's completion (zshcompsys(1), bashcompinit), so there is one to keep right. */
+/** zsh uses bash's completion (zshcompsys(1), bashcompinit), so there is only one to maintain. */
 export function zshCompletion(bashFile: string): string {
   return `#compdef hyper2kvm
 autoload -U +X bashcompinit && bashcompinit

@@ -38,16 +38,16 @@ export function vmSection(): string {
   return markdownTable(['key', 'set by', 'meaning'], rows);
 }
 
-/** docs/changes.md: each fixer's own description, in the order they run. */
+/** docs/changes.md: each fixer's own description, in the order in which they run. */
 export function changesSection(): string {
   return FAMILIES.flatMap(({ fixers }) => fixers)
     .map(({ name, description }) => `### ${name}\n\n${description}\n`)
     .join('\n');
 }
 
-/** docs/failures.md: how a boot fails, by the recogniser's own table. */
+/** docs/failures.md: how a boot fails, from the recogniser's own table. */
 export function bootFailuresSection(): string {
-  // Families have the firmware's in common.
+  // Families share the firmware's signatures.
   const signatures = new Set(FAMILIES.flatMap(({ boot }) => boot.signatures));
   const rows = [...signatures, ...OTHER_SIGNATURES.map(otherFailure)].map(
     ({ signature, meaning, advice }) => [code(`validate.${signature}`), cell(meaning), cell(advice)],
@@ -69,8 +69,7 @@ export function errorsSection(section: CatalogueSection): string {
 }
 
 /**
- * What stands between `<!-- generated: NAME -->` and `<!-- end -->` is replaced. Throws where the marks are
- * missing.
+ * Replaces what is between `<!-- generated: NAME -->` and `<!-- end -->`. Throws if the marks are missing.
  */
 export function withSection(page: string, name: string, section: string): string {
   const begin = `<!-- generated: ${name} -->\n`;

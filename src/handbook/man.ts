@@ -3,13 +3,13 @@ import { examplesOf } from '../commands/command.js';
 import { argumentWords, describedProgram, leafCommands } from './command-facts.js';
 
 /**
- * Written by hand, since no command says it: what lies where, and how a command ends. man-pages(7) gives the
- * order of the sections.
+ * Written by hand, because no command declares it: the locations of files, and exit statuses. man-pages(7)
+ * gives the order of the sections.
  */
 const EXIT_STATUS: readonly [string, string][] = [
   ['0', 'Success.'],
-  ['1', 'It failed, or there is no daemon to ask.'],
-  ['2', 'The command line or the configuration is wrong; nothing was begun.'],
+  ['1', 'Failure, or no daemon is running.'],
+  ['2', 'The command line or the configuration is invalid; nothing was started.'],
 ];
 const FILES: readonly [string, string][] = [
   ['/etc/hyper2kvm/config.toml', 'the configuration; every option with its default and its meaning'],
@@ -17,7 +17,7 @@ const FILES: readonly [string, string][] = [
   ['/var/spool/hyper2kvm/archive', 'finished VMs'],
   ['/var/spool/hyper2kvm/failed', 'failed VMs, each with its untouched source and the reason'],
   ['/var/lib/hyper2kvm/queue.db', 'the queue'],
-  ['/run/hyper2kvm/control.sock', 'where the commands reach the daemon'],
+  ['/run/hyper2kvm/control.sock', 'the socket on which commands reach the daemon'],
 ];
 const ENVIRONMENT: readonly [string, string][] = [
   ['HYPER2KVM_TABLE_KEY', 'overrides one option: HYPER2KVM_WATCH_SETTLE_SECONDS is watch.settle_seconds'],
@@ -26,8 +26,8 @@ const ENVIRONMENT: readonly [string, string][] = [
 ];
 
 /**
- * hyper2kvm(1) in man(7), from the commands' own table. Pure: the same commands and version give the same
- * page. `date`: ISO 8601, a day.
+ * Returns hyper2kvm(1) in man(7), made from the commands' own table. Pure: the same commands and version give
+ * the same page. `date` is an ISO 8601 date.
  */
 export function manualPage(version: string, date: string): string {
   const program = describedProgram();
@@ -57,7 +57,7 @@ export function manualPage(version: string, date: string): string {
   ].join('\n');
 }
 
-/** `common`: flags of the options that stand at the top of the page. */
+/** `common` are the flags of the options at the top of the page. */
 function commandPart(words: string, command: Command, common: ReadonlySet<string>): string[] {
   const own = command.options.filter(({ flags }) => !common.has(flags));
   const heading = [`hyper2kvm ${words}`, ...argumentWords(command)].join(' ');
@@ -89,8 +89,8 @@ function taggedList(rows: readonly (readonly [string, string])[]): string[] {
 }
 
 /**
- * Plain text as roff shows it unchanged: `\\` and `-` are special everywhere, `.` and `'` at the beginning of
- * a line.
+ * Escapes plain text so that roff shows it unchanged: `\\` and `-` are special everywhere, `.` and `'` at the
+ * beginning of a line.
  */
 function text(plain: string): string {
   return escaped(plain).replaceAll(/^(?=[.'])/gm, '\\&');

@@ -1,7 +1,7 @@
 /**
- * Runs `work` on every item, at most `limit` at once, and gives the results in the items' order. After the
- * first failure nothing new starts, what runs is aborted, and the promise rejects only when nothing of it is
- * left: the caller may clean up at once.
+ * Runs `work` on every item, at most `limit` at once, and returns the results in the items' order. After the
+ * first failure nothing new starts, running work is aborted, and the promise rejects only when all of it has
+ * ended, so that the caller may clean up at once.
  */
 export async function eachDisk<Item, Result>(
   items: readonly Item[],

@@ -1,12 +1,12 @@
 import { STAGE_NAMES } from '../model/stage-names.js';
 
 const STAGE_EDGES = ['running', 'before-checkpoint', 'after-checkpoint'] as const;
-/** Of any stage, those of extensions too. */
+/** For any stage, including third-party ones. */
 type StageEdge = `stage.${string}.${(typeof STAGE_EDGES)[number]}`;
 
 const OTHERS = [
   // A drop becomes a job: intent recorded; first name moved; all moved; (other filesystem) copied; an
-  // original hidden; all hidden; queued, to be removed; taken back.
+  // original hidden; all hidden; queued, to be removed; undone.
   'claim.recorded',
   'claim.moved-first',
   'claim.moved',
@@ -15,7 +15,7 @@ const OTHERS = [
   'claim.originals-removed',
   'claim.committed',
   'claim.undone',
-  // A job's end: outcome recorded; source and scratch moved together; (other filesystem) copied; published;
+  // A job ends: outcome recorded; source and scratch moved together; (other filesystem) copied; published;
   // scratch removed.
   'finish.decided',
   'finish.before-publish',
@@ -26,15 +26,15 @@ const OTHERS = [
   'reopen.scratch-moved',
   'reopen.source-moved',
   'reopen.removed',
-  // A start: the schema changed, not committed; interrupted jobs back in the queue.
+  // A start: schema changed but not committed; interrupted jobs queued again.
   'migrate.before-commit',
   'recover.requeued',
 ] as const;
 
 /**
- * Places where a test lets the daemon die as by kill -9: between an effect and the record of it. Off unless
- * HYPER2KVM_FAILPOINT names one; production never sets it. Edges in between, each single call that changes
- * something, are the fault campaign's (test/lab/faults/inject.ts).
+ * Places where a test makes the daemon die as by kill -9, between an effect and its record. Disabled unless
+ * HYPER2KVM_FAILPOINT names one; production never sets it. The fault campaign (test/lab/faults/inject.ts)
+ * covers the edges in between, at each single call that changes something.
  */
 export type Failpoint = StageEdge | (typeof OTHERS)[number];
 

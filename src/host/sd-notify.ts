@@ -2,30 +2,30 @@ import koffi from 'koffi';
 import systemdNotify from 'systemd-notify';
 
 /**
- * What systemd is told (sd_notify(3)). The npm package systemd-notify announces READY and STATUS. It starts
- * systemd-notify(1) for each, which is not the main process: the unit needs `NotifyAccess=all` for it. It
- * knows no other message; those go through libsystemd, which also sends READY and STATUS where the program
- * cannot. Does nothing without $NOTIFY_SOCKET.
+ * Messages to systemd (sd_notify(3)). The npm package systemd-notify announces READY and STATUS. It starts
+ * systemd-notify(1) for each, which is not the main process, so the unit needs `NotifyAccess=all`. Other
+ * messages, which it does not support, are sent by libsystemd, as are READY and STATUS if the program fails.
+ * Does nothing without $NOTIFY_SOCKET.
  */
 export interface Notifier {
   ready(): void;
-  /** One line for `systemctl status`. Sent when it changed, at most once a second. */
+  /** Sets the line that `systemctl status` shows. Sent when it changed, at most once a second. */
   status(text: string): void;
   watchdog(): void;
   reloading(): void;
   stopping(): void;
-  /** So much time from now before systemd loses its patience (sd_notify(3), EXTEND_TIMEOUT_USEC). */
+  /** Extends the timeout to this many seconds from now (sd_notify(3), EXTEND_TIMEOUT_USEC). */
   extendTimeout(seconds: number): void;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
 type Announcement = { ready: true } | { status: string };
 
-/** The two ways to systemd. */
+/** The two ways to send a message. */
 export interface NotifyChannels {
-  /** systemd-notify(1). Rejects when it could not be started or failed. */
+  /** Runs systemd-notify(1). Rejects if it could not be started or failed. */
   announce(message: Announcement): Promise<unknown>;
-  /** libsystemd: one message of the protocol. */
+  /** Sends one protocol message by libsystemd. */
   send(state: string): void;
 }
 
@@ -34,7 +34,7 @@ const SILENT: NotifyChannels = { announce: async () => {}, send: () => {} };
 
 export interface NotifierOptions {
   env: Environment;
-  /** Called when systemd-notify(1) failed and libsystemd has sent its message instead. */
+  /** Called when systemd-notify(1) failed and libsystemd sent the message instead. */
   onFailure?(error: Error): void;
   channels?: NotifyChannels;
   /** Milliseconds. */
@@ -52,7 +52,7 @@ export function createNotifier({
   let wanted = '';
   let sentAt = Number.NEGATIVE_INFINITY;
   let isScheduled = false;
-  // One after the other: what was announced last is what systemd shows.
+  // Sequential, so that systemd shows the last announcement.
   let last: Promise<void> = Promise.resolve();
 
   const announce = async (message: Announcement) => {
@@ -86,7 +86,7 @@ export function createNotifier({
       else enqueue(showStatus);
     },
     watchdog: () => send('WATCHDOG=1'),
-    // systemd.service(5), Type=notify-reload: the time tells this reload from an earlier one.
+    // systemd.service(5), Type=notify-reload: the time distinguishes this reload from an earlier one.
     reloading: () => send(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`),
     stopping: () => send('STOPPING=1'),
     extendTimeout: (seconds) => send(`EXTEND_TIMEOUT_USEC=${seconds * 1_000_000}`),
@@ -101,7 +101,7 @@ function systemdChannels(): NotifyChannels {
 }
 
 /**
- * Returns how often to feed the watchdog, half of what the unit asks for, in milliseconds; null without a
+ * Returns the interval of watchdog messages, half of the unit's setting, in milliseconds; null without a
  * watchdog for this process (sd_watchdog_enabled(3)).
  */
 export function watchdogInterval(env: Environment, pid: number): number | null {

@@ -3,20 +3,20 @@ import { isErrorCode } from '../errors/errno.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
 
 /**
- * What a guest's texts come to is decided in here: patterns that a hostile guest makes slow must not keep the
- * daemon from answering.
+ * Limits for processing a guest's texts in a thread: patterns that a hostile guest makes slow must not block
+ * the daemon.
  */
 export interface ThreadLimits {
-  /** Of the thread's work without a question: what an answer takes is not its own. */
+  /** Time for the thread's own work, not counting the time for answers to its requests. */
   seconds: number;
-  /** Of the thread's JavaScript heap. */
+  /** For the thread's JavaScript heap. */
   memoryMib: number;
   signal: AbortSignal;
 }
 
 /**
- * For a job's guest. A real one is planned in a second or two on an idle host; its snapshot has 48 MiB at
- * most.
+ * For a job's guest. A real one is planned in a second or two on an idle host; its snapshot has at most 48
+ * MiB.
  */
 export const GUEST_THREAD = { seconds: 180, memoryMib: 1024 } as const;
 
@@ -27,16 +27,15 @@ interface Question {
 }
 
 interface ThreadExtras {
-  /** Is given away, not copied. */
+  /** Transferred, not copied. */
   transfer?: ArrayBuffer[];
-  /** Answers what the thread asks (`askParent`). */
+  /** Answers the thread's requests (`askParent`). */
   reply?(question: unknown): Promise<unknown>;
 }
 
 /**
- * Runs a module of ours in a thread of its own with `input` (a structured clone), and gives what its
- * `answerThread` returns or throws. Errors of its own: `guest.too-slow`, `guest.too-complex`, the signal's
- * reason.
+ * Runs one of our modules in a thread with `input` (a structured clone), and returns what its `answerThread`
+ * returns or throws. Own errors: `guest.too-slow`, `guest.too-complex`, the signal's reason.
  */
 export async function runInThread<Result>(
   module: URL,
@@ -71,7 +70,7 @@ export async function runInThread<Result>(
       thread.once('error', (cause) =>
         reject(isErrorCode(cause, 'ERR_WORKER_OUT_OF_MEMORY') ? outOfMemory(memoryMib, cause) : cause),
       );
-      thread.once('exit', (code) => reject(new Error(`the thread ended with code ${code} and no answer`)));
+      thread.once('exit', (code) => reject(new Error(`the thread exited with code ${code} and no answer`)));
       startTimer();
       onAbort = () => reject(signal.reason);
       signal.addEventListener('abort', onAbort);
@@ -85,7 +84,7 @@ export async function runInThread<Result>(
   }
 }
 
-/** In the thread's module: answers with what `work` makes of the input. */
+/** For the thread's module: answers with the result of `work` on the input. */
 export async function answerThread<Input>(work: (input: Input) => unknown): Promise<void> {
   parentPort?.postMessage(await answerOf(() => work(workerData as Input)));
 }
@@ -93,7 +92,7 @@ export async function answerThread<Input>(work: (input: Input) => unknown): Prom
 const asked = new Map<number, (answer: Answer<unknown>) => void>();
 let questions = 0;
 
-/** In the thread's module: what `reply` of `runInThread` gives, or the error that it throws. */
+/** For the thread's module: returns what `reply` of `runInThread` returns, or rejects with its error. */
 export async function askParent(question: unknown): Promise<unknown> {
   if (questions === 0) {
     parentPort?.on('message', ({ id, answer }: { id: number; answer: Answer<unknown> }) => {
@@ -105,7 +104,7 @@ export async function askParent(question: unknown): Promise<unknown> {
   const answer = new Promise<Answer<unknown>>((resolve) => asked.set(id, resolve));
   parentPort?.postMessage({ id, question } satisfies Question);
   const result = resultOf(await answer);
-  // A Buffer comes as the plain array that it is made of.
+  // A Buffer arrives as a plain Uint8Array.
   return result instanceof Uint8Array
     ? Buffer.from(result.buffer, result.byteOffset, result.byteLength)
     : result;
@@ -140,12 +139,12 @@ async function noReply(): Promise<never> {
 }
 
 const ADVICE =
-  'No real guest’s configuration takes as much: its files may be damaged or hostile. Convert it with fix.mode = "none".';
+  'No real guest’s configuration needs that much: its files may be damaged or hostile. Convert it with fix.mode = "none".';
 
 function tooSlow(seconds: number): Hyper2kvmError {
   return new Hyper2kvmError(
     'guest.too-slow',
-    `the guest’s configuration could not be worked out in ${seconds} s`,
+    `the guest’s configuration could not be processed in ${seconds} s`,
     { advice: ADVICE },
   );
 }
@@ -153,7 +152,7 @@ function tooSlow(seconds: number): Hyper2kvmError {
 function outOfMemory(memoryMib: number, cause: unknown): Hyper2kvmError {
   return new Hyper2kvmError(
     'guest.too-complex',
-    `the guest’s configuration could not be worked out in ${memoryMib} MiB of memory`,
+    `the guest’s configuration could not be processed in ${memoryMib} MiB of memory`,
     { advice: ADVICE, cause },
   );
 }

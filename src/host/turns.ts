@@ -1,13 +1,13 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
-/** So long may a loop run before everybody else has a turn. */
+/** How long a loop may run before it yields. */
 const TURN_MILLISECONDS = 20;
-/** The clock costs more than most steps of a loop. */
-const STEPS_BETWEEN_LOOKS = 256;
+/** Reading the clock costs more than most steps of a loop. */
+const STEPS_PER_CHECK = 256;
 
 /**
- * Keeps a long loop from blocking the event loop: `if (turns.isOver()) await turns.next()` in each of its
- * steps. An `await` of its own would cost more than the step.
+ * Keeps a long loop from blocking the event loop: `if (turns.isOver()) await turns.next()` in each step. An
+ * unconditional `await` would cost more than the step.
  */
 export class Turns {
   #steps = 0;
@@ -15,7 +15,7 @@ export class Turns {
 
   isOver(): boolean {
     this.#steps += 1;
-    if (this.#steps < STEPS_BETWEEN_LOOKS) return false;
+    if (this.#steps < STEPS_PER_CHECK) return false;
     this.#steps = 0;
     return performance.now() - this.#startedAt > TURN_MILLISECONDS;
   }
@@ -26,7 +26,7 @@ export class Turns {
   }
 }
 
-/** `use` for each of many. */
+/** Applies `use` to each item, yielding to the event loop. */
 export async function eachInTurns<Item>(items: Iterable<Item>, use: (item: Item) => void): Promise<void> {
   const turns = new Turns();
   for (const item of items) {
@@ -37,13 +37,13 @@ export async function eachInTurns<Item>(items: Iterable<Item>, use: (item: Item)
 
 type Compare<Item> = (a: Item, b: Item) => number;
 
-/** Sorts a list in place, stably, and gives it back. */
+/** Sorts a list in place, stably, and returns it. */
 export async function sortInTurns<Item>(items: Item[], compare: Compare<Item>): Promise<Item[]> {
   await mergeSort(items, (length) => new Array<Item>(length), compare);
   return items;
 }
 
-/** The same for millions of numbers. */
+/** Does the same for millions of numbers. */
 export async function sortNumbersInTurns(numbers: Float64Array): Promise<Float64Array> {
   await mergeSort<number>(
     numbers,
@@ -59,8 +59,8 @@ interface Row<Item> {
 }
 
 /**
- * Merges runs of twice the length each time. What is in order already, as the tables of real disks are, is
- * gone through once.
+ * Merges runs of doubled length each time. What is in order already, as the tables of real disks are, is
+ * passed over once.
  */
 async function mergeSort<Item>(
   items: Row<Item>,

@@ -3,11 +3,11 @@ import { readFile } from 'node:fs/promises';
 export interface User {
   name: string;
   uid: number;
-  /** All that it is a member of, its own first. */
+  /** All groups that it is a member of, its primary group first. */
   groups: readonly number[];
 }
 
-/** Returns the user `name` by passwd(5) and group(5), or null. Users of the network (LDAP) are not found. */
+/** Returns the user `name` by passwd(5) and group(5), or null. Network users (LDAP) are not found. */
 export async function findUser(name: string): Promise<User | null> {
   const [passwd, groups] = await Promise.all(
     ['/etc/passwd', '/etc/group'].map(async (file) => lines(await readFile(file, 'utf8'))),

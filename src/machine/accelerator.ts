@@ -8,24 +8,24 @@ import { type Qemu, startQemu } from './qemu.js';
 export interface Accelerator {
   kind: 'kvm' | 'tcg';
   /**
-   * What is in KVM's way: no /dev/kvm, no permission to open it, or it does not run a guest. Null where it
-   * runs.
+   * The obstacle to using KVM: no /dev/kvm, no permission to open it, or it does not run a guest. Null if it
+   * works.
    */
   obstacle: 'missing' | 'denied' | 'broken' | null;
-  /** Why, for people: `hyper2kvm doctor` prints it. */
+  /** The reason, for people; `hyper2kvm doctor` prints it. */
   reason: string;
 }
 
-/** A real KVM shows the probe's first text within 0.2 s; a loaded nested host needs seconds. */
+/** Real KVM shows the probe's first text within 0.2 s; a loaded nested host needs seconds. */
 const FIRST_TEXT_SECONDS = 15;
 
 let known: Promise<Accelerator> | undefined;
 let demoted: Accelerator | undefined;
 
 /**
- * Whether KVM really runs a guest here, found by running one: /dev/kvm may exist and abort ("failed to set
- * MSR") or hang on nested hosts. Remembered for the life of the process. Never fails but by `signal`: without
- * KVM there is TCG.
+ * Returns whether KVM really runs a guest here, found by running one: on nested hosts /dev/kvm may exist but
+ * abort ("failed to set MSR") or hang. Remembered for the life of the process. Rejects only because of
+ * `signal`: without KVM there is TCG.
  */
 export async function probeAccelerator({ signal }: { signal: AbortSignal }): Promise<Accelerator> {
   if (demoted) return demoted;
@@ -42,26 +42,26 @@ export async function probeAccelerator({ signal }: { signal: AbortSignal }): Pro
 }
 
 /**
- * A KVM launch failed although the probe passed: from now on everybody uses TCG. Only the first reason is
- * kept.
+ * Switches to TCG for the rest of the process, after a KVM launch failed although the probe passed. Only the
+ * first reason is kept.
  */
 export function demote(reason: string): void {
   demoted ??= tcg('broken', reason);
 }
 
-/** Returns whether KVM can run guests of `architecture` here at all: only those of the host's own. */
+/** Returns whether KVM could run guests of `architecture` here: only those of the host's own. */
 export function isNative(architecture: Architecture): boolean {
   return hostArchitecture()?.name === architecture.name;
 }
 
 async function probe(signal: AbortSignal): Promise<Accelerator> {
   const architecture = hostArchitecture();
-  if (architecture === undefined) return tcg('broken', `no guest of ours is ${process.arch}`);
+  if (architecture === undefined) return tcg('broken', `${process.arch} is not a supported architecture`);
   try {
     await access('/dev/kvm', constants.R_OK | constants.W_OK);
   } catch (error) {
     return isErrorCode(error, 'ENOENT')
-      ? tcg('missing', 'there is no /dev/kvm')
+      ? tcg('missing', '/dev/kvm does not exist')
       : tcg('denied', 'this user may not open /dev/kvm');
   }
   let qemu: Qemu | undefined;
@@ -72,7 +72,7 @@ async function probe(signal: AbortSignal): Promise<Accelerator> {
   try {
     qemu = await startQemu({
       program: architecture.qemu.program,
-      // SeaBIOS or a program of four instructions: text from it proves that the vCPU executes.
+      // SeaBIOS, or a program of four instructions: text from it proves that the vCPU executes.
       args: [...architecture.probe, ...['-accel', 'kvm', '-cpu', 'max', '-m', '32']],
       signal,
       channels: { firmware: (chunk) => report(chunk.toString('latin1')) },
@@ -88,7 +88,7 @@ async function probe(signal: AbortSignal): Promise<Accelerator> {
     return tcg(
       'broken',
       qemu.exit() === undefined
-        ? `KVM starts but runs nothing within ${FIRST_TEXT_SECONDS} s`
+        ? `KVM starts but runs no guest code within ${FIRST_TEXT_SECONDS} s`
         : `KVM fails: ${lastLine(qemu.messages())}`,
     );
   } catch (error) {

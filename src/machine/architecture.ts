@@ -5,40 +5,42 @@ type DiskBus = Devices['disk_bus'];
 export type ArchitectureName = 'x86_64' | 'aarch64';
 export type MachineType = 'q35' | 'pc' | 'virt';
 
-/** Firmware and pristine variables of one build: they belong together. */
+/** Firmware and pristine variables of one build, which belong together. */
 export interface UefiImages {
   code: string;
   variables: string;
 }
 
-/** What a VM of one architecture is made of. The only place with such names: everything else asks here. */
+/** What a VM of one architecture consists of. All names that depend on the architecture are in this table. */
 export interface Architecture {
-  /** As libvirt calls it. */
+  /** libvirt's name. */
   name: ArchitectureName;
-  /** As Node calls it: whether this host is one. */
+  /** Node's name, which tells whether this host has that architecture. */
   node: NodeJS.Architecture;
   qemu: { program: string; debian: string };
   /**
-   * QEMU's machine by the bus of the disks. A bus that is missing here does not exist on this architecture.
+   * QEMU's machine type by the bus of the disks. A bus that is missing does not exist on this architecture.
    */
   machines: Partial<Record<DiskBus, MachineType>>;
-  /** The first is taken where the wanted one does not exist. */
+  /** The first is used if the wanted one does not exist. */
   firmwares: readonly ('bios' | 'uefi')[];
   /** Builds without Secure Boot, in order of preference. */
   uefi: { images: readonly UefiImages[]; debian: string; fedora: string };
-  /** The CPU of a guest that QEMU emulates; with KVM it is `max`, the host's own. */
+  /** The CPU of an emulated guest; with KVM it is `max`, the host's own. */
   emulatedCpu: string;
-  /** What libvirt gives a guest on KVM. */
+  /** The CPU mode that libvirt uses for a guest on KVM. */
   libvirtCpu: 'host-model' | 'host-passthrough';
   /** The Linux name of the first serial port. */
   console: string;
-  /** What it calls its display: QEMU's device, and libvirt's model. */
+  /** The display: QEMU's device and libvirt's model. */
   video: { qemu: string; libvirt: string };
-  /** Has the PC's own devices: keyboard, VGA text memory, debug port, HPET, PIT and the CMOS clock. */
+  /**
+   * Whether it has the PC's own devices: keyboard, VGA text memory, debug port, HPET, PIT and the CMOS clock.
+   */
   isPc: boolean;
-  /** Reports a guest's panic to QEMU. */
+  /** The device that reports a guest's panic to QEMU. */
   panicDevice: string;
-  /** Arguments of a machine that writes to its channel `firmware` as the first act of its CPU. */
+  /** Arguments of a machine whose CPU first of all writes to the channel `firmware`. */
   probe: readonly string[];
 }
 
@@ -46,9 +48,9 @@ export interface Architecture {
 export const DEBUG_PORT = '0x402';
 
 /**
- * AArch64: `movz x0, #0x900, lsl #16; movz w1, #'H'; strb w1, [x0]; b .` puts a letter into the first serial
- * port (PL011 at 0x9000000 of `virt`). Two words at a time, little-endian, behind the device tree that QEMU
- * puts at the beginning of the memory.
+ * AArch64: `movz x0, #0x900, lsl #16; movz w1, #'H'; strb w1, [x0]; b .` writes a letter to the first serial
+ * port (PL011 at 0x9000000 of `virt`). Two words at a time, little-endian, after the device tree that QEMU
+ * puts at the beginning of memory.
  */
 const WRITE_A_LETTER = [
   'loader,addr=0x41000000,data=0x52800901d2a12000,data-len=8',
@@ -112,14 +114,14 @@ export const ARCHITECTURES = {
       debian: 'qemu-efi-aarch64',
       fedora: 'edk2-aarch64',
     },
-    // Kernels before 5.12 take LPA2 for "no 4 KiB pages" and stop; the architected pointer authentication is
-    // slow to emulate.
+    // Kernels before 5.12 take LPA2 to mean "no 4 KiB pages" and stop; the architected pointer authentication
+    // is slow to emulate.
     emulatedCpu: 'max,lpa2=off,pauth-impdef=on',
     // KVM on Arm has no host-model.
     libvirtCpu: 'host-passthrough',
     console: 'ttyAMA0',
-    // A linear frame buffer's memory attributes do not agree with the guest's on Arm: VGA shows garbage
-    // there.
+    // On Arm, the memory attributes of a linear frame buffer conflict with the guest's, so VGA would show
+    // garbage.
     video: { qemu: 'virtio-gpu-pci', libvirt: 'virtio' },
     isPc: false,
     panicDevice: 'pvpanic-pci',
@@ -130,13 +132,13 @@ export const ARCHITECTURES = {
   },
 } as const satisfies Record<ArchitectureName, Architecture>;
 
-/** What a guest's own files are called by its architecture, as INSPECT reads it from its programs. */
+/** The names of an architecture in a guest's own files; INSPECT reads it from the guest's programs. */
 export interface GuestArchitecture {
   /** ELF `e_machine` (System V ABI). */
   elf: number;
   /**
-   * In names of UEFI programs (UEFI specification, 3.5.1.1): `BOOTX64.EFI`, `grubx64.efi`; null: it has no
-   * UEFI.
+   * Suffix in names of UEFI programs (UEFI specification, 3.5.1.1): `BOOTX64.EFI`, `grubx64.efi`; null: it
+   * has no UEFI.
    */
   efi: string | null;
   /** In names of packages. */
@@ -161,20 +163,20 @@ export function architectureOfElf(machine: number): string | undefined {
   return Object.entries(GUEST_ARCHITECTURES).find(([, { elf }]) => elf === machine)?.[0];
 }
 
-/** Returns what runs a guest of `architecture`. Throws `plan.unsupported-architecture`. */
+/** Returns the machine that runs a guest of `architecture`. Throws `plan.unsupported-architecture`. */
 export function machineArchitecture(architecture: string): Architecture {
   const name = GUEST_ARCHITECTURES[architecture]?.machine ?? null;
   if (name !== null) return ARCHITECTURES[name];
   throw new Hyper2kvmError(
     'plan.unsupported-architecture',
-    `The guest's programs are for ${architecture}; hyper2kvm makes VMs for ${Object.keys(ARCHITECTURES).join(' and ')}`,
+    `The guest's programs are for ${architecture}; hyper2kvm supports ${Object.keys(ARCHITECTURES).join(' and ')}`,
     { advice: 'Set kind = "data" in its job.toml to convert the disks alone.' },
   );
 }
 
 /**
- * Returns this host's own architecture: the only one that KVM runs here. Undefined on a host that is none of
- * ours.
+ * Returns this host's own architecture, the only one that KVM runs here. Undefined on a host whose
+ * architecture is not supported.
  */
 export function hostArchitecture(node: NodeJS.Architecture = process.arch): Architecture | undefined {
   return Object.values(ARCHITECTURES).find((architecture) => architecture.node === node);

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { access, copyFile } from 'node:fs/promises';
 import type { Architecture, UefiImages } from './architecture.js';
 
-/** Returns the first firmware of the architecture that is whole and readable here, or undefined. */
+/** Returns the first firmware of the architecture that is complete and readable here, or undefined. */
 export async function findUefi({ uefi }: Pick<Architecture, 'uefi'>): Promise<UefiImages | undefined> {
   for (const images of uefi.images) {
     if ((await readable(images.code)) && (await readable(images.variables))) return images;
@@ -11,7 +11,7 @@ export async function findUefi({ uefi }: Pick<Architecture, 'uefi'>): Promise<Ue
 }
 
 /**
- * Copies the pristine variables to `target`: the old hypervisor's entries are not known, as on the VM's first
+ * Copies the pristine variables to `target`: the old hypervisor's entries are unknown, as on the VM's first
  * start under libvirt.
  */
 export async function freshVariables(images: UefiImages, target: string): Promise<UefiImages> {

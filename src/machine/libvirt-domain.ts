@@ -3,25 +3,25 @@ import { diskLetters } from '../text/disk-letters.js';
 import { type Markup, markup } from '../text/markup.js';
 import { type Machine, scsiControllers } from './machine.js';
 
-/** What the domain says beside the machine. */
+/** What the domain contains beside the machine. */
 export interface DomainNames {
   job: string;
   vm: string;
-  /** Name of the VM on its old hypervisor, where known. */
+  /** Name of the VM on its old hypervisor, if known. */
   sourceName: string | null;
   osName: string | null;
   accelerator: 'kvm' | 'tcg';
-  /** libvirt's network for all NICs; null: QEMU's own user network, which needs none. */
+  /** libvirt's network for all NICs; null: QEMU's user network, which needs none. */
   network: string | null;
 }
 
 const TARGET_PREFIX: Record<Machine['diskBus'], string> = { virtio: 'vd', scsi: 'sd', sata: 'sd', ide: 'hd' };
 
 /**
- * Returns the libvirt domain of `machine` (https://libvirt.org/formatdomain.html). On KVM of a PC the CPU is
- * `host-model`: all features that libvirt can name, so kernels built for x86-64-v2 and later start, and the
- * VM can still migrate (host-passthrough could not). The same machine and names give the same bytes; the UUID
- * comes from the job. Pure.
+ * Returns the libvirt domain of `machine` (https://libvirt.org/formatdomain.html). With KVM on a PC the CPU
+ * is `host-model`: it has all features that libvirt can name, so kernels built for x86-64-v2 and later boot,
+ * and the VM can still migrate (which host-passthrough prevents). The same machine and names give the same
+ * bytes; the UUID is derived from the job. Pure.
  */
 export function libvirtDomain(machine: Machine, names: DomainNames): string {
   const model = virtioModel(machine);
@@ -56,10 +56,10 @@ ${hasRng ? markup`    <rng model='${model}'>\n      <backend model='random'>/dev
 `.text;
 }
 
-/** The domain may be taken to another host, where it would be needlessly slow. */
+/** Explains emulation, because on another host the domain would be needlessly slow. */
 function emulation({ accelerator }: DomainNames): Markup | null {
   if (accelerator === 'kvm') return null;
-  return markup`<!-- KVM does not run this VM on the host that converted it. Where it does: type='kvm', and cpu mode='host-model' (on Arm host-passthrough). -->\n`;
+  return markup`<!-- KVM does not run this VM on the host that converted it. On a host where it does, set type='kvm' and cpu mode='host-model' (on Arm host-passthrough). -->\n`;
 }
 
 function description({ osName, sourceName, vm, job }: DomainNames): string {
@@ -68,8 +68,8 @@ function description({ osName, sourceName, vm, job }: DomainNames): string {
 }
 
 /**
- * `firmware='efi'` lets libvirt choose the host's firmware and make the variable store. Secure Boot stays
- * off: the guest's own keys and enrolments stayed behind with the old hypervisor's NVRAM.
+ * `firmware='efi'` lets libvirt choose the host's firmware and create the variable store. Secure Boot is
+ * disabled: the guest's keys and enrolments stayed in the old hypervisor's NVRAM.
  */
 function operatingSystem({ architecture, type, firmware }: Machine): Markup {
   const machine = markup`    <type arch='${architecture.name}' machine='${type}'>hvm</type>`;
@@ -91,7 +91,7 @@ ${machine}
 
 function features({ architecture, vcpus, type }: Machine): Markup {
   const apic = architecture.isPc ? markup`    <apic/>\n` : null;
-  // Version 2, which libvirt takes where it emulates, has room for 8 CPUs.
+  // Version 2, libvirt's default for emulation, supports only 8 CPUs.
   const gic = type === 'virt' && vcpus > 8 ? markup`    <gic version='3'/>\n` : null;
   return markup`  <features>
     <acpi/>
@@ -104,7 +104,7 @@ function cpu({ architecture }: Machine, { accelerator }: DomainNames): Markup {
   return markup`  <cpu mode='${architecture.libvirtCpu}' check='${check}'/>`;
 }
 
-/** A PC's lost ticks of RTC and PIT are made up for, HPET is left out as libvirt's own tools do. */
+/** On a PC, lost ticks of RTC and PIT are caught up, and HPET is omitted, as by libvirt's own tools. */
 function clock({ architecture, clock }: Machine): Markup {
   if (!architecture.isPc) return markup`  <clock offset='${clock}'/>`;
   return markup`  <clock offset='${clock}'>
@@ -119,7 +119,7 @@ function virtioModel({ virtio }: Machine): 'virtio' | 'virtio-transitional' {
   return virtio === 'transitional' ? 'virtio-transitional' : 'virtio';
 }
 
-/** Those that libvirt would not add by itself, or of another model. */
+/** Returns controllers that libvirt would not add by itself, or would add with another model. */
 function controllers(machine: Machine): Markup[] {
   const isTransitional = machine.virtio === 'transitional';
   const scsi = isTransitional ? 'virtio-transitional' : 'virtio-scsi';
@@ -138,15 +138,22 @@ function controllers(machine: Machine): Markup[] {
 function diskElement(disk: Machine['disks'][number], index: number, { diskBus, virtio }: Machine): Markup {
   const isTransitional = diskBus === 'virtio' && virtio === 'transitional';
   const model = isTransitional ? markup` model='virtio-transitional'` : null;
+  const { sectorSize: size } = disk;
+  const sectors =
+    size === undefined
+      ? null
+      : markup`      <blockio logical_block_size='${size}' physical_block_size='${size}'/>\n`;
   return markup`    <disk type='file' device='disk'${model}>
       <driver name='qemu' type='${disk.format}' discard='unmap'/>
       <source file='${disk.file}'/>
-      <target dev='${TARGET_PREFIX[diskBus]}${diskLetters(index)}' bus='${diskBus}'/>
+${sectors}      <target dev='${TARGET_PREFIX[diskBus]}${diskLetters(index)}' bus='${diskBus}'/>
     </disk>
 `;
 }
 
-/** Where no MAC is known libvirt makes one. All go to one network, whatever the old ones were called. */
+/**
+ * If no MAC is known, libvirt generates one. All NICs are on one network, whatever the old ones were named.
+ */
 function interfaces(machine: Machine, { network }: DomainNames): Markup[] {
   const model = machine.nicModel === 'virtio' ? virtioModel(machine) : machine.nicModel;
   const source = network === null ? null : markup`      <source network='${network}'/>\n`;
@@ -160,8 +167,8 @@ ${address}${source}      <model type='${model}'/>
 }
 
 /**
- * RFC 9562 version 8 (custom) from SHA-256 of the job's id: converting again is another VM, looking again is
- * the same.
+ * Derives a UUID of RFC 9562 version 8 (custom) from the SHA-256 of the job's id: a new conversion is a new
+ * VM, while the same job always has the same UUID.
  */
 export function domainUuid(job: string): string {
   const bytes = createHash('sha256').update(`hyper2kvm domain ${job}`).digest().subarray(0, 16);

@@ -2,29 +2,30 @@ import { findUser, type User } from '../host/users.js';
 import { findProgram } from '../tools/find-program.js';
 import { run } from '../tools/run.js';
 
-/** The system's libvirt on this host, as far as this process may ask. */
+/** The system's libvirt on this host, as far as this process may query it. */
 export interface LibvirtHost {
-  /** `virsh` is there. */
+  /** Whether `virsh` is installed. */
   isInstalled: boolean;
-  /** Whom its QEMU runs as; null: no such user, so no libvirt for the whole system. */
+  /** The user that its QEMU runs as; null: no such user, so no system-wide libvirt. */
   user: User | null;
-  /** The network that VMs get; null: libvirt answers that it has none. */
+  /** The network that VMs get; null: libvirt reports that it has none. */
   network: string | null;
-  /** Whether that network runs; null where libvirt cannot be asked. */
+  /** Whether that network is active; null if libvirt cannot be queried. */
   isNetworkActive: boolean | null;
 }
 
 export const LIBVIRT_URI = 'qemu:///system';
-/** libvirt's own, which its packages define. */
+/** libvirt's own network, which its packages define. */
 export const DEFAULT_NETWORK = 'default';
-/** By qemu.conf of Debian and Ubuntu, and of Fedora, RHEL and SUSE. */
+/** From qemu.conf of Debian and Ubuntu, and of Fedora, RHEL and SUSE. */
 const QEMU_USERS = ['libvirt-qemu', 'qemu'];
 const VIRSH_SECONDS = 20;
 
 /**
- * Never rejects but by `signal`: a libvirt that does not answer is taken for one with its default network.
+ * Returns the facts about libvirt. Rejects only because of `signal`: a libvirt that does not answer is
+ * assumed to have its default network.
  */
-export async function lookAtLibvirt(signal?: AbortSignal): Promise<LibvirtHost> {
+export async function readLibvirtFacts(signal?: AbortSignal): Promise<LibvirtHost> {
   const user = await qemuUser();
   if ((await findProgram('virsh')) === null)
     return { isInstalled: false, user, network: DEFAULT_NETWORK, isNetworkActive: null };
@@ -35,7 +36,7 @@ export async function lookAtLibvirt(signal?: AbortSignal): Promise<LibvirtHost> 
   return { isInstalled: true, user, network, isNetworkActive: network !== null && active.includes(network) };
 }
 
-/** Returns the user that libvirt's QEMU runs as, or null where there is none. */
+/** Returns the user that libvirt's QEMU runs as, or null. */
 export async function qemuUser(): Promise<User | null> {
   for (const name of QEMU_USERS) {
     const user = await findUser(name);
@@ -44,7 +45,7 @@ export async function qemuUser(): Promise<User | null> {
   return null;
 }
 
-/** The read-only connection is open to every user; null where there is no answer. */
+/** Lists networks by the read-only connection, which is open to every user; null without an answer. */
 async function networks(options: readonly string[], signal?: AbortSignal): Promise<string[] | null> {
   try {
     const { stdout } = await run(
@@ -58,7 +59,7 @@ async function networks(options: readonly string[], signal?: AbortSignal): Promi
       .filter((name) => name !== '');
   } catch {
     signal?.throwIfAborted();
-    // No daemon, or none for this process (the unit hides /run/libvirt).
+    // There is no daemon, or none for this process (the unit hides /run/libvirt).
     return null;
   }
 }

@@ -7,16 +7,17 @@ import { cardAddress, machineNics } from './nics.js';
 
 export type DiskFormat = 'qcow2' | 'raw' | 'vdi' | 'vmdk';
 
-/** A disk of the VM by its absolute path: libvirt takes no relative ones. */
+/** A disk of the VM by its absolute path, because libvirt accepts no relative ones. */
 interface MachineDisk {
   file: string;
   format: DiskFormat;
+  /** Bytes of a logical sector; 512 where absent. */
+  sectorSize?: 4096;
 }
 
 /**
- * The new VM, as the boot test starts it (qemu-arguments.ts), as libvirt defines it (libvirt-domain.ts) and
- * as a person starts it (start-command.ts). test/unit/machine/renderers.test.ts holds the three against each
- * other.
+ * The new VM, from which the boot test (qemu-arguments.ts), libvirt's definition (libvirt-domain.ts) and the
+ * start command (start-command.ts) are made. test/unit/machine/renderers.test.ts compares the three.
  */
 export interface Machine {
   architecture: Architecture;
@@ -25,16 +26,16 @@ export interface Machine {
   memoryMib: number;
   vcpus: number;
   diskBus: Devices['disk_bus'];
-  /** In the VM's order; the first is the one that is started from. */
+  /** In the VM's order; it boots from the first. */
   disks: readonly MachineDisk[];
   nicModel: Devices['nic_model'];
-  /** MAC of each NIC in order, in lower case; null where QEMU or libvirt may choose. */
+  /** MAC of each NIC in order, in lower case; null if QEMU or libvirt may choose. */
   nics: readonly (string | null)[];
-  /** `transitional`: a driver from before virtio 1.0 finds the devices, too. */
+  /** `transitional`: drivers that predate virtio 1.0 find the devices, too. */
   virtio: 'modern' | 'transitional';
-  /** A virtio source of randomness: for guests that drive virtio. */
+  /** Whether there is a virtio random number generator, for guests with virtio drivers. */
   hasRng: boolean;
-  /** Linux keeps the hardware clock in UTC, Windows in local time. */
+  /** Unix keeps the hardware clock in UTC, Windows and DOS in local time. */
   clock: 'utc' | 'localtime';
 }
 
@@ -48,16 +49,17 @@ export interface MachineFacts {
 }
 
 /**
- * For a VM whose description says nothing (a bare disk): enough for a server, raised by the operator in
+ * Defaults for a VM without a description (a bare disk): enough for a server. The operator can raise them in
  * `[vm]` of job.toml.
  */
 const DEFAULT_MEMORY_MIB = 2_048;
 const DEFAULT_VCPUS = 2;
+const LOCAL_CLOCKS: ReadonlySet<Identity['os_type']> = new Set(['windows', 'dos']);
 const VIRTIO: Devices = { disk_bus: 'virtio', nic_model: 'virtio' };
 
 /**
- * Returns the VM that the job makes: the operator's word (job.toml) goes before the VM's own description, and
- * that before what was found in the guest. Pure. Throws `plan.unsupported-architecture`.
+ * Returns the VM that the job creates. The operator's settings (job.toml) take precedence over the VM's own
+ * description, and that over what was found in the guest. Pure. Throws `plan.unsupported-architecture`.
  */
 export function machineOf({ hardware, identity, plan, vm, disks }: MachineFacts): Machine {
   const architecture: Architecture =
@@ -78,11 +80,11 @@ export function machineOf({ hardware, identity, plan, vm, disks }: MachineFacts)
     nics: machineNics(hardware, plan).map(({ mac }) => cardAddress(mac)),
     virtio: virtio === 'transitional' ? 'transitional' : 'modern',
     hasRng: disk_bus === 'virtio' || disk_bus === 'scsi',
-    clock: identity?.os_type === 'windows' ? 'localtime' : 'utc',
+    clock: LOCAL_CLOCKS.has(identity?.os_type ?? 'unknown') ? 'localtime' : 'utc',
   };
 }
 
-/** libvirt puts so many disks on a SCSI controller. It would make the further ones of another model. */
+/** libvirt puts this many disks on a SCSI controller, and would give further controllers another model. */
 const DISKS_ON_SCSI = 7;
 
 /** Returns where libvirt puts the SCSI disk `index` (`sda`, `sdb`, …). */

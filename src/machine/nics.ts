@@ -71,7 +71,7 @@ function inBusOrder(nics: Nic[]): Nic[] {
 }
 
 /**
- * Returns a card's MAC in lower case; null for none, and for what libvirt and QEMU refuse: anything else, and
+ * Returns a card's MAC in lower case; null for none and for what libvirt and QEMU refuse: invalid and
  * multicast addresses.
  */
 export function cardAddress(mac: string | null): string | null {

@@ -5,37 +5,37 @@ import { boardArguments, deviceArguments } from './qemu-devices.js';
 /** What a boot test adds to the machine. */
 export interface BootRun {
   accelerator: 'kvm' | 'tcg';
-  /** UEFI: the firmware and this boot's own copy of its variables; null is BIOS. */
+  /** UEFI: the firmware and a copy of its variables for this boot; null is BIOS. */
   uefi: UefiImages | null;
-  /** Of each disk of the machine in its order. */
+  /** For each disk of the machine, in order. */
   layers: readonly ThrowAwayLayers[];
 }
 
 export interface ThrowAwayLayers {
-  /** qcow2, absolute path: takes all writes. */
+  /** qcow2, absolute path; takes all writes. */
   overlay: string;
-  /** What lies between it and the machine's disk, qcow2; null where nothing does. */
+  /** The qcow2 image between it and the machine's disk, or null. */
   evidence: string | null;
 }
 
-/** Character devices that the caller taps (see machine/qemu.ts). */
+/** Character devices that the caller reads (see machine/qemu.ts). */
 export const SERIAL_CHANNEL = 'serial0';
 export const FIRMWARE_CHANNEL = 'firmware0';
 
 /**
- * Returns QEMU's arguments for the boot test of `machine`, on throw-away layers over its disks. Nodes and
- * their formats are pinned, nothing is probed, and no file's own idea of its backing file is followed. Pure.
+ * Returns QEMU's arguments for the boot test of `machine`, on temporary layers over its disks. Nodes and
+ * their formats are pinned, nothing is probed, and no backing file name in an image is followed. Pure.
  */
 export function qemuArguments(machine: Machine, run: BootRun): string[] {
   const { video, isPc, panicDevice } = machine.architecture;
   return [
     ...boardArguments(machine, run.accelerator, run.uefi === null ? '' : ',pflash0=code,pflash1=variables'),
-    // Stay after a panic or a shutdown: the last picture is still to be taken.
+    // Keeps QEMU running after a panic or a shutdown, because the last screenshot is still to be taken.
     ...['-action', 'panic=none,shutdown=pause'],
     ...firmware(run),
     ...machine.disks.flatMap((disk, index) => blockdev(diskNode(disk, run.layers[index]!, index))),
     ...machine.nics.flatMap((_mac, index) => ['-netdev', `user,id=net${index},restrict=on`]),
-    // First: it takes the slot that libvirt gives it.
+    // The first device gets the slot that libvirt gives it.
     ...['-device', video.qemu],
     ...deviceArguments(machine),
     ...['-serial', `chardev:${SERIAL_CHANNEL}`],
@@ -63,7 +63,7 @@ function diskNode(
   return {
     'node-name': `disk${index}`,
     driver: 'qcow2',
-    // The layer is thrown away: the guest's flushes need not reach the platter.
+    // The layer is thrown away, so the guest's flushes need not reach the disk.
     cache: { 'no-flush': true },
     discard: 'unmap',
     file: { ...file(overlay, false), discard: 'unmap' },

@@ -9,7 +9,7 @@ const NIC_DEVICES: Record<Machine['nicModel'], string> = {
 };
 
 /**
- * `-machine`, `-accel` and all else that is not a device. `more`: properties of the machine
+ * Returns `-machine`, `-accel` and everything else that is not a device. `more` are properties of the machine
  * (`,pflash0=code`).
  */
 export function boardArguments(machine: Machine, accelerator: 'kvm' | 'tcg', more = ''): string[] {
@@ -19,20 +19,20 @@ export function boardArguments(machine: Machine, accelerator: 'kvm' | 'tcg', mor
     ...['-accel', accelerator === 'kvm' ? 'kvm' : 'tcg,thread=multi'],
     ...['-cpu', accelerator === 'kvm' ? 'max' : architecture.emulatedCpu],
     ...['-m', `${memoryMib}`, '-smp', `${vcpus}`, '-rtc', `base=${clock}`],
-    // Only disk 0 is asked: no network boot, no minutes lost.
+    // Only disk 0 is tried, because network boot would take minutes.
     ...['-boot', 'strict=on'],
   ];
 }
 
-/** QEMU's default interrupt controller of `virt` is of version 2 where it emulates: enough for 8 CPUs. */
+/** For emulation, QEMU's default interrupt controller of `virt` is version 2, which supports only 8 CPUs. */
 function gic({ type, vcpus }: Machine): string {
   return type === 'virt' && vcpus > 8 ? ',gic-version=3' : '';
 }
 
 /**
- * Returns the NICs, the disks with their controllers, and the source of randomness. NICs come first, as
- * libvirt places them, so that the guest's kernel gives them the same names. The NICs' backends are called
- * `net0`, `net1`, …, the disks' drives `disk0`, `disk1`, …
+ * Returns the NICs, the disks with their controllers, and the random number generator. NICs come first, as
+ * with libvirt, so that the guest's kernel gives them the same names. The NICs' backends are named `net0`,
+ * `net1`, …, the disks' drives `disk0`, `disk1`, …
  */
 export function deviceArguments(machine: Machine): string[] {
   const slots = new PciSlots(machine.type !== 'pc');
@@ -44,7 +44,9 @@ export function deviceArguments(machine: Machine): string[] {
   ];
 }
 
-/** Returns a virtio device with its `options` (`drive=disk0`), of the model that the guest's driver knows. */
+/**
+ * Returns a virtio device with its `options` (`drive=disk0`), of the model that the guest's driver supports.
+ */
 function virtio(model: string, options: string, machine: Machine, slots: PciSlots): string[] {
   const more = options === '' ? '' : `,${options}`;
   return machine.virtio === 'transitional'
@@ -65,7 +67,10 @@ function diskControllers(machine: Machine, slots: PciSlots): string[] {
 }
 
 function diskDevice(machine: Machine, index: number, slots: PciSlots): string[] {
-  const drive = `drive=disk${index}${index === 0 ? ',bootindex=0' : ''}`;
+  const { sectorSize } = machine.disks[index]!;
+  const sectors =
+    sectorSize === undefined ? '' : `,logical_block_size=${sectorSize},physical_block_size=${sectorSize}`;
+  const drive = `drive=disk${index}${index === 0 ? ',bootindex=0' : ''}${sectors}`;
   switch (machine.diskBus) {
     case 'virtio':
       return virtio('virtio-blk-pci', drive, machine, slots);
@@ -80,7 +85,7 @@ function diskDevice(machine: Machine, index: number, slots: PciSlots): string[] 
   }
 }
 
-/** q35 brings six ports, named `ide.0` to `ide.5`; `virt` brings none. */
+/** q35 has six ports, named `ide.0` to `ide.5`; `virt` has none. */
 function sataPort({ type }: Machine, index: number): string {
   const controller = Math.floor(index / AHCI_PORTS);
   return `${type === 'q35' && controller === 0 ? 'ide' : `ahci${controller}`}.${index % AHCI_PORTS}`;
@@ -88,7 +93,7 @@ function sataPort({ type }: Machine, index: number): string {
 
 function nicDevice(machine: Machine, mac: string | null, index: number, slots: PciSlots): string[] {
   const address = mac === null ? '' : `,mac=${mac}`;
-  // Without its ROM the NIC cannot boot, and iPXE's minute is saved.
+  // Without its ROM the NIC cannot boot, which saves iPXE's minute.
   const options = `netdev=net${index}${address},romfile=`;
   const model = NIC_DEVICES[machine.nicModel];
   return machine.nicModel === 'virtio'
@@ -99,11 +104,11 @@ function nicDevice(machine: Machine, mac: string | null, index: number, slots: P
 /** The display has slot 1, q35's own functions are in slot 31. */
 const FIRST_SLOT = 2;
 const FUNCTIONS = 8;
-/** A conventional bus has 32 slots; the hot-plug controller of the bridge has the first. */
+/** A conventional bus has 32 slots; the bridge's hot-plug controller uses the first. */
 const BRIDGE_SLOTS = 31;
 
 /**
- * Where libvirt puts PCI devices of q35 and `virt`: each behind a root port of its own, eight ports a slot
+ * Assigns PCI devices of q35 and `virt` as libvirt does: each behind its own root port, eight ports per slot
  * (room for 232), and devices that need I/O ports on a conventional bus behind one of them. `pc` has a flat
  * bus.
  */

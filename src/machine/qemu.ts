@@ -14,23 +14,27 @@ import { QmpClient } from './qmp.js';
 export interface QemuOptions {
   /** `qemu-system-x86_64`. */
   program: string;
-  /** The machine: everything but what this module adds (no defaults, sandbox, monitor, channels). */
+  /** The machine: everything except what this module adds (no defaults, sandbox, monitor, channels). */
   args: readonly string[];
   signal: AbortSignal;
   /**
-   * Character devices by id, to be named in `args` (`-serial chardev:serial0`): each chunk that the guest
-   * writes. They are connected before the first instruction runs, so nothing is lost.
+   * Handlers of character devices by id, to be referenced in `args` (`-serial chardev:serial0`); they get
+   * each chunk that the guest writes. They are connected before the first instruction runs, so nothing is
+   * lost.
    */
   channels?: Record<string, (chunk: Buffer) => void>;
-  /** Files and directories that QEMU sees beside those, absolute. */
+  /** Further files and directories that QEMU may read, absolute. */
   readable?: readonly string[];
-  /** Directories that QEMU may write to, absolute; its own sockets' directory is one anyway. */
+  /** Directories that QEMU may write to, absolute; the directory of its own sockets is always included. */
   writable?: readonly string[];
-  /** Most address space that it may have, bytes. */
+  /** Limit on its address space, bytes. */
   memoryBytes?: number;
-  /** Largest file that QEMU may write, bytes: a hostile guest must not fill the host through its overlay. */
+  /**
+   * Largest file that QEMU may write, in bytes, so that a hostile guest cannot fill the host through its
+   * overlay.
+   */
   fileBytes?: number;
-  /** Default 30; a busy host needs it. */
+  /** Default 30, which a busy host needs. */
   startTimeoutSeconds?: number;
 }
 
@@ -46,13 +50,12 @@ export interface Qemu {
   commandLine: string[];
   qmp: QmpClient;
   exited: Promise<QemuExit>;
-  /** Undefined while it runs. */
+  /** Returns undefined while it runs. */
   exit(): QemuExit | undefined;
-  /** The end of what QEMU printed. */
+  /** Returns the end of QEMU's output. */
   messages(): string;
   /**
-   * Quits by the monitor, then kills the process group; resolves when nothing of it is left. May be called
-   * again.
+   * Quits by the monitor, then kills the process group; resolves when all of it has exited. Can be repeated.
    */
   stop(): Promise<void>;
 }
@@ -63,9 +66,9 @@ const GROUP_GONE_SECONDS = 5;
 const QUIT_SECONDS = 3;
 
 /**
- * The one place that starts a virtual machine. It has its own process group, dies with this process (also by
- * kill -9), and runs under QEMU's seccomp sandbox without network unless `args` give one. Errors:
- * `qemu.start` with QEMU's own words; those of QmpClient.
+ * Starts a virtual machine; nothing else does. It has its own process group, dies with this process (also on
+ * kill -9), and runs in QEMU's seccomp sandbox, without a network unless `args` have one. Errors:
+ * `qemu.start` with QEMU's own message; those of QmpClient.
  */
 export async function startQemu(options: QemuOptions): Promise<Qemu> {
   options.signal.throwIfAborted();
@@ -82,7 +85,7 @@ export async function startQemu(options: QemuOptions): Promise<Qemu> {
     options.signal.throwIfAborted();
     child = launch([...sandbox, ...commandLine], options);
   } catch (error) {
-    // Cancelled, or no process or descriptor to be had: nothing was started that would remove it.
+    // Cancelled, or no process or descriptor available: nothing was started that would remove it.
     await rm(directory, { recursive: true });
     throw error;
   }
@@ -109,7 +112,7 @@ export async function startQemu(options: QemuOptions): Promise<Qemu> {
     if (exit === undefined && !options.signal.aborted) {
       const asked = await qmp?.execute('quit', {}, { timeoutSeconds: QUIT_SECONDS }).then(
         () => true,
-        // Refused or closed: it is going down already, or hangs and is killed below.
+        // Refused or closed: QEMU is exiting already, or hangs and is killed below.
         () => false,
       );
       if (asked) await settled(exited, QUIT_SECONDS);
@@ -140,7 +143,7 @@ export async function startQemu(options: QemuOptions): Promise<Qemu> {
   return { pid: child.pid ?? 0, commandLine, qmp, exited, exit: () => exit, messages, stop };
 }
 
-/** Pure: the full argument vector, QEMU's program first. */
+/** Returns the full argument vector, with QEMU's program first. Pure. */
 function buildCommandLine(
   { args, program }: Pick<QemuOptions, 'args' | 'program'>,
   directory: string,
@@ -191,15 +194,15 @@ function keepMessages(child: ChildProcess): () => string {
 }
 
 /**
- * Inside bubblewrap QEMU is a grandchild: it, and the files it holds, are gone a moment after the child that
- * is waited for.
+ * Waits for the whole group. Inside bubblewrap QEMU is a grandchild, which exits and releases its files a
+ * moment after the child that was awaited.
  */
 async function groupGone(group: number): Promise<void> {
   for (const end = performance.now() + GROUP_GONE_SECONDS * 1000; performance.now() < end; ) {
     try {
       process.kill(-group, 0);
     } catch {
-      // ESRCH: nobody is left in it.
+      // ESRCH: no process is left in it.
       return;
     }
     await sleep(20);
@@ -211,7 +214,7 @@ function openChannel(path: string, onData: (chunk: Buffer) => void): Promise<Soc
     const socket = connect(path);
     socket.on('data', onData);
     socket.once('connect', () => {
-      // From here on an error only means that QEMU ended, which `exited` tells.
+      // From here on an error only means that QEMU has exited, which `exited` reports.
       socket.on('error', () => socket.destroy());
       resolve(socket);
     });

@@ -11,9 +11,9 @@ export interface QmpEvent {
 }
 
 export interface QmpConnectOptions {
-  /** Ends the connection at once, also later while it is in use. */
+  /** Closes the connection at once, also later while it is in use. */
   signal?: AbortSignal;
-  /** For the socket to appear and for the greeting. Default 30. */
+  /** Time limit for the socket to appear and for the greeting. Default 30. */
   timeoutSeconds?: number;
 }
 
@@ -24,17 +24,17 @@ interface Pending {
   reject(error: Error): void;
 }
 
-/** A reply or event is one line; `query-*` of a large machine stays far below this. */
+/** A reply or event is one line; `query-*` of a large machine is far shorter than this. */
 const MAX_LINE_BYTES = 8 * 1024 * 1024;
 const RETRY_MILLISECONDS = 50;
 
 /**
  * Client of the QEMU Machine Protocol over a unix socket (QEMU: docs/interop/qmp-spec.rst). Commands carry an
- * id, so several may be under way. Emits `event` for each asynchronous message and `close` once, after which
+ * id, so several can run at once. Emits `event` for each asynchronous message and `close` once, after which
  * every command is refused.
  *
  * Errors: `qmp.connect`, `qmp.closed`, `qmp.timeout`, `qmp.protocol`, `qmp.refused` (QEMU's own error reply,
- * its class in the message).
+ * with its class in the message).
  */
 export class QmpClient extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
   readonly #socket: Socket;
@@ -53,7 +53,7 @@ export class QmpClient extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
     socket.on('close', () => this.#end(closedError()));
   }
 
-  /** Waits for the socket to appear, for the greeting, and leaves capabilities negotiation. */
+  /** Waits for the socket and the greeting, then ends capabilities negotiation. */
   static async connect(socketPath: string, options: QmpConnectOptions = {}): Promise<QmpClient> {
     const timeoutSeconds = options.timeoutSeconds ?? 30;
     const deadline = performance.now() + timeoutSeconds * 1000;
@@ -74,8 +74,8 @@ export class QmpClient extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
   }
 
   /**
-   * Runs one command; returns the reply's `return` value, whose shape QEMU's schema gives. Default time limit
-   * 30 s.
+   * Runs one command; returns the reply's `return` value, whose shape is defined by QEMU's schema. Default
+   * time limit 30 s.
    */
   execute(
     command: string,
@@ -95,7 +95,7 @@ export class QmpClient extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
     });
   }
 
-  /** Ends the connection; commands under way fail with `qmp.closed`. May be called again. */
+  /** Closes the connection; running commands fail with `qmp.closed`. Can be repeated. */
   close(): void {
     this.#end(closedError());
   }
@@ -128,7 +128,7 @@ export class QmpClient extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
     for (const line of lines) {
       if (line.trim() !== '') this.#message(line);
     }
-    if (this.#buffer.length > MAX_LINE_BYTES) this.#end(protocolError('a line without end'));
+    if (this.#buffer.length > MAX_LINE_BYTES) this.#end(protocolError('a line of unlimited length'));
   }
 
   #message(line: string): void {
@@ -149,7 +149,7 @@ export class QmpClient extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
       return;
     }
     const pending = typeof message.id === 'number' ? this.#pending.get(message.id) : undefined;
-    // The reply to a command that ran into its time limit comes late: nobody waits for it.
+    // A late reply to a command that reached its time limit is ignored.
     if (pending === undefined) return;
     this.#pending.delete(message.id as number);
     clearTimeout(pending.timer);
@@ -181,13 +181,13 @@ async function openSocket(path: string, deadline: number, signal?: AbortSignal):
         'qmp.connect',
         `QEMU's monitor ${path} cannot be reached: ${attempt.message}`,
         {
-          advice: 'QEMU did not start, or the host is too busy: look at the QEMU messages in the job log.',
+          advice: 'QEMU did not start, or the host is too busy: check the QEMU messages in the job log.',
           retryable: true,
           cause: attempt,
         },
       );
     }
-    // QEMU makes the socket a moment after its start; until then it is missing or refuses.
+    // QEMU creates the socket a moment after its start; until then it is missing or refuses.
     await sleep(RETRY_MILLISECONDS, undefined, signal ? { signal } : {}).catch(() =>
       signal?.throwIfAborted(),
     );
@@ -230,7 +230,7 @@ function refusedError(command: string, error: unknown): Hyper2kvmError {
 
 function closedError(cause?: Error): Hyper2kvmError {
   return new Hyper2kvmError('qmp.closed', "The connection to QEMU's monitor is closed", {
-    advice: 'QEMU ended: its last messages are in the job log.',
+    advice: 'QEMU exited: its last messages are in the job log.',
     ...(cause ? { cause } : {}),
   });
 }

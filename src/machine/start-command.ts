@@ -3,17 +3,17 @@ import type { UefiImages } from './architecture.js';
 import type { Machine } from './machine.js';
 import { boardArguments, deviceArguments } from './qemu-devices.js';
 
-/** What of this host the command uses. */
+/** The facts about this host that the command depends on. */
 export interface StartHost {
   accelerator: 'kvm' | 'tcg';
-  /** Null where the firmware is not UEFI. */
+  /** Null unless the firmware is UEFI. */
   uefi: UefiImages | null;
 }
 
 /**
- * Returns the command for a shell that starts `machine` by QEMU alone: its screen is a VNC server on this
- * host, its first serial port the terminal (Ctrl-A X ends it), and any user who may read and write the disks
- * can run it. Changes are kept, UEFI's variables are not. Pure.
+ * Returns the shell command that starts `machine` with QEMU alone: its screen is a VNC server on this host,
+ * its first serial port the terminal (Ctrl-A X quits), and any user who may read and write the disks can run
+ * it. Changes are kept, except for UEFI's variables. Pure.
  */
 export function startCommand(machine: Machine, host: StartHost): string {
   return [machine.architecture.qemu.program, ...startArguments(machine, host)].map(shellWord).join(' ');
@@ -41,12 +41,12 @@ export function startArguments(machine: Machine, { accelerator, uefi }: StartHos
 function firmware({ code, variables }: UefiImages): string[] {
   return [
     ...['-drive', `if=pflash,format=raw,unit=0,readonly=on,file=${optionValue(code)}`],
-    // In a temporary file of QEMU's: the pristine ones belong to the host.
+    // In a temporary file of QEMU, because the pristine variables belong to the host.
     ...['-drive', `if=pflash,format=raw,unit=1,snapshot=on,file=${optionValue(variables)}`],
   ];
 }
 
-/** In QEMU's lists of options a comma ends a value, and two are one. */
+/** In QEMU's option lists a comma ends a value, and two commas stand for one. */
 function optionValue(text: string): string {
   return text.replaceAll(',', ',,');
 }

@@ -11,7 +11,9 @@ export interface MetricParts {
   status(): Promise<Pick<Status, 'version' | 'jobs' | 'paused_reason'>>;
 }
 
-/** The daemon's metrics as text, out of the queue's records: they survive restarts. */
+/**
+ * Returns the daemon's metrics as text. They come from the queue's records, so they persist over restarts.
+ */
 export async function collectMetrics({ queue, config, status }: MetricParts): Promise<string> {
   const free = await freeByDirectory(config());
   const { version, jobs, paused_reason } = await status();
@@ -32,11 +34,11 @@ export async function collectMetrics({ queue, config, status }: MetricParts): Pr
     gauge('build_info', 'The daemon that answers.', [{ labels: { version }, value: 1 }]),
     gauge(
       'jobs',
-      'Jobs by state; waiting: drops that are no job yet.',
+      'Jobs by state; waiting counts drops that are not jobs yet.',
       Object.entries(jobs).map(([state, value]) => ({ labels: { state }, value })),
     ),
-    gauge('queue_depth', 'Jobs that wait for their start.', [{ value: jobs.queued }]),
-    gauge('queue_oldest_wait_seconds', 'How long the job waits that waits longest.', [
+    gauge('queue_depth', 'Jobs waiting to start.', [{ value: jobs.queued }]),
+    gauge('queue_oldest_wait_seconds', 'Waiting time of the longest-waiting job.', [
       { value: since === null ? 0 : Math.max(0, (Date.now() - Date.parse(since)) / 1000) },
     ]),
     gauge(
@@ -47,16 +49,16 @@ export async function collectMetrics({ queue, config, status }: MetricParts): Pr
         value: paused_reason === reason ? 1 : 0,
       })),
     ),
-    perStage('runs', 'Runs of a stage by how they ended.', ({ runs }) => runs),
-    perStage('seconds', 'Time that they took.', ({ seconds }) => seconds),
-    perStage('read_bytes', 'Bytes that they read.', ({ bytes_read }) => bytes_read),
-    perStage('written_bytes', 'Bytes that they wrote.', ({ bytes_written }) => bytes_written),
+    perStage('runs', 'Runs of a stage by outcome.', ({ runs }) => runs),
+    perStage('seconds', 'Total duration of the runs of a stage.', ({ seconds }) => seconds),
+    perStage('read_bytes', 'Bytes read by the runs of a stage.', ({ bytes_read }) => bytes_read),
+    perStage('written_bytes', 'Bytes written by the runs of a stage.', ({ bytes_written }) => bytes_written),
     gauge(
       'boots',
       'Jobs by the verdict of their last boot.',
       boots.map(({ verdict, count }) => ({ labels: { verdict }, value: count })),
     ),
-    gauge('free_bytes', 'Free space of the filesystem of a directory.', free),
+    gauge('free_bytes', 'Free space on the filesystem of a directory.', free),
     {
       name: 'hyper2kvm_notifications_total',
       type: 'counter',
@@ -67,7 +69,7 @@ export async function collectMetrics({ queue, config, status }: MetricParts): Pr
     },
     gauge(
       'notifications_pending',
-      'Notifications that are not delivered yet.',
+      'Notifications not delivered yet.',
       notifications
         .filter(({ outcome }) => outcome === 'pending')
         .map(({ target, count }) => ({ labels: { target }, value: count })),
@@ -79,7 +81,7 @@ function gauge(name: string, help: string, samples: Metric['samples']): Metric {
   return { name: `hyper2kvm_${name}`, type: 'gauge', help, samples };
 }
 
-/** A directory that is not there now (incoming is not mounted) has no sample. */
+/** A directory that does not exist at present (incoming is not mounted) has no sample. */
 async function freeByDirectory({ spool, state }: Config): Promise<Metric['samples']> {
   const directories = new Set([...Object.values(spool), dirname(state.database)]);
   const found = [...directories].map((directory) =>

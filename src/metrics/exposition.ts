@@ -1,5 +1,5 @@
 /**
- * One metric family. Names after prometheus.io/docs/practices/naming: base units, counters end in `_total`.
+ * A metric family. Names follow prometheus.io/docs/practices/naming: base units, counters end in `_total`.
  */
 export interface Metric {
   name: string;
@@ -9,8 +9,8 @@ export interface Metric {
 }
 
 /**
- * Prometheus' text exposition format 0.0.4 (prometheus.io/docs/instrumenting/exposition_formats). A family
- * without samples is left out.
+ * Returns Prometheus' text exposition format 0.0.4 (prometheus.io/docs/instrumenting/exposition_formats). A
+ * family without samples is omitted.
  */
 export function exposition(metrics: readonly Metric[]): string {
   return metrics

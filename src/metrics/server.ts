@@ -3,12 +3,12 @@ import type { Logger } from 'pino';
 import { METRICS_CONTENT_TYPE } from '../api/protocol.js';
 import { Hyper2kvmError } from '../errors/error.js';
 
-/** `GET /metrics` on a loopback address, for Prometheus. Nothing else is answered. */
+/** Serves `GET /metrics` on a loopback address, for Prometheus, and nothing else. */
 export class MetricsServer {
   readonly #listen: string;
   readonly #server: Server;
 
-  /** `listen`: `127.0.0.1:9180`, `[::1]:9180`. */
+  /** `listen` is `127.0.0.1:9180` or `[::1]:9180`. */
   constructor(listen: string, collect: () => Promise<string>, log: Logger) {
     this.#listen = listen;
     this.#server = createServer((request, response) => {
@@ -36,7 +36,7 @@ export class MetricsServer {
           }),
         ),
       );
-      // Port 80 is http's default, which URL leaves out.
+      // URL omits port 80, http's default.
       this.#server.listen(Number(port || 80), hostname.replace(/^\[|\]$/g, ''), resolve);
     });
   }

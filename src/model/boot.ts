@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** How far a boot came, in order. */
+/** The levels of a boot, in order. */
 export const BOOT_LEVELS = [
   'none',
   'firmware',
@@ -13,16 +13,16 @@ export const BOOT_LEVELS = [
 const bootLevelSchema = z.enum(BOOT_LEVELS);
 export type BootLevel = z.infer<typeof bootLevelSchema>;
 
-/** Position in the order of a boot; a higher one is further. */
+/** Returns a level's position in the order of a boot; higher is further. */
 export function rank(level: BootLevel): number {
   return BOOT_LEVELS.indexOf(level);
 }
 
-/** What `validate.require` may ask of a booted guest. */
+/** What `validate.require` may require of a booted guest. */
 export const BOOT_REQUIREMENTS = ['mounts', 'network', 'units'] as const;
 export type BootRequirement = (typeof BOOT_REQUIREMENTS)[number];
 
-/** What a booted guest may lack, by the code of the warning: what `validate.require` calls it. */
+/** What a booted guest may lack: the warning's code, and its name in `validate.require`. */
 export const BOOT_WARNINGS = {
   'validate.missing-mounts': 'mounts',
   'validate.missing-address': 'network',
@@ -31,10 +31,10 @@ export const BOOT_WARNINGS = {
 } as const satisfies Record<string, BootRequirement>;
 export type BootWarningCode = keyof typeof BOOT_WARNINGS;
 
-/** `boot/boot.json`. Screens and logs are file names inside `boot/`. */
+/** The contents of boot/boot.json. Screens and logs are file names inside `boot/`. */
 export const bootSchema = z.object({
   verdict: z.enum(['booted', 'failed', 'inconclusive']),
-  /** What did not come up in a guest that booted: people are told "booted, with warnings". */
+  /** What did not come up in a guest that booted, shown as "booted, with warnings". */
   warnings: z
     .array(z.object({ code: z.enum(Object.keys(BOOT_WARNINGS) as BootWarningCode[]), message: z.string() }))
     .default([]),
@@ -44,14 +44,14 @@ export const bootSchema = z.object({
   accelerator: z.enum(['kvm', 'tcg']),
   firmware: z.enum(['bios', 'uefi']),
   command_line: z.array(z.string()),
-  /** The recognised signature of a failure, what it means and what to do; null when booted. */
+  /** The recognised signature of a failure, its meaning and the remedy; null if it booted. */
   failure: z.object({ signature: z.string(), meaning: z.string(), advice: z.string() }).nullable(),
   /** What each level was recognised by, in order of time. `source` is serial, qmp or screen. */
   evidence: z.array(
     z.object({ level: bootLevelSchema, at_seconds: z.number(), source: z.string(), text: z.string() }),
   ),
   screens: z.array(z.object({ file: z.string(), at_seconds: z.number(), level: bootLevelSchema })),
-  /** What the guest said of itself over the evidence layer; null when it had none or did not get so far. */
+  /** The guest's own report; null if it has no unit for one or did not get that far. */
   guest: z
     .object({
       addresses: z.array(z.string()),
@@ -67,8 +67,8 @@ export const bootSchema = z.object({
 export type Boot = z.infer<typeof bootSchema>;
 
 /**
- * A data disk's proof: source and delivered disk were compared byte for byte (qemu-img compare).
- * `virtual_size` in bytes.
+ * The proof for a data disk: source and delivered disk were compared byte for byte (qemu-img compare).
+ * `virtual_size` is in bytes.
  */
 export const contentSchema = z.object({
   verdict: z.literal('identical'),

@@ -1,25 +1,25 @@
 import type { Hardware } from './hardware.js';
 
-/** What a VM's own description (VMX, OVF) says of it. */
+/** A VM's own description (VMX, OVF). */
 export interface Description {
   hardware: Hardware;
-  /** Hard disks in their order. */
+  /** Hard disks in order. */
   disks: DescribedDisk[];
-  /** All files that it names, as it writes them. */
+  /** All files that it names, exactly as written. */
   files: string[];
-  /** What of it could not be used, one sentence each. */
+  /** Files that come in pieces (OVF's chunkSize), and the whole size of each. */
+  chunked?: { file: string; size: number }[];
+  /** What could not be used, one sentence each. */
   warnings: string[];
 }
 
 export interface DescribedDisk {
-  /** Bus and unit on the old hypervisor (`scsi0:0`); null where that is not known. */
+  /** Bus and unit on the old hypervisor (`scsi0:0`); null if unknown. */
   controller: string | null;
-  /**
-   * The disk's file as the description writes it; null for an empty disk, which whoever imports the VM makes.
-   */
+  /** The disk's file, exactly as written; null for an empty disk, which importers create. */
   file: string | null;
-  /** Bytes, of an empty disk. */
+  /** Bytes, for an empty disk. */
   capacity: number | null;
-  /** Where the description says it: oVirt's files have no ending that would. */
+  /** The format, if the description declares it: oVirt's files have no extension that would. */
   format: 'qcow2' | 'raw' | null;
 }

@@ -1,20 +1,18 @@
 import { z } from 'zod';
 
-/** One network interface of the source VM, as OVF or VMX says. */
+/** A network interface of the source VM, from its OVF or VMX. */
 const nicSchema = z.object({
   mac: z.string().nullable(),
   network: z.string().nullable(),
   model: z.string().nullable(),
-  /**
-   * VMware's number of the slot, by which systemd names the card (`ens192`); absent where it is not known.
-   */
+  /** VMware's slot number, from which systemd names the card (`ens192`); absent if unknown. */
   pci_slot: z.int().optional(),
   /** The slot that VMware would assign at the first start, if the description has none. */
   likely_slot: z.int().optional(),
 });
 export type Nic = z.infer<typeof nicSchema>;
 
-/** What the VM's own description (VMX, OVF, job.toml) says of its hardware; null where unknown. */
+/** The VM's hardware according to its own description (VMX, OVF, job.toml); null where unknown. */
 export const hardwareSchema = z.object({
   name: z.string().nullable(),
   memory_mib: z.int().nullable(),

@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import { devicesSchema } from './plan.js';
 
 /**
- * A filesystem, swap area, LUKS container or LVM member in the guest. `device` is the appliance's name
+ * A filesystem, swap area, LUKS container or LVM member in the guest. `device` is its name in the appliance
  * (`/dev/sda1`, `/dev/vg/lv`).
  */
 const filesystemSchema = z.object({
@@ -20,19 +21,26 @@ const filesystemSchema = z.object({
   partition: z.int().nullable(),
   partuuid: z.string().nullable(),
   partlabel: z.string().nullable(),
-  /** GPT type GUID or `0x83`; null outside of a partition. */
+  /** GPT type GUID or `0x83`; null if it is not a partition. */
   parttype: z.string().nullable(),
   /**
-   * The logical volume that this one is a snapshot of (`/dev/vg/root`): it has the same UUID and label.
-   * Absent for all else.
+   * The logical volume that this one is a snapshot of (`/dev/vg/root`), with the same UUID and label. Absent
+   * otherwise.
    */
   snapshot_of: z.string().optional(),
   /**
-   * What tells this member of a filesystem or array of several devices from the others; copies have the same.
-   * Absent where there is none.
+   * Identifiers of its disk by which the old hypervisor showed it: 32 hexadecimal digits each. Absent where
+   * there are none.
+   */
+  disk_ids: z.array(z.string()).optional(),
+  /** device-mapper's identifier of a logical volume, which udev's by-id links have: `LVM-<group><volume>`. */
+  dm_uuid: z.string().optional(),
+  /**
+   * Identifies this member of a filesystem or array on several devices; copies have the same value. Absent
+   * otherwise.
    */
   member: z.string().optional(),
-  /** Where the guest's fstab mounts it (after resolution); null when it does not. */
+  /** Where the guest's fstab mounts it (after resolution); null if it does not. */
   mountpoint: z.string().nullable(),
 });
 export type Filesystem = z.infer<typeof filesystemSchema>;
@@ -52,7 +60,7 @@ const partitionTableSchema = z.object({
   ),
 });
 
-/** One cpio archive inside an initramfs file. */
+/** A cpio archive inside an initramfs file. */
 const initramfsSegmentSchema = z.object({
   compression: z.string(),
   offset: z.int(),
@@ -67,31 +75,46 @@ const kernelSchema = z.object({
   modules: z.string().nullable(),
   initramfs: z
     .object({
-      /** Inside a unified image `IMAGE.efi:.initrd` (guest/unified-image.ts). */
+      /** Inside a unified image: `IMAGE.efi:.initrd` (guest/unified-image.ts). */
       path: z.string(),
       size: z.int(),
       segments: z.array(initramfsSegmentSchema),
-      /** Kernel modules inside, by name without suffix, `-` as `_`; sorted. */
+      /** Kernel modules inside, by name without suffix, with `-` as `_`; sorted. */
       modules: z.array(z.string()),
       /** Copies of the guest's configuration inside that may name devices, by path. */
       texts: z.record(z.string(), z.string()).optional(),
       /**
-       * `lib` or `usr/lib`: where `modules/<version>` really is inside (a `lib` link must not be replaced).
+       * The directory inside that really contains `modules/<version>`: `lib` or `usr/lib` (a `lib` link must
+       * not be replaced).
        */
       lib: z.enum(['lib', 'usr/lib']),
-      /** Why the container cannot be read; null when it was. */
+      /** Why the container cannot be read; null if it was read. */
       unreadable: z.string().nullable(),
     })
     .nullable(),
 });
 export type Kernel = z.infer<typeof kernelSchema>;
 
-/** `options` are those that select the tree (`subvol=@`), empty for a plain filesystem. */
+/** `options` select the tree (`subvol=@`); empty for a plain filesystem. */
 const mountSchema = z.object({ device: z.string(), mountpoint: z.string(), options: z.string() });
 export type Mount = z.infer<typeof mountSchema>;
 
+const OS_TYPES = [
+  'linux',
+  'windows',
+  'freebsd',
+  'openbsd',
+  'netbsd',
+  'dragonfly',
+  'illumos',
+  'haiku',
+  'dos',
+  'esxi',
+  'unknown',
+] as const;
+
 export const identitySchema = z.object({
-  os_type: z.enum(['linux', 'windows', 'unknown']),
+  os_type: z.enum(OS_TYPES),
   os_distro: z.string(),
   os_version: z.string(),
   os_name: z.string(),
@@ -102,7 +125,7 @@ export const identitySchema = z.object({
   architecture: z.string(),
   hostname: z.string(),
   kernels: z.array(kernelSchema),
-  /** Unified kernel images that could be read, by guest path; `version` is null where they do not say. */
+  /** Unified kernel images that could be read, by guest path; `version` is null if they do not name it. */
   unified_images: z
     .array(z.object({ path: z.string(), version: z.string().nullable(), signed: z.boolean() }))
     .default([]),
@@ -110,23 +133,28 @@ export const identitySchema = z.object({
   package_manager: z.string(),
   partitions: z.array(partitionTableSchema),
   filesystems: z.array(filesystemSchema),
-  /** Root device of the guest, as in `filesystems`, and the mounts that make its tree, in mount order. */
+  /** Root device of the guest, as in `filesystems`, and the mounts of its tree, in mount order. */
   root: z.string(),
   mounts: z.array(mountSchema),
   encrypted: z.boolean(),
   vmware_tools: z.enum(['none', 'open-vm-tools', 'tarball']),
   selinux: z.boolean(),
   /**
-   * qemu-guest-agent is installed: libvirt can freeze filesystems, ask for addresses and shut down through
-   * it.
+   * True if qemu-guest-agent is installed, through which libvirt can freeze filesystems, query addresses and
+   * shut down.
    */
   qemu_guest_agent: z.boolean().default(false),
+  /**
+   * Of a system that nothing can be changed in, so that `fix.mode = "none"` is the only way: why, and the
+   * devices that such a system drives without help. Absent where its family has fixers.
+   */
+  as_is: z.object({ reason: z.string(), devices: devicesSchema }).optional(),
 });
 export type Identity = z.infer<typeof identitySchema>;
 
 /**
  * A LUKS container that was opened with the job's key, as `/dev/mapper/<name>`. `key_file` is the name in the
- * job's options: no key is kept.
+ * job's options: the key itself is not stored.
  */
 export const unlockedSchema = z.object({ device: z.string(), name: z.string(), key_file: z.string() });
 export type Unlocked = z.infer<typeof unlockedSchema>;

@@ -4,16 +4,18 @@ import type { StageRecord } from './stage-record.js';
 export type Outcome = 'converted' | 'failed' | 'cancelled';
 export type QueueState = 'queued' | 'running' | Outcome;
 
-/** Kept of a run beside its checkpoints: for `list` and `show`, which open no report, and for the archive. */
+/**
+ * Kept from a run beside its checkpoints: for `list` and `show`, which open no report, and for the archive.
+ */
 export interface JobResult {
   /** Number of planned operations, by fixer. */
   plan: Record<string, number> | null;
   boot: BootSummary | null;
-  /** Of the drop that was converted (`sourceId`): what is archived must still be that. */
+  /** `sourceId` of the converted drop, which must be unchanged when it is archived. */
   sourceId: string | null;
 }
 
-/** A boot test as `list`, `show` and notifications have it. */
+/** A boot test as shown by `list`, `show` and notifications. */
 export interface BootSummary {
   /** `booted`, `failed` or `inconclusive`. */
   verdict: string;
@@ -24,7 +26,7 @@ export interface BootSummary {
   warnings: { code: string; message: string }[];
 }
 
-/** One VM in the queue. Times are ISO 8601 in UTC, sizes bytes. */
+/** One VM in the queue. Times are ISO 8601 in UTC, sizes in bytes. */
 export interface Job {
   job: string;
   /** Safe for file names. */
@@ -35,25 +37,25 @@ export interface Job {
   entries: string[];
   /** Path of the job.toml inside `work/<job>/source`; null without one. */
   optionsFile: string | null;
-  /** Of `retry --set`: dotted key to value, over the job.toml. */
+  /** From `retry --set`: dotted key to value, overriding the job.toml. */
   overrides: Record<string, string>;
-  /** The drop must not be opened: it fails with this. */
+  /** The error that the job fails with; its drop must not be opened. */
   refused: ErrorRecord | null;
   state: QueueState;
-  /** Who runs it; null when nobody does. */
+  /** Who runs it; null if it is not running. */
   owner: string | null;
-  /** How often it was started: what an earlier run still writes is refused. */
+  /** How often it was started; writes of an earlier run are refused. */
   token: number;
-  /** Higher first. */
+  /** Higher values run first. */
   priority: number;
-  /** Space promised to it on the filesystem of the work directory. */
+  /** Space reserved for it on the filesystem of the work directory. */
   reservedBytes: number;
   stage: string | null;
-  /** After a full disk: it is not started before this much is free. */
+  /** After a full disk, how much must be free before it is started. */
   waitsForBytes: number | null;
-  /** Daemons that died while it ran, since the last stage that it completed. */
+  /** How many daemons died while it ran, since the last stage that it completed. */
   crashes: number;
-  /** A failed directory that is taken back to work/ before it runs: `retry`. */
+  /** For `retry`: a failed directory that is moved back to work/ before it runs. */
   reopen: string | null;
   /** How it ends and where, known before it is published. */
   outcome: Outcome | null;

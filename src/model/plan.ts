@@ -1,11 +1,12 @@
 import { z } from 'zod';
 
-/** What PLAN or INSPECT found and does not change. `fixer` names who found it. */
+/** Something that PLAN or INSPECT found and does not change. `fixer` names what found it. */
 export const warningSchema = z.object({ fixer: z.string(), code: z.string(), message: z.string() });
 export type Warning = z.infer<typeof warningSchema>;
 
 /**
- * What the domain must offer so that the guest boots: virtio, or SATA and e1000 for a kernel without virtio.
+ * The devices that the domain must offer so that the guest boots: virtio, or SATA and e1000 for a kernel
+ * without virtio.
  */
 export const devicesSchema = z.object({
   disk_bus: z.enum(['virtio', 'scsi', 'sata', 'ide']),

@@ -1,6 +1,6 @@
 import type { ErrorRecord } from '../errors/error.js';
 
-/** One line of `report.json`'s `stages`. Status `reused`: the checkpoint of an earlier run held. */
+/** One line of `stages` in report.json. Status `reused`: the checkpoint of an earlier run was valid. */
 export interface StageRecord {
   stage: string;
   status: 'completed' | 'reused' | 'skipped' | 'failed' | 'cancelled' | 'running' | 'pending';
@@ -18,8 +18,8 @@ export interface StageRecord {
 
 /**
  * What is kept of a completed stage. `id` is the chained content id, `output` the stage's JSON output (null
- * when skipped). The record's status is `failed` where the job failed by this output: it only counts again
- * when the stage accepts it.
+ * if skipped). The record's status is `failed` if the job failed because of this output: it is reused only if
+ * the stage accepts it.
  */
 export interface Checkpoint {
   stage: string;

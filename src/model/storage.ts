@@ -6,59 +6,63 @@ const fileBytesSchema = z.object({
   /** What `path` is relative to: the directory of the drop, or the job's work directory. */
   place: z.enum(['drop', 'work']),
   path: z.string(),
-  /** The part of the file that counts, in bytes: a member of an archive. */
+  /** The relevant part of the file, in bytes: a member of an archive. */
   region: z.object({ offset: z.int(), size: z.int() }).optional(),
 });
 export type FileBytes = z.infer<typeof fileBytesSchema>;
 
 /**
- * Where bytes of a disk are. A source that serves a disk instead of landing it adds its kind of node here.
+ * The location of a disk's bytes. A source that serves a disk instead of downloading it adds its kind of node
+ * here.
  */
 const diskBytesSchema = z.discriminatedUnion('type', [fileBytesSchema]);
 export type DiskBytes = z.infer<typeof diskBytesSchema>;
 
-/**
- * A piece of a layer in a file of its own, as the layer's descriptor lists it. Sizes and offsets in bytes.
- */
+/** A piece of a layer in a separate file, as the layer's descriptor lists it. Sizes and offsets in bytes. */
 const extentSchema = z.object({
-  /** As its owner knows the file: `web01/web01-s001.vmdk`. */
+  /** The file's name as its owner knows it: `web01/web01-s001.vmdk`. */
   name: z.string(),
-  /** `flat` is plain bytes, `sparse` has a header and tables of its own. */
+  /** `flat` is plain bytes, `sparse` has its own header and tables. */
   type: z.enum(['flat', 'sparse']),
-  /** How much of the disk it is. */
+  /** How many bytes of the disk it holds. */
   size: z.int(),
-  /** Where that begins in the file (flat only). */
+  /** Where they begin in the file (flat only). */
   offset: z.int(),
   bytes: diskBytesSchema,
 });
 
-/** One state of a disk. Its headers and tables were read and found right; nobody needs to read them again. */
+/** One state of a disk. Its headers and tables were read and validated, and need not be read again. */
 const layerSchema = z.object({
-  /** As its owner knows the file: `web01/web01-000001.vmdk`, `web01.ova/disk1.vmdk`. */
+  /** The file's name as its owner knows it: `web01/web01-000001.vmdk`, `web01.ova/disk1.vmdk`. */
   name: z.string(),
-  /** Name of a format of disk/formats.ts. */
+  /** Name of a format in disk/formats.ts. */
   format: z.string(),
   /** Bytes. */
   virtual_size: z.int(),
-  /** VMDK's CID in lower-case hexadecimal; null where the format has none. */
+  /** VMDK's CID in lower-case hexadecimal; null if the format has none. */
   content_id: z.string().nullable(),
+  /**
+   * 32 lower-case hexadecimal digits, of which the hypervisor makes the disk's serial number; absent where it
+   * has none.
+   */
+  uuid: z.string().optional(),
   bytes: diskBytesSchema,
-  /** QEMU finds the grain directory only in a file that it opens itself, not as an extent of a descriptor. */
+  /** QEMU finds the grain directory only in a file that it opens itself, not in an extent of a descriptor. */
   footer: z.boolean(),
   /** In disk order; empty for a self-contained image. */
   extents: z.array(extentSchema),
-  /** Bytes of the disk that it holds, by its tables; null where the format does not tell. */
+  /** Bytes of the disk that it holds, by its tables; null if the format does not tell. */
   allocated: z.int().nullable(),
-  /** The most data that it can hold, bytes: by its tables, else what its files take up on this host. */
+  /** Upper limit on its data in bytes: by its tables, otherwise by the disk usage of its files. */
   used_bytes: z.int(),
 });
 export type Layer = z.infer<typeof layerSchema>;
 
-/** A disk: the newest state first, the last one builds on nothing. */
+/** A disk: the newest state comes first, and the last one has no parent. */
 export const chainSchema = z.object({ layers: z.array(layerSchema).min(1) });
 export type Chain = z.infer<typeof chainSchema>;
 
-/** All places of a disk's bytes. */
+/** Returns all locations of a disk's bytes. */
 export function bytesOf({ layers }: Chain): DiskBytes[] {
   return layers.flatMap(({ bytes, extents }) => [bytes, ...extents.map((extent) => extent.bytes)]);
 }
@@ -74,5 +78,7 @@ export const deliveredDiskSchema = z.object({
   virtual_size: z.int(),
   allocated: z.int(),
   sha256: z.string(),
+  /** Bytes of a logical sector, where it is not 512: the VM must be given the disk so. */
+  sector_size: z.literal(4096).optional(),
 });
 export type DeliveredDisk = z.infer<typeof deliveredDiskSchema>;

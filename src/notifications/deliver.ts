@@ -10,9 +10,9 @@ export type Webhook = Config['notify']['webhooks'][number];
 export type NotifyCommand = Config['notify']['commands'][number];
 
 /**
- * Delivers once, within the receiver's time limit. A webhook has to answer 2xx, a command to end with 0.
- * Errors: `notify.refused`, `notify.unreachable`, `notify.secret`, `tool.*`; none has the URL in it, which
- * may hold a token.
+ * Delivers once, within the receiver's time limit. A webhook must answer 2xx, a command must exit with 0.
+ * Errors: `notify.refused`, `notify.unreachable`, `notify.secret`, `tool.*`; none contains the URL, which may
+ * include a token.
  */
 export async function deliver(
   target: Webhook | NotifyCommand,
@@ -35,7 +35,7 @@ async function post(target: Webhook, { key, body }: NewNotification, signal: Abo
     method: 'POST',
     headers,
     body,
-    // Nobody but the configured receiver gets it.
+    // Only the configured receiver gets it.
     redirect: 'manual',
     signal: AbortSignal.any([signal, AbortSignal.timeout(target.timeout_seconds * 1000)]),
   }).catch((cause: unknown) => {
@@ -51,8 +51,8 @@ async function post(target: Webhook, { key, body }: NewNotification, signal: Abo
 }
 
 /**
- * `sha256=` and the HMAC-SHA256 (RFC 2104) of the body in hex; one line end after the secret in its file is
- * not part of it.
+ * Returns `sha256=` and the HMAC-SHA256 (RFC 2104) of the body in hex; one line end after the secret in its
+ * file is not part of it.
  */
 async function sign(secretFile: string, body: string): Promise<string> {
   let secret: string;
@@ -73,7 +73,7 @@ function secretError(message: string, cause?: unknown): Hyper2kvmError {
   });
 }
 
-/** fetch tells the reason in the causes of its `TypeError: fetch failed`. */
+/** fetch has the reason in the causes of its `TypeError: fetch failed`. */
 function unreachable({ name, timeout_seconds }: Webhook, thrown: unknown): Hyper2kvmError {
   const timedOut = thrown instanceof Error && thrown.name === 'TimeoutError';
   const cause = thrown instanceof Error ? thrown.cause : undefined;

@@ -1,7 +1,7 @@
 import type { NotifyEventName } from '../config/schema.js';
 import type { Job } from '../model/job.js';
 
-/** What is told of a job. Times are ISO 8601 in UTC. */
+/** What notifications say about a job. Times are ISO 8601 in UTC. */
 export interface JobFacts {
   job: string;
   vm: string;

@@ -14,13 +14,13 @@ export interface NotificationParts {
   log: Logger;
 }
 
-/** After the database did not answer. */
+/** Pause after the database did not answer. */
 const DATABASE_REST_MS = 30_000;
 
 /**
- * Tells the configured receivers what happened, at least once each: put into the outbox with the event,
- * delivered beside the jobs, one at a time for each receiver, tried again until `notify.attempts`, over
- * restarts too. Nothing waits for it.
+ * Notifies the configured receivers of events, at least once each: a notification is put into the outbox with
+ * the event, delivered in the background, one at a time for each receiver, and retried up to
+ * `notify.attempts` times, even over restarts. Nothing waits for it.
  */
 export class Notifications {
   readonly #parts: NotificationParts;
@@ -47,7 +47,7 @@ export class Notifications {
     await Promise.all(this.#active.values());
   }
 
-  /** What the receivers of the event are sent: for the transaction of the event itself. */
+  /** Returns what the receivers of the event are sent, for the transaction of the event itself. */
   messages(event: NotifyEvent): NewNotification[] {
     const time = new Date().toISOString();
     return targetsOf(this.#parts.config())
@@ -79,7 +79,7 @@ export class Notifications {
     }
   }
 
-  /** Begins what is due, and comes back when the next one is. */
+  /** Starts what is due, and schedules the next run. */
   async #beginDue(): Promise<void> {
     const { outbox } = this.#parts;
     const now = Date.now();
@@ -105,7 +105,7 @@ export class Notifications {
     this.#active.set(target, done);
   }
 
-  /** Everything that is due for one receiver. Throws only what the database throws. */
+  /** Delivers everything that is due for one receiver. Throws only errors of the database. */
   async #drain(target: string): Promise<void> {
     const { outbox } = this.#parts;
     while (!this.#stop.signal.aborted) {
@@ -122,7 +122,7 @@ export class Notifications {
     const facts = { target, event, key };
     if (receiver === undefined) {
       await outbox.settle(notification, 'given_up');
-      log.warn(facts, 'notification given up: its receiver is not configured any more');
+      log.warn(facts, 'notification given up: its receiver is no longer configured');
       return;
     }
     const failure = await deliver(receiver, notification, this.#stop.signal).then(
@@ -134,7 +134,7 @@ export class Notifications {
       log.debug(facts, 'notification delivered');
       return;
     }
-    // Ended by us: it is delivered at the next start.
+    // Aborted by us: it is delivered at the next start.
     if (this.#stop.signal.aborted) return;
     const { attempts: most, backoff_seconds } = config().notify;
     const attempts = notification.attempts + 1;
@@ -146,7 +146,7 @@ export class Notifications {
     }
     const waitSeconds = backoff(attempts, backoff_seconds);
     await outbox.postpone(notification.id, attempts, Date.now() + Math.ceil(waitSeconds * 1000));
-    // A warning once: a receiver that is down for an hour is no news at each try.
+    // A warning only at the first attempt, so that a receiver that is down for an hour does not fill the log.
     log[attempts === 1 ? 'warn' : 'debug'](
       { ...facts, attempts, wait_seconds: waitSeconds, code, error: message, advice },
       'notification not delivered, retrying',

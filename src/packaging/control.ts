@@ -1,7 +1,7 @@
 import type { PackageFacts } from './facts.js';
 
 /**
- * What hyper2kvm starts or loads (docs/security.md lists the programs), by Debian's packages. Every Debian
+ * Debian's packages of what hyper2kvm starts or loads (docs/security.md lists the programs). Every Debian
  * system has util-linux and gzip (`Essential: yes`).
  */
 const DEPENDS = [
@@ -23,15 +23,15 @@ const DEPENDS = [
   'bzip2',
   'acl',
 ] as const;
-/** libguestfs needs one kernel in /boot, whichever. */
+/** libguestfs needs a kernel in /boot, no matter which. */
 const RECOMMENDS = [
   'libguestfs-xfs',
   'linux-image-amd64 | linux-image-cloud-amd64 | linux-image-generic',
 ] as const;
-/** The emulator and the firmware are for the boot test of aarch64 guests. */
+/** Emulator and firmware for the boot test of aarch64 guests. */
 const SUGGESTS = ['libvirt-clients', 'qemu-system-arm', 'qemu-efi-aarch64'] as const;
 
-/** DEBIAN/control, as deb-control(5) has it. Pure. `installedKib`: the size of all files. */
+/** Returns DEBIAN/control in the form of deb-control(5). Pure. `installedKib` is the size of all files. */
 export function controlFile(facts: PackageFacts, installedKib: number): string {
   const fields: readonly [string, string][] = [
     ['Package', 'hyper2kvm'],
@@ -59,7 +59,7 @@ export function controlFile(facts: PackageFacts, installedKib: number): string {
 
 /**
  * Returns the newest glibc symbol version among those that a binary needs (`readelf --version-info`). Pure.
- * Throws a RangeError when it needs none.
+ * Throws a RangeError if it needs none.
  */
 export function newestGlibc(versionInfo: string): string {
   const versions = [...versionInfo.matchAll(/\bGLIBC_(\d+)\.(\d+)/g)].map(
@@ -71,12 +71,12 @@ export function newestGlibc(versionInfo: string): string {
 }
 
 /**
- * Libraries that the bundled Node may need: those in Depends. Another build of Node shares libnode with its
- * own package.
+ * Libraries that the bundled Node may need: those in Depends. Other builds of Node use libnode from their own
+ * package.
  */
 const ALLOWED_LIBRARIES = /^(ld-linux-x86-64|libc|libm|libdl|libpthread|libstdc\+\+|libgcc_s)\.so/;
 
-/** The libraries of a binary (`readelf --dynamic`) that would be missing on another machine. Pure. */
+/** Returns the libraries of a binary (`readelf --dynamic`) that would be missing on another machine. Pure. */
 export function foreignLibraries(dynamic: string): string[] {
   return [...dynamic.matchAll(/\(NEEDED\).*\[(.+)\]/g)]
     .map(([, library]) => library!)

@@ -2,38 +2,38 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ProductionModule } from './modules.js';
 
-/** One part of the package with the terms it may be passed on under. */
+/** A part of the package with its licence. */
 export interface Licensed {
-  /** What it is, as in Debian's copyright file: `usr/lib/hyper2kvm/node`. */
+  /** Its files, in the form of Debian's copyright file: `usr/lib/hyper2kvm/node`. */
   files: string;
-  /** The SPDX expression of its manifest. */
+  /** The SPDX expression in its manifest. */
   license: string;
   /** `2014 Mathias Buus`, one for each line of the licence that names a holder. */
   holders: string[];
   /** The licence without those lines. */
   text: string;
-  /** What the Apache licence asks to be passed on. */
+  /** The notice that the Apache licence requires to be passed on. */
   notice: string | null;
 }
 
-/** Debian's names where they differ from SPDX's. */
+/** Debian's names if they differ from SPDX's. */
 const DEBIAN_NAMES: Readonly<Record<string, string>> = { MIT: 'Expat' };
-/** Licences that every Debian system has the text of. */
+/** Licences whose text is on every Debian system. */
 const COMMON_LICENSES: Readonly<Record<string, string>> = {
   'Apache-2.0': 'On Debian systems the text is in /usr/share/common-licenses/Apache-2.0.',
 };
-/** Packages that come without a licence file, and the package of the same authors that has it. */
+/** Packages without a licence file, and the package of the same authors that has it. */
 const LICENSED_WITH: Readonly<Record<string, string>> = { '@koromix/koffi-linux-x64': 'koffi' };
 
 const LICENSE_FILE = /^(licen[cs]e|copying)(\.(md|txt))?$/i;
 const NOTICE_FILE = /^notice(\.(md|txt))?$/i;
-/** A line that names a holder, and not the licence's own words about such lines. */
+/** A line that names a holder, as opposed to the licence's own text about such lines. */
 const HOLDER =
   /^\s*(?:Copyright\s+(?:\([cC]\)|©)|Copyright(?=\s+(?:\d{4}|[A-Z]))|\([cC]\)(?=\s*\d{4}))\s*(.+)$/;
 
 /**
- * Returns what the licence of an installed package says. Throws an Error for a package without one: it may
- * not be passed on.
+ * Returns the licence of an installed package. Throws an Error for a package without one, which may not be
+ * distributed.
  */
 export async function licenseOf(
   repository: string,
@@ -72,8 +72,8 @@ export function readLicense(content: string): { holders: string[]; text: string 
 
 /**
  * Returns Debian's machine-readable copyright file
- * (https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/). A text that several parts have in
- * common stands there once. Pure.
+ * (https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/). A text that several parts share
+ * appears once. Pure.
  */
 export function copyrightFile(parts: readonly Licensed[]): string {
   const texts = new Map<string, { name: string; text: string }>();
@@ -99,7 +99,7 @@ export function copyrightFile(parts: readonly Licensed[]): string {
   return `${[format, ...paragraphs, ...licenses].join('\n\n')}\n`;
 }
 
-/** As a field of several lines: each line is indented, an empty one is a dot. */
+/** Formats a field of several lines: each line is indented, and an empty one is a dot. */
 function indented(text: string): string {
   return text
     .split('\n')

@@ -7,7 +7,7 @@ import { run } from '../tools/run.js';
 import { makePackageTree } from './tree.js';
 
 /**
- * `npm run package:deb [-- DIRECTORY]`: the Debian package, in dist/packages unless told otherwise. The same
+ * `npm run package:deb [-- DIRECTORY]` builds the Debian package, by default in dist/packages. The same
  * commit, Node and node_modules give the same bytes: the time of all files is $SOURCE_DATE_EPOCH or the last
  * commit's, owners are root, modes are fixed.
  */
@@ -19,7 +19,7 @@ try {
   const facts = await makePackageTree(repository, root);
   await mkdir(directory, { recursive: true });
   const file = join(directory, `hyper2kvm_${facts.version}_amd64.deb`);
-  // One thread: with several, the compressor cuts the stream where its workers happen to meet.
+  // One thread, because with several the compressor splits the stream at unpredictable places.
   await run('dpkg-deb', ['--root-owner-group', '--threads-max=1', '-Zxz', '-z1', '--build', root, file], {
     env: { SOURCE_DATE_EPOCH: String(facts.epoch) },
   });

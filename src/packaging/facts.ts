@@ -8,22 +8,22 @@ export interface PackageFacts {
   /** The oldest glibc that the bundled binaries run on: `2.34`. */
   glibc: string;
   /**
-   * Seconds since 1970 that every file of the package gets
+   * Timestamp of every file in the package, in seconds since 1970
    * (https://reproducible-builds.org/specs/source-date-epoch/).
    */
   epoch: number;
 }
 
 /**
- * Returns what the package says of itself. `binaries`: the ELF files in it. Errors: `tool.*`; an Error when
- * this Node cannot be bundled.
+ * Returns the package's own metadata. `binaries` are the ELF files in it. Errors: `tool.*`; an Error if this
+ * Node cannot be bundled.
  */
 export async function packageFacts(repository: string, binaries: readonly string[]): Promise<PackageFacts> {
   const needs = await Promise.all(binaries.map((file) => readelf('--version-info', file)));
   const foreign = foreignLibraries(await readelf('--dynamic', process.execPath));
   if (foreign.length > 0)
     throw new Error(
-      `${process.execPath} needs ${foreign.join(', ')}: build with Node from nodejs.org or NodeSource, which stands alone`,
+      `${process.execPath} needs ${foreign.join(', ')}: build with Node from nodejs.org or NodeSource, which is self-contained`,
     );
   return {
     version: hyper2kvmVersion(),
@@ -38,7 +38,7 @@ async function readelf(what: string, file: string): Promise<string> {
   return stdout.toString('utf8');
 }
 
-/** `$SOURCE_DATE_EPOCH`, else the time of the last commit. */
+/** Returns `$SOURCE_DATE_EPOCH`, otherwise the time of the last commit. */
 async function sourceEpoch(repository: string): Promise<number> {
   const given = Number(process.env.SOURCE_DATE_EPOCH);
   if (Number.isInteger(given) && given > 0) return given;

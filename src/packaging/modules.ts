@@ -3,9 +3,9 @@ import { basename, dirname, join, relative } from 'node:path';
 import { z } from 'zod';
 import { run } from '../tools/run.js';
 
-/** A package of node_modules that is shipped. */
+/** A package in node_modules that is shipped. */
 export interface ProductionModule {
-  /** Below the repository: `node_modules/pino`. */
+  /** Relative to the repository: `node_modules/pino`. */
   path: string;
   name: string;
   version: string;
@@ -20,7 +20,7 @@ const manifestSchema = z
     name: z.string(),
     version: z.string(),
     license: z.string().optional(),
-    // As npm had it before SPDX expressions.
+    // npm's form before SPDX expressions.
     licenses: z.tuple([z.object({ type: z.string() })]).optional(),
     author: authorSchema.optional(),
   })
@@ -30,9 +30,9 @@ const manifestSchema = z
     return { name, version, license: found ?? '', author: author ?? null };
   });
 
-/** Installed as dependencies of dependencies, but never loaded by Node. */
+/** Packages that are installed as dependencies of dependencies, but never loaded by Node. */
 const NOT_LOADED = [
-  // For the Bare runtime: tar-stream and streamx name them under an export condition that Node does not set.
+  // For the Bare runtime: tar-stream and streamx refer to them by an export condition that Node does not set.
   /^bare-/,
   // Only bare-stream needs it.
   /^teex$/,
@@ -41,8 +41,8 @@ const NOT_LOADED = [
 ];
 
 /**
- * Returns the packages that are needed at run time, as `npm ls` gives them, sorted by path. Packages that
- * other runtimes need are left out. Errors: `tool.failed` where something is missing or does not fit.
+ * Returns the packages that are needed at run time, from `npm ls`, sorted by path. Packages that only other
+ * runtimes need are left out. Errors: `tool.failed` if something is missing or does not match.
  */
 export async function productionModules(repository: string): Promise<ProductionModule[]> {
   const { stdout } = await run('npm', ['ls', '--omit=dev', '--all', '--parseable'], { cwd: repository });
@@ -60,21 +60,23 @@ export async function productionModules(repository: string): Promise<ProductionM
 }
 
 const SHEBANG = Buffer.from('#!');
-/** What Node loads: programs, native modules, and JSON for them. All else is documentation or source. */
+/**
+ * What Node loads: programs, native modules, and JSON for them. Everything else is documentation or source.
+ */
 const LOADED = /\.([cm]?js|json|node)$/;
-/** A native module for this machine. musl's are for other distributions. */
+/** A native module for this machine; those for musl are for other distributions. */
 const NATIVE_HERE = /(^|[/_-])linux[_-]x64(\/|\.node$)/;
 /**
  * Folders at the top of a package that no module is loaded from: tests, samples, development, other runtimes.
- * Further down the same names may hold code (yaml/dist/doc).
+ * Deeper folders with these names may contain code (yaml/dist/doc).
  */
 const UNUSED_FOLDER =
   /^(tests?|__tests__|bench(marks?)?|examples?|fixtures?|docs?|help|scripts|tools|vendor|deps|browser)$/;
-/** Files beside the modules that are for development. Hidden ones too. */
+/** Files for development beside the modules, including hidden ones. */
 const UNUSED_FILE =
   /^(\..+|(test|bench|benchmark|example)(-.+)?\.[cm]?js|.+\.(test|spec|config|min)\.[cm]?js|tsconfig\..*json)$/;
 
-/** Returns whether Node may load a file of a package. `path`: inside of the package. Pure. */
+/** Returns whether Node may load a file of a package; `path` is relative to the package. Pure. */
 export function isLoaded(path: string): boolean {
   const folders = dirname(path).split('/');
   if (UNUSED_FOLDER.test(folders[0] ?? '') || folders.some((name) => /^\../.test(name))) return false;
@@ -82,19 +84,19 @@ export function isLoaded(path: string): boolean {
   return !path.endsWith('.node') || NATIVE_HERE.test(path);
 }
 
-/** Copies a package below `target`: what Node loads of it, and nothing else. */
+/** Copies a package below `target`, only with what Node loads. */
 export async function copyModule(repository: string, path: string, target: string): Promise<void> {
   const source = join(repository, path);
   for (const file of await packageFiles(source)) {
     const content = await readFile(join(source, file));
-    // A command of its own, which nobody starts from here.
+    // A command of the package, which is not used here.
     if (content.subarray(0, 2).equals(SHEBANG)) continue;
     await mkdir(dirname(join(target, path, file)), { recursive: true });
     await writeFile(join(target, path, file), content);
   }
 }
 
-/** Without those of packages below it, which are listed themselves. */
+/** Returns a package's files without those of nested packages, which are listed themselves. */
 async function packageFiles(source: string): Promise<string[]> {
   const entries = await readdir(source, { recursive: true, withFileTypes: true });
   return entries

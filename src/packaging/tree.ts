@@ -23,14 +23,14 @@ const EXECUTABLES = new Set([
   ...MAINTAINER_SCRIPTS.map((name) => `DEBIAN/${name}`),
 ]);
 
-/** Makes everything of the package under `root`, as dpkg-deb(1) takes it. dist/ must be built. */
+/** Creates everything in the package under `root`, for dpkg-deb(1). dist/ must be built. */
 export async function makePackageTree(repository: string, root: string): Promise<PackageFacts> {
   const modules = await productionModules(repository);
   const lib = join(root, LIB);
   await copyProgram(repository, lib);
   for (const { path } of modules) await copyModule(repository, path, lib);
   const binaries = (await filesBelow(lib)).filter((file) => NATIVE.test(file) || file === join(lib, 'node'));
-  // Only debuggers read symbols. What a program exports to its modules stays, and the same input gives the
+  // Only debuggers need symbols. What a program exports to its modules is kept, and the same input gives the
   // same bytes.
   for (const file of binaries) await run('strip', ['--strip-unneeded', '--remove-section=.comment', file]);
   const facts = await packageFacts(repository, binaries);
@@ -56,8 +56,8 @@ async function copyProgram(repository: string, lib: string): Promise<void> {
 }
 
 /**
- * Returns what is compiled of today's sources, below dist/. Whatever else is there is of another time or is
- * for the repository only.
+ * Returns the files below dist/ that are compiled from the current sources. Everything else there is outdated
+ * or only for the repository.
  */
 async function programFiles(repository: string): Promise<string[]> {
   const sources = await filesBelow(join(repository, 'src'));
@@ -89,7 +89,7 @@ async function writeDocuments(
   modules: readonly ProductionModule[],
 ): Promise<void> {
   const day = new Date(facts.epoch * 1000);
-  // gzip(1) -n: without a time.
+  // gzip(1) -n: without a timestamp.
   const packed = (text: string) => gzipSync(text, { level: 9 });
   await put(root, {
     [BASH_COMPLETION]: bashCompletion(),
@@ -103,7 +103,7 @@ async function writeDocuments(
   }
 }
 
-/** deb-changelog(5). */
+/** Returns a changelog in the form of deb-changelog(5). */
 function changelog(version: string, day: Date): string {
   const date = day.toUTCString().replace('GMT', '+0000');
   return `hyper2kvm (${version}) stable; urgency=medium\n\n  * Version ${version}, built from the repository.\n\n -- hyper2kvm maintainers <hyper2kvm@packages.invalid>  ${date}\n`;
@@ -126,7 +126,7 @@ async function copyright(
   return copyrightFile([{ files: '*', ...own }, node, ...licensed]);
 }
 
-/** Releases of Node have it beside their bin/. */
+/** Node's releases have it beside their bin/. */
 function nodeLicense(): string {
   return join(dirname(dirname(process.execPath)), 'LICENSE');
 }
@@ -160,7 +160,7 @@ async function put(root: string, files: Record<string, string | Uint8Array>): Pr
   }
 }
 
-/** Regular files, sorted, absolute. */
+/** Returns regular files, sorted, absolute. */
 async function filesBelow(root: string): Promise<string[]> {
   const entries = await readdir(root, { recursive: true, withFileTypes: true });
   return entries
@@ -169,7 +169,7 @@ async function filesBelow(root: string): Promise<string[]> {
     .sort();
 }
 
-/** Whatever the umask and the modes in the repository are. */
+/** Sets fixed modes, independent of the umask and the modes in the repository. */
 async function setModes(root: string): Promise<void> {
   await chmod(root, 0o755);
   for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {

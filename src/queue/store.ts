@@ -177,6 +177,6 @@ export interface StageTotal {
 /** An operator's pause, which persists over restarts. */
 export interface Pause {
   isOn(): Promise<boolean>;
-  /** False when it was so already: then nobody is told. */
+  /** Returns false if nothing changed; nobody is notified then. */
   set(on: boolean, tell: () => NewNotification[]): Promise<boolean>;
 }

@@ -8,13 +8,13 @@ import type { StageRecord } from '../model/stage-record.js';
 import { toolVersions } from '../tools/versions.js';
 import { readScreens, readSerialTail } from './boot-evidence.js';
 import { checksumLine, type Digest, digestFile, digestTree, joinBytes } from './checksums.js';
-import { type Delivered, deliver, deliveredMachine, lookAtHost } from './delivered.js';
+import { type Delivered, deliver, deliveredMachine, readHostFacts } from './delivered.js';
 import { operationDiffs } from './diff.js';
 import { digestConverted } from './digest-converted.js';
 import { applyMoves, emptyDirectory, type Move, openTree, undoMoves } from './files.js';
 import { reportHtml } from './html.js';
 
-import { letQemuPass } from './libvirt-access.js';
+import { grantQemuAccess } from './libvirt-access.js';
 
 import { buildReport, type Report, readOutputs, type StageOutputs } from './report.js';
 
@@ -95,7 +95,7 @@ export async function assembleBundle(request: BundleRequest): Promise<Report> {
   await restoreMoved(moves, bundleDirectory);
   await emptyDirectory(bundleDirectory);
   // A directory that this cannot open is reported as closed, with the command that opens it.
-  await letQemuPass([bundleDirectory], request.signal === undefined ? {} : { signal: request.signal });
+  await grantQemuAccess([bundleDirectory], request.signal === undefined ? {} : { signal: request.signal });
 
   const source = await digestConverted(request);
   const versions = await toolVersions(request.signal);
@@ -188,7 +188,7 @@ async function deliverVm(
 ): Promise<Delivered> {
   const machine = deliveredMachine(request, outputs, diskNames);
   const signal = request.signal ?? new AbortController().signal;
-  return deliver(request, outputs, machine, await lookAtHost(machine, outputs.boot, request, signal));
+  return deliver(request, outputs, machine, await readHostFacts(machine, outputs.boot, request, signal));
 }
 
 /** Returns what people read first. Pure. */

@@ -3,7 +3,7 @@ import type { JobOptions } from '../config/schema.js';
 import { type Accelerator, isNative, probeAccelerator } from '../machine/accelerator.js';
 import { findUefi } from '../machine/firmware.js';
 import { libvirtDomain } from '../machine/libvirt-domain.js';
-import { LIBVIRT_URI, type LibvirtHost, lookAtLibvirt } from '../machine/libvirt-host.js';
+import { LIBVIRT_URI, type LibvirtHost, readLibvirtFacts } from '../machine/libvirt-host.js';
 import { type Machine, machineOf } from '../machine/machine.js';
 import { type StartHost, startCommand } from '../machine/start-command.js';
 import { shellWord } from '../text/format.js';
@@ -40,10 +40,11 @@ export function deliveredMachine(
     identity,
     plan,
     vm: options.vm,
-    disks: diskNames.map((name, n) => ({
-      file: join(finalDirectory, name),
-      format: outputs.disks[n]!.format,
-    })),
+    disks: diskNames.map((name, n) => {
+      const { format, sector_size } = outputs.disks[n]!;
+      const sectorSize = sector_size === undefined ? {} : { sectorSize: sector_size };
+      return { file: join(finalDirectory, name), format, ...sectorSize };
+    }),
   });
 }
 
@@ -61,7 +62,7 @@ export interface Host extends StartHost {
 /**
  * Returns the facts about this host. KVM counts if the boot test ran on it, or if it passes its own probe.
  */
-export async function lookAtHost(
+export async function readHostFacts(
   machine: Machine,
   boot: StageOutputs['boot'],
   place: { bundleDirectory: string; finalDirectory: string },
@@ -69,7 +70,7 @@ export async function lookAtHost(
 ): Promise<Host> {
   const { architecture, firmware } = machine;
   const uefi = firmware === 'uefi' ? ((await findUefi(architecture)) ?? architecture.uefi.images[0]!) : null;
-  const libvirt = await lookAtLibvirt(signal);
+  const libvirt = await readLibvirtFacts(signal);
   const closed = libvirt.user === null ? [] : await stillClosed(libvirt.user, place, signal);
   const { kind, obstacle } = await acceleratorOf(machine, boot, signal);
   return {

@@ -10,7 +10,7 @@ import { allowSearch, closedDirectories, pathTo } from '../tools/acl.js';
  * it knows the name of and has been given, but list nothing. Returns why that failed, or null. Without such a
  * user there is nothing to do.
  */
-export async function letQemuPass(
+export async function grantQemuAccess(
   directories: readonly string[],
   options: { inherit?: boolean; signal?: AbortSignal } = {},
 ): Promise<ErrorRecord | null> {

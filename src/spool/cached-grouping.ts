@@ -10,8 +10,8 @@ const HEADER_SECONDS = 2;
  * Time to check the tables of one file. With many files to check, each gets less, so that they delay the
  * others by seconds, not by hours.
  */
-const MOST_TABLE_SECONDS = 2;
-const LEAST_TABLE_SECONDS = 0.05;
+const MAX_TABLE_SECONDS = 2;
+const MIN_TABLE_SECONDS = 0.05;
 const ALL_TABLES_SECONDS = 10;
 /** What is not checked in this time is left to the next scan, so that drops are claimed in between. */
 const ROUND_SECONDS = 3;
@@ -58,8 +58,8 @@ export function cachedGrouping(incoming: string) {
     const unchecked = [...used].filter(([, { facts }]) => facts.isUnchecked === true);
     if (unchecked.length === 0) return grouping;
     const seconds = Math.min(
-      MOST_TABLE_SECONDS,
-      Math.max(LEAST_TABLE_SECONDS, ALL_TABLES_SECONDS / unchecked.length),
+      MAX_TABLE_SECONDS,
+      Math.max(MIN_TABLE_SECONDS, ALL_TABLES_SECONDS / unchecked.length),
     );
     const end = performance.now() + ROUND_SECONDS * 1000;
     let checked = 0;

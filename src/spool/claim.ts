@@ -409,7 +409,7 @@ function claimError(error: unknown, claim: Claim): unknown {
   if (!isErrorCode(error, 'EACCES', 'EPERM')) return error;
   return new Hyper2kvmError(
     'spool.not-permitted',
-    `the drop ${claim.dropName} may not be moved out of incoming`,
+    `the daemon is not permitted to move the drop ${claim.dropName} out of incoming`,
     {
       advice:
         'The daemon must be allowed to write to the dropped directory: chmod g+w it, or give incoming the default ACL of systemd/hyper2kvm.tmpfiles.conf.',

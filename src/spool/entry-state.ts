@@ -51,7 +51,11 @@ export async function readEntryState(
     if (!stats.isDirectory()) return state;
     // A directory may hold thousands of files.
     const fingerprint = createHash('sha256').update(state.fingerprint);
-    state.entry.children = await new Inside(state, fingerprint, signal).read(join(directory, name), '', 0);
+    state.entry.children = await new DirectoryWalk(state, fingerprint, signal).read(
+      join(directory, name),
+      '',
+      0,
+    );
     state.fingerprint = fingerprint.digest('hex');
     return state;
   } catch (error) {
@@ -73,13 +77,13 @@ export function withoutContent(name: string, type: 'unnamed' | 'unreadable'): En
 }
 
 /** FETCH refuses a drop with a fifth of this. */
-const MOST_ENTRIES = 50_000;
-const DEEPEST = 64;
+const MAX_ENTRIES = 50_000;
+const MAX_DEPTH = 64;
 /** The system handles the calls one by one, but most of the time is spent on the way there and back. */
 const AT_ONCE = 64;
 
 /** Sums up everything below a directory. */
-class Inside {
+class DirectoryWalk {
   readonly #state: EntryState;
   readonly #fingerprint: Hash;
   readonly #signal: AbortSignal;
@@ -92,7 +96,7 @@ class Inside {
   }
 
   async read(directory: string, prefix: string, depth: number): Promise<IncomingEntry[]> {
-    if (depth >= DEEPEST) throw tooLarge(`directories nested more than ${DEEPEST} deep`);
+    if (depth >= MAX_DEPTH) throw tooLarge(`directories nested more than ${MAX_DEPTH} deep`);
     const children: IncomingEntry[] = [];
     const names = await this.#names(directory);
     for (let start = 0; start < names.length; start += AT_ONCE) {
@@ -129,7 +133,7 @@ class Inside {
     for await (const { name } of await opendir(directory)) {
       this.#signal.throwIfAborted();
       this.#entries += 1;
-      if (this.#entries > MOST_ENTRIES) throw tooLarge(`more than ${MOST_ENTRIES} entries`);
+      if (this.#entries > MAX_ENTRIES) throw tooLarge(`more than ${MAX_ENTRIES} entries`);
       names.push(name);
     }
     return names.sort();

@@ -72,7 +72,7 @@ const ROUND_SECONDS = 3;
 /** A name that exceeded its limit would take as long each time, so it is read less often. */
 const SLOW_INTERVAL_SECONDS = 600;
 /** Each costs a kilobyte of memory. Names beyond this are seen when others are gone. */
-const MOST_NAMES = 20_000;
+const MAX_NAMES = 20_000;
 
 interface Known {
   state: EntryState;
@@ -202,7 +202,7 @@ export class Scanner {
       for await (const entry of await opendir(directory)) {
         signal.throwIfAborted();
         if (isHidden(entry.name)) continue;
-        if (names.length === MOST_NAMES) break;
+        if (names.length === MAX_NAMES) break;
         names.push(entry.name);
         if (entry.isDirectory()) directories.add(entry.name);
       }

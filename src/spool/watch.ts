@@ -13,7 +13,7 @@ export interface WatchRequest {
  * With more entries there is no watch: on each change chokidar lists the directory and stats every entry,
  * which with thousands of them takes all of the daemon's I/O.
  */
-const MOST_ENTRIES = 2_000;
+const MAX_ENTRIES = 2_000;
 
 /**
  * Watches incoming by chokidar (inotify), only as a hint that makes the daemon notice a drop at once; the
@@ -31,10 +31,10 @@ export class IncomingWatch {
 
   /** Watches unless there are too many entries, and again once half of them are gone. */
   async follow(entries: number): Promise<void> {
-    if (this.#watcher !== null && entries > MOST_ENTRIES) {
+    if (this.#watcher !== null && entries > MAX_ENTRIES) {
       this.#wasCrowded = true;
       await this.stop();
-    } else if (this.#watcher === null && entries <= (this.#wasCrowded ? MOST_ENTRIES / 2 : MOST_ENTRIES)) {
+    } else if (this.#watcher === null && entries <= (this.#wasCrowded ? MAX_ENTRIES / 2 : MAX_ENTRIES)) {
       this.start();
     }
   }

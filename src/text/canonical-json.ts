@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 
 /**
- * JSON with sorted keys, one text for one value: digests and plan.json hang on it. `indent` in blanks, none
- * by default.
+ * Returns JSON with sorted keys, so that each value has exactly one text: digests and plan.json depend on it.
+ * `indent` is in blanks, none by default.
  */
 export function canonicalJson(value: unknown, indent = 0): string {
   return JSON.stringify(value, sortKeys, indent);

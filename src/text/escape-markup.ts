@@ -9,8 +9,8 @@ const ENTITIES: Record<string, string> = {
 };
 
 /**
- * Returns text or an attribute's value for HTML and XML 1.0, which cannot express most controls; newlines and
- * tabs stay.
+ * Returns text or an attribute's value for HTML and XML 1.0, which cannot express most control characters;
+ * newlines and tabs stay.
  */
 export function markupText(text: string): string {
   return text

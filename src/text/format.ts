@@ -25,7 +25,7 @@ export function formatSeconds(seconds: number): string {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
-/** Bytes per second → MB/s with three significant places. */
+/** Bytes per second → MB/s with three significant digits. */
 export function formatRate(bytesPerSecond: number): string {
   const megabytes = bytesPerSecond / 1e6;
   return megabytes >= 100 ? String(Math.round(megabytes)) : megabytes.toFixed(1);
@@ -41,12 +41,12 @@ export function formatCount(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-/** Quoted for a POSIX shell where it must be. */
+/** Returns a word quoted for a POSIX shell if necessary. */
 export function shellWord(word: string): string {
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
-/** A boot test's verdict for people: `booted`, `booted, with warnings`, `failed`, `inconclusive`. */
+/** Returns a boot test's verdict for people: `booted`, `booted, with warnings`, `failed`, `inconclusive`. */
 export function bootVerdict({
   verdict,
   warnings,

@@ -1,24 +1,24 @@
 import { createTwoFilesPatch, type StructuredPatch, structuredPatch } from 'diff';
 
 /**
- * The work of finding the shortest diff grows with the square of its length, and a guest can make both of its
- * texts: 167 KB of fstab took a minute. Real changes are some lines in each file. What is longer is shown as
- * the old text's part and the new one's, which is as true and not as short. A number and no time limit, so
- * that the same texts give the same diff everywhere.
+ * Limit on the search for the shortest diff. The search takes quadratic time, and a guest can control both
+ * texts: 167 KB of fstab took a minute. Real changes affect a few lines in each file. A longer diff is shown
+ * as the part of the old text and that of the new one, which is correct but not minimal. This is a number and
+ * not a time limit, so that the same texts always give the same diff.
  */
 const LONGEST_SEARCH = 400;
 const CONTEXT = 4;
 
 type Hunk = StructuredPatch['hunks'][number];
 
-/** Hunks of the unified diff between two texts, with `context` lines around each change. */
+/** Returns the hunks of the unified diff between two texts, with `context` lines around each change. */
 export function diffHunks(before: string, after: string, context: number): Hunk[] {
   const options = { context, maxEditLength: LONGEST_SEARCH };
   const found = structuredPatch('before', 'after', before, after, undefined, undefined, options);
   return found?.hunks ?? [replacement(before, after, context)];
 }
 
-/** The same as text, with the two file names in front, as patch(1) reads it. */
+/** Returns the same as text, with the two file names first, as patch(1) reads it. */
 export function unifiedDiff(beforeName: string, afterName: string, before: string, after: string): string {
   const options = { context: CONTEXT, maxEditLength: LONGEST_SEARCH };
   const found = createTwoFilesPatch(beforeName, afterName, before, after, undefined, undefined, options);
@@ -28,7 +28,7 @@ export function unifiedDiff(beforeName: string, afterName: string, before: strin
   return `${head}${lines.join('\n')}\n`;
 }
 
-/** One hunk: what both texts begin and end with is left out, the rest is replaced. */
+/** Returns one hunk without what both texts begin and end with; the rest is replaced. */
 function replacement(before: string, after: string, context: number): Hunk {
   const [old, fresh] = [linesOf(before), linesOf(after)];
   const shorter = Math.min(old.length, fresh.length);
@@ -62,7 +62,7 @@ function replacement(before: string, after: string, context: number): Hunk {
   };
 }
 
-/** With their line ends. */
+/** Splits a text into lines that keep their line ends. */
 function linesOf(text: string): string[] {
   return text.match(/[^\n]*\n|[^\n]+$/g) ?? [];
 }

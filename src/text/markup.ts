@@ -1,8 +1,6 @@
 import { markupText } from './escape-markup.js';
 
-/**
- * Text that is markup already. Only `markup` makes it, so whatever else is put into a template is escaped.
- */
+/** Text that is already markup. Only `markup` creates it, so anything else in a template is escaped. */
 export class Markup {
   readonly text: string;
   constructor(text: string) {
@@ -19,7 +17,7 @@ function render(value: Value): string {
   return value.map((part) => part.text).join('');
 }
 
-/** Template tag for HTML and XML: values are escaped unless they are markup; `null` is nothing. */
+/** Template tag for HTML and XML: values are escaped unless they are markup; `null` gives nothing. */
 export function markup(strings: TemplateStringsArray, ...values: Value[]): Markup {
   return new Markup(strings.reduce((text, part, index) => text + render(values[index - 1] ?? null) + part));
 }

@@ -15,7 +15,7 @@ export interface Column {
 
 const segmenter = new Intl.Segmenter();
 
-/** Returns the beginning of a text that fits, with an ellipsis where something is left out. */
+/** Returns the part of a text that fits, with an ellipsis if something is cut off. */
 export function truncate(text: string, width: number): string {
   if (stringWidth(text) <= width) return text;
   let kept = '';
@@ -28,7 +28,9 @@ export function truncate(text: string, width: number): string {
   return `${kept}…`;
 }
 
-/** Each row as one line, columns separated by one blank (`gap`); nothing follows the last cell. */
+/**
+ * Returns each row as one line, with columns separated by one blank (`gap`); nothing follows the last cell.
+ */
 export function tableLines(
   columns: readonly Column[],
   rows: readonly (readonly string[])[],
@@ -62,8 +64,8 @@ export function tableLines(
 
 /**
  * Returns a text broken at blanks into lines of at most `width`, each after `indent`. A longer word is kept
- * whole: it is a path or a command to copy. For the same reason this is not wrap-ansi, which returns names in
- * Unicode's composed form: not the bytes that the file has.
+ * whole, because it is a path or a command to copy. For the same reason this is not wrap-ansi, which returns
+ * names in Unicode's composed form and so changes the file's bytes.
  */
 export function wrap(text: string, width: number, indent: string): string[] {
   const lines: string[] = [];

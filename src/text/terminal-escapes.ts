@@ -14,7 +14,7 @@ export function withoutEscapes(text: string): string {
   return text.replace(ESCAPES, '');
 }
 
-/** Returns a text without the escape sequence that has begun at its end. */
+/** Returns a text without an incomplete escape sequence at its end. */
 export function withoutUnfinishedEscape(text: string): string {
   return text.replace(UNFINISHED, '');
 }

@@ -1,8 +1,8 @@
 /**
  * The characters that no text from a guest, a drop or a tool may bring into a terminal, a log, a page or a
  * diff: C0 and C1 controls, DEL, bidirectional marks and overrides, invisible characters, line separators,
- * the byte order mark, halves of surrogate pairs. The escapers, one for each place where text goes, all take
- * them from here.
+ * the byte order mark, halves of surrogate pairs. All escapers, of which there is one for each kind of
+ * output, use this set.
  */
 export const UNSAFE =
   /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;

@@ -14,18 +14,18 @@ interface Owned {
 const SEARCH = 0o1;
 
 /**
- * Returns whether `user` may pass through a directory, by its mode and, where it has one, its access control
+ * Returns whether `user` may pass through a directory, by its mode and, if it has one, its access control
  * list as getfacl(1) prints it with numbers. The order is that of acl(5): owner, named user, groups, others.
  * Pure.
  */
 export function maySearch({ uid, gid, mode }: Owned, acl: string, user: User): boolean {
   if (uid === user.uid) return (mode & (SEARCH << 6)) !== 0;
-  // Linux does not look at a list whose mask is empty (acl_permission_check in fs/namei.c).
+  // Linux ignores a list whose mask is empty (acl_permission_check in fs/namei.c).
   const entries = (mode & 0o070) === 0 ? [] : aclEntries(acl);
   const isMasked = entries.some(({ tag, isAllowed }) => tag === 'mask' && !isAllowed);
   const named = entries.find(({ tag, id }) => tag === 'user' && id === user.uid);
   if (named !== undefined) return named.isAllowed && !isMasked;
-  // Without a list the mode has the group's own permissions, with one it has the mask.
+  // Without a list, the mode has the group's own permissions; with one, it has the mask.
   const own = entries.find(({ tag, id }) => tag === 'group' && id === null);
   const groups = [
     { id: gid, isAllowed: own?.isAllowed ?? (mode & (SEARCH << 3)) !== 0 },
@@ -43,7 +43,7 @@ function aclEntries(acl: string): { tag: string; id: number | null; isAllowed: b
   });
 }
 
-/** Returns those of `directories` that exist and that `user` may not pass through, in their order. */
+/** Returns those of `directories` that exist and that `user` may not pass through, in order. */
 export async function closedDirectories(
   user: User,
   directories: readonly string[],
@@ -67,7 +67,7 @@ export function pathTo(path: string): string[] {
 }
 
 /**
- * Lets `user` pass through `directories`, and with `inherit` through those that are made in them. Errors:
+ * Lets `user` pass through `directories`, and with `inherit` through directories created in them. Errors:
  * `tool.*`.
  */
 export async function allowSearch(
@@ -81,7 +81,7 @@ export async function allowSearch(
   await run('setfacl', ['-m', entry, '--', ...directories], signal === undefined ? {} : { signal });
 }
 
-/** Returns what setfacl(1) takes: passing through, and nothing else. */
+/** Returns the entry for setfacl(1), which grants passing through and nothing else. */
 export function aclEntry({ name }: Pick<User, 'name'>, inherit = false): string {
   const entry = `u:${name}:x`;
   return inherit ? `${entry},d:${entry}` : entry;
@@ -97,8 +97,8 @@ async function readAcl(directory: string, signal?: AbortSignal): Promise<string>
 }
 
 function missing(error: unknown): null {
-  // What is below a directory that this user may not pass through is not known, and need not be: that one is
-  // closed.
+  // What is below a directory that this user may not pass through is unknown, and irrelevant: that directory
+  // is closed.
   if (isErrorCode(error, 'ENOENT', 'EACCES')) return null;
   throw error;
 }

@@ -3,14 +3,14 @@ import { execa } from 'execa';
 import { programEnvironment } from './environment.js';
 import { killGroup } from './process-group.js';
 
-/** A Node process of our own in a process group of its own, with an IPC channel (structured clone). */
+/** One of our own Node processes in a separate process group, with an IPC channel (structured clone). */
 export interface NodeChild {
   process: ChildProcess;
-  /** SIGKILL to the whole group: the child and everything it started. */
+  /** Sends SIGKILL to the whole group: the child and everything it started. */
   kill(): void;
-  /** Resolves with a sentence when the child is gone, for whatever reason. Never rejects. */
+  /** Resolves with a sentence when the child has exited, for whatever reason. Never rejects. */
   ended: Promise<string>;
-  /** Last lines of its stderr. */
+  /** Returns the last lines of its stderr. */
   stderr(): string;
 }
 
@@ -19,16 +19,16 @@ const STDERR_KEPT = 8 * 1024;
 export interface NodeChildOptions {
   env: Record<string, string>;
   /**
-   * Largest file (bytes) that the child and what it starts may write. Node ignores SIGXFSZ, so that a write
-   * behind it fails with EFBIG.
+   * Largest file (bytes) that the child and the programs it starts may write. Node ignores SIGXFSZ, so a
+   * write beyond it fails with EFBIG.
    */
   fileBytes: number;
-  /** Starts the child: a sandbox (tools/sandbox.ts). */
+  /** Prefix that starts the child: a sandbox (tools/sandbox.ts). */
   wrapper?: readonly string[];
 }
 
 /**
- * Starts a module of ours in `node`. The child dies with this process, also on kill -9 (PR_SET_PDEATHSIG).
+ * Starts one of our modules in `node`. The child dies with this process, even on kill -9 (PR_SET_PDEATHSIG).
  */
 export function startNodeChild(
   module: string,
@@ -55,12 +55,12 @@ export function startNodeChild(
   process.once('exit', kill);
   const ended = child.then((result) => {
     process.removeListener('exit', kill);
-    // What the child started (qemu, supermin) must not outlive it.
+    // The programs that the child started (qemu, supermin) must not outlive it.
     kill();
     if (result.signal !== undefined) return `killed by ${result.signal}`;
     const code = result.exitCode ?? -1;
     // The sandbox passes a signal on as 128 plus its number.
-    return code > 128 ? `killed by signal ${code - 128}` : `ended with code ${code}`;
+    return code > 128 ? `killed by signal ${code - 128}` : `exited with code ${code}`;
   });
   return { process: child.nodeChildProcess, kill, ended, stderr: () => kept.trim() };
 }

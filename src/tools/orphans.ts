@@ -3,7 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrorCode } from '../errors/errno.js';
 import { isGone, ownOwner } from '../host/owner.js';
 
-/** In the environment of every program started here: whose it is, as `<pid namespace>:<pid>:<start time>`. */
+/**
+ * Marks the environment of every program started here with its owner, `<pid namespace>:<pid>:<start time>`.
+ */
 const OWNER = 'HYPER2KVM_OWNER';
 const GONE_SECONDS = 5;
 
@@ -18,9 +20,9 @@ export interface Orphan {
 }
 
 /**
- * Kills the programs of processes of this pid namespace that are gone. PR_SET_PDEATHSIG ends nearly all of
- * them, but a program between its fork and its prctl(2) outlives a kill -9, and bubblewrap's child then waits
- * for ever for its parent. Returns those that were killed; other users' stay.
+ * Kills programs whose owner, a process of this pid namespace, no longer exists. PR_SET_PDEATHSIG ends nearly
+ * all of them, but a program between its fork and its prctl(2) survives a kill -9, and bubblewrap's child
+ * then waits forever for its parent. Returns those that were killed; programs of other users are left alone.
  */
 export async function endOrphans(): Promise<Orphan[]> {
   const orphans = await findOrphans();
@@ -28,7 +30,7 @@ export async function endOrphans(): Promise<Orphan[]> {
     try {
       process.kill(pid, 'SIGKILL');
     } catch (error) {
-      // It ended by itself, or is another user's.
+      // It has exited meanwhile, or belongs to another user.
       if (!isErrorCode(error, 'ESRCH', 'EPERM')) throw error;
     }
   }
@@ -42,7 +44,7 @@ async function findOrphans(): Promise<Orphan[]> {
   const mark = `${OWNER}=`;
   for (const entry of await readdir('/proc')) {
     if (!/^\d+$/.test(entry) || Number(entry) === process.pid) continue;
-    // A process may end at any time between these reads, and those of other users cannot be read.
+    // A process may exit at any time between these reads, and those of other users cannot be read.
     const environment = await readFile(`/proc/${entry}/environ`, 'latin1').catch(() => '');
     const owner = environment.split('\0').find((text) => text.startsWith(mark));
     if (owner === undefined) continue;

@@ -1,17 +1,17 @@
 import { existsSync, readdirSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { basename, delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
 
-/** What is started confined, or starts in there (libguestfs starts QEMU and qemu-img). */
+/** Programs that are started confined, directly or by libguestfs (QEMU and qemu-img). */
 const CONFINED = /^(?:qemu-img|qemu-system-.+|gzip|xz|zstd)$/;
-/** Variables that name libguestfs' QEMU (guestfs(3)). */
+/** Variables that name libguestfs's QEMU (guestfs(3)). */
 const NAMED = ['LIBGUESTFS_HV', 'LIBGUESTFS_QEMU'];
-/** The kernel follows no more (path_resolution(7)). */
-const MOST_LINKS = 40;
+/** The kernel follows no more links (path_resolution(7)). */
+const MAX_LINKS = 40;
 
 /**
- * Directories of an operator's own builds of the programs that are confined: where this process' search path
- * finds one, where that is a link to, and what an installation has beside its bin/. Only those that are not
- * shown anyway.
+ * Returns the directories of an operator's own builds of the confined programs: where the search path finds
+ * one, where that links to, and what an installation has beside its bin/. Directories that are visible in the
+ * sandbox anyway are omitted.
  */
 export function ownPrograms(isShown: (path: string) => boolean): string[] {
   const directories = (process.env.PATH ?? '').split(delimiter).filter((path) => isAbsolute(path));
@@ -37,15 +37,15 @@ function namesIn(directory: string): string[] {
   try {
     return readdirSync(directory);
   } catch {
-    // A search path may name what does not exist or may not be listed: nothing is looked for there.
+    // A search path may contain directories that do not exist or are not readable; they have no programs.
     return [];
   }
 }
 
-/** A program's path, those that its links go through, and the last of them as it is without any link. */
+/** Returns a program's path, those that its links lead through, and the final one without any links. */
 function steps(program: string): string[] {
   const paths = [program];
-  for (let path = program; paths.length < MOST_LINKS; paths.push(path)) {
+  for (let path = program; paths.length < MAX_LINKS; paths.push(path)) {
     const target = linkOf(path);
     if (target === null) break;
     path = resolve(dirname(path), target);
@@ -57,7 +57,7 @@ function isFile(path: string): boolean {
   try {
     return statSync(path).isFile();
   } catch {
-    // Not there, or in a directory that this user may not enter: it cannot be run.
+    // It does not exist, or is in a directory that this user may not enter: it cannot be run.
     return false;
   }
 }
@@ -66,12 +66,14 @@ function linkOf(path: string): string | null {
   try {
     return readlinkSync(path);
   } catch {
-    // No link, or none that this user may follow.
+    // Not a link, or one that this user may not follow.
     return null;
   }
 }
 
-/** A program's directory and what belongs to it; of one in the root directory only itself. */
+/**
+ * Returns a program's directory and what belongs to it; for a program in the root directory only the program.
+ */
 export function installation(program: string): string[] {
   const bin = dirname(program);
   return bin === '/' ? [program] : [bin, ...besideBin(bin)];
@@ -79,7 +81,10 @@ export function installation(program: string): string[] {
 
 const LIBRARIES = ['lib', 'lib32', 'lib64', 'libx32', 'libexec'];
 
-/** Firmware and libraries of an installation. ~/.local/share has a user's own data: only QEMU's there. */
+/**
+ * Returns an installation's firmware and libraries. ~/.local/share holds a user's own data, so only QEMU's
+ * directory in it is included.
+ */
 function besideBin(bin: string): string[] {
   const prefix = dirname(bin);
   const data = basename(prefix) === '.local' ? ['share/qemu', 'share/qemu-firmware'] : ['share'];

@@ -7,28 +7,30 @@ import { type RunOptions, type RunResult, run } from './run.js';
 import { sandboxPrefix } from './sandbox.js';
 
 /**
- * qemu-img's subcommands. Images are named with their format, or by a `json:` specification whose nodes all
- * have theirs: nothing is probed. File names are handed over as `json:` or with a leading path, never bare: a
- * bare `nbd:x` would be a protocol, `-x` an option.
+ * Options of qemu-img's subcommands. Images are given with their format, or by a `json:` specification in
+ * which every node has its own, so nothing is probed. File names are passed as `json:` or with a leading
+ * path, never bare: a bare `nbd:x` would be a protocol, `-x` an option.
  */
 export interface ToolOptions {
   signal?: AbortSignal;
   timeoutSeconds?: number;
   cwd?: string;
   /**
-   * What qemu-img sees beside the directories of the images that are named: what those are built on.
-   * Absolute.
+   * Absolute paths that qemu-img may read beside the directories of the given images: what those are based
+   * on.
    */
   sees?: readonly string[];
 }
 
 /**
- * Address space of one qemu-img: its own code and buffers are below 1 GiB, the rest is room for tables of
- * large images.
+ * Limit on the address space of qemu-img: its own code and buffers need less than 1 GiB, the rest is for the
+ * tables of large images.
  */
 const MEMORY_LIMIT = 4 * 1024 ** 3;
 
-/** `reads`, `writes`: the files that it opens, and the one that it makes or changes; absolute or in `cwd`. */
+/**
+ * `reads` are the files that it opens, `writes` is the one that it creates or changes; absolute or in `cwd`.
+ */
 async function qemuImg(
   args: readonly string[],
   { sees = [], ...options }: ToolOptions,
@@ -56,8 +58,8 @@ export interface ImageInfo {
 }
 
 /**
- * Header of one image; its backing files are opened too by qemu-img, so only for images whose chain is
- * verified or made by us.
+ * Returns the header of one image. qemu-img also opens its backing files, so use this only for images whose
+ * chain is verified or created by us.
  */
 export async function imageInfo(file: string, format: string, options: ToolOptions = {}): Promise<ImageInfo> {
   const { stdout } = await qemuImg(['info', '--force-share', '--output=json', '-f', format, file], options, {
@@ -76,14 +78,14 @@ export async function imageInfo(file: string, format: string, options: ToolOptio
 export interface CreateRequest {
   file: string;
   format: string;
-  /** Bytes; may be left out with a backing image, whose size then counts. */
+  /** Bytes; may be omitted with a backing image, whose size is then used. */
   size?: number;
   backing?: { file: string; format: string };
   /** `-o` settings of the format. */
   settings?: Record<string, string>;
 }
 
-/** Makes an empty image. With a backing image that one is opened and must work. */
+/** Creates an empty image. A backing image is opened and must be valid. */
 export async function createImage(request: CreateRequest, options: ToolOptions = {}): Promise<void> {
   const { file, format, size, backing, settings } = request;
   await qemuImg(
@@ -100,7 +102,7 @@ export async function createImage(request: CreateRequest, options: ToolOptions =
     options,
     {
       writes: file,
-      // A relative name counts from the new image.
+      // A relative name is relative to the new image.
       reads:
         backing === undefined || backing.file.startsWith('json:')
           ? []
@@ -116,13 +118,13 @@ export interface ConvertRequest {
   targetFormat: string;
   settings?: Record<string, string>;
   compress?: boolean;
-  /** Default true: blocks of zeros are left out. */
+  /** Whether blocks of zeros are left out; default true. */
   sparse?: boolean;
 }
 
 /**
- * Copies an image's content. `onPercent` gets each update (0 to 100). Abort kills it; the half-written target
- * is the caller's to remove.
+ * Copies an image's content. `onPercent` gets each update (0 to 100). An abort kills qemu-img; the caller
+ * removes the incomplete target.
  */
 export async function convertImage(
   request: ConvertRequest,
@@ -150,7 +152,7 @@ export async function convertImage(
   });
 }
 
-/** Reads `(12.34/100%)` updates, which end in `\r` and may be cut anywhere between chunks. */
+/** Parses `(12.34/100%)` updates, which end in `\r` and may be split anywhere between chunks. */
 export function percentParser(onPercent: (percent: number) => void): (chunk: Buffer) => void {
   let rest = '';
   return (chunk) => {
@@ -167,17 +169,20 @@ const checkSchema = z.object({
   corruptions: z.int().optional(),
 });
 export interface CheckResult {
-  /** True where the image has neither errors nor corruptions; leaked clusters only waste space. */
+  /** True if the image has neither errors nor corruptions; leaked clusters only waste space. */
   sound: boolean;
   corruptions: number;
 }
 
 const CHECK_SECONDS = 600;
-/** It reads tables, of a compressed or fragmented image in small pieces: slower than any disk reads data. */
+/**
+ * Used for the time limit: a check reads tables, in small pieces for a compressed or fragmented image, which
+ * is slower than any disk reads data.
+ */
 const CHECK_BYTES_PER_SECOND = 1024 ** 2;
 
 /**
- * Consistency of one image's metadata; the time that it may take grows with the file. Formats without a check
+ * Checks the consistency of one image's metadata; the time limit grows with the file. Formats without a check
  * (raw) reject with `tool.failed`.
  */
 export async function checkImage(
@@ -202,7 +207,16 @@ export async function checkImage(
   };
 }
 
-/** True where both have the same content (beyond the end of the shorter one: zeros). */
+/** Writes the first `blocks` blocks of 4096 bytes of what is in an image to `target`, as plain bytes. */
+export async function copyHead(
+  { file, format, blocks, target }: { file: string; format: string; blocks: number; target: string },
+  options: ToolOptions = {},
+): Promise<void> {
+  const args = ['dd', '-U', '-f', format, '-O', 'raw', 'bs=4096', `count=${blocks}`];
+  await qemuImg([...args, `if=${file}`, `of=${target}`], options, { reads: [file], writes: target });
+}
+
+/** True if both have the same content; what is missing at the end of the shorter one counts as zeros. */
 export async function compareImages(
   left: { file: string; format: string },
   right: { file: string; format: string },
@@ -225,7 +239,7 @@ export async function compareImages(
 
 function settingArguments(settings: Record<string, string> = {}): string[] {
   return Object.entries(settings).flatMap(([key, value]) => {
-    // A comma would start a second setting.
+    // A comma would start another setting.
     if (value.includes(','))
       throw new Hyper2kvmError('internal.unexpected', `a comma in qemu-img’s setting ${key}`);
     return ['-o', `${key}=${value}`];

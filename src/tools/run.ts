@@ -7,31 +7,31 @@ import { killGroup } from './process-group.js';
 
 export interface RunOptions {
   signal?: AbortSignal;
-  /** Seconds; the whole process group is killed after it. Default 600. */
+  /** In seconds; then the whole process group is killed. Default 600. */
   timeoutSeconds?: number;
   cwd?: string;
   env?: Record<string, string>;
   input?: string | Uint8Array | Readable;
   /**
-   * Called with each piece of stdout as it comes (progress, content). Output is then not kept. While a
-   * promise that it returns is pending, nothing more is read; what it throws kills the program and is thrown
-   * by `run`.
+   * Called with each chunk of stdout (progress, content); output is then not kept. While a returned promise
+   * is pending, nothing more is read. If it throws, the program is killed and `run` rejects with that error.
    */
   onStdout?(chunk: Buffer): unknown;
   /**
-   * stdout and stderr go where this process' own go, and are not kept: for programs that speak to the user.
+   * Pass stdout and stderr through to those of this process instead of keeping them, for programs that talk
+   * to the user.
    */
   inherit?: boolean;
-  /** Bytes of stdout that are kept; more is an error. Default 16 MiB. */
+  /** How many bytes of stdout are kept; more is an error. Default 16 MiB. */
   maxOutputBytes?: number;
-  /** Address space (bytes) and file size (bytes) limits, by prlimit. */
+  /** Limits on address space and file size in bytes, set by prlimit. */
   limits?: { memoryBytes?: number; fileBytes?: number };
   /**
-   * Starts the program: a sandbox (tools/sandbox.ts). It must pass the exit code on, and a signal as 128 plus
-   * its number.
+   * Prefix that starts the program: a sandbox (tools/sandbox.ts). It must pass on the exit code, and a signal
+   * as 128 plus its number.
    */
   wrapper?: readonly string[];
-  /** Codes that are not failures. Default [0]. */
+  /** Exit codes that are not failures. Default [0]. */
   okCodes?: readonly number[];
 }
 
@@ -41,7 +41,10 @@ export interface RunResult {
   code: number;
   seconds: number;
 }
-/** See run.ts' implementation below; the signature is what callers rely on. */
+/**
+ * Runs a program to its end, in a process group that dies with this process. Errors: `tool.*`, those of
+ * `onStdout`, the signal's reason, and transient errors of the host.
+ */
 export async function run(
   file: string,
   args: readonly string[],
@@ -80,7 +83,7 @@ export async function run(
     kill();
   }, timeoutSeconds * 1000);
   options.signal?.addEventListener('abort', kill, { once: true });
-  // What this daemon starts dies with it, also on an ordinary exit.
+  // Programs that this daemon starts die with it, even on a normal exit.
   process.once('exit', kill);
   const consumption = options.onStdout === undefined ? null : consume(child.stdout, options.onStdout, kill);
   try {
@@ -106,7 +109,7 @@ export async function run(
         false,
       );
     if (result.exitCode === undefined && result.signal === undefined) {
-      // Out of processes, descriptors or memory for a moment: no fault of the program's.
+      // A momentary lack of processes, descriptors or memory is not the program's fault.
       if (errorRecord(result.cause).retryable) throw result.cause;
       throw toolError(
         file,
@@ -121,7 +124,13 @@ export async function run(
     if (wrapper.length > 0 && code > 128)
       throw toolError(file, 'killed', `${file} was killed by signal ${code - 128}`, stderr, true);
     if (!(options.okCodes ?? [0]).includes(code)) {
-      throw toolError(file, 'failed', `${file} ended with code ${code}: ${lastLines(stderr)}`, stderr, false);
+      throw toolError(
+        file,
+        'failed',
+        `${file} exited with code ${code}: ${lastLines(stderr)}`,
+        stderr,
+        false,
+      );
     }
     return {
       stdout: Buffer.from(result.stdout ?? new Uint8Array()),
@@ -138,8 +147,8 @@ export async function run(
 }
 
 /**
- * Hands pieces on one at a time, in order. Pausing the stream only bounds what is read ahead: Node resumes
- * the streams of a program that has ended.
+ * Passes chunks on one at a time, in order. Pausing the stream only limits what is read ahead, because Node
+ * resumes the streams of a program that has exited.
  */
 function consume(
   stdout: Readable | null,

@@ -5,15 +5,15 @@ import { findProgram } from './find-program.js';
 import { ownPrograms } from './own-programs.js';
 import { run } from './run.js';
 
-/** What a confined program gets to see of the host beside programs and libraries; all paths are absolute. */
+/** What a confined program can see of the host beside programs and libraries; all paths are absolute. */
 export interface Confinement {
   /** Files and directories that it may read. */
   readable?: readonly string[];
-  /** Directories that it may write to. Where one lies inside the other, the inner path counts. */
+  /** Directories that it may write to. If one is inside the other, the inner path takes precedence. */
   writable: readonly string[];
-  /** Devices beside null, zero, full, random and tty; left out where they do not exist. */
+  /** Devices in addition to null, zero, full, random and tty; missing ones are ignored. */
   devices?: readonly string[];
-  /** A /tmp of its own: libguestfs puts its sockets there for root. */
+  /** A private /tmp, where libguestfs puts its sockets if it runs as root. */
   temporary?: boolean;
 }
 
@@ -21,22 +21,23 @@ export interface Confinement {
 export interface SandboxState {
   kind: 'bubblewrap' | 'none';
   /**
-   * What is in bubblewrap's way: it is not installed, or it cannot make namespaces here. Null where it works.
+   * The obstacle to using bubblewrap: it is not installed, or it cannot create namespaces here. Null if it
+   * works.
    */
   obstacle: 'missing' | 'refused' | null;
-  /** Why (not), for people. */
+  /** Why it is used or not, for people. */
   reason: string;
 }
 
 const PROBE_SECONDS = 10;
 
-/** Where it can be had (bubblewrap 0.8 and later), nobody inside makes namespaces of their own. */
+/** If available (bubblewrap 0.8 and later), prevents programs inside from creating namespaces. */
 const NO_NAMESPACES = ['--unshare-user', '--disable-userns'];
 let probed: Promise<SandboxState & { namespaces: readonly string[] }> | undefined;
 
 /**
- * Tries bubblewrap once in the life of this process: it may be missing, or user namespaces may be off (a
- * container, a kernel setting). Never rejects.
+ * Probes bubblewrap once in the life of this process: it may be missing, or user namespaces may be disabled
+ * (a container, a kernel setting). Never rejects.
  */
 export async function probeSandbox(): Promise<SandboxState> {
   const { kind, obstacle, reason } = await probe();
@@ -53,7 +54,7 @@ async function tryBubblewrap(): Promise<Awaited<NonNullable<typeof probed>>> {
     return { kind: 'none', obstacle: 'missing', reason: 'bwrap is not installed', namespaces: [] };
   const reason =
     'no network, nothing of the host but programs and the job’s files, no other processes, no privileges';
-  // Root is no other user inside: files of other users could not be read from a user namespace.
+  // Root stays root inside: from a user namespace, files of other users could not be read.
   if (process.geteuid?.() !== 0) {
     const error = await tryArguments(NO_NAMESPACES);
     if (error === null) return { kind: 'bubblewrap', obstacle: null, reason, namespaces: NO_NAMESPACES };
@@ -89,8 +90,8 @@ function whyNot(error: unknown): string {
 }
 
 /**
- * Returns what to put before a program to start it confined: bubblewrap with its options where that works,
- * and in any case without the service's capability (CAP_LEASE), which no tool needs.
+ * Returns what to put before a program to start it confined: bubblewrap with its options if that works, and
+ * in any case the removal of the service's capability (CAP_LEASE), which no tool needs.
  */
 export async function sandboxPrefix(confinement: Confinement): Promise<string[]> {
   const { kind, namespaces } = await probe();
@@ -99,21 +100,22 @@ export async function sandboxPrefix(confinement: Confinement): Promise<string[]>
   return [...withoutCapabilities(), ...bubblewrap];
 }
 
-/** bubblewrap does not start for a user who has capabilities. Root's are what its arguments leave it. */
+/** bubblewrap refuses to start for a user who has capabilities. For root, its arguments restrict them. */
 function withoutCapabilities(): string[] {
   if (process.geteuid?.() === 0) return [];
   return ['setpriv', '--inh-caps=-all', '--ambient-caps=-all', '--'];
 }
 
-/** Programs with what they load, as distributions place them. */
+/** Directories of programs and their libraries in the various distributions. */
 const PROGRAMS = ['/usr', '/opt', '/nix/store'];
-/** Links into /usr, or directories where that was not merged. */
+/** Links into /usr, or directories if /usr is not merged. */
 const ROOT_NAMES = ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'];
 const LOADER = ['/etc/ld.so.cache', '/etc/ld.so.conf', '/etc/ld.so.conf.d', '/etc/alternatives'];
 
 /**
- * Options of bubblewrap 0.4 and later (bwrap(1)); the order counts, later mounts lie over earlier ones. The
- * root is empty: no /etc but for the loader, no /run with its sockets, no homes, no other job.
+ * Returns the options for bubblewrap 0.4 and later (bwrap(1)). The order matters, because later mounts cover
+ * earlier ones. The root is empty: no /etc except for the loader, no /run with its sockets, no home
+ * directories, no other jobs.
  */
 export function bubblewrapArguments({
   readable = [],
@@ -142,7 +144,7 @@ export function bubblewrapArguments({
       ...readable.map((path) => ({ option: '--ro-bind', path })),
       ...writable.map((path) => ({ option: '--bind', path })),
     ]
-      // A directory before what is in it; the sort is stable.
+      // A directory comes before its contents; the sort is stable.
       .sort((a, b) => a.path.length - b.path.length)
       .flatMap(({ option, path }) => [option, path, path]),
     ...['--remount-ro', '/'],
@@ -164,14 +166,14 @@ function rootName(path: string): string[] {
   try {
     return ['--symlink', readlinkSync(path), path];
   } catch {
-    // No link, or not there at all.
+    // It is not a link, or does not exist.
     return readOnly(path);
   }
 }
 
 /**
- * Root would keep all of its capabilities, with which the mounts could be changed. It still has to read what
- * belongs to other users.
+ * Drops root's capabilities, with which the mounts could be changed, except those for reading files of other
+ * users.
  */
 function privileges(): string[] {
   if (process.geteuid?.() !== 0) return [];

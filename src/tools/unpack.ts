@@ -9,13 +9,13 @@ import { sandboxPrefix } from './sandbox.js';
 export interface UnpackRequest {
   compression: 'gzip' | 'xz' | 'zstd';
   source: string;
-  /** The part of `source` that is the compressed file, bytes; all of it without. */
+  /** The part of `source` that is the compressed file, in bytes; by default all of it. */
   region?: { offset: number; size: number };
-  /** What makes a whole stream of those bytes, before and behind them. */
+  /** Header and trailer that turn these bytes into a complete stream. */
   frame?: StreamFrame;
   /** Must not exist. Zeros become holes. */
   target: string;
-  /** Called before a piece is written; what it throws ends the unpacking and is thrown again. */
+  /** Called before a piece is written; if it throws, unpacking stops with that error. */
   admit(bytes: number, isZero: boolean): void | Promise<void>;
 }
 
@@ -25,7 +25,8 @@ export interface StreamFrame {
 }
 
 /**
- * Makes a gzip stream of what a ZIP archive has in deflate (RFC 1952, 2.3): gzip then checks size and CRC-32.
+ * Turns the deflate data of a ZIP archive into a gzip stream (RFC 1952, 2.3), so that gzip checks size and
+ * CRC-32.
  */
 export function gzipFrame({ crc32, size }: { crc32: number; size: number }): StreamFrame {
   const after = Buffer.alloc(8);
@@ -36,7 +37,7 @@ export function gzipFrame({ crc32, size }: { crc32: number; size: number }): Str
 
 export interface UnpackOptions {
   signal: AbortSignal;
-  /** Bytes of the compressed file that the program has been given so far. */
+  /** Reports how many bytes of the compressed file the program has been given so far. */
   onRead?(bytes: number): void;
 }
 
@@ -49,9 +50,9 @@ const MEMORY_LIMIT = 1024 ** 3;
 const ZEROS = Buffer.alloc(1024 * 1024);
 
 /**
- * Unpacks one stream into a sparse file, piece by piece. The program sees neither the file's name nor the
- * file system: bytes in, bytes out. Errors: `fetch.truncated`, `fetch.corrupt`, what `admit` throws,
- * `tool.*`. A half-written target is the caller's to remove.
+ * Unpacks one stream into a sparse file, piece by piece. The program has access to neither the file's name
+ * nor the filesystem: bytes in, bytes out. Errors: `fetch.truncated`, `fetch.corrupt`, what `admit` throws,
+ * `tool.*`. The caller removes an incomplete target.
  */
 export async function unpackFile(request: UnpackRequest, options: UnpackOptions): Promise<void> {
   const { source, region, frame, target, compression } = request;
@@ -118,7 +119,7 @@ function damaged(stderr: string): Hyper2kvmError {
   const what = stderr.trim().split('\n').at(-1)?.slice(0, 200) ?? '';
   return new Hyper2kvmError(
     isCut ? 'fetch.truncated' : 'fetch.corrupt',
-    isCut ? 'the compressed file ends too early' : `the compressed file cannot be unpacked: ${what}`,
+    isCut ? 'the compressed file is truncated' : `the compressed file cannot be unpacked: ${what}`,
     { advice: 'Copy it again and compare its size and checksum with the original.' },
   );
 }

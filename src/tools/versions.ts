@@ -4,14 +4,16 @@ import { Hyper2kvmError } from '../errors/error.js';
 import type { Versions } from '../model/report.js';
 import { run } from './run.js';
 
-/** Version of this program, from its package.json. */
+/** Returns the version of this program from its package.json. */
 export function hyper2kvmVersion(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
   const { version } = JSON.parse(text) as { version: string };
   return version;
 }
 
-/** Version of a QEMU program, e.g. `7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)`. Rejects as `run` does. */
+/**
+ * Returns the version of a QEMU program, e.g. `7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)`. Rejects like `run`.
+ */
 export async function qemuVersion(program: string, signal?: AbortSignal): Promise<string> {
   const { stdout } = await run(program, ['--version'], {
     timeoutSeconds: 20,
@@ -21,8 +23,8 @@ export async function qemuVersion(program: string, signal?: AbortSignal): Promis
 }
 
 /**
- * Loads libguestfs in a process of its own and prints its version (guestfs-structs: four 64-bit fields, the
- * last a string): neither its memory (20 MB) nor a crash of it may be the daemon's.
+ * Loads libguestfs in a separate process and prints its version (guestfs-structs: four 64-bit fields, the
+ * last a string), so that neither its memory (20 MB) nor a crash affects the daemon.
  */
 const LIBGUESTFS_SCRIPT = `
 const koffi = require(process.argv[1]);
@@ -34,8 +36,8 @@ process.stdout.write([version.major, version.minor, version.release].join('.') +
 `;
 
 /**
- * Version of libguestfs, e.g. `1.48.6`. Rejects with `report.libguestfs-missing` when the library cannot be
- * loaded.
+ * Returns the version of libguestfs, e.g. `1.48.6`. Rejects with `report.libguestfs-missing` if the library
+ * cannot be loaded.
  */
 export async function libguestfsVersion(signal?: AbortSignal): Promise<string> {
   const koffi = createRequire(import.meta.url).resolve('koffi');
@@ -55,8 +57,8 @@ export async function libguestfsVersion(signal?: AbortSignal): Promise<string> {
 }
 
 /**
- * What converted this VM, for the report. A tool that does not answer is `null` there: a finished conversion
- * is not thrown away for it.
+ * Returns the versions of the tools for the report. A tool that does not answer is `null`: a finished
+ * conversion must not fail because of it.
  */
 export async function toolVersions(signal?: AbortSignal): Promise<Versions> {
   const [qemu, libguestfs] = await Promise.allSettled([

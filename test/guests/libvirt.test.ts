@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { libvirtDomain } from '../../src/machine/libvirt-domain.js';
-import { type LibvirtHost, lookAtLibvirt } from '../../src/machine/libvirt-host.js';
+import { type LibvirtHost, readLibvirtFacts } from '../../src/machine/libvirt-host.js';
 import { machineOf } from '../../src/machine/machine.js';
 import type { Report } from '../../src/report/report.js';
 import { closedDirectories, pathTo } from '../../src/tools/acl.js';
@@ -33,7 +33,7 @@ describe.runIf(process.getuid?.() === 0)('Debian’s libvirt', () => {
   let libvirt: LibvirtHost;
   beforeAll(async () => {
     stopLibvirt = await startLibvirt();
-    libvirt = await lookAtLibvirt();
+    libvirt = await readLibvirtFacts();
     directory = await mkdtemp(join(tmpdir(), 'h2k-libvirt-'));
   });
   afterAll(async () => {

@@ -95,7 +95,7 @@ describe('every job ends', () => {
       async () => (await done()) === 2,
       () => spool.log.slice(-4000),
     );
-    expect(spool.log).toContain('job waits for space');
+    expect(spool.log).toContain('job is waiting for space');
     expect(spool.log).not.toContain('disk full');
   });
 

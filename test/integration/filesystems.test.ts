@@ -181,7 +181,9 @@ describe('filesystems', () => {
     writeFileSync(spool.path('incoming', 'big.job.toml'), DATA);
     await spool.drop(spool.path('big.raw'));
     await spool.start();
-    await until('the full disk', 60, async () => spool.log.includes('disk full: the job waits for space'));
+    await until('the full disk', 60, async () =>
+      spool.log.includes('disk full, the job is waiting for space'),
+    );
     await until('the pause', 20, async () => (await spool.status()).paused_reason === 'space');
     expect(await spool.results('failed')).toEqual([]);
     rmSync(filler);

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exists } from '../../files/exists.js';
 import type { User } from '../../host/users.js';
-import { DEFAULT_NETWORK, LIBVIRT_URI, lookAtLibvirt } from '../../machine/libvirt-host.js';
+import { DEFAULT_NETWORK, LIBVIRT_URI, readLibvirtFacts } from '../../machine/libvirt-host.js';
 import { shellWord } from '../../text/format.js';
 import { aclEntry, closedDirectories, pathTo } from '../../tools/acl.js';
 import { run } from '../../tools/run.js';
@@ -10,7 +10,7 @@ import { type Check, type Finding, ok, warn } from './check.js';
 
 /** Checks whether a delivered VM can be started in place: libvirt's QEMU runs as a separate user. */
 export const checkLibvirt: Check = async ({ config, signal }) => {
-  const { isInstalled, user, network, isNetworkActive } = await lookAtLibvirt(signal);
+  const { isInstalled, user, network, isNetworkActive } = await readLibvirtFacts(signal);
   if (!isInstalled || user === null)
     return [ok('libvirt', 'not installed; only needed to start the VMs on this host')];
   const { archive } = config.spool;

@@ -49,11 +49,18 @@ export interface DiskImage {
   virtualSize: number;
   /** VMDK's CID in lower-case hexadecimal; null if the format has none. */
   contentId: string | null;
+  /**
+   * 32 lower-case hexadecimal digits, from which the hypervisor derives the disk's serial number; absent if it
+   * has none.
+   */
+  uuid?: string;
   parent: ParentReference | null;
   /** Other files that hold the data, in disk order; empty for a self-contained image. */
   extents: ExtentReference[];
   /** A sparse VMDK whose grain directory is in its footer: QEMU must open it directly (see vmdk/index.ts). */
   footer?: true;
+  /** Its sectors have 4096 bytes, and QEMU does not read the format with such: it must be copied out. */
+  isCopied?: true;
 }
 
 /**

@@ -41,12 +41,12 @@ export function refusedReference(reference: string, referrer: string, why: strin
  */
 export function archiveName(written: string): string {
   const parts = written.split(/[/\\]/).filter((part) => part !== '' && part !== '.');
-  const isStrange = (part: string) => Buffer.byteLength(part) > 255 || /[\u0000-\u001f\u007f]/.test(part);
+  const isInvalid = (part: string) => Buffer.byteLength(part) > 255 || /[\u0000-\u001f\u007f]/.test(part);
   if (
     /^([A-Za-z]:|[/\\])/.test(written) ||
     parts.length === 0 ||
     parts.includes('..') ||
-    parts.some(isStrange)
+    parts.some(isInvalid)
   )
     throw refusedReference(written, 'the archive', 'is not the name of a file inside it');
   return parts.join('/');

@@ -17,6 +17,8 @@ export interface Descriptor {
   /** Null if parentCID is ffffffff. */
   parentId: string | null;
   parentHint: string | null;
+  /** 32 lower-case hexadecimal digits: VMware's `ddb.uuid`, VirtualBox's `ddb.uuid.image`. */
+  uuid: string | null;
   extents: DescriptorExtent[];
 }
 interface DescriptorExtent {
@@ -47,7 +49,8 @@ export function looksLikeDescriptor(head: Buffer): boolean {
 export function parseDescriptor(bytes: Buffer): Descriptor {
   if (bytes.length > MAX_DESCRIPTOR)
     throw corrupt(`the descriptor has ${bytes.length} bytes, more than 1 MiB`);
-  const text = decodeText(beforeNul(bytes), ENCODING);
+  const own = beforeNul(bytes);
+  const text = decodeText(own, ENCODING);
   const settings = new Map<string, string>();
   const extents: DescriptorExtent[] = [];
   for (const rawLine of text.split(/\r\n|\n|\r/)) {
@@ -81,6 +84,9 @@ export function parseDescriptor(bytes: Buffer): Descriptor {
     contentId: hexadecimal(contentId, 'CID'),
     parentId: parentId === NO_PARENT ? null : parentId,
     parentHint: parentHint === '' ? null : parentHint,
+    uuid: uuidOf(
+      settings.get('ddb.uuid') ?? settings.get('ddb.uuid.image') ?? uuidBehind(bytes.subarray(own.length)),
+    ),
     extents,
   };
 }
@@ -140,6 +146,7 @@ export function descriptorImage(descriptor: Descriptor, embedded: boolean): Disk
     role: 'disk',
     virtualSize: sectors * SECTOR,
     contentId: descriptor.contentId,
+    ...(descriptor.uuid === null ? {} : { uuid: descriptor.uuid }),
     parent:
       descriptor.parentId === null
         ? null
@@ -164,6 +171,19 @@ function extentReference(extent: DescriptorExtent): ExtentReference {
 export function beforeNul(bytes: Buffer): Buffer {
   const end = bytes.indexOf(0);
   return end < 0 ? bytes : bytes.subarray(0, end);
+}
+
+/** A UUID that was written after the text's zero padding; empty if there is none. */
+function uuidBehind(padding: Buffer): string {
+  const lines = padding.toString('latin1').split(/[\0\r\n]+/);
+  const line = lines.find((text) => text.startsWith('ddb.uuid')) ?? '';
+  return /^ddb\.uuid *= *("[^"]*")$/.exec(line)?.[1]?.slice(1, -1) ?? '';
+}
+
+/** `60 00 C2 9a …-… aa` or `xxxxxxxx-xxxx-…`; null if it is not a UUID; nothing depends on it. */
+function uuidOf(value: string): string | null {
+  const digits = value.replace(/[\s-]/g, '').toLowerCase();
+  return /^[0-9a-f]{32}$/.test(digits) ? digits : null;
 }
 
 function unquote(value: string): string {

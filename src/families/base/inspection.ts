@@ -18,11 +18,19 @@ export interface RootCandidate {
   options: string;
 }
 
+export interface Unmountable {
+  device: string;
+  /** Why, for people. */
+  reason: string;
+  /** What the refusal's own code says. */
+  code: string;
+}
+
 export interface Detection {
   /** The family's system that the VM boots, or null if it has none. */
   root: RootCandidate | null;
   /** Filesystems of the family's types that could not be examined. */
-  unmountable: readonly { device: string; reason: string }[];
+  unmountable: readonly Unmountable[];
 }
 
 export interface InspectContext extends GuestDisks {

@@ -1,6 +1,6 @@
+import type { BootFileKind } from '../../guest/command-line-files.js';
 import type { Fixer } from '../base/fixer.js';
 import { fixCommandLines } from './command-line.js';
-import type { BootFileKind } from './command-line-files.js';
 import { commandLineProof } from './command-line-proof.js';
 
 const NAME = 'boot-entries';

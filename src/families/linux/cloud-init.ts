@@ -1,3 +1,4 @@
+import { kernelCommandLines } from '../../guest/command-line-files.js';
 import type { Warning } from '../../model/plan.js';
 import { putFile } from '../base/edit.js';
 import type { Fixer } from '../base/fixer.js';
@@ -10,7 +11,6 @@ import {
   readInstance,
   readSettings,
 } from './cloud-init-state.js';
-import { kernelCommandLines } from './command-line-files.js';
 
 const NAME = 'cloud-init';
 

@@ -1,7 +1,12 @@
+import {
+  type BootFile,
+  type BootFileKind,
+  bootFiles,
+  mapCommandLines,
+} from '../../guest/command-line-files.js';
 import { isUnstableName } from '../../guest/device-names.js';
 import { unproven } from '../../operations/prove-outcomes.js';
 import type { FixedGuest, Proof } from '../base/fixer.js';
-import { type BootFile, type BootFileKind, bootFiles, mapCommandLines } from './command-line-files.js';
 
 const ROOT = /(?<![^\s"'])root=([^\s"']+)/g;
 

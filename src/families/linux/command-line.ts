@@ -1,14 +1,14 @@
 import { Hyper2kvmError } from '../../errors/error.js';
+import { type BootFileKind, bootFiles, mapCommandLines } from '../../guest/command-line-files.js';
 import { isUnstableName } from '../../guest/device-names.js';
 import { machineArchitecture } from '../../machine/architecture.js';
 import type { Identity } from '../../model/identity.js';
 import type { Warning } from '../../model/plan.js';
 import { rewriteFile } from '../base/edit.js';
 import type { FixerResult, Guest } from '../base/fixer.js';
-import { type BootFileKind, bootFiles, mapCommandLines } from './command-line-files.js';
 import { duplicateError } from './fstab.js';
 import { copiesOf, stabilise } from './stable-names.js';
-import { knowsPartuuid, startsWithoutInitramfs } from './without-initramfs.js';
+import { startsWithoutInitramfs, supportsPartuuid } from './without-initramfs.js';
 
 /** Options of the kernel, dracut, initramfs-tools, mkinitcpio and genkernel that name a block device. */
 const DEVICE_OPTION =
@@ -84,7 +84,7 @@ function stableArguments(args: string, guest: Guest, place: Place): string {
             'Give the boot loader of the guest root=UUID=… before the conversion, or drop all disks of the VM together.',
         },
       );
-    const message = `${whole} in ${place.path} is on none of the VM's disks: it stays as it is`;
+    const message = `${whole} in ${place.path} is on none of the VM's disks and was left unchanged`;
     if (!place.warnings.some((warning) => warning.message === message))
       place.warnings.push({ fixer: place.fixer, code: 'boot.unresolved', message });
     return whole;
@@ -92,7 +92,7 @@ function stableArguments(args: string, guest: Guest, place: Place): string {
   const stable = stableOptions(args, guest, unresolved, place.lacksInitramfs);
   const partuuid = /(?<!\S)root=PARTUUID=(\S+)/.exec(stable)?.[1];
   if (stable !== args && place.lacksInitramfs && partuuid !== undefined)
-    if (!knowsPartuuid(place.line, partuuid, guest))
+    if (!supportsPartuuid(place.line, partuuid, guest))
       throw withoutInitramfs(`root=PARTUUID=${partuuid}`, place);
   return stable;
 }

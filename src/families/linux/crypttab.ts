@@ -56,7 +56,7 @@ function fixLine(line: string, guest: Guest, warnings: Warning[]): string {
   warnings.push({
     fixer: NAME,
     code: 'crypttab.unresolved',
-    message: `${device} (${before.trim()}) is on none of the VM's disks: the line stays as it is`,
+    message: `${device} (${before.trim()}) is on none of the VM's disks: the line was left unchanged`,
   });
   return line;
 }

@@ -67,7 +67,7 @@ const startable = (kernels: readonly Kernel[], tree: GuestTree, drivers: readonl
 function legacyKernels({ tree, identity }: Pick<Guest, 'tree' | 'identity'>): string[] {
   const [{ storage }] = DEVICE_SETS;
   return startable(identity.kernels, tree, storage)
-    .filter((kernel) => !knowsVirtio1(kernel, tree))
+    .filter((kernel) => !supportsVirtio1(kernel, tree))
     .map(({ version }) => version);
 }
 
@@ -78,7 +78,7 @@ const FIRST_EL7_BUILD = 327;
  * Returns whether a kernel drives virtio 1.0. virtio_pci does since Linux 4.0, and since 5.12 with a separate
  * module. A backport is recognised by its name or by the device IDs that it lists.
  */
-function knowsVirtio1(kernel: Kernel, tree: GuestTree): boolean {
+function supportsVirtio1(kernel: Kernel, tree: GuestTree): boolean {
   const index = moduleIndex(tree, kernel);
   const names = ['virtio_pci_modern_dev', 'virtio_pci_modern'];
   if (names.some((name) => index.isBuiltin(name) || index.path(name) !== null)) return true;

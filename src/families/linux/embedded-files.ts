@@ -3,7 +3,7 @@ import { mapLines } from '../../text/lines.js';
 import type { Guest } from '../base/fixer.js';
 import { stableOptions } from './command-line.js';
 import { stableCrypttab } from './crypttab.js';
-import { admitVirtio } from './lvm.js';
+import { stableFilters } from './lvm.js';
 import { stableResume } from './resume.js';
 
 /** A configuration file inside an initramfs and its correct content; null if it should not exist. */
@@ -25,9 +25,9 @@ export function staleCopies({ initramfs: image }: Pick<Kernel, 'initramfs'>, gue
 
 function textAfter(path: string, text: string, guest: Guest): string | null {
   // LVM then looks at every device (lvmdevices(8)).
-  if (path.endsWith('/system.devices')) return null;
+  if (path.startsWith('etc/lvm/devices/')) return null;
   // The fixer has warned about the guest's own file already.
-  if (/\/lvm(local)?\.conf$/.test(path)) return admitVirtio(text, path, []);
+  if (/\/lvm(local)?\.conf$/.test(path)) return stableFilters(text, path, guest, []);
   // The fixer has warned about the guest's own file already.
   if (path.endsWith('/crypttab')) return stableCrypttab(text, guest, []);
   if (path.startsWith('etc/cmdline.d/')) return mapLines(text, (line) => stableOptions(line, guest));

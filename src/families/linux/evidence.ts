@@ -1,3 +1,4 @@
+import { type BootFileKind, bootFiles, mapCommandLines } from '../../guest/command-line-files.js';
 import type { GuestTree } from '../../guest/tree.js';
 import { machineArchitecture } from '../../machine/architecture.js';
 import type { Operation } from '../../operations/registry.js';
@@ -5,7 +6,6 @@ import type { WriteFile } from '../../operations/write-file.js';
 import { putFile, putLink, rewriteFile } from '../base/edit.js';
 import type { Evidence } from '../base/family.js';
 import { appendArguments, hasKernelArguments, serialConsoleOptions } from './command-line.js';
-import { type BootFileKind, bootFiles, mapCommandLines } from './command-line-files.js';
 import { REPORT_BEGIN, REPORT_END } from './guest-report.js';
 
 const UNIT = 'hyper2kvm-evidence.service';
@@ -54,8 +54,8 @@ function consoleOperations(tree: GuestTree, consoles: string): WriteFile[] {
     .flatMap(({ path, kind }) =>
       rewriteFile(tree, path, cause, (text) =>
         mapCommandLines(text, kind, (args, line) => {
-          const talking = args.replace(QUIET, '').trimEnd();
-          return hasKernelArguments(kind, line) ? appendArguments(talking, consoles) : talking;
+          const verbose = args.replace(QUIET, '').trimEnd();
+          return hasKernelArguments(kind, line) ? appendArguments(verbose, consoles) : verbose;
         }),
       ),
     );

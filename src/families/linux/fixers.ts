@@ -17,6 +17,7 @@ import { network } from './network.js';
 import { otherHypervisors } from './other-hypervisors.js';
 import { resume } from './resume.js';
 import { serialConsole } from './serial-console.js';
+import { systemdUnits } from './systemd-units.js';
 import { uefiFallback } from './uefi-fallback.js';
 import { vmware } from './vmware.js';
 
@@ -27,6 +28,7 @@ import { vmware } from './vmware.js';
 export const FIXERS: readonly Fixer[] = [
   devices,
   fstab,
+  systemdUnits,
   crypttab,
   resume,
   grub2,

@@ -7,6 +7,7 @@ import { unproven } from '../../operations/prove-outcomes.js';
 import { mapLines } from '../../text/lines.js';
 import { rewriteFile } from '../base/edit.js';
 import type { FixedGuest, Fixer, Guest } from '../base/fixer.js';
+import { stableMountOptions, unstableOption } from './mount-options.js';
 import { copiesOf, stabilise } from './stable-names.js';
 
 const NAME = 'fstab';
@@ -16,13 +17,14 @@ const PATH = '/etc/fstab';
  * The system does not come up without these: a guess or `nofail` would only delay the failure until the boot.
  */
 const SYSTEM_MOUNTPOINTS = new Set(['/', '/boot', '/usr', '/var']);
+export const isSystemMountpoint = (path: string): boolean => SYSTEM_MOUNTPOINTS.has(path);
 /** Drives with removable media keep their names, because nothing stable identifies them. */
 const REMOVABLE_TYPES = /(^|,)(iso9660|udf)(,|$)/;
 
 export const fstab: Fixer = {
   name: NAME,
   description:
-    'Lines of /etc/fstab that name a disk by its place on the old hypervisor (/dev/sdXN, /dev/disk/by-path, by-id) get the UUID of the filesystem or swap area. Columns, comments and order stay; stable, network and virtual filesystems are not touched. A data mount that cannot be identified gets nofail and a warning.',
+    'Lines of /etc/fstab that name a disk by its place on the old hypervisor (/dev/sdXN, /dev/disk/by-path, by-id) get the UUID of the filesystem or swap area; options that name one (device=, journal_path=, logdev=, rtdev=, x-systemd.requires=) get a path by UUID or PARTUUID. Columns, comments and order stay; stable, network and virtual filesystems are not touched. A data mount that cannot be identified gets nofail and a warning.',
   plan(guest) {
     const warnings: Warning[] = [];
     const reason = 'device names of the old hypervisor do not exist on KVM; UUIDs do';
@@ -56,13 +58,43 @@ function check(before: FixedGuest['before'], content: Buffer | null): string {
     if (type === '') throw unproven(PATH, `it has the malformed line ${entry.text}`);
     if (isUnstableName(spec) && !mayBeAbsent(entry) && !REMOVABLE_TYPES.test(type))
       throw unproven(PATH, `${mountpoint} is still mounted from ${spec}`);
+    const option = entry.options.find((other) => unstableOption(other) !== null);
+    if (option !== undefined && !mayBeAbsent(entry) && !REMOVABLE_TYPES.test(type))
+      throw unproven(PATH, `${mountpoint} is still mounted with ${option}`);
   }
   return `/etc/fstab parses: ${entries.length} entries, no unstable device name`;
 }
 
 function fixEntry(entry: FstabLine, guest: Guest, warnings: Warning[]): string {
+  if (REMOVABLE_TYPES.test(entry.type)) return entry.text;
+  return fixSpec(fixOptions(entry, guest, warnings), guest, warnings);
+}
+
+/** Returns the entry with stable names in its options, and with `nofail` if one of them cannot be resolved. */
+function fixOptions(entry: FstabLine, guest: Guest, warnings: Warning[]): FstabLine {
+  const { spec, mountpoint } = entry;
+  const unresolved: string[] = [];
+  const options = stableMountOptions(entry.options, guest, (_, option) => unresolved.push(option));
+  const fixed = withOptions(entry, options);
+  if (unresolved.length === 0) return fixed;
+  const what = `${unresolved.join(', ')} (${spec} ${mountpoint})`;
+  if (isSystemMountpoint(mountpoint)) throw unresolvedError(what, PATH);
+  const message = `${what} is on none of the VM's disks: the line was kept, with nofail`;
+  warnings.push({ fixer: NAME, code: 'fstab.unresolved', message });
+  return mayBeAbsent(fixed) ? fixed : withOptions(fixed, [...fixed.options, 'nofail']);
+}
+
+function withOptions(entry: FstabLine, options: string[]): FstabLine {
+  const [spec, place, type, column] = entry.columns;
+  if (column === undefined || options.join(',') === entry.options.join(',')) return entry;
+  const text = entry.text.slice(0, column.start) + options.join(',') + entry.text.slice(column.end);
+  const end = column.start + options.join(',').length;
+  const columns = [spec, place, type, { start: column.start, end }] as FstabLine['columns'];
+  return { ...entry, text, options, columns };
+}
+
+function fixSpec(entry: FstabLine, guest: Guest, warnings: Warning[]): string {
   const { spec, mountpoint, type } = entry;
-  if (REMOVABLE_TYPES.test(type)) return entry.text;
   if (!isUnstableName(spec)) {
     // INSPECT has already told apart the copies of what the system is on.
     const named = mountpoint.startsWith('/') ? filesystemsNamed(spec, guest.identity) : [];
@@ -78,30 +110,29 @@ function fixEntry(entry: FstabLine, guest: Guest, warnings: Warning[]): string {
   }
   const stable = stabilise(spec, guest, hintOf(entry));
   if (stable !== null) return replaceSpec(entry, stable);
-  const isSystem = SYSTEM_MOUNTPOINTS.has(mountpoint);
+  const isSystem = isSystemMountpoint(mountpoint);
   const copies = copiesOf(spec, guest);
   if (isSystem && copies.length > 0) throw duplicateError(`${spec} (${mountpoint})`, copies);
-  if (isSystem)
-    throw new Hyper2kvmError(
-      'plan.fstab-unresolved',
-      `cannot tell which filesystem ${spec} (${mountpoint}) is`,
-      {
-        advice:
-          'Replace it by UUID= in the guest’s /etc/fstab before the conversion, or drop all disks of the VM together.',
-      },
-    );
+  if (isSystem) throw unresolvedError(`${spec} (${mountpoint})`, PATH);
   const place = type === 'swap' ? 'a swap area' : mountpoint;
   const why =
     copies.length > 0
       ? `has no name that ${copies.join(' and ')} do not share`
       : "is on none of the VM's disks";
-  const message = `${spec} (${place}) ${why}: the line stays, with nofail`;
+  const message = `${spec} (${place}) ${why}: the line was kept, with nofail`;
   warnings.push({ fixer: NAME, code: 'fstab.unresolved', message });
   return withNofail(entry);
 }
 
+/** Returns the error for a device in the file at `path` that the system does not start without. */
+export function unresolvedError(what: string, path: string): Hyper2kvmError {
+  return new Hyper2kvmError('plan.fstab-unresolved', `cannot tell which filesystem ${what} is`, {
+    advice: `Replace it by UUID= in the guest’s ${path} before the conversion, or drop all disks of the VM together.`,
+  });
+}
+
 function duplicate(spec: string, mountpoint: string, devices: readonly string[]): Warning {
-  const message = `${spec} (${mountpoint}) is on ${devices.join(' and ')}: which of them is mounted is as uncertain as it was. Give the copy a UUID of its own`;
+  const message = `${spec} (${mountpoint}) is on ${devices.join(' and ')}: as before, either of them may be mounted. Give the copy another UUID`;
   return { fixer: NAME, code: 'fstab.duplicate-uuid', message };
 }
 
@@ -112,7 +143,7 @@ export function duplicateError(what: string, copies: readonly string[]): Hyper2k
     `${what} has no name that survives the move: ${copies.join(' and ')} are copies of each other`,
     {
       advice:
-        'Drop the VM without the copied disk, or give the copy a UUID of its own in the guest (tune2fs -U random, xfs_admin -U generate, btrfstune -u).',
+        'Drop the VM without the copied disk, or give the copy another UUID in the guest (tune2fs -U random, xfs_admin -U generate, btrfstune -u).',
     },
   );
 }

@@ -16,7 +16,7 @@ export const guestAgent: Fixer = {
     const command = installCommand(guest);
     if (command === null || packages.files.length === 0) {
       const system = `${identity.os_distro}-${identity.os_version}`;
-      const message = `fix.guest_agent_packages has no packages of qemu-guest-agent for ${system} on ${identity.architecture}: it stays without`;
+      const message = `fix.guest_agent_packages has no packages of qemu-guest-agent for ${system} on ${identity.architecture}: the guest gets no agent`;
       return { operations: [], warnings: [{ fixer: NAME, code: 'guest-agent.no-packages', message }] };
     }
     const cause = {

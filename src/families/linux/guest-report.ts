@@ -90,5 +90,5 @@ function wantedMountpoint(entry: FstabLine): string[] {
   const { mountpoint, type, options } = entry;
   if (!mountpoint.startsWith('/') || type === 'swap') return [];
   if (mayBeAbsent(entry) || options.includes('x-systemd.automount')) return [];
-  return [mountpoint === '/' ? mountpoint : mountpoint.replace(/\/+$/, '')];
+  return [mountpoint];
 }

@@ -132,7 +132,7 @@ function planKernel(context: KernelCase, warnings: Warning[]): AppendInitramfs |
     );
     return append(context, image);
   }
-  const message = `${image.path} cannot be read (${image.unreadable}) and the guest has no known tool to make it anew`;
+  const message = `${image.path} cannot be read (${image.unreadable}) and the guest has no known tool to rebuild it`;
   const others = guest.identity.kernels.filter(({ initramfs: other }) => other?.unreadable === null);
   if (others.length > 0) {
     warnings.push(warning('initramfs.unreadable', `${message}: kernel ${kernel.version} may not start`));

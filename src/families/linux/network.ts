@@ -1,4 +1,5 @@
 import { Hyper2kvmError } from '../../errors/error.js';
+import { kernelCommandLines } from '../../guest/command-line-files.js';
 import type { GuestTree } from '../../guest/tree.js';
 import { describedMacs, madeMac } from '../../machine/nics.js';
 import type { Identity } from '../../model/identity.js';
@@ -7,7 +8,6 @@ import { applyTo } from '../../operations/apply-operations.js';
 import type { Operation } from '../../operations/registry.js';
 import type { NetworkExpectation } from '../base/family.js';
 import type { Fixer, Guest } from '../base/fixer.js';
-import { kernelCommandLines } from './command-line-files.js';
 import { chooseDevices } from './devices.js';
 import {
   type Card,
@@ -93,7 +93,7 @@ function networkContext(guest: Guest): NetworkContext & { warnings: Warning[] } 
   const byPattern = namesOfPatterns(patterns, { known, cards, isKernelNamed });
   const { interfaces, guessed } = assign([...known, ...byPattern.interfaces], cards, guest.identity);
   const why = isKernelNamed ? ' (net.ifnames=0: the kernel numbers them in the order of the bus)' : '';
-  const message = `no file of the guest says which card is which: ${guessed.join(', ')} were given to the VM's NICs in order${why}`;
+  const message = `no file of the guest says which card is which: ${guessed.join(', ')} were assigned to the VM's NICs in order${why}`;
   const warnings = guessed.length > 0 ? [{ fixer: NETWORK_FIXER, code: 'network.order', message }] : [];
   return {
     tree,
@@ -173,13 +173,13 @@ function boundCards({ interfaces, cards }: NetworkContext, warnings: Warning[]):
   const [only, ...others] = interfaces;
   if (only !== undefined && others.length === 0) {
     if (only.mac !== null || cards.length <= 1) return [only];
-    const message = `the VM has ${cards.length} network cards, and nothing tells which of them is ${only.name}: it may get another name on KVM, and then it has no address`;
+    const message = `the VM has ${cards.length} network cards, and it is unknown which of them is ${only.name}: it may get another name on KVM, and no address`;
     warnings.push({ fixer: NETWORK_FIXER, code: 'network.unknown-mac', message });
     return [];
   }
   const open = interfaces.filter(({ mac }) => mac === null).map(({ name }) => name);
   if (open.length > 0) {
-    const message = `the MACs of ${open.join(', ')} are known neither from the guest nor from the VM's description: these interfaces may get other names`;
+    const message = `neither the guest nor the VM's description has the MACs of ${open.join(', ')}: these interfaces may get other names`;
     warnings.push({ fixer: NETWORK_FIXER, code: 'network.unknown-mac', message });
   }
   return interfaces.filter(({ mac }) => mac !== null);

@@ -1,7 +1,7 @@
+import { bootFiles, mapCommandLines } from '../../guest/command-line-files.js';
 import { rewriteFile } from '../base/edit.js';
 import type { Fixer } from '../base/fixer.js';
 import { appendArguments, hasKernelArguments, serialConsoleOptions } from './command-line.js';
-import { bootFiles, mapCommandLines } from './command-line-files.js';
 
 const NAME = 'serial-console';
 

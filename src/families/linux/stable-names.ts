@@ -30,6 +30,15 @@ export function stabilise(
   return found === null ? null : stableSpec(found, filesystems, hint.only);
 }
 
+/**
+ * Returns `/dev/disk/by-uuid/…` (or by-partuuid) for what an unstable name meant, or null if it cannot be
+ * resolved. For settings that take only a path, such as btrfs' `device=` and names of units.
+ */
+export function stablePath(spec: string, guest: Guest, hint: NameHint = {}): string | null {
+  const [, tag, value] = /^(UUID|PARTUUID)=(.+)$/.exec(stabilise(spec, guest, hint) ?? '') ?? [];
+  return tag === undefined ? null : `/dev/disk/by-${tag.toLowerCase()}/${value}`;
+}
+
 /** Returns what `spec` names and its copies if no stable name tells them apart; otherwise nothing. */
 export function copiesOf(spec: string, { identity, controllers }: Guest): string[] {
   const { filesystems } = identity;

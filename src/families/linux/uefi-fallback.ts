@@ -1,4 +1,6 @@
 import { Hyper2kvmError } from '../../errors/error.js';
+import { efiDirectories } from '../../guest/esp.js';
+import type { GuestTree } from '../../guest/tree.js';
 import { GUEST_ARCHITECTURES } from '../../machine/architecture.js';
 import type { CopyFile } from '../../operations/copy-file.js';
 import type { Operation } from '../../operations/registry.js';
@@ -31,7 +33,7 @@ function planFallback({ identity, tree }: Guest): Operation[] {
   const suffix = GUEST_ARCHITECTURES[identity.architecture]?.efi ?? null;
   if (suffix === null) return [];
   const fallback = `BOOT${suffix.toUpperCase()}.EFI`;
-  const files = loaderFiles(tree.entries().map(({ path }) => path));
+  const files = loaderFiles(tree);
   const isFallback = ({ vendor, name }: LoaderFile) => isBootDirectory(vendor) && same(name, fallback);
   if (files.some(isFallback)) return [];
   const loader = chooseLoader(files, suffix, identity.os_distro) ?? newestImage(files, identity);
@@ -74,13 +76,12 @@ function copy(from: string, path: string, reason: string): CopyFile {
   return { op: 'copy_file', fixer: NAME, reason, from, path };
 }
 
-/** Parses paths on the ESP. FAT preserves the case of names but ignores it, so `EFI` may be `efi`. */
-function loaderFiles(paths: readonly string[]): LoaderFile[] {
-  return paths.flatMap((path) => {
-    const match = /^(\/(?:boot\/efi|efi|boot)\/EFI)\/([^/]+)\/([^/]+)$/i.exec(path);
-    const [, root, vendor, name] = match ?? [];
-    return root === undefined || vendor === undefined || name === undefined ? [] : [{ root, vendor, name }];
-  });
+function loaderFiles(tree: GuestTree): LoaderFile[] {
+  return efiDirectories(tree).flatMap((root) =>
+    tree
+      .list(root)
+      .flatMap((vendor) => tree.list(`${root}/${vendor}`).map((name) => ({ root, vendor, name }))),
+  );
 }
 
 /**

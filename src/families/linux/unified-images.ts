@@ -10,7 +10,7 @@ export function lostSignatures({ identity }: Guest, operations: readonly Operati
   return identity.unified_images
     .filter(({ path, signed }) => signed && changed.has(path))
     .map(({ path }) => {
-      const message = `${path} is changed and loses its signature: it must be signed again in the guest before Secure Boot is switched on`;
+      const message = `${path} is changed and loses its signature: sign it again in the guest before enabling Secure Boot`;
       return { fixer: 'unified-images', code: 'boot.unified-signature', message };
     });
 }

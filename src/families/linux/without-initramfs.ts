@@ -1,7 +1,12 @@
+import {
+  type BootFile,
+  type BootFileKind,
+  bootFiles,
+  mapCommandLines,
+} from '../../guest/command-line-files.js';
 import { parseSectionPath } from '../../guest/unified-image.js';
 import { shortLines } from '../../text/lines.js';
 import type { Guest } from '../base/fixer.js';
-import { type BootFile, type BootFileKind, bootFiles, mapCommandLines } from './command-line-files.js';
 
 /** The beginning of an entry in a boot loader's file; a kernel and its initramfs are between two of these. */
 const ENTRY: Partial<Record<BootFileKind, RegExp>> = {
@@ -96,7 +101,7 @@ const MBR_PARTUUID = /^[0-9a-f]{8}-[0-9a-f]{2}$/i;
  * False if the kernel that `line` starts is known to be too old for this PARTUUID: Linux knows those of a GPT
  * since 2.6.37, those of an MBR since 3.8.
  */
-export function knowsPartuuid(line: string, partuuid: string, { identity }: Guest): boolean {
+export function supportsPartuuid(line: string, partuuid: string, { identity }: Guest): boolean {
   const kernel = identity.kernels.find(({ image }) =>
     line.split(/\s+/).some((word) => word.split('/').at(-1) === image.split('/').at(-1)),
   );

@@ -38,6 +38,7 @@ export class CompletenessCheck {
       format: image.format,
       virtual_size: image.virtualSize,
       content_id: image.contentId,
+      ...(image.uuid === undefined ? {} : { uuid: image.uuid }),
       bytes: file.bytes,
       footer: image.footer === true,
       extents: image.extents.map(({ type, size, offset }, index) => {

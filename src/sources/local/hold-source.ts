@@ -47,7 +47,7 @@ export interface HoldRequest {
  * How often the leases are checked. The kernel blocks a writer for /proc/sys/fs/lease-break-time (45 s), and
  * this plus the time to stop the tools is far less.
  */
-const LOOK_MILLISECONDS = 500;
+const CHECK_MILLISECONDS = 500;
 const COPY_PREFIX = 'private-source-';
 /** FETCH refuses a drop with more files. */
 const MAX_FILES = 10_000;
@@ -102,7 +102,7 @@ function holdLeases(
   const isHeld = () => handles.every(hasReadLease);
   const timer = setInterval(() => {
     if (!isHeld()) broken.abort(openForWriting('a file of the drop was opened for writing'));
-  }, LOOK_MILLISECONDS);
+  }, CHECK_MILLISECONDS);
   timer.unref();
   return {
     source,

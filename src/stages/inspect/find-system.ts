@@ -1,4 +1,6 @@
 import type { GuestReader } from '../../access/guest-reader.js';
+import type { Storage } from '../../access/storage.js';
+import { TOO_NEW_ADVICE } from '../../access/tolerate.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { Family } from '../../families/base/family.js';
 import type { Detection, GuestDisks, RootCandidate } from '../../families/base/inspection.js';
@@ -24,7 +26,7 @@ export async function findSystem(reader: GuestReader, disks: GuestDisks): Promis
   }
   const { filesystems } = disks.storage;
   const windows = await findWindows(reader, filesystems);
-  throw windows === null ? noSystem(filesystems, unmountable) : windowsUnsupported(windows);
+  throw windows === null ? noSystem(disks.storage, unmountable) : windowsUnsupported(windows);
 }
 
 function windowsUnsupported(device: string): Hyper2kvmError {
@@ -35,7 +37,10 @@ function windowsUnsupported(device: string): Hyper2kvmError {
 }
 
 /** Returns the most likely reason why no system was found. */
-function noSystem(filesystems: readonly Filesystem[], unmountable: Detection['unmountable']): Hyper2kvmError {
+function noSystem(
+  { filesystems, duplicateGroups }: Storage,
+  unmountable: Detection['unmountable'],
+): Hyper2kvmError {
   const isOpen = ({ uuid }: Filesystem) =>
     filesystems.some(({ device }) => device === `/dev/mapper/luks-${uuid}`);
   const luks = filesystems.find((filesystem) => filesystem.type === 'crypto_LUKS' && !isOpen(filesystem));
@@ -49,6 +54,21 @@ function noSystem(filesystems: readonly Filesystem[], unmountable: Detection['un
       },
     );
   }
+  const [group] = duplicateGroups;
+  if (group !== undefined)
+    return new Hyper2kvmError(
+      'inspect.duplicate-vg',
+      `several volume groups of this VM are named ${group}: LVM activates none of them, so what is in them cannot be looked at`,
+      {
+        advice:
+          'Give one of them another name in the guest (vgrename UUID NEWNAME, by the UUIDs that vgs -o +vg_uuid shows), or drop the VM without the disk that does not belong to it.',
+      },
+    );
+  const tooNew = unmountable.find(({ code }) => code === 'guest.filesystem-too-new');
+  if (tooNew !== undefined)
+    return new Hyper2kvmError('guest.filesystem-too-new', `${tooNew.device}: ${tooNew.reason}`, {
+      advice: TOO_NEW_ADVICE,
+    });
   const [broken] = unmountable;
   if (broken !== undefined) {
     return new Hyper2kvmError('inspect.unmountable', `${broken.device} cannot be mounted: ${broken.reason}`, {

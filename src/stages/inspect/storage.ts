@@ -1,4 +1,4 @@
-import type { BlockDevices } from '../../access/block-devices.js';
+import type { BlockDevices, VolumeRecord } from '../../access/block-devices.js';
 import type { Storage } from '../../access/storage.js';
 import { tolerate, type Warnings } from '../../access/tolerate.js';
 import { Hyper2kvmError } from '../../errors/error.js';
@@ -12,6 +12,8 @@ import { checkAllOpened, openContainers } from './unlock.js';
 export interface StorageKeys {
   keys: readonly LuksKey[];
   controllers: readonly (string | null)[];
+  /** The identifiers in the images of each disk. */
+  diskIds?: readonly (readonly string[])[];
 }
 
 const SECTOR_BYTES = 512;
@@ -30,9 +32,11 @@ export async function readStorage(
   const disks = await devices.disks();
   const partitions = await devices.partitions();
   refuseTooMany(partitions);
-  const storage: Storage = { partitions: [], filesystems: [], unlocked: [], arrays: [] };
+  const storage: Storage = { partitions: [], filesystems: [], unlocked: [], arrays: [], duplicateGroups: [] };
 
   for (const [index, disk] of disks.entries()) {
+    const ids = keys.diskIds?.[index] ?? [];
+    const place = { disk: index, ...(ids.length === 0 ? {} : { disk_ids: [...new Set(ids)] }) };
     const members = partitions.filter((name) => partitionOf(name) === disk);
     const table: Identity['partitions'][number] = { disk: index, scheme: 'none', partitions: [] };
     for (const device of members) {
@@ -54,7 +58,7 @@ export async function readStorage(
       storage.filesystems.push({
         ...describe(device, tags),
         size,
-        disk: index,
+        ...place,
         partition: number,
         partuuid,
         partlabel: tags.PART_ENTRY_NAME ?? null,
@@ -66,7 +70,7 @@ export async function readStorage(
     if (members.length === 0) {
       const whole = describe(disk, await devices.probe(disk));
       const size = await devices.size(disk);
-      storage.filesystems.push({ ...whole, size, disk: index, partition: 0 });
+      storage.filesystems.push({ ...whole, size, ...place, partition: 0 });
     }
   }
 
@@ -121,24 +125,40 @@ async function addVolumes(
     }
     // A physical volume may be on an array or in a container, so volumes are listed if there is either.
     if (types.has('LVM2_member') || volumes.length > 0) volumes.push(...(await devices.volumes()));
-    const found = volumes.filter((device) => !known.has(device));
+    const found = [...new Set(volumes)].filter((device) => !known.has(device));
     refuseTooMany([...known, ...found]);
-    const origins = found.length === 0 ? new Map<string, string>() : await snapshotOrigins(devices, warnings);
+    const records =
+      types.has('LVM2_member') || found.length > 0 ? await volumeRecords(devices, warnings) : [];
+    storage.duplicateGroups = duplicateGroups(records);
     for (const device of found) {
       known.add(device);
       const volume = await readVolume(devices, device, warnings);
-      const origin = origins.get(device);
-      if (volume !== null)
-        filesystems.push(origin === undefined ? volume : { ...volume, snapshot_of: origin });
+      const record = records.find((candidate) => candidate.device === device);
+      if (volume !== null) filesystems.push(withRecord(volume, record));
     }
     if (found.length === 0) break;
   }
   checkAllOpened(keys, { filesystems, controllers });
 }
 
-async function snapshotOrigins(devices: BlockDevices, warnings: Warnings): Promise<Map<string, string>> {
-  const message = (reason: string) => `snapshots of logical volumes are unknown: ${reason}`;
-  return (await tolerate(() => devices.snapshotOrigins(), { warnings, message })) ?? new Map();
+async function volumeRecords(devices: BlockDevices, warnings: Warnings): Promise<VolumeRecord[]> {
+  const message = (reason: string) => `LVM's records of its volumes are unknown: ${reason}`;
+  return (await tolerate(() => devices.volumeRecords(), { warnings, message })) ?? [];
+}
+
+function duplicateGroups(records: readonly VolumeRecord[]): string[] {
+  const uuids = new Map<string, Set<string>>();
+  for (const { group, groupUuid } of records)
+    uuids.set(group, (uuids.get(group) ?? new Set()).add(groupUuid));
+  return [...uuids].flatMap(([group, { size }]) => (size > 1 ? [group] : []));
+}
+
+/** Adds to a volume what only LVM knows of it. */
+function withRecord(volume: Filesystem, record: VolumeRecord | undefined): Filesystem {
+  if (record === undefined) return volume;
+  const { groupUuid, uuid, origin } = record;
+  const dm_uuid = `LVM-${`${groupUuid}${uuid}`.replaceAll('-', '')}`;
+  return { ...volume, dm_uuid, ...(origin === null ? {} : { snapshot_of: origin }) };
 }
 
 function refuseTooMany(devices: readonly string[]): void {

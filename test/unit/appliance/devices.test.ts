@@ -59,6 +59,20 @@ describe('a LUKS container', () => {
   });
 });
 
+it('labels are what they are, without blkid’s escapes', async () => {
+  const tags = {
+    LABEL: 'boot\\ disk',
+    PART_ENTRY_NAME: '\\xc3\\xa4\\"\\\\x41',
+    UUID: 'aaaa-bbbb',
+  };
+  const { session } = answeringSession({ blkid: () => tags });
+  expect(await applianceDevices(session).probe('/dev/sda1')).toEqual({
+    LABEL: 'boot disk',
+    PART_ENTRY_NAME: 'ä"\\x41',
+    UUID: 'aaaa-bbbb',
+  });
+});
+
 it('a device on which blkid recognises nothing has no tags', async () => {
   const { session } = answeringSession({
     blkid: () => {
@@ -69,9 +83,11 @@ it('a device on which blkid recognises nothing has no tags', async () => {
 });
 
 it('logical volumes are told from the snapshots of them', async () => {
-  const debug = () => '  vg|before|root\n  vg|lost|\n  vg|root|\n';
+  const debug = () => '  vg|before|V|B|root\n  vg|root|V|R|\n  WARNING: something\n';
   const { session } = answeringSession({ debug });
-  expect(await applianceDevices(session).snapshotOrigins()).toEqual(
-    new Map([['/dev/vg/before', '/dev/vg/root']]),
-  );
+  const group = { group: 'vg', groupUuid: 'V' };
+  expect(await applianceDevices(session).volumeRecords()).toEqual([
+    { device: '/dev/vg/before', ...group, uuid: 'B', origin: '/dev/vg/root' },
+    { device: '/dev/vg/root', ...group, uuid: 'R', origin: null },
+  ]);
 });

@@ -23,7 +23,7 @@ describe('what a dropper may set', () => {
       '[validate]\nmemory_mib = 65536\n',
       /job\.toml:2:1: validate\.memory_mib is not valid: .*at most 4096.*validate\.max_memory_mib/,
     ],
-    ['[validate]\nsmp = 5\n', /at most 4: .*validate\.max_smp/],
+    ['[validate]\nsmp = 5\n', /at most 4; .*validate\.max_smp/],
     ['[validate]\ntimeout_seconds = 7200\n', /at most 1800/],
     ['[convert]\npreallocation = "full"\n', /preallocation is not valid: full writes/],
     ['[convert]\nsparse = false\n', /convert\.sparse cannot be set in a job\.toml, only by an operator/],

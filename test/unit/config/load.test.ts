@@ -132,7 +132,7 @@ describe('a key under its old name', () => {
     expect(loaded.config.archive.source).toBe('delete');
     expect(loaded.origins['archive.source']).toEqual({ source: 'file', where: `${file}:4:1` });
     expect(loaded.renamed).toEqual([{ where: `${file}:4:1`, from: 'source.keep', to: 'archive.source' }]);
-    expect(renamedText(loaded.renamed[0]!)).toContain('source.keep is now called archive.source');
+    expect(renamedText(loaded.renamed[0]!)).toContain('source.keep was renamed to archive.source');
     expect(checkConfig(old, 'x')).toMatchObject({ problems: [], renamed: [{ from: 'source.keep' }] });
   });
 

@@ -95,7 +95,7 @@ describe('Sweeper', () => {
       code: 'queue.unknown-job',
     });
     expect(readdirSync(at('work'))).toEqual([]);
-    expect(lines).toEqual(['drop without a known result was set aside']);
+    expect(lines).toEqual(['drop without a known result was moved to failed/']);
   });
 
   it('leaves alone what is nothing of ours, and says so once', async () => {
@@ -141,7 +141,7 @@ describe('Sweeper', () => {
     await sweeper.sweep();
     const hidden = at('work', `.removing-${JOB}`, 'source', 'disk.vmdk');
     expect(existsSync(hidden)).toBe(true);
-    expect(lines).toEqual(Array(2).fill('leftovers cannot be removed: tried again later'));
+    expect(lines).toEqual(Array(2).fill('leftovers cannot be removed, retrying later'));
     await run('chattr', ['-i', hidden, immutable[1]!]);
     await sweeper.sweep();
     expect(readdirSync(at('work'))).toEqual([]);

@@ -42,6 +42,13 @@ test.each(Object.keys(FORMS))('%s cut anywhere is not whole', async (name) => {
   }
 });
 
+test('a VDI has VirtualBox’s UUID', async () => {
+  const bytes = Buffer.from(images['dynamic.vdi']!);
+  Buffer.from('0e6cd72a00001111222200ff11223344', 'hex').copy(bytes, 392);
+  const { image } = await formatOf('dynamic.vdi').parse(bufferSource(bytes));
+  expect(image.uuid).toBe('2ad76c0e00001111222200ff11223344');
+});
+
 describe('refused with advice', () => {
   const change = async (name: string, edit: (bytes: Buffer) => void) => {
     const bytes = Buffer.from(images[name]!);

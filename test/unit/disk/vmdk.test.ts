@@ -111,6 +111,23 @@ describe('sparse images', () => {
 });
 
 describe('text descriptors', () => {
+  test.each([
+    [{ 'ddb.uuid': '"60 00 C2 9a 11 11 22 22-33 33 44 44 55 55 aa aa"' }, '6000c29a11112222333344445555aaaa'],
+    [{ 'ddb.uuid.image': '"2AD76C0E-0000-1111-2222-00ff11223344"' }, '2ad76c0e00001111222200ff11223344'],
+    [{ 'ddb.uuid': '"60 00"' }, null],
+    [{}, null],
+  ])('the disk’s UUID: %j', (settings, uuid) => {
+    expect(parseDescriptor(descriptor(['RW 10 FLAT "a" 0'], { CID: '1', ...settings })).uuid).toBe(uuid);
+  });
+
+  test('the disk’s UUID behind the padding of the text', () => {
+    const text = descriptor(['RW 10 FLAT "a" 0'], { CID: '1' });
+    const behind = Buffer.from('ddb.uuid = "60 00 C2 9a 11 11 22 22-33 33 44 44 55 55 aa aa"\n');
+    const padded = Buffer.concat([text, Buffer.alloc(500), behind]);
+    expect(parseDescriptor(padded).uuid).toBe('6000c29a11112222333344445555aaaa');
+    expect(parseDescriptor(Buffer.concat([text, Buffer.alloc(1 << 19, '\0\n')])).uuid).toBeNull();
+  });
+
   test('extents in their order, ids, parent', () => {
     const text = descriptor(
       ['RW 4192256 SPARSE "a b-s001.vmdk"', 'RW 2048 FLAT "c-f002.vmdk" 128', 'RDONLY 10 VMFS "d-flat.vmdk"'],
@@ -125,6 +142,7 @@ describe('text descriptors', () => {
       contentId: 'abcd',
       parentId: '1',
       parentHint: '[ds1] web01/web01.vmdk',
+      uuid: null,
       extents: [
         { access: 'RW', sectors: 4_192_256, kind: 'SPARSE', name: 'a b-s001.vmdk', offset: 0 },
         { access: 'RW', sectors: 2048, kind: 'FLAT', name: 'c-f002.vmdk', offset: 128 },

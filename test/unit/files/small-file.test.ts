@@ -5,7 +5,7 @@ import { expect, it } from 'vitest';
 import { readSmallFile } from '../../../src/files/small-file.js';
 import { scratchDirectory } from '../queue/scratch.js';
 
-it('reads a plain file up to its limit, and nothing that is none', async () => {
+it('reads a regular file up to its limit, and nothing else', async () => {
   const directory = scratchDirectory();
   const at = (name: string) => join(directory, name);
   writeFileSync(at('a'), 'abc');
@@ -14,6 +14,6 @@ it('reads a plain file up to its limit, and nothing that is none', async () => {
   expect(String(await readSmallFile(at('a'), 3))).toBe('abc');
   await expect(readSmallFile(at('a'), 2)).rejects.toThrow(/larger than 2 bytes/);
   await expect(readSmallFile(at('link'), 9)).rejects.toMatchObject({ code: 'ELOOP' });
-  await expect(readSmallFile(at('fifo'), 9)).rejects.toThrow(/not a plain file/);
-  await expect(readSmallFile('/dev/zero', 9)).rejects.toThrow(/not a plain file/);
+  await expect(readSmallFile(at('fifo'), 9)).rejects.toThrow(/not a regular file/);
+  await expect(readSmallFile('/dev/zero', 9)).rejects.toThrow(/not a regular file/);
 });

@@ -23,6 +23,9 @@ describe('names of the old hypervisor', () => {
     ['nvme0n1p2', [0, 2]],
     ['nvme0n2p1', [1, 1]],
     ['nvme1n1', [1, 0]],
+    ['disk/azure/root-part1', [0, 1]],
+    ['disk/azure/scsi1/lun0-part1', null],
+    ['disk/cloud/azure_resource-part1', null],
     ['mapper/vg-root', null],
   ])('/dev/%s goes by its letter or number', (spec, place) => {
     expect(at(spec)).toEqual(place);
@@ -55,6 +58,59 @@ describe('names of the old hypervisor', () => {
     expect(at(path('1b:00.0-scsi-0:0:3:0-part1'), [null])).toEqual([0, 1]);
     expect(at('disk/by-id/wwn-0x6000c29a-part3', [null])).toEqual([0, 3]);
     expect(at('disk/by-id/wwn-0x6000c29a-part3')).toBeNull();
+  });
+});
+
+describe('by-id with several disks', () => {
+  const vmware = ['6000c29a11112222333344445555aaaa', '6000c29b11112222333344445555bbbb'];
+  const virtualBox = ['2ad76c0e00001111222200ff11223344', '2ad76c0e00001111222200ff55667788'];
+  const place = (name: string, ids: readonly string[]) => {
+    const filesystems = ['/dev/sda1', '/dev/sdb1'].map((device, disk) =>
+      filesystem(device, 'ext4', device, { disk_ids: ids.slice(disk, disk + 1) }),
+    );
+    return (
+      resolveDevice(`/dev/disk/by-id/${name}`, { filesystems, controllers: [null, null] })?.device ?? null
+    );
+  };
+
+  it.each([
+    'scsi-36000c29b11112222333344445555bbbb-part1',
+    'wwn-0x6000c29b11112222333344445555bbbb-part1',
+    'wwn-0x6000C29b11112222333344445555BBBB-part1',
+    'scsi-SVMware_Virtual_disk_6000c29b11112222333344445555bbbb-part1',
+  ])('%s is the disk with this UUID', (name) => {
+    expect(place(name, vmware)).toBe('/dev/sdb1');
+  });
+
+  it('VirtualBox’s serial number is made of the image’s UUID', () => {
+    expect(place('ata-VBOX_HARDDISK_VB2ad76c0e-88776655-part1', virtualBox)).toBe('/dev/sdb1');
+    expect(place('ata-VBOX_HARDDISK_VB2ad76c0e-44332211-part1', virtualBox)).toBe('/dev/sda1');
+  });
+
+  it.each([
+    ['wwn-0x6000c29c11112222333344445555cccc-part1', vmware],
+    ['scsi-36002248000000000000000000000bbbb-part1', vmware],
+    ['scsi-0QEMU_QEMU_HARDDISK_drive-scsi1-part1', vmware],
+    ['wwn-0x6000c29b11112222333344445555bbbb-part1', []],
+    ['wwn-0x6000c29a11112222333344445555aaaa-part1', [vmware[0] ?? '', vmware[0] ?? '']],
+  ])('%s is told of no disk, or of copies, and is not guessed', (name, ids) => {
+    expect(place(name, ids)).toBeNull();
+  });
+
+  it('device-mapper’s links are known by their own identifiers', () => {
+    const filesystems = [
+      filesystem('/dev/vg/usr', 'ext4', 'usr', { dm_uuid: 'LVM-abc' }),
+      filesystem('/dev/mapper/luks-aaaa-bbbb', 'ext4', 'inside'),
+      filesystem('/dev/mapper/luks-11111111-2222-3333-4444-555555555555', 'ext4', 'inside'),
+    ];
+    const found = (name: string) =>
+      resolveDevice(`/dev/disk/by-id/${name}`, { filesystems, controllers: [null] })?.device;
+    expect(found('dm-uuid-LVM-abc')).toBe('/dev/vg/usr');
+    expect(found('dm-uuid-LVM-abcd')).toBeUndefined();
+    expect(found('dm-name-vg-usr')).toBe('/dev/vg/usr');
+    expect(found('dm-uuid-CRYPT-LUKS2-11111111222233334444555555555555-root')).toBe(
+      '/dev/mapper/luks-11111111-2222-3333-4444-555555555555',
+    );
   });
 });
 
@@ -105,6 +161,8 @@ describe('isUnstableName', () => {
       '/dev/nvme0n1p1',
       '/dev/disk/by-path/x',
       '/dev/disk/by-id/wwn-1',
+      '/dev/disk/azure/root-part1',
+      '/dev/disk/cloud/azure_resource-part1',
     ])
       expect(isUnstableName(spec)).toBe(true);
     for (const spec of [

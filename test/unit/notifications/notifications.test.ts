@@ -216,7 +216,7 @@ describe('messages', () => {
 describe('[notify]', () => {
   it.each([
     [{ webhooks: [{ name: 'a', url: 'ftp://example.org/' }] }, 'http or https'],
-    [{ webhooks: [{ name: 'a', url: 'https://me:pw@example.org/' }] }, 'do not belong in the URL'],
+    [{ webhooks: [{ name: 'a', url: 'https://me:pw@example.org/' }] }, 'must not contain a user or password'],
     [{ commands: [{ name: 'a', command: ['tell'] }] }, 'absolute path'],
     [{ commands: ['a', 'a'].map((name) => ({ name, command: ['/bin/true'] })) }, 'the same name'],
   ])('refuses %j', (notify, why) => {

@@ -69,6 +69,6 @@ it('takes an initramfs that the guest made anew during a rebuild, if all drivers
     const target = memoryWriter({ [path]: writeNewc([file]) });
     return executeOperations(target, [operation], { signal, listings });
   };
-  expect(await proofs('virtio_blk')).toEqual([expect.stringContaining('made anew by the guest')]);
+  expect(await proofs('virtio_blk')).toEqual([expect.stringContaining('rebuilt by the guest')]);
   await expect(proofs('vmw_pvscsi')).rejects.toMatchObject({ code: 'fix.initramfs-changed' });
 });

@@ -164,7 +164,7 @@ describe('assembleBundle', () => {
   test('a changed byte of a disk or of the source is noticed by its digest', async () => {
     await assembleBundle(request);
     await writeFile(join(request.bundleDirectory, 'source', 'web01.vmdk'), 'the dropped dusk');
-    await expect(verify(request.bundleDirectory)).rejects.toThrow(/sha256sum ended with code 1/);
+    await expect(verify(request.bundleDirectory)).rejects.toThrow(/sha256sum exited with code 1/);
   });
 
   test('after a kill at any point of the moves, a second call gives the same bundle', async () => {

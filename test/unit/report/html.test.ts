@@ -74,7 +74,7 @@ describe('what FETCH found beside the disks', () => {
     expect(built.passed_over).toEqual(fetched.passed_over);
     expect(built.warnings).toEqual([warning]);
     const page = reportHtml(built, { screens: [], serialTail: '' });
-    expect(page).toContain('web01-ctk.vmdk</span>: changed block tracking of VMware');
+    expect(page).toContain('web01-ctk.vmdk</span>: VMware’s changed block tracking');
     expect(page).toContain('web01.mf has &lt;lines&gt;');
   });
 });

@@ -4,13 +4,15 @@ import type { Filesystem } from '../../../model/identity.js';
 import type { Root, RootSearch } from './roots.js';
 
 /**
- * Returns the root that the VM boots, or null if there is none. First comes a root whose own fstab mounts
- * itself at `/` (a snapshot's names its origin), then the one on the first disk, then the largest. Throws
- * `inspect.duplicate-uuid` if nothing tells the root from a copy of it.
+ * Returns the root that the VM boots, or null if there is none. First comes the root that the boot loader's
+ * first entry starts, then one whose own fstab mounts itself at `/` (a snapshot's names its origin), then the
+ * one on the first disk, then the largest. Throws `inspect.duplicate-uuid` if nothing tells the root from a
+ * copy of it.
  */
 export function chooseRoot(search: RootSearch, filesystems: readonly Filesystem[]): Root | null {
   const [first] = [...search.roots].sort(
     (a, b) =>
+      (a.booted ?? NOT_BOOTED) - (b.booted ?? NOT_BOOTED) ||
       Number(b.isSelfMounted) - Number(a.isSelfMounted) ||
       isSnapshot(a, filesystems) - isSnapshot(b, filesystems) ||
       diskOf(a, filesystems) - diskOf(b, filesystems) ||
@@ -20,6 +22,9 @@ export function chooseRoot(search: RootSearch, filesystems: readonly Filesystem[
   refuseCopies(first, search, filesystems);
   return first;
 }
+
+/** Sorts behind all roots that an entry names. */
+const NOT_BOOTED = Number.MAX_SAFE_INTEGER;
 
 /** Layers below a volume: a copy of one duplicates everything in it, and LVM may use either. */
 const CONTAINERS = new Set(['LVM2_member', 'crypto_LUKS']);
@@ -61,7 +66,7 @@ export function duplicateUuid(name: string, devices: readonly string[]): Hyper2k
     `${name} is on ${devices.join(' and ')}: cannot tell which of them the VM boots from`,
     {
       advice:
-        'Drop the VM without the copied disk, or give the copy a UUID of its own in the guest (tune2fs -U random, xfs_admin -U generate, btrfstune -u, vgimportclone, cryptsetup luksUUID).',
+        'Drop the VM without the copied disk, or give the copy another UUID in the guest (tune2fs -U random, xfs_admin -U generate, btrfstune -u, vgimportclone, cryptsetup luksUUID).',
     },
   );
 }

@@ -1,3 +1,5 @@
+import { ESP_TYPES, efiDirectories, espMountpoints } from '../../../guest/esp.js';
+import { parseOsRelease } from '../../../guest/os-release.js';
 import { hasProgram, SYSTEMD } from '../../../guest/programs.js';
 import type { GuestTree } from '../../../guest/tree.js';
 import type { Identity } from '../../../model/identity.js';
@@ -30,12 +32,8 @@ type Release = Pick<Identity, 'os_distro' | 'os_version' | 'os_name'>;
 function osRelease(tree: GuestTree): Release {
   const text = tree.text('/etc/os-release')?.text ?? tree.text('/usr/lib/os-release')?.text;
   if (text !== undefined) {
-    const value = (key: string) => text.match(new RegExp(`^${key}=(["']?)(.*)\\1\\s*$`, 'm'))?.[2] ?? '';
-    return {
-      os_distro: value('ID') || 'linux',
-      os_version: value('VERSION_ID'),
-      os_name: value('PRETTY_NAME') || value('NAME'),
-    };
+    const { id, version, name } = parseOsRelease(text);
+    return { os_distro: id || 'linux', os_version: version, os_name: name };
   }
   for (const [path, distro] of OLD_RELEASE_FILES) {
     const line = tree.text(path)?.text.split('\n')[0]?.trim();
@@ -57,10 +55,6 @@ const OLD_RELEASE_FILES = [
   ['/etc/debian_version', 'debian'],
 ] as const;
 
-/** Partition types of an EFI system partition: the GPT type, and the rare MBR one. */
-export const ESP_TYPES: ReadonlySet<string> = new Set(['c12a7328-f81f-11d2-ba4b-00a0c93ec93b', '0xef']);
-export const ESP_MOUNTPOINTS = ['/boot/efi', '/efi', '/boot'] as const;
-
 /** UEFI if an EFI system partition holds a loader; an ESP without one does not make a UEFI guest. */
 function firmware(tree: GuestTree, partitions: Identity['partitions']): Identity['firmware'] {
   const hasEsp = partitions.some((table) =>
@@ -71,19 +65,16 @@ function firmware(tree: GuestTree, partitions: Identity['partitions']): Identity
 
 /** Returns the paths of all EFI programs on the mounted ESP. */
 function espLoaders(tree: GuestTree): string[] {
-  return ESP_MOUNTPOINTS.flatMap((mountpoint) =>
-    tree
-      .list(mountpoint)
-      .filter((name) => name.toLowerCase() === 'efi')
-      .flatMap((efi) => tree.list(`${mountpoint}/${efi}`).map((vendor) => `${mountpoint}/${efi}/${vendor}`))
-      .flatMap((vendor) => tree.list(vendor).map((name) => `${vendor}/${name}`)),
-  ).filter((path) => path.toLowerCase().endsWith('.efi'));
+  return efiDirectories(tree)
+    .flatMap((efi) => tree.list(efi).map((vendor) => `${efi}/${vendor}`))
+    .flatMap((vendor) => tree.list(vendor).map((name) => `${vendor}/${name}`))
+    .filter((path) => path.toLowerCase().endsWith('.efi'));
 }
 
 function bootloader(tree: GuestTree): Identity['bootloader'] {
   const any = (...paths: string[]) => paths.some((path) => tree.exists(path));
   if (any('/boot/grub/grub.cfg', '/boot/grub2/grub.cfg')) return 'grub2';
-  if (ESP_MOUNTPOINTS.some((esp) => any(`${esp}/loader/loader.conf`, `${esp}/loader/entries`))) {
+  if (espMountpoints(tree).some((esp) => any(`${esp}/loader/loader.conf`, `${esp}/loader/entries`))) {
     // If GRUB were there, BLS entries in /boot/loader would be its own; that case was handled above.
     return 'systemd-boot';
   }

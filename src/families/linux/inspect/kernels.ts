@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { GuestReader } from '../../../access/guest-reader.js';
 import { refusal } from '../../../access/tolerate.js';
 import { Hyper2kvmError } from '../../../errors/error.js';
+import { espMountpoints } from '../../../guest/esp.js';
 import {
   DEFAULT_LIMITS,
   describeInitramfs,
@@ -84,7 +85,7 @@ export async function readKernels(
 function tooMany(what: string): Hyper2kvmError {
   return new Hyper2kvmError('inspect.too-many-kernels', `more than ${what} are installed`, {
     advice:
-      'Each initramfs is read and fixed, and no system needs so many: remove old kernels in the guest, and their copies on the ESP.',
+      'Each initramfs is read and fixed, and no system needs that many: remove old kernels in the guest, and their copies on the ESP.',
   });
 }
 
@@ -144,9 +145,7 @@ const IMAGE_NAME = /^(vmlinu[xz]|bzImage|kernel|Image|linux)/;
 export function hasKernelImage(tree: GuestTree): boolean {
   return (
     tree.list('/boot').some((name) => IMAGE_NAME.test(name) && !tree.isDirectory(`/boot/${name}`)) ||
-    ['/boot/efi', '/efi', '/boot'].some((esp) =>
-      tree.list(`${esp}/EFI/Linux`).some((name) => name.endsWith('.efi')),
-    )
+    espMountpoints(tree).some((esp) => tree.list(`${esp}/EFI/Linux`).some((name) => name.endsWith('.efi')))
   );
 }
 
@@ -210,7 +209,7 @@ const MAX_TOKENS = 1000;
 
 /** Returns the directories of Boot Loader Specification type 1: `<boot>/<machine or token>/<version>/`. */
 function entryDirectories(tree: GuestTree, version: string): string[] {
-  return ['/boot/efi', '/efi', '/boot'].flatMap((boot) =>
+  return espMountpoints(tree).flatMap((boot) =>
     tree
       .list(boot)
       .slice(0, MAX_TOKENS)

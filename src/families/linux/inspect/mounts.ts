@@ -1,23 +1,23 @@
 import type { GuestReader } from '../../../access/guest-reader.js';
-import { refusal, tolerate, type Warnings } from '../../../access/tolerate.js';
+import { refusedBy, TOO_NEW_ADVICE, tolerate, type Warnings } from '../../../access/tolerate.js';
 import { Hyper2kvmError } from '../../../errors/error.js';
 import { type DeviceContext, filesystemsNamed, resolveDevice } from '../../../guest/device-names.js';
-import { parseFstab } from '../../../guest/fstab.js';
+import { ESP_MOUNTPOINTS, ESP_TYPES } from '../../../guest/esp.js';
 import type { GuestTree } from '../../../guest/tree.js';
-import type { Mount } from '../../../model/identity.js';
+import type { Filesystem, Mount } from '../../../model/identity.js';
 import type { RootCandidate } from '../../base/inspection.js';
 import { duplicateUuid } from './choose-root.js';
-import { ESP_MOUNTPOINTS, ESP_TYPES } from './identity.js';
+import { mountTable } from './mount-table.js';
 
 /** Mount points with configuration or kernels. Data filesystems are not mounted. */
-const SYSTEM_MOUNTPOINTS = ['/usr', '/boot', '/boot/efi', '/efi', '/var'];
+const SYSTEM_MOUNTPOINTS: readonly string[] = ['/usr', '/var', ...ESP_MOUNTPOINTS];
 const MOUNTABLE = new Set(['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'vfat', 'f2fs', 'jfs', 'reiserfs']);
 
 /**
- * Mounts, read-only and below the root that is mounted already, what the guest's fstab mounts and an ESP that
- * fstab does not mention (it has systemd's GPT auto-discovery, or nothing at all). `tree` has /etc. Returns
- * the mounts in order. Throws `inspect.unmountable` for /usr and /boot; any other that cannot be mounted
- * gives a warning.
+ * Mounts, read-only and below the root that is mounted already, what the guest's fstab and units mount and an
+ * ESP that they do not mention (it has systemd's GPT auto-discovery, or nothing at all). `tree` has /etc.
+ * Returns the mounts in order. Throws `inspect.unmountable` for /usr and /boot; any other that cannot be
+ * mounted gives a warning.
  */
 export async function mountSystem(
   reader: GuestReader,
@@ -38,8 +38,9 @@ export async function mountSystem(
     await tolerate(mounting, { warnings, message });
   };
   for (const mount of fstabMounts(tree, devices, root)) await add(mount);
-  const esp = findEsp(devices);
-  if (esp === null || mounts.some(({ device }) => device === esp)) return mounts;
+  const esps = devices.filesystems.filter(isEsp).map(({ device }) => device);
+  const [esp] = esps;
+  if (esp === undefined || mounts.some(({ device }) => esps.includes(device))) return mounts;
   const mountpoint = await espPlace(reader, mounts);
   if (mountpoint !== null) await add({ device: esp, mountpoint, options: '' });
   return mounts;
@@ -51,19 +52,31 @@ async function needed(mounting: () => Promise<void>, { device, mountpoint }: Mou
   try {
     await mounting();
   } catch (error) {
-    throw new Hyper2kvmError('inspect.unmountable', `${device} (${mountpoint}): ${refusal(error)}`, {
+    const { code, message } = refusedBy(error);
+    if (code === 'guest.filesystem-too-new')
+      throw new Hyper2kvmError(code, `${device} (${mountpoint}): ${message}`, {
+        advice: TOO_NEW_ADVICE,
+        cause: error,
+      });
+    throw new Hyper2kvmError('inspect.unmountable', `${device} (${mountpoint}): ${message}`, {
       advice: `The guest does not start without ${mountpoint}: start it on the old hypervisor, check the filesystem (fsck), shut it down cleanly.`,
       cause: error,
     });
   }
 }
 
-/** Returns the system's other mounts from its fstab, in mount order. Pure. */
+/** Distributions make these directories for the ESP alone. */
+const isItsOwn = (place: string) => place === '/boot/efi' || place === '/efi';
+
+/** Returns the system's other mounts from its fstab and units, in mount order. Pure. */
 function fstabMounts(tree: GuestTree, devices: DeviceContext, root: RootCandidate): Mount[] {
   const mounts = new Map<string, Mount>();
-  for (const { spec, mountpoint, options } of parseFstab(tree.text('/etc/fstab')?.text ?? '')) {
-    if (!SYSTEM_MOUNTPOINTS.includes(mountpoint)) continue;
+  for (const { spec, mountpoint, options } of mountTable(tree)) {
+    if (!mountpoint.startsWith('/') || mountpoint === '/' || mounts.has(mountpoint)) continue;
     const filesystem = resolveDevice(spec, devices);
+    // An ESP may be mounted anywhere; its partition type identifies it.
+    const isWanted = filesystem !== null && isEsp(filesystem);
+    if (!SYSTEM_MOUNTPOINTS.includes(mountpoint) && !isWanted) continue;
     const copies = filesystem === null ? filesystemsNamed(spec, devices) : [];
     if (copies.length > 1 && NEEDED.has(mountpoint))
       throw duplicateUuid(
@@ -78,23 +91,22 @@ function fstabMounts(tree: GuestTree, devices: DeviceContext, root: RootCandidat
   return [...mounts.values()].sort((a, b) => a.mountpoint.length - b.mountpoint.length);
 }
 
-function findEsp(devices: DeviceContext): string | null {
-  const vfat = devices.filesystems.filter(
-    (filesystem) => filesystem.type === 'vfat' && filesystem.disk !== null,
-  );
-  return vfat.find((filesystem) => ESP_TYPES.has(filesystem.parttype ?? ''))?.device ?? null;
-}
+const isEsp = ({ type, disk, parttype }: Filesystem) =>
+  type === 'vfat' && disk !== null && ESP_TYPES.has(parttype ?? '');
+
+/** Usually empty directories, for an ESP that the guest has no mount point for. */
+const EMPTY_PLACES = ['/mnt', '/media', '/run'] as const;
 
 /**
- * Returns the first usual place of an ESP that exists; /boot only if it is empty, because a mount over it
- * would hide the kernels.
+ * Returns the first usual place of an ESP that exists, otherwise an empty directory; /boot only if it is empty,
+ * because a mount over it would hide the kernels.
  */
 async function espPlace(reader: GuestReader, mounts: readonly Mount[]): Promise<string | null> {
-  for (const place of ESP_MOUNTPOINTS) {
+  for (const place of [...ESP_MOUNTPOINTS, ...EMPTY_PLACES]) {
     if (mounts.some(({ mountpoint }) => mountpoint === place)) continue;
     // A link must not be mounted over.
     if ((await reader.lstat(place))?.type !== 'directory') continue;
-    if (place !== '/boot' || (await reader.list(place)).length === 0) return place;
+    if (isItsOwn(place) || (await reader.list(place)).length === 0) return place;
   }
   return null;
 }

@@ -1,16 +1,24 @@
 import type { GuestReader } from '../../../access/guest-reader.js';
-import { refusal } from '../../../access/tolerate.js';
+import { refusal, refusedBy } from '../../../access/tolerate.js';
 import { type DeviceContext, filesystemsNamed, resolveDevice } from '../../../guest/device-names.js';
 import { parseFstab } from '../../../guest/fstab.js';
 import type { Filesystem } from '../../../model/identity.js';
-import type { Detection, RootCandidate } from '../../base/inspection.js';
+import type { Detection, RootCandidate, Unmountable } from '../../base/inspection.js';
+import { type MountEntry, mountOf, UNITS } from './mount-table.js';
 
 export interface Root extends RootCandidate {
+  /** Number of the btrfs subvolume that the options name. */
+  subvolume?: number;
   /**
    * True if its own fstab mounts this filesystem and subvolume at `/`. The fstab of a snapshot names its
    * origin.
    */
   isSelfMounted: boolean;
+  /**
+   * The position, from 0, of the first boot entry that starts it; absent if there is none, or if it is the only
+   * root.
+   */
+  booted?: number;
   /**
    * The name that its fstab mounts at `/`, and all filesystems with that name, if there are several and this
    * root is one of them; null otherwise.
@@ -62,6 +70,11 @@ async function look(
   }
 }
 
+function whyNot(error: unknown): Pick<Unmountable, 'reason' | 'code'> {
+  const { message, code } = refusedBy(error);
+  return { reason: message, code };
+}
+
 /**
  * Returns the mount options of each tree that may be a root: the filesystem itself and, on btrfs, its
  * subvolumes. Empty if it cannot be mounted.
@@ -78,7 +91,7 @@ async function subvolumesOf(
     const live = subvolumes.filter(({ path }) => !SNAPSHOT_PATH.test(path));
     return [{ options: '' }, ...live.map(({ id, path }) => ({ options: `subvol=${path}`, subvolume: id }))];
   } catch (error) {
-    unmountable.push({ device, reason: refusal(error) });
+    unmountable.push({ device, ...whyNot(error) });
     return [];
   } finally {
     await reader.unmountAll();
@@ -101,7 +114,7 @@ async function lookInside(
     return looksLikeRoot(await reader.list('/')) ? await describeRoot(reader, place, context) : null;
   } catch (error) {
     const device = options === '' ? filesystem.device : `${filesystem.device} (${options})`;
-    unmountable.push({ device, reason: refusal(error) });
+    unmountable.push({ device, ...whyNot(error) });
     return null;
   } finally {
     await reader.unmountAll();
@@ -122,60 +135,77 @@ async function describeRoot(
   context: DeviceContext,
 ): Promise<Root> {
   const { filesystem, options } = candidate;
-  const fstab = await readFstab(reader);
+  const lines = parseFstab(await readSmall(reader, '/etc/fstab')).filter(isOfRoot);
+  const table = lines.length > 0 ? lines : mountOf([await readSmall(reader, ROOT_UNIT)]).filter(isOfRoot);
   return {
     device: filesystem.device,
     options,
-    isSelfMounted: mountsItself(fstab, candidate, context),
-    sharesName: sharedName(fstab, filesystem, context),
+    ...(candidate.subvolume === undefined ? {} : { subvolume: candidate.subvolume }),
+    isSelfMounted: mountsItself(table, candidate, context),
+    sharesName: sharedName(table, filesystem, context),
   };
 }
 
 /** A larger one is not in the snapshot either. */
 const MAX_FSTAB_BYTES = 1024 * 1024;
+/** The mount unit of `/`. */
+const ROOT_UNIT = `${UNITS}/-.mount`;
+
+const isOfRoot = ({ mountpoint }: MountEntry) => mountpoint === '/';
 
 /** Empty if it cannot be read: it then decides nothing, and INSPECT warns about it later. */
-async function readFstab(reader: GuestReader): Promise<string> {
+async function readSmall(reader: GuestReader, path: string): Promise<string> {
   try {
-    const stat = await reader.stat('/etc/fstab');
+    const stat = await reader.stat(path);
     if (stat?.type !== 'file' || stat.size > MAX_FSTAB_BYTES) return '';
-    return (await reader.read('/etc/fstab')).toString('utf8');
+    return (await reader.read(path)).toString('utf8');
   } catch (error) {
     refusal(error);
     return '';
   }
 }
 
-/** Returns the name of `/` in a root's fstab if it names copies of the root as well as the root. Pure. */
-function sharedName(fstab: string, { device }: Filesystem, context: DeviceContext): Root['sharesName'] {
-  for (const { spec, mountpoint } of parseFstab(fstab)) {
-    if (mountpoint !== '/') continue;
+/** Returns the name that a root mounts at `/` if it names copies of the root as well as the root. Pure. */
+function sharedName(
+  table: readonly MountEntry[],
+  { device }: Filesystem,
+  context: DeviceContext,
+): Root['sharesName'] {
+  for (const { spec } of table) {
     const devices = filesystemsNamed(spec, context).map((filesystem) => filesystem.device);
     if (devices.length > 1 && devices.includes(device)) return { spec, devices };
   }
   return null;
 }
 
-/**
- * True if an fstab mounts this tree at `/`. A line without `subvol=` means the default subvolume, which is
- * what gets mounted without options. Pure.
- */
+/** True if one of the entries for `/` mounts this filesystem and subvolume. Pure. */
 export function mountsItself(
-  fstab: string,
-  { filesystem, options, subvolume: own }: Candidate,
+  table: readonly Pick<MountEntry, 'spec' | 'options'>[],
+  { filesystem, ...tree }: Candidate,
   context: DeviceContext,
 ): boolean {
-  return parseFstab(fstab).some(({ spec, mountpoint, options: mountOptions }) => {
-    if (mountpoint !== '/') return false;
-    const subvolume = mountOptions
-      .find((option) => option.startsWith('subvol='))
-      ?.replace(/^subvol=\/?/, 'subvol=');
-    if (resolveDevice(spec, context)?.device !== filesystem.device) return false;
-    const number = mountOptions.map((option) => /^subvolid=(\d+)/.exec(option)?.[1]).find(Boolean);
-    return subvolume === undefined && number !== undefined
-      ? Number(number) === own
-      : (subvolume ?? '') === options;
-  });
+  return table.some(
+    ({ spec, options }) =>
+      resolveDevice(spec, context)?.device === filesystem.device && selects(options, tree),
+  );
+}
+
+/** Numbers of the top-level subvolume of btrfs. */
+const TOP = new Set([0, 5]);
+
+/**
+ * True if mount options select this tree of a filesystem. Without `subvol=` they select the default subvolume,
+ * which is what gets mounted without options.
+ */
+export function selects(
+  mountOptions: readonly string[],
+  { options, subvolume }: Pick<Candidate, 'options' | 'subvolume'>,
+): boolean {
+  const path = mountOptions.find((option) => option.startsWith('subvol='))?.replace(/^subvol=\/*|\/+$/g, '');
+  if (path !== undefined) return options === (path === '' ? '' : `subvol=${path}`);
+  const number = mountOptions.map((option) => /^subvolid=(\d+)$/.exec(option)?.[1]).find(Boolean);
+  if (number === undefined || TOP.has(Number(number))) return options === '';
+  return Number(number) === subvolume;
 }
 
 /** A root has /etc and programs; a /boot or /home has not. */

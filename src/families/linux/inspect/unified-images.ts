@@ -149,6 +149,6 @@ export function withoutKernel(images: readonly UnifiedImage[], kernels: readonly
 }
 
 function unread(path: string, why: string) {
-  const message = `the initramfs in ${path} is not changed: ${why}. It starts on KVM if virtio_blk is in it and its root is found by UUID or GPT type: the boot test tells`;
+  const message = `the initramfs in ${path} is not changed: ${why}. It starts on KVM if virtio_blk is in it and its root is found by UUID or GPT type; the boot test shows whether it does`;
   return { fixer: 'inspect', code: 'boot.unified-image', message };
 }

@@ -18,6 +18,7 @@ export function volumeAliases(
 ): Record<string, string> {
   return Object.fromEntries([
     ...superblockNames(arrays),
+    ...arrays.flatMap(linksOf),
     ...configuredArrays(tree, arrays),
     ...containers(tree, context, unlocked),
   ]);
@@ -48,6 +49,18 @@ function superblockNames(arrays: Volumes['arrays']): Names {
   return arrays.flatMap((array) =>
     array.name === '' ? [] : aliasesOf(array.name.replace(/^.*:/, ''), array),
   );
+}
+
+/** udev's by-id links of an array and its partitions. */
+function linksOf({ device, uuid, name, partitions }: Volumes['arrays'][number]): Names {
+  const links = [`md-uuid-${uuid}`, ...(name === '' ? [] : [`md-name-${name}`])];
+  return links.flatMap((link) => [
+    [`/dev/disk/by-id/${link}`, device] as const,
+    ...partitions.map((partition) => {
+      const number = partition.slice(device.length).replace(/^p/, '');
+      return [`/dev/disk/by-id/${link}-part${number}`, partition] as const;
+    }),
+  ]);
 }
 
 /**

@@ -129,6 +129,11 @@ export async function takeSnapshot(
   await collector.capture({ directory: boot, excludes: BOOT_EXCLUDES });
   const efi = await realDirectory(reader, collector, '/efi');
   await collector.capture({ directory: efi, excludes: BOOT_EXCLUDES });
+  for (const { mountpoint } of mounts)
+    if (isEspElsewhere(mountpoint)) {
+      await collector.capture({ directory: mountpoint, excludes: BOOT_EXCLUDES });
+      await collector.names(mountpoint);
+    }
   const lib = collector.tree().lstat('/lib')?.type === 'symlink' ? '/usr/lib' : '/lib';
   await collector.capture({ directory: `${lib}/modules`, excludes: MODULES_EXCLUDES });
   await collector.capture({ directory: '/var/lib/dpkg', excludes: DPKG_EXCLUDES });
@@ -157,6 +162,9 @@ async function captureCloudInit(reader: GuestReader, collector: SnapshotCollecto
   const { type, mode, uid, gid, size } = stat;
   collector.add({ path: cache, type, mode, uid, gid, size });
 }
+
+/** /boot and /efi are taken with all that is mounted below them, /usr and /var have lists of their own. */
+const isEspElsewhere = (mountpoint: string) => !/^\/($|(boot|efi)(\/|$)|(usr|var)$)/.test(mountpoint);
 
 const MAX_FILE_BYTES = 64 * 1024;
 

@@ -133,7 +133,7 @@ export function mergeInterfaces(all: readonly ConfiguredInterface[]): Configured
  */
 export function widened(path: string, driver: string, { cards }: Pick<NetworkContext, 'cards'>): Warning[] {
   if (new Set(cards.map(({ model }) => model)).size < 2) return [];
-  const message = `${path} picks network cards by the driver ${driver}, and on KVM all ${cards.length} cards of the VM have one driver: let it match a MAC in the guest`;
+  const message = `${path} selects network cards by the driver ${driver}, and on KVM all ${cards.length} cards of the VM have the same driver: make it match a MAC in the guest`;
   return [{ fixer: NETWORK_FIXER, code: 'network.pinned', message }];
 }
 

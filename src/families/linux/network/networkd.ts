@@ -133,7 +133,7 @@ function unpinFile(path: string, context: NetworkContext): { operations: Operati
   const replacement = match.length > pins.size ? null : matchInstead(lines, context);
   const reason = 'it matches only a network card of the old hypervisor';
   if (match.length === pins.size && replacement === null) {
-    const message = `${path} matches a network card by ${[...pins].join(', ')}, which no NIC on KVM has, and nothing else tells which it is: edit it in the guest`;
+    const message = `${path} matches a network card by ${[...pins].join(', ')}, which no NIC on KVM has, and nothing else identifies the card: edit it in the guest`;
     return { operations: [], warnings: [{ fixer: NETWORK_FIXER, code: 'network.pinned', message }] };
   }
   let isPlaced = replacement === null;

@@ -111,6 +111,72 @@ describe('fstab', () => {
     expect(warnings.map(({ code }) => code)).toEqual(Array(3).fill('fstab.unresolved'));
   });
 
+  it.each([
+    // btrfs shares its UUID among its devices.
+    [
+      '/dev/sdb1 /data btrfs device=/dev/sdb1,noatime',
+      'UUID=data-uuid /data btrfs device=/dev/disk/by-partuuid/cafe-01,noatime',
+    ],
+    [
+      'UUID=data-uuid /d xfs logdev=/dev/sda3',
+      'UUID=data-uuid /d xfs logdev=/dev/disk/by-partuuid/deadbeef-03',
+    ],
+    ['UUID=x /d ext4 journal_path=/dev/sdb1', 'UUID=x /d ext4 journal_path=/dev/disk/by-partuuid/cafe-01'],
+    [
+      'UUID=x /d ext4 x-systemd.requires=/dev/sdb1,noatime 0 0',
+      'UUID=x /d ext4 x-systemd.requires=/dev/disk/by-uuid/data-uuid,noatime 0 0',
+    ],
+    [
+      'UUID=x /d ext4 x-systemd.after=dev-sdb1.device',
+      'UUID=x /d ext4 x-systemd.after=dev-disk-by\\x2duuid-data\\x2duuid.device',
+    ],
+  ])('gives the devices in options stable names: %s', (before, after) => {
+    const filesystems = disks.map((disk) =>
+      disk.device === '/dev/sdb1' ? { ...disk, partuuid: 'cafe-01', type: before.split(' ')[2] ?? '' } : disk,
+    );
+    expect(fix(`${before}\n`, { filesystems })).toMatchObject({ text: `${after}\n`, warnings: [] });
+  });
+
+  it('leaves device= of a btrfs on whole disks out: nothing but their UUID names them', () => {
+    const whole = ['b', 'c'].map((letter) =>
+      filesystem(`/dev/sd${letter}`, 'btrfs', 'pool', { member: letter }),
+    );
+    const recipe = { filesystems: [...disks, ...whole], controllers: [null, null, null] };
+    const line = (options: string) => `UUID=pool /pool btrfs ${options} 0 0\n`;
+    expect(fix(line('device=/dev/sdb,noatime,device=/dev/sdc'), recipe).text).toBe(line('noatime'));
+    expect(fix(line('device=/dev/sdb,device=/dev/sdc'), recipe).text).toBe(line('defaults'));
+  });
+
+  it('leaves options that name a disk by UUID, a volume, a loop device or a file', () => {
+    const stable = [
+      'UUID=x /a btrfs device=/dev/disk/by-uuid/x,subvol=@',
+      'UUID=x /b xfs logdev=/dev/mapper/vg-log',
+      '/srv/image /c ext4 loop=/dev/loop0',
+      '/swapfile none swap defaults',
+      'overlay /d overlay lowerdir=/a,upperdir=/dev/shm/b,workdir=/dev/shm/c',
+    ].join('\n');
+    expect(fix(stable)).toMatchObject({ operations: [], warnings: [] });
+  });
+
+  it('gives a line nofail whose option names a disk that is not there, and fails for the system', () => {
+    const { text, warnings } = fix('UUID=x /d xfs logdev=/dev/sdq1 0 0\n');
+    expect(text).toBe('UUID=x /d xfs logdev=/dev/sdq1,nofail 0 0\n');
+    expect(warnings).toMatchObject([
+      { code: 'fstab.unresolved', message: expect.stringContaining('logdev=') },
+    ]);
+    expect(() => fix('UUID=x /var xfs logdev=/dev/sdq1 0 0\n')).toThrowError(
+      expect.objectContaining({ code: 'plan.fstab-unresolved' }),
+    );
+  });
+
+  it('takes other spellings of a mount point for what they mean', () => {
+    expect(() => fix('/dev/sdq7 /usr/ ext4 defaults 0 1\n')).toThrowError(
+      expect.objectContaining({ code: 'plan.fstab-unresolved' }),
+    );
+    const { text } = fix('/dev/disk/by-id/scsi-3x-part9\t//\text4\tdefaults\t0\t1\n');
+    expect(text).toBe('UUID=root-uuid\t//\text4\tdefaults\t0\t1\n');
+  });
+
   it('does not trust a name that leads to another type of filesystem', () => {
     // The VM's disks came in another order: /dev/sdb1 is xfs, the line says ext4.
     const { text } = fix('/dev/sdb1 /home ext4 defaults 0 2\n');

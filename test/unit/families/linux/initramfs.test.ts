@@ -268,6 +268,7 @@ describe('copies of configuration inside an initramfs', () => {
     'conf/conf.d/zz-resume-auto': 'RESUME=/dev/sda2\n',
     'etc/cmdline.d/95root-dev.conf': ' root=/dev/sda1 rootfstype=ext4\n',
     'etc/lvm/devices/system.devices': 'IDTYPE=sys_wwid IDNAME=naa.6000c29 DEVNAME=/dev/sda3 PVID=x PART=3\n',
+    'etc/lvm/devices/web.devices': 'IDTYPE=devname IDNAME=/dev/sda3\n',
     'etc/lvm/lvm.conf': 'devices {\n\tglobal_filter = [ "a|^/dev/sd|",\n\t\t"r|.*|" ]\n}\n',
   };
   const replace = [
@@ -275,6 +276,7 @@ describe('copies of configuration inside an initramfs', () => {
     { path: 'conf/conf.d/zz-resume-auto', text: 'RESUME=UUID=swap-uuid\n' },
     { path: 'etc/cmdline.d/95root-dev.conf', text: ' root=UUID=root-uuid rootfstype=ext4\n' },
     { path: 'etc/lvm/devices/system.devices', text: null },
+    { path: 'etc/lvm/devices/web.devices', text: null },
     {
       path: 'etc/lvm/lvm.conf',
       text: 'devices {\n\tglobal_filter = [ "a|^/dev/vd|", "a|^/dev/sd|",\n\t\t"r|.*|" ]\n}\n',

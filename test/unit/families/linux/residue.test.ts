@@ -261,6 +261,11 @@ describe('records of old devices', () => {
     ],
     ['by a single quote', "devices { global_filter=['a|/dev/sda|','r/.*/'] }\n", "'a|/dev/sda|'"],
     ['by a full name', 'devices/filter = [ "a|/dev/disk/by-id/|", "r|.*|" ]\n', '"a|/dev/disk/by-id/|"'],
+    ['by a class', 'filter=["a|^/dev/[sh]d|", "r|.*|"]\n', '"a|^/dev/[sh]d|"'],
+    ['by two names', 'filter=["a|^/dev/(sda|sdb)|", "r|.*|"]\n', '"a|^/dev/(sda|sdb)|"'],
+    ['by other delimiters', 'filter=["a(sda2)", "r[.*]"]\n', '"a(sda2)"'],
+    ['behind others on its line', 'devices { dir="/dev" filter=["a/sda/", "r/.*/"] }\n', '"a/sda/"'],
+    ['of NVMe', 'filter=["a|/dev/nvme0n1p.*|", "r|.*|"]\n', '"a|/dev/nvme0n1p.*|"'],
     ['of Xen', 'filter=["a|/dev/xvd|", "r|.|"]\n', '"a|/dev/xvd|"'],
   ])('in a filter %s get virtio’s too', (_name, conf, first) => {
     const guest = guestOf({ files: { '/etc/lvm/lvmlocal.conf': conf } });
@@ -268,8 +273,34 @@ describe('records of old devices', () => {
     expect(textAfter(operations, '/etc/lvm/lvmlocal.conf')).toBe(
       conf.replace(first, `"a|^/dev/vd|", ${first}`),
     );
-    expect(warnings).toMatchObject([{ message: expect.stringMatching(/^lvmlocal.conf admits only/) }]);
+    expect(warnings).toMatchObject([{ message: expect.stringMatching(/^lvmlocal.conf accepts only/) }]);
     expect(lvm.plan(applyOperations(guest, operations)).operations).toEqual([]);
+  });
+
+  it('in a filter by which volumes differ are carried over one by one', () => {
+    const pv = (device: string) => filesystem(device, 'LVM2_member', device);
+    const filtered = (conf: string) => {
+      const files = { '/etc/lvm/lvm.conf': conf };
+      const guest = guestOf({ files, filesystems: [pv('/dev/sda2'), pv('/dev/sdb')] });
+      const { operations, warnings } = lvm.plan(guest);
+      expect(warnings).toMatchObject([{ code: 'lvm.filter' }]);
+      expect(lvm.plan(applyOperations(guest, operations)).operations).toEqual([]);
+      return textAfter(operations, '/etc/lvm/lvm.conf');
+    };
+    expect(filtered('filter = [ "a|^/dev/sda|", "a|drbd|", "r|.*|" ]\n')).toBe(
+      'filter = [ "a|^/dev/vda2$|", "a|^/dev/sda|", "a|drbd|", "r|.*|" ]\n',
+    );
+    expect(filtered('filter = [ "r|^/dev/sdb$|" ]\n')).toBe(
+      'filter = [ "r|^/dev/vdb$|", "r|^/dev/sdb$|" ]\n',
+    );
+  });
+
+  it('in a list of another name are removed too', () => {
+    const files = {
+      '/etc/lvm/lvm.conf': 'devices {\n\tuse_devicesfile = 1\n\tdevicesfile = "web.devices"\n}\n',
+      '/etc/lvm/devices/web.devices': 'IDTYPE=devname IDNAME=/dev/sda2\n',
+    };
+    expect(pathsOf(lvm.plan(guestOf({ files })).operations)).toEqual(['/etc/lvm/devices/web.devices']);
   });
 
   it('in a filter that admits virtio’s, or that is not whole, stay', () => {
@@ -278,6 +309,12 @@ describe('records of old devices', () => {
       'filter = [ "r|/dev/sdb|" ]\n',
       'filter = [ "a|/dev/sd|", "r|.*|"\n}\n',
       'filter = "a|/dev/sda|"\n',
+      'filter = [ "a|/dev/[sv]d|", "r|.*|" ]\n',
+      'filter = [ "a|.*|" ]\n',
+      'filter = [ "a|/dev/mapper/|", "r|.*|" ]\n',
+      'filter = [ "a|((s*)*)*d|", "r|.*|" ]\n',
+      'devices { # filter = [ "a|/dev/sd|", "r|.*|" ]\n',
+      'thin_filter = [ "a|/dev/sd|", "r|.*|" ]\n',
     ])
       expect(lvm.plan(guestOf({ files: { '/etc/lvm/lvm.conf': conf } })).operations).toEqual([]);
   });

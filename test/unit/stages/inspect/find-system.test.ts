@@ -1,16 +1,21 @@
 import { expect, it } from 'vitest';
+import { Hyper2kvmError } from '../../../../src/errors/error.js';
 import type { Filesystem } from '../../../../src/model/identity.js';
 import { findSystem } from '../../../../src/stages/inspect/find-system.js';
-import { type MemoryFiles, memoryGuest } from '../../access/memory-guest.js';
+import { type MemoryDisks, type MemoryFiles, memoryGuest } from '../../access/memory-guest.js';
 import { filesystem } from '../../families/guests.js';
 
 const LINUX = { '/etc/fstab': '', '/usr/': null };
 const luks = filesystem('/dev/sda3', 'crypto_LUKS', 'luks-uuid');
 
 /** What is found on these filesystems; those without files cannot be mounted. */
-function find(filesystems: Filesystem[], files: Record<string, MemoryFiles>) {
-  const storage = { partitions: [], filesystems, unlocked: [], arrays: [] };
-  const { reader } = memoryGuest({ filesystems: files });
+function find(
+  filesystems: Filesystem[],
+  files: Record<string, MemoryFiles>,
+  { duplicateGroups = [], refuse }: { duplicateGroups?: string[]; refuse?: MemoryDisks['refuse'] } = {},
+) {
+  const storage = { partitions: [], filesystems, unlocked: [], arrays: [], duplicateGroups };
+  const { reader } = memoryGuest({ filesystems: files, ...(refuse ? { refuse } : {}) });
   return findSystem(reader, { storage, controllers: [null] });
 }
 
@@ -47,5 +52,31 @@ it('names the container and the way to give its key', async () => {
   await expect(find([luks], {})).rejects.toMatchObject({
     message: expect.stringContaining('/dev/sda3'),
     advice: expect.stringContaining('guest.luks'),
+  });
+});
+
+it('names volume groups of one name, in which LVM shows nothing', async () => {
+  const pv = filesystem('/dev/sda2', 'LVM2_member', 'pv');
+  await expect(find([pv], {}, { duplicateGroups: ['vg0'] })).rejects.toMatchObject({
+    code: 'inspect.duplicate-vg',
+    message: expect.stringContaining('vg0'),
+    advice: expect.stringContaining('vgrename'),
+  });
+  const found = await find(
+    [pv, filesystem('/dev/sda1', 'ext4', 'r')],
+    { '/dev/sda1': LINUX },
+    { duplicateGroups: ['vg0'] },
+  );
+  expect(found.root.device).toBe('/dev/sda1');
+});
+
+it('does not call a filesystem damaged that is newer than the appliance’s kernel', async () => {
+  const refuse = (call: string) => {
+    if (call === 'mount') throw new Hyper2kvmError('guest.filesystem-too-new', 'unknown features');
+  };
+  await expect(find([filesystem('/dev/sda1', 'xfs', 'x')], {}, { refuse })).rejects.toMatchObject({
+    code: 'guest.filesystem-too-new',
+    message: expect.stringContaining('/dev/sda1'),
+    advice: expect.stringContaining('newer kernel'),
   });
 });

@@ -113,7 +113,7 @@ async function inspect(guest: Guest): Promise<{ code: string; turn: number; kern
   } as unknown as StageContext;
   const disk = { ...{ index: 0, image: 'flat-disk0.qcow2', format: 'qcow2', virtual_size: MIB }, layers: [] };
   const input = {
-    fetch: { hardware: { firmware: null } },
+    fetch: { hardware: { firmware: null }, disks: [] },
     flatten: { disks: [{ ...disk, allocated: null, used_bytes: 0, controller: null }] },
   } as unknown as Parameters<typeof inspectStage.run>[1];
   const cpu = () => {

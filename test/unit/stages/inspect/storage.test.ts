@@ -15,6 +15,8 @@ const TAGS: Record<string, Record<string, string>> = {
   '/dev/vg/root': { TYPE: 'ext4', UUID: 'root-uuid' },
 };
 
+const group = { group: 'vg', groupUuid: 'VG-1' };
+
 /** A partitioned array over a whole disk, LVM on its second partition, and a volume whose disk is missing. */
 const devices: BlockDevices = {
   ...memoryGuest({}).reader.devices,
@@ -23,7 +25,10 @@ const devices: BlockDevices = {
   arrays: async () => ['/dev/md127'],
   array: async () => ({ uuid: 'a:b:c:d', name: 'host:root' }),
   volumes: async () => ['/dev/vg/before', '/dev/vg/root', '/dev/vg/lost'],
-  snapshotOrigins: async () => new Map([['/dev/vg/before', '/dev/vg/root']]),
+  volumeRecords: async () => [
+    { ...group, device: '/dev/vg/before', uuid: 'LV-1', origin: '/dev/vg/root' },
+    { ...group, device: '/dev/vg/root', uuid: 'LV-2', origin: null },
+  ],
   probe: async (device) => TAGS[device] ?? {},
   size: async (device) => {
     if (device === '/dev/vg/lost') throw refused(device, 'ENXIO');
@@ -53,6 +58,24 @@ it('lists the partitions of an array, and warns of a volume that cannot be read'
   const tree = treeOf({ '/etc/mdadm.conf': 'ARRAY /dev/md0 UUID=a:b:c:d\n' });
   const physical = { filesystems, controllers: [null] };
   const context = { ...physical, aliases: volumeAliases(tree, physical, storage) };
-  for (const name of ['/dev/md0p1', '/dev/md/root1', 'PARTUUID=aa-01'])
+  const byId = ['md-uuid-a:b:c:d-part1', 'md-name-host:root-part1'].map((name) => `/dev/disk/by-id/${name}`);
+  for (const name of ['/dev/md0p1', '/dev/md/root1', 'PARTUUID=aa-01', ...byId])
     expect(resolveDevice(name, context)?.uuid).toBe('boot-uuid');
+  expect(resolveDevice('/dev/disk/by-id/dm-uuid-LVM-VG1LV2', context)?.device).toBe('/dev/vg/root');
+  expect(resolveDevice('/dev/disk/by-id/dm-name-vg-root', context)?.device).toBe('/dev/vg/root');
+  expect(resolveDevice('/dev/disk/by-id/lvm-pv-uuid-pv', context)?.device).toBe('/dev/md127p2');
+});
+
+it('notes the identifiers of disks, and volume groups of one name', async () => {
+  const other = { device: '/dev/vg/root', group: 'vg', groupUuid: 'VG-2', uuid: 'LV-3', origin: null };
+  const twice = {
+    ...devices,
+    volumes: async () => ['/dev/vg/root', '/dev/vg/root'],
+    volumeRecords: async () => [...(await devices.volumeRecords()), other],
+  };
+  const keys = { keys: [], controllers: [null], diskIds: [['one', 'one', 'two']] };
+  const storage = await readStorage(twice, keys, []);
+  expect(storage.duplicateGroups).toEqual(['vg']);
+  expect(storage.filesystems[0]).toMatchObject({ device: '/dev/sda', disk_ids: ['one', 'two'] });
+  expect(storage.filesystems.filter(({ device }) => device === '/dev/vg/root')).toHaveLength(1);
 });

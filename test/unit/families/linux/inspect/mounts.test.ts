@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Warnings } from '../../../../../src/access/tolerate.js';
+import { Hyper2kvmError } from '../../../../../src/errors/error.js';
 import { mountSystem } from '../../../../../src/families/linux/inspect/mounts.js';
 import { type MemoryFiles, memoryGuest } from '../../../access/memory-guest.js';
 import { filesystem, treeOf } from '../../guests.js';
@@ -21,6 +22,7 @@ async function guestWith(
   fstab: string,
   files: MemoryFiles,
   others: Record<string, MemoryFiles> = { '/dev/sda3': { '/efi/': null } },
+  units: Record<string, string> = {},
 ) {
   const all = { '/etc/fstab': fstab, ...files };
   const { reader, calls } = memoryGuest({
@@ -28,12 +30,12 @@ async function guestWith(
   });
   await reader.mount({ ...root, mountpoint: '/' }, 'ro');
   calls.length = 0;
-  return { reader, calls, tree: treeOf({ '/etc/fstab': fstab }) };
+  return { reader, calls, tree: treeOf({ '/etc/fstab': fstab, ...units }) };
 }
 
 /** What is mounted in a guest with this fstab and these files. */
-async function mounted(fstab: string, files: MemoryFiles) {
-  const { reader, calls, tree } = await guestWith(fstab, files);
+async function mounted(fstab: string, files: MemoryFiles, units: Record<string, string> = {}) {
+  const { reader, calls, tree } = await guestWith(fstab, files, undefined, units);
   const mounts = await mountSystem(reader, tree, devices, root, []);
   expect(calls.filter((call) => call.startsWith('mount '))).toEqual(
     mounts.map(({ device, mountpoint }) => `mount ${mountpoint} ${device} ro`),
@@ -53,6 +55,12 @@ describe('an ESP that fstab does not mount', () => {
 
   it('is not mounted where only a /boot with kernels could take it', async () => {
     expect(await mounted(ROOT_LINE, { '/boot/vmlinuz-6.1.0': null })).toEqual([]);
+  });
+
+  it('goes over an empty directory where it has no place of its own', async () => {
+    const files = { '/boot/vmlinuz-6.1.0': null, '/mnt/': null };
+    expect(await mounted(ROOT_LINE, files)).toEqual(['/dev/sda1 /mnt']);
+    expect(await mounted(ROOT_LINE, { ...files, '/mnt/data': null })).toEqual([]);
   });
 
   it('goes to an empty /boot, as systemd mounts it there', async () => {
@@ -86,6 +94,17 @@ describe('a filesystem that cannot be mounted', () => {
     expect(warnings).toMatchObject([{ message: expect.stringContaining('/boot/efi (/dev/sda1)') }]);
   });
 
+  it('is not called damaged where it is only newer than the appliance’s kernel', async () => {
+    const { reader, tree } = await guestWith(fstab, { '/boot/': null }, {});
+    const mount: typeof reader.mount = async () => {
+      throw new Hyper2kvmError('guest.filesystem-too-new', 'unknown features');
+    };
+    await expect(mountSystem({ ...reader, mount }, tree, devices, root, [])).rejects.toMatchObject({
+      code: 'guest.filesystem-too-new',
+      message: expect.stringContaining('/dev/sda3 (/boot)'),
+    });
+  });
+
   it('fails the VM where it has the kernels, by the name of the mount point', async () => {
     const { reader, tree } = await guestWith(fstab, { '/boot/': null }, {});
     await expect(mountSystem(reader, tree, devices, root, [])).rejects.toMatchObject({
@@ -98,4 +117,52 @@ describe('a filesystem that cannot be mounted', () => {
 it('mounts in the order of the paths, whatever order fstab has', async () => {
   const fstab = `UUID=AAAA-0001 /boot/efi vfat umask=0077 0 1\nUUID=boot-uuid /boot ext4 defaults 0 2\n${ROOT_LINE}`;
   expect(await mounted(fstab, { '/boot/': null })).toEqual(['/dev/sda3 /boot', '/dev/sda1 /boot/efi']);
+});
+
+describe('an ESP that fstab mounts', () => {
+  it.each(['/boot/EFI', '/boot/esp', '/boot/efi/', '/esp', '/system/loader'])(
+    'at %s is known by its partition’s type',
+    async (place) => {
+      const files = { [`${place}/`.replace('//', '/')]: null, '/mnt/': null };
+      const line = `UUID=AAAA-0001 ${place} vfat defaults 0 1\n`;
+      expect(await mounted(ROOT_LINE + line, files)).toEqual([`/dev/sda1 ${place.replace(/\/$/, '')}`]);
+    },
+  );
+
+  it('is taken before another one that nothing mounts', async () => {
+    const second = filesystem('/dev/sdb1', 'vfat', 'BBBB-0002', { parttype: ESP });
+    const { reader, tree } = await guestWith(
+      `${ROOT_LINE}UUID=BBBB-0002 /boot/efi vfat defaults 0 1\n`,
+      { '/boot/efi/': null, '/mnt/': null },
+      { '/dev/sdb1': {} },
+    );
+    const two = { ...devices, filesystems: [...devices.filesystems, second] };
+    const mounts = await mountSystem(reader, tree, two, root, []);
+    expect(mounts).toEqual([{ device: '/dev/sdb1', mountpoint: '/boot/efi', options: '' }]);
+  });
+});
+
+it.each(['/boot/', '//boot', '/boot//', '/./boot'])('takes %s for /boot', async (place) => {
+  const line = `UUID=boot-uuid ${place} ext4 defaults 0 2\n`;
+  expect((await mounted(ROOT_LINE + line, { '/boot/': null }))[0]).toBe('/dev/sda3 /boot');
+});
+
+describe('a system mount in a unit', () => {
+  const unit = (what: string) => `[Mount]\nWhat=${what}\nWhere=/boot/\nType=ext4\n`;
+  const UNIT = '/etc/systemd/system/boot.mount';
+
+  it('is mounted as one in fstab', async () => {
+    const found = await mounted('', { '/boot/': null }, { [UNIT]: unit('/dev/sda3') });
+    expect(found[0]).toBe('/dev/sda3 /boot');
+  });
+
+  it('goes by its drop-ins, and before fstab', async () => {
+    const units = {
+      [UNIT]: unit('/dev/sdq9'),
+      [`${UNIT}.d/10-what.conf`]: '[Mount]\nWhat=/dev/disk/by-uuid/boot-uuid\n',
+    };
+    const fstab = 'UUID=AAAA-0001 /boot vfat defaults 0 2\n';
+    const found = await mounted(fstab, { '/boot/': null }, units);
+    expect(found[0]).toBe('/dev/sda3 /boot');
+  });
 });

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Hyper2kvmError } from '../../../../../src/errors/error.js';
 import { chooseRoot } from '../../../../../src/families/linux/inspect/choose-root.js';
 import { findRoots, mountsItself, type Root } from '../../../../../src/families/linux/inspect/roots.js';
+import { parseFstab } from '../../../../../src/guest/fstab.js';
 import { memoryGuest, refused } from '../../../access/memory-guest.js';
 import { filesystem } from '../../guests.js';
 
@@ -20,24 +21,26 @@ describe('mountsItself', () => {
     '# /\n/dev/sda1\t/\tbtrfs\tdefaults,subvol=@\t0\t0\n/dev/sda1\t/home\tbtrfs\tsubvol=@home\t0\t0\n';
 
   it('tells the subvolume that fstab mounts at / from a snapshot of it', () => {
-    expect(mountsItself(fstab, at('subvol=@'), context)).toBe(true);
-    expect(mountsItself(fstab, at('subvol=@apt-snapshot-2026-01-01'), context)).toBe(false);
+    expect(mountsItself(parseFstab(fstab), at('subvol=@'), context)).toBe(true);
+    expect(mountsItself(parseFstab(fstab), at('subvol=@apt-snapshot-2026-01-01'), context)).toBe(false);
   });
 
   it('takes openSUSE’s leading slash, and a line without subvol for the default subvolume', () => {
-    expect(mountsItself('UUID=root-uuid / btrfs subvol=/@ 0 0\n', at('subvol=@'), context)).toBe(true);
-    expect(mountsItself('UUID=root-uuid / btrfs defaults 0 0\n', at(''), context)).toBe(true);
+    expect(mountsItself(parseFstab('UUID=root-uuid / btrfs subvol=/@ 0 0\n'), at('subvol=@'), context)).toBe(
+      true,
+    );
+    expect(mountsItself(parseFstab('UUID=root-uuid / btrfs defaults 0 0\n'), at(''), context)).toBe(true);
   });
 
   it('goes by the subvolume’s number where fstab has no path', () => {
     const line = 'UUID=root-uuid / btrfs defaults,subvolid=257 0 0\n';
-    expect(mountsItself(line, { ...at('subvol=@'), subvolume: 257 }, context)).toBe(true);
-    expect(mountsItself(line, { ...at('subvol=@old'), subvolume: 256 }, context)).toBe(false);
-    expect(mountsItself(line, at(''), context)).toBe(false);
+    expect(mountsItself(parseFstab(line), { ...at('subvol=@'), subvolume: 257 }, context)).toBe(true);
+    expect(mountsItself(parseFstab(line), { ...at('subvol=@old'), subvolume: 256 }, context)).toBe(false);
+    expect(mountsItself(parseFstab(line), at(''), context)).toBe(false);
   });
 
   it('is false for a root that was copied from another disk', () => {
-    expect(mountsItself('UUID=other-uuid / btrfs defaults 0 0\n', at(''), context)).toBe(false);
+    expect(mountsItself(parseFstab('UUID=other-uuid / btrfs defaults 0 0\n'), at(''), context)).toBe(false);
   });
 });
 

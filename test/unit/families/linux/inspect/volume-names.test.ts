@@ -28,6 +28,10 @@ describe('volumeAliases', () => {
     const names = (files: Record<string, string>) => volumeAliases(treeOf(files), context, volumes);
     expect(names({})).toEqual({
       ...{ '/dev/md0': '/dev/md127', '/dev/md/0': '/dev/md127' },
+      '/dev/disk/by-id/md-uuid-a:b:c:d': '/dev/md127',
+      '/dev/disk/by-id/md-name-old-host:0': '/dev/md127',
+      '/dev/disk/by-id/md-uuid-e:f:g:h': '/dev/md126',
+      '/dev/disk/by-id/md-name-web01:boot': '/dev/md126',
       '/dev/md/boot': '/dev/md126',
     });
     const conf = 'HOMEHOST <system>\nARRAY /dev/md5 metadata=1.2 UUID=e:f:g:h\n';

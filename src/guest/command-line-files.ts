@@ -1,7 +1,8 @@
 import { posix } from 'node:path';
-import type { GuestTree, TreeEntry } from '../../guest/tree.js';
-import { parseSectionPath } from '../../guest/unified-image.js';
-import { mapLines } from '../../text/lines.js';
+import { mapLines } from '../text/lines.js';
+import { espMountpoints } from './esp.js';
+import type { GuestTree, TreeEntry } from './tree.js';
+import { parseSectionPath } from './unified-image.js';
 
 /**
  * The kinds of files that hold kernel command lines. `grub-defaults` and `update-extlinux` are sources from
@@ -23,7 +24,8 @@ export interface BootFile {
   kind: BootFileKind;
 }
 
-const BOOT_TREES = ['/boot/', '/efi/'];
+const bootTrees = (tree: GuestTree): string[] =>
+  [...new Set(['/boot', ...espMountpoints(tree)])].map((path) => `${path}/`);
 const FIXED: readonly BootFile[] = [
   { path: '/etc/default/grub', kind: 'grub-defaults' },
   { path: '/etc/kernel/cmdline', kind: 'kernel-cmdline' },
@@ -43,10 +45,11 @@ export function bootFiles(tree: GuestTree): BootFile[] {
     if (real !== null && tree.text(real) !== null) found.set(real, kind);
   }
   const entries = tree.entries();
-  const linked = linkedDirectories(tree, entries);
+  const trees = bootTrees(tree);
+  const linked = linkedDirectories(tree, entries, trees);
   for (const { path, type, content } of entries) {
     if (type === 'symlink') {
-      const kind = kindByPath(path);
+      const kind = kindByPath(path, trees);
       const real = kind === null ? null : tree.resolve(path);
       if (kind !== null && real !== null && tree.text(real) !== null) found.set(real, kind);
     }
@@ -54,7 +57,7 @@ export function bootFiles(tree: GuestTree): BootFile[] {
     const names = linked.flatMap(([link, real]) =>
       path.startsWith(`${real}/`) ? [link + path.slice(real.length)] : [],
     );
-    const [kind] = [path, ...names].flatMap((name) => kindByPath(name) ?? []);
+    const [kind] = [path, ...names].flatMap((name) => kindByPath(name, trees) ?? []);
     if (kind !== undefined) found.set(path, kind);
   }
   return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([path, kind]) => ({ path, kind }));
@@ -64,18 +67,19 @@ export function bootFiles(tree: GuestTree): BootFile[] {
 function linkedDirectories(
   tree: GuestTree,
   entries: readonly TreeEntry[],
+  trees: readonly string[],
 ): (readonly [link: string, real: string])[] {
   return entries.flatMap(({ path, type }) => {
-    if (type !== 'symlink' || !BOOT_TREES.some((prefix) => `${path}/`.startsWith(prefix))) return [];
+    if (type !== 'symlink' || !trees.some((prefix) => `${path}/`.startsWith(prefix))) return [];
     const real = tree.resolve(path);
-    const isElsewhere = real !== null && !BOOT_TREES.some((prefix) => `${real}/`.startsWith(prefix));
+    const isElsewhere = real !== null && !trees.some((prefix) => `${real}/`.startsWith(prefix));
     return isElsewhere && real !== '/' && tree.isDirectory(real) ? [[path, real] as const] : [];
   });
 }
 
-function kindByPath(path: string): BootFileKind | null {
+function kindByPath(path: string, trees: readonly string[]): BootFileKind | null {
   if (path.startsWith('/etc/default/grub.d/')) return kindOfDefaults(path);
-  return BOOT_TREES.some((prefix) => path.startsWith(prefix)) ? kindOf(path) : null;
+  return trees.some((prefix) => path.startsWith(prefix)) ? kindOf(path) : null;
 }
 
 const kindOfDefaults = (path: string): BootFileKind | null =>
