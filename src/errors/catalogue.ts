@@ -974,6 +974,11 @@ const SECTIONS = {
         'Interface names depend on something that may change, or it is unclear which of several cards one is; the message says which.',
       advice: 'Check the interface names in the guest after its first start.',
     },
+    'cloud.new-instance': {
+      meaning:
+        'cloud-init is enabled and has no cached instance: at the next boot it sets the guest up as a new instance, with new SSH host keys.',
+      advice: 'Create /etc/cloud/cloud-init.disabled in the guest to prevent it.',
+    },
     'network.unreadable': {
       meaning:
         'A netplan file could not be changed: it is not valid YAML, has a merge key (which netplan does not support), or is too large for a configuration file.',

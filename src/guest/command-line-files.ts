@@ -183,6 +183,22 @@ export function mapCommandLines(text: string, kind: BootFileKind, change: Change
   return kind === 'grubenv' ? sameSize(changed, text) : changed;
 }
 
+/** Kinds that the boot loader's own files are generated from: they may differ from what is in use. */
+const SOURCES: readonly BootFileKind[] = ['grub-defaults', 'update-extlinux', 'kernel-cmdline'];
+
+/** Returns the arguments that the guest's kernels are started with, one text for each command line. */
+export function kernelCommandLines(tree: GuestTree): string[] {
+  const found: string[] = [];
+  for (const { path, kind } of bootFiles(tree)) {
+    if (SOURCES.includes(kind)) continue;
+    mapCommandLines(tree.text(path)?.text ?? '', kind, (args) => {
+      found.push(args);
+      return args;
+    });
+  }
+  return found;
+}
+
 function sameSize(changed: string, original: string): string {
   if (changed === original) return original;
   let end = changed.length;

@@ -1,6 +1,7 @@
 import type { Fixer } from '../base/fixer.js';
 import { blkidCache } from './blkid-cache.js';
 import { bootEntries } from './boot-entries.js';
+import { cloudInit } from './cloud-init.js';
 import { crypttab } from './crypttab.js';
 import { deviceMap } from './device-map.js';
 import { devices } from './devices.js';
@@ -45,6 +46,7 @@ export const FIXERS: readonly Fixer[] = [
   // Runs after the fixers that may change the image that it copies.
   uefiFallback,
   network,
+  cloudInit,
   vmware,
   otherHypervisors,
   guestAgent,

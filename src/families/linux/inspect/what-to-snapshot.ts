@@ -69,6 +69,22 @@ const DPKG_EXCLUDES = [
   './*-old',
   './cmethopt',
 ];
+/** Not captured of cloud-init's record of its instance: user data, which has secrets, and what has run. */
+const CLOUD_EXCLUDES = [
+  './handlers',
+  './scripts',
+  './sem',
+  './seed',
+  './instances/*/handlers',
+  './instances/*/scripts',
+  './instances/*/sem',
+  '*user-data*',
+  '*vendor-data*',
+  '*vendor?-data*',
+  '*cloud-config*',
+  '*.pkl',
+  '*.json',
+];
 /** Directories of which the names are taken, at any depth. */
 const NAME_DIRECTORIES = [
   '/usr/bin',
@@ -138,8 +154,21 @@ export async function takeSnapshot(
   for (const path of new Set(['/usr/lib/os-release', '/usr/lib/systemd/systemd', `${lib}/systemd/systemd`]))
     await collectFile(reader, collector, path);
   await collectFile(reader, collector, '/var/cache/debconf/config.dat', MAX_ANSWERS_BYTES);
+  if (collector.tree().isDirectory('/etc/cloud')) await captureCloudInit(reader, collector);
   await followLinks(reader, collector, warnings);
   return { tree: collector.tree(), mounts, devices };
+}
+
+async function captureCloudInit(reader: GuestReader, collector: SnapshotCollector): Promise<void> {
+  const library = '/var/lib/cloud';
+  await collector.capture({ directory: library, excludes: CLOUD_EXCLUDES });
+  await collector.names(`${library}/seed`);
+  const instance = collector.tree().resolve(`${library}/instance`);
+  const cache = `${instance}/obj.pkl`;
+  const stat = instance === null ? null : await reader.stat(cache);
+  if (stat?.type !== 'file') return;
+  const { type, mode, uid, gid, size } = stat;
+  collector.add({ path: cache, type, mode, uid, gid, size });
 }
 
 /** /boot and /efi are taken with all that is mounted below them, /usr and /var have lists of their own. */
