@@ -91,6 +91,21 @@ describe('what an entry starts', () => {
   });
 });
 
+it('with a second entry for another initramfs has both, in whatever order their files sort', () => {
+  const files = {
+    ...{ '/boot/vmlinuz-linux': null, '/boot/initramfs-linux.img': null },
+    '/boot/initramfs-linux-fallback.img': null,
+    '/boot/loader/entries/arch.conf': 'linux /vmlinuz-linux\ninitrd /initramfs-linux.img\n',
+    '/boot/loader/entries/fallback.conf': 'linux /vmlinuz-linux\ninitrd /initramfs-linux-fallback.img\n',
+    [`${MODULES}/modules.dep`]: '',
+  };
+  const found = filesOf(files, { '/boot/vmlinuz-linux': VERSION });
+  expect(found.map(({ initramfs }) => initramfs).sort()).toEqual([
+    '/boot/initramfs-linux-fallback.img',
+    '/boot/initramfs-linux.img',
+  ]);
+});
+
 describe('kernels by the version inside the image', () => {
   const modulesOf = (...versions: string[]): Files =>
     Object.fromEntries(versions.map((version) => [`${ROOT}/${version}/modules.dep`, '']));
