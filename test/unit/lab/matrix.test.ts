@@ -8,9 +8,10 @@ import { judge, type Observed } from '../../lab/matrix-judge.ts';
 import { MATRIX, MATRIX_IN_TESTS } from '../../lab/matrix-recipes.ts';
 import { matrixTable } from '../../lab/matrix-table.ts';
 import { listingDifferences } from '../../lab/matrix-twice.ts';
-import { errorText, vmxText } from '../../lab/matrix-v2v.ts';
+import { errorText } from '../../lab/matrix-v2v.ts';
 import { type GuestRecipe, RECIPES } from '../../lab/recipes.ts';
 import { withDiskNames } from '../../lab/run-in-appliance.ts';
+import { vmxText } from '../../lab/vmx-text.ts';
 
 const all: readonly GuestRecipe[] = [...Object.values(RECIPES), ...MATRIX];
 const recipe = (name: string) => {
@@ -144,6 +145,16 @@ describe('virt-v2v', () => {
     expect(text).toContain('firmware = "efi"');
     expect(text).toContain(`ethernet0.address = "${recipe('trixie-uefi-md-dracut').network.mac}"`);
   });
+
+  test('is told of a card that the guest does not configure first, in the later slot', () => {
+    const guest = recipe('bookworm-bios-cloud-init-two-nics');
+    const text = vmxText(guest);
+    expect(text).toContain(`ethernet0.address = "${guest.network.other}"`);
+    expect(text).toContain('ethernet0.pciSlotNumber = "224"');
+    expect(text).toContain(`ethernet1.address = "${guest.network.mac}"`);
+    expect(text).toContain('ethernet1.pciSlotNumber = "192"');
+  });
+
   test('is quoted with its last error', () => {
     const stderr =
       'virt-v2v: warning: x\nvirt-v2v: error: inspection could not detect the\nsource guest\n\nIf reporting bugs, run virt-v2v with …\n';
