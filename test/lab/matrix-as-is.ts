@@ -29,7 +29,7 @@ export async function asItIsOnVirtio(guest: BuiltGuest): Promise<AsItIs> {
     const { matched } = await bootGuest({ ...machine, until: [NO_LOADER, /Linux version/, /GRUB/] });
     return { works: matched !== NO_LOADER, what: matched === NO_LOADER ? 'no boot loader' : `${matched}` };
   }
-  const append = `${rootArguments(recipe)} ro console=ttyS0 rootdelay=5 rd.timeout=15 rd.retry=10`;
+  const append = `${rootArguments(recipe)} ro no_timer_check console=ttyS0 rootdelay=5 rd.timeout=15 rd.retry=10`;
   const { serial, matched } = await bootGuest({
     ...machine,
     direct: { kernel: guest.kernel, initrd: guest.initrd, append },
