@@ -52,7 +52,7 @@ const READ_AT_BOOT: readonly BootFileKind[] = [
   'grub-legacy',
   'extlinux',
 ];
-const QUIET = /(?<!\S)(quiet|splash(=\S*)?|rhgb|console=\S+)(?!\S)\s*/g;
+const QUIET = /(?<!\S)(quiet|splash(=\S*)?|rhgb|console=\S+|no_timer_check)(?!\S)\s*/g;
 
 function consoleOperations(tree: GuestTree, consoles: string): WriteFile[] {
   const cause = { fixer: 'evidence', reason: 'the boot test reads the serial console' };
