@@ -70,6 +70,7 @@ async function fetchImage(scratch: string): Promise<string> {
 
 /**
  * In the guest's files the first disk is written `/dev/s''da`, for the script's own names are translated.
+ * The wheel's system starts as a container does; here it gets the services that `setup-alpine` enables.
  * `no_timer_check`: on a busy host the kernel would panic for emulated interrupts that come late.
  */
 const SCRIPT = String.raw`set -ex; udevadm settle
@@ -83,6 +84,12 @@ disk=/dev/s''da
 printf 'DEFAULT virt\nPROMPT 0\nTIMEOUT 10\nLABEL virt\n  LINUX vmlinuz-virt\n  INITRD initramfs-virt\n  APPEND root=%s2 modules=sd-mod,ext4 rootfstype=ext4 rw no_timer_check console=tty0 console=ttyS0,115200\n' $disk >/sysroot/boot/extlinux.conf
 printf '%s2 / ext4 rw,relatime 0 1\n%s1 /boot ext4 rw,relatime 0 2\n' $disk $disk >/sysroot/etc/fstab
 sed -i 's/^#ttyS0/ttyS0/' /sysroot/etc/inittab
+sed -i '/^rc_sys=/d; /^rc_parallel=/d' /sysroot/etc/rc.conf
+printf '#!/sbin/openrc-run\ndepend() {\n\tprovide dev\n\tneed dev-mount\n\tbefore checkfs fsck\n}\nstart() {\n\tmdev -s\n}\n' >/sysroot/etc/init.d/mdev
+chmod 755 /sysroot/etc/init.d/mdev
+rm -f /sysroot/etc/runlevels/*/setup-dns /sysroot/etc/runlevels/*/quicksand-guest-agent
+for s in mdev hwdrivers; do ln -sf /etc/init.d/$s /sysroot/etc/runlevels/sysinit/$s; done
+for s in fsck root localmount swap; do ln -sf /etc/init.d/$s /sysroot/etc/runlevels/boot/$s; done
 printf 'auto lo\niface lo inet loopback\n\nauto eth0\niface eth0 inet static\n\taddress ${ALPINE_ADDRESS}/24\n\tgateway 10.0.2.2\n' >/sysroot/etc/network/interfaces
 ln -sf /etc/init.d/networking /sysroot/etc/runlevels/boot/networking
 printf '#!/bin/sh\n{ echo; ip -4 -o addr show; mount | grep "^/dev/"; } >/dev/ttyS0\n' >/sysroot/etc/local.d/report.start

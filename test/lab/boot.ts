@@ -23,7 +23,7 @@ export interface LabReport {
 }
 
 /**
- * `vmware`: PVSCSI at 0000:03:00.0 and vmxnet3 at 0000:0b:00.0, as on ESXi. `sata`: AHCI and e1000e. `virtio`:
+ * `vmware`: PVSCSI at 0000:03:00.0 and vmxnet3 at 0000:0b:00.0, as on ESXi. `sata`: AHCI and vmxnet3. `virtio`:
  * virtio-blk and virtio-net, which drivers from before virtio 1.0 find, too; `virtio-modern`: they do not.
  */
 export type LabHardware = 'vmware' | 'sata' | 'virtio' | 'virtio-modern';
@@ -126,7 +126,7 @@ const DISK_DEVICES: Record<LabHardware, (index: number) => string> = {
 };
 const NIC_DEVICES: Record<LabHardware, string> = {
   vmware: 'vmxnet3,bus=port11',
-  sata: 'e1000e',
+  sata: 'vmxnet3',
   virtio: 'virtio-net-pci',
   'virtio-modern': `virtio-net-pci,${MODERN}`,
 };
