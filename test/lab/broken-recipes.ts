@@ -82,9 +82,9 @@ export const BROKEN: readonly GuestRecipe[] = [
     firmware: 'bios',
     disks: [dos(at('/', 'ext4', 2048, { namedBy: 'uuid' }))],
     initramfs: WITH_VIRTIO,
-    network: network(3, 'netplan', { other: '00:50:56:04:01:03' }),
+    network: network(3, 'ifupdown', { other: '00:50:56:04:01:03' }),
     cloudInit: true,
-    packages: [...PACKAGES, 'netplan.io', 'cloud-init', 'openssh-server'],
+    packages: [...PACKAGES, 'cloud-init', 'openssh-server'],
   },
   {
     name: 'bullseye-bios-without-virtio-1',

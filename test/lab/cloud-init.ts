@@ -52,7 +52,7 @@ function metadataOf({ name, network }: GuestRecipe) {
       ? { dhcp4: true }
       : {
           addresses: [fixed.address],
-          routes: [{ to: 'default', via: fixed.gateway }],
+          routes: [{ to: '0.0.0.0/0', via: fixed.gateway }],
           nameservers: { addresses: [fixed.dns] },
         };
   return {

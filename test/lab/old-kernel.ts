@@ -32,7 +32,7 @@ export async function makeOldKernel(root: string, version: string): Promise<stri
   const image = join(root, 'boot', `vmlinuz-${old}`);
   await writeFile(image, await renamed(await readFile(image), version, old));
   await makeLegacyOnly(join(modules, old, 'kernel/drivers/virtio/virtio_pci.ko'));
-  await asRoot('chroot', [root, '/usr/sbin/depmod', old]);
+  await asRoot('chroot', [root, '/sbin/depmod', old]);
   return old;
 }
 
