@@ -1,10 +1,10 @@
 export interface VolumeRecord {
-  /** Volume groups of one name share the devices' names too. */
+  /** Volume groups with the same name have the same device names, too. */
   device: string;
   group: string;
   groupUuid: string;
   uuid: string;
-  /** The device of the volume that this one is a snapshot of; thin snapshots are among them. */
+  /** The device of the volume that this one is a snapshot of; includes thin snapshots. */
   origin: string | null;
 }
 

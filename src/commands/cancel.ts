@@ -8,7 +8,7 @@ export function cancelCommand(io: Io): Command {
     usage: 'cancel <job>',
     summary: 'stop a job; its source goes to failed/',
     description:
-      'Stops a queued or running job and its tools. The untouched source goes to failed/, `hyper2kvm retry` starts it again. ' +
+      'Stops a queued or running job and its tools. The untouched source goes to failed/; `hyper2kvm retry` starts the job again. ' +
       'JOB is an id, a unique prefix of one, or the VM’s name.',
     examples: ['hyper2kvm cancel web01'],
   }).action(async (job: string, _local, command: Command) => {

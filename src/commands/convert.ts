@@ -36,7 +36,7 @@ export function convertCommand(io: Io): Command {
       'hyper2kvm convert ./web01/ -o . --set convert.compression=zstd',
     ],
   })
-    .requiredOption('-o, --output <dir>', 'where the bundle goes')
+    .requiredOption('-o, --output <dir>', 'write the bundle to this directory')
     .option('--set <key=value>', 'override one option (repeatable)', collectSetting)
     .action(async (path: string, _local, command: Command) => {
       const options = command.optsWithGlobals<ConvertOptions>();

@@ -8,7 +8,7 @@ import { waitingSummary } from './views.js';
  * The line that clients get for an event, and its subject: a later event about the same subject replaces one
  * that is still waiting.
  */
-interface Telling {
+interface StreamLine {
   about: string;
   line(): DaemonEvent | Promise<DaemonEvent>;
 }
@@ -16,7 +16,7 @@ interface Telling {
 type Summarise = (job: Job) => Promise<JobSummary>;
 
 const TELL: {
-  [Name in keyof DaemonEvents]: (summarise: Summarise, ...event: DaemonEvents[Name]) => Telling;
+  [Name in keyof DaemonEvents]: (summarise: Summarise, ...event: DaemonEvents[Name]) => StreamLine;
 } = {
   'job:changed': (summarise, job) => ({
     about: `job:changed ${job.job}`,
@@ -50,13 +50,13 @@ export async function* eventStream(
   summarise: Summarise,
   signal: AbortSignal,
 ): AsyncGenerator<DaemonEvent> {
-  const waiting = new Map<string, Telling>();
+  const waiting = new Map<string, StreamLine>();
   let wake: () => void = () => {};
   const stops = (Object.keys(TELL) as (keyof DaemonEvents)[]).map((name) =>
-    listen(events, name, summarise, (telling) => {
+    listen(events, name, summarise, (streamLine) => {
       // Moved to the end, because its content is new.
-      waiting.delete(telling.about);
-      waiting.set(telling.about, telling);
+      waiting.delete(streamLine.about);
+      waiting.set(streamLine.about, streamLine);
       wake();
     }),
   );
@@ -85,7 +85,7 @@ function listen<Name extends keyof DaemonEvents>(
   events: EventBus,
   name: Name,
   summarise: Summarise,
-  tell: (telling: Telling) => void,
+  tell: (streamLine: StreamLine) => void,
 ): () => void {
   const listener = (...event: DaemonEvents[Name]) => tell(TELL[name](summarise, ...event));
   // Node's types do not relate a listener to the event of its name.

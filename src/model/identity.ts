@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { devicesSchema } from './plan.js';
 
 /**
  * A filesystem, swap area, LUKS container or LVM member in the guest. `device` is its name in the appliance
@@ -68,8 +69,9 @@ const initramfsSegmentSchema = z.object({
 });
 
 const kernelSchema = z.object({
+  /** `unknown` where neither the image nor its name tells it. */
   version: z.string(),
-  /** Guest paths. */
+  /** Guest paths; modules are null where none of this version are installed. */
   image: z.string(),
   modules: z.string().nullable(),
   initramfs: z
@@ -89,8 +91,15 @@ const kernelSchema = z.object({
       lib: z.enum(['lib', 'usr/lib']),
       /** Why the container cannot be read; null if it was read. */
       unreadable: z.string().nullable(),
+      /**
+       * Which modules its init loads: `any` that a device of the machine asks for, those on its own list (`modules`
+       * are only these then), or not known. Absent: not looked at, by an older version.
+       */
+      loads: z.enum(['any', 'listed', 'unknown']).optional(),
     })
     .nullable(),
+  /** Drivers built into the kernel by its configuration file, where its modules do not tell them all. */
+  builtin: z.array(z.string()).optional(),
 });
 export type Kernel = z.infer<typeof kernelSchema>;
 
@@ -98,13 +107,27 @@ export type Kernel = z.infer<typeof kernelSchema>;
 const mountSchema = z.object({ device: z.string(), mountpoint: z.string(), options: z.string() });
 export type Mount = z.infer<typeof mountSchema>;
 
+const OS_TYPES = [
+  'linux',
+  'windows',
+  'freebsd',
+  'openbsd',
+  'netbsd',
+  'dragonfly',
+  'illumos',
+  'haiku',
+  'dos',
+  'esxi',
+  'unknown',
+] as const;
+
 export const identitySchema = z.object({
-  os_type: z.enum(['linux', 'windows', 'unknown']),
+  os_type: z.enum(OS_TYPES),
   os_distro: z.string(),
   os_version: z.string(),
   os_name: z.string(),
   firmware: z.enum(['bios', 'uefi']),
-  bootloader: z.enum(['grub2', 'grub-legacy', 'systemd-boot', 'extlinux', 'bootmgr', 'unknown']),
+  bootloader: z.enum(['grub2', 'grub-legacy', 'systemd-boot', 'extlinux', 'lilo', 'bootmgr', 'unknown']),
   init_system: z.string(),
   network_manager: z.array(z.string()),
   architecture: z.string(),
@@ -129,6 +152,11 @@ export const identitySchema = z.object({
    * shut down.
    */
   qemu_guest_agent: z.boolean().default(false),
+  /**
+   * Of a system that nothing can be changed in, so that `fix.mode = "none"` is the only way: why, and the
+   * devices that such a system drives without help. Absent where its family has fixers.
+   */
+  as_is: z.object({ reason: z.string(), devices: devicesSchema }).optional(),
 });
 export type Identity = z.infer<typeof identitySchema>;
 

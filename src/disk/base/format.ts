@@ -50,7 +50,7 @@ export interface DiskImage {
   /** VMDK's CID in lower-case hexadecimal; null if the format has none. */
   contentId: string | null;
   /**
-   * 32 lower-case hexadecimal digits, of which the hypervisor makes the disk's serial number; absent where it
+   * 32 lower-case hexadecimal digits, from which the hypervisor derives the disk's serial number; absent if it
    * has none.
    */
   uuid?: string;
@@ -59,6 +59,8 @@ export interface DiskImage {
   extents: ExtentReference[];
   /** A sparse VMDK whose grain directory is in its footer: QEMU must open it directly (see vmdk/index.ts). */
   footer?: true;
+  /** Its sectors have 4096 bytes, and QEMU does not read the format with such: it must be copied out. */
+  isCopied?: true;
 }
 
 /**

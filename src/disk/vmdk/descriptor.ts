@@ -173,14 +173,14 @@ export function beforeNul(bytes: Buffer): Buffer {
   return end < 0 ? bytes : bytes.subarray(0, end);
 }
 
-/** A UUID that was written behind the text's padding with zeros; empty where there is none. */
+/** A UUID that was written after the text's zero padding; empty if there is none. */
 function uuidBehind(padding: Buffer): string {
   const lines = padding.toString('latin1').split(/[\0\r\n]+/);
   const line = lines.find((text) => text.startsWith('ddb.uuid')) ?? '';
   return /^ddb\.uuid *= *("[^"]*")$/.exec(line)?.[1]?.slice(1, -1) ?? '';
 }
 
-/** `60 00 C2 9a …-… aa` or `xxxxxxxx-xxxx-…`; null for what is no UUID, which nothing depends on. */
+/** `60 00 C2 9a …-… aa` or `xxxxxxxx-xxxx-…`; null if it is not a UUID; nothing depends on it. */
 function uuidOf(value: string): string | null {
   const digits = value.replace(/[\s-]/g, '').toLowerCase();
   return /^[0-9a-f]{32}$/.test(digits) ? digits : null;

@@ -51,6 +51,7 @@ const READ_AT_BOOT: readonly BootFileKind[] = [
   'unified',
   'grub-legacy',
   'extlinux',
+  'elilo',
 ];
 const QUIET = /(?<!\S)(quiet|splash(=\S*)?|rhgb|console=\S+|no_timer_check)(?!\S)\s*/g;
 
@@ -61,8 +62,8 @@ function consoleOperations(tree: GuestTree, consoles: string): WriteFile[] {
     .flatMap(({ path, kind }) =>
       rewriteFile(tree, path, cause, (text) =>
         mapCommandLines(text, kind, (args, line) => {
-          const talking = args.replace(QUIET, '').trimEnd();
-          return hasKernelArguments(kind, line) ? appendArguments(talking, consoles) : talking;
+          const verbose = args.replace(QUIET, '').trimEnd();
+          return hasKernelArguments(kind, line) ? appendArguments(verbose, consoles) : verbose;
         }),
       ),
     );

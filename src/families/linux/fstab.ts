@@ -79,7 +79,7 @@ function fixOptions(entry: FstabLine, guest: Guest, warnings: Warning[]): FstabL
   if (unresolved.length === 0) return fixed;
   const what = `${unresolved.join(', ')} (${spec} ${mountpoint})`;
   if (isSystemMountpoint(mountpoint)) throw unresolvedError(what, PATH);
-  const message = `${what} is on none of the VM's disks: the line stays, with nofail`;
+  const message = `${what} is on none of the VM's disks: the line was kept, with nofail`;
   warnings.push({ fixer: NAME, code: 'fstab.unresolved', message });
   return mayBeAbsent(fixed) ? fixed : withOptions(fixed, [...fixed.options, 'nofail']);
 }
@@ -141,10 +141,6 @@ export function duplicateError(what: string, copies: readonly string[]): Hyper2k
   return new Hyper2kvmError(
     'plan.duplicate-uuid',
     `${what} has no name that survives the move: ${copies.join(' and ')} are copies of each other`,
-    {
-      advice:
-        'Drop the VM without the copied disk, or give the copy another UUID in the guest (tune2fs -U random, xfs_admin -U generate, btrfstune -u).',
-    },
   );
 }
 

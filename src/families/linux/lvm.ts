@@ -48,7 +48,7 @@ export function stableFilters(text: string, path: string, guest: Guest, warnings
     const what = patterns.some((pattern) => pattern.startsWith('"a'))
       ? `accepts only devices of the old hypervisor (${shown}): virtio disks were added`
       : `rejects a device of the old hypervisor (${shown}): its new name was added`;
-    const message = `${posix.basename(path)} ${what}; check that this is what you want`;
+    const message = `${posix.basename(path)} ${what}; check that this is intended`;
     warnings.push({ fixer: NAME, code: 'lvm.filter', message });
     return [{ place: filter.first, patterns }];
   });

@@ -22,7 +22,7 @@ const MAX_BYTES = 64 * 1024;
 export const systemdUnits: Fixer = {
   name: NAME,
   description:
-    'Units of the administrator’s own (/etc/systemd/system, drop-ins too) that name a disk by its place on the old hypervisor: What= and Options= of mounts and swap areas, conditions on paths, and dependencies on dev-sdXN.device get names by UUID. Units, drop-in directories and links that are named after a device (dev-sdb2.swap) are renamed with it. Commands that name a device are reported.',
+    'The administrator’s own units and drop-ins (/etc/systemd/system) that name a disk by its place on the old hypervisor: What= and Options= of mounts and swap areas, conditions on paths, and dependencies on dev-sdXN.device get UUID names. Units, drop-in directories and links that are named after a device (dev-sdb2.swap) are renamed with it. Commands that name a device are reported.',
   plan(guest) {
     if (guest.identity.init_system !== 'systemd') return { operations: [], warnings: [] };
     const notes = new Notes();
@@ -42,7 +42,7 @@ class Notes {
   unresolved(path: string, device: string): void {
     this.add(
       'units.unresolved',
-      `${path} names ${device}, which is on none of the VM's disks: it stays unchanged`,
+      `${path} names ${device}, which is on none of the VM's disks: it was left unchanged`,
     );
   }
 

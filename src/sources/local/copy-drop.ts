@@ -37,7 +37,7 @@ export interface CopyRequest {
 
 interface Copying extends Pick<CopyRequest, 'refuseHardLinks' | 'signal'> {
   /** Refuse a file that is written to while it is copied. */
-  mustRest: boolean;
+  mustBeUnchanged: boolean;
   /** The directory where files are made before they are moved to their names. */
   scratch: string;
 }
@@ -56,7 +56,7 @@ const SLASH = Buffer.from('/');
  */
 export async function copyDrop(request: CopyRequest): Promise<void> {
   const { names, target } = request;
-  const copying = { ...request, mustRest: true, scratch: target };
+  const copying = { ...request, mustBeUnchanged: true, scratch: target };
   const directory = await open(request.directory, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     for (const name of names)
@@ -71,7 +71,7 @@ export async function copyDrop(request: CopyRequest): Promise<void> {
 export async function copyTree(from: string, to: string, signal: AbortSignal): Promise<void> {
   const directory = await open(dirname(from), constants.O_RDONLY | constants.O_DIRECTORY);
   try {
-    const copying = { refuseHardLinks: false, mustRest: false, signal, scratch: dirname(to) };
+    const copying = { refuseHardLinks: false, mustBeUnchanged: false, signal, scratch: dirname(to) };
     await copyEntry(directory, Buffer.from(basename(from)), Buffer.from(to), copying);
   } finally {
     await directory.close();
@@ -112,7 +112,7 @@ async function copyFile(from: Buffer, to: Buffer, name: string, copying: Copying
     try {
       if (before.size <= SMALL_BYTES) await copy.writeFile(await file.readFile());
       else await copyContent(file, copy, copying.signal);
-      if (copying.mustRest && !isSame(before, await file.stat())) throw changed(name);
+      if (copying.mustBeUnchanged && !isSame(before, await file.stat())) throw changed(name);
     } finally {
       await copy.close();
     }

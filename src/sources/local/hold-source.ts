@@ -47,7 +47,7 @@ export interface HoldRequest {
  * How often the leases are checked. The kernel blocks a writer for /proc/sys/fs/lease-break-time (45 s), and
  * this plus the time to stop the tools is far less.
  */
-const LOOK_MILLISECONDS = 500;
+const CHECK_MILLISECONDS = 500;
 const COPY_PREFIX = 'private-source-';
 /** FETCH refuses a drop with more files. */
 const MAX_FILES = 10_000;
@@ -102,7 +102,7 @@ function holdLeases(
   const isHeld = () => handles.every(hasReadLease);
   const timer = setInterval(() => {
     if (!isHeld()) broken.abort(openForWriting('a file of the drop was opened for writing'));
-  }, LOOK_MILLISECONDS);
+  }, CHECK_MILLISECONDS);
   timer.unref();
   return {
     source,
@@ -249,8 +249,5 @@ function isInside(path: string, directory: string): boolean {
 }
 
 function openForWriting(message: string): Hyper2kvmError {
-  return new Hyper2kvmError('source.open-for-writing', message, {
-    advice:
-      'A drop must not change during the conversion. Wait until nothing writes to it any more, then run `hyper2kvm retry`, or drop it again.',
-  });
+  return new Hyper2kvmError('source.open-for-writing', message);
 }

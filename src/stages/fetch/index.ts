@@ -27,7 +27,7 @@ export const fetchStage: Stage<z.infer<typeof fetchInput>, FetchOutput> = {
     for (const { chain } of disks) refuseRawHoles(chain, options);
     for (const { code, message } of warnings) context.log.warn({ code, detail: message }, 'source warning');
     const facts = { disks: disks.length, files: files.length, passed_over: passedOver.length };
-    context.log.info(facts, 'drop understood');
+    context.log.info(facts, 'source opened');
     return {
       files,
       disks: disks.map((disk, index) => ({ index, ...disk })),

@@ -23,7 +23,9 @@ import { type ValidateOutput, validateOutput } from './output.js';
 
 const vmInput = z.object({
   fetch: fetchOutput.pick({ hardware: true }),
-  inspect: z.object({ identity: identitySchema.pick({ os_type: true, firmware: true, architecture: true }) }),
+  inspect: z.object({
+    identity: identitySchema.pick({ os_type: true, firmware: true, architecture: true, as_is: true }),
+  }),
   plan: z.object({ plan: planOutput.shape.plan.pick({ devices: true, nics: true }) }),
   fix: fixOutput.pick({ disks: true, evidence_changes: true, evidence_unit: true, network: true }),
   convert: convertOutput,
@@ -110,7 +112,11 @@ function testMachine({ workDirectory, options }: StageContext, input: ValidateIn
     identity: input.inspect.identity,
     plan: input.plan.plan,
     vm: options.vm,
-    disks: input.convert.disks.map(({ file, format }) => ({ file: join(workDirectory, file), format })),
+    disks: input.convert.disks.map(({ file, format, sector_size }) => ({
+      file: join(workDirectory, file),
+      format,
+      ...(sector_size === undefined ? {} : { sectorSize: sector_size }),
+    })),
   });
   return { ...machine, memoryMib, vcpus };
 }
@@ -126,7 +132,7 @@ async function bootWithRetry(
       ? gate.shared(context.signal, boot)
       : gate.alone(context.signal, boot));
     const { result } = booted;
-    if (attempts === MAX_ATTEMPTS || !worthAnother(result)) return { booted, attempts };
+    if (attempts === MAX_ATTEMPTS || !shouldRepeat(result)) return { booted, attempts };
     context.log.warn(
       { failure: result.outcome.failure?.signature },
       'repeating the boot with no other boot beside it',
@@ -136,7 +142,7 @@ async function bootWithRetry(
   }
 }
 
-function worthAnother({ outcome }: BootResult): boolean {
+function shouldRepeat({ outcome }: BootResult): boolean {
   if (!outcome.underLoad) return false;
   return outcome.verdict === 'failed' || (loadavg()[0] ?? 0) > BUSY_LOAD_PER_CPU * availableParallelism();
 }
