@@ -17,6 +17,7 @@ export const ALPINE_ADDRESS = '10.0.2.15';
 export interface Alpine {
   /** Raw, sparse; belongs to everybody: never write to it. */
   image: string;
+  memoryMib: number;
   /** Its name in the cache. */
   key: string;
 }
@@ -51,7 +52,7 @@ export async function buildAlpine(): Promise<Alpine> {
     });
     return disk;
   });
-  return { image, key };
+  return { image, memoryMib: 512, key };
 }
 
 async function fetchImage(scratch: string): Promise<string> {
