@@ -35,7 +35,7 @@ function network(
   more: Partial<NetworkRecipe> = {},
 ): NetworkRecipe {
   const mac = `00:50:56:04:00:${number.toString(16).padStart(2, '0')}`;
-  return { backend, interface: 'ens192', mac, pin: 'udev-rules', static: STATIC, ...more };
+  return { backend, interface: 'ens192', mac, pin: 'slot', static: STATIC, ...more };
 }
 
 /** Those that a run of the tests has time for. */
