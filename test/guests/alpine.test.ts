@@ -16,7 +16,6 @@ async function boot(file: string, format: 'raw' | 'qcow2', hardware: BootRequest
     disks: [{ file, format }],
     ...{ hardware, firmware: 'bios', macs: [MAC] },
     until: [ALPINE_REPORT, ALPINE_RECOVERY_SHELL],
-    timeoutSeconds: 300,
   });
   return ended(end).serial;
 }
