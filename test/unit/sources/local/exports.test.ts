@@ -427,6 +427,21 @@ describe('folders', () => {
     expect(names(whole)).toEqual(['web01/web01.vdi']);
   });
 
+  test('a VHDX with sectors of 4096 bytes is copied out, compressed or not', async () => {
+    const vhdx = Buffer.from(images.vhdx!);
+    const metadata = Buffer.from('06a27c8b90479a4bb8fe575f050f886e', 'hex');
+    const logicalSectorSize = Buffer.from('1dbf41816fa90947ba47f233a8faab5f', 'hex');
+    const region = Number(vhdx.readBigUInt64LE(vhdx.indexOf(metadata, 192 * 1024) + 16));
+    const item = vhdx.indexOf(logicalSectorSize, region);
+    vhdx.writeUInt32LE(4096, region + vhdx.readUInt32LE(item + 16));
+    for (const drop of [{ 'a.vhdx': vhdx }, { 'a.vhdx.gz': gzipSync(vhdx) }]) {
+      const { disks } = await openDirectory(drop);
+      const [layer, ...others] = disks[0]!.chain.layers;
+      expect(layer).toMatchObject({ format: 'raw', virtual_size: SIZE, bytes: { place: 'work' } });
+      expect(others).toEqual([]);
+    }
+  });
+
   test('a machine file that cannot be read is named', async () => {
     await expect(openDirectory({ 'web01.vdi': images.vdi!, 'web01.vbox': '<xml' })).rejects.toMatchObject({
       code: 'fetch.corrupt',
