@@ -72,7 +72,7 @@ async function copiedOut(
     places,
   );
   const { image, check } = await withBytes(copy.bytes, places, (source) => parseRaw(source, 'vhdx'));
-  return { name: file.name, ...copy, image, check, error: null };
+  return { name: file.name, ...copy, image: { ...image, sectorSize: 4096 }, check, error: null };
 }
 
 /** Returns the formats that the description declares, by member name. */

@@ -438,6 +438,7 @@ describe('folders', () => {
       const { disks } = await openDirectory(drop);
       const [layer, ...others] = disks[0]!.chain.layers;
       expect(layer).toMatchObject({ format: 'raw', virtual_size: SIZE, bytes: { place: 'work' } });
+      expect(layer).toMatchObject({ sector_size: 4096 });
       expect(others).toEqual([]);
     }
   });
