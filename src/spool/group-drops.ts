@@ -1,6 +1,7 @@
 import { compareNames, refusedName } from '../disk/base/names.js';
 import { finalName } from '../disk/base/partial-names.js';
 import { pieceOf } from '../disk/base/pieces.js';
+import { innerName } from '../disk/compression.js';
 import { formatOfExtension } from '../disk/formats.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
 import { eachInTurns, sortInTurns, Turns } from '../host/turns.js';
@@ -47,7 +48,7 @@ export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe
   const ignored: Grouping['ignored'] = [];
   const drops: Drop[] = [];
   const jobs: string[] = [];
-  const partials: string[] = [];
+  const partials: { name: string; final: string }[] = [];
   const companions: string[] = [];
   const frozen = new Set<string>();
   const files: File[] = [];
@@ -59,7 +60,7 @@ export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe
     else if (isHidden(name)) ignored.push({ name, reason: 'hidden' });
     else if (final !== null) {
       ignored.push({ name, reason: 'partial' });
-      partials.push(final);
+      partials.push({ name, final });
     } else if (name === LOST_AND_FOUND && type === 'directory')
       ignored.push({ name, reason: 'of-the-filesystem' });
     else if (type !== 'file' && type !== 'directory') drops.push(refusedDrop(name, [name], name, type));
@@ -287,14 +288,27 @@ async function directoryDrop(directory: IncomingEntry, probe: Probe): Promise<Dr
   const isElsewhere = !files.some(({ facts }) => facts.kind !== 'description');
   for (const { path, name } of isElsewhere ? below.slice(0, MAX_FILES) : [])
     if (finalName(name) === null) await read(path, name);
-  const partial = [...children, ...below].find(({ name }) => finalName(name) !== null);
   const state: Waiting | null =
-    partial !== undefined
-      ? { kind: 'writing', names: [partial.name] }
-      : files.some(({ facts }) => facts.kind !== 'description')
-        ? waiting(files, frozen)
-        : { kind: 'no-disk', names: [] };
+    partialIn([...children, ...below].map(({ name }) => name)) ??
+    (files.some(({ facts }) => facts.kind !== 'description')
+      ? waiting(files, frozen)
+      : { kind: 'no-disk', names: [] });
   return { ...wholeDirectory(directory, children), waiting: state };
+}
+
+/** Anything but a disk or a description may be left over for good, so the drop does not wait for it forever. */
+function partialIn(names: readonly string[]): Waiting | null {
+  const partials = names.flatMap((name) => {
+    const final = finalName(name);
+    return final === null ? [] : [{ name, final }];
+  });
+  const needed = partials.find(
+    ({ final }) => formatOfExtension(innerName(final)) !== null || /\.(ova|ovf|vmx)$/i.test(innerName(final)),
+  );
+  if (needed !== undefined) return { kind: 'writing', names: [needed.final], shownBy: needed.name };
+  const [other] = partials;
+  if (other === undefined) return null;
+  return { kind: 'unfinished', names: [other.name], why: 'it may still be written' };
 }
 
 function filesBelow({ children = [] }: IncomingEntry, path: string): { path: string; name: string }[] {

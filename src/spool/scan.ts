@@ -1,5 +1,4 @@
 import { lstat, opendir } from 'node:fs/promises';
-import { finalName } from '../disk/base/partial-names.js';
 import { errorCode, isErrorCode } from '../errors/errno.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
 import type { Drop, Grouping, IncomingEntry } from '../model/drop.js';
@@ -105,8 +104,6 @@ export class Scanner {
   readonly #known = new Map<string, Known>();
   #listed: Listing | null = null;
   #partials: string[] = [];
-  /** Partial files that drops wait for, by the names that they will have. */
-  #writing: ReadonlyMap<string, Settling[]> = new Map();
   /** The last listing that was processed, and when one of its names is due to be read again. */
   #seen: string[] | null = null;
   #nextCheckAt = 0;
@@ -162,7 +159,6 @@ export class Scanner {
     }
     this.#left = left;
     if (changed) await this.#group();
-    await this.#checkWriting(now);
     this.#seen = names;
     this.#nextCheckAt = left.size > 0 || this.#grouping.isUnfinished ? now : Number.POSITIVE_INFINITY;
     for (const [name, known] of this.#known)
@@ -250,25 +246,6 @@ export class Scanner {
     }
   }
 
-  /** Reads the partial files that drops wait for: while one of them grows, the drop's wait starts again. */
-  async #checkWriting(now: number): Promise<void> {
-    const awaited = new Set(this.#grouping.drops.flatMap(awaitedBy));
-    const known = new Map(
-      [...this.#writing.values()].flat().map((settling) => [settling.fingerprint, settling]),
-    );
-    const writing = new Map<string, Settling[]>();
-    for (const name of this.#partials) {
-      const final = finalName(name);
-      if (final === null || !awaited.has(final)) continue;
-      const state = await this.#read(name);
-      if (state === null) continue;
-      const fingerprint = `${name} ${state.fingerprint}`;
-      const settling = settle(known.get(fingerprint), fingerprint, now);
-      writing.set(final, [...(writing.get(final) ?? []), settling]);
-    }
-    this.#writing = writing;
-  }
-
   #forgetAllBut(names: ReadonlySet<string>): boolean {
     let changed = false;
     for (const name of this.#known.keys()) {
@@ -289,8 +266,7 @@ export class Scanner {
     return this.#grouping.drops.flatMap((drop) => {
       const parts = drop.entries.flatMap((name) => this.#known.get(name) ?? []);
       if (parts.length === 0) return [];
-      const awaited = awaitedBy(drop).flatMap((name) => this.#writing.get(name) ?? []);
-      const quiet = quietSeconds([...parts.map(({ settling }) => settling), ...awaited]);
+      const quiet = quietSeconds(parts.map(({ settling }) => settling));
       const due = isDue(drop, quiet, this.#request.settleSeconds());
       return [{ drop, states: parts.map(({ state }) => state), quietSeconds: quiet, due }];
     });
@@ -304,10 +280,6 @@ export class Scanner {
     const quiet = settling.checkedAt - settling.since;
     return nextCheck(settling, this.#request.pollSeconds(), quiet < settleSeconds ? settleSeconds : patience);
   }
-}
-
-function awaitedBy({ waiting }: Drop): string[] {
-  return waiting?.kind === 'writing' ? waiting.names : [];
 }
 
 /** What to do where that depends on why; undefined: as the catalogue says. */

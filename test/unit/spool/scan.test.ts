@@ -45,25 +45,6 @@ function scanner(directory: string, extra: Partial<ScanRequest> = {}) {
 }
 
 describe('Scanner', () => {
-  it('lets a base wait for as long as the delta beside it grows under a partial name', async () => {
-    const directory = scratchDirectory();
-    writeFileSync(join(directory, 'web01.vmdk'), 'base');
-    const delta = join(directory, 'web01-000001.vmdk.part');
-    writeFileSync(delta, 'x');
-    const facts = { kind: 'disk', format: 'vmdk', needs: [], contentId: null, parentId: null } as const;
-    const group: ScanRequest['group'] = (entries) =>
-      groupDrops(entries, async () => ({ ...facts, incomplete: null }));
-    const { clock, due } = scanner(directory, { group });
-    for (; clock.now <= 300; clock.now += 5) {
-      appendFileSync(delta, 'x');
-      expect(await due()).toEqual([]);
-    }
-    const patience = clock.now + 110;
-    for (; clock.now < patience - 20; clock.now += 5) expect(await due()).toEqual([]);
-    for (; clock.now < patience + 100; clock.now += 5) await due();
-    expect(await due()).toEqual(['web01.vmdk']);
-  });
-
   it('finds what was there before, and lets a drop be due when it is unchanged for the settle time', async () => {
     const directory = scratchDirectory();
     writeFileSync(join(directory, 'a.vmdk'), 'a');
