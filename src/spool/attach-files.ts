@@ -1,6 +1,6 @@
 import { eachInTurns } from '../host/turns.js';
 import type { Drop, Grouping } from '../model/drop.js';
-import { diskStem, stemOf } from './names.js';
+import { diskStem, isOfVm, stemOf } from './names.js';
 
 /**
  * Adds those of `names` that `fits` accepts to the drop with the same stem; passes the rest to `otherwise`.
@@ -83,6 +83,7 @@ export async function holdBack(partials: readonly PartialName[], drops: Drop[]):
   await eachInTurns(partials, ({ final, name }) => {
     const own = byEntry.get(final);
     if (own !== undefined) own.waiting = { kind: 'writing', names: [final], shownBy: name };
+    else if (!isOfVm(final)) return;
     for (const stem of stemsOf(diskStem(final)))
       for (const drop of owners.get(stem) ?? []) {
         // The file that is being written may be the one that is missing.

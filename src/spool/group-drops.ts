@@ -1,14 +1,13 @@
 import { compareNames, refusedName } from '../disk/base/names.js';
 import { finalName } from '../disk/base/partial-names.js';
 import { pieceOf } from '../disk/base/pieces.js';
-import { innerName } from '../disk/compression.js';
 import { formatOfExtension } from '../disk/formats.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
 import { eachInTurns, sortInTurns, Turns } from '../host/turns.js';
 import type { Drop, Grouping, HeaderFacts, IncomingEntry, Probe, Waiting } from '../model/drop.js';
 import { printable } from '../text/escape-terminal.js';
 import { attach, attachJobs, holdBack } from './attach-files.js';
-import { diskStem, isHidden, stemOf, vmName } from './names.js';
+import { diskStem, isHidden, isOfVm, stemOf, vmName } from './names.js';
 
 /** Created by fsck if incoming is a filesystem of its own. */
 const LOST_AND_FOUND = 'lost+found';
@@ -302,9 +301,7 @@ function partialIn(names: readonly string[]): Waiting | null {
     const final = finalName(name);
     return final === null ? [] : [{ name, final }];
   });
-  const needed = partials.find(
-    ({ final }) => formatOfExtension(innerName(final)) !== null || /\.(ova|ovf|vmx)$/i.test(innerName(final)),
-  );
+  const needed = partials.find(({ final }) => isOfVm(final));
   if (needed !== undefined) return { kind: 'writing', names: [needed.final], shownBy: needed.name };
   const [other] = partials;
   if (other === undefined) return null;

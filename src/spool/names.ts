@@ -1,4 +1,6 @@
 import { pieceOf } from '../disk/base/pieces.js';
+import { innerName } from '../disk/compression.js';
+import { formatOfExtension } from '../disk/formats.js';
 
 export function isHidden(name: string): boolean {
   return name.startsWith('.');
@@ -49,4 +51,10 @@ export function vmName(drop: string): string {
     .slice(0, 63)
     .replace(/[-.]+$/, '');
   return plain === '' ? 'vm' : plain;
+}
+
+/** True for names of disks, archives and descriptions: a VM without one of them may be another VM. */
+export function isOfVm(name: string): boolean {
+  const inner = innerName(pieceOf(name)?.whole ?? name);
+  return formatOfExtension(inner) !== null || /\.(ova|ovf|vmx|vmsd|vbox|mf)$/i.test(inner);
 }

@@ -61,12 +61,14 @@ describe('what a download tool left', () => {
     }
   });
 
-  test('what is no disk in a directory does not hold it back for good', async () => {
+  test('what is no disk holds nothing back for good', async () => {
     for (const name of ['notes.tmp', 'vmware.log.tmp']) {
       const { drops } = await group({ 'a/web01.raw': disk(), [`a/${name}`]: FACTS });
       expect(only(drops).waitingFor).toContain(name);
       expect([isDue(only(drops), 50, 10), isDue(only(drops), 100, 10)]).toEqual([false, true]);
     }
+    const loose = await group({ 'web01.raw': disk(), 'web01-notes.txt.tmp': FACTS });
+    expect(only(loose.drops).waiting).toBeNull();
     const { drops } = await group({ 'a/web01.raw': disk(), 'a/web01.ovf.part': FACTS });
     expect(isDue(only(drops), 1_000_000, 10)).toBe(false);
   });
