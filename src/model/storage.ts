@@ -49,6 +49,8 @@ const layerSchema = z.object({
   bytes: diskBytesSchema,
   /** QEMU finds the grain directory only in a file that it opens itself, not in an extent of a descriptor. */
   footer: z.boolean(),
+  /** Bytes of a logical sector, if the format declares it and it is not 512. */
+  sector_size: z.literal(4096).optional(),
   /** In disk order; empty for a self-contained image. */
   extents: z.array(extentSchema),
   /** Bytes of the disk that it holds, by its tables; null if the format does not tell. */

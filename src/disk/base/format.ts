@@ -61,6 +61,8 @@ export interface DiskImage {
   footer?: true;
   /** Its sectors have 4096 bytes, and QEMU does not read the format with such: it must be copied out. */
   isCopied?: true;
+  /** Bytes of a logical sector, if the format declares it and it is not 512. */
+  sectorSize?: 4096;
 }
 
 /**

@@ -115,10 +115,7 @@ function cString(bytes: Buffer): string {
   return bytes.toString('utf8', 0, end < 0 ? bytes.length : end);
 }
 
-/**
- * Parses records of the form `<length> <key>=<value>
- * `.
- */
+/** Parses records of the form `<length> <key>=<value>` with a line end after each. */
 function paxRecords(bytes: Buffer): Extension {
   const result: Extension = {};
   for (let at = 0; at < bytes.length; ) {

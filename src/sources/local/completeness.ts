@@ -41,6 +41,7 @@ export class CompletenessCheck {
       ...(image.uuid === undefined ? {} : { uuid: image.uuid }),
       bytes: file.bytes,
       footer: image.footer === true,
+      ...(image.sectorSize === undefined ? {} : { sector_size: image.sectorSize }),
       extents: image.extents.map(({ type, size, offset }, index) => {
         const { name, bytes } = extents[index]!;
         return { name: prefix + name, type, size, offset, bytes };

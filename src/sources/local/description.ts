@@ -1,6 +1,7 @@
 import type { DropFile } from '../../disk/assemble.js';
 import { withBytes } from '../../disk/file-source.js';
 import { type OvfOptions, parseOvf } from '../../disk/ovf/ovf.js';
+import { inFile } from '../../disk/read-image.js';
 import { parseVbox } from '../../disk/virtualbox/vbox.js';
 import { parseVmsd } from '../../disk/vmsd.js';
 import { parseVmx } from '../../disk/vmx.js';
@@ -42,7 +43,15 @@ export async function readDescription(
 export async function readFrozen(inventory: Inventory): Promise<string[]> {
   const vmsd = await readOnly(inventory, VMSD);
   const vbox = await readOnly(inventory, VBOX);
-  return [...(vmsd === null ? [] : parseVmsd(vmsd.bytes)), ...(vbox === null ? [] : parseVbox(vbox.bytes))];
+  return [...(vmsd === null ? [] : parseVmsd(vmsd.bytes)), ...(vbox === null ? [] : frozenIn(vbox))];
+}
+
+function frozenIn({ name, bytes }: TextFile): string[] {
+  try {
+    return parseVbox(bytes);
+  } catch (error) {
+    throw error instanceof Hyper2kvmError ? inFile(name, error) : error;
+  }
 }
 
 /** Returns the files with the memory of a VM that was suspended and not shut down, by their names. */

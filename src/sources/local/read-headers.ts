@@ -40,15 +40,17 @@ export async function readHeaders(
       const packed = await compressionIn(file.name, source);
       return packed ?? (await readImageFile(file.name, source, options));
     });
+    let read: ImageFile;
     if ('compression' in found) {
       const { inner: name, compression } = found;
       const unpacked = await unpacker.unpack(file, compression.name, places);
       const header = await withBytes(unpacked.bytes, places, (source) =>
         readImageFile(name, source, options),
       );
-      images.push({ name, ...unpacked, ...header });
-    } else if (found.image?.isCopied) images.push(await copiedOut(file, found.image, { places, unpacker }));
-    else images.push({ ...file, ...found });
+      read = { name, ...unpacked, ...header };
+    } else read = { ...file, ...found };
+    const { image } = read;
+    images.push(image?.isCopied ? await copiedOut(read, image, { places, unpacker }) : read);
   }
   refuseSameNames(images);
   return images;
@@ -70,7 +72,7 @@ async function copiedOut(
     places,
   );
   const { image, check } = await withBytes(copy.bytes, places, (source) => parseRaw(source, 'vhdx'));
-  return { name: file.name, ...copy, image, check, error: null };
+  return { name: file.name, ...copy, image: { ...image, sectorSize: 4096 }, check, error: null };
 }
 
 /** Returns the formats that the description declares, by member name. */
