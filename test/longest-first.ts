@@ -18,6 +18,7 @@ const SECONDS: Readonly<Record<string, number>> = {
   'libvirt.test.ts': 140,
   'lab-guests.test.ts': 100,
   'phony-guest.test.ts': 45,
+  'as-is.test.ts': 120,
   'initramfs-kernel.test.ts': 30,
   'faults.test.ts': 230,
   'package.test.ts': 115,

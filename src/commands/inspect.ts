@@ -63,6 +63,8 @@ export async function runUntil(
   return null;
 }
 
+const AS_IS: [string, string] = ['conversion', 'as it is only: fix.mode = "none"'];
+
 function identityText(io: Io, identity: Identity): string {
   const facts: [string, string][] = [
     ['os_name', identity.os_name],
@@ -81,6 +83,7 @@ function identityText(io: Io, identity: Identity): string {
     ['encrypted', String(identity.encrypted)],
     ['qemu_guest_agent', String(identity.qemu_guest_agent)],
     ['selinux', String(identity.selinux)],
+    ...(identity.as_is === undefined ? [] : [AS_IS]),
     ...identity.kernels.map(({ version, initramfs }): [string, string] => [
       'kernel',
       `${version}${initramfs === null ? ', no initramfs' : `, ${initramfs.path} (${formatBytes(initramfs.size)})`}`,

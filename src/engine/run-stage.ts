@@ -175,9 +175,9 @@ function stageContext(
       record.bytes_read += read;
       record.bytes_written += written;
     },
-    guest(disks) {
+    guest(disks, sectorSizes = []) {
       if (!guest.isOpen) record.appliance_launches += 1;
-      return guest.access(disks, log);
+      return guest.access({ disks, sectorSizes }, log);
     },
     closeGuest: () => guest.close(),
     openSource: () => source.open(request.source, context),

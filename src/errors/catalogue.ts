@@ -68,9 +68,17 @@ const SECTIONS = {
     'fetch.missing-parent': {
       meaning: 'A snapshot delta without its parent. Drop the whole chain: base and deltas.',
     },
+    'fetch.unfinished': {
+      meaning:
+        'Beside the disk, or in its place, is what a copy or download leaves until it has ended (`.part`, `.aria2`, `.st`, `.lftp-pget-status` and the like). Let it end; if the disk is whole, remove that file.',
+    },
+    'fetch.split-file': {
+      meaning:
+        'The disk was cut into files by split(1), 7-Zip or the like. Join them first: `cat web01.qcow2.* > web01.qcow2`.',
+    },
     'fetch.missing-delta': {
       meaning:
-        'The .vmsd says that a snapshot froze this disk, but no delta in the drop builds on it: this is an old state. Copy the deltas, or leave the .vmsd out.',
+        'The .vmsd or .vbox says that a snapshot froze this disk, but no delta in the drop builds on it: this is an old state. Copy the deltas, or leave the .vmsd or .vbox out.',
     },
     'fetch.parent-mismatch': {
       meaning:
@@ -90,6 +98,10 @@ const SECTIONS = {
     'fetch.unknown-configuration': {
       meaning:
         'The OVF has no deployment option with the name in `[vm] configuration`. The message lists the available ones.',
+    },
+    'fetch.suspended': {
+      meaning:
+        'Warning: the drop has the memory of a suspended VM (`.vmss`, `.sav`), which is not converted. Resume the VM and shut it down, or take what is on its disks.',
     },
     'fetch.description-unread': {
       meaning: 'Warning: something in the .ovf was not understood and was ignored.',
@@ -160,6 +172,14 @@ const SECTIONS = {
   guest: {
     'inspect.no-os': {
       meaning: 'No operating system on any filesystem. A data disk needs `kind = "data"`.',
+    },
+    'plan.sector-size': {
+      meaning:
+        'A disk with sectors of 4096 bytes (4Kn) needs virtio disks, and the guest has no driver for them.',
+    },
+    'plan.unsupported-system': {
+      meaning:
+        'The guest is a system that hyper2kvm has no changes for (FreeBSD, a root on ZFS, ostree, NixOS and others; the message names it). `fix.mode = "none"` converts it as it is: see [formats.md](formats.md#other-systems).',
     },
     'inspect.windows-unsupported': { meaning: 'Windows guests are not converted by this version.' },
     'inspect.encrypted': {
@@ -467,6 +487,14 @@ const SECTIONS = {
     },
     'guest-agent.no-packages': { meaning: '`fix.guest_agent_packages` has no packages for this guest.' },
     'devices.no-virtio': { meaning: 'The kernel has no virtio drivers: the domain offers SATA and e1000.' },
+    'devices.as-is': {
+      meaning:
+        '`fix.mode = "none"`: the guest\'s initramfs has no virtio drivers, so the domain offers SATA (IDE) and e1000.',
+    },
+    'plan.as-is': {
+      meaning:
+        'A system that nothing is changed in was converted with `fix.mode = "none"`: device names, network and guest tools stay as they were.',
+    },
     'devices.transitional': {
       meaning:
         'A kernel predates virtio 1.0 (Linux 4.0): the domain offers transitional virtio devices, which are a little slower. After an upgrade of the guest, `virtio-transitional` may become `virtio` in its domain.',

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { devicesSchema } from './plan.js';
 
 /**
  * A filesystem, swap area, LUKS container or LVM member in the guest. `device` is its name in the appliance
@@ -98,8 +99,22 @@ export type Kernel = z.infer<typeof kernelSchema>;
 const mountSchema = z.object({ device: z.string(), mountpoint: z.string(), options: z.string() });
 export type Mount = z.infer<typeof mountSchema>;
 
+const OS_TYPES = [
+  'linux',
+  'windows',
+  'freebsd',
+  'openbsd',
+  'netbsd',
+  'dragonfly',
+  'illumos',
+  'haiku',
+  'dos',
+  'esxi',
+  'unknown',
+] as const;
+
 export const identitySchema = z.object({
-  os_type: z.enum(['linux', 'windows', 'unknown']),
+  os_type: z.enum(OS_TYPES),
   os_distro: z.string(),
   os_version: z.string(),
   os_name: z.string(),
@@ -129,6 +144,11 @@ export const identitySchema = z.object({
    * shut down.
    */
   qemu_guest_agent: z.boolean().default(false),
+  /**
+   * Of a system that nothing can be changed in, so that `fix.mode = "none"` is the only way: why, and the
+   * devices that such a system drives without help. Absent where its family has fixers.
+   */
+  as_is: z.object({ reason: z.string(), devices: devicesSchema }).optional(),
 });
 export type Identity = z.infer<typeof identitySchema>;
 

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import type { GuestTree } from '../../guest/tree.js';
 import type { Boot } from '../../model/boot.js';
 import type { Identity } from '../../model/identity.js';
-import type { Warning } from '../../model/plan.js';
+import type { Devices, Warning } from '../../model/plan.js';
 import type { GuestState } from '../../operations/operation.js';
 import type { Operation } from '../../operations/registry.js';
 import type { BootPatterns, GuestReport } from './boot-patterns.js';
@@ -29,13 +29,15 @@ export interface Evidence {
 /** A family of operating systems: everything that INSPECT, PLAN, FIX and VALIDATE know about its guests. */
 export interface Family extends FamilyInspection {
   os: Identity['os_type'];
-  identity: z.ZodType<Identity> & z.core.$ZodTypeDiscriminable;
+  identity: z.ZodType<Identity>;
   /** Reads INSPECT's snapshot. */
   load(file: string): Promise<GuestTree>;
   /** In the order in which they run. */
   fixers: readonly Fixer[];
   /** Returns warnings about a plan as a whole. Pure. */
   review(guest: Guest, operations: readonly Operation[]): Warning[];
+  /** Returns the devices for a guest that is not changed (`fix.mode = "none"`), with warnings. Pure. */
+  unfixed(guest: Guest): { devices: Devices; warnings: Warning[] };
   /** Returns the network that the guest is configured for once the plan is applied. Pure. */
   network(after: GuestState): NetworkExpectation;
   /** Returns what the boot test adds to the guest. Pure. */

@@ -65,7 +65,10 @@ export const convertStage: Stage<ConvertInput, ConvertOutput> = {
   },
 };
 
-type Disk = Pick<ConvertInput['flatten']['disks'][number], 'index' | 'image' | 'virtual_size' | 'allocated'>;
+type Disk = Pick<
+  ConvertInput['flatten']['disks'][number],
+  'index' | 'image' | 'virtual_size' | 'allocated' | 'sector_size'
+>;
 
 async function convertDisk(
   context: StageContext,
@@ -103,6 +106,7 @@ async function convertDisk(
     virtual_size: disk.virtual_size,
     allocated,
     sha256,
+    ...(disk.sector_size === 4096 ? { sector_size: 4096 as const } : {}),
   };
 }
 

@@ -23,7 +23,9 @@ import { type ValidateOutput, validateOutput } from './output.js';
 
 const vmInput = z.object({
   fetch: fetchOutput.pick({ hardware: true }),
-  inspect: z.object({ identity: identitySchema.pick({ os_type: true, firmware: true, architecture: true }) }),
+  inspect: z.object({
+    identity: identitySchema.pick({ os_type: true, firmware: true, architecture: true, as_is: true }),
+  }),
   plan: z.object({ plan: planOutput.shape.plan.pick({ devices: true, nics: true }) }),
   fix: fixOutput.pick({ disks: true, evidence_changes: true, evidence_unit: true, network: true }),
   convert: convertOutput,
@@ -110,7 +112,11 @@ function testMachine({ workDirectory, options }: StageContext, input: ValidateIn
     identity: input.inspect.identity,
     plan: input.plan.plan,
     vm: options.vm,
-    disks: input.convert.disks.map(({ file, format }) => ({ file: join(workDirectory, file), format })),
+    disks: input.convert.disks.map(({ file, format, sector_size }) => ({
+      file: join(workDirectory, file),
+      format,
+      ...(sector_size === undefined ? {} : { sectorSize: sector_size }),
+    })),
   });
   return { ...machine, memoryMib, vcpus };
 }

@@ -37,6 +37,7 @@ const NAMES = [
   'manifest',
   'vmx',
   'vmsd',
+  'vbox',
 ];
 let subjects: Record<string, Subject>;
 let runs = 0;

@@ -40,6 +40,46 @@ const only = <T extends Drop>(drops: readonly T[]): T => {
   return drops[0]!;
 };
 
+describe('what a download tool left', () => {
+  test.each(['aria2', 'st', 'lftp-pget-status', 'part', '!ut', 'partial', 'filepart', 'download', 'tmp'])(
+    'web01.raw waits for as long as web01.raw.%s is there',
+    async (ending) => {
+      const { drops, ignored } = await group({ 'web01.raw': disk(), [`web01.raw.${ending}`]: FACTS });
+      expect(only(drops).waitingFor).toBe('web01.raw is still being written');
+      expect(ignored).toEqual([{ name: `web01.raw.${ending}`, reason: 'partial' }]);
+      const inside = await group({ 'a/web01.raw': disk(), [`a/web01.raw.${ending}`]: FACTS });
+      expect(only(inside.drops).waitingFor).toContain('is still being written');
+    },
+  );
+
+  test('a short ending counts only behind another', async () => {
+    const { drops, ignored } = await group({ 'web01.raw': disk(), 'web01.st': FACTS });
+    expect(only(drops).waiting).toBeNull();
+    expect(ignored).toEqual([{ name: 'web01.st', reason: 'not-a-disk' }]);
+  });
+});
+
+describe('disks in numbered pieces', () => {
+  const piece: HeaderFacts = { ...FACTS, kind: 'extent' };
+  const needs = ['d.vmdk.000000000', 'd.vmdk.000000001'];
+
+  test('belong to the OVF, which waits for all that it counts', async () => {
+    const ovf: HeaderFacts = { ...FACTS, kind: 'description', format: 'ovf', needs };
+    const { drops } = await group({ 'web01.ovf': ovf, 'd.vmdk.000000000': piece });
+    expect(only(drops).waitingFor).toBe('missing d.vmdk.000000001');
+    const whole = await group({ 'web01.ovf': ovf, 'd.vmdk.000000000': piece, 'd.vmdk.000000001': piece });
+    expect(only(whole.drops)).toMatchObject({ name: 'web01.ovf', waiting: null });
+  });
+
+  test('stand for the name without a number', async () => {
+    const ovf: HeaderFacts = { ...FACTS, kind: 'description', format: 'ovf', needs: ['d.vmdk'] };
+    const { drops } = await group({ 'web01.ovf': ovf, 'd.vmdk.000000000': piece });
+    expect(only(drops)).toMatchObject({ entries: ['d.vmdk.000000000', 'web01.ovf'], waiting: null });
+    const inside = await group({ 'a/web01.ovf': ovf, 'a/d.vmdk.000000000': piece });
+    expect(only(inside.drops).waiting).toBeNull();
+  });
+});
+
 describe('what belongs together', () => {
   test('single files are drops of their own, in the order of their numbers', async () => {
     const { drops } = await group({ 'web10.qcow2': disk(), 'web2.vmdk': disk() });
@@ -238,7 +278,7 @@ describe('what waits', () => {
   test('a base that a .vmsd calls frozen waits for its delta, unless a .vmx says which disk is in use', async () => {
     const vmsd = { ...FACTS, frozen: ['web01.vmdk'] };
     const base = { 'web01.vmdk': disk({ contentId: 'a' }), 'web01.vmsd': vmsd };
-    const waitingFor = 'missing the delta on web01.vmdk (the .vmsd has a snapshot)';
+    const waitingFor = 'missing the delta on web01.vmdk (a snapshot froze it)';
     expect(only((await group(base)).drops)).toMatchObject({ waitingFor });
     const inside = { 'w/web01.vmdk': disk({ contentId: 'a' }), 'w/web01.vmsd': vmsd };
     expect(only((await group(inside)).drops)).toMatchObject({ waitingFor });

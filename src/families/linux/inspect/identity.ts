@@ -1,4 +1,5 @@
 import { ESP_TYPES, efiDirectories, espMountpoints } from '../../../guest/esp.js';
+import { parseOsRelease } from '../../../guest/os-release.js';
 import { hasProgram, SYSTEMD } from '../../../guest/programs.js';
 import type { GuestTree } from '../../../guest/tree.js';
 import type { Identity } from '../../../model/identity.js';
@@ -31,12 +32,8 @@ type Release = Pick<Identity, 'os_distro' | 'os_version' | 'os_name'>;
 function osRelease(tree: GuestTree): Release {
   const text = tree.text('/etc/os-release')?.text ?? tree.text('/usr/lib/os-release')?.text;
   if (text !== undefined) {
-    const value = (key: string) => text.match(new RegExp(`^${key}=(["']?)(.*)\\1\\s*$`, 'm'))?.[2] ?? '';
-    return {
-      os_distro: value('ID') || 'linux',
-      os_version: value('VERSION_ID'),
-      os_name: value('PRETTY_NAME') || value('NAME'),
-    };
+    const { id, version, name } = parseOsRelease(text);
+    return { os_distro: id || 'linux', os_version: version, os_name: name };
   }
   for (const [path, distro] of OLD_RELEASE_FILES) {
     const line = tree.text(path)?.text.split('\n')[0]?.trim();

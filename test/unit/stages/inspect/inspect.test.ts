@@ -23,7 +23,7 @@ async function inspect(disks: MemoryDisks, { hardware, controllers }: ReturnType
   onTestFinished(() => rmSync(workDirectory, { recursive: true }));
   const { reader, calls } = memoryGuest(disks);
   const { firmware } = hardware;
-  const request = { keys: [], isOffline: true, controllers, diskIds: [], firmware, workDirectory };
+  const request = { keys: [], diskIds: [], isOffline: true, controllers, firmware, workDirectory };
   const output = await inspectGuest(reader, request, () => undefined);
   return { ...output, tree: await readSnapshot(join(workDirectory, output.snapshot)), calls };
 }
