@@ -1,4 +1,4 @@
-import { corrupt, readExact, truncated, unsupported } from '../base/bytes.js';
+import { corrupt, readExact, truncated } from '../base/bytes.js';
 import {
   type ByteSource,
   type DiskFormat,
@@ -9,6 +9,7 @@ import {
 } from '../base/format.js';
 import { COWD_MAGIC, cowdCompleteness, parseCowd } from './cowd.js';
 import { beforeNul, descriptorImage, looksLikeDescriptor, parseDescriptor } from './descriptor.js';
+import { isSeSparse, parseSeSparse, seSparseCompleteness } from './sesparse.js';
 import {
   parseSparseHeader,
   QEMU_DESCRIPTOR_OFFSET,
@@ -18,9 +19,7 @@ import {
   sparseCompleteness,
 } from './sparse.js';
 
-const SESPARSE_MAGIC = 0xcafebaben;
-
-/** VMware's VMDK: text descriptors, hosted sparse and stream-optimized extents, ESXi's COWD. */
+/** VMware's VMDK: text descriptors, hosted sparse and stream-optimized extents, ESXi's COWD and seSparse. */
 export const vmdk: DiskFormat = {
   name: 'vmdk',
   extensions: ['vmdk'],
@@ -37,23 +36,18 @@ function startsWith(head: Buffer, magic: Buffer): boolean {
   return head.subarray(0, magic.length).equals(magic);
 }
 
-function isSeSparse(head: Buffer): boolean {
-  return head.length >= 16 && head.readBigUInt64LE(0) === SESPARSE_MAGIC && head.readUInt32LE(12) === 2;
-}
-
 async function parse(source: ByteSource): Promise<ParsedImage> {
   const head = await source.read(0, SECTOR);
   if (looksLikeDescriptor(head)) {
     const image = descriptorImage(parseDescriptor(await wholeText(source)), false);
     return { image, check: async () => ({ complete: true, allocated: 0 }) };
   }
-  if (isSeSparse(head)) {
-    throw unsupported(
-      'the file is an ESXi seSparse extent',
-      'Consolidate the snapshots, or clone the disk on the ESXi host with `vmkfstools -i disk.vmdk new.vmdk -d thin`, and drop the clone.',
-    );
-  }
   if (head.length < SECTOR) throw truncated('the header has not arrived completely');
+  if (isSeSparse(head)) {
+    const header = parseSeSparse(head);
+    const check = (whole: ByteSource) => seSparseCompleteness(whole, header);
+    return { image: { ...extentImage('seSparse', header.capacity), seSparse: true }, check };
+  }
   if (startsWith(head, COWD_MAGIC)) {
     const layout = parseCowd(head);
     const check = (whole: ByteSource) => cowdCompleteness(whole, layout);

@@ -18,8 +18,9 @@ import { parseVbox } from '../../../src/disk/virtualbox/vbox.js';
 import { vmdk } from '../../../src/disk/vmdk/index.js';
 import { parseVmsd } from '../../../src/disk/vmsd.js';
 import { parseVmx } from '../../../src/disk/vmx.js';
-import { descriptor, realImages, withFooter } from './images.js';
+import { descriptor, MIB, realImages, withFooter } from './images.js';
 import { ovfText } from './ovf-text.js';
+import { seSparse } from './sesparse-image.js';
 import { zipOf } from './zip-archive.js';
 
 interface Range {
@@ -68,6 +69,16 @@ export async function makeSubjects(): Promise<Record<string, Subject>> {
       parse: formatParser(vmdk),
     },
     cowd: { seeds: [cowd()], hot: start(64), parse: formatParser(vmdk) },
+    sesparse: {
+      seeds: [seSparse(MIB, [{ offset: 8192, content: Buffer.alloc(8192, 7) }])],
+      hot: () => [
+        { offset: 0, length: 544 },
+        // The directory's first entry, and the first entries of its table.
+        { offset: 16 * 512, length: 8 },
+        { offset: 24 * 512, length: 64 },
+      ],
+      parse: formatParser(vmdk),
+    },
     descriptor: { seeds: [text], hot: start(text.length), parse: formatParser(vmdk) },
     qcow2: {
       seeds: ['c.qcow2', 'd.qcow2', 'e.qcow2', 'f.qcow2'].map(image),

@@ -25,6 +25,7 @@ const TIMEOUT = (SECONDS + 60) * 1000;
 const NAMES = [
   'vmdk',
   'cowd',
+  'sesparse',
   'descriptor',
   'qcow2',
   'vhd',
