@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sliceSource } from '../../../src/disk/base/bytes.js';
@@ -11,6 +11,7 @@ import { parseOvf } from '../../../src/disk/ovf/ovf.js';
 import { qcow2 } from '../../../src/disk/qcow2/index.js';
 import { raw } from '../../../src/disk/raw.js';
 import { readImageFile } from '../../../src/disk/read-image.js';
+import { parseVagrant } from '../../../src/disk/vagrant.js';
 import { vdi } from '../../../src/disk/vdi.js';
 import { vhd } from '../../../src/disk/vhd.js';
 import { vhdx } from '../../../src/disk/vhdx/index.js';
@@ -117,8 +118,11 @@ export async function makeSubjects(): Promise<Record<string, Subject>> {
       hot: (bytes) => [{ offset: 0, length: Math.min(4096, bytes.length) }],
       repair: repairTar,
       parse: async (source) => {
-        for (const { name, offset, size } of await indexTar(source))
+        for (const { name, offset, size, sparse } of await indexTar(source)) {
+          for (const part of sparse?.parts ?? [])
+            if (part.offset + part.length > source.size) throw new Error('a part outside of the archive');
           await readImageFile(name, sliceSource(source, offset, size), { anyRaw: false });
+        }
       },
     },
     zip: {
@@ -146,6 +150,10 @@ export async function makeSubjects(): Promise<Record<string, Subject>> {
         '<VirtualBox><Machine><MediaRegistry><HardDisks><HardDisk location="a.vdi"><HardDisk location="b.vdi"/></HardDisk></HardDisks></MediaRegistry></Machine></VirtualBox>',
       ),
       (bytes) => parseVbox(bytes),
+    ),
+    vagrant: textSubject(
+      Buffer.from('{"provider":"libvirt","format":"qcow2","disks":[{"path":"a.img"}]}'),
+      (bytes) => parseVagrant(bytes),
     ),
     vmsd: textSubject(
       Buffer.from(
@@ -208,9 +216,11 @@ async function archives(files: Record<string, Buffer>): Promise<Buffer[]> {
   const directory = await mkdtemp(join(tmpdir(), 'h2k-fuzz-'));
   try {
     for (const [name, bytes] of Object.entries(files)) await writeFile(join(directory, name), bytes);
+    // A hole at the end, for the form that leaves holes out.
+    await truncate(join(directory, 'a.vmdk'), files['a.vmdk']!.length + 65_536);
     const seeds: Buffer[] = [];
-    for (const format of ['ustar', 'gnu', 'pax']) {
-      execFileSync('tar', [`--format=${format}`, '-cf', 'x.tar', ...Object.keys(files)], { cwd: directory });
+    for (const form of [['--format=ustar'], ['--format=gnu'], ['--format=pax'], ['--format=oldgnu', '-S']]) {
+      execFileSync('tar', [...form, '-cf', 'x.tar', ...Object.keys(files)], { cwd: directory });
       seeds.push(await readFile(join(directory, 'x.tar')));
     }
     return seeds;

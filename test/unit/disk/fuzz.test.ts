@@ -37,6 +37,7 @@ const NAMES = [
   'ovf',
   'manifest',
   'vmx',
+  'vagrant',
   'vmsd',
   'vbox',
 ];
