@@ -516,7 +516,10 @@ export const configSchema = z
         virtio_win: z
           .string()
           .default('')
-          .meta({ description: 'The virtio-win ISO or directory.', ...live }),
+          .meta({
+            description: 'The virtio-win ISO or directory. Reserved: this version refuses Windows guests.',
+            ...live,
+          }),
       })
       .prefault({}),
   })

@@ -344,7 +344,5 @@ function refusedDrop(name: string, entries: string[], path: string, type: Incomi
 
 function refusedKind(path: string, type: IncomingEntry['type']): Hyper2kvmError {
   const what = type === 'symlink' ? 'a symbolic link' : 'a FIFO, a socket or a device';
-  return new Hyper2kvmError('fetch.refused-special', `${printable(path)} is ${what}`, {
-    advice: 'Only regular files and directories are accepted: copy the disk itself into the drop.',
-  });
+  return new Hyper2kvmError('fetch.refused-special', `${printable(path)} is ${what}`);
 }

@@ -23,7 +23,7 @@ export const FLOORS: readonly Room[] = [
   { name: 'config', holds: 'options, each declared once; load, check, job.toml' },
   { name: 'tools', holds: 'the only place that starts a program; the sandbox' },
   { name: 'disk', holds: 'parsers and writers of disk formats, chains, block graph' },
-  { name: 'guest', holds: 'formats inside a guest: tree, cpio, initramfs, UKI' },
+  { name: 'guest', holds: 'formats of a guest: initramfs, UKI, hives, BCD, INF, signatures' },
   { name: 'machine', holds: 'one machine, three renderers; QEMU, QMP, firmware' },
   { name: 'access', holds: 'how a guest is read and written: the interface' },
   { name: 'appliance', holds: 'a guest that is off: libguestfs, in a child process' },

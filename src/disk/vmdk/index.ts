@@ -19,40 +19,62 @@ import {
   sparseCompleteness,
 } from './sparse.js';
 
+/** One kind of file that is named .vmdk. `head` is its first sector, or all of a shorter file. */
+interface VmdkFile {
+  name: string;
+  detect(head: Buffer): boolean;
+  parse(source: ByteSource, head: Buffer): Promise<ParsedImage>;
+}
+
+/** A new subformat is a parser in a file of this folder, and a line here. */
+export const VMDK_FILES: readonly VmdkFile[] = [
+  { name: 'descriptor', detect: looksLikeDescriptor, parse: descriptorFile },
+  { name: 'seSparse', detect: isSeSparse, parse: seSparseExtent },
+  { name: 'COWD', detect: startsWith(COWD_MAGIC), parse: cowdExtent },
+  { name: 'hosted sparse', detect: startsWith(SPARSE_MAGIC), parse: hostedSparse },
+];
+
 /** VMware's VMDK: text descriptors, hosted sparse and stream-optimized extents, ESXi's COWD and seSparse. */
 export const vmdk: DiskFormat = {
   name: 'vmdk',
   extensions: ['vmdk'],
   driver: 'vmdk',
-  detect: async (head) =>
-    startsWith(head, SPARSE_MAGIC) ||
-    startsWith(head, COWD_MAGIC) ||
-    isSeSparse(head) ||
-    looksLikeDescriptor(head),
+  detect: async (head) => VMDK_FILES.some((file) => file.detect(head)),
   parse,
 };
 
-function startsWith(head: Buffer, magic: Buffer): boolean {
-  return head.subarray(0, magic.length).equals(magic);
-}
-
 async function parse(source: ByteSource): Promise<ParsedImage> {
   const head = await source.read(0, SECTOR);
-  if (looksLikeDescriptor(head)) {
-    const image = descriptorImage(parseDescriptor(await wholeText(source)), false);
-    return { image, check: async () => ({ complete: true, allocated: 0 }) };
-  }
+  const file = VMDK_FILES.find((candidate) => candidate.detect(head));
+  if (file === undefined) throw corrupt('the file has no VMDK header');
+  return file.parse(source, head);
+}
+
+function startsWith(magic: Buffer): VmdkFile['detect'] {
+  return (head) => head.subarray(0, magic.length).equals(magic);
+}
+
+async function descriptorFile(source: ByteSource): Promise<ParsedImage> {
+  const image = descriptorImage(parseDescriptor(await wholeText(source)), false);
+  return { image, check: async () => ({ complete: true, allocated: 0 }) };
+}
+
+async function seSparseExtent(_source: ByteSource, head: Buffer): Promise<ParsedImage> {
   if (head.length < SECTOR) throw truncated('the header has not arrived completely');
-  if (isSeSparse(head)) {
-    const header = parseSeSparse(head);
-    const check = (whole: ByteSource) => seSparseCompleteness(whole, header);
-    return { image: { ...extentImage('seSparse', header.capacity), seSparse: true }, check };
-  }
-  if (startsWith(head, COWD_MAGIC)) {
-    const layout = parseCowd(head);
-    const check = (whole: ByteSource) => cowdCompleteness(whole, layout);
-    return { image: extentImage('vmfsSparse', layout.capacity), check };
-  }
+  const header = parseSeSparse(head);
+  const check = (whole: ByteSource) => seSparseCompleteness(whole, header);
+  return { image: { ...extentImage('seSparse', header.capacity), seSparse: true }, check };
+}
+
+async function cowdExtent(_source: ByteSource, head: Buffer): Promise<ParsedImage> {
+  if (head.length < SECTOR) throw truncated('the header has not arrived completely');
+  const layout = parseCowd(head);
+  const check = (whole: ByteSource) => cowdCompleteness(whole, layout);
+  return { image: extentImage('vmfsSparse', layout.capacity), check };
+}
+
+async function hostedSparse(source: ByteSource, head: Buffer): Promise<ParsedImage> {
+  if (head.length < SECTOR) throw truncated('the header has not arrived completely');
   const header = parseSparseHeader(head);
   const image = await sparseImage(source, header);
   return {

@@ -44,6 +44,7 @@ const READ_AT_BOOT: readonly BootFileKind[] = [
   'unified',
   'grub-legacy',
   'extlinux',
+  'elilo',
 ];
 const QUIET = /(?<!\S)(quiet|splash(=\S*)?|rhgb|console=\S+)(?!\S)\s*/g;
 
