@@ -22,8 +22,8 @@ export type DiskBytes = z.infer<typeof diskBytesSchema>;
 const extentSchema = z.object({
   /** The file's name as its owner knows it: `web01/web01-s001.vmdk`. */
   name: z.string(),
-  /** `flat` is plain bytes, `sparse` has its own header and tables. */
-  type: z.enum(['flat', 'sparse']),
+  /** `flat` is plain bytes; `sparse` and ESXi's `sesparse` have their own header and tables. */
+  type: z.enum(['flat', 'sparse', 'sesparse']),
   /** How many bytes of the disk it holds. */
   size: z.int(),
   /** Where they begin in the file (flat only). */

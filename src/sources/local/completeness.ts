@@ -27,7 +27,7 @@ export class CompletenessCheck {
     // Flat extents have no tables; their sizes were compared with the descriptor when the chain was
     // assembled.
     if (image.extents.some(({ type }) => type === 'flat')) allocated = null;
-    const sparse = extents.filter((_extent, index) => image.extents[index]!.type === 'sparse');
+    const sparse = extents.filter((_extent, index) => image.extents[index]!.type !== 'flat');
     for (const part of [file, ...sparse]) {
       signal.throwIfAborted();
       const bytes = await this.#check(part, signal);

@@ -2,6 +2,7 @@ import type { DropFile } from '../../disk/assemble.js';
 import { withBytes } from '../../disk/file-source.js';
 import { type OvfOptions, parseOvf } from '../../disk/ovf/ovf.js';
 import { inFile } from '../../disk/read-image.js';
+import { parseVagrant } from '../../disk/vagrant.js';
 import { parseVbox } from '../../disk/virtualbox/vbox.js';
 import { parseVmsd } from '../../disk/vmsd.js';
 import { parseVmx } from '../../disk/vmx.js';
@@ -21,12 +22,13 @@ const OVF = /\.ovf$/i;
 const VMSD = /\.vmsd$/i;
 const VBOX = /\.vbox$/i;
 const MANIFEST = /\.mf$/i;
+const VAGRANT = /^metadata\.json$/;
 
 /** Files that are read for the information in them. */
-export const DESCRIPTIONS: readonly RegExp[] = [VMX, OVF, VMSD, VBOX, MANIFEST];
+export const DESCRIPTIONS: readonly RegExp[] = [VMX, OVF, VMSD, VBOX, MANIFEST, VAGRANT];
 
 /**
- * Returns the drop's .vmx, otherwise its .ovf as selected by `options`. Two of a kind mean two VMs: rejects
+ * Returns the drop's .vmx, otherwise its .ovf as selected by `options`, otherwise a Vagrant box's metadata. Two of a kind mean two VMs: rejects
  * with `fetch.several-vms`, and with the parsers' errors.
  */
 export async function readDescription(
@@ -36,7 +38,10 @@ export async function readDescription(
   const vmx = await readOnly(inventory, VMX);
   if (vmx !== null) return { ...parseVmx(vmx.bytes), file: vmx.name };
   const ovf = await readOnly(inventory, OVF);
-  return ovf === null ? null : { ...parseOvf(ovf.bytes, options), file: ovf.name };
+  if (ovf !== null) return { ...parseOvf(ovf.bytes, options), file: ovf.name };
+  const box = inventory.members.find(({ name, size }) => VAGRANT.test(name) && size <= MAX_TEXT);
+  const vagrant = box === undefined ? null : parseVagrant((await readText(inventory, box)).bytes);
+  return vagrant === null ? null : { ...vagrant, file: box!.name };
 }
 
 /** Returns the disks that are frozen in a snapshot according to the drop's .vmsd or .vbox; none without one. */

@@ -1,4 +1,5 @@
 import type { DropFile, ImageFile } from '../../disk/assemble.js';
+import { isArchive } from '../../disk/base/archive-names.js';
 import { rememberEnds } from '../../disk/base/bytes.js';
 import type { DiskImage } from '../../disk/base/format.js';
 import { NameIndex } from '../../disk/base/names.js';
@@ -38,6 +39,7 @@ export async function readHeaders(
     const found = await withBytes(file.bytes, places, async (bytes) => {
       const source = rememberEnds(bytes);
       const packed = await compressionIn(file.name, source);
+      if (packed !== null && isArchive(packed.inner)) return { image: null, check: null, error: null };
       return packed ?? (await readImageFile(file.name, source, options));
     });
     let read: ImageFile;
