@@ -191,14 +191,15 @@ function parentOf(layer: Assembled, sameId: readonly Assembled[], assembly: Asse
   if (parent.contentId !== null && found.image.contentId !== parent.contentId) {
     throw new Hyper2kvmError(
       'fetch.parent-mismatch',
-      `${printable(child)} was created from a parent with CID ${parent.contentId}, ${printable(found.file.name)} has ${found.image.contentId ?? 'none'}`,
+      `${printable(child)} was created from a parent with the id ${parent.contentId}, ${printable(found.file.name)} has ${found.image.contentId ?? 'none'}`,
     );
   }
   if (parent.format !== null && parent.format !== found.image.format)
     throw corrupt(
       `${printable(child)} says that its parent is ${printable(parent.format)}, ${printable(found.file.name)} is ${found.image.format}`,
     );
-  if (parent.contentId !== null && found.image.virtualSize !== layer.image.virtualSize)
+  // The other formats' disks may be made larger while they have snapshots.
+  if (found.image.format === 'vmdk' && found.image.virtualSize !== layer.image.virtualSize)
     throw corrupt(`${printable(child)} and its parent ${printable(found.file.name)} differ in size`);
   return found;
 }
@@ -208,9 +209,12 @@ function missingParent(layer: Assembled): Hyper2kvmError {
   const child = printable(layer.file.name);
   if (contentId === null && name !== null && isPath(name))
     return refusedReference(name, layer.file.name, 'is not in the drop');
-  const what = name === null ? 'a parent without a name' : printable(referencedName(name, layer.file.name));
+  const facts = [
+    ...(name === null ? [] : [printable(referencedName(name, layer.file.name))]),
+    ...(contentId === null ? [] : [`id ${contentId}`]),
+  ];
   return new Hyper2kvmError(
     'fetch.missing-parent',
-    `${child} is a snapshot delta: its parent ${what}${contentId === null ? '' : ` (CID ${contentId})`} is not in the drop`,
+    `${child} is a snapshot delta: its parent (${facts.join(', ')}) is not in the drop`,
   );
 }

@@ -5,7 +5,7 @@ import type { ByteSource, DiskFormat } from './base/format.js';
 import { qcow2 } from './qcow2/index.js';
 import { raw } from './raw.js';
 import { vdi } from './vdi.js';
-import { vhd } from './vhd.js';
+import { vhd } from './vhd/index.js';
 import { vhdx } from './vhdx/index.js';
 import { vmdk } from './vmdk/index.js';
 

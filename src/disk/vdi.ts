@@ -1,11 +1,14 @@
 import { corrupt, incomplete, readExact, readTable, truncated, u64le, unsupported } from './base/bytes.js';
+import { TablePages } from './base/disk-map.js';
 import {
   type ByteSource,
   type Completeness,
   type DiskFormat,
+  type DiskMap,
   MAX_VIRTUAL_SIZE,
   SECTOR,
 } from './base/format.js';
+import { guid } from './base/guid.js';
 
 /** VirtualBox's VDI 1.1 (VirtualBox's src/VBox/Storage/VDICore.h; little-endian). */
 export const vdi: DiskFormat = {
@@ -16,20 +19,34 @@ export const vdi: DiskFormat = {
     head.length >= 72 && head.readUInt32LE(64) === SIGNATURE && head.toString('latin1', 0, 4) === '<<< ',
   parse: async (source) => {
     const header = await readHeader(source);
-    const { type: variant, virtualSize, uuid } = header;
-    const image = { format: 'vdi', role: 'disk', contentId: null, parent: null } as const;
+    const { type: variant, virtualSize, uuid, parentId } = header;
+    const isDelta = variant === DELTA;
     return {
-      image: { ...image, extents: [], variant, virtualSize, uuid },
+      image: {
+        format: 'vdi',
+        role: 'disk',
+        variant,
+        virtualSize,
+        uuid,
+        contentId: uuid,
+        parent: isDelta ? { name: null, contentId: parentId, format: 'vdi' } : null,
+        extents: [],
+        ...(isDelta ? { isCopied: true as const } : {}),
+      },
       check: (whole) => completeness(whole, header),
     };
   },
+  map: async (source) => vdiMap(source, await readHeader(source)),
 };
 
 const SIGNATURE = 0xbeda_107f;
-const TYPES: Record<number, string> = { 1: 'dynamic', 2: 'fixed' };
+const DELTA = 'differencing';
+const TYPES: Record<number, string> = { 1: 'dynamic', 2: 'fixed', 4: DELTA };
 const BLOCK_SIZE = 1024 * 1024;
-/** Entries from this value on stand for blocks without data. */
-const FIRST_SPECIAL = 0xffff_fffe;
+/** Entries from this value on stand for blocks without data: of zeros, */
+const ZERO_BLOCK = 0xffff_fffe;
+/** or as in the older state, if there is one. */
+const FREE_BLOCK = 0xffff_ffff;
 
 interface VdiHeader {
   type: string;
@@ -38,6 +55,8 @@ interface VdiHeader {
   sectorSize: number;
   virtualSize: number;
   uuid: string;
+  /** The UUID of the disk that a differencing one was made on. */
+  parentId: string;
   blockSize: number;
   blocks: number;
 }
@@ -47,13 +66,14 @@ async function readHeader(source: ByteSource): Promise<VdiHeader> {
   if (bytes.readUInt32LE(68) !== 0x0001_0001)
     throw unsupported('the VDI has another version than 1.1', 'Clone it with `VBoxManage clonemedium`.');
   const kind = bytes.readUInt32LE(76);
-  if (kind === 3 || kind === 4 || bytes.subarray(424, 456).some((byte) => byte !== 0)) {
+  const isLinked = bytes.subarray(424, 456).some((byte) => byte !== 0);
+  const type = TYPES[kind];
+  // An undo image (3), or links that its type has no use for.
+  if (kind === 3 || (type !== undefined && type !== DELTA && isLinked))
     throw unsupported(
-      'the VDI is a differencing disk of a snapshot',
+      'the VDI builds on another disk in a way that VirtualBox no longer writes',
       'Clone the VM’s current state with `VBoxManage clonemedium disk <uuid> new.vdi`, and drop the clone.',
     );
-  }
-  const type = TYPES[kind];
   if (type === undefined) throw corrupt('the VDI has an unknown image type');
   const header = {
     type,
@@ -61,7 +81,8 @@ async function readHeader(source: ByteSource): Promise<VdiHeader> {
     dataOffset: bytes.readUInt32LE(344),
     sectorSize: bytes.readUInt32LE(360),
     virtualSize: u64le(bytes, 368, 'the VDI’s size'),
-    uuid: guid(bytes.subarray(392, 408)),
+    uuid: guid(bytes, 392),
+    parentId: guid(bytes, 424),
     blockSize: bytes.readUInt32LE(376),
     blocks: bytes.readUInt32LE(384),
   };
@@ -79,12 +100,22 @@ async function readHeader(source: ByteSource): Promise<VdiHeader> {
   return header;
 }
 
-/** The first three fields are little-endian. */
-function guid(bytes: Buffer): string {
-  const fields = [bytes.subarray(0, 4), bytes.subarray(4, 6), bytes.subarray(6, 8)];
-  return [...fields.map((field) => Buffer.from(field).reverse()), bytes.subarray(8)]
-    .map((field) => field.toString('hex'))
-    .join('');
+/** Reads where the content is. Its methods reject with `fetch.truncated`, `fetch.corrupt`. */
+function vdiMap(source: ByteSource, header: VdiHeader): DiskMap {
+  const { virtualSize, mapOffset, dataOffset, blocks, type } = header;
+  const map = new TablePages(source, { offset: mapOffset, length: blocks * 4, what: 'the VDI’s block map' });
+  return {
+    virtualSize,
+    async runAt(at, limit) {
+      const block = Math.floor(at / BLOCK_SIZE);
+      const end = Math.min(limit, (block + 1) * BLOCK_SIZE);
+      const entry = (await map.read(block * 4, 4)).readUInt32LE(0);
+      if (entry === FREE_BLOCK) return { end, from: type === DELTA ? 'parent' : 'zeros' };
+      if (entry === ZERO_BLOCK) return { end, from: 'zeros' };
+      if (entry >= blocks) throw corrupt('the VDI’s block map points outside of the disk');
+      return { end, from: dataOffset + entry * BLOCK_SIZE + at - block * BLOCK_SIZE };
+    },
+  };
 }
 
 async function completeness(source: ByteSource, header: VdiHeader): Promise<Completeness> {
@@ -94,7 +125,7 @@ async function completeness(source: ByteSource, header: VdiHeader): Promise<Comp
     await readTable(source, header.mapOffset, header.blocks * 4, 'the VDI’s block map', (chunk) => {
       for (let at = 0; at < chunk.length; at += 4) {
         const block = chunk.readUInt32LE(at);
-        if (block >= FIRST_SPECIAL) continue;
+        if (block >= ZERO_BLOCK) continue;
         used += 1;
         last = Math.max(last, block);
       }

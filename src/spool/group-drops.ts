@@ -122,7 +122,9 @@ async function components(files: readonly File[]): Promise<File[][]> {
       if (other !== undefined) join(name, other);
     }
     const parent = facts.parentId === null ? undefined : onlyOther(byId.get(facts.parentId), name);
-    if (parent !== undefined && missingOf(facts, leader).length > 0) join(name, parent);
+    // A VDI names its parent by its UUID only.
+    const isNameless = facts.needs.length === 0 && (facts.uses ?? []).length === 0;
+    if (parent !== undefined && (isNameless || missingOf(facts, leader).length > 0)) join(name, parent);
     if (facts.kind !== 'extent') return;
     const stem = diskStem(name);
     const sibling = pieces.get(stem);

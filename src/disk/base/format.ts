@@ -29,9 +29,9 @@ export interface ExtentReference {
 interface ParentReference {
   /** The name as written; null if the format gives only an id. */
   name: string | null;
-  /** VMDK's parentCID in lower-case hexadecimal; null if the format has none. */
+  /** The `contentId` of the image that it was made on; null if the format has none. */
   contentId: string | null;
-  /** The parent's format if the header names it (qcow2); null: the same format. */
+  /** The parent's format if it is known; null: the same format. */
   format: string | null;
 }
 
@@ -47,7 +47,10 @@ export interface DiskImage {
   role: 'disk' | 'extent';
   /** Bytes. */
   virtualSize: number;
-  /** VMDK's CID in lower-case hexadecimal; null if the format has none. */
+  /**
+   * What a state made on this one knows it by, in lower-case hexadecimal: VMDK's CID, the GUID of a VHDX' data, the
+   * UUID of a VHD or VDI. Null if the format has none.
+   */
   contentId: string | null;
   /**
    * 32 lower-case hexadecimal digits, from which the hypervisor derives the disk's serial number; absent if it
@@ -61,7 +64,10 @@ export interface DiskImage {
   seSparse?: true;
   /** A sparse VMDK whose grain directory is in its footer: QEMU must open it directly (see vmdk/index.ts). */
   footer?: true;
-  /** Its sectors have 4096 bytes, and QEMU does not read the format with such: it must be copied out. */
+  /**
+   * QEMU does not read it, because it is a differencing disk or has sectors of 4096 bytes: its content must be
+   * copied out by `DiskFormat.map`.
+   */
   isCopied?: true;
   /** Bytes of a logical sector, if the format declares it and it is not 512. */
   sectorSize?: 4096;
@@ -81,6 +87,23 @@ export type Completeness = { complete: true; allocated: number | null } | { comp
 export interface ParsedImage {
   image: DiskImage;
   check(source: ByteSource): Promise<Completeness>;
+}
+
+/**
+ * Where the bytes of one state of a disk come from, up to `end`: from a place in its own file, from the older
+ * state that it builds on, or from nowhere, which means zeros.
+ */
+export interface Run {
+  end: number;
+  from: number | 'parent' | 'zeros';
+}
+
+/** The tables of an image whose content is read by us and not by QEMU. */
+export interface DiskMap {
+  /** Bytes. */
+  virtualSize: number;
+  /** Returns what begins at `at`, which is below `limit`; the run ends at `limit` at the latest. */
+  runAt(at: number, limit: number): Promise<Run>;
 }
 
 /**
@@ -106,6 +129,11 @@ export interface DiskFormat {
    */
   detect(head: Buffer, source: ByteSource): Promise<boolean>;
   parse(source: ByteSource): Promise<ParsedImage>;
+  /**
+   * Reads the tables of an image that QEMU's driver does not read (`isCopied`), and of the states that it
+   * builds on. Absent if QEMU reads every image of the format.
+   */
+  map?(source: ByteSource): Promise<DiskMap>;
 }
 
 export const SECTOR = 512;

@@ -1,5 +1,7 @@
 import { corrupt, readExact, u64le, unsupported } from '../base/bytes.js';
 import { type ByteSource, MAX_VIRTUAL_SIZE } from '../base/format.js';
+import { guid } from '../base/guid.js';
+import { readParent } from './parent.js';
 
 /** What a VHDX declares about itself ([MS-VHDX]; little-endian). In bytes. */
 export interface VhdxLayout {
@@ -8,6 +10,10 @@ export interface VhdxLayout {
   logicalSectorSize: number;
   batOffset: number;
   batSize: number;
+  /** DataWriteGuid: another one after each change of the disk's content. */
+  contentId: string;
+  /** Set for a differencing disk. */
+  parent: { name: string | null; contentId: string } | null;
 }
 
 const KIB = 1024;
@@ -18,15 +24,16 @@ const ITEM = {
   fileParameters: 'caa16737fa364d43b3b633f0aa44e76b',
   virtualDiskSize: '2fa54224cd1b4876b2115dbed83bf4b8',
   logicalSectorSize: '8141bf1da96f4709ba47f233a8faab5f',
+  parentLocator: 'a8d35f2db30b454dabf7d3d84834ab0c',
 };
 const ZERO_GUID = '00000000000000000000000000000000';
 
 /**
- * Rejects with `fetch.truncated`, `fetch.corrupt`, and `fetch.unsupported` for differencing disks and for a
- * log that must be replayed.
+ * Rejects with `fetch.truncated`, `fetch.corrupt`, and `fetch.unsupported` for a log that must be replayed and
+ * for a parent of another kind.
  */
 export async function readLayout(source: ByteSource): Promise<VhdxLayout> {
-  await refuseDirtyLog(source);
+  const contentId = await readContentId(source);
   const regions = await readRegions(source);
   const metadata = regions.get(REGION.metadata);
   const bat = regions.get(REGION.bat);
@@ -39,18 +46,15 @@ export async function readLayout(source: ByteSource): Promise<VhdxLayout> {
     return readExact(source, metadata.offset + found.offset, length, what);
   };
   const parameters = await item(ITEM.fileParameters, 8, 'file parameters');
-  if ((parameters.readUInt32LE(4) & 2) !== 0) {
-    throw unsupported(
-      'the VHDX is a differencing disk (.avhdx): it holds only the changes',
-      'Merge the checkpoints in Hyper-V (delete the checkpoint, or Merge-VHD), and drop the merged .vhdx.',
-    );
-  }
+  const hasParent = (parameters.readUInt32LE(4) & 2) !== 0;
   const layout = {
     blockSize: parameters.readUInt32LE(0),
     virtualSize: u64le(await item(ITEM.virtualDiskSize, 8, 'virtual size'), 0, 'the VHDX’s size'),
     logicalSectorSize: (await item(ITEM.logicalSectorSize, 4, 'logical sector size')).readUInt32LE(0),
     batOffset: bat.offset,
     batSize: bat.length,
+    contentId,
+    parent: hasParent ? await readParent(source, metadata.offset, items.get(ITEM.parentLocator)) : null,
   };
   const powerOfTwo = Math.log2(layout.blockSize) % 1 === 0;
   if (!powerOfTwo || layout.blockSize < 2 ** 20 || layout.blockSize > 2 ** 28)
@@ -62,18 +66,21 @@ export async function readLayout(source: ByteSource): Promise<VhdxLayout> {
   return layout;
 }
 
-/** QEMU cannot replay a log on a source that it may not write to. */
-async function refuseDirtyLog(source: ByteSource): Promise<void> {
-  let newest: { sequence: bigint; log: string } | null = null;
+/**
+ * Reads the newest header. One with a log is refused: QEMU cannot replay it on a source that it may not write
+ * to.
+ */
+async function readContentId(source: ByteSource): Promise<string> {
+  let newest: { sequence: bigint; log: string; contentId: string } | null = null;
   for (const offset of HEADERS) {
     const header = await readExact(source, offset, 4 * KIB, 'a VHDX header');
     if (header.toString('latin1', 0, 4) !== 'head') continue;
     const sequence = header.readBigUInt64LE(8);
     if (newest === null || sequence > newest.sequence)
-      newest = { sequence, log: header.toString('hex', 48, 64) };
+      newest = { sequence, log: header.toString('hex', 48, 64), contentId: guid(header, 32) };
   }
   if (newest === null) throw corrupt('the VHDX has no header');
-  if (newest.log === ZERO_GUID) return;
+  if (newest.log === ZERO_GUID) return newest.contentId;
   throw unsupported(
     'the VHDX was not closed cleanly: its log must be replayed first',
     'Shut the VM down, or mount and dismount the disk on Windows (Mount-VHD, Dismount-VHD), and copy it again.',
@@ -114,13 +121,4 @@ async function readItems(
     items.set(guid(table, at), { offset, length });
   }
   return items;
-}
-
-/** Returns a GUID's text without dashes; its first three fields are little-endian. */
-function guid(bytes: Buffer, at: number): string {
-  const field = (start: number, length: number) =>
-    Buffer.from(bytes.subarray(at + start, at + start + length))
-      .reverse()
-      .toString('hex');
-  return field(0, 4) + field(4, 2) + field(6, 2) + bytes.toString('hex', at + 8, at + 16);
 }

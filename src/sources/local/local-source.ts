@@ -11,6 +11,7 @@ import { printable } from '../../text/escape-terminal.js';
 import type { OpenSource, Source, SourceContext } from '../base/source.js';
 import { chooseDisks } from './choose-disks.js';
 import { CompletenessCheck } from './completeness.js';
+import { copyOut } from './copy-out.js';
 import { readDescription, suspendedStates } from './description.js';
 import { emptyDisk } from './empty-disk.js';
 import { takeInventory } from './inventory.js';
@@ -68,21 +69,27 @@ async function openDrop(drop: DropPlace, context: SourceContext, unpacker: Unpac
     const { controller } = disk;
     if ('capacity' in disk)
       return { controller, chain: await emptyDisk(disk.capacity, index, workDirectory) };
+    const states = chainOf(disk.name, assembly, options.config.flatten.max_chain_depth);
     const layers = [];
-    for (const assembled of chainOf(disk.name, assembly, options.config.flatten.max_chain_depth))
-      layers.push(await check.layerOf(assembled, inventory.prefix, together));
-    return { controller, chain: { layers } };
+    for (const state of states) layers.push(await check.layerOf(state, inventory.prefix, together));
+    return { controller, chain: { layers }, states };
   });
+  const read = disks.map(({ chain }) => chain);
+  // One by one, because each waits for space.
+  for (const disk of disks) {
+    if (!('states' in disk) || !disk.states.some(({ image }) => image.isCopied)) continue;
+    context.progress({ percent: 50, step: 'copying snapshots' });
+    const layers = [];
+    for (const state of await copyOut(disk.states, { places: inventory.places, unpacker }))
+      layers.push(await check.layerOf(state, inventory.prefix, signal));
+    disk.chain = { layers };
+  }
   const warnings = await verifyManifests(inventory, context);
   return {
     hardware: description?.hardware ?? UNKNOWN,
-    disks,
+    disks: disks.map(({ controller, chain }) => ({ controller, chain })),
     files: inventory.files,
-    passedOver: passedOver(
-      inventory,
-      images,
-      disks.map(({ chain }) => chain),
-    ),
+    passedOver: passedOver(inventory, images, read),
     warnings: [
       ...(description?.warnings ?? []).map(asWarning),
       ...suspendedStates(inventory).map(suspended),

@@ -1,13 +1,10 @@
 import type { DropFile, ImageFile } from '../../disk/assemble.js';
 import { isArchive } from '../../disk/base/archive-names.js';
 import { rememberEnds } from '../../disk/base/bytes.js';
-import type { DiskImage } from '../../disk/base/format.js';
 import { NameIndex } from '../../disk/base/names.js';
 import { compressionIn } from '../../disk/compression.js';
 import { withBytes } from '../../disk/file-source.js';
-import { parseRaw } from '../../disk/raw.js';
 import { type ReadOptions, readImageFile } from '../../disk/read-image.js';
-import { readVhdx } from '../../disk/vhdx/index.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { DescribedDisk } from '../../model/description.js';
 import { printable } from '../../text/escape-terminal.js';
@@ -42,39 +39,17 @@ export async function readHeaders(
       if (packed !== null && isArchive(packed.inner)) return { image: null, check: null, error: null };
       return packed ?? (await readImageFile(file.name, source, options));
     });
-    let read: ImageFile;
-    if ('compression' in found) {
-      const { inner: name, compression } = found;
-      const unpacked = await unpacker.unpack(file, compression.name, places);
-      const header = await withBytes(unpacked.bytes, places, (source) =>
-        readImageFile(name, source, options),
-      );
-      read = { name, ...unpacked, ...header };
-    } else read = { ...file, ...found };
-    const { image } = read;
-    images.push(image?.isCopied ? await copiedOut(read, image, { places, unpacker }) : read);
+    if (!('compression' in found)) {
+      images.push({ ...file, ...found });
+      continue;
+    }
+    const { inner: name, compression } = found;
+    const unpacked = await unpacker.unpack(file, compression.name, places);
+    const header = await withBytes(unpacked.bytes, places, (source) => readImageFile(name, source, options));
+    images.push({ name, ...unpacked, ...header });
   }
   refuseSameNames(images);
   return images;
-}
-
-/** The plain disk in an image that QEMU does not read. */
-async function copiedOut(
-  file: DropFile,
-  { virtualSize: size }: DiskImage,
-  { places, unpacker }: { places: Inventory['places']; unpacker: Unpacker },
-): Promise<ImageFile> {
-  const copy = await unpacker.make(
-    {
-      name: file.name,
-      from: [file],
-      size,
-      fill: (put) => withBytes(file.bytes, places, (source) => readVhdx(source, put)),
-    },
-    places,
-  );
-  const { image, check } = await withBytes(copy.bytes, places, (source) => parseRaw(source, 'vhdx'));
-  return { name: file.name, ...copy, image: { ...image, sectorSize: 4096 }, check, error: null };
 }
 
 /** Returns the formats that the description declares, by member name. */

@@ -13,15 +13,17 @@ import { raw } from '../../../src/disk/raw.js';
 import { readImageFile } from '../../../src/disk/read-image.js';
 import { parseVagrant } from '../../../src/disk/vagrant.js';
 import { vdi } from '../../../src/disk/vdi.js';
-import { vhd } from '../../../src/disk/vhd.js';
+import { vhd } from '../../../src/disk/vhd/index.js';
 import { vhdx } from '../../../src/disk/vhdx/index.js';
 import { parseVbox } from '../../../src/disk/virtualbox/vbox.js';
 import { vmdk } from '../../../src/disk/vmdk/index.js';
 import { parseVmsd } from '../../../src/disk/vmsd.js';
 import { parseVmx } from '../../../src/disk/vmx.js';
+import { vdiDelta, vhdDelta } from './delta-images.js';
 import { descriptor, MIB, realImages, withFooter } from './images.js';
 import { ovfText } from './ovf-text.js';
 import { seSparse } from './sesparse-image.js';
+import { vhdxImage } from './vhdx-image.js';
 import { zipOf } from './zip-archive.js';
 
 interface Range {
@@ -58,6 +60,7 @@ export async function makeSubjects(): Promise<Record<string, Subject>> {
     parentCID: '1',
     parentFileNameHint: '"p.vmdk"',
   });
+  const delta = { offset: MIB + 512, content: Buffer.alloc(1024, 7) };
   const start = (length: number) => () => [{ offset: 0, length }];
   const bothEnds = (bytes: Buffer) => [
     { offset: 0, length: Math.min(2048, bytes.length) },
@@ -98,20 +101,39 @@ export async function makeSubjects(): Promise<Record<string, Subject>> {
       parse: formatParser(qcow2),
     },
     vhd: {
-      seeds: [image('g.vhd'), image('h.vhd')],
+      seeds: [
+        image('g.vhd'),
+        image('h.vhd'),
+        vhdDelta(3 * MIB, [delta], { id: Buffer.alloc(16, 1), name: 'g.vhd' }, Buffer.alloc(16, 2)),
+      ],
       hot: bothEnds,
       repair: repairVhd,
       parse: formatParser(vhd),
     },
     vhdx: {
-      seeds: [image('i.vhdx')],
+      seeds: [
+        image('i.vhdx'),
+        vhdxImage({
+          size: 3 * MIB,
+          pieces: [delta],
+          id: 'b'.repeat(32),
+          parent: { id: 'a'.repeat(32), locator: { relative_path: '.\\i.vhdx' } },
+        }),
+      ],
       hot: (bytes) =>
-        [0x10000, 0x20000, 0x30000, 0x200000, 0x210000, 0x300000]
+        [0x10000, 0x20000, 0x30000, 0x200000, 0x210000, 0x300000, 0x304000]
           .filter((offset) => offset + 128 < bytes.length)
           .map((offset) => ({ offset, length: 128 })),
       parse: formatParser(vhdx),
     },
-    vdi: { seeds: [image('j.vdi')], hot: start(640), parse: formatParser(vdi) },
+    vdi: {
+      seeds: [
+        image('j.vdi'),
+        vdiDelta(image('j.vdi'), { id: Buffer.alloc(16, 2), parent: Buffer.alloc(16, 1), zeroBlocks: [1] }),
+      ],
+      hot: start(640),
+      parse: formatParser(vdi),
+    },
     raw: { seeds: [images.raw!, gpt()], hot: start(1536), parse: formatParser(raw) },
     tar: {
       seeds: await archives({ 'a.ovf': Buffer.from(ovfText(['a.vmdk'])), 'a.vmdk': image('b.vmdk') }),
@@ -170,8 +192,18 @@ function formatParser(format: DiskFormat): Subject['parse'] {
     const { image, check } = await format.parse(source);
     if (!(image.virtualSize > 0)) throw new Error(`a disk of ${image.virtualSize} bytes`);
     await check(source);
+    const map = await format.map?.(source);
+    for (let at = 0, runs = 0; map !== undefined && at < map.virtualSize && runs < MAX_RUNS; runs += 1) {
+      const { end, from } = await map.runAt(at, map.virtualSize);
+      if (!(end > at && end <= map.virtualSize)) throw new Error(`a run from ${at} to ${end}`);
+      if (typeof from === 'number' && !(from >= 0)) throw new Error(`a run at ${from}`);
+      at = end;
+    }
   };
 }
+
+/** More than the seeds have. */
+const MAX_RUNS = 2000;
 
 function textSubject(seed: Buffer, parse: (bytes: Buffer) => unknown): Subject {
   return {

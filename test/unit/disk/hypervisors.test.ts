@@ -55,19 +55,11 @@ describe('refused with advice', () => {
     edit(bytes);
     return formatOf(name).parse(bufferSource(bytes));
   };
-  test('a differencing VHD', async () => {
-    const edit = (bytes: Buffer) => {
-      const footer = bytes.subarray(bytes.length - 512);
-      footer.writeUInt32BE(4, 60);
-      footer.writeUInt32BE(footer.readUInt32BE(64) - 1, 64);
-    };
-    await expect(change('dynamic.vhd', edit)).rejects.toMatchObject({
+  test('a VDI that is linked to another in a way of its own', async () => {
+    await expect(change('dynamic.vdi', (bytes) => bytes.writeUInt32LE(3, 76))).rejects.toMatchObject({
       code: 'fetch.unsupported',
-      advice: expect.stringContaining('Merge'),
     });
-  });
-  test('a differencing VDI', async () => {
-    await expect(change('dynamic.vdi', (bytes) => bytes.writeUInt32LE(4, 76))).rejects.toMatchObject({
+    await expect(change('dynamic.vdi', (bytes) => bytes.fill(1, 424, 440))).rejects.toMatchObject({
       code: 'fetch.unsupported',
     });
   });
@@ -77,7 +69,7 @@ describe('refused with advice', () => {
     };
     await expect(change('dynamic.vhdx', edit)).rejects.toMatchObject({ code: 'fetch.unsupported' });
   });
-  test('a differencing VHDX', async () => {
+  test('a differencing VHDX that does not name its parent', async () => {
     const edit = (bytes: Buffer) => {
       const id = Buffer.from('3767a1ca36fa434db3b633f0aa44e76b', 'hex');
       const entry = bytes.indexOf(id);
@@ -86,10 +78,7 @@ describe('refused with advice', () => {
       const at = table + bytes.readUInt32LE(entry + 16);
       bytes.writeUInt32LE(bytes.readUInt32LE(at + 4) | 2, at + 4);
     };
-    await expect(change('dynamic.vhdx', edit)).rejects.toMatchObject({
-      code: 'fetch.unsupported',
-      advice: expect.stringContaining('Merge'),
-    });
+    await expect(change('dynamic.vhdx', edit)).rejects.toMatchObject({ code: 'fetch.corrupt' });
   });
   test('impossible sizes', async () => {
     await expect(

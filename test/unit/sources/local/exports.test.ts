@@ -405,12 +405,12 @@ describe('folders', () => {
     expect(names(source)).toEqual(['web01/disks/d.vmdk']);
   });
 
-  test('VirtualBox’ snapshots: an old state is not converted', async () => {
+  test('VirtualBox’ snapshots of another disk: an old state is not converted', async () => {
     const delta = Buffer.from(images.vdi!);
     delta.writeUInt32LE(4, 76);
     await expect(
       openDirectory({ 'web01.vdi': images.vdi!, 'web01.vbox': '<xml/>', 'Snapshots/{3f1f}.vdi': delta }),
-    ).rejects.toMatchObject({ code: 'fetch.unsupported', message: expect.stringContaining('{3f1f}.vdi') });
+    ).rejects.toMatchObject({ code: 'fetch.missing-parent', message: expect.stringContaining('{3f1f}.vdi') });
   });
 
   test('VirtualBox’ machine file tells that the disk is frozen, without the snapshots too', async () => {

@@ -1,4 +1,4 @@
-import { corrupt, incomplete, readExact, readTable, truncated, u64be, unsupported } from './base/bytes.js';
+import { corrupt, incomplete, readTable, truncated, u64be } from '../base/bytes.js';
 import {
   type ByteSource,
   type Completeness,
@@ -7,15 +7,17 @@ import {
   MAX_VIRTUAL_SIZE,
   type ParsedImage,
   SECTOR,
-} from './base/format.js';
+} from '../base/format.js';
+import { readTables, type VhdTables } from './dynamic.js';
+import { vhdMap } from './map.js';
 
 /**
  * Microsoft's VHD ("Virtual Hard Disk Image Format Specification", 2006; big-endian). Its signature is the
- * footer in the last sector; dynamic disks have a copy of it in the first.
+ * footer in the last sector; dynamic and differencing disks have a copy of it in the first.
  */
 export const vhd: DiskFormat = {
   name: 'vhd',
-  extensions: ['vhd', 'vpc'],
+  extensions: ['vhd', 'vpc', 'avhd'],
   driver: 'vpc',
   // For some creators QEMU would derive the size from the CHS geometry, which is smaller than the disk that
   // Hyper-V and Azure show.
@@ -23,6 +25,10 @@ export const vhd: DiskFormat = {
   markAtEnd: true,
   detect: async (head, source) => isFooter(head.subarray(0, SECTOR)) || hasCookie(await lastSector(source)),
   parse,
+  map: async (source) => {
+    const { footer, image } = await readFooter(source);
+    return vhdMap(source, image, image.variant === 'fixed' ? null : await readTables(source, footer, image));
+  },
 };
 
 const COOKIE = 'conectix';
@@ -48,28 +54,35 @@ async function lastSector(source: ByteSource): Promise<Buffer> {
   return source.read(Math.max(0, source.size - SECTOR), SECTOR);
 }
 
-async function parse(source: ByteSource): Promise<ParsedImage> {
+async function readFooter(
+  source: ByteSource,
+): Promise<{ footer: Buffer; isAtEnd: boolean; image: DiskImage }> {
   const last = await lastSector(source);
   // The footer has arrived and is invalid, so waiting does not help.
   if (hasCookie(last) && !isFooter(last))
     throw corrupt('the checksum or version in the VHD’s footer is wrong');
-  const atEnd = hasCookie(last) ? last : null;
-  const footer = atEnd ?? (await source.read(0, SECTOR));
+  const isAtEnd = hasCookie(last);
+  const footer = isAtEnd ? last : await source.read(0, SECTOR);
   if (!isFooter(footer)) throw truncated('the VHD footer has not arrived');
-  const type = TYPES[footer.readUInt32BE(60)];
-  if (type === undefined) throw corrupt('the VHD has an unknown disk type');
-  if (type === 'differencing') {
-    throw unsupported(
-      'the VHD is a differencing disk: it holds only the changes',
-      'Merge it into its parent first (Hyper-V Manager: Edit Disk, Merge; PowerShell: Merge-VHD), and drop the result.',
-    );
-  }
+  const variant = TYPES[footer.readUInt32BE(60)];
+  if (variant === undefined) throw corrupt('the VHD has an unknown disk type');
   const virtualSize = u64be(footer, 48, 'the VHD’s size');
   if (virtualSize === 0 || virtualSize > MAX_VIRTUAL_SIZE || virtualSize % SECTOR !== 0)
     throw corrupt('the VHD footer declares an impossible disk size');
-  const base = { format: 'vhd', role: 'disk', contentId: null, parent: null, extents: [] } as const;
-  const image = { ...base, variant: type, virtualSize, extents: [] };
-  return { image, check: (whole) => completeness(whole, image, atEnd) };
+  const base = { format: 'vhd', role: 'disk', parent: null, extents: [] } as const;
+  const contentId = footer.toString('hex', 68, 84);
+  return { footer, isAtEnd, image: { ...base, extents: [], variant, virtualSize, contentId } };
+}
+
+async function parse(source: ByteSource): Promise<ParsedImage> {
+  const { footer, isAtEnd, image } = await readFooter(source);
+  if (image.variant !== 'differencing')
+    return { image, check: (whole) => completeness(whole, image, isAtEnd ? footer : null) };
+  const { parent } = await readTables(source, footer, image);
+  return {
+    image: { ...image, parent: { ...parent, format: 'vhd' }, isCopied: true },
+    check: (whole) => completeness(whole, image, isAtEnd ? footer : null),
+  };
 }
 
 async function completeness(
@@ -84,7 +97,8 @@ async function completeness(
         throw truncated(`${image.virtualSize + SECTOR} bytes are needed, the file has ${source.size}`);
       return { complete: true, allocated: null };
     }
-    return { complete: true, allocated: await allocatedBlocks(source, image, footer) };
+    const tables = await readTables(source, footer, image);
+    return { complete: true, allocated: await allocatedBlocks(source, image, tables) };
   } catch (error) {
     return incomplete(error);
   }
@@ -94,24 +108,13 @@ async function completeness(
  * Walks the block allocation table; each block starts with a sector bitmap. Returns the bytes that the
  * allocated blocks hold.
  */
-async function allocatedBlocks(source: ByteSource, image: DiskImage, footer: Buffer): Promise<number> {
-  const header = await readExact(
-    source,
-    u64be(footer, 16, 'the VHD’s dynamic header'),
-    1024,
-    'the VHD’s dynamic header',
-  );
-  if (header.toString('latin1', 0, 8) !== 'cxsparse') throw corrupt('the VHD’s dynamic header is missing');
-  const entries = header.readUInt32BE(28);
-  const blockSize = header.readUInt32BE(32);
-  if (blockSize < SECTOR || blockSize > 2 ** 28 || blockSize % SECTOR !== 0)
-    throw corrupt('the VHD header declares an impossible block size');
-  const needed = Math.ceil(image.virtualSize / blockSize);
-  if (needed > entries || entries > 2 ** 22) throw corrupt('the VHD’s block table does not fit its size');
-  const bitmap = Math.ceil(blockSize / SECTOR / 8 / SECTOR) * SECTOR;
+async function allocatedBlocks(
+  source: ByteSource,
+  { virtualSize }: DiskImage,
+  { tableOffset, blocks: needed, blockSize, bitmapBytes }: VhdTables,
+): Promise<number> {
   let blocks = 0;
   let last = -1;
-  const tableOffset = u64be(header, 16, 'the VHD’s block table');
   await readTable(source, tableOffset, needed * 4, 'the VHD’s block table', (chunk) => {
     for (let at = 0; at < chunk.length; at += 4) {
       const sector = chunk.readUInt32BE(at);
@@ -120,7 +123,7 @@ async function allocatedBlocks(source: ByteSource, image: DiskImage, footer: Buf
       last = Math.max(last, sector);
     }
   });
-  if (last >= 0 && last * SECTOR + bitmap + blockSize > source.size)
+  if (last >= 0 && last * SECTOR + bitmapBytes + blockSize > source.size)
     throw truncated('a VHD block is beyond the end of the file');
-  return Math.min(blocks * blockSize, image.virtualSize);
+  return Math.min(blocks * blockSize, virtualSize);
 }
