@@ -9,6 +9,7 @@ import { type Compression, compressionIn, compressionOf, innerName } from '../di
 import { withFile } from '../disk/file-source.js';
 import { foreignArchive } from '../disk/foreign.js';
 import { formatOfExtension } from '../disk/formats.js';
+import { parseVmcx } from '../disk/hyperv/configuration.js';
 import { referencedFiles } from '../disk/ovf/ovf.js';
 import { BLANK, isFlatName, type ReadImage, readImageFile } from '../disk/read-image.js';
 import { parseVbox } from '../disk/virtualbox/vbox.js';
@@ -79,6 +80,7 @@ export async function factsOf(
 ): Promise<HeaderFacts> {
   if (/\.vmx$/i.test(name)) return descriptionFacts('vmx', source, (bytes) => parseVmx(bytes).files);
   if (/\.ovf$/i.test(name)) return descriptionFacts('ovf', source, referencedFiles);
+  if (/\.vmcx$/i.test(name)) return vmcxFacts(source);
   if (/\.vmsd$/i.test(name)) return { ...NOTHING, frozen: await frozenDisks(source, parseVmsd) };
   if (/\.vbox$/i.test(name)) return { ...NOTHING, frozen: await frozenDisks(source, parseVbox) };
   const whole = pieceOf(name)?.whole ?? null;
@@ -166,6 +168,22 @@ async function descriptionFacts(
     if (!(error instanceof Hyper2kvmError)) throw error;
     // It is small: truncated, it looks like any unreadable file, so it is given time.
     return { ...facts, incomplete: error.message };
+  }
+}
+
+/**
+ * Hyper-V's disks by their names, for their paths are always those of the old machine. A checkpoint's configuration
+ * needs none, and for one that cannot be read nobody waits: the disks are enough.
+ */
+async function vmcxFacts(source: ByteSource): Promise<HeaderFacts> {
+  if (source.size > MAX_DESCRIPTION) return NOTHING;
+  try {
+    const { isCheckpoint, files } = parseVmcx(await source.read(0, source.size));
+    const needs = isCheckpoint ? [] : files.slice(0, MAX_NEEDS).flatMap(plainName);
+    return { ...NOTHING, kind: 'description', format: 'vmcx', needs };
+  } catch (error) {
+    if (error instanceof Hyper2kvmError) return NOTHING;
+    throw error;
   }
 }
 

@@ -56,5 +56,5 @@ export function vmName(drop: string): string {
 /** True for names of disks, archives and descriptions: a VM without one of them may be another VM. */
 export function isOfVm(name: string): boolean {
   const inner = innerName(pieceOf(name)?.whole ?? name);
-  return formatOfExtension(inner) !== null || /\.(ova|ovf|vmx|vmsd|vbox|mf)$/i.test(inner);
+  return formatOfExtension(inner) !== null || /\.(ova|ovf|vmx|vmcx|vmsd|vbox|mf)$/i.test(inner);
 }

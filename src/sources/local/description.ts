@@ -1,5 +1,6 @@
 import type { DropFile } from '../../disk/assemble.js';
 import { withBytes } from '../../disk/file-source.js';
+import { type HyperVConfiguration, parseHyperVXml, parseVmcx } from '../../disk/hyperv/configuration.js';
 import { type OvfOptions, parseOvf } from '../../disk/ovf/ovf.js';
 import { inFile } from '../../disk/read-image.js';
 import { parseVagrant } from '../../disk/vagrant.js';
@@ -8,6 +9,7 @@ import { parseVmsd } from '../../disk/vmsd.js';
 import { parseVmx } from '../../disk/vmx.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { Description } from '../../model/description.js';
+import type { Hardware } from '../../model/hardware.js';
 import { printable } from '../../text/escape-terminal.js';
 import type { Inventory } from './inventory.js';
 
@@ -21,15 +23,18 @@ const VMX = /\.vmx$/i;
 const OVF = /\.ovf$/i;
 const VMSD = /\.vmsd$/i;
 const VBOX = /\.vbox$/i;
+const VMCX = /\.vmcx$/i;
+const XML = /\.xml$/i;
 const MANIFEST = /\.mf$/i;
 const VAGRANT = /^metadata\.json$/;
 
 /** Files that are read for the information in them. */
-export const DESCRIPTIONS: readonly RegExp[] = [VMX, OVF, VMSD, VBOX, MANIFEST, VAGRANT];
+export const DESCRIPTIONS: readonly RegExp[] = [VMX, OVF, VMSD, VBOX, VMCX, MANIFEST, VAGRANT];
 
 /**
- * Returns the drop's .vmx, otherwise its .ovf as selected by `options`, otherwise a Vagrant box's metadata. Two of a kind mean two VMs: rejects
- * with `fetch.several-vms`, and with the parsers' errors.
+ * Returns the drop's .vmx, otherwise its .ovf as selected by `options`, otherwise Hyper-V's configuration,
+ * otherwise a Vagrant box's metadata. Two of a kind mean two VMs: rejects with `fetch.several-vms`, and with the
+ * parsers' errors.
  */
 export async function readDescription(
   inventory: Inventory,
@@ -39,10 +44,63 @@ export async function readDescription(
   if (vmx !== null) return { ...parseVmx(vmx.bytes), file: vmx.name };
   const ovf = await readOnly(inventory, OVF);
   if (ovf !== null) return { ...parseOvf(ovf.bytes, options), file: ovf.name };
+  const hyperV = await readHyperV(inventory);
+  if (hyperV !== null) return hyperV;
   const box = inventory.members.find(({ name, size }) => VAGRANT.test(name) && size <= MAX_TEXT);
   const vagrant = box === undefined ? null : parseVagrant((await readText(inventory, box)).bytes);
   return vagrant === null ? null : { ...vagrant, file: box!.name };
 }
+
+/** Of all .xml files, no more are looked into. */
+const MAX_XML = 16;
+
+/**
+ * Returns Hyper-V's configuration of the VM, not those of its checkpoints. One that cannot be read is only a
+ * warning, for the disks tell enough.
+ */
+async function readHyperV(inventory: Inventory): Promise<FoundDescription | null> {
+  const small = inventory.members.filter(({ size }) => size <= MAX_TEXT);
+  const binary = small.filter(({ name }) => VMCX.test(name));
+  const xml = small.filter(({ name }) => XML.test(name)).slice(0, MAX_XML);
+  const unread: string[] = [];
+  const found: { file: string; configuration: HyperVConfiguration }[] = [];
+  for (const file of binary.length > 0 ? binary : xml) {
+    const { name, bytes } = await readText(inventory, file);
+    try {
+      const configuration = VMCX.test(name) ? parseVmcx(bytes) : parseHyperVXml(bytes);
+      if (configuration !== null && !configuration.isCheckpoint) found.push({ file: name, configuration });
+    } catch (error) {
+      if (!(error instanceof Hyper2kvmError)) throw error;
+      // Any other XML is none of ours.
+      if (VMCX.test(name)) unread.push(inFile(name, error).message);
+    }
+  }
+  const [only, other] = notOfSnapshots(found);
+  if (other !== undefined) throw severalVms(only!.file, other.file);
+  if (only !== undefined) {
+    const { isCheckpoint: _isCheckpoint, ...description } = only.configuration;
+    return { ...description, file: only.file };
+  }
+  const [file] = binary;
+  if (file === undefined || unread.length === 0) return null;
+  return { hardware: UNKNOWN, disks: [], files: [], warnings: unread, file: file.name };
+}
+
+/** An export has the checkpoints' configurations in a folder beside that of the VM. */
+function notOfSnapshots<Found extends { file: string }>(found: readonly Found[]): Found[] {
+  const own = found.filter(({ file }) => !/(?:^|\/)Snapshots\//i.test(file));
+  return own.length > 0 ? own : [...found];
+}
+
+/** The hardware of a VM without a description. */
+export const UNKNOWN: Hardware = {
+  name: null,
+  memory_mib: null,
+  vcpus: null,
+  firmware: null,
+  nics: [],
+  os_hint: null,
+};
 
 /** Returns the disks that are frozen in a snapshot according to the drop's .vmsd or .vbox; none without one. */
 export async function readFrozen(inventory: Inventory): Promise<string[]> {
@@ -84,13 +142,12 @@ async function readOnly(inventory: Inventory, pattern: RegExp): Promise<TextFile
   const own = all.filter(({ name }) => !name.includes('/'));
   const [file, other] = own.length > 0 ? own : all;
   if (file === undefined) return null;
-  if (other !== undefined) {
-    throw new Hyper2kvmError(
-      'fetch.several-vms',
-      `the drop has ${printable(file.name)} and ${printable(other.name)}`,
-    );
-  }
+  if (other !== undefined) throw severalVms(file.name, other.name);
   return readText(inventory, file);
+}
+
+function severalVms(one: string, other: string): Hyper2kvmError {
+  return new Hyper2kvmError('fetch.several-vms', `the drop has ${printable(one)} and ${printable(other)}`);
 }
 
 async function readText({ places }: Inventory, { name, size, bytes }: DropFile): Promise<TextFile> {

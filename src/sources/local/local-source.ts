@@ -5,14 +5,13 @@ import { chainOf } from '../../disk/chain.js';
 import { refuseHoles } from '../../disk/compression.js';
 import { eachDisk } from '../../host/each-disk.js';
 import { type DropPlace, dropPlaceSchema } from '../../model/drop.js';
-import type { Hardware } from '../../model/hardware.js';
 import type { Warning } from '../../model/plan.js';
 import { printable } from '../../text/escape-terminal.js';
 import type { OpenSource, Source, SourceContext } from '../base/source.js';
 import { chooseDisks } from './choose-disks.js';
 import { CompletenessCheck } from './completeness.js';
 import { copyOut } from './copy-out.js';
-import { readDescription, suspendedStates } from './description.js';
+import { readDescription, suspendedStates, UNKNOWN } from './description.js';
 import { emptyDisk } from './empty-disk.js';
 import { takeInventory } from './inventory.js';
 import { checkJoined } from './join-pieces.js';
@@ -89,7 +88,7 @@ async function openDrop(drop: DropPlace, context: SourceContext, unpacker: Unpac
     hardware: description?.hardware ?? UNKNOWN,
     disks: disks.map(({ controller, chain }) => ({ controller, chain })),
     files: inventory.files,
-    passedOver: passedOver(inventory, images, read),
+    passedOver: passedOver(inventory, images, { chains: read, description }),
     warnings: [
       ...(description?.warnings ?? []).map(asWarning),
       ...suspendedStates(inventory).map(suspended),
@@ -106,16 +105,6 @@ function suspended(name: string): Warning {
 function asWarning(message: string): Warning {
   return { fixer: 'fetch', code: 'fetch.description-unread', message };
 }
-
-/** The hardware of a VM without a description. */
-const UNKNOWN: Hardware = {
-  name: null,
-  memory_mib: null,
-  vcpus: null,
-  firmware: null,
-  nics: [],
-  os_hint: null,
-};
 
 function isInside(path: string, directory: string): boolean {
   return path === directory || path.startsWith(directory + sep);

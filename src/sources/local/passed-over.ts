@@ -2,7 +2,7 @@ import type { ImageFile } from '../../disk/assemble.js';
 import { isChangeTracking } from '../../disk/formats.js';
 import type { PassedOver } from '../../model/drop.js';
 import { bytesOf, type Chain } from '../../model/storage.js';
-import { DESCRIPTIONS } from './description.js';
+import { DESCRIPTIONS, type FoundDescription } from './description.js';
 import type { Inventory } from './inventory.js';
 
 /**
@@ -11,12 +11,14 @@ import type { Inventory } from './inventory.js';
 export function passedOver(
   { hidden, prefix }: Inventory,
   images: readonly ImageFile[],
-  chains: readonly Chain[],
+  { chains, description }: { chains: readonly Chain[]; description: FoundDescription | null },
 ): PassedOver[] {
   const used = new Set(chains.flatMap(bytesOf).map((bytes) => JSON.stringify(bytes)));
   const unused = images.filter(
     ({ name, bytes }) =>
-      !used.has(JSON.stringify(bytes)) && !DESCRIPTIONS.some((description) => description.test(name)),
+      !used.has(JSON.stringify(bytes)) &&
+      name !== description?.file &&
+      !DESCRIPTIONS.some((pattern) => pattern.test(name)),
   );
   return [
     ...hidden.map((path) => ({ path, reason: 'hidden' as const })),
