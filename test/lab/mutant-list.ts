@@ -281,7 +281,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/sources/local/copy-drop.ts',
     text: 'constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW',
     by: 'constants.O_RDONLY | constants.O_DIRECTORY',
-    tests: [unit('sources/local/copy-drop-exchange'), integration('exchange')],
+    tests: [unit('sources/local/copy-drop-exchange.isolated'), integration('exchange')],
   },
   {
     name: 'lane-without-limit',
