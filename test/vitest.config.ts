@@ -43,7 +43,7 @@ export default defineConfig({
         },
       },
       {
-        // Those that replace a module for their tests: others in the same process would see it, too.
+        // Those that replace a module, or change its state for good: others in the same process would see it.
         test: { ...UNIT, name: 'unit-isolated', include: [ISOLATED] },
       },
       {
