@@ -513,6 +513,14 @@ export const configSchema = z
           .string()
           .default('')
           .meta({ description: 'The virtio-win ISO or directory.', ...live }),
+        root: z
+          .string()
+          .default('')
+          .meta({
+            description:
+              'The filesystem of the Windows that the VM starts, where several are installed (/dev/sda2, UUID=…). Empty: the only one.',
+            ...job,
+          }),
       })
       .prefault({}),
   })

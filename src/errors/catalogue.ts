@@ -161,7 +161,40 @@ const SECTIONS = {
     'inspect.no-os': {
       meaning: 'No operating system on any filesystem. A data disk needs `kind = "data"`.',
     },
-    'inspect.windows-unsupported': { meaning: 'Windows guests are not converted by this version.' },
+    'inspect.bitlocker': {
+      meaning: 'The system volume of Windows is encrypted, and no key opens it from outside.',
+      advice:
+        'Turn BitLocker off in the guest (Suspend is not enough) and wait until it is decrypted, or convert the disks with `kind = "data"`.',
+    },
+    'inspect.hive-unreadable': {
+      meaning: 'A registry file of Windows is not a regular file, or has an impossible size.',
+      advice: 'The filesystem may be damaged: run chkdsk in the guest, or convert with `kind = "data"`.',
+    },
+    'inspect.windows-root': {
+      meaning: 'Windows is installed several times and `windows.root` does not say which one the VM starts.',
+    },
+    'plan.windows-boot-store': {
+      meaning:
+        'The boot configuration of Windows starts another partition than the one with Windows: it would stop with 0xc000000e.',
+      advice:
+        'Check that all disks of the VM were dropped and that it starts where it is. `fix.mode = "none"` converts it as it is.',
+    },
+    'plan.windows-dynamic-disk': {
+      meaning: 'Windows is on a dynamic disk (LDM), which cannot be changed offline.',
+      advice:
+        'Make the system disk a basic one, or convert the VM as it is with `fix.mode = "none"`, or its disks with `kind = "data"`.',
+    },
+    'plan.windows-hibernated': {
+      meaning: 'Windows is hibernated: what is written to its disks would be lost or damage them.',
+      advice:
+        'Start the guest where it is, shut it down (`shutdown /s /f /t 0`), and drop it again. `fix.mode = "none"` and `kind = "data"` convert its disks as they are.',
+    },
+    'plan.windows-unsupported': {
+      meaning:
+        'This version reads Windows guests but does not yet change them, and without virtio drivers Windows does not start from virtio disks.',
+      advice:
+        '`fix.mode = "none"` converts the VM as it is, with SATA disks and an e1000e network card; `kind = "data"` converts its disks alone.',
+    },
     'inspect.encrypted': {
       meaning:
         'The system is inside LUKS. Give its key with `guest.luks`, decrypt it first, or use `kind = "data"`.',

@@ -1,10 +1,10 @@
+import type { Identity } from '../model/identity.js';
 import { applyOperations } from '../operations/apply-operations.js';
 import type { Plan } from '../operations/plan.js';
 import type { Guest } from './base/fixer.js';
 import { familyOf } from './registry.js';
 
-/** The plan that changes nothing (`fix.mode = "none"`). */
-export const EMPTY_PLAN: Plan = {
+const EMPTY_PLAN: Plan = {
   version: 1,
   operations: [],
   warnings: [],
@@ -13,12 +13,18 @@ export const EMPTY_PLAN: Plan = {
   nics: [],
 };
 
+/** Returns the plan that changes nothing (`fix.mode = "none"`): only the devices are chosen. Pure. */
+export function planNothing(guest: Guest<Identity>): Plan {
+  return { ...EMPTY_PLAN, ...familyOf(guest.identity).unfixed(guest) };
+}
+
 /**
  * Runs the family's fixers in order; each sees what the earlier ones planned. Pure. Throws `plan.*` for a
  * guest that cannot be fixed.
  */
-export function planGuest(guest: Guest): Plan {
+export function planGuest(guest: Guest<Identity>): Plan {
   const family = familyOf(guest.identity);
+  family.refuse?.(guest.identity);
   let current = guest;
   let plan = EMPTY_PLAN;
   for (const fixer of family.fixers) {

@@ -2,8 +2,9 @@ import { z } from 'zod';
 import type { Identity } from '../model/identity.js';
 import type { Family } from './base/family.js';
 import { linux } from './linux/family.js';
+import { windows } from './windows/family.js';
 
-export const FAMILIES: readonly [Family, ...Family[]] = [linux];
+export const FAMILIES: readonly [Family, ...Family[]] = [linux, windows];
 
 const [first, ...others] = FAMILIES;
 

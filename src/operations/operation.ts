@@ -17,14 +17,14 @@ interface AnyOperation {
 }
 
 /** The guest as PLAN knows it. */
-export interface GuestState {
-  identity: Identity;
+export interface GuestState<I extends Identity = Identity> {
+  identity: I;
   tree: GuestTree;
 }
 
 /** The guest as planned so far: the tree is changed in place, the identity is replaced. */
-export interface GuestDraft {
-  identity: Identity;
+export interface GuestDraft<I extends Identity = Identity> {
+  identity: I;
   readonly tree: GuestTreeDraft;
 }
 

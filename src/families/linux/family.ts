@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { readSnapshot } from '../../guest/snapshot-file.js';
-import { identitySchema } from '../../model/identity.js';
+import { type LinuxIdentity, linuxIdentitySchema } from '../../model/identity.js';
 import type { Family } from '../base/family.js';
 import { INITRAMFS_BEGINS, INITRAMFS_ENDS, LEVEL_PATTERNS } from './boot-levels.js';
 import { KERNEL_PANIC, SIGNATURES } from './boot-signatures.js';
@@ -12,13 +12,14 @@ import { linuxInspection } from './inspect/index.js';
 import { expectedNetwork } from './network.js';
 import { lostSignatures } from './unified-images.js';
 
-export const linux: Family = {
+export const linux: Family<LinuxIdentity> = {
   os: 'linux',
-  identity: identitySchema.extend({ os_type: z.literal('linux') }),
+  identity: linuxIdentitySchema.extend({ os_type: z.literal('linux') }),
   ...linuxInspection,
   load: readSnapshot,
   fixers: FIXERS,
   review: lostSignatures,
+  unfixed: () => ({ devices: { disk_bus: 'virtio', nic_model: 'virtio' }, warnings: [] }),
   network: ({ tree }) => expectedNetwork(tree),
   evidence,
   boot: {

@@ -45,24 +45,32 @@ export const fixStage: Stage<FixInput, FixOutput> = {
     const access = await context.guest(input.flatten.disks.map((disk) => disk.image));
     const { layers, trim: trimming } = access.capabilities;
     const before = await access.traffic();
-    const target = withUnifiedImages(access.writer({ selinux: identity.selinux }));
+    const target = withUnifiedImages(
+      access.writer({ selinux: identity.os_type !== 'windows' && identity.selinux }),
+    );
     await reopenContainers(target.devices, input.inspect.unlocked, context.source);
-    await mountGuest(target, identity.mounts);
-
-    const proofs = await executeOperations(target, operations, {
-      signal: context.signal,
-      listings: await readListings(join(context.workDirectory, input.inspect.initramfs_listings)),
-      onStep: (done, { op, reason }) => {
-        context.progress({ percent: 5 + (70 * done) / operations.length, step: op });
-        context.log.debug({ operation: op, reason }, 'operation');
-      },
-    });
-    context.progress({ percent: 75, step: 'reading back' });
-    proofs.push(...(await proveOutcomes(target, operations)));
+    const proofs: string[] = [];
+    // Mounting alone changes a filesystem.
+    const isUnchanged = context.options.config.fix.mode === 'none';
+    if (!isUnchanged) {
+      await mountGuest(target, identity.mounts);
+      const done = await executeOperations(target, operations, {
+        signal: context.signal,
+        listings: await readListings(join(context.workDirectory, input.inspect.initramfs_listings)),
+        onStep: (done, { op, reason }) => {
+          context.progress({ percent: 5 + (70 * done) / operations.length, step: op });
+          context.log.debug({ operation: op, reason }, 'operation');
+        },
+      });
+      context.progress({ percent: 75, step: 'reading back' });
+      proofs.push(...done, ...(await proveOutcomes(target, operations)));
+    }
     const after = await afterPlan(context, input, target);
     proofs.push(...after.proofs);
-    const trimmed = trimming === null ? [] : await trim(trimming, identity.mounts, allocated(input));
-    if (trimmed.length > 0) proofs.push(`trimmed ${trimmed.join(', ')}`);
+    if (trimming !== null && !isUnchanged) {
+      const trimmed = await trim(trimming, identity.mounts, allocated(input));
+      if (trimmed.length > 0) proofs.push(`trimmed ${trimmed.join(', ')}`);
+    }
     await target.unmountAll();
     await target.sync();
 

@@ -5,7 +5,6 @@ import { Hyper2kvmError } from '../../errors/error.js';
 import type { Family } from '../../families/base/family.js';
 import type { Detection, GuestDisks, RootCandidate } from '../../families/base/inspection.js';
 import { FAMILIES } from '../../families/registry.js';
-import { findWindows } from '../../families/windows/find-windows.js';
 import type { Filesystem } from '../../model/identity.js';
 
 export interface FoundSystem extends Pick<Detection, 'unmountable'> {
@@ -24,16 +23,7 @@ export async function findSystem(reader: GuestReader, disks: GuestDisks): Promis
     unmountable.push(...detected.unmountable);
     if (detected.root !== null) return { family, root: detected.root, unmountable };
   }
-  const { filesystems } = disks.storage;
-  const windows = await findWindows(reader, filesystems);
-  throw windows === null ? noSystem(disks.storage, unmountable) : windowsUnsupported(windows);
-}
-
-function windowsUnsupported(device: string): Hyper2kvmError {
-  return new Hyper2kvmError('inspect.windows-unsupported', `Windows is installed on ${device}`, {
-    advice:
-      'This version converts Linux guests only. fix.mode = "none" does not help: Windows needs KVM’s drivers before it can boot.',
-  });
+  throw noSystem(disks.storage, unmountable);
 }
 
 /** Returns the most likely reason why no system was found. */
@@ -54,6 +44,12 @@ function noSystem(
       },
     );
   }
+  const bitlocker = filesystems.find(({ type }) => type === 'BitLocker');
+  if (bitlocker !== undefined)
+    return new Hyper2kvmError(
+      'inspect.bitlocker',
+      `${bitlocker.device} is encrypted by BitLocker and no operating system was found outside it`,
+    );
   const [group] = duplicateGroups;
   if (group !== undefined)
     return new Hyper2kvmError(

@@ -20,12 +20,13 @@ const THREAD_SECONDS = 900;
  */
 export const inspectStage: Stage<InspectInput, InspectOutput> = {
   name: 'inspect',
-  version: 5,
+  version: 6,
   lane: 'appliances',
   input: inspectInput,
   output: inspectOutput,
   dependsOn: (options) => ({
     firmware: options.vm.firmware ?? null,
+    root: options.config.windows.root,
     luks: options.config.guest.luks.map(({ device, key_file }) => [device, key_file]),
   }),
   enabled: (options) => options.kind === 'vm',
@@ -40,7 +41,9 @@ export const inspectStage: Stage<InspectInput, InspectOutput> = {
       keys: await readKeys(options.config.guest.luks, context.source),
       controllers: flatten.disks.map((disk) => disk.controller),
       diskIds: fetch.disks.map(({ chain }) => chain.layers.flatMap(({ uuid }) => uuid ?? [])),
+      chosenRoot: options.config.windows.root || null,
       firmware: options.vm.firmware ?? fetch.hardware.firmware,
+      nics: fetch.hardware.nics,
       workDirectory,
     };
     const reply = async (message: unknown) => {

@@ -1,8 +1,9 @@
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { Guest } from '../../families/base/fixer.js';
-import { EMPTY_PLAN, planGuest } from '../../families/plan.js';
+import { planGuest, planNothing } from '../../families/plan.js';
 import { familyOf } from '../../families/registry.js';
 import { answerThread } from '../../host/thread.js';
+import type { Identity } from '../../model/identity.js';
 import type { Plan } from '../../operations/plan.js';
 import { canonicalJson } from '../../text/canonical-json.js';
 import { planDiff } from './plan-diff.js';
@@ -10,7 +11,7 @@ import { planDiff } from './plan-diff.js';
 /** `snapshot` is the absolute path of INSPECT's file. */
 export interface PlanRequest {
   snapshot: string;
-  guest: Omit<Guest, 'tree'>;
+  guest: Omit<Guest<Identity>, 'tree'>;
   warnings: Plan['warnings'];
 }
 
@@ -25,10 +26,8 @@ export interface PlanAnswer {
 const LARGEST_PLAN = 16 * 1024 * 1024;
 
 await answerThread(async ({ snapshot, guest, warnings }: PlanRequest): Promise<PlanAnswer> => {
-  const isNone = guest.options.mode === 'none';
-  const decided = isNone
-    ? EMPTY_PLAN
-    : planGuest({ ...guest, tree: await familyOf(guest.identity).load(snapshot) });
+  const whole = { ...guest, tree: await familyOf(guest.identity).load(snapshot) };
+  const decided = guest.options.mode === 'none' ? planNothing(whole) : planGuest(whole);
   const plan = { ...decided, warnings: [...warnings, ...decided.warnings] };
   const json = `${canonicalJson(plan, 2)}\n`;
   if (json.length > LARGEST_PLAN) throw tooLarge(plan);

@@ -16,7 +16,7 @@ function find(
 ) {
   const storage = { partitions: [], filesystems, unlocked: [], arrays: [], duplicateGroups };
   const { reader } = memoryGuest({ filesystems: files, ...(refuse ? { refuse } : {}) });
-  return findSystem(reader, { storage, controllers: [null] });
+  return findSystem(reader, { storage, controllers: [null], chosenRoot: null });
 }
 
 it('is Linux where both it and Windows are installed; a broken filesystem beside it is named', async () => {
