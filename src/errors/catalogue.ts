@@ -520,6 +520,36 @@ const SECTIONS = {
     'inspect.skipped': {
       meaning: 'A filesystem, volume or mount that the VM can do without is damaged and was skipped.',
     },
+    'inspect.antivirus': {
+      meaning: 'A program in Windows may block new drivers and services. Check its console after the move.',
+    },
+    'inspect.device-policy': {
+      meaning: 'A group policy restricts which devices Windows installs.',
+    },
+    'inspect.dirty-volume': {
+      meaning:
+        'The system volume of Windows was not shut down cleanly. Its state is left alone: Windows repairs it at its next start.',
+    },
+    'inspect.dynamic-data-disk': {
+      meaning:
+        'A data disk is a dynamic disk (LDM). It is converted unchanged; import it in Disk Management if it is shown as foreign.',
+    },
+    'inspect.encrypted-volume': {
+      meaning: 'A data volume is encrypted by BitLocker. It is converted unchanged: keep its recovery key.',
+    },
+    'inspect.no-boot-store': {
+      meaning: 'No boot configuration (BCD) of Windows was found, or it is damaged.',
+    },
+    'inspect.no-sha2': {
+      meaning:
+        'Windows 7 or Server 2008 R2 lacks KB3033929: install it before the move, or give drivers with SHA-1 signatures.',
+    },
+    'inspect.safe-boot': { meaning: 'Windows is set to start in safe mode.' },
+    'inspect.setup-running': { meaning: 'The setup of Windows, or its first start, has not finished.' },
+    'inspect.test-signing': { meaning: 'Windows is set to load drivers that Microsoft did not sign.' },
+    'devices.windows-unchanged': {
+      meaning: 'With `fix.mode = "none"` Windows gets SATA disks, or IDE before Vista, and may not start.',
+    },
     'boot.install-device': {
       meaning: "SUSE's /etc/default/grub_installdevice names a disk of the old hypervisor.",
     },

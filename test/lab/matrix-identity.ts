@@ -26,11 +26,14 @@ export function identityFaults(recipe: GuestRecipe, identity: LinuxIdentity): st
     vmware_tools: 'open-vm-tools',
     qemu_guest_agent: false,
   };
-  const wrong = Object.entries(wanted).filter(([key, value]) => identity[key as keyof LinuxIdentity] !== value);
+  const wrong = Object.entries(wanted).filter(
+    ([key, value]) => identity[key as keyof LinuxIdentity] !== value,
+  );
   const { backend } = recipe.network;
   return [
     ...wrong.map(
-      ([key, value]) => `identity.${key} is ${String(identity[key as keyof LinuxIdentity])} instead of ${value}`,
+      ([key, value]) =>
+        `identity.${key} is ${String(identity[key as keyof LinuxIdentity])} instead of ${value}`,
     ),
     ...(identity.network_manager.includes(backend)
       ? []

@@ -9,7 +9,9 @@ import type { GuestRecipe } from './recipes.ts';
 /** What `convert --json` tells. */
 export interface Bundle {
   directory: string | null;
-  report: { boot: Boot | null; identity: LinuxIdentity; stages: { stage: string; seconds: number }[] } | undefined;
+  report:
+    | { boot: Boot | null; identity: LinuxIdentity; stages: { stage: string; seconds: number }[] }
+    | undefined;
   error: ErrorRecord | null;
 }
 

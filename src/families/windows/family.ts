@@ -2,8 +2,8 @@ import { type WindowsIdentity, windowsIdentitySchema } from '../../model/identit
 import type { Family } from '../base/family.js';
 import { BOOT_PATTERNS } from './boot-patterns.js';
 import { windowsInspection } from './inspect/index.js';
+import { readWindowsTree } from './inspect/snapshot.js';
 import { refuseWindows } from './refusal.js';
-import { readWindowsTree } from './snapshot.js';
 import { unfixedDevices } from './unfixed.js';
 
 /** Windows from XP on. It is inspected; there are no fixers for it yet, so PLAN refuses it. */

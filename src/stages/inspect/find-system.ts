@@ -69,7 +69,7 @@ function noSystem(
   if (broken !== undefined) {
     return new Hyper2kvmError('inspect.unmountable', `${broken.device} cannot be mounted: ${broken.reason}`, {
       advice:
-        'The filesystem is damaged: start the VM on the old hypervisor, check it (fsck) and shut it down cleanly.',
+        'The filesystem is damaged: start the VM on the old hypervisor, check it (fsck, chkdsk) and shut it down cleanly.',
     });
   }
   return new Hyper2kvmError('inspect.no-os', 'no operating system was found on any filesystem of this VM', {

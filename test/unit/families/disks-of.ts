@@ -1,7 +1,7 @@
 import type { BlockDevices } from '../../../src/access/block-devices.js';
 import { S_IFREG, writeNewc } from '../../../src/guest/cpio.js';
 import { resolveDevice } from '../../../src/guest/device-names.js';
-import type { Filesystem, LinuxIdentity, Kernel } from '../../../src/model/identity.js';
+import type { Filesystem, Kernel, LinuxIdentity } from '../../../src/model/identity.js';
 import { type MemoryDisks, type MemoryFiles, memoryGuest } from '../access/memory-guest.js';
 import { type Files, type GuestRecipe, guestOf } from './guests.js';
 
@@ -44,7 +44,11 @@ interface Place {
  * What fstab mounts, deepest first. A root by a name that no filesystem is known by is where the recipe has
  * it.
  */
-function placesOf(fstab: string, { filesystems, root }: LinuxIdentity, controllers: (string | null)[]): Place[] {
+function placesOf(
+  fstab: string,
+  { filesystems, root }: LinuxIdentity,
+  controllers: (string | null)[],
+): Place[] {
   const places = fstab.split('\n').flatMap((line) => {
     const [spec = '#', mountpoint = '', , options = ''] = line.trim().split(/\s+/);
     const device = spec.startsWith('#') ? null : resolveDevice(spec, { filesystems, controllers })?.device;

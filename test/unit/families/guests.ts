@@ -1,7 +1,7 @@
 import { configSchema } from '../../../src/config/schema.js';
 import type { Guest } from '../../../src/families/base/fixer.js';
 import { GuestTree, type TreeEntry } from '../../../src/guest/tree.js';
-import type { Filesystem, LinuxIdentity, Kernel } from '../../../src/model/identity.js';
+import type { Filesystem, Kernel, LinuxIdentity } from '../../../src/model/identity.js';
 import type { Operation } from '../../../src/operations/registry.js';
 
 /**

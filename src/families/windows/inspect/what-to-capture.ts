@@ -4,7 +4,7 @@ import type { Place } from './capture.js';
  * VMware's services, those that are switched off and those that stay. Not `vm*`: vmbus, vmgid, vmic* and more
  * are Microsoft's own.
  */
-export const VMWARE_SERVICES = [
+const VMWARE_SERVICES = [
   ...[
     'VMTools',
     'VGAuthService',

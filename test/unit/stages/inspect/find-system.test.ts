@@ -29,12 +29,13 @@ it('is Linux where both it and Windows are installed; a broken filesystem beside
 
 it.each([
   [
-    'Windows',
-    'inspect.windows-unsupported',
+    'an NTFS without the hives of Windows',
+    'inspect.no-os',
     [filesystem('/dev/sda2', 'ntfs', 'n')],
-    { '/dev/sda2': { '/WINDOWS/': null } },
+    { '/dev/sda2': { '/WINDOWS/System32/config/SYSTEM': 'x' } },
   ],
-  ['a hibernated NTFS', 'inspect.no-os', [filesystem('/dev/sda2', 'ntfs', 'n')], {}],
+  ['a damaged NTFS', 'inspect.unmountable', [filesystem('/dev/sda2', 'ntfs', 'n')], {}],
+  ['BitLocker', 'inspect.bitlocker', [filesystem('/dev/sda2', 'BitLocker', null)], {}],
   ['a closed container', 'inspect.encrypted', [luks], {}],
   [
     'an open container without a system',

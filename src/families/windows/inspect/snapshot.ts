@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
-import { writeDurable } from '../../files/durable.js';
-import { GuestTree } from '../../guest/tree.js';
-import { canonicalJson, sha256 } from '../../text/canonical-json.js';
+import { writeDurable } from '../../../files/durable.js';
+import { GuestTree } from '../../../guest/tree.js';
+import { canonicalJson, sha256 } from '../../../text/canonical-json.js';
 
 /** A value of a hive; `data` in hexadecimal. */
-export interface CapturedValue {
+interface CapturedValue {
   name: string;
   type: number;
   data: string;
@@ -17,7 +17,7 @@ export interface CapturedKey {
 }
 
 /** What of a hive the planner sees. */
-export interface CapturedHive {
+interface CapturedHive {
   /** The file in the guest. */
   path: string;
   /** What its logs added when it was read; null if it was closed. */
