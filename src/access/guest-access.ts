@@ -7,6 +7,8 @@ import type { GuestWriter } from './guest-writer.js';
 export interface GuestRequest {
   /** File names in the work directory: FLATTEN's qcow2 images, which are never written to. */
   disks: readonly string[];
+  /** Bytes of a logical sector, by disk; 512 where absent. */
+  sectorSizes?: readonly number[];
   workDirectory: string;
   /**
    * The drop that the images are based on: absolute paths, which even inside the work directory are only

@@ -131,7 +131,11 @@ async function launch(request: GuestRequest, accelerator: 'kvm' | 'tcg'): Promis
     await channel.request(
       {
         type: 'launch',
-        disks: overlays.map((overlay) => ({ file: join(workDirectory, overlay), format: 'qcow2' })),
+        disks: overlays.map((overlay, index) => ({
+          file: join(workDirectory, overlay),
+          format: 'qcow2',
+          sectorSize: request.sectorSizes?.[index] ?? 512,
+        })),
         memoryMib: options.guest.memory_mib,
         smp: options.guest.smp,
         qmpSocket,

@@ -62,8 +62,19 @@ function launch(request: LaunchRequest): { version: string } {
   for (const disk of request.disks) {
     handle.call(
       'add_drive_opts',
-      { args: ['string'], returns: 'none', options: { format: [1, 'string'], discard: [10, 'string'] } },
-      [disk.file, { format: disk.format, discard: 'besteffort' }],
+      {
+        args: ['string'],
+        returns: 'none',
+        options: { format: [1, 'string'], discard: [10, 'string'], blocksize: [12, 'int'] },
+      },
+      [
+        disk.file,
+        {
+          format: disk.format,
+          discard: 'besteffort',
+          ...(disk.sectorSize === 512 ? {} : { blocksize: disk.sectorSize }),
+        },
+      ],
     );
   }
   handle.call('launch', { args: [], returns: 'none' }, []);

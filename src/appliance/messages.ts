@@ -5,7 +5,7 @@
 export interface LaunchRequest {
   id: number;
   type: 'launch';
-  disks: { file: string; format: string }[];
+  disks: { file: string; format: string; sectorSize: number }[];
   memoryMib: number;
   smp: number;
   /** A unix socket (at most 107 bytes) on which the appliance's QEMU answers QMP. */

@@ -39,6 +39,8 @@ export function identityText(io: Io, identity: Identity): string {
   return `${head}\n${[io.paint('bold', title), ...rows].join('\n')}\n`;
 }
 
+const AS_IS: Fact = ['conversion', 'as it is only: fix.mode = "none"'];
+
 function linuxFacts(identity: LinuxIdentity): Fact[] {
   return [
     ['init_system', identity.init_system],
@@ -49,6 +51,7 @@ function linuxFacts(identity: LinuxIdentity): Fact[] {
     ['encrypted', String(identity.encrypted)],
     ['qemu_guest_agent', String(identity.qemu_guest_agent)],
     ['selinux', String(identity.selinux)],
+    ...(identity.as_is === undefined ? [] : [AS_IS]),
     ...identity.kernels.map(({ version, initramfs }): Fact => {
       const image =
         initramfs === null ? ', no initramfs' : `, ${initramfs.path} (${formatBytes(initramfs.size)})`;

@@ -267,7 +267,11 @@ export const configSchema = z
         mode: z
           .enum(['auto', 'none'])
           .default('auto')
-          .meta({ description: 'none converts the disk as it is.', ...job }),
+          .meta({
+            description:
+              'none converts the VM as it is, whatever its system, on devices that such a system drives by itself, and boots it.',
+            ...job,
+          }),
         initramfs: z
           .enum(['append', 'rebuild'])
           .default('append')
@@ -512,7 +516,11 @@ export const configSchema = z
         virtio_win: z
           .string()
           .default('')
-          .meta({ description: 'The virtio-win ISO or directory.', ...live }),
+          .meta({
+            description:
+              'The virtio-win ISO or directory. Reserved: this version does not change Windows guests.',
+            ...live,
+          }),
         root: z
           .string()
           .default('')

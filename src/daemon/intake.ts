@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { finalName } from '../disk/base/partial-names.js';
 import { errorRecord, Hyper2kvmError } from '../errors/error.js';
 import type { Claim } from '../queue/claim.js';
 import { cachedGrouping } from '../spool/cached-grouping.js';
 import { finishClaims } from '../spool/claim.js';
-import { finalName, isHidden } from '../spool/names.js';
+import { isHidden } from '../spool/names.js';
 import { type Scan, Scanner, type WaitingDrop } from '../spool/scan.js';
 import { IncomingWatch } from '../spool/watch.js';
 import { ClaimBackoff } from './claim-backoff.js';

@@ -2,6 +2,7 @@ import { Hyper2kvmError } from '../errors/error.js';
 import { printable } from '../text/escape-terminal.js';
 import { rememberEnds } from './base/bytes.js';
 import type { ByteSource, DiskImage, ParsedImage } from './base/format.js';
+import { describeContent } from './foreign.js';
 import { detectFormat, formatByName, formatOfExtension } from './formats.js';
 import { parseRaw } from './raw.js';
 
@@ -69,12 +70,13 @@ async function parseImage(
     if (options.anyRaw) return parseRaw(source, 'data');
     if (await isBlank(source)) return parseRaw(source, BLANK);
   }
-  const what = await describeContent(source);
+  const { what, advice } = await describeContent(source);
   throw new Hyper2kvmError('fetch.unknown-format', `this is not a disk image: it ${what}`, {
     advice:
-      claimed.name === 'raw'
+      advice ??
+      (claimed.name === 'raw'
         ? 'A raw disk needs a partition table or a known filesystem; for plain data put kind = "data" into its job.toml.'
-        : `Check that the file was exported and copied completely; a .${claimed.extensions[0]} file starts with a header.`,
+        : `Check that the file was exported and copied completely; a .${claimed.extensions[0]} file starts with a header.`),
   });
 }
 
@@ -93,30 +95,4 @@ export const BLANK = 'blank';
 async function isBlank(source: ByteSource): Promise<boolean> {
   const head = await source.read(0, 65_536);
   return head.length > 0 && head.every((byte) => byte === 0);
-}
-
-const FOREIGN: readonly { offset: number; magic: string; what: string }[] = [
-  { offset: 0, magic: '\x1f\x8b', what: 'is gzip-compressed' },
-  { offset: 0, magic: '\xfd7zXZ\0', what: 'is xz-compressed' },
-  { offset: 0, magic: '\x28\xb5\x2f\xfd', what: 'is zstd-compressed' },
-  { offset: 0, magic: 'PK\x03\x04', what: 'is a ZIP archive' },
-  { offset: 257, magic: 'ustar', what: 'is a tar archive (an OVA?)' },
-  { offset: 0, magic: '%PDF', what: 'is a PDF document' },
-  { offset: 0, magic: '\x7fELF', what: 'is a program' },
-];
-
-async function describeContent(source: ByteSource): Promise<string> {
-  if (source.size === 0) return 'is empty';
-  const head = await source.read(0, 4096);
-  const foreign = FOREIGN.find(
-    ({ offset, magic }) => head.toString('latin1', offset, offset + magic.length) === magic,
-  );
-  if (foreign !== undefined) return foreign.what;
-  if (head.every((byte) => byte === 0)) return 'starts with zeros';
-  const text = head.every((byte) => byte >= 0x20 || byte === 9 || byte === 10 || byte === 13);
-  if (text)
-    return /^\s*<(!doctype|html|\?xml)/i.test(head.toString('latin1'))
-      ? 'is a web page or XML text'
-      : 'is plain text';
-  return 'has no known header';
 }

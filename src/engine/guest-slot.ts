@@ -1,5 +1,8 @@
 import type { Logger } from 'pino';
-import type { GuestAccess } from '../access/guest-access.js';
+import type { GuestAccess, GuestRequest } from '../access/guest-access.js';
+
+type GuestDisks = Pick<GuestRequest, 'disks' | 'sectorSizes'>;
+type Open = (disks: GuestDisks, log: Logger) => Promise<GuestAccess>;
 
 /**
  * The job's access to its guest and the appliance slot that it occupies. Both are acquired at INSPECT and
@@ -7,11 +10,11 @@ import type { GuestAccess } from '../access/guest-access.js';
  * never used again.
  */
 export class GuestSlot {
-  readonly #open: (disks: readonly string[], log: Logger) => Promise<GuestAccess>;
+  readonly #open: Open;
   #access: Promise<GuestAccess> | null = null;
   #release: (() => void) | null = null;
 
-  constructor(open: (disks: readonly string[], log: Logger) => Promise<GuestAccess>) {
+  constructor(open: Open) {
     this.#open = open;
   }
 
@@ -27,7 +30,7 @@ export class GuestSlot {
     this.#release = release;
   }
 
-  access(disks: readonly string[], log: Logger): Promise<GuestAccess> {
+  access(disks: GuestDisks, log: Logger): Promise<GuestAccess> {
     this.#access ??= this.#open(disks, log);
     return this.#access;
   }

@@ -48,7 +48,7 @@ export async function executePipeline(
   const guest = new GuestSlot((disks, stageLog) => {
     const { source, signal } = request;
     return parts.openGuest({
-      disks,
+      ...disks,
       workDirectory,
       drop: dropPaths(source),
       options: options.config,

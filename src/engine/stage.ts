@@ -35,9 +35,9 @@ export interface StageContext extends SourceContext {
   /**
    * Returns the VM's guest in the job's one appliance, which is launched on first use and shared by INSPECT
    * and FIX. `disks` are flat images (FLATTEN's overlays). Writes go to further overlays, so the images stay
-   * unchanged.
+   * unchanged. `sectorSizes`: as `GuestRequest` has them.
    */
-  guest(disks: readonly string[]): Promise<GuestAccess>;
+  guest(disks: readonly string[], sectorSizes?: readonly number[]): Promise<GuestAccess>;
   /** Closes that access cleanly, with everything that was written on disk. Does nothing without one. */
   closeGuest(): Promise<void>;
 }

@@ -79,7 +79,8 @@ export function isUnstableName(spec: string): boolean {
   return (
     /^\/dev\/(sd[a-z]+|hd[a-z]+|vd[a-z]+|xvd[a-z]+)\d*$/.test(spec) ||
     /^\/dev\/nvme\d+n\d+(p\d+)?$/.test(spec) ||
-    (/^\/dev\/disk\/by-(path|id)\//.test(spec) && !MEMBER_LINK.test(spec))
+    // The last two are of Azure's agent and of cloud-init.
+    (/^\/dev\/disk\/(by-path|by-id|azure|cloud)\//.test(spec) && !MEMBER_LINK.test(spec))
   );
 }
 

@@ -22,6 +22,8 @@ export function devicePlace(spec: string, context: DeviceContext): DiskPlace | n
     const disk = onController('nvme', Number(device), unit, context) ?? Number(device) + unit;
     return { disk, partition: Number(partition ?? 0) };
   }
+  const azure = spec.match(/^\/dev\/disk\/azure\/root(?:-part(\d+))?$/);
+  if (azure !== null) return { disk: 0, partition: Number(azure[1] ?? 0) };
   const link = spec.match(/^\/dev\/disk\/by-(path|id)\/(.+?)(?:-part(\d+))?$/);
   if (link === null) return null;
   // Disk images contain some serial numbers; otherwise only a VM with one disk is unambiguous. The same holds

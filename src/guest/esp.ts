@@ -8,19 +8,28 @@ export const ESP_TYPES: ReadonlySet<string> = new Set(['c12a7328-f81f-11d2-ba4b-
 export const ESP_MOUNTPOINTS = ['/boot/efi', '/efi', '/boot/EFI', '/boot/esp', '/esp', '/boot'] as const;
 
 /** Directories named `efi` below these belong to packages. */
-const NO_ESP = /^\/(etc|usr|var|lib|lib64|bin|sbin)\//;
+const NO_ESP = /^\/(etc|usr|var|lib|lib64|bin|sbin|dev|proc|sys)$/;
+/** The deepest `EFI`: that of an ESP on `/a/b/c`. */
+const MAX_DEPTH = 4;
+/** Names that are looked at. A guest has some hundreds down to that depth. */
+const MAX_NAMES = 2000;
 
 /**
  * Returns the directories `EFI` at the top of an ESP. FAT preserves the case of names but ignores it, so `EFI`
  * may be `efi`. `/boot/efi` does not count if `/boot/efi/EFI` exists.
  */
 export function efiDirectories(tree: GuestTree): string[] {
-  const named = tree
-    .entries()
-    .filter(({ path, type }) => type === 'directory' && isNamedEfi(path) && !NO_ESP.test(path));
-  return named.flatMap(({ path }) =>
-    tree.list(path).some((name) => isNamedEfi(name) && tree.isDirectory(`${path}/${name}`)) ? [] : [path],
-  );
+  const named: string[] = [];
+  let left = MAX_NAMES;
+  let level = [''];
+  for (let depth = 0; depth < MAX_DEPTH && left > 0; depth += 1) {
+    const names = level.flatMap((parent) => tree.list(parent || '/').map((name) => `${parent}/${name}`));
+    const looked = names.slice(0, left);
+    left -= looked.length;
+    level = looked.filter((path) => !NO_ESP.test(path) && tree.lstat(path)?.type === 'directory');
+    named.push(...level.filter(isNamedEfi));
+  }
+  return named.filter((path) => !named.some((other) => posix.dirname(other) === path));
 }
 
 const isNamedEfi = (path: string) => posix.basename(path).toLowerCase() === 'efi';

@@ -138,10 +138,15 @@ function controllers(machine: Machine): Markup[] {
 function diskElement(disk: Machine['disks'][number], index: number, { diskBus, virtio }: Machine): Markup {
   const isTransitional = diskBus === 'virtio' && virtio === 'transitional';
   const model = isTransitional ? markup` model='virtio-transitional'` : null;
+  const { sectorSize: size } = disk;
+  const sectors =
+    size === undefined
+      ? null
+      : markup`      <blockio logical_block_size='${size}' physical_block_size='${size}'/>\n`;
   return markup`    <disk type='file' device='disk'${model}>
       <driver name='qemu' type='${disk.format}' discard='unmap'/>
       <source file='${disk.file}'/>
-      <target dev='${TARGET_PREFIX[diskBus]}${diskLetters(index)}' bus='${diskBus}'/>
+${sectors}      <target dev='${TARGET_PREFIX[diskBus]}${diskLetters(index)}' bus='${diskBus}'/>
     </disk>
 `;
 }

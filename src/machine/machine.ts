@@ -11,6 +11,8 @@ export type DiskFormat = 'qcow2' | 'raw' | 'vdi' | 'vmdk';
 interface MachineDisk {
   file: string;
   format: DiskFormat;
+  /** Bytes of a logical sector; 512 where absent. */
+  sectorSize?: 4096;
 }
 
 /**
@@ -33,7 +35,7 @@ export interface Machine {
   virtio: 'modern' | 'transitional';
   /** Whether there is a virtio random number generator, for guests with virtio drivers. */
   hasRng: boolean;
-  /** Linux keeps the hardware clock in UTC, Windows in local time. */
+  /** Unix keeps the hardware clock in UTC, Windows and DOS in local time. */
   clock: 'utc' | 'localtime';
 }
 
@@ -52,6 +54,7 @@ export interface MachineFacts {
  */
 const DEFAULT_MEMORY_MIB = 2_048;
 const DEFAULT_VCPUS = 2;
+const LOCAL_CLOCKS: ReadonlySet<Identity['os_type']> = new Set(['windows', 'dos']);
 const VIRTIO: Devices = { disk_bus: 'virtio', nic_model: 'virtio' };
 
 /**
@@ -77,7 +80,7 @@ export function machineOf({ hardware, identity, plan, vm, disks }: MachineFacts)
     nics: machineNics(hardware, plan).map(({ mac }) => cardAddress(mac)),
     virtio: virtio === 'transitional' ? 'transitional' : 'modern',
     hasRng: disk_bus === 'virtio' || disk_bus === 'scsi',
-    clock: identity?.os_type === 'windows' ? 'localtime' : 'utc',
+    clock: LOCAL_CLOCKS.has(identity?.os_type ?? 'unknown') ? 'localtime' : 'utc',
   };
 }
 

@@ -67,7 +67,10 @@ function diskControllers(machine: Machine, slots: PciSlots): string[] {
 }
 
 function diskDevice(machine: Machine, index: number, slots: PciSlots): string[] {
-  const drive = `drive=disk${index}${index === 0 ? ',bootindex=0' : ''}`;
+  const { sectorSize } = machine.disks[index]!;
+  const sectors =
+    sectorSize === undefined ? '' : `,logical_block_size=${sectorSize},physical_block_size=${sectorSize}`;
+  const drive = `drive=disk${index}${index === 0 ? ',bootindex=0' : ''}${sectors}`;
   switch (machine.diskBus) {
     case 'virtio':
       return virtio('virtio-blk-pci', drive, machine, slots);

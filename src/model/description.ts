@@ -7,6 +7,8 @@ export interface Description {
   disks: DescribedDisk[];
   /** All files that it names, exactly as written. */
   files: string[];
+  /** Files that come in pieces (OVF's chunkSize), and the whole size of each. */
+  chunked?: { file: string; size: number }[];
   /** What could not be used, one sentence each. */
   warnings: string[];
 }

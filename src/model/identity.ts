@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { devicesSchema } from './plan.js';
 import { windowsFields } from './windows-identity.js';
 
 /**
@@ -69,8 +70,9 @@ const initramfsSegmentSchema = z.object({
 });
 
 const kernelSchema = z.object({
+  /** `unknown` where neither the image nor its name tells it. */
   version: z.string(),
-  /** Guest paths. */
+  /** Guest paths; modules are null where none of this version are installed. */
   image: z.string(),
   modules: z.string().nullable(),
   initramfs: z
@@ -90,8 +92,15 @@ const kernelSchema = z.object({
       lib: z.enum(['lib', 'usr/lib']),
       /** Why the container cannot be read; null if it was read. */
       unreadable: z.string().nullable(),
+      /**
+       * Which modules its init loads: `any` that a device of the machine asks for, those on its own list (`modules`
+       * are only these then), or not known. Absent: not looked at, by an older version.
+       */
+      loads: z.enum(['any', 'listed', 'unknown']).optional(),
     })
     .nullable(),
+  /** Drivers built into the kernel by its configuration file, where its modules do not tell them all. */
+  builtin: z.array(z.string()).optional(),
 });
 export type Kernel = z.infer<typeof kernelSchema>;
 
@@ -105,7 +114,7 @@ const systemFields = {
   os_version: z.string(),
   os_name: z.string(),
   firmware: z.enum(['bios', 'uefi']),
-  bootloader: z.enum(['grub2', 'grub-legacy', 'systemd-boot', 'extlinux', 'bootmgr', 'unknown']),
+  bootloader: z.enum(['grub2', 'grub-legacy', 'systemd-boot', 'extlinux', 'lilo', 'bootmgr', 'unknown']),
   architecture: z.string(),
   hostname: z.string(),
   partitions: z.array(partitionTableSchema),
@@ -121,8 +130,23 @@ const systemFields = {
   qemu_guest_agent: z.boolean().default(false),
 };
 
+/** Every system but Windows. */
+const OS_TYPES = [
+  'linux',
+  'freebsd',
+  'openbsd',
+  'netbsd',
+  'dragonfly',
+  'illumos',
+  'haiku',
+  'dos',
+  'esxi',
+  'unknown',
+] as const;
+
+/** Linux, and systems that nothing is changed in. */
 export const linuxIdentitySchema = z.object({
-  os_type: z.enum(['linux', 'unknown']),
+  os_type: z.enum(OS_TYPES),
   ...systemFields,
   init_system: z.string(),
   network_manager: z.array(z.string()),
@@ -135,6 +159,11 @@ export const linuxIdentitySchema = z.object({
   package_manager: z.string(),
   vmware_tools: z.enum(['none', 'open-vm-tools', 'tarball']),
   selinux: z.boolean(),
+  /**
+   * Of a system that nothing can be changed in, so that `fix.mode = "none"` is the only way: why, and the
+   * devices that such a system drives without help. Absent where its family has fixers.
+   */
+  as_is: z.object({ reason: z.string(), devices: devicesSchema }).optional(),
 });
 export type LinuxIdentity = z.infer<typeof linuxIdentitySchema>;
 
@@ -149,9 +178,10 @@ export type Identity = LinuxIdentity | WindowsIdentity;
 
 /** What the machine for a guest depends on. */
 export const machineIdentitySchema = z.object({
-  os_type: z.enum(['linux', 'windows', 'unknown']),
+  os_type: z.enum([...OS_TYPES, 'windows']),
   firmware: systemFields.firmware,
   architecture: systemFields.architecture,
+  as_is: linuxIdentitySchema.shape.as_is,
 });
 
 /**

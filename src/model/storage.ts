@@ -78,5 +78,7 @@ export const deliveredDiskSchema = z.object({
   virtual_size: z.int(),
   allocated: z.int(),
   sha256: z.string(),
+  /** Bytes of a logical sector, where it is not 512: the VM must be given the disk so. */
+  sector_size: z.literal(4096).optional(),
 });
 export type DeliveredDisk = z.infer<typeof deliveredDiskSchema>;

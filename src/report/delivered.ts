@@ -40,10 +40,11 @@ export function deliveredMachine(
     identity,
     plan,
     vm: options.vm,
-    disks: diskNames.map((name, n) => ({
-      file: join(finalDirectory, name),
-      format: outputs.disks[n]!.format,
-    })),
+    disks: diskNames.map((name, n) => {
+      const { format, sector_size } = outputs.disks[n]!;
+      const sectorSize = sector_size === undefined ? {} : { sectorSize: sector_size };
+      return { file: join(finalDirectory, name), format, ...sectorSize };
+    }),
   });
 }
 

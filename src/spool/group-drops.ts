@@ -1,18 +1,20 @@
 import { compareNames, refusedName } from '../disk/base/names.js';
+import { finalName } from '../disk/base/partial-names.js';
+import { pieceOf } from '../disk/base/pieces.js';
 import { formatOfExtension } from '../disk/formats.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
 import { eachInTurns, sortInTurns, Turns } from '../host/turns.js';
 import type { Drop, Grouping, HeaderFacts, IncomingEntry, Probe, Waiting } from '../model/drop.js';
 import { printable } from '../text/escape-terminal.js';
 import { attach, attachJobs, holdBack } from './attach-files.js';
-import { diskStem, finalName, isHidden, stemOf, vmName } from './names.js';
+import { diskStem, isHidden, stemOf, vmName } from './names.js';
 
 /** Created by fsck if incoming is a filesystem of its own. */
 const LOST_AND_FOUND = 'lost+found';
 
 /** Files that come with a VM but are not disks: they belong to the drop with the disk of the same name. */
 const COMPANION =
-  /(-ctk\.vmdk|\.(vmx|vmxf|vmsd|vmsn|vmss|vmem|nvram|ovf|mf|cert|log|txt|md5|sha1|sha256|sha512|xml))$/i;
+  /(-ctk\.vmdk|\.(vmx|vmxf|vmsd|vbox|vbox-prev|sav|vmsn|vmss|vmem|nvram|ovf|mf|cert|log|txt|md5|sha1|sha256|sha512|xml))$/i;
 
 /** How many of the missing files are named. */
 const MAX_NAMED = 5;
@@ -45,7 +47,7 @@ export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe
   const ignored: Grouping['ignored'] = [];
   const drops: Drop[] = [];
   const jobs: string[] = [];
-  const partials: string[] = [];
+  const partials: { name: string; final: string }[] = [];
   const companions: string[] = [];
   const frozen = new Set<string>();
   const files: File[] = [];
@@ -57,7 +59,7 @@ export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe
     else if (isHidden(name)) ignored.push({ name, reason: 'hidden' });
     else if (final !== null) {
       ignored.push({ name, reason: 'partial' });
-      partials.push(final);
+      partials.push({ name, final });
     } else if (name === LOST_AND_FOUND && type === 'directory')
       ignored.push({ name, reason: 'of-the-filesystem' });
     else if (type !== 'file' && type !== 'directory') drops.push(refusedDrop(name, [name], name, type));
@@ -112,9 +114,13 @@ async function components(files: readonly File[]): Promise<File[][]> {
   };
   const join = (a: string, b: string) => leader.set(find(a), find(b));
   const byId = await disksById(files);
+  const wholes = new Map(files.flatMap(({ name }) => wholeOf(name)).map(({ whole, name }) => [whole, name]));
   const pieces = new Map<string, string>();
   await eachInTurns(files, ({ name, facts }) => {
-    for (const other of [...facts.needs, ...(facts.uses ?? [])]) if (leader.has(other)) join(name, other);
+    for (const needed of [...facts.needs, ...(facts.uses ?? [])]) {
+      const other = leader.has(needed) ? needed : wholes.get(needed);
+      if (other !== undefined) join(name, other);
+    }
     const parent = facts.parentId === null ? undefined : onlyOther(byId.get(facts.parentId), name);
     if (parent !== undefined && missingOf(facts, leader).length > 0) join(name, parent);
     if (facts.kind !== 'extent') return;
@@ -131,6 +137,12 @@ async function components(files: readonly File[]): Promise<File[][]> {
     else own.push(file);
   });
   return [...result.values()];
+}
+
+/** What a first piece (`disk.vmdk.000000000`) stands for. */
+function wholeOf(name: string): { whole: string; name: string }[] {
+  const piece = pieceOf(name);
+  return piece?.number === 0 ? [{ whole: piece.whole, name }] : [];
 }
 
 /**
@@ -193,7 +205,7 @@ function waiting(files: readonly File[], frozen: ReadonlySet<string>): Waiting |
 }
 
 function missingFiles(files: readonly File[]): Waiting | null {
-  const names = new Set(files.map(({ name }) => name));
+  const names = new Set(files.flatMap(({ name }) => [name, ...wholeOf(name).map(({ whole }) => whole)]));
   const byId = new Map<string, string[]>();
   for (const { name, facts } of files) {
     const own = facts.contentId === null ? undefined : byId.get(facts.contentId);
@@ -211,7 +223,9 @@ function missingFiles(files: readonly File[]): Waiting | null {
     return { kind: 'missing', what: 'files', names, more: missing.size - names.length };
   }
   const listed = new Set(files.flatMap(({ facts }) => [...facts.needs, ...(facts.uses ?? [])]));
-  const orphan = files.find(({ name, facts }) => facts.kind === 'extent' && !listed.has(name));
+  const orphan = files.find(
+    ({ name, facts }) => facts.kind === 'extent' && pieceOf(name) === null && !listed.has(name),
+  );
   return orphan === undefined ? null : missingOne('descriptor', orphan);
 }
 
@@ -276,7 +290,7 @@ async function directoryDrop(directory: IncomingEntry, probe: Probe): Promise<Dr
   const partial = [...children, ...below].find(({ name }) => finalName(name) !== null);
   const state: Waiting | null =
     partial !== undefined
-      ? { kind: 'writing', names: [partial.name] }
+      ? { kind: 'writing', names: [finalName(partial.name) ?? partial.name], shownBy: partial.name }
       : files.some(({ facts }) => facts.kind !== 'description')
         ? waiting(files, frozen)
         : { kind: 'no-disk', names: [] };
@@ -330,7 +344,5 @@ function refusedDrop(name: string, entries: string[], path: string, type: Incomi
 
 function refusedKind(path: string, type: IncomingEntry['type']): Hyper2kvmError {
   const what = type === 'symlink' ? 'a symbolic link' : 'a FIFO, a socket or a device';
-  return new Hyper2kvmError('fetch.refused-special', `${printable(path)} is ${what}`, {
-    advice: 'Only regular files and directories are accepted: copy the disk itself into the drop.',
-  });
+  return new Hyper2kvmError('fetch.refused-special', `${printable(path)} is ${what}`);
 }

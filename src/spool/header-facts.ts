@@ -1,12 +1,16 @@
 import { join } from 'node:path';
 import type { ByteSource, ParsedImage } from '../disk/base/format.js';
 import { isPath, referencedName } from '../disk/base/names.js';
+import { pieceOf } from '../disk/base/pieces.js';
 import { indexTar } from '../disk/base/tar.js';
 import { indexZip, looksLikeZip } from '../disk/base/zip.js';
-import { type Compression, compressionIn, compressionOf } from '../disk/compression.js';
+import { type Compression, compressionIn, compressionOf, innerName } from '../disk/compression.js';
 import { withFile } from '../disk/file-source.js';
+import { foreignArchive } from '../disk/foreign.js';
+import { formatOfExtension } from '../disk/formats.js';
 import { referencedFiles } from '../disk/ovf/ovf.js';
 import { BLANK, isFlatName, isOva, type ReadImage, readImageFile } from '../disk/read-image.js';
+import { parseVbox } from '../disk/virtualbox/vbox.js';
 import { parseVmsd } from '../disk/vmsd.js';
 import { parseVmx } from '../disk/vmx.js';
 import { Hyper2kvmError } from '../errors/error.js';
@@ -74,7 +78,10 @@ export async function factsOf(
 ): Promise<HeaderFacts> {
   if (/\.vmx$/i.test(name)) return descriptionFacts('vmx', source, (bytes) => parseVmx(bytes).files);
   if (/\.ovf$/i.test(name)) return descriptionFacts('ovf', source, referencedFiles);
-  if (/\.vmsd$/i.test(name)) return { ...NOTHING, frozen: await frozenDisks(source) };
+  if (/\.vmsd$/i.test(name)) return { ...NOTHING, frozen: await frozenDisks(source, parseVmsd) };
+  if (/\.vbox$/i.test(name)) return { ...NOTHING, frozen: await frozenDisks(source, parseVbox) };
+  const whole = pieceOf(name)?.whole ?? null;
+  if (whole !== null && claimsDisk(whole)) return { ...NOTHING, kind: 'extent' };
   const packed = isOva(name) ? await compressionIn(name, source) : compressionOf(name);
   if (isOva(name) && packed === null) return archiveFacts(source);
   if (packed !== null) return packedFacts(packed.compression, source);
@@ -89,6 +96,10 @@ export async function factsOf(
   return file.error === null || file.error.code === 'fetch.unknown-format'
     ? NOTHING
     : { ...NOTHING, kind: 'disk' };
+}
+
+function claimsDisk(name: string): boolean {
+  return formatOfExtension(innerName(name)) !== null || isOva(innerName(name));
 }
 
 /**
@@ -158,10 +169,10 @@ async function descriptionFacts(
 }
 
 /** Returns an empty list if it cannot be read: it is only a hint, and the disks decide. */
-async function frozenDisks(source: ByteSource): Promise<string[]> {
+async function frozenDisks(source: ByteSource, parse: (bytes: Buffer) => string[]): Promise<string[]> {
   if (source.size > MAX_DESCRIPTION) return [];
   try {
-    return parseVmsd(await source.read(0, source.size));
+    return parse(await source.read(0, source.size));
   } catch (error) {
     if (error instanceof Hyper2kvmError) return [];
     throw error;
@@ -170,6 +181,8 @@ async function frozenDisks(source: ByteSource): Promise<string[]> {
 
 async function archiveFacts(source: ByteSource): Promise<HeaderFacts> {
   const facts: HeaderFacts = { ...NOTHING, kind: 'disk', format: 'ova' };
+  // FETCH says what it is.
+  if (await looksLikeOther(source)) return facts;
   try {
     await (looksLikeZip(await source.read(0, 4)) ? indexZip(source) : indexTar(source));
     return facts;
@@ -177,6 +190,10 @@ async function archiveFacts(source: ByteSource): Promise<HeaderFacts> {
     if (!(error instanceof Hyper2kvmError)) throw error;
     return error.code === 'fetch.truncated' ? { ...facts, incomplete: error.message } : facts;
   }
+}
+
+async function looksLikeOther(source: ByteSource): Promise<boolean> {
+  return !looksLikeZip(await source.read(0, 4)) && (await foreignArchive(source)) !== null;
 }
 
 /**

@@ -1,6 +1,8 @@
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { compareNames } from '../disk/base/names.js';
+import { PARTIAL_ENDINGS } from '../disk/base/partial-names.js';
+import { pieceName } from '../disk/base/pieces.js';
 import { exists } from '../files/exists.js';
 import { probeIncoming } from './header-facts.js';
 import { stemOf } from './names.js';
@@ -37,11 +39,27 @@ export async function namedDrop(directory: string, name: string): Promise<NamedD
     entries.add(next);
     const { needs, uses = [] } = await probeIncoming(directory, next);
     for (const needed of [...needs, ...uses])
-      if (!entries.has(needed) && (await exists(join(directory, needed)))) queue.push(needed);
+      for (const file of await filesOf(directory, needed)) if (!entries.has(file)) queue.push(file);
   }
   const companions = /\.ovf$/i.test(name) ? [`${stem}.mf`, `${stem}.cert`] : [];
   const options = `${stem}.job.toml`;
   for (const companion of [...companions, options])
     if (await exists(join(directory, companion))) entries.add(companion);
+  // FETCH refuses what is not whole.
+  for (const file of [...entries])
+    for (const ending of PARTIAL_ENDINGS)
+      if (await exists(join(directory, file + ending))) entries.add(file + ending);
   return { entries: [...entries].sort(compareNames), options: entries.has(options) ? options : null };
+}
+
+/** The file of that name, or its numbered pieces. */
+async function filesOf(directory: string, name: string): Promise<string[]> {
+  if (await exists(join(directory, name))) return [name];
+  const pieces: string[] = [];
+  for (let number = 0; number < MAX_FILES; number++) {
+    const piece = pieceName(name, number);
+    if (!(await exists(join(directory, piece)))) break;
+    pieces.push(piece);
+  }
+  return pieces;
 }

@@ -1,13 +1,5 @@
-/** Extensions that browsers, SFTP clients and download tools use while a file is being written. */
-const PARTIAL = /\.(part|tmp|temp|filepart|crdownload|partial|download|opdownload)$/i;
-
 export function isHidden(name: string): boolean {
   return name.startsWith('.');
-}
-
-/** Returns the name that a partial file will have when it is complete; null if `name` is not partial. */
-export function finalName(name: string): string | null {
-  return PARTIAL.test(name) ? name.replace(PARTIAL, '') : null;
 }
 
 /** Returns the name without `.job.toml`, otherwise without its last extension and that of a compression. */

@@ -11,10 +11,10 @@ function textOf(waiting: Waiting, names: string): string {
   switch (waiting.kind) {
     case 'missing':
       if (waiting.what === 'descriptor') return `missing the descriptor of ${names}`;
-      if (waiting.what === 'delta') return `missing the delta on ${names} (the .vmsd has a snapshot)`;
+      if (waiting.what === 'delta') return `missing the delta on ${names} (a snapshot froze it)`;
       return `missing ${names}${waiting.more > 0 ? ` and ${waiting.more} more` : ''}`;
     case 'writing':
-      return `${names} is still being written`;
+      return `${names} is still being written: ${printable(waiting.shownBy)} is there`;
     case 'unfinished':
       return `${names}: ${waiting.why}`;
     case 'unchecked':

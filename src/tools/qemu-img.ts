@@ -207,6 +207,15 @@ export async function checkImage(
   };
 }
 
+/** Writes the first `blocks` blocks of 4096 bytes of what is in an image to `target`, as plain bytes. */
+export async function copyHead(
+  { file, format, blocks, target }: { file: string; format: string; blocks: number; target: string },
+  options: ToolOptions = {},
+): Promise<void> {
+  const args = ['dd', '-U', '-f', format, '-O', 'raw', 'bs=4096', `count=${blocks}`];
+  await qemuImg([...args, `if=${file}`, `of=${target}`], options, { reads: [file], writes: target });
+}
+
 /** True if both have the same content; what is missing at the end of the shorter one counts as zeros. */
 export async function compareImages(
   left: { file: string; format: string },

@@ -59,6 +59,8 @@ export interface DiskImage {
   extents: ExtentReference[];
   /** A sparse VMDK whose grain directory is in its footer: QEMU must open it directly (see vmdk/index.ts). */
   footer?: true;
+  /** Its sectors have 4096 bytes, and QEMU does not read the format with such: it must be copied out. */
+  isCopied?: true;
 }
 
 /**

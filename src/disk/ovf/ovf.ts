@@ -1,11 +1,13 @@
 import type { Description } from '../../model/description.js';
-import type { Hardware, Nic } from '../../model/hardware.js';
+import type { Hardware } from '../../model/hardware.js';
 import { printable } from '../../text/escape-terminal.js';
 import { corrupt, unsupported } from '../base/bytes.js';
 import { percentDecoded, referencedName } from '../base/names.js';
+import { pieceName } from '../base/pieces.js';
 import { compressionOf, mayBePacked } from '../compression.js';
 import { readDisks } from './disks.js';
-import { configurationOf, field, type Item, itemsOf, sections, systemOf } from './sections.js';
+import { readNics } from './nics.js';
+import { configurationOf, field, itemsOf, sections, systemOf } from './sections.js';
 import { bytesPerUnit } from './units.js';
 import { childrenNamed, parseXml, type XmlElement } from './xml.js';
 
@@ -19,7 +21,6 @@ export interface OvfOptions {
 /** CIM_ResourceAllocationSettingData.ResourceType. */
 const CPU = '3';
 const MEMORY = '4';
-const ETHERNET = '10';
 const MIB = 2 ** 20;
 
 /**
@@ -33,6 +34,7 @@ export function parseOvf(bytes: Buffer, { configuration, system: wanted }: OvfOp
   const items = itemsOf(hardware, configurationOf(envelope, configuration ?? null));
   const files = references(envelope);
   const warnings: string[] = [];
+  const chunked = chunkedFiles(envelope, files);
   const first = (type: string) => items.find((item) => item.type === type)?.element;
   const os = sections(system, 'OperatingSystemSection')[0];
   return {
@@ -41,22 +43,46 @@ export function parseOvf(bytes: Buffer, { configuration, system: wanted }: OvfOp
       memory_mib: memoryMib(first(MEMORY), warnings),
       vcpus: vcpusOf(first(CPU)),
       firmware: firmwareOf(system, hardware),
-      nics: items.filter(({ type }) => type === ETHERNET).map(readNic),
+      nics: readNics(system, items),
       os_hint: os?.attributes.get('osType') ?? field(os, 'Description'),
     },
     disks: readDisks(envelope, items, files),
     files: [...files.values()],
+    ...(chunked.length === 0 ? {} : { chunked }),
     warnings,
   };
 }
 
 /**
- * Returns the names of all files that an OVF refers to, for all VMs that it describes. Throws
- * `fetch.corrupt`, `fetch.unsupported`, `fetch.refused-reference`.
+ * Returns the names of all files that an OVF refers to, for all VMs that it describes; for a file in pieces
+ * those of the pieces. Throws `fetch.corrupt`, `fetch.unsupported`, `fetch.refused-reference`.
  */
 export function referencedFiles(bytes: Buffer): string[] {
-  return [...references(parseEnvelope(bytes)).values()];
+  const envelope = parseEnvelope(bytes);
+  const names = references(envelope);
+  return filesOf(envelope).flatMap(({ attributes }) => {
+    const name = names.get(attributes.get('id') ?? '')!;
+    const chunk = integer(attributes.get('chunkSize') ?? null);
+    const size = integer(attributes.get('size') ?? null);
+    if (chunk === null || size === null || size / chunk > MOST_PIECES) return [name];
+    return Array.from({ length: Math.ceil(size / chunk) }, (_, number) => pieceName(name, number));
+  });
 }
+
+function chunkedFiles(
+  envelope: XmlElement,
+  files: ReadonlyMap<string, string>,
+): NonNullable<Description['chunked']> {
+  return filesOf(envelope).flatMap(({ attributes }) => {
+    const size = attributes.has('chunkSize') ? integer(attributes.get('size') ?? null) : null;
+    return size === null ? [] : [{ file: files.get(attributes.get('id') ?? '')!, size }];
+  });
+}
+
+/** FETCH refuses a drop with more files. */
+const MOST_PIECES = 10_000;
+
+const filesOf = (envelope: XmlElement) => childrenNamed(childrenNamed(envelope, 'References')[0], 'File');
 
 function parseEnvelope(bytes: Buffer): XmlElement {
   const envelope = parseXml(bytes);
@@ -67,10 +93,8 @@ function parseEnvelope(bytes: Buffer): XmlElement {
 /** Maps file ids to names. */
 function references(envelope: XmlElement): Map<string, string> {
   const files = new Map<string, string>();
-  for (const file of childrenNamed(childrenNamed(envelope, 'References')[0], 'File')) {
+  for (const file of filesOf(envelope)) {
     const id = file.attributes.get('id') ?? '';
-    if (file.attributes.has('chunkSize'))
-      throw unsupported('the OVF splits its disks into chunks', 'Export the VM as one OVA.');
     if (files.has(id)) throw corrupt('the OVF has two files with the same id');
     const reference = percentDecoded(file.attributes.get('href') ?? '');
     const name = referencedName(reference, 'the .ovf');
@@ -84,15 +108,6 @@ function references(envelope: XmlElement): Map<string, string> {
     files.set(id, reference);
   }
   return files;
-}
-
-function readNic({ element }: Item): Nic {
-  const mac = field(element, 'Address', 'MACAddress') ?? '';
-  return {
-    mac: /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(mac) ? mac.toLowerCase() : null,
-    network: field(element, 'Connection'),
-    model: field(element, 'ResourceSubType'),
-  };
 }
 
 function memoryMib(element: XmlElement | undefined, warnings: string[]): number | null {

@@ -12,7 +12,12 @@ export const vhdx: DiskFormat = {
     const layout = await readLayout(source);
     const image = { format: 'vhdx', variant: 'vhdx', role: 'disk', contentId: null, parent: null } as const;
     return {
-      image: { ...image, virtualSize: layout.virtualSize, extents: [] },
+      image: {
+        ...image,
+        virtualSize: layout.virtualSize,
+        extents: [],
+        ...(layout.logicalSectorSize === 4096 ? { isCopied: true as const } : {}),
+      },
       check: (whole) => completeness(whole, layout),
     };
   },
@@ -28,26 +33,56 @@ const PRESENT = 6;
  */
 async function completeness(source: ByteSource, layout: VhdxLayout): Promise<Completeness> {
   try {
-    const blocks = Math.ceil(layout.virtualSize / layout.blockSize);
-    const chunkRatio = Math.floor((2 ** 23 * layout.logicalSectorSize) / layout.blockSize);
-    const entries = blocks + Math.floor((blocks - 1) / chunkRatio);
-    if (entries > 2 ** 24 || entries * 8 > layout.batSize)
-      throw corrupt('the VHDX block table does not fit its size');
     let present = 0;
-    await readTable(source, layout.batOffset, entries * 8, 'the VHDX block table', (chunk, start) => {
-      for (let at = 0; at < chunk.length; at += 8) {
-        const low = chunk.readUInt32LE(at);
-        const number = (start + at) / 8 + 1;
-        if (number % (chunkRatio + 1) === 0 || (low & 7) < PRESENT) continue;
-        present += 1;
-        // Bits 20 to 63: the offset in MiB.
-        const offset = (chunk.readUInt32LE(at + 4) * 2 ** 12 + (low >>> 20)) * MIB;
-        if (offset + layout.blockSize > source.size)
-          throw truncated('a VHDX block is beyond the end of the file');
-      }
+    await eachBlock(source, layout, () => {
+      present += 1;
     });
     return { complete: true, allocated: Math.min(present * layout.blockSize, layout.virtualSize) };
   } catch (error) {
     return incomplete(error);
+  }
+}
+
+/** Tells where each payload block that is there lies in the file. Throws for one that lies behind its end. */
+async function eachBlock(
+  source: ByteSource,
+  layout: VhdxLayout,
+  visit: (block: number, offset: number) => void,
+): Promise<void> {
+  const blocks = Math.ceil(layout.virtualSize / layout.blockSize);
+  const chunkRatio = Math.floor((2 ** 23 * layout.logicalSectorSize) / layout.blockSize);
+  const entries = blocks + Math.floor((blocks - 1) / chunkRatio);
+  if (entries > 2 ** 24 || entries * 8 > layout.batSize)
+    throw corrupt('the VHDX block table does not fit its size');
+  await readTable(source, layout.batOffset, entries * 8, 'the VHDX block table', (chunk, start) => {
+    for (let at = 0; at < chunk.length; at += 8) {
+      const low = chunk.readUInt32LE(at);
+      const index = (start + at) / 8;
+      if ((index + 1) % (chunkRatio + 1) === 0 || (low & 7) < PRESENT) continue;
+      // Bits 20 to 63: the offset in MiB.
+      const offset = (chunk.readUInt32LE(at + 4) * 2 ** 12 + (low >>> 20)) * MIB;
+      if (offset + layout.blockSize > source.size)
+        throw truncated('a VHDX block lies beyond the end of the file');
+      visit(index - Math.floor(index / (chunkRatio + 1)), offset);
+    }
+  });
+}
+
+/**
+ * Reads the disk in a VHDX, what is there of it, in pieces of at most 1 MiB with their places. Rejects with
+ * `fetch.truncated`, `fetch.corrupt`.
+ */
+export async function readVhdx(
+  source: ByteSource,
+  put: (bytes: Buffer, at: number) => Promise<void>,
+): Promise<void> {
+  const layout = await readLayout(source);
+  const found: { block: number; offset: number }[] = [];
+  await eachBlock(source, layout, (block, offset) => found.push({ block, offset }));
+  for (const { block, offset } of found) {
+    const start = block * layout.blockSize;
+    const length = Math.min(layout.blockSize, layout.virtualSize - start);
+    for (let at = 0; at < length; at += MIB)
+      await put(await source.read(offset + at, Math.min(MIB, length - at)), start + at);
   }
 }

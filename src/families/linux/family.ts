@@ -10,6 +10,7 @@ import { FIXERS } from './fixers.js';
 import { guestReport } from './guest-report.js';
 import { linuxInspection } from './inspect/index.js';
 import { expectedNetwork } from './network.js';
+import { unfixedDevices } from './unfixed.js';
 import { lostSignatures } from './unified-images.js';
 
 export const linux: Family<LinuxIdentity> = {
@@ -19,7 +20,7 @@ export const linux: Family<LinuxIdentity> = {
   load: readSnapshot,
   fixers: FIXERS,
   review: lostSignatures,
-  unfixed: () => ({ devices: { disk_bus: 'virtio', nic_model: 'virtio' }, warnings: [] }),
+  unfixed: unfixedDevices,
   network: ({ tree }) => expectedNetwork(tree),
   evidence,
   boot: {

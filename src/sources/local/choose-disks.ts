@@ -2,6 +2,9 @@ import type { Assembly } from '../../disk/assemble.js';
 import { isPath, refusedReference } from '../../disk/base/names.js';
 import { chainOf, leavesOf } from '../../disk/chain.js';
 import { innerName } from '../../disk/compression.js';
+import { withBytes } from '../../disk/file-source.js';
+import { foreignContent } from '../../disk/foreign.js';
+import { formatOfExtension } from '../../disk/formats.js';
 import { BLANK } from '../../disk/read-image.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { printable } from '../../text/escape-terminal.js';
@@ -28,7 +31,7 @@ export async function chooseDisks(
     ? describedDisks(description, assembly)
     : newestImages(assembly, await readFrozen(inventory));
   const [first] = disks;
-  if (first === undefined) throw noDisk(inventory, assembly);
+  if (first === undefined) throw await noDisk(inventory, assembly);
   const isBlank = (disk: ChosenDisk) =>
     'capacity' in disk || assembly.images.get(disk.name)!.image.variant === BLANK;
   if (kind === 'vm' && disks.every(isBlank)) {
@@ -36,7 +39,6 @@ export async function chooseDisks(
     throw new Hyper2kvmError(
       'fetch.unknown-format',
       `${name} starts with zeros: no partition table, no filesystem`,
-      { advice: 'If it is meant to be an empty data disk, put kind = "data" into its job.toml.' },
     );
   }
   return disks;
@@ -55,11 +57,7 @@ function newestImages(assembly: Assembly, frozen: readonly string[]): ChosenDisk
     if (!frozen.includes(name)) return { name, controller: null };
     throw new Hyper2kvmError(
       'fetch.missing-delta',
-      `${printable(name)} was frozen by a snapshot (according to the .vmsd), and the delta with later changes is not in the drop`,
-      {
-        advice:
-          'Copy the deltas (-000001.vmdk, …) into the drop. To convert the snapshot’s state on purpose, leave out the .vmsd.',
-      },
+      `${printable(name)} was frozen by a snapshot (according to the .vmsd or .vbox), and the delta with later changes is not in the drop`,
     );
   });
 }
@@ -79,23 +77,59 @@ function describedDisks(description: FoundDescription, assembly: Assembly): Chos
     throw new Hyper2kvmError(
       'fetch.missing-disk',
       `${printable(description.file)} has ${printable(file)}${controller === null ? '' : ` at ${controller}`}, which is not in the drop`,
-      { advice: 'Copy all disks of the VM into the drop, or remove the disk from the description.' },
     );
   });
 }
 
-function noDisk({ files }: Inventory, assembly: Assembly): Hyper2kvmError {
+/** What split(1), 7-Zip and others put behind the name of a file that they cut: `.aa`, `.001`, `.partaa`. */
+const CUT = /^(.+?)\.?(?:part)?(?:[a-z]{2,3}|\d{2,4})$/;
+
+function splitFile(paths: readonly string[]): Hyper2kvmError | null {
+  const wholes = new Map<string, string[]>();
+  for (const path of paths) {
+    const [, whole = ''] = CUT.exec(path) ?? [];
+    if (formatOfExtension(innerName(whole)) === null) continue;
+    wholes.set(whole, [...(wholes.get(whole) ?? []), path]);
+  }
+  const [found] = [...wholes].filter(([, pieces]) => pieces.length > 1);
+  if (found === undefined) return null;
+  const [whole, pieces] = found;
+  return new Hyper2kvmError(
+    'fetch.split-file',
+    `${printable(whole)} was cut into ${pieces.length} files (${printable(pieces[0]!)}, …)`,
+    {
+      advice:
+        'Nothing in them says how many there were. Join them in their order (`cat FILE.* > FILE`), compare the checksum, and drop the whole.',
+    },
+  );
+}
+
+/** What the largest file is, where that tells why there is no disk. */
+async function foreignFile({ members, places }: Inventory): Promise<Hyper2kvmError | null> {
+  const [largest] = [...members].sort((a, b) => b.size - a.size);
+  if (largest === undefined) return null;
+  const found = await withBytes(largest.bytes, places, foreignContent);
+  if (found === null) return null;
+  return new Hyper2kvmError(
+    'fetch.no-disk',
+    `no disk image in the drop: ${printable(largest.name)} ${found.what}`,
+    { advice: found.advice ?? 'Put the disk’s files into the dropped directory.' },
+  );
+}
+
+async function noDisk(inventory: Inventory, assembly: Assembly): Promise<Hyper2kvmError> {
+  const { files } = inventory;
+  const split = splitFile(files.map(({ path }) => path));
+  if (split !== null) return split;
   const refused = [...assembly.files.values()].find(
     ({ name, error }) => error !== null && !assembly.pieces.has(name),
   );
   if (refused?.error) return refused.error;
+  const other = await foreignFile(inventory);
+  if (other !== null) return other;
   const names = files.slice(0, 5).map(({ path }) => printable(path));
   return new Hyper2kvmError(
     'fetch.no-disk',
     `no disk image in the drop (${names.join(', ')}${files.length > 5 ? ', …' : ''})`,
-    {
-      advice:
-        'Put the disk’s files into the dropped directory, with their usual endings (.vmdk, .qcow2, .img).',
-    },
   );
 }

@@ -1,6 +1,7 @@
 import type { DropFile } from '../../disk/assemble.js';
 import { withBytes } from '../../disk/file-source.js';
 import { type OvfOptions, parseOvf } from '../../disk/ovf/ovf.js';
+import { parseVbox } from '../../disk/virtualbox/vbox.js';
 import { parseVmsd } from '../../disk/vmsd.js';
 import { parseVmx } from '../../disk/vmx.js';
 import { Hyper2kvmError } from '../../errors/error.js';
@@ -17,10 +18,11 @@ const MAX_TEXT = 4 * 1024 * 1024;
 const VMX = /\.vmx$/i;
 const OVF = /\.ovf$/i;
 const VMSD = /\.vmsd$/i;
+const VBOX = /\.vbox$/i;
 const MANIFEST = /\.mf$/i;
 
 /** Files that are read for the information in them. */
-export const DESCRIPTIONS: readonly RegExp[] = [VMX, OVF, VMSD, MANIFEST];
+export const DESCRIPTIONS: readonly RegExp[] = [VMX, OVF, VMSD, VBOX, MANIFEST];
 
 /**
  * Returns the drop's .vmx, otherwise its .ovf as selected by `options`. Two of a kind mean two VMs: rejects
@@ -36,10 +38,16 @@ export async function readDescription(
   return ovf === null ? null : { ...parseOvf(ovf.bytes, options), file: ovf.name };
 }
 
-/** Returns the disks that are frozen in a snapshot according to the drop's .vmsd; none without one. */
+/** Returns the disks that are frozen in a snapshot according to the drop's .vmsd or .vbox; none without one. */
 export async function readFrozen(inventory: Inventory): Promise<string[]> {
   const vmsd = await readOnly(inventory, VMSD);
-  return vmsd === null ? [] : parseVmsd(vmsd.bytes);
+  const vbox = await readOnly(inventory, VBOX);
+  return [...(vmsd === null ? [] : parseVmsd(vmsd.bytes)), ...(vbox === null ? [] : parseVbox(vbox.bytes))];
+}
+
+/** Returns the files with the memory of a VM that was suspended and not shut down, by their names. */
+export function suspendedStates({ members }: Inventory): string[] {
+  return members.map(({ name }) => name).filter((name) => /\.(?:vmss|sav)$/i.test(name));
 }
 
 /** Returns the manifests, of which an export may have one for each disk. */
@@ -66,7 +74,6 @@ async function readOnly(inventory: Inventory, pattern: RegExp): Promise<TextFile
     throw new Hyper2kvmError(
       'fetch.several-vms',
       `the drop has ${printable(file.name)} and ${printable(other.name)}`,
-      { advice: 'Drop one directory for each VM.' },
     );
   }
   return readText(inventory, file);

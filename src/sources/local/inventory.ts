@@ -2,16 +2,19 @@ import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DropFile } from '../../disk/assemble.js';
 import { isNotUtf8, refusedName } from '../../disk/base/names.js';
+import { finalName } from '../../disk/base/partial-names.js';
 import { indexTar, type TarMember } from '../../disk/base/tar.js';
 import { indexZip, looksLikeZip, type ZipMember } from '../../disk/base/zip.js';
 import { compressionIn, innerName } from '../../disk/compression.js';
 import { type Places, refusedSpecial, refuseHardLinks, withBytes } from '../../disk/file-source.js';
+import { type ForeignContent, foreignArchive } from '../../disk/foreign.js';
 import { formatOfExtension } from '../../disk/formats.js';
 import { isOva } from '../../disk/read-image.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { DropPlace } from '../../model/drop.js';
 import { printable } from '../../text/escape-terminal.js';
 import { gzipFrame } from '../../tools/unpack.js';
+import { joinPieces } from './join-pieces.js';
 import type { Unpacker } from './unpack.js';
 
 /** The contents of a drop. */
@@ -29,6 +32,8 @@ export interface Inventory {
   holes: number;
   /** The files of the VM or the members of its archive; names are paths within it. */
   members: DropFile[];
+  /** The pieces that members were put together from. */
+  pieces: DropFile[];
   /** Files that are ignored, by the names that the owner knows. */
   hidden: string[];
 }
@@ -50,7 +55,7 @@ const MAX_DEPTH = 8;
 
 /**
  * Lists every file of the drop without following links, and the members of an archive. Rejects with
- * `fetch.refused-special`, `fetch.too-many-files`, `fetch.empty`, `fetch.several-vms`.
+ * `fetch.refused-special`, `fetch.too-many-files`, `fetch.empty`, `fetch.several-vms`, `fetch.unfinished`.
  */
 export async function takeInventory(
   { directory, entries }: DropPlace,
@@ -62,9 +67,7 @@ export async function takeInventory(
   const holes = found.reduce((sum, { size, stored }) => sum + Math.max(0, size - stored), 0);
   const files = found.map(({ path, size }) => ({ path, size }));
   if (files.length === 0) {
-    throw new Hyper2kvmError('fetch.empty', 'the drop has no files', {
-      advice: 'Copy the disk into it and drop it again.',
-    });
+    throw new Hyper2kvmError('fetch.empty', 'the drop has no files');
   }
   files.sort((a, b) => (a.path < b.path ? -1 : 1));
   // Checked before any of them is read.
@@ -84,12 +87,34 @@ export async function takeInventory(
       })),
     prefix,
   );
+  refuseUnfinished(own.members);
   const known = { places, files, data, holes };
-  const archive = onlyArchive(own.members);
-  if (archive === null) return { ...known, ...own, prefix };
+  const whole = await joinPieces(own.members, places, options.unpacker);
+  const archive = onlyArchive(whole.members);
+  if (archive === null) return { ...known, ...own, ...whole, prefix };
   const folder = `${prefix}${innerName(archive.name)}/`;
   const inside = visible(await membersOf(archive, places, options.unpacker), folder);
-  return { ...known, prefix: folder, members: inside.members, hidden: [...own.hidden, ...inside.hidden] };
+  const joined = await joinPieces(inside.members, places, options.unpacker);
+  return { ...known, ...joined, prefix: folder, hidden: [...own.hidden, ...inside.hidden] };
+}
+
+/** A file that a tool is still writing, or stopped writing, has holes that look like zeros of the disk. */
+function refuseUnfinished(members: readonly DropFile[]): void {
+  const names = new Set(members.map(({ name }) => name));
+  for (const { name } of members) {
+    const final = finalName(name);
+    if (final === null) continue;
+    const claims = formatOfExtension(innerName(final)) !== null || isOva(innerName(final));
+    if (!claims && !names.has(final)) continue;
+    throw new Hyper2kvmError(
+      'fetch.unfinished',
+      `${printable(final)} is not whole: ${printable(name)} is what a copy or download leaves until it has ended`,
+      {
+        advice:
+          'Let the download end, or start it again. If the disk is whole, remove that file and drop the disk again.',
+      },
+    );
+  }
 }
 
 /**
@@ -99,20 +124,10 @@ function visible(files: readonly DropFile[], prefix: string): Pick<Inventory, 'm
   const isHidden = ({ name }: DropFile) =>
     name.split('/').some((part) => part.startsWith('.') || part === '__MACOSX');
   const members = files.filter((file) => !isHidden(file));
-  const names = new Set(members.map(({ name }) => name));
   return {
-    members: members.map((file) => ({ ...file, name: withoutPieceNumber(file.name, names) })),
+    members,
     hidden: files.filter(isHidden).map(({ name }) => prefix + name),
   };
-}
-
-/**
- * Returns the name without its piece number. DSP0243 8.1: a file in pieces is `disk.vmdk.000000000`, …`1`;
- * some exporters number a single piece, too.
- */
-function withoutPieceNumber(name: string, all: ReadonlySet<string>): string {
-  const [, whole] = /^(.+)\.0{9}$/.exec(name) ?? [];
-  return whole === undefined || all.has(whole) || all.has(`${whole}.000000001`) ? name : whole;
 }
 
 /** Returns the OVA if the drop is one. */
@@ -141,7 +156,11 @@ async function membersOf(archive: DropFile, places: Places, unpacker: Unpacker):
     bytes: { ...bytes, region: { offset, size } },
   });
   const isZip = await withBytes(bytes, places, async (source) => looksLikeZip(await source.read(0, 4)));
-  if (!isZip) return (await withBytes(bytes, places, indexTar)).map(part);
+  if (!isZip) {
+    const foreign = await withBytes(bytes, places, foreignArchive);
+    if (foreign !== null) throw notAnArchive(archive.name, foreign);
+    return (await withBytes(bytes, places, indexTar)).map(part);
+  }
   const members: DropFile[] = [];
   for (const member of await withBytes(bytes, places, indexZip)) {
     const file = part(member);
@@ -150,6 +169,12 @@ async function membersOf(archive: DropFile, places: Places, unpacker: Unpacker):
     else members.push({ ...file, ...(await unpacker.unpack(file, 'gzip', places, gzipFrame(deflated))) });
   }
   return members;
+}
+
+function notAnArchive(name: string, { what, advice }: ForeignContent): Hyper2kvmError {
+  return new Hyper2kvmError('fetch.unknown-format', `${printable(name)}: this is not an OVA: it ${what}`, {
+    advice: advice ?? 'Export the VM again.',
+  });
 }
 
 /** `web01/` if the drop is that one directory (and perhaps its job.toml), otherwise empty. */
@@ -196,7 +221,5 @@ async function walk(
 }
 
 function tooMany(what: string): Hyper2kvmError {
-  return new Hyper2kvmError('fetch.too-many-files', `the drop has ${what}`, {
-    advice: 'Drop only the files of one VM.',
-  });
+  return new Hyper2kvmError('fetch.too-many-files', `the drop has ${what}`);
 }

@@ -7,12 +7,14 @@ import { eachDisk } from '../../host/each-disk.js';
 import { type DropPlace, dropPlaceSchema } from '../../model/drop.js';
 import type { Hardware } from '../../model/hardware.js';
 import type { Warning } from '../../model/plan.js';
+import { printable } from '../../text/escape-terminal.js';
 import type { OpenSource, Source, SourceContext } from '../base/source.js';
 import { chooseDisks } from './choose-disks.js';
 import { CompletenessCheck } from './completeness.js';
-import { readDescription } from './description.js';
+import { readDescription, suspendedStates } from './description.js';
 import { emptyDisk } from './empty-disk.js';
 import { takeInventory } from './inventory.js';
+import { checkJoined } from './join-pieces.js';
 import { listSource, sourceId } from './list-source.js';
 import { verifyManifests } from './manifest.js';
 import { passedOver } from './passed-over.js';
@@ -53,6 +55,7 @@ async function openDrop(drop: DropPlace, context: SourceContext, unpacker: Unpac
     signal,
   });
   const description = await readDescription(inventory, options.vm);
+  if (description !== null) checkJoined(inventory, description);
   const anyRaw = options.kind === 'data';
   const images = await readHeaders(inventory, { anyRaw, unpacker, description, signal });
   const assembly = assemble(images);
@@ -80,8 +83,17 @@ async function openDrop(drop: DropPlace, context: SourceContext, unpacker: Unpac
       images,
       disks.map(({ chain }) => chain),
     ),
-    warnings: [...(description?.warnings ?? []).map(asWarning), ...warnings],
+    warnings: [
+      ...(description?.warnings ?? []).map(asWarning),
+      ...suspendedStates(inventory).map(suspended),
+      ...warnings,
+    ],
   };
+}
+
+function suspended(name: string): Warning {
+  const message = `the VM was suspended, not shut down (${printable(name)}): what it had in memory is lost, and its file systems are as after a power failure`;
+  return { fixer: 'fetch', code: 'fetch.suspended', message };
 }
 
 function asWarning(message: string): Warning {

@@ -13,7 +13,7 @@ import type { Inventory } from './inventory.js';
  * warning for each line that cannot be checked. Rejects with `fetch.digest-mismatch`.
  */
 export async function verifyManifests(inventory: Inventory, context: SourceContext): Promise<Warning[]> {
-  const files = new Map(inventory.members.map((file) => [file.name, file]));
+  const files = new Map([...inventory.members, ...inventory.pieces].map((file) => [file.name, file]));
   const names = new NameIndex(files.keys());
   const warnings: Warning[] = [];
   const checks: { line: ManifestLine; file: DropFile }[] = [];

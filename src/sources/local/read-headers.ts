@@ -1,9 +1,12 @@
 import type { DropFile, ImageFile } from '../../disk/assemble.js';
 import { rememberEnds } from '../../disk/base/bytes.js';
+import type { DiskImage } from '../../disk/base/format.js';
 import { NameIndex } from '../../disk/base/names.js';
 import { compressionIn } from '../../disk/compression.js';
 import { withBytes } from '../../disk/file-source.js';
+import { parseRaw } from '../../disk/raw.js';
 import { type ReadOptions, readImageFile } from '../../disk/read-image.js';
+import { readVhdx } from '../../disk/vhdx/index.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { DescribedDisk } from '../../model/description.js';
 import { printable } from '../../text/escape-terminal.js';
@@ -44,10 +47,30 @@ export async function readHeaders(
         readImageFile(name, source, options),
       );
       images.push({ name, ...unpacked, ...header });
-    } else images.push({ ...file, ...found });
+    } else if (found.image?.isCopied) images.push(await copiedOut(file, found.image, { places, unpacker }));
+    else images.push({ ...file, ...found });
   }
   refuseSameNames(images);
   return images;
+}
+
+/** The plain disk in an image that QEMU does not read. */
+async function copiedOut(
+  file: DropFile,
+  { virtualSize: size }: DiskImage,
+  { places, unpacker }: { places: Inventory['places']; unpacker: Unpacker },
+): Promise<ImageFile> {
+  const copy = await unpacker.make(
+    {
+      name: file.name,
+      from: [file],
+      size,
+      fill: (put) => withBytes(file.bytes, places, (source) => readVhdx(source, put)),
+    },
+    places,
+  );
+  const { image, check } = await withBytes(copy.bytes, places, (source) => parseRaw(source, 'vhdx'));
+  return { name: file.name, ...copy, image, check, error: null };
 }
 
 /** Returns the formats that the description declares, by member name. */

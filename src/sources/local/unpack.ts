@@ -1,4 +1,4 @@
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { DropFile } from '../../disk/assemble.js';
 import { type Compression, ExpansionBudget } from '../../disk/compression.js';
@@ -6,6 +6,7 @@ import { type Places, pathOf } from '../../disk/file-source.js';
 import { inFile } from '../../disk/read-image.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { syncPath } from '../../files/durable.js';
+import { usedBytes } from '../../files/space.js';
 import type { FileBytes } from '../../model/storage.js';
 import { canonicalJson, sha256 } from '../../text/canonical-json.js';
 import { type StreamFrame, unpackFile } from '../../tools/unpack.js';
@@ -18,6 +19,16 @@ interface WriteRequest {
   packed: string;
   target: string;
   frame: StreamFrame | undefined;
+}
+
+/** A file that is made from others of the drop. */
+export interface MadeFile {
+  /** For messages. */
+  name: string;
+  from: readonly DropFile[];
+  /** Bytes. */
+  size: number;
+  fill(put: (block: Buffer, at: number) => Promise<void>): Promise<void>;
 }
 
 /** An unpacked copy of a compressed file, in the work directory. */
@@ -58,7 +69,68 @@ export class Unpacker {
     return { bytes: { type: 'file', place: 'work', path: `${DIRECTORY}/${name}` }, size };
   }
 
-  /** Removes what an earlier attempt unpacked from other files. */
+  /**
+   * Makes a file anew from files of the drop: `fill` puts its blocks where they belong, and what it leaves out
+   * is zeros. Rejects with `fetch.bomb`.
+   */
+  async make({ name, from, size, fill }: MadeFile, places: Places): Promise<UnpackedFile> {
+    const names = await Promise.all(from.map(({ bytes }) => nameFor(bytes, pathOf(bytes, places))));
+    const own = sha256(canonicalJson([names, size])).slice(0, 32);
+    const target = join(this.#directory, own);
+    this.#used.add(own);
+    if ((await sizeOf(target)) === null) {
+      const stored = await Promise.all(from.map(({ bytes }) => usedBytes(pathOf(bytes, places))));
+      const packed = Math.min(
+        from.reduce((sum, file) => sum + file.size, 0),
+        stored.reduce((sum, bytes) => sum + bytes, 0),
+      );
+      await this.#fill({ name, from, size, fill }, { packed, target });
+    }
+    return { bytes: { type: 'file', place: 'work', path: `${DIRECTORY}/${own}` }, size };
+  }
+
+  async #fill(
+    { name, size, fill }: MadeFile,
+    { packed, target }: { packed: number; target: string },
+  ): Promise<void> {
+    const { options, signal, progress, account } = this.#context;
+    const temporary = `${target}.part`;
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    await rm(temporary, { force: true });
+    const budget = new ExpansionBudget({
+      name,
+      packed,
+      maxExpansion: options.config.fetch.max_expansion,
+      maxBytes: options.config.flatten.max_virtual_size_gib * 1024 ** 3,
+    });
+    const output = await open(temporary, 'wx', 0o600);
+    let read = 0;
+    try {
+      await fill(async (block, at) => {
+        signal.throwIfAborted();
+        const isZero = block.every((byte) => byte === 0);
+        budget.take(block.length, isZero);
+        read += block.length;
+        if (!isZero) {
+          await this.#room.take(block.length);
+          await writeAll(output, block, at);
+        }
+        progress({ percent: Math.min(99, (100 * at) / size), step: 'putting the disk together' });
+      });
+      await output.truncate(size);
+      await output.sync();
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error;
+    } finally {
+      await output.close();
+    }
+    account({ read, written: (await stat(temporary)).blocks * 512 });
+    await rename(temporary, target);
+    await syncPath(this.#directory);
+  }
+
+  /** Removes what an earlier try unpacked of other files. */
   async removeOthers(): Promise<void> {
     for (const name of await namesIn(this.#directory))
       if (!this.#used.has(name)) await rm(join(this.#directory, name), { force: true });
@@ -151,6 +223,13 @@ async function sizeOf(path: string): Promise<number | null> {
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
     throw error;
+  }
+}
+
+async function writeAll(file: FileHandle, block: Buffer, at: number): Promise<void> {
+  for (let done = 0; done < block.length; ) {
+    const { bytesWritten } = await file.write(block, done, block.length - done, at + done);
+    done += bytesWritten;
   }
 }
 

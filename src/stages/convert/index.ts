@@ -65,7 +65,10 @@ export const convertStage: Stage<ConvertInput, ConvertOutput> = {
   },
 };
 
-type Disk = Pick<ConvertInput['flatten']['disks'][number], 'index' | 'image' | 'virtual_size' | 'allocated'>;
+type Disk = Pick<
+  ConvertInput['flatten']['disks'][number],
+  'index' | 'image' | 'virtual_size' | 'allocated' | 'sector_size'
+>;
 
 async function convertDisk(
   context: StageContext,
@@ -103,6 +106,7 @@ async function convertDisk(
     virtual_size: disk.virtual_size,
     allocated,
     sha256,
+    ...(disk.sector_size === 4096 ? { sector_size: 4096 as const } : {}),
   };
 }
 
@@ -123,7 +127,6 @@ async function check(file: string, format: string, signal: AbortSignal): Promise
     'convert.check-failed',
     `qemu-img check found ${corruptions} errors in the new image`,
     {
-      advice: 'The storage under the work directory is unreliable: check the kernel log, then retry.',
       retryable: true,
     },
   );
@@ -131,7 +134,6 @@ async function check(file: string, format: string, signal: AbortSignal): Promise
 
 function wrongSize(name: string, size: number, expected: number): Hyper2kvmError {
   return new Hyper2kvmError('convert.wrong-size', `${name} has ${size} bytes instead of ${expected}`, {
-    advice: 'Something truncated the output: check the filesystem and its quota, then retry.',
     retryable: true,
   });
 }

@@ -42,7 +42,10 @@ export const fixStage: Stage<FixInput, FixOutput> = {
     const { identity } = input.inspect;
     const { operations } = input.plan.plan;
     context.progress({ percent: 0, step: 'opening the guest' });
-    const access = await context.guest(input.flatten.disks.map((disk) => disk.image));
+    const access = await context.guest(
+      input.flatten.disks.map(({ image }) => image),
+      input.flatten.disks.map(({ sector_size }) => sector_size),
+    );
     const { layers, trim: trimming } = access.capabilities;
     const before = await access.traffic();
     const target = withUnifiedImages(

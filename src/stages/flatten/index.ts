@@ -1,10 +1,11 @@
-import { readdir, rename, rm, stat } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { JobOptions } from '../../config/schema.js';
 import { type Places, pathOf } from '../../disk/file-source.js';
 import { planGraph } from '../../disk/graph.js';
 import { largestOutput } from '../../disk/output-size.js';
+import { SECTOR_SIZE_BLOCKS, sectorSize } from '../../disk/sector-size.js';
 import type { Stage, StageContext } from '../../engine/stage.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { syncPath } from '../../files/durable.js';
@@ -14,7 +15,7 @@ import { eachDisk } from '../../host/each-disk.js';
 import { bytesOf, type Chain } from '../../model/storage.js';
 import { dropPaths } from '../../sources/local/hold-source.js';
 import { printable } from '../../text/escape-terminal.js';
-import { convertImage } from '../../tools/qemu-img.js';
+import { convertImage, copyHead } from '../../tools/qemu-img.js';
 import { type FetchOutput, fetchOutput } from '../fetch/output.js';
 import { buildGraph } from './build.js';
 import { type FlattenOutput, flattenOutput } from './output.js';
@@ -31,7 +32,7 @@ type FlatDisk = FlattenOutput['disks'][number];
  */
 export const flattenStage: Stage<FlattenInput, FlattenOutput> = {
   name: 'flatten',
-  version: 3,
+  version: 4,
   input: flattenInput,
   output: flattenOutput,
   dependsOn: ({ kind, config }) => ({ kind, ...config.flatten }),
@@ -119,6 +120,7 @@ async function flattenDisk(
   if (copy) await copyDisk(context, name, virtualSize, signal);
   return {
     index,
+    sector_size: await sectorSizeOf(context, name, signal),
     image: `${name}.qcow2`,
     format: 'qcow2',
     virtual_size: virtualSize,
@@ -126,6 +128,20 @@ async function flattenDisk(
     used_bytes: usedBytes,
     controller,
   };
+}
+
+/** As its partition table has it: a disk of 4096-byte sectors (4Kn) works with no others. */
+async function sectorSizeOf(context: StageContext, name: string, signal: AbortSignal): Promise<512 | 4096> {
+  const { workDirectory, source } = context;
+  const target = join(workDirectory, `${name}.head`);
+  const image = { file: join(workDirectory, `${name}.qcow2`), format: 'qcow2' };
+  await copyHead(
+    { ...image, blocks: SECTOR_SIZE_BLOCKS, target },
+    { signal, timeoutSeconds: 60, sees: dropPaths(source) },
+  );
+  const head = await readFile(target);
+  await rm(target);
+  return sectorSize(head);
 }
 
 async function copyDisk(
@@ -167,7 +183,6 @@ function refuseTooLarge({ layers }: Chain, { config }: JobOptions): void {
   throw new Hyper2kvmError(
     'flatten.too-large',
     `${printable(largest.name)} claims ${Math.ceil(largest.virtual_size / 1024 ** 3)} GiB, more than flatten.max_virtual_size_gib (${limit})`,
-    { advice: 'If the disk really is that large, raise flatten.max_virtual_size_gib.' },
   );
 }
 

@@ -16,6 +16,8 @@ export const flattenOutput = z.object({
        */
       used_bytes: z.int(),
       controller: z.string().nullable(),
+      /** Bytes of a logical sector: what the guest's partition table counts in. */
+      sector_size: z.union([z.literal(512), z.literal(4096)]).default(512),
     }),
   ),
 });

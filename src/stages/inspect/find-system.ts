@@ -38,10 +38,6 @@ function noSystem(
     return new Hyper2kvmError(
       'inspect.encrypted',
       `${luks.device} is LUKS-encrypted and no operating system was found outside it`,
-      {
-        advice:
-          'Give its key in the job.toml ([[guest.luks]] device = "/dev/sda3", key_file = "root.key"), decrypt the guest on the old hypervisor, or convert it with kind = "data".',
-      },
     );
   }
   const bitlocker = filesystems.find(({ type }) => type === 'BitLocker');
@@ -67,13 +63,7 @@ function noSystem(
     });
   const [broken] = unmountable;
   if (broken !== undefined) {
-    return new Hyper2kvmError('inspect.unmountable', `${broken.device} cannot be mounted: ${broken.reason}`, {
-      advice:
-        'The filesystem is damaged: start the VM on the old hypervisor, check it (fsck, chkdsk) and shut it down cleanly.',
-    });
+    return new Hyper2kvmError('inspect.unmountable', `${broken.device} cannot be mounted: ${broken.reason}`);
   }
-  return new Hyper2kvmError('inspect.no-os', 'no operating system was found on any filesystem of this VM', {
-    advice:
-      'For a disk that holds only data, put kind = "data" into its job.toml; otherwise check that all disks of the VM were dropped.',
-  });
+  return new Hyper2kvmError('inspect.no-os', 'no operating system was found on any filesystem of this VM');
 }

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import type { Progress, Stage } from '../../engine/stage.js';
+import type { ErrorCode } from '../../errors/catalogue.js';
+import { errorRecord } from '../../errors/error.js';
 import { GUEST_THREAD, runInThread } from '../../host/thread.js';
 import { fetchOutput } from '../fetch/output.js';
 import { flattenOutput } from '../flatten/output.js';
@@ -14,6 +16,29 @@ const THREAD = new URL('./thread.js', import.meta.url);
 /** Each initramfs is listed in a further thread, which has 600 s. */
 const THREAD_SECONDS = 900;
 
+/** What keeps INSPECT from knowing a guest, but does not matter where nothing in it is changed. */
+const UNREADABLE: ReadonlySet<string> = new Set([
+  'guest.call-failed',
+  'guest.hive-corrupt',
+  'guest.hive-dirty',
+  'guest.hive-unsupported',
+  'guest.too-complex',
+  'guest.too-slow',
+  'inspect.bitlocker',
+  'inspect.configuration-too-large',
+  'inspect.duplicate-uuid',
+  'inspect.duplicate-vg',
+  'inspect.encrypted',
+  'inspect.hive-unreadable',
+  'inspect.no-kernel',
+  'inspect.no-os',
+  'inspect.too-many-kernels',
+  'inspect.too-many-volumes',
+  'inspect.unknown-architecture',
+  'inspect.unmountable',
+  'inspect.windows-root',
+] satisfies ErrorCode[]);
+
 /**
  * Opens the VM in the appliance, finds its system and captures its configuration. All later stages work on
  * what is returned here. Because the guest may be hostile, its contents are read in a thread.
@@ -27,13 +52,18 @@ export const inspectStage: Stage<InspectInput, InspectOutput> = {
   dependsOn: (options) => ({
     firmware: options.vm.firmware ?? null,
     root: options.config.windows.root,
+    // What is refused otherwise is then described as far as it can be.
+    ...(options.config.fix.mode === 'none' ? { as_is: true } : {}),
     luks: options.config.guest.luks.map(({ device, key_file }) => [device, key_file]),
   }),
   enabled: (options) => options.kind === 'vm',
   async run(context, { fetch, flatten }) {
     const { options, workDirectory, signal } = context;
     context.progress({ percent: 0, step: 'launching the appliance' });
-    const { port, capabilities, traffic } = await context.guest(flatten.disks.map((disk) => disk.image));
+    const { port, capabilities, traffic } = await context.guest(
+      flatten.disks.map(({ image }) => image),
+      flatten.disks.map(({ sector_size }) => sector_size),
+    );
     const before = await traffic();
     const request: InspectRequest = {
       port: { module: port.module, settings: port.settings },
@@ -52,7 +82,14 @@ export const inspectStage: Stage<InspectInput, InspectOutput> = {
       return context.progress(asked.progress as Progress);
     };
     const limits = { ...GUEST_THREAD, seconds: THREAD_SECONDS, signal };
-    const output = await runInThread<InspectOutput>(THREAD, request, limits, { reply });
+    const inspect = (more: Pick<InspectRequest, 'unread'>) =>
+      runInThread<InspectOutput>(THREAD, { ...request, ...more }, limits, { reply });
+    const output = await inspect({}).catch((error: unknown) => {
+      const { code, message } = errorRecord(error);
+      if (options.config.fix.mode !== 'none' || !UNREADABLE.has(code)) throw error;
+      context.log.warn({ code }, 'guest is converted without being looked into');
+      return inspect({ unread: { code, reason: message } });
+    });
     const after = await traffic();
     context.account({ read: after.read - before.read });
     return output;

@@ -110,7 +110,11 @@ function testMachine({ workDirectory, options }: StageContext, input: ValidateIn
     identity: input.inspect.identity,
     plan: input.plan.plan,
     vm: options.vm,
-    disks: input.convert.disks.map(({ file, format }) => ({ file: join(workDirectory, file), format })),
+    disks: input.convert.disks.map(({ file, format, sector_size }) => ({
+      file: join(workDirectory, file),
+      format,
+      ...(sector_size === undefined ? {} : { sectorSize: sector_size }),
+    })),
   });
   return { ...machine, memoryMib, vcpus };
 }

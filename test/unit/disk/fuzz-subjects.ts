@@ -14,6 +14,7 @@ import { readImageFile } from '../../../src/disk/read-image.js';
 import { vdi } from '../../../src/disk/vdi.js';
 import { vhd } from '../../../src/disk/vhd.js';
 import { vhdx } from '../../../src/disk/vhdx/index.js';
+import { parseVbox } from '../../../src/disk/virtualbox/vbox.js';
 import { vmdk } from '../../../src/disk/vmdk/index.js';
 import { parseVmsd } from '../../../src/disk/vmsd.js';
 import { parseVmx } from '../../../src/disk/vmx.js';
@@ -128,6 +129,12 @@ export async function makeSubjects(): Promise<Record<string, Subject>> {
           'bios.hddOrder = "scsi0:1,scsi0:0"\nethernet0.present = "TRUE"\nethernet0.generatedAddress = "00:0c:29:aa:bb:cc"\n',
       ),
       (bytes) => parseVmx(bytes),
+    ),
+    vbox: textSubject(
+      Buffer.from(
+        '<VirtualBox><Machine><MediaRegistry><HardDisks><HardDisk location="a.vdi"><HardDisk location="b.vdi"/></HardDisk></HardDisks></MediaRegistry></Machine></VirtualBox>',
+      ),
+      (bytes) => parseVbox(bytes),
     ),
     vmsd: textSubject(
       Buffer.from(

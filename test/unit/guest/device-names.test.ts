@@ -23,6 +23,9 @@ describe('names of the old hypervisor', () => {
     ['nvme0n1p2', [0, 2]],
     ['nvme0n2p1', [1, 1]],
     ['nvme1n1', [1, 0]],
+    ['disk/azure/root-part1', [0, 1]],
+    ['disk/azure/scsi1/lun0-part1', null],
+    ['disk/cloud/azure_resource-part1', null],
     ['mapper/vg-root', null],
   ])('/dev/%s goes by its letter or number', (spec, place) => {
     expect(at(spec)).toEqual(place);
@@ -158,6 +161,8 @@ describe('isUnstableName', () => {
       '/dev/nvme0n1p1',
       '/dev/disk/by-path/x',
       '/dev/disk/by-id/wwn-1',
+      '/dev/disk/azure/root-part1',
+      '/dev/disk/cloud/azure_resource-part1',
     ])
       expect(isUnstableName(spec)).toBe(true);
     for (const spec of [

@@ -53,6 +53,7 @@ export const anyMachine: fc.Arbitrary<Machine> = fc
       fc.record({
         file: fc.string({ minLength: 1 }).map((name) => `/srv/${name.replaceAll('\0', '')}`),
         format: fc.constantFrom('qcow2' as const, 'raw' as const, 'vdi' as const, 'vmdk' as const),
+        sectorSize: fc.constantFrom(4096 as const, null),
       }),
       { minLength: 1, maxLength: 30 },
     ),
@@ -63,9 +64,14 @@ export const anyMachine: fc.Arbitrary<Machine> = fc
   })
   .map(({ bus, nic, isTransitional, disks, ...parts }) => {
     const disk_bus = bus === 'ide' && parts.architecture === 'aarch64' ? 'sata' : bus;
+    const hasLarge = disk_bus === 'virtio' || disk_bus === 'scsi';
+    const all = disks.map(({ sectorSize, ...disk }) => ({
+      ...disk,
+      ...(sectorSize === null || !hasLarge ? {} : { sectorSize }),
+    }));
     return machineWith({
       ...parts,
-      disks: disk_bus === 'ide' ? disks.slice(0, 4) : disks,
+      disks: disk_bus === 'ide' ? all.slice(0, 4) : all,
       devices: { disk_bus, nic_model: nic, ...(isTransitional ? { virtio: 'transitional' as const } : {}) },
     });
   });

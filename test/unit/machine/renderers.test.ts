@@ -19,7 +19,7 @@ interface Seen {
   clock: string;
   video: string;
   /** In order; the first is started from. */
-  disks: { file: string; format: string; bus: string; isTransitional: boolean }[];
+  disks: { file: string; format: string; bus: string; isTransitional: boolean; sectors: string }[];
   nics: { model: string; mac: string | null; isTransitional: boolean }[];
   rng: 'none' | 'modern' | 'transitional';
 }
@@ -76,6 +76,7 @@ function seenInArguments(
       ...drives.get(option(device, 'drive') ?? '')!,
       bus: onBus(device),
       isTransitional: onBus(device) === 'scsi' ? scsi.every(isTransitional) : isTransitional(device),
+      sectors: `${option(device, 'logical_block_size')}/${option(device, 'physical_block_size')}`,
     })),
     nics: nics.map((device) => ({
       model: (device.split(',')[0] ?? '').replace(/^virtio-net-pci.*/, 'virtio'),
@@ -141,6 +142,7 @@ function seenInDomain(machine: Machine): Seen {
         format: of(/type='(\w+)' discard/),
         bus,
         isTransitional: bus === 'scsi' ? isScsiTransitional : isDisk,
+        sectors: `${of(/logical_block_size='(\d+)'/) || null}/${of(/physical_block_size='(\d+)'/) || null}`,
       },
     };
   });
@@ -173,6 +175,9 @@ test('boot test, libvirt domain and start command offer a guest the same machine
     fc.property(anyMachine, (machine) => {
       const booted = seenInBootTest(machine);
       expect(booted.disks.map(({ file }) => file)).toEqual(machine.disks.map(({ file }) => file));
+      expect(booted.disks.map(({ sectors }) => sectors)).toEqual(
+        machine.disks.map(({ sectorSize = null }) => `${sectorSize}/${sectorSize}`),
+      );
       expect(booted.nics.map(({ mac }) => mac)).toEqual(machine.nics);
       expect(seenInCommand(machine)).toEqual(booted);
       const escaped = booted.disks.map((disk) => ({ ...disk, file: markupText(disk.file) }));

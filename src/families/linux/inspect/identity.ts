@@ -1,4 +1,5 @@
 import { ESP_TYPES, efiDirectories, espMountpoints } from '../../../guest/esp.js';
+import { parseOsRelease } from '../../../guest/os-release.js';
 import { hasProgram, SYSTEMD } from '../../../guest/programs.js';
 import type { GuestTree } from '../../../guest/tree.js';
 import type { LinuxIdentity } from '../../../model/identity.js';
@@ -31,12 +32,8 @@ type Release = Pick<LinuxIdentity, 'os_distro' | 'os_version' | 'os_name'>;
 function osRelease(tree: GuestTree): Release {
   const text = tree.text('/etc/os-release')?.text ?? tree.text('/usr/lib/os-release')?.text;
   if (text !== undefined) {
-    const value = (key: string) => text.match(new RegExp(`^${key}=(["']?)(.*)\\1\\s*$`, 'm'))?.[2] ?? '';
-    return {
-      os_distro: value('ID') || 'linux',
-      os_version: value('VERSION_ID'),
-      os_name: value('PRETTY_NAME') || value('NAME'),
-    };
+    const { id, version, name } = parseOsRelease(text);
+    return { os_distro: id || 'linux', os_version: version, os_name: name };
   }
   for (const [path, distro] of OLD_RELEASE_FILES) {
     const line = tree.text(path)?.text.split('\n')[0]?.trim();
@@ -90,6 +87,7 @@ function bootloader(tree: GuestTree): LinuxIdentity['bootloader'] {
   ];
   if (any(...extlinux)) return 'extlinux';
   if (espLoaders(tree).some((path) => /grub/i.test(path))) return 'grub2';
+  if (tree.exists('/etc/lilo.conf')) return 'lilo';
   return 'unknown';
 }
 
@@ -142,6 +140,7 @@ const INITRAMFS_TOOLS = [
   ['dracut', 'dracut'],
   ['mkinitcpio', 'mkinitcpio'],
   ['mkinitfs', 'mkinitfs'],
+  ['booster', 'booster'],
   ['mkinitrd', 'mkinitrd'],
 ] as const;
 const PACKAGE_MANAGERS = ['apt-get', 'dnf', 'yum', 'zypper', 'tdnf', 'pacman', 'apk', 'rpm', 'dpkg'] as const;

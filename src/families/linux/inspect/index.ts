@@ -5,6 +5,7 @@ import { Hyper2kvmError } from '../../../errors/error.js';
 import { writeDurable } from '../../../files/durable.js';
 import { writeSnapshot } from '../../../guest/snapshot-file.js';
 import type { LinuxIdentity } from '../../../model/identity.js';
+import { COMMON_DEVICES, describeAsIs } from '../../base/as-is.js';
 import type {
   Detection,
   FamilyInspection,
@@ -22,6 +23,7 @@ import { withMountpoints } from './mountpoints.js';
 import { findRoots } from './roots.js';
 import { readUnifiedImages, withCommandLines, withoutKernel } from './unified-images.js';
 import { takeSnapshot } from './what-to-snapshot.js';
+import { systemWithoutFixes } from './without-fixes.js';
 
 const SNAPSHOT = 'snapshot.json';
 const LISTINGS = 'initramfs.json';
@@ -45,6 +47,14 @@ async function inspect(
   const warnings: Warnings = [];
   context.progress({ percent: 65, step: 'taking the configuration snapshot' });
   const { tree: files, mounts, devices } = await takeSnapshot(reader, root, context, warnings);
+  const unfixable = systemWithoutFixes(files);
+  if (unfixable !== null) {
+    await reader.unmountAll();
+    const device = root.device;
+    const { reason, ...named } = unfixable;
+    const system = { os_type: 'linux', device, ...named } as const;
+    return describeAsIs(reader, { system, reason, devices: COMMON_DEVICES }, context);
+  }
 
   context.progress({ percent: 80, step: 'listing the initramfs of every kernel' });
   const unified = await readUnifiedImages(reader, files, { workDirectory, signal, warnings });
@@ -77,9 +87,5 @@ function noKernel({ device }: RootCandidate): Hyper2kvmError {
   return new Hyper2kvmError(
     'inspect.no-kernel',
     `${device} holds a Linux system, but no kernel is in its /boot`,
-    {
-      advice:
-        'Check that all disks of the VM were dropped and that its /etc/fstab mounts /boot; a container’s file system has no kernel and cannot boot.',
-    },
   );
 }

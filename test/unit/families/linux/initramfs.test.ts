@@ -200,6 +200,12 @@ describe('the drivers stay', () => {
       'features="ata base ext4 virtio"\n',
     ],
     [
+      'booster',
+      { '/usr/bin/booster': null, '/etc/booster.yaml': 'universal: false\nmodules: -*,ext4\n' },
+      '/etc/booster.yaml',
+      `modules: -*,ext4,${drivers.replaceAll(' ', ',')}\n`,
+    ],
+    [
       'RHEL 5',
       {
         '/sbin/mkinitrd': null,
@@ -232,12 +238,12 @@ describe('devices', () => {
   const OLD =
     'kernel/drivers/scsi/sd_mod.ko:\nkernel/drivers/ata/ata_piix.ko:\nkernel/drivers/net/e1000.ko:\n';
 
-  it('are virtio for a kernel that has it, and where nothing is known', () => {
+  it('are virtio for a kernel that has it, and SATA where nothing is known', () => {
     expect(choose('kernel/virtio_pci.ko:\nkernel/virtio_blk.ko:\nkernel/sd_mod.ko:\n').devices).toEqual({
       disk_bus: 'virtio',
       nic_model: 'virtio',
     });
-    expect(choose('').devices?.disk_bus).toBe('virtio');
+    expect(choose('').devices?.disk_bus).toBe('sata');
   });
 
   it('are SATA and e1000e, with a warning, for a kernel without virtio; IDE without AHCI', () => {
@@ -268,6 +274,7 @@ describe('copies of configuration inside an initramfs', () => {
     'conf/conf.d/zz-resume-auto': 'RESUME=/dev/sda2\n',
     'etc/cmdline.d/95root-dev.conf': ' root=/dev/sda1 rootfstype=ext4\n',
     'etc/lvm/devices/system.devices': 'IDTYPE=sys_wwid IDNAME=naa.6000c29 DEVNAME=/dev/sda3 PVID=x PART=3\n',
+    'etc/lvm/devices/web.devices': 'IDTYPE=devname IDNAME=/dev/sda3\n',
     'etc/lvm/lvm.conf': 'devices {\n\tglobal_filter = [ "a|^/dev/sd|",\n\t\t"r|.*|" ]\n}\n',
   };
   const replace = [
@@ -275,6 +282,7 @@ describe('copies of configuration inside an initramfs', () => {
     { path: 'conf/conf.d/zz-resume-auto', text: 'RESUME=UUID=swap-uuid\n' },
     { path: 'etc/cmdline.d/95root-dev.conf', text: ' root=UUID=root-uuid rootfstype=ext4\n' },
     { path: 'etc/lvm/devices/system.devices', text: null },
+    { path: 'etc/lvm/devices/web.devices', text: null },
     {
       path: 'etc/lvm/lvm.conf',
       text: 'devices {\n\tglobal_filter = [ "a|^/dev/vd|", "a|^/dev/sd|",\n\t\t"r|.*|" ]\n}\n',
@@ -306,4 +314,48 @@ describe('copies of configuration inside an initramfs', () => {
     const kernels = [kernelOf(VERSION, ALL, { texts: stable })];
     expect(plan({ filesystems, identity: { kernels } }).operations).toEqual([]);
   });
+});
+
+describe('an initramfs that loads a fixed list of modules', () => {
+  const loads = 'listed' as const;
+  const listed = kernelOf(VERSION, VMWARE_MODULES, { loads });
+  const without = (files: Files, kernels = [listed]) =>
+    initramfs.plan(guestOf({ files: { ...modulesOf(VERSION), ...files }, identity: { kernels } }));
+
+  it('is made anew, and needs nothing where the drivers are on the list', () => {
+    const { operations, warnings } = plan({ identity: { kernels: [listed] } });
+    expect(operations.map(({ op }) => op)).toEqual(['write_file', 'rebuild_initramfs']);
+    expect(operations[1]?.reason).toContain('its own list');
+    expect(warnings).toEqual([]);
+    expect(plan({ identity: { kernels: [kernelOf(VERSION, ALL, { loads })] } }).operations).toEqual([]);
+  });
+
+  it('is refused by name in a guest that cannot make it anew', () => {
+    expect(() => without({})).toThrowError(expect.objectContaining({ code: 'plan.initramfs-list' }));
+  });
+
+  it('is warned of where another kernel starts', () => {
+    const other = kernelOf('6.1.0-19-amd64', VMWARE_MODULES);
+    const { operations, warnings } = without(modulesOf('6.1.0-19-amd64'), [listed, other]);
+    expect(operations).toMatchObject([{ op: 'append_initramfs', kernel: '6.1.0-19-amd64' }]);
+    expect(warnings).toMatchObject([{ code: 'initramfs.list' }]);
+  });
+
+  it('decides the devices: SATA where its drivers are on the list and nothing can be made anew', () => {
+    const guest = (files: Files) =>
+      guestOf({
+        files: { ...modulesOf(VERSION), ...files },
+        identity: { kernels: [kernelOf(VERSION, ['ahci', 'sd_mod'], { loads })] },
+      });
+    expect(devices.plan(guest({})).devices?.disk_bus).toBe('sata');
+    expect(devices.plan(guest(DEBIAN)).devices?.disk_bus).toBe('virtio');
+  });
+});
+
+it('an initramfs whose init nobody knows is warned of, once it is appended to', () => {
+  const loads = 'unknown' as const;
+  const { operations, warnings } = plan({ identity: { kernels: [kernelOf(VERSION, [], { loads })] } });
+  expect(operations.at(-1)?.op).toBe('append_initramfs');
+  expect(warnings).toMatchObject([{ code: 'initramfs.unknown-init' }]);
+  expect(plan({ identity: { kernels: [kernelOf(VERSION, ALL, { loads })] } }).warnings).toEqual([]);
 });

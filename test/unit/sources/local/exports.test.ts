@@ -236,12 +236,99 @@ describe('archives that people made again', () => {
     expect(source.disks[0]?.chain.layers[0]?.virtual_size).toBe(SIZE);
   });
 
-  test('the only piece of a disk that is numbered; several are refused', async () => {
+  test('the only piece of a disk that is numbered is read in place', async () => {
     const numbered = { 'web01.ovf': files()['web01.ovf'], 'd.vmdk.000000000': images.stream! };
-    expect(names(await openArchive(numbered))).toEqual(['web01.ova/d.vmdk']);
-    await expect(openArchive({ ...numbered, 'd.vmdk.000000001': 'more' })).rejects.toMatchObject({
-      code: 'fetch.missing-disk',
+    const source = await openArchive(numbered);
+    expect(names(source)).toEqual(['web01.ova/d.vmdk']);
+    expect(source.disks[0]?.chain.layers[0]?.bytes).toMatchObject({ place: 'drop' });
+  });
+
+  describe('a disk in pieces (chunkSize)', () => {
+    const pieces = (disk: Buffer, chunk = Math.ceil(disk.length / 3)) =>
+      Object.fromEntries(
+        Array.from({ length: Math.ceil(disk.length / chunk) }, (_, number) => [
+          `d.vmdk.${String(number).padStart(9, '0')}`,
+          disk.subarray(number * chunk, (number + 1) * chunk),
+        ]),
+      );
+    const ovf = () =>
+      ovfText(['d.vmdk']).replace(
+        'ovf:size="1"',
+        `ovf:chunkSize="${Math.ceil(images.stream!.length / 3)}" ovf:size="${images.stream!.length}"`,
+      );
+
+    test('is put together in the order of its numbers, in an archive and in a directory', async () => {
+      const chunks = pieces(images.stream!);
+      const reversed = Object.fromEntries(Object.entries(chunks).reverse());
+      const drop = { ...reversed, 'web01.ovf': ovf() };
+      const job = await makeJob();
+      for (const [name, content] of Object.entries(drop)) {
+        await mkdir(join(job.source, 'web01'), { recursive: true });
+        await writeFile(join(job.source, 'web01', name), content);
+      }
+      const place = { directory: job.source, entries: ['web01'] };
+      const source = await localSource.open({ drop: place }, makeContext(job, place.entries));
+      expect(names(source)).toEqual(['web01/d.vmdk']);
+      const [layer] = source.disks[0]!.chain.layers;
+      expect(layer?.bytes).toMatchObject({ place: 'work' });
+      expect(await readFile(join(job.work, layer!.bytes.path))).toEqual(images.stream!);
+      expect(names(await openArchive(drop))).toEqual(['web01.ova/d.vmdk']);
     });
+
+    test('is checked by the manifest, piece by piece', async () => {
+      const chunks = pieces(images.stream!);
+      const lines = Object.entries(chunks).map(([name, bytes]) => `SHA256(${name})= ${sha256(bytes)}\n`);
+      const drop = { ...chunks, 'web01.ovf': ovf() };
+      expect(names(await openArchive({ ...drop, 'web01.mf': lines.join('') }))).toHaveLength(1);
+      const wrong = lines.join('').replace(/[0-9a-f]{64}\n$/, `${'0'.repeat(64)}\n`);
+      await expect(openArchive({ ...drop, 'web01.mf': wrong })).rejects.toMatchObject({
+        code: 'fetch.digest-mismatch',
+        message: expect.stringContaining('d.vmdk.000000002'),
+      });
+    });
+
+    test.each([
+      ['without one in the middle', 'd.vmdk.000000001', null, 'fetch.missing-extent'],
+      ['without the last', 'd.vmdk.000000002', null, 'fetch.truncated'],
+      ['with a short one', 'd.vmdk.000000001', 100, 'fetch.truncated'],
+    ])('%s is refused', async (_, name, size, code) => {
+      const { [name]: piece, ...others } = pieces(images.stream!);
+      const drop = { ...others, ...(size === null ? {} : { [name]: piece!.subarray(0, size) }) };
+      await expect(openArchive({ ...drop, 'web01.ovf': ovf() })).rejects.toMatchObject({ code });
+    });
+  });
+
+  test.each([
+    ['a web page', Buffer.from('<!DOCTYPE html><html>Please log in</html>'), 'web page'],
+    ['a 7-Zip archive', Buffer.from("7z\xbc\xaf'\x1c rest", 'latin1'), '7-Zip'],
+    ['a QED image', Buffer.concat([Buffer.from('QED\0'), Buffer.alloc(600)]), 'QED'],
+    ['an ISO image', Buffer.concat([Buffer.alloc(32_769), Buffer.from('CD001'), Buffer.alloc(900)]), 'ISO'],
+  ])('%s under the name of an archive, a disk or its own is called what it is', async (_, bytes, what) => {
+    const message = expect.stringContaining(what);
+    await expect(openArchive({ a: '' }, () => bytes)).rejects.toMatchObject({
+      code: 'fetch.unknown-format',
+      message,
+    });
+    await expect(openDirectory({ 'web01.img': bytes })).rejects.toMatchObject({ message });
+    await expect(openDirectory({ 'web01.bin': bytes })).rejects.toMatchObject({
+      code: 'fetch.no-disk',
+      message,
+    });
+  });
+
+  test('a disk that was cut by split(1) or 7-Zip is named as such', async () => {
+    const half = images.qcow2!.length / 2;
+    for (const endings of [
+      ['aa', 'ab'],
+      ['001', '002'],
+      ['partaa', 'partab'],
+    ])
+      await expect(
+        openDirectory({
+          [`web01.qcow2.${endings[0]}`]: images.qcow2!.subarray(0, half),
+          [`web01.qcow2.${endings[1]}`]: images.qcow2!.subarray(half),
+        }),
+      ).rejects.toMatchObject({ code: 'fetch.split-file', message: expect.stringContaining('web01.qcow2 ') });
   });
 
   test.each([
@@ -285,6 +372,22 @@ describe('folders', () => {
     expect(names(source)).toEqual(['web01/Virtual Hard Disks/web01.vhdx']);
   });
 
+  test('a VHDX with sectors of 4096 bytes, which QEMU does not read, is copied out', async () => {
+    const disk = Buffer.from(images.vhdx!);
+    const item = disk.indexOf(Buffer.from('1dbf41816fa90947ba47f233a8faab5f', 'hex'));
+    const metadata = disk.lastIndexOf('metadata', item);
+    const at = metadata + disk.readUInt32LE(item + 16);
+    expect(disk.readUInt32LE(at)).toBe(512);
+    disk.writeUInt32LE(4096, at);
+    const job = await makeJob();
+    await writeFile(join(job.source, 'web01.vhdx'), disk);
+    const drop = { directory: job.source, entries: ['web01.vhdx'] };
+    const source = await localSource.open({ drop }, makeContext(job, drop.entries));
+    const layer = source.disks[0]!.chain.layers[0]!;
+    expect(layer).toMatchObject({ format: 'raw', bytes: { place: 'work' } });
+    expect(await readFile(join(job.work, layer.bytes.path))).toEqual(images.raw!);
+  });
+
   test('an OVF whose disks are in a folder', async () => {
     const source = await openDirectory({
       'web01.ovf': ovfText(['disks/d.vmdk']),
@@ -299,6 +402,54 @@ describe('folders', () => {
     await expect(
       openDirectory({ 'web01.vdi': images.vdi!, 'web01.vbox': '<xml/>', 'Snapshots/{3f1f}.vdi': delta }),
     ).rejects.toMatchObject({ code: 'fetch.unsupported', message: expect.stringContaining('{3f1f}.vdi') });
+  });
+
+  test('VirtualBox’ machine file tells that the disk is frozen, without the snapshots too', async () => {
+    const disk = (location: string, inside = '') =>
+      `<HardDisk uuid="{1}" location="${location}" format="VDI">${inside}</HardDisk>`;
+    const vbox = (disks: string) =>
+      `<?xml version="1.0"?><VirtualBox><Machine name="web01"><MediaRegistry><HardDisks>${disks}</HardDisks></MediaRegistry></Machine></VirtualBox>`;
+    const several = disk('web01.vdi', disk('Snapshots/{a}.vdi', disk('Snapshots/{b}.vdi')));
+    for (const frozen of [disk('D:\\VMs\\web01.vdi', disk('Snapshots/{a}.vdi')), several])
+      await expect(
+        openDirectory({ 'web01.vdi': images.vdi!, 'web01.vbox': vbox(frozen) }),
+      ).rejects.toMatchObject({ code: 'fetch.missing-delta', message: expect.stringContaining('web01.vdi') });
+    const whole = await openDirectory({ 'web01.vdi': images.vdi!, 'web01.vbox': vbox(disk('web01.vdi')) });
+    expect(names(whole)).toEqual(['web01/web01.vdi']);
+  });
+
+  test('a suspended VM: its disk is taken, and that its memory is lost is said', async () => {
+    const source = await openDirectory({
+      'web01.vmx': 'scsi0:0.fileName = "web01.vmdk"\ncheckpoint.vmState = "web01.vmss"\n',
+      'web01.vmdk': images.sparse!,
+      'web01.vmss': randomBytes(4096),
+      'web01.vmem': randomBytes(4096),
+    });
+    expect(names(source)).toEqual(['web01/web01.vmdk']);
+    expect(source.warnings).toMatchObject([
+      { code: 'fetch.suspended', message: expect.stringContaining('web01.vmss') },
+    ]);
+  });
+
+  test.each([
+    'web01.raw.aria2',
+    'web01.raw.st',
+    'web01.raw.lftp-pget-status',
+    'web01.raw-lftp-pget-status',
+    'web01.raw.part',
+    'web01.raw.!ut',
+    'web01.raw.!qB',
+    'other.qcow2.crdownload',
+  ])('beside %s a disk is not whole', async (state) => {
+    await expect(openDirectory({ 'web01.raw': images.raw!, [state]: 'x' })).rejects.toMatchObject({
+      code: 'fetch.unfinished',
+      message: expect.stringContaining(state),
+    });
+  });
+
+  test('partial files of what is no disk do not matter', async () => {
+    const source = await openDirectory({ 'web01.vmdk': images.sparse!, 'notes.tmp': 'x', 'a.st': 'x' });
+    expect(names(source)).toEqual(['web01/web01.vmdk']);
   });
 
   test('a backup below the VM’s own folder is not the VM, whatever is wrong with it', async () => {

@@ -29,6 +29,7 @@ afterEach(() => rmSync(workDirectory, { recursive: true }));
 async function runStage(
   options: JobOptions = jobOptionsSchema.parse({ config: {} }),
   identity = guest.identity,
+  sector_size = 512,
 ) {
   const digest = await writeSnapshot(join(workDirectory, 'snapshot.json'), guest.tree);
   const input = planStage.input.parse({
@@ -37,6 +38,7 @@ async function runStage(
       disks: sampleFetch.disks.map((disk) => ({ ...disk, controller: null })),
       hardware: guest.hardware,
     },
+    flatten: { disks: [{ sector_size }] },
     inspect: {
       identity,
       snapshot: 'snapshot.json',
@@ -67,6 +69,16 @@ describe('the PLAN stage', () => {
       });
   });
 
+  it('gives a disk of 4096-byte sectors to virtio only', async () => {
+    const { plan } = await runStage(undefined, guest.identity, 4096);
+    expect(plan.devices.disk_bus).toBe('virtio');
+    // Its initramfs as it is has no virtio: SATA, which has no such sectors.
+    const untouched = jobOptionsSchema.parse({ config: { fix: { mode: 'none' } } });
+    await expect(runStage(untouched, guest.identity, 4096)).rejects.toMatchObject({
+      code: 'plan.sector-size',
+    });
+  });
+
   it('writes plan.json and plan.diff, the same bytes for the same input', async () => {
     const output = await runStage();
     const first = [file('plan.json'), file('plan.diff')];
@@ -82,8 +94,13 @@ describe('the PLAN stage', () => {
     const unknown = { ...guest.identity, filesystems: [] };
     await expect(runStage(undefined, unknown)).rejects.toMatchObject({ code: 'plan.fstab-unresolved' });
     const { plan } = await runStage(options, unknown);
-    expect(plan).toMatchObject({ operations: [], warnings: [] });
-    expect(file('plan.diff')).toBe('');
+    expect(plan).toMatchObject({
+      operations: [],
+      // Its initramfs has the drivers of VMware's devices only.
+      devices: { disk_bus: 'sata', nic_model: 'e1000' },
+      warnings: [{ code: 'devices.as-is' }],
+    });
+    expect(file('plan.diff')).toMatch(/^# warning \(devices\): .*\n$/);
   });
 });
 

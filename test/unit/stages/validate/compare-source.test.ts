@@ -27,6 +27,7 @@ async function converted() {
           format: 'qcow2',
           used_bytes: MIB,
           controller: null,
+          sector_size: 512,
         },
       ],
     },
