@@ -297,7 +297,11 @@ describe('drivers before FIX', () => {
       bundle: {
         directory: null,
         error: { code: 'x', message: 'x', advice: '', retryable: false, causes: [] },
-        report: { stages: [], identity: { ...identityOf(recipe(name)), ...virtio } as LinuxIdentity, boot: null },
+        report: {
+          stages: [],
+          identity: { ...identityOf(recipe(name)), ...virtio } as LinuxIdentity,
+          boot: null,
+        },
       },
     }).faults.join('\n');
 
