@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { planGuest, planNothing } from '../../../../../src/families/plan.js';
 import type { WindowsIdentity } from '../../../../../src/model/identity.js';
+import { logFile, masterFileTable } from '../../../guest/make-ntfs.js';
 import { binary, dword, sealBaseBlock, sz } from '../../../guest/registry/make-hive.js';
 import { dirtyPagesLog, entriesLog } from '../../../guest/registry/make-log.js';
 import { guestOf } from '../../guests.js';
@@ -282,6 +283,31 @@ describe('warnings', () => {
   it('of Windows 7 without SHA-2', async () => {
     const recipe = { ...BIOS, build: 7601, product: 'Windows 7 Professional', installation: 'Client' };
     expect(await codesOf(recipe)).toEqual(['inspect.no-sha2']);
+  });
+});
+
+describe('a volume that was not unmounted', () => {
+  it.each([
+    [
+      'by its flag',
+      masterFileTable({ flags: 1 }),
+      logFile([{ lsn: 1n, client: 0xffff, flags: 0 }]),
+      /chkdsk/,
+    ],
+    ['by its journal', masterFileTable({ flags: 0 }), logFile([{ lsn: 1n, client: 0, flags: 0 }]), /journal/],
+  ])('gets a warning, %s', async (_, table, log, message) => {
+    const own = { '/dev/sda3,show_sys_files': { '/$MFT': table, '/$LogFile': log } };
+    const { warnings } = await inspectWindows(windowsDisks(SERVER, { filesystems: own }));
+    expect(warnings).toMatchObject([
+      { code: 'inspect.dirty-volume', message: expect.stringMatching(message) },
+    ]);
+  });
+
+  it('is examined by an option of ntfs-3g, and mounted again without it', async () => {
+    const { calls } = await inspectWindows(windowsDisks(SERVER));
+    const mounts = calls.filter((call) => call.startsWith('mount / /dev/sda3'));
+    expect(mounts.filter((call) => call.endsWith('show_sys_files'))).toHaveLength(1);
+    expect(mounts.at(-1)).toMatch(/ ro$/);
   });
 });
 
