@@ -1,7 +1,7 @@
 import { Hyper2kvmError } from '../../errors/error.js';
-import { readSnapshot } from '../../guest/snapshot-file.js';
 import { type LinuxIdentity, linuxIdentitySchema } from '../../model/identity.js';
 import { COMMON_DEVICES } from '../base/as-is.js';
+import { readConfiguration } from '../base/configuration.js';
 import type { Family } from '../base/family.js';
 import { BOOT_PATTERNS } from './boot-patterns.js';
 import { asIsInspection } from './inspect.js';
@@ -11,7 +11,7 @@ export const asIs: Family<LinuxIdentity> = {
   os: 'unknown',
   identity: linuxIdentitySchema.required({ as_is: true }),
   ...asIsInspection,
-  load: readSnapshot,
+  load: readConfiguration,
   fixers: [],
   refuse: refuseAsIs,
   review: () => [],

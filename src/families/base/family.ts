@@ -1,9 +1,8 @@
 import type { z } from 'zod';
-import type { GuestTree } from '../../guest/tree.js';
 import type { Boot } from '../../model/boot.js';
 import type { Identity } from '../../model/identity.js';
 import type { Devices, Warning } from '../../model/plan.js';
-import type { GuestState } from '../../operations/operation.js';
+import type { Configuration, GuestState } from '../../operations/operation.js';
 import type { Operation } from '../../operations/registry.js';
 import type { BootPatterns, GuestReport } from './boot-patterns.js';
 import type { Fixer, Guest } from './fixer.js';
@@ -31,7 +30,7 @@ export interface Family<I extends Identity = Identity> extends FamilyInspection 
   os: I['os_type'];
   identity: z.ZodType<I> & z.core.$ZodTypeDiscriminable;
   /** Reads INSPECT's snapshot. */
-  load(file: string): Promise<GuestTree>;
+  load(file: string): Promise<Configuration>;
   /** In the order in which they run. */
   fixers: readonly Fixer<I>[];
   /** Throws `plan.*` for a guest that must not be changed, or that nothing can be planned for. Pure. */

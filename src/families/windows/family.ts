@@ -2,7 +2,7 @@ import { type WindowsIdentity, windowsIdentitySchema } from '../../model/identit
 import type { Family } from '../base/family.js';
 import { BOOT_PATTERNS } from './boot-patterns.js';
 import { windowsInspection } from './inspect/index.js';
-import { readWindowsTree } from './inspect/snapshot.js';
+import { readWindowsSnapshot } from './inspect/snapshot.js';
 import { refuseWindows } from './refusal.js';
 import { unfixedDevices } from './unfixed.js';
 
@@ -11,7 +11,7 @@ export const windows: Family<WindowsIdentity> = {
   os: 'windows',
   identity: windowsIdentitySchema,
   ...windowsInspection,
-  load: readWindowsTree,
+  load: readWindowsSnapshot,
   fixers: [],
   refuse: refuseWindows,
   review: () => [],

@@ -11,7 +11,7 @@ import { planDiff } from './plan-diff.js';
 /** `snapshot` is the absolute path of INSPECT's file. */
 export interface PlanRequest {
   snapshot: string;
-  guest: Omit<Guest<Identity>, 'tree'>;
+  guest: Omit<Guest<Identity>, 'tree' | 'registry'>;
   warnings: Plan['warnings'];
 }
 
@@ -26,7 +26,7 @@ export interface PlanAnswer {
 const LARGEST_PLAN = 16 * 1024 * 1024;
 
 await answerThread(async ({ snapshot, guest, warnings }: PlanRequest): Promise<PlanAnswer> => {
-  const whole = { ...guest, tree: await familyOf(guest.identity).load(snapshot) };
+  const whole = { ...guest, ...(await familyOf(guest.identity).load(snapshot)) };
   const decided = guest.options.mode === 'none' ? planNothing(whole) : planGuest(whole);
   const plan = { ...decided, warnings: [...warnings, ...decided.warnings] };
   const json = `${canonicalJson(plan, 2)}\n`;

@@ -185,6 +185,7 @@ export function guestOf({
       ...hardware,
     },
     tree: treeOf(files),
+    registry: [],
     options: { ...configSchema.parse({}).fix, ...options },
     controllers: controllers ?? [null],
     packages: packages ?? { directory: '', files: [] },

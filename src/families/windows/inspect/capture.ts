@@ -1,8 +1,8 @@
 import { configurationTooLarge } from '../../../access/snapshot-collector.js';
+import type { CapturedKey } from '../../../guest/registry/captured.js';
 import type { Hive, RegistryKey } from '../../../guest/registry/hive.js';
 import { upperCase } from '../../../guest/registry/names.js';
 import type { RegistryValue } from '../../../guest/registry/value.js';
-import type { CapturedKey } from './snapshot.js';
 
 /** A place in a hive of which something is captured. */
 export interface Place {

@@ -1,30 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { writeDurable } from '../../../files/durable.js';
-import { GuestTree } from '../../../guest/tree.js';
+import type { CapturedHive } from '../../../guest/registry/captured.js';
+import { GuestTree, type TreeEntry } from '../../../guest/tree.js';
+import type { Configuration } from '../../../operations/operation.js';
 import { canonicalJson, sha256 } from '../../../text/canonical-json.js';
-
-/** A value of a hive; `data` in hexadecimal. */
-interface CapturedValue {
-  name: string;
-  type: number;
-  data: string;
-}
-
-/** A key of a hive with those of its values that were captured, by name. `path` counts from the hive's root. */
-export interface CapturedKey {
-  path: string;
-  values: CapturedValue[];
-}
-
-/** What of a hive the planner sees. */
-interface CapturedHive {
-  /** The file in the guest. */
-  path: string;
-  /** What its logs added when it was read; null if it was closed. */
-  recovered: { log: 'dirty pages' | 'entries'; pages: number; bytes: number } | null;
-  /** By path. A key that is not here does not exist, if its place is in what-to-capture.ts. */
-  keys: CapturedKey[];
-}
 
 /**
  * What INSPECT leaves of a Windows guest for PLAN: the part of its registry that what-to-capture.ts lists, and
@@ -45,18 +24,18 @@ export async function writeWindowsSnapshot(file: string, snapshot: WindowsSnapsh
   return sha256(text);
 }
 
-/** Reads the files of a snapshot as a tree: names alone. */
-export async function readWindowsTree(file: string): Promise<GuestTree> {
-  const { names } = JSON.parse(await readFile(file, 'utf8')) as WindowsSnapshot;
-  return new GuestTree(
-    names.map((name) => {
-      const isDirectory = name.endsWith('/');
-      return {
-        path: isDirectory ? name.slice(0, -1) : name,
-        type: isDirectory ? 'directory' : 'file',
-        mode: isDirectory ? 0o755 : 0o644,
-        ...{ uid: 0, gid: 0, size: 0 },
-      };
-    }),
-  );
+/** Reads a snapshot: of files it has the names alone. */
+export async function readWindowsSnapshot(file: string): Promise<Configuration> {
+  const { names, system, software } = JSON.parse(await readFile(file, 'utf8')) as WindowsSnapshot;
+  return { tree: new GuestTree(names.map(entryOf)), registry: [system, software] };
+}
+
+function entryOf(name: string): TreeEntry {
+  const isDirectory = name.endsWith('/');
+  return {
+    path: isDirectory ? name.slice(0, -1) : name,
+    type: isDirectory ? 'directory' : 'file',
+    mode: isDirectory ? 0o755 : 0o644,
+    ...{ uid: 0, gid: 0, size: 0 },
+  };
 }
