@@ -2,6 +2,7 @@ import type { GuestReader } from '../../access/guest-reader.js';
 import type { Storage } from '../../access/storage.js';
 import { TOO_NEW_ADVICE } from '../../access/tolerate.js';
 import { Hyper2kvmError } from '../../errors/error.js';
+import { asIs } from '../../families/as-is/family.js';
 import type { Family } from '../../families/base/family.js';
 import type { Detection, GuestDisks, RootCandidate } from '../../families/base/inspection.js';
 import { FAMILIES } from '../../families/registry.js';
@@ -19,6 +20,7 @@ export interface FoundSystem extends Pick<Detection, 'unmountable'> {
 export async function findSystem(reader: GuestReader, disks: GuestDisks): Promise<FoundSystem> {
   const unmountable: Detection['unmountable'][number][] = [];
   for (const family of FAMILIES) {
+    if (family === asIs) refuseHidden(disks);
     const detected = await family.detect(reader, disks);
     unmountable.push(...detected.unmountable);
     if (detected.root !== null) return { family, root: detected.root, unmountable };
@@ -26,26 +28,29 @@ export async function findSystem(reader: GuestReader, disks: GuestDisks): Promis
   throw noSystem(disks.storage, unmountable);
 }
 
-/** Returns the most likely reason why no system was found. */
-function noSystem(
-  { filesystems, duplicateGroups }: Storage,
-  unmountable: Detection['unmountable'],
-): Hyper2kvmError {
+/**
+ * Throws for a locked container: the system is most likely in it. Beside one, what tells a system that is
+ * converted as it is may be a disk with data (a pool of ZFS, a vendor's DOS partition).
+ */
+function refuseHidden({ storage: { filesystems } }: GuestDisks): void {
   const isOpen = ({ uuid }: Filesystem) =>
     filesystems.some(({ device }) => device === `/dev/mapper/luks-${uuid}`);
   const luks = filesystems.find((filesystem) => filesystem.type === 'crypto_LUKS' && !isOpen(filesystem));
-  if (luks !== undefined) {
-    return new Hyper2kvmError(
+  if (luks !== undefined)
+    throw new Hyper2kvmError(
       'inspect.encrypted',
       `${luks.device} is LUKS-encrypted and no operating system was found outside it`,
     );
-  }
   const bitlocker = filesystems.find(({ type }) => type === 'BitLocker');
   if (bitlocker !== undefined)
-    return new Hyper2kvmError(
+    throw new Hyper2kvmError(
       'inspect.bitlocker',
       `${bitlocker.device} is encrypted by BitLocker and no operating system was found outside it`,
     );
+}
+
+/** Returns the most likely reason why no system was found. */
+function noSystem({ duplicateGroups }: Storage, unmountable: Detection['unmountable']): Hyper2kvmError {
   const [group] = duplicateGroups;
   if (group !== undefined)
     return new Hyper2kvmError(

@@ -49,6 +49,25 @@ it.each([
   await expect(find(filesystems, files)).rejects.toMatchObject({ code });
 });
 
+it.each([
+  [
+    'a closed container, not the pool of ZFS',
+    'inspect.encrypted',
+    [luks, filesystem('/dev/sdb1', 'zfs_member', 'z')],
+    {},
+  ],
+])('names what hides a system before one that stays as it is: %s', async (_, code, filesystems, files) => {
+  await expect(find(filesystems, files as Record<string, MemoryFiles>)).rejects.toMatchObject({ code });
+});
+
+it('is Windows, not the DOS of its vendor', async () => {
+  const found = await find([filesystem('/dev/sda1', 'vfat', 'A-B'), filesystem('/dev/sda2', 'ntfs', 'n')], {
+    '/dev/sda1': { '/COMMAND.COM': '', '/IO.SYS': '' },
+    '/dev/sda2': { '/Windows/System32/config/SYSTEM': '', '/Windows/System32/config/SOFTWARE': '' },
+  });
+  expect(found).toMatchObject({ family: { os: 'windows' }, root: { device: '/dev/sda2' } });
+});
+
 it('names the container and the way to give its key', async () => {
   await expect(find([luks], {})).rejects.toMatchObject({
     message: expect.stringContaining('/dev/sda3'),
