@@ -45,6 +45,7 @@ libvirt-daemon-config-network its network
 dnsmasq-base          the network's addresses
 iptables              the network's way out
 patch                 applies plan.diff in tests
+python3-pip           fetches Alpine for the tests
 libhivex-bin          reads registry hives in tests (hivexml)
 osslsigncode          signs Windows drivers in tests
 git                   names the commit of a result, lists the files of a copy
