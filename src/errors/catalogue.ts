@@ -331,6 +331,19 @@ const SECTIONS = {
     'guest.hive-unsupported': {
       meaning: 'A registry hive of the guest has a version that is not known: not Windows NT 4 to 11.',
     },
+    'windows.virtio-win-unreadable': {
+      meaning: '`windows.virtio_win` cannot be read: it does not exist, or the daemon may not read it.',
+      advice: 'Give the path of the virtio-win ISO, its content, or /usr/share/virtio-win of the RPM.',
+    },
+    'windows.virtio-win-invalid': {
+      meaning: '`windows.virtio_win` is not a virtio-win package, or is damaged; the message says why.',
+      advice:
+        'Get the ISO again and compare its checksum. `hyper2kvm doctor` shows what a package has for which Windows.',
+    },
+    'windows.no-7zip': {
+      meaning: 'The virtio-win ISO is read by 7-Zip, which is not installed.',
+      advice: 'apt install p7zip-full, or give the content of the ISO as a directory.',
+    },
     'guest.inf-invalid': {
       meaning: "A driver package's INF file is damaged, or is not an INF file. Get the package again.",
     },
@@ -556,6 +569,59 @@ const SECTIONS = {
     'network.foreign-mac': {
       meaning:
         'Interface names depend on something that may change, or it is unclear which of several cards one is; the message says which.',
+    },
+    'drivers.inf-invalid': { meaning: 'A driver package was passed over. Its INF file is damaged.' },
+    'drivers.not-for-windows': {
+      meaning: 'A driver package was passed over. Its INF file names no devices for this Windows.',
+    },
+    'drivers.incomplete': {
+      meaning: 'A driver package was passed over. A file that its INF file names is missing.',
+    },
+    'drivers.wrong-machine': {
+      meaning:
+        'A driver package was passed over. Its driver is for another processor architecture, or is not a driver.',
+    },
+    'drivers.unsigned': {
+      meaning: 'A driver package was passed over. Its driver or its package has no valid signature.',
+    },
+    'drivers.self-signed': {
+      meaning:
+        'A driver package was passed over. It is signed by a certificate that only itself vouches for: Windows would stop with 0xc0000428.',
+    },
+    'drivers.not-microsoft': {
+      meaning:
+        "A driver package was passed over. Its signer's certificates do not lead to a root of Microsoft that this Windows accepts.",
+    },
+    'drivers.catalogue-mismatch': {
+      meaning:
+        'A driver package was passed over. Its catalogue is damaged, or does not list one of its files.',
+    },
+    'drivers.name-conflict': {
+      meaning:
+        'A driver package was passed over. It has a file whose name another package needs for a different file.',
+    },
+    'drivers.no-storage': {
+      meaning:
+        'virtio-win has no disk driver (viostor) that this Windows would load; the message says why each folder was passed over. `hyper2kvm doctor` shows what the package has for which Windows.',
+    },
+    'drivers.no-network': {
+      meaning: 'virtio-win has no network driver (NetKVM) that this Windows would install.',
+    },
+    'drivers.refused': {
+      meaning: 'virtio-win has a driver for this Windows, but not one that it would load or install.',
+    },
+    'drivers.no-guest-agent': { meaning: 'virtio-win has no installer of the QEMU guest agent.' },
+    'drivers.no-catalogue': {
+      meaning:
+        'A disk driver is signed and starts Windows, but its package is not: Windows cannot install or update it by itself.',
+    },
+    'drivers.cross-signed': {
+      meaning:
+        'A disk driver for Windows 10 or later is signed by its maker under a cross-certificate of Microsoft: Windows loads it only while Secure Boot is off. Get a newer virtio-win.',
+    },
+    'drivers.sha256': {
+      meaning:
+        'A disk driver is signed with SHA-256 and the guest is a Windows 7 or Server 2008 R2 without the update KB3033929: it would stop with 0xc0000428. Install the update before the conversion.',
     },
     'network.unreadable': {
       meaning:

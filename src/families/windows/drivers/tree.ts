@@ -1,0 +1,83 @@
+import { readdir, realpath, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isErrorCode } from '../../../errors/errno.js';
+import { Hyper2kvmError } from '../../../errors/error.js';
+import { isWanted } from './layout.js';
+
+/** A file of a virtio-win package. */
+export interface TreeFile {
+  /** In the package, with slashes. */
+  path: string;
+  /** On this host, without any links. */
+  source: string;
+  size: number;
+}
+
+/** virtio-win 0.1.285 has 4,300 files and folders, six deep. */
+const MAX_ENTRIES = 100_000;
+const MAX_DEPTH = 12;
+/** Its largest driver file has 9 MiB, and its guest agent 10 MiB. */
+export const MAX_FILE_BYTES = 128 * 1024 ** 2;
+export const MAX_TOTAL_BYTES = 4 * 1024 ** 3;
+
+/**
+ * Returns the files of a virtio-win tree that guests may get, sorted by path. Links are followed inside the
+ * tree (an RPM's has some) and ignored if they lead out of it, as are files that are no regular ones. Throws
+ * `windows.virtio-win-unreadable` and `windows.virtio-win-invalid`.
+ */
+export async function listTree(root: string, signal: AbortSignal): Promise<TreeFile[]> {
+  const top = await guarded(root, () => realpath(root));
+  const files: TreeFile[] = [];
+  let entries = 0;
+  let bytes = 0;
+  /** `above` are the directories that lead here: one that is met again is a loop of links. */
+  const visit = async (directory: string, path: string, above: readonly string[]): Promise<void> => {
+    const names = await guarded(directory, () => readdir(directory));
+    entries += names.length;
+    if (entries > MAX_ENTRIES) throw invalid(root, `it has more than ${MAX_ENTRIES} files`);
+    for (const name of names.sort()) {
+      signal.throwIfAborted();
+      const own = path === '' ? name : `${path}/${name}`;
+      const source = await resolveInside(join(directory, name), top);
+      if (source === null || above.includes(source)) continue;
+      const stats = await guarded(source, () => stat(source));
+      if (stats.isDirectory() && above.length < MAX_DEPTH) await visit(source, own, [...above, source]);
+      if (!stats.isFile() || !isWanted(own)) continue;
+      bytes += stats.size;
+      if (stats.size > MAX_FILE_BYTES) throw invalid(root, `${own} is too large`);
+      if (bytes > MAX_TOTAL_BYTES) throw invalid(root, 'its drivers are too large');
+      files.push({ path: own, source, size: stats.size });
+    }
+  };
+  await visit(top, '', [top]);
+  return files.sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** Returns null for a link that dangles, goes round in circles, or leads out of `top`. */
+async function resolveInside(path: string, top: string): Promise<string | null> {
+  try {
+    const source = await realpath(path);
+    return source.startsWith(`${top}/`) || top === '/' ? source : null;
+  } catch (error) {
+    if (isErrorCode(error, 'ENOENT', 'ELOOP', 'ENOTDIR')) return null;
+    throw unreadable(path, error);
+  }
+}
+
+async function guarded<T>(path: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
+export function unreadable(path: string, cause: unknown): Hyper2kvmError {
+  return new Hyper2kvmError('windows.virtio-win-unreadable', `windows.virtio_win: cannot read ${path}`, {
+    cause,
+  });
+}
+
+export function invalid(path: string, why: string, cause?: unknown): Hyper2kvmError {
+  return new Hyper2kvmError('windows.virtio-win-invalid', `windows.virtio_win: ${path}: ${why}`, { cause });
+}
