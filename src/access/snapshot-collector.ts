@@ -79,8 +79,5 @@ export function configurationTooLarge(): Hyper2kvmError {
   return new Hyper2kvmError(
     'inspect.configuration-too-large',
     'the guest’s configuration is larger than any real one',
-    {
-      advice: 'More than 48 MiB or 200,000 files under /etc and /boot: the disk may be damaged or hostile.',
-    },
   );
 }

@@ -139,9 +139,7 @@ async function textOf(response: IncomingMessage): Promise<string> {
 function daemonError(text: string, status: number): Hyper2kvmError {
   const error = errorOf(text);
   if (error === undefined) {
-    return new Hyper2kvmError('api.bad-answer', `the daemon answered ${status} without a reason`, {
-      advice: 'See the daemon’s log: journalctl -u hyper2kvm',
-    });
+    return new Hyper2kvmError('api.bad-answer', `the daemon answered ${status} without a reason`);
   }
   return Hyper2kvmError.of(error.code, error.message, { advice: error.advice, retryable: error.retryable });
 }
@@ -159,12 +157,10 @@ function unreachable(socket: string, cause: NodeJS.ErrnoException): unknown {
   if (cause.name === 'AbortError') return cause;
   if (cause.code === 'EACCES') {
     return new Hyper2kvmError('api.not-permitted', `permission denied on ${socket}`, {
-      advice: 'Join the group hyper2kvm (`adduser $USER hyper2kvm`, then log in again), or use sudo.',
       cause,
     });
   }
   return new Hyper2kvmError('api.unreachable', `no daemon answers on ${socket}`, {
-    advice: 'Start it (`systemctl start hyper2kvm`), or give the --config that it runs with.',
     cause,
   });
 }

@@ -37,9 +37,7 @@ export async function* jobLogLines(request: {
       }
     }
     if (last && !found) {
-      throw new Hyper2kvmError('api.no-log', 'the log of this job no longer exists', {
-        advice: 'It was moved away with its bundle; `journalctl -u hyper2kvm` may still have the lines.',
-      });
+      throw new Hyper2kvmError('api.no-log', 'the log of this job no longer exists');
     }
     if (last || request.signal.aborted) return;
     await sleep(POLL_MS, undefined, { signal: request.signal }).catch(() => undefined);

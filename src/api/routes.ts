@@ -74,7 +74,5 @@ async function* jsonLines(values: AsyncIterable<unknown>): AsyncGenerator<Uint8A
 function parse<T>(schema: z.ZodType<T>, body: unknown): T {
   const parsed = schema.safeParse(body);
   if (parsed.success) return parsed.data;
-  throw new Hyper2kvmError('api.bad-request', `invalid request: ${z.prettifyError(parsed.error)}`, {
-    advice: 'See the protocol in docs/architecture.md.',
-  });
+  throw new Hyper2kvmError('api.bad-request', `invalid request: ${z.prettifyError(parsed.error)}`);
 }

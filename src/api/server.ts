@@ -75,9 +75,7 @@ export class ControlServer {
       const match = route.method === method ? route.path.exec(path) : null;
       if (match !== null) return { route, id: decodeId(match[1] ?? '') };
     }
-    throw new Hyper2kvmError('api.no-route', `there is no ${method} ${path}`, {
-      advice: 'This daemon and this command are of different versions.',
-    });
+    throw new Hyper2kvmError('api.no-route', `there is no ${method} ${path}`);
   }
 }
 
@@ -98,7 +96,9 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
   for await (const chunk of request) {
     text += chunk as string;
     if (text.length > LARGEST_BODY_BYTES)
-      throw new Hyper2kvmError('api.bad-request', 'the request is too large', { advice: '' });
+      throw new Hyper2kvmError('api.bad-request', 'the request is too large', {
+        advice: `Send at most ${LARGEST_BODY_BYTES} bytes.`,
+      });
   }
   if (text === '') return {};
   try {
@@ -172,7 +172,6 @@ async function removeStaleSocket(path: string): Promise<void> {
 
 function socketError(path: string, cause: Error): Hyper2kvmError {
   return new Hyper2kvmError('api.socket', `the control socket ${path} cannot be created: ${cause.message}`, {
-    advice: 'Its directory must exist and be writable: RuntimeDirectory= of the unit creates it.',
     cause,
   });
 }

@@ -18,29 +18,18 @@ export function callError(call: string, message: string, errno: number): Hyper2k
   if (call !== 'launch' && QEMU_GONE.test(message)) return diedError(call, 'its QEMU exited', message);
   if (FULL.has(errno) && WRITES_ON_HOST.has(call)) {
     return new Hyper2kvmError('host.enospc', `${call}: ${message}`, {
-      advice: 'The disk with the work directory is full: free some space; the job continues automatically.',
       retryable: true,
     });
   }
   if (FULL.has(errno) && call !== 'launch') {
-    return new Hyper2kvmError('fix.guest-full', `no space left in the guest: ${message}`, {
-      advice:
-        'Free some space on the guest’s / and /boot on the old hypervisor (tens of MB are enough), then drop it again.',
-    });
+    return new Hyper2kvmError('fix.guest-full', `no space left in the guest: ${message}`);
   }
   if (errno === EFBIG && WRITES_ON_HOST.has(call)) {
-    return new Hyper2kvmError('inspect.configuration-too-large', `${call} returned too much: ${message}`, {
-      advice:
-        'The guest’s /etc or /boot holds files larger than any real one: the disk may be damaged or hostile.',
-    });
+    return new Hyper2kvmError('inspect.configuration-too-large', `${call} returned too much: ${message}`);
   }
   const code = call === 'launch' ? 'guest.launch-failed' : 'guest.call-failed';
   const number = errno === 0 ? '' : ` (errno ${errno})`;
   return new Hyper2kvmError(code, `${call}: ${message}${number}`, {
-    advice:
-      call === 'launch'
-        ? 'Run `hyper2kvm doctor`: it checks what the appliance needs and names what is missing.'
-        : 'The guest filesystem refused the operation: check it on the old hypervisor (fsck, free space).',
     retryable: call === 'launch',
     ...(errno === 0 ? {} : { errno }),
   });
@@ -53,7 +42,6 @@ export function hasErrno(error: unknown, errno: number): boolean {
 
 export function diedError(call: string, how: string, stderr: string): Hyper2kvmError {
   return new Hyper2kvmError('guest.died', `the appliance process was lost in ${call}: ${how}`, {
-    advice: 'It may have run out of memory: check the kernel log. The stage is retried automatically.',
     retryable: true,
     ...(stderr === '' ? {} : { cause: new Error(stderr) }),
   });
@@ -61,7 +49,6 @@ export function diedError(call: string, how: string, stderr: string): Hyper2kvmE
 
 export function timeoutError(call: string, seconds: number): Hyper2kvmError {
   return new Hyper2kvmError('guest.timeout', `the appliance did not finish ${call} within ${seconds} s`, {
-    advice: 'The host is overloaded or the guest filesystem is damaged. The limit is guest.timeout_seconds.',
     retryable: true,
   });
 }
@@ -76,11 +63,8 @@ export function diskError({ name, data }: QmpEvent): Hyper2kvmError | null {
   const why = typeof data.reason === 'string' ? data.reason : 'no reason given';
   if (data.nospace === true) {
     return new Hyper2kvmError('host.enospc', `the appliance cannot write to its overlay: ${why}`, {
-      advice: 'The disk with the work directory is full: free some space; the job continues automatically.',
       retryable: true,
     });
   }
-  return new Hyper2kvmError('host.eio', `the appliance’s disk failed (${String(data.operation)}): ${why}`, {
-    advice: 'The storage reported an input/output error: check the kernel log.',
-  });
+  return new Hyper2kvmError('host.eio', `the appliance’s disk failed (${String(data.operation)}): ${why}`);
 }

@@ -51,10 +51,6 @@ export function applianceWriter(
         throw new Hyper2kvmError(
           'fix.unexpected-file',
           `${path} exists in the guest, but INSPECT did not see it`,
-          {
-            advice:
-              'It was not overwritten. Send report.json and plan.json with a bug report; as a workaround, move the file away in the guest.',
-          },
         );
       await unlocked(path, async () => {
         await makeParents(path);

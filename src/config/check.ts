@@ -2,7 +2,7 @@ import { parse as parseToml, TomlError, type TomlTable } from 'smol-toml';
 import type { z } from 'zod';
 import { Hyper2kvmError } from '../errors/error.js';
 import { printable } from '../text/escape-terminal.js';
-import { nearest } from './options.js';
+import { nearest } from './option-table.js';
 import { type TomlPosition, tomlPositions } from './toml-position.js';
 
 /** A problem in a configuration. `where` is the file with line and column, the variable or the flag. */
@@ -164,10 +164,5 @@ export function configError(
 ): Hyper2kvmError {
   const [first] = problems;
   const kind = first?.kind ?? 'invalid-value';
-  return new Hyper2kvmError(`${part}.${kind}`, problems.map(problemText).join('\n'), {
-    advice:
-      part === 'config'
-        ? '`hyper2kvm config schema` lists every option, `hyper2kvm config check` checks a file.'
-        : 'A job.toml takes the options of docs/configuration.md that a dropper may set, `kind` and the table [vm].',
-  });
+  return new Hyper2kvmError(`${part}.${kind}`, problems.map(problemText).join('\n'));
 }

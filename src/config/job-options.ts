@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type ConfigProblem, configError, problemsOf, readToml } from './check.js';
-import { fromText, type OptionRow, optionTable, tableSchemas } from './options.js';
+import { fromText, type OptionRow, optionTable, tableSchemas } from './option-table.js';
 import { formerly, moveFormerKeys, type RenamedKey } from './renamed.js';
 import {
   type Config,

@@ -2,13 +2,13 @@ import { readFileSync } from 'node:fs';
 import { isErrorCode } from '../errors/errno.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import { type ConfigProblem, configError, problemsOf, readToml } from './check.js';
-import { fromText, nearest, type OptionRow, optionTable } from './options.js';
+import { fromText, nearest, type OptionRow, optionTable } from './option-table.js';
 import { formerly, formerlyVariable, moveFormerKeys, type RenamedKey } from './renamed.js';
 import { type Config, configSchema } from './schema.js';
 import { nearestPlace, type TomlPosition } from './toml-position.js';
 
 export { jobOptions } from './job-options.js';
-export { configJsonSchema, optionTable } from './options.js';
+export { configJsonSchema, optionTable } from './option-table.js';
 
 export const DEFAULT_CONFIG_FILE = '/etc/hyper2kvm/config.toml';
 
@@ -69,7 +69,7 @@ function readConfigFile(wanted: string | undefined): { name: string; text: strin
     throw new Hyper2kvmError(
       missing ? 'config.missing' : 'config.unreadable',
       missing ? `${name} does not exist` : `${name} cannot be read`,
-      { advice: 'Check the path and its permissions, or leave out --config to use the defaults.', cause },
+      { cause },
     );
   }
 }

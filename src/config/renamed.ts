@@ -1,4 +1,4 @@
-import { type OptionRow, optionTable, variableOf } from './options.js';
+import { type OptionRow, optionTable, variableOf } from './option-table.js';
 
 /** A key that is written under the name of an earlier version. */
 export interface RenamedKey {

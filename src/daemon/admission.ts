@@ -174,7 +174,6 @@ export class Admission {
     throw new Hyper2kvmError(
       'host.waits-for-space',
       `${formatBytes(wanted)} are needed under ${work}, and ${formatBytes(Math.max(0, free))} are free for this job`,
-      { advice: 'The job continues automatically when other jobs have ended or when you free some space.' },
     );
   }
 

@@ -22,7 +22,6 @@ export async function cancelJob(
     const reason = new Hyper2kvmError(
       'job.cancelled',
       seen.startedAt === null ? 'the job was cancelled before it started' : 'the job was cancelled',
-      { advice: 'Its source is untouched. Start it again with `hyper2kvm retry`.' },
     );
     const verdict: Verdict = { outcome: 'cancelled', error: errorRecord(reason), failedStage: null };
     if (await isUndelivered(seen)) verdict.instead = 'converted';

@@ -25,8 +25,6 @@ export async function prepareDirectories(config: Config): Promise<void> {
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new Hyper2kvmError('daemon.directory', `${directory} cannot be used: ${why}`, {
-        advice:
-          'Create it for the daemon’s user: systemd-tmpfiles --create hyper2kvm.conf, or mkdir and chown.',
         cause,
       });
     }

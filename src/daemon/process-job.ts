@@ -131,10 +131,6 @@ function crashLoop({ crashes, stage }: Job): ErrorRecord | null {
     new Hyper2kvmError(
       'job.crash-loop',
       `the daemon died ${crashes} times while this job was in ${stage ?? 'work'}`,
-      {
-        advice:
-          'Find out what killed it (journalctl -u hyper2kvm, the kernel log: out of memory?), then run `hyper2kvm retry`.',
-      },
     ),
   );
 }

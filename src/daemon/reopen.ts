@@ -72,9 +72,7 @@ async function takeBack(
 
 async function takeSource(from: string, paths: JobPaths, signal: AbortSignal): Promise<void> {
   if (!(await exists(from))) {
-    throw new Hyper2kvmError('queue.source-gone', `${from} no longer exists`, {
-      advice: 'Drop the VM into incoming again.',
-    });
+    throw new Hyper2kvmError('queue.source-gone', `${from} no longer exists`);
   }
   await moveBack(from, paths.source, signal);
 }

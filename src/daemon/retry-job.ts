@@ -34,9 +34,7 @@ export async function retryJob(
   const options = jobOptions(config, null, { overrides });
   const { directory } = seen;
   if (directory === null || !(await exists(join(directory, 'source'))))
-    throw new Hyper2kvmError('queue.source-gone', `${directory ?? seen.job}/source no longer exists`, {
-      advice: 'Drop the VM into incoming again.',
-    });
+    throw new Hyper2kvmError('queue.source-gone', `${directory ?? seen.job}/source no longer exists`);
   const state = await readEntryState(directory, 'source');
   const states = state === null ? [] : [state];
   // Space is checked as for a new drop.

@@ -129,7 +129,6 @@ export class Sweeper {
     const error = new Hyper2kvmError(
       'queue.unknown-job',
       'the queue knows no result of this drop: its database is older than the work directory',
-      { advice: 'The drop is here, in source/ if its claim was complete: drop it into incoming again.' },
     );
     const reason = { job: name, vm: job?.vm ?? null, stage: null, ...errorRecord(error), failed_at: at };
     try {

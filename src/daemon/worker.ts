@@ -60,9 +60,7 @@ export class Worker {
   async stop(): Promise<void> {
     this.#stopping = true;
     if (this.#timer !== null) clearInterval(this.#timer);
-    const reason = new Hyper2kvmError('daemon.stopping', 'the daemon is stopping', {
-      advice: 'The job resumes at the next start.',
-    });
+    const reason = new Hyper2kvmError('daemon.stopping', 'the daemon is stopping');
     for (const { abort } of this.#running.values()) abort.abort(reason);
     await this.#filling;
     for (const { abort } of this.#running.values()) abort.abort(reason);

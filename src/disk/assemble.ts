@@ -108,9 +108,6 @@ function withExtents(file: ImageFile, image: DiskImage, assembly: Assembly): Ass
         .join(
           ', ',
         )}${missing.length > 8 ? ` and ${missing.length - 8} more` : ''}, which ${missing.length === 1 ? 'is' : 'are'} not in the drop`,
-      {
-        advice: 'Copy all of the disk’s files into the drop: the descriptor and every extent that it lists.',
-      },
     );
   }
   const used = new Set<string>();
@@ -164,10 +161,6 @@ function refuseLeftover(file: ImageFile, assembly: Assembly): void {
     throw new Hyper2kvmError(
       'fetch.missing-descriptor',
       `${printable(file.name)} is a piece of a disk, and no descriptor beside it lists it`,
-      {
-        advice:
-          'Copy the small text file of the same name without -flat, -s001 or -delta (the descriptor) into the drop.',
-      },
     );
   }
   if (file.error !== null && claims) throw file.error;
@@ -197,10 +190,6 @@ function parentOf(layer: Assembled, sameId: readonly Assembled[], assembly: Asse
     throw new Hyper2kvmError(
       'fetch.parent-mismatch',
       `${printable(child)} was created from a parent with CID ${parent.contentId}, ${printable(found.file.name)} has ${found.image.contentId ?? 'none'}`,
-      {
-        advice:
-          'The parent was changed after the snapshot, or is another VM’s: copy both files again while the VM is off.',
-      },
     );
   }
   if (parent.format !== null && parent.format !== found.image.format)
@@ -221,8 +210,5 @@ function missingParent(layer: Assembled): Hyper2kvmError {
   return new Hyper2kvmError(
     'fetch.missing-parent',
     `${child} is a snapshot delta: its parent ${what}${contentId === null ? '' : ` (CID ${contentId})`} is not in the drop`,
-    {
-      advice: 'Drop the whole chain: the base disk and every delta. A delta alone holds only the changes.',
-    },
   );
 }

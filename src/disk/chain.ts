@@ -19,9 +19,6 @@ export function chainOf(leaf: string, assembly: Assembly, maxDepth: number): Ass
       throw new Hyper2kvmError(
         'flatten.chain-too-deep',
         `the chain of ${printable(leaf)} has more than ${maxDepth} files`,
-        {
-          advice: 'Consolidate the snapshots on the old hypervisor, or raise flatten.max_chain_depth.',
-        },
       );
     }
   }
@@ -43,10 +40,6 @@ export function leavesOf(assembly: Assembly): string[] {
         throw new Hyper2kvmError(
           'fetch.several-leaves',
           `${printable(other)} and ${printable(leaf)} are both the newest state of the same disk (both build on ${printable(file.name)})`,
-          {
-            advice:
-              'Add the VM’s .vmx, which says which one is in use, or drop only the chain that you want.',
-          },
         );
       }
       owner.set(file.name, leaf);

@@ -114,9 +114,7 @@ export class ExpansionBudget {
   }
 
   #bomb(what: string): Hyper2kvmError {
-    return new Hyper2kvmError('fetch.bomb', `${printable(this.#request.name)} unpacks to ${what}`, {
-      advice: 'No exported disk compresses this well. If it is genuine, unpack it and drop the disk.',
-    });
+    return new Hyper2kvmError('fetch.bomb', `${printable(this.#request.name)} unpacks to ${what}`);
   }
 }
 

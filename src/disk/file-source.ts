@@ -98,7 +98,5 @@ export function refuseHardLinks(path: string, stats: Stats): void {
 }
 
 export function refusedSpecial(path: string, why: string): Hyper2kvmError {
-  return new Hyper2kvmError('fetch.refused-special', `${printable(path)} ${why}`, {
-    advice: 'Only regular files and directories are accepted: copy the disk itself into the drop.',
-  });
+  return new Hyper2kvmError('fetch.refused-special', `${printable(path)} ${why}`);
 }

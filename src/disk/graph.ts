@@ -169,9 +169,6 @@ function backingOf(node: BlockNode, workDirectory: string): { backing: string; b
   throw new Hyper2kvmError(
     'flatten.path-unusable',
     'the path of the work directory is too long for a chain of qcow2 images',
-    {
-      advice: 'Use a spool.work directory with a shorter path (up to 400 bytes).',
-    },
   );
 }
 
@@ -187,8 +184,5 @@ function unusable(layer: Layer): Hyper2kvmError {
   return new Hyper2kvmError(
     'flatten.path-unusable',
     `the files of ${printable(layer.name)} cannot be named to QEMU`,
-    {
-      advice: 'Use a directory whose path has no quotes or line ends and at most 400 bytes.',
-    },
   );
 }

@@ -3,6 +3,7 @@ import type { Description } from '../model/description.js';
 import type { Nic } from '../model/hardware.js';
 import { compareNames } from './base/names.js';
 import { decodeText } from './base/text.js';
+import { expectedSlots, isExpressController } from './base/vmware-slots.js';
 
 const MAX_LINES = 20_000;
 /** The code page that a .vmx or .vmsd declares. */
@@ -90,7 +91,7 @@ function readNics(values: ReadonlyMap<string, string>): Nic[] {
     const match = /^(ethernet\d+)\./.exec(key);
     if (match !== null && values.get(`${match[1]}.present`)?.toLowerCase() === 'true') cards.add(match[1]!);
   }
-  return [...cards].sort(compareNames).map((card) => {
+  const nics = [...cards].sort(compareNames).map((card): Nic => {
     const type = values.get(`${card}.addresstype`)?.toLowerCase();
     const address = values.get(`${card}.address`);
     const generated = values.get(`${card}.generatedaddress`);
@@ -103,6 +104,19 @@ function readNics(values: ReadonlyMap<string, string>): Nic[] {
       ...(slot === null ? {} : { pci_slot: slot }),
     };
   });
+  if (nics.length < 2 || nics.some(({ pci_slot }) => pci_slot !== undefined)) return nics;
+  const models = nics.map(({ model }) => model);
+  const slots = expectedSlots(models, expressControllers(values));
+  return nics.map((nic, index) => (slots[index] === undefined ? nic : { ...nic, likely_slot: slots[index] }));
+}
+
+/** Returns the number of SCSI controllers on PCI Express; `lsilogic`, the default, is on conventional PCI. */
+function expressControllers(values: ReadonlyMap<string, string>): number {
+  return ['scsi0', 'scsi1', 'scsi2', 'scsi3'].filter(
+    (controller) =>
+      values.get(`${controller}.present`)?.toLowerCase() === 'true' &&
+      isExpressController(values.get(`${controller}.virtualdev`) ?? ''),
+  ).length;
 }
 
 function positiveInteger(text: string | null): number | null {

@@ -97,9 +97,7 @@ async function runExtra(
     throw ownError(name, error);
   }
   if (z.json().safeParse(output).success) return output;
-  throw new Hyper2kvmError('extra.output', `the stage ${name} returned a result that is not JSON`, {
-    advice: 'The result is stored as its checkpoint: report this to the author of its module.',
-  });
+  throw new Hyper2kvmError('extra.output', `the stage ${name} returned a result that is not JSON`);
 }
 
 const codedError = z.object({
@@ -121,7 +119,6 @@ function ownError(name: string, error: unknown): unknown {
     'extra.failed',
     `the stage ${name} failed: ${(error as Error)?.message ?? error}`,
     {
-      advice: 'It is not part of hyper2kvm: see its module in [[pipeline.extra]] of the configuration.',
       cause: error,
     },
   );
@@ -129,8 +126,6 @@ function ownError(name: string, error: unknown): unknown {
 
 function unusable(module: string, why: string, cause?: unknown): Hyper2kvmError {
   return new Hyper2kvmError('config.extra-stage', `${module} is not a stage: ${why}`, {
-    advice:
-      'pipeline.extra names an ES module whose default export is { name, version, run(context, input) }.',
     cause,
   });
 }

@@ -132,11 +132,7 @@ export function pendingRecord(stage: string): StageRecord {
 export function cancelRecord(signal: AbortSignal, thrown: unknown = signal.reason): ErrorRecord {
   const { reason } = signal;
   const record = errorRecord(
-    reason instanceof Hyper2kvmError
-      ? reason
-      : new Hyper2kvmError('job.cancelled', 'the job was cancelled', {
-          advice: 'Start it again with `hyper2kvm retry`.',
-        }),
+    reason instanceof Hyper2kvmError ? reason : new Hyper2kvmError('job.cancelled', 'the job was cancelled'),
   );
   if (thrown === reason || (thrown instanceof Error && thrown.name === 'AbortError')) return record;
   const failure = errorRecord(thrown);
@@ -192,7 +188,6 @@ function parseInput(stage: Stage, outputs: Readonly<Record<string, unknown>>): u
     'internal.stage-input',
     `the earlier stages did not provide the input that ${stage.name} needs`,
     {
-      advice: 'This is a bug in hyper2kvm: report it with the job log.',
       cause: parsed.error,
     },
   );
@@ -202,7 +197,6 @@ function parseOutput(stage: Stage, output: unknown): unknown {
   const parsed = stage.output.safeParse(output);
   if (parsed.success) return parsed.data;
   throw new Hyper2kvmError('internal.stage-output', `the result of ${stage.name} does not match its schema`, {
-    advice: 'This is a bug in hyper2kvm: report it with the job log.',
     cause: parsed.error,
   });
 }

@@ -2,7 +2,10 @@ import { catalogueEntry, type ErrorCode } from './catalogue.js';
 import { errorCode } from './errno.js';
 
 interface ErrorOptions {
-  advice?: string;
+  /** In place of the catalogue's advice, if it depends on what only the thrower knows. */
+  advice?: string | undefined;
+  /** A sentence after the catalogue's advice, for example the names to choose from. */
+  facts?: string;
   retryable?: boolean;
   errno?: number;
   cause?: unknown;
@@ -25,7 +28,7 @@ export class Hyper2kvmError extends Error {
   constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
-    this.advice = options.advice ?? catalogueEntry(code)?.advice ?? '';
+    this.advice = [options.advice ?? catalogueEntry(code)?.advice, options.facts].filter(Boolean).join(' ');
     this.retryable = options.retryable ?? false;
     this.errno = options.errno ?? null;
   }
@@ -75,7 +78,7 @@ export function errorRecord(error: unknown): ErrorRecord {
   return {
     code: 'internal.unexpected',
     message,
-    advice: 'This is a bug in hyper2kvm or a condition it does not know: report it with the job log.',
+    advice: catalogueEntry('internal.unexpected')?.advice ?? '',
     retryable: false,
     causes,
   };
@@ -86,19 +89,6 @@ export function isFullDisk({ code }: ErrorRecord): boolean {
   return code === 'host.enospc' || code === 'host.edquot';
 }
 
-const SYSTEM_ADVICE: Record<string, string> = {
-  ENOSPC: 'The disk is full: free some space; the job continues automatically.',
-  EDQUOT: 'The quota is used up: free some space; the job continues automatically.',
-  EMFILE: 'Too many open files: raise LimitNOFILE.',
-  ENFILE: 'The host has too many open files.',
-  EAGAIN: 'The host is out of a resource (processes, memory).',
-  ENOMEM: 'The host is out of memory.',
-  EBUSY: 'Something else holds it (a backup of the database?); hyper2kvm retries automatically.',
-  EIO: 'The storage reported an input/output error: check the kernel log.',
-  EROFS: 'The filesystem is read-only.',
-  EACCES: 'Permission denied: see `hyper2kvm doctor`.',
-  EPERM: 'Not permitted: see `hyper2kvm doctor`.',
-};
 const RETRYABLE_ERRNO = new Set([
   'ENOSPC',
   'EDQUOT',
@@ -124,10 +114,11 @@ function systemError(error: unknown): Omit<ErrorRecord, 'causes'> | undefined {
   if (code === undefined || !(error instanceof Error)) return undefined;
   const errno = /^E[A-Z0-9]+$/.test(code) ? code : sqliteErrno(code);
   if (errno === undefined) return undefined;
+  const known = `host.${errno.toLowerCase()}`;
   return {
-    code: `host.${errno.toLowerCase()}`,
+    code: known,
     message: error.message,
-    advice: SYSTEM_ADVICE[errno] ?? '',
+    advice: catalogueEntry(known)?.advice ?? '',
     retryable: RETRYABLE_ERRNO.has(errno),
   };
 }

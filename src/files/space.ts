@@ -54,10 +54,6 @@ export function noSpace(directory: string, needed: number, { free, total }: Spac
   return new Hyper2kvmError(
     'host.no-space',
     `at most ${formatBytes(needed)} are needed under ${directory}${beside}, and its filesystem has ${formatBytes(free)} free of ${formatBytes(total)} in total`,
-    {
-      advice:
-        'Put that directory on a larger filesystem, or request a smaller output (convert.preallocation = "off", fewer disks). Then run `hyper2kvm retry`.',
-    },
   );
 }
 
@@ -79,7 +75,6 @@ export async function orFullDisk(error: unknown, directory: string): Promise<unk
     'host.enospc',
     `The disk with ${directory} is full (reported as ${record.code}: ${record.message})`,
     {
-      advice: 'Free some space; the job continues automatically.',
       retryable: true,
       cause: error,
     },

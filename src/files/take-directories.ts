@@ -73,8 +73,6 @@ function explained(error: unknown, path: string): unknown {
       'spool.not-permitted',
       `the daemon may not move the contents of ${path}, so its owner could still swap them`,
       {
-        advice:
-          'chmod -R g+w the directory before it is dropped, or give incoming the default ACL of systemd/hyper2kvm.tmpfiles.conf.',
         cause: error,
       },
     );

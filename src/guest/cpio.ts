@@ -42,10 +42,7 @@ function isNewc(bytes: Buffer, offset = 0): boolean {
 }
 
 function corrupt(message: string): Hyper2kvmError {
-  return new Hyper2kvmError('guest.cpio-corrupt', message, {
-    advice:
-      'The initramfs is damaged or is not one: rebuild it in the guest, or use fix.initramfs = "rebuild".',
-  });
+  return new Hyper2kvmError('guest.cpio-corrupt', message);
 }
 
 function parseHeader(bytes: Buffer, offset: number): NewcHeader {

@@ -13,8 +13,8 @@ import type { InitramfsListing, LibDirectory } from './initramfs-listing.js';
  * directory would replace the link. The same input gives the same bytes.
  *
  * The guest's module index replaces the one inside. If the tool that built the initramfs unpacked the modules
- * (`ext4.ko` for `ext4.ko.xz`), the index would name missing files, so links with the index's names are added
- * (kmod goes by content, not by suffix).
+ * (`ext4.ko` for `ext4.ko.xz`), or put all of them into one directory (mkinitcpio until 2014), the index would
+ * name missing files, so links with the index's names are added (kmod goes by content, not by suffix).
  */
 export function buildAppendix(
   files: readonly { path: string; content: Buffer }[],
@@ -32,7 +32,7 @@ export function buildAppendix(
     mode: text === null ? S_IFLNK | 0o777 : S_IFREG | 0o600,
     data: Buffer.from(text ?? NOWHERE),
   }));
-  const entries = [...placed, ...replaced, ...suffixLinks(files, placed, lib, listing)];
+  const entries = [...placed, ...replaced, ...indexLinks(files, placed, lib, listing)];
   const taken = new Set([...listing.directories, ...Object.keys(listing.links)]);
   const directories = new Set(
     entries.flatMap(({ path }) => parents(path)).filter((path) => !taken.has(path)),
@@ -58,9 +58,7 @@ const NOWHERE = '/removed-by-hyper2kvm';
 function insidePath(path: string, lib: LibDirectory): string {
   const inside = /^\/(?:usr\/)?lib\/(modules\/.+)$/.exec(posix.normalize(path))?.[1];
   if (inside === undefined)
-    throw new Hyper2kvmError('guest.appendix-path', `not a path under /lib/modules: ${path}`, {
-      advice: 'This is a bug in hyper2kvm: report it with plan.json.',
-    });
+    throw new Hyper2kvmError('guest.appendix-path', `not a path under /lib/modules: ${path}`);
   return `${lib}/${inside}`;
 }
 
@@ -71,7 +69,7 @@ function parents(path: string): string[] {
 
 const withoutCompression = (path: string): string => path.replace(/\.ko\.(?:xz|gz|zst|bz2)$/, '.ko');
 
-function suffixLinks(
+function indexLinks(
   files: readonly { path: string; content: Buffer }[],
   placed: readonly { path: string }[],
   lib: LibDirectory,
@@ -80,15 +78,22 @@ function suffixLinks(
   const index = files.find(({ path }) => posix.basename(path) === 'modules.dep');
   if (index === undefined) return [];
   const directory = posix.dirname(insidePath(index.path, lib));
-  const present = new Map(listing.files.map((file) => [withoutCompression(file), file]));
+  const modules = listing.files.filter((file) => file.startsWith(`${directory}/`));
+  const byPath = new Map(modules.map((file) => [withoutCompression(file), file]));
+  const byName = new Map(modules.map((file) => [posix.basename(withoutCompression(file)), file]));
   const there = new Set([...listing.files, ...placed.map(({ path }) => path)]);
   return index.content
     .toString('latin1')
     .split('\n')
-    .map((line) => posix.join(directory, line.split(':', 1)[0] ?? ''))
-    .flatMap((path) => {
-      const file = present.get(withoutCompression(path));
+    .flatMap((line) => {
+      // Before module-init-tools 3.3 the paths were absolute.
+      const name = (line.split(':', 1)[0] ?? '').replace(/^\/(?:usr\/)?lib\/modules\/[^/]+\//, '');
+      const path = posix.join(directory, name);
+      if (name === '' || !path.startsWith(`${directory}/`)) return [];
+      const plain = withoutCompression(path);
+      const file = byPath.get(plain) ?? byName.get(posix.basename(plain));
       if (file === undefined || there.has(path)) return [];
-      return [{ path, mode: S_IFLNK | 0o777, data: Buffer.from(posix.basename(file)) }];
+      const target = posix.relative(posix.dirname(path), file);
+      return [{ path, mode: S_IFLNK | 0o777, data: Buffer.from(target) }];
     });
 }

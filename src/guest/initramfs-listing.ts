@@ -14,6 +14,8 @@ import {
   xzStreamEnd,
   zstdFrameEnd,
 } from './initramfs-container.js';
+import { isLoaderFile, type ModuleLoader, moduleLoader } from './initramfs-loader.js';
+import { configurationText, isConfiguration } from './initramfs-texts.js';
 
 /**
  * One part of an initramfs file, compressed or plain. `size` is in bytes of the file; `entries` counts files,
@@ -44,6 +46,8 @@ export interface InitramfsListing {
    * The configuration files inside that may name devices, by path (`isConfiguration`, `configurationText`).
    */
   texts: Record<string, string>;
+  /** What loads the modules inside, or null without an init. Absent in a list that an older version made. */
+  loader?: ModuleLoader | null;
   /** Why listing stopped, or null if the whole file was read. The lists have everything before that point. */
   unreadable: string | null;
 }
@@ -68,33 +72,9 @@ const UNPACKERS: Record<Exclude<Compression, 'none' | 'gzip'>, readonly [string,
   lzo: ['lzop', '-dcq'],
 };
 
-/**
- * Copies of the guest's configuration, and files made from it, that decide where the root is looked for:
- * crypttab of cryptsetup's hook and of systemd, initramfs-tools' resume, dracut's host-only command line,
- * LVM's list of devices and its filter.
- */
-const CONFIGURATION =
-  /^(cryptroot\/crypttab|etc\/crypttab|conf\/conf\.d\/[\w.-]+|etc\/cmdline\.d\/[\w.-]+\.conf|etc\/lvm\/devices\/[\w.-]+)$/;
-const MAX_CONFIGURATION_BYTES = 8192;
-/** Most of lvm.conf's 110 KB are comments. */
-const LVM_CONFIGURATION = /^(usr\/)?etc\/lvm\/lvm(local)?\.conf$/;
-const MAX_LVM_BYTES = 256 * 1024;
-
-function isConfiguration(path: string, bytes: number): boolean {
-  if (LVM_CONFIGURATION.test(path)) return bytes <= MAX_LVM_BYTES;
-  return bytes <= MAX_CONFIGURATION_BYTES && CONFIGURATION.test(path);
-}
-
-/**
- * Returns what is kept of a file's text: of LVM's configuration only the settings, and only if one of them
- * filters devices.
- */
-function configurationText(path: string, content: Buffer): string | null {
-  const text = content.toString('utf8');
-  if (!LVM_CONFIGURATION.test(path)) return text;
-  const settings = text.split('\n').filter((line) => !/^\s*(#|$)/.test(line));
-  return settings.some((line) => line.includes('filter')) ? `${settings.join('\n')}\n` : null;
-}
+/** True for a file whose text is kept while an archive is read. */
+const isKeptText = (path: string, bytes: number): boolean =>
+  isConfiguration(path, bytes) || isLoaderFile(path, bytes);
 
 /** Further files, which no tool writes, are omitted. */
 const MAX_TEXTS = 64;
@@ -159,10 +139,11 @@ export async function listInitramfs(
       paths
         .flatMap((path) => {
           const text = names.get(path)?.text ?? null;
-          return text === null ? [] : [[path, text] as const];
+          return text === null || !isConfiguration(path, text.length) ? [] : [[path, text] as const];
         })
         .slice(0, MAX_TEXTS),
     ),
+    loader: moduleLoader({ paths, text: (path) => names.get(path)?.text ?? null }),
     unreadable,
   };
 }
@@ -176,7 +157,8 @@ export function moduleName(path: string): string {
 }
 
 /**
- * Returns `initramfs` of the identity's kernel, with the modules of `kernelVersion`: it can load no others.
+ * Returns `initramfs` of the identity's kernel, with the modules of `kernelVersion`: it can load no others, and
+ * of an init with its own list only those on the list.
  * `path` is the guest's.
  */
 export function describeInitramfs(request: {
@@ -187,10 +169,11 @@ export function describeInitramfs(request: {
   const { listing } = request;
   const lib = libDirectory(listing);
   const prefix = `modules/${request.kernelVersion}/`;
-  const modules = listing.files
+  const loader = listing.loader ?? null;
+  const files = listing.files
     .filter((file) => /\.ko(?:\.(?:xz|gz|zst|bz2))?$/.test(file))
-    .filter((file) => file.replace(/^(?:usr\/)?lib\//, '').startsWith(prefix))
-    .map(moduleName);
+    .filter((file) => file.replace(/^(?:usr\/)?lib\//, '').startsWith(prefix));
+  const modules = (loader?.loads === 'listed' ? loader.listed : files).map(moduleName);
   return {
     path: request.path,
     size: listing.size,
@@ -199,6 +182,7 @@ export function describeInitramfs(request: {
     texts: listing.texts,
     lib,
     unreadable: listing.unreadable,
+    ...(loader === null ? {} : { loads: loader.loads }),
   };
 }
 
@@ -228,7 +212,7 @@ async function listSegment(
   signal: AbortSignal,
 ): Promise<number> {
   if (compression === 'none') return listPlain(bytes, start, sink);
-  const scanner = new NewcScanner(sink.onEntry, isConfiguration);
+  const scanner = new NewcScanner(sink.onEntry, isKeptText);
   const push = (chunk: Buffer) => {
     sink.onBytes(chunk.length);
     scanner.push(chunk);
@@ -252,7 +236,7 @@ function listPlain(bytes: Buffer, start: number, sink: Sink): number {
     if (next.done) return next.value;
     const { path, mode, data } = next.value;
     const isLink = (mode & S_IFMT) === S_IFLNK;
-    const isKept = (mode & S_IFMT) === S_IFREG && isConfiguration(path, data.length);
+    const isKept = (mode & S_IFMT) === S_IFREG && isKeptText(path, data.length);
     const target = isLink ? data.toString('utf8', 0, 4096) : null;
     sink.onEntry({ path, mode, size: data.length, target, content: isKept ? data : null });
   }

@@ -145,17 +145,6 @@ export function withoutNuls(bytes: Buffer): Buffer {
   return Buffer.from(end === -1 ? bytes : bytes.subarray(0, end));
 }
 
-/**
- * Returns the version of the x86 kernel in `linux` (`kernel_version` of the same page), or null for any other
- * content.
- */
-export function kernelVersion(linux: Buffer): string | null {
-  if (linux.length < 0x264 || linux.toString('latin1', 0x202, 0x206) !== 'HdrS') return null;
-  const start = linux.readUInt16LE(0x20e) + 0x200;
-  const text = linux.toString('latin1', start, start + 256);
-  return /^[\w.+~-]+/.exec(text)?.[0] ?? null;
-}
-
 /** Returns `init_size` of an x86 kernel (Documentation/arch/x86/boot.rst), or 0 for any other content. */
 function kernelMemory(image: Buffer, offset: number): number {
   if (offset + 0x264 > image.length || image.toString('latin1', offset + 0x202, offset + 0x206) !== 'HdrS')
@@ -244,8 +233,5 @@ function alignment(value: number): number {
 const roundUp = (value: number, unit: number): number => Math.ceil(value / unit) * unit;
 
 function damaged(why: string): Hyper2kvmError {
-  return new Hyper2kvmError('guest.unified-image', `the unified kernel image cannot be read: ${why}`, {
-    advice:
-      'Rebuild the image in the guest, with virtio_pci and virtio_blk in its initramfs, before the conversion.',
-  });
+  return new Hyper2kvmError('guest.unified-image', `the unified kernel image cannot be read: ${why}`);
 }

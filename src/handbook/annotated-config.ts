@@ -1,5 +1,5 @@
 import { stringify } from 'smol-toml';
-import { optionTable } from '../config/options.js';
+import { optionTable } from '../config/option-table.js';
 
 /**
  * Returns the annotated default configuration, `config/hyper2kvm.toml`: every option with its documentation
@@ -7,7 +7,7 @@ import { optionTable } from '../config/options.js';
  */
 export function annotatedDefaults(): string {
   const lines = [
-    '# hyper2kvm: every option with its default. Uncomment what you change.',
+    '# hyper2kvm: every option with its default. Uncomment the options that you change.',
     '# Read from /etc/hyper2kvm/config.toml; each option can also be set by the variable HYPER2KVM_<TABLE>_<KEY>.',
     '# [SIGHUP]: applied by `systemctl reload hyper2kvm`, others need a restart. [job.toml]: also allowed in a job.toml.',
   ];

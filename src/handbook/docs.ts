@@ -1,4 +1,4 @@
-import { optionTable } from '../config/options.js';
+import { optionTable } from '../config/option-table.js';
 import { vmOptionsSchema } from '../config/schema.js';
 import { CATALOGUE, type CatalogueSection } from '../errors/catalogue.js';
 import { FAMILIES } from '../families/registry.js';
@@ -55,16 +55,18 @@ export function bootFailuresSection(): string {
   return markdownTable(['code', 'what was seen', 'what to do'], rows);
 }
 
-/** docs/failures.md: one section of the catalogue. Codes with the same meaning share a row. */
+/** docs/failures.md: one section of the catalogue. Codes with the same meaning and advice share a row. */
 export function errorsSection(section: CatalogueSection): string {
-  const rows = new Map<string, string[]>();
+  const rows = new Map<string, { codes: string[]; cells: string[] }>();
   for (const [name, { meaning, advice }] of Object.entries(CATALOGUE[section])) {
-    const text = advice === undefined ? meaning : `${meaning} ${advice}`;
-    rows.set(text, [...(rows.get(text) ?? []), code(name)]);
+    const cells = [cell(meaning), cell(advice)];
+    const row = rows.get(cells.join('|')) ?? { codes: [], cells };
+    row.codes.push(code(name));
+    rows.set(cells.join('|'), row);
   }
   return markdownTable(
-    ['code', 'meaning and remedy'],
-    [...rows].map(([text, codes]) => [codes.join(' '), text]),
+    ['code', 'meaning', 'what to do'],
+    [...rows.values()].map(({ codes, cells }) => [codes.join(' '), ...cells]),
   );
 }
 

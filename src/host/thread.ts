@@ -138,14 +138,10 @@ async function noReply(): Promise<never> {
   throw new Error('nobody answers this thread');
 }
 
-const ADVICE =
-  'No real guest’s configuration needs that much: its files may be damaged or hostile. Convert it with fix.mode = "none".';
-
 function tooSlow(seconds: number): Hyper2kvmError {
   return new Hyper2kvmError(
     'guest.too-slow',
     `the guest’s configuration could not be processed in ${seconds} s`,
-    { advice: ADVICE },
   );
 }
 
@@ -153,6 +149,6 @@ function outOfMemory(memoryMib: number, cause: unknown): Hyper2kvmError {
   return new Hyper2kvmError(
     'guest.too-complex',
     `the guest’s configuration could not be processed in ${memoryMib} MiB of memory`,
-    { advice: ADVICE, cause },
+    { cause },
   );
 }

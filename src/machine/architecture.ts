@@ -170,7 +170,6 @@ export function machineArchitecture(architecture: string): Architecture {
   throw new Hyper2kvmError(
     'plan.unsupported-architecture',
     `The guest's programs are for ${architecture}; hyper2kvm supports ${Object.keys(ARCHITECTURES).join(' and ')}`,
-    { advice: 'Set kind = "data" in its job.toml to convert the disks alone.' },
   );
 }
 

@@ -235,7 +235,6 @@ function exitedEarly(exit: QemuExit | undefined, text: string, program: string, 
   if (text === '' && error instanceof Hyper2kvmError) return error;
   const how = exit?.signal ? `killed by ${exit.signal}` : `code ${exit?.code ?? 'unknown'}`;
   return new Hyper2kvmError('qemu.start', `${program} did not start (${how}): ${lastLines(text)}`, {
-    advice: 'Run `hyper2kvm doctor`: QEMU, the acceleration and the firmware files are checked there.',
     cause: error,
   });
 }

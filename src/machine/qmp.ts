@@ -181,7 +181,6 @@ async function openSocket(path: string, deadline: number, signal?: AbortSignal):
         'qmp.connect',
         `QEMU's monitor ${path} cannot be reached: ${attempt.message}`,
         {
-          advice: 'QEMU did not start, or the host is too busy: check the QEMU messages in the job log.',
           retryable: true,
           cause: attempt,
         },
@@ -230,14 +229,12 @@ function refusedError(command: string, error: unknown): Hyper2kvmError {
 
 function closedError(cause?: Error): Hyper2kvmError {
   return new Hyper2kvmError('qmp.closed', "The connection to QEMU's monitor is closed", {
-    advice: 'QEMU exited: its last messages are in the job log.',
     ...(cause ? { cause } : {}),
   });
 }
 
 function timeoutError(message: string): Hyper2kvmError {
   return new Hyper2kvmError('qmp.timeout', message, {
-    advice: 'The host is too busy for the virtual machine, or QEMU hangs.',
     retryable: true,
   });
 }

@@ -31,7 +31,6 @@ export class MetricsServer {
       this.#server.once('error', (cause) =>
         reject(
           new Hyper2kvmError('api.metrics', `metrics cannot be served on ${this.#listen}: ${cause.message}`, {
-            advice: 'Set metrics.listen to a free loopback port, or leave it empty.',
             cause,
           }),
         ),

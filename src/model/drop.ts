@@ -99,8 +99,11 @@ export type Waiting =
    * Files that others need, or the descriptor or the delta of the named file. `more`: how many are not named.
    */
   | { kind: 'missing'; what: 'files' | 'descriptor' | 'delta'; names: string[]; more: number }
-  /** A file with a partial name. */
-  | { kind: 'writing'; names: string[] }
+  /**
+   * A file that is still being written, and the name that shows it: its own for now, or that of the state which
+   * a download tool keeps beside it.
+   */
+  | { kind: 'writing'; names: string[]; shownBy: string }
   /** A file that is still incomplete; `why` is for people. */
   | { kind: 'unfinished'; names: string[]; why: string }
   /** A file whose tables must still be checked; the drop's waiting time has not started. */

@@ -7,6 +7,8 @@ const nicSchema = z.object({
   model: z.string().nullable(),
   /** VMware's slot number, from which systemd names the card (`ens192`); absent if unknown. */
   pci_slot: z.int().optional(),
+  /** The slot that VMware would assign at the first start, if the description has none. */
+  likely_slot: z.int().optional(),
 });
 export type Nic = z.infer<typeof nicSchema>;
 

@@ -69,8 +69,9 @@ const initramfsSegmentSchema = z.object({
 });
 
 const kernelSchema = z.object({
+  /** `unknown` where neither the image nor its name tells it. */
   version: z.string(),
-  /** Guest paths. */
+  /** Guest paths; modules are null where none of this version are installed. */
   image: z.string(),
   modules: z.string().nullable(),
   initramfs: z
@@ -90,8 +91,15 @@ const kernelSchema = z.object({
       lib: z.enum(['lib', 'usr/lib']),
       /** Why the container cannot be read; null if it was read. */
       unreadable: z.string().nullable(),
+      /**
+       * Which modules its init loads: `any` that a device of the machine asks for, those on its own list (`modules`
+       * are only these then), or not known. Absent: not looked at, by an older version.
+       */
+      loads: z.enum(['any', 'listed', 'unknown']).optional(),
     })
     .nullable(),
+  /** Drivers built into the kernel by its configuration file, where its modules do not tell them all. */
+  builtin: z.array(z.string()).optional(),
 });
 export type Kernel = z.infer<typeof kernelSchema>;
 
@@ -119,7 +127,7 @@ export const identitySchema = z.object({
   os_version: z.string(),
   os_name: z.string(),
   firmware: z.enum(['bios', 'uefi']),
-  bootloader: z.enum(['grub2', 'grub-legacy', 'systemd-boot', 'extlinux', 'bootmgr', 'unknown']),
+  bootloader: z.enum(['grub2', 'grub-legacy', 'systemd-boot', 'extlinux', 'lilo', 'bootmgr', 'unknown']),
   init_system: z.string(),
   network_manager: z.array(z.string()),
   architecture: z.string(),

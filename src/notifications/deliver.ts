@@ -45,7 +45,6 @@ async function post(target: Webhook, { key, body }: NewNotification, signal: Abo
   await response.body?.cancel();
   if (response.ok) return;
   throw new Hyper2kvmError('notify.refused', `${target.name} answered ${response.status}`, {
-    advice: 'Check url and secret_file of the webhook; redirects are not followed.',
     retryable: true,
   });
 }
@@ -67,7 +66,6 @@ async function sign(secretFile: string, body: string): Promise<string> {
 
 function secretError(message: string, cause?: unknown): Hyper2kvmError {
   return new Hyper2kvmError('notify.secret', message, {
-    advice: 'The daemon’s user must be able to read it.',
     retryable: true,
     cause,
   });
@@ -79,7 +77,6 @@ function unreachable({ name, timeout_seconds }: Webhook, thrown: unknown): Hyper
   const cause = thrown instanceof Error ? thrown.cause : undefined;
   const why = timedOut ? `no answer in ${timeout_seconds} s` : (errorCode(cause) ?? 'no connection');
   return new Hyper2kvmError('notify.unreachable', `${name} cannot be reached: ${why}`, {
-    advice: 'Check the receiver, the name in its URL, and that this host may connect to it.',
     retryable: true,
   });
 }

@@ -87,9 +87,7 @@ async function provenAnew(
   const { unreadable, files } = await listInThread(await guest.read(path), signal);
   if (replace === undefined && unreadable === null && missingModules(files, modules).length === 0)
     return `${path}: rebuilt by the guest, ${modules.length} modules listed on reading back`;
-  throw new Hyper2kvmError('fix.initramfs-changed', `${path} is not the file that INSPECT listed`, {
-    advice: 'Retry from INSPECT: `hyper2kvm retry JOB --from inspect`.',
-  });
+  throw new Hyper2kvmError('fix.initramfs-changed', `${path} is not the file that INSPECT listed`);
 }
 
 const modulesIn = ({ files }: AppendInitramfs) => files.filter((file) => /\.ko(\.\w+)?$/.test(file));

@@ -28,9 +28,11 @@ export function putModules(
   draft.identity = { ...draft.identity, kernels };
 }
 
-/** Throws `fix.initramfs-unproven` unless the listing is complete and has every one of `modules`. */
+/** Throws `fix.initramfs-unproven` unless the listing is complete and every one of `modules` is in it and loaded. */
 export function assertModules(path: string, listing: InitramfsListing, modules: readonly string[]): void {
-  const missing = missingModules(listing.files, modules);
+  const { loader } = listing;
+  // In others nothing would load a module that merely is there.
+  const missing = missingModules(loader?.loads === 'listed' ? loader.listed : listing.files, modules);
   if (listing.unreadable !== null || missing.length > 0)
     throw unprovenInitramfs(path, listing.unreadable ?? `it does not list ${missing.join(', ')}`);
 }
@@ -42,7 +44,5 @@ export function missingModules(files: readonly string[], wanted: readonly string
 }
 
 export function unprovenInitramfs(path: string, why: string): Hyper2kvmError {
-  return new Hyper2kvmError('fix.initramfs-unproven', `could not verify the drivers in ${path}: ${why}`, {
-    advice: 'Retry with fix.initramfs = "rebuild" (`hyper2kvm retry JOB --set fix.initramfs=rebuild`).',
-  });
+  return new Hyper2kvmError('fix.initramfs-unproven', `could not verify the drivers in ${path}: ${why}`);
 }

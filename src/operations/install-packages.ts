@@ -47,9 +47,7 @@ export const installPackages: OperationKind<InstallPackages> = {
     for (const { file, sha256 } of packages) {
       const content = await readFile(join(directory, file));
       if (createHash('sha256').update(content).digest('hex') !== sha256)
-        throw new Hyper2kvmError('fix.packages-changed', `${join(directory, file)} was changed after PLAN`, {
-          advice: 'Retry from PLAN: `hyper2kvm retry JOB --from plan`.',
-        });
+        throw new Hyper2kvmError('fix.packages-changed', `${join(directory, file)} was changed after PLAN`);
       const copy = `/var/tmp/hyper2kvm-${file}`;
       await guest.create(copy, content, 0o644);
       copies.push(copy);

@@ -33,7 +33,5 @@ async function differenceAt(
 }
 
 export function unproven(path: string, why: string): Hyper2kvmError {
-  return new Hyper2kvmError('fix.unproven', `${path} differs from the plan after writing: ${why}`, {
-    advice: 'Nothing was delivered. Send report.json and plan.json with a bug report.',
-  });
+  return new Hyper2kvmError('fix.unproven', `${path} differs from the plan after writing: ${why}`);
 }

@@ -39,8 +39,6 @@ export const rebuildInitramfs: OperationKind<RebuildInitramfs> = {
       signal.throwIfAborted();
       if (error instanceof Hyper2kvmError && error.code !== 'guest.call-failed') throw error;
       throw new Hyper2kvmError('fix.rebuild-failed', `${command.join(' ')} failed in the guest`, {
-        advice:
-          'Use fix.initramfs = "append", which runs nothing of the guest, or repair the guest’s initramfs tool.',
         cause: error,
       });
     }

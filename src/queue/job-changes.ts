@@ -58,9 +58,7 @@ export function leaseOf({ job, owner, token }: Job): Lease {
 /** Returns the job if the lease still entitles its holder to work on it. Throws `queue.lease-lost`. */
 export function held(job: Job | null, lease: Lease): Job {
   if (job !== null && isHeld(job, lease)) return job;
-  throw new Hyper2kvmError('queue.lease-lost', `job ${lease.job} no longer belongs to this worker`, {
-    advice: 'It was started again, here or on another host, and that run determines its outcome.',
-  });
+  throw new Hyper2kvmError('queue.lease-lost', `job ${lease.job} no longer belongs to this worker`);
 }
 
 export function isHeld(job: Job, { owner, token }: Lease): boolean {

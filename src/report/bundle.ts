@@ -234,7 +234,6 @@ async function restoreMoved(moves: readonly Move[], bundleDirectory: string): Pr
   throw new Hyper2kvmError(
     'report.source-twice',
     `${bundleDirectory} already holds a source, and so does the job’s directory`,
-    { advice: 'Nothing was deleted. Compare the two, keep the right one, and retry the job.' },
   );
 }
 

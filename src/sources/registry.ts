@@ -11,6 +11,6 @@ export function sourceOf(type: string, sources: readonly Source[]): Source {
   const source = sources.find((candidate) => candidate.type === type);
   if (source !== undefined) return source;
   throw new Hyper2kvmError('source.unknown-type', `there is no source of the type ${printable(type)}`, {
-    advice: `Known types: ${sources.map((known) => known.type).join(', ')}.`,
+    facts: `Known types: ${sources.map((known) => known.type).join(', ')}.`,
   });
 }

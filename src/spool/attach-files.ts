@@ -58,11 +58,17 @@ async function stemOwners(drops: readonly Drop[]): Promise<Map<string, Drop>> {
   return owners;
 }
 
+/** A name that shows that the file `final` is still being written. */
+interface PartialName {
+  name: string;
+  final: string;
+}
+
 /**
  * Makes a drop wait for files of its own name that are still being written: extents, and deltas on a base
  * that is complete by itself.
  */
-export async function holdBack(partials: readonly string[], drops: Drop[]): Promise<void> {
+export async function holdBack(partials: readonly PartialName[], drops: Drop[]): Promise<void> {
   if (partials.length === 0) return;
   const owners = new Map<string, Drop[]>();
   await eachInTurns(drops, (drop) => {
@@ -71,12 +77,12 @@ export async function holdBack(partials: readonly string[], drops: Drop[]): Prom
     if (known === undefined) owners.set(diskStem(drop.name), [drop]);
     else known.push(drop);
   });
-  await eachInTurns(partials, (final) => {
+  await eachInTurns(partials, ({ final, name }) => {
     for (const stem of stemsOf(diskStem(final)))
       for (const drop of owners.get(stem) ?? []) {
         // The file that is being written may be the one that is missing.
         if (drop.waiting !== null && drop.waiting.kind !== 'missing') continue;
-        drop.waiting = { kind: 'writing', names: [final] };
+        drop.waiting = { kind: 'writing', names: [final], shownBy: name };
       }
   });
 }

@@ -314,7 +314,6 @@ async function assertMounted(incoming: string, claim: Claim, entry: ClaimedEntry
     'spool.incoming-gone',
     `${incoming} is not mounted: the drop ${claim.dropName} cannot be removed from it`,
     {
-      advice: 'Mount it again: the claim will then be finished.',
       retryable: true,
     },
   );
@@ -399,7 +398,6 @@ function dropChanged(claim: Claim, entry: ClaimedEntry): Hyper2kvmError {
     'spool.drop-changed',
     `${entry.name} of the drop ${claim.dropName} changed while it was claimed`,
     {
-      advice: 'Nothing was moved; the claim is repeated when the drop has settled.',
       retryable: true,
     },
   );
@@ -411,8 +409,6 @@ function claimError(error: unknown, claim: Claim): unknown {
     'spool.not-permitted',
     `the daemon is not permitted to move the drop ${claim.dropName} out of incoming`,
     {
-      advice:
-        'The daemon must be allowed to write to the dropped directory: chmod g+w it, or give incoming the default ACL of systemd/hyper2kvm.tmpfiles.conf.',
       cause: error,
     },
   );

@@ -149,9 +149,7 @@ function statusOf(path: string, name: string): Promise<Stats | null> {
 }
 
 function tooLarge(what: string): Hyper2kvmError {
-  return new Hyper2kvmError('spool.too-large', `it has ${what}`, {
-    advice: 'Leave only the files of one VM in it, or move it out of incoming.',
-  });
+  return new Hyper2kvmError('spool.too-large', `it has ${what}`);
 }
 
 function identityOf(path: string, stats: Stats): string {

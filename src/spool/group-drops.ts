@@ -47,7 +47,7 @@ export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe
   const ignored: Grouping['ignored'] = [];
   const drops: Drop[] = [];
   const jobs: string[] = [];
-  const partials: string[] = [];
+  const partials: { name: string; final: string }[] = [];
   const companions: string[] = [];
   const frozen = new Set<string>();
   const files: File[] = [];
@@ -59,7 +59,7 @@ export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe
     else if (isHidden(name)) ignored.push({ name, reason: 'hidden' });
     else if (final !== null) {
       ignored.push({ name, reason: 'partial' });
-      partials.push(final);
+      partials.push({ name, final });
     } else if (name === LOST_AND_FOUND && type === 'directory')
       ignored.push({ name, reason: 'of-the-filesystem' });
     else if (type !== 'file' && type !== 'directory') drops.push(refusedDrop(name, [name], name, type));
@@ -290,7 +290,7 @@ async function directoryDrop(directory: IncomingEntry, probe: Probe): Promise<Dr
   const partial = [...children, ...below].find(({ name }) => finalName(name) !== null);
   const state: Waiting | null =
     partial !== undefined
-      ? { kind: 'writing', names: [partial.name] }
+      ? { kind: 'writing', names: [finalName(partial.name) ?? partial.name], shownBy: partial.name }
       : files.some(({ facts }) => facts.kind !== 'description')
         ? waiting(files, frozen)
         : { kind: 'no-disk', names: [] };
@@ -344,7 +344,5 @@ function refusedDrop(name: string, entries: string[], path: string, type: Incomi
 
 function refusedKind(path: string, type: IncomingEntry['type']): Hyper2kvmError {
   const what = type === 'symlink' ? 'a symbolic link' : 'a FIFO, a socket or a device';
-  return new Hyper2kvmError('fetch.refused-special', `${printable(path)} is ${what}`, {
-    advice: 'Only regular files and directories are accepted: copy the disk itself into the drop.',
-  });
+  return new Hyper2kvmError('fetch.refused-special', `${printable(path)} is ${what}`);
 }

@@ -17,8 +17,6 @@ export async function readOptionsFile(directory: string, path: string | null): P
     if (errorRecord(cause).retryable) throw cause;
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new Hyper2kvmError('job-options.unreadable', `${path} cannot be read: ${why}`, {
-      advice:
-        'A job.toml must be a small regular file that the daemon may read: chmod g+r it, or leave it out.',
       cause,
     });
   }

@@ -68,7 +68,7 @@ async function assertRoom(from: string, directory: string): Promise<void> {
   throw new Hyper2kvmError(
     'host.enospc',
     `${formatBytes(needed)} are needed under ${directory}, and ${formatBytes(space.free)} are free`,
-    { advice: 'Free some space; the job continues automatically.', retryable: true },
+    { retryable: true },
   );
 }
 

@@ -282,23 +282,22 @@ export class Scanner {
   }
 }
 
-const SYSTEM_ADVICE: Record<string, string> = {
-  EACCES: 'Let the daemon read it (chmod -R g+rX), or move it out of incoming.',
-  ENAMETOOLONG: 'A path may have 4,096 bytes: shorten the names, or nest them less deep.',
-};
+/** What to do where that depends on why; undefined: as the catalogue says. */
+const UNREADABLE: ReadonlyMap<string, string | undefined> = new Map([
+  ['EACCES', undefined],
+  ['ENAMETOOLONG', 'A path may have 4,096 bytes: shorten the names, or nest them less deep.'],
+]);
 
 function unreadable(name: string, error: unknown): ErrorRecord {
   if (error instanceof Hyper2kvmError) return errorRecord(error);
   const { message, advice } = errorRecord(error);
   return errorRecord(
     new Hyper2kvmError('spool.unreadable', `${printable(name)} cannot be read: ${printable(message)}`, {
-      advice: SYSTEM_ADVICE[errorCode(error) ?? ''] ?? advice,
+      advice: UNREADABLE.has(errorCode(error) ?? '') ? UNREADABLE.get(errorCode(error) ?? '') : advice,
     }),
   );
 }
 
 function hanging(): Hyper2kvmError {
-  return new Hyper2kvmError('spool.too-slow', 'reading it has not ended since the last attempt', {
-    advice: 'Check the filesystem that it is on.',
-  });
+  return new Hyper2kvmError('spool.too-slow', 'reading it has not ended since the last attempt');
 }

@@ -52,9 +52,12 @@ export const MIN_PATIENCE_SECONDS = 5;
  * files, and the list of the files, have been the same. A complete or refused drop waits for `settleSeconds`,
  * an incomplete one ten times that, at least 5 s. Every new byte or file starts the wait again, so a slow
  * copy or a chain dropped piece by piece is never claimed early, and a truncated file does not wait forever.
+ * One that is still being written by its names waits until those are gone: a download that stopped has its
+ * full size.
  */
 export function isDue(drop: Drop, quietSeconds: number, settleSeconds: number): boolean {
   if (drop.problem !== undefined || drop.waiting?.kind === 'unchecked') return false;
+  if (drop.refused === null && drop.waiting?.kind === 'writing') return false;
   if (drop.waiting === null || drop.refused !== null) return quietSeconds >= settleSeconds;
   return quietSeconds >= Math.max(settleSeconds * PATIENCE_FACTOR, MIN_PATIENCE_SECONDS);
 }

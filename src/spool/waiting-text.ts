@@ -14,7 +14,7 @@ function textOf(waiting: Waiting, names: string): string {
       if (waiting.what === 'delta') return `missing the delta on ${names} (a snapshot froze it)`;
       return `missing ${names}${waiting.more > 0 ? ` and ${waiting.more} more` : ''}`;
     case 'writing':
-      return `${names} is still being written`;
+      return `${names} is still being written: ${printable(waiting.shownBy)} is there`;
     case 'unfinished':
       return `${names}: ${waiting.why}`;
     case 'unchecked':

@@ -27,8 +27,5 @@ export async function within<Result>(
 }
 
 function tooSlow(seconds: number): Hyper2kvmError {
-  return new Hyper2kvmError('spool.too-slow', `reading it takes longer than ${seconds} s`, {
-    advice:
-      'Drop fewer files at once, or check the filesystem that it is on. Reading is retried every ten minutes, or after a restart.',
-  });
+  return new Hyper2kvmError('spool.too-slow', `reading it takes longer than ${seconds} s`);
 }

@@ -93,16 +93,9 @@ export async function run(
     const stderr = Buffer.from(result.stderr ?? new Uint8Array()).toString('utf8');
     const code = result.exitCode ?? -1;
     if (timedOut)
-      throw toolError(
-        file,
-        'timeout',
-        `${file} took longer than ${timeoutSeconds} s and was killed`,
-        stderr,
-        true,
-      );
+      throw toolError('timeout', `${file} took longer than ${timeoutSeconds} s and was killed`, stderr, true);
     if (result.isMaxBuffer)
       throw toolError(
-        file,
         'output-flood',
         `${file} printed more than is reasonable and was killed`,
         stderr,
@@ -112,7 +105,6 @@ export async function run(
       // A momentary lack of processes, descriptors or memory is not the program's fault.
       if (errorRecord(result.cause).retryable) throw result.cause;
       throw toolError(
-        file,
         'not-started',
         `${file} could not be started: ${result.originalMessage ?? ''}`,
         stderr,
@@ -120,17 +112,11 @@ export async function run(
       );
     }
     if (result.signal !== undefined)
-      throw toolError(file, 'killed', `${file} was killed by ${result.signal}`, stderr, true);
+      throw toolError('killed', `${file} was killed by ${result.signal}`, stderr, true);
     if (wrapper.length > 0 && code > 128)
-      throw toolError(file, 'killed', `${file} was killed by signal ${code - 128}`, stderr, true);
+      throw toolError('killed', `${file} was killed by signal ${code - 128}`, stderr, true);
     if (!(options.okCodes ?? [0]).includes(code)) {
-      throw toolError(
-        file,
-        'failed',
-        `${file} exited with code ${code}: ${lastLines(stderr)}`,
-        stderr,
-        false,
-      );
+      throw toolError('failed', `${file} exited with code ${code}: ${lastLines(stderr)}`, stderr, false);
     }
     return {
       stdout: Buffer.from(result.stdout ?? new Uint8Array()),
@@ -179,7 +165,6 @@ function consume(
 }
 
 function toolError(
-  file: string,
   what: 'timeout' | 'killed' | 'failed' | 'not-started' | 'output-flood',
   message: string,
   stderr: string,
@@ -188,9 +173,6 @@ function toolError(
   const full = /No space left on device/i.test(stderr);
   return new Hyper2kvmError(full ? 'host.enospc' : `tool.${what}`, message, {
     retryable: retryable || full,
-    advice: full
-      ? 'The disk is full: free some space; the job continues automatically.'
-      : `Run \`hyper2kvm doctor\` to check ${file}.`,
     cause: stderr === '' ? undefined : new Error(lastLines(stderr)),
   });
 }

@@ -120,6 +120,5 @@ function damaged(stderr: string): Hyper2kvmError {
   return new Hyper2kvmError(
     isCut ? 'fetch.truncated' : 'fetch.corrupt',
     isCut ? 'the compressed file is truncated' : `the compressed file cannot be unpacked: ${what}`,
-    { advice: 'Copy it again and compare its size and checksum with the original.' },
   );
 }

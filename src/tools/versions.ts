@@ -50,7 +50,6 @@ export async function libguestfsVersion(signal?: AbortSignal): Promise<string> {
   } catch (error) {
     signal?.throwIfAborted();
     throw new Hyper2kvmError('report.libguestfs-missing', 'libguestfs.so.0 cannot be loaded', {
-      advice: 'Install it: apt-get install libguestfs0',
       cause: error,
     });
   }

@@ -51,7 +51,7 @@ export async function expectDelivered(
     const { serial } = await bootGuest({
       disks: [{ file: join(bundle, report.disks[0]!.file), format: 'qcow2' }],
       firmware: recipe.firmware,
-      mac: recipe.network.mac,
+      macs: [recipe.network.mac],
       until: [LAB_REPORT],
       hardware,
     });

@@ -11,7 +11,7 @@ import {
   LAB_REPORT,
   labReport,
 } from '../lab/boot.ts';
-import { type BuiltGuest, buildGuest } from '../lab/guest.ts';
+import { type BuiltGuest, buildGuest, guestKey } from '../lab/guest.ts';
 import { asItIsOnVirtio } from '../lab/matrix-as-is.ts';
 import { RECIPES } from '../lab/recipes.ts';
 import { seenOnce } from '../lab/seen-once.ts';
@@ -24,7 +24,7 @@ const EMERGENCY = /emergency mode/;
 
 test('bookworm-bios as VMware leaves it boots on pvscsi with its address and all of fstab', async () => {
   const guest = await buildGuest(RECIPES['bookworm-bios']);
-  const serial = await seenOnce(guest.recipe, 'at-home', async () => {
+  const serial = await seenOnce(guestKey(guest.recipe), 'at-home', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'h2k-lab-'));
     try {
       const disk = await copyWithKernelOptions(guest, directory, 'console=tty0 console=ttyS0,115200');
@@ -43,7 +43,7 @@ test('bookworm-bios as VMware leaves it boots on pvscsi with its address and all
 
 test('bookworm-bios as VMware leaves it stops at the initramfs shell on virtio-blk', async () => {
   const guest = await buildGuest(RECIPES['bookworm-bios']);
-  expect(await seenOnce(guest.recipe, 'as-is', () => asItIsOnVirtio(guest))).toEqual({
+  expect(await seenOnce(guestKey(guest.recipe), 'as-is', () => asItIsOnVirtio(guest))).toEqual({
     works: false,
     what: 'initramfs shell',
   });
@@ -52,7 +52,7 @@ test('bookworm-bios as VMware leaves it stops at the initramfs shell on virtio-b
 test('bookworm-uefi as VMware leaves it boots on pvscsi with its address and all of fstab', async () => {
   const guest = await buildGuest(RECIPES['bookworm-uefi']);
   const serial = await seenOnce(
-    guest.recipe,
+    guestKey(guest.recipe),
     'at-home',
     async () => (await boot(guest, direct(guest))).serial,
   );
@@ -67,7 +67,7 @@ test('bookworm-uefi as VMware leaves it boots on pvscsi with its address and all
 test('bookworm-uefi as VMware leaves it stops at the initramfs shell on virtio-blk', async () => {
   const guest = await buildGuest(RECIPES['bookworm-uefi']);
   const serial = await seenOnce(
-    guest.recipe,
+    guestKey(guest.recipe),
     'direct-on-virtio',
     async () => (await boot(guest, { hardware: 'virtio', ...direct(guest) })).serial,
   );
@@ -77,7 +77,7 @@ test('bookworm-uefi as VMware leaves it stops at the initramfs shell on virtio-b
 
 test('bookworm-uefi has nothing that firmware without its NVRAM would start', async () => {
   const guest = await buildGuest(RECIPES['bookworm-uefi']);
-  expect(await seenOnce(guest.recipe, 'as-is', () => asItIsOnVirtio(guest))).toEqual({
+  expect(await seenOnce(guestKey(guest.recipe), 'as-is', () => asItIsOnVirtio(guest))).toEqual({
     works: false,
     what: 'no boot loader',
   });
@@ -98,7 +98,7 @@ function boot(guest: BuiltGuest, request: Partial<BootRequest>): Promise<BootEnd
     disks: [{ file: guest.image, format: 'raw' }],
     hardware: 'vmware',
     firmware: guest.recipe.firmware,
-    mac: guest.recipe.network.mac,
+    macs: [guest.recipe.network.mac],
     until: [LAB_REPORT, INITRAMFS_SHELL, EMERGENCY],
     ...request,
   });

@@ -23,7 +23,7 @@ const JOB = `[vm]\nname = "${VM}"\nmemory = 1024\nvcpus = 1\n[fix]\nserial_conso
 
 /** As a person does: the lines into a shell. */
 async function paste(lines: readonly string[]): Promise<void> {
-  await run('sh', ['-e', '-c', lines.join('\n')], { timeoutSeconds: 120 });
+  await run('sh', ['-e', '-c', lines.join('\n')], { timeoutSeconds: 600 });
 }
 
 /** Only root may start libvirt, and see what its QEMU's user sees. */

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { buildGuest } from '../lab/guest.ts';
+import { buildGuest, guestKey } from '../lab/guest.ts';
 import { asItIsOnVirtio } from '../lab/matrix-as-is.ts';
 import { convertGuest } from '../lab/matrix-convert.ts';
 import { judge } from '../lab/matrix-judge.ts';
@@ -16,7 +16,7 @@ import { seenOnce } from '../lab/seen-once.ts';
 export function testMatrixGuest(recipe: GuestRecipe): void {
   test(`${recipe.name} fails on virtio as it is; converted, it boots with its address, its mounts and its swap, and a second plan is empty`, async () => {
     const guest = await buildGuest(recipe, { say: (line) => console.log(line) });
-    const asItIs = await seenOnce(recipe, 'as-is', () => asItIsOnVirtio(guest));
+    const asItIs = await seenOnce(guestKey(recipe), 'as-is', () => asItIsOnVirtio(guest));
     const scratch = await mkdtemp(join(tmpdir(), 'h2k-matrix-'));
     try {
       const converted = await convertGuest(guest, scratch);

@@ -69,7 +69,7 @@ async function atRest(minutes: number): Promise<void> {
   process.stdout.write(`${JSON.stringify(figures, null, 2)}\n`);
   const { start, rest } = figures;
   const within = Math.max(start.peak_rss_bytes, rest.peak_rss_bytes) < 120_000_000 && rest.core_share < 0.001;
-  process.stdout.write(within ? 'within the budgets\n' : 'over a budget\n');
+  process.stdout.write(within ? 'All budgets are met.\n' : 'A budget is exceeded.\n');
   if (!within) process.exitCode = 1;
 }
 

@@ -27,9 +27,15 @@ export function bootDirectory(recipe: GuestRecipe): string {
 
 /** `root=` as the guest's own tools would write it with GRUB_DISABLE_LINUX_UUID. */
 export function rootArguments(recipe: GuestRecipe): string {
-  const { device, subvolume } = filesystemAt(recipe, '/');
+  const { subvolume } = filesystemAt(recipe, '/');
   const flags = subvolume === null ? [] : [`rootflags=subvol=${subvolume}`];
-  return [`root=${device}`, ...flags, ...arrayArguments(recipe)].join(' ');
+  return [`root=${rootName(recipe)}`, ...flags, ...arrayArguments(recipe)].join(' ');
+}
+
+/** The root as the command line names it. */
+export function rootName(recipe: GuestRecipe): string {
+  const { device, spec } = filesystemAt(recipe, '/');
+  return spec.startsWith('/dev/disk/by-id/') || spec.startsWith('UUID=') ? spec : device;
 }
 
 /**
@@ -58,6 +64,8 @@ export function grubConfig(recipe: GuestRecipe, kernelVersion: string, extra = '
   const table = recipe.disks[0]?.label === 'gpt' ? 'gpt' : 'msdos';
   const directory = bootDirectory(recipe);
   const root = rootArguments(recipe);
+  // systemd mounts the root again for writing where fstab has a line of it.
+  const mode = filesystemAt(recipe, '/').unit ? 'rw' : 'ro';
   const entry = (title: string, options: string) => `menuentry '${title}' --class debian --class os {
 	load_video
 	insmod gzio
@@ -66,7 +74,7 @@ export function grubConfig(recipe: GuestRecipe, kernelVersion: string, extra = '
 	set root='hd0,${table}${boot.number}'
 	search --no-floppy --fs-uuid --set=root ${boot.uuid}
 	echo	'Loading Linux ${kernelVersion} ...'
-	linux	${directory}/vmlinuz-${kernelVersion} ${root} ro ${options}
+	linux	${directory}/vmlinuz-${kernelVersion} ${root} ${mode} ${options}
 	echo	'Loading initial ramdisk ...'
 	initrd	${directory}/initrd.img-${kernelVersion}
 }

@@ -16,18 +16,25 @@ export interface LabReport {
   /** Names of failed units. */
   failed: string[];
   kernel: string;
+  /** MAC address of the interface that the recipe configures; only of guests with several NICs. */
+  mac?: string;
+  /** The guest's public SSH host key; only of guests with cloud-init. */
+  ssh_host_key?: string;
 }
+
+/**
+ * `vmware`: PVSCSI at 0000:03:00.0 and vmxnet3 at 0000:0b:00.0, as on ESXi. `sata`: AHCI and vmxnet3. `virtio`:
+ * virtio-blk and virtio-net, which drivers from before virtio 1.0 find, too; `virtio-modern`: they do not.
+ */
+export type LabHardware = 'vmware' | 'sata' | 'virtio' | 'virtio-modern';
 
 export interface BootRequest {
   /** Disks in order; each gets a throw-away overlay. */
   disks: readonly { file: string; format: 'raw' | 'qcow2' | 'vmdk' }[];
-  /**
-   * `vmware`: PVSCSI at 0000:03:00.0 and vmxnet3 at 0000:0b:00.0, as on ESXi. `virtio`: virtio-blk and
-   * virtio-net.
-   */
-  hardware: 'vmware' | 'virtio';
+  hardware: LabHardware;
   firmware: 'bios' | 'uefi';
-  mac: string;
+  /** The NICs in the order of their slots. The first is on 10.0.2.0/24, the next on 10.0.3.0/24, and so on. */
+  macs: readonly string[];
   /** Starts this kernel instead of the firmware's loader: OVMF has no PVSCSI driver. */
   direct?: { kernel: string; initrd: string; append: string };
   /** The boot is over when the serial console matches one of these. */
@@ -110,6 +117,20 @@ export async function copyWithKernelOptions(
   return copy;
 }
 
+const MODERN = 'disable-legacy=on,disable-modern=off';
+const DISK_DEVICES: Record<LabHardware, (index: number) => string> = {
+  vmware: (index) => `scsi-hd,bus=pvscsi.0,scsi-id=${index}`,
+  sata: (index) => `ide-hd,bus=ide.${index}`,
+  virtio: () => 'virtio-blk-pci',
+  'virtio-modern': () => `virtio-blk-pci,${MODERN}`,
+};
+const NIC_DEVICES: Record<LabHardware, string> = {
+  vmware: 'vmxnet3,bus=port11',
+  sata: 'vmxnet3',
+  virtio: 'virtio-net-pci',
+  'virtio-modern': `virtio-net-pci,${MODERN}`,
+};
+
 async function commandLine(request: BootRequest, directory: string): Promise<string[]> {
   const disks: string[] = [];
   for (const [index, { file, format }] of request.disks.entries()) {
@@ -121,9 +142,7 @@ async function commandLine(request: BootRequest, directory: string): Promise<str
       '-drive',
       `if=none,id=disk${index},format=qcow2,cache=unsafe,discard=unmap,file=${overlay}`,
       '-device',
-      request.hardware === 'virtio'
-        ? `virtio-blk-pci,drive=disk${index}${order}`
-        : `scsi-hd,bus=pvscsi.0,scsi-id=${index},drive=disk${index}${order}`,
+      `${DISK_DEVICES[request.hardware](index)},drive=disk${index}${order}`,
     );
   }
   return [
@@ -132,10 +151,10 @@ async function commandLine(request: BootRequest, directory: string): Promise<str
     ...(request.firmware === 'uefi' ? await firmwareOf(directory) : []),
     ...(request.hardware === 'vmware' ? VMWARE_BUSES : []),
     ...disks,
-    ...['-netdev', 'user,id=net0,restrict=on', '-device'],
-    request.hardware === 'virtio'
-      ? `virtio-net-pci,netdev=net0,mac=${request.mac}`
-      : `vmxnet3,bus=port11,netdev=net0,mac=${request.mac}`,
+    ...request.macs.flatMap((mac, index) => [
+      ...['-netdev', `user,id=net${index},restrict=on,net=10.0.${2 + index}.0/24`],
+      ...['-device', `${NIC_DEVICES[request.hardware]},netdev=net${index},mac=${mac}`],
+    ]),
     ...(request.direct === undefined
       ? []
       : [

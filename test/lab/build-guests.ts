@@ -1,5 +1,6 @@
 import { setPriority } from 'node:os';
 import { parseArgs } from 'node:util';
+import { buildAlpine } from './alpine.ts';
 import { buildGuest } from './guest.ts';
 import { GUESTS_IN_TESTS } from './matrix-recipes.ts';
 import { mirrorHas } from './packages.ts';
@@ -23,6 +24,7 @@ for (const recipe of GUESTS_IN_TESTS) {
   if (recipe.release === 'bullseye' && !(await mirrorHas(recipe.release))) continue;
   await build(recipe);
 }
+if (positionals.length === 0) console.log(`alpine\t${(await buildAlpine()).image}`);
 
 async function build(recipe: GuestRecipe): Promise<void> {
   const { image } = await buildGuest(recipe, { say: (line) => console.error(line) });

@@ -100,7 +100,7 @@ async function campaign(names: readonly string[]): Promise<void> {
       tally,
     );
     const seconds = Math.round((performance.now() - started) / 1000);
-    process.stdout.write(`${name}: ${seconds} s, all so far ${JSON.stringify(tally.counts)}\n`);
+    process.stdout.write(`${name}: ${seconds} s, total so far ${JSON.stringify(tally.counts)}\n`);
   }
 }
 

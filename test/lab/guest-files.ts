@@ -1,10 +1,12 @@
-import { arrayArguments } from './boot-loaders.ts';
-import { arrayUuid, filesystemAt, filesystemsOf, hexFrom, keyOf, membersOf, volumeUuid } from './layout.ts';
+import { arrayArguments, rootName } from './boot-loaders.ts';
+import { cloudInitFiles, SSH_HOST_KEY } from './cloud-init.ts';
+import { filesystemsOf, hexFrom } from './layout.ts';
 import { networkFiles } from './network-files.ts';
 import type { GuestRecipe } from './recipes.ts';
+import { storageFiles } from './storage-files.ts';
 
 /** A file (or link) of the guest by absolute path. Modes default to 0644. */
-type GuestFile = { content: string; mode?: number } | { link: string };
+export type GuestFile = { content: string; mode?: number } | { link: string };
 export type GuestFiles = Record<string, GuestFile>;
 
 /**
@@ -21,9 +23,10 @@ export function guestFiles(recipe: GuestRecipe): GuestFiles {
     '/etc/fstab': { content: fstab(recipe) },
     ...(recipe.loader === undefined ? { '/etc/default/grub': { content: defaultGrub(recipe) } } : {}),
     ...initramfsFiles(recipe),
-    ...volumeFiles(recipe),
+    ...storageFiles(recipe),
     ...networkFiles(recipe),
-    ...reportFiles(),
+    ...cloudInitFiles(recipe),
+    ...reportFiles(recipe),
     ...quietFiles(),
   };
 }
@@ -44,7 +47,8 @@ function quietFiles(): GuestFiles {
 }
 
 function fstab(recipe: GuestRecipe): string {
-  const lines = filesystemsOf(recipe).map(({ mount, filesystem, spec, subvolume }) => {
+  const inFstab = filesystemsOf(recipe).filter(({ unit }) => !unit);
+  const lines = inFstab.map(({ mount, filesystem, spec, subvolume }) => {
     if (filesystem === 'swap') return `${spec}\tnone\tswap\tsw\t0\t0`;
     if (filesystem === 'btrfs') return `${spec}\t${mount}\tbtrfs\tdefaults,subvol=${subvolume}\t0\t0`;
     const isExtRoot = mount === '/' && filesystem === 'ext4';
@@ -59,7 +63,7 @@ function defaultGrub(recipe: GuestRecipe): string {
 GRUB_TIMEOUT=1
 GRUB_DISTRIBUTOR=\`lsb_release -i -s 2> /dev/null || echo Debian\`
 GRUB_CMDLINE_LINUX_DEFAULT="quiet"
-GRUB_CMDLINE_LINUX="${[`root=${filesystemAt(recipe, '/').device}`, ...arrayArguments(recipe)].join(' ')}"
+GRUB_CMDLINE_LINUX="${[`root=${rootName(recipe)}`, ...arrayArguments(recipe)].join(' ')}"
 GRUB_DISABLE_LINUX_UUID=true
 `;
 }
@@ -74,45 +78,18 @@ function initramfsFiles(recipe: GuestRecipe): GuestFiles {
   };
 }
 
-/** crypttab, key files and mdadm.conf. */
-function volumeFiles(recipe: GuestRecipe): GuestFiles {
-  const volumes = recipe.volumes ?? [];
-  const luks = volumes.filter(({ kind }) => kind === 'luks');
-  const arrays = volumes.filter(({ kind }) => kind === 'md');
-  const isRoot = (name: string) => volumes.some(({ on }) => on === name);
-  const key = (name: string) => `/etc/keys/${name}.key`;
-  const crypttab = luks.map(
-    (volume) =>
-      `${volume.name}\t${membersOf(recipe, volume)[0]}\t${key(volume.name)}\tluks${isRoot(volume.name) ? ',initramfs' : ''}\n`,
-  );
-  const array = arrays.map(
-    (volume) => `ARRAY /dev/${volume.name} metadata=1.2 UUID=${arrayUuid(volumeUuid(recipe, volume))}\n`,
-  );
-  return {
-    ...(luks.length === 0
-      ? {}
-      : {
-          '/etc/crypttab': {
-            content: `# <target name>\t<source device>\t<key file>\t<options>\n${crypttab.join('')}`,
-          },
-          '/etc/cryptsetup-initramfs/conf-hook': { content: 'KEYFILE_PATTERN="/etc/keys/*.key"\n' },
-          '/etc/initramfs-tools/conf.d/umask': { content: 'UMASK=0077\n' },
-        }),
-    ...Object.fromEntries(
-      luks.map((volume) => [key(volume.name), { content: keyOf(recipe, volume), mode: 0o400 }]),
-    ),
-    ...(arrays.length === 0
-      ? {}
-      : { '/etc/mdadm/mdadm.conf': { content: `HOMEHOST <system>\nMAILADDR root\n${array.join('')}` } }),
-  };
-}
-
 /**
  * `h2k-lab-report.service` prints one line to the first serial port: the state of the guest as the guest sees
  * it, see `LabReport`.
  */
-function reportFiles(): GuestFiles {
+function reportFiles({ network, cloudInit }: GuestRecipe): GuestFiles {
   const unit = '/etc/systemd/system/h2k-lab-report.service';
+  const more = {
+    ...(network.other === undefined ? {} : { mac: `cat /sys/class/net/${network.interface}/address` }),
+    ...(cloudInit === undefined ? {} : { ssh_host_key: `cut -d ' ' -f 2 ${SSH_HOST_KEY}` }),
+  };
+  const keys = Object.keys(more).map((key) => `,"${key}":"%s"`);
+  const values = Object.values(more).map((command) => ` "$(${command})"`);
   return {
     [unit]: {
       content: `[Unit]
@@ -137,8 +114,8 @@ addresses=$(ip -4 -o addr show scope global | awk '{ print $2 "=" $4 }' | list)
 mounts=$(findmnt -rn --fstab -o TARGET -t noswap | while read -r m; do mountpoint -q "$m" && echo "$m"; done | list)
 swaps=$(awk 'NR > 1 { print $1 }' /proc/swaps | list)
 failed=$(systemctl --failed --plain --no-legend | list)
-printf '\\n{"lab":1,"addresses":[%s],"mounts":[%s],"swaps":[%s],"failed":[%s],"kernel":"%s"}\\n' \\
-  "$addresses" "$mounts" "$swaps" "$failed" "$(uname -r)" > /dev/ttyS0
+printf '\\n{"lab":1,"addresses":[%s],"mounts":[%s],"swaps":[%s],"failed":[%s],"kernel":"%s"${keys.join('')}}\\n' \\
+  "$addresses" "$mounts" "$swaps" "$failed" "$(uname -r)"${values.join('')} > /dev/ttyS0
 `,
     },
   };

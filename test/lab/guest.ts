@@ -1,6 +1,7 @@
 import { copyFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cached } from './cache.ts';
+import { readSshHostKey } from './cloud-init.ts';
 import { guestFiles } from './guest-files.ts';
 import { makeDisks } from './image.ts';
 import { hexFrom, layOut } from './layout.ts';
@@ -22,6 +23,15 @@ export interface BuiltGuest {
   initrd: string;
   /** `6.1.0-50-amd64` */
   kernelVersion: string;
+  /** The public SSH host key that cloud-init made. */
+  sshHostKey?: string;
+}
+
+/** What the builder notes beside the disks. */
+interface BuildRecord {
+  recipe: GuestRecipe;
+  kernel: string;
+  sshHostKey?: string;
 }
 
 /**
@@ -43,12 +53,15 @@ export async function buildGuest(
     const { kernel } = await makeTree(recipe, root);
     await copyFile(join(root, `boot/vmlinuz-${kernel}`), join(guest, 'vmlinuz'));
     await copyFile(join(root, `boot/initrd.img-${kernel}`), join(guest, 'initrd.img'));
+    const key = recipe.cloudInit === true ? { sshHostKey: await readSshHostKey(root) } : {};
+    const record: BuildRecord = { recipe, kernel, ...key };
     for (const image of await makeDisks(recipe, { root, kernel, directory: scratch })) {
       await rename(image, join(guest, image.slice(scratch.length + 1)));
     }
-    await writeFile(join(guest, 'recipe.json'), `${JSON.stringify({ recipe, kernel }, null, 2)}\n`);
+    await writeFile(join(guest, 'recipe.json'), `${JSON.stringify(record, null, 2)}\n`);
     return guest;
   });
+  const { kernel: kernelVersion, sshHostKey } = await buildRecord(directory);
   const images = recipe.disks.map((_, index) => join(directory, `disk${index}.raw`));
   return {
     recipe,
@@ -56,7 +69,8 @@ export async function buildGuest(
     images,
     kernel: join(directory, 'vmlinuz'),
     initrd: join(directory, 'initrd.img'),
-    kernelVersion: await builtKernel(directory),
+    kernelVersion,
+    ...(sshHostKey === undefined ? {} : { sshHostKey }),
   };
 }
 
@@ -66,7 +80,6 @@ export function guestKey(recipe: GuestRecipe): string {
   return `${recipe.name}-${key.slice(0, 16)}`;
 }
 
-async function builtKernel(directory: string): Promise<string> {
-  const { kernel } = JSON.parse(await readFile(join(directory, 'recipe.json'), 'utf8')) as { kernel: string };
-  return kernel;
+async function buildRecord(directory: string): Promise<BuildRecord> {
+  return JSON.parse(await readFile(join(directory, 'recipe.json'), 'utf8')) as BuildRecord;
 }

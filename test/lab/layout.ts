@@ -46,6 +46,8 @@ export interface GuestFilesystem {
   spec: string;
   /** btrfs: the subvolume that is mounted; null for all else. */
   subvolume: string | null;
+  /** A systemd unit has it, and not fstab. */
+  unit: boolean;
 }
 
 /**
@@ -53,22 +55,37 @@ export interface GuestFilesystem {
  */
 export function filesystemsOf(recipe: GuestRecipe): GuestFilesystem[] {
   const partitions = layOut(recipe)
-    .flatMap((disk) => disk.partitions)
+    .flatMap((disk, index) => disk.partitions.map((partition) => ({ ...partition, disk: index })))
     .flatMap(({ filesystem, mount, uuid, kernelName: device, ...partition }) => {
       if (filesystem === 'member') return [];
-      const spec = partition.namedBy === 'by-path' ? partition.byPath : device;
+      const specs = {
+        ...{ 'by-path': partition.byPath, 'by-id': byIdName(recipe, partition) },
+        ...{ kernel: device, uuid: `UUID=${uuid}` },
+      };
+      const spec = specs[partition.namedBy];
       const subvolumes: [string, string | null][] = Object.entries(partition.subvolumes ?? { [mount]: null });
-      return subvolumes.map(([at, subvolume]) => ({ mount: at, filesystem, uuid, device, spec, subvolume }));
+      const unit = partition.unit === true;
+      return subvolumes.map(([at, subvolume]) => ({
+        ...{ mount: at, filesystem, uuid, device, spec, subvolume, unit },
+      }));
     });
   const volumes = (recipe.volumes ?? []).flatMap((volume) =>
     volume.filesystems.map(({ mount, filesystem, name = '' }) => {
       const device = deviceOf(volume, name);
       const uuid = uuidFrom(`${recipe.name}/${volume.name}/${name}`);
-      return { mount, filesystem, uuid, device, spec: device, subvolume: null };
+      return { mount, filesystem, uuid, device, spec: device, subvolume: null, unit: false };
     }),
   );
   return [...partitions, ...volumes];
 }
+
+/** A disk's UUID as VMware makes them: 16 bytes, of which the first four are its own. */
+export const diskUuid = (recipe: GuestRecipe, disk: number): string =>
+  `6000c29${hexFrom(`${recipe.name}/disk${disk}/uuid`).slice(0, 25)}`;
+
+/** The name that udev makes of a disk's UUID where VMware shows it to the guest (disk.EnableUUID). */
+const byIdName = (recipe: GuestRecipe, { disk, number }: { disk: number; number: number }): string =>
+  `/dev/disk/by-id/${disk === 0 ? 'scsi-3' : 'wwn-0x'}${diskUuid(recipe, disk)}-part${number}`;
 
 /** The filesystem that is mounted at `mount`; the recipe is wrong where there is none. */
 export function filesystemAt(recipe: GuestRecipe, mount: string): GuestFilesystem {

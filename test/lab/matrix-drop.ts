@@ -1,17 +1,33 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formOf } from './forms.ts';
 import type { BuiltGuest } from './guest.ts';
-import { keyOf, membersOf } from './layout.ts';
+import { diskUuid, keyOf, membersOf } from './layout.ts';
 import type { GuestRecipe } from './recipes.ts';
+import { vmxText } from './vmx-text.ts';
 
-/** The guest's disks as VMDKs in the new directory `drop`, with a job.toml where there are keys to name. */
+/**
+ * The guest's disks as VMDKs in the new directory `drop`, with a job.toml where there are keys to name, and
+ * VMware's description where the guest's configuration means something by it only.
+ */
 export async function makeDrop({ recipe, images }: BuiltGuest, drop: string): Promise<string> {
   await mkdir(drop, { recursive: true });
-  for (const [index, image] of images.entries())
-    await formOf(image, 'monolithicSparse', drop, { name: `disk${index}` });
+  const isById = recipe.disks.some(({ partitions }) => partitions.some(({ namedBy }) => namedBy === 'by-id'));
+  const form = isById ? 'monolithicFlat' : 'monolithicSparse';
+  for (const [index, image] of images.entries()) {
+    const file = await formOf(image, form, drop, { name: `disk${index}` });
+    if (isById) await appendFile(file, `ddb.uuid = "${spaced(diskUuid(recipe, index))}"\n`);
+  }
+  if (isById || recipe.network.pin === 'slot')
+    await writeFile(join(drop, `${recipe.name}.vmx`), vmxText(recipe));
   await writeKeys(recipe, drop);
   return drop;
+}
+
+/** As VMware writes a UUID: `60 00 c2 9… …-…`. */
+function spaced(uuid: string): string {
+  const bytes = uuid.match(/../g) ?? [];
+  return `${bytes.slice(0, 8).join(' ')}-${bytes.slice(8).join(' ')}`;
 }
 
 /** A LUKS volume: the partition it is in, as the guest on VMware names it, and the file that has its key. */

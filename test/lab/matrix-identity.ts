@@ -51,9 +51,13 @@ function kernelFaults(recipe: GuestRecipe, { kernels }: Identity): string[] {
   );
   const copies = hasKernelOnEsp(recipe) ? 2 : 1;
   const versions = new Set(kernels.map(({ version }) => version));
-  return kernels.length === copies && whole.length === copies && versions.size === 1
+  const isOld =
+    [...versions].every((version) => version.startsWith('3.')) === (recipe.withoutVirtio1 === true);
+  return kernels.length === copies && whole.length === copies && versions.size === 1 && isOld
     ? []
-    : [`identity.kernels has ${kernels.length}, of which ${whole.length} are whole`];
+    : [
+        `identity.kernels has ${kernels.length}, of which ${whole.length} are whole, of version ${[...versions].join(' ')}`,
+      ];
 }
 
 function partitionFaults(recipe: GuestRecipe, { partitions }: Identity): string[] {
@@ -73,13 +77,13 @@ function partitionFaults(recipe: GuestRecipe, { partitions }: Identity): string[
 /** By UUID: type, and the place in the tree (of a btrfs, one of its subvolumes'). */
 function filesystemFaults(recipe: GuestRecipe, { filesystems, root }: Identity): string[] {
   const made = filesystemsOf(recipe);
-  return made.flatMap(({ uuid, filesystem, mount }) => {
+  return made.flatMap(({ uuid, filesystem, mount, unit }) => {
     const found = filesystems.find((candidate) => candidate.uuid === uuid);
     if (found === undefined) return [`identity.filesystems lacks ${filesystem} of ${mount}`];
     const places = made.filter((other) => other.uuid === uuid).map((other) => other.mount);
     return [
       ...(found.type === filesystem ? [] : [`${found.device} is ${found.type} instead of ${filesystem}`]),
-      ...(filesystem === 'swap' || places.includes(found.mountpoint ?? '')
+      ...(filesystem === 'swap' || unit || places.includes(found.mountpoint ?? '')
         ? []
         : [`${found.device} is at ${found.mountpoint} instead of ${mount}`]),
       ...(mount === '/' && found.device !== root

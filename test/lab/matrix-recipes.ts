@@ -1,3 +1,4 @@
+import { BROKEN, BROKEN_IN_TESTS } from './broken-recipes.ts';
 import {
   BASE_PACKAGES,
   type DiskRecipe,
@@ -157,6 +158,7 @@ export const MATRIX_IN_TESTS = {
 export const GUESTS_IN_TESTS: readonly GuestRecipe[] = [
   ...Object.values(RECIPES),
   ...Object.values(MATRIX_IN_TESTS),
+  ...Object.values(BROKEN_IN_TESTS),
 ];
 
 /**
@@ -362,4 +364,5 @@ export const MATRIX: readonly GuestRecipe[] = [
     network: network(15, 'ifupdown'),
     packages: [...BASE_PACKAGES, ...IFUPDOWN_PACKAGES, ...UEFI_PACKAGES],
   },
+  ...BROKEN,
 ];

@@ -38,13 +38,11 @@ export function matrixTable(rows: readonly MatrixRow[]): string {
     line(HEAD.map(() => '---')),
     ...rows.map((row) => line(cells(row))),
     ...(faults.length === 0 ? [] : ['\nWrong:\n\n', ...faults]),
-    ...(peers.length === 0
-      ? []
-      : ['\nvirt-v2v, in its own words or as its result was after a boot:\n\n', ...peers]),
+    ...(peers.length === 0 ? [] : ['\nMessages of virt-v2v, or how far its result booted:\n\n', ...peers]),
     ...(asked.length === 0
       ? []
       : [
-          `\nvirt-inspector looked at ${asked.length} of them. Where it says otherwise than INSPECT:\n\n`,
+          `\nvirt-inspector was run on ${asked.length} of them. Differences from INSPECT:\n\n`,
           ...(inspectors.length === 0 ? ['nowhere\n'] : inspectors),
         ]),
   ].join('');

@@ -17,6 +17,7 @@ import type { BuiltGuest } from './guest.ts';
 import { luksKeys, makeDrop } from './matrix-drop.ts';
 import type { GuestState, PeerResult } from './matrix-judge.ts';
 import type { GuestRecipe } from './recipes.ts';
+import { vmxText } from './vmx-text.ts';
 
 const LIMIT_SECONDS = 900;
 const BOOT_SECONDS = 600;
@@ -71,27 +72,6 @@ export function errorText(stderr: string): string {
   const said = stderr.split('virt-v2v: error: ').at(-1) ?? '';
   const [sentence = ''] = said.split(/\n\s*\n|\nIf reporting bugs/);
   return sentence.replace(/\s+/g, ' ').trim().slice(0, 200);
-}
-
-/**
- * VMware's description of the guest as its recipe says: what virt-v2v reads disks, firmware and MAC from.
- * Pure.
- */
-export function vmxText(recipe: GuestRecipe): string {
-  const disks = recipe.disks.flatMap((_, index) => [
-    `scsi0:${index}.present = "TRUE"`,
-    `scsi0:${index}.fileName = "disk${index}.vmdk"`,
-    `scsi0:${index}.deviceType = "scsi-hardDisk"`,
-  ]);
-  const lines = [
-    ...['.encoding = "UTF-8"', 'config.version = "8"', 'virtualHW.version = "14"'],
-    ...[`displayName = "${recipe.name}"`, 'guestOS = "debian10-64"', 'memSize = "1024"', 'numvcpus = "2"'],
-    `firmware = "${recipe.firmware === 'uefi' ? 'efi' : 'bios'}"`,
-    ...['scsi0.present = "TRUE"', 'scsi0.virtualDev = "pvscsi"', ...disks],
-    ...['ethernet0.present = "TRUE"', 'ethernet0.virtualDev = "vmxnet3"'],
-    ...['ethernet0.addressType = "static"', `ethernet0.address = "${recipe.network.mac}"`],
-  ];
-  return `${lines.join('\n')}\n`;
 }
 
 /**

@@ -570,8 +570,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'grub-untouched',
     breaks: 'grub.cfg keeps the device names of the old hypervisor.',
     file: 'src/families/linux/grub2.ts',
-    text: "const KINDS: readonly BootFileKind[] = ['grub2', 'grubenv', 'grub-defaults'];",
-    by: "const KINDS: readonly BootFileKind[] = ['grubenv', 'grub-defaults'];",
+    text: "const KINDS: readonly BootFileKind[] = ['grub2', 'grubenv', 'grub-defaults', 'grub-script'];",
+    by: "const KINDS: readonly BootFileKind[] = ['grubenv', 'grub-defaults', 'grub-script'];",
     tests: [unit('families/linux/boot')],
   },
   {
@@ -671,9 +671,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'last-login-is-login',
     breaks: '“Last login:” counts as a login prompt.',
-    file: 'src/families/linux/boot-levels.ts',
-    text: '/^(?!Last )[\\w.-]{1,64} login:(?:\\s|$)/',
-    by: '/^[\\w.-]{1,64} login:(?:\\s|$)/',
+    file: 'src/families/linux/login-prompts.ts',
+    text: '(?!(?:Last|Starting|',
+    by: '(?!(?:Starting|',
     tests: [unit('stages/validate/recogniser')],
   },
   {

@@ -18,6 +18,7 @@ SUBSYSTEM=="net", ACTION=="add", DRIVERS=="vmxnet3", ATTR{address}=="${mac}", AT
         content: `[Match]\nMACAddress=${mac}\nPath=pci-${VMWARE_NIC_ADDRESS}\nDriver=vmxnet3\n\n[Link]\nName=${name}\n`,
       },
     },
+    slot: {},
   } as const satisfies Record<typeof pin, GuestFiles>;
   const backendFiles = {
     ifupdown: {
@@ -68,5 +69,7 @@ SUBSYSTEM=="net", ACTION=="add", DRIVERS=="vmxnet3", ATTR{address}=="${mac}", AT
     backend !== 'NetworkManager' && recipe.packages.includes('network-manager')
       ? { '/etc/systemd/system/NetworkManager.service': { link: '/dev/null' } }
       : {};
-  return { ...pinFiles[pin], ...backendFiles[backend], ...idle };
+  // cloud-init writes its own.
+  const written = recipe.cloudInit === true ? {} : backendFiles[backend];
+  return { ...pinFiles[pin], ...written, ...idle };
 }

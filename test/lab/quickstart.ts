@@ -93,14 +93,14 @@ async function prepare(disk: string | undefined): Promise<string> {
     await stat(source);
     const copy = join(spool, `.${basename(source)}.part`);
     await rm(copy, { recursive: true, force: true });
-    console.log(`Copying ${source}: it stays as it is`);
+    console.log(`Copying ${source}; the original is not changed`);
     await run('cp', ['-rL', '--reflink=auto', '--sparse=auto', source, copy], {
       timeoutSeconds: 24 * 3600,
       signal: interrupted.signal,
     });
     return copy;
   }
-  console.log('Making a Debian 12 guest as VMware leaves it (its disk names, its drivers, its network name)');
+  console.log('Building a Debian 12 guest as VMware leaves it (disk names, drivers, network interface name)');
   const guest = await buildGuest(RECIPES['bookworm-bios'], { say: (line) => console.log(`  ${line}`) });
   const scratch = join(base, 'vmdk');
   const file = await formOf(guest.image, 'monolithicSparse', scratch, { name: 'debian12' });

@@ -5,10 +5,12 @@ export interface PartitionRecipe {
   filesystem: 'ext4' | 'xfs' | 'btrfs' | 'vfat' | 'swap' | 'member';
   sizeMib: number;
   /**
-   * How the guest's fstab names it: the controller's path, or the kernel's `/dev/sdXN`. Neither survives a
-   * move to virtio.
+   * How the guest's fstab names it: the controller's path, the kernel's `/dev/sdXN`, or the disk's UUID, which
+   * VMware keeps in the VMDK. None of them survives a move to virtio; the filesystem's UUID does.
    */
-  namedBy: 'by-path' | 'kernel';
+  namedBy: 'by-path' | 'kernel' | 'by-id' | 'uuid';
+  /** A .mount or .swap unit has it, and not fstab. */
+  unit?: true;
   /** btrfs only: subvolume by mount point, `@` at this partition's own. */
   subvolumes?: Readonly<Record<string, string>>;
 }
@@ -45,9 +47,11 @@ export interface NetworkRecipe {
   mac: string;
   /**
    * What ties MAC, driver and name together: `70-persistent-net.rules` or a `.link` file. Both name VMware's
-   * driver.
+   * driver. `slot`: nothing does, the name is of the slot that the VM's description has.
    */
-  pin: 'udev-rules' | 'link';
+  pin: 'udev-rules' | 'link' | 'slot';
+  /** MAC of a second card that the guest does not configure; the description lists it first. */
+  other?: string;
   /** Default DHCP. */
   static?: { address: string; gateway: string; dns: string };
 }
@@ -69,6 +73,12 @@ export interface GuestRecipe {
   network: NetworkRecipe;
   /** A kernel from before virtio, as far as a guest can tell: the modules are taken out. */
   withoutVirtio?: true;
+  /** A kernel from before virtio 1.0, as far as anything can tell (old-kernel.ts). */
+  withoutVirtio1?: true;
+  /** LVM takes disks of VMware's names only, in the initramfs as well. */
+  lvmFilter?: true;
+  /** Its network and its SSH host keys were made by cloud-init, with what VMware told it (cloud-init.ts). */
+  cloudInit?: true;
   /** Debian packages beside Debian's essential set. */
   packages: readonly string[];
 }

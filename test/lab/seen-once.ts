@@ -5,19 +5,17 @@ import { isErrorCode } from '#hyper2kvm/errors/errno.js';
 import { sha256File } from '#hyper2kvm/files/digest.js';
 import { qemuVersion } from '#hyper2kvm/tools/versions.js';
 import { testCache } from './cache.ts';
-import { guestKey } from './guest.ts';
-import type { GuestRecipe } from './recipes.ts';
 
 const MACHINE = fileURLToPath(new URL('boot.ts', import.meta.url));
 
 /**
- * What `look` tells of an unchanged guest, looked at once for each build of the guest, each version of QEMU
- * and of the lab's machine (boot.ts): nothing of the product has a part in it, so no change of the product
- * can alter it.
+ * What `look` tells of an unchanged guest, looked at once for each build of the guest (`key`, its name in the
+ * cache), each version of QEMU and of the lab's machine (boot.ts): nothing of the product has a part in it,
+ * so no change of the product can alter it.
  */
-export async function seenOnce<T>(recipe: GuestRecipe, what: string, look: () => Promise<T>): Promise<T> {
+export async function seenOnce<T>(key: string, what: string, look: () => Promise<T>): Promise<T> {
   const machine = await sha256File(MACHINE);
-  const file = join(testCache(), 'seen', guestKey(recipe), `${what}-${machine.slice(0, 16)}.json`);
+  const file = join(testCache(), 'seen', key, `${what}-${machine.slice(0, 16)}.json`);
   const qemu = await qemuVersion('qemu-system-x86_64', AbortSignal.timeout(60_000));
   const known = await read<T>(file);
   if (known !== null && known.qemu === qemu) return known.value;

@@ -158,7 +158,7 @@ as_root() {
 become_root() {
   [ "$(id -u)" != 0 ] || return 0
   if ! command -v sudo >/dev/null; then
-    echo "Not root and no sudo here. Run this as root, then start again:" >&2
+    echo "Neither root nor sudo is available. Run this as root, then start again:" >&2
     echo "  apt-get update && apt-get install --no-install-recommends $(echo "$missing" | paste -s -d ' ' -)" >&2
     exit 1
   fi
@@ -217,14 +217,14 @@ announce() {
   if [ "$seconds" -lt 60 ]; then about='less than a minute'
   elif [ "$seconds" -lt 90 ]; then about='about a minute'
   else about="about $(((seconds + 30) / 60)) minutes"; fi
-  echo "Setting up hyper2kvm: $about. What is missing is installed:"
+  echo "Setting up hyper2kvm: $about. These will be installed:"
   if [ -n "$missing" ]; then
-    echo "- Debian packages, with what they depend on (why each: sh test/lab/setup.sh --list):"
+    echo "- Debian packages and their dependencies (sh test/lab/setup.sh --list gives the reason for each):"
     echo "$missing" | paste -s -d ' ' - | fold -s -w 76 | sed 's/^/    /'
   fi
-  [ "$npm" = no ] || echo "- npm packages into node_modules/, Node 24 among them (this machine's is $(node --version))"
+  [ "$npm" = no ] || echo "- npm packages in node_modules/, including Node 24 (this machine has $(node --version))"
   [ "$build" = no ] || echo '- the program, compiled into dist/'
-  echo "What the installers print goes to $PWD/$LOG."
+  echo "The output of the installers goes to $PWD/$LOG."
 }
 
 bench=no
@@ -237,7 +237,7 @@ for argument in "$@"; do
 done
 
 if ! command -v npm >/dev/null; then
-  echo 'npm is not here. It comes with Node: https://nodejs.org, or apt-get install npm' >&2
+  echo 'npm is not installed. It comes with Node: https://nodejs.org, or apt-get install npm' >&2
   exit 1
 fi
 npm=no build=no steps=0 number=0 counter=
@@ -249,7 +249,7 @@ if [ "$npm" = yes ] || needs_build; then build=yes; fi
 [ "$build" = no ] || steps=$((steps + 1))
 if [ "$steps" = 0 ]; then
   check_kernel_readable
-  echo 'Everything that hyper2kvm needs is here.'
+  echo 'Everything that hyper2kvm needs is installed.'
   exit 0
 fi
 
@@ -264,7 +264,7 @@ announce
 if [ -n "$missing" ]; then
   become_root
   step 'Lists of Debian packages' update_lists
-  step "$(echo "$missing" | wc -l) Debian packages and what they depend on" install_packages
+  step "$(echo "$missing" | wc -l) Debian packages and their dependencies" install_packages
 fi
 check_kernel_readable
 [ "$npm" = no ] || step 'npm packages' install_npm_packages

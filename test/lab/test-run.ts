@@ -60,12 +60,12 @@ async function printMade(): Promise<void> {
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as Made);
-  console.log(entries.length === 0 ? '\nNothing had to be built.' : '\nBuilt, and kept for the next run:');
+  console.log(entries.length === 0 ? '\nNothing had to be built.' : '\nBuilt and cached for the next run:');
   for (const { name, seconds } of entries) console.log(`${seconds.toFixed(0).padStart(6)} s  ${name}`);
 }
 
 function printSlowest(files: Outcome['files']): void {
-  console.log('\nThe longest files:');
+  console.log('\nThe slowest test files:');
   const slowest = files.toSorted((a, b) => b.seconds - a.seconds).slice(0, SHOWN_FILES);
   for (const { file, seconds } of slowest) console.log(`${seconds.toFixed(0).padStart(6)} s  ${file}`);
 }
@@ -76,10 +76,10 @@ async function runTests(args: string[]): Promise<{ passed: number; failed: numbe
   const { unfinished } = first;
   if (unfinished.length === 0) return tally(first);
   for (const { file, test } of unfinished)
-    console.error(`the worker of ${file} died, ${where(test)}: run once more`);
+    console.error(`the worker of ${file} died ${where(test)}; running the file once more`);
   const again = await vitest(unfinished.map(({ file }) => file));
   for (const { file, test } of again.unfinished)
-    console.error(`the worker of ${file} died again, ${where(test)}`);
+    console.error(`the worker of ${file} died again ${where(test)}`);
   const twice = unfinished.reduce((sum, { passed }) => sum + passed, 0);
   return tally({
     passed: first.passed - twice + again.passed,
@@ -89,7 +89,7 @@ async function runTests(args: string[]): Promise<{ passed: number; failed: numbe
 }
 
 function where(test: string | null): string {
-  return test === null ? 'in no test' : `no result of "${test}"`;
+  return test === null ? 'outside of a test' : `before the test "${test}" had a result`;
 }
 
 /** Nothing that passed, and an error outside of all tests, are a failure too. */

@@ -9,8 +9,10 @@ import {
   systemdBootFiles,
   unifiedImagePath,
 } from './boot-loaders.ts';
+import { bootWithCloudInit } from './cloud-init.ts';
 import { type GuestFiles, guestFiles } from './guest-files.ts';
 import { filesystemsOf } from './layout.ts';
+import { makeOldKernel } from './old-kernel.ts';
 import { packagesTarball } from './packages.ts';
 import { asRoot } from './privileged.ts';
 import type { GuestRecipe } from './recipes.ts';
@@ -32,8 +34,10 @@ export async function makeTree(recipe: GuestRecipe, root: string): Promise<{ ker
   for (const { mount } of filesystemsOf(recipe)) {
     if (mount.startsWith('/')) await mkdir(join(root, mount), { recursive: true });
   }
-  const kernel = await kernelVersion(root);
-  if (recipe.withoutVirtio === true) await removeVirtio(root, kernel);
+  const installed = await kernelVersion(root);
+  if (recipe.withoutVirtio === true) await removeVirtio(root, installed);
+  const kernel = recipe.withoutVirtio1 === true ? await makeOldKernel(root, installed) : installed;
+  if (recipe.cloudInit === true) await bootWithCloudInit(recipe, root);
   await makeInitramfs(recipe, root, kernel);
   await writeLoader(recipe, root, kernel);
   await writeFiles(root, { '/srv/README': { content: 'The data of this VM.\n' } });

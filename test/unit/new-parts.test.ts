@@ -1,5 +1,8 @@
+import { readFile, stat, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { memoryWriter } from './access/memory-writer.js';
+import { noGuest, testOptions, testRequest } from './engine/fakes.js';
 import { DISTRIBUTIONS } from './families/distributions.js';
 import { guestOf } from './families/guests.js';
 import { type NewPart, type Product, productWith } from './product-with.js';
@@ -14,8 +17,14 @@ import {
 
 const APPEND_LINE: NewPart = {
   file: 'operations/append-line.ts',
-  registry: 'operations/registry.ts',
-  ...{ list: 'KINDS', name: 'appendLine', from: './append-line.js' },
+  lines: [
+    {
+      in: 'operations/registry.ts',
+      after: 'export const KINDS = [',
+      add: '\n  appendLine,',
+      imports: { name: 'appendLine', from: './append-line.js' },
+    },
+  ],
   text: `
 import { z } from 'zod';
 import { causeFields, type OperationKind } from './operation.js';
@@ -45,8 +54,14 @@ export const appendLine: OperationKind<AppendLine> = {
 
 const MOTD: NewPart = {
   file: 'families/linux/motd.ts',
-  registry: 'families/linux/fixers.ts',
-  ...{ list: 'FIXERS', name: 'motd', from: './motd.js' },
+  lines: [
+    {
+      in: 'families/linux/fixers.ts',
+      after: 'export const FIXERS: readonly Fixer[] = [',
+      add: '\n  motd,',
+      imports: { name: 'motd', from: './motd.js' },
+    },
+  ],
   text: `
 import { unproven } from '../../operations/prove-outcomes.js';
 import type { Fixer } from '../base/fixer.js';
@@ -72,15 +87,67 @@ export const motd: Fixer = {
 `,
 };
 
+/** Between CONVERT and VALIDATE. */
+const MEASURE: NewPart = {
+  file: 'stages/measure/index.ts',
+  lines: [
+    { in: 'model/stage-names.ts', after: "'convert', ", add: "'measure', " },
+    {
+      in: 'stages/registry.ts',
+      after: 'Record<StageName, Stage>> = {',
+      add: '\n  measure: erased(measureStage),',
+      imports: { name: 'measureStage', from: './measure/index.js' },
+    },
+  ],
+  text: `
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Stage } from '../../engine/stage.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import { convertOutput } from '../convert/output.js';
+
+const LIMIT = 1 << 20;
+const NOTE = 'measured';
+const input = z.object({ convert: convertOutput });
+const output = z.object({ bytes: z.int() });
+
+export const measureStage: Stage<z.infer<typeof input>, z.infer<typeof output>> = {
+  name: 'measure',
+  version: 1,
+  input,
+  output,
+  dependsOn: () => null,
+  check({ config }) {
+    if (config.convert.format === 'vdi')
+      throw new Hyper2kvmError('convert.unsupported-option', 'a VDI is not measured');
+  },
+  async run({ workDirectory }, { convert }) {
+    await writeFile(join(workDirectory, NOTE), 'x', { flag: 'a' });
+    return { bytes: convert.disks.reduce((sum, disk) => sum + disk.virtual_size, 0) };
+  },
+  accept({ bytes }, { config }) {
+    if (bytes <= LIMIT || !config.validate.required) return null;
+    return new Hyper2kvmError('convert.wrong-size', 'the disk is larger than a mebibyte');
+  },
+  files: () => [NOTE],
+  async cleanup({ workDirectory }) {
+    await rm(join(workDirectory, NOTE), { force: true });
+  },
+};
+`,
+};
+
+let product: Product;
+beforeAll(async () => {
+  product = await productWith([APPEND_LINE, MOTD, MEASURE]);
+}, 180_000);
+afterAll(() => product.remove());
+
 describe('an operation and a fixer, each from one new file and a line in its registry', () => {
   const recipe = DISTRIBUTIONS['Debian 12, BIOS, ifupdown'] ?? {};
   const files = { ...recipe.files, '/etc/motd': 'hello\n' };
   const guest = guestOf({ ...recipe, files });
-  let product: Product;
-  beforeAll(async () => {
-    product = await productWith([APPEND_LINE, MOTD]);
-  }, 180_000);
-  afterAll(() => product.remove());
 
   async function plan() {
     const { planGuest } = await product.load<typeof import('../../src/families/plan.js')>('families/plan');
@@ -162,5 +229,57 @@ describe('an operation and a fixer, each from one new file and a line in its reg
     expect(html).toContain('<span class="add">+moved</span>');
     expect(planText({ paint: (_, text) => text }, planned)).toContain('append moved to /etc/motd\n');
     expect(changesSection()).toContain('### motd\n\nThe message of the day');
+  });
+});
+
+describe('a stage from one new file, with its name and a line in its registry', () => {
+  const dataJob = (config: Record<string, unknown>) => testRequest({ options: testOptions(config, 'data') });
+
+  /** All stages on a disk of zeros with `bytes`. */
+  async function convert(request: ReturnType<typeof testRequest>, bytes: number) {
+    const { executePipeline } =
+      await product.load<typeof import('../../src/engine/run-stages.js')>('engine/run-stages');
+    const { STAGES } = await product.load<typeof import('../../src/stages/registry.js')>('stages/registry');
+    const disk = join(request.source.directory, 'disk.raw');
+    if ((await stat(disk)).size !== bytes) await truncate(disk, bytes);
+    return executePipeline(request, { stages: STAGES, openGuest: noGuest });
+  }
+  const statuses = ({ records }: Awaited<ReturnType<typeof convert>>) =>
+    records.map(({ stage, status }) => `${stage} ${status}`).slice(-3);
+
+  it('runs at its place, with what the stages before it gave', async () => {
+    const result = await convert(dataJob({}), 1 << 20);
+    expect(result.error).toBeNull();
+    expect(statuses(result)).toEqual(['convert completed', 'measure completed', 'validate completed']);
+    expect(result.outputs.measure).toEqual({ bytes: 1 << 20 });
+  });
+
+  it('refuses options before anything runs', async () => {
+    const result = await convert(dataJob({ convert: { format: 'vdi' } }), 1 << 20);
+    expect(result).toMatchObject({
+      failedStage: 'measure',
+      error: { code: 'convert.unsupported-option' },
+      outputs: {},
+    });
+  });
+
+  it('does not accept an output, and accepts the same one under other options without a second run', async () => {
+    const request = dataJob({});
+    const refused = await convert(request, 2 << 20);
+    expect(refused).toMatchObject({ failedStage: 'measure', error: { code: 'convert.wrong-size' } });
+    expect((await request.store.load()).map(({ stage }) => stage)).toContain('measure');
+    const options = testOptions({ validate: { required: false } }, 'data');
+    const accepted = await convert({ ...request, options }, 2 << 20);
+    expect(accepted.error).toBeNull();
+    expect(statuses(accepted)).toEqual(['convert reused', 'measure reused', 'validate completed']);
+    expect(await readFile(join(request.workDirectory, 'measured'), 'utf8')).toBe('x');
+  });
+
+  it('is known to the configuration and to the failpoints', async () => {
+    const { configSchema } = await product.load<typeof import('../../src/config/schema.js')>('config/schema');
+    const { FAILPOINTS } = await product.load<typeof import('../../src/host/failpoint.js')>('host/failpoint');
+    const hooks = [{ stage: 'measure', when: 'after', command: ['/bin/true'] }];
+    expect(configSchema.parse({ pipeline: { hooks } }).pipeline.hooks).toMatchObject(hooks);
+    expect(FAILPOINTS).toContain('stage.measure.before-checkpoint');
   });
 });

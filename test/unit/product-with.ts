@@ -1,22 +1,27 @@
 import { execFile } from 'node:child_process';
-import { copyFile, cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** A new part of the product: its file, and the lines that it puts into the list of such parts. */
+/** A new part of the product: its file, and the lines that list it. */
 export interface NewPart {
   /** Below src/. */
   file: string;
   text: string;
-  registry: string;
-  /** Name of the list, and what is imported into the registry for it. */
-  list: string;
-  name: string;
-  from: string;
+  lines: readonly NewLine[];
+}
+
+/** What is added to a file that is there already, right behind the first place where `after` stands. */
+interface NewLine {
+  in: string;
+  after: string;
+  add: string;
+  /** What the file imports for it. */
+  imports?: { name: string; from: string };
 }
 
 export interface Product {
@@ -48,14 +53,19 @@ export async function productWith(parts: readonly NewPart[]): Promise<Product> {
   };
 }
 
-async function put(copy: string, { file, text, registry, list, name, from }: NewPart): Promise<void> {
-  await writeFile(join(copy, 'src', file), text, { flag: 'wx' });
-  const path = join(copy, 'src', registry);
+async function put(copy: string, { file, text, lines }: NewPart): Promise<void> {
+  const path = join(copy, 'src', file);
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, text, { flag: 'wx' });
+  for (const line of lines) await addLine(join(copy, 'src', line.in), line);
+}
+
+async function addLine(path: string, { after, add, imports }: NewLine): Promise<void> {
   const before = await readFile(path, 'utf8');
-  const head = new RegExp(`^export const ${list}\\b.*= \\[$`, 'm');
-  if (!head.test(before)) throw new Error(`${registry} has no list ${list}`);
-  const after = before.replace(head, (line) => `import { ${name} } from '${from}';\n${line}\n  ${name},`);
-  await writeFile(path, after);
+  const end = before.indexOf(after) + after.length;
+  if (end < after.length) throw new Error(`${path} has no ${after}`);
+  const head = imports === undefined ? '' : `import { ${imports.name} } from '${imports.from}';\n`;
+  await writeFile(path, head + before.slice(0, end) + add + before.slice(end));
 }
 
 async function compile(copy: string): Promise<void> {

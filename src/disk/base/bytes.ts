@@ -6,10 +6,7 @@ import type { ByteSource, Completeness } from './format.js';
  * the end.
  */
 export function corrupt(message: string): Hyper2kvmError {
-  return new Hyper2kvmError('fetch.corrupt', message, {
-    advice:
-      'The image is damaged or was made by a broken tool: export or copy it again and compare checksums.',
-  });
+  return new Hyper2kvmError('fetch.corrupt', message);
 }
 
 /** Returns `fetch.unsupported`: valid in the format, but this product (or QEMU) cannot read it. */
@@ -19,9 +16,7 @@ export function unsupported(message: string, advice: string): Hyper2kvmError {
 
 /** Returns `fetch.truncated`: the file ends where a structure should continue. */
 export function truncated(message: string): Hyper2kvmError {
-  return new Hyper2kvmError('fetch.truncated', message, {
-    advice: 'The file is incomplete: copy it again and compare its size and checksum with the original.',
-  });
+  return new Hyper2kvmError('fetch.truncated', message);
 }
 
 /** Reads exactly `length` bytes. Rejects with `fetch.truncated`, naming `what`, if the file ends earlier. */

@@ -28,10 +28,6 @@ export function refusedReference(reference: string, referrer: string, why: strin
   return new Hyper2kvmError(
     'fetch.refused-reference',
     `${printable(referrer)} refers to “${printable(reference)}”, which ${why}`,
-    {
-      advice:
-        'Only files of the drop are read, whatever their original paths: copy the file into the drop under the same name.',
-    },
   );
 }
 
@@ -170,7 +166,5 @@ export function isNotUtf8(name: string): boolean {
 }
 
 export function refusedName(path: string): Hyper2kvmError {
-  return new Hyper2kvmError('fetch.refused-name', `${printable(path)} has a name that is not UTF-8`, {
-    advice: 'Rename it (`convmv -f latin1 -t utf8 --notest FILE`), and drop it again.',
-  });
+  return new Hyper2kvmError('fetch.refused-name', `${printable(path)} has a name that is not UTF-8`);
 }

@@ -63,9 +63,5 @@ export async function verifyDigest(
   throw new Hyper2kvmError(
     'fetch.digest-mismatch',
     `${printable(line.name)} is not the file that the manifest describes`,
-    {
-      advice:
-        'It was damaged or changed in transit: copy the export again. If it was changed on purpose, remove the .mf file (for an OVA, create it again).',
-    },
   );
 }

@@ -1,12 +1,13 @@
 import type { Description } from '../../model/description.js';
-import type { Hardware, Nic } from '../../model/hardware.js';
+import type { Hardware } from '../../model/hardware.js';
 import { printable } from '../../text/escape-terminal.js';
 import { corrupt, unsupported } from '../base/bytes.js';
 import { percentDecoded, referencedName } from '../base/names.js';
 import { pieceName } from '../base/pieces.js';
 import { compressionOf, mayBePacked } from '../compression.js';
 import { readDisks } from './disks.js';
-import { configurationOf, field, type Item, itemsOf, sections, systemOf } from './sections.js';
+import { readNics } from './nics.js';
+import { configurationOf, field, itemsOf, sections, systemOf } from './sections.js';
 import { bytesPerUnit } from './units.js';
 import { childrenNamed, parseXml, type XmlElement } from './xml.js';
 
@@ -20,7 +21,6 @@ export interface OvfOptions {
 /** CIM_ResourceAllocationSettingData.ResourceType. */
 const CPU = '3';
 const MEMORY = '4';
-const ETHERNET = '10';
 const MIB = 2 ** 20;
 
 /**
@@ -43,7 +43,7 @@ export function parseOvf(bytes: Buffer, { configuration, system: wanted }: OvfOp
       memory_mib: memoryMib(first(MEMORY), warnings),
       vcpus: vcpusOf(first(CPU)),
       firmware: firmwareOf(system, hardware),
-      nics: items.filter(({ type }) => type === ETHERNET).map(readNic),
+      nics: readNics(system, items),
       os_hint: os?.attributes.get('osType') ?? field(os, 'Description'),
     },
     disks: readDisks(envelope, items, files),
@@ -108,15 +108,6 @@ function references(envelope: XmlElement): Map<string, string> {
     files.set(id, reference);
   }
   return files;
-}
-
-function readNic({ element }: Item): Nic {
-  const mac = field(element, 'Address', 'MACAddress') ?? '';
-  return {
-    mac: /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(mac) ? mac.toLowerCase() : null,
-    network: field(element, 'Connection'),
-    model: field(element, 'ResourceSubType'),
-  };
 }
 
 function memoryMib(element: XmlElement | undefined, warnings: string[]): number | null {

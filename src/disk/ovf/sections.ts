@@ -66,10 +66,8 @@ export function configurationOf(envelope: XmlElement, wanted: string | null): st
       'fetch.unknown-configuration',
       `the OVF has no configuration ${printable(wanted)}`,
       {
-        advice:
-          ids.length === 0
-            ? 'It has no configurations: remove vm.configuration from the job.toml.'
-            : `It has: ${ids.map((id) => printable(id, 60)).join(', ')}.`,
+        facts:
+          ids.length === 0 ? 'It has none.' : `It has: ${ids.map((id) => printable(id, 60)).join(', ')}.`,
       },
     );
   }

@@ -20,45 +20,66 @@ import {
 
 const SESPARSE_MAGIC = 0xcafebaben;
 
+/** One kind of file that is named .vmdk. `head` is its first sector, or all of a shorter file. */
+interface VmdkFile {
+  name: string;
+  detect(head: Buffer): boolean;
+  parse(source: ByteSource, head: Buffer): Promise<ParsedImage>;
+}
+
+/** A new subformat is a parser in a file of this folder, and a line here. */
+export const VMDK_FILES: readonly VmdkFile[] = [
+  { name: 'descriptor', detect: looksLikeDescriptor, parse: descriptorFile },
+  { name: 'seSparse', detect: isSeSparse, parse: seSparseExtent },
+  { name: 'COWD', detect: startsWith(COWD_MAGIC), parse: cowdExtent },
+  { name: 'hosted sparse', detect: startsWith(SPARSE_MAGIC), parse: hostedSparse },
+];
+
 /** VMware's VMDK: text descriptors, hosted sparse and stream-optimized extents, ESXi's COWD. */
 export const vmdk: DiskFormat = {
   name: 'vmdk',
   extensions: ['vmdk'],
   driver: 'vmdk',
-  detect: async (head) =>
-    startsWith(head, SPARSE_MAGIC) ||
-    startsWith(head, COWD_MAGIC) ||
-    isSeSparse(head) ||
-    looksLikeDescriptor(head),
+  detect: async (head) => VMDK_FILES.some((file) => file.detect(head)),
   parse,
 };
 
-function startsWith(head: Buffer, magic: Buffer): boolean {
-  return head.subarray(0, magic.length).equals(magic);
+async function parse(source: ByteSource): Promise<ParsedImage> {
+  const head = await source.read(0, SECTOR);
+  const file = VMDK_FILES.find((candidate) => candidate.detect(head));
+  if (file === undefined) throw corrupt('the file has no VMDK header');
+  return file.parse(source, head);
+}
+
+function startsWith(magic: Buffer): VmdkFile['detect'] {
+  return (head) => head.subarray(0, magic.length).equals(magic);
 }
 
 function isSeSparse(head: Buffer): boolean {
   return head.length >= 16 && head.readBigUInt64LE(0) === SESPARSE_MAGIC && head.readUInt32LE(12) === 2;
 }
 
-async function parse(source: ByteSource): Promise<ParsedImage> {
-  const head = await source.read(0, SECTOR);
-  if (looksLikeDescriptor(head)) {
-    const image = descriptorImage(parseDescriptor(await wholeText(source)), false);
-    return { image, check: async () => ({ complete: true, allocated: 0 }) };
-  }
-  if (isSeSparse(head)) {
-    throw unsupported(
-      'the file is an ESXi seSparse extent',
-      'Consolidate the snapshots, or clone the disk on the ESXi host with `vmkfstools -i disk.vmdk new.vmdk -d thin`, and drop the clone.',
-    );
-  }
+async function descriptorFile(source: ByteSource): Promise<ParsedImage> {
+  const image = descriptorImage(parseDescriptor(await wholeText(source)), false);
+  return { image, check: async () => ({ complete: true, allocated: 0 }) };
+}
+
+async function seSparseExtent(): Promise<never> {
+  throw unsupported(
+    'the file is an ESXi seSparse extent',
+    'Consolidate the snapshots, or clone the disk on the ESXi host with `vmkfstools -i disk.vmdk new.vmdk -d thin`, and drop the clone.',
+  );
+}
+
+async function cowdExtent(_source: ByteSource, head: Buffer): Promise<ParsedImage> {
   if (head.length < SECTOR) throw truncated('the header has not arrived completely');
-  if (startsWith(head, COWD_MAGIC)) {
-    const layout = parseCowd(head);
-    const check = (whole: ByteSource) => cowdCompleteness(whole, layout);
-    return { image: extentImage('vmfsSparse', layout.capacity), check };
-  }
+  const layout = parseCowd(head);
+  const check = (whole: ByteSource) => cowdCompleteness(whole, layout);
+  return { image: extentImage('vmfsSparse', layout.capacity), check };
+}
+
+async function hostedSparse(source: ByteSource, head: Buffer): Promise<ParsedImage> {
+  if (head.length < SECTOR) throw truncated('the header has not arrived completely');
   const header = parseSparseHeader(head);
   const image = await sparseImage(source, header);
   return {

@@ -47,10 +47,6 @@ export function putFile(
     throw new Hyper2kvmError(
       'plan.not-readable',
       `${path} must be written by ${cause.fixer} and is not a readable text file`,
-      {
-        advice:
-          'Check it in the guest: a directory, a dangling link or an oversized file is in the place of a small text file.',
-      },
     );
   return [{ op: 'write_file', ...cause, path, before: null, after: content, encoding: 'utf8', mode }];
 }

@@ -1,5 +1,6 @@
 import type { LevelPattern } from '../base/boot-patterns.js';
 import { FIRMWARE_LEVELS } from '../base/firmware-patterns.js';
+import { LOGIN_PROMPTS } from './login-prompts.js';
 
 /**
  * The messages that show which level a boot has reached, as the programs themselves print them: GRUB (boot.S,
@@ -17,7 +18,7 @@ export const LEVEL_PATTERNS: readonly LevelPattern[] = [
     level: 'kernel',
     // Messages of the initramfs also prove that its kernel runs: a kernel may print nothing to the screen.
     pattern:
-      /Linux version \d+\.|^\[ *\d+\.\d{6}\] |^EFI stub: |^Loading, please wait\.\.\.|^\(initramfs\)|Gave up waiting for root|^dracut[:-]/,
+      /Linux version \d+\.|^\[ *\d+\.\d{6}\] |^EFI stub: |^Loading, please wait\.\.\.|^\(initramfs\)|Gave up waiting for root|^dracut[: -]|^:: (?:running|mounting|Triggering) |^\[rootfs |^Alpine Init \d|^Red Hat nash version/,
   },
   {
     level: 'root',
@@ -32,11 +33,11 @@ export const LEVEL_PATTERNS: readonly LevelPattern[] = [
   {
     level: 'userspace',
     pattern:
-      /\bReached target |\] Started |systemd\[1\]: (?:Started|Starting|Reached) |^INIT: Entering runlevel|^ \* Starting |^Starting \S/,
+      /\bReached target |\] Started |systemd\[1\]: (?:Started|Starting|Reached) |^INIT: Entering runlevel|^ \* Starting |^Starting (?!(?:systemd-udevd )?version )\S/,
+    // udev says its version in an initramfs without any other sign (mkinitcpio).
     afterInitramfs: true,
   },
-  /** agetty and getty: `host login: ` at the start of a line, followed by nothing but kernel messages. */
-  { level: 'login', pattern: /^(?!Last )[\w.-]{1,64} login:(?:\s|$)/ },
+  ...LOGIN_PROMPTS,
 ];
 
 /**

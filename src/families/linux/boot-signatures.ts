@@ -3,18 +3,35 @@ import { FIRMWARE_SIGNATURES } from '../base/firmware-patterns.js';
 
 export const KERNEL_PANIC: Signature = {
   signature: 'kernel-panic',
-  pattern: /Kernel panic - not syncing|Attempted to kill init/,
+  // `not syncing` since Linux 2.6.
+  pattern: /Kernel panic(?: - not syncing)?:|---\[ end Kernel panic|Attempted to kill init/,
   within: 'login',
   settleSeconds: 2,
   meaning: 'The kernel stopped with a panic.',
   advice: 'The lines above the panic in boot/serial.log name the cause.',
 };
 
+/**
+ * The shells of initramfs-tools, mkinitcpio (init_functions), mkinitfs (initramfs-init), SUSE's mkinitrd
+ * (boot-start.sh, boot-mount.sh) and genkernel (linuxrc), by their own messages, and those of busybox, dash and
+ * bash without a controlling terminal.
+ */
+const SHELL = new RegExp(
+  [
+    String.raw`^\(initramfs\)|Gave up waiting for (?:the )?root|Dropping to a shell!`,
+    String.raw`now being dropped into an emergency shell|Failed to mount the real root device|^\[(?:rootfs|ramfs) [^\]]{0,80}\][#$]`,
+    'emergency recovery shell',
+    String.raw`-- exiting to \/|^Want me to fall back to `,
+    String.raw`Could not find the root block device in|is not a valid root device\.\.\.`,
+    "can't access tty; job control turned off|no job control in this shell",
+  ].join('|'),
+);
+
 /** The ways in which the boot of a Linux guest fails, ordered from specific to general. */
 export const SIGNATURES: readonly Signature[] = [
   {
     signature: 'panic-no-root',
-    pattern: /Kernel panic - not syncing: VFS: Unable to mount root/,
+    pattern: /Kernel panic(?: - not syncing)?: VFS: Unable to mount root/,
     within: 'login',
     settleSeconds: 1,
     meaning: 'The kernel found no root file system and has no usable initramfs.',
@@ -22,9 +39,20 @@ export const SIGNATURES: readonly Signature[] = [
       'Check that the initramfs of the default kernel exists and is named in the boot entry, and root= there.',
   },
   {
+    signature: 'nash-no-root',
+    // Red Hat's mkinitrd (nash.c); a panic follows, whose lines say less.
+    pattern:
+      /mount: could not find filesystem '?\/dev\/root'?|mount: error .*mounting \/dev\/root on \/sysroot|setuproot: moving \/dev failed|switchroot: mount failed/i,
+    within: 'kernel',
+    settleSeconds: 2,
+    meaning: 'The initrd of Red Hat’s old mkinitrd did not find the root file system.',
+    advice:
+      'It loads only the modules on its own list, which has no driver for the disk controller: build it again in the guest (`mkinitrd --with=virtio_pci --with=virtio_blk`).',
+  },
+  {
     signature: 'init-missing',
     pattern:
-      /No working init found|Requested init .+ failed|run-init: .*No such file|Target filesystem doesn't have requested|switch_root: .*failed/,
+      /No working init found|Requested init .+ failed|run-init: .*No such file|Target filesystem doesn't have requested|switch_root: .*failed|Root device mounted successfully, but .+ does not exist|\/sbin\/init not found in new root/,
     within: 'kernel',
     settleSeconds: 3,
     meaning: 'The root file system was mounted but has no init program.',
@@ -42,7 +70,7 @@ export const SIGNATURES: readonly Signature[] = [
   },
   {
     signature: 'initramfs-shell',
-    pattern: /^\(initramfs\)|Gave up waiting for (?:the )?root|Dropping to a shell!/,
+    pattern: SHELL,
     within: 'kernel',
     settleSeconds: 3,
     meaning: 'The initramfs did not find the root file system and stopped at its shell.',
@@ -52,7 +80,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     signature: 'dracut-emergency',
     pattern:
-      /^dracut:\/#|rdsosreport\.txt|Warning: Could not boot|dracut: FATAL|Starting Dracut Emergency Shell/i,
+      /^dracut:\/#|rdsosreport\.txt|Warning: Could not boot|dracut: FATAL|Starting Dracut Emergency Shell|dracut Warning: (?:No root device|Boot has failed)|Dropping to debug shell|Entering emergency mode\. Exit the shell/i,
     within: 'kernel',
     settleSeconds: 3,
     meaning:

@@ -2,6 +2,7 @@ import {
   type BootFile,
   type BootFileKind,
   bootFiles,
+  isByHand,
   mapCommandLines,
 } from '../../guest/command-line-files.js';
 import { isUnstableName } from '../../guest/device-names.js';
@@ -16,7 +17,7 @@ const ROOT = /(?<![^\s"'])root=([^\s"']+)/g;
  */
 export function commandLineProof(kinds: readonly BootFileKind[]): Proof {
   const filesOf = ({ tree }: FixedGuest['after']) =>
-    bootFiles(tree).filter(({ kind }) => kinds.includes(kind));
+    bootFiles(tree).filter((file) => kinds.includes(file.kind) && !isByHand(file));
   return {
     paths: (after) => filesOf(after).map(({ path }) => path),
     check: ({ after, read }) => filesOf(after).flatMap((file) => checkFile(file, read(file.path))),

@@ -1,5 +1,11 @@
 import { Hyper2kvmError } from '../../errors/error.js';
-import { type BootFileKind, bootFiles, mapCommandLines } from '../../guest/command-line-files.js';
+import {
+  type BootFile,
+  type BootFileKind,
+  bootFiles,
+  isByHand,
+  mapCommandLines,
+} from '../../guest/command-line-files.js';
 import { isUnstableName } from '../../guest/device-names.js';
 import { machineArchitecture } from '../../machine/architecture.js';
 import type { Identity } from '../../model/identity.js';
@@ -22,12 +28,14 @@ export function fixCommandLines(
   guest: Guest,
   fixer: string,
   kinds: readonly BootFileKind[],
-  also: (text: string, kind: BootFileKind) => string = (text) => text,
+  also: (text: string, file: BootFile, warnings: Warning[]) => string = (text) => text,
 ): FixerResult {
   const warnings: Warning[] = [];
   const operations = bootFiles(guest.tree)
     .filter(({ kind }) => kinds.includes(kind))
-    .flatMap(({ path, kind }) => {
+    .flatMap((file) => {
+      const { path, kind } = file;
+      const byHand = isByHand(file);
       const reason = 'the kernel is started with device names that do not exist on KVM';
       return rewriteFile(guest.tree, path, { fixer, reason }, (text) => {
         const lacksInitramfs = startsWithoutInitramfs({ path, kind }, text, guest);
@@ -38,9 +46,10 @@ export function fixCommandLines(
             warnings,
             line,
             lacksInitramfs: lacksInitramfs(index),
+            byHand,
           }),
         );
-        return also(changed, kind);
+        return also(changed, file, warnings);
       });
     });
   return { operations, warnings };
@@ -53,6 +62,8 @@ interface Place {
   line: string;
   /** True if the kernel is started without an initramfs; see without-initramfs.ts. */
   lacksInitramfs: boolean;
+  /** True for an entry that the system does not start by itself: an unresolved name is only a warning. */
+  byHand: boolean;
 }
 
 /** Returns `args` with UUIDs; an option that cannot be resolved is passed to `unresolved`. */
@@ -60,39 +71,36 @@ export function stableOptions(
   args: string,
   guest: Guest,
   unresolved: (whole: string, option: string) => string = (whole) => whole,
-  lacksInitramfs = false,
+  { lacksInitramfs = false, byHand = false }: { lacksInitramfs?: boolean; byHand?: boolean } = {},
 ): string {
   return args.replace(DEVICE_OPTION, (whole, option: string, value: string) => {
     const device = unstablePart(option, value);
     if (device === null) return whole;
-    const stable = stabilise(device, guest, hintOf(option, lacksInitramfs));
+    const stable = stabilise(device, guest, byHand ? {} : hintOf(option, lacksInitramfs));
     return stable === null ? unresolved(whole, option) : `${option}${stable}${value.slice(device.length)}`;
   });
 }
 
 function stableArguments(args: string, guest: Guest, place: Place): string {
   const unresolved = (whole: string, option: string) => {
-    const copies = option === 'root=' ? copiesOf(whole.slice(option.length), guest) : [];
+    const isRoot = option === 'root=' && !place.byHand;
+    const copies = isRoot ? copiesOf(whole.slice(option.length), guest) : [];
     if (copies.length > 0) throw duplicateError(`${whole} in ${place.path}`, copies);
-    if (option === 'root=' && place.lacksInitramfs) throw withoutInitramfs(whole, place);
-    if (option === 'root=')
+    if (isRoot && place.lacksInitramfs) throw withoutInitramfs(whole, place);
+    if (isRoot)
       throw new Hyper2kvmError(
         'plan.root-unresolved',
         `cannot tell which filesystem ${whole} in ${place.path} is`,
-        {
-          advice:
-            'Give the boot loader of the guest root=UUID=… before the conversion, or drop all disks of the VM together.',
-        },
       );
     const message = `${whole} in ${place.path} is on none of the VM's disks and was left unchanged`;
     if (!place.warnings.some((warning) => warning.message === message))
       place.warnings.push({ fixer: place.fixer, code: 'boot.unresolved', message });
     return whole;
   };
-  const stable = stableOptions(args, guest, unresolved, place.lacksInitramfs);
+  const stable = stableOptions(args, guest, unresolved, place);
   const partuuid = /(?<!\S)root=PARTUUID=(\S+)/.exec(stable)?.[1];
   if (stable !== args && place.lacksInitramfs && partuuid !== undefined)
-    if (!supportsPartuuid(place.line, partuuid, guest))
+    if (!place.byHand && !supportsPartuuid(place.line, partuuid, guest))
       throw withoutInitramfs(`root=PARTUUID=${partuuid}`, place);
   return stable;
 }
@@ -149,6 +157,9 @@ const NOT_LINUX = /memtest|\bmodule2?\s+\S*(initr|ucode)/i;
 
 export function hasKernelArguments(kind: BootFileKind, line: string): boolean {
   if (kind === 'grub2') return /^\s*linux/.test(line) && !NOT_LINUX.test(line);
+  // Scripts have lines that GRUB's own entries are made of, with variables in them.
+  if (kind === 'grub-script') return /^\s*linux/.test(line) && !line.includes('$') && !NOT_LINUX.test(line);
+  if (kind === 'elilo') return /^\s*append\s*=/.test(line);
   if (kind === 'grub-legacy') return /^\s*kernel\s/.test(line) && !NOT_LINUX.test(line);
   if (kind === 'grub-defaults') return /GRUB_CMDLINE_LINUX\+?=/.test(line);
   if (kind === 'update-extlinux') return line.startsWith('default_kernel_opts');

@@ -1,11 +1,13 @@
 import { Hyper2kvmError } from '../../errors/error.js';
+import { bootImages } from '../../guest/boot-images.js';
 import type { GuestTree } from '../../guest/tree.js';
 import { machineArchitecture } from '../../machine/architecture.js';
-import type { Kernel } from '../../model/identity.js';
+import type { Identity, Kernel } from '../../model/identity.js';
 import type { Devices, Warning } from '../../model/plan.js';
-
 import type { Fixer, Guest } from '../base/fixer.js';
+import { hasInitramfsTool } from './initramfs-tools.js';
 import { type ModuleIndex, moduleIndex } from './modules.js';
+import { hasUnreadImage } from './unified-images.js';
 
 const NAME = 'devices';
 
@@ -19,6 +21,13 @@ export interface DeviceSet {
   optionalStorage: readonly string[];
   network: readonly string[];
 }
+
+/** All drivers of a set. */
+export const driversOf = (set: DeviceSet): string[] => [
+  ...set.storage,
+  ...set.optionalStorage,
+  ...set.network,
+];
 
 export const DEVICE_SETS: readonly [DeviceSet, ...DeviceSet[]] = [
   {
@@ -43,31 +52,53 @@ export const DEVICE_SETS: readonly [DeviceSet, ...DeviceSet[]] = [
 
 /**
  * Returns the best set that at least one kernel can boot from: its drivers are built in, or are modules and
- * an initramfs can load them. If nothing is known of any kernel, it is virtio, which every kernel since
- * 2.6.25 has. It is transitional virtio where one of the kernels that can boot from it predates virtio 1.0:
- * later kernels drive those devices too.
+ * an initramfs can load them. If nothing is known of the kernels, or of the one that the boot loader starts
+ * first, it is SATA: virtio is never a guess. So it is with LILO, whose map has the root and the initramfs of
+ * the day on which it was last run. It is transitional virtio where one of the kernels that can boot from it
+ * predates virtio 1.0: later kernels drive those devices too.
  */
-export function chooseDevices({ tree, identity }: Pick<Guest, 'tree' | 'identity'>): DeviceSet {
-  const known = identity.kernels.filter((kernel) => isKnown(moduleIndex(tree, kernel)));
+export function chooseDevices(guest: Pick<Guest, 'tree' | 'identity'>): DeviceSet {
+  const { tree, identity } = guest;
   const [virtio] = DEVICE_SETS;
   const { machines } = machineArchitecture(identity.architecture);
   const sets = DEVICE_SETS.filter(({ devices }) => machines[devices.disk_bus] !== undefined);
+  const known = identity.kernels.filter((kernel) => isKnown(kernel, moduleIndex(tree, kernel)));
+  const isGuess = isInspected(guest) && (known.length === 0 || !isFirstKnown(guest, known));
+  const others = isGuess || isLilo(identity) ? sets.filter((set) => set !== virtio) : sets;
   const set =
-    known.length === 0
-      ? virtio
-      : (sets.find(({ storage }) => startable(known, tree, storage).length > 0) ?? virtio);
-  if (set !== virtio || legacyKernels({ tree, identity }).length === 0) return set;
+    others.find(({ storage }) => startable(known, guest, storage).length > 0) ?? others[0] ?? virtio;
+  if (set !== virtio || legacyKernels(guest).length === 0) return set;
   return { ...virtio, devices: { ...virtio.devices, virtio: 'transitional' } };
 }
 
-const startable = (kernels: readonly Kernel[], tree: GuestTree, drivers: readonly string[]): Kernel[] =>
-  kernels.filter((kernel) => canLoad(kernel, moduleIndex(tree, kernel), drivers));
+/** INSPECT finds a kernel in every guest. If there is none, a unified image holds it that cannot be read. */
+const isInspected = ({ tree, identity }: Pick<Guest, 'tree' | 'identity'>): boolean =>
+  identity.kernels.length > 0 || hasUnreadImage({ tree, identity });
+
+/** True if LILO starts the guest: nothing that it loads changes before it is run again. */
+export const isLilo = ({ bootloader }: Pick<Identity, 'bootloader'>): boolean => bootloader === 'lilo';
+
+/** False if the boot loader's first entry starts a kernel that is not among `known`. */
+function isFirstKnown(
+  { tree, identity }: Pick<Guest, 'tree' | 'identity'>,
+  known: readonly Kernel[],
+): boolean {
+  const first = bootImages(tree).find(({ isStarted }) => isStarted)?.image;
+  const all = identity.kernels.map(({ image }) => image);
+  return first === undefined || !all.includes(first) || known.some(({ image }) => image === first);
+}
+
+const startable = (
+  kernels: readonly Kernel[],
+  guest: Pick<Guest, 'tree' | 'identity'>,
+  drivers: readonly string[],
+): Kernel[] => kernels.filter((kernel) => canLoad(kernel, guest, drivers));
 
 /** Returns the versions of the kernels that have drivers for virtio disks, but not for virtio 1.0. */
-function legacyKernels({ tree, identity }: Pick<Guest, 'tree' | 'identity'>): string[] {
+function legacyKernels(guest: Pick<Guest, 'tree' | 'identity'>): string[] {
   const [{ storage }] = DEVICE_SETS;
-  return startable(identity.kernels, tree, storage)
-    .filter((kernel) => !supportsVirtio1(kernel, tree))
+  return startable(guest.identity.kernels, guest, storage)
+    .filter((kernel) => !supportsVirtio1(kernel, guest.tree))
     .map(({ version }) => version);
 }
 
@@ -90,20 +121,43 @@ function supportsVirtio1(kernel: Kernel, tree: GuestTree): boolean {
   return /^alias pci:v00001AF4d000010[4-7][0-9A-F]\S* virtio_pci/m.test(aliases ?? '');
 }
 
-/**
- * False if the snapshot lacks the kernel's module index: every distribution's kernel has SCSI disks, built in
- * or as a module, so none of them means no index.
- */
-function isKnown(index: ModuleIndex): boolean {
-  return ['sd_mod', 'scsi_mod', 'ext4', 'virtio'].some(
-    (name) => index.isBuiltin(name) || index.path(name) !== null,
+/** Every distribution's kernel has one of these, built in or as a module. */
+const COMMON_DRIVERS = ['sd_mod', 'scsi_mod', 'ext4', 'virtio', 'ahci', 'virtio_blk'];
+
+/** False if neither the kernel's module index nor its configuration nor its initramfs tells its drivers. */
+function isKnown({ initramfs, builtin }: Kernel, index: ModuleIndex): boolean {
+  if (builtin !== undefined && builtin.length > 0) return true;
+  return COMMON_DRIVERS.some(
+    (name) =>
+      index.isBuiltin(name) || index.path(name) !== null || initramfs?.modules.includes(name) === true,
   );
 }
 
-function canLoad(kernel: Kernel, index: ModuleIndex, drivers: readonly string[]): boolean {
+/** Returns whether a kernel can have `drivers` when it looks for its root, with what FIX can do for its initramfs. */
+export function canLoad(
+  kernel: Kernel,
+  guest: Pick<Guest, 'tree' | 'identity'>,
+  drivers: readonly string[],
+): boolean {
+  const { initramfs, builtin = [] } = kernel;
+  const index = moduleIndex(guest.tree, kernel);
+  const isChangeable = initramfs !== null && canChange(initramfs, guest);
   return drivers.every(
-    (name) => index.isBuiltin(name) || (index.path(name) !== null && kernel.initramfs !== null),
+    (name) =>
+      index.isBuiltin(name) ||
+      builtin.includes(name) ||
+      initramfs?.modules.includes(name) === true ||
+      (index.path(name) !== null && isChangeable),
   );
+}
+
+/** An initramfs with its own list of modules must be built again; LILO loads the one of its last run. */
+function canChange(
+  { loads }: NonNullable<Kernel['initramfs']>,
+  { tree, identity }: Pick<Guest, 'tree' | 'identity'>,
+): boolean {
+  if (isLilo(identity)) return false;
+  return loads !== 'listed' || hasInitramfsTool(tree);
 }
 
 /** An IDE controller of a `pc` machine has two channels with two disks each. */
@@ -112,7 +166,7 @@ const IDE_DISKS = 4;
 export const devices: Fixer = {
   name: NAME,
   description:
-    'Chooses the devices of the new VM by the drivers of the guest’s kernels: virtio, transitional virtio where one of them predates virtio 1.0 (Linux 4.0), or SATA (IDE) disks and an e1000 network card for a kernel that predates virtio. Nothing in the guest is changed.',
+    'Chooses the devices of the new VM by the drivers of the guest’s kernels: virtio, transitional virtio where one of them predates virtio 1.0 (Linux 4.0), or SATA (IDE) disks and an e1000 network card for a kernel that predates virtio, for one whose drivers are not known, and for LILO. Nothing in the guest is changed.',
   plan(guest) {
     const chosen = chooseDevices(guest);
     const { disk_bus, nic_model, virtio } = chosen.devices;
@@ -120,9 +174,6 @@ export const devices: Fixer = {
       throw new Hyper2kvmError(
         'plan.too-many-disks',
         `the guest's kernels can be started from IDE disks only, of which a VM has ${IDE_DISKS}; this one has ${guest.controllers.length} disks`,
-        {
-          advice: 'Install a kernel with virtio or AHCI drivers in the guest, or drop only its system disks.',
-        },
       );
     const warnings: Warning[] = [];
     const warn = (code: string, message: string) => warnings.push({ fixer: NAME, code, message });
@@ -131,11 +182,29 @@ export const devices: Fixer = {
         'devices.transitional',
         `kernel ${[...new Set(legacyKernels(guest))].join(', ')} has no driver for virtio 1.0: the VM gets transitional virtio devices`,
       );
-    if (disk_bus !== 'virtio')
+    const bus = `the VM gets ${disk_bus} disks and an ${nic_model} network card`;
+    const unknown = unknownKernels(guest);
+    if (unknown.length > 0)
       warn(
-        'devices.no-virtio',
-        `none of the guest's kernels can be started from virtio disks: the VM gets ${disk_bus} disks and an ${nic_model} network card`,
+        'devices.unknown-kernel',
+        `${unknown.join(', ')}: neither modules nor a configuration file show which disks this kernel supports${disk_bus === 'virtio' ? '' : `: ${bus}`}. The boot test shows whether it starts`,
       );
+    if (isLilo(guest.identity))
+      warn(
+        'boot.lilo',
+        `LILO starts the kernel, initramfs and root of its last run, whatever /etc/lilo.conf says now: ${bus}, with which they work unchanged. For virtio disks, add virtio_blk to the initramfs, set root= in /etc/lilo.conf to a UUID and run lilo in the guest`,
+      );
+    else if (disk_bus !== 'virtio' && unknown.length === 0)
+      warn('devices.no-virtio', `none of the guest's kernels can be started from virtio disks: ${bus}`);
     return { operations: [], warnings, devices: chosen.devices };
   },
 };
+
+/** Returns the images of kernels whose drivers are not known. */
+function unknownKernels({ tree, identity }: Guest): string[] {
+  if (identity.kernels.length === 0)
+    return hasUnreadImage({ tree, identity }) ? ['a unified image that cannot be read'] : [];
+  return identity.kernels
+    .filter((kernel) => !isKnown(kernel, moduleIndex(tree, kernel)))
+    .map(({ image, version }) => (version === 'unknown' ? image : `${image} (${version})`));
+}

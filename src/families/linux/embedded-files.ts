@@ -3,7 +3,9 @@ import { mapLines } from '../../text/lines.js';
 import type { Guest } from '../base/fixer.js';
 import { stableOptions } from './command-line.js';
 import { stableCrypttab } from './crypttab.js';
+import { exclusionsOf } from './driver-exclusions.js';
 import { stableFilters } from './lvm.js';
+import { admitInModprobe, admitOnCommandLine } from './module-exclusions.js';
 import { stableResume } from './resume.js';
 
 /** A configuration file inside an initramfs and its correct content; null if it should not exist. */
@@ -14,7 +16,8 @@ export interface Replacement {
 
 /**
  * Returns the outdated copies of the guest's files in an initramfs, and what replaces them by the same rules
- * as in /etc. The boot would wait for the old hypervisor's devices that they name, whatever /etc says. Pure.
+ * as in /etc. The boot would wait for the old hypervisor's devices that they name, or go without the drivers
+ * that they exclude, whatever /etc says. Pure.
  */
 export function staleCopies({ initramfs: image }: Pick<Kernel, 'initramfs'>, guest: Guest): Replacement[] {
   return Object.entries(image?.texts ?? {}).flatMap(([path, text]) => {
@@ -30,6 +33,8 @@ function textAfter(path: string, text: string, guest: Guest): string | null {
   if (/\/lvm(local)?\.conf$/.test(path)) return stableFilters(text, path, guest, []);
   // The fixer has warned about the guest's own file already.
   if (path.endsWith('/crypttab')) return stableCrypttab(text, guest, []);
-  if (path.startsWith('etc/cmdline.d/')) return mapLines(text, (line) => stableOptions(line, guest));
+  if (path.startsWith('etc/cmdline.d/'))
+    return mapLines(text, (line) => admitOnCommandLine(stableOptions(line, guest), exclusionsOf(guest)));
+  if (/(^|\/)modprobe\./.test(path)) return admitInModprobe(text, exclusionsOf(guest));
   return stableResume(text, guest);
 }

@@ -13,13 +13,20 @@ const UNIT_PATH = `/etc/systemd/system/${UNIT}`;
 const SCRIPT_PATH = '/etc/hyper2kvm-evidence.sh';
 
 /**
+ * A PC's kernel counts interrupts of the timer over a few milliseconds, and panics where it sees too few
+ * ("IO-APIC + timer doesn't work!"), which they are when a busy host emulates the machine. On KVM it does not
+ * look either.
+ */
+const NO_TIMER_CHECK = 'no_timer_check';
+
+/**
  * Returns what the boot test adds to a guest so that its boot can be read on the first serial port. It goes
  * into an overlay that is thrown away, never to the delivered disk. A guest without systemd gets only the
  * console. Pure.
  */
 export function evidence({ tree, identity }: Evidenced): Evidence {
-  const kernelOptions = serialConsoleOptions(identity);
-  const port = machineArchitecture(identity.architecture).console;
+  const { console: port, isPc } = machineArchitecture(identity.architecture);
+  const kernelOptions = `${serialConsoleOptions(identity)}${isPc ? ` ${NO_TIMER_CHECK}` : ''}`;
   const consoles = consoleOperations(tree, kernelOptions);
   const isSystemd = identity.init_system === 'systemd';
   const units = isSystemd ? unitOperations(tree, port) : [];
@@ -44,8 +51,9 @@ const READ_AT_BOOT: readonly BootFileKind[] = [
   'unified',
   'grub-legacy',
   'extlinux',
+  'elilo',
 ];
-const QUIET = /(?<!\S)(quiet|splash(=\S*)?|rhgb|console=\S+)(?!\S)\s*/g;
+const QUIET = /(?<!\S)(quiet|splash(=\S*)?|rhgb|console=\S+|no_timer_check)(?!\S)\s*/g;
 
 function consoleOperations(tree: GuestTree, consoles: string): WriteFile[] {
   const cause = { fixer: 'evidence', reason: 'the boot test reads the serial console' };

@@ -1,9 +1,11 @@
 import type { Fixer } from '../base/fixer.js';
 import { blkidCache } from './blkid-cache.js';
 import { bootEntries } from './boot-entries.js';
+import { cloudInit } from './cloud-init.js';
 import { crypttab } from './crypttab.js';
 import { deviceMap } from './device-map.js';
 import { devices } from './devices.js';
+import { driverExclusions } from './driver-exclusions.js';
 import { extlinux } from './extlinux.js';
 import { fstab } from './fstab.js';
 import { grubLegacy } from './grub-legacy.js';
@@ -39,10 +41,12 @@ export const FIXERS: readonly Fixer[] = [
   lvm,
   mdadm,
   blkidCache,
+  driverExclusions,
   initramfs,
   // Runs after the fixers that may change the image that it copies.
   uefiFallback,
   network,
+  cloudInit,
   vmware,
   otherHypervisors,
   guestAgent,

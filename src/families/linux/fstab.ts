@@ -141,10 +141,6 @@ export function duplicateError(what: string, copies: readonly string[]): Hyper2k
   return new Hyper2kvmError(
     'plan.duplicate-uuid',
     `${what} has no name that survives the move: ${copies.join(' and ')} are copies of each other`,
-    {
-      advice:
-        'Drop the VM without the copied disk, or give the copy another UUID in the guest (tune2fs -U random, xfs_admin -U generate, btrfstune -u).',
-    },
   );
 }
 

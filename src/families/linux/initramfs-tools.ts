@@ -91,6 +91,33 @@ const TOOLS: readonly InitramfsTool[] = [
       ),
   },
   {
+    program: 'booster',
+    rebuild: ({ image, kernel }) => [
+      'booster',
+      'build',
+      '--force',
+      '--kernel-version',
+      kernel.version,
+      image,
+    ],
+    keep(tree, drivers) {
+      const path = '/etc/booster.yaml';
+      const text = tree.text(path)?.text ?? '';
+      const listed = /^modules:[ \t]*["']?([^"'\n]*)["']?[ \t]*$/m.exec(text);
+      if (listed === null) {
+        const gap = text === '' || text.endsWith('\n') ? '' : '\n';
+        return putFile(tree, path, cause, `${text}${gap}modules: ${drivers.join(',')}\n`);
+      }
+      const names = (listed[1] ?? '')
+        .split(/[\s,]+/)
+        .filter((name) => name !== '' && !drivers.includes(name.replace(/^-/, '')));
+      const all = [...names, ...drivers];
+      return rewriteFile(tree, path, cause, (before) =>
+        before.replace(listed[0], () => `modules: ${all.join(',')}`),
+      );
+    },
+  },
+  {
     program: 'mkinitrd',
     // The mkinitrd of SUSE and that of Red Hat share nothing but the name.
     rebuild: ({ image, kernel, modules }) => [
@@ -143,6 +170,9 @@ function installedTools(tree: GuestTree): InitramfsTool[] {
   const isSuse = /^INITRD_MODULES=/m.test(tree.text(SUSE_KERNEL)?.text ?? '');
   return TOOLS.map((tool) => (tool.program === 'mkinitrd' && isSuse ? SUSE_MKINITRD : tool)).filter(has);
 }
+
+/** True if the guest has a program that can build an initramfs. */
+export const hasInitramfsTool = (tree: GuestTree): boolean => installedTools(tree).length > 0;
 
 /** Returns the command that builds `image` again, or null if no known tool is installed. */
 export function rebuildCommand(tree: GuestTree, request: RebuildRequest): string[] | null {

@@ -1,25 +1,27 @@
 import { posix } from 'node:path';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { parseSectionPath } from '../../guest/unified-image.js';
-import { unifiedImagePaths } from '../../guest/unified-image-paths.js';
 import type { Kernel } from '../../model/identity.js';
 import type { Warning } from '../../model/plan.js';
 import type { AppendInitramfs } from '../../operations/append-initramfs.js';
 import type { RebuildInitramfs } from '../../operations/rebuild-initramfs.js';
 import type { Operation } from '../../operations/registry.js';
 import type { Fixer, Guest } from '../base/fixer.js';
-import { chooseDevices, DEVICE_SETS, type DeviceSet } from './devices.js';
+import { canLoad, chooseDevices, DEVICE_SETS, type DeviceSet, driversOf, isLilo } from './devices.js';
 import { type Replacement, staleCopies } from './embedded-files.js';
 import { keepDrivers, rebuildCommand } from './initramfs-tools.js';
 import { type ModuleIndex, moduleIndex } from './modules.js';
+import { hasUnreadImage } from './unified-images.js';
 
 const NAME = 'initramfs';
 
 export const initramfs: Fixer = {
   name: NAME,
   description:
-    'Every installed kernel’s initramfs must hold the drivers of the new VM’s disks. Where they are missing, the guest’s own module files are appended as one small archive (or, with fix.initramfs = "rebuild" or a container that cannot be read, the guest’s own tool rebuilds the initramfs), and that tool is configured to keep them. Copies of crypttab, of the resume device, of dracut’s command line and of LVM’s filter and list of devices inside an initramfs that name the old hypervisor’s disks are replaced in the same way.',
+    'Every installed kernel’s initramfs must hold the drivers of the new VM’s disks. Where they are missing, the guest’s own module files are appended as one small archive (or, with fix.initramfs = "rebuild" or a container that cannot be read, the guest’s own tool rebuilds the initramfs), and that tool is configured to keep them. Copies of crypttab, of the resume device, of dracut’s command line and of LVM’s filter and list of devices inside an initramfs that name the old hypervisor’s disks are replaced in the same way. So are copies of modprobe’s rules that exclude a driver. An initramfs that loads only the modules on its own list (nash, booster, genkernel, tiny-initramfs) is built again by the guest’s tool.',
   plan(guest) {
+    // What LILO loads does not change with the file; the devices are chosen, and warned of, accordingly.
+    if (isLilo(guest.identity)) return { operations: [], warnings: [] };
     const set = chooseDevices(guest);
     const warnings: Warning[] = [];
     const fixes: Operation[] = [];
@@ -30,7 +32,7 @@ export const initramfs: Fixer = {
       const replace = staleCopies(kernel, guest);
       if (missing.length === 0 && replace.length === 0) continue;
       const modules = missing.length === 0 ? index.closure(driversOf(set)) : missing;
-      const operation = planKernel({ guest, kernel, index, modules, replace }, warnings);
+      const operation = planKernel({ guest, kernel, index, modules, replace, set }, warnings);
       if (operation === null) continue;
       fixes.push(operation);
       if (missing.length === 0) continue;
@@ -48,8 +50,6 @@ export const initramfs: Fixer = {
     return { operations: [...kept, ...fixes], warnings };
   },
 };
-
-const driversOf = (set: DeviceSet): string[] => [...set.storage, ...set.optionalStorage, ...set.network];
 
 /**
  * Drivers of the old hypervisor's cards: an initramfs that uses the network (network root, dropbear) has one
@@ -70,17 +70,13 @@ function neededModules({ initramfs: image }: Kernel, index: ModuleIndex, set: De
   return index.closure(driversOf(set));
 }
 
-function hasUnreadImage({ tree, identity }: Guest): boolean {
-  const read = new Set(identity.unified_images.map(({ path }) => path));
-  return unifiedImagePaths(tree).some((path) => /\/EFI\/Linux\//i.test(path) && !read.has(path));
-}
-
 interface KernelCase {
   guest: Guest;
   kernel: Kernel;
   index: ModuleIndex;
   modules: string[];
   replace: Replacement[];
+  set: DeviceSet;
 }
 
 function planKernel(context: KernelCase, warnings: Warning[]): AppendInitramfs | RebuildInitramfs | null {
@@ -98,14 +94,27 @@ function planKernel(context: KernelCase, warnings: Warning[]): AppendInitramfs |
     );
     return null;
   }
-  const mustRebuild = guest.options.initramfs === 'rebuild' || image.unreadable !== null;
-  if (!mustRebuild) return append(context, image);
+  const isListed = image.loads === 'listed';
+  const mustRebuild = guest.options.initramfs === 'rebuild' || image.unreadable !== null || isListed;
+  if (!mustRebuild) {
+    if (image.loads === 'unknown' && modules.length > 0)
+      warnings.push(
+        warning(
+          'initramfs.unknown-init',
+          `nothing in ${image.path} is known to load drivers by itself (udev, nlplug-findfs): they are appended, but only the boot test shows whether its init loads them`,
+        ),
+      );
+    return append(context, image);
+  }
   // The tools write the parts from which a unified image is built, not the image itself.
   const isInside = parseSectionPath(image.path) !== null;
   const command = isInside ? null : rebuildCommand(guest.tree, { image: image.path, kernel, modules });
   if (command !== null) {
-    const why =
-      image.unreadable === null ? 'fix.initramfs asks for it' : `it cannot be read: ${image.unreadable}`;
+    const why = isListed
+      ? 'it loads only the modules on its own list, and nothing that is appended'
+      : image.unreadable === null
+        ? 'fix.initramfs asks for it'
+        : `it cannot be read: ${image.unreadable}`;
     const wrong =
       replace.length === 0
         ? "lacks drivers of the new VM's disks"
@@ -121,6 +130,7 @@ function planKernel(context: KernelCase, warnings: Warning[]): AppendInitramfs |
       modules,
     };
   }
+  if (isListed) return withoutTool(context, image.path, warnings);
   if (image.unreadable === null) {
     warnings.push(
       warning(
@@ -138,9 +148,19 @@ function planKernel(context: KernelCase, warnings: Warning[]): AppendInitramfs |
     warnings.push(warning('initramfs.unreadable', `${message}: kernel ${kernel.version} may not start`));
     return null;
   }
-  throw new Hyper2kvmError('plan.initramfs-unreadable', message, {
-    advice: 'Rebuild the initramfs in the guest, with virtio_pci and virtio_blk, before the conversion.',
-  });
+  throw new Hyper2kvmError('plan.initramfs-unreadable', message);
+}
+
+/** Warns of an initramfs that nothing can be appended to, or throws if no other kernel starts. */
+function withoutTool({ guest, kernel, set }: KernelCase, path: string, warnings: Warning[]): null {
+  const message = `${path} loads only the modules on its own list, and the guest has no known tool to build it again`;
+  if (!guest.identity.kernels.some((other) => canLoad(other, guest, set.storage)))
+    throw new Hyper2kvmError('plan.initramfs-list', message, {
+      advice:
+        'Build the initramfs again in the guest, with virtio_pci and virtio_blk on its list, before the conversion.',
+    });
+  warnings.push(warning('initramfs.list', `${message}: kernel ${kernel.version} may not start`));
+  return null;
 }
 
 function append(

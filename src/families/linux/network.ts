@@ -1,5 +1,8 @@
 import { Hyper2kvmError } from '../../errors/error.js';
+import { kernelCommandLines } from '../../guest/command-line-files.js';
 import type { GuestTree } from '../../guest/tree.js';
+import { describedMacs, madeMac } from '../../machine/nics.js';
+import type { Identity } from '../../model/identity.js';
 import type { Warning } from '../../model/plan.js';
 import { applyTo } from '../../operations/apply-operations.js';
 import type { Operation } from '../../operations/registry.js';
@@ -7,6 +10,7 @@ import type { NetworkExpectation } from '../base/family.js';
 import type { Fixer, Guest } from '../base/fixer.js';
 import { chooseDevices } from './devices.js';
 import {
+  type Card,
   type ConfiguredInterface,
   mergeExpectations,
   mergeInterfaces,
@@ -17,10 +21,11 @@ import {
 } from './network/backend.js';
 import { ifcfg } from './network/ifcfg.js';
 import { ifupdown } from './network/ifupdown.js';
-import { assignMacs, bindName } from './network/names.js';
+import { assignMacs, bindName, byName, ownNames } from './network/names.js';
 import { netplan } from './network/netplan.js';
 import { networkManager } from './network/network-manager.js';
 import { linkBindings, networkd } from './network/networkd.js';
+import { acceptsKvm, firstName, type NamePattern } from './network/patterns.js';
 import { ruleBindings, udevRules } from './network/udev.js';
 import { wicked } from './network/wicked.js';
 
@@ -38,7 +43,7 @@ const BACKENDS: readonly NetworkBackend[] = [
 export const network: Fixer = {
   name: NETWORK_FIXER,
   description:
-    'Network cards get new bus addresses and drivers on KVM, so their names would change and their configuration would not apply. Each configured name is bound to the card’s MAC by a .link file (a udev rule where systemd is old or absent); with several cards, VMware’s slot number tells which one was ens192. A name whose card is unknown is not bound, with a warning. Conditions that only the old hypervisor’s cards meet are removed. Addresses, routes, DNS, bonds, bridges and VLANs stay as they are. Only with fix.network = "dhcp" are they replaced by DHCP.',
+    'Network cards get new bus addresses and drivers on KVM, so their names would change and their configuration would not apply. Each configured name is bound to the card’s MAC by a .link file (a udev rule where systemd is old or absent); with several cards, VMware’s slot number tells which one was ens192 (or enp11s0, eno33557248). A card that is known only by its order (VirtualBox’s adapters, the kernel’s eth0 and eth1) is bound with a warning; a name whose card is unknown is not bound, with a warning. For a file that selects cards by a pattern (ens*), the cards keep the names they had. A connection’s label is never used as a name. Conditions that only the old hypervisor’s cards meet are removed. Addresses, routes, DNS, bonds, bridges and VLANs stay as they are. Only with fix.network = "dhcp" are they replaced by DHCP.',
   plan(guest) {
     const context = networkContext(guest);
     const warnings = context.warnings;
@@ -71,12 +76,7 @@ const DRIVERS = { virtio: 'virtio_net', e1000: 'e1000', e1000e: 'e1000e', rtl813
 
 function networkContext(guest: Guest): NetworkContext & { warnings: Warning[] } {
   const { tree, hardware } = guest;
-  const cards = hardware.nics.map(({ mac, model, pci_slot }) => ({
-    mac: normaliseMac(mac ?? undefined),
-    slot: pci_slot ?? null,
-    model: model?.toLowerCase() ?? null,
-  }));
-  const hardwareMacs = cards.flatMap(({ mac }) => mac ?? []);
+  const hardwareMacs = hardware.nics.flatMap(({ mac }) => normaliseMac(mac ?? undefined) ?? []);
   const found = mergeInterfaces(BACKENDS.flatMap((backend) => backend.interfaces(tree)));
   // Rules and .link files have the MACs of names that the configuration merely uses.
   const bound = [...ruleBindings(tree), ...linkBindings(tree)].filter(({ mac }) => mac !== null);
@@ -85,8 +85,15 @@ function networkContext(guest: Guest): NetworkContext & { warnings: Warning[] } 
     const isThere = own === null || hardwareMacs.length === 0 || hardwareMacs.includes(own);
     return { name, mac: isThere ? own : null };
   });
-  const { interfaces, guessed } = assignMacs(known, cards);
-  const message = `no file of the guest says which card is which: ${guessed.join(', ')} were assigned to the VM's NICs in order`;
+  const cards = cardsOf(hardware, known);
+  const patterns = BACKENDS.flatMap((backend) => backend.patterns?.(tree) ?? []);
+  const isByNumber =
+    patterns.length > 0 || known.some(({ name, mac }) => mac === null && /^eth\d/.test(name));
+  const isKernelNamed = isByNumber && namesByKernel(tree);
+  const byPattern = namesOfPatterns(patterns, { known, cards, isKernelNamed });
+  const { interfaces, guessed } = assign([...known, ...byPattern.interfaces], cards, guest.identity);
+  const why = isKernelNamed ? ' (net.ifnames=0: the kernel numbers them in the order of the bus)' : '';
+  const message = `no file of the guest says which card is which: ${guessed.join(', ')} were assigned to the VM's NICs in order${why}`;
   const warnings = guessed.length > 0 ? [{ fixer: NETWORK_FIXER, code: 'network.order', message }] : [];
   return {
     tree,
@@ -94,8 +101,68 @@ function networkContext(guest: Guest): NetworkContext & { warnings: Warning[] } 
     hardwareMacs,
     interfaces,
     driver: DRIVERS[chooseDevices(guest).devices.nic_model],
-    warnings,
+    warnings: [...warnings, ...byPattern.warnings],
   };
+}
+
+/**
+ * Returns the VM's cards from its description. A card without a MAC gets the one that the domain will give it
+ * (machine/nics.ts), unless it is the only card: that one is matched by its driver.
+ */
+function cardsOf(hardware: Guest['hardware'], known: readonly ConfiguredInterface[]): Card[] {
+  const macs = describedMacs(
+    hardware,
+    known.map(({ mac }) => mac),
+  );
+  return hardware.nics.map(({ mac, model, pci_slot, likely_slot }, index) => ({
+    mac: normaliseMac((hardware.nics.length === 1 ? mac : macs[index]) ?? undefined),
+    slot: pci_slot ?? null,
+    likelySlot: pci_slot === undefined ? (likely_slot ?? null) : null,
+    model: model?.toLowerCase() ?? null,
+  }));
+}
+
+/**
+ * Assigns MACs to the interfaces. Without a description, the domain gets one NIC for each interface, with a
+ * generated MAC.
+ */
+function assign(known: readonly ConfiguredInterface[], cards: readonly Card[], identity: Identity) {
+  if (cards.length > 0 || known.length < 2) return assignMacs(known, cards);
+  const root = identity.filesystems.find(({ device }) => device === identity.root)?.uuid;
+  const interfaces = known
+    .toSorted((a, b) => byName(a.name, b.name))
+    .map(({ name, mac }, index) => ({ name, mac: mac ?? madeMac(`${identity.hostname} ${root}`, index) }));
+  const guessed = known.filter(({ mac }) => mac === null).map(({ name }) => name);
+  return { interfaces, guessed: guessed.sort(byName) };
+}
+
+/** True if the command line turns systemd's names off, so that the kernel's own (`eth0`) stay. */
+const namesByKernel = (tree: GuestTree): boolean =>
+  kernelCommandLines(tree).some((args) => /(?<!\S)net\.ifnames=0(?!\S)/.test(args));
+
+/** Returns the old names of the cards that a pattern selects, if it does not match their names on KVM. */
+function namesOfPatterns(
+  patterns: readonly NamePattern[],
+  vm: { known: readonly ConfiguredInterface[]; cards: readonly Card[]; isKernelNamed: boolean },
+): { interfaces: ConfiguredInterface[]; warnings: Warning[] } {
+  const interfaces: ConfiguredInterface[] = [];
+  const warnings: Warning[] = [];
+  const isKnown = ({ name, mac }: ConfiguredInterface) =>
+    [...vm.known, ...interfaces].some((one) => one.name === name || (mac !== null && one.mac === mac));
+  for (const pattern of patterns) {
+    if (acceptsKvm(pattern, vm.isKernelNamed)) continue;
+    const names = ownNames(vm.cards, vm.isKernelNamed).filter(({ name }) => pattern.accepts(name));
+    interfaces.push(...names.filter((one) => !isKnown(one)));
+    if ([...vm.known, ...interfaces].some(({ name }) => pattern.accepts(name))) continue;
+    const name = vm.cards.length <= 1 && vm.known.length === 0 ? firstName(pattern) : null;
+    if (name !== null && !isKnown({ name, mac: null })) {
+      interfaces.push({ name, mac: vm.cards[0]?.mac ?? null });
+      continue;
+    }
+    const message = `${pattern.path} configures cards named ${pattern.text}, and it is unknown which cards of the VM had such a name: on KVM they get other names, and no address`;
+    warnings.push({ fixer: NETWORK_FIXER, code: 'network.unknown-mac', message });
+  }
+  return { interfaces, warnings };
 }
 
 /**
@@ -125,9 +192,6 @@ function useDhcp(tree: NetworkContext['tree']): Operation[] {
     throw new Hyper2kvmError(
       'plan.network-dhcp',
       `fix.network = "dhcp" is not possible with ${unable.join(', ')}`,
-      {
-        advice: 'Convert with fix.network = "keep" and change the addresses in the guest.',
-      },
     );
   return configured.flatMap((backend) => backend.dhcp?.(tree) ?? []);
 }

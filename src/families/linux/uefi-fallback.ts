@@ -41,10 +41,6 @@ function planFallback({ identity, tree }: Guest): Operation[] {
     throw new Hyper2kvmError(
       'plan.uefi-no-loader',
       'the EFI system partition holds no boot loader that is known',
-      {
-        advice:
-          'Give the ESP of the guest \\EFI\\BOOT\\BOOTX64.EFI (`grub-install --removable`), or set vm.firmware = "bios" if it boots that way.',
-      },
     );
   const boot =
     files.find(({ root, vendor }) => root === loader.root && isBootDirectory(vendor))?.vendor ?? 'BOOT';
@@ -61,8 +57,19 @@ function planFallback({ identity, tree }: Guest): Operation[] {
       !there.has(name.toLowerCase()),
   );
   const reason = 'the firmware of a new VM knows no boot entries: it starts this file';
+  // GRUB legacy (RHEL 6) reads the file of its own program's name.
+  const legacy = /^grub\.efi$/i.test(loader.name)
+    ? beside.filter(({ name }) => same(name, 'grub.conf') && !there.has(`boot${suffix}.conf`))
+    : [];
   return [
     copy(`${source}/${loader.name}`, `${target}/${fallback}`, reason),
+    ...legacy.map(({ name }) =>
+      copy(
+        `${source}/${name}`,
+        `${target}/BOOT${suffix.toUpperCase()}.conf`,
+        `${fallback} reads it by its own name`,
+      ),
+    ),
     ...beside.map(({ name }) =>
       copy(`${source}/${name}`, `${target}/${name}`, `${loader.name} looks for it beside itself`),
     ),

@@ -8,14 +8,17 @@ import { parseSectionPath } from '../../guest/unified-image.js';
 import { shortLines } from '../../text/lines.js';
 import type { Guest } from '../base/fixer.js';
 
+const GRUB2 = /^\s*(menuentry|submenu|linux(16|efi)?|multiboot2?)\s/;
 /** The beginning of an entry in a boot loader's file; a kernel and its initramfs are between two of these. */
 const ENTRY: Partial<Record<BootFileKind, RegExp>> = {
-  grub2: /^\s*(menuentry|submenu|linux(16|efi)?|multiboot2?)\s/,
+  grub2: GRUB2,
+  'grub-script': GRUB2,
   'grub-legacy': /^\s*title\s/i,
   extlinux: /^\s*label\s/i,
+  elilo: /^\s*image\s*=/,
 };
 /** Lines that load an initramfs; Xen takes it as a module. */
-const INITRAMFS = /^\s*(initrd(16|efi)?|module2?(\s+--\S+)*\s+\S*initr\S*)(\s|$)|(^|\s)initrd=/i;
+const INITRAMFS = /^\s*(initrd(16|efi)?|module2?(\s+--\S+)*\s+\S*initr\S*)(\s|$)|(^|\s)initrd\s*=/i;
 /**
  * Lines that no kernel is started from directly: they are included by other lines, or files are generated
  * from them.

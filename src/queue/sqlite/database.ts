@@ -23,7 +23,6 @@ export function openDatabase(file: string): Sqlite {
     if (cause instanceof Hyper2kvmError) throw cause;
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new Hyper2kvmError('queue.unusable', `the queue ${file} cannot be opened: ${why}`, {
-      advice: 'Check owner, permissions and free space of its directory (`hyper2kvm doctor` does this).',
       cause,
     });
   }
@@ -48,6 +47,5 @@ export function migrate(database: Sqlite, migrations: readonly string[], file: s
   throw new Hyper2kvmError(
     'queue.newer-schema',
     `${file} was made by a newer hyper2kvm (schema ${version()}, this version supports ${migrations.length})`,
-    { advice: 'Upgrade hyper2kvm, or start this version with another state.database.' },
   );
 }

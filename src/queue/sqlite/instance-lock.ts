@@ -79,7 +79,5 @@ function flockHolder(device: number, inode: number): string {
 }
 
 function alreadyRunning(purpose: string, holder: string): Hyper2kvmError {
-  return new Hyper2kvmError('daemon.already-running', `another daemon is already using ${purpose}${holder}`, {
-    advice: 'Stop that one first (`systemctl stop hyper2kvm`), or give this one its own directories.',
-  });
+  return new Hyper2kvmError('daemon.already-running', `another daemon is already using ${purpose}${holder}`);
 }

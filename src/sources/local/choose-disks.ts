@@ -39,7 +39,6 @@ export async function chooseDisks(
     throw new Hyper2kvmError(
       'fetch.unknown-format',
       `${name} starts with zeros: no partition table, no filesystem`,
-      { advice: 'If it is meant to be an empty data disk, put kind = "data" into its job.toml.' },
     );
   }
   return disks;
@@ -59,10 +58,6 @@ function newestImages(assembly: Assembly, frozen: readonly string[]): ChosenDisk
     throw new Hyper2kvmError(
       'fetch.missing-delta',
       `${printable(name)} was frozen by a snapshot (according to the .vmsd or .vbox), and the delta with later changes is not in the drop`,
-      {
-        advice:
-          'Copy the deltas (-000001.vmdk, Snapshots/{…}) into the drop. To convert the snapshot’s state on purpose, leave out the .vmsd or .vbox.',
-      },
     );
   });
 }
@@ -82,7 +77,6 @@ function describedDisks(description: FoundDescription, assembly: Assembly): Chos
     throw new Hyper2kvmError(
       'fetch.missing-disk',
       `${printable(description.file)} has ${printable(file)}${controller === null ? '' : ` at ${controller}`}, which is not in the drop`,
-      { advice: 'Copy all disks of the VM into the drop, or remove the disk from the description.' },
     );
   });
 }
@@ -137,9 +131,5 @@ async function noDisk(inventory: Inventory, assembly: Assembly): Promise<Hyper2k
   return new Hyper2kvmError(
     'fetch.no-disk',
     `no disk image in the drop (${names.join(', ')}${files.length > 5 ? ', …' : ''})`,
-    {
-      advice:
-        'Put the disk’s files into the dropped directory, with their usual endings (.vmdk, .qcow2, .img).',
-    },
   );
 }

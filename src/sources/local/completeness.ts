@@ -76,10 +76,5 @@ async function allocatedIn(file: ImageFile, places: Places, signal: AbortSignal)
 }
 
 function notWhole(name: string, { reason }: Extract<Completeness, { complete: false }>): Hyper2kvmError {
-  return inFile(
-    name,
-    new Hyper2kvmError('fetch.truncated', `the file is incomplete: ${reason}`, {
-      advice: 'Copy the file again and compare its size and checksum with the original.',
-    }),
-  );
+  return inFile(name, new Hyper2kvmError('fetch.truncated', `the file is incomplete: ${reason}`));
 }

@@ -74,7 +74,6 @@ async function readOnly(inventory: Inventory, pattern: RegExp): Promise<TextFile
     throw new Hyper2kvmError(
       'fetch.several-vms',
       `the drop has ${printable(file.name)} and ${printable(other.name)}`,
-      { advice: 'Drop one directory for each VM.' },
     );
   }
   return readText(inventory, file);

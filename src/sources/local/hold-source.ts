@@ -249,8 +249,5 @@ function isInside(path: string, directory: string): boolean {
 }
 
 function openForWriting(message: string): Hyper2kvmError {
-  return new Hyper2kvmError('source.open-for-writing', message, {
-    advice:
-      'A drop must not change during the conversion. Wait until nothing writes to it any more, then run `hyper2kvm retry`, or drop it again.',
-  });
+  return new Hyper2kvmError('source.open-for-writing', message);
 }

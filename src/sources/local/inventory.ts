@@ -67,9 +67,7 @@ export async function takeInventory(
   const holes = found.reduce((sum, { size, stored }) => sum + Math.max(0, size - stored), 0);
   const files = found.map(({ path, size }) => ({ path, size }));
   if (files.length === 0) {
-    throw new Hyper2kvmError('fetch.empty', 'the drop has no files', {
-      advice: 'Copy the disk into it and drop it again.',
-    });
+    throw new Hyper2kvmError('fetch.empty', 'the drop has no files');
   }
   files.sort((a, b) => (a.path < b.path ? -1 : 1));
   // Checked before any of them is read.
@@ -223,7 +221,5 @@ async function walk(
 }
 
 function tooMany(what: string): Hyper2kvmError {
-  return new Hyper2kvmError('fetch.too-many-files', `the drop has ${what}`, {
-    advice: 'Drop only the files of one VM.',
-  });
+  return new Hyper2kvmError('fetch.too-many-files', `the drop has ${what}`);
 }

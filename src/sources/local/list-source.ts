@@ -52,7 +52,5 @@ export function isSameSource(before: readonly SourceFile[], now: readonly Source
 }
 
 export function sourceChanged(message: string): Hyper2kvmError {
-  return new Hyper2kvmError('source.changed', message, {
-    advice: 'It was still being copied: wait for the copy to end, or copy to a .part name and rename.',
-  });
+  return new Hyper2kvmError('source.changed', message);
 }

@@ -127,7 +127,6 @@ async function check(file: string, format: string, signal: AbortSignal): Promise
     'convert.check-failed',
     `qemu-img check found ${corruptions} errors in the new image`,
     {
-      advice: 'The storage under the work directory is unreliable: check the kernel log, then retry.',
       retryable: true,
     },
   );
@@ -135,7 +134,6 @@ async function check(file: string, format: string, signal: AbortSignal): Promise
 
 function wrongSize(name: string, size: number, expected: number): Hyper2kvmError {
   return new Hyper2kvmError('convert.wrong-size', `${name} has ${size} bytes instead of ${expected}`, {
-    advice: 'Something truncated the output: check the filesystem and its quota, then retry.',
     retryable: true,
   });
 }

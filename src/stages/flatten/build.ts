@@ -38,7 +38,6 @@ export async function buildGraph(
   throw new Hyper2kvmError(
     'flatten.size-mismatch',
     `QEMU sees a disk of ${virtualSize} bytes, the headers say ${plan.virtualSize}`,
-    { advice: 'The image’s header contradicts itself: export the disk again.' },
   );
 }
 
@@ -48,8 +47,6 @@ function cannotOpen(error: unknown): unknown {
   const said = error.cause instanceof Error ? error.cause.message : error.message;
   const what = said.replace(/^.*flat-disk\d+[^:]*: /, '');
   return new Hyper2kvmError('flatten.unreadable', `QEMU cannot open the disk: ${what}`, {
-    advice:
-      'The image is damaged, or has a variant that QEMU does not support: export it again, or convert it with its own tools first.',
     cause: error,
   });
 }

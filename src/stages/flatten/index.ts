@@ -183,7 +183,6 @@ function refuseTooLarge({ layers }: Chain, { config }: JobOptions): void {
   throw new Hyper2kvmError(
     'flatten.too-large',
     `${printable(largest.name)} claims ${Math.ceil(largest.virtual_size / 1024 ** 3)} GiB, more than flatten.max_virtual_size_gib (${limit})`,
-    { advice: 'If the disk really is that large, raise flatten.max_virtual_size_gib.' },
   );
 }
 

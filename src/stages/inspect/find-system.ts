@@ -30,10 +30,7 @@ export async function findSystem(reader: GuestReader, disks: GuestDisks): Promis
 }
 
 function windowsUnsupported(device: string): Hyper2kvmError {
-  return new Hyper2kvmError('inspect.windows-unsupported', `Windows is installed on ${device}`, {
-    advice:
-      'This version converts Linux guests only. fix.mode = "none" does not help: Windows needs KVM’s drivers before it can boot.',
-  });
+  return new Hyper2kvmError('inspect.windows-unsupported', `Windows is installed on ${device}`);
 }
 
 /** Returns the most likely reason why no system was found. */
@@ -48,10 +45,6 @@ function noSystem(
     return new Hyper2kvmError(
       'inspect.encrypted',
       `${luks.device} is LUKS-encrypted and no operating system was found outside it`,
-      {
-        advice:
-          'Give its key in the job.toml ([[guest.luks]] device = "/dev/sda3", key_file = "root.key"), decrypt the guest on the old hypervisor, or convert it with kind = "data".',
-      },
     );
   }
   const [group] = duplicateGroups;
@@ -71,13 +64,7 @@ function noSystem(
     });
   const [broken] = unmountable;
   if (broken !== undefined) {
-    return new Hyper2kvmError('inspect.unmountable', `${broken.device} cannot be mounted: ${broken.reason}`, {
-      advice:
-        'The filesystem is damaged: start the VM on the old hypervisor, check it (fsck) and shut it down cleanly.',
-    });
+    return new Hyper2kvmError('inspect.unmountable', `${broken.device} cannot be mounted: ${broken.reason}`);
   }
-  return new Hyper2kvmError('inspect.no-os', 'no operating system was found on any filesystem of this VM', {
-    advice:
-      'For a disk that holds only data, put kind = "data" into its job.toml; otherwise check that all disks of the VM were dropped.',
-  });
+  return new Hyper2kvmError('inspect.no-os', 'no operating system was found on any filesystem of this VM');
 }

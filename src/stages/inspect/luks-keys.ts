@@ -51,8 +51,6 @@ export async function readKey(file: string, { directory, entries }: StageContext
     }
   }
   throw new Hyper2kvmError('inspect.luks-key-unreadable', `the key file ${file} cannot be read`, {
-    advice:
-      'guest.luks.key_file must be a regular file of at most 64 KiB. In a job.toml it is a file of the drop, beside the disks; in the configuration it may be an absolute path.',
     cause,
   });
 }

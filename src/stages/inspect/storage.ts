@@ -163,13 +163,7 @@ function withRecord(volume: Filesystem, record: VolumeRecord | undefined): Files
 
 function refuseTooMany(devices: readonly string[]): void {
   if (devices.length <= MAX_VOLUMES) return;
-  throw new Hyper2kvmError(
-    'inspect.too-many-volumes',
-    `the VM has ${devices.length} partitions and volumes`,
-    {
-      advice: `No system needs more than ${MAX_VOLUMES}: convert it with kind = "data", or remove snapshots and old volumes in the guest.`,
-    },
-  );
+  throw new Hyper2kvmError('inspect.too-many-volumes', `the VM has ${devices.length} partitions and volumes`);
 }
 
 /** Returns `/dev/sda` for `/dev/sda3`, `/dev/md0` for `/dev/md0p1`. */

@@ -44,7 +44,7 @@ export function checkAllOpened(keys: readonly LuksKey[], context: DeviceContext)
   if (stray === undefined) return;
   const known = context.filesystems.filter(({ type }) => type === 'crypto_LUKS').map(nameOf);
   throw new Hyper2kvmError('inspect.luks-device', `${stray.device} is not a LUKS container of this VM`, {
-    advice: `Set guest.luks.device to the guest’s name for it (/dev/sda3, UUID=…). ${known.length === 0 ? 'The VM has none.' : `The VM has: ${known.join(', ')}.`}`,
+    facts: known.length === 0 ? 'The VM has none.' : `The VM has: ${known.join(', ')}.`,
   });
 }
 
@@ -61,8 +61,6 @@ async function openContainer(devices: BlockDevices, { device, name }: Unlocked, 
   } catch (cause) {
     refusal(cause);
     throw new Hyper2kvmError('inspect.luks-key', `the key for ${device} does not open it`, {
-      advice:
-        'Check guest.luks: key_file must hold exactly the bytes of a key or passphrase of this container.',
       cause,
     });
   }

@@ -52,7 +52,6 @@ async function list(directory: string): Promise<string[]> {
       'plan.packages-unreadable',
       `fix.guest_agent_packages: cannot read ${directory}`,
       {
-        advice: 'Give the directory of the packages as an absolute path that the daemon may read.',
         cause: error,
       },
     );

@@ -37,9 +37,5 @@ function tooLarge({ operations }: Plan): Hyper2kvmError {
   return new Hyper2kvmError(
     'plan.too-large',
     `the plan has ${operations.length} operations and more than 16 MiB of text`,
-    {
-      advice:
-        'No real guest needs that much: its configuration may be damaged or hostile. Convert it with fix.mode = "none".',
-    },
   );
 }

@@ -41,9 +41,5 @@ function notReported(require: readonly string[]): Hyper2kvmError {
   return new Hyper2kvmError(
     'validate.not-reported',
     `The converted VM booted, but did not report its ${require.join(', ')} (validate.require)`,
-    {
-      advice:
-        'Only a guest with systemd reports them. Set validate.require = [] in its job.toml to accept the boot alone.',
-    },
   );
 }

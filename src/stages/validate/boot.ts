@@ -241,8 +241,6 @@ function died(qemu: Qemu, cause: unknown): Hyper2kvmError {
   const { code, signal } = qemu.exit() ?? { code: null, signal: null };
   const how = signal === null ? `code ${code}` : `signal ${signal}`;
   return new Hyper2kvmError('validate.qemu-died', `QEMU ended during the boot (${how}): ${qemu.messages()}`, {
-    advice:
-      'Check the kernel log for the out-of-memory killer; if it was not that, report this with the job log.',
     retryable: true,
     cause,
   });
@@ -253,7 +251,6 @@ function hostFull(): Hyper2kvmError {
     'host.enospc',
     'The disk with the work directory is full: the boot test stopped',
     {
-      advice: 'Free some space; the job continues automatically.',
       retryable: true,
     },
   );

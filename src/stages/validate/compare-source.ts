@@ -48,8 +48,5 @@ export async function compareContent(context: StageContext, input: DataInput): P
 }
 
 function differs(file: string): Hyper2kvmError {
-  return new Hyper2kvmError('validate.content-differs', `the content of ${file} differs from the source`, {
-    advice:
-      'The storage under the work directory or the source is unreliable: check the kernel log, then retry from CONVERT.',
-  });
+  return new Hyper2kvmError('validate.content-differs', `the content of ${file} differs from the source`);
 }

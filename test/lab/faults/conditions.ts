@@ -193,7 +193,7 @@ async function notDrops(base: string, count: number): Promise<FaultSpool> {
   await spool.start();
   await spool.drop('good');
   await until(spool, 'the drop among many files', ({ state }) => state === 'converted', 180);
-  process.stdout.write(`${count} files that are no drops: converted after ${seconds(started)} s\n`);
+  process.stdout.write(`${count} files that are not drops: converted after ${seconds(started)} s\n`);
   await spool.stop();
   await run('find', [spool.places.incoming, '-name', 'note-*.txt', '-delete']);
   return spool;

@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import type { ByteSource } from '../../../src/disk/base/format.js';
 import { referencedName } from '../../../src/disk/base/names.js';
 import { FORMATS } from '../../../src/disk/formats.js';
+import { VMDK_FILES } from '../../../src/disk/vmdk/index.js';
 import { Hyper2kvmError } from '../../../src/errors/error.js';
 import { factsOf } from '../../../src/spool/header-facts.js';
 import { printable } from '../../../src/text/escape-terminal.js';
@@ -44,6 +45,14 @@ let runs = 0;
 beforeAll(async () => {
   subjects = await makeSubjects();
   expect(Object.keys(subjects).sort()).toEqual([...NAMES].sort());
+});
+
+test('every disk format has a subject, and every kind of .vmdk file a seed (fuzz-subjects.ts)', () => {
+  expect(FORMATS.filter(({ name }) => !(name in subjects)).map(({ name }) => name)).toEqual([]);
+  const heads = Object.values(subjects).flatMap(({ seeds }) => seeds.map((seed) => seed.subarray(0, 512)));
+  const bare = VMDK_FILES.filter(({ detect }) => !heads.some(detect)).map(({ name }) => name);
+  // Refused by its magic: there is nothing to parse.
+  expect(bare).toEqual(['seSparse']);
 });
 
 /** Values at which sizes, offsets and counts break. */

@@ -64,7 +64,7 @@ describe('a guest that wants to stop the daemon', () => {
       expect(error).toMatchObject({ code: expect.stringMatching(/^plan\./) });
     }
     evidence({ tree: guest.tree, identity: { init_system: 'systemd', architecture: 'x86_64' } });
-    expect(cpuMilliseconds() - started).toBeLessThan(8000);
+    expect(cpuMilliseconds() - started).toBeLessThan(16_000);
   });
 
   it('with ten thousand start links of VMware Tools is planned in seconds', () => {
@@ -73,6 +73,6 @@ describe('a guest that wants to stop the daemon', () => {
     const identity = { init_system: 'upstart' };
     const started = cpuMilliseconds();
     expect(planGuest(guestOf({ files, identity })).operations).toHaveLength(numbers.length);
-    expect(cpuMilliseconds() - started).toBeLessThan(8000);
+    expect(cpuMilliseconds() - started).toBeLessThan(16_000);
   });
 });

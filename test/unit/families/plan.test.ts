@@ -1,3 +1,6 @@
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { planGuest } from '../../../src/families/plan.js';
 import { FAMILIES, familyOf, guestIdentitySchema } from '../../../src/families/registry.js';
@@ -53,6 +56,16 @@ describe('the registry', () => {
     expect(guestIdentitySchema.parse(identity)).toEqual(identity);
     expect(guestIdentitySchema.safeParse({ ...identity, os_type: 'unknown' }).success).toBe(false);
     expect(() => familyOf({ os_type: 'unknown' })).toThrow();
+  });
+
+  it('has each fixer in a golden plan, or named in a test of this folder', () => {
+    const here = fileURLToPath(new URL('.', import.meta.url));
+    const tests = globSync(['golden/*.diff', '**/*.test.ts'], { cwd: here, exclude: ['plan.test.ts'] });
+    const text = tests.map((file) => readFileSync(join(here, file), 'utf8')).join('\n');
+    const untested = FAMILIES.flatMap(({ fixers }) => fixers).filter(
+      ({ name }) => !new RegExp(`^# ${name}: |'${name}'|/${name}\\.js'`, 'm').test(text),
+    );
+    expect(untested.map(({ name }) => name)).toEqual([]);
   });
 
   it('has a description for each fixer, and each name once', () => {

@@ -199,6 +199,37 @@ describe('buildAppendix', () => {
     expect(linked?.data.toString()).toBe('ext4.ko');
   });
 
+  it.each(['', `/lib/modules/${KERNEL}/`])(
+    'keeps modules reachable where all are in one directory; the index says %jkernel/…',
+    async (prefix) => {
+      const flat = (name: string) => file(`lib/modules/${KERNEL}/kernel/${name}`);
+      const bytes = writeNewc([flat('ext4.ko.gz'), flat('jbd2.ko.gz'), flat('virtio.ko.gz')]);
+      const names = [
+        'fs/ext4/ext4.ko.gz',
+        'fs/jbd2/jbd2.ko.gz',
+        'drivers/virtio/virtio.ko.gz',
+        'net/x.ko.gz',
+      ];
+      const dep = names
+        .map((name) => `${prefix}kernel/${name}: ${prefix}kernel/fs/jbd2/jbd2.ko.gz\n`)
+        .join('');
+      const hostile = '../../../../etc/ext4.ko:\n/etc/ext4.ko:\n:\n';
+      const index = { path: `/lib/modules/${KERNEL}/modules.dep`, content: Buffer.from(dep + hostile) };
+      const placed = {
+        path: `/lib/modules/${KERNEL}/kernel/drivers/virtio/virtio.ko.gz`,
+        content: Buffer.from('x'),
+      };
+      const appendix = buildAppendix([index, placed], 'lib', await listing(bytes));
+      const { links, files: own } = await listing(appendix);
+      expect(links).toEqual({
+        [`lib/modules/${KERNEL}/kernel/fs/ext4/ext4.ko.gz`]: '../../ext4.ko.gz',
+        [`lib/modules/${KERNEL}/kernel/fs/jbd2/jbd2.ko.gz`]: '../../jbd2.ko.gz',
+        [`lib/modules/${KERNEL}/etc/ext4.ko`]: '../kernel/ext4.ko.gz',
+      });
+      expect(own).toContain(`lib/modules/${KERNEL}/kernel/drivers/virtio/virtio.ko.gz`);
+    },
+  );
+
   it('refuses a path that is not under the modules directory', async () => {
     const outside = [{ path: '/lib/modules/../../etc/passwd', content: Buffer.alloc(1) }];
     expect(() =>

@@ -38,6 +38,6 @@ it('answers a question for each of very many directories in seconds', () => {
     directories.flatMap((path) => [entry(path, 'directory'), entry(`${path}/modules.dep`)]),
   );
   const started = performance.now();
-  for (const path of directories) expect(tree.list(path)).toHaveLength(1);
+  expect(directories.filter((path) => tree.list(path).length !== 1)).toEqual([]);
   expect(performance.now() - started).toBeLessThan(10_000);
 }, 60_000);

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { espGrubConfig, grubConfig } from '../../lab/boot-loaders.ts';
+import { espGrubConfig, grubConfig, rootArguments } from '../../lab/boot-loaders.ts';
+import { BROKEN_IN_TESTS } from '../../lab/broken-recipes.ts';
 import { guestFiles } from '../../lab/guest-files.ts';
-import { layOut, partitionAt } from '../../lab/layout.ts';
+import { diskUuid, layOut, partitionAt } from '../../lab/layout.ts';
 import { type GuestRecipe, RECIPES } from '../../lab/recipes.ts';
 
 function textOf(recipe: GuestRecipe, path: string): string {
@@ -68,4 +69,42 @@ test('the stub on the ESP finds grub.cfg by the filesystem that holds it', () =>
   expect(espGrubConfig(RECIPES['bookworm-uefi'])).toBe(
     `search.fs_uuid ${partitionAt(disks, '/').uuid} root hd0,gpt2\nset prefix=($root)'/boot/grub'\nconfigfile $prefix/grub.cfg\n`,
   );
+});
+
+describe('a broken guest', () => {
+  const units = BROKEN_IN_TESTS['bookworm-bios-by-id-units'];
+
+  test('names disks by their UUIDs, which VMware keeps', () => {
+    const id = `/dev/disk/by-id/scsi-3${diskUuid(units, 0)}-part1`;
+    expect(diskUuid(units, 0)).toMatch(/^6000c29[0-9a-f]{25}$/);
+    expect(rootArguments(units)).toBe(`root=${id}`);
+    expect(textOf(units, '/etc/systemd/system/-.mount')).toContain(`What=${id}\n`);
+  });
+
+  test('has mounts and swap in units of systemd only, and each is wanted', () => {
+    expect(textOf(units, '/etc/fstab').trimEnd().split('\n')).toHaveLength(1);
+    expect(textOf(units, '/etc/systemd/system/srv.mount')).toContain(
+      `What=/dev/disk/by-id/wwn-0x${diskUuid(units, 1)}-part1\nWhere=/srv\nType=ext4\n`,
+    );
+    expect(textOf(units, '/etc/systemd/system/dev-sdb2.swap')).toContain('What=/dev/sdb2\n');
+    expect(guestFiles(units)['/etc/systemd/system/swap.target.requires/dev-sdb2.swap']).toEqual({
+      link: '../dev-sdb2.swap',
+    });
+  });
+
+  test('escapes what a unit’s name cannot have', () => {
+    const swap = { ...at('swap', 'by-id'), filesystem: 'swap', unit: true } as const;
+    const disks = [{ label: 'dos', partitions: [at('/', 'uuid'), swap] }] as const;
+    const name = `dev-disk-by\\x2did-scsi\\x2d3${diskUuid(units, 0)}\\x2dpart2.swap`;
+    expect(guestFiles({ ...units, disks })[`/etc/systemd/system/${name}`]).toBeDefined();
+  });
+
+  test('has its LVM take disks of VMware’s names only, over several lines', () => {
+    const text = textOf(BROKEN_IN_TESTS['bookworm-bios-lvm-filter'], '/etc/lvm/lvm.conf');
+    expect(text).toMatch(/global_filter = \[ "a\|\^\/dev\/sd\S+",\n\s+"r\|\.\*\|" \]/);
+  });
+
+  function at(mount: string, namedBy: 'by-id' | 'uuid') {
+    return { mount, filesystem: 'ext4', sizeMib: 64, namedBy } as const;
+  }
 });

@@ -1,16 +1,20 @@
 import { describe, expect, test } from 'vitest';
 import { type Identity, identitySchema } from '../../../src/model/identity.js';
 import { applianceScript, canMakeOnHost, listingScript } from '../../lab/appliance-image.ts';
+import type { LabReport } from '../../lab/boot.ts';
 import { rootArguments } from '../../lab/boot-loaders.ts';
+import type { BuiltGuest } from '../../lab/guest.ts';
 import { filesystemAt, filesystemsOf, layOut } from '../../lab/layout.ts';
+import { lostOf } from '../../lab/matrix-as-is.ts';
 import { inspectorDifferences, systemsOf } from '../../lab/matrix-inspector.ts';
 import { judge, type Observed } from '../../lab/matrix-judge.ts';
 import { MATRIX, MATRIX_IN_TESTS } from '../../lab/matrix-recipes.ts';
 import { matrixTable } from '../../lab/matrix-table.ts';
 import { listingDifferences } from '../../lab/matrix-twice.ts';
-import { errorText, vmxText } from '../../lab/matrix-v2v.ts';
+import { errorText } from '../../lab/matrix-v2v.ts';
 import { type GuestRecipe, RECIPES } from '../../lab/recipes.ts';
 import { withDiskNames } from '../../lab/run-in-appliance.ts';
+import { vmxText } from '../../lab/vmx-text.ts';
 
 const all: readonly GuestRecipe[] = [...Object.values(RECIPES), ...MATRIX];
 const recipe = (name: string) => {
@@ -144,6 +148,16 @@ describe('virt-v2v', () => {
     expect(text).toContain('firmware = "efi"');
     expect(text).toContain(`ethernet0.address = "${recipe('trixie-uefi-md-dracut').network.mac}"`);
   });
+
+  test('is told of a card that the guest does not configure first, in the later slot', () => {
+    const guest = recipe('bookworm-bios-cloud-init-two-nics');
+    const text = vmxText(guest);
+    expect(text).toContain(`ethernet0.address = "${guest.network.other}"`);
+    expect(text).toContain('ethernet0.pciSlotNumber = "224"');
+    expect(text).toContain(`ethernet1.address = "${guest.network.mac}"`);
+    expect(text).toContain('ethernet1.pciSlotNumber = "192"');
+  });
+
   test('is quoted with its last error', () => {
     const stderr =
       'virt-v2v: warning: x\nvirt-v2v: error: inspection could not detect the\nsource guest\n\nIf reporting bugs, run virt-v2v with …\n';
@@ -268,8 +282,55 @@ describe('judge and table', () => {
       { ...right, second: planned([{ fixer: 'lvm', path: '/x' }]) },
       /planned again: lvm \/x/,
     ],
+    ['one of several boots', { ...right, boots: [[], ['no network']] }, /^boot 2: no network$/],
   ])('names %s', (_, observed, fault) => {
     expect(judge(guest, observed).faults.join('\n')).toMatch(fault);
+  });
+});
+
+describe('drivers before FIX', () => {
+  const virtio = { kernels: [{ version: '6', initramfs: { path: '/boot/i', modules: ['virtio_blk'] } }] };
+  const faultsOf = (name: string) =>
+    judge(recipe(name), {
+      asItIs: { works: false, what: 'initramfs shell' },
+      second: '',
+      bundle: {
+        directory: null,
+        error: { code: 'x', message: 'x', advice: '', retryable: false, causes: [] },
+        report: { stages: [], identity: { ...identityOf(recipe(name)), ...virtio } as Identity, boot: null },
+      },
+    }).faults.join('\n');
+
+  test('prove nothing in a guest that VMware left without them', () => {
+    expect(faultsOf('bookworm-bios-lvm-static')).toContain('has virtio_blk before FIX');
+  });
+
+  test('are there where something else is wrong', () => {
+    expect(faultsOf('bookworm-bios-lvm-filter')).not.toContain('has virtio_blk before FIX');
+  });
+});
+
+describe('what a guest has lost', () => {
+  const guest = recipe('bookworm-bios-cloud-init-two-nics');
+  const other = guest.network.other ?? '';
+  const built = { recipe: guest, sshHostKey: 'AAAA' } as BuiltGuest;
+  const report: LabReport = {
+    ...{ lab: 1, addresses: ['ens192=10.0.2.77/24'], mounts: ['/'], swaps: [], failed: [], kernel: '6.1' },
+    ...{ mac: guest.network.mac, ssh_host_key: 'AAAA' },
+  };
+
+  test.each([
+    ['nothing', {}, []],
+    ['its network', { addresses: [] }, ['no network']],
+    [
+      'its address',
+      { addresses: ['enp0s3=10.0.2.15/24'] },
+      ['enp0s3=10.0.2.15/24 instead of ens192=10.0.2.77/24'],
+    ],
+    ['its card', { mac: other }, ['the wrong network']],
+    ['its instance', { ssh_host_key: 'BBBB' }, ['another SSH host key']],
+  ])('%s', (_, change, lost) => {
+    expect(lostOf(built, { ...report, ...change })).toEqual(lost);
   });
 });
 

@@ -72,14 +72,14 @@ describe('the set-up', () => {
     expect([code, err]).toEqual([0, '']);
     expect(
       out.replaceAll(/\b\d+ s\b/g, 'N s'),
-    ).toBe(`Setting up hyper2kvm: about a minute. What is missing is installed:
-- Debian packages, with what they depend on (why each: sh test/lab/setup.sh --list):
+    ).toBe(`Setting up hyper2kvm: about a minute. These will be installed:
+- Debian packages and their dependencies (sh test/lab/setup.sh --list gives the reason for each):
     mtools lintian
-- npm packages into node_modules/, Node 24 among them (this machine's is v20.20.2)
+- npm packages in node_modules/, including Node 24 (this machine has v20.20.2)
 - the program, compiled into dist/
-What the installers print goes to ${log}.
+The output of the installers goes to ${log}.
 [1/4] Lists of Debian packages ... N s
-[2/4] 2 Debian packages and what they depend on ... N s
+[2/4] 2 Debian packages and their dependencies ... N s
 [3/4] npm packages ... N s
 [4/4] Build ... N s
 Ready after N s.`);
@@ -90,7 +90,7 @@ Ready after N s.`);
   test('says so when there is nothing to do', async () => {
     await setUp();
     expect(await setUp({ MISSING: '' })).toEqual({
-      out: 'Everything that hyper2kvm needs is here.',
+      out: 'Everything that hyper2kvm needs is installed.',
       err: '',
       code: 0,
     });
@@ -133,9 +133,9 @@ Ready after N s.`);
     const lines = out.split('\r\n');
     const counted = lines.find((line) => line.includes('[2/4]'))!.split('\r\u001b[K');
     // Which second shows which part depends on how busy the machine is.
-    const bar = /^\[2\/4\] 2 Debian packages and what they depend on \.\.\. \d s {2}\[#+\.*\] +\d+ % \w+$/;
+    const bar = /^\[2\/4\] 2 Debian packages and their dependencies \.\.\. \d s {2}\[#+\.*\] +\d+ % \w+$/;
     expect(counted.filter((text) => bar.test(text))).not.toEqual([]);
-    expect(counted.at(-1)).toMatch(/^\[2\/4\] 2 Debian packages and what they depend on \.\.\. \d+ s$/);
+    expect(counted.at(-1)).toMatch(/^\[2\/4\] 2 Debian packages and their dependencies \.\.\. \d+ s$/);
     expect(lines.at(-1)).toMatch(/^Ready after \d+ s\.$/);
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { machineOf } from '../../../src/machine/machine.js';
+import { madeMac } from '../../../src/machine/nics.js';
 import { hardwareWith, machineWith } from './machines.js';
 
 const LINUX = { architecture: 'x86_64', firmware: 'bios', os_type: 'linux' } as const;
@@ -46,9 +47,12 @@ describe('machineOf', () => {
     expect(() => machineWith({ architecture: 's390x' })).toThrow(/s390x.*x86_64 and aarch64/);
   });
 
-  it('keeps the MACs that QEMU and libvirt take, in their order', () => {
+  it('keeps the MACs that QEMU and libvirt take, in their order, and makes the others', () => {
     const macs = ['00:50:56:AB:CD:EF', null, '01:00:5e:00:00:01', 'x,romfile=/etc/shadow'];
-    expect(machineWith({ macs }).nics).toEqual(['00:50:56:ab:cd:ef', null, null, null]);
+    expect(machineWith({ macs }).nics).toEqual([
+      '00:50:56:ab:cd:ef',
+      ...[1, 2, 3].map((n) => madeMac('', n)),
+    ]);
   });
 
   it('keeps a Windows guest’s clock in local time', () => {

@@ -15,7 +15,7 @@ function nodes(args: readonly string[]): Record<string, unknown>[] {
 
 /** Each disk with a throw-away layer of the same name. */
 function argumentsOf(parts: Partial<MachineParts>, run: Partial<BootRun> = {}): string[] {
-  const machine = machineWith({ disks: [RAW], macs: [null], ...parts });
+  const machine = machineWith({ disks: [RAW], macs: [], ...parts });
   const layers = machine.disks.map(() => LAYERS);
   return qemuArguments(machine, { accelerator: 'tcg', uefi: null, layers, ...run });
 }

@@ -45,10 +45,12 @@ describe('what a download tool left', () => {
     'web01.raw waits for as long as web01.raw.%s is there',
     async (ending) => {
       const { drops, ignored } = await group({ 'web01.raw': disk(), [`web01.raw.${ending}`]: FACTS });
-      expect(only(drops).waitingFor).toBe('web01.raw is still being written');
+      const waitingFor = `web01.raw is still being written: web01.raw.${ending} is there`;
+      expect(only(drops)).toMatchObject({ waitingFor });
+      expect(isDue(only(drops), 1e9, 1)).toBe(false);
       expect(ignored).toEqual([{ name: `web01.raw.${ending}`, reason: 'partial' }]);
       const inside = await group({ 'a/web01.raw': disk(), [`a/web01.raw.${ending}`]: FACTS });
-      expect(only(inside.drops).waitingFor).toContain('is still being written');
+      expect(only(inside.drops)).toMatchObject({ waitingFor });
     },
   );
 
@@ -198,7 +200,11 @@ describe('what belongs together', () => {
     const whole = await groupDrops([hyperV('web01.vhdx')], async (name) => (name === path ? disk() : FACTS));
     expect(only(whole.drops)).toMatchObject({ waiting: null, entries: ['web01'] });
     const part = await groupDrops([hyperV('web01.vhdx.part')], async () => FACTS);
-    expect(only(part.drops).waiting).toEqual({ kind: 'writing', names: ['web01.vhdx.part'] });
+    expect(only(part.drops).waiting).toEqual({
+      kind: 'writing',
+      names: ['web01.vhdx'],
+      shownBy: 'web01.vhdx.part',
+    });
     const none = await groupDrops([hyperV('notes.txt')], async () => FACTS);
     expect(only(none.drops).waiting).toEqual({ kind: 'no-disk', names: [] });
   });
@@ -256,7 +262,7 @@ describe('what waits', () => {
       'web01-000001.vmdk.part': FACTS,
     });
     expect(drops.map(({ waiting, waitingFor }) => [waiting?.kind, waitingFor])).toEqual([
-      ['writing', 'web01-000001.vmdk is still being written'],
+      ['writing', 'web01-000001.vmdk is still being written: web01-000001.vmdk.part is there'],
       [undefined, null],
     ]);
   });
@@ -270,7 +276,7 @@ describe('what waits', () => {
       'missing-000001.vmdk.part': FACTS,
     });
     expect(drops.map(({ waitingFor }) => waitingFor)).toEqual([
-      'a-s001.vmdk is still being written',
+      'a-s001.vmdk is still being written: a-s001.vmdk.part is there',
       'missing.vmdk: the footer has not arrived',
     ]);
   });
@@ -306,7 +312,7 @@ describe('what waits', () => {
 
   test('a partial file inside a directory holds the directory back', async () => {
     const { drops } = await group({ 'web01/a.vmdk': disk(), 'web01/b.vmdk.part': FACTS });
-    expect(only(drops)).toMatchObject({ waitingFor: 'b.vmdk.part is still being written' });
+    expect(only(drops)).toMatchObject({ waitingFor: 'b.vmdk is still being written: b.vmdk.part is there' });
   });
 
   test('a file whose end has not arrived says so', async () => {
@@ -358,10 +364,14 @@ describe('when a drop is due', () => {
     expect(isDue(drop({}), 10, 10)).toBe(true);
   });
   test('incomplete: after ten times that, so that it fails with its reason and does not wait for ever', () => {
-    const waiting = { kind: 'writing' as const, names: ['x.part'] };
+    const waiting = { kind: 'no-disk' as const, names: [] };
     expect(isDue(drop({ waiting }), 99, 10)).toBe(false);
     expect(isDue(drop({ waiting }), 100, 10)).toBe(true);
     expect(isDue(drop({ waiting }), 4, 0)).toBe(false);
+  });
+  test('never, as long as a name shows that it is still being written', () => {
+    const waiting = { kind: 'writing' as const, names: ['x'], shownBy: 'x.part' };
+    expect(isDue(drop({ waiting }), 1e6, 10)).toBe(false);
   });
   test('never, before its tables have been checked', () => {
     expect(isDue(drop({ waiting: { kind: 'unchecked', names: ['x'] } }), 1e6, 10)).toBe(false);

@@ -20,7 +20,5 @@ export async function architecture(reader: GuestReader): Promise<string> {
     const found = architectureOfElf(bigEndian ? head.readUInt16BE(18) : head.readUInt16LE(18));
     if (found !== undefined) return found;
   }
-  throw new Hyper2kvmError('inspect.unknown-architecture', 'cannot determine the guest’s architecture', {
-    advice: 'Neither /bin/sh nor systemd is a known ELF file: the root filesystem may be damaged.',
-  });
+  throw new Hyper2kvmError('inspect.unknown-architecture', 'cannot determine the guest’s architecture');
 }

@@ -64,10 +64,6 @@ export function duplicateUuid(name: string, devices: readonly string[]): Hyper2k
   return new Hyper2kvmError(
     'inspect.duplicate-uuid',
     `${name} is on ${devices.join(' and ')}: cannot tell which of them the VM boots from`,
-    {
-      advice:
-        'Drop the VM without the copied disk, or give the copy another UUID in the guest (tune2fs -U random, xfs_admin -U generate, btrfstune -u, vgimportclone, cryptsetup luksUUID).',
-    },
   );
 }
 

@@ -87,6 +87,7 @@ function bootloader(tree: GuestTree): Identity['bootloader'] {
   ];
   if (any(...extlinux)) return 'extlinux';
   if (espLoaders(tree).some((path) => /grub/i.test(path))) return 'grub2';
+  if (tree.exists('/etc/lilo.conf')) return 'lilo';
   return 'unknown';
 }
 
@@ -139,6 +140,7 @@ const INITRAMFS_TOOLS = [
   ['dracut', 'dracut'],
   ['mkinitcpio', 'mkinitcpio'],
   ['mkinitfs', 'mkinitfs'],
+  ['booster', 'booster'],
   ['mkinitrd', 'mkinitrd'],
 ] as const;
 const PACKAGE_MANAGERS = ['apt-get', 'dnf', 'yum', 'zypper', 'tdnf', 'pacman', 'apk', 'rpm', 'dpkg'] as const;

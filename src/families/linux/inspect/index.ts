@@ -87,9 +87,5 @@ function noKernel({ device }: RootCandidate): Hyper2kvmError {
   return new Hyper2kvmError(
     'inspect.no-kernel',
     `${device} holds a Linux system, but no kernel is in its /boot`,
-    {
-      advice:
-        'Check that all disks of the VM were dropped and that its /etc/fstab mounts /boot; a container’s file system has no kernel and cannot boot.',
-    },
   );
 }

@@ -23,9 +23,9 @@ const EARLY = ['/etc/fstab', '/etc/crypttab', '/etc/mdadm.conf', '/etc/mdadm/mda
 const CHANGEABLE = new RegExp(
   `^/etc/(${[
     'fstab|crypttab|inittab|crontab|modules|mdadm(/mdadm)?\\.conf|kernel/cmdline|update-extlinux\\.conf',
-    'default(/grub(\\.d(/[^/]+\\.cfg)?)?)?|lvm(/lvm(local)?\\.conf)?|cron\\.d(/[^/]+)?',
+    'e?lilo\\.conf|grub\\.d(/[^/]+)?|default(/grub(\\.d(/[^/]+\\.cfg)?)?)?|lvm(/lvm(local)?\\.conf)?|cron\\.d(/[^/]+)?',
     'initramfs-tools(/modules|/conf\\.d(/resume)?)?|dracut\\.conf(\\.d(/[^/]+\\.conf)?)?',
-    'mkinitcpio\\.conf(\\.d(/[^/]+\\.conf)?)?|mkinitfs(/mkinitfs\\.conf)?|modules-load\\.d(/[^/]+\\.conf)?',
+    'mkinitcpio\\.conf(\\.d(/[^/]+\\.conf)?)?|mkinitfs(/mkinitfs\\.conf)?|booster\\.yaml|modprobe(\\.conf(\\.local)?|\\.d(/[^/]+)?)|modules-load\\.d(/[^/]+\\.conf)?',
     'sysconfig(/kernel|/network(-scripts)?(/ifcfg-[^/]+)?)?|network(/interfaces(\\.d(/[^/]+)?)?)?',
     'netplan(/[^/]+\\.ya?ml)?|NetworkManager(/system-connections(/[^/]+)?)?|wicked(/ifconfig(/[^/]+)?)?',
     'systemd(/network(/[^/]+)?)?|udev(/rules\\.d(/[^/]+\\.rules)?)?|X11(/xorg\\.conf(\\.d(/[^/]+\\.conf)?)?)?',
@@ -168,4 +168,37 @@ async function take(walk: Walk, path: string): Promise<string | null | undefined
 async function takeDirectory(walk: Walk, directory: string): Promise<void> {
   const names = await walk.reader.list(directory);
   for (const name of names.slice(0, MAX_NAMES)) await take(walk, `${directory}/${name}`);
+}
+
+/** Kernels and initramfs files, of which the snapshot has the names alone. */
+const BOOT_IMAGE = /^(vmlinu|bzImage|zImage|kernel|Image|linux|init)/i;
+/** Each costs a call. */
+const MAX_BOOT_LINKS = 400;
+
+/**
+ * Puts the links among the names in `boot` into the snapshot: a kernel and its initramfs often have a second name
+ * (`vmlinuz`, `initrd.img`), which is no second file.
+ */
+export async function takeBootLinks(
+  reader: GuestReader,
+  collector: SnapshotCollector,
+  boot: string,
+): Promise<void> {
+  const tree = collector.tree();
+  const names = tree.list(boot).filter((name) => BOOT_IMAGE.test(name));
+  for (const name of names.slice(0, MAX_BOOT_LINKS)) {
+    const entry = tree.lstat(`${boot}/${name}`);
+    if (entry?.type === 'file' && entry.content === undefined) await takeLink(reader, collector, entry.path);
+  }
+}
+
+async function takeLink(reader: GuestReader, collector: SnapshotCollector, path: string): Promise<void> {
+  try {
+    const stat = await reader.lstat(path);
+    if (stat?.type !== 'symlink') return;
+    const { type, mode, uid, gid, size } = stat;
+    collector.add({ path, type, mode, uid, gid, size, target: await reader.readLink(path) });
+  } catch (error) {
+    refusal(error);
+  }
 }

@@ -4,11 +4,11 @@ import type { GuestReader } from '../../../access/guest-reader.js';
 import { refusal, type Warnings } from '../../../access/tolerate.js';
 import { Hyper2kvmError } from '../../../errors/error.js';
 import type { InitramfsListing } from '../../../guest/initramfs-listing.js';
+import { headerVersion } from '../../../guest/kernel-image.js';
 import { listInThread } from '../../../guest/list-in-thread.js';
 import type { GuestTree } from '../../../guest/tree.js';
 import {
   isSigned,
-  kernelVersion,
   sectionPath,
   type UnifiedSection,
   unifiedSections,
@@ -123,7 +123,7 @@ const isDefaultName = (path: string) => /\/BOOT\/[^/]+$/i.test(path);
 function versionOf(uname: Buffer | null, linux: Buffer | null): string | null {
   const text =
     uname === null ? null : withoutNuls(uname.subarray(0, MAX_VERSION_BYTES)).toString('latin1').trim();
-  if (text === null) return kernelVersion(linux ?? Buffer.alloc(0));
+  if (text === null) return headerVersion(linux ?? Buffer.alloc(0));
   return /^[\w.+~-]+$/.test(text) ? text : null;
 }
 
@@ -142,7 +142,7 @@ export function withCommandLines(tree: GuestTree, images: readonly UnifiedImage[
 /** Returns the images whose initramfs cannot be given drivers. */
 export function withoutKernel(images: readonly UnifiedImage[], kernels: readonly Kernel[]): Warnings {
   return images
-    .filter(({ path }) => kernels.every(({ image }) => image !== path))
+    .filter(({ path }) => kernels.every(({ image, modules }) => image !== path || modules === null))
     .map(({ path, version }) =>
       unread(path, `no modules of its kernel (${version ?? 'not named'}) are installed`),
     );

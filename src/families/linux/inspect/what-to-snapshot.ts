@@ -5,7 +5,7 @@ import type { DeviceContext } from '../../../guest/device-names.js';
 import type { GuestTree } from '../../../guest/tree.js';
 import type { Mount } from '../../../model/identity.js';
 import type { GuestDisks, RootCandidate } from '../../base/inspection.js';
-import { followEarlyLinks, followLinks, realDirectory } from './links.js';
+import { followEarlyLinks, followLinks, realDirectory, takeBootLinks } from './links.js';
 import { mountSystem } from './mounts.js';
 import { volumeAliases } from './volume-names.js';
 
@@ -69,6 +69,22 @@ const DPKG_EXCLUDES = [
   './*-old',
   './cmethopt',
 ];
+/** Not captured of cloud-init's record of its instance: user data, which has secrets, and what has run. */
+const CLOUD_EXCLUDES = [
+  './handlers',
+  './scripts',
+  './sem',
+  './seed',
+  './instances/*/handlers',
+  './instances/*/scripts',
+  './instances/*/sem',
+  '*user-data*',
+  '*vendor-data*',
+  '*vendor?-data*',
+  '*cloud-config*',
+  '*.pkl',
+  '*.json',
+];
 /** Directories of which the names are taken, at any depth. */
 const NAME_DIRECTORIES = [
   '/usr/bin',
@@ -120,6 +136,12 @@ export async function takeSnapshot(
     }
   const lib = collector.tree().lstat('/lib')?.type === 'symlink' ? '/usr/lib' : '/lib';
   await collector.capture({ directory: `${lib}/modules`, excludes: MODULES_EXCLUDES });
+  for (const directory of new Set([
+    '/usr/lib/modprobe.d',
+    `${lib}/modprobe.d`,
+    '/usr/lib/dracut/dracut.conf.d',
+  ]))
+    await collector.capture({ directory, excludes: [] });
   await collector.capture({ directory: '/var/lib/dpkg', excludes: DPKG_EXCLUDES });
   for (const directory of NAME_DIRECTORIES) {
     // Through a linked top directory (/bin → usr/bin) the same names would be listed twice.
@@ -127,23 +149,45 @@ export async function takeSnapshot(
     if (collector.tree().lstat(top)?.type !== 'symlink') await collector.names(directory);
   }
   if (boot !== '/boot') await collector.names(boot);
+  await takeBootLinks(reader, collector, boot);
   // Debian 11 and Ubuntu 18.04 may have systemd in a separate /lib, SLES 12 in /usr/lib although it has one.
   for (const path of new Set(['/usr/lib/os-release', '/usr/lib/systemd/systemd', `${lib}/systemd/systemd`]))
     await collectFile(reader, collector, path);
+  await collectFile(reader, collector, '/var/cache/debconf/config.dat', MAX_ANSWERS_BYTES);
+  if (collector.tree().isDirectory('/etc/cloud')) await captureCloudInit(reader, collector);
   await followLinks(reader, collector, warnings);
   return { tree: collector.tree(), mounts, devices };
+}
+
+async function captureCloudInit(reader: GuestReader, collector: SnapshotCollector): Promise<void> {
+  const library = '/var/lib/cloud';
+  await collector.capture({ directory: library, excludes: CLOUD_EXCLUDES });
+  await collector.names(`${library}/seed`);
+  const instance = collector.tree().resolve(`${library}/instance`);
+  const cache = `${instance}/obj.pkl`;
+  const stat = instance === null ? null : await reader.stat(cache);
+  if (stat?.type !== 'file') return;
+  const { type, mode, uid, gid, size } = stat;
+  collector.add({ path: cache, type, mode, uid, gid, size });
 }
 
 /** /boot and /efi are taken with all that is mounted below them, /usr and /var have lists of their own. */
 const isEspElsewhere = (mountpoint: string) => !/^\/($|(boot|efi)(\/|$)|(usr|var)$)/.test(mountpoint);
 
 const MAX_FILE_BYTES = 64 * 1024;
+/** debconf's answers: 25 KB on a small server, some hundreds on a large one. */
+const MAX_ANSWERS_BYTES = 4 * 1024 * 1024;
 
 /** Adds a single file outside of the bulk directories; of an executable only its name. */
-async function collectFile(reader: GuestReader, collector: SnapshotCollector, path: string): Promise<void> {
+async function collectFile(
+  reader: GuestReader,
+  collector: SnapshotCollector,
+  path: string,
+  mostBytes = MAX_FILE_BYTES,
+): Promise<void> {
   const stat = await reader.stat(path);
   if (stat?.type !== 'file') return;
   const { type, mode, uid, gid, size } = stat;
-  const content = size <= MAX_FILE_BYTES ? { content: await reader.read(path) } : {};
+  const content = size <= mostBytes ? { content: await reader.read(path) } : {};
   collector.add({ path, type, mode, uid, gid, size, ...content });
 }

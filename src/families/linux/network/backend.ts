@@ -3,6 +3,7 @@ import type { GuestTree } from '../../../guest/tree.js';
 import type { Warning } from '../../../model/plan.js';
 import type { Operation } from '../../../operations/registry.js';
 import type { NetworkExpectation } from '../../base/family.js';
+import type { NamePattern } from './patterns.js';
 
 /**
  * An interface as one file of the guest describes it. `mac` is the card's own, in lower case, if the file
@@ -19,6 +20,8 @@ export interface Card {
   mac: string | null;
   /** VMware's slot number; null if unknown. */
   slot: number | null;
+  /** The slot that VMware would assign; null if the real one is known. */
+  likelySlot: number | null;
   /** `vmxnet3`, in lower case; null if unknown. */
   model: string | null;
 }
@@ -48,6 +51,8 @@ export interface NetworkBackend {
    * the ports of those.
    */
   interfaces(tree: GuestTree): ConfiguredInterface[];
+  /** Returns the patterns by which it selects cards without naming them. */
+  patterns?(tree: GuestTree): NamePattern[];
   /** Returns the addresses configured on the interfaces that are brought up at boot. */
   expects?(tree: GuestTree): NetworkExpectation;
   /**
@@ -69,9 +74,15 @@ export const OLD_DRIVER = /^(vmxnet3?|e1000e?|pcnet32|hv_netvsc|xen[_-]netfront)
 const VIRTUAL =
   /^(lo|br[-_\d].*|(bond|bridge|team|vlan|virbr|docker|veth|tun|tap|wg|dummy|ppp|wlan|wwan|sit|gre|ib)[\d-].*)$/;
 
-/** True for a name that can be a NIC's: no alias (`eth0:1`), VLAN (`eth0.10`), pattern or virtual device. */
+/** IFNAMSIZ of Linux, without the terminating byte. */
+export const MAX_NAME = 15;
+
+/**
+ * True for a name that can be a NIC's: no alias (`eth0:1`), VLAN (`eth0.10`), pattern or virtual device, and
+ * valid on Linux (at most 15 characters, no slash, no space).
+ */
 export function isPhysicalName(name: string): boolean {
-  return /^[A-Za-z][\w-]*$/.test(name) && !VIRTUAL.test(name);
+  return name.length <= MAX_NAME && /^[A-Za-z][\w-]*$/.test(name) && !VIRTUAL.test(name);
 }
 
 /** Returns the name of the NIC below an alias or VLAN: `eth0.10` and `eth0:1` → `eth0`. */

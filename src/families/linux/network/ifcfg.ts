@@ -53,17 +53,41 @@ function isAtBoot(values: Assignments): boolean {
 /** SUSE before 11 named the file after the card: `ifcfg-eth-id-00:50:56:…`. */
 const MAC_IN_NAME = /-id-(([0-9a-f]{2}:){5}[0-9a-f]{2})$/i;
 
+/** Names that the kernel, systemd and biosdevname give to cards. */
+const GIVEN_NAME = /^(eth\d+|en[sopxPX][\dA-Za-z]+|em\d+|p\d+p\d+)([.:_]\w+)?$/;
+
+/**
+ * True if the suffix of the file's name is an interface name. On SUSE it always is. On Red Hat,
+ * NetworkManager names a file after its connection (`ifcfg-Wired_connection_1`) and omits DEVICE if any card
+ * will do, so there the suffix must look like a card's name.
+ */
+const isName = (path: string, name: string): boolean =>
+  !MAC_IN_NAME.test(name) && (path.startsWith(`${DIRECTORIES[1]}/`) || GIVEN_NAME.test(name));
+
+/** Returns the cards below a VLAN, bond or bridge; they need no file of their own. */
+function portsOf(values: Assignments): string[] {
+  return Object.entries(values).flatMap(([key, value]) =>
+    /^(PHYSDEV|ETHERDEVICE|BONDING_SLAVE\w*|BRIDGE_PORTS)$/.test(key)
+      ? value
+          .split(/\s+/)
+          .map(baseName)
+          .filter((name) => name !== '')
+      : [],
+  );
+}
+
 export const ifcfg: NetworkBackend = {
   name: 'ifcfg',
   interfaces: (tree) =>
     configurationFiles(tree).flatMap((path) => {
       const values = assignments(tree.text(path)?.text ?? '');
       const fromName = path.slice(path.lastIndexOf('/ifcfg-') + 7);
+      const ports = portsOf(values).filter(isPhysicalName);
       // Red Hat's aliases and VLANs on a card stand for that card.
-      const device = baseName(values.DEVICE || (MAC_IN_NAME.test(fromName) ? '' : fromName));
-      if (!isNic(values) || !isPhysicalName(device)) return [];
+      const device = baseName(values.DEVICE || (isName(path, fromName) ? fromName : ''));
+      if (!isNic(values) || !isPhysicalName(device)) return ports.map((name) => ({ name, mac: null }));
       const mac = normaliseMac(values.HWADDR ?? MAC_IN_NAME.exec(fromName)?.[1]);
-      return [{ name: device, mac }];
+      return [{ name: device, mac }, ...ports.map((name) => ({ name, mac: null }))];
     }),
   expects: (tree) =>
     mergeExpectations(

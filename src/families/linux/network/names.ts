@@ -1,3 +1,4 @@
+import { busOrder, placeOfName, vmwarePlace } from '../../../disk/base/vmware-slots.js';
 import type { GuestTree } from '../../../guest/tree.js';
 import type { Operation } from '../../../operations/registry.js';
 import { putFile } from '../../base/edit.js';
@@ -6,33 +7,52 @@ import { linkBindings } from './networkd.js';
 import { ruleBindings } from './udev.js';
 
 /**
- * The order in which VMware's slot numbers name the cards: e1000 in slots 32 and up (`ens32` …), vmxnet3 in
- * 160 and 192 (`ens160`, `ens192`), then 224, 256 and the second row 161, 193, 225, 257. Other names are
- * ordered by their number.
+ * The order in which VMware assigns slots: e1000 in slots 32 and up (`ens32` …), vmxnet3 in 160, 192, 224 and
+ * 256, then the second functions 161, 193, 225 and 257. Other names are ordered by their number.
  */
-const VMWARE_ORDER = ['ens160', 'ens192', 'ens224', 'ens256', 'ens161', 'ens193', 'ens225', 'ens257'];
+const VMWARE_ORDER = [160, 192, 224, 256, 161, 193, 225, 257].map((slot) => placeOfName(`ens${slot}`)!);
 
-function byName(a: string, b: string): number {
+/** Compares names in the order of their cards. */
+export function byName(a: string, b: string): number {
   const rank = (name: string) => {
-    const slot = VMWARE_ORDER.indexOf(name);
-    return slot >= 0 ? slot : Number(/\d+$/.exec(name)?.[0] ?? 0) - 100_000;
+    const place = placeOfName(name);
+    const slot = VMWARE_ORDER.findIndex(({ bus, device }) => place?.bus === bus && place.device === device);
+    if (slot >= 0) return slot;
+    return (place === null ? Number(/\d+$/.exec(name)?.[0] ?? 0) : busOrder(place)) - 100_000;
   };
   return rank(a) - rank(b) || (a < b ? -1 : 1);
 }
 
-/** Returns the card in VMware's slot: systemd's `ens192` is the card in slot 192. */
-const bySlot = (name: string, cards: readonly Card[]): Card | undefined =>
-  cards.find(({ slot }) => slot !== null && name === `ens${slot}`);
+const isPlace = (name: string, slot: number | null): boolean => {
+  const place = placeOfName(name);
+  if (slot === null || place === null) return false;
+  return busOrder(place) === busOrder(vmwarePlace(slot));
+};
+
+/** VirtualBox's cards are in these slots of the root bus, in this order: enp0s3, enp0s8, … */
+const VIRTUALBOX_DEVICES = [3, 8, 9, 10, 16, 17, 18, 19];
 
 /**
- * Returns the card of a name that the kernel gave (`net.ifnames=0`, or before systemd 197). These follow the
- * bus, and so VMware's slot numbers, if one driver has all the cards.
+ * Returns the card whose position fits the name: in the slots that VMware would assign, among VirtualBox's
+ * adapters, or on the bus for the kernel's own names (`net.ifnames=0`, or before systemd 197), if one driver
+ * has all the cards.
  */
-function byBus(name: string, cards: readonly Card[]): Card | undefined {
+function byOrder(name: string, cards: readonly Card[]): Card | undefined {
+  const likely = cards.find((card) => isPlace(name, card.likelySlot));
+  if (likely !== undefined) return likely;
+  if (cards.every(({ slot }) => slot === null) && /^enp0s\d+$/.test(name))
+    return cards[VIRTUALBOX_DEVICES.indexOf(Number(name.slice(5)))];
   const number = /^eth(\d+)$/.exec(name)?.[1];
   const isOneDriver = new Set(cards.map(({ model }) => model)).size === 1;
-  if (number === undefined || !isOneDriver || cards.some(({ slot }) => slot === null)) return undefined;
-  return cards.toSorted((a, b) => (a.slot ?? 0) - (b.slot ?? 0))[Number(number)];
+  if (number === undefined || !isOneDriver) return undefined;
+  return inBusOrder(cards)[Number(number)];
+}
+
+/** Returns the cards in the order in which a kernel finds them: by VMware's slots, if all are known. */
+function inBusOrder(cards: readonly Card[]): readonly Card[] {
+  const places = cards.flatMap(({ slot, likelySlot }) => slot ?? likelySlot ?? []).map(vmwarePlace);
+  if (places.length < cards.length) return cards;
+  return cards.toSorted((a, b) => busOrder(places[cards.indexOf(a)]!) - busOrder(places[cards.indexOf(b)]!));
 }
 
 /**
@@ -47,14 +67,14 @@ export function assignMacs(
   const known = new Map(interfaces.map(({ name, mac }) => [name, mac]));
   const free = () => cards.filter(({ mac }) => mac !== null && ![...known.values()].includes(mac));
   const open = () => interfaces.map(({ name }) => name).filter((name) => known.get(name) === null);
-  for (const name of open()) known.set(name, bySlot(name, free())?.mac ?? null);
+  for (const name of open()) known.set(name, free().find((card) => isPlace(name, card.slot))?.mac ?? null);
   const guessed = new Set<string>();
   const guess = (name: string, mac: string | null) => {
     known.set(name, mac);
     if (mac !== null && cards.length > 1) guessed.add(name);
   };
   for (const name of open()) {
-    const card = byBus(name, cards);
+    const card = byOrder(name, cards);
     if (card !== undefined && free().includes(card)) guess(name, card.mac);
   }
   const [names, left] = [open().sort(byName), free()];
@@ -62,7 +82,7 @@ export function assignMacs(
     for (const [index, name] of names.entries()) {
       const { mac = null, slot = null } = left[index] ?? {};
       // The last card belongs to the last name, unless that names another slot.
-      const isOnlyOne = names.length === 1 && (slot === null || !/^ens\d+$/.test(name));
+      const isOnlyOne = names.length === 1 && (slot === null || placeOfName(name) === null);
       if (isOnlyOne) known.set(name, mac);
       else guess(name, mac);
     }
@@ -70,6 +90,18 @@ export function assignMacs(
     interfaces: interfaces.map(({ name }) => ({ name, mac: known.get(name) ?? null })),
     guessed: [...guessed],
   };
+}
+
+/**
+ * Returns the names that the guest gave to the cards, with the cards' MACs; without those whose slot is
+ * unknown.
+ */
+export function ownNames(cards: readonly Card[], isKernelNamed: boolean): ConfiguredInterface[] {
+  if (isKernelNamed) return inBusOrder(cards).map(({ mac }, index) => ({ name: `eth${index}`, mac }));
+  return cards.flatMap(({ mac, slot, likelySlot }) => {
+    const number = slot ?? likelySlot;
+    return number === null ? [] : [{ name: `ens${(number & 1023) + (number >> 10)}`, mac }];
+  });
 }
 
 /**

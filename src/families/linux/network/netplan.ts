@@ -17,6 +17,7 @@ import {
   OLD_DRIVER,
   widened,
 } from './backend.js';
+import { isGlob, matchesGlob } from './patterns.js';
 import { readYaml, type YamlEntry, type YamlFile } from './yaml.js';
 import { applyEdits, type Change, type Edit, replaceEntries, setValue } from './yaml-edit.js';
 
@@ -30,7 +31,8 @@ const ANY_DRIVER = '"?*"';
 const files = (tree: GuestTree) => filesIn(tree, '/etc/netplan', /\.ya?ml$/);
 
 interface Ethernet extends ConfiguredInterface {
-  match: { driver: YamlEntry[]; macaddress: string | null; name: string | null };
+  match: { driver: YamlEntry[]; macaddress: string | null; addresses: YamlEntry[]; name: string | null };
+  isRenamed: boolean;
 }
 
 /**
@@ -48,11 +50,13 @@ function ethernets(file: YamlFile): Ethernet[] {
       // With `match:` the key is only a label; the name is that of set-name, or the one that is matched.
       name: textAt('set-name') ?? (hasMatch ? (name ?? '') : id),
       mac: normaliseMac(macaddress ?? undefined),
-      match: { driver: at('match', 'driver'), macaddress, name },
+      match: { driver: at('match', 'driver'), macaddress, addresses: at('match', 'macaddress'), name },
+      isRenamed: textAt('set-name') !== null,
     };
   });
 }
 
+const hasPattern = (text: string) => text.includes('name') && isGlob(text);
 const read = (tree: GuestTree, path: string) => readYaml(tree.text(path)?.text ?? '');
 
 export const netplan: NetworkBackend = {
@@ -62,6 +66,16 @@ export const netplan: NetworkBackend = {
       .flatMap((path) => ethernets(read(tree, path)))
       .filter(({ name }) => isPhysicalName(name))
       .map(({ name, mac }) => ({ name, mac })),
+  patterns: (tree) =>
+    files(tree)
+      // Parsing a hostile text costs a second.
+      .filter((path) => hasPattern(tree.text(path)?.text ?? ''))
+      .flatMap((path) =>
+        ethernets(read(tree, path)).flatMap(({ match: { name, macaddress }, isRenamed }) => {
+          if (name === null || !isGlob(name) || macaddress !== null || isRenamed) return [];
+          return [{ path, text: name, accepts: (candidate: string) => matchesGlob(name, candidate) }];
+        }),
+      ),
   expects: (tree) => mergeExpectations(files(tree).map((path) => expectationOf(read(tree, path)))),
   unpin(context) {
     const warnings: Warning[] = [];
@@ -99,10 +113,17 @@ function unpinFile(
   // An alias leads to the same entry again.
   const seen = new Set<YamlEntry['pair']>();
   const all = ethernets(file);
-  for (const { mac, match } of all) {
+  for (const { name, mac, match } of all) {
     if (isForeignMac(mac, context)) {
-      const message = `${path} matches MAC ${match.macaddress}, which no NIC of the VM has: edit it in the guest`;
+      const own = macInstead(name, all.length, context);
+      const what = own === null ? 'edit it in the guest' : `it was replaced by ${own}`;
+      const message = `${path} matches MAC ${match.macaddress}, which no NIC of the VM has: ${what}`;
       warnings.push(warn('network.foreign-mac', message));
+      const entries = own === null ? [] : match.addresses.filter(({ pair }) => !seen.has(pair));
+      for (const entry of entries) {
+        seen.add(entry.pair);
+        edits.push(setValue(file.text, entry, `"${own}"`));
+      }
     }
     const isNeeded = match.macaddress === null && match.name === null;
     for (const entry of match.driver) {
@@ -123,6 +144,12 @@ function unpinFile(
   const text = applyEdits(file.text, edits);
   const { problem } = readYaml(text);
   return problem === null ? { text, warnings } : unchanged(`without its driver ${problem}`);
+}
+
+/** Returns the MAC of the card that has the name, or of the only card; null if unknown. */
+function macInstead(name: string, count: number, { interfaces, cards }: NetworkContext): string | null {
+  const only = count === 1 && cards.length === 1 ? cards[0] : undefined;
+  return interfaces.find((candidate) => candidate.name === name)?.mac ?? only?.mac ?? null;
 }
 
 /**
@@ -174,7 +201,5 @@ function useDhcp(path: string, file: YamlFile): string {
   const problem =
     file.problem ?? (edits === null ? 'its addresses share lines with other keys' : readYaml(text).problem);
   if (problem === null) return text;
-  throw new Hyper2kvmError('plan.network-dhcp', `${path} cannot be changed to DHCP: ${problem}`, {
-    advice: 'Convert with fix.network = "keep" and change the addresses in the guest.',
-  });
+  throw new Hyper2kvmError('plan.network-dhcp', `${path} cannot be changed to DHCP: ${problem}`);
 }

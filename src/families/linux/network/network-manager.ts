@@ -13,6 +13,7 @@ import {
   widened,
 } from './backend.js';
 import { editIni, iniValues, parseIni } from './ini.js';
+import { isGlob, matchesGlob } from './patterns.js';
 
 const ETHERNET = ['ethernet', '802-3-ethernet'];
 /**
@@ -26,16 +27,52 @@ const keyfiles = (tree: GuestTree) =>
     return text === undefined ? [] : [{ path, text }];
   });
 
+/**
+ * Returns the items of `[match] interface-name=` (nm-settings(5)): names and globs, with `!` before one that
+ * must not match, `&` before one that must, `|` before an alternative.
+ */
+function matchedNames(text: string): { names: string[]; globs: string[]; excluded: string[] } {
+  const items = iniValues(text, 'match', 'interface-name')
+    .flatMap((value) => value.split(/[;,]/))
+    .map((item) => item.trim().replace(/^[|&](?=.)/, ''))
+    .filter((item) => item !== '');
+  const wanted = items.filter((item) => !item.startsWith('!'));
+  return {
+    names: wanted.filter((item) => !isGlob(item)),
+    globs: wanted.filter(isGlob),
+    excluded: items.filter((item) => item.startsWith('!')).map((item) => item.slice(1)),
+  };
+}
+
 /** Keyfiles (nm-settings-keyfile(5)); they keep mode 0600, because they are rewritten in place. */
 export const networkManager: NetworkBackend = {
   name: 'NetworkManager',
   interfaces: (tree) =>
     keyfiles(tree).flatMap(({ text }) => {
       const [type = ''] = iniValues(text, 'connection', 'type');
-      const [name = ''] = iniValues(text, 'connection', 'interface-name');
-      if (!ETHERNET.includes(type) || !isPhysicalName(name)) return [];
+      // A VLAN's card needs no connection of its own.
+      if (type === 'vlan')
+        return iniValues(text, 'vlan', 'parent')
+          .filter(isPhysicalName)
+          .map((name) => ({ name, mac: null }));
+      const names = [...iniValues(text, 'connection', 'interface-name'), ...matchedNames(text).names];
+      if (!ETHERNET.includes(type)) return [];
       const [address] = ETHERNET.flatMap((section) => iniValues(text, section, 'mac-address'));
-      return [{ name, mac: normaliseMac(address) }];
+      const mac = names.length === 1 ? normaliseMac(address) : null;
+      return names.filter(isPhysicalName).map((name) => ({ name, mac }));
+    }),
+  patterns: (tree) =>
+    keyfiles(tree).flatMap(({ path, text }) => {
+      const { globs, excluded } = matchedNames(text);
+      const isNamed = [
+        ...iniValues(text, 'connection', 'interface-name'),
+        ...ETHERNET.flatMap((section) => iniValues(text, section, 'mac-address')),
+      ].some((value) => value !== '');
+      if (isNamed || globs.length === 0) return [];
+      if (!ETHERNET.includes(iniValues(text, 'connection', 'type')[0] ?? '')) return [];
+      const accepts = (name: string) =>
+        globs.some((glob) => matchesGlob(glob, name)) && !excluded.some((glob) => matchesGlob(glob, name));
+      return [{ path, text: globs.join(', '), accepts }];
     }),
   expects: (tree) =>
     mergeExpectations(

@@ -16,6 +16,7 @@ import {
   widened,
 } from './backend.js';
 import { editIni, type IniLine, iniValues, parseIni } from './ini.js';
+import { isGlob, matchesGlob } from './patterns.js';
 
 const DIRECTORY = '/etc/systemd/network';
 /** Returns the files with their texts; a link to /dev/null has none. */
@@ -27,6 +28,9 @@ const texts = (tree: GuestTree, suffix: RegExp) =>
 
 const words = (values: readonly string[]) =>
   values.flatMap((value) => value.split(/\s+/)).filter((word) => word !== '');
+
+/** Patterns for virtual devices and wireless cards. */
+const VIRTUAL_GLOB = /^(ve-|vb-|vz-|veth|br|virbr|docker|wl|ww|tap|tun|lo|bond|vlan|cali|cni|wg)/;
 
 export const networkd: NetworkBackend = {
   name: 'networkd',
@@ -44,6 +48,19 @@ export const networkd: NetworkBackend = {
       return names.map((name) => ({ name, mac: mac ?? bound.get(name) ?? null }));
     });
   },
+  patterns: (tree) =>
+    texts(tree, /\.network$/).flatMap(({ path, text }) => {
+      const names = words(iniValues(text, 'Match', 'Name'));
+      const globs = names.filter((name) => isGlob(name) && !name.startsWith('!'));
+      // Selected by a MAC, or for other kinds of device.
+      const isOther = parseIni(text).some(
+        ({ section, key }) => section === 'Match' && /^((Permanent)?MACAddress|Type)$/.test(key),
+      );
+      if (globs.length === 0 || isOther || globs.every((glob) => VIRTUAL_GLOB.test(glob))) return [];
+      return [
+        { path, text: globs.join(' '), accepts: (name) => globs.some((glob) => matchesGlob(glob, name)) },
+      ];
+    }),
   expects: (tree) =>
     mergeExpectations(
       texts(tree, /\.network$/).flatMap(({ text }) => {

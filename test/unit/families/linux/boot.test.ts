@@ -102,6 +102,84 @@ GRUB_DISABLE_LINUX_UUID=true
     ]);
   });
 
+  it.each([
+    [
+      'GRUB_CMDLINE_LINUX="root=/dev/sda2 quiet"   # set by ops',
+      'GRUB_CMDLINE_LINUX="root=UUID=root-uuid quiet"   # set by ops',
+    ],
+    [
+      'GRUB_CMDLINE_LINUX="quiet \\\n root=/dev/sda2 \\\n ro"',
+      'GRUB_CMDLINE_LINUX="quiet \\\n root=UUID=root-uuid \\\n ro"',
+    ],
+    ['GRUB_CMDLINE_LINUX="quiet\n root=/dev/sda2"', 'GRUB_CMDLINE_LINUX="quiet\n root=UUID=root-uuid"'],
+    [
+      "export GRUB_CMDLINE_LINUX_DEFAULT+=' resume=/dev/sda3'#x",
+      "export GRUB_CMDLINE_LINUX_DEFAULT+=' resume=UUID=swap-uuid'#x",
+    ],
+    ['GRUB_CMDLINE_LINUX=root=/dev/sda2;A=1', 'GRUB_CMDLINE_LINUX=root=UUID=root-uuid;A=1'],
+    [
+      'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX root=/dev/sda2"',
+      'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX root=UUID=root-uuid"',
+    ],
+    ["GRUB_DISABLE_LINUX_UUID='true' # names", "GRUB_DISABLE_LINUX_UUID='false' # names"],
+    [
+      'OWN="root=/dev/sda2"\nGRUB_CMDLINE_LINUX="$OWN ro"',
+      'OWN="root=UUID=root-uuid"\nGRUB_CMDLINE_LINUX="$OWN ro"',
+    ],
+    ['GRUB_DISABLE_UUID=true', 'GRUB_DISABLE_UUID=false'],
+    ['GRUB_DEVICE=/dev/sda2', 'GRUB_DEVICE=/dev/disk/by-uuid/root-uuid'],
+    ['GRUB_DEVICE_BOOT="/dev/sda1" # boot', 'GRUB_DEVICE_BOOT="/dev/disk/by-uuid/boot-uuid" # boot'],
+  ])('reads its source as the shell does: %j', (text, expected) => {
+    for (const path of ['/etc/default/grub', '/etc/default/grub.d/50-own.cfg']) {
+      const before = guest({ [path]: `${text}\n` });
+      const { operations, warnings } = grub2.plan(before);
+      expect(textAfter(operations, path)).toBe(`${expected}\n`);
+      expect(warnings).toEqual([]);
+      expect(grub2.plan(applyOperations(before, operations)).operations).toEqual([]);
+    }
+  });
+
+  it('leaves what is no assignment or stable, and warns of a GRUB_DEVICE that cannot be told', () => {
+    const text = '#GRUB_CMDLINE_LINUX="root=/dev/sda2"\nGRUB_DEVICE=UUID=root-uuid\necho root=/dev/sda2\n';
+    expect(grub2.plan(guest({ '/etc/default/grub': text }))).toEqual({ operations: [], warnings: [] });
+    const lost = guest({ '/etc/default/grub': 'GRUB_DEVICE=/dev/sdq9\n' }, { filesystems: [] });
+    expect(grub2.plan(lost)).toMatchObject({ operations: [], warnings: [{ code: 'boot.unresolved' }] });
+  });
+
+  it('changes what is written by hand beside grub.cfg, and what the next grub.cfg takes from /etc/grub.d', () => {
+    const entry = `menuentry 'own' {\n\tset root='hd0,1'\n\tlinux /vmlinuz root=/dev/sda2 ro\n\tinitrd /initrd.img\n}\n`;
+    const files = {
+      '/boot/grub/custom.cfg': entry,
+      '/boot/grub2/custom.cfg': entry,
+      '/etc/grub.d/40_custom': `#!/bin/sh\nexec tail -n +3 $0\n${entry}`,
+      '/etc/grub.d/09_own': `#!/bin/sh\ncat <<EOF\n${entry}EOF\n`,
+      '/etc/grub.d/10_linux': '#!/bin/sh\n\tlinux\t$rel_dirname/$basename root=$linux_root_device ro $args\n',
+    };
+    const before = guest(files, { options: { serial_console: true } });
+    const { operations, warnings } = grub2.plan(before);
+    expect(warnings).toEqual([]);
+    expect(pathsOf(operations)).toEqual([
+      '/boot/grub/custom.cfg',
+      '/boot/grub2/custom.cfg',
+      '/etc/grub.d/09_own',
+      '/etc/grub.d/40_custom',
+    ]);
+    expect(textAfter(operations, '/etc/grub.d/40_custom')).toBe(
+      files['/etc/grub.d/40_custom'].replace('root=/dev/sda2', 'root=UUID=root-uuid'),
+    );
+    expect(pathsOf(serialConsole.plan(before).operations)).not.toContain('/etc/grub.d/10_linux');
+  });
+
+  it('warns of an entry by hand for a disk that is not there, and refuses one of grub.cfg', () => {
+    const text = 'linux /vmlinuz root=/dev/sdq9\n initrd /initrd.img\n';
+    for (const path of ['/boot/grub/custom.cfg', '/etc/grub.d/40_custom']) {
+      const plan = grub2.plan(guest({ [path]: text }));
+      expect(plan).toMatchObject({ operations: [], warnings: [{ code: 'boot.unresolved' }] });
+    }
+    const cfg = guest({ '/boot/grub/grub.cfg': text }, { filesystems: [] });
+    expect(() => grub2.plan(cfg)).toThrowError(expect.objectContaining({ code: 'plan.root-unresolved' }));
+  });
+
   it('keeps grubenv at 1024 bytes', () => {
     const block =
       '# GRUB Environment Block\nsaved_entry=1\nkernelopts=root=/dev/sda2 ro rhgb quiet \n'.padEnd(1024, '#');
@@ -230,6 +308,30 @@ describe('the other boot loaders', () => {
     expect(pathsOf(operations)).toEqual(['/boot/grub/grub.conf']);
     expect(textAfter(operations, '/boot/grub/grub.conf')).toBe(
       '# kopt=root=UUID=root-uuid ro\ntitle CentOS\n\troot (hd0,0)\n\tkernel /vmlinuz-2.6.32 ro root=UUID=root-uuid rhgb\n\tinitrd /initramfs.img\n',
+    );
+  });
+
+  it('changes what GRUB legacy for UEFI reads, by its own or the fallback’s name', () => {
+    const text =
+      'title RHEL 6\n\troot (hd0,0)\n\tkernel /vmlinuz ro root=/dev/sda2\n\tinitrd /initramfs.img\n';
+    const paths = ['EFI/BOOT/BOOTX64.conf', 'EFI/BOOT/bootx64.conf', 'EFI/redhat/grub.conf'];
+    for (const path of paths.map((name) => `/boot/efi/${name}`))
+      expect(textAfter(grubLegacy.plan(guest({ [path]: text })).operations, path)).toBe(
+        text.replace('/dev/sda2', 'UUID=root-uuid'),
+      );
+  });
+
+  it('changes elilo, and SUSE’s source of older boot loaders', () => {
+    const path = '/boot/efi/efi/SuSE/elilo.conf';
+    const text =
+      'image = vmlinuz\n  initrd = initrd\n  root=/dev/sda2\n  append = "resume=/dev/sda3 quiet" # x\n';
+    expect(textAfter(extlinux.plan(guest({ [path]: text })).operations, path)).toBe(
+      text.replace('/dev/sda2', 'UUID=root-uuid').replace('/dev/sda3', 'UUID=swap-uuid'),
+    );
+    const source = 'DEFAULT_APPEND="resume=/dev/sda3 splash=silent"\n';
+    const { operations } = grub2.plan(guest({ '/etc/sysconfig/bootloader': source }));
+    expect(textAfter(operations, '/etc/sysconfig/bootloader')).toBe(
+      'DEFAULT_APPEND="resume=UUID=swap-uuid splash=silent"\n',
     );
   });
 

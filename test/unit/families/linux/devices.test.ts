@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { devices } from '../../../../src/families/linux/devices.js';
+import type { Kernel } from '../../../../src/model/identity.js';
 import {
+  type Files,
   type GuestRecipe,
   guestOf,
   kernelOf,
@@ -17,9 +19,11 @@ const TRANSITIONAL = { ...VIRTIO_1, virtio: 'transitional' };
 function planOf(versions: Record<string, string>, more: GuestRecipe = {}) {
   const files = Object.entries(versions).map(([version, dep]) => modulesOf(version, undefined, dep));
   const kernels = Object.keys(versions).map((version) => kernelOf(version, []));
-  return devices.plan(
-    guestOf({ files: { ...Object.assign({}, ...files), ...more.files }, identity: { kernels }, ...more }),
-  );
+  const own = {
+    files: { ...Object.assign({}, ...files), ...more.files },
+    identity: { kernels, ...more.identity },
+  };
+  return devices.plan(guestOf({ ...more, ...own }));
 }
 
 describe('virtio devices', () => {
@@ -90,4 +94,64 @@ describe('a kernel with IDE drivers alone', () => {
     expect(chosen('x86_64')).toEqual({ disk_bus: 'ide', nic_model: 'e1000' });
     expect(chosen('aarch64')).toEqual(VIRTIO_1);
   });
+});
+
+describe('kernels that nothing tells of', () => {
+  const image = '/boot/vmlinuz-mine';
+  const mine = { version: '5.10.7-mine', image, modules: null, initramfs: null };
+  const debian = '6.1.0-18-amd64';
+  const grub = (path: string) => ({
+    '/boot/grub/grub.cfg': `menuentry a {\n linux ${path} root=/dev/sda1\n}\n`,
+  });
+  const planWith = (kernels: Kernel[], files: Files = {}) =>
+    devices.plan(
+      guestOf({ files: { ...modulesOf(debian), [image]: null, ...files }, identity: { kernels } }),
+    );
+
+  it.each<[string, Kernel[], Files]>([
+    ['its unified image could not be read', [], { '/efi/EFI/Linux/a.efi': null }],
+    ['its modules are not installed', [mine], {}],
+    ['the boot loader starts it first', [kernelOf(debian, []), mine], grub(image)],
+  ])('get SATA disks and a warning where %s', (_, kernels, files) => {
+    expect(planWith(kernels, files)).toMatchObject({
+      devices: { disk_bus: 'sata', nic_model: 'e1000e' },
+      warnings: [{ code: 'devices.unknown-kernel' }],
+    });
+  });
+
+  it('are warned of where another kernel is started first', () => {
+    const plan = planWith([kernelOf(debian, []), mine], {
+      [`/boot/vmlinuz-${debian}`]: null,
+      ...grub(`/boot/vmlinuz-${debian}`),
+    });
+    expect(plan.devices).toEqual(VIRTIO_1);
+    expect(plan.warnings).toMatchObject([
+      { code: 'devices.unknown-kernel', message: expect.stringContaining(`${image} (5.10.7-mine)`) },
+    ]);
+  });
+
+  it.each<[string, string[], Partial<Kernel>, object]>([
+    ['virtio built in', ['sd_mod', 'virtio_blk', 'virtio_pci'], {}, VIRTIO_1],
+    ['virtio from before 1.0', ['virtio_blk', 'virtio_pci'], { version: '3.10.108' }, TRANSITIONAL],
+    ['AHCI alone', ['ahci', 'sd_mod'], {}, { disk_bus: 'sata', nic_model: 'e1000e' }],
+    ['IDE alone', ['ata_piix', 'sd_mod'], {}, { disk_bus: 'ide', nic_model: 'e1000' }],
+  ])('are known by their configuration: %s', (_, builtin, more, expected) => {
+    expect(planWith([{ ...mine, builtin, ...more }]).devices).toEqual(expected);
+  });
+
+  it('are known by what is in their initramfs', () => {
+    const { initramfs } = kernelOf(mine.version, ['virtio_blk', 'virtio_pci']);
+    expect(planWith([{ ...mine, initramfs }])).toEqual({ operations: [], warnings: [], devices: VIRTIO_1 });
+  });
+});
+
+it('stay SATA with LILO, whose map is of the day that it was run', () => {
+  const identity = { bootloader: 'lilo', kernels: [kernelOf('6.1.0-18-amd64', [])] } as const;
+  const plan = devices.plan(
+    guestOf({
+      files: modulesOf('6.1.0-18-amd64'),
+      identity: { ...identity, kernels: [...identity.kernels] },
+    }),
+  );
+  expect(plan).toMatchObject({ devices: { disk_bus: 'sata' }, warnings: [{ code: 'boot.lilo' }] });
 });

@@ -20,7 +20,7 @@ describe('evidence', () => {
 
   it('lets every kernel talk on the first serial port', () => {
     const { operations } = evidence({ tree: treeOf(files), identity: systemd });
-    const serial = 'console=tty0 console=ttyS0,115200n8';
+    const serial = 'console=tty0 console=ttyS0,115200n8 no_timer_check';
     expect(textAfter(operations, '/boot/grub/grub.cfg')).toBe(
       `\tlinux\t/vmlinuz root=UUID=a ro ${serial}\n\tlinux /vmlinuz root=UUID=a single ${serial}\n\tset root='hd0,gpt2'\n`,
     );

@@ -200,6 +200,12 @@ describe('the drivers stay', () => {
       'features="ata base ext4 virtio"\n',
     ],
     [
+      'booster',
+      { '/usr/bin/booster': null, '/etc/booster.yaml': 'universal: false\nmodules: -*,ext4\n' },
+      '/etc/booster.yaml',
+      `modules: -*,ext4,${drivers.replaceAll(' ', ',')}\n`,
+    ],
+    [
       'RHEL 5',
       {
         '/sbin/mkinitrd': null,
@@ -232,12 +238,12 @@ describe('devices', () => {
   const OLD =
     'kernel/drivers/scsi/sd_mod.ko:\nkernel/drivers/ata/ata_piix.ko:\nkernel/drivers/net/e1000.ko:\n';
 
-  it('are virtio for a kernel that has it, and where nothing is known', () => {
+  it('are virtio for a kernel that has it, and SATA where nothing is known', () => {
     expect(choose('kernel/virtio_pci.ko:\nkernel/virtio_blk.ko:\nkernel/sd_mod.ko:\n').devices).toEqual({
       disk_bus: 'virtio',
       nic_model: 'virtio',
     });
-    expect(choose('').devices?.disk_bus).toBe('virtio');
+    expect(choose('').devices?.disk_bus).toBe('sata');
   });
 
   it('are SATA and e1000e, with a warning, for a kernel without virtio; IDE without AHCI', () => {
@@ -308,4 +314,48 @@ describe('copies of configuration inside an initramfs', () => {
     const kernels = [kernelOf(VERSION, ALL, { texts: stable })];
     expect(plan({ filesystems, identity: { kernels } }).operations).toEqual([]);
   });
+});
+
+describe('an initramfs that loads a fixed list of modules', () => {
+  const loads = 'listed' as const;
+  const listed = kernelOf(VERSION, VMWARE_MODULES, { loads });
+  const without = (files: Files, kernels = [listed]) =>
+    initramfs.plan(guestOf({ files: { ...modulesOf(VERSION), ...files }, identity: { kernels } }));
+
+  it('is made anew, and needs nothing where the drivers are on the list', () => {
+    const { operations, warnings } = plan({ identity: { kernels: [listed] } });
+    expect(operations.map(({ op }) => op)).toEqual(['write_file', 'rebuild_initramfs']);
+    expect(operations[1]?.reason).toContain('its own list');
+    expect(warnings).toEqual([]);
+    expect(plan({ identity: { kernels: [kernelOf(VERSION, ALL, { loads })] } }).operations).toEqual([]);
+  });
+
+  it('is refused by name in a guest that cannot make it anew', () => {
+    expect(() => without({})).toThrowError(expect.objectContaining({ code: 'plan.initramfs-list' }));
+  });
+
+  it('is warned of where another kernel starts', () => {
+    const other = kernelOf('6.1.0-19-amd64', VMWARE_MODULES);
+    const { operations, warnings } = without(modulesOf('6.1.0-19-amd64'), [listed, other]);
+    expect(operations).toMatchObject([{ op: 'append_initramfs', kernel: '6.1.0-19-amd64' }]);
+    expect(warnings).toMatchObject([{ code: 'initramfs.list' }]);
+  });
+
+  it('decides the devices: SATA where its drivers are on the list and nothing can be made anew', () => {
+    const guest = (files: Files) =>
+      guestOf({
+        files: { ...modulesOf(VERSION), ...files },
+        identity: { kernels: [kernelOf(VERSION, ['ahci', 'sd_mod'], { loads })] },
+      });
+    expect(devices.plan(guest({})).devices?.disk_bus).toBe('sata');
+    expect(devices.plan(guest(DEBIAN)).devices?.disk_bus).toBe('virtio');
+  });
+});
+
+it('an initramfs whose init nobody knows is warned of, once it is appended to', () => {
+  const loads = 'unknown' as const;
+  const { operations, warnings } = plan({ identity: { kernels: [kernelOf(VERSION, [], { loads })] } });
+  expect(operations.at(-1)?.op).toBe('append_initramfs');
+  expect(warnings).toMatchObject([{ code: 'initramfs.unknown-init' }]);
+  expect(plan({ identity: { kernels: [kernelOf(VERSION, ALL, { loads })] } }).warnings).toEqual([]);
 });

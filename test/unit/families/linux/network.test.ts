@@ -1,7 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { network } from '../../../../src/families/linux/network.js';
+import { machineNics, madeMac } from '../../../../src/machine/nics.js';
 import { applyOperations } from '../../../../src/operations/apply-operations.js';
-import { changedLines, type Files, type GuestRecipe, guestOf, nic, pathsOf, textAfter } from '../guests.js';
+import {
+  changedLines,
+  type Files,
+  filesystem,
+  type GuestRecipe,
+  guestOf,
+  nic,
+  pathsOf,
+  textAfter,
+} from '../guests.js';
 
 const MAC = '00:50:56:ab:cd:01';
 const MAC2 = '00:50:56:ab:cd:02';
@@ -59,11 +69,22 @@ describe('names of network cards', () => {
     expect(nics).toEqual([{ name: 'ens192', mac: null }]);
   });
 
-  it('warns and binds nothing for several interfaces without MACs', () => {
-    const text = `${INTERFACES}auto ens224\niface ens224 inet dhcp\n`;
-    const { operations, warnings } = plan({ '/etc/network/interfaces': text });
-    expect(operations).toEqual([]);
-    expect(warnings).toMatchObject([{ code: 'network.unknown-mac' }]);
+  it('binds the names of a VM without a description to MACs made for it, in their order, and says so', () => {
+    const text = `${INTERFACES}auto ens160\niface ens160 inet dhcp\n`;
+    const recipe = { filesystems: [filesystem('/dev/sda1', 'ext4', 'root-uuid', { mountpoint: '/' })] };
+    const { operations, nics, warnings } = plan({ '/etc/network/interfaces': text }, recipe);
+    const [first, second] = [0, 1].map((index) => madeMac('guest root-uuid', index));
+    expect(nics).toEqual([
+      { name: 'ens160', mac: first },
+      { name: 'ens192', mac: second },
+    ]);
+    expect(textAfter(operations, LINK)).toBe(linkText('ens192', `MACAddress=${second}`));
+    expect(warnings).toMatchObject([{ code: 'network.order' }]);
+    // What the domain has is what the names are bound to.
+    expect(machineNics(guestOf(recipe).hardware, { nics: nics ?? [] }).map(({ mac }) => mac)).toEqual([
+      first,
+      second,
+    ]);
   });
 
   it('gives several NICs to the names in VMware’s order of slots, and says that it is a guess', () => {
@@ -99,7 +120,6 @@ describe('names of network cards', () => {
     it.each([
       ['no slot is known', [card(MAC), card(MAC2)]],
       ['no card is in the slot', [card(MAC, 160), card(MAC2, 224)]],
-      ['no MAC is known', [card(null), card(null)]],
     ])('are not bound, with a warning, where %s', (_name, cards) => {
       const { operations, nics, warnings } = planOf(INTERFACES, cards);
       expect(operations).toEqual([]);
@@ -107,6 +127,59 @@ describe('names of network cards', () => {
       expect(warnings).toMatchObject([
         { code: 'network.unknown-mac', message: expect.stringContaining('2 network cards') },
       ]);
+    });
+
+    it.each([
+      ['ens161', 1184],
+      ['enp4s0', 1184],
+      ['enp11s0', 192],
+      ['ens33', 33],
+      ['enp2s1', 33],
+      ['eno16777736', 33],
+      ['eno33557248', 192],
+      ['eno16777984', 160],
+      ['ens225', 1248],
+      ['enp27s0', 256],
+    ])('are told by %s, the card in slot %i', (name, slot) => {
+      const { nics, warnings } = planOf(`iface ${name} inet dhcp\n`, [card(MAC, 224), card(MAC2, slot)]);
+      expect(nics).toEqual([{ name, mac: MAC2 }]);
+      expect(warnings).toEqual([]);
+    });
+
+    it('are told by the slot that VMware would have given, as a guess', () => {
+      const cards = [card(MAC), card(MAC2)].map((one, index) => ({ ...one, likely_slot: 192 + 32 * index }));
+      const { nics, warnings } = planOf(INTERFACES, cards);
+      expect(nics).toEqual([{ name: 'ens192', mac: MAC }]);
+      expect(warnings).toMatchObject([{ code: 'network.order' }]);
+    });
+
+    it.each([
+      ['enp0s3', MAC],
+      ['enp0s8', MAC2],
+      ['eth1', MAC2],
+    ])('are told by the order of VirtualBox and Hyper-V where the name is %s', (name, mac) => {
+      const { nics, warnings } = planOf(`iface ${name} inet dhcp\n`, [card(MAC), card(MAC2)]);
+      expect(nics).toEqual([{ name, mac }]);
+      expect(warnings).toMatchObject([{ code: 'network.order' }]);
+    });
+
+    it('get the MACs that the domain gives them where the description has none', () => {
+      const cards = [card(null, 160), card(null, 192)];
+      const { operations, nics, warnings } = planOf(INTERFACES, cards);
+      const { name, nics: described } = guestOf({ hardware: { nics: cards } }).hardware;
+      const [, second] = machineNics({ name, nics: described }, { nics: nics ?? [] });
+      expect(textAfter(operations, LINK)).toBe(linkText('ens192', `MACAddress=${second?.mac}`));
+      expect(nics).toEqual([{ name: 'ens192', mac: second?.mac }]);
+      expect(warnings).toEqual([]);
+    });
+
+    it('say that the kernel’s command line asks for the kernel’s names', () => {
+      const grub = { '/boot/grub/grub.cfg': '\tlinux /vmlinuz root=UUID=r ro net.ifnames=0 biosdevname=0\n' };
+      const { warnings } = plan(
+        { '/etc/network/interfaces': ETH0, ...grub },
+        { hardware: { nics: [card(MAC, 192), card(MAC2, 160)] } },
+      );
+      expect(warnings).toMatchObject([{ message: expect.stringContaining('net.ifnames=0') }]);
     });
 
     it('follow the slots’ order where the kernel gave them, and say that it is a guess', () => {
@@ -243,6 +316,145 @@ describe('what is an interface', () => {
         '/etc/sysconfig/network/ifcfg-lo': 'IPADDR=127.0.0.1\n',
       }),
     ).toEqual(['eth0']);
+  });
+});
+
+describe('what is no name', () => {
+  const nicsOf = (files: Files, more: GuestRecipe = {}) => plan(files, more).nics;
+  const vm = { hardware: { nics: [nic(MAC)] } };
+  const NETWORK_SCRIPTS = '/etc/sysconfig/network-scripts';
+  const keyfile = (more: string) => ({
+    '/etc/NetworkManager/system-connections/lan.nmconnection': `[connection]\nid=lan\ntype=ethernet\n${more}\n[ipv4]\nmethod=auto\n`,
+  });
+
+  it.each(['Wired_connection_1', 'static', 'prod'])('is the connection %s in a file of ifcfg', (label) => {
+    const path = `${NETWORK_SCRIPTS}/ifcfg-${label}`;
+    const text = `TYPE=Ethernet\nBOOTPROTO=none\nIPADDR=192.0.2.10\nNAME="${label}"\n`;
+    expect(nicsOf({ [path]: text }, vm)).toEqual([]);
+    expect(nicsOf({ [path]: `${text}HWADDR=${MAC}\n` }, vm)).toEqual([]);
+    expect(nicsOf({ [path]: `${text}DEVICE=ens192\n` }, vm)).toEqual([{ name: 'ens192', mac: MAC }]);
+  });
+
+  it('is not the end of a file’s name that Linux gives, nor of any of SUSE’s', () => {
+    expect(nicsOf({ [`${NETWORK_SCRIPTS}/ifcfg-ens192`]: 'BOOTPROTO=dhcp\n' })).toMatchObject([
+      { name: 'ens192' },
+    ]);
+    expect(nicsOf({ '/etc/sysconfig/network/ifcfg-lan0': 'BOOTPROTO=dhcp\n' })).toMatchObject([
+      { name: 'lan0' },
+    ]);
+  });
+
+  it.each(['a-name-of-16-char', 'ens 192', '../etc/passwd', 'ens192/x'])(
+    'is what Linux refuses: %s',
+    (name) => {
+      expect(nicsOf(keyfile(`interface-name=${name}\n`), vm)).toEqual([]);
+      const yaml = `network:\n  ethernets:\n    lan:\n      match: {macaddress: "${MAC}"}\n      set-name: "${name}"\n`;
+      expect(nicsOf({ '/etc/netplan/a.yaml': yaml }, vm)).toEqual([]);
+    },
+  );
+
+  it.each<[string, string[]]>([
+    ['ens192;', ['ens192']],
+    ['!lo;&ens192;', ['ens192']],
+    ['|ens192;|ens224', ['ens192', 'ens224']],
+    ['!ens192;', []],
+    ['en*;', []],
+    ['ens*;!ens192;', ['ens160']],
+  ])('[match] interface-name=%s is for %j', (value, names) => {
+    const found = nicsOf(keyfile(`\n[match]\ninterface-name=${value}\n`), vm);
+    expect(found?.map(({ name }) => name)).toEqual(names);
+  });
+
+  const byPattern: [string, (glob: string) => Files][] = [
+    ['NetworkManager', (glob) => keyfile(`\n[match]\ninterface-name=${glob};\n`)],
+    [
+      'netplan',
+      (glob) => ({
+        '/etc/netplan/a.yaml': `network:\n  ethernets:\n    lan:\n      match: {name: "${glob}", driver: vmxnet3}\n      dhcp4: true\n`,
+      }),
+    ],
+    [
+      'networkd',
+      (glob) => ({
+        '/etc/systemd/network/a.network': `[Match]\nName=${glob}\nDriver=vmxnet3\n\n[Network]\nDHCP=yes\n`,
+      }),
+    ],
+  ];
+  describe.each(byPattern)('a pattern of %s', (_name, filesOf) => {
+    const cards = (...slots: number[]) => ({
+      hardware: { nics: slots.map((slot, n) => ({ ...nic(n === 0 ? MAC : MAC2), pci_slot: slot })) },
+    });
+
+    it('that takes any card’s name on KVM needs no name', () => {
+      for (const glob of ['en*', 'e*', '*', 'e[mn]*']) expect(nicsOf(filesOf(glob), cards(192))).toEqual([]);
+    });
+
+    it('that takes only old names gets those of the cards that had them', () => {
+      expect(nicsOf(filesOf('ens*'), cards(160, 1184))).toEqual([
+        { name: 'ens160', mac: MAC },
+        { name: 'ens161', mac: MAC2 },
+      ]);
+      expect(nicsOf(filesOf('ens19?'), cards(160, 192))).toEqual([{ name: 'ens192', mac: MAC2 }]);
+      expect(nicsOf(filesOf('eth*'), vm)).toEqual([{ name: 'eth0', mac: MAC }]);
+      expect(nicsOf(filesOf('ens*'))).toEqual([{ name: 'ens192', mac: null }]);
+    });
+
+    it('that no card can be told for is warned of', () => {
+      const { nics, warnings } = plan(filesOf('ens*'), { hardware: { nics: [nic(MAC), nic(MAC2)] } });
+      expect(nics).toEqual([]);
+      expect(warnings).toContainEqual(expect.objectContaining({ code: 'network.unknown-mac' }));
+    });
+
+    it('that takes the kernel’s names needs none where the kernel names', () => {
+      const grub = { '/boot/grub/grub.cfg': '\tlinux /vmlinuz ro net.ifnames=0\n' };
+      expect(nicsOf({ ...filesOf('eth*'), ...grub }, cards(192))).toEqual([]);
+    });
+  });
+
+  it('the cards under VLANs, bonds and bridges are names without files of their own', () => {
+    const suse = '/etc/sysconfig/network';
+    const names = nicsOf({
+      [`${NETWORK_SCRIPTS}/ifcfg-vlan7`]: 'DEVICE=vlan7\nVLAN=yes\nPHYSDEV=ens160\n',
+      [`${suse}/ifcfg-vlan8`]: "ETHERDEVICE='eth4'\n",
+      [`${suse}/ifcfg-bond0`]: "BONDING_MASTER='yes'\nBONDING_SLAVE0='eth5'\nBONDING_SLAVE_1='eth6'\n",
+      [`${suse}/ifcfg-br0`]: "BRIDGE='yes'\nBRIDGE_PORTS='eth7 eth8'\n",
+      '/etc/NetworkManager/system-connections/v.nmconnection':
+        '[connection]\ntype=vlan\ninterface-name=v9\n\n[vlan]\nid=9\nparent=ens192\n',
+    })?.map(({ name }) => name);
+    expect(names?.sort()).toEqual(['ens160', 'ens192', 'eth4', 'eth5', 'eth6', 'eth7', 'eth8']);
+  });
+});
+
+describe('a MAC that no card has', () => {
+  const FOREIGN = '00:50:56:00:00:99';
+  const path = '/etc/netplan/a.yaml';
+  const yaml = (mac: string, more = '') =>
+    `network:\n  ethernets:\n    lan:\n      match:\n        macaddress: ${mac} # card\n${more}      dhcp4: true\n`;
+
+  it('is the only card’s in netplan now', () => {
+    const { operations, warnings } = plan({ [path]: yaml(FOREIGN) }, { hardware: { nics: [nic(MAC)] } });
+    expect(textAfter(operations, path)).toBe(yaml(`"${MAC}"`));
+    expect(warnings).toMatchObject([{ code: 'network.foreign-mac', message: expect.stringContaining(MAC) }]);
+  });
+
+  it('is that of the card whose slot the name says, of several', () => {
+    const nics = [
+      { ...nic(MAC), pci_slot: 160 },
+      { ...nic(MAC2), pci_slot: 192 },
+    ];
+    const set = '      set-name: ens192\n';
+    const { operations } = plan({ [path]: yaml(FOREIGN, set) }, { hardware: { nics } });
+    expect(textAfter(operations, path)).toBe(yaml(`"${MAC2}"`, set));
+    expect(textAfter(operations, LINK)).toBe(linkText('ens192', `MACAddress=${MAC2}`));
+  });
+
+  it('stays, with a warning, where nothing tells the card', () => {
+    const { operations, warnings } = plan(
+      { [path]: yaml(FOREIGN) },
+      { hardware: { nics: [nic(MAC), nic(MAC2)] } },
+    );
+    expect(operations).toEqual([]);
+    expect(warnings).toMatchObject([{ code: 'network.foreign-mac' }]);
   });
 });
 

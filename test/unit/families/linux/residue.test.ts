@@ -338,3 +338,48 @@ describe('records of old devices', () => {
     expect(resume.plan(guestOf({ files: { [path]: 'RESUME=none\n' }, filesystems })).operations).toEqual([]);
   });
 });
+
+describe('the record of where GRUB is installed', () => {
+  const stanza = (name: string, value: string) =>
+    `Name: ${name}\nTemplate: ${name}\nValue: ${value}\nOwners: grub-pc\nFlags: seen\nVariables:\n CHOICES = \n\n`;
+  const warn = (files: Files) => deviceMap.plan(guestOf({ files })).warnings;
+  const answers = '/var/cache/debconf/config.dat';
+
+  it.each([
+    ['/dev/sda', '/dev/sda'],
+    ['/dev/disk/by-id/scsi-36000c29aaaaaaaaaaaaaaaaaaaaaaaaa', 'scsi-36000c29'],
+    ['/dev/vg/boot, /dev/sdb', '/dev/sdb'],
+  ])('is reported for debconf’s answer %s', (value, name) => {
+    const text = stanza('grub-efi/cloned', '') + stanza('grub-pc/install_devices', value);
+    expect(warn({ [answers]: text })).toMatchObject([
+      { code: 'boot.install-device', message: expect.stringContaining(name) },
+    ]);
+  });
+
+  it('is nothing to report without an answer, or with one by a name that stays', () => {
+    for (const text of [
+      '',
+      stanza('grub-pc/install_devices', ''),
+      stanza('grub-pc/install_devices', '/dev/mapper/mpatha'),
+      stanza('other/install_devices', '/dev/sda'),
+      `Name: grub-pc/install_devices\nTemplate: x\n\n${stanza('x/y', '/dev/sda')}`,
+    ])
+      expect(warn({ [answers]: text })).toEqual([]);
+  });
+
+  it('is SUSE’s file, too', () => {
+    expect(warn({ '/etc/default/grub_installdevice': '/dev/sda\nactivate\n' })).toMatchObject([
+      { code: 'boot.install-device' },
+    ]);
+  });
+});
+
+it('GRUB legacy gets its configuration under the fallback’s own name', () => {
+  const files = { '/boot/efi/EFI/redhat/grub.efi': null, '/boot/efi/EFI/redhat/grub.conf': 'title a\n' };
+  const { operations } = uefiFallback.plan(guestOf({ files, identity: { firmware: 'uefi' } }));
+  expect(pathsOf(operations)).toEqual([
+    '/boot/efi/EFI/BOOT/BOOTX64.EFI',
+    '/boot/efi/EFI/BOOT/BOOTX64.conf',
+    '/boot/efi/EFI/BOOT/grub.conf',
+  ]);
+});

@@ -9,6 +9,7 @@ import type { Identity } from '../../../../src/model/identity.js';
 import { inspectGuest } from '../../../../src/stages/inspect/inspect-guest.js';
 import { planDiff } from '../../../../src/stages/plan/plan-diff.js';
 import { type MemoryDisks, memoryGuest } from '../../access/memory-guest.js';
+import { CLOUD_LAYOUTS } from '../../families/cloud-layouts.js';
 import { disksOf } from '../../families/disks-of.js';
 import { DISTRIBUTIONS as OTHERS } from '../../families/distributions.js';
 import { RPM_DISTRIBUTIONS } from '../../families/distributions-rpm.js';
@@ -65,6 +66,30 @@ describe.each(Object.entries<GuestRecipe>(DISTRIBUTIONS))('%s', (name, recipe) =
     // Each takes an appliance without KVM 0.2 s.
     expect(calls.length).toBeLessThan(60);
   });
+});
+
+it('what cloud-init keeps of its instance is read, without users’ data', async () => {
+  const recipe = DISTRIBUTIONS['Debian 12, BIOS, ifupdown']!;
+  const secret = '#cloud-config\npassword: secret\n';
+  const files = {
+    ...recipe.files,
+    ...CLOUD_LAYOUTS['Debian, VMware and None'],
+    '/var/lib/cloud/instances/i-0123/user-data.txt': secret,
+    '/var/lib/cloud/instances/i-0123/user-data.txt.i': secret,
+    '/var/lib/cloud/instances/i-0123/cloud-config.txt': secret,
+    '/var/lib/cloud/instances/i-0123/obj.pkl': secret,
+    '/var/lib/cloud/seed/nocloud/user-data': secret,
+  };
+  const guest = guestOf({ ...recipe, files });
+  const { identity, tree, warnings } = await inspect(disksOf({ ...recipe, files }), guest);
+  expect(warnings).toEqual([]);
+  const { operations } = planGuest({ ...guest, identity, tree });
+  expect(operations.filter(({ fixer }) => fixer === 'cloud-init')).toMatchObject([
+    { path: '/etc/cloud/cloud.cfg.d/zz-hyper2kvm.cfg' },
+    { path: '/var/lib/cloud/instances/i-0123/manual-clean' },
+  ]);
+  expect(tree.exists('/var/lib/cloud/seed/nocloud/user-data')).toBe(true);
+  expect(tree.entries().filter(({ content }) => content?.includes('secret'))).toEqual([]);
 });
 
 it('a guest whose disks have no system is refused', async () => {

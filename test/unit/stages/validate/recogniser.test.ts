@@ -95,13 +95,6 @@ describe('levels', () => {
     );
   });
 
-  it.each(['Last login: Sun Nov 22 on ttyS0', 'systemd-logind: new login: root', 'login: '])(
-    'do not take %j for a login prompt',
-    (text) => {
-      expect(boot(DEBIAN_KERNEL + text).level).toBe('kernel');
-    },
-  );
-
   it('are known from any text without a crash, and random text is no login', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 2000 }), (bytes) => {
@@ -110,6 +103,76 @@ describe('levels', () => {
         expect(recogniser.level).not.toBe('login');
       }),
     );
+  });
+});
+
+/** What agetty, mingetty, busybox, FreeBSD's getty and others print, with what may stand before it. */
+const PROMPTS = [
+  'web01 login: ',
+  'web01.example.com login: ',
+  'WEB_01 login: ',
+  '(none) login: ',
+  'localhost login:',
+  'bücher login: ',
+  'last login: ',
+  'Amnesiac login: ',
+  'console login: ',
+  'login: ',
+  'Login: ',
+  'FreeBSD/amd64 (Amnesiac) (ttyu0)\r\n\r\nlogin: ',
+  'Welcome to Alpine Linux 3.23\r\nKernel 6.18.1 on x86_64 (/dev/ttyS0)\r\n\r\n(none) login: ',
+  // mingetty and agetty print /etc/issue as it is: without a line end the prompt stands behind it.
+  'CentOS release 6.10 (Final) web01 login: ',
+  'Ubuntu 22.04.3 LTS web01 ttyS0 web01 login: ',
+  'Authorised use only: all access is logged. web01 login: ',
+  'IP: 192.0.2.10 web01 login: ',
+  '\x1b[H\x1b[Jweb01 login: ',
+  'web01 login: [   20.123456] random: crng init done\r\n',
+  'web01 login: [  OK  ] Finished cloud-final.service.\r\n',
+  'archiso login: root (automatic login)\r\n',
+];
+/** The same word, and no prompt. */
+const OTHER_LINES = [
+  'Last login: Sun Nov 22 10:00:00 UTC 2026 on ttyS0\r\n',
+  'Last login:',
+  'Last failed login:',
+  'There was 1 failed login:',
+  'systemd-logind: new login: root',
+  'systemd-logind[412]: New session 1 of user root, login:',
+  'systemd-logind: web01 login:',
+  'login: timed out after 60 seconds\r\n',
+  'Login timed out after 60 seconds\r\n',
+  '[   12.345678] systemd[1]: getty login:\r\n',
+  '[   12.345678] login:\r\n',
+  '<6>login:\r\n',
+  '[  OK  ] Started web login:\r\n',
+  ' * Starting login:',
+  'Starting web login:',
+  'Starting login: [  OK  ]',
+  'Nov 27 10:00:00 web01 sshd[99]: bad login:\r\n',
+  '2026-11-27T10:00:00Z web01 login:\r\n',
+  'sshd[99]: login:\r\n',
+  'sshd: login:',
+  'cloud-init: web01 login:',
+  'type your login: and then the password',
+  'web01 login: root',
+  'weblogin: ',
+];
+
+describe('a login prompt', () => {
+  it.each(PROMPTS)('is %j', (text) => {
+    const recogniser = boot(DEBIAN_KERNEL + text);
+    expect([recogniser.level, recogniser.verdict(11)?.verdict]).toEqual(['login', 'booted']);
+  });
+
+  it.each(OTHER_LINES)('is not %j', (text) => {
+    expect(boot(DEBIAN_KERNEL + text).level).not.toBe('login');
+  });
+
+  it('is read off the screen', () => {
+    const recogniser = recogniserOf();
+    recogniser.screen('Welcome to Alpine Linux 3.23\n\n(none) login:', 40);
+    expect(recogniser.level).toBe('login');
   });
 });
 
@@ -150,6 +213,55 @@ const FAILURES: readonly (readonly [string, string])[] = [
   [
     'initramfs-shell',
     `${DEBIAN_KERNEL}${DEBIAN_INITRAMFS}Gave up waiting for root file system device.  Common problems:\r\nALERT!  /dev/sda2 does not exist.  Dropping to a shell!\r\n(initramfs) `,
+  ],
+  [
+    'initramfs-shell',
+    `${DEBIAN_KERNEL}:: running early hook [udev]\r\nStarting systemd-udevd version 256.5-1-arch\r\n:: running hook [udev]\r\n:: Triggering uevents...\r\nWaiting 10 seconds for device /dev/sda2 ...\r\nERROR: device '/dev/sda2' not found. Skipping fsck.\r\n:: mounting '/dev/sda2' on real root\r\nmount: /new_root: no valid filesystem type specified.\r\nERROR: Failed to mount '/dev/sda2' on real root\r\nYou are now being dropped into an emergency shell.\r\nsh: can't access tty; job control turned off\r\n[rootfs ~]# `,
+  ],
+  [
+    'initramfs-shell',
+    `${DEBIAN_KERNEL}Starting version 219\r\nERROR: Unable to find root device '/dev/sda2'.\r\nYou are being dropped to a recovery shell\r\n    Type 'exit' to try and continue booting\r\nsh: can't access tty; job control turned off\r\n[rootfs /]# `,
+  ],
+  ['initramfs-shell', `${DEBIAN_KERNEL}[rootfs ~]# `],
+  [
+    'initramfs-shell',
+    `${DEBIAN_KERNEL}Alpine Init 3.4.5-r0\r\n * Loading boot drivers: ok.\r\n * Mounting root: mount: mounting /dev/sda3 on /sysroot failed: No such file or directory\r\nMounting root failed.\r\ninitramfs emergency recovery shell launched. Type 'exit' to continue boot\r\n~ # `,
+  ],
+  [
+    'initramfs-shell',
+    `${DEBIAN_KERNEL} * Mounting root: failed. \r\nLaunching initramfs emergency recovery shell.\r\n~ # `,
+  ],
+  [
+    'init-missing',
+    `${DEBIAN_KERNEL}grep: /sysroot/etc/inittab: No such file or directory\r\n/sbin/init not found in new root. Launching emergency recovery shell\r\nType exit to continue boot.\r\n/ # `,
+  ],
+  [
+    'initramfs-shell',
+    `${DEBIAN_KERNEL}Waiting for device /dev/sda2 to appear:  ..............................Could not find /dev/sda2.\r\nWant me to fall back to /dev/sda2? (Y/n) \r\n`,
+  ],
+  [
+    'initramfs-shell',
+    `${DEBIAN_KERNEL}Waiting for device /dev/sda2 to appear: ...........................not found -- exiting to /bin/sh\r\n$ `,
+  ],
+  [
+    'initramfs-shell',
+    `${DEBIAN_KERNEL}>> Determining root device...\r\n!! Block device /dev/sda3 is not a valid root device...\r\n!! Could not find the root block device in .\r\n   Please specify another value or: press Enter for the same, type "shell" for a shell, or "q" to skip...\r\n   root block device() :: `,
+  ],
+  [
+    'nash-no-root',
+    `${DEBIAN_KERNEL}Red Hat nash version 5.1.19.6 starting\r\nmount: could not find filesystem '/dev/root'\r\nsetuproot: moving /dev failed: No such file or directory\r\nsetuproot: error mounting /proc: No such file or directory\r\nswitchroot: mount failed: No such file or directory\r\nKernel panic - not syncing: Attempted to kill init!\r\n`,
+  ],
+  [
+    'dracut-emergency',
+    `${DEBIAN_KERNEL}dracut: dracut-004-411.el6\r\ndracut Warning: No root device "block:/dev/sda2" found\r\ndracut Warning: Boot has failed. To debug this issue add "rdshell" to the kernel command line.\r\n`,
+  ],
+  [
+    'kernel-panic',
+    'Linux version 2.4.21\r\nKernel panic: No init found.  Try passing init= option to kernel.\r\n',
+  ],
+  [
+    'panic-no-root',
+    'VFS: Cannot open root device "sda1" or 08:01\r\nKernel panic: VFS: Unable to mount root fs on 08:01\r\n',
   ],
   [
     'dracut-emergency',

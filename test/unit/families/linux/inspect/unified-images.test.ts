@@ -106,7 +106,11 @@ it('what cannot be read, has several profiles or is of no installed kernel is wa
     '/efi/EFI/Linux/g.efi': makePe(sectionsOf(`5.0\n${'x'.repeat(9000)}`)),
   };
   const { kernels, tree, warnings } = await inspect(images);
-  expect(kernels).toEqual([]);
+  // Those that were read are kernels all the same, of which nothing else is known.
+  expect(kernels.map(({ image, version, modules }) => [image, version, modules])).toEqual([
+    ['/efi/EFI/Linux/d.efi', '5.0-removed', null],
+    ['/efi/EFI/Linux/g.efi', 'unknown', null],
+  ]);
   expect(warnings.map(({ code, message }) => `${code} ${message.split(' ')[3]}`).sort()).toEqual(
     Object.keys(images).map((path) => `boot.unified-image ${path}`),
   );

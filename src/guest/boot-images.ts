@@ -1,0 +1,168 @@
+import { posix } from 'node:path';
+import { shortLines } from '../text/lines.js';
+import { type BootFile, type BootFileKind, bootFiles, isByHand } from './command-line-files.js';
+import { espMountpoints } from './esp.js';
+import type { GuestTree } from './tree.js';
+
+/** A kernel as a boot loader's entry or mkinitcpio's preset names it. */
+export interface BootImage {
+  /** The image's real path in the guest. */
+  image: string;
+  /** Its initramfs; null where it is started without one, undefined where that cannot be told. */
+  initramfs: string | null | undefined;
+  /** Started by an entry; false for what is only made by mkinitcpio. */
+  isStarted: boolean;
+}
+
+/** What the lines of an entry say. */
+interface Lines {
+  begin: RegExp;
+  image: RegExp;
+  initramfs: RegExp;
+}
+
+const GRUB: Lines = {
+  begin: /^\s*(?:menuentry|submenu)\s/,
+  image: /^\s*(?:linux(?:16|efi)?|module2?)\s+(?:--\S+\s+)*(\S+)/,
+  initramfs: /^\s*(?:initrd(?:16|efi)?|module2?)\s+(.*)$/,
+};
+const LILO: Lines = {
+  begin: /^\s*image\s*=/,
+  image: /^\s*image\s*=\s*"?([^\s"]+)/,
+  initramfs: /^\s*initrd\s*=\s*"?([^\s"]+)/,
+};
+const SYNTAX: Partial<Record<BootFileKind, Lines>> = {
+  grub2: GRUB,
+  'grub-legacy': {
+    begin: /^\s*title\s/i,
+    image: /^\s*(?:kernel|module)\s+(?:--\S+\s+)*(\S+)/,
+    initramfs: /^\s*(?:initrd|module)\s+(.*)$/,
+  },
+  bls: { begin: /^$(?!)/, image: /^\s*linux\s+(\S+)/, initramfs: /^\s*initrd\s+(.*)$/ },
+  extlinux: {
+    begin: /^\s*label\s/i,
+    image: /^\s*(?:kernel|linux)\s+(\S+)/i,
+    initramfs: /^\s*(?:initrd\s+(.*)$|append\s+(?:.*\s)?initrd=(\S+))/i,
+  },
+  lilo: LILO,
+  elilo: LILO,
+};
+/** An initramfs by its name; microcode comes before it in a list. */
+const INITRAMFS_NAME = /initr|\binit\b|initfs/i;
+const MICROCODE = /ucode|microcode/i;
+const NOT_LINUX = /memtest|ipxe|\/xen|\.c32$/i;
+/** Of all files together: more entries tell nothing more. */
+const MAX_IMAGES = 400;
+
+/**
+ * Returns every kernel that the boot loaders' files start, in their order, followed by those of mkinitcpio's
+ * presets. A path that leads to no file is left out. Pure.
+ */
+export function bootImages(tree: GuestTree): BootImage[] {
+  const files = bootFiles(tree).sort(inOrder);
+  const started = files.flatMap(({ path, kind }) => {
+    const syntax = SYNTAX[kind];
+    return syntax === undefined ? [] : readEntries(tree, path, syntax);
+  });
+  return [...started, ...presetImages(tree)].slice(0, MAX_IMAGES);
+}
+
+/**
+ * GRUB's own entries come before those by hand. Entries of the Boot Loader Specification are sorted by version, the
+ * newest first; Fedora's rescue kernel (`…-0-rescue`) is the last.
+ */
+function inOrder(a: BootFile, b: BootFile): number {
+  const byHand = Number(isByHand(a)) - Number(isByHand(b));
+  if (byHand !== 0 || a.kind !== 'bls' || b.kind !== 'bls') return byHand;
+  return b.path.localeCompare(a.path, 'en', { numeric: true });
+}
+
+function readEntries(tree: GuestTree, file: string, { begin, image, initramfs }: Lines): BootImage[] {
+  const found: BootImage[] = [];
+  let open: { image: string; initrds: string[] } | null = null;
+  const close = () => {
+    if (open !== null) found.push(entryOf(tree, file, open));
+    open = null;
+  };
+  for (const line of shortLines(tree.text(file)?.text ?? '')) {
+    if (begin.test(line)) close();
+    const list = initramfs
+      .exec(line)
+      ?.slice(1)
+      .find((text) => text !== undefined);
+    const names = (list ?? '')
+      .replace(/\([^()]*\)/g, '')
+      .split(/[\s,]+/)
+      .filter((name) => name !== '' && !name.startsWith('-'));
+    if (open !== null && list !== undefined && (!/^\s*module/.test(line) || INITRAMFS_NAME.test(list))) {
+      open.initrds.push(...names);
+      continue;
+    }
+    const path = image.exec(line)?.[1];
+    if (path === undefined || NOT_LINUX.test(path)) continue;
+    close();
+    open = { image: path, initrds: [] };
+  }
+  close();
+  return found.filter((entry) => entry.image !== '');
+}
+
+function entryOf(
+  tree: GuestTree,
+  file: string,
+  { image, initrds }: { image: string; initrds: readonly string[] },
+): BootImage {
+  const initramfs = initrds.filter((name) => !MICROCODE.test(name)).at(-1);
+  return {
+    image: findBootFile(tree, file, image) ?? '',
+    initramfs:
+      initrds.length === 0
+        ? null
+        : initramfs === undefined
+          ? undefined
+          : (findBootFile(tree, file, initramfs) ?? undefined),
+    isStarted: true,
+  };
+}
+
+/** A btrfs subvolume stands before the path (`/@/boot/vmlinuz`). */
+const MAX_STRIPPED = 3;
+
+/**
+ * Returns the real path of what a boot loader's file names: from the root of the file system that it reads, which
+ * may be mounted anywhere, or from its own directory. Null if nothing is there, or if the name has a variable.
+ */
+function findBootFile(tree: GuestTree, file: string, name: string): string | null {
+  const path = name.replace(/^\([^)]*\)/, '').replace(/^["']|["']$/g, '');
+  if (path === '' || path.includes('$')) return null;
+  if (!path.startsWith('/')) return realFile(tree, posix.join(posix.dirname(file), path));
+  const parts = path.split('/').filter((part) => part !== '');
+  for (let strip = 0; strip <= MAX_STRIPPED && strip < parts.length; strip++)
+    for (const mountpoint of ['/boot', '', ...espMountpoints(tree)]) {
+      const real = realFile(tree, `${mountpoint}/${parts.slice(strip).join('/')}`);
+      if (real !== null) return real;
+    }
+  return null;
+}
+
+function realFile(tree: GuestTree, path: string): string | null {
+  const real = tree.resolve(path);
+  return real === null || tree.isDirectory(real) ? null : real;
+}
+
+const PRESETS = '/etc/mkinitcpio.d';
+
+/** mkinitcpio's presets: `ALL_kver` is an image (or a version), `default_image` what is made for it. */
+function presetImages(tree: GuestTree): BootImage[] {
+  const names = tree.list(PRESETS).filter((name) => name.endsWith('.preset'));
+  return names.flatMap((name) => {
+    const lines = shortLines(tree.text(`${PRESETS}/${name}`)?.text ?? '');
+    const value = (key: string) =>
+      lines.map((line) => new RegExp(`^\\s*${key}=["']?([^"'\\s#]+)`).exec(line)?.[1]).find(Boolean);
+    const image = realFile(tree, value('(?:ALL|default)_kver') ?? '');
+    const initramfs = value('(?:default|ALL)_image');
+    if (image === null) return [];
+    const made = initramfs === undefined ? undefined : (realFile(tree, initramfs) ?? undefined);
+    return [{ image, initramfs: made, isStarted: false }];
+  });
+}
