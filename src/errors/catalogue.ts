@@ -534,7 +534,7 @@ const SECTIONS = {
       advice:
         'Get the ISO again and compare its checksum. `hyper2kvm doctor` shows what a package has for which Windows.',
     },
-    'windows.no-7zip': {
+    'windows.unpacker-missing': {
       meaning: 'The virtio-win ISO is read by 7-Zip, which is not installed.',
       advice: '`apt install p7zip-full`, or give the content of the ISO as a directory.',
     },
@@ -1072,7 +1072,7 @@ const SECTIONS = {
       advice:
         'Get a newer virtio-win package that has drivers for this Windows; `hyper2kvm doctor` shows what a package has.',
     },
-    'drivers.sha256': {
+    'drivers.unknown-digest': {
       meaning:
         'A disk driver is signed with SHA-256, and the guest is a Windows 7 or Server 2008 R2 without the update KB3033929: it would stop with 0xc0000428.',
       advice: 'Install the update in the guest before the conversion.',

@@ -176,7 +176,7 @@ function warningsOf(
     });
   if (drivers.some((file) => isUnknownDigest(file, target)))
     warnings.push({
-      code: 'drivers.sha256',
+      code: 'drivers.unknown-digest',
       message: `${name} of ${folder} is signed with SHA-256, which this Windows does not know without KB3033929`,
     });
   return warnings;

@@ -114,6 +114,6 @@ export interface DriverWarning {
     | 'drivers.no-guest-agent'
     | 'drivers.no-catalogue'
     | 'drivers.cross-signed'
-    | 'drivers.sha256';
+    | 'drivers.unknown-digest';
   message: string;
 }

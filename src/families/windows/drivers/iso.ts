@@ -110,7 +110,10 @@ async function sevenZip(
 ): Promise<string> {
   const program = await findSevenZip();
   if (program === null)
-    throw new Hyper2kvmError('windows.no-7zip', 'windows.virtio_win is an ISO image, and 7-Zip is missing');
+    throw new Hyper2kvmError(
+      'windows.unpacker-missing',
+      'windows.virtio_win is an ISO image, and 7-Zip is missing',
+    );
   try {
     const { stdout } = await run(program, args, {
       signal,

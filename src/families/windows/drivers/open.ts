@@ -17,7 +17,7 @@ const NESTED_ISO = 'virtio-win.iso';
 /**
  * Returns the files of the operator's virtio-win: an ISO, a directory with its content, or the tree of the
  * RPM (/usr/share/virtio-win). Throws `windows.virtio-win-unreadable`, `windows.virtio-win-invalid` and
- * `windows.no-7zip`.
+ * `windows.unpacker-missing`.
  */
 export async function openVirtioWin(path: string, cache: string, signal: AbortSignal): Promise<VirtioWin> {
   const stats = await stat(path).catch((error: unknown) => {

@@ -368,7 +368,7 @@ describe('what a Windows accepts of signatures', () => {
   });
   it('Windows 7 without KB3033929 does not know SHA-256, which a warning says', async () => {
     const old = { ...WINDOWS_7, knowsSha256: false };
-    expect(warningsOf(await choose(folders(viostor(), 'w7'), old))).toEqual(['drivers.sha256']);
+    expect(warningsOf(await choose(folders(viostor(), 'w7'), old))).toEqual(['drivers.unknown-digest']);
     expect(warningsOf(await choose(folders(viostor(), 'w7'), WINDOWS_7))).toEqual([]);
     const sha1 = viostor('amd64', signers.publisher, { digest: 'sha1' });
     expect(warningsOf(await choose(folders(sha1, 'w7'), old))).toEqual([]);
