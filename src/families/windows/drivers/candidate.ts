@@ -56,17 +56,18 @@ export function judgeCandidate(
   if (isBoot && services.length === 0)
     return { code: 'drivers.incomplete', message: `${infFile.path} adds no service` };
   const drivers = [...files].flatMap(([name, file]) => (name.endsWith('.sys') ? [file] : []));
-  const catalogueName = inf.catalog?.toLowerCase() ?? '';
-  const catalogue = folder.files.get(directory + catalogueName) ?? null;
   const objection =
     drivers.map((file) => objectionToMachine(file, target)).find((found) => found !== null) ??
     (isBoot && needsEmbeddedSignature(target)
       ? drivers.map((file) => objectionToDriver(file, target)).find((found) => found !== null)
-      : null) ??
-    (catalogue?.catalog ? objectionToSigner(catalogue.path, catalogue.catalog.signer, target) : null);
-  if (objection !== null) return objection;
-  const catalogueObjection = objectionToCatalogue(infFile, catalogue, files);
-  if (catalogueObjection !== null && !isBoot && needsCatalogue(target)) return catalogueObjection;
+      : null);
+  if (objection) return objection;
+  const catalogueName = inf.catalog?.toLowerCase() ?? '';
+  const catalogue = folder.files.get(directory + catalogueName) ?? null;
+  const catalogueObjection = objectionToCatalogue(infFile, catalogue, files, target);
+  const isNeeded = !isBoot && needsCatalogue(target);
+  if (catalogueObjection !== null && (isNeeded || catalogueObjection.code === 'drivers.self-signed'))
+    return catalogueObjection;
   if (catalogue !== null) files.set(catalogueName, catalogue);
   return { inf, files, catalogue, drivers, catalogueObjection };
 }
@@ -107,6 +108,7 @@ function objectionToCatalogue(
   inf: PackageFile,
   file: PackageFile | null,
   files: ReadonlyMap<string, PackageFile>,
+  target: DriverTarget,
 ): Objection | null {
   if (file === null) return { code: 'drivers.unsigned', message: `the catalogue of ${inf.path} is missing` };
   const { path, catalog } = file;
@@ -116,6 +118,8 @@ function objectionToCatalogue(
       code: 'drivers.catalogue-mismatch',
       message: `the signature of ${path} is not that of its content`,
     };
+  const objection = objectionToSigner(path, catalog.signer, target);
+  if (objection !== null) return objection;
   const members = new Set(catalog.members);
   const foreign = [...files.values()].find(
     ({ memberDigests }) => !memberDigests.some((digest) => members.has(digest)),

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrorCode } from '../../../errors/errno.js';
 import { Hyper2kvmError } from '../../../errors/error.js';
@@ -37,10 +37,19 @@ const KEPT_MS = 30 * 24 * 3600 * 1000;
 export async function unpackIso(iso: string, cache: string, signal: AbortSignal): Promise<TreeFile[]> {
   const target = join(cache, `${PREFIX}${await identityOf(iso)}`);
   if (await exists(target)) {
+    await refuseForeign(target);
     const now = new Date();
     await utimes(target, now, now);
   } else await unpackInto(iso, cache, target, signal);
   return listTree(target, signal);
+}
+
+/** In a directory such as /var/tmp, somebody else could have put drivers of their own there. */
+async function refuseForeign(target: string): Promise<void> {
+  const stats = await lstat(target);
+  const isOwn = stats.uid === process.geteuid?.() && (stats.mode & 0o022) === 0;
+  if (!stats.isDirectory() || !isOwn)
+    throw invalid(target, 'the unpacked image does not belong to this user; remove it');
 }
 
 /** An ISO that is replaced or changed has another inode or time of change. */

@@ -366,6 +366,16 @@ describe('what a Windows accepts of signatures', () => {
     expect(folderOf(set, 'viostor')).not.toBeNull();
     expect(warningsOf(set)).toEqual(['drivers.no-catalogue']);
   });
+  it('a disk driver of Microsoft starts Windows, although a stranger signed its catalogue', async () => {
+    const files = viostor('amd64', signers.publisher, { catalogSigner: signers.stranger });
+    const set = await choose(folders(files, 'w10'), WINDOWS_10);
+    expect(folderOf(set, 'viostor')).not.toBeNull();
+    expect(warningsOf(set)).toEqual(['drivers.no-catalogue']);
+    const network = driverPackage('NetKVM', 'amd64', signers.publisher, { catalogSigner: signers.stranger });
+    expect(codesOf(await choose({ 'NetKVM/w10/amd64': network }, WINDOWS_10))).toEqual([
+      'netkvm drivers.not-microsoft',
+    ]);
+  });
   it('Windows 7 without KB3033929 does not know SHA-256, which a warning says', async () => {
     const old = { ...WINDOWS_7, knowsSha256: false };
     expect(warningsOf(await choose(folders(viostor(), 'w7'), old))).toEqual(['drivers.unknown-digest']);

@@ -1,9 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -102,6 +104,17 @@ describe('a virtio-win ISO', () => {
     expect(existsSync(unused)).toBe(false);
     expect(existsSync(join(cache, 'of-somebody-else'))).toBe(true);
     expect(readdirSync(cache)).toHaveLength(2);
+  });
+
+  it('that somebody else may have unpacked is not used', async () => {
+    const [iso, cache] = [xorriso(tree), place('cache')];
+    await unpackIso(iso, cache, signal());
+    const [name = ''] = readdirSync(cache);
+    chmodSync(join(cache, name), 0o777);
+    await expect(unpackIso(iso, cache, signal())).rejects.toEqual(invalid);
+    renameSync(join(cache, name), join(cache, 'elsewhere'));
+    symlinkSync('elsewhere', join(cache, name));
+    await expect(unpackIso(iso, cache, signal())).rejects.toEqual(invalid);
   });
 
   it('is unpacked by two jobs at once', async () => {
