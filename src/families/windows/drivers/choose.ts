@@ -112,6 +112,7 @@ function packageOf(
     name,
     inf: infPath.slice(directory.length),
     folder: folder.folder,
+    release: folder.release,
     isBoot,
     className: inf.className,
     classGuid: inf.classGuid,

@@ -1,4 +1,4 @@
-import type { WindowsRelease } from './releases.js';
+import type { ReleaseFolder, WindowsRelease } from './releases.js';
 
 /** The Windows that a driver set is for, with what decides whether it loads a driver. */
 export interface DriverTarget extends WindowsRelease {
@@ -23,8 +23,9 @@ export interface DriverPackage {
   name: PackageName;
   /** Name of the INF, in lower case. */
   inf: string;
-  /** The folder in the virtio-win package, for people. */
+  /** The folder in the virtio-win package, for people, and the release that it is for. */
   folder: string;
+  release: ReleaseFolder;
   /** Whether Windows starts from its device: it must be in the registry before the first boot. */
   isBoot: boolean;
   className: string | null;

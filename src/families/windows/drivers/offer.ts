@@ -1,12 +1,14 @@
 import type { DriverCatalogue } from './catalogue.js';
 import { chooseDrivers } from './choose.js';
 import type { DriverSet } from './driver-set.js';
-import type { WindowsRelease } from './releases.js';
+import { type ReleaseFolder, releaseFolders, type WindowsRelease } from './releases.js';
 
 /** What a virtio-win package has for one Windows. */
 export interface Offer {
   /** For people: `Server 2019 x64`. */
   windows: string;
+  /** Where it looks, the best first. */
+  folders: readonly ReleaseFolder[];
   set: DriverSet;
 }
 
@@ -44,6 +46,7 @@ export function offersOf(catalogue: DriverCatalogue): Offer[] {
     const architectures = has32Bit ? (['x86', 'amd64'] as const) : (['amd64'] as const);
     return architectures.map((architecture) => ({
       windows: `${name} ${architecture === 'x86' ? 'x86' : 'x64'}`,
+      folders: releaseFolders({ architecture, build, product }),
       set: chooseDrivers(catalogue, {
         architecture,
         build,
