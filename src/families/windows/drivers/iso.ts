@@ -14,11 +14,11 @@ import { invalid, listTree, MAX_FILE_BYTES, MAX_TOTAL_BYTES, type TreeFile, unre
 
 /** As Debian and others name it. */
 const PROGRAMS = ['7z', '7zz'];
-/** A real listing has 1 MiB. */
+/** An entry takes about 120 bytes. */
 const MAX_LISTING_BYTES = 32 * 1024 ** 2;
 const MAX_FILES = 20_000;
 /**
- * A real ISO takes 6 MiB. Directories that share their content multiply without end: here, memory ends after
+ * It takes 6 MiB for an ISO of the lab. Directories that share their content multiply without end: here, memory ends after
  * 2 s of one processor.
  */
 const LIMITS = { memoryBytes: 128 * 1024 ** 2, fileBytes: MAX_FILE_BYTES };

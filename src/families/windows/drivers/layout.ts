@@ -79,7 +79,7 @@ export function guestAgentArchitecture(path: string): WindowsRelease['architectu
   return architecture.toLowerCase().endsWith('64') ? 'amd64' : 'x86';
 }
 
-/** What packages consist of. Debug symbols are half of an ISO, and no part of a package. */
+/** What packages consist of. Debug symbols are no part of them. */
 const EXTENSIONS = /\.(?:inf|cat|sys|dll|exe|msi)$/i;
 
 /** True for the files of virtio-win that guests may get. */

@@ -13,10 +13,10 @@ export interface TreeFile {
   size: number;
 }
 
-/** virtio-win 0.1.285 has 4,300 files and folders, six deep. */
-const MAX_ENTRIES = 100_000;
+/** Real packages have some thousands. */
+const MAX_ENTRIES = 30_000;
 const MAX_DEPTH = 12;
-/** Its largest driver file has 9 MiB, and its guest agent 10 MiB. */
+/** Real drivers have some hundred KiB, and the installer of the guest agent some MiB. */
 export const MAX_FILE_BYTES = 128 * 1024 ** 2;
 export const MAX_TOTAL_BYTES = 4 * 1024 ** 3;
 

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -391,7 +391,7 @@ describe('what a Windows accepts of signatures', () => {
 });
 
 describe('a directory', () => {
-  const refusal = (path: string) => openVirtioWin(path, join(scratch, 'cache'), AbortSignal.timeout(60_000));
+  const open = (path: string) => openVirtioWin(path, join(scratch, 'cache'), AbortSignal.timeout(60_000));
   it('is followed through links inside of it, and not out of it or in circles', async () => {
     const outside = virtioWin({ 'vioscsi/w10/amd64': driverPackage('vioscsi', 'amd64', signers.publisher) });
     const root = virtioWin({ 'viostor/w10/amd64': viostor() });
@@ -400,7 +400,7 @@ describe('a directory', () => {
     symlinkSync('loop', join(root, 'loop'));
     symlinkSync('nothing', join(root, 'dangling'));
     symlinkSync(join(outside, 'vioscsi'), join(root, 'vioscsi'));
-    const { files } = await refusal(root);
+    const { files } = await open(root);
     expect(files.map(({ path }) => path)).toEqual(
       ['2k16', 'w10'].flatMap((os) =>
         ['cat', 'inf', 'sys'].map((end) => `viostor/${os}/amd64/viostor.${end}`),
@@ -408,6 +408,34 @@ describe('a directory', () => {
     );
     const set = await choose(root, { ...WINDOWS_10, build: 14_393, product: 'server' });
     expect(folderOf(set, 'viostor')).toBe('viostor/2k16/amd64');
+  });
+  it('with files that are no drivers by their size is refused, each or together', async () => {
+    const invalid = { code: 'windows.virtio-win-invalid' };
+    const root = virtioWin({ 'viostor/w10/amd64': viostor() });
+    const large = join(root, 'viostor/w10/amd64/viostor.dll');
+    const MIB = 1024 ** 2;
+    writeFileSync(large, '');
+    truncateSync(large, 128 * MIB);
+    expect((await open(root)).files).toHaveLength(4);
+    truncateSync(large, 128 * MIB + 1);
+    await expect(open(root)).rejects.toMatchObject(invalid);
+    truncateSync(large, 128 * MIB);
+    for (let index = 1; index < 32; index += 1)
+      symlinkSync('viostor.dll', join(root, `viostor/w10/amd64/${index}.dll`));
+    await expect(open(root)).rejects.toMatchObject(invalid);
+  });
+  it('whose links multiply is refused', async () => {
+    const root = virtioWin({ 'viostor/w10/amd64': viostor() });
+    for (let level = 0; level < 8; level += 1) {
+      mkdirSync(join(root, String(level)));
+      for (let link = 0; link < 10; link += 1)
+        symlinkSync(`../${level + 1}`, join(root, String(level), `l${link}`));
+    }
+    mkdirSync(join(root, '8'));
+    await expect(open(root)).rejects.toMatchObject({
+      code: 'windows.virtio-win-invalid',
+      message: expect.stringContaining('more than 30000 files'),
+    });
   });
   it('that is missing, no virtio-win, or no directory is refused by name', async () => {
     mkdirSync(join(scratch, 'empty'), { recursive: true });
@@ -418,6 +446,6 @@ describe('a directory', () => {
       [join(scratch, 'text'), 'windows.virtio-win-invalid'],
       ['/dev/null', 'windows.virtio-win-invalid'],
     ] as const)
-      await expect(refusal(path)).rejects.toMatchObject({ code });
+      await expect(open(path)).rejects.toMatchObject({ code });
   });
 });
