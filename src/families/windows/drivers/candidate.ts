@@ -1,5 +1,7 @@
 import { Hyper2kvmError } from '../../../errors/error.js';
+import type { InfFile } from '../../../guest/inf/files.js';
 import { type DriverInf, readDriverInf } from '../../../guest/inf/package.js';
+import type { InfService } from '../../../guest/inf/services.js';
 import type { DriverFolder, PackageFile } from './catalogue.js';
 import type { DriverTarget } from './driver-set.js';
 import { infTarget } from './releases.js';
@@ -20,6 +22,7 @@ export interface Candidate {
   catalogue: PackageFile | null;
   /** The drivers among the files. */
   drivers: PackageFile[];
+  services: InfService[];
   /** Why its catalogue does not vouch for it, which only a boot driver may do without; null if it does. */
   catalogueObjection: Objection | null;
 }
@@ -46,13 +49,15 @@ export function judgeCandidate(
     };
   const directory = infName.slice(0, infName.lastIndexOf('/') + 1);
   const files = new Map([[infName.slice(directory.length), infFile]]);
-  for (const name of namesOf(inf)) {
+  // Devices share what installs them.
+  const installs = [...new Set(inf.devices.map(({ install }) => install))];
+  for (const name of namesOf(installs.flatMap((install) => install.files))) {
     const file = folder.files.get(directory + name);
     if (file === undefined)
       return { code: 'drivers.incomplete', message: `${infFile.path} names ${name}, which is missing` };
     files.set(name, file);
   }
-  const services = inf.devices.flatMap(({ install }) => install.services);
+  const services = installs.flatMap((install) => install.services);
   if (isBoot && services.length === 0)
     return { code: 'drivers.incomplete', message: `${infFile.path} adds no service` };
   const drivers = [...files].flatMap(([name, file]) => (name.endsWith('.sys') ? [file] : []));
@@ -69,7 +74,7 @@ export function judgeCandidate(
   if (catalogueObjection !== null && (isNeeded || catalogueObjection.code === 'drivers.self-signed'))
     return catalogueObjection;
   if (catalogue !== null) files.set(catalogueName, catalogue);
-  return { inf, files, catalogue, drivers, catalogueObjection };
+  return { inf, files, catalogue, drivers, services, catalogueObjection };
 }
 
 function parsed({ inf }: PackageFile, target: DriverTarget): DriverInf | null {
@@ -81,17 +86,15 @@ function parsed({ inf }: PackageFile, target: DriverTarget): DriverInf | null {
   }
 }
 
-/** Returns the files that the INF copies for this Windows, from its own directory on, in lower case. */
-function namesOf(inf: DriverInf): Set<string> {
+/** Returns the files' paths from the INF's own directory on, in lower case. */
+function namesOf(files: readonly InfFile[]): Set<string> {
   return new Set(
-    inf.devices
-      .flatMap(({ install }) => install.files)
-      .map(({ sourceDirectory, source }) =>
-        [...sourceDirectory.split('\\'), source]
-          .filter((part) => part !== '')
-          .join('/')
-          .toLowerCase(),
-      ),
+    files.map(({ sourceDirectory, source }) =>
+      [...sourceDirectory.split('\\'), source]
+        .filter((part) => part !== '')
+        .join('/')
+        .toLowerCase(),
+    ),
   );
 }
 

@@ -99,14 +99,13 @@ function packageOf(
   { name, isBoot, extras }: (typeof PACKAGES)[number],
   folder: DriverFolder,
   infPath: string,
-  { inf, files, catalogue }: Candidate,
+  { inf, files, catalogue, services }: Candidate,
 ): DriverPackage {
   const directory = infPath.slice(0, infPath.lastIndexOf('/') + 1);
   const extra = extras.flatMap((file): [string, PackageFile][] => {
     const found = folder.files.get(directory + file);
-    return found === undefined ? [] : [[file, found]];
+    return found?.program?.machine === folder.architecture ? [[file, found]] : [];
   });
-  const services = inf.devices.flatMap(({ install }) => install.services);
   const signer = catalogue?.catalog?.signer ?? null;
   return {
     name,

@@ -210,6 +210,13 @@ describe('a virtio-win package', () => {
     ]);
   });
 
+  it('takes no program for another machine', async () => {
+    const balloon = driverPackage('Balloon', 'amd64', signers.publisher);
+    const folder = { 'Balloon/w10/amd64': { ...balloon, 'blnsvr.exe': program('server', 'x86') } };
+    const files = (await choose(folder, WINDOWS_10)).packages.flatMap((found) => found.files);
+    expect(files.some(({ destinations }) => destinations[0]?.endsWith('blnsvr.exe'))).toBe(false);
+  });
+
   it('has no drivers for a newer release, another architecture, or from before Windows 10', async () => {
     const folders = {
       'viostor/w11/amd64': viostor(),
@@ -285,6 +292,17 @@ describe('a package is passed over for the next folder when', () => {
       viostor()['viostor.inf']?.toString('latin1').replaceAll('viostor.sys', 'constructor') ?? '',
     );
     expect(await refused({ ...viostor(), 'viostor.inf': inf })).toEqual(['viostor drivers.incomplete']);
+  });
+  it('its INF has thousands of devices that copy thousands of files', async () => {
+    const text = viostor()['viostor.inf']?.toString('latin1') ?? '';
+    const devices = '%Desc% = scsi_inst, PCI\\VEN_1AF4&DEV_1001\n'.repeat(9_000);
+    const files = Array.from({ length: 90_000 }, (_, index) => `file${index}.sys\n`).join('');
+    const many = text
+      .replace('[scsi_inst]', `[Models.NTamd64]\n${devices}[viostor_Files_Driver]\n${files}[scsi_inst]`)
+      .replaceAll('\r', '');
+    expect(await refused({ ...viostor(), 'viostor.inf': Buffer.from(many) })).toEqual([
+      'viostor drivers.incomplete',
+    ]);
   });
   it('it is for the network, and its catalogue is missing, signed by itself, or of other files', async () => {
     const good = driverPackage('NetKVM', 'amd64', signers.publisher);
