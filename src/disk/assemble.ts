@@ -115,7 +115,7 @@ function withExtents(file: ImageFile, image: DiskImage, assembly: Assembly): Ass
     const piece = assembly.files.get(names[index]!)!;
     const label = `${printable(piece.name)} (an extent of ${printable(file.name)})`;
     if (piece === file) throw corrupt(`${printable(file.name)} names itself as its extent`);
-    if (extent.type === 'sparse') {
+    if (extent.type !== 'flat') {
       if (piece.error !== null) throw piece.error;
       if (
         piece.image === null ||
@@ -124,6 +124,8 @@ function withExtents(file: ImageFile, image: DiskImage, assembly: Assembly): Ass
         piece.image.parent !== null
       )
         throw corrupt(`${label} has no sparse header`);
+      if ((extent.type === 'sesparse') !== (piece.image.seSparse === true))
+        throw corrupt(`${label} is in another format than the descriptor says`);
       if (piece.image.virtualSize !== extent.size)
         throw corrupt(
           `${label} holds ${piece.image.virtualSize} bytes of the disk, the descriptor says ${extent.size}`,

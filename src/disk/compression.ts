@@ -1,5 +1,6 @@
 import { Hyper2kvmError } from '../errors/error.js';
 import { printable } from '../text/escape-terminal.js';
+import { isArchive } from './base/archive-names.js';
 import type { ByteSource } from './base/format.js';
 import { formatOfExtension } from './formats.js';
 
@@ -27,7 +28,7 @@ export function compressionOf(name: string): Packed | null {
   const compression = COMPRESSIONS.find(({ suffix }) => name.toLowerCase().endsWith(suffix));
   if (compression === undefined) return null;
   const inner = name.slice(0, -compression.suffix.length);
-  return formatOfExtension(inner) !== null || /\.ova$/i.test(inner) ? { compression, inner } : null;
+  return formatOfExtension(inner) !== null || isArchive(inner) ? { compression, inner } : null;
 }
 
 /** Returns the name of the disk itself, compressed or not. */
@@ -55,7 +56,7 @@ export async function compressionIn(name: string, source: ByteSource): Promise<P
 /** True for names of formats that cannot begin like a compressed file. A raw disk can begin with anything. */
 export function mayBePacked(name: string): boolean {
   const format = formatOfExtension(name);
-  return /\.ova$/i.test(name) || (format !== null && format.name !== 'raw');
+  return isArchive(name) || (format !== null && format.name !== 'raw');
 }
 
 async function checkMagic(name: string, compression: Compression, source: ByteSource): Promise<void> {
@@ -98,12 +99,18 @@ export class ExpansionBudget {
     this.#request = request;
   }
 
+  /** The same for a size that is known beforehand. */
+  admitSize(bytes: number): void {
+    const { maxBytes } = this.#request;
+    if (bytes > maxBytes)
+      throw this.#bomb(`more than ${Math.floor(maxBytes / GIB)} GiB (flatten.max_virtual_size_gib)`);
+  }
+
   take(bytes: number, isZero: boolean): void {
-    const { packed, maxExpansion, maxBytes } = this.#request;
+    const { packed, maxExpansion } = this.#request;
     this.#bytes += bytes;
     if (!isZero) this.#dataBytes += bytes;
-    if (this.#bytes > maxBytes)
-      throw this.#bomb(`more than ${Math.floor(maxBytes / GIB)} GiB (flatten.max_virtual_size_gib)`);
+    this.admitSize(this.#bytes);
     if (this.#bytes > Math.max(FREE_BYTES, packed * maxExpansion))
       throw this.#bomb(`more than ${maxExpansion} times its size (fetch.max_expansion)`);
     if (this.#dataBytes > Math.max(FREE_DATA_BYTES, (packed * maxExpansion) / DATA_SHARE)) {

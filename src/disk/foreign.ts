@@ -20,7 +20,7 @@ const TAR: Magic = {
   offset: 257,
   magic: 'ustar',
   what: 'is a tar archive',
-  advice: `An OVA must end in .ova. ${UNPACK}`,
+  advice: `An archive of a VM must end in .ova, .tar or .box. ${UNPACK}`,
 };
 
 // A tar archive begins with a member's name, which may be anything.

@@ -123,6 +123,8 @@ function fileNode(bytes: DiskBytes, places: Places): FileNode {
   return region === undefined ? file : { driver: 'raw', offset: region.offset, size: region.size, file };
 }
 
+const KINDS = { flat: 'FLAT', sparse: 'SPARSE', sesparse: 'SESPARSE' } as const;
+
 function renderedExtents(layer: Layer, { places }: GraphRequest): RenderedExtent[] {
   const path = (bytes: DiskBytes) => pathFrom(places.work, pathOf(bytes, places));
   if ([layer, ...layer.extents].some(({ bytes }) => bytes.region !== undefined)) {
@@ -140,7 +142,7 @@ function renderedExtents(layer: Layer, { places }: GraphRequest): RenderedExtent
   if (layer.extents.length === 0)
     return [{ kind: 'SPARSE', size: layer.virtual_size, offset: 0, path: path(layer.bytes) }];
   return layer.extents.map(({ type, size, offset, bytes }) => ({
-    kind: type === 'flat' ? 'FLAT' : 'SPARSE',
+    kind: KINDS[type],
     size,
     offset,
     path: path(bytes),

@@ -10,8 +10,8 @@ export interface ReadOptions {
   /** Accept a file whose name claims raw as a disk whatever its content (data disks). */
   anyRaw: boolean;
   /**
-   * The format that the VM's description declares for a file whose name claims none; null if it declares
-   * none.
+   * The format that the VM's description declares for a file whose name claims none, or raw; null if it
+   * declares none.
    */
   format?: 'qcow2' | 'raw' | null;
 }
@@ -58,7 +58,10 @@ async function parseImage(
   source: ByteSource,
   options: ReadOptions,
 ): Promise<ParsedImage | null> {
-  const claimed = formatOfExtension(name) ?? (options.format == null ? null : formatByName(options.format));
+  const named = formatOfExtension(name);
+  const described = options.format == null ? null : formatByName(options.format);
+  // Vagrant's `box.img` is a qcow2: the ending is any disk's.
+  const claimed = named === null || named.name === 'raw' ? (described ?? named) : named;
   const format = await detectFormat(claimed, source).catch((error: unknown) => {
     // A flat extent may contain any bytes; its descriptor decides.
     if (isFlatName(name)) return null;
@@ -83,10 +86,6 @@ async function parseImage(
 /** True for VMware's names of files with plain bytes that belong to a descriptor. */
 export function isFlatName(name: string): boolean {
   return /-(flat|f\d{3,}|rdm|rdmp)\.vmdk$/i.test(name);
-}
-
-export function isOva(name: string): boolean {
-  return /\.ova$/i.test(name);
 }
 
 /** Variant of a raw disk whose first 64 KiB are zeros. */

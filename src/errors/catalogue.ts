@@ -167,7 +167,7 @@ const SECTIONS = {
     },
     'fetch.bomb': {
       meaning: 'A compressed drop unpacks to far more data than any exported disk would.',
-      advice: 'If it is genuine, unpack it and drop the disk, or raise `fetch.max_expansion`.',
+      advice: 'If it is genuine, unpack it and drop the disk, or raise the limit that the message names.',
     },
     'fetch.refused-name': {
       meaning: 'The name of a file in the drop is not UTF-8.',
@@ -195,8 +195,9 @@ const SECTIONS = {
       advice: 'Export the disk again.',
     },
     'flatten.path-unusable': {
-      meaning: 'The path of the work directory is too long, or contains quotes or line ends.',
-      advice: 'Set `spool.work` to a path without quotes and of at most 400 bytes.',
+      meaning:
+        'The path of the work directory, or of the disk that `convert` was given, is too long or contains quotes or line ends.',
+      advice: 'Use paths without quotes and of at most 400 bytes, for the disk and for `spool.work`.',
     },
     'source.unknown-type': {
       meaning: 'The job’s `[source] type` names a source that this version does not have.',

@@ -47,6 +47,8 @@ const SYNTAX: Partial<Record<BootFileKind, Lines>> = {
   lilo: LILO,
   elilo: LILO,
 };
+/** Kinds of one entry's lines in any order, whose paths are on the file system of the file itself. */
+const ANY_ORDER: ReadonlySet<BootFileKind> = new Set(['bls', 'extlinux']);
 /** An initramfs by its name; microcode comes before it in a list. */
 const INITRAMFS_NAME = /initr|\binit\b|initfs/i;
 const MICROCODE = /ucode|microcode/i;
@@ -59,13 +61,16 @@ const MAX_IMAGES = 400;
  * presets. A path that leads to no file is left out. Pure.
  */
 export function bootImages(tree: GuestTree): BootImage[] {
-  const files = bootFiles(tree).sort(inOrder);
-  const started = files.flatMap(({ path, kind }) => {
-    const syntax = SYNTAX[kind];
-    return syntax === undefined ? [] : readEntries(tree, path, syntax);
+  const mountpoints = espMountpoints(tree);
+  const started = bootFilesInOrder(tree).flatMap((file) => {
+    const syntax = SYNTAX[file.kind];
+    return syntax === undefined ? [] : readEntries(tree, file, syntax, mountpoints);
   });
   return [...started, ...presetImages(tree)].slice(0, MAX_IMAGES);
 }
+
+/** Returns the files of `bootFiles` in the order in which their entries are started. */
+export const bootFilesInOrder = (tree: GuestTree): BootFile[] => bootFiles(tree).sort(inOrder);
 
 /**
  * GRUB's own entries come before those by hand. Entries of the Boot Loader Specification are sorted by version, the
@@ -77,14 +82,27 @@ function inOrder(a: BootFile, b: BootFile): number {
   return b.path.localeCompare(a.path, 'en', { numeric: true });
 }
 
-function readEntries(tree: GuestTree, file: string, { begin, image, initramfs }: Lines): BootImage[] {
+/** An entry that is being read; `image` is null until its line comes. */
+interface OpenEntry {
+  image: string | null;
+  initrds: string[];
+}
+
+function readEntries(
+  tree: GuestTree,
+  file: BootFile,
+  { begin, image, initramfs }: Lines,
+  mountpoints: readonly string[],
+): BootImage[] {
   const found: BootImage[] = [];
-  let open: { image: string; initrds: string[] } | null = null;
+  const places = placesOf(file, mountpoints);
+  let open: OpenEntry = { image: null, initrds: [] };
   const close = () => {
-    if (open !== null) found.push(entryOf(tree, file, open));
-    open = null;
+    if (open.image !== null && found.length < MAX_IMAGES)
+      found.push(entryOf(tree, places, { image: open.image, initrds: open.initrds }));
+    open = { image: null, initrds: [] };
   };
-  for (const line of shortLines(tree.text(file)?.text ?? '')) {
+  for (const line of shortLines(tree.text(file.path)?.text ?? '')) {
     if (begin.test(line)) close();
     const list = initramfs
       .exec(line)
@@ -94,33 +112,53 @@ function readEntries(tree: GuestTree, file: string, { begin, image, initramfs }:
       .replace(/\([^()]*\)/g, '')
       .split(/[\s,]+/)
       .filter((name) => name !== '' && !name.startsWith('-'));
-    if (open !== null && list !== undefined && (!/^\s*module/.test(line) || INITRAMFS_NAME.test(list))) {
+    const isFirst = open.image === null && !ANY_ORDER.has(file.kind);
+    if (!isFirst && list !== undefined && (!/^\s*module/.test(line) || INITRAMFS_NAME.test(list))) {
       open.initrds.push(...names);
       continue;
     }
     const path = image.exec(line)?.[1];
     if (path === undefined || NOT_LINUX.test(path)) continue;
-    close();
-    open = { image: path, initrds: [] };
+    if (open.image !== null) close();
+    open.image = path;
   }
   close();
   return found.filter((entry) => entry.image !== '');
 }
 
+/** What a boot loader looks in for the files that it is told: its own directory, then where file systems are. */
+interface Places {
+  directory: string;
+  mountpoints: readonly string[];
+}
+
+/**
+ * Returns where a loader's names are looked for. systemd-boot and syslinux read the file system that their own
+ * file is on; GRUB reads any.
+ */
+function placesOf({ path, kind }: BootFile, esps: readonly string[]): Places {
+  const own = esps
+    .filter((esp) => esp !== '/' && path.startsWith(`${esp}/`))
+    .sort((a, b) => b.length - a.length)
+    .slice(0, 1);
+  const first = ANY_ORDER.has(kind) ? own : [];
+  return { directory: posix.dirname(path), mountpoints: [...new Set([...first, '/boot', '', ...esps])] };
+}
+
 function entryOf(
   tree: GuestTree,
-  file: string,
+  places: Places,
   { image, initrds }: { image: string; initrds: readonly string[] },
 ): BootImage {
   const initramfs = initrds.filter((name) => !MICROCODE.test(name)).at(-1);
   return {
-    image: findBootFile(tree, file, image) ?? '',
+    image: findBootFile(tree, places, image) ?? '',
     initramfs:
       initrds.length === 0
         ? null
         : initramfs === undefined
           ? undefined
-          : (findBootFile(tree, file, initramfs) ?? undefined),
+          : (findBootFile(tree, places, initramfs) ?? undefined),
     isStarted: true,
   };
 }
@@ -132,13 +170,13 @@ const MAX_STRIPPED = 3;
  * Returns the real path of what a boot loader's file names: from the root of the file system that it reads, which
  * may be mounted anywhere, or from its own directory. Null if nothing is there, or if the name has a variable.
  */
-function findBootFile(tree: GuestTree, file: string, name: string): string | null {
+function findBootFile(tree: GuestTree, places: Places, name: string): string | null {
   const path = name.replace(/^\([^)]*\)/, '').replace(/^["']|["']$/g, '');
   if (path === '' || path.includes('$')) return null;
-  if (!path.startsWith('/')) return realFile(tree, posix.join(posix.dirname(file), path));
+  if (!path.startsWith('/')) return realFile(tree, posix.join(places.directory, path));
   const parts = path.split('/').filter((part) => part !== '');
   for (let strip = 0; strip <= MAX_STRIPPED && strip < parts.length; strip++)
-    for (const mountpoint of ['/boot', '', ...espMountpoints(tree)]) {
+    for (const mountpoint of places.mountpoints) {
       const real = realFile(tree, `${mountpoint}/${parts.slice(strip).join('/')}`);
       if (real !== null) return real;
     }

@@ -75,7 +75,8 @@ function expressionOf(pattern: string): RegExp | null {
   if (rest.length > MAX_PATTERN || close === '' || !rest.endsWith(close)) return null;
   // LVM has no counted repeats: a brace is a plain character.
   const source = rest.slice(0, -1).replace(/[{}]/g, '\\$&');
-  const isNested = /\)[*+?]/.test(source);
+  // An optional group multiplies nothing: the work grows only where one is repeated.
+  const isNested = /\)[*+]/.test(source);
   if (isNested || source.replace(/[^*+?]/g, '').length > MAX_REPEATS) return null;
   try {
     return new RegExp(source);

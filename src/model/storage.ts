@@ -22,8 +22,8 @@ export type DiskBytes = z.infer<typeof diskBytesSchema>;
 const extentSchema = z.object({
   /** The file's name as its owner knows it: `web01/web01-s001.vmdk`. */
   name: z.string(),
-  /** `flat` is plain bytes, `sparse` has its own header and tables. */
-  type: z.enum(['flat', 'sparse']),
+  /** `flat` is plain bytes; `sparse` and ESXi's `sesparse` have their own header and tables. */
+  type: z.enum(['flat', 'sparse', 'sesparse']),
   /** How many bytes of the disk it holds. */
   size: z.int(),
   /** Where they begin in the file (flat only). */
@@ -49,6 +49,8 @@ const layerSchema = z.object({
   bytes: diskBytesSchema,
   /** QEMU finds the grain directory only in a file that it opens itself, not in an extent of a descriptor. */
   footer: z.boolean(),
+  /** Bytes of a logical sector, if the format declares it and it is not 512. */
+  sector_size: z.literal(4096).optional(),
   /** In disk order; empty for a self-contained image. */
   extents: z.array(extentSchema),
   /** Bytes of the disk that it holds, by its tables; null if the format does not tell. */

@@ -1,6 +1,6 @@
 import { eachInTurns } from '../host/turns.js';
 import type { Drop, Grouping } from '../model/drop.js';
-import { diskStem, stemOf } from './names.js';
+import { diskStem, isOfVm, stemOf } from './names.js';
 
 /**
  * Adds those of `names` that `fits` accepts to the drop with the same stem; passes the rest to `otherwise`.
@@ -66,18 +66,24 @@ interface PartialName {
 
 /**
  * Makes a drop wait for files of its own name that are still being written: extents, and deltas on a base
- * that is complete by itself.
+ * that is complete by itself. A file of the drop with a partial file or a download's state beside it is not
+ * complete, however complete it looks: that reason takes precedence.
  */
 export async function holdBack(partials: readonly PartialName[], drops: Drop[]): Promise<void> {
   if (partials.length === 0) return;
   const owners = new Map<string, Drop[]>();
+  const byEntry = new Map<string, Drop>();
   await eachInTurns(drops, (drop) => {
     if (drop.problem !== undefined || drop.refused !== null) return;
+    for (const entry of drop.entries) byEntry.set(entry, drop);
     const known = owners.get(diskStem(drop.name));
     if (known === undefined) owners.set(diskStem(drop.name), [drop]);
     else known.push(drop);
   });
   await eachInTurns(partials, ({ final, name }) => {
+    const own = byEntry.get(final);
+    if (own !== undefined) own.waiting = { kind: 'writing', names: [final], shownBy: name };
+    else if (!isOfVm(final)) return;
     for (const stem of stemsOf(diskStem(final)))
       for (const drop of owners.get(stem) ?? []) {
         // The file that is being written may be the one that is missing.

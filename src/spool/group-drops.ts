@@ -7,7 +7,7 @@ import { eachInTurns, sortInTurns, Turns } from '../host/turns.js';
 import type { Drop, Grouping, HeaderFacts, IncomingEntry, Probe, Waiting } from '../model/drop.js';
 import { printable } from '../text/escape-terminal.js';
 import { attach, attachJobs, holdBack } from './attach-files.js';
-import { diskStem, isHidden, stemOf, vmName } from './names.js';
+import { diskStem, isHidden, isOfVm, stemOf, vmName } from './names.js';
 
 /** Created by fsck if incoming is a filesystem of its own. */
 const LOST_AND_FOUND = 'lost+found';
@@ -287,14 +287,25 @@ async function directoryDrop(directory: IncomingEntry, probe: Probe): Promise<Dr
   const isElsewhere = !files.some(({ facts }) => facts.kind !== 'description');
   for (const { path, name } of isElsewhere ? below.slice(0, MAX_FILES) : [])
     if (finalName(name) === null) await read(path, name);
-  const partial = [...children, ...below].find(({ name }) => finalName(name) !== null);
   const state: Waiting | null =
-    partial !== undefined
-      ? { kind: 'writing', names: [finalName(partial.name) ?? partial.name], shownBy: partial.name }
-      : files.some(({ facts }) => facts.kind !== 'description')
-        ? waiting(files, frozen)
-        : { kind: 'no-disk', names: [] };
+    partialIn([...children, ...below].map(({ name }) => name)) ??
+    (files.some(({ facts }) => facts.kind !== 'description')
+      ? waiting(files, frozen)
+      : { kind: 'no-disk', names: [] });
   return { ...wholeDirectory(directory, children), waiting: state };
+}
+
+/** Anything but a disk or a description may be left over for good, so the drop does not wait for it forever. */
+function partialIn(names: readonly string[]): Waiting | null {
+  const partials = names.flatMap((name) => {
+    const final = finalName(name);
+    return final === null ? [] : [{ name, final }];
+  });
+  const needed = partials.find(({ final }) => isOfVm(final));
+  if (needed !== undefined) return { kind: 'writing', names: [needed.final], shownBy: needed.name };
+  const [other] = partials;
+  if (other === undefined) return null;
+  return { kind: 'unfinished', names: [other.name], why: 'it may still be written' };
 }
 
 function filesBelow({ children = [] }: IncomingEntry, path: string): { path: string; name: string }[] {

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { isArchive } from '../disk/base/archive-names.js';
 import type { ByteSource, ParsedImage } from '../disk/base/format.js';
 import { isPath, referencedName } from '../disk/base/names.js';
 import { pieceOf } from '../disk/base/pieces.js';
@@ -9,7 +10,7 @@ import { withFile } from '../disk/file-source.js';
 import { foreignArchive } from '../disk/foreign.js';
 import { formatOfExtension } from '../disk/formats.js';
 import { referencedFiles } from '../disk/ovf/ovf.js';
-import { BLANK, isFlatName, isOva, type ReadImage, readImageFile } from '../disk/read-image.js';
+import { BLANK, isFlatName, type ReadImage, readImageFile } from '../disk/read-image.js';
 import { parseVbox } from '../disk/virtualbox/vbox.js';
 import { parseVmsd } from '../disk/vmsd.js';
 import { parseVmx } from '../disk/vmx.js';
@@ -82,8 +83,8 @@ export async function factsOf(
   if (/\.vbox$/i.test(name)) return { ...NOTHING, frozen: await frozenDisks(source, parseVbox) };
   const whole = pieceOf(name)?.whole ?? null;
   if (whole !== null && claimsDisk(whole)) return { ...NOTHING, kind: 'extent' };
-  const packed = isOva(name) ? await compressionIn(name, source) : compressionOf(name);
-  if (isOva(name) && packed === null) return archiveFacts(source);
+  const packed = isArchive(name) ? await compressionIn(name, source) : compressionOf(name);
+  if (isArchive(name) && packed === null) return archiveFacts(source);
   if (packed !== null) return packedFacts(packed.compression, source);
   const file = await readImageFile(name, source, { anyRaw: false });
   if (file.image !== null) return imageFacts(file, checkTables ? source : null);
@@ -99,7 +100,7 @@ export async function factsOf(
 }
 
 function claimsDisk(name: string): boolean {
-  return formatOfExtension(innerName(name)) !== null || isOva(innerName(name));
+  return formatOfExtension(innerName(name)) !== null || isArchive(innerName(name));
 }
 
 /**

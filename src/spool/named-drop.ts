@@ -1,8 +1,8 @@
-import { lstat } from 'node:fs/promises';
+import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { compareNames } from '../disk/base/names.js';
 import { PARTIAL_ENDINGS } from '../disk/base/partial-names.js';
-import { pieceName } from '../disk/base/pieces.js';
+import { pieceOf } from '../disk/base/pieces.js';
 import { exists } from '../files/exists.js';
 import { probeIncoming } from './header-facts.js';
 import { stemOf } from './names.js';
@@ -22,7 +22,7 @@ const MAX_FILES = 10_000;
 
 /**
  * Returns what belongs to `name` in `directory`: a descriptor's extents, a delta's parents, the disks of a
- * .vmx or .ovf, the manifest, the job.toml. Only files that are referenced are opened; other images in the
+ * .vmx or .ovf, the other pieces of a file, the manifest, the job.toml. Only files that are referenced are opened; other images in the
  * directory do not belong to this VM. Rejects with the system's error if `name` does not exist.
  */
 export async function namedDrop(directory: string, name: string): Promise<NamedDrop> {
@@ -33,13 +33,14 @@ export async function namedDrop(directory: string, name: string): Promise<NamedD
     return { entries: [name], options: (await exists(join(directory, inside))) ? inside : null };
   }
   const entries = new Set<string>();
-  const queue = [name];
+  const pieces = new Pieces(directory);
+  const queue = await pieces.with(name);
   for (let next = queue.pop(); next !== undefined && entries.size < MAX_FILES; next = queue.pop()) {
     if (entries.has(next)) continue;
     entries.add(next);
     const { needs, uses = [] } = await probeIncoming(directory, next);
     for (const needed of [...needs, ...uses])
-      for (const file of await filesOf(directory, needed)) if (!entries.has(file)) queue.push(file);
+      for (const file of await pieces.of(needed)) if (!entries.has(file)) queue.push(file);
   }
   const companions = /\.ovf$/i.test(name) ? [`${stem}.mf`, `${stem}.cert`] : [];
   const options = `${stem}.job.toml`;
@@ -52,14 +53,36 @@ export async function namedDrop(directory: string, name: string): Promise<NamedD
   return { entries: [...entries].sort(compareNames), options: entries.has(options) ? options : null };
 }
 
-/** The file of that name, or its numbered pieces. */
-async function filesOf(directory: string, name: string): Promise<string[]> {
-  if (await exists(join(directory, name))) return [name];
-  const pieces: string[] = [];
-  for (let number = 0; number < MAX_FILES; number++) {
-    const piece = pieceName(name, number);
-    if (!(await exists(join(directory, piece)))) break;
-    pieces.push(piece);
+/** Finds the files that a name stands for: the file itself, otherwise all of its numbered pieces. */
+class Pieces {
+  readonly #directory: string;
+  #byWhole: Map<string, string[]> | null = null;
+
+  constructor(directory: string) {
+    this.#directory = directory;
   }
-  return pieces;
+
+  async of(name: string): Promise<string[]> {
+    if (await exists(join(this.#directory, name))) return [name];
+    this.#byWhole ??= await this.#read();
+    return this.#byWhole.get(name) ?? [];
+  }
+
+  /** Returns a named piece with all others of its file: FETCH finds out which of them are missing. */
+  async with(name: string): Promise<string[]> {
+    const files = await this.of(pieceOf(name)?.whole ?? name);
+    return files.includes(name) ? files : [name];
+  }
+
+  async #read(): Promise<Map<string, string[]>> {
+    const byWhole = new Map<string, string[]>();
+    for (const name of await readdir(this.#directory)) {
+      const whole = pieceOf(name)?.whole;
+      if (whole === undefined) continue;
+      const known = byWhole.get(whole);
+      if (known === undefined) byWhole.set(whole, [name]);
+      else known.push(name);
+    }
+    return byWhole;
+  }
 }

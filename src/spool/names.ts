@@ -1,11 +1,18 @@
+import { pieceOf } from '../disk/base/pieces.js';
+import { innerName } from '../disk/compression.js';
+import { formatOfExtension } from '../disk/formats.js';
+
 export function isHidden(name: string): boolean {
   return name.startsWith('.');
 }
 
-/** Returns the name without `.job.toml`, otherwise without its last extension and that of a compression. */
+/**
+ * Returns the name without `.job.toml`, otherwise without the number of a piece, its last extension and that
+ * of a compression.
+ */
 export function stemOf(name: string): string {
   const plain = name.endsWith('.job.toml') ? name.slice(0, -'.job.toml'.length) : name;
-  const [inner, packing] = splitExtension(plain);
+  const [inner, packing] = splitExtension(pieceOf(plain)?.whole ?? plain);
   const isPacked = packing === 'gz' || packing === 'xz' || packing === 'zst';
   // A compression's extension counts only after another extension: `web01.gz` is not a disk in gzip.
   return isPacked ? splitExtension(inner)[0] : inner;
@@ -44,4 +51,10 @@ export function vmName(drop: string): string {
     .slice(0, 63)
     .replace(/[-.]+$/, '');
   return plain === '' ? 'vm' : plain;
+}
+
+/** True for names of disks, archives and descriptions: a VM without one of them may be another VM. */
+export function isOfVm(name: string): boolean {
+  const inner = innerName(pieceOf(name)?.whole ?? name);
+  return formatOfExtension(inner) !== null || /\.(ova|ovf|vmx|vmsd|vbox|mf)$/i.test(inner);
 }

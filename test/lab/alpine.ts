@@ -25,7 +25,7 @@ export interface Alpine {
 /** What the guest says of itself on the serial console at its boot, in `ip` and `mount`'s own words. */
 export const ALPINE_REPORT = /^\/dev\/\S+ on \/boot type .*$/m;
 /** Where mkinitfs' initramfs ends when the root device does not appear. */
-export const ALPINE_RECOVERY_SHELL = /initramfs emergency recovery shell launched/;
+export const ALPINE_RECOVERY_SHELL = /initramfs emergency recovery shell/;
 
 /**
  * A whole real Alpine 3.23 (kernel 6.18, OpenRC, busybox, musl, mkinitfs) as a guest of VMware on SATA: BIOS,

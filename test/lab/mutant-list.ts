@@ -354,8 +354,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'tar-offset',
     breaks: 'The members of an OVA begin one block too early.',
     file: 'src/disk/base/tar.ts',
-    text: 'members.set(name, { name, offset, size });',
-    by: 'members.set(name, { name, offset: offset - BLOCK, size });',
+    text: 'members.set(name, { name, offset, size,',
+    by: 'members.set(name, { name, offset: offset - BLOCK, size,',
     tests: [unit('disk/ovf/ovf'), unit('sources/local/local-source')],
   },
 

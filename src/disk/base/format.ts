@@ -18,8 +18,8 @@ export interface ByteSource {
 export interface ExtentReference {
   /** The name exactly as written, not to be used as a path: `NameIndex` finds the file of the drop for it. */
   name: string;
-  /** `flat` is plain bytes, `sparse` has its own header. */
-  type: 'flat' | 'sparse';
+  /** `flat` is plain bytes; `sparse` and ESXi's `sesparse` have their own header. */
+  type: 'flat' | 'sparse' | 'sesparse';
   size: number;
   /** Where the extent's data start in the file (flat only). */
   offset: number;
@@ -57,10 +57,14 @@ export interface DiskImage {
   parent: ParentReference | null;
   /** Other files that hold the data, in disk order; empty for a self-contained image. */
   extents: ExtentReference[];
+  /** ESXi's seSparse extent: QEMU reads it only where the descriptor says so. */
+  seSparse?: true;
   /** A sparse VMDK whose grain directory is in its footer: QEMU must open it directly (see vmdk/index.ts). */
   footer?: true;
   /** Its sectors have 4096 bytes, and QEMU does not read the format with such: it must be copied out. */
   isCopied?: true;
+  /** Bytes of a logical sector, if the format declares it and it is not 512. */
+  sectorSize?: 4096;
 }
 
 /**

@@ -3,6 +3,7 @@ import { printable } from '../../text/escape-terminal.js';
 import { corrupt, readExact, truncated, unsupported } from './bytes.js';
 import type { ByteSource } from './format.js';
 import { archiveName } from './names.js';
+import { readSparseMap, type SparsePart } from './tar-sparse.js';
 
 /**
  * A regular file inside a tar archive, at bytes `offset` to `offset + size` of it. `name` is a path inside
@@ -12,6 +13,13 @@ export interface TarMember {
   name: string;
   offset: number;
   size: number;
+  /** What of a sparse file is in the archive. All else of its `size` bytes is zeros. */
+  sparse?: SparseMember;
+}
+
+interface SparseMember {
+  size: number;
+  parts: SparsePart[];
 }
 
 const BLOCK = 512;
@@ -20,6 +28,7 @@ const MAX_MEMBERS = 1000;
 const MAX_HEADERS = 3 * MAX_MEMBERS + 100;
 const MAX_EXTENDED = 64 * 1024;
 const DIRECTORY = '5';
+const SPARSE = 'S';
 
 /** What extension headers declare about the next member. */
 interface Extension {
@@ -32,7 +41,7 @@ interface Extension {
  * Returns the members of an OVA by reading only the headers (POSIX.1-2017 pax, "ustar Interchange Format";
  * GNU's long names and large sizes). Nothing is ever unpacked by name. Rejects with `fetch.refused-reference`
  * for names that lead out of it, `fetch.refused-special` for links and devices, `fetch.unsupported` for
- * sparse members, `fetch.corrupt` for two members with one name, `fetch.truncated` for a member that ends
+ * sparse members in pax format, `fetch.corrupt` for two members with one name, `fetch.truncated` for a member that ends
  * after the archive.
  */
 export async function indexTar(source: ByteSource): Promise<TarMember[]> {
@@ -47,7 +56,13 @@ export async function indexTar(source: ByteSource): Promise<TarMember[]> {
     if (!checksumFits(header)) throw corrupt('a tar header’s checksum is wrong');
     const type = String.fromCharCode(header[156]!);
     const size = extended.size ?? sizeField(header);
-    const offset = at + BLOCK;
+    let offset = at + BLOCK;
+    let sparse: SparseMember | undefined;
+    if (type === SPARSE) {
+      const map = await readSparseMap(source, header, { at: offset, stored: size, number: numberIn });
+      offset = map.dataAt;
+      sparse = { size: map.size, parts: map.parts };
+    }
     if (offset + size > source.size)
       throw truncated(`${printable(nameField(header))} ends after the end of the archive`);
     at = offset + Math.ceil(size / BLOCK) * BLOCK;
@@ -59,11 +74,11 @@ export async function indexTar(source: ByteSource): Promise<TarMember[]> {
     }
     if (type === 'g') continue;
     const written = extended.name ?? nameField(header);
-    if (type === 'S' || extended.isSparse) throw sparseMember(written);
+    if (extended.isSparse) throw sparseMember(written);
     extended = {};
     if (type === DIRECTORY) continue;
     const name = archiveName(written);
-    if (type !== '0' && type !== '\0' && type !== '7') {
+    if (type !== '0' && type !== '\0' && type !== '7' && type !== SPARSE) {
       throw new Hyper2kvmError(
         'fetch.refused-special',
         `${printable(name)} in the archive is a link or a device`,
@@ -72,7 +87,7 @@ export async function indexTar(source: ByteSource): Promise<TarMember[]> {
     }
     if (members.has(name)) throw corrupt(`the archive has two members named ${printable(name)}`);
     if (members.size >= MAX_MEMBERS) throw corrupt(`the archive has more than ${MAX_MEMBERS} members`);
-    members.set(name, { name, offset, size });
+    members.set(name, { name, offset, size, ...(sparse === undefined ? {} : { sparse }) });
   }
   throw truncated('the end of the archive has not arrived');
 }
@@ -80,7 +95,7 @@ export async function indexTar(source: ByteSource): Promise<TarMember[]> {
 function sparseMember(name: string): Hyper2kvmError {
   return unsupported(
     `${printable(name)} is stored in the archive as a sparse file`,
-    'Create the archive again without tar’s -S, or unpack it into a directory and drop that.',
+    'Create the archive again without tar’s -S or with --format=oldgnu, or unpack it into a directory and drop that.',
   );
 }
 
@@ -98,7 +113,10 @@ function nameField(header: Buffer): string {
 }
 
 function sizeField(header: Buffer): number {
-  const field = header.subarray(124, 136);
+  return numberIn(header.subarray(124, 136));
+}
+
+function numberIn(field: Buffer): number {
   // GNU's base-256 encoding, for sizes that do not fit eleven octal digits.
   const size = field[0] === 0x80 ? Number(field.readBigUInt64BE(4)) : octal(field);
   if (!Number.isSafeInteger(size) || size < 0) throw corrupt('a tar header declares an impossible size');
@@ -115,10 +133,7 @@ function cString(bytes: Buffer): string {
   return bytes.toString('utf8', 0, end < 0 ? bytes.length : end);
 }
 
-/**
- * Parses records of the form `<length> <key>=<value>
- * `.
- */
+/** Parses records of the form `<length> <key>=<value>` with a line end after each. */
 function paxRecords(bytes: Buffer): Extension {
   const result: Extension = {};
   for (let at = 0; at < bytes.length; ) {

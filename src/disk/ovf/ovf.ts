@@ -60,12 +60,15 @@ export function parseOvf(bytes: Buffer, { configuration, system: wanted }: OvfOp
 export function referencedFiles(bytes: Buffer): string[] {
   const envelope = parseEnvelope(bytes);
   const names = references(envelope);
+  let left = MAX_PIECES;
   return filesOf(envelope).flatMap(({ attributes }) => {
     const name = names.get(attributes.get('id') ?? '')!;
     const chunk = integer(attributes.get('chunkSize') ?? null);
     const size = integer(attributes.get('size') ?? null);
-    if (chunk === null || size === null || size / chunk > MOST_PIECES) return [name];
-    return Array.from({ length: Math.ceil(size / chunk) }, (_, number) => pieceName(name, number));
+    const pieces = chunk === null || size === null ? Number.NaN : Math.ceil(size / chunk);
+    if (!(pieces <= left)) return [name];
+    left -= pieces;
+    return Array.from({ length: pieces }, (_, number) => pieceName(name, number));
   });
 }
 
@@ -79,8 +82,8 @@ function chunkedFiles(
   });
 }
 
-/** FETCH refuses a drop with more files. */
-const MOST_PIECES = 10_000;
+/** Of all files of an OVF together: FETCH refuses a drop with more files. */
+const MAX_PIECES = 10_000;
 
 const filesOf = (envelope: XmlElement) => childrenNamed(childrenNamed(envelope, 'References')[0], 'File');
 

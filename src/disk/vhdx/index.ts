@@ -77,9 +77,15 @@ export async function readVhdx(
   put: (bytes: Buffer, at: number) => Promise<void>,
 ): Promise<void> {
   const layout = await readLayout(source);
-  const found: { block: number; offset: number }[] = [];
-  await eachBlock(source, layout, (block, offset) => found.push({ block, offset }));
-  for (const { block, offset } of found) {
+  const most = Math.floor(source.size / layout.blockSize);
+  // A pair of numbers for each block: a table may have 16 million.
+  const found: number[] = [];
+  await eachBlock(source, layout, (block, offset) => {
+    if (found.length / 2 >= most) throw corrupt('several VHDX blocks are at the same place in the file');
+    found.push(block, offset);
+  });
+  for (let index = 0; index < found.length; index += 2) {
+    const [block, offset] = [found[index]!, found[index + 1]!];
     const start = block * layout.blockSize;
     const length = Math.min(layout.blockSize, layout.virtualSize - start);
     for (let at = 0; at < length; at += MIB)

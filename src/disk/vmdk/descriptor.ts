@@ -24,7 +24,7 @@ export interface Descriptor {
 interface DescriptorExtent {
   access: string;
   sectors: number;
-  kind: 'FLAT' | 'VMFS' | 'SPARSE' | 'VMFSSPARSE';
+  kind: keyof typeof TYPES;
   name: string;
   /** In sectors for FLAT; otherwise 0. */
   offset: number;
@@ -106,19 +106,13 @@ function parseExtent(line: string): DescriptorExtent {
   if (!Number.isSafeInteger(sectors * SECTOR) || sectors === 0)
     throw corrupt('an extent line declares an impossible number of sectors');
   // QEMU skips lines of other kinds or without RW: all data after them would be at the wrong offset.
-  if (kind === 'SESPARSE') {
-    throw unsupported(
-      'the disk is in ESXi’s seSparse format',
-      'Consolidate the snapshots, or clone the disk on the ESXi host with `vmkfstools -i disk.vmdk new.vmdk -d thin`, and drop the clone.',
-    );
-  }
   if (kind === 'VMFSRDM' || kind === 'VMFSRAW') {
     throw unsupported(
       'the disk is a raw device mapping: its data are not in the file',
       'Clone it on the ESXi host with `vmkfstools -i disk.vmdk new.vmdk -d thin`, and drop the clone.',
     );
   }
-  if (kind !== 'FLAT' && kind !== 'VMFS' && kind !== 'SPARSE' && kind !== 'VMFSSPARSE') {
+  if (!isKnown(kind)) {
     throw unsupported(
       `the descriptor has an extent of type ${printable(kind, 20)}`,
       'Convert it first: `vmware-vdiskmanager -r disk.vmdk -t 0 new.vmdk`, and drop the result.',
@@ -131,6 +125,18 @@ function parseExtent(line: string): DescriptorExtent {
   const start = kind === 'FLAT' || kind === 'VMFS' ? Number(offset ?? 0) : 0;
   if (!Number.isSafeInteger(start * SECTOR)) throw corrupt('an extent line declares an impossible offset');
   return { access, sectors, kind, name, offset: start };
+}
+
+const TYPES = {
+  FLAT: 'flat',
+  VMFS: 'flat',
+  SPARSE: 'sparse',
+  VMFSSPARSE: 'sparse',
+  SESPARSE: 'sesparse',
+} as const;
+
+function isKnown(kind: string): kind is DescriptorExtent['kind'] {
+  return Object.hasOwn(TYPES, kind);
 }
 
 /**
@@ -158,7 +164,7 @@ export function descriptorImage(descriptor: Descriptor, embedded: boolean): Disk
 function extentReference(extent: DescriptorExtent): ExtentReference {
   return {
     name: extent.name,
-    type: extent.kind === 'FLAT' || extent.kind === 'VMFS' ? 'flat' : 'sparse',
+    type: TYPES[extent.kind],
     size: extent.sectors * SECTOR,
     offset: extent.offset * SECTOR,
   };

@@ -1,4 +1,4 @@
-import { corrupt, readExact, truncated, unsupported } from '../base/bytes.js';
+import { corrupt, readExact, truncated } from '../base/bytes.js';
 import {
   type ByteSource,
   type DiskFormat,
@@ -9,6 +9,7 @@ import {
 } from '../base/format.js';
 import { COWD_MAGIC, cowdCompleteness, parseCowd } from './cowd.js';
 import { beforeNul, descriptorImage, looksLikeDescriptor, parseDescriptor } from './descriptor.js';
+import { isSeSparse, parseSeSparse, seSparseCompleteness } from './sesparse.js';
 import {
   parseSparseHeader,
   QEMU_DESCRIPTOR_OFFSET,
@@ -17,8 +18,6 @@ import {
   type SparseHeader,
   sparseCompleteness,
 } from './sparse.js';
-
-const SESPARSE_MAGIC = 0xcafebaben;
 
 /** One kind of file that is named .vmdk. `head` is its first sector, or all of a shorter file. */
 interface VmdkFile {
@@ -35,7 +34,7 @@ export const VMDK_FILES: readonly VmdkFile[] = [
   { name: 'hosted sparse', detect: startsWith(SPARSE_MAGIC), parse: hostedSparse },
 ];
 
-/** VMware's VMDK: text descriptors, hosted sparse and stream-optimized extents, ESXi's COWD. */
+/** VMware's VMDK: text descriptors, hosted sparse and stream-optimized extents, ESXi's COWD and seSparse. */
 export const vmdk: DiskFormat = {
   name: 'vmdk',
   extensions: ['vmdk'],
@@ -55,20 +54,16 @@ function startsWith(magic: Buffer): VmdkFile['detect'] {
   return (head) => head.subarray(0, magic.length).equals(magic);
 }
 
-function isSeSparse(head: Buffer): boolean {
-  return head.length >= 16 && head.readBigUInt64LE(0) === SESPARSE_MAGIC && head.readUInt32LE(12) === 2;
-}
-
 async function descriptorFile(source: ByteSource): Promise<ParsedImage> {
   const image = descriptorImage(parseDescriptor(await wholeText(source)), false);
   return { image, check: async () => ({ complete: true, allocated: 0 }) };
 }
 
-async function seSparseExtent(): Promise<never> {
-  throw unsupported(
-    'the file is an ESXi seSparse extent',
-    'Consolidate the snapshots, or clone the disk on the ESXi host with `vmkfstools -i disk.vmdk new.vmdk -d thin`, and drop the clone.',
-  );
+async function seSparseExtent(_source: ByteSource, head: Buffer): Promise<ParsedImage> {
+  if (head.length < SECTOR) throw truncated('the header has not arrived completely');
+  const header = parseSeSparse(head);
+  const check = (whole: ByteSource) => seSparseCompleteness(whole, header);
+  return { image: { ...extentImage('seSparse', header.capacity), seSparse: true }, check };
 }
 
 async function cowdExtent(_source: ByteSource, head: Buffer): Promise<ParsedImage> {

@@ -1,7 +1,7 @@
 import { MAX_DESCRIPTOR, SECTOR } from '../base/format.js';
 
 export interface RenderedExtent {
-  kind: 'FLAT' | 'SPARSE';
+  kind: 'FLAT' | 'SPARSE' | 'SESPARSE';
   /** Bytes. */
   size: number;
   /** Bytes, FLAT only. */
@@ -32,7 +32,7 @@ export function renderDescriptor(descriptor: {
     'version=1',
     `CID=${contentId.padStart(8, '0')}`,
     `parentCID=${(parentId ?? 'ffffffff').padStart(8, '0')}`,
-    // QEMU accepts any mix of sparse and flat extents with this type.
+    // QEMU accepts any mix of flat, sparse and seSparse extents with this type.
     'createType="twoGbMaxExtentSparse"',
     ...(parentPath === null ? [] : [`parentFileNameHint="${parentPath}"`]),
     // Never an empty line here: QEMU's sscanf skips it and counts the extent after it twice.
@@ -40,7 +40,7 @@ export function renderDescriptor(descriptor: {
     ...extents.map(({ kind, size, offset, path }) =>
       kind === 'FLAT'
         ? `RW ${size / SECTOR} FLAT "${path}" ${offset / SECTOR}`
-        : `RW ${size / SECTOR} SPARSE "${path}"`,
+        : `RW ${size / SECTOR} ${kind} "${path}"`,
     ),
     '',
   ];

@@ -13,7 +13,7 @@ import type { Warning } from '../../model/plan.js';
 import { rewriteFile } from '../base/edit.js';
 import type { FixerResult, Guest } from '../base/fixer.js';
 import { duplicateError } from './fstab.js';
-import { copiesOf, stabilise } from './stable-names.js';
+import { copiesOf, type NameHint, stabilise } from './stable-names.js';
 import { startsWithoutInitramfs, supportsPartuuid } from './without-initramfs.js';
 
 /** Options of the kernel, dracut, initramfs-tools, mkinitcpio and genkernel that name a block device. */
@@ -76,7 +76,7 @@ export function stableOptions(
   return args.replace(DEVICE_OPTION, (whole, option: string, value: string) => {
     const device = unstablePart(option, value);
     if (device === null) return whole;
-    const stable = stabilise(device, guest, byHand ? {} : hintOf(option, lacksInitramfs));
+    const stable = stabilise(device, guest, hintOf(option, lacksInitramfs, byHand));
     return stable === null ? unresolved(whole, option) : `${option}${stable}${value.slice(device.length)}`;
   });
 }
@@ -131,9 +131,11 @@ function unstablePart(option: string, value: string): string | null {
  * Returns how to resolve the device of an option. Without an initramfs the kernel itself looks for the root,
  * and it knows partitions, not filesystems.
  */
-function hintOf(option: string, lacksInitramfs: boolean) {
-  if (option === 'root=')
-    return lacksInitramfs ? { mountpoint: '/', only: 'partuuid' as const } : { mountpoint: '/' };
+function hintOf(option: string, lacksInitramfs: boolean, byHand: boolean): NameHint {
+  // An entry by hand may start another system than this one, so the mount point does not identify its root.
+  const place = byHand ? {} : { mountpoint: '/' };
+  if (option === 'root=') return lacksInitramfs ? { ...place, only: 'partuuid' } : place;
+  if (byHand) return {};
   return option === 'resume=' ? { type: 'swap' } : {};
 }
 

@@ -5,7 +5,7 @@ import { stableOptions } from './command-line.js';
 import { stableCrypttab } from './crypttab.js';
 import { exclusionsOf } from './driver-exclusions.js';
 import { stableFilters } from './lvm.js';
-import { admitInModprobe, admitOnCommandLine } from './module-exclusions.js';
+import { admitInModprobe, admitOnCommandLine, type Exclusions } from './module-exclusions.js';
 import { stableResume } from './resume.js';
 
 /** A configuration file inside an initramfs and its correct content; null if it should not exist. */
@@ -20,13 +20,19 @@ export interface Replacement {
  * that they exclude, whatever /etc says. Pure.
  */
 export function staleCopies({ initramfs: image }: Pick<Kernel, 'initramfs'>, guest: Guest): Replacement[] {
+  // Made once: it reads the module indexes of all kernels.
+  let made: Exclusions | undefined;
+  const exclusions = () => {
+    made ??= exclusionsOf(guest);
+    return made;
+  };
   return Object.entries(image?.texts ?? {}).flatMap(([path, text]) => {
-    const after = textAfter(path, text, guest);
+    const after = textAfter(path, text, guest, exclusions);
     return after === text ? [] : [{ path, text: after }];
   });
 }
 
-function textAfter(path: string, text: string, guest: Guest): string | null {
+function textAfter(path: string, text: string, guest: Guest, exclusions: () => Exclusions): string | null {
   // LVM then looks at every device (lvmdevices(8)).
   if (path.startsWith('etc/lvm/devices/')) return null;
   // The fixer has warned about the guest's own file already.
@@ -34,7 +40,7 @@ function textAfter(path: string, text: string, guest: Guest): string | null {
   // The fixer has warned about the guest's own file already.
   if (path.endsWith('/crypttab')) return stableCrypttab(text, guest, []);
   if (path.startsWith('etc/cmdline.d/'))
-    return mapLines(text, (line) => admitOnCommandLine(stableOptions(line, guest), exclusionsOf(guest)));
-  if (/(^|\/)modprobe\./.test(path)) return admitInModprobe(text, exclusionsOf(guest));
+    return mapLines(text, (line) => admitOnCommandLine(stableOptions(line, guest), exclusions()));
+  if (/(^|\/)modprobe\./.test(path)) return admitInModprobe(text, exclusions());
   return stableResume(text, guest);
 }

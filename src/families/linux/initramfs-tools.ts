@@ -103,17 +103,19 @@ const TOOLS: readonly InitramfsTool[] = [
     keep(tree, drivers) {
       const path = '/etc/booster.yaml';
       const text = tree.text(path)?.text ?? '';
-      const listed = /^modules:[ \t]*["']?([^"'\n]*)["']?[ \t]*$/m.exec(text);
+      const listed = /^modules:(.*)$/m.exec(text);
       if (listed === null) {
         const gap = text === '' || text.endsWith('\n') ? '' : '\n';
         return putFile(tree, path, cause, `${text}${gap}modules: ${drivers.join(',')}\n`);
       }
+      const [, comment = ''] = /(?<=\s)(#.*)$/.exec(listed[1] ?? '') ?? [];
       const names = (listed[1] ?? '')
-        .split(/[\s,]+/)
+        .slice(0, comment === '' ? undefined : -comment.length)
+        .split(/[\s,"']+/)
         .filter((name) => name !== '' && !drivers.includes(name.replace(/^-/, '')));
       const all = [...names, ...drivers];
       return rewriteFile(tree, path, cause, (before) =>
-        before.replace(listed[0], () => `modules: ${all.join(',')}`),
+        before.replace(listed[0], () => `modules: ${all.join(',')} ${comment}`.trimEnd()),
       );
     },
   },

@@ -64,7 +64,9 @@ const OLD_NICS = ['vmxnet3', 'vmxnet', 'e1000', 'e1000e', 'pcnet32', 'hv_netvsc'
 function neededModules({ initramfs: image }: Kernel, index: ModuleIndex, set: DeviceSet): string[] {
   const there = new Set(image?.modules ?? []);
   const isMissing = (name: string) => !there.has(name);
-  const storage = index.closure([...set.storage, ...set.optionalStorage]);
+  // Building one with a list of its own again is not worth it for a driver that no disk needs.
+  const optional = image?.loads === 'listed' ? [] : set.optionalStorage;
+  const storage = index.closure([...set.storage, ...optional]);
   const network = OLD_NICS.some((name) => there.has(name)) ? index.closure(set.network) : [];
   if (![...storage, ...network].some(isMissing)) return [];
   return index.closure(driversOf(set));

@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import { moduleName } from '../../guest/initramfs-listing.js';
-import type { GuestTree } from '../../guest/tree.js';
+import { decodeText, type GuestTree } from '../../guest/tree.js';
 import type { Kernel } from '../../model/identity.js';
 
 /** The modules of an installed kernel, by normalised name (`virtio_blk`). */
@@ -33,19 +33,8 @@ export function moduleIndex(tree: GuestTree, { modules: directory }: Pick<Kernel
       .split('\n')
       .filter((line) => line.trim() !== '');
   const root = directory ?? '';
-  const modules = new Map<string, Module>();
-  for (const line of lines('modules.dep')) {
-    const [file = '', needs = ''] = line.split(':', 2);
-    // Paths are relative to the directory; before module-init-tools 3.3 they were absolute.
-    const path = file.startsWith('/') ? file : posix.join(root, file);
-    modules.set(moduleName(file), {
-      path,
-      needs: needs
-        .split(/\s+/)
-        .filter((need) => need !== '')
-        .map(moduleName),
-    });
-  }
+  const content = directory === null ? undefined : tree.get(`${directory}/modules.dep`)?.content;
+  const modules = content === undefined ? new Map<string, Module>() : modulesOf(content, root);
   const builtin = new Set(lines('modules.builtin').map(moduleName));
   const closure = (names: readonly string[]) => {
     const found = new Set<string>();
@@ -64,6 +53,30 @@ export function moduleIndex(tree: GuestTree, { modules: directory }: Pick<Kernel
     closure,
     indexes: () => indexFiles(tree, root),
   };
+}
+
+/** By the content of modules.dep: each fixer asks for the index of each kernel, and it has some MB to go through. */
+const known = new WeakMap<Buffer, { root: string; modules: ReadonlyMap<string, Module> }>();
+
+function modulesOf(content: Buffer, root: string): ReadonlyMap<string, Module> {
+  const before = known.get(content);
+  if (before?.root === root) return before.modules;
+  const modules = new Map<string, Module>();
+  for (const line of decodeText(content).text.split('\n')) {
+    if (line.trim() === '') continue;
+    const [file = '', needs = ''] = line.split(':', 2);
+    // Paths are relative to the directory; before module-init-tools 3.3 they were absolute.
+    const path = file.startsWith('/') ? file : posix.join(root, file);
+    modules.set(moduleName(file), {
+      path,
+      needs: needs
+        .split(/\s+/)
+        .filter((need) => need !== '')
+        .map(moduleName),
+    });
+  }
+  known.set(content, { root, modules });
+  return modules;
 }
 
 /**

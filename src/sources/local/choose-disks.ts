@@ -28,7 +28,7 @@ export async function chooseDisks(
 ): Promise<ChosenDisk[]> {
   const isDescribed = description !== null && description.disks.length > 0;
   const disks = isDescribed
-    ? describedDisks(description, assembly)
+    ? describedDisks(description, assembly, inventory)
     : newestImages(assembly, await readFrozen(inventory));
   const [first] = disks;
   if (first === undefined) throw await noDisk(inventory, assembly);
@@ -66,7 +66,11 @@ function newestImages(assembly: Assembly, frozen: readonly string[]): ChosenDisk
  * Returns the disks that a .vmx names. It has the state of each disk that is in use, which after going back
  * to a snapshot is not always the newest.
  */
-function describedDisks(description: FoundDescription, assembly: Assembly): ChosenDisk[] {
+function describedDisks(
+  description: FoundDescription,
+  assembly: Assembly,
+  { files }: Inventory,
+): ChosenDisk[] {
   return description.disks.map(({ controller, file, capacity }) => {
     if (file === null) return { controller, capacity: capacity! };
     const name = assembly.names.find(innerName(file), description.file);
@@ -74,6 +78,8 @@ function describedDisks(description: FoundDescription, assembly: Assembly): Chos
     const error = name === null ? undefined : assembly.files.get(name)?.error;
     if (error) throw error;
     if (name === null && isPath(file)) throw refusedReference(file, description.file, 'is not in the drop');
+    const split = splitFile(files.map(({ path }) => path));
+    if (split !== null) throw split;
     throw new Hyper2kvmError(
       'fetch.missing-disk',
       `${printable(description.file)} has ${printable(file)}${controller === null ? '' : ` at ${controller}`}, which is not in the drop`,

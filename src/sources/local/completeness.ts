@@ -27,7 +27,7 @@ export class CompletenessCheck {
     // Flat extents have no tables; their sizes were compared with the descriptor when the chain was
     // assembled.
     if (image.extents.some(({ type }) => type === 'flat')) allocated = null;
-    const sparse = extents.filter((_extent, index) => image.extents[index]!.type === 'sparse');
+    const sparse = extents.filter((_extent, index) => image.extents[index]!.type !== 'flat');
     for (const part of [file, ...sparse]) {
       signal.throwIfAborted();
       const bytes = await this.#check(part, signal);
@@ -41,6 +41,7 @@ export class CompletenessCheck {
       ...(image.uuid === undefined ? {} : { uuid: image.uuid }),
       bytes: file.bytes,
       footer: image.footer === true,
+      ...(image.sectorSize === undefined ? {} : { sector_size: image.sectorSize }),
       extents: image.extents.map(({ type, size, offset }, index) => {
         const { name, bytes } = extents[index]!;
         return { name: prefix + name, type, size, offset, bytes };

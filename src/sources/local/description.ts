@@ -1,6 +1,8 @@
 import type { DropFile } from '../../disk/assemble.js';
 import { withBytes } from '../../disk/file-source.js';
 import { type OvfOptions, parseOvf } from '../../disk/ovf/ovf.js';
+import { inFile } from '../../disk/read-image.js';
+import { parseVagrant } from '../../disk/vagrant.js';
 import { parseVbox } from '../../disk/virtualbox/vbox.js';
 import { parseVmsd } from '../../disk/vmsd.js';
 import { parseVmx } from '../../disk/vmx.js';
@@ -20,12 +22,13 @@ const OVF = /\.ovf$/i;
 const VMSD = /\.vmsd$/i;
 const VBOX = /\.vbox$/i;
 const MANIFEST = /\.mf$/i;
+const VAGRANT = /^metadata\.json$/;
 
 /** Files that are read for the information in them. */
-export const DESCRIPTIONS: readonly RegExp[] = [VMX, OVF, VMSD, VBOX, MANIFEST];
+export const DESCRIPTIONS: readonly RegExp[] = [VMX, OVF, VMSD, VBOX, MANIFEST, VAGRANT];
 
 /**
- * Returns the drop's .vmx, otherwise its .ovf as selected by `options`. Two of a kind mean two VMs: rejects
+ * Returns the drop's .vmx, otherwise its .ovf as selected by `options`, otherwise a Vagrant box's metadata. Two of a kind mean two VMs: rejects
  * with `fetch.several-vms`, and with the parsers' errors.
  */
 export async function readDescription(
@@ -35,14 +38,25 @@ export async function readDescription(
   const vmx = await readOnly(inventory, VMX);
   if (vmx !== null) return { ...parseVmx(vmx.bytes), file: vmx.name };
   const ovf = await readOnly(inventory, OVF);
-  return ovf === null ? null : { ...parseOvf(ovf.bytes, options), file: ovf.name };
+  if (ovf !== null) return { ...parseOvf(ovf.bytes, options), file: ovf.name };
+  const box = inventory.members.find(({ name, size }) => VAGRANT.test(name) && size <= MAX_TEXT);
+  const vagrant = box === undefined ? null : parseVagrant((await readText(inventory, box)).bytes);
+  return vagrant === null ? null : { ...vagrant, file: box!.name };
 }
 
 /** Returns the disks that are frozen in a snapshot according to the drop's .vmsd or .vbox; none without one. */
 export async function readFrozen(inventory: Inventory): Promise<string[]> {
   const vmsd = await readOnly(inventory, VMSD);
   const vbox = await readOnly(inventory, VBOX);
-  return [...(vmsd === null ? [] : parseVmsd(vmsd.bytes)), ...(vbox === null ? [] : parseVbox(vbox.bytes))];
+  return [...(vmsd === null ? [] : parseVmsd(vmsd.bytes)), ...(vbox === null ? [] : frozenIn(vbox))];
+}
+
+function frozenIn({ name, bytes }: TextFile): string[] {
+  try {
+    return parseVbox(bytes);
+  } catch (error) {
+    throw error instanceof Hyper2kvmError ? inFile(name, error) : error;
+  }
 }
 
 /** Returns the files with the memory of a VM that was suspended and not shut down, by their names. */

@@ -1,6 +1,7 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DropFile } from '../../disk/assemble.js';
+import { isArchive, isOva } from '../../disk/base/archive-names.js';
 import { isNotUtf8, refusedName } from '../../disk/base/names.js';
 import { finalName } from '../../disk/base/partial-names.js';
 import { indexTar, type TarMember } from '../../disk/base/tar.js';
@@ -9,7 +10,6 @@ import { compressionIn, innerName } from '../../disk/compression.js';
 import { type Places, refusedSpecial, refuseHardLinks, withBytes } from '../../disk/file-source.js';
 import { type ForeignContent, foreignArchive } from '../../disk/foreign.js';
 import { formatOfExtension } from '../../disk/formats.js';
-import { isOva } from '../../disk/read-image.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { DropPlace } from '../../model/drop.js';
 import { printable } from '../../text/escape-terminal.js';
@@ -104,7 +104,7 @@ function refuseUnfinished(members: readonly DropFile[]): void {
   for (const { name } of members) {
     const final = finalName(name);
     if (final === null) continue;
-    const claims = formatOfExtension(innerName(final)) !== null || isOva(innerName(final));
+    const claims = formatOfExtension(innerName(final)) !== null || isArchive(innerName(final));
     if (!claims && !names.has(final)) continue;
     throw new Hyper2kvmError(
       'fetch.unfinished',
@@ -130,21 +130,29 @@ function visible(files: readonly DropFile[], prefix: string): Pick<Inventory, 'm
   };
 }
 
-/** Returns the OVA if the drop is one. */
+/** Returns the archive if the drop is one. */
 function onlyArchive(members: readonly DropFile[]): DropFile | null {
   const own = members.filter(({ name }) => !name.includes('/'));
-  const [first, second] = own.filter(({ name }) => isOva(innerName(name)));
-  if (first === undefined) return null;
   const isDisk = ({ name }: DropFile) => formatOfExtension(innerName(name)) !== null;
+  const ovas = own.filter(({ name }) => isOva(innerName(name)));
+  // Beside disks (or where those are in folders), logs and the like are archived too.
+  const isVm = members.some((file) => isDisk(file) || /\.(?:vmx|ovf)$/i.test(file.name));
+  const others = isVm ? [] : own.filter(({ name }) => isArchive(innerName(name)));
+  const [first, second] = ovas.length > 0 ? ovas : others;
+  if (first === undefined) return null;
   if (second === undefined && !own.some(isDisk)) return first;
-  throw new Hyper2kvmError('fetch.several-vms', `the drop has ${printable(first.name)} and other disks`, {
-    advice: 'Drop each OVA on its own.',
-  });
+  throw new Hyper2kvmError(
+    'fetch.several-vms',
+    `the drop has ${printable(first.name)} and other disks or archives`,
+    {
+      advice: 'Drop each archive on its own.',
+    },
+  );
 }
 
 /**
- * Reads an OVA in place: its members are parts of the one file. A compressed one is unpacked first, as are
- * the members of a ZIP archive.
+ * Reads an archive in place: its members are parts of the one file. A compressed one is unpacked first, as are
+ * the members of a ZIP archive and sparse files in a tar.
  */
 async function membersOf(archive: DropFile, places: Places, unpacker: Unpacker): Promise<DropFile[]> {
   const packed = await withBytes(archive.bytes, places, (source) => compressionIn(archive.name, source));
@@ -159,7 +167,14 @@ async function membersOf(archive: DropFile, places: Places, unpacker: Unpacker):
   if (!isZip) {
     const foreign = await withBytes(bytes, places, foreignArchive);
     if (foreign !== null) throw notAnArchive(archive.name, foreign);
-    return (await withBytes(bytes, places, indexTar)).map(part);
+    const files: DropFile[] = [];
+    for (const member of await withBytes(bytes, places, indexTar)) {
+      const file = part(member);
+      files.push(
+        member.sparse === undefined ? file : await withHoles(file, member, { bytes, places, unpacker }),
+      );
+    }
+    return files;
   }
   const members: DropFile[] = [];
   for (const member of await withBytes(bytes, places, indexZip)) {
@@ -171,10 +186,32 @@ async function membersOf(archive: DropFile, places: Places, unpacker: Unpacker):
   return members;
 }
 
+const BLOCK_BYTES = 1024 * 1024;
+
+/** Makes a sparse file of a tar as it was. */
+async function withHoles(
+  file: DropFile,
+  { name, sparse }: TarMember,
+  { bytes, places, unpacker }: { bytes: DropFile['bytes']; places: Places; unpacker: Unpacker },
+): Promise<DropFile> {
+  const { size, parts } = sparse!;
+  const fill = (put: (block: Buffer, at: number) => Promise<void>) =>
+    withBytes(bytes, places, async (source) => {
+      for (const { at, offset, length } of parts)
+        for (let done = 0; done < length; done += BLOCK_BYTES)
+          await put(await source.read(offset + done, Math.min(BLOCK_BYTES, length - done)), at + done);
+    });
+  return { name, ...(await unpacker.make({ name, from: [file], size, fill }, places)) };
+}
+
 function notAnArchive(name: string, { what, advice }: ForeignContent): Hyper2kvmError {
-  return new Hyper2kvmError('fetch.unknown-format', `${printable(name)}: this is not an OVA: it ${what}`, {
-    advice: advice ?? 'Export the VM again.',
-  });
+  return new Hyper2kvmError(
+    'fetch.unknown-format',
+    `${printable(name)}: this is not an archive of a VM: it ${what}`,
+    {
+      advice: advice ?? 'Export the VM again.',
+    },
+  );
 }
 
 /** `web01/` if the drop is that one directory (and perhaps its job.toml), otherwise empty. */

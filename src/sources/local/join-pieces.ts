@@ -1,7 +1,10 @@
 import type { DropFile } from '../../disk/assemble.js';
 import { NameIndex } from '../../disk/base/names.js';
 import { pieceName, pieceOf } from '../../disk/base/pieces.js';
+import { innerName } from '../../disk/compression.js';
 import { type Places, withBytes } from '../../disk/file-source.js';
+import { formatOfExtension } from '../../disk/formats.js';
+import { isOva } from '../../disk/read-image.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { printable } from '../../text/escape-terminal.js';
 import type { FoundDescription } from './description.js';
@@ -23,8 +26,8 @@ export async function joinPieces(
   const members: DropFile[] = [];
   for (const file of files) {
     const piece = pieceOf(file.name);
-    // Something numbered beside the whole is no part of it.
-    if (piece === null || names.has(piece.whole) || !names.has(pieceName(piece.whole, 0))) {
+    // A numbered file beside the whole is not a part of it.
+    if (piece === null || names.has(piece.whole) || !isPieceOf(piece.whole, names)) {
       members.push(file);
       continue;
     }
@@ -42,6 +45,12 @@ export async function joinPieces(
     else members.push({ name, ...(await unpacker.make(joined(name, whole, places), places)) });
   }
   return { members, pieces };
+}
+
+/** True for a disk or archive, even if the first piece is missing, and for any other file with a first piece. */
+function isPieceOf(whole: string, names: ReadonlySet<string>): boolean {
+  const inner = innerName(whole);
+  return formatOfExtension(inner) !== null || isOva(inner) || names.has(pieceName(whole, 0));
 }
 
 const BLOCK_BYTES = 1024 * 1024;

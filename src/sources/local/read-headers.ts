@@ -1,4 +1,5 @@
 import type { DropFile, ImageFile } from '../../disk/assemble.js';
+import { isArchive } from '../../disk/base/archive-names.js';
 import { rememberEnds } from '../../disk/base/bytes.js';
 import type { DiskImage } from '../../disk/base/format.js';
 import { NameIndex } from '../../disk/base/names.js';
@@ -38,17 +39,20 @@ export async function readHeaders(
     const found = await withBytes(file.bytes, places, async (bytes) => {
       const source = rememberEnds(bytes);
       const packed = await compressionIn(file.name, source);
+      if (packed !== null && isArchive(packed.inner)) return { image: null, check: null, error: null };
       return packed ?? (await readImageFile(file.name, source, options));
     });
+    let read: ImageFile;
     if ('compression' in found) {
       const { inner: name, compression } = found;
       const unpacked = await unpacker.unpack(file, compression.name, places);
       const header = await withBytes(unpacked.bytes, places, (source) =>
         readImageFile(name, source, options),
       );
-      images.push({ name, ...unpacked, ...header });
-    } else if (found.image?.isCopied) images.push(await copiedOut(file, found.image, { places, unpacker }));
-    else images.push({ ...file, ...found });
+      read = { name, ...unpacked, ...header };
+    } else read = { ...file, ...found };
+    const { image } = read;
+    images.push(image?.isCopied ? await copiedOut(read, image, { places, unpacker }) : read);
   }
   refuseSameNames(images);
   return images;
@@ -70,7 +74,7 @@ async function copiedOut(
     places,
   );
   const { image, check } = await withBytes(copy.bytes, places, (source) => parseRaw(source, 'vhdx'));
-  return { name: file.name, ...copy, image, check, error: null };
+  return { name: file.name, ...copy, image: { ...image, sectorSize: 4096 }, check, error: null };
 }
 
 /** Returns the formats that the description declares, by member name. */

@@ -103,6 +103,7 @@ export class Unpacker {
       maxExpansion: options.config.fetch.max_expansion,
       maxBytes: options.config.flatten.max_virtual_size_gib * 1024 ** 3,
     });
+    budget.admitSize(size);
     const output = await open(temporary, 'wx', 0o600);
     let read = 0;
     try {

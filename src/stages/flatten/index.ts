@@ -120,7 +120,7 @@ async function flattenDisk(
   if (copy) await copyDisk(context, name, virtualSize, signal);
   return {
     index,
-    sector_size: await sectorSizeOf(context, name, signal),
+    sector_size: chain.layers[0]!.sector_size ?? (await sectorSizeOf(context, name, signal)),
     image: `${name}.qcow2`,
     format: 'qcow2',
     virtual_size: virtualSize,

@@ -2,6 +2,7 @@ import type { GuestReader } from '../../access/guest-reader.js';
 import type { Storage } from '../../access/storage.js';
 import { TOO_NEW_ADVICE } from '../../access/tolerate.js';
 import { Hyper2kvmError } from '../../errors/error.js';
+import { asIs } from '../../families/as-is/family.js';
 import type { Family } from '../../families/base/family.js';
 import type { Detection, GuestDisks, RootCandidate } from '../../families/base/inspection.js';
 import { FAMILIES } from '../../families/registry.js';
@@ -20,13 +21,29 @@ export interface FoundSystem extends Pick<Detection, 'unmountable'> {
 export async function findSystem(reader: GuestReader, disks: GuestDisks): Promise<FoundSystem> {
   const unmountable: Detection['unmountable'][number][] = [];
   for (const family of FAMILIES) {
+    if (family === asIs) await refuseHidden(reader, disks);
     const detected = await family.detect(reader, disks);
     unmountable.push(...detected.unmountable);
     if (detected.root !== null) return { family, root: detected.root, unmountable };
   }
-  const { filesystems } = disks.storage;
+  throw noSystem(disks.storage, unmountable);
+}
+
+/**
+ * Throws for Windows, and for a locked container: the system is most likely in it. Beside these, what tells a
+ * system that is converted as it is may be a disk with data (a pool of ZFS, a vendor's DOS partition).
+ */
+async function refuseHidden(reader: GuestReader, { storage: { filesystems } }: GuestDisks): Promise<void> {
   const windows = await findWindows(reader, filesystems);
-  throw windows === null ? noSystem(disks.storage, unmountable) : windowsUnsupported(windows);
+  if (windows !== null) throw windowsUnsupported(windows);
+  const isOpen = ({ uuid }: Filesystem) =>
+    filesystems.some(({ device }) => device === `/dev/mapper/luks-${uuid}`);
+  const luks = filesystems.find((filesystem) => filesystem.type === 'crypto_LUKS' && !isOpen(filesystem));
+  if (luks === undefined) return;
+  throw new Hyper2kvmError(
+    'inspect.encrypted',
+    `${luks.device} is LUKS-encrypted and no operating system was found outside it`,
+  );
 }
 
 function windowsUnsupported(device: string): Hyper2kvmError {
@@ -34,19 +51,7 @@ function windowsUnsupported(device: string): Hyper2kvmError {
 }
 
 /** Returns the most likely reason why no system was found. */
-function noSystem(
-  { filesystems, duplicateGroups }: Storage,
-  unmountable: Detection['unmountable'],
-): Hyper2kvmError {
-  const isOpen = ({ uuid }: Filesystem) =>
-    filesystems.some(({ device }) => device === `/dev/mapper/luks-${uuid}`);
-  const luks = filesystems.find((filesystem) => filesystem.type === 'crypto_LUKS' && !isOpen(filesystem));
-  if (luks !== undefined) {
-    return new Hyper2kvmError(
-      'inspect.encrypted',
-      `${luks.device} is LUKS-encrypted and no operating system was found outside it`,
-    );
-  }
+function noSystem({ duplicateGroups }: Storage, unmountable: Detection['unmountable']): Hyper2kvmError {
   const [group] = duplicateGroups;
   if (group !== undefined)
     return new Hyper2kvmError(

@@ -11,11 +11,12 @@ describe('what is inside by the name', () => {
     ['web01.QCOW2.XZ', 'web01.QCOW2', 'xz'],
     ['a.b.raw.zst', 'a.b.raw', 'zstd'],
     ['web01.ova.gz', 'web01.ova', 'gzip'],
+    ['web01.tar.gz', 'web01.tar', 'gzip'],
   ])('%s', (name, inner, compression) => {
     expect(compressionOf(name)).toMatchObject({ inner, compression: { name: compression } });
     expect(innerName(name)).toBe(inner);
   });
-  test.each(['backup.tar.gz', 'web01.gz', '.gz', 'notes.txt.xz', 'web01.vmdk'])('%s is none', (name) => {
+  test.each(['backup.log.gz', 'web01.gz', '.gz', 'notes.txt.xz', 'web01.vmdk'])('%s is none', (name) => {
     expect(compressionOf(name)).toBeNull();
     expect(innerName(name)).toBe(name);
   });

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sliceSource } from '../../../src/disk/base/bytes.js';
@@ -11,6 +11,7 @@ import { parseOvf } from '../../../src/disk/ovf/ovf.js';
 import { qcow2 } from '../../../src/disk/qcow2/index.js';
 import { raw } from '../../../src/disk/raw.js';
 import { readImageFile } from '../../../src/disk/read-image.js';
+import { parseVagrant } from '../../../src/disk/vagrant.js';
 import { vdi } from '../../../src/disk/vdi.js';
 import { vhd } from '../../../src/disk/vhd.js';
 import { vhdx } from '../../../src/disk/vhdx/index.js';
@@ -18,8 +19,9 @@ import { parseVbox } from '../../../src/disk/virtualbox/vbox.js';
 import { vmdk } from '../../../src/disk/vmdk/index.js';
 import { parseVmsd } from '../../../src/disk/vmsd.js';
 import { parseVmx } from '../../../src/disk/vmx.js';
-import { descriptor, realImages, withFooter } from './images.js';
+import { descriptor, MIB, realImages, withFooter } from './images.js';
 import { ovfText } from './ovf-text.js';
+import { seSparse } from './sesparse-image.js';
 import { zipOf } from './zip-archive.js';
 
 interface Range {
@@ -68,6 +70,16 @@ export async function makeSubjects(): Promise<Record<string, Subject>> {
       parse: formatParser(vmdk),
     },
     cowd: { seeds: [cowd()], hot: start(64), parse: formatParser(vmdk) },
+    sesparse: {
+      seeds: [seSparse(MIB, [{ offset: 8192, content: Buffer.alloc(8192, 7) }])],
+      hot: () => [
+        { offset: 0, length: 544 },
+        // The directory's first entry, and the first entries of its table.
+        { offset: 16 * 512, length: 8 },
+        { offset: 24 * 512, length: 64 },
+      ],
+      parse: formatParser(vmdk),
+    },
     descriptor: { seeds: [text], hot: start(text.length), parse: formatParser(vmdk) },
     qcow2: {
       seeds: ['c.qcow2', 'd.qcow2', 'e.qcow2', 'f.qcow2'].map(image),
@@ -106,8 +118,11 @@ export async function makeSubjects(): Promise<Record<string, Subject>> {
       hot: (bytes) => [{ offset: 0, length: Math.min(4096, bytes.length) }],
       repair: repairTar,
       parse: async (source) => {
-        for (const { name, offset, size } of await indexTar(source))
+        for (const { name, offset, size, sparse } of await indexTar(source)) {
+          for (const part of sparse?.parts ?? [])
+            if (part.offset + part.length > source.size) throw new Error('a part outside of the archive');
           await readImageFile(name, sliceSource(source, offset, size), { anyRaw: false });
+        }
       },
     },
     zip: {
@@ -135,6 +150,10 @@ export async function makeSubjects(): Promise<Record<string, Subject>> {
         '<VirtualBox><Machine><MediaRegistry><HardDisks><HardDisk location="a.vdi"><HardDisk location="b.vdi"/></HardDisk></HardDisks></MediaRegistry></Machine></VirtualBox>',
       ),
       (bytes) => parseVbox(bytes),
+    ),
+    vagrant: textSubject(
+      Buffer.from('{"provider":"libvirt","format":"qcow2","disks":[{"path":"a.img"}]}'),
+      (bytes) => parseVagrant(bytes),
     ),
     vmsd: textSubject(
       Buffer.from(
@@ -197,9 +216,11 @@ async function archives(files: Record<string, Buffer>): Promise<Buffer[]> {
   const directory = await mkdtemp(join(tmpdir(), 'h2k-fuzz-'));
   try {
     for (const [name, bytes] of Object.entries(files)) await writeFile(join(directory, name), bytes);
+    // A hole at the end, for the form that leaves holes out.
+    await truncate(join(directory, 'a.vmdk'), files['a.vmdk']!.length + 65_536);
     const seeds: Buffer[] = [];
-    for (const format of ['ustar', 'gnu', 'pax']) {
-      execFileSync('tar', [`--format=${format}`, '-cf', 'x.tar', ...Object.keys(files)], { cwd: directory });
+    for (const form of [['--format=ustar'], ['--format=gnu'], ['--format=pax'], ['--format=oldgnu', '-S']]) {
+      execFileSync('tar', [...form, '-cf', 'x.tar', ...Object.keys(files)], { cwd: directory });
       seeds.push(await readFile(join(directory, 'x.tar')));
     }
     return seeds;

@@ -4,6 +4,7 @@ import { vmdk } from '../../../src/disk/vmdk/index.js';
 import { renderDescriptor } from '../../../src/disk/vmdk/render.js';
 import { bufferSource } from './buffer-source.js';
 import { descriptor, MIB, realImages, withFooter } from './images.js';
+import { seSparse } from './sesparse-image.js';
 
 let images: Record<string, Buffer>;
 beforeAll(async () => {
@@ -110,6 +111,50 @@ describe('sparse images', () => {
   });
 });
 
+describe('seSparse extents', () => {
+  const size = 20 * MIB;
+  const content = Buffer.alloc(8192, 7);
+  const image = () =>
+    seSparse(size, [
+      { offset: 18 * MIB, content },
+      { offset: 0, content: 'zero' },
+    ]);
+  const DIRECTORY = 16 * 512;
+  const TABLES = 24 * 512;
+  const changed = (at: number, value: bigint) => {
+    const bytes = image();
+    bytes.writeBigUInt64LE(value, at);
+    return bytes;
+  };
+
+  test('are a piece of a disk, and hold the grains with data', async () => {
+    expect(await parse(image())).toMatchObject({ role: 'extent', virtualSize: size, seSparse: true });
+    expect(await whole(image())).toEqual({ complete: true, allocated: 8192 });
+  });
+
+  test('that are cut off are incomplete, wherever the cut is', async () => {
+    const bytes = image();
+    for (const end of [600, DIRECTORY, TABLES + 512, bytes.length - 1])
+      expect(await whole(bytes.subarray(0, end))).toMatchObject({ complete: false });
+  });
+
+  test.each<[what: string, bytes: () => Buffer, code: string]>([
+    ['a journal to be replayed', () => seSparse(size, [], { journal: 1n }), 'fetch.unsupported'],
+    ['another size of grains', () => changed(24, 16n), 'fetch.unsupported'],
+    ['an unknown field', () => changed(256, 1n), 'fetch.unsupported'],
+    ['no volatile header', () => changed(512, 1n), 'fetch.corrupt'],
+    ['an impossible size', () => changed(16, 2n ** 50n), 'fetch.corrupt'],
+    ['a directory that is too short', () => changed(136, 0n), 'fetch.corrupt'],
+    ['an entry of the directory of an unknown kind', () => changed(DIRECTORY, 2n << 60n), 'fetch.corrupt'],
+    ['two entries with one table', () => changed(DIRECTORY, 1n << 60n), 'fetch.corrupt'],
+    ['a grain of an unknown kind', () => changed(TABLES, 5n << 60n), 'fetch.corrupt'],
+    ['an unallocated grain with a number', () => changed(TABLES, 1n), 'fetch.corrupt'],
+    ['a grain far behind any disk', () => changed(TABLES, (3n << 60n) | (2n ** 40n)), 'fetch.corrupt'],
+  ])('%s: refused', async (_what, bytes, code) => {
+    await expect(whole(bytes())).rejects.toMatchObject({ code, advice: expect.stringMatching(/./) });
+  });
+});
+
 describe('text descriptors', () => {
   test.each([
     [{ 'ddb.uuid': '"60 00 C2 9a 11 11 22 22-33 33 44 44 55 55 aa aa"' }, '6000c29a11112222333344445555aaaa'],
@@ -178,7 +223,7 @@ describe('text descriptors', () => {
     expect(() => parseDescriptor(bytes)).toThrow(expect.objectContaining({ code: 'fetch.corrupt' }));
   });
 
-  test.each(['RW 1 SESPARSE "a"', 'RW 1 ZERO', 'RW 1 VMFSRDM "a"', 'NOACCESS 1 FLAT "a" 0'])(
+  test.each(['RW 1 ZERO', 'RW 1 VMFSRDM "a"', 'NOACCESS 1 FLAT "a" 0'])(
     '%s: refused, because QEMU would skip it',
     (line) => {
       expect(() => parseDescriptor(descriptor([line]))).toThrow(
@@ -190,6 +235,7 @@ describe('text descriptors', () => {
   test('what we write for QEMU reads back as the same extents', () => {
     const extents = [
       { kind: 'SPARSE', size: 512 * 10, offset: 0, path: './source/a.vmdk' },
+      { kind: 'SESPARSE', size: 512 * 30, offset: 0, path: './source/c.vmdk' },
       { kind: 'FLAT', size: 512 * 20, offset: 1024, path: '/x y/b.vmdk' },
     ] as const;
     const text = renderDescriptor({ contentId: 'abc', parentId: 'def', parentPath: './p.vmdk', extents })!;

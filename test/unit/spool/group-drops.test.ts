@@ -54,6 +54,25 @@ describe('what a download tool left', () => {
     },
   );
 
+  test('is never taken as it is, however long the download stands still and whatever the disk looks like', async () => {
+    for (const facts of [disk(), disk({ incomplete: 'only zeros so far' })]) {
+      const { drops } = await group({ 'web01.raw': facts, 'web01.raw.aria2': FACTS });
+      expect(isDue(only(drops), 1_000_000, 10)).toBe(false);
+    }
+  });
+
+  test('what is no disk holds nothing back for good', async () => {
+    for (const name of ['notes.tmp', 'vmware.log.tmp']) {
+      const { drops } = await group({ 'a/web01.raw': disk(), [`a/${name}`]: FACTS });
+      expect(only(drops).waitingFor).toContain(name);
+      expect([isDue(only(drops), 50, 10), isDue(only(drops), 100, 10)]).toEqual([false, true]);
+    }
+    const loose = await group({ 'web01.raw': disk(), 'web01-notes.txt.tmp': FACTS });
+    expect(only(loose.drops).waiting).toBeNull();
+    const { drops } = await group({ 'a/web01.raw': disk(), 'a/web01.ovf.part': FACTS });
+    expect(isDue(only(drops), 1_000_000, 10)).toBe(false);
+  });
+
   test('a short ending counts only behind another', async () => {
     const { drops, ignored } = await group({ 'web01.raw': disk(), 'web01.st': FACTS });
     expect(only(drops).waiting).toBeNull();
@@ -71,6 +90,12 @@ describe('disks in numbered pieces', () => {
     expect(only(drops).waitingFor).toBe('missing d.vmdk.000000001');
     const whole = await group({ 'web01.ovf': ovf, 'd.vmdk.000000000': piece, 'd.vmdk.000000001': piece });
     expect(only(whole.drops)).toMatchObject({ name: 'web01.ovf', waiting: null });
+  });
+
+  test('alone are a drop with the name of the disk, and have its job.toml', async () => {
+    const names = { 'web01.raw.000000000': piece, 'web01.raw.000000001': piece };
+    const { drops } = await group({ ...names, 'web01.job.toml': FACTS });
+    expect(only(drops)).toMatchObject({ vm: 'web01', options: 'web01.job.toml' });
   });
 
   test('stand for the name without a number', async () => {

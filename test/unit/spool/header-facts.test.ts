@@ -1,4 +1,9 @@
-import { beforeAll, describe, expect, test } from 'vitest';
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { IncomingEntry } from '../../../src/model/drop.js';
 import { groupDrops } from '../../../src/spool/group-drops.js';
 import { factsOf } from '../../../src/spool/header-facts.js';
@@ -41,6 +46,17 @@ describe('a file that is still being copied is never complete', () => {
     expect(await waitingFor('a.img', images.raw!.subarray(0, 2 * MIB))).toMatch(/partition table/);
     expect(await waitingFor('a.img', Buffer.alloc(MIB))).toMatch(/zeros/);
     expect(await waitingFor('a.img', images.raw!)).toBeNull();
+  });
+
+  test.each(['web01.box', 'web01.tar'])('an archive: %s', async (name) => {
+    const directory = await mkdtemp(join(tmpdir(), 'h2k-facts-'));
+    onTestFinished(() => rm(directory, { recursive: true }));
+    await writeFile(join(directory, 'box.img'), images['a.qcow2']!);
+    execFileSync('tar', ['-cf', name, 'box.img'], { cwd: directory });
+    const bytes = await readFile(join(directory, name));
+    expect(await waitingFor(name, bytes.subarray(0, bytes.length / 2))).not.toBeNull();
+    expect(await waitingFor(name, bytes)).toBeNull();
+    expect(await waitingFor(`${name}.gz`, gzipSync(bytes))).toBeNull();
   });
 
   test('an .ovf that is cut', async () => {

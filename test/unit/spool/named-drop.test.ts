@@ -55,3 +55,20 @@ test('a directory is the drop; its job.toml is inside', async () => {
   expect(await namedDrop(directory, 'vm')).toEqual({ entries: ['vm'], options: 'vm/job.toml' });
   await expect(namedDrop(directory, 'gone')).rejects.toMatchObject({ code: 'ENOENT' });
 });
+
+test('a piece brings all pieces of its disk, also those behind a gap', async () => {
+  const pieces = ['000000000', '000000001', '000000003'].map((number) => `web01.raw.${number}`);
+  const names = [...pieces, 'web01.job.toml', 'other.raw.000000000'];
+  const directory = await directoryWith(Object.fromEntries(names.map((name) => [name, 'x'])));
+  for (const piece of pieces)
+    expect(await namedDrop(directory, piece)).toEqual({
+      entries: ['web01.job.toml', ...pieces],
+      options: 'web01.job.toml',
+    });
+});
+
+test('a numbered file beside the whole is a file by itself', async () => {
+  const directory = await directoryWith({ 'web01.raw': 'x', 'web01.raw.000000000': 'x' });
+  expect((await namedDrop(directory, 'web01.raw')).entries).toEqual(['web01.raw']);
+  expect((await namedDrop(directory, 'web01.raw.000000000')).entries).toEqual(['web01.raw.000000000']);
+});

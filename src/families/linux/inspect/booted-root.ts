@@ -1,5 +1,6 @@
 import type { GuestReader } from '../../../access/guest-reader.js';
 import { refusal } from '../../../access/tolerate.js';
+import { bootFilesInOrder } from '../../../guest/boot-images.js';
 import { bootFiles, mapCommandLines } from '../../../guest/command-line-files.js';
 import { type DeviceContext, resolveDevice } from '../../../guest/device-names.js';
 import { GuestTree, type TreeEntry } from '../../../guest/tree.js';
@@ -95,7 +96,7 @@ async function configuration(
 /** Returns the roots that a loader's entries start, in order and without duplicates. Pure. */
 function namedRoots(tree: GuestTree, roots: readonly Root[], context: DeviceContext): Root[] {
   const found = new Set<Root>();
-  for (const { path, kind } of bootFiles(tree))
+  for (const { path, kind } of bootFilesInOrder(tree))
     mapCommandLines(tree.text(path)?.text ?? '', kind, (args) => {
       const root = startedRoot(args, roots, context);
       if (root !== undefined) found.add(root);

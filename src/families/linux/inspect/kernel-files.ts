@@ -98,18 +98,34 @@ function ofVersion(guest: Images, version: string, modules: string): KernelFiles
   for (const image of unique) {
     const isWanted = anyStarted ? started.has(image) : kernels.length === 0;
     if (!isWanted && !copies.includes(image)) continue;
-    const initramfs = initramfsOf(guest, image, { version, modules });
-    if (kernels.some((kernel) => kernel.initramfs === initramfs)) continue;
-    if (kernels.length > 0 && initramfs === null && !started.has(image)) continue;
-    kernels.push({ version, image, modules, initramfs });
+    for (const initramfs of initramfsFilesOf(guest, image, { version, modules })) {
+      if (kernels.some((kernel) => kernel.initramfs === initramfs)) continue;
+      if (kernels.length > 0 && initramfs === null && !started.has(image)) continue;
+      kernels.push({ version, image, modules, initramfs });
+    }
   }
   return kernels;
 }
 
 function withoutModules(guest: Images, image: string, version: string | null): KernelFiles {
   const name = version ?? (stemOf(image) || 'unknown');
-  const initramfs = initramfsOf(guest, image, { version: name, modules: null });
+  const [initramfs = null] = initramfsFilesOf(guest, image, { version: name, modules: null });
   return { version: name, image, modules: null, initramfs };
+}
+
+/**
+ * Returns every initramfs that the image is started with: an entry may have another one than the first (Arch's
+ * fallback), and which of them systemd-boot starts by itself is not known.
+ */
+function initramfsFilesOf(
+  guest: Images,
+  image: string,
+  kernel: { version: string; modules: string | null },
+): (string | null)[] {
+  const others = guest.boot.flatMap((entry) =>
+    entry.image === image && entry.isStarted && typeof entry.initramfs === 'string' ? [entry.initramfs] : [],
+  );
+  return [...new Set([initramfsOf(guest, image, kernel), ...others])];
 }
 
 /** Returns the initramfs of the entry that starts the image, else of its preset, else the one of its name. */

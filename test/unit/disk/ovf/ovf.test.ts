@@ -179,6 +179,15 @@ describe('units', () => {
   });
 });
 
+test('the pieces of all files together are bounded', () => {
+  const files = Array.from(
+    { length: 2_000 },
+    (_, id) => `<File id="${id}" href="a.vmdk" size="9000" chunkSize="1"/>`,
+  );
+  const text = `<Envelope><References>${files.join('')}</References></Envelope>`;
+  expect(referencedFiles(Buffer.from(text)).length).toBeLessThan(12_000);
+});
+
 describe('empty disks', () => {
   const empty = (attributes: string) =>
     ovfText(['a.vmdk', 'b.vmdk']).replace(

@@ -170,6 +170,20 @@ GRUB_DISABLE_LINUX_UUID=true
     expect(pathsOf(serialConsole.plan(before).operations)).not.toContain('/etc/grub.d/10_linux');
   });
 
+  it('gives an entry by hand without an initramfs what its kernel finds alone, as grub.cfg', () => {
+    const entry = "menuentry 'own' {\n\tlinux /bzImage root=/dev/sda2 ro\n}\n";
+    const files = {
+      '/boot/grub/grub.cfg': entry,
+      '/etc/grub.d/40_custom': `#!/bin/sh\nexec tail -n +3 $0\n${entry}`,
+    };
+    const [root] = [
+      filesystem('/dev/sda2', 'ext4', 'root-uuid', { partuuid: '5e1f0c1e-2', mountpoint: '/' }),
+    ];
+    const { operations } = grub2.plan(guest(files, { filesystems: [root] }));
+    for (const [path, text] of Object.entries(files))
+      expect(textAfter(operations, path)).toBe(text.replace('/dev/sda2', 'PARTUUID=5e1f0c1e-2'));
+  });
+
   it('warns of an entry by hand for a disk that is not there, and refuses one of grub.cfg', () => {
     const text = 'linux /vmlinuz root=/dev/sdq9\n initrd /initrd.img\n';
     for (const path of ['/boot/grub/custom.cfg', '/etc/grub.d/40_custom']) {

@@ -206,6 +206,12 @@ describe('the drivers stay', () => {
       `modules: -*,ext4,${drivers.replaceAll(' ', ',')}\n`,
     ],
     [
+      'booster with a comment',
+      { '/usr/bin/booster': null, '/etc/booster.yaml': 'modules: "ext4" # mine\n' },
+      '/etc/booster.yaml',
+      `modules: ext4,${drivers.replaceAll(' ', ',')} # mine\n`,
+    ],
+    [
       'RHEL 5',
       {
         '/sbin/mkinitrd': null,
@@ -225,6 +231,22 @@ describe('the drivers stay', () => {
     expect((textAfter(operations, path) ?? '').endsWith(expected)).toBe(true);
     expect(initramfs.plan(applyOperations(guest, operations)).operations).toEqual([]);
   });
+});
+
+it('leaves an initramfs with a list of its own that has the drivers of the disks', () => {
+  const modules = ['virtio', 'virtio_ring', 'virtio_pci', 'virtio_pci_legacy_dev', 'virtio_pci_modern_dev'];
+  const kernel = kernelOf(VERSION, [...VMWARE_MODULES, ...modules, 'virtio_blk'], { loads: 'listed' });
+  for (const tool of [{}, { '/sbin/mkinitrd': null }]) {
+    const guest = guestOf({ files: { ...modulesOf(VERSION), ...tool }, identity: { kernels: [kernel] } });
+    expect(initramfs.plan(guest)).toEqual({ operations: [], warnings: [] });
+  }
+});
+
+it('reads booster’s list in time, whatever is in it', () => {
+  const text = `modules:${' '.repeat(100_000)}"x"y\n`;
+  const files = { ...modulesOf(VERSION), '/usr/bin/booster': null, '/etc/booster.yaml': text };
+  const guest = guestOf({ files, identity: { kernels: [kernelOf(VERSION, VMWARE_MODULES)] } });
+  expect(textAfter(initramfs.plan(guest).operations, '/etc/booster.yaml')).toMatch(/^modules: x,y,virtio/);
 });
 
 describe('devices', () => {

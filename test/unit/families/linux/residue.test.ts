@@ -262,6 +262,11 @@ describe('records of old devices', () => {
     ['by a single quote', "devices { global_filter=['a|/dev/sda|','r/.*/'] }\n", "'a|/dev/sda|'"],
     ['by a full name', 'devices/filter = [ "a|/dev/disk/by-id/|", "r|.*|" ]\n', '"a|/dev/disk/by-id/|"'],
     ['by a class', 'filter=["a|^/dev/[sh]d|", "r|.*|"]\n', '"a|^/dev/[sh]d|"'],
+    [
+      'with a number or without',
+      'filter=["a|^/dev/sd[a-z]+([0-9]+)?$|", "r|.*|"]\n',
+      '"a|^/dev/sd[a-z]+([0-9]+)?$|"',
+    ],
     ['by two names', 'filter=["a|^/dev/(sda|sdb)|", "r|.*|"]\n', '"a|^/dev/(sda|sdb)|"'],
     ['by other delimiters', 'filter=["a(sda2)", "r[.*]"]\n', '"a(sda2)"'],
     ['behind others on its line', 'devices { dir="/dev" filter=["a/sda/", "r/.*/"] }\n', '"a/sda/"'],

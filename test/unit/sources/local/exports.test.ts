@@ -289,6 +289,7 @@ describe('archives that people made again', () => {
 
     test.each([
       ['without one in the middle', 'd.vmdk.000000001', null, 'fetch.missing-extent'],
+      ['without the first', 'd.vmdk.000000000', null, 'fetch.missing-extent'],
       ['without the last', 'd.vmdk.000000002', null, 'fetch.truncated'],
       ['with a short one', 'd.vmdk.000000001', 100, 'fetch.truncated'],
     ])('%s is refused', async (_, name, size, code) => {
@@ -314,6 +315,14 @@ describe('archives that people made again', () => {
       code: 'fetch.no-disk',
       message,
     });
+  });
+
+  test('a disk of a .vmx that was cut is named as such, too', async () => {
+    const vmx = 'scsi0:0.fileName = "web01.vmdk"\n';
+    const [head, rest] = [images.sparse!.subarray(0, 1024), images.sparse!.subarray(1024)];
+    await expect(
+      openDirectory({ 'web01.vmx': vmx, 'web01.vmdk.001': head, 'web01.vmdk.002': rest }),
+    ).rejects.toMatchObject({ code: 'fetch.split-file' });
   });
 
   test('a disk that was cut by split(1) or 7-Zip is named as such', async () => {
@@ -416,6 +425,29 @@ describe('folders', () => {
       ).rejects.toMatchObject({ code: 'fetch.missing-delta', message: expect.stringContaining('web01.vdi') });
     const whole = await openDirectory({ 'web01.vdi': images.vdi!, 'web01.vbox': vbox(disk('web01.vdi')) });
     expect(names(whole)).toEqual(['web01/web01.vdi']);
+  });
+
+  test('a VHDX with sectors of 4096 bytes is copied out, compressed or not', async () => {
+    const vhdx = Buffer.from(images.vhdx!);
+    const metadata = Buffer.from('06a27c8b90479a4bb8fe575f050f886e', 'hex');
+    const logicalSectorSize = Buffer.from('1dbf41816fa90947ba47f233a8faab5f', 'hex');
+    const region = Number(vhdx.readBigUInt64LE(vhdx.indexOf(metadata, 192 * 1024) + 16));
+    const item = vhdx.indexOf(logicalSectorSize, region);
+    vhdx.writeUInt32LE(4096, region + vhdx.readUInt32LE(item + 16));
+    for (const drop of [{ 'a.vhdx': vhdx }, { 'a.vhdx.gz': gzipSync(vhdx) }]) {
+      const { disks } = await openDirectory(drop);
+      const [layer, ...others] = disks[0]!.chain.layers;
+      expect(layer).toMatchObject({ format: 'raw', virtual_size: SIZE, bytes: { place: 'work' } });
+      expect(layer).toMatchObject({ sector_size: 4096 });
+      expect(others).toEqual([]);
+    }
+  });
+
+  test('a machine file that cannot be read is named', async () => {
+    await expect(openDirectory({ 'web01.vdi': images.vdi!, 'web01.vbox': '<xml' })).rejects.toMatchObject({
+      code: 'fetch.corrupt',
+      message: expect.stringContaining('web01.vbox'),
+    });
   });
 
   test('a suspended VM: its disk is taken, and that its memory is lost is said', async () => {

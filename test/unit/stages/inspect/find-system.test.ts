@@ -48,6 +48,23 @@ it.each([
   await expect(find(filesystems, files)).rejects.toMatchObject({ code });
 });
 
+it.each([
+  [
+    'a closed container, not the pool of ZFS',
+    'inspect.encrypted',
+    [luks, filesystem('/dev/sdb1', 'zfs_member', 'z')],
+    {},
+  ],
+  [
+    'Windows, not the DOS of its vendor',
+    'inspect.windows-unsupported',
+    [filesystem('/dev/sda1', 'vfat', 'AAAA-BBBB'), filesystem('/dev/sda2', 'ntfs', 'n')],
+    { '/dev/sda1': { '/COMMAND.COM': '', '/IO.SYS': '' }, '/dev/sda2': { '/Windows/': null } },
+  ],
+])('names what hides a system before one that stays as it is: %s', async (_, code, filesystems, files) => {
+  await expect(find(filesystems, files as Record<string, MemoryFiles>)).rejects.toMatchObject({ code });
+});
+
 it('names the container and the way to give its key', async () => {
   await expect(find([luks], {})).rejects.toMatchObject({
     message: expect.stringContaining('/dev/sda3'),

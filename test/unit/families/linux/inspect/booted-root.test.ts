@@ -39,6 +39,30 @@ describe('of several roots that mount themselves', () => {
     expect(await chosen([boot, old, current], { filesystems: disks })).toBe('/dev/sda3');
   });
 
+  it.each<[string, MemoryFiles]>([
+    [
+      'GRUB’s own entries, not those by hand',
+      {
+        '/grub2/custom.cfg': entry('root=UUID=aaaaaaaa-old'),
+        '/grub2/grub.cfg': entry('root=UUID=bbbbbbbb-new'),
+      },
+    ],
+    [
+      'the newest entry of the Boot Loader Specification',
+      {
+        '/loader/entries/id-4.18.0-80.conf': 'linux /vmlinuz-4.18.0-80\noptions root=UUID=aaaaaaaa-old\n',
+        '/loader/entries/id-5.14.0-1.conf': 'linux /vmlinuz-5.14.0-1\noptions root=UUID=bbbbbbbb-new\n',
+      },
+    ],
+  ])('takes the one of %s', async (_, files) => {
+    const disks = {
+      '/dev/sda1': files,
+      '/dev/sda2': system(line(old)),
+      '/dev/sda3': system(line(current)),
+    };
+    expect(await chosen([boot, old, current], { filesystems: disks })).toBe('/dev/sda3');
+  });
+
   it('takes it though its own fstab says nothing of /', async () => {
     const disks = {
       '/dev/sda1': { '/loader/entries/a.conf': 'title A\noptions root=UUID=bbbbbbbb-new rw\n' },

@@ -50,6 +50,62 @@ describe('kernels by their names', () => {
   });
 });
 
+describe('what an entry starts', () => {
+  it('is on the ESP that systemd-boot reads, not the original in /boot', () => {
+    const files = {
+      ...{
+        '/boot/vmlinuz-linux': null,
+        '/boot/initramfs-linux.img': null,
+        '/efi/EFI/BOOT/BOOTX64.EFI': null,
+      },
+      ...{ '/efi/vmlinuz-linux': null, '/efi/initramfs-linux.img': null },
+      '/efi/loader/entries/arch.conf': 'linux /vmlinuz-linux\ninitrd /initramfs-linux.img\n',
+    };
+    expect(bootImages(treeOf(files))).toEqual([
+      { image: '/efi/vmlinuz-linux', initramfs: '/efi/initramfs-linux.img', isStarted: true },
+    ]);
+  });
+
+  it.each([
+    ['/boot/loader/entries/a.conf', 'initrd /initrd-1\nlinux /vmlinuz-1\n'],
+    ['/boot/extlinux/extlinux.conf', 'LABEL a\n INITRD /initrd-1\n LINUX /vmlinuz-1\n'],
+    ['/boot/extlinux/extlinux.conf', 'LABEL a\n APPEND initrd=/initrd-1 ro\n KERNEL /vmlinuz-1\n'],
+  ])('has its initramfs before or after its kernel: %s %j', (path, text) => {
+    const files = { '/boot/vmlinuz-1': null, '/boot/initrd-1': null, [path]: text };
+    expect(bootImages(treeOf(files))).toEqual([
+      { image: '/boot/vmlinuz-1', initramfs: '/boot/initrd-1', isStarted: true },
+    ]);
+  });
+
+  it('is looked for in no more time where hundreds of entries lead to nothing', () => {
+    const dead = (number: number) =>
+      `menuentry 'x' {\n linux "/@/.snapshots/${number}/snapshot/boot/vmlinuz-linux"\n}\n`;
+    const names = Array.from({ length: 1500 }, (_, number) => [`/boot/grub/i386-pc/${number}.mod`, null]);
+    const entries = Array.from({ length: 2000 }, (_, number) => dead(number)).join('');
+    const tree = treeOf({ ...Object.fromEntries(names), '/boot/grub/grub-btrfs.cfg': entries });
+    const start = process.cpuUsage();
+    expect(bootImages(tree)).toEqual([]);
+    const { user } = process.cpuUsage(start);
+    // Some 50 ms; half a minute where the ESP was searched for again for each of them.
+    expect(user / 1e6).toBeLessThan(5);
+  });
+});
+
+it('with a second entry for another initramfs has both, in whatever order their files sort', () => {
+  const files = {
+    ...{ '/boot/vmlinuz-linux': null, '/boot/initramfs-linux.img': null },
+    '/boot/initramfs-linux-fallback.img': null,
+    '/boot/loader/entries/arch.conf': 'linux /vmlinuz-linux\ninitrd /initramfs-linux.img\n',
+    '/boot/loader/entries/fallback.conf': 'linux /vmlinuz-linux\ninitrd /initramfs-linux-fallback.img\n',
+    [`${MODULES}/modules.dep`]: '',
+  };
+  const found = filesOf(files, { '/boot/vmlinuz-linux': VERSION });
+  expect(found.map(({ initramfs }) => initramfs).sort()).toEqual([
+    '/boot/initramfs-linux-fallback.img',
+    '/boot/initramfs-linux.img',
+  ]);
+});
+
 describe('kernels by the version inside the image', () => {
   const modulesOf = (...versions: string[]): Files =>
     Object.fromEntries(versions.map((version) => [`${ROOT}/${version}/modules.dep`, '']));
