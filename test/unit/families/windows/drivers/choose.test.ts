@@ -454,7 +454,7 @@ describe('a directory', () => {
       code: 'windows.virtio-win-invalid',
       message: expect.stringContaining('more than 30000 files'),
     });
-  });
+  }, 120_000);
   it('that is missing, no virtio-win, or no directory is refused by name', async () => {
     mkdirSync(join(scratch, 'empty'), { recursive: true });
     writeFileSync(join(scratch, 'text'), 'text');

@@ -244,7 +244,7 @@ describe('a hostile ISO', () => {
     );
     writeFileSync(iso, image);
     await expect(unpack(iso)).rejects.toEqual(invalid);
-  });
+  }, 120_000);
   it('has names that mean patterns or options to a program', async () => {
     const iso = hostile([
       good,
