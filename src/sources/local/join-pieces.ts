@@ -1,10 +1,10 @@
 import type { DropFile } from '../../disk/assemble.js';
+import { isArchive } from '../../disk/base/archive-names.js';
 import { NameIndex } from '../../disk/base/names.js';
 import { pieceName, pieceOf } from '../../disk/base/pieces.js';
 import { innerName } from '../../disk/compression.js';
 import { type Places, withBytes } from '../../disk/file-source.js';
 import { formatOfExtension } from '../../disk/formats.js';
-import { isOva } from '../../disk/read-image.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { printable } from '../../text/escape-terminal.js';
 import type { FoundDescription } from './description.js';
@@ -50,7 +50,7 @@ export async function joinPieces(
 /** True for a disk or archive, even if the first piece is missing, and for any other file with a first piece. */
 function isPieceOf(whole: string, names: ReadonlySet<string>): boolean {
   const inner = innerName(whole);
-  return formatOfExtension(inner) !== null || isOva(inner) || names.has(pieceName(whole, 0));
+  return formatOfExtension(inner) !== null || isArchive(inner) || names.has(pieceName(whole, 0));
 }
 
 const BLOCK_BYTES = 1024 * 1024;
