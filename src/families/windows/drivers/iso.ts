@@ -15,7 +15,7 @@ import { invalid, listTree, MAX_FILE_BYTES, MAX_TOTAL_BYTES, type TreeFile, unre
 /** As Debian and others name it. */
 const PROGRAMS = ['7z', '7zz'];
 /** An entry takes about 120 bytes. */
-const MAX_LISTING_BYTES = 32 * 1024 ** 2;
+const MAX_LISTING_BYTES = 8 * 1024 ** 2;
 const MAX_FILES = 20_000;
 /**
  * It takes 6 MiB for an ISO of the lab. Directories that share their content multiply without end: here, memory ends after

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { chooseDrivers } from '../../../../../src/families/windows/drivers/choose.js';
 import type { DriverSet, DriverTarget } from '../../../../../src/families/windows/drivers/driver-set.js';
 import { openVirtioWin } from '../../../../../src/families/windows/drivers/open.js';
@@ -19,6 +19,8 @@ import {
   writePackage,
 } from './virtio-win.ts';
 
+// Programs are started, on machines that do other things, too.
+vi.setConfig({ testTimeout: 300_000 });
 const scratch = mkdtempSync(join(tmpdir(), 'h2k-drivers-'));
 afterAll(() => rmSync(scratch, { recursive: true }));
 let signers: Signers;
@@ -50,7 +52,7 @@ async function choose(
   folders: Record<string, PackageFiles> | string,
   target: DriverTarget,
 ): Promise<DriverSet> {
-  const signal = AbortSignal.timeout(60_000);
+  const signal = AbortSignal.timeout(300_000);
   const root = typeof folders === 'string' ? folders : virtioWin(folders);
   const { files } = await openVirtioWin(root, join(scratch, 'cache'), signal);
   return chooseDrivers(await readCatalogue(files, { signal, windows: target, roots: signers.roots }), target);
@@ -409,7 +411,7 @@ describe('what a Windows accepts of signatures', () => {
 });
 
 describe('a directory', () => {
-  const open = (path: string) => openVirtioWin(path, join(scratch, 'cache'), AbortSignal.timeout(60_000));
+  const open = (path: string) => openVirtioWin(path, join(scratch, 'cache'), AbortSignal.timeout(300_000));
   it('is followed through links inside of it, and not out of it or in circles', async () => {
     const outside = virtioWin({ 'vioscsi/w10/amd64': driverPackage('vioscsi', 'amd64', signers.publisher) });
     const root = virtioWin({ 'viostor/w10/amd64': viostor() });
@@ -454,7 +456,7 @@ describe('a directory', () => {
       code: 'windows.virtio-win-invalid',
       message: expect.stringContaining('more than 30000 files'),
     });
-  }, 120_000);
+  });
   it('that is missing, no virtio-win, or no directory is refused by name', async () => {
     mkdirSync(join(scratch, 'empty'), { recursive: true });
     writeFileSync(join(scratch, 'text'), 'text');

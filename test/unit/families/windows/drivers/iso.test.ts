@@ -14,16 +14,18 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { unpackIso } from '../../../../../src/families/windows/drivers/iso.js';
 import { parseIsoListing } from '../../../../../src/families/windows/drivers/iso-listing.js';
 import { openVirtioWin } from '../../../../../src/families/windows/drivers/open.js';
 import { FIRST_SECTOR, type IsoRecord, isoDirectory, makeIso } from './iso-image.ts';
 
+// Programs are started, on machines that do other things, too.
+vi.setConfig({ testTimeout: 300_000 });
 const scratch = mkdtempSync(join(tmpdir(), 'h2k-iso-'));
 afterAll(() => rmSync(scratch, { recursive: true }));
 const invalid = expect.objectContaining({ code: 'windows.virtio-win-invalid' });
-const signal = () => AbortSignal.timeout(60_000);
+const signal = () => AbortSignal.timeout(300_000);
 
 let count = 0;
 function place(name: string): string {
@@ -204,10 +206,10 @@ describe('a hostile ISO', () => {
   it('has a directory of 2 GiB', async () => {
     await expect(unpack(hostile([good], { osSize: 0x7fff_f800 }))).rejects.toEqual(invalid);
   });
-  it('has hundreds of thousands of files', async () => {
-    const many = Array.from({ length: 400_000 }, (_, index) => file(`A${index}.INF`, CONTENT, 7));
+  it('has a hundred thousand files', async () => {
+    const many = Array.from({ length: 100_000 }, (_, index) => file(`A${index}.INF`, CONTENT, 7));
     await expect(unpack(hostile(many))).rejects.toEqual(invalid);
-  }, 120_000);
+  });
   it('has more drivers than any', async () => {
     const many = Array.from({ length: 20_001 }, (_, index) => file(`A${index}.INF`, CONTENT, 7));
     await expect(unpack(hostile(many))).rejects.toEqual(invalid);
@@ -244,7 +246,7 @@ describe('a hostile ISO', () => {
     );
     writeFileSync(iso, image);
     await expect(unpack(iso)).rejects.toEqual(invalid);
-  }, 120_000);
+  });
   it('has names that mean patterns or options to a program', async () => {
     const iso = hostile([
       good,
