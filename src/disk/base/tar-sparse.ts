@@ -45,8 +45,8 @@ export async function readSparseMap(
     offset += Math.ceil(run.length / BLOCK) * BLOCK;
     end = run.at + run.length;
   }
-  if (offset > dataAt + Math.ceil(stored / BLOCK) * BLOCK)
-    throw corrupt('the map of a sparse member has more data than the archive holds of it');
+  if (offset !== dataAt + Math.ceil(stored / BLOCK) * BLOCK)
+    throw corrupt('the map of a sparse member does not fit the data that the archive has of it');
   return { size, parts, dataAt };
 }
 

@@ -63,11 +63,15 @@ export const ARCHIVES: readonly HostileCase[] = [
     const bytes = readFileSync(join(directory, 'x.ova'));
     writeFileSync(join(directory, 'x.ova'), withHeader(bytes, [156, '4'], [124, '00000000000\0']));
   }),
-  several('OVA member: a sparse file of GNU tar', 'fetch.unsupported', (directory) => {
-    ova(directory, { 'b.raw': rawDisk(MIB) });
-    const bytes = readFileSync(join(directory, 'x.ova'));
-    writeFileSync(join(directory, 'x.ova'), withHeader(bytes, [156, 'S']));
-  }),
+  several(
+    'OVA member: a sparse file of GNU tar whose map says nothing of its data',
+    'fetch.corrupt',
+    (directory) => {
+      ova(directory, { 'b.raw': rawDisk(MIB) });
+      const bytes = readFileSync(join(directory, 'x.ova'));
+      writeFileSync(join(directory, 'x.ova'), withHeader(bytes, [156, 'S']));
+    },
+  ),
   several('OVA member: two of one name', 'fetch.corrupt', (directory, lure) =>
     ova(directory, { 'a.vmdk': disk(lure), 'b.vmdk': disk(lure) }, ['--transform=s,^b,a,']),
   ),

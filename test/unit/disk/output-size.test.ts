@@ -10,6 +10,8 @@ import { scratchDirectory } from '../queue/scratch.js';
 
 const MIB = 1024 ** 2;
 const SIZE = 16 * MIB;
+/** `st_blocks` also counts blocks in which a busy filesystem keeps a fragmented file's list of extents. */
+const EXTENT_BLOCKS = 64 * 1024;
 const options = (convert: Record<string, unknown>) => configSchema.parse({ convert }).convert;
 
 /** Real disks of qemu-img, half of them random data in runs that are no multiple of anything. */
@@ -48,7 +50,7 @@ describe('largestOutput', () => {
       await convertImage(request, { signal, timeoutSeconds: 60, onPercent: () => {} });
       const written = statSync(target).blocks * 512;
       const largest = largestOutput({ virtualSize: SIZE, usedBytes }, convert);
-      expect({ form, fits: largest >= written, written }).toMatchObject({ form, fits: true });
+      expect({ form, fits: largest + EXTENT_BLOCKS >= written, written }).toMatchObject({ form, fits: true });
       expect({ form, largest, isClose: largest < written * 1.1 + 16 * MIB }).toMatchObject({
         form,
         isClose: true,
