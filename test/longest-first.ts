@@ -13,7 +13,6 @@ const SECONDS: Readonly<Record<string, number>> = {
   'matrix-trixie-uefi-unified.test.ts': 180,
   'pipeline.test.ts': 160,
   'matrix-bullseye-bios.test.ts': 80,
-  'matrix-bookworm-bios-lvm-filter.test.ts': 120,
   'matrix-bookworm-bios-by-id-units.test.ts': 120,
   'alpine.test.ts': 90,
   'validate.test.ts': 200,

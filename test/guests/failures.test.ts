@@ -112,11 +112,15 @@ describe('a job that fails sets the drop aside untouched, with its reason', () =
     await expectFailure(await dataDisk(), 'convert', 'tool.failed');
   });
 
-  test('in VALIDATE: a guest that is not fixed does not boot, and the failure shows its last screen', async () => {
+  test('in VALIDATE: a guest that does not find its root does not boot, and the failure shows its last screen', async () => {
     spool = await Spool.create('[fix]\nmode = "none"\n');
     await spool.start();
     // Its initramfs waits 5 s for the root device instead of 30.
-    const disk = await copyWithKernelOptions(await buildGuest(RECIPE), spool.directory, 'rootdelay=5');
+    const disk = await copyWithKernelOptions(
+      await buildGuest(RECIPE),
+      spool.directory,
+      'rootdelay=5 root=/dev/nowhere',
+    );
     const failed = await expectFailure(disk, 'validate', 'validate.initramfs-shell');
     const files = await readdir(join(failed, 'boot'));
     expect(files).toEqual(expect.arrayContaining(['boot.json', 'serial.log']));

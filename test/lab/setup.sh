@@ -45,6 +45,7 @@ libvirt-daemon-config-network its network
 dnsmasq-base          the network's addresses
 iptables              the network's way out
 patch                 applies plan.diff in tests
+python3-pip           fetches Alpine for the tests
 libhivex-bin          reads registry hives in tests (hivexml)
 osslsigncode          signs Windows drivers in tests
 p7zip-full            reads the virtio-win ISO (7z)

@@ -18,7 +18,10 @@ const PLAN9: Named = { os_type: 'unknown', distro: 'plan9', name: 'Plan 9' };
 const QNX: Named = { os_type: 'unknown', distro: 'qnx', name: 'QNX' };
 const ZFS: Named = { os_type: 'unknown', distro: 'zfs', name: 'a system on ZFS' };
 
-/** Systems by the types of their partitions, which nobody else uses: GPT's GUIDs and the bytes of an MBR. */
+/**
+ * Systems by the types of their partitions, which nobody else uses: GPT's GUIDs and the bytes of an MBR. The type of
+ * Solaris' root (6a85cf4d-…) is not among them: Linux on ZFS has it, too (OpenZFS' guides for Debian and Ubuntu).
+ */
 const PARTITION_TYPES: Readonly<Record<string, Named>> = {
   '83bd6b9d-7f41-11dc-be0b-001560b84f0f': FREEBSD,
   '516e7cb4-6ecf-11d6-8ff8-00022d09712b': FREEBSD,
@@ -39,7 +42,6 @@ const PARTITION_TYPES: Readonly<Record<string, Named>> = {
   '9d94ce7c-1ca5-11dc-8817-01301bb8a9f5': DRAGONFLY,
   '0x6c': DRAGONFLY,
   '6a82cb45-1dd2-11b2-99a6-080020736631': ILLUMOS,
-  '6a85cf4d-1dd2-11b2-99a6-080020736631': ILLUMOS,
   '0xbf': ILLUMOS,
   '42465331-3ba3-10f1-802a-4861696b7521': HAIKU,
   '0xeb': HAIKU,

@@ -42,7 +42,7 @@ export function imageCandidates(tree: GuestTree, modulesRoot: string, boot: read
  * Returns every kernel that can be started: the images by the version inside them, or by their name if they do not
  * tell it, each with the initramfs that its boot entry, its preset or its name gives. An image under several names
  * is one kernel; a copy with the same initramfs, or one that nothing starts, is not another. A copy beside the boot
- * loader with its own initramfs is. Pure.
+ * loader with its own initramfs is, and so is what it was copied from. Pure.
  */
 export function kernelFiles(
   tree: GuestTree,
@@ -94,10 +94,12 @@ function ofVersion(guest: Images, version: string, modules: string): KernelFiles
   ];
   const unique = [...new Set(candidates)];
   const anyStarted = unique.some((image) => started.has(image));
+  // kernel-install copies the original to the ESP again when the loader is updated.
+  const original = copies.some((image) => started.has(image)) ? candidates[0] : undefined;
   const kernels: KernelFiles[] = [];
   for (const image of unique) {
     const isWanted = anyStarted ? started.has(image) : kernels.length === 0;
-    if (!isWanted && !copies.includes(image)) continue;
+    if (!isWanted && image !== original && !copies.includes(image)) continue;
     for (const initramfs of initramfsFilesOf(guest, image, { version, modules })) {
       if (kernels.some((kernel) => kernel.initramfs === initramfs)) continue;
       if (kernels.length > 0 && initramfs === null && !started.has(image)) continue;

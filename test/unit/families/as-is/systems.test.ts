@@ -65,6 +65,7 @@ const GPT = {
   freebsdUfs: '516e7cb6-6ecf-11d6-8ff8-00022d09712b',
   freebsdZfs: '516e7cba-6ecf-11d6-8ff8-00022d09712b',
   zfs: '6a898cc3-1dd2-11b2-99a6-080020736631',
+  solarisRoot: '6a85cf4d-1dd2-11b2-99a6-080020736631',
   illumosBoot: '6a82cb45-1dd2-11b2-99a6-080020736631',
   vmfs: 'aa31e02a-400f-11db-9590-000c2911d1b8',
 };
@@ -183,6 +184,16 @@ const SYSTEMS: [string, Disk, Partial<Identity>][] = [
       ],
     },
     { os_type: 'unknown', os_distro: 'zfs', firmware: 'uefi', architecture: 'x86_64' },
+  ],
+  [
+    'a Linux on ZFS as OpenZFS’ guides partition it, with the type of Solaris’ root',
+    {
+      partitions: [
+        { type: GPT.esp, content: 'vfat', files: { '/EFI/BOOT/BOOTX64.EFI': '' } },
+        { type: GPT.solarisRoot, content: 'zfs_member', label: 'rpool' },
+      ],
+    },
+    { os_type: 'unknown', os_distro: 'zfs' },
   ],
   [
     'Fedora CoreOS',

@@ -37,6 +37,25 @@ describe('kernels by their names', () => {
     ]);
   });
 
+  it('are both where an entry names the copy: it is made again from the original', () => {
+    const entry = `/boot/efi/0123abcd/${VERSION}`;
+    const linux = `/0123abcd/${VERSION}/linux`;
+    const initrd = `/0123abcd/${VERSION}/initrd.img-${VERSION}`;
+    const files = {
+      ...boot,
+      ...{
+        [`/boot/efi${linux}`]: null,
+        [`/boot/efi${initrd}`]: null,
+        '/boot/efi/EFI/BOOT/BOOTX64.EFI': null,
+      },
+      [`/boot/efi/loader/entries/0123abcd-${VERSION}.conf`]: `linux ${linux}\ninitrd ${initrd}\n`,
+    };
+    expect(of(files)).toEqual([
+      own,
+      { image: `${entry}/linux`, initramfs: `${entry}/initrd.img-${VERSION}` },
+    ]);
+  });
+
   it('are one where it is only in its entry’s directory', () => {
     const entry = `/efi/fedora/${VERSION}`;
     expect(of({ [`${entry}/linux`]: null, [`${entry}/initrd`]: null })).toEqual([
