@@ -1044,7 +1044,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/families/windows/drivers/iso-listing.ts',
     text: "return path.split('/').every((part) => part !== '' && part !== '.' && part !== '..');",
     by: "return !path.startsWith('/');",
-    tests: [unit('families/windows/drivers/iso', 'listing')],
+    tests: [unit('families/windows/drivers/iso-listing')],
   },
 
   // What tests the rest.

@@ -15,6 +15,8 @@ export interface TreeFile {
 
 /** Real packages have some thousands. */
 const MAX_ENTRIES = 30_000;
+/** Links to links multiply without end. */
+const MAX_LINKED_DIRECTORIES = 1000;
 const MAX_DEPTH = 12;
 /** Real drivers have some hundred KiB, and the installer of the guest agent some MiB. */
 export const MAX_FILE_BYTES = 128 * 1024 ** 2;
@@ -29,19 +31,29 @@ export async function listTree(root: string, signal: AbortSignal): Promise<TreeF
   const top = await guarded(root, () => realpath(root));
   const files: TreeFile[] = [];
   let entries = 0;
+  let linkedDirectories = 0;
   let bytes = 0;
   /** `above` are the directories that lead here: one that is met again is a loop of links. */
   const visit = async (directory: string, path: string, above: readonly string[]): Promise<void> => {
-    const names = await guarded(directory, () => readdir(directory));
-    entries += names.length;
+    if (above.includes(directory) || above.length > MAX_DEPTH) return;
+    const found = await guarded(directory, () => readdir(directory, { withFileTypes: true }));
+    entries += found.length;
     if (entries > MAX_ENTRIES) throw invalid(root, `it has more than ${MAX_ENTRIES} files`);
-    for (const name of names.sort()) {
+    for (const entry of found.sort((a, b) => (a.name < b.name ? -1 : 1))) {
       signal.throwIfAborted();
-      const own = path === '' ? name : `${path}/${name}`;
-      const source = await resolveInside(join(directory, name), top);
-      if (source === null || above.includes(source)) continue;
+      const own = path === '' ? entry.name : `${path}/${entry.name}`;
+      const place = join(directory, entry.name);
+      if (entry.isDirectory()) await visit(place, own, [...above, directory]);
+      if (entry.isDirectory() || (entry.isFile() && !isWanted(own))) continue;
+      const source = entry.isSymbolicLink() ? await resolveInside(place, top) : place;
+      if (source === null) continue;
       const stats = await guarded(source, () => stat(source));
-      if (stats.isDirectory() && above.length < MAX_DEPTH) await visit(source, own, [...above, source]);
+      if (stats.isDirectory()) {
+        linkedDirectories += 1;
+        if (linkedDirectories > MAX_LINKED_DIRECTORIES)
+          throw invalid(root, `it has more than ${MAX_LINKED_DIRECTORIES} links to directories`);
+        await visit(source, own, [...above, directory]);
+      }
       if (!stats.isFile() || !isWanted(own)) continue;
       bytes += stats.size;
       if (stats.size > MAX_FILE_BYTES) throw invalid(root, `${own} is too large`);
@@ -49,7 +61,7 @@ export async function listTree(root: string, signal: AbortSignal): Promise<TreeF
       files.push({ path: own, source, size: stats.size });
     }
   };
-  await visit(top, '', [top]);
+  await visit(top, '', []);
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 

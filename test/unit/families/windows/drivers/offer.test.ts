@@ -26,7 +26,7 @@ describe('what a virtio-win has for each Windows', () => {
         `${driver}/${os}/${architecture}`,
         driverPackage(driver, architecture, signers.publisher),
       );
-    const signal = AbortSignal.timeout(60_000);
+    const signal = AbortSignal.timeout(20_000);
     const files = await listTree(scratch, signal);
     const offers = offersOf(await readCatalogue(files, { signal, roots: signers.roots }));
     const table = offers.map(({ windows, set }) => [
@@ -49,13 +49,13 @@ describe('what a virtio-win has for each Windows', () => {
       'Server 2022 x64': 'viostor:2k19 netkvm:w10',
       'Server 2025 x64': 'viostor:2k19 netkvm:w10',
     });
-  }, 60_000);
+  });
 
   it('is shown by doctor, with what is wrong with it', async () => {
     const virtioWin = (path: string) => ({
       config: loadConfig({ env: { HYPER2KVM_WINDOWS_VIRTIO_WIN: path }, flags: {} }).config,
       env: {},
-      signal: AbortSignal.timeout(60_000),
+      signal: AbortSignal.timeout(20_000),
     });
     expect(await checkVirtioWin(virtioWin(''))).toMatchObject([{ name: 'virtio-win', status: 'ok' }]);
     expect(await checkVirtioWin(virtioWin(join(scratch, 'missing')))).toMatchObject([

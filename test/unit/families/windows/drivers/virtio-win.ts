@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { authenticodeDigest } from '../../../../../src/guest/pe/file-digest.js';
 import { isPe } from '../../../../../src/guest/pe/image.js';
 import type { Root, RootKind } from '../../../../../src/guest/pe/microsoft-roots.js';
-import { type Identity, makeCatalog, makeIdentity, signProgram } from '../../../guest/pe/sign.ts';
+import { embedSignature, type Identity, makeCatalog, makeIdentity } from '../../../guest/pe/sign.ts';
 import { makePe } from '../../../guest/pe.js';
 
 /** Who signs the lab's drivers: `publisher` under a root that counts as Microsoft's. */
@@ -27,10 +27,10 @@ export function makeSigners(): Signers {
   });
   return {
     roots: [root('product', product), root('cross-signed', cross)],
-    publisher: makeIdentity('Lab Hardware Compatibility Publisher', { issuer: product }),
-    maker: makeIdentity('Lab Maker', { issuer: cross }),
-    selfIssued: makeIdentity('Lab Itself'),
-    stranger: makeIdentity('Lab Stranger', { issuer: other }),
+    publisher: makeIdentity('Lab Hardware Compatibility Publisher', { issuer: product, isSmall: true }),
+    maker: makeIdentity('Lab Maker', { issuer: cross, isSmall: true }),
+    selfIssued: makeIdentity('Lab Itself', { isSmall: true }),
+    stranger: makeIdentity('Lab Stranger', { issuer: other, isSmall: true }),
   };
 }
 
@@ -47,10 +47,15 @@ export function program(text: string, architecture: Architecture): Buffer {
 }
 
 const signed = new Map<string, Buffer>();
-/** Signing takes a tenth of a second, and the same program is in many folders. */
-export function signedProgram(text: string, architecture: Architecture, signer: Identity, digest = 'sha256') {
+/** The same program is in many folders. */
+export function signedProgram(
+  text: string,
+  architecture: Architecture,
+  signer: Identity,
+  digest: 'sha1' | 'sha256' = 'sha256',
+) {
   const key = `${text} ${architecture} ${digest} ${signer.certificate.fingerprint}`;
-  const known = signed.get(key) ?? signProgram(program(text, architecture), signer, { digest });
+  const known = signed.get(key) ?? embedSignature(program(text, architecture), signer, digest);
   signed.set(key, known);
   return known;
 }
@@ -68,7 +73,7 @@ interface Parts {
   catalogSigner: Identity;
   /** What its programs contain: another release has others. */
   text: string;
-  digest: string;
+  digest: 'sha1' | 'sha256';
   /** Behind the architecture in the names of the models' sections: `.6.1`. */
   decoration: string;
   /** The directory of drivers as the INF names it. */
