@@ -14,6 +14,8 @@ export interface DropFile {
   /** Bytes. */
   size: number;
   bytes: FileBytes;
+  /** Its container says that it is a disk, whatever it looks like: a guest decides about its content. */
+  isDisk?: true;
 }
 
 /** A file of a drop and the contents of its header. */

@@ -6,7 +6,7 @@ import { formatOfExtension } from './formats.js';
 
 /** A compression of a single file. */
 export interface Compression {
-  name: 'gzip' | 'xz' | 'zstd';
+  name: 'gzip' | 'xz' | 'zstd' | 'lzop';
   suffix: string;
   magic: Buffer;
 }
@@ -15,6 +15,11 @@ const COMPRESSIONS: readonly Compression[] = [
   { name: 'gzip', suffix: '.gz', magic: Buffer.from([0x1f, 0x8b, 0x08]) },
   { name: 'xz', suffix: '.xz', magic: Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]) },
   { name: 'zstd', suffix: '.zst', magic: Buffer.from([0x28, 0xb5, 0x2f, 0xfd]) },
+  {
+    name: 'lzop',
+    suffix: '.lzo',
+    magic: Buffer.from([0x89, 0x4c, 0x5a, 0x4f, 0x00, 0x0d, 0x0a, 0x1a, 0x0a]),
+  },
 ];
 
 /** A compressed file, and the name of its content. */
@@ -69,7 +74,7 @@ async function checkMagic(name: string, compression: Compression, source: ByteSo
   );
 }
 
-const LONGEST_MAGIC = 6;
+const LONGEST_MAGIC = 9;
 const GIB = 1024 ** 3;
 const FREE_BYTES = 8 * GIB;
 const FREE_DATA_BYTES = 32 * 1024 ** 2;

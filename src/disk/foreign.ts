@@ -41,7 +41,7 @@ const FOREIGN: readonly Magic[] = [
     offset: 0,
     magic: 'VMA\0',
     what: 'is a Proxmox backup',
-    advice: 'Take the disks out of it with `vma extract`.',
+    advice: 'Give it a name that ends in .vma, as Proxmox does, and drop it by itself.',
   },
   { offset: 0, magic: 'MSWIM\0\0\0', what: 'is a Windows image (WIM)', advice: null },
   { offset: 32_769, magic: 'CD001', what: 'is a CD or DVD image (ISO 9660)', advice: null },

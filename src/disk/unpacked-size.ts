@@ -25,6 +25,8 @@ const SIZES: Record<Compression['name'], (source: ByteSource) => Promise<number 
   gzip: gzipSize,
   xz: xzSize,
   zstd: zstdSize,
+  // Each block has its own size, and nothing has that of all.
+  lzop: async () => null,
 };
 
 /**

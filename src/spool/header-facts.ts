@@ -13,6 +13,8 @@ import { parseVmcx } from '../disk/hyperv/configuration.js';
 import { referencedFiles } from '../disk/ovf/ovf.js';
 import { BLANK, isFlatName, type ReadImage, readImageFile } from '../disk/read-image.js';
 import { parseVbox } from '../disk/virtualbox/vbox.js';
+import { looksLikeVma } from '../disk/vma/reader.js';
+import { vmaCompleteness } from '../disk/vma/whole.js';
 import { parseVmsd } from '../disk/vmsd.js';
 import { parseVmx } from '../disk/vmx.js';
 import { Hyper2kvmError } from '../errors/error.js';
@@ -86,7 +88,7 @@ export async function factsOf(
   const whole = pieceOf(name)?.whole ?? null;
   if (whole !== null && claimsDisk(whole)) return { ...NOTHING, kind: 'extent' };
   const packed = isArchive(name) ? await compressionIn(name, source) : compressionOf(name);
-  if (isArchive(name) && packed === null) return archiveFacts(source);
+  if (isArchive(name) && packed === null) return archiveFacts(source, checkTables);
   if (packed !== null) return packedFacts(packed.compression, source);
   const file = await readImageFile(name, source, { anyRaw: false });
   if (file.image !== null) return imageFacts(file, checkTables ? source : null);
@@ -198,8 +200,12 @@ async function frozenDisks(source: ByteSource, parse: (bytes: Buffer) => string[
   }
 }
 
-async function archiveFacts(source: ByteSource): Promise<HeaderFacts> {
+async function archiveFacts(source: ByteSource, checkTables: boolean): Promise<HeaderFacts> {
   const facts: HeaderFacts = { ...NOTHING, kind: 'disk', format: 'ova' };
+  if (looksLikeVma(await source.read(0, 4))) {
+    if (!checkTables) return { ...facts, isUnchecked: true };
+    return { ...facts, incomplete: await missingBytes(vmaCompleteness, source) };
+  }
   // FETCH says what it is.
   if (await looksLikeOther(source)) return facts;
   try {

@@ -13,7 +13,7 @@ export function isHidden(name: string): boolean {
 export function stemOf(name: string): string {
   const plain = name.endsWith('.job.toml') ? name.slice(0, -'.job.toml'.length) : name;
   const [inner, packing] = splitExtension(pieceOf(plain)?.whole ?? plain);
-  const isPacked = packing === 'gz' || packing === 'xz' || packing === 'zst';
+  const isPacked = ['gz', 'xz', 'zst', 'lzo'].includes(packing);
   // A compression's extension counts only after another extension: `web01.gz` is not a disk in gzip.
   return isPacked ? splitExtension(inner)[0] : inner;
 }

@@ -6,13 +6,16 @@ import { WEEK_SECONDS } from '../host/durations.js';
 import { run } from './run.js';
 import { sandboxPrefix } from './sandbox.js';
 
-export interface UnpackRequest {
-  compression: 'gzip' | 'xz' | 'zstd';
+export interface UnpackedStream {
+  compression: 'gzip' | 'xz' | 'zstd' | 'lzop';
   source: string;
   /** The part of `source` that is the compressed file, in bytes; by default all of it. */
   region?: { offset: number; size: number };
   /** Header and trailer that turn these bytes into a complete stream. */
   frame?: StreamFrame;
+}
+
+export interface UnpackRequest extends UnpackedStream {
   /** Must not exist. Zeros become holes. */
   target: string;
   /** Called before a piece is written; if it throws, unpacking stops with that error. */
@@ -45,24 +48,37 @@ const PROGRAMS = {
   gzip: ['gzip', '-dc'],
   xz: ['xz', '-dc', '--memlimit-decompress=512MiB', '--threads=1'],
   zstd: ['zstd', '-dcq', '--memory=512MB'],
+  lzop: ['lzop', '-dcq'],
 } as const;
 const MEMORY_LIMIT = 1024 ** 3;
 const ZEROS = Buffer.alloc(1024 * 1024);
 
-/**
- * Unpacks one stream into a sparse file, piece by piece. The program has access to neither the file's name
- * nor the filesystem: bytes in, bytes out. Errors: `fetch.truncated`, `fetch.corrupt`, what `admit` throws,
- * `tool.*`. The caller removes an incomplete target.
- */
+/** Unpacks one stream into a sparse file, piece by piece. Rejects like `unpackStream`, and with what `admit` throws. */
 export async function unpackFile(request: UnpackRequest, options: UnpackOptions): Promise<void> {
-  const { source, region, frame, target, compression } = request;
+  const output = await open(request.target, 'wx', 0o600);
+  try {
+    const writer = sparseWriter(output, request.admit);
+    await unpackStream(request, writer.write, options);
+    await output.truncate(writer.size());
+    await output.sync();
+  } finally {
+    await output.close();
+  }
+}
+
+/**
+ * Unpacks one stream and gives its pieces to `take`, one after the other. The program has access to neither the
+ * file's name nor the filesystem: bytes in, bytes out. Errors: `fetch.truncated`, `fetch.corrupt`, what `take`
+ * throws, `tool.*`.
+ */
+export async function unpackStream(
+  { source, region, frame, compression }: UnpackedStream,
+  take: (chunk: Buffer) => Promise<void>,
+  options: UnpackOptions,
+): Promise<void> {
   const [program, ...args] = PROGRAMS[compression];
   const wrapper = await sandboxPrefix({ writable: [] });
   const input = await open(source, constants.O_RDONLY | constants.O_NOFOLLOW);
-  const output = await open(target, 'wx', 0o600).catch(async (error: unknown) => {
-    await input.close();
-    throw error;
-  });
   const range = region === undefined ? {} : { start: region.offset, end: region.offset + region.size - 1 };
   const stream = input.createReadStream({ autoClose: false, highWaterMark: 256 * 1024, ...range });
   let given = 0;
@@ -71,22 +87,18 @@ export async function unpackFile(request: UnpackRequest, options: UnpackOptions)
     options.onRead?.(given);
   });
   try {
-    const writer = sparseWriter(output, request.admit);
     const { code, stderr } = await run(program, args, {
       signal: options.signal,
       timeoutSeconds: WEEK_SECONDS,
       input: frame === undefined ? stream : Readable.from(framed(stream, frame)),
-      onStdout: writer.write,
+      onStdout: take,
       limits: { memoryBytes: MEMORY_LIMIT },
       wrapper,
       okCodes: [0, 1, 2],
     });
     if (code !== 0) throw damaged(stderr);
-    await output.truncate(writer.size());
-    await output.sync();
   } finally {
     stream.destroy();
-    await output.close();
     await input.close();
   }
 }

@@ -1,9 +1,16 @@
-/** True for the names of archives that hold a VM: an OVA, Vagrant's box, and a tar such as Google Cloud exports. */
+/**
+ * True for the names of archives that hold a VM: an OVA, Proxmox' VMA, XenServer's XVA, Vagrant's box, and a tar
+ * such as Google Cloud exports.
+ */
 export function isArchive(name: string): boolean {
-  return isOva(name) || /\.(?:tar|box)$/i.test(name);
+  return isVmArchive(name) || /\.(?:tar|box)$/i.test(name);
 }
 
-/** An OVA is a VM by its name. Another archive may be anything, and counts only where there is no disk. */
-export function isOva(name: string): boolean {
-  return /\.ova$/i.test(name);
+/** An OVA, VMA or XVA is a VM by its name. Another archive may be anything, and counts only where there is no disk. */
+export function isVmArchive(name: string): boolean {
+  return isVma(name) || /\.(?:ova|xva)$/i.test(name);
+}
+
+export function isVma(name: string): boolean {
+  return /\.vma$/i.test(name);
 }

@@ -37,12 +37,12 @@ function treeOf(element: XmlElement): ConfigTree {
   return new Map(
     element.children.map((child): [string, ConfigTree | ConfigValue] => [
       child.name,
-      child.attributes.has('type') ? valueOf(child) : treeOf(child),
+      child.attributes.has('type') ? valueIn(child) : treeOf(child),
     ]),
   );
 }
 
-function valueOf({ attributes, text }: XmlElement): ConfigValue {
+function valueIn({ attributes, text }: XmlElement): ConfigValue {
   const type = attributes.get('type');
   if (type === 'integer') return Number(text);
   return type === 'bool' || type === 'boolean' ? text.toLowerCase() === 'true' : text;

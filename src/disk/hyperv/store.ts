@@ -152,12 +152,12 @@ function keyAt(entry: Buffer, id: string): Key | null {
     name,
     id,
     parent,
-    value: isElsewhere ? undefined : valueOf(type, data),
+    value: isElsewhere ? undefined : valueIn(type, data),
     isNode: type === TYPE.node,
   };
 }
 
-function valueOf(type: number, data: Buffer): ConfigValue | undefined {
+function valueIn(type: number, data: Buffer): ConfigValue | undefined {
   if (type === TYPE.int && data.length >= 8) return Number(data.readBigInt64LE(0));
   if (type === TYPE.uint && data.length >= 8) return Number(data.readBigUInt64LE(0));
   if (type === TYPE.bool && data.length >= 4) return data.readUInt32LE(0) !== 0;

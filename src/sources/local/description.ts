@@ -5,6 +5,7 @@ import { type OvfOptions, parseOvf } from '../../disk/ovf/ovf.js';
 import { inFile } from '../../disk/read-image.js';
 import { parseVagrant } from '../../disk/vagrant.js';
 import { parseVbox } from '../../disk/virtualbox/vbox.js';
+import { PROXMOX_CONFIGURATION, parseProxmox } from '../../disk/vma/configuration.js';
 import { parseVmsd } from '../../disk/vmsd.js';
 import { parseVmx } from '../../disk/vmx.js';
 import { Hyper2kvmError } from '../../errors/error.js';
@@ -44,6 +45,11 @@ export async function readDescription(
   if (vmx !== null) return { ...parseVmx(vmx.bytes), file: vmx.name };
   const ovf = await readOnly(inventory, OVF);
   if (ovf !== null) return { ...parseOvf(ovf.bytes, options), file: ovf.name };
+  const proxmox = inventory.members.find(({ name }) => name === PROXMOX_CONFIGURATION);
+  if (proxmox !== undefined) {
+    const { name, bytes } = await readText(inventory, proxmox);
+    return { ...parseProxmox(bytes, new Set(inventory.members.map((file) => file.name))), file: name };
+  }
   const hyperV = await readHyperV(inventory);
   if (hyperV !== null) return hyperV;
   const box = inventory.members.find(({ name, size }) => VAGRANT.test(name) && size <= MAX_TEXT);

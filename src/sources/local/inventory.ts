@@ -1,7 +1,7 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DropFile } from '../../disk/assemble.js';
-import { isArchive, isOva } from '../../disk/base/archive-names.js';
+import { isArchive, isVmArchive, isVma } from '../../disk/base/archive-names.js';
 import { isNotUtf8, refusedName } from '../../disk/base/names.js';
 import { finalName } from '../../disk/base/partial-names.js';
 import { indexTar, type TarMember } from '../../disk/base/tar.js';
@@ -10,10 +10,12 @@ import { compressionIn, innerName } from '../../disk/compression.js';
 import { type Places, refusedSpecial, refuseHardLinks, withBytes } from '../../disk/file-source.js';
 import { type ForeignContent, foreignArchive } from '../../disk/foreign.js';
 import { formatOfExtension } from '../../disk/formats.js';
+import { looksLikeVma } from '../../disk/vma/reader.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { DropPlace } from '../../model/drop.js';
 import { printable } from '../../text/escape-terminal.js';
 import { gzipFrame } from '../../tools/unpack.js';
+import { expandVma } from './expand-vma.js';
 import { joinPieces } from './join-pieces.js';
 import type { Unpacker } from './unpack.js';
 
@@ -93,7 +95,7 @@ export async function takeInventory(
   const archive = onlyArchive(whole.members);
   if (archive === null) return { ...known, ...own, ...whole, prefix };
   const folder = `${prefix}${innerName(archive.name)}/`;
-  const inside = visible(await membersOf(archive, places, options.unpacker), folder);
+  const inside = visible(await membersOf(archive, places, options), folder);
   const joined = await joinPieces(inside.members, places, options.unpacker);
   return { ...known, ...joined, prefix: folder, hidden: [...own.hidden, ...inside.hidden] };
 }
@@ -134,7 +136,7 @@ function visible(files: readonly DropFile[], prefix: string): Pick<Inventory, 'm
 function onlyArchive(members: readonly DropFile[]): DropFile | null {
   const own = members.filter(({ name }) => !name.includes('/'));
   const isDisk = ({ name }: DropFile) => formatOfExtension(innerName(name)) !== null;
-  const ovas = own.filter(({ name }) => isOva(innerName(name)));
+  const ovas = own.filter(({ name }) => isVmArchive(innerName(name)));
   // Beside disks (or where those are in folders), logs and the like are archived too.
   const isVm = members.some((file) => isDisk(file) || /\.(?:vmx|ovf)$/i.test(file.name));
   const others = isVm ? [] : own.filter(({ name }) => isArchive(innerName(name)));
@@ -150,11 +152,31 @@ function onlyArchive(members: readonly DropFile[]): DropFile | null {
   );
 }
 
+/** Takes apart what QEMU cannot read in place, each in one pass. Null for all other archives. */
+async function containerMembers(
+  archive: DropFile,
+  places: Places,
+  { unpacker, signal }: Pick<InventoryOptions, 'unpacker' | 'signal'>,
+): Promise<DropFile[] | null> {
+  const { packed, isOne } = await withBytes(archive.bytes, places, async (source) => {
+    const compressed = await compressionIn(archive.name, source);
+    const named = compressed !== null && isVma(compressed.inner);
+    return { packed: compressed, isOne: named || looksLikeVma(await source.read(0, 4)) };
+  });
+  return isOne ? expandVma(archive, packed?.compression.name ?? null, { places, unpacker, signal }) : null;
+}
+
 /**
  * Reads an archive in place: its members are parts of the one file. A compressed one is unpacked first, as are
  * the members of a ZIP archive and sparse files in a tar.
  */
-async function membersOf(archive: DropFile, places: Places, unpacker: Unpacker): Promise<DropFile[]> {
+async function membersOf(
+  archive: DropFile,
+  places: Places,
+  { unpacker, signal }: Pick<InventoryOptions, 'unpacker' | 'signal'>,
+): Promise<DropFile[]> {
+  const apart = await containerMembers(archive, places, { unpacker, signal });
+  if (apart !== null) return apart;
   const packed = await withBytes(archive.bytes, places, (source) => compressionIn(archive.name, source));
   const { bytes } =
     packed === null ? archive : await unpacker.unpack(archive, packed.compression.name, places);

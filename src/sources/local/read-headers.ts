@@ -4,6 +4,7 @@ import { rememberEnds } from '../../disk/base/bytes.js';
 import { NameIndex } from '../../disk/base/names.js';
 import { compressionIn } from '../../disk/compression.js';
 import { withBytes } from '../../disk/file-source.js';
+import { parseRaw } from '../../disk/raw.js';
 import { type ReadOptions, readImageFile } from '../../disk/read-image.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { DescribedDisk } from '../../model/description.js';
@@ -32,6 +33,11 @@ export async function readHeaders(
   const images: ImageFile[] = [];
   for (const file of members) {
     signal.throwIfAborted();
+    if (file.isDisk) {
+      const { image } = await withBytes(file.bytes, places, (source) => parseRaw(source, 'container'));
+      images.push({ ...file, image, check: WHOLE, error: null });
+      continue;
+    }
     const options: ReadOptions = { anyRaw, format: formats.get(file.name) ?? null };
     const found = await withBytes(file.bytes, places, async (bytes) => {
       const source = rememberEnds(bytes);
@@ -51,6 +57,9 @@ export async function readHeaders(
   refuseSameNames(images);
   return images;
 }
+
+/** It was taken out of its container as a whole. */
+const WHOLE = async () => ({ complete: true as const, allocated: null });
 
 /** Returns the formats that the description declares, by member name. */
 function describedFormats(

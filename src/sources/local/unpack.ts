@@ -31,6 +31,12 @@ export interface MadeFile {
   fill(put: (block: Buffer, at: number) => Promise<void>): Promise<void>;
 }
 
+/** Creates a file of a container, and returns what puts its blocks where they belong; all else is zeros. */
+export type CreateFile = (
+  name: string,
+  size: number,
+) => Promise<(block: Buffer, at: number) => Promise<void>>;
+
 /** An unpacked copy of a compressed file, in the work directory. */
 export interface UnpackedFile {
   bytes: FileBytes;
@@ -93,29 +99,19 @@ export class Unpacker {
     { name, size, fill }: MadeFile,
     { packed, target }: { packed: number; target: string },
   ): Promise<void> {
-    const { options, signal, progress, account } = this.#context;
+    const { signal, progress, account } = this.#context;
     const temporary = `${target}.part`;
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
     await rm(temporary, { force: true });
-    const budget = new ExpansionBudget({
-      name,
-      packed,
-      maxExpansion: options.config.fetch.max_expansion,
-      maxBytes: options.config.flatten.max_virtual_size_gib * 1024 ** 3,
-    });
+    const budget = this.#budgetFor(name, packed);
     budget.admitSize(size);
     const output = await open(temporary, 'wx', 0o600);
     let read = 0;
     try {
       await fill(async (block, at) => {
         signal.throwIfAborted();
-        const isZero = block.every((byte) => byte === 0);
-        budget.take(block.length, isZero);
         read += block.length;
-        if (!isZero) {
-          await this.#room.take(block.length);
-          await writeAll(output, block, at);
-        }
+        await this.#put(output, budget, block, at);
         progress({ percent: Math.min(99, (100 * at) / size), step: 'putting the disk together' });
       });
       await output.truncate(size);
@@ -131,10 +127,91 @@ export class Unpacker {
     await syncPath(this.#directory);
   }
 
+  /**
+   * Takes a container of disks apart in one pass: `fill` reads it and creates what is in it. Rejects with
+   * `fetch.bomb`.
+   */
+  async expand(
+    file: DropFile,
+    places: Places,
+    fill: (create: CreateFile, onRead: (bytes: number) => void) => Promise<void>,
+  ): Promise<DropFile[]> {
+    const own = await nameFor(file.bytes, pathOf(file.bytes, places));
+    const target = join(this.#directory, own);
+    this.#used.add(own);
+    if ((await namesIn(target)).length === 0) await this.#expand(file, target, fill);
+    return Promise.all(
+      (await namesIn(target)).sort().map(async (name): Promise<DropFile> => {
+        const path = `${DIRECTORY}/${own}/${name}`;
+        const { size } = await stat(join(target, name));
+        return { name, size, bytes: { type: 'file', place: 'work', path } };
+      }),
+    );
+  }
+
+  async #expand(
+    file: DropFile,
+    target: string,
+    fill: (create: CreateFile, onRead: (bytes: number) => void) => Promise<void>,
+  ): Promise<void> {
+    const { signal, progress, account } = this.#context;
+    const temporary = `${target}.part`;
+    await rm(temporary, { recursive: true, force: true });
+    await mkdir(temporary, { recursive: true, mode: 0o700 });
+    const budget = this.#budgetFor(file.name, file.size);
+    const outputs: { handle: FileHandle; size: number }[] = [];
+    let sizes = 0;
+    try {
+      await fill(
+        async (name, size) => {
+          sizes += size;
+          budget.admitSize(sizes);
+          const handle = await open(join(temporary, name), 'wx', 0o600);
+          outputs.push({ handle, size });
+          return async (block, at) => {
+            signal.throwIfAborted();
+            await this.#put(handle, budget, block, at);
+          };
+        },
+        (bytes) => progress({ percent: Math.min(99, (100 * bytes) / file.size), step: 'unpacking' }),
+      );
+      for (const { handle, size } of outputs) {
+        await handle.truncate(size);
+        await handle.sync();
+      }
+    } catch (error) {
+      await rm(temporary, { recursive: true, force: true });
+      throw error instanceof Hyper2kvmError && OF_THE_FILE.has(error.code) ? inFile(file.name, error) : error;
+    } finally {
+      for (const { handle } of outputs) await handle.close();
+    }
+    let written = 0;
+    for (const name of await namesIn(temporary)) written += (await stat(join(temporary, name))).blocks * 512;
+    account({ read: file.size, written });
+    await syncPath(temporary);
+    await rename(temporary, target);
+    await syncPath(this.#directory);
+  }
+
+  /** Writes a block that is not zeros, if the budget and the space allow. */
+  async #put(output: FileHandle, budget: ExpansionBudget, block: Buffer, at: number): Promise<void> {
+    const isZero = block.every((byte) => byte === 0);
+    budget.take(block.length, isZero);
+    if (isZero) return;
+    await this.#room.take(block.length);
+    await writeAll(output, block, at);
+  }
+
+  #budgetFor(name: string, packed: number): ExpansionBudget {
+    const { config } = this.#context.options;
+    const maxBytes = config.flatten.max_virtual_size_gib * 1024 ** 3;
+    return new ExpansionBudget({ name, packed, maxExpansion: config.fetch.max_expansion, maxBytes });
+  }
+
   /** Removes what an earlier try unpacked of other files. */
   async removeOthers(): Promise<void> {
     for (const name of await namesIn(this.#directory))
-      if (!this.#used.has(name)) await rm(join(this.#directory, name), { force: true });
+      if (!this.#used.has(name)) await rm(join(this.#directory, name), { recursive: true, force: true });
   }
 
   async removeAll(): Promise<void> {
@@ -142,16 +219,11 @@ export class Unpacker {
   }
 
   async #write(file: DropFile, { compression, packed, target, frame }: WriteRequest): Promise<number> {
-    const { options, signal, progress, account } = this.#context;
+    const { signal, progress, account } = this.#context;
     const temporary = `${target}.part`;
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
     await rm(temporary, { force: true });
-    const budget = new ExpansionBudget({
-      name: file.name,
-      packed: file.size,
-      maxExpansion: options.config.fetch.max_expansion,
-      maxBytes: options.config.flatten.max_virtual_size_gib * 1024 ** 3,
-    });
+    const budget = this.#budgetFor(file.name, file.size);
     const room = this.#room;
     const { region } = file.bytes;
     try {

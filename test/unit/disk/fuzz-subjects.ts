@@ -2,10 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { sliceSource } from '../../../src/disk/base/bytes.js';
 import type { ByteSource, DiskFormat } from '../../../src/disk/base/format.js';
 import { indexTar } from '../../../src/disk/base/tar.js';
 import { indexZip } from '../../../src/disk/base/zip.js';
+import { parseVmcx } from '../../../src/disk/hyperv/configuration.js';
 import { parseManifest } from '../../../src/disk/ovf/manifest.js';
 import { parseOvf } from '../../../src/disk/ovf/ovf.js';
 import { qcow2 } from '../../../src/disk/qcow2/index.js';
@@ -16,14 +18,19 @@ import { vdi } from '../../../src/disk/vdi.js';
 import { vhd } from '../../../src/disk/vhd/index.js';
 import { vhdx } from '../../../src/disk/vhdx/index.js';
 import { parseVbox } from '../../../src/disk/virtualbox/vbox.js';
+import { parseProxmox } from '../../../src/disk/vma/configuration.js';
+import { VmaReader } from '../../../src/disk/vma/reader.js';
+import { vmaCompleteness } from '../../../src/disk/vma/whole.js';
 import { vmdk } from '../../../src/disk/vmdk/index.js';
 import { parseVmsd } from '../../../src/disk/vmsd.js';
 import { parseVmx } from '../../../src/disk/vmx.js';
 import { vdiDelta, vhdDelta } from './delta-images.js';
+import { hyperVConfiguration, vhdAt, vmcx } from './hyperv-store.js';
 import { descriptor, MIB, realImages, withFooter } from './images.js';
 import { ovfText } from './ovf-text.js';
 import { seSparse } from './sesparse-image.js';
 import { vhdxImage } from './vhdx-image.js';
+import { md5, vmaOf } from './vma-archive.js';
 import { zipOf } from './zip-archive.js';
 
 interface Range {
@@ -173,6 +180,44 @@ export async function makeSubjects(): Promise<Record<string, Subject>> {
       ),
       (bytes) => parseVbox(bytes),
     ),
+    vmcx: {
+      seeds: [vmcx(hyperVConfiguration({ disks: { ide0: [vhdAt('a.vhdx')], scsi0: [vhdAt('b.vhdx')] } }))],
+      hot: (bytes) => [
+        { offset: 0, length: 46 },
+        { offset: 8192, length: 64 },
+        { offset: 16_384, length: Math.max(0, Math.min(4096, bytes.length - 16_384)) },
+      ],
+      repair: repairVmcx,
+      parse: async (source) => parseVmcx(await source.read(0, source.size)),
+    },
+    vma: {
+      seeds: [
+        vmaOf({ disks: [{ name: 'drive-scsi0', content: images.raw! }], configuration: 'scsi0: a:b\n' }),
+      ],
+      hot: (bytes) => [
+        { offset: 0, length: 64 },
+        { offset: 2044, length: 8 },
+        { offset: 4128, length: 32 },
+        // The texts, and the first extent.
+        { offset: 12_288, length: Math.max(0, Math.min(1024, bytes.length - 12_288)) },
+      ],
+      repair: repairVma,
+      parse: async (source) => {
+        const sizes = new Map<string, number>();
+        const reader = new VmaReader({
+          onHeader: async ({ devices, files }) => {
+            for (const { name, size } of devices) sizes.set(name, size);
+            for (const { content } of files) parseProxmox(content, new Set());
+          },
+          onBlocks: async ({ name }, { length }, at) => {
+            if (!(at + length <= sizes.get(name)!)) throw new Error(`a block at ${at} of ${name}`);
+          },
+        });
+        await vmaCompleteness(source);
+        await reader.take(await source.read(0, source.size));
+        reader.end();
+      },
+    },
     vagrant: textSubject(
       Buffer.from('{"provider":"libvirt","format":"qcow2","disks":[{"path":"a.img"}]}'),
       (bytes) => parseVagrant(bytes),
@@ -273,6 +318,23 @@ function repairVhd(bytes: Buffer): void {
 function zip(disk: Buffer, is64 = false): Buffer {
   const description = { name: 'web01.ovf', content: Buffer.from(ovfText(['d.vmdk'])), is64 };
   return zipOf([description, { name: 'd.vmdk', content: disk, stored: true, is64 }], { is64 });
+}
+
+function repairVmcx(bytes: Buffer): void {
+  for (const at of [0, 4096]) {
+    if (at + 46 > bytes.length) continue;
+    bytes.writeUInt32LE(0, at + 4);
+    bytes.writeUInt32LE(crc32(bytes.subarray(at, at + 46)), at + 4);
+  }
+}
+
+/** The header's and that of the first extent. */
+function repairVma(bytes: Buffer): void {
+  if (bytes.length < 64) return;
+  const length = bytes.readUInt32BE(56);
+  if (length < 64 || length + 512 > bytes.length) return;
+  md5(bytes.subarray(0, length), 32);
+  md5(bytes.subarray(length, length + 512), 24);
 }
 
 /** All headers that the members' own sizes lead to. */

@@ -41,6 +41,8 @@ const NAMES = [
   'vagrant',
   'vmsd',
   'vbox',
+  'vmcx',
+  'vma',
 ];
 let subjects: Record<string, Subject>;
 let runs = 0;
