@@ -17,6 +17,7 @@ import { looksLikeVma } from '../disk/vma/reader.js';
 import { vmaCompleteness } from '../disk/vma/whole.js';
 import { parseVmsd } from '../disk/vmsd.js';
 import { parseVmx } from '../disk/vmx.js';
+import { looksLikeXva, xvaCompleteness } from '../disk/xva/reader.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import type { HeaderFacts } from '../model/drop.js';
 
@@ -202,9 +203,11 @@ async function frozenDisks(source: ByteSource, parse: (bytes: Buffer) => string[
 
 async function archiveFacts(source: ByteSource, checkTables: boolean): Promise<HeaderFacts> {
   const facts: HeaderFacts = { ...NOTHING, kind: 'disk', format: 'ova' };
-  if (looksLikeVma(await source.read(0, 4))) {
+  const head = await source.read(0, 512);
+  const check = looksLikeVma(head) ? vmaCompleteness : looksLikeXva(head) ? xvaCompleteness : null;
+  if (check !== null) {
     if (!checkTables) return { ...facts, isUnchecked: true };
-    return { ...facts, incomplete: await missingBytes(vmaCompleteness, source) };
+    return { ...facts, incomplete: await missingBytes(check, source) };
   }
   // FETCH says what it is.
   if (await looksLikeOther(source)) return facts;

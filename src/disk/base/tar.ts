@@ -78,18 +78,40 @@ export async function indexTar(source: ByteSource): Promise<TarMember[]> {
     extended = {};
     if (type === DIRECTORY) continue;
     const name = archiveName(written);
-    if (type !== '0' && type !== '\0' && type !== '7' && type !== SPARSE) {
-      throw new Hyper2kvmError(
-        'fetch.refused-special',
-        `${printable(name)} in the archive is a link or a device`,
-        { advice: 'An OVA holds plain files only: export the VM again.' },
-      );
-    }
+    if (type !== '0' && type !== '\0' && type !== '7' && type !== SPARSE) throw refusedSpecial(name);
     if (members.has(name)) throw corrupt(`the archive has two members named ${printable(name)}`);
     if (members.size >= MAX_MEMBERS) throw corrupt(`the archive has more than ${MAX_MEMBERS} members`);
     members.set(name, { name, offset, size, ...(sparse === undefined ? {} : { sparse }) });
   }
   throw truncated('the end of the archive has not arrived');
+}
+
+/**
+ * Yields the plain files of an archive of any number of members, in their order, by their own headers: XenServer's
+ * exports have one for each MiB, with short names. Rejects with `fetch.corrupt`, `fetch.truncated`, and with
+ * `fetch.refused-special` for what is no plain file.
+ */
+export async function* plainMembers(source: ByteSource): AsyncGenerator<TarMember> {
+  for (let at = 0; at + BLOCK <= source.size; ) {
+    const header = await readExact(source, at, BLOCK, 'a tar header');
+    if (header.every((byte) => byte === 0)) return;
+    if (!checksumFits(header)) throw corrupt('a tar header’s checksum is wrong');
+    const type = String.fromCharCode(header[156]!);
+    const [size, offset] = [sizeField(header), at + BLOCK];
+    if (offset + size > source.size)
+      throw truncated(`${printable(nameField(header))} ends after the end of the archive`);
+    if (type === '0' || type === '\0') yield { name: archiveName(nameField(header)), offset, size };
+    else if (type !== DIRECTORY) throw refusedSpecial(archiveName(nameField(header)));
+    at = offset + Math.ceil(size / BLOCK) * BLOCK;
+  }
+}
+
+function refusedSpecial(name: string): Hyper2kvmError {
+  return new Hyper2kvmError(
+    'fetch.refused-special',
+    `${printable(name)} in the archive is a link or a device`,
+    { advice: 'An OVA holds plain files only: export the VM again.' },
+  );
 }
 
 function sparseMember(name: string): Hyper2kvmError {

@@ -8,6 +8,7 @@ import { parseVbox } from '../../disk/virtualbox/vbox.js';
 import { PROXMOX_CONFIGURATION, parseProxmox } from '../../disk/vma/configuration.js';
 import { parseVmsd } from '../../disk/vmsd.js';
 import { parseVmx } from '../../disk/vmx.js';
+import { parseXva, XVA_DESCRIPTION } from '../../disk/xva/description.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { Description } from '../../model/description.js';
 import type { Hardware } from '../../model/hardware.js';
@@ -49,6 +50,12 @@ export async function readDescription(
   if (proxmox !== undefined) {
     const { name, bytes } = await readText(inventory, proxmox);
     return { ...parseProxmox(bytes, new Set(inventory.members.map((file) => file.name))), file: name };
+  }
+  // Only what an XVA was taken apart to has one without a folder; others are any program's.
+  const xen = inventory.members.find(({ name }) => name === XVA_DESCRIPTION);
+  if (xen !== undefined && inventory.members.some(({ isDisk }) => isDisk)) {
+    const { name, bytes } = await readText(inventory, xen);
+    return { ...parseXva(bytes).description, file: name };
   }
   const hyperV = await readHyperV(inventory);
   if (hyperV !== null) return hyperV;

@@ -6,16 +6,18 @@ import { isNotUtf8, refusedName } from '../../disk/base/names.js';
 import { finalName } from '../../disk/base/partial-names.js';
 import { indexTar, type TarMember } from '../../disk/base/tar.js';
 import { indexZip, looksLikeZip, type ZipMember } from '../../disk/base/zip.js';
-import { compressionIn, innerName } from '../../disk/compression.js';
+import { compressionIn, innerName, type Packed } from '../../disk/compression.js';
 import { type Places, refusedSpecial, refuseHardLinks, withBytes } from '../../disk/file-source.js';
 import { type ForeignContent, foreignArchive } from '../../disk/foreign.js';
 import { formatOfExtension } from '../../disk/formats.js';
 import { looksLikeVma } from '../../disk/vma/reader.js';
+import { looksLikeXva } from '../../disk/xva/reader.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { DropPlace } from '../../model/drop.js';
 import { printable } from '../../text/escape-terminal.js';
 import { gzipFrame } from '../../tools/unpack.js';
 import { expandVma } from './expand-vma.js';
+import { expandXva } from './expand-xva.js';
 import { joinPieces } from './join-pieces.js';
 import type { Unpacker } from './unpack.js';
 
@@ -152,19 +154,20 @@ function onlyArchive(members: readonly DropFile[]): DropFile | null {
   );
 }
 
-/** Takes apart what QEMU cannot read in place, each in one pass. Null for all other archives. */
+/** Takes apart what QEMU cannot read in place: a VMA, an XVA. Null for all other archives. */
 async function containerMembers(
   archive: DropFile,
-  places: Places,
-  { unpacker, signal }: Pick<InventoryOptions, 'unpacker' | 'signal'>,
+  packed: Packed | null,
+  { places, unpacker, signal }: { places: Places; unpacker: Unpacker; signal: AbortSignal },
 ): Promise<DropFile[] | null> {
-  const { packed, isOne } = await withBytes(archive.bytes, places, async (source) => {
-    const compressed = await compressionIn(archive.name, source);
-    const named = compressed !== null && isVma(compressed.inner);
-    return { packed: compressed, isOne: named || looksLikeVma(await source.read(0, 4)) };
-  });
-  return isOne ? expandVma(archive, packed?.compression.name ?? null, { places, unpacker, signal }) : null;
+  const head = await withBytes(archive.bytes, places, (source) => source.read(0, HEAD_BYTES));
+  const isPackedVma = packed !== null && isVma(packed.inner);
+  if (isPackedVma || looksLikeVma(head))
+    return expandVma(archive, packed?.compression.name ?? null, { places, unpacker, signal });
+  return looksLikeXva(head) ? expandXva(archive, { places, unpacker }) : null;
 }
+
+const HEAD_BYTES = 512;
 
 /**
  * Reads an archive in place: its members are parts of the one file. A compressed one is unpacked first, as are
@@ -175,11 +178,20 @@ async function membersOf(
   places: Places,
   { unpacker, signal }: Pick<InventoryOptions, 'unpacker' | 'signal'>,
 ): Promise<DropFile[]> {
-  const apart = await containerMembers(archive, places, { unpacker, signal });
-  if (apart !== null) return apart;
   const packed = await withBytes(archive.bytes, places, (source) => compressionIn(archive.name, source));
-  const { bytes } =
-    packed === null ? archive : await unpacker.unpack(archive, packed.compression.name, places);
+  const ways = { places, unpacker, signal };
+  const apart = await containerMembers(archive, packed, ways);
+  if (apart !== null) return apart;
+  const whole: DropFile =
+    packed === null
+      ? archive
+      : { name: packed.inner, ...(await unpacker.unpack(archive, packed.compression.name, places)) };
+  const inside = packed === null ? null : await containerMembers(whole, null, ways);
+  if (inside !== null) {
+    await unpacker.forget(whole);
+    return inside;
+  }
+  const { bytes } = whole;
   const part = ({ name, offset, size }: TarMember | ZipMember): DropFile => ({
     name,
     size,

@@ -208,6 +208,12 @@ export class Unpacker {
     return new ExpansionBudget({ name, packed, maxExpansion: config.fetch.max_expansion, maxBytes });
   }
 
+  /** Removes a copy that is needed no more. */
+  async forget({ bytes }: DropFile): Promise<void> {
+    this.#used.delete(basename(bytes.path));
+    await rm(join(this.#context.workDirectory, bytes.path), { force: true });
+  }
+
   /** Removes what an earlier try unpacked of other files. */
   async removeOthers(): Promise<void> {
     for (const name of await namesIn(this.#directory))

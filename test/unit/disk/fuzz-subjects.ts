@@ -24,6 +24,7 @@ import { vmaCompleteness } from '../../../src/disk/vma/whole.js';
 import { vmdk } from '../../../src/disk/vmdk/index.js';
 import { parseVmsd } from '../../../src/disk/vmsd.js';
 import { parseVmx } from '../../../src/disk/vmx.js';
+import { readXva, xvaCompleteness } from '../../../src/disk/xva/reader.js';
 import { vdiDelta, vhdDelta } from './delta-images.js';
 import { hyperVConfiguration, vhdAt, vmcx } from './hyperv-store.js';
 import { descriptor, MIB, realImages, withFooter } from './images.js';
@@ -31,6 +32,7 @@ import { ovfText } from './ovf-text.js';
 import { seSparse } from './sesparse-image.js';
 import { vhdxImage } from './vhdx-image.js';
 import { md5, vmaOf } from './vma-archive.js';
+import { xvaOf } from './xva-archive.js';
 import { zipOf } from './zip-archive.js';
 
 interface Range {
@@ -216,6 +218,20 @@ export async function makeSubjects(): Promise<Record<string, Subject>> {
         await vmaCompleteness(source);
         await reader.take(await source.read(0, source.size));
         reader.end();
+      },
+    },
+    xva: {
+      seeds: [xvaOf({ disks: [{ ref: 'Ref:4', content: images.raw! }] })],
+      hot: (bytes) => [{ offset: 0, length: Math.min(8192, bytes.length) }],
+      repair: repairTar,
+      parse: async (source) => {
+        await xvaCompleteness(source);
+        await readXva(source, {
+          onDescription: async () => {},
+          onBlock: async ({ size }, { length }, at) => {
+            if (!(at + length <= size)) throw new Error(`a block at ${at}`);
+          },
+        });
       },
     },
     vagrant: textSubject(

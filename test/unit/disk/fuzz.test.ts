@@ -43,6 +43,7 @@ const NAMES = [
   'vbox',
   'vmcx',
   'vma',
+  'xva',
 ];
 let subjects: Record<string, Subject>;
 let runs = 0;

@@ -10,6 +10,7 @@ import { makeContext, makeJob } from '../../../integration/flatten-images.js';
 import { bufferSource } from '../../disk/buffer-source.js';
 import { MIB, realImages } from '../../disk/images.js';
 import { md5, vmaOf } from '../../disk/vma-archive.js';
+import { xvaOf } from '../../disk/xva-archive.js';
 
 /** Opens one file as a drop, and reads the plain copies of its disks. */
 async function open(name: string, bytes: Buffer) {
@@ -87,5 +88,41 @@ describe('Proxmox’ backup', () => {
     bytes.writeBigUInt64BE(2n ** 46n + 512n, 4096 + 32 + 8);
     md5(bytes.subarray(0, length), 32);
     await expect(open('a.vma', bytes)).rejects.toMatchObject({ code: 'fetch.bomb' });
+  });
+});
+
+describe('XenServer’s export', () => {
+  test.each<[string, (bytes: Buffer) => Buffer]>([
+    ['web01.xva', (bytes) => bytes],
+    ['compressed under its own name.xva', packedBy('zstd')],
+    ['web01.xva.gz', (bytes) => gzipSync(bytes)],
+  ])('%s', async (name, pack) => {
+    const { raw } = await realImages({});
+    const swap = randomBytes(MIB + 512);
+    swap.fill(0, 65_536, 3 * 65_536);
+    const disks = [
+      { ref: 'Ref:4', content: swap, device: '1' },
+      { ref: 'Ref:12', content: raw!, device: '0' },
+    ];
+    const found = await open(name, pack(xvaOf({ disks })));
+    expect(found.disks.map(({ name: disk }) => disk.replace(/.*\//, ''))).toEqual([
+      'Ref-12.raw',
+      'Ref-4.raw',
+    ]);
+    expect(found.disks[0]!.content.equals(raw!)).toBe(true);
+    expect(found.disks[1]!.content.equals(swap)).toBe(true);
+    expect(found.hardware).toMatchObject({ name: 'web & db', memory_mib: 2048, vcpus: 2, firmware: 'bios' });
+    expect(found).toMatchObject({ passedOver: [], warnings: [] });
+  });
+
+  test('the end is missing', async () => {
+    const bytes = xvaOf({ disks: [{ ref: 'Ref:4', content: randomBytes(MIB) }] });
+    const cut = bytes.subarray(0, MIB / 2);
+    await expect(open('a.xva', cut)).rejects.toMatchObject({ code: 'fetch.truncated' });
+    expect(await factsOf('a.xva', bufferSource(cut))).toMatchObject({
+      kind: 'disk',
+      incomplete: expect.any(String),
+    });
+    expect(await factsOf('a.xva', bufferSource(bytes))).toMatchObject({ kind: 'disk', incomplete: null });
   });
 });
