@@ -289,6 +289,12 @@ async function directoryDrop(directory: IncomingEntry, probe: Probe): Promise<Dr
   const isElsewhere = !files.some(({ facts }) => facts.kind !== 'description');
   for (const { path, name } of isElsewhere ? below.slice(0, MAX_FILES) : [])
     if (finalName(name) === null) await read(path, name);
+  // VirtualBox has the deltas of a frozen disk in a folder below it, where other VMs may be too.
+  for (const { path, name } of !isElsewhere && frozen.size > 0 ? below.slice(0, MAX_FILES) : []) {
+    if (finalName(name) !== null) continue;
+    const facts = await probe(path);
+    if (facts.kind === 'disk' && facts.parentId !== null) files.push({ name, facts });
+  }
   const state: Waiting | null =
     partialIn([...children, ...below].map(({ name }) => name)) ??
     (files.some(({ facts }) => facts.kind !== 'description')

@@ -1,9 +1,12 @@
 import type { DropFile } from '../../disk/assemble.js';
+import { NameIndex } from '../../disk/base/names.js';
+import { innerName } from '../../disk/compression.js';
 import { withBytes } from '../../disk/file-source.js';
 import { type HyperVConfiguration, parseHyperVXml, parseVmcx } from '../../disk/hyperv/configuration.js';
 import { type OvfOptions, parseOvf } from '../../disk/ovf/ovf.js';
 import { inFile } from '../../disk/read-image.js';
 import { parseVagrant } from '../../disk/vagrant.js';
+import { parseMachine } from '../../disk/virtualbox/machine.js';
 import { parseVbox } from '../../disk/virtualbox/vbox.js';
 import { PROXMOX_CONFIGURATION, parseProxmox } from '../../disk/vma/configuration.js';
 import { parseVmsd } from '../../disk/vmsd.js';
@@ -34,8 +37,8 @@ const VAGRANT = /^metadata\.json$/;
 export const DESCRIPTIONS: readonly RegExp[] = [VMX, OVF, VMSD, VBOX, VMCX, MANIFEST, VAGRANT];
 
 /**
- * Returns the drop's .vmx, otherwise its .ovf as selected by `options`, otherwise Hyper-V's configuration,
- * otherwise a Vagrant box's metadata. Two of a kind mean two VMs: rejects with `fetch.several-vms`, and with the
+ * Returns the drop's .vmx, otherwise its .ovf as selected by `options`, otherwise what the other hypervisors' files
+ * say of the VM, otherwise a Vagrant box's metadata. Two of a kind mean two VMs: rejects with `fetch.several-vms`, and with the
  * parsers' errors.
  */
 export async function readDescription(
@@ -46,6 +49,8 @@ export async function readDescription(
   if (vmx !== null) return { ...parseVmx(vmx.bytes), file: vmx.name };
   const ovf = await readOnly(inventory, OVF);
   if (ovf !== null) return { ...parseOvf(ovf.bytes, options), file: ovf.name };
+  const vbox = await readVirtualBox(inventory);
+  if (vbox !== null) return vbox;
   const proxmox = inventory.members.find(({ name }) => name === PROXMOX_CONFIGURATION);
   if (proxmox !== undefined) {
     const { name, bytes } = await readText(inventory, proxmox);
@@ -64,6 +69,29 @@ export async function readDescription(
   return vagrant === null ? null : { ...vagrant, file: box!.name };
 }
 
+/**
+ * Returns VirtualBox' description of the VM. One whose disks are not all there, as where the snapshots were left
+ * behind, has none: then what it says of frozen disks counts.
+ */
+async function readVirtualBox(inventory: Inventory): Promise<FoundDescription | null> {
+  const vbox = await readOnly(inventory, VBOX);
+  if (vbox === null) return null;
+  const description = ofFile(vbox, parseMachine);
+  if (description === null) return null;
+  const names = new NameIndex(inventory.members.map(({ name }) => innerName(name)));
+  const isWhole = description.disks.every(({ file }) => names.find(file!, vbox.name) !== null);
+  return { ...description, disks: isWhole ? description.disks : [], file: vbox.name };
+}
+
+/** Parses a file; its name begins the message of a refusal. */
+function ofFile<Result>({ name, bytes }: TextFile, parse: (bytes: Buffer) => Result): Result {
+  try {
+    return parse(bytes);
+  } catch (error) {
+    throw error instanceof Hyper2kvmError ? inFile(name, error) : error;
+  }
+}
+
 /** Of all .xml files, no more are looked into. */
 const MAX_XML = 16;
 
@@ -75,7 +103,7 @@ async function readHyperV(inventory: Inventory): Promise<FoundDescription | null
   const small = inventory.members.filter(({ size }) => size <= MAX_TEXT);
   const binary = small.filter(({ name }) => VMCX.test(name));
   const xml = small.filter(({ name }) => XML.test(name)).slice(0, MAX_XML);
-  const unread: string[] = [];
+  const unread: { file: string; message: string }[] = [];
   const found: { file: string; configuration: HyperVConfiguration }[] = [];
   for (const file of binary.length > 0 ? binary : xml) {
     const { name, bytes } = await readText(inventory, file);
@@ -84,8 +112,9 @@ async function readHyperV(inventory: Inventory): Promise<FoundDescription | null
       if (configuration !== null && !configuration.isCheckpoint) found.push({ file: name, configuration });
     } catch (error) {
       if (!(error instanceof Hyper2kvmError)) throw error;
-      // Any other XML is none of ours.
-      if (VMCX.test(name)) unread.push(inFile(name, error).message);
+      // Any other XML may be any program's.
+      if (VMCX.test(name) || OF_HYPER_V.test(name))
+        unread.push({ file: name, message: inFile(name, error).message });
     }
   }
   const [only, other] = notOfSnapshots(found);
@@ -94,10 +123,13 @@ async function readHyperV(inventory: Inventory): Promise<FoundDescription | null
     const { isCheckpoint: _isCheckpoint, ...description } = only.configuration;
     return { ...description, file: only.file };
   }
-  const [file] = binary;
-  if (file === undefined || unread.length === 0) return null;
-  return { hardware: UNKNOWN, disks: [], files: [], warnings: unread, file: file.name };
+  const [first] = unread;
+  if (first === undefined) return null;
+  const warnings = unread.map(({ message }) => message);
+  return { hardware: UNKNOWN, disks: [], files: [], warnings, file: first.file };
 }
+
+const OF_HYPER_V = /(?:^|\/)Virtual Machines\//i;
 
 /** An export has the checkpoints' configurations in a folder beside that of the VM. */
 function notOfSnapshots<Found extends { file: string }>(found: readonly Found[]): Found[] {
@@ -119,15 +151,7 @@ export const UNKNOWN: Hardware = {
 export async function readFrozen(inventory: Inventory): Promise<string[]> {
   const vmsd = await readOnly(inventory, VMSD);
   const vbox = await readOnly(inventory, VBOX);
-  return [...(vmsd === null ? [] : parseVmsd(vmsd.bytes)), ...(vbox === null ? [] : frozenIn(vbox))];
-}
-
-function frozenIn({ name, bytes }: TextFile): string[] {
-  try {
-    return parseVbox(bytes);
-  } catch (error) {
-    throw error instanceof Hyper2kvmError ? inFile(name, error) : error;
-  }
+  return [...(vmsd === null ? [] : parseVmsd(vmsd.bytes)), ...(vbox === null ? [] : ofFile(vbox, parseVbox))];
 }
 
 /** Returns the files with the memory of a VM that was suspended and not shut down, by their names. */

@@ -17,6 +17,7 @@ import { parseVagrant } from '../../../src/disk/vagrant.js';
 import { vdi } from '../../../src/disk/vdi.js';
 import { vhd } from '../../../src/disk/vhd/index.js';
 import { vhdx } from '../../../src/disk/vhdx/index.js';
+import { parseMachine } from '../../../src/disk/virtualbox/machine.js';
 import { parseVbox } from '../../../src/disk/virtualbox/vbox.js';
 import { parseProxmox } from '../../../src/disk/vma/configuration.js';
 import { VmaReader } from '../../../src/disk/vma/reader.js';
@@ -30,6 +31,7 @@ import { hyperVConfiguration, vhdAt, vmcx } from './hyperv-store.js';
 import { descriptor, MIB, realImages, withFooter } from './images.js';
 import { ovfText } from './ovf-text.js';
 import { seSparse } from './sesparse-image.js';
+import { vboxText } from './vbox-text.js';
 import { vhdxImage } from './vhdx-image.js';
 import { md5, vmaOf } from './vma-archive.js';
 import { xvaOf } from './xva-archive.js';
@@ -176,12 +178,10 @@ export async function makeSubjects(): Promise<Record<string, Subject>> {
       ),
       (bytes) => parseVmx(bytes),
     ),
-    vbox: textSubject(
-      Buffer.from(
-        '<VirtualBox><Machine><MediaRegistry><HardDisks><HardDisk location="a.vdi"><HardDisk location="b.vdi"/></HardDisk></HardDisks></MediaRegistry></Machine></VirtualBox>',
-      ),
-      (bytes) => parseVbox(bytes),
-    ),
+    vbox: textSubject(Buffer.from(vboxText()), (bytes) => {
+      parseVbox(bytes);
+      parseMachine(bytes);
+    }),
     vmcx: {
       seeds: [vmcx(hyperVConfiguration({ disks: { ide0: [vhdAt('a.vhdx')], scsi0: [vhdAt('b.vhdx')] } }))],
       hot: (bytes) => [

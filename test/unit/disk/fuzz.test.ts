@@ -50,7 +50,7 @@ let runs = 0;
 beforeAll(async () => {
   subjects = await makeSubjects();
   expect(Object.keys(subjects).sort()).toEqual([...NAMES].sort());
-});
+}, TIMEOUT);
 
 test('every disk format has a subject, and every kind of .vmdk file a seed (fuzz-subjects.ts)', () => {
   expect(FORMATS.filter(({ name }) => !(name in subjects)).map(({ name }) => name)).toEqual([]);

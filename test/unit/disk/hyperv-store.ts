@@ -118,7 +118,7 @@ export function hyperVXml(root: StoreNode): Buffer {
       .map(([name, value]) => {
         if (typeof value === 'object') return `<${name}>${render(value)}</${name}>`;
         const type = { string: 'string', number: 'integer', boolean: 'bool' }[typeof value as 'string'];
-        return `<${name} type="${type}">${typeof value === 'boolean' ? (value ? 'True' : 'False') : value}</${name}>`;
+        return `<${name} type="${type}">${typeof value === 'boolean' ? (value ? 'True' : 'False') : String(value).replace(/&/g, '&amp;')}</${name}>`;
       })
       .join('\r\n');
   return Buffer.from(

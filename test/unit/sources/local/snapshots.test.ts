@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { localSource } from '../../../../src/sources/local/local-source.js';
 import { makeContext, makeJob } from '../../../integration/flatten-images.js';
 import { vdiDelta, vhdDelta } from '../../disk/delta-images.js';
+import { hyperVConfiguration, hyperVXml, vhdAt, vmcx } from '../../disk/hyperv-store.js';
 import { MIB, realImages } from '../../disk/images.js';
+import { vboxText } from '../../disk/vbox-text.js';
 import { vhdxImage } from '../../disk/vhdx-image.js';
 
 const SIZE = 3 * MIB;
@@ -22,12 +24,16 @@ async function open(files: Record<string, Buffer | string>) {
   }
   const drop = { directory: job.source, entries: ['web01'] };
   const source = await localSource.open({ drop }, makeContext(job, drop.entries));
+  const { hardware, warnings } = source;
   const [disk, ...others] = source.disks;
   expect(others).toEqual([]);
   const [layer, ...more] = disk!.chain.layers;
   return {
     layer: layer!,
     more,
+    hardware,
+    warnings,
+    controller: disk!.controller,
     passedOver: source.passedOver,
     content: () => readFile(join(job.work, layer!.bytes.path)),
   };
@@ -105,4 +111,112 @@ test('snapshots of VirtualBox in their folder', async () => {
   const { layer, content } = await open({ 'web01.vdi': base, 'Snapshots/{3f1f}.vdi': delta });
   expect(layer.name).toBe('web01/Snapshots/{3f1f}.vdi');
   expect((await content()).equals(Buffer.from(raw!).fill(0, 2 * MIB))).toBe(true);
+});
+
+test('VirtualBox’ machine file tells which of two branches is in use', async () => {
+  const { vdi, raw } = await realImages({ vdi: ['-O', 'vdi'] }, SIZE);
+  const base = Buffer.from(vdi!);
+  const id = randomBytes(16);
+  id.copy(base, 392);
+  const delta = (block: number) => vdiDelta(vdi!, { id: randomBytes(16), parent: id, zeroBlocks: [block] });
+  const { layer, content, hardware, controller } = await open({
+    'web01.vbox': vboxText(),
+    'web01.vdi': base,
+    'Snapshots/{22222222-0000-0000-0000-000000000000}.vdi': delta(2),
+    'Snapshots/{33333333-0000-0000-0000-000000000000}.vdi': delta(1),
+  });
+  expect(layer.name).toContain('{2222');
+  expect((await content()).equals(Buffer.from(raw!).fill(0, 2 * MIB))).toBe(true);
+  expect(hardware).toMatchObject({ name: 'web & db', memory_mib: 2048 });
+  expect(controller).toBe('sata0:0');
+});
+
+test('VirtualBox’ snapshots that were left behind', async () => {
+  const { vdi } = await realImages({ vdi: ['-O', 'vdi'] }, SIZE);
+  await expect(open({ 'web01.vbox': vboxText(), 'web01.vdi': vdi! })).rejects.toMatchObject({
+    code: 'fetch.missing-delta',
+  });
+});
+
+describe('Hyper-V’s configuration', () => {
+  const chain = async () => {
+    const { raw } = await realImages({}, SIZE);
+    const delta = (id: string, offset: number) =>
+      vhdxImage({
+        size: SIZE,
+        pieces: [{ offset, content: change.content }],
+        id,
+        parent: { id: BASE, locator: { absolute_win32_path: '\\\\?\\D:\\VMs\\web01.vhdx' } },
+      });
+    return {
+      raw: raw!,
+      files: {
+        'Virtual Hard Disks/web01.vhdx': vhdxImage({
+          size: SIZE,
+          pieces: [{ offset: 0, content: raw! }],
+          id: BASE,
+        }),
+        'Virtual Hard Disks/web01_1.avhdx': delta(FIRST, MIB),
+        'Virtual Hard Disks/web01_2.avhdx': delta(FIRST.replaceAll('b', 'd'), 2 * MIB),
+      },
+    };
+  };
+  const of = (file: string, typeId?: string) =>
+    hyperVConfiguration({
+      generation: 2,
+      disks: { scsi0: [vhdAt(`D:\\VMs\\web01\\Virtual Hard Disks\\${file}`)] },
+      ...(typeId === undefined ? {} : { typeId }),
+    });
+
+  test.each<[string, Record<string, Buffer>]>([
+    [
+      'a .vmcx',
+      {
+        'Virtual Machines/6F0A.vmcx': vmcx(of('web01_2.avhdx')),
+        'Snapshots/77AB.vmcx': vmcx(of('web01.vhdx')),
+      },
+    ],
+    [
+      'the older .xml, with another one beside it',
+      {
+        'Virtual Machines/6F0A.xml': hyperVXml(of('web01_2.avhdx')),
+        'Snapshots/77AB.xml': hyperVXml(of('web01.vhdx', 'Snapshots')),
+        'Virtual Machines/notes.xml': Buffer.from('<notes/>'),
+      },
+    ],
+  ])('%s tells which of two checkpoints’ branches is in use', async (_what, configuration) => {
+    const { raw, files } = await chain();
+    const { layer, content, hardware, controller } = await open({ ...files, ...configuration });
+    expect(layer.name).toContain('web01_2.avhdx');
+    expect((await content()).equals(apply(raw, { offset: 2 * MIB, content: change.content }))).toBe(true);
+    expect(hardware).toMatchObject({ firmware: 'uefi', memory_mib: 2048, vcpus: 3 });
+    expect(hardware.nics).toMatchObject([{ mac: '00:15:5d:01:07:dc' }]);
+    expect(controller).toBe('scsi0:0');
+  });
+
+  test('one that cannot be read is a warning', async () => {
+    const { warnings, hardware } = await open({
+      'Virtual Hard Disks/web01.vhdx': vhdxImage({ size: SIZE, pieces: [change], id: BASE }).subarray(0),
+      'Virtual Hard Disks/web01.avhdx': vhdxImage({
+        size: SIZE,
+        pieces: [{ offset: 0, content: (await realImages({}, SIZE)).raw! }],
+        id: FIRST,
+        parent: { id: BASE, locator: { relative_path: 'web01.vhdx' } },
+      }),
+      'Virtual Machines/6F0A.vmcx': Buffer.alloc(4096),
+    });
+    expect(hardware.memory_mib).toBe(null);
+    expect(warnings).toMatchObject([{ code: 'fetch.description-unread' }]);
+  });
+
+  test('two VMs are refused', async () => {
+    const { files } = await chain();
+    await expect(
+      open({
+        ...files,
+        'Virtual Machines/1.vmcx': vmcx(of('web01_1.avhdx')),
+        'Virtual Machines/2.vmcx': vmcx(of('web01_2.avhdx')),
+      }),
+    ).rejects.toMatchObject({ code: 'fetch.several-vms' });
+  });
 });
