@@ -11,7 +11,7 @@ import { stemOf } from './names.js';
 export interface NamedDrop {
   /**
    * Names in the directory, sorted: the given one and everything that it needs. Missing files are left for
-   * FETCH to report.
+   * FETCH to report. Those in a folder below have a path.
    */
   entries: string[];
   /** Path of its job.toml relative to the directory; null without one. */
@@ -19,6 +19,8 @@ export interface NamedDrop {
 }
 
 const MAX_FILES = 10_000;
+/** In a directory with more, disks are not looked for below it. */
+const MAX_FOLDERS = 100;
 
 /**
  * Returns what belongs to `name` in `directory`: a descriptor's extents, a delta's parents, the disks of a
@@ -53,10 +55,14 @@ export async function namedDrop(directory: string, name: string): Promise<NamedD
   return { entries: [...entries].sort(compareNames), options: entries.has(options) ? options : null };
 }
 
-/** Finds the files that a name stands for: the file itself, otherwise all of its numbered pieces. */
+/**
+ * Finds the files that a name stands for: the file itself, otherwise all of its numbered pieces, otherwise the only
+ * file of that name in a folder below.
+ */
 class Pieces {
   readonly #directory: string;
   #byWhole: Map<string, string[]> | null = null;
+  #folders: string[] | null = null;
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -65,7 +71,19 @@ class Pieces {
   async of(name: string): Promise<string[]> {
     if (await exists(join(this.#directory, name))) return [name];
     this.#byWhole ??= await this.#read();
-    return this.#byWhole.get(name) ?? [];
+    return this.#byWhole.get(name) ?? (await this.#below(name));
+  }
+
+  /** Returns the file of that name in a folder below, if only one of them has it. */
+  async #below(name: string): Promise<string[]> {
+    this.#folders ??= (await readdir(this.#directory, { withFileTypes: true }))
+      .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+      .map((entry) => entry.name)
+      .slice(0, MAX_FOLDERS);
+    const found: string[] = [];
+    for (const folder of this.#folders)
+      if (await exists(join(this.#directory, folder, name))) found.push(`${folder}/${name}`);
+    return found.length === 1 ? found : [];
   }
 
   /** Returns a named piece with all others of its file: FETCH finds out which of them are missing. */

@@ -43,8 +43,8 @@ export function readDisks(
     const controller = place(element);
     const file = kind === 'file' ? files.get(id) : undefined;
     if (file !== undefined) return { disk: null, controller, file, capacity: null, format: null };
-    // oVirt writes the group before the disk.
-    const disk = described.get(id) ?? described.get(id.slice(id.lastIndexOf('/') + 1));
+    // oVirt writes `group/image`, of which one or the other is the disk's id.
+    const disk = [id, ...id.split('/').reverse()].map((part) => described.get(part)).find(Boolean);
     if (disk === undefined)
       throw corrupt(`the OVF has no disk or file for its device “${printable(resource)}”`);
     return { disk, controller, ...content(disk) };
@@ -66,7 +66,9 @@ function contentOf(disk: XmlElement, envelope: XmlElement, files: ReadonlyMap<st
   const { attributes } = disk;
   const reference = attributes.get('fileRef') ?? '';
   const volume = attributes.get('volume-format')?.toUpperCase();
-  const format = volume === 'COW' ? 'qcow2' : volume === 'RAW' ? 'raw' : null;
+  // oVirt's own attribute, otherwise the specification's URI that its OVAs have for qcow2.
+  const isQcow = volume === undefined && /qcow/i.test(attributes.get('format') ?? '');
+  const format = volume === 'COW' || isQcow ? 'qcow2' : volume === 'RAW' ? 'raw' : null;
   if (reference === '') return { file: null, capacity: capacityOf(disk, envelope), format: null };
   const file = files.get(reference) ?? files.get(attributes.get('diskId') ?? '');
   if (file === undefined) throw corrupt('a disk of the OVF refers to a file that it does not list');

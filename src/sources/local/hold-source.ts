@@ -232,6 +232,9 @@ async function privateCopy(
   await mkdir(partial, { mode: 0o700 });
   const { directory } = source;
   const refuseHardLinks = isInside(directory, workDirectory);
+  // A disk that was found in a folder below its description has that in its name.
+  for (const folder of new Set(source.entries.map(dirname)))
+    await mkdir(join(partial, folder), { recursive: true, mode: 0o700 });
   try {
     await copyDrop({ directory, names: source.entries, target: partial, refuseHardLinks, signal });
   } catch (error) {
