@@ -7,6 +7,8 @@ import type { Operation } from '../../operations/registry.js';
 
 /** The guest as a fixer sees it: pure values, no I/O. `tree` already includes what earlier fixers planned. */
 export interface Guest extends GuestState {
+  /** The new VM's name. */
+  vm: string;
   hardware: Hardware;
   options: Config['fix'];
   /** The operator's qemu-guest-agent packages for this guest, sorted; empty if there are none. */
