@@ -5,7 +5,6 @@ import { applyOperations } from '../../../../src/operations/apply-operations.js'
 import {
   changedLines,
   type Files,
-  filesystem,
   type GuestRecipe,
   guestOf,
   nic,
