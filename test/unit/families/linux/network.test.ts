@@ -2,15 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { network } from '../../../../src/families/linux/network.js';
 import { machineNics, madeMac } from '../../../../src/machine/nics.js';
 import { applyOperations } from '../../../../src/operations/apply-operations.js';
-import {
-  changedLines,
-  type Files,
-  type GuestRecipe,
-  guestOf,
-  nic,
-  pathsOf,
-  textAfter,
-} from '../guests.js';
+import { changedLines, type Files, type GuestRecipe, guestOf, nic, pathsOf, textAfter } from '../guests.js';
 
 const MAC = '00:50:56:ab:cd:01';
 const MAC2 = '00:50:56:ab:cd:02';
