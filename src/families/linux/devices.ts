@@ -3,7 +3,7 @@ import { Hyper2kvmError } from '../../errors/error.js';
 import { bootImages } from '../../guest/boot-images.js';
 import type { GuestTree } from '../../guest/tree.js';
 import { machineArchitecture } from '../../machine/architecture.js';
-import type { Identity, Kernel } from '../../model/identity.js';
+import type { Identity, Kernel, LinuxIdentity } from '../../model/identity.js';
 import type { Devices, Warning } from '../../model/plan.js';
 import type { Fixer, Guest } from '../base/fixer.js';
 import { hasInitramfsTool } from './initramfs-tools.js';
@@ -95,7 +95,7 @@ export const isLilo = ({ bootloader }: Pick<Identity, 'bootloader'>): boolean =>
 const isRescue = ({ image }: Kernel): boolean => /rescue/i.test(posix.basename(image));
 
 /** Returns the kernels that the boot menu starts by default or as a fallback: all but rescue images. */
-function mainKernels({ kernels }: Pick<Identity, 'kernels'>): Kernel[] {
+function mainKernels({ kernels }: Pick<LinuxIdentity, 'kernels'>): Kernel[] {
   const main = kernels.filter((kernel) => !isRescue(kernel));
   return main.length > 0 ? main : [...kernels];
 }
