@@ -30,7 +30,7 @@ const DIFF_FILE = 'plan.diff';
  */
 export const planStage: Stage<PlanInput, PlanOutput> = {
   name: 'plan',
-  version: 1,
+  version: 2,
   input: planInput,
   output: planOutput,
   dependsOn: (options) => ({ fix: options.config.fix }),
@@ -73,6 +73,7 @@ async function requestOf(context: StageContext, { fetch, inspect }: PlanInput) {
   return {
     snapshot: join(context.workDirectory, inspect.snapshot),
     guest: {
+      vm: context.job.vm,
       identity: inspect.identity,
       packages: await readPackages(fix.guest_agent_packages, inspect.identity),
       hardware: fetch.hardware,

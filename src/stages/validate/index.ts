@@ -46,7 +46,7 @@ const gate = new BootGate();
  */
 export const validateStage: Stage<ValidateInput | DataInput, ValidateOutput> = {
   name: 'validate',
-  version: 4,
+  version: 5,
   lane: 'boots',
   input: validateInput,
   output: validateOutput,
@@ -103,9 +103,10 @@ async function bootVm(context: StageContext, input: ValidateInput, directory: st
 }
 
 /** Returns the delivered VM except for memory and CPUs, of which this host may not have enough to spare. */
-function testMachine({ workDirectory, options }: StageContext, input: ValidateInput): Machine {
+function testMachine({ job, workDirectory, options }: StageContext, input: ValidateInput): Machine {
   const { memory_mib: memoryMib, smp: vcpus } = options.config.validate;
   const machine = machineOf({
+    name: job.vm,
     hardware: input.fetch.hardware,
     identity: input.inspect.identity,
     plan: input.plan.plan,
