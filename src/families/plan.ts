@@ -1,4 +1,5 @@
 import { Hyper2kvmError } from '../errors/error.js';
+import { machineArchitecture } from '../machine/architecture.js';
 import type { Identity } from '../model/identity.js';
 import { applyOperations } from '../operations/apply-operations.js';
 import type { Plan } from '../operations/plan.js';
@@ -16,6 +17,7 @@ const EMPTY_PLAN: Plan = {
 
 /** Returns the plan that changes nothing (`fix.mode = "none"`): only the devices are chosen. Pure. */
 export function planNothing(guest: Guest): Plan {
+  refuseBus(guest);
   return { ...EMPTY_PLAN, ...familyOf(guest.identity).unfixed(guest) };
 }
 
@@ -25,6 +27,7 @@ export function planNothing(guest: Guest): Plan {
  */
 export function planGuest(guest: Guest): Plan {
   refuseAsIs(guest.identity);
+  refuseBus(guest);
   const family = familyOf(guest.identity);
   let current = guest;
   let plan = EMPTY_PLAN;
@@ -40,6 +43,15 @@ export function planGuest(guest: Guest): Plan {
     current = applyOperations(current, operations);
   }
   return { ...plan, warnings: [...plan.warnings, ...family.review(guest, plan.operations)] };
+}
+
+function refuseBus({ identity, options }: Guest): void {
+  const bus = options.devices;
+  if (bus === 'auto' || machineArchitecture(identity.architecture).machines[bus] !== undefined) return;
+  throw new Hyper2kvmError(
+    'plan.devices-unsupported',
+    `fix.devices = "${bus}": a machine of ${identity.architecture} has no such disks`,
+  );
 }
 
 function refuseAsIs({ as_is }: Identity): void {

@@ -4,6 +4,7 @@ import type { GuestTree } from '../../guest/tree.js';
 import { machineArchitecture } from '../../machine/architecture.js';
 import type { Identity, Kernel } from '../../model/identity.js';
 import type { Devices, Warning } from '../../model/plan.js';
+import { DEVICES } from '../base/devices.js';
 import type { Fixer, Guest } from '../base/fixer.js';
 import { hasInitramfsTool } from './initramfs-tools.js';
 import { type ModuleIndex, moduleIndex } from './modules.js';
@@ -31,19 +32,19 @@ export const driversOf = (set: DeviceSet): string[] => [
 
 export const DEVICE_SETS: readonly [DeviceSet, ...DeviceSet[]] = [
   {
-    devices: { disk_bus: 'virtio', nic_model: 'virtio' },
+    devices: DEVICES.virtio,
     storage: ['virtio_pci', 'virtio_blk'],
     optionalStorage: ['virtio_scsi'],
     network: ['virtio_net'],
   },
   {
-    devices: { disk_bus: 'sata', nic_model: 'e1000e' },
+    devices: DEVICES.sata,
     storage: ['ahci', 'sd_mod'],
     optionalStorage: [],
     network: ['e1000e'],
   },
   {
-    devices: { disk_bus: 'ide', nic_model: 'e1000' },
+    devices: DEVICES.ide,
     storage: ['ata_piix', 'sd_mod'],
     optionalStorage: [],
     network: ['e1000'],
@@ -55,16 +56,22 @@ export const DEVICE_SETS: readonly [DeviceSet, ...DeviceSet[]] = [
  * an initramfs can load them. If nothing is known of the kernels, or of the one that the boot loader starts
  * first, it is SATA: virtio is never a guess. So it is with LILO, whose map has the root and the initramfs of
  * the day on which it was last run. It is transitional virtio where one of the kernels that can boot from it
- * predates virtio 1.0: later kernels drive those devices too.
+ * predates virtio 1.0: later kernels drive those devices too. fix.devices decides instead where it names a bus.
  */
-export function chooseDevices(guest: Pick<Guest, 'tree' | 'identity'>): DeviceSet {
+export function chooseDevices(guest: Pick<Guest, 'tree' | 'identity' | 'options'>): DeviceSet {
   const { tree, identity } = guest;
   const [virtio] = DEVICE_SETS;
   const { machines } = machineArchitecture(identity.architecture);
   const sets = DEVICE_SETS.filter(({ devices }) => machines[devices.disk_bus] !== undefined);
   const known = identity.kernels.filter((kernel) => isKnown(kernel, moduleIndex(tree, kernel)));
   const isGuess = isInspected(guest) && (known.length === 0 || !isFirstKnown(guest, known));
-  const others = isGuess || isLilo(identity) ? sets.filter((set) => set !== virtio) : sets;
+  const wanted = sets.find(({ devices }) => devices.disk_bus === guest.options.devices);
+  const others =
+    wanted !== undefined
+      ? [wanted]
+      : isGuess || isLilo(identity)
+        ? sets.filter((set) => set !== virtio)
+        : sets;
   const set =
     others.find(({ storage }) => startable(known, guest, storage).length > 0) ?? others[0] ?? virtio;
   if (set !== virtio || legacyKernels(guest).length === 0) return set;
@@ -166,7 +173,7 @@ const IDE_DISKS = 4;
 export const devices: Fixer = {
   name: NAME,
   description:
-    'Chooses the devices of the new VM by the drivers of the guest’s kernels: virtio, transitional virtio where one of them predates virtio 1.0 (Linux 4.0), or SATA (IDE) disks and an e1000 network card for a kernel that predates virtio, for one whose drivers are not known, and for LILO. Nothing in the guest is changed.',
+    'Chooses the devices of the new VM by the drivers of the guest’s kernels: virtio, transitional virtio where one of them predates virtio 1.0 (Linux 4.0), or SATA (IDE) disks and an e1000 network card for a kernel that predates virtio, for one whose drivers are not known, and for LILO. fix.devices decides instead where it names a bus. Nothing in the guest is changed.',
   plan(guest) {
     const chosen = chooseDevices(guest);
     const { disk_bus, nic_model, virtio } = chosen.devices;

@@ -44,6 +44,7 @@ function report(changes: Partial<Report> = {}, failed: typeof failure | null = n
     start: failed === null ? START : null,
     versions: { hyper2kvm: '0.1.0', qemu: '7.2.22', libguestfs: null },
     failure: failed,
+    attempts: null,
   });
   return { ...built, ...changes };
 }
@@ -70,6 +71,7 @@ describe('what FETCH found beside the disks', () => {
       start: null,
       versions: { hyper2kvm: '0.1.0', qemu: null, libguestfs: null },
       failure: null,
+      attempts: null,
     });
     expect(built.passed_over).toEqual(fetched.passed_over);
     expect(built.warnings).toEqual([warning]);
