@@ -57,10 +57,12 @@ export function bootFailuresSection(): string {
 
 /** docs/failures.md: what is tried after a boot that failed, from the families' own tables. */
 export function remediesSection(): string {
-  const rows = [...new Set(FAMILIES.flatMap(({ remedies }) => remedies))].map(({ signatures, description }) => [
-    signatures.map((name) => code(name.startsWith('validate.') ? name : `validate.${name}`)).join(' '),
-    cell(description),
-  ]);
+  const rows = [...new Set(FAMILIES.flatMap(({ remedies }) => remedies))].map(
+    ({ signatures, description }) => [
+      signatures.map((name) => code(name.startsWith('validate.') ? name : `validate.${name}`)).join(' '),
+      cell(description),
+    ],
+  );
   return markdownTable(['after', 'is tried'], rows);
 }
 

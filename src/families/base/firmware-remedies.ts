@@ -13,7 +13,12 @@ const bios: Remedy = {
   change({ boot, identity, options }) {
     const isChosen = options.vm.firmware !== undefined || identity.architecture === 'aarch64';
     if (isChosen || boot.firmware !== 'uefi' || !hasBiosLoader(identity)) return [];
-    return [{ options: { 'vm.firmware': 'bios' }, does: 'the VM gets a BIOS, which the disk has a boot loader for' }];
+    return [
+      {
+        options: { 'vm.firmware': 'bios' },
+        does: 'the VM gets a BIOS, which the disk has a boot loader for',
+      },
+    ];
   },
 };
 
@@ -27,7 +32,12 @@ const uefi: Remedy = {
       ({ type, parttype }) => type === 'vfat' && ESP_TYPES.has(parttype ?? ''),
     );
     if (!hasEsp) return [];
-    return [{ options: { 'vm.firmware': 'uefi' }, does: 'the VM gets UEFI, for which the disk has a system partition' }];
+    return [
+      {
+        options: { 'vm.firmware': 'uefi' },
+        does: 'the VM gets UEFI, for which the disk has a system partition',
+      },
+    ];
   },
 };
 

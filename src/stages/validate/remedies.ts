@@ -40,14 +40,15 @@ function wasReturn(ended: readonly EndedPass[]): boolean {
 const isSame = (a: Pick<Pass, 'options'>, b: Pick<Pass, 'options'>): boolean =>
   canonicalJson(a.options) === canonicalJson(b.options);
 
-interface Booted extends Pick<EndedPass, 'options'> {
+interface Booted {
+  pass: EndedPass;
   boot: Boot;
 }
 
 function bootedPasses(ended: readonly EndedPass[]): Booted[] {
-  return ended.flatMap(({ options, output }) => {
-    const boot = output === null ? null : validateOutput.parse(output).boot;
-    return boot === null ? [] : [{ options, boot }];
+  return ended.flatMap((pass) => {
+    const boot = pass.output === null ? null : validateOutput.parse(pass.output).boot;
+    return boot === null ? [] : [{ pass, boot }];
   });
 }
 
@@ -68,16 +69,17 @@ async function otherPlan(
   const optionsOf = (pass: Pick<Pass, 'options'>) => withSettings(context.options, pass.options);
   const planOf = async (pass: Pick<Pass, 'options'>) =>
     (await makePlan(context, input, optionsOf(pass))).plan;
-  const plans = new Set<string>();
-  for (const pass of ended) plans.add(essence(await planOf(pass), pass));
-  const { devices } = await planOf(last);
-  const failed = { boot, identity, devices, options: optionsOf(last) };
+  const plans = new Map<EndedPass, Plan>();
+  for (const pass of ended) plans.set(pass, await planOf(pass));
+  const tried = new Set([...plans].map(([pass, plan]) => essence(plan, pass)));
+  const { devices } = plans.get(last.pass)!;
+  const failed = { boot, identity, devices, options: optionsOf(last.pass) };
   const changes = fitting.flatMap(({ name, change }) => change(failed).map((changed) => ({ name, changed })));
   for (const { name, changed } of changes) {
-    const pass = { options: { ...last.options, ...changed.options } };
+    const pass = { options: { ...last.pass.options, ...changed.options } };
     if (ended.some((other) => isSame(other, pass))) continue;
     const plan = await planOf(pass).catch((error: unknown) => notPossible(context, name, error));
-    if (plan === null || plans.has(essence(plan, pass))) continue;
+    if (plan === null || tried.has(essence(plan, pass))) continue;
     return { reason: `${sayBoot(boot)}: ${changed.does}`, options: pass.options };
   }
   return null;
