@@ -387,6 +387,10 @@ const SECTIONS = {
       meaning: 'The guest’s kernels can only start from IDE disks, and a VM has at most four of those.',
       advice: 'Install a kernel with virtio or AHCI drivers in the guest, or drop only its system disks.',
     },
+    'plan.devices-unsupported': {
+      meaning: '`fix.devices` names a bus that machines of the guest’s architecture do not have.',
+      advice: 'Set `fix.devices = "auto"`, or another bus.',
+    },
     'plan.fstab-unresolved': {
       meaning:
         '/etc/fstab names a disk that cannot be identified, for a mount without which the guest does not boot.',
@@ -871,6 +875,14 @@ const SECTIONS = {
       meaning:
         'A device name could not be identified; a data mount got `nofail`, other lines stay as they are.',
       advice: 'Replace the name by `UUID=` in the guest.',
+    },
+    'fstab.nofail': {
+      meaning: 'A line got `nofail` because `fix.nofail` names it: the guest starts without that device.',
+      advice: 'Give the guest the device, or remove the line there.',
+    },
+    'crypttab.nofail': {
+      meaning: 'A line got `nofail` because `fix.nofail` names it: the guest starts without that device.',
+      advice: 'Give the guest the device, or remove the line there.',
     },
     'crypttab.unresolved': {
       meaning:

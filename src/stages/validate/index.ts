@@ -20,6 +20,7 @@ import { compareContent, type DataInput, dataInput } from './compare-source.js';
 import { findEmulator } from './emulator.js';
 import type { Failure } from './other-failures.js';
 import { type ValidateOutput, validateOutput } from './output.js';
+import { remedies } from './remedies.js';
 
 const vmInput = z.object({
   fetch: fetchOutput.pick({ hardware: true }),
@@ -51,7 +52,7 @@ export const validateStage: Stage<ValidateInput | DataInput, ValidateOutput> = {
   input: validateInput,
   output: validateOutput,
   dependsOn({ config }) {
-    const { required: _required, require: _require, ...boot } = config.validate;
+    const { required: _required, require: _require, remedies: _remedies, ...boot } = config.validate;
     return boot;
   },
   enabled: (options) => options.config.validate.enabled,
@@ -77,6 +78,7 @@ export const validateStage: Stage<ValidateInput | DataInput, ValidateOutput> = {
     }
   },
   accept: acceptBoot,
+  again: remedies,
   files: ({ directory }) => (directory === null ? [] : [directory]),
   cleanup: removeScratch,
 };
