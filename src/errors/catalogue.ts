@@ -994,6 +994,12 @@ const SECTIONS = {
       advice:
         'Remove kernels whose modules are gone; if the kernel has virtio built in, put its `config-VERSION` into /boot.',
     },
+    'devices.rescue-kernel': {
+      meaning:
+        'The boot menu’s rescue image has a kernel from before virtio 1.0 (Linux 4.0): it does not find its disk on KVM. The entries that are started do.',
+      advice:
+        'Remove `/boot/*-0-rescue-*` in the guest: the next update of the kernel makes the image again, with its own kernel.',
+    },
     'devices.no-virtio': {
       meaning: 'The kernel has no virtio drivers: the domain offers SATA and e1000.',
       advice: 'Install a kernel with virtio drivers in the guest for faster disks and network.',
@@ -1046,6 +1052,12 @@ const SECTIONS = {
       meaning:
         'The guest has no tool that builds its initramfs: drivers were appended although a rebuild was requested.',
       advice: 'Install the tool in the guest before its next kernel update.',
+    },
+    'lvm.filter-unread': {
+      meaning:
+        'A pattern in the guest’s lvm.conf is none that hyper2kvm can evaluate: whether it hides the disks of KVM is not known.',
+      advice:
+        'If the volume group is missing after the boot, replace the pattern in the guest by one for `/dev/disk/by-id` or remove it.',
     },
     'lvm.filter': {
       meaning: 'A filter or device line names disks of the old hypervisor.',

@@ -215,7 +215,7 @@ export const devices: Fixer = {
     if (rescue.length > 0)
       warn(
         'devices.rescue-kernel',
-        `the rescue image (kernel ${rescue.join(', ')}) has no driver for virtio 1.0: that entry of the boot menu does not find its disk on KVM. On Red Hat's systems remove /boot/*-0-rescue-* in the guest, and the next update of the kernel makes it again`,
+        `the rescue image (kernel ${rescue.join(', ')}) has no driver for virtio 1.0: that entry of the boot menu does not find its disk on KVM`,
       );
     const bus = `the VM gets ${disk_bus} disks and an ${nic_model} network card`;
     const unknown = unknownKernels(guest);
