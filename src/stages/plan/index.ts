@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Stage, StageContext } from '../../engine/stage.js';
 import { Hyper2kvmError } from '../../errors/error.js';
+import { chooseDriversFor } from '../../families/windows/drivers/choose-for.js';
 import { syncPath, writeDurable } from '../../files/durable.js';
 import { GUEST_THREAD, runInThread } from '../../host/thread.js';
 import { machineArchitecture } from '../../machine/architecture.js';
@@ -33,7 +34,7 @@ export const planStage: Stage<PlanInput, PlanOutput> = {
   version: 1,
   input: planInput,
   output: planOutput,
-  dependsOn: (options) => ({ fix: options.config.fix }),
+  dependsOn: ({ config }) => ({ fix: config.fix, virtio_win: config.windows.virtio_win }),
   enabled: (options) => options.kind === 'vm',
   async run(context, input) {
     // Refuses an architecture that we have no machine for, before anything is written.
@@ -69,12 +70,23 @@ function refuseSectors({ disk_bus }: Devices, { disks }: PlanInput['flatten']): 
 }
 
 async function requestOf(context: StageContext, { fetch, inspect }: PlanInput) {
-  const { fix } = context.options.config;
+  const { fix, windows } = context.options.config;
+  const { identity } = inspect;
   return {
     snapshot: join(context.workDirectory, inspect.snapshot),
     guest: {
-      identity: inspect.identity,
-      packages: await readPackages(fix.guest_agent_packages, inspect.identity),
+      identity,
+      packages: await readPackages(fix.guest_agent_packages, identity),
+      drivers:
+        identity.os_type === 'windows' && fix.mode !== 'none'
+          ? await chooseDriversFor(identity, {
+              virtioWin: windows.virtio_win,
+              cache: process.env.CACHE_DIRECTORY ?? '/var/tmp',
+              warnings: inspect.warnings,
+              secureBoot: false,
+              signal: context.signal,
+            })
+          : null,
       hardware: fetch.hardware,
       options: fix,
       controllers: fetch.disks.map(({ controller }) => controller),
