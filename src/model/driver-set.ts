@@ -30,7 +30,7 @@ export interface DriverPackage {
   signer: { name: string; thumbprint: string; certificate: string } | null;
 }
 
-export interface DriverDevice {
+interface DriverDevice {
   description: string;
   /** In the order of the INF's line: the place of one is its index and 1. In upper case. */
   ids: string[];
