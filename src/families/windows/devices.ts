@@ -5,7 +5,7 @@ import type { Devices, PlannedNic, Warning } from '../../model/plan.js';
 import type { Fixer } from '../base/fixer.js';
 import { controlSetOf, hiveOf, type WindowsGuest } from './registry-edits.js';
 
-const NAME = 'devices';
+const NAME = 'windows-devices';
 /** Vista, the first with a driver of AHCI controllers. */
 const FIRST_WITH_AHCI = 6000;
 const DISABLED = 4;
