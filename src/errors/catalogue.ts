@@ -452,6 +452,10 @@ const SECTIONS = {
       meaning: 'A package was changed after PLAN.',
       advice: 'Retry from PLAN: `hyper2kvm retry JOB --from plan`.',
     },
+    'fix.drivers-changed': {
+      meaning: 'A file of virtio-win was changed or removed after PLAN, which chose it by its content.',
+      advice: 'Retry from PLAN: `hyper2kvm retry JOB --from plan`.',
+    },
     'plan.packages-unreadable': {
       meaning: '`fix.guest_agent_packages` cannot be read.',
       advice: 'Set it to the absolute path of a directory that the daemon may read.',
