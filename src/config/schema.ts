@@ -517,8 +517,17 @@ export const configSchema = z
           .string()
           .default('')
           .meta({
-            description: 'The virtio-win ISO or directory. Reserved: this version refuses Windows guests.',
+            description:
+              'The virtio-win ISO or directory. Reserved: this version does not change Windows guests.',
             ...live,
+          }),
+        root: z
+          .string()
+          .default('')
+          .meta({
+            description:
+              'The filesystem of the Windows that the VM starts, where several are installed (/dev/sda2, UUID=…). Empty: the only one.',
+            ...job,
           }),
       })
       .prefault({}),

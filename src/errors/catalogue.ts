@@ -246,11 +246,6 @@ const SECTIONS = {
       advice:
         'Put `kind = "data"` into the job.toml of a data disk; otherwise check that all disks of the VM were dropped.',
     },
-    'inspect.windows-unsupported': {
-      meaning: 'Windows guests are not converted by this version.',
-      advice:
-        'Convert Linux guests only. `fix.mode = "none"` does not help: Windows needs KVM’s drivers before it can boot.',
-    },
     'plan.sector-size': {
       meaning:
         'A disk with sectors of 4096 bytes (4Kn) needs virtio disks, and the guest has no driver for them.',
@@ -261,6 +256,41 @@ const SECTIONS = {
       meaning:
         'The guest is a system that hyper2kvm has no changes for (FreeBSD, a root on ZFS, ostree, NixOS and others; the message names it).',
       advice: '`fix.mode = "none"` converts it without changes: see [formats.md](formats.md#other-systems).',
+    },
+    'inspect.bitlocker': {
+      meaning: 'The system volume of Windows is encrypted, and no key opens it from outside.',
+      advice:
+        'Turn BitLocker off in the guest (Suspend is not enough) and wait until it is decrypted, or convert the disks with `kind = "data"`.',
+    },
+    'inspect.hive-unreadable': {
+      meaning: 'A registry file of Windows is not a regular file, or has an impossible size.',
+      advice: 'The filesystem may be damaged: run chkdsk in the guest, or convert with `kind = "data"`.',
+    },
+    'inspect.windows-root': {
+      meaning: 'Windows is installed several times and `windows.root` does not say which one the VM starts.',
+      advice: 'Name its filesystem in the job.toml: `windows.root = "/dev/sda2"`.',
+    },
+    'plan.windows-boot-store': {
+      meaning:
+        'The boot configuration of Windows starts another partition than the one with Windows: it would stop with 0xc000000e.',
+      advice:
+        'Check that all disks of the VM were dropped and that it starts where it is. `fix.mode = "none"` converts it as it is.',
+    },
+    'plan.windows-dynamic-disk': {
+      meaning: 'Windows is on a dynamic disk (LDM), which cannot be changed offline.',
+      advice:
+        'Make the system disk a basic one, or convert the VM as it is with `fix.mode = "none"`, or its disks with `kind = "data"`.',
+    },
+    'plan.windows-hibernated': {
+      meaning: 'Windows is hibernated: what is written to its disks would be lost or damage them.',
+      advice:
+        'Start the guest where it is, shut it down (`shutdown /s /f /t 0`), and drop it again. `fix.mode = "none"` and `kind = "data"` convert its disks as they are.',
+    },
+    'plan.windows-unsupported': {
+      meaning:
+        'This version reads Windows guests but does not yet change them, and without virtio drivers Windows does not start from virtio disks.',
+      advice:
+        '`fix.mode = "none"` converts the VM as it is, with SATA disks and an e1000e network card; `kind = "data"` converts its disks alone.',
     },
     'inspect.encrypted': {
       meaning: 'The system is inside LUKS.',
@@ -872,6 +902,51 @@ const SECTIONS = {
     'inspect.skipped': {
       meaning: 'A filesystem, volume or mount that the VM can do without is damaged and was skipped.',
       advice: 'Check it in the guest (`fsck`).',
+    },
+    'inspect.antivirus': {
+      meaning: 'A program in Windows may block new drivers and services.',
+      advice: 'Check its console after the move.',
+    },
+    'inspect.device-policy': {
+      meaning: 'A group policy restricts which devices Windows installs.',
+      advice: 'Take the guest out of that policy before the move.',
+    },
+    'inspect.dirty-volume': {
+      meaning:
+        'The system volume of Windows was not shut down cleanly. Its state is left alone: Windows repairs it at its next start.',
+      advice: 'Shut the guest down cleanly and drop it again, if that is still possible.',
+    },
+    'inspect.dynamic-data-disk': {
+      meaning: 'A data disk is a dynamic disk (LDM). It is converted unchanged.',
+      advice: 'Import it in Disk Management if it is shown as foreign.',
+    },
+    'inspect.encrypted-volume': {
+      meaning: 'A data volume is encrypted by BitLocker. It is converted unchanged.',
+      advice: 'Keep its recovery key at hand for the first start on KVM.',
+    },
+    'inspect.no-boot-store': {
+      meaning: 'No boot configuration (BCD) of Windows was found, or it is damaged.',
+      advice: 'Check that all disks of the VM were dropped.',
+    },
+    'inspect.no-sha2': {
+      meaning: 'Windows 7 or Server 2008 R2 lacks KB3033929 and loads no driver with an SHA-2 signature.',
+      advice: 'Install it before the move, or give drivers with SHA-1 signatures.',
+    },
+    'inspect.safe-boot': {
+      meaning: 'Windows is set to start in safe mode.',
+      advice: 'Turn that off before the move (`bcdedit /deletevalue safeboot`).',
+    },
+    'inspect.setup-running': {
+      meaning: 'The setup of Windows, or its first start, has not finished.',
+      advice: 'Let it finish where the guest is, shut it down, and drop it again.',
+    },
+    'inspect.test-signing': {
+      meaning: 'Windows is set to load drivers that Microsoft did not sign.',
+      advice: 'Nothing needs to be done for the move; Secure Boot does not allow it.',
+    },
+    'devices.windows-unchanged': {
+      meaning: 'With `fix.mode = "none"` Windows gets SATA disks, or IDE before Vista, and may not start.',
+      advice: 'See [windows.md](windows.md).',
     },
     'boot.install-device': {
       meaning:

@@ -128,7 +128,7 @@ async function inspect(guest: Guest): Promise<{ code: string; turn: number; kern
   }, 5);
   try {
     const { identity } = await inspectStage.run(context, input);
-    return { code: 'inspected', turn, kernels: identity.kernels.length };
+    return { code: 'inspected', turn, kernels: identity.os_type === 'windows' ? 0 : identity.kernels.length };
   } catch (error) {
     return { code: error instanceof Hyper2kvmError ? error.code : String(error), turn, kernels: 0 };
   } finally {
