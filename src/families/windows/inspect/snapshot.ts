@@ -13,6 +13,8 @@ export interface WindowsSnapshot {
   version: 1;
   system: CapturedHive;
   software: CapturedHive;
+  /** By the path where FIX finds it; null if there is none that it can reach. */
+  boot_store: CapturedHive | null;
   /** Paths that exist, directories with a slash at the end; sorted. */
   names: string[];
 }
@@ -26,8 +28,11 @@ export async function writeWindowsSnapshot(file: string, snapshot: WindowsSnapsh
 
 /** Reads a snapshot: of files it has the names alone. */
 export async function readWindowsSnapshot(file: string): Promise<Configuration> {
-  const { names, system, software } = JSON.parse(await readFile(file, 'utf8')) as WindowsSnapshot;
-  return { tree: new GuestTree(names.map(entryOf)), registry: [system, software] };
+  const { names, system, software, boot_store } = JSON.parse(
+    await readFile(file, 'utf8'),
+  ) as WindowsSnapshot;
+  const registry = [system, software, ...(boot_store === null ? [] : [boot_store])];
+  return { tree: new GuestTree(names.map(entryOf)), registry };
 }
 
 function entryOf(name: string): TreeEntry {
