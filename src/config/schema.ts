@@ -515,10 +515,11 @@ export const configSchema = z
       .strictObject({
         virtio_win: z
           .string()
+          .refine((path) => path === '' || isAbsolute(path), 'must be an absolute path')
           .default('')
           .meta({
             description:
-              'The virtio-win ISO or directory. Reserved: this version does not change Windows guests.',
+              'The drivers for Windows guests: the virtio-win ISO, a directory with its content, or the tree of the RPM (/usr/share/virtio-win). `hyper2kvm doctor` shows what it has for which Windows. Empty: Windows guests get no drivers.',
             ...live,
           }),
         root: z

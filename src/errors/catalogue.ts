@@ -556,6 +556,19 @@ const SECTIONS = {
       meaning: 'A registry hive of the guest has a version that is not known: not Windows NT 4 to 11.',
       advice: 'Check that the file is the guest’s own; please report it if it is.',
     },
+    'windows.virtio-win-unreadable': {
+      meaning: '`windows.virtio_win` cannot be read: it does not exist, or the daemon may not read it.',
+      advice: 'Give the path of the virtio-win ISO, its content, or /usr/share/virtio-win of the RPM.',
+    },
+    'windows.virtio-win-invalid': {
+      meaning: '`windows.virtio_win` is not a virtio-win package, or is damaged; the message says why.',
+      advice:
+        'Get the ISO again and compare its checksum. `hyper2kvm doctor` shows what a package has for which Windows.',
+    },
+    'windows.unpacker-missing': {
+      meaning: 'The virtio-win ISO is read by 7-Zip, which is not installed.',
+      advice: '`apt install p7zip-full`, or give the content of the ISO as a directory.',
+    },
     'guest.inf-invalid': {
       meaning: 'A driver package’s INF file is damaged, or is not an INF file.',
       advice: 'Get the package again.',
@@ -1054,6 +1067,91 @@ const SECTIONS = {
       meaning:
         'cloud-init is enabled and has no cached instance: at the next boot it sets the guest up as a new instance, with new SSH host keys.',
       advice: 'Create /etc/cloud/cloud-init.disabled in the guest to prevent it.',
+    },
+    'drivers.inf-invalid': {
+      meaning: 'A driver package was passed over: its INF file is damaged.',
+      advice: 'Get the virtio-win package again and compare its checksum.',
+    },
+    'drivers.not-for-windows': {
+      meaning: 'A driver package was passed over: its INF file names no devices for this Windows.',
+      advice:
+        'Get a newer virtio-win package that has drivers for this Windows; `hyper2kvm doctor` shows what a package has.',
+    },
+    'drivers.incomplete': {
+      meaning:
+        'A driver package was passed over: a file that its INF file names is missing, or the service of a disk driver is.',
+      advice: 'Get the virtio-win package again and compare its checksum.',
+    },
+    'drivers.wrong-machine': {
+      meaning:
+        'A driver package was passed over: its driver is for another processor architecture, or is not a driver.',
+      advice: 'Get the virtio-win package again and compare its checksum.',
+    },
+    'drivers.unsigned': {
+      meaning: 'A driver package was passed over: its driver or its package has no valid signature.',
+      advice:
+        'Get a newer virtio-win package that has drivers for this Windows; `hyper2kvm doctor` shows what a package has.',
+    },
+    'drivers.self-signed': {
+      meaning:
+        'A driver package was passed over: it is signed by a certificate that only itself vouches for. Windows would stop with 0xc0000428.',
+      advice:
+        'Get a newer virtio-win package that has drivers for this Windows; `hyper2kvm doctor` shows what a package has.',
+    },
+    'drivers.not-microsoft': {
+      meaning:
+        'A driver package was passed over: the certificates of its signer do not lead to a root of Microsoft that this Windows accepts.',
+      advice:
+        'Get a newer virtio-win package that has drivers for this Windows; `hyper2kvm doctor` shows what a package has.',
+    },
+    'drivers.catalogue-mismatch': {
+      meaning:
+        'A driver package was passed over: its catalogue is damaged, or does not list one of its files.',
+      advice: 'Get the virtio-win package again and compare its checksum.',
+    },
+    'drivers.name-conflict': {
+      meaning:
+        'A driver package was passed over: it has a file whose name another package needs for a different file.',
+      advice: 'Get the virtio-win package again and compare its checksum.',
+    },
+    'drivers.no-storage': {
+      meaning:
+        'virtio-win has no disk driver (viostor) that this Windows would load; the message says why each folder was passed over.',
+      advice:
+        'Get a newer virtio-win package that has drivers for this Windows; `hyper2kvm doctor` shows what a package has.',
+    },
+    'drivers.no-network': {
+      meaning:
+        'virtio-win has no network driver (NetKVM) that this Windows would install; the message says why each folder was passed over.',
+      advice:
+        'Get a newer virtio-win package that has drivers for this Windows; `hyper2kvm doctor` shows what a package has.',
+    },
+    'drivers.refused': {
+      meaning:
+        'virtio-win has a driver for this Windows, but not one that it would install; the message says why.',
+      advice:
+        'Get a newer virtio-win package that has drivers for this Windows; `hyper2kvm doctor` shows what a package has.',
+    },
+    'drivers.no-guest-agent': {
+      meaning: 'virtio-win has no installer of the QEMU guest agent for the architecture of the guest.',
+      advice: 'Take the whole virtio-win ISO, or the RPM with its folder guest-agent.',
+    },
+    'drivers.no-catalogue': {
+      meaning:
+        'A disk driver is signed and starts Windows, but its package is not: Windows cannot install or update it by itself.',
+      advice:
+        'Get a newer virtio-win package that has drivers for this Windows; `hyper2kvm doctor` shows what a package has.',
+    },
+    'drivers.cross-signed': {
+      meaning:
+        'A disk driver for Windows 10 or later is signed by its maker under a cross-certificate of Microsoft: Windows loads it only while Secure Boot is off.',
+      advice:
+        'Get a newer virtio-win package that has drivers for this Windows; `hyper2kvm doctor` shows what a package has.',
+    },
+    'drivers.unknown-digest': {
+      meaning:
+        'A disk driver is signed with SHA-256, and the guest is a Windows 7 or Server 2008 R2 without the update KB3033929: it would stop with 0xc0000428.',
+      advice: 'Install the update in the guest before the conversion.',
     },
     'network.unreadable': {
       meaning:
