@@ -23,7 +23,10 @@ export function boardArguments(
   return [
     ...['-machine', `${board(machine)}${more.machine}`],
     ...['-accel', accelerator === 'kvm' ? 'kvm' : 'tcg,thread=multi'],
-    ...['-cpu', `${accelerator === 'kvm' ? `max${hypervFlags(machine)}` : architecture.emulatedCpu}${more.cpu}`],
+    ...[
+      '-cpu',
+      `${accelerator === 'kvm' ? `max${hypervFlags(machine)}` : architecture.emulatedCpu}${more.cpu}`,
+    ],
     ...['-m', `${memoryMib}`, '-smp', `${vcpus}`, '-rtc', clock(machine)],
     ...(uuid === null ? [] : ['-uuid', uuid]),
     // Without it a guest could change the variables that Secure Boot depends on.

@@ -10,7 +10,10 @@ const LEVELS: readonly LevelPattern[] = [
     pattern: /Windows Boot Manager|Windows Error Recovery|Windows failed to start|Choose an operating system/,
   },
   { level: 'kernel', pattern: /^Starting Windows|Getting devices ready|Windows is loading files/ },
-  { level: 'userspace', pattern: /^(?:Press Ctrl ?\+ ?Alt ?\+ ?Del|Getting Windows ready|Please wait for the )/i },
+  {
+    level: 'userspace',
+    pattern: /^(?:Press Ctrl ?\+ ?Alt ?\+ ?Del|Getting Windows ready|Please wait for the )/i,
+  },
   // One line of the first-boot program on COM1 (firstboot/program/report.c), when all of its steps are over.
   { level: 'login', pattern: /^\{"hyper2kvm_firstboot":\{/ },
 ];

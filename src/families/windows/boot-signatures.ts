@@ -2,6 +2,8 @@ import type { Signature } from '../base/boot-patterns.js';
 import { codeText, STOP_CODES, type StopCode, stopAdvice } from './stop-codes.js';
 
 const NEVER = /(?!)/;
+const ZERO = '[0oqg©]';
+const MISTAKES: Readonly<Record<string, string>> = { 0: ZERO, 1: '[1il]', 8: '[8b]', 5: '[5s]' };
 /** What `screens.ts` calls a blue screen. */
 export const BLUE = 'blue';
 
@@ -24,8 +26,10 @@ const STATUSES: readonly BootStatus[] = [
   {
     signature: 'windows-boot-driver',
     codes: ['c0000359', 'c000035a', 'c000007b', 'c0000221', 'c0000098'],
-    meaning: 'Windows’ loader could not use a file that it starts with: it is damaged, or for another processor.',
-    advice: 'The screen names the file. Replace it on the source, or give another virtio-win, and retry the job.',
+    meaning:
+      'Windows’ loader could not use a file that it starts with: it is damaged, or for another processor.',
+    advice:
+      'The screen names the file. Replace it on the source, or give another virtio-win, and retry the job.',
   },
   {
     signature: 'windows-boot-registry',
@@ -59,15 +63,15 @@ export const SIGNATURES: readonly Signature[] = [
   ...STATUSES.map(
     ({ signature, codes, meaning, advice }): Signature => ({
       ...{ signature, meaning: `${meaning} (${codes.map((code) => `0x${code}`).join(', ')})`, advice },
-      // The text may have been read from a picture, where an o is a zero.
-      pattern: new RegExp(`\\b[0o]x(?:${codes.map(mistakable).join('|')})\\b`, 'i'),
+      pattern: new RegExp(`${ZERO}x(?:${codes.map(mistakable).join('|')})\\b`, 'i'),
       ...{ within: 'kernel', settleSeconds: 5 },
     }),
   ),
-  ...STOP_CODES.map(stopSignature),
+  // One name may be the end of another.
+  ...STOP_CODES.toSorted((a, b) => b.name.length - a.name.length).map(stopSignature),
   {
     signature: 'windows-boot-manager',
-    pattern: /\b[0o]xc[0-9a-fo]{7}\b/i,
+    pattern: /[0oqg©]xc[0-9a-foqg©]{7}\b/i,
     ...{ within: 'bootloader', settleSeconds: 10 },
     meaning: 'The boot manager of Windows could not start it.',
     advice: 'The screenshot has its status and the file that it is about.',
@@ -83,7 +87,8 @@ export const SIGNATURES: readonly Signature[] = [
   },
   {
     signature: 'windows-stop',
-    pattern: /\*\*\* ?STOP: ?[0o]x|Your (?:PC|device) ran into a problem|A problem has been detected and Windows/i,
+    pattern:
+      /STOP: ?[0oqg©]x[0-9a-foqg©]{8}|Your (?:PC|device) ran into a problem|A problem has been detected and Windows/i,
     ...{ within: 'login', settleSeconds: 10 },
     meaning: 'Windows stopped with a blue screen.',
     advice: stopAdvice({ cause: 'other' }).advice,
@@ -109,9 +114,9 @@ function stopSignature({ code, name, cause }: StopCode): Signature {
   const digits = code.toString(16);
   return {
     signature: `windows-stop-${digits}`,
-    // The name has blanks on some releases; the number has leading zeroes.
+    // The name has blanks on some releases; the number has leading zeroes, and no `0x` on XP.
     pattern: new RegExp(
-      `\\b${name.replaceAll('_', '[_ ]?')}\\b|STOP: ?[0o]x[0o]*${mistakable(digits)}\\b`,
+      `\\b${name.replaceAll('_', '[_ ]?')}\\b|STOP: ?(?:${ZERO}x)?${ZERO}*${mistakable(digits)}\\b`,
       'i',
     ),
     ...{ within: 'login', settleSeconds: 5 },
@@ -120,7 +125,7 @@ function stopSignature({ code, name, cause }: StopCode): Signature {
   };
 }
 
-/** Digits as a program that reads pictures may take them. */
+/** Digits as they are, or as a program that reads pictures takes them: VGA's zero has a line through it. */
 function mistakable(digits: string): string {
-  return digits.replaceAll('0', '[0o]').replaceAll('1', '[1il]').replaceAll('8', '[8b]').replaceAll('5', '[5s]');
+  return digits.replace(/0|1|8|5/g, (digit) => MISTAKES[digit] ?? digit);
 }

@@ -38,7 +38,8 @@ const CAUSES = {
   },
   other: {
     meaning: 'see the name of the stop',
-    advice: 'The last screenshot has the code and its parameters; Microsoft’s “Bug Check Code Reference” explains them.',
+    advice:
+      'The last screenshot has the code and its parameters; Microsoft’s “Bug Check Code Reference” explains them.',
   },
 } as const;
 
@@ -82,5 +83,4 @@ export const STOP_CODES: readonly StopCode[] = [
 export const stopAdvice = ({ cause }: Pick<StopCode, 'cause'>) => CAUSES[cause];
 
 /** `0x0000007B`. */
-export const codeText = (code: number): string =>
-  `0x${code.toString(16).toUpperCase().padStart(8, '0')}`;
+export const codeText = (code: number): string => `0x${code.toString(16).toUpperCase().padStart(8, '0')}`;

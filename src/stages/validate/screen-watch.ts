@@ -24,7 +24,12 @@ export class ScreenWatch {
 
   constructor(
     patterns: ScreenPatterns,
-    { recogniser, qmp, scratch, signal }: {
+    {
+      recogniser,
+      qmp,
+      scratch,
+      signal,
+    }: {
       recogniser: BootRecogniser;
       qmp: Pick<QmpClient, 'execute'>;
       scratch: string;

@@ -1,6 +1,6 @@
 import type { GuestReader } from '../../../access/guest-reader.js';
 import { isPe, readPe } from '../../../guest/pe/image.js';
-import { WindowsPaths } from './paths.js';
+import type { WindowsPaths } from './paths.js';
 
 /** Windows' boot manager on an ESP, and the program that a firmware without boot entries starts. */
 export interface EfiLoaders {

@@ -104,7 +104,8 @@ async function inspect(
     version: 1,
     system: captured(system, systemPlaces(set)),
     software: captured(software, SOFTWARE_PLACES),
-    boot_store: store === null || storeFile === null ? null : captured(store.file, BOOT_STORE_PLACES, storeFile),
+    boot_store:
+      store === null || storeFile === null ? null : captured(store.file, BOOT_STORE_PLACES, storeFile),
     names: [...names, ...loaderNames(identity)].toSorted(),
   });
   await writeDurable(join(workDirectory, LISTINGS), '{}');

@@ -28,9 +28,7 @@ export async function writeWindowsSnapshot(file: string, snapshot: WindowsSnapsh
 
 /** Reads a snapshot: of files it has the names alone. */
 export async function readWindowsSnapshot(file: string): Promise<Configuration> {
-  const { names, system, software, boot_store } = JSON.parse(
-    await readFile(file, 'utf8'),
-  ) as WindowsSnapshot;
+  const { names, system, software, boot_store } = JSON.parse(await readFile(file, 'utf8')) as WindowsSnapshot;
   const registry = [system, software, ...(boot_store === null ? [] : [boot_store])];
   return { tree: new GuestTree(names.map(entryOf)), registry };
 }

@@ -82,7 +82,11 @@ describe('the boot store', () => {
     expect(() => check(null)).toThrow(/does not exist/);
     const other = storeOf(windowsDisks(SERVER));
     // The first byte of the partition's GUID, in each device.
-    for (let at = other.indexOf('382c0f8eeae4ba47', 'hex'); at !== -1; at = other.indexOf('382c0f8eeae4ba47', 'hex'))
+    for (
+      let at = other.indexOf('382c0f8eeae4ba47', 'hex');
+      at !== -1;
+      at = other.indexOf('382c0f8eeae4ba47', 'hex')
+    )
       other[at] = 0;
     expect(() => check(other)).toThrow(/does not start \/dev\/sda3/);
   });
