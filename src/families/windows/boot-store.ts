@@ -2,6 +2,7 @@ import { readBootStore } from '../../guest/bcd.js';
 import { capturedValue } from '../../guest/registry/captured.js';
 import { openHive } from '../../guest/registry/hive.js';
 import type { WindowsIdentity } from '../../model/identity.js';
+import type { Warning } from '../../model/plan.js';
 import { unproven } from '../../operations/prove-outcomes.js';
 import type { RegistryValues } from '../../operations/registry-values.js';
 import type { Fixer, Guest } from '../base/fixer.js';
@@ -20,7 +21,7 @@ export const bootStore: Fixer<WindowsIdentity> = {
   name: NAME,
   description:
     'The boot configuration (BCD) must start the partition that Windows is on: if its default entry names another one, PLAN refuses the guest (0xc000000e or 0xc0000225 would be its only picture). In that entry the element `graphicsmodedisabled` is removed, with which the boot manager has no picture on KVM. Nothing else in it is changed; safe mode and test signing are reported.',
-  plan: (guest) => ({ operations: withGraphics(guest), warnings: [] }),
+  plan: (guest) => ({ operations: withGraphics(guest), warnings: unreachable(guest) }),
   proof: {
     // Without a change, INSPECT’s look at the store stands.
     paths: ({ identity: { boot_store: store } }) =>
@@ -39,6 +40,13 @@ export const bootStore: Fixer<WindowsIdentity> = {
     },
   },
 };
+
+/** FIX mounts the partition with the store over a directory of Windows. */
+function unreachable({ identity: { boot_store: store, system_root } }: Guest<WindowsIdentity>): Warning[] {
+  if (store === null || store.path !== null) return [];
+  const message = `the boot files on ${store.device} stay as they are: ${system_root} has neither a Boot nor a Temp directory, over which it could be mounted`;
+  return [{ fixer: NAME, code: 'windows.boot-volume', message }];
+}
 
 function withGraphics({ identity, registry }: Guest<WindowsIdentity>): RegistryValues[] {
   const { path = null, entry = null, graphics_disabled } = identity.boot_store ?? {};

@@ -68,6 +68,16 @@ describe('the boot store', () => {
     }
   });
 
+  it('stays as it is, with a warning, where FIX has no place to mount it', async () => {
+    const guest = await guestFor(windowsDisks({ ...SERVER, loader: NO_GRAPHICS, files: {} }));
+    expect(guest.identity.mounts).toHaveLength(1);
+    expect(bootStore.plan(guest)).toMatchObject({
+      operations: [],
+      warnings: [{ code: 'windows.boot-volume', message: expect.stringContaining('/dev/sda1') }],
+    });
+    expect(uefiFallback.plan(guest).operations).toEqual([]);
+  });
+
   it('is proven by what FIX leaves: graphics on, and the partition with Windows', async () => {
     const whole = windowsDisks({ ...SERVER, loader: NO_GRAPHICS });
     const guest = await guestFor(whole);
