@@ -25,7 +25,7 @@ const STATUSES: readonly BootStatus[] = [
   },
   {
     signature: 'windows-boot-driver',
-    codes: ['c0000359', 'c000035a', 'c000007b', 'c0000221', 'c0000098'],
+    codes: ['c0000359', 'c000035a', 'c000007b', 'c0000221'],
     meaning:
       'Windows’ loader could not use a file that it starts with: it is damaged, or for another processor.',
     advice:
@@ -45,7 +45,7 @@ const STATUSES: readonly BootStatus[] = [
   },
   {
     signature: 'windows-boot-store',
-    codes: ['c000000e', 'c0000225', 'c000000f', 'c000000d', 'c0000034', 'c0000001', 'c00000ba'],
+    codes: ['c000000e', 'c0000225', 'c000000f', 'c000000d', 'c0000034', 'c0000098', 'c00000ba'],
     meaning: 'Windows’ boot manager did not find what the boot configuration (BCD) names.',
     advice:
       'Are all disks of the VM in the drop, in their order? Else write the boot files again on the source with `bcdboot C:\\Windows`.',
@@ -60,6 +60,8 @@ const STATUSES: readonly BootStatus[] = [
 
 /** The ways in which the boot of Windows fails, ordered from specific to general. */
 export const SIGNATURES: readonly Signature[] = [
+  // First, as their parameters may be statuses.
+  ...STOP_CODES.map(stopSignature),
   ...STATUSES.map(
     ({ signature, codes, meaning, advice }): Signature => ({
       ...{ signature, meaning: `${meaning} (${codes.map((code) => `0x${code}`).join(', ')})`, advice },
@@ -67,8 +69,6 @@ export const SIGNATURES: readonly Signature[] = [
       ...{ within: 'kernel', settleSeconds: 5 },
     }),
   ),
-  // One name may be the end of another.
-  ...STOP_CODES.toSorted((a, b) => b.name.length - a.name.length).map(stopSignature),
   {
     signature: 'windows-boot-manager',
     pattern: /[0oqg©]xc[0-9a-foqg©]{7}\b/i,

@@ -19,6 +19,7 @@ function failureOf(text: string): string | undefined {
 describe.each([
   ['*** STOP: 0x0000007B (0xFFFFF880009A97E8,0xFFFFFFFFC0000034)', 'windows-stop-7b'],
   ['xxx STOP: ©xOOGQ007B (OxFFFFFS80Q09A97ES , OxFFFFFFFFCOOQGOG4 )', 'windows-stop-7b'],
+  ['*** STOP: 0x0000007B (0x80786B58,0xC0000034,0x00000000,0x00000000)', 'windows-stop-7b'],
   ['Stop code: INACCESSIBLE BOOT DEVICE', 'windows-stop-7b'],
   ['Stillstandscode: INACCESSIBLE_BOOT_DEVICE', 'windows-stop-7b'],
   ['If you’d like to know more, search later: UNMOUNTABLE_BOOT_VOLUME', 'windows-stop-ed'],
@@ -74,6 +75,17 @@ describe('a stop', () => {
       expect(boot.verdict(6)?.failure?.signature).toBe('windows-stop');
     }
   });
+
+  it.each(STOP_CODES)(
+    '$name is known by its name, with blanks or without, and by its number',
+    ({ code, name }) => {
+      const signature = `windows-stop-${code.toString(16)}`;
+      expect(failureOf(`Stop code: ${name}`)).toBe(signature);
+      expect(failureOf(`Stop code: ${name.replaceAll('_', ' ')}`)).toBe(signature);
+      const number = code.toString(16).toUpperCase().padStart(8, '0');
+      expect(failureOf(`*** STOP: 0x${number} (0x00000001, 0x00000002`)).toBe(signature);
+    },
+  );
 
   it('has each number and each name once', () => {
     expect(new Set(STOP_CODES.map(({ code }) => code)).size).toBe(STOP_CODES.length);
