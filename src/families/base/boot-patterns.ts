@@ -74,6 +74,8 @@ export interface BootPatterns {
   panic: Signature;
   /** Null if its guests print no report. */
   report: ReportFormat | null;
+  /** Memory below which its guests may not start, MiB; absent: any will do. */
+  leastMemoryMib?: number;
   /** Absent where consoles tell enough. */
   screens?: ScreenPatterns;
   /** Returns the failure for the code that the guest gave Hyper-V's interface when it stopped. Pure. */

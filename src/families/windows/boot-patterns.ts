@@ -43,6 +43,8 @@ export const BOOT_PATTERNS: BootPatterns = {
     advice: 'The last screenshot has the stop code: docs/windows.md says what to do.',
   },
   report: null,
+  // What Microsoft asks for on 64 bits.
+  leastMemoryMib: 2048,
   screens: { see: seeScreen, text: textOfScreen },
   stopped,
   unproven: UNPROVEN,

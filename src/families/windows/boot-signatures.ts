@@ -116,7 +116,7 @@ function stopSignature({ code, name, cause }: StopCode): Signature {
     signature: `windows-stop-${digits}`,
     // The name has blanks on some releases; the number has leading zeroes, and no `0x` on XP.
     pattern: new RegExp(
-      `\\b${name.replaceAll('_', '[_ ]?')}\\b|STOP: ?(?:${ZERO}x)?${ZERO}*${mistakable(digits)}\\b`,
+      `\\b${name.replaceAll('_', '[_ ]?')}\\b|STOP: ?(?:${ZERO}\\S)?${ZERO}*${mistakable(digits)}\\b`,
       'i',
     ),
     ...{ within: 'login', settleSeconds: 5 },

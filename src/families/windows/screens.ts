@@ -125,25 +125,46 @@ const isInMiddle = (x: number, y: number) =>
   x >= MIDDLE.left && x <= MIDDLE.right && y >= MIDDLE.top && y <= MIDDLE.bottom;
 
 /** A program that reads text wants capital letters of 20 pixels and more; VGA's have 10. */
-const SCALE = 3;
+const SCALE = 2;
 
 /**
  * Returns a screen with one colour behind its text as black on white, and larger; null for any other picture.
- * Pure.
+ * Between pixels it is smooth: with edges, VGA's digits are taken for other signs. Pure.
  */
 export function textOfScreen(picture: Picture): Picture | null {
   const facts = factsOf(picture);
   if (facts.share < PLAIN || !hasText(facts)) return null;
-  const base = brightness(facts.background);
-  const scale = picture.width > 1000 ? SCALE - 1 : SCALE;
-  const [width, height] = [picture.width * scale, picture.height * scale];
-  const pixels = Buffer.alloc(width * height * 3, 255);
+  const shades = shadesOf(picture, brightness(facts.background));
+  const [width, height] = [picture.width * SCALE, picture.height * SCALE];
+  const pixels = Buffer.alloc(width * height * 3);
   for (let y = 0; y < height; y += 1) {
     for (let x = 0; x < width; x += 1) {
-      const offset = (Math.floor(y / scale) * picture.width + Math.floor(x / scale)) * 3;
-      const difference = Math.abs(brightness(colorAt(picture, offset)) - base);
-      pixels.fill(255 - Math.min(255, difference * 2), (y * width + x) * 3, (y * width + x) * 3 + 3);
+      const at = (y * width + x) * 3;
+      pixels.fill(shadeBetween(shades, picture, x / SCALE, y / SCALE), at, at + 3);
     }
   }
   return { width, height, pixels };
+}
+
+/** Black where a pixel stands out most against the background, white where it does not. */
+function shadesOf(picture: Picture, background: number): Uint8Array {
+  const shades = new Uint8Array(picture.width * picture.height);
+  for (let pixel = 0; pixel < shades.length; pixel += 1) {
+    const difference = Math.abs(brightness(colorAt(picture, pixel * 3)) - background);
+    shades[pixel] = 255 - Math.min(255, difference * 2);
+  }
+  return shades;
+}
+
+function shadeBetween(
+  shades: Uint8Array,
+  { width, height }: Pick<Picture, 'width' | 'height'>,
+  x: number,
+  y: number,
+): number {
+  const [left, top] = [Math.floor(x), Math.floor(y)];
+  const [right, bottom] = [Math.min(left + 1, width - 1), Math.min(top + 1, height - 1)];
+  const row = (line: number) =>
+    shades[line * width + left]! * (1 - (x - left)) + shades[line * width + right]! * (x - left);
+  return Math.round(row(top) * (1 - (y - top)) + row(bottom) * (y - top));
 }

@@ -19,6 +19,7 @@ function failureOf(text: string): string | undefined {
 describe.each([
   ['*** STOP: 0x0000007B (0xFFFFF880009A97E8,0xFFFFFFFFC0000034)', 'windows-stop-7b'],
   ['xxx STOP: ©xOOGQ007B (OxFFFFFS80Q09A97ES , OxFFFFFFFFCOOQGOG4 )', 'windows-stop-7b'],
+  ['eex STOP: G-QO00007B (OxFFFFFOGQQQ9A97ES , OxFFFFFFFFCOQQOO34 )', 'windows-stop-7b'],
   ['*** STOP: 0x0000007B (0x80786B58,0xC0000034,0x00000000,0x00000000)', 'windows-stop-7b'],
   ['Stop code: INACCESSIBLE BOOT DEVICE', 'windows-stop-7b'],
   ['Stillstandscode: INACCESSIBLE_BOOT_DEVICE', 'windows-stop-7b'],
