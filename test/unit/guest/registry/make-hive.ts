@@ -97,7 +97,8 @@ class Bins {
   }
 
   write(offset: number, at: number, value: number): void {
-    const bin = this.#bins.find(({ start, bytes }) => offset >= start && offset < start + bytes.length)!;
+    // Most writes are near the end.
+    const bin = this.#bins.findLast(({ start }) => offset >= start)!;
     bin.bytes.writeUInt32LE(value, offset - bin.start + 4 + at);
   }
 
