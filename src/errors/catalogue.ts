@@ -972,6 +972,11 @@ const SECTIONS = {
       meaning: 'Windows is set to load drivers that Microsoft did not sign.',
       advice: 'Nothing needs to be done for the move; Secure Boot does not allow it.',
     },
+    'windows.boot-volume': {
+      meaning: 'Windows has no directory over which FIX could mount the partition with its boot files.',
+      advice:
+        'Make the directory `C:\\Windows\\Temp` in the guest and convert it again; or check that the ESP has `\\EFI\\Boot\\bootx64.efi`.',
+    },
     'devices.windows-unchanged': {
       meaning: 'With `fix.mode = "none"` Windows gets SATA disks, or IDE before Vista, and may not start.',
       advice: 'See [windows.md](windows.md).',
