@@ -287,8 +287,7 @@ const SECTIONS = {
         'Start the guest where it is, shut it down (`shutdown /s /f /t 0`), and drop it again. `fix.mode = "none"` and `kind = "data"` convert its disks as they are.',
     },
     'plan.windows-unsupported': {
-      meaning:
-        'This version reads Windows guests but does not yet change them, and without virtio drivers Windows does not start from virtio disks.',
+      meaning: 'This Windows is for ARM64, or older than XP: nothing is known of what it needs on KVM.',
       advice:
         '`fix.mode = "none"` converts the VM as it is, with SATA disks and an e1000e network card; `kind = "data"` converts its disks alone.',
     },
@@ -960,6 +959,16 @@ const SECTIONS = {
     'devices.windows-unchanged': {
       meaning: 'With `fix.mode = "none"` Windows gets SATA disks, or IDE before Vista, and may not start.',
       advice: 'See [windows.md](windows.md).',
+    },
+    'devices.windows-no-virtio': {
+      meaning:
+        'No virtio-win is configured: Windows gets SATA disks (IDE before Vista) and a card that it has a driver for, which are slower than virtio’s.',
+      advice:
+        'Set `windows.virtio_win` to virtio-win’s ISO or directory and convert again: see [windows.md](windows.md).',
+    },
+    'devices.windows-cluster': {
+      meaning: 'Windows is a node of a failover cluster, so new disks are not brought online by themselves.',
+      advice: 'Bring those online that are the node’s own, in the disk management or with diskpart.',
     },
     'boot.install-device': {
       meaning:

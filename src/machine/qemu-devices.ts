@@ -6,6 +6,7 @@ const NIC_DEVICES: Record<Machine['nicModel'], string> = {
   e1000: 'e1000',
   e1000e: 'e1000e',
   rtl8139: 'rtl8139',
+  vmxnet3: 'vmxnet3',
 };
 
 /**

@@ -24,7 +24,8 @@ const changeSchema = z.discriminatedUnion('change', [
   z.object({ change: z.literal('delete-value'), key: z.string(), name: z.string(), before: valueSchema }),
   z.object({ change: z.literal('delete-key'), key: z.string() }),
 ]);
-type Change = z.infer<typeof changeSchema>;
+export type RegistryChange = z.infer<typeof changeSchema>;
+type Change = RegistryChange;
 
 const schema = z.object({
   op: z.literal('registry'),

@@ -26,6 +26,7 @@ const DEPENDS = [
 /** libguestfs needs a kernel in /boot, no matter which; 7-Zip reads the virtio-win ISO. */
 const RECOMMENDS = [
   'libguestfs-xfs',
+  'ntfs-3g',
   'p7zip-full | 7zip',
   'linux-image-amd64 | linux-image-cloud-amd64 | linux-image-generic',
 ] as const;

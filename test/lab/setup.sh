@@ -16,6 +16,7 @@ qemu-system-x86       boots guests: the appliance and the boot test
 ovmf                  UEFI firmware of the boot test
 libguestfs0           opens the guest's filesystems
 libguestfs-xfs        XFS in the guest
+ntfs-3g               NTFS in the guest, and the lab's Windows disks (mkntfs)
 supermin              builds the libguestfs appliance
 zstd                  initramfs compression
 lz4                   initramfs compression
@@ -46,7 +47,7 @@ dnsmasq-base          the network's addresses
 iptables              the network's way out
 patch                 applies plan.diff in tests
 python3-pip           fetches Alpine for the tests
-libhivex-bin          reads registry hives in tests (hivexml)
+libhivex-bin          reads registry hives in tests (hivexml, hivexget)
 osslsigncode          signs Windows drivers in tests
 gcc-mingw-w64-x86-64-win32 builds the first-boot program of Windows guests
 gcc-mingw-w64-i686-win32 builds it for 32-bit ones

@@ -72,7 +72,13 @@ export function expectedNetwork(tree: GuestTree): NetworkExpectation {
   return mergeExpectations(BACKENDS.flatMap((backend) => backend.expects?.(tree) ?? []));
 }
 
-const DRIVERS = { virtio: 'virtio_net', e1000: 'e1000', e1000e: 'e1000e', rtl8139: '8139cp' } as const;
+const DRIVERS = {
+  virtio: 'virtio_net',
+  e1000: 'e1000',
+  e1000e: 'e1000e',
+  rtl8139: '8139cp',
+  vmxnet3: 'vmxnet3',
+} as const;
 
 function networkContext(guest: Guest): NetworkContext & { warnings: Warning[] } {
   const { tree, hardware } = guest;
