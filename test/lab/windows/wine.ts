@@ -22,7 +22,7 @@ export interface Wine {
   start(until: string): Promise<string>;
   /** Runs a Windows program and returns what it printed. */
   run(args: readonly string[], options?: RunOptions): Promise<string>;
-  /** Kills the service itself as the end of its power would, and waits until it is gone. */
+  /** Kills the service, waits until what it had started is gone, too, and then ends this Windows. */
   kill(): Promise<void>;
   /** What was started, a command line each. */
   recorded(): Promise<string[]>;
@@ -57,14 +57,20 @@ export async function openWine(): Promise<Wine> {
     WINEDLLOVERRIDES: `mscoree,mshtml=;${RECORDED.join(',')}=n`,
     DISPLAY: '',
   };
-  const wine = async (args: readonly string[], options: RunOptions = {}) =>
-    (await run(WINE, args, { timeoutSeconds: 300, ...options, env })).stdout.toString('utf8');
+  const output = join(scratch, 'output');
+  const wine = async (args: readonly string[], options: RunOptions = {}) => {
+    await runWine(args, output, { timeoutSeconds: 300, ...options, env });
+    return readFile(output, 'utf8');
+  };
+  const end = () => endWine(env);
   const log = () => readFile(path(...HERE, 'log.txt'), 'utf8').catch(() => '');
   return {
     path,
     run: wine,
     log,
     async install(plan) {
+      // Of a test before that failed.
+      await wine(['sc', 'delete', SERVICE], { okCodes: [0, 1] });
       await rm(path(...HERE), { recursive: true, force: true });
       await rm(path('recorded.txt'), { force: true });
       await mkdir(path(...HERE, 'steps'), { recursive: true });
@@ -75,7 +81,8 @@ export async function openWine(): Promise<Wine> {
     },
     async start(until) {
       const before = (await log()).length;
-      await wine(['net', 'start', SERVICE]);
+      // Where Windows is only starting, it starts the service itself.
+      await wine(['net', 'start', SERVICE], { okCodes: [0, 1, 2] });
       for (;;) {
         const text = (await log()).slice(before);
         if (text.includes(until)) return text;
@@ -86,14 +93,14 @@ export async function openWine(): Promise<Wine> {
       const pids = await programs(prefix, (command) => !command.includes('--step'));
       for (const pid of pids) process.kill(pid, 'SIGKILL');
       while ((await programs(prefix, () => true)).length > 0) await sleep(POLL_MILLISECONDS);
+      await end();
     },
     async recorded() {
       const text = await readFile(path('recorded.txt'), 'utf8').catch(() => '');
       return text.split(/\r?\n/).flatMap((line) => line.split('\t')[1]?.trim() ?? []);
     },
     async close() {
-      await run(SERVER, ['-k'], { env, okCodes: [0, 1, 2] });
-      await run(SERVER, ['-w'], { env });
+      await end();
       await rm(scratch, { recursive: true, force: true });
     },
   };
@@ -101,6 +108,17 @@ export async function openWine(): Promise<Wine> {
 
 const PROGRAM = fileURLToPath(new URL('../../../dist/firstboot/x86_64/h2kfirst.exe', import.meta.url));
 const RECORDER = fileURLToPath(new URL('recorder.c', import.meta.url));
+
+/** Ends all programs of a prefix, if any run, and returns when its registry is saved. */
+async function endWine(env: Record<string, string>): Promise<void> {
+  await run(SERVER, ['-k'], { env, okCodes: [0, 1, 2] });
+  await run(SERVER, ['-w'], { env });
+}
+
+/** wine's services hold what the first program of all had for stdout, so that is a file and not a pipe. */
+async function runWine(args: readonly string[], output: string, options: RunOptions): Promise<void> {
+  await run('sh', ['-c', 'output=$1; shift; exec "$@" >"$output" 2>&1', 'sh', output, WINE, ...args], options);
+}
 
 async function buildRecorder(target: string): Promise<void> {
   await run('x86_64-w64-mingw32-gcc', ['-std=gnu11', '-Os', '-s', '-static-libgcc', '-o', target, RECORDER]);
@@ -112,9 +130,8 @@ async function prefixInCache(): Promise<string> {
   return cached(`wine-${version}`, async (scratch) => {
     const prefix = join(scratch, 'prefix');
     const env = { WINEPREFIX: prefix, WINEDEBUG: '-all', WINEDLLOVERRIDES: 'mscoree,mshtml=', DISPLAY: '' };
-    await run(WINE, ['wineboot', '-i'], { env, timeoutSeconds: 600 });
-    await run(SERVER, ['-k'], { env, okCodes: [0, 1, 2] });
-    await run(SERVER, ['-w'], { env });
+    await runWine(['wineboot', '-i'], join(scratch, 'output'), { env, timeoutSeconds: 600 });
+    await endWine(env);
     return prefix;
   });
 }
