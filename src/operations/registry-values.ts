@@ -55,6 +55,12 @@ export const registryValues: OperationKind<RegistryValues> = {
     await prove(guest, path, changes);
     return [`${changes.length} registry changes in ${path} read back as planned`];
   },
+  // A hive is read and written whole, and has some ten megabytes.
+  merge(first, second) {
+    const ids = new Set(first.changes.map(idOf));
+    const isOther = first.path !== second.path || second.changes.some((change) => ids.has(idOf(change)));
+    return isOther ? null : { ...first, changes: [...first.changes, ...second.changes] };
+  },
 };
 
 function editOf(change: Change): HiveEdit {

@@ -109,6 +109,7 @@ describe.runIf(process.getuid?.() === 0)('Debian’s libvirt', () => {
     expect(await closedDirectories({ name: 'daemon', uid: 1, groups: [1] }, [bundle])).toEqual([bundle]);
 
     const machine = machineOf({
+      name: VM,
       hardware: null,
       identity: null,
       plan: null,

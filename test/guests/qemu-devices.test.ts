@@ -40,6 +40,7 @@ interface PciDevice {
 async function devicesOf(devices: Devices, disks: number): Promise<PciDevice[]> {
   const base = { file: join(directory, 'base'), format: 'qcow2' as const };
   const machine = machineOf({
+    name: 'vm',
     hardware: null,
     identity: { architecture: 'x86_64', firmware: 'bios', os_type: 'linux' },
     plan: { devices, nics: Array.from({ length: 4 }, (_, index) => ({ name: `eth${index}`, mac: null })) },

@@ -11,8 +11,8 @@ import { REG } from '../../guest/registry/value.js';
 import type { WindowsIdentity } from '../../model/identity.js';
 import type { RegistryChange } from '../../operations/registry-values.js';
 import type { Fixer } from '../base/fixer.js';
+import { isVmwareService } from './base/vmware-names.js';
 import { changeHive, controlSetOf, deleteValue, hiveOf, setValue } from './registry-edits.js';
-import { isVmwareService } from './vmware-names.js';
 
 const NAME = 'filters';
 const FILTERS = new Set(['UPPERFILTERS', 'LOWERFILTERS']);

@@ -1,4 +1,3 @@
-import { z } from 'zod';
 import { type CapturedHive, capturedKey, capturedValue } from '../../guest/registry/captured.js';
 import type { ValueData } from '../../guest/registry/make-value.js';
 import { REG } from '../../guest/registry/value.js';
@@ -9,12 +8,11 @@ import { setValue } from './registry-edits.js';
  * A value that the first boot gives back when it is done: `key` counts from the control set
  * (`Control\CrashControl`), `before` is null if there was none.
  */
-export const restoreSchema = z.object({
-  key: z.string(),
-  name: z.string(),
-  before: z.object({ type: z.int(), data: z.string() }).nullable(),
-});
-export type Restore = z.infer<typeof restoreSchema>;
+export interface Restore {
+  key: string;
+  name: string;
+  before: ValueData | null;
+}
 
 /** The key of the first boot's service: it goes, with what is below it, when the service is deleted. */
 const SERVICE = 'Services\\hyper2kvm-firstboot';

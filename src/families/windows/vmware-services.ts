@@ -2,8 +2,8 @@ import { capturedNumber, capturedValue } from '../../guest/registry/captured.js'
 import { dwordData } from '../../guest/registry/make-value.js';
 import type { WindowsIdentity } from '../../model/identity.js';
 import type { Fixer } from '../base/fixer.js';
+import { isVmwareService, VMWARE_SERVICES } from './base/vmware-names.js';
 import { changeHive, controlSetOf, hiveOf, setValue, subkeysOf } from './registry-edits.js';
-import { isVmwareService, VMWARE_SERVICES } from './vmware-names.js';
 
 const NAME = 'vmware-services';
 const DISABLED = 4;

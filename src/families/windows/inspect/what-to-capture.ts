@@ -1,4 +1,4 @@
-import { VMWARE_SERVICES } from '../vmware-names.js';
+import { VMWARE_SERVICES } from '../base/vmware-names.js';
 import type { Place } from './capture.js';
 
 /** Storage and network drivers that decide whether the guest starts, and whether it can go home. */

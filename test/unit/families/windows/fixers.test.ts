@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { planGuest } from '../../../../src/families/plan.js';
+import { isVmwareService } from '../../../../src/families/windows/base/vmware-names.js';
 import { controlSetOf, hiveOf } from '../../../../src/families/windows/registry-edits.js';
 import { restoresOf } from '../../../../src/families/windows/restores.js';
-import { isVmwareService } from '../../../../src/families/windows/vmware-names.js';
 import { capturedValue } from '../../../../src/guest/registry/captured.js';
 import { planDiff } from '../../../../src/stages/plan/plan-diff.js';
 import { dword, multiSz, sz } from '../../guest/registry/make-hive.js';
@@ -145,7 +145,7 @@ describe('VMware’s services', () => {
   });
 });
 
-describe('the first start', () => {
+describe('first-start', () => {
   it('keeps a blue screen, brings disks online, and notes what was there', async () => {
     const { guest, after } = await planWindows(WINDOWS_10);
     expect(systemValue(after, 'Control\\CrashControl', 'AutoReboot')).toEqual(dwordOf(0));
@@ -185,7 +185,7 @@ describe('the first start', () => {
   });
 });
 
-describe('DevicePath', () => {
+describe('device-path', () => {
   const KEY = 'Microsoft\\Windows\\CurrentVersion';
   const pathOf = (guest: Parameters<typeof hiveOf>[0]) => {
     const value = capturedValue(hiveOf(guest, 'SOFTWARE'), KEY, 'DevicePath');
@@ -203,7 +203,7 @@ describe('DevicePath', () => {
   });
 });
 
-describe('devices', () => {
+describe('windows-devices', () => {
   it('are SATA and e1000e without virtio-win, with a warning', async () => {
     const { plan } = await planWindows(WINDOWS_10);
     expect(plan.devices).toEqual({ disk_bus: 'sata', nic_model: 'e1000e' });

@@ -57,7 +57,9 @@ export function hiveOf(keys: Keys, options: Parameters<typeof makeHive>[1] = {})
       node.keys.set(name.toUpperCase(), next);
       node = next;
     }
-    node.values.push(...values);
+    // A key has one value of a name.
+    const names = new Set(values.map(({ name }) => name.toUpperCase()));
+    node.values = [...node.values.filter(({ name }) => !names.has(name.toUpperCase())), ...values];
   }
   return makeHive(made(root), { leafKeys: 5, ...options });
 }

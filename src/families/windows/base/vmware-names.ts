@@ -1,4 +1,4 @@
-import { upperCase } from '../../guest/registry/names.js';
+import { upperCase } from '../../../guest/registry/names.js';
 
 /**
  * Services and drivers of VMware that are switched off; a `*` at the end stands for any rest. A closed list:
