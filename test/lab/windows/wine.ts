@@ -125,6 +125,7 @@ async function buildRecorder(target: string): Promise<void> {
 }
 
 async function prefixInCache(): Promise<string> {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: a field of dpkg-query's.
   const { stdout } = await run('dpkg-query', ['-W', '-f', '${Version}', 'libwine']);
   const version = stdout.toString('utf8').replaceAll(/[^\w.]/g, '-');
   return cached(`wine-${version}`, async (scratch) => {
