@@ -556,10 +556,20 @@ export const configSchema = z
       .strictObject({
         virtio_win: z
           .string()
+          .refine((path) => path === '' || isAbsolute(path), 'must be an absolute path')
           .default('')
           .meta({
-            description: 'The virtio-win ISO or directory. Reserved: this version refuses Windows guests.',
+            description:
+              'The drivers for Windows guests: the virtio-win ISO, a directory with its content, or the tree of the RPM (/usr/share/virtio-win). `hyper2kvm doctor` shows what it has for which Windows. Empty: Windows guests get no drivers.',
             ...live,
+          }),
+        root: z
+          .string()
+          .default('')
+          .meta({
+            description:
+              'The filesystem of the Windows that the VM starts, where several are installed (/dev/sda2, UUID=…). Empty: the only one.',
+            ...job,
           }),
       })
       .prefault({}),

@@ -16,7 +16,7 @@ const EMPTY_PLAN: Plan = {
 };
 
 /** Returns the plan that changes nothing (`fix.mode = "none"`): only the devices are chosen. Pure. */
-export function planNothing(guest: Guest): Plan {
+export function planNothing(guest: Guest<Identity>): Plan {
   refuseBus(guest);
   return { ...EMPTY_PLAN, ...familyOf(guest.identity).unfixed(guest) };
 }
@@ -25,10 +25,10 @@ export function planNothing(guest: Guest): Plan {
  * Runs the family's fixers in order; each sees what the earlier ones planned. Pure. Throws `plan.*` for a
  * guest that cannot be fixed.
  */
-export function planGuest(guest: Guest): Plan {
-  refuseAsIs(guest.identity);
-  refuseBus(guest);
+export function planGuest(guest: Guest<Identity>): Plan {
   const family = familyOf(guest.identity);
+  family.refuse?.(guest.identity);
+  refuseBus(guest);
   let current = guest;
   let plan = EMPTY_PLAN;
   for (const fixer of family.fixers) {
@@ -45,19 +45,11 @@ export function planGuest(guest: Guest): Plan {
   return { ...plan, warnings: [...plan.warnings, ...family.review(guest, plan.operations)] };
 }
 
-function refuseBus({ identity, options }: Guest): void {
+function refuseBus({ identity, options }: Guest<Identity>): void {
   const bus = options.devices;
   if (bus === 'auto' || machineArchitecture(identity.architecture).machines[bus] !== undefined) return;
   throw new Hyper2kvmError(
     'plan.devices-unsupported',
     `fix.devices = "${bus}": a machine of ${identity.architecture} has no such disks`,
   );
-}
-
-function refuseAsIs({ as_is }: Identity): void {
-  if (as_is === undefined) return;
-  const { disk_bus, nic_model } = as_is.devices;
-  throw new Hyper2kvmError('plan.unsupported-system', as_is.reason, {
-    advice: `fix.mode = "none" converts the VM as it is, with ${disk_bus} disks and ${nic_model} network cards, and boots it; see docs/formats.md for what is then left to do. kind = "data" converts the disks alone.`,
-  });
 }

@@ -4,6 +4,7 @@ import { copyFile } from './copy-file.js';
 import { installPackages } from './install-packages.js';
 import type { OperationKind } from './operation.js';
 import { rebuildInitramfs } from './rebuild-initramfs.js';
+import { registryValues } from './registry-values.js';
 import { remove } from './remove.js';
 import { run } from './run.js';
 import { symlink } from './symlink.js';
@@ -18,6 +19,7 @@ export const KINDS = [
   appendInitramfs,
   rebuildInitramfs,
   installPackages,
+  registryValues,
   run,
 ] as const;
 

@@ -23,9 +23,10 @@ const DEPENDS = [
   'bzip2',
   'acl',
 ] as const;
-/** libguestfs needs a kernel in /boot, no matter which. */
+/** libguestfs needs a kernel in /boot, no matter which; 7-Zip reads the virtio-win ISO. */
 const RECOMMENDS = [
   'libguestfs-xfs',
+  'p7zip-full | 7zip',
   'linux-image-amd64 | linux-image-cloud-amd64 | linux-image-generic',
 ] as const;
 /** Emulator and firmware for the boot test of aarch64 guests. */

@@ -2,13 +2,14 @@ import { cp, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { JobOptions } from '../config/schema.js';
 import { type ErrorRecord, Hyper2kvmError } from '../errors/error.js';
+import { type Digest, digestFile, digestTree } from '../files/digest-tree.js';
 import { syncTree, writeDurable } from '../files/durable.js';
 import { exists } from '../files/exists.js';
 import type { StageRecord } from '../model/stage-record.js';
 import { toolVersions } from '../tools/versions.js';
 import { EARLIER_ATTEMPTS, lastOptions, readAttempts, readEvidence } from './attempts.js';
 import { readScreens, readSerialTail } from './boot-evidence.js';
-import { checksumLine, type Digest, digestFile, digestTree, joinBytes } from './checksums.js';
+import { checksumLine } from './checksums.js';
 import { type Delivered, deliver, deliveredMachine, readHostFacts } from './delivered.js';
 import { operationDiffs } from './diff.js';
 import { digestConverted } from './digest-converted.js';
@@ -100,7 +101,7 @@ export async function assembleBundle(request: BundleRequest): Promise<Report> {
   // A directory that this cannot open is reported as closed, with the command that opens it.
   await grantQemuAccess([bundleDirectory], request.signal === undefined ? {} : { signal: request.signal });
 
-  const source = await digestConverted(request);
+  const source = await digestConverted({ ...request, read: outputs.source });
   const versions = await toolVersions(request.signal);
   const attempts = await readAttempts(workDirectory, outputs);
   const asDelivered = { ...request, options: lastOptions(request.options, attempts) };
@@ -110,7 +111,7 @@ export async function assembleBundle(request: BundleRequest): Promise<Report> {
     outputs,
     diskNames,
     start: delivered?.start ?? null,
-    source: source.map(({ file }) => file),
+    source,
     versions,
     failure: null,
     attempts,
@@ -134,10 +135,7 @@ export async function assembleBundle(request: BundleRequest): Promise<Report> {
     ...(await digestTree(bundleDirectory, '')),
     ...(await digestMoved(workDirectory)),
     ...(request.keepSource === 'archive'
-      ? source.map(({ path, file }) => ({
-          path: joinBytes(Buffer.from('source'), path),
-          sha256: file.sha256,
-        }))
+      ? source.map(({ path, sha256 }) => ({ path: Buffer.from(`source/${path}`), sha256 }))
       : []),
   ].sort((a, b) => Buffer.compare(a.path, b.path));
   const lines = sums.map(({ path, sha256 }) => checksumLine(sha256, path));

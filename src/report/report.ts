@@ -67,6 +67,8 @@ export interface StageOutputs {
   plan: Plan | null;
   proofs: string[];
   disks: ConvertOutput['disks'];
+  /** What the stages read; null if an older version converted the job. */
+  source: readonly SourceFile[] | null;
   boot: Boot | null;
   content: Content | null;
 }
@@ -90,6 +92,7 @@ export function readOutputs(outputs: Record<string, unknown>): StageOutputs {
     plan: read('plan', planEnvelope)?.plan ?? null,
     proofs: read('fix', fixOutput)?.proofs ?? [],
     disks: read('convert', convertOutput)?.disks ?? [],
+    source: read('convert', convertOutput)?.source ?? null,
     boot: read('validate', validateOutput)?.boot ?? null,
     content: read('validate', validateOutput)?.content ?? null,
   };

@@ -281,7 +281,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/sources/local/copy-drop.ts',
     text: 'constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW',
     by: 'constants.O_RDONLY | constants.O_DIRECTORY',
-    tests: [unit('sources/local/copy-drop-exchange'), integration('exchange')],
+    tests: [unit('sources/local/copy-drop-exchange.isolated'), integration('exchange')],
   },
   {
     name: 'lane-without-limit',
@@ -1003,6 +1003,48 @@ export const MUTANTS: readonly Mutant[] = [
     text: '[ ! -d "$spool/$directory" ] || rmdir --ignore-fail-on-non-empty "$spool/$directory"',
     by: '[ ! -d "$spool/$directory" ] || rm -rf "$spool/$directory"',
     tests: [integration('package')],
+  },
+
+  // Drivers for Windows.
+  {
+    name: 'stranger-signs-driver',
+    breaks: 'A driver of a signer that does not lead to Microsoft is taken.',
+    file: 'src/families/windows/drivers/signatures.ts',
+    text: "if (signer.root === 'product' || build < VISTA) return null;",
+    by: 'if (build > 0) return null;',
+    tests: [unit('families/windows/drivers/choose')],
+  },
+  {
+    name: 'driver-of-another-machine',
+    breaks: 'A driver for another processor is taken.',
+    file: 'src/families/windows/drivers/candidate.ts',
+    text: 'if (program?.machine === architecture) return null;',
+    by: 'if (program !== null) return null;',
+    tests: [unit('families/windows/drivers/choose')],
+  },
+  {
+    name: 'driver-outside-of-its-tree',
+    breaks: 'A link in a virtio-win tree leads to files of the host.',
+    file: 'src/families/windows/drivers/tree.ts',
+    text: "top === '/' ? source : null;",
+    by: "top !== '' ? source : null;",
+    tests: [unit('families/windows/drivers/choose', 'a directory')],
+  },
+  {
+    name: 'driver-older-than-windows-10',
+    breaks: 'Windows 10 gets a driver of Windows 8.1, which it does not load.',
+    file: 'src/families/windows/drivers/releases.ts',
+    text: "[10_240, 'w10'],",
+    by: "[10_240, 'w10', 'w8.1'],",
+    tests: [unit('families/windows/drivers/choose', 'the folders|has no drivers')],
+  },
+  {
+    name: 'iso-name-leads-out',
+    breaks: 'A name in a virtio-win ISO leads out of the directory that it is unpacked into.',
+    file: 'src/families/windows/drivers/iso-listing.ts',
+    text: "return path.split('/').every((part) => part !== '' && part !== '.' && part !== '..');",
+    by: "return !path.startsWith('/');",
+    tests: [unit('families/windows/drivers/iso-listing')],
   },
 
   // What tests the rest.

@@ -48,6 +48,8 @@ patch                 applies plan.diff in tests
 python3-pip           fetches Alpine for the tests
 libhivex-bin          reads registry hives in tests (hivexml)
 osslsigncode          signs Windows drivers in tests
+p7zip-full            reads the virtio-win ISO (7z)
+xorriso               makes one in tests
 git                   names the commit of a result, lists the files of a copy
 binutils              readelf, strip: what the Debian package depends on, and its size
 lintian               checks the Debian package

@@ -5,7 +5,7 @@ import { writeDurable } from '../../files/durable.js';
 import { ESP_TYPES } from '../../guest/esp.js';
 import { writeSnapshot } from '../../guest/snapshot-file.js';
 import { GuestTree } from '../../guest/tree.js';
-import type { Filesystem, Identity } from '../../model/identity.js';
+import type { Filesystem, LinuxIdentity } from '../../model/identity.js';
 import type { Devices } from '../../model/plan.js';
 import type { InspectContext, Inspected } from './inspection.js';
 
@@ -14,7 +14,7 @@ const LISTINGS = 'initramfs.json';
 
 /** A system that nothing is changed in; `device` is where it was seen. */
 export interface OtherSystem {
-  os_type: Identity['os_type'];
+  os_type: LinuxIdentity['os_type'];
   /** As os-release(5) writes an ID. */
   distro: string;
   name: string;
@@ -45,7 +45,7 @@ export async function describeAsIs(
   const architecture =
     loaders.includes('bootaa64.efi') && !loaders.includes('bootx64.efi') ? 'aarch64' : 'x86_64';
   const firmware = context.firmware ?? (loaders.length > 0 && !hasBiosLoader(storage) ? 'uefi' : 'bios');
-  const identity: Identity = {
+  const identity: LinuxIdentity = {
     os_type: system.os_type,
     os_distro: system.distro,
     os_version: system.version,

@@ -46,5 +46,6 @@ export interface BootPatterns {
   signatures: readonly Signature[];
   /** The panic that the guest's kernel reports to QEMU (pvpanic). */
   panic: Signature;
-  report: ReportFormat;
+  /** Null if its guests print no report. */
+  report: ReportFormat | null;
 }

@@ -1,5 +1,6 @@
 import type { GuestReader } from '../../access/guest-reader.js';
 import type { Storage } from '../../access/storage.js';
+import type { Nic } from '../../model/hardware.js';
 import type { Identity } from '../../model/identity.js';
 import type { Warning } from '../../model/plan.js';
 
@@ -10,6 +11,8 @@ import type { Warning } from '../../model/plan.js';
 export interface GuestDisks {
   storage: Storage;
   controllers: readonly (string | null)[];
+  /** The root that the operator chose among several, by the guest's name for it; null if nobody did. */
+  chosenRoot: string | null;
 }
 
 /** A filesystem that holds a system, with the mount options that select its tree (`subvol=@`). */
@@ -36,6 +39,8 @@ export interface Detection {
 export interface InspectContext extends GuestDisks {
   /** From the job or the VM's description; null if the guest has to be examined. */
   firmware: Identity['firmware'] | null;
+  /** The VM's network cards by its own description. */
+  nics: readonly Nic[];
   workDirectory: string;
   signal: AbortSignal;
   progress(progress: { percent: number; step: string }): void;

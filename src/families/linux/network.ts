@@ -47,7 +47,7 @@ export const network: Fixer = {
   plan(guest) {
     const context = networkContext(guest);
     const warnings = context.warnings;
-    const draft = { identity: guest.identity, tree: guest.tree.draft() };
+    const draft = { identity: guest.identity, tree: guest.tree.draft(), registry: guest.registry };
     const { tree } = draft;
     const operations: Operation[] = [];
     const take = (more: readonly Operation[]) => {

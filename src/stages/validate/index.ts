@@ -7,7 +7,7 @@ import { familyOf } from '../../families/registry.js';
 import { syncPath, syncTree } from '../../files/durable.js';
 import { type Machine, machineOf } from '../../machine/machine.js';
 import type { Boot } from '../../model/boot.js';
-import { identitySchema } from '../../model/identity.js';
+import { machineIdentitySchema } from '../../model/identity.js';
 import { convertOutput } from '../convert/output.js';
 import { fetchOutput } from '../fetch/output.js';
 import { fixOutput } from '../fix/output.js';
@@ -24,9 +24,7 @@ import { remedies } from './remedies.js';
 
 const vmInput = z.object({
   fetch: fetchOutput.pick({ hardware: true }),
-  inspect: z.object({
-    identity: identitySchema.pick({ os_type: true, firmware: true, architecture: true, as_is: true }),
-  }),
+  inspect: z.object({ identity: machineIdentitySchema }),
   plan: z.object({ plan: planOutput.shape.plan.pick({ devices: true, nics: true }) }),
   fix: fixOutput.pick({ disks: true, evidence_changes: true, evidence_unit: true, network: true }),
   convert: convertOutput,
@@ -156,7 +154,8 @@ function report(
   attempts: number,
 ): Boot {
   const family = familyOf(input.inspect.identity);
-  const guest = result.guestText === null ? null : family.boot.report.parse(result.guestText);
+  const format = family.boot.report;
+  const guest = result.guestText === null || format === null ? null : format.parse(result.guestText);
   const { verdict } = result.outcome;
   return {
     verdict,

@@ -210,8 +210,8 @@ export class BootRecogniser {
 
   #line(line: string, source: Source, at: number): void {
     const { report } = this.#patterns;
-    if (line.includes(report.begin)) this.#guestLines = [];
-    if (this.#guestLines === null || this.#guestDone) {
+    if (report !== null && line.includes(report.begin)) this.#guestLines = [];
+    if (report === null || this.#guestLines === null || this.#guestDone) {
       this.#match(line, source, at);
       return;
     }

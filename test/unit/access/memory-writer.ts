@@ -33,6 +33,9 @@ export function memoryWriter(
     symlink: (path, target) => put(path, Buffer.from(target)),
     copy: (from, path) => put(path, get(from)),
     append: (path, bytes, offset) => put(path, Buffer.concat([get(path).subarray(0, offset), bytes])),
+    editHive: async (path) => {
+      throw refused(`editHive ${path}`, 'ENOSYS');
+    },
     setXattr: async (path) => void get(path),
     run: async () => '',
     sync: async () => undefined,

@@ -1,7 +1,7 @@
 import { configSchema } from '../../../src/config/schema.js';
 import type { Guest } from '../../../src/families/base/fixer.js';
 import { GuestTree, type TreeEntry } from '../../../src/guest/tree.js';
-import type { Filesystem, Identity, Kernel } from '../../../src/model/identity.js';
+import type { Filesystem, Kernel, LinuxIdentity } from '../../../src/model/identity.js';
 import type { Operation } from '../../../src/operations/registry.js';
 
 /**
@@ -133,7 +133,7 @@ export const VMWARE_MODULES = ['scsi_mod', 'sd_mod', 'vmw_pvscsi'];
 export interface GuestRecipe {
   files?: Files;
   filesystems?: Filesystem[];
-  identity?: Partial<Identity>;
+  identity?: Partial<LinuxIdentity>;
   hardware?: Partial<Guest['hardware']>;
   options?: Partial<Guest['options']>;
   controllers?: (string | null)[];
@@ -185,6 +185,7 @@ export function guestOf({
       ...hardware,
     },
     tree: treeOf(files),
+    registry: [],
     options: { ...configSchema.parse({}).fix, ...options },
     controllers: controllers ?? [null],
     packages: packages ?? { directory: '', files: [] },

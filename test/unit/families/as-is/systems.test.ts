@@ -52,7 +52,9 @@ async function inspect({ partitions, scheme = 'gpt' }: Disk, unread?: { code: st
     diskIds: [],
     isOffline: true,
     controllers: [null],
+    chosenRoot: null,
     firmware: null,
+    nics: [],
     workDirectory,
   };
   return inspectGuest(reader, { ...request, ...(unread ? { unread } : {}) }, () => undefined);
@@ -270,7 +272,7 @@ it.each(SYSTEMS)('%s is named, refused with the way out, and planned as it is', 
   );
   expect(planNothing(guest)).toMatchObject({
     operations: [],
-    devices: identity.as_is?.devices,
+    devices: 'as_is' in identity ? identity.as_is?.devices : null,
     warnings: [{ code: 'plan.as-is', message: expect.stringContaining(identity.os_name) }],
   });
 });
