@@ -248,7 +248,10 @@ const FAILURES: readonly (readonly [string, string])[] = [
     `${DEBIAN_KERNEL}>> Determining root device...\r\n!! Block device /dev/sda3 is not a valid root device...\r\n!! Could not find the root block device in .\r\n   Please specify another value or: press Enter for the same, type "shell" for a shell, or "q" to skip...\r\n   root block device() :: `,
   ],
   // booster without and with busybox, tinyramfs, tiny-initramfs.
-  ['initramfs-shell', `${DEBIAN_KERNEL}booster: Timeout waiting for root filesystem\r\nPress ENTER to reboot\r\n`],
+  [
+    'initramfs-shell',
+    `${DEBIAN_KERNEL}booster: Timeout waiting for root filesystem\r\nPress ENTER to reboot\r\n`,
+  ],
   [
     'initramfs-shell',
     `${DEBIAN_KERNEL}\r\n\r\nBusyBox v1.36.1 (2024-05-01 12:00:00 UTC) built-in shell (ash)\r\nEnter 'help' for a list of built-in commands.\r\n\r\n/ # `,
