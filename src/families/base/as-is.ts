@@ -83,7 +83,8 @@ const BIOS_LOADERS = new Set([
   '21686148-6449-6e6f-744e-656564454649',
 ]);
 
-const hasBiosLoader = ({ partitions }: InspectContext['storage']) =>
+/** True if a disk can be started by a BIOS, as far as its partition table tells. */
+export const hasBiosLoader = ({ partitions }: Pick<InspectContext['storage'], 'partitions'>): boolean =>
   partitions.some((table) =>
     table.partitions.some(
       ({ type, bootable }) => BIOS_LOADERS.has(type) || (bootable && !ESP_TYPES.has(type)),

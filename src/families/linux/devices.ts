@@ -5,6 +5,7 @@ import type { GuestTree } from '../../guest/tree.js';
 import { machineArchitecture } from '../../machine/architecture.js';
 import type { Identity, Kernel, LinuxIdentity } from '../../model/identity.js';
 import type { Devices, Warning } from '../../model/plan.js';
+import { DEVICES } from '../base/devices.js';
 import type { Fixer, Guest } from '../base/fixer.js';
 import { hasInitramfsTool } from './initramfs-tools.js';
 import { type ModuleIndex, moduleIndex } from './modules.js';
@@ -32,19 +33,19 @@ export const driversOf = (set: DeviceSet): string[] => [
 
 export const DEVICE_SETS: readonly [DeviceSet, ...DeviceSet[]] = [
   {
-    devices: { disk_bus: 'virtio', nic_model: 'virtio' },
+    devices: DEVICES.virtio,
     storage: ['virtio_pci', 'virtio_blk'],
     optionalStorage: ['virtio_scsi'],
     network: ['virtio_net'],
   },
   {
-    devices: { disk_bus: 'sata', nic_model: 'e1000e' },
+    devices: DEVICES.sata,
     storage: ['ahci', 'sd_mod'],
     optionalStorage: [],
     network: ['e1000e'],
   },
   {
-    devices: { disk_bus: 'ide', nic_model: 'e1000' },
+    devices: DEVICES.ide,
     storage: ['ata_piix', 'sd_mod'],
     optionalStorage: [],
     network: ['e1000'],
@@ -57,9 +58,9 @@ export const DEVICE_SETS: readonly [DeviceSet, ...DeviceSet[]] = [
  * known of the kernels, or of the one that is started first, it is SATA: virtio is never a guess. So it is with LILO,
  * whose map has the root and the initramfs of the day on which it was last run. It is transitional virtio where one of
  * the kernels that can boot from it predates virtio 1.0: later kernels drive those devices too. A rescue image does
- * not count beside other kernels.
+ * not count beside other kernels. fix.devices decides instead where it names a bus.
  */
-export function chooseDevices(guest: Pick<Guest, 'tree' | 'identity'>): DeviceSet {
+export function chooseDevices(guest: Pick<Guest, 'tree' | 'identity' | 'options'>): DeviceSet {
   const { tree, identity } = guest;
   const [virtio] = DEVICE_SETS;
   const { machines } = machineArchitecture(identity.architecture);
@@ -68,7 +69,13 @@ export function chooseDevices(guest: Pick<Guest, 'tree' | 'identity'>): DeviceSe
   const first = firstImage(guest);
   const started = known.filter(({ image }) => image === first);
   const isGuess = isInspected(guest) && (known.length === 0 || (first !== undefined && started.length === 0));
-  const others = isGuess || isLilo(identity) ? sets.filter((set) => set !== virtio) : sets;
+  const wanted = sets.find(({ devices }) => devices.disk_bus === guest.options.devices);
+  const others =
+    wanted !== undefined
+      ? [wanted]
+      : isGuess || isLilo(identity)
+        ? sets.filter((set) => set !== virtio)
+        : sets;
   const set =
     [started, known].flatMap((kernels) =>
       others.filter(({ storage }) => startable(kernels, guest, storage).length > 0),
@@ -187,7 +194,7 @@ const IDE_DISKS = 4;
 export const devices: Fixer = {
   name: NAME,
   description:
-    'Chooses the devices of the new VM by the drivers of the guest’s kernels: virtio, transitional virtio where one of them predates virtio 1.0 (Linux 4.0), or SATA (IDE) disks and an e1000 network card for a kernel that predates virtio, for one whose drivers are not known, and for LILO. Nothing in the guest is changed.',
+    'Chooses the devices of the new VM by the drivers of the guest’s kernels: virtio, transitional virtio where one of them predates virtio 1.0 (Linux 4.0), or SATA (IDE) disks and an e1000 network card for a kernel that predates virtio, for one whose drivers are not known, and for LILO. fix.devices decides instead where it names a bus. Nothing in the guest is changed.',
   plan(guest) {
     const chosen = chooseDevices(guest);
     const { disk_bus, nic_model, virtio } = chosen.devices;
@@ -208,7 +215,7 @@ export const devices: Fixer = {
     if (rescue.length > 0)
       warn(
         'devices.rescue-kernel',
-        `the rescue image (kernel ${rescue.join(', ')}) has no driver for virtio 1.0: that entry of the boot menu does not find its disk on KVM. On Red Hat's systems remove /boot/*-0-rescue-* in the guest, and the next update of the kernel makes it again`,
+        `the rescue image (kernel ${rescue.join(', ')}) has no driver for virtio 1.0: that entry of the boot menu does not find its disk on KVM`,
       );
     const bus = `the VM gets ${disk_bus} disks and an ${nic_model} network card`;
     const unknown = unknownKernels(guest);

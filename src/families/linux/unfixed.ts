@@ -1,6 +1,7 @@
 import type { Kernel } from '../../model/identity.js';
 import type { Devices, Warning } from '../../model/plan.js';
 import { COMMON_DEVICES } from '../base/as-is.js';
+import { DEVICES } from '../base/devices.js';
 import type { Guest } from '../base/fixer.js';
 import { DEVICE_SETS, withOldVirtio } from './devices.js';
 import { moduleIndex } from './modules.js';
@@ -9,10 +10,11 @@ import { moduleIndex } from './modules.js';
  * Returns the devices that a guest drives as it is: those whose drivers are in the initramfs of all of its
  * kernels already, or built in. Virtio only where that is known. Pure.
  */
-export function unfixedDevices({ tree, identity }: Pick<Guest, 'tree' | 'identity'>): {
+export function unfixedDevices({ tree, identity, options }: Pick<Guest, 'tree' | 'identity' | 'options'>): {
   devices: Devices;
   warnings: Warning[];
 } {
+  if (options.devices !== 'auto') return { devices: DEVICES[options.devices], warnings: [] };
   const loads = (kernel: Kernel, driver: string) =>
     moduleIndex(tree, kernel).isBuiltin(driver) || kernel.initramfs?.modules.includes(driver) === true;
   const set = DEVICE_SETS.find(
