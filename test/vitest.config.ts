@@ -5,6 +5,16 @@ import { LongestFirst } from './longest-first.js';
 /** Threads of the product are started from its sources where a test runs these. */
 const THREADS = ['--import', fileURLToPath(new URL('typescript-threads.mjs', import.meta.url))];
 
+const ISOLATED = 'test/unit/**/*.isolated.test.ts';
+const UNIT = {
+  include: ['test/unit/**/*.test.ts'],
+  execArgv: THREADS,
+  // One more than the cores of a small machine: some of them only wait.
+  maxWorkers: 3,
+  testTimeout: 20_000,
+  sequence: { groupOrder: 0 },
+};
+
 /**
  * Files of both run side by side: those with guests keep the cores busy, those without mostly wait. Machines
  * of the tests have one virtual CPU: two of them with two each on two cores take more than twice as long as
@@ -25,14 +35,16 @@ export default defineConfig({
     projects: [
       {
         test: {
+          ...UNIT,
           name: 'unit',
-          include: ['test/unit/**/*.test.ts'],
-          execArgv: THREADS,
-          // Else one core stays idle: vitest keeps it for itself.
-          maxWorkers: '100%',
-          testTimeout: 20_000,
-          sequence: { groupOrder: 0 },
+          exclude: [ISOLATED],
+          // A process for each of 200 files would take as long as their tests.
+          isolate: false,
         },
+      },
+      {
+        // Those that replace a module, or change its state for good: others in the same process would see it.
+        test: { ...UNIT, name: 'unit-isolated', include: [ISOLATED] },
       },
       {
         test: {
@@ -40,7 +52,6 @@ export default defineConfig({
           ...REAL,
           name: 'hostile',
           include: ['test/integration/hostile*.test.ts'],
-          maxWorkers: '100%',
           sequence: { groupOrder: 0 },
         },
       },

@@ -1,3 +1,4 @@
+import type { HiveEdit } from '../guest/registry/captured.js';
 import type { GuestReader } from './guest-reader.js';
 
 /**
@@ -18,8 +19,15 @@ export interface GuestWriter extends GuestReader {
   copy(from: string, path: string): Promise<void>;
   /** Writes `bytes` at `offset`, the file's old end. */
   append(path: string, bytes: Buffer, offset: number): Promise<void>;
+  /**
+   * Changes a registry hive in place, with what its logs add. Rejects with `guest.hive-*` for a hive that is
+   * damaged or cannot be completed.
+   */
+  editHive(path: string, edits: readonly HiveEdit[]): Promise<void>;
   /** Sets an extended attribute, of a link itself if the path ends with one. */
   setXattr(path: string, name: string, value: Buffer): Promise<void>;
+  /** Returns an extended attribute, of a link itself if the path ends with one. */
+  getXattr(path: string, name: string): Promise<Buffer>;
   /**
    * Runs a program of the guest as root and returns its stdout. Rejects with its stderr if it does not exit
    * with 0.

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { GuestReader } from '../access/guest-reader.js';
 import type { GuestWriter } from '../access/guest-writer.js';
 import { Hyper2kvmError } from '../errors/error.js';
+import { editHive } from './hive-editor.js';
 import { changingLocked } from './locked-files.js';
 import { MAX_MESSAGE_BYTES } from './reader.js';
 import { labelNew } from './selinux-labels.js';
@@ -76,7 +77,10 @@ export function applianceWriter(
     },
     append: (path, bytes, offset) =>
       withScratch(bytes, () => unlocked(path, () => session.call('upload_offset', scratch, path, offset))),
+    editHive: (path, edits) =>
+      editHive({ session, reader, rewrite: (file, content) => writer.rewrite(file, content) }, path, edits),
     setXattr: (path, name, value) => session.call('lsetxattr', name, value, path),
+    getXattr: (path, name) => session.call('lgetxattr', path, name),
     run: (command) => session.call('command', command),
     sync: () => session.call('sync'),
   };

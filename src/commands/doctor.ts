@@ -9,6 +9,7 @@ import { checkAccelerator, checkInotify, checkMemory, checkProcessors } from './
 import { checkLibvirt } from './doctor/libvirt.js';
 import { checkDirectories, checkSpace } from './doctor/spool.js';
 import { checkFirmware, checkNode, checkPrograms, checkQemu, checkSandbox } from './doctor/tools.js';
+import { checkVirtioWin } from './doctor/virtio-win.js';
 import { EXIT_FAILED } from './failure.js';
 import type { Io } from './io.js';
 
@@ -29,6 +30,7 @@ const CHECKS: readonly Check[] = [
   checkSpace,
   checkInotify,
   checkLibvirt,
+  checkVirtioWin,
 ];
 
 export function doctorCommand(io: Io): Command {

@@ -62,6 +62,7 @@ export class LiveProgress {
         return this.#further(entry ?? this.#blank(event.stage), event.progress);
       case 'stage-advanced':
       case 'stage-finished':
+      case 'pass-started':
         return null;
     }
   }

@@ -317,11 +317,6 @@ const SECTIONS = {
       advice:
         'Put `kind = "data"` into the job.toml of a data disk; otherwise check that all disks of the VM were dropped.',
     },
-    'inspect.windows-unsupported': {
-      meaning: 'Windows guests are not converted by this version.',
-      advice:
-        'Convert Linux guests only. `fix.mode = "none"` does not help: Windows needs KVM’s drivers before it can boot.',
-    },
     'plan.sector-size': {
       meaning:
         'A disk with sectors of 4096 bytes (4Kn) needs virtio disks, and the guest has no driver for them.',
@@ -332,6 +327,40 @@ const SECTIONS = {
       meaning:
         'The guest is a system that hyper2kvm has no changes for (FreeBSD, a root on ZFS, ostree, NixOS and others; the message names it).',
       advice: '`fix.mode = "none"` converts it without changes: see [formats.md](formats.md#other-systems).',
+    },
+    'inspect.bitlocker': {
+      meaning: 'The system volume of Windows is encrypted, and no key opens it from outside.',
+      advice:
+        'Turn BitLocker off in the guest (Suspend is not enough) and wait until it is decrypted, or convert the disks with `kind = "data"`.',
+    },
+    'inspect.hive-unreadable': {
+      meaning: 'A registry file of Windows is not a regular file, or has an impossible size.',
+      advice: 'The filesystem may be damaged: run chkdsk in the guest, or convert with `kind = "data"`.',
+    },
+    'inspect.windows-root': {
+      meaning: 'Windows is installed several times and `windows.root` does not say which one the VM starts.',
+      advice: 'Name its filesystem in the job.toml: `windows.root = "/dev/sda2"`.',
+    },
+    'plan.windows-boot-store': {
+      meaning:
+        'The boot configuration of Windows starts another partition than the one with Windows: it would stop with 0xc000000e.',
+      advice:
+        'Check that all disks of the VM were dropped and that it starts where it is. `fix.mode = "none"` converts it as it is.',
+    },
+    'plan.windows-dynamic-disk': {
+      meaning: 'Windows is on a dynamic disk (LDM), which cannot be changed offline.',
+      advice:
+        'Make the system disk a basic one, or convert the VM as it is with `fix.mode = "none"`, or its disks with `kind = "data"`.',
+    },
+    'plan.windows-hibernated': {
+      meaning: 'Windows is hibernated: what is written to its disks would be lost or damage them.',
+      advice:
+        'Start the guest where it is, shut it down (`shutdown /s /f /t 0`), and drop it again. `fix.mode = "none"` and `kind = "data"` convert its disks as they are.',
+    },
+    'plan.windows-unsupported': {
+      meaning: 'This Windows is for ARM64, or older than XP: nothing is known of what it needs on KVM.',
+      advice:
+        '`fix.mode = "none"` converts the VM as it is, with SATA disks and an e1000e network card; `kind = "data"` converts its disks alone.',
     },
     'inspect.encrypted': {
       meaning: 'The system is inside LUKS.',
@@ -428,6 +457,10 @@ const SECTIONS = {
       meaning: 'The guest’s kernels can only start from IDE disks, and a VM has at most four of those.',
       advice: 'Install a kernel with virtio or AHCI drivers in the guest, or drop only its system disks.',
     },
+    'plan.devices-unsupported': {
+      meaning: '`fix.devices` names a bus that machines of the guest’s architecture do not have.',
+      advice: 'Set `fix.devices = "auto"`, or another bus.',
+    },
     'plan.fstab-unresolved': {
       meaning:
         '/etc/fstab names a disk that cannot be identified, for a mount without which the guest does not boot.',
@@ -488,6 +521,10 @@ const SECTIONS = {
     },
     'fix.packages-changed': {
       meaning: 'A package was changed after PLAN.',
+      advice: 'Retry from PLAN: `hyper2kvm retry JOB --from plan`.',
+    },
+    'fix.drivers-changed': {
+      meaning: 'A file of virtio-win was changed or removed after PLAN, which chose it by its content.',
       advice: 'Retry from PLAN: `hyper2kvm retry JOB --from plan`.',
     },
     'plan.packages-unreadable': {
@@ -596,6 +633,19 @@ const SECTIONS = {
     'guest.hive-unsupported': {
       meaning: 'A registry hive of the guest has a version that is not known: not Windows NT 4 to 11.',
       advice: 'Check that the file is the guest’s own; please report it if it is.',
+    },
+    'windows.virtio-win-unreadable': {
+      meaning: '`windows.virtio_win` cannot be read: it does not exist, or the daemon may not read it.',
+      advice: 'Give the path of the virtio-win ISO, its content, or /usr/share/virtio-win of the RPM.',
+    },
+    'windows.virtio-win-invalid': {
+      meaning: '`windows.virtio_win` is not a virtio-win package, or is damaged; the message says why.',
+      advice:
+        'Get the ISO again and compare its checksum. `hyper2kvm doctor` shows what a package has for which Windows.',
+    },
+    'windows.unpacker-missing': {
+      meaning: 'The virtio-win ISO is read by 7-Zip, which is not installed.',
+      advice: '`apt install p7zip-full`, or give the content of the ISO as a directory.',
     },
     'guest.inf-invalid': {
       meaning: 'A driver package’s INF file is damaged, or is not an INF file.',
@@ -900,6 +950,14 @@ const SECTIONS = {
         'A device name could not be identified; a data mount got `nofail`, other lines stay as they are.',
       advice: 'Replace the name by `UUID=` in the guest.',
     },
+    'fstab.nofail': {
+      meaning: 'A line got `nofail` because `fix.nofail` names it: the guest starts without that device.',
+      advice: 'Give the guest the device, or remove the line there.',
+    },
+    'crypttab.nofail': {
+      meaning: 'A line got `nofail` because `fix.nofail` names it: the guest starts without that device.',
+      advice: 'Give the guest the device, or remove the line there.',
+    },
     'crypttab.unresolved': {
       meaning:
         'A device name could not be identified; a data mount got `nofail`, other lines stay as they are.',
@@ -944,6 +1002,66 @@ const SECTIONS = {
       meaning: 'A filesystem, volume or mount that the VM can do without is damaged and was skipped.',
       advice: 'Check it in the guest (`fsck`).',
     },
+    'inspect.antivirus': {
+      meaning: 'A program in Windows may block new drivers and services.',
+      advice: 'Check its console after the move.',
+    },
+    'inspect.device-policy': {
+      meaning: 'A group policy restricts which devices Windows installs.',
+      advice: 'Take the guest out of that policy before the move.',
+    },
+    'inspect.dirty-volume': {
+      meaning:
+        'The system volume of Windows was not shut down cleanly. Its state is left alone: Windows repairs it at its next start.',
+      advice: 'Shut the guest down cleanly and drop it again, if that is still possible.',
+    },
+    'inspect.dynamic-data-disk': {
+      meaning: 'A data disk is a dynamic disk (LDM). It is converted unchanged.',
+      advice: 'Import it in Disk Management if it is shown as foreign.',
+    },
+    'inspect.encrypted-volume': {
+      meaning: 'A data volume is encrypted by BitLocker. It is converted unchanged.',
+      advice: 'Keep its recovery key at hand for the first start on KVM.',
+    },
+    'inspect.no-boot-store': {
+      meaning: 'No boot configuration (BCD) of Windows was found, or it is damaged.',
+      advice: 'Check that all disks of the VM were dropped.',
+    },
+    'inspect.no-sha2': {
+      meaning: 'Windows 7 or Server 2008 R2 lacks KB3033929 and loads no driver with an SHA-2 signature.',
+      advice: 'Install it before the move, or give drivers with SHA-1 signatures.',
+    },
+    'inspect.safe-boot': {
+      meaning: 'Windows is set to start in safe mode.',
+      advice: 'Turn that off before the move (`bcdedit /deletevalue safeboot`).',
+    },
+    'inspect.setup-running': {
+      meaning: 'The setup of Windows, or its first start, has not finished.',
+      advice: 'Let it finish where the guest is, shut it down, and drop it again.',
+    },
+    'inspect.test-signing': {
+      meaning: 'Windows is set to load drivers that Microsoft did not sign.',
+      advice: 'Nothing needs to be done for the move; Secure Boot does not allow it.',
+    },
+    'windows.boot-volume': {
+      meaning: 'Windows has no directory over which FIX could mount the partition with its boot files.',
+      advice:
+        'Make the directory `C:\\Windows\\Temp` in the guest and convert it again; or check that the ESP has `\\EFI\\Boot\\bootx64.efi`.',
+    },
+    'devices.windows-unchanged': {
+      meaning: 'With `fix.mode = "none"` Windows gets SATA disks, or IDE before Vista, and may not start.',
+      advice: 'See [windows.md](windows.md).',
+    },
+    'devices.windows-no-virtio': {
+      meaning:
+        'No virtio-win is configured: Windows gets SATA disks (IDE before Vista) and a card that it has a driver for, which are slower than virtio’s.',
+      advice:
+        'Set `windows.virtio_win` to virtio-win’s ISO or directory and convert again: see [windows.md](windows.md).',
+    },
+    'devices.windows-cluster': {
+      meaning: 'Windows is a node of a failover cluster, so new disks are not brought online by themselves.',
+      advice: 'Bring those online that are the node’s own, in the disk management or with diskpart.',
+    },
     'boot.install-device': {
       meaning:
         'SUSE’s /etc/default/grub_installdevice, or debconf’s grub-pc/install_devices, names a disk of the old hypervisor: the next update of GRUB would not install it.',
@@ -964,6 +1082,12 @@ const SECTIONS = {
         'No installed modules belong to a kernel, and no configuration file shows its built-in drivers. If it is the one that starts, the domain offers SATA and e1000e instead of virtio.',
       advice:
         'Remove kernels whose modules are gone; if the kernel has virtio built in, put its `config-VERSION` into /boot.',
+    },
+    'devices.rescue-kernel': {
+      meaning:
+        'The boot menu’s rescue image has a kernel from before virtio 1.0 (Linux 4.0): it does not find its disk on KVM. The entries that are started do.',
+      advice:
+        'Remove `/boot/*-0-rescue-*` in the guest: the next update of the kernel makes the image again, with its own kernel.',
     },
     'devices.no-virtio': {
       meaning: 'The kernel has no virtio drivers: the domain offers SATA and e1000.',
@@ -1018,6 +1142,12 @@ const SECTIONS = {
         'The guest has no tool that builds its initramfs: drivers were appended although a rebuild was requested.',
       advice: 'Install the tool in the guest before its next kernel update.',
     },
+    'lvm.filter-unread': {
+      meaning:
+        'A pattern in the guest’s lvm.conf is none that hyper2kvm can evaluate: whether it hides the disks of KVM is not known.',
+      advice:
+        'If the volume group is missing after the boot, replace the pattern in the guest by one for `/dev/disk/by-id` or remove it.',
+    },
     'lvm.filter': {
       meaning: 'A filter or device line names disks of the old hypervisor.',
       advice: 'Change the line in the guest.',
@@ -1050,6 +1180,91 @@ const SECTIONS = {
       meaning:
         'cloud-init is enabled and has no cached instance: at the next boot it sets the guest up as a new instance, with new SSH host keys.',
       advice: 'Create /etc/cloud/cloud-init.disabled in the guest to prevent it.',
+    },
+    'drivers.inf-invalid': {
+      meaning: 'A driver package was passed over: its INF file is damaged.',
+      advice: 'Get the virtio-win package again and compare its checksum.',
+    },
+    'drivers.not-for-windows': {
+      meaning: 'A driver package was passed over: its INF file names no devices for this Windows.',
+      advice:
+        'Get a newer virtio-win package that has drivers for this Windows; `hyper2kvm doctor` shows what a package has.',
+    },
+    'drivers.incomplete': {
+      meaning:
+        'A driver package was passed over: a file that its INF file names is missing, or the service of a disk driver is.',
+      advice: 'Get the virtio-win package again and compare its checksum.',
+    },
+    'drivers.wrong-machine': {
+      meaning:
+        'A driver package was passed over: its driver is for another processor architecture, or is not a driver.',
+      advice: 'Get the virtio-win package again and compare its checksum.',
+    },
+    'drivers.unsigned': {
+      meaning: 'A driver package was passed over: its driver or its package has no valid signature.',
+      advice:
+        'Get a newer virtio-win package that has drivers for this Windows; `hyper2kvm doctor` shows what a package has.',
+    },
+    'drivers.self-signed': {
+      meaning:
+        'A driver package was passed over: it is signed by a certificate that only itself vouches for. Windows would stop with 0xc0000428.',
+      advice:
+        'Get a newer virtio-win package that has drivers for this Windows; `hyper2kvm doctor` shows what a package has.',
+    },
+    'drivers.not-microsoft': {
+      meaning:
+        'A driver package was passed over: the certificates of its signer do not lead to a root of Microsoft that this Windows accepts.',
+      advice:
+        'Get a newer virtio-win package that has drivers for this Windows; `hyper2kvm doctor` shows what a package has.',
+    },
+    'drivers.catalogue-mismatch': {
+      meaning:
+        'A driver package was passed over: its catalogue is damaged, or does not list one of its files.',
+      advice: 'Get the virtio-win package again and compare its checksum.',
+    },
+    'drivers.name-conflict': {
+      meaning:
+        'A driver package was passed over: it has a file whose name another package needs for a different file.',
+      advice: 'Get the virtio-win package again and compare its checksum.',
+    },
+    'drivers.no-storage': {
+      meaning:
+        'virtio-win has no disk driver (viostor) that this Windows would load; the message says why each folder was passed over.',
+      advice:
+        'Get a newer virtio-win package that has drivers for this Windows; `hyper2kvm doctor` shows what a package has.',
+    },
+    'drivers.no-network': {
+      meaning:
+        'virtio-win has no network driver (NetKVM) that this Windows would install; the message says why each folder was passed over.',
+      advice:
+        'Get a newer virtio-win package that has drivers for this Windows; `hyper2kvm doctor` shows what a package has.',
+    },
+    'drivers.refused': {
+      meaning:
+        'virtio-win has a driver for this Windows, but not one that it would install; the message says why.',
+      advice:
+        'Get a newer virtio-win package that has drivers for this Windows; `hyper2kvm doctor` shows what a package has.',
+    },
+    'drivers.no-guest-agent': {
+      meaning: 'virtio-win has no installer of the QEMU guest agent for the architecture of the guest.',
+      advice: 'Take the whole virtio-win ISO, or the RPM with its folder guest-agent.',
+    },
+    'drivers.no-catalogue': {
+      meaning:
+        'A disk driver is signed and starts Windows, but its package is not: Windows cannot install or update it by itself.',
+      advice:
+        'Get a newer virtio-win package that has drivers for this Windows; `hyper2kvm doctor` shows what a package has.',
+    },
+    'drivers.cross-signed': {
+      meaning:
+        'A disk driver for Windows 10 or later is signed by its maker under a cross-certificate of Microsoft: Windows loads it only while Secure Boot is off.',
+      advice:
+        'Get a newer virtio-win package that has drivers for this Windows; `hyper2kvm doctor` shows what a package has.',
+    },
+    'drivers.unknown-digest': {
+      meaning:
+        'A disk driver is signed with SHA-256, and the guest is a Windows 7 or Server 2008 R2 without the update KB3033929: it would stop with 0xc0000428.',
+      advice: 'Install the update in the guest before the conversion.',
     },
     'network.unreadable': {
       meaning:

@@ -1,4 +1,5 @@
 import { Hyper2kvmError } from '../errors/error.js';
+import { machineArchitecture } from '../machine/architecture.js';
 import type { Identity } from '../model/identity.js';
 import { applyOperations } from '../operations/apply-operations.js';
 import type { Plan } from '../operations/plan.js';
@@ -15,7 +16,8 @@ const EMPTY_PLAN: Plan = {
 };
 
 /** Returns the plan that changes nothing (`fix.mode = "none"`): only the devices are chosen. Pure. */
-export function planNothing(guest: Guest): Plan {
+export function planNothing(guest: Guest<Identity>): Plan {
+  refuseBus(guest);
   return { ...EMPTY_PLAN, ...familyOf(guest.identity).unfixed(guest) };
 }
 
@@ -23,9 +25,10 @@ export function planNothing(guest: Guest): Plan {
  * Runs the family's fixers in order; each sees what the earlier ones planned. Pure. Throws `plan.*` for a
  * guest that cannot be fixed.
  */
-export function planGuest(guest: Guest): Plan {
-  refuseAsIs(guest.identity);
+export function planGuest(guest: Guest<Identity>): Plan {
+  refuseBus(guest);
   const family = familyOf(guest.identity);
+  family.refuse?.(guest.identity);
   let current = guest;
   let plan = EMPTY_PLAN;
   for (const fixer of family.fixers) {
@@ -42,10 +45,11 @@ export function planGuest(guest: Guest): Plan {
   return { ...plan, warnings: [...plan.warnings, ...family.review(guest, plan.operations)] };
 }
 
-function refuseAsIs({ as_is }: Identity): void {
-  if (as_is === undefined) return;
-  const { disk_bus, nic_model } = as_is.devices;
-  throw new Hyper2kvmError('plan.unsupported-system', as_is.reason, {
-    advice: `fix.mode = "none" converts the VM as it is, with ${disk_bus} disks and ${nic_model} network cards, and boots it; see docs/formats.md for what is then left to do. kind = "data" converts the disks alone.`,
-  });
+function refuseBus({ identity, options }: Guest<Identity>): void {
+  const bus = options.devices;
+  if (bus === 'auto' || machineArchitecture(identity.architecture).machines[bus] !== undefined) return;
+  throw new Hyper2kvmError(
+    'plan.devices-unsupported',
+    `fix.devices = "${bus}": a machine of ${identity.architecture} has no such disks`,
+  );
 }

@@ -1,3 +1,4 @@
+import type { Identity } from '../model/identity.js';
 import type { GuestState } from '../operations/operation.js';
 import type { Family } from './base/family.js';
 import type { FixedGuest } from './base/fixer.js';
@@ -10,6 +11,6 @@ export function proofPaths({ fixers }: Proving, after: GuestState): string[] {
 }
 
 /** Returns what the fixers' proofs found as it should be, one line each. Throws `fix.unproven`. */
-export function proveFixers({ fixers }: Proving, guest: FixedGuest): string[] {
+export function proveFixers({ fixers }: Proving, guest: FixedGuest<Identity>): string[] {
   return fixers.flatMap(({ proof }) => proof?.check(guest) ?? []);
 }

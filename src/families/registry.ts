@@ -1,11 +1,12 @@
 import { z } from 'zod';
-import type { Identity } from '../model/identity.js';
+import type { Identity, LinuxIdentity } from '../model/identity.js';
 import { asIs } from './as-is/family.js';
 import type { Family } from './base/family.js';
 import { linux } from './linux/family.js';
+import { windows } from './windows/family.js';
 
 /** In the order in which their systems are looked for. */
-export const FAMILIES: readonly [Family, ...Family[]] = [linux, asIs];
+export const FAMILIES: readonly [Family, ...Family[]] = [linux, windows, asIs];
 
 /** What INSPECT found out about a guest of any family. */
 export const guestIdentitySchema: z.ZodType<Identity> = z.union([
@@ -14,7 +15,13 @@ export const guestIdentitySchema: z.ZodType<Identity> = z.union([
 ]);
 
 /** The family of an identified guest. */
-export function familyOf({ os_type, as_is }: Pick<Identity, 'os_type' | 'as_is'>): Family {
+export function familyOf({
+  os_type,
+  as_is,
+}: {
+  os_type: Identity['os_type'];
+  as_is?: LinuxIdentity['as_is'];
+}): Family {
   if (as_is !== undefined) return asIs;
   const family = FAMILIES.find((candidate) => candidate !== asIs && candidate.os === os_type);
   if (family === undefined) throw new Error(`no family of operating systems is called ${os_type}`);

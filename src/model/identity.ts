@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { devicesSchema } from './plan.js';
+import { windowsFields } from './windows-identity.js';
 
 /**
  * A filesystem, swap area, LUKS container or LVM member in the guest. `device` is its name in the appliance
@@ -107,9 +108,31 @@ export type Kernel = z.infer<typeof kernelSchema>;
 const mountSchema = z.object({ device: z.string(), mountpoint: z.string(), options: z.string() });
 export type Mount = z.infer<typeof mountSchema>;
 
+/** What INSPECT finds of every system. */
+const systemFields = {
+  os_distro: z.string(),
+  os_version: z.string(),
+  os_name: z.string(),
+  firmware: z.enum(['bios', 'uefi']),
+  bootloader: z.enum(['grub2', 'grub-legacy', 'systemd-boot', 'extlinux', 'lilo', 'bootmgr', 'unknown']),
+  architecture: z.string(),
+  hostname: z.string(),
+  partitions: z.array(partitionTableSchema),
+  filesystems: z.array(filesystemSchema),
+  /** Root device of the guest, as in `filesystems`, and the mounts of its tree, in mount order. */
+  root: z.string(),
+  mounts: z.array(mountSchema),
+  encrypted: z.boolean(),
+  /**
+   * True if qemu-guest-agent is installed, through which libvirt can freeze filesystems, query addresses and
+   * shut down.
+   */
+  qemu_guest_agent: z.boolean().default(false),
+};
+
+/** Every system but Windows. */
 const OS_TYPES = [
   'linux',
-  'windows',
   'freebsd',
   'openbsd',
   'netbsd',
@@ -121,17 +144,12 @@ const OS_TYPES = [
   'unknown',
 ] as const;
 
-export const identitySchema = z.object({
+/** Linux, and systems that nothing is changed in. */
+export const linuxIdentitySchema = z.object({
   os_type: z.enum(OS_TYPES),
-  os_distro: z.string(),
-  os_version: z.string(),
-  os_name: z.string(),
-  firmware: z.enum(['bios', 'uefi']),
-  bootloader: z.enum(['grub2', 'grub-legacy', 'systemd-boot', 'extlinux', 'lilo', 'bootmgr', 'unknown']),
+  ...systemFields,
   init_system: z.string(),
   network_manager: z.array(z.string()),
-  architecture: z.string(),
-  hostname: z.string(),
   kernels: z.array(kernelSchema),
   /** Unified kernel images that could be read, by guest path; `version` is null if they do not name it. */
   unified_images: z
@@ -139,26 +157,37 @@ export const identitySchema = z.object({
     .default([]),
   initramfs_tool: z.string(),
   package_manager: z.string(),
-  partitions: z.array(partitionTableSchema),
-  filesystems: z.array(filesystemSchema),
-  /** Root device of the guest, as in `filesystems`, and the mounts of its tree, in mount order. */
-  root: z.string(),
-  mounts: z.array(mountSchema),
-  encrypted: z.boolean(),
   vmware_tools: z.enum(['none', 'open-vm-tools', 'tarball']),
   selinux: z.boolean(),
-  /**
-   * True if qemu-guest-agent is installed, through which libvirt can freeze filesystems, query addresses and
-   * shut down.
-   */
-  qemu_guest_agent: z.boolean().default(false),
   /**
    * Of a system that nothing can be changed in, so that `fix.mode = "none"` is the only way: why, and the
    * devices that such a system drives without help. Absent where its family has fixers.
    */
   as_is: z.object({ reason: z.string(), devices: devicesSchema }).optional(),
 });
-export type Identity = z.infer<typeof identitySchema>;
+export type LinuxIdentity = z.infer<typeof linuxIdentitySchema>;
+
+export const windowsIdentitySchema = z.object({
+  os_type: z.literal('windows'),
+  ...systemFields,
+  ...windowsFields,
+});
+export type WindowsIdentity = z.infer<typeof windowsIdentitySchema>;
+
+export type Identity = LinuxIdentity | WindowsIdentity;
+
+/** What the machine for a guest depends on. */
+export const machineIdentitySchema = z.object({
+  os_type: z.enum([...OS_TYPES, 'windows']),
+  firmware: systemFields.firmware,
+  architecture: systemFields.architecture,
+  as_is: linuxIdentitySchema.shape.as_is,
+  ...z
+    .object(windowsFields)
+    .pick({ build: true, installation_type: true, smbios_uuid: true, clock: true, boot_store: true })
+    .partial().shape,
+});
+export type MachineIdentity = z.infer<typeof machineIdentitySchema>;
 
 /**
  * A LUKS container that was opened with the job's key, as `/dev/mapper/<name>`. `key_file` is the name in the

@@ -10,7 +10,7 @@ export function applyOperations<Guest extends GuestState>(
   operations: readonly Operation[],
 ): Guest {
   if (operations.length === 0) return guest;
-  const draft: GuestDraft = { identity: guest.identity, tree: guest.tree.draft() };
+  const draft: GuestDraft = { identity: guest.identity, tree: guest.tree.draft(), registry: guest.registry };
   applyTo(draft, operations);
   return { ...guest, ...draft };
 }

@@ -12,7 +12,10 @@ export function putModules(
   modules: readonly string[],
   texts: (before: Record<string, string>) => Record<string, string>,
 ): void {
-  const kernels = draft.identity.kernels.map((kernel) => {
+  const { identity } = draft;
+  // Windows has no initramfs.
+  if (identity.os_type === 'windows') return;
+  const kernels = identity.kernels.map((kernel) => {
     const { initramfs } = kernel;
     if (initramfs?.path !== path) return kernel;
     return {
@@ -25,7 +28,7 @@ export function putModules(
       },
     };
   });
-  draft.identity = { ...draft.identity, kernels };
+  draft.identity = { ...identity, kernels };
 }
 
 /** Throws `fix.initramfs-unproven` unless the listing is complete and every one of `modules` is in it and loaded. */

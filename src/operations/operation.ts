@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { GuestWriter } from '../access/guest-writer.js';
 import type { InitramfsListing } from '../guest/initramfs-listing.js';
+import type { CapturedHive } from '../guest/registry/captured.js';
 import type { GuestTree, GuestTreeDraft } from '../guest/tree.js';
 import type { Identity } from '../model/identity.js';
 
@@ -16,16 +17,23 @@ interface AnyOperation {
   reason: string;
 }
 
-/** The guest as PLAN knows it. */
-export interface GuestState {
-  identity: Identity;
+/** What INSPECT captured of a guest's configuration. */
+export interface Configuration {
   tree: GuestTree;
+  /** Hives of Windows; empty for other systems. */
+  registry: readonly CapturedHive[];
 }
 
-/** The guest as planned so far: the tree is changed in place, the identity is replaced. */
-export interface GuestDraft {
-  identity: Identity;
+/** The guest as PLAN knows it. */
+export interface GuestState<I extends Identity = Identity> extends Configuration {
+  identity: I;
+}
+
+/** The guest as planned so far: the tree is changed in place, identity and registry are replaced. */
+export interface GuestDraft<I extends Identity = Identity> {
+  identity: I;
   readonly tree: GuestTreeDraft;
+  registry: readonly CapturedHive[];
 }
 
 /** A change to the text of one file; null if it does not exist before or afterwards. */
@@ -65,7 +73,7 @@ export interface OperationKind<O extends AnyOperation> {
   op: O['op'];
   schema: z.ZodType<O> & z.core.$ZodTypeDiscriminable;
   /**
-   * Returns the guest path that it changes, or the command that it runs; plan.diff groups operations by it.
+   * Returns what it changes: a guest path, a command, values of a hive. plan.diff groups operations by it.
    */
   subject(operation: O): string;
   /** Returns a short title, not escaped. */
@@ -76,4 +84,6 @@ export interface OperationKind<O extends AnyOperation> {
   /** Executes the operation. Returns what was read back and found correct, one line each. */
   execute(guest: GuestWriter, operation: O, context: ExecuteContext): Promise<string[]>;
   outcome?(operation: O): Outcome | null;
+  /** Returns one operation that does the same as two in a row, in less time; null if there is none. */
+  merge?(first: O, second: O): O | null;
 }

@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import { appendInitramfs } from './append-initramfs.js';
+import { copyDriver } from './copy-driver.js';
 import { copyFile } from './copy-file.js';
 import { installPackages } from './install-packages.js';
 import type { OperationKind } from './operation.js';
 import { rebuildInitramfs } from './rebuild-initramfs.js';
+import { registryValues } from './registry-values.js';
 import { remove } from './remove.js';
 import { run } from './run.js';
 import { symlink } from './symlink.js';
@@ -18,6 +20,8 @@ export const KINDS = [
   appendInitramfs,
   rebuildInitramfs,
   installPackages,
+  registryValues,
+  copyDriver,
   run,
 ] as const;
 

@@ -3,9 +3,12 @@ import type { SourceFile } from '../model/report.js';
 import type { Operation } from '../operations/registry.js';
 import { formatBytes, formatCount, formatSeconds, formatTime } from '../text/format.js';
 import { Markup, markup } from '../text/markup.js';
+import type { AttemptEvidence } from './attempts.js';
 import type { DiffLine } from './diff.js';
+import { attemptsSection } from './html-attempts.js';
 import { bootSection, type Screenshot } from './html-boot.js';
 import { changesSection } from './html-changes.js';
+import { identitySection } from './html-identity.js';
 import { STYLE } from './html-style.js';
 import type { Report } from './report.js';
 import { summarize } from './summary.js';
@@ -15,6 +18,8 @@ export interface Attachments {
   screens: readonly Screenshot[];
   /** The last lines of the serial log; empty without one. */
   serialTail: string;
+  /** Of the attempts before the last, in order. */
+  attempts?: readonly AttemptEvidence[];
   /** The operations' diffs, if they were computed before (`operationDiffs`). */
   diffs?: ReadonlyMap<Operation, DiffLine[]>;
 }
@@ -39,6 +44,7 @@ ${errorCard(report)}
 ${tiles(report)}
 ${startSection(report)}
 ${bootSection(report, attachments.screens, attachments.serialTail)}
+${attemptsSection(report, attachments.attempts ?? [])}
 ${changesSection(report, attachments.diffs)}
 ${stagesSection(report)}
 ${identitySection(report)}
@@ -128,39 +134,6 @@ ${rows}</div>`;
 
 function clampPercent(value: number): number {
   return Math.max(0, Math.min(100, value));
-}
-
-function identitySection({ identity, hardware }: Report): Markup | null {
-  if (identity === null) return null;
-  const facts: [string, string][] = [
-    ['system', identity.os_name],
-    ['distribution', `${identity.os_distro} ${identity.os_version}`],
-    ['host name', identity.hostname],
-    ['architecture', identity.architecture],
-    ['firmware', identity.firmware.toUpperCase()],
-    ['bootloader', identity.bootloader],
-    ['init', identity.init_system],
-    ['network', identity.network_manager.join(', ') || 'none found'],
-    ['initramfs', identity.initramfs_tool],
-    ['packages', identity.package_manager],
-    ['VMware Tools', identity.vmware_tools],
-    ['encrypted', identity.encrypted ? 'yes' : 'no'],
-    ['qemu-guest-agent', identity.qemu_guest_agent ? 'installed' : 'missing'],
-    ['SELinux', identity.selinux ? 'yes' : 'no'],
-    ...(hardware?.memory_mib ? [['memory', `${hardware.memory_mib} MiB`] as [string, string]] : []),
-    ...(hardware?.vcpus ? [['vCPUs', String(hardware.vcpus)] as [string, string]] : []),
-  ];
-  const kernels = identity.kernels.map(
-    (kernel) =>
-      markup`<tr><th>kernel</th><td>${kernel.version}<br><span class="digest mono">${kernel.image}</span></td></tr>`,
-  );
-  return markup`<h2>Guest</h2>
-<div class="two"><div class="card"><table class="facts">${facts.map(([name, value]) => markup`<tr><th>${name}</th><td>${value}</td></tr>`)}${kernels}</table></div>
-<div class="card scroll"><table><thead><tr><th>device</th><th>type</th><th>mounted on</th><th class="num">size</th></tr></thead><tbody>
-${identity.filesystems.map(
-  (fs) =>
-    markup`<tr><td class="mono">${fs.device}</td><td>${fs.type}</td><td class="mono">${fs.mountpoint ?? ''}</td><td class="num">${formatBytes(fs.size)}</td></tr>`,
-)}</tbody></table></div></div>`;
 }
 
 function filesSection(report: Report): Markup | null {

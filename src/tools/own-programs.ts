@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readlinkSync, realpathSync, statSync } from 'n
 import { basename, delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
 
 /** Programs that are started confined, directly or by libguestfs (QEMU and qemu-img). */
-const CONFINED = /^(?:qemu-img|qemu-system-.+|gzip|xz|zstd)$/;
+const CONFINED = /^(?:qemu-img|qemu-system-.+|gzip|xz|zstd|7zz?)$/;
 /** Variables that name libguestfs's QEMU (guestfs(3)). */
 const NAMED = ['LIBGUESTFS_HV', 'LIBGUESTFS_QEMU'];
 /** The kernel follows no more links (path_resolution(7)). */

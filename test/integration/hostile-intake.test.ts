@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { JobSummary } from '../../src/api/protocol.js';
+import { unitNodeOptions } from '../lab/unit-options.js';
 import { rawDisk } from './hostile/corpus.js';
 import { NotifySocket } from './hostile/notify-socket.js';
 import { OBSTACLES, type Obstacle, place } from './hostile/obstacles.js';
@@ -53,7 +54,7 @@ beforeAll(async () => {
   env = {
     NOTIFY_SOCKET: path,
     H2K_LOOP_FILE: spool.path('loop.json'),
-    NODE_OPTIONS: `--max-semi-space-size=2 --import ${MONITOR}`,
+    NODE_OPTIONS: `${unitNodeOptions()} --import ${MONITOR}`,
   };
   await spool.start(env);
   watching = watchStatus();

@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { JobSummary } from '../../src/api/protocol.js';
 import { run } from '../../src/tools/run.js';
+import { unitNodeOptions } from '../lab/unit-options.js';
 import { realImages } from '../unit/disk/images.js';
 import { ARCHIVES } from './hostile/archives.js';
 import { type HostileCase, type Lure, rawDisk } from './hostile/corpus.js';
@@ -65,7 +66,7 @@ beforeAll(async () => {
   spool = await Spool.create(
     '[watch]\nsettle_seconds = 0.3\npoll_seconds = 0.5\n[workers]\njobs = 2\n[flatten]\nmax_virtual_size_gib = 8192\n[log]\nlevel = "debug"\n',
   );
-  await spool.start();
+  await spool.start({ NODE_OPTIONS: unitNodeOptions() });
 });
 
 afterAll(async () => {

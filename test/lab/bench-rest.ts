@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { ControlClient } from '#hyper2kvm/api/client.js';
 import { run } from '#hyper2kvm/tools/run.js';
+import { unitNodeOptions } from './unit-options.ts';
 
 const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 /** Unfinished copies among the files; the rest is no disk at all. */
@@ -59,8 +60,7 @@ async function watchDaemon(
     signal: end.signal,
     timeoutSeconds: seconds + 120,
     onStdout: () => undefined,
-    // As systemd/hyper2kvm.service has it.
-    env: { NODE_OPTIONS: '--max-semi-space-size=2' },
+    env: { NODE_OPTIONS: unitNodeOptions() },
   });
   // Its end is awaited below; until then a failure is seen by the questions that get no answer.
   daemon.catch(() => undefined);

@@ -1,4 +1,4 @@
-import type { Identity } from '#hyper2kvm/model/identity.js';
+import type { LinuxIdentity } from '#hyper2kvm/model/identity.js';
 import { hasKernelOnEsp } from './boot-loaders.ts';
 import { filesystemsOf, layOut } from './layout.ts';
 import type { GuestRecipe } from './recipes.ts';
@@ -14,8 +14,8 @@ const VERSIONS = { bullseye: '11', bookworm: '12', trixie: '13' } as const;
 const SCHEMES = { dos: 'mbr', gpt: 'gpt' } as const;
 
 /** Holds what INSPECT found against what the guest was made of, field by field. Pure. */
-export function identityFaults(recipe: GuestRecipe, identity: Identity): string[] {
-  const wanted: Partial<Identity> = {
+export function identityFaults(recipe: GuestRecipe, identity: LinuxIdentity): string[] {
+  const wanted: Partial<LinuxIdentity> = {
     ...{ os_type: 'linux', os_distro: 'debian', os_version: VERSIONS[recipe.release] },
     ...{ architecture: 'x86_64', init_system: 'systemd', package_manager: 'apt', selinux: false },
     firmware: recipe.firmware,
@@ -26,11 +26,14 @@ export function identityFaults(recipe: GuestRecipe, identity: Identity): string[
     vmware_tools: 'open-vm-tools',
     qemu_guest_agent: false,
   };
-  const wrong = Object.entries(wanted).filter(([key, value]) => identity[key as keyof Identity] !== value);
+  const wrong = Object.entries(wanted).filter(
+    ([key, value]) => identity[key as keyof LinuxIdentity] !== value,
+  );
   const { backend } = recipe.network;
   return [
     ...wrong.map(
-      ([key, value]) => `identity.${key} is ${String(identity[key as keyof Identity])} instead of ${value}`,
+      ([key, value]) =>
+        `identity.${key} is ${String(identity[key as keyof LinuxIdentity])} instead of ${value}`,
     ),
     ...(identity.network_manager.includes(backend)
       ? []
@@ -45,7 +48,7 @@ export function identityFaults(recipe: GuestRecipe, identity: Identity): string[
  * Each guest has one kernel, with modules and an initramfs that can be read; what starts from the ESP has a
  * copy of both there.
  */
-function kernelFaults(recipe: GuestRecipe, { kernels }: Identity): string[] {
+function kernelFaults(recipe: GuestRecipe, { kernels }: LinuxIdentity): string[] {
   const whole = kernels.filter(
     ({ modules, initramfs }) => modules !== null && initramfs !== null && initramfs.unreadable === null,
   );
@@ -60,7 +63,7 @@ function kernelFaults(recipe: GuestRecipe, { kernels }: Identity): string[] {
       ];
 }
 
-function partitionFaults(recipe: GuestRecipe, { partitions }: Identity): string[] {
+function partitionFaults(recipe: GuestRecipe, { partitions }: LinuxIdentity): string[] {
   const text = (scheme: string, parts: readonly { number: number; start: number; size: number }[]) =>
     `${scheme} ${parts.map(({ number, start, size }) => `${number}:${start}+${size}`).join(' ')}`;
   return layOut(recipe).flatMap(({ label, partitions: made }, index) => {
@@ -75,7 +78,7 @@ function partitionFaults(recipe: GuestRecipe, { partitions }: Identity): string[
 }
 
 /** By UUID: type, and the place in the tree (of a btrfs, one of its subvolumes'). */
-function filesystemFaults(recipe: GuestRecipe, { filesystems, root }: Identity): string[] {
+function filesystemFaults(recipe: GuestRecipe, { filesystems, root }: LinuxIdentity): string[] {
   const made = filesystemsOf(recipe);
   return made.flatMap(({ uuid, filesystem, mount, unit }) => {
     const found = filesystems.find((candidate) => candidate.uuid === uuid);

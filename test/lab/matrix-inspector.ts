@@ -1,5 +1,5 @@
 import { parseXml, type XmlElement } from '#hyper2kvm/disk/ovf/xml.js';
-import type { Identity } from '#hyper2kvm/model/identity.js';
+import type { LinuxIdentity } from '#hyper2kvm/model/identity.js';
 import { run } from '#hyper2kvm/tools/run.js';
 import type { BuiltGuest } from './guest.ts';
 import { keyOf, membersOf } from './layout.ts';
@@ -56,7 +56,7 @@ export function systemsOf(xml: Buffer): InspectedSystem[] {
  * Where libguestfs says otherwise than INSPECT, one sentence each. Filesystems are held together by UUID: the
  * two name volumes differently. Pure.
  */
-export function inspectorDifferences(identity: Identity, systems: readonly InspectedSystem[]): string[] {
+export function inspectorDifferences(identity: LinuxIdentity, systems: readonly InspectedSystem[]): string[] {
   const [system, ...others] = systems;
   if (system === undefined) return ['virt-inspector finds no operating system'];
   const fields: [string, string, string][] = [

@@ -1,6 +1,6 @@
 import type { ErrorRecord } from '#hyper2kvm/errors/error.js';
 import type { Boot } from '#hyper2kvm/model/boot.js';
-import type { Identity } from '#hyper2kvm/model/identity.js';
+import type { LinuxIdentity } from '#hyper2kvm/model/identity.js';
 import { filesystemsOf } from './layout.ts';
 import type { AsItIs } from './matrix-as-is.ts';
 import { identityFaults } from './matrix-identity.ts';
@@ -9,7 +9,9 @@ import type { GuestRecipe } from './recipes.ts';
 /** What `convert --json` tells. */
 export interface Bundle {
   directory: string | null;
-  report: { boot: Boot | null; identity: Identity; stages: { stage: string; seconds: number }[] } | undefined;
+  report:
+    | { boot: Boot | null; identity: LinuxIdentity; stages: { stage: string; seconds: number }[] }
+    | undefined;
   error: ErrorRecord | null;
 }
 
@@ -99,7 +101,7 @@ export function judge(recipe: GuestRecipe, { asItIs, bundle, second, boots = [] 
 }
 
 /** What INSPECT lists is from before FIX. Some guests have the drivers: something else is wrong with them. */
-function driverFaults({ initramfs: { modules } }: GuestRecipe, { kernels }: Identity): string[] {
+function driverFaults({ initramfs: { modules } }: GuestRecipe, { kernels }: LinuxIdentity): string[] {
   if (modules.includes('virtio_blk')) return [];
   return kernels
     .filter(({ initramfs }) => initramfs?.modules.includes('virtio_blk'))

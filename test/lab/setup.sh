@@ -14,8 +14,11 @@ packages() {
 qemu-utils            reads and writes disk formats (qemu-img)
 qemu-system-x86       boots guests: the appliance and the boot test
 ovmf                  UEFI firmware of the boot test
+swtpm                 the TPM of Windows 11, in the boot test and in libvirt
+tesseract-ocr         reads stop codes from the screens of Windows
 libguestfs0           opens the guest's filesystems
 libguestfs-xfs        XFS in the guest
+ntfs-3g               NTFS in the guest, and the lab's Windows disks (mkntfs)
 supermin              builds the libguestfs appliance
 zstd                  initramfs compression
 lz4                   initramfs compression
@@ -46,8 +49,10 @@ dnsmasq-base          the network's addresses
 iptables              the network's way out
 patch                 applies plan.diff in tests
 python3-pip           fetches Alpine for the tests
-libhivex-bin          reads registry hives in tests (hivexml)
+libhivex-bin          reads registry hives in tests (hivexml, hivexget)
 osslsigncode          signs Windows drivers in tests
+p7zip-full            reads the virtio-win ISO (7z)
+xorriso               makes one in tests
 git                   names the commit of a result, lists the files of a copy
 binutils              readelf, strip: what the Debian package depends on, and its size
 lintian               checks the Debian package

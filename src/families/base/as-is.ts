@@ -5,21 +5,22 @@ import { writeDurable } from '../../files/durable.js';
 import { ESP_TYPES } from '../../guest/esp.js';
 import { writeSnapshot } from '../../guest/snapshot-file.js';
 import { GuestTree } from '../../guest/tree.js';
-import type { Filesystem, Identity } from '../../model/identity.js';
+import type { Filesystem, LinuxIdentity } from '../../model/identity.js';
 import type { Devices } from '../../model/plan.js';
 import type { InspectContext, Inspected } from './inspection.js';
 
 const SNAPSHOT = 'snapshot.json';
 const LISTINGS = 'initramfs.json';
 
-/** A system that nothing is changed in; `device` is where it was seen. */
+/** A system that nothing is changed in; `device` is where it was seen, `disk` the index of its disk. */
 export interface OtherSystem {
-  os_type: Identity['os_type'];
+  os_type: LinuxIdentity['os_type'];
   /** As os-release(5) writes an ID. */
   distro: string;
   name: string;
   version: string;
   device: string;
+  disk: number | null;
 }
 
 /** AHCI and Intel's 82540 are driven by every system of the last twenty years. */
@@ -32,6 +33,7 @@ export const UNKNOWN: OtherSystem = {
   name: 'an unknown system',
   version: '',
   device: '',
+  disk: null,
 };
 
 /** Describes a VM of which nothing but its disks and partitions is known. */
@@ -45,7 +47,7 @@ export async function describeAsIs(
   const architecture =
     loaders.includes('bootaa64.efi') && !loaders.includes('bootx64.efi') ? 'aarch64' : 'x86_64';
   const firmware = context.firmware ?? (loaders.length > 0 && !hasBiosLoader(storage) ? 'uefi' : 'bios');
-  const identity: Identity = {
+  const identity: LinuxIdentity = {
     os_type: system.os_type,
     os_distro: system.distro,
     os_version: system.version,
@@ -81,7 +83,8 @@ const BIOS_LOADERS = new Set([
   '21686148-6449-6e6f-744e-656564454649',
 ]);
 
-const hasBiosLoader = ({ partitions }: InspectContext['storage']) =>
+/** True if a disk can be started by a BIOS, as far as its partition table tells. */
+export const hasBiosLoader = ({ partitions }: Pick<InspectContext['storage'], 'partitions'>): boolean =>
   partitions.some((table) =>
     table.partitions.some(
       ({ type, bootable }) => BIOS_LOADERS.has(type) || (bootable && !ESP_TYPES.has(type)),

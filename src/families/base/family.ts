@@ -1,13 +1,13 @@
 import type { z } from 'zod';
-import type { GuestTree } from '../../guest/tree.js';
 import type { Boot } from '../../model/boot.js';
 import type { Identity } from '../../model/identity.js';
 import type { Devices, Warning } from '../../model/plan.js';
-import type { GuestState } from '../../operations/operation.js';
+import type { Configuration, GuestState } from '../../operations/operation.js';
 import type { Operation } from '../../operations/registry.js';
 import type { BootPatterns, GuestReport } from './boot-patterns.js';
 import type { Fixer, Guest } from './fixer.js';
 import type { FamilyInspection } from './inspection.js';
+import type { Remedy } from './remedy.js';
 
 /** The addresses that a booted guest should have according to its own configuration. */
 export interface NetworkExpectation {
@@ -27,22 +27,26 @@ export interface Evidence {
 }
 
 /** A family of operating systems: everything that INSPECT, PLAN, FIX and VALIDATE know about its guests. */
-export interface Family extends FamilyInspection {
-  os: Identity['os_type'];
-  identity: z.ZodType<Identity>;
+export interface Family<I extends Identity = Identity> extends FamilyInspection {
+  os: I['os_type'];
+  identity: z.ZodType<I> & z.core.$ZodTypeDiscriminable;
   /** Reads INSPECT's snapshot. */
-  load(file: string): Promise<GuestTree>;
+  load(file: string): Promise<Configuration>;
   /** In the order in which they run. */
-  fixers: readonly Fixer[];
+  fixers: readonly Fixer<I>[];
+  /** Throws `plan.*` for a guest that must not be changed, or that nothing can be planned for. Pure. */
+  refuse?(identity: I): void;
   /** Returns warnings about a plan as a whole. Pure. */
-  review(guest: Guest, operations: readonly Operation[]): Warning[];
+  review(guest: Guest<I>, operations: readonly Operation[]): Warning[];
   /** Returns the devices for a guest that is not changed (`fix.mode = "none"`), with warnings. Pure. */
-  unfixed(guest: Guest): { devices: Devices; warnings: Warning[] };
+  unfixed(guest: Guest<I>): { devices: Devices; warnings: Warning[] };
   /** Returns the network that the guest is configured for once the plan is applied. Pure. */
-  network(after: GuestState): NetworkExpectation;
+  network(after: GuestState<I>): NetworkExpectation;
   /** Returns what the boot test adds to the guest. Pure. */
-  evidence(after: GuestState): Evidence;
+  evidence(after: GuestState<I>): Evidence;
   boot: BootPatterns;
+  /** Other plans for boots that failed in a known way, in the order in which they are tried. */
+  remedies: readonly Remedy[];
   /** Returns a warning for each thing that a booted guest lacks according to its own report. Pure. */
   bootWarnings(report: GuestReport, network: NetworkExpectation): Boot['warnings'];
 }

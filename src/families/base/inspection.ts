@@ -1,7 +1,9 @@
 import type { GuestReader } from '../../access/guest-reader.js';
 import type { Storage } from '../../access/storage.js';
+import type { Nic } from '../../model/hardware.js';
 import type { Identity } from '../../model/identity.js';
 import type { Warning } from '../../model/plan.js';
+import type { OtherSystem } from './as-is.js';
 
 /**
  * The VM's disks, with the bus of each on the old hypervisor (`scsi0:0`, null where unknown), because device
@@ -10,16 +12,22 @@ import type { Warning } from '../../model/plan.js';
 export interface GuestDisks {
   storage: Storage;
   controllers: readonly (string | null)[];
+  /** The root that the operator chose among several, by the guest's name for it; null if nobody did. */
+  chosenRoot: string | null;
 }
 
 /** A filesystem that holds a system, with the mount options that select its tree (`subvol=@`). */
 export interface RootCandidate {
   device: string;
   options: string;
+  /** What `detect` knows of a system that is converted as it is. */
+  system?: OtherSystem;
 }
 
 export interface Unmountable {
   device: string;
+  /** The index of its disk; absent or null where there is none or several, as of a logical volume. */
+  disk?: number | null;
   /** Why, for people. */
   reason: string;
   /** What the refusal's own code says. */
@@ -36,6 +44,8 @@ export interface Detection {
 export interface InspectContext extends GuestDisks {
   /** From the job or the VM's description; null if the guest has to be examined. */
   firmware: Identity['firmware'] | null;
+  /** The VM's network cards by its own description. */
+  nics: readonly Nic[];
   workDirectory: string;
   signal: AbortSignal;
   progress(progress: { percent: number; step: string }): void;
@@ -59,8 +69,8 @@ export interface Inspected {
 export interface FamilyInspection {
   /**
    * Looks for a system of the family on the VM's filesystems. Rejects with an `inspect.*` code if there are
-   * several and nothing tells which one the VM boots.
+   * several and nothing tells which one the VM boots. `unmountable` is what earlier families found.
    */
-  detect(reader: GuestReader, disks: GuestDisks): Promise<Detection>;
+  detect(reader: GuestReader, disks: GuestDisks & Pick<Detection, 'unmountable'>): Promise<Detection>;
   inspect(reader: GuestReader, root: RootCandidate, context: InspectContext): Promise<Inspected>;
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { readSnapshot } from '../../guest/snapshot-file.js';
-import { identitySchema } from '../../model/identity.js';
+import { type LinuxIdentity, linuxIdentitySchema } from '../../model/identity.js';
+import { readConfiguration } from '../base/configuration.js';
 import type { Family } from '../base/family.js';
 import { INITRAMFS_BEGINS, INITRAMFS_ENDS, LEVEL_PATTERNS } from './boot-levels.js';
 import { KERNEL_PANIC, SIGNATURES } from './boot-signatures.js';
@@ -10,14 +10,15 @@ import { FIXERS } from './fixers.js';
 import { guestReport } from './guest-report.js';
 import { linuxInspection } from './inspect/index.js';
 import { expectedNetwork } from './network.js';
+import { REMEDIES } from './remedies.js';
 import { unfixedDevices } from './unfixed.js';
 import { lostSignatures } from './unified-images.js';
 
-export const linux: Family = {
+export const linux: Family<LinuxIdentity> = {
   os: 'linux',
-  identity: identitySchema.extend({ os_type: z.literal('linux') }),
+  identity: linuxIdentitySchema.extend({ os_type: z.literal('linux') }),
   ...linuxInspection,
-  load: readSnapshot,
+  load: readConfiguration,
   fixers: FIXERS,
   review: lostSignatures,
   unfixed: unfixedDevices,
@@ -30,5 +31,6 @@ export const linux: Family = {
     panic: KERNEL_PANIC,
     report: guestReport,
   },
+  remedies: REMEDIES,
   bootWarnings,
 };

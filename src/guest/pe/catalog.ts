@@ -46,13 +46,24 @@ export function readCatalog(bytes: Buffer, roots: readonly Root[] = MICROSOFT_RO
 
 /** Whether the file is a member: a program by its Authenticode digest, any other by that of all its bytes. */
 export function catalogHas(catalog: Catalog, bytes: Buffer): boolean {
+  return memberDigests(bytes, [...catalog.digestAlgorithms]).some((digest) => catalog.members.has(digest));
+}
+
+/**
+ * Digests by which a catalogue may list the file, in lower-case hexadecimal. Throws `guest.pe-invalid` for a
+ * damaged program.
+ */
+export function memberDigests(
+  bytes: Buffer,
+  algorithms: readonly DigestAlgorithm[] = ['sha1', 'sha256'],
+): string[] {
   const isProgram = isPe(bytes);
-  return [...catalog.digestAlgorithms].some((algorithm) => {
-    const digest = isProgram
+  return algorithms.map((algorithm) =>
+    (isProgram
       ? authenticodeDigest(bytes, algorithm)
-      : createHash(algorithm).update(bytes).digest();
-    return catalog.members.has(digest.toString('hex'));
-  });
+      : createHash(algorithm).update(bytes).digest()
+    ).toString('hex'),
+  );
 }
 
 /**

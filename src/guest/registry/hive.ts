@@ -25,6 +25,8 @@ export interface Hive {
 
 export interface RegistryKey {
   readonly name: string;
+  /** Of its cell. */
+  readonly offset: number;
   /** Null for nearly all keys. */
   readonly className: string | null;
   /** FILETIME of the last change. */
@@ -65,7 +67,7 @@ const MAX_PATH_KEYS = 512;
 
 class Key implements RegistryKey {
   readonly #cells: Cells;
-  readonly #offset: number;
+  readonly offset: number;
   readonly #cell: Buffer;
   readonly name: string;
 
@@ -80,7 +82,7 @@ class Key implements RegistryKey {
     if (nameBytes === 0 || nameBytes > MAX_NAME_BYTES || HEADER_BYTES + nameBytes > cell.length)
       throw corruptHive("a key's name has an impossible length");
     this.#cells = cells;
-    this.#offset = offset;
+    this.offset = offset;
     this.#cell = cell;
     this.name = decodeName(
       cell.subarray(HEADER_BYTES, HEADER_BYTES + nameBytes),
@@ -110,7 +112,7 @@ class Key implements RegistryKey {
     for (const offset of subkeyOffsets(this.#cells, this.#cell.readUInt32LE(28), name)) {
       if (seen.has(offset)) throw corruptHive('a key is listed twice');
       seen.add(offset);
-      yield new Key(this.#cells, offset, this.#offset);
+      yield new Key(this.#cells, offset, this.offset);
     }
   }
 

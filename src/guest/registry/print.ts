@@ -14,6 +14,11 @@ export function valueLine(value: RegistryValue): string {
   return `${name}=${dataText(value)}`;
 }
 
+/** A key's line: `[path]`. */
+export function keyLine(path: string): string {
+  return `[${withoutControls(path)}]`;
+}
+
 function dataText(value: RegistryValue): string {
   const { type, data } = value;
   if (type === REG.dword && data.length === 4) return `dword:${hex(data.readUInt32LE(0), 8)}`;
@@ -48,7 +53,7 @@ const MAX_DEPTH = 512;
 
 function addKey(key: RegistryKey, path: string, lines: string[], maxLines: number, depth: number): boolean {
   if (depth > MAX_DEPTH) return false;
-  lines.push(`[${withoutControls(path)}]`);
+  lines.push(keyLine(path));
   for (const value of key.values()) {
     if (lines.length >= maxLines) return false;
     lines.push(valueLine(value));

@@ -48,7 +48,9 @@ export const fixStage: Stage<FixInput, FixOutput> = {
     );
     const { layers, trim: trimming } = access.capabilities;
     const before = await access.traffic();
-    const target = withUnifiedImages(access.writer({ selinux: identity.selinux }));
+    const target = withUnifiedImages(
+      access.writer({ selinux: identity.os_type !== 'windows' && identity.selinux }),
+    );
     await reopenContainers(target.devices, input.inspect.unlocked, context.source);
     const proofs: string[] = [];
     // Mounting alone changes a filesystem.

@@ -37,12 +37,14 @@ await answerThread(async (request: ProofPathsRequest | AfterRequest): Promise<Af
   const { snapshot, operations, identity } = request;
   const family = familyOf(identity);
   const before = await family.load(snapshot);
-  const after = applyOperations({ identity, tree: before }, operations);
+  const after = applyOperations({ identity, ...before }, operations);
   if (request.task === 'proof-paths') return proofPaths(family, after);
   const { read } = request;
   return {
     proofs:
-      read === null ? [] : proveFixers(family, { before, after, read: (path) => bufferOf(read.get(path)) }),
+      read === null
+        ? []
+        : proveFixers(family, { before: before.tree, after, read: (path) => bufferOf(read.get(path)) }),
     network: family.network(after),
     evidence: family.evidence(after),
   };

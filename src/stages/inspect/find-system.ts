@@ -6,7 +6,6 @@ import { asIs } from '../../families/as-is/family.js';
 import type { Family } from '../../families/base/family.js';
 import type { Detection, GuestDisks, RootCandidate } from '../../families/base/inspection.js';
 import { FAMILIES } from '../../families/registry.js';
-import { findWindows } from '../../families/windows/find-windows.js';
 import type { Filesystem } from '../../model/identity.js';
 
 export interface FoundSystem extends Pick<Detection, 'unmountable'> {
@@ -21,8 +20,8 @@ export interface FoundSystem extends Pick<Detection, 'unmountable'> {
 export async function findSystem(reader: GuestReader, disks: GuestDisks): Promise<FoundSystem> {
   const unmountable: Detection['unmountable'][number][] = [];
   for (const family of FAMILIES) {
-    if (family === asIs) await refuseHidden(reader, disks);
-    const detected = await family.detect(reader, disks);
+    if (family === asIs) refuseHidden(disks);
+    const detected = await family.detect(reader, { ...disks, unmountable });
     unmountable.push(...detected.unmountable);
     if (detected.root !== null) return { family, root: detected.root, unmountable };
   }
@@ -30,24 +29,24 @@ export async function findSystem(reader: GuestReader, disks: GuestDisks): Promis
 }
 
 /**
- * Throws for Windows, and for a locked container: the system is most likely in it. Beside these, what tells a
- * system that is converted as it is may be a disk with data (a pool of ZFS, a vendor's DOS partition).
+ * Throws for a locked container: the system is most likely in it. Beside one, what tells a system that is
+ * converted as it is may be a disk with data (a pool of ZFS, a vendor's DOS partition).
  */
-async function refuseHidden(reader: GuestReader, { storage: { filesystems } }: GuestDisks): Promise<void> {
-  const windows = await findWindows(reader, filesystems);
-  if (windows !== null) throw windowsUnsupported(windows);
+function refuseHidden({ storage: { filesystems } }: GuestDisks): void {
   const isOpen = ({ uuid }: Filesystem) =>
     filesystems.some(({ device }) => device === `/dev/mapper/luks-${uuid}`);
   const luks = filesystems.find((filesystem) => filesystem.type === 'crypto_LUKS' && !isOpen(filesystem));
-  if (luks === undefined) return;
-  throw new Hyper2kvmError(
-    'inspect.encrypted',
-    `${luks.device} is LUKS-encrypted and no operating system was found outside it`,
-  );
-}
-
-function windowsUnsupported(device: string): Hyper2kvmError {
-  return new Hyper2kvmError('inspect.windows-unsupported', `Windows is installed on ${device}`);
+  if (luks !== undefined)
+    throw new Hyper2kvmError(
+      'inspect.encrypted',
+      `${luks.device} is LUKS-encrypted and no operating system was found outside it`,
+    );
+  const bitlocker = filesystems.find(({ type }) => type === 'BitLocker');
+  if (bitlocker !== undefined)
+    throw new Hyper2kvmError(
+      'inspect.bitlocker',
+      `${bitlocker.device} is encrypted by BitLocker and no operating system was found outside it`,
+    );
 }
 
 /** Returns the most likely reason why no system was found. */

@@ -19,18 +19,25 @@ const THREAD_SECONDS = 900;
 /** What keeps INSPECT from knowing a guest, but does not matter where nothing in it is changed. */
 const UNREADABLE: ReadonlySet<string> = new Set([
   'guest.call-failed',
+  'guest.filesystem-too-new',
+  'guest.hive-corrupt',
+  'guest.hive-dirty',
+  'guest.hive-unsupported',
   'guest.too-complex',
   'guest.too-slow',
+  'inspect.bitlocker',
   'inspect.configuration-too-large',
   'inspect.duplicate-uuid',
   'inspect.duplicate-vg',
   'inspect.encrypted',
+  'inspect.hive-unreadable',
   'inspect.no-kernel',
   'inspect.no-os',
   'inspect.too-many-kernels',
   'inspect.too-many-volumes',
   'inspect.unknown-architecture',
   'inspect.unmountable',
+  'inspect.windows-root',
 ] satisfies ErrorCode[]);
 
 /**
@@ -39,12 +46,13 @@ const UNREADABLE: ReadonlySet<string> = new Set([
  */
 export const inspectStage: Stage<InspectInput, InspectOutput> = {
   name: 'inspect',
-  version: 5,
+  version: 6,
   lane: 'appliances',
   input: inspectInput,
   output: inspectOutput,
   dependsOn: (options) => ({
     firmware: options.vm.firmware ?? null,
+    root: options.config.windows.root,
     // What is refused otherwise is then described as far as it can be.
     ...(options.config.fix.mode === 'none' ? { as_is: true } : {}),
     luks: options.config.guest.luks.map(({ device, key_file }) => [device, key_file]),
@@ -64,7 +72,9 @@ export const inspectStage: Stage<InspectInput, InspectOutput> = {
       keys: await readKeys(options.config.guest.luks, context.source),
       controllers: flatten.disks.map((disk) => disk.controller),
       diskIds: fetch.disks.map(({ chain }) => chain.layers.flatMap(({ uuid }) => uuid ?? [])),
+      chosenRoot: options.config.windows.root || null,
       firmware: options.vm.firmware ?? fetch.hardware.firmware,
+      nics: fetch.hardware.nics,
       workDirectory,
     };
     const reply = async (message: unknown) => {

@@ -11,7 +11,7 @@ import type { InspectOutput } from './output.js';
 import { readStorage } from './storage.js';
 
 export interface InspectGuestRequest
-  extends Pick<InspectContext, 'controllers' | 'firmware' | 'workDirectory'> {
+  extends Pick<InspectContext, 'controllers' | 'chosenRoot' | 'firmware' | 'nics' | 'workDirectory'> {
   keys: readonly LuksKey[];
   /** The identifiers in the images of each disk. */
   diskIds: readonly (readonly string[])[];
@@ -27,9 +27,11 @@ const NEVER = new AbortController().signal;
 /** Finds the system on the VM's disks and writes its snapshot to the work directory. */
 export async function inspectGuest(
   reader: GuestReader,
-  { controllers, firmware, workDirectory, keys, diskIds, isOffline, unread }: InspectGuestRequest,
+  request: InspectGuestRequest,
   progress: InspectContext['progress'],
 ): Promise<InspectOutput> {
+  const { controllers, chosenRoot, firmware, nics, workDirectory, keys, diskIds, isOffline, unread } =
+    request;
   await reader.unmountAll();
 
   progress({ percent: 50, step: 'reading partitions and filesystems' });
@@ -46,7 +48,7 @@ export async function inspectGuest(
     return outputOf(found, storage, [...warnings, skippedAll(unread)]);
   }
   const storage = await readStorage(reader.devices, { keys, controllers, diskIds }, warnings);
-  const { family, root, unmountable } = await findSystem(reader, { storage, controllers });
+  const { family, root, unmountable } = await findSystem(reader, { storage, controllers, chosenRoot });
   warnings.push(
     ...(isOffline ? unmountable.map(({ device, reason }) => skipped(device, reason)) : []),
     ...storage.filesystems
@@ -54,7 +56,7 @@ export async function inspectGuest(
       .map(({ device }) => snapshotOf(root.device, device)),
   );
   const found = await family.inspect(reader, root, {
-    ...{ storage, controllers, firmware },
+    ...{ storage, controllers, chosenRoot, firmware, nics },
     ...{ workDirectory, signal: NEVER, progress },
   });
   await syncPath(workDirectory);

@@ -3,6 +3,7 @@ import type { Guest } from '../../families/base/fixer.js';
 import { planGuest, planNothing } from '../../families/plan.js';
 import { familyOf } from '../../families/registry.js';
 import { answerThread } from '../../host/thread.js';
+import type { Identity } from '../../model/identity.js';
 import type { Plan } from '../../operations/plan.js';
 import { canonicalJson } from '../../text/canonical-json.js';
 import { planDiff } from './plan-diff.js';
@@ -10,7 +11,7 @@ import { planDiff } from './plan-diff.js';
 /** `snapshot` is the absolute path of INSPECT's file. */
 export interface PlanRequest {
   snapshot: string;
-  guest: Omit<Guest, 'tree'>;
+  guest: Omit<Guest<Identity>, 'tree' | 'registry'>;
   warnings: Plan['warnings'];
 }
 
@@ -25,7 +26,7 @@ export interface PlanAnswer {
 const LARGEST_PLAN = 16 * 1024 * 1024;
 
 await answerThread(async ({ snapshot, guest, warnings }: PlanRequest): Promise<PlanAnswer> => {
-  const whole = { ...guest, tree: await familyOf(guest.identity).load(snapshot) };
+  const whole = { ...guest, ...(await familyOf(guest.identity).load(snapshot)) };
   const decided = guest.options.mode === 'none' ? planNothing(whole) : planGuest(whole);
   const plan = { ...decided, warnings: [...warnings, ...decided.warnings] };
   const json = `${canonicalJson(plan, 2)}\n`;

@@ -7,7 +7,7 @@ import { familyOf } from '../../families/registry.js';
 import { syncPath, syncTree } from '../../files/durable.js';
 import { type Machine, machineOf } from '../../machine/machine.js';
 import type { Boot } from '../../model/boot.js';
-import { identitySchema } from '../../model/identity.js';
+import { machineIdentitySchema } from '../../model/identity.js';
 import { convertOutput } from '../convert/output.js';
 import { fetchOutput } from '../fetch/output.js';
 import { fixOutput } from '../fix/output.js';
@@ -20,12 +20,11 @@ import { compareContent, type DataInput, dataInput } from './compare-source.js';
 import { findEmulator } from './emulator.js';
 import type { Failure } from './other-failures.js';
 import { type ValidateOutput, validateOutput } from './output.js';
+import { remedies } from './remedies.js';
 
 const vmInput = z.object({
   fetch: fetchOutput.pick({ hardware: true }),
-  inspect: z.object({
-    identity: identitySchema.pick({ os_type: true, firmware: true, architecture: true, as_is: true }),
-  }),
+  inspect: z.object({ identity: machineIdentitySchema }),
   plan: z.object({ plan: planOutput.shape.plan.pick({ devices: true, nics: true }) }),
   fix: fixOutput.pick({ disks: true, evidence_changes: true, evidence_unit: true, network: true }),
   convert: convertOutput,
@@ -48,12 +47,12 @@ const gate = new BootGate();
  */
 export const validateStage: Stage<ValidateInput | DataInput, ValidateOutput> = {
   name: 'validate',
-  version: 4,
+  version: 5,
   lane: 'boots',
   input: validateInput,
   output: validateOutput,
   dependsOn({ config }) {
-    const { required: _required, require: _require, ...boot } = config.validate;
+    const { required: _required, require: _require, remedies: _remedies, ...boot } = config.validate;
     return boot;
   },
   enabled: (options) => options.config.validate.enabled,
@@ -79,6 +78,7 @@ export const validateStage: Stage<ValidateInput | DataInput, ValidateOutput> = {
     }
   },
   accept: acceptBoot,
+  again: remedies,
   files: ({ directory }) => (directory === null ? [] : [directory]),
   cleanup: removeScratch,
 };
@@ -104,10 +104,15 @@ async function bootVm(context: StageContext, input: ValidateInput, directory: st
   return report(machine, input, booted, attempts);
 }
 
-/** Returns the delivered VM except for memory and CPUs, of which this host may not have enough to spare. */
-function testMachine({ workDirectory, options }: StageContext, input: ValidateInput): Machine {
-  const { memory_mib: memoryMib, smp: vcpus } = options.config.validate;
+/**
+ * Returns the delivered VM except for memory and CPUs, of which this host may not have enough to spare. A guest
+ * that does not start with so little memory gets more, if the VM has it.
+ */
+function testMachine({ job, workDirectory, options }: StageContext, input: ValidateInput): Machine {
+  const { memory_mib: configured, max_memory_mib: most, smp: vcpus } = options.config.validate;
+  const { leastMemoryMib = 0 } = familyOf(input.inspect.identity).boot;
   const machine = machineOf({
+    name: job.vm,
     hardware: input.fetch.hardware,
     identity: input.inspect.identity,
     plan: input.plan.plan,
@@ -118,6 +123,7 @@ function testMachine({ workDirectory, options }: StageContext, input: ValidateIn
       ...(sector_size === undefined ? {} : { sectorSize: sector_size }),
     })),
   });
+  const memoryMib = Math.max(configured, Math.min(leastMemoryMib, most, machine.memoryMib));
   return { ...machine, memoryMib, vcpus };
 }
 
@@ -154,7 +160,8 @@ function report(
   attempts: number,
 ): Boot {
   const family = familyOf(input.inspect.identity);
-  const guest = result.guestText === null ? null : family.boot.report.parse(result.guestText);
+  const format = family.boot.report;
+  const guest = result.guestText === null || format === null ? null : format.parse(result.guestText);
   const { verdict } = result.outcome;
   return {
     verdict,

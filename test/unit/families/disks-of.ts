@@ -1,7 +1,7 @@
 import type { BlockDevices } from '../../../src/access/block-devices.js';
 import { S_IFREG, writeNewc } from '../../../src/guest/cpio.js';
 import { resolveDevice } from '../../../src/guest/device-names.js';
-import type { Filesystem, Identity, Kernel } from '../../../src/model/identity.js';
+import type { Filesystem, Kernel, LinuxIdentity } from '../../../src/model/identity.js';
 import { type MemoryDisks, type MemoryFiles, memoryGuest } from '../access/memory-guest.js';
 import { type Files, type GuestRecipe, guestOf } from './guests.js';
 
@@ -44,7 +44,11 @@ interface Place {
  * What fstab mounts, deepest first. A root by a name that no filesystem is known by is where the recipe has
  * it.
  */
-function placesOf(fstab: string, { filesystems, root }: Identity, controllers: (string | null)[]): Place[] {
+function placesOf(
+  fstab: string,
+  { filesystems, root }: LinuxIdentity,
+  controllers: (string | null)[],
+): Place[] {
   const places = fstab.split('\n').flatMap((line) => {
     const [spec = '#', mountpoint = '', , options = ''] = line.trim().split(/\s+/);
     const device = spec.startsWith('#') ? null : resolveDevice(spec, { filesystems, controllers })?.device;
@@ -60,7 +64,7 @@ function placesOf(fstab: string, { filesystems, root }: Identity, controllers: (
 
 const PROGRAMS: Record<string, string> = { apt: 'apt-get' };
 
-function systemFiles(identity: Identity, files: Files): MemoryFiles {
+function systemFiles(identity: LinuxIdentity, files: Files): MemoryFiles {
   const programs = files['/bin'] === undefined ? '/bin' : '/usr/bin';
   return {
     '/usr/lib/os-release': `ID=${identity.os_distro}\nVERSION_ID="${identity.os_version}"\nPRETTY_NAME="${identity.os_name}"\n`,
@@ -97,7 +101,7 @@ function kernelFiles({ version, image, modules: directory, initramfs }: Kernel):
 }
 
 /** As blkid and LVM tell of them. */
-function devicesOf({ filesystems, firmware }: Identity): BlockDevices {
+function devicesOf({ filesystems, firmware }: LinuxIdentity): BlockDevices {
   const tags = new Map<string, Record<string, string>>();
   for (const filesystem of filesystems) tags.set(filesystem.device, tagsOf(filesystem, firmware));
   const names = filesystems.map(({ device }) => device);
@@ -119,7 +123,7 @@ const ESP = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b';
 
 function tagsOf(
   { type, uuid, label, partition, partuuid, size }: Filesystem,
-  firmware: Identity['firmware'],
+  firmware: LinuxIdentity['firmware'],
 ): Record<string, string> {
   return {
     TYPE: type,

@@ -1,7 +1,7 @@
 import { configSchema } from '../../../src/config/schema.js';
 import type { Guest } from '../../../src/families/base/fixer.js';
 import { GuestTree, type TreeEntry } from '../../../src/guest/tree.js';
-import type { Filesystem, Identity, Kernel } from '../../../src/model/identity.js';
+import type { Filesystem, Kernel, LinuxIdentity } from '../../../src/model/identity.js';
 import type { Operation } from '../../../src/operations/registry.js';
 
 /**
@@ -133,7 +133,7 @@ export const VMWARE_MODULES = ['scsi_mod', 'sd_mod', 'vmw_pvscsi'];
 export interface GuestRecipe {
   files?: Files;
   filesystems?: Filesystem[];
-  identity?: Partial<Identity>;
+  identity?: Partial<LinuxIdentity>;
   hardware?: Partial<Guest['hardware']>;
   options?: Partial<Guest['options']>;
   controllers?: (string | null)[];
@@ -150,6 +150,7 @@ export function guestOf({
   packages,
 }: GuestRecipe): Guest {
   return {
+    vm: 'guest',
     identity: {
       os_type: 'linux',
       os_distro: 'debian',
@@ -185,15 +186,20 @@ export function guestOf({
       ...hardware,
     },
     tree: treeOf(files),
+    registry: [],
     options: { ...configSchema.parse({}).fix, ...options },
     controllers: controllers ?? [null],
     packages: packages ?? { directory: '', files: [] },
+    drivers: null,
   };
 }
 
 /** Paths that operations touch, in order. */
 export const pathsOf = (operations: readonly Operation[]) =>
-  operations.map((operation) => ('path' in operation ? operation.path : operation.command.join(' ')));
+  operations.flatMap((operation) => {
+    if ('path' in operation) return [operation.path];
+    return 'command' in operation ? [operation.command.join(' ')] : operation.files.map(({ path }) => path);
+  });
 
 /** What a file holds after `operations`; undefined when they do not write it, null when they remove it. */
 export function textAfter(operations: readonly Operation[], path: string): string | null | undefined {

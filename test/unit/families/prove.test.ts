@@ -5,7 +5,7 @@ import { type Files, guestOf, treeOf } from './guests.js';
 
 /** The proofs of a guest that is as it was planned, but for what `now` says of its files. */
 function prove(planned: Files, now: Record<string, string | null> = {}, before: Files = planned) {
-  const after = { identity: guestOf({ files: {} }).identity, tree: treeOf(planned) };
+  const after = { identity: guestOf({ files: {} }).identity, tree: treeOf(planned), registry: [] };
   const texts = { ...planned, ...now };
   const read = (path: string) => {
     const text = texts[path] ?? null;

@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
 import { readBootStore } from '../../../src/guest/bcd.js';
 import { readDriverInf } from '../../../src/guest/inf/package.js';
+import { isJournalClean, isVolumeDirty } from '../../../src/guest/ntfs.js';
 import { catalogHas, readCatalog } from '../../../src/guest/pe/catalog.js';
 import { fileSignatures } from '../../../src/guest/pe/signature.js';
 import { fileVersion } from '../../../src/guest/pe/version.js';
 import { openHive } from '../../../src/guest/registry/hive.js';
 import { printKey } from '../../../src/guest/registry/print.js';
 import { recoverHive } from '../../../src/guest/registry/recover.js';
+import { logFile, masterFileTable } from './make-ntfs.js';
 import { makeCatalog, makeIdentity, signProgram } from './pe/sign.js';
 import { makePe } from './pe.js';
 import { binary, dword, type MadeKey, makeHive, multiSz, sealBaseBlock, sz } from './registry/make-hive.js';
@@ -27,7 +29,7 @@ const everywhere = (bytes: Buffer) => Array.from(bytes.keys());
 const nonZero = (bytes: Buffer) => everywhere(bytes).filter((at) => bytes[at] !== 0);
 
 export function makeFuzzSubjects(): Record<string, FuzzSubject> {
-  return { ...registrySubjects(), ...textSubjects(), ...signatureSubjects() };
+  return { ...registrySubjects(), ...volumeSubjects(), ...textSubjects(), ...signatureSubjects() };
 }
 
 function tree(count: number): MadeKey {
@@ -35,6 +37,17 @@ function tree(count: number): MadeKey {
   const keys = Array.from({ length: 12 }, (_, index) => ({ name: `key${index}`, values }));
   const big = { name: 'big', type: 3, data: Buffer.alloc(20_000, count) };
   return { name: 'r', className: 'class', values: [big], keys: [{ name: 'a', values, keys }, ...keys] };
+}
+
+function volumeSubjects(): Record<string, FuzzSubject> {
+  return {
+    'master file table': { seed: masterFileTable({ flags: 1 }), hot: nonZero, parse: isVolumeDirty },
+    'ntfs journal': {
+      seed: logFile([{ lsn: 1n, client: 0, flags: 0 }]),
+      hot: nonZero,
+      parse: isJournalClean,
+    },
+  };
 }
 
 function registrySubjects(): Record<string, FuzzSubject> {

@@ -12,7 +12,17 @@ const PARAMETERS =
     : { numRuns: RUNS };
 const TIMEOUT = (SECONDS + 120) * 1000;
 
-const NAMES = ['hive', 'log entries', 'dirty pages', 'boot store', 'inf', 'program', 'catalogue'];
+const NAMES = [
+  'hive',
+  'log entries',
+  'dirty pages',
+  'boot store',
+  'master file table',
+  'ntfs journal',
+  'inf',
+  'program',
+  'catalogue',
+];
 let subjects: Record<string, FuzzSubject>;
 beforeAll(() => {
   subjects = makeFuzzSubjects();

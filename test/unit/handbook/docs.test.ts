@@ -9,6 +9,7 @@ import {
   changesSection,
   configurationSection,
   errorsSection,
+  remediesSection,
   vmSection,
   withSection,
 } from '../../../src/handbook/docs.js';
@@ -25,6 +26,7 @@ describe('the generated parts of docs/ are current (UPDATE_DOCS=1 rewrites them)
     'changes.md': [['fixers', changesSection]],
     'failures.md': [
       ['boot failures', bootFailuresSection],
+      ['remedies', remediesSection],
       ...(Object.keys(CATALOGUE) as CatalogueSection[]).map((section): [string, () => string] => [
         `errors ${section}`,
         () => errorsSection(section),
@@ -46,7 +48,7 @@ describe('the generated parts of docs/ are current (UPDATE_DOCS=1 rewrites them)
 /** Quoted words in the sources that have a code's form and a code's first part. */
 function codesInSource(): Set<string> {
   const parts =
-    'api|boot|cloud|config|convert|crypttab|daemon|devices|extra|fetch|fix|flatten|fstab|guest|guest-agent|hook|host|initramfs|inspect|internal|job|job-options|lvm|mdadm|network|notify|plan|qemu|qmp|queue|report|source|spool|tool|units|usage|validate';
+    'api|boot|cloud|config|convert|crypttab|daemon|devices|drivers|extra|fetch|fix|flatten|fstab|guest|guest-agent|hook|host|initramfs|inspect|internal|job|job-options|lvm|mdadm|network|notify|plan|qemu|qmp|queue|report|source|spool|tool|units|usage|validate|windows';
   const options = new Set(optionTable().flatMap(({ key, formerly }) => [key, formerly]));
   const files = /\.(json|diff|html|log|png|toml|fd|db|sock|img|part|copying|raw|d)$/;
   const codes = new Set<string>();

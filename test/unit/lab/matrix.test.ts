@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type Identity, identitySchema } from '../../../src/model/identity.js';
+import { type LinuxIdentity, linuxIdentitySchema } from '../../../src/model/identity.js';
 import { applianceScript, canMakeOnHost, listingScript } from '../../lab/appliance-image.ts';
 import type { LabReport } from '../../lab/boot.ts';
 import { rootArguments } from '../../lab/boot-loaders.ts';
@@ -166,7 +166,7 @@ describe('virt-v2v', () => {
 });
 
 /** What INSPECT says of a guest when it is right. */
-function identityOf(guest: GuestRecipe): Identity {
+function identityOf(guest: GuestRecipe): LinuxIdentity {
   const partitions = layOut(guest).map(({ partitions: parts }, disk) => ({
     disk,
     scheme: 'mbr',
@@ -179,7 +179,7 @@ function identityOf(guest: GuestRecipe): Identity {
     ...{ partition: null, partuuid: null, partlabel: null, parttype: null },
   }));
   const initramfs = { path: '/boot/i', size: 1, segments: [], modules: [], lib: 'lib', unreadable: null };
-  return identitySchema.parse({
+  return linuxIdentitySchema.parse({
     ...{ os_type: 'linux', os_distro: 'debian', os_version: '12', os_name: 'Debian', selinux: false },
     ...{ firmware: 'bios', bootloader: 'grub2', init_system: 'systemd', architecture: 'x86_64' },
     ...{ network_manager: [guest.network.backend], hostname: guest.name, package_manager: 'apt' },
@@ -297,7 +297,11 @@ describe('drivers before FIX', () => {
       bundle: {
         directory: null,
         error: { code: 'x', message: 'x', advice: '', retryable: false, causes: [] },
-        report: { stages: [], identity: { ...identityOf(recipe(name)), ...virtio } as Identity, boot: null },
+        report: {
+          stages: [],
+          identity: { ...identityOf(recipe(name)), ...virtio } as LinuxIdentity,
+          boot: null,
+        },
       },
     }).faults.join('\n');
 
@@ -348,7 +352,7 @@ describe('virt-inspector beside INSPECT', () => {
     ...{ os_distro: 'debian', os_version: '12', architecture: 'x86_64', hostname: 'web01' },
     package_manager: 'apt',
     filesystems: [{ device: '/dev/sda1', type: 'btrfs', uuid: 'aaaa', mountpoint: '/' }],
-  } as unknown as Identity;
+  } as unknown as LinuxIdentity;
 
   test('agrees on one system, whatever the two call its volumes', () => {
     const systems = systemsOf(xml(system('btrfsvol:/dev/sda1/@', 'aaaa')));
@@ -370,7 +374,7 @@ describe('virt-inspector beside INSPECT', () => {
       type: 'ext4',
       uuid: 'cccc',
       mountpoint: '/boot',
-    } as Identity['filesystems'][number];
+    } as LinuxIdentity['filesystems'][number];
     const filesystems = [...identity.filesystems, boot];
     expect(
       inspectorDifferences({ ...identity, filesystems }, systemsOf(xml(system('/dev/sda1', 'aaaa')))),

@@ -1,6 +1,6 @@
 import { type JobOptions, jobOptionsSchema } from '../../../src/config/schema.js';
 import type { Boot } from '../../../src/model/boot.js';
-import type { Identity } from '../../../src/model/identity.js';
+import type { LinuxIdentity } from '../../../src/model/identity.js';
 import { STAGE_NAMES } from '../../../src/model/stage-names.js';
 import type { StageRecord } from '../../../src/model/stage-record.js';
 import type { Plan } from '../../../src/operations/plan.js';
@@ -83,7 +83,7 @@ export const sampleFetch: FetchOutput = {
   },
 };
 
-const sampleIdentity: Identity = {
+const sampleIdentity: LinuxIdentity = {
   os_type: 'linux',
   os_distro: 'debian',
   os_version: '12',

@@ -2,14 +2,14 @@ import { ESP_TYPES, efiDirectories, espMountpoints } from '../../../guest/esp.js
 import { parseOsRelease } from '../../../guest/os-release.js';
 import { hasProgram, SYSTEMD } from '../../../guest/programs.js';
 import type { GuestTree } from '../../../guest/tree.js';
-import type { Identity } from '../../../model/identity.js';
+import type { LinuxIdentity } from '../../../model/identity.js';
 import { shortLines } from '../../../text/lines.js';
 
 /**
  * Returns everything that INSPECT learns from the snapshot alone. Pure. Goes by what is installed, not by the
  * name of the distribution.
  */
-export function identify(tree: GuestTree, partitions: Identity['partitions']) {
+export function identify(tree: GuestTree, partitions: LinuxIdentity['partitions']) {
   const release = osRelease(tree);
   return {
     ...release,
@@ -26,7 +26,7 @@ export function identify(tree: GuestTree, partitions: Identity['partitions']) {
   };
 }
 
-type Release = Pick<Identity, 'os_distro' | 'os_version' | 'os_name'>;
+type Release = Pick<LinuxIdentity, 'os_distro' | 'os_version' | 'os_name'>;
 
 /** os-release(5); older distributions each have a file of their own. */
 function osRelease(tree: GuestTree): Release {
@@ -56,7 +56,7 @@ const OLD_RELEASE_FILES = [
 ] as const;
 
 /** UEFI if an EFI system partition holds a loader; an ESP without one does not make a UEFI guest. */
-function firmware(tree: GuestTree, partitions: Identity['partitions']): Identity['firmware'] {
+function firmware(tree: GuestTree, partitions: LinuxIdentity['partitions']): LinuxIdentity['firmware'] {
   const hasEsp = partitions.some((table) =>
     table.partitions.some((partition) => ESP_TYPES.has(partition.type)),
   );
@@ -71,7 +71,7 @@ function espLoaders(tree: GuestTree): string[] {
     .filter((path) => path.toLowerCase().endsWith('.efi'));
 }
 
-function bootloader(tree: GuestTree): Identity['bootloader'] {
+function bootloader(tree: GuestTree): LinuxIdentity['bootloader'] {
   const any = (...paths: string[]) => paths.some((path) => tree.exists(path));
   if (any('/boot/grub/grub.cfg', '/boot/grub2/grub.cfg')) return 'grub2';
   if (espMountpoints(tree).some((esp) => any(`${esp}/loader/loader.conf`, `${esp}/loader/entries`))) {
@@ -154,7 +154,7 @@ function packageManager(tree: GuestTree): string {
   return name === 'apt-get' ? 'apt' : (name ?? 'unknown');
 }
 
-function vmwareTools(tree: GuestTree): Identity['vmware_tools'] {
+function vmwareTools(tree: GuestTree): LinuxIdentity['vmware_tools'] {
   if (tree.exists('/etc/vmware-tools/locations') || hasProgram(tree, 'vmware-uninstall-tools.pl'))
     return 'tarball';
   return hasProgram(tree, 'vmtoolsd') || hasProgram(tree, 'vmware-toolbox-cmd') ? 'open-vm-tools' : 'none';

@@ -4,7 +4,7 @@ import type { Warnings } from '../../../access/tolerate.js';
 import { Hyper2kvmError } from '../../../errors/error.js';
 import { writeDurable } from '../../../files/durable.js';
 import { writeSnapshot } from '../../../guest/snapshot-file.js';
-import type { Identity } from '../../../model/identity.js';
+import type { LinuxIdentity } from '../../../model/identity.js';
 import { COMMON_DEVICES, describeAsIs } from '../../base/as-is.js';
 import type {
   Detection,
@@ -52,7 +52,7 @@ async function inspect(
     await reader.unmountAll();
     const device = root.device;
     const { reason, ...named } = unfixable;
-    const system = { os_type: 'linux', device, ...named } as const;
+    const system = { os_type: 'linux', device, disk: null, ...named } as const;
     return describeAsIs(reader, { system, reason, devices: COMMON_DEVICES }, context);
   }
 
@@ -63,7 +63,7 @@ async function inspect(
   warnings.push(...withoutKernel(unified, kernels));
   if (kernels.length === 0 && !hasKernelImage(tree)) throw noKernel(root);
   const facts = identify(tree, storage.partitions);
-  const identity: Identity = {
+  const identity: LinuxIdentity = {
     os_type: 'linux',
     ...facts,
     firmware: context.firmware ?? facts.firmware,

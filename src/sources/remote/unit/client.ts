@@ -56,16 +56,10 @@ function pass(
   event: Exclude<LandEvent, { event: 'landed' | 'needs' | 'failed' }>,
   { progress, advanced, account, log }: SourceContext,
 ): void {
-  switch (event.event) {
-    case 'progress':
-      return progress(event.progress);
-    case 'advanced':
-      return advanced();
-    case 'account':
-      return account(event);
-    case 'log':
-      return log[event.level](event.facts, event.text);
-  }
+  if (event.event === 'progress') progress(event.progress);
+  else if (event.event === 'advanced') advanced();
+  else if (event.event === 'account') account(event);
+  else log[event.level](event.facts, event.text);
 }
 
 function errorOf({ code, message, advice, retryable, causes }: ErrorRecord): Hyper2kvmError {

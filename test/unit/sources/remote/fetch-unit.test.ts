@@ -43,7 +43,11 @@ function config() {
 
 function context(signal = new AbortController().signal) {
   const seen = { reserved: [] as number[], percents: [] as number[], read: 0, advanced: 0, log: '' };
-  const lines = { write: (line: string) => void (seen.log += line) };
+  const lines = {
+    write(line: string) {
+      seen.log += line;
+    },
+  };
   const given: SourceContext = {
     job: { id: 'job1', vm: 'web01' },
     options: testOptions(),

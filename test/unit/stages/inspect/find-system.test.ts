@@ -16,7 +16,7 @@ function find(
 ) {
   const storage = { partitions: [], filesystems, unlocked: [], arrays: [], duplicateGroups };
   const { reader } = memoryGuest({ filesystems: files, ...(refuse ? { refuse } : {}) });
-  return findSystem(reader, { storage, controllers: [null] });
+  return findSystem(reader, { storage, controllers: [null], chosenRoot: null });
 }
 
 it('is Linux where both it and Windows are installed; a broken filesystem beside it is named', async () => {
@@ -29,12 +29,13 @@ it('is Linux where both it and Windows are installed; a broken filesystem beside
 
 it.each([
   [
-    'Windows',
-    'inspect.windows-unsupported',
+    'an NTFS without the hives of Windows',
+    'inspect.no-os',
     [filesystem('/dev/sda2', 'ntfs', 'n')],
-    { '/dev/sda2': { '/WINDOWS/': null } },
+    { '/dev/sda2': { '/WINDOWS/System32/config/SYSTEM': 'x' } },
   ],
-  ['a hibernated NTFS', 'inspect.no-os', [filesystem('/dev/sda2', 'ntfs', 'n')], {}],
+  ['a damaged NTFS', 'inspect.unmountable', [filesystem('/dev/sda2', 'ntfs', 'n')], {}],
+  ['BitLocker', 'inspect.bitlocker', [filesystem('/dev/sda2', 'BitLocker', null)], {}],
   ['a closed container', 'inspect.encrypted', [luks], {}],
   [
     'an open container without a system',
@@ -55,14 +56,16 @@ it.each([
     [luks, filesystem('/dev/sdb1', 'zfs_member', 'z')],
     {},
   ],
-  [
-    'Windows, not the DOS of its vendor',
-    'inspect.windows-unsupported',
-    [filesystem('/dev/sda1', 'vfat', 'AAAA-BBBB'), filesystem('/dev/sda2', 'ntfs', 'n')],
-    { '/dev/sda1': { '/COMMAND.COM': '', '/IO.SYS': '' }, '/dev/sda2': { '/Windows/': null } },
-  ],
 ])('names what hides a system before one that stays as it is: %s', async (_, code, filesystems, files) => {
   await expect(find(filesystems, files as Record<string, MemoryFiles>)).rejects.toMatchObject({ code });
+});
+
+it('is Windows, not the DOS of its vendor', async () => {
+  const found = await find([filesystem('/dev/sda1', 'vfat', 'A-B'), filesystem('/dev/sda2', 'ntfs', 'n')], {
+    '/dev/sda1': { '/COMMAND.COM': '', '/IO.SYS': '' },
+    '/dev/sda2': { '/Windows/System32/config/SYSTEM': '', '/Windows/System32/config/SOFTWARE': '' },
+  });
+  expect(found).toMatchObject({ family: { os: 'windows' }, root: { device: '/dev/sda2' } });
 });
 
 it('names the container and the way to give its key', async () => {

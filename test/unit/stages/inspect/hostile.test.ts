@@ -27,9 +27,10 @@ interface Guest {
 }
 
 const KERNEL: Files = { '/boot': [['vmlinuz-6.1', 'x']], '/lib/modules': [['6.1/', '']] };
-const ELF = Buffer.alloc(20);
-ELF.write('\x7fELF', 'latin1');
-ELF.writeUInt16LE(62, 18);
+/** An ELF header for x86_64, and zeros. */
+const PROGRAM = Buffer.alloc(100_000);
+PROGRAM.write('\x7fELF', 'latin1');
+PROGRAM.writeUInt16LE(62, 18);
 
 /** A tar archive; tar-stream would take a minute for some hundred thousand files. */
 function tarOf(files: Files[string], name: string): string {
@@ -79,8 +80,9 @@ function appliance({ files, names = Buffer.alloc(0), volumes = 0, fstab = '' }: 
       UUID: device,
     }),
     ls: () => ['etc', 'usr', 'lib'],
-    statns: () => ({ mode: 0o100644, uid: 0, gid: 0, size: 100_000, device: 1, inode: 1 }),
-    pread: (path: string) => (path === '/etc/fstab' ? Buffer.from(fstab) : ELF),
+    statns: () => ({ mode: 0o100644, uid: 0, gid: 0, size: PROGRAM.length, device: 1, inode: 1 }),
+    pread: (path: string, count: number, offset: number) =>
+      (path === '/etc/fstab' ? Buffer.from(fstab) : PROGRAM).subarray(offset, offset + count),
     lstatns: (path: string) => {
       if (path in tars || path === '/usr/bin')
         return { mode: 0o040755, uid: 0, gid: 0, size: 4096, device: 1, inode: 1 };
@@ -128,7 +130,7 @@ async function inspect(guest: Guest): Promise<{ code: string; turn: number; kern
   }, 5);
   try {
     const { identity } = await inspectStage.run(context, input);
-    return { code: 'inspected', turn, kernels: identity.kernels.length };
+    return { code: 'inspected', turn, kernels: identity.os_type === 'windows' ? 0 : identity.kernels.length };
   } catch (error) {
     return { code: error instanceof Hyper2kvmError ? error.code : String(error), turn, kernels: 0 };
   } finally {

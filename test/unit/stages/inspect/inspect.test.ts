@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { planGuest } from '../../../../src/families/plan.js';
 import { readSnapshot } from '../../../../src/guest/snapshot-file.js';
-import type { Identity } from '../../../../src/model/identity.js';
+import type { LinuxIdentity } from '../../../../src/model/identity.js';
 import { inspectGuest } from '../../../../src/stages/inspect/inspect-guest.js';
 import { planDiff } from '../../../../src/stages/plan/plan-diff.js';
 import { type MemoryDisks, memoryGuest } from '../../access/memory-guest.js';
@@ -23,10 +23,13 @@ async function inspect(disks: MemoryDisks, { hardware, controllers }: ReturnType
   const workDirectory = mkdtempSync(join(tmpdir(), 'h2k-inspect-'));
   onTestFinished(() => rmSync(workDirectory, { recursive: true }));
   const { reader, calls } = memoryGuest(disks);
-  const { firmware } = hardware;
-  const request = { keys: [], isOffline: true, controllers, diskIds: [], firmware, workDirectory };
+  const { firmware, nics } = hardware;
+  const guest = { controllers, chosenRoot: null, firmware, nics };
+  const request = { ...guest, keys: [], isOffline: true, diskIds: [], workDirectory };
   const output = await inspectGuest(reader, request, () => undefined);
-  return { ...output, tree: await readSnapshot(join(workDirectory, output.snapshot)), calls };
+  const { identity } = output;
+  if (identity.os_type === 'windows') throw new Error('not a Linux guest');
+  return { ...output, identity, tree: await readSnapshot(join(workDirectory, output.snapshot)), calls };
 }
 
 const golden = (name: string) =>
@@ -48,7 +51,7 @@ const readable = ({
   selinux,
   root,
   kernels,
-}: Identity) => ({
+}: LinuxIdentity) => ({
   ...{ os_distro, os_version, firmware, architecture, bootloader, selinux, root },
   kernels: kernels.map(({ version, image, modules, initramfs }) => ({
     ...{ version, image, modules },

@@ -38,10 +38,13 @@ async function planOf(files: MemoryFiles) {
     isOffline: true,
     diskIds: [],
     controllers: [null],
+    chosenRoot: null,
     firmware: null,
+    nics: [],
     workDirectory,
   };
   const { identity, snapshot } = await inspectGuest(reader, request, () => undefined);
+  if (identity.os_type === 'windows') throw new Error('not a Linux guest');
   const tree = await readSnapshot(join(workDirectory, snapshot));
   return { identity, ...planGuest({ ...guestOf(recipe), identity, tree }) };
 }

@@ -1,0 +1,29 @@
+import { type WindowsIdentity, windowsIdentitySchema } from '../../model/identity.js';
+import type { Family } from '../base/family.js';
+import { BIOS_OR_UEFI } from '../base/firmware-remedies.js';
+import { BOOT_PATTERNS } from './boot-patterns.js';
+import { FIXERS } from './fixers.js';
+import { windowsInspection } from './inspect/index.js';
+import { readWindowsSnapshot } from './inspect/snapshot.js';
+import { refuseWindows } from './refusal.js';
+import { unfixedDevices } from './unfixed.js';
+
+/** Windows from XP on. */
+export const windows: Family<WindowsIdentity> = {
+  os: 'windows',
+  identity: windowsIdentitySchema,
+  ...windowsInspection,
+  load: readWindowsSnapshot,
+  fixers: FIXERS,
+  refuse: refuseWindows,
+  review: () => [],
+  unfixed: unfixedDevices,
+  network: ({ identity: { interfaces } }) => ({
+    addresses: interfaces.flatMap(({ addresses }) => addresses.map(({ address }) => address)),
+    dhcp: interfaces.some(({ dhcp }) => dhcp),
+  }),
+  evidence: () => ({ operations: [], changes: [], unit: false }),
+  boot: BOOT_PATTERNS,
+  remedies: BIOS_OR_UEFI,
+  bootWarnings: () => [],
+};

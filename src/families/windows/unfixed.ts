@@ -1,0 +1,19 @@
+import type { WindowsIdentity } from '../../model/identity.js';
+import type { Devices, Warning } from '../../model/plan.js';
+import type { Guest } from '../base/fixer.js';
+
+/** The first build with its own AHCI driver: Vista. */
+const FIRST_WITH_AHCI = 6000;
+
+/** Returns the devices that an unchanged Windows most likely has drivers for. Pure. */
+export function unfixedDevices({ identity }: Pick<Guest<WindowsIdentity>, 'identity'>): {
+  devices: Devices;
+  warnings: Warning[];
+} {
+  const isOld = identity.build < FIRST_WITH_AHCI;
+  const devices: Devices = isOld
+    ? { disk_bus: 'ide', nic_model: 'rtl8139' }
+    : { disk_bus: 'sata', nic_model: 'e1000e' };
+  const message = `${identity.os_name} is converted as it is, with ${devices.disk_bus} disks: if their driver is not set to start with Windows, it stops with INACCESSIBLE_BOOT_DEVICE (0x7B)`;
+  return { devices, warnings: [{ fixer: 'devices', code: 'devices.windows-unchanged', message }] };
+}
