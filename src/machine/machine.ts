@@ -53,6 +53,8 @@ export interface Machine {
 }
 
 export interface MachineFacts {
+  /** The new VM's, as libvirt knows it. */
+  name: string;
   hardware: Hardware | null;
   identity: MachineIdentity | null;
   plan: { devices: Devices; nics: readonly PlannedNic[] } | null;
@@ -73,7 +75,7 @@ const VIRTIO: Devices = { disk_bus: 'virtio', nic_model: 'virtio' };
  * Returns the VM that the job creates. The operator's settings (job.toml) take precedence over the VM's own
  * description, and that over what was found in the guest. Pure. Throws `plan.unsupported-architecture`.
  */
-export function machineOf({ hardware, identity, plan, vm, disks }: MachineFacts): Machine {
+export function machineOf({ name, hardware, identity, plan, vm, disks }: MachineFacts): Machine {
   const architecture: Architecture =
     identity === null ? ARCHITECTURES.x86_64 : machineArchitecture(identity.architecture);
   const { disk_bus, nic_model, virtio } = plan?.devices ?? VIRTIO;
@@ -90,7 +92,7 @@ export function machineOf({ hardware, identity, plan, vm, disks }: MachineFacts)
     diskBus: disk_bus,
     disks,
     nicModel: nic_model,
-    nics: machineNics(hardware, plan).map(({ mac }) => cardAddress(mac)),
+    nics: machineNics(name, hardware, plan).map(({ mac }) => cardAddress(mac)),
     virtio: virtio === 'transitional' ? 'transitional' : 'modern',
     hasRng: disk_bus === 'virtio' || disk_bus === 'scsi',
     ...windowsTraits(identity, hardware, { architecture, firmware, disks }),

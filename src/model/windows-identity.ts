@@ -66,6 +66,14 @@ const bootStoreSchema = z.object({
 });
 export type BootStoreFacts = z.infer<typeof bootStoreSchema>;
 
+/** A driver of virtio that Windows has: its service, and the version of the file that this names. */
+const virtioDriverSchema = z.object({
+  service: z.enum(['viostor', 'vioscsi', 'netkvm']),
+  path: z.string(),
+  version: z.string().nullable(),
+});
+export type VirtioDriver = z.infer<typeof virtioDriverSchema>;
+
 /** What INSPECT finds of Windows, beside what it finds of every system. */
 export const windowsFields = {
   build: z.int(),
@@ -83,6 +91,7 @@ export const windowsFields = {
   /** `msi`: installed; `remnants`: only services of it are left. */
   vmware_tools: z.enum(['none', 'msi', 'remnants']),
   vmware_tools_version: z.string().nullable(),
+  virtio_drivers: z.array(virtioDriverSchema),
   /** From the hypervisor, in lower case; null before Windows 8. */
   smbios_uuid: z.string().nullable(),
   clock: z.enum(['localtime', 'utc']),

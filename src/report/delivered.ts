@@ -32,12 +32,13 @@ export interface Delivered {
  * Returns the VM as VALIDATE booted it, but with its own memory and CPUs, on the disks of the bundle. Pure.
  */
 export function deliveredMachine(
-  { options, finalDirectory }: Pick<DeliveredJob, 'options' | 'finalDirectory'>,
+  { vm, options, finalDirectory }: Pick<DeliveredJob, 'vm' | 'options' | 'finalDirectory'>,
   outputs: StageOutputs,
   diskNames: readonly string[],
 ): Machine {
   const { identity, fetch, plan } = outputs;
   return machineOf({
+    name: vm,
     hardware: fetch?.hardware ?? null,
     identity,
     plan,

@@ -42,6 +42,7 @@ interface PciDevice {
 async function devicesOf(devices: Devices, disks: number): Promise<PciDevice[]> {
   const base = { file: join(directory, 'base'), format: 'qcow2' as const };
   const machine = machineOf({
+    name: 'vm',
     hardware: null,
     identity: { architecture: 'x86_64', firmware: 'bios', os_type: 'linux' },
     plan: { devices, nics: Array.from({ length: 4 }, (_, index) => ({ name: `eth${index}`, mac: null })) },
@@ -112,6 +113,7 @@ test('QEMU starts a machine of 60 SCSI disks and one of 4 IDE disks, each with 4
 test('QEMU starts the machine of a Windows 11: Secure Boot, TPM, vmxnet3, each in its place', async () => {
   const base = { file: join(directory, 'base'), format: 'qcow2' as const };
   const machine = machineOf({
+    name: 'windows',
     hardware: {
       ...{ name: null, memory_mib: null, vcpus: null, firmware: null, os_hint: null, secure_boot: true },
       nics: [{ mac: '00:50:56:01:02:03', network: null, model: null }],

@@ -17,8 +17,10 @@ export interface Signature {
   /** Reaching a level above this one disproves the failure. */
   within: BootLevel;
   settleSeconds: number;
-  /** Reaching a level above this one disproves the failure. */
+  /** A busy host can cause it. */
   underLoad?: boolean;
+  /** Lines that name what failed, in their first group: mount points, devices. */
+  names?: RegExp;
   /** Neither a failure nor a success: someone has to act. */
   inconclusive?: boolean;
   meaning: string;

@@ -1,8 +1,10 @@
 import type { WindowsIdentity } from '../../model/identity.js';
 import type { Fixer } from '../base/fixer.js';
+import { bootDrivers } from './boot-drivers.js';
 import { controllers } from './controllers.js';
 import { devicePath } from './device-path.js';
 import { devices } from './devices.js';
+import { driverFiles } from './driver-files.js';
 import { filters } from './filters.js';
 import { firstStart } from './first-start.js';
 import { vmwareServices } from './vmware-services.js';
@@ -11,6 +13,8 @@ import { vmwareServices } from './vmware-services.js';
 export const FIXERS: readonly Fixer<WindowsIdentity>[] = [
   devices,
   controllers,
+  driverFiles,
+  bootDrivers,
   // A device must not lose its driver's filter before it is taken out of the list.
   filters,
   vmwareServices,

@@ -49,6 +49,8 @@ const MAX_RESETS = 3;
 /** After a reset, the text buffer still shows the previous boot. */
 const STALE_SCREEN_SECONDS = 3;
 const MAX_EVIDENCE_LINES = 20_000;
+/** Of one failure. More say nothing more. */
+const MAX_NAMES = 16;
 
 /**
  * Determines how far a boot came and how it ended, from what QEMU shows. Pure: it is fed with bytes, text and
@@ -64,6 +66,8 @@ export class BootRecogniser {
   readonly #firmware = new ConsoleLines();
   /** Failures seen since the last reset, by the time of their first sign. */
   readonly #seen = new Map<Signature, number>();
+  /** What the guest has named as failed since the last reset, by the pattern that finds it. */
+  readonly #names = new Map<RegExp, Set<string>>();
   readonly #pictures = new Set<string>();
   readonly #evidence: Evidence[] = [];
   /** The level since the last reset, and the highest of all. */
@@ -104,7 +108,10 @@ export class BootRecogniser {
 
   serial(chunk: Buffer, at: number): void {
     this.#movedAt = at;
-    for (const line of this.#serial.push(chunk)) this.#line(line, 'serial', at);
+    for (const line of this.#serial.push(chunk)) {
+      this.#collectNames(line);
+      this.#line(line, 'serial', at);
+    }
     if (this.#guestLines === null || this.#guestDone) this.#match(this.#serial.tail, 'serial', at);
   }
 
@@ -160,12 +167,12 @@ export class BootRecogniser {
 
   /** Returns the verdict, or null while it is open. */
   verdict(at: number): Verdict | null {
-    if (this.#ended === 'panicked') return failed(describe(this.#stop ?? this.#patterns.panic));
+    if (this.#ended === 'panicked') return failed(this.#describe(this.#stop ?? this.#patterns.panic));
     if (this.#ended) return failed(otherFailure(this.#ended));
     const due = this.#dueFailure(at);
     if (due) {
       const verdict = due.inconclusive ? 'inconclusive' : 'failed';
-      return { verdict, failure: describe(due), underLoad: due.underLoad ?? false };
+      return { verdict, failure: this.#describe(due), underLoad: due.underLoad ?? false };
     }
     if (this.#loginAt !== null) {
       const waited = at - this.#loginAt;
@@ -183,7 +190,7 @@ export class BootRecogniser {
     const moves = idle < Math.min(limit, RECENT_SECONDS);
     if (moves || this.#maySilentlyRun()) {
       const { unproven } = this.#patterns;
-      const failure = unproven === undefined ? otherFailure('inconclusive') : describe(unproven);
+      const failure = unproven === undefined ? otherFailure('inconclusive') : this.#describe(unproven);
       return { verdict: 'inconclusive', failure, underLoad: moves };
     }
     return failed(otherFailure('stalled'), true);
@@ -216,6 +223,7 @@ export class BootRecogniser {
     this.#inInitramfs = false;
     this.#guestLines = null;
     this.#guestDone = false;
+    this.#names.clear();
     for (const row of this.#seen.keys()) {
       if (row.within !== 'login') this.#seen.delete(row);
     }
@@ -247,8 +255,26 @@ export class BootRecogniser {
     }
     for (const row of signatures) {
       if (this.#seen.has(row) || rank(this.#level) > rank(row.within)) continue;
-      if (row.pattern.test(line)) this.#seen.set(row, at);
+      if (!row.pattern.test(line)) continue;
+      this.#seen.set(row, at);
+      // Such a message has no line end before the job that it tells of has ended.
+      this.#collectNames(line);
     }
+  }
+
+  #collectNames(line: string): void {
+    for (const { names: pattern } of this.#patterns.signatures) {
+      const name = pattern?.exec(line)?.[1];
+      if (pattern === undefined || name === undefined) continue;
+      const names = this.#names.get(pattern) ?? new Set();
+      this.#names.set(pattern, names);
+      if (names.size < MAX_NAMES) names.add(name);
+    }
+  }
+
+  #describe({ signature, meaning, advice, names: pattern }: Signature): Failure {
+    const named = pattern === undefined ? undefined : this.#names.get(pattern);
+    return { signature, meaning, advice, ...(named === undefined ? {} : { named: [...named] }) };
   }
 
   #reach(level: BootLevel, source: Source, text: string, at: number): void {
@@ -272,8 +298,4 @@ function stopCode(info: unknown): number | null {
 
 function failed(failure: Failure, underLoad = false): Verdict {
   return { verdict: 'failed', failure, underLoad };
-}
-
-function describe({ signature, meaning, advice }: Signature): Failure {
-  return { signature, meaning, advice };
 }

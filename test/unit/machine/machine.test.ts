@@ -8,7 +8,13 @@ const LINUX = { architecture: 'x86_64', firmware: 'bios', os_type: 'linux' } as 
 describe('machineOf', () => {
   it('takes the operator’s word before the VM’s own description, and that before the guest', () => {
     const hardware = hardwareWith({ memory_mib: 4096, vcpus: 4, firmware: 'bios' });
-    const described = { hardware, identity: { ...LINUX, firmware: 'uefi' as const }, plan: null, disks: [] };
+    const described = {
+      name: 'vm',
+      hardware,
+      identity: { ...LINUX, firmware: 'uefi' as const },
+      plan: null,
+      disks: [],
+    };
     expect(machineOf({ ...described, vm: {} })).toMatchObject({
       memoryMib: 4096,
       vcpus: 4,
@@ -19,7 +25,8 @@ describe('machineOf', () => {
   });
 
   it('gives a bare disk enough for a server, on virtio with one NIC', () => {
-    expect(machineOf({ hardware: null, identity: LINUX, plan: null, vm: {}, disks: [] })).toMatchObject({
+    const bare = { name: 'vm', hardware: null, identity: LINUX, plan: null, vm: {}, disks: [] };
+    expect(machineOf(bare)).toMatchObject({
       type: 'q35',
       memoryMib: 2048,
       vcpus: 2,
@@ -51,7 +58,7 @@ describe('machineOf', () => {
     const macs = ['00:50:56:AB:CD:EF', null, '01:00:5e:00:00:01', 'x,romfile=/etc/shadow'];
     expect(machineWith({ macs }).nics).toEqual([
       '00:50:56:ab:cd:ef',
-      ...[1, 2, 3].map((n) => madeMac('', n)),
+      ...[1, 2, 3].map((n) => madeMac('vm', n)),
     ]);
   });
 

@@ -26,6 +26,7 @@ export function machineWith(parts: Partial<MachineParts> = {}): Machine {
   const { architecture = 'x86_64', firmware = 'bios', devices = VIRTIO, osType = 'linux' } = parts;
   const nics = (parts.macs ?? ['00:50:56:ab:cd:ef']).map((mac) => ({ mac, network: null, model: null }));
   return machineOf({
+    name: 'vm',
     hardware: hardwareWith({
       memory_mib: parts.memory ?? 1024,
       vcpus: parts.vcpus ?? 2,

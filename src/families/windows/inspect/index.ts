@@ -18,6 +18,7 @@ import { releaseOf } from './release.js';
 import { detectWindows, findSystemRoot } from './roots.js';
 import { writeWindowsSnapshot } from './snapshot.js';
 import { installedPrograms, vmwareTools } from './tools.js';
+import { readVirtioFiles } from './virtio-files.js';
 import { volumeState } from './volume-state.js';
 import { windowsWarnings } from './warnings.js';
 import { BOOT_STORE_PLACES, SOFTWARE_PLACES, systemPlaces } from './what-to-capture.js';
@@ -51,6 +52,7 @@ async function inspect(
   const hibernated = await isHibernated(reader, paths);
   const names = await knownNames(reader, paths, systemRoot);
   const elsewhere = await bootMountpoint(reader, paths, systemRoot);
+  const virtio = await readVirtioFiles(reader, paths, { systemRoot, system: system.hive, set });
   await reader.unmountAll();
 
   context.progress({ percent: 80, step: 'taking the configuration snapshot' });
@@ -67,6 +69,7 @@ async function inspect(
     ...naming(software.path, () => releaseOf(software.hive, system.hive, set)),
     ...facts,
     ...vmwareTools(programs, system.hive.key(`${set}\\Services`)),
+    virtio_drivers: virtio.drivers,
     firmware: context.firmware ?? store?.firmware ?? (isGpt ? 'uefi' : 'bios'),
     bootloader: store === null ? 'unknown' : 'bootmgr',
     architecture,
@@ -107,6 +110,7 @@ async function inspect(
     boot_store:
       store === null || storeFile === null ? null : captured(store.file, BOOT_STORE_PLACES, storeFile),
     names: [...names, ...loaderNames(identity)].toSorted(),
+    digests: virtio.digests,
   });
   await writeDurable(join(workDirectory, LISTINGS), '{}');
   return { identity, snapshot: SNAPSHOT, snapshotSha256, initramfsListings: LISTINGS, warnings };

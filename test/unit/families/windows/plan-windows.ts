@@ -15,6 +15,7 @@ export async function planWindows(
   recipe: WindowsRecipe,
   description: Parameters<typeof inspectWindows>[1] = {},
   options: FixOptions = {},
+  drivers: WindowsGuest['drivers'] = null,
 ) {
   const { identity, file } = await inspectWindows(windowsDisks(recipe), description);
   const linux = guestOf({});
@@ -22,6 +23,7 @@ export async function planWindows(
     ...linux,
     ...(await readWindowsSnapshot(file)),
     identity,
+    drivers,
     options: { ...configSchema.parse({}).fix, ...options },
   };
   const plan = planGuest(guest);
