@@ -135,7 +135,7 @@ describe.runIf(process.getuid?.() === 0)('Debian’s libvirt', () => {
     await chmod(disk, 0o666);
     const smbios_uuid = '7b0a4d56-d42a-3a1c-b5b5-7ae1d7a3f6c2';
     const machine = machineOf({
-      name: 'windows',
+      name: 'win',
       hardware: { ...NO_HARDWARE, secure_boot: true, nics: [{ mac: null, network: null, model: null }] },
       identity: {
         ...{ os_type: 'windows', architecture: 'x86_64', firmware: 'uefi' },

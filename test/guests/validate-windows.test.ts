@@ -24,7 +24,7 @@ async function boot(painting: Parameters<typeof paintedDisk>[1]) {
   const disk = join(directory, 'disk.raw');
   await paintedDisk(disk, painting);
   const machine = machineOf({
-    name: 'windows',
+    name: 'win',
     hardware: null,
     identity: { os_type: 'windows', architecture: 'x86_64', firmware: 'bios', build: 7601 },
     plan: { devices: { disk_bus: 'sata', nic_model: 'e1000e' }, nics: [] },

@@ -303,8 +303,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'extra-stages-left-out',
     breaks: 'The operator’s own stages are loaded and not run.',
     file: 'src/stages/pipeline.ts',
-    text: 'return executePipeline(request, { stages, openGuest: openAppliance });',
-    by: 'return executePipeline(request, { stages: stages.filter((stage) => STAGES.includes(stage)), openGuest: openAppliance });',
+    text: 'return executePipeline(request, parts);',
+    by: 'return executePipeline(request, { ...parts, stages: stages.filter((stage) => STAGES.includes(stage)) });',
     tests: [integration('extensions')],
   },
 

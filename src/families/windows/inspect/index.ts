@@ -51,8 +51,8 @@ async function inspect(
   const architecture = await windowsArchitecture(reader, paths, { systemRoot, system: system.hive, set });
   const hibernated = await isHibernated(reader, paths);
   const names = await knownNames(reader, paths, systemRoot);
-  const elsewhere = await bootMountpoint(reader, paths, systemRoot);
   const virtio = await readVirtioFiles(reader, paths, { systemRoot, system: system.hive, set });
+  const elsewhere = await bootMountpoint(reader, paths, systemRoot);
   await reader.unmountAll();
 
   context.progress({ percent: 80, step: 'taking the configuration snapshot' });

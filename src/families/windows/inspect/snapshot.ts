@@ -30,9 +30,8 @@ export async function writeWindowsSnapshot(file: string, snapshot: WindowsSnapsh
 
 /** Reads a snapshot: of files it has the names, of some their digests. */
 export async function readWindowsSnapshot(file: string): Promise<Configuration> {
-  const { names, digests, system, software, boot_store } = JSON.parse(
-    await readFile(file, 'utf8'),
-  ) as WindowsSnapshot;
+  const snapshot = JSON.parse(await readFile(file, 'utf8')) as WindowsSnapshot;
+  const { names, digests, system, software, boot_store } = snapshot;
   const all = [...new Set(names.flatMap(directoriesAbove)), ...names];
   const registry = [system, software, ...(boot_store === null ? [] : [boot_store])];
   return { tree: new GuestTree(all.map((name) => entryOf(name, digests))), registry };
