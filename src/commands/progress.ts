@@ -1,5 +1,6 @@
 import { FREE_SLOT, type Progress } from '../engine/stage.js';
 import type { PipelineEvent } from '../engine/types.js';
+import type { Pass } from '../model/pass.js';
 import type { StageRecord } from '../model/stage-record.js';
 import { terminalText } from '../text/escape-terminal.js';
 import { formatBytes, formatRate, formatSeconds } from '../text/format.js';
@@ -51,6 +52,8 @@ export function createProgress(
           );
         case 'stage-finished':
           return line(finishedText(io, event.record));
+        case 'pass-started':
+          return line(passText(io, event.number, event.pass));
       }
     },
     end: clear,
@@ -65,6 +68,12 @@ function liveText(stage: string, { percent, bytesPerSecond, step }: Progress): s
     step === undefined ? '' : terminalText(step),
   ];
   return `  ${stage.padEnd(9)} ${parts.filter((part) => part !== '').join('  ')}`;
+}
+
+function passText(io: Io, number: number, { reason, options }: Pass): string {
+  const changed = Object.entries(options).map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
+  const how = changed.length === 0 ? '' : ` (${terminalText(changed.join(', '))})`;
+  return `${io.paintErr('yellow', '!')} attempt ${number}: ${terminalText(reason ?? '')}${how}`;
 }
 
 function finishedText(io: Io, record: StageRecord): string {

@@ -61,6 +61,7 @@ export class LiveProgress {
       case 'progress':
         return this.#further(entry ?? this.#blank(event.stage), event.progress);
       case 'stage-finished':
+      case 'pass-started':
         return null;
     }
   }

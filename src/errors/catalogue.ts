@@ -386,6 +386,10 @@ const SECTIONS = {
       meaning: 'The guest’s kernels can only start from IDE disks, and a VM has at most four of those.',
       advice: 'Install a kernel with virtio or AHCI drivers in the guest, or drop only its system disks.',
     },
+    'plan.devices-unsupported': {
+      meaning: '`fix.devices` names a bus that machines of the guest’s architecture do not have.',
+      advice: 'Set `fix.devices = "auto"`, or another bus.',
+    },
     'plan.fstab-unresolved': {
       meaning:
         '/etc/fstab names a disk that cannot be identified, for a mount without which the guest does not boot.',
@@ -875,6 +879,14 @@ const SECTIONS = {
         'A device name could not be identified; a data mount got `nofail`, other lines stay as they are.',
       advice: 'Replace the name by `UUID=` in the guest.',
     },
+    'fstab.nofail': {
+      meaning: 'A line got `nofail` because `fix.nofail` names it: the guest starts without that device.',
+      advice: 'Give the guest the device, or remove the line there.',
+    },
+    'crypttab.nofail': {
+      meaning: 'A line got `nofail` because `fix.nofail` names it: the guest starts without that device.',
+      advice: 'Give the guest the device, or remove the line there.',
+    },
     'crypttab.unresolved': {
       meaning:
         'A device name could not be identified; a data mount got `nofail`, other lines stay as they are.',
@@ -960,6 +972,11 @@ const SECTIONS = {
       meaning: 'Windows is set to load drivers that Microsoft did not sign.',
       advice: 'Nothing needs to be done for the move; Secure Boot does not allow it.',
     },
+    'windows.boot-volume': {
+      meaning: 'Windows has no directory over which FIX could mount the partition with its boot files.',
+      advice:
+        'Make the directory `C:\\Windows\\Temp` in the guest and convert it again; or check that the ESP has `\\EFI\\Boot\\bootx64.efi`.',
+    },
     'devices.windows-unchanged': {
       meaning: 'With `fix.mode = "none"` Windows gets SATA disks, or IDE before Vista, and may not start.',
       advice: 'See [windows.md](windows.md).',
@@ -994,6 +1011,12 @@ const SECTIONS = {
         'No installed modules belong to a kernel, and no configuration file shows its built-in drivers. If it is the one that starts, the domain offers SATA and e1000e instead of virtio.',
       advice:
         'Remove kernels whose modules are gone; if the kernel has virtio built in, put its `config-VERSION` into /boot.',
+    },
+    'devices.rescue-kernel': {
+      meaning:
+        'The boot menu’s rescue image has a kernel from before virtio 1.0 (Linux 4.0): it does not find its disk on KVM. The entries that are started do.',
+      advice:
+        'Remove `/boot/*-0-rescue-*` in the guest: the next update of the kernel makes the image again, with its own kernel.',
     },
     'devices.no-virtio': {
       meaning: 'The kernel has no virtio drivers: the domain offers SATA and e1000.',
@@ -1047,6 +1070,12 @@ const SECTIONS = {
       meaning:
         'The guest has no tool that builds its initramfs: drivers were appended although a rebuild was requested.',
       advice: 'Install the tool in the guest before its next kernel update.',
+    },
+    'lvm.filter-unread': {
+      meaning:
+        'A pattern in the guest’s lvm.conf is none that hyper2kvm can evaluate: whether it hides the disks of KVM is not known.',
+      advice:
+        'If the volume group is missing after the boot, replace the pattern in the guest by one for `/dev/disk/by-id` or remove it.',
     },
     'lvm.filter': {
       meaning: 'A filter or device line names disks of the old hypervisor.',

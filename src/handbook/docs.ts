@@ -58,6 +58,17 @@ export function bootFailuresSection(): string {
   return markdownTable(['code', 'what was seen', 'what to do'], rows);
 }
 
+/** docs/failures.md: what is tried after a boot that failed, from the families' own tables. */
+export function remediesSection(): string {
+  const rows = [...new Set(FAMILIES.flatMap(({ remedies }) => remedies))].map(
+    ({ signatures, description }) => [
+      signatures.map((name) => code(name.startsWith('validate.') ? name : `validate.${name}`)).join(' '),
+      cell(description),
+    ],
+  );
+  return markdownTable(['after', 'is tried'], rows);
+}
+
 /** docs/failures.md: one section of the catalogue. Codes with the same meaning and advice share a row. */
 export function errorsSection(section: CatalogueSection): string {
   const rows = new Map<string, { codes: string[]; cells: string[] }>();

@@ -2,7 +2,9 @@ import type { PassedOver } from '../model/drop.js';
 import type { Operation } from '../operations/registry.js';
 import { formatBytes, formatCount, formatSeconds, formatTime } from '../text/format.js';
 import { Markup, markup } from '../text/markup.js';
+import type { AttemptEvidence } from './attempts.js';
 import type { DiffLine } from './diff.js';
+import { attemptsSection } from './html-attempts.js';
 import { bootSection, type Screenshot } from './html-boot.js';
 import { changesSection } from './html-changes.js';
 import { identitySection } from './html-identity.js';
@@ -15,6 +17,8 @@ export interface Attachments {
   screens: readonly Screenshot[];
   /** The last lines of the serial log; empty without one. */
   serialTail: string;
+  /** Of the attempts before the last, in order. */
+  attempts?: readonly AttemptEvidence[];
   /** The operations' diffs, if they were computed before (`operationDiffs`). */
   diffs?: ReadonlyMap<Operation, DiffLine[]>;
 }
@@ -39,6 +43,7 @@ ${errorCard(report)}
 ${tiles(report)}
 ${startSection(report)}
 ${bootSection(report, attachments.screens, attachments.serialTail)}
+${attemptsSection(report, attachments.attempts ?? [])}
 ${changesSection(report, attachments.diffs)}
 ${stagesSection(report)}
 ${identitySection(report)}

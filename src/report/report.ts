@@ -16,6 +16,7 @@ import { fetchOutput } from '../stages/fetch/output.js';
 import { fixOutput } from '../stages/fix/output.js';
 import { inspectOutput } from '../stages/inspect/output.js';
 import { validateOutput } from '../stages/validate/output.js';
+import type { Attempt, Attempts } from './attempts.js';
 
 /**
  * The contents of report.json. Sizes in bytes, times ISO 8601 in UTC; `null` for what a failed job did not
@@ -39,6 +40,10 @@ export interface Report {
   /** `file` is relative to the bundle. */
   disks: Omit<DeliveredDisk, 'index'>[];
   boot: Boot | null;
+  /** The first attempt, if its boot led to another plan. */
+  first_attempt: Pick<Attempt, 'boot' | 'directory'> | null;
+  /** Each plan that was tried after a failed boot, with its own boot; the last one is the bundle's. */
+  remedies: Attempt[];
   /** For a data disk, instead of a boot: the comparison with its source. */
   content: Content | null;
   /**
@@ -62,6 +67,8 @@ export interface StageOutputs {
   plan: Plan | null;
   proofs: string[];
   disks: ConvertOutput['disks'];
+  /** What the stages read; null if an older version converted the job. */
+  source: readonly SourceFile[] | null;
   boot: Boot | null;
   content: Content | null;
 }
@@ -85,6 +92,7 @@ export function readOutputs(outputs: Record<string, unknown>): StageOutputs {
     plan: read('plan', planEnvelope)?.plan ?? null,
     proofs: read('fix', fixOutput)?.proofs ?? [],
     disks: read('convert', convertOutput)?.disks ?? [],
+    source: read('convert', convertOutput)?.source ?? null,
     boot: read('validate', validateOutput)?.boot ?? null,
     content: read('validate', validateOutput)?.content ?? null,
   };
@@ -104,6 +112,8 @@ export interface ReportFacts {
   start: Report['start'];
   versions: Versions;
   failure: { error: ErrorRecord; stage: string | null } | null;
+  /** Null if there was only one. */
+  attempts: Attempts | null;
 }
 
 /** Builds the report from the stages' outputs. Pure. */
@@ -128,6 +138,7 @@ export function buildReport(facts: ReportFacts): Report {
       return { ...disk, file };
     }),
     boot: outputs.boot,
+    ...attemptsOf(facts),
     content: outputs.content,
     start: facts.start,
     source: [...facts.source],
@@ -136,4 +147,15 @@ export function buildReport(facts: ReportFacts): Report {
     error: facts.failure?.error ?? null,
     failed_stage: facts.failure?.stage ?? null,
   };
+}
+
+/** The first attempt, then those that followed it. Only the last one's boot is among the stages' outputs. */
+function attemptsOf({ attempts, outputs, records }: ReportFacts): Pick<Report, 'first_attempt' | 'remedies'> {
+  if (attempts === null) return { first_attempt: null, remedies: [] };
+  const [first, ...others] = attempts.earlier;
+  const error =
+    outputs.boot === null ? (records.find((record) => record.error !== null)?.error ?? null) : null;
+  const last = { ...attempts.last, boot: outputs.boot, error, directory: null };
+  const { boot = null, directory = null } = first ?? {};
+  return { first_attempt: { boot, directory }, remedies: [...others, last] };
 }

@@ -12,6 +12,8 @@ import type { Operation } from '../../operations/registry.js';
  * is the default here because nearly all fixers are for it.
  */
 export interface Guest<I extends Identity = LinuxIdentity> extends GuestState<I> {
+  /** The new VM's name. */
+  vm: string;
   hardware: Hardware;
   options: Config['fix'];
   /** The operator's qemu-guest-agent packages for this guest, sorted; empty if there are none. */

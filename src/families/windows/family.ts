@@ -1,5 +1,6 @@
 import { type WindowsIdentity, windowsIdentitySchema } from '../../model/identity.js';
 import type { Family } from '../base/family.js';
+import { BIOS_OR_UEFI } from '../base/firmware-remedies.js';
 import { BOOT_PATTERNS } from './boot-patterns.js';
 import { FIXERS } from './fixers.js';
 import { windowsInspection } from './inspect/index.js';
@@ -23,5 +24,6 @@ export const windows: Family<WindowsIdentity> = {
   }),
   evidence: () => ({ operations: [], changes: [], unit: false }),
   boot: BOOT_PATTERNS,
+  remedies: BIOS_OR_UEFI,
   bootWarnings: () => [],
 };

@@ -4,6 +4,7 @@ import type { DropFile } from '../../disk/assemble.js';
 import { isArchive, isOva } from '../../disk/base/archive-names.js';
 import { isNotUtf8, refusedName } from '../../disk/base/names.js';
 import { finalName } from '../../disk/base/partial-names.js';
+import { pieceOf } from '../../disk/base/pieces.js';
 import { indexTar, type TarMember } from '../../disk/base/tar.js';
 import { indexZip, looksLikeZip, type ZipMember } from '../../disk/base/zip.js';
 import { compressionIn, innerName } from '../../disk/compression.js';
@@ -14,6 +15,7 @@ import { Hyper2kvmError } from '../../errors/error.js';
 import type { DropPlace } from '../../model/drop.js';
 import { printable } from '../../text/escape-terminal.js';
 import { gzipFrame } from '../../tools/unpack.js';
+import { isDescription } from './description-names.js';
 import { joinPieces } from './join-pieces.js';
 import type { Unpacker } from './unpack.js';
 
@@ -87,7 +89,8 @@ export async function takeInventory(
       })),
     prefix,
   );
-  refuseUnfinished(own.members);
+  const names = new Set(own.members.map(({ name }) => name));
+  refuseUnfinished(own.members, (name) => isDiskName(name) || (!names.has(name) && isDescription(name)));
   const known = { places, files, data, holes };
   const whole = await joinPieces(own.members, places, options.unpacker);
   const archive = onlyArchive(whole.members);
@@ -98,14 +101,20 @@ export async function takeInventory(
   return { ...known, ...joined, prefix: folder, hidden: [...own.hidden, ...inside.hidden] };
 }
 
-/** A file that a tool is still writing, or stopped writing, has holes that look like zeros of the disk. */
-function refuseUnfinished(members: readonly DropFile[]): void {
-  const names = new Set(members.map(({ name }) => name));
+/** True for the name of a disk, of a piece of one, and of an archive. */
+function isDiskName(name: string): boolean {
+  const inner = innerName(pieceOf(name)?.whole ?? name);
+  return formatOfExtension(inner) !== null || isArchive(inner);
+}
+
+/**
+ * Throws `fetch.unfinished` if a file that `matters` is still being written, or was given up: it has holes that look
+ * like zeros of the disk. Other files that were left so (`vmware.log.tmp`) are part of no disk.
+ */
+export function refuseUnfinished(members: readonly DropFile[], matters: (name: string) => boolean): void {
   for (const { name } of members) {
     const final = finalName(name);
-    if (final === null) continue;
-    const claims = formatOfExtension(innerName(final)) !== null || isArchive(innerName(final));
-    if (!claims && !names.has(final)) continue;
+    if (final === null || !matters(final)) continue;
     throw new Hyper2kvmError(
       'fetch.unfinished',
       `${printable(final)} is not whole: ${printable(name)} is what a copy or download leaves until it has ended`,

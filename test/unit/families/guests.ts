@@ -150,6 +150,7 @@ export function guestOf({
   packages,
 }: GuestRecipe): Guest {
   return {
+    vm: 'guest',
     identity: {
       os_type: 'linux',
       os_distro: 'debian',

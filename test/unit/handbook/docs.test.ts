@@ -9,6 +9,7 @@ import {
   changesSection,
   configurationSection,
   errorsSection,
+  remediesSection,
   vmSection,
   withSection,
 } from '../../../src/handbook/docs.js';
@@ -25,6 +26,7 @@ describe('the generated parts of docs/ are current (UPDATE_DOCS=1 rewrites them)
     'changes.md': [['fixers', changesSection]],
     'failures.md': [
       ['boot failures', bootFailuresSection],
+      ['remedies', remediesSection],
       ...(Object.keys(CATALOGUE) as CatalogueSection[]).map((section): [string, () => string] => [
         `errors ${section}`,
         () => errorsSection(section),

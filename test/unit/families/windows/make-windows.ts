@@ -57,7 +57,9 @@ export function hiveOf(keys: Keys, options: Parameters<typeof makeHive>[1] = {})
       node.keys.set(name.toUpperCase(), next);
       node = next;
     }
-    node.values.push(...values);
+    // A key has one value of a name.
+    const names = new Set(values.map(({ name }) => name.toUpperCase()));
+    node.values = [...node.values.filter(({ name }) => !names.has(name.toUpperCase())), ...values];
   }
   return makeHive(made(root), { leafKeys: 5, ...options });
 }
@@ -127,7 +129,7 @@ function softwareKeys({ build, product, edition, installation, software = {} }: 
 const MACHINES = { x86: [0x014c, 0x10b], amd64: [0x8664, 0x20b], arm64: [0xaa64, 0x20b] } as const;
 
 /** The first bytes of a program for a machine, after Microsoft's "PE Format". */
-function peHead(machine: keyof typeof MACHINES): Buffer {
+export function peHead(machine: keyof typeof MACHINES): Buffer {
   const [number, magic] = MACHINES[machine];
   const head = Buffer.alloc(1024);
   head.write('MZ');

@@ -106,8 +106,9 @@ class Bins {
     this.write(offset, at, bytes.readUInt32LE(offset - start + 4 + at) + 1);
   }
 
+  /** Searched from the end, where most writes are. */
   #binOf(offset: number): { start: number; bytes: Buffer } {
-    return this.#bins.find(({ start, bytes }) => offset >= start && offset < start + bytes.length)!;
+    return this.#bins.findLast(({ start }) => offset >= start)!;
   }
 
   bytes(): Buffer {

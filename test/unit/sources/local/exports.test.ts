@@ -480,8 +480,32 @@ describe('folders', () => {
   });
 
   test('partial files of what is no disk do not matter', async () => {
-    const source = await openDirectory({ 'web01.vmdk': images.sparse!, 'notes.tmp': 'x', 'a.st': 'x' });
+    const source = await openDirectory({
+      'web01.vmdk': images.sparse!,
+      'web01.vmx': 'scsi0:0.fileName = "web01.vmdk"\n',
+      'notes.tmp': 'x',
+      'a.st': 'x',
+      // Whether the file itself is there or not.
+      'vmware.log': 'x',
+      'vmware.log.tmp': 'x',
+      'vmware-1.log.part': 'x',
+      'web01.nvram': 'x',
+      'web01.nvram.tmp': 'x',
+      'web01.vmx.tmp': 'x',
+      'manual.pdf': 'x',
+      'manual.pdf.crdownload': 'x',
+    });
     expect(names(source)).toEqual(['web01/web01.vmdk']);
+  });
+
+  test('a description that has not arrived is missed', async () => {
+    const files = { 'web01.vmdk': images.sparse!, 'web01.vmx.part': 'x' };
+    await expect(openDirectory(files)).rejects.toMatchObject({ code: 'fetch.unfinished' });
+  });
+
+  test('a partial file beside an extent matters, whatever the extent’s name is', async () => {
+    const files = { 'web01.vmdk': flat('data.bin'), 'data.bin': images.raw!, 'data.bin.part': 'x' };
+    await expect(openDirectory(files)).rejects.toMatchObject({ code: 'fetch.unfinished' });
   });
 
   test('a backup below the VM’s own folder is not the VM, whatever is wrong with it', async () => {

@@ -321,6 +321,57 @@ const FAILURES: readonly (readonly [string, string])[] = [
   ],
 ];
 
+describe('what failed', () => {
+  const told = (text: string, at = 10) => boot(text, {}, at).verdict(at + 100)?.failure?.named;
+  const EMERGENCY = 'You are in emergency mode. After logging in, type "journalctl -xb"\r\n';
+  const userspace = DEBIAN_KERNEL + DEBIAN_ROOT;
+
+  it.each([
+    ['[FAILED] Failed to mount \x1b[0;1;39msrv.mount\x1b[0m - /srv.\r\n', ['/srv']],
+    ['[\x1b[0;1;31mFAILED\x1b[0m] Failed to mount /srv/a.b.\r\n', ['/srv/a.b']],
+    [
+      '[ TIME ] Timed out waiting for device …i-0000:03:00.0-scsi-0:0:0:0-part1.\r\n[DEPEND] Dependency failed for data.mount - /data.\r\n[DEPEND] Dependency failed for local-fs.target - Local File Systems.\r\n',
+      ['/data'],
+    ],
+    ['[FAILED] Failed to mount /a.\r\n[FAILED] Failed to mount /b.\r\n', ['/a', '/b']],
+    ['[DEPEND] Dependency failed for /dev/disk/by-uuid/1234.\r\n', undefined],
+    ['[FAILED] Failed to start ssh.service - OpenBSD Secure Shell server.\r\n', undefined],
+  ])('is named by %j', (text, named) => {
+    expect(told(userspace + text + EMERGENCY)).toEqual(named);
+  });
+
+  it.each([
+    ['/dev/disk/by-uuid/1234 (4min 2s / 10min)', '/dev/disk/by-uuid/1234'],
+    ['dev-sdb1.device - /dev/sdb1 (5min / 10min)', '/dev/sdb1'],
+    ['/dev/d…-4ee1-8f42-0123456789ab (4min 3s / 10min)', '/dev/d…-4ee1-8f42-0123456789ab'],
+    ['…-4ee1-8f42-0123456789ab (12min 3s / no limit)', '…-4ee1-8f42-0123456789ab'],
+  ])('is named by the job that waits for %s', (text, name) => {
+    const recogniser = boot(`${userspace}[ ***  ] A start job is running for ${text}\r`);
+    const { failure } = recogniser.verdict(10) ?? {};
+    expect(failure).toMatchObject({ signature: 'device-missing', named: [name] });
+  });
+
+  it('is not a service that takes long', () => {
+    expect(
+      boot(`${userspace}[ ***  ] A start job is running for Network…nfiguration (4min 3s / 5min)\r`).verdict(
+        10,
+      ),
+    ).toBeNull();
+  });
+
+  it('is forgotten by a reset, and bounded', () => {
+    const recogniser = boot(`${userspace}[FAILED] Failed to mount /old.\r\n`);
+    recogniser.event(event('RESET'), 11);
+    const many = Array.from({ length: 40 }, (_, index) => `[FAILED] Failed to mount /m${index}.\r\n`).join(
+      '',
+    );
+    recogniser.serial(Buffer.from(userspace + many + EMERGENCY), 20);
+    const { named } = recogniser.verdict(60)?.failure ?? {};
+    expect(named).toHaveLength(16);
+    expect(named).not.toContain('/old');
+  });
+});
+
 describe('failures', () => {
   it.each(FAILURES)('%s is recognised, early', (signature, text) => {
     const row = SIGNATURES.find((candidate) => candidate.signature === signature)!;
