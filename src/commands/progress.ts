@@ -1,5 +1,6 @@
 import { FREE_SLOT, type Progress } from '../engine/stage.js';
 import type { PipelineEvent } from '../engine/types.js';
+import type { Pass } from '../model/pass.js';
 import type { StageRecord } from '../model/stage-record.js';
 import { terminalText } from '../text/escape-terminal.js';
 import { formatBytes, formatRate, formatSeconds } from '../text/format.js';
@@ -43,6 +44,8 @@ export function createProgress(
           return draw(`  ${event.stage}`, true);
         case 'stage-waiting':
           return draw(`  ${event.stage.padEnd(9)} waiting for ${FREE_SLOT[event.lane]}`, true);
+        case 'stage-advanced':
+          return;
         case 'progress':
           return draw(liveText(event.stage, event.progress));
         case 'stage-retry':
@@ -51,20 +54,30 @@ export function createProgress(
           );
         case 'stage-finished':
           return line(finishedText(io, event.record));
+        case 'pass-started':
+          return line(passText(io, event.number, event.pass));
       }
     },
     end: clear,
   };
 }
 
-function liveText(stage: string, { percent, bytesPerSecond, step }: Progress): string {
+function liveText(stage: string, { percent, bytesPerSecond, etaSeconds, step }: Progress): string {
   const rate = bytesPerSecond === undefined ? '' : `${formatRate(bytesPerSecond)} MB/s`;
+  const left = etaSeconds === undefined ? '' : `${formatSeconds(etaSeconds)} left`;
   const parts = [
     `${String(Math.floor(percent)).padStart(3)} %`,
     rate,
+    left,
     step === undefined ? '' : terminalText(step),
   ];
   return `  ${stage.padEnd(9)} ${parts.filter((part) => part !== '').join('  ')}`;
+}
+
+function passText(io: Io, number: number, { reason, options }: Pass): string {
+  const changed = Object.entries(options).map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
+  const how = changed.length === 0 ? '' : ` (${terminalText(changed.join(', '))})`;
+  return `${io.paintErr('yellow', '!')} attempt ${number}: ${terminalText(reason ?? '')}${how}`;
 }
 
 function finishedText(io: Io, record: StageRecord): string {

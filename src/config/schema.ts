@@ -3,6 +3,7 @@ import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { BOOT_REQUIREMENTS } from '../model/boot.js';
 import { STAGE_NAMES } from '../model/stage-names.js';
+import { remoteTable } from './remote-table.js';
 
 /**
  * Every option, declared once: type, default and one line of documentation. The JSON schema, the table in
@@ -208,6 +209,7 @@ export const configSchema = z
           }),
       })
       .prefault({}),
+    remote: remoteTable,
     flatten: z
       .strictObject({
         mode: z
@@ -303,6 +305,39 @@ export const configSchema = z
               'Directory with packages of qemu-guest-agent and their dependencies, in one subdirectory for each system (debian-12, rhel-9, ubuntu-22.04), installed offline into guests without it. Empty: nothing is installed.',
             ...live,
           }),
+        devices: z
+          .enum(['auto', 'virtio', 'sata', 'ide'])
+          .default('auto')
+          .meta({
+            description:
+              'Devices of the new VM: auto chooses by the drivers of the guest’s kernels; sata comes with an e1000e network card, ide with an e1000.',
+            ...job,
+          }),
+        nofail: z
+          .array(z.string().min(1).max(4_096))
+          .max(64)
+          .default([])
+          .meta({
+            description:
+              'Lines of fstab and crypttab that get nofail, so that the guest starts without them: each by its mount point, its device as the line names it, or its name in crypttab. Never /, /usr, /var or /boot.',
+            ...job,
+          }),
+        uefi_loader: z
+          .enum(['keep', 'replace'])
+          .default('keep')
+          .meta({
+            description:
+              'replace overwrites an existing \\EFI\\BOOT\\BOOTX64.EFI with the distribution’s own boot loader; keep adds one only where it is missing.',
+            ...job,
+          }),
+        interface_names: z
+          .enum(['auto', 'mac'])
+          .default('auto')
+          .meta({
+            description:
+              'mac binds every configured network interface to a card’s MAC address by a udev rule too, also where only the order of the cards tells which one it is.',
+            ...job,
+          }),
         serial_console: z
           .boolean()
           .default(false)
@@ -374,6 +409,14 @@ export const configSchema = z
           .meta({
             description: 'Time limit of the boot test (seconds).',
             ...atMost('validate.max_timeout_seconds'),
+          }),
+        remedies: z
+          .enum(['auto', 'none'])
+          .default('auto')
+          .meta({
+            description:
+              'auto: after a failed boot with a known remedy, PLAN to VALIDATE run again with other options, at most twice (docs/failures.md); none: the first boot counts.',
+            ...job,
           }),
         accelerator: z
           .enum(['auto', 'kvm', 'tcg'])

@@ -3,6 +3,7 @@ import type { JobOptions } from '../config/schema.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
 import { orFullDisk } from '../files/space.js';
 import { failpoint } from '../host/failpoint.js';
+import type { Pass } from '../model/pass.js';
 import type { StageRecord } from '../model/stage-record.js';
 import type { GuestSlot } from './guest-slot.js';
 import { runHooks } from './hooks.js';
@@ -21,17 +22,20 @@ export interface StageOutcome {
   record: StageRecord;
   /** The output as it will be read back from the checkpoint. */
   output: unknown;
+  /** The pass that the stage asks for after this output, instead of the next stage. */
+  next: Pass | null;
 }
 
 /**
  * Runs one stage, after waiting for its slot, until it completes, fails for good or is cancelled. Never
- * throws for the stage's own failure.
+ * throws for the stage's own failure. `passAfter` says whether another pass follows an output of the stage.
  */
 export async function runStage(
   stage: Stage,
   outputs: Readonly<Record<string, unknown>>,
   request: PipelineRequest,
   slots: RunSlots,
+  passAfter: (output: unknown) => Promise<Pass | null>,
 ): Promise<StageOutcome> {
   const { guest } = slots;
   const { signal, onEvent, options } = request;
@@ -41,7 +45,14 @@ export async function runStage(
   };
   const record = pendingRecord(stage.name);
   const log = request.log.child({ stage: stage.name });
-  const context = stageContext(stage, request, slots, record, log);
+  let hasAdvanced = false;
+  const context = stageContext(stage, request, slots, record, log, () => {
+    if (hasAdvanced) return;
+    hasAdvanced = true;
+    const tell = async () => onEvent({ type: 'stage-advanced', stage: stage.name });
+    // Nothing waits for it. If the lease is lost, whatever is written next says so.
+    tell().catch((err: unknown) => log.warn({ err }, 'progress could not be recorded'));
+  });
   const failures: ErrorRecord[] = [];
   record.started_at = new Date().toISOString();
   for (;;) {
@@ -59,11 +70,12 @@ export async function runStage(
       const output = await stage.run(context, parseInput(stage, outputs));
       signal.throwIfAborted();
       const kept: unknown = JSON.parse(JSON.stringify(parseOutput(stage, output)));
-      // Programs that continue with the output must not see one that was not accepted.
-      if (refusalOf(stage, kept, options) === null)
+      const next = await passAfter(kept);
+      // Programs that continue with the output must not see one that was not accepted or is not the last.
+      if (next === null && refusalOf(stage, kept, options) === null)
         await runHooks('after', stage.name, context, { outputs, output: kept });
       release();
-      return { record: finish(record, 'completed', started, null), output: kept };
+      return { record: finish(record, 'completed', started, null), output: kept, next };
     } catch (error) {
       // Checked before our cleanup frees space. The boot test and the appliance clean up earlier, so they
       // check it themselves.
@@ -72,13 +84,17 @@ export async function runStage(
       await cleanUp(stage, context);
       release();
       if (signal.aborted) {
-        return { record: finish(record, 'cancelled', started, cancelRecord(signal, thrown)), output: null };
+        const cancelled = finish(record, 'cancelled', started, cancelRecord(signal, thrown));
+        return { record: cancelled, output: null, next: null };
       }
       const failure = errorRecord(thrown);
+      if (hasAdvanced) failures.length = 0;
+      hasAdvanced = false;
       failures.push(failure);
       log.debug({ err: thrown }, 'stage attempt failed');
       const decision = decideRetry(failures, retry);
-      if (!decision.retry) return { record: finish(record, 'failed', started, decision.error), output: null };
+      if (!decision.retry)
+        return { record: finish(record, 'failed', started, decision.error), output: null, next: null };
       const { waitSeconds } = decision;
       log.warn(
         { code: failure.code, error: failure.message, wait_seconds: waitSeconds },
@@ -157,6 +173,7 @@ function stageContext(
   { guest, source }: RunSlots,
   record: StageRecord,
   log: StageContext['log'],
+  advanced: () => void,
 ): StageContext {
   const context: StageContext = {
     job: request.job,
@@ -167,6 +184,7 @@ function stageContext(
     log,
     progress: (progress) => void request.onEvent({ type: 'progress', stage: stage.name, progress }),
     reserve: request.reserve,
+    advanced,
     account({ read = 0, written = 0 }) {
       record.bytes_read += read;
       record.bytes_written += written;

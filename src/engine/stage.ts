@@ -3,6 +3,7 @@ import type { GuestAccess } from '../access/guest-access.js';
 import type { JobOptions } from '../config/schema.js';
 import type { Hyper2kvmError } from '../errors/error.js';
 import type { DropPlace } from '../model/drop.js';
+import type { EndedPass, Pass } from '../model/pass.js';
 import type { OpenSource, SourceContext } from '../sources/base/source.js';
 
 export type { Progress } from '../sources/base/source.js';
@@ -24,7 +25,6 @@ export const FREE_SLOT: Readonly<Record<LaneName, string>> = {
  * the work directory.
  */
 export interface StageContext extends SourceContext {
-  job: { id: string; vm: string };
   /**
    * The drop, read-only for every stage and changed by nobody while they run: `work/<job>/source` in the
    * daemon, the user's own files in `convert`, or a copy in the work directory.
@@ -40,6 +40,30 @@ export interface StageContext extends SourceContext {
   guest(disks: readonly string[], sectorSizes?: readonly number[]): Promise<GuestAccess>;
   /** Closes that access cleanly, with everything that was written on disk. Does nothing without one. */
   closeGuest(): Promise<void>;
+}
+
+/** What a stage may use that decides about another pass. `options` are the job's own. */
+export type PassContext = Pick<StageContext, 'job' | 'options' | 'workDirectory' | 'signal' | 'log'>;
+
+/**
+ * How a stage that has seen the result makes earlier stages run again with other options. The stages from `from` to
+ * this one are a pass.
+ */
+export interface Again {
+  from: string;
+  /** False if the options allow no other pass. */
+  enabled(options: JobOptions): boolean;
+  /**
+   * Returns the next pass, or null if the last one stands. `ended` are the passes so far; an output in them is this
+   * stage's. `outputs` are those of the stages before `from`. The same passes give the same answer.
+   */
+  next(
+    context: PassContext,
+    outputs: Readonly<Record<string, unknown>>,
+    ended: readonly EndedPass[],
+  ): Promise<Pass | null>;
+  /** Files and directories in the work directory that are kept of each pass, where they exist. */
+  evidence: readonly string[];
 }
 
 /**
@@ -71,6 +95,8 @@ export interface Stage<Input = unknown, Output = unknown> {
    * this function reads do not belong in `dependsOn`. Pure.
    */
   accept?(output: Output, options: JobOptions): Hyper2kvmError | null;
+  /** At most one stage has this. Hooks after it, and the stages after it, see the output of the last pass only. */
+  again?: Again;
   /**
    * Returns names in the work directory that later stages read: the checkpoint is valid only while all of
    * them exist. `run` makes them durable before it returns.

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { JobOptions } from '../config/schema.js';
 import type { ErrorRecord } from '../errors/error.js';
 import type { DropPlace } from '../model/drop.js';
+import type { Pass } from '../model/pass.js';
 import type { StageName } from '../model/stage-names.js';
 import type { Checkpoint, StageRecord } from '../model/stage-record.js';
 import type { LaneName, Progress, StageContext } from './stage.js';
@@ -28,8 +29,12 @@ export type PipelineEvent =
   | { type: 'stage-started'; stage: string; attempt: number }
   | { type: 'stage-waiting'; stage: string; lane: LaneName }
   | { type: 'progress'; stage: string; progress: Progress }
+  /** The stage has done what its next attempt continues after. Once for each attempt. */
+  | { type: 'stage-advanced'; stage: string }
   | { type: 'stage-retry'; stage: string; error: ErrorRecord; waitSeconds: number }
-  | { type: 'stage-finished'; record: StageRecord };
+  | { type: 'stage-finished'; record: StageRecord }
+  /** The stages of pass `number` (2 or more) begin. */
+  | { type: 'pass-started'; number: number; pass: Pass };
 
 export interface PipelineRequest {
   job: { id: string; vm: string };

@@ -1,3 +1,5 @@
+import { Hyper2kvmError } from '../errors/error.js';
+import { machineArchitecture } from '../machine/architecture.js';
 import type { Identity } from '../model/identity.js';
 import { applyOperations } from '../operations/apply-operations.js';
 import type { Plan } from '../operations/plan.js';
@@ -15,6 +17,7 @@ const EMPTY_PLAN: Plan = {
 
 /** Returns the plan that changes nothing (`fix.mode = "none"`): only the devices are chosen. Pure. */
 export function planNothing(guest: Guest<Identity>): Plan {
+  refuseBus(guest);
   return { ...EMPTY_PLAN, ...familyOf(guest.identity).unfixed(guest) };
 }
 
@@ -25,6 +28,7 @@ export function planNothing(guest: Guest<Identity>): Plan {
 export function planGuest(guest: Guest<Identity>): Plan {
   const family = familyOf(guest.identity);
   family.refuse?.(guest.identity);
+  refuseBus(guest);
   let current = guest;
   let plan = EMPTY_PLAN;
   for (const fixer of family.fixers) {
@@ -39,4 +43,13 @@ export function planGuest(guest: Guest<Identity>): Plan {
     current = applyOperations(current, operations);
   }
   return { ...plan, warnings: [...plan.warnings, ...family.review(guest, plan.operations)] };
+}
+
+function refuseBus({ identity, options }: Guest<Identity>): void {
+  const bus = options.devices;
+  if (bus === 'auto' || machineArchitecture(identity.architecture).machines[bus] !== undefined) return;
+  throw new Hyper2kvmError(
+    'plan.devices-unsupported',
+    `fix.devices = "${bus}": a machine of ${identity.architecture} has no such disks`,
+  );
 }

@@ -40,8 +40,11 @@ export function vmSection(): string {
 
 /** docs/changes.md: each fixer's own description, in the order in which they run. */
 export function changesSection(): string {
-  return FAMILIES.flatMap(({ fixers }) => fixers)
-    .map(({ name, description }) => `### ${name}\n\n${description}\n`)
+  return FAMILIES.filter(({ fixers }) => fixers.length > 0)
+    .map(({ os, fixers }) => {
+      const parts = fixers.map(({ name, description }) => `### ${name}\n\n${description}\n`);
+      return [`## ${os === 'linux' ? 'Linux' : 'Windows'}\n`, ...parts].join('\n');
+    })
     .join('\n');
 }
 
@@ -53,6 +56,17 @@ export function bootFailuresSection(): string {
     ({ signature, meaning, advice }) => [code(`validate.${signature}`), cell(meaning), cell(advice)],
   );
   return markdownTable(['code', 'what was seen', 'what to do'], rows);
+}
+
+/** docs/failures.md: what is tried after a boot that failed, from the families' own tables. */
+export function remediesSection(): string {
+  const rows = [...new Set(FAMILIES.flatMap(({ remedies }) => remedies))].map(
+    ({ signatures, description }) => [
+      signatures.map((name) => code(name.startsWith('validate.') ? name : `validate.${name}`)).join(' '),
+      cell(description),
+    ],
+  );
+  return markdownTable(['after', 'is tried'], rows);
 }
 
 /** docs/failures.md: one section of the catalogue. Codes with the same meaning and advice share a row. */

@@ -30,3 +30,18 @@ export async function eachDisk<Item, Result>(
   if (failed !== null) throw failed.error;
   return items.map((_item, index) => results.get(index) as Result);
 }
+
+/** Runs two pieces of work side by side; after a failure of one the other is aborted, as `eachDisk` does. */
+export async function both<First, Second>(
+  signal: AbortSignal,
+  first: (signal: AbortSignal) => Promise<First>,
+  second: (signal: AbortSignal) => Promise<Second>,
+): Promise<[First, Second]> {
+  const work = [first, second] as const;
+  const results = await eachDisk<(typeof work)[number], First | Second>(
+    work,
+    { limit: work.length, signal },
+    (run, signal) => run(signal),
+  );
+  return results as [First, Second];
+}

@@ -45,7 +45,15 @@ export const bootSchema = z.object({
   firmware: z.enum(['bios', 'uefi']),
   command_line: z.array(z.string()),
   /** The recognised signature of a failure, its meaning and the remedy; null if it booted. */
-  failure: z.object({ signature: z.string(), meaning: z.string(), advice: z.string() }).nullable(),
+  failure: z
+    .object({
+      signature: z.string(),
+      meaning: z.string(),
+      advice: z.string(),
+      /** What the guest's messages name as failed: mount points, devices. Absent where they name nothing. */
+      named: z.array(z.string()).optional(),
+    })
+    .nullable(),
   /** What each level was recognised by, in order of time. `source` is serial, qmp or screen. */
   evidence: z.array(
     z.object({ level: bootLevelSchema, at_seconds: z.number(), source: z.string(), text: z.string() }),

@@ -1,9 +1,8 @@
+import { z } from 'zod';
+
 /** One file of the drop: `path` relative to the source directory, `size` in bytes. */
-export interface SourceFile {
-  path: string;
-  size: number;
-  sha256: string;
-}
+export const sourceFileSchema = z.object({ path: z.string(), size: z.int(), sha256: z.string() });
+export type SourceFile = z.infer<typeof sourceFileSchema>;
 
 export interface Versions {
   hyper2kvm: string;

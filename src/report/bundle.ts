@@ -2,12 +2,14 @@ import { cp, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { JobOptions } from '../config/schema.js';
 import { type ErrorRecord, Hyper2kvmError } from '../errors/error.js';
+import { type Digest, digestFile, digestTree } from '../files/digest-tree.js';
 import { syncTree, writeDurable } from '../files/durable.js';
 import { exists } from '../files/exists.js';
 import type { StageRecord } from '../model/stage-record.js';
 import { toolVersions } from '../tools/versions.js';
+import { EARLIER_ATTEMPTS, lastOptions, readAttempts, readEvidence } from './attempts.js';
 import { readScreens, readSerialTail } from './boot-evidence.js';
-import { checksumLine, type Digest, digestFile, digestTree, joinBytes } from './checksums.js';
+import { checksumLine } from './checksums.js';
 import { type Delivered, deliver, deliveredMachine, readHostFacts } from './delivered.js';
 import { operationDiffs } from './diff.js';
 import { digestConverted } from './digest-converted.js';
@@ -79,6 +81,8 @@ interface Reason extends ErrorRecord {
 
 const KEPT_FILES = ['plan.json', 'plan.diff', 'job.log'] as const;
 const BOOT_DIRECTORY = 'boot';
+/** Directories of boots: the last attempt's, and those before it. */
+const EVIDENCE = [BOOT_DIRECTORY, ...EARLIER_ATTEMPTS] as const;
 
 /**
  * Builds the whole bundle, fsynced, ready to be published by one rename. Large files (disks, source) are
@@ -97,23 +101,27 @@ export async function assembleBundle(request: BundleRequest): Promise<Report> {
   // A directory that this cannot open is reported as closed, with the command that opens it.
   await grantQemuAccess([bundleDirectory], request.signal === undefined ? {} : { signal: request.signal });
 
-  const source = await digestConverted(request);
+  const source = await digestConverted({ ...request, read: outputs.source });
   const versions = await toolVersions(request.signal);
-  const delivered = request.options.kind === 'vm' ? await deliverVm(request, outputs, diskNames) : null;
+  const attempts = await readAttempts(workDirectory, outputs);
+  const asDelivered = { ...request, options: lastOptions(request.options, attempts) };
+  const delivered = request.options.kind === 'vm' ? await deliverVm(asDelivered, outputs, diskNames) : null;
   const report = buildReport({
     ...request,
     outputs,
     diskNames,
     start: delivered?.start ?? null,
-    source: source.map(({ file }) => file),
+    source,
     versions,
     failure: null,
+    attempts,
   });
   const bootDirectory = join(workDirectory, BOOT_DIRECTORY);
   const html = reportHtml(report, {
     diffs: await operationDiffs(report.plan ?? []),
     screens: await readScreens(bootDirectory, report.boot),
     serialTail: await readSerialTail(join(bootDirectory, 'serial.log')),
+    attempts: await readEvidence(workDirectory, attempts),
   });
   const texts: [string, string][] = [
     ['report.json', json(report)],
@@ -127,17 +135,14 @@ export async function assembleBundle(request: BundleRequest): Promise<Report> {
     ...(await digestTree(bundleDirectory, '')),
     ...(await digestMoved(workDirectory)),
     ...(request.keepSource === 'archive'
-      ? source.map(({ path, file }) => ({
-          path: joinBytes(Buffer.from('source'), path),
-          sha256: file.sha256,
-        }))
+      ? source.map(({ path, sha256 }) => ({ path: Buffer.from(`source/${path}`), sha256 }))
       : []),
   ].sort((a, b) => Buffer.compare(a.path, b.path));
   const lines = sums.map(({ path, sha256 }) => checksumLine(sha256, path));
   await writeDurable(join(bundleDirectory, 'SHA256SUMS'), Buffer.concat(lines));
 
   request.signal?.throwIfAborted();
-  if (await exists(bootDirectory)) await openTree(bootDirectory);
+  for (const name of await evidenceNames(workDirectory)) await openTree(join(workDirectory, name));
   await applyMoves(moves);
   await syncTree(bundleDirectory);
   return report;
@@ -154,16 +159,19 @@ export async function writeFailure(request: FailureRequest): Promise<Report> {
   }
   await mkdir(failedDirectory, { recursive: true });
   const bootDirectory = join(workDirectory, BOOT_DIRECTORY);
+  const attempts = await readAttempts(workDirectory, outputs);
   const report = buildReport({
     ...request,
     outputs,
+    attempts,
     diskNames: [],
     source: [],
     start: null,
     versions: await toolVersions(),
     failure: { error, stage: failedStage },
   });
-  for (const name of [...KEPT_FILES, BOOT_DIRECTORY]) {
+  const evidence = await evidenceNames(workDirectory);
+  for (const name of [...KEPT_FILES, ...evidence]) {
     const kept = join(workDirectory, name);
     if (await exists(kept)) await cp(kept, join(failedDirectory, name), { recursive: true, force: true });
   }
@@ -171,9 +179,9 @@ export async function writeFailure(request: FailureRequest): Promise<Report> {
     diffs: await operationDiffs(report.plan ?? []),
     screens: await readScreens(bootDirectory, outputs.boot),
     serialTail: await readSerialTail(join(bootDirectory, 'serial.log')),
+    attempts: await readEvidence(workDirectory, attempts),
   });
-  const failedBoot = join(failedDirectory, BOOT_DIRECTORY);
-  if (await exists(failedBoot)) await openTree(failedBoot);
+  for (const name of evidence) await openTree(join(failedDirectory, name));
   await writeDurable(join(failedDirectory, 'report.html'), html);
   await writeDurable(join(failedDirectory, 'report.json'), json(report));
   await writeDurable(join(failedDirectory, 'reason.json'), json(failureReason(request)));
@@ -218,7 +226,7 @@ async function bundleMoves(
     from: join(workDirectory, disk.file),
     to: join(bundleDirectory, diskNames[n]!),
   }));
-  for (const name of [...KEPT_FILES, BOOT_DIRECTORY]) {
+  for (const name of [...KEPT_FILES, ...EVIDENCE]) {
     const move = { from: join(workDirectory, name), to: join(bundleDirectory, name) };
     if ((await exists(move.from)) || (await exists(move.to))) moves.push(move);
   }
@@ -245,9 +253,16 @@ async function digestMoved(workDirectory: string): Promise<Digest[]> {
     if (await exists(path))
       digests.push({ path: Buffer.from(name), ...(await digestFile(Buffer.from(path))) });
   }
-  const boot = join(workDirectory, BOOT_DIRECTORY);
-  if (await exists(boot)) digests.push(...(await digestTree(boot, BOOT_DIRECTORY)));
+  for (const name of await evidenceNames(workDirectory))
+    digests.push(...(await digestTree(join(workDirectory, name), name)));
   return digests;
+}
+
+/** Returns those of EVIDENCE that are in the directory. */
+async function evidenceNames(directory: string): Promise<string[]> {
+  const names = [];
+  for (const name of EVIDENCE) if (await exists(join(directory, name))) names.push(name);
+  return names;
 }
 
 function json(value: unknown): string {

@@ -21,12 +21,17 @@ export function bootSection(
 ): Markup | null {
   if (boot === null) return null;
   return markup`<h2>Boot test <small>${bootVerdict(boot)}, level ${boot.level}, ${formatSeconds(boot.seconds)} on ${boot.accelerator.toUpperCase()}, ${boot.firmware.toUpperCase()}</small></h2>
-<div class="card">${levels(boot)}${failure(boot)}${warnings(boot)}${evidence(boot)}${figures(screens)}</div>
+<div class="card">${bootDetails(boot, screens)}</div>
 ${guestFacts(boot)}
 ${serialTail === '' ? null : markup`<details><summary>Serial console, last lines</summary><pre class="log">${serialTail}</pre></details>`}
 <details><summary>QEMU’s command line${boot.evidence_changes.length > 0 ? ' and what the temporary overlay adds' : ''}</summary>
 <pre class="log">${boot.command_line.map(shellWord).join(' ')}</pre>
 ${boot.evidence_changes.length === 0 ? null : markup`<pre class="log">${boot.evidence_changes.join('\n')}</pre>`}</details>`;
+}
+
+/** Returns how far a boot came and what shows it. */
+export function bootDetails(boot: Boot, screens: readonly Screenshot[]): Markup {
+  return markup`${levels(boot)}${failure(boot)}${warnings(boot)}${evidence(boot)}${figures(screens)}`;
 }
 
 function levels(boot: Boot): Markup {

@@ -6,6 +6,7 @@ import type { PassedOver } from '../model/drop.js';
 import type { Hardware } from '../model/hardware.js';
 import type { Identity } from '../model/identity.js';
 import type { Devices, Warning } from '../model/plan.js';
+import type { RemoteFacts } from '../model/remote.js';
 import type { SourceFile, Versions } from '../model/report.js';
 import type { StageRecord } from '../model/stage-record.js';
 import type { DeliveredDisk } from '../model/storage.js';
@@ -16,6 +17,7 @@ import { fetchOutput } from '../stages/fetch/output.js';
 import { fixOutput } from '../stages/fix/output.js';
 import { inspectOutput } from '../stages/inspect/output.js';
 import { validateOutput } from '../stages/validate/output.js';
+import type { Attempt, Attempts } from './attempts.js';
 
 /**
  * The contents of report.json. Sizes in bytes, times ISO 8601 in UTC; `null` for what a failed job did not
@@ -39,6 +41,10 @@ export interface Report {
   /** `file` is relative to the bundle. */
   disks: Omit<DeliveredDisk, 'index'>[];
   boot: Boot | null;
+  /** The first attempt, if its boot led to another plan. */
+  first_attempt: Pick<Attempt, 'boot' | 'directory'> | null;
+  /** Each plan that was tried after a failed boot, with its own boot; the last one is the bundle's. */
+  remedies: Attempt[];
   /** For a data disk, instead of a boot: the comparison with its source. */
   content: Content | null;
   /**
@@ -46,8 +52,11 @@ export interface Report {
    * job failed.
    */
   start: { libvirt: string[]; qemu: string } | null;
-  /** Empty if the job failed: the source is beside the report, untouched. */
-  source: SourceFile[];
+  /**
+   * The files of the drop; empty if the job failed: they are beside the report, untouched. For a VM that was
+   * fetched, where it came from, with those files (its job.toml) as `dropped`.
+   */
+  source: SourceFile[] | (RemoteFacts & { dropped: SourceFile[] });
   /** Files of the drop that are not part of a disk. */
   passed_over: PassedOver[];
   versions: Versions;
@@ -62,12 +71,19 @@ export interface StageOutputs {
   plan: Plan | null;
   proofs: string[];
   disks: ConvertOutput['disks'];
+  /** What the stages read; null if an older version converted the job. */
+  source: readonly SourceFile[] | null;
   boot: Boot | null;
   content: Content | null;
 }
 
 /** The part that an older version's FETCH also knew, because this version publishes its last jobs. */
-const fetchFacts = fetchOutput.pick({ hardware: true, passed_over: true, warnings: true });
+const fetchFacts = fetchOutput.pick({
+  hardware: true,
+  passed_over: true,
+  warnings: true,
+  remote: true,
+});
 const planEnvelope = z.object({ plan: planSchema });
 
 /**
@@ -85,6 +101,7 @@ export function readOutputs(outputs: Record<string, unknown>): StageOutputs {
     plan: read('plan', planEnvelope)?.plan ?? null,
     proofs: read('fix', fixOutput)?.proofs ?? [],
     disks: read('convert', convertOutput)?.disks ?? [],
+    source: read('convert', convertOutput)?.source ?? null,
     boot: read('validate', validateOutput)?.boot ?? null,
     content: read('validate', validateOutput)?.content ?? null,
   };
@@ -104,6 +121,12 @@ export interface ReportFacts {
   start: Report['start'];
   versions: Versions;
   failure: { error: ErrorRecord; stage: string | null } | null;
+  /** Null if there was only one. */
+  attempts: Attempts | null;
+}
+
+function sourceOf(remote: RemoteFacts | undefined, dropped: readonly SourceFile[]): Report['source'] {
+  return remote === undefined ? [...dropped] : { ...remote, dropped: [...dropped] };
 }
 
 /** Builds the report from the stages' outputs. Pure. */
@@ -128,12 +151,24 @@ export function buildReport(facts: ReportFacts): Report {
       return { ...disk, file };
     }),
     boot: outputs.boot,
+    ...attemptsOf(facts),
     content: outputs.content,
     start: facts.start,
-    source: [...facts.source],
+    source: sourceOf(outputs.fetch?.remote, facts.source),
     passed_over: outputs.fetch?.passed_over ?? [],
     versions: facts.versions,
     error: facts.failure?.error ?? null,
     failed_stage: facts.failure?.stage ?? null,
   };
+}
+
+/** The first attempt, then those that followed it. Only the last one's boot is among the stages' outputs. */
+function attemptsOf({ attempts, outputs, records }: ReportFacts): Pick<Report, 'first_attempt' | 'remedies'> {
+  if (attempts === null) return { first_attempt: null, remedies: [] };
+  const [first, ...others] = attempts.earlier;
+  const error =
+    outputs.boot === null ? (records.find((record) => record.error !== null)?.error ?? null) : null;
+  const last = { ...attempts.last, boot: outputs.boot, error, directory: null };
+  const { boot = null, directory = null } = first ?? {};
+  return { first_attempt: { boot, directory }, remedies: [...others, last] };
 }

@@ -9,8 +9,21 @@ export interface Summary {
   sentence: string;
 }
 
-/** Returns the summary of a report. A VM counts as booting only if the boot was observed. */
+/**
+ * Returns the summary of a report. A VM counts as booting only if the boot was observed. After several attempts, it says
+ * what became of them.
+ */
 export function summarize(report: Report): Summary {
+  const summary = summarizeLast(report);
+  const { first_attempt: first, remedies } = report;
+  if (first === null) return summary;
+  const plans = remedies.length === 1 ? 'a second plan' : `${remedies.length} other plans`;
+  const why = first.boot?.failure?.signature ?? first.boot?.warnings.map(({ code }) => code).join(', ') ?? '';
+  const tried = `The first plan did not do (${why}), so ${plans} followed: ${remedies.map(({ reason }) => reason).join('; ')}.`;
+  return { ...summary, sentence: `${summary.sentence} ${tried}` };
+}
+
+function summarizeLast(report: Report): Summary {
   const system = report.identity?.os_name || report.vm;
   if (report.verdict === 'failed') {
     const stage = report.failed_stage === null ? '' : ` in ${report.failed_stage.toUpperCase()}`;

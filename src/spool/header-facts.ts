@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { asksForRemote } from '../config/job-source.js';
 import { isArchive } from '../disk/base/archive-names.js';
 import type { ByteSource, ParsedImage } from '../disk/base/format.js';
 import { isPath, referencedName } from '../disk/base/names.js';
@@ -81,6 +82,7 @@ export async function factsOf(
   source: ByteSource,
   { checkTables = true }: Pick<ProbeOptions, 'checkTables'> = {},
 ): Promise<HeaderFacts> {
+  if (name.endsWith('.job.toml')) return orderFacts(source);
   if (/\.vmx$/i.test(name)) return descriptionFacts('vmx', source, (bytes) => parseVmx(bytes).files);
   if (/\.ovf$/i.test(name)) return descriptionFacts('ovf', source, referencedFiles);
   if (/\.vmcx$/i.test(name)) return vmcxFacts(source);
@@ -188,6 +190,13 @@ async function vmcxFacts(source: ByteSource): Promise<HeaderFacts> {
     if (error instanceof Hyper2kvmError) return NOTHING;
     throw error;
   }
+}
+
+/** A job.toml: it may ask for a VM that is elsewhere. One that cannot be read is left to its disks. */
+async function orderFacts(source: ByteSource): Promise<HeaderFacts> {
+  if (source.size > MAX_DESCRIPTION) return NOTHING;
+  const text = (await source.read(0, source.size)).toString('utf8');
+  return asksForRemote(text) ? { ...NOTHING, kind: 'order' } : NOTHING;
 }
 
 /** Returns an empty list if it cannot be read: it is only a hint, and the disks decide. */

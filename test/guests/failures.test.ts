@@ -113,7 +113,7 @@ describe('a job that fails sets the drop aside untouched, with its reason', () =
   });
 
   test('in VALIDATE: a guest that does not find its root does not boot, and the failure shows its last screen', async () => {
-    spool = await Spool.create('[fix]\nmode = "none"\n');
+    spool = await Spool.create('[fix]\nmode = "none"\n[validate]\nremedies = "none"\n');
     await spool.start();
     // Its initramfs waits 5 s for the root device instead of 30.
     const disk = await copyWithKernelOptions(

@@ -223,6 +223,7 @@ describe('an operation and a fixer, each from one new file and a line in its reg
       start: null,
       versions: { hyper2kvm: '0.1.0', qemu: null, libguestfs: null },
       failure: null,
+      attempts: null,
     });
     const html = reportHtml(report, { screens: [], serialTail: '' });
     expect(html).toContain('moved to /etc/motd');

@@ -2,9 +2,11 @@ import { Hyper2kvmError } from '../../errors/error.js';
 import { type LinuxIdentity, linuxIdentitySchema } from '../../model/identity.js';
 import { COMMON_DEVICES } from '../base/as-is.js';
 import { readConfiguration } from '../base/configuration.js';
+import { DEVICES } from '../base/devices.js';
 import type { Family } from '../base/family.js';
 import { BOOT_PATTERNS } from './boot-patterns.js';
 import { asIsInspection } from './inspect.js';
+import { REMEDIES } from './remedies.js';
 
 /** Systems that nothing is changed in: named, converted as they are, and watched while they boot. */
 export const asIs: Family<LinuxIdentity> = {
@@ -15,16 +17,17 @@ export const asIs: Family<LinuxIdentity> = {
   fixers: [],
   refuse: refuseAsIs,
   review: () => [],
-  unfixed({ identity: { os_name: name, as_is } }) {
+  unfixed({ identity: { os_name: name, as_is }, options }) {
     const message = `${name} is converted as it is: its device names, network, boot loader and guest tools stay what they were`;
     return {
-      devices: as_is?.devices ?? COMMON_DEVICES,
+      devices: options.devices === 'auto' ? (as_is?.devices ?? COMMON_DEVICES) : DEVICES[options.devices],
       warnings: [{ fixer: 'as-is', code: 'plan.as-is', message }],
     };
   },
   network: () => ({ addresses: [], dhcp: false }),
   evidence: () => ({ operations: [], changes: [], unit: false }),
   boot: BOOT_PATTERNS,
+  remedies: REMEDIES,
   bootWarnings: () => [],
 };
 

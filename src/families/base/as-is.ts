@@ -12,7 +12,7 @@ import type { InspectContext, Inspected } from './inspection.js';
 const SNAPSHOT = 'snapshot.json';
 const LISTINGS = 'initramfs.json';
 
-/** A system that nothing is changed in; `device` is where it was seen. */
+/** A system that nothing is changed in; `device` is where it was seen, `disk` the index of its disk. */
 export interface OtherSystem {
   os_type: LinuxIdentity['os_type'];
   /** As os-release(5) writes an ID. */
@@ -20,6 +20,7 @@ export interface OtherSystem {
   name: string;
   version: string;
   device: string;
+  disk: number | null;
 }
 
 /** AHCI and Intel's 82540 are driven by every system of the last twenty years. */
@@ -32,6 +33,7 @@ export const UNKNOWN: OtherSystem = {
   name: 'an unknown system',
   version: '',
   device: '',
+  disk: null,
 };
 
 /** Describes a VM of which nothing but its disks and partitions is known. */
@@ -81,7 +83,8 @@ const BIOS_LOADERS = new Set([
   '21686148-6449-6e6f-744e-656564454649',
 ]);
 
-const hasBiosLoader = ({ partitions }: InspectContext['storage']) =>
+/** True if a disk can be started by a BIOS, as far as its partition table tells. */
+export const hasBiosLoader = ({ partitions }: Pick<InspectContext['storage'], 'partitions'>): boolean =>
   partitions.some((table) =>
     table.partitions.some(
       ({ type, bootable }) => BIOS_LOADERS.has(type) || (bootable && !ESP_TYPES.has(type)),

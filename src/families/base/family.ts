@@ -7,6 +7,7 @@ import type { Operation } from '../../operations/registry.js';
 import type { BootPatterns, GuestReport } from './boot-patterns.js';
 import type { Fixer, Guest } from './fixer.js';
 import type { FamilyInspection } from './inspection.js';
+import type { Remedy } from './remedy.js';
 
 /** The addresses that a booted guest should have according to its own configuration. */
 export interface NetworkExpectation {
@@ -44,6 +45,8 @@ export interface Family<I extends Identity = Identity> extends FamilyInspection 
   /** Returns what the boot test adds to the guest. Pure. */
   evidence(after: GuestState<I>): Evidence;
   boot: BootPatterns;
+  /** Other plans for boots that failed in a known way, in the order in which they are tried. */
+  remedies: readonly Remedy[];
   /** Returns a warning for each thing that a booted guest lacks according to its own report. Pure. */
   bootWarnings(report: GuestReport, network: NetworkExpectation): Boot['warnings'];
 }

@@ -13,8 +13,8 @@ export const KERNEL_PANIC: Signature = {
 
 /**
  * The shells of initramfs-tools, mkinitcpio (init_functions), mkinitfs (initramfs-init), SUSE's mkinitrd
- * (boot-start.sh, boot-mount.sh) and genkernel (linuxrc), by their own messages, and those of busybox, dash and
- * bash without a controlling terminal.
+ * (boot-start.sh, boot-mount.sh), genkernel (linuxrc), booster and tinyramfs, by their own messages, those of
+ * busybox, dash and bash without a controlling terminal, and the end of tiny-initramfs, which has no shell.
  */
 const SHELL = new RegExp(
   [
@@ -24,8 +24,19 @@ const SHELL = new RegExp(
     String.raw`-- exiting to \/|^Want me to fall back to `,
     String.raw`Could not find the root block device in|is not a valid root device\.\.\.`,
     "can't access tty; job control turned off|no job control in this shell",
+    String.raw`^Press ENTER to reboot|^BusyBox v\S.{0,80} built-in shell `,
+    'failed to lookup partition:|Will cause kernel panic in ',
   ].join('|'),
 );
+
+/**
+ * systemd's messages about mounts that failed. Since version 246 the unit's name comes before its description (the
+ * path), and either may be cut in the middle to fit the console.
+ */
+const FAILED_MOUNT =
+  /(?:Failed to mount|Dependency failed for) (?:\S{1,255} - )?(\/(?!dev\/)\S{0,255}[^\s.])\.?$/;
+/** The device that systemd has waited for, or what is left of its name. */
+const AWAITED_DEVICE = /A start job is running for (?:\S{1,255} - )?(\S{1,255}) \((?:[4-9]|\d\d)min /;
 
 /** The ways in which the boot of a Linux guest fails, ordered from specific to general. */
 export const SIGNATURES: readonly Signature[] = [
@@ -67,6 +78,7 @@ export const SIGNATURES: readonly Signature[] = [
     meaning: 'A file system is damaged; fsck must be run by hand.',
     advice:
       'The source was not shut down cleanly: shut the VM down on the old hypervisor and export it again.',
+    names: FAILED_MOUNT,
   },
   {
     signature: 'initramfs-shell',
@@ -143,6 +155,7 @@ export const SIGNATURES: readonly Signature[] = [
       'systemd stopped in emergency mode: an early part of the boot failed, most often a mount in /etc/fstab.',
     advice:
       'The first [FAILED] or [ TIME ] line in boot/serial.log names the unit; check the device in /etc/fstab.',
+    names: FAILED_MOUNT,
   },
   {
     signature: 'local-filesystems',
@@ -152,11 +165,15 @@ export const SIGNATURES: readonly Signature[] = [
     underLoad: true,
     meaning: 'A file system of /etc/fstab could not be mounted.',
     advice: 'The lines before it in boot/serial.log name the device; check it in /etc/fstab.',
+    names: FAILED_MOUNT,
   },
   {
     signature: 'device-missing',
     // The boot test lets systemd wait ten minutes for devices (evidence.ts), so a busy host does not match.
-    pattern: /A start job is running for [^/(]*\/dev\/[^(]*\((?:[4-9]|\d\d)min /,
+    // Of a long name only the end may be left: that of a UUID, or a partition's number.
+    pattern:
+      /A start job is running for (?:[^/(]*\/dev\/[^(]*|[^\s….]{0,64}(?:…|\.{3})[^(…]{0,80}(?<=[0-9a-fA-F]{8}|-part\d{1,3})) ?\((?:[4-9]|\d\d)min /,
+    names: AWAITED_DEVICE,
     within: 'userspace',
     settleSeconds: 0,
     meaning: 'systemd waits for a device that does not appear.',

@@ -10,6 +10,7 @@ import { FIXERS } from './fixers.js';
 import { guestReport } from './guest-report.js';
 import { linuxInspection } from './inspect/index.js';
 import { expectedNetwork } from './network.js';
+import { REMEDIES } from './remedies.js';
 import { unfixedDevices } from './unfixed.js';
 import { lostSignatures } from './unified-images.js';
 
@@ -30,5 +31,6 @@ export const linux: Family<LinuxIdentity> = {
     panic: KERNEL_PANIC,
     report: guestReport,
   },
+  remedies: REMEDIES,
   bootWarnings,
 };

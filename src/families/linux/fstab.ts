@@ -7,7 +7,9 @@ import { unproven } from '../../operations/prove-outcomes.js';
 import { mapLines } from '../../text/lines.js';
 import { rewriteFile } from '../base/edit.js';
 import type { FixedGuest, Fixer, Guest } from '../base/fixer.js';
+import { namesInCrypttab } from './crypttab.js';
 import { stableMountOptions, unstableOption } from './mount-options.js';
+import { isNamed, namesOfLine } from './nofail.js';
 import { copiesOf, stabilise } from './stable-names.js';
 
 const NAME = 'fstab';
@@ -24,15 +26,19 @@ const REMOVABLE_TYPES = /(^|,)(iso9660|udf)(,|$)/;
 export const fstab: Fixer = {
   name: NAME,
   description:
-    'Lines of /etc/fstab that name a disk by its place on the old hypervisor (/dev/sdXN, /dev/disk/by-path, by-id) get the UUID of the filesystem or swap area; options that name one (device=, journal_path=, logdev=, rtdev=, x-systemd.requires=) get a path by UUID or PARTUUID. Columns, comments and order stay; stable, network and virtual filesystems are not touched. A data mount that cannot be identified gets nofail and a warning.',
+    'Lines of /etc/fstab that name a disk by its place on the old hypervisor (/dev/sdXN, /dev/disk/by-path, by-id) get the UUID of the filesystem or swap area; options that name one (device=, journal_path=, logdev=, rtdev=, x-systemd.requires=) get a path by UUID or PARTUUID. Columns, comments and order stay; stable, network and virtual filesystems are not touched. A data mount that cannot be identified gets nofail and a warning; so does one that fix.nofail names.',
   plan(guest) {
     const warnings: Warning[] = [];
     const reason = 'device names of the old hypervisor do not exist on KVM; UUIDs do';
     const operations = rewriteFile(guest.tree, PATH, { fixer: NAME, reason }, (text) => {
-      const entries = new Map(parseFstab(text).map((entry) => [entry.index, entry]));
+      const parsed = parseFstab(text);
+      const entries = new Map(parsed.map((entry) => [entry.index, entry]));
+      const excused = excusedLines(parsed, guest);
       return mapLines(text, (line, index) => {
         const entry = entries.get(index);
-        return entry === undefined || entry.type === '' ? line : fixEntry(entry, guest, warnings);
+        if (entry === undefined || entry.type === '') return line;
+        const fixed = fixEntry(entry, guest, warnings);
+        return excused.has(index) ? excuse(fixed, warnings) : fixed;
       });
     });
     return { operations, warnings };
@@ -82,6 +88,30 @@ function fixOptions(entry: FstabLine, guest: Guest, warnings: Warning[]): FstabL
   const message = `${what} is on none of the VM's disks: the line was kept, with nofail`;
   warnings.push({ fixer: NAME, code: 'fstab.unresolved', message });
   return mayBeAbsent(fixed) ? fixed : withOptions(fixed, [...fixed.options, 'nofail']);
+}
+
+/**
+ * Returns the lines that fix.nofail names. A name that was cut on a console counts if only one line can be meant.
+ */
+function excusedLines(entries: readonly FstabLine[], { tree, options }: Guest): Set<number> {
+  const names = options.nofail.flatMap((name) => [name, ...namesInCrypttab(tree, name)]);
+  const lines = names.map((name) =>
+    entries.filter(
+      (entry) =>
+        entry.type !== '' && !isSystemMountpoint(entry.mountpoint) && isNamed(name, namesOfLine(entry)),
+    ),
+  );
+  return new Set(lines.flatMap((found) => (found.length === 1 ? found.map(({ index }) => index) : [])));
+}
+
+/** Gives a line nofail, with a warning. */
+function excuse(line: string, warnings: Warning[]): string {
+  const [entry] = parseFstab(line);
+  if (entry === undefined || mayBeAbsent(entry)) return line;
+  const place = entry.type === 'swap' ? 'a swap area' : entry.mountpoint;
+  const message = `${entry.spec} (${place}) got nofail, because fix.nofail names it: the guest starts without it`;
+  warnings.push({ fixer: NAME, code: 'fstab.nofail', message });
+  return withNofail(entry);
 }
 
 function withOptions(entry: FstabLine, options: string[]): FstabLine {

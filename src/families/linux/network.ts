@@ -2,7 +2,6 @@ import { Hyper2kvmError } from '../../errors/error.js';
 import { kernelCommandLines } from '../../guest/command-line-files.js';
 import type { GuestTree } from '../../guest/tree.js';
 import { describedMacs, madeMac } from '../../machine/nics.js';
-import type { Identity } from '../../model/identity.js';
 import type { Warning } from '../../model/plan.js';
 import { applyTo } from '../../operations/apply-operations.js';
 import type { Operation } from '../../operations/registry.js';
@@ -43,7 +42,7 @@ const BACKENDS: readonly NetworkBackend[] = [
 export const network: Fixer = {
   name: NETWORK_FIXER,
   description:
-    'Network cards get new bus addresses and drivers on KVM, so their names would change and their configuration would not apply. Each configured name is bound to the card’s MAC by a .link file (a udev rule where systemd is old or absent); with several cards, VMware’s slot number tells which one was ens192 (or enp11s0, eno33557248). A card that is known only by its order (VirtualBox’s adapters, the kernel’s eth0 and eth1) is bound with a warning; a name whose card is unknown is not bound, with a warning. For a file that selects cards by a pattern (ens*), the cards keep the names they had. A connection’s label is never used as a name. Conditions that only the old hypervisor’s cards meet are removed. Addresses, routes, DNS, bonds, bridges and VLANs stay as they are. Only with fix.network = "dhcp" are they replaced by DHCP.',
+    'Network cards get new bus addresses and drivers on KVM, so their names would change and their configuration would not apply. Each configured name is bound to the card’s MAC by a .link file (a udev rule where systemd is old or absent); with several cards, VMware’s slot number tells which one was ens192 (or enp11s0, eno33557248). A card that is known only by its order (VirtualBox’s adapters, the kernel’s eth0 and eth1) is bound with a warning; a name whose card is unknown is not bound, with a warning. For a file that selects cards by a pattern (ens*), the cards keep the names they had. A connection’s label is never used as a name. Conditions that only the old hypervisor’s cards meet are removed. Addresses, routes, DNS, bonds, bridges and VLANs stay as they are. With fix.interface_names = "mac" every name is bound by a udev rule too, which goes over the guest’s own .link files, and cards that nothing tells apart are taken in order. Only with fix.network = "dhcp" are they replaced by DHCP.',
   plan(guest) {
     const context = networkContext(guest);
     const warnings = context.warnings;
@@ -60,7 +59,11 @@ export const network: Fixer = {
       take(unpinned.operations);
       warnings.push(...unpinned.warnings);
     }
-    const options = { driver: context.driver, hasSystemd: guest.identity.init_system === 'systemd' };
+    const options = {
+      driver: context.driver,
+      hasSystemd: guest.identity.init_system === 'systemd',
+      alwaysByRule: guest.options.interface_names === 'mac',
+    };
     for (const card of boundCards(context, warnings)) take(bindName(tree, card, options));
     if (guest.options.network === 'dhcp') take(useDhcp(tree));
     return { operations, warnings, nics: [...context.interfaces] };
@@ -72,7 +75,13 @@ export function expectedNetwork(tree: GuestTree): NetworkExpectation {
   return mergeExpectations(BACKENDS.flatMap((backend) => backend.expects?.(tree) ?? []));
 }
 
-const DRIVERS = { virtio: 'virtio_net', e1000: 'e1000', e1000e: 'e1000e', rtl8139: '8139cp' } as const;
+const DRIVERS = {
+  virtio: 'virtio_net',
+  e1000: 'e1000',
+  e1000e: 'e1000e',
+  rtl8139: '8139cp',
+  vmxnet3: 'vmxnet3',
+} as const;
 
 function networkContext(guest: Guest): NetworkContext & { warnings: Warning[] } {
   const { tree, hardware } = guest;
@@ -85,13 +94,15 @@ function networkContext(guest: Guest): NetworkContext & { warnings: Warning[] } 
     const isThere = own === null || hardwareMacs.length === 0 || hardwareMacs.includes(own);
     return { name, mac: isThere ? own : null };
   });
-  const cards = cardsOf(hardware, known);
+  const cards = cardsOf(guest, known);
   const patterns = BACKENDS.flatMap((backend) => backend.patterns?.(tree) ?? []);
   const isByNumber =
     patterns.length > 0 || known.some(({ name, mac }) => mac === null && /^eth\d/.test(name));
   const isKernelNamed = isByNumber && namesByKernel(tree);
   const byPattern = namesOfPatterns(patterns, { known, cards, isKernelNamed });
-  const { interfaces, guessed } = assign([...known, ...byPattern.interfaces], cards, guest.identity);
+  const assigned = assign(guest.vm, [...known, ...byPattern.interfaces], cards);
+  const { interfaces, guessed } =
+    guest.options.interface_names === 'mac' ? assignRest(assigned, cards) : assigned;
   const why = isKernelNamed ? ' (net.ifnames=0: the kernel numbers them in the order of the bus)' : '';
   const message = `no file of the guest says which card is which: ${guessed.join(', ')} were assigned to the VM's NICs in order${why}`;
   const warnings = guessed.length > 0 ? [{ fixer: NETWORK_FIXER, code: 'network.order', message }] : [];
@@ -109,8 +120,9 @@ function networkContext(guest: Guest): NetworkContext & { warnings: Warning[] } 
  * Returns the VM's cards from its description. A card without a MAC gets the one that the domain will give it
  * (machine/nics.ts), unless it is the only card: that one is matched by its driver.
  */
-function cardsOf(hardware: Guest['hardware'], known: readonly ConfiguredInterface[]): Card[] {
+function cardsOf({ vm, hardware }: Guest, known: readonly ConfiguredInterface[]): Card[] {
   const macs = describedMacs(
+    vm,
     hardware,
     known.map(({ mac }) => mac),
   );
@@ -126,14 +138,25 @@ function cardsOf(hardware: Guest['hardware'], known: readonly ConfiguredInterfac
  * Assigns MACs to the interfaces. Without a description, the domain gets one NIC for each interface, with a
  * generated MAC.
  */
-function assign(known: readonly ConfiguredInterface[], cards: readonly Card[], identity: Identity) {
+function assign(vm: string, known: readonly ConfiguredInterface[], cards: readonly Card[]) {
   if (cards.length > 0 || known.length < 2) return assignMacs(known, cards);
-  const root = identity.filesystems.find(({ device }) => device === identity.root)?.uuid;
   const interfaces = known
     .toSorted((a, b) => byName(a.name, b.name))
-    .map(({ name, mac }, index) => ({ name, mac: mac ?? madeMac(`${identity.hostname} ${root}`, index) }));
+    .map(({ name, mac }, index) => ({ name, mac: mac ?? madeMac(vm, index) }));
   const guessed = known.filter(({ mac }) => mac === null).map(({ name }) => name);
   return { interfaces, guessed: guessed.sort(byName) };
+}
+
+/** Gives the interfaces without a MAC the cards that are left, in the order of their names. */
+function assignRest({ interfaces, guessed }: ReturnType<typeof assignMacs>, cards: readonly Card[]) {
+  const taken = new Set(interfaces.map(({ mac }) => mac));
+  const left = cards.flatMap(({ mac }) => (mac === null || taken.has(mac) ? [] : [mac]));
+  const names = interfaces.flatMap(({ name, mac }) => (mac === null ? [name] : [])).sort(byName);
+  const macs = new Map(names.map((name, index) => [name, left[index] ?? null]));
+  return {
+    interfaces: interfaces.map(({ name, mac }) => ({ name, mac: mac ?? macs.get(name) ?? null })),
+    guessed: [...guessed, ...names.filter((name) => macs.get(name) !== null)],
+  };
 }
 
 /** True if the command line turns systemd's names off, so that the kernel's own (`eth0`) stay. */

@@ -21,22 +21,25 @@ interface LoaderFile {
 export const uefiFallback: Fixer = {
   name: NAME,
   description:
-    'The boot entries of a UEFI guest stay behind in the old hypervisor’s NVRAM. Where the ESP has no \\EFI\\BOOT\\BOOTX64.EFI, the distribution’s shim (or GRUB, or systemd-boot, or without any loader the newest kernel’s unified image) is copied there with the files that it expects in its own directory.',
+    'The boot entries of a UEFI guest stay behind in the old hypervisor’s NVRAM. Where the ESP has no \\EFI\\BOOT\\BOOTX64.EFI, the distribution’s shim (or GRUB, or systemd-boot, or without any loader the newest kernel’s unified image) is copied there with the files that it expects in its own directory. With fix.uefi_loader = "replace" an existing one is replaced.',
   plan(guest) {
     if (guest.identity.firmware !== 'uefi') return { operations: [], warnings: [] };
     return { operations: planFallback(guest), warnings: [] };
   },
 };
 
-function planFallback({ identity, tree }: Guest): Operation[] {
+function planFallback({ identity, tree, options }: Guest): Operation[] {
   // UEFI's default file name and those of the distributions have the same suffix.
   const suffix = GUEST_ARCHITECTURES[identity.architecture]?.efi ?? null;
   if (suffix === null) return [];
   const fallback = `BOOT${suffix.toUpperCase()}.EFI`;
   const files = loaderFiles(tree);
   const isFallback = ({ vendor, name }: LoaderFile) => isBootDirectory(vendor) && same(name, fallback);
-  if (files.some(isFallback)) return [];
+  const isThere = files.some(isFallback);
+  if (isThere && options.uefi_loader === 'keep') return [];
   const loader = chooseLoader(files, suffix, identity.os_distro) ?? newestImage(files, identity);
+  // The one that is there may be all that the guest has.
+  if (loader === null && isThere) return [];
   if (loader === null)
     throw new Hyper2kvmError(
       'plan.uefi-no-loader',
@@ -46,9 +49,9 @@ function planFallback({ identity, tree }: Guest): Operation[] {
     files.find(({ root, vendor }) => root === loader.root && isBootDirectory(vendor))?.vendor ?? 'BOOT';
   const target = `${loader.root}/${boot}`;
   const source = `${loader.root}/${loader.vendor}`;
-  const there = new Set(
-    files.flatMap(({ root, vendor, name }) => (`${root}/${vendor}` === target ? [name.toLowerCase()] : [])),
-  );
+  const isKept = ({ root, vendor }: LoaderFile) =>
+    `${root}/${vendor}` === target && (options.uefi_loader === 'keep' || target === source);
+  const there = new Set(files.filter(isKept).map(({ name }) => name.toLowerCase()));
   const beside = files.filter(
     ({ root, vendor, name }) =>
       root === loader.root &&

@@ -16,6 +16,7 @@ import { Hyper2kvmError } from '../../errors/error.js';
 import type { Description } from '../../model/description.js';
 import type { Hardware } from '../../model/hardware.js';
 import { printable } from '../../text/escape-terminal.js';
+import { MANIFEST, OVF, VAGRANT, VBOX, VMCX, VMSD, VMX, XML } from './description-names.js';
 import type { Inventory } from './inventory.js';
 
 /** A description and the name of its file. */
@@ -24,17 +25,6 @@ export interface FoundDescription extends Description {
 }
 
 const MAX_TEXT = 4 * 1024 * 1024;
-const VMX = /\.vmx$/i;
-const OVF = /\.ovf$/i;
-const VMSD = /\.vmsd$/i;
-const VBOX = /\.vbox$/i;
-const VMCX = /\.vmcx$/i;
-const XML = /\.xml$/i;
-const MANIFEST = /\.mf$/i;
-const VAGRANT = /^metadata\.json$/;
-
-/** Files that are read for the information in them. */
-export const DESCRIPTIONS: readonly RegExp[] = [VMX, OVF, VMSD, VBOX, VMCX, MANIFEST, VAGRANT];
 
 /**
  * Returns the drop's .vmx, otherwise its .ovf as selected by `options`, otherwise what the other hypervisors' files

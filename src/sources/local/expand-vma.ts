@@ -15,9 +15,9 @@ const PIECE_BYTES = 1024 * 1024;
 export async function expandVma(
   file: DropFile,
   compression: Compression['name'] | null,
-  { places, unpacker, signal }: { places: Places; unpacker: Unpacker; signal: AbortSignal },
+  { places, unpacker }: { places: Places; unpacker: Unpacker },
 ): Promise<DropFile[]> {
-  const members = await unpacker.expand(file, places, async (create, onRead) => {
+  const members = await unpacker.expand(file, places, async (create, { signal, onRead }) => {
     const puts = new Map<number, Awaited<ReturnType<typeof create>>>();
     const reader = new VmaReader({
       async onHeader({ devices, files }) {

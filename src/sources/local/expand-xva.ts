@@ -12,7 +12,7 @@ export async function expandXva(
   file: DropFile,
   { places, unpacker }: { places: Places; unpacker: Unpacker },
 ): Promise<DropFile[]> {
-  const members = await unpacker.expand(file, places, async (create, onRead) => {
+  const members = await unpacker.expand(file, places, async (create, { onRead }) => {
     const puts = new Map<string, Awaited<ReturnType<CreateFile>>>();
     await withBytes(file.bytes, places, (source) =>
       readXva(source, {

@@ -13,11 +13,11 @@ import { CompletenessCheck } from './completeness.js';
 import { copyOut } from './copy-out.js';
 import { readDescription, suspendedStates, UNKNOWN } from './description.js';
 import { emptyDisk } from './empty-disk.js';
-import { takeInventory } from './inventory.js';
+import { refuseUnfinished, takeInventory } from './inventory.js';
 import { checkJoined } from './join-pieces.js';
 import { listSource, sourceId } from './list-source.js';
 import { verifyManifests } from './manifest.js';
-import { passedOver } from './passed-over.js';
+import { passedOver, usedIn } from './passed-over.js';
 import { readHeaders } from './read-headers.js';
 import { Unpacker } from './unpack.js';
 
@@ -73,7 +73,10 @@ async function openDrop(drop: DropPlace, context: SourceContext, unpacker: Unpac
     for (const state of states) layers.push(await check.layerOf(state, inventory.prefix, together));
     return { controller, chain: { layers }, states };
   });
-  const read = disks.map(({ chain }) => chain);
+  const chains = disks.map(({ chain }) => chain);
+  const isUsed = usedIn(chains);
+  const parts = new Set(inventory.members.filter(isUsed).map(({ name }) => name));
+  refuseUnfinished(inventory.members, (name) => parts.has(name));
   // One by one, because each waits for space.
   for (const disk of disks) {
     if (!('states' in disk) || !disk.states.some(({ image }) => image.isCopied)) continue;
@@ -88,7 +91,7 @@ async function openDrop(drop: DropPlace, context: SourceContext, unpacker: Unpac
     hardware: description?.hardware ?? UNKNOWN,
     disks: disks.map(({ controller, chain }) => ({ controller, chain })),
     files: inventory.files,
-    passedOver: passedOver(inventory, images, { chains: read, description }),
+    passedOver: passedOver(inventory, images, (file) => isUsed(file) || file.name === description?.file),
     warnings: [
       ...(description?.warnings ?? []).map(asWarning),
       ...suspendedStates(inventory).map(suspended),

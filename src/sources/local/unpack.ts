@@ -9,7 +9,7 @@ import { syncPath } from '../../files/durable.js';
 import { usedBytes } from '../../files/space.js';
 import type { FileBytes } from '../../model/storage.js';
 import { canonicalJson, sha256 } from '../../text/canonical-json.js';
-import { type StreamFrame, unpackFile } from '../../tools/unpack.js';
+import { type StreamFrame, type UnpackOptions, unpackFile } from '../../tools/unpack.js';
 import type { SourceContext } from '../base/source.js';
 
 const DIRECTORY = 'unpacked';
@@ -134,7 +134,7 @@ export class Unpacker {
   async expand(
     file: DropFile,
     places: Places,
-    fill: (create: CreateFile, onRead: (bytes: number) => void) => Promise<void>,
+    fill: (create: CreateFile, options: UnpackOptions & { onRead(bytes: number): void }) => Promise<void>,
   ): Promise<DropFile[]> {
     const own = await nameFor(file.bytes, pathOf(file.bytes, places));
     const target = join(this.#directory, own);
@@ -152,7 +152,7 @@ export class Unpacker {
   async #expand(
     file: DropFile,
     target: string,
-    fill: (create: CreateFile, onRead: (bytes: number) => void) => Promise<void>,
+    fill: (create: CreateFile, options: UnpackOptions & { onRead(bytes: number): void }) => Promise<void>,
   ): Promise<void> {
     const { signal, progress, account } = this.#context;
     const temporary = `${target}.part`;
@@ -173,7 +173,11 @@ export class Unpacker {
             await this.#put(handle, budget, block, at);
           };
         },
-        (bytes) => progress({ percent: Math.min(99, (100 * bytes) / file.size), step: 'unpacking' }),
+        {
+          signal,
+          onRead: (bytes) =>
+            progress({ percent: Math.min(99, (100 * bytes) / file.size), step: 'unpacking' }),
+        },
       );
       for (const { handle, size } of outputs) {
         await handle.truncate(size);

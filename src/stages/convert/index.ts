@@ -8,13 +8,15 @@ import { Hyper2kvmError } from '../../errors/error.js';
 import { sha256File } from '../../files/digest.js';
 import { publish, syncPath } from '../../files/durable.js';
 import { WEEK_SECONDS } from '../../host/durations.js';
-import { eachDisk } from '../../host/each-disk.js';
+import { both, eachDisk } from '../../host/each-disk.js';
 import { dropPaths } from '../../sources/local/hold-source.js';
 import { checkImage, convertImage, imageInfo } from '../../tools/qemu-img.js';
 import { fixOutput } from '../fix/output.js';
 import { flattenOutput } from '../flatten/output.js';
+import { digestAlongside } from './digest-alongside.js';
 import { type ConvertOutput, convertOutput } from './output.js';
 import { convertTarget } from './output-format.js';
+import { SpeedMeter } from './speed-meter.js';
 
 const convertInput = z.object({ flatten: flattenOutput, fix: fixOutput.nullable() });
 type ConvertInput = z.infer<typeof convertInput>;
@@ -24,7 +26,7 @@ type ConvertInput = z.infer<typeof convertInput>;
  */
 export const convertStage: Stage<ConvertInput, ConvertOutput> = {
   name: 'convert',
-  version: 2,
+  version: 3,
   lane: 'conversions',
   input: convertInput,
   output: convertOutput,
@@ -42,22 +44,27 @@ export const convertStage: Stage<ConvertInput, ConvertOutput> = {
         .map((disk) => ({ virtualSize: disk.virtual_size, usedBytes: disk.used_bytes }))
         .reduce((sum, disk) => sum + largestOutput(disk, context.options.config.convert), 0),
     );
-    const meter = speedMeter(context, input.flatten.disks);
-    const disks = await eachDisk(
-      input.flatten.disks,
-      { limit: context.options.config.workers.disks, signal: context.signal },
-      (disk, signal) => {
-        const fixed = input.fix?.disks.find(({ index }) => index === disk.index);
-        const onPercent = (percent: number) => meter(disk.index, percent);
-        return convertDisk(
-          context,
-          directory,
-          { ...disk, image: fixed?.image ?? disk.image },
-          { signal, onPercent },
-        );
-      },
+    const meter = new SpeedMeter(context, input.flatten.disks);
+    const [disks, source] = await both(
+      context.signal,
+      (signal) =>
+        eachDisk(
+          input.flatten.disks,
+          { limit: context.options.config.workers.disks, signal },
+          (disk, diskSignal) => {
+            const fixed = input.fix?.disks.find(({ index }) => index === disk.index);
+            const onPercent = (percent: number) => meter.update(disk.index, percent);
+            return convertDisk(
+              context,
+              directory,
+              { ...disk, image: fixed?.image ?? disk.image },
+              { signal: diskSignal, onPercent },
+            );
+          },
+        ),
+      (signal) => digestAlongside(context.source, meter, signal),
     );
-    return { disks };
+    return { disks, source };
   },
   files: ({ disks }) => disks.map(({ file }) => file),
   async cleanup(context) {
@@ -90,6 +97,8 @@ async function convertDisk(
     },
     { signal, timeoutSeconds: WEEK_SECONDS, onPercent, sees: dropPaths(context.source) },
   );
+  // The digest of the source waits for it.
+  onPercent(100);
   // All three only read the new file, which is written back to the disk at the same time.
   const [sha256] = await Promise.all([
     sha256File(temporary, signal),
@@ -136,29 +145,6 @@ function wrongSize(name: string, size: number, expected: number): Hyper2kvmError
   return new Hyper2kvmError('convert.wrong-size', `${name} has ${size} bytes instead of ${expected}`, {
     retryable: true,
   });
-}
-
-/**
- * Returns a function that reports progress: percent over all disks, and bytes of virtual disk per second
- * since the start.
- */
-function speedMeter(context: StageContext, disks: readonly Disk[]) {
-  const started = performance.now();
-  const done = new Map<number, number>();
-  const total = disks.reduce((sum, disk) => sum + disk.virtual_size, 0);
-  return (index: number, percent: number) => {
-    const size = disks.find((disk) => disk.index === index)?.virtual_size ?? 0;
-    done.set(index, (size * percent) / 100);
-    const bytes = [...done.values()].reduce((sum, value) => sum + value, 0);
-    const seconds = (performance.now() - started) / 1000;
-    // The last percent is for checks and digests.
-    const isWritten = bytes >= total;
-    context.progress({
-      percent: Math.min(99, (100 * bytes) / total),
-      step: isWritten ? 'computing the digest' : 'converting',
-      ...(seconds > 0.2 ? { bytesPerSecond: bytes / seconds } : {}),
-    });
-  };
 }
 
 async function removeScratch(directory: string): Promise<void> {

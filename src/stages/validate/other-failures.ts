@@ -36,6 +36,8 @@ export interface Failure {
   signature: string;
   meaning: string;
   advice: string;
+  /** As in the model: what the guest names as failed. */
+  named?: string[] | undefined;
 }
 
 export function otherFailure(signature: OtherSignature): Failure {

@@ -1,4 +1,4 @@
-import type { BootPatterns, LevelPattern, Signature } from '../../families/base/boot-patterns.js';
+import type { BootPatterns, LevelPattern, ScreenSeen, Signature } from '../../families/base/boot-patterns.js';
 import type { QmpEvent } from '../../machine/qmp.js';
 import { type Boot, type BootLevel, rank } from '../../model/boot.js';
 import { ConsoleLines } from './console.js';
@@ -49,6 +49,8 @@ const MAX_RESETS = 3;
 /** After a reset, the text buffer still shows the previous boot. */
 const STALE_SCREEN_SECONDS = 3;
 const MAX_EVIDENCE_LINES = 20_000;
+/** Of one failure. More say nothing more. */
+const MAX_NAMES = 16;
 
 /**
  * Determines how far a boot came and how it ended, from what QEMU shows. Pure: it is fed with bytes, text and
@@ -64,6 +66,8 @@ export class BootRecogniser {
   readonly #firmware = new ConsoleLines();
   /** Failures seen since the last reset, by the time of their first sign. */
   readonly #seen = new Map<Signature, number>();
+  /** What the guest has named as failed since the last reset, by the pattern that finds it. */
+  readonly #names = new Map<RegExp, Set<string>>();
   readonly #pictures = new Set<string>();
   readonly #evidence: Evidence[] = [];
   /** The level since the last reset, and the highest of all. */
@@ -79,6 +83,8 @@ export class BootRecogniser {
   #activity: Activity = { operations: 0, readBytes: 0, picture: null };
   #guestLines: string[] | null = null;
   #guestDone = false;
+  /** What the guest itself told about its stop. */
+  #stop: Signature | null = null;
 
   constructor(limits: RecogniserLimits, patterns: BootPatterns) {
     this.#limits = limits;
@@ -102,7 +108,10 @@ export class BootRecogniser {
 
   serial(chunk: Buffer, at: number): void {
     this.#movedAt = at;
-    for (const line of this.#serial.push(chunk)) this.#line(line, 'serial', at);
+    for (const line of this.#serial.push(chunk)) {
+      this.#collectNames(line);
+      this.#line(line, 'serial', at);
+    }
     if (this.#guestLines === null || this.#guestDone) this.#match(this.#serial.tail, 'serial', at);
   }
 
@@ -118,6 +127,19 @@ export class BootRecogniser {
     for (const line of text.split('\n')) this.#match(line, 'screen', at);
   }
 
+  /** What a picture of the screen shows; null for nothing that is known. */
+  picture(seen: ScreenSeen | null, at: number): void {
+    if (at - this.#resetAt < STALE_SCREEN_SECONDS) return;
+    for (const row of this.#patterns.signatures) {
+      if (row.picture === undefined) continue;
+      if (row.picture !== seen?.kind || rank(this.#level) > rank(row.within)) this.#seen.delete(row);
+      else if (!this.#seen.has(row)) this.#seen.set(row, at);
+    }
+    if (seen === null || seen.level === null) return;
+    if (seen.after === undefined || rank(this.#level) >= rank(seen.after))
+      this.#reach(seen.level, 'screen', seen.text, at);
+  }
+
   activity(activity: Activity, at: number): void {
     if (activity.operations !== this.#activity.operations) this.#movedAt = at;
     if (activity.picture !== null && !this.#pictures.has(activity.picture)) {
@@ -130,7 +152,11 @@ export class BootRecogniser {
   event({ name, data }: QmpEvent, at: number): void {
     if (name === 'RESET' && data.guest === true) this.#reset(at);
     if (name === 'SHUTDOWN' && data.guest === true) this.#ended = 'powered-off';
-    if (name === 'GUEST_PANICKED') this.#ended = 'panicked';
+    if (name === 'GUEST_PANICKED') {
+      this.#ended = 'panicked';
+      const code = stopCode(data.info);
+      if (code !== null) this.#stop = this.#patterns.stopped?.(code) ?? null;
+    }
     if (name === 'WATCHDOG') this.#ended = 'watchdog';
   }
 
@@ -141,12 +167,12 @@ export class BootRecogniser {
 
   /** Returns the verdict, or null while it is open. */
   verdict(at: number): Verdict | null {
-    if (this.#ended === 'panicked') return failed(describe(this.#patterns.panic));
+    if (this.#ended === 'panicked') return failed(this.#describe(this.#stop ?? this.#patterns.panic));
     if (this.#ended) return failed(otherFailure(this.#ended));
     const due = this.#dueFailure(at);
     if (due) {
       const verdict = due.inconclusive ? 'inconclusive' : 'failed';
-      return { verdict, failure: describe(due), underLoad: due.underLoad ?? false };
+      return { verdict, failure: this.#describe(due), underLoad: due.underLoad ?? false };
     }
     if (this.#loginAt !== null) {
       const waited = at - this.#loginAt;
@@ -163,7 +189,9 @@ export class BootRecogniser {
     if (idle < limit && !this.#timedOut(at)) return null;
     const moves = idle < Math.min(limit, RECENT_SECONDS);
     if (moves || this.#maySilentlyRun()) {
-      return { verdict: 'inconclusive', failure: otherFailure('inconclusive'), underLoad: moves };
+      const { unproven } = this.#patterns;
+      const failure = unproven === undefined ? otherFailure('inconclusive') : this.#describe(unproven);
+      return { verdict: 'inconclusive', failure, underLoad: moves };
     }
     return failed(otherFailure('stalled'), true);
   }
@@ -195,6 +223,7 @@ export class BootRecogniser {
     this.#inInitramfs = false;
     this.#guestLines = null;
     this.#guestDone = false;
+    this.#names.clear();
     for (const row of this.#seen.keys()) {
       if (row.within !== 'login') this.#seen.delete(row);
     }
@@ -226,8 +255,26 @@ export class BootRecogniser {
     }
     for (const row of signatures) {
       if (this.#seen.has(row) || rank(this.#level) > rank(row.within)) continue;
-      if (row.pattern.test(line)) this.#seen.set(row, at);
+      if (!row.pattern.test(line)) continue;
+      this.#seen.set(row, at);
+      // Such a message has no line end before the job that it tells of has ended.
+      this.#collectNames(line);
     }
+  }
+
+  #collectNames(line: string): void {
+    for (const { names: pattern } of this.#patterns.signatures) {
+      const name = pattern?.exec(line)?.[1];
+      if (pattern === undefined || name === undefined) continue;
+      const names = this.#names.get(pattern) ?? new Set();
+      this.#names.set(pattern, names);
+      if (names.size < MAX_NAMES) names.add(name);
+    }
+  }
+
+  #describe({ signature, meaning, advice, names: pattern }: Signature): Failure {
+    const named = pattern === undefined ? undefined : this.#names.get(pattern);
+    return { signature, meaning, advice, ...(named === undefined ? {} : { named: [...named] }) };
   }
 
   #reach(level: BootLevel, source: Source, text: string, at: number): void {
@@ -243,10 +290,12 @@ export class BootRecogniser {
   }
 }
 
-function failed(failure: Failure, underLoad = false): Verdict {
-  return { verdict: 'failed', failure, underLoad };
+/** Returns the code that a guest gave Hyper-V's interface when it stopped (QEMU's `GuestPanicInformation`). */
+function stopCode(info: unknown): number | null {
+  const { type, arg1 } = (info ?? {}) as { type?: unknown; arg1?: unknown };
+  return type === 'hyper-v' && typeof arg1 === 'number' ? arg1 % 2 ** 32 : null;
 }
 
-function describe({ signature, meaning, advice }: Signature): Failure {
-  return { signature, meaning, advice };
+function failed(failure: Failure, underLoad = false): Verdict {
+  return { verdict: 'failed', failure, underLoad };
 }

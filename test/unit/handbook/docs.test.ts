@@ -9,6 +9,7 @@ import {
   changesSection,
   configurationSection,
   errorsSection,
+  remediesSection,
   vmSection,
   withSection,
 } from '../../../src/handbook/docs.js';
@@ -25,6 +26,7 @@ describe('the generated parts of docs/ are current (UPDATE_DOCS=1 rewrites them)
     'changes.md': [['fixers', changesSection]],
     'failures.md': [
       ['boot failures', bootFailuresSection],
+      ['remedies', remediesSection],
       ...(Object.keys(CATALOGUE) as CatalogueSection[]).map((section): [string, () => string] => [
         `errors ${section}`,
         () => errorsSection(section),
@@ -79,9 +81,9 @@ describe('docs/failures.md', () => {
   });
 
   test('has no code that the sources cannot give', () => {
-    // Put together from a part and a word, where the scan cannot see them: tool.*, host.*, config.*,
-    // job-options.*, and validate.<signature>.
-    const composed = /^(tool|host|config|job-options|validate)\./;
+    // Put together from a part and a word, or given to a function, where the scan cannot see them: tool.*, host.*,
+    // config.*, job-options.*, remote.*, and validate.<signature>.
+    const composed = /^(tool|host|config|job-options|remote|validate)\./;
     const source = codesInSource();
     const names = [...documented].filter(
       (code) => /^[a-z-]+\.[a-z-]+$/.test(code) && !/\.(json|html|log|toml)$/.test(code),

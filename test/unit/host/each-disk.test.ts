@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { eachDisk } from '../../../src/host/each-disk.js';
+import { both, eachDisk } from '../../../src/host/each-disk.js';
 
 const { signal } = new AbortController();
 
@@ -41,4 +41,16 @@ test('the caller’s signal ends it with its reason', async () => {
 
 test('no items', async () => {
   expect(await eachDisk([], { limit: 2, signal }, async () => 1)).toEqual([]);
+});
+
+test('of two pieces of work, a failure ends the other', async () => {
+  const slow = (together: AbortSignal) => sleep(60_000, 'slow', { signal: together });
+  await expect(both(signal, slow, () => Promise.reject(new Error('first')))).rejects.toThrow('first');
+  expect(
+    await both(
+      signal,
+      async () => 1,
+      async () => 'two',
+    ),
+  ).toEqual([1, 'two']);
 });

@@ -17,6 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { assembleBundle, type BundleRequest, writeFailure } from '../../../src/report/bundle.js';
+import { digestSource } from '../../../src/sources/local/digest-source.js';
 import { listSource, sourceId } from '../../../src/sources/local/list-source.js';
 import { run } from '../../../src/tools/run.js';
 import {
@@ -132,6 +133,17 @@ describe('assembleBundle', () => {
     expect(await readdir(request.source.directory)).toContain('web01.vmdk');
   });
 
+  test('lists a drop by the digests that CONVERT made, and does not read it again', async () => {
+    const source = [{ path: 'web01.vmdk', size: 16, sha256: 'c0ffee'.padEnd(64, '0') }];
+    const convert = { disks: sampleConvert.disks, source };
+    const outputs = { ...request.outputs, convert };
+    const report = await assembleBundle({ ...request, outputs, sourceId: await read() });
+    expect(report.source).toEqual(source);
+    expect(await readFile(join(request.bundleDirectory, 'SHA256SUMS'), 'utf8')).toContain(
+      `${source[0]?.sha256}  source/web01.vmdk\n`,
+    );
+  });
+
   test('refuses a drop that is written to while it is digested', async () => {
     const { signal } = new AbortController();
     const isAborted = vi.spyOn(signal, 'throwIfAborted');
@@ -145,12 +157,14 @@ describe('assembleBundle', () => {
     const id = await read();
     const copy = join(request.workDirectory, `private-source-${id}`);
     await cp(request.source.directory, copy, { recursive: true });
-    await assembleBundle({ ...request, sourceId: id, keepSource: 'leave' });
+    const { entries } = request.source;
+    const convert = { disks: sampleConvert.disks, source: await digestSource({ directory: copy, entries }) };
+    const job = { ...request, sourceId: id, outputs: { ...request.outputs, convert } };
+    await assembleBundle({ ...job, keepSource: 'leave' });
     // As of a file that its owner has mapped: it has changed, and its ctime has not.
     await writeFile(join(copy, 'web01.vmdk'), 'the dropped dusk');
-    await expect(assembleBundle({ ...request, sourceId: id })).rejects.toMatchObject({
-      code: 'source.changed',
-    });
+    convert.source = await digestSource({ directory: copy, entries });
+    await expect(assembleBundle(job)).rejects.toMatchObject({ code: 'source.changed' });
   });
 
   test('the boot evidence can be read by whoever may enter the bundle', async () => {
@@ -197,7 +211,10 @@ describe('assembleBundle', () => {
     const report = await assembleBundle({ ...request, keepSource: 'leave' });
     expect(await readdir(request.bundleDirectory)).not.toContain('source');
     expect(await readdir(request.source.directory)).toEqual(['web01 dir', 'web01.vmdk']);
-    expect(report.source.map((file) => file.path)).toEqual(['web01 dir/odd\\name\nhere.vmx', 'web01.vmdk']);
+    expect(report.source).toEqual([
+      expect.objectContaining({ path: 'web01 dir/odd\\name\nhere.vmx' }),
+      expect.objectContaining({ path: 'web01.vmdk' }),
+    ]);
     await verify(request.bundleDirectory);
   });
 

@@ -37,6 +37,7 @@ test('what was found of a refused Windows guest is in the report', async () => {
     start: null,
     versions: { hyper2kvm: '0.1.0', qemu: null, libguestfs: null },
     failure: { error, stage: 'plan' },
+    attempts: null,
   });
   expect(report.identity).toEqual(identity);
   const page = reportHtml(report, { screens: [], serialTail: '' });

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { Attempts } from '../../../src/report/attempts.js';
 import { serialTail } from '../../../src/report/boot-evidence.js';
 import { reportHtml } from '../../../src/report/html.js';
 import type { Report } from '../../../src/report/report.js';
@@ -30,7 +31,13 @@ const START: Report['start'] = {
   qemu: 'qemu-system-x86_64 -machine q35',
 };
 
-function report(changes: Partial<Report> = {}, failed: typeof failure | null = null): Report {
+const shell = { signature: 'initramfs-shell', meaning: 'It stopped.', advice: 'See the log.' };
+
+function report(
+  changes: Partial<Report> = {},
+  failed: typeof failure | null = null,
+  attempts: Attempts | null = null,
+): Report {
   const built = buildReport({
     job: 'k3x9',
     vm: 'web01',
@@ -44,6 +51,7 @@ function report(changes: Partial<Report> = {}, failed: typeof failure | null = n
     start: failed === null ? START : null,
     versions: { hyper2kvm: '0.1.0', qemu: '7.2.22', libguestfs: null },
     failure: failed,
+    attempts,
   });
   return { ...built, ...changes };
 }
@@ -70,6 +78,7 @@ describe('what FETCH found beside the disks', () => {
       start: null,
       versions: { hyper2kvm: '0.1.0', qemu: null, libguestfs: null },
       failure: null,
+      attempts: null,
     });
     expect(built.passed_over).toEqual(fetched.passed_over);
     expect(built.warnings).toEqual([warning]);
@@ -247,6 +256,40 @@ describe('report.html', () => {
     const html = reportHtml(report({}, failure), attachments);
     expect(html.indexOf('validate.stalled')).toBeLessThan(html.indexOf('<h2>'));
     expect(html).not.toContain('virsh');
+  });
+
+  test('shows every attempt with its options and evidence, escaped', () => {
+    const boot = { ...sampleBoot, verdict: 'failed' as const, failure: { ...shell } };
+    const attempts = {
+      earlier: [
+        { reason: null, options: {}, boot, error: null, directory: 'attempt-1' },
+        {
+          reason: 'built <again>',
+          options: { 'fix.initramfs': 'rebuild' },
+          boot: null,
+          error: failure.error,
+          directory: null,
+        },
+      ],
+      last: { reason: 'other disks', options: { 'fix.devices': 'sata' } },
+    };
+    const built = report({}, null, attempts);
+    expect(built.first_attempt).toEqual({ boot, directory: 'attempt-1' });
+    expect(built.remedies).toMatchObject([
+      { reason: 'built <again>', boot: null, error: { code: failure.error.code } },
+      { reason: 'other disks', options: { 'fix.devices': 'sata' }, boot: sampleBoot, error: null },
+    ]);
+    const png = Buffer.from('picture');
+    const screens = [{ file: 'screen-end.png', at_seconds: 9, level: 'kernel', png }];
+    const evidence = [{ screens, serialTail: '(initramfs) <b>' }];
+    const html = reportHtml(built, { ...attachments, attempts: evidence });
+    expect(html).toContain('3 plans were tried');
+    expect(html).toContain('built &lt;again&gt;');
+    expect(html).toContain('fix.devices = &quot;sata&quot;');
+    expect(html).toContain('(initramfs) &lt;b&gt;');
+    expect(html).toContain(png.toString('base64'));
+    expect(html).toContain('The first plan did not do (initramfs-shell), so 2 other plans followed');
+    expect(reportHtml(report(), attachments)).not.toContain('Attempts');
   });
 
   test('marks where a failed boot stopped', () => {

@@ -111,7 +111,7 @@ export function ownNames(cards: readonly Card[], isKernelNamed: boolean): Config
 export function bindName(
   tree: GuestTree,
   { name, mac }: ConfiguredInterface,
-  options: { driver: string; hasSystemd: boolean },
+  options: { driver: string; hasSystemd: boolean; alwaysByRule: boolean },
 ): Operation[] {
   const reason = `the card's address on the bus is another on KVM: without this ${name} would have a new name and no configuration`;
   const cause = { fixer: NETWORK_FIXER, reason };
@@ -128,7 +128,7 @@ export function bindName(
       `# Written by hyper2kvm: keeps the name of this network card.\n[Match]\n${condition}\n\n[Link]\nName=${name}\n`,
     );
   const rules =
-    options.hasSystemd && appliesLinksTwice(tree)
+    options.hasSystemd && appliesLinksTwice(tree) && !options.alwaysByRule
       ? []
       : bindByRule(tree, { name, mac }, options.driver, isBound);
   return [...(options.hasSystemd && !links ? link() : []), ...rules];

@@ -247,6 +247,20 @@ const FAILURES: readonly (readonly [string, string])[] = [
     'initramfs-shell',
     `${DEBIAN_KERNEL}>> Determining root device...\r\n!! Block device /dev/sda3 is not a valid root device...\r\n!! Could not find the root block device in .\r\n   Please specify another value or: press Enter for the same, type "shell" for a shell, or "q" to skip...\r\n   root block device() :: `,
   ],
+  // booster without and with busybox, tinyramfs, tiny-initramfs.
+  [
+    'initramfs-shell',
+    `${DEBIAN_KERNEL}booster: Timeout waiting for root filesystem\r\nPress ENTER to reboot\r\n`,
+  ],
+  [
+    'initramfs-shell',
+    `${DEBIAN_KERNEL}\r\n\r\nBusyBox v1.36.1 (2024-05-01 12:00:00 UTC) built-in shell (ash)\r\nEnter 'help' for a list of built-in commands.\r\n\r\n/ # `,
+  ],
+  ['initramfs-shell', `${DEBIAN_KERNEL}!> failed to lookup partition: /dev/sda2\r\n/ # `],
+  [
+    'initramfs-shell',
+    `${DEBIAN_KERNEL}[    3.1] initramfs: Timeout while waiting for devices for / filesystem to appear\r\n[    3.2] initramfs: Will cause kernel panic in 10s...\r\n`,
+  ],
   [
     'nash-no-root',
     `${DEBIAN_KERNEL}Red Hat nash version 5.1.19.6 starting\r\nmount: could not find filesystem '/dev/root'\r\nsetuproot: moving /dev failed: No such file or directory\r\nsetuproot: error mounting /proc: No such file or directory\r\nswitchroot: mount failed: No such file or directory\r\nKernel panic - not syncing: Attempted to kill init!\r\n`,
@@ -320,6 +334,57 @@ const FAILURES: readonly (readonly [string, string])[] = [
     'SeaBIOS (version 1.16.2)\r\nBooting from Hard Disk...\r\nBoot failed: not a bootable disk\r\n\r\nNo bootable device.\r\n',
   ],
 ];
+
+describe('what failed', () => {
+  const told = (text: string, at = 10) => boot(text, {}, at).verdict(at + 100)?.failure?.named;
+  const EMERGENCY = 'You are in emergency mode. After logging in, type "journalctl -xb"\r\n';
+  const userspace = DEBIAN_KERNEL + DEBIAN_ROOT;
+
+  it.each([
+    ['[FAILED] Failed to mount \x1b[0;1;39msrv.mount\x1b[0m - /srv.\r\n', ['/srv']],
+    ['[\x1b[0;1;31mFAILED\x1b[0m] Failed to mount /srv/a.b.\r\n', ['/srv/a.b']],
+    [
+      '[ TIME ] Timed out waiting for device …i-0000:03:00.0-scsi-0:0:0:0-part1.\r\n[DEPEND] Dependency failed for data.mount - /data.\r\n[DEPEND] Dependency failed for local-fs.target - Local File Systems.\r\n',
+      ['/data'],
+    ],
+    ['[FAILED] Failed to mount /a.\r\n[FAILED] Failed to mount /b.\r\n', ['/a', '/b']],
+    ['[DEPEND] Dependency failed for /dev/disk/by-uuid/1234.\r\n', undefined],
+    ['[FAILED] Failed to start ssh.service - OpenBSD Secure Shell server.\r\n', undefined],
+  ])('is named by %j', (text, named) => {
+    expect(told(userspace + text + EMERGENCY)).toEqual(named);
+  });
+
+  it.each([
+    ['/dev/disk/by-uuid/1234 (4min 2s / 10min)', '/dev/disk/by-uuid/1234'],
+    ['dev-sdb1.device - /dev/sdb1 (5min / 10min)', '/dev/sdb1'],
+    ['/dev/d…-4ee1-8f42-0123456789ab (4min 3s / 10min)', '/dev/d…-4ee1-8f42-0123456789ab'],
+    ['…-4ee1-8f42-0123456789ab (12min 3s / no limit)', '…-4ee1-8f42-0123456789ab'],
+  ])('is named by the job that waits for %s', (text, name) => {
+    const recogniser = boot(`${userspace}[ ***  ] A start job is running for ${text}\r`);
+    const { failure } = recogniser.verdict(10) ?? {};
+    expect(failure).toMatchObject({ signature: 'device-missing', named: [name] });
+  });
+
+  it('is not a service that takes long', () => {
+    expect(
+      boot(`${userspace}[ ***  ] A start job is running for Network…nfiguration (4min 3s / 5min)\r`).verdict(
+        10,
+      ),
+    ).toBeNull();
+  });
+
+  it('is forgotten by a reset, and bounded', () => {
+    const recogniser = boot(`${userspace}[FAILED] Failed to mount /old.\r\n`);
+    recogniser.event(event('RESET'), 11);
+    const many = Array.from({ length: 40 }, (_, index) => `[FAILED] Failed to mount /m${index}.\r\n`).join(
+      '',
+    );
+    recogniser.serial(Buffer.from(userspace + many + EMERGENCY), 20);
+    const { named } = recogniser.verdict(60)?.failure ?? {};
+    expect(named).toHaveLength(16);
+    expect(named).not.toContain('/old');
+  });
+});
 
 describe('failures', () => {
   it.each(FAILURES)('%s is recognised, early', (signature, text) => {

@@ -1,0 +1,76 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { JobOptions } from '../../config/schema.js';
+import type { PassContext } from '../../engine/stage.js';
+import { Hyper2kvmError } from '../../errors/error.js';
+import { chooseDriversFor } from '../../families/windows/drivers/choose-for.js';
+import { GUEST_THREAD, runInThread } from '../../host/thread.js';
+import { machineArchitecture } from '../../machine/architecture.js';
+import type { Devices } from '../../model/plan.js';
+import { fetchOutput } from '../fetch/output.js';
+import { flattenOutput } from '../flatten/output.js';
+import { inspectOutput } from '../inspect/output.js';
+import { readPackages } from './packages.js';
+import type { PlanAnswer, PlanRequest } from './thread.js';
+
+export const planInput = z.object({
+  fetch: fetchOutput,
+  flatten: z.object({ disks: z.array(flattenOutput.shape.disks.element.pick({ sector_size: true })) }),
+  inspect: inspectOutput,
+});
+export type PlanInput = z.infer<typeof planInput>;
+
+const THREAD = new URL('./thread.js', import.meta.url);
+
+/**
+ * Makes the plan that these options lead to, with the texts of plan.json and plan.diff. Writes nothing. Throws
+ * `plan.*`.
+ */
+export async function makePlan(
+  context: Pick<PassContext, 'job' | 'workDirectory' | 'signal'>,
+  input: PlanInput,
+  { config: { fix, windows } }: JobOptions,
+): Promise<PlanAnswer> {
+  const { identity, snapshot, warnings } = input.inspect;
+  // Refuses an architecture that we have no machine for, before anything is written.
+  machineArchitecture(identity.architecture);
+  const request: PlanRequest = {
+    snapshot: join(context.workDirectory, snapshot),
+    guest: {
+      vm: context.job.vm,
+      identity,
+      packages: await readPackages(fix.guest_agent_packages, identity),
+      drivers:
+        identity.os_type === 'windows' && fix.mode !== 'none'
+          ? await chooseDriversFor(identity, {
+              virtioWin: windows.virtio_win,
+              cache: process.env.CACHE_DIRECTORY ?? '/var/tmp',
+              warnings,
+              secureBoot: false,
+              signal: context.signal,
+            })
+          : null,
+      hardware: input.fetch.hardware,
+      options: fix,
+      controllers: input.fetch.disks.map(({ controller }) => controller),
+    },
+    warnings,
+  };
+  const answer = await runInThread<PlanAnswer>(THREAD, request, { ...GUEST_THREAD, signal: context.signal });
+  refuseSectors(answer.plan.devices, input.flatten);
+  return answer;
+}
+
+/** QEMU's SATA and IDE disks have sectors of 512 bytes only. */
+function refuseSectors({ disk_bus }: Devices, { disks }: PlanInput['flatten']): void {
+  const isLarge = disks.some(({ sector_size }) => sector_size === 4096);
+  if (!isLarge || disk_bus === 'virtio' || disk_bus === 'scsi') return;
+  throw new Hyper2kvmError(
+    'plan.sector-size',
+    `a disk has sectors of 4096 bytes, and the guest can be started from ${disk_bus} disks only, which have none`,
+    {
+      advice:
+        'Give the guest virtio drivers on the old hypervisor (a newer kernel, or its initramfs with virtio_blk), or copy its system to a disk with sectors of 512 bytes.',
+    },
+  );
+}
