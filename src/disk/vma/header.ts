@@ -22,7 +22,7 @@ export interface VmaHeader {
 
 export const VMA_MAGIC = 'VMA\0';
 /** Without the texts behind it. */
-export const VMA_HEADER_BYTES = 12_288;
+const VMA_HEADER_BYTES = 12_288;
 const MAX_HEADER_BYTES = 4 * 1024 * 1024;
 const MD5 = { at: 32, length: 16 };
 const ENTRIES = 256;

@@ -80,7 +80,7 @@ const ITEM = {
 };
 
 /** A GUID's bytes: the first three fields are little-endian. */
-export function guidBytes(text: string): Buffer {
+function guidBytes(text: string): Buffer {
   const bytes = Buffer.from(text.replace(/[{}-]/g, ''), 'hex');
   return Buffer.concat([
     bytes.subarray(0, 4).reverse(),

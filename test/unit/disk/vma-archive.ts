@@ -6,7 +6,7 @@ const BLOCK = 4096;
 const CLUSTER = 65_536;
 const UUID = Buffer.alloc(16, 0xc5);
 
-export interface VmaDisk {
+interface VmaDisk {
   name: string;
   content: Buffer;
 }
