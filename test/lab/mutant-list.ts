@@ -330,8 +330,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'vhdx-dirty-log',
     breaks: 'A VHDX whose log must be replayed is taken as it is.',
     file: 'src/disk/vhdx/layout.ts',
-    text: 'if (newest.log === ZERO_GUID) return;',
-    by: 'if (newest.log !== undefined) return;',
+    text: 'if (newest.log === ZERO_GUID) return newest.contentId;',
+    by: 'if (newest.log !== undefined) return newest.contentId;',
     tests: [unit('disk/hypervisors'), unit('disk/formats')],
   },
   {

@@ -51,7 +51,7 @@ export function vhdDelta(
       // The high bit of a byte is its first sector.
       known.bitmap[(inside / SECTOR) >> 3]! |= 0x80 >> ((inside / SECTOR) % 8);
     }
-  const parts = [footer, header, table];
+  const parts: Buffer[] = [footer, header, table];
   let sector = parts.reduce((sum, part) => sum + part.length, 0) / SECTOR;
   for (const [block, { bitmap, data }] of found) {
     table.writeUInt32BE(sector, block * 4);

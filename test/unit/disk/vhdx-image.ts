@@ -122,7 +122,7 @@ function regions(
 
 function metadata(
   bytes: Buffer,
-  { size, blockSize, parent }: Pick<VhdxOptions, 'size' | 'parent'> & { blockSize: number },
+  { size, blockSize, parent }: { size: number; blockSize: number; parent: VhdxOptions['parent'] | undefined },
 ): void {
   const u32 = (value: number) => {
     const word = Buffer.alloc(4);

@@ -54,7 +54,7 @@ export function vmaOf({ disks, configuration, arrange = (all) => all }: VmaOptio
       Array.from({ length: Math.ceil(content.length / CLUSTER) }, (_, number) => ({ id: index + 1, number })),
     ),
   );
-  const parts = [header];
+  const parts: Buffer[] = [header];
   for (let first = 0; first < clusters.length; first += 59) {
     const extent = Buffer.alloc(512);
     extent.write('VMAE', 0, 'latin1');
