@@ -117,7 +117,11 @@ async function endWine(env: Record<string, string>): Promise<void> {
 
 /** wine's services hold what the first program of all had for stdout, so that is a file and not a pipe. */
 async function runWine(args: readonly string[], output: string, options: RunOptions): Promise<void> {
-  await run('sh', ['-c', 'output=$1; shift; exec "$@" >"$output" 2>&1', 'sh', output, WINE, ...args], options);
+  await run(
+    'sh',
+    ['-c', 'output=$1; shift; exec "$@" >"$output" 2>&1', 'sh', output, WINE, ...args],
+    options,
+  );
 }
 
 async function buildRecorder(target: string): Promise<void> {
