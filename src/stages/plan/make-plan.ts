@@ -46,7 +46,7 @@ export async function makePlan(
               virtioWin: windows.virtio_win,
               cache: process.env.CACHE_DIRECTORY ?? '/var/tmp',
               warnings,
-              secureBoot: false,
+              secureBoot: input.fetch.hardware.secure_boot === true,
               signal: context.signal,
             })
           : null,
