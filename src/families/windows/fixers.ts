@@ -7,6 +7,7 @@ import { devices } from './devices.js';
 import { driverFiles } from './driver-files.js';
 import { filters } from './filters.js';
 import { firstStart } from './first-start.js';
+import { firstBootFixer } from './firstboot/fixer.js';
 import { vmwareServices } from './vmware-services.js';
 
 /** All fixers of a Windows guest, in the order in which they run. */
@@ -20,4 +21,6 @@ export const FIXERS: readonly Fixer<WindowsIdentity>[] = [
   vmwareServices,
   firstStart,
   devicePath,
+  // It restores what firstStart has changed.
+  firstBootFixer,
 ];

@@ -117,7 +117,11 @@ async function endWine(env: Record<string, string>): Promise<void> {
 
 /** wine's services hold what the first program of all had for stdout, so that is a file and not a pipe. */
 async function runWine(args: readonly string[], output: string, options: RunOptions): Promise<void> {
-  await run('sh', ['-c', 'output=$1; shift; exec "$@" >"$output" 2>&1', 'sh', output, WINE, ...args], options);
+  await run(
+    'sh',
+    ['-c', 'output=$1; shift; exec "$@" >"$output" 2>&1', 'sh', output, WINE, ...args],
+    options,
+  );
 }
 
 async function buildRecorder(target: string): Promise<void> {
@@ -125,9 +129,9 @@ async function buildRecorder(target: string): Promise<void> {
 }
 
 async function prefixInCache(): Promise<string> {
-  const { stdout } = await run('dpkg-query', ['-W', '-f', '${Version}', 'libwine']);
-  const version = stdout.toString('utf8').replaceAll(/[^\w.]/g, '-');
-  return cached(`wine-${version}`, async (scratch) => {
+  const { stdout } = await run(WINE, ['--version']);
+  const version = stdout.toString('utf8').trim().replaceAll(/[^\w.]+/g, '-');
+  return cached(`prefix-of-${version}`, async (scratch) => {
     const prefix = join(scratch, 'prefix');
     const env = { WINEPREFIX: prefix, WINEDEBUG: '-all', WINEDLLOVERRIDES: 'mscoree,mshtml=', DISPLAY: '' };
     await runWine(['wineboot', '-i'], join(scratch, 'output'), { env, timeoutSeconds: 600 });
