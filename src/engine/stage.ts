@@ -25,7 +25,6 @@ export const FREE_SLOT: Readonly<Record<LaneName, string>> = {
  * the work directory.
  */
 export interface StageContext extends SourceContext {
-  job: { id: string; vm: string };
   /**
    * The drop, read-only for every stage and changed by nobody while they run: `work/<job>/source` in the
    * daemon, the user's own files in `convert`, or a copy in the work directory.

@@ -37,8 +37,13 @@ export type PersistentRoute = z.infer<typeof routeSchema>;
 
 /** What the boot manager starts by default. */
 const bootStoreSchema = z.object({
-  /** The filesystem that the store is on, as in `filesystems`. */
+  /** The filesystem that the store is on, as in `filesystems`, and the index of its disk, if it has one. */
   device: z.string(),
+  disk: z.int().nullable().default(null),
+  /** The hive's file where FIX mounts that filesystem; null if it does not. */
+  path: z.string().nullable().default(null),
+  /** The GUID of the default entry, in lower case with braces; null if there is none. */
+  entry: z.string().nullable().default(null),
   /** The loader's path; null if the store names no loader. */
   loader: z.string().nullable(),
   /** Whether the loader and the system it starts are on the guest's root; null if the store does not say. */
@@ -48,6 +53,16 @@ const bootStoreSchema = z.object({
   /** Safe mode. */
   safe_boot: z.boolean(),
   graphics_disabled: z.boolean(),
+  /** UEFI: the program that a firmware without boot entries starts, which ought to be Windows' boot manager. */
+  fallback: z
+    .object({
+      /** The boot manager (`bootmgfw.efi`) and that program, as FIX finds them. */
+      manager: z.string().nullable(),
+      path: z.string(),
+      state: z.enum(['same', 'different', 'missing']),
+    })
+    .nullable()
+    .default(null),
 });
 export type BootStoreFacts = z.infer<typeof bootStoreSchema>;
 

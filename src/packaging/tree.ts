@@ -74,6 +74,7 @@ async function programFiles(repository: string): Promise<string[]> {
 async function copyServiceFiles(repository: string, root: string): Promise<void> {
   const copies: readonly [string, string][] = [
     ['systemd/hyper2kvm.service', 'lib/systemd/system/hyper2kvm.service'],
+    ['systemd/hyper2kvm-fetch.service', 'lib/systemd/system/hyper2kvm-fetch.service'],
     ['systemd/hyper2kvm.slice', 'lib/systemd/system/hyper2kvm.slice'],
     ['systemd/hyper2kvm.sysusers.conf', 'usr/lib/sysusers.d/hyper2kvm.conf'],
     ['systemd/hyper2kvm.tmpfiles.conf', 'usr/lib/tmpfiles.d/hyper2kvm.conf'],

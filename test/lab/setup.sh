@@ -14,6 +14,8 @@ packages() {
 qemu-utils            reads and writes disk formats (qemu-img)
 qemu-system-x86       boots guests: the appliance and the boot test
 ovmf                  UEFI firmware of the boot test
+swtpm                 the TPM of Windows 11, in the boot test and in libvirt
+tesseract-ocr         reads stop codes from the screens of Windows
 libguestfs0           opens the guest's filesystems
 libguestfs-xfs        XFS in the guest
 ntfs-3g               NTFS in the guest, and the lab's Windows disks (mkntfs)

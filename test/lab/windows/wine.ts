@@ -129,9 +129,10 @@ async function buildRecorder(target: string): Promise<void> {
 }
 
 async function prefixInCache(): Promise<string> {
-  const { stdout } = await run(WINE, ['--version']);
-  const version = stdout.toString('utf8').trim().replaceAll(/[^\w.]+/g, '-');
-  return cached(`prefix-of-${version}`, async (scratch) => {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: a field of dpkg-query's.
+  const { stdout } = await run('dpkg-query', ['-W', '-f', '${Version}', 'libwine']);
+  const version = stdout.toString('utf8').replaceAll(/[^\w.]/g, '-');
+  return cached(`wine-${version}`, async (scratch) => {
     const prefix = join(scratch, 'prefix');
     const env = { WINEPREFIX: prefix, WINEDEBUG: '-all', WINEDLLOVERRIDES: 'mscoree,mshtml=', DISPLAY: '' };
     await runWine(['wineboot', '-i'], join(scratch, 'output'), { env, timeoutSeconds: 600 });

@@ -13,6 +13,8 @@ export interface WindowsSnapshot {
   version: 1;
   system: CapturedHive;
   software: CapturedHive;
+  /** By the path where FIX finds it; null if there is none that it can reach. */
+  boot_store: CapturedHive | null;
   /** Paths that exist, directories with a slash at the end; sorted. */
   names: string[];
   /** SHA-256 of virtio's drivers among them, by path. */
@@ -28,9 +30,11 @@ export async function writeWindowsSnapshot(file: string, snapshot: WindowsSnapsh
 
 /** Reads a snapshot: of files it has the names, of some their digests. */
 export async function readWindowsSnapshot(file: string): Promise<Configuration> {
-  const { names, digests, system, software } = JSON.parse(await readFile(file, 'utf8')) as WindowsSnapshot;
+  const snapshot = JSON.parse(await readFile(file, 'utf8')) as WindowsSnapshot;
+  const { names, digests, system, software, boot_store } = snapshot;
   const all = [...new Set(names.flatMap(directoriesAbove)), ...names];
-  return { tree: new GuestTree(all.map((name) => entryOf(name, digests))), registry: [system, software] };
+  const registry = [system, software, ...(boot_store === null ? [] : [boot_store])];
+  return { tree: new GuestTree(all.map((name) => entryOf(name, digests))), registry };
 }
 
 /** `/Windows/`, `/Windows/System32/` of `/Windows/System32/drivers/`. */

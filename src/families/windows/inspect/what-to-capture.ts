@@ -138,6 +138,9 @@ export const SOFTWARE_PLACES: readonly Place[] = [
   { path: SHA2_UPDATE, take: 'values', only: ['CurrentState'] },
 ];
 
+/** What of the boot configuration is captured: all objects. */
+export const BOOT_STORE_PLACES: readonly Place[] = [{ path: 'Objects', take: 'below' }];
+
 function values(path: string): Place {
   return { path, take: 'values' };
 }

@@ -129,7 +129,7 @@ function softwareKeys({ build, product, edition, installation, software = {} }: 
 const MACHINES = { x86: [0x014c, 0x10b], amd64: [0x8664, 0x20b], arm64: [0xaa64, 0x20b] } as const;
 
 /** The first bytes of a program for a machine, after Microsoft's "PE Format". */
-function peHead(machine: keyof typeof MACHINES): Buffer {
+export function peHead(machine: keyof typeof MACHINES): Buffer {
   const [number, magic] = MACHINES[machine];
   const head = Buffer.alloc(1024);
   head.write('MZ');
