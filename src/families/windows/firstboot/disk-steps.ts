@@ -1,5 +1,5 @@
-import { guidText } from '../../../guest/guid.js';
 import { type CapturedHive, capturedKey } from '../../../guest/registry/captured.js';
+import { guidText } from '../../../text/guid.js';
 import type { FirstBootStep } from './step.js';
 
 const LETTER = /^\\DosDevices\\[A-Z]:$/i;
