@@ -1063,12 +1063,12 @@ const SECTIONS = {
       meaning: 'Windows is a node of a failover cluster, so new disks are not brought online by themselves.',
       advice: 'Bring those online that are the node’s own, in the disk management or with diskpart.',
     },
-    'first-boot.batch': {
+    'devices.windows-first-boot-batch': {
       meaning:
         'The first boot is a batch file and not a program: without limits of time, and without what only a program can do.',
       advice: 'Look at its log.txt in \\Program Files\\hyper2kvm\\firstboot after the first start.',
     },
-    'first-boot.adapter-unknown': {
+    'devices.windows-adapter-unknown': {
       meaning:
         'A network adapter has static addresses, and nothing tells to which card of the VM it belongs.',
       advice: 'Set its addresses by hand after the first start; `hyper2kvm inspect` shows them.',

@@ -7,8 +7,8 @@ import { devicePath } from './device-path.js';
 import { devices } from './devices.js';
 import { driverFiles } from './driver-files.js';
 import { filters } from './filters.js';
+import { firstBootFixer } from './first-boot.js';
 import { firstStart } from './first-start.js';
-import { firstBootFixer } from './firstboot/fixer.js';
 import { uefiFallback } from './uefi-fallback.js';
 import { vmwareServices } from './vmware-services.js';
 

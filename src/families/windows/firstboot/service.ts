@@ -4,8 +4,7 @@ import { REG } from '../../../guest/registry/value.js';
 
 /** The service's key below `ControlSetNNN\Services`. */
 export const FIRST_BOOT_SERVICE = 'hyper2kvm-firstboot';
-/** Its files, from the guest's system drive. */
-export const FIRST_BOOT_DIRECTORY = '/Program Files/hyper2kvm/firstboot';
+/** Its files. */
 const DIRECTORY = '%ProgramFiles%\\hyper2kvm\\firstboot';
 const CMD = '"%SystemRoot%\\System32\\cmd.exe"';
 

@@ -1,17 +1,17 @@
 import { describe, expect, it } from 'vitest';
-import { firstBootFixer } from '../../../../../src/families/windows/firstboot/fixer.js';
-import { textData } from '../../../../../src/guest/registry/make-value.js';
-import { GuestTree } from '../../../../../src/guest/tree.js';
-import { planDiff } from '../../../../../src/stages/plan/plan-diff.js';
-import type { WindowsRecipe } from '../make-windows.js';
-import { planWindows, systemValue } from '../plan-windows.js';
-import { WINDOWS_10_ON_VMWARE } from '../vmware-facts.js';
+import { planGuest } from '../../../../src/families/plan.js';
+import { firstBootFixer } from '../../../../src/families/windows/first-boot.js';
+import { textData } from '../../../../src/guest/registry/make-value.js';
+import { GuestTree } from '../../../../src/guest/tree.js';
+import { planDiff } from '../../../../src/stages/plan/plan-diff.js';
+import type { WindowsRecipe } from './make-windows.js';
+import { FIRST_BOOT_PROGRAM as PROGRAM, planWindows, systemValue } from './plan-windows.js';
+import { WINDOWS_10_ON_VMWARE } from './vmware-facts.js';
 
 const WINDOWS_10: WindowsRecipe = {
   ...{ build: 18362, product: 'Windows 10 Enterprise', edition: 'Enterprise', installation: 'Client' },
   ...{ machine: 'amd64', firmware: 'bios', system: WINDOWS_10_ON_VMWARE },
 };
-const PROGRAM = { source: '/usr/lib/h2kfirst.exe', size: 5, sha256: 'ab'.repeat(32) };
 const DIRECTORY = '/Program Files/hyper2kvm/firstboot';
 const KEY = 'Services\\hyper2kvm-firstboot';
 
@@ -38,7 +38,7 @@ describe('the fixer of the first boot', () => {
         before: null,
         after,
       });
-    expect(warnings.map(({ code }) => code)).not.toContain('first-boot.batch');
+    expect(warnings.map(({ code }) => code)).not.toContain('devices.windows-first-boot-batch');
   });
 
   it('plans nothing when it runs again, and a new folder of states once the first boot was', async () => {
@@ -59,9 +59,10 @@ describe('the fixer of the first boot', () => {
   });
 
   it('is a batch file, with a warning, without a program or under a code integrity policy', async () => {
-    const { guest, plan } = await planWindows(WINDOWS_10);
-    expect(plan.warnings.map(({ code }) => code)).toContain('first-boot.batch');
-    expect(planDiff(plan)).toContain('firstboot.cmd');
+    const { guest } = await planWindows(WINDOWS_10);
+    const without = planGuest({ ...guest, firstBootProgram: null });
+    expect(without.warnings.map(({ code }) => code)).toContain('devices.windows-first-boot-batch');
+    expect(planDiff(without)).toContain('firstboot.cmd');
     const path = `${guest.identity.system_root}/System32/CodeIntegrity/CiPolicies/Active`;
     const entry = { mode: 0o755, uid: 0, gid: 0, size: 0 };
     const parts = path.split('/').slice(1);

@@ -1,19 +1,19 @@
-import { capturedValue } from '../../../guest/registry/captured.js';
-import { textData } from '../../../guest/registry/make-value.js';
-import { upperCase } from '../../../guest/registry/names.js';
-import type { WindowsIdentity } from '../../../model/identity.js';
-import type { Warning } from '../../../model/plan.js';
-import type { FirstBoot } from '../../../operations/first-boot.js';
-import { sha256 } from '../../../text/canonical-json.js';
-import type { Fixer } from '../../base/fixer.js';
-import { isClustered } from '../first-start.js';
-import { changeHive, controlSetOf, hiveOf, setValue, type WindowsGuest } from '../registry-edits.js';
-import { restoresOf } from '../restores.js';
-import { commandFile } from './command-file.js';
-import { unplacedAdapters } from './network-steps.js';
-import { planFile } from './plan-file.js';
-import { FIRST_BOOT_SERVICE, firstBootService } from './service.js';
-import { firstBootSteps } from './steps.js';
+import { capturedValue } from '../../guest/registry/captured.js';
+import { textData } from '../../guest/registry/make-value.js';
+import { upperCase } from '../../guest/registry/names.js';
+import type { WindowsIdentity } from '../../model/identity.js';
+import type { Warning } from '../../model/plan.js';
+import type { FirstBoot } from '../../operations/first-boot.js';
+import { sha256 } from '../../text/canonical-json.js';
+import type { Fixer } from '../base/fixer.js';
+import { isClustered } from './first-start.js';
+import { commandFile } from './firstboot/command-file.js';
+import { unplacedAdapters } from './firstboot/network-steps.js';
+import { planFile } from './firstboot/plan-file.js';
+import { FIRST_BOOT_SERVICE, firstBootService } from './firstboot/service.js';
+import { firstBootSteps } from './firstboot/steps.js';
+import { changeHive, controlSetOf, hiveOf, setValue, type WindowsGuest } from './registry-edits.js';
+import { restoresOf } from './restores.js';
 
 const NAME = 'first-boot';
 const PARENT = '/Program Files/hyper2kvm';
@@ -53,7 +53,7 @@ export const firstBootFixer: Fixer<WindowsIdentity> = {
     const files: FirstBoot = {
       op: 'first_boot',
       ...cause,
-      path: `${directory}/${batch === null ? 'plan.tsv' : 'firstboot.cmd'}`,
+      path: batch === null ? `${directory}/plan.tsv` : `${directory}/firstboot.cmd`,
       text,
       program: program === null ? null : { ...program, path: `${directory}/h2kfirst.exe` },
       directories: [spelled(guest, PARENT), directory],
@@ -108,7 +108,7 @@ const textOf = (data: string): string => Buffer.from(data, 'hex').toString('utf1
 function adapterWarnings({ identity, hardware }: WindowsGuest): Warning[] {
   return unplacedAdapters(identity.interfaces, hardware.nics).map(({ name, addresses }) => ({
     fixer: NAME,
-    code: 'first-boot.adapter-unknown',
+    code: 'devices.windows-adapter-unknown',
     message: `the addresses of "${name}" (${addresses.map(({ address }) => address).join(', ')}) are given to no network card: nothing tells which card it was`,
   }));
 }
@@ -117,7 +117,7 @@ function batchWarning(leftOut: readonly string[]): Warning {
   const missing = leftOut.length === 0 ? '' : `, without ${leftOut.join(', ')}`;
   return {
     fixer: NAME,
-    code: 'first-boot.batch',
+    code: 'devices.windows-first-boot-batch',
     message: `the first boot is a batch file${missing}: no program of hyper2kvm’s own can be used`,
   };
 }
