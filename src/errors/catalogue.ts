@@ -524,7 +524,8 @@ const SECTIONS = {
       advice: 'Retry from PLAN: `hyper2kvm retry JOB --from plan`.',
     },
     'fix.drivers-changed': {
-      meaning: 'A file of virtio-win was changed or removed after PLAN, which chose it by its content.',
+      meaning:
+        'A file of virtio-win, or hyper2kvm’s own program for the first boot, was changed or removed after PLAN, which chose it by its content.',
       advice: 'Retry from PLAN: `hyper2kvm retry JOB --from plan`.',
     },
     'plan.packages-unreadable': {
@@ -1061,6 +1062,16 @@ const SECTIONS = {
     'devices.windows-cluster': {
       meaning: 'Windows is a node of a failover cluster, so new disks are not brought online by themselves.',
       advice: 'Bring those online that are the node’s own, in the disk management or with diskpart.',
+    },
+    'devices.windows-first-boot-batch': {
+      meaning:
+        'The first boot is a batch file and not a program: without limits of time, and without what only a program can do.',
+      advice: 'Look at its log.txt in \\Program Files\\hyper2kvm\\firstboot after the first start.',
+    },
+    'devices.windows-adapter-unknown': {
+      meaning:
+        'A network adapter has static addresses, and nothing tells to which card of the VM it belongs.',
+      advice: 'Set its addresses by hand after the first start; `hyper2kvm inspect` shows them.',
     },
     'boot.install-device': {
       meaning:

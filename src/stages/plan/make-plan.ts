@@ -10,6 +10,7 @@ import type { Devices } from '../../model/plan.js';
 import { fetchOutput } from '../fetch/output.js';
 import { flattenOutput } from '../flatten/output.js';
 import { inspectOutput } from '../inspect/output.js';
+import { firstBootProgram } from './first-boot-program.js';
 import { readPackages } from './packages.js';
 import type { PlanAnswer, PlanRequest } from './thread.js';
 
@@ -50,6 +51,7 @@ export async function makePlan(
               signal: context.signal,
             })
           : null,
+      firstBootProgram: identity.os_type === 'windows' ? await firstBootProgram(identity) : null,
       hardware: input.fetch.hardware,
       options: fix,
       controllers: input.fetch.disks.map(({ controller }) => controller),
