@@ -21,6 +21,7 @@ const SECONDS: Readonly<Record<string, number>> = {
   'lab-guests.test.ts': 100,
   'phony-guest.test.ts': 45,
   'as-is.test.ts': 120,
+  'windows.test.ts': 300,
   'initramfs-kernel.test.ts': 30,
   'faults.test.ts': 230,
   'package.test.ts': 115,

@@ -26,6 +26,8 @@ export interface GuestWriter extends GuestReader {
   editHive(path: string, edits: readonly HiveEdit[]): Promise<void>;
   /** Sets an extended attribute, of a link itself if the path ends with one. */
   setXattr(path: string, name: string, value: Buffer): Promise<void>;
+  /** Returns an extended attribute, of a link itself if the path ends with one. */
+  getXattr(path: string, name: string): Promise<Buffer>;
   /**
    * Runs a program of the guest as root and returns its stdout. Rejects with its stderr if it does not exit
    * with 0.

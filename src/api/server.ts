@@ -1,16 +1,13 @@
 import { once } from 'node:events';
 import { chmodSync } from 'node:fs';
-import { unlink } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { connect } from 'node:net';
 import type { Logger } from 'pino';
 import { catalogueEntry } from '../errors/catalogue.js';
 import { errorRecord, Hyper2kvmError } from '../errors/error.js';
+import { clearStaleSocket, LONGEST_SOCKET_PATH } from '../host/unix-socket.js';
 import type { Route } from './routes.js';
 
 const LARGEST_BODY_BYTES = 64 * 1024;
-/** sockaddr_un has 108 bytes, including the terminating zero (unix(7)). */
-const LONGEST_PATH_BYTES = 107;
 
 /** The control socket: HTTP with JSON on a unix socket that owner and group may use. */
 export class ControlServer {
@@ -144,30 +141,19 @@ function send(response: ServerResponse, status: number, body: unknown): void {
   response.end(`${JSON.stringify(body)}\n`);
 }
 
-/** Removes a socket file that outlived its process, if nothing listens on it. */
+/** Makes the path free, unless another daemon answers on it. */
 async function removeStaleSocket(path: string): Promise<void> {
-  if (Buffer.byteLength(path) > LONGEST_PATH_BYTES) {
+  if (Buffer.byteLength(path) > LONGEST_SOCKET_PATH) {
     throw new Hyper2kvmError(
       'api.socket',
-      `${path} is too long for a unix socket (${LONGEST_PATH_BYTES} bytes)`,
-      {
-        advice: 'Set control.socket to a shorter path.',
-      },
+      `${path} is too long for a unix socket (${LONGEST_SOCKET_PATH} bytes)`,
+      { advice: 'Set control.socket to a shorter path.' },
     );
   }
-  const state = await new Promise<string>((resolve) => {
-    const probe = connect(path, () => {
-      probe.destroy();
-      resolve('alive');
-    });
-    probe.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? 'unknown'));
+  if (await clearStaleSocket(path)) return;
+  throw new Hyper2kvmError('daemon.already-running', `another daemon answers on ${path}`, {
+    advice: 'Stop that one first (`systemctl stop hyper2kvm`), or set control.socket to another path.',
   });
-  if (state === 'alive') {
-    throw new Hyper2kvmError('daemon.already-running', `another daemon answers on ${path}`, {
-      advice: 'Stop that one first (`systemctl stop hyper2kvm`), or set control.socket to another path.',
-    });
-  }
-  if (state === 'ECONNREFUSED') await unlink(path);
 }
 
 function socketError(path: string, cause: Error): Hyper2kvmError {

@@ -80,6 +80,7 @@ export function applianceWriter(
     editHive: (path, edits) =>
       editHive({ session, reader, rewrite: (file, content) => writer.rewrite(file, content) }, path, edits),
     setXattr: (path, name, value) => session.call('lsetxattr', name, value, path),
+    getXattr: (path, name) => session.call('lgetxattr', path, name),
     run: (command) => session.call('command', command),
     sync: () => session.call('sync'),
   };

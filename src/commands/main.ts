@@ -8,6 +8,7 @@ import { convertCommand } from './convert.js';
 import { daemonCommand } from './daemon.js';
 import { doctorCommand } from './doctor.js';
 import { reportFailure } from './failure.js';
+import { fetcherCommand } from './fetcher.js';
 import { inspectCommand } from './inspect.js';
 import type { Io } from './io.js';
 import { listCommand } from './list.js';
@@ -25,6 +26,7 @@ const COMMANDS: readonly ((io: Io) => Command)[] = [
   inspectCommand,
   planCommand,
   daemonCommand,
+  fetcherCommand,
   statusCommand,
   metricsCommand,
   listCommand,

@@ -44,6 +44,8 @@ export function createProgress(
           return draw(`  ${event.stage}`, true);
         case 'stage-waiting':
           return draw(`  ${event.stage.padEnd(9)} waiting for ${FREE_SLOT[event.lane]}`, true);
+        case 'stage-advanced':
+          return;
         case 'progress':
           return draw(liveText(event.stage, event.progress));
         case 'stage-retry':
@@ -60,11 +62,13 @@ export function createProgress(
   };
 }
 
-function liveText(stage: string, { percent, bytesPerSecond, step }: Progress): string {
+function liveText(stage: string, { percent, bytesPerSecond, etaSeconds, step }: Progress): string {
   const rate = bytesPerSecond === undefined ? '' : `${formatRate(bytesPerSecond)} MB/s`;
+  const left = etaSeconds === undefined ? '' : `${formatSeconds(etaSeconds)} left`;
   const parts = [
     `${String(Math.floor(percent)).padStart(3)} %`,
     rate,
+    left,
     step === undefined ? '' : terminalText(step),
   ];
   return `  ${stage.padEnd(9)} ${parts.filter((part) => part !== '').join('  ')}`;

@@ -89,9 +89,9 @@ export function problemsOf(
     );
 }
 
-/** Tables that are reserved for later versions. */
-const RESERVED: Readonly<Record<string, string>> = {
-  source: 'is for fetching a VM from elsewhere, which this version cannot do: drop its disks',
+/** Tables that belong elsewhere. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  source: 'says where one VM is fetched from: it belongs into a job.toml',
 };
 
 function unknownKey(
@@ -99,10 +99,10 @@ function unknownKey(
   knownKeys: readonly string[],
   locate: Parameters<typeof problem>[4],
 ): ConfigProblem {
-  const reserved = RESERVED[key.split('.')[0]!];
-  return reserved === undefined
+  const elsewhere = ELSEWHERE[key];
+  return elsewhere === undefined
     ? problem(key, 'unknown-key', 'is not an option', nearestKey(key, knownKeys), locate)
-    : problem(key, 'unknown-key', reserved, null, locate);
+    : problem(key, 'unknown-key', elsewhere, null, locate);
 }
 
 function problem(

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type ConfigProblem, configError, problemsOf, readToml } from './check.js';
+import { jobSourceTable, refuseForeignSource, resolveSource } from './job-source.js';
 import { fromText, type OptionRow, optionTable, tableSchemas } from './option-table.js';
 import { formerly, moveFormerKeys, type RenamedKey } from './renamed.js';
 import {
@@ -20,7 +21,7 @@ function perVmOptions(by: Who): OptionRow[] {
 }
 
 /**
- * Returns the schema of `kind`, `[vm]`, and the options that `by` may set for one VM, all of them optional.
+ * Returns the schema of `kind`, `[vm]`, `[source]`, and the options that `by` may set for one VM, all of them optional.
  */
 function perVmSchema(by: Who) {
   const keys = new Set(perVmOptions(by).map(({ key }) => key));
@@ -33,6 +34,7 @@ function perVmSchema(by: Who) {
   return z.strictObject({
     kind: jobKindSchema.optional(),
     vm: vmOptionsSchema.optional(),
+    source: jobSourceTable.optional(),
     ...Object.fromEntries(tables),
   });
 }
@@ -55,7 +57,7 @@ export interface JobSettings {
  * Returns how one VM is handled: the daemon's configuration, overridden by the drop's job.toml (`null` if
  * there is none) and then by `overrides`, dotted key to value, as from `retry --set`. The job.toml is the
  * dropper's, so it may set less; the overrides are an operator's. Throws `job-options.syntax`,
- * `job-options.unknown-key`, `job-options.invalid-value`.
+ * `job-options.unknown-key`, `job-options.invalid-value`, and `remote.*` for a `[source]` that is refused.
  */
 export function jobOptions(config: Config, jobToml: string | null, settings: JobSettings = {}): JobOptions {
   const { file = 'job.toml', renamed = () => {} } = settings;
@@ -73,11 +75,12 @@ export function jobOptions(config: Config, jobToml: string | null, settings: Job
     const position = dropped.positions.get(from);
     if (position !== undefined) dropped.positions.set(key, position);
   });
+  refuseForeignSource(written.source);
   // Values that an operator overrides do not count, so that a wrong one can be corrected by `retry --set`.
   const counting = withoutKeys(structuredClone(written), overrides);
   refuseBeyondBounds(check(counting, 'dropper', inFile), config, inFile);
   const table = withOverrides(written, overrides);
-  const { kind, vm, ...tables } = check(table, 'operator', (key) => ({
+  const { kind, vm, source, ...tables } = check(table, 'operator', (key) => ({
     where: `--set ${key}`,
     position: null,
   }));
@@ -90,6 +93,9 @@ export function jobOptions(config: Config, jobToml: string | null, settings: Job
   return jobOptionsSchema.parse({
     ...(kind === undefined ? {} : { kind }),
     ...(vm === undefined ? {} : { vm }),
+    ...(source === undefined
+      ? {}
+      : { source: resolveSource(jobSourceTable.parse(source), config.remote.connections) }),
     config: configSchema.parse(merged),
   });
 }
@@ -141,7 +147,8 @@ function valueIn(
 
 function jobKeys(by: Who): string[] {
   const vm = Object.keys(vmOptionsSchema.shape).map((name) => `vm.${name}`);
-  return ['kind', ...vm, ...perVmOptions(by).map(({ key }) => key)];
+  const source = Object.keys(jobSourceTable.shape).map((name) => `source.${name}`);
+  return ['kind', ...vm, ...source, ...perVmOptions(by).map(({ key }) => key)];
 }
 
 /** Explains that a daemon option in a job.toml is not a typing mistake but not allowed there. */

@@ -3,6 +3,7 @@ import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { BOOT_REQUIREMENTS } from '../model/boot.js';
 import { STAGE_NAMES } from '../model/stage-names.js';
+import { remoteTable } from './remote-table.js';
 
 /**
  * Every option, declared once: type, default and one line of documentation. The JSON schema, the table in
@@ -208,6 +209,7 @@ export const configSchema = z
           }),
       })
       .prefault({}),
+    remote: remoteTable,
     flatten: z
       .strictObject({
         mode: z

@@ -3,6 +3,7 @@ import { controlRoutes } from '../api/routes.js';
 import { ControlServer } from '../api/server.js';
 import type { Config } from '../config/schema.js';
 import { PipelineLanes } from '../engine/lanes.js';
+import type { PipelineRequest } from '../engine/types.js';
 import type { LogRoot } from '../host/log.js';
 import type { Notifier } from '../host/sd-notify.js';
 import { type Accelerator, probeAccelerator } from '../machine/accelerator.js';
@@ -12,6 +13,8 @@ import type { NotifyEvent } from '../notifications/event.js';
 import { Notifications } from '../notifications/notifications.js';
 import { lockDirectory, lockInstance } from '../queue/sqlite/instance-lock.js';
 import type { QueueStore } from '../queue/store.js';
+import { productSources, SOURCES } from '../sources/registry.js';
+import { landByUnit } from '../sources/remote/unit/client.js';
 import { runPipeline } from '../stages/pipeline.js';
 import { probeSandbox } from '../tools/sandbox.js';
 import { Admission } from './admission.js';
@@ -81,8 +84,12 @@ export function daemonParts({ config, log, notifier, version, stageNames, ...giv
   const lanes = new PipelineLanes(initial.workers);
   const accelerator = acceleratorProbe(logger);
   const sweeper = new Sweeper({ config, queue, locks, log: logger });
+  // The daemon has no network: another unit fetches for it.
+  const { socket } = initial.remote;
+  const sources = socket === '' ? SOURCES : productSources(landByUnit(socket));
   const worker: Worker = new Worker({
-    ...{ config, queue, locks, lanes, progress, log, admission, notifications, runPipeline },
+    ...{ config, queue, locks, lanes, progress, log, admission, notifications },
+    runPipeline: (request: PipelineRequest) => runPipeline(request, sources),
     onJobEnd: () => intake.poke(),
   });
   const intake = new Intake({ config, queue, admission, events, log: logger, onJob: () => worker.kick() });

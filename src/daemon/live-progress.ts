@@ -60,20 +60,21 @@ export class LiveProgress {
       }
       case 'progress':
         return this.#further(entry ?? this.#blank(event.stage), event.progress);
+      case 'stage-advanced':
       case 'stage-finished':
       case 'pass-started':
         return null;
     }
   }
 
-  #further(entry: Entry, { percent, bytesPerSecond, step }: Progress): Entry {
+  #further(entry: Entry, { percent, bytesPerSecond, etaSeconds, step }: Progress): Entry {
     const elapsed = this.#now() - entry.startedAt;
     const known = percent >= LEAST_PERCENT_FOR_ETA;
     return {
       ...entry,
       percent,
       bytesPerSecond: bytesPerSecond ?? null,
-      etaSeconds: known ? Math.round((elapsed * (100 - percent)) / percent) : null,
+      etaSeconds: etaSeconds ?? (known ? Math.round((elapsed * (100 - percent)) / percent) : null),
       step: step ?? entry.step,
     };
   }

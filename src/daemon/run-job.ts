@@ -80,6 +80,7 @@ async function record(event: PipelineEvent, { queue, lease, progress }: JobRun):
   progress.apply(lease.job, event);
   if (event.type === 'stage-waiting' || event.type === 'stage-started')
     await queue.runs.enterStage(lease, event.stage);
+  if (event.type === 'stage-advanced') await queue.runs.advanced(lease);
   if (event.type === 'stage-finished') await queue.runs.recordStage(lease, event.record);
 }
 

@@ -1,6 +1,7 @@
 import { Hyper2kvmError } from '../errors/error.js';
 import type { Description } from '../model/description.js';
-import type { Nic } from '../model/hardware.js';
+import type { Hardware, Nic } from '../model/hardware.js';
+import { guidText } from '../text/guid.js';
 import { compareNames } from './base/names.js';
 import { decodeText } from './base/text.js';
 import { expectedSlots, isExpressController } from './base/vmware-slots.js';
@@ -28,6 +29,9 @@ export function parseVmx(bytes: Buffer): Description {
       firmware: get('firmware')?.toLowerCase() === 'efi' ? 'uefi' : 'bios',
       nics: readNics(values),
       os_hint: get('guestOS'),
+      ...(isTrue(get('uefi.secureBoot.enabled')) ? { secure_boot: true } : {}),
+      ...(isTrue(get('vtpm.present')) ? { tpm: true } : {}),
+      ...smbiosUuid(get('uuid.bios')),
     },
     disks: disks.map((disk) => ({ ...disk, capacity: null, format: null })),
     files: disks.map(({ file }) => file),
@@ -58,6 +62,14 @@ function decodeEscapes(value: string): string {
   return value.replace(/\|([0-9A-Fa-f]{2})/g, (_all, code: string) =>
     String.fromCharCode(Number.parseInt(code, 16)),
   );
+}
+
+const isTrue = (value: string | null): boolean => value?.toLowerCase() === 'true';
+
+/** `56 4d 0c 1e … - …`: the bytes as they are in the SMBIOS table. */
+function smbiosUuid(text: string | null): Pick<Hardware, 'uuid'> {
+  const digits = text?.replace(/[\s-]/g, '') ?? '';
+  return /^[0-9a-f]{32}$/i.test(digits) ? { uuid: guidText(Buffer.from(digits, 'hex'), 0) } : {};
 }
 
 function readDisks(values: ReadonlyMap<string, string>): { controller: string; file: string }[] {

@@ -45,7 +45,14 @@ export async function runStage(
   };
   const record = pendingRecord(stage.name);
   const log = request.log.child({ stage: stage.name });
-  const context = stageContext(stage, request, slots, record, log);
+  let hasAdvanced = false;
+  const context = stageContext(stage, request, slots, record, log, () => {
+    if (hasAdvanced) return;
+    hasAdvanced = true;
+    const tell = async () => onEvent({ type: 'stage-advanced', stage: stage.name });
+    // Nothing waits for it. If the lease is lost, whatever is written next says so.
+    tell().catch((err: unknown) => log.warn({ err }, 'progress could not be recorded'));
+  });
   const failures: ErrorRecord[] = [];
   record.started_at = new Date().toISOString();
   for (;;) {
@@ -81,6 +88,8 @@ export async function runStage(
         return { record: cancelled, output: null, next: null };
       }
       const failure = errorRecord(thrown);
+      if (hasAdvanced) failures.length = 0;
+      hasAdvanced = false;
       failures.push(failure);
       log.debug({ err: thrown }, 'stage attempt failed');
       const decision = decideRetry(failures, retry);
@@ -164,6 +173,7 @@ function stageContext(
   { guest, source }: RunSlots,
   record: StageRecord,
   log: StageContext['log'],
+  advanced: () => void,
 ): StageContext {
   const context: StageContext = {
     job: request.job,
@@ -174,6 +184,7 @@ function stageContext(
     log,
     progress: (progress) => void request.onEvent({ type: 'progress', stage: stage.name, progress }),
     reserve: request.reserve,
+    advanced,
     account({ read = 0, written = 0 }) {
       record.bytes_read += read;
       record.bytes_written += written;

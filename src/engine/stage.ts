@@ -25,7 +25,6 @@ export const FREE_SLOT: Readonly<Record<LaneName, string>> = {
  * the work directory.
  */
 export interface StageContext extends SourceContext {
-  job: { id: string; vm: string };
   /**
    * The drop, read-only for every stage and changed by nobody while they run: `work/<job>/source` in the
    * daemon, the user's own files in `convert`, or a copy in the work directory.
@@ -44,7 +43,7 @@ export interface StageContext extends SourceContext {
 }
 
 /** What a stage may use that decides about another pass. `options` are the job's own. */
-export type PassContext = Pick<StageContext, 'options' | 'workDirectory' | 'signal' | 'log'>;
+export type PassContext = Pick<StageContext, 'job' | 'options' | 'workDirectory' | 'signal' | 'log'>;
 
 /**
  * How a stage that has seen the result makes earlier stages run again with other options. The stages from `from` to

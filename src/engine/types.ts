@@ -29,6 +29,8 @@ export type PipelineEvent =
   | { type: 'stage-started'; stage: string; attempt: number }
   | { type: 'stage-waiting'; stage: string; lane: LaneName }
   | { type: 'progress'; stage: string; progress: Progress }
+  /** The stage has done what its next attempt continues after. Once for each attempt. */
+  | { type: 'stage-advanced'; stage: string }
   | { type: 'stage-retry'; stage: string; error: ErrorRecord; waitSeconds: number }
   | { type: 'stage-finished'; record: StageRecord }
   /** The stages of pass `number` (2 or more) begin. */

@@ -240,6 +240,77 @@ const SECTIONS = {
         '`chmod -R g+w` the directory, or give incoming the default ACL of `systemd/hyper2kvm.tmpfiles.conf`.',
     },
   },
+  remote: {
+    'remote.unreachable': {
+      meaning: 'No connection to the server, or no answer of the fetching unit. Retried automatically.',
+      advice: 'Check name, port and firewall from this host: `curl -I URL`.',
+    },
+    'remote.timeout': {
+      meaning: 'The server did not answer in time, or stopped sending. Retried automatically.',
+      advice: 'Check the load of the server and the network between.',
+    },
+    'remote.busy': {
+      meaning: 'The server refuses more requests for now (429, 503). Retried after the time that it names.',
+      advice: 'Lower `remote.parallel` or `remote.per_host` if it goes on.',
+    },
+    'remote.interrupted': {
+      meaning:
+        'The transfer broke off, or the answer was not what was asked for. What has been landed stays, and the next attempt continues there.',
+      advice: 'Nothing, if it passes. Otherwise look for a proxy between that cuts long transfers.',
+    },
+    'remote.connection-unknown': {
+      meaning: 'The job.toml names a connection that the configuration does not have, or names none.',
+      advice:
+        'Use the name of one of `[[remote.connections]]`, or let the operator add one (docs/remote.md).',
+    },
+    'remote.not-allowed': {
+      meaning:
+        'The job.toml chooses a host, a setting of the connection or a file of this host, or the server redirects to a host that the connection does not name.',
+      advice:
+        'Hosts and secrets are the operator’s: name a connection and a path on its server. For a redirect, add the host to `redirect_hosts` of the connection.',
+    },
+    'remote.secret-in-job': {
+      meaning: 'The job.toml holds a password or a signed URL.',
+      advice:
+        'Remove it, and treat it as disclosed. The operator stores secrets as credentials (docs/remote.md).',
+    },
+    'remote.secret-unreadable': {
+      meaning: 'The credential of the connection is missing, unusable, or readable by other users.',
+      advice:
+        'Store it in /etc/hyper2kvm/credentials/NAME, owned by root or the service, with mode 0600 or 0400.',
+    },
+    'remote.auth': {
+      meaning: 'The server does not accept the credential (401).',
+      advice: 'Check the credential of the connection.',
+    },
+    'remote.permission': {
+      meaning: 'The server refuses the request (403 and other 4xx); the message has its answer.',
+      advice: 'Give the connection’s user the right to read this file.',
+    },
+    'remote.expired': {
+      meaning: 'The signed URL or token of the connection has expired.',
+      advice: 'Store a new one as the credential, then `hyper2kvm retry` the job: it continues where it was.',
+    },
+    'remote.tls': {
+      meaning:
+        'The certificate of the server is not trusted; the message has the reason and its fingerprint.',
+      advice:
+        'Set `ca_file` to the CA’s certificate, or `fingerprint` after comparing it on the server itself.',
+    },
+    'remote.not-found': {
+      meaning: 'The server has no such file.',
+      advice: 'Check `vm` of the job.toml: it is a path below the URL of the connection.',
+    },
+    'remote.source-changed': {
+      meaning:
+        'The VM changed on the server while it was being fetched, and files that are landed already belong to its earlier state.',
+      advice: 'Make sure that nothing writes to it, then drop the job.toml again.',
+    },
+    'remote.digest-mismatch': {
+      meaning: 'A file does not have the SHA-256 that the job.toml names. It was removed again.',
+      advice: 'Compare the digest on the server.',
+    },
+  },
   guest: {
     'inspect.no-os': {
       meaning: 'No operating system on any filesystem.',
@@ -287,8 +358,7 @@ const SECTIONS = {
         'Start the guest where it is, shut it down (`shutdown /s /f /t 0`), and drop it again. `fix.mode = "none"` and `kind = "data"` convert its disks as they are.',
     },
     'plan.windows-unsupported': {
-      meaning:
-        'This version reads Windows guests but does not yet change them, and without virtio drivers Windows does not start from virtio disks.',
+      meaning: 'This Windows is for ARM64, or older than XP: nothing is known of what it needs on KVM.',
       advice:
         '`fix.mode = "none"` converts the VM as it is, with SATA disks and an e1000e network card; `kind = "data"` converts its disks alone.',
     },
@@ -456,6 +526,10 @@ const SECTIONS = {
     },
     'fix.packages-changed': {
       meaning: 'A package was changed after PLAN.',
+      advice: 'Retry from PLAN: `hyper2kvm retry JOB --from plan`.',
+    },
+    'fix.drivers-changed': {
+      meaning: 'A file of virtio-win was changed or removed after PLAN, which chose it by its content.',
       advice: 'Retry from PLAN: `hyper2kvm retry JOB --from plan`.',
     },
     'plan.packages-unreadable': {
@@ -979,9 +1053,24 @@ const SECTIONS = {
       meaning: 'Windows is set to load drivers that Microsoft did not sign.',
       advice: 'Nothing needs to be done for the move; Secure Boot does not allow it.',
     },
+    'windows.boot-volume': {
+      meaning: 'Windows has no directory over which FIX could mount the partition with its boot files.',
+      advice:
+        'Make the directory `C:\\Windows\\Temp` in the guest and convert it again; or check that the ESP has `\\EFI\\Boot\\bootx64.efi`.',
+    },
     'devices.windows-unchanged': {
       meaning: 'With `fix.mode = "none"` Windows gets SATA disks, or IDE before Vista, and may not start.',
       advice: 'See [windows.md](windows.md).',
+    },
+    'devices.windows-no-virtio': {
+      meaning:
+        'No virtio-win is configured: Windows gets SATA disks (IDE before Vista) and a card that it has a driver for, which are slower than virtio’s.',
+      advice:
+        'Set `windows.virtio_win` to virtio-win’s ISO or directory and convert again: see [windows.md](windows.md).',
+    },
+    'devices.windows-cluster': {
+      meaning: 'Windows is a node of a failover cluster, so new disks are not brought online by themselves.',
+      advice: 'Bring those online that are the node’s own, in the disk management or with diskpart.',
     },
     'boot.install-device': {
       meaning:
@@ -1003,6 +1092,12 @@ const SECTIONS = {
         'No installed modules belong to a kernel, and no configuration file shows its built-in drivers. If it is the one that starts, the domain offers SATA and e1000e instead of virtio.',
       advice:
         'Remove kernels whose modules are gone; if the kernel has virtio built in, put its `config-VERSION` into /boot.',
+    },
+    'devices.rescue-kernel': {
+      meaning:
+        'The boot menu’s rescue image has a kernel from before virtio 1.0 (Linux 4.0): it does not find its disk on KVM. The entries that are started do.',
+      advice:
+        'Remove `/boot/*-0-rescue-*` in the guest: the next update of the kernel makes the image again, with its own kernel.',
     },
     'devices.no-virtio': {
       meaning: 'The kernel has no virtio drivers: the domain offers SATA and e1000.',
@@ -1056,6 +1151,12 @@ const SECTIONS = {
       meaning:
         'The guest has no tool that builds its initramfs: drivers were appended although a rebuild was requested.',
       advice: 'Install the tool in the guest before its next kernel update.',
+    },
+    'lvm.filter-unread': {
+      meaning:
+        'A pattern in the guest’s lvm.conf is none that hyper2kvm can evaluate: whether it hides the disks of KVM is not known.',
+      advice:
+        'If the volume group is missing after the boot, replace the pattern in the guest by one for `/dev/disk/by-id` or remove it.',
     },
     'lvm.filter': {
       meaning: 'A filter or device line names disks of the old hypervisor.',

@@ -1,5 +1,5 @@
 import { Hyper2kvmError } from '../errors/error.js';
-import { guidText } from './guid.js';
+import { guidText } from '../text/guid.js';
 import type { Hive, RegistryKey } from './registry/hive.js';
 
 /**

@@ -1,3 +1,5 @@
+import { compilePattern, type LvmPattern, matchesPattern } from './lvm-pattern.js';
+
 /** A list of patterns in LVM's configuration: `filter = [ "a|^/dev/sd|", "r|.*|" ]`. */
 export interface LvmFilter {
   /** Without their quotes. */
@@ -38,7 +40,8 @@ function readList(text: string, start: number): Omit<LvmFilter, 'start'> | null 
     if (token === ']') return { patterns, first, end: at + 1 };
     if (!/^["']/.test(token)) continue;
     if (patterns.length === 0) first = at;
-    patterns.push(token.slice(1, -1));
+    const pattern = token.slice(1, -1);
+    patterns.push(token.startsWith('"') ? pattern.replace(/\\(["\\])/g, '$1') : pattern);
   }
 }
 
@@ -54,34 +57,29 @@ export function filterVerdict(
     accepts: pattern.startsWith('a'),
     expression: expressionOf(pattern),
   }));
-  const verdicts = names.map((name) => compiled.find(({ expression }) => expression?.test(name))?.accepts);
+  const verdicts = names.map(
+    (name) =>
+      compiled.find(({ expression }) => expression !== null && matchesPattern(expression, name))?.accepts,
+  );
   if (verdicts.includes(true)) return 'accepted';
   return verdicts.includes(false) ? 'rejected' : 'none';
 }
 
+/** Returns the patterns that `filterVerdict` leaves out: LVM rejects them as well, or they are too long. */
+export const unreadPatterns = (patterns: readonly string[]): string[] =>
+  patterns.filter((pattern, index) => index >= MAX_PATTERNS || expressionOf(pattern) === null);
+
 const MAX_PATTERNS = 64;
 const MAX_PATTERN = 256;
-/** Each one multiplies the work on a name that does not match. */
-const MAX_REPEATS = 4;
 const CLOSING: Record<string, string> = { '(': ')', '[': ']', '{': '}' };
 
 /**
- * Returns the expression of a pattern, which is between `|` or other delimiters. Null if it is invalid or would
- * take too long to evaluate.
+ * Returns the expression of a pattern, which is between `|` or other delimiters. Null if it is invalid or too
+ * long.
  */
-function expressionOf(pattern: string): RegExp | null {
+function expressionOf(pattern: string): LvmPattern | null {
   const [, open = '', rest = ''] = /^[ar]\s*(\S)(.*)$/.exec(pattern) ?? [];
   const close = CLOSING[open] ?? open;
   if (rest.length > MAX_PATTERN || close === '' || !rest.endsWith(close)) return null;
-  // LVM has no counted repeats: a brace is a plain character.
-  const source = rest.slice(0, -1).replace(/[{}]/g, '\\$&');
-  // An optional group multiplies nothing: the work grows only where one is repeated.
-  const isNested = /\)[*+]/.test(source);
-  if (isNested || source.replace(/[^*+?]/g, '').length > MAX_REPEATS) return null;
-  try {
-    return new RegExp(source);
-  } catch {
-    // LVM rejects it as well.
-    return null;
-  }
+  return compilePattern(rest.slice(0, -1));
 }

@@ -9,6 +9,8 @@ export interface TreeEntry {
   size: number;
   /** Present if the file's content was captured. */
   content?: Buffer;
+  /** In hexadecimal; present where the content is known only by it. */
+  sha256?: string;
   /** Link target as written. */
   target?: string;
 }

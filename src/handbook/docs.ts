@@ -40,8 +40,11 @@ export function vmSection(): string {
 
 /** docs/changes.md: each fixer's own description, in the order in which they run. */
 export function changesSection(): string {
-  return FAMILIES.flatMap(({ fixers }) => fixers)
-    .map(({ name, description }) => `### ${name}\n\n${description}\n`)
+  return FAMILIES.filter(({ fixers }) => fixers.length > 0)
+    .map(({ os, fixers }) => {
+      const parts = fixers.map(({ name, description }) => `### ${name}\n\n${description}\n`);
+      return [`## ${os === 'linux' ? 'Linux' : 'Windows'}\n`, ...parts].join('\n');
+    })
     .join('\n');
 }
 

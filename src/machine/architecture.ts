@@ -24,8 +24,13 @@ export interface Architecture {
   machines: Partial<Record<DiskBus, MachineType>>;
   /** The first is used if the wanted one does not exist. */
   firmwares: readonly ('bios' | 'uefi')[];
-  /** Builds without Secure Boot, in order of preference. */
-  uefi: { images: readonly UefiImages[]; debian: string; fedora: string };
+  /** Builds without Secure Boot, and those with it and Microsoft's keys, in order of preference. */
+  uefi: {
+    images: readonly UefiImages[];
+    secureImages: readonly UefiImages[];
+    debian: string;
+    fedora: string;
+  };
   /** The CPU of an emulated guest; with KVM it is `max`, the host's own. */
   emulatedCpu: string;
   /** The CPU mode that libvirt uses for a guest on KVM. */
@@ -77,6 +82,18 @@ export const ARCHITECTURES = {
           variables: '/usr/share/qemu/ovmf-x86_64-vars.bin',
         },
       ],
+      secureImages: [
+        { code: '/usr/share/OVMF/OVMF_CODE_4M.ms.fd', variables: '/usr/share/OVMF/OVMF_VARS_4M.ms.fd' },
+        { code: '/usr/share/OVMF/OVMF_CODE.ms.fd', variables: '/usr/share/OVMF/OVMF_VARS.ms.fd' },
+        {
+          code: '/usr/share/edk2/ovmf/OVMF_CODE.secboot.fd',
+          variables: '/usr/share/edk2/ovmf/OVMF_VARS.secboot.fd',
+        },
+        {
+          code: '/usr/share/qemu/ovmf-x86_64-smm-ms-code.bin',
+          variables: '/usr/share/qemu/ovmf-x86_64-smm-ms-vars.bin',
+        },
+      ],
       debian: 'ovmf',
       fedora: 'edk2-ovmf',
     },
@@ -111,6 +128,7 @@ export const ARCHITECTURES = {
           variables: '/usr/share/qemu/aavmf-aarch64-vars.bin',
         },
       ],
+      secureImages: [],
       debian: 'qemu-efi-aarch64',
       fedora: 'edk2-aarch64',
     },

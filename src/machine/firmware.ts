@@ -2,9 +2,15 @@ import { constants } from 'node:fs';
 import { access, copyFile } from 'node:fs/promises';
 import type { Architecture, UefiImages } from './architecture.js';
 
-/** Returns the first firmware of the architecture that is complete and readable here, or undefined. */
-export async function findUefi({ uefi }: Pick<Architecture, 'uefi'>): Promise<UefiImages | undefined> {
-  for (const images of uefi.images) {
+/**
+ * Returns the first firmware of the architecture that is complete and readable here, or undefined. With
+ * Secure Boot, it has Microsoft's keys.
+ */
+export async function findUefi(
+  { uefi }: Pick<Architecture, 'uefi'>,
+  { secureBoot }: { secureBoot: boolean } = { secureBoot: false },
+): Promise<UefiImages | undefined> {
+  for (const images of secureBoot ? uefi.secureImages : uefi.images) {
     if ((await readable(images.code)) && (await readable(images.variables))) return images;
   }
   return undefined;

@@ -1,9 +1,10 @@
 import type { JobOptions } from '../config/schema.js';
 import type { Hardware } from '../model/hardware.js';
-import type { Identity } from '../model/identity.js';
+import type { MachineIdentity } from '../model/identity.js';
 import type { Devices, PlannedNic } from '../model/plan.js';
 import { ARCHITECTURES, type Architecture, type MachineType, machineArchitecture } from './architecture.js';
 import { cardAddress, machineNics } from './nics.js';
+import { oldBoard, windowsTraits } from './windows-traits.js';
 
 export type DiskFormat = 'qcow2' | 'raw' | 'vdi' | 'vmdk';
 
@@ -26,8 +27,10 @@ export interface Machine {
   memoryMib: number;
   vcpus: number;
   diskBus: Devices['disk_bus'];
-  /** In the VM's order; it boots from the first. */
+  /** In the VM's order. */
   disks: readonly MachineDisk[];
+  /** Index of the disk that it starts from. */
+  bootDisk: number;
   nicModel: Devices['nic_model'];
   /** MAC of each NIC in order, in lower case; null if QEMU or libvirt may choose. */
   nics: readonly (string | null)[];
@@ -35,13 +38,25 @@ export interface Machine {
   virtio: 'modern' | 'transitional';
   /** Whether there is a virtio random number generator, for guests with virtio drivers. */
   hasRng: boolean;
-  /** Unix keeps the hardware clock in UTC, Windows and DOS in local time. */
+  /** Unix keeps the hardware clock in UTC, Windows (mostly) and DOS in local time. */
   clock: 'utc' | 'localtime';
+  /** Whether KVM offers Hyper-V's interface. */
+  hyperv: boolean;
+  /** The firmware starts only what Microsoft signed. */
+  secureBoot: boolean;
+  /** Whether there is a TPM 2.0. */
+  tpm: boolean;
+  /** SMBIOS's UUID of the machine; null: any. */
+  uuid: string | null;
+  /** Whether each PCI device has an address that libvirt must keep, too. */
+  isPinned: boolean;
 }
 
 export interface MachineFacts {
+  /** The new VM's, as libvirt knows it. */
+  name: string;
   hardware: Hardware | null;
-  identity: Pick<Identity, 'architecture' | 'firmware' | 'os_type'> | null;
+  identity: MachineIdentity | null;
   plan: { devices: Devices; nics: readonly PlannedNic[] } | null;
   /** `[vm]` of the job. */
   vm: JobOptions['vm'];
@@ -54,33 +69,33 @@ export interface MachineFacts {
  */
 const DEFAULT_MEMORY_MIB = 2_048;
 const DEFAULT_VCPUS = 2;
-const LOCAL_CLOCKS: ReadonlySet<Identity['os_type']> = new Set(['windows', 'dos']);
 const VIRTIO: Devices = { disk_bus: 'virtio', nic_model: 'virtio' };
 
 /**
  * Returns the VM that the job creates. The operator's settings (job.toml) take precedence over the VM's own
  * description, and that over what was found in the guest. Pure. Throws `plan.unsupported-architecture`.
  */
-export function machineOf({ hardware, identity, plan, vm, disks }: MachineFacts): Machine {
+export function machineOf({ name, hardware, identity, plan, vm, disks }: MachineFacts): Machine {
   const architecture: Architecture =
     identity === null ? ARCHITECTURES.x86_64 : machineArchitecture(identity.architecture);
   const { disk_bus, nic_model, virtio } = plan?.devices ?? VIRTIO;
-  const type = architecture.machines[disk_bus];
-  if (type === undefined) throw new Error(`a machine of ${architecture.name} has no ${disk_bus} disks`);
-  const firmware = vm.firmware ?? identity?.firmware ?? hardware?.firmware ?? 'bios';
+  const newest = architecture.machines[disk_bus];
+  if (newest === undefined) throw new Error(`a machine of ${architecture.name} has no ${disk_bus} disks`);
+  const wanted = vm.firmware ?? identity?.firmware ?? hardware?.firmware ?? 'bios';
+  const firmware = architecture.firmwares.includes(wanted) ? wanted : architecture.firmwares[0]!;
   return {
     architecture,
-    type,
-    firmware: architecture.firmwares.includes(firmware) ? firmware : architecture.firmwares[0]!,
+    type: architecture.isPc ? (oldBoard(identity) ?? newest) : newest,
+    firmware,
     memoryMib: vm.memory ?? hardware?.memory_mib ?? DEFAULT_MEMORY_MIB,
     vcpus: vm.vcpus ?? hardware?.vcpus ?? DEFAULT_VCPUS,
     diskBus: disk_bus,
     disks,
     nicModel: nic_model,
-    nics: machineNics(hardware, plan).map(({ mac }) => cardAddress(mac)),
+    nics: machineNics(name, hardware, plan).map(({ mac }) => cardAddress(mac)),
     virtio: virtio === 'transitional' ? 'transitional' : 'modern',
     hasRng: disk_bus === 'virtio' || disk_bus === 'scsi',
-    clock: LOCAL_CLOCKS.has(identity?.os_type ?? 'unknown') ? 'localtime' : 'utc',
+    ...windowsTraits(identity, hardware, { architecture, firmware, disks }),
   };
 }
 

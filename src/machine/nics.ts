@@ -3,22 +3,22 @@ import { busOrder, vmwarePlace } from '../disk/base/vmware-slots.js';
 import type { Hardware, Nic } from '../model/hardware.js';
 import type { PlannedNic } from '../model/plan.js';
 
-type DescribedHardware = Pick<Hardware, 'nics' | 'name'>;
-
 /**
  * Returns the new VM's NICs: at least one, and at least as many as the VM's own description (VMX, OVF) has.
  * The description's MACs come first, then those that the guest's files bind names to, because names and
- * addresses in the guest depend on them. A described card without either gets a MAC generated from the VM's
- * name, the same every time. The order is the description's, except for a guest with names such as eth0: see
+ * addresses in the guest depend on them. A described card without either gets a MAC generated from the new VM's
+ * name `vm`, the same every time. The order is the description's, except for a guest with names such as eth0: see
  * `inBusOrder`.
  */
 export function machineNics(
-  hardware: DescribedHardware | null,
+  vm: string,
+  hardware: Pick<Hardware, 'nics'> | null,
   plan: { nics: readonly PlannedNic[] } | null,
 ): Hardware['nics'] {
   const bound = plan?.nics ?? [];
   if (hardware !== null && hardware.nics.length > 0) {
     const macs = describedMacs(
+      vm,
       hardware,
       bound.map(({ mac }) => mac),
     );
@@ -35,22 +35,26 @@ export function machineNics(
 const nicWith = (mac: string | null): Nic => ({ mac, network: null, model: null });
 
 /**
- * Returns the MAC of each described card. `known` are the MACs in the guest's files; they are used in that
- * order if the description has none.
+ * Returns the MAC of each described card of the VM `vm`. `known` are the MACs in the guest's files; they are used
+ * in that order if the description has none.
  */
 export function describedMacs(
-  { nics, name }: DescribedHardware,
+  vm: string,
+  { nics }: Pick<Hardware, 'nics'>,
   known: readonly (string | null)[],
 ): string[] {
-  const made = nics.map((_nic, index) => madeMac(name ?? '', index));
+  const made = nics.map((_nic, index) => madeMac(vm, index));
   const isDescribed = nics.some(({ mac }) => cardAddress(mac) !== null);
   const own = isDescribed ? [] : known.filter((mac) => mac !== null && !made.includes(mac));
   return nics.map(({ mac }, index) => cardAddress(mac) ?? own[index] ?? made[index]!);
 }
 
-/** Returns a MAC in QEMU's range for the card `index` of the VM that `seed` identifies. */
-export function madeMac(seed: string, index: number): string {
-  const digest = createHash('sha256').update(`hyper2kvm nic ${index} ${seed}`).digest();
+/**
+ * Returns a MAC in QEMU's range for the card `index` of the new VM with that name. Its old name would not do: all
+ * copies of an appliance have the same, and some descriptions have none.
+ */
+export function madeMac(vm: string, index: number): string {
+  const digest = createHash('sha256').update(`hyper2kvm nic ${index} ${vm}`).digest();
   return [
     '52',
     '54',

@@ -1,12 +1,15 @@
 import { DEBUG_PORT, type UefiImages } from './architecture.js';
 import type { DiskFormat, Machine } from './machine.js';
 import { boardArguments, deviceArguments } from './qemu-devices.js';
+import { tpmArguments } from './tpm.js';
 
 /** What a boot test adds to the machine. */
 export interface BootRun {
   accelerator: 'kvm' | 'tcg';
   /** UEFI: the firmware and a copy of its variables for this boot; null is BIOS. */
   uefi: UefiImages | null;
+  /** The socket of the TPM's emulator; without one the machine has no TPM. */
+  tpm?: string | undefined;
   /** For each disk of the machine, in order. */
   layers: readonly ThrowAwayLayers[];
 }
@@ -29,7 +32,11 @@ export const FIRMWARE_CHANNEL = 'firmware0';
 export function qemuArguments(machine: Machine, run: BootRun): string[] {
   const { video, isPc, panicDevice } = machine.architecture;
   return [
-    ...boardArguments(machine, run.accelerator, run.uefi === null ? '' : ',pflash0=code,pflash1=variables'),
+    ...boardArguments(machine, run.accelerator, {
+      machine: run.uefi === null ? '' : ',pflash0=code,pflash1=variables',
+      // Windows then tells QEMU why it stopped.
+      cpu: machine.hyperv && run.accelerator === 'kvm' ? ',hv-crash=on' : '',
+    }),
     // Keeps QEMU running after a panic or a shutdown, because the last screenshot is still to be taken.
     ...['-action', 'panic=none,shutdown=pause'],
     ...firmware(run),
@@ -38,6 +45,7 @@ export function qemuArguments(machine: Machine, run: BootRun): string[] {
     // The first device gets the slot that libvirt gives it.
     ...['-device', video.qemu],
     ...deviceArguments(machine),
+    ...(run.tpm === undefined ? [] : tpmArguments(machine, run.tpm)),
     ...['-serial', `chardev:${SERIAL_CHANNEL}`],
     ...(isPc ? ['-device', `isa-debugcon,iobase=${DEBUG_PORT},chardev=${FIRMWARE_CHANNEL}`] : []),
     ...['-device', panicDevice],

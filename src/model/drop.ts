@@ -43,10 +43,10 @@ export interface IncomingEntry {
 export interface HeaderFacts {
   /**
    * `disk`: a self-contained image. `extent`: a piece that needs its descriptor. `description`: VMX or OVF.
-   * `nothing`: the first bytes are there but not of a known format, so waiting does not help. `unreadable`:
+   * `order`: a job.toml that says where to fetch a VM. `nothing`: the first bytes are there but not of a known format, so waiting does not help. `unreadable`:
    * not enough bytes yet to decide.
    */
-  kind: 'disk' | 'extent' | 'description' | 'nothing' | 'unreadable';
+  kind: 'disk' | 'extent' | 'description' | 'order' | 'nothing' | 'unreadable';
   format: string | null;
   /** Plain names of the other files that this one needs. */
   needs: readonly string[];

@@ -20,5 +20,11 @@ export const hardwareSchema = z.object({
   firmware: z.enum(['bios', 'uefi']).nullable(),
   nics: z.array(nicSchema),
   os_hint: z.string().nullable(),
+  /** Secure Boot was on; absent if it was off, or unknown. */
+  secure_boot: z.literal(true).optional(),
+  /** It had a TPM; absent if not, or unknown. */
+  tpm: z.literal(true).optional(),
+  /** SMBIOS's UUID as Windows shows it, in lower case; absent if unknown. */
+  uuid: z.string().optional(),
 });
 export type Hardware = z.infer<typeof hardwareSchema>;

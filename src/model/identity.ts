@@ -182,7 +182,12 @@ export const machineIdentitySchema = z.object({
   firmware: systemFields.firmware,
   architecture: systemFields.architecture,
   as_is: linuxIdentitySchema.shape.as_is,
+  ...z
+    .object(windowsFields)
+    .pick({ build: true, installation_type: true, smbios_uuid: true, clock: true, boot_store: true })
+    .partial().shape,
 });
+export type MachineIdentity = z.infer<typeof machineIdentitySchema>;
 
 /**
  * A LUKS container that was opened with the job's key, as `/dev/mapper/<name>`. `key_file` is the name in the

@@ -4,7 +4,7 @@ import { z } from 'zod';
  * One way through the stages from PLAN on. `options` are what it changes in the job's, by dotted key (`fix.initramfs`),
  * as `retry --set` would; none in the first pass.
  */
-export const passSchema = z.object({
+const passSchema = z.object({
   /** Why the stages run with these options, in one sentence; null for the first pass. */
   reason: z.string().nullable(),
   options: z.record(z.string(), z.json()),

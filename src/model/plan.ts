@@ -10,7 +10,7 @@ export type Warning = z.infer<typeof warningSchema>;
  */
 export const devicesSchema = z.object({
   disk_bus: z.enum(['virtio', 'scsi', 'sata', 'ide']),
-  nic_model: z.enum(['virtio', 'e1000', 'e1000e', 'rtl8139']),
+  nic_model: z.enum(['virtio', 'e1000', 'e1000e', 'rtl8139', 'vmxnet3']),
   /** Virtio devices that a driver from before virtio 1.0 finds too; absent: devices of virtio 1.0 alone. */
   virtio: z.literal('transitional').optional(),
 });

@@ -37,8 +37,13 @@ export type PersistentRoute = z.infer<typeof routeSchema>;
 
 /** What the boot manager starts by default. */
 const bootStoreSchema = z.object({
-  /** The filesystem that the store is on, as in `filesystems`. */
+  /** The filesystem that the store is on, as in `filesystems`, and the index of its disk, if it has one. */
   device: z.string(),
+  disk: z.int().nullable().default(null),
+  /** The hive's file where FIX mounts that filesystem; null if it does not. */
+  path: z.string().nullable().default(null),
+  /** The GUID of the default entry, in lower case with braces; null if there is none. */
+  entry: z.string().nullable().default(null),
   /** The loader's path; null if the store names no loader. */
   loader: z.string().nullable(),
   /** Whether the loader and the system it starts are on the guest's root; null if the store does not say. */
@@ -48,8 +53,26 @@ const bootStoreSchema = z.object({
   /** Safe mode. */
   safe_boot: z.boolean(),
   graphics_disabled: z.boolean(),
+  /** UEFI: the program that a firmware without boot entries starts, which ought to be Windows' boot manager. */
+  fallback: z
+    .object({
+      /** The boot manager (`bootmgfw.efi`) and that program, as FIX finds them. */
+      manager: z.string().nullable(),
+      path: z.string(),
+      state: z.enum(['same', 'different', 'missing']),
+    })
+    .nullable()
+    .default(null),
 });
 export type BootStoreFacts = z.infer<typeof bootStoreSchema>;
+
+/** A driver of virtio that Windows has: its service, and the version of the file that this names. */
+const virtioDriverSchema = z.object({
+  service: z.enum(['viostor', 'vioscsi', 'netkvm']),
+  path: z.string(),
+  version: z.string().nullable(),
+});
+export type VirtioDriver = z.infer<typeof virtioDriverSchema>;
 
 /** What INSPECT finds of Windows, beside what it finds of every system. */
 export const windowsFields = {
@@ -68,6 +91,7 @@ export const windowsFields = {
   /** `msi`: installed; `remnants`: only services of it are left. */
   vmware_tools: z.enum(['none', 'msi', 'remnants']),
   vmware_tools_version: z.string().nullable(),
+  virtio_drivers: z.array(virtioDriverSchema),
   /** From the hypervisor, in lower case; null before Windows 8. */
   smbios_uuid: z.string().nullable(),
   clock: z.enum(['localtime', 'utc']),

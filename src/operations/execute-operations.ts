@@ -15,10 +15,25 @@ export async function executeOperations(
   execution: Execution,
 ): Promise<string[]> {
   const proofs: string[] = [];
-  for (const [index, operation] of operations.entries()) {
+  let done = 0;
+  for (const { operation, count } of merged(operations)) {
     execution.signal.throwIfAborted();
-    execution.onStep?.(index, operation);
+    execution.onStep?.(done, operation);
     proofs.push(...(await kindOf(operation).execute(guest, operation, execution)));
+    done += count;
   }
   return proofs;
+}
+
+/** Returns operations that do the same, each with how many of the given ones it stands for. */
+function merged(operations: readonly Operation[]): { operation: Operation; count: number }[] {
+  const steps: { operation: Operation; count: number }[] = [];
+  for (const operation of operations) {
+    const last = steps.at(-1);
+    const both =
+      last?.operation.op === operation.op ? kindOf(operation).merge?.(last.operation, operation) : null;
+    if (last === undefined || both == null) steps.push({ operation, count: 1 });
+    else steps[steps.length - 1] = { operation: both, count: last.count + 1 };
+  }
+  return steps;
 }

@@ -84,4 +84,6 @@ export interface OperationKind<O extends AnyOperation> {
   /** Executes the operation. Returns what was read back and found correct, one line each. */
   execute(guest: GuestWriter, operation: O, context: ExecuteContext): Promise<string[]>;
   outcome?(operation: O): Outcome | null;
+  /** Returns one operation that does the same as two in a row, in less time; null if there is none. */
+  merge?(first: O, second: O): O | null;
 }

@@ -24,7 +24,8 @@ const changeSchema = z.discriminatedUnion('change', [
   z.object({ change: z.literal('delete-value'), key: z.string(), name: z.string(), before: valueSchema }),
   z.object({ change: z.literal('delete-key'), key: z.string() }),
 ]);
-type Change = z.infer<typeof changeSchema>;
+export type RegistryChange = z.infer<typeof changeSchema>;
+type Change = RegistryChange;
 
 const schema = z.object({
   op: z.literal('registry'),
@@ -53,6 +54,12 @@ export const registryValues: OperationKind<RegistryValues> = {
     await guest.editHive(path, changes.map(editOf));
     await prove(guest, path, changes);
     return [`${changes.length} registry changes in ${path} read back as planned`];
+  },
+  // A hive is read and written whole, and has some ten megabytes.
+  merge(first, second) {
+    const ids = new Set(first.changes.map(idOf));
+    const isOther = first.path !== second.path || second.changes.some((change) => ids.has(idOf(change)));
+    return isOther ? null : { ...first, changes: [...first.changes, ...second.changes] };
   },
 };
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { appendInitramfs } from './append-initramfs.js';
+import { copyDriver } from './copy-driver.js';
 import { copyFile } from './copy-file.js';
 import { installPackages } from './install-packages.js';
 import type { OperationKind } from './operation.js';
@@ -20,6 +21,7 @@ export const KINDS = [
   rebuildInitramfs,
   installPackages,
   registryValues,
+  copyDriver,
   run,
 ] as const;
 

@@ -1,3 +1,5 @@
+import { TPM_EMULATOR } from '../machine/tpm.js';
+import { PICTURE_READER } from '../tools/read-picture.js';
 import type { PackageFacts } from './facts.js';
 
 /**
@@ -26,11 +28,18 @@ const DEPENDS = [
 /** libguestfs needs a kernel in /boot, no matter which; 7-Zip reads the virtio-win ISO. */
 const RECOMMENDS = [
   'libguestfs-xfs',
+  'ntfs-3g',
   'p7zip-full | 7zip',
   'linux-image-amd64 | linux-image-cloud-amd64 | linux-image-generic',
 ] as const;
-/** Emulator and firmware for the boot test of aarch64 guests. */
-const SUGGESTS = ['libvirt-clients', 'qemu-system-arm', 'qemu-efi-aarch64'] as const;
+/** Emulator and firmware for the boot test of aarch64 guests; for Windows, a TPM and the text on its screens. */
+const SUGGESTS = [
+  'libvirt-clients',
+  'qemu-system-arm',
+  'qemu-efi-aarch64',
+  TPM_EMULATOR.debian,
+  PICTURE_READER.debian,
+] as const;
 
 /** Returns DEBIAN/control in the form of deb-control(5). Pure. `installedKib` is the size of all files. */
 export function controlFile(facts: PackageFacts, installedKib: number): string {

@@ -71,6 +71,11 @@ export function recorded(job: Job, record: StageRecord): Job {
   return { ...job, records, crashes: record.status === 'completed' ? 0 : job.crashes };
 }
 
+/** A daemon that dies now interrupts another run than those before: the job is not what kills them. */
+export function advanced(job: Job): Job {
+  return { ...job, crashes: 0 };
+}
+
 /** True if the stage really ran and counts in the totals. */
 export function hasRun({ status }: StageRecord): boolean {
   return status === 'completed' || status === 'failed' || status === 'cancelled';
@@ -145,7 +150,7 @@ export function retried(job: Job, seen: Job, { overrides, reservedBytes }: Retry
     reservedBytes,
     waitsForBytes: reservedBytes,
     // Read again: the job.toml may have been corrected in the failed directory.
-    refused: job.refused?.code.startsWith('job-options.') ? null : job.refused,
+    refused: /^(job-options|remote)\./.test(job.refused?.code ?? '') ? null : job.refused,
     outcome: null,
     error: null,
     failedStage: null,

@@ -108,6 +108,8 @@ export interface Runs {
   /** Extends the leases; returns those that are lost. */
   renew(leases: readonly Lease[]): Promise<Lease[]>;
   enterStage(lease: Lease, stage: string): Promise<Job>;
+  /** Forgets the crashes so far, because the job gets further each time. */
+  advanced(lease: Lease): Promise<Job>;
   /** Replaces the stage's record, and counts it if the stage really ran. */
   recordStage(lease: Lease, record: StageRecord): Promise<Job>;
   /** Saves the records of the whole run. The returned job has an outcome if it was cancelled meanwhile. */

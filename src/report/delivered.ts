@@ -1,14 +1,16 @@
 import { join } from 'node:path';
 import type { JobOptions } from '../config/schema.js';
 import { type Accelerator, isNative, probeAccelerator } from '../machine/accelerator.js';
+import type { UefiImages } from '../machine/architecture.js';
 import { findUefi } from '../machine/firmware.js';
 import { libvirtDomain } from '../machine/libvirt-domain.js';
 import { LIBVIRT_URI, type LibvirtHost, readLibvirtFacts } from '../machine/libvirt-host.js';
 import { type Machine, machineOf } from '../machine/machine.js';
 import { type StartHost, startCommand } from '../machine/start-command.js';
+import { TPM_EMULATOR } from '../machine/tpm.js';
 import { shellWord } from '../text/format.js';
 import { aclEntry } from '../tools/acl.js';
-
+import { findProgram } from '../tools/find-program.js';
 import { stillClosed } from './libvirt-access.js';
 import type { Report, StageOutputs } from './report.js';
 
@@ -30,12 +32,13 @@ export interface Delivered {
  * Returns the VM as VALIDATE booted it, but with its own memory and CPUs, on the disks of the bundle. Pure.
  */
 export function deliveredMachine(
-  { options, finalDirectory }: Pick<DeliveredJob, 'options' | 'finalDirectory'>,
+  { vm, options, finalDirectory }: Pick<DeliveredJob, 'vm' | 'options' | 'finalDirectory'>,
   outputs: StageOutputs,
   diskNames: readonly string[],
 ): Machine {
   const { identity, fetch, plan } = outputs;
   return machineOf({
+    name: vm,
     hardware: fetch?.hardware ?? null,
     identity,
     plan,
@@ -68,19 +71,26 @@ export async function readHostFacts(
   place: { bundleDirectory: string; finalDirectory: string },
   signal: AbortSignal,
 ): Promise<Host> {
-  const { architecture, firmware } = machine;
-  const uefi = firmware === 'uefi' ? ((await findUefi(architecture)) ?? architecture.uefi.images[0]!) : null;
+  const { firmware } = machine;
+  const uefi = firmware === 'uefi' ? await uefiOf(machine) : null;
   const libvirt = await readLibvirtFacts(signal);
   const closed = libvirt.user === null ? [] : await stillClosed(libvirt.user, place, signal);
   const { kind, obstacle } = await acceleratorOf(machine, boot, signal);
   return {
     accelerator: kind,
     uefi,
+    hasTpmEmulator: machine.tpm && (await findProgram(TPM_EMULATOR.program)) !== null,
     libvirt,
     libvirtAccelerator: obstacle === 'denied' ? 'kvm' : kind,
     closed,
     isRoot: process.getuid?.() === 0,
   };
+}
+
+/** If none is installed here, the command names where it usually is. */
+async function uefiOf({ architecture, secureBoot }: Machine): Promise<UefiImages> {
+  const { images, secureImages } = architecture.uefi;
+  return (await findUefi(architecture, { secureBoot })) ?? (secureBoot ? secureImages : images)[0]!;
 }
 
 async function acceleratorOf(

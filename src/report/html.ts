@@ -1,4 +1,5 @@
 import type { PassedOver } from '../model/drop.js';
+import type { SourceFile } from '../model/report.js';
 import type { Operation } from '../operations/registry.js';
 import { formatBytes, formatCount, formatSeconds, formatTime } from '../text/format.js';
 import { Markup, markup } from '../text/markup.js';
@@ -136,14 +137,15 @@ function clampPercent(value: number): number {
 }
 
 function filesSection(report: Report): Markup | null {
-  if (report.disks.length === 0 && report.source.length === 0) return null;
+  const files = sourceRows(report);
+  if (report.disks.length === 0 && files.length === 0) return null;
   const disks = report.disks.map(
     (disk) =>
       markup`<tr><td><span class="mono">${disk.file}</span><br><span class="digest mono">${disk.sha256}</span></td><td>${disk.format}</td><td class="num">${formatBytes(disk.virtual_size)}</td><td class="num">${formatBytes(disk.allocated)}</td></tr>`,
   );
-  const source = report.source.map(
+  const source = files.map(
     (file) =>
-      markup`<tr><td><span class="mono">${file.path}</span><br><span class="digest mono">${file.sha256}</span></td><td>source</td><td class="num">${formatBytes(file.size)}</td><td></td></tr>`,
+      markup`<tr><td><span class="mono">${file.path}</span><br><span class="digest mono">${file.sha256}</span></td><td>${file.kind}</td><td class="num">${formatBytes(file.size)}</td><td></td></tr>`,
   );
   const passedOver = report.passed_over.map(
     ({ path, reason }) => markup`<li><span class="mono">${path}</span>: ${PASSED_OVER[reason]}</li>`,
@@ -151,6 +153,16 @@ function filesSection(report: Report): Markup | null {
   return markup`<h2>Files <small>SHA-256 under each name</small></h2>
 <div class="card scroll"><table><thead><tr><th>file</th><th>format</th><th class="num">size</th><th class="num">allocated</th></tr></thead><tbody>${disks}${source}</tbody></table></div>
 ${passedOver.length === 0 ? null : markup`<h2>Ignored files <small>files of the drop that are not part of a disk</small></h2><div class="card"><ul class="plain">${passedOver}</ul></div>`}`;
+}
+
+/** The files of the drop, and those that were fetched. */
+function sourceRows({ source }: Report): (SourceFile & { kind: string })[] {
+  const dropped = Array.isArray(source) ? source : source.dropped;
+  const fetched = Array.isArray(source) ? [] : source.files;
+  return [
+    ...dropped.map((file) => ({ ...file, kind: 'source' })),
+    ...fetched.map(({ name, ...file }) => ({ ...file, path: name, kind: 'fetched' })),
+  ];
 }
 
 const PASSED_OVER: Record<PassedOver['reason'], string> = {

@@ -6,6 +6,7 @@ import type { PassedOver } from '../model/drop.js';
 import type { Hardware } from '../model/hardware.js';
 import type { Identity } from '../model/identity.js';
 import type { Devices, Warning } from '../model/plan.js';
+import type { RemoteFacts } from '../model/remote.js';
 import type { SourceFile, Versions } from '../model/report.js';
 import type { StageRecord } from '../model/stage-record.js';
 import type { DeliveredDisk } from '../model/storage.js';
@@ -51,8 +52,11 @@ export interface Report {
    * job failed.
    */
   start: { libvirt: string[]; qemu: string } | null;
-  /** Empty if the job failed: the source is beside the report, untouched. */
-  source: SourceFile[];
+  /**
+   * The files of the drop; empty if the job failed: they are beside the report, untouched. For a VM that was
+   * fetched, where it came from, with those files (its job.toml) as `dropped`.
+   */
+  source: SourceFile[] | (RemoteFacts & { dropped: SourceFile[] });
   /** Files of the drop that are not part of a disk. */
   passed_over: PassedOver[];
   versions: Versions;
@@ -74,7 +78,12 @@ export interface StageOutputs {
 }
 
 /** The part that an older version's FETCH also knew, because this version publishes its last jobs. */
-const fetchFacts = fetchOutput.pick({ hardware: true, passed_over: true, warnings: true });
+const fetchFacts = fetchOutput.pick({
+  hardware: true,
+  passed_over: true,
+  warnings: true,
+  remote: true,
+});
 const planEnvelope = z.object({ plan: planSchema });
 
 /**
@@ -116,6 +125,10 @@ export interface ReportFacts {
   attempts: Attempts | null;
 }
 
+function sourceOf(remote: RemoteFacts | undefined, dropped: readonly SourceFile[]): Report['source'] {
+  return remote === undefined ? [...dropped] : { ...remote, dropped: [...dropped] };
+}
+
 /** Builds the report from the stages' outputs. Pure. */
 export function buildReport(facts: ReportFacts): Report {
   const { outputs } = facts;
@@ -141,7 +154,7 @@ export function buildReport(facts: ReportFacts): Report {
     ...attemptsOf(facts),
     content: outputs.content,
     start: facts.start,
-    source: [...facts.source],
+    source: sourceOf(outputs.fetch?.remote, facts.source),
     passed_over: outputs.fetch?.passed_over ?? [],
     versions: facts.versions,
     error: facts.failure?.error ?? null,

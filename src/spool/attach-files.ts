@@ -1,5 +1,5 @@
 import { eachInTurns } from '../host/turns.js';
-import type { Drop, Grouping } from '../model/drop.js';
+import type { Drop } from '../model/drop.js';
 import { diskStem, isOfVm, stemOf } from './names.js';
 
 /**
@@ -21,23 +21,21 @@ export async function attach(
 
 /**
  * Adds each job.toml to the drop that has a file (or is a directory) of its name; if there are two, to the
- * first by name.
+ * first by name. Returns those without one.
  */
-export async function attachJobs(
-  jobs: readonly string[],
-  drops: readonly Drop[],
-  ignored: Grouping['ignored'],
-): Promise<void> {
+export async function attachJobs(jobs: readonly string[], drops: readonly Drop[]): Promise<string[]> {
   const owners = await stemOwners(drops);
+  const without: string[] = [];
   await eachInTurns(jobs, (name) => {
     const owner = owners.get(stemOf(name));
     if (owner === undefined || owner.options !== null) {
-      ignored.push({ name, reason: 'job-without-disk' });
+      without.push(name);
       return;
     }
     owner.entries.push(name);
     owner.options = name;
   });
+  return without;
 }
 
 /**

@@ -79,7 +79,11 @@ export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe
     (name) => COMPANION.test(name),
     (name) => ignored.push({ name, reason: 'not-a-disk' }),
   );
-  await attachJobs(jobs, drops, ignored);
+  for (const name of await attachJobs(jobs, drops)) {
+    if (turns.isOver()) await turns.next();
+    if ((await probe(name)).kind === 'order') drops.push(orderDrop(name));
+    else ignored.push({ name, reason: 'job-without-disk' });
+  }
   await holdBack(partials, drops);
   for (const drop of drops) if (drop.entries.length > 1) await sortInTurns(drop.entries, compareNames);
   return { drops: await sortInTurns(drops, byName), ignored };
@@ -167,6 +171,11 @@ function onlyOther(names: readonly string[] | undefined, self: string): string |
 
 function missingOf(facts: HeaderFacts, present: { has(name: string): boolean }): string[] {
   return facts.needs.filter((name) => !present.has(name));
+}
+
+/** A job.toml whose VM is elsewhere. */
+function orderDrop(name: string): Drop {
+  return { name, vm: vmName(stemOf(name)), entries: [name], options: name, waiting: null, refused: null };
 }
 
 function looseDrop(files: readonly File[], frozen: ReadonlySet<string>): Drop {

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { asksForRemote } from '../config/job-source.js';
 import { isArchive } from '../disk/base/archive-names.js';
 import type { ByteSource, ParsedImage } from '../disk/base/format.js';
 import { isPath, referencedName } from '../disk/base/names.js';
@@ -77,6 +78,7 @@ export async function factsOf(
   source: ByteSource,
   { checkTables = true }: Pick<ProbeOptions, 'checkTables'> = {},
 ): Promise<HeaderFacts> {
+  if (name.endsWith('.job.toml')) return orderFacts(source);
   if (/\.vmx$/i.test(name)) return descriptionFacts('vmx', source, (bytes) => parseVmx(bytes).files);
   if (/\.ovf$/i.test(name)) return descriptionFacts('ovf', source, referencedFiles);
   if (/\.vmsd$/i.test(name)) return { ...NOTHING, frozen: await frozenDisks(source, parseVmsd) };
@@ -167,6 +169,13 @@ async function descriptionFacts(
     // It is small: truncated, it looks like any unreadable file, so it is given time.
     return { ...facts, incomplete: error.message };
   }
+}
+
+/** A job.toml: it may ask for a VM that is elsewhere. One that cannot be read is left to its disks. */
+async function orderFacts(source: ByteSource): Promise<HeaderFacts> {
+  if (source.size > MAX_DESCRIPTION) return NOTHING;
+  const text = (await source.read(0, source.size)).toString('utf8');
+  return asksForRemote(text) ? { ...NOTHING, kind: 'order' } : NOTHING;
 }
 
 /** Returns an empty list if it cannot be read: it is only a hint, and the disks decide. */

@@ -4,15 +4,20 @@ import { loadExtraStages, withExtraStages } from '../engine/extra-stages.js';
 import { executePipeline } from '../engine/run-stages.js';
 import type { Stage } from '../engine/stage.js';
 import type { PipelineRequest, PipelineResult } from '../engine/types.js';
+import type { Source } from '../sources/base/source.js';
 import { STAGES } from './registry.js';
 
 /**
  * Runs the pipeline of the product: all stages, with those of `[[pipeline.extra]]` between them, and the real
  * appliance. Rejects like `pipelineStages` and `executePipeline`.
  */
-export async function runPipeline(request: PipelineRequest): Promise<PipelineResult> {
+export async function runPipeline(
+  request: PipelineRequest,
+  sources?: readonly Source[],
+): Promise<PipelineResult> {
   const stages = await pipelineStages(request.options.config);
-  return executePipeline(request, { stages, openGuest: openAppliance });
+  const parts = { stages, openGuest: openAppliance, ...(sources === undefined ? {} : { sources }) };
+  return executePipeline(request, parts);
 }
 
 /**

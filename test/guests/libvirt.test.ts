@@ -109,6 +109,7 @@ describe.runIf(process.getuid?.() === 0)('Debian’s libvirt', () => {
     expect(await closedDirectories({ name: 'daemon', uid: 1, groups: [1] }, [bundle])).toEqual([bundle]);
 
     const machine = machineOf({
+      name: VM,
       hardware: null,
       identity: null,
       plan: null,
@@ -126,4 +127,49 @@ describe.runIf(process.getuid?.() === 0)('Debian’s libvirt', () => {
       await virsh('undefine', VM);
     }
   });
+
+  test('starts the machine of a Windows 11, and leaves each device where it was put', async () => {
+    const disk = join(directory, 'windows.raw');
+    await writeFile(disk, '');
+    await truncate(disk, 16 << 20);
+    await chmod(disk, 0o666);
+    const smbios_uuid = '7b0a4d56-d42a-3a1c-b5b5-7ae1d7a3f6c2';
+    const machine = machineOf({
+      name: 'win',
+      hardware: { ...NO_HARDWARE, secure_boot: true, nics: [{ mac: null, network: null, model: null }] },
+      identity: {
+        ...{ os_type: 'windows', architecture: 'x86_64', firmware: 'uefi' },
+        ...{ build: 22_631, installation_type: 'Client', smbios_uuid },
+      },
+      plan: { devices: { disk_bus: 'virtio', nic_model: 'vmxnet3' }, nics: [] },
+      vm: { memory: 128, vcpus: 1 },
+      disks: [{ file: disk, format: 'raw' }],
+    });
+    const names = { job: VM, vm: VM, sourceName: null, osName: null, network: null };
+    const xml = libvirtDomain(machine, { ...names, accelerator: 'tcg' });
+    const places = (text: string) =>
+      [...text.matchAll(/<(disk|interface|rng)[ >].*?<address type='pci' (.*?)\/>/gs)].map(
+        ([, element, place]) => `${element} ${place}`,
+      );
+    expect(places(xml)).toHaveLength(3);
+    await writeFile(join(directory, 'windows.xml'), xml);
+    await virsh('define', join(directory, 'windows.xml'));
+    try {
+      const defined = await virsh('dumpxml', VM);
+      expect(places(defined).toSorted()).toEqual(places(xml).toSorted());
+      expect(defined).toContain(`<uuid>${smbios_uuid}</uuid>`);
+      await virsh('start', VM);
+      expect(await virsh('domstate', VM)).toBe('running');
+      const running = await virsh('dumpxml', VM);
+      expect(running).toMatch(/<loader readonly='yes' secure='yes' type='pflash'>/);
+      expect(running).toContain("<tpm model='tpm-crb'>");
+    } finally {
+      await virsh('destroy', VM).catch(() => {});
+      await virsh('undefine', '--nvram', VM);
+    }
+  });
 });
+
+const NO_HARDWARE = {
+  ...{ name: null, memory_mib: null, vcpus: null, firmware: null, nics: [], os_hint: null },
+};

@@ -1,11 +1,13 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { access, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ARCHITECTURES } from '../../src/machine/architecture.js';
+import { findUefi, freshVariables } from '../../src/machine/firmware.js';
 import { machineOf } from '../../src/machine/machine.js';
 import { startQemu } from '../../src/machine/qemu.js';
 import { qemuArguments } from '../../src/machine/qemu-arguments.js';
+import { startTpmEmulator } from '../../src/machine/tpm-emulator.js';
 import type { Devices } from '../../src/model/plan.js';
 import { findProgram } from '../../src/tools/find-program.js';
 import { createImage } from '../../src/tools/qemu-img.js';
@@ -40,6 +42,7 @@ interface PciDevice {
 async function devicesOf(devices: Devices, disks: number): Promise<PciDevice[]> {
   const base = { file: join(directory, 'base'), format: 'qcow2' as const };
   const machine = machineOf({
+    name: 'vm',
     hardware: null,
     identity: { architecture: 'x86_64', firmware: 'bios', os_type: 'linux' },
     plan: { devices, nics: Array.from({ length: 4 }, (_, index) => ({ name: `eth${index}`, mac: null })) },
@@ -105,6 +108,52 @@ test('QEMU starts a machine of 60 SCSI disks and one of 4 IDE disks, each with 4
   const ide = await devicesOf({ disk_bus: 'ide', nic_model: 'e1000' }, 4);
   const E1000 = 0x100e;
   expect(ide.filter(({ id }) => id.device === E1000)).toHaveLength(4);
+});
+
+test('QEMU starts the machine of a Windows 11: Secure Boot, TPM, vmxnet3, each in its place', async () => {
+  const base = { file: join(directory, 'base'), format: 'qcow2' as const };
+  const machine = machineOf({
+    name: 'win',
+    hardware: {
+      ...{ name: null, memory_mib: null, vcpus: null, firmware: null, os_hint: null, secure_boot: true },
+      nics: [{ mac: '00:50:56:01:02:03', network: null, model: null }],
+    },
+    identity: {
+      ...{ os_type: 'windows', architecture: 'x86_64', firmware: 'uefi' },
+      ...{ build: 22_631, installation_type: 'Client', clock: 'utc', boot_store: null },
+      smbios_uuid: '7b0a4d56-d42a-3a1c-b5b5-7ae1d7a3f6c2',
+    },
+    plan: { devices: { disk_bus: 'virtio', nic_model: 'vmxnet3' }, nics: [] },
+    vm: { memory: 256, vcpus: 1 },
+    disks: [base],
+  });
+  const uefi = await findUefi(machine.architecture, machine);
+  const tpm = await startTpmEmulator(SIGNAL);
+  if (uefi === undefined || tpm === null) throw new Error('ovmf and swtpm are not installed');
+  const args = qemuArguments(machine, {
+    accelerator: 'tcg',
+    uefi: await freshVariables(uefi, join(directory, 'vars.fd')),
+    tpm: tpm.socket,
+    layers: [{ overlay: join(directory, 'disk0'), evidence: null }],
+  });
+  const { program } = machine.architecture.qemu;
+  const writable = [directory, tpm.directory];
+  const channels = { serial0: () => {}, firmware0: () => {} };
+  const qemu = await startQemu({ program, args, signal: SIGNAL, readable: [base.file], writable, channels });
+  try {
+    expect(await qemu.qmp.execute('query-tpm')).toMatchObject([{ id: 'tpm0', model: 'tpm-crb' }]);
+    expect(await qemu.qmp.execute('query-uuid')).toEqual({ UUID: '7b0a4d56-d42a-3a1c-b5b5-7ae1d7a3f6c2' });
+    await qemu.qmp.execute('cont');
+    const buses = async () => (await qemu.qmp.execute('query-pci')) as { devices: PciDevice[] }[];
+    const VMXNET3 = 0x07b0;
+    await until('the firmware to number the buses', 120, async () =>
+      (await buses()).some(({ devices }) => devices.flatMap(all).some(({ id }) => id.device === VMXNET3)),
+    );
+  } finally {
+    await qemu.stop();
+    await tpm.stop();
+  }
+  await expect(access(tpm.directory)).rejects.toMatchObject({ code: 'ENOENT' });
 });
 
 /** Not among what the tests install: 50 MB for one test. */

@@ -45,6 +45,7 @@ function contextFor(validate: Record<string, unknown>, signal = new AbortControl
     progress: ({ percent }) => percents.push(percent),
     account: (bytes) => written.push(bytes.written ?? 0),
     reserve: () => Promise.resolve(),
+    advanced: () => undefined,
     guest: () => Promise.reject(new Error('VALIDATE needs no guest')),
     closeGuest: () => Promise.resolve(),
     openSource: () => Promise.reject(new Error('VALIDATE opens no source')),

@@ -102,6 +102,7 @@ export function makeContext(
     progress: () => undefined,
     account: () => undefined,
     reserve: async () => undefined,
+    advanced: () => undefined,
     guest: () => Promise.reject(new Error('FETCH and FLATTEN need no guest')),
     closeGuest: async () => undefined,
   };

@@ -103,15 +103,16 @@ describe('a virtio-win ISO', () => {
 
   it('that nobody has used for a month is removed when another one is unpacked', async () => {
     const cache = place('cache');
-    const unused = join(cache, 'virtio-win-unused');
-    mkdirSync(unused, { recursive: true });
+    const [unused, foreign] = [join(cache, 'hyper2kvm-virtio-win-unused'), join(cache, 'virtio-win-0.1.240')];
+    for (const directory of [unused, foreign]) mkdirSync(directory, { recursive: true });
     writeFileSync(join(cache, 'of-somebody-else'), '');
-    utimesSync(unused, new Date(0), new Date(0));
+    for (const directory of [unused, foreign]) utimesSync(directory, new Date(0), new Date(0));
     utimesSync(join(cache, 'of-somebody-else'), new Date(0), new Date(0));
     await unpackIso(image(), cache, signal());
     expect(existsSync(unused)).toBe(false);
+    expect(existsSync(foreign)).toBe(true);
     expect(existsSync(join(cache, 'of-somebody-else'))).toBe(true);
-    expect(readdirSync(cache)).toHaveLength(2);
+    expect(readdirSync(cache)).toHaveLength(3);
   });
 
   it('that somebody else may have unpacked is not used', async () => {
@@ -187,7 +188,7 @@ describe('a hostile ISO', () => {
       return await unpackIso(iso, cache, signal());
     } finally {
       // Whatever happens, nothing half unpacked stays.
-      for (const name of readdirSync(cache)) expect(name).toMatch(/^virtio-win-[0-9a-f]{32}$/);
+      for (const name of readdirSync(cache)) expect(name).toMatch(/^hyper2kvm-virtio-win-[0-9a-f]{32}$/);
     }
   };
 

@@ -92,6 +92,7 @@ async function boot(
   const { kind: accelerator } = await probeAccelerator({ signal: AbortSignal.timeout(60_000) });
   const machine: Machine = {
     ...machineOf({
+      name: recipe.name,
       hardware: null,
       identity: { architecture: 'x86_64', firmware: recipe.firmware, os_type: 'linux' },
       plan: {

@@ -14,8 +14,11 @@ packages() {
 qemu-utils            reads and writes disk formats (qemu-img)
 qemu-system-x86       boots guests: the appliance and the boot test
 ovmf                  UEFI firmware of the boot test
+swtpm                 the TPM of Windows 11, in the boot test and in libvirt
+tesseract-ocr         reads stop codes from the screens of Windows
 libguestfs0           opens the guest's filesystems
 libguestfs-xfs        XFS in the guest
+ntfs-3g               NTFS in the guest, and the lab's Windows disks (mkntfs)
 supermin              builds the libguestfs appliance
 zstd                  initramfs compression
 lz4                   initramfs compression
@@ -46,8 +49,11 @@ dnsmasq-base          the network's addresses
 iptables              the network's way out
 patch                 applies plan.diff in tests
 python3-pip           fetches Alpine for the tests
-libhivex-bin          reads registry hives in tests (hivexml)
+libhivex-bin          reads registry hives in tests (hivexml, hivexget)
 osslsigncode          signs Windows drivers in tests
+gcc-mingw-w64-x86-64-win32 builds the first-boot program of Windows guests
+gcc-mingw-w64-i686-win32 builds it for 32-bit ones
+wine64                runs it in tests
 p7zip-full            reads the virtio-win ISO (7z)
 xorriso               makes one in tests
 git                   names the commit of a result, lists the files of a copy
@@ -206,6 +212,7 @@ build() {
   # shellcheck disable=SC2016
   printf '#!/bin/sh\nrepository=$(dirname "$(dirname "$(readlink -f "$0")")")\nexec "$repository/node_modules/.bin/node" "$repository/dist/cli.js" "$@"\n' >dist/hyper2kvm
   chmod +x dist/hyper2kvm
+  sh src/families/windows/firstboot/build.sh "$PWD/dist/firstboot" || return
   mv dist/.building dist/.built
 }
 

@@ -2,7 +2,9 @@ import { isOldNode, LEAST_NODE } from '../../host/node-version.js';
 import { isNative } from '../../machine/accelerator.js';
 import { ARCHITECTURES, type Architecture } from '../../machine/architecture.js';
 import { findUefi } from '../../machine/firmware.js';
+import { TPM_EMULATOR } from '../../machine/tpm.js';
 import { findProgram } from '../../tools/find-program.js';
+import { PICTURE_READER } from '../../tools/read-picture.js';
 import { probeSandbox, type SandboxState } from '../../tools/sandbox.js';
 import { qemuVersion } from '../../tools/versions.js';
 import { type Check, type Finding, fail, ok, probe, warn } from './check.js';
@@ -16,6 +18,18 @@ const PROGRAMS: readonly { name: string; package: string; need: string; optional
   { name: 'xz', package: 'xz-utils', need: 'drops and initramfs files compressed with xz', optional: true },
   { name: 'lz4', package: 'lz4', need: 'initramfs files compressed with lz4', optional: true },
   { name: 'bzip2', package: 'bzip2', need: 'initramfs files compressed with bzip2', optional: true },
+  {
+    name: TPM_EMULATOR.program,
+    package: TPM_EMULATOR.debian,
+    need: 'the TPM of Windows 11, in the boot test and in libvirt',
+    optional: true,
+  },
+  {
+    name: PICTURE_READER.program,
+    package: PICTURE_READER.debian,
+    need: 'stop codes on the screens of Windows, in the boot test',
+    optional: true,
+  },
   { name: 'lzop', package: 'lzop', need: 'initramfs files compressed with lzo', optional: true },
 ];
 

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { errorRecord, Hyper2kvmError } from '../../errors/error.js';
 import type { DriverCatalogue } from '../../families/windows/drivers/catalogue.js';
-import type { DriverPackage, DriverWarning } from '../../families/windows/drivers/driver-set.js';
 import { type Offer, offersOf } from '../../families/windows/drivers/offer.js';
 import { openVirtioWin } from '../../families/windows/drivers/open.js';
 import { readCatalogue } from '../../families/windows/drivers/read-catalogue.js';
+import type { DriverPackage, DriverWarning } from '../../model/driver-set.js';
 import { formatCount } from '../../text/format.js';
 import { type Check, type Finding, fail, ok, warn } from './check.js';
 

@@ -1,9 +1,9 @@
 import type { DescribedDisk } from '../../model/description.js';
 import { printable } from '../../text/escape-terminal.js';
-import { corrupt } from '../base/bytes.js';
+import { corrupt, unsupported } from '../base/bytes.js';
 import { MAX_VIRTUAL_SIZE } from '../base/format.js';
 import { compareNames } from '../base/names.js';
-import { field, type Item, sections } from './sections.js';
+import { field, type Item, isTrue, sections } from './sections.js';
 import { bytesPerUnit } from './units.js';
 import { childrenNamed, type XmlElement } from './xml.js';
 
@@ -20,7 +20,7 @@ type Content = Omit<DescribedDisk, 'controller'>;
 
 /**
  * Returns the VM's disks in the order of controllers and units; if the OVF has no devices for them, in the
- * order of its disk section. `files` maps ids to file names. Throws `fetch.corrupt`.
+ * order of its disk section. `files` maps ids to file names. Throws `fetch.corrupt`, `fetch.unsupported`.
  */
 export function readDisks(
   envelope: XmlElement,
@@ -51,7 +51,7 @@ export function readDisks(
   });
   const rank = (controller: string | null) =>
     controller === null ? BUS_ORDER.length : BUS_ORDER.indexOf(controller.replace(/\d.*$/, ''));
-  const isBoot = (disk: XmlElement | null) => (disk?.attributes.get('boot') === 'true' ? 0 : 1);
+  const isBoot = (disk: XmlElement | null) => (isTrue(disk?.attributes.get('boot')) ? 0 : 1);
   return disks
     .sort(
       (a, b) =>
@@ -64,6 +64,11 @@ export function readDisks(
 
 function contentOf(disk: XmlElement, envelope: XmlElement, files: ReadonlyMap<string, string>): Content {
   const { attributes } = disk;
+  if (attributes.get('parentRef'))
+    throw unsupported(
+      'the OVF has a disk that is stored as the difference from another one (parentRef)',
+      'Export the VM with whole disks (without its snapshots).',
+    );
   const reference = attributes.get('fileRef') ?? '';
   const volume = attributes.get('volume-format')?.toUpperCase();
   const format = volume === 'COW' ? 'qcow2' : volume === 'RAW' ? 'raw' : null;

@@ -45,6 +45,7 @@ export function parseOvf(bytes: Buffer, { configuration, system: wanted }: OvfOp
       firmware: firmwareOf(system, hardware),
       nics: readNics(system, items),
       os_hint: os?.attributes.get('osType') ?? field(os, 'Description'),
+      ...(hasSecureBoot(system, hardware) ? { secure_boot: true } : {}),
     },
     disks: readDisks(envelope, items, files),
     files: [...files.values()],
@@ -135,14 +136,24 @@ function vcpusOf(element: XmlElement | undefined): number | null {
  * or oVirt's BIOS type.
  */
 function firmwareOf(system: XmlElement, hardware: XmlElement | undefined): Hardware['firmware'] {
-  const setting = hardware?.children.find(({ attributes }) => attributes.get('key') === 'firmware');
+  const setting = settingOf(hardware, 'firmware');
   const machine = childrenNamed(childrenNamed(system, 'Machine')[0], 'Hardware')[0];
   const virtualBox = childrenNamed(machine, 'Firmware')[0]?.attributes.get('type');
-  const value = (setting?.attributes.get('value') ?? virtualBox)?.toLowerCase();
+  const value = (setting ?? virtualBox)?.toLowerCase();
   if (value !== undefined) return value.startsWith('efi') ? 'uefi' : value === 'bios' ? 'bios' : null;
   // 3 and 4: Q35 with OVMF, without and with Secure Boot.
   const ovirt = field(system, 'BiosType');
   return ovirt === null ? null : ovirt === '3' || ovirt === '4' ? 'uefi' : 'bios';
+}
+
+/** The value of one of VMware's settings. */
+function settingOf(hardware: XmlElement | undefined, key: string): string | undefined {
+  return hardware?.children.find(({ attributes }) => attributes.get('key') === key)?.attributes.get('value');
+}
+
+function hasSecureBoot(system: XmlElement, hardware: XmlElement | undefined): boolean {
+  const setting = settingOf(hardware, 'bootOptions.efiSecureBootEnabled');
+  return setting?.toLowerCase() === 'true' || field(system, 'BiosType') === '4';
 }
 
 function integer(text: string | null): number | null {

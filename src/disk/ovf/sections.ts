@@ -17,6 +17,9 @@ export function sections(element: XmlElement | undefined, name: string): XmlElem
   );
 }
 
+/** True for an attribute that XML Schema reads as true. */
+export const isTrue = (text: string | undefined): boolean => text === 'true' || text === '1';
+
 /** Returns the text of an element's child; null without one. */
 export function field(element: XmlElement | undefined, ...names: readonly string[]): string | null {
   for (const name of names) {
@@ -71,7 +74,7 @@ export function configurationOf(envelope: XmlElement, wanted: string | null): st
       },
     );
   }
-  const marked = options.find(({ attributes }) => attributes.get('default') === 'true');
+  const marked = options.find(({ attributes }) => isTrue(attributes.get('default')));
   return wanted ?? marked?.attributes.get('id') ?? ids[0] ?? null;
 }
 

@@ -1,24 +1,28 @@
 /**
- * Names that exporters use beside the programmatic units of CIM (DSP0004, annex C.1). All of them mean powers
- * of two.
+ * Names of units of bytes: CIM's (DSP0004, annex C.1) and those that exporters use. All of them mean powers of two;
+ * what CIM calls a megabyte, a million, no exporter writes.
  */
 const NAMES: Readonly<Record<string, number>> = {
   byte: 0,
   bytes: 0,
   kb: 10,
   kib: 10,
+  kibibyte: 10,
   kilobyte: 10,
   kilobytes: 10,
   mb: 20,
   mib: 20,
+  mebibyte: 20,
   megabyte: 20,
   megabytes: 20,
   gb: 30,
   gib: 30,
+  gibibyte: 30,
   gigabyte: 30,
   gigabytes: 30,
   tb: 40,
   tib: 40,
+  tebibyte: 40,
   terabyte: 40,
   terabytes: 40,
 };

@@ -15,10 +15,10 @@ export async function systemOfFiles(
   reader: GuestReader,
   filesystems: readonly Filesystem[],
 ): Promise<OtherSystem | null> {
-  for (const { device, type } of filesystems) {
+  for (const { device, disk, type } of filesystems) {
     const look = lookOf(type);
     const found = look === null ? null : await withMounted(reader, { device, options: '' }, look);
-    if (found !== null) return { ...found, device };
+    if (found !== null) return { ...found, device, disk };
   }
   return null;
 }
@@ -70,7 +70,7 @@ async function readFreeBsd(reader: GuestReader): Promise<FreeBsdFacts | null> {
   };
 }
 
-type Seen = Omit<OtherSystem, 'device'>;
+type Seen = Omit<OtherSystem, 'device' | 'disk'>;
 
 /**
  * `ostree/deploy/<name>/deploy/<commit>.<serial>/`: Fedora CoreOS, RHEL for Edge, Endless; Silverblue has it

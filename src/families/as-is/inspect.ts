@@ -7,6 +7,7 @@ import type {
   InspectContext,
   Inspected,
   RootCandidate,
+  Unmountable,
 } from '../base/inspection.js';
 import { devicesFor } from './devices.js';
 import { freeBsdFacts, systemOfFiles } from './files.js';
@@ -14,18 +15,28 @@ import { systemOfPartitions } from './partition-types.js';
 
 export const asIsInspection: FamilyInspection = { detect, inspect };
 
-async function detect(reader: GuestReader, { storage }: GuestDisks): Promise<Detection> {
+async function detect(
+  reader: GuestReader,
+  { storage, unmountable }: GuestDisks & Pick<Detection, 'unmountable'>,
+): Promise<Detection> {
   const system = systemOfPartitions(storage) ?? (await systemOfFiles(reader, storage.filesystems));
-  return { root: system === null ? null : { device: system.device, options: '' }, unmountable: [] };
+  if (system === null || isDoubtful(system, unmountable)) return { root: null, unmountable: [] };
+  return { root: { device: system.device, options: '', system }, unmountable: [] };
 }
+
+/**
+ * True if a filesystem that could not be mounted may be the root that the VM boots, because it is not on a later
+ * disk: beside it, a pool of ZFS or a vendor's partition may be data.
+ */
+const isDoubtful = (system: OtherSystem, unmountable: readonly Unmountable[]): boolean =>
+  unmountable.some(({ disk }) => (disk ?? 0) <= (system.disk ?? 0));
 
 async function inspect(
   reader: GuestReader,
-  _root: RootCandidate,
+  { system: seen = UNKNOWN }: RootCandidate,
   context: InspectContext,
 ): Promise<Inspected> {
   const { filesystems } = context.storage;
-  const seen = systemOfPartitions(context.storage) ?? (await systemOfFiles(reader, filesystems)) ?? UNKNOWN;
   const facts = seen.os_type === 'freebsd' ? await freeBsdFacts(reader, filesystems) : null;
   const system: OtherSystem = {
     ...seen,

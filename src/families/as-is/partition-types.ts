@@ -79,7 +79,11 @@ const LABELS: readonly [RegExp, Pick<OtherSystem, 'distro' | 'name'>][] = [
 export function systemOfPartitions({ partitions, filesystems }: Storage): OtherSystem | null {
   for (const filesystem of filesystems) {
     const named = namedBy(filesystem);
-    if (named !== null) return labelled({ ...named, version: '', device: filesystem.device }, filesystems);
+    if (named !== null)
+      return labelled(
+        { ...named, version: '', device: filesystem.device, disk: filesystem.disk },
+        filesystems,
+      );
   }
   // A partition of which libguestfs makes no device, such as the slice below a BSD disk label.
   for (const { disk, partitions: entries } of partitions)
@@ -87,7 +91,7 @@ export function systemOfPartitions({ partitions, filesystems }: Storage): OtherS
       const named = PARTITION_TYPES[type];
       if (named !== undefined)
         return labelled(
-          { ...named, version: '', device: `partition ${number} of disk ${disk}` },
+          { ...named, version: '', device: `partition ${number} of disk ${disk}`, disk },
           filesystems,
         );
     }

@@ -12,7 +12,7 @@ import type { InspectContext, Inspected } from './inspection.js';
 const SNAPSHOT = 'snapshot.json';
 const LISTINGS = 'initramfs.json';
 
-/** A system that nothing is changed in; `device` is where it was seen. */
+/** A system that nothing is changed in; `device` is where it was seen, `disk` the index of its disk. */
 export interface OtherSystem {
   os_type: LinuxIdentity['os_type'];
   /** As os-release(5) writes an ID. */
@@ -20,6 +20,7 @@ export interface OtherSystem {
   name: string;
   version: string;
   device: string;
+  disk: number | null;
 }
 
 /** AHCI and Intel's 82540 are driven by every system of the last twenty years. */
@@ -32,6 +33,7 @@ export const UNKNOWN: OtherSystem = {
   name: 'an unknown system',
   version: '',
   device: '',
+  disk: null,
 };
 
 /** Describes a VM of which nothing but its disks and partitions is known. */

@@ -12,6 +12,8 @@ export interface Signature {
   /** Stable: `validate.<signature>` is the error code. */
   signature: string;
   pattern: RegExp;
+  /** What a picture of the screen must show instead (`ScreenSeen.kind`). */
+  picture?: string;
   /** Reaching a level above this one disproves the failure. */
   within: BootLevel;
   settleSeconds: number;
@@ -37,6 +39,32 @@ export interface ReportFormat {
   parse(text: string): GuestReport;
 }
 
+/** A picture of the screen: three bytes a pixel, row by row. */
+export interface Picture {
+  width: number;
+  height: number;
+  pixels: Buffer;
+}
+
+/** What a picture of the screen shows. */
+export interface ScreenSeen {
+  kind: string;
+  /** For people, as evidence. */
+  text: string;
+  /** The level that it shows; null: none. */
+  level: BootLevel | null;
+  /** It counts only where that level was reached before; absent: always. */
+  after?: BootLevel;
+}
+
+/** How the pictures of a guest without a readable console are understood. */
+export interface ScreenPatterns {
+  /** Pure. `previous` is the picture some seconds earlier; null for the first. */
+  see(picture: Picture, previous: Picture | null): ScreenSeen | null;
+  /** Prepares a picture with text on it for a program that reads it; null if there is none. Pure. */
+  text(picture: Picture): Picture | null;
+}
+
 /** What the boot of a family's guests looks like on consoles and screens. */
 export interface BootPatterns {
   levels: readonly LevelPattern[];
@@ -48,4 +76,12 @@ export interface BootPatterns {
   panic: Signature;
   /** Null if its guests print no report. */
   report: ReportFormat | null;
+  /** Memory below which its guests may not start, MiB; absent: any will do. */
+  leastMemoryMib?: number;
+  /** Absent where consoles tell enough. */
+  screens?: ScreenPatterns;
+  /** Returns the failure for the code that the guest gave Hyper-V's interface when it stopped. Pure. */
+  stopped?(code: number): Signature;
+  /** What an end without a failure and without a login means; absent: the general text. */
+  unproven?: Signature;
 }

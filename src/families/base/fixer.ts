@@ -1,5 +1,6 @@
 import type { Config } from '../../config/schema.js';
 import type { GuestTree } from '../../guest/tree.js';
+import type { DriverSet } from '../../model/driver-set.js';
 import type { Hardware } from '../../model/hardware.js';
 import type { Identity, LinuxIdentity } from '../../model/identity.js';
 import type { Devices, PlannedNic, Warning } from '../../model/plan.js';
@@ -11,10 +12,14 @@ import type { Operation } from '../../operations/registry.js';
  * is the default here because nearly all fixers are for it.
  */
 export interface Guest<I extends Identity = LinuxIdentity> extends GuestState<I> {
+  /** The new VM's name. */
+  vm: string;
   hardware: Hardware;
   options: Config['fix'];
   /** The operator's qemu-guest-agent packages for this guest, sorted; empty if there are none. */
   packages: Packages;
+  /** What the operator's virtio-win has for a Windows guest; null without one. */
+  drivers: DriverSet | null;
   /** The bus of each source disk by index (`scsi0:0`), null where unknown. */
   controllers: (string | null)[];
 }

@@ -3,6 +3,7 @@ import type { Storage } from '../../access/storage.js';
 import type { Nic } from '../../model/hardware.js';
 import type { Identity } from '../../model/identity.js';
 import type { Warning } from '../../model/plan.js';
+import type { OtherSystem } from './as-is.js';
 
 /**
  * The VM's disks, with the bus of each on the old hypervisor (`scsi0:0`, null where unknown), because device
@@ -19,10 +20,14 @@ export interface GuestDisks {
 export interface RootCandidate {
   device: string;
   options: string;
+  /** What `detect` knows of a system that is converted as it is. */
+  system?: OtherSystem;
 }
 
 export interface Unmountable {
   device: string;
+  /** The index of its disk; absent or null where there is none or several, as of a logical volume. */
+  disk?: number | null;
   /** Why, for people. */
   reason: string;
   /** What the refusal's own code says. */
@@ -64,8 +69,8 @@ export interface Inspected {
 export interface FamilyInspection {
   /**
    * Looks for a system of the family on the VM's filesystems. Rejects with an `inspect.*` code if there are
-   * several and nothing tells which one the VM boots.
+   * several and nothing tells which one the VM boots. `unmountable` is what earlier families found.
    */
-  detect(reader: GuestReader, disks: GuestDisks): Promise<Detection>;
+  detect(reader: GuestReader, disks: GuestDisks & Pick<Detection, 'unmountable'>): Promise<Detection>;
   inspect(reader: GuestReader, root: RootCandidate, context: InspectContext): Promise<Inspected>;
 }

@@ -13,7 +13,7 @@ export interface FailedBoot {
 }
 
 /** What a remedy changes. */
-export interface Change {
+interface Change {
   /** Values by dotted key, as `retry --set` would set them. */
   options: Record<string, string | string[]>;
   /** What is done, as a clause after the reason: "the initramfs is built again by the guest’s own tool". */

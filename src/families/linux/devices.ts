@@ -1,8 +1,9 @@
+import { posix } from 'node:path';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { bootImages } from '../../guest/boot-images.js';
 import type { GuestTree } from '../../guest/tree.js';
 import { machineArchitecture } from '../../machine/architecture.js';
-import type { Identity, Kernel } from '../../model/identity.js';
+import type { Identity, Kernel, LinuxIdentity } from '../../model/identity.js';
 import type { Devices, Warning } from '../../model/plan.js';
 import { DEVICES } from '../base/devices.js';
 import type { Fixer, Guest } from '../base/fixer.js';
@@ -52,19 +53,22 @@ export const DEVICE_SETS: readonly [DeviceSet, ...DeviceSet[]] = [
 ];
 
 /**
- * Returns the best set that at least one kernel can boot from: its drivers are built in, or are modules and
- * an initramfs can load them. If nothing is known of the kernels, or of the one that the boot loader starts
- * first, it is SATA: virtio is never a guess. So it is with LILO, whose map has the root and the initramfs of
- * the day on which it was last run. It is transitional virtio where one of the kernels that can boot from it
- * predates virtio 1.0: later kernels drive those devices too. fix.devices decides instead where it names a bus.
+ * Returns the best set that the kernel of the boot loader's first entry can boot from, or at least one kernel where
+ * that entry's is not known: its drivers are built in, or are modules and an initramfs can load them. If nothing is
+ * known of the kernels, or of the one that is started first, it is SATA: virtio is never a guess. So it is with LILO,
+ * whose map has the root and the initramfs of the day on which it was last run. It is transitional virtio where one of
+ * the kernels that can boot from it predates virtio 1.0: later kernels drive those devices too. A rescue image does
+ * not count beside other kernels. fix.devices decides instead where it names a bus.
  */
 export function chooseDevices(guest: Pick<Guest, 'tree' | 'identity' | 'options'>): DeviceSet {
   const { tree, identity } = guest;
   const [virtio] = DEVICE_SETS;
   const { machines } = machineArchitecture(identity.architecture);
   const sets = DEVICE_SETS.filter(({ devices }) => machines[devices.disk_bus] !== undefined);
-  const known = identity.kernels.filter((kernel) => isKnown(kernel, moduleIndex(tree, kernel)));
-  const isGuess = isInspected(guest) && (known.length === 0 || !isFirstKnown(guest, known));
+  const known = mainKernels(identity).filter((kernel) => isKnown(kernel, moduleIndex(tree, kernel)));
+  const first = firstImage(guest);
+  const started = known.filter(({ image }) => image === first);
+  const isGuess = isInspected(guest) && (known.length === 0 || (first !== undefined && started.length === 0));
   const wanted = sets.find(({ devices }) => devices.disk_bus === guest.options.devices);
   const others =
     wanted !== undefined
@@ -73,9 +77,18 @@ export function chooseDevices(guest: Pick<Guest, 'tree' | 'identity' | 'options'
         ? sets.filter((set) => set !== virtio)
         : sets;
   const set =
-    others.find(({ storage }) => startable(known, guest, storage).length > 0) ?? others[0] ?? virtio;
-  if (set !== virtio || legacyKernels(guest).length === 0) return set;
-  return { ...virtio, devices: { ...virtio.devices, virtio: 'transitional' } };
+    [started, known].flatMap((kernels) =>
+      others.filter(({ storage }) => startable(kernels, guest, storage).length > 0),
+    )[0] ??
+    others[0] ??
+    virtio;
+  return { ...set, devices: withOldVirtio(set.devices, guest) };
+}
+
+/** Returns the devices, transitional where a kernel of the guest needs that. */
+export function withOldVirtio(devices: Devices, guest: Pick<Guest, 'tree' | 'identity'>): Devices {
+  const isVirtio = devices.disk_bus === 'virtio';
+  return isVirtio && legacyKernels(guest).length > 0 ? { ...devices, virtio: 'transitional' } : devices;
 }
 
 /** INSPECT finds a kernel in every guest. If there is none, a unified image holds it that cannot be read. */
@@ -85,14 +98,19 @@ const isInspected = ({ tree, identity }: Pick<Guest, 'tree' | 'identity'>): bool
 /** True if LILO starts the guest: nothing that it loads changes before it is run again. */
 export const isLilo = ({ bootloader }: Pick<Identity, 'bootloader'>): boolean => bootloader === 'lilo';
 
-/** False if the boot loader's first entry starts a kernel that is not among `known`. */
-function isFirstKnown(
-  { tree, identity }: Pick<Guest, 'tree' | 'identity'>,
-  known: readonly Kernel[],
-): boolean {
+/** Red Hat's rescue image (`vmlinuz-0-rescue-…`) is the kernel of the installation, and is never updated. */
+const isRescue = ({ image }: Kernel): boolean => /rescue/i.test(posix.basename(image));
+
+/** Returns the kernels that the boot menu starts by default or as a fallback: all but rescue images. */
+function mainKernels({ kernels }: Pick<LinuxIdentity, 'kernels'>): Kernel[] {
+  const main = kernels.filter((kernel) => !isRescue(kernel));
+  return main.length > 0 ? main : [...kernels];
+}
+
+/** Returns the image of the kernel that the boot loader's first entry starts; undefined where it is none of them. */
+function firstImage({ tree, identity }: Pick<Guest, 'tree' | 'identity'>): string | undefined {
   const first = bootImages(tree).find(({ isStarted }) => isStarted)?.image;
-  const all = identity.kernels.map(({ image }) => image);
-  return first === undefined || !all.includes(first) || known.some(({ image }) => image === first);
+  return mainKernels(identity).find(({ image }) => image === first)?.image;
 }
 
 const startable = (
@@ -102,9 +120,12 @@ const startable = (
 ): Kernel[] => kernels.filter((kernel) => canLoad(kernel, guest, drivers));
 
 /** Returns the versions of the kernels that have drivers for virtio disks, but not for virtio 1.0. */
-function legacyKernels(guest: Pick<Guest, 'tree' | 'identity'>): string[] {
+function legacyKernels(
+  guest: Pick<Guest, 'tree' | 'identity'>,
+  kernels = mainKernels(guest.identity),
+): string[] {
   const [{ storage }] = DEVICE_SETS;
-  return startable(guest.identity.kernels, guest, storage)
+  return startable(kernels, guest, storage)
     .filter((kernel) => !supportsVirtio1(kernel, guest.tree))
     .map(({ version }) => version);
 }
@@ -188,6 +209,13 @@ export const devices: Fixer = {
       warn(
         'devices.transitional',
         `kernel ${[...new Set(legacyKernels(guest))].join(', ')} has no driver for virtio 1.0: the VM gets transitional virtio devices`,
+      );
+    const rescue =
+      disk_bus === 'virtio' && virtio !== 'transitional' ? legacyKernels(guest, guest.identity.kernels) : [];
+    if (rescue.length > 0)
+      warn(
+        'devices.rescue-kernel',
+        `the rescue image (kernel ${rescue.join(', ')}) has no driver for virtio 1.0: that entry of the boot menu does not find its disk on KVM`,
       );
     const bus = `the VM gets ${disk_bus} disks and an ${nic_model} network card`;
     const unknown = unknownKernels(guest);

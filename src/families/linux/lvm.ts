@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import { filterVerdict, type LvmFilter, lvmFilters } from '../../guest/lvm-filter.js';
+import { filterVerdict, type LvmFilter, lvmFilters, unreadPatterns } from '../../guest/lvm-filter.js';
 import type { Filesystem } from '../../model/identity.js';
 import type { Warning } from '../../model/plan.js';
 import { diskLetters } from '../../text/disk-letters.js';
@@ -42,6 +42,12 @@ function staleRecords({ tree }: Guest): string[] {
  */
 export function stableFilters(text: string, path: string, guest: Guest, warnings: Warning[]): string {
   const additions = lvmFilters(text).flatMap((filter) => {
+    const unread = unreadPatterns(filter.patterns).map(shortened);
+    if (unread.length > 0) {
+      const message = `${posix.basename(path)}: ${unread.slice(0, MAX_NAMED).join(', ')} in a filter cannot be evaluated, so the filter was left unchanged. If it rejects the new disks, LVM does not find its volumes: add "a|^/dev/vd|" as its first pattern`;
+      warnings.push({ fixer: NAME, code: 'lvm.filter-unread', message });
+      return [];
+    }
     const patterns = missingPatterns(filter, guest);
     if (patterns.length === 0) return [];
     const shown = text.slice(filter.start, filter.end).replace(/\s+/g, ' ').trim();
@@ -58,6 +64,11 @@ export function stableFilters(text: string, path: string, guest: Guest, warnings
     text,
   );
 }
+
+const MAX_NAMED = 3;
+const MAX_SHOWN = 60;
+const shortened = (pattern: string): string =>
+  pattern.length > MAX_SHOWN ? `"${pattern.slice(0, MAX_SHOWN)}…"` : `"${pattern}"`;
 
 /** Used if INSPECT found no physical volume: a whole disk and partitions. */
 const ANY = [0, 1, 2].map((partition) => ({ disk: 0, partition, partuuid: null, uuid: null }));

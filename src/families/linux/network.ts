@@ -2,7 +2,6 @@ import { Hyper2kvmError } from '../../errors/error.js';
 import { kernelCommandLines } from '../../guest/command-line-files.js';
 import type { GuestTree } from '../../guest/tree.js';
 import { describedMacs, madeMac } from '../../machine/nics.js';
-import type { Identity } from '../../model/identity.js';
 import type { Warning } from '../../model/plan.js';
 import { applyTo } from '../../operations/apply-operations.js';
 import type { Operation } from '../../operations/registry.js';
@@ -76,7 +75,13 @@ export function expectedNetwork(tree: GuestTree): NetworkExpectation {
   return mergeExpectations(BACKENDS.flatMap((backend) => backend.expects?.(tree) ?? []));
 }
 
-const DRIVERS = { virtio: 'virtio_net', e1000: 'e1000', e1000e: 'e1000e', rtl8139: '8139cp' } as const;
+const DRIVERS = {
+  virtio: 'virtio_net',
+  e1000: 'e1000',
+  e1000e: 'e1000e',
+  rtl8139: '8139cp',
+  vmxnet3: 'vmxnet3',
+} as const;
 
 function networkContext(guest: Guest): NetworkContext & { warnings: Warning[] } {
   const { tree, hardware } = guest;
@@ -89,13 +94,13 @@ function networkContext(guest: Guest): NetworkContext & { warnings: Warning[] } 
     const isThere = own === null || hardwareMacs.length === 0 || hardwareMacs.includes(own);
     return { name, mac: isThere ? own : null };
   });
-  const cards = cardsOf(hardware, known);
+  const cards = cardsOf(guest, known);
   const patterns = BACKENDS.flatMap((backend) => backend.patterns?.(tree) ?? []);
   const isByNumber =
     patterns.length > 0 || known.some(({ name, mac }) => mac === null && /^eth\d/.test(name));
   const isKernelNamed = isByNumber && namesByKernel(tree);
   const byPattern = namesOfPatterns(patterns, { known, cards, isKernelNamed });
-  const assigned = assign([...known, ...byPattern.interfaces], cards, guest.identity);
+  const assigned = assign(guest.vm, [...known, ...byPattern.interfaces], cards);
   const { interfaces, guessed } =
     guest.options.interface_names === 'mac' ? assignRest(assigned, cards) : assigned;
   const why = isKernelNamed ? ' (net.ifnames=0: the kernel numbers them in the order of the bus)' : '';
@@ -115,8 +120,9 @@ function networkContext(guest: Guest): NetworkContext & { warnings: Warning[] } 
  * Returns the VM's cards from its description. A card without a MAC gets the one that the domain will give it
  * (machine/nics.ts), unless it is the only card: that one is matched by its driver.
  */
-function cardsOf(hardware: Guest['hardware'], known: readonly ConfiguredInterface[]): Card[] {
+function cardsOf({ vm, hardware }: Guest, known: readonly ConfiguredInterface[]): Card[] {
   const macs = describedMacs(
+    vm,
     hardware,
     known.map(({ mac }) => mac),
   );
@@ -132,12 +138,11 @@ function cardsOf(hardware: Guest['hardware'], known: readonly ConfiguredInterfac
  * Assigns MACs to the interfaces. Without a description, the domain gets one NIC for each interface, with a
  * generated MAC.
  */
-function assign(known: readonly ConfiguredInterface[], cards: readonly Card[], identity: Identity) {
+function assign(vm: string, known: readonly ConfiguredInterface[], cards: readonly Card[]) {
   if (cards.length > 0 || known.length < 2) return assignMacs(known, cards);
-  const root = identity.filesystems.find(({ device }) => device === identity.root)?.uuid;
   const interfaces = known
     .toSorted((a, b) => byName(a.name, b.name))
-    .map(({ name, mac }, index) => ({ name, mac: mac ?? madeMac(`${identity.hostname} ${root}`, index) }));
+    .map(({ name, mac }, index) => ({ name, mac: mac ?? madeMac(vm, index) }));
   const guessed = known.filter(({ mac }) => mac === null).map(({ name }) => name);
   return { interfaces, guessed: guessed.sort(byName) };
 }

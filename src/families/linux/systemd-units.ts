@@ -9,7 +9,7 @@ import type { Fixer, Guest } from '../base/fixer.js';
 import { isSystemMountpoint, unresolvedError } from './fstab.js';
 import { mountOf, UNITS, unitTexts } from './inspect/mount-table.js';
 import { stableMountOptions } from './mount-options.js';
-import { editIni, type IniLine } from './network/ini.js';
+import { editIni, type IniLine, iniValues } from './network/ini.js';
 import { stablePath } from './stable-names.js';
 
 const NAME = 'systemd-units';
@@ -22,7 +22,7 @@ const MAX_BYTES = 64 * 1024;
 export const systemdUnits: Fixer = {
   name: NAME,
   description:
-    'The administrator’s own units and drop-ins (/etc/systemd/system) that name a disk by its place on the old hypervisor: What= and Options= of mounts and swap areas, conditions on paths, and dependencies on dev-sdXN.device get UUID names. Units, drop-in directories and links that are named after a device (dev-sdb2.swap) are renamed with it. Commands that name a device are reported.',
+    'The administrator’s own units and drop-ins (/etc/systemd/system) that name a disk by its place on the old hypervisor: What= and Options= of mounts and swap areas, conditions on paths, and dependencies on dev-sdXN.device get UUID names. Units, drop-in directories and links that are named after a device (dev-sdb2.swap) are renamed with it. A data mount or swap area that cannot be identified gets nofail and a warning, and local-fs.target no longer requires it. Commands that name a device are reported.',
   plan(guest) {
     if (guest.identity.init_system !== 'systemd') return { operations: [], warnings: [] };
     const notes = new Notes();
@@ -39,11 +39,9 @@ export const systemdUnits: Fixer = {
 class Notes {
   readonly warnings: Warning[] = [];
 
-  unresolved(path: string, device: string): void {
-    this.add(
-      'units.unresolved',
-      `${path} names ${device}, which is on none of the VM's disks: it was left unchanged`,
-    );
+  unresolved(path: string, device: string, isKept = false): void {
+    const what = isKept ? 'the unit was kept, with nofail' : 'it was left unchanged';
+    this.add('units.unresolved', `${path} names ${device}, which is on none of the VM's disks: ${what}`);
   }
 
   command(path: string, device: string): void {
@@ -62,8 +60,11 @@ class Notes {
 function fixEntry(entry: TreeEntry, guest: Guest, notes: Notes): Operation[] {
   const { path, type, target = '' } = entry;
   const cause = { fixer: NAME, reason: REASON };
-  const rename = (name: string) => stableUnit(name, guest, (device) => notes.unresolved(path, device));
-  const renamed = path.split('/').map(rename).join('/');
+  const isKept = isAbsent(`${UNITS}/${posix.basename(path)}`, guest);
+  const rename = (name: string) =>
+    stableUnit(name, guest, (device) => notes.unresolved(path, device, isKept));
+  const place = isKept && type === 'symlink' ? wanted(path) : path;
+  const renamed = place.split('/').map(rename).join('/');
   if (type === 'symlink') {
     const leads = [...target.split('/').slice(0, -1), rename(posix.basename(target))].join('/');
     if (renamed === path && leads === target) return [];
@@ -79,6 +80,30 @@ function fixEntry(entry: TreeEntry, guest: Guest, notes: Notes): Operation[] {
   const created = isTaken ? [] : putFile(guest.tree, renamed, cause, after, entry.mode & 0o7777);
   return [...created, ...removeFile(guest.tree, path, cause)];
 }
+
+/** Returns the path of a link that says that a target wants the unit, where it said that it requires it. */
+const wanted = (path: string): string =>
+  path.replace(/(?<=\/(?:local|remote)-fs\.target\.)requires(?=\/[^/]+$)/, 'wants');
+
+/**
+ * True for the path of a mount or swap unit that names a device which is on none of the VM's disks: without `nofail`
+ * the boot waits for it, and may end in emergency mode.
+ */
+function isAbsent(path: string, guest: Guest): boolean {
+  const section = path.endsWith('.mount') ? 'Mount' : path.endsWith('.swap') ? 'Swap' : null;
+  if (section === null) return false;
+  const texts = unitTexts(guest.tree, path).filter((text) => text.length <= MAX_BYTES);
+  const last = (key: string) => texts.flatMap((text) => iniValues(text, section, key)).at(-1) ?? '';
+  const [mount] = section === 'Mount' ? mountOf(texts) : [];
+  const what = last('What');
+  const isOpen = isUnstableName(what) && stablePath(what, guest, mount ?? { type: 'swap' }) === null;
+  const unresolved: string[] = [];
+  stableMountOptions(last('Options').split(','), guest, (device) => unresolved.push(device));
+  return isOpen || unresolved.length > 0;
+}
+
+/** The unit whose settings are in the file at `path`, which may be a drop-in. */
+const unitOf = (path: string): string => path.replace(/\.d\/[^/]+$/, '');
 
 /** A unit that is named after a device, or a directory that belongs to such a unit. */
 const DEVICE_UNIT = /^(dev-.+\.(?:device|swap))(\.(?:d|wants|requires|upholds))?$/;
@@ -100,27 +125,43 @@ const UNIT_WORD = /(?<![\w:.\\/-])dev-[\w:.\\-]{1,250}\.(?:device|swap)(?![\w:.\
 /** Returns the text of a unit with stable names; comments stay unchanged. */
 function fixText(text: string, path: string, guest: Guest, notes: Notes): string {
   const unresolved = (device: string) => notes.unresolved(path, device);
+  const unit = { path, isAbsent: isAbsent(unitOf(path), guest) };
   return editIni(text, (line) => {
     const { raw, key } = line;
     if (/^\s*[#;]/.test(raw) || raw.length > MAX_LINE) return raw;
-    const changed = key === '' ? null : fixSetting(line, path, guest, notes);
-    return (changed ?? raw).replace(UNIT_WORD, (unit) => stableUnit(unit, guest, unresolved));
+    const changed = key === '' ? null : fixSetting(line, unit, guest, notes);
+    return (changed ?? raw).replace(UNIT_WORD, (name) => stableUnit(name, guest, unresolved));
   });
+}
+
+/** A file of a unit: its own or a drop-in. */
+interface UnitFile {
+  path: string;
+  isAbsent: boolean;
 }
 
 /** Patterns are not applied to longer lines. */
 const MAX_LINE = 8192;
 
 /** Returns a line with the stable path of the device in its value, or null if it stays unchanged. */
-function fixSetting({ raw, section, key, value }: IniLine, path: string, guest: Guest, notes: Notes) {
-  const unresolved = (device: string) => notes.unresolved(path, device);
+function fixSetting(line: IniLine, unit: UnitFile, guest: Guest, notes: Notes): string | null {
+  const { raw, section, key, value } = line;
+  const { path } = unit;
+  const unresolved = (device: string) => notes.unresolved(path, device, unit.isAbsent);
   const replaced = (after: string) =>
     raw.slice(0, raw.indexOf('=') + 1) + raw.slice(raw.indexOf('=') + 1).replace(value, () => after);
   const isMount = section === 'Mount' || section === 'Swap';
-  if (isMount && key === 'What')
-    return isUnstableName(value) ? replaced(stableWhat(value, path, guest, unresolved)) : null;
-  if (isMount && key === 'Options')
-    return replaced(stableMountOptions(value.split(','), guest, unresolved).join(','));
+  if (isMount && key === 'What') {
+    const what = isUnstableName(value) ? replaced(stableWhat(value, path, guest, unresolved)) : raw;
+    const hasOptions = unitTexts(guest.tree, unitOf(path)).some(
+      (text) => iniValues(text, section, 'Options').length > 0,
+    );
+    return unit.isAbsent && !hasOptions ? `${what}\nOptions=nofail` : what;
+  }
+  if (isMount && key === 'Options') {
+    const options = stableMountOptions(value.split(','), guest, unresolved);
+    return replaced((unit.isAbsent ? withNofail(options) : options).join(','));
+  }
   if (/^(?:Condition|Assert)Path/.test(key)) {
     const [, sign = '', device = ''] = /^([|!]*)(.*)$/.exec(value) ?? [];
     if (!isUnstableName(device)) return null;
@@ -132,6 +173,11 @@ function fixSetting({ raw, section, key, value }: IniLine, path: string, guest: 
   return null;
 }
 
+const withNofail = (options: readonly string[]): string[] =>
+  options.includes('nofail') || options.includes('noauto')
+    ? [...options]
+    : [...options.filter((option) => option !== ''), 'nofail'];
+
 /** Returns a path even though a mount allows `UUID=`, because the name of a swap unit is made of it. */
 function stableWhat(
   device: string,
@@ -139,7 +185,7 @@ function stableWhat(
   guest: Guest,
   unresolved: (device: string) => void,
 ): string {
-  const unit = path.replace(/\.d\/[^/]+$/, '');
+  const unit = unitOf(path);
   if (unit.endsWith('.swap')) {
     const stable = stablePath(device, guest, { type: 'swap' });
     if (stable === null) unresolved(device);

@@ -3,7 +3,7 @@ import type { Devices, Warning } from '../../model/plan.js';
 import { COMMON_DEVICES } from '../base/as-is.js';
 import { DEVICES } from '../base/devices.js';
 import type { Guest } from '../base/fixer.js';
-import { DEVICE_SETS } from './devices.js';
+import { DEVICE_SETS, withOldVirtio } from './devices.js';
 import { moduleIndex } from './modules.js';
 
 /**
@@ -22,7 +22,7 @@ export function unfixedDevices({ tree, identity, options }: Pick<Guest, 'tree' |
       identity.kernels.length > 0 &&
       identity.kernels.every((kernel) => storage.every((driver) => loads(kernel, driver))),
   );
-  const devices = set?.devices ?? COMMON_DEVICES;
+  const devices = withOldVirtio(set?.devices ?? COMMON_DEVICES, { tree, identity });
   if (devices.disk_bus === 'virtio') return { devices, warnings: [] };
   const message = `fix.mode = "none": no driver for virtio disks is in the initramfs of each of the guest's kernels, so the VM gets ${devices.disk_bus} disks and an ${devices.nic_model} network card`;
   return { devices, warnings: [{ fixer: 'devices', code: 'devices.as-is', message }] };

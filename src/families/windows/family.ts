@@ -2,18 +2,19 @@ import { type WindowsIdentity, windowsIdentitySchema } from '../../model/identit
 import type { Family } from '../base/family.js';
 import { BIOS_OR_UEFI } from '../base/firmware-remedies.js';
 import { BOOT_PATTERNS } from './boot-patterns.js';
+import { FIXERS } from './fixers.js';
 import { windowsInspection } from './inspect/index.js';
 import { readWindowsSnapshot } from './inspect/snapshot.js';
 import { refuseWindows } from './refusal.js';
 import { unfixedDevices } from './unfixed.js';
 
-/** Windows from XP on. It is inspected; there are no fixers for it yet, so PLAN refuses it. */
+/** Windows from XP on. */
 export const windows: Family<WindowsIdentity> = {
   os: 'windows',
   identity: windowsIdentitySchema,
   ...windowsInspection,
   load: readWindowsSnapshot,
-  fixers: [],
+  fixers: FIXERS,
   refuse: refuseWindows,
   review: () => [],
   unfixed: unfixedDevices,

@@ -2,18 +2,23 @@ import type { ErrorCode } from '../../errors/catalogue.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { WindowsIdentity } from '../../model/identity.js';
 
-/**
- * Throws for a Windows guest, with what was found: for its state if that forbids every change, else because
- * there are no changes for Windows yet.
- */
-export function refuseWindows(identity: WindowsIdentity): never {
+/** Windows XP. */
+const FIRST_BUILD = 2600;
+
+/** Throws for a Windows guest that must not be changed, or that nothing is known of, with what was found. */
+export function refuseWindows(identity: WindowsIdentity): void {
+  const refusal = refusalOf(identity);
+  if (refusal === null) return;
   const { os_name: name, build, architecture, root } = identity;
-  const found = `${name} (build ${build}, ${architecture}) is on ${root}`;
-  const [code, reason] = reasonFor(identity);
-  throw new Hyper2kvmError(code, `${found}${reason}`);
+  const [code, reason] = refusal;
+  throw new Hyper2kvmError(code, `${name} (build ${build}, ${architecture}) is on ${root}${reason}`);
 }
 
-function reasonFor({ hibernated, dynamic_disk, boot_store }: WindowsIdentity): [ErrorCode, string] {
+function refusalOf(identity: WindowsIdentity): [ErrorCode, string] | null {
+  const { architecture, build, hibernated, dynamic_disk, boot_store } = identity;
+  if (architecture !== 'i386' && architecture !== 'x86_64')
+    return ['plan.windows-unsupported', ': only Windows for x86 and x64 is changed'];
+  if (build < FIRST_BUILD) return ['plan.windows-unsupported', ': only Windows XP and later is changed'];
   if (hibernated) return ['plan.windows-hibernated', ' and is hibernated: hiberfil.sys holds its memory'];
   if (dynamic_disk) return ['plan.windows-dynamic-disk', ', which is on a dynamic disk'];
   if (boot_store?.matches_root === false)
@@ -21,5 +26,5 @@ function reasonFor({ hibernated, dynamic_disk, boot_store }: WindowsIdentity): [
       'plan.windows-boot-store',
       `, but the boot configuration on ${boot_store.device} starts another partition`,
     ];
-  return ['plan.windows-unsupported', ': this version does not change Windows guests yet'];
+  return null;
 }

@@ -1,4 +1,5 @@
 import { upperCase } from './names.js';
+import { numberOf, textOf, textsOf } from './value.js';
 
 /** A value of a hive; `data` in hexadecimal. */
 export interface CapturedValue {
@@ -30,7 +31,7 @@ export type HiveEdit =
   | { edit: 'delete-key'; key: string };
 
 /** Returns the captured key at `path`; null if it is not captured. */
-function capturedKey(hive: CapturedHive, path: string): CapturedKey | null {
+export function capturedKey(hive: CapturedHive, path: string): CapturedKey | null {
   const wanted = upperCase(path);
   return hive.keys.find((key) => upperCase(key.path) === wanted) ?? null;
 }
@@ -40,6 +41,20 @@ export function capturedValue(hive: CapturedHive, path: string, name: string): C
   const wanted = upperCase(name);
   return capturedKey(hive, path)?.values.find((value) => upperCase(value.name) === wanted) ?? null;
 }
+
+/** `numberOf` the value; null if there is none, too. */
+export const capturedNumber = (value: CapturedValue | null): number | null =>
+  value === null ? null : numberOf(withBytes(value));
+
+/** `textOf` the value; null if there is none, too. */
+export const capturedText = (value: CapturedValue | null): string | null =>
+  value === null ? null : textOf(withBytes(value));
+
+/** `textsOf` the value; null if there is none, too. */
+export const capturedTexts = (value: CapturedValue | null): string[] | null =>
+  value === null ? null : textsOf(withBytes(value));
+
+const withBytes = ({ name, type, data }: CapturedValue) => ({ name, type, data: Buffer.from(data, 'hex') });
 
 /** Returns the hive as it is after the edits. Pure. */
 export function withEdits(hive: CapturedHive, edits: readonly HiveEdit[]): CapturedHive {

@@ -1,4 +1,5 @@
 import {
+  advanced,
   decided,
   finished,
   hasRun,
@@ -57,6 +58,9 @@ export function sqliteRuns(parts: RunParts): Runs {
     },
     async enterStage(lease, stage) {
       return jobs.changeHeld(lease, (job) => ({ ...job, stage }));
+    },
+    async advanced(lease) {
+      return jobs.changeHeld(lease, advanced);
     },
     recordStage: async (lease, record) =>
       inOne(() => {

@@ -4,18 +4,22 @@ import type { JobOptions } from '../../config/schema.js';
 import type { PassedOver } from '../../model/drop.js';
 import type { Hardware } from '../../model/hardware.js';
 import type { Warning } from '../../model/plan.js';
+import type { RemoteFacts } from '../../model/remote.js';
 import type { Chain } from '../../model/storage.js';
 
 export interface Progress {
   /** 0 to 100. */
   percent: number;
   bytesPerSecond?: number;
+  /** Only if the stage knows better than the time that it took so far. */
+  etaSeconds?: number;
   /** The current step, static text for people: `launching appliance`. */
   step?: string;
 }
 
 /** What a source may use of the job that it is opened for. */
 export interface SourceContext {
+  job: { id: string; vm: string };
   options: JobOptions;
   /** The job's directory, mode 0700, for everything that a source downloads, unpacks or creates. */
   workDirectory: string;
@@ -31,6 +35,11 @@ export interface SourceContext {
   reserve(bytes: number, options?: { written?: number; atLeast?: boolean }): Promise<void>;
   /** Adds bytes read from the source and bytes written to disk to the stage's totals. */
   account(bytes: { read?: number; written?: number }): void;
+  /**
+   * Reports work that a further attempt continues after. Earlier failures and crashes then no longer count
+   * against the job: a transfer of a day may break off more often than another stage.
+   */
+  advanced(): void;
 }
 
 /**
@@ -51,6 +60,8 @@ export interface OpenSource {
   passedOver: PassedOver[];
   /** What the VM's owner should know although the source could be opened. */
   warnings: Warning[];
+  /** Where it was fetched from, for the report; absent for a drop. */
+  remote?: RemoteFacts;
   /**
    * Undoes what opening did on another host (a snapshot, a lease). Called once, when nothing reads from the
    * source any more: at the end of the pipeline's run, or before the source is opened again.

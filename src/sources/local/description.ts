@@ -9,6 +9,7 @@ import { parseVmx } from '../../disk/vmx.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { Description } from '../../model/description.js';
 import { printable } from '../../text/escape-terminal.js';
+import { MANIFEST, OVF, VAGRANT, VBOX, VMSD, VMX } from './description-names.js';
 import type { Inventory } from './inventory.js';
 
 /** A description and the name of its file. */
@@ -17,16 +18,6 @@ export interface FoundDescription extends Description {
 }
 
 const MAX_TEXT = 4 * 1024 * 1024;
-const VMX = /\.vmx$/i;
-const OVF = /\.ovf$/i;
-const VMSD = /\.vmsd$/i;
-const VBOX = /\.vbox$/i;
-const MANIFEST = /\.mf$/i;
-const VAGRANT = /^metadata\.json$/;
-
-/** Files that are read for the information in them. */
-export const DESCRIPTIONS: readonly RegExp[] = [VMX, OVF, VMSD, VBOX, MANIFEST, VAGRANT];
-
 /**
  * Returns the drop's .vmx, otherwise its .ovf as selected by `options`, otherwise a Vagrant box's metadata. Two of a kind mean two VMs: rejects
  * with `fetch.several-vms`, and with the parsers' errors.

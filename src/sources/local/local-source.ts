@@ -13,11 +13,11 @@ import { chooseDisks } from './choose-disks.js';
 import { CompletenessCheck } from './completeness.js';
 import { readDescription, suspendedStates } from './description.js';
 import { emptyDisk } from './empty-disk.js';
-import { takeInventory } from './inventory.js';
+import { refuseUnfinished, takeInventory } from './inventory.js';
 import { checkJoined } from './join-pieces.js';
 import { listSource, sourceId } from './list-source.js';
 import { verifyManifests } from './manifest.js';
-import { passedOver } from './passed-over.js';
+import { passedOver, usedIn } from './passed-over.js';
 import { readHeaders } from './read-headers.js';
 import { Unpacker } from './unpack.js';
 
@@ -73,16 +73,16 @@ async function openDrop(drop: DropPlace, context: SourceContext, unpacker: Unpac
       layers.push(await check.layerOf(assembled, inventory.prefix, together));
     return { controller, chain: { layers } };
   });
+  const chains = disks.map(({ chain }) => chain);
+  const isUsed = usedIn(chains);
+  const parts = new Set(inventory.members.filter(isUsed).map(({ name }) => name));
+  refuseUnfinished(inventory.members, (name) => parts.has(name));
   const warnings = await verifyManifests(inventory, context);
   return {
     hardware: description?.hardware ?? UNKNOWN,
     disks,
     files: inventory.files,
-    passedOver: passedOver(
-      inventory,
-      images,
-      disks.map(({ chain }) => chain),
-    ),
+    passedOver: passedOver(inventory, images, isUsed),
     warnings: [
       ...(description?.warnings ?? []).map(asWarning),
       ...suspendedStates(inventory).map(suspended),

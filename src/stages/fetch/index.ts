@@ -23,7 +23,7 @@ export const fetchStage: Stage<z.infer<typeof fetchInput>, FetchOutput> = {
   }),
   async run(context) {
     const { options } = context;
-    const { hardware, disks, files, passedOver, warnings } = await context.openSource();
+    const { hardware, disks, files, passedOver, warnings, remote } = await context.openSource();
     for (const { chain } of disks) refuseRawHoles(chain, options);
     for (const { code, message } of warnings) context.log.warn({ code, detail: message }, 'source warning');
     const facts = { disks: disks.length, files: files.length, passed_over: passedOver.length };
@@ -34,6 +34,7 @@ export const fetchStage: Stage<z.infer<typeof fetchInput>, FetchOutput> = {
       hardware: withOptions(hardware, options),
       passed_over: passedOver,
       warnings,
+      ...(remote === undefined ? {} : { remote }),
     };
   },
   files: ({ disks }) =>

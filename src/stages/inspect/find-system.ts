@@ -21,7 +21,7 @@ export async function findSystem(reader: GuestReader, disks: GuestDisks): Promis
   const unmountable: Detection['unmountable'][number][] = [];
   for (const family of FAMILIES) {
     if (family === asIs) refuseHidden(disks);
-    const detected = await family.detect(reader, disks);
+    const detected = await family.detect(reader, { ...disks, unmountable });
     unmountable.push(...detected.unmountable);
     if (detected.root !== null) return { family, root: detected.root, unmountable };
   }

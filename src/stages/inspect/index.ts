@@ -19,6 +19,7 @@ const THREAD_SECONDS = 900;
 /** What keeps INSPECT from knowing a guest, but does not matter where nothing in it is changed. */
 const UNREADABLE: ReadonlySet<string> = new Set([
   'guest.call-failed',
+  'guest.filesystem-too-new',
   'guest.hive-corrupt',
   'guest.hive-dirty',
   'guest.hive-unsupported',

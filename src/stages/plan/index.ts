@@ -13,10 +13,10 @@ const DIFF_FILE = 'plan.diff';
  */
 export const planStage: Stage<PlanInput, PlanOutput> = {
   name: 'plan',
-  version: 1,
+  version: 2,
   input: planInput,
   output: planOutput,
-  dependsOn: (options) => ({ fix: options.config.fix }),
+  dependsOn: ({ config }) => ({ fix: config.fix, virtio_win: config.windows.virtio_win }),
   enabled: (options) => options.kind === 'vm',
   async run(context, input) {
     const { plan, json, diff } = await makePlan(context, input, context.options);

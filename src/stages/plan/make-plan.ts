@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { JobOptions } from '../../config/schema.js';
 import type { PassContext } from '../../engine/stage.js';
 import { Hyper2kvmError } from '../../errors/error.js';
+import { chooseDriversFor } from '../../families/windows/drivers/choose-for.js';
 import { GUEST_THREAD, runInThread } from '../../host/thread.js';
 import { machineArchitecture } from '../../machine/architecture.js';
 import type { Devices } from '../../model/plan.js';
@@ -26,9 +27,9 @@ const THREAD = new URL('./thread.js', import.meta.url);
  * `plan.*`.
  */
 export async function makePlan(
-  context: Pick<PassContext, 'workDirectory' | 'signal'>,
+  context: Pick<PassContext, 'job' | 'workDirectory' | 'signal'>,
   input: PlanInput,
-  { config: { fix } }: JobOptions,
+  { config: { fix, windows } }: JobOptions,
 ): Promise<PlanAnswer> {
   const { identity, snapshot, warnings } = input.inspect;
   // Refuses an architecture that we have no machine for, before anything is written.
@@ -36,8 +37,19 @@ export async function makePlan(
   const request: PlanRequest = {
     snapshot: join(context.workDirectory, snapshot),
     guest: {
+      vm: context.job.vm,
       identity,
       packages: await readPackages(fix.guest_agent_packages, identity),
+      drivers:
+        identity.os_type === 'windows' && fix.mode !== 'none'
+          ? await chooseDriversFor(identity, {
+              virtioWin: windows.virtio_win,
+              cache: process.env.CACHE_DIRECTORY ?? '/var/tmp',
+              warnings,
+              secureBoot: false,
+              signal: context.signal,
+            })
+          : null,
       hardware: input.fetch.hardware,
       options: fix,
       controllers: input.fetch.disks.map(({ controller }) => controller),

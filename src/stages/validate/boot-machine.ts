@@ -8,6 +8,7 @@ import type { UefiImages } from '../../machine/architecture.js';
 import { freshVariables } from '../../machine/firmware.js';
 import type { Machine } from '../../machine/machine.js';
 import { qemuArguments, type ThrowAwayLayers } from '../../machine/qemu-arguments.js';
+import { startTpmEmulator } from '../../machine/tpm-emulator.js';
 import type { Boot, BootLevel } from '../../model/boot.js';
 import { createImage } from '../../tools/qemu-img.js';
 import { type BootResult, bootOnce } from './boot.js';
@@ -104,31 +105,39 @@ async function boot(
   await removeScratch(context);
   await mkdir(scratch, { mode: 0o700 });
   const layers = await throwAway(disks, scratch, context.signal);
-  const args = qemuArguments(machine, {
-    accelerator,
-    uefi: uefi === null ? null : await freshVariables(uefi, join(scratch, 'vars.fd')),
-    layers,
-  });
-  const result = await bootOnce({
-    architecture: machine.architecture,
-    args,
-    directory,
-    scratch,
-    readable: [
-      ...machine.disks.map(({ file }) => file),
-      ...layers.flatMap(({ evidence }) => (evidence === null ? [] : [evidence])),
-    ],
-    memoryBytes: machine.memoryMib * 1024 ** 2 + QEMU_ADDRESS_SPACE,
-    patterns,
-    limits: {
-      timeoutSeconds: context.options.config.validate.timeout_seconds,
-      evidenceSeconds: hasEvidence ? EVIDENCE_SECONDS[accelerator] : 0,
-    },
-    signal: context.signal,
-    onLevel: (level) => context.progress({ percent: PERCENT[level], step: STEP[level] }),
-  });
-  for (const { overlay } of layers) context.account({ written: (await stat(overlay)).blocks * 512 });
-  return result;
+  // Without the emulator, the machine of the boot test has no TPM: Windows starts all the same.
+  const tpm = machine.tpm ? await startTpmEmulator(context.signal) : null;
+  try {
+    const args = qemuArguments(machine, {
+      accelerator,
+      uefi: uefi === null ? null : await freshVariables(uefi, join(scratch, 'vars.fd')),
+      tpm: tpm?.socket,
+      layers,
+    });
+    const result = await bootOnce({
+      architecture: machine.architecture,
+      args,
+      directory,
+      scratch,
+      readable: [
+        ...machine.disks.map(({ file }) => file),
+        ...layers.flatMap(({ evidence }) => (evidence === null ? [] : [evidence])),
+      ],
+      writable: tpm === null ? [] : [tpm.directory],
+      memoryBytes: machine.memoryMib * 1024 ** 2 + QEMU_ADDRESS_SPACE,
+      patterns,
+      limits: {
+        timeoutSeconds: context.options.config.validate.timeout_seconds,
+        evidenceSeconds: hasEvidence ? EVIDENCE_SECONDS[accelerator] : 0,
+      },
+      signal: context.signal,
+      onLevel: (level) => context.progress({ percent: PERCENT[level], step: STEP[level] }),
+    });
+    for (const { overlay } of layers) context.account({ written: (await stat(overlay)).blocks * 512 });
+    return result;
+  } finally {
+    await tpm?.stop();
+  }
 }
 
 /** Creates an empty overlay for each disk, thrown away after the boot. */

@@ -14,6 +14,7 @@ import type { QmpEvent } from '../../machine/qmp.js';
 import { type Boot, type BootLevel, rank } from '../../model/boot.js';
 import { ConsoleFeed, decodeVgaText } from './console.js';
 import { BootRecogniser, type RecogniserLimits, type Verdict } from './recogniser.js';
+import { ScreenWatch } from './screen-watch.js';
 
 export interface BootRequest {
   architecture: Architecture;
@@ -25,6 +26,8 @@ export interface BootRequest {
   scratch: string;
   /** The files that the machine's disks are based on. */
   readable: readonly string[];
+  /** Further directories that QEMU may write to: those of sockets. */
+  writable?: readonly string[];
   /** Limit on QEMU's address space, bytes. */
   memoryBytes?: number;
   limits: RecogniserLimits;
@@ -73,7 +76,7 @@ export async function bootOnce(request: BootRequest): Promise<BootResult> {
       fileBytes: OVERLAY_BYTES,
       ...(request.memoryBytes === undefined ? {} : { memoryBytes: request.memoryBytes }),
       readable: request.readable,
-      writable: [request.directory, request.scratch],
+      writable: [request.directory, request.scratch, ...(request.writable ?? [])],
       channels: {
         [SERIAL_CHANNEL]: (chunk) => {
           log.write(chunk);
@@ -115,6 +118,7 @@ class Watch {
   readonly #recogniser: BootRecogniser;
   readonly #request: BootRequest;
   readonly #at: () => number;
+  readonly #screen: ScreenWatch | null;
   #pictured: BootLevel = 'none';
   #picture: string | null = null;
   #hostFull = false;
@@ -125,6 +129,10 @@ class Watch {
     this.#recogniser = recogniser;
     this.#request = request;
     this.#at = at;
+    const { patterns, scratch, signal } = request;
+    this.#screen = patterns.screens
+      ? new ScreenWatch(patterns.screens, { recogniser, qmp: qemu.qmp, scratch, signal })
+      : null;
     qemu.qmp.on('event', (event) => this.#event(event));
   }
 
@@ -155,7 +163,10 @@ class Watch {
   async #sample(tick: number): Promise<void> {
     const { qmp } = this.#qemu;
     if (this.#stopped) this.#recogniser.stopped(statusOf(await qmp.execute('query-status')));
-    if (tick % PICTURE_TICKS === 0) this.#picture = await this.#takePicture();
+    if (tick % PICTURE_TICKS === 0) {
+      this.#picture = await this.#takePicture();
+      await this.#screen?.look(this.#at);
+    }
     const { operations, readBytes } = blockTotals(await qmp.execute('query-blockstats'));
     this.#recogniser.activity({ operations, readBytes, picture: this.#picture }, this.#at());
     if (this.#request.architecture.isPc && tick % TEXT_TICKS === 0) await this.#readText();

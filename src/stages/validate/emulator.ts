@@ -8,7 +8,9 @@ import type { Failure } from './other-failures.js';
 export type Emulator = { failure: null; uefi: UefiImages | null } | { failure: Failure };
 
 /** Returns the emulator for `machine` on this host, or a failure if QEMU or the firmware is not installed. */
-export async function findEmulator(machine: Pick<Machine, 'architecture' | 'firmware'>): Promise<Emulator> {
+export async function findEmulator(
+  machine: Pick<Machine, 'architecture' | 'firmware'> & Partial<Pick<Machine, 'secureBoot'>>,
+): Promise<Emulator> {
   const { architecture } = machine;
   const { program, debian } = architecture.qemu;
   if ((await findProgram(program)) === null) {
@@ -20,9 +22,9 @@ export async function findEmulator(machine: Pick<Machine, 'architecture' | 'firm
     );
   }
   if (machine.firmware === 'bios') return { failure: null, uefi: null };
-  const uefi = await findUefi(architecture);
+  const uefi = await findUefi(architecture, { secureBoot: machine.secureBoot === true });
   if (uefi !== undefined) return { failure: null, uefi };
-  const name = `UEFI firmware for ${architecture.name}`;
+  const name = `UEFI firmware for ${architecture.name}${machine.secureBoot ? ' with Secure Boot' : ''}`;
   const { debian: deb, fedora } = architecture.uefi;
   return failed(
     'no-uefi-firmware',

@@ -47,7 +47,7 @@ const gate = new BootGate();
  */
 export const validateStage: Stage<ValidateInput | DataInput, ValidateOutput> = {
   name: 'validate',
-  version: 4,
+  version: 5,
   lane: 'boots',
   input: validateInput,
   output: validateOutput,
@@ -104,10 +104,15 @@ async function bootVm(context: StageContext, input: ValidateInput, directory: st
   return report(machine, input, booted, attempts);
 }
 
-/** Returns the delivered VM except for memory and CPUs, of which this host may not have enough to spare. */
-function testMachine({ workDirectory, options }: StageContext, input: ValidateInput): Machine {
-  const { memory_mib: memoryMib, smp: vcpus } = options.config.validate;
+/**
+ * Returns the delivered VM except for memory and CPUs, of which this host may not have enough to spare. A guest
+ * that does not start with so little memory gets more, if the VM has it.
+ */
+function testMachine({ job, workDirectory, options }: StageContext, input: ValidateInput): Machine {
+  const { memory_mib: configured, max_memory_mib: most, smp: vcpus } = options.config.validate;
+  const { leastMemoryMib = 0 } = familyOf(input.inspect.identity).boot;
   const machine = machineOf({
+    name: job.vm,
     hardware: input.fetch.hardware,
     identity: input.inspect.identity,
     plan: input.plan.plan,
@@ -118,6 +123,7 @@ function testMachine({ workDirectory, options }: StageContext, input: ValidateIn
       ...(sector_size === undefined ? {} : { sectorSize: sector_size }),
     })),
   });
+  const memoryMib = Math.max(configured, Math.min(leastMemoryMib, most, machine.memoryMib));
   return { ...machine, memoryMib, vcpus };
 }
 

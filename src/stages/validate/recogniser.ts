@@ -1,4 +1,4 @@
-import type { BootPatterns, LevelPattern, Signature } from '../../families/base/boot-patterns.js';
+import type { BootPatterns, LevelPattern, ScreenSeen, Signature } from '../../families/base/boot-patterns.js';
 import type { QmpEvent } from '../../machine/qmp.js';
 import { type Boot, type BootLevel, rank } from '../../model/boot.js';
 import { ConsoleLines } from './console.js';
@@ -83,6 +83,8 @@ export class BootRecogniser {
   #activity: Activity = { operations: 0, readBytes: 0, picture: null };
   #guestLines: string[] | null = null;
   #guestDone = false;
+  /** What the guest itself told about its stop. */
+  #stop: Signature | null = null;
 
   constructor(limits: RecogniserLimits, patterns: BootPatterns) {
     this.#limits = limits;
@@ -125,6 +127,19 @@ export class BootRecogniser {
     for (const line of text.split('\n')) this.#match(line, 'screen', at);
   }
 
+  /** What a picture of the screen shows; null for nothing that is known. */
+  picture(seen: ScreenSeen | null, at: number): void {
+    if (at - this.#resetAt < STALE_SCREEN_SECONDS) return;
+    for (const row of this.#patterns.signatures) {
+      if (row.picture === undefined) continue;
+      if (row.picture !== seen?.kind || rank(this.#level) > rank(row.within)) this.#seen.delete(row);
+      else if (!this.#seen.has(row)) this.#seen.set(row, at);
+    }
+    if (seen === null || seen.level === null) return;
+    if (seen.after === undefined || rank(this.#level) >= rank(seen.after))
+      this.#reach(seen.level, 'screen', seen.text, at);
+  }
+
   activity(activity: Activity, at: number): void {
     if (activity.operations !== this.#activity.operations) this.#movedAt = at;
     if (activity.picture !== null && !this.#pictures.has(activity.picture)) {
@@ -137,7 +152,11 @@ export class BootRecogniser {
   event({ name, data }: QmpEvent, at: number): void {
     if (name === 'RESET' && data.guest === true) this.#reset(at);
     if (name === 'SHUTDOWN' && data.guest === true) this.#ended = 'powered-off';
-    if (name === 'GUEST_PANICKED') this.#ended = 'panicked';
+    if (name === 'GUEST_PANICKED') {
+      this.#ended = 'panicked';
+      const code = stopCode(data.info);
+      if (code !== null) this.#stop = this.#patterns.stopped?.(code) ?? null;
+    }
     if (name === 'WATCHDOG') this.#ended = 'watchdog';
   }
 
@@ -148,7 +167,7 @@ export class BootRecogniser {
 
   /** Returns the verdict, or null while it is open. */
   verdict(at: number): Verdict | null {
-    if (this.#ended === 'panicked') return failed(this.#describe(this.#patterns.panic));
+    if (this.#ended === 'panicked') return failed(this.#describe(this.#stop ?? this.#patterns.panic));
     if (this.#ended) return failed(otherFailure(this.#ended));
     const due = this.#dueFailure(at);
     if (due) {
@@ -170,7 +189,9 @@ export class BootRecogniser {
     if (idle < limit && !this.#timedOut(at)) return null;
     const moves = idle < Math.min(limit, RECENT_SECONDS);
     if (moves || this.#maySilentlyRun()) {
-      return { verdict: 'inconclusive', failure: otherFailure('inconclusive'), underLoad: moves };
+      const { unproven } = this.#patterns;
+      const failure = unproven === undefined ? otherFailure('inconclusive') : this.#describe(unproven);
+      return { verdict: 'inconclusive', failure, underLoad: moves };
     }
     return failed(otherFailure('stalled'), true);
   }
@@ -267,6 +288,12 @@ export class BootRecogniser {
     this.#reached = level;
     this.#evidence.push({ level, at_seconds: at, source, text: text.slice(0, 200) });
   }
+}
+
+/** Returns the code that a guest gave Hyper-V's interface when it stopped (QEMU's `GuestPanicInformation`). */
+function stopCode(info: unknown): number | null {
+  const { type, arg1 } = (info ?? {}) as { type?: unknown; arg1?: unknown };
+  return type === 'hyper-v' && typeof arg1 === 'number' ? arg1 % 2 ** 32 : null;
 }
 
 function failed(failure: Failure, underLoad = false): Verdict {

@@ -5,10 +5,12 @@ import { memoryGuest, refused } from './memory-guest.js';
 /** A guest that is a map of files. */
 export function memoryWriter(
   files: Record<string, string | Buffer>,
-): GuestWriter & { files: Map<string, Buffer> } {
+): GuestWriter & { files: Map<string, Buffer>; xattrs: Map<string, Buffer> } {
   const all = new Map<string, Buffer>(
     Object.entries(files).map(([path, content]) => [path, Buffer.from(content as string)]),
   );
+  /** By path, NUL and name. */
+  const xattrs = new Map<string, Buffer>();
   const get = (path: string) => {
     const content = all.get(path);
     if (content === undefined) throw refused(path, 'ENOENT');
@@ -23,6 +25,7 @@ export function memoryWriter(
   return {
     ...memoryGuest({}).reader,
     files: all,
+    xattrs,
     stat,
     lstat: stat,
     read: async (path) => get(path),
@@ -36,7 +39,12 @@ export function memoryWriter(
     editHive: async (path) => {
       throw refused(`editHive ${path}`, 'ENOSYS');
     },
-    setXattr: async (path) => void get(path),
+    setXattr: async (path, name, value) => void xattrs.set(`${path}\0${name}`, value),
+    getXattr: async (path, name) => {
+      const value = xattrs.get(`${path}\0${name}`);
+      if (value === undefined) throw refused(path, 'ENODATA');
+      return value;
+    },
     run: async () => '',
     sync: async () => undefined,
   };

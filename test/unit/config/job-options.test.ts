@@ -58,12 +58,6 @@ describe('jobOptions', () => {
     ]);
   });
 
-  it('refuses to fetch from elsewhere, and says why', () => {
-    expect(() => jobOptions(config, '[source]\ntype = "http"\n')).toThrow(
-      'source is for fetching a VM from elsewhere, which this version cannot do',
-    );
-  });
-
   it('refuses a name that could leave its directory, and an override of an unknown key', () => {
     expect(() => jobOptions(config, '[vm]\nname = "../x"\n')).toThrow(/vm\.name is not valid/);
     expect(() => jobOptions(config, null, { overrides: { 'fix.initrams': 'x' } })).toThrow(

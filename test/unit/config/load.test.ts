@@ -159,7 +159,7 @@ describe('a key under its old name', () => {
 
   it('what is reserved for remote sources is no typing mistake', () => {
     expect(problemsIn('[source]\ntype = "http"\n').map(problemText)).toEqual([
-      '/etc/x.toml:1:2: source is for fetching a VM from elsewhere, which this version cannot do: drop its disks',
+      '/etc/x.toml:1:2: source says where one VM is fetched from: it belongs into a job.toml',
     ]);
   });
 });

@@ -153,10 +153,10 @@ describe('a run that was killed', () => {
   it('between the decision and its record decides again, with the same answer', async () => {
     const parts = pipeline([REBUILD]);
     const { store } = parts.request;
-    const save = store.save.bind(store);
+    const { save } = store;
     let saved = 0;
     store.save = async (checkpoint) => {
-      await save(checkpoint);
+      await save.call(store, checkpoint);
       saved += 1;
       if (saved === 4) throw Object.assign(new Error('database is locked'), { code: 'SQLITE_BUSY' });
     };
@@ -169,7 +169,7 @@ describe('a run that was killed', () => {
   it('between the record and the removal of the old checkpoints begins the second pass', async () => {
     const parts = pipeline([REBUILD]);
     const { store } = parts.request;
-    const truncate = store.truncate.bind(store);
+    const { truncate } = store;
     store.truncate = async () => {
       store.truncate = truncate;
       throw Object.assign(new Error('database is locked'), { code: 'SQLITE_BUSY' });

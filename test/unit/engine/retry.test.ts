@@ -29,8 +29,11 @@ describe('decideRetry', () => {
     });
   });
 
-  it('goes on with a condition of the host up to the last attempt', () => {
-    const full = failure('host.enospc', 'No space left on device');
+  it.each([
+    ['host.enospc', 'No space left on device'],
+    ['remote.unreachable', 'vc1 cannot be reached'],
+  ])('goes on with a condition of this or another host up to the last attempt: %s', (code, message) => {
+    const full = failure(code, message);
     expect(decideRetry([full, full, full], settings)).toMatchObject({ retry: true });
     expect(decideRetry([full, full, full, full], settings)).toMatchObject({ retry: false });
   });

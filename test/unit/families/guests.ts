@@ -150,6 +150,7 @@ export function guestOf({
   packages,
 }: GuestRecipe): Guest {
   return {
+    vm: 'guest',
     identity: {
       os_type: 'linux',
       os_distro: 'debian',
@@ -189,12 +190,16 @@ export function guestOf({
     options: { ...configSchema.parse({}).fix, ...options },
     controllers: controllers ?? [null],
     packages: packages ?? { directory: '', files: [] },
+    drivers: null,
   };
 }
 
 /** Paths that operations touch, in order. */
 export const pathsOf = (operations: readonly Operation[]) =>
-  operations.map((operation) => ('path' in operation ? operation.path : operation.command.join(' ')));
+  operations.flatMap((operation) => {
+    if ('path' in operation) return [operation.path];
+    return 'command' in operation ? [operation.command.join(' ')] : operation.files.map(({ path }) => path);
+  });
 
 /** What a file holds after `operations`; undefined when they do not write it, null when they remove it. */
 export function textAfter(operations: readonly Operation[], path: string): string | null | undefined {

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type DomainNames, domainUuid, libvirtDomain } from '../../../src/machine/libvirt-domain.js';
 import type { Machine } from '../../../src/machine/machine.js';
 import { run } from '../../../src/tools/run.js';
-import { type MachineParts, machineWith, VIRTIO } from './machines.js';
+import { type MachineParts, machineWith, storeOn, VIRTIO } from './machines.js';
 
 const NAMES: DomainNames = {
   job: 'k3x9',
@@ -42,6 +42,37 @@ const GOLDEN: Record<string, Case> = {
   'bios-transitional': { parts: { devices: TRANSITIONAL } },
   'bios-transitional-scsi': { parts: { devices: { ...TRANSITIONAL, disk_bus: 'scsi' } } },
   'uefi-windows': { parts: { firmware: 'uefi', osType: 'windows' } },
+  // Windows 11 as VMware had it: Secure Boot, TPM.
+  'uefi-windows-11': {
+    parts: {
+      firmware: 'uefi',
+      osType: 'windows',
+      windows: {
+        build: 22_631,
+        installation_type: 'Client',
+        smbios_uuid: '7b0a4d56-d42a-3a1c-b5b5-7ae1d7a3f6c2',
+        clock: 'utc',
+      },
+      described: { secure_boot: true, tpm: true },
+      devices: { disk_bus: 'virtio', nic_model: 'vmxnet3' },
+    },
+  },
+  // The boot configuration is on the second disk.
+  'bios-windows-scsi': {
+    parts: {
+      osType: 'windows',
+      windows: { build: 9600, boot_store: storeOn(1) },
+      devices: { disk_bus: 'scsi', nic_model: 'virtio', virtio: 'transitional' },
+    },
+  },
+  'bios-windows-xp-emulated': {
+    parts: {
+      osType: 'windows',
+      windows: { build: 2600 },
+      devices: { disk_bus: 'virtio', nic_model: 'e1000' },
+    },
+    names: { accelerator: 'tcg' },
+  },
   'bios-three-nics': { parts: { macs: ['00:50:56:00:00:01', '<script>', '01:00:5e:00:00:01'] } },
   'bios-virtio-emulated': { names: { accelerator: 'tcg' } },
   'bios-virtio-user-network': { names: { network: null } },

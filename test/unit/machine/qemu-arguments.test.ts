@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type BootRun, qemuArguments } from '../../../src/machine/qemu-arguments.js';
-import { type MachineParts, machineWith, VIRTIO } from './machines.js';
+import { type MachineParts, machineWith, storeOn, VIRTIO } from './machines.js';
 
 const RAW = { file: '/w/out/vm-disk0.raw', format: 'raw' } as const;
 const LAYERS = { overlay: '/w/validate/disk0.qcow2', evidence: null };
@@ -155,6 +155,64 @@ describe('qemuArguments', () => {
   it('gives virt the interrupt controller that has room for the CPUs', () => {
     const machine = (vcpus: number) => values(argumentsOf({ architecture: 'aarch64', vcpus }), '-machine');
     expect([machine(8), machine(9)]).toEqual([['virt'], ['virt,gic-version=3']]);
+  });
+
+  it('offers Windows Hyper-V on KVM alone, and catches up its lost ticks', () => {
+    const on = (accelerator: 'kvm' | 'tcg') => {
+      const args = argumentsOf({ osType: 'windows' }, { accelerator });
+      return ['-machine', '-cpu', '-rtc'].map((option) => values(args, option)[0]);
+    };
+    const flags = [
+      'relaxed',
+      'vapic',
+      'vpindex',
+      'runtime',
+      'synic',
+      'stimer',
+      'frequencies',
+      'tlbflush',
+      'ipi',
+    ];
+    const cpu = `max${flags.map((name) => `,hv-${name}=on`).join('')},hv-spinlocks=8191,hv-time=on,hv-crash=on`;
+    expect(on('kvm')).toEqual(['q35,hpet=off', cpu, 'base=localtime,driftfix=slew']);
+    expect(on('tcg')).toEqual(['q35,hpet=off', 'max', 'base=localtime,driftfix=slew']);
+  });
+
+  it('gives Windows 11 its TPM and Secure Boot, and Windows XP a flat bus with places', () => {
+    const uefi = { code: '/f/CODE.fd', variables: '/f/VARS.fd' };
+    const windows11 = argumentsOf(
+      {
+        firmware: 'uefi',
+        osType: 'windows',
+        windows: { build: 22_631, installation_type: 'Client' },
+        described: { secure_boot: true },
+      },
+      { uefi, tpm: '/run/h2k/tpm' },
+    );
+    expect(values(windows11, '-machine')).toEqual(['q35,hpet=off,smm=on,pflash0=code,pflash1=variables']);
+    expect(values(windows11, '-global')).toEqual(['driver=cfi.pflash01,property=secure,value=on']);
+    expect(values(windows11, '-chardev')).toEqual(['socket,id=tpm,path=/run/h2k/tpm']);
+    expect(values(windows11, '-tpmdev')).toEqual(['emulator,id=tpm0,chardev=tpm']);
+    expect(values(windows11, '-device')).toContain('tpm-crb,tpmdev=tpm0');
+    const xp = argumentsOf({
+      osType: 'windows',
+      windows: { build: 2600 },
+      devices: { disk_bus: 'virtio', nic_model: 'e1000' },
+    });
+    expect(values(xp, '-machine')).toEqual(['pc']);
+    expect(values(xp, '-device').slice(0, 4)).toEqual([
+      'VGA',
+      'e1000,netdev=net0,romfile=,addr=0x3',
+      'virtio-blk-pci,drive=disk0,bootindex=0,addr=0x4',
+      'virtio-rng-pci,addr=0x5',
+    ]);
+  });
+
+  it('starts Windows from the disk with its boot configuration', () => {
+    const args = argumentsOf({ osType: 'windows', windows: { boot_store: storeOn(1) }, disks: [RAW, RAW] });
+    expect(values(args, '-device').filter((device) => device.includes('bootindex'))).toEqual([
+      'virtio-blk-pci,drive=disk1,bootindex=0,bus=port3',
+    ]);
   });
 
   it('uses KVM, with the host’s CPU, and local time where told', () => {

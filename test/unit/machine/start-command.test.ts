@@ -34,6 +34,25 @@ describe('startCommand', () => {
     );
   });
 
+  it('starts the TPM’s emulator before, where there is one, with its state beside the disks', () => {
+    const machine = machineWith({
+      osType: 'windows',
+      windows: { build: 22_631, installation_type: 'Client' },
+    });
+    const command = startCommand(machine, { ...HOST, hasTpmEmulator: true });
+    expect(command.split(' && ')).toEqual([
+      'mkdir -p /srv/vm/tpm',
+      'swtpm socket --tpm2 --tpmstate dir=/srv/vm/tpm --ctrl type=unixio,path=/srv/vm/tpm/socket --daemon --terminate',
+      expect.stringMatching(
+        /^qemu-system-x86_64 .* -chardev socket,id=tpm,path=\/srv\/vm\/tpm\/socket .*tpm-crb,tpmdev=tpm0 -device usb-ehci /,
+      ),
+    ]);
+    expect(startCommand(machine, HOST)).not.toContain('tpm');
+    // A socket cannot have such a path.
+    const disks = [{ file: `/srv/${'x'.repeat(100)}/vm-disk0.qcow2`, format: 'qcow2' as const }];
+    expect(startCommand({ ...machine, disks }, { ...HOST, hasTpmEmulator: true })).not.toContain('tpm');
+  });
+
   it('gives a machine without the PC’s own devices a keyboard', () => {
     const [uefi] = ARCHITECTURES.aarch64.uefi.images;
     const command = startCommand(machineWith({ architecture: 'aarch64' }), { accelerator: 'tcg', uefi });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { capturedValue } from '../../../src/guest/registry/captured.js';
 import { applyOperations } from '../../../src/operations/apply-operations.js';
+import { executeOperations } from '../../../src/operations/execute-operations.js';
 import { type RegistryValues, registryValues } from '../../../src/operations/registry-values.js';
 import { planDiff } from '../../../src/stages/plan/plan-diff.js';
 import { memoryWriter } from '../access/memory-writer.js';
@@ -137,5 +138,58 @@ describe('after writing, the hive is read back', () => {
     await expect(executed(DONE, operation)).rejects.toMatchObject({ code: 'fix.unproven' });
     const keys = { [`${SERVICES}\\viostor`]: [dword('Start', 4)] };
     expect(await executed(keys, operation)).toHaveLength(1);
+  });
+});
+
+describe('several operations in a row on one hive', () => {
+  const context = { signal: new AbortController().signal, listings: {} };
+  const change = (name: string, data: string, path = PATH): RegistryValues => ({
+    ...OPERATION,
+    path,
+    changes: [{ change: 'set', key: SERVICES, name, before: null, after: dwordOf(data) }],
+  });
+  /** The hive edits that FIX makes, each with the values that it sets. */
+  const editsOf = async (operations: readonly RegistryValues[]) => {
+    const files = [...new Set(operations.map(({ path }) => path))];
+    const guest = memoryWriter(Object.fromEntries(files.map((path) => [path, hiveOf({})])));
+    const edits: [path: string, names: string[]][] = [];
+    const values = new Map<string, ReturnType<typeof dword>[]>();
+    const editHive: typeof guest.editHive = async (path, changes) => {
+      const made = changes.flatMap((edit) =>
+        edit.edit === 'set'
+          ? [{ name: edit.name, type: edit.type, data: Buffer.from(edit.data, 'hex') }]
+          : [],
+      );
+      const names = new Set(made.map(({ name }) => name.toUpperCase()));
+      const kept = (values.get(path) ?? []).filter(({ name }) => !names.has(name.toUpperCase()));
+      values.set(path, [...kept, ...made]);
+      guest.files.set(path, hiveOf({ [SERVICES]: values.get(path)! }));
+      edits.push([path, made.map(({ name }) => name)]);
+    };
+    const steps: number[] = [];
+    const onStep = (done: number) => void steps.push(done);
+    await executeOperations({ ...guest, editHive }, operations, { ...context, onStep });
+    return { edits, steps };
+  };
+
+  it('are written at once', async () => {
+    const other = '/Windows/System32/config/SOFTWARE';
+    const operations = [change('a', '00000000'), change('b', '00000000'), change('c', '00000000', other)];
+    expect(await editsOf([...operations, change('d', '00000000')])).toEqual({
+      edits: [
+        [PATH, ['a', 'b']],
+        [other, ['c']],
+        [PATH, ['d']],
+      ],
+      steps: [0, 2, 3],
+    });
+  });
+
+  it('are written one after the other where they change the same value', async () => {
+    const { edits } = await editsOf([change('a', '00000000'), change('A', '01000000')]);
+    expect(edits).toEqual([
+      [PATH, ['a']],
+      [PATH, ['A']],
+    ]);
   });
 });

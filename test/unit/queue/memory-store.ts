@@ -122,6 +122,7 @@ export function memoryQueue(data = new MemoryData(), owner = 'memory'): QueueSto
           }),
         ),
       enterStage: (lease, stage) => changeHeld(lease, (job) => ({ ...job, stage })),
+      advanced: (lease) => changeHeld(lease, changes.advanced),
       recordStage: (lease, record) =>
         changeHeld(lease, (job) => {
           if (changes.hasRun(record)) addTotal(data.totals, record);

@@ -111,6 +111,7 @@ describe.each(QUEUES)('a start in %s', (_name, open) => {
 describe.each(QUEUES)('a lease of %s', (_name, open) => {
   const writes: Record<string, (queue: QueueStore, lease: Lease) => Promise<unknown>> = {
     enterStage: ({ runs }, lease) => runs.enterStage(lease, 'fetch'),
+    advanced: ({ runs }, lease) => runs.advanced(lease),
     recordStage: ({ runs }, lease) => runs.recordStage(lease, record('fetch')),
     endStages: ({ runs }, lease) => runs.endStages(lease, [record('fetch')]),
     reserve: ({ runs }, lease) => runs.reserve(lease, 5),

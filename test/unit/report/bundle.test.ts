@@ -211,7 +211,10 @@ describe('assembleBundle', () => {
     const report = await assembleBundle({ ...request, keepSource: 'leave' });
     expect(await readdir(request.bundleDirectory)).not.toContain('source');
     expect(await readdir(request.source.directory)).toEqual(['web01 dir', 'web01.vmdk']);
-    expect(report.source.map((file) => file.path)).toEqual(['web01 dir/odd\\name\nhere.vmx', 'web01.vmdk']);
+    expect(report.source).toEqual([
+      expect.objectContaining({ path: 'web01 dir/odd\\name\nhere.vmx' }),
+      expect.objectContaining({ path: 'web01.vmdk' }),
+    ]);
     await verify(request.bundleDirectory);
   });
 

@@ -259,6 +259,25 @@ describe('what belongs together', () => {
     expect(only(drops).entries).toContain('web01.job.toml');
     expect(ignored).toEqual([{ name: 'other.job.toml', reason: 'job-without-disk' }]);
   });
+
+  test('a job.toml that says where its VM is, is a drop by itself; beside a disk it belongs to that', async () => {
+    const order: HeaderFacts = { ...FACTS, kind: 'order' };
+    const { drops } = await group({ 'web01.job.toml': order });
+    expect(only(drops)).toMatchObject({
+      name: 'web01.job.toml',
+      vm: 'web01',
+      entries: ['web01.job.toml'],
+      options: 'web01.job.toml',
+      waiting: null,
+      refused: null,
+    });
+    expect(isDue(only(drops), 11, 10)).toBe(true);
+    const beside = await group({ 'web01.job.toml': order, 'web01.vmdk': disk() });
+    expect(only(beside.drops).entries).toEqual(['web01.job.toml', 'web01.vmdk']);
+    // Its disk may be on its way.
+    const coming = await group({ 'web01.job.toml': order, 'web01.vmdk.part': FACTS });
+    expect(isDue(only(coming.drops), 1e9, 10)).toBe(false);
+  });
 });
 
 describe('what waits', () => {

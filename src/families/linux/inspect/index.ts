@@ -52,7 +52,7 @@ async function inspect(
     await reader.unmountAll();
     const device = root.device;
     const { reason, ...named } = unfixable;
-    const system = { os_type: 'linux', device, ...named } as const;
+    const system = { os_type: 'linux', device, disk: null, ...named } as const;
     return describeAsIs(reader, { system, reason, devices: COMMON_DEVICES }, context);
   }
 

@@ -81,7 +81,7 @@ function whyNot(error: unknown): Pick<Unmountable, 'reason' | 'code'> {
  */
 async function subvolumesOf(
   reader: GuestReader,
-  { device, type }: Filesystem,
+  { device, disk, type }: Filesystem,
   { unmountable }: RootSearch,
 ): Promise<Pick<Candidate, 'options' | 'subvolume'>[]> {
   if (type !== 'btrfs') return [{ options: '' }];
@@ -91,7 +91,7 @@ async function subvolumesOf(
     const live = subvolumes.filter(({ path }) => !SNAPSHOT_PATH.test(path));
     return [{ options: '' }, ...live.map(({ id, path }) => ({ options: `subvol=${path}`, subvolume: id }))];
   } catch (error) {
-    unmountable.push({ device, ...whyNot(error) });
+    unmountable.push({ device, disk, ...whyNot(error) });
     return [];
   } finally {
     await reader.unmountAll();
@@ -114,7 +114,7 @@ async function lookInside(
     return looksLikeRoot(await reader.list('/')) ? await describeRoot(reader, place, context) : null;
   } catch (error) {
     const device = options === '' ? filesystem.device : `${filesystem.device} (${options})`;
-    unmountable.push({ device, ...whyNot(error) });
+    unmountable.push({ device, disk: filesystem.disk, ...whyNot(error) });
     return null;
   } finally {
     await reader.unmountAll();

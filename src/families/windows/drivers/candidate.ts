@@ -3,8 +3,7 @@ import type { InfFile } from '../../../guest/inf/files.js';
 import { type DriverInf, readDriverInf } from '../../../guest/inf/package.js';
 import type { InfService } from '../../../guest/inf/services.js';
 import type { DriverFolder, PackageFile } from './catalogue.js';
-import type { DriverTarget } from './driver-set.js';
-import { infTarget } from './releases.js';
+import { type DriverTarget, infTarget } from './releases.js';
 import {
   needsCatalogue,
   needsEmbeddedSignature,

@@ -38,6 +38,8 @@ export interface PackageFile {
 
 interface ProgramFacts {
   machine: 'x86' | 'amd64' | 'arm64' | 'other';
+  /** Of the file, as `a.b.c.d`; null without one. */
+  version: string | null;
   /** Empty also where its signatures cannot be read. */
   signatures: SignatureFacts[];
 }

@@ -1,15 +1,14 @@
+import type {
+  DriverFile,
+  DriverPackage,
+  DriverSet,
+  DriverWarning,
+  Refusal,
+} from '../../../model/driver-set.js';
 import { type Candidate, judgeCandidate } from './candidate.js';
 import type { DriverCatalogue, DriverFolder, PackageFile } from './catalogue.js';
-import {
-  type DriverFile,
-  type DriverPackage,
-  type DriverSet,
-  type DriverTarget,
-  type DriverWarning,
-  PACKAGES,
-  type Refusal,
-} from './driver-set.js';
-import { releaseFolders } from './releases.js';
+import { PACKAGES } from './packages.js';
+import { type DriverTarget, releaseFolders } from './releases.js';
 import { serviceOf } from './services.js';
 import { isOnlyCrossSigned, isUnknownDigest } from './signatures.js';
 
@@ -117,7 +116,7 @@ function packageOf(
     classGuid: inf.classGuid,
     provider: inf.provider,
     driverVersion: inf.driverVersion,
-    devices: inf.devices.map(({ description, ids }) => ({ description, ids })),
+    devices: inf.devices.map(({ description, ids, install: { section } }) => ({ description, ids, section })),
     // Devices of one INF share their services.
     services: [
       ...new Map(services.map((service) => [service.name.toLowerCase(), serviceOf(service)])).values(),
@@ -134,10 +133,11 @@ function packageOf(
   };
 }
 
-const fileOf = ({ source, size, sha256 }: PackageFile, destinations: string[]): DriverFile => ({
+const fileOf = ({ source, size, sha256, program }: PackageFile, destinations: string[]): DriverFile => ({
   source,
   size,
   sha256,
+  version: program?.version ?? null,
   destinations,
 });
 

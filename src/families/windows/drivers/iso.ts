@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { Stats } from 'node:fs';
 import { lstat, mkdir, mkdtemp, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrorCode } from '../../../errors/errno.js';
@@ -23,7 +24,8 @@ const MAX_FILES = 20_000;
  */
 const LIMITS = { memoryBytes: 128 * 1024 ** 2, fileBytes: MAX_FILE_BYTES };
 const TIMEOUT_SECONDS = 300;
-const PREFIX = 'virtio-win-';
+/** The directory may be shared (/var/tmp). */
+const PREFIX = 'hyper2kvm-virtio-win-';
 /** Unpacked images that no job has used for so long are removed when another one is unpacked. */
 const KEPT_MS = 30 * 24 * 3600 * 1000;
 
@@ -46,11 +48,12 @@ export async function unpackIso(iso: string, cache: string, signal: AbortSignal)
 
 /** In a directory such as /var/tmp, somebody else could have put drivers of their own there. */
 async function refuseForeign(target: string): Promise<void> {
-  const stats = await lstat(target);
-  const isOwn = stats.uid === process.geteuid?.() && (stats.mode & 0o022) === 0;
-  if (!stats.isDirectory() || !isOwn)
+  if (!isOwn(await lstat(target)))
     throw invalid(target, 'the unpacked image does not belong to this user; remove it');
 }
+
+const isOwn = (stats: Stats): boolean =>
+  stats.isDirectory() && stats.uid === process.geteuid?.() && (stats.mode & 0o022) === 0;
 
 /** An ISO that is replaced or changed has another inode or time of change. */
 async function identityOf(iso: string): Promise<string> {
@@ -147,7 +150,9 @@ async function findSevenZip(): Promise<string | null> {
 async function removeUnused(cache: string): Promise<void> {
   for (const name of (await readdir(cache)).filter((entry) => entry.startsWith(PREFIX))) {
     const path = join(cache, name);
-    const stats = await stat(path);
+    const stats = await lstat(path).catch(() => null);
+    // Another job may have removed it.
+    if (stats === null || !isOwn(stats)) continue;
     if (Date.now() - stats.mtimeMs > KEPT_MS) await rm(path, { recursive: true, force: true });
   }
 }

@@ -1,6 +1,7 @@
+import type { DriverSet } from '../../../model/driver-set.js';
 import type { DriverCatalogue } from './catalogue.js';
 import { chooseDrivers } from './choose.js';
-import type { DriverSet } from './driver-set.js';
+
 import { type ReleaseFolder, releaseFolders, type WindowsRelease } from './releases.js';
 
 /** What a virtio-win package has for one Windows. */

@@ -6,6 +6,7 @@ import type { Signer } from '../../../guest/pe/chain.js';
 import { isPe, readPe } from '../../../guest/pe/image.js';
 import { MICROSOFT_ROOTS, type Root } from '../../../guest/pe/microsoft-roots.js';
 import { fileSignatures } from '../../../guest/pe/signature.js';
+import { fileVersion } from '../../../guest/pe/version.js';
 import type {
   CatalogFacts,
   DriverCatalogue,
@@ -78,6 +79,7 @@ function programFacts(bytes: Buffer, roots: readonly Root[]): PackageFile['progr
   if (!isPe(bytes)) return null;
   return orIfInvalid(null, () => ({
     machine: readPe(bytes).machine,
+    version: fileVersion(bytes),
     signatures: orIfInvalid([], () => signatureFacts(bytes, roots)),
   }));
 }

@@ -25,6 +25,15 @@ export interface WindowsRelease {
   product: WindowsTarget['product'];
 }
 
+/** The Windows that a driver set is for, with what decides whether it loads a driver. */
+export interface DriverTarget extends WindowsRelease {
+  /** The boot entry has `testsigning`: any signature will do. */
+  testSigning: boolean;
+  secureBoot: boolean;
+  /** False for Windows 7 and Server 2008 R2 without KB3033929: they know no SHA-256 in signatures. */
+  knowsSha256: boolean;
+}
+
 type Row = readonly [firstBuild: number, ...folders: ReleaseFolder[]];
 
 const SERVER_2008_R2: ReleaseFolder[] = ['2k8r2', 'w7'];

@@ -1,5 +1,5 @@
 import type { InfService } from '../../../guest/inf/services.js';
-import type { DriverService } from './driver-set.js';
+import type { DriverService } from '../../../model/driver-set.js';
 
 /** Directories of an INF's numbers, from the Windows directory. The driver store counts as `drivers`. */
 const DIRECTORIES: Readonly<Record<number, string>> = {

@@ -1,5 +1,6 @@
+import type { RefusalCode } from '../../../model/driver-set.js';
 import type { PackageFile, SignatureFacts, SignerFacts } from './catalogue.js';
-import type { DriverTarget, RefusalCode } from './driver-set.js';
+import type { DriverTarget } from './releases.js';
 
 /** Why something is not good enough, without what it belongs to. */
 export interface Objection {

@@ -7,16 +7,18 @@ import { type BootStore, readBootStore } from '../../../guest/bcd.js';
 import { ESP_TYPES } from '../../../guest/esp.js';
 import type { Filesystem } from '../../../model/identity.js';
 import type { BootStoreFacts } from '../../../model/windows-identity.js';
-import { MAX_HIVE_BYTES, naming, readHive } from './hives.js';
+import { type EfiLoaders, findEfiLoaders } from './efi-loaders.js';
+import { type GuestHive, MAX_HIVE_BYTES, naming, readHive } from './hives.js';
 import { WindowsPaths } from './paths.js';
 
 export interface FoundStore {
   /** The firmware that reads a store in that place. */
   firmware: 'bios' | 'uefi';
-  /** As the guest spells it. */
-  path: string;
+  file: GuestHive;
   store: BootStore;
   device: string;
+  /** Null but for UEFI. */
+  loaders: EfiLoaders | null;
 }
 
 const PLACES = {
@@ -78,8 +80,10 @@ async function readStore(
     const paths = new WindowsPaths(reader);
     const path = await paths.find(PLACES[firmware]);
     if (path === null) return null;
-    const { hive } = await readHive(reader, paths, path, MAX_HIVE_BYTES.bootStore);
-    return { device, firmware, path, store: naming(path, () => readBootStore(hive)) };
+    const file = await readHive(reader, paths, path, MAX_HIVE_BYTES.bootStore);
+    const store = naming(path, () => readBootStore(file.hive));
+    const loaders = firmware === 'uefi' ? await findEfiLoaders(reader, paths) : null;
+    return { device, firmware, file, store, loaders };
   } finally {
     await reader.unmountAll();
   }
@@ -101,23 +105,69 @@ export function chooseStore(
   return possible.find(({ store }) => matchesRoot(store, root, storage) !== false) ?? possible[0] ?? null;
 }
 
-/** Returns what the report and the planner need of a store. Pure. */
-export function storeFacts({ store, device }: FoundStore, root: string, storage: Storage): BootStoreFacts {
+/**
+ * Returns what the report and the planner need of a store. `mountpoint` is where FIX mounts its filesystem;
+ * null if it does not. Pure.
+ */
+export function storeFacts(
+  { store, device, file, loaders }: FoundStore,
+  root: string,
+  storage: Storage,
+  mountpoint: string | null,
+): BootStoreFacts {
   const entry = store.default;
+  const mounted = (path: string) => mountedPath(mountpoint ?? '', path);
+  const fallback =
+    loaders === null || mountpoint === null
+      ? null
+      : {
+          manager: loaders.manager === null ? null : mounted(loaders.manager),
+          path: mounted(loaders.fallback),
+          state: loaders.state,
+        };
   return {
     device,
+    disk: storage.filesystems.find((filesystem) => filesystem.device === device)?.disk ?? null,
+    path: mountpoint === null ? null : mounted(file.path),
+    entry: entry?.id ?? null,
     loader: entry?.path ?? null,
     matches_root: matchesRoot(store, root, storage),
     test_signing: entry?.testSigning === true || entry?.noIntegrityChecks === true,
     safe_boot: (entry?.safeBoot ?? null) !== null,
     graphics_disabled: entry?.graphicsDisabled === true,
+    fallback,
   };
 }
 
+/** Returns the path of a file of the filesystem that is mounted at `mountpoint`. */
+export function mountedPath(mountpoint: string, path: string): string {
+  return mountpoint === '/' ? path : `${mountpoint}${path}`;
+}
+
+/**
+ * Directories of Windows that FIX can mount another filesystem at, as nothing of them is needed meanwhile:
+ * none can be made for it. The first is where Windows keeps its own copies of the boot files.
+ */
+const MOUNTPOINTS = ['Boot', 'Temp'];
+
+/** Returns where FIX can mount the filesystem with the boot store; null if Windows has no such directory. */
+export async function bootMountpoint(
+  reader: Pick<GuestReader, 'lstat'>,
+  paths: WindowsPaths,
+  systemRoot: string,
+): Promise<string | null> {
+  for (const name of MOUNTPOINTS) {
+    const path = await paths.find(`${systemRoot}/${name}`);
+    if (path !== null && (await reader.lstat(path))?.type === 'directory') return path;
+  }
+  return null;
+}
+
+type Places = Pick<Storage, 'filesystems' | 'partitions'>;
 type Device = NonNullable<BootStore['default']>['device'];
 
-/** Returns whether the default entry is on `root`; null if it does not name a partition. */
-function matchesRoot(store: BootStore, root: string, storage: Storage): boolean | null {
+/** Returns whether the default entry is on `root`; null if it does not name a partition. Pure. */
+export function matchesRoot(store: BootStore, root: string, storage: Places): boolean | null {
   const filesystem = storage.filesystems.find(({ device }) => device === root);
   if (store.default === null || filesystem === undefined) return null;
   const { device, osDevice } = store.default;
@@ -126,7 +176,7 @@ function matchesRoot(store: BootStore, root: string, storage: Storage): boolean 
   return answers.includes(null) ? null : true;
 }
 
-function isOn(place: Device, { disk, partition, partuuid }: Filesystem, storage: Storage): boolean | null {
+function isOn(place: Device, { disk, partition, partuuid }: Filesystem, storage: Places): boolean | null {
   if (place?.kind === 'boot') return true;
   if (place?.kind !== 'partition' || partuuid === null) return null;
   if (place.scheme === 'gpt') return place.partition === partuuid.toLowerCase();

@@ -17,7 +17,7 @@ export interface Place {
 /** Real guests have a few thousand keys and less than 1 MiB of values. */
 const MAX_KEYS = 50_000;
 const MAX_BYTES = 16 * 1024 * 1024;
-/** A longer value is no configuration: its length and first bytes are captured. */
+/** A longer value is no configuration and is left out: nothing may be planned from a part of it. */
 const MAX_VALUE_BYTES = 64 * 1024;
 const MAX_DEPTH = 32;
 
@@ -64,7 +64,9 @@ class Capture {
   }
 
   #add(key: RegistryKey, path: string, depth: number, wanted: ReadonlySet<string> | null): void {
-    const values = [...key.values()].filter(({ name }) => wanted === null || wanted.has(upperCase(name)));
+    const values = [...key.values()].filter(
+      ({ name, data }) => data.length <= MAX_VALUE_BYTES && (wanted === null || wanted.has(upperCase(name))),
+    );
     if (wanted === null || values.length > 0) this.#put(path, values);
     if (depth === 0) return;
     for (const child of key.subkeys()) {
@@ -99,7 +101,7 @@ class Capture {
           .map(([, { name, type, data }]) => ({
             name,
             type,
-            data: data.subarray(0, MAX_VALUE_BYTES).toString('hex'),
+            data: data.toString('hex'),
           })),
       }));
   }

@@ -7,7 +7,7 @@ import type { WindowsIdentity } from '../../../model/identity.js';
 import type { FamilyInspection, InspectContext, Inspected, RootCandidate } from '../../base/inspection.js';
 import { readAdapters, readRoutes } from './adapters.js';
 import { windowsArchitecture } from './architecture.js';
-import { chooseStore, findBootStores, storeFacts } from './boot-store.js';
+import { bootMountpoint, chooseStore, findBootStores, mountedPath, storeFacts } from './boot-store.js';
 import { captureKeys } from './capture.js';
 import { hasDynamicDisk } from './dynamic-disks.js';
 import { isHibernated } from './hibernation.js';
@@ -18,9 +18,10 @@ import { releaseOf } from './release.js';
 import { detectWindows, findSystemRoot } from './roots.js';
 import { writeWindowsSnapshot } from './snapshot.js';
 import { installedPrograms, vmwareTools } from './tools.js';
+import { readVirtioFiles } from './virtio-files.js';
 import { volumeState } from './volume-state.js';
 import { windowsWarnings } from './warnings.js';
-import { SOFTWARE_PLACES, systemPlaces } from './what-to-capture.js';
+import { BOOT_STORE_PLACES, SOFTWARE_PLACES, systemPlaces } from './what-to-capture.js';
 
 const SNAPSHOT = 'snapshot.json';
 /** Windows has no initramfs. */
@@ -50,10 +51,14 @@ async function inspect(
   const architecture = await windowsArchitecture(reader, paths, { systemRoot, system: system.hive, set });
   const hibernated = await isHibernated(reader, paths);
   const names = await knownNames(reader, paths, systemRoot);
+  const virtio = await readVirtioFiles(reader, paths, { systemRoot, system: system.hive, set });
+  const elsewhere = await bootMountpoint(reader, paths, systemRoot);
   await reader.unmountAll();
 
   context.progress({ percent: 80, step: 'taking the configuration snapshot' });
   const store = chooseStore(stores, context.firmware, root, storage);
+  const mountpoint = store?.device === root ? '/' : elsewhere;
+  const storeFile = store === null || mountpoint === null ? null : mountedPath(mountpoint, store.file.path);
   const isGpt = storage.partitions.some(
     ({ disk, scheme }) => disk === diskOf(root, context) && scheme === 'gpt',
   );
@@ -64,6 +69,7 @@ async function inspect(
     ...naming(software.path, () => releaseOf(software.hive, system.hive, set)),
     ...facts,
     ...vmwareTools(programs, system.hive.key(`${set}\\Services`)),
+    virtio_drivers: virtio.drivers,
     firmware: context.firmware ?? store?.firmware ?? (isGpt ? 'uefi' : 'bios'),
     bootloader: store === null ? 'unknown' : 'bootmgr',
     architecture,
@@ -74,14 +80,19 @@ async function inspect(
       filesystem.device === root ? { ...filesystem, mountpoint: '/' } : filesystem,
     ),
     root,
-    mounts: [{ device: root, mountpoint: '/', options: '' }],
+    mounts: [
+      { device: root, mountpoint: '/', options: '' },
+      ...(store === null || mountpoint === null || mountpoint === '/'
+        ? []
+        : [{ device: store.device, mountpoint, options: '' }]),
+    ],
     encrypted: storage.filesystems.some(({ type }) => type === 'BitLocker'),
     qemu_guest_agent: programs.some(({ name }) => /^QEMU guest agent\b/i.test(name)),
     hibernated,
     dynamic_disk: storage.partitions.some(
       (table) => table.disk === diskOf(root, context) && hasDynamicDisk(table),
     ),
-    boot_store: store === null ? null : storeFacts(store, root, storage),
+    boot_store: store === null ? null : storeFacts(store, root, storage, mountpoint),
   };
   warnings.push(
     ...naming(software.path, () =>
@@ -96,7 +107,10 @@ async function inspect(
     version: 1,
     system: captured(system, systemPlaces(set)),
     software: captured(software, SOFTWARE_PLACES),
-    names,
+    boot_store:
+      store === null || storeFile === null ? null : captured(store.file, BOOT_STORE_PLACES, storeFile),
+    names: [...names, ...loaderNames(identity)].toSorted(),
+    digests: virtio.digests,
   });
   await writeDurable(join(workDirectory, LISTINGS), '{}');
   return { identity, snapshot: SNAPSHOT, snapshotSha256, initramfsListings: LISTINGS, warnings };
@@ -148,6 +162,17 @@ const guidOf = (text: string): string | null =>
 const diskOf = (root: string, { storage }: InspectContext) =>
   storage.filesystems.find(({ device }) => device === root)?.disk ?? null;
 
-function captured({ path, hive, recovered }: GuestHive, places: Parameters<typeof captureKeys>[1]) {
-  return { path, recovered, keys: naming(path, () => captureKeys(hive, places)) };
+/** `mounted` is the path where FIX finds the hive, if that is another. */
+function captured(
+  { path, hive, recovered }: GuestHive,
+  places: Parameters<typeof captureKeys>[1],
+  mounted = path,
+) {
+  return { path: mounted, recovered, keys: naming(path, () => captureKeys(hive, places)) };
+}
+
+/** The programs on the ESP that PLAN decides about. */
+function loaderNames({ boot_store }: WindowsIdentity): string[] {
+  const { manager = null, path, state } = boot_store?.fallback ?? {};
+  return [manager, path !== undefined && state !== 'missing' ? path : null].filter((name) => name !== null);
 }

@@ -13,8 +13,12 @@ export interface WindowsSnapshot {
   version: 1;
   system: CapturedHive;
   software: CapturedHive;
+  /** By the path where FIX finds it; null if there is none that it can reach. */
+  boot_store: CapturedHive | null;
   /** Paths that exist, directories with a slash at the end; sorted. */
   names: string[];
+  /** SHA-256 of virtio's drivers among them, by path. */
+  digests: Record<string, string>;
 }
 
 /** Writes the snapshot durably. Returns its SHA-256. Not readable by others, as it is of the guest. */
@@ -24,15 +28,26 @@ export async function writeWindowsSnapshot(file: string, snapshot: WindowsSnapsh
   return sha256(text);
 }
 
-/** Reads a snapshot: of files it has the names alone. */
+/** Reads a snapshot: of files it has the names, of some their digests. */
 export async function readWindowsSnapshot(file: string): Promise<Configuration> {
-  const { names, system, software } = JSON.parse(await readFile(file, 'utf8')) as WindowsSnapshot;
-  return { tree: new GuestTree(names.map(entryOf)), registry: [system, software] };
+  const snapshot = JSON.parse(await readFile(file, 'utf8')) as WindowsSnapshot;
+  const { names, digests, system, software, boot_store } = snapshot;
+  const all = [...new Set(names.flatMap(directoriesAbove)), ...names];
+  const registry = [system, software, ...(boot_store === null ? [] : [boot_store])];
+  return { tree: new GuestTree(all.map((name) => entryOf(name, digests))), registry };
 }
 
-function entryOf(name: string): TreeEntry {
+/** `/Windows/`, `/Windows/System32/` of `/Windows/System32/drivers/`. */
+function directoriesAbove(name: string): string[] {
+  const parts = name.replace(/\/$/, '').split('/').slice(1, -1);
+  return parts.map((_, index) => `/${parts.slice(0, index + 1).join('/')}/`);
+}
+
+function entryOf(name: string, digests: WindowsSnapshot['digests']): TreeEntry {
   const isDirectory = name.endsWith('/');
+  const sha256 = Object.hasOwn(digests, name) ? digests[name] : undefined;
   return {
+    ...(sha256 === undefined ? {} : { sha256 }),
     path: isDirectory ? name.slice(0, -1) : name,
     type: isDirectory ? 'directory' : 'file',
     mode: isDirectory ? 0o755 : 0o644,

@@ -1,33 +1,5 @@
+import { VMWARE_SERVICES } from '../base/vmware-names.js';
 import type { Place } from './capture.js';
-
-/**
- * VMware's services, those that are switched off and those that stay. Not `vm*`: vmbus, vmgid, vmic* and more
- * are Microsoft's own.
- */
-const VMWARE_SERVICES = [
-  ...[
-    'VMTools',
-    'VGAuthService',
-    'vm3dservice',
-    'vmvss',
-    'VMUpgradeHelper',
-    'VMwareCAF*',
-    'GISvc',
-    'giappdef',
-  ],
-  ...['vmStatsProvider', 'VMwareCertService', 'vmci', 'vsock', 'vmhgfs', 'vmmemctl', 'vmrawdsk', 'vmdebug'],
-  ...[
-    'vmmouse',
-    'vmusbmouse',
-    'vmkbd',
-    'vmdesched',
-    'vm3dmp',
-    'vm3dmp_loader',
-    'vm3dmp-debug',
-    'vm3dmp-stats',
-  ],
-  ...['vmx_svga', 'svga_wddm', 'vmaudio', 'vmwefifw', 'efifw', 'vnetWFP', 'vnetflt', 'vsepflt'],
-] as const;
 
 /** Storage and network drivers that decide whether the guest starts, and whether it can go home. */
 const DRIVER_SERVICES = [
@@ -165,6 +137,9 @@ export const SOFTWARE_PLACES: readonly Place[] = [
   { path: 'Policies\\Microsoft\\Windows\\DeviceInstall\\Restrictions', take: 'below' },
   { path: SHA2_UPDATE, take: 'values', only: ['CurrentState'] },
 ];
+
+/** What of the boot configuration is captured: all objects. */
+export const BOOT_STORE_PLACES: readonly Place[] = [{ path: 'Objects', take: 'below' }];
 
 function values(path: string): Place {
   return { path, take: 'values' };

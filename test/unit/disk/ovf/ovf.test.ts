@@ -77,6 +77,12 @@ describe('references', () => {
     expect(codeOf(packed('a.raw', 'gzip'))).toBe('fetch.unsupported');
   });
 
+  test('a disk that is the difference from another one is refused, and oVirt’s empty attribute is not', () => {
+    const [text, ref] = [ovfText(['a.vmdk']), 'ovf:fileRef="file0"'];
+    expect(codeOf(text.replace(ref, `${ref} ovf:parentRef="vmdisk9"`))).toBe('fetch.unsupported');
+    expect(files(text.replace(ref, `${ref} ovf:parentRef=""`))).toEqual(['a.vmdk']);
+  });
+
   test('a device that names its file, or nothing that is there', () => {
     const text = ovfText(['a.vmdk', 'b.vmdk']);
     expect(files(text.replace('ovf:/disk/vmdisk1', 'ovf:/file/file1'))).toEqual(['a.vmdk', 'b.vmdk']);
@@ -91,7 +97,7 @@ describe('deployment options (DSP0243, 9.8)', () => {
     `<DeploymentOptionSection><Info>x</Info>${['tiny', 'medium', 'large']
       .map(
         (id) =>
-          `<Configuration ovf:id="${id}"${id === defaults ? ' ovf:default="true"' : ''}><Label>x</Label></Configuration>`,
+          `<Configuration ovf:id="${id}"${id === defaults ? ' ovf:default="1"' : ''}><Label>x</Label></Configuration>`,
       )
       .join('')}</DeploymentOptionSection>`;
   const inConfiguration = (item: string, id: string) =>
@@ -161,6 +167,8 @@ describe('units', () => {
     ['2048', 'MegaBytes', 2048],
     ['2', 'byte*2^30', 2048],
     ['2', 'GB', 2048],
+    ['2', 'gibibyte', 2048],
+    ['2048', 'mebibyte', 2048],
     ['2147483648', 'byte', 2048],
     ['2048', 'byte * 1048576', 2048],
     ['2147', 'byte * 10^6', 2047],

@@ -12,7 +12,14 @@ import { filesystem, guestOf } from '../../families/guests.js';
 
 interface Disk {
   /** By number: the type of the partition and what blkid says is in it. */
-  partitions: { type: string; content: string; label?: string; files?: MemoryFiles; options?: string }[];
+  partitions: {
+    type: string;
+    content: string;
+    label?: string;
+    files?: MemoryFiles;
+    options?: string;
+    device?: string;
+  }[];
   scheme?: 'gpt' | 'mbr';
 }
 
@@ -22,7 +29,7 @@ type Probe = Record<string, string>;
 async function inspect({ partitions, scheme = 'gpt' }: Disk, unread?: { code: string; reason: string }) {
   const workDirectory = mkdtempSync(join(tmpdir(), 'h2k-as-is-'));
   onTestFinished(() => rmSync(workDirectory, { recursive: true }));
-  const names = partitions.map((_, index) => `/dev/sda${index + 1}`);
+  const names = partitions.map(({ device }, index) => device ?? `/dev/sda${index + 1}`);
   const tags = new Map<string, Probe>(
     partitions.map(({ type, content, label }, index) => [
       names[index]!,
@@ -41,7 +48,7 @@ async function inspect({ partitions, scheme = 'gpt' }: Disk, unread?: { code: st
   const { reader } = memoryGuest({
     filesystems,
     devices: {
-      disks: async () => ['/dev/sda'],
+      disks: async () => [...new Set(names.map((name) => name.replace(/\d+$/, '')))].sort(),
       partitions: async () => names,
       probe: async (device) => tags.get(device) ?? {},
       size: async () => 1 << 30,
@@ -51,7 +58,7 @@ async function inspect({ partitions, scheme = 'gpt' }: Disk, unread?: { code: st
     keys: [],
     diskIds: [],
     isOffline: true,
-    controllers: [null],
+    controllers: [null, null],
     chosenRoot: null,
     firmware: null,
     nics: [],
@@ -309,6 +316,32 @@ it('a guest that cannot be looked into is described by its partitions, with the 
   });
   expect(warnings).toMatchObject([
     { code: 'inspect.skipped', message: expect.stringContaining('inspect.no-os') },
+  ]);
+});
+
+it.each([
+  ['a disk before the one', '/dev/sdb1', '/dev/sda1'],
+  ['the disk', '/dev/sda5', '/dev/sda2'],
+])('a pool of ZFS is no system beside a root that cannot be mounted on %s of it', async (_, pool, root) => {
+  const partitions = [
+    { type: GPT.linux, content: 'xfs', device: root },
+    { type: GPT.zfs, content: 'zfs_member', device: pool },
+  ];
+  await expect(inspect({ partitions })).rejects.toMatchObject({
+    code: 'inspect.unmountable',
+    message: expect.stringContaining(root),
+  });
+});
+
+it('a disk with data that cannot be mounted does not hide the system on an earlier one', async () => {
+  const partitions = [
+    { type: GPT.freebsdZfs, content: 'zfs_member', device: '/dev/sda2' },
+    { type: GPT.linux, content: 'xfs', device: '/dev/sdb1' },
+  ];
+  const { identity, warnings } = await inspect({ partitions });
+  expect(identity).toMatchObject({ os_type: 'freebsd' });
+  expect(warnings).toMatchObject([
+    { code: 'inspect.skipped', message: expect.stringContaining('/dev/sdb1') },
   ]);
 });
 

@@ -77,6 +77,53 @@ describe('virtio devices', () => {
   });
 });
 
+describe('a rescue image', () => {
+  const main = '3.10.0-1160.119.1.el7.x86_64';
+  const rescue: Kernel = {
+    ...kernelOf('3.10.0-123.el7.x86_64', []),
+    image: '/boot/vmlinuz-0-rescue-6d6f',
+  };
+
+  it('does not make devices transitional, but is warned of', () => {
+    const files = {
+      ...modulesOf(main, undefined, MODULES_DEP_2_6),
+      ...modulesOf(rescue.version, undefined, MODULES_DEP_2_6),
+    };
+    const plan = devices.plan(guestOf({ files, identity: { kernels: [kernelOf(main, []), rescue] } }));
+    expect(plan.devices).toEqual(VIRTIO_1);
+    expect(plan.warnings).toMatchObject([
+      { code: 'devices.rescue-kernel', message: expect.stringContaining(rescue.version) },
+    ]);
+    const alone = devices.plan(guestOf({ files, identity: { kernels: [rescue] } }));
+    expect(alone.devices).toEqual(TRANSITIONAL);
+  });
+
+  it('does not speak for the kernel that is started', () => {
+    const files = {
+      ...modulesOf(main, undefined, 'kernel/ahci.ko:\nkernel/sd_mod.ko:\n'),
+      ...modulesOf(rescue.version, undefined, MODULES_DEP),
+    };
+    const plan = devices.plan(guestOf({ files, identity: { kernels: [kernelOf(main, []), rescue] } }));
+    expect(plan.devices).toEqual({ disk_bus: 'sata', nic_model: 'e1000e' });
+  });
+});
+
+it('the kernel of the first boot entry decides, not another that has more drivers', () => {
+  const [own, other] = ['5.10.7-mine', '6.1.0-18-amd64'];
+  const files: Files = {
+    ...modulesOf(own, undefined, 'kernel/ahci.ko:\nkernel/sd_mod.ko:\n'),
+    ...modulesOf(other),
+  };
+  for (const version of [own, other]) files[`/boot/vmlinuz-${version}`] = null;
+  const first = (version: string) => {
+    files['/boot/grub/grub.cfg'] = `menuentry a {\n linux /boot/vmlinuz-${version} root=/dev/sda1\n}\n`;
+    const kernels = [own, other].map((each) => kernelOf(each, []));
+    return devices.plan(guestOf({ files, identity: { kernels } })).devices;
+  };
+  expect(first(own)).toEqual({ disk_bus: 'sata', nic_model: 'e1000e' });
+  expect(first(other)).toEqual(VIRTIO_1);
+});
+
 it('refuses more IDE disks than a VM has places for', () => {
   const dep = 'kernel/ata_piix.ko:\nkernel/sd_mod.ko:\nkernel/e1000.ko:\n';
   const on = (disks: number) => planOf({ '2.6.16': dep }, { controllers: Array(disks).fill(null) });

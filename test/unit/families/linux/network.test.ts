@@ -2,16 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { network } from '../../../../src/families/linux/network.js';
 import { machineNics, madeMac } from '../../../../src/machine/nics.js';
 import { applyOperations } from '../../../../src/operations/apply-operations.js';
-import {
-  changedLines,
-  type Files,
-  filesystem,
-  type GuestRecipe,
-  guestOf,
-  nic,
-  pathsOf,
-  textAfter,
-} from '../guests.js';
+import { changedLines, type Files, type GuestRecipe, guestOf, nic, pathsOf, textAfter } from '../guests.js';
 
 const MAC = '00:50:56:ab:cd:01';
 const MAC2 = '00:50:56:ab:cd:02';
@@ -71,9 +62,8 @@ describe('names of network cards', () => {
 
   it('binds the names of a VM without a description to MACs made for it, in their order, and says so', () => {
     const text = `${INTERFACES}auto ens160\niface ens160 inet dhcp\n`;
-    const recipe = { filesystems: [filesystem('/dev/sda1', 'ext4', 'root-uuid', { mountpoint: '/' })] };
-    const { operations, nics, warnings } = plan({ '/etc/network/interfaces': text }, recipe);
-    const [first, second] = [0, 1].map((index) => madeMac('guest root-uuid', index));
+    const { operations, nics, warnings } = plan({ '/etc/network/interfaces': text });
+    const [first, second] = [0, 1].map((index) => madeMac('guest', index));
     expect(nics).toEqual([
       { name: 'ens160', mac: first },
       { name: 'ens192', mac: second },
@@ -81,7 +71,7 @@ describe('names of network cards', () => {
     expect(textAfter(operations, LINK)).toBe(linkText('ens192', `MACAddress=${second}`));
     expect(warnings).toMatchObject([{ code: 'network.order' }]);
     // What the domain has is what the names are bound to.
-    expect(machineNics(guestOf(recipe).hardware, { nics: nics ?? [] }).map(({ mac }) => mac)).toEqual([
+    expect(machineNics('guest', guestOf({}).hardware, { nics: nics ?? [] }).map(({ mac }) => mac)).toEqual([
       first,
       second,
     ]);
@@ -166,8 +156,7 @@ describe('names of network cards', () => {
     it('get the MACs that the domain gives them where the description has none', () => {
       const cards = [card(null, 160), card(null, 192)];
       const { operations, nics, warnings } = planOf(INTERFACES, cards);
-      const { name, nics: described } = guestOf({ hardware: { nics: cards } }).hardware;
-      const [, second] = machineNics({ name, nics: described }, { nics: nics ?? [] });
+      const [, second] = machineNics('guest', { nics: cards }, { nics: nics ?? [] });
       expect(textAfter(operations, LINK)).toBe(linkText('ens192', `MACAddress=${second?.mac}`));
       expect(nics).toEqual([{ name: 'ens192', mac: second?.mac }]);
       expect(warnings).toEqual([]);

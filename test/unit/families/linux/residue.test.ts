@@ -271,6 +271,12 @@ describe('records of old devices', () => {
     ['by other delimiters', 'filter=["a(sda2)", "r[.*]"]\n', '"a(sda2)"'],
     ['behind others on its line', 'devices { dir="/dev" filter=["a/sda/", "r/.*/"] }\n', '"a/sda/"'],
     ['of NVMe', 'filter=["a|/dev/nvme0n1p.*|", "r|.*|"]\n', '"a|/dev/nvme0n1p.*|"'],
+    [
+      'that repeats a group',
+      'filter=["a|^/dev/(sd[a-z])*[0-9]*$|", "r|.*|"]\n',
+      '"a|^/dev/(sd[a-z])*[0-9]*$|"',
+    ],
+    ['of many repeats', 'filter=["a|^/+d?e*v+/+s+d+[a-z]+.*|", "r|.*|"]\n', '"a|^/+d?e*v+/+s+d+[a-z]+.*|"'],
     ['of Xen', 'filter=["a|/dev/xvd|", "r|.|"]\n', '"a|/dev/xvd|"'],
   ])('in a filter %s get virtio’s too', (_name, conf, first) => {
     const guest = guestOf({ files: { '/etc/lvm/lvmlocal.conf': conf } });
@@ -298,6 +304,17 @@ describe('records of old devices', () => {
     expect(filtered('filter = [ "r|^/dev/sdb$|" ]\n')).toBe(
       'filter = [ "r|^/dev/vdb$|", "r|^/dev/sdb$|" ]\n',
     );
+  });
+
+  it('in a filter that cannot be evaluated stay, with a warning that names the pattern', () => {
+    for (const pattern of ['a|^/dev/(sd|', `a|${'x?'.repeat(200)}|`, 'a/dev']) {
+      const files = { '/etc/lvm/lvm.conf': `filter = [ "${pattern}", "r|.*|" ]\n` };
+      const { operations, warnings } = lvm.plan(guestOf({ files }));
+      expect(operations).toEqual([]);
+      expect(warnings).toMatchObject([
+        { code: 'lvm.filter-unread', message: expect.stringContaining(`"${pattern.slice(0, 40)}`) },
+      ]);
+    }
   });
 
   it('in a list of another name are removed too', () => {

@@ -70,10 +70,38 @@ describe('systemd-units', () => {
     expect(pathsOf(operations)).toContain(`${UNITS}/${dataUnit}.wants/app.service`);
   });
 
+  it('lets the boot go on without a data mount or swap area that is on no disk of the VM', () => {
+    const { textOf, operations, warnings } = fix({
+      'old.mount': '[Mount]\nWhat=/dev/sdq1\nWhere=/old\nType=ext4\n',
+      'local-fs.target.requires/old.mount': '-> ../old.mount',
+      'srv-data.mount': '[Mount]\nWhat=/dev/sdb1\nWhere=/srv/data\nOptions=noatime\n',
+      'srv-data.mount.d/journal.conf': '[Mount]\nOptions=noatime,journal_path=/dev/sdq2\n',
+      'set.mount': '[Mount]\nWhat=/dev/sdq3\nWhere=/set\nOptions=ro,nofail\n',
+      'dev-sdq4.swap': '[Swap]\nWhat=/dev/sdq4\nOptions=\n',
+    });
+    expect(textOf('old.mount')).toBe('[Mount]\nWhat=/dev/sdq1\nOptions=nofail\nWhere=/old\nType=ext4\n');
+    expect(textOf('srv-data.mount.d/journal.conf')).toBe(
+      '[Mount]\nOptions=noatime,journal_path=/dev/sdq2,nofail\n',
+    );
+    expect(textOf('set.mount')).toBeUndefined();
+    expect(textOf('dev-sdq4.swap')).toBe('[Swap]\nWhat=/dev/sdq4\nOptions=nofail\n');
+    // What requires a mount fails with it: local-fs.target would take the system to emergency mode.
+    expect(textOf('local-fs.target.requires/old.mount')).toBeNull();
+    expect(operations).toContainEqual(
+      expect.objectContaining({
+        op: 'symlink',
+        path: `${UNITS}/local-fs.target.wants/old.mount`,
+        target: '../old.mount',
+      }),
+    );
+    expect(warnings).toHaveLength(4);
+    for (const { message } of warnings) expect(message).toContain('with nofail');
+  });
+
   it('warns of commands that name a device, and of devices on no disk, once each', () => {
     const { operations, warnings } = fix({
       'scrub.service': '[Service]\nExecStart=/sbin/blockdev --setra 4096 /dev/sdb1 /dev/sdb1\n',
-      'old.mount': '[Mount]\nWhat=/dev/sdq1\nWhere=/old\n',
+      'old.mount': '[Mount]\nWhat=/dev/sdq1\nWhere=/old\nOptions=nofail\n',
       'x.service': '[Unit]\nAfter=dev-sdq1.device dev-sdq1.device\n',
     });
     expect(operations).toEqual([]);

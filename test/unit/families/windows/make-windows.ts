@@ -57,7 +57,9 @@ export function hiveOf(keys: Keys, options: Parameters<typeof makeHive>[1] = {})
       node.keys.set(name.toUpperCase(), next);
       node = next;
     }
-    node.values.push(...values);
+    // A key has one value of a name.
+    const names = new Set(values.map(({ name }) => name.toUpperCase()));
+    node.values = [...node.values.filter(({ name }) => !names.has(name.toUpperCase())), ...values];
   }
   return makeHive(made(root), { leafKeys: 5, ...options });
 }
@@ -73,6 +75,7 @@ const made = ({ name, values, keys }: Node): MadeKey => ({
   values,
   keys: [...keys.values()].map(made),
   security: name.length % 2 === 0 ? 0 : 1,
+  ...(name.startsWith('{') ? { className: 'DynDRootClass' } : {}),
 });
 
 export function systemKeys(recipe: WindowsRecipe): Keys {
@@ -126,7 +129,7 @@ function softwareKeys({ build, product, edition, installation, software = {} }: 
 const MACHINES = { x86: [0x014c, 0x10b], amd64: [0x8664, 0x20b], arm64: [0xaa64, 0x20b] } as const;
 
 /** The first bytes of a program for a machine, after Microsoft's "PE Format". */
-function peHead(machine: keyof typeof MACHINES): Buffer {
+export function peHead(machine: keyof typeof MACHINES): Buffer {
   const [number, magic] = MACHINES[machine];
   const head = Buffer.alloc(1024);
   head.write('MZ');
@@ -139,7 +142,8 @@ function peHead(machine: keyof typeof MACHINES): Buffer {
 }
 
 export const PARTITION_GUID = '8e0f2c38-e4ea-47ba-b7fc-9d8c74dccf0b';
-const DISK_SIGNATURE = '5cbea03e';
+export const DISK_SIGNATURE = '5cbea03e';
+export const DISK_GUID = '0b2394a9-095e-487d-8d48-719ecd4d78ca';
 /** Devices of boot stores, as in the store of a Windows 10, and by their layout for an MBR disk. */
 const GPT_DEVICE =
   '00000000000000000000000000000000 06000000 00000000 48000000 00000000 382c0f8eeae4ba47b7fc9d8c74dccf0b' +
@@ -150,7 +154,7 @@ const MBR_DEVICE =
   '00000000 01000000 3ea0be5c000000000000000000000000 00000000000000000000000000000000';
 const LOADER = '{733b62e5-f608-11eb-825c-c112f60133ab}';
 
-function bootStore({ firmware, loader = {} }: Pick<WindowsRecipe, 'firmware' | 'loader'>): Buffer {
+export function bootStore({ firmware, loader = {} }: Pick<WindowsRecipe, 'firmware' | 'loader'>): Buffer {
   const device = binary('Element', firmware === 'uefi' ? GPT_DEVICE : MBR_DEVICE);
   const path = `\\Windows\\system32\\winload.${firmware === 'uefi' ? 'efi' : 'exe'}`;
   const elements: Record<string, MadeValue> = {

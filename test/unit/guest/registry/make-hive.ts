@@ -97,8 +97,18 @@ class Bins {
   }
 
   write(offset: number, at: number, value: number): void {
-    const bin = this.#bins.find(({ start, bytes }) => offset >= start && offset < start + bytes.length)!;
-    bin.bytes.writeUInt32LE(value, offset - bin.start + 4 + at);
+    const { start, bytes } = this.#binOf(offset);
+    bytes.writeUInt32LE(value, offset - start + 4 + at);
+  }
+
+  increment(offset: number, at: number): void {
+    const { start, bytes } = this.#binOf(offset);
+    this.write(offset, at, bytes.readUInt32LE(offset - start + 4 + at) + 1);
+  }
+
+  /** Searched from the end, where most writes are. */
+  #binOf(offset: number): { start: number; bytes: Buffer } {
+    return this.#bins.findLast(({ start }) => offset >= start)!;
   }
 
   bytes(): Buffer {
@@ -118,7 +128,10 @@ function addKey(bins: Bins, key: MadeKey, parent: number, made: Made): number {
   node.writeBigUInt64LE(0x01d6_0000_0000_0001n, 4);
   node.writeUInt32LE(parent, 16);
   for (const at of [28, 32, 40, 48]) node.writeUInt32LE(NIL, at);
-  node.writeUInt32LE(made.security[key.security ?? 0]!, 44);
+  const security = made.security[key.security ?? 0]!;
+  node.writeUInt32LE(security, 44);
+  // Who deletes a key counts down, and frees the descriptor at 0.
+  bins.increment(security, 12);
   node.writeUInt16LE(name.length, 72);
   name.copy(node, 76);
   const className = Buffer.from(key.className ?? '', 'utf16le');
@@ -230,7 +243,6 @@ function makeSecurity(bins: Bins): number[] {
   const offsets = [0, 1].map((index) => {
     const cell = Buffer.alloc(20 + 20);
     cell.write('sk');
-    cell.writeUInt32LE(1, 12);
     cell.writeUInt32LE(20, 16);
     Buffer.from([1, 0, 4, 0x80 + index]).copy(cell, 20);
     return bins.add(cell);

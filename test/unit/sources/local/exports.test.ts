@@ -174,6 +174,31 @@ describe('archives that people made again', () => {
   const manifest = () =>
     `SHA256(web01.ovf)= ${sha256(files()['web01.ovf'])}\nSHA256(d.vmdk)= ${sha256(images.stream!)}\n`;
 
+  test.each([
+    ['as it is', 'inner.ova', []],
+    ['in gzip', 'inner.ova.gz', ['-z']],
+  ])('an OVA %s in a tar', async (_, inner, flags) => {
+    const job = await makeJob();
+    for (const [name, content] of Object.entries(files())) await writeFile(join(job.work, name), content);
+    const path = join(job.work, inner);
+    execFileSync('tar', ['-c', ...flags, '-f', path, ...Object.keys(files())], { cwd: job.work });
+    const source = await openArchive({ [inner]: await readFile(path), 'readme.txt': 'x' });
+    expect(names(source)).toEqual(['web01.ova/inner.ova/d.vmdk']);
+    expect(source.hardware.memory_mib).toBe(2048);
+    expect(reasons(source)).not.toHaveProperty(inner);
+  });
+
+  test('archives in archives are opened twice at most', async () => {
+    let inner: Buffer = images.stream!;
+    const job = await makeJob();
+    for (const name of ['d.vmdk', 'a.tar', 'b.tar']) {
+      await writeFile(join(job.work, name), inner);
+      execFileSync('tar', ['-cf', 'next', name], { cwd: job.work });
+      inner = await readFile(join(job.work, 'next'));
+    }
+    await expect(openArchive({ 'c.tar': inner })).rejects.toMatchObject({ code: 'fetch.no-disk' });
+  });
+
   test('`tar cf x.ova .`', async () => {
     const source = await openArchive({ ...files(), 'web01.mf': manifest() }, undefined, ['.']);
     expect(names(source)).toEqual(['web01.ova/d.vmdk']);
@@ -480,8 +505,32 @@ describe('folders', () => {
   });
 
   test('partial files of what is no disk do not matter', async () => {
-    const source = await openDirectory({ 'web01.vmdk': images.sparse!, 'notes.tmp': 'x', 'a.st': 'x' });
+    const source = await openDirectory({
+      'web01.vmdk': images.sparse!,
+      'web01.vmx': 'scsi0:0.fileName = "web01.vmdk"\n',
+      'notes.tmp': 'x',
+      'a.st': 'x',
+      // Whether the file itself is there or not.
+      'vmware.log': 'x',
+      'vmware.log.tmp': 'x',
+      'vmware-1.log.part': 'x',
+      'web01.nvram': 'x',
+      'web01.nvram.tmp': 'x',
+      'web01.vmx.tmp': 'x',
+      'manual.pdf': 'x',
+      'manual.pdf.crdownload': 'x',
+    });
     expect(names(source)).toEqual(['web01/web01.vmdk']);
+  });
+
+  test('a description that has not arrived is missed', async () => {
+    const files = { 'web01.vmdk': images.sparse!, 'web01.vmx.part': 'x' };
+    await expect(openDirectory(files)).rejects.toMatchObject({ code: 'fetch.unfinished' });
+  });
+
+  test('a partial file beside an extent matters, whatever the extent’s name is', async () => {
+    const files = { 'web01.vmdk': flat('data.bin'), 'data.bin': images.raw!, 'data.bin.part': 'x' };
+    await expect(openDirectory(files)).rejects.toMatchObject({ code: 'fetch.unfinished' });
   });
 
   test('a backup below the VM’s own folder is not the VM, whatever is wrong with it', async () => {

@@ -49,6 +49,7 @@ async function runStage(
   // The stage uses nothing else of its context.
   const { signal } = new AbortController();
   const context = {
+    job: { id: 'k3x9', vm: 'web01' },
     workDirectory,
     options,
     signal,

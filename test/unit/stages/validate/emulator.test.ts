@@ -80,6 +80,7 @@ describe('VALIDATE of a guest that this host has no emulator for', () => {
   it('is inconclusive with the reason: it fails the job only where the boot is required', async () => {
     // The stage uses nothing else of its context.
     const context = {
+      job: { id: 'k3x9', vm: 'web01' },
       workDirectory: directory,
       options: optionsOf(true),
       signal: new AbortController().signal,

@@ -89,7 +89,9 @@ describe('BootGate', () => {
 });
 
 describe('UEFI firmware', () => {
-  const architecture = (images: readonly UefiImages[]) => ({ uefi: { images, debian: '', fedora: '' } });
+  const architecture = (images: readonly UefiImages[], secureImages: readonly UefiImages[] = []) => ({
+    uefi: { images, secureImages, debian: '', fedora: '' },
+  });
   let directory: string;
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'h2k-uefi-'));
@@ -114,6 +116,17 @@ describe('UEFI firmware', () => {
   it('is undefined where there is none', async () => {
     const images = [{ code: join(directory, 'x'), variables: join(directory, 'y') }];
     expect(await findUefi(architecture(images))).toBeUndefined();
+  });
+
+  it('has Microsoft’s keys where Secure Boot is asked for', async () => {
+    const [plain, secure] = ['plain', 'secure'].map((name) => ({
+      code: join(directory, `${name}.code`),
+      variables: join(directory, `${name}.vars`),
+    })) as [UefiImages, UefiImages];
+    for (const file of [plain.code, plain.variables, secure.code, secure.variables])
+      await writeFile(file, '');
+    expect(await findUefi(architecture([plain], [secure]), { secureBoot: true })).toBe(secure);
+    expect(await findUefi(architecture([plain]), { secureBoot: true })).toBeUndefined();
   });
 });
 

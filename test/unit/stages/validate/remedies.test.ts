@@ -63,6 +63,7 @@ async function next(passes: EndedPass[], given: { tool?: boolean; config?: Recor
     },
   };
   const context = {
+    job: { id: 'k3x9', vm: 'web01' },
     options: jobOptionsSchema.parse({ config: given.config ?? {} }),
     workDirectory: directory,
     signal: new AbortController().signal,

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { chooseDrivers } from '../../../../../src/families/windows/drivers/choose.js';
-import type { DriverSet, DriverTarget } from '../../../../../src/families/windows/drivers/driver-set.js';
 import { openVirtioWin } from '../../../../../src/families/windows/drivers/open.js';
 import { readCatalogue } from '../../../../../src/families/windows/drivers/read-catalogue.js';
-import { releaseFolders } from '../../../../../src/families/windows/drivers/releases.js';
+import { type DriverTarget, releaseFolders } from '../../../../../src/families/windows/drivers/releases.js';
+import type { DriverSet } from '../../../../../src/model/driver-set.js';
 import {
   catalogOf,
   driverPackage,

@@ -211,6 +211,7 @@ CoInstaller_CopyFiles = 11
 
 [NetKVM.${decoration}]
 %Desc% = kvmnet6.ndi, PCI\\VEN_1AF4&DEV_1000&SUBSYS_00011AF4&REV_00, PCI\\VEN_1AF4&DEV_1000
+%Desc% = kvmnet6.ndi, PCI\\VEN_1AF4&DEV_1041&SUBSYS_11001AF4&REV_01, PCI\\VEN_1AF4&DEV_1041
 
 [kvmnet6.ndi]
 Characteristics = 0x84

@@ -1,15 +1,4 @@
-import type { ReleaseFolder, WindowsRelease } from './releases.js';
-
-/** The Windows that a driver set is for, with what decides whether it loads a driver. */
-export interface DriverTarget extends WindowsRelease {
-  /** The boot entry has `testsigning`: any signature will do. */
-  testSigning: boolean;
-  secureBoot: boolean;
-  /** False for Windows 7 and Server 2008 R2 without KB3033929: they know no SHA-256 in signatures. */
-  knowsSha256: boolean;
-}
-
-/** What of a virtio-win package one Windows gets. Plain data. */
+/** What of the operator's virtio-win one Windows gets. Plain data; families/windows/drivers chooses it. */
 export interface DriverSet {
   /** Storage first. */
   packages: DriverPackage[];
@@ -25,7 +14,7 @@ export interface DriverPackage {
   inf: string;
   /** The folder in the virtio-win package, for people, and the release that it is for. */
   folder: string;
-  release: ReleaseFolder;
+  release: string;
   /** Whether Windows starts from its device: it must be in the registry before the first boot. */
   isBoot: boolean;
   className: string | null;
@@ -34,11 +23,19 @@ export interface DriverPackage {
   provider: string | null;
   /** Date as `YYYY-MM-DD`; four numbers. */
   driverVersion: { date: string; version: string } | null;
-  devices: { description: string; ids: string[] }[];
+  devices: DriverDevice[];
   services: DriverService[];
   files: DriverFile[];
   /** Of the catalogue, for TrustedPublisher before Windows 10; null without a catalogue. */
   signer: { name: string; thumbprint: string; certificate: string } | null;
+}
+
+interface DriverDevice {
+  description: string;
+  /** In the order of the INF's line: the place of one is its index and 1. In upper case. */
+  ids: string[];
+  /** The INF's install section with its decoration, in lower case. */
+  section: string;
 }
 
 export interface DriverFile {
@@ -46,6 +43,8 @@ export interface DriverFile {
   source: string;
   size: number;
   sha256: string;
+  /** Of a program or driver: its file version; null without one. */
+  version: string | null;
   /** Paths in the guest, from its system drive, with backslashes. */
   destinations: string[];
 }
@@ -67,26 +66,18 @@ export interface DriverService {
 }
 
 /** The packages of virtio-win that guests get. */
-type PackageName = (typeof PACKAGES)[number]['name'];
-
-/**
- * Each with the names of its INF, the best one first, and files that belong to it although no INF names them. Left
- * out on purpose: vioprot and the SR-IOV packages, which break NetKVM, and those for devices that the domain
- * does not have.
- */
-export const PACKAGES = [
-  { name: 'viostor', infs: ['viostor.inf'], isBoot: true, extras: [] },
-  { name: 'vioscsi', infs: ['vioscsi.inf'], isBoot: true, extras: [] },
-  { name: 'netkvm', infs: ['netkvm.inf'], isBoot: false, extras: [] },
-  { name: 'balloon', infs: ['balloon.inf'], isBoot: false, extras: ['blnsvr.exe'] },
-  { name: 'vioserial', infs: ['vioser.inf'], isBoot: false, extras: [] },
-  { name: 'viorng', infs: ['viorng.inf'], isBoot: false, extras: [] },
-  { name: 'vioinput', infs: ['vioinput.inf'], isBoot: false, extras: [] },
-  { name: 'fwcfg', infs: ['fwcfg.inf', 'qemufwcfg.inf'], isBoot: false, extras: [] },
-  { name: 'pvpanic', infs: ['pvpanic.inf'], isBoot: false, extras: [] },
-  { name: 'display', infs: ['viogpudo.inf', 'qxldod.inf', 'qxl.inf'], isBoot: false, extras: [] },
-  { name: 'viofs', infs: ['viofs.inf'], isBoot: false, extras: [] },
-] as const satisfies { name: string; infs: string[]; isBoot: boolean; extras: string[] }[];
+export type PackageName =
+  | 'viostor'
+  | 'vioscsi'
+  | 'netkvm'
+  | 'balloon'
+  | 'vioserial'
+  | 'viorng'
+  | 'vioinput'
+  | 'fwcfg'
+  | 'pvpanic'
+  | 'display'
+  | 'viofs';
 
 /** Why a package of one folder is not taken. */
 export interface Refusal {

@@ -1,0 +1,81 @@
+import {
+  type CapturedHive,
+  type CapturedValue,
+  capturedText,
+  capturedTexts,
+  capturedValue,
+} from '../../guest/registry/captured.js';
+import { textData, textsData } from '../../guest/registry/make-value.js';
+import { upperCase } from '../../guest/registry/names.js';
+import { REG } from '../../guest/registry/value.js';
+import type { WindowsIdentity } from '../../model/identity.js';
+import type { RegistryChange } from '../../operations/registry-values.js';
+import type { Fixer } from '../base/fixer.js';
+import { isVmwareService } from './base/vmware-names.js';
+import { changeHive, controlSetOf, deleteValue, hiveOf, setValue } from './registry-edits.js';
+
+const NAME = 'filters';
+const FILTERS = new Set(['UPPERFILTERS', 'LOWERFILTERS']);
+
+/** Runs before the services are switched off: a device whose filter does not load has no driver at all. */
+export const filters: Fixer<WindowsIdentity> = {
+  name: NAME,
+  description:
+    'VMware’s drivers (the list below) are taken out of the filters (UpperFilters, LowerFilters) of device classes, of single devices and of what a new device gets (CriticalDeviceDatabase): a keyboard or mouse whose filter is switched off does not work. A list that is then empty is deleted. VMware’s shared folders are taken out of the order of network providers. With fix.vmware_tools = "keep" both stay.',
+  plan(guest) {
+    if (guest.options.vmware_tools === 'keep') return { operations: [], warnings: [] };
+    const system = hiveOf(guest, 'SYSTEM');
+    const set = controlSetOf(guest);
+    const operations = [
+      ...changeHive(
+        system,
+        { fixer: NAME, reason: 'a device does not work if a filter of it is not loaded' },
+        filterChanges(system, set),
+      ),
+      ...changeHive(
+        system,
+        { fixer: NAME, reason: 'VMware’s shared folders do not exist on KVM' },
+        ['Order', 'HwOrder'].flatMap((order) =>
+          withoutProvider(system, `${set}\\Control\\NetworkProvider\\${order}`),
+        ),
+      ),
+    ];
+    return { operations, warnings: [] };
+  },
+};
+
+function filterChanges(system: CapturedHive, set: string): RegistryChange[] {
+  const places = [
+    `${set}\\Control\\Class\\`,
+    `${set}\\Enum\\`,
+    `${set}\\Control\\CriticalDeviceDatabase\\`,
+  ].map(upperCase);
+  return system.keys.flatMap(({ path, values }) => {
+    const upper = upperCase(path);
+    if (!places.some((place) => upper.startsWith(place))) return [];
+    return values
+      .filter(({ name }) => FILTERS.has(upperCase(name)))
+      .flatMap((value) => withoutFilters(system, path, value));
+  });
+}
+
+function withoutFilters(system: CapturedHive, path: string, value: CapturedValue): RegistryChange[] {
+  const names = capturedTexts(value) ?? [];
+  const kept = names.filter((name) => !isVmwareService(name));
+  if (kept.length === names.length) return [];
+  if (kept.length === 0) return deleteValue(system, path, value.name);
+  return setValue(system, path, value.name, textsData(kept));
+}
+
+const PROVIDER = 'VMHGFS';
+
+function withoutProvider(system: CapturedHive, path: string): RegistryChange[] {
+  const order = capturedValue(system, path, 'ProviderOrder');
+  const text = capturedText(order);
+  if (order === null || text === null) return [];
+  const names = text.split(',');
+  const kept = names.filter((name) => upperCase(name.trim()) !== PROVIDER);
+  if (kept.length === names.length) return [];
+  const type = order.type === REG.expandSz ? REG.expandSz : REG.sz;
+  return setValue(system, path, order.name, textData(kept.join(','), type));
+}

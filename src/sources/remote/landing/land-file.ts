@@ -1,0 +1,183 @@
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { Hyper2kvmError } from '../../../errors/error.js';
+import { syncPath } from '../../../files/durable.js';
+import { exists } from '../../../files/exists.js';
+import { printable } from '../../../text/escape-terminal.js';
+import type { RemoteFile } from '../transports/base/transport.js';
+import { BLOCK_BYTES, BlockMap } from './block-map.js';
+import { BlockWriter } from './block-writer.js';
+import type { LandingContext } from './context.js';
+import { LandingDigest } from './digest.js';
+import { Journal, type JournalState, readJournal } from './journal.js';
+import { landRanges } from './land-ranges.js';
+import { landStream } from './land-stream.js';
+
+/** Where a file is landed. */
+export interface LandingPlace {
+  /** Its name once it is whole. */
+  whole: string;
+  part: string;
+  journal: string;
+}
+
+export interface LandedFile {
+  name: string;
+  size: number;
+  sha256: string;
+  retries: number;
+}
+
+/** A file that changes again and again while it is fetched never arrives. */
+const MAX_RESTARTS = 3;
+
+/**
+ * Lands one file: sparse, durable, under its final name only when it is whole. Continues what an earlier call
+ * left, if the file on the server is the same. Errors: `remote.digest-mismatch`, `remote.source-changed`, those
+ * of the transport, those of the filesystem.
+ */
+export async function landFile(
+  file: RemoteFile,
+  place: LandingPlace,
+  expected: string | undefined,
+  context: LandingContext,
+): Promise<LandedFile> {
+  const known = await stateOf(file, place, context);
+  if (known?.sha256 != null) {
+    if (!(await exists(place.whole))) await publish(place);
+    const { size } = await stat(place.whole);
+    context.meter.add(size);
+    return { name: file.name, size, sha256: known.sha256, retries: 0 };
+  }
+  const target = await open(place.part, known?.isResumable === true ? 'r+' : 'w+', 0o600);
+  const journal =
+    known?.isResumable === true
+      ? await Journal.resume(place.journal)
+      : await Journal.begin(place.journal, {
+          size: file.size ?? 0,
+          validator: file.validator,
+          block: BLOCK_BYTES,
+          restarts: known?.restarts ?? 0,
+        });
+  try {
+    const landed = await fetchAll(file, { place, target, journal, known }, context);
+    await target.sync();
+    await refuseOther(file.name, landed.sha256, expected, place);
+    await journal.finish(landed.sha256);
+    await publish(place);
+    return { name: file.name, ...landed };
+  } finally {
+    await journal.close();
+    await target.close();
+  }
+}
+
+type Known = JournalState & {
+  isResumable: boolean;
+  /** How often the file has changed since it was first asked for. */
+  restarts: number;
+};
+
+/** Returns what an earlier attempt has left of the file; null if nothing. */
+async function stateOf(
+  file: RemoteFile,
+  { part, whole, journal }: LandingPlace,
+  { log }: LandingContext,
+): Promise<Known | null> {
+  const state = await readJournal(journal);
+  if (state === null) return null;
+  const { header } = state;
+  if (header.validator !== file.validator || header.size !== (file.size ?? 0)) {
+    if (header.restarts >= MAX_RESTARTS)
+      throw new Hyper2kvmError(
+        'remote.source-changed',
+        `${file.origin} has changed ${MAX_RESTARTS} times while it was fetched`,
+      );
+    log.warn({ file: file.name }, 'the file has changed on the server, fetching it from the start');
+    return { ...state, sha256: null, isResumable: false, restarts: header.restarts + 1 };
+  }
+  // Without a validator, nothing shows that the rest would be of the same bytes.
+  const isKnown = file.validator !== null;
+  const hasPart = await exists(part);
+  const isWhole = isKnown && state.sha256 !== null && (hasPart || (await exists(whole)));
+  return {
+    ...state,
+    sha256: isWhole ? state.sha256 : null,
+    isResumable: isKnown && file.hasRanges && hasPart,
+    restarts: header.restarts,
+  };
+}
+
+async function fetchAll(
+  file: RemoteFile,
+  {
+    place,
+    target,
+    journal,
+    known,
+  }: { place: LandingPlace; target: FileHandle; journal: Journal; known: Known | null },
+  context: LandingContext,
+): Promise<Omit<LandedFile, 'name'>> {
+  const isResumed = known?.isResumable === true;
+  const writer = new BlockWriter(target, isResumed);
+  const { size } = file;
+  if (size === null || !file.hasRanges) {
+    if (size !== null) await target.truncate(size);
+    const streamed = await landStream({ file, target, writer: new BlockWriter(target, true) }, context);
+    return { ...streamed, sha256: await digestOf(place.part, streamed.size, context.signal) };
+  }
+  await target.truncate(size);
+  const blocks = new BlockMap(size);
+  if (isResumed) for (const run of known.finished) blocks.finish(run);
+  const before = blocks.done;
+  skipZeros(file, blocks);
+  context.meter.add(Math.min(blocks.done * BLOCK_BYTES, size));
+  context.meter.skipped += (blocks.done - before) * BLOCK_BYTES;
+  const digest = new LandingDigest(place.part, size, context.signal);
+  digest.advance(blocks.frontier * BLOCK_BYTES);
+  try {
+    const retries = await landRanges({ file, size, blocks, target, writer, journal, digest }, context);
+    digest.advance(size);
+    return { size, retries, sha256: await digest.end() };
+  } finally {
+    await digest.stop();
+  }
+}
+
+async function digestOf(path: string, size: number, signal: AbortSignal): Promise<string> {
+  const digest = new LandingDigest(path, size, signal);
+  digest.advance(size);
+  return digest.end();
+}
+
+/** Marks as done what the server declares to be zeros: the new file has holes there. */
+function skipZeros({ data, size }: RemoteFile, blocks: BlockMap): void {
+  if (data === null) return;
+  let next = 0;
+  for (const { start, end } of data) {
+    blocks.finish({ first: next, end: Math.floor(start / BLOCK_BYTES) });
+    next = Math.max(next, Math.ceil(end / BLOCK_BYTES));
+  }
+  blocks.finish({ first: next, end: Math.ceil((size ?? 0) / BLOCK_BYTES) });
+}
+
+async function refuseOther(
+  name: string,
+  sha256: string,
+  expected: string | undefined,
+  { part, journal }: LandingPlace,
+): Promise<void> {
+  if (expected === undefined || expected === sha256) return;
+  // The next attempt must not continue with it.
+  await rm(journal, { force: true });
+  await rm(part, { force: true });
+  throw new Hyper2kvmError(
+    'remote.digest-mismatch',
+    `${printable(name)} has the SHA-256 ${sha256}, and the job.toml names ${expected}`,
+  );
+}
+
+async function publish({ part, whole }: LandingPlace): Promise<void> {
+  await rename(part, whole);
+  await syncPath(dirname(whole));
+}

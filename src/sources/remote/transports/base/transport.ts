@@ -1,0 +1,59 @@
+import type { Logger } from 'pino';
+import type { Connection } from '../../../../config/remote-table.js';
+
+/** A part of a file in bytes, `end` excluded. */
+export interface ByteRange {
+  start: number;
+  end: number;
+}
+
+/** A file of the VM as the server describes it. */
+export interface RemoteFile {
+  /** Plain name, under which it is landed. */
+  name: string;
+  /** Bytes; null if the server does not tell before the end. */
+  size: number | null;
+  /** Another one means other bytes: ETag, or time of change. Null if the server has none. */
+  validator: string | null;
+  /** Whether parts of it can be asked for. */
+  hasRanges: boolean;
+  /** What holds data, in order; all else is zeros. Null if that is not known. */
+  data: readonly ByteRange[] | null;
+  /** For people: host and path. */
+  origin: string;
+  /**
+   * Yields the bytes of a range, or with null those of the whole file. Throws `remote.*`: also when fewer came
+   * than were asked for.
+   */
+  read(range: ByteRange | null, signal: AbortSignal): AsyncIterable<Buffer>;
+}
+
+/** A VM that a transport has found. */
+export interface RemoteVm {
+  /** `http`, for the report. */
+  transport: string;
+  /** Its files' host, of which only so many are read at once. */
+  host: string;
+  files: RemoteFile[];
+  /** Undoes what opening did on the server, and closes connections. */
+  close(): Promise<void>;
+}
+
+export interface TransportRequest {
+  /** Paths on the server that are the VM. */
+  vm: readonly string[];
+  transport: string;
+  power: string;
+}
+
+export interface TransportContext {
+  /** Requests at once. */
+  parallel: number;
+  signal: AbortSignal;
+  log: Logger;
+}
+
+/** A way to reach a VM elsewhere: a folder beside this file, and a line in registry.ts. */
+export interface Transport<C extends Connection = Connection> {
+  open(request: TransportRequest, connection: C, context: TransportContext): Promise<RemoteVm>;
+}

@@ -1,0 +1,142 @@
+import { Hyper2kvmError } from '../../../../errors/error.js';
+import type { ByteRange, RemoteFile, TransportContext } from '../base/transport.js';
+import { parseContentRange } from './content-range.js';
+import { connectionError, interrupted } from './errors.js';
+import type { Answer, Exchange } from './exchange.js';
+import { pageList } from './page-list.js';
+
+/**
+ * Asks for the first byte of a file: the answer tells its size, whether parts can be asked for, and what shows
+ * a change. (HEAD is refused by URLs that are signed for GET.)
+ */
+export async function openHttpFile(
+  name: string,
+  url: URL,
+  exchange: Exchange,
+  { signal, log }: Pick<TransportContext, 'signal' | 'log'>,
+): Promise<RemoteFile> {
+  const answer = await exchange.get(url, { range: 'bytes=0-0' }, [200, 206, 416], { signal });
+  // The one byte is read, so that the connection can be used again; a whole file is not.
+  if (answer.status === 206) answer.body.resume();
+  else answer.body.destroy();
+  const facts = factsOf(answer);
+  const isPageBlob = answer.headers['x-ms-blob-type'] === 'PageBlob';
+  let data: RemoteFile['data'] = null;
+  if (isPageBlob && facts.hasRanges)
+    data = await pageList(exchange, url, facts.etag, signal).catch((err: unknown) => {
+      if (!(err instanceof Hyper2kvmError) || err.retryable) throw err;
+      log.warn({ err, file: name }, 'page list cannot be read, reading the whole blob');
+      return null;
+    });
+  return {
+    name,
+    size: facts.size,
+    validator: facts.etag ?? facts.modified,
+    hasRanges: facts.hasRanges,
+    data,
+    origin: answer.origin,
+    read: (range, during) =>
+      range === null ? whole(exchange, url, facts, during) : part(exchange, url, facts, range, during),
+  };
+}
+
+interface Facts {
+  size: number | null;
+  hasRanges: boolean;
+  /** Strong, in its quotes. */
+  etag: string | null;
+  modified: string | null;
+}
+
+function factsOf({ status, headers, origin }: Answer): Facts {
+  const { etag, 'last-modified': modified } = headers;
+  const validators = {
+    // A weak one does not promise equal bytes (RFC 9110, 8.8.1).
+    etag: etag !== undefined && /^"[^"]*"$/.test(etag) ? etag : null,
+    modified: modified ?? null,
+  };
+  const ranged = parseContentRange(headers['content-range']);
+  if (status === 416) {
+    if (ranged?.total === 0) return { size: 0, hasRanges: false, ...validators };
+    throw interrupted(`${origin}: the server refuses the range of the first byte`);
+  }
+  if (status === 206 && ranged !== null && ranged.total !== null && ranged.range?.start === 0)
+    return { size: ranged.total, hasRanges: true, ...validators };
+  const length = headers['content-length'];
+  // A 206 without a usable Content-Range: its length is not the file's.
+  const size = status === 200 && length !== undefined ? Number(length) : null;
+  return { size, hasRanges: false, ...validators };
+}
+
+/** Requests for parts are conditional, so that no part of a newer file is mixed in. */
+function conditions({ etag, modified }: Facts): Record<string, string> {
+  if (etag !== null) return { 'if-match': etag };
+  return modified === null ? {} : { 'if-unmodified-since': modified };
+}
+
+async function* part(
+  exchange: Exchange,
+  url: URL,
+  facts: Facts,
+  { start, end }: ByteRange,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  const headers = { range: `bytes=${start}-${end - 1}`, ...conditions(facts) };
+  const answer = await exchange.get(url, headers, [200, 206], { signal });
+  const { range, total } = parseContentRange(answer.headers['content-range']) ?? { range: null, total: null };
+  const isAsked =
+    answer.status === 206 && range?.start === start && range.end === end && total === facts.size;
+  if (!isAsked) {
+    answer.body.destroy();
+    throw interrupted(
+      answer.status === 200
+        ? `${answer.origin}: the server sent the whole file instead of bytes ${start}-${end - 1}`
+        : `${answer.origin}: bytes ${start}-${end - 1} were asked for, and the answer is of others`,
+    );
+  }
+  refuseChanged(answer, facts);
+  yield* bodyOf(answer, end - start, signal);
+}
+
+async function* whole(
+  exchange: Exchange,
+  url: URL,
+  facts: Facts,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  const answer = await exchange.get(url, conditions(facts), [200], { signal });
+  refuseChanged(answer, facts);
+  yield* bodyOf(answer, facts.size, signal);
+}
+
+function refuseChanged(answer: Answer, { etag }: Facts): void {
+  const now = answer.headers.etag;
+  if (etag === null || now === undefined || now === etag) return;
+  answer.body.destroy();
+  throw interrupted(`${answer.origin}: the file has changed since it was opened`);
+}
+
+/** Yields exactly `size` bytes (null: all), or throws. */
+async function* bodyOf(
+  { body, origin }: Answer,
+  size: number | null,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  let got = 0;
+  try {
+    for await (const chunk of body) {
+      const left = size === null ? Number.POSITIVE_INFINITY : size - got;
+      const bytes = (chunk as Buffer).subarray(0, left);
+      got += bytes.length;
+      if (bytes.length > 0) yield bytes;
+      if (bytes.length < (chunk as Buffer).length)
+        throw interrupted(`${origin}: the server sent more bytes than the answer may have`);
+    }
+  } catch (error) {
+    throw signal.aborted ? signal.reason : connectionError(error, origin);
+  } finally {
+    body.destroy();
+  }
+  if (size !== null && got < size)
+    throw interrupted(`${origin}: ${got} of ${size} bytes came before the answer ended`);
+}

@@ -1,0 +1,87 @@
+import { type IncomingMessage, request } from 'node:http';
+import { createInterface } from 'node:readline';
+import { type ErrorRecord, Hyper2kvmError } from '../../../errors/error.js';
+import type { RemoteFacts } from '../../../model/remote.js';
+import type { SourceContext } from '../../base/source.js';
+import type { Land } from '../remote-source.js';
+import { type LandEvent, type LandRequest, landEventSchema } from './protocol.js';
+
+/** Returns the way to land a VM by the fetching unit on that socket, which has the network. */
+export function landByUnit(socket: string): Land {
+  return async (source, context) => {
+    const { job, signal } = context;
+    for (let reserved = 0; ; ) {
+      const answer = await ask(socket, { job: job.id, source, reserved }, signal);
+      const last = await follow(answer, context);
+      if ('facts' in last) return last.facts;
+      reserved = last.bytes;
+      await context.reserve(last.bytes, { written: last.written, atLeast: true });
+    }
+  };
+}
+
+function ask(socket: string, body: LandRequest, signal: AbortSignal): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const asked = request({ socketPath: socket, method: 'POST', path: '/v1/land', signal }, resolve);
+    asked.once('error', (cause) => reject(signal.aborted ? signal.reason : noUnit(socket, cause)));
+    asked.end(JSON.stringify(body));
+  });
+}
+
+/** Passes on what the unit reports, until its last line. */
+async function follow(
+  answer: IncomingMessage,
+  context: SourceContext,
+): Promise<{ facts: RemoteFacts } | { bytes: number; written: number }> {
+  try {
+    for await (const line of createInterface({ input: answer, crlfDelay: Number.POSITIVE_INFINITY })) {
+      const event = landEventSchema.parse(JSON.parse(line));
+      if (event.event === 'landed') return { facts: event.facts };
+      if (event.event === 'needs') return { bytes: event.bytes, written: event.written };
+      if (event.event === 'failed') throw errorOf(event.error);
+      pass(event, context);
+    }
+  } catch (error) {
+    context.signal.throwIfAborted();
+    if (error instanceof Hyper2kvmError) throw error;
+    throw ended(error);
+  } finally {
+    answer.destroy();
+  }
+  context.signal.throwIfAborted();
+  throw ended();
+}
+
+function pass(
+  event: Exclude<LandEvent, { event: 'landed' | 'needs' | 'failed' }>,
+  { progress, advanced, account, log }: SourceContext,
+): void {
+  if (event.event === 'progress') progress(event.progress);
+  else if (event.event === 'advanced') advanced();
+  else if (event.event === 'account') account(event);
+  else log[event.level](event.facts, event.text);
+}
+
+function errorOf({ code, message, advice, retryable, causes }: ErrorRecord): Hyper2kvmError {
+  const cause = causes.reduceRight<Error | undefined>(
+    (inner, text) => new Error(text, { cause: inner }),
+    undefined,
+  );
+  return Hyper2kvmError.of(code, message, { advice, retryable, cause });
+}
+
+function noUnit(socket: string, cause: Error): Hyper2kvmError {
+  return new Hyper2kvmError('remote.unreachable', `the fetching unit does not answer on ${socket}`, {
+    advice: 'Start it: `systemctl enable --now hyper2kvm-fetch`. The daemon itself has no network.',
+    retryable: true,
+    cause,
+  });
+}
+
+function ended(cause?: unknown): Hyper2kvmError {
+  return new Hyper2kvmError('remote.interrupted', 'the fetching unit ended during the transfer', {
+    advice: 'It continues when the unit runs again: `systemctl status hyper2kvm-fetch` shows why it ended.',
+    retryable: true,
+    cause,
+  });
+}
