@@ -461,6 +461,11 @@ const SECTIONS = {
       meaning: '`fix.devices` names a bus that machines of the guest’s architecture do not have.',
       advice: 'Set `fix.devices = "auto"`, or another bus.',
     },
+    'plan.kernel-unknown': {
+      meaning:
+        '`fix.kernel` names a kernel that is not installed in the guest, or has no readable initramfs.',
+      advice: 'Name one of the installed kernels by its version.',
+    },
     'plan.fstab-unresolved': {
       meaning:
         '/etc/fstab names a disk that cannot be identified, for a mount without which the guest does not boot.',
@@ -950,6 +955,11 @@ const SECTIONS = {
       meaning:
         'A device name could not be identified; a data mount got `nofail`, other lines stay as they are.',
       advice: 'Replace the name by `UUID=` in the guest.',
+    },
+    'boot.other-kernel': {
+      meaning: 'The boot loader’s default entry starts another kernel, because `fix.kernel` names it.',
+      advice:
+        'Repair the first kernel in the guest, then write the boot loader’s configuration again (`update-grub`).',
     },
     'fstab.nofail': {
       meaning: 'A line got `nofail` because `fix.nofail` names it: the guest starts without that device.',
