@@ -35,7 +35,7 @@ const hosts = new HostSlots();
 const MIB = 1024 * 1024;
 
 /** Returns where the files of a VM are landed. */
-export function landedDirectory(workDirectory: string): string {
+function landedDirectory(workDirectory: string): string {
   return join(workDirectory, 'remote', 'vm');
 }
 

@@ -13,7 +13,7 @@ const UNREACHABLE = new Set([
 ]);
 
 /** An error that the server answered with how long to wait. */
-export class BusyError extends Hyper2kvmError {
+class BusyError extends Hyper2kvmError {
   readonly waitSeconds: number | null;
 
   constructor(message: string, waitSeconds: number | null) {

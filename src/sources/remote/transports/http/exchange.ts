@@ -145,7 +145,7 @@ function withQuery(url: URL, query: string): URL {
 }
 
 /** Returns the beginning of a body that explains a refusal. */
-export async function textOf(body: IncomingMessage): Promise<string> {
+async function textOf(body: IncomingMessage): Promise<string> {
   let text = '';
   try {
     for await (const chunk of body) {
