@@ -26,9 +26,9 @@ export function planNothing(guest: Guest<Identity>): Plan {
  * guest that cannot be fixed.
  */
 export function planGuest(guest: Guest<Identity>): Plan {
-  refuseBus(guest);
   const family = familyOf(guest.identity);
   family.refuse?.(guest.identity);
+  refuseBus(guest);
   let current = guest;
   let plan = EMPTY_PLAN;
   for (const fixer of family.fixers) {

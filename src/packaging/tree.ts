@@ -13,6 +13,8 @@ import { copyModule, type ProductionModule, productionModules } from './modules.
 const LIB = 'usr/lib/hyper2kvm';
 const DOC = 'usr/share/doc/hyper2kvm';
 const BASH_COMPLETION = 'usr/share/bash-completion/completions/hyper2kvm';
+/** For Windows guests: built from C, and not for this machine. */
+const FIRST_BOOT_PROGRAMS = ['firstboot/x86_64/h2kfirst.exe', 'firstboot/i686/h2kfirst.exe'];
 /** Parts of the sources that only the repository uses. */
 const NOT_SHIPPED = ['handbook', 'packaging'];
 const NATIVE = /\.node$/;
@@ -50,6 +52,8 @@ async function copyProgram(repository: string, lib: string): Promise<void> {
     // /usr/bin/hyper2kvm names the Node that runs it.
     await put(join(lib, 'dist'), { [file]: text.replace(/^#!.*\n/, '') });
   }
+  for (const file of FIRST_BOOT_PROGRAMS)
+    await put(join(lib, 'dist'), { [file]: await readFile(join(repository, 'dist', file)) });
   await put(dirname(dirname(dirname(lib))), {
     'usr/bin/hyper2kvm': `#!/bin/sh\nexec /${LIB}/node /${LIB}/dist/cli.js "$@"\n`,
   });

@@ -105,6 +105,39 @@ export async function readWindowsDisk(
   firmware: WindowsRecipe['firmware'],
   paths: readonly string[],
 ): Promise<Buffer[]> {
+  return withRoot(disk, firmware, async (image) => {
+    const files: Buffer[] = [];
+    for (const [index, path] of paths.entries()) {
+      const file = `${image}.${index}`;
+      await run('sh', ['-ec', 'ntfscat -f "$1" "$2" > "$3"', 'sh', image, path, file]);
+      files.push(await readFile(file));
+    }
+    return files;
+  });
+}
+
+/** Returns the security descriptors of files of a converted disk's root, in hexadecimal. */
+export async function readSecurity(
+  disk: string,
+  firmware: WindowsRecipe['firmware'],
+  paths: readonly string[],
+): Promise<string[]> {
+  return withRoot(disk, firmware, async (image) => {
+    const directory = `${image}.mnt`;
+    await mkdir(directory);
+    const read = 'getfattr --only-values -n system.ntfs_acl "$1/$path" | od -An -v -tx1 | tr -d " \\n"; echo';
+    const script = `ntfs-3g -o ro ${image} "$1"; for path in ${paths.map((path) => `'${path}'`).join(' ')}; do ${read}; done; umount "$1"`;
+    const { stdout } = await asRoot('sh', ['-ec', script, 'sh', directory]);
+    return stdout.toString().trim().split('\n');
+  });
+}
+
+/** Runs `use` with an image of the root. */
+async function withRoot<T>(
+  disk: string,
+  firmware: WindowsRecipe['firmware'],
+  use: (image: string) => Promise<T>,
+): Promise<T> {
   const scratch = await mkdtemp(`${disk}-`);
   try {
     const raw = join(scratch, 'disk.raw');
@@ -112,13 +145,7 @@ export async function readWindowsDisk(
     const image = join(scratch, 'root.img');
     const place = [`skip=${LAYOUTS[firmware].root}`, `count=${ROOT_MIB}`];
     await run('dd', [`if=${raw}`, `of=${image}`, 'bs=1M', ...place, 'conv=sparse', 'status=none']);
-    const files: Buffer[] = [];
-    for (const [index, path] of paths.entries()) {
-      const file = join(scratch, String(index));
-      await run('sh', ['-ec', 'ntfscat -f "$1" "$2" > "$3"', 'sh', image, path, file]);
-      files.push(await readFile(file));
-    }
-    return files;
+    return await use(image);
   } finally {
     await rm(scratch, { recursive: true });
   }

@@ -295,8 +295,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'same-failure-retried',
     breaks: 'The same failure is tried again and again.',
     file: 'src/engine/retry.ts',
-    text: "const isStuck = same && !last.code.startsWith('host.');",
-    by: "const isStuck = same && last.code.startsWith('host.');",
+    text: 'const isStuck = same && !/^(host|remote)\\./.test(last.code);',
+    by: 'const isStuck = same && /^(host|remote)\\./.test(last.code);',
     tests: [unit('engine/retry')],
   },
   {

@@ -51,6 +51,9 @@ patch                 applies plan.diff in tests
 python3-pip           fetches Alpine for the tests
 libhivex-bin          reads registry hives in tests (hivexml, hivexget)
 osslsigncode          signs Windows drivers in tests
+gcc-mingw-w64-x86-64-win32 builds the first-boot program of Windows guests
+gcc-mingw-w64-i686-win32 builds it for 32-bit ones
+wine64                runs it in tests
 p7zip-full            reads the virtio-win ISO (7z)
 xorriso               makes one in tests
 git                   names the commit of a result, lists the files of a copy
@@ -209,6 +212,7 @@ build() {
   # shellcheck disable=SC2016
   printf '#!/bin/sh\nrepository=$(dirname "$(dirname "$(readlink -f "$0")")")\nexec "$repository/node_modules/.bin/node" "$repository/dist/cli.js" "$@"\n' >dist/hyper2kvm
   chmod +x dist/hyper2kvm
+  sh src/families/windows/firstboot/build.sh "$PWD/dist/firstboot" || return
   mv dist/.building dist/.built
 }
 

@@ -13,8 +13,8 @@ export const KERNEL_PANIC: Signature = {
 
 /**
  * The shells of initramfs-tools, mkinitcpio (init_functions), mkinitfs (initramfs-init), SUSE's mkinitrd
- * (boot-start.sh, boot-mount.sh) and genkernel (linuxrc), by their own messages, and those of busybox, dash and
- * bash without a controlling terminal.
+ * (boot-start.sh, boot-mount.sh), genkernel (linuxrc), booster and tinyramfs, by their own messages, those of
+ * busybox, dash and bash without a controlling terminal, and the end of tiny-initramfs, which has no shell.
  */
 const SHELL = new RegExp(
   [
@@ -24,6 +24,8 @@ const SHELL = new RegExp(
     String.raw`-- exiting to \/|^Want me to fall back to `,
     String.raw`Could not find the root block device in|is not a valid root device\.\.\.`,
     "can't access tty; job control turned off|no job control in this shell",
+    String.raw`^Press ENTER to reboot|^BusyBox v\S.{0,80} built-in shell `,
+    'failed to lookup partition:|Will cause kernel panic in ',
   ].join('|'),
 );
 

@@ -41,9 +41,10 @@ export const bootStore: Fixer<WindowsIdentity> = {
   },
 };
 
-/** FIX mounts the partition with the store over a directory of Windows. */
-function unreachable({ identity: { boot_store: store, system_root } }: Guest<WindowsIdentity>): Warning[] {
-  if (store === null || store.path !== null) return [];
+/** FIX mounts the partition with the store over a directory of Windows; an ESP may need the fallback loader. */
+function unreachable({ identity }: Guest<WindowsIdentity>): Warning[] {
+  const { boot_store: store, system_root, firmware } = identity;
+  if (store === null || store.path !== null || !(store.graphics_disabled || firmware === 'uefi')) return [];
   const message = `the boot files on ${store.device} stay as they are: ${system_root} has neither a Boot nor a Temp directory, over which it could be mounted`;
   return [{ fixer: NAME, code: 'windows.boot-volume', message }];
 }

@@ -1,17 +1,21 @@
 import type { WindowsIdentity } from '../../model/identity.js';
 import type { Fixer } from '../base/fixer.js';
 import { bootDrivers } from './boot-drivers.js';
+import { bootStore } from './boot-store.js';
 import { controllers } from './controllers.js';
 import { devicePath } from './device-path.js';
 import { devices } from './devices.js';
 import { driverFiles } from './driver-files.js';
 import { filters } from './filters.js';
 import { firstStart } from './first-start.js';
+import { uefiFallback } from './uefi-fallback.js';
 import { vmwareServices } from './vmware-services.js';
 
 /** All fixers of a Windows guest, in the order in which they run. */
 export const FIXERS: readonly Fixer<WindowsIdentity>[] = [
   devices,
+  bootStore,
+  uefiFallback,
   controllers,
   driverFiles,
   bootDrivers,

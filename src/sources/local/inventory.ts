@@ -1,20 +1,17 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DropFile } from '../../disk/assemble.js';
-import { isArchive, isOva } from '../../disk/base/archive-names.js';
+import { isArchive } from '../../disk/base/archive-names.js';
 import { isNotUtf8, refusedName } from '../../disk/base/names.js';
 import { finalName } from '../../disk/base/partial-names.js';
 import { pieceOf } from '../../disk/base/pieces.js';
-import { indexTar, type TarMember } from '../../disk/base/tar.js';
-import { indexZip, looksLikeZip, type ZipMember } from '../../disk/base/zip.js';
-import { compressionIn, innerName } from '../../disk/compression.js';
-import { type Places, refusedSpecial, refuseHardLinks, withBytes } from '../../disk/file-source.js';
-import { type ForeignContent, foreignArchive } from '../../disk/foreign.js';
+import { innerName } from '../../disk/compression.js';
+import { type Places, refusedSpecial, refuseHardLinks } from '../../disk/file-source.js';
 import { formatOfExtension } from '../../disk/formats.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import type { DropPlace } from '../../model/drop.js';
 import { printable } from '../../text/escape-terminal.js';
-import { gzipFrame } from '../../tools/unpack.js';
+import { insideOf, visible } from './archive.js';
 import { isDescription } from './description-names.js';
 import { joinPieces } from './join-pieces.js';
 import type { Unpacker } from './unpack.js';
@@ -93,12 +90,7 @@ export async function takeInventory(
   refuseUnfinished(own.members, (name) => isDiskName(name) || (!names.has(name) && isDescription(name)));
   const known = { places, files, data, holes };
   const whole = await joinPieces(own.members, places, options.unpacker);
-  const archive = onlyArchive(whole.members);
-  if (archive === null) return { ...known, ...own, ...whole, prefix };
-  const folder = `${prefix}${innerName(archive.name)}/`;
-  const inside = visible(await membersOf(archive, places, options.unpacker), folder);
-  const joined = await joinPieces(inside.members, places, options.unpacker);
-  return { ...known, ...joined, prefix: folder, hidden: [...own.hidden, ...inside.hidden] };
+  return { ...known, ...(await insideOf({ ...own, ...whole, prefix }, places, options.unpacker)) };
 }
 
 /** True for the name of a disk, of a piece of one, and of an archive. */
@@ -124,103 +116,6 @@ export function refuseUnfinished(members: readonly DropFile[], matters: (name: s
       },
     );
   }
-}
-
-/**
- * Leaves out what macOS adds beside other files, and all other hidden files: none of them belong to the VM.
- */
-function visible(files: readonly DropFile[], prefix: string): Pick<Inventory, 'members' | 'hidden'> {
-  const isHidden = ({ name }: DropFile) =>
-    name.split('/').some((part) => part.startsWith('.') || part === '__MACOSX');
-  const members = files.filter((file) => !isHidden(file));
-  return {
-    members,
-    hidden: files.filter(isHidden).map(({ name }) => prefix + name),
-  };
-}
-
-/** Returns the archive if the drop is one. */
-function onlyArchive(members: readonly DropFile[]): DropFile | null {
-  const own = members.filter(({ name }) => !name.includes('/'));
-  const isDisk = ({ name }: DropFile) => formatOfExtension(innerName(name)) !== null;
-  const ovas = own.filter(({ name }) => isOva(innerName(name)));
-  // Beside disks (or where those are in folders), logs and the like are archived too.
-  const isVm = members.some((file) => isDisk(file) || /\.(?:vmx|ovf)$/i.test(file.name));
-  const others = isVm ? [] : own.filter(({ name }) => isArchive(innerName(name)));
-  const [first, second] = ovas.length > 0 ? ovas : others;
-  if (first === undefined) return null;
-  if (second === undefined && !own.some(isDisk)) return first;
-  throw new Hyper2kvmError(
-    'fetch.several-vms',
-    `the drop has ${printable(first.name)} and other disks or archives`,
-    {
-      advice: 'Drop each archive on its own.',
-    },
-  );
-}
-
-/**
- * Reads an archive in place: its members are parts of the one file. A compressed one is unpacked first, as are
- * the members of a ZIP archive and sparse files in a tar.
- */
-async function membersOf(archive: DropFile, places: Places, unpacker: Unpacker): Promise<DropFile[]> {
-  const packed = await withBytes(archive.bytes, places, (source) => compressionIn(archive.name, source));
-  const { bytes } =
-    packed === null ? archive : await unpacker.unpack(archive, packed.compression.name, places);
-  const part = ({ name, offset, size }: TarMember | ZipMember): DropFile => ({
-    name,
-    size,
-    bytes: { ...bytes, region: { offset, size } },
-  });
-  const isZip = await withBytes(bytes, places, async (source) => looksLikeZip(await source.read(0, 4)));
-  if (!isZip) {
-    const foreign = await withBytes(bytes, places, foreignArchive);
-    if (foreign !== null) throw notAnArchive(archive.name, foreign);
-    const files: DropFile[] = [];
-    for (const member of await withBytes(bytes, places, indexTar)) {
-      const file = part(member);
-      files.push(
-        member.sparse === undefined ? file : await withHoles(file, member, { bytes, places, unpacker }),
-      );
-    }
-    return files;
-  }
-  const members: DropFile[] = [];
-  for (const member of await withBytes(bytes, places, indexZip)) {
-    const file = part(member);
-    const { deflated } = member;
-    if (deflated === null) members.push(file);
-    else members.push({ ...file, ...(await unpacker.unpack(file, 'gzip', places, gzipFrame(deflated))) });
-  }
-  return members;
-}
-
-const BLOCK_BYTES = 1024 * 1024;
-
-/** Makes a sparse file of a tar as it was. */
-async function withHoles(
-  file: DropFile,
-  { name, sparse }: TarMember,
-  { bytes, places, unpacker }: { bytes: DropFile['bytes']; places: Places; unpacker: Unpacker },
-): Promise<DropFile> {
-  const { size, parts } = sparse!;
-  const fill = (put: (block: Buffer, at: number) => Promise<void>) =>
-    withBytes(bytes, places, async (source) => {
-      for (const { at, offset, length } of parts)
-        for (let done = 0; done < length; done += BLOCK_BYTES)
-          await put(await source.read(offset + done, Math.min(BLOCK_BYTES, length - done)), at + done);
-    });
-  return { name, ...(await unpacker.make({ name, from: [file], size, fill }, places)) };
-}
-
-function notAnArchive(name: string, { what, advice }: ForeignContent): Hyper2kvmError {
-  return new Hyper2kvmError(
-    'fetch.unknown-format',
-    `${printable(name)}: this is not an archive of a VM: it ${what}`,
-    {
-      advice: advice ?? 'Export the VM again.',
-    },
-  );
 }
 
 /** `web01/` if the drop is that one directory (and perhaps its job.toml), otherwise empty. */

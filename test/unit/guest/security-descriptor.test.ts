@@ -15,7 +15,7 @@ it.each([
   ] as const;
   expect(protectedDescriptor(type).toString('hex')).toBe(
     [
-      '01000494' + '60000000' + '70000000' + '00000000' + '14000000',
+      '01000490' + '60000000' + '70000000' + '00000000' + '14000000',
       '02004c0003000000',
       ace('ff011f00', system),
       ace('ff011f00', administrators),

@@ -174,6 +174,31 @@ describe('archives that people made again', () => {
   const manifest = () =>
     `SHA256(web01.ovf)= ${sha256(files()['web01.ovf'])}\nSHA256(d.vmdk)= ${sha256(images.stream!)}\n`;
 
+  test.each([
+    ['as it is', 'inner.ova', []],
+    ['in gzip', 'inner.ova.gz', ['-z']],
+  ])('an OVA %s in a tar', async (_, inner, flags) => {
+    const job = await makeJob();
+    for (const [name, content] of Object.entries(files())) await writeFile(join(job.work, name), content);
+    const path = join(job.work, inner);
+    execFileSync('tar', ['-c', ...flags, '-f', path, ...Object.keys(files())], { cwd: job.work });
+    const source = await openArchive({ [inner]: await readFile(path), 'readme.txt': 'x' });
+    expect(names(source)).toEqual(['web01.ova/inner.ova/d.vmdk']);
+    expect(source.hardware.memory_mib).toBe(2048);
+    expect(reasons(source)).not.toHaveProperty(inner);
+  });
+
+  test('archives in archives are opened twice at most', async () => {
+    let inner: Buffer = images.stream!;
+    const job = await makeJob();
+    for (const name of ['d.vmdk', 'a.tar', 'b.tar']) {
+      await writeFile(join(job.work, name), inner);
+      execFileSync('tar', ['-cf', 'next', name], { cwd: job.work });
+      inner = await readFile(join(job.work, 'next'));
+    }
+    await expect(openArchive({ 'c.tar': inner })).rejects.toMatchObject({ code: 'fetch.no-disk' });
+  });
+
   test('`tar cf x.ova .`', async () => {
     const source = await openArchive({ ...files(), 'web01.mf': manifest() }, undefined, ['.']);
     expect(names(source)).toEqual(['web01.ova/d.vmdk']);

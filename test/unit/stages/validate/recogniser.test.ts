@@ -247,6 +247,20 @@ const FAILURES: readonly (readonly [string, string])[] = [
     'initramfs-shell',
     `${DEBIAN_KERNEL}>> Determining root device...\r\n!! Block device /dev/sda3 is not a valid root device...\r\n!! Could not find the root block device in .\r\n   Please specify another value or: press Enter for the same, type "shell" for a shell, or "q" to skip...\r\n   root block device() :: `,
   ],
+  // booster without and with busybox, tinyramfs, tiny-initramfs.
+  [
+    'initramfs-shell',
+    `${DEBIAN_KERNEL}booster: Timeout waiting for root filesystem\r\nPress ENTER to reboot\r\n`,
+  ],
+  [
+    'initramfs-shell',
+    `${DEBIAN_KERNEL}\r\n\r\nBusyBox v1.36.1 (2024-05-01 12:00:00 UTC) built-in shell (ash)\r\nEnter 'help' for a list of built-in commands.\r\n\r\n/ # `,
+  ],
+  ['initramfs-shell', `${DEBIAN_KERNEL}!> failed to lookup partition: /dev/sda2\r\n/ # `],
+  [
+    'initramfs-shell',
+    `${DEBIAN_KERNEL}[    3.1] initramfs: Timeout while waiting for devices for / filesystem to appear\r\n[    3.2] initramfs: Will cause kernel panic in 10s...\r\n`,
+  ],
   [
     'nash-no-root',
     `${DEBIAN_KERNEL}Red Hat nash version 5.1.19.6 starting\r\nmount: could not find filesystem '/dev/root'\r\nsetuproot: moving /dev failed: No such file or directory\r\nsetuproot: error mounting /proc: No such file or directory\r\nswitchroot: mount failed: No such file or directory\r\nKernel panic - not syncing: Attempted to kill init!\r\n`,

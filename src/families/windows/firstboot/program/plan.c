@@ -1,0 +1,100 @@
+#include "h2kfirst.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_BYTES (1 << 20)
+#define MAX_STEPS 512
+#define MAX_FIELDS 256
+#define MAX_SECONDS 86400
+#define HEADER L"hyper2kvm-firstboot\t1"
+
+/* Returns the whole of plan.tsv as text; NULL if it cannot be read. */
+static wchar_t *read_text(void)
+{
+    wchar_t path[MAX_PATH];
+    if (!path_here(path, L"plan.tsv")) return NULL;
+    HANDLE file = CreateFileW(path, GENERIC_READ, FILE_SHARE_READ, NULL, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, NULL);
+    if (file == INVALID_HANDLE_VALUE) return NULL;
+    DWORD size = GetFileSize(file, NULL), got = 0;
+    char *bytes = size > MAX_BYTES ? NULL : malloc(size + 1);
+    wchar_t *text = bytes == NULL ? NULL : calloc(size + 1, sizeof *text);
+    BOOL whole = text != NULL && ReadFile(file, bytes, size, &got, NULL) && got == size;
+    CloseHandle(file);
+    if (whole && (size == 0 || MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, bytes, size, text, size) > 0)) {
+        free(bytes);
+        return text;
+    }
+    free(bytes);
+    free(text);
+    return NULL;
+}
+
+/* Cuts `*rest` at the next `separator` and returns what is before it; NULL at the end. */
+static wchar_t *cut(wchar_t **rest, wchar_t separator)
+{
+    wchar_t *start = *rest;
+    if (start == NULL) return NULL;
+    wchar_t *end = wcschr(start, separator);
+    *rest = end == NULL ? NULL : end + 1;
+    if (end != NULL) *end = L'\0';
+    return start;
+}
+
+static BOOL read_step(wchar_t *line, struct step *step)
+{
+    const wchar_t *fields[MAX_FIELDS];
+    int count = 0;
+    for (wchar_t *field; (field = cut(&line, L'\t')) != NULL;) {
+        if (count == MAX_FIELDS) return FALSE;
+        fields[count++] = field;
+    }
+    /* The identifier is part of file names. */
+    if (count < 3 || fields[0][0] == L'\0' || wcslen(fields[0]) > 32) return FALSE;
+    if (wcsspn(fields[0], L"abcdefghijklmnopqrstuvwxyz0123456789-") != wcslen(fields[0])) return FALSE;
+    step->id = fields[0];
+    step->seconds = wcstoul(fields[1], NULL, 10);
+    if (step->seconds == 0 || step->seconds > MAX_SECONDS) return FALSE;
+    step->verb = fields[2];
+    step->count = count - 3;
+    step->arguments = calloc(step->count + 1, sizeof *step->arguments);
+    if (step->arguments == NULL) return FALSE;
+    memcpy(step->arguments, fields + 3, step->count * sizeof *step->arguments);
+    return TRUE;
+}
+
+BOOL read_plan(struct plan *plan)
+{
+    wchar_t *rest = read_text();
+    wchar_t *line = cut(&rest, L'\n');
+    BOOL last = FALSE;
+    plan->count = 0;
+    plan->steps = calloc(MAX_STEPS, sizeof *plan->steps);
+    if (plan->steps == NULL || line == NULL || wcscmp(line, HEADER) != 0) return FALSE;
+    while ((line = cut(&rest, L'\n')) != NULL) {
+        if (line[0] == L'\0') continue;
+        if (wcscmp(line, L"end") == 0) {
+            last = TRUE;
+            continue;
+        }
+        if (plan->count == MAX_STEPS || !read_step(line, &plan->steps[plan->count])) return FALSE;
+        plan->steps[plan->count++].last = last;
+    }
+    return TRUE;
+}
+
+const wchar_t *next_argument(const struct step *step, const wchar_t *name, int *from)
+{
+    size_t length = wcslen(name);
+    while (*from < step->count) {
+        const wchar_t *text = step->arguments[(*from)++];
+        if (wcsncmp(text, name, length) == 0 && text[length] == L'=') return text + length + 1;
+    }
+    return NULL;
+}
+
+const wchar_t *argument(const struct step *step, const wchar_t *name)
+{
+    int from = 0;
+    return next_argument(step, name, &from);
+}

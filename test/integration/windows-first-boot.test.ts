@@ -1,0 +1,245 @@
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { run } from '#hyper2kvm/tools/run.js';
+import { HERE, openWine, type Wine } from '../lab/windows/wine.ts';
+
+// The first-boot program as a service of a Windows that is wine: its service manager, processes, jobs, registry
+// and network interfaces are real; pnputil, netsh and msiexec are recorders.
+
+let wine: Wine;
+beforeAll(async () => {
+  wine = await openWine();
+});
+afterAll(() => wine.close());
+
+const plan = (...lines: string[]) => ['hyper2kvm-firstboot\t1', ...lines, ''].join('\n');
+const step = (...fields: (string | number)[]) => fields.join('\t');
+const codes = (program: string, ...values: (number | 'hang')[]) =>
+  writeFile(wine.path('codes', `${program}.exe.txt`), values.join(' '));
+const states = async () => (await wine.run(['cmd', '/c', 'dir', '/b', `C:\\${HERE[0]}\\state`])).split(/\s+/);
+const hasService = async () =>
+  (await wine.run(['reg', 'query', `${SERVICES}\\hyper2kvm-firstboot`], { okCodes: [0, 1] })).includes(
+    'ImagePath',
+  );
+const SERVICES = 'HKLM\\SYSTEM\\CurrentControlSet\\Services';
+const MSIEXEC = 'C:\\windows\\system32\\msiexec.exe';
+const PNPUTIL = 'C:\\windows\\system32\\pnputil.exe';
+
+beforeEach(async () => {
+  for (const program of ['pnputil', 'netsh', 'msiexec']) await codes(program, 0);
+});
+
+describe('the service', () => {
+  test('carries out the plan in its order, restores, reports, and deletes itself', async () => {
+    const port = wine.path('serial');
+    await writeFile(port, '');
+    await symlink(port, join(wine.path('..'), 'dosdevices', 'com9'));
+    await codes('pnputil', 259, 5, 5, 0);
+    await wine.install(
+      plan(
+        step(
+          'driver-one',
+          60,
+          'run',
+          'good=0,259',
+          `command="${PNPUTIL}" /add-driver "C:\\one.inf" /install`,
+        ),
+        step(
+          'driver-two',
+          60,
+          'run',
+          'good=0,259',
+          `command="${PNPUTIL}" /add-driver "C:\\two.inf" /install`,
+        ),
+        step('vmware-tools', 60, 'run', `command=${MSIEXEC} /x {11111111-2222-3333-4444-555555555555} /qn`),
+        'end',
+        step(
+          'restore-1',
+          30,
+          'registry',
+          'key=SYSTEM\\CurrentControlSet\\Control\\CrashControl',
+          'name=AutoReboot',
+          'type=4',
+          'data=01000000',
+        ),
+        step(
+          'restore-2',
+          30,
+          'registry',
+          'key=SYSTEM\\CurrentControlSet\\Services\\partmgr\\Parameters',
+          'name=SanPolicy',
+        ),
+        step('report', 30, 'report', 'port=\\\\.\\COM9'),
+      ),
+    );
+    await wine.run([
+      'reg',
+      'add',
+      `${SERVICES}\\partmgr\\Parameters`,
+      '/v',
+      'SanPolicy',
+      '/t',
+      'REG_DWORD',
+      '/d',
+      '1',
+    ]);
+    const log = await wine.start('service deleted');
+    expect(await wine.recorded()).toEqual([
+      `"${PNPUTIL}" /add-driver "C:\\one.inf" /install`,
+      `"${PNPUTIL}" /add-driver "C:\\two.inf" /install`,
+      `"${PNPUTIL}" /add-driver "C:\\two.inf" /install`,
+      `${MSIEXEC} /x {11111111-2222-3333-4444-555555555555} /qn`,
+    ]);
+    expect(await states()).toEqual(expect.arrayContaining(['driver-one.done', 'driver-two.passed']));
+    expect(log).not.toContain('restart');
+    const crash = [
+      'reg',
+      'query',
+      'HKLM\\SYSTEM\\CurrentControlSet\\Control\\CrashControl',
+      '/v',
+      'AutoReboot',
+    ];
+    expect(await wine.run(crash)).toMatch(/AutoReboot\s+REG_DWORD\s+0x1\b/);
+    expect(await wine.run(['reg', 'query', `${SERVICES}\\partmgr\\Parameters`])).not.toContain('SanPolicy');
+    expect(await readFile(port, 'utf8')).toContain(
+      '{"hyper2kvm_firstboot":{"done":["driver-one","vmware-tools","restore-1","restore-2"],"passed":["driver-two"]}}',
+    );
+    expect(await hasService()).toBe(false);
+  });
+
+  test('killed in the middle of a step, it tries that step once more and goes on', async () => {
+    await codes('msiexec', 0, 'hang', 0);
+    await wine.install(
+      plan(
+        ...['one', 'two', 'three'].map((id) => step(id, 300, 'run', `command=${MSIEXEC} ${id}`)),
+        'end',
+        step('last', 30, 'run', `command=${MSIEXEC} last`),
+      ),
+    );
+    await wine.start('msiexec.exe two');
+    await wine.kill();
+    expect(await wine.recorded()).toEqual([`${MSIEXEC} one`, `${MSIEXEC} two`]);
+    await wine.start('service deleted');
+    expect(await wine.recorded()).toEqual(
+      ['one', 'two', 'two', 'three', 'last'].map((id) => `${MSIEXEC} ${id}`),
+    );
+    expect(await states()).toContain('two.try2');
+  });
+
+  test('a step that brings the machine down twice is passed over at the third start', async () => {
+    await codes('msiexec', 'hang', 'hang', 0);
+    await wine.install(plan(...['one', 'two'].map((id) => step(id, 300, 'run', `command=${MSIEXEC} ${id}`))));
+    for (let time = 0; time < 2; time++) {
+      await wine.start('msiexec.exe one');
+      await wine.kill();
+    }
+    await wine.start('service deleted');
+    expect(await wine.recorded()).toEqual(['one', 'one', 'two'].map((id) => `${MSIEXEC} ${id}`));
+    expect(await states()).toContain('one.passed');
+  });
+
+  test('a step over its limit is ended with what it started, and the next one runs', async () => {
+    await codes('msiexec', 'hang');
+    await codes('pnputil', 0);
+    await wine.install(
+      plan(
+        step('slow', 2, 'run', `command=C:\\windows\\system32\\cmd.exe /c ${MSIEXEC} slow`),
+        step('next', 60, 'run', `command=${PNPUTIL} next`),
+      ),
+    );
+    const log = await wine.start('service deleted');
+    expect(log.match(/slow: took longer than 2 s, ended/g)).toHaveLength(2);
+    expect(await wine.recorded()).toContain(`${PNPUTIL} next`);
+    const { code } = await run('pgrep', ['-f', 'msiexec\\.exe slow'], { okCodes: [0, 1] });
+    expect(code).toBe(1);
+  });
+
+  test('restarts once, after everything, for the codes 3010 and 1641', async () => {
+    await codes('msiexec', 3010, 1641, 0);
+    await wine.install(
+      plan(...['one', 'two', 'three'].map((id) => step(id, 60, 'run', `command=${MSIEXEC} ${id}`))),
+    );
+    const log = await wine.start('Z restart');
+    expect(log).toMatch(/three: done.*Z end.*service deleted.*Z restart/s);
+    expect(log.match(/Z restart/g)).toHaveLength(1);
+    expect(await states()).toEqual(expect.arrayContaining(['one.done', 'two.done', 'three.done']));
+  });
+
+  test('for code 249 it restarts before the last steps, and runs the step once more', async () => {
+    await codes('msiexec', 249, 0, 249, 0);
+    await wine.install(
+      plan(
+        ...['one', 'two'].map((id) => step(id, 60, 'run', `command=${MSIEXEC} ${id}`)),
+        'end',
+        step('last', 30, 'run', `command=${PNPUTIL} last`),
+      ),
+    );
+    await wine.start('Z restart');
+    expect(await wine.recorded()).toEqual([`${MSIEXEC} one`, `${MSIEXEC} two`]);
+    expect(await hasService()).toBe(true);
+    const log = await wine.start('service deleted');
+    expect(log).not.toContain('Z restart');
+    expect(await wine.recorded()).toEqual([
+      `${MSIEXEC} one`,
+      `${MSIEXEC} two`,
+      `${MSIEXEC} one`,
+      `${PNPUTIL} last`,
+    ]);
+    expect(await states()).toContain('one.passed');
+  });
+
+  test('an installer that is busy is asked again inside of one step', async () => {
+    await codes('msiexec', 1618, 1618, 0);
+    await wine.install(
+      plan(step('agent', 60, 'run', 'times=10', 'pause=1', `command=${MSIEXEC} /i agent.msi`)),
+    );
+    await wine.start('service deleted');
+    expect(await wine.recorded()).toHaveLength(3);
+    expect(await states()).toEqual(expect.arrayContaining(['agent.done', 'agent.try1']));
+    expect(await states()).not.toContain('agent.try2');
+  });
+
+  test.each([
+    ['of another version', 'hyper2kvm-firstboot\t2\n'],
+    ['with a name that leaves the folder', plan(step('..\\x', 5, 'rescan'))],
+    ['without a limit', plan(step('one', 0, 'rescan'))],
+    ['with a line too short', plan('one\t5')],
+  ])('a plan %s does nothing, and the service goes', async (_, text) => {
+    await wine.install(text);
+    const log = await wine.start('service deleted');
+    expect(log).toContain('plan.tsv cannot be read');
+    expect(await hasService()).toBe(false);
+  });
+});
+
+describe('the build', () => {
+  test('gives the same bytes again elsewhere, with five libraries of Windows', async () => {
+    const repository = fileURLToPath(new URL('../..', import.meta.url));
+    const scratch = await mkdtemp(join(tmpdir(), 'h2k-firstboot-'));
+    try {
+      const sources = join(scratch, 'elsewhere');
+      await run('cp', ['-r', join(repository, 'src/families/windows/firstboot'), sources]);
+      await run('sh', [join(sources, 'build.sh'), join(scratch, 'out')], { cwd: '/' });
+      for (const machine of ['x86_64', 'i686']) {
+        const built = await readFile(join(scratch, 'out', machine, 'h2kfirst.exe'));
+        const shipped = await readFile(join(repository, 'dist/firstboot', machine, 'h2kfirst.exe'));
+        expect(built.equals(shipped)).toBe(true);
+        const { stdout } = await run(`${machine}-w64-mingw32-objdump`, [
+          '-p',
+          join(scratch, 'out', machine, 'h2kfirst.exe'),
+        ]);
+        const libraries = [...stdout.toString().matchAll(/DLL Name: (\S+)/g)].map(([, name]) =>
+          name!.toLowerCase(),
+        );
+        expect(libraries.sort()).toEqual(
+          ['advapi32', 'iphlpapi', 'kernel32', 'msvcrt', 'setupapi'].map((name) => `${name}.dll`),
+        );
+      }
+    } finally {
+      await rm(scratch, { recursive: true, force: true });
+    }
+  });
+});
