@@ -313,6 +313,15 @@ export const configSchema = z
               'Devices of the new VM: auto chooses by the drivers of the guest’s kernels; sata comes with an e1000e network card, ide with an e1000.',
             ...job,
           }),
+        kernel: z
+          .string()
+          .max(256)
+          .default('')
+          .meta({
+            description:
+              'Installed kernel that the boot loader’s default entry is to start instead of its own, by its version (6.1.0-32-amd64) or the path of its initramfs. Empty: keep the default.',
+            ...job,
+          }),
         nofail: z
           .array(z.string().min(1).max(4_096))
           .max(64)

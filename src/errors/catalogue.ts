@@ -461,6 +461,11 @@ const SECTIONS = {
       meaning: '`fix.devices` names a bus that machines of the guest’s architecture do not have.',
       advice: 'Set `fix.devices = "auto"`, or another bus.',
     },
+    'plan.kernel-unknown': {
+      meaning:
+        '`fix.kernel` names a kernel that is not installed in the guest, or has no readable initramfs.',
+      advice: 'Name one of the installed kernels by its version.',
+    },
     'plan.fstab-unresolved': {
       meaning:
         '/etc/fstab names a disk that cannot be identified, for a mount without which the guest does not boot.',
@@ -524,7 +529,8 @@ const SECTIONS = {
       advice: 'Retry from PLAN: `hyper2kvm retry JOB --from plan`.',
     },
     'fix.drivers-changed': {
-      meaning: 'A file of virtio-win was changed or removed after PLAN, which chose it by its content.',
+      meaning:
+        'A file of virtio-win, or hyper2kvm’s own program for the first boot, was changed or removed after PLAN, which chose it by its content.',
       advice: 'Retry from PLAN: `hyper2kvm retry JOB --from plan`.',
     },
     'plan.packages-unreadable': {
@@ -950,6 +956,11 @@ const SECTIONS = {
         'A device name could not be identified; a data mount got `nofail`, other lines stay as they are.',
       advice: 'Replace the name by `UUID=` in the guest.',
     },
+    'boot.other-kernel': {
+      meaning: 'The boot loader’s default entry starts another kernel, because `fix.kernel` names it.',
+      advice:
+        'Repair the first kernel in the guest, then write the boot loader’s configuration again (`update-grub`).',
+    },
     'fstab.nofail': {
       meaning: 'A line got `nofail` because `fix.nofail` names it: the guest starts without that device.',
       advice: 'Give the guest the device, or remove the line there.',
@@ -1061,6 +1072,16 @@ const SECTIONS = {
     'devices.windows-cluster': {
       meaning: 'Windows is a node of a failover cluster, so new disks are not brought online by themselves.',
       advice: 'Bring those online that are the node’s own, in the disk management or with diskpart.',
+    },
+    'devices.windows-first-boot-batch': {
+      meaning:
+        'The first boot is a batch file and not a program: without limits of time, and without what only a program can do.',
+      advice: 'Look at its log.txt in \\Program Files\\hyper2kvm\\firstboot after the first start.',
+    },
+    'devices.windows-adapter-unknown': {
+      meaning:
+        'A network adapter has static addresses, and nothing tells to which card of the VM it belongs.',
+      advice: 'Set its addresses by hand after the first start; `hyper2kvm inspect` shows them.',
     },
     'boot.install-device': {
       meaning:

@@ -14,6 +14,14 @@ export interface BootImage {
   isStarted: boolean;
 }
 
+/** A boot loader's entry, and where its file names what it starts. */
+export interface BootEntry extends BootImage {
+  file: BootFile;
+  /** Number of the line with the image, and of those with the initramfs, from 0. */
+  imageLine: number;
+  initramfsLines: number[];
+}
+
 /** What the lines of an entry say. */
 interface Lines {
   begin: RegExp;
@@ -61,12 +69,51 @@ const MAX_IMAGES = 400;
  * presets. A path that leads to no file is left out. Pure.
  */
 export function bootImages(tree: GuestTree): BootImage[] {
+  const started = bootEntries(tree).map(({ image, initramfs, isStarted }) => ({
+    image,
+    initramfs,
+    isStarted,
+  }));
+  return [...started, ...presetImages(tree)].slice(0, MAX_IMAGES);
+}
+
+/** Returns every entry of the boot loaders' files that starts a kernel, in their order. Pure. */
+export function bootEntries(tree: GuestTree): BootEntry[] {
   const mountpoints = espMountpoints(tree);
-  const started = bootFilesInOrder(tree).flatMap((file) => {
+  return bootFilesInOrder(tree).flatMap((file) => {
     const syntax = SYNTAX[file.kind];
     return syntax === undefined ? [] : readEntries(tree, file, syntax, mountpoints);
   });
-  return [...started, ...presetImages(tree)].slice(0, MAX_IMAGES);
+}
+
+/**
+ * Returns a line of an entry with other files for those that it names: `change` gets each name as it is written. Names of
+ * microcode stay.
+ */
+export function mapNamesOnLine(
+  line: string,
+  { kind }: BootFile,
+  change: (name: string, part: 'image' | 'initramfs') => string,
+): string {
+  const syntax = SYNTAX[kind];
+  if (syntax === undefined) return line;
+  const list = syntax.initramfs
+    .exec(line)
+    ?.slice(1)
+    .find((text) => text !== undefined);
+  const image = syntax.image.exec(line)?.[1];
+  if (image !== undefined && (list === undefined || !INITRAMFS_NAME.test(list)))
+    return replaceLast(line, image, change(image, 'image'));
+  if (list === undefined) return line;
+  const names = list.replace(/(?:\([^()]*\))?[^\s,()]+/g, (name) =>
+    name.startsWith('-') || MICROCODE.test(name) ? name : change(name, 'initramfs'),
+  );
+  return replaceLast(line, list, names);
+}
+
+function replaceLast(line: string, part: string, other: string): string {
+  const start = line.lastIndexOf(part);
+  return line.slice(0, start) + other + line.slice(start + part.length);
 }
 
 /** Returns the files of `bootFiles` in the order in which their entries are started. */
@@ -86,23 +133,28 @@ function inOrder(a: BootFile, b: BootFile): number {
 interface OpenEntry {
   image: string | null;
   initrds: string[];
+  imageLine: number;
+  initramfsLines: number[];
 }
+
+const emptyEntry = (): OpenEntry => ({ image: null, initrds: [], imageLine: 0, initramfsLines: [] });
 
 function readEntries(
   tree: GuestTree,
   file: BootFile,
   { begin, image, initramfs }: Lines,
   mountpoints: readonly string[],
-): BootImage[] {
-  const found: BootImage[] = [];
+): BootEntry[] {
+  const found: BootEntry[] = [];
   const places = placesOf(file, mountpoints);
-  let open: OpenEntry = { image: null, initrds: [] };
+  let open = emptyEntry();
   const close = () => {
-    if (open.image !== null && found.length < MAX_IMAGES)
-      found.push(entryOf(tree, places, { image: open.image, initrds: open.initrds }));
-    open = { image: null, initrds: [] };
+    const { image: path, initrds, imageLine, initramfsLines } = open;
+    if (path !== null && found.length < MAX_IMAGES)
+      found.push({ ...entryOf(tree, places, { image: path, initrds }), file, imageLine, initramfsLines });
+    open = emptyEntry();
   };
-  for (const line of shortLines(tree.text(file.path)?.text ?? '')) {
+  for (const [index, line] of shortLines(tree.text(file.path)?.text ?? '').entries()) {
     if (begin.test(line)) close();
     const list = initramfs
       .exec(line)
@@ -115,12 +167,14 @@ function readEntries(
     const isFirst = open.image === null && !ANY_ORDER.has(file.kind);
     if (!isFirst && list !== undefined && (!/^\s*module/.test(line) || INITRAMFS_NAME.test(list))) {
       open.initrds.push(...names);
+      open.initramfsLines.push(index);
       continue;
     }
     const path = image.exec(line)?.[1];
     if (path === undefined || NOT_LINUX.test(path)) continue;
     if (open.image !== null) close();
     open.image = path;
+    open.imageLine = index;
   }
   close();
   return found.filter((entry) => entry.image !== '');

@@ -7,6 +7,14 @@ import { causeFields, type OperationKind } from './operation.js';
 import { putEntry, ROOT_OWNED } from './tree.js';
 import { protect, refuseLinks, writeProtected } from './windows-files.js';
 
+/** A file of this host for the guest: FIX takes exactly what PLAN saw. */
+export const pinnedFileSchema = z.object({
+  source: z.string(),
+  size: z.int(),
+  sha256: z.string(),
+  path: z.string(),
+});
+
 /**
  * Copies a package of the operator's virtio-win into a Windows guest: `source` is a path on the host, `path` one
  * in the guest as it is spelled there. FIX takes exactly what PLAN saw, by SHA-256. Only SYSTEM and
@@ -20,7 +28,7 @@ const schema = z.object({
   folder: z.string(),
   version: z.string().nullable(),
   signer: z.string().nullable(),
-  files: z.array(z.object({ source: z.string(), size: z.int(), sha256: z.string(), path: z.string() })),
+  files: z.array(pinnedFileSchema),
   directories: z.array(z.string()),
 });
 export type CopyDriver = z.infer<typeof schema>;
@@ -55,7 +63,7 @@ export const copyDriver: OperationKind<CopyDriver> = {
     for (const directory of [...parents, ...directories]) await refuseLinks(guest, directory);
     for (const file of files) {
       signal.throwIfAborted();
-      await writeProtected(guest, file.path, await pinned(file));
+      await writeProtected(guest, file.path, await pinnedContent(file));
     }
     // They exist now, with what is in them.
     for (const directory of directories) await protect(guest, directory, 'directory');
@@ -63,8 +71,12 @@ export const copyDriver: OperationKind<CopyDriver> = {
   },
 };
 
-/** Returns the content that PLAN saw. */
-async function pinned({ source, size, sha256 }: CopyDriver['files'][number]): Promise<Buffer> {
+/** Returns the content that PLAN saw. Throws `fix.drivers-changed`. */
+export async function pinnedContent({
+  source,
+  size,
+  sha256,
+}: z.infer<typeof pinnedFileSchema>): Promise<Buffer> {
   const content = await readSmallFile(source, size).catch((error: unknown) => {
     throw changed(source, error);
   });

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { appendInitramfs } from './append-initramfs.js';
 import { copyDriver } from './copy-driver.js';
 import { copyFile } from './copy-file.js';
+import { firstBoot } from './first-boot.js';
 import { installPackages } from './install-packages.js';
 import type { OperationKind } from './operation.js';
 import { rebuildInitramfs } from './rebuild-initramfs.js';
@@ -22,6 +23,7 @@ export const KINDS = [
   installPackages,
   registryValues,
   copyDriver,
+  firstBoot,
   run,
 ] as const;
 

@@ -128,7 +128,13 @@ async function copyright(
     notice: null,
   };
   const licensed = await Promise.all(modules.map((module) => licenseOf(repository, LIB, module)));
-  return copyrightFile([{ files: '*', ...own }, node, ...licensed]);
+  const firstBoot = {
+    ...own,
+    files: `${LIB}/dist/firstboot/*`,
+    notice:
+      'Linked with the start-up code of mingw-w64, which is in the public domain, and with libgcc, under\nGPL-3 with the GCC Runtime Library Exception.',
+  };
+  return copyrightFile([{ files: '*', ...own }, firstBoot, node, ...licensed]);
 }
 
 /** Node's releases have it beside their bin/. */

@@ -55,14 +55,14 @@ export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe
     const { name, type } = entry;
     const final = finalName(name);
     if (turns.isOver()) await turns.next();
-    if (entry.problem !== undefined) drops.push(unreadableDrop(name, entry.problem));
+    if (name === LOST_AND_FOUND && (type === 'directory' || type === 'unreadable'))
+      ignored.push({ name, reason: 'of-the-filesystem' });
+    else if (entry.problem !== undefined) drops.push(unreadableDrop(name, entry.problem));
     else if (isHidden(name)) ignored.push({ name, reason: 'hidden' });
     else if (final !== null) {
       ignored.push({ name, reason: 'partial' });
       partials.push({ name, final });
-    } else if (name === LOST_AND_FOUND && type === 'directory')
-      ignored.push({ name, reason: 'of-the-filesystem' });
-    else if (type !== 'file' && type !== 'directory') drops.push(refusedDrop(name, [name], name, type));
+    } else if (type !== 'file' && type !== 'directory') drops.push(refusedDrop(name, [name], name, type));
     else if (type === 'directory') drops.push(await directoryDrop(entry, probe));
     else if (name.endsWith('.job.toml')) jobs.push(name);
     else {

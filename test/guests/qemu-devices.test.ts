@@ -138,17 +138,26 @@ test('QEMU starts the machine of a Windows 11: Secure Boot, TPM, vmxnet3, each i
   });
   const { program } = machine.architecture.qemu;
   const writable = [directory, tpm.directory];
-  const channels = { serial0: () => {}, firmware0: () => {} };
+  let serial = '';
+  const channels = {
+    serial0: (chunk: Buffer) => {
+      serial += chunk.toString('latin1');
+    },
+    firmware0: () => {},
+  };
   const qemu = await startQemu({ program, args, signal: SIGNAL, readable: [base.file], writable, channels });
   try {
     expect(await qemu.qmp.execute('query-tpm')).toMatchObject([{ id: 'tpm0', model: 'tpm-crb' }]);
     expect(await qemu.qmp.execute('query-uuid')).toEqual({ UUID: '7b0a4d56-d42a-3a1c-b5b5-7ae1d7a3f6c2' });
     await qemu.qmp.execute('cont');
-    const buses = async () => (await qemu.qmp.execute('query-pci')) as { devices: PciDevice[] }[];
-    const VMXNET3 = 0x07b0;
-    await until('the firmware to number the buses', 120, async () =>
-      (await buses()).some(({ devices }) => devices.flatMap(all).some(({ id }) => id.device === VMXNET3)),
+    // The firmware's own shell is not signed: Secure Boot is on.
+    await until('the firmware to refuse its shell', 240, async () =>
+      /"EFI Internal Shell".*Security Violation/.test(serial),
     );
+    const buses = (await qemu.qmp.execute('query-pci')) as { devices: PciDevice[] }[];
+    const VMXNET3 = 0x07b0;
+    const ids = buses.flatMap(({ devices }) => devices.flatMap(all)).map(({ id }) => id.device);
+    expect(ids.filter((id) => id === VMXNET3 || id === 0x1040 + BLOCK)).toEqual([VMXNET3, 0x1040 + BLOCK]);
   } finally {
     await qemu.stop();
     await tpm.stop();

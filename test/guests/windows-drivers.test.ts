@@ -57,8 +57,8 @@ const NAMES: DriverName[] = ['viostor', 'vioscsi', 'NetKVM', 'Balloon', 'vioseri
 
 /** SYSTEM and Administrators: full; users: read and execute; nothing from above. Folders pass it on. */
 const SECURITY = {
-  file: /^01000494.{32}02004c000300000000001400ff011f00/,
-  directory: /^01000494.{32}02004c000300000000031400ff011f00/,
+  file: /^01000490.{32}02004c000300000000001400ff011f00/,
+  directory: /^01000490.{32}02004c000300000000031400ff011f00/,
 };
 
 let directory: string;

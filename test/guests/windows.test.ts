@@ -2,12 +2,12 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openHive, type RegistryKey } from '../../src/guest/registry/hive.js';
-import { keyLine, valueLine } from '../../src/guest/registry/print.js';
+import { openHive } from '../../src/guest/registry/hive.js';
 import type { Report } from '../../src/report/report.js';
 import { run } from '../../src/tools/run.js';
 import { cli } from '../integration/support/cli.js';
 import { bulkKeys } from '../unit/families/windows/bulk-keys.js';
+import { hiveLines } from '../unit/families/windows/hive-lines.js';
 import { rootFiles, type WindowsRecipe } from '../unit/families/windows/make-windows.js';
 import { SYSTEMS } from '../unit/families/windows/systems.js';
 import { WINDOWS_7_ON_VMWARE, WINDOWS_10_ON_VMWARE } from '../unit/families/windows/vmware-facts.js';
@@ -129,8 +129,8 @@ describe.each(Object.entries(GUESTS))('%s', (name, { recipe, identity, system })
   });
 
   it('has all else as before: only keys that the plan names differ', () => {
-    const before = linesOf(openHive(rootFiles(recipe)[SYSTEM] as Buffer).root);
-    const after = linesOf(openHive(hives[0]).root);
+    const before = hiveLines(openHive(rootFiles(recipe)[SYSTEM] as Buffer).root);
+    const after = hiveLines(openHive(hives[0]).root);
     const different = [...new Set([...before.keys(), ...after.keys()])].filter(
       (path) => before.get(path) !== after.get(path),
     );
@@ -149,15 +149,3 @@ describe.each(Object.entries(GUESTS))('%s', (name, { recipe, identity, system })
     expect(operations).toEqual([]);
   });
 });
-
-/** Each key with its values, in the order of their names. */
-function linesOf(root: RegistryKey): Map<string, string> {
-  const keys = new Map<string, string>();
-  const add = (key: RegistryKey, path: string) => {
-    const values = [...key.values()].map(valueLine).sort();
-    keys.set(path, [keyLine(path), key.className ?? '', ...values].join('\n'));
-    for (const child of key.subkeys()) add(child, path === '' ? child.name : `${path}\\${child.name}`);
-  };
-  add(root, '');
-  return keys;
-}

@@ -93,7 +93,7 @@ describe('a job.toml whose VM is elsewhere', () => {
   });
 
   it('comes whole although the fetching unit is killed again and again, with hardly a byte twice', async () => {
-    const disk = randomBytes(192 * MIB + 321);
+    const disk = randomBytes(80 * MIB + 512);
     server.serve('/vms/web01.raw', disk);
     server.behaviour = { rate: 4 * MIB };
     await fetcher.start();
@@ -107,7 +107,7 @@ describe('a job.toml whose VM is elsewhere', () => {
         await until(
           'the next bytes',
           60,
-          async () => server.sent > before + 12 * MIB || server.sent >= disk.length,
+          async () => server.sent > before + 6 * MIB || server.sent >= disk.length,
         );
         if (server.sent >= disk.length) break;
         await fetcher.kill();

@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => wine.close());
 
-const plan = (...lines: string[]) => ['hyper2kvm-firstboot\t1', ...lines, ''].join('\n');
+const plan = (...lines: string[]) => ['hyper2kvm-firstboot\t1\tstate', ...lines, ''].join('\n');
 const step = (...fields: (string | number)[]) => fields.join('\t');
 const codes = (program: string, ...values: (number | 'hang')[]) =>
   writeFile(wine.path('codes', `${program}.exe.txt`), values.join(' '));
@@ -203,8 +203,9 @@ describe('the service', () => {
   });
 
   test.each([
-    ['of another version', 'hyper2kvm-firstboot\t2\n'],
+    ['of another version', 'hyper2kvm-firstboot\t2\tstate\n'],
     ['with a name that leaves the folder', plan(step('..\\x', 5, 'rescan'))],
+    ['whose state would be elsewhere', 'hyper2kvm-firstboot\t1\t..\n'],
     ['without a limit', plan(step('one', 0, 'rescan'))],
     ['with a line too short', plan('one\t5')],
   ])('a plan %s does nothing, and the service goes', async (_, text) => {

@@ -20,8 +20,17 @@ export interface Guest<I extends Identity = LinuxIdentity> extends GuestState<I>
   packages: Packages;
   /** What the operator's virtio-win has for a Windows guest; null without one. */
   drivers: DriverSet | null;
+  /** Our own program for the first boot of a Windows guest; null for others, and if none was built. */
+  firstBootProgram: HostProgram | null;
   /** The bus of each source disk by index (`scsi0:0`), null where unknown. */
   controllers: (string | null)[];
+}
+
+/** A program of this host for the guest. */
+export interface HostProgram {
+  source: string;
+  size: number;
+  sha256: string;
 }
 
 /** Package files in a `directory` on the host; `files` maps their names to SHA-256. */

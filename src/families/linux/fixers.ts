@@ -12,6 +12,7 @@ import { grubLegacy } from './grub-legacy.js';
 import { grub2 } from './grub2.js';
 import { guestAgent } from './guest-agent.js';
 import { initramfs } from './initramfs.js';
+import { kernel } from './kernel.js';
 import { lvm } from './lvm.js';
 import { mdadm } from './mdadm.js';
 import { network } from './network.js';
@@ -36,6 +37,7 @@ export const FIXERS: readonly Fixer[] = [
   bootEntries,
   grubLegacy,
   extlinux,
+  kernel,
   deviceMap,
   serialConsole,
   lvm,

@@ -104,7 +104,7 @@ function networkContext(guest: Guest): NetworkContext & { warnings: Warning[] } 
   const { interfaces, guessed } =
     guest.options.interface_names === 'mac' ? assignRest(assigned, cards) : assigned;
   const why = isKernelNamed ? ' (net.ifnames=0: the kernel numbers them in the order of the bus)' : '';
-  const message = `no file of the guest says which card is which: ${guessed.join(', ')} were assigned to the VM's NICs in order${why}`;
+  const message = `no file of the guest says which card is which: ${guessed.join(', ')} ${guessed.length === 1 ? 'was' : 'were'} assigned to the VM's NICs in order${why}`;
   const warnings = guessed.length > 0 ? [{ fixer: NETWORK_FIXER, code: 'network.order', message }] : [];
   return {
     tree,

@@ -1,7 +1,10 @@
+import { rank } from '../../model/boot.js';
+import type { Kernel } from '../../model/identity.js';
 import type { Devices } from '../../model/plan.js';
 import { BIOS_OR_UEFI, NO_UEFI_LOADER } from '../base/firmware-remedies.js';
 import type { FailedBoot, Remedy } from '../base/remedy.js';
 import { isSystemMountpoint } from './fstab.js';
+import { isComplete } from './kernel.js';
 
 /** The initramfs did not find the root. */
 const NO_ROOT = ['initramfs-shell', 'dracut-emergency', 'dracut-timeout', 'nash-no-root'];
@@ -21,6 +24,26 @@ const rebuild: Remedy = {
           },
         ],
 };
+
+const otherKernel: Remedy = {
+  name: 'other-kernel',
+  signatures: ['panic-no-root', 'kernel-panic'],
+  description:
+    'The boot loader’s default entry starts another installed kernel whose initramfs is complete, the newest first (`fix.kernel`).',
+  change({ boot, identity, options }) {
+    if (options.config.fix.kernel !== '' || rank(boot.level) > rank('kernel') || identity.os_type !== 'linux')
+      return [];
+    const complete = identity.kernels.filter(isComplete);
+    return complete.sort(newestFirst).map(({ version, initramfs }) => {
+      const isOnly = identity.kernels.filter((one) => one.version === version).length === 1;
+      const name = isOnly ? version : initramfs.path;
+      return { options: { 'fix.kernel': name }, does: `the boot loader starts ${name} instead` };
+    });
+  },
+};
+
+const newestFirst = (a: Kernel, b: Kernel): number =>
+  b.version.localeCompare(a.version, 'en', { numeric: true });
 
 /** What every kernel of the last fifteen years drives, then what every kernel does. */
 const NEXT_DEVICES: Partial<Record<Devices['disk_bus'], 'sata' | 'ide'>> = {
@@ -99,6 +122,7 @@ const macNames: Remedy = {
  */
 export const REMEDIES: readonly Remedy[] = [
   rebuild,
+  otherKernel,
   otherDevices,
   nofail,
   replaceLoader,

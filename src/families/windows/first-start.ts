@@ -47,7 +47,7 @@ const CLUSTER: Warning = {
 };
 
 /** True if the cluster's disk driver or service is installed and not switched off. */
-function isClustered(guest: Guest<WindowsIdentity>): boolean {
+export function isClustered(guest: Guest<WindowsIdentity>): boolean {
   const system = hiveOf(guest, 'SYSTEM');
   return ['ClusDisk', 'ClusSvc'].some((name) => {
     const start = capturedNumber(capturedValue(system, `${controlSetOf(guest)}\\Services\\${name}`, 'Start'));

@@ -7,6 +7,7 @@ import { devicePath } from './device-path.js';
 import { devices } from './devices.js';
 import { driverFiles } from './driver-files.js';
 import { filters } from './filters.js';
+import { firstBootFixer } from './first-boot.js';
 import { firstStart } from './first-start.js';
 import { uefiFallback } from './uefi-fallback.js';
 import { vmwareServices } from './vmware-services.js';
@@ -24,4 +25,6 @@ export const FIXERS: readonly Fixer<WindowsIdentity>[] = [
   vmwareServices,
   firstStart,
   devicePath,
+  // It restores what firstStart has changed.
+  firstBootFixer,
 ];

@@ -3,7 +3,7 @@ import type { WindowsIdentity } from '../../model/identity.js';
 import type { CopyFile } from '../../operations/copy-file.js';
 import type { Fixer, Guest } from '../base/fixer.js';
 
-const NAME = 'uefi-fallback';
+const NAME = 'windows-uefi-fallback';
 
 export const uefiFallback: Fixer<WindowsIdentity> = {
   name: NAME,

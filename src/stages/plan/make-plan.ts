@@ -10,6 +10,7 @@ import type { Devices } from '../../model/plan.js';
 import { fetchOutput } from '../fetch/output.js';
 import { flattenOutput } from '../flatten/output.js';
 import { inspectOutput } from '../inspect/output.js';
+import { firstBootProgram } from './first-boot-program.js';
 import { readPackages } from './packages.js';
 import type { PlanAnswer, PlanRequest } from './thread.js';
 
@@ -46,10 +47,11 @@ export async function makePlan(
               virtioWin: windows.virtio_win,
               cache: process.env.CACHE_DIRECTORY ?? '/var/tmp',
               warnings,
-              secureBoot: false,
+              secureBoot: input.fetch.hardware.secure_boot === true,
               signal: context.signal,
             })
           : null,
+      firstBootProgram: identity.os_type === 'windows' ? await firstBootProgram(identity) : null,
       hardware: input.fetch.hardware,
       options: fix,
       controllers: input.fetch.disks.map(({ controller }) => controller),

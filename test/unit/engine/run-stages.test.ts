@@ -229,6 +229,25 @@ describe('executePipeline', () => {
     expect(request.events.filter((event) => event.type === 'stage-retry')).toHaveLength(2);
   });
 
+  it('does not count failures from before the stage got further', async () => {
+    const ran: string[] = [];
+    const request = testRequest();
+    const flaky = testStage('fetch', ran, {
+      act: async (context) => {
+        if (ran.length <= 6) {
+          context.advanced();
+          context.advanced();
+        }
+        throw new Hyper2kvmError('remote.interrupted', 'cut', { retryable: true });
+      },
+    });
+    const result = await execute(request, [flaky]);
+    expect(result.error).toMatchObject({ code: 'remote.interrupted' });
+    // Six that got further, of which the last counts, and three more make the four attempts.
+    expect(ran).toHaveLength(9);
+    expect(request.events.filter(({ type }) => type === 'stage-advanced')).toHaveLength(6);
+  });
+
   it('keeps the first failure when a cleanup fails too', async () => {
     const stage = testStage('flatten', [], {
       act: () => Promise.reject(new Hyper2kvmError('flatten.unreadable', 'no')),

@@ -191,6 +191,7 @@ export function guestOf({
     controllers: controllers ?? [null],
     packages: packages ?? { directory: '', files: [] },
     drivers: null,
+    firstBootProgram: null,
   };
 }
 

@@ -6,13 +6,14 @@ import { crypttab } from '../../../../src/families/linux/crypttab.js';
 import { devices } from '../../../../src/families/linux/devices.js';
 import { linux } from '../../../../src/families/linux/family.js';
 import { fstab } from '../../../../src/families/linux/fstab.js';
+import { kernel } from '../../../../src/families/linux/kernel.js';
 import { network } from '../../../../src/families/linux/network.js';
 import { REMEDIES } from '../../../../src/families/linux/remedies.js';
 import { uefiFallback } from '../../../../src/families/linux/uefi-fallback.js';
 import { planGuest, planNothing } from '../../../../src/families/plan.js';
 import type { Boot } from '../../../../src/model/boot.js';
 import { sampleBoot } from '../../report/sample.js';
-import { filesystem, guestOf, nic, pathsOf, textAfter } from '../guests.js';
+import { filesystem, guestOf, kernelOf, nic, pathsOf, textAfter } from '../guests.js';
 
 const ESP = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b';
 const BIOS_BOOT = '21686148-6449-6e6f-744e-656564454649';
@@ -37,7 +38,7 @@ function triedAfter(signature: string, given: Case = {}) {
     ...(named === undefined ? {} : { named }),
   };
   const failed: FailedBoot = {
-    boot: { ...sampleBoot, firmware, verdict: 'failed', failure },
+    boot: { ...sampleBoot, firmware, verdict: 'failed', level: 'kernel', failure },
     identity: guestOf({ ...(given.identity === undefined ? {} : { identity: given.identity }) }).identity,
     devices: { disk_bus, nic_model: 'virtio' },
     options: jobOptionsSchema.parse({ config: given.config ?? {}, vm: given.vm ?? {} }),
@@ -269,5 +270,95 @@ describe('fix.interface_names = "mac"', () => {
     const { operations, warnings } = plan('mac', two);
     expect(textAfter(operations, RULES)).toContain(MAC);
     expect(warnings).toMatchObject([{ code: 'network.order' }]);
+  });
+});
+
+describe('fix.kernel', () => {
+  const NEW = '6.1.0-32-amd64';
+  const OLD = '6.1.0-18-amd64';
+  const kernels = [kernelOf(NEW, [], { unreadable: 'truncated' }), kernelOf(OLD, [])];
+  const images = {
+    [`/boot/vmlinuz-${NEW}`]: null,
+    [`/boot/initrd.img-${NEW}`]: null,
+    [`/boot/vmlinuz-${OLD}`]: null,
+    [`/boot/initrd.img-${OLD}`]: null,
+  };
+  const plan = (files: Record<string, string | null>, wanted: string, own = kernels) =>
+    kernel.plan(
+      guestOf({ files: { ...images, ...files }, identity: { kernels: own }, options: { kernel: wanted } }),
+    );
+
+  const grub = (place: string) =>
+    [NEW, OLD, NEW]
+      .map(
+        (version, index) =>
+          `menuentry 'Debian ${index}' {\n\tsearch --fs-uuid abc\n\tlinux\t${place}vmlinuz-${version} root=UUID=x ro\n\tinitrd\t/early-ucode.img ${place}initrd.img-${version}\n}\n`,
+      )
+      .join('');
+
+  it.each(['/', '/boot/', '/@/boot/', '(hd0,gpt2)/boot/'])(
+    'makes the entries of GRUB that start the default kernel, in %s, start the other one',
+    (place) => {
+      const { operations, warnings } = plan({ '/boot/grub/grub.cfg': grub(place) }, OLD);
+      const after = textAfter(operations, '/boot/grub/grub.cfg') ?? '';
+      expect(after).toBe(grub(place).replaceAll(NEW, OLD));
+      expect(warnings).toMatchObject([{ code: 'boot.other-kernel' }]);
+    },
+  );
+
+  it('does so for extlinux and for the first entry of the Boot Loader Specification', () => {
+    const extlinux = `default l0\nlabel l0\n  linux /vmlinuz-${NEW}\n  initrd /initrd.img-${NEW}\n  append ro\nlabel l1\n  kernel /vmlinuz-${OLD}\n`;
+    expect(
+      textAfter(
+        plan({ '/boot/extlinux/extlinux.conf': extlinux }, OLD).operations,
+        '/boot/extlinux/extlinux.conf',
+      ),
+    ).toBe(
+      extlinux
+        .replace(`/vmlinuz-${NEW}`, `/vmlinuz-${OLD}`)
+        .replace(`/initrd.img-${NEW}`, `/initrd.img-${OLD}`),
+    );
+    const entry = (version: string) =>
+      `title Debian\nlinux /vmlinuz-${version}\ninitrd /initrd.img-${version}\noptions ro\n`;
+    const { operations } = plan(
+      {
+        [`/boot/loader/entries/a-${NEW}.conf`]: entry(NEW),
+        [`/boot/loader/entries/a-${OLD}.conf`]: entry(OLD),
+      },
+      OLD,
+    );
+    expect(pathsOf(operations)).toEqual([`/boot/loader/entries/a-${NEW}.conf`]);
+    expect(textAfter(operations, `/boot/loader/entries/a-${NEW}.conf`)).toBe(entry(OLD));
+  });
+
+  it('takes another initramfs of the same kernel by its path', () => {
+    const fallback = '/boot/initramfs-fallback.img';
+    const two = [kernelOf(NEW, [], { unreadable: 'truncated' }), kernelOf(NEW, [], { path: fallback })];
+    const text = `menuentry 'a' {\n linux /vmlinuz-${NEW} ro\n initrd /initrd.img-${NEW}\n}\n`;
+    const { operations } = plan({ '/boot/grub/grub.cfg': text, [fallback]: null }, fallback, two);
+    expect(textAfter(operations, '/boot/grub/grub.cfg')).toBe(
+      text.replace(`initrd.img-${NEW}`, 'initramfs-fallback.img'),
+    );
+  });
+
+  it('changes nothing where the default starts it already, and is refused for a kernel that is not there', () => {
+    expect(plan({ '/boot/grub/grub.cfg': grub('/').replaceAll(NEW, OLD) }, OLD).operations).toEqual([]);
+    expect(plan({ '/boot/grub/grub.cfg': grub('/') }, '').operations).toEqual([]);
+    for (const wanted of ['1.2.3', NEW])
+      expect(() => plan({ '/boot/grub/grub.cfg': grub('/') }, wanted)).toThrow(
+        expect.objectContaining({ code: 'plan.kernel-unknown', advice: expect.stringContaining(OLD) }),
+      );
+  });
+
+  it('is tried after a panic without a root: complete kernels only, the newest first, by path where a version is not enough', () => {
+    const options = (own: typeof kernels) => triedAfter('panic-no-root', { identity: { kernels: own } });
+    const sata = { 'fix.devices': 'sata' };
+    expect(options([...kernels, kernelOf('6.1.0-9-amd64', [])])).toEqual([
+      { 'fix.kernel': OLD },
+      { 'fix.kernel': '6.1.0-9-amd64' },
+      sata,
+    ]);
+    const two = [kernels[0]!, kernelOf(NEW, [], { path: '/boot/fallback.img' })];
+    expect(options(two)).toEqual([{ 'fix.kernel': '/boot/fallback.img' }, sata]);
   });
 });

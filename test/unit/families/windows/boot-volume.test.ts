@@ -119,7 +119,7 @@ describe('the fallback loader', () => {
   it('is replaced where it is another program, in the spelling that is there', async () => {
     const disks = withLoaders({ [MANAGER]: loaderOf('amd64', 'new'), '/EFI/BOOT/BOOTX64.EFI': 'shim' });
     expect(uefiFallback.plan(await guestFor(disks)).operations).toMatchObject([
-      { path: `${ESP}/EFI/BOOT/BOOTX64.EFI` },
+      { fixer: 'windows-uefi-fallback', path: `${ESP}/EFI/BOOT/BOOTX64.EFI` },
     ]);
   });
 

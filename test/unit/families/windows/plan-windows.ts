@@ -8,6 +8,8 @@ import { guestOf } from '../guests.js';
 import { inspectWindows } from './inspect-windows.js';
 import { type WindowsRecipe, windowsDisks } from './make-windows.js';
 
+export const FIRST_BOOT_PROGRAM = { source: '/h2kfirst.exe', size: 5, sha256: 'ab'.repeat(32) };
+
 type FixOptions = Partial<WindowsGuest['options']>;
 
 /** What INSPECT and PLAN make of a recipe's guest: the plan, the guest before it, and the guest after it. */
@@ -24,6 +26,7 @@ export async function planWindows(
     ...(await readWindowsSnapshot(file)),
     identity,
     drivers,
+    firstBootProgram: FIRST_BOOT_PROGRAM,
     options: { ...configSchema.parse({}).fix, ...options },
   };
   const plan = planGuest(guest);

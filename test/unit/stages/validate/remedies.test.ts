@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { jobOptionsSchema } from '../../../../src/config/schema.js';
 import { writeSnapshot } from '../../../../src/guest/snapshot-file.js';
 import type { Boot } from '../../../../src/model/boot.js';
@@ -10,6 +10,9 @@ import type { EndedPass, Pass } from '../../../../src/model/pass.js';
 import { remedies } from '../../../../src/stages/validate/remedies.js';
 import { filesystem, guestOf, kernelOf, modulesOf, VERSION, VMWARE_MODULES } from '../../families/guests.js';
 import { sampleBoot, sampleFetch } from '../../report/sample.js';
+
+// Each plan is made in a thread of its own, as in the product.
+vi.setConfig({ testTimeout: 120_000 });
 
 let directory: string;
 beforeEach(() => {
@@ -124,7 +127,7 @@ it('makes the best plan once more if none did better, as long as the job goes on
   // The job could not go on with either.
   const require = { validate: { require: ['network'] } };
   expect(await next([first, ended(mac, withoutAddress(2))], { config: require })).toBeNull();
-}, 120_000);
+});
 
 it('is for VMs whose boot is tested', () => {
   const enabled = (validate: Record<string, unknown>, kind: 'vm' | 'data' = 'vm') =>

@@ -45,6 +45,8 @@ void log_line(const wchar_t *format, ...);
 HANDLE log_for_child(void);
 
 /* state.c: what has happened, as names of empty files. */
+/* The folder for this plan's: one that an earlier plan has not used. */
+void use_state(const wchar_t *folder);
 BOOL has_state(const wchar_t *id, const wchar_t *what);
 BOOL set_state(const wchar_t *id, const wchar_t *what);
 

@@ -7,7 +7,9 @@
 #define MAX_STEPS 512
 #define MAX_FIELDS 256
 #define MAX_SECONDS 86400
-#define HEADER L"hyper2kvm-firstboot\t1"
+#define HEADER L"hyper2kvm-firstboot\t1\t"
+#define NAME_CHARACTERS L"abcdefghijklmnopqrstuvwxyz0123456789-"
+#define MAX_NAME 32
 
 /* Returns the whole of plan.tsv as text; NULL if it cannot be read. */
 static wchar_t *read_text(void)
@@ -41,6 +43,13 @@ static wchar_t *cut(wchar_t **rest, wchar_t separator)
     return start;
 }
 
+/* Such a text can be part of a file's name. */
+static BOOL is_name(const wchar_t *text)
+{
+    size_t length = wcslen(text);
+    return length > 0 && length <= MAX_NAME && wcsspn(text, NAME_CHARACTERS) == length;
+}
+
 static BOOL read_step(wchar_t *line, struct step *step)
 {
     const wchar_t *fields[MAX_FIELDS];
@@ -49,9 +58,7 @@ static BOOL read_step(wchar_t *line, struct step *step)
         if (count == MAX_FIELDS) return FALSE;
         fields[count++] = field;
     }
-    /* The identifier is part of file names. */
-    if (count < 3 || fields[0][0] == L'\0' || wcslen(fields[0]) > 32) return FALSE;
-    if (wcsspn(fields[0], L"abcdefghijklmnopqrstuvwxyz0123456789-") != wcslen(fields[0])) return FALSE;
+    if (count < 3 || !is_name(fields[0])) return FALSE;
     step->id = fields[0];
     step->seconds = wcstoul(fields[1], NULL, 10);
     if (step->seconds == 0 || step->seconds > MAX_SECONDS) return FALSE;
@@ -70,7 +77,9 @@ BOOL read_plan(struct plan *plan)
     BOOL last = FALSE;
     plan->count = 0;
     plan->steps = calloc(MAX_STEPS, sizeof *plan->steps);
-    if (plan->steps == NULL || line == NULL || wcscmp(line, HEADER) != 0) return FALSE;
+    if (plan->steps == NULL || line == NULL || wcsncmp(line, HEADER, wcslen(HEADER)) != 0) return FALSE;
+    if (!is_name(line + wcslen(HEADER))) return FALSE;
+    use_state(line + wcslen(HEADER));
     while ((line = cut(&rest, L'\n')) != NULL) {
         if (line[0] == L'\0') continue;
         if (wcscmp(line, L"end") == 0) {

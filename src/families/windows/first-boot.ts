@@ -1,0 +1,123 @@
+import { capturedValue } from '../../guest/registry/captured.js';
+import { textData } from '../../guest/registry/make-value.js';
+import { upperCase } from '../../guest/registry/names.js';
+import type { WindowsIdentity } from '../../model/identity.js';
+import type { Warning } from '../../model/plan.js';
+import type { FirstBoot } from '../../operations/first-boot.js';
+import { sha256 } from '../../text/canonical-json.js';
+import type { Fixer } from '../base/fixer.js';
+import { isClustered } from './first-start.js';
+import { commandFile } from './firstboot/command-file.js';
+import { unplacedAdapters } from './firstboot/network-steps.js';
+import { planFile } from './firstboot/plan-file.js';
+import { FIRST_BOOT_SERVICE, firstBootService } from './firstboot/service.js';
+import { firstBootSteps } from './firstboot/steps.js';
+import { changeHive, controlSetOf, hiveOf, setValue, type WindowsGuest } from './registry-edits.js';
+import { restoresOf } from './restores.js';
+
+const NAME = 'first-boot';
+const PARENT = '/Program Files/hyper2kvm';
+const DIRECTORY = `${PARENT}/firstboot`;
+
+/** Runs after the fixers whose registry values it restores. */
+export const firstBootFixer: Fixer<WindowsIdentity> = {
+  name: NAME,
+  description:
+    'Installs a service, hyper2kvm-firstboot, that runs once when Windows starts and then deletes itself: it brings disks online, installs the drivers, gives each network adapter what the old one had (found by its MAC address), uninstalls VMware Tools (unless fix.vmware_tools = "keep"), installs the guest agent, restores what was changed for the first start, and writes a line to the first serial port. Windows restarts once if a driver needs it. It is a program of hyper2kvm’s own, or a batch file where a policy (Windows Defender Application Control) lets only known programs run. windows-first-boot.md has the details.',
+  plan(guest) {
+    const warnings = adapterWarnings(guest);
+    const program = mayRunPrograms(guest) ? guest.firstBootProgram : null;
+    const service = `${controlSetOf(guest)}\\Services\\${FIRST_BOOT_SERVICE}`;
+    const system = hiveOf(guest, 'SYSTEM');
+    const isWaiting = capturedValue(system, service, 'ImagePath') !== null;
+    const steps = stepsOf(guest);
+    // A guest that was converted before may have run its first boot since.
+    const known = isWaiting ? capturedValue(system, service, 'State') : null;
+    const state = known === null ? unusedState(guest) : textOf(known.data);
+    const batch = program === null ? commandFile(steps, state) : null;
+    const text = batch?.text ?? planFile(steps, state);
+    if (batch !== null) warnings.push(batchWarning(batch.leftOut));
+    const values = {
+      ...firstBootService(batch === null ? 'program' : 'batch'),
+      // By these a second conversion knows what is there already.
+      State: textData(state),
+      Plan: textData(sha256(`${program?.sha256 ?? ''}\n${text}`)),
+    };
+    const changes = Object.entries(values).flatMap(([name, value]) => setValue(system, service, name, value));
+    if (changes.length === 0) return { operations: [], warnings };
+    const cause = {
+      fixer: NAME,
+      reason: 'Windows installs drivers and network settings itself, once it runs',
+    };
+    const directory = spelled(guest, DIRECTORY);
+    const files: FirstBoot = {
+      op: 'first_boot',
+      ...cause,
+      path: batch === null ? `${directory}/plan.tsv` : `${directory}/firstboot.cmd`,
+      text,
+      program: program === null ? null : { ...program, path: `${directory}/h2kfirst.exe` },
+      directories: [spelled(guest, PARENT), directory],
+    };
+    return { operations: [files, ...changeHive(system, cause, changes)], warnings };
+  },
+};
+
+function stepsOf(guest: WindowsGuest) {
+  const { identity, hardware, drivers, options } = guest;
+  const system = hiveOf(guest, 'SYSTEM');
+  return firstBootSteps({
+    identity,
+    system,
+    software: hiveOf(guest, 'SOFTWARE'),
+    nics: hardware.nics,
+    drivers,
+    bringDisksOnline: !isClustered(guest),
+    removeTools: identity.vmware_tools === 'msi' && options.vmware_tools !== 'keep',
+    restores: restoresOf(system, controlSetOf(guest)),
+  });
+}
+
+const POLICIES = '/System32/CodeIntegrity/CiPolicies/Active';
+
+/** An active policy may let only known programs run: whether it does is not read out of it. */
+function mayRunPrograms({ tree, identity }: WindowsGuest): boolean {
+  return !tree.list(`${identity.system_root}${POLICIES}`).some((name) => /\.cip$/i.test(name));
+}
+
+/** Returns the name of a folder that is not there: `state`, `state-2`, … */
+function unusedState(guest: WindowsGuest): string {
+  const names = new Set(guest.tree.list(spelled(guest, DIRECTORY)).map(upperCase));
+  for (let number = 1; ; number++) {
+    const name = number === 1 ? 'state' : `state-${number}`;
+    if (!names.has(upperCase(name))) return name;
+  }
+}
+
+/** Returns the path as the guest spells it; what does not exist stays as it is. */
+function spelled({ tree }: WindowsGuest, path: string): string {
+  let found = '';
+  for (const name of path.split('/').slice(1)) {
+    const known = tree.list(found === '' ? '/' : found).find((other) => upperCase(other) === upperCase(name));
+    found = `${found}/${known ?? name}`;
+  }
+  return found;
+}
+
+const textOf = (data: string): string => Buffer.from(data, 'hex').toString('utf16le').replace(/\0.*$/s, '');
+
+function adapterWarnings({ identity, hardware }: WindowsGuest): Warning[] {
+  return unplacedAdapters(identity.interfaces, hardware.nics).map(({ name, addresses }) => ({
+    fixer: NAME,
+    code: 'devices.windows-adapter-unknown',
+    message: `the addresses of "${name}" (${addresses.map(({ address }) => address).join(', ')}) are given to no network card: nothing tells which card it was`,
+  }));
+}
+
+function batchWarning(leftOut: readonly string[]): Warning {
+  const missing = leftOut.length === 0 ? '' : `, without ${leftOut.join(', ')}`;
+  return {
+    fixer: NAME,
+    code: 'devices.windows-first-boot-batch',
+    message: `the first boot is a batch file${missing}: no program of hyper2kvm’s own can be used`,
+  };
+}

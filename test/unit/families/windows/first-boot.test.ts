@@ -1,0 +1,80 @@
+import { describe, expect, it } from 'vitest';
+import { planGuest } from '../../../../src/families/plan.js';
+import { firstBootFixer } from '../../../../src/families/windows/first-boot.js';
+import { textData } from '../../../../src/guest/registry/make-value.js';
+import { GuestTree } from '../../../../src/guest/tree.js';
+import { planDiff } from '../../../../src/stages/plan/plan-diff.js';
+import type { WindowsRecipe } from './make-windows.js';
+import { FIRST_BOOT_PROGRAM as PROGRAM, planWindows, systemValue } from './plan-windows.js';
+import { WINDOWS_10_ON_VMWARE } from './vmware-facts.js';
+
+const WINDOWS_10: WindowsRecipe = {
+  ...{ build: 18362, product: 'Windows 10 Enterprise', edition: 'Enterprise', installation: 'Client' },
+  ...{ machine: 'amd64', firmware: 'bios', system: WINDOWS_10_ON_VMWARE },
+};
+const DIRECTORY = '/Program Files/hyper2kvm/firstboot';
+const KEY = 'Services\\hyper2kvm-firstboot';
+
+describe('the fixer of the first boot', () => {
+  it('writes plan and program, and makes a service that Windows starts as SYSTEM', async () => {
+    const { guest } = await planWindows(WINDOWS_10);
+    const { operations, warnings } = firstBootFixer.plan({ ...guest, firstBootProgram: PROGRAM });
+    expect(operations[0]).toMatchObject({
+      ...{ op: 'first_boot', path: `${DIRECTORY}/plan.tsv` },
+      program: { ...PROGRAM, path: `${DIRECTORY}/h2kfirst.exe` },
+      directories: ['/Program Files/hyper2kvm', DIRECTORY],
+    });
+    const values = operations.flatMap((operation) => (operation.op === 'registry' ? operation.changes : []));
+    const dword = (number: number) => ({ type: 4, data: `${number.toString(16).padStart(2, '0')}000000` });
+    const wanted = {
+      ...{ Type: dword(0x10), Start: dword(2), ErrorControl: dword(0), ObjectName: textData('LocalSystem') },
+      ImagePath: textData('"%ProgramFiles%\\hyper2kvm\\firstboot\\h2kfirst.exe"', 2),
+    };
+    for (const [name, after] of Object.entries(wanted))
+      expect(values).toContainEqual({
+        change: 'set',
+        key: `ControlSet001\\${KEY}`,
+        name,
+        before: null,
+        after,
+      });
+    expect(warnings.map(({ code }) => code)).not.toContain('devices.windows-first-boot-batch');
+  });
+
+  it('plans nothing when it runs again, and a new folder of states once the first boot was', async () => {
+    const { after } = await planWindows(WINDOWS_10);
+    expect(systemValue(after, KEY, 'State')).toEqual(textData('state'));
+    expect(firstBootFixer.plan(after).operations).toEqual([]);
+
+    const { guest } = await planWindows(WINDOWS_10);
+    const entry = { mode: 0o755, uid: 0, gid: 0, size: 0 };
+    const paths = ['/program files', '/program files/hyper2kvm', '/program files/hyper2kvm/firstboot'];
+    const tree = new GuestTree([
+      ...paths.map((path) => ({ path, type: 'directory' as const, ...entry })),
+      { path: `${paths[2]}/State`, type: 'directory', ...entry },
+    ]);
+    const [again] = firstBootFixer.plan({ ...guest, tree, firstBootProgram: PROGRAM }).operations;
+    expect(again).toMatchObject({ path: `${paths[2]}/plan.tsv` });
+    expect(again).toHaveProperty('text', expect.stringMatching(/^hyper2kvm-firstboot\t1\tstate-2\n/));
+  });
+
+  it('is a batch file, with a warning, without a program or under a code integrity policy', async () => {
+    const { guest } = await planWindows(WINDOWS_10);
+    const without = planGuest({ ...guest, firstBootProgram: null });
+    expect(without.warnings.map(({ code }) => code)).toContain('devices.windows-first-boot-batch');
+    expect(planDiff(without)).toContain('firstboot.cmd');
+    const path = `${guest.identity.system_root}/System32/CodeIntegrity/CiPolicies/Active`;
+    const entry = { mode: 0o755, uid: 0, gid: 0, size: 0 };
+    const parts = path.split('/').slice(1);
+    const tree = new GuestTree([
+      ...parts.map((_, index) => ({
+        path: `/${parts.slice(0, index + 1).join('/')}`,
+        type: 'directory' as const,
+        ...entry,
+      })),
+      { path: `${path}/{A}.cip`, type: 'file', ...entry },
+    ]);
+    const [files] = firstBootFixer.plan({ ...guest, tree, firstBootProgram: PROGRAM }).operations;
+    expect(files).toMatchObject({ path: `${DIRECTORY}/firstboot.cmd`, program: null });
+  });
+});
