@@ -1,8 +1,8 @@
-import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { until } from './support/daemon.js';
-import { FETCH_UNIT, Machine, NODE } from './support/machine.js';
+import { Machine, NODE } from './support/machine.js';
 
 const DATA = 'kind = "data"\n';
 const MIB = 1024 * 1024;
@@ -143,43 +143,6 @@ describe('hyper2kvm.service under systemd', () => {
       return body.endsWith('}');
     });
     expect(JSON.parse(body)).toMatchObject({ event: 'failed', job: { vm: 'memo' } });
-  });
-
-  it('fetches by the unit that has the network, which ends and starts with the daemon', async () => {
-    rmSync(join(machine.dropIns, 'network.conf'), { force: true });
-    const web = `require('http').createServer((q, a) => {
-      const bytes = Buffer.alloc(3 << 20, 7), [, s, e] = /=(\\d+)-(\\d+)/.exec(q.headers.range);
-      const end = Math.min(+e + 1, bytes.length), allowed = q.headers.authorization === 'Bearer canary';
-      a.writeHead(allowed ? 206 : 401, { etag: '"x"', 'content-length': end - s, 'content-range': 'bytes ' + s + '-' + (end - 1) + '/' + bytes.length });
-      a.end(bytes.subarray(+s, end));
-    }).listen(9182, '127.0.0.1')`;
-    await machine.inside('systemd-run', '--unit=web', NODE, '-e', web);
-    machine.credential('web', 'Authorization: Bearer canary\n');
-    const connection =
-      '[[remote.connections]]\nname = "web"\ntype = "http"\nurl = "http://127.0.0.1:9182/"\nsecret = "web"\n';
-    machine.configure(`${QUICK}[convert]\nformat = "raw"\n${connection}`);
-    await machine.inside('systemctl', 'daemon-reload');
-    await machine.inside('systemctl', 'restart', 'hyper2kvm');
-    expect((await machine.inside('systemctl', 'enable', '--now', FETCH_UNIT)).code).toBe(0);
-    expect(await machine.property('ActiveState', FETCH_UNIT)).toBe('active');
-    expect(await machine.property('PrivateNetwork')).toBe('yes');
-    const before = results('archive').length;
-    const order = join(machine.spool, 'incoming', 'remote01.job.toml');
-    writeFileSync(`${order}.part`, `${DATA}[source]\nconnection = "web"\nvm = "/remote01.raw"\n`);
-    renameSync(`${order}.part`, order);
-    await until('the fetched VM', 120, async () => results('archive').length > before);
-    const [day] = readdirSync(join(machine.spool, 'archive'));
-    const name = results('archive').find((one) => one.startsWith('remote01'))!;
-    const disk = readFileSync(join(machine.spool, 'archive', day!, name, 'remote01-disk0.raw'));
-    expect(disk.equals(Buffer.alloc(3 * MIB, 7))).toBe(true);
-
-    // One unit's end is the other's, and its socket survives the other's restart.
-    await machine.inside('systemctl', 'restart', 'hyper2kvm');
-    await until('the unit', 30, async () => (await machine.property('ActiveState', FETCH_UNIT)) === 'active');
-    expect((await machine.inside('test', '-S', '/run/hyper2kvm/fetch.sock')).code).toBe(0);
-    await machine.inside('systemctl', 'stop', 'hyper2kvm');
-    expect(await machine.property('ActiveState', FETCH_UNIT)).toBe('inactive');
-    await machine.inside('systemctl', 'start', 'hyper2kvm');
   });
 
   it('is restarted by the watchdog when it hangs', async () => {

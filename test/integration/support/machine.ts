@@ -20,7 +20,6 @@ const INSTALLED = '/opt/hyper2kvm';
 /** Node in the machine. */
 export const NODE = `${INSTALLED}/node_modules/.bin/node`;
 const UNIT = 'hyper2kvm.service';
-export const FETCH_UNIT = 'hyper2kvm-fetch.service';
 const UNITS = 'etc/systemd/system';
 
 /** One line of the journal as `journalctl -o json` gives it. */
@@ -67,8 +66,7 @@ export class Machine {
 
     const unitDirectory = this.#inside(UNITS);
     const source = (name: string) => join(REPOSITORY, 'systemd', name);
-    for (const name of [UNIT, FETCH_UNIT, 'hyper2kvm.slice'])
-      copyFileSync(source(name), join(unitDirectory, name));
+    for (const name of [UNIT, 'hyper2kvm.slice']) copyFileSync(source(name), join(unitDirectory, name));
     this.dropIn('test.conf', dropIn);
     const target = `[Unit]\nRequires=basic.target\nWants=${UNIT}\nAfter=basic.target\nAllowIsolate=yes\n`;
     writeFileSync(join(unitDirectory, 'h2k-test.target'), target);
@@ -114,11 +112,6 @@ export class Machine {
     };
   }
 
-  /** Stores a secret of a connection. */
-  credential(name: string, text: string): void {
-    writeFileSync(join(this.#inside('etc/hyper2kvm/credentials'), name), text, { mode: 0o600 });
-  }
-
   configure(toml: string): void {
     writeFileSync(join(this.#inside('etc/hyper2kvm'), 'config.toml'), toml);
   }
@@ -140,8 +133,8 @@ export class Machine {
     return this.#nspawn.inside(...command);
   }
 
-  async property(name: string, unit = UNIT): Promise<string> {
-    return (await this.inside('systemctl', 'show', '--value', '-p', name, unit)).stdout.trim();
+  async property(name: string): Promise<string> {
+    return (await this.inside('systemctl', 'show', '--value', '-p', name, UNIT)).stdout.trim();
   }
 
   /** Returns the unit's lines so far. The journal takes its time to write what it was sent: it is asked to. */
