@@ -65,7 +65,7 @@ let directory: string;
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'h2k-windows-drivers-'));
 });
-afterAll(() => rm(directory, { recursive: true, force: true }));
+afterAll(() => process.env.KEEP ?? rm(directory, { recursive: true, force: true }));
 
 describe.each(Object.entries(CASES))('%s with a virtio-win', (name, { recipe, os, architecture }) => {
   const id = `g${Object.keys(CASES).indexOf(name)}`;
