@@ -20,7 +20,7 @@ import { binary, multiSz } from '../unit/guest/registry/make-hive.js';
 import { makeWindowsDisk, readSecurity, readWindowsDisk } from './windows-disk.js';
 
 /** NTFS has names in any case. */
-const DRIVERS = '/Windows/System32/DRIVERS';
+const DRIVERS = '/Windows/System32/drivers';
 const FOLDER = '/Windows/Drivers/VirtIO';
 const groups = { '@\\Control\\ServiceGroupOrder': [multiSz('List', ['Boot Bus Extender', 'SCSI miniport'])] };
 
@@ -65,7 +65,7 @@ let directory: string;
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'h2k-windows-drivers-'));
 });
-afterAll(() => process.env.KEEP ?? rm(directory, { recursive: true, force: true }));
+afterAll(() => rm(directory, { recursive: true, force: true }));
 
 describe.each(Object.entries(CASES))('%s with a virtio-win', (name, { recipe, os, architecture }) => {
   const id = `g${Object.keys(CASES).indexOf(name)}`;
@@ -129,7 +129,7 @@ describe.each(Object.entries(CASES))('%s with a virtio-win', (name, { recipe, os
   });
 
   it('would be loaded from virtio disks', async () => {
-    const paths = ['/Windows/System32/config/SYSTEM', `${DRIVERS}/viostor.sys`, `${DRIVERS}/vioscsi.sys`];
+    const paths = ['/Windows/System32/config/SYSTEM', `${DRIVERS}/VioStor.sys`, `${DRIVERS}/vioscsi.sys`];
     const [system, viostor, vioscsi] = await readWindowsDisk(disk, recipe.firmware, paths);
     const drivers: Record<string, Buffer | undefined> = {
       'system32\\drivers\\viostor.sys': viostor,
