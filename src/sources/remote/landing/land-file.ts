@@ -44,11 +44,13 @@ export async function landFile(
 ): Promise<LandedFile> {
   const known = await stateOf(file, place, context);
   if (known?.sha256 != null) {
-    if (!(await exists(place.whole))) await publish(place);
+    // Beside a part that is finished, the whole file is an older one.
+    if (await exists(place.part)) await publish(place);
     const { size } = await stat(place.whole);
     context.meter.add(size);
     return { name: file.name, size, sha256: known.sha256, retries: 0 };
   }
+  if (known?.isResumable !== true) await forget(place);
   const target = await open(place.part, known?.isResumable === true ? 'r+' : 'w+', 0o600);
   const journal =
     known?.isResumable === true
@@ -175,6 +177,17 @@ async function refuseOther(
     'remote.digest-mismatch',
     `${printable(name)} has the SHA-256 ${sha256}, and the job.toml names ${expected}`,
   );
+}
+
+/**
+ * Removes what says that something of the file is landed, before its content is written over. The journal goes
+ * first: a crash afterwards leaves nothing that calls blocks of the part done.
+ */
+async function forget({ whole, journal }: LandingPlace): Promise<void> {
+  await rm(journal, { force: true });
+  await syncPath(dirname(journal));
+  await rm(whole, { force: true });
+  await syncPath(dirname(whole));
 }
 
 async function publish({ part, whole }: LandingPlace): Promise<void> {

@@ -1,6 +1,16 @@
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -149,6 +159,30 @@ describe('landVm', () => {
       retryable: false,
       message: expect.stringContaining('/b.vmdk has changed since a.vmdk was fetched'),
     });
+  });
+
+  it('publishes the new file after a kill before that, and not the old one that is still there', async () => {
+    const [first, second] = [randomBytes(2 * MIB), randomBytes(2 * MIB)];
+    server.serve('/disk.raw', second);
+    await land(['/disk.raw']);
+    // As a kill leaves it between the last line of the journal and the rename.
+    const whole = join(work, 'remote/vm/disk.raw');
+    renameSync(whole, `${whole}.part`);
+    writeFileSync(whole, first);
+    const facts = await land(['/disk.raw']);
+    expect(facts.files[0]?.sha256).toBe(sha256(second));
+    expect(landed('disk.raw').equals(second)).toBe(true);
+  });
+
+  it('removes the old file and its journal before it begins a changed one', async () => {
+    server.serve('/disk.raw', randomBytes(2 * MIB));
+    await land(['/disk.raw']);
+    server.serve('/disk.raw', randomBytes(2 * MIB));
+    // The new part cannot be opened: a kill at the same place leaves as much.
+    mkdirSync(join(work, 'remote/vm/disk.raw.part'));
+    await expect(land(['/disk.raw'])).rejects.toMatchObject({ code: 'EISDIR' });
+    expect(existsSync(join(work, 'remote/disk.raw.journal'))).toBe(false);
+    expect(existsSync(join(work, 'remote/vm/disk.raw'))).toBe(false);
   });
 
   it('notices a file that is replaced during the transfer', async () => {
