@@ -58,6 +58,7 @@ export async function landVm(spec: RemoteSpec, environment: LandEnvironment): Pr
   const vm = await openRemoteVm(spec, connection, { parallel, signal, log });
   try {
     refuseNames(vm.files);
+    refuseDigests(spec, vm.files);
     const directory = landedDirectory(workDirectory);
     await mkdir(directory, { recursive: true, mode: 0o700 });
     await removeOthers(directory, vm.files);
@@ -143,6 +144,17 @@ function refuseNames(files: readonly RemoteFile[]): void {
   throw new Hyper2kvmError(
     'remote.not-allowed',
     `${partial.origin}: a file of this name is an unfinished download`,
+  );
+}
+
+/** A digest of no file would be a check that the user expects and that is never made. */
+function refuseDigests({ sha256 }: RemoteSpec, files: readonly RemoteFile[]): void {
+  const names = new Set(files.map(({ name }) => name));
+  const unknown = Object.keys(sha256).find((name) => !names.has(name));
+  if (unknown === undefined) return;
+  throw new Hyper2kvmError(
+    'remote.not-allowed',
+    `[source] sha256 names ${printable(unknown)}, which is not fetched`,
   );
 }
 

@@ -44,6 +44,7 @@ export async function landFile(
 ): Promise<LandedFile> {
   const known = await stateOf(file, place, context);
   if (known?.sha256 != null) {
+    await refuseOther(file.name, known.sha256, expected, place);
     // Beside a part that is finished, the whole file is an older one.
     if (await exists(place.part)) await publish(place);
     const { size } = await stat(place.whole);
@@ -167,12 +168,13 @@ async function refuseOther(
   name: string,
   sha256: string,
   expected: string | undefined,
-  { part, journal }: LandingPlace,
+  { part, whole, journal }: LandingPlace,
 ): Promise<void> {
   if (expected === undefined || expected === sha256) return;
   // The next attempt must not continue with it.
   await rm(journal, { force: true });
   await rm(part, { force: true });
+  await rm(whole, { force: true });
   throw new Hyper2kvmError(
     'remote.digest-mismatch',
     `${printable(name)} has the SHA-256 ${sha256}, and the job.toml names ${expected}`,

@@ -302,6 +302,29 @@ describe('landVm', () => {
     expect(landed('disk.raw').equals(disk)).toBe(true);
   });
 
+  it('holds a file that is landed already to the digest that the job names', async () => {
+    const disk = randomBytes(MIB);
+    server.serve('/disk.raw', disk);
+    await land(['/disk.raw']);
+    const spec = { ...specOf('/disk.raw'), sha256: { 'disk.raw': 'ab'.repeat(32) } };
+    await expect(land([], {}, spec)).rejects.toMatchObject({
+      code: 'remote.digest-mismatch',
+      message: expect.stringContaining(sha256(disk)),
+    });
+    expect(readdirSync(join(work, 'remote/vm'))).toEqual([]);
+  });
+
+  it('refuses a digest of a file that is not fetched', async () => {
+    server.serve('/disk.raw', randomBytes(1000));
+    const spec = { ...specOf('/disk.raw'), sha256: { 'Disk.raw': 'ab'.repeat(32) } };
+    await expect(land([], {}, spec)).rejects.toMatchObject({
+      code: 'remote.not-allowed',
+      retryable: false,
+      message: expect.stringContaining('[source] sha256 names Disk.raw, which is not fetched'),
+    });
+    expect(server.sent).toBe(1);
+  });
+
   it.each([
     [404, 'remote.not-found', false],
     [401, 'remote.auth', false],
