@@ -109,6 +109,25 @@ describe('landVm', () => {
     expect(server.sent - all).toBeLessThanOrEqual(1);
   });
 
+  it('reports no progress of a file that no further attempt can continue', async () => {
+    server.serve('/disk.raw', randomBytes(6 * MIB), { etag: null });
+    server.behaviour = {
+      instead(request, response) {
+        const fails = request.headers.range?.startsWith(`bytes=${5 * MIB}-`) === true;
+        if (fails) response.destroy();
+        return fails;
+      },
+    };
+    const settings = { remote: { chunk_mib: 1, parallel: 2 }, retry: { attempts: 2 } };
+    const { environment, counts } = landingEnvironment(server.url, work, settings);
+    await expect(landVm(specOf('/disk.raw'), environment)).rejects.toMatchObject({
+      code: 'remote.interrupted',
+    });
+    expect(counts.read).toBeGreaterThanOrEqual(5 * MIB);
+    // Else the stage's retries would begin anew each time, and never end.
+    expect(counts.advanced).toBe(0);
+  });
+
   it('does not trust blocks that the journal does not name', async () => {
     const disk = Buffer.concat([randomBytes(2 * MIB), Buffer.alloc(2 * MIB), randomBytes(2 * MIB)]);
     server.serve('/disk.raw', disk);
