@@ -292,6 +292,18 @@ describe('landVm', () => {
     expect(landed('disk.raw').equals(disk)).toBe(true);
   });
 
+  it('ends a request that is answered with another protocol', async () => {
+    server.behaviour = {
+      instead(_request, response) {
+        response.socket?.write(
+          'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n',
+        );
+        return true;
+      },
+    };
+    await expect(land(['/disk.raw'])).rejects.toMatchObject({ code: 'remote.interrupted', retryable: true });
+  });
+
   it('waits as long as a busy server asks for', async () => {
     server.serve('/disk.raw', randomBytes(1000));
     let asked = 0;
