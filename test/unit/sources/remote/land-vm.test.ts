@@ -458,6 +458,19 @@ describe('landVm', () => {
     expect(server.sent).toBeLessThan(2 * MIB + 10);
   });
 
+  it('tries again when the page list breaks off', async () => {
+    server.serve('/disk.vhd', randomBytes(MIB), { headers: { 'x-ms-blob-type': 'PageBlob' } });
+    server.behaviour = {
+      instead(request, response) {
+        if (!request.url!.includes('comp=pagelist')) return false;
+        response.writeHead(200, { 'content-length': 1000 });
+        response.write('<?xml version="1.0"?><PageList>', () => response.destroy());
+        return true;
+      },
+    };
+    await expect(land(['/disk.vhd'])).rejects.toMatchObject({ code: 'remote.interrupted', retryable: true });
+  });
+
   it('keeps to the bandwidth', async () => {
     server.serve('/disk.raw', randomBytes(3 * MIB));
     const started = performance.now();
