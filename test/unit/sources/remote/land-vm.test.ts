@@ -220,6 +220,26 @@ describe('landVm', () => {
     expect(landed('disk.raw').equals(server.files.get('/disk.raw')!.bytes)).toBe(true);
   });
 
+  it('notices by the time of change alone that a file was replaced, also by an older one', async () => {
+    const modified = 'Fri, 02 Jan 2026 10:00:00 GMT';
+    server.serve('/disk.raw', randomBytes(4 * MIB), { etag: null, modified });
+    let asked = 0;
+    server.behaviour = {
+      instead() {
+        asked += 1;
+        // The condition of the request lets an older file pass.
+        const older = { etag: null, modified: 'Thu, 01 Jan 2026 10:00:00 GMT' };
+        if (asked === 3) server.serve('/disk.raw', randomBytes(4 * MIB), older);
+        return false;
+      },
+    };
+    const settings = { remote: { chunk_mib: 1, parallel: 1 }, retry: { attempts: 2 } };
+    await expect(land(['/disk.raw'], settings)).rejects.toMatchObject({
+      code: 'remote.interrupted',
+      message: expect.stringContaining('the file has changed since it was opened'),
+    });
+  });
+
   it('takes one stream from a server without ranges, again from the start after a cut', async () => {
     const disk = randomBytes(5 * MIB + 3);
     server.serve('/disk.raw', disk, { etag: null });
