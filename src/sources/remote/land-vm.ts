@@ -63,7 +63,7 @@ export async function landVm(spec: RemoteSpec, environment: LandEnvironment): Pr
     await mkdir(directory, { recursive: true, mode: 0o700 });
     await removeOthers(directory, vm.files);
     await refuseMixture(vm.files, directory);
-    const total = vm.files.reduce((sum, { size }) => sum + (size ?? 0), 0);
+    const total = vm.files.reduce((sum, { size }) => sum + size, 0);
     const written = await usedBytes(join(workDirectory, 'remote'));
     await environment.reserve(Math.max(total, written), { written, atLeast: true });
     log.info({ files: vm.files.length, bytes: total, landed: written }, 'landing the files of the VM');
@@ -173,7 +173,7 @@ async function refuseMixture(files: readonly RemoteFile[], directory: string): P
     const place = placeOf(directory, file.name);
     const state = await readJournal(place.journal);
     if (state === null) continue;
-    const isSame = state.header.validator === file.validator && state.header.size === (file.size ?? 0);
+    const isSame = state.header.validator === file.validator && state.header.size === file.size;
     if (!isSame) changed ??= file;
     else if (state.sha256 !== null && (await exists(place.whole))) whole ??= file;
   }

@@ -57,7 +57,7 @@ export async function landFile(
     known?.isResumable === true
       ? await Journal.resume(place.journal)
       : await Journal.begin(place.journal, {
-          size: file.size ?? 0,
+          size: file.size,
           validator: file.validator,
           block: BLOCK_BYTES,
           restarts: known?.restarts ?? 0,
@@ -90,7 +90,7 @@ async function stateOf(
   const state = await readJournal(journal);
   if (state === null) return null;
   const { header } = state;
-  if (header.validator !== file.validator || header.size !== (file.size ?? 0)) {
+  if (header.validator !== file.validator || header.size !== file.size) {
     if (header.restarts >= MAX_RESTARTS)
       throw new Hyper2kvmError(
         'remote.source-changed',
@@ -124,12 +124,11 @@ async function fetchAll(
   const isResumed = known?.isResumable === true;
   const writer = new BlockWriter(target, isResumed);
   const { size } = file;
-  if (size === null || !file.hasRanges) {
-    if (size !== null) await target.truncate(size);
-    const streamed = await landStream({ file, target, writer: new BlockWriter(target, true) }, context);
-    return { ...streamed, sha256: await digestOf(place.part, streamed.size, context.signal) };
-  }
   await target.truncate(size);
+  if (!file.hasRanges) {
+    const retries = await landStream(file, new BlockWriter(target, true), context);
+    return { size, retries, sha256: await digestOf(place.part, size, context.signal) };
+  }
   const blocks = new BlockMap(size);
   if (isResumed) for (const run of known.finished) blocks.finish(run);
   const before = blocks.done;
@@ -161,7 +160,7 @@ function skipZeros({ data, size }: RemoteFile, blocks: BlockMap): void {
     blocks.finish({ first: next, end: Math.floor(start / BLOCK_BYTES) });
     next = Math.max(next, Math.ceil(end / BLOCK_BYTES));
   }
-  blocks.finish({ first: next, end: Math.ceil((size ?? 0) / BLOCK_BYTES) });
+  blocks.finish({ first: next, end: Math.ceil(size / BLOCK_BYTES) });
 }
 
 async function refuseOther(

@@ -251,18 +251,24 @@ describe('landVm', () => {
     expect(facts.files[0]?.sha256).toBe(sha256(disk));
   });
 
-  it('takes a stream whose size is not known before its end', async () => {
-    const disk = randomBytes(2 * MIB + 9);
+  it.each<[string, number, Record<string, string>]>([
+    ['a body without a length', 200, {}],
+    ['a range of an unknown whole', 206, { 'content-range': 'bytes 0-0/*' }],
+  ])('refuses a file whose size is not told: %s', async (_what, status, headers) => {
     server.behaviour = {
       instead(_request, response) {
-        response.writeHead(200);
-        response.end(disk);
+        response.writeHead(status, headers);
+        response.end(randomBytes(2 * MIB));
         return true;
       },
     };
-    const facts = await land(['/disk.raw']);
-    expect(facts.bytes).toBe(disk.length);
-    expect(landed('disk.raw').equals(disk)).toBe(true);
+    const { environment, reserved } = landingEnvironment(server.url, work);
+    await expect(landVm(specOf('/disk.raw'), environment)).rejects.toMatchObject({
+      code: 'remote.not-allowed',
+      retryable: false,
+      message: expect.stringContaining('/disk.raw: the server does not tell the size'),
+    });
+    expect(reserved).toEqual([]);
   });
 
   it.each<[string, (header: string) => string]>([
