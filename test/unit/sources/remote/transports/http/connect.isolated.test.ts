@@ -26,7 +26,7 @@ afterEach(async () => {
 });
 
 describe('checkedAgent', () => {
-  // In a file of its own: a process reads the system's CAs only once.
+  // Isolated: a process reads the system's CAs only once.
   it('accepts a CA of the system when the connection names none', async () => {
     const before = process.env.SSL_CERT_FILE;
     process.env.SSL_CERT_FILE = join(directory, 'cert.pem');
