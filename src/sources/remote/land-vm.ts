@@ -58,11 +58,12 @@ export async function landVm(spec: RemoteSpec, environment: LandEnvironment): Pr
   const vm = await openRemoteVm(spec, connection, { parallel, signal, log });
   try {
     refuseNames(vm.files);
+    refuseDigests(spec, vm.files);
     const directory = landedDirectory(workDirectory);
     await mkdir(directory, { recursive: true, mode: 0o700 });
     await removeOthers(directory, vm.files);
     await refuseMixture(vm.files, directory);
-    const total = vm.files.reduce((sum, { size }) => sum + (size ?? 0), 0);
+    const total = vm.files.reduce((sum, { size }) => sum + size, 0);
     const written = await usedBytes(join(workDirectory, 'remote'));
     await environment.reserve(Math.max(total, written), { written, atLeast: true });
     log.info({ files: vm.files.length, bytes: total, landed: written }, 'landing the files of the VM');
@@ -146,6 +147,17 @@ function refuseNames(files: readonly RemoteFile[]): void {
   );
 }
 
+/** A digest of no file would be a check that the user expects and that is never made. */
+function refuseDigests({ sha256 }: RemoteSpec, files: readonly RemoteFile[]): void {
+  const names = new Set(files.map(({ name }) => name));
+  const unknown = Object.keys(sha256).find((name) => !names.has(name));
+  if (unknown === undefined) return;
+  throw new Hyper2kvmError(
+    'remote.not-allowed',
+    `[source] sha256 names ${printable(unknown)}, which is not fetched`,
+  );
+}
+
 /** Removes what an earlier `vm` of this job has left. */
 async function removeOthers(directory: string, files: readonly RemoteFile[]): Promise<void> {
   const own = new Set(files.flatMap(({ name }) => [name, `${name}.part`]));
@@ -161,7 +173,7 @@ async function refuseMixture(files: readonly RemoteFile[], directory: string): P
     const place = placeOf(directory, file.name);
     const state = await readJournal(place.journal);
     if (state === null) continue;
-    const isSame = state.header.validator === file.validator && state.header.size === (file.size ?? 0);
+    const isSame = state.header.validator === file.validator && state.header.size === file.size;
     if (!isSame) changed ??= file;
     else if (state.sha256 !== null && (await exists(place.whole))) whole ??= file;
   }

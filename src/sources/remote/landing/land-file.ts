@@ -44,17 +44,20 @@ export async function landFile(
 ): Promise<LandedFile> {
   const known = await stateOf(file, place, context);
   if (known?.sha256 != null) {
-    if (!(await exists(place.whole))) await publish(place);
+    await refuseOther(file.name, known.sha256, expected, place);
+    // Beside a part that is finished, the whole file is an older one.
+    if (await exists(place.part)) await publish(place);
     const { size } = await stat(place.whole);
     context.meter.add(size);
     return { name: file.name, size, sha256: known.sha256, retries: 0 };
   }
+  if (known?.isResumable !== true) await forget(place);
   const target = await open(place.part, known?.isResumable === true ? 'r+' : 'w+', 0o600);
   const journal =
     known?.isResumable === true
       ? await Journal.resume(place.journal)
       : await Journal.begin(place.journal, {
-          size: file.size ?? 0,
+          size: file.size,
           validator: file.validator,
           block: BLOCK_BYTES,
           restarts: known?.restarts ?? 0,
@@ -87,7 +90,7 @@ async function stateOf(
   const state = await readJournal(journal);
   if (state === null) return null;
   const { header } = state;
-  if (header.validator !== file.validator || header.size !== (file.size ?? 0)) {
+  if (header.validator !== file.validator || header.size !== file.size) {
     if (header.restarts >= MAX_RESTARTS)
       throw new Hyper2kvmError(
         'remote.source-changed',
@@ -121,12 +124,11 @@ async function fetchAll(
   const isResumed = known?.isResumable === true;
   const writer = new BlockWriter(target, isResumed);
   const { size } = file;
-  if (size === null || !file.hasRanges) {
-    if (size !== null) await target.truncate(size);
-    const streamed = await landStream({ file, target, writer: new BlockWriter(target, true) }, context);
-    return { ...streamed, sha256: await digestOf(place.part, streamed.size, context.signal) };
-  }
   await target.truncate(size);
+  if (!file.hasRanges) {
+    const retries = await landStream(file, new BlockWriter(target, true), context);
+    return { size, retries, sha256: await digestOf(place.part, size, context.signal) };
+  }
   const blocks = new BlockMap(size);
   if (isResumed) for (const run of known.finished) blocks.finish(run);
   const before = blocks.done;
@@ -158,23 +160,35 @@ function skipZeros({ data, size }: RemoteFile, blocks: BlockMap): void {
     blocks.finish({ first: next, end: Math.floor(start / BLOCK_BYTES) });
     next = Math.max(next, Math.ceil(end / BLOCK_BYTES));
   }
-  blocks.finish({ first: next, end: Math.ceil((size ?? 0) / BLOCK_BYTES) });
+  blocks.finish({ first: next, end: Math.ceil(size / BLOCK_BYTES) });
 }
 
 async function refuseOther(
   name: string,
   sha256: string,
   expected: string | undefined,
-  { part, journal }: LandingPlace,
+  { part, whole, journal }: LandingPlace,
 ): Promise<void> {
   if (expected === undefined || expected === sha256) return;
   // The next attempt must not continue with it.
   await rm(journal, { force: true });
   await rm(part, { force: true });
+  await rm(whole, { force: true });
   throw new Hyper2kvmError(
     'remote.digest-mismatch',
     `${printable(name)} has the SHA-256 ${sha256}, and the job.toml names ${expected}`,
   );
+}
+
+/**
+ * Removes what says that something of the file is landed, before its content is written over. The journal goes
+ * first: a crash afterwards leaves nothing that calls blocks of the part done.
+ */
+async function forget({ whole, journal }: LandingPlace): Promise<void> {
+  await rm(journal, { force: true });
+  await syncPath(dirname(journal));
+  await rm(whole, { force: true });
+  await syncPath(dirname(whole));
 }
 
 async function publish({ part, whole }: LandingPlace): Promise<void> {

@@ -34,7 +34,8 @@ export async function landRanges(landing: RangeLanding, context: LandingContext)
     landing.digest.advance(landing.blocks.frontier * BLOCK_BYTES);
     checkpointer.add(block);
     patience.progressed();
-    context.advanced();
+    // Without a validator nothing is resumed, so that the next attempt is no further.
+    if (landing.file.validator !== null) context.advanced();
   };
   const lines = Array.from({ length: context.parallel }, async () => {
     try {

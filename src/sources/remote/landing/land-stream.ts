@@ -1,4 +1,3 @@
-import type { FileHandle } from 'node:fs/promises';
 import type { RemoteFile } from '../transports/base/transport.js';
 import { BLOCK_BYTES } from './block-map.js';
 import type { BlockWriter } from './block-writer.js';
@@ -7,12 +6,13 @@ import { Patience } from './patience.js';
 
 /**
  * Fetches a file of a server that sends no parts: from its start, and again from there after each break.
- * Returns its size and how often it was begun again.
+ * Returns how often it was begun again.
  */
 export async function landStream(
-  { file, target, writer }: { file: RemoteFile; target: FileHandle; writer: BlockWriter },
+  file: RemoteFile,
+  writer: BlockWriter,
   context: LandingContext,
-): Promise<{ size: number; retries: number }> {
+): Promise<number> {
   const patience = new Patience(context.attempts, context.signal);
   const failed = patience.line();
   for (;;) {
@@ -23,8 +23,7 @@ export async function landStream(
         landed += bytes.length;
         context.meter.add(bytes.length);
       }
-      await target.truncate(landed);
-      return { size: landed, retries: patience.retries };
+      return patience.retries;
     } catch (error) {
       context.meter.lose(landed);
       await failed(error);

@@ -1,6 +1,16 @@
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -99,6 +109,25 @@ describe('landVm', () => {
     expect(server.sent - all).toBeLessThanOrEqual(1);
   });
 
+  it('reports no progress of a file that no further attempt can continue', async () => {
+    server.serve('/disk.raw', randomBytes(6 * MIB), { etag: null });
+    server.behaviour = {
+      instead(request, response) {
+        const fails = request.headers.range?.startsWith(`bytes=${5 * MIB}-`) === true;
+        if (fails) response.destroy();
+        return fails;
+      },
+    };
+    const settings = { remote: { chunk_mib: 1, parallel: 2 }, retry: { attempts: 2 } };
+    const { environment, counts } = landingEnvironment(server.url, work, settings);
+    await expect(landVm(specOf('/disk.raw'), environment)).rejects.toMatchObject({
+      code: 'remote.interrupted',
+    });
+    expect(counts.read).toBeGreaterThanOrEqual(5 * MIB);
+    // Else the stage's retries would begin anew each time, and never end.
+    expect(counts.advanced).toBe(0);
+  });
+
   it('does not trust blocks that the journal does not name', async () => {
     const disk = Buffer.concat([randomBytes(2 * MIB), Buffer.alloc(2 * MIB), randomBytes(2 * MIB)]);
     server.serve('/disk.raw', disk);
@@ -151,6 +180,30 @@ describe('landVm', () => {
     });
   });
 
+  it('publishes the new file after a kill before that, and not the old one that is still there', async () => {
+    const [first, second] = [randomBytes(2 * MIB), randomBytes(2 * MIB)];
+    server.serve('/disk.raw', second);
+    await land(['/disk.raw']);
+    // As a kill leaves it between the last line of the journal and the rename.
+    const whole = join(work, 'remote/vm/disk.raw');
+    renameSync(whole, `${whole}.part`);
+    writeFileSync(whole, first);
+    const facts = await land(['/disk.raw']);
+    expect(facts.files[0]?.sha256).toBe(sha256(second));
+    expect(landed('disk.raw').equals(second)).toBe(true);
+  });
+
+  it('removes the old file and its journal before it begins a changed one', async () => {
+    server.serve('/disk.raw', randomBytes(2 * MIB));
+    await land(['/disk.raw']);
+    server.serve('/disk.raw', randomBytes(2 * MIB));
+    // The new part cannot be opened: a kill at the same place leaves as much.
+    mkdirSync(join(work, 'remote/vm/disk.raw.part'));
+    await expect(land(['/disk.raw'])).rejects.toMatchObject({ code: 'EISDIR' });
+    expect(existsSync(join(work, 'remote/disk.raw.journal'))).toBe(false);
+    expect(existsSync(join(work, 'remote/vm/disk.raw'))).toBe(false);
+  });
+
   it('notices a file that is replaced during the transfer', async () => {
     server.serve('/disk.raw', randomBytes(8 * MIB));
     let asked = 0;
@@ -167,6 +220,26 @@ describe('landVm', () => {
     expect(landed('disk.raw').equals(server.files.get('/disk.raw')!.bytes)).toBe(true);
   });
 
+  it('notices by the time of change alone that a file was replaced, also by an older one', async () => {
+    const modified = 'Fri, 02 Jan 2026 10:00:00 GMT';
+    server.serve('/disk.raw', randomBytes(4 * MIB), { etag: null, modified });
+    let asked = 0;
+    server.behaviour = {
+      instead() {
+        asked += 1;
+        // The condition of the request lets an older file pass.
+        const older = { etag: null, modified: 'Thu, 01 Jan 2026 10:00:00 GMT' };
+        if (asked === 3) server.serve('/disk.raw', randomBytes(4 * MIB), older);
+        return false;
+      },
+    };
+    const settings = { remote: { chunk_mib: 1, parallel: 1 }, retry: { attempts: 2 } };
+    await expect(land(['/disk.raw'], settings)).rejects.toMatchObject({
+      code: 'remote.interrupted',
+      message: expect.stringContaining('the file has changed since it was opened'),
+    });
+  });
+
   it('takes one stream from a server without ranges, again from the start after a cut', async () => {
     const disk = randomBytes(5 * MIB + 3);
     server.serve('/disk.raw', disk, { etag: null });
@@ -178,18 +251,24 @@ describe('landVm', () => {
     expect(facts.files[0]?.sha256).toBe(sha256(disk));
   });
 
-  it('takes a stream whose size is not known before its end', async () => {
-    const disk = randomBytes(2 * MIB + 9);
+  it.each<[string, number, Record<string, string>]>([
+    ['a body without a length', 200, {}],
+    ['a range of an unknown whole', 206, { 'content-range': 'bytes 0-0/*' }],
+  ])('refuses a file whose size is not told: %s', async (_what, status, headers) => {
     server.behaviour = {
       instead(_request, response) {
-        response.writeHead(200);
-        response.end(disk);
+        response.writeHead(status, headers);
+        response.end(randomBytes(2 * MIB));
         return true;
       },
     };
-    const facts = await land(['/disk.raw']);
-    expect(facts.bytes).toBe(disk.length);
-    expect(landed('disk.raw').equals(disk)).toBe(true);
+    const { environment, reserved } = landingEnvironment(server.url, work);
+    await expect(landVm(specOf('/disk.raw'), environment)).rejects.toMatchObject({
+      code: 'remote.not-allowed',
+      retryable: false,
+      message: expect.stringContaining('/disk.raw: the server does not tell the size'),
+    });
+    expect(reserved).toEqual([]);
   });
 
   it.each<[string, (header: string) => string]>([
@@ -239,6 +318,18 @@ describe('landVm', () => {
     expect(landed('disk.raw').equals(disk)).toBe(true);
   });
 
+  it('ends a request that is answered with another protocol', async () => {
+    server.behaviour = {
+      instead(_request, response) {
+        response.socket?.write(
+          'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n',
+        );
+        return true;
+      },
+    };
+    await expect(land(['/disk.raw'])).rejects.toMatchObject({ code: 'remote.interrupted', retryable: true });
+  });
+
   it('waits as long as a busy server asks for', async () => {
     server.serve('/disk.raw', randomBytes(1000));
     let asked = 0;
@@ -266,6 +357,29 @@ describe('landVm', () => {
     expect(readdirSync(join(work, 'remote/vm'))).toEqual([]);
     await land([], {}, { ...spec, sha256: { 'disk.raw': sha256(disk) } });
     expect(landed('disk.raw').equals(disk)).toBe(true);
+  });
+
+  it('holds a file that is landed already to the digest that the job names', async () => {
+    const disk = randomBytes(MIB);
+    server.serve('/disk.raw', disk);
+    await land(['/disk.raw']);
+    const spec = { ...specOf('/disk.raw'), sha256: { 'disk.raw': 'ab'.repeat(32) } };
+    await expect(land([], {}, spec)).rejects.toMatchObject({
+      code: 'remote.digest-mismatch',
+      message: expect.stringContaining(sha256(disk)),
+    });
+    expect(readdirSync(join(work, 'remote/vm'))).toEqual([]);
+  });
+
+  it('refuses a digest of a file that is not fetched', async () => {
+    server.serve('/disk.raw', randomBytes(1000));
+    const spec = { ...specOf('/disk.raw'), sha256: { 'Disk.raw': 'ab'.repeat(32) } };
+    await expect(land([], {}, spec)).rejects.toMatchObject({
+      code: 'remote.not-allowed',
+      retryable: false,
+      message: expect.stringContaining('[source] sha256 names Disk.raw, which is not fetched'),
+    });
+    expect(server.sent).toBe(1);
   });
 
   it.each([
@@ -368,6 +482,19 @@ describe('landVm', () => {
     expect(landed('disk.vhd').equals(disk)).toBe(true);
     expect(facts.skipped).toBe(62 * MIB);
     expect(server.sent).toBeLessThan(2 * MIB + 10);
+  });
+
+  it('tries again when the page list breaks off', async () => {
+    server.serve('/disk.vhd', randomBytes(MIB), { headers: { 'x-ms-blob-type': 'PageBlob' } });
+    server.behaviour = {
+      instead(request, response) {
+        if (!request.url!.includes('comp=pagelist')) return false;
+        response.writeHead(200, { 'content-length': 1000 });
+        response.write('<?xml version="1.0"?><PageList>', () => response.destroy());
+        return true;
+      },
+    };
+    await expect(land(['/disk.vhd'])).rejects.toMatchObject({ code: 'remote.interrupted', retryable: true });
   });
 
   it('keeps to the bandwidth', async () => {

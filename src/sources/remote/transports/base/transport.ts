@@ -11,8 +11,8 @@ export interface ByteRange {
 export interface RemoteFile {
   /** Plain name, under which it is landed. */
   name: string;
-  /** Bytes; null if the server does not tell before the end. */
-  size: number | null;
+  /** Bytes. A transport refuses a file whose size it cannot tell: its space could not be reserved. */
+  size: number;
   /** Another one means other bytes: ETag, or time of change. Null if the server has none. */
   validator: string | null;
   /** Whether parts of it can be asked for. */

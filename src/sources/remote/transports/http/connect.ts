@@ -2,12 +2,18 @@ import { type AgentOptions, Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { connect as connectPlain, isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
+import {
+  connect as connectTls,
+  createSecureContext,
+  getCACertificates,
+  type SecureContext,
+  type TLSSocket,
+} from 'node:tls';
 import { Hyper2kvmError } from '../../../../errors/error.js';
 
 /** How the server's certificate is checked. */
 export interface Trust {
-  /** The CA's certificates as PEM; null for those of the system. */
+  /** The CA's certificates as PEM; null for those of Node and of the system. */
   ca: string | null;
   /** 64 lower-case hexadecimal digits of the one certificate that is accepted; null for any of the CA. */
   sha256: string | null;
@@ -51,12 +57,23 @@ class CheckedTlsAgent extends HttpsAgent {
       port,
       rejectUnauthorized: false,
       ...(isIP(host) === 0 ? { servername: host } : {}),
-      ...(ca === null ? {} : { ca }),
+      ...(ca === null ? { secureContext: commonContext() } : { ca }),
     });
     deliver(socket, 'secureConnect', `${host}:${port}`, callback!, () =>
       refusalOf(socket, this.#trust, `${host}:${port}`),
     );
   }
+}
+
+let common: SecureContext | null = null;
+
+/**
+ * Returns what trusts the CAs of Node and those that the administrator added to the system: read at the first
+ * use, since that takes a while, and kept.
+ */
+function commonContext(): SecureContext {
+  common ??= createSecureContext({ ca: [...getCACertificates('default'), ...getCACertificates('system')] });
+  return common;
 }
 
 /** Calls back once: with the socket when it is connected and accepted, or with the error. */

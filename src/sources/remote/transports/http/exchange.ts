@@ -10,7 +10,7 @@ import { urlToHttpOptions } from 'node:url';
 import { Hyper2kvmError } from '../../../../errors/error.js';
 import { printable } from '../../../../text/escape-terminal.js';
 import { checkedAgent, type Trust } from './connect.js';
-import { connectionError, statusError } from './errors.js';
+import { connectionError, interrupted, statusError } from './errors.js';
 
 /** An answer whose body must be read or destroyed. */
 export interface Answer {
@@ -126,6 +126,10 @@ export class Exchange {
       );
       request.once('response', (body) =>
         resolve({ status: body.statusCode ?? 0, headers: body.headers, body, origin: originOf(url) }),
+      );
+      // After neither of these: an answer 101, which nobody asked for.
+      request.once('close', () =>
+        reject(signal.aborted ? signal.reason : interrupted(`${originOf(url)}: the server did not answer`)),
       );
       request.end();
     });

@@ -41,7 +41,7 @@ export async function openHttpFile(
 }
 
 interface Facts {
-  size: number | null;
+  size: number;
   hasRanges: boolean;
   /** Strong, in its quotes. */
   etag: string | null;
@@ -64,8 +64,12 @@ function factsOf({ status, headers, origin }: Answer): Facts {
     return { size: ranged.total, hasRanges: true, ...validators };
   const length = headers['content-length'];
   // A 206 without a usable Content-Range: its length is not the file's.
-  const size = status === 200 && length !== undefined ? Number(length) : null;
-  return { size, hasRanges: false, ...validators };
+  if (status !== 200 || length === undefined)
+    throw new Hyper2kvmError(
+      'remote.not-allowed',
+      `${origin}: the server does not tell the size of the file`,
+    );
+  return { size: Number(length), hasRanges: false, ...validators };
 }
 
 /** Requests for parts are conditional, so that no part of a newer file is mixed in. */
@@ -109,24 +113,21 @@ async function* whole(
   yield* bodyOf(answer, facts.size, signal);
 }
 
-function refuseChanged(answer: Answer, { etag }: Facts): void {
-  const now = answer.headers.etag;
-  if (etag === null || now === undefined || now === etag) return;
+/** The condition of the request is not enough: servers ignore it, and one by time lets an older file pass. */
+function refuseChanged(answer: Answer, { etag, modified }: Facts): void {
+  const [before, now] =
+    etag === null ? [modified, answer.headers['last-modified']] : [etag, answer.headers.etag];
+  if (before === null || now === undefined || now === before) return;
   answer.body.destroy();
   throw interrupted(`${answer.origin}: the file has changed since it was opened`);
 }
 
-/** Yields exactly `size` bytes (null: all), or throws. */
-async function* bodyOf(
-  { body, origin }: Answer,
-  size: number | null,
-  signal: AbortSignal,
-): AsyncGenerator<Buffer> {
+/** Yields exactly `size` bytes, or throws. */
+async function* bodyOf({ body, origin }: Answer, size: number, signal: AbortSignal): AsyncGenerator<Buffer> {
   let got = 0;
   try {
     for await (const chunk of body) {
-      const left = size === null ? Number.POSITIVE_INFINITY : size - got;
-      const bytes = (chunk as Buffer).subarray(0, left);
+      const bytes = (chunk as Buffer).subarray(0, size - got);
       got += bytes.length;
       if (bytes.length > 0) yield bytes;
       if (bytes.length < (chunk as Buffer).length)
@@ -137,6 +138,5 @@ async function* bodyOf(
   } finally {
     body.destroy();
   }
-  if (size !== null && got < size)
-    throw interrupted(`${origin}: ${got} of ${size} bytes came before the answer ended`);
+  if (got < size) throw interrupted(`${origin}: ${got} of ${size} bytes came before the answer ended`);
 }
