@@ -25,7 +25,6 @@ const SECONDS: Readonly<Record<string, number>> = {
   'windows-drivers.test.ts': 90,
   'remedies.test.ts': 250,
   'validate-windows.test.ts': 30,
-  'windows.test.ts': 300,
   'initramfs-kernel.test.ts': 30,
   'faults.test.ts': 230,
   'package.test.ts': 115,

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
+import { nextData } from './holes.js';
 
 const CHUNK_BYTES = 4 * 1024 * 1024;
+const ZEROS = Buffer.alloc(CHUNK_BYTES);
 
 export interface DigestOptions {
   signal?: AbortSignal;
@@ -11,25 +13,30 @@ export interface DigestOptions {
 
 /**
  * Returns the SHA-256 (hexadecimal) and size of an open file, read from its start. The next chunk is read
- * while one is hashed.
+ * while one is hashed; holes are not read.
  */
 export async function digestHandle(
   file: FileHandle,
   { signal, pace = noPace }: DigestOptions = {},
 ): Promise<{ sha256: string; size: number }> {
   const hash = createHash('sha256');
-  let current = Buffer.allocUnsafe(CHUNK_BYTES);
-  let next = Buffer.allocUnsafe(CHUNK_BYTES);
+  const { size: expected } = await file.stat();
+  let spare: [Buffer, Buffer] = [Buffer.allocUnsafe(CHUNK_BYTES), Buffer.allocUnsafe(CHUNK_BYTES)];
+  const chunkAt = async (offset: number): Promise<Buffer> => {
+    if ((await nextData(file, offset, expected)) - offset >= CHUNK_BYTES) return ZEROS;
+    const [buffer, other] = spare;
+    spare = [other, buffer];
+    return buffer.subarray(0, (await file.read(buffer, 0, CHUNK_BYTES, offset)).bytesRead);
+  };
   let size = 0;
-  let { bytesRead } = await file.read(current, 0, CHUNK_BYTES, 0);
-  while (bytesRead > 0) {
+  let chunk = await chunkAt(0);
+  while (chunk.length > 0) {
     signal?.throwIfAborted();
-    size += bytesRead;
-    await pace(bytesRead);
-    const reading = file.read(next, 0, CHUNK_BYTES, size);
-    hash.update(current.subarray(0, bytesRead));
-    ({ bytesRead } = await reading);
-    [current, next] = [next, current];
+    size += chunk.length;
+    await pace(chunk.length);
+    const reading = chunkAt(size);
+    hash.update(chunk);
+    chunk = await reading;
   }
   return { sha256: hash.digest('hex'), size };
 }

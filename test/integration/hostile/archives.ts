@@ -89,7 +89,7 @@ export const ARCHIVES: readonly HostileCase[] = [
     const names = Array.from({ length: 2000 }, (_, i) => [`f${i}.txt`, ''] as const);
     ova(directory, Object.fromEntries(names));
   }),
-  several('OVA: an OVA within', ['fetch.no-disk', 'fetch.several-vms'], (directory, lure) => {
+  several('OVA: an OVA within', 'converted', (directory, lure) => {
     ova(directory, { 'b.vmdk': disk(lure) });
     const inner = readFileSync(join(directory, 'x.ova'));
     rmSync(join(directory, 'x.ova'));

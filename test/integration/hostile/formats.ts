@@ -131,7 +131,7 @@ const SIZES: readonly HostileCase[] = [
   one('VHD with a table of 16 GiB', [CORRUPT, 'converted', 'fetch.truncated'], 'disk.vhd', ({ images }) =>
     patched(images.vhd!, [512 + 28, u32be(0xffff_ffff)]),
   ),
-  one('VHD that builds on another one', 'fetch.unsupported', 'disk.vhd', ({ images }) =>
+  one('VHD that builds on another one', 'fetch.missing-parent', 'disk.vhd', ({ images }) =>
     vhdFooter(images.vhd!, [60, u32be(4)]),
   ),
   one('VHDX with a block size of zero', CORRUPT, 'disk.vhdx', ({ images }) =>

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
@@ -19,3 +20,20 @@ it.each([0, 1, 4 * MIB - 1, 4 * MIB, 4 * MIB + 1, 13 * MIB + 5])(
     expect(await sha256File(join(directory, 'file'))).toBe(expected);
   },
 );
+
+it('counts holes as the zeros that they are, wherever they begin and end', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'h2k-digest-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const file = join(directory, 'file');
+  const content = Buffer.alloc(41 * MIB + 7);
+  const pieces = [0, 9 * MIB + 4096, 30 * MIB - 1];
+  writeFileSync(file, '');
+  truncateSync(file, content.length);
+  const handle = await open(file, 'r+');
+  for (const at of pieces) {
+    content.write('data', at);
+    await handle.write('data', at);
+  }
+  await handle.close();
+  expect(await sha256File(file)).toBe(createHash('sha256').update(content).digest('hex'));
+});

@@ -123,7 +123,7 @@ Ready after N s.`);
 
   test('shows on a terminal how far apt is, in one line', async () => {
     symlinkSync('/usr/bin/script', join(repository, 'bin/script'));
-    const { out } = await setUp({ APT_SECONDS: '2.5' }, [
+    const { out } = await setUp({ APT_SECONDS: '4' }, [
       'script',
       '--quiet',
       '--return',
