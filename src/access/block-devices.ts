@@ -41,4 +41,9 @@ export interface BlockDevices {
    * already stays open. The error never contains any part of a key.
    */
   openLuks(device: string, name: string, keys: readonly Buffer[]): Promise<void>;
+  /**
+   * Empties the journal of an NTFS volume and marks the volume, so that Windows checks it at its next start.
+   * It must not be mounted.
+   */
+  dropNtfsJournal(device: string): Promise<void>;
 }

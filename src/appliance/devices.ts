@@ -50,6 +50,8 @@ export function applianceDevices(session: Pick<ApplianceSession, 'call'>): Block
       );
     },
     activateVolumes: () => session.call('vg_activate_all', true),
+    // ntfs-3g empties a journal when it mounts a volume for writing, too, but does not mark the volume.
+    dropNtfsJournal: (device) => session.call('ntfsfix', device),
     async openLuks(device, name, keys) {
       try {
         await shell(openScript(device, name, keys));

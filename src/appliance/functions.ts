@@ -36,6 +36,7 @@ export const guestfsApi = {
   md_detail: { args: ['string'], returns: 'hash' },
   mkdir_p: { args: ['string'], returns: 'none' },
   mount_options: { args: ['string', 'string', 'string'], returns: 'none' },
+  ntfsfix: { args: ['string'], returns: 'none', variadic: true },
   pread: { args: ['string', 'int', 'int64'], returns: 'buffer' },
   readlink: { args: ['string'], returns: 'string' },
   rm_f: { args: ['string'], returns: 'none' },

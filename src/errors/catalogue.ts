@@ -1023,7 +1023,7 @@ const SECTIONS = {
     },
     'inspect.dirty-volume': {
       meaning:
-        'The system volume of Windows was not shut down cleanly. Its state is left alone: Windows repairs it at its next start.',
+        'A volume of Windows was not shut down cleanly. It stays, or is, marked for chkdsk, which Windows runs at its next start. What was only in its journal is lost once FIX has written to the volume; with fix.mode = "none" nothing is changed.',
       advice: 'Shut the guest down cleanly and drop it again, if that is still possible.',
     },
     'inspect.dynamic-data-disk': {

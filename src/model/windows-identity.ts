@@ -97,6 +97,18 @@ export const windowsFields = {
   clock: z.enum(['localtime', 'utc']),
   /** The memory of a running system is in hiberfil.sys: nothing may be written to its volumes. */
   hibernated: z.boolean(),
+  /** How the NTFS volumes that FIX mounts were left; null where it cannot be told. */
+  volumes: z
+    .array(
+      z.object({
+        device: z.string(),
+        /** Windows checks the volume at its next start. */
+        dirty: z.boolean().nullable(),
+        /** False if the journal holds changes that are not in the volume yet. */
+        journal_clean: z.boolean().nullable(),
+      }),
+    )
+    .default([]),
   /** Windows is set to hibernate its kernel when it is shut down, which is the default and does no harm. */
   fast_startup: z.boolean(),
   /** The disk of the root filesystem is a dynamic one (LDM). */

@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import type { GuestWriter } from '../access/guest-writer.js';
 import { type HiveEdit, withEdits } from '../guest/registry/captured.js';
+import { findKeys } from '../guest/registry/find-keys.js';
 import { openHive, type RegistryKey } from '../guest/registry/hive.js';
 import { upperCase } from '../guest/registry/names.js';
 import { keyLine, valueLine } from '../guest/registry/print.js';
+import type { RegistryValue } from '../guest/registry/value.js';
 import { causeFields, type OperationKind } from './operation.js';
 import { unproven } from './prove-outcomes.js';
 
@@ -94,19 +96,36 @@ async function prove(guest: GuestWriter, path: string, changes: readonly Change[
   const { root } = openHive(await guest.read(path));
   // The last change of a value counts.
   const last = new Map(changes.map((change) => [idOf(change), change]));
+  const keys = findKeys(
+    root,
+    changes.map(({ key }) => key),
+  );
+  const values = new Map([...keys].map(([id, key]) => [id, valuesOf(key)]));
   for (const change of last.values()) {
-    const difference = differenceOf(root, change);
+    const difference = differenceOf(values.get(upperCase(change.key)) ?? null, change);
     if (difference !== null) throw unproven(path, `${change.key}: ${difference}`);
   }
+}
+
+type Values = ReadonlyMap<string, RegistryValue>;
+
+/** Returns the key's values by their names in upper case. */
+function valuesOf(key: RegistryKey): Values {
+  const values = new Map<string, RegistryValue>();
+  for (const value of key.values()) {
+    const name = upperCase(value.name);
+    if (!values.has(name)) values.set(name, value);
+  }
+  return values;
 }
 
 const idOf = (change: Change): string =>
   upperCase(`${change.key}\0${change.change === 'delete-key' ? '' : change.name}`);
 
-function differenceOf(root: RegistryKey, change: Change): string | null {
-  const key = root.key(change.key);
-  if (change.change === 'delete-key') return key === null ? null : 'the key still exists';
-  const value = key?.value(change.name) ?? null;
+/** `values` are those of the change's key; null if there is no such key. */
+function differenceOf(values: Values | null, change: Change): string | null {
+  if (change.change === 'delete-key') return values === null ? null : 'the key still exists';
+  const value = values?.get(upperCase(change.name)) ?? null;
   if (change.change === 'delete-value') return value === null ? null : `${change.name} still exists`;
   if (value === null) return `${change.name} does not exist`;
   const { type, data } = bytesOf(change.after);

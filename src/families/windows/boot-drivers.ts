@@ -14,7 +14,6 @@ import {
   criticalDeviceValues,
   DISK_GROUP,
   driverDatabaseValues,
-  parameterValues,
   serviceValues,
   type WantedValue,
 } from './drivers/boot-registry.js';
@@ -72,17 +71,15 @@ function driverChanges(guest: WindowsGuest, system: CapturedHive, driver: Driver
   ];
 }
 
-/** Of a driver that stays: that it starts at boot, and what it lacks of the INF's parameters. */
+/** Of a driver that stays: that it starts at boot, and what its service lacks: it may be a remnant. */
 function keptServiceValues(system: CapturedHive, set: string, service: DriverService): WantedValue[] {
   const services = `${set}\\Services`;
-  const group = capturedText(capturedValue(system, `${services}\\${service.name}`, 'Group'));
-  const start = serviceValues(services, service, groupOf(system, set, group)).filter(
-    ({ key, name }) => key === `${services}\\${service.name}` && (name === 'Start' || name === 'Group'),
+  const own = `${services}\\${service.name}`;
+  const group = groupOf(system, set, capturedText(capturedValue(system, own, 'Group')));
+  return serviceValues(services, service, group).filter(
+    ({ key, name }) =>
+      (key === own && (name === 'Start' || name === 'Group')) || capturedValue(system, key, name) === null,
   );
-  const parameters = parameterValues(services, service).filter(
-    ({ key, name }) => capturedValue(system, key, name) === null,
-  );
-  return [...start, ...parameters];
 }
 
 /** Returns `group` if Windows loads it in its place, else that of the disk drivers. */

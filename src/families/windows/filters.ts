@@ -1,3 +1,4 @@
+import { configurationTooLarge } from '../../access/snapshot-collector.js';
 import {
   type CapturedHive,
   type CapturedValue,
@@ -50,22 +51,32 @@ function filterChanges(system: CapturedHive, set: string): RegistryChange[] {
     `${set}\\Enum\\`,
     `${set}\\Control\\CriticalDeviceDatabase\\`,
   ].map(upperCase);
-  return system.keys.flatMap(({ path, values }) => {
+  const lists = system.keys.flatMap(({ path, values }) => {
     const upper = upperCase(path);
     if (!places.some((place) => upper.startsWith(place))) return [];
     return values
       .filter(({ name }) => FILTERS.has(upperCase(name)))
-      .flatMap((value) => withoutFilters(system, path, value));
+      .flatMap((value): FilterList[] => {
+        const names = capturedTexts(value) ?? [];
+        const kept = names.filter((name) => !isVmwareService(name));
+        return kept.length === names.length ? [] : [{ path, value, kept }];
+      });
   });
+  if (lists.length > MAX_LISTS) throw configurationTooLarge();
+  return lists.flatMap(({ path, value: { name }, kept }) =>
+    kept.length === 0 ? deleteValue(system, path, name) : setValue(system, path, name, textsData(kept)),
+  );
 }
 
-function withoutFilters(system: CapturedHive, path: string, value: CapturedValue): RegistryChange[] {
-  const names = capturedTexts(value) ?? [];
-  const kept = names.filter((name) => !isVmwareService(name));
-  if (kept.length === names.length) return [];
-  if (kept.length === 0) return deleteValue(system, path, value.name);
-  return setValue(system, path, value.name, textsData(kept));
+/** A list of filters that names a driver of VMware, and what is left of it. */
+interface FilterList {
+  path: string;
+  value: CapturedValue;
+  kept: string[];
 }
+
+/** Real guests have fewer than 50: each change of a hive takes time in the appliance. */
+const MAX_LISTS = 1_000;
 
 const PROVIDER = 'VMHGFS';
 

@@ -1,4 +1,5 @@
 import { openCells } from './cells.js';
+import { findKeys } from './find-keys.js';
 import { openHive } from './hive.js';
 import { upperCase } from './names.js';
 import { readValue } from './value-data.js';
@@ -21,16 +22,25 @@ export function withoutValues(hive: Buffer, values: readonly ValueName[]): Buffe
   const bytes = Buffer.from(hive);
   // Views of `bytes`: what is written to them is written there.
   const cells = openCells(bytes);
-  for (const { key: path, name } of values) {
-    const key = openHive(bytes).key(path);
-    if (key === null) continue;
+  const names = new Map<string, Set<string>>();
+  for (const { key, name } of values) {
+    const id = upperCase(key);
+    names.set(id, (names.get(id) ?? new Set()).add(upperCase(name)));
+  }
+  for (const [path, key] of findKeys(openHive(bytes).root, names.keys())) {
     const cell = cells.at(key.offset, 'a key');
+    // Checks the list, too.
+    if ([...key.values()].length === 0) continue;
     const count = cell.readUInt32LE(COUNT_AT);
-    if (count === 0 || key.value(name) === null) continue;
     const list = cells.at(cell.readUInt32LE(LIST_AT), "a key's list of values");
-    const offsets = Array.from({ length: count }, (_, index) => list.readUInt32LE(index * 4));
-    const wanted = upperCase(name);
-    const kept = offsets.filter((offset) => upperCase(readValue(cells, offset)?.name ?? '\0') !== wanted);
+    const wanted = names.get(path);
+    const kept = Array.from({ length: count }, (_, index) => list.readUInt32LE(index * 4)).filter(
+      (offset) => {
+        const value = readValue(cells, offset);
+        return value === null || wanted?.has(upperCase(value.name)) !== true;
+      },
+    );
+    if (kept.length === count) continue;
     for (const [index, offset] of kept.entries()) list.writeUInt32LE(offset, index * 4);
     cell.writeUInt32LE(kept.length, COUNT_AT);
     // A list without values is none.

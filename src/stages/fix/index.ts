@@ -17,7 +17,7 @@ import { flattenOutput } from '../flatten/output.js';
 import { inspectOutput } from '../inspect/output.js';
 import { reopenContainers } from '../inspect/unlock.js';
 import { planOutput } from '../plan/output.js';
-import { mountGuest, trim } from './mount.js';
+import { dropJournals, mountGuest, trim, trimmable } from './mount.js';
 import { type FixOutput, fixOutput } from './output.js';
 import type { AfterPlan, AfterRequest, ProofPathsRequest } from './thread.js';
 
@@ -56,6 +56,8 @@ export const fixStage: Stage<FixInput, FixOutput> = {
     // Mounting alone changes a filesystem.
     const isUnchanged = context.options.config.fix.mode === 'none';
     if (!isUnchanged) {
+      await target.unmountAll();
+      proofs.push(...(await dropJournals(target.devices, identity)));
       await mountGuest(target, identity.mounts);
       const done = await executeOperations(target, operations, {
         signal: context.signal,
@@ -71,7 +73,7 @@ export const fixStage: Stage<FixInput, FixOutput> = {
     const after = await afterPlan(context, input, target);
     proofs.push(...after.proofs);
     if (trimming !== null && !isUnchanged) {
-      const trimmed = await trim(trimming, identity.mounts, allocated(input));
+      const trimmed = await trim(trimming, trimmable(identity), allocated(input));
       if (trimmed.length > 0) proofs.push(`trimmed ${trimmed.join(', ')}`);
     }
     await target.unmountAll();

@@ -1,12 +1,37 @@
+import type { BlockDevices } from '../../access/block-devices.js';
 import type { Trim } from '../../access/guest-access.js';
 import type { GuestReader } from '../../access/guest-reader.js';
-import type { Mount } from '../../model/identity.js';
+import type { Identity, Mount } from '../../model/identity.js';
 
 /** Mounts the guest's filesystems as INSPECT found them, writable. */
 export async function mountGuest(guest: GuestReader, mounts: readonly Mount[]): Promise<void> {
   await guest.unmountAll();
   for (const mount of mounts) await guest.mount(mount, 'rw');
 }
+
+/**
+ * Drops the journals that Windows did not finish, with marks that have it check the volumes: mounting drops
+ * them anyway, but without the marks. Returns what was done. Nothing may be mounted.
+ */
+export async function dropJournals(devices: BlockDevices, identity: Identity): Promise<string[]> {
+  const done = [];
+  for (const { device, journal_clean } of volumesOf(identity)) {
+    if (journal_clean !== false) continue;
+    await devices.dropNtfsJournal(device);
+    done.push(`${device}: unfinished journal dropped, Windows runs chkdsk at its next start`);
+  }
+  return done;
+}
+
+/** Returns the mounts whose free space can be trusted to be free: not those that wait for chkdsk. */
+export function trimmable(identity: Identity): Mount[] {
+  const unclean = volumesOf(identity)
+    .filter(({ dirty, journal_clean }) => dirty === true || journal_clean === false)
+    .map(({ device }) => device);
+  return identity.mounts.filter(({ device }) => !unclean.includes(device));
+}
+
+const volumesOf = (identity: Identity) => (identity.os_type === 'windows' ? identity.volumes : []);
 
 /**
  * Trimming is worthwhile if much of the data in the image is unused, because CONVERT then need not copy it.

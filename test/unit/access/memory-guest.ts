@@ -166,6 +166,9 @@ const NO_DEVICES: BlockDevices = {
   openLuks: async (device) => {
     throw refused(`openLuks ${device}`, 'EPERM');
   },
+  dropNtfsJournal: async (device) => {
+    throw refused(`dropNtfsJournal ${device}`, 'EIO');
+  },
 };
 
 function treeOfBytes(files: MemoryFiles): GuestTree {

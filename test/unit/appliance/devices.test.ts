@@ -18,6 +18,15 @@ function shell(failure?: (script: string) => Error) {
   return { scripts, devices: applianceDevices(session) };
 }
 
+describe('an NTFS volume with an unfinished journal', () => {
+  it('is given to ntfsfix, which marks it for chkdsk', async () => {
+    const given: string[] = [];
+    const { session } = answeringSession({ ntfsfix: (device: string) => given.push(device) });
+    await applianceDevices(session).dropNtfsJournal('/dev/sda2');
+    expect(given).toEqual(['/dev/sda2']);
+  });
+});
+
 describe('a LUKS container', () => {
   it('is opened with the bytes of each key in turn', async () => {
     const { devices, scripts } = shell();

@@ -30,7 +30,7 @@ export function serviceValues(services: string, service: DriverService, group: s
 }
 
 /** Returns what the INF puts below its service's key (`Parameters\BusType` and more). Pure. */
-export function parameterValues(services: string, { name: service, values }: DriverService): WantedValue[] {
+function parameterValues(services: string, { name: service, values }: DriverService): WantedValue[] {
   return values.flatMap(({ key, name, type, data }) => {
     const path = [services, service, key].filter((part) => part !== '').join('\\');
     return name === null ? [] : [{ key: path, name, after: { type, data } }];

@@ -135,7 +135,7 @@ function networkLines(id: string, action: NetworkAction): string[] {
   const fields = 'tokens^=1^,5^,7^ delims^=^"';
   const checks = action.addresses.map(({ address }) => {
     const family = isIPv6(address) ? 'ipv6' : 'ipv4';
-    return `netsh interface ${family} show addresses | find /i "${address}" >nul || exit /b 1`;
+    return `netsh interface ${family} show addresses | findstr /i /r ${patternsOf(address)} >nul || exit /b 1`;
   });
   return [
     'set LOOKS=0',
@@ -160,6 +160,12 @@ function networkLines(id: string, action: NetworkAction): string[] {
     ...checks,
     'exit /b 0',
   ];
+}
+
+/** netsh shows an address at the end of a line, or before the zone of IPv6: 10.0.0.1 is not 10.0.0.10. */
+function patternsOf(address: string): string {
+  const pattern = address.replaceAll('.', '\\.');
+  return `/c:" ${pattern} *$"${isIPv6(address) ? ` /c:" ${pattern}%%"` : ''}`;
 }
 
 const ANY = 'name="%CARD%"';

@@ -38,7 +38,6 @@ async function inspect(
   const warnings: Warnings = [];
   context.progress({ percent: 60, step: 'reading the boot configuration' });
   const stores = await findBootStores(reader, storage, root, warnings);
-  const volume = await volumeState(reader, root);
 
   context.progress({ percent: 65, step: 'reading the registry' });
   await reader.mount({ device: root, mountpoint: '/', options: '' }, 'ro');
@@ -58,6 +57,16 @@ async function inspect(
   context.progress({ percent: 80, step: 'taking the configuration snapshot' });
   const store = chooseStore(stores, context.firmware, root, storage);
   const mountpoint = store?.device === root ? '/' : elsewhere;
+  const mounts = [
+    { device: root, mountpoint: '/', options: '' },
+    ...(store === null || mountpoint === null || mountpoint === '/'
+      ? []
+      : [{ device: store.device, mountpoint, options: '' }]),
+  ];
+  const volumes = [];
+  for (const { device } of mounts)
+    if (storage.filesystems.some((filesystem) => filesystem.device === device && filesystem.type === 'ntfs'))
+      volumes.push(await volumeState(reader, device));
   const storeFile = store === null || mountpoint === null ? null : mountedPath(mountpoint, store.file.path);
   const isGpt = storage.partitions.some(
     ({ disk, scheme }) => disk === diskOf(root, context) && scheme === 'gpt',
@@ -80,15 +89,11 @@ async function inspect(
       filesystem.device === root ? { ...filesystem, mountpoint: '/' } : filesystem,
     ),
     root,
-    mounts: [
-      { device: root, mountpoint: '/', options: '' },
-      ...(store === null || mountpoint === null || mountpoint === '/'
-        ? []
-        : [{ device: store.device, mountpoint, options: '' }]),
-    ],
+    mounts,
     encrypted: storage.filesystems.some(({ type }) => type === 'BitLocker'),
     qemu_guest_agent: programs.some(({ name }) => /^QEMU guest agent\b/i.test(name)),
     hibernated,
+    volumes,
     dynamic_disk: storage.partitions.some(
       (table) => table.disk === diskOf(root, context) && hasDynamicDisk(table),
     ),
@@ -97,7 +102,7 @@ async function inspect(
   warnings.push(
     ...naming(software.path, () =>
       windowsWarnings({
-        ...{ identity, storage, set, programs, volume },
+        ...{ identity, storage, set, programs },
         system: system.hive,
         software: software.hive,
       }),

@@ -63,7 +63,7 @@ export async function readVirtioFiles(
   return found;
 }
 
-/** Returns the file that the service names; null without a service or file. */
+/** Returns the file that the service names; null without a service or file, or for a path of another form. */
 async function driverPath(
   paths: WindowsPaths,
   { systemRoot, system, set }: Windows,
@@ -75,6 +75,7 @@ async function driverPath(
   const below = /^(?:\\SystemRoot\\|%SystemRoot%\\|\\\?\?\\[a-z]:\\Windows\\)?(System32\\[^:]*)$/i.exec(
     image,
   )?.[1];
+  if (below === undefined && image !== '') return null;
   const path = (below ?? `System32\\drivers\\${service}.sys`).replaceAll('\\', '/');
   return paths.find(`${systemRoot}/${path}`);
 }

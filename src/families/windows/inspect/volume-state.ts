@@ -1,14 +1,9 @@
 import type { GuestReader } from '../../../access/guest-reader.js';
 import { refusal } from '../../../access/tolerate.js';
 import { isJournalClean, isVolumeDirty, LOG_HEAD_BYTES, MFT_HEAD_BYTES } from '../../../guest/ntfs.js';
+import type { WindowsIdentity } from '../../../model/identity.js';
 
-/** How the root volume was left; null where it cannot be told. */
-export interface VolumeState {
-  dirty: boolean | null;
-  journalClean: boolean | null;
-}
-
-const UNKNOWN: VolumeState = { dirty: null, journalClean: null };
+export type VolumeState = WindowsIdentity['volumes'][number];
 
 /**
  * Reads the state of an NTFS volume from its own files, which are shown by an option of ntfs-3g alone. Nothing
@@ -18,12 +13,13 @@ export async function volumeState(reader: GuestReader, device: string): Promise<
   try {
     await reader.mount({ device, mountpoint: '/', options: 'show_sys_files' }, 'ro');
     return {
+      device,
       dirty: isVolumeDirty(await reader.readAt('/$MFT', 0, MFT_HEAD_BYTES)),
-      journalClean: isJournalClean(await reader.readAt('/$LogFile', 0, LOG_HEAD_BYTES)),
+      journal_clean: isJournalClean(await reader.readAt('/$LogFile', 0, LOG_HEAD_BYTES)),
     };
   } catch (error) {
     refusal(error);
-    return UNKNOWN;
+    return { device, dirty: null, journal_clean: null };
   } finally {
     await reader.unmountAll();
   }

@@ -14,14 +14,13 @@ interface WindowsFacts {
   software: Hive;
   set: string;
   programs: readonly Installed[];
-  volume: VolumeState;
 }
 
 /** Returns what somebody should know before the guest starts on KVM. Pure. */
 export function windowsWarnings(facts: WindowsFacts): Warning[] {
-  const { identity, storage, programs, volume } = facts;
+  const { identity, storage, programs } = facts;
   return [
-    ...volumeWarnings(identity.root, volume),
+    ...identity.volumes.flatMap(volumeWarnings),
     ...setupWarnings(facts),
     ...dataDisks(storage, identity.root),
     ...storage.filesystems.filter(({ type }) => type === 'BitLocker').map(encryptedVolume),
@@ -38,19 +37,13 @@ export function windowsWarnings(facts: WindowsFacts): Warning[] {
 
 const warning = (code: string, message: string): Warning => ({ fixer: 'inspect', code, message });
 
-function volumeWarnings(root: string, { dirty, journalClean }: VolumeState): Warning[] {
-  if (dirty === true)
-    return [
-      warning('inspect.dirty-volume', `${root} is marked dirty: Windows runs chkdsk at its next start`),
-    ];
-  if (journalClean === false)
-    return [
-      warning(
-        'inspect.dirty-volume',
-        `${root} was not unmounted: its journal holds changes that Windows applies at its next start`,
-      ),
-    ];
-  return [];
+function volumeWarnings({ device, dirty, journal_clean }: VolumeState): Warning[] {
+  if (dirty !== true && journal_clean !== false) return [];
+  const found =
+    journal_clean === false
+      ? 'was not unmounted: its journal holds changes, which a conversion drops, and'
+      : 'is marked dirty:';
+  return [warning('inspect.dirty-volume', `${device} ${found} Windows runs chkdsk at its next start`)];
 }
 
 function setupWarnings({ system, software }: WindowsFacts): Warning[] {

@@ -135,6 +135,8 @@ export const SOFTWARE_PLACES: readonly Place[] = [
     }),
   ),
   { path: 'Policies\\Microsoft\\Windows\\DeviceInstall\\Restrictions', take: 'below' },
+  // Whom Windows asks nobody about when it installs a driver.
+  { path: 'Microsoft\\SystemCertificates\\TrustedPublisher\\Certificates\\*', take: 'values' },
   { path: SHA2_UPDATE, take: 'values', only: ['CurrentState'] },
 ];
 

@@ -179,6 +179,24 @@ describe('Windows 10', () => {
   });
 });
 
+describe('a guest with a remnant of a service', () => {
+  it('gets what the service lacks, though the file is as new as ours', async () => {
+    const drivers: DriverSet = structuredClone(await labDrivers(FOR_10, 'w10', ['viostor']));
+    for (const { files } of drivers.packages) for (const file of files) file.version = '100.94.104.24800';
+    const system = { ...WINDOWS_10.system, '@\\Services\\viostor\\Parameters': [dword('BusType', 0xe)] };
+    const { guest } = await planWindows({ ...WINDOWS_10, system }, {}, {}, drivers);
+    const own = {
+      ...{ service: 'viostor' as const, version: '100.94.104.24800' },
+      path: '/Windows/System32/drivers/viostor.sys',
+    };
+    const { operations } = planGuest({ ...guest, identity: { ...guest.identity, virtio_drivers: [own] } });
+    expect(operations.map(({ op }) => op)).not.toContain('copy_driver');
+    const service = below(applyOperations(guest, operations), 'ControlSet001\\Services\\viostor');
+    expect(service['']).toEqual(serviceOf('viostor', '')['']);
+    expect(service.Parameters).toContain('"BusType"=dword:0000000e');
+  });
+});
+
 describe('a guest with a driver of its own', () => {
   const OWN: Keys = {
     '@\\Services\\viostor': [

@@ -4,13 +4,19 @@ import { firstBootFixer } from '../../../../src/families/windows/first-boot.js';
 import { textData } from '../../../../src/guest/registry/make-value.js';
 import { GuestTree } from '../../../../src/guest/tree.js';
 import { planDiff } from '../../../../src/stages/plan/plan-diff.js';
-import type { WindowsRecipe } from './make-windows.js';
+import { binary } from '../../guest/registry/make-hive.js';
+import { labDrivers } from './drivers/lab-drivers.js';
+import type { Keys, WindowsRecipe } from './make-windows.js';
 import { FIRST_BOOT_PROGRAM as PROGRAM, planWindows, systemValue } from './plan-windows.js';
 import { WINDOWS_10_ON_VMWARE } from './vmware-facts.js';
 
 const WINDOWS_10: WindowsRecipe = {
   ...{ build: 18362, product: 'Windows 10 Enterprise', edition: 'Enterprise', installation: 'Client' },
   ...{ machine: 'amd64', firmware: 'bios', system: WINDOWS_10_ON_VMWARE },
+};
+const WINDOWS_7: WindowsRecipe = {
+  ...{ build: 7601, product: 'Windows 7 Ultimate', edition: 'Ultimate', installation: 'Client' },
+  ...{ machine: 'x86', firmware: 'bios' },
 };
 const DIRECTORY = '/Program Files/hyper2kvm/firstboot';
 const KEY = 'Services\\hyper2kvm-firstboot';
@@ -56,6 +62,21 @@ describe('the fixer of the first boot', () => {
     const [again] = firstBootFixer.plan({ ...guest, tree, firstBootProgram: PROGRAM }).operations;
     expect(again).toMatchObject({ path: `${paths[2]}/plan.tsv` });
     expect(again).toHaveProperty('text', expect.stringMatching(/^hyper2kvm-firstboot\t1\tstate-2\n/));
+  });
+
+  it('leaves a publisher trusted that Windows trusted before, as INSPECT sees it', async () => {
+    const thumbprint = 'AB'.repeat(20);
+    const drivers = await labDrivers({ build: 7601, architecture: 'x86' }, 'w7', ['viostor']);
+    for (const driver of drivers.packages)
+      driver.signer = { name: 'Red Hat', thumbprint: thumbprint.toLowerCase(), certificate: 'REVS' };
+    const trustLines = async (software: Keys) => {
+      const { plan } = await planWindows({ ...WINDOWS_7, software }, {}, {}, drivers);
+      const [files] = plan.operations.filter((operation) => operation.op === 'first_boot');
+      return files?.text.match(/^(?:dis)?trust-.*?\t/gm) ?? [];
+    };
+    const store = 'Microsoft\\SystemCertificates\\TrustedPublisher\\Certificates';
+    expect(await trustLines({})).toEqual(['trust-1\t', 'distrust-1\t']);
+    expect(await trustLines({ [`${store}\\${thumbprint}`]: [binary('Blob', '00')] })).toEqual([]);
   });
 
   it('is a batch file, with a warning, without a program or under a code integrity policy', async () => {

@@ -87,6 +87,16 @@ describe('filters', () => {
     expect(order.lastIndexOf('filters')).toBeLessThan(order.indexOf('vmware-services'));
   });
 
+  it('of more devices than any real guest has are refused', async () => {
+    const devices = Array.from({ length: 1_001 }, (_, index) => [
+      `@\\Enum\\HID\\VID_0E0F\\${index}`,
+      [sz('UpperFilters', 'vmusbmouse')],
+    ]);
+    await expect(planWindows(withKeys(WINDOWS_10, Object.fromEntries(devices)))).rejects.toMatchObject({
+      code: 'inspect.configuration-too-large',
+    });
+  });
+
   it('that are one text, not a list, count too', async () => {
     const system = { '@\\Enum\\HID\\VID_0E0F\\1': [sz('UpperFilters', 'vmusbmouse')] };
     const { after } = await planWindows(withKeys(WINDOWS_10, system));

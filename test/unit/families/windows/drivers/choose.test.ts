@@ -371,11 +371,20 @@ describe('what a Windows accepts of signatures', () => {
     expect(set.warnings[0]?.message).toContain('Lab Itself');
   });
   it('in test mode any signature will do, but there must be one', async () => {
-    const target = { ...WINDOWS_10, testSigning: true };
+    const target = { ...WINDOWS_10, testSigning: true, secureBoot: false };
     const set = await choose(folders(viostor('amd64', signers.selfIssued), 'w10'), target);
     expect(folderOf(set, 'viostor')).not.toBeNull();
     const unsigned = { ...viostor(), 'viostor.sys': program('viostor', 'amd64') };
     expect(codesOf(await choose(folders(unsigned, 'w10'), target))).toEqual(['viostor drivers.unsigned']);
+  });
+  it('test mode counts for nothing under Secure Boot, for drivers and for catalogues', async () => {
+    const target = { ...WINDOWS_10, testSigning: true, secureBoot: true };
+    const set = await choose(folders(viostor('amd64', signers.selfIssued), 'w10'), target);
+    expect(codesOf(set)).toEqual(['viostor drivers.self-signed']);
+    const network = driverPackage('NetKVM', 'amd64', signers.publisher, { catalogSigner: signers.stranger });
+    expect(codesOf(await choose({ 'NetKVM/w10/amd64': network }, target))).toEqual([
+      'netkvm drivers.not-microsoft',
+    ]);
   });
   it('x86 starts from a driver without a signature; its package is not installed then', async () => {
     const files: PackageFiles = { ...viostor('x86'), 'viostor.sys': program('viostor', 'x86') };

@@ -214,4 +214,33 @@ describe('the first boot', () => {
     ])
       expect(lines).toContain(line);
   });
+
+  it.each([
+    ['10.0.0.1', '    IP Address:                           10.0.0.1', true],
+    ['10.0.0.1', '    IP-Adresse:                           10.0.0.1  ', true],
+    ['10.0.0.1', '    IP Address:                           10.0.0.10', false],
+    ['10.0.0.1', '    IP Address:                           110.0.0.1', false],
+    ['10.0.0.1', '    IP Address:                           10.0.011', false],
+    ['10.0.0.1', '    Subnet Prefix:                        10.0.0.1/32 (mask 255.255.255.255)', false],
+    ['fd00::5', 'Manual      Preferred      infinite   infinite fd00::5', true],
+    ['fd00::5', 'Manual      Preferred      infinite   infinite fd00::51', false],
+    ['fe80::1', 'Manual      Preferred      infinite   infinite fe80::1%4', true],
+  ])('as a batch file looks for the whole of %s in %j: %s', (address, line, isFound) => {
+    const addresses = [{ address, prefix: 24 }];
+    const steps = firstBootSteps(
+      facts(
+        { nics: [nic('00:50:56:aa:00:01')] },
+        { interfaces: [adapter({ mac: '00:50:56:aa:00:01', addresses })] },
+      ),
+    );
+    const check = commandFile(steps, 'state')
+      .text.split('\r\n')
+      .find((text) => /^netsh.*show addresses/.test(text));
+    // findstr's own signs that are used are those of a regular expression; cmd halves the sign of percent.
+    const patterns = [...(check ?? '').matchAll(/\/c:"([^"]*)"/g)].map(
+      ([, pattern = '']) => new RegExp(pattern.replaceAll('%%', '%'), 'i'),
+    );
+    expect(check).toMatch(/\| findstr \/i \/r /);
+    expect(patterns.some((pattern) => pattern.test(line))).toBe(isFound);
+  });
 });

@@ -45,6 +45,16 @@ it.each([
   expect(snapshot.digests).toEqual({ [path]: sha256(program('viostor', 'amd64')) });
 });
 
+it('a service with a path that Windows would not find has no driver', async () => {
+  const recipe: WindowsRecipe = {
+    ...WINDOWS,
+    system: { '@\\Services\\viostor': service('elsewhere.sys') },
+    files: { '/Windows/System32/drivers/viostor.sys': program('viostor', 'amd64') },
+  };
+  const { identity } = await inspectWindows(windowsDisks(recipe));
+  expect(identity.virtio_drivers).toEqual([]);
+});
+
 it('what an earlier conversion has copied is known by its content', async () => {
   const copied = '/Windows/Drivers/virtio/netkvm.sys';
   const recipe: WindowsRecipe = {
