@@ -1,8 +1,9 @@
 import { capturedNumber, capturedValue } from '../../guest/registry/captured.js';
 import type { DriverPackage, DriverWarning, PackageName } from '../../model/driver-set.js';
 import type { WindowsIdentity } from '../../model/identity.js';
-import type { Devices, PlannedNic, Warning } from '../../model/plan.js';
+import type { Devices, Warning } from '../../model/plan.js';
 import type { Fixer } from '../base/fixer.js';
+import { cardsOf } from './cards.js';
 import { controlSetOf, hiveOf, type WindowsGuest } from './registry-edits.js';
 
 const NAME = 'windows-devices';
@@ -20,7 +21,7 @@ export const devices: Fixer<WindowsIdentity> = {
       operations: [],
       warnings: warningsOf(guest, chosen),
       devices: chosen,
-      nics: knownNics(guest.identity),
+      nics: cardsOf(guest).planned,
     };
   },
 };
@@ -64,14 +65,4 @@ function ownDevices(guest: WindowsGuest): Devices {
   const start = capturedNumber(capturedValue(hiveOf(guest, 'SYSTEM'), `${services}\\vmxnet3ndis6`, 'Start'));
   const hasVmxnet3 = start !== null && start !== DISABLED;
   return { disk_bus: 'sata', nic_model: hasVmxnet3 ? 'vmxnet3' : 'e1000e' };
-}
-
-/** The adapters whose card's address is known, each address once: Windows keeps removed adapters, too. */
-function knownNics({ interfaces }: WindowsIdentity): PlannedNic[] {
-  const byMac = new Map<string, PlannedNic>();
-  for (const { name, mac, permanent_mac } of interfaces) {
-    const own = permanent_mac ?? mac;
-    if (own !== null && !byMac.has(own)) byMac.set(own, { name, mac: own });
-  }
-  return [...byMac.values()];
 }

@@ -6,6 +6,7 @@ import type { Warning } from '../../model/plan.js';
 import type { FirstBoot } from '../../operations/first-boot.js';
 import { sha256 } from '../../text/canonical-json.js';
 import type { Fixer } from '../base/fixer.js';
+import { cardsOf } from './cards.js';
 import { isClustered } from './first-start.js';
 import { commandFile } from './firstboot/command-file.js';
 import { unplacedAdapters } from './firstboot/network-steps.js';
@@ -63,13 +64,14 @@ export const firstBootFixer: Fixer<WindowsIdentity> = {
 };
 
 function stepsOf(guest: WindowsGuest) {
-  const { identity, hardware, drivers, options } = guest;
+  const { identity, drivers, options } = guest;
+  const { interfaces, nics } = cardsOf(guest);
   const system = hiveOf(guest, 'SYSTEM');
   return firstBootSteps({
-    identity,
+    identity: { ...identity, interfaces },
     system,
     software: hiveOf(guest, 'SOFTWARE'),
-    nics: hardware.nics,
+    nics,
     drivers,
     bringDisksOnline: !isClustered(guest),
     removeTools: identity.vmware_tools === 'msi' && options.vmware_tools !== 'keep',
@@ -105,8 +107,9 @@ function spelled({ tree }: WindowsGuest, path: string): string {
 
 const textOf = (data: string): string => Buffer.from(data, 'hex').toString('utf16le').replace(/\0.*$/s, '');
 
-function adapterWarnings({ identity, hardware }: WindowsGuest): Warning[] {
-  return unplacedAdapters(identity.interfaces, hardware.nics).map(({ name, addresses }) => ({
+function adapterWarnings(guest: WindowsGuest): Warning[] {
+  const { interfaces, nics } = cardsOf(guest);
+  return unplacedAdapters(interfaces, nics).map(({ name, addresses }) => ({
     fixer: NAME,
     code: 'devices.windows-adapter-unknown',
     message: `the addresses of "${name}" (${addresses.map(({ address }) => address).join(', ')}) are given to no network card: nothing tells which card it was`,
