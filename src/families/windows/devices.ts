@@ -42,7 +42,8 @@ function warningsOf({ identity, drivers }: WindowsGuest, { disk_bus, nic_model }
   }));
 }
 
-function chosenDevices(guest: WindowsGuest): Devices {
+/** Returns the new VM's devices. Pure. */
+export function chosenDevices(guest: WindowsGuest): Devices {
   const own = ownDevices(guest);
   const driver = (name: PackageName) => guest.drivers?.packages.find((found) => found.name === name);
   const [disk, nic] = [driver('viostor'), driver('netkvm')];

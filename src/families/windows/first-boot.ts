@@ -7,6 +7,7 @@ import type { FirstBoot } from '../../operations/first-boot.js';
 import { sha256 } from '../../text/canonical-json.js';
 import type { Fixer } from '../base/fixer.js';
 import { cardsOf } from './cards.js';
+import { chosenDevices } from './devices.js';
 import { isClustered } from './first-start.js';
 import { commandFile } from './firstboot/command-file.js';
 import { unplacedAdapters } from './firstboot/network-steps.js';
@@ -24,9 +25,9 @@ const DIRECTORY = `${PARENT}/firstboot`;
 export const firstBootFixer: Fixer<WindowsIdentity> = {
   name: NAME,
   description:
-    'Installs a service, hyper2kvm-firstboot, that runs once when Windows starts and then deletes itself: it brings disks online, installs the drivers, gives each network adapter what the old one had (found by its MAC address), uninstalls VMware Tools (unless fix.vmware_tools = "keep"), installs the guest agent, restores what was changed for the first start, and writes a line to the first serial port. Windows restarts once if a driver needs it. It is a program of hyper2kvm’s own, or a batch file where a policy (Windows Defender Application Control) lets only known programs run. windows-first-boot.md has the details.',
+    'Installs a service, hyper2kvm-firstboot, that runs once when Windows starts and then deletes itself: it brings disks online, installs the drivers, gives each network adapter what the old one had (found by its MAC address), uninstalls VMware Tools (unless fix.vmware_tools = "keep", or the VM has a vmxnet3 card, whose driver they are), installs the guest agent, restores what was changed for the first start, and writes a line to the first serial port. Windows restarts once if a driver needs it. It is a program of hyper2kvm’s own, or a batch file where a policy (Windows Defender Application Control) lets only known programs run. windows-first-boot.md has the details.',
   plan(guest) {
-    const warnings = adapterWarnings(guest);
+    const warnings = [...adapterWarnings(guest), ...toolsWarnings(guest)];
     const program = mayRunPrograms(guest) ? guest.firstBootProgram : null;
     const service = `${controlSetOf(guest)}\\Services\\${FIRST_BOOT_SERVICE}`;
     const system = hiveOf(guest, 'SYSTEM');
@@ -64,7 +65,7 @@ export const firstBootFixer: Fixer<WindowsIdentity> = {
 };
 
 function stepsOf(guest: WindowsGuest) {
-  const { identity, drivers, options } = guest;
+  const { identity, drivers } = guest;
   const { interfaces, nics } = cardsOf(guest);
   const system = hiveOf(guest, 'SYSTEM');
   return firstBootSteps({
@@ -74,9 +75,22 @@ function stepsOf(guest: WindowsGuest) {
     nics,
     drivers,
     bringDisksOnline: !isClustered(guest),
-    removeTools: identity.vmware_tools === 'msi' && options.vmware_tools !== 'keep',
+    removeTools: mayRemoveTools(guest) && !needsTools(guest),
     restores: restoresOf(system, controlSetOf(guest)),
   });
+}
+
+const mayRemoveTools = ({ identity, options }: WindowsGuest): boolean =>
+  identity.vmware_tools === 'msi' && options.vmware_tools !== 'keep';
+
+/** The driver of VMware's card goes when its Tools are uninstalled. */
+const needsTools = (guest: WindowsGuest): boolean => chosenDevices(guest).nic_model === 'vmxnet3';
+
+function toolsWarnings(guest: WindowsGuest): Warning[] {
+  if (!mayRemoveTools(guest) || !needsTools(guest)) return [];
+  const message =
+    'VMware Tools stay installed, with their services switched off: the driver of the vmxnet3 card belongs to them. Uninstall them once the VM has another card';
+  return [{ fixer: NAME, code: 'devices.windows-tools-stay', message }];
 }
 
 const POLICIES = '/System32/CodeIntegrity/CiPolicies/Active';

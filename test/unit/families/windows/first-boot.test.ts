@@ -4,6 +4,7 @@ import { firstBootFixer } from '../../../../src/families/windows/first-boot.js';
 import { textData } from '../../../../src/guest/registry/make-value.js';
 import { GuestTree } from '../../../../src/guest/tree.js';
 import { planDiff } from '../../../../src/stages/plan/plan-diff.js';
+import { dword, sz } from '../../guest/registry/make-hive.js';
 import type { WindowsRecipe } from './make-windows.js';
 import { FIRST_BOOT_PROGRAM as PROGRAM, planWindows, systemValue } from './plan-windows.js';
 import { WINDOWS_10_ON_VMWARE } from './vmware-facts.js';
@@ -76,5 +77,22 @@ describe('the fixer of the first boot', () => {
     ]);
     const [files] = firstBootFixer.plan({ ...guest, tree, firstBootProgram: PROGRAM }).operations;
     expect(files).toMatchObject({ path: `${DIRECTORY}/firstboot.cmd`, program: null });
+  });
+
+  it('uninstalls VMware Tools, but not from under the vmxnet3 card that the VM has', async () => {
+    const uninstall = 'Microsoft\\Windows\\CurrentVersion\\Uninstall\\{11111111-2222-3333-4444-555555555555}';
+    const recipe = (start: number): WindowsRecipe => ({
+      ...WINDOWS_10,
+      system: { ...WINDOWS_10.system, '@\\Services\\vmxnet3ndis6': [dword('Start', start)] },
+      software: { [uninstall]: [sz('DisplayName', 'VMware Tools'), sz('DisplayVersion', '12.1.0')] },
+    });
+    const [disabled, installed] = [await planWindows(recipe(4)), await planWindows(recipe(3))];
+    expect(disabled.plan.devices.nic_model).toBe('e1000e');
+    expect(planDiff(disabled.plan)).toContain('msiexec.exe" /x {11111111');
+    expect(installed.plan.devices.nic_model).toBe('vmxnet3');
+    expect(planDiff(installed.plan)).not.toContain('msiexec');
+    const codes = (plan: typeof installed.plan) => plan.warnings.map(({ code }) => code);
+    expect(codes(installed.plan)).toContain('devices.windows-tools-stay');
+    expect(codes(disabled.plan)).not.toContain('devices.windows-tools-stay');
   });
 });
