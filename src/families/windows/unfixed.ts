@@ -2,9 +2,7 @@ import type { WindowsIdentity } from '../../model/identity.js';
 import type { Devices, Warning } from '../../model/plan.js';
 import { DEVICES } from '../base/devices.js';
 import type { Guest } from '../base/fixer.js';
-
-/** The first build with its own AHCI driver: Vista. */
-const FIRST_WITH_AHCI = 6000;
+import { FIRST_WITH_AHCI } from './own-drivers.js';
 
 /** Returns the devices that an unchanged Windows most likely has drivers for. Pure. */
 export function unfixedDevices({ identity, options }: Pick<Guest<WindowsIdentity>, 'identity' | 'options'>): {
