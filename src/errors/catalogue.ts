@@ -1089,6 +1089,12 @@ const SECTIONS = {
         'The first boot is a batch file and not a program: without limits of time, and without what only a program can do.',
       advice: 'Look at its log.txt in \\Program Files\\hyper2kvm\\firstboot after the first start.',
     },
+    'devices.windows-no-first-boot': {
+      meaning:
+        'Windows XP and Server 2003 lack what the first boot works with (pnputil, netsh of Vista): they get none.',
+      advice:
+        'After the first start set the network card’s addresses, let Windows look for drivers in `\\Windows\\Drivers\\VirtIO`, and uninstall VMware Tools.',
+    },
     'devices.windows-adapter-unknown': {
       meaning:
         'A network adapter has static addresses, and nothing tells to which card of the VM it belongs.',

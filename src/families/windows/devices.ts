@@ -6,7 +6,7 @@ import type { Devices, Warning } from '../../model/plan.js';
 import { DEVICES, IDE_DISKS } from '../base/devices.js';
 import type { Fixer } from '../base/fixer.js';
 import { cardsOf } from './cards.js';
-import { FIRST_WITH_AHCI } from './own-drivers.js';
+import { VISTA } from './own-drivers.js';
 import { controlSetOf, hiveOf, type WindowsGuest } from './registry-edits.js';
 
 const NAME = 'windows-devices';
@@ -60,10 +60,10 @@ function warningsOf(guest: WindowsGuest, chosen: Devices): Warning[] {
 /** What the operator wants and Windows has no driver for. */
 function undrivenDevices(guest: WindowsGuest, { disk_bus, nic_model }: Devices): Warning[] {
   const { identity, options } = guest;
-  const isOld = identity.build < FIRST_WITH_AHCI;
+  const isOld = identity.build < VISTA;
   const noDisk =
     (disk_bus === 'virtio' && driverOf(guest, 'viostor') === undefined) || (disk_bus === 'sata' && isOld);
-  const noCard = nic_model === 'virtio' && driverOf(guest, 'netkvm') === undefined;
+  const noCard = nic_model === 'virtio' && (isOld || driverOf(guest, 'netkvm') === undefined);
   const without = `fix.devices = "${options.devices}", and ${identity.os_name} gets no driver for`;
   const code = 'devices.windows-no-driver';
   return [
@@ -91,7 +91,9 @@ function drivenDevices(guest: WindowsGuest): Devices {
   const own = ownDevices(guest);
   return {
     disk_bus: driverOf(guest, 'viostor') === undefined ? own.disk_bus : 'virtio',
-    nic_model: driverOf(guest, 'netkvm') === undefined ? own.nic_model : 'virtio',
+    // Nothing can install NetKVM before Vista: there is no pnputil.
+    nic_model:
+      guest.identity.build < VISTA || driverOf(guest, 'netkvm') === undefined ? own.nic_model : 'virtio',
   };
 }
 
@@ -104,7 +106,7 @@ const isModern = ({ devices: known }: DriverPackage): boolean =>
 
 /** Returns the devices that Windows has drivers for by itself. */
 function ownDevices(guest: WindowsGuest): Devices {
-  if (guest.identity.build < FIRST_WITH_AHCI) return { disk_bus: 'ide', nic_model: 'rtl8139' };
+  if (guest.identity.build < VISTA) return { disk_bus: 'ide', nic_model: 'rtl8139' };
   const services = `${controlSetOf(guest)}\\Services`;
   const start = capturedNumber(capturedValue(hiveOf(guest, 'SYSTEM'), `${services}\\vmxnet3ndis6`, 'Start'));
   const hasVmxnet3 = start !== null && start !== DISABLED;

@@ -1,8 +1,8 @@
 import type { DriverPackage } from '../../model/driver-set.js';
 import type { WindowsGuest } from './registry-edits.js';
 
-/** The first build with its own driver of AHCI controllers, and with pnputil: Vista. */
-export const FIRST_WITH_AHCI = 6000;
+/** The first build with its own driver of AHCI controllers, and with pnputil. */
+export const VISTA = 6000;
 
 /**
  * Returns whether Windows has a driver of this package already that is as new or newer. Its files stay, so that

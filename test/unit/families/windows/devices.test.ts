@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { jobOptionsSchema } from '../../../../src/config/schema.js';
 import { stopped } from '../../../../src/families/windows/boot-signatures.js';
 import { REMEDIES } from '../../../../src/families/windows/remedies.js';
+import { planDiff } from '../../../../src/stages/plan/plan-diff.js';
 import { sampleBoot } from '../../report/sample.js';
 import { labDrivers } from './drivers/lab-drivers.js';
 import type { WindowsRecipe } from './make-windows.js';
@@ -44,6 +45,19 @@ it('more disks than a VM has places for IDE disks are refused', async () => {
     planWindows(SERVER_2003, {}, {}, null, { controllers: Array.from({ length: disks }, () => null) });
   expect((await plan(4)).plan.devices.disk_bus).toBe('ide');
   await expect(plan(5)).rejects.toMatchObject({ code: 'plan.too-many-disks' });
+});
+
+describe('Windows before Vista', () => {
+  it('gets no card that only pnputil could install, and no first boot, with a warning', async () => {
+    const drivers = await labDrivers({ build: 3790, architecture: 'x86', product: 'server' }, '2k3');
+    expect(drivers.packages.map(({ name }) => name)).toContain('netkvm');
+    const result = await planWindows(SERVER_2003, {}, {}, drivers);
+    expect(result.plan.devices).toMatchObject({ disk_bus: 'virtio', nic_model: 'rtl8139' });
+    expect(codesOf(result)).toContain('devices.windows-no-first-boot');
+    expect(planDiff(result.plan)).not.toMatch(/pnputil|hyper2kvm-firstboot|AutoReboot/);
+    const later = await planWindows(WINDOWS_10);
+    expect(codesOf(later)).not.toContain('devices.windows-no-first-boot');
+  });
 });
 
 describe('after INACCESSIBLE_BOOT_DEVICE', () => {
