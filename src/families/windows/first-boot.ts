@@ -1,6 +1,7 @@
 import { capturedValue } from '../../guest/registry/captured.js';
 import { textData } from '../../guest/registry/make-value.js';
 import { upperCase } from '../../guest/registry/names.js';
+import type { DriverPackage } from '../../model/driver-set.js';
 import type { WindowsIdentity } from '../../model/identity.js';
 import type { Warning } from '../../model/plan.js';
 import type { FirstBoot } from '../../operations/first-boot.js';
@@ -8,6 +9,7 @@ import { sha256 } from '../../text/canonical-json.js';
 import type { Fixer } from '../base/fixer.js';
 import { cardsOf } from './cards.js';
 import { chosenDevices } from './devices.js';
+import { hasInf } from './driver-files.js';
 import { isClustered } from './first-start.js';
 import { commandFile } from './firstboot/command-file.js';
 import { unplacedAdapters } from './firstboot/network-steps.js';
@@ -77,12 +79,13 @@ function stepsOf(guest: WindowsGuest) {
   const { identity, drivers } = guest;
   const { interfaces, nics } = cardsOf(guest);
   const system = hiveOf(guest, 'SYSTEM');
+  const isThere = (driver: DriverPackage) => hasInf(guest, driver);
   return firstBootSteps({
     identity: { ...identity, interfaces },
     system,
     software: hiveOf(guest, 'SOFTWARE'),
     nics,
-    drivers,
+    drivers: drivers === null ? null : { ...drivers, packages: drivers.packages.filter(isThere) },
     bringDisksOnline: !isClustered(guest),
     removeTools: mayRemoveTools(guest) && !needsTools(guest),
     restores: restoresOf(system, controlSetOf(guest)),
