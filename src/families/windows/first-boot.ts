@@ -107,9 +107,20 @@ function toolsWarnings(guest: WindowsGuest): Warning[] {
 
 const POLICIES = '/System32/CodeIntegrity/CiPolicies/Active';
 
-/** An active policy may let only known programs run: whether it does is not read out of it. */
+/**
+ * Microsoft's own that stop no program: the block list of drivers, and those on cross-signed drivers. Not here: Smart
+ * App Control, S mode and SE.
+ */
+const KERNEL_ONLY = new Set([
+  '{D2BDA982-CCF6-4344-AC5B-0B44427B6816}.CIP',
+  '{8F9CB695-5D48-48D6-A329-7202B44607E3}.CIP',
+  '{784C4414-79F4-4C32-A6A5-F0FB42A51D0D}.CIP',
+]);
+
+/** Another active policy may let only known programs run: whether it does is not read out of it. */
 function mayRunPrograms({ tree, identity }: WindowsGuest): boolean {
-  return !tree.list(`${identity.system_root}${POLICIES}`).some((name) => /\.cip$/i.test(name));
+  const policies = tree.list(`${identity.system_root}${POLICIES}`).map(upperCase);
+  return !policies.some((name) => name.endsWith('.CIP') && !KERNEL_ONLY.has(name));
 }
 
 /** Returns the name of a folder that is not there: `state`, `state-2`, … */
