@@ -454,8 +454,9 @@ const SECTIONS = {
         'Drop the VM without the copied disk, or give the copy a UUID of its own in the guest (`tune2fs -U random`, `xfs_admin -U generate`, `btrfstune -u`).',
     },
     'plan.too-many-disks': {
-      meaning: 'The guest’s kernels can only start from IDE disks, and a VM has at most four of those.',
-      advice: 'Install a kernel with virtio or AHCI drivers in the guest, or drop only its system disks.',
+      meaning: 'The guest can only be started from IDE disks, and a VM has at most four of those.',
+      advice:
+        'Install a kernel with virtio or AHCI drivers in the guest, or give a virtio-win with viostor for this Windows; or drop only its system disks.',
     },
     'plan.devices-unsupported': {
       meaning: '`fix.devices` names a bus that machines of the guest’s architecture do not have.',
@@ -1069,6 +1070,16 @@ const SECTIONS = {
       advice:
         'Set `windows.virtio_win` to virtio-win’s ISO or directory and convert again: see [windows.md](windows.md).',
     },
+    'devices.windows-no-driver': {
+      meaning: '`fix.devices` names devices that Windows has no driver for, and virtio-win has none.',
+      advice:
+        'Set `fix.devices = "auto"`, or give a virtio-win with a driver for this Windows: see [virtio-win.md](virtio-win.md).',
+    },
+    'devices.windows-tools-stay': {
+      meaning: 'The VM has a vmxnet3 card, whose driver is a part of VMware Tools: they are not uninstalled.',
+      advice:
+        'Give a virtio-win with NetKVM for this Windows and convert again; or uninstall them once the VM has another card.',
+    },
     'devices.windows-cluster': {
       meaning: 'Windows is a node of a failover cluster, so new disks are not brought online by themselves.',
       advice: 'Bring those online that are the node’s own, in the disk management or with diskpart.',
@@ -1077,6 +1088,12 @@ const SECTIONS = {
       meaning:
         'The first boot is a batch file and not a program: without limits of time, and without what only a program can do.',
       advice: 'Look at its log.txt in \\Program Files\\hyper2kvm\\firstboot after the first start.',
+    },
+    'devices.windows-no-first-boot': {
+      meaning:
+        'Windows XP and Server 2003 lack what the first boot works with (pnputil, netsh of Vista): they get none.',
+      advice:
+        'After the first start set the network card’s addresses, let Windows look for drivers in `\\Windows\\Drivers\\VirtIO`, and uninstall VMware Tools.',
     },
     'devices.windows-adapter-unknown': {
       meaning:

@@ -6,3 +6,6 @@ export const DEVICES = {
   sata: { disk_bus: 'sata', nic_model: 'e1000e' },
   ide: { disk_bus: 'ide', nic_model: 'e1000' },
 } as const satisfies Record<string, Devices>;
+
+/** An IDE controller of a `pc` machine has two channels with two disks each. */
+export const IDE_DISKS = 4;

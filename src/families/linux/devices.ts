@@ -5,7 +5,7 @@ import type { GuestTree } from '../../guest/tree.js';
 import { machineArchitecture } from '../../machine/architecture.js';
 import type { Identity, Kernel, LinuxIdentity } from '../../model/identity.js';
 import type { Devices, Warning } from '../../model/plan.js';
-import { DEVICES } from '../base/devices.js';
+import { DEVICES, IDE_DISKS } from '../base/devices.js';
 import type { Fixer, Guest } from '../base/fixer.js';
 import { hasInitramfsTool } from './initramfs-tools.js';
 import { type ModuleIndex, moduleIndex } from './modules.js';
@@ -187,9 +187,6 @@ function canChange(
   if (isLilo(identity)) return false;
   return loads !== 'listed' || hasInitramfsTool(tree);
 }
-
-/** An IDE controller of a `pc` machine has two channels with two disks each. */
-const IDE_DISKS = 4;
 
 export const devices: Fixer = {
   name: NAME,

@@ -1,57 +1,104 @@
+import { Hyper2kvmError } from '../../errors/error.js';
 import { capturedNumber, capturedValue } from '../../guest/registry/captured.js';
 import type { DriverPackage, DriverWarning, PackageName } from '../../model/driver-set.js';
 import type { WindowsIdentity } from '../../model/identity.js';
-import type { Devices, PlannedNic, Warning } from '../../model/plan.js';
+import type { Devices, Warning } from '../../model/plan.js';
+import { DEVICES, IDE_DISKS } from '../base/devices.js';
 import type { Fixer } from '../base/fixer.js';
+import { cardsOf } from './cards.js';
+import { VISTA } from './own-drivers.js';
 import { controlSetOf, hiveOf, type WindowsGuest } from './registry-edits.js';
 
 const NAME = 'windows-devices';
-/** Vista, the first with a driver of AHCI controllers. */
-const FIRST_WITH_AHCI = 6000;
 const DISABLED = 4;
 
 export const devices: Fixer<WindowsIdentity> = {
   name: NAME,
   description:
-    'Chooses the devices of the new VM by the drivers that Windows has, and that the operator’s virtio-win has for it: virtio disks and cards where there is one that it loads. Without, SATA disks (IDE before Vista), and VMware’s vmxnet3 card if its driver is installed, which is then the very same device with the same addresses, else an e1000e card (rtl8139 before Vista). Nothing in the guest is changed.',
+    'Chooses the devices of the new VM by the drivers that Windows has, and that the operator’s virtio-win has for it: virtio disks and cards where there is one that it loads. Without, SATA disks (IDE before Vista), and VMware’s vmxnet3 card if its driver is installed, which is then the very same device with the same addresses, else an e1000e card (rtl8139 before Vista). fix.devices decides instead where it names a bus. Nothing in the guest is changed.',
   plan(guest) {
     const chosen = chosenDevices(guest);
+    const disks = guest.controllers.length;
+    if (chosen.disk_bus === 'ide' && disks > IDE_DISKS)
+      throw new Hyper2kvmError(
+        'plan.too-many-disks',
+        `${guest.identity.os_name} can be started from IDE disks only, of which a VM has ${IDE_DISKS}; this one has ${disks} disks`,
+      );
     return {
       operations: [],
       warnings: warningsOf(guest, chosen),
       devices: chosen,
-      nics: knownNics(guest.identity),
+      nics: cardsOf(guest).planned,
     };
   },
 };
 
-function warningsOf({ identity, drivers }: WindowsGuest, { disk_bus, nic_model }: Devices): Warning[] {
+function warningsOf(guest: WindowsGuest, chosen: Devices): Warning[] {
+  const { identity, drivers, options } = guest;
+  const { disk_bus, nic_model } = chosen;
+  const isChosen = options.devices !== 'auto';
+  const undriven = isChosen ? undrivenDevices(guest, chosen) : [];
+  if (drivers === null && isChosen) return undriven;
   if (drivers === null) {
     const message = `no virtio-win is configured (windows.virtio_win): ${identity.os_name} gets ${disk_bus} disks and an ${nic_model} card, for which it has drivers; they are slower than virtio's`;
     return [{ fixer: NAME, code: 'devices.windows-no-virtio', message }];
   }
-  const instead: Partial<Record<DriverWarning['code'], string>> = {
-    'drivers.no-storage': `; it gets ${disk_bus} disks`,
-    'drivers.no-network': `; it gets an ${nic_model} card`,
-  };
-  return drivers.warnings.map(({ code, message }) => ({
+  const instead: Partial<Record<DriverWarning['code'], string>> = isChosen
+    ? {}
+    : {
+        'drivers.no-storage': `; it gets ${disk_bus} disks`,
+        'drivers.no-network': `; it gets an ${nic_model} card`,
+      };
+  const passedOver = drivers.warnings.map(({ code, message }) => ({
     fixer: NAME,
     code,
     message: `${message}${instead[code] ?? ''}`,
   }));
+  return [...passedOver, ...undriven];
 }
 
-function chosenDevices(guest: WindowsGuest): Devices {
+/** What the operator wants and Windows has no driver for. */
+function undrivenDevices(guest: WindowsGuest, { disk_bus, nic_model }: Devices): Warning[] {
+  const { identity, options } = guest;
+  const isOld = identity.build < VISTA;
+  const noDisk =
+    (disk_bus === 'virtio' && driverOf(guest, 'viostor') === undefined) || (disk_bus === 'sata' && isOld);
+  const noCard = nic_model === 'virtio' && (isOld || driverOf(guest, 'netkvm') === undefined);
+  const without = `fix.devices = "${options.devices}", and ${identity.os_name} gets no driver for`;
+  const code = 'devices.windows-no-driver';
+  return [
+    ...(noDisk
+      ? [{ fixer: NAME, code, message: `${without} ${disk_bus} disks: it stops with 0x7B when it starts` }]
+      : []),
+    ...(noCard ? [{ fixer: NAME, code, message: `${without} an ${nic_model} card: it has no network` }] : []),
+  ];
+}
+
+/** Returns the new VM's devices. Pure. */
+export function chosenDevices(guest: WindowsGuest): Devices {
+  const { devices: wanted } = guest.options;
+  const chosen = wanted === 'auto' ? drivenDevices(guest) : DEVICES[wanted];
+  const used = [
+    chosen.disk_bus === 'virtio' ? driverOf(guest, 'viostor') : undefined,
+    chosen.nic_model === 'virtio' ? driverOf(guest, 'netkvm') : undefined,
+  ];
+  const isOld = used.some((driver) => driver !== undefined && !isModern(driver));
+  return { ...chosen, ...(isOld ? { virtio: 'transitional' as const } : {}) };
+}
+
+/** Returns the best devices that Windows has drivers for, with those of virtio-win. */
+function drivenDevices(guest: WindowsGuest): Devices {
   const own = ownDevices(guest);
-  const driver = (name: PackageName) => guest.drivers?.packages.find((found) => found.name === name);
-  const [disk, nic] = [driver('viostor'), driver('netkvm')];
-  const isOld = (disk !== undefined && !isModern(disk)) || (nic !== undefined && !isModern(nic));
   return {
-    disk_bus: disk === undefined ? own.disk_bus : 'virtio',
-    nic_model: nic === undefined ? own.nic_model : 'virtio',
-    ...(isOld ? { virtio: 'transitional' as const } : {}),
+    disk_bus: driverOf(guest, 'viostor') === undefined ? own.disk_bus : 'virtio',
+    // Nothing can install NetKVM before Vista: there is no pnputil.
+    nic_model:
+      guest.identity.build < VISTA || driverOf(guest, 'netkvm') === undefined ? own.nic_model : 'virtio',
   };
 }
+
+const driverOf = ({ drivers }: WindowsGuest, name: PackageName): DriverPackage | undefined =>
+  drivers?.packages.find((driver) => driver.name === name);
 
 /** Whether the driver knows devices of virtio 1.0, whose numbers are from 0x1040 on. */
 const isModern = ({ devices: known }: DriverPackage): boolean =>
@@ -59,19 +106,9 @@ const isModern = ({ devices: known }: DriverPackage): boolean =>
 
 /** Returns the devices that Windows has drivers for by itself. */
 function ownDevices(guest: WindowsGuest): Devices {
-  if (guest.identity.build < FIRST_WITH_AHCI) return { disk_bus: 'ide', nic_model: 'rtl8139' };
+  if (guest.identity.build < VISTA) return { disk_bus: 'ide', nic_model: 'rtl8139' };
   const services = `${controlSetOf(guest)}\\Services`;
   const start = capturedNumber(capturedValue(hiveOf(guest, 'SYSTEM'), `${services}\\vmxnet3ndis6`, 'Start'));
   const hasVmxnet3 = start !== null && start !== DISABLED;
   return { disk_bus: 'sata', nic_model: hasVmxnet3 ? 'vmxnet3' : 'e1000e' };
-}
-
-/** The adapters whose card's address is known, each address once: Windows keeps removed adapters, too. */
-function knownNics({ interfaces }: WindowsIdentity): PlannedNic[] {
-  const byMac = new Map<string, PlannedNic>();
-  for (const { name, mac, permanent_mac } of interfaces) {
-    const own = permanent_mac ?? mac;
-    if (own !== null && !byMac.has(own)) byMac.set(own, { name, mac: own });
-  }
-  return [...byMac.values()];
 }

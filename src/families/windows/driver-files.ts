@@ -85,6 +85,14 @@ function missingFiles({ tree, identity }: WindowsGuest, files: readonly DriverFi
   );
 }
 
+/** Returns whether the guest has the INF of a package, by which Windows installs it: a newer driver's is not copied. */
+export function hasInf({ tree, identity }: WindowsGuest, { inf, files }: DriverPackage): boolean {
+  return files
+    .flatMap(({ destinations }) => destinations)
+    .filter((destination) => destination.toLowerCase().endsWith(`\\${inf}`))
+    .some((destination) => tree.get(spelled(tree, guestPath(identity, destination))) !== null);
+}
+
 /** `\Windows\…` of the system drive: the directory may have another name. */
 function guestPath({ system_root: root }: WindowsIdentity, destination: string): string {
   const below = destination.startsWith(`${WINDOWS}\\`) ? destination.slice(WINDOWS.length) : null;

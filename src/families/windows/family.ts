@@ -1,11 +1,11 @@
 import { type WindowsIdentity, windowsIdentitySchema } from '../../model/identity.js';
 import type { Family } from '../base/family.js';
-import { BIOS_OR_UEFI } from '../base/firmware-remedies.js';
 import { BOOT_PATTERNS } from './boot-patterns.js';
 import { FIXERS } from './fixers.js';
 import { windowsInspection } from './inspect/index.js';
 import { readWindowsSnapshot } from './inspect/snapshot.js';
 import { refuseWindows } from './refusal.js';
+import { REMEDIES } from './remedies.js';
 import { unfixedDevices } from './unfixed.js';
 
 /** Windows from XP on. */
@@ -24,6 +24,6 @@ export const windows: Family<WindowsIdentity> = {
   }),
   evidence: () => ({ operations: [], changes: [], unit: false }),
   boot: BOOT_PATTERNS,
-  remedies: BIOS_OR_UEFI,
+  remedies: REMEDIES,
   bootWarnings: () => [],
 };

@@ -1,17 +1,22 @@
 import { capturedValue } from '../../guest/registry/captured.js';
 import { textData } from '../../guest/registry/make-value.js';
 import { upperCase } from '../../guest/registry/names.js';
+import type { DriverPackage } from '../../model/driver-set.js';
 import type { WindowsIdentity } from '../../model/identity.js';
 import type { Warning } from '../../model/plan.js';
 import type { FirstBoot } from '../../operations/first-boot.js';
 import { sha256 } from '../../text/canonical-json.js';
 import type { Fixer } from '../base/fixer.js';
+import { cardsOf } from './cards.js';
+import { chosenDevices } from './devices.js';
+import { hasInf } from './driver-files.js';
 import { isClustered } from './first-start.js';
 import { commandFile } from './firstboot/command-file.js';
 import { unplacedAdapters } from './firstboot/network-steps.js';
 import { planFile } from './firstboot/plan-file.js';
 import { FIRST_BOOT_SERVICE, firstBootService } from './firstboot/service.js';
 import { firstBootSteps } from './firstboot/steps.js';
+import { VISTA } from './own-drivers.js';
 import { changeHive, controlSetOf, hiveOf, setValue, type WindowsGuest } from './registry-edits.js';
 import { restoresOf } from './restores.js';
 
@@ -23,9 +28,10 @@ const DIRECTORY = `${PARENT}/firstboot`;
 export const firstBootFixer: Fixer<WindowsIdentity> = {
   name: NAME,
   description:
-    'Installs a service, hyper2kvm-firstboot, that runs once when Windows starts and then deletes itself: it brings disks online, installs the drivers, gives each network adapter what the old one had (found by its MAC address), uninstalls VMware Tools (unless fix.vmware_tools = "keep"), installs the guest agent, restores what was changed for the first start, and writes a line to the first serial port. Windows restarts once if a driver needs it. It is a program of hyper2kvm’s own, or a batch file where a policy (Windows Defender Application Control) lets only known programs run. windows-first-boot.md has the details.',
+    'Installs a service, hyper2kvm-firstboot, that runs once when Windows starts and then deletes itself: it brings disks online, installs the drivers, gives each network adapter what the old one had (found by its MAC address), uninstalls VMware Tools (unless fix.vmware_tools = "keep", or the VM has a vmxnet3 card, whose driver they are), installs the guest agent, restores what was changed for the first start, and writes a line to the first serial port. Windows restarts once if a driver needs it. It is a program of hyper2kvm’s own, or a batch file where a policy (Windows Defender Application Control) lets only known programs run. XP and Server 2003 have no first boot, since they lack what it works with. windows-first-boot.md has the details.',
   plan(guest) {
-    const warnings = adapterWarnings(guest);
+    if (guest.identity.build < VISTA) return { operations: [], warnings: [NO_FIRST_BOOT] };
+    const warnings = [...adapterWarnings(guest), ...toolsWarnings(guest)];
     const program = mayRunPrograms(guest) ? guest.firstBootProgram : null;
     const service = `${controlSetOf(guest)}\\Services\\${FIRST_BOOT_SERVICE}`;
     const system = hiveOf(guest, 'SYSTEM');
@@ -62,26 +68,59 @@ export const firstBootFixer: Fixer<WindowsIdentity> = {
   },
 };
 
+const NO_FIRST_BOOT: Warning = {
+  fixer: NAME,
+  code: 'devices.windows-no-first-boot',
+  message:
+    'Windows before Vista gets no first boot: after its first start, give the network card its addresses, let Windows look for drivers in \\Windows\\Drivers\\VirtIO, and uninstall VMware Tools if it has them',
+};
+
 function stepsOf(guest: WindowsGuest) {
-  const { identity, hardware, drivers, options } = guest;
+  const { identity, drivers } = guest;
+  const { interfaces, nics } = cardsOf(guest);
   const system = hiveOf(guest, 'SYSTEM');
+  const isThere = (driver: DriverPackage) => hasInf(guest, driver);
   return firstBootSteps({
-    identity,
+    identity: { ...identity, interfaces },
     system,
     software: hiveOf(guest, 'SOFTWARE'),
-    nics: hardware.nics,
-    drivers,
+    nics,
+    drivers: drivers === null ? null : { ...drivers, packages: drivers.packages.filter(isThere) },
     bringDisksOnline: !isClustered(guest),
-    removeTools: identity.vmware_tools === 'msi' && options.vmware_tools !== 'keep',
+    removeTools: mayRemoveTools(guest) && !needsTools(guest),
     restores: restoresOf(system, controlSetOf(guest)),
   });
 }
 
+const mayRemoveTools = ({ identity, options }: WindowsGuest): boolean =>
+  identity.vmware_tools === 'msi' && options.vmware_tools !== 'keep';
+
+/** The driver of VMware's card goes when its Tools are uninstalled. */
+const needsTools = (guest: WindowsGuest): boolean => chosenDevices(guest).nic_model === 'vmxnet3';
+
+function toolsWarnings(guest: WindowsGuest): Warning[] {
+  if (!mayRemoveTools(guest) || !needsTools(guest)) return [];
+  const message =
+    'VMware Tools stay installed, with their services switched off: the driver of the vmxnet3 card belongs to them. Uninstall them once the VM has another card';
+  return [{ fixer: NAME, code: 'devices.windows-tools-stay', message }];
+}
+
 const POLICIES = '/System32/CodeIntegrity/CiPolicies/Active';
 
-/** An active policy may let only known programs run: whether it does is not read out of it. */
+/**
+ * Microsoft's own that stop no program: the block list of drivers, and those on cross-signed drivers. Not here: Smart
+ * App Control, S mode and SE.
+ */
+const KERNEL_ONLY = new Set([
+  '{D2BDA982-CCF6-4344-AC5B-0B44427B6816}.CIP',
+  '{8F9CB695-5D48-48D6-A329-7202B44607E3}.CIP',
+  '{784C4414-79F4-4C32-A6A5-F0FB42A51D0D}.CIP',
+]);
+
+/** Another active policy may let only known programs run: whether it does is not read out of it. */
 function mayRunPrograms({ tree, identity }: WindowsGuest): boolean {
-  return !tree.list(`${identity.system_root}${POLICIES}`).some((name) => /\.cip$/i.test(name));
+  const policies = tree.list(`${identity.system_root}${POLICIES}`).map(upperCase);
+  return !policies.some((name) => name.endsWith('.CIP') && !KERNEL_ONLY.has(name));
 }
 
 /** Returns the name of a folder that is not there: `state`, `state-2`, … */
@@ -105,8 +144,9 @@ function spelled({ tree }: WindowsGuest, path: string): string {
 
 const textOf = (data: string): string => Buffer.from(data, 'hex').toString('utf16le').replace(/\0.*$/s, '');
 
-function adapterWarnings({ identity, hardware }: WindowsGuest): Warning[] {
-  return unplacedAdapters(identity.interfaces, hardware.nics).map(({ name, addresses }) => ({
+function adapterWarnings(guest: WindowsGuest): Warning[] {
+  const { interfaces, nics } = cardsOf(guest);
+  return unplacedAdapters(interfaces, nics).map(({ name, addresses }) => ({
     fixer: NAME,
     code: 'devices.windows-adapter-unknown',
     message: `the addresses of "${name}" (${addresses.map(({ address }) => address).join(', ')}) are given to no network card: nothing tells which card it was`,

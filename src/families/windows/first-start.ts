@@ -3,6 +3,7 @@ import { dwordData } from '../../guest/registry/make-value.js';
 import type { WindowsIdentity } from '../../model/identity.js';
 import type { Warning } from '../../model/plan.js';
 import type { Fixer, Guest } from '../base/fixer.js';
+import { VISTA } from './own-drivers.js';
 import { changeHive, controlSetOf, hiveOf } from './registry-edits.js';
 import { setUntilFirstBoot } from './restores.js';
 
@@ -14,8 +15,10 @@ const ONLINE_ALL = 1;
 export const firstStart: Fixer<WindowsIdentity> = {
   name: NAME,
   description:
-    'For the first start only: a blue screen stays on the screen (CrashControl, AutoReboot=0), and disks that Windows sees for the first time are brought online (partmgr, SanPolicy=1), except in a failover cluster, whose shared disks must not be. The values from before are noted in the registry, and the first boot gives them back.',
+    'For the first start only: a blue screen stays on the screen (CrashControl, AutoReboot=0), and disks that Windows sees for the first time are brought online (partmgr, SanPolicy=1), except in a failover cluster, whose shared disks must not be. The values from before are noted in the registry, and the first boot gives them back; XP and Server 2003, which have none, keep theirs.',
   plan(guest) {
+    // No first boot would give the values back.
+    if (guest.identity.build < VISTA) return { operations: [], warnings: [] };
     const system = hiveOf(guest, 'SYSTEM');
     const set = controlSetOf(guest);
     const isCluster = isClustered(guest);

@@ -1,6 +1,9 @@
 import type { DriverPackage } from '../../model/driver-set.js';
 import type { WindowsGuest } from './registry-edits.js';
 
+/** The first build with its own driver of AHCI controllers, and with pnputil. */
+export const VISTA = 6000;
+
 /**
  * Returns whether Windows has a driver of this package already that is as new or newer. Its files stay, so that
  * nothing gets older; only for starting from its disks it may lack something.

@@ -2,9 +2,7 @@ import type { WindowsIdentity } from '../../model/identity.js';
 import type { Devices, Warning } from '../../model/plan.js';
 import { DEVICES } from '../base/devices.js';
 import type { Guest } from '../base/fixer.js';
-
-/** The first build with its own AHCI driver: Vista. */
-const FIRST_WITH_AHCI = 6000;
+import { VISTA } from './own-drivers.js';
 
 /** Returns the devices that an unchanged Windows most likely has drivers for. Pure. */
 export function unfixedDevices({ identity, options }: Pick<Guest<WindowsIdentity>, 'identity' | 'options'>): {
@@ -12,7 +10,7 @@ export function unfixedDevices({ identity, options }: Pick<Guest<WindowsIdentity
   warnings: Warning[];
 } {
   if (options.devices !== 'auto') return { devices: DEVICES[options.devices], warnings: [] };
-  const isOld = identity.build < FIRST_WITH_AHCI;
+  const isOld = identity.build < VISTA;
   const devices: Devices = isOld
     ? { disk_bus: 'ide', nic_model: 'rtl8139' }
     : { disk_bus: 'sata', nic_model: 'e1000e' };

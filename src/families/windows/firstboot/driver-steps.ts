@@ -41,7 +41,7 @@ export function companionSteps({ packages, guestAgent }: DriverSet, hasAgent: bo
   if (service !== null) steps.push(runStep('balloon-service', 60, `"${service}" -i`));
   const [agent] = guestAgent?.destinations ?? [];
   if (agent === undefined || hasAgent) return steps;
-  const command = `"%SystemRoot%\\System32\\msiexec.exe" /i "${onSystemDrive(agent)}" /qn /norestart`;
+  const command = `"%SystemRoot%\\System32\\msiexec.exe" /i "${inWindows(agent)}" /qn /norestart`;
   const step = runStep('guest-agent', 1_200, command);
   // The Windows Installer does one thing at a time, and Windows Update may keep it busy.
   return [...steps, { ...step, action: { ...step.action, again: { times: 10, pause: 60 } } }];
@@ -62,10 +62,11 @@ function pathOf(files: readonly DriverFile[], name: string): string | null {
   const path = files
     .flatMap(({ destinations }) => destinations)
     .find((destination) => destination.toLowerCase().endsWith(`\\${name}`));
-  return path === undefined ? null : onSystemDrive(path);
+  return path === undefined ? null : inWindows(path);
 }
 
-const onSystemDrive = (path: string): string => `%SystemDrive%${path}`;
+/** The path as Windows itself finds it: the directory of Windows may have another name (`\WINNT`). */
+const inWindows = (path: string): string => path.replace(/^\\Windows(?=\\)/i, '%SystemRoot%');
 
 type Signer = NonNullable<DriverPackage['signer']>;
 

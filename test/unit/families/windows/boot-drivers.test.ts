@@ -222,6 +222,15 @@ describe('a guest with a driver of its own', () => {
   const copied = ({ operations }: Awaited<ReturnType<typeof planned>>['plan']) =>
     operations.flatMap((operation) => (operation.op === 'copy_driver' ? [operation.package] : []));
 
+  it('is not told to install a package whose files it does not get', async () => {
+    const steps = async (version: string) =>
+      (await planned(version)).plan.operations.flatMap((operation) =>
+        operation.op === 'first_boot' ? operation.text.match(/^driver-\w+/gm) : [],
+      );
+    expect(await steps('101.0.0.0')).toEqual(['driver-netkvm']);
+    expect(await steps('61.96.0.0')).toEqual(['driver-viostor', 'driver-netkvm']);
+  });
+
   it.each(['100.94.104.24800', '100.95.0.1', '101.0.0.0'])(
     'of version %s keeps it and starts from it',
     async (version) => {

@@ -4,7 +4,7 @@ import { firstBootFixer } from '../../../../src/families/windows/first-boot.js';
 import { textData } from '../../../../src/guest/registry/make-value.js';
 import { GuestTree } from '../../../../src/guest/tree.js';
 import { planDiff } from '../../../../src/stages/plan/plan-diff.js';
-import { binary } from '../../guest/registry/make-hive.js';
+import { binary, dword, sz } from '../../guest/registry/make-hive.js';
 import { labDrivers } from './drivers/lab-drivers.js';
 import type { Keys, WindowsRecipe } from './make-windows.js';
 import { FIRST_BOOT_PROGRAM as PROGRAM, planWindows, systemValue } from './plan-windows.js';
@@ -20,6 +20,20 @@ const WINDOWS_7: WindowsRecipe = {
 };
 const DIRECTORY = '/Program Files/hyper2kvm/firstboot';
 const KEY = 'Services\\hyper2kvm-firstboot';
+
+/** A tree with these files in a directory. */
+function treeWith(directory: string, names: readonly string[]): GuestTree {
+  const entry = { mode: 0o755, uid: 0, gid: 0, size: 0 };
+  const parts = directory.split('/').slice(1);
+  return new GuestTree([
+    ...parts.map((_, index) => ({
+      path: `/${parts.slice(0, index + 1).join('/')}`,
+      type: 'directory' as const,
+      ...entry,
+    })),
+    ...names.map((name) => ({ path: `${directory}/${name}`, type: 'file' as const, ...entry })),
+  ]);
+}
 
 describe('the fixer of the first boot', () => {
   it('writes plan and program, and makes a service that Windows starts as SYSTEM', async () => {
@@ -84,18 +98,35 @@ describe('the fixer of the first boot', () => {
     const without = planGuest({ ...guest, firstBootProgram: null });
     expect(without.warnings.map(({ code }) => code)).toContain('devices.windows-first-boot-batch');
     expect(planDiff(without)).toContain('firstboot.cmd');
-    const path = `${guest.identity.system_root}/System32/CodeIntegrity/CiPolicies/Active`;
-    const entry = { mode: 0o755, uid: 0, gid: 0, size: 0 };
-    const parts = path.split('/').slice(1);
-    const tree = new GuestTree([
-      ...parts.map((_, index) => ({
-        path: `/${parts.slice(0, index + 1).join('/')}`,
-        type: 'directory' as const,
-        ...entry,
-      })),
-      { path: `${path}/{A}.cip`, type: 'file', ...entry },
-    ]);
-    const [files] = firstBootFixer.plan({ ...guest, tree, firstBootProgram: PROGRAM }).operations;
-    expect(files).toMatchObject({ path: `${DIRECTORY}/firstboot.cmd`, program: null });
+    const filesUnder = (policies: readonly string[]) => {
+      const tree = treeWith(
+        `${guest.identity.system_root}/System32/CodeIntegrity/CiPolicies/Active`,
+        policies,
+      );
+      return firstBootFixer.plan({ ...guest, tree, firstBootProgram: PROGRAM }).operations[0];
+    };
+    const drivers = '{d2bda982-ccf6-4344-ac5b-0b44427b6816}.cip';
+    const batch = { path: `${DIRECTORY}/firstboot.cmd`, program: null };
+    expect(filesUnder(['{A}.cip'])).toMatchObject(batch);
+    expect(filesUnder([drivers, '{0283ac0f-fff1-49ae-ada1-8a933130cad6}.cip'])).toMatchObject(batch);
+    // The block list of drivers is active on every Windows 11, and lets all programs run.
+    expect(filesUnder([drivers, drivers.toUpperCase()])).toMatchObject({ path: `${DIRECTORY}/plan.tsv` });
+  });
+
+  it('uninstalls VMware Tools, but not from under the vmxnet3 card that the VM has', async () => {
+    const uninstall = 'Microsoft\\Windows\\CurrentVersion\\Uninstall\\{11111111-2222-3333-4444-555555555555}';
+    const recipe = (start: number): WindowsRecipe => ({
+      ...WINDOWS_10,
+      system: { ...WINDOWS_10.system, '@\\Services\\vmxnet3ndis6': [dword('Start', start)] },
+      software: { [uninstall]: [sz('DisplayName', 'VMware Tools'), sz('DisplayVersion', '12.1.0')] },
+    });
+    const [disabled, installed] = [await planWindows(recipe(4)), await planWindows(recipe(3))];
+    expect(disabled.plan.devices.nic_model).toBe('e1000e');
+    expect(planDiff(disabled.plan)).toContain('msiexec.exe" /x {11111111');
+    expect(installed.plan.devices.nic_model).toBe('vmxnet3');
+    expect(planDiff(installed.plan)).not.toContain('msiexec');
+    const codes = (plan: typeof installed.plan) => plan.warnings.map(({ code }) => code);
+    expect(codes(installed.plan)).toContain('devices.windows-tools-stay');
+    expect(codes(disabled.plan)).not.toContain('devices.windows-tools-stay');
   });
 });

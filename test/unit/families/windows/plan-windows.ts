@@ -18,6 +18,7 @@ export async function planWindows(
   description: Parameters<typeof inspectWindows>[1] = {},
   options: FixOptions = {},
   drivers: WindowsGuest['drivers'] = null,
+  change: Partial<WindowsGuest> = {},
 ) {
   const { identity, file } = await inspectWindows(windowsDisks(recipe), description);
   const linux = guestOf({});
@@ -28,6 +29,7 @@ export async function planWindows(
     drivers,
     firstBootProgram: FIRST_BOOT_PROGRAM,
     options: { ...configSchema.parse({}).fix, ...options },
+    ...change,
   };
   const plan = planGuest(guest);
   const after = applyOperations(guest, plan.operations);

@@ -114,14 +114,14 @@ describe('the first boot', () => {
     expect(linesOf(given)).toEqual([
       'hyper2kvm-firstboot\t1\tstate',
       'disks\t120\tdisks\tmbr=5cbea03e\tgpt=33221100-5544-7766-8899-aabbccddeeff',
-      'driver-netkvm\t300\trun\tgood=259\tcommand="%SystemRoot%\\System32\\pnputil.exe" /add-driver "%SystemDrive%\\Windows\\Drivers\\VirtIO\\netkvm.inf" /install',
-      'driver-balloon\t300\trun\tgood=259\tcommand="%SystemRoot%\\System32\\pnputil.exe" /add-driver "%SystemDrive%\\Windows\\Drivers\\VirtIO\\balloon.inf" /install',
+      'driver-netkvm\t300\trun\tgood=259\tcommand="%SystemRoot%\\System32\\pnputil.exe" /add-driver "%SystemRoot%\\Drivers\\VirtIO\\netkvm.inf" /install',
+      'driver-balloon\t300\trun\tgood=259\tcommand="%SystemRoot%\\System32\\pnputil.exe" /add-driver "%SystemRoot%\\Drivers\\VirtIO\\balloon.inf" /install',
       'rescan\t180\trescan',
       'network-005056aa0001\t900\tnetwork\tmac=00:50:56:aa:00:01\tname=Ethernet0\tghost=PCI\\VEN_15AD&DEV_07B0\\FF0C2900\taddress=10.0.0.5/24\taddress=10.0.0.6/24\taddress=2001:db8::5/64\tgateway=10.0.0.1/5\tdns=10.0.0.53\tdns=2001:db8::53\tsuffix=example.org',
       'network-005056aa0002\t900\tnetwork\tmac=00:50:56:aa:00:02\tname=Bäckup\tghost=PCI\\B',
       'vmware-tools\t600\trun\tgood=1605\tcommand="%SystemRoot%\\System32\\msiexec.exe" /x {11111111-2222-3333-4444-555555555555} /qn /norestart REBOOT=ReallySuppress',
-      'balloon-service\t60\trun\tcommand="%SystemDrive%\\Windows\\Drivers\\VirtIO\\blnsvr.exe" -i',
-      'guest-agent\t1200\trun\ttimes=10\tpause=60\tcommand="%SystemRoot%\\System32\\msiexec.exe" /i "%SystemDrive%\\Windows\\Drivers\\VirtIO\\qemu-ga-x86_64.msi" /qn /norestart',
+      'balloon-service\t60\trun\tcommand="%SystemRoot%\\Drivers\\VirtIO\\blnsvr.exe" -i',
+      'guest-agent\t1200\trun\ttimes=10\tpause=60\tcommand="%SystemRoot%\\System32\\msiexec.exe" /i "%SystemRoot%\\Drivers\\VirtIO\\qemu-ga-x86_64.msi" /qn /norestart',
       'end',
       'restore-1\t30\tregistry\tkey=SYSTEM\\CurrentControlSet\\Control\\CrashControl\tname=AutoReboot\ttype=4\tdata=01000000',
       'restore-2\t30\tregistry\tkey=SYSTEM\\CurrentControlSet\\Services\\partmgr\\Parameters\tname=SanPolicy',
@@ -137,7 +137,7 @@ describe('the first boot', () => {
     const blob = `030000000100000014000000${'ab'.repeat(20)}200000000100000003000000444552`;
     expect(lines.slice(1, 3)).toEqual([
       `trust-1\t30\tregistry\t${key}\tname=Blob\ttype=3\tdata=${blob}`,
-      'driver-netkvm\t300\trun\tgood=259\tcommand="%SystemRoot%\\System32\\pnputil.exe" -i -a "%SystemDrive%\\Windows\\Drivers\\VirtIO\\netkvm.inf"',
+      'driver-netkvm\t300\trun\tgood=259\tcommand="%SystemRoot%\\System32\\pnputil.exe" -i -a "%SystemRoot%\\Drivers\\VirtIO\\netkvm.inf"',
     ]);
     expect(lines).toContain(`distrust-1\t30\tregistry\t${key}`);
     expect(lines.some((line) => line.startsWith('guest-agent'))).toBe(false);

@@ -1,0 +1,89 @@
+import { describe, expect, it } from 'vitest';
+import { jobOptionsSchema } from '../../../../src/config/schema.js';
+import { stopped } from '../../../../src/families/windows/boot-signatures.js';
+import { REMEDIES } from '../../../../src/families/windows/remedies.js';
+import { planDiff } from '../../../../src/stages/plan/plan-diff.js';
+import { sampleBoot } from '../../report/sample.js';
+import { labDrivers } from './drivers/lab-drivers.js';
+import type { WindowsRecipe } from './make-windows.js';
+import { planWindows } from './plan-windows.js';
+
+const WINDOWS_10: WindowsRecipe = {
+  ...{ build: 18362, product: 'Windows 10 Enterprise', edition: 'Enterprise', installation: 'Client' },
+  ...{ machine: 'amd64', firmware: 'bios' },
+};
+const SERVER_2003: WindowsRecipe = {
+  ...{ build: 3790, product: 'Microsoft Windows Server 2003', edition: 'ServerStandard' },
+  ...{ machine: 'x86', firmware: 'bios' },
+};
+const codesOf = ({ plan }: Awaited<ReturnType<typeof planWindows>>) => plan.warnings.map(({ code }) => code);
+
+describe('fix.devices', () => {
+  it('decides for Windows too, whatever drivers it gets', async () => {
+    const drivers = await labDrivers({ build: 18362, architecture: 'amd64' }, 'w10');
+    const auto = await planWindows(WINDOWS_10, {}, {}, drivers);
+    expect(auto.plan.devices).toEqual({ disk_bus: 'virtio', nic_model: 'virtio' });
+    const sata = await planWindows(WINDOWS_10, {}, { devices: 'sata' }, drivers);
+    expect(sata.plan.devices).toEqual({ disk_bus: 'sata', nic_model: 'e1000e' });
+    const ide = await planWindows(WINDOWS_10, {}, { devices: 'ide' });
+    expect(ide.plan.devices).toEqual({ disk_bus: 'ide', nic_model: 'e1000' });
+    for (const guest of [auto, sata, ide]) expect(codesOf(guest)).not.toContain('devices.windows-no-driver');
+    expect(codesOf(ide)).not.toContain('devices.windows-no-virtio');
+  });
+
+  it('warns of devices without a driver', async () => {
+    const virtio = await planWindows(WINDOWS_10, {}, { devices: 'virtio' });
+    expect(virtio.plan.devices).toEqual({ disk_bus: 'virtio', nic_model: 'virtio' });
+    expect(codesOf(virtio).filter((code) => code === 'devices.windows-no-driver')).toHaveLength(2);
+    const old = await planWindows(SERVER_2003, {}, { devices: 'sata' });
+    expect(codesOf(old)).toContain('devices.windows-no-driver');
+  });
+});
+
+it('more disks than a VM has places for IDE disks are refused', async () => {
+  const plan = (disks: number) =>
+    planWindows(SERVER_2003, {}, {}, null, { controllers: Array.from({ length: disks }, () => null) });
+  expect((await plan(4)).plan.devices.disk_bus).toBe('ide');
+  await expect(plan(5)).rejects.toMatchObject({ code: 'plan.too-many-disks' });
+});
+
+describe('Windows before Vista', () => {
+  it('gets no card that only pnputil could install, and no first boot, with a warning', async () => {
+    const drivers = await labDrivers({ build: 3790, architecture: 'x86', product: 'server' }, '2k3');
+    expect(drivers.packages.map(({ name }) => name)).toContain('netkvm');
+    const result = await planWindows(SERVER_2003, {}, {}, drivers);
+    expect(result.plan.devices).toMatchObject({ disk_bus: 'virtio', nic_model: 'rtl8139' });
+    expect(codesOf(result)).toContain('devices.windows-no-first-boot');
+    expect(planDiff(result.plan)).not.toMatch(/pnputil|hyper2kvm-firstboot|AutoReboot/);
+    const later = await planWindows(WINDOWS_10);
+    expect(codesOf(later)).not.toContain('devices.windows-no-first-boot');
+  });
+});
+
+describe('after INACCESSIBLE_BOOT_DEVICE', () => {
+  const triedAfter = async (recipe: WindowsRecipe, disk_bus: 'virtio' | 'sata', code = 0x7b) => {
+    const { guest } = await planWindows(recipe);
+    const { signature, meaning, advice } = stopped(code);
+    const boot = {
+      ...sampleBoot,
+      ...{ verdict: 'failed' as const, level: 'kernel' as const },
+      failure: { signature, meaning, advice },
+    };
+    return REMEDIES.filter(({ signatures }) => signatures.includes(signature)).flatMap(({ change }) =>
+      change({
+        ...{ boot, identity: guest.identity, devices: { disk_bus, nic_model: 'virtio' as const } },
+        options: jobOptionsSchema.parse({ config: {}, vm: {} }),
+      }).map(({ options }) => options),
+    );
+  };
+
+  it('of a virtio disk, Windows’ own controllers are tried', async () => {
+    expect(await triedAfter(WINDOWS_10, 'virtio')).toEqual([{ 'fix.devices': 'sata' }]);
+    expect(await triedAfter(SERVER_2003, 'virtio')).toEqual([{ 'fix.devices': 'ide' }]);
+  });
+
+  it('of another disk, or another stop, nothing is', async () => {
+    expect(await triedAfter(WINDOWS_10, 'sata')).toEqual([]);
+    expect(await triedAfter(WINDOWS_10, 'virtio', 0x50)).toEqual([]);
+  });
+});
