@@ -8,6 +8,7 @@ import { changingLocked } from './locked-files.js';
 import { MAX_MESSAGE_BYTES } from './reader.js';
 import { labelNew } from './selinux-labels.js';
 import type { ApplianceSession } from './session.js';
+import { setXattr } from './set-xattr.js';
 
 /** Changes the guest's filesystems, which are mounted writable in the appliance. */
 export function applianceWriter(
@@ -79,7 +80,7 @@ export function applianceWriter(
       withScratch(bytes, () => unlocked(path, () => session.call('upload_offset', scratch, path, offset))),
     editHive: (path, edits) =>
       editHive({ session, reader, rewrite: (file, content) => writer.rewrite(file, content) }, path, edits),
-    setXattr: (path, name, value) => session.call('lsetxattr', name, value, path),
+    setXattr: (path, name, value) => setXattr(session, path, name, value),
     getXattr: (path, name) => session.call('lgetxattr', path, name),
     run: (command) => session.call('command', command),
     sync: () => session.call('sync'),

@@ -1,4 +1,4 @@
-import { cp, mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { JobOptions } from '../config/schema.js';
 import { withSettings } from '../config/with-settings.js';
@@ -16,10 +16,13 @@ const FIRST: Pass = { reason: null, options: {} };
 /** Returns the name of the directory that a pass leaves, in the work directory and in the result. */
 export const attemptDirectory = (number: number): string => `attempt-${number}`;
 
-/** Returns a job's passes; null if there was only one. */
+const ATTEMPT = /^attempt-\d+(\.part)?$/;
+
+/** Returns a job's passes; null if there was only one, or if another version wrote them in another form. */
 export async function readPasses(workDirectory: string): Promise<Passes | null> {
   const file = join(workDirectory, FILE);
-  return (await exists(file)) ? passesSchema.parse(JSON.parse(await readFile(file, 'utf8'))) : null;
+  if (!(await exists(file))) return null;
+  return passesSchema.safeParse(JSON.parse(await readFile(file, 'utf8'))).data ?? null;
 }
 
 /**
@@ -37,15 +40,16 @@ export class PassRun {
     this.#passes = passes;
   }
 
-  /** `base` is the content id of the first stage of a pass with the job's own options. */
+  /** `base` is what the passes were decided by: the content id of the stage that asks, with the job's own options. */
   static async open(stage: Stage, base: string, context: PassContext): Promise<PassRun> {
     const { workDirectory, options } = context;
     const stored = await readPasses(workDirectory);
     const isEnabled = stage.again?.enabled(options) === true;
     if (isEnabled && stored?.base === base) return new PassRun(stage, context, stored);
+    // Those come first, so that a kill between leaves none that nobody knows of.
+    for (const name of await readdir(workDirectory))
+      if (ATTEMPT.test(name)) await rm(join(workDirectory, name), { recursive: true, force: true });
     await rm(join(workDirectory, FILE), { force: true });
-    for (const { directory } of stored?.ended ?? [])
-      if (directory !== null) await rm(join(workDirectory, directory), { recursive: true, force: true });
     return new PassRun(stage, context, { base, ended: [], current: FIRST });
   }
 
@@ -134,9 +138,13 @@ export class PassRun {
       await cp(join(workDirectory, file), join(temporary, file), { recursive: true });
       kept++;
     }
+    if (kept === 0) {
+      await rm(temporary, { recursive: true });
+      return null;
+    }
     await syncTree(temporary);
     await rename(temporary, directory);
-    return kept === 0 ? null : name;
+    return name;
   }
 }
 

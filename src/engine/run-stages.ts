@@ -158,8 +158,10 @@ class PipelineRun {
     const before = this.#ids[index]!;
     const { options } = this.#caller;
     const isStart = index === this.#passStart;
-    if (isStart && this.#passes === null && this.#asking !== undefined)
-      this.#passes = await PassRun.open(this.#asking, stageId(stage, options, before), this.#request);
+    if (isStart && this.#passes === null && this.#asking !== undefined) {
+      const base = stageId(this.#asking, options, stageId(stage, options, before));
+      this.#passes = await PassRun.open(this.#asking, base, this.#request);
+    }
     const request =
       this.#passes === null ? this.#request : { ...this.#request, options: this.#passes.options };
     const changes = isStart ? this.#passes?.current.options : undefined;

@@ -46,7 +46,8 @@ export async function readAttempts(
   const passes = plan === null ? null : await readPasses(workDirectory);
   if (passes === null) return null;
   const earlier = passes.ended.map(({ reason, options, output, error, directory }) => {
-    const boot = output === null ? null : validateOutput.parse(output).boot;
+    // An older version's may have another form.
+    const boot = validateOutput.safeParse(output).data?.boot ?? null;
     return { reason, options, boot, error, directory };
   });
   return { earlier, last: passes.current };

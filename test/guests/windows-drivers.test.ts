@@ -20,7 +20,7 @@ import { binary, multiSz } from '../unit/guest/registry/make-hive.js';
 import { makeWindowsDisk, readSecurity, readWindowsDisk } from './windows-disk.js';
 
 /** NTFS has names in any case. */
-const DRIVERS = '/Windows/System32/DRIVERS';
+const DRIVERS = '/Windows/System32/drivers';
 const FOLDER = '/Windows/Drivers/VirtIO';
 const groups = { '@\\Control\\ServiceGroupOrder': [multiSz('List', ['Boot Bus Extender', 'SCSI miniport'])] };
 
@@ -129,7 +129,7 @@ describe.each(Object.entries(CASES))('%s with a virtio-win', (name, { recipe, os
   });
 
   it('would be loaded from virtio disks', async () => {
-    const paths = ['/Windows/System32/config/SYSTEM', `${DRIVERS}/viostor.sys`, `${DRIVERS}/vioscsi.sys`];
+    const paths = ['/Windows/System32/config/SYSTEM', `${DRIVERS}/VioStor.sys`, `${DRIVERS}/vioscsi.sys`];
     const [system, viostor, vioscsi] = await readWindowsDisk(disk, recipe.firmware, paths);
     const drivers: Record<string, Buffer | undefined> = {
       'system32\\drivers\\viostor.sys': viostor,

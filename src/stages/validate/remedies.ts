@@ -2,7 +2,7 @@ import { withSettings } from '../../config/with-settings.js';
 import type { Again, PassContext } from '../../engine/stage.js';
 import { Hyper2kvmError } from '../../errors/error.js';
 import { familyOf } from '../../families/registry.js';
-import type { Boot } from '../../model/boot.js';
+import { type Boot, rank } from '../../model/boot.js';
 import type { EndedPass, Pass } from '../../model/pass.js';
 import type { Plan } from '../../operations/plan.js';
 import { canonicalJson } from '../../text/canonical-json.js';
@@ -12,6 +12,8 @@ import { validateOutput } from './output.js';
 
 /** After the first pass. */
 const MAX_REMEDIES = 2;
+/** Changes of which the plan is made: a guest may have many kernels. */
+const MAX_PLANS = 8;
 
 /**
  * Another plan after a boot that failed, or that lacks something: the family's remedies for its signature, in their
@@ -26,7 +28,7 @@ export const remedies: Again = {
   async next(context, outputs, ended) {
     if (wasReturn(ended)) return null;
     const tried = ended.length - 1;
-    const other = tried < MAX_REMEDIES ? await otherPlan(context, planInput.parse(outputs), ended) : null;
+    const other = tried < MAX_REMEDIES ? await searched(context, outputs, ended) : null;
     return other ?? returnToBest(context, ended);
   },
 };
@@ -52,6 +54,21 @@ function bootedPasses(ended: readonly EndedPass[]): Booted[] {
   });
 }
 
+/** The search for another plan, which must not cost a job what it has. */
+async function searched(
+  context: PassContext,
+  outputs: Readonly<Record<string, unknown>>,
+  ended: readonly EndedPass[],
+): Promise<Pass | null> {
+  try {
+    return await otherPlan(context, planInput.parse(outputs), ended);
+  } catch (error) {
+    if (context.signal.aborted || !(error instanceof Hyper2kvmError)) throw error;
+    context.log.warn({ code: error.code, error: error.message }, 'no other plan could be looked for');
+    return null;
+  }
+}
+
 async function otherPlan(
   context: PassContext,
   input: PlanInput,
@@ -74,7 +91,9 @@ async function otherPlan(
   const tried = new Set([...plans].map(([pass, plan]) => essence(plan, pass)));
   const { devices } = plans.get(last.pass)!;
   const failed = { boot, identity, devices, options: optionsOf(last.pass) };
-  const changes = fitting.flatMap(({ name, change }) => change(failed).map((changed) => ({ name, changed })));
+  const changes = fitting
+    .flatMap(({ name, change }) => change(failed).map((changed) => ({ name, changed })))
+    .slice(0, MAX_PLANS);
   for (const { name, changed } of changes) {
     const pass = { options: { ...last.pass.options, ...changed.options } };
     if (ended.some((other) => isSame(other, pass))) continue;
@@ -122,8 +141,10 @@ function returnToBest(context: PassContext, ended: readonly EndedPass[]): Pass |
 
 const VERDICTS: Record<Boot['verdict'], number> = { failed: 100, inconclusive: 200, booted: 300 };
 
-/** How good the end of a pass is: its verdict, then how much is missing in the booted guest. */
+/** How good the end of a pass is: its verdict, how far the boot came, then how much is missing in the booted guest. */
 function worth(pass: EndedPass): number {
   const [booted] = bootedPasses([pass]);
-  return booted === undefined ? 0 : VERDICTS[booted.boot.verdict] - booted.boot.warnings.length;
+  if (booted === undefined) return 0;
+  const { verdict, level, warnings } = booted.boot;
+  return VERDICTS[verdict] + 10 * rank(level) - Math.min(9, warnings.length);
 }

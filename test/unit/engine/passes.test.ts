@@ -52,7 +52,12 @@ function pipeline(
       act: async ({ options }) => void ran.push(options.config.fix.initramfs, options.config.fix.devices),
     }),
     testStage('fix', ran, { files: () => ['overlay'], act: write('overlay'), ...more.fix }),
-    testStage('validate', ran, { again, files: () => ['boot'], act: write('boot') }),
+    testStage('validate', ran, {
+      again,
+      files: () => ['boot'],
+      act: write('boot'),
+      dependsOn: ({ config }) => config.validate.timeout_seconds,
+    }),
     testStage('after', ran),
   ];
   return { request, stages, ran, seen };
@@ -194,6 +199,24 @@ describe('a run that was killed', () => {
     });
     expect(existsSync(join(parts.request.workDirectory, 'attempt-1'))).toBe(false);
     expect(await readPasses(parts.request.workDirectory)).toBeNull();
+  });
+
+  it('and is retried with another boot test begins with the first plan', async () => {
+    const parts = pipeline([REBUILD]);
+    await execute(parts);
+    parts.ran.length = 0;
+    await execute(parts, { options: testOptions({ validate: { timeout_seconds: 1800 } }) });
+    expect(parts.ran.slice(0, 4)).toEqual(['plan', 'append', 'auto', 'fix']);
+  });
+
+  it('leaves no attempt that nobody knows of', async () => {
+    const parts = pipeline([]);
+    const { workDirectory } = parts.request;
+    for (const name of ['attempt-1', 'attempt-2.part']) mkdirSync(join(workDirectory, name));
+    writeFileSync(join(workDirectory, 'passes.json'), '{"base":"of another version"}');
+    await execute(parts);
+    for (const name of ['attempt-1', 'attempt-2.part', 'passes.json'])
+      expect(existsSync(join(workDirectory, name))).toBe(false);
   });
 });
 

@@ -121,6 +121,11 @@ it('makes the best plan once more if none did better, as long as the job goes on
   const back = { options: {}, reason: 'No other plan did better than this one: the first plan' };
   for (const boot of [failedBoot({ ...SHELL, signature: 'stalled' }), withoutAddress(2), null])
     expect(await next([first, ended(mac, boot)])).toEqual(back);
+  // Neither boots, and the first one came further.
+  const further = { ...failedBoot({ ...SHELL, signature: 'stalled' }), level: 'userspace' as const };
+  const boots = { config: { validate: { required: false, remedies: 'auto' } } };
+  const early = { ...further, level: 'bootloader' as const };
+  expect(await next([ended({}, further), ended(mac, early)], boots)).toEqual(back);
   // As good: the last one stands. And after the return nothing follows.
   expect(await next([first, ended(mac, withoutAddress(1))])).toBeNull();
   expect(await next([first, ended(mac, withoutAddress(2)), first])).toBeNull();
