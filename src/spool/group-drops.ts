@@ -55,8 +55,7 @@ export async function groupDrops(entries: readonly IncomingEntry[], probe: Probe
     const { name, type } = entry;
     const final = finalName(name);
     if (turns.isOver()) await turns.next();
-    if (name === LOST_AND_FOUND && (type === 'directory' || type === 'unreadable'))
-      ignored.push({ name, reason: 'of-the-filesystem' });
+    if (name === LOST_AND_FOUND && type === 'directory') ignored.push({ name, reason: 'of-the-filesystem' });
     else if (entry.problem !== undefined) drops.push(unreadableDrop(name, entry.problem));
     else if (isHidden(name)) ignored.push({ name, reason: 'hidden' });
     else if (final !== null) {

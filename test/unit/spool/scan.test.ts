@@ -194,7 +194,7 @@ describe('an entry that cannot be looked at', () => {
       incomplete: null,
     }));
 
-  it('is passed over where it is a filesystem’s own lost+found, which only root may read', async () => {
+  it('is named where it is a filesystem’s own lost+found, and the others are seen', async () => {
     const problem = { code: 'spool.unreadable', message: 'EACCES', advice: '' } as never;
     const entries = ['lost+found', 'web01'].map((name) => ({
       name,
@@ -202,9 +202,8 @@ describe('an entry that cannot be looked at', () => {
       size: 0,
       problem,
     }));
-    const { drops, ignored } = await groupDrops(entries, () => Promise.reject(new Error('opened')));
-    expect(ignored).toEqual([{ name: 'lost+found', reason: 'of-the-filesystem' }]);
-    expect(drops.map(({ name }) => name)).toEqual(['web01']);
+    const { drops } = await groupDrops(entries, () => Promise.reject(new Error('opened')));
+    expect(drops.map(({ name }) => name)).toEqual(['lost+found', 'web01']);
   });
 
   it('is named, and the others are seen: a path over 4,096 bytes, directories nested too deep', async () => {
