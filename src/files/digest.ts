@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
 import { nextData } from './holes.js';
 
 const CHUNK_BYTES = 4 * 1024 * 1024;
@@ -23,7 +24,11 @@ export async function digestHandle(
   const { size: expected } = await file.stat();
   let spare: [Buffer, Buffer] = [Buffer.allocUnsafe(CHUNK_BYTES), Buffer.allocUnsafe(CHUNK_BYTES)];
   const chunkAt = async (offset: number): Promise<Buffer> => {
-    if ((await nextData(file, offset, expected)) - offset >= CHUNK_BYTES) return ZEROS;
+    if ((await nextData(file, offset, expected)) - offset >= CHUNK_BYTES) {
+      // Nothing was waited for: others get their turn.
+      await setImmediate();
+      return ZEROS;
+    }
     const [buffer, other] = spare;
     spare = [other, buffer];
     return buffer.subarray(0, (await file.read(buffer, 0, CHUNK_BYTES, offset)).bytesRead);

@@ -37,3 +37,16 @@ it('counts holes as the zeros that they are, wherever they begin and end', async
   await handle.close();
   expect(await sha256File(file)).toBe(createHash('sha256').update(content).digest('hex'));
 });
+
+it('lets others have their turn while it counts a large hole', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'h2k-digest-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const file = join(directory, 'file');
+  writeFileSync(file, '');
+  truncateSync(file, 64 * MIB);
+  let turns = 0;
+  const timer = setInterval(() => turns++, 1);
+  await sha256File(file);
+  clearInterval(timer);
+  expect(turns).toBeGreaterThan(5);
+});
