@@ -14,7 +14,7 @@ it('gives one statement for one text, which works each time', () => {
 });
 
 it('is the only way in which the product opens a database, prepares and asks', () => {
-  const calls = String.raw`new Database\(|[^.]\.(pragma|iterate|pluck|raw|bind)\(`;
+  const calls = String.raw`new Database\(|[^.]\.((pragma|iterate|pluck|raw|bind)\(|expand\((true|false)?\))`;
   const found = execFileSync('grep', ['-rlE', calls, 'src', 'test', '--include=*.ts'], { encoding: 'utf8' });
   expect(found.trim().split('\n')).toEqual(['src/queue/sqlite/open.ts']);
 });
