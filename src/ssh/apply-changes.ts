@@ -2,6 +2,7 @@ import { posix } from 'node:path';
 import type { ErrorCode } from '../errors/catalogue.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import { canonicalJson } from '../text/canonical-json.js';
+import { shellWord } from '../text/format.js';
 import { lastLines } from '../text/lines.js';
 import { applyScript, type Room } from './apply-script.js';
 import { type Change, describeChange } from './changes.js';
@@ -21,14 +22,14 @@ const SPARE_BYTES = 1024 * 1024;
 export async function applyChanges(
   shell: RemoteShell,
   changes: readonly Change[],
-  { id, digest }: { id: string; digest: string },
+  { id, digest, base = BACKUPS }: { id: string; digest: string; base?: string },
 ): Promise<void> {
   const files = {
     manifest: Buffer.from(manifest(changes, id, digest)),
     restore: Buffer.from(restoreScript(changes, id)),
   };
-  const rooms = await roomsOf(shell, changes);
-  const { script, input } = applyScript(changes, { id, rooms, files });
+  const rooms = await roomsOf(shell, changes, base);
+  const { script, input } = applyScript(changes, { base, id, rooms, files });
   const result = await shell.run(script, { input });
   if (result.code !== 0) throw failureOf(result);
 }
@@ -37,8 +38,11 @@ export async function applyChanges(
  * Puts a backup back. Rejects with `live.no-backup`, and with `live.changed` if a file was changed since: then
  * nothing is put back. Returns the paths that were.
  */
-export async function restoreBackup(shell: RemoteShell, id: string): Promise<string[]> {
-  const result = await shell.run(rollbackScript(id));
+export async function restoreBackup(
+  shell: RemoteShell,
+  { id, base = BACKUPS }: { id: string; base?: string },
+): Promise<string[]> {
+  const result = await shell.run(rollbackScript(base, id));
   if (result.code !== 0) throw failureOf(result);
   return result.stdout
     .toString('utf8')
@@ -47,8 +51,8 @@ export async function restoreBackup(shell: RemoteShell, id: string): Promise<str
 }
 
 /** A backup without its script was interrupted before anything else was done. */
-const rollbackScript = (id: string) => `
-base=${BACKUPS}
+const rollbackScript = (base: string, id: string) => `
+base=${shellWord(base)}
 backup=$base/${id}
 if [ ! -d "$backup" ] || [ -L "$backup" ]; then
   ls -A -- "$base" 2>/dev/null >&2
@@ -75,17 +79,17 @@ function manifest(changes: readonly Change[], id: string, digest: string): strin
 }
 
 /** Old and new files are there together until the end, and the backup too. */
-async function roomsOf(shell: RemoteShell, changes: readonly Change[]): Promise<Room[]> {
+async function roomsOf(shell: RemoteShell, changes: readonly Change[], base: string): Promise<Room[]> {
   const rooms = new Map<number, Room>();
   const add = (device: number, directory: string, bytes: number) => {
     const known = rooms.get(device) ?? { directory, bytes: SPARE_BYTES };
     rooms.set(device, { ...known, bytes: known.bytes + bytes });
   };
-  const { device: backups } = await locate(shell, `${BACKUPS}/x`, { follow: false });
+  const { device: backups } = await locate(shell, `${base}/x`, { follow: false });
   for (const { path, before, after, device, missing } of changes) {
     const directory = posix.dirname(missing[0] ?? path);
     if (after.type === 'file') add(device, directory, after.size);
-    if (before.type === 'file') add(backups, posix.dirname(BACKUPS), before.size);
+    if (before.type === 'file') add(backups, posix.dirname(base), before.size);
   }
   return [...rooms.values()];
 }

@@ -1,6 +1,6 @@
 import { shellWord } from '../text/format.js';
 import type { Change } from './changes.js';
-import { BACKUPS, EXIT, entriesFunction, FUNCTIONS, temporaryName } from './script-parts.js';
+import { EXIT, entriesFunction, FUNCTIONS, temporaryName } from './script-parts.js';
 
 /** A file of the backup that is sent beside the new contents. */
 interface BackupFiles {
@@ -25,7 +25,7 @@ export interface Room {
  */
 export function applyScript(
   changes: readonly Change[],
-  { id, rooms, files }: { id: string; rooms: readonly Room[]; files: BackupFiles },
+  { base, id, rooms, files }: { base: string; id: string; rooms: readonly Room[]; files: BackupFiles },
 ): { script: string; input: Buffer } {
   const numbered = changes.map((change, number) => ({ ...change, number }));
   const made = [...new Set(changes.flatMap(({ missing }) => missing))];
@@ -34,7 +34,7 @@ export function applyScript(
   );
   const script = `${FUNCTIONS}
 ${entriesFunction(numbered, id)}
-base=${BACKUPS}
+base=${shellWord(base)}
 backup=$base/${id}
 made_base=no
 stage=begin
@@ -50,8 +50,8 @@ finish() {
     done
     rm -f -- "$backup/manifest.json" "$backup/restore.part" "$backup/restore" "$backup/restored"
     rmdir -- "$backup"
-    if [ "$made_base" = yes ]; then rmdir -- "$base"; fi
   fi
+  if [ "$made_base" = yes ] && [ -z "$(ls -A -- "$base")" ]; then rmdir -- "$base"; fi
   exit "$code"
 }
 drop() { rm -f -- "$7" "$backup/$1"; }
@@ -69,9 +69,9 @@ for other in "$base"/*/; do
     fail ${EXIT.unfinished} "$(basename -- "$other")"
   fi
 done
+trap finish EXIT
 mkdir -m 700 -- "$backup" || fail ${EXIT.notWritable} "$backup"
 stage=prepare
-trap finish EXIT
 
 check() {
   is "$2" "$3" "$4" || fail ${EXIT.changed} "$2"

@@ -37,7 +37,7 @@ export async function openHost(
     writer: () => stagingWriter(shell, reader, (changes) => applyChanges(shell, changes, backup)),
     capabilities: { offline: false, layers: null, trim: null },
     facts,
-    rollback: (id) => restoreBackup(shell, id),
+    rollback: (id) => restoreBackup(shell, { id }),
     traffic: async () => connection.traffic(),
     close: connection.close,
     kill: connection.close,
