@@ -8,7 +8,10 @@ export const VISTA = 6000;
 const AT_BOOT = 0;
 const DISABLED = 4;
 
-/** Returns whether Windows works with virtio's driver as it is: that of disks is started before they are read. */
+/**
+ * Returns whether Windows works with virtio's driver as it is. That of disks must be started before disks are read,
+ * and Windows must know by the id of a disk that the driver is for it: files and services alone may be remnants.
+ */
 export function hasWorking(guest: WindowsGuest, service: 'viostor' | 'netkvm'): boolean {
   const own = guest.identity.virtio_drivers.find((driver) => driver.service === service);
   if (own === undefined || own.version === null) return false;
@@ -16,12 +19,21 @@ export function hasWorking(guest: WindowsGuest, service: 'viostor' | 'netkvm'): 
   const key = `${controlSetOf(guest)}\\Services\\${service}`;
   const start = capturedNumber(capturedValue(system, key, 'Start'));
   if (service === 'netkvm') return start !== null && start !== DISABLED;
-  return start === AT_BOOT && capturedKey(system, `${key}\\StartOverride`) === null;
+  const isStarted = start === AT_BOOT && capturedKey(system, `${key}\\StartOverride`) === null;
+  return isStarted && knowsDevice(guest, DISK);
 }
 
-/** Returns whether Windows knows a device of virtio 1.0, whose numbers are from 0x1040 on. */
-export const knowsModern = (guest: WindowsGuest): boolean =>
-  hiveOf(guest, 'SYSTEM').keys.some(({ path }) => /VEN_1AF4&DEV_10[4-7][0-9A-F]/i.test(path));
+/** Returns whether Windows knows a device of virtio 1.0. */
+export const knowsModern = (guest: WindowsGuest): boolean => knowsDevice(guest, MODERN);
+
+/** A disk: of virtio 1.0, or of before. */
+const DISK = /VEN_1AF4&DEV_10(?:01|42)/i;
+/** Numbers from 0x1040 on. */
+const MODERN = /VEN_1AF4&DEV_10[4-7][0-9A-F]/i;
+
+/** The ids are in the hive of SYSTEM for what Windows needs to start: not those of network cards. */
+const knowsDevice = (guest: WindowsGuest, device: RegExp): boolean =>
+  hiveOf(guest, 'SYSTEM').keys.some(({ path }) => device.test(path));
 
 /**
  * Returns whether Windows has a driver of this package already that is as new or newer. Its files stay, so that
