@@ -1084,6 +1084,10 @@ const SECTIONS = {
       meaning: 'Windows is a node of a failover cluster, so new disks are not brought online by themselves.',
       advice: 'Bring those online that are the node’s own, in the disk management or with diskpart.',
     },
+    'devices.windows-first-boot-too-large': {
+      meaning: 'The first boot of Windows lacks steps with more than its program takes.',
+      advice: 'Do by hand in the guest what the message names: `hyper2kvm plan` shows the rest.',
+    },
     'devices.windows-first-boot-batch': {
       meaning:
         'The first boot is a batch file and not a program: without limits of time, and without what only a program can do.',

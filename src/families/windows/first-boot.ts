@@ -36,7 +36,8 @@ export const firstBootFixer: Fixer<WindowsIdentity> = {
     const service = `${controlSetOf(guest)}\\Services\\${FIRST_BOOT_SERVICE}`;
     const system = hiveOf(guest, 'SYSTEM');
     const isWaiting = capturedValue(system, service, 'ImagePath') !== null;
-    const steps = stepsOf(guest);
+    const { steps, leftOut } = stepsOf(guest);
+    if (leftOut.length > 0) warnings.push(tooLargeWarning(leftOut));
     // A guest that was converted before may have run its first boot since.
     const known = isWaiting ? capturedValue(system, service, 'State') : null;
     const state = known === null ? unusedState(guest) : textOf(known.data);
@@ -151,6 +152,14 @@ function adapterWarnings(guest: WindowsGuest): Warning[] {
     code: 'devices.windows-adapter-unknown',
     message: `the addresses of "${name}" (${addresses.map(({ address }) => address).join(', ')}) are given to no network card: nothing tells which card it was`,
   }));
+}
+
+function tooLargeWarning(leftOut: readonly string[]): Warning {
+  return {
+    fixer: NAME,
+    code: 'devices.windows-first-boot-too-large',
+    message: `the first boot lacks ${leftOut.join(', ')}: that is more than its program takes, so do it by hand (windows-first-boot.md)`,
+  };
 }
 
 function batchWarning(leftOut: readonly string[]): Warning {

@@ -20,6 +20,8 @@ export interface Wine {
   install(plan: string): Promise<void>;
   /** Starts the service and returns when the log has a line with this text since then. */
   start(until: string): Promise<string>;
+  /** Lets the part of the program that writes an adapter's registry do so by the first step of this plan. */
+  writeInterface(plan: string): Promise<void>;
   /** Runs a Windows program and returns what it printed. */
   run(args: readonly string[], options?: RunOptions): Promise<string>;
   /** Kills the service, waits until what it had started is gone, too, and then ends this Windows. */
@@ -79,6 +81,13 @@ export async function openWine(): Promise<Wine> {
       const program = `C:\\${HERE.join('\\')}\\h2kfirst.exe`;
       await wine(['sc', 'create', SERVICE, 'binPath=', program, 'start=', 'auto']);
     },
+    async writeInterface(plan) {
+      const program = path(...HERE, 'interface-key.exe');
+      await mkdir(path(...HERE), { recursive: true });
+      await writeFile(path(...HERE, 'plan.tsv'), plan);
+      await buildInterfaceKey(program);
+      await wine([`C:\\${HERE.join('\\')}\\interface-key.exe`]);
+    },
     async start(until) {
       const before = (await log()).length;
       // Where Windows is only starting, it starts the service itself.
@@ -126,6 +135,27 @@ async function runWine(args: readonly string[], output: string, options: RunOpti
 
 async function buildRecorder(target: string): Promise<void> {
   await run('x86_64-w64-mingw32-gcc', ['-std=gnu11', '-Os', '-s', '-static-libgcc', '-o', target, RECORDER]);
+}
+
+const PARTS = ['interface-key', 'addresses', 'plan', 'paths', 'state'];
+
+async function buildInterfaceKey(target: string): Promise<void> {
+  const sources = fileURLToPath(new URL('../../../src/families/windows/firstboot/program', import.meta.url));
+  await run('x86_64-w64-mingw32-gcc', [
+    ...[
+      '-std=c11',
+      '-Os',
+      '-municode',
+      '-mconsole',
+      '-DUNICODE',
+      '-DWIN32_LEAN_AND_MEAN',
+      '-D_WIN32_WINNT=0x0601',
+    ],
+    ...['-s', '-static-libgcc', '-I', sources, '-o', target],
+    fileURLToPath(new URL('interface-key-test.c', import.meta.url)),
+    ...PARTS.map((part) => join(sources, `${part}.c`)),
+    '-ladvapi32',
+  ]);
 }
 
 async function prefixInCache(): Promise<string> {

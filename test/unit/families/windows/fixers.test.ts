@@ -167,6 +167,13 @@ describe('first-start', () => {
     ]);
   });
 
+  it('restores nothing that a guest has planted among what is noted', async () => {
+    const planted = { '@\\Services\\hyper2kvm-firstboot\\Restore': [dword('Control\\a\tb\\x', 1)] };
+    const { after } = await planWindows(withKeys(WINDOWS_10, planted));
+    const names = restoresOf(hiveOf(after, 'SYSTEM'), 'ControlSet001').map(({ name }) => name);
+    expect(names.sort()).toEqual(['AutoReboot', 'SanPolicy']);
+  });
+
   it('restores nothing that is as it should be already', async () => {
     const { guest, after } = await planWindows(WINDOWS_7);
     expect(restoresOf(hiveOf(after, 'SYSTEM'), controlSetOf(guest))).toEqual([

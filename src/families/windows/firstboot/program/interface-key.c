@@ -5,18 +5,25 @@
 #include <string.h>
 
 #define KEY L"SYSTEM\\CurrentControlSet\\Services\\Tcpip\\Parameters\\Interfaces\\%ls"
-#define LIST 4096
 
 /* Texts one after the other, each with its end, and an empty one: REG_MULTI_SZ. */
 struct list {
-    wchar_t text[LIST];
-    size_t length;
+    wchar_t *text;
+    size_t length, room;
 };
+
+/* Returns a list with room for what the step lists; its text is NULL without memory. */
+static struct list new_list(const struct step *step)
+{
+    struct list list = { .room = (size_t)step->count * ADDRESS + 1 };
+    list.text = calloc(list.room, sizeof *list.text);
+    return list;
+}
 
 static void add(struct list *list, const wchar_t *text)
 {
     size_t length = wcslen(text) + 1;
-    if (list->length + length >= LIST) return;
+    if (list->length + length >= list->room) return;
     wcscpy(list->text + list->length, text);
     list->length += length;
     list->text[list->length] = L'\0';
@@ -39,51 +46,77 @@ static LSTATUS open_key(const struct adapter *adapter, HKEY *key)
     return RegCreateKeyExW(HKEY_LOCAL_MACHINE, path, 0, NULL, 0, KEY_SET_VALUE, NULL, key, NULL);
 }
 
+static LSTATUS write_addresses(HKEY key, const struct list *addresses, const struct list *masks)
+{
+    DWORD dhcp = 0;
+    if (addresses->length == 0) return ERROR_SUCCESS;
+    LSTATUS result = put_list(key, L"IPAddress", addresses);
+    if (result == ERROR_SUCCESS) result = put_list(key, L"SubnetMask", masks);
+    if (result == ERROR_SUCCESS) result = RegSetValueExW(key, L"EnableDHCP", 0, REG_DWORD, (BYTE *)&dhcp, sizeof dhcp);
+    return result;
+}
+
+static LSTATUS write_gateways(HKEY key, const struct list *gateways, const struct list *metrics)
+{
+    if (gateways->length == 0) return ERROR_SUCCESS;
+    LSTATUS result = put_list(key, L"DefaultGateway", gateways);
+    return result == ERROR_SUCCESS ? put_list(key, L"DefaultGatewayMetric", metrics) : result;
+}
+
 static LSTATUS put_addresses(HKEY key, const struct step *step)
 {
-    struct list addresses = { 0 }, masks = { 0 };
-    DWORD dhcp = 0;
+    struct list addresses = new_list(step), masks = new_list(step);
+    LSTATUS result = ERROR_NOT_ENOUGH_MEMORY;
     const wchar_t *text;
-    for (int from = 0; (text = next_argument(step, L"address", &from)) != NULL;) {
-        wchar_t address[ADDRESS], mask[16];
-        mask_of(split_address(text, address, 32), mask);
-        if (is_ipv6(address)) continue;
-        add(&addresses, address);
-        add(&masks, mask);
+    if (addresses.text != NULL && masks.text != NULL) {
+        for (int from = 0; (text = next_argument(step, L"address", &from)) != NULL;) {
+            wchar_t address[ADDRESS], mask[16];
+            mask_of(split_address(text, address, 32), mask);
+            if (is_ipv6(address)) continue;
+            add(&addresses, address);
+            add(&masks, mask);
+        }
+        result = write_addresses(key, &addresses, &masks);
     }
-    if (addresses.length == 0) return ERROR_SUCCESS;
-    LSTATUS result = put_list(key, L"IPAddress", &addresses);
-    if (result == ERROR_SUCCESS) result = put_list(key, L"SubnetMask", &masks);
-    if (result == ERROR_SUCCESS) result = RegSetValueExW(key, L"EnableDHCP", 0, REG_DWORD, (BYTE *)&dhcp, sizeof dhcp);
+    free(addresses.text);
+    free(masks.text);
     return result;
 }
 
 static LSTATUS put_gateways(HKEY key, const struct step *step)
 {
-    struct list gateways = { 0 }, metrics = { 0 };
+    struct list gateways = new_list(step), metrics = new_list(step);
+    LSTATUS result = ERROR_NOT_ENOUGH_MEMORY;
     const wchar_t *text;
-    for (int from = 0; (text = next_argument(step, L"gateway", &from)) != NULL;) {
-        wchar_t address[ADDRESS], metric[16];
-        _snwprintf(metric, 16, L"%lu", split_address(text, address, 0));
-        if (is_ipv6(address)) continue;
-        add(&gateways, address);
-        add(&metrics, metric);
+    if (gateways.text != NULL && metrics.text != NULL) {
+        for (int from = 0; (text = next_argument(step, L"gateway", &from)) != NULL;) {
+            wchar_t address[ADDRESS], metric[16];
+            _snwprintf(metric, 16, L"%lu", split_address(text, address, 0));
+            if (is_ipv6(address)) continue;
+            add(&gateways, address);
+            add(&metrics, metric);
+        }
+        result = write_gateways(key, &gateways, &metrics);
     }
-    if (gateways.length == 0) return ERROR_SUCCESS;
-    LSTATUS result = put_list(key, L"DefaultGateway", &gateways);
-    return result == ERROR_SUCCESS ? put_list(key, L"DefaultGatewayMetric", &metrics) : result;
+    free(gateways.text);
+    free(metrics.text);
+    return result;
 }
 
+/* A text with commas, not a list. */
 static LSTATUS put_dns_servers(HKEY key, const struct step *step)
 {
-    wchar_t servers[LIST] = L"";
+    struct list servers = new_list(step);
+    LSTATUS result = servers.text == NULL ? ERROR_NOT_ENOUGH_MEMORY : ERROR_SUCCESS;
     const wchar_t *text;
-    for (int from = 0; (text = next_argument(step, L"dns", &from)) != NULL;) {
-        if (is_ipv6(text) || wcslen(servers) + wcslen(text) + 2 > LIST) continue;
-        if (servers[0] != L'\0') wcscat(servers, L",");
-        wcscat(servers, text);
+    for (int from = 0; result == ERROR_SUCCESS && (text = next_argument(step, L"dns", &from)) != NULL;) {
+        if (is_ipv6(text)) continue;
+        if (servers.length > 0) servers.text[servers.length - 1] = L',';
+        add(&servers, text);
     }
-    return servers[0] == L'\0' ? ERROR_SUCCESS : put_text(key, L"NameServer", servers);
+    if (servers.length > 0) result = put_text(key, L"NameServer", servers.text);
+    free(servers.text);
+    return result;
 }
 
 DWORD write_interface(const struct step *step, const struct adapter *adapter)
