@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { LIMITS } from '#hyper2kvm/families/windows/firstboot/limits.js';
+import { LIMITS } from '#hyper2kvm/families/windows/first-boot/limits.js';
 import { run } from '#hyper2kvm/tools/run.js';
 import { HERE, openWine, type Wine } from '../lab/windows/wine.ts';
 
@@ -283,11 +283,11 @@ describe('the build', () => {
     const scratch = await mkdtemp(join(tmpdir(), 'h2k-firstboot-'));
     try {
       const sources = join(scratch, 'elsewhere');
-      await run('cp', ['-r', join(repository, 'src/families/windows/firstboot'), sources]);
+      await run('cp', ['-r', join(repository, 'src/families/windows/first-boot'), sources]);
       await run('sh', [join(sources, 'build.sh'), join(scratch, 'out')], { cwd: '/' });
       for (const machine of ['x86_64', 'i686']) {
         const built = await readFile(join(scratch, 'out', machine, 'h2kfirst.exe'));
-        const shipped = await readFile(join(repository, 'dist/firstboot', machine, 'h2kfirst.exe'));
+        const shipped = await readFile(join(repository, 'dist/first-boot', machine, 'h2kfirst.exe'));
         expect(built.equals(shipped)).toBe(true);
         const { stdout } = await run(`${machine}-w64-mingw32-objdump`, [
           '-p',

@@ -25,7 +25,7 @@ const SERVICE = 'Services\\hyper2kvm-firstboot';
 const RESTORE = `${SERVICE}\\Restore`;
 const NONE: ValueData = { type: REG.none, data: '' };
 
-/** What first-start.ts sets, in upper case. A guest may name more, which is nothing that we have noted. */
+/** What first-boot-values.ts sets, in upper case. A guest may name more, which is nothing that we have noted. */
 const KNOWN = new Set(['CONTROL\\CRASHCONTROL\\AUTOREBOOT', 'SERVICES\\PARTMGR\\PARAMETERS\\SANPOLICY']);
 
 /** Returns the changes that set a value until the first boot restores it; none if it is set so already. */

@@ -115,7 +115,7 @@ export async function openWine(): Promise<Wine> {
   };
 }
 
-const PROGRAM = fileURLToPath(new URL('../../../dist/firstboot/x86_64/h2kfirst.exe', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../../../dist/first-boot/x86_64/h2kfirst.exe', import.meta.url));
 const RECORDER = fileURLToPath(new URL('recorder.c', import.meta.url));
 
 /** Ends all programs of a prefix, if any run, and returns when its registry is saved. */
@@ -140,7 +140,7 @@ async function buildRecorder(target: string): Promise<void> {
 const PARTS = ['interface-key', 'addresses', 'plan', 'paths', 'state'];
 
 async function buildInterfaceKey(target: string): Promise<void> {
-  const sources = fileURLToPath(new URL('../../../src/families/windows/firstboot/program', import.meta.url));
+  const sources = fileURLToPath(new URL('../../../src/families/windows/first-boot/program', import.meta.url));
   await run('x86_64-w64-mingw32-gcc', [
     ...[
       '-std=c11',

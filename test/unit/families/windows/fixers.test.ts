@@ -155,7 +155,7 @@ describe('VMware’s services', () => {
   });
 });
 
-describe('first-start', () => {
+describe('first-boot-values', () => {
   it('keeps a blue screen, brings disks online, and notes what was there', async () => {
     const { guest, after } = await planWindows(WINDOWS_10);
     expect(systemValue(after, 'Control\\CrashControl', 'AutoReboot')).toEqual(dwordOf(0));

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { commandFile } from '../../../../../src/families/windows/firstboot/command-file.js';
-import { LIMITS } from '../../../../../src/families/windows/firstboot/limits.js';
-import { planFile } from '../../../../../src/families/windows/firstboot/plan-file.js';
-import { type FirstBootFacts, firstBootSteps } from '../../../../../src/families/windows/firstboot/steps.js';
+import { commandFile } from '../../../../../src/families/windows/first-boot/command-file.js';
+import { LIMITS } from '../../../../../src/families/windows/first-boot/limits.js';
+import { planFile } from '../../../../../src/families/windows/first-boot/plan-file.js';
+import { type FirstBootFacts, firstBootSteps } from '../../../../../src/families/windows/first-boot/steps.js';
 import type { CapturedHive } from '../../../../../src/guest/registry/captured.js';
 import { textData } from '../../../../../src/guest/registry/make-value.js';
 import type { DriverPackage, DriverSet } from '../../../../../src/model/driver-set.js';
@@ -200,7 +200,10 @@ describe('the first boot', () => {
   });
 
   it('keeps to limits that are those of the program', () => {
-    const header = new URL('../../../../../src/families/windows/firstboot/program/limits.h', import.meta.url);
+    const header = new URL(
+      '../../../../../src/families/windows/first-boot/program/limits.h',
+      import.meta.url,
+    );
     const numbers = [...readFileSync(header, 'utf8').matchAll(/^#define (MAX_\w+) (\d+)/gm)];
     expect(Object.fromEntries(numbers.map(([, name, number]) => [name, Number(number)]))).toEqual(LIMITS);
   });
