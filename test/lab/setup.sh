@@ -90,7 +90,7 @@ needs_npm() {
 }
 
 needs_build() {
-  [ ! -e dist/.built ] || [ -n "$(find src package.json tsconfig.json -newer dist/.built -print -quit)" ]
+  [ ! -e dist/.built ] || [ ! -e dist/cli.js ] || [ -n "$(find src package.json tsconfig.json -newer dist/.built -print -quit)" ]
 }
 
 # The program for Windows guests takes longer than all the rest, and seldom changes. Its second half is built last.

@@ -56,6 +56,8 @@ export async function openWine(): Promise<Wine> {
     WINEDEBUG: '-all',
     WINEDLLOVERRIDES: `mscoree,mshtml=;${RECORDED.join(',')}=n`,
     DISPLAY: '',
+    // wine leaves files of its own there when it is killed.
+    TMPDIR: scratch,
   };
   const output = join(scratch, 'output');
   const wine = async (args: readonly string[], options: RunOptions = {}) => {
@@ -134,7 +136,13 @@ async function prefixInCache(): Promise<string> {
   const version = stdout.toString('utf8').replaceAll(/[^\w.]/g, '-');
   return cached(`wine-${version}`, async (scratch) => {
     const prefix = join(scratch, 'prefix');
-    const env = { WINEPREFIX: prefix, WINEDEBUG: '-all', WINEDLLOVERRIDES: 'mscoree,mshtml=', DISPLAY: '' };
+    const env = {
+      WINEPREFIX: prefix,
+      WINEDEBUG: '-all',
+      WINEDLLOVERRIDES: 'mscoree,mshtml=',
+      DISPLAY: '',
+      TMPDIR: scratch,
+    };
     await runWine(['wineboot', '-i'], join(scratch, 'output'), { env, timeoutSeconds: 600 });
     await endWine(env);
     return prefix;
