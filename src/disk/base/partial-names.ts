@@ -11,7 +11,19 @@ const STATE = /\.aria2(?:__temp)?$|[.-]lftp-pget-status$|(?<=\.[a-z0-9]{2,5})\.(
 export const PARTIAL_ENDINGS: readonly string[] = [
   ...['.aria2', '.aria2__temp', '.st', '.td', '.td.cfg', '.lftp-pget-status', '-lftp-pget-status'],
   ...['.part', '.parts', '.tmp', '.temp', '.filepart', '.crdownload', '.partial', '.download', '.opdownload'],
-  ...['.unconfirmed', '.fdmdownload', '.dctmp', '.dtapart', '.downloading', '.xltd', '.!ut', '.!qB', '.!bt', '.bc!', '.jc!'],
+  ...[
+    '.unconfirmed',
+    '.fdmdownload',
+    '.dctmp',
+    '.dtapart',
+    '.downloading',
+    '.xltd',
+    '.!ut',
+    '.!qB',
+    '.!bt',
+    '.bc!',
+    '.jc!',
+  ],
 ];
 
 /**
