@@ -78,7 +78,7 @@ export function bootImages(tree: GuestTree): BootImage[] {
 }
 
 /** Returns every entry of the boot loaders' files that starts a kernel, in their order. Pure. */
-export const bootEntries = (tree: GuestTree): BootEntry[] =>
+const bootEntries = (tree: GuestTree): BootEntry[] =>
   writtenEntries(tree).filter(({ image }) => image !== '');
 
 /** Like `bootEntries`, with those whose kernel is not there: their `image` is empty. Pure. */
