@@ -50,14 +50,15 @@ export function sshReader(
     },
     list: async (directory) =>
       namesIn(await output(`find ${shellWord(`${directory}/`)} -mindepth 1 -maxdepth 1 -printf '%f\\0'`)),
-    async names(directory, mostBytes) {
+    async names(directory, most) {
       const word = shellWord(directory);
-      const find = `find ${word} -mindepth 1 -printf '%P\\0' | head -c ${mostBytes + 1}`;
-      const result = await shell.run(`${ifDirectory(word)}; ${find}`, { maxBytes: mostBytes + 1 });
+      const find = `find ${word} -mindepth 1 -printf '%P\\0' | head -c ${most.bytes + 1}`;
+      const result = await shell.run(`${ifDirectory(word)}; ${find}`, { maxBytes: most.bytes + 1 });
       if (result.code === NO_DIRECTORY) return null;
       if (result.code !== 0) throw refusedBy(result);
-      if (result.stdout.length > mostBytes) throw configurationTooLarge();
-      return namesIn(result.stdout);
+      const names = namesIn(result.stdout);
+      if (result.stdout.length > most.bytes || names.length > most.paths) throw configurationTooLarge();
+      return names;
     },
     async *capture({ directory, excludes, isKept }) {
       const word = shellWord(directory);

@@ -116,7 +116,9 @@ describe.runIf(process.getuid?.() === 0)('a guest that is prepared before its mo
     const again = answer(await live(['--json']));
     expect([again.changes, again.plan.operations]).toEqual([[], []]);
     await host.stop();
-    const left = JSON.parse((await cli(['plan', disk, '--json'])).out) as Plan;
+    const planning = await cli(['plan', disk, '--json']);
+    expect([planning.code, planning.err]).toEqual([0, '']);
+    const left = JSON.parse(planning.out) as Plan;
     const safe = FIXERS.filter(({ whileRunning }) => whileRunning).map(({ name }) => name);
     expect(left.operations.length).toBeGreaterThan(0);
     expect(left.operations.filter(({ fixer }) => safe.includes(fixer))).toEqual([]);

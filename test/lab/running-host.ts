@@ -160,7 +160,8 @@ mkdir "$users"
 for user in root admin nobody; do
   case $user in nobody) name=${USERS.nobody} ;; *) name=$user ;; esac
   cp "$keys/$user.key.pub" "$users/$name"
-  [ "$name" = root ] || echo "$name:*:$((2000 + \${#name})):100::/tmp:/bin/sh" >> "$users/passwd"
+  id=$((\${id:-2000} + 1))
+  [ "$name" = root ] || echo "$name:*:$id:100::/tmp:/bin/sh" >> "$users/passwd"
 done
 cat "$root/etc/passwd" - < "$users/passwd" > "$users/all"
 mount --bind "$users/all" "$root/etc/passwd"
