@@ -185,7 +185,7 @@ describe('a guest that hangs', () => {
   beforeEach(() => hangingDisk(join(directory, 'work/out/vm-disk0.raw')));
 
   it('has stalled; load could explain it, so it was tried a second time', async () => {
-    const { context } = contextFor({ accelerator: 'tcg', timeout_seconds: 25 });
+    const { context } = contextFor({ accelerator: 'tcg', timeout_seconds: 40 });
     const output = await validateStage.run(context, await inputFor('raw'));
     expect(validateStage.accept?.(output, context.options)).toMatchObject({ code: 'validate.stalled' });
     expect(await bootJson()).toMatchObject({ verdict: 'failed', level: 'firmware', attempts: 2 });
