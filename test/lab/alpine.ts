@@ -71,9 +71,7 @@ async function fetchImage(scratch: string): Promise<string> {
 
 /**
  * In the guest's files the first disk is written `/dev/s''da`, for the script's own names are translated.
- * The wheel's system starts as a container does; here it gets the services that `setup-alpine` enables, without
- * those that no test asks about: each costs seconds of each boot. The dependencies of services are in OpenRC's
- * cache, as after a clean shutdown.
+ * The wheel's system starts as a container does; here it gets the services that `setup-alpine` enables.
  * `no_timer_check`: on a busy host the kernel would panic for emulated interrupts that come late.
  */
 const SCRIPT = String.raw`set -ex; udevadm settle
@@ -90,18 +88,14 @@ sed -i 's/^#ttyS0/ttyS0/' /sysroot/etc/inittab
 sed -i '/^rc_sys=/d; /^rc_parallel=/d' /sysroot/etc/rc.conf
 printf '#!/sbin/openrc-run\ndepend() {\n\tprovide dev\n\tneed dev-mount\n\tbefore checkfs fsck\n}\nstart() {\n\tmdev -s\n}\n' >/sysroot/etc/init.d/mdev
 chmod 755 /sysroot/etc/init.d/mdev
-for s in setup-dns quicksand-guest-agent dmesg hwclock modules sysctl syslog bootmisc hostname; do rm -f /sysroot/etc/runlevels/*/$s; done
-sed -i '/^tty[2-6]:/d' /sysroot/etc/inittab
+rm -f /sysroot/etc/runlevels/*/setup-dns /sysroot/etc/runlevels/*/quicksand-guest-agent
 for s in mdev hwdrivers; do ln -sf /etc/init.d/$s /sysroot/etc/runlevels/sysinit/$s; done
-for s in fsck root localmount; do ln -sf /etc/init.d/$s /sysroot/etc/runlevels/boot/$s; done
+for s in fsck root localmount swap; do ln -sf /etc/init.d/$s /sysroot/etc/runlevels/boot/$s; done
 printf 'auto lo\niface lo inet loopback\n\nauto eth0\niface eth0 inet static\n\taddress ${ALPINE_ADDRESS}/24\n\tgateway 10.0.2.2\n' >/sysroot/etc/network/interfaces
 ln -sf /etc/init.d/networking /sysroot/etc/runlevels/boot/networking
 printf '#!/bin/sh\n{ echo; ip -4 -o addr show; mount | grep "^/dev/"; } >/dev/ttyS0\n' >/sysroot/etc/local.d/report.start
 chmod 755 /sysroot/etc/local.d/report.start; ln -sf /etc/init.d/local /sysroot/etc/runlevels/default/local
 printf 'features="ata base ext4 scsi"\n' >/sysroot/etc/mkinitfs/mkinitfs.conf
-mkdir -p /sysroot/run/openrc /sysroot/var/cache/rc
-chroot /sysroot rc-update --update
-mv /sysroot/run/openrc/dep* /sysroot/var/cache/rc/; rm -r /sysroot/run/openrc
 for d in dev proc sys; do mount --bind /$d /sysroot/$d; done
 chroot /sysroot mkinitfs -o /boot/initramfs-virt $(ls /sysroot/lib/modules)
 for d in dev proc sys; do umount /sysroot/$d; done
