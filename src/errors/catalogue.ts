@@ -985,6 +985,11 @@ const SECTIONS = {
         'A device name could not be identified; a data mount got `nofail`, other lines stay as they are.',
       advice: 'Replace the name by `UUID=` in the guest.',
     },
+    'units.nofail': {
+      meaning:
+        'A mount or swap unit got `nofail` because `fix.nofail` names it: the guest starts without that device.',
+      advice: 'Give the guest the device, or remove the unit there.',
+    },
     'units.unresolved': {
       meaning: 'A systemd unit names a disk that the VM does not have.',
       advice: 'Check whether the unit is still needed.',
