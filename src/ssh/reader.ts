@@ -81,6 +81,11 @@ export function sshReader(
       refuseUnmounted(facts, mount);
     },
     async unmountAll() {},
+    async free(mountpoint) {
+      const text = (await output(`stat -f -c '%f %S' -- ${shellWord(mountpoint)}`)).toString('utf8');
+      const [blocks = 0, bytes = 0] = text.trim().split(' ').map(Number);
+      return blocks * bytes;
+    },
     subvolumes: async () => mountedSubvolumes(facts),
   };
 }
