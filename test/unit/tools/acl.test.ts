@@ -49,7 +49,10 @@ describe.runIf(process.getuid?.() === 0)('on a real directory', () => {
     const identity = [`--reuid=${USER.uid}`, `--regid=65534`, `--groups=${USER.groups.join(',')}`];
     const script = 'for path; do test -x "$path" || echo "$path"; done';
     const { stdout } = await run('setpriv', [...identity, '--', 'sh', '-c', script, 'sh', ...paths]);
-    return stdout.toString().split('\n').filter((path) => path !== '');
+    return stdout
+      .toString()
+      .split('\n')
+      .filter((path) => path !== '');
   }
 
   test('the kernel says the same, with modes, owners and lists of all kinds', async () => {
