@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -10,7 +10,6 @@ import { VspherePeer } from './support/vsphere-peer.js';
 const MIB = 1024 * 1024;
 const USER = 'svc-hyper2kvm@vsphere.local';
 const CANARY = 'canary & <7f3a9c51>';
-const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
 const content = Buffer.concat([randomBytes(9 * MIB), Buffer.alloc(20 * MIB), randomBytes(3 * MIB)]);
 const delta = randomBytes(2 * MIB);
 const second = randomBytes(4 * MIB);
@@ -40,25 +39,6 @@ beforeAll(async () => {
   await makeDisks();
 });
 afterAll(() => peer.stop());
-
-beforeEach(async () => {
-  peer.behaviour = {};
-  spool = await Spool.create(
-    `[retry]\nattempts = 10\nbackoff_seconds = 0.2\n[convert]\nformat = "raw"\n[remote]\nchunk_mib = 4\nsocket = "SOCKET"\n` +
-      `[[remote.connections]]\nname = "vc1"\ntype = "vsphere"\nurl = "${peer.url}"\nuser = "${USER}"\nsecret = "vc1"\nfingerprint = "${peer.fingerprint}"\n`,
-  );
-  const config = spool.path('config.toml');
-  await writeFile(config, (await readFile(config, 'utf8')).replace('SOCKET', spool.path('fetch.sock')));
-  await mkdir(spool.path('credentials'), { mode: 0o700 });
-  await writeSecret(CANARY);
-  fetcher = new Fetcher(spool, { CREDENTIALS_DIRECTORY: spool.path('credentials') });
-  await fetcher.start();
-  await spool.start();
-});
-afterEach(async () => {
-  await spool.destroy();
-  await fetcher.kill();
-});
 
 const writeSecret = (text: string) =>
   writeFile(spool.path('credentials', 'remote_vc1'), `${text}\n`, { mode: 0o600 });
@@ -105,11 +85,6 @@ async function bundle(): Promise<string> {
   return directory!;
 }
 
-async function failure(): Promise<{ code: string; message: string; advice: string }> {
-  const { error } = await spool.waitForJob(({ state }) => state === 'failed', 60, { mayFail: true });
-  return error!;
-}
-
 async function expectBytes(directory: string): Promise<void> {
   expect((await readFile(join(directory, 'web01-disk0.raw'))).equals(newest())).toBe(true);
   expect((await readFile(join(directory, 'web01-disk1.raw'))).equals(second)).toBe(true);
@@ -127,6 +102,25 @@ async function filesWith(directory: string, text: string): Promise<string[]> {
 }
 
 describe('a VM of a vCenter', () => {
+  beforeEach(async () => {
+    peer.behaviour = {};
+    spool = await Spool.create(
+      `[retry]\nattempts = 10\nbackoff_seconds = 0.2\n[convert]\nformat = "raw"\n[remote]\nchunk_mib = 4\nsocket = "SOCKET"\n` +
+        `[[remote.connections]]\nname = "vc1"\ntype = "vsphere"\nurl = "${peer.url}"\nuser = "${USER}"\nsecret = "vc1"\nfingerprint = "${peer.fingerprint}"\n`,
+    );
+    const config = spool.path('config.toml');
+    await writeFile(config, (await readFile(config, 'utf8')).replace('SOCKET', spool.path('fetch.sock')));
+    await mkdir(spool.path('credentials'), { mode: 0o700 });
+    await writeSecret(CANARY);
+    fetcher = new Fetcher(spool, { CREDENTIALS_DIRECTORY: spool.path('credentials') });
+    await fetcher.start();
+    await spool.start();
+  });
+  afterEach(async () => {
+    await spool.destroy();
+    await fetcher.kill();
+  });
+
   it('is fetched by its inventory path with its snapshot and both datastores, and no secret is anywhere', async () => {
     peer.behaviour = { rate: 6 * MIB };
     await order('/F0/DC0/vm/F0/web01');
@@ -146,12 +140,37 @@ describe('a VM of a vCenter', () => {
         transport: 'datastore',
         moref: web01!.moref,
         instance_uuid: web01!.instanceUuid,
-        power: 'poweredOff',
+        power: 'off',
       },
     });
     expect(peer.sessions.size).toBe(0);
     for (const text of ['7f3a9c51', ...peer.cookies])
       expect(await filesWith(spool.directory, text)).toEqual([]);
     expect(spool.log + fetcher.log).not.toContain('7f3a9c51');
+  });
+
+  it('comes whole although connections are cut, the session expires and the unit is killed', async () => {
+    peer.behaviour = { rate: 4 * MIB, cutAfter: 3 * MIB, sessionRequests: 6 };
+    const [before, logins] = [peer.sent, peer.cookies.length];
+    await order('web01');
+    await until('the first bytes', 60, async () => peer.sent > before + 6 * MIB);
+    await fetcher.kill();
+    await fetcher.start();
+    await until('more bytes', 60, async () => peer.sent > before + 16 * MIB);
+    peer.behaviour = { cutAfter: 5 * MIB };
+    await expectBytes(await bundle());
+    const size = content.length + second.length + delta.length;
+    expect(peer.sent - before).toBeLessThan(1.4 * size);
+    expect(peer.cookies.length - logins).toBeGreaterThan(2);
+  });
+
+  it('continues by `retry` after its password was corrected', async () => {
+    await writeSecret('wrong');
+    await order('web01');
+    const { error, job } = await spool.waitForJob(({ state }) => state === 'failed', 60, { mayFail: true });
+    expect(error).toMatchObject({ code: 'remote.auth', message: expect.stringContaining('InvalidLogin') });
+    await writeSecret(CANARY);
+    await spool.post(`/v1/jobs/${job}/retry`);
+    await expectBytes(await bundle());
   });
 });

@@ -115,7 +115,7 @@ async function openVm(
   log.info({ vm: vm.name, moref: self.id, server: session.product, disks: vm.disks.length }, 'VM found');
   return {
     transport: 'datastore',
-    identity: { moref: self.id, instanceUuid: vm.instanceUuid, power: vm.power },
+    identity: { moref: self.id, instanceUuid: vm.instanceUuid, power },
     host: new URL(connection.url).host,
     files,
     confirm: async (during) => confirm(vm, await read(session, self, during)),
