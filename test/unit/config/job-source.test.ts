@@ -174,7 +174,7 @@ describe('[[remote.connections]]', () => {
 
   it.each([
     ['', null],
-    ['fingerprint = "SHA256:' + 'ab'.repeat(32) + '"', null],
+    [`fingerprint = "SHA256:${'ab'.repeat(32)}"`, null],
     ['allow_plain = true', 'is not an option'],
     ['ca_file = "ca.pem"', 'must be an absolute path'],
     [`ca_file = "/x"\nfingerprint = "SHA256:${'ab'.repeat(32)}"`, 'not both'],
