@@ -192,6 +192,10 @@ describe('hyper2kvm.service under systemd', () => {
     expect((await machine.inside('test', '-S', '/run/hyper2kvm/fetch.sock')).code).toBe(0);
     await machine.inside('systemctl', 'stop', 'hyper2kvm');
     expect(await machine.property('ActiveState', FETCH_UNIT)).toBe('inactive');
+    // The other tests are of the daemon alone.
+    await machine.inside('systemctl', 'disable', FETCH_UNIT);
+    rmSync(join(machine.dropIns, 'probe.conf'));
+    await machine.inside('systemctl', 'daemon-reload');
     await machine.inside('systemctl', 'start', 'hyper2kvm');
   });
 
