@@ -34,9 +34,9 @@ function land(): Promise<unknown[]> {
 }
 
 it(`lands a disk although it is killed ${KILLS} times, with at most a fifth of the disk twice`, async () => {
-  const disk = randomBytes(128 * MIB + 512);
+  const disk = randomBytes(256 * MIB + 512);
   server.serve('/disk.raw', disk);
-  server.behaviour = { rate: 4 * MIB };
+  server.behaviour = { rate: 2 * MIB };
   for (let kill = 0; kill < KILLS; kill += 1) {
     const before = server.sent;
     const ended = land();
