@@ -27,6 +27,7 @@ const C_ARGUMENT: Record<ArgumentKind, readonly string[]> = {
 };
 const C_RETURN: Record<ReturnKind, string> = {
   none: 'int',
+  int: 'int',
   int64: 'int64_t',
   string: 'void *',
   strings: 'void *',
@@ -35,6 +36,7 @@ const C_RETURN: Record<ReturnKind, string> = {
   stat: 'void *',
   statvfs: 'void *',
   subvolumes: 'void *',
+  entries: 'void *',
 };
 /**
  * All results except for string lists are one block of memory to free; lists of structs have further blocks,
@@ -99,7 +101,7 @@ export function openLibrary(): { create(): Handle } {
             throw new GuestfsError(String(lastError(handle) ?? `${name} failed`), Number(lastErrno(handle)));
           }
           if (signature.returns === 'none') return undefined;
-          if (signature.returns === 'int64') return Number(result);
+          if (C_RETURN[signature.returns] !== 'void *') return Number(result);
           return take(result, signature.returns, Number(size[0]));
         },
         version() {
@@ -162,7 +164,7 @@ function decode(pointer: unknown, kind: ReturnKind, size: number): unknown {
     };
   }
   if (kind === 'statvfs') return { bsize: int64(0), blocks: int64(2), bfree: int64(3) };
-  return decodeSubvolumes(pointer);
+  return kind === 'entries' ? decodeEntries(pointer) : decodeSubvolumes(pointer);
 }
 
 function decodeStrings(pointer: unknown): string[] {
@@ -185,5 +187,15 @@ function decodeSubvolumes(pointer: unknown): unknown[] {
     id: Number(koffi.decode(values, index * 24, 'uint64_t')),
     parent: Number(koffi.decode(values, index * 24 + 8, 'uint64_t')),
     path: String(koffi.decode(values, index * 24 + 16, 'char *')),
+  }));
+}
+
+/** Decodes `struct guestfs_dirent_list {uint32 len; struct {int64 ino; char ftyp; char *name} *val}`. */
+function decodeEntries(pointer: unknown): unknown[] {
+  const count = Number(koffi.decode(pointer, 'uint32_t'));
+  const values: unknown = koffi.decode(pointer, 8, 'void *');
+  return Array.from({ length: count }, (_, index) => ({
+    type: String.fromCharCode(Number(koffi.decode(values, index * 24 + 8, 'uint8_t'))),
+    name: String(koffi.decode(values, index * 24 + 16, 'char *')),
   }));
 }
