@@ -79,7 +79,7 @@ async function launch(request: GuestRequest, accelerator: 'kvm' | 'tcg'): Promis
     );
   }
   const cacheDirectory = process.env.LIBGUESTFS_CACHEDIR ?? process.env.CACHE_DIRECTORY ?? '/var/tmp';
-  const appliance = await buildAppliance(cacheDirectory, signal);
+  const appliance = await buildAppliance(cacheDirectory, join(workDirectory, 'supermin'), signal);
   const scratch = await socketDirectory();
   const wrapper = await sandboxPrefix({
     readable: [...(await ownProgram()), appliance, ...drop],

@@ -1,4 +1,4 @@
-import { lstat, mkdir, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Hyper2kvmError } from '../errors/error.js';
 import { exists } from '../files/exists.js';
@@ -27,10 +27,15 @@ const BUILD_SECONDS = 900;
  * Returns the directory of an appliance that is built from the host's current packages, and built again only
  * if they changed. It is built here, where nothing of a drop is open, and not by libguestfs on launch: there
  * it is confined and has no access to packages, and in bubblewrap's user namespace everything in the
- * appliance would belong to nobody. `cacheDirectory` is libguestfs's own cache, whose layout is used. Errors:
+ * appliance would belong to nobody. `cacheDirectory` is libguestfs's own cache, whose layout is used; `scratch`
+ * is a directory for supermin's temporary files, which is made and removed here. Errors:
  * `guest.launch-failed`, `tool.*`.
  */
-export async function buildAppliance(cacheDirectory: string, signal: AbortSignal): Promise<string> {
+export async function buildAppliance(
+  cacheDirectory: string,
+  scratch: string,
+  signal: AbortSignal,
+): Promise<string> {
   const places = process.env.LIBGUESTFS_PATH?.split(':') ?? PLACES;
   for (const place of places) if (await exists(join(place, FIXED))) return place;
   const place = await firstWith('supermin.d', places);
@@ -38,10 +43,18 @@ export async function buildAppliance(cacheDirectory: string, signal: AbortSignal
   const built = join(own, 'appliance.d');
   const cpu = CPUS[process.arch] ?? process.arch;
   const flags = ['--if-newer', '--lock', join(own, 'lock'), '--copy-kernel', '-f', 'ext2', '--host-cpu', cpu];
-  await run('supermin', ['--build', ...flags, join(place, 'supermin.d'), '-o', built], {
-    signal,
-    timeoutSeconds: BUILD_SECONDS,
-  });
+  // supermin leaves its temporary files when it is killed.
+  await rm(scratch, { recursive: true, force: true });
+  await mkdir(scratch);
+  try {
+    await run('supermin', ['--build', ...flags, join(place, 'supermin.d'), '-o', built], {
+      signal,
+      timeoutSeconds: BUILD_SECONDS,
+      env: { TMPDIR: scratch },
+    });
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
   if (!(await exists(join(built, FIXED))))
     await writeFile(
       join(built, FIXED),

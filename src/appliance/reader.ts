@@ -113,14 +113,18 @@ export function applianceReader(session: Pick<ApplianceSession, 'call'>, workDir
     },
     download,
     list: (directory) => session.call('ls', directory),
-    async names(directory, mostBytes) {
+    async names(directory, most) {
       if (!(await isDirectory(directory))) return null;
       const few = await fewNames(directory, mostBytes);
       if (few !== null) return few;
       return withScratch(async (file) => {
         await session.call('find0', directory, file);
-        if ((await stat(file)).size > mostBytes) throw configurationTooLarge();
-        return (await readFile(file, 'utf8')).split('\0').filter((name) => name !== '');
+        if ((await stat(file)).size > most.bytes) throw configurationTooLarge();
+        // Each ends with a zero byte, so that what follows the last one is empty.
+        const names = (await readFile(file, 'utf8')).split('\0', most.paths + 1);
+        if (names.at(-1) === '') names.pop();
+        if (names.length > most.paths) throw configurationTooLarge();
+        return names;
       });
     },
     async *capture({ directory, excludes, isKept }: Capture): AsyncGenerator<TreeEntry> {

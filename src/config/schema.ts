@@ -3,6 +3,7 @@ import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { BOOT_REQUIREMENTS } from '../model/boot.js';
 import { STAGE_NAMES } from '../model/stage-names.js';
+import { isVmName, VM_NAME_RULE } from '../model/vm-name.js';
 import { remoteTable } from './remote-table.js';
 
 /**
@@ -328,7 +329,7 @@ export const configSchema = z
           .default([])
           .meta({
             description:
-              'Lines of fstab and crypttab that get nofail, so that the guest starts without them: each by its mount point, its device as the line names it, or its name in crypttab. Never /, /usr, /var or /boot.',
+              'Lines of fstab and crypttab, and mount and swap units, that get nofail, so that the guest starts without them: each by its mount point, its device as the line names it, its unit, or its name in crypttab. Never /, /usr, /var or /boot.',
             ...job,
           }),
         uefi_loader: z
@@ -593,10 +594,7 @@ export type Config = z.infer<typeof configSchema>;
 export const vmOptionsSchema = z.strictObject({
   name: z
     .string()
-    .regex(
-      /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
-      'must be at most 63 letters, digits, dots, dashes and underscores',
-    )
+    .refine(isVmName, VM_NAME_RULE)
     .optional()
     .meta({ description: 'Name of the VM (default: the drop’s name).', setBy: 'dropper' }),
   memory: z

@@ -980,6 +980,11 @@ const SECTIONS = {
         'A device name could not be identified; a data mount got `nofail`, other lines stay as they are.',
       advice: 'Replace the name by `UUID=` in the guest.',
     },
+    'units.nofail': {
+      meaning:
+        'A mount or swap unit got `nofail` because `fix.nofail` names it: the guest starts without that device.',
+      advice: 'Give the guest the device, or remove the unit there.',
+    },
     'units.unresolved': {
       meaning: 'A systemd unit names a disk that the VM does not have.',
       advice: 'Check whether the unit is still needed.',
@@ -1033,7 +1038,7 @@ const SECTIONS = {
     },
     'inspect.encrypted-volume': {
       meaning: 'A data volume is encrypted by BitLocker. It is converted unchanged.',
-      advice: 'Keep its recovery key at hand for the first start on KVM.',
+      advice: 'Keep its recovery key at hand for the first boot on KVM.',
     },
     'inspect.no-boot-store': {
       meaning: 'No boot configuration (BCD) of Windows was found, or it is damaged.',
@@ -1048,7 +1053,7 @@ const SECTIONS = {
       advice: 'Turn that off before the move (`bcdedit /deletevalue safeboot`).',
     },
     'inspect.setup-running': {
-      meaning: 'The setup of Windows, or its first start, has not finished.',
+      meaning: 'The setup of Windows, or its first boot, has not finished.',
       advice: 'Let it finish where the guest is, shut it down, and drop it again.',
     },
     'inspect.test-signing': {
@@ -1084,21 +1089,25 @@ const SECTIONS = {
       meaning: 'Windows is a node of a failover cluster, so new disks are not brought online by themselves.',
       advice: 'Bring those online that are the node’s own, in the disk management or with diskpart.',
     },
+    'devices.windows-first-boot-too-large': {
+      meaning: 'The first boot of Windows lacks steps with more than its program takes.',
+      advice: 'Do by hand in the guest what the message names: `hyper2kvm plan` shows the rest.',
+    },
     'devices.windows-first-boot-batch': {
       meaning:
         'The first boot is a batch file and not a program: without limits of time, and without what only a program can do.',
-      advice: 'Look at its log.txt in \\Program Files\\hyper2kvm\\firstboot after the first start.',
+      advice: 'Look at its log.txt in \\Program Files\\hyper2kvm\\firstboot after the first boot.',
     },
     'devices.windows-no-first-boot': {
       meaning:
         'Windows XP and Server 2003 lack what the first boot works with (pnputil, netsh of Vista): they get none.',
       advice:
-        'After the first start set the network card’s addresses, let Windows look for drivers in `\\Windows\\Drivers\\VirtIO`, and uninstall VMware Tools.',
+        'Once it has started, set the network card’s addresses, let Windows look for drivers in `\\Windows\\Drivers\\VirtIO`, and uninstall VMware Tools.',
     },
     'devices.windows-adapter-unknown': {
       meaning:
         'A network adapter has static addresses, and nothing tells to which card of the VM it belongs.',
-      advice: 'Set its addresses by hand after the first start; `hyper2kvm inspect` shows them.',
+      advice: 'Set its addresses by hand once it has started; `hyper2kvm inspect` shows them.',
     },
     'boot.install-device': {
       meaning:

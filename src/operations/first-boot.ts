@@ -6,7 +6,7 @@ import { putEntry, ROOT_OWNED } from './tree.js';
 import { protect, refuseLinks, writeProtected } from './windows-files.js';
 
 /**
- * Writes what a Windows guest does at its first start, and the program that does it: null where the text is a
+ * Writes what a Windows guest does at its first boot, and the program that does it: null where the text is a
  * batch file. Only SYSTEM and Administrators may then change the files and the `directories`, which are ours.
  */
 const schema = z.object({

@@ -14,7 +14,7 @@ const LIB = 'usr/lib/hyper2kvm';
 const DOC = 'usr/share/doc/hyper2kvm';
 const BASH_COMPLETION = 'usr/share/bash-completion/completions/hyper2kvm';
 /** For Windows guests: built from C, and not for this machine. */
-const FIRST_BOOT_PROGRAMS = ['firstboot/x86_64/h2kfirst.exe', 'firstboot/i686/h2kfirst.exe'];
+const FIRST_BOOT_PROGRAMS = ['first-boot/x86_64/h2kfirst.exe', 'first-boot/i686/h2kfirst.exe'];
 /** Parts of the sources that only the repository uses. */
 const NOT_SHIPPED = ['handbook', 'packaging'];
 const NATIVE = /\.node$/;
@@ -130,7 +130,7 @@ async function copyright(
   const licensed = await Promise.all(modules.map((module) => licenseOf(repository, LIB, module)));
   const firstBoot = {
     ...own,
-    files: `${LIB}/dist/firstboot/*`,
+    files: `${LIB}/dist/first-boot/*`,
     notice:
       'Linked with the start-up code of mingw-w64, which is in the public domain, and with libgcc, under\nGPL-3 with the GCC Runtime Library Exception.',
   };

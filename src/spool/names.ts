@@ -38,21 +38,6 @@ export function diskStem(name: string): string {
   return stemOf(name).replace(/-(s\d{3,}|f\d{3,}|flat|delta|sesparse|rdm|rdmp|ctk|cowd)$/i, '');
 }
 
-/**
- * Returns a name that is safe in file names, in libvirt and in a shell: letters, digits, dot, dash,
- * underscore; at most 63.
- */
-export function vmName(drop: string): string {
-  const plain = drop
-    .normalize('NFKD')
-    .replace(/[\u0300-\u036f]/g, '')
-    .replace(/[^A-Za-z0-9._-]+/g, '-')
-    .replace(/^[^A-Za-z0-9]+/, '')
-    .slice(0, 63)
-    .replace(/[-.]+$/, '');
-  return plain === '' ? 'vm' : plain;
-}
-
 /** True for names of disks, archives and descriptions: a VM without one of them may be another VM. */
 export function isOfVm(name: string): boolean {
   const inner = innerName(pieceOf(name)?.whole ?? name);

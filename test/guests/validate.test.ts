@@ -123,7 +123,7 @@ describe('a disk that nothing can boot', () => {
   );
 
   it(
-    'fails with uefi-shell on UEFI, which is accepted when the boot is not required',
+    'fails for want of a boot loader on UEFI, which is accepted when the boot is not required',
     async () => {
       await createImage({ file: join(directory, 'work/out/vm-disk0.qcow2'), format: 'qcow2', size: 1 << 20 });
       const { context } = contextFor({ accelerator: 'tcg', required: false });
@@ -132,7 +132,8 @@ describe('a disk that nothing can boot', () => {
       expect(output.boot).toMatchObject({
         verdict: 'failed',
         firmware: 'uefi',
-        failure: { signature: 'uefi-shell' },
+        // On a busy machine the firmware's shell may appear later than the time that its message is given.
+        failure: { signature: expect.stringMatching(/^uefi-(?:shell|no-loader)$/) },
       });
     },
     BOOT_MILLISECONDS,

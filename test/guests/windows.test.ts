@@ -36,7 +36,7 @@ interface Golden {
 
 const OFF = ['"Start"=dword:00000004'];
 const BOOT = ['"Start"=dword:00000000'];
-const FIRST_START = {
+const FIRST_BOOT = {
   'Control\\CrashControl': ['"AutoReboot"=dword:00000000'],
   'Services\\partmgr\\Parameters': ['"SanPolicy"=dword:00000001'],
 };
@@ -47,7 +47,7 @@ const GUESTS: Record<string, Golden> = {
     recipe: recipeOf('Windows 7 x86, two e1000 with static addresses', WINDOWS_7_ON_VMWARE, 100),
     identity: { os_version: '7', architecture: 'i386', firmware: 'bios', build: 7601 },
     system: {
-      ...FIRST_START,
+      ...FIRST_BOOT,
       'Services\\msahci': BOOT,
       'Services\\pciide': BOOT,
       'Services\\VMTools': OFF,
@@ -61,7 +61,7 @@ const GUESTS: Record<string, Golden> = {
     recipe: recipeOf('Windows 10 x64 on BIOS, an e1000e by DHCP', WINDOWS_10_ON_VMWARE, 2000),
     identity: { os_version: '10', architecture: 'x86_64', firmware: 'bios', vmware_tools: 'msi' },
     system: {
-      ...FIRST_START,
+      ...FIRST_BOOT,
       'Services\\storahci': BOOT,
       'Services\\storahci\\StartOverride': null,
       'Services\\stornvme': BOOT,
@@ -83,7 +83,7 @@ const GUESTS: Record<string, Golden> = {
   'Windows 11 on UEFI, in its second control set': {
     recipe: recipeOf('Windows 11 on UEFI, which calls itself 10', WINDOWS_10_ON_VMWARE, 100),
     identity: { os_version: '11', firmware: 'uefi', control_set: 2, bootloader: 'bootmgr' },
-    system: { ...FIRST_START, 'Services\\storahci': BOOT, 'Services\\VMTools': OFF },
+    system: { ...FIRST_BOOT, 'Services\\storahci': BOOT, 'Services\\VMTools': OFF },
   },
 };
 

@@ -95,9 +95,9 @@ describe('the Debian package on a clean Debian 12', () => {
       programs.map(() => expect.stringMatching(/ Advanced Micro Devices X86-64$/)),
     );
     const others = files.filter((file) => !isElf(file) && !/\.([cm]?js|json)$/.test(file));
-    // The program for the first start of Windows guests: it runs in them.
+    // The program for the first boot of Windows guests: it runs in them.
     const ofGuests = ['i686', 'x86_64'].map((name) =>
-      join(root, `usr/lib/hyper2kvm/dist/firstboot/${name}/h2kfirst.exe`),
+      join(root, `usr/lib/hyper2kvm/dist/first-boot/${name}/h2kfirst.exe`),
     );
     expect(others.sort()).toEqual(ofGuests);
   });

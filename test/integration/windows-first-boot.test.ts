@@ -1,8 +1,9 @@
-import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { LIMITS } from '#hyper2kvm/families/windows/first-boot/limits.js';
 import { run } from '#hyper2kvm/tools/run.js';
 import { HERE, openWine, type Wine } from '../lab/windows/wine.ts';
 
@@ -216,17 +217,77 @@ describe('the service', () => {
   });
 });
 
+describe('a large plan', () => {
+  test('is carried out, up to the limits that PLAN keeps to', async () => {
+    const port = wine.path('serial-large');
+    await writeFile(port, '');
+    await symlink(port, join(wine.path('..'), 'dosdevices', 'com8'));
+    const longest = (number: number) => `step-${number}`.padEnd(LIMITS.MAX_NAME, '-');
+    const names = Array.from({ length: 600 }, (_, number) => longest(number));
+    const filler = 'x'.repeat(LIMITS.MAX_COMMAND - MSIEXEC.length - 1);
+    await wine.install(
+      plan(
+        ...names.map((name) => step(name, LIMITS.MAX_SECONDS, 'rescan')),
+        step('many', 60, 'disks', ...Array.from({ length: 20_000 }, () => `gpt=${'0'.repeat(36)}`)),
+        step('long', 60, 'run', `command=${MSIEXEC} ${filler}`),
+        step(
+          'value',
+          60,
+          'registry',
+          ...['key=SOFTWARE\\large', 'name=value', 'type=3', `data=${'ab'.repeat(LIMITS.MAX_VALUE_BYTES)}`],
+        ),
+        step('report', 60, 'report', 'port=\\\\.\\COM8'),
+      ),
+    );
+    // All but these were done before.
+    await mkdir(wine.path(...HERE, 'state'));
+    for (const name of names) await writeFile(wine.path(...HERE, 'state', `${name}.done`), '');
+    await wine.start('service deleted');
+    const { hyper2kvm_firstboot: report } = JSON.parse(await readFile(port, 'utf8'));
+    expect(report).toEqual({ done: [...names, 'many', 'long', 'value'], passed: [] });
+    expect((await wine.recorded())[0]).toHaveLength(LIMITS.MAX_COMMAND);
+    const value = await wine.run(['reg', 'query', 'HKLM\\SOFTWARE\\large', '/v', 'value']);
+    expect(value).toContain('AB'.repeat(LIMITS.MAX_VALUE_BYTES));
+  });
+
+  test('has all of a card with hundreds of addresses in the registry, where netsh fails', async () => {
+    const addresses = Array.from({ length: 600 }, (_, index) => `10.1.${index >> 8}.${index & 255}`);
+    const servers = Array.from({ length: 300 }, (_, index) => `192.168.100.${index & 255}`);
+    await wine.writeInterface(
+      plan(
+        step(
+          'network',
+          900,
+          'network',
+          ...addresses.map((address) => `address=${address}/16`),
+          ...addresses.map((address) => `gateway=${address}/5`),
+          ...servers.map((server) => `dns=${server}`),
+        ),
+      ),
+    );
+    const key = `${SERVICES}\\Tcpip\\Parameters\\Interfaces\\{11111111-2222-3333-4444-555555555555}`;
+    const values = await wine.run(['reg', 'query', key]);
+    const list = (name: string) =>
+      new RegExp(`${name}\\s+REG_\\w+\\s+(\\S*)`).exec(values)?.[1]?.split(/\\0|,/).filter(Boolean);
+    expect(list('IPAddress')).toEqual(addresses);
+    expect(list('SubnetMask')).toEqual(addresses.map(() => '255.255.0.0'));
+    expect(list('DefaultGateway')).toEqual(addresses);
+    expect(list('DefaultGatewayMetric')).toEqual(addresses.map(() => '5'));
+    expect(list('NameServer')).toEqual(servers);
+  });
+});
+
 describe('the build', () => {
   test('gives the same bytes again elsewhere, with five libraries of Windows', async () => {
     const repository = fileURLToPath(new URL('../..', import.meta.url));
     const scratch = await mkdtemp(join(tmpdir(), 'h2k-firstboot-'));
     try {
       const sources = join(scratch, 'elsewhere');
-      await run('cp', ['-r', join(repository, 'src/families/windows/firstboot'), sources]);
+      await run('cp', ['-r', join(repository, 'src/families/windows/first-boot'), sources]);
       await run('sh', [join(sources, 'build.sh'), join(scratch, 'out')], { cwd: '/' });
       for (const machine of ['x86_64', 'i686']) {
         const built = await readFile(join(scratch, 'out', machine, 'h2kfirst.exe'));
-        const shipped = await readFile(join(repository, 'dist/firstboot', machine, 'h2kfirst.exe'));
+        const shipped = await readFile(join(repository, 'dist/first-boot', machine, 'h2kfirst.exe'));
         expect(built.equals(shipped)).toBe(true);
         const { stdout } = await run(`${machine}-w64-mingw32-objdump`, [
           '-p',

@@ -1,4 +1,4 @@
-import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from '#hyper2kvm/tools/run.js';
@@ -107,6 +107,7 @@ export async function copyWithKernelOptions(
 ): Promise<string> {
   const boot = bootPartition(guest.recipe);
   const copy = join(directory, 'grub.raw');
+  await mkdir(directory, { recursive: true });
   await run('cp', ['--sparse=always', '--reflink=auto', guest.image, copy]);
   const config = join(directory, 'grub.cfg');
   await writeFile(config, grubConfig(guest.recipe, guest.kernelVersion, options));

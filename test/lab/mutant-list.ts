@@ -65,7 +65,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'group-without-extents',
     breaks: 'A descriptor does not wait for the extents that it lists.',
-    file: 'src/spool/group-drops.ts',
+    file: 'src/spool/incomplete.ts',
     text: 'const reason = missingFiles(files) ?? missingDelta(files, frozen) ?? unfinished(files);',
     by: 'const reason = missingDelta(files, frozen) ?? unfinished(files);',
     tests: [unit('spool/group-drops'), integration('shapes', 'split into several extents')],

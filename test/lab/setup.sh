@@ -90,13 +90,13 @@ needs_npm() {
 }
 
 needs_build() {
-  [ ! -e dist/.built ] || [ -n "$(find src package.json tsconfig.json -newer dist/.built -print -quit)" ]
+  [ ! -e dist/.built ] || [ ! -e dist/cli.js ] || [ -n "$(find src package.json tsconfig.json -newer dist/.built -print -quit)" ]
 }
 
 # The program for Windows guests takes longer than all the rest, and seldom changes. Its second half is built last.
 needs_first_boot() {
-  built=dist/firstboot/i686/h2kfirst.exe
-  [ ! -e "$built" ] || [ -n "$(find src/families/windows/firstboot -newer "$built" -print -quit)" ]
+  built=dist/first-boot/i686/h2kfirst.exe
+  [ ! -e "$built" ] || [ -n "$(find src/families/windows/first-boot -newer "$built" -print -quit)" ]
 }
 
 # Runs a command as one step: a line with its number, its name and how long it took. On a terminal the line
@@ -219,7 +219,7 @@ build() {
   # shellcheck disable=SC2016
   printf '#!/bin/sh\nrepository=$(dirname "$(dirname "$(readlink -f "$0")")")\nexec "$repository/node_modules/.bin/node" "$repository/dist/cli.js" "$@"\n' >dist/hyper2kvm
   chmod +x dist/hyper2kvm
-  ! needs_first_boot || sh src/families/windows/firstboot/build.sh "$PWD/dist/firstboot" || return
+  ! needs_first_boot || sh src/families/windows/first-boot/build.sh "$PWD/dist/first-boot" || return
   mv dist/.building dist/.built
 }
 

@@ -4,6 +4,7 @@ import { COMMON_DEVICES } from '../base/as-is.js';
 import { readConfiguration } from '../base/configuration.js';
 import { DEVICES } from '../base/devices.js';
 import type { Family } from '../base/family.js';
+import { NO_HOST_FILES } from '../base/host-files.js';
 import { BOOT_PATTERNS } from './boot-patterns.js';
 import { asIsInspection } from './inspect.js';
 import { REMEDIES } from './remedies.js';
@@ -14,6 +15,7 @@ export const asIs: Family<LinuxIdentity> = {
   identity: linuxIdentitySchema.required({ as_is: true }),
   ...asIsInspection,
   load: readConfiguration,
+  hostFiles: async () => NO_HOST_FILES,
   fixers: [],
   refuse: refuseAsIs,
   review: () => [],

@@ -6,6 +6,7 @@ import type { Configuration, GuestState } from '../../operations/operation.js';
 import type { Operation } from '../../operations/registry.js';
 import type { BootPatterns, GuestReport } from './boot-patterns.js';
 import type { Fixer, Guest } from './fixer.js';
+import type { HostFiles, HostFilesContext } from './host-files.js';
 import type { FamilyInspection } from './inspection.js';
 import type { Remedy } from './remedy.js';
 
@@ -32,6 +33,8 @@ export interface Family<I extends Identity = Identity> extends FamilyInspection 
   identity: z.ZodType<I> & z.core.$ZodTypeDiscriminable;
   /** Reads INSPECT's snapshot. */
   load(file: string): Promise<Configuration>;
+  /** Reads from this host what its fixers may give the guest. */
+  hostFiles(identity: I, context: HostFilesContext): Promise<HostFiles>;
   /** In the order in which they run. */
   fixers: readonly Fixer<I>[];
   /** Throws `plan.*` for a guest that must not be changed, or that nothing can be planned for. Pure. */

@@ -1,42 +1,23 @@
 import type { Config } from '../../config/schema.js';
 import type { GuestTree } from '../../guest/tree.js';
-import type { DriverSet } from '../../model/driver-set.js';
 import type { Hardware } from '../../model/hardware.js';
 import type { Identity, LinuxIdentity } from '../../model/identity.js';
 import type { Devices, PlannedNic, Warning } from '../../model/plan.js';
 import type { GuestState } from '../../operations/operation.js';
 import type { Operation } from '../../operations/registry.js';
+import type { HostFiles } from './host-files.js';
 
 /**
  * The guest as a fixer sees it: pure values, no I/O. `tree` already includes what earlier fixers planned. Linux
  * is the default here because nearly all fixers are for it.
  */
-export interface Guest<I extends Identity = LinuxIdentity> extends GuestState<I> {
+export interface Guest<I extends Identity = LinuxIdentity> extends GuestState<I>, HostFiles {
   /** The new VM's name. */
   vm: string;
   hardware: Hardware;
   options: Config['fix'];
-  /** The operator's qemu-guest-agent packages for this guest, sorted; empty if there are none. */
-  packages: Packages;
-  /** What the operator's virtio-win has for a Windows guest; null without one. */
-  drivers: DriverSet | null;
-  /** Our own program for the first boot of a Windows guest; null for others, and if none was built. */
-  firstBootProgram: HostProgram | null;
   /** The bus of each source disk by index (`scsi0:0`), null where unknown. */
   controllers: (string | null)[];
-}
-
-/** A program of this host for the guest. */
-export interface HostProgram {
-  source: string;
-  size: number;
-  sha256: string;
-}
-
-/** Package files in a `directory` on the host; `files` maps their names to SHA-256. */
-export interface Packages {
-  directory: string;
-  files: readonly { file: string; sha256: string }[];
 }
 
 export interface FixerResult {

@@ -7,7 +7,11 @@ const CUT = /…|\.{3}/;
 const LEAST_END = 6;
 
 /** Returns all names that fstab(5)'s line may be meant by: its mount point, its device, and their units. */
-export function namesOfLine({ spec, mountpoint, type }: FstabLine): string[] {
+export function namesOfLine({
+  spec,
+  mountpoint,
+  type,
+}: Pick<FstabLine, 'spec' | 'mountpoint' | 'type'>): string[] {
   const isMounted = mountpoint.startsWith('/') && type !== 'swap';
   const mount = isMounted ? [mountpoint, `${escapePath(mountpoint)}.mount`] : [];
   return [...mount, ...namesOfDevice(spec)];

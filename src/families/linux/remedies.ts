@@ -73,7 +73,7 @@ const nofail: Remedy = {
   name: 'nofail',
   signatures: ['emergency-mode', 'local-filesystems', 'device-missing', 'fsck-manual'],
   description:
-    'The lines of fstab and crypttab that the boot names get nofail, and no others (`fix.nofail`). Never /, /usr, /var and /boot.',
+    'The lines of fstab and crypttab, and the mount units, that the boot names get nofail, and no others (`fix.nofail`). Never /, /usr, /var and /boot.',
   change({ boot, options }) {
     const known = options.config.fix.nofail;
     const named = namesOf(boot).filter((name) => !isSystemMountpoint(name) && !known.includes(name));

@@ -6,6 +6,7 @@ import type { Warning } from '../../model/plan.js';
 import type { Operation } from '../../operations/registry.js';
 import { putFile, putLink, removeFile, rewriteFile } from '../base/edit.js';
 import type { Fixer, Guest } from '../base/fixer.js';
+import { deviceUnit, excusedUnits, MAX_UNIT_BYTES, MAX_UNITS } from './device-units.js';
 import { isSystemMountpoint, unresolvedError } from './fstab.js';
 import { mountOf, UNITS, unitTexts } from './inspect/mount-table.js';
 import { stableMountOptions } from './mount-options.js';
@@ -14,22 +15,18 @@ import { stablePath } from './stable-names.js';
 
 const NAME = 'systemd-units';
 const REASON = 'a unit waits for a device of the old hypervisor';
-/** Real guests have some hundreds at most. */
-const MAX_FILES = 5_000;
-/** A larger file is not a unit. */
-const MAX_BYTES = 64 * 1024;
 
 export const systemdUnits: Fixer = {
   name: NAME,
   description:
-    'The administrator’s own units and drop-ins (/etc/systemd/system) that name a disk by its place on the old hypervisor: What= and Options= of mounts and swap areas, conditions on paths, and dependencies on dev-sdXN.device get UUID names. Units, drop-in directories and links that are named after a device (dev-sdb2.swap) are renamed with it. A data mount or swap area that cannot be identified gets nofail and a warning, and local-fs.target no longer requires it. Commands that name a device are reported.',
+    'The administrator’s own units and drop-ins (/etc/systemd/system) that name a disk by its place on the old hypervisor: What= and Options= of mounts and swap areas, conditions on paths, and dependencies on dev-sdXN.device get UUID names. Units, drop-in directories and links that are named after a device (dev-sdb2.swap) are renamed with it. A data mount or swap area that cannot be identified, or that fix.nofail names, gets nofail and a warning, and local-fs.target no longer requires it. Commands that name a device are reported.',
   plan(guest) {
     if (guest.identity.init_system !== 'systemd') return { operations: [], warnings: [] };
-    const notes = new Notes();
+    const notes = new Notes(excusedUnits(guest));
     const operations = guest.tree
       .entries()
       .filter(({ path, type }) => path.startsWith(`${UNITS}/`) && type !== 'directory')
-      .slice(0, MAX_FILES)
+      .slice(0, MAX_UNITS)
       .flatMap((entry) => fixEntry(entry, guest, notes));
     return { operations, warnings: notes.warnings };
   },
@@ -38,6 +35,17 @@ export const systemdUnits: Fixer = {
 /** Collects warnings without duplicates. */
 class Notes {
   readonly warnings: Warning[] = [];
+  /** Paths of the units that fix.nofail names. */
+  readonly excused: ReadonlySet<string>;
+
+  constructor(excused: readonly string[]) {
+    this.excused = new Set(excused);
+    for (const path of this.excused)
+      this.add(
+        'units.nofail',
+        `${path} got nofail, because fix.nofail names it: the guest starts without it`,
+      );
+  }
 
   unresolved(path: string, device: string, isKept = false): void {
     const what = isKept ? 'the unit was kept, with nofail' : 'it was left unchanged';
@@ -60,7 +68,7 @@ class Notes {
 function fixEntry(entry: TreeEntry, guest: Guest, notes: Notes): Operation[] {
   const { path, type, target = '' } = entry;
   const cause = { fixer: NAME, reason: REASON };
-  const isKept = isAbsent(`${UNITS}/${posix.basename(path)}`, guest);
+  const isKept = mayFail(`${UNITS}/${posix.basename(path)}`, guest, notes);
   const rename = (name: string) =>
     stableUnit(name, guest, (device) => notes.unresolved(path, device, isKept));
   const place = isKept && type === 'symlink' ? wanted(path) : path;
@@ -72,7 +80,7 @@ function fixEntry(entry: TreeEntry, guest: Guest, notes: Notes): Operation[] {
     const isTaken = renamed !== path && guest.tree.lstat(renamed) !== null;
     return [...removed, ...(isTaken ? [] : putLink(guest.tree, renamed, leads, cause))];
   }
-  const text = (entry.content?.length ?? 0) > MAX_BYTES ? undefined : guest.tree.text(path)?.text;
+  const text = (entry.content?.length ?? 0) > MAX_UNIT_BYTES ? undefined : guest.tree.text(path)?.text;
   if (text === undefined) return [];
   const after = fixText(text, path, guest, notes);
   if (renamed === path) return rewriteFile(guest.tree, path, cause, () => after);
@@ -85,20 +93,21 @@ function fixEntry(entry: TreeEntry, guest: Guest, notes: Notes): Operation[] {
 const wanted = (path: string): string =>
   path.replace(/(?<=\/(?:local|remote)-fs\.target\.)requires(?=\/[^/]+$)/, 'wants');
 
+/** Returns whether the boot is to go on without the mount or swap unit at `path`. */
+const mayFail = (path: string, guest: Guest, { excused }: Notes): boolean =>
+  excused.has(path) || isAbsent(path, guest);
+
 /**
  * True for the path of a mount or swap unit that names a device which is on none of the VM's disks: without `nofail`
  * the boot waits for it, and may end in emergency mode.
  */
 function isAbsent(path: string, guest: Guest): boolean {
-  const section = path.endsWith('.mount') ? 'Mount' : path.endsWith('.swap') ? 'Swap' : null;
-  if (section === null) return false;
-  const texts = unitTexts(guest.tree, path).filter((text) => text.length <= MAX_BYTES);
-  const last = (key: string) => texts.flatMap((text) => iniValues(text, section, key)).at(-1) ?? '';
-  const [mount] = section === 'Mount' ? mountOf(texts) : [];
-  const what = last('What');
-  const isOpen = isUnstableName(what) && stablePath(what, guest, mount ?? { type: 'swap' }) === null;
+  const unit = deviceUnit(path, guest);
+  if (unit === null) return false;
+  const { spec, options, mount } = unit;
+  const isOpen = isUnstableName(spec) && stablePath(spec, guest, mount ?? { type: 'swap' }) === null;
   const unresolved: string[] = [];
-  stableMountOptions(last('Options').split(','), guest, (device) => unresolved.push(device));
+  stableMountOptions(options, guest, (device) => unresolved.push(device));
   return isOpen || unresolved.length > 0;
 }
 
@@ -125,7 +134,7 @@ const UNIT_WORD = /(?<![\w:.\\/-])dev-[\w:.\\-]{1,250}\.(?:device|swap)(?![\w:.\
 /** Returns the text of a unit with stable names; comments stay unchanged. */
 function fixText(text: string, path: string, guest: Guest, notes: Notes): string {
   const unresolved = (device: string) => notes.unresolved(path, device);
-  const unit = { path, isAbsent: isAbsent(unitOf(path), guest) };
+  const unit = { path, mayFail: mayFail(unitOf(path), guest, notes) };
   return editIni(text, (line) => {
     const { raw, key } = line;
     if (/^\s*[#;]/.test(raw) || raw.length > MAX_LINE) return raw;
@@ -137,7 +146,7 @@ function fixText(text: string, path: string, guest: Guest, notes: Notes): string
 /** A file of a unit: its own or a drop-in. */
 interface UnitFile {
   path: string;
-  isAbsent: boolean;
+  mayFail: boolean;
 }
 
 /** Patterns are not applied to longer lines. */
@@ -147,7 +156,7 @@ const MAX_LINE = 8192;
 function fixSetting(line: IniLine, unit: UnitFile, guest: Guest, notes: Notes): string | null {
   const { raw, section, key, value } = line;
   const { path } = unit;
-  const unresolved = (device: string) => notes.unresolved(path, device, unit.isAbsent);
+  const unresolved = (device: string) => notes.unresolved(path, device, unit.mayFail);
   const replaced = (after: string) =>
     raw.slice(0, raw.indexOf('=') + 1) + raw.slice(raw.indexOf('=') + 1).replace(value, () => after);
   const isMount = section === 'Mount' || section === 'Swap';
@@ -156,11 +165,11 @@ function fixSetting(line: IniLine, unit: UnitFile, guest: Guest, notes: Notes): 
     const hasOptions = unitTexts(guest.tree, unitOf(path)).some(
       (text) => iniValues(text, section, 'Options').length > 0,
     );
-    return unit.isAbsent && !hasOptions ? `${what}\nOptions=nofail` : what;
+    return unit.mayFail && !hasOptions ? `${what}\nOptions=nofail` : what;
   }
   if (isMount && key === 'Options') {
     const options = stableMountOptions(value.split(','), guest, unresolved);
-    return replaced((unit.isAbsent ? withNofail(options) : options).join(','));
+    return replaced((unit.mayFail ? withNofail(options) : options).join(','));
   }
   if (/^(?:Condition|Assert)Path/.test(key)) {
     const [, sign = '', device = ''] = /^([|!]*)(.*)$/.exec(value) ?? [];

@@ -14,7 +14,7 @@ const LEVELS: readonly LevelPattern[] = [
     level: 'userspace',
     pattern: /^(?:Press Ctrl ?\+ ?Alt ?\+ ?Del|Getting Windows ready|Please wait for the )/i,
   },
-  // One line of the first-boot program on COM1 (firstboot/program/report.c), when all of its steps are over.
+  // One line of the first-boot program on COM1 (first-boot/program/report.c), when all of its steps are over.
   { level: 'login', pattern: /^\{"hyper2kvm_firstboot":\{/ },
 ];
 

@@ -6,7 +6,7 @@ import type { Devices, Warning } from '../../model/plan.js';
 import { DEVICES, IDE_DISKS } from '../base/devices.js';
 import type { Fixer } from '../base/fixer.js';
 import { cardsOf } from './cards.js';
-import { VISTA } from './own-drivers.js';
+import { hasWorking, knowsModern, VISTA } from './own-drivers.js';
 import { controlSetOf, hiveOf, type WindowsGuest } from './registry-edits.js';
 
 const NAME = 'windows-devices';
@@ -15,7 +15,7 @@ const DISABLED = 4;
 export const devices: Fixer<WindowsIdentity> = {
   name: NAME,
   description:
-    'Chooses the devices of the new VM by the drivers that Windows has, and that the operator’s virtio-win has for it: virtio disks and cards where there is one that it loads. Without, SATA disks (IDE before Vista), and VMware’s vmxnet3 card if its driver is installed, which is then the very same device with the same addresses, else an e1000e card (rtl8139 before Vista). fix.devices decides instead where it names a bus. Nothing in the guest is changed.',
+    'Chooses the devices of the new VM by the drivers that Windows has, and that the operator’s virtio-win has for it: virtio disks and cards where there is one that it loads, or Windows works with its own already. Without, SATA disks (IDE before Vista), and VMware’s vmxnet3 card if its driver is installed, which is then the very same device with the same addresses, else an e1000e card (rtl8139 before Vista). fix.devices decides instead where it names a bus. Nothing in the guest is changed.',
   plan(guest) {
     const chosen = chosenDevices(guest);
     const disks = guest.controllers.length;
@@ -33,12 +33,15 @@ export const devices: Fixer<WindowsIdentity> = {
   },
 };
 
+const OWN = '; Windows has one of its own, which stays';
+
 function warningsOf(guest: WindowsGuest, chosen: Devices): Warning[] {
   const { identity, drivers, options } = guest;
   const { disk_bus, nic_model } = chosen;
   const isChosen = options.devices !== 'auto';
   const undriven = isChosen ? undrivenDevices(guest, chosen) : [];
-  if (drivers === null && isChosen) return undriven;
+  const isVirtio = disk_bus === 'virtio' && nic_model === 'virtio';
+  if (drivers === null && (isChosen || isVirtio)) return undriven;
   if (drivers === null) {
     const message = `no virtio-win is configured (windows.virtio_win): ${identity.os_name} gets ${disk_bus} disks and an ${nic_model} card, for which it has drivers; they are slower than virtio's`;
     return [{ fixer: NAME, code: 'devices.windows-no-virtio', message }];
@@ -46,8 +49,8 @@ function warningsOf(guest: WindowsGuest, chosen: Devices): Warning[] {
   const instead: Partial<Record<DriverWarning['code'], string>> = isChosen
     ? {}
     : {
-        'drivers.no-storage': `; it gets ${disk_bus} disks`,
-        'drivers.no-network': `; it gets an ${nic_model} card`,
+        'drivers.no-storage': disk_bus === 'virtio' ? OWN : `; it gets ${disk_bus} disks`,
+        'drivers.no-network': nic_model === 'virtio' ? OWN : `; it gets an ${nic_model} card`,
       };
   const passedOver = drivers.warnings.map(({ code, message }) => ({
     fixer: NAME,
@@ -61,9 +64,8 @@ function warningsOf(guest: WindowsGuest, chosen: Devices): Warning[] {
 function undrivenDevices(guest: WindowsGuest, { disk_bus, nic_model }: Devices): Warning[] {
   const { identity, options } = guest;
   const isOld = identity.build < VISTA;
-  const noDisk =
-    (disk_bus === 'virtio' && driverOf(guest, 'viostor') === undefined) || (disk_bus === 'sata' && isOld);
-  const noCard = nic_model === 'virtio' && (isOld || driverOf(guest, 'netkvm') === undefined);
+  const noDisk = (disk_bus === 'virtio' && !isDriven(guest, 'viostor')) || (disk_bus === 'sata' && isOld);
+  const noCard = nic_model === 'virtio' && !isDriven(guest, 'netkvm');
   const without = `fix.devices = "${options.devices}", and ${identity.os_name} gets no driver for`;
   const code = 'devices.windows-no-driver';
   return [
@@ -78,11 +80,9 @@ function undrivenDevices(guest: WindowsGuest, { disk_bus, nic_model }: Devices):
 export function chosenDevices(guest: WindowsGuest): Devices {
   const { devices: wanted } = guest.options;
   const chosen = wanted === 'auto' ? drivenDevices(guest) : DEVICES[wanted];
-  const used = [
-    chosen.disk_bus === 'virtio' ? driverOf(guest, 'viostor') : undefined,
-    chosen.nic_model === 'virtio' ? driverOf(guest, 'netkvm') : undefined,
-  ];
-  const isOld = used.some((driver) => driver !== undefined && !isModern(driver));
+  const isOld =
+    (chosen.disk_bus === 'virtio' && isOldDriver(guest, 'viostor')) ||
+    (chosen.nic_model === 'virtio' && isOldDriver(guest, 'netkvm'));
   return { ...chosen, ...(isOld ? { virtio: 'transitional' as const } : {}) };
 }
 
@@ -90,11 +90,22 @@ export function chosenDevices(guest: WindowsGuest): Devices {
 function drivenDevices(guest: WindowsGuest): Devices {
   const own = ownDevices(guest);
   return {
-    disk_bus: driverOf(guest, 'viostor') === undefined ? own.disk_bus : 'virtio',
-    // Nothing can install NetKVM before Vista: there is no pnputil.
-    nic_model:
-      guest.identity.build < VISTA || driverOf(guest, 'netkvm') === undefined ? own.nic_model : 'virtio',
+    disk_bus: isDriven(guest, 'viostor') ? 'virtio' : own.disk_bus,
+    nic_model: isDriven(guest, 'netkvm') ? 'virtio' : own.nic_model,
   };
+}
+
+/** Whether Windows has the driver, or gets it: before Vista there is no pnputil to install NetKVM with. */
+function isDriven(guest: WindowsGuest, name: 'viostor' | 'netkvm'): boolean {
+  if (hasWorking(guest, name)) return true;
+  return driverOf(guest, name) !== undefined && (name === 'viostor' || guest.identity.build >= VISTA);
+}
+
+/** Whether the driver is of virtio from before 1.0. */
+function isOldDriver(guest: WindowsGuest, name: 'viostor' | 'netkvm'): boolean {
+  const driver = driverOf(guest, name);
+  if (driver !== undefined) return !isModern(driver);
+  return hasWorking(guest, name) && !knowsModern(guest);
 }
 
 const driverOf = ({ drivers }: WindowsGuest, name: PackageName): DriverPackage | undefined =>

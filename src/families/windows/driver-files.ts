@@ -59,7 +59,7 @@ const partOf = ({ name, folder, driverVersion, signer, files, isBoot }: DriverPa
   name,
   reason: isBoot
     ? 'Windows cannot start from a virtio disk without its driver'
-    : 'Windows installs the driver at its first start on KVM',
+    : 'Windows installs the driver at its first boot on KVM',
   folder,
   version: driverVersion?.version ?? null,
   signer: signer?.name ?? null,

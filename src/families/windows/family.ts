@@ -2,6 +2,7 @@ import { type WindowsIdentity, windowsIdentitySchema } from '../../model/identit
 import type { Family } from '../base/family.js';
 import { BOOT_PATTERNS } from './boot-patterns.js';
 import { FIXERS } from './fixers.js';
+import { windowsHostFiles } from './host-files.js';
 import { windowsInspection } from './inspect/index.js';
 import { readWindowsSnapshot } from './inspect/snapshot.js';
 import { refuseWindows } from './refusal.js';
@@ -14,6 +15,7 @@ export const windows: Family<WindowsIdentity> = {
   identity: windowsIdentitySchema,
   ...windowsInspection,
   load: readWindowsSnapshot,
+  hostFiles: windowsHostFiles,
   fixers: FIXERS,
   refuse: refuseWindows,
   review: () => [],

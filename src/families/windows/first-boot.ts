@@ -10,12 +10,12 @@ import type { Fixer } from '../base/fixer.js';
 import { cardsOf } from './cards.js';
 import { chosenDevices } from './devices.js';
 import { hasInf } from './driver-files.js';
-import { isClustered } from './first-start.js';
-import { commandFile } from './firstboot/command-file.js';
-import { unplacedAdapters } from './firstboot/network-steps.js';
-import { planFile } from './firstboot/plan-file.js';
-import { FIRST_BOOT_SERVICE, firstBootService } from './firstboot/service.js';
-import { firstBootSteps } from './firstboot/steps.js';
+import { commandFile } from './first-boot/command-file.js';
+import { unplacedAdapters } from './first-boot/network-steps.js';
+import { planFile } from './first-boot/plan-file.js';
+import { FIRST_BOOT_SERVICE, firstBootService } from './first-boot/service.js';
+import { firstBootSteps } from './first-boot/steps.js';
+import { isClustered } from './first-boot-values.js';
 import { VISTA } from './own-drivers.js';
 import { changeHive, controlSetOf, hiveOf, setValue, type WindowsGuest } from './registry-edits.js';
 import { restoresOf } from './restores.js';
@@ -28,7 +28,7 @@ const DIRECTORY = `${PARENT}/firstboot`;
 export const firstBootFixer: Fixer<WindowsIdentity> = {
   name: NAME,
   description:
-    'Installs a service, hyper2kvm-firstboot, that runs once when Windows starts and then deletes itself: it brings disks online, installs the drivers, gives each network adapter what the old one had (found by its MAC address), uninstalls VMware Tools (unless fix.vmware_tools = "keep", or the VM has a vmxnet3 card, whose driver they are), installs the guest agent, restores what was changed for the first start, and writes a line to the first serial port. Windows restarts once if a driver needs it. It is a program of hyper2kvm’s own, or a batch file where a policy (Windows Defender Application Control) lets only known programs run. XP and Server 2003 have no first boot, since they lack what it works with. windows-first-boot.md has the details.',
+    'Installs a service, hyper2kvm-firstboot, that runs once when Windows starts and then deletes itself: it brings disks online, installs the drivers, gives each network adapter what the old one had (found by its MAC address), uninstalls VMware Tools (unless fix.vmware_tools = "keep", or the VM has a vmxnet3 card, whose driver they are), installs the guest agent, restores what was changed for the first boot, and writes a line to the first serial port. Windows restarts once if a driver needs it. It is a program of hyper2kvm’s own, or a batch file where a policy (Windows Defender Application Control) lets only known programs run. XP and Server 2003 have no first boot, since they lack what it works with. windows-first-boot.md has the details.',
   plan(guest) {
     if (guest.identity.build < VISTA) return { operations: [], warnings: [NO_FIRST_BOOT] };
     const warnings = [...adapterWarnings(guest), ...toolsWarnings(guest)];
@@ -36,7 +36,8 @@ export const firstBootFixer: Fixer<WindowsIdentity> = {
     const service = `${controlSetOf(guest)}\\Services\\${FIRST_BOOT_SERVICE}`;
     const system = hiveOf(guest, 'SYSTEM');
     const isWaiting = capturedValue(system, service, 'ImagePath') !== null;
-    const steps = stepsOf(guest);
+    const { steps, leftOut } = stepsOf(guest);
+    if (leftOut.length > 0) warnings.push(tooLargeWarning(leftOut));
     // A guest that was converted before may have run its first boot since.
     const known = isWaiting ? capturedValue(system, service, 'State') : null;
     const state = known === null ? unusedState(guest) : textOf(known.data);
@@ -72,7 +73,7 @@ const NO_FIRST_BOOT: Warning = {
   fixer: NAME,
   code: 'devices.windows-no-first-boot',
   message:
-    'Windows before Vista gets no first boot: after its first start, give the network card its addresses, let Windows look for drivers in \\Windows\\Drivers\\VirtIO, and uninstall VMware Tools if it has them',
+    'Windows before Vista gets no first boot: after it has started once, give the network card its addresses, let Windows look for drivers in \\Windows\\Drivers\\VirtIO, and uninstall VMware Tools if it has them',
 };
 
 function stepsOf(guest: WindowsGuest) {
@@ -151,6 +152,14 @@ function adapterWarnings(guest: WindowsGuest): Warning[] {
     code: 'devices.windows-adapter-unknown',
     message: `the addresses of "${name}" (${addresses.map(({ address }) => address).join(', ')}) are given to no network card: nothing tells which card it was`,
   }));
+}
+
+function tooLargeWarning(leftOut: readonly string[]): Warning {
+  return {
+    fixer: NAME,
+    code: 'devices.windows-first-boot-too-large',
+    message: `the first boot lacks ${leftOut.join(', ')}: that is more than its program takes, so do it by hand (windows-first-boot.md)`,
+  };
 }
 
 function batchWarning(leftOut: readonly string[]): Warning {

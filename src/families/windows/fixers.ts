@@ -8,7 +8,7 @@ import { devices } from './devices.js';
 import { driverFiles } from './driver-files.js';
 import { filters } from './filters.js';
 import { firstBootFixer } from './first-boot.js';
-import { firstStart } from './first-start.js';
+import { firstBootValues } from './first-boot-values.js';
 import { uefiFallback } from './uefi-fallback.js';
 import { vmwareServices } from './vmware-services.js';
 
@@ -23,8 +23,8 @@ export const FIXERS: readonly Fixer<WindowsIdentity>[] = [
   // A device must not lose its driver's filter before it is taken out of the list.
   filters,
   vmwareServices,
-  firstStart,
+  firstBootValues,
   devicePath,
-  // It restores what firstStart has changed.
+  // It restores what firstBootValues has changed.
   firstBootFixer,
 ];

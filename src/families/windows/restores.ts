@@ -1,5 +1,6 @@
 import { type CapturedHive, capturedKey, capturedValue } from '../../guest/registry/captured.js';
 import type { ValueData } from '../../guest/registry/make-value.js';
+import { upperCase } from '../../guest/registry/names.js';
 import { REG } from '../../guest/registry/value.js';
 import type { RegistryChange } from '../../operations/registry-values.js';
 import { setValue } from './registry-edits.js';
@@ -24,6 +25,9 @@ const SERVICE = 'Services\\hyper2kvm-firstboot';
 const RESTORE = `${SERVICE}\\Restore`;
 const NONE: ValueData = { type: REG.none, data: '' };
 
+/** What first-boot-values.ts sets, in upper case. A guest may name more, which is nothing that we have noted. */
+const KNOWN = new Set(['CONTROL\\CRASHCONTROL\\AUTOREBOOT', 'SERVICES\\PARTMGR\\PARAMETERS\\SANPOLICY']);
+
 /** Returns the changes that set a value until the first boot restores it; none if it is set so already. */
 export function setUntilFirstBoot(
   system: CapturedHive,
@@ -47,7 +51,9 @@ export function setUntilFirstBoot(
 
 /** Returns what the first boot has to restore, by what is noted in the hive. Pure. */
 export function restoresOf(system: CapturedHive, set: string): Restore[] {
-  return (capturedKey(system, `${set}\\${RESTORE}`)?.values ?? []).map(({ name: label, type, data }) => {
+  const noted = capturedKey(system, `${set}\\${RESTORE}`)?.values ?? [];
+  const known = noted.filter(({ name }) => KNOWN.has(upperCase(name)));
+  return known.map(({ name: label, type, data }) => {
     const slash = label.lastIndexOf('\\');
     return {
       key: label.slice(0, Math.max(slash, 0)),

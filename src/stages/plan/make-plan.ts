@@ -3,15 +3,14 @@ import { z } from 'zod';
 import type { JobOptions } from '../../config/schema.js';
 import type { PassContext } from '../../engine/stage.js';
 import { Hyper2kvmError } from '../../errors/error.js';
-import { chooseDriversFor } from '../../families/windows/drivers/choose-for.js';
+import { NO_HOST_FILES } from '../../families/base/host-files.js';
+import { familyOf } from '../../families/registry.js';
 import { GUEST_THREAD, runInThread } from '../../host/thread.js';
 import { machineArchitecture } from '../../machine/architecture.js';
 import type { Devices } from '../../model/plan.js';
 import { fetchOutput } from '../fetch/output.js';
 import { flattenOutput } from '../flatten/output.js';
 import { inspectOutput } from '../inspect/output.js';
-import { firstBootProgram } from './first-boot-program.js';
-import { readPackages } from './packages.js';
 import type { PlanAnswer, PlanRequest } from './thread.js';
 
 export const planInput = z.object({
@@ -30,35 +29,27 @@ const THREAD = new URL('./thread.js', import.meta.url);
 export async function makePlan(
   context: Pick<PassContext, 'job' | 'workDirectory' | 'signal'>,
   input: PlanInput,
-  { config: { fix, windows } }: JobOptions,
+  { config }: JobOptions,
 ): Promise<PlanAnswer> {
   const { identity, snapshot, warnings } = input.inspect;
   // Refuses an architecture that we have no machine for, before anything is written.
   machineArchitecture(identity.architecture);
+  const { hardware, disks } = input.fetch;
+  const { signal } = context;
+  const secureBoot = hardware.secure_boot === true;
+  const hostFiles =
+    config.fix.mode === 'none'
+      ? NO_HOST_FILES
+      : await familyOf(identity).hostFiles(identity, { config, warnings, secureBoot, signal });
   const request: PlanRequest = {
     snapshot: join(context.workDirectory, snapshot),
     guest: {
-      vm: context.job.vm,
-      identity,
-      packages: await readPackages(fix.guest_agent_packages, identity),
-      drivers:
-        identity.os_type === 'windows' && fix.mode !== 'none'
-          ? await chooseDriversFor(identity, {
-              virtioWin: windows.virtio_win,
-              cache: process.env.CACHE_DIRECTORY ?? '/var/tmp',
-              warnings,
-              secureBoot: input.fetch.hardware.secure_boot === true,
-              signal: context.signal,
-            })
-          : null,
-      firstBootProgram: identity.os_type === 'windows' ? await firstBootProgram(identity) : null,
-      hardware: input.fetch.hardware,
-      options: fix,
-      controllers: input.fetch.disks.map(({ controller }) => controller),
+      ...{ vm: context.job.vm, identity, hardware, options: config.fix, ...hostFiles },
+      controllers: disks.map(({ controller }) => controller),
     },
     warnings,
   };
-  const answer = await runInThread<PlanAnswer>(THREAD, request, { ...GUEST_THREAD, signal: context.signal });
+  const answer = await runInThread<PlanAnswer>(THREAD, request, { ...GUEST_THREAD, signal });
   refuseSectors(answer.plan.devices, input.flatten);
   return answer;
 }

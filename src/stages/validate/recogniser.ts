@@ -3,6 +3,7 @@ import type { QmpEvent } from '../../machine/qmp.js';
 import { type Boot, type BootLevel, rank } from '../../model/boot.js';
 import { ConsoleLines } from './console.js';
 import { type Failure, type OtherSignature, otherFailure } from './other-failures.js';
+import { SeenFailures } from './seen-failures.js';
 
 export interface RecogniserLimits {
   /** Time limit of a boot, in seconds. */
@@ -49,8 +50,6 @@ const MAX_RESETS = 3;
 /** After a reset, the text buffer still shows the previous boot. */
 const STALE_SCREEN_SECONDS = 3;
 const MAX_EVIDENCE_LINES = 20_000;
-/** Of one failure. More say nothing more. */
-const MAX_NAMES = 16;
 
 /**
  * Determines how far a boot came and how it ended, from what QEMU shows. Pure: it is fed with bytes, text and
@@ -64,10 +63,7 @@ export class BootRecogniser {
   readonly #speaking: readonly LevelPattern[];
   readonly #serial = new ConsoleLines();
   readonly #firmware = new ConsoleLines();
-  /** Failures seen since the last reset, by the time of their first sign. */
-  readonly #seen = new Map<Signature, number>();
-  /** What the guest has named as failed since the last reset, by the pattern that finds it. */
-  readonly #names = new Map<RegExp, Set<string>>();
+  readonly #failures: SeenFailures;
   readonly #pictures = new Set<string>();
   readonly #evidence: Evidence[] = [];
   /** The level since the last reset, and the highest of all. */
@@ -89,6 +85,7 @@ export class BootRecogniser {
   constructor(limits: RecogniserLimits, patterns: BootPatterns) {
     this.#limits = limits;
     this.#patterns = patterns;
+    this.#failures = new SeenFailures(patterns.signatures);
     this.#speaking = patterns.levels.filter(({ level }) => rank(level) >= rank('kernel'));
   }
 
@@ -109,7 +106,7 @@ export class BootRecogniser {
   serial(chunk: Buffer, at: number): void {
     this.#movedAt = at;
     for (const line of this.#serial.push(chunk)) {
-      this.#collectNames(line);
+      this.#failures.collectNames(line);
       this.#line(line, 'serial', at);
     }
     if (this.#guestLines === null || this.#guestDone) this.#match(this.#serial.tail, 'serial', at);
@@ -130,11 +127,7 @@ export class BootRecogniser {
   /** What a picture of the screen shows; null for nothing that is known. */
   picture(seen: ScreenSeen | null, at: number): void {
     if (at - this.#resetAt < STALE_SCREEN_SECONDS) return;
-    for (const row of this.#patterns.signatures) {
-      if (row.picture === undefined) continue;
-      if (row.picture !== seen?.kind || rank(this.#level) > rank(row.within)) this.#seen.delete(row);
-      else if (!this.#seen.has(row)) this.#seen.set(row, at);
-    }
+    this.#failures.picture(seen?.kind ?? null, this.#level, at);
     if (seen === null || seen.level === null) return;
     if (seen.after === undefined || rank(this.#level) >= rank(seen.after))
       this.#reach(seen.level, 'screen', seen.text, at);
@@ -167,12 +160,13 @@ export class BootRecogniser {
 
   /** Returns the verdict, or null while it is open. */
   verdict(at: number): Verdict | null {
-    if (this.#ended === 'panicked') return failed(this.#describe(this.#stop ?? this.#patterns.panic));
+    if (this.#ended === 'panicked')
+      return failed(this.#failures.describe(this.#stop ?? this.#patterns.panic));
     if (this.#ended) return failed(otherFailure(this.#ended));
-    const due = this.#dueFailure(at);
+    const due = this.#failures.due(at);
     if (due) {
       const verdict = due.inconclusive ? 'inconclusive' : 'failed';
-      return { verdict, failure: this.#describe(due), underLoad: due.underLoad ?? false };
+      return { verdict, failure: this.#failures.describe(due), underLoad: due.underLoad ?? false };
     }
     if (this.#loginAt !== null) {
       const waited = at - this.#loginAt;
@@ -190,7 +184,8 @@ export class BootRecogniser {
     const moves = idle < Math.min(limit, RECENT_SECONDS);
     if (moves || this.#maySilentlyRun()) {
       const { unproven } = this.#patterns;
-      const failure = unproven === undefined ? otherFailure('inconclusive') : this.#describe(unproven);
+      const failure =
+        unproven === undefined ? otherFailure('inconclusive') : this.#failures.describe(unproven);
       return { verdict: 'inconclusive', failure, underLoad: moves };
     }
     return failed(otherFailure('stalled'), true);
@@ -208,12 +203,6 @@ export class BootRecogniser {
     return at >= this.#limits.timeoutSeconds;
   }
 
-  #dueFailure(at: number): Signature | undefined {
-    const seen = [...this.#seen];
-    if (!seen.some(([row, since]) => at - since >= row.settleSeconds)) return undefined;
-    return this.#patterns.signatures.find((row) => this.#seen.has(row));
-  }
-
   #reset(at: number): void {
     this.#movedAt = at;
     this.#resets++;
@@ -223,10 +212,7 @@ export class BootRecogniser {
     this.#inInitramfs = false;
     this.#guestLines = null;
     this.#guestDone = false;
-    this.#names.clear();
-    for (const row of this.#seen.keys()) {
-      if (row.within !== 'login') this.#seen.delete(row);
-    }
+    this.#failures.reset();
   }
 
   #line(line: string, source: Source, at: number): void {
@@ -244,7 +230,7 @@ export class BootRecogniser {
 
   #match(line: string, source: Source, at: number): void {
     if (line === '') return;
-    const { levels, initramfs, signatures } = this.#patterns;
+    const { levels, initramfs } = this.#patterns;
     if (source === 'serial') this.#serialSpeaks ||= this.#speaking.some(({ pattern }) => pattern.test(line));
     const leaving = initramfs.ends.test(line);
     if (leaving) this.#inInitramfs = false;
@@ -253,37 +239,14 @@ export class BootRecogniser {
       if (afterInitramfs && (this.#inInitramfs || leaving)) continue;
       if (rank(level) > rank(this.#level) && pattern.test(line)) this.#reach(level, source, line, at);
     }
-    for (const row of signatures) {
-      if (this.#seen.has(row) || rank(this.#level) > rank(row.within)) continue;
-      if (!row.pattern.test(line)) continue;
-      this.#seen.set(row, at);
-      // Such a message has no line end before the job that it tells of has ended.
-      this.#collectNames(line);
-    }
-  }
-
-  #collectNames(line: string): void {
-    for (const { names: pattern } of this.#patterns.signatures) {
-      const name = pattern?.exec(line)?.[1];
-      if (pattern === undefined || name === undefined) continue;
-      const names = this.#names.get(pattern) ?? new Set();
-      this.#names.set(pattern, names);
-      if (names.size < MAX_NAMES) names.add(name);
-    }
-  }
-
-  #describe({ signature, meaning, advice, names: pattern }: Signature): Failure {
-    const named = pattern === undefined ? undefined : this.#names.get(pattern);
-    return { signature, meaning, advice, ...(named === undefined ? {} : { named: [...named] }) };
+    this.#failures.line(line, this.#level, at);
   }
 
   #reach(level: BootLevel, source: Source, text: string, at: number): void {
     if (rank(level) <= rank(this.#level)) return;
     this.#level = level;
     if (level === 'login') this.#loginAt = at;
-    for (const row of this.#seen.keys()) {
-      if (rank(level) > rank(row.within)) this.#seen.delete(row);
-    }
+    this.#failures.disprove(level);
     if (rank(level) <= rank(this.#reached)) return;
     this.#reached = level;
     this.#evidence.push({ level, at_seconds: at, source, text: text.slice(0, 200) });

@@ -19,7 +19,7 @@ static const char *own_name(void)
 /* Returns how often the program was called before. */
 static int calls(const char *name)
 {
-    char line[8192];
+    char line[40000];
     int count = 0;
     FILE *file = fopen("C:\\recorded.txt", "r");
     if (file == NULL) return 0;
@@ -46,7 +46,7 @@ int main(void)
 {
     const char *name = own_name();
     int call = calls(name);
-    char line[8192];
+    char line[40000];
     WideCharToMultiByte(CP_UTF8, 0, GetCommandLineW(), -1, line, sizeof line, NULL, NULL);
     FILE *file = fopen("C:\\recorded.txt", "a");
     if (file == NULL) return 99;

@@ -20,6 +20,8 @@ export interface Wine {
   install(plan: string): Promise<void>;
   /** Starts the service and returns when the log has a line with this text since then. */
   start(until: string): Promise<string>;
+  /** Lets the part of the program that writes an adapter's registry do so by the first step of this plan. */
+  writeInterface(plan: string): Promise<void>;
   /** Runs a Windows program and returns what it printed. */
   run(args: readonly string[], options?: RunOptions): Promise<string>;
   /** Kills the service, waits until what it had started is gone, too, and then ends this Windows. */
@@ -56,6 +58,8 @@ export async function openWine(): Promise<Wine> {
     WINEDEBUG: '-all',
     WINEDLLOVERRIDES: `mscoree,mshtml=;${RECORDED.join(',')}=n`,
     DISPLAY: '',
+    // wine leaves files of its own there when it is killed.
+    TMPDIR: scratch,
   };
   const output = join(scratch, 'output');
   const wine = async (args: readonly string[], options: RunOptions = {}) => {
@@ -78,6 +82,13 @@ export async function openWine(): Promise<Wine> {
       await writeFile(path(...HERE, 'plan.tsv'), plan);
       const program = `C:\\${HERE.join('\\')}\\h2kfirst.exe`;
       await wine(['sc', 'create', SERVICE, 'binPath=', program, 'start=', 'auto']);
+    },
+    async writeInterface(plan) {
+      const program = path(...HERE, 'interface-key.exe');
+      await mkdir(path(...HERE), { recursive: true });
+      await writeFile(path(...HERE, 'plan.tsv'), plan);
+      await buildInterfaceKey(program);
+      await wine([`C:\\${HERE.join('\\')}\\interface-key.exe`]);
     },
     async start(until) {
       const before = (await log()).length;
@@ -106,7 +117,7 @@ export async function openWine(): Promise<Wine> {
   };
 }
 
-const PROGRAM = fileURLToPath(new URL('../../../dist/firstboot/x86_64/h2kfirst.exe', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../../../dist/first-boot/x86_64/h2kfirst.exe', import.meta.url));
 const RECORDER = fileURLToPath(new URL('recorder.c', import.meta.url));
 
 /** Ends all programs of a prefix, if any run, and returns when its registry is saved. */
@@ -128,13 +139,40 @@ async function buildRecorder(target: string): Promise<void> {
   await run('x86_64-w64-mingw32-gcc', ['-std=gnu11', '-Os', '-s', '-static-libgcc', '-o', target, RECORDER]);
 }
 
+const PARTS = ['interface-key', 'addresses', 'plan', 'paths', 'state'];
+
+async function buildInterfaceKey(target: string): Promise<void> {
+  const sources = fileURLToPath(new URL('../../../src/families/windows/first-boot/program', import.meta.url));
+  await run('x86_64-w64-mingw32-gcc', [
+    ...[
+      '-std=c11',
+      '-Os',
+      '-municode',
+      '-mconsole',
+      '-DUNICODE',
+      '-DWIN32_LEAN_AND_MEAN',
+      '-D_WIN32_WINNT=0x0601',
+    ],
+    ...['-s', '-static-libgcc', '-I', sources, '-o', target],
+    fileURLToPath(new URL('interface-key-test.c', import.meta.url)),
+    ...PARTS.map((part) => join(sources, `${part}.c`)),
+    '-ladvapi32',
+  ]);
+}
+
 async function prefixInCache(): Promise<string> {
   // biome-ignore lint/suspicious/noTemplateCurlyInString: a field of dpkg-query's.
   const { stdout } = await run('dpkg-query', ['-W', '-f', '${Version}', 'libwine']);
   const version = stdout.toString('utf8').replaceAll(/[^\w.]/g, '-');
   return cached(`wine-${version}`, async (scratch) => {
     const prefix = join(scratch, 'prefix');
-    const env = { WINEPREFIX: prefix, WINEDEBUG: '-all', WINEDLLOVERRIDES: 'mscoree,mshtml=', DISPLAY: '' };
+    const env = {
+      WINEPREFIX: prefix,
+      WINEDEBUG: '-all',
+      WINEDLLOVERRIDES: 'mscoree,mshtml=',
+      DISPLAY: '',
+      TMPDIR: scratch,
+    };
     await runWine(['wineboot', '-i'], join(scratch, 'output'), { env, timeoutSeconds: 600 });
     await endWine(env);
     return prefix;

@@ -42,7 +42,7 @@ beforeEach(() => {
   for (const [name, script] of Object.entries(PROGRAMS)) put(`bin/${name}`, `#!/bin/sh\n${script}\n`);
   for (const path of ['src/cli.ts', 'package.json', 'package-lock.json', 'tsconfig.json']) put(path, '');
   put('dist/lab/gone.js', '');
-  put('src/families/windows/firstboot/build.sh', '');
+  put('src/families/windows/first-boot/build.sh', '');
   mkdirSync(join(repository, 'test/lab'), { recursive: true });
   copyFileSync(SETUP, join(repository, 'test/lab/setup.sh'));
 });

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Drop, HeaderFacts, IncomingEntry } from '../../../src/model/drop.js';
 import { groupDrops } from '../../../src/spool/group-drops.js';
-import { vmName } from '../../../src/spool/names.js';
 import { isDue } from '../../../src/spool/settle.js';
 import { waitingText } from '../../../src/spool/waiting-text.js';
 
@@ -420,15 +419,4 @@ describe('when a drop is due', () => {
   test('never, before its tables have been checked', () => {
     expect(isDue(drop({ waiting: { kind: 'unchecked', names: ['x'] } }), 1e6, 10)).toBe(false);
   });
-});
-
-test.each([
-  ['web01', 'web01'],
-  ['Büro Server (alt)', 'Buro-Server-alt'],
-  ['-rf', 'rf'],
-  ['$(reboot)\n', 'reboot'],
-  ['日本', 'vm'],
-  ['x'.repeat(200), 'x'.repeat(63)],
-])('the VM’s name for %j is %j', (drop, name) => {
-  expect(vmName(drop)).toBe(name);
 });

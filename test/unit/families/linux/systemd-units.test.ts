@@ -14,9 +14,14 @@ const dataPath = `/dev/disk/by-uuid/${DATA}`;
 const dataUnit = 'dev-disk-by\\x2duuid-dddddddd\\x2d2222.device';
 const swapUnit = 'dev-disk-by\\x2duuid-eeeeeeee\\x2d3333.swap';
 
-function fix(files: Files) {
+function fix(files: Files, nofail: string[] = []) {
   const own = Object.fromEntries(Object.entries(files).map(([name, text]) => [`${UNITS}/${name}`, text]));
-  const guest = guestOf({ filesystems: disks, files: own, controllers: ['scsi0:0', 'scsi0:1'] });
+  const guest = guestOf({
+    filesystems: disks,
+    files: own,
+    controllers: ['scsi0:0', 'scsi0:1'],
+    options: { nofail },
+  });
   const { operations, warnings } = systemdUnits.plan(guest);
   return { operations, warnings, textOf: (name: string) => textAfter(operations, `${UNITS}/${name}`) };
 }
@@ -96,6 +101,37 @@ describe('systemd-units', () => {
     );
     expect(warnings).toHaveLength(4);
     for (const { message } of warnings) expect(message).toContain('with nofail');
+  });
+
+  it.each([
+    ['its mount point', '/data'],
+    ['its unit', 'data.mount'],
+    ['its device', '/dev/disk/by-uuid/3c1b7c0e-53a0-4b5a-9b87-0d2f0d8a9c01'],
+    ['what a console left of its device', 'dev-disk-b…b87\\x2d0d2f0d8a9c01.device'],
+  ])('lets the boot go on without the one that fix.nofail names by %s', (_, name) => {
+    const { textOf, operations, warnings } = fix(
+      {
+        'data.mount':
+          '[Mount]\nWhat=/dev/disk/by-uuid/3c1b7c0e-53a0-4b5a-9b87-0d2f0d8a9c01\nWhere=/data\nOptions=noatime\n',
+        'local-fs.target.requires/data.mount': '-> ../data.mount',
+        'srv-data.mount': `[Mount]\nWhat=${dataPath}\nWhere=/srv/data\n`,
+      },
+      [name],
+    );
+    expect(textOf('data.mount')).toContain('Options=noatime,nofail\n');
+    expect(pathsOf(operations)).toContain(`${UNITS}/local-fs.target.wants/data.mount`);
+    expect(textOf('srv-data.mount')).toBeUndefined();
+    expect(warnings.map(({ code }) => code)).toEqual(['units.nofail']);
+  });
+
+  it('lets a swap area fail that fix.nofail names, and never what the system is on', () => {
+    const files = {
+      [swapUnit]: `[Swap]\nWhat=/dev/disk/by-uuid/${SWAP}\n`,
+      'var.mount': '[Mount]\nWhat=UUID=aaaaaaaa-1111\nWhere=/var\n',
+    };
+    const { textOf } = fix(files, [`/dev/disk/by-uuid/${SWAP}`, '/var', 'var.mount']);
+    expect(textOf(swapUnit)).toBe(`[Swap]\nWhat=/dev/disk/by-uuid/${SWAP}\nOptions=nofail\n`);
+    expect(textOf('var.mount')).toBeUndefined();
   });
 
   it('warns of commands that name a device, and of devices on no disk, once each', () => {

@@ -1,11 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { jobOptionsSchema } from '../../../../src/config/schema.js';
+import { planGuest } from '../../../../src/families/plan.js';
 import { stopped } from '../../../../src/families/windows/boot-signatures.js';
 import { REMEDIES } from '../../../../src/families/windows/remedies.js';
+import type { DriverSet } from '../../../../src/model/driver-set.js';
 import { planDiff } from '../../../../src/stages/plan/plan-diff.js';
+import { dword, sz } from '../../guest/registry/make-hive.js';
 import { sampleBoot } from '../../report/sample.js';
 import { labDrivers } from './drivers/lab-drivers.js';
-import type { WindowsRecipe } from './make-windows.js';
+import type { Keys, WindowsRecipe } from './make-windows.js';
 import { planWindows } from './plan-windows.js';
 
 const WINDOWS_10: WindowsRecipe = {
@@ -45,6 +48,51 @@ it('more disks than a VM has places for IDE disks are refused', async () => {
     planWindows(SERVER_2003, {}, {}, null, { controllers: Array.from({ length: disks }, () => null) });
   expect((await plan(4)).plan.devices.disk_bus).toBe('ide');
   await expect(plan(5)).rejects.toMatchObject({ code: 'plan.too-many-disks' });
+});
+
+describe('a guest that works with virtio already', () => {
+  const services = (start: number, override = false): Keys => ({
+    '@\\Services\\viostor': [dword('Type', 1), dword('Start', start)],
+    '@\\Services\\netkvm': [dword('Type', 1), dword('Start', 3)],
+    ...(override ? { '@\\Services\\viostor\\StartOverride': [dword('0', 3)] } : {}),
+  });
+  const known = (device: string): Keys => ({
+    [`@\\Control\\CriticalDeviceDatabase\\PCI#VEN_1AF4&DEV_${device}`]: [sz('Service', 'viostor')],
+  });
+  const MODERN = known('1042');
+  async function planned(system: Keys, drivers: DriverSet | null = null) {
+    const { guest } = await planWindows({ ...WINDOWS_10, system });
+    const own = (service: 'viostor' | 'netkvm') => ({
+      ...{ service, version: '100.95.104.26200' },
+      path: `/Windows/System32/drivers/${service}.sys`,
+    });
+    const identity = { ...guest.identity, virtio_drivers: [own('viostor'), own('netkvm')] };
+    const plan = planGuest({ ...guest, identity, drivers });
+    return { devices: plan.devices, codes: plan.warnings.map(({ code }) => code) };
+  }
+
+  it('keeps virtio devices without virtio-win, and with one that has nothing for it', async () => {
+    const without = await planned({ ...services(0), ...MODERN });
+    expect(without.devices).toEqual({ disk_bus: 'virtio', nic_model: 'virtio' });
+    expect(without.codes).not.toContain('devices.windows-no-virtio');
+    const nothing = await labDrivers({ build: 18_363, architecture: 'amd64' }, 'w10', ['Balloon']);
+    expect((await planned({ ...services(0), ...MODERN }, nothing)).devices).toEqual(without.devices);
+  });
+
+  it('gets transitional ones where it knows none of virtio 1.0', async () => {
+    const { devices } = await planned({ ...services(0), ...known('1001') });
+    expect(devices).toEqual({ disk_bus: 'virtio', nic_model: 'virtio', virtio: 'transitional' });
+  });
+
+  it('gets SATA disks where its driver is not started at boot, or Windows does not know what for', async () => {
+    const late = [services(3), services(0, true)].map((system) => ({ ...system, ...MODERN }));
+    // The memory balloon says nothing of disks.
+    for (const system of [...late, { ...services(0), ...known('1045') }]) {
+      const { devices, codes } = await planned(system);
+      expect(devices).toEqual({ disk_bus: 'sata', nic_model: 'virtio' });
+      expect(codes).toContain('devices.windows-no-virtio');
+    }
+  });
 });
 
 describe('Windows before Vista', () => {

@@ -155,7 +155,7 @@ describe('VMware’s services', () => {
   });
 });
 
-describe('first-start', () => {
+describe('first-boot-values', () => {
   it('keeps a blue screen, brings disks online, and notes what was there', async () => {
     const { guest, after } = await planWindows(WINDOWS_10);
     expect(systemValue(after, 'Control\\CrashControl', 'AutoReboot')).toEqual(dwordOf(0));
@@ -165,6 +165,13 @@ describe('first-start', () => {
       { key: 'Control\\CrashControl', name: 'AutoReboot', before: dwordOf(1) },
       { key: 'Services\\partmgr\\Parameters', name: 'SanPolicy', before: null },
     ]);
+  });
+
+  it('restores nothing that a guest has planted among what is noted', async () => {
+    const planted = { '@\\Services\\hyper2kvm-firstboot\\Restore': [dword('Control\\a\tb\\x', 1)] };
+    const { after } = await planWindows(withKeys(WINDOWS_10, planted));
+    const names = restoresOf(hiveOf(after, 'SYSTEM'), 'ControlSet001').map(({ name }) => name);
+    expect(names.sort()).toEqual(['AutoReboot', 'SanPolicy']);
   });
 
   it('restores nothing that is as it should be already', async () => {

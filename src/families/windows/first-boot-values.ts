@@ -7,15 +7,15 @@ import { VISTA } from './own-drivers.js';
 import { changeHive, controlSetOf, hiveOf } from './registry-edits.js';
 import { setUntilFirstBoot } from './restores.js';
 
-const NAME = 'first-start';
+const NAME = 'first-boot-values';
 const DISABLED = 4;
 /** Every disk is brought online. */
 const ONLINE_ALL = 1;
 
-export const firstStart: Fixer<WindowsIdentity> = {
+export const firstBootValues: Fixer<WindowsIdentity> = {
   name: NAME,
   description:
-    'For the first start only: a blue screen stays on the screen (CrashControl, AutoReboot=0), and disks that Windows sees for the first time are brought online (partmgr, SanPolicy=1), except in a failover cluster, whose shared disks must not be. The values from before are noted in the registry, and the first boot gives them back; XP and Server 2003, which have none, keep theirs.',
+    'For the first boot only: a blue screen stays on the screen (CrashControl, AutoReboot=0), and disks that Windows sees for the first time are brought online (partmgr, SanPolicy=1), except in a failover cluster, whose shared disks must not be. The values from before are noted in the registry, and the first boot gives them back; XP and Server 2003, which have none, keep theirs.',
   plan(guest) {
     // No first boot would give the values back.
     if (guest.identity.build < VISTA) return { operations: [], warnings: [] };
@@ -27,7 +27,7 @@ export const firstStart: Fixer<WindowsIdentity> = {
     const operations = [
       ...changeHive(
         system,
-        { fixer: NAME, reason: 'a stop code must stay on the screen if the first start fails' },
+        { fixer: NAME, reason: 'a stop code must stay on the screen if the first boot fails' },
         setUntilFirstBoot(system, set, crash, dwordData(0)),
       ),
       ...(isCluster

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Hyper2kvmError } from '../../errors/error.js';
-import type { Packages } from '../../families/base/fixer.js';
 import { GUEST_ARCHITECTURES } from '../../machine/architecture.js';
 import type { Identity } from '../../model/identity.js';
+import type { Packages } from '../base/host-files.js';
 
 /**
  * Returns the operator's packages for this guest, from the first directory that exists of

@@ -4,8 +4,9 @@ import type { WindowsIdentity } from '../../../model/identity.js';
 import type { PersistentRoute, WindowsInterface } from '../../../model/windows-identity.js';
 import type { FirstBootStep, NetworkAction } from './step.js';
 
-/** The program waits for the adapter for 180 s, and Windows needs some time for each address. */
+/** The program waits for the adapter for 180 s, and Windows needs some time for each of its settings. */
 const SECONDS = 900;
+const SECONDS_EACH = 6;
 /** What Windows allows in the name of a connection. */
 const CONNECTION_NAME = /^[^\x00-\x1f\x7f"\\/:*?<>|\t]{1,255}$/;
 const DEVICE = /^[\x20-\x7e]{1,200}$/;
@@ -22,7 +23,9 @@ export function networkSteps(
     const adapter = adapterOf(interfaces, mac);
     if (mac === null || adapter === null || !isConfigured(adapter)) continue;
     const action = networkAction(mac, adapter, routes);
-    steps.push({ id: `network-${mac.replaceAll(':', '')}`, seconds: SECONDS, last: false, action });
+    const settings = action.addresses.length + action.gateways.length + action.dns.length;
+    const seconds = Math.max(SECONDS, SECONDS_EACH * settings);
+    steps.push({ id: `network-${mac.replaceAll(':', '')}`, seconds, last: false, action });
   }
   return steps;
 }

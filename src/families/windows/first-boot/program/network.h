@@ -30,7 +30,7 @@ DWORD write_interface(const struct step *step, const struct adapter *adapter);
 DWORD write_suffix(const struct adapter *adapter, const wchar_t *suffix);
 
 /* addresses.c: reads `10.0.0.5/24` and the like. */
-#define ADDRESS 64
+#define ADDRESS (MAX_ADDRESS + 1)
 /* Splits at `/`: returns the number after it, or `otherwise`. */
 unsigned long split_address(const wchar_t *text, wchar_t address[ADDRESS], unsigned long otherwise);
 void mask_of(unsigned long prefix, wchar_t mask[16]);

@@ -1,11 +1,15 @@
 import { z } from 'zod';
+import { LIMITS } from './limits.js';
 
 /** A value in a line of plan.tsv: its separators are tabs and ends of lines. */
 const text = z
   .string()
   .regex(/^[^\x00-\x1f\x7f]*$/)
   .max(4000);
-const hexadecimal = z.string().regex(/^(?:[0-9a-f]{2})*$/);
+const hexadecimal = z
+  .string()
+  .regex(/^(?:[0-9a-f]{2})*$/)
+  .max(2 * LIMITS.MAX_VALUE_BYTES);
 
 /** Runs a program without a shell. Environment variables (`%SystemRoot%`) are Windows' own to fill in. */
 const run = z.object({
@@ -55,8 +59,11 @@ const report = z.object({ verb: z.literal('report'), port: text });
 /** What the first-boot program does in one step, which has a limit of time and two tries. */
 export const firstBootStepSchema = z.object({
   /** Part of file names in the guest. */
-  id: z.string().regex(/^[a-z0-9-]{1,32}$/),
-  seconds: z.int().min(1).max(86_400),
+  id: z
+    .string()
+    .regex(/^[a-z0-9-]+$/)
+    .max(LIMITS.MAX_NAME),
+  seconds: z.int().min(1).max(LIMITS.MAX_SECONDS),
   /** True for those that run when all others are finished, after a restart if one of these needs it. */
   last: z.boolean(),
   action: z.discriminatedUnion('verb', [run, disks, rescan, network, registry, report]),

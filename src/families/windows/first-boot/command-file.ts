@@ -4,16 +4,22 @@ import type { FirstBootAction, FirstBootStep, NetworkAction } from './step.js';
 
 /**
  * The first boot as a batch file, for a Windows that starts no program of ours (Windows Defender Application
- * Control). It has no time limits, and lacks `leftOut`: steps that need a program.
+ * Control). It has no time limits, and lacks `leftOut`: steps that need a program, or a longer line than cmd reads.
  */
 export interface CommandFile {
   text: string;
   leftOut: string[];
 }
 
+/** A longer line is cut by cmd. */
+const MAX_LINE = 8191;
+
 /** Returns firstboot.cmd for the steps of a plan. Pure. */
 export function commandFile(steps: readonly FirstBootStep[], state: string): CommandFile {
-  const parts = steps.map((step) => ({ ...step, lines: linesOf(step.id, step.action) }));
+  const parts = steps.map((step) => {
+    const lines = linesOf(step.id, step.action);
+    return { ...step, lines: lines?.every(({ length }) => length <= MAX_LINE) ? lines : null };
+  });
   const done = parts.filter(({ lines }) => lines !== null);
   const calls = (last: boolean) =>
     done.filter((part) => part.last === last).map(({ id }) => `call :try ${id}`);

@@ -6,7 +6,7 @@ import { UNINSTALL } from '../inspect/what-to-capture.js';
 import { diskSteps } from './disk-steps.js';
 import { companionSteps, driverSteps } from './driver-steps.js';
 import { networkSteps } from './network-steps.js';
-import type { FirstBootAction, FirstBootStep } from './step.js';
+import { type FirstBootAction, type FirstBootStep, firstBootStepSchema } from './step.js';
 
 /** What the first boot of a Windows guest depends on. */
 export interface FirstBootFacts {
@@ -24,8 +24,21 @@ export interface FirstBootFacts {
   restores: readonly { key: string; name: string; before: { type: number; data: string } | null }[];
 }
 
-/** Returns what the first boot does, in its order. Pure. */
-export function firstBootSteps(facts: FirstBootFacts): FirstBootStep[] {
+export interface FirstBootSteps {
+  /** What the first boot does, in its order. */
+  steps: FirstBootStep[];
+  /** Names of steps that are larger than the program takes. */
+  leftOut: string[];
+}
+
+/** Returns what the first boot does. Pure. */
+export function firstBootSteps(facts: FirstBootFacts): FirstBootSteps {
+  const all = stepsOf(facts);
+  const steps = all.filter((step) => firstBootStepSchema.safeParse(step).success);
+  return { steps, leftOut: all.flatMap((step) => (steps.includes(step) ? [] : [step.id])) };
+}
+
+function stepsOf(facts: FirstBootFacts): FirstBootStep[] {
   const { identity, system, software, nics, drivers } = facts;
   return [
     ...(facts.bringDisksOnline ? diskSteps(system) : []),

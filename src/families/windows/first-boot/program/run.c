@@ -2,8 +2,6 @@
 
 #include <stdlib.h>
 
-#define COMMAND 4096
-
 /* Returns whether a list such as `0,259` has the code. */
 static BOOL has_code(const wchar_t *list, DWORD code)
 {
@@ -29,9 +27,9 @@ DWORD verb_run(const struct step *step)
     if (text == NULL) return code;
 
     for (unsigned long time = 0; time < times; time++) {
-        wchar_t command_line[COMMAND];
-        DWORD length = ExpandEnvironmentStringsW(text, command_line, COMMAND);
-        if (length == 0 || length > COMMAND) return ERROR_FILENAME_EXCED_RANGE;
+        wchar_t command_line[MAX_COMMAND + 1];
+        DWORD length = ExpandEnvironmentStringsW(text, command_line, MAX_COMMAND + 1);
+        if (length == 0 || length > MAX_COMMAND + 1) return ERROR_FILENAME_EXCED_RANGE;
         if (time > 0) Sleep(pause * 1000);
         log_line(L"%ls: %ls", step->id, command_line);
         /* The step's own limit ends it. */

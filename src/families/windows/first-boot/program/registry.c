@@ -2,13 +2,11 @@
 
 #include <stdlib.h>
 
-#define MAX_DATA 65536
-
 /* Returns the bytes of a hexadecimal text in `data` and their number; -1 if it is none. */
 static int read_bytes(const wchar_t *text, BYTE *data)
 {
     size_t digits = wcslen(text);
-    if (digits % 2 != 0 || digits / 2 > MAX_DATA || wcsspn(text, L"0123456789abcdef") != digits) return -1;
+    if (digits % 2 != 0 || digits / 2 > MAX_VALUE_BYTES || wcsspn(text, L"0123456789abcdef") != digits) return -1;
     for (size_t index = 0; index < digits / 2; index++) {
         wchar_t pair[3] = { text[index * 2], text[index * 2 + 1], L'\0' };
         data[index] = (BYTE)wcstoul(pair, NULL, 16);
@@ -18,7 +16,7 @@ static int read_bytes(const wchar_t *text, BYTE *data)
 
 static DWORD set_value(const wchar_t *key, const wchar_t *name, DWORD type, const wchar_t *text)
 {
-    BYTE *data = malloc(MAX_DATA);
+    BYTE *data = malloc(MAX_VALUE_BYTES);
     int size = data == NULL ? -1 : read_bytes(text, data);
     HKEY handle;
     LSTATUS result = ERROR_INVALID_DATA;

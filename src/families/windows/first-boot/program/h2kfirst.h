@@ -7,6 +7,8 @@
 
 #include <windows.h>
 
+#include "limits.h"
+
 #define SERVICE_NAME L"hyper2kvm-firstboot"
 
 /* Exit codes with a meaning of their own, for commands of the plan and for this program started with --step. */

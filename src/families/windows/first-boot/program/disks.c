@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <winioctl.h>
 
-#define MAX_DISKS 64
 #define LAYOUT_BYTES 65536
 
 /* From winioctl.h of newer kits. */

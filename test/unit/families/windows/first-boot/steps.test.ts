@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { commandFile } from '../../../../../src/families/windows/firstboot/command-file.js';
-import { planFile } from '../../../../../src/families/windows/firstboot/plan-file.js';
-import { type FirstBootFacts, firstBootSteps } from '../../../../../src/families/windows/firstboot/steps.js';
+import { commandFile } from '../../../../../src/families/windows/first-boot/command-file.js';
+import { LIMITS } from '../../../../../src/families/windows/first-boot/limits.js';
+import { planFile } from '../../../../../src/families/windows/first-boot/plan-file.js';
+import { type FirstBootFacts, firstBootSteps } from '../../../../../src/families/windows/first-boot/steps.js';
 import type { CapturedHive } from '../../../../../src/guest/registry/captured.js';
 import { textData } from '../../../../../src/guest/registry/make-value.js';
 import type { DriverPackage, DriverSet } from '../../../../../src/model/driver-set.js';
@@ -54,7 +56,7 @@ const DRIVERS: DriverSet = {
   guestAgent: file('\\Windows\\Drivers\\VirtIO\\qemu-ga-x86_64.msi'),
   ...{ refusals: [], warnings: [] },
 };
-const linesOf = (given: FirstBootFacts) => planFile(firstBootSteps(given), 'state').split('\n');
+const linesOf = (given: FirstBootFacts) => planFile(firstBootSteps(given).steps, 'state').split('\n');
 
 describe('the first boot', () => {
   it('of a server with two static cards: everything, in its order', () => {
@@ -167,8 +169,55 @@ describe('the first boot', () => {
     expect(lines[1]).toBe('network-005056aa0001\t900\tnetwork\tmac=00:50:56:aa:00:01\taddress=10.0.0.5/24');
   });
 
+  it('has all of a card with hundreds of addresses, with the time for them', () => {
+    const addresses = Array.from({ length: 400 }, (_, index) => ({
+      address: `10.0.${index >> 8}.${index & 255}`,
+      prefix: 16,
+    }));
+    const interfaces = [adapter({ mac: '00:50:56:aa:00:01', addresses })];
+    const [, line = ''] = linesOf(facts({ nics: [nic('00:50:56:aa:00:01')] }, { interfaces }));
+    expect(line.match(/\taddress=/g)).toHaveLength(400);
+    expect(line.split('\t')[1]).toBe('2400');
+  });
+
+  it('names a step that is more than the program takes, and has the others', () => {
+    const addresses = Array.from({ length: LIMITS.MAX_SECONDS / 6 + 1 }, (_, index) => ({
+      address: `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}`,
+      prefix: 8,
+    }));
+    const before = { type: 3, data: '00'.repeat(LIMITS.MAX_VALUE_BYTES + 1) };
+    const { steps, leftOut } = firstBootSteps(
+      facts(
+        {
+          nics: [nic('00:50:56:aa:00:01')],
+          restores: [{ key: 'Control\\CrashControl', name: 'AutoReboot', before }],
+        },
+        { interfaces: [adapter({ mac: '00:50:56:aa:00:01', addresses })] },
+      ),
+    );
+    expect(leftOut).toEqual(['network-005056aa0001', 'restore-1']);
+    expect(steps.map(({ id }) => id)).toEqual(['report']);
+  });
+
+  it('keeps to limits that are those of the program', () => {
+    const header = new URL(
+      '../../../../../src/families/windows/first-boot/program/limits.h',
+      import.meta.url,
+    );
+    const numbers = [...readFileSync(header, 'utf8').matchAll(/^#define (MAX_\w+) (\d+)/gm)];
+    expect(Object.fromEntries(numbers.map(([, name, number]) => [name, Number(number)]))).toEqual(LIMITS);
+  });
+
+  it('as a batch file has no line that cmd would cut', () => {
+    const before = { type: 3, data: '00'.repeat(5000) };
+    const restores = [{ key: 'Control\\CrashControl', name: 'AutoReboot', before }];
+    const { text, leftOut } = commandFile(firstBootSteps(facts({ restores })).steps, 'state');
+    expect(leftOut).toEqual(['restore-1']);
+    expect(text).not.toContain('restore-1');
+  });
+
   it('as a batch file has the same steps but for what needs a program, with the ends of lines of Windows', () => {
-    const steps = firstBootSteps(
+    const { steps } = firstBootSteps(
       facts(
         {
           drivers: DRIVERS,
@@ -227,7 +276,7 @@ describe('the first boot', () => {
     ['fe80::1', 'Manual      Preferred      infinite   infinite fe80::1%4', true],
   ])('as a batch file looks for the whole of %s in %j: %s', (address, line, isFound) => {
     const addresses = [{ address, prefix: 24 }];
-    const steps = firstBootSteps(
+    const { steps } = firstBootSteps(
       facts(
         { nics: [nic('00:50:56:aa:00:01')] },
         { interfaces: [adapter({ mac: '00:50:56:aa:00:01', addresses })] },

@@ -7,7 +7,6 @@ const LETTER = /^\\DosDevices\\[A-Z]:$/i;
 const MBR_BYTES = 12;
 const GPT_MARK = Buffer.from('DMIO:ID:');
 const GPT_BYTES = 24;
-const MAX_DISKS = 100;
 
 /**
  * Returns the step that brings the disks online that have a drive letter in MountedDevices; none without
@@ -18,7 +17,7 @@ export function diskSteps(system: CapturedHive): FirstBootStep[] {
   const gpt = new Set<string>();
   for (const { name, data } of capturedKey(system, 'MountedDevices')?.values ?? []) {
     const bytes = Buffer.from(data, 'hex');
-    if (!LETTER.test(name) || mbr.size + gpt.size === MAX_DISKS) continue;
+    if (!LETTER.test(name)) continue;
     if (bytes.length === MBR_BYTES) mbr.add(bytes.readUInt32LE(0).toString(16).padStart(8, '0'));
     if (bytes.length === GPT_BYTES && bytes.subarray(0, GPT_MARK.length).equals(GPT_MARK))
       gpt.add(guidText(bytes, GPT_MARK.length));

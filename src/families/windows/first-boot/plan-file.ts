@@ -1,4 +1,4 @@
-import { type FirstBootAction, type FirstBootStep, firstBootStepSchema } from './step.js';
+import type { FirstBootAction, FirstBootStep } from './step.js';
 
 /** The first line, with the version of the format. */
 const HEADER = 'hyper2kvm-firstboot\t1';
@@ -8,10 +8,8 @@ const HEADER = 'hyper2kvm-firstboot\t1';
  * seconds, its verb, and arguments as `name=value`. `state` is the folder for what has happened. Pure. docs/windows-first-boot.md describes the format.
  */
 export function planFile(steps: readonly FirstBootStep[], state: string): string {
-  const line = (step: FirstBootStep): string => {
-    const { id, seconds, action } = firstBootStepSchema.parse(step);
-    return [id, seconds, action.verb, ...argumentsOf(action)].join('\t');
-  };
+  const line = ({ id, seconds, action }: FirstBootStep): string =>
+    [id, seconds, action.verb, ...argumentsOf(action)].join('\t');
   const first = steps.filter(({ last }) => !last);
   const last = steps.filter((step) => step.last);
   return [`${HEADER}\t${state}`, ...first.map(line), 'end', ...last.map(line), ''].join('\n');

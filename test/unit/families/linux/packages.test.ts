@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { readPackages } from '../../../../src/stages/plan/packages.js';
+import { readPackages } from '../../../../src/families/linux/packages.js';
 
 let directory: string;
 beforeEach(() => {

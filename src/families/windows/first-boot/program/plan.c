@@ -3,13 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_BYTES (1 << 20)
-#define MAX_STEPS 512
-#define MAX_FIELDS 256
-#define MAX_SECONDS 86400
 #define HEADER L"hyper2kvm-firstboot\t1\t"
 #define NAME_CHARACTERS L"abcdefghijklmnopqrstuvwxyz0123456789-"
-#define MAX_NAME 32
 
 /* Returns the whole of plan.tsv as text; NULL if it cannot be read. */
 static wchar_t *read_text(void)
@@ -19,7 +14,7 @@ static wchar_t *read_text(void)
     HANDLE file = CreateFileW(path, GENERIC_READ, FILE_SHARE_READ, NULL, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, NULL);
     if (file == INVALID_HANDLE_VALUE) return NULL;
     DWORD size = GetFileSize(file, NULL), got = 0;
-    char *bytes = size > MAX_BYTES ? NULL : malloc(size + 1);
+    char *bytes = size > MAX_PLAN_BYTES ? NULL : malloc(size + 1);
     wchar_t *text = bytes == NULL ? NULL : calloc(size + 1, sizeof *text);
     BOOL whole = text != NULL && ReadFile(file, bytes, size, &got, NULL) && got == size;
     CloseHandle(file);
@@ -50,33 +45,37 @@ static BOOL is_name(const wchar_t *text)
     return length > 0 && length <= MAX_NAME && wcsspn(text, NAME_CHARACTERS) == length;
 }
 
+/* Returns how many parts `cut` makes of a text: the plan bounds them by its size alone. */
+static int count_parts(const wchar_t *text, wchar_t separator)
+{
+    int count = 1;
+    while ((text = wcschr(text, separator)) != NULL) text++, count++;
+    return count;
+}
+
 static BOOL read_step(wchar_t *line, struct step *step)
 {
-    const wchar_t *fields[MAX_FIELDS];
-    int count = 0;
-    for (wchar_t *field; (field = cut(&line, L'\t')) != NULL;) {
-        if (count == MAX_FIELDS) return FALSE;
-        fields[count++] = field;
-    }
-    if (count < 3 || !is_name(fields[0])) return FALSE;
-    step->id = fields[0];
-    step->seconds = wcstoul(fields[1], NULL, 10);
+    int count = count_parts(line, L'\t');
+    const wchar_t *id = cut(&line, L'\t'), *seconds = cut(&line, L'\t'), *verb = cut(&line, L'\t');
+    if (count < 3 || !is_name(id)) return FALSE;
+    step->id = id;
+    step->seconds = wcstoul(seconds, NULL, 10);
     if (step->seconds == 0 || step->seconds > MAX_SECONDS) return FALSE;
-    step->verb = fields[2];
-    step->count = count - 3;
-    step->arguments = calloc(step->count + 1, sizeof *step->arguments);
+    step->verb = verb;
+    step->arguments = calloc(count, sizeof *step->arguments);
     if (step->arguments == NULL) return FALSE;
-    memcpy(step->arguments, fields + 3, step->count * sizeof *step->arguments);
+    for (wchar_t *field; (field = cut(&line, L'\t')) != NULL;) step->arguments[step->count++] = field;
     return TRUE;
 }
 
 BOOL read_plan(struct plan *plan)
 {
     wchar_t *rest = read_text();
+    int lines = rest == NULL ? 0 : count_parts(rest, L'\n');
     wchar_t *line = cut(&rest, L'\n');
     BOOL last = FALSE;
     plan->count = 0;
-    plan->steps = calloc(MAX_STEPS, sizeof *plan->steps);
+    plan->steps = calloc(lines + 1, sizeof *plan->steps);
     if (plan->steps == NULL || line == NULL || wcsncmp(line, HEADER, wcslen(HEADER)) != 0) return FALSE;
     if (!is_name(line + wcslen(HEADER))) return FALSE;
     use_state(line + wcslen(HEADER));
@@ -86,7 +85,7 @@ BOOL read_plan(struct plan *plan)
             last = TRUE;
             continue;
         }
-        if (plan->count == MAX_STEPS || !read_step(line, &plan->steps[plan->count])) return FALSE;
+        if (!read_step(line, &plan->steps[plan->count])) return FALSE;
         plan->steps[plan->count++].last = last;
     }
     return TRUE;
