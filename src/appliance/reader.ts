@@ -47,7 +47,10 @@ export function applianceReader(session: Pick<ApplianceSession, 'call'>, workDir
    * Returns everything below a directory if that is a few directories, otherwise null: listing one takes 2 ms,
    * and starting find 0.1 s.
    */
-  async function fewNames(directory: string, mostBytes: number): Promise<string[] | null> {
+  async function fewNames(
+    directory: string,
+    most: { paths: number; bytes: number },
+  ): Promise<string[] | null> {
     const names: string[] = [];
     const directories = [''];
     let bytes = 0;
@@ -60,8 +63,8 @@ export function applianceReader(session: Pick<ApplianceSession, 'call'>, workDir
           // Not every filesystem tells what an entry is.
           if (type === 'u') return null;
           bytes += parent.length + name.length;
-          if (bytes > mostBytes) throw configurationTooLarge();
           names.push(`${parent}${name}`);
+          if (bytes > most.bytes || names.length > most.paths) throw configurationTooLarge();
           if (type === 'd') directories.push(`${parent}${name}/`);
         }
       }
@@ -80,7 +83,7 @@ export function applianceReader(session: Pick<ApplianceSession, 'call'>, workDir
       for (let done = 0, length = MAX_MESSAGE_BYTES; length === MAX_MESSAGE_BYTES; done += length) {
         const part = await session.call('pread', path, MAX_MESSAGE_BYTES, done);
         length = part.length;
-        await output.write(part, 0, length, done);
+        await output.appendFile(part);
       }
     } finally {
       await output.close();
@@ -115,7 +118,7 @@ export function applianceReader(session: Pick<ApplianceSession, 'call'>, workDir
     list: (directory) => session.call('ls', directory),
     async names(directory, most) {
       if (!(await isDirectory(directory))) return null;
-      const few = await fewNames(directory, mostBytes);
+      const few = await fewNames(directory, most);
       if (few !== null) return few;
       return withScratch(async (file) => {
         await session.call('find0', directory, file);

@@ -78,9 +78,9 @@ describe('the names below a directory', () => {
     '/boot/grub/empty/': [],
   };
   const found = (_: string, file: string) => writeFile(file, 'from\0find\0');
-  const namesOf = async (readdir: (path: string) => unknown, mostBytes = 1024 ** 2) => {
+  const namesOf = async (readdir: (path: string) => unknown, most = { paths: 10_000, bytes: 1024 ** 2 }) => {
     const { reader, calls } = readerOf({ lstatns: () => ({ mode: 0o040755 }), readdir, find0: found });
-    return { names: await reader.names('/boot', mostBytes), calls: calls.map(([name]) => name) };
+    return { names: await reader.names('/boot', most), calls: calls.map(([name]) => name) };
   };
 
   it('are listed directory by directory, without following links', async () => {
@@ -102,9 +102,15 @@ describe('the names below a directory', () => {
     expect(calls.at(-1)).toBe('find0');
   });
 
-  it('are limited in size', async () => {
-    const listing = namesOf(() => [{ type: 'r', name: 'x'.repeat(100) }], 99);
-    await expect(listing).rejects.toMatchObject({ code: 'inspect.configuration-too-large' });
+  it.each([
+    ['size', { paths: 2, bytes: 199 }],
+    ['number', { paths: 1, bytes: 200 }],
+  ])('are limited in %s', async (_, most) => {
+    const entries = ['x', 'y'].map((letter) => ({ type: 'r', name: letter.repeat(100) }));
+    await expect(namesOf(() => entries, most)).rejects.toMatchObject({
+      code: 'inspect.configuration-too-large',
+    });
+    expect((await namesOf(() => entries, { paths: 2, bytes: 200 })).names).toHaveLength(2);
   });
 
   it('are not asked for again when the appliance is lost', async () => {
