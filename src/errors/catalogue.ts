@@ -962,6 +962,11 @@ const SECTIONS = {
       advice:
         'Repair the first kernel in the guest, then write the boot loader’s configuration again (`update-grub`).',
     },
+    'boot.grub-search': {
+      meaning:
+        'GRUB’s configuration leads to another filesystem, because `fix.grub_search` names what it did not find.',
+      advice: 'In the running guest, write GRUB’s configuration again (`update-grub`, `grub-install`).',
+    },
     'fstab.nofail': {
       meaning: 'A line got `nofail` because `fix.nofail` names it: the guest starts without that device.',
       advice: 'Give the guest the device, or remove the line there.',
