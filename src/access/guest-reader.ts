@@ -75,6 +75,8 @@ export interface GuestReader {
   mount(mount: Mount, mode: 'ro' | 'rw'): Promise<void>;
   /** Unmounts everything that `mount` mounted; does nothing in a running guest. */
   unmountAll(): Promise<void>;
+  /** Returns the free bytes of the filesystem that is mounted there. */
+  free(mountpoint: string): Promise<number>;
   /** Returns the subvolumes of the btrfs filesystem at `/`. */
   subvolumes(): Promise<Subvolume[]>;
 }

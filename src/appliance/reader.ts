@@ -151,6 +151,10 @@ export function applianceReader(session: Pick<ApplianceSession, 'call'>, workDir
       }
     },
     unmountAll: () => session.call('umount_all'),
+    async free(mountpoint) {
+      const { bsize, bfree } = await session.call('statvfs', mountpoint);
+      return bsize * bfree;
+    },
     subvolumes: () => session.call('btrfs_subvolume_list', '/'),
   };
 }

@@ -341,6 +341,11 @@ const SECTIONS = {
       meaning: 'Windows is installed several times and `windows.root` does not say which one the VM starts.',
       advice: 'Name its filesystem in the job.toml: `windows.root = "/dev/sda2"`.',
     },
+    'plan.windows-no-space': {
+      meaning: 'The volume that Windows is on has less than 100 MiB free.',
+      advice:
+        'Delete what is not needed in the guest, or extend its volume, shut it down, and drop it again.',
+    },
     'plan.windows-boot-store': {
       meaning:
         'The boot configuration of Windows starts another partition than the one with Windows: it would stop with 0xc000000e.',
