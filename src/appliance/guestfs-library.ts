@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import koffi from 'koffi';
 import type { ArgumentKind, ReturnKind, Signature } from './functions.js';
 
@@ -43,6 +44,9 @@ const C_RETURN: Record<ReturnKind, string> = {
  * which are freed when the process ends.
  */
 const POINTER_BYTES = 8;
+const { EFBIG } = constants.errno;
+/** A directory with more is not decoded: its names would fill the memory. */
+const MAX_ENTRIES = 100_000;
 
 /**
  * Loads libguestfs.so.0 (the ABI has been stable since 1.0). Throws the loader's message if it is missing.
@@ -193,6 +197,7 @@ function decodeSubvolumes(pointer: unknown): unknown[] {
 /** Decodes `struct guestfs_dirent_list {uint32 len; struct {int64 ino; char ftyp; char *name} *val}`. */
 function decodeEntries(pointer: unknown): unknown[] {
   const count = Number(koffi.decode(pointer, 'uint32_t'));
+  if (count > MAX_ENTRIES) throw new GuestfsError(`a directory has ${count} names`, EFBIG);
   const values: unknown = koffi.decode(pointer, 8, 'void *');
   return Array.from({ length: count }, (_, index) => ({
     type: String.fromCharCode(Number(koffi.decode(values, index * 24 + 8, 'uint8_t'))),
