@@ -34,6 +34,7 @@ const SECONDS: Readonly<Record<string, number>> = {
   'drops.test.ts': 70,
   'exchange.test.ts': 45,
   'remote.test.ts': 55,
+  'vsphere-refusals.test.ts': 40,
   'windows-first-boot.test.ts': 40,
   'every-job-ends.test.ts': 25,
   'pinned.test.ts': 25,
