@@ -22,6 +22,10 @@ const KERNEL = 'kernel';
 /** Links to what supermin has built. */
 const OTHERS = ['initrd', 'root', 'README.fixed'];
 const PREFIX = 'unpacked-';
+/** What a process is making, or was when it was killed. */
+const NEW = `${PREFIX}new-`;
+/** It takes seconds. */
+const MADE_SECONDS = 900;
 
 /**
  * Returns the directory of the same appliance with its kernel unpacked (`unpackedKernel`), where that is
@@ -38,7 +42,7 @@ export async function withUnpackedKernel(
   if (await exists(path)) return path;
   const packed = join(built, KERNEL);
   const kernel = await unpackedKernel(await readFile(packed), signal);
-  const made = await mkdtemp(join(directory, `${PREFIX}new-`));
+  const made = await mkdtemp(join(directory, NEW));
   try {
     if (kernel === null) await link(packed, join(made, KERNEL));
     else await writeDurable(join(made, KERNEL), kernel);
@@ -46,13 +50,19 @@ export async function withUnpackedKernel(
     await rename(made, path);
   } catch (error) {
     await rm(made, { recursive: true, force: true });
-    // Another process may have made it meanwhile, and removed this one.
+    // Another process may have made it meanwhile.
     if (!(await exists(path))) throw error;
   }
   for (const name of await readdir(directory))
-    if (name.startsWith(PREFIX) && name !== own)
+    if (name.startsWith(PREFIX) && name !== own && !(await isBeingMade(directory, name)))
       await rm(join(directory, name), { recursive: true, force: true });
   return path;
+}
+
+async function isBeingMade(directory: string, name: string): Promise<boolean> {
+  if (!name.startsWith(NEW)) return false;
+  const stats = await stat(join(directory, name), { throwIfNoEntry: false });
+  return stats !== undefined && Date.now() - stats.mtimeMs < MADE_SECONDS * 1000;
 }
 
 /**

@@ -139,4 +139,15 @@ describe('withUnpackedKernel', () => {
     expect(readdirSync(made[0]!).toSorted()).toEqual(['README.fixed', 'initrd', 'kernel', 'root']);
     expect(readdirSync(cache)).toHaveLength(2);
   });
+
+  it('leaves what another process is making, and removes what a killed one was', async () => {
+    writeFileSync(join(built, 'kernel'), 'any');
+    for (const name of ['unpacked-new-live', 'unpacked-new-dead']) mkdirSync(join(cache, name));
+    const yesterday = Date.now() / 1000 - 86_400;
+    utimesSync(join(cache, 'unpacked-new-dead'), yesterday, yesterday);
+    await withUnpackedKernel(built, cache, signal);
+    expect(readdirSync(cache).filter((name) => name.startsWith('unpacked-new-'))).toEqual([
+      'unpacked-new-live',
+    ]);
+  });
 });
