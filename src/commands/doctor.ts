@@ -5,6 +5,7 @@ import { wrap } from '../text/table.js';
 import { type CommonOptions, configOf, newCommand, printJson } from './command.js';
 import { checkApplianceCache, checkKernel, checkLibguestfs } from './doctor/appliance.js';
 import type { Check, Finding } from './doctor/check.js';
+import { checkConnection } from './doctor/connection.js';
 import { checkAccelerator, checkInotify, checkMemory, checkProcessors } from './doctor/host.js';
 import { checkLibvirt } from './doctor/libvirt.js';
 import { checkDirectories, checkSpace } from './doctor/spool.js';
@@ -38,22 +39,27 @@ export function doctorCommand(io: Io): Command {
     usage: 'doctor',
     summary: 'check this host: tools, KVM, space, permissions; each line with its fix',
     description:
-      'Checks everything that a conversion needs, and changes nothing. Exits with 1 if something must be fixed. Run it as the daemon’s user.',
+      'Checks everything that a conversion needs, and changes nothing. Exits with 1 if something must be fixed. Run it as the daemon’s user. ' +
+      'With `--connection` it checks one of `[[remote.connections]]` instead: whether each host that data come from has an address, answers with a certificate that is accepted, and lets the user in.',
     examples: [
       'sudo -u hyper2kvm hyper2kvm doctor',
+      'sudo hyper2kvm doctor --connection vc1',
       'hyper2kvm doctor --json | jq \'.checks[] | select(.status != "ok")\'',
     ],
-  }).action(async (_local, command: Command) => {
-    const options = command.optsWithGlobals<CommonOptions>();
-    const context = { config: configOf(io, options).config, env: io.env, signal: io.interruption() };
-    const findings: Finding[] = [];
-    for (const check of CHECKS) findings.push(...(await check(context)));
-    const failed = findings.some(({ status }) => status === 'fail');
-    if (failed) io.exitCode = EXIT_FAILED;
-    if (options.json) return printJson(io, { healthy: !failed, checks: findings });
-    io.out(findings.map((finding) => findingText(io, finding)).join(''));
-    io.out(closing(findings));
-  });
+  })
+    .option('--connection <name>', 'check this connection instead: its hosts, certificates and login')
+    .action(async (_local, command: Command) => {
+      const options = command.optsWithGlobals<CommonOptions & { connection?: string }>();
+      const context = { config: configOf(io, options).config, env: io.env, signal: io.interruption() };
+      const checks = options.connection === undefined ? CHECKS : [checkConnection(options.connection)];
+      const findings: Finding[] = [];
+      for (const check of checks) findings.push(...(await check(context)));
+      const failed = findings.some(({ status }) => status === 'fail');
+      if (failed) io.exitCode = EXIT_FAILED;
+      if (options.json) return printJson(io, { healthy: !failed, checks: findings });
+      io.out(findings.map((finding) => findingText(io, finding)).join(''));
+      io.out(closing(findings));
+    });
 }
 
 const MARKS = { ok: ['green', 'ok  '], warn: ['yellow', 'warn'], fail: ['red', 'FAIL'] } as const;

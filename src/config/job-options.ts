@@ -75,7 +75,7 @@ export function jobOptions(config: Config, jobToml: string | null, settings: Job
     const position = dropped.positions.get(from);
     if (position !== undefined) dropped.positions.set(key, position);
   });
-  refuseForeignSource(written.source);
+  refuseForeignSource(written.source, config.remote.connections);
   // Values that an operator overrides do not count, so that a wrong one can be corrected by `retry --set`.
   const counting = withoutKeys(structuredClone(written), overrides);
   refuseBeyondBounds(check(counting, 'dropper', inFile), config, inFile);

@@ -17,8 +17,10 @@ export const jobSourceTable = z.strictObject({
   type: z.string().optional(),
   connection: z.string().optional(),
   vm: z.union([path, z.array(path).min(1).max(MAX_PATHS)]).optional(),
-  transport: z.enum(['auto'], 'must be "auto"').optional(),
-  power: z.enum(['off'], 'must be "off": files on a server have no power state').optional(),
+  transport: z.enum(['auto', 'datastore'], 'must be "auto" or "datastore"').optional(),
+  power: z
+    .enum(['off', 'shutdown'], 'must be "off" or "shutdown": this version reads a VM that is off')
+    .optional(),
   mode: z.enum(['land'], 'must be "land": this version copies a VM before it converts it').optional(),
   sha256: z
     .record(z.string().max(255), z.string().regex(/^[0-9A-Fa-f]{64}$/, 'must be 64 hexadecimal digits'))
@@ -42,8 +44,8 @@ interface RemoteSource {
   type: 'remote';
   connection: string;
   vm: string[];
-  transport: 'auto';
-  power: 'off';
+  transport: 'auto' | 'datastore';
+  power: 'off' | 'shutdown';
   /** By file name, lower-case hexadecimal. */
   sha256: Record<string, string>;
 }
@@ -61,14 +63,22 @@ const SECRET_QUERY =
  * Throws `remote.secret-in-job` or `remote.not-allowed` for a `[source]` table that names a host, a secret, a
  * signed URL or a file of the host. The message never repeats a value.
  */
-export function refuseForeignSource(written: unknown): void {
+export function refuseForeignSource(written: unknown, connections: readonly Connection[]): void {
   if (typeof written !== 'object' || written === null) return;
   for (const key of Object.keys(written)) {
     if (SECRET_KEYS.test(key)) throw secretInJob(`[source] ${key}`);
     if (HOST_KEYS.test(key)) throw notAllowed(`[source] ${key} chooses a server or a file of this host`);
   }
-  const { vm } = written as { vm?: unknown };
-  for (const one of Array.isArray(vm) ? vm : [vm]) if (typeof one === 'string') refusePath(one);
+  const { vm, connection } = written as { vm?: unknown; connection?: unknown };
+  const isVsphere = connections.some(({ name, type }) => name === connection && type === 'vsphere');
+  const refuse = isVsphere ? refuseVmName : refusePath;
+  for (const one of Array.isArray(vm) ? vm : [vm]) if (typeof one === 'string') refuse(one);
+}
+
+/** Names in an inventory may have `?`, `#`, `:` and `%2f`. */
+function refuseVmName(vm: string): void {
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(vm)) refusePath(vm);
+  if (/[\0-\x1f\x7f]/.test(vm)) throw notAllowed('[source] vm has control characters');
 }
 
 function refusePath(vm: string): void {
@@ -110,6 +120,7 @@ export function resolveSource(
     );
   }
   if (vm === undefined) throw notAllowed('[source] has no `vm`: it says what to fetch');
+  refuseOtherKinds(table, connection);
   return {
     type: 'remote',
     connection: wanted,
@@ -118,6 +129,19 @@ export function resolveSource(
     power: table.power ?? 'off',
     sha256: lowerCase(table.sha256 ?? {}),
   };
+}
+
+/** Throws for what the connection's type does not have. */
+function refuseOtherKinds(
+  { vm, transport, power }: z.infer<typeof jobSourceTable>,
+  { name, type }: Connection,
+): void {
+  if (type === 'http' && (transport ?? 'auto') !== 'auto')
+    throw notAllowed(`[source] transport must be "auto": ${name} is a connection of the type http`);
+  if (type === 'http' && (power ?? 'off') !== 'off')
+    throw notAllowed('[source] power must be "off": files on a server have no power state');
+  if (type === 'vsphere' && Array.isArray(vm) && vm.length > 1)
+    throw notAllowed('[source] vm is a list: name one VM by its path, name, UUID or id');
 }
 
 function lowerCase(digests: Record<string, string>): Record<string, string> {

@@ -44,14 +44,39 @@ const httpConnection = z
     path: ['url'],
   });
 
+const vsphereConnection = z
+  .strictObject({
+    name,
+    type: z.literal('vsphere'),
+    /** Of a vCenter or an ESXi host. */
+    url: serverUrl.refine(
+      (text) => ['/', '/sdk', '/sdk/'].includes(new URL(text).pathname),
+      'must be the address of the vCenter or ESXi host, without a path',
+    ),
+    user: z.string().min(1).max(255),
+    /** Name of the credential with the password. */
+    secret: name,
+    ca_file: z.string().refine(isAbsolute, 'must be an absolute path').optional(),
+    fingerprint: fingerprint.optional(),
+  })
+  .refine(({ ca_file, fingerprint: pin }) => ca_file === undefined || pin === undefined, {
+    message: 'set ca_file or fingerprint, not both',
+    path: ['fingerprint'],
+  })
+  .refine(({ url }) => isEncrypted(url), {
+    message: 'must be https: a password is sent to it',
+    path: ['url'],
+  });
+
 function isEncrypted(url: string): boolean {
   const { protocol, hostname } = new URL(url);
   return protocol === 'https:' || LOOPBACK.test(hostname);
 }
 
-const connection = z.discriminatedUnion('type', [httpConnection]);
+const connection = z.discriminatedUnion('type', [httpConnection, vsphereConnection]);
 export type Connection = z.infer<typeof connection>;
 export type HttpConnection = z.infer<typeof httpConnection>;
+export type VsphereConnection = z.infer<typeof vsphereConnection>;
 
 const live = { reload: true, setBy: 'operator' } as const;
 
@@ -90,7 +115,7 @@ export const remoteTable = z
       .default([])
       .meta({
         description:
-          'Servers that a job.toml may name, each {name, type, url, secret, ca_file or fingerprint, allow_plain, redirect_hosts} (docs/remote.md).',
+          'Servers that a job.toml may name, each {name, type, url, secret, ca_file or fingerprint, and what its type has} (docs/remote.md).',
         ...live,
       }),
   })

@@ -253,6 +253,11 @@ const SECTIONS = {
       meaning: 'The server refuses more requests for now (429, 503). Retried after the time that it names.',
       advice: 'Lower `remote.parallel` or `remote.per_host` if it goes on.',
     },
+    'remote.locked': {
+      meaning:
+        'A file of the VM is held by the VM itself, by a backup or by another task of vSphere. Retried automatically.',
+      advice: 'Check that the VM is off and that no task runs on it, then `hyper2kvm retry` the job.',
+    },
     'remote.interrupted': {
       meaning:
         'The transfer broke off, or the answer was not what was asked for. What has been landed stays, and the next attempt continues there.',
@@ -280,12 +285,18 @@ const SECTIONS = {
         'Store it in /etc/hyper2kvm/credentials/NAME, owned by root or the service, with mode 0600 or 0400.',
     },
     'remote.auth': {
-      meaning: 'The server does not accept the credential (401).',
+      meaning: 'The server does not accept the user or the credential (401, InvalidLogin).',
       advice: 'Check the credential of the connection.',
     },
     'remote.permission': {
-      meaning: 'The server refuses the request (403 and other 4xx); the message has its answer.',
-      advice: 'Give the connection’s user the right to read this file.',
+      meaning:
+        'The server refuses the request (403 and other 4xx, NoPermission); the message has its answer, of vSphere also the privilege.',
+      advice:
+        'Give the connection’s user the right to read this file. For vSphere, docs/remote.md has the role.',
+    },
+    'remote.license': {
+      meaning: 'The license of the host does not allow this request (RestrictedVersion).',
+      advice: 'Connect to the vCenter in place of the host, or copy the VM’s files and drop them.',
     },
     'remote.expired': {
       meaning: 'The signed URL or token of the connection has expired.',
@@ -298,8 +309,28 @@ const SECTIONS = {
         'Set `ca_file` to the CA’s certificate, or `fingerprint` after comparing it on the server itself.',
     },
     'remote.not-found': {
-      meaning: 'The server has no such file.',
-      advice: 'Check `vm` of the job.toml: it is a path below the URL of the connection.',
+      meaning: 'The server has no such file or VM, or does not show it to this user.',
+      advice:
+        'Check `vm` of the job.toml: a path below the URL of the connection, or of vSphere the inventory path, the name or the id of a VM.',
+    },
+    'remote.ambiguous': {
+      meaning: 'Several VMs have the name that the job.toml has.',
+      advice: 'Use the inventory path or the id of one of them as `vm`.',
+    },
+    'remote.powered-on': {
+      meaning: 'The VM is running or suspended, so that its disks are not in a state of rest.',
+      advice:
+        'Shut it down, or put `power = "shutdown"` into the job.toml, which asks its guest to do so (VMware Tools must run in it).',
+    },
+    'remote.datastore-unreadable': {
+      meaning:
+        'The VM or its datastore is not accessible, or the datastore has no files (vSAN, vVol), which this version cannot read.',
+      advice: 'Move the VM to a VMFS or NFS datastore (Storage vMotion), or export it as OVF and drop that.',
+    },
+    'remote.unsupported-disk': {
+      meaning:
+        'A disk of the VM cannot be read as a file: raw device mapping, encrypted, shared with other VMs.',
+      advice: 'Clone the VM to ordinary disks, and fetch the clone.',
     },
     'remote.source-changed': {
       meaning:

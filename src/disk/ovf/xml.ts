@@ -76,8 +76,10 @@ function localName(name: string): string {
 
 function readAttributes(text: string): Map<string, string> {
   const attributes = new Map<string, string>();
+  // `<val type="Folder" xsi:type="ManagedObjectReference">`: the one without a prefix is the element's own.
   for (const [, name, double, single] of text.matchAll(ATTRIBUTE))
-    attributes.set(localName(name!), decode(double ?? single ?? ''));
+    if (!attributes.has(localName(name!)) || !name!.includes(':'))
+      attributes.set(localName(name!), decode(double ?? single ?? ''));
   return attributes;
 }
 

@@ -1,5 +1,5 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from '../../config/schema.js';
 import { finalName } from '../../disk/base/partial-names.js';
@@ -60,7 +60,9 @@ export async function landVm(spec: RemoteSpec, environment: LandEnvironment): Pr
     refuseNames(vm.files);
     refuseDigests(spec, vm.files);
     const directory = landedDirectory(workDirectory);
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    for (const { name } of vm.files)
+      for (const place of Object.values(placeOf(directory, name)))
+        await mkdir(dirname(place), { recursive: true, mode: 0o700 });
     await removeOthers(directory, vm.files);
     await refuseMixture(vm.files, directory);
     const total = vm.files.reduce((sum, { size }) => sum + size, 0);
@@ -70,16 +72,17 @@ export async function landVm(spec: RemoteSpec, environment: LandEnvironment): Pr
     const meter = new Meter(environment.progress);
     meter.expect(total);
     const files = await landAll(vm, spec, { ...environment, meter, directory });
+    await vm.confirm?.(signal);
     const seconds = Math.round(performance.now() - started) / 1000;
     log.info({ received: meter.received, skipped: meter.skipped, seconds }, 'files of the VM landed');
     return {
       type: connection.type,
       connection: connection.name,
       vm: spec.vm,
-      moref: null,
-      instance_uuid: null,
+      moref: vm.identity?.moref ?? null,
+      instance_uuid: vm.identity?.instanceUuid ?? null,
       transport: vm.transport,
-      power: null,
+      power: vm.identity?.power ?? null,
       point_in_time: null,
       quiesced: null,
       bytes: files.reduce((sum, { size }) => sum + size, 0),
@@ -133,7 +136,7 @@ function placeOf(directory: string, name: string): LandingPlace {
   return {
     whole: join(directory, name),
     part: join(directory, `${name}.part`),
-    // Beside the VM's directory, where it would count as one of its files.
+    // Not in the VM's directory, where it would count as one of its files.
     journal: join(directory, '..', `${name}.journal`),
     unsynced: join(directory, '..', `${name}.unsynced`),
   };
@@ -162,8 +165,10 @@ function refuseDigests({ sha256 }: RemoteSpec, files: readonly RemoteFile[]): vo
 /** Removes what an earlier `vm` of this job has left. */
 async function removeOthers(directory: string, files: readonly RemoteFile[]): Promise<void> {
   const own = new Set(files.flatMap(({ name }) => [name, `${name}.part`]));
-  for (const name of await readdir(directory))
-    if (!own.has(name)) await rm(join(directory, name), { recursive: true });
+  for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    if (!entry.isDirectory() && !own.has(relative(directory, path))) await rm(path);
+  }
 }
 
 /** Files of two states of a VM do not make a VM. */

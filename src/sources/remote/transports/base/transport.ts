@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Connection } from '../../../../config/remote-table.js';
+import type { Hyper2kvmError } from '../../../../errors/error.js';
 
 /** A part of a file in bytes, `end` excluded. */
 export interface ByteRange {
@@ -9,7 +10,7 @@ export interface ByteRange {
 
 /** A file of the VM as the server describes it. */
 export interface RemoteFile {
-  /** Plain name, under which it is landed. */
+  /** Under which it is landed: a plain name, or one in a directory beside the VM's description. */
   name: string;
   /** Bytes. A transport refuses a file whose size it cannot tell: its space could not be reserved. */
   size: number;
@@ -30,17 +31,21 @@ export interface RemoteFile {
 
 /** A VM that a transport has found. */
 export interface RemoteVm {
-  /** `http`, for the report. */
+  /** `http`, `datastore`, for the report. */
   transport: string;
+  /** What its hypervisor calls it; absent for files on a server. */
+  identity?: { moref: string; instanceUuid: string | null; power: string };
   /** Its files' host, of which only so many are read at once. */
   host: string;
   files: RemoteFile[];
+  /** Rejects with `remote.source-changed` if the VM was started or changed while its files were read. */
+  confirm?(signal: AbortSignal): Promise<void>;
   /** Undoes what opening did on the server, and closes connections. */
   close(): Promise<void>;
 }
 
 export interface TransportRequest {
-  /** Paths on the server that are the VM. */
+  /** Paths on the server that are the VM, or its name in an inventory. */
   vm: readonly string[];
   transport: string;
   power: string;
@@ -53,7 +58,16 @@ export interface TransportContext {
   log: Logger;
 }
 
+/** A host that data come from, as a check of its connection found it. */
+export interface Reach {
+  host: string;
+  /** What it answered, for people; or why it cannot be used. */
+  found: string | Hyper2kvmError;
+}
+
 /** A way to reach a VM elsewhere: a folder beside this file, and a line in registry.ts. */
 export interface Transport<C extends Connection = Connection> {
   open(request: TransportRequest, connection: C, context: TransportContext): Promise<RemoteVm>;
+  /** Resolves and reaches every host that data may come from, and logs in where there is a login. */
+  reach(connection: C, context: TransportContext): Promise<Reach[]>;
 }

@@ -27,6 +27,10 @@ export interface ExchangeSettings {
   redirectHosts: readonly string[];
   /** Returns what is sent to the connection's own server only. */
   secret(): Promise<Secret>;
+  /** Replaces a secret that the server has refused (401), and returns whether it is worth another request. */
+  renew?(refused: Secret, signal: AbortSignal): Promise<boolean>;
+  /** Returns the error for a status that means something else on this server. */
+  refusal?(status: number, origin: string): Hyper2kvmError | null;
   parallel: number;
 }
 
@@ -39,8 +43,10 @@ export interface Secret {
 const IDLE_MILLISECONDS = 60_000;
 const MAX_REDIRECTS = 5;
 const MAX_ERROR_BODY = 8 * 1024;
+/** A session may have expired; one that is refused when it is new is of no use. */
+const MAX_RENEWALS = 1;
 
-/** GET requests to one server, with its connections kept open. */
+/** Requests to one server, with its connections kept open. */
 export class Exchange {
   readonly #base: URL;
   readonly #settings: ExchangeSettings;
@@ -61,11 +67,42 @@ export class Exchange {
     expected: readonly number[],
     { query = '', signal }: { query?: string; signal: AbortSignal },
   ): Promise<Answer> {
-    const { headers: secretHeaders, query: secretQuery } = await this.#settings.secret();
-    let target = withQuery(withQuery(url, query), secretQuery);
+    for (let renewals = 0; ; renewals += 1) {
+      const secret = await this.#settings.secret();
+      try {
+        return await this.#follow(withQuery(url, query), headers, expected, secret, signal);
+      } catch (error) {
+        const isRefused = error instanceof Hyper2kvmError && error.code === 'remote.auth';
+        if (!isRefused || renewals >= MAX_RENEWALS) throw error;
+        if ((await this.#settings.renew?.(secret, signal)) !== true) throw error;
+      }
+    }
+  }
+
+  /** Sends a POST without the secret and without following redirects; otherwise like `get`. */
+  async post(
+    url: URL,
+    headers: Record<string, string>,
+    expected: readonly number[],
+    { body, signal }: { body: string; signal: AbortSignal },
+  ): Promise<Answer> {
+    const answer = await this.#send(url, { method: 'POST', headers, body }, signal);
+    if (expected.includes(answer.status)) return answer;
+    throw await this.#refused(answer);
+  }
+
+  async #follow(
+    url: URL,
+    headers: Record<string, string>,
+    expected: readonly number[],
+    { headers: secretHeaders, query: secretQuery }: Secret,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    let target = withQuery(url, secretQuery);
     for (let hops = 0; hops <= MAX_REDIRECTS; hops += 1) {
       const isOwn = target.origin === this.#base.origin;
-      const answer = await this.#send(target, { ...headers, ...(isOwn ? secretHeaders : {}) }, signal);
+      const own = { ...headers, ...(isOwn ? secretHeaders : {}) };
+      const answer = await this.#send(target, { method: 'GET', headers: own }, signal);
       const { location } = answer.headers;
       if ([301, 302, 303, 307, 308].includes(answer.status) && location !== undefined) {
         answer.body.destroy();
@@ -73,14 +110,28 @@ export class Exchange {
         continue;
       }
       if (expected.includes(answer.status)) return answer;
-      const retryAfter = answer.headers['retry-after'];
-      throw statusError(answer.status, answer.origin, { retryAfter, body: await textOf(answer.body) });
+      throw await this.#refused(answer);
     }
     throw new Hyper2kvmError('remote.not-allowed', `${originOf(url)} redirects in circles`);
   }
 
+  /** Returns the status of a GET without the secret, whatever it is, to see that the server answers. */
+  async status(url: URL, signal: AbortSignal): Promise<number> {
+    const answer = await this.#send(url, { method: 'GET', headers: { range: 'bytes=0-0' } }, signal);
+    answer.body.destroy();
+    return answer.status;
+  }
+
   close(): void {
     for (const agent of this.#agents.values()) agent.destroy();
+  }
+
+  async #refused({ status, origin, headers, body }: Answer): Promise<Hyper2kvmError> {
+    const text = await textOf(body);
+    const retryAfter = headers['retry-after'];
+    return (
+      this.#settings.refusal?.(status, origin) ?? statusError(status, origin, { retryAfter, body: text })
+    );
   }
 
   /** Stays on the server, except for the hosts that the connection names. Never leaves TLS. */
@@ -107,10 +158,15 @@ export class Exchange {
     return agent;
   }
 
-  #send(url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<Answer> {
+  #send(
+    url: URL,
+    { method, headers, body }: { method: 'GET' | 'POST'; headers: Record<string, string>; body?: string },
+    signal: AbortSignal,
+  ): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const options: RequestOptions = {
         ...urlToHttpOptions(url),
+        method,
         agent: this.#agent(url.protocol),
         headers: { 'accept-encoding': 'identity', 'user-agent': 'hyper2kvm', ...headers },
         signal,
@@ -124,14 +180,19 @@ export class Exchange {
       request.once('error', (error) =>
         reject(signal.aborted ? signal.reason : connectionError(error, url.host)),
       );
-      request.once('response', (body) =>
-        resolve({ status: body.statusCode ?? 0, headers: body.headers, body, origin: originOf(url) }),
+      request.once('response', (answer) =>
+        resolve({
+          status: answer.statusCode ?? 0,
+          headers: answer.headers,
+          body: answer,
+          origin: originOf(url),
+        }),
       );
       // After neither of these: an answer 101, which nobody asked for.
       request.once('close', () =>
         reject(signal.aborted ? signal.reason : interrupted(`${originOf(url)}: the server did not answer`)),
       );
-      request.end();
+      request.end(body);
     });
   }
 }

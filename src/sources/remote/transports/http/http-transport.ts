@@ -1,28 +1,20 @@
-import { readFile } from 'node:fs/promises';
 import type { HttpConnection } from '../../../../config/remote-table.js';
 import { percentDecoded } from '../../../../disk/base/names.js';
 import { Hyper2kvmError } from '../../../../errors/error.js';
 import { printable } from '../../../../text/escape-terminal.js';
 import { readCredential } from '../base/credential.js';
-import type { RemoteFile, RemoteVm, Transport, TransportContext } from '../base/transport.js';
-import type { Trust } from './connect.js';
+import { reachHost } from '../base/reach.js';
+import type { Reach, RemoteFile, RemoteVm, Transport, TransportContext } from '../base/transport.js';
 import { Exchange } from './exchange.js';
 import { openHttpFile } from './http-file.js';
 import { parseSecret } from './secret.js';
+import { trustOf } from './trust.js';
 
 /** Files of a web server, an artifact store, or a container of Azure or S3 with a signed URL. */
 export const httpTransport: Transport<HttpConnection> = {
   async open({ vm }, connection, context): Promise<RemoteVm> {
     const base = new URL(connection.url);
-    const exchange = new Exchange(base, {
-      trust: await trustOf(connection),
-      redirectHosts: connection.redirect_hosts.map((host) => host.toLowerCase()),
-      secret: async () =>
-        connection.secret === ''
-          ? { headers: {}, query: '' }
-          : parseSecret(await readCredential(connection.secret), connection.secret),
-      parallel: context.parallel,
-    });
+    const exchange = await exchangeOf(base, connection, context);
     try {
       const files = await openAll(vm, base, exchange, context);
       return { transport: 'http', host: base.host, files, close: async () => exchange.close() };
@@ -31,7 +23,43 @@ export const httpTransport: Transport<HttpConnection> = {
       throw error;
     }
   },
+  async reach(connection, context): Promise<Reach[]> {
+    const base = new URL(connection.url);
+    const exchange = await exchangeOf(base, connection, context);
+    try {
+      const { signal } = context;
+      const own = await reachHost(base, async () => {
+        if (connection.secret !== '') parseSecret(await readCredential(connection.secret), connection.secret);
+        return `answers ${await exchange.status(base, signal)} to a request without the credential`;
+      });
+      const others = connection.redirect_hosts.map((host) => new URL(`${base.protocol}//${host}/`));
+      return [
+        own,
+        ...(await Promise.all(
+          others.map((url) => reachHost(url, async () => `answers ${await exchange.status(url, signal)}`)),
+        )),
+      ];
+    } finally {
+      exchange.close();
+    }
+  },
 };
+
+async function exchangeOf(
+  base: URL,
+  connection: HttpConnection,
+  { parallel }: TransportContext,
+): Promise<Exchange> {
+  return new Exchange(base, {
+    trust: await trustOf(connection),
+    redirectHosts: connection.redirect_hosts.map((host) => host.toLowerCase()),
+    secret: async () =>
+      connection.secret === ''
+        ? { headers: {}, query: '' }
+        : parseSecret(await readCredential(connection.secret), connection.secret),
+    parallel,
+  });
+}
 
 async function openAll(
   paths: readonly string[],
@@ -63,14 +91,4 @@ function fileNameOf(url: URL): string {
     name !== '' && Buffer.byteLength(name) <= 240 && !/[/\\\0-\x1f\x7f\ufffd]|^\.{1,2}$/.test(name);
   if (isPlain) return name;
   throw new Hyper2kvmError('remote.not-allowed', `${printable(url.pathname)} does not end in a file’s name`);
-}
-
-async function trustOf({ ca_file, fingerprint }: HttpConnection): Promise<Trust> {
-  const sha256 = fingerprint?.slice('SHA256:'.length).replaceAll(':', '').toLowerCase() ?? null;
-  if (ca_file === undefined) return { ca: null, sha256 };
-  try {
-    return { ca: await readFile(ca_file, 'utf8'), sha256 };
-  } catch (cause) {
-    throw new Hyper2kvmError('remote.tls', `ca_file ${ca_file} cannot be read`, { cause });
-  }
 }

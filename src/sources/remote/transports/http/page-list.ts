@@ -1,8 +1,9 @@
 import { childrenNamed, parseXml } from '../../../../disk/ovf/xml.js';
 import { Hyper2kvmError } from '../../../../errors/error.js';
 import type { ByteRange } from '../base/transport.js';
-import { connectionError, interrupted } from './errors.js';
-import type { Answer, Exchange } from './exchange.js';
+import { contentOf } from './content.js';
+import { interrupted } from './errors.js';
+import type { Exchange } from './exchange.js';
 
 /** Of 4 MiB each at most, which is what the XML parser reads. */
 const MAX_PAGES = 1_000;
@@ -23,7 +24,7 @@ export async function pageList(
     const query = `comp=pagelist&maxresults=10000${marker === '' ? '' : `&marker=${encodeURIComponent(marker)}`}`;
     const headers = { ...VERSION, ...(etag === null ? {} : { 'if-match': etag }) };
     const answer = await exchange.get(url, headers, [200], { query, signal });
-    const list = parseXml(await contentOf(answer, signal));
+    const list = parseXml(await contentOf(answer, MAX_PAGE_BYTES, signal));
     for (const one of childrenNamed(list, 'PageRange')) {
       const [start, last] = ['Start', 'End'].map((name) => Number(childrenNamed(one, name)[0]?.text));
       if (!Number.isSafeInteger(start) || !Number.isSafeInteger(last) || last! < start!)
@@ -34,21 +35,6 @@ export async function pageList(
     if (marker === '') return ranges;
   }
   throw new Hyper2kvmError('remote.interrupted', 'the page list does not end', { retryable: true });
-}
-
-async function contentOf({ body, origin }: Answer, signal: AbortSignal): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  try {
-    for await (const chunk of body) {
-      chunks.push(chunk as Buffer);
-      size += (chunk as Buffer).length;
-      if (size > MAX_PAGE_BYTES) throw interrupted(`${origin}: the page list is too long`);
-    }
-  } catch (error) {
-    throw signal.aborted ? signal.reason : connectionError(error, origin);
-  }
-  return Buffer.concat(chunks);
 }
 
 function add(ranges: ByteRange[], next: ByteRange): void {

@@ -1,0 +1,79 @@
+import { Hyper2kvmError } from '../../../../errors/error.js';
+import { printable } from '../../../../text/escape-terminal.js';
+import type { VmDisk, VmFacts } from './vm-facts.js';
+
+/** What the API knows of a datastore. */
+export interface DatastoreFacts {
+  name: string;
+  /** `VMFS`, `NFS`, `NFS41`, `vsan`, `VVOL`. */
+  type: string;
+  isAccessible: boolean;
+}
+
+/** Their disks are objects, of which there are no files. */
+const OBJECT_STORES = /^(vsan|vsanD|vvol)$/i;
+
+const RAW = /^VirtualDiskRawDiskMapping|^VirtualDiskPartitionedRaw|^VirtualDiskRawDisk/;
+
+/**
+ * Throws for a VM whose disks cannot be read as files, before any byte of it is: `remote.powered-on`,
+ * `remote.datastore-unreadable`, `remote.unsupported-disk`, `remote.permission`.
+ */
+export function refuseVm(vm: VmFacts): void {
+  const name = printable(vm.name);
+  if (vm.connection !== 'connected')
+    throw new Hyper2kvmError(
+      'remote.datastore-unreadable',
+      `${name} is ${printable(vm.connection, 40)}: its host or its files cannot be reached`,
+    );
+  if (vm.power !== 'poweredOff')
+    throw new Hyper2kvmError(
+      'remote.powered-on',
+      vm.power === 'suspended'
+        ? `${name} is suspended: the state of its memory belongs to its disks`
+        : `${name} is running`,
+    );
+  if (vm.configFile === null || vm.memoryMib === null)
+    throw new Hyper2kvmError(
+      'remote.permission',
+      `the user may not read the configuration of ${name} (System.Read)`,
+    );
+  if (vm.disks.length === 0) throw new Hyper2kvmError('remote.unsupported-disk', `${name} has no disks`);
+  for (const disk of vm.disks) refuseDisk(disk, name);
+}
+
+function refuseDisk({ label, backing, chain, isEncrypted, isShared }: VmDisk, vm: string): void {
+  const what = `${printable(label, 80)} of ${vm}`;
+  const refused = (why: string, advice?: string) =>
+    new Hyper2kvmError('remote.unsupported-disk', `${what} ${why}`, { advice });
+  if (RAW.test(backing))
+    throw refused(
+      'is a raw device mapping: its data are on a LUN, not in a file',
+      'Clone the VM with its disks converted to VMDK, and fetch the clone.',
+    );
+  if (isEncrypted)
+    throw refused(
+      'is encrypted',
+      'Remove the VM’s encryption policy in vSphere first, or fetch a decrypted clone.',
+    );
+  if (isShared)
+    throw refused(
+      'is shared with other VMs (multi-writer)',
+      'Detach it, and fetch it once with a VM of its own.',
+    );
+  if (chain.length === 0 || chain.includes('')) throw refused('has no file');
+}
+
+/** Throws for a datastore that the VM uses and that has no files to read. */
+export function refuseDatastore({ name, type, isAccessible }: DatastoreFacts): void {
+  if (!isAccessible)
+    throw new Hyper2kvmError(
+      'remote.datastore-unreadable',
+      `the datastore ${printable(name, 80)} is not accessible`,
+    );
+  if (OBJECT_STORES.test(type))
+    throw new Hyper2kvmError(
+      'remote.datastore-unreadable',
+      `the datastore ${printable(name, 80)} is ${printable(type, 20)}: it has no files that could be read`,
+    );
+}

@@ -1,0 +1,186 @@
+import { childrenNamed, type XmlElement } from '../../../../disk/ovf/xml.js';
+import type { ObjectContent } from './properties.js';
+import { textOf } from './session.js';
+
+/** A VM as the API describes it; null for what it leaves out. */
+export interface VmFacts {
+  moref: string;
+  name: string;
+  instanceUuid: string | null;
+  /** SMBIOS's UUID. */
+  uuid: string | null;
+  /** Another one after each change of the configuration, and each start. */
+  changeVersion: string | null;
+  /** `poweredOff`, `poweredOn`, `suspended`. */
+  power: string;
+  /** `connected`, or why the VM cannot be asked: `disconnected`, `inaccessible`, … */
+  connection: string;
+  /** `[datastore1] web01/web01.vmx` */
+  configFile: string | null;
+  guestId: string | null;
+  firmware: 'bios' | 'efi';
+  secureBoot: boolean;
+  tpm: boolean;
+  memoryMib: number | null;
+  vcpus: number | null;
+  controllers: VmController[];
+  disks: VmDisk[];
+  nics: VmNic[];
+  /** `scsi0:1`: the disks that are tried first. */
+  bootOrder: string[];
+}
+
+interface VmController {
+  /** `scsi0` */
+  name: string;
+  /** `pvscsi`, as a .vmx calls it; null for the only kind of its bus. */
+  model: string | null;
+}
+
+export interface VmDisk {
+  /** `scsi0:0` */
+  slot: string;
+  /** `Hard disk 1` */
+  label: string;
+  /** Datastore paths of its states, the newest first. */
+  chain: string[];
+  /** Type of its backing: `VirtualDiskFlatVer2BackingInfo`. */
+  backing: string;
+  isEncrypted: boolean;
+  isShared: boolean;
+}
+
+interface VmNic {
+  model: string | null;
+  mac: string | null;
+  network: string | null;
+  slot: number | null;
+}
+
+/** What `factsOf` reads. */
+export const VM_PATHS = [
+  'name',
+  'runtime.powerState',
+  'runtime.connectionState',
+  'config.changeVersion',
+  'config.instanceUuid',
+  'config.uuid',
+  'config.guestId',
+  'config.firmware',
+  'config.bootOptions',
+  'config.files.vmPathName',
+  'config.hardware',
+] as const;
+
+const MAX_CHAIN = 256;
+
+const CONTROLLERS: Readonly<Record<string, { bus: string; model: string | null }>> = {
+  ParaVirtualSCSIController: { bus: 'scsi', model: 'pvscsi' },
+  VirtualLsiLogicController: { bus: 'scsi', model: 'lsilogic' },
+  VirtualLsiLogicSASController: { bus: 'scsi', model: 'lsisas1068' },
+  VirtualBusLogicController: { bus: 'scsi', model: 'buslogic' },
+  VirtualAHCIController: { bus: 'sata', model: null },
+  VirtualSATAController: { bus: 'sata', model: null },
+  VirtualNVMEController: { bus: 'nvme', model: null },
+  VirtualIDEController: { bus: 'ide', model: null },
+};
+
+const CARDS: Readonly<Record<string, string | null>> = {
+  VirtualVmxnet3: 'vmxnet3',
+  VirtualVmxnet3Vrdma: 'vmxnet3',
+  VirtualVmxnet2: 'vmxnet',
+  VirtualVmxnet: 'vmxnet',
+  VirtualE1000: 'e1000',
+  VirtualE1000e: 'e1000e',
+  VirtualPCNet32: 'vlance',
+  VirtualSriovEthernetCard: null,
+};
+
+/** Reads the properties of `VM_PATHS`. Never throws: what a server leaves out, or writes wrongly, is null. */
+export function factsOf({ self, properties }: ObjectContent): VmFacts {
+  const text = (path: string) => properties.get(path)?.text ?? null;
+  const hardware = properties.get('config.hardware');
+  const boot = properties.get('config.bootOptions');
+  const devices = childrenNamed(hardware, 'device');
+  const buses = busesOf(devices);
+  const disks = devices.filter((device) => typeOf(device) === 'VirtualDisk');
+  return {
+    moref: self.id,
+    name: text('name') ?? self.id,
+    instanceUuid: text('config.instanceUuid'),
+    uuid: text('config.uuid'),
+    changeVersion: text('config.changeVersion'),
+    power: text('runtime.powerState') ?? 'unknown',
+    connection: text('runtime.connectionState') ?? 'unknown',
+    configFile: text('config.files.vmPathName'),
+    guestId: text('config.guestId'),
+    firmware: text('config.firmware') === 'efi' ? 'efi' : 'bios',
+    secureBoot: textOf(boot, 'efiSecureBootEnabled') === 'true',
+    tpm: devices.some((device) => typeOf(device) === 'VirtualTPM'),
+    memoryMib: integer(textOf(hardware, 'memoryMB')),
+    vcpus: integer(textOf(hardware, 'numCPU')),
+    controllers: [...buses.values()],
+    disks: disks.map((device) => diskOf(device, buses)),
+    nics: devices.filter((device) => Object.hasOwn(CARDS, typeOf(device))).map(nicOf),
+    bootOrder: childrenNamed(boot, 'bootOrder').flatMap((entry) => {
+      const disk = disks.find((device) => textOf(device, 'key') === textOf(entry, 'deviceKey'));
+      return disk === undefined ? [] : [slotOf(disk, buses)];
+    }),
+  };
+}
+
+function busesOf(devices: readonly XmlElement[]): Map<string, VmController> {
+  const buses = new Map<string, VmController>();
+  for (const device of devices) {
+    const kind = Object.hasOwn(CONTROLLERS, typeOf(device)) ? CONTROLLERS[typeOf(device)]! : null;
+    const key = textOf(device, 'key');
+    const number = integer(textOf(device, 'busNumber'));
+    if (kind !== null && key !== null && number !== null)
+      buses.set(key, { name: `${kind.bus}${number}`, model: kind.model });
+  }
+  return buses;
+}
+
+function slotOf(device: XmlElement, buses: ReadonlyMap<string, VmController>): string {
+  const bus = buses.get(textOf(device, 'controllerKey') ?? '')?.name ?? 'scsi0';
+  return `${bus}:${integer(textOf(device, 'unitNumber')) ?? 0}`;
+}
+
+function diskOf(device: XmlElement, buses: ReadonlyMap<string, VmController>): VmDisk {
+  const [backing] = childrenNamed(device, 'backing');
+  const chain: string[] = [];
+  for (
+    let layer = backing;
+    layer !== undefined && chain.length < MAX_CHAIN;
+    [layer] = childrenNamed(layer, 'parent')
+  )
+    chain.push(textOf(layer, 'fileName') ?? '');
+  const sharing = textOf(backing, 'sharing');
+  return {
+    slot: slotOf(device, buses),
+    label: textOf(childrenNamed(device, 'deviceInfo')[0], 'label') ?? `disk ${textOf(device, 'key')}`,
+    chain,
+    backing: backing === undefined ? '' : typeOf(backing),
+    isEncrypted: childrenNamed(backing, 'keyId').length > 0,
+    isShared: sharing !== null && sharing !== '' && sharing !== 'sharingNone',
+  };
+}
+
+function nicOf(device: XmlElement): VmNic {
+  const [backing] = childrenNamed(device, 'backing');
+  return {
+    model: CARDS[typeOf(device)]!,
+    mac: textOf(device, 'macAddress'),
+    network: textOf(backing, 'deviceName') ?? textOf(childrenNamed(backing, 'port')[0], 'portgroupKey'),
+    slot: integer(textOf(childrenNamed(device, 'slotInfo')[0], 'pciSlotNumber')),
+  };
+}
+
+/** `xsi:type` without its prefix. */
+function typeOf(element: XmlElement): string {
+  return element.attributes.get('type')?.split(':').at(-1) ?? '';
+}
+
+function integer(text: string | null): number | null {
+  return text !== null && /^\d{1,9}$/.test(text) ? Number(text) : null;
+}

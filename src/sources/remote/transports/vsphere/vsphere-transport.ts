@@ -1,0 +1,211 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { VsphereConnection } from '../../../../config/remote-table.js';
+import { Hyper2kvmError } from '../../../../errors/error.js';
+import { printable } from '../../../../text/escape-terminal.js';
+import { formatCount } from '../../../../text/format.js';
+import { markup } from '../../../../text/markup.js';
+import { reachHost } from '../base/reach.js';
+import type {
+  Reach,
+  RemoteFile,
+  RemoteVm,
+  Transport,
+  TransportContext,
+  TransportRequest,
+} from '../base/transport.js';
+import { Exchange } from '../http/exchange.js';
+import { openHttpFile } from '../http/http-file.js';
+import { trustOf } from '../http/trust.js';
+import { type DatastorePath, folderUrl, parseDatastorePath } from './datastore-path.js';
+import { datacenterPath, findVm } from './find-vm.js';
+import { referenceOf, retrieve, retrieveVms } from './properties.js';
+import { refuseDatastore, refuseVm } from './refuse-vm.js';
+import { Session, textOf } from './session.js';
+import { type MoRef, SoapClient } from './soap-client.js';
+import { factsOf, VM_PATHS, type VmFacts } from './vm-facts.js';
+import { vmFiles } from './vm-files.js';
+
+const SHUTDOWN_MILLISECONDS = 10 * 60_000;
+const POLL_MILLISECONDS = 2_000;
+
+/** A VM of a vCenter or an ESXi host, whose files are read from its datastores over HTTPS. */
+export const vsphereTransport: Transport<VsphereConnection> = {
+  async open(request, connection, context): Promise<RemoteVm> {
+    const { exchange, session } = await connect(connection, context);
+    const close = async () => {
+      await session.logout();
+      exchange.close();
+    };
+    try {
+      await session.login(context.signal);
+      return { ...(await openVm(request, session, exchange, connection, context)), close };
+    } catch (error) {
+      await close();
+      throw error;
+    }
+  },
+  async reach(connection, context): Promise<Reach[]> {
+    const { exchange, session } = await connect(connection, context);
+    const { signal } = context;
+    try {
+      return [
+        await reachHost(new URL(connection.url), async () => {
+          await session.login(signal);
+          let vms = 0;
+          for await (const _vm of retrieveVms(session, ['name'], signal)) vms += 1;
+          return `${session.product}, ${connection.user} sees ${formatCount(vms, 'VM')}`;
+        }),
+      ];
+    } finally {
+      await session.logout();
+      exchange.close();
+    }
+  },
+};
+
+async function connect(
+  connection: VsphereConnection,
+  { parallel, log }: TransportContext,
+): Promise<{ exchange: Exchange; session: Session }> {
+  const base = new URL('/', connection.url);
+  const exchange = new Exchange(base, {
+    trust: await trustOf(connection),
+    redirectHosts: [],
+    secret: () => session.secret(),
+    renew: (refused, signal) => session.renewFor(refused, signal),
+    refusal: refusalOf,
+    parallel,
+  });
+  const session = new Session(new SoapClient(exchange, base), connection, log);
+  return { exchange, session };
+}
+
+/** What statuses of `/folder` mean beside those of every web server. */
+function refusalOf(status: number, origin: string): Hyper2kvmError | null {
+  if (status === 500)
+    return new Hyper2kvmError(
+      'remote.locked',
+      `${origin}: the server answered 500, as it does for a file that a running VM or a task holds`,
+      { retryable: true },
+    );
+  if (status === 403)
+    return new Hyper2kvmError(
+      'remote.permission',
+      `${origin}: the server answered 403 (it asks for the privileges Datastore.Browse and Datastore.FileManagement)`,
+    );
+  return null;
+}
+
+async function openVm(
+  { vm: [wanted = ''], power }: TransportRequest,
+  session: Session,
+  exchange: Exchange,
+  connection: VsphereConnection,
+  context: TransportContext,
+): Promise<Omit<RemoteVm, 'close'>> {
+  const { signal, log } = context;
+  const self = await findVm(session, wanted, signal);
+  if (power === 'shutdown') await shutDown(session, self, context);
+  const vm = await read(session, self, signal);
+  refuseVm(vm);
+  await refuseDatastores(session, self, vm, signal);
+  const datacenter = await datacenterPath(session, self, signal);
+  const open = fileOpener(new URL('/', connection.url), datacenter, { session, exchange, context });
+  const files = await vmFiles(vm, async (path, name) => ofState(await open(path, name), vm), signal);
+  log.info({ vm: vm.name, moref: self.id, server: session.product, disks: vm.disks.length }, 'VM found');
+  return {
+    transport: 'datastore',
+    identity: { moref: self.id, instanceUuid: vm.instanceUuid, power: vm.power },
+    host: new URL(connection.url).host,
+    files,
+    confirm: async (during) => confirm(vm, await read(session, self, during)),
+  };
+}
+
+async function read(session: Session, self: MoRef, signal: AbortSignal): Promise<VmFacts> {
+  const [content] = await retrieve(session, [self], VM_PATHS, signal);
+  if (content === undefined)
+    throw new Hyper2kvmError(
+      'remote.not-found',
+      `${printable(self.id, 40)} is gone, or the user cannot see it`,
+    );
+  return factsOf(content);
+}
+
+/** A start and a new configuration count as another state of every file, whatever the datastore says of its time. */
+function ofState(file: RemoteFile, { changeVersion }: VmFacts): RemoteFile {
+  const validator = [file.validator, changeVersion].filter((part) => part !== null).join(' ');
+  return { ...file, validator: validator === '' ? null : validator };
+}
+
+function confirm(before: VmFacts, now: VmFacts): void {
+  if (now.power === before.power && now.changeVersion === before.changeVersion) return;
+  throw new Hyper2kvmError(
+    'remote.source-changed',
+    now.power === before.power
+      ? `the configuration of ${printable(now.name)} was changed while it was fetched`
+      : `${printable(now.name)} was started while it was fetched`,
+  );
+}
+
+async function shutDown(session: Session, self: MoRef, { signal, log }: TransportContext): Promise<void> {
+  const vm = await read(session, self, signal);
+  if (vm.power !== 'poweredOn') return;
+  log.info({ vm: vm.name }, 'asking the guest to shut down');
+  await session.call('ShutdownGuest', self, markup``, signal);
+  const until = performance.now() + SHUTDOWN_MILLISECONDS;
+  while ((await read(session, self, signal)).power === 'poweredOn') {
+    if (performance.now() > until)
+      throw new Hyper2kvmError(
+        'remote.powered-on',
+        `${printable(vm.name)} has not shut down within 10 minutes`,
+      );
+    await sleep(POLL_MILLISECONDS, undefined, { signal });
+  }
+}
+
+async function refuseDatastores(
+  session: Session,
+  self: MoRef,
+  vm: VmFacts,
+  signal: AbortSignal,
+): Promise<void> {
+  const used = new Set(
+    vm.disks.flatMap(({ chain }) => chain.map((path) => parseDatastorePath(path).datastore)),
+  );
+  const [content] = await retrieve(session, [self], ['datastore'], signal);
+  const references = (content?.properties.get('datastore')?.children ?? []).map(referenceOf);
+  const known = references.filter((one) => one !== null);
+  for (const { properties } of await retrieve(session, known, ['summary'], signal)) {
+    const summary = properties.get('summary');
+    const name = textOf(summary, 'name') ?? '';
+    const isAccessible = textOf(summary, 'accessible') !== 'false';
+    if (used.has(name)) refuseDatastore({ name, type: textOf(summary, 'type') ?? '', isAccessible });
+  }
+}
+
+/** Returns what opens files, and remembers which form of their addresses the server understands. */
+function fileOpener(
+  base: URL,
+  datacenter: string,
+  { session, exchange, context }: { session: Session; exchange: Exchange; context: TransportContext },
+): (path: DatastorePath, name: string) => Promise<RemoteFile> {
+  let encodings: 1 | 2 | null = session.isVcenter ? null : 1;
+  const open = (path: DatastorePath, name: string, times: 1 | 2) =>
+    openHttpFile(name, folderUrl(base, path, datacenter, times), exchange, context);
+  return async (path, name) => {
+    if (encodings !== null) return open(path, name, encodings);
+    try {
+      const file = await open(path, name, 1);
+      encodings = 1;
+      return file;
+    } catch (error) {
+      if (!(error instanceof Hyper2kvmError) || error.code !== 'remote.not-found') throw error;
+      const file = await open(path, name, 2).catch(() => {
+        throw error;
+      });
+      encodings = 2;
+      return file;
+    }
+  };
+}
