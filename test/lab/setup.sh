@@ -25,6 +25,9 @@ lz4                   initramfs compression
 lzop                  initramfs compression
 xz-utils              initramfs compression
 bzip2                 initramfs compression
+openssh-client        fetches VMs of ESXi hosts (ssh)
+openssh-server        such a host in tests, whose commands are
+busybox-static        those of busybox
 bubblewrap            sandbox around the tools that read a dropped disk
 cpio                  reads initramfs archives in tests
 mmdebstrap            builds the Debian guests of the lab
