@@ -31,7 +31,7 @@ export async function fetchUnderKills(
 ): Promise<void> {
   const disk = randomBytes(DISK);
   server.serve('/fetched.raw', disk);
-  server.behaviour = { rate: 4 * MIB };
+  server.behaviour = { rate: 2 * MIB };
   spool.startUnit();
   await spool.start();
   await order(spool);
