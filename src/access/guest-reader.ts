@@ -59,9 +59,10 @@ export interface GuestReader {
   list(directory: string): Promise<string[]>;
   /**
    * Returns the paths of everything below a directory, relative to it; null if it is not a directory. Rejects
-   * with `inspect.configuration-too-large` if they have more than `mostBytes`.
+   * with `inspect.configuration-too-large` if there are more than `most.paths` of them, or more than `most.bytes` in
+   * them.
    */
-  names(directory: string, mostBytes: number): Promise<string[] | null>;
+  names(directory: string, most: { paths: number; bytes: number }): Promise<string[] | null>;
   /**
    * Yields a directory with everything below it, without following links; nothing if it is not a directory.
    * Owners are numbers.
@@ -74,6 +75,8 @@ export interface GuestReader {
   mount(mount: Mount, mode: 'ro' | 'rw'): Promise<void>;
   /** Unmounts everything that `mount` mounted; does nothing in a running guest. */
   unmountAll(): Promise<void>;
+  /** Returns the free bytes of the filesystem that is mounted there. */
+  free(mountpoint: string): Promise<number>;
   /** Returns the subvolumes of the btrfs filesystem at `/`. */
   subvolumes(): Promise<Subvolume[]>;
 }

@@ -16,14 +16,16 @@ const MAX_ETC_FILE_BYTES = 1024 * 1024;
  */
 const MAX_TOTAL_BYTES = 48 * 1024 * 1024;
 const MAX_ENTRIES = 200_000;
-/** For one directory: `MAX_ENTRIES` names of usual length. */
-const MAX_NAMES_BYTES = 16 * 1024 * 1024;
+/** For one directory: as many names of usual length. */
+const MAX_NAMES = { paths: MAX_ENTRIES, bytes: 16 * 1024 * 1024 };
 
 /** Collects the guest's configuration in a few bulk calls. Directories that do not exist are skipped. */
 export class SnapshotCollector {
   readonly #entries = new Map<string, TreeEntry>();
   readonly #reader: GuestReader;
   #bytes = 0;
+  /** What `tree` returned, until another entry is added. */
+  #tree: GuestTree | null = null;
 
   constructor(reader: GuestReader) {
     this.#reader = reader;
@@ -40,9 +42,8 @@ export class SnapshotCollector {
    * else counts as a file.
    */
   async names(directory: string): Promise<void> {
-    const names = await this.#reader.names(directory, MAX_NAMES_BYTES);
+    const names = await this.#reader.names(directory, MAX_NAMES);
     if (names === null) return;
-    if (names.length > MAX_ENTRIES) throw configurationTooLarge();
     const paths = new Set(names.map((name) => guestPath(directory, name)));
     const parents = new Set([...paths].map((path) => path.slice(0, path.lastIndexOf('/'))));
     this.add({ path: directory, type: 'directory', mode: 0o755, uid: 0, gid: 0, size: 0 });
@@ -54,6 +55,7 @@ export class SnapshotCollector {
     if (known !== undefined && known.content !== undefined && entry.content === undefined) return;
     this.#bytes += entry.path.length + (entry.content?.length ?? 0);
     this.#entries.set(entry.path, entry);
+    this.#tree = null;
     const slash = entry.path.lastIndexOf('/');
     if (slash > 0) this.#name(entry.path.slice(0, slash), 'directory');
     if (this.#bytes > MAX_TOTAL_BYTES || this.#entries.size > MAX_ENTRIES) throw configurationTooLarge();
@@ -63,8 +65,10 @@ export class SnapshotCollector {
     return this.#entries.get(path);
   }
 
+  /** Returns what has been collected so far; the tree does not change afterwards. */
   tree(): GuestTree {
-    return new GuestTree(this.#entries.values());
+    this.#tree ??= new GuestTree(this.#entries.values());
+    return this.#tree;
   }
 
   #name(path: string, type: 'directory' | 'file'): void {

@@ -29,6 +29,11 @@ const LAUNCH_TIMEOUT_SECONDS = 900;
  * a hostile guest sends out.
  */
 const FILE_BYTES = 8 * 1024 ** 3;
+/**
+ * Kernel option that turns off the CPU's feature `erms` (word 9, bit 9): with it, the kernel clears pages byte by byte
+ * (`rep stosb`), which emulation is eight times slower at. Numbers are understood by every kernel.
+ */
+const WITHOUT_ERMS = `clearcpuid=${9 * 32 + 9}`;
 
 /**
  * Launches the job's appliance on new overlays (`fix-disk<N>.qcow2`) over the flat images; what an earlier
@@ -91,6 +96,7 @@ async function launch(request: GuestRequest, accelerator: 'kvm' | 'tcg'): Promis
     env: {
       LIBGUESTFS_BACKEND: 'direct',
       LIBGUESTFS_BACKEND_SETTINGS: accelerator === 'tcg' ? 'force_tcg' : '',
+      ...(accelerator === 'tcg' && process.arch === 'x64' ? { LIBGUESTFS_APPEND: WITHOUT_ERMS } : {}),
       LIBGUESTFS_PATH: appliance,
       // Its cache of what it knows about QEMU is created each time, so that no job can leave something for
       // the next one.

@@ -332,6 +332,15 @@ export const configSchema = z
               'Lines of fstab and crypttab, and mount and swap units, that get nofail, so that the guest starts without them: each by its mount point, its device as the line names it, its unit, or its name in crypttab. Never /, /usr, /var or /boot.',
             ...job,
           }),
+        grub_search: z
+          .array(z.string().min(1).max(256))
+          .max(64)
+          .default([])
+          .meta({
+            description:
+              'What GRUB looks for in vain: UUIDs or labels of filesystems, for which its search finds the filesystem with the kernel instead; grub.cfg where GRUB finds no configuration, to which it is then led.',
+            ...job,
+          }),
         uefi_loader: z
           .enum(['keep', 'replace'])
           .default('keep')

@@ -382,6 +382,11 @@ const SECTIONS = {
       meaning: 'Windows is installed several times and `windows.root` does not say which one the VM starts.',
       advice: 'Name its filesystem in the job.toml: `windows.root = "/dev/sda2"`.',
     },
+    'plan.windows-no-space': {
+      meaning: 'The volume that Windows is on has less than 100 MiB free.',
+      advice:
+        'Delete what is not needed in the guest, or extend its volume, shut it down, and drop it again.',
+    },
     'plan.windows-boot-store': {
       meaning:
         'The boot configuration of Windows starts another partition than the one with Windows: it would stop with 0xc000000e.',
@@ -1002,6 +1007,11 @@ const SECTIONS = {
       meaning: 'The boot loader’s default entry starts another kernel, because `fix.kernel` names it.',
       advice:
         'Repair the first kernel in the guest, then write the boot loader’s configuration again (`update-grub`).',
+    },
+    'boot.grub-search': {
+      meaning:
+        'GRUB’s configuration leads to another filesystem, because `fix.grub_search` names what it did not find.',
+      advice: 'In the running guest, write GRUB’s configuration again (`update-grub`, `grub-install`).',
     },
     'fstab.nofail': {
       meaning: 'A line got `nofail` because `fix.nofail` names it: the guest starts without that device.',

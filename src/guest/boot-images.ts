@@ -78,7 +78,11 @@ export function bootImages(tree: GuestTree): BootImage[] {
 }
 
 /** Returns every entry of the boot loaders' files that starts a kernel, in their order. Pure. */
-export function bootEntries(tree: GuestTree): BootEntry[] {
+const bootEntries = (tree: GuestTree): BootEntry[] =>
+  writtenEntries(tree).filter(({ image }) => image !== '');
+
+/** Like `bootEntries`, with those whose kernel is not there: their `image` is empty. Pure. */
+export function writtenEntries(tree: GuestTree): BootEntry[] {
   const mountpoints = espMountpoints(tree);
   return bootFilesInOrder(tree).flatMap((file) => {
     const syntax = SYNTAX[file.kind];
@@ -150,7 +154,8 @@ function readEntries(
   let open = emptyEntry();
   const close = () => {
     const { image: path, initrds, imageLine, initramfsLines } = open;
-    if (path !== null && found.length < MAX_IMAGES)
+    // A name with a variable may lead to any kernel.
+    if (path !== null && !path.includes('$') && found.length < MAX_IMAGES)
       found.push({ ...entryOf(tree, places, { image: path, initrds }), file, imageLine, initramfsLines });
     open = emptyEntry();
   };
@@ -177,7 +182,7 @@ function readEntries(
     open.imageLine = index;
   }
   close();
-  return found.filter((entry) => entry.image !== '');
+  return found;
 }
 
 /** What a boot loader looks in for the files that it is told: its own directory, then where file systems are. */

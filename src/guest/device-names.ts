@@ -26,8 +26,7 @@ export function resolveDevice(spec: string, context: DeviceContext): Filesystem 
   if (member !== null) return memberNamed(member[1] ?? '', member[2] ?? '', context);
   const named = volumeName(spec);
   if (named !== null) {
-    const volume = context.aliases?.[named] ?? named;
-    return context.filesystems.find((filesystem) => sameVolume(filesystem.device, volume)) ?? null;
+    return volumeNamed(context.aliases?.[named] ?? named, context.filesystems);
   }
   const place = devicePlace(spec, context);
   if (place === null) return null;
@@ -133,8 +132,26 @@ function volumeName(spec: string): string | null {
     : null;
 }
 
-function sameVolume(device: string, spec: string): boolean {
-  return device === spec || mapperName(device) === mapperName(spec);
+/**
+ * By list the filesystems by mapper name, with the length that the list had (INSPECT adds what a container has): a
+ * guest may have hundreds of volumes, and thousands of lines in fstab.
+ */
+const volumes = new WeakMap<
+  readonly Filesystem[],
+  { length: number; byName: ReadonlyMap<string, Filesystem> }
+>();
+
+function volumeNamed(volume: string, filesystems: readonly Filesystem[]): Filesystem | null {
+  let known = volumes.get(filesystems);
+  if (known?.length !== filesystems.length) {
+    // Reversed, so that the first of two with one name stays.
+    const named = filesystems
+      .toReversed()
+      .map((filesystem) => [mapperName(filesystem.device), filesystem] as const);
+    known = { length: filesystems.length, byName: new Map(named) };
+    volumes.set(filesystems, known);
+  }
+  return known.byName.get(mapperName(volume)) ?? null;
 }
 
 /** Returns LVM's mapper name, in which each dash of the two parts is doubled. */

@@ -39,14 +39,35 @@ export function devicePlace(spec: string, context: DeviceContext): DiskPlace | n
  * whole identifier (`wwn-0x6000c29…`, `scsi-36000c29…`), VirtualBox the first four bytes of its UUID and the
  * last four in reverse order (`ata-VBOX_HARDDISK_VB2ad76c0e-44332211`).
  */
-function diskOfId(name: string, { filesystems }: DeviceContext): number | null {
+function diskOfId(name: string, context: DeviceContext): number | null {
+  const { filesystems } = context;
   const link = name.toLowerCase();
+  const place = diskOfVmwareSerial(link, context);
+  if (place !== null) return place;
   const matches = (id: string) => link.includes(id) || link.includes(virtualBoxSerial(id));
   const disks = new Set(
     filesystems.flatMap(({ disk, disk_ids = [] }) => (disk !== null && disk_ids.some(matches) ? [disk] : [])),
   );
   const [only, ...others] = disks;
   return only === undefined || others.length > 0 ? null : only;
+}
+
+/**
+ * Returns the disk whose place VMware wrote into its serial number: SATA's port and IDE's channel and unit begin one
+ * of twenty digits; an NVMe disk has its controller's number, and its namespace behind it.
+ */
+function diskOfVmwareSerial(link: string, context: DeviceContext): number | null {
+  const [, kind, first = '', second = ''] =
+    /^ata-vmware_virtual_(sata|ide)_hard_drive_(\d)(\d)0{17}1$/.exec(link) ?? [];
+  if (kind === 'ide') return onController('ide', Number(first), Number(second), context);
+  // Which controller it is, only a VM with one tells.
+  const isOne = context.controllers.every((name) => !/^sata[1-9]/.test(name ?? ''));
+  if (kind === 'sata') return isOne ? onController('sata', 0, Number(first + second), context) : null;
+  const [, controller, namespace] =
+    /^nvme-vmware_virtual_nvme_disk_vmware_nvme_(\d{4})_(\d{1,2})$/.exec(link) ?? [];
+  return namespace === undefined
+    ? null
+    : onController('nvme', Number(controller), Number(namespace) - 1, context);
 }
 
 const virtualBoxSerial = (id: string) =>

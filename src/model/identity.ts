@@ -49,6 +49,8 @@ export type Filesystem = z.infer<typeof filesystemSchema>;
 const partitionTableSchema = z.object({
   disk: z.int(),
   scheme: z.enum(['mbr', 'gpt', 'none']),
+  /** GPT's GUID of the disk, in lower case; absent where it is not known. */
+  guid: z.string().optional(),
   partitions: z.array(
     z.object({
       number: z.int(),

@@ -50,6 +50,8 @@ const bootStoreSchema = z.object({
   matches_root: z.boolean().nullable(),
   /** Drivers that are not signed by Microsoft are loaded. */
   test_signing: z.boolean(),
+  /** Code integrity policies on the ESP, as files below its root. */
+  policies: z.array(z.string()).default([]),
   /** Safe mode. */
   safe_boot: z.boolean(),
   graphics_disabled: z.boolean(),
@@ -106,6 +108,8 @@ export const windowsFields = {
         dirty: z.boolean().nullable(),
         /** False if the journal holds changes that are not in the volume yet. */
         journal_clean: z.boolean().nullable(),
+        /** Free bytes. */
+        free: z.number().nullable().default(null),
       }),
     )
     .default([]),

@@ -8,6 +8,7 @@ import { keyLine, valueLine } from '../guest/registry/print.js';
 import type { RegistryValue } from '../guest/registry/value.js';
 import { causeFields, type OperationKind } from './operation.js';
 import { unproven } from './prove-outcomes.js';
+import { refuseLinkedFile } from './windows-files.js';
 
 const valueSchema = z.object({ type: z.int().min(0).max(0xffff_ffff), data: z.string() });
 
@@ -53,6 +54,7 @@ export const registryValues: OperationKind<RegistryValues> = {
     draft.registry = draft.registry.map((hive) => (hive.path === path ? withEdits(hive, edits) : hive));
   },
   async execute(guest, { path, changes }) {
+    await refuseLinkedFile(guest, path);
     await guest.editHive(path, changes.map(editOf));
     await prove(guest, path, changes);
     return [`${changes.length} registry changes in ${path} read back as planned`];

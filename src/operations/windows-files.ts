@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import type { GuestWriter } from '../access/guest-writer.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import { NTFS_ACL, protectedDescriptor } from '../guest/security-descriptor.js';
@@ -34,6 +35,12 @@ export async function refuseLinks(guest: GuestWriter, directory: string): Promis
     if (found === null) return;
     if (found.type !== 'directory') throw unexpected(path, 'is not a directory');
   }
+}
+
+/** Rejects if `path` is not a file itself, or its directory is reached through a link. */
+export async function refuseLinkedFile(guest: GuestWriter, path: string): Promise<void> {
+  await refuseLinks(guest, posix.dirname(path));
+  if ((await guest.lstat(path))?.type !== 'file') throw unexpected(path, 'is not a regular file');
 }
 
 function unexpected(path: string, why: string): Hyper2kvmError {

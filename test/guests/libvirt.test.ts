@@ -55,7 +55,8 @@ describe.runIf(process.getuid?.() === 0)('Debian’s libvirt', () => {
       await spool.drop(disk, 'web01.vmdk');
       const job = await spool.waitForJob(({ state }) => state === 'converted', 300);
       const bundle = job.directory as string;
-      const { start } = await readJson<Report>(join(bundle, 'report.json'));
+      const { start, stages } = await readJson<Report>(join(bundle, 'report.json'));
+      expect(stages.reduce((sum, stage) => sum + stage.appliance_launches, 0)).toBe(1);
       expect(await readFile(join(bundle, 'report.html'), 'utf8')).toContain(`virsh start ${VM}</pre>`);
 
       // libvirt's user gets through to the disk, and to nothing else; the directory above the archive is not

@@ -25,6 +25,7 @@ export function testMatrixGuest(recipe: GuestRecipe): void {
       expect(plannedAgain).toBe('nothing');
       const stages = converted.bundle.report?.stages ?? [];
       expect(stages.map(({ stage }) => stage)).toContain('validate');
+      expect(stages.reduce((sum, stage) => sum + stage.appliance_launches, 0)).toBe(1);
     } finally {
       await rm(scratch, { recursive: true, force: true });
     }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { access, mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -15,7 +15,6 @@ import { bootSchema } from '../../src/model/boot.js';
 import { type ValidateInput, validateStage } from '../../src/stages/validate/index.js';
 import { createImage } from '../../src/tools/qemu-img.js';
 import { run } from '../../src/tools/run.js';
-import { copyWithKernelOptions } from '../lab/boot.ts';
 import { buildGuest } from '../lab/guest.ts';
 import { RECIPES } from '../lab/recipes.ts';
 import { copyImage, hangingDisk, repairGuest, withoutBootSector } from './validate-guest.js';
@@ -135,27 +134,6 @@ describe('a disk that nothing can boot', () => {
         // On a busy machine the firmware's shell may appear later than the time that its message is given.
         failure: { signature: expect.stringMatching(/^uefi-(?:shell|no-loader)$/) },
       });
-    },
-    BOOT_MILLISECONDS,
-  );
-});
-
-describe('a guest as VMware left it, on virtio-blk', () => {
-  it(
-    'fails early with initramfs-shell, read from the screen: the guest has no serial console',
-    async () => {
-      const guest = await buildGuest(RECIPES['bookworm-bios']);
-      // Its initramfs waits 5 s for the root device instead of 30.
-      const disk = await copyWithKernelOptions(guest, directory, 'rootdelay=5');
-      await rename(disk, join(directory, 'work/out/vm-disk0.raw'));
-      const { context } = contextFor({ timeout_seconds: 900 });
-      const output = await validateStage.run(context, await inputFor('raw'));
-      expect(validateStage.accept?.(output, context.options)).toMatchObject({
-        code: 'validate.initramfs-shell',
-      });
-      const boot = await bootJson();
-      expect(boot.level).toBe('kernel');
-      expect(boot.seconds).toBeLessThan(450);
     },
     BOOT_MILLISECONDS,
   );

@@ -35,8 +35,15 @@ start=117MiB, size=${ROOT_MIB}MiB, type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7, uu
 `,
 } as const;
 
-/** Makes the recipe's disk, as Windows' setup divides it: a system partition or ESP, then the root. */
-export async function makeWindowsDisk(recipe: WindowsRecipe, file: string): Promise<void> {
+/**
+ * Makes the recipe's disk, as Windows' setup divides it: a system partition or ESP, then the root, which is as Windows
+ * leaves a volume, or as it leaves one in the middle of its work.
+ */
+export async function makeWindowsDisk(
+  recipe: WindowsRecipe,
+  file: string,
+  journal: 'clean' | 'unclean' = 'clean',
+): Promise<void> {
   const { firmware } = recipe;
   const layout = LAYOUTS[firmware];
   const scratch = await mkdtemp(`${file}-`);
@@ -53,6 +60,7 @@ export async function makeWindowsDisk(recipe: WindowsRecipe, file: string): Prom
     }
     const root = join(scratch, 'root.img');
     await makeNtfs(root, ROOT_MIB, layout.root, rootFiles(recipe));
+    if (journal === 'unclean') await leaveUnclean(root);
     await put(root, file, layout.root);
   } finally {
     await rm(scratch, { recursive: true });
@@ -79,6 +87,73 @@ async function makeNtfs(
     if (content !== null) await writeFile(place, content);
   }
   await withMounted(image, `cp -r ${tree}/. "$1"`);
+}
+
+const CLUSTER_BYTES = 4096;
+const PAGE_BYTES = 4096;
+
+/** Writes restart pages to a volume's journal that say that NTFS is still at work on it. */
+async function leaveUnclean(image: string): Promise<void> {
+  const { stdout } = await run('ntfsinfo', ['-v', '-i', '2', image]);
+  const text = stdout.toString();
+  const cluster = /VCN\s+LCN\s+Length\s+0x0\s+0x([0-9a-f]+)/.exec(text)?.[1] ?? '';
+  const size = Number(/Data size:\s+(\d+)/.exec(text)?.[1]);
+  const file = await open(image, 'r+');
+  try {
+    const page = restartPage(size);
+    for (const index of [0, 1])
+      await file.write(
+        page,
+        0,
+        page.length,
+        Number.parseInt(cluster, 16) * CLUSTER_BYTES + index * PAGE_BYTES,
+      );
+  } finally {
+    await file.close();
+  }
+}
+
+/** After ntfs-3g's logfile.h: one client, NTFS, which is in use, and no flag that the volume is clean. */
+function restartPage(logBytes: number): Buffer {
+  const [area, client, lsn] = [0x30, 0x60, 0x10_0000n];
+  const page = Buffer.alloc(PAGE_BYTES);
+  page.write('RSTR', 0, 'latin1');
+  const sectors = PAGE_BYTES / 512;
+  const words: Record<number, number> = {
+    ...{ 4: 0x1e, 6: sectors + 1, 24: area, 26: 1, 28: 1 },
+    // Clients: how many, the first free one, the first one in use.
+    ...{ [area + 0x08]: 1, [area + 0x0a]: 0xffff, [area + 0x0c]: 0 },
+    ...{ [area + 0x14]: 0xd0, [area + 0x16]: client - area, [area + 0x24]: 0x30, [area + 0x26]: 0x40 },
+    ...{ [client + 0x10]: 0xffff, [client + 0x12]: 0xffff, [client + 0x1c]: 8 },
+    [area + 0x10]: 67 - Math.floor(Math.log2(logBytes) + 1),
+  };
+  for (const [at, value] of Object.entries(words)) page.writeUInt16LE(value, Number(at));
+  for (const at of [0x10, 0x14]) page.writeUInt32LE(PAGE_BYTES, at);
+  page.writeBigUInt64LE(lsn, area);
+  page.writeBigUInt64LE(BigInt(logBytes), area + 0x18);
+  for (const at of [client, client + 8]) page.writeBigUInt64LE(lsn, at);
+  page.write('NTFS', client + 0x20, 'utf16le');
+  // The last two bytes of each sector are kept in the head; in their place is a number that tells a torn write.
+  page.writeUInt16LE(1, 0x1e);
+  for (let sector = 0; sector < sectors; sector++) {
+    const end = (sector + 1) * 512 - 2;
+    page.copy(page, 0x20 + 2 * sector, end, end + 2);
+    page.writeUInt16LE(1, end);
+  }
+  return page;
+}
+
+/** Returns what ntfs-3g's own tool says of a converted disk's root: whether it waits for chkdsk, and its journal. */
+export async function readVolume(
+  disk: string,
+  firmware: WindowsRecipe['firmware'],
+): Promise<{ dirty: boolean; journalHead: Buffer }> {
+  return withRoot(disk, firmware, async (image) => {
+    const info = (await run('ntfsinfo', ['-fm', image])).stdout.toString();
+    const { stdout } = await run('ntfscat', ['-f', '-i', '2', image]);
+    const flags = /Volume Flags:\s+(0x[0-9a-f]+)/i.exec(info)?.[1];
+    return { dirty: (Number(flags) & 1) !== 0, journalHead: stdout.subarray(0, PAGE_BYTES) };
+  });
 }
 
 /** Runs a shell script in which `$1` is the mounted NTFS volume. */

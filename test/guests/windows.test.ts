@@ -11,7 +11,7 @@ import { hiveLines } from '../unit/families/windows/hive-lines.js';
 import { rootFiles, type WindowsRecipe } from '../unit/families/windows/make-windows.js';
 import { SYSTEMS } from '../unit/families/windows/systems.js';
 import { WINDOWS_7_ON_VMWARE, WINDOWS_10_ON_VMWARE } from '../unit/families/windows/vmware-facts.js';
-import { makeWindowsDisk, readWindowsDisk } from './windows-disk.js';
+import { makeWindowsDisk, readVolume, readWindowsDisk } from './windows-disk.js';
 
 const SYSTEM = '/Windows/System32/config/SYSTEM';
 const SOFTWARE = '/Windows/System32/config/SOFTWARE';
@@ -29,6 +29,7 @@ const recipeOf = (name: string, system: WindowsRecipe['system'], devices: number
 
 interface Golden {
   recipe: WindowsRecipe;
+  journal?: 'unclean';
   identity: Record<string, unknown>;
   /** After the conversion, as hivexget prints them; null: the key is gone. Below the control set. */
   system: Record<string, readonly string[] | null>;
@@ -57,7 +58,8 @@ const GUESTS: Record<string, Golden> = {
       'Enum\\ACPI\\PNP0F03\\4&1D401FB5&0': ['"Service"="i8042prt"'],
     },
   },
-  'Windows 10 x64 on BIOS, with a SYSTEM hive of real size': {
+  'Windows 10 x64 on BIOS, not shut down, with a SYSTEM hive of real size': {
+    journal: 'unclean',
     recipe: recipeOf('Windows 10 x64 on BIOS, an e1000e by DHCP', WINDOWS_10_ON_VMWARE, 2000),
     identity: { os_version: '10', architecture: 'x86_64', firmware: 'bios', vmware_tools: 'msi' },
     system: {
@@ -87,7 +89,7 @@ const GUESTS: Record<string, Golden> = {
   },
 };
 
-describe.each(Object.entries(GUESTS))('%s', (name, { recipe, identity, system }) => {
+describe.each(Object.entries(GUESTS))('%s', (name, { recipe, journal, identity, system }) => {
   const id = `g${Object.keys(GUESTS).indexOf(name)}`;
   const set = `ControlSet00${recipe.controlSet ?? 1}`;
   let report: Report;
@@ -97,7 +99,7 @@ describe.each(Object.entries(GUESTS))('%s', (name, { recipe, identity, system })
   beforeAll(async () => {
     const source = join(directory, id);
     await mkdir(source);
-    await makeWindowsDisk(recipe, join(source, `${id}.raw`));
+    await makeWindowsDisk(recipe, join(source, `${id}.raw`), journal);
     const output = join(directory, `${id}-out`);
     const args = ['convert', join(source, `${id}.raw`), '-o', output, '--set', 'validate.enabled=false'];
     const { code, err } = await cli(args);
@@ -110,6 +112,14 @@ describe.each(Object.entries(GUESTS))('%s', (name, { recipe, identity, system })
   });
 
   it('is identified', () => expect(report.identity).toMatchObject(identity));
+
+  it('is checked by Windows at its next start if its journal was unfinished, which is empty now', async () => {
+    const { dirty, journalHead } = await readVolume(disk, recipe.firmware);
+    const codes = report.warnings.map(({ code }) => code);
+    expect(dirty).toBe(journal === 'unclean');
+    expect(codes.includes('inspect.dirty-volume')).toBe(journal === 'unclean');
+    expect(journalHead.every((byte) => byte === 0xff)).toBe(true);
+  });
 
   it('has the values that Windows needs, by another reader', async () => {
     const file = join(directory, `${id}-SYSTEM`);

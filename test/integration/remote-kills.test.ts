@@ -1,53 +1,51 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { FileServer } from '../unit/sources/remote/file-server.js';
-import { Spool } from './support/daemon.js';
-import { Fetcher } from './support/fetcher.js';
 
+const LAND = fileURLToPath(new URL('support/land-once.ts', import.meta.url));
 const MIB = 1024 * 1024;
 const KILLS = 20;
-const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
 
 let server: FileServer;
-let spool: Spool;
-let fetcher: Fetcher;
+let work: string;
+let landing: ChildProcess | undefined;
 beforeEach(async () => {
   server = await FileServer.start();
-  spool = await Spool.create(
-    `[retry]\nattempts = 10\nbackoff_seconds = 0.1\n[convert]\nformat = "raw"\n[remote]\nsocket = "SOCKET"\n` +
-      `[[remote.connections]]\nname = "web"\ntype = "http"\nurl = "${server.url}"\n`,
-  );
-  const config = spool.path('config.toml');
-  await writeFile(config, (await readFile(config, 'utf8')).replace('SOCKET', spool.path('fetch.sock')));
-  fetcher = new Fetcher(spool);
+  work = mkdtempSync(join(tmpdir(), 'h2k-kills-'));
 });
 afterEach(async () => {
-  await spool.destroy();
-  await fetcher.kill();
+  landing?.kill('SIGKILL');
   await server.stop();
+  rmSync(work, { recursive: true });
 });
 
-it(`comes whole although the fetching unit is killed ${KILLS} times, with at most a fifth of it twice`, async () => {
-  const disk = randomBytes(96 * MIB + 512);
-  server.serve('/web01.raw', disk);
-  server.behaviour = { rate: 4 * MIB };
-  await fetcher.start();
-  await spool.start();
-  await writeFile(spool.path('order'), 'kind = "data"\n[source]\nconnection = "web"\nvm = "/web01.raw"\n');
-  await rename(spool.path('order'), spool.path('incoming', 'web01.job.toml'));
+function land(): Promise<unknown[]> {
+  landing = spawn(process.execPath, [LAND, server.url, '/disk.raw', work], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  return once(landing, 'exit');
+}
+
+it(`lands a disk although it is killed ${KILLS} times, with at most a fifth of the disk twice`, async () => {
+  const disk = randomBytes(256 * MIB + 512);
+  server.serve('/disk.raw', disk);
+  server.behaviour = { rate: 2 * MIB };
   for (let kill = 0; kill < KILLS; kill += 1) {
     const before = server.sent;
-    // Each time something of it arrived.
+    const ended = land();
     while (server.sent < before + 3.5 * MIB) await sleep(10);
-    await fetcher.kill();
-    await fetcher.start();
+    landing?.kill('SIGKILL');
+    expect(await ended).toEqual([null, 'SIGKILL']);
   }
   server.behaviour = {};
-  await spool.waitForJob(({ state }) => state === 'converted', 120);
-  const [directory] = await spool.results('archive');
-  expect(sha256(await readFile(join(directory!, 'web01-disk0.raw')))).toBe(sha256(disk));
+  expect(await land()).toEqual([0, null]);
+  expect(readFileSync(join(work, 'remote/vm/disk.raw')).equals(disk)).toBe(true);
   expect(server.sent / disk.length).toBeLessThan(1.2);
 });

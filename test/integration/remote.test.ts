@@ -92,6 +92,28 @@ describe('a job.toml whose VM is elsewhere', () => {
     expect(spool.log + fetcher.log).not.toContain(CANARY);
   });
 
+  it('comes whole although the fetching unit is killed again and again, with a few MiB twice for each', async () => {
+    const disk = randomBytes(56 * MIB + 512);
+    server.serve('/vms/web01.raw', disk);
+    server.behaviour = { rate: 4 * MIB };
+    await fetcher.start();
+    await spool.start();
+    await order('web01', 'connection = "web"\nvm = "/web01.raw"\n');
+    const kills = 5;
+    for (let kill = 0; kill < kills; kill += 1) {
+      const before = server.sent;
+      // Each time something of it arrived.
+      await until('the next bytes', 60, async () => server.sent > before + 6 * MIB);
+      await fetcher.kill();
+      await fetcher.start();
+    }
+    server.behaviour = {};
+    const directory = await bundle();
+    expect(sha256(await readFile(join(directory, 'web01-disk0.raw')))).toBe(sha256(disk));
+    // Of each kill: what was on its way in four connections, and what was not durable yet.
+    expect(server.sent).toBeLessThan(disk.length + kills * 8 * MIB);
+  });
+
   it('comes whole although the daemon is killed more often than a job may crash', async () => {
     const disk = randomBytes(72 * MIB);
     server.serve('/vms/web01.raw', disk);

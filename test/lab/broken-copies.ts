@@ -2,6 +2,7 @@ import { mkdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '#hyper2kvm/tools/run.js';
 import { copyWithKernelOptions } from './boot.ts';
+import { bootPartition, espGrubConfig, grubConfig } from './boot-loaders.ts';
 import type { BuiltGuest } from './guest.ts';
 import { filesystemAt, layOut, partitionAt } from './layout.ts';
 import type { RECIPES } from './recipes.ts';
@@ -20,6 +21,9 @@ export interface BrokenCopy {
   /** Makes the copy in `directory` and returns it. */
   make(guest: BuiltGuest, directory: string): Promise<string>;
 }
+
+/** The UUID of no filesystem. */
+const GONE = '3c1b7c0e-53a0-4b5a-9b87-0d2f0d8a9c01';
 
 /** Those that a run of the tests has time for. */
 export const BROKEN_COPIES_IN_TESTS = {
@@ -90,10 +94,59 @@ export const BROKEN_COPIES: readonly BrokenCopy[] = [
     ends: 'booted',
     make: (guest, directory) =>
       withFstab(guest, directory, (line) =>
-        /\t\/srv\t/.test(line)
-          ? `${line}\nUUID=3c1b7c0e-53a0-4b5a-9b87-0d2f0d8a9c01\t/data\text4\tdefaults\t0\t2`
-          : line,
+        /\t\/srv\t/.test(line) ? `${line}\nUUID=${GONE}\t/data\text4\tdefaults\t0\t2` : line,
       ),
+  },
+  /** GRUB on the ESP looks for a filesystem that was made anew, and stops at its prompt. */
+  {
+    name: 'stub-of-another-filesystem',
+    recipe: 'bookworm-uefi',
+    options: null,
+    ends: 'booted',
+    async make(guest, directory) {
+      const copy = await copyOf(guest, directory);
+      const stub = join(directory, 'grub.cfg');
+      await writeFile(stub, espGrubConfig(guest.recipe).replace(bootPartition(guest.recipe).uuid, GONE));
+      const { offset } = partitionAt(layOut(guest.recipe), '/boot/efi');
+      await run('mcopy', ['-o', '-i', `${copy}@@${offset}`, stub, '::/EFI/debian/grub.cfg']);
+      return copy;
+    },
+  },
+  /** The first entry starts a kernel that was removed; GRUB cannot load it. */
+  {
+    name: 'kernel-gone',
+    recipe: 'bookworm-bios',
+    options: null,
+    ends: 'booted',
+    async make(guest, directory) {
+      const copy = await copyOf(guest, directory);
+      const { recipe, kernelVersion } = guest;
+      const config = join(directory, 'grub.cfg');
+      await writeFile(
+        config,
+        grubConfig(recipe, '6.1.0-999-amd64') + entriesOf(grubConfig(recipe, kernelVersion)),
+      );
+      await replaceOnBoot(guest, copy, { '/grub/grub.cfg': config });
+      return copy;
+    },
+  },
+  /** The newest initramfs was cut off behind its early archive, so it reads as whole; an older one beside it is. */
+  {
+    name: 'truncated-initramfs',
+    recipe: 'bookworm-bios',
+    options: null,
+    ends: 'booted',
+    async make(guest, directory) {
+      const copy = await copyOf(guest, directory);
+      const { recipe, kernelVersion, initrd } = guest;
+      const config = join(directory, 'grub.cfg');
+      const first = grubConfig(recipe, kernelVersion);
+      const name = `/initrd.img-${kernelVersion}`;
+      await writeFile(config, first + entriesOf(first).replaceAll(name, `${name}.old`));
+      const early = await archiveOf(directory, { 'kernel/x86/microcode/GenuineIntel.bin': 'x' });
+      await replaceOnBoot(guest, copy, { [name]: early, [`${name}.old`]: initrd, '/grub/grub.cfg': config });
+      return copy;
+    },
   },
   /** The guest's own .link file comes first and gives the card another name; a udev rule goes over both. */
   {
@@ -115,10 +168,12 @@ export const BROKEN_COPIES: readonly BrokenCopy[] = [
     recipe: 'bookworm-bios',
     options: { 'fix.initramfs': 'rebuild', 'fix.devices': 'sata' },
     ends: 'failed',
-    make: (guest, directory) =>
-      copyWithKernelOptions(guest, directory, 'rootdelay=5 root=UUID=3c1b7c0e-53a0-4b5a-9b87-0d2f0d8a9c01'),
+    make: (guest, directory) => copyWithKernelOptions(guest, directory, `rootdelay=5 root=UUID=${GONE}`),
   },
 ];
+
+/** The entries of a grub.cfg. */
+const entriesOf = (config: string): string => config.slice(config.indexOf('menuentry'));
 
 async function copyOf({ image }: BuiltGuest, directory: string): Promise<string> {
   await mkdir(directory, { recursive: true });
@@ -170,12 +225,8 @@ async function initramfsFile({ initrd }: BuiltGuest, path: string, directory: st
   return readFile(join(unpacked, path), 'utf8');
 }
 
-/** The guest's initramfs with an archive of these files behind it. */
-async function appended(
-  { initrd }: BuiltGuest,
-  directory: string,
-  files: Readonly<Record<string, string>>,
-): Promise<string> {
+/** An archive of these files. */
+async function archiveOf(directory: string, files: Readonly<Record<string, string>>): Promise<string> {
   const tree = join(directory, 'appendix');
   for (const [path, content] of Object.entries(files)) {
     await mkdir(join(tree, path, '..'), { recursive: true });
@@ -183,6 +234,16 @@ async function appended(
   }
   const archive = join(directory, 'appendix.cpio');
   await run('sh', ['-c', `find . | cpio --quiet -o -H newc > ${archive}`], { cwd: tree });
+  return archive;
+}
+
+/** The guest's initramfs with an archive of these files behind it. */
+async function appended(
+  { initrd }: BuiltGuest,
+  directory: string,
+  files: Readonly<Record<string, string>>,
+): Promise<string> {
+  const archive = await archiveOf(directory, files);
   const whole = join(directory, 'initrd');
   await run('cp', [initrd, whole]);
   const { length } = await readFile(whole);

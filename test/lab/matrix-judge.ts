@@ -10,7 +10,11 @@ import type { GuestRecipe } from './recipes.ts';
 export interface Bundle {
   directory: string | null;
   report:
-    | { boot: Boot | null; identity: LinuxIdentity; stages: { stage: string; seconds: number }[] }
+    | {
+        boot: Boot | null;
+        identity: LinuxIdentity;
+        stages: { stage: string; seconds: number; appliance_launches: number }[];
+      }
     | undefined;
   error: ErrorRecord | null;
 }

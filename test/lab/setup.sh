@@ -52,7 +52,7 @@ libvirt-daemon-config-network its network
 dnsmasq-base          the network's addresses
 iptables              the network's way out
 patch                 applies plan.diff in tests
-python3-pip           fetches Alpine for the tests
+python3-pip           fetches Alpine and Go for the tests
 libhivex-bin          reads registry hives in tests (hivexml, hivexget)
 osslsigncode          signs Windows drivers in tests
 gcc-mingw-w64-x86-64-win32 builds the first-boot program of Windows guests

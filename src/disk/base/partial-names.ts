@@ -1,6 +1,6 @@
 /** Endings of a file while it is written: by browsers, SFTP clients, download tools. */
 const PARTIAL =
-  /\.(?:part|parts|tmp|temp|filepart|crdownload|partial|download|opdownload|unconfirmed|fdmdownload|dctmp|xltd|!ut|!qb|!bt|bc!|jc!)$/i;
+  /\.(?:part|parts|tmp|temp|filepart|crdownload|partial|download|opdownload|unconfirmed|fdmdownload|dctmp|dtapart|downloading|xltd|!ut|!qb|!bt|bc!|jc!)$/i;
 /**
  * What a download tool keeps beside a file that has its full size and its own name from the start: aria2,
  * axel, lftp, Thunder. The shorter ones count only behind another ending: `web01.raw.st`.
@@ -11,7 +11,19 @@ const STATE = /\.aria2(?:__temp)?$|[.-]lftp-pget-status$|(?<=\.[a-z0-9]{2,5})\.(
 export const PARTIAL_ENDINGS: readonly string[] = [
   ...['.aria2', '.aria2__temp', '.st', '.td', '.td.cfg', '.lftp-pget-status', '-lftp-pget-status'],
   ...['.part', '.parts', '.tmp', '.temp', '.filepart', '.crdownload', '.partial', '.download', '.opdownload'],
-  ...['.unconfirmed', '.fdmdownload', '.dctmp', '.xltd', '.!ut', '.!qB', '.!bt', '.bc!', '.jc!'],
+  ...[
+    '.unconfirmed',
+    '.fdmdownload',
+    '.dctmp',
+    '.dtapart',
+    '.downloading',
+    '.xltd',
+    '.!ut',
+    '.!qB',
+    '.!bt',
+    '.bc!',
+    '.jc!',
+  ],
 ];
 
 /**

@@ -38,6 +38,14 @@ const FAILED_MOUNT =
 /** The device that systemd has waited for, or what is left of its name. */
 const AWAITED_DEVICE = /A start job is running for (?:\S{1,255} - )?(\S{1,255}) \((?:[4-9]|\d\d)min /;
 
+/** Since version 2.12 the place in GRUB's own source stands before its message. */
+const GRUB_SOURCE = String.raw`(?:[\w./-]{1,200}:\d{1,6}: ?)?`;
+/** The UUID or label of the filesystem that GRUB's `search` did not find. */
+const SOUGHT_BY_GRUB = new RegExp(`error: ${GRUB_SOURCE}no such device: (\\S{1,128}?)\\.?(?=\\s|$|error:)`);
+const GRUB_ERROR = new RegExp(
+  `error: ${GRUB_SOURCE}(?:no such (?:device|partition)|unknown filesystem|file [\`'].*not found|disk [\`'].*not found|you need to load the kernel first|attempt to read or write outside|can't find command|.*invalid signature)`,
+);
+
 /** The ways in which the boot of a Linux guest fails, ordered from specific to general. */
 export const SIGNATURES: readonly Signature[] = [
   {
@@ -116,6 +124,7 @@ export const SIGNATURES: readonly Signature[] = [
     meaning: 'GRUB did not find its own files and stopped at its rescue prompt.',
     advice:
       'The partition of /boot/grub is missing or has another number or UUID: are all disks of the VM in the drop?',
+    names: SOUGHT_BY_GRUB,
   },
   {
     signature: 'grub-prompt',
@@ -125,15 +134,16 @@ export const SIGNATURES: readonly Signature[] = [
     meaning: 'GRUB found no configuration and stopped at its prompt.',
     advice:
       'grub.cfg is missing where this GRUB looks: on UEFI, the stub in EFI/<vendor>/grub.cfg or in EFI/BOOT.',
+    names: SOUGHT_BY_GRUB,
   },
   {
     signature: 'grub-error',
-    pattern:
-      /error: (?:no such (?:device|partition)|unknown filesystem|file [`'].*not found|disk [`'].*not found|you need to load the kernel first|attempt to read or write outside|can't find command|.*invalid signature)/,
+    pattern: GRUB_ERROR,
     within: 'bootloader',
     settleSeconds: 45,
     meaning: 'GRUB could not read the kernel or its initramfs.',
     advice: "GRUB's error names the device or file: check the boot entry against the disk's UUIDs.",
+    names: SOUGHT_BY_GRUB,
   },
   {
     signature: 'loader-no-kernel',

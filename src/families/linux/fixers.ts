@@ -9,6 +9,7 @@ import { driverExclusions } from './driver-exclusions.js';
 import { extlinux } from './extlinux.js';
 import { fstab } from './fstab.js';
 import { grubLegacy } from './grub-legacy.js';
+import { grubSearch } from './grub-search.js';
 import { grub2 } from './grub2.js';
 import { guestAgent } from './guest-agent.js';
 import { initramfs } from './initramfs.js';
@@ -34,6 +35,7 @@ export const FIXERS: readonly Fixer[] = [
   crypttab,
   resume,
   grub2,
+  grubSearch,
   bootEntries,
   grubLegacy,
   extlinux,

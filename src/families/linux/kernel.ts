@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import { Hyper2kvmError } from '../../errors/error.js';
-import { type BootEntry, bootEntries, mapNamesOnLine } from '../../guest/boot-images.js';
+import { type BootEntry, mapNamesOnLine, writtenEntries } from '../../guest/boot-images.js';
 import type { Kernel } from '../../model/identity.js';
 import type { Warning } from '../../model/plan.js';
 import type { Operation } from '../../operations/registry.js';
@@ -18,13 +18,13 @@ export const kernel: Fixer = {
     const wanted = guest.options.kernel;
     if (wanted === '') return { operations: [], warnings: [] };
     const other = findKernel(guest.identity.kernels, wanted);
-    const [first, ...rest] = bootEntries(guest.tree);
+    const [first, ...rest] = writtenEntries(guest.tree);
     if (first === undefined || isStartedBy(first, other)) return { operations: [], warnings: [] };
     const same = [first, ...rest].filter(
       ({ image, initramfs }) => image === first.image && initramfs === first.initramfs,
     );
     const operations = startOther(guest, same, other);
-    const message = `the default entry of the boot loader starts ${other.image} in place of ${first.image}, because fix.kernel names it`;
+    const message = `the default entry of the boot loader starts ${other.image} in place of ${first.image || 'a kernel that is not there'}, because fix.kernel names it`;
     const warnings: Warning[] =
       operations.length === 0 ? [] : [{ fixer: NAME, code: 'boot.other-kernel', message }];
     return { operations, warnings };
@@ -73,7 +73,7 @@ function startOther({ tree }: Guest, entries: readonly BootEntry[], other: Start
 function changeLine(line: string, entry: BootEntry, other: Started): string {
   return mapNamesOnLine(line, entry.file, (name, part) =>
     part === 'image'
-      ? otherName(name, entry.image, other.image)
+      ? otherName(name, entry.image || null, other.image)
       : otherName(name, entry.initramfs ?? null, other.initramfs.path),
   );
 }

@@ -4,6 +4,7 @@ import type { Devices } from '../../model/plan.js';
 import { BIOS_OR_UEFI, NO_UEFI_LOADER } from '../base/firmware-remedies.js';
 import type { FailedBoot, Remedy } from '../base/remedy.js';
 import { isSystemMountpoint } from './fstab.js';
+import { GRUB_CONFIG } from './grub-search.js';
 import { isComplete } from './kernel.js';
 
 /** The initramfs did not find the root. */
@@ -25,9 +26,28 @@ const rebuild: Remedy = {
         ],
 };
 
+/** Where GRUB stopped: what it looked for is named, or it had nothing to look for it with. */
+const grubSearch: Remedy = {
+  name: 'grub-search',
+  signatures: ['grub-rescue', 'grub-prompt', 'grub-error'],
+  description:
+    'GRUB’s `search` for a UUID or label that GRUB said it did not find leads to the filesystem that has the kernel or GRUB’s own directory; where GRUB found no configuration, its stub leads to the one that there is (`fix.grub_search`).',
+  change({ boot, options }) {
+    const known = options.config.fix.grub_search;
+    const named = namesOf(boot).filter((name) => !known.includes(name));
+    const isWithout = boot.failure?.signature === 'grub-prompt' && !known.includes(GRUB_CONFIG);
+    const changes = named.length === 0 ? [] : [named];
+    if (isWithout) changes.push([...named, GRUB_CONFIG]);
+    return changes.map((sought) => ({
+      options: { 'fix.grub_search': [...known, ...sought] },
+      does: `GRUB is led to what it did not find (${sought.join(', ')})`,
+    }));
+  },
+};
+
 const otherKernel: Remedy = {
   name: 'other-kernel',
-  signatures: ['panic-no-root', 'kernel-panic'],
+  signatures: ['panic-no-root', 'kernel-panic', 'grub-error'],
   description:
     'The boot loader’s default entry starts another installed kernel whose initramfs is complete, the newest first (`fix.kernel`).',
   change({ boot, identity, options }) {
@@ -122,6 +142,7 @@ const macNames: Remedy = {
  */
 export const REMEDIES: readonly Remedy[] = [
   rebuild,
+  grubSearch,
   otherKernel,
   otherDevices,
   nofail,

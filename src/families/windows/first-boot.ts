@@ -106,7 +106,10 @@ function toolsWarnings(guest: WindowsGuest): Warning[] {
   return [{ fixer: NAME, code: 'devices.windows-tools-stay', message }];
 }
 
-const POLICIES = '/System32/CodeIntegrity/CiPolicies/Active';
+const POLICIES = '/System32/CodeIntegrity';
+/** Of the policies that Windows has several of, their directory; the only one that it had before. */
+const ACTIVE = `${POLICIES}/CiPolicies/Active`;
+const ONLY = 'SIPOLICY.P7B';
 
 /**
  * Microsoft's own that stop no program: the block list of drivers, and those on cross-signed drivers. Not here: Smart
@@ -119,9 +122,13 @@ const KERNEL_ONLY = new Set([
 ]);
 
 /** Another active policy may let only known programs run: whether it does is not read out of it. */
-function mayRunPrograms({ tree, identity }: WindowsGuest): boolean {
-  const policies = tree.list(`${identity.system_root}${POLICIES}`).map(upperCase);
-  return !policies.some((name) => name.endsWith('.CIP') && !KERNEL_ONLY.has(name));
+function mayRunPrograms(guest: WindowsGuest): boolean {
+  const { system_root: root, boot_store } = guest.identity;
+  const listed = (path: string) => guest.tree.list(spelled(guest, `${root}${path}`));
+  const onEsp = (boot_store?.policies ?? []).map((path) => path.slice(path.lastIndexOf('/') + 1));
+  const several = [...listed(ACTIVE), ...onEsp].map(upperCase);
+  const only = [...listed(POLICIES), ...onEsp].map(upperCase);
+  return !only.includes(ONLY) && !several.some((name) => name.endsWith('.CIP') && !KERNEL_ONLY.has(name));
 }
 
 /** Returns the name of a folder that is not there: `state`, `state-2`, … */

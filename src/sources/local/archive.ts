@@ -51,7 +51,7 @@ export function visible(files: readonly DropFile[], prefix: string): Pick<Invent
   };
 }
 
-/** Returns the archive if the drop is one. */
+/** Returns the archive if the drop is one; one in a folder counts if there is no other and no disk. */
 function onlyArchive(members: readonly DropFile[]): DropFile | null {
   const own = members.filter(({ name }) => !name.includes('/'));
   const isDisk = ({ name }: DropFile) => formatOfExtension(innerName(name)) !== null;
@@ -60,7 +60,10 @@ function onlyArchive(members: readonly DropFile[]): DropFile | null {
   const isVm = members.some((file) => isDisk(file) || /\.(?:vmx|ovf)$/i.test(file.name));
   const others = isVm ? [] : own.filter(({ name }) => isArchive(innerName(name)));
   const [first, second] = ovas.length > 0 ? ovas : others;
-  if (first === undefined) return null;
+  if (first === undefined) {
+    const below = isVm ? [] : members.filter(({ name }) => isArchive(innerName(name)));
+    return below.length === 1 ? (below[0] ?? null) : null;
+  }
   if (second === undefined && !own.some(isDisk)) return first;
   throw new Hyper2kvmError(
     'fetch.several-vms',

@@ -65,6 +65,7 @@ export async function readStorage(
         parttype: (tags.PART_ENTRY_TYPE ?? '').toLowerCase() || null,
       });
     }
+    if (table.scheme === 'gpt') table.guid = (await devices.probe(disk)).PTUUID?.toLowerCase();
     table.partitions.sort((a, b) => a.number - b.number);
     storage.partitions.push(table);
     if (members.length === 0) {

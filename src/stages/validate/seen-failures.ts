@@ -20,9 +20,8 @@ export class SeenFailures {
   /** Takes in a line that the guest shows at `level`. */
   line(line: string, level: BootLevel, at: number): void {
     for (const row of this.#signatures) {
-      if (this.#seen.has(row) || rank(level) > rank(row.within)) continue;
-      if (!row.pattern.test(line)) continue;
-      this.#seen.set(row, at);
+      if (rank(level) > rank(row.within) || !row.pattern.test(line)) continue;
+      if (!this.#seen.has(row)) this.#seen.set(row, at);
       // Such a message has no line end before the job that it tells of has ended.
       this.collectNames(line);
     }

@@ -36,6 +36,8 @@ interface Behaviour {
   encodedTwice?: boolean;
   /** Answers instead of the file. */
   fileStatus?: number;
+  /** Called before a file is sent. */
+  onFile?(url: string): unknown;
   /** Answers a method instead of the simulator. */
   fault?(method: string): { type: string; detail?: string } | undefined;
 }
@@ -148,11 +150,12 @@ export class VspherePeer {
     const { sessionRequests = Number.POSITIVE_INFINITY, encodedTwice = false, fileStatus } = this.behaviour;
     if (requests > sessionRequests) this.sessions.delete(cookie);
     if (!this.sessions.has(cookie)) return void answer.writeHead(401).end();
+    await this.behaviour.onFile?.(asked.url!);
     if (fileStatus !== undefined) return void answer.writeHead(fileStatus).end();
     const [path, query = ''] = asked.url!.split('?') as [string, string?];
+    // A slash that was encoded once is gone after the server has decoded it twice.
+    if (encodedTwice && !query.includes('%252F')) return void answer.writeHead(404).end();
     const decoded = encodedTwice ? decodeURIComponent(query) : query;
-    // Names that have to be encoded twice are not found after they were decoded once more.
-    if (encodedTwice && decoded === query) return void answer.writeHead(404).end();
     this.#forward({ ...asked, url: `${path}?${decoded}`, method: 'GET', headers: asked.headers }, answer);
   }
 

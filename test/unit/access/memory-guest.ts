@@ -17,6 +17,8 @@ export type MemoryFiles = Record<string, string | Buffer | null>;
 export interface MemoryDisks {
   /** By device, on btrfs by device and options too: `/dev/sda1`, `/dev/sda1,subvol=@`. */
   filesystems?: Record<string, MemoryFiles>;
+  /** Free bytes of each filesystem; a GiB where absent. */
+  free?: number;
   /** Of the btrfs filesystem, whichever it is. */
   subvolumes?: readonly Subvolume[];
   devices?: Partial<BlockDevices>;
@@ -45,6 +47,7 @@ export async function guestOfFiles(files: MemoryFiles, refuse?: MemoryDisks['ref
 /** A `GuestReader` that has all in memory. Nothing of it is libguestfs. */
 export function memoryGuest({
   filesystems = {},
+  free = 1 << 30,
   subvolumes = [],
   devices,
   refuse,
@@ -142,6 +145,10 @@ export function memoryGuest({
     async unmountAll() {
       note('unmountAll', '/');
       tree = new GuestTree([]);
+    },
+    async free(mountpoint) {
+      note('free', mountpoint);
+      return free;
     },
     async subvolumes() {
       note('subvolumes', '/');

@@ -4,7 +4,12 @@ import { checkConfig, jobOptions } from '../../../src/config/load.js';
 import { configSchema } from '../../../src/config/schema.js';
 
 const config = configSchema.parse({
-  remote: { connections: [{ name: 'web', type: 'http', url: 'https://images.example.com/vms' }] },
+  remote: {
+    connections: [
+      { name: 'web', type: 'http', url: 'https://images.example.com/vms' },
+      { name: 'vc1', type: 'vsphere', url: 'https://vc.example.com', user: 'u', secret: 'vc1' },
+    ],
+  },
 });
 const sourceOf = (lines: string) => jobOptions(config, `[source]\n${lines}`).source;
 
@@ -64,6 +69,36 @@ describe('[source] of a job.toml', () => {
     expect(String(thrown)).not.toContain('canary');
   });
 
+  it.each([
+    '/Datacenter/vm/Prod/web01',
+    '/Datacenter/vm/a%2fb/web01',
+    'web01: the shop (old)?#2',
+    'user@example',
+    'vm-1234',
+    '50335f8e-0000-4000-8000-1234567890ab',
+  ])('may name a VM of vSphere as %j', (vm) => {
+    const lines = `connection = "vc1"\nvm = ${JSON.stringify(vm)}\ntransport = "datastore"\npower = "shutdown"`;
+    expect(sourceOf(lines)).toMatchObject({ vm: [vm], transport: 'datastore', power: 'shutdown' });
+  });
+
+  it.each([
+    ['vm = "https://other.example.com/web01"', 'remote.not-allowed'],
+    ['vm = "https://u:canary@other.example.com/web01"', 'remote.secret-in-job'],
+    ['vm = "a\\u0000b"', 'remote.not-allowed'],
+    ['vm = ["web01", "web02"]', 'remote.not-allowed'],
+    ['vm = "web01"\nuser = "root"', 'remote.not-allowed'],
+    ['vm = "web01"\npassword = "canary"', 'remote.secret-in-job'],
+  ])('refuses %s of vSphere', (lines, code) => {
+    expect(() => sourceOf(`connection = "vc1"\n${lines}`)).toThrow(expect.objectContaining({ code }));
+  });
+
+  it('refuses of files on a server what only a VM has', () => {
+    const source = 'connection = "web"\nvm = "/x"\n';
+    const refused = expect.objectContaining({ code: 'remote.not-allowed' });
+    expect(() => sourceOf(`${source}power = "shutdown"`)).toThrow(refused);
+    expect(() => sourceOf(`${source}transport = "datastore"`)).toThrow(refused);
+  });
+
   it('refuses a host or a secret also where nothing else is right', () => {
     expect(() => jobOptions(config, '[source]\nurl = "https://10.0.0.1/x.ova"\n')).toThrow(
       /chooses a server/,
@@ -74,7 +109,7 @@ describe('[source] of a job.toml', () => {
   it('refuses a connection that is not configured, and says which are', () => {
     const refused = { code: 'remote.connection-unknown', advice: expect.stringContaining('web (http)') };
     const attempt = (lines: string) => () => sourceOf(lines);
-    expect(attempt('connection = "vc1"\nvm = "/x"')).toThrow(expect.objectContaining(refused));
+    expect(attempt('connection = "vc9"\nvm = "/x"')).toThrow(expect.objectContaining(refused));
     expect(attempt('connection = "web"\ntype = "vsphere"\nvm = "/x"')).toThrow(
       expect.objectContaining(refused),
     );
@@ -133,6 +168,27 @@ describe('[[remote.connections]]', () => {
     ['url = "https://x"\nverify = false', 'is not an option'],
   ])('%s', (lines, message) => {
     const found = problems(lines);
+    if (message === null) expect(found).toEqual([]);
+    else expect(found.join()).toContain(message);
+  });
+
+  it.each([
+    ['', null],
+    [`fingerprint = "SHA256:${'ab'.repeat(32)}"`, null],
+    ['allow_plain = true', 'is not an option'],
+    ['ca_file = "ca.pem"', 'must be an absolute path'],
+    [`ca_file = "/x"\nfingerprint = "SHA256:${'ab'.repeat(32)}"`, 'not both'],
+    ['url = "http://vc.example.com"', 'must be https'],
+    ['url = "http://127.0.0.1:8989/sdk"', null],
+    ['url = "https://vc.example.com/ui"', 'without a path'],
+    ['url = "https://u:p@vc.example.com"', 'must not contain a user'],
+    ['user = ""', 'user'],
+    ['secret = ""', 'secret'],
+  ])('of vSphere: %s', (lines, message) => {
+    const values = ['url = "https://vc.example.com"', 'user = "u"', 'secret = "vc1"'];
+    const kept = values.filter((line) => !lines.startsWith(line.slice(0, line.indexOf('='))));
+    const text = ['[[remote.connections]]', 'name = "vc1"', 'type = "vsphere"', ...kept, lines].join('\n');
+    const found = checkConfig(text, 'x.toml').problems.map((problem) => `${problem.key} ${problem.message}`);
     if (message === null) expect(found).toEqual([]);
     else expect(found.join()).toContain(message);
   });

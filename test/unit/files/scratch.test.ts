@@ -7,7 +7,7 @@ import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { socketDirectory, sweepSocketDirectories } from '../../../src/files/scratch.js';
 
 const MODULE = new URL('../../../src/files/scratch.ts', import.meta.url);
-const THREADS = new URL('../../typescript-threads.mjs', import.meta.url);
+const SOURCES = new URL('../../typescript-sources.mjs', import.meta.url);
 
 let base: string;
 beforeEach(() => {
@@ -25,7 +25,7 @@ async function leftBehind(): Promise<string> {
     import { socketDirectory } from ${JSON.stringify(pathToFileURL(MODULE.pathname).href)};
     console.log(await socketDirectory());
     setInterval(() => {}, 1000);`;
-  const child = spawn(process.execPath, ['--import', THREADS.href, '--input-type=module', '-e', script]);
+  const child = spawn(process.execPath, ['--import', SOURCES.href, '--input-type=module', '-e', script]);
   const [line] = (await once(child.stdout, 'data')) as [Buffer];
   const ended = once(child, 'exit');
   child.kill('SIGKILL');

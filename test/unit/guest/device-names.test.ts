@@ -97,6 +97,23 @@ describe('by-id with several disks', () => {
     expect(place(name, ids)).toBeNull();
   });
 
+  it.each([
+    ['ata-VMware_Virtual_SATA_Hard_Drive_00000000000000000001', ['sata0:1', 'sata0:0'], '/dev/sdb1'],
+    ['ata-VMware_Virtual_SATA_Hard_Drive_02000000000000000001', ['sata0:0', 'sata0:2'], '/dev/sdb1'],
+    ['ata-VMware_Virtual_IDE_Hard_Drive_10000000000000000001', ['ide0:0', 'ide1:0'], '/dev/sdb1'],
+    ['ata-VMware_Virtual_IDE_Hard_Drive_01000000000000000001', ['ide0:1', 'ide1:0'], '/dev/sda1'],
+    ['nvme-VMware_Virtual_NVMe_Disk_VMware_NVME_0000_2', ['nvme0:0', 'nvme0:1'], '/dev/sdb1'],
+    ['nvme-VMware_Virtual_NVMe_Disk_VMware_NVME_0001_1', ['nvme0:0', 'nvme1:0'], '/dev/sdb1'],
+    // Two controllers, no such port, no namespace.
+    ['ata-VMware_Virtual_SATA_Hard_Drive_00000000000000000001', ['sata0:0', 'sata1:0'], null],
+    ['ata-VMware_Virtual_SATA_Hard_Drive_05000000000000000001', ['sata0:0', 'sata0:1'], null],
+    ['nvme-VMware_Virtual_NVMe_Disk_VMware_NVME_0000', ['nvme0:0', 'nvme0:1'], null],
+  ])('%s of VMware on %j is the disk at its place', (name, controllers, device) => {
+    const filesystems = ['/dev/sda1', '/dev/sdb1'].map((own) => filesystem(own, 'ext4', own));
+    const found = resolveDevice(`/dev/disk/by-id/${name}-part1`, { filesystems, controllers });
+    expect(found?.device ?? null).toBe(device);
+  });
+
   it('device-mapper’s links are known by their own identifiers', () => {
     const filesystems = [
       filesystem('/dev/vg/usr', 'ext4', 'usr', { dm_uuid: 'LVM-abc' }),

@@ -200,8 +200,8 @@ describe('judge and table', () => {
       error: null,
       report: {
         stages: [
-          { stage: 'fix', seconds: 3 },
-          { stage: 'validate', seconds: 60 },
+          { stage: 'fix', seconds: 3, appliance_launches: 0 },
+          { stage: 'validate', seconds: 60, appliance_launches: 0 },
         ],
         identity: identityOf(guest),
         boot: {

@@ -50,7 +50,7 @@ export function hardwareWith(parts: Partial<Hardware> = {}): Hardware {
 /** A boot store on the disk `disk`. */
 export const storeOn = (disk: number) => ({
   ...{ device: '/dev/sda1', disk, path: null, entry: null, loader: null, matches_root: true },
-  ...{ test_signing: false, safe_boot: false, graphics_disabled: false, fallback: null },
+  ...{ test_signing: false, policies: [], safe_boot: false, graphics_disabled: false, fallback: null },
 });
 
 const mac = fc

@@ -24,8 +24,8 @@ describe('qemuArguments', () => {
   it('gives a BIOS guest on virtio', () => {
     const args = argumentsOf({});
     expect(args.slice(0, 12)).toEqual([
-      ...['-machine', 'q35', '-accel', 'tcg,thread=multi', '-cpu', 'max', '-m', '1024', '-smp', '2'],
-      ...['-rtc', 'base=utc'],
+      ...['-machine', 'q35', '-accel', 'tcg,thread=multi', '-cpu', 'max,erms=off', '-m', '1024'],
+      ...['-smp', '2', '-rtc', 'base=utc'],
     ]);
     expect(values(args, '-device')).toEqual([
       'VGA',
@@ -175,7 +175,7 @@ describe('qemuArguments', () => {
     ];
     const cpu = `max${flags.map((name) => `,hv-${name}=on`).join('')},hv-spinlocks=8191,hv-time=on,hv-crash=on`;
     expect(on('kvm')).toEqual(['q35,hpet=off', cpu, 'base=localtime,driftfix=slew']);
-    expect(on('tcg')).toEqual(['q35,hpet=off', 'max', 'base=localtime,driftfix=slew']);
+    expect(on('tcg')).toEqual(['q35,hpet=off', 'max,erms=off', 'base=localtime,driftfix=slew']);
   });
 
   it('gives Windows 11 its TPM and Secure Boot, and Windows XP a flat bus with places', () => {

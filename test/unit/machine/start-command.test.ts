@@ -10,7 +10,7 @@ describe('startCommand', () => {
     const sata = { disk_bus: 'sata', nic_model: 'e1000e' } as const;
     const command = startCommand(machineWith({ devices: sata, memory: 4096, vcpus: 4 }), HOST);
     expect(command).toBe(
-      'qemu-system-x86_64 -machine q35 -accel tcg,thread=multi -cpu max -m 4096 -smp 4 -rtc base=utc -boot strict=on -nodefaults ' +
+      'qemu-system-x86_64 -machine q35 -accel tcg,thread=multi -cpu max,erms=off -m 4096 -smp 4 -rtc base=utc -boot strict=on -nodefaults ' +
         '-drive if=none,id=disk0,format=qcow2,discard=unmap,file=/srv/vm/vm-disk0.qcow2 -netdev user,id=net0 -device VGA ' +
         '-device pcie-root-port,id=port1,chassis=1,addr=0x2.0,multifunction=on ' +
         '-device e1000e,netdev=net0,mac=00:50:56:ab:cd:ef,romfile=,bus=port1 -device ide-hd,bus=ide.0,drive=disk0,bootindex=0 ' +

@@ -28,12 +28,12 @@ export function imageCandidates(tree: GuestTree, modulesRoot: string, boot: read
     .list('/boot')
     .filter((name) => IMAGE_NAME.test(name) && !NO_IMAGE.test(name))
     .map((name) => `/boot/${name}`);
-  const ofVersions = tree
-    .list(modulesRoot)
-    .flatMap((version) => namesOf(tree, version, `${modulesRoot}/${version}`));
-  const copies = tree
-    .list(modulesRoot)
-    .flatMap((version) => entryDirectories(tree, version).flatMap((place) => imagesIn(place)));
+  const entries = entryDirectories(tree);
+  const versions = tree.list(modulesRoot);
+  const ofVersions = versions.flatMap((version) =>
+    namesOf({ tree, entries }, version, `${modulesRoot}/${version}`),
+  );
+  const copies = versions.flatMap((version) => (entries.get(version) ?? []).flatMap(imagesIn));
   const named = [...inBoot, ...ofVersions, ...copies].flatMap((path) => firstFile(tree, [path]) ?? []);
   return [...new Set([...boot.map(({ image }) => image), ...named])].sort();
 }
@@ -50,7 +50,8 @@ export function kernelFiles(
   images: ImageVersions,
   boot: readonly BootImage[],
 ): KernelFiles[] {
-  const guest = { tree, images, boot, started: new Set<string>() };
+  const entries = entryDirectories(tree);
+  const guest = { tree, entries, images, boot, started: new Set<string>() };
   for (const { image, isStarted } of boot) if (isStarted) guest.started.add(image);
   const versions = tree.list(modulesRoot).filter((name) => tree.isDirectory(`${modulesRoot}/${name}`));
   const found = versions.flatMap((version) => ofVersion(guest, version, `${modulesRoot}/${version}`));
@@ -68,8 +69,12 @@ export function kernelFiles(
 
 const isImage = (path: string) => IMAGE_NAME.test(posix.basename(path));
 
-interface Images {
+interface Places {
   tree: GuestTree;
+  entries: EntryDirectories;
+}
+
+interface Images extends Places {
   images: ImageVersions;
   boot: readonly BootImage[];
   /** Images that an entry of a boot loader starts. */
@@ -77,12 +82,12 @@ interface Images {
 }
 
 function ofVersion(guest: Images, version: string, modules: string): KernelFiles[] {
-  const { tree, images, started } = guest;
-  const names = namesOf(tree, version, modules).flatMap((path) => firstFile(tree, [path]) ?? []);
+  const { tree, entries, images, started } = guest;
+  const names = namesOf(guest, version, modules).flatMap((path) => firstFile(tree, [path]) ?? []);
   const isOwn = (image: string) => images.get(image) === version;
   const byName = names.find((image) => images.get(image) === null);
   const own = [...images.keys()].filter(isOwn);
-  const copies = entryDirectories(tree, version).flatMap((place) =>
+  const copies = (entries.get(version) ?? []).flatMap((place) =>
     initramfsIn(tree, place).length === 0 ? [] : (firstFile(tree, imagesIn(place)) ?? []),
   );
   const candidates = [
@@ -132,7 +137,7 @@ function initramfsFilesOf(
 
 /** Returns the initramfs of the entry that starts the image, else of its preset, else the one of its name. */
 function initramfsOf(
-  { tree, boot }: Images,
+  { tree, entries, boot }: Images,
   image: string,
   { version, modules }: { version: string; modules: string | null },
 ): string | null {
@@ -141,15 +146,15 @@ function initramfsOf(
   if (typeof entry?.initramfs === 'string') return entry.initramfs;
   if (entry?.initramfs === null && mayStartAlone(tree, modules)) return null;
   const directory = posix.dirname(image);
-  const isCopy = entryDirectories(tree, version).includes(directory);
-  const beside = isCopy ? initramfsIn(tree, directory) : [];
+  const places = entries.get(version) ?? [];
+  const beside = places.includes(directory) ? initramfsIn(tree, directory) : [];
   const stem = stemOf(image);
   return firstFile(tree, [
     ...beside,
     ...initramfsNames('/boot', version),
     ...flavours(tree, version, modules).flatMap((flavour) => initramfsNames('/boot', flavour)),
     ...(stem === '' ? [] : initramfsNames(directory, stem)),
-    ...entryDirectories(tree, version).flatMap((place) => initramfsIn(tree, place)),
+    ...places.flatMap((place) => initramfsIn(tree, place)),
     ...(modules === null ? [] : [`${modules}/initramfs.img`, `${modules}/initrd`]),
   ]);
 }
@@ -184,7 +189,7 @@ const initramfsNames = (directory: string, name: string): string[] =>
  * `/boot/vmlinuz-<version>`; Arch and Alpine name by flavour, Fedora keeps one beside the modules,
  * systemd-boot in a directory of the entry's.
  */
-function namesOf(tree: GuestTree, version: string, modules: string): string[] {
+function namesOf({ tree, entries }: Places, version: string, modules: string): string[] {
   return [
     `/boot/vmlinuz-${version}`,
     `/boot/vmlinux-${version}`,
@@ -192,7 +197,7 @@ function namesOf(tree: GuestTree, version: string, modules: string): string[] {
     `/boot/kernel-${version}`,
     `/boot/Image-${version}`,
     ...flavours(tree, version, modules).map((flavour) => `/boot/vmlinuz-${flavour}`),
-    ...entryDirectories(tree, version).map((directory) => `${directory}/linux`),
+    ...(entries.get(version) ?? []).map((directory) => `${directory}/linux`),
     `${modules}/vmlinuz`,
   ];
 }
@@ -214,18 +219,25 @@ function flavours(tree: GuestTree, version: string, modules: string | null): str
   return [pkgbase, suffix].filter((flavour) => flavour !== undefined && flavour !== '') as string[];
 }
 
-/** Names in /boot that are looked at for each kernel. */
+/** Names in /boot, and in each directory there, that are looked at. */
 const MAX_TOKENS = 1000;
 
+/** By kernel version. */
+type EntryDirectories = ReadonlyMap<string, readonly string[]>;
+
 /** The Boot Loader Specification's type 1 places: `<boot>/<machine or token>/<version>/`. */
-function entryDirectories(tree: GuestTree, version: string): string[] {
-  return espMountpoints(tree).flatMap((boot) =>
-    tree
-      .list(boot)
-      .slice(0, MAX_TOKENS)
-      .map((token) => `${boot}/${token}/${version}`)
-      .filter((directory) => tree.isDirectory(directory)),
-  );
+function entryDirectories(tree: GuestTree): EntryDirectories {
+  const found = new Map<string, string[]>();
+  for (const boot of espMountpoints(tree))
+    for (const token of tree.list(boot).slice(0, MAX_TOKENS))
+      for (const version of tree.list(`${boot}/${token}`).slice(0, MAX_TOKENS)) {
+        const directory = `${boot}/${token}/${version}`;
+        if (!tree.isDirectory(directory)) continue;
+        const known = found.get(version);
+        if (known === undefined) found.set(version, [directory]);
+        else known.push(directory);
+      }
+  return found;
 }
 
 function firstFile(tree: GuestTree, candidates: readonly string[]): string | null {

@@ -126,7 +126,7 @@ async function follow(walk: Walk, path: string): Promise<void> {
     parts = [...target.split('/').filter((other) => other !== ''), ...parts];
   }
   const real = `/${done.join('/')}`;
-  if (done.length > 1 && walk.collector.tree().isDirectory(real)) await takeDirectory(walk, real);
+  if (done.length > 1 && walk.collector.entry(real)?.type === 'directory') await takeDirectory(walk, real);
 }
 
 /**

@@ -5,7 +5,7 @@ export const LIMITS = {
   MAX_NAME: 32,
   MAX_SECONDS: 86_400,
   /** Characters, with variables filled in. */
-  MAX_COMMAND: 32_767,
+  MAX_COMMAND: 32_766,
   MAX_VALUE_BYTES: 65_536,
   /** Characters without the prefix. */
   MAX_ADDRESS: 63,

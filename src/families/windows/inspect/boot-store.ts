@@ -7,6 +7,7 @@ import { type BootStore, readBootStore } from '../../../guest/bcd.js';
 import { ESP_TYPES } from '../../../guest/esp.js';
 import type { Filesystem } from '../../../model/identity.js';
 import type { BootStoreFacts } from '../../../model/windows-identity.js';
+import { codePolicies, ESP_POLICIES } from './code-policies.js';
 import { type EfiLoaders, findEfiLoaders } from './efi-loaders.js';
 import { type GuestHive, MAX_HIVE_BYTES, naming, readHive } from './hives.js';
 import { WindowsPaths } from './paths.js';
@@ -19,6 +20,8 @@ export interface FoundStore {
   device: string;
   /** Null but for UEFI. */
   loaders: EfiLoaders | null;
+  /** Code integrity policies, as files below the root of an ESP. */
+  policies: string[];
 }
 
 const PLACES = {
@@ -83,7 +86,8 @@ async function readStore(
     const file = await readHive(reader, paths, path, MAX_HIVE_BYTES.bootStore);
     const store = naming(path, () => readBootStore(file.hive));
     const loaders = firmware === 'uefi' ? await findEfiLoaders(reader, paths) : null;
-    return { device, firmware, file, store, loaders };
+    const policies = firmware === 'uefi' ? await codePolicies(paths, ESP_POLICIES) : [];
+    return { device, firmware, file, store, loaders, policies };
   } finally {
     await reader.unmountAll();
   }
@@ -110,7 +114,7 @@ export function chooseStore(
  * null if it does not. Pure.
  */
 export function storeFacts(
-  { store, device, file, loaders }: FoundStore,
+  { store, device, file, loaders, policies }: FoundStore,
   root: string,
   storage: Storage,
   mountpoint: string | null,
@@ -133,6 +137,7 @@ export function storeFacts(
     loader: entry?.path ?? null,
     matches_root: matchesRoot(store, root, storage),
     test_signing: entry?.testSigning === true || entry?.noIntegrityChecks === true,
+    policies,
     safe_boot: (entry?.safeBoot ?? null) !== null,
     graphics_disabled: entry?.graphicsDisabled === true,
     fallback,
@@ -179,8 +184,9 @@ export function matchesRoot(store: BootStore, root: string, storage: Places): bo
 function isOn(place: Device, { disk, partition, partuuid }: Filesystem, storage: Places): boolean | null {
   if (place?.kind === 'boot') return true;
   if (place?.kind !== 'partition' || partuuid === null) return null;
-  if (place.scheme === 'gpt') return place.partition === partuuid.toLowerCase();
   const table = storage.partitions.find((candidate) => candidate.disk === disk);
+  if (place.scheme === 'gpt')
+    return place.partition === partuuid.toLowerCase() && place.disk === (table?.guid ?? place.disk);
   const start = table?.partitions.find(({ number }) => number === partition)?.start;
   // blkid's name of a partition in an MBR is the disk's signature and the partition's number.
   const signature = Number.parseInt(partuuid.split('-')[0] ?? '', 16);

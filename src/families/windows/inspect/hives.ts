@@ -26,7 +26,7 @@ const LOG_SUFFIXES = ['.LOG1', '.LOG2', '.LOG'];
 
 /**
  * Reads the hive at `path` with what its logs add to it. Throws `guest.hive-*` naming the hive,
- * `inspect.hive-unreadable` if it is not a file of a plausible size.
+ * `inspect.hive-unreadable` if it is not a file of a plausible size, or is reached through a link: FIX writes to it.
  */
 export async function readHive(
   reader: GuestReader,
@@ -34,6 +34,7 @@ export async function readHive(
   path: string,
   mostBytes: number,
 ): Promise<GuestHive> {
+  await refuseLinks(reader, path);
   const file = await readLimited(reader, path, mostBytes);
   const base = naming(path, () => readBaseBlock(file));
   const logs = isDirty(base) ? await readLogs(reader, paths, path) : [];
@@ -67,6 +68,16 @@ async function readLogs(reader: GuestReader, paths: WindowsPaths, path: string):
     if (log !== null) logs.push(await readLimited(reader, log, MAX_LOG_BYTES));
   }
   return logs;
+}
+
+/** A junction of Windows is a link here, too. */
+async function refuseLinks(reader: GuestReader, path: string): Promise<void> {
+  const names = path.split('/').slice(1);
+  for (const index of names.keys()) {
+    const part = `/${names.slice(0, index + 1).join('/')}`;
+    if ((await reader.lstat(part))?.type === 'symlink')
+      throw new Hyper2kvmError('inspect.hive-unreadable', `${path} is reached through the link ${part}`);
+  }
 }
 
 async function readLimited(reader: GuestReader, path: string, mostBytes: number): Promise<Buffer> {

@@ -7,6 +7,7 @@ const DIRECTORIES = [
   '/System32/drivers',
   '/Drivers',
   '/Drivers/VirtIO',
+  '/System32/CodeIntegrity',
   '/System32/CodeIntegrity/CiPolicies/Active',
 ] as const;
 const OUTSIDE = ['/Program Files', '/Program Files/hyper2kvm', '/Program Files/hyper2kvm/firstboot'];

@@ -90,6 +90,23 @@ describe('the table of remedies', () => {
     expect(triedAfter(signature, { firmware: 'uefi', identity: arm })).toEqual([loader]);
   });
 
+  it.each(['grub-rescue', 'grub-error'])('has for %s a search for what GRUB names', (signature) => {
+    expect(triedAfter(signature)).toEqual([]);
+    expect(triedAfter(signature, { named: ['a', 'b'] })).toEqual([{ 'fix.grub_search': ['a', 'b'] }]);
+    const config = { fix: { grub_search: ['a'] } };
+    expect(triedAfter(signature, { named: ['a'], config })).toEqual([]);
+  });
+
+  it('has for grub-prompt the configuration too', () => {
+    expect(triedAfter('grub-prompt')).toEqual([{ 'fix.grub_search': ['grub.cfg'] }]);
+    expect(triedAfter('grub-prompt', { named: ['a'] })).toEqual([
+      { 'fix.grub_search': ['a'] },
+      { 'fix.grub_search': ['a', 'grub.cfg'] },
+    ]);
+    const config = { fix: { grub_search: ['a', 'grub.cfg'] } };
+    expect(triedAfter('grub-prompt', { named: ['a'], config })).toEqual([]);
+  });
+
   it('has for a BIOS that finds nothing UEFI, where there is an ESP', () => {
     const filesystems = [filesystem('/dev/sda1', 'vfat', 'AAAA-BBBB', { parttype: ESP })];
     expect(triedAfter('no-bootable-device')).toEqual([]);
@@ -341,6 +358,15 @@ describe('fix.kernel', () => {
     );
   });
 
+  it('takes an entry whose kernel is not there for the default, as GRUB does; not one with a variable', () => {
+    const text = `menuentry 'a' {\n linux /vmlinuz-9 ro\n initrd /initrd.img-9\n}\nmenuentry 'b' {\n linux /vmlinuz-${OLD} ro\n initrd /initrd.img-${OLD}\n}\n`;
+    const { operations, warnings } = plan({ '/boot/grub/grub.cfg': text }, OLD);
+    expect(textAfter(operations, '/boot/grub/grub.cfg')).toBe(text.replaceAll(/-9/g, `-${OLD}`));
+    expect(warnings).toMatchObject([{ message: expect.stringContaining('a kernel that is not there') }]);
+    const variable = text.replace('/vmlinuz-9', '/vmlinuz-$x');
+    expect(plan({ '/boot/grub/grub.cfg': variable }, OLD).operations).toEqual([]);
+  });
+
   it('changes nothing where the default starts it already, and is refused for a kernel that is not there', () => {
     expect(plan({ '/boot/grub/grub.cfg': grub('/').replaceAll(NEW, OLD) }, OLD).operations).toEqual([]);
     expect(plan({ '/boot/grub/grub.cfg': grub('/') }, '').operations).toEqual([]);
@@ -360,5 +386,7 @@ describe('fix.kernel', () => {
     ]);
     const two = [kernels[0]!, kernelOf(NEW, [], { path: '/boot/fallback.img' })];
     expect(options(two)).toEqual([{ 'fix.kernel': '/boot/fallback.img' }, sata]);
+    // GRUB did not find the kernel.
+    expect(triedAfter('grub-error', { identity: { kernels } })).toEqual([{ 'fix.kernel': OLD }]);
   });
 });

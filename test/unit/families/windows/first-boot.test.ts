@@ -6,7 +6,7 @@ import { GuestTree } from '../../../../src/guest/tree.js';
 import { planDiff } from '../../../../src/stages/plan/plan-diff.js';
 import { binary, dword, sz } from '../../guest/registry/make-hive.js';
 import { labDrivers } from './drivers/lab-drivers.js';
-import type { Keys, WindowsRecipe } from './make-windows.js';
+import { type Keys, type WindowsRecipe, windowsDisks } from './make-windows.js';
 import { FIRST_BOOT_PROGRAM as PROGRAM, planWindows, systemValue } from './plan-windows.js';
 import { WINDOWS_10_ON_VMWARE } from './vmware-facts.js';
 
@@ -109,8 +109,26 @@ describe('the fixer of the first boot', () => {
     const batch = { path: `${DIRECTORY}/firstboot.cmd`, program: null };
     expect(filesUnder(['{A}.cip'])).toMatchObject(batch);
     expect(filesUnder([drivers, '{0283ac0f-fff1-49ae-ada1-8a933130cad6}.cip'])).toMatchObject(batch);
+    // The only policy, as Windows 10 had it before 1903, and those on the ESP.
+    const only = treeWith(`${guest.identity.system_root}/System32/CodeIntegrity`, ['sipolicy.p7b']);
+    expect(
+      firstBootFixer.plan({ ...guest, tree: only, firstBootProgram: PROGRAM }).operations[0],
+    ).toMatchObject(batch);
     // The block list of drivers is active on every Windows 11, and lets all programs run.
     expect(filesUnder([drivers, drivers.toUpperCase()])).toMatchObject({ path: `${DIRECTORY}/plan.tsv` });
+  });
+
+  it.each([
+    ['/EFI/Microsoft/Boot/CIPolicies/Active/{A}.cip', 'firstboot.cmd'],
+    ['/EFI/Microsoft/Boot/SiPolicy.p7b', 'firstboot.cmd'],
+    ['/EFI/Microsoft/Boot/CiPolicies/Active/{D2BDA982-CCF6-4344-AC5B-0B44427B6816}.cip', 'plan.tsv'],
+    ['/EFI/Microsoft/Boot/CiPolicies/Active/readme.txt', 'plan.tsv'],
+  ])('with %s on the ESP is %s', async (path, expected) => {
+    const recipe = { ...WINDOWS_10, firmware: 'uefi' as const };
+    const disks = windowsDisks(recipe);
+    Object.assign(disks.filesystems!['/dev/sda1']!, { [path]: 'policy' });
+    const { plan } = await planWindows(recipe, {}, {}, null, {}, disks);
+    expect(planDiff(plan)).toContain(expected);
   });
 
   it('uninstalls VMware Tools, but not from under the vmxnet3 card that the VM has', async () => {

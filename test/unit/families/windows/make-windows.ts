@@ -263,6 +263,7 @@ function devicesOf(firmware: 'bios' | 'uefi', more: Record<string, Partition['ta
     disks: async () => [...new Set(names.map((name) => name.replace(/\d+$/, '')))],
     partitions: async () => names,
     probe: async (device) => {
+      if (device === '/dev/sda' && firmware === 'uefi') return { PTTYPE: 'gpt', PTUUID: DISK_GUID };
       const { tags, start } = layout[device] ?? { tags: {}, start: 0 };
       return {
         PART_ENTRY_SCHEME: firmware === 'uefi' ? 'gpt' : 'dos',

@@ -19,8 +19,9 @@ export async function planWindows(
   options: FixOptions = {},
   drivers: WindowsGuest['drivers'] = null,
   change: Partial<WindowsGuest> = {},
+  disks = windowsDisks(recipe),
 ) {
-  const { identity, file } = await inspectWindows(windowsDisks(recipe), description);
+  const { identity, file } = await inspectWindows(disks, description);
   const linux = guestOf({});
   const guest: WindowsGuest = {
     ...linux,

@@ -12,6 +12,7 @@ import {
   qemuImg,
 } from '../../../integration/flatten-images.js';
 import { ovfText } from '../../disk/ovf-text.js';
+import { zipOf } from '../../disk/zip-archive.js';
 
 type Job = Awaited<ReturnType<typeof makeJob>>;
 
@@ -103,6 +104,26 @@ test('an unpacked Vagrant box, and metadata.json of another program', async () =
   }
 });
 
+test('a ZIP archive of a VM’s folder, as Windows and macOS make it, and one of an OVA', async () => {
+  const { job, raw, inside } = await jobWithDisk();
+  const form = ['-O', 'vmdk', '-o', 'subformat=streamOptimized'];
+  await qemuImg(['convert', '-f', 'raw', ...form, raw, join(inside, 'disk.vmdk')]);
+  const disk = await readFile(join(inside, 'disk.vmdk'));
+  await writeFile(join(inside, 'web01.ovf'), ovfText(['disk.vmdk']));
+  const folder = [
+    { name: 'web01/web01.ovf', content: Buffer.from(ovfText(['disk.vmdk'])) },
+    { name: 'web01/disk.vmdk', content: disk },
+    { name: '__MACOSX/web01/._disk.vmdk', content: Buffer.from('x') },
+  ];
+  await writeFile(join(job.source, 'web01.zip'), zipOf(folder));
+  expect(await layersOf(job, 'web01.zip')).toEqual(['web01.zip/web01/disk.vmdk vmdk']);
+  expect((await result(job)).equals(await readFile(raw))).toBe(true);
+  tar(inside, ['-cf', 'web02.ova', 'web01.ovf', 'disk.vmdk']);
+  const ova = [{ name: 'export/web02.ova', content: await readFile(join(inside, 'web02.ova')) }];
+  await writeFile(join(job.source, 'web02.zip'), zipOf(ova));
+  expect(await layersOf(job, 'web02.zip')).toEqual(['web02.zip/export/web02.ova/disk.vmdk vmdk']);
+});
+
 test('archives beside disks are no VM', async () => {
   const { job, raw, inside } = await jobWithDisk();
   await writeFile(join(inside, 'log'), 'log\n');
@@ -110,5 +131,8 @@ test('archives beside disks are no VM', async () => {
   await copyFile(raw, join(job.source, 'web01', 'disk.raw'));
   tar(inside, ['-czf', join(job.source, 'web01', 'logs.tar.gz'), 'log']);
   tar(inside, ['-cf', join(job.source, 'web01', 'more.tar'), 'log']);
+  // VMware writes this one beside the disks for a quiesced snapshot of Windows.
+  const log = [{ name: 'log', content: Buffer.from('log') }];
+  await writeFile(join(job.source, 'web01', 'web01-vss_manifests1.zip'), zipOf(log));
   expect(await layersOf(job, 'web01')).toEqual(['web01/disk.raw raw']);
 });

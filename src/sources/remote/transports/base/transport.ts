@@ -33,7 +33,7 @@ export interface RemoteFile {
 export interface RemoteVm {
   /** `http`, `datastore`, for the report. */
   transport: string;
-  /** What its hypervisor calls it; absent for files on a server. */
+  /** What its hypervisor calls it, and how it came to be off; absent for files on a server. */
   identity?: { moref: string; instanceUuid: string | null; power: string };
   /** Its files' host, of which only so many are read at once. */
   host: string;

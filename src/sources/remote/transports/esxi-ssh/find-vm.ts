@@ -4,7 +4,7 @@ import { shellQuote } from './shell-quote.js';
 import type { SshSession } from './ssh-session.js';
 
 /** Where ESXi has its datastores. Nothing elsewhere on the host is read. */
-export const VOLUMES = '/vmfs/volumes/';
+const VOLUMES = '/vmfs/volumes/';
 
 export interface FoundVm {
   /** Path of its .vmx. */

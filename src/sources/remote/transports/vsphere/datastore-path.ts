@@ -16,7 +16,7 @@ export function parseDatastorePath(text: string): DatastorePath {
   const [, datastore, path] = FORM.exec(text) ?? [];
   const parts = path?.split('/') ?? [];
   const isPlain = (part: string) =>
-    part !== '' &&
+    part.trim() !== '' &&
     part !== '.' &&
     part !== '..' &&
     Buffer.byteLength(part) <= 240 &&

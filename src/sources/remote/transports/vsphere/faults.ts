@@ -33,13 +33,18 @@ const MEANINGS: Readonly<Record<string, { code: ErrorCode; retryable?: true }>> 
   InvalidDatastore: { code: 'remote.datastore-unreadable' },
 };
 
+function meaningOf(fault: string): { code: ErrorCode; retryable?: true } {
+  const known = Object.hasOwn(MEANINGS, fault) ? MEANINGS[fault] : undefined;
+  return known ?? { code: 'remote.interrupted', retryable: true };
+}
+
 /** A fault, with its type so that a caller can decide by it. */
 export class VsphereFault extends Hyper2kvmError {
   /** `NotAuthenticated`, as the API calls it. */
   readonly fault: string;
 
   constructor(fault: string, message: string) {
-    const { code, retryable = false } = MEANINGS[fault] ?? { code: 'remote.interrupted', retryable: true };
+    const { code, retryable = false } = meaningOf(fault);
     super(code, message, { retryable });
     this.fault = fault;
   }

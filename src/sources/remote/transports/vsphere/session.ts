@@ -87,14 +87,16 @@ export class Session {
   /** Ends the session on the server, also after an abort. A failure is only logged: it expires by itself. */
   async logout(): Promise<void> {
     if (this.#cookie === null) return;
-    const signal = AbortSignal.timeout(LOGOUT_MILLISECONDS);
-    try {
-      const headers = this.#headers();
-      await this.#client.call('Logout', this.service('sessionManager'), markup``, { headers, signal });
-    } catch (err) {
-      this.#log.warn({ err }, 'logout failed, the session expires on the server');
-    }
+    await this.#end().catch((err: unknown) =>
+      this.#log.warn({ err }, 'logout failed, the session expires on the server'),
+    );
     this.#cookie = null;
+  }
+
+  async #end(): Promise<void> {
+    const signal = AbortSignal.timeout(LOGOUT_MILLISECONDS);
+    const manager = this.service('sessionManager');
+    await this.#client.call('Logout', manager, markup``, { headers: this.#headers(), signal });
   }
 
   #headers(): Record<string, string> {
@@ -104,10 +106,16 @@ export class Session {
   /** Requests that are refused at the same time share one login. */
   async #renew(refused: string | null, signal: AbortSignal): Promise<void> {
     if (this.#cookie !== refused) return;
-    this.#renewing ??= this.#begin(signal).finally(() => {
+    this.#renewing ??= this.#replace(signal).finally(() => {
       this.#renewing = null;
     });
     await this.#renewing;
+  }
+
+  /** What was refused need not have expired: it is ended if it can be, or it would count as a session. */
+  async #replace(signal: AbortSignal): Promise<void> {
+    await this.#end().catch(() => undefined);
+    await this.#begin(signal);
   }
 
   async #begin(signal: AbortSignal): Promise<void> {

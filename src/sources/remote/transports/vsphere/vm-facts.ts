@@ -57,20 +57,25 @@ interface VmNic {
   slot: number | null;
 }
 
+/** Of `config`, which has much more. */
+const CONFIG_PATHS = [
+  'changeVersion',
+  'instanceUuid',
+  'uuid',
+  'guestId',
+  'firmware',
+  'bootOptions',
+  'files.vmPathName',
+  'hardware',
+] as const;
+
 /** What `factsOf` reads. */
-export const VM_PATHS = [
+export const VM_PATHS: readonly string[] = [
   'name',
   'runtime.powerState',
   'runtime.connectionState',
-  'config.changeVersion',
-  'config.instanceUuid',
-  'config.uuid',
-  'config.guestId',
-  'config.firmware',
-  'config.bootOptions',
-  'config.files.vmPathName',
-  'config.hardware',
-] as const;
+  ...CONFIG_PATHS.map((path) => `config.${path}`),
+];
 
 const MAX_CHAIN = 256;
 
@@ -99,22 +104,24 @@ const CARDS: Readonly<Record<string, string | null>> = {
 /** Reads the properties of `VM_PATHS`. Never throws: what a server leaves out, or writes wrongly, is null. */
 export function factsOf({ self, properties }: ObjectContent): VmFacts {
   const text = (path: string) => properties.get(path)?.text ?? null;
-  const hardware = properties.get('config.hardware');
-  const boot = properties.get('config.bootOptions');
+  const config = (path: (typeof CONFIG_PATHS)[number]) => properties.get(`config.${path}`);
+  const configText = (path: (typeof CONFIG_PATHS)[number]) => config(path)?.text ?? null;
+  const hardware = config('hardware');
+  const boot = config('bootOptions');
   const devices = childrenNamed(hardware, 'device');
   const buses = busesOf(devices);
   const disks = devices.filter((device) => typeOf(device) === 'VirtualDisk');
   return {
     moref: self.id,
     name: text('name') ?? self.id,
-    instanceUuid: text('config.instanceUuid'),
-    uuid: text('config.uuid'),
-    changeVersion: text('config.changeVersion'),
+    instanceUuid: configText('instanceUuid'),
+    uuid: configText('uuid'),
+    changeVersion: configText('changeVersion'),
     power: text('runtime.powerState') ?? 'unknown',
     connection: text('runtime.connectionState') ?? 'unknown',
-    configFile: text('config.files.vmPathName'),
-    guestId: text('config.guestId'),
-    firmware: text('config.firmware') === 'efi' ? 'efi' : 'bios',
+    configFile: configText('files.vmPathName'),
+    guestId: configText('guestId'),
+    firmware: configText('firmware') === 'efi' ? 'efi' : 'bios',
     secureBoot: textOf(boot, 'efiSecureBootEnabled') === 'true',
     tpm: devices.some((device) => typeOf(device) === 'VirtualTPM'),
     memoryMib: integer(textOf(hardware, 'memoryMB')),

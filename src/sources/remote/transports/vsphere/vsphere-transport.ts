@@ -14,10 +14,10 @@ import type {
   TransportRequest,
 } from '../base/transport.js';
 import { Exchange } from '../http/exchange.js';
-import { openHttpFile } from '../http/http-file.js';
 import { trustOf } from '../http/trust.js';
-import { type DatastorePath, folderUrl, parseDatastorePath } from './datastore-path.js';
+import { parseDatastorePath } from './datastore-path.js';
 import { datacenterPath, findVm } from './find-vm.js';
+import { folderOpener, folderRefusal } from './folder-files.js';
 import { referenceOf, retrieve, retrieveVms } from './properties.js';
 import { refuseDatastore, refuseVm } from './refuse-vm.js';
 import { Session, textOf } from './session.js';
@@ -73,27 +73,11 @@ async function connect(
     redirectHosts: [],
     secret: () => session.secret(),
     renew: (refused, signal) => session.renewFor(refused, signal),
-    refusal: refusalOf,
+    refusal: folderRefusal,
     parallel,
   });
   const session = new Session(new SoapClient(exchange, base), connection, log);
   return { exchange, session };
-}
-
-/** What statuses of `/folder` mean beside those of every web server. */
-function refusalOf(status: number, origin: string): Hyper2kvmError | null {
-  if (status === 500)
-    return new Hyper2kvmError(
-      'remote.locked',
-      `${origin}: the server answered 500, as it does for a file that a running VM or a task holds`,
-      { retryable: true },
-    );
-  if (status === 403)
-    return new Hyper2kvmError(
-      'remote.permission',
-      `${origin}: the server answered 403 (it asks for the privileges Datastore.Browse and Datastore.FileManagement)`,
-    );
-  return null;
 }
 
 async function openVm(
@@ -110,13 +94,14 @@ async function openVm(
   refuseVm(vm);
   await refuseDatastores(session, self, vm, signal);
   const datacenter = await datacenterPath(session, self, signal);
-  const open = fileOpener(new URL('/', connection.url), datacenter, { session, exchange, context });
+  const base = new URL('/', connection.url);
+  const open = folderOpener(base, datacenter, { isVcenter: session.isVcenter, exchange, context });
   const files = await vmFiles(vm, async (path, name) => ofState(await open(path, name), vm), signal);
   log.info({ vm: vm.name, moref: self.id, server: session.product, disks: vm.disks.length }, 'VM found');
   return {
     transport: 'datastore',
-    identity: { moref: self.id, instanceUuid: vm.instanceUuid, power: vm.power },
-    host: new URL(connection.url).host,
+    identity: { moref: self.id, instanceUuid: vm.instanceUuid, power },
+    host: base.host,
     files,
     confirm: async (during) => confirm(vm, await read(session, self, during)),
   };
@@ -182,30 +167,4 @@ async function refuseDatastores(
     const isAccessible = textOf(summary, 'accessible') !== 'false';
     if (used.has(name)) refuseDatastore({ name, type: textOf(summary, 'type') ?? '', isAccessible });
   }
-}
-
-/** Returns what opens files, and remembers which form of their addresses the server understands. */
-function fileOpener(
-  base: URL,
-  datacenter: string,
-  { session, exchange, context }: { session: Session; exchange: Exchange; context: TransportContext },
-): (path: DatastorePath, name: string) => Promise<RemoteFile> {
-  let encodings: 1 | 2 | null = session.isVcenter ? null : 1;
-  const open = (path: DatastorePath, name: string, times: 1 | 2) =>
-    openHttpFile(name, folderUrl(base, path, datacenter, times), exchange, context);
-  return async (path, name) => {
-    if (encodings !== null) return open(path, name, encodings);
-    try {
-      const file = await open(path, name, 1);
-      encodings = 1;
-      return file;
-    } catch (error) {
-      if (!(error instanceof Hyper2kvmError) || error.code !== 'remote.not-found') throw error;
-      const file = await open(path, name, 2).catch(() => {
-        throw error;
-      });
-      encodings = 2;
-      return file;
-    }
-  };
 }

@@ -9,6 +9,7 @@ import { dirtyPagesLog, entriesLog } from '../../../guest/registry/make-log.js';
 import { guestOf } from '../../guests.js';
 import { captured, inspectWindows } from '../inspect-windows.js';
 import {
+  DISK_GUID,
   hiveOf,
   PARTITION_GUID,
   rootFiles,
@@ -56,6 +57,22 @@ describe('PLAN', () => {
       devices: { disk_bus: 'sata', nic_model: 'e1000e' },
       warnings: [{ code: 'devices.windows-unchanged' }],
     });
+  });
+});
+
+describe('the free space', () => {
+  it.each([
+    [99, 'plan.windows-no-space'],
+    [100, null],
+  ])('of %s MiB: %s', async (mib, code) => {
+    const show = { '/dev/sda3,show_sys_files': {} };
+    const disks = windowsDisks(SERVER, { filesystems: show });
+    const { identity } = await inspectWindows({ ...disks, free: mib * 1024 ** 2 });
+    expect(identity.volumes[0]).toMatchObject({ device: '/dev/sda3', free: mib * 1024 ** 2 });
+    const planned = () => plan(identity);
+    if (code === null) expect(planned).not.toThrow(/MiB free/);
+    else
+      expect(planned).toThrow(expect.objectContaining({ code, message: expect.stringContaining('99 MiB') }));
   });
 });
 
@@ -153,6 +170,17 @@ describe('the boot configuration', () => {
     expect(await refused(BIOS, { partitions: { '/dev/sda2': tags } })).toMatchObject({
       code: 'plan.windows-boot-store',
     });
+  });
+
+  it.each([
+    ['another', { PTUUID: '0b2394a9-095e-487d-8d48-719ecd4d78cb' }, false],
+    ['the same', { PTUUID: DISK_GUID.toUpperCase() }, true],
+    ['no', {}, true],
+  ])('whose disk has %s GUID matches: %s', async (_, tags, expected) => {
+    const { devices, ...disks } = windowsDisks(SERVER);
+    const probe = async (device: string) => (device === '/dev/sda' ? tags : devices!.probe!(device));
+    const { identity } = await inspectWindows({ ...disks, devices: { ...devices, probe } });
+    expect(identity.boot_store?.matches_root).toBe(expected);
   });
 
   it('names the partition it came from', async () => {

@@ -1,0 +1,166 @@
+import { posix } from 'node:path';
+import { bootFiles } from '../../guest/command-line-files.js';
+import { efiDirectories } from '../../guest/esp.js';
+import type { Filesystem } from '../../model/identity.js';
+import type { Warning } from '../../model/plan.js';
+import type { Operation } from '../../operations/registry.js';
+import { mapLines, shortLines } from '../../text/lines.js';
+import { putFile, rewriteFile } from '../base/edit.js';
+import type { Fixer, Guest } from '../base/fixer.js';
+
+const NAME = 'grub-search';
+/** In fix.grub_search: GRUB finds no configuration. */
+export const GRUB_CONFIG = 'grub.cfg';
+const REASON = 'GRUB looked for it in vain';
+
+export const grubSearch: Fixer = {
+  name: NAME,
+  description:
+    'With fix.grub_search, the `search` lines of grub.cfg, of what it takes in and of the stub on the ESP that look for one of these UUIDs or labels, which no filesystem has, look for the filesystem instead that has the kernel or the directory that the lines after it name. With `grub.cfg` in the list, a stub that looks for any filesystem that is not there is led in the same way, and GRUB’s directories without a grub.cfg get one that leads to the grub.cfg with the entries.',
+  plan(guest) {
+    const { grub_search: wanted } = guest.options;
+    const repointed = wanted.length === 0 ? [] : repoint(guest, wanted);
+    const written = wanted.includes(GRUB_CONFIG) ? writeConfigs(guest) : [];
+    const warnings: Warning[] = [...repointed, ...written].flatMap((operation) =>
+      'path' in operation
+        ? [{ fixer: NAME, code: 'boot.grub-search', message: `${operation.path} leads GRUB elsewhere` }]
+        : [],
+    );
+    return { operations: [...repointed, ...written], warnings };
+  },
+};
+
+const isThere = (name: string, { identity }: Guest): boolean =>
+  identity.filesystems.some(
+    ({ uuid, label }) => label === name || uuid?.toLowerCase() === name.toLowerCase(),
+  );
+
+function repoint(guest: Guest, wanted: readonly string[]): Operation[] {
+  const isLost = (name: string) => name !== GRUB_CONFIG && !isThere(name, guest);
+  return bootFiles(guest.tree)
+    .filter(({ kind }) => kind === 'grub2')
+    .flatMap(({ path }) =>
+      rewriteFile(guest.tree, path, { fixer: NAME, reason: REASON }, (text) => {
+        const lines = shortLines(text);
+        // A configuration without entries only leads to another one.
+        const isStub = wanted.includes(GRUB_CONFIG) && !HAS_ENTRIES.test(text);
+        return mapLines(text, (line, index) => {
+          if (!SEARCH.test(line)) return line;
+          const name = wordsOf(line).find(
+            (word) => (wanted.includes(word) || (isStub && UUID.test(word))) && isLost(word),
+          );
+          const uuid = name === undefined ? null : uuidOfSought(lines.slice(index + 1), name, guest);
+          return name === undefined || uuid === null ? line : withUuid(line, name, uuid);
+        });
+      }),
+    );
+}
+
+/** Of a filesystem, FAT's too. */
+const UUID = /^(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{4}-[0-9a-f]{4})$/i;
+const SEARCH = /^\s*search(?:\.fs_(?:uuid|label))?\s/;
+const wordsOf = (line: string): string[] => line.trim().split(/\s+/).map(unquoted);
+const unquoted = (word: string): string => word.replace(/^(["'])(.*)\1$/, '$2');
+
+/** Returns the line with `uuid` for the UUID or label that it looks for. */
+const withUuid = (line: string, name: string, uuid: string): string =>
+  line
+    .replace(/(\S+)/g, (word) => (unquoted(word) === name ? uuid : word))
+    .replace(/(?<=^\s*search)\.fs_label(?=\s)/, '.fs_uuid')
+    .replace(/(?<=\s)(?:--label|-l)(?=\s)/, '--fs-uuid');
+
+/** Lines of an entry, more than enough. */
+const MAX_LINES = 100;
+/** What GRUB reads from the filesystem that it looked for, in the first group. */
+const SOUGHT = [
+  /^\s*(?:linux(?:16|efi)?|multiboot2?)\s+(?:--\S+\s+)*(\S+)/,
+  /^\s*set\s+prefix=["']?\(\$\{?\w{1,32}\}?\)["']?([^\s"']+)/,
+  /^\s*(?:configfile|source)\s+["']?\(\$\{?\w{1,32}\}?\)["']?([^\s"']+)/,
+];
+
+/**
+ * Returns the UUID of the filesystem with what the lines after a search for `name` read; without such lines, or if it
+ * is nowhere, that of the filesystem with the boot files.
+ */
+function uuidOfSought(lines: readonly string[], name: string, guest: Guest): string | null {
+  for (const line of lines.slice(0, MAX_LINES)) {
+    // The other branch of an `if` looks for the same.
+    if (SEARCH.test(line) ? !wordsOf(line).includes(name) : /^\s*(?:menuentry|submenu)\s/.test(line)) break;
+    const path = SOUGHT.map((pattern) => pattern.exec(line)?.[1]).find((found) => found !== undefined);
+    if (path !== undefined) return uuidWith(path, guest) ?? uuidOfBoot(guest);
+  }
+  return uuidOfBoot(guest);
+}
+
+/** A btrfs subvolume stands before the path (`/@/boot`). */
+const MAX_STRIPPED = 3;
+
+/** Returns the UUID of the mounted filesystem with a file or directory of this path, from its own root. */
+function uuidWith(written: string, { identity, tree }: Guest): string | null {
+  const parts = written.split('/').filter((part) => part !== '');
+  const mounted = mountedOf(identity.filesystems);
+  for (let strip = 0; strip <= MAX_STRIPPED && strip < parts.length; strip++)
+    for (const { uuid, mountpoint } of mounted) {
+      const real = tree.resolve(posix.join(mountpoint, ...parts.slice(strip)));
+      if (real !== null && tree.lstat(real) !== null && holderOf(real, mounted)?.uuid === uuid) return uuid;
+    }
+  return null;
+}
+
+const uuidOfBoot = ({ identity }: Guest): string | null =>
+  holderOf('/boot/grub', mountedOf(identity.filesystems))?.uuid ?? null;
+
+interface Mounted {
+  uuid: string;
+  mountpoint: string;
+}
+
+/** Returns the filesystems with a UUID of their own that are mounted, /boot first. */
+function mountedOf(filesystems: readonly Filesystem[]): Mounted[] {
+  return filesystems
+    .flatMap(({ uuid, mountpoint }) =>
+      uuid === null || mountpoint === null || !mountpoint.startsWith('/') ? [] : [{ uuid, mountpoint }],
+    )
+    .filter(({ uuid }) => filesystems.filter((other) => other.uuid === uuid).length === 1)
+    .sort((a, b) => Number(b.mountpoint === '/boot') - Number(a.mountpoint === '/boot'));
+}
+
+/** Returns the filesystem that a path is on. */
+function holderOf(path: string, mounted: readonly Mounted[]): Mounted | undefined {
+  return mounted
+    .filter(({ mountpoint }) => mountpoint === '/' || `${path}/`.startsWith(`${mountpoint}/`))
+    .sort((a, b) => b.mountpoint.length - a.mountpoint.length)[0];
+}
+
+/** A grub.cfg with entries, as opposed to one that leads to another. */
+const HAS_ENTRIES = /^\s*(?:menuentry\s|blscfg\b)/m;
+
+/** Writes a grub.cfg where a GRUB looks for one and none is, if there is one with entries elsewhere. */
+function writeConfigs(guest: Guest): Operation[] {
+  const { tree } = guest;
+  const mounted = mountedOf(guest.identity.filesystems);
+  const main = bootFiles(tree).find(
+    ({ path, kind }) =>
+      kind === 'grub2' && path.endsWith('/grub.cfg') && HAS_ENTRIES.test(tree.text(path)?.text ?? ''),
+  );
+  const holder = main === undefined ? undefined : holderOf(main.path, mounted);
+  if (main === undefined || holder === undefined) return [];
+  const directory = posix.dirname(main.path).slice(holder.mountpoint === '/' ? 0 : holder.mountpoint.length);
+  const content = `search.fs_uuid ${holder.uuid} root\nset prefix=($root)'${directory}'\nconfigfile $prefix/grub.cfg\n`;
+  return grubDirectories(guest)
+    .map((path) => `${path}/grub.cfg`)
+    .filter((path) => tree.resolve(path) === null)
+    .flatMap((path) => putFile(tree, path, { fixer: NAME, reason: REASON }, content));
+}
+
+/** Returns the directories in which a GRUB is: on the ESP its program, under /boot its modules. */
+function grubDirectories({ tree }: Guest): string[] {
+  const vendors = efiDirectories(tree).flatMap((root) => tree.list(root).map((name) => `${root}/${name}`));
+  const isProgram = (name: string) => /^grub.*\.efi$/i.test(name);
+  const hasModules = (path: string) =>
+    tree.list(path).some((platform) => tree.exists(`${path}/${platform}/normal.mod`));
+  return [
+    ...vendors.filter((path) => tree.list(path).some(isProgram)),
+    ...['/boot/grub', '/boot/grub2'].filter(hasModules),
+  ];
+}
