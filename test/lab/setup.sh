@@ -25,9 +25,6 @@ lz4                   initramfs compression
 lzop                  initramfs compression
 xz-utils              initramfs compression
 bzip2                 initramfs compression
-openssh-client        fetches VMs of ESXi hosts (ssh)
-openssh-server        such a host in tests, whose commands are
-busybox-static        those of busybox
 bubblewrap            sandbox around the tools that read a dropped disk
 cpio                  reads initramfs archives in tests
 mmdebstrap            builds the Debian guests of the lab
@@ -46,6 +43,9 @@ openssl               makes disks of random bytes in tests
 libvirt-clients       checks the domain XML (virt-xml-validate)
 libxml2-utils         which it does with xmllint
 attr                  reads access rights in tests (getfattr)
+openssh-client        reaches running guests and ESXi hosts (ssh)
+openssh-server        an ESXi host in tests, whose commands are
+busybox-static        those of busybox
 acl                   lets libvirt's QEMU into the delivered bundles (setfacl)
 libvirt-daemon-system starts a delivered VM in tests
 libvirt-daemon-config-network its network

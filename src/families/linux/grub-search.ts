@@ -15,6 +15,7 @@ const REASON = 'GRUB looked for it in vain';
 
 export const grubSearch: Fixer = {
   name: NAME,
+  whileRunning: false,
   description:
     'With fix.grub_search, the `search` lines of grub.cfg, of what it takes in and of the stub on the ESP that look for one of these UUIDs or labels, which no filesystem has, look for the filesystem instead that has the kernel or the directory that the lines after it name. With `grub.cfg` in the list, a stub that looks for any filesystem that is not there is led in the same way, and GRUB’s directories without a grub.cfg get one that leads to the grub.cfg with the entries.',
   plan(guest) {
