@@ -68,15 +68,41 @@ const vsphereConnection = z
     path: ['url'],
   });
 
+/** Neither an option of ssh nor something that it expands. */
+const sshWord = (text: string) => /^[A-Za-z0-9_][A-Za-z0-9_.@\\-]{0,254}$/.test(text);
+
+const esxiSshConnection = z.strictObject({
+  name,
+  type: z.literal('esxi-ssh'),
+  url: z.url({ protocol: /^ssh$/, error: 'must be ssh://HOST or ssh://HOST:PORT' }).refine((text) => {
+    const { hostname, username, password, pathname, search, hash } = new URL(text);
+    const isHost = /^([A-Za-z0-9][A-Za-z0-9.-]{0,253}|\[[0-9A-Fa-f:.]+\])$/.test(hostname);
+    return (
+      isHost && [username, password, pathname.replace(/^\/$/, ''), search, hash].every((one) => one === '')
+    );
+  }, 'must be ssh://HOST or ssh://HOST:PORT, nothing else'),
+  user: z.string().refine(sshWord, 'must be letters, digits and . _ - @ \\'),
+  /** Name of the credential with the private key. */
+  secret: name,
+  /** The host's key, as ssh-keyscan prints it. */
+  known_hosts: z
+    .string()
+    .refine(
+      (path) => isAbsolute(path) && !/[\s"'%~]/.test(path),
+      'must be an absolute path without spaces, quotes, % and ~',
+    ),
+});
+
 function isEncrypted(url: string): boolean {
   const { protocol, hostname } = new URL(url);
   return protocol === 'https:' || LOOPBACK.test(hostname);
 }
 
-const connection = z.discriminatedUnion('type', [httpConnection, vsphereConnection]);
+const connection = z.discriminatedUnion('type', [httpConnection, vsphereConnection, esxiSshConnection]);
 export type Connection = z.infer<typeof connection>;
 export type HttpConnection = z.infer<typeof httpConnection>;
 export type VsphereConnection = z.infer<typeof vsphereConnection>;
+export type EsxiSshConnection = z.infer<typeof esxiSshConnection>;
 
 const live = { reload: true, setBy: 'operator' } as const;
 

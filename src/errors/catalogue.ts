@@ -308,6 +308,16 @@ const SECTIONS = {
       advice:
         'Set `ca_file` to the CA’s certificate, or `fingerprint` after comparing it on the server itself.',
     },
+    'remote.host-key': {
+      meaning:
+        'The SSH host’s key is not in `known_hosts` of the connection, or another one is: the host was set up anew, or somebody is in between.',
+      advice:
+        'Run `ssh-keyscan HOST`, compare its fingerprint (`ssh-keygen -lf`) with that on the host itself, then put the line into the file.',
+    },
+    'remote.tool-missing': {
+      meaning: 'A program that this transport needs is not installed here.',
+      advice: 'Install it; the message has its name.',
+    },
     'remote.not-found': {
       meaning: 'The server has no such file or VM, or does not show it to this user.',
       advice:
