@@ -353,18 +353,21 @@ describe('landVm', () => {
     expect(reserved).toEqual([]);
   });
 
-  it.each(['gzip', 'aws-chunked, br'])('refuses a file that is sent with the encoding %s', async (encoding) => {
-    const headers = { 'content-encoding': encoding };
-    server.serve('/disk.raw', randomBytes(1000), { headers });
-    await expect(land(['/disk.raw'])).rejects.toMatchObject({
-      code: 'remote.not-allowed',
-      message: expect.stringContaining(`compressed (Content-Encoding: ${encoding})`),
-    });
-    // Apache declares so what the file itself is, and S3 keeps how it was uploaded.
-    server.serve('/disk.raw.gz', randomBytes(1000), { headers });
-    server.serve('/other.raw', randomBytes(1000), { headers: { 'content-encoding': 'aws-chunked' } });
-    await land(['/disk.raw.gz', '/other.raw']);
-  });
+  it.each(['gzip', 'aws-chunked, br'])(
+    'refuses a file that is sent with the encoding %s',
+    async (encoding) => {
+      const headers = { 'content-encoding': encoding };
+      server.serve('/disk.raw', randomBytes(1000), { headers });
+      await expect(land(['/disk.raw'])).rejects.toMatchObject({
+        code: 'remote.not-allowed',
+        message: expect.stringContaining(`compressed (Content-Encoding: ${encoding})`),
+      });
+      // Apache declares so what the file itself is, and S3 keeps how it was uploaded.
+      server.serve('/disk.raw.gz', randomBytes(1000), { headers });
+      server.serve('/other.raw', randomBytes(1000), { headers: { 'content-encoding': 'aws-chunked' } });
+      await land(['/disk.raw.gz', '/other.raw']);
+    },
+  );
 
   it('reads no more than a byte to learn the size', async () => {
     const disk = randomBytes(2 * MIB);
@@ -376,7 +379,10 @@ describe('landVm', () => {
         if (request.headers.range !== 'bytes=0-0') return false;
         const { etag } = server.files.get('/disk.raw')!;
         // The whole file and more, as the answer to a question for its first byte.
-        response.writeHead(206, { etag: etag!, 'content-range': `bytes 0-${disk.length - 1}/${disk.length}` });
+        response.writeHead(206, {
+          etag: etag!,
+          'content-range': `bytes 0-${disk.length - 1}/${disk.length}`,
+        });
         const timer = setInterval(() => {
           sent += 1;
           response.write(disk);

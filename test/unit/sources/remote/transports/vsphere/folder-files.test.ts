@@ -55,10 +55,13 @@ describe('folderOpener', () => {
     [404, 'remote.not-found', false],
     [401, 'remote.not-found', false],
     [503, 'remote.busy', true],
-  ])('knows of a file that it is missing only after both were answered: %d', async (status, code, retryable) => {
-    twice(status);
-    await expect(opener(true)(PATH)).rejects.toMatchObject({ code, retryable });
-  });
+  ])(
+    'knows of a file that it is missing only after both were answered: %d',
+    async (status, code, retryable) => {
+      twice(status);
+      await expect(opener(true)(PATH)).rejects.toMatchObject({ code, retryable });
+    },
+  );
 
   it('does not call a file missing when it was told to end', async () => {
     const abort = new AbortController();
