@@ -17,6 +17,12 @@ const serverUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https
   return [username, password, search, hash].every((part) => part === '');
 }, 'must not contain a user, a password, a query or a fragment: secrets are credentials (docs/remote.md)');
 
+const HOST_RULE = 'must be a host, or host:port, without https:// and without a path';
+
+function isHost(text: string): boolean {
+  return /^[^/?#@\\\s]+$/.test(text) && URL.canParse(`https://${text}/`);
+}
+
 /** `SHA256:` and the digest of the server's certificate, in hexadecimal with or without colons. */
 const fingerprint = z
   .string()
@@ -33,7 +39,7 @@ const httpConnection = z
     fingerprint: fingerprint.optional(),
     allow_plain: z.boolean().default(false),
     /** `host` or `host:port` that the server may redirect to; it gets no secret. */
-    redirect_hosts: z.array(z.string().min(1).max(255)).max(32).default([]),
+    redirect_hosts: z.array(z.string().max(255).refine(isHost, HOST_RULE)).max(32).default([]),
   })
   .refine(({ ca_file, fingerprint: pin }) => ca_file === undefined || pin === undefined, {
     message: 'set ca_file or fingerprint, not both',

@@ -270,7 +270,7 @@ const SECTIONS = {
     },
     'remote.not-allowed': {
       meaning:
-        'The job.toml chooses a host, a setting of the connection or a file of this host, or the server redirects to a host that the connection does not name.',
+        'The job.toml chooses a host, a setting of the connection or a file of this host, or the server redirects to a host that the connection does not name, or sends a file without its size or compressed.',
       advice:
         'Hosts and secrets are the operator’s: name a connection and a path on its server. For a redirect, add the host to `redirect_hosts` of the connection.',
     },
