@@ -98,10 +98,7 @@ describe('fix.grub_search with a UUID', () => {
     ['empty lines', '\n'.repeat(100_000)],
     ['searches', `search ${GONE}\n`.repeat(10_000)],
     ['deep paths', `search ${GONE}\nlinux /${'a/'.repeat(4_000)}b\n`.repeat(100)],
-    [
-      'kernels',
-      Array.from({ length: 300 }, (_, index) => `search ${GONE}\nlinux /a/b/${index}\n`).join(''),
-    ],
+    ['kernels', Array.from({ length: 300 }, (_, index) => `search ${GONE}\nlinux /a/b/${index}\n`).join('')],
   ])('stays within its limits with many %s and many filesystems', (_, text) => {
     const others = Array.from({ length: 300 }, (__, index) =>
       filesystem(`/dev/sdb${index}`, 'ext4', `uuid-${index}`, { mountpoint: `/mnt/${index}` }),
