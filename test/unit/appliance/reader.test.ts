@@ -65,6 +65,24 @@ describe('a file', () => {
   });
 });
 
+describe('a file that cannot be read to its end', () => {
+  const content = Buffer.alloc(8192, 'x');
+  const broken = (_: string, count: number, offset: number) =>
+    offset < content.length ? content.subarray(offset, offset + count) : failing(5)();
+
+  it('is an error, not a shorter file', async () => {
+    const { reader } = readerOf({ pread: broken });
+    const refused = { code: 'guest.call-failed', errno: 5 };
+    await expect(reader.read('/etc/fstab')).rejects.toMatchObject(refused);
+    await expect(reader.download('/boot/initrd', join(work, 'copy'))).rejects.toMatchObject(refused);
+  });
+
+  it('is whole if it ends with a page', async () => {
+    const pread = (_: string, count: number, offset: number) => content.subarray(offset, offset + count);
+    expect((await readerOf({ pread }).reader.read('/etc/fstab')).equals(content)).toBe(true);
+  });
+});
+
 describe('the names below a directory', () => {
   const tree: Record<string, { type: string; name: string }[]> = {
     '/boot/': [
