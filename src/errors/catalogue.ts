@@ -1071,7 +1071,13 @@ const SECTIONS = {
       meaning:
         'A file could not be replaced, and the ones before it could not be put back. Each file is either the old or the new one, and the guest starts with both.',
       advice:
-        'Run `hyper2kvm live HOST --rollback ID`, or `sh /var/lib/hyper2kvm-live/ID/restore` on the host.',
+        'Run `hyper2kvm live HOST --rollback ID` with the ID of the message, or `sh /var/lib/hyper2kvm-live/ID/restore` on the host.',
+    },
+    'live.not-restored': {
+      meaning:
+        'A file of the backup could not be put back. If it could not even be copied beside the present one, nothing was changed; otherwise each file is either the old or the new one.',
+      advice:
+        'Make room on the file’s filesystem, or remove what the message names, and run the same rollback again.',
     },
     'live.no-backup': {
       meaning: 'The host has no backup of this ID.',
