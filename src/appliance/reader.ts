@@ -18,8 +18,9 @@ import type { ApplianceSession } from './session.js';
 export const MAX_MESSAGE_BYTES = 2 * 1024 * 1024;
 /** A read that fails in the middle of a file returns what comes before, up to the end of a page. */
 const PAGE_BYTES = 4096;
-/** Directories that are listed one by one. */
+/** Directories that are listed one by one, and the size of one, which grows with its names. */
 const MAX_LISTED = 50;
+const MAX_DIRECTORY_BYTES = 1024 ** 2;
 
 /**
  * Reads the guest's filesystems as they are mounted in the appliance. libguestfs calls that open a file
@@ -59,7 +60,10 @@ export function applianceReader(session: Pick<ApplianceSession, 'call'>, workDir
     try {
       for (const [index, parent] of directories.entries()) {
         if (index === MAX_LISTED) return null;
-        const entries = await session.call('readdir', `${directory}/${parent}`);
+        const path = `${directory}/${parent}`;
+        // libguestfs has all of its names in memory before it returns the first.
+        if ((await session.call('lstatns', path)).size > MAX_DIRECTORY_BYTES) return null;
+        const entries = await session.call('readdir', path);
         for (const { type, name } of entries) {
           if (name === '.' || name === '..') continue;
           // Not every filesystem tells what an entry is.

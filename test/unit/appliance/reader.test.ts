@@ -104,7 +104,8 @@ describe('the names below a directory', () => {
   it('are listed directory by directory, without following links', async () => {
     const { names, calls } = await namesOf((path) => tree[path]);
     expect(names).toEqual(['vmlinuz', 'grub', 'link', 'grub/empty']);
-    expect(calls).toEqual(['lstatns', 'readdir', 'readdir', 'readdir']);
+    const listed = ['lstatns', 'readdir'];
+    expect(calls).toEqual(['lstatns', ...listed, ...listed, ...listed]);
   });
 
   it.each([
@@ -118,6 +119,13 @@ describe('the names below a directory', () => {
     const { names, calls } = await namesOf(readdir);
     expect(names).toEqual(['from', 'find']);
     expect(calls.at(-1)).toBe('find0');
+  });
+
+  it('come from find for a directory that would fill the memory', async () => {
+    const lstatns = () => ({ mode: 0o040755, size: 2 * 1024 ** 2 });
+    const { reader, calls } = readerOf({ lstatns, find0: found });
+    expect(await reader.names('/boot', { paths: 10, bytes: 100 })).toEqual(['from', 'find']);
+    expect(calls.map(([name]) => name)).not.toContain('readdir');
   });
 
   it.each([

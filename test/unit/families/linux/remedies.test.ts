@@ -367,6 +367,12 @@ describe('fix.kernel', () => {
     expect(plan({ '/boot/grub/grub.cfg': variable }, OLD).operations).toEqual([]);
   });
 
+  it('stays within its limits on lines of blanks', () => {
+    const text = `label l0\n  linux /vmlinuz-${NEW}\n${`append${' '.repeat(8_000)}\n`.repeat(500)}append ro initrd=/initrd.img-${NEW}\n`;
+    const { operations } = plan({ '/boot/extlinux/extlinux.conf': text }, OLD);
+    expect(textAfter(operations, '/boot/extlinux/extlinux.conf')).toBe(text.replaceAll(NEW, OLD));
+  });
+
   it('leads an entry whose kernel is not there to the directory of the other one', () => {
     const place = (version: string) => `/boot/abc/${version}`;
     const entry = (version: string) =>
