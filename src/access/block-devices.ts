@@ -23,6 +23,11 @@ export interface BlockDevices {
    * (`PART_ENTRY_*`), in one call. Empty if it recognises nothing.
    */
   probe(device: string): Promise<Record<string, string>>;
+  /**
+   * Returns the names that a running guest has for the device: its own and udev's links. Empty for a guest that
+   * is off, whose names are worked out from its disks' places.
+   */
+  links(device: string): Promise<string[]>;
   /** Assembled md arrays. */
   arrays(): Promise<string[]>;
   /**

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Hyper2kvmError } from '../errors/error.js';
 import { exists } from '../files/exists.js';
 import { run } from '../tools/run.js';
+import { withUnpackedKernel } from './unpacked-kernel.js';
 
 /**
  * Where distributions install what supermin builds libguestfs's appliance from; LIBGUESTFS_PATH overrides it.
@@ -59,7 +60,7 @@ export async function buildAppliance(
       join(built, FIXED),
       'Built by supermin for hyper2kvm, which builds it again when needed.\n',
     );
-  return built;
+  return withUnpackedKernel(built, own, signal);
 }
 
 async function firstWith(name: string, places: readonly string[]): Promise<string> {

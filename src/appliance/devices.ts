@@ -1,6 +1,7 @@
 import type { BlockDevices } from '../access/block-devices.js';
 import { refusal } from '../access/tolerate.js';
 import { Hyper2kvmError } from '../errors/error.js';
+import { unescapeTag } from '../guest/blkid-tag.js';
 import { inScript } from './disk-names.js';
 import type { ApplianceSession } from './session.js';
 
@@ -28,6 +29,7 @@ export function applianceDevices(session: Pick<ApplianceSession, 'call'>): Block
         return {};
       }
     },
+    links: async () => [],
     arrays: () => session.call('list_md_devices'),
     async array(device) {
       const { uuid = '', name = '' } = await session.call('md_detail', device);
@@ -65,16 +67,6 @@ export function applianceDevices(session: Pick<ApplianceSession, 'call'>): Block
       }
     },
   };
-}
-
-/**
- * Undoes the escapes of blkid(8)'s export format: a backslash before characters that are special to a shell,
- * and `\xNN` for bytes that are not printable.
- */
-function unescapeTag(value: string): string {
-  return value.replace(/(?:\\x[0-9a-fA-F]{2})+|\\(.)/gs, (escapes, letter: string | undefined) =>
-    letter === undefined ? Buffer.from(escapes.replaceAll('\\x', ''), 'hex').toString('utf8') : letter,
-  );
 }
 
 const PRINT = 'printf %s';

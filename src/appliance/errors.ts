@@ -5,7 +5,7 @@ import type { QmpEvent } from '../machine/qmp.js';
 const { EDQUOT, EFBIG, ENOSPC } = constants.errno;
 const FULL: ReadonlySet<number> = new Set([ENOSPC, EDQUOT]);
 /** These write what they read to a file on the host; all others write into the guest. */
-const WRITES_ON_HOST = new Set(['download', 'tar_out_opts', 'find0']);
+const WRITES_ON_HOST = new Set(['tar_out_opts', 'find0']);
 
 /**
  * Messages of the C API when its QEMU has exited (libguestfs, lib/proto.c and lib/conn-socket.c), which

@@ -12,7 +12,6 @@ export const guestfsApi = {
   command: { args: ['strings'], returns: 'string' },
   cp: { args: ['string', 'string'], returns: 'none' },
   debug: { args: ['string', 'strings'], returns: 'string' },
-  download: { args: ['string', 'string'], returns: 'none' },
   find0: { args: ['string', 'string'], returns: 'none' },
   fstrim: { args: ['string'], returns: 'none', variadic: true },
   get_e2attrs: { args: ['string'], returns: 'string' },
@@ -38,6 +37,8 @@ export const guestfsApi = {
   mount_options: { args: ['string', 'string', 'string'], returns: 'none' },
   ntfsfix: { args: ['string'], returns: 'none', variadic: true },
   pread: { args: ['string', 'int', 'int64'], returns: 'buffer' },
+  pwrite: { args: ['string', 'buffer', 'int64'], returns: 'int' },
+  readdir: { args: ['string'], returns: 'entries' },
   readlink: { args: ['string'], returns: 'string' },
   rm_f: { args: ['string'], returns: 'none' },
   set_e2attrs: { args: ['string', 'string'], returns: 'none', options: { clear: [0, 'boolean'] } },
@@ -62,11 +63,13 @@ export type ReturnKind =
   | 'string'
   | 'strings'
   | 'hash'
+  | 'int'
   | 'int64'
   | 'buffer'
   | 'stat'
   | 'statvfs'
-  | 'subvolumes';
+  | 'subvolumes'
+  | 'entries';
 
 export interface Signature {
   args: readonly ArgumentKind[];
@@ -98,6 +101,12 @@ interface Subvolume {
   path: string;
 }
 
+/** `struct guestfs_dirent`: `type` is `d`, `r` (file), `l`, …, `u` if the filesystem does not tell. */
+interface DirectoryEntry {
+  type: string;
+  name: string;
+}
+
 interface Arguments {
   string: string;
   int: number;
@@ -111,11 +120,13 @@ interface Returns {
   string: string;
   strings: string[];
   hash: Record<string, string>;
+  int: number;
   int64: number;
   buffer: Buffer;
   stat: GuestfsStat;
   statvfs: GuestfsStatvfs;
   subvolumes: Subvolume[];
+  entries: DirectoryEntry[];
 }
 
 type GuestfsApi = typeof guestfsApi;

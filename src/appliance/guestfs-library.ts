@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import koffi from 'koffi';
 import type { ArgumentKind, ReturnKind, Signature } from './functions.js';
 
@@ -27,6 +28,7 @@ const C_ARGUMENT: Record<ArgumentKind, readonly string[]> = {
 };
 const C_RETURN: Record<ReturnKind, string> = {
   none: 'int',
+  int: 'int',
   int64: 'int64_t',
   string: 'void *',
   strings: 'void *',
@@ -35,12 +37,16 @@ const C_RETURN: Record<ReturnKind, string> = {
   stat: 'void *',
   statvfs: 'void *',
   subvolumes: 'void *',
+  entries: 'void *',
 };
 /**
  * All results except for string lists are one block of memory to free; lists of structs have further blocks,
  * which are freed when the process ends.
  */
 const POINTER_BYTES = 8;
+const { EFBIG } = constants.errno;
+/** A directory with more is not decoded: its names would fill the memory. */
+const MAX_ENTRIES = 100_000;
 
 /**
  * Loads libguestfs.so.0 (the ABI has been stable since 1.0). Throws the loader's message if it is missing.
@@ -99,7 +105,7 @@ export function openLibrary(): { create(): Handle } {
             throw new GuestfsError(String(lastError(handle) ?? `${name} failed`), Number(lastErrno(handle)));
           }
           if (signature.returns === 'none') return undefined;
-          if (signature.returns === 'int64') return Number(result);
+          if (C_RETURN[signature.returns] !== 'void *') return Number(result);
           return take(result, signature.returns, Number(size[0]));
         },
         version() {
@@ -162,7 +168,7 @@ function decode(pointer: unknown, kind: ReturnKind, size: number): unknown {
     };
   }
   if (kind === 'statvfs') return { bsize: int64(0), blocks: int64(2), bfree: int64(3) };
-  return decodeSubvolumes(pointer);
+  return kind === 'entries' ? decodeEntries(pointer) : decodeSubvolumes(pointer);
 }
 
 function decodeStrings(pointer: unknown): string[] {
@@ -185,5 +191,16 @@ function decodeSubvolumes(pointer: unknown): unknown[] {
     id: Number(koffi.decode(values, index * 24, 'uint64_t')),
     parent: Number(koffi.decode(values, index * 24 + 8, 'uint64_t')),
     path: String(koffi.decode(values, index * 24 + 16, 'char *')),
+  }));
+}
+
+/** Decodes `struct guestfs_dirent_list {uint32 len; struct {int64 ino; char ftyp; char *name} *val}`. */
+function decodeEntries(pointer: unknown): unknown[] {
+  const count = Number(koffi.decode(pointer, 'uint32_t'));
+  if (count > MAX_ENTRIES) throw new GuestfsError(`a directory has ${count} names`, EFBIG);
+  const values: unknown = koffi.decode(pointer, 8, 'void *');
+  return Array.from({ length: count }, (_, index) => ({
+    type: String.fromCharCode(Number(koffi.decode(values, index * 24 + 8, 'uint8_t'))),
+    name: String(koffi.decode(values, index * 24 + 16, 'char *')),
   }));
 }

@@ -1,10 +1,11 @@
 import { createReadStream } from 'node:fs';
-import { readFile, rm, stat } from 'node:fs/promises';
+import { open, readFile, rm, stat } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { Capture, GuestReader, GuestStat } from '../access/guest-reader.js';
 import { configurationTooLarge } from '../access/snapshot-collector.js';
 import { tarEntries } from '../access/tar-entries.js';
+import { refusal } from '../access/tolerate.js';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../guest/cpio.js';
 import type { TreeEntry } from '../guest/tree.js';
 import { applianceDevices } from './devices.js';
@@ -15,6 +16,8 @@ import type { ApplianceSession } from './session.js';
 
 /** libguestfs's protocol carries at most 4 MiB in one message; larger contents are transferred by file. */
 export const MAX_MESSAGE_BYTES = 2 * 1024 * 1024;
+/** Directories that are listed one by one. */
+const MAX_LISTED = 50;
 
 /**
  * Reads the guest's filesystems as they are mounted in the appliance. libguestfs calls that open a file
@@ -40,6 +43,53 @@ export function applianceReader(session: Pick<ApplianceSession, 'call'>, workDir
     return (await orAbsent(session.call('lstatns', path)))?.type === 'directory';
   }
 
+  /**
+   * Returns everything below a directory if that is a few directories, otherwise null: listing one takes 2 ms,
+   * and starting find 0.1 s.
+   */
+  async function fewNames(
+    directory: string,
+    most: { paths: number; bytes: number },
+  ): Promise<string[] | null> {
+    const names: string[] = [];
+    const directories = [''];
+    let bytes = 0;
+    try {
+      for (const [index, parent] of directories.entries()) {
+        if (index === MAX_LISTED) return null;
+        const entries = await session.call('readdir', `${directory}/${parent}`);
+        for (const { type, name } of entries) {
+          if (name === '.' || name === '..') continue;
+          // Not every filesystem tells what an entry is.
+          if (type === 'u') return null;
+          bytes += parent.length + name.length;
+          names.push(`${parent}${name}`);
+          if (bytes > most.bytes || names.length > most.paths) throw configurationTooLarge();
+          if (type === 'd') directories.push(`${parent}${name}/`);
+        }
+      }
+      return names;
+    } catch (error) {
+      // A name that is not UTF-8 does not lead back to its directory.
+      refusal(error);
+      return null;
+    }
+  }
+
+  /** By messages: they are three times as fast as libguestfs's own transfer of a file, without KVM. */
+  async function download(path: string, file: string): Promise<void> {
+    const output = await open(file, 'w', 0o600);
+    try {
+      for (let done = 0, length = MAX_MESSAGE_BYTES; length === MAX_MESSAGE_BYTES; done += length) {
+        const part = await session.call('pread', path, MAX_MESSAGE_BYTES, done);
+        length = part.length;
+        await output.appendFile(part);
+      }
+    } finally {
+      await output.close();
+    }
+  }
+
   return {
     devices: applianceDevices(session),
     stat: (path) => orAbsent(session.call('statns', path)),
@@ -49,7 +99,7 @@ export function applianceReader(session: Pick<ApplianceSession, 'call'>, workDir
       const head = await session.call('pread', path, MAX_MESSAGE_BYTES, 0);
       if (head.length < MAX_MESSAGE_BYTES) return head;
       return withScratch(async (file) => {
-        await session.call('download', path, file);
+        await download(path, file);
         return readFile(file);
       });
     },
@@ -64,10 +114,12 @@ export function applianceReader(session: Pick<ApplianceSession, 'call'>, workDir
       }
       return Buffer.concat(parts);
     },
-    download: (path, file) => session.call('download', path, file),
+    download,
     list: (directory) => session.call('ls', directory),
     async names(directory, most) {
       if (!(await isDirectory(directory))) return null;
+      const few = await fewNames(directory, most);
+      if (few !== null) return few;
       return withScratch(async (file) => {
         await session.call('find0', directory, file);
         if ((await stat(file)).size > most.bytes) throw configurationTooLarge();
@@ -89,7 +141,9 @@ export function applianceReader(session: Pick<ApplianceSession, 'call'>, workDir
       }
     },
     async mount({ device, mountpoint, options }, mode) {
-      const all = options === '' ? mode : `${mode},${options}`;
+      // Reading changes nothing.
+      const own = mode === 'rw' ? 'rw,noatime' : mode;
+      const all = options === '' ? own : `${own},${options}`;
       try {
         await session.call('mount_options', all, device, mountpoint);
       } catch (error) {

@@ -13,12 +13,18 @@ const MAX_BYTES = 8 * 1024 * 1024;
 export function limited(name: string, result: unknown): unknown {
   if (Array.isArray(result)) {
     if (result.length > MAX_ITEMS) throw tooLarge(name, `${result.length} names`);
-    const bytes = result.reduce<number>((sum, item) => sum + (typeof item === 'string' ? item.length : 0), 0);
+    const bytes = result.reduce<number>((sum, item) => sum + bytesOf(item), 0);
     if (bytes > MAX_BYTES) throw tooLarge(name, `names of ${bytes} bytes`);
   }
   if ((result instanceof Uint8Array || typeof result === 'string') && result.length > MAX_BYTES)
     throw tooLarge(name, `${result.length} bytes`);
   return result;
+}
+
+/** Of a name, or of a directory's entry. */
+function bytesOf(item: unknown): number {
+  const name = typeof item === 'object' && item !== null && 'name' in item ? item.name : item;
+  return typeof name === 'string' ? name.length : 0;
 }
 
 function tooLarge(name: string, what: string): GuestfsError {

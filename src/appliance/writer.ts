@@ -37,6 +37,13 @@ export function applianceWriter(
     return withScratch(content, () => session.call('upload', scratch, path));
   }
 
+  async function append(path: string, bytes: Buffer, offset: number): Promise<void> {
+    if (bytes.length > MAX_MESSAGE_BYTES)
+      return withScratch(bytes, () => session.call('upload_offset', scratch, path, offset));
+    for (let done = 0; done < bytes.length; )
+      done += await session.call('pwrite', path, bytes.subarray(done), offset + done);
+  }
+
   async function makeParents(path: string): Promise<void> {
     const parent = path.slice(0, path.lastIndexOf('/'));
     if (parent === '' || (await reader.stat(parent))?.type === 'directory') return;
@@ -76,8 +83,7 @@ export function applianceWriter(
       });
       await label(path);
     },
-    append: (path, bytes, offset) =>
-      withScratch(bytes, () => unlocked(path, () => session.call('upload_offset', scratch, path, offset))),
+    append: (path, bytes, offset) => unlocked(path, () => append(path, bytes, offset)),
     editHive: (path, edits) =>
       editHive({ session, reader, rewrite: (file, content) => writer.rewrite(file, content) }, path, edits),
     setXattr: (path, name, value) => setXattr(session, path, name, value),

@@ -12,6 +12,7 @@ import { fetcherCommand } from './fetcher.js';
 import { inspectCommand } from './inspect.js';
 import type { Io } from './io.js';
 import { listCommand } from './list.js';
+import { liveCommand } from './live.js';
 import { logsCommand } from './logs.js';
 import { metricsCommand } from './metrics.js';
 import { planCommand } from './plan.js';
@@ -25,6 +26,7 @@ const COMMANDS: readonly ((io: Io) => Command)[] = [
   convertCommand,
   inspectCommand,
   planCommand,
+  liveCommand,
   daemonCommand,
   fetcherCommand,
   statusCommand,

@@ -338,7 +338,7 @@ export const configSchema = z
           .default([])
           .meta({
             description:
-              'What GRUB looks for in vain: UUIDs or labels of filesystems, for which its search finds the filesystem with the kernel instead; grub.cfg where GRUB finds no configuration, which is then written for it.',
+              'What GRUB looks for in vain: UUIDs or labels of filesystems, for which its search finds the filesystem with the kernel instead; grub.cfg where GRUB finds no configuration, to which it is then led.',
             ...job,
           }),
         uefi_loader: z

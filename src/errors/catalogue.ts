@@ -605,7 +605,7 @@ const SECTIONS = {
       advice: 'Run `hyper2kvm doctor`: it launches what the appliance needs and says what is missing.',
     },
     'guest.call-failed': {
-      meaning: 'A call into the guest failed; the message has libguestfs’ own.',
+      meaning: 'A call into the guest failed; the message has the reason.',
       advice: 'Check the guest’s filesystems on the old hypervisor (`fsck`, free space).',
     },
     'guest.filesystem-too-new': {
@@ -985,6 +985,97 @@ const SECTIONS = {
     'api.bad-answer': {
       meaning: 'The client does not understand the daemon’s answer.',
       advice: 'See the daemon’s log: `journalctl -u hyper2kvm`.',
+    },
+  },
+  live: {
+    'live.host-key': {
+      meaning:
+        'The host’s SSH key is not in known_hosts, or is another one than there. Nothing was sent to the host; there is no option to go on without.',
+      advice:
+        'Compare the key with the host’s own (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` there), then add it to known_hosts, or give a file with it by --known-hosts.',
+    },
+    'live.login-refused': {
+      meaning: 'The host did not accept the login: no key of this user is allowed there.',
+      advice:
+        'Give the user by --user and the private key by -i, or load the key into ssh-agent. Passwords are not asked for.',
+    },
+    'live.unreachable': {
+      meaning: 'There is no SSH connection to the host; the message has ssh’s own.',
+      advice: 'Check name, port and firewall with `ssh HOST true`.',
+    },
+    'live.not-root': {
+      meaning: 'The login is not root, and sudo wants a password or does not allow it.',
+      advice:
+        'Log in as root (--user root), or allow the user to run sh by sudo without a password (NOPASSWD) for the time of the move.',
+    },
+    'live.connection-lost': {
+      meaning:
+        'The connection was cut. A plan changes nothing. An apply that had all its data goes on to its end on the host; otherwise it cleans up and nothing is changed.',
+      advice: 'Run `hyper2kvm live HOST` again: it shows what is left to do.',
+    },
+    'live.plan-changed': {
+      meaning:
+        'The plan is not the one that was approved: the host, the options or this program changed since. Nothing was changed.',
+      advice: 'Read the new plan (`hyper2kvm live HOST`), and apply its digest.',
+    },
+    'live.changed': {
+      meaning:
+        'A file is not what it was when the plan was made, or when the backup was: somebody else changed it. It was not overwritten, and nothing else was changed.',
+      advice:
+        'Plan again. For a rollback: see the backup’s manifest.json and put the files back by hand, or run `sh restore --keep-changed` in it, which leaves the changed ones as they are.',
+    },
+    'live.no-space': {
+      meaning:
+        'A filesystem of the host has no room for the new files beside the old ones (for /boot: a second initramfs). Nothing was changed.',
+      advice: 'Make room there, for example by removing old kernels, and plan again.',
+    },
+    'live.not-writable': {
+      meaning:
+        'A file or directory of the host cannot be written: it is immutable (`chattr +i`), the filesystem is read-only, or the directory for backups is not root’s alone. Nothing was changed.',
+      advice: 'Look at it with `lsattr` and `findmnt` on the host, and plan again.',
+    },
+    'live.unfinished': {
+      meaning:
+        'An earlier apply was killed on the host. Each file is either the old or the new one; new files may lie beside them under hidden names.',
+      advice: 'Run `hyper2kvm live HOST --rollback ID` with the ID of the message, which also removes those.',
+    },
+    'live.busy': {
+      meaning: 'Another apply or rollback runs on this host.',
+      advice: 'Wait until it has ended, and plan again.',
+    },
+    'live.backup-failed': {
+      meaning:
+        'A file cannot be copied with all that belongs to it (content, mode, owner, extended attributes, ACLs). Nothing was changed.',
+      advice: 'The filesystem of /var/lib must support what the file’s own has; the message has cp’s reason.',
+    },
+    'live.unproven': {
+      meaning:
+        'A new file was written beside the old one and differs from the plan when it is read back. Nothing was changed.',
+      advice: 'Check the host’s disk and its free space, and plan again.',
+    },
+    'live.undone': {
+      meaning: 'A file could not be replaced. What was replaced before it was put back.',
+      advice: 'The message has the reason; when it is gone, plan again.',
+    },
+    'live.half': {
+      meaning:
+        'A file could not be replaced, and the ones before it could not be put back. Each file is either the old or the new one, and the guest starts with both.',
+      advice:
+        'Run `hyper2kvm live HOST --rollback ID`, or `sh /var/lib/hyper2kvm-live/ID/restore` on the host.',
+    },
+    'live.no-backup': {
+      meaning: 'The host has no backup of this ID.',
+      advice: 'The IDs are the names in /var/lib/hyper2kvm-live on the host.',
+    },
+    'live.unsupported': {
+      meaning:
+        'This system cannot be prepared while it runs: it is not a Linux system whose changes are known, or it lacks programs that reading it needs.',
+      advice: 'Convert its disk instead: `hyper2kvm plan DISK` shows what is done to it.',
+    },
+    'live.left-out': {
+      meaning:
+        'A warning: something that the guest needs cannot be done while it runs, and is left to the conversion.',
+      advice: 'Nothing; convert with fix.mode = "auto" (the default).',
     },
   },
   warnings: {

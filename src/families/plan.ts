@@ -5,6 +5,7 @@ import { applyOperations } from '../operations/apply-operations.js';
 import type { Plan } from '../operations/plan.js';
 import type { Guest } from './base/fixer.js';
 import { familyOf } from './registry.js';
+import { withoutUnsafe } from './while-running.js';
 
 const EMPTY_PLAN: Plan = {
   version: 1,
@@ -22,17 +23,21 @@ export function planNothing(guest: Guest<Identity>): Plan {
 }
 
 /**
- * Runs the family's fixers in order; each sees what the earlier ones planned. Pure. Throws `plan.*` for a
- * guest that cannot be fixed.
+ * Runs the family's fixers in order; each sees what the earlier ones planned. Of a guest that still runs on
+ * its old hypervisor, only what is safe there (`whileRunning` of fixers and operations). Pure. Throws `plan.*`
+ * for a guest that cannot be fixed.
  */
-export function planGuest(guest: Guest<Identity>): Plan {
+export function planGuest(guest: Guest<Identity>, { isRunning } = { isRunning: false }): Plan {
   const family = familyOf(guest.identity);
   family.refuse?.(guest.identity);
   refuseBus(guest);
   let current = guest;
   let plan = EMPTY_PLAN;
-  for (const fixer of family.fixers) {
-    const { operations, warnings, devices, nics } = fixer.plan(current);
+  for (const fixer of family.fixers.filter(({ whileRunning }) => whileRunning || !isRunning)) {
+    const planned = fixer.plan(current);
+    const { operations, warnings, devices, nics } = isRunning
+      ? withoutUnsafe(planned, guest.identity)
+      : planned;
     plan = {
       ...plan,
       operations: [...plan.operations, ...operations],

@@ -14,7 +14,7 @@ export interface DeviceContext {
 
 /**
  * Returns the filesystem that a device specification of fstab, crypttab or a kernel command line means, or
- * null. Stable names are looked up. Unstable ones are resolved by the disk's position: `/dev/sdXN` and the
+ * null. Stable names are looked up, and so is every name that a running guest has. Others are resolved by the disk's position: `/dev/sdXN` and the
  * like by letter, `by-path` by controller, target and partition number. Also null if copies share the name.
  */
 export function resolveDevice(spec: string, context: DeviceContext): Filesystem | null {
@@ -22,6 +22,8 @@ export function resolveDevice(spec: string, context: DeviceContext): Filesystem 
     const [found, ...others] = filesystemsNamed(spec, context);
     return found === undefined || others.length > 0 ? null : found;
   }
+  const linked = context.filesystems.find(({ links }) => links?.includes(spec));
+  if (linked !== undefined) return linked;
   const member = MEMBER_NAME.exec(spec);
   if (member !== null) return memberNamed(member[1] ?? '', member[2] ?? '', context);
   const named = volumeName(spec);

@@ -40,6 +40,8 @@ export class GuestTree {
    * guest could stall the daemon.
    */
   protected names: Map<string, string[]> | null = null;
+  /** What `entries` returned; null after a change. */
+  protected sorted: readonly TreeEntry[] | null = null;
 
   constructor(entries: Iterable<TreeEntry>) {
     this.byPath = new Map();
@@ -111,8 +113,9 @@ export class GuestTree {
   }
 
   /** Returns all entries, sorted by path. */
-  entries(): TreeEntry[] {
-    return [...this.byPath.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+  entries(): readonly TreeEntry[] {
+    this.sorted ??= [...this.byPath.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+    return this.sorted;
   }
 
   /** Returns a copy that can be changed without affecting this one. */
@@ -128,6 +131,7 @@ export class GuestTree {
 export class GuestTreeDraft extends GuestTree {
   put(entry: TreeEntry): void {
     const isNew = !this.byPath.has(entry.path);
+    this.sorted = null;
     this.byPath.set(entry.path, entry);
     if (!isNew || this.names === null) return;
     const [directory, name] = splitPath(entry.path);
@@ -135,7 +139,9 @@ export class GuestTreeDraft extends GuestTree {
   }
 
   remove(path: string): void {
-    if (!this.byPath.delete(path) || this.names === null) return;
+    if (!this.byPath.delete(path)) return;
+    this.sorted = null;
+    if (this.names === null) return;
     const [directory, name] = splitPath(path);
     this.names.set(
       directory,

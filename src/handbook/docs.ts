@@ -38,11 +38,16 @@ export function vmSection(): string {
   return markdownTable(['key', 'set by', 'meaning'], rows);
 }
 
+const BEFORE_THE_MOVE = '*Also before the move, by [`hyper2kvm live`](live.md).*';
+
 /** docs/changes.md: each fixer's own description, in the order in which they run. */
 export function changesSection(): string {
   return FAMILIES.filter(({ fixers }) => fixers.length > 0)
     .map(({ os, fixers }) => {
-      const parts = fixers.map(({ name, description }) => `### ${name}\n\n${description}\n`);
+      const parts = fixers.map(
+        ({ name, description, whileRunning }) =>
+          `### ${name}\n\n${description}${whileRunning ? ` ${BEFORE_THE_MOVE}` : ''}\n`,
+      );
       return [`## ${os === 'linux' ? 'Linux' : 'Windows'}\n`, ...parts].join('\n');
     })
     .join('\n');

@@ -34,6 +34,8 @@ const filesystemSchema = z.object({
    * there are none.
    */
   disk_ids: z.array(z.string()).optional(),
+  /** What a running guest calls it: the kernel's name and udev's links. Absent for a guest that is off. */
+  links: z.array(z.string()).optional(),
   /** device-mapper's identifier of a logical volume, which udev's by-id links have: `LVM-<group><volume>`. */
   dm_uuid: z.string().optional(),
   /**

@@ -32,6 +32,7 @@ export type AppendInitramfs = z.infer<typeof schema>;
 
 export const appendInitramfs: OperationKind<AppendInitramfs> = {
   op: 'append_initramfs',
+  whileRunning: true,
   schema,
   subject: ({ path }) => path,
   title: ({ path, modules }) => ({ verb: 'append to', object: `${path}: ${modules.join(', ')}` }),

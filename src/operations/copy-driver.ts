@@ -35,6 +35,7 @@ export type CopyDriver = z.infer<typeof schema>;
 
 export const copyDriver: OperationKind<CopyDriver> = {
   op: 'copy_driver',
+  whileRunning: false,
   schema,
   subject: ({ package: name, files }) => [name, ...files.map(({ path }) => path)].join('\0'),
   title: ({ package: name, version }) => ({

@@ -14,6 +14,7 @@ export type CopyFile = z.infer<typeof schema>;
 
 export const copyFile: OperationKind<CopyFile> = {
   op: 'copy_file',
+  whileRunning: true,
   schema,
   subject: ({ path }) => path,
   title: ({ from, path }) => ({ verb: 'copy', object: `${from} → ${path}` }),

@@ -21,6 +21,7 @@ export type FirstBoot = z.infer<typeof schema>;
 
 export const firstBoot: OperationKind<FirstBoot> = {
   op: 'first_boot',
+  whileRunning: false,
   schema,
   subject: ({ path }) => path,
   title: ({ path }) => ({ verb: 'create', object: path }),

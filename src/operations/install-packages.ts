@@ -29,6 +29,7 @@ const POLICY = '/usr/sbin/policy-rc.d';
 
 export const installPackages: OperationKind<InstallPackages> = {
   op: 'install_packages',
+  whileRunning: false,
   schema,
   subject: ({ command }) => command.join(' '),
   title: ({ packages }) => ({ verb: 'install', object: packages.map(({ file }) => file).join(', ') }),

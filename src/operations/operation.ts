@@ -71,6 +71,11 @@ export interface ExecuteContext {
  */
 export interface OperationKind<O extends AnyOperation> {
   op: O['op'];
+  /**
+   * True if it can be done to a guest that still runs on its old hypervisor: it changes files only, each of
+   * them at once, and can be undone.
+   */
+  whileRunning: boolean;
   schema: z.ZodType<O> & z.core.$ZodTypeDiscriminable;
   /**
    * Returns what it changes: a guest path, a command, values of a hive. plan.diff groups operations by it.

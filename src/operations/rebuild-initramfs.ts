@@ -17,6 +17,7 @@ export type RebuildInitramfs = z.infer<typeof schema>;
 
 export const rebuildInitramfs: OperationKind<RebuildInitramfs> = {
   op: 'rebuild_initramfs',
+  whileRunning: false,
   schema,
   subject: ({ path }) => path,
   title: ({ path, command }) => ({ verb: 'rebuild', object: `${path}: ${command.join(' ')}` }),

@@ -41,6 +41,7 @@ export type RegistryValues = z.infer<typeof schema>;
 
 export const registryValues: OperationKind<RegistryValues> = {
   op: 'registry',
+  whileRunning: false,
   schema,
   // Two operations on one hive have a diff each, unless they change the same values.
   subject: ({ path, changes }) => [path, ...changes.map(idOf)].join('\0'),

@@ -13,6 +13,7 @@ export type Remove = z.infer<typeof schema>;
 
 export const remove: OperationKind<Remove> = {
   op: 'remove',
+  whileRunning: true,
   schema,
   subject: ({ path }) => path,
   title: ({ path }) => ({ verb: 'remove', object: path }),

@@ -7,6 +7,7 @@ export type Run = z.infer<typeof schema>;
 
 export const run: OperationKind<Run> = {
   op: 'run',
+  whileRunning: false,
   schema,
   subject: ({ command }) => command.join(' '),
   title: ({ command }) => ({ verb: 'run', object: command.join(' ') }),

@@ -13,6 +13,7 @@ export type Symlink = z.infer<typeof schema>;
 
 export const symlink: OperationKind<Symlink> = {
   op: 'symlink',
+  whileRunning: true,
   schema,
   subject: ({ path }) => path,
   title: ({ path, target }) => ({ verb: 'link', object: `${path} → ${target}` }),

@@ -21,6 +21,7 @@ const contentOf = ({ after, encoding }: WriteFile) => Buffer.from(after, encodin
 
 export const writeFile: OperationKind<WriteFile> = {
   op: 'write_file',
+  whileRunning: true,
   schema,
   subject: ({ path }) => path,
   title: ({ before, path }) => ({ verb: before === null ? 'create' : 'change', object: path }),

@@ -25,11 +25,12 @@ const DEPENDS = [
   'bzip2',
   'acl',
 ] as const;
-/** libguestfs needs a kernel in /boot, no matter which; 7-Zip reads the virtio-win ISO. */
+/** libguestfs needs a kernel in /boot, no matter which; 7-Zip reads the virtio-win ISO; ssh reaches running guests. */
 const RECOMMENDS = [
   'libguestfs-xfs',
   'ntfs-3g',
   'p7zip-full | 7zip',
+  'openssh-client',
   'linux-image-amd64 | linux-image-cloud-amd64 | linux-image-generic',
 ] as const;
 /** Emulator and firmware for the boot test of aarch64 guests; for Windows, a TPM and the text on its screens. */

@@ -49,15 +49,16 @@ export async function closedDirectories(
   directories: readonly string[],
   signal?: AbortSignal,
 ): Promise<string[]> {
+  const stats = await Promise.all(
+    directories.map(async (path) => ({ path, owned: await stat(path).catch(missing) })),
+  );
+  const existing = stats.flatMap(({ path, owned }) => (owned === null ? [] : [{ path, owned }]));
   const hasAcl = (await findProgram('getfacl')) !== null;
-  const closed: string[] = [];
-  for (const directory of directories) {
-    const owned = await stat(directory).catch(missing);
-    if (owned === null) continue;
-    const acl = hasAcl ? await readAcl(directory, signal) : '';
-    if (!maySearch(owned, acl, user)) closed.push(directory);
-  }
-  return closed;
+  const paths = existing.map(({ path }) => path);
+  const lists = hasAcl ? await readAcls(paths, signal) : [];
+  return existing
+    .filter(({ owned }, index) => !maySearch(owned, lists[index] ?? '', user))
+    .map(({ path }) => path);
 }
 
 /** Returns `path` and all directories above it, from the root down. */
@@ -87,13 +88,15 @@ export function aclEntry({ name }: Pick<User, 'name'>, inherit = false): string 
   return inherit ? `${entry},d:${entry}` : entry;
 }
 
-async function readAcl(directory: string, signal?: AbortSignal): Promise<string> {
+/** Returns what getfacl(1) prints of each directory: it puts an empty line behind each list. */
+async function readAcls(directories: readonly string[], signal?: AbortSignal): Promise<string[]> {
+  if (directories.length === 0) return [];
   const { stdout } = await run(
     'getfacl',
-    ['--omit-header', '--numeric', '--absolute-names', '--access', '--', directory],
+    ['--omit-header', '--numeric', '--absolute-names', '--access', '--', ...directories],
     signal === undefined ? {} : { signal },
   );
-  return stdout.toString('utf8');
+  return stdout.toString('utf8').split('\n\n');
 }
 
 function missing(error: unknown): null {

@@ -110,7 +110,6 @@ describe('a job.toml whose VM is elsewhere', () => {
     server.behaviour = {};
     const directory = await bundle();
     expect(sha256(await readFile(join(directory, 'web01-disk0.raw')))).toBe(sha256(disk));
-    console.error('SENT', (server.sent - disk.length) / MIB);
     // Of each kill: what was on its way in four connections, and what was not durable yet.
     expect(server.sent).toBeLessThan(disk.length + kills * 8 * MIB);
   });
@@ -133,7 +132,6 @@ describe('a job.toml whose VM is elsewhere', () => {
     server.behaviour = {};
     const directory = await bundle();
     expect(sha256(await readFile(join(directory, 'web01-disk0.raw')))).toBe(sha256(disk));
-    console.error('SENT', (server.sent - disk.length) / MIB);
     expect(server.sent).toBeLessThan(1.3 * disk.length);
   });
 

@@ -1,8 +1,8 @@
-import { readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { until } from './support/daemon.js';
-import { Machine, NODE } from './support/machine.js';
+import { FETCH_UNIT, Machine, NODE } from './support/machine.js';
 
 const DATA = 'kind = "data"\n';
 const MIB = 1024 * 1024;
@@ -143,6 +143,70 @@ describe('hyper2kvm.service under systemd', () => {
       return body.endsWith('}');
     });
     expect(JSON.parse(body)).toMatchObject({ event: 'failed', job: { vm: 'memo' } });
+  });
+
+  it('fetches by the unit that has the network, which ends and starts with the daemon', async () => {
+    rmSync(join(machine.dropIns, 'network.conf'), { force: true });
+    const web = `require('http').createServer((q, a) => {
+      const bytes = Buffer.alloc(3 << 20, 7), [, s, e] = /=(\\d+)-(\\d+)/.exec(q.headers.range);
+      const end = Math.min(+e + 1, bytes.length), allowed = q.headers.authorization === 'Bearer canary';
+      a.writeHead(allowed ? 206 : 401, { etag: '"x"', 'content-length': end - s, 'content-range': 'bytes ' + s + '-' + (end - 1) + '/' + bytes.length });
+      a.end(bytes.subarray(+s, end));
+    }).listen(9182, '127.0.0.1')`;
+    await machine.inside('systemd-run', '--unit=web', NODE, '-e', web);
+    // Each unit tries, in its own confinement, to reach that server.
+    const probe = `#!${NODE}\nrequire('net').connect(9182, '127.0.0.1').on('connect', () => { console.log('probe: connected'); process.exit(); }).on('error', ({ code }) => console.log('probe: ' + code));\n`;
+    machine.program('usr/local/bin/h2k-probe', probe);
+    for (const unit of ['hyper2kvm.service', FETCH_UNIT])
+      machine.dropIn('probe.conf', 'ExecStartPost=/usr/local/bin/h2k-probe', unit);
+    machine.credential('web', 'Authorization: Bearer canary\n');
+    const connection =
+      '[[remote.connections]]\nname = "web"\ntype = "http"\nurl = "http://127.0.0.1:9182/"\nsecret = "web"\n';
+    machine.configure(`${QUICK}[convert]\nformat = "raw"\n${connection}`);
+    await machine.inside('systemctl', 'daemon-reload');
+    await machine.inside('systemctl', 'restart', 'hyper2kvm');
+    expect((await machine.inside('systemctl', 'enable', '--now', FETCH_UNIT)).code).toBe(0);
+    expect(await machine.property('ActiveState', FETCH_UNIT)).toBe('active');
+    const probed = async (unit: string) =>
+      (await machine.journalOf(unit))
+        .map(({ MESSAGE }) => MESSAGE)
+        .filter((line) => line.startsWith('probe: '));
+    expect(await probed(FETCH_UNIT)).toEqual(['probe: connected']);
+    expect(await probed('hyper2kvm')).toEqual([
+      expect.stringMatching(/^probe: (ECONNREFUSED|EPERM|EACCES|ENETUNREACH|ETIMEDOUT)$/),
+    ]);
+
+    const before = results('archive').length;
+    const order = join(machine.spool, 'incoming', 'remote01.job.toml');
+    writeFileSync(`${order}.part`, `${DATA}[source]\nconnection = "web"\nvm = "/remote01.raw"\n`);
+    renameSync(`${order}.part`, order);
+    await until('the fetched VM', 120, async () => results('archive').length > before);
+    const [day] = readdirSync(join(machine.spool, 'archive'));
+    const name = results('archive').find((one) => one.startsWith('remote01'))!;
+    const disk = readFileSync(join(machine.spool, 'archive', day!, name, 'remote01-disk0.raw'));
+    expect(disk.equals(Buffer.alloc(3 * MIB, 7))).toBe(true);
+
+    // One unit's end is the other's, and its socket survives the other's restart.
+    await machine.inside('systemctl', 'restart', 'hyper2kvm');
+    await until('the unit', 30, async () => (await machine.property('ActiveState', FETCH_UNIT)) === 'active');
+    expect((await machine.inside('test', '-S', '/run/hyper2kvm/fetch.sock')).code).toBe(0);
+    await machine.inside('systemctl', 'stop', 'hyper2kvm');
+    expect(await machine.property('ActiveState', FETCH_UNIT)).toBe('inactive');
+    // The other tests are of the daemon alone.
+    await machine.inside('systemctl', 'disable', FETCH_UNIT);
+    rmSync(join(machine.dropIns, 'probe.conf'));
+    await machine.inside('systemctl', 'daemon-reload');
+    await machine.inside('systemctl', 'start', 'hyper2kvm');
+  });
+
+  it.each([
+    // As docs/security.md says.
+    ['hyper2kvm-fetch', 1.4],
+    ['hyper2kvm', 3.1],
+  ])('confines %s to an exposure of at most %d', async (unit, most) => {
+    const { stdout } = await machine.inside('systemd-analyze', 'security', '--no-pager', `${unit}.service`);
+    const exposure = /Overall exposure level for \S+: ([\d.]+)/.exec(stdout)?.[1];
+    expect(Number(exposure)).toBeLessThanOrEqual(most);
   });
 
   it('is restarted by the watchdog when it hangs', async () => {

@@ -146,8 +146,10 @@ async function commandLine(request: BootRequest, directory: string): Promise<str
       `${DISK_DEVICES[request.hardware](index)},drive=disk${index}${order}`,
     );
   }
+  // As in the product: emulation is slow at what kernels do on a CPU with `erms`.
+  const cpu = ['-cpu', 'max,erms=off', '-smp', '1', '-m', '1024'];
   return [
-    ...['-machine', 'q35', '-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', '1', '-m', '1024'],
+    ...['-machine', 'q35', '-accel', 'tcg,thread=multi', ...cpu],
     ...['-nodefaults', '-display', 'none', '-vga', 'std', '-serial', 'stdio', '-no-reboot'],
     ...(request.firmware === 'uefi' ? await firmwareOf(directory) : []),
     ...(request.hardware === 'vmware' ? VMWARE_BUSES : []),

@@ -101,7 +101,7 @@ export const BROKEN_COPIES: readonly BrokenCopy[] = [
   {
     name: 'stub-of-another-filesystem',
     recipe: 'bookworm-uefi',
-    options: { 'fix.grub_search': [GONE] },
+    options: null,
     ends: 'booted',
     async make(guest, directory) {
       const copy = await copyOf(guest, directory);

@@ -35,7 +35,14 @@ const SERIES = {
 } satisfies Record<string, (options: SeriesOptions, tally: Tally) => Promise<void>>;
 
 /** Minutes each, or for a machine of its own. */
-const LONG_CONDITIONS = ['crowd', 'not-drops', 'appliance-dies', 'appliance-full', 'boot-full'];
+const LONG_CONDITIONS = [
+  'crowd',
+  'fetch-killed',
+  'not-drops',
+  'appliance-dies',
+  'appliance-full',
+  'boot-full',
+];
 
 const { values } = parseArgs({
   options: {

@@ -33,6 +33,7 @@ export const FLOORS: readonly Room[] = [
   { name: 'sources', holds: 'who gives the bytes' },
   { name: 'engine', holds: 'runs stages, and knows none: order, resume, retry, lanes' },
   { name: 'stages', holds: 'fetch flatten inspect plan fix convert validate' },
+  { name: 'live', holds: 'the same plan for a guest that runs: apply, roll back' },
   { name: 'queue', holds: 'the store of jobs and checkpoints; SQLite' },
   { name: 'spool', holds: 'incoming: watch, scan, settle, group, claim' },
   { name: 'report', holds: 'report.json, report.html, the bundle' },

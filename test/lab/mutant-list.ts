@@ -628,8 +628,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'subvolume-ignored',
     breaks: 'FIX mounts the top of a btrfs instead of the subvolume with the system.',
     file: 'src/appliance/reader.ts',
-    text: "options === '' ? mode :",
-    by: "options === '' || mode === 'rw' ? 'rw' :",
+    text: "options === '' ? own :",
+    by: "options === '' || mode === 'rw' ? own :",
     tests: [unit('appliance/reader'), guest('matrix-trixie-uefi-systemd-boot-btrfs-luks')],
   },
 

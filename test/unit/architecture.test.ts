@@ -65,6 +65,11 @@ describe('the floors of src/', () => {
     expect(outside.map(({ from }) => from)).toEqual(['stages/pipeline.ts']);
   });
 
+  test('a guest that runs is reached by `live` alone', () => {
+    const outside = imports.filter(({ from, to }) => roomOf(to) === 'ssh' && roomOf(from) !== 'ssh');
+    expect([...new Set(outside.map(({ from }) => roomOf(from)))].sort()).toEqual(['commands', 'live']);
+  });
+
   test('the product does not import its tests', () => {
     expect(imports.filter(({ to }) => relative('.', to).startsWith('..'))).toEqual([]);
   });

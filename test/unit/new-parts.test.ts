@@ -35,6 +35,7 @@ export type AppendLine = z.infer<typeof schema>;
 
 export const appendLine: OperationKind<AppendLine> = {
   op: 'append_line',
+  whileRunning: true,
   schema,
   subject: ({ path }) => path,
   title: ({ path, line }) => ({ verb: 'append', object: \`\${line} to \${path}\` }),
@@ -70,6 +71,7 @@ const PATH = '/etc/motd';
 
 export const motd: Fixer = {
   name: 'motd',
+  whileRunning: true,
   description: 'The message of the day says that the machine has moved.',
   plan({ tree }) {
     if (tree.text(PATH)?.text.includes('moved')) return { operations: [], warnings: [] };

@@ -71,7 +71,7 @@ async function addLine(path: string, { after, add, imports }: NewLine): Promise<
 async function compile(copy: string): Promise<void> {
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
   try {
-    await promisify(execFile)(process.execPath, [tsc, '-p', join(copy, 'tsconfig.json')]);
+    await promisify(execFile)(process.execPath, [tsc, '-p', join(copy, 'tsconfig.json'), '--singleThreaded']);
   } catch (error) {
     throw new Error(`tsc: ${(error as { stdout: string }).stdout}`, { cause: error });
   }

@@ -54,7 +54,7 @@ const SERVICE_CACHE = '/var/cache/hyper2kvm';
 const APPLIANCE_FILES = ['kernel', 'initrd', 'root'] as const;
 
 /**
- * Checks the cache in which supermin keeps the built appliance (about 400 MB); the search order is that of
+ * Checks the cache in which supermin keeps the built appliance (about 500 MB); the search order is that of
  * appliance/appliance.ts.
  */
 export const checkApplianceCache: Check = async ({ env }) => {

@@ -53,6 +53,11 @@ export interface Proof<I extends Identity = LinuxIdentity> {
  */
 export interface Fixer<I extends Identity = LinuxIdentity> {
   name: string;
+  /**
+   * True if the guest still starts on its old hypervisor with these changes and nothing that runs in it
+   * notices them: `hyper2kvm live` plans such fixers alone.
+   */
+  whileRunning: boolean;
   /** One paragraph, from which docs/changes.md is generated. */
   description: string;
   plan(guest: Guest<I>): FixerResult;

@@ -5,6 +5,7 @@ const NAME = 'blkid-cache';
 
 export const blkidCache: Fixer = {
   name: NAME,
+  whileRunning: false,
   description:
     'blkid’s cache of the old hypervisor’s devices (/etc/blkid/blkid.tab) is removed; blkid creates it again.',
   plan({ tree }) {

@@ -41,7 +41,7 @@ const AWAITED_DEVICE = /A start job is running for (?:\S{1,255} - )?(\S{1,255}) 
 /** Since version 2.12 the place in GRUB's own source stands before its message. */
 const GRUB_SOURCE = String.raw`(?:[\w./-]{1,200}:\d{1,6}: ?)?`;
 /** The UUID or label of the filesystem that GRUB's `search` did not find. */
-const SOUGHT_BY_GRUB = new RegExp(`error: ${GRUB_SOURCE}no such device: (\\S{1,128}?)\\.?\\s*$`);
+const SOUGHT_BY_GRUB = new RegExp(`error: ${GRUB_SOURCE}no such device: (\\S{1,128}?)\\.?(?=\\s|$|error:)`);
 const GRUB_ERROR = new RegExp(
   `error: ${GRUB_SOURCE}(?:no such (?:device|partition)|unknown filesystem|file [\`'].*not found|disk [\`'].*not found|you need to load the kernel first|attempt to read or write outside|can't find command|.*invalid signature)`,
 );

@@ -39,6 +39,7 @@ const NAME = 'cloud-init';
  */
 export const cloudInit: Fixer = {
   name: NAME,
+  whileRunning: false,
   description:
     'Without the datasource of the old hypervisor or cloud (VMware, OVF, Azure, EC2, a seed ISO), cloud-init would set the moved guest up as a new instance: new SSH host keys, users set up again, DHCP instead of static addresses. The file /etc/cloud/cloud.cfg.d/zz-hyper2kvm.cfg makes cloud-init keep the instance it has (manual_cache_clean) and leave the network alone. If datasource_list names a single datasource, it becomes [ None ], and /var/lib/cloud/instance/manual-clean is created. A guest whose cloud-init is disabled, or whose datasource moves with it, is not changed. Remove both files before you turn the guest into a template for new VMs, or if it is to be set up by another cloud.',
   plan(guest) {

@@ -12,6 +12,7 @@ const PATH = '/etc/crypttab';
 
 export const crypttab: Fixer = {
   name: NAME,
+  whileRunning: true,
   description:
     'Lines of /etc/crypttab that name a disk by its place on the old hypervisor get the UUID of the LUKS container; a swap area with a random key, which has no header, gets its PARTUUID. Key files and options stay; a line that fix.nofail names gets nofail; with fix.initramfs = "rebuild" the container of the root filesystem gets Debian’s option `initramfs`.',
   plan(guest) {

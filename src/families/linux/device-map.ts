@@ -27,6 +27,7 @@ function answeredDevice(text: string): { question: string; device: string } | nu
 
 export const deviceMap: Fixer = {
   name: NAME,
+  whileRunning: false,
   description:
     'GRUB’s device.map, which ties GRUB’s disk numbers to names of the old hypervisor’s disks, is removed: GRUB’s tools find the disks without it. SUSE’s /etc/default/grub_installdevice and Debian’s answers to debconf (grub-pc/install_devices) are reported where they name such a disk.',
   plan({ tree }) {

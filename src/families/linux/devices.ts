@@ -190,6 +190,7 @@ function canChange(
 
 export const devices: Fixer = {
   name: NAME,
+  whileRunning: true,
   description:
     'Chooses the devices of the new VM by the drivers of the guest’s kernels: virtio, transitional virtio where one of them predates virtio 1.0 (Linux 4.0), or SATA (IDE) disks and an e1000 network card for a kernel that predates virtio, for one whose drivers are not known, and for LILO. fix.devices decides instead where it names a bus. Nothing in the guest is changed.',
   plan(guest) {

@@ -22,6 +22,7 @@ const REASON = 'it excludes drivers of the new VM’s disks and network card';
 
 export const driverExclusions: Fixer = {
   name: NAME,
+  whileRunning: true,
   description:
     'Exclusions of a driver for the new VM’s disks or network card are removed, with a warning: dracut’s omit_drivers, `blacklist` and `install` lines of modprobe.d, and lists such as rd.driver.blacklist= and modprobe.blacklist= on the kernel’s command lines. Lines become comments, so that they can be restored. A file in a package’s directory stays, and a changed copy in /etc overrides it. Copies inside an initramfs are replaced when the drivers are added.',
   plan(guest) {

@@ -25,6 +25,7 @@ const REMOVABLE_TYPES = /(^|,)(iso9660|udf)(,|$)/;
 
 export const fstab: Fixer = {
   name: NAME,
+  whileRunning: true,
   description:
     'Lines of /etc/fstab that name a disk by its place on the old hypervisor (/dev/sdXN, /dev/disk/by-path, by-id) get the UUID of the filesystem or swap area; options that name one (device=, journal_path=, logdev=, rtdev=, x-systemd.requires=) get a path by UUID or PARTUUID. Columns, comments and order stay; stable, network and virtual filesystems are not touched. A data mount that cannot be identified gets nofail and a warning; so does one that fix.nofail names.',
   plan(guest) {

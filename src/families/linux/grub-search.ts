@@ -15,12 +15,12 @@ const REASON = 'GRUB looked for it in vain';
 
 export const grubSearch: Fixer = {
   name: NAME,
+  whileRunning: false,
   description:
-    'With fix.grub_search, the `search` lines of grub.cfg, of what it takes in and of the stub on the ESP that look for one of these UUIDs or labels, which no filesystem has, look for the filesystem instead that has the kernel or the directory that the lines after it name. With `grub.cfg` in the list, GRUB’s directories without a grub.cfg get one that leads to the grub.cfg with the entries.',
+    'With fix.grub_search, the `search` lines of grub.cfg, of what it takes in and of the stub on the ESP that look for one of these UUIDs or labels, which no filesystem has, look for the filesystem instead that has the kernel or the directory that the lines after it name. With `grub.cfg` in the list, a stub that looks for any filesystem that is not there is led in the same way, and GRUB’s directories without a grub.cfg get one that leads to the grub.cfg with the entries.',
   plan(guest) {
     const { grub_search: wanted } = guest.options;
-    const lost = wanted.filter((name) => name !== GRUB_CONFIG && !isThere(name, guest));
-    const repointed = lost.length === 0 ? [] : repoint(guest, lost);
+    const repointed = wanted.length === 0 ? [] : repoint(guest, wanted);
     const written = wanted.includes(GRUB_CONFIG) ? writeConfigs(guest) : [];
     const warnings: Warning[] = [...repointed, ...written].flatMap((operation) =>
       'path' in operation
@@ -36,14 +36,20 @@ const isThere = (name: string, { identity }: Guest): boolean =>
     ({ uuid, label }) => label === name || uuid?.toLowerCase() === name.toLowerCase(),
   );
 
-function repoint(guest: Guest, lost: readonly string[]): Operation[] {
+function repoint(guest: Guest, wanted: readonly string[]): Operation[] {
+  const isLost = (name: string) => name !== GRUB_CONFIG && !isThere(name, guest);
   return bootFiles(guest.tree)
     .filter(({ kind }) => kind === 'grub2')
     .flatMap(({ path }) =>
       rewriteFile(guest.tree, path, { fixer: NAME, reason: REASON }, (text) => {
         const lines = shortLines(text);
+        // A configuration without entries only leads to another one.
+        const isStub = wanted.includes(GRUB_CONFIG) && !HAS_ENTRIES.test(text);
         return mapLines(text, (line, index) => {
-          const name = SEARCH.test(line) ? lost.find((one) => wordsOf(line).includes(one)) : undefined;
+          if (!SEARCH.test(line)) return line;
+          const name = wordsOf(line).find(
+            (word) => (wanted.includes(word) || (isStub && UUID.test(word))) && isLost(word),
+          );
           const uuid = name === undefined ? null : uuidOfSought(lines.slice(index + 1), name, guest);
           return name === undefined || uuid === null ? line : withUuid(line, name, uuid);
         });
@@ -51,6 +57,8 @@ function repoint(guest: Guest, lost: readonly string[]): Operation[] {
     );
 }
 
+/** Of a filesystem, FAT's too. */
+const UUID = /^(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{4}-[0-9a-f]{4})$/i;
 const SEARCH = /^\s*search(?:\.fs_(?:uuid|label))?\s/;
 const wordsOf = (line: string): string[] => line.trim().split(/\s+/).map(unquoted);
 const unquoted = (word: string): string => word.replace(/^(["'])(.*)\1$/, '$2');

@@ -12,6 +12,7 @@ const KINDS: readonly BootFileKind[] = ['grub2', 'grubenv', 'grub-defaults', 'gr
 
 export const grub2: Fixer = {
   name: NAME,
+  whileRunning: true,
   description:
     'Kernel command lines in every grub.cfg and custom.cfg, in grubenv and in their sources /etc/default/grub and /etc/grub.d get root=UUID=… (and resume= and the like) instead of /dev/sdXN; an entry that starts a kernel without an initramfs gets root=PARTUUID=…. GRUB’s own `set root=` and `search` lines are left alone: GRUB finds its filesystem by UUID. GRUB_DISABLE_LINUX_UUID=true is disabled and GRUB_DEVICE gets a name by UUID, because the next update-grub would write the old names again.',
   plan: (guest) =>

@@ -7,6 +7,7 @@ const NAME = 'guest-agent';
 
 export const guestAgent: Fixer = {
   name: NAME,
+  whileRunning: false,
   description:
     'Only with fix.guest_agent_packages: a guest without qemu-guest-agent gets the packages of the directory that is named after its system, by its own dpkg or rpm, without network. Packages of the same or a newer version that are installed already stay. A guest with SELinux relabels itself at its first boot, because files that a package manager writes in the appliance have no labels.',
   plan(guest) {

@@ -17,6 +17,7 @@ const NAME = 'initramfs';
 
 export const initramfs: Fixer = {
   name: NAME,
+  whileRunning: true,
   description:
     'Every installed kernel’s initramfs must hold the drivers of the new VM’s disks. Where they are missing, the guest’s own module files are appended as one small archive (or, with fix.initramfs = "rebuild" or a container that cannot be read, the guest’s own tool rebuilds the initramfs), and that tool is configured to keep them. Copies of crypttab, of the resume device, of dracut’s command line and of LVM’s filter and list of devices inside an initramfs that name the old hypervisor’s disks are replaced in the same way. So are copies of modprobe’s rules that exclude a driver. An initramfs that loads only the modules on its own list (nash, booster, genkernel, tiny-initramfs) is built again by the guest’s tool.',
   plan(guest) {

@@ -12,6 +12,7 @@ const NAME = 'kernel';
 
 export const kernel: Fixer = {
   name: NAME,
+  whileRunning: false,
   description:
     'With fix.kernel, the entries of the boot loader that start the default kernel start another installed one, with its own initramfs: in grub.cfg, Boot Loader Specification entries, menu.lst, extlinux.conf and elilo.conf. Their titles and options stay.',
   plan(guest) {

@@ -12,6 +12,7 @@ const CONFIGURATION = ['/etc/lvm/lvm.conf', '/etc/lvm/lvmlocal.conf'];
 
 export const lvm: Fixer = {
   name: NAME,
+  whileRunning: false,
   description:
     'LVM’s record of the old hypervisor’s devices (/etc/lvm/devices/system.devices, /etc/lvm/cache/.cache) is removed: LVM then finds its volumes by their own labels. A filter in lvm.conf or lvmlocal.conf that accepts only the old names gets virtio’s as well, and one that rejects a disk by its old name gets its new name as well, with a warning.',
   plan(guest) {

@@ -4,6 +4,7 @@ const NAME = 'mdadm';
 
 export const mdadm: Fixer = {
   name: NAME,
+  whileRunning: false,
   description:
     'md arrays find their members by UUID and are left alone; a DEVICE line in mdadm.conf that matches only /dev/sd* is reported.',
   plan({ tree }) {

@@ -41,6 +41,7 @@ const BACKENDS: readonly NetworkBackend[] = [
 
 export const network: Fixer = {
   name: NETWORK_FIXER,
+  whileRunning: false,
   description:
     'Network cards get new bus addresses and drivers on KVM, so their names would change and their configuration would not apply. Each configured name is bound to the card’s MAC by a .link file (a udev rule where systemd is old or absent); with several cards, VMware’s slot number tells which one was ens192 (or enp11s0, eno33557248). A card that is known only by its order (VirtualBox’s adapters, the kernel’s eth0 and eth1) is bound with a warning; a name whose card is unknown is not bound, with a warning. For a file that selects cards by a pattern (ens*), the cards keep the names they had. A connection’s label is never used as a name. Conditions that only the old hypervisor’s cards meet are removed. Addresses, routes, DNS, bonds, bridges and VLANs stay as they are. With fix.interface_names = "mac" every name is bound by a udev rule too, which goes over the guest’s own .link files, and cards that nothing tells apart are taken in order. Only with fix.network = "dhcp" are they replaced by DHCP.',
   plan(guest) {

@@ -43,6 +43,7 @@ const TOOLS: readonly Tools[] = [
 
 export const otherHypervisors: Fixer = {
   name: NAME,
+  whileRunning: false,
   description:
     'Residue of VirtualBox, Hyper-V, Azure and Xen: units of their guest tools are masked (start links of System V scripts removed), their modules, shared folders and X11 drivers are commented out, as is a login on Xen’s console hvc0 in /etc/inittab. Files that belong to packages stay.',
   plan({ tree, identity }) {

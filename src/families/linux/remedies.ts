@@ -31,7 +31,7 @@ const grubSearch: Remedy = {
   name: 'grub-search',
   signatures: ['grub-rescue', 'grub-prompt', 'grub-error'],
   description:
-    'GRUB’s `search` for a UUID or label that GRUB said it did not find leads to the filesystem that has the kernel or GRUB’s own directory; where GRUB found no configuration, a grub.cfg is written that leads to the one that there is (`fix.grub_search`).',
+    'GRUB’s `search` for a UUID or label that GRUB said it did not find leads to the filesystem that has the kernel or GRUB’s own directory; where GRUB found no configuration, its stub leads to the one that there is (`fix.grub_search`).',
   change({ boot, options }) {
     const known = options.config.fix.grub_search;
     const named = namesOf(boot).filter((name) => !known.includes(name));

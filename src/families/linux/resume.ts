@@ -8,6 +8,7 @@ const PATH = '/etc/initramfs-tools/conf.d/resume';
 
 export const resume: Fixer = {
   name: NAME,
+  whileRunning: true,
   description:
     'The swap area that initramfs-tools resumes from (/etc/initramfs-tools/conf.d/resume) gets its UUID instead of a device name, for which the boot would wait.',
   plan(guest) {

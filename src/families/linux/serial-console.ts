@@ -7,6 +7,7 @@ const NAME = 'serial-console';
 
 export const serialConsole: Fixer = {
   name: NAME,
+  whileRunning: false,
   description:
     'Only with fix.serial_console: kernels also get a console on the first serial port, on which systemd then starts a login.',
   plan({ identity, options, tree }) {

@@ -18,6 +18,7 @@ const REASON = 'a unit waits for a device of the old hypervisor';
 
 export const systemdUnits: Fixer = {
   name: NAME,
+  whileRunning: true,
   description:
     'The administrator’s own units and drop-ins (/etc/systemd/system) that name a disk by its place on the old hypervisor: What= and Options= of mounts and swap areas, conditions on paths, and dependencies on dev-sdXN.device get UUID names. Units, drop-in directories and links that are named after a device (dev-sdb2.swap) are renamed with it. A data mount or swap area that cannot be identified, or that fix.nofail names, gets nofail and a warning, and local-fs.target no longer requires it. Commands that name a device are reported.',
   plan(guest) {

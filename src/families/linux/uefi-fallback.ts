@@ -20,6 +20,7 @@ interface LoaderFile {
 
 export const uefiFallback: Fixer = {
   name: NAME,
+  whileRunning: true,
   description:
     'The boot entries of a UEFI guest stay behind in the old hypervisor’s NVRAM. Where the ESP has no \\EFI\\BOOT\\BOOTX64.EFI, the distribution’s shim (or GRUB, or systemd-boot, or without any loader the newest kernel’s unified image) is copied there with the files that it expects in its own directory. With fix.uefi_loader = "replace" an existing one is replaced.',
   plan(guest) {

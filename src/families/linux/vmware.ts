@@ -18,6 +18,7 @@ const because = (reason: string): Cause => ({ fixer: NAME, reason });
 
 export const vmware: Fixer = {
   name: NAME,
+  whileRunning: false,
   description:
     'VMware’s residue: units of VMware Tools (a fixed list of names) are masked (with fix.vmware_tools = "remove" the packages are removed by the guest’s package manager, with "keep" they stay), shared folders in fstab, modules to load at boot, cron jobs, X11’s driver and package repositories of VMware are commented out or disabled. Files that belong to packages stay.',
   plan(guest) {

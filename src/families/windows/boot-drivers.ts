@@ -31,6 +31,7 @@ const NAME = 'boot-drivers';
 
 export const bootDrivers: Fixer<WindowsIdentity> = {
   name: NAME,
+  whileRunning: false,
   description:
     'Makes Windows start from virtio disks: the services of viostor and vioscsi, as the INF files of the packages that were chosen have them, are started at boot (Start=0, without a StartOverride), and the ids of their devices lead to them (CriticalDeviceDatabase before Windows 8, DriverDatabase from then on), those of other subsystems too. Of a driver that Windows has already in the same or a newer version only what is missing for that is added.',
   plan(guest) {

@@ -19,6 +19,7 @@ const GRAPHICS_DISABLED = '16000046';
  */
 export const bootStore: Fixer<WindowsIdentity> = {
   name: NAME,
+  whileRunning: false,
   description:
     'The boot configuration (BCD) must start the partition that Windows is on: if its default entry names another one, PLAN refuses the guest (0xc000000e or 0xc0000225 would be its only picture). In that entry the element `graphicsmodedisabled` is removed, with which the boot manager has no picture on KVM. Nothing else in it is changed; safe mode and test signing are reported.',
   plan: (guest) => ({ operations: withGraphics(guest), warnings: unreachable(guest) }),

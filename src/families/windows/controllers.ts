@@ -21,6 +21,7 @@ const START_AT_BOOT = dwordData(0);
 /** SATA and IDE disks work without any package, so that there is a way back if virtio's drivers fail. */
 export const controllers: Fixer<WindowsIdentity> = {
   name: NAME,
+  whileRunning: false,
   description:
     'Windows’ own drivers of SATA, NVMe and IDE controllers (storahci, stornvme, atapi, intelide, pciide; before Windows 8 msahci and pciide) are started at boot (Start=0), and a StartOverride that says otherwise is deleted. So the guest starts from a SATA disk, too, which is what it gets where no virtio driver fits. Drivers of VMware’s own controllers and cards stay as they are, so that the guest can go back.',
   plan(guest) {

@@ -14,6 +14,7 @@ const DEFAULT = '%SystemRoot%\\inf';
 
 export const devicePath: Fixer<WindowsIdentity> = {
   name: NAME,
+  whileRunning: false,
   description:
     'The directory with virtio’s drivers (%SystemRoot%\\Drivers\\VirtIO) is added once to the places where Windows looks for drivers of new devices (DevicePath). What is there stays.',
   plan(guest) {

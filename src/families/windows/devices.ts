@@ -14,6 +14,7 @@ const DISABLED = 4;
 
 export const devices: Fixer<WindowsIdentity> = {
   name: NAME,
+  whileRunning: false,
   description:
     'Chooses the devices of the new VM by the drivers that Windows has, and that the operator’s virtio-win has for it: virtio disks and cards where there is one that it loads, or Windows works with its own already. Without, SATA disks (IDE before Vista), and VMware’s vmxnet3 card if its driver is installed, which is then the very same device with the same addresses, else an e1000e card (rtl8139 before Vista). fix.devices decides instead where it names a bus. Nothing in the guest is changed.',
   plan(guest) {

@@ -15,6 +15,7 @@ const OWN_DIRECTORY = '/Drivers/VirtIO';
 
 export const driverFiles: Fixer<WindowsIdentity> = {
   name: NAME,
+  whileRunning: false,
   description:
     'Copies the drivers of the operator’s virtio-win that this Windows can load (virtio-win.md says which) to \\Windows\\Drivers\\VirtIO, and the disk drivers viostor and vioscsi to \\Windows\\System32\\drivers as well. A driver that Windows has already in the same or a newer version is not copied. Only SYSTEM and Administrators may change the files.',
   plan(guest) {

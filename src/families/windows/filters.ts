@@ -21,6 +21,7 @@ const FILTERS = new Set(['UPPERFILTERS', 'LOWERFILTERS']);
 /** Runs before the services are switched off: a device whose filter does not load has no driver at all. */
 export const filters: Fixer<WindowsIdentity> = {
   name: NAME,
+  whileRunning: false,
   description:
     'VMware’s drivers (the list below) are taken out of the filters (UpperFilters, LowerFilters) of device classes, of single devices and of what a new device gets (CriticalDeviceDatabase): a keyboard or mouse whose filter is switched off does not work. A list that is then empty is deleted. VMware’s shared folders are taken out of the order of network providers. With fix.vmware_tools = "keep" both stay.',
   plan(guest) {

@@ -14,6 +14,7 @@ const ONLINE_ALL = 1;
 
 export const firstBootValues: Fixer<WindowsIdentity> = {
   name: NAME,
+  whileRunning: false,
   description:
     'For the first boot only: a blue screen stays on the screen (CrashControl, AutoReboot=0), and disks that Windows sees for the first time are brought online (partmgr, SanPolicy=1), except in a failover cluster, whose shared disks must not be. The values from before are noted in the registry, and the first boot gives them back; XP and Server 2003, which have none, keep theirs.',
   plan(guest) {

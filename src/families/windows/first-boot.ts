@@ -27,6 +27,7 @@ const DIRECTORY = `${PARENT}/firstboot`;
 /** Runs after the fixers whose registry values it restores. */
 export const firstBootFixer: Fixer<WindowsIdentity> = {
   name: NAME,
+  whileRunning: false,
   description:
     'Installs a service, hyper2kvm-firstboot, that runs once when Windows starts and then deletes itself: it brings disks online, installs the drivers, gives each network adapter what the old one had (found by its MAC address), uninstalls VMware Tools (unless fix.vmware_tools = "keep", or the VM has a vmxnet3 card, whose driver they are), installs the guest agent, restores what was changed for the first boot, and writes a line to the first serial port. Windows restarts once if a driver needs it. It is a program of hyper2kvm’s own, or a batch file where a policy (Windows Defender Application Control) lets only known programs run. XP and Server 2003 have no first boot, since they lack what it works with. windows-first-boot.md has the details.',
   plan(guest) {

@@ -7,6 +7,7 @@ const NAME = 'windows-uefi-fallback';
 
 export const uefiFallback: Fixer<WindowsIdentity> = {
   name: NAME,
+  whileRunning: false,
   description:
     'The boot entries of a UEFI guest stay behind in the old hypervisor’s NVRAM, and the firmware of a new VM starts \\EFI\\Boot\\bootx64.efi (bootia32.efi). Where that file is missing or is another program, Windows’ boot manager \\EFI\\Microsoft\\Boot\\bootmgfw.efi is copied there. No other file of the EFI system partition is touched.',
   plan: (guest) => ({ operations: planFallback(guest), warnings: [] }),

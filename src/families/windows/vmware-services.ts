@@ -10,6 +10,7 @@ const DISABLED = 4;
 
 export const vmwareServices: Fixer<WindowsIdentity> = {
   name: NAME,
+  whileRunning: false,
   description: `Services and drivers of VMware Tools are switched off (Start=4), by a fixed list of names: ${VMWARE_SERVICES.join(', ')}. Their files stay. With fix.vmware_tools = "keep" the services stay, too.`,
   plan(guest) {
     if (guest.options.vmware_tools === 'keep') return { operations: [], warnings: [] };

@@ -138,6 +138,7 @@ function placeOf(directory: string, name: string): LandingPlace {
     part: join(directory, `${name}.part`),
     // Not in the VM's directory, where it would count as one of its files.
     journal: join(directory, '..', `${name}.journal`),
+    unsynced: join(directory, '..', `${name}.unsynced`),
   };
 }
 
@@ -180,7 +181,8 @@ async function refuseMixture(files: readonly RemoteFile[], directory: string): P
     if (state === null) continue;
     const isSame = state.header.validator === file.validator && state.header.size === file.size;
     if (!isSame) changed ??= file;
-    else if (state.sha256 !== null && (await exists(place.whole))) whole ??= file;
+    else if (state.sha256 !== null && ((await exists(place.whole)) || (await exists(place.part))))
+      whole ??= file;
   }
   if (whole === null || changed === null) return;
   throw new Hyper2kvmError(

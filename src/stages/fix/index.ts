@@ -2,14 +2,12 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Layers } from '../../access/guest-access.js';
-import { isFile } from '../../access/guest-reader.js';
 import type { GuestWriter } from '../../access/guest-writer.js';
 import { withUnifiedImages } from '../../access/unified-images.js';
 import type { Stage, StageContext } from '../../engine/stage.js';
 import type { Evidence } from '../../families/base/family.js';
 import { syncPath } from '../../files/durable.js';
 import type { InitramfsListing } from '../../guest/initramfs-listing.js';
-import { GUEST_THREAD, runInThread } from '../../host/thread.js';
 import type { Identity } from '../../model/identity.js';
 import { executeOperations } from '../../operations/execute-operations.js';
 import { proveOutcomes } from '../../operations/prove-outcomes.js';
@@ -19,12 +17,10 @@ import { reopenContainers } from '../inspect/unlock.js';
 import { planOutput } from '../plan/output.js';
 import { dropJournals, mountGuest, trim, trimmable } from './mount.js';
 import { type FixOutput, fixOutput } from './output.js';
-import type { AfterPlan, AfterRequest, ProofPathsRequest } from './thread.js';
+import { provePlan } from './prove-plan.js';
 
 const fixInput = z.object({ flatten: flattenOutput, inspect: inspectOutput, plan: planOutput });
 type FixInput = z.infer<typeof fixInput>;
-
-const THREAD = new URL('./thread.js', import.meta.url);
 
 /**
  * Executes the plan in the appliance that INSPECT launched (or in a new one after a restart), checks the
@@ -70,7 +66,11 @@ export const fixStage: Stage<FixInput, FixOutput> = {
       context.progress({ percent: 75, step: 'reading back' });
       proofs.push(...done, ...(await proveOutcomes(target, operations)));
     }
-    const after = await afterPlan(context, input, target);
+    const planned = {
+      snapshot: join(context.workDirectory, input.inspect.snapshot),
+      ...{ operations, identity, isRunning: false },
+    };
+    const after = await provePlan(isUnchanged ? null : target, planned, context.signal);
     proofs.push(...after.proofs);
     if (trimming !== null && !isUnchanged) {
       const trimmed = await trim(trimming, trimmable(identity), allocated(input));
@@ -108,25 +108,6 @@ export const fixStage: Stage<FixInput, FixOutput> = {
   files: ({ disks }) =>
     disks.flatMap(({ image, evidence }) => (evidence === null ? [image] : [image, evidence])),
 };
-
-/**
- * Runs the fixers' proofs and works out what the boot test needs, in a thread because the guest's texts may
- * be hostile.
- */
-async function afterPlan(context: StageContext, input: FixInput, target: GuestWriter): Promise<AfterPlan> {
-  const planned = {
-    snapshot: join(context.workDirectory, input.inspect.snapshot),
-    operations: input.plan.plan.operations,
-    identity: input.inspect.identity,
-  };
-  const inThread = <Result>(request: ProofPathsRequest | AfterRequest) =>
-    runInThread<Result>(THREAD, request, { ...GUEST_THREAD, signal: context.signal });
-  if (context.options.config.fix.mode === 'none') return inThread({ ...planned, task: 'after', read: null });
-  const read = new Map<string, Buffer | null>();
-  for (const path of await inThread<string[]>({ ...planned, task: 'proof-paths' }))
-    read.set(path, (await isFile(target, path)) ? await target.read(path) : null);
-  return inThread({ ...planned, task: 'after', read });
-}
 
 function allocated(input: FixInput): number | null {
   return input.flatten.disks.reduce<number | null>(

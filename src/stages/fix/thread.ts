@@ -7,10 +7,12 @@ import { applyOperations } from '../../operations/apply-operations.js';
 import type { Operation } from '../../operations/registry.js';
 
 /** `snapshot` is the absolute path of INSPECT's file. */
-interface Planned {
+export interface Planned {
   snapshot: string;
   operations: readonly Operation[];
   identity: Identity;
+  /** Planned for a guest that still runs on its old hypervisor, by the fixers that are safe there. */
+  isRunning: boolean;
 }
 
 /** Answered by the guest paths that the proofs read. */
@@ -34,17 +36,18 @@ export interface AfterPlan {
 }
 
 await answerThread(async (request: ProofPathsRequest | AfterRequest): Promise<AfterPlan | string[]> => {
-  const { snapshot, operations, identity } = request;
+  const { snapshot, operations, identity, isRunning } = request;
   const family = familyOf(identity);
   const before = await family.load(snapshot);
   const after = applyOperations({ identity, ...before }, operations);
-  if (request.task === 'proof-paths') return proofPaths(family, after);
+  const proving = { fixers: family.fixers.filter(({ whileRunning }) => whileRunning || !isRunning) };
+  if (request.task === 'proof-paths') return proofPaths(proving, after);
   const { read } = request;
   return {
     proofs:
       read === null
         ? []
-        : proveFixers(family, { before: before.tree, after, read: (path) => bufferOf(read.get(path)) }),
+        : proveFixers(proving, { before: before.tree, after, read: (path) => bufferOf(read.get(path)) }),
     network: family.network(after),
     evidence: family.evidence(after),
   };

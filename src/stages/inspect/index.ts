@@ -1,20 +1,16 @@
 import { z } from 'zod';
-import type { Progress, Stage } from '../../engine/stage.js';
+import type { Stage } from '../../engine/stage.js';
 import type { ErrorCode } from '../../errors/catalogue.js';
 import { errorRecord } from '../../errors/error.js';
-import { GUEST_THREAD, runInThread } from '../../host/thread.js';
 import { fetchOutput } from '../fetch/output.js';
 import { flattenOutput } from '../flatten/output.js';
+import { inspectInThread } from './in-thread.js';
+import type { InspectGuestRequest } from './inspect-guest.js';
 import { readKeys } from './luks-keys.js';
 import { type InspectOutput, inspectOutput } from './output.js';
-import type { InspectQuestion, InspectRequest } from './thread.js';
 
 const inspectInput = z.object({ fetch: fetchOutput, flatten: flattenOutput });
 type InspectInput = z.infer<typeof inspectInput>;
-
-const THREAD = new URL('./thread.js', import.meta.url);
-/** Each initramfs is listed in a further thread, which has 600 s. */
-const THREAD_SECONDS = 900;
 
 /** What keeps INSPECT from knowing a guest, but does not matter where nothing in it is changed. */
 const UNREADABLE: ReadonlySet<string> = new Set([
@@ -61,14 +57,13 @@ export const inspectStage: Stage<InspectInput, InspectOutput> = {
   async run(context, { fetch, flatten }) {
     const { options, workDirectory, signal } = context;
     context.progress({ percent: 0, step: 'launching the appliance' });
-    const { port, capabilities, traffic } = await context.guest(
+    const access = await context.guest(
       flatten.disks.map(({ image }) => image),
       flatten.disks.map(({ sector_size }) => sector_size),
     );
-    const before = await traffic();
-    const request: InspectRequest = {
-      port: { module: port.module, settings: port.settings },
-      isOffline: capabilities.offline,
+    const before = await access.traffic();
+    const request: InspectGuestRequest = {
+      isOffline: access.capabilities.offline,
       keys: await readKeys(options.config.guest.luks, context.source),
       controllers: flatten.disks.map((disk) => disk.controller),
       diskIds: fetch.disks.map(({ chain }) => chain.layers.flatMap(({ uuid }) => uuid ?? [])),
@@ -77,21 +72,15 @@ export const inspectStage: Stage<InspectInput, InspectOutput> = {
       nics: fetch.hardware.nics,
       workDirectory,
     };
-    const reply = async (message: unknown) => {
-      const asked = message as InspectQuestion;
-      if ('guest' in asked) return port.answer(asked.guest);
-      return context.progress(asked.progress as Progress);
-    };
-    const limits = { ...GUEST_THREAD, seconds: THREAD_SECONDS, signal };
-    const inspect = (more: Pick<InspectRequest, 'unread'>) =>
-      runInThread<InspectOutput>(THREAD, { ...request, ...more }, limits, { reply });
+    const inspect = (more: Pick<InspectGuestRequest, 'unread'>) =>
+      inspectInThread(access.port, { ...request, ...more }, { signal, progress: context.progress });
     const output = await inspect({}).catch((error: unknown) => {
       const { code, message } = errorRecord(error);
       if (options.config.fix.mode !== 'none' || !UNREADABLE.has(code)) throw error;
       context.log.warn({ code }, 'guest is converted without being looked into');
       return inspect({ unread: { code, reason: message } });
     });
-    const after = await traffic();
+    const after = await access.traffic();
     context.account({ read: after.read - before.read });
     return output;
   },

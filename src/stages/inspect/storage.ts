@@ -57,6 +57,7 @@ export async function readStorage(
       if (table.scheme === 'mbr' && ['0x5', '0xf', '0x85'].includes(tags.PART_ENTRY_TYPE ?? '')) continue;
       storage.filesystems.push({
         ...describe(device, tags),
+        ...(await linksOf(devices, device)),
         size,
         ...place,
         partition: number,
@@ -71,12 +72,19 @@ export async function readStorage(
     if (members.length === 0) {
       const whole = describe(disk, await devices.probe(disk));
       const size = await devices.size(disk);
-      storage.filesystems.push({ ...whole, size, ...place, partition: 0 });
+      const links = await linksOf(devices, disk);
+      storage.filesystems.push({ ...whole, ...links, size, ...place, partition: 0 });
     }
   }
 
   await addVolumes(devices, storage, keys, warnings);
   return storage;
+}
+
+/** Returns the names that a running guest has for a device; nothing for a guest that is off. */
+async function linksOf(devices: BlockDevices, device: string): Promise<Pick<Filesystem, 'links'>> {
+  const links = await devices.links(device);
+  return links.length === 0 ? {} : { links };
 }
 
 /**
@@ -89,7 +97,7 @@ function readVolume(devices: BlockDevices, device: string, warnings: Warnings): 
     const size = await devices.size(device);
     const tags = await devices.probe(device);
     const partition = { partuuid: tags.PART_ENTRY_UUID ?? null, partlabel: tags.PART_ENTRY_NAME ?? null };
-    return { ...describe(device, tags), ...partition, size };
+    return { ...describe(device, tags), ...partition, ...(await linksOf(devices, device)), size };
   };
   return tolerate(read, { warnings, message });
 }
@@ -124,8 +132,10 @@ async function addVolumes(
       const message = (reason: string) => `not every volume group could be activated: ${reason}`;
       await tolerate(() => devices.activateVolumes(), { warnings, message });
     }
-    // A physical volume may be on an array or in a container, so volumes are listed if there is either.
-    if (types.has('LVM2_member') || volumes.length > 0) volumes.push(...(await devices.volumes()));
+    // A physical volume may be on an array or in a container, so volumes are listed if there is either; a running
+    // guest has opened its containers itself.
+    if (types.has('LVM2_member') || types.has('crypto_LUKS') || volumes.length > 0)
+      volumes.push(...(await devices.volumes()));
     const found = [...new Set(volumes)].filter((device) => !known.has(device));
     refuseTooMany([...known, ...found]);
     const records =

@@ -14,7 +14,10 @@ import { inspectOutput } from '../inspect/output.js';
 import type { PlanAnswer, PlanRequest } from './thread.js';
 
 export const planInput = z.object({
-  fetch: fetchOutput,
+  fetch: z.object({
+    hardware: fetchOutput.shape.hardware,
+    disks: z.array(fetchOutput.shape.disks.element.pick({ controller: true })),
+  }),
   flatten: z.object({ disks: z.array(flattenOutput.shape.disks.element.pick({ sector_size: true })) }),
   inspect: inspectOutput,
 });
@@ -23,13 +26,14 @@ export type PlanInput = z.infer<typeof planInput>;
 const THREAD = new URL('./thread.js', import.meta.url);
 
 /**
- * Makes the plan that these options lead to, with the texts of plan.json and plan.diff. Writes nothing. Throws
- * `plan.*`.
+ * Makes the plan that these options lead to, with the texts of plan.json and plan.diff. `isRunning`: the guest
+ * still runs on its old hypervisor, and only what is safe there is planned. Writes nothing. Throws `plan.*`.
  */
 export async function makePlan(
   context: Pick<PassContext, 'job' | 'workDirectory' | 'signal'>,
   input: PlanInput,
   { config }: JobOptions,
+  { isRunning } = { isRunning: false },
 ): Promise<PlanAnswer> {
   const { identity, snapshot, warnings } = input.inspect;
   // Refuses an architecture that we have no machine for, before anything is written.
@@ -47,6 +51,7 @@ export async function makePlan(
       ...{ vm: context.job.vm, identity, hardware, options: config.fix, ...hostFiles },
       controllers: disks.map(({ controller }) => controller),
     },
+    isRunning,
     warnings,
   };
   const answer = await runInThread<PlanAnswer>(THREAD, request, { ...GUEST_THREAD, signal });

@@ -12,6 +12,8 @@ import { planDiff } from './plan-diff.js';
 export interface PlanRequest {
   snapshot: string;
   guest: Omit<Guest<Identity>, 'tree' | 'registry'>;
+  /** The guest still runs on its old hypervisor. */
+  isRunning: boolean;
   warnings: Plan['warnings'];
 }
 
@@ -25,9 +27,9 @@ export interface PlanAnswer {
 /** Characters of plan.json. Plans of real guests have tens of thousands. */
 const LARGEST_PLAN = 16 * 1024 * 1024;
 
-await answerThread(async ({ snapshot, guest, warnings }: PlanRequest): Promise<PlanAnswer> => {
+await answerThread(async ({ snapshot, guest, isRunning, warnings }: PlanRequest): Promise<PlanAnswer> => {
   const whole = { ...guest, ...(await familyOf(guest.identity).load(snapshot)) };
-  const decided = guest.options.mode === 'none' ? planNothing(whole) : planGuest(whole);
+  const decided = guest.options.mode === 'none' ? planNothing(whole) : planGuest(whole, { isRunning });
   const plan = { ...decided, warnings: [...warnings, ...decided.warnings] };
   const json = `${canonicalJson(plan, 2)}\n`;
   if (json.length > LARGEST_PLAN) throw tooLarge(plan);

@@ -20,6 +20,7 @@ const INSTALLED = '/opt/hyper2kvm';
 /** Node in the machine. */
 export const NODE = `${INSTALLED}/node_modules/.bin/node`;
 const UNIT = 'hyper2kvm.service';
+export const FETCH_UNIT = 'hyper2kvm-fetch.service';
 const UNITS = 'etc/systemd/system';
 
 /** One line of the journal as `journalctl -o json` gives it. */
@@ -66,7 +67,8 @@ export class Machine {
 
     const unitDirectory = this.#inside(UNITS);
     const source = (name: string) => join(REPOSITORY, 'systemd', name);
-    for (const name of [UNIT, 'hyper2kvm.slice']) copyFileSync(source(name), join(unitDirectory, name));
+    for (const name of [UNIT, FETCH_UNIT, 'hyper2kvm.slice'])
+      copyFileSync(source(name), join(unitDirectory, name));
     this.dropIn('test.conf', dropIn);
     const target = `[Unit]\nRequires=basic.target\nWants=${UNIT}\nAfter=basic.target\nAllowIsolate=yes\n`;
     writeFileSync(join(unitDirectory, 'h2k-test.target'), target);
@@ -92,9 +94,9 @@ export class Machine {
     return this.#inside(`${UNITS}/${UNIT}.d`);
   }
 
-  /** Lines for the unit's [Service]. */
-  dropIn(name: string, lines: string): void {
-    writeFileSync(join(this.dropIns, name), `[Service]\n${lines}\n`);
+  /** Lines for a unit's [Service]. */
+  dropIn(name: string, lines: string, unit = UNIT): void {
+    writeFileSync(join(this.#inside(`${UNITS}/${unit}.d`), name), `[Service]\n${lines}\n`);
   }
 
   /**
@@ -110,6 +112,11 @@ export class Machine {
       if (isThere) renameSync(`${file}.real`, file);
       else rmSync(file);
     };
+  }
+
+  /** Stores a secret of a connection. */
+  credential(name: string, text: string): void {
+    writeFileSync(join(this.#inside('etc/hyper2kvm/credentials'), name), text, { mode: 0o600 });
   }
 
   configure(toml: string): void {
@@ -133,14 +140,18 @@ export class Machine {
     return this.#nspawn.inside(...command);
   }
 
-  async property(name: string): Promise<string> {
-    return (await this.inside('systemctl', 'show', '--value', '-p', name, UNIT)).stdout.trim();
+  async property(name: string, unit = UNIT): Promise<string> {
+    return (await this.inside('systemctl', 'show', '--value', '-p', name, unit)).stdout.trim();
   }
 
   /** Returns the unit's lines so far. The journal takes its time to write what it was sent: it is asked to. */
-  async journal(...filter: string[]): Promise<JournalEntry[]> {
+  journal(...filter: string[]): Promise<JournalEntry[]> {
+    return this.journalOf(UNIT, ...filter);
+  }
+
+  async journalOf(unit: string, ...filter: string[]): Promise<JournalEntry[]> {
     await this.inside('journalctl', '--sync');
-    const { stdout } = await this.inside('journalctl', '-u', UNIT, '-o', 'json', '--no-pager', ...filter);
+    const { stdout } = await this.inside('journalctl', '-u', unit, '-o', 'json', '--no-pager', ...filter);
     return stdout
       .split('\n')
       .filter((line) => line !== '')

@@ -5,11 +5,13 @@ import { fileURLToPath } from 'node:url';
 import type { JobSummary } from '#hyper2kvm/api/protocol.js';
 import { freeBytes } from '#hyper2kvm/files/space.js';
 import { run } from '#hyper2kvm/tools/run.js';
+import { FileServer } from '../../unit/sources/remote/file-server.ts';
 import { formOf } from '../forms.ts';
 import { buildGuest } from '../guest.ts';
 import { RECIPES } from '../recipes.ts';
 import { checkSpool, type Findings } from './check.ts';
 import { type Deeds, drive } from './drive.ts';
+import { fetchingToml, fetchUnderKills } from './fetch-killed.ts';
 import { FaultSpool, type StartOptions } from './spool.ts';
 
 /**
@@ -35,6 +37,7 @@ export const CONDITIONS: Record<string, Condition> = {
   'tool-half': (base) =>
     brokenConvert(base, 'exec REAL create -q -f qcow2 "$last" 4M', 'validate.content-differs'),
   'two-daemons': twoDaemons,
+  'fetch-killed': fetchKilled,
   'appliance-dies': applianceDies,
   'appliance-full': (base) => fullUnder(base, 'fix'),
   'boot-full': (base) => fullUnder(base, 'validate'),
@@ -105,6 +108,20 @@ async function untilPausedForSpace(spool: FaultSpool): Promise<string[]> {
     await sleep(100);
   }
   throw new Error(`status never said that the queue is paused for space\n${spool.log.slice(-4000)}`);
+}
+
+/** A VM comes whole from another host although its fetch is killed a hundred times. */
+async function fetchKilled(base: string): Promise<FaultSpool> {
+  const server = await FileServer.start();
+  const socket = join(base, 'fetch.sock');
+  try {
+    const spool = await open(base, fetchingToml(server, socket));
+    await fetchUnderKills(spool, server, socket, () => finish(spool, ['converted'], 300));
+    await spool.killUnit();
+    return spool;
+  } finally {
+    await server.stop();
+  }
 }
 
 /** The database's own disk is full: nothing is lost, and it goes on by itself. */

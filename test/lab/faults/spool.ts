@@ -51,6 +51,7 @@ export class FaultSpool {
   /** What all daemons have logged, one JSON line each. */
   log = '';
   #daemon: { abort: AbortController; ended: Promise<string> } | null = null;
+  #unit: { abort: AbortController; ended: Promise<unknown> } | null = null;
 
   private constructor(directory: string, places: Places) {
     this.directory = directory;
@@ -143,6 +144,23 @@ export class FaultSpool {
     return false;
   }
 
+  /** Starts a fetching unit. */
+  startUnit(): void {
+    const abort = new AbortController();
+    const args = [CLI, 'fetcher', '--config', join(this.directory, 'config.toml')];
+    const ended = run(process.execPath, args, {
+      signal: abort.signal,
+      timeoutSeconds: 6 * 3600,
+      env: { [MARK]: this.directory, TMPDIR: join(this.directory, 'tmp') },
+    }).catch((error: unknown) => error);
+    this.#unit = { abort, ended };
+  }
+
+  async killUnit(): Promise<void> {
+    this.#unit?.abort.abort();
+    await this.#unit?.ended;
+  }
+
   /** What a daemon says that is started beside the one at work; it must end by itself. */
   async secondDaemon(): Promise<string> {
     const args = [CLI, 'daemon', '--config', join(this.directory, 'config.toml')];
@@ -208,6 +226,7 @@ export class FaultSpool {
 
   async destroy(): Promise<void> {
     await this.kill();
+    await this.killUnit();
     endProcesses(await this.processes());
     for (const path of [this.directory, ...Object.values(this.places)])
       await rm(path, { recursive: true, force: true });

@@ -166,6 +166,7 @@ const NO_DEVICES: BlockDevices = {
   volumeRecords: async () => [],
   activateVolumes: async () => undefined,
   probe: async () => ({}),
+  links: async () => [],
   array: async () => ({ uuid: '', name: '' }),
   size: async (device) => {
     throw refused(`size ${device}`, 'ENXIO');

@@ -13,6 +13,8 @@ function readerWith(archive: Buffer, names: Buffer = Buffer.alloc(0)): GuestRead
   const { session } = answeringSession({
     lstatns: () => ({ mode: 0o040755 }),
     tar_out_opts: (_directory: string, file: string) => writeFile(file, archive),
+    // A filesystem that does not tell directories from files.
+    readdir: () => [{ type: 'u', name: 'any' }],
     find0: (_directory: string, file: string) => writeFile(file, names),
   });
   return applianceReader(session, work);

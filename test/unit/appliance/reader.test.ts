@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -55,11 +55,69 @@ describe('a file', () => {
     const content = Buffer.alloc(3 * 1024 ** 2, 'x');
     const { reader } = readerOf({
       pread: (_path: string, count: number, offset: number) => content.subarray(offset, offset + count),
-      download: (_path: string, file: string) => writeFile(file, content),
     });
     expect((await reader.read('/boot/initrd')).equals(content)).toBe(true);
+    await reader.download('/boot/initrd', join(work, 'copy'));
+    expect((await readFile(join(work, 'copy'))).equals(content)).toBe(true);
+    await rm(join(work, 'copy'));
     expect((await reader.readAt('/boot/initrd', 1, content.length)).length).toBe(content.length - 1);
     expect(await readdir(work)).toEqual([]);
+  });
+});
+
+describe('the names below a directory', () => {
+  const tree: Record<string, { type: string; name: string }[]> = {
+    '/boot/': [
+      { type: 'd', name: '.' },
+      { type: 'd', name: '..' },
+      { type: 'r', name: 'vmlinuz' },
+      { type: 'd', name: 'grub' },
+      { type: 'l', name: 'link' },
+    ],
+    '/boot/grub/': [{ type: 'd', name: 'empty' }],
+    '/boot/grub/empty/': [],
+  };
+  const found = (_: string, file: string) => writeFile(file, 'from\0find\0');
+  const namesOf = async (readdir: (path: string) => unknown, most = { paths: 10_000, bytes: 1024 ** 2 }) => {
+    const { reader, calls } = readerOf({ lstatns: () => ({ mode: 0o040755 }), readdir, find0: found });
+    return { names: await reader.names('/boot', most), calls: calls.map(([name]) => name) };
+  };
+
+  it('are listed directory by directory, without following links', async () => {
+    const { names, calls } = await namesOf((path) => tree[path]);
+    expect(names).toEqual(['vmlinuz', 'grub', 'link', 'grub/empty']);
+    expect(calls).toEqual(['lstatns', 'readdir', 'readdir', 'readdir']);
+  });
+
+  it.each([
+    ['many directories', () => Array.from({ length: 100 }, (_, i) => ({ type: 'd', name: `${i}` }))],
+    ['a filesystem that does not tell directories from files', () => [{ type: 'u', name: 'grub' }]],
+    [
+      'a directory whose name is not UTF-8',
+      (path: string) => (path === '/boot/' ? [{ type: 'd', name: '\ufffd' }] : failing(2)()),
+    ],
+  ])('come from find for %s', async (_, readdir) => {
+    const { names, calls } = await namesOf(readdir);
+    expect(names).toEqual(['from', 'find']);
+    expect(calls.at(-1)).toBe('find0');
+  });
+
+  it.each([
+    ['size', { paths: 2, bytes: 199 }],
+    ['number', { paths: 1, bytes: 200 }],
+  ])('are limited in %s', async (_, most) => {
+    const entries = ['x', 'y'].map((letter) => ({ type: 'r', name: letter.repeat(100) }));
+    await expect(namesOf(() => entries, most)).rejects.toMatchObject({
+      code: 'inspect.configuration-too-large',
+    });
+    expect((await namesOf(() => entries, { paths: 2, bytes: 200 })).names).toHaveLength(2);
+  });
+
+  it('are not asked for again when the appliance is lost', async () => {
+    const lost = namesOf(() => {
+      throw callError('readdir', 'appliance closed the connection unexpectedly', 0);
+    });
+    await expect(lost).rejects.toMatchObject({ code: 'guest.died' });
   });
 });
 
@@ -79,7 +137,7 @@ it('a filesystem is mounted with the options that select its tree', async () => 
   await reader.mount({ device: '/dev/sda1', mountpoint: '/var', options: 'subvol=@var' }, 'rw');
   expect(calls).toEqual([
     ['mount_options', 'ro,subvol=@', '/dev/sda1', '/'],
-    ['mount_options', 'rw', '/dev/sda2', '/boot'],
-    ['mount_options', 'rw,subvol=@var', '/dev/sda1', '/var'],
+    ['mount_options', 'rw,noatime', '/dev/sda2', '/boot'],
+    ['mount_options', 'rw,noatime,subvol=@var', '/dev/sda1', '/var'],
   ]);
 });

@@ -13,6 +13,7 @@ it('a real guest’s answers pass', () => {
 it.each([
   ['names without an end', Array.from({ length: 100_001 }, () => 'a')],
   ['long names', Array.from({ length: 40_000 }, () => 'n'.repeat(255))],
+  ['long names of entries', Array.from({ length: 40_000 }, () => ({ type: 'r', name: 'n'.repeat(255) }))],
   ['a file without an end', Buffer.alloc(9 * MIB)],
   ['a text without an end', 'x'.repeat(9 * MIB)],
 ])('%s are refused as what the guest’s disk refuses', (_what, answer) => {

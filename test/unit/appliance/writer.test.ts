@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import type { GuestWriter } from '../../../src/access/guest-writer.js';
 import { callError } from '../../../src/appliance/errors.js';
@@ -158,5 +159,33 @@ describe('flags that forbid a change (chattr)', () => {
     });
     const rewriting = writerIn(refused.session, false).rewrite('/a', Buffer.from('x'));
     await expect(rewriting).rejects.toMatchObject({ message: expect.stringContaining('Input/output error') });
+  });
+});
+
+describe('bytes at the end of a file', () => {
+  const appended = async (bytes: Buffer, pwrite: (path: string, part: Buffer) => number) => {
+    const { session, calls } = answeringSession({ pwrite, upload_offset: () => undefined });
+    const target = applianceWriter(session, applianceReader(session, tmpdir()), {
+      workDirectory: tmpdir(),
+      selinux: false,
+    });
+    await target.append('/boot/initrd', bytes, 1000);
+    return calls.filter(([name]) => name === 'pwrite' || name === 'upload_offset');
+  };
+
+  it('are written by one message, and what it did not take by the next', async () => {
+    const bytes = Buffer.from('appendix');
+    expect(await appended(bytes, (_, part) => part.length)).toEqual([
+      ['pwrite', '/boot/initrd', bytes, 1000],
+    ]);
+    expect(await appended(bytes, (_, part) => Math.min(part.length, 6))).toEqual([
+      ['pwrite', '/boot/initrd', bytes, 1000],
+      ['pwrite', '/boot/initrd', Buffer.from('ix'), 1006],
+    ]);
+  });
+
+  it('come by a file of the host where they do not fit into a message', async () => {
+    const calls = await appended(Buffer.alloc(3 * 1024 ** 2), () => 0);
+    expect(calls).toEqual([['upload_offset', expect.any(String), '/boot/initrd', 1000]]);
   });
 });

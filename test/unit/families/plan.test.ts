@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { planGuest } from '../../../src/families/plan.js';
 import { FAMILIES, familyOf, guestIdentitySchema } from '../../../src/families/registry.js';
 import { applyOperations } from '../../../src/operations/apply-operations.js';
+import { kindOf } from '../../../src/operations/registry.js';
 import { planDiff } from '../../../src/stages/plan/plan-diff.js';
 import { canonicalJson } from '../../../src/text/canonical-json.js';
 import { DISTRIBUTIONS as OTHERS } from './distributions.js';
@@ -26,6 +27,19 @@ describe.each(Object.entries(DISTRIBUTIONS))('%s', (name, recipe) => {
   it('needs nothing more after it', () => {
     const again = planGuest(applyOperations(guest, planGuest(guest).operations));
     expect(again.operations).toEqual([]);
+  });
+
+  it('needs only what must not be done before the move if it was prepared while it ran', () => {
+    const { operations, warnings } = planGuest(guest, { isRunning: true });
+    const { fixers } = familyOf(guest.identity);
+    const mayRun = (name: string) => fixers.some((fixer) => fixer.whileRunning && fixer.name === name);
+    for (const operation of operations) {
+      expect(mayRun(operation.fixer)).toBe(true);
+      expect(kindOf(operation).whileRunning).toBe(true);
+    }
+    const leftOut = warnings.flatMap(({ code, fixer }) => (code === 'live.left-out' ? [fixer] : []));
+    const rest = planGuest(applyOperations(guest, operations)).operations;
+    expect(rest.filter(({ fixer }) => mayRun(fixer) && !leftOut.includes(fixer))).toEqual([]);
   });
 
   it('gets the same bytes every time', () => {

@@ -48,7 +48,7 @@ describe('the generated parts of docs/ are current (UPDATE_DOCS=1 rewrites them)
 /** Quoted words in the sources that have a code's form and a code's first part. */
 function codesInSource(): Set<string> {
   const parts =
-    'api|boot|cloud|config|convert|crypttab|daemon|devices|drivers|extra|fetch|fix|flatten|fstab|guest|guest-agent|hook|host|initramfs|inspect|internal|job|job-options|lvm|mdadm|network|notify|plan|qemu|qmp|queue|remote|report|source|spool|tool|units|usage|validate|windows';
+    'api|boot|cloud|config|convert|crypttab|daemon|devices|drivers|extra|fetch|fix|flatten|fstab|guest|guest-agent|hook|host|initramfs|inspect|internal|job|job-options|live|lvm|mdadm|network|notify|plan|qemu|qmp|queue|remote|report|source|spool|tool|units|usage|validate|windows';
   const options = new Set(optionTable().flatMap(({ key, formerly }) => [key, formerly]));
   const files = /\.(json|diff|html|log|png|toml|fd|db|sock|img|part|copying|raw|d)$/;
   const codes = new Set<string>();

@@ -1,5 +1,8 @@
-/** The blocks that a file is landed in: what the journal counts. Requests ask for several at once. */
-export const BLOCK_BYTES = 1024 * 1024;
+/**
+ * The blocks that a file is landed in: what the journal counts. Requests ask for several at once. A kill costs
+ * the block that each request has in hand.
+ */
+export const BLOCK_BYTES = 256 * 1024;
 
 const FREE = 0;
 const TAKEN = 1;

@@ -1,27 +1,25 @@
 import type { FileHandle } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BLOCK_BYTES } from './block-map.js';
 import type { Journal } from './journal.js';
+import type { UnsyncedBlocks } from './unsynced-blocks.js';
 
-/** Data that is not durable yet is fetched again after a crash. */
+/** The most that a power failure costs. */
 const MOST_BYTES = 64 * 1024 * 1024;
-const LONGEST_MILLISECONDS = 2_000;
-const SHORTEST_MILLISECONDS = 20;
-/** A disk that syncs slowly is synced less often, so that this takes a fifth of its time at most. */
-const REST_FACTOR = 4;
+const INTERVAL_MILLISECONDS = 1_000;
 
 /** Makes landed blocks durable in groups, then records them. */
 export class Checkpointer {
   readonly #file: FileHandle;
   readonly #journal: Journal;
-  #written: number[] = [];
+  readonly #unsynced: UnsyncedBlocks;
   #isEnding = false;
   #wake: () => void = () => {};
   #loop: Promise<void> | null = null;
 
-  constructor(file: FileHandle, journal: Journal) {
+  constructor(file: FileHandle, journal: Journal, unsynced: UnsyncedBlocks) {
     this.#file = file;
     this.#journal = journal;
+    this.#unsynced = unsynced;
   }
 
   /** Begins in the background. A failure is thrown by `end`, and passed to `onError` when it happens. */
@@ -31,9 +29,9 @@ export class Checkpointer {
   }
 
   /** A block was written, or needs no writing. */
-  add(block: number): void {
-    this.#written.push(block);
-    if (this.#written.length * BLOCK_BYTES >= MOST_BYTES) this.#wake();
+  async add(block: number, bytes: Buffer): Promise<void> {
+    await this.#unsynced.add(block, bytes);
+    if (this.#unsynced.bytes >= MOST_BYTES) this.#wake();
   }
 
   /** Records what is left. */
@@ -45,27 +43,23 @@ export class Checkpointer {
   }
 
   async #run(): Promise<void> {
-    let rest = SHORTEST_MILLISECONDS;
     while (!this.#isEnding) {
-      await this.#pause(rest);
-      const started = performance.now();
+      await this.#pause();
       await this.#sync();
-      const took = performance.now() - started;
-      rest = Math.min(LONGEST_MILLISECONDS, Math.max(SHORTEST_MILLISECONDS, took * REST_FACTOR));
     }
   }
 
-  async #pause(milliseconds: number): Promise<void> {
+  async #pause(): Promise<void> {
     const woken = new AbortController();
     this.#wake = () => woken.abort();
-    await sleep(milliseconds, undefined, { signal: woken.signal }).catch(() => undefined);
+    await sleep(INTERVAL_MILLISECONDS, undefined, { signal: woken.signal }).catch(() => undefined);
   }
 
   async #sync(): Promise<void> {
-    const blocks = this.#written;
+    const { blocks } = this.#unsynced;
     if (blocks.length === 0) return;
-    this.#written = [];
     await this.#file.datasync();
     await this.#journal.add(blocks);
+    await this.#unsynced.remove(blocks);
   }
 }

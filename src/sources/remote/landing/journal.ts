@@ -90,8 +90,11 @@ export class Journal {
     return new Journal(await open(path, 'a'));
   }
 
+  /** Records blocks: durable when this resolves. */
   async add(blocks: readonly number[]): Promise<void> {
-    if (blocks.length > 0) await this.#file.write(`${runsOf(blocks).map(runText).join(' ')}\n`);
+    if (blocks.length === 0) return;
+    await this.#file.write(`${runsOf(blocks).map(runText).join(' ')}\n`);
+    await this.#file.datasync();
   }
 
   /** Records that the file is whole: durable when this resolves. */

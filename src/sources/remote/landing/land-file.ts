@@ -12,6 +12,7 @@ import { LandingDigest } from './digest.js';
 import { Journal, type JournalState, readJournal } from './journal.js';
 import { landRanges } from './land-ranges.js';
 import { landStream } from './land-stream.js';
+import { UnsyncedBlocks } from './unsynced-blocks.js';
 
 /** Where a file is landed. */
 export interface LandingPlace {
@@ -19,6 +20,7 @@ export interface LandingPlace {
   whole: string;
   part: string;
   journal: string;
+  unsynced: string;
 }
 
 export interface LandedFile {
@@ -67,6 +69,7 @@ export async function landFile(
     await target.sync();
     await refuseOther(file.name, landed.sha256, expected, place);
     await journal.finish(landed.sha256);
+    await rm(place.unsynced, { force: true });
     await publish(place);
     return { name: file.name, ...landed };
   } finally {
@@ -130,7 +133,9 @@ async function fetchAll(
     return { size, retries, sha256: await digestOf(place.part, size, context.signal) };
   }
   const blocks = new BlockMap(size);
+  const unsynced = await UnsyncedBlocks.open(place.unsynced, target, size);
   if (isResumed) for (const run of known.finished) blocks.finish(run);
+  for (const block of unsynced.blocks) blocks.finish({ first: block, end: block + 1 });
   const before = blocks.done;
   skipZeros(file, blocks);
   context.meter.add(Math.min(blocks.done * BLOCK_BYTES, size));
@@ -138,11 +143,15 @@ async function fetchAll(
   const digest = new LandingDigest(place.part, size, context.signal);
   digest.advance(blocks.frontier * BLOCK_BYTES);
   try {
-    const retries = await landRanges({ file, size, blocks, target, writer, journal, digest }, context);
+    const retries = await landRanges(
+      { file, size, blocks, target, writer, journal, unsynced, digest },
+      context,
+    );
     digest.advance(size);
     return { size, retries, sha256: await digest.end() };
   } finally {
     await digest.stop();
+    await unsynced.close();
   }
 }
 
@@ -184,8 +193,9 @@ async function refuseOther(
  * Removes what says that something of the file is landed, before its content is written over. The journal goes
  * first: a crash afterwards leaves nothing that calls blocks of the part done.
  */
-async function forget({ whole, journal }: LandingPlace): Promise<void> {
+async function forget({ whole, journal, unsynced }: LandingPlace): Promise<void> {
   await rm(journal, { force: true });
+  await rm(unsynced, { force: true });
   await syncPath(dirname(journal));
   await rm(whole, { force: true });
   await syncPath(dirname(whole));

@@ -7,6 +7,7 @@ import type { LandingContext } from './context.js';
 import type { LandingDigest } from './digest.js';
 import type { Journal } from './journal.js';
 import { Patience } from './patience.js';
+import type { UnsyncedBlocks } from './unsynced-blocks.js';
 
 interface RangeLanding {
   file: RemoteFile;
@@ -15,6 +16,7 @@ interface RangeLanding {
   target: FileHandle;
   writer: BlockWriter;
   journal: Journal;
+  unsynced: UnsyncedBlocks;
   digest: LandingDigest;
 }
 
@@ -27,12 +29,12 @@ export async function landRanges(landing: RangeLanding, context: LandingContext)
   const stop = new AbortController();
   const signal = AbortSignal.any([context.signal, stop.signal]);
   const patience = new Patience(context.attempts, signal);
-  const checkpointer = new Checkpointer(landing.target, landing.journal);
+  const checkpointer = new Checkpointer(landing.target, landing.journal, landing.unsynced);
   checkpointer.start((error) => stop.abort(error));
-  const finish = (block: number) => {
+  const finish = async (block: number, bytes: Buffer) => {
+    await checkpointer.add(block, bytes);
     landing.blocks.finish({ first: block, end: block + 1 });
     landing.digest.advance(landing.blocks.frontier * BLOCK_BYTES);
-    checkpointer.add(block);
     patience.progressed();
     // Without a validator nothing is resumed, so that the next attempt is no further.
     if (landing.file.validator !== null) context.advanced();
@@ -56,7 +58,7 @@ async function fetchLine(
   { file, size, blocks, writer }: RangeLanding,
   context: LandingContext,
   patience: Patience,
-  finish: (block: number) => void,
+  finish: (block: number, bytes: Buffer) => Promise<void>,
 ): Promise<void> {
   const failed = patience.line();
   const buffer = Buffer.allocUnsafe(Math.min(BLOCK_BYTES, size));
@@ -75,7 +77,7 @@ async function fetchRun(
   { first, end }: BlockRun,
   { file, size, writer, buffer }: Pick<RangeLanding, 'file' | 'size' | 'writer'> & { buffer: Buffer },
   { signal, bandwidth, meter }: LandingContext,
-  finish: (block: number) => void,
+  finish: (block: number, bytes: Buffer) => Promise<void>,
 ): Promise<void> {
   const range = { start: first * BLOCK_BYTES, end: Math.min(end * BLOCK_BYTES, size) };
   let block = first;
@@ -89,9 +91,10 @@ async function fetchRun(
       used += copied;
       filled += copied;
       if (filled < length) continue;
-      await writer.write(block, buffer.subarray(0, length));
+      const whole = buffer.subarray(0, length);
+      await writer.write(block, whole);
+      await finish(block, whole);
       meter.add(length);
-      finish(block);
       block += 1;
       filled = 0;
     }

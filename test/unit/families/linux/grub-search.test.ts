@@ -99,6 +99,14 @@ describe('fix.grub_search with grub.cfg', () => {
     );
   });
 
+  it('leads a stub elsewhere that looks for any filesystem that is not there, and leaves the entries', () => {
+    const stub = `search.fs_uuid ${GONE} root hd0,gpt2\nset prefix=($root)'/grub'\nconfigfile $prefix/grub.cfg\n`;
+    const files = { [CFG]: entry(GONE, '/vmlinuz-1'), [STUB]: stub, '/boot/vmlinuz-1': null };
+    const { paths, textOf } = fix(files, ['grub.cfg']);
+    expect(paths).toEqual([STUB]);
+    expect(textOf(STUB)).toBe(stub.replace(GONE, BOOT));
+  });
+
   it('leads a GRUB whose own directory has no grub.cfg to the other one', () => {
     const files = { '/boot/grub/i386-pc/normal.mod': null, '/boot/grub2/grub.cfg': 'blscfg\n' };
     expect(fix(files, ['grub.cfg'], [root]).textOf(CFG)).toBe(
@@ -115,6 +123,7 @@ describe('what GRUB says that it did not find', () => {
   it.each([
     `error: no such device: ${GONE}.`,
     `error: ../../grub-core/commands/search.c:315:no such device: ${GONE}.`,
+    `error: no such device: ${GONE}.error: file \`/grub.cfg' not found.`,
   ])('%s', (line) => {
     const seen = new SeenFailures(SIGNATURES);
     seen.line("error: file `/boot/grub/grub.cfg' not found.", 'firmware', 1);

@@ -93,6 +93,7 @@ function appliance({ files, names = Buffer.alloc(0), volumes = 0, fstab = '' }: 
       throw new Hyper2kvmError('guest.call-failed', 'lstatns: No such file or directory', { errno: 2 });
     },
     tar_out_opts: (directory: string, path: string) => copyFile(tars[directory]!, path),
+    readdir: () => [{ type: 'u', name: 'any' }],
     find0: (_directory: string, path: string) => copyFile(list, path),
   };
   const call = async (name: string, ...args: never[]) => {

@@ -1,0 +1,71 @@
+import { posix } from 'node:path';
+import { shellWord } from '../text/format.js';
+import type { FileState } from './changes.js';
+import { type RemoteShell, refusedBy } from './shell.js';
+
+/** A path of the host, looked at once. */
+export interface Located {
+  path: string;
+  state: FileState | { type: 'other' };
+  missing: string[];
+  device: number;
+}
+
+/**
+ * Looks at a path. Links in its directories are followed; `follow`: one at its end, too. Nothing is changed.
+ */
+export async function locate(
+  shell: Pick<RemoteShell, 'run'>,
+  path: string,
+  { follow }: { follow: boolean },
+): Promise<Located> {
+  const find = follow
+    ? `f=$(readlink -m -- ${shellWord(path)})`
+    : `d=$(readlink -m -- ${shellWord(posix.dirname(path))}); f="\${d%/}/"${shellWord(posix.basename(path))}`;
+  const result = await shell.run(`${find}\n${SCRIPT}`);
+  if (result.code !== 0) throw refusedBy(result);
+  const [real = '', directory = '', device = '', type = '', ...facts] = result.stdout
+    .toString('utf8')
+    .split('\0');
+  return {
+    path: real,
+    state: stateOf(type, facts),
+    missing: between(directory, real),
+    device: Number(device),
+  };
+}
+
+const SCRIPT = `
+x=\${f%/*}
+while [ -n "$x" ] && [ ! -d "$x" ]; do x=\${x%/*}; done
+printf '%s\\0%s\\0%s\\0' "$f" "$x" "$(stat -c %d -- "\${x:-/}")"
+if [ -L "$f" ]; then printf 'symlink\\0'; readlink -n -- "$f"; printf '\\0'
+elif [ -f "$f" ]; then
+  sum=$(sha256sum < "$f") && facts=$(stat -c '%s %a %u %g' -- "$f") || exit 1
+  printf 'file\\0%s\\0%s\\0' "\${sum%% *}" "$facts"
+elif [ -e "$f" ]; then printf 'other\\0'
+else printf 'absent\\0'
+fi
+`;
+
+function stateOf(type: string, [first = '', facts = '']: readonly string[]): Located['state'] {
+  if (type === 'symlink') return { type, target: first };
+  if (type !== 'file') return { type: type === 'absent' ? type : 'other' };
+  const [size = '', mode = '', uid = '', gid = ''] = facts.split(' ');
+  return {
+    type,
+    sha256: first,
+    size: Number(size),
+    mode: Number.parseInt(mode, 8),
+    uid: Number(uid),
+    gid: Number(gid),
+  };
+}
+
+/** Returns the directories between an existing one and the path, the outermost first. */
+function between(directory: string, path: string): string[] {
+  const parents: string[] = [];
+  for (let at = posix.dirname(path); at !== directory && at !== '/'; at = posix.dirname(at))
+    parents.unshift(at);
+  return parents;
+}
