@@ -176,7 +176,9 @@ export class VspherePeer {
 
   async #send(file: IncomingMessage, answer: ServerResponse): Promise<void> {
     const { cutAfter = Number.POSITIVE_INFINITY, rate = Number.POSITIVE_INFINITY } = this.behaviour;
-    const socket = answer.socket!;
+    const { socket } = answer;
+    // The client has gone before the answer came.
+    if (socket === null) return void file.destroy();
     socket.setMaxListeners(0);
     try {
       for await (const chunk of file) {
