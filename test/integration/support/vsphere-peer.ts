@@ -178,7 +178,7 @@ export class VspherePeer {
     const { cutAfter = Number.POSITIVE_INFINITY, rate = Number.POSITIVE_INFINITY } = this.behaviour;
     const { socket } = answer;
     // The client has gone before the answer came.
-    if (socket === null) return void file.destroy();
+    if (socket === null) return;
     socket.setMaxListeners(0);
     try {
       for await (const chunk of file) {
