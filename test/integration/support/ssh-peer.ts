@@ -30,6 +30,8 @@ export class SshPeer {
   sent = 0;
   /** Bytes after which a connection is cut. */
   cutAfter = Number.POSITIVE_INFINITY;
+  /** Connections that were cut so far. */
+  cuts = 0;
   readonly #sockets = new Set<Socket>();
   #front: Server | undefined;
   #sshd: ChildProcess | undefined;
@@ -144,7 +146,8 @@ export class SshPeer {
       host.on('data', (bytes) => {
         passed += bytes.length;
         this.sent += bytes.length;
-        if (passed <= this.cutAfter) return;
+        if (passed <= this.cutAfter || host.destroyed) return;
+        this.cuts += 1;
         host.destroy();
         client.destroy();
       });
