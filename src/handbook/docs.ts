@@ -93,11 +93,22 @@ export function errorsSection(section: CatalogueSection): string {
  * Replaces what is between `<!-- generated: NAME -->` and `<!-- end -->`. Throws if the marks are missing.
  */
 export function withSection(page: string, name: string, section: string): string {
+  const { start, end } = placeOf(page, name);
+  return `${page.slice(0, start)}\n${section}\n${page.slice(end)}`;
+}
+
+/** Returns what stands in the generated section of that name. */
+export function sectionText(page: string, name: string): string {
+  const { start, end } = placeOf(page, name);
+  return page.slice(start, end).trim();
+}
+
+function placeOf(page: string, name: string): { start: number; end: number } {
   const begin = `<!-- generated: ${name} -->\n`;
   const start = page.indexOf(begin);
   const end = page.indexOf('<!-- end -->', start);
   if (start === -1 || end === -1) throw new Error(`no generated section ${name}`);
-  return `${page.slice(0, start + begin.length)}\n${section}\n${page.slice(end)}`;
+  return { start: start + begin.length, end };
 }
 
 function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -42,8 +42,8 @@ export function matrixTable(rows: readonly MatrixRow[]): string {
     ...(asked.length === 0
       ? []
       : [
-          `\nvirt-inspector was run on ${asked.length} of them. Differences from INSPECT:\n\n`,
-          ...(inspectors.length === 0 ? ['nowhere\n'] : inspectors),
+          '\nWhere virt-inspector was run and differs from INSPECT:\n\n',
+          ...(inspectors.length === 0 ? ['- nowhere\n'] : inspectors),
         ]),
   ].join('');
 }

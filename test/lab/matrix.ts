@@ -3,7 +3,7 @@ import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { withSection } from '#hyper2kvm/handbook/docs.js';
+import { sectionText, withSection } from '#hyper2kvm/handbook/docs.js';
 import { probeAccelerator } from '#hyper2kvm/machine/accelerator.js';
 import { type BuiltGuest, buildGuest } from './guest.ts';
 import { type AsItIs, asItIsOnVirtio } from './matrix-as-is.ts';
@@ -11,6 +11,7 @@ import { type CodeVersion, codeVersion, type Part, readPart, type Seen, writePar
 import { convertGuest } from './matrix-convert.ts';
 import { type InspectedSystem, inspectorDifferences, inspectWithLibguestfs } from './matrix-inspector.ts';
 import { type Converted, judge, type PeerResult, type Twice } from './matrix-judge.ts';
+import { keepOldRows } from './matrix-page.ts';
 import { MATRIX } from './matrix-recipes.ts';
 import { healBrokenCopies } from './matrix-remedies.ts';
 import { isSame, type MatrixRow, matrixTable } from './matrix-table.ts';
@@ -25,7 +26,7 @@ import { type GuestRecipe, RECIPES } from './recipes.ts';
  * with virt-inspector and converts and boots it with virt-v2v. Prints the table; ends with 1 where a guest is
  * not right. What was seen is kept, so the matrix may be run in pieces: only what the code's change could
  * alter is looked at again. `--table` prints what is known, with the commit it was seen with, and runs
- * nothing; `--docs` puts that into docs/matrix.md. `--remedies` converts the guests that the first plan does not boot
+ * nothing; `--docs` puts that into docs/matrix.md, which keeps its rows of guests that were not run here. `--remedies` converts the guests that the first plan does not boot
  * (broken-copies.ts) instead.
  */
 const PAGE = fileURLToPath(new URL('../../docs/matrix.md', import.meta.url));
@@ -57,8 +58,10 @@ async function main(names: readonly string[]): Promise<void> {
   const rows = [];
   for (const recipe of chosen) rows.push(await rowOf(recipe, version));
   const text = `${await machineText(version)}\n\n${matrixTable(rows)}`;
-  if (values.docs) await writeFile(PAGE, withSection(await readFile(PAGE, 'utf8'), 'matrix', text));
-  else process.stdout.write(text);
+  if (values.docs) {
+    const page = await readFile(PAGE, 'utf8');
+    await writeFile(PAGE, withSection(page, 'matrix', keepOldRows(text, sectionText(page, 'matrix'))));
+  } else process.stdout.write(text);
   const isRight = ({ result, twice }: MatrixRow) =>
     result?.faults.length === 0 && (twice === null || isSame(twice));
   process.exitCode = rows.every(isRight) ? 0 : 1;
