@@ -15,6 +15,7 @@ import type { StageRecord } from '../model/stage-record.js';
  *   POST /v1/jobs/ID/cancel                 JobSummary
  *   POST /v1/jobs/ID/priority               {priority: integer, higher first} -> JobSummary
  *   POST /v1/pause  /v1/resume  /v1/drain   Status
+ *   POST /v1/remote/release                {job?: ID} -> ReleaseView[]   undoes what jobs left on other hosts
  *   GET  /v1/events                         NDJSON of what happens, as it happens: events.ts has the schema
  *   GET  /v1/metrics                        Prometheus' text exposition format
  */
@@ -76,6 +77,16 @@ export interface JobDetail extends JobSummary {
   };
   /** Number of planned operations, by fixer. */
   plan: Record<string, number> | null;
+}
+
+/** Something that a job made on another host, after an attempt to undo it. */
+export interface ReleaseView {
+  job: string;
+  connection: string;
+  what: string;
+  target: string;
+  /** Why it is still there; null if it is gone. */
+  error: ErrorRecord | null;
 }
 
 export interface Status {

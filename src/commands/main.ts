@@ -17,6 +17,7 @@ import { logsCommand } from './logs.js';
 import { metricsCommand } from './metrics.js';
 import { planCommand } from './plan.js';
 import { priorityCommand } from './priority.js';
+import { remoteCommand } from './remote.js';
 import { retryCommand } from './retry.js';
 import { showCommand } from './show.js';
 import { statusCommand } from './status.js';
@@ -40,6 +41,7 @@ const COMMANDS: readonly ((io: Io) => Command)[] = [
   pauseCommand,
   resumeCommand,
   drainCommand,
+  remoteCommand,
   doctorCommand,
   configCommand,
 ];

@@ -105,6 +105,33 @@ const s3Connection = z
   .refine(hasOnePin, ONE_PIN)
   .refine(isSafe, SAFE);
 
+const guid = z.string().regex(/^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$/, 'must be a GUID');
+
+const azureConnection = z
+  .strictObject({
+    name,
+    type: z.literal('azure'),
+    /** Directory id; not needed for a managed identity. */
+    tenant: guid.optional(),
+    /** Of the application, or of a user-assigned managed identity. */
+    client_id: guid.optional(),
+    subscription: guid,
+    /** Name of the credential with the client secret; empty: managed identity, workload identity or `az login`. */
+    secret: z.union([z.literal(''), name]).default(''),
+    /** Of other clouds: of Azure Government `https://management.usgovcloudapi.net`. */
+    url: serverUrl.default('https://management.azure.com'),
+    login_url: serverUrl.default('https://login.microsoftonline.com'),
+    ca_file: trust.ca_file,
+  })
+  .refine(
+    ({ secret, tenant, client_id }) => secret === '' || (tenant !== undefined && client_id !== undefined),
+    { message: 'belongs to an application: set tenant and client_id, too', path: ['secret'] },
+  )
+  .refine(({ url, login_url }) => [url, login_url].every((one) => new URL(one).protocol === 'https:'), {
+    message: 'url and login_url must be https: a token is sent to them',
+    path: ['url'],
+  });
+
 /** Neither an option of ssh nor something that it expands. */
 const sshWord = (text: string) => /^[A-Za-z0-9_][A-Za-z0-9_.@\\-]{0,254}$/.test(text);
 
@@ -138,11 +165,13 @@ function isEncrypted(url: string): boolean {
 export const connection = z.discriminatedUnion('type', [
   httpConnection,
   s3Connection,
+  azureConnection,
   vsphereConnection,
   esxiSshConnection,
 ]);
 export type Connection = z.infer<typeof connection>;
 export type HttpConnection = z.infer<typeof httpConnection>;
 export type S3Connection = z.infer<typeof s3Connection>;
+export type AzureConnection = z.infer<typeof azureConnection>;
 export type VsphereConnection = z.infer<typeof vsphereConnection>;
 export type EsxiSshConnection = z.infer<typeof esxiSshConnection>;

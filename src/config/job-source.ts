@@ -18,9 +18,7 @@ export const jobSourceTable = z.strictObject({
   connection: z.string().optional(),
   vm: z.union([path, z.array(path).min(1).max(MAX_PATHS)]).optional(),
   transport: z.enum(['auto', 'datastore'], 'must be "auto" or "datastore"').optional(),
-  power: z
-    .enum(['off', 'shutdown'], 'must be "off" or "shutdown": this version reads a VM that is off')
-    .optional(),
+  power: z.enum(['off', 'shutdown', 'snapshot'], 'must be "off", "shutdown" or "snapshot"').optional(),
   mode: z.enum(['land'], 'must be "land": this version copies a VM before it converts it').optional(),
   sha256: z
     .record(z.string().max(255), z.string().regex(/^[0-9A-Fa-f]{64}$/, 'must be 64 hexadecimal digits'))
@@ -45,7 +43,7 @@ interface RemoteSource {
   connection: string;
   vm: string[];
   transport: 'auto' | 'datastore';
-  power: 'off' | 'shutdown';
+  power: 'off' | 'shutdown' | 'snapshot';
   /** By file name, lower-case hexadecimal. */
   sha256: Record<string, string>;
 }
@@ -141,6 +139,9 @@ export function resolveSource(
   };
 }
 
+/** What a connection can do with a VM that runs. */
+const POWERS: Partial<Record<Connection['type'], string[]>> = { vsphere: ['shutdown'], azure: ['snapshot'] };
+
 /** Throws for what the connection's type does not have. */
 function refuseOtherKinds(
   { vm, transport, power }: z.infer<typeof jobSourceTable>,
@@ -148,8 +149,11 @@ function refuseOtherKinds(
 ): void {
   if (type !== 'vsphere' && (transport ?? 'auto') !== 'auto')
     throw notAllowed(`[source] transport must be "auto": ${name} is a connection of the type ${type}`);
-  if (type !== 'vsphere' && (power ?? 'off') !== 'off')
-    throw notAllowed(`[source] power must be "off": over ${type} nothing is shut down`);
+  const powers = ['off', ...(POWERS[type] ?? [])];
+  if (!powers.includes(power ?? 'off'))
+    throw notAllowed(
+      `[source] power must be ${powers.map((one) => `"${one}"`).join(' or ')} for a connection of the type ${type}`,
+    );
   if (type !== 'http' && type !== 's3' && Array.isArray(vm) && vm.length > 1)
     throw notAllowed('[source] vm is a list: name one VM by its path, name, UUID or id');
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Control, JobQuery } from '../api/control.js';
 import type { DaemonEvent } from '../api/events.js';
 import { jobLogLines } from '../api/job-log.js';
-import type { JobDetail, JobState, JobSummary, Status } from '../api/protocol.js';
+import type { JobDetail, JobState, JobSummary, ReleaseView, Status } from '../api/protocol.js';
 import { JOB_STATES } from '../api/protocol.js';
 import type { Config } from '../config/schema.js';
 import type { QueueState } from '../model/job.js';
@@ -11,6 +11,7 @@ import { eventStream } from './event-stream.js';
 import type { EventBus } from './events.js';
 import { badRequest, findJob } from './find-job.js';
 import { jobPaths, LOG_NAME } from './paths.js';
+import type { Releaser } from './releaser.js';
 import { type RetrySettings, retryJob } from './retry-job.js';
 import {
   type DaemonFacts,
@@ -27,6 +28,7 @@ export interface OperationParts extends ViewParts {
   config(): Config;
   events: EventBus;
   worker: Pick<Worker, 'cancel'>;
+  releaser: Pick<Releaser, 'release'>;
   facts(): DaemonFacts;
   /** Wakes the intake and the worker, because a drop or a job may be able to start now. */
   wake(): void;
@@ -127,6 +129,10 @@ export class Operations implements Control {
     // The worker may be about to start another job.
     wake();
     return jobSummary(changed ?? job, this.#parts);
+  }
+
+  release(id?: string): Promise<ReleaseView[]> {
+    return this.#parts.releaser.release(id);
   }
 
   async pause(): Promise<Status> {

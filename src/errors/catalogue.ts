@@ -331,7 +331,7 @@ const SECTIONS = {
     'remote.powered-on': {
       meaning: 'The VM is running or suspended, so that its disks are not in a state of rest.',
       advice:
-        'Shut it down, or put `power = "shutdown"` into the job.toml, which asks its guest to do so (VMware Tools must run in it).',
+        'Shut it down, or put `power = "shutdown"` into the job.toml, which asks its guest to do so (VMware Tools must run in it). Of Azure, deallocate it.',
     },
     'remote.datastore-unreadable': {
       meaning:
@@ -347,6 +347,11 @@ const SECTIONS = {
       meaning:
         'The VM changed on the server while it was being fetched, and files that are landed already belong to its earlier state.',
       advice: 'Make sure that nothing writes to it, then drop the job.toml again.',
+    },
+    'remote.left-behind': {
+      meaning:
+        'A warning of the log: a snapshot, or an access to a disk, that a job made on another host could not be undone yet. It is tried again, and the job has its result whatever comes of it.',
+      advice: '`hyper2kvm remote release` tries it at once and shows what is left; the line has its id.',
     },
     'remote.digest-mismatch': {
       meaning: 'A file does not have the SHA-256 that the job.toml names. It was removed again.',

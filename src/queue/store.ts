@@ -1,6 +1,7 @@
 import type { ErrorRecord } from '../errors/error.js';
 import type { Job, JobResult, Outcome, QueueState } from '../model/job.js';
 import type { Checkpoint, StageRecord } from '../model/stage-record.js';
+import type { UndoRecord } from '../model/undo.js';
 import type { Claim } from './claim.js';
 import type { NewNotification, Outbox } from './outbox.js';
 
@@ -20,6 +21,7 @@ export interface QueueStore {
   readonly outbox: Outbox;
   readonly statistics: Statistics;
   readonly pause: Pause;
+  readonly undo: UndoRecords;
   /** Rejects if the database does not answer. */
   ping(): Promise<void>;
   close(): Promise<void>;
@@ -174,6 +176,18 @@ export interface StageTotal {
   seconds: number;
   bytes_read: number;
   bytes_written: number;
+}
+
+/**
+ * What was made on other hosts for jobs. A record is written before the thing is made, and removed after it was
+ * undone; it outlives its job.
+ */
+export interface UndoRecords {
+  /** Those that are there already stay. */
+  add(job: string, records: readonly UndoRecord[]): Promise<void>;
+  remove(job: string, records: readonly UndoRecord[]): Promise<void>;
+  /** Oldest first. */
+  all(): Promise<(UndoRecord & { job: string })[]>;
 }
 
 /** An operator's pause, which persists over restarts. */

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { configSchema } from '../../src/config/schema.js';
 import { landVm } from '../../src/sources/remote/land-vm.js';
 import type { RemoteSpec } from '../../src/sources/remote/spec.js';
+import { NOTHING } from '../unit/sources/remote/undo-book.js';
 import { type PeerVm, VspherePeer } from './support/vsphere-peer.js';
 
 const PASSWORD = 'p & <1>';
@@ -92,6 +93,7 @@ async function land(vm: string, settings: Settings = {}) {
     reserve: async () => {},
     account() {},
     advanced() {},
+    undoing: NOTHING,
   });
   return { facts, read: (name: string) => readFileSync(join(workDirectory, 'remote/vm', name)) };
 }

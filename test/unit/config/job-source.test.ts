@@ -16,6 +16,7 @@ const config = configSchema.parse({
         access_key: 'AKID',
         secret: 's3',
       },
+      { name: 'az', type: 'azure', subscription: '11111111-2222-3333-4444-555555555555' },
       { name: 'vc1', type: 'vsphere', url: 'https://vc.example.com', user: 'u', secret: 'vc1' },
     ],
   },
@@ -99,6 +100,18 @@ describe('[source] of a job.toml', () => {
     }
     expect(thrown).toMatchObject({ code, retryable: false });
     expect(String(thrown)).not.toContain('canary');
+  });
+
+  it('may ask for a snapshot of a VM of Azure, and of no other', () => {
+    expect(sourceOf('connection = "az"\nvm = "/x"\npower = "snapshot"')).toMatchObject({ power: 'snapshot' });
+    for (const [connection, power] of [
+      ['az', 'shutdown'],
+      ['vc1', 'snapshot'],
+      ['web', 'snapshot'],
+    ])
+      expect(() => sourceOf(`connection = "${connection}"\nvm = "/x"\npower = "${power}"`)).toThrow(
+        /power must be "off"/,
+      );
   });
 
   it.each(['/prod/web 01.ova', 'a%2e%2e/..x/web01 (old)?#2.vmdk'])('may name an object as %j', (vm) => {

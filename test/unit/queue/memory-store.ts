@@ -1,6 +1,8 @@
 import { setImmediate as turn } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import type { Job, QueueState } from '../../../src/model/job.js';
 import type { Checkpoint } from '../../../src/model/stage-record.js';
+import type { UndoRecord } from '../../../src/model/undo.js';
 import type { Claim } from '../../../src/queue/claim.js';
 import * as changes from '../../../src/queue/job-changes.js';
 import {
@@ -21,6 +23,7 @@ export class MemoryData {
   outbox: Waiting[] = [];
   delivered: { target: string; outcome: NotificationOutcome; count: number }[] = [];
   totals: StageTotal[] = [];
+  undo: (UndoRecord & { job: string })[] = [];
   isPaused = false;
   ids = 0;
 }
@@ -239,6 +242,21 @@ export function memoryQueue(data = new MemoryData(), owner = 'memory'): QueueSto
               .map(({ updatedAt }) => updatedAt)
               .sort()[0] ?? null,
         ),
+    },
+    undo: {
+      add: (job, records) =>
+        transaction(() => {
+          const rows = records.map((record) => ({ ...record, job }));
+          const isNew = (row: object) => !data.undo.some((one) => isDeepStrictEqual(one, row));
+          data.undo = [...data.undo, ...rows.filter(isNew)];
+        }),
+      remove: (job, records) =>
+        transaction(() => {
+          const isGone = (row: object) =>
+            records.some((record) => isDeepStrictEqual({ ...record, job }, row));
+          data.undo = data.undo.filter((row) => !isGone(row));
+        }),
+      all: () => transaction(() => data.undo),
     },
     pause: {
       isOn: () => transaction(() => data.isPaused),

@@ -480,3 +480,25 @@ describe.each(QUEUES)('statistics of %s', (_name, open) => {
     expect(await queue.statistics.boots()).toEqual([{ verdict: 'failed', count: 1 }]);
   });
 });
+
+describe.each(QUEUES)('what is to be undone elsewhere, in %s', (_name, open) => {
+  const access = { connection: 'az', what: 'access', target: '/disk' };
+  const snapshot = { ...access, what: 'snapshot' };
+
+  it('is kept in its order and once each, by job, and outlives the job', async () => {
+    const { undo } = open();
+    await undo.add('b', [snapshot, access]);
+    await undo.add('a', [access]);
+    await undo.add('b', [access]);
+    expect(await undo.all()).toEqual([
+      { job: 'b', ...snapshot },
+      { job: 'b', ...access },
+      { job: 'a', ...access },
+    ]);
+    await undo.remove('b', [access, { ...access, target: '/other' }]);
+    expect(await undo.all()).toEqual([
+      { job: 'b', ...snapshot },
+      { job: 'a', ...access },
+    ]);
+  });
+});

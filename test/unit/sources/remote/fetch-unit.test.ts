@@ -7,11 +7,13 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { configSchema } from '../../../../src/config/schema.js';
 import type { SourceContext } from '../../../../src/sources/base/source.js';
-import { landByUnit } from '../../../../src/sources/remote/unit/client.js';
+import { landByUnit, releaseByUnit } from '../../../../src/sources/remote/unit/client.js';
 import { FetchServer } from '../../../../src/sources/remote/unit/server.js';
 import { testOptions } from '../../engine/fakes.js';
+import { AzureServer } from './azure-server.js';
 import { FileServer } from './file-server.js';
 import { specOf } from './landing-environment.js';
+import { TestBook } from './undo-book.js';
 
 const MIB = 1024 * 1024;
 
@@ -19,7 +21,10 @@ let files: FileServer;
 let directory: string;
 let socket: string;
 let unit: FetchServer;
+/** Beside `web`. */
+let connections: object[];
 beforeEach(async () => {
+  connections = [];
   files = await FileServer.start();
   directory = mkdtempSync(join(tmpdir(), 'h2k-unit-'));
   mkdirSync(join(directory, 'work/job1'), { recursive: true });
@@ -36,7 +41,7 @@ afterEach(async () => {
 function config() {
   return configSchema.parse({
     spool: { work: join(directory, 'work') },
-    remote: { chunk_mib: 1, connections: [{ name: 'web', type: 'http', url: files.url }] },
+    remote: { chunk_mib: 1, connections: [{ name: 'web', type: 'http', url: files.url }, ...connections] },
     retry: { attempts: 1 },
   });
 }
@@ -71,7 +76,7 @@ describe('the fetching unit', () => {
     const disk = randomBytes(5 * MIB);
     files.serve('/disk.raw', disk);
     const { given, seen } = context();
-    const facts = await landByUnit(socket)(specOf('/disk.raw'), given);
+    const facts = await landByUnit(socket, new TestBook())(specOf('/disk.raw'), given);
     expect(facts).toMatchObject({ connection: 'web', bytes: disk.length });
     expect(readFileSync(join(directory, 'work/job1/remote/vm/disk.raw')).equals(disk)).toBe(true);
     expect(seen.reserved).toHaveLength(1);
@@ -84,7 +89,7 @@ describe('the fetching unit', () => {
     files.serve('/disk.raw', randomBytes(MIB));
     const { given } = context();
     const full = { ...given, reserve: () => Promise.reject(new Error('no space')) };
-    await expect(landByUnit(socket)(specOf('/disk.raw'), full)).rejects.toThrow('no space');
+    await expect(landByUnit(socket, new TestBook())(specOf('/disk.raw'), full)).rejects.toThrow('no space');
     expect(files.sent).toBeLessThan(2);
   });
 
@@ -98,7 +103,7 @@ describe('the fetching unit', () => {
       },
     };
     const { given, seen } = context();
-    await expect(landByUnit(socket)(specOf('/disk.raw'), given)).rejects.toMatchObject({
+    await expect(landByUnit(socket, new TestBook())(specOf('/disk.raw'), given)).rejects.toMatchObject({
       code: 'remote.interrupted',
       retryable: true,
       message: expect.stringContaining('grow'),
@@ -108,12 +113,14 @@ describe('the fetching unit', () => {
 
   it('passes errors on with everything that they have', async () => {
     const { given } = context();
-    await expect(landByUnit(socket)(specOf('/nothing'), given)).rejects.toMatchObject({
+    await expect(landByUnit(socket, new TestBook())(specOf('/nothing'), given)).rejects.toMatchObject({
       code: 'remote.not-found',
       retryable: false,
       advice: expect.stringContaining('below the URL of the connection'),
     });
-    await expect(landByUnit(socket)({ ...specOf('/x'), connection: 'vc1' }, given)).rejects.toMatchObject({
+    await expect(
+      landByUnit(socket, new TestBook())({ ...specOf('/x'), connection: 'vc1' }, given),
+    ).rejects.toMatchObject({
       code: 'remote.connection-unknown',
     });
   });
@@ -124,10 +131,10 @@ describe('the fetching unit', () => {
     files.behaviour = { rate: 8 * MIB };
     const abort = new AbortController();
     const first = context(abort.signal);
-    const landing = landByUnit(socket)(specOf('/disk.raw'), first.given);
+    const landing = landByUnit(socket, new TestBook())(specOf('/disk.raw'), first.given);
     while (first.seen.advanced === 0) await new Promise((resolve) => setTimeout(resolve, 10));
     abort.abort(new Error('the job was cancelled'));
-    const second = landByUnit(socket)(specOf('/disk.raw'), context().given);
+    const second = landByUnit(socket, new TestBook())(specOf('/disk.raw'), context().given);
     await expect(landing).rejects.toThrow('the job was cancelled');
     files.behaviour = {};
     await second;
@@ -138,12 +145,12 @@ describe('the fetching unit', () => {
     files.serve('/disk.raw', randomBytes(8 * MIB));
     files.behaviour = { rate: 2 * MIB };
     const { given, seen } = context();
-    const landing = landByUnit(socket)(specOf('/disk.raw'), given);
+    const landing = landByUnit(socket, new TestBook())(specOf('/disk.raw'), given);
     const ended = expect(landing).rejects.toMatchObject({ code: 'remote.interrupted', retryable: true });
     while (seen.advanced === 0) await new Promise((resolve) => setTimeout(resolve, 10));
     await unit.stop();
     await ended;
-    await expect(landByUnit(socket)(specOf('/disk.raw'), given)).rejects.toMatchObject({
+    await expect(landByUnit(socket, new TestBook())(specOf('/disk.raw'), given)).rejects.toMatchObject({
       code: 'remote.unreachable',
       retryable: true,
       advice: expect.stringContaining('systemctl enable --now hyper2kvm-fetch'),
@@ -182,5 +189,50 @@ describe('the fetching unit', () => {
     rmSync(other);
     await second.start(other);
     await second.stop();
+  });
+
+  it('makes nothing elsewhere before the daemon has recorded it, and says what is undone', async () => {
+    const keys = mkdtempSync(join(tmpdir(), 'h2k-keys-'));
+    const azure = await AzureServer.start(keys);
+    const before = process.env.CREDENTIALS_DIRECTORY;
+    process.env.CREDENTIALS_DIRECTORY = keys;
+    try {
+      writeFileSync(join(keys, 'remote_azure'), azure.secret, { mode: 0o600 });
+      connections.push({ name: 'az', ...azure.connection });
+      const disk = randomBytes(MIB);
+      const vm = azure.vm('web01', 'running', [azure.disk('os', disk)]);
+      const source = { connection: 'az', vm: [vm], transport: 'auto', power: 'snapshot', sha256: {} };
+      const { given, seen } = context();
+
+      const full = new TestBook();
+      full.add = () => Promise.reject(new Error('the database is full'));
+      await expect(landByUnit(socket, full)(source, given)).rejects.toThrow('the database is full');
+      expect(azure.calls.every((call) => call.startsWith('GET '))).toBe(true);
+
+      const book = new TestBook();
+      const facts = await landByUnit(socket, book)(source, given);
+      expect(facts).toMatchObject({ power: 'snapshot', point_in_time: expect.any(String) });
+      expect(readFileSync(join(directory, 'work/job1/remote/vm/web01-os.vhd')).equals(disk)).toBe(true);
+      expect([book.records, [...azure.snapshots], [...azure.accesses]]).toEqual([[], [], []]);
+      expect(seen.log).not.toContain('canary-sas');
+
+      // What a unit that was killed has left.
+      const target = azure.idOf('snapshots', 'hyper2kvm-job1-0');
+      azure.snapshots.set(target.toLowerCase(), { bytes: disk, etag: '"s"', tags: {}, created: '' });
+      const record = { connection: 'az', what: 'snapshot', target };
+      const signal = new AbortController().signal;
+      const released = await releaseByUnit(socket)('job1', [record], {
+        config: config(),
+        signal,
+        log: given.log,
+      });
+      expect(released).toEqual([{ record, error: null }]);
+      expect(azure.snapshots.size).toBe(0);
+    } finally {
+      if (before === undefined) delete process.env.CREDENTIALS_DIRECTORY;
+      else process.env.CREDENTIALS_DIRECTORY = before;
+      await azure.files.stop();
+      rmSync(keys, { recursive: true });
+    }
   });
 });

@@ -52,6 +52,8 @@ export interface Secret {
   query: string;
 }
 
+export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
+
 const IDLE_MILLISECONDS = 60_000;
 const MAX_REDIRECTS = 5;
 const MAX_ERROR_BODY = 8 * 1024;
@@ -101,6 +103,15 @@ export class Exchange {
     const answer = await this.#send(url, { method: 'POST', headers, body }, signal);
     if (expected.includes(answer.status)) return answer;
     throw await this.#refused(answer, null);
+  }
+
+  /** Sends a request without the secret and without following redirects. Returns the answer, whatever its status. */
+  call(
+    url: URL,
+    request: { method: Method; headers: Record<string, string>; body?: string },
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    return this.#send(url, request, signal);
   }
 
   async #follow(
@@ -178,7 +189,7 @@ export class Exchange {
 
   #send(
     url: URL,
-    { method, headers, body }: { method: 'GET' | 'POST'; headers: Record<string, string>; body?: string },
+    { method, headers, body }: { method: Method; headers: Record<string, string>; body?: string },
     signal: AbortSignal,
   ): Promise<Answer> {
     return new Promise((resolve, reject) => {

@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import { MAX_DESCRIPTOR } from '../../../../disk/base/format.js';
 import { referencedName } from '../../../../disk/base/names.js';
 import { looksLikeDescriptor, parseDescriptor } from '../../../../disk/vmdk/descriptor.js';
 import { Hyper2kvmError } from '../../../../errors/error.js';
+import { memoryFile } from '../base/memory-file.js';
 import type { RemoteFile } from '../base/transport.js';
 import { type DatastorePath, datastorePathText, parseDatastorePath } from './datastore-path.js';
 import { renderVmx } from './render-vmx.js';
@@ -98,25 +98,4 @@ async function contentOf(file: RemoteFile, signal: AbortSignal): Promise<Buffer>
   const chunks: Buffer[] = [];
   for await (const chunk of file.read(null, signal)) chunks.push(chunk);
   return Buffer.concat(chunks);
-}
-
-/** A file whose content is known already. */
-function memoryFile(
-  name: string,
-  bytes: Buffer,
-  origin: string,
-  validator: string | null = null,
-): RemoteFile {
-  const digest = createHash('sha256').update(bytes).digest('hex');
-  return {
-    name,
-    size: bytes.length,
-    validator: [validator, digest].filter(Boolean).join(' '),
-    hasRanges: true,
-    data: null,
-    origin,
-    async *read(range) {
-      yield range === null ? bytes : bytes.subarray(range.start, range.end);
-    },
-  };
 }

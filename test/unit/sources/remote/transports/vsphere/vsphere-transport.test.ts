@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { vsphereTransport } from '../../../../../../src/sources/remote/transports/vsphere/vsphere-transport.js';
+import { NOTHING } from '../../undo-book.js';
 import { CONTENT, faultBody, SoapServer } from './soap-server.js';
 import { HARDWARE } from './vm.js';
 
@@ -44,6 +45,7 @@ function open(power: string) {
     { vm: ['/DC/vm/web01'], transport: 'auto', power },
     { name: 'vc1', type: 'vsphere', url, user: 'u', secret: 'vc1' },
     { parallel: 1, signal: new AbortController().signal, log: pino({ level: 'silent' }) },
+    NOTHING,
   );
 }
 
