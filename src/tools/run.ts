@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { execa, type Options } from 'execa';
+import type { Options } from 'execa';
 import { errorRecord, Hyper2kvmError } from '../errors/error.js';
 import { lastLines } from '../text/lines.js';
 import { programEnvironment } from './environment.js';
@@ -75,6 +75,7 @@ export async function run(
   } satisfies Options;
   options.signal?.throwIfAborted();
   const wrapper = options.wrapper ?? [];
+  const { execa } = await import('execa');
   const child = execa(command, [...prefixArgs, '--', ...wrapper, file, ...args], execaOptions);
   const kill = () => killGroup({ pid: child.pid });
   let timedOut = false;
