@@ -73,9 +73,11 @@ export async function run(
     ...(options.inherit === true ? { stdout: 'inherit', stderr: 'inherit' } : {}),
     ...(options.onStdout === undefined ? {} : { buffer: { stdout: false, stderr: true } }),
   } satisfies Options;
+  // Not by a static import: threads that read a guest's texts have this module, run nothing, and would load a fifth
+  // more for it.
+  const { execa } = await import('execa');
   options.signal?.throwIfAborted();
   const wrapper = options.wrapper ?? [];
-  const { execa } = await import('execa');
   const child = execa(command, [...prefixArgs, '--', ...wrapper, file, ...args], execaOptions);
   const kill = () => killGroup({ pid: child.pid });
   let timedOut = false;
