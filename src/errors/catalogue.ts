@@ -1237,6 +1237,11 @@ const SECTIONS = {
       meaning: 'Windows is a node of a failover cluster, so new disks are not brought online by themselves.',
       advice: 'Bring those online that are the node’s own, in the disk management or with diskpart.',
     },
+    'windows.first-boot-steps': {
+      meaning:
+        '`windows.first_boot_steps` is not a directory of batch files that can be read; the message says why.',
+      advice: 'Correct the setting or the files, then run the job again: `hyper2kvm retry JOB`.',
+    },
     'devices.windows-first-boot-too-large': {
       meaning: 'The first boot of Windows lacks steps with more than its program takes.',
       advice: 'Do by hand in the guest what the message names: `hyper2kvm plan` shows the rest.',
