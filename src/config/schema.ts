@@ -590,7 +590,7 @@ export const configSchema = z
           .default('')
           .meta({
             description:
-              'A directory with batch files (*.cmd) that the first boot of every Windows guest runs after its own steps, in the order of their names. Empty: none.',
+              'A directory with batch files (*.cmd) that the first boot of every Windows guest runs after its own steps, in the order of their names, each for at most an hour. `hyper2kvm plan` shows them. Empty: none.',
             ...live,
           }),
         root: z

@@ -7,7 +7,8 @@ import { protect, refuseLinks, writeProtected } from './windows-files.js';
 
 /**
  * Writes what a Windows guest does at its first boot, and the program that does it: null where the text is a
- * batch file. Only SYSTEM and Administrators may then change the files and the `directories`, which are ours.
+ * batch file, and the operator's batch files that it starts. Only SYSTEM and Administrators may then change the
+ * files and the `directories`, which are ours.
  */
 const schema = z.object({
   op: z.literal('first_boot'),
@@ -15,8 +16,7 @@ const schema = z.object({
   path: z.string(),
   text: z.string(),
   program: pinnedFileSchema.nullable(),
-  /** The operator's batch files. */
-  scripts: z.array(pinnedFileSchema).default([]),
+  scripts: z.array(pinnedFileSchema),
   directories: z.array(z.string()),
 });
 export type FirstBoot = z.infer<typeof schema>;
@@ -34,7 +34,7 @@ export const firstBoot: OperationKind<FirstBoot> = {
       ...scripts.map(
         ({ source, path: to, sha256 }) => `copy ${source} of this host -> ${to} (sha256 ${sha256})`,
       ),
-      '  only SYSTEM and Administrators may change it',
+      `  only SYSTEM and Administrators may change ${scripts.length === 0 ? 'it' : 'them'}`,
     ],
   }),
   applyTo({ tree }, { path, text, program, scripts, directories }) {

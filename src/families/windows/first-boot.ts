@@ -24,15 +24,13 @@ import { restoresOf } from './restores.js';
 const NAME = 'first-boot';
 const PARENT = '/Program Files/hyper2kvm';
 const DIRECTORY = `${PARENT}/firstboot`;
-/** Below it, for the operator's batch files. */
-const STEPS = 'steps';
 
 /** Runs after the fixers whose registry values it restores. */
 export const firstBootFixer: Fixer<WindowsIdentity> = {
   name: NAME,
   whileRunning: false,
   description:
-    'Installs a service, hyper2kvm-firstboot, that runs once when Windows starts and then deletes itself: it brings disks online, installs the drivers, gives each network adapter what the old one had (found by its MAC address), uninstalls VMware Tools (unless fix.vmware_tools = "keep", or the VM has a vmxnet3 card, whose driver they are), installs the guest agent, runs the operator’s batch files (windows.first_boot_steps), restores what was changed for the first boot, and writes a line to the first serial port. Windows restarts once if a driver needs it. It is a program of hyper2kvm’s own, or a batch file where a policy (Windows Defender Application Control) lets only known programs run. XP and Server 2003 have no first boot, since they lack what it works with. windows-first-boot.md has the details.',
+    'Installs a service, hyper2kvm-firstboot, that runs once when Windows starts and then deletes itself: it brings disks online, installs the drivers, gives each network adapter what the old one had (found by its MAC address), uninstalls VMware Tools (unless fix.vmware_tools = "keep", or the VM has a vmxnet3 card, whose driver they are), installs the guest agent, runs the operator’s batch files (windows.first_boot_steps, each at most an hour a try), restores what was changed for the first boot, and writes a line to the first serial port. Windows restarts once if a driver needs it. It is a program of hyper2kvm’s own, or a batch file where a policy (Windows Defender Application Control) lets only known programs run. XP and Server 2003 have no first boot, since they lack what it works with. windows-first-boot.md has the details.',
   plan(guest) {
     if (guest.identity.build < VISTA) return { operations: [], warnings: [NO_FIRST_BOOT] };
     const warnings = [...adapterWarnings(guest), ...toolsWarnings(guest)];
@@ -62,18 +60,18 @@ export const firstBootFixer: Fixer<WindowsIdentity> = {
       reason: 'Windows installs drivers and network settings itself, once it runs',
     };
     const directory = spelled(guest, DIRECTORY);
+    const scriptDirectory = spelled(guest, `${DIRECTORY}/steps`);
     const files: FirstBoot = {
       op: 'first_boot',
       ...cause,
       path: batch === null ? `${directory}/plan.tsv` : `${directory}/firstboot.cmd`,
       text,
       program: program === null ? null : { ...program, path: `${directory}/h2kfirst.exe` },
-      scripts: scripts.map((script) => ({ ...script, path: `${directory}/${STEPS}/${basename(script.source)}` })),
-      directories: [
-        spelled(guest, PARENT),
-        directory,
-        ...(scripts.length === 0 ? [] : [`${directory}/${STEPS}`]),
-      ],
+      scripts: scripts.map((script) => ({
+        ...script,
+        path: `${scriptDirectory}/${basename(script.source)}`,
+      })),
+      directories: [spelled(guest, PARENT), directory, ...(scripts.length === 0 ? [] : [scriptDirectory])],
     };
     return { operations: [files, ...changeHive(system, cause, changes)], warnings };
   },

@@ -80,7 +80,7 @@ function isTools(software: CapturedHive, path: string): boolean {
   return capturedValue(software, path, 'DisplayName')?.data.startsWith(TOOLS) === true;
 }
 
-/** Nobody knows how long the operator's steps take. */
+/** An hour for each try: the operator's steps may install programs. */
 const SCRIPT_SECONDS = 3_600;
 
 function scriptStep(name: string, index: number): FirstBootStep {
