@@ -6,10 +6,13 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { configSchema } from '../../../../src/config/schema.js';
+import { createEvents } from '../../../../src/daemon/events.js';
+import { Releaser } from '../../../../src/daemon/releaser.js';
 import type { SourceContext } from '../../../../src/sources/base/source.js';
 import { landByUnit, releaseByUnit } from '../../../../src/sources/remote/unit/client.js';
 import { FetchServer } from '../../../../src/sources/remote/unit/server.js';
 import { testOptions } from '../../engine/fakes.js';
+import { enqueue, scratchQueue } from '../../queue/scratch.js';
 import { AzureServer } from './azure-server.js';
 import { FileServer } from './file-server.js';
 import { specOf } from './landing-environment.js';
@@ -190,49 +193,68 @@ describe('the fetching unit', () => {
     await second.start(other);
     await second.stop();
   });
+});
 
-  it('makes nothing elsewhere before the daemon has recorded it, and says what is undone', async () => {
-    const keys = mkdtempSync(join(tmpdir(), 'h2k-keys-'));
-    const azure = await AzureServer.start(keys);
-    const before = process.env.CREDENTIALS_DIRECTORY;
+describe('what the fetching unit makes elsewhere', () => {
+  const before = process.env.CREDENTIALS_DIRECTORY;
+  let keys: string;
+  let azure: AzureServer;
+  beforeEach(async () => {
+    keys = mkdtempSync(join(tmpdir(), 'h2k-keys-'));
+    azure = await AzureServer.start(keys);
     process.env.CREDENTIALS_DIRECTORY = keys;
-    try {
-      writeFileSync(join(keys, 'remote_azure'), azure.secret, { mode: 0o600 });
-      connections.push({ name: 'az', ...azure.connection });
-      const disk = randomBytes(MIB);
-      const vm = azure.vm('web01', 'running', [azure.disk('os', disk)]);
-      const source = { connection: 'az', vm: [vm], transport: 'auto', power: 'snapshot', sha256: {} };
-      const { given, seen } = context();
+    writeFileSync(join(keys, 'remote_azure'), azure.secret, { mode: 0o600 });
+    connections.push({ name: 'az', ...azure.connection });
+  });
+  afterEach(async () => {
+    if (before === undefined) delete process.env.CREDENTIALS_DIRECTORY;
+    else process.env.CREDENTIALS_DIRECTORY = before;
+    await azure.files.stop();
+    rmSync(keys, { recursive: true });
+  });
 
-      const full = new TestBook();
-      full.add = () => Promise.reject(new Error('the database is full'));
-      await expect(landByUnit(socket, full)(source, given)).rejects.toThrow('the database is full');
-      expect(azure.calls.every((call) => call.startsWith('GET '))).toBe(true);
+  /** A VM that runs, and the order to copy it. */
+  function running(disk: Buffer) {
+    const vm = azure.vm('web01', 'running', [azure.disk('os', disk)]);
+    return { connection: 'az', vm: [vm], transport: 'auto', power: 'snapshot', sha256: {} };
+  }
 
-      const book = new TestBook();
-      const facts = await landByUnit(socket, book)(source, given);
-      expect(facts).toMatchObject({ power: 'snapshot', point_in_time: expect.any(String) });
-      expect(readFileSync(join(directory, 'work/job1/remote/vm/web01-os.vhd')).equals(disk)).toBe(true);
-      expect([book.records, [...azure.snapshots], [...azure.accesses]]).toEqual([[], [], []]);
-      expect(seen.log).not.toContain('canary-sas');
+  it('is recorded by the daemon before, and reported when it is undone', async () => {
+    const disk = randomBytes(MIB);
+    const source = running(disk);
+    const { given, seen } = context();
+    const full = new TestBook();
+    full.add = () => Promise.reject(new Error('the database is full'));
+    await expect(landByUnit(socket, full)(source, given)).rejects.toThrow('the database is full');
+    expect(azure.calls.every((call) => call.startsWith('GET '))).toBe(true);
 
-      // What a unit that was killed has left.
-      const target = azure.idOf('snapshots', 'hyper2kvm-job1-0');
-      azure.snapshots.set(target.toLowerCase(), { bytes: disk, etag: '"s"', tags: {}, created: '' });
-      const record = { connection: 'az', what: 'snapshot', target };
-      const signal = new AbortController().signal;
-      const released = await releaseByUnit(socket)('job1', [record], {
-        config: config(),
-        signal,
-        log: given.log,
-      });
-      expect(released).toEqual([{ record, error: null }]);
-      expect(azure.snapshots.size).toBe(0);
-    } finally {
-      if (before === undefined) delete process.env.CREDENTIALS_DIRECTORY;
-      else process.env.CREDENTIALS_DIRECTORY = before;
-      await azure.files.stop();
-      rmSync(keys, { recursive: true });
-    }
+    const book = new TestBook();
+    const facts = await landByUnit(socket, book)(source, given);
+    expect(facts).toMatchObject({ power: 'snapshot', point_in_time: expect.any(String) });
+    expect(readFileSync(join(directory, 'work/job1/remote/vm/web01-os.vhd')).equals(disk)).toBe(true);
+    expect([book.records, [...azure.snapshots], [...azure.accesses]]).toEqual([[], [], []]);
+    expect(seen.log).not.toContain('canary-sas');
+  });
+
+  it('is gone after a cancelled job: what the unit still makes is made before it is undone', async () => {
+    const queue = scratchQueue();
+    await enqueue(queue, 'job1');
+    const cancel = new AbortController();
+    const { given } = context(cancel.signal);
+    azure.instead = (call) => {
+      // The request for the snapshot is on its way, and its answer has not come.
+      if (call.startsWith('PUT')) cancel.abort(new Error('cancelled'));
+      return undefined;
+    };
+    const landing = landByUnit(socket, queue.undo)(running(randomBytes(MIB)), given);
+    await expect(landing).rejects.toThrow('cancelled');
+    expect(await queue.undo.all()).toMatchObject([{ what: 'snapshot' }, { what: 'access' }]);
+    queue.set('job1', { state: 'cancelled' });
+    const log = pino({ level: 'silent' });
+    const parts = { config, queue, events: createEvents(), release: releaseByUnit(socket), log };
+    const released = await new Releaser(parts).release();
+    expect(released.map(({ error }) => error)).toEqual([null, null]);
+    expect([azure.snapshots.size, azure.accesses.size]).toEqual([0, 0]);
+    expect(await queue.undo.all()).toEqual([]);
   });
 });
