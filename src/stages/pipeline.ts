@@ -5,10 +5,11 @@ import { executePipeline } from '../engine/run-stages.js';
 import type { Stage } from '../engine/stage.js';
 import type { PipelineRequest, PipelineResult } from '../engine/types.js';
 import type { Source } from '../sources/base/source.js';
-import { STAGES } from './registry.js';
+import { prepareStage } from './convert/prepare.js';
+import { erased, STAGES } from './registry.js';
 
 /**
- * Runs the pipeline of the product: all stages, with those of `[[pipeline.extra]]` between them, and the real
+ * Runs the pipeline of the product, of a warm job's base up to PLAN and its conversion ahead of the cutover: all stages, with those of `[[pipeline.extra]]` between them, and the real
  * appliance. Rejects like `pipelineStages` and `executePipeline`.
  */
 export async function runPipeline(
@@ -16,8 +17,13 @@ export async function runPipeline(
   sources?: readonly Source[],
 ): Promise<PipelineResult> {
   const stages = await pipelineStages(request.options.config);
+  if (request.isBase === true) {
+    const at = stages.findIndex(({ name }) => name === 'fix');
+    stages.splice(at, 0, erased(prepareStage));
+  }
+  const until = request.isBase === true ? { until: prepareStage.name } : {};
   const parts = { stages, openGuest: openAppliance, ...(sources === undefined ? {} : { sources }) };
-  return executePipeline(request, parts);
+  return executePipeline({ ...request, ...until }, parts);
 }
 
 /**
