@@ -38,7 +38,9 @@ describe('an image that is served', () => {
   it('that is none is refused with what qemu-nbd says, and one whose use fails with that error', async () => {
     await writeFile(path('b.qcow2'), 'no image');
     const image = { file: path('b.qcow2'), format: 'qcow2', isWritable: false };
-    await expect(withServedImage(image, never, async () => {})).rejects.toMatchObject({ code: 'tool.failed' });
+    await expect(withServedImage(image, never, async () => {})).rejects.toMatchObject({
+      code: 'tool.failed',
+    });
     const raw = { ...image, format: 'raw' };
     await expect(
       withServedImage(raw, never, async () => {
@@ -50,10 +52,14 @@ describe('an image that is served', () => {
   it('ends with the signal, whose reason it is', async () => {
     await writeFile(path('c.raw'), Buffer.alloc(4096));
     const abort = new AbortController();
-    const served = withServedImage({ file: path('c.raw'), format: 'raw', isWritable: false }, abort.signal, () => {
-      abort.abort(new Error('enough'));
-      return new Promise(() => {});
-    });
+    const served = withServedImage(
+      { file: path('c.raw'), format: 'raw', isWritable: false },
+      abort.signal,
+      () => {
+        abort.abort(new Error('enough'));
+        return new Promise(() => {});
+      },
+    );
     await expect(served).rejects.toThrow('enough');
   });
 });
