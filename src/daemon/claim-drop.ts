@@ -13,7 +13,7 @@ import { within } from '../spool/within.js';
 import { hasWriter } from '../spool/writers.js';
 import type { Admission, Applicant } from './admission.js';
 import { dropNeeds } from './drop-needs.js';
-import { findBase } from './find-base.js';
+import { type FoundBase, findBase, mayBeDelta } from './find-base.js';
 
 export interface ClaimParts {
   config(): Config;
@@ -57,14 +57,8 @@ export async function tryToClaim(
     return { waitsFor: admission.isDraining ? 'the queue is draining' : 'the queue is paused' };
   if (!(await parts.confirm(waiting))) return { waitsFor: 'settling' };
   const base = await findBase(drop, incoming, config.spool.work, { queue: parts.queue, signal });
-  const isPatient = !isDue(drop, waiting.quietSeconds, config.watch.settle_seconds);
-  if (base?.kind === 'preparing')
-    return { waitsFor: `its base, which is still being prepared (job ${base.job.job})` };
-  if (base?.kind !== 'parked' && isPatient)
-    return {
-      waitsFor:
-        base === null ? (waitingText(drop) ?? 'settling') : `${base.error.code}: ${base.error.message}`,
-    };
+  const obstacle = base?.kind === 'parked' ? null : baseObstacle(waiting, base, config);
+  if (obstacle !== null) return { waitsFor: obstacle };
   const needs = await within(CHECK_SECONDS, signal, async (ended) => {
     if (drop.refused === null && (await hasWriter(incoming, states, ended))) return null;
     return dropNeeds(drop, states, config, ended);
@@ -88,6 +82,17 @@ export async function tryToClaim(
     parts,
     signal,
   );
+}
+
+/** Returns what a drop waits for that lacks files, until it has waited long enough to be refused for that. */
+function baseObstacle(
+  { drop, quietSeconds }: WaitingDrop,
+  base: FoundBase | null,
+  { watch }: Config,
+): string | null {
+  if (base?.kind === 'preparing') return `its base, which is still being prepared (job ${base.job.job})`;
+  if (!mayBeDelta(drop) || isDue(drop, quietSeconds, watch.settle_seconds)) return null;
+  return base?.kind === 'refused' ? `${base.error.code}: ${base.error.message}` : waitingText(drop);
 }
 
 async function take(

@@ -1,6 +1,8 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { StageContext } from '../../src/engine/stage.js';
+import { commitAreas } from '../../src/stages/convert/commit-areas.js';
 import { run } from '../../src/tools/run.js';
 import { readJson, Spool, until } from './support/daemon.js';
 
@@ -145,5 +147,33 @@ describe('an overlay that is dropped beside its parked base', () => {
     await qemuImg('compare', '-q', '-f', 'raw', '-F', 'raw', join(bundle, 'db-disk0.raw'), 'expected.raw');
     expect((await stageOf(bundle, 'convert')).bytes_written).toBe(64 * 1024);
     expect(statSync(join(bundle, 'db-disk0.raw')).size).toBe(32 * MIB);
+  });
+});
+
+describe('a copy of a base', () => {
+  it('is what the stack is now, whatever what an earlier attempt wrote', async () => {
+    spool = await Spool.create();
+    const workDirectory = spool.directory;
+    mkdirSync(spool.path('warm'));
+    await qemuImg('create', '-q', '-f', 'raw', 'base.raw', '8M');
+    await qemuIo('base.raw', 'write -q -P 1 0 8M');
+    await qemuImg('convert', '-f', 'raw', '-O', 'qcow2', 'base.raw', 'warm/disk0.qcow2');
+    await qemuImg('create', '-q', '-f', 'qcow2', '-b', 'base.raw', '-F', 'raw', 'flat-disk0.qcow2');
+    const context = { workDirectory, source: { directory: workDirectory, entries: ['base.raw'] } };
+    const signal = new AbortController().signal;
+    for (const [image, ...writes] of [
+      ['first.qcow2', 'write -q -P 2 1M 128k', 'write -q -P 3 4M 64k'],
+      ['second.qcow2', 'write -q -P 4 1M 64k', 'write -q -z 6M 64k'],
+    ] as [string, ...string[]][]) {
+      await qemuImg('create', '-q', '-f', 'qcow2', '-b', 'flat-disk0.qcow2', '-F', 'qcow2', image);
+      await qemuIo(image, ...writes);
+      const base = { file: 'warm/disk0.qcow2', format: 'qcow2', layers: 1 };
+      await commitAreas(
+        context as unknown as StageContext,
+        { base, image, flat: 'flat-disk0.qcow2', index: 0, deltas: 0 },
+        { signal, onPercent: () => {} },
+      );
+      await qemuImg('compare', '-q', '-f', 'qcow2', '-F', 'qcow2', 'warm/disk0.qcow2', image);
+    }
   });
 });
