@@ -104,7 +104,7 @@ async function verifyChain(
     if (!ofDrop.has(file.name)) images.push(image);
     else if (image.image !== null || isFlatName(file.name))
       throw new Hyper2kvmError(
-        'warm.base-again',
+        'fetch.base-again',
         `the drop has ${printable(file.name)}, which the base has already`,
       );
   }

@@ -6,7 +6,7 @@ import { type ErrorRecord, Hyper2kvmError, isFullDisk } from '../errors/error.js
 import { failpoint } from '../host/failpoint.js';
 import type { Job } from '../model/job.js';
 import { listSource, sourceId } from '../sources/local/list-source.js';
-import { preparedBytes } from '../stages/convert/base-copy.js';
+import { preparedBytes } from '../stages/warm/base-copy.js';
 import { decide } from './decide.js';
 import { jobResult } from './job-summary.js';
 import { type JobPaths, jobPaths } from './paths.js';

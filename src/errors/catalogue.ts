@@ -104,7 +104,7 @@ const SECTIONS = {
       meaning: 'The parent was changed after the snapshot, or belongs to another VM.',
       advice: 'Copy both files again while the VM is off.',
     },
-    'warm.base-again': {
+    'fetch.base-again': {
       meaning:
         'A delta was dropped for the base of a parked job, together with a disk that this base has already.',
       advice:

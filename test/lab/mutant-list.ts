@@ -157,8 +157,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'priority-ignored',
     breaks: 'Jobs start in the order of their ids, whatever their priority.',
     file: 'src/queue/sqlite/jobs.ts',
-    text: "WHERE state = 'queued' ORDER BY priority DESC, job",
-    by: "WHERE state = 'queued' ORDER BY job",
+    text: 'ORDER BY priority DESC, job',
+    by: 'ORDER BY job',
     tests: [unit('queue/store'), integration('daemon', 'starts by priority')],
   },
   {
@@ -303,8 +303,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'extra-stages-left-out',
     breaks: 'The operator’s own stages are loaded and not run.',
     file: 'src/stages/pipeline.ts',
-    text: 'return executePipeline(request, parts);',
-    by: 'return executePipeline(request, { ...parts, stages: stages.filter((stage) => STAGES.includes(stage)) });',
+    text: 'return executePipeline({ ...request, ...until }, parts);',
+    by: 'return executePipeline({ ...request, ...until }, { ...parts, stages: stages.filter((stage) => STAGES.includes(stage)) });',
     tests: [integration('extensions')],
   },
 
@@ -653,10 +653,10 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'base-unchecked',
     breaks: 'A warm base that was written to after its conversion counts as converted.',
-    file: 'src/stages/convert/base-copy.ts',
+    file: 'src/stages/warm/base-copy.ts',
     text: '.filter((file) => canonicalJson(file) === canonicalJson(now.get(file.path) ?? null))',
     by: '.filter((file) => now.has(file.path))',
-    tests: [unit('stages/convert/base-copy')],
+    tests: [unit('stages/warm/base-copy')],
   },
   {
     name: 'compression-option',

@@ -10,7 +10,7 @@ import { dropPaths } from '../../sources/local/hold-source.js';
 import type { NbdClient } from '../../tools/nbd-client.js';
 import { type Area, areasAbove, imageInfo, type ToolOptions } from '../../tools/qemu-img.js';
 import { withServedImage } from '../../tools/qemu-nbd.js';
-import { type BaseCopy, WARM_DIRECTORY } from './base-copy.js';
+import { type BaseCopy, WARM_DIRECTORY } from '../warm/base-copy.js';
 
 export interface CommitRequest {
   base: BaseCopy;

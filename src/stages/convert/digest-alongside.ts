@@ -3,7 +3,7 @@ import type { DropPlace } from '../../model/drop.js';
 import type { SourceFile } from '../../model/report.js';
 import { digestSource } from '../../sources/local/digest-source.js';
 import { listSource } from '../../sources/local/list-source.js';
-import type { WarmRecord } from './base-copy.js';
+import type { WarmRecord } from '../warm/base-copy.js';
 import type { SpeedMeter } from './speed-meter.js';
 
 /** How far the digest may be ahead of the conversion: well below the page cache of a small host. */

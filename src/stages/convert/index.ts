@@ -10,7 +10,7 @@ import type { Chain } from '../../model/storage.js';
 import { fetchOutput } from '../fetch/output.js';
 import { fixOutput } from '../fix/output.js';
 import { flattenOutput } from '../flatten/output.js';
-import { type BaseCopy, copyOf, preparedBytes, unchangedBase, WARM_DIRECTORY } from './base-copy.js';
+import { type BaseCopy, copyOf, preparedBytes, unchangedBase, WARM_DIRECTORY } from '../warm/base-copy.js';
 import { commitAreas } from './commit-areas.js';
 import { digestAlongside } from './digest-alongside.js';
 import { type ConvertOutput, convertOutput } from './output.js';

@@ -15,7 +15,7 @@ import {
   WARM_DIRECTORY,
   WARM_RECORD,
   type WarmRecord,
-} from './base-copy.js';
+} from '../warm/base-copy.js';
 import { digestAlongside } from './digest-alongside.js';
 import { SpeedMeter } from './speed-meter.js';
 import { sealDisk, streamDisk } from './write-disk.js';

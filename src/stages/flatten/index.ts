@@ -16,8 +16,8 @@ import { bytesOf, type Chain } from '../../model/storage.js';
 import { dropPaths } from '../../sources/local/hold-source.js';
 import { printable } from '../../text/escape-terminal.js';
 import { convertImage, copyHead } from '../../tools/qemu-img.js';
-import { preparedBytes } from '../convert/base-copy.js';
 import { type FetchOutput, fetchOutput } from '../fetch/output.js';
+import { preparedBytes } from '../warm/base-copy.js';
 import { buildGraph } from './build.js';
 import { type FlattenOutput, flattenOutput } from './output.js';
 

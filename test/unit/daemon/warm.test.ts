@@ -111,7 +111,7 @@ describe('the base of a drop that lacks files', () => {
     expect(await find(drop)).toMatchObject({ kind: 'refused', error: { code: 'fetch.parent-mismatch' } });
     disk('incoming/web01', 'web01-000001', '22222222', ON_BASE);
     put('incoming/web01/web01-flat.vmdk', Buffer.alloc(SECTORS * 512));
-    expect(await find(drop)).toMatchObject({ kind: 'refused', error: { code: 'warm.base-again' } });
+    expect(await find(drop)).toMatchObject({ kind: 'refused', error: { code: 'fetch.base-again' } });
   });
 });
 

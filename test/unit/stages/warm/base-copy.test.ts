@@ -10,7 +10,7 @@ import {
   listed,
   preparedBytes,
   unchangedBase,
-} from '../../../../src/stages/convert/base-copy.js';
+} from '../../../../src/stages/warm/base-copy.js';
 import { scratchDirectory } from '../../queue/scratch.js';
 
 const options = (overrides: Record<string, string> = {}): JobOptions =>
