@@ -106,7 +106,7 @@ export function jobOptions(config: Config, jobToml: string | null, settings: Job
 
 function remoteWarm({ where, position }: ReturnType<Parameters<typeof problemsOf>[2]>): Error {
   const { line = null, column = null } = position ?? {};
-  const message = 'is for a base that is dropped: with a [source] the VM is fetched as it is';
+  const message = 'it is for a base that is dropped: with a [source] the VM is fetched as it is';
   const problem = { where, line, column, key: 'warm', kind: 'invalid-value', message } as const;
   return configError('job-options', [{ ...problem, suggestion: null }]);
 }

@@ -19,7 +19,7 @@ describe('jobOptions', () => {
     const remote = configSchema.parse({ remote: { connections } });
     const text = 'warm = true\n[source]\nconnection = "images"\nvm = "web01.ova"\n';
     expect(() => jobOptions(remote, text, { file: 'a.job.toml' })).toThrow(
-      /a\.job\.toml:1:1: warm is for a base/,
+      /a\.job\.toml:1:1: warm is not valid: it is for a base/,
     );
   });
 
