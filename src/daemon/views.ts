@@ -91,7 +91,10 @@ export function waitingSummary({ waiting, waitingFor }: WaitingView): JobSummary
 export async function jobDetail(job: Job, parts: ViewParts): Promise<JobDetail> {
   const summary = await jobSummary(job, parts);
   const checkpoints = await parts.queue.checkpoints.load(job.job);
-  const completed = checkpoints.flatMap(({ stage, record }) => (record.status === 'failed' ? [] : [stage]));
+  // A warm job also has one of its base's conversion, which is no stage of the pipeline.
+  const completed = checkpoints.flatMap(({ stage, record }) =>
+    record.status === 'failed' || !parts.stageNames.includes(stage) ? [] : [stage],
+  );
   const known = new Map(
     [...checkpoints.map(({ record }) => record), ...job.records].map((record) => [record.stage, record]),
   );

@@ -5,7 +5,7 @@ import type { JobOptions } from '../../config/schema.js';
 import { exists } from '../../files/exists.js';
 import type { DropPlace } from '../../model/drop.js';
 import { sourceFileSchema } from '../../model/report.js';
-import { bytesOf, type Chain, chainSchema } from '../../model/storage.js';
+import { bytesOf, type Chain, chainSchema, type Layer } from '../../model/storage.js';
 import { listSource } from '../../sources/local/list-source.js';
 import { canonicalJson } from '../../text/canonical-json.js';
 
@@ -102,12 +102,21 @@ export function copyOf(record: WarmRecord | null, chain: Chain, format: string):
   for (const disk of record?.disks ?? []) {
     const { layers } = disk.chain;
     const lowest = chain.layers.slice(-layers.length);
-    if (canonicalJson(lowest) !== canonicalJson(layers)) continue;
+    if (canonicalJson(lowest.map(identityOf)) !== canonicalJson(layers.map(identityOf))) continue;
     // A disk that has grown since is converted as a whole.
     if (layers[0]!.virtual_size !== top.virtual_size) continue;
     return { file: disk.file, format, layers: layers.length };
   }
   return null;
+}
+
+/** A layer without what a filesystem says of it, which may change by itself. */
+function identityOf({
+  allocated: _allocated,
+  used_bytes: _usedBytes,
+  ...layer
+}: Layer): Omit<Layer, 'allocated' | 'used_bytes'> {
+  return layer;
 }
 
 /** Returns the bytes on disk that a run before the cutover has written already. */

@@ -103,6 +103,8 @@ describe('the copy of a base', () => {
     expect(copyOf(record as never, { layers: [layer('b-000001'), layer('b.qcow2')] }, 'qcow2')).toEqual({
       ...{ file: 'warm/disk1.qcow2', format: 'qcow2', layers: 1 },
     });
+    const settled = { ...layer('b.qcow2'), allocated: null, used_bytes: 1024 };
+    expect(copyOf(record as never, { layers: [settled] }, 'qcow2')).toMatchObject({ layers: 1 });
     expect(copyOf(record as never, { layers: [grown, layer('a.qcow2')] }, 'qcow2')).toBeNull();
     expect(copyOf(record as never, { layers: [layer('c.qcow2')] }, 'qcow2')).toBeNull();
     expect(copyOf(null, { layers: [layer('a.qcow2')] }, 'qcow2')).toBeNull();
