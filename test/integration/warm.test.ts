@@ -151,7 +151,7 @@ describe('an overlay that is dropped beside its parked base', () => {
 });
 
 describe('a copy of a base', () => {
-  it('is what the stack is now, whatever what an earlier attempt wrote', async () => {
+  it('is what the stack is now, whatever an earlier attempt wrote', async () => {
     spool = await Spool.create();
     const workDirectory = spool.directory;
     mkdirSync(spool.path('warm'));

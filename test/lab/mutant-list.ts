@@ -648,7 +648,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/stages/convert/commit-areas.ts',
     text: 'union(changed, await readTouched(journal))',
     by: 'union(changed, [])',
-    tests: [integration('warm', 'what an earlier attempt wrote')],
+    tests: [integration('warm', 'whatever an earlier attempt wrote')],
   },
   {
     name: 'base-unchecked',
