@@ -9,8 +9,9 @@ import { prepareStage } from './convert/prepare.js';
 import { erased, STAGES } from './registry.js';
 
 /**
- * Runs the pipeline of the product, of a warm job's base up to PLAN and its conversion ahead of the cutover: all stages, with those of `[[pipeline.extra]]` between them, and the real
- * appliance. Rejects like `pipelineStages` and `executePipeline`.
+ * Runs the pipeline of the product: all stages, with those of `[[pipeline.extra]]` between them, and the real
+ * appliance. Of a warm job's base it runs those up to PLAN, and converts it ahead of the cutover. Rejects like
+ * `pipelineStages` and `executePipeline`.
  */
 export async function runPipeline(
   request: PipelineRequest,
