@@ -2,13 +2,15 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { tryToClaim } from '../../../src/daemon/claim-drop.js';
 import { findBase } from '../../../src/daemon/find-base.js';
 import { takeDelta } from '../../../src/daemon/take-delta.js';
 import type { Drop } from '../../../src/model/drop.js';
 import type { Job } from '../../../src/model/job.js';
 import type { QueueStore } from '../../../src/queue/store.js';
+import { readEntryState } from '../../../src/spool/entry-state.js';
 import { enqueue, scratchDirectory, scratchQueue } from '../queue/scratch.js';
-import { spoolConfig } from './support.js';
+import { daemonParts, spoolConfig } from './support.js';
 
 const SECTORS = 16;
 /** A VMDK descriptor of one flat extent, or of a delta on `parent`. */
@@ -112,6 +114,53 @@ describe('the base of a drop that lacks files', () => {
     disk('incoming/web01', 'web01-000001', '22222222', ON_BASE);
     put('incoming/web01/web01-flat.vmdk', Buffer.alloc(SECTORS * 512));
     expect(await find(drop)).toMatchObject({ kind: 'refused', error: { code: 'fetch.base-again' } });
+  });
+});
+
+describe('a drop whose base is there', () => {
+  const claiming = async (cid: string) => {
+    const made = spool();
+    await made.base('b1');
+    made.disk('incoming/web01', 'web01-000001', '22222222', { cid, name: 'web01.vmdk' });
+    const { queue, config } = made;
+    const { admission, log } = daemonParts(queue, config);
+    const parts = {
+      ...{ queue, admission, log: log.logger, config: () => config },
+      ...{ confirm: async () => true, mayCopy: () => true },
+    };
+    const state = (await readEntryState(config.spool.incoming, 'web01'))!;
+    const claim = (quietSeconds: number) =>
+      tryToClaim(
+        { drop: lacking(['web01'], ['web01.vmdk']), states: [state], quietSeconds, due: true },
+        parts,
+        new AbortController().signal,
+      );
+    return { ...made, claim };
+  };
+
+  it('joins it as soon as it has settled, and waits while the base is being prepared', async () => {
+    const { claim, queue, directory } = await claiming('11111111');
+    queue.set('b1', { warm: 'preparing' });
+    const preparing = 'its base, which is still being prepared (job b1)';
+    expect(await claim(11)).toEqual({ waitsFor: preparing });
+    expect(await claim(1_000)).toEqual({ waitsFor: preparing });
+    queue.set('b1', { warm: 'parked' });
+    expect(await claim(11)).toMatchObject({ job: { job: 'b1', warm: 'cutover', delta: expect.any(String) } });
+    expect(await readdir(join(directory, 'incoming'))).toEqual([]);
+  });
+
+  it('waits with the code of a chain that does not fit, and is refused for it in the end', async () => {
+    const { claim, queue } = await claiming('33333333');
+    expect(await claim(11)).toEqual({ waitsFor: expect.stringMatching(/^fetch\.parent-mismatch: /) });
+    expect(await claim(101)).toMatchObject({ job: { refused: { code: 'fetch.parent-mismatch' } } });
+    expect(await queue.jobs.get('b1')).toMatchObject({ warm: 'parked', delta: null });
+  });
+
+  it('waits for its files where no job has them', async () => {
+    const { claim, queue } = await claiming('11111111');
+    queue.set('b1', { warm: null });
+    expect(await claim(11)).toEqual({ waitsFor: 'missing web01.vmdk' });
+    expect(await claim(101)).toMatchObject({ job: { refused: null, warm: null } });
   });
 });
 
