@@ -1,4 +1,4 @@
-import { mkdir, symlink } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '#hyper2kvm/tools/run.js';
 import { cached, testCache } from '../cache.ts';
@@ -51,9 +51,7 @@ async function wine32(): Promise<WineInstallation> {
       ],
       { timeoutSeconds: 1_800 },
     );
-    // What its maintainer script would do.
-    const library = 'usr/lib/i386-linux-gnu/wine/i386-windows/zlib1.dll';
-    await symlink('/usr/i686-w64-mingw32/lib/zlib1.dll', join(made, library));
+    await addZlib(made);
     for (const path of ['sys', 'proc', testCache()]) await mkdir(join(made, path), { recursive: true });
     return made;
   });
@@ -68,4 +66,16 @@ async function wine32(): Promise<WineInstallation> {
     server: [...inside, `${DIRECTORY}/wineserver32`],
     env: { WINESERVER: `${DIRECTORY}/wineserver32` },
   };
+}
+
+const BUILTIN = 'Wine builtin DLL';
+const BUILTIN_AT = 0x40;
+const BUILTIN_BYTES = 32;
+
+/** What the package's maintainer script would do: wine takes a library for its own by a mark behind the DOS header. */
+async function addZlib(root: string): Promise<void> {
+  const library = await readFile(join(root, 'usr/i686-w64-mingw32/lib/zlib1.dll'));
+  library.fill(0, BUILTIN_AT, BUILTIN_AT + BUILTIN_BYTES);
+  library.write(BUILTIN, BUILTIN_AT, 'latin1');
+  await writeFile(join(root, 'usr/lib/i386-linux-gnu/wine/i386-windows/zlib1.dll'), library);
 }

@@ -128,6 +128,7 @@ async function endWine(installation: WineInstallation, env: Environment, prefix:
 async function prefixInCache(installation: WineInstallation): Promise<string> {
   return cached(installation.name, async (scratch) => {
     const prefix = join(scratch, 'prefix');
+    await mkdir(prefix);
     const env = environment(installation, prefix, scratch);
     const options = { env, timeoutSeconds: 600 };
     await runWine(installation, ['wineboot', '-i'], join(scratch, 'output'), options);
