@@ -1,9 +1,8 @@
-import { posix } from 'node:path';
 import { z } from 'zod';
 import { pinnedContent, pinnedFileSchema } from './copy-driver.js';
 import { causeFields, type OperationKind } from './operation.js';
 import { putEntry, ROOT_OWNED } from './tree.js';
-import { protect, refuseLinks, writeProtected } from './windows-files.js';
+import { protect, refuseOccupied, writeProtected } from './windows-files.js';
 
 /**
  * Writes what a Windows guest does at its first boot, and the program that does it: null where the text is a
@@ -41,8 +40,9 @@ export const firstBoot: OperationKind<FirstBoot> = {
     const { size, sha256 } = program;
     putEntry(tree, { path: program.path, type: 'file', mode: 0o755, size, sha256, ...ROOT_OWNED });
   },
+  check: (guest, { path, program, directories }) =>
+    refuseOccupied(guest, program === null ? [path] : [path, program.path], directories),
   async execute(guest, { path, text, program, directories }, { signal }) {
-    for (const directory of [posix.dirname(path), ...directories]) await refuseLinks(guest, directory);
     await writeProtected(guest, path, Buffer.from(text));
     signal.throwIfAborted();
     if (program !== null) await writeProtected(guest, program.path, await pinnedContent(program));
