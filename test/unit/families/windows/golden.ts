@@ -1,4 +1,4 @@
-import type { LabWindows } from './nine.js';
+import { type LabWindows, MICE } from './nine.js';
 
 /**
  * What a conversion must make of the lab's Windows, written from WINDOWS-FIXES.md and not from what the product plans:
@@ -144,7 +144,8 @@ export function goldenSystem(before: ReadonlyMap<string, string>, windows: LabWi
   const set = `ControlSet00${windows.recipe.controlSet ?? 1}`;
   const keys = new Keys(before);
   const drivers = BOOT_DRIVERS.flatMap((driver) => bootDriver(driver, windows));
-  for (const [path, change] of [...drivers, ...CHANGES[windows.facts], ...FIRST_BOOT]) {
+  const mice = MICE.map((path): Change => [path, { value: 'UpperFilters' }]);
+  for (const [path, change] of [...drivers, ...mice, ...CHANGES[windows.facts], ...FIRST_BOOT]) {
     const key = path.replace(/^@/, set);
     if (change === 'key') keys.delete(key);
     else if (typeof change === 'string') keys.set(key, change);

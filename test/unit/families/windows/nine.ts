@@ -1,6 +1,6 @@
 import type { Nic } from '../../../../src/model/hardware.js';
 import type { WindowsIdentity } from '../../../../src/model/identity.js';
-import { binary, multiSz } from '../../guest/registry/make-hive.js';
+import { binary, multiSz, sz } from '../../guest/registry/make-hive.js';
 import { bulkKeys } from './bulk-keys.js';
 import type { Keys, WindowsRecipe } from './make-windows.js';
 import { SYSTEMS } from './systems.js';
@@ -27,6 +27,15 @@ export const GROUPS: Keys = {
   ],
 };
 
+/**
+ * VMware's USB mouse at each port that it was ever seen at: with them, FIX has more than a hundred changes to make to
+ * the registry.
+ */
+export const MICE = Array.from(
+  { length: 14 },
+  (_, port) => `@\\Enum\\HID\\VID_0E0F&PID_0003&MI_01\\8&2B5D2A9B&0&000${port.toString(16).toUpperCase()}`,
+);
+
 /** Letters of the root and of a second disk's volume, by the disks' signatures. */
 const TWO_DISKS: Keys = {
   MountedDevices: [
@@ -44,7 +53,15 @@ function windows(
   const { facts = 'windows-10', dataDisk = 0 } = more;
   const vmware = facts === 'windows-7' ? WINDOWS_7_ON_VMWARE : WINDOWS_10_ON_VMWARE;
   const disks = dataDisk === 0 ? {} : TWO_DISKS;
-  const keys: Keys = { ...recipe.system, ...vmware, ...GROUPS, ...disks, ...bulkKeys(20) };
+  const mice = MICE.map((path) => [path, [sz('Service', 'mouhid'), multiSz('UpperFilters', ['vmusbmouse'])]]);
+  const keys: Keys = {
+    ...recipe.system,
+    ...vmware,
+    ...GROUPS,
+    ...disks,
+    ...Object.fromEntries(mice),
+    ...bulkKeys(20),
+  };
   return {
     ...{ os, nics, identity: expected, facts, dataDisk, recipe: { ...recipe, system: keys } },
     target: {
