@@ -60,5 +60,6 @@ function unexpected(path: string, why: string): Hyper2kvmError {
   return new Hyper2kvmError(
     'fix.unexpected-file',
     `${path} ${why} in the guest, so nothing is written there`,
+    { advice: 'Remove it on the source, or put back what Windows has there, and drop the VM again.' },
   );
 }
