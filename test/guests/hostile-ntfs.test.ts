@@ -38,7 +38,7 @@ const RECIPE: WindowsRecipe = {
     '@\\Control\\Session Manager\\Power': [dword('HiberbootEnabled', 1)],
   },
   files: {
-    '/hiberfil.sys': 'wake',
+    '/hiberfil.sys': 'wake'.padEnd(8192, '\0'),
     '/Users/bob/notes.txt': 'of a user',
     '/Windows/System32/drivers/other.sys': 'x',
   },
@@ -103,7 +103,10 @@ const CORPUS: Record<string, Hostile> = {
     script: `cp ${directory}/open ${HIVE}`,
     code: 'guest.hive-dirty',
   },
-  'a hibernated Windows': { script: 'printf hibr >hiberfil.sys', code: 'plan.windows-hibernated' },
+  'a hibernated Windows': {
+    script: 'printf hibr | dd of=hiberfil.sys conv=notrunc status=none',
+    code: 'plan.windows-hibernated',
+  },
   'a volume that BitLocker has encrypted': { damage: encryptWithBitLocker, code: 'inspect.bitlocker' },
   'a dynamic disk': { partition: '42', code: 'plan.windows-dynamic-disk' },
   'a boot configuration of another disk': {
