@@ -187,8 +187,8 @@ beforeAll(async () => {
     await run('qemu-img', ['convert', '-O', 'raw', fixed[index]!, raw]);
     volumes[name] = raw;
     if (hostile.damage === encryptWithBitLocker) continue;
-    const offset = hostile.partition === undefined ? 0 : MIB;
-    trees[name] = { before: await treeOf(images[index]!, offset), after: await treeOf(raw, offset) };
+    const before = join(directory, `${index}.raw`);
+    trees[name] = { before: await treeOf(before), after: await treeOf(await volumeOf(raw, hostile)) };
   }
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
@@ -226,15 +226,22 @@ async function makeVolume(
   return disk;
 }
 
+/** The volume of a disk with one partition, or the disk itself. */
+async function volumeOf(disk: string, { partition }: Hostile): Promise<string> {
+  if (partition === undefined) return disk;
+  const volume = `${disk}.part`;
+  await run('dd', [`if=${disk}`, `of=${volume}`, 'bs=1M', 'skip=1', 'conv=sparse', 'status=none']);
+  return volume;
+}
+
 /** A directory that is below itself is not followed. */
 const LIST = `cd "$1"
 find . -path ./Windows/Drivers/loop -prune -o ! -name . -printf '%P\\t%y %l\\n' | sed "s|$1||"
 find . -path ./Windows/Drivers/loop -prune -o -type f -size -64M -printf '%P\\0' | xargs -0 sha256sum | sed 's/^\\([^ ]*\\)  \\(.*\\)/\\2\\t\\1/'`;
 
-async function treeOf(image: string, offset: number): Promise<Map<string, string>> {
+async function treeOf(image: string): Promise<Map<string, string>> {
   const tree = new Map<string, string>();
-  const options = offset === 0 ? 'ro' : `ro,offset=${offset}`;
-  for (const line of (await withMounted(image, LIST, options)).split('\n')) {
+  for (const line of (await withMounted(image, LIST, 'ro')).split('\n')) {
     const [path = '', what] = line.split('\t');
     if (what !== undefined) tree.set(path, `${tree.get(path) ?? ''}${what} `);
   }
@@ -250,12 +257,15 @@ describe.each(Object.entries(CORPUS))('%s', (name, { code, damage, differs }) =>
     );
   };
 
-  it.runIf(code !== undefined)(`is refused before anything is written: ${code}`, () => {
-    expect(results[name]).toMatchObject({ code });
-    if (damage !== encryptWithBitLocker) expect(changed()).toEqual([]);
-  });
+  if (code !== undefined) {
+    it(`is refused before anything is written: ${code}`, () => {
+      expect(results[name]).toMatchObject({ code });
+      if (damage !== encryptWithBitLocker) expect(changed()).toEqual([]);
+    });
+    return;
+  }
 
-  it.runIf(code === undefined)('is converted, and nothing else of it is changed', async () => {
+  it('is converted, and nothing else of it is changed', async () => {
     const result = results[name];
     if (result === undefined || result instanceof Error) throw result;
     expect(result.fixed.applied).toBeGreaterThan(5);
