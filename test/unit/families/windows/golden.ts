@@ -162,6 +162,63 @@ export function goldenSoftware(before: ReadonlyMap<string, string>): Map<string,
   return keys.all;
 }
 
+/** What is written beside the hives: of each package all files in one folder, boot drivers in Windows' own, too. */
+export const GOLDEN_FILES: readonly string[] = [
+  ...['viostor', 'vioscsi'].flatMap((name) => [
+    ...['cat', 'inf', 'sys'].map((type) => `/Windows/Drivers/VirtIO/${name}.${type}`),
+    `/Windows/System32/drivers/${name}.sys`,
+  ]),
+  ...['netkvm.cat', 'netkvm.inf', 'netkvm.sys', 'netkvmco.dll'].map(
+    (name) => `/Windows/Drivers/VirtIO/${name}`,
+  ),
+  '/Program Files/hyper2kvm/firstboot/plan.tsv',
+];
+
+/** Arguments of the first boot's steps for disks and network cards, by the name in NINE; absent: none. */
+export const GOLDEN_STEPS: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  'Windows 7 x86': [
+    // Its gateway is a persistent route already.
+    [
+      ...['mac=00:0c:29:aa:00:02', 'name=Local Area Connection 2', 'address=10.3.58.5/24', 'dns=10.3.58.4'],
+      'ghost=PCI\\VEN_8086&DEV_100F&SUBSYS_075015AD&REV_01\\4&B70F118&0&1888',
+    ],
+    [
+      ...['mac=00:0c:29:aa:00:01', 'name=Local Area Connection', 'address=192.168.1.123/24'],
+      ...['gateway=192.168.1.1', 'dns=192.168.1.112'],
+      'ghost=PCI\\VEN_8086&DEV_100F&SUBSYS_075015AD&REV_01\\4&B70F118&0&0888',
+    ],
+  ],
+  'Windows 10 x64 on BIOS': [
+    [
+      ...['mac=00:0c:29:f3:ff:de', 'name=Ethernet0'],
+      'ghost=PCI\\VEN_8086&DEV_10D3&SUBSYS_07D015AD&REV_00\\000C29FFFFF3FFDE00',
+    ],
+  ],
+  'Server 2019, two static cards': [
+    [
+      ...['mac=00:0c:29:a9:c8:b1', 'name=Ethernet0', 'address=10.1.2.3/23', 'address=10.1.2.4/23'],
+      ...['address=2001:db8::10/64', 'gateway=10.1.2.1', 'gateway=10.1.3.1/20'],
+      ...['dns=10.1.2.5', 'dns=10.1.2.6', 'dns=10.1.2.7', 'suffix=corp.example'],
+      'ghost=PCI\\VEN_15AD&DEV_07B0&SUBSYS_07B015AD&REV_01\\FF290C00B1C8A9FE00',
+    ],
+    [
+      // The new card does not have the address that was set for the old one.
+      ...['mac=00:50:56:01:02:00', 'name=Backup', 'address=172.16.0.9/12', 'address=2001:db8::99/128'],
+      'ghost=PCI\\VEN_15AD&DEV_07B0&SUBSYS_07B015AD&REV_01\\FF565000000201FE00',
+    ],
+  ],
+  'Server 2022, two disks': [['mbr=deadbeef', 'gpt=8e0f2c38-e4ea-47ba-b7fc-9d8c74dccf0b']],
+};
+
+/** Returns the arguments of those steps in the plan of a first boot. */
+export function stepArguments(plan: string): string[][] {
+  return plan
+    .split('\n')
+    .map((line) => line.split('\t'))
+    .filter(([, , verb]) => verb === 'disks' || verb === 'network')
+    .map((fields) => fields.slice(3).sort());
+}
+
 /** Returns the keys without what is ours alone. */
 export function withoutOwnValues(lines: ReadonlyMap<string, string>): Map<string, string> {
   return new Map(

@@ -36,10 +36,10 @@ export const MICE = Array.from(
   (_, port) => `@\\Enum\\HID\\VID_0E0F&PID_0003&MI_01\\8&2B5D2A9B&0&000${port.toString(16).toUpperCase()}`,
 );
 
-/** Letters of the root and of a second disk's volume, by the disks' signatures. */
+/** Letters of the root, by the GUID of its partition, and of a second disk's volume, by the disk's signature. */
 const TWO_DISKS: Keys = {
   MountedDevices: [
-    binary('\\DosDevices\\C:', '3ea0be5c 0000500600000000'),
+    binary('\\DosDevices\\C:', `${Buffer.from('DMIO:ID:').toString('hex')} 382c0f8eeae4ba47b7fc9d8c74dccf0b`),
     binary('\\DosDevices\\D:', 'efbeadde 0000100000000000'),
   ],
 };
