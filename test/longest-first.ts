@@ -23,7 +23,6 @@ const SECONDS: Readonly<Record<string, number>> = {
   'as-is.test.ts': 110,
   'windows.test.ts': 170,
   'windows-drivers.test.ts': 100,
-  'hostile-ntfs.test.ts': 60,
   'remedies.test.ts': 270,
   'validate-windows.test.ts': 30,
   'initramfs-kernel.test.ts': 30,

@@ -103,7 +103,7 @@ const put = (image: string, disk: string, start: number) =>
   run('dd', [`if=${image}`, `of=${disk}`, 'bs=1M', `seek=${start}`, 'conv=notrunc,sparse', 'status=none']);
 
 /** Makes an NTFS volume with these files. It stands on a disk at `startMib`, or is a whole disk. */
-export async function makeNtfs(
+async function makeNtfs(
   image: string,
   sizeMib: number,
   startMib: number,
@@ -126,7 +126,7 @@ const CLUSTER_BYTES = 4096;
 const PAGE_BYTES = 4096;
 
 /** Writes restart pages to a volume's journal that say that NTFS is still at work on it. */
-export async function leaveUnclean(image: string): Promise<void> {
+async function leaveUnclean(image: string): Promise<void> {
   const { stdout } = await run('ntfsinfo', ['-v', '-i', '2', image]);
   const text = stdout.toString();
   const cluster = /VCN\s+LCN\s+Length\s+0x0\s+0x([0-9a-f]+)/.exec(text)?.[1] ?? '';
@@ -190,7 +190,7 @@ export async function readVolume(
 }
 
 /** Runs a shell script in which `$1` is the mounted NTFS volume. Returns what it prints. */
-export async function withMounted(image: string, script: string, options = 'rw'): Promise<string> {
+async function withMounted(image: string, script: string, options = 'rw'): Promise<string> {
   const directory = `${image}.mnt`;
   await mkdir(directory);
   const whole = `ntfs-3g -o ${options} ${image} "$1"; ${script}; cd /; umount "$1"`;

@@ -22,12 +22,7 @@ export async function labDrivers(target: LabTarget, os: string, names = USUAL): 
 }
 
 /** The same with a virtio-win that is made in `root`, and has to stay there until FIX has copied from it. */
-export async function labDriversIn(
-  root: string,
-  target: LabTarget,
-  os: string,
-  names = USUAL,
-): Promise<DriverSet> {
+async function labDriversIn(root: string, target: LabTarget, os: string, names = USUAL): Promise<DriverSet> {
   const { architecture } = target;
   for (const name of names)
     writePackage(
