@@ -1,11 +1,12 @@
 import { mkdirSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openHive } from '../../src/guest/registry/hive.js';
 import type { Plan } from '../../src/operations/plan.js';
 import type { Report } from '../../src/report/report.js';
+import { run } from '../../src/tools/run.js';
 import { cli } from '../integration/support/cli.js';
 import {
   type DriverName,
@@ -156,8 +157,17 @@ describe.each(chosen)('%s with a virtio-win', (name, windows) => {
   });
 
   it('is not changed by a second conversion', async () => {
+    // With the same description: it has the addresses of the network cards.
+    const again = join(directory, `${id}-again`);
+    await mkdir(again);
+    await copyFile(join(directory, id, `${id}.vmx`), join(again, `${id}.vmx`));
+    for (const index of windows.dataDisk === 0 ? [0] : [0, 1]) {
+      const delivered = join(directory, `${id}-out`, id, `${id}-disk${index}.qcow2`);
+      await run('qemu-img', ['convert', '-O', 'vmdk', delivered, join(again, `disk${index}.vmdk`)]);
+    }
     const virtioWin = join(directory, `${id}-virtio-win`);
-    const { code, out } = await cli(['plan', disk, '--json', '--set', `windows.virtio_win=${virtioWin}`]);
+    const set = ['--set', `windows.virtio_win=${virtioWin}`];
+    const { code, out } = await cli(['plan', join(again, `${id}.vmx`), '--json', ...set]);
     expect(code).toBe(0);
     expect((JSON.parse(out) as { operations: unknown[] }).operations).toEqual([]);
   });
