@@ -22,7 +22,7 @@ const SECONDS: Readonly<Record<string, number>> = {
   'phony-guest.test.ts': 45,
   'as-is.test.ts': 110,
   'windows.test.ts': 170,
-  'windows-drivers.test.ts': 100,
+  'windows-drivers.test.ts': 90,
   'remedies.test.ts': 270,
   'validate-windows.test.ts': 30,
   'initramfs-kernel.test.ts': 30,

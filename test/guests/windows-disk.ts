@@ -1,7 +1,6 @@
 import { mkdir, mkdtemp, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { run } from '../../src/tools/run.js';
-import { formOf } from '../lab/forms.ts';
 import { asRoot } from '../lab/privileged.ts';
 import {
   bootStore,
@@ -11,7 +10,6 @@ import {
   rootFiles,
   type WindowsRecipe,
 } from '../unit/families/windows/make-windows.js';
-import type { LabWindows } from '../unit/families/windows/nine.js';
 
 const MIB = 1024 * 1024;
 const SYSTEM_MIB = 101;
@@ -69,40 +67,9 @@ export async function makeWindowsDisk(
   }
 }
 
-/** Writes the guest as VMware has it: a VMX with its network cards, and its disks. */
-export async function makeVmwareGuest(
-  { nics, dataDisk }: LabWindows,
-  recipe: WindowsRecipe,
-  directory: string,
-  name: string,
-): Promise<void> {
-  const root = join(directory, 'root.raw');
-  await makeWindowsDisk(recipe, root);
-  const images = [root];
-  if (dataDisk > 0) {
-    const data = join(directory, 'data.raw');
-    await makeNtfs(data, dataDisk, 0, { '/data.txt': 'of a user' });
-    images.push(data);
-  }
-  const lines = [`displayName = "${name}"`, `firmware = "${recipe.firmware === 'uefi' ? 'efi' : 'bios'}"`];
-  lines.push('scsi0.present = "TRUE"', 'scsi0.virtualDev = "lsisas1068"');
-  for (const [index, image] of images.entries()) {
-    await formOf(image, 'monolithicSparse', directory, { name: `disk${index}` });
-    await rm(image);
-    lines.push(`scsi0:${index}.present = "TRUE"`, `scsi0:${index}.fileName = "disk${index}.vmdk"`);
-  }
-  for (const [index, { mac, pci_slot }] of nics.entries()) {
-    lines.push(`ethernet${index}.present = "TRUE"`, `ethernet${index}.addressType = "static"`);
-    lines.push(`ethernet${index}.address = "${mac}"`);
-    if (pci_slot !== undefined) lines.push(`ethernet${index}.pciSlotNumber = "${pci_slot}"`);
-  }
-  await writeFile(join(directory, `${name}.vmx`), `${lines.join('\n')}\n`);
-}
-
 const put = (image: string, disk: string, start: number) =>
   run('dd', [`if=${image}`, `of=${disk}`, 'bs=1M', `seek=${start}`, 'conv=notrunc,sparse', 'status=none']);
 
-/** Makes an NTFS volume with these files. It stands on a disk at `startMib`, or is a whole disk. */
 async function makeNtfs(
   image: string,
   sizeMib: number,
@@ -189,14 +156,12 @@ export async function readVolume(
   });
 }
 
-/** Runs a shell script in which `$1` is the mounted NTFS volume. Returns what it prints. */
-async function withMounted(image: string, script: string, options = 'rw'): Promise<string> {
+/** Runs a shell script in which `$1` is the mounted NTFS volume. */
+async function withMounted(image: string, script: string): Promise<void> {
   const directory = `${image}.mnt`;
   await mkdir(directory);
-  const whole = `ntfs-3g -o ${options} ${image} "$1"; ${script}; cd /; umount "$1"`;
-  const { stdout } = await asRoot('sh', ['-ec', whole, 'sh', directory]);
+  await asRoot('sh', ['-ec', `ntfs-3g ${image} "$1"; ${script}; umount "$1"`, 'sh', directory]);
   await rm(directory, { recursive: true });
-  return stdout.toString();
 }
 
 async function makeEsp(disk: string, store: Buffer, scratch: string): Promise<void> {

@@ -16,18 +16,17 @@ import { healBrokenCopies } from './matrix-remedies.ts';
 import { isSame, type MatrixRow, matrixTable } from './matrix-table.ts';
 import { convertTwice } from './matrix-twice.ts';
 import { convertWithVirtV2v } from './matrix-v2v.ts';
-import { convertWindows } from './matrix-windows.ts';
 import { type GuestRecipe, RECIPES } from './recipes.ts';
 
 /**
- * `npm run test:matrix [-- [--list] [--table] [--docs] [--twice] [--peers] [--remedies] [--windows] [GUEST…]]`: every guest of the
+ * `npm run test:matrix [-- [--list] [--table] [--docs] [--twice] [--peers] [--remedies] [GUEST…]]`: every guest of the
  * matrix is built as VMware left it, looked at on virtio as it is, converted, booted, and planned again from
  * its own output; `--twice` runs PLAN, FIX and CONVERT two times and compares, `--peers` looks at the guest
  * with virt-inspector and converts and boots it with virt-v2v. Prints the table; ends with 1 where a guest is
  * not right. What was seen is kept, so the matrix may be run in pieces: only what the code's change could
  * alter is looked at again. `--table` prints what is known, with the commit it was seen with, and runs
  * nothing; `--docs` puts that into docs/matrix.md. `--remedies` converts the guests that the first plan does not boot
- * (broken-copies.ts) instead, `--windows` the nine Windows of the lab, which nobody boots.
+ * (broken-copies.ts) instead.
  */
 const PAGE = fileURLToPath(new URL('../../docs/matrix.md', import.meta.url));
 const all: readonly GuestRecipe[] = [...Object.values(RECIPES), ...MATRIX];
@@ -41,15 +40,13 @@ const { values, positionals } = parseArgs({
     twice: { type: 'boolean', default: false },
     peers: { type: 'boolean', default: false },
     remedies: { type: 'boolean', default: false },
-    windows: { type: 'boolean', default: false },
   },
 });
 if (values.list) process.stdout.write(all.map(({ name }) => `${name}\n`).join(''));
 else if (values.remedies) {
   const isRight = await healBrokenCopies(positionals, (line) => process.stdout.write(`${line}\n`));
   process.exitCode = isRight ? 0 : 1;
-} else if (values.windows) process.exitCode = (await convertWindows()) ? 0 : 1;
-else await main(positionals);
+} else await main(positionals);
 
 async function main(names: readonly string[]): Promise<void> {
   const chosen = names.length === 0 ? all : all.filter(({ name }) => names.includes(name));

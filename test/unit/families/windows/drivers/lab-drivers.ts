@@ -11,18 +11,14 @@ import { type DriverName, driverPackage, makeSigners, writePackage } from './vir
 
 export const LAB_SIGNERS = makeSigners();
 
-type LabTarget = Pick<DriverTarget, 'build' | 'architecture'> & { product?: DriverTarget['product'] };
-const USUAL: readonly DriverName[] = ['viostor', 'vioscsi', 'NetKVM', 'Balloon'];
-
 /** What a virtio-win with these drivers has for a Windows: a real choice among files on this host. */
-export async function labDrivers(target: LabTarget, os: string, names = USUAL): Promise<DriverSet> {
+export async function labDrivers(
+  target: Pick<DriverTarget, 'build' | 'architecture'> & { product?: DriverTarget['product'] },
+  os: string,
+  names: readonly DriverName[] = ['viostor', 'vioscsi', 'NetKVM', 'Balloon'],
+): Promise<DriverSet> {
   const root = mkdtempSync(join(tmpdir(), 'h2k-lab-drivers-'));
   onTestFinished(() => rmSync(root, { recursive: true }));
-  return labDriversIn(root, target, os, names);
-}
-
-/** The same with a virtio-win that is made in `root`, and has to stay there until FIX has copied from it. */
-async function labDriversIn(root: string, target: LabTarget, os: string, names = USUAL): Promise<DriverSet> {
   const { architecture } = target;
   for (const name of names)
     writePackage(

@@ -37,9 +37,7 @@ export function makeSigners(): Signers {
 export type Architecture = 'x86' | 'amd64';
 /** Files of one package, by name. */
 export type PackageFiles = Record<string, Buffer>;
-export type DriverName = 'viostor' | 'vioscsi' | 'NetKVM' | 'Balloon' | 'vioserial' | PlainDriver;
-/** Of one file, for a device that Windows does not need to start. */
-type PlainDriver = 'viorng' | 'vioinput' | 'fwcfg' | 'pvpanic' | 'viogpudo' | 'viofs';
+export type DriverName = 'viostor' | 'vioscsi' | 'NetKVM' | 'Balloon' | 'vioserial';
 
 const MACHINES = { x86: 0x14c, amd64: 0x8664 } as const;
 export function program(text: string, architecture: Architecture): Buffer {
@@ -284,41 +282,6 @@ WdfCoInstaller01009.dll
 ${STRINGS}Desc = "VirtIO Driver"
 `;
 
-/** In the form of viorng.inf. */
-const plain = (stem: string, className: string, guid: string, id: string) => (decoration: string) =>
-  `${HEAD(stem, className, guid)}
-[DestinationDirs]
-DefaultDestDir = 12
-
-[SourceDisksFiles]
-${stem}.sys = 1,,
-
-[Manufacturer]
-%VENDOR%=Standard,${decoration}
-
-[Standard.${decoration}]
-%Desc%=Device, ${id}
-
-[Device.NT]
-CopyFiles=Drivers_Dir
-
-[Drivers_Dir]
-${stem}.sys
-
-[Device.NT.Services]
-AddService = ${stem},0x00000002, Service_Inst
-
-[Service_Inst]
-ServiceType    = 1
-StartType      = 3
-ErrorControl   = 1
-ServiceBinary  = %12%\\${stem}.sys
-${STRINGS}Desc = "VirtIO Driver"
-`;
-const SYSTEM_CLASS = ['System', '4d36e97d-e325-11ce-bfc1-08002be10318'] as const;
-const DISPLAY_CLASS = ['Display', '4d36e968-e325-11ce-bfc1-08002be10318'] as const;
-const INPUT_CLASS = ['HIDClass', '745a17a0-74d3-11d0-b6fe-00a0c90f57da'] as const;
-
 const CO_INSTALLER = 'WdfCoInstaller01009.dll';
 const DRIVERS: Record<
   DriverName,
@@ -362,10 +325,4 @@ const DRIVERS: Record<
     inf: withCoInstaller('vioser', 'PCI\\VEN_1AF4&DEV_1003'),
     libraries: [CO_INSTALLER],
   },
-  viorng: { stem: 'viorng', inf: plain('viorng', ...SYSTEM_CLASS, 'PCI\\VEN_1AF4&DEV_1044') },
-  vioinput: { stem: 'vioinput', inf: plain('vioinput', ...INPUT_CLASS, 'PCI\\VEN_1AF4&DEV_1052') },
-  fwcfg: { stem: 'fwcfg', inf: plain('fwcfg', ...SYSTEM_CLASS, 'ACPI\\QEMU0002') },
-  pvpanic: { stem: 'pvpanic', inf: plain('pvpanic', ...SYSTEM_CLASS, 'ACPI\\QEMU0001') },
-  viogpudo: { stem: 'viogpudo', inf: plain('viogpudo', ...DISPLAY_CLASS, 'PCI\\VEN_1AF4&DEV_1050') },
-  viofs: { stem: 'viofs', inf: plain('viofs', ...SYSTEM_CLASS, 'PCI\\VEN_1AF4&DEV_105A') },
 };
