@@ -16,8 +16,11 @@ import type { ApplianceSession } from './session.js';
 
 /** libguestfs's protocol carries at most 4 MiB in one message; larger contents are transferred by file. */
 export const MAX_MESSAGE_BYTES = 2 * 1024 * 1024;
-/** Directories that are listed one by one. */
+/** A read that fails in the middle of a file returns what comes before, up to the end of a page. */
+const PAGE_BYTES = 4096;
+/** Directories that are listed one by one, and the size of one, which grows with its names. */
 const MAX_LISTED = 50;
+const MAX_DIRECTORY_BYTES = 1024 ** 2;
 
 /**
  * Reads the guest's filesystems as they are mounted in the appliance. libguestfs calls that open a file
@@ -57,7 +60,10 @@ export function applianceReader(session: Pick<ApplianceSession, 'call'>, workDir
     try {
       for (const [index, parent] of directories.entries()) {
         if (index === MAX_LISTED) return null;
-        const entries = await session.call('readdir', `${directory}/${parent}`);
+        const path = `${directory}/${parent}`;
+        // libguestfs has all of its names in memory before it returns the first.
+        if ((await session.call('lstatns', path)).size > MAX_DIRECTORY_BYTES) return null;
+        const entries = await session.call('readdir', path);
         for (const { type, name } of entries) {
           if (name === '.' || name === '..') continue;
           // Not every filesystem tells what an entry is.
@@ -80,10 +86,11 @@ export function applianceReader(session: Pick<ApplianceSession, 'call'>, workDir
   async function download(path: string, file: string): Promise<void> {
     const output = await open(file, 'w', 0o600);
     try {
-      for (let done = 0, length = MAX_MESSAGE_BYTES; length === MAX_MESSAGE_BYTES; done += length) {
+      for (let done = 0, isEnd = false; !isEnd; ) {
         const part = await session.call('pread', path, MAX_MESSAGE_BYTES, done);
-        length = part.length;
         await output.appendFile(part);
+        done += part.length;
+        isEnd = endsFile(part);
       }
     } finally {
       await output.close();
@@ -97,7 +104,7 @@ export function applianceReader(session: Pick<ApplianceSession, 'call'>, workDir
     readLink: (path) => session.call('readlink', path),
     async read(path) {
       const head = await session.call('pread', path, MAX_MESSAGE_BYTES, 0);
-      if (head.length < MAX_MESSAGE_BYTES) return head;
+      if (endsFile(head)) return head;
       return withScratch(async (file) => {
         await download(path, file);
         return readFile(file);
@@ -158,6 +165,9 @@ export function applianceReader(session: Pick<ApplianceSession, 'call'>, workDir
     subvolumes: () => session.call('btrfs_subvolume_list', '/'),
   };
 }
+
+/** Returns whether nothing of the file can follow: otherwise the next call returns it, or the error. */
+const endsFile = ({ length }: Buffer): boolean => length % PAGE_BYTES !== 0 || length === 0;
 
 const { ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR } = constants.errno;
 const ABSENT = [ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG];

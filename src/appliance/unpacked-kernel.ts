@@ -23,6 +23,11 @@ const KERNEL = 'kernel';
 const OTHERS = ['initrd', 'root', 'README.fixed'];
 const PREFIX = 'unpacked-';
 
+/** What supermin builds anew; README.fixed is ours, and two processes may write it one after the other. */
+const BUILT = [KERNEL, 'initrd', 'root'];
+/** A younger directory may be one that another process makes or starts from just now. */
+const KEPT_MS = 3_600_000;
+
 /**
  * Returns the directory of the same appliance with its kernel unpacked (`unpackedKernel`), where that is
  * possible. It is made again, in `directory`, when supermin has built another one.
@@ -32,27 +37,47 @@ export async function withUnpackedKernel(
   directory: string,
   signal: AbortSignal,
 ): Promise<string> {
-  const files = await Promise.all([KERNEL, ...OTHERS].map((name) => stat(join(built, name))));
-  const own = `${PREFIX}${files.map(({ mtimeMs }) => Math.floor(mtimeMs).toString(36)).join('-')}`;
+  const own = await nameOf(built);
   const path = join(directory, own);
-  if (await exists(path)) return path;
+  if (!(await exists(path))) {
+    const made = await mkdtemp(join(directory, `${PREFIX}new-`));
+    try {
+      await fill(made, built, signal);
+      if ((await nameOf(built)) === own) await rename(made, path);
+    } catch (error) {
+      // Another process may have made it meanwhile.
+      if (!(await exists(path))) throw error;
+    } finally {
+      await rm(made, { recursive: true, force: true });
+    }
+    // Supermin built another one meanwhile, in another process: what was linked may be of both.
+    if (!(await exists(path))) return withUnpackedKernel(built, directory, signal);
+  }
+  await removeOthers(directory, own);
+  return path;
+}
+
+async function nameOf(built: string): Promise<string> {
+  const files = await Promise.all(BUILT.map((name) => stat(join(built, name))));
+  return `${PREFIX}${files.map(({ mtimeMs }) => Math.floor(mtimeMs).toString(36)).join('-')}`;
+}
+
+async function fill(made: string, built: string, signal: AbortSignal): Promise<void> {
   const packed = join(built, KERNEL);
   const kernel = await unpackedKernel(await readFile(packed), signal);
-  const made = await mkdtemp(join(directory, `${PREFIX}new-`));
-  try {
-    if (kernel === null) await link(packed, join(made, KERNEL));
-    else await writeDurable(join(made, KERNEL), kernel);
-    for (const name of OTHERS) await link(join(built, name), join(made, name));
-    await rename(made, path);
-  } catch (error) {
-    await rm(made, { recursive: true, force: true });
-    // Another process may have made it meanwhile, and removed this one.
-    if (!(await exists(path))) throw error;
-  }
-  for (const name of await readdir(directory))
-    if (name.startsWith(PREFIX) && name !== own)
+  if (kernel === null) await link(packed, join(made, KERNEL));
+  else await writeDurable(join(made, KERNEL), kernel);
+  for (const name of OTHERS) await link(join(built, name), join(made, name));
+}
+
+/** Removes older ones, and what a crash left. */
+async function removeOthers(directory: string, own: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (!name.startsWith(PREFIX) || name === own) continue;
+    const stats = await stat(join(directory, name)).catch(() => null);
+    if (stats !== null && Date.now() - stats.mtimeMs > KEPT_MS)
       await rm(join(directory, name), { recursive: true, force: true });
-  return path;
+  }
 }
 
 /**

@@ -9,6 +9,7 @@ import { terminalText } from '../text/escape-terminal.js';
 import { type CommonOptions, configOf, newCommand, printJson, usageError, warnOfRenamed } from './command.js';
 import { identityText } from './identity-text.js';
 import type { Io } from './io.js';
+import { appliedText, liveCommandLine, nextText } from './live-text.js';
 import { planText } from './plan.js';
 
 interface LiveOptions extends CommonOptions {
@@ -59,6 +60,7 @@ async function planOrApply(io: Io, target: SshTarget, options: LiveOptions): Pro
   const { config, renamed } = configOf(io, options);
   warnOfRenamed(io, renamed);
   const { host } = target;
+  const command = liveCommandLine(target, options.config);
   const signal = io.interruption();
   const approved = options.apply;
   const backup = newBackupId(new Date());
@@ -70,13 +72,15 @@ async function planOrApply(io: Io, target: SshTarget, options: LiveOptions): Pro
     if (approved === undefined) {
       if (options.json) return printJson(io, { host, digest, identity, plan, changes });
       return io.out(
-        `${identityText(io, identity)}\n${planText(io, plan)}\n${nextText(host, digest, changes.length)}`,
+        `${identityText(io, identity)}\n${planText(io, plan)}\n${nextText(command, digest, changes.length)}`,
       );
     }
-    const proofs = await applyHost(access, planned, approved);
     const id = changes.length === 0 ? null : backup;
+    // Said before, because a connection that is lost from here on does not tell what has been done.
+    if (id !== null && digest === approved) io.err(`The backup of the old files on the host is ${id}.\n`);
+    const proofs = await applyHost(access, planned, approved);
     if (options.json) return printJson(io, { host, digest, backup: id, changes, proofs });
-    io.out(appliedText(host, id, changes));
+    io.out(appliedText(command, id, changes));
   });
 }
 
@@ -91,17 +95,6 @@ async function rollback(io: Io, target: SshTarget, id: string, options: LiveOpti
   if (options.json) return printJson(io, { host: target.host, backup: id, restored });
   io.out(restored.map((path) => `restored ${terminalText(path)}\n`).join(''));
   io.out(restored.length === 0 ? 'Every file is as it was before already.\n' : '');
-}
-
-function nextText(host: string, digest: string, changes: number): string {
-  if (changes === 0) return 'Nothing has to be prepared on this guest.\n';
-  return `Nothing was changed. To make exactly these changes:\n  hyper2kvm live ${terminalText(host)} --apply ${digest}\n`;
-}
-
-function appliedText(host: string, id: string | null, changes: readonly { path: string }[]): string {
-  if (id === null) return 'Nothing to change.\n';
-  const paths = changes.map(({ path }) => `changed ${terminalText(path)}\n`).join('');
-  return `${paths}To undo it:\n  hyper2kvm live ${terminalText(host)} --rollback ${id}\n`;
 }
 
 function portNumber(text: string): number {

@@ -70,8 +70,8 @@ export function refuseForeignSource(written: unknown, connections: readonly Conn
     if (HOST_KEYS.test(key)) throw notAllowed(`[source] ${key} chooses a server or a file of this host`);
   }
   const { vm, connection } = written as { vm?: unknown; connection?: unknown };
-  const isVsphere = connections.some(({ name, type }) => name === connection && type === 'vsphere');
-  const refuse = isVsphere ? refuseVmName : refusePath;
+  const isUrl = !connections.some(({ name, type }) => name === connection && type !== 'http');
+  const refuse = isUrl ? refusePath : refuseVmName;
   for (const one of Array.isArray(vm) ? vm : [vm]) if (typeof one === 'string') refuse(one);
 }
 
@@ -136,11 +136,11 @@ function refuseOtherKinds(
   { vm, transport, power }: z.infer<typeof jobSourceTable>,
   { name, type }: Connection,
 ): void {
-  if (type === 'http' && (transport ?? 'auto') !== 'auto')
-    throw notAllowed(`[source] transport must be "auto": ${name} is a connection of the type http`);
-  if (type === 'http' && (power ?? 'off') !== 'off')
-    throw notAllowed('[source] power must be "off": files on a server have no power state');
-  if (type === 'vsphere' && Array.isArray(vm) && vm.length > 1)
+  if (type !== 'vsphere' && (transport ?? 'auto') !== 'auto')
+    throw notAllowed(`[source] transport must be "auto": ${name} is a connection of the type ${type}`);
+  if (type !== 'vsphere' && (power ?? 'off') !== 'off')
+    throw notAllowed(`[source] power must be "off": over ${type} nothing is shut down`);
+  if (type !== 'http' && Array.isArray(vm) && vm.length > 1)
     throw notAllowed('[source] vm is a list: name one VM by its path, name, UUID or id');
 }
 

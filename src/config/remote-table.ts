@@ -17,6 +17,12 @@ const serverUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https
   return [username, password, search, hash].every((part) => part === '');
 }, 'must not contain a user, a password, a query or a fragment: secrets are credentials (docs/remote.md)');
 
+const HOST_RULE = 'must be a host, or host:port, without https:// and without a path';
+
+function isHost(text: string): boolean {
+  return /^[^/?#@\\\s]+$/.test(text) && URL.canParse(`https://${text}/`);
+}
+
 /** `SHA256:` and the digest of the server's certificate, in hexadecimal with or without colons. */
 const fingerprint = z
   .string()
@@ -33,7 +39,7 @@ const httpConnection = z
     fingerprint: fingerprint.optional(),
     allow_plain: z.boolean().default(false),
     /** `host` or `host:port` that the server may redirect to; it gets no secret. */
-    redirect_hosts: z.array(z.string().min(1).max(255)).max(32).default([]),
+    redirect_hosts: z.array(z.string().max(255).refine(isHost, HOST_RULE)).max(32).default([]),
   })
   .refine(({ ca_file, fingerprint: pin }) => ca_file === undefined || pin === undefined, {
     message: 'set ca_file or fingerprint, not both',
@@ -68,15 +74,41 @@ const vsphereConnection = z
     path: ['url'],
   });
 
+/** Neither an option of ssh nor something that it expands. */
+const sshWord = (text: string) => /^[A-Za-z0-9_][A-Za-z0-9_.@\\-]{0,254}$/.test(text);
+
+const esxiSshConnection = z.strictObject({
+  name,
+  type: z.literal('esxi-ssh'),
+  url: z.url({ protocol: /^ssh$/, error: 'must be ssh://HOST or ssh://HOST:PORT' }).refine((text) => {
+    const { hostname, username, password, pathname, search, hash } = new URL(text);
+    const isHost = /^([A-Za-z0-9][A-Za-z0-9.-]{0,253}|\[[0-9A-Fa-f:.]+\])$/.test(hostname);
+    return (
+      isHost && [username, password, pathname.replace(/^\/$/, ''), search, hash].every((one) => one === '')
+    );
+  }, 'must be ssh://HOST or ssh://HOST:PORT, nothing else'),
+  user: z.string().refine(sshWord, 'must be letters, digits and . _ - @ \\'),
+  /** Name of the credential with the private key. */
+  secret: name,
+  /** The host's key, as ssh-keyscan prints it. */
+  known_hosts: z
+    .string()
+    .refine(
+      (path) => isAbsolute(path) && !/[\s"'%~]/.test(path),
+      'must be an absolute path without spaces, quotes, % and ~',
+    ),
+});
+
 function isEncrypted(url: string): boolean {
   const { protocol, hostname } = new URL(url);
   return protocol === 'https:' || LOOPBACK.test(hostname);
 }
 
-const connection = z.discriminatedUnion('type', [httpConnection, vsphereConnection]);
+const connection = z.discriminatedUnion('type', [httpConnection, vsphereConnection, esxiSshConnection]);
 export type Connection = z.infer<typeof connection>;
 export type HttpConnection = z.infer<typeof httpConnection>;
 export type VsphereConnection = z.infer<typeof vsphereConnection>;
+export type EsxiSshConnection = z.infer<typeof esxiSshConnection>;
 
 const live = { reload: true, setBy: 'operator' } as const;
 

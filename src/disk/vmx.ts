@@ -8,7 +8,7 @@ import { expectedSlots, isExpressController } from './base/vmware-slots.js';
 
 const MAX_LINES = 20_000;
 /** The code page that a .vmx or .vmsd declares. */
-export const VMWARE_ENCODING = /^\s*\.encoding\s*=\s*"([^"]{1,40})"/m;
+export const VMWARE_ENCODING = /^[ \t]*\.encoding\s*=\s*"([^"]{1,40})"/m;
 /** VMware's default boot order, which `bios.hddOrder` changes. */
 const BUS_ORDER = ['scsi', 'sata', 'nvme', 'ide'];
 

@@ -270,7 +270,7 @@ const SECTIONS = {
     },
     'remote.not-allowed': {
       meaning:
-        'The job.toml chooses a host, a setting of the connection or a file of this host, or the server redirects to a host that the connection does not name.',
+        'The job.toml chooses a host, a setting of the connection or a file of this host, or the server redirects to a host that the connection does not name, or sends a file without its size or compressed.',
       advice:
         'Hosts and secrets are the operator’s: name a connection and a path on its server. For a redirect, add the host to `redirect_hosts` of the connection.',
     },
@@ -307,6 +307,16 @@ const SECTIONS = {
         'The certificate of the server is not trusted; the message has the reason and its fingerprint.',
       advice:
         'Set `ca_file` to the CA’s certificate, or `fingerprint` after comparing it on the server itself.',
+    },
+    'remote.host-key': {
+      meaning:
+        'The SSH host’s key is not in `known_hosts` of the connection, or another one is: the host was set up anew, or somebody is in between.',
+      advice:
+        'Run `ssh-keyscan HOST`, compare its fingerprint (`ssh-keygen -lf`) with that on the host itself, then put the line into the file.',
+    },
+    'remote.tool-missing': {
+      meaning: 'A program that this transport needs is not installed here.',
+      advice: 'Install it; the message has its name.',
     },
     'remote.not-found': {
       meaning: 'The server has no such file or VM, or does not show it to this user.',
@@ -1061,7 +1071,13 @@ const SECTIONS = {
       meaning:
         'A file could not be replaced, and the ones before it could not be put back. Each file is either the old or the new one, and the guest starts with both.',
       advice:
-        'Run `hyper2kvm live HOST --rollback ID`, or `sh /var/lib/hyper2kvm-live/ID/restore` on the host.',
+        'Run `hyper2kvm live HOST --rollback ID` with the ID of the message, or `sh /var/lib/hyper2kvm-live/ID/restore` on the host.',
+    },
+    'live.not-restored': {
+      meaning:
+        'A file of the backup could not be put back. If it could not even be copied beside the present one, nothing was changed; otherwise each file is either the old or the new one.',
+      advice:
+        'Make room on the file’s filesystem, or remove what the message names, and run the same rollback again.',
     },
     'live.no-backup': {
       meaning: 'The host has no backup of this ID.',

@@ -50,7 +50,7 @@ const SYNTAX: Partial<Record<BootFileKind, Lines>> = {
   extlinux: {
     begin: /^\s*label\s/i,
     image: /^\s*(?:kernel|linux)\s+(\S+)/i,
-    initramfs: /^\s*(?:initrd\s+(.*)$|append\s+(?:.*\s)?initrd=(\S+))/i,
+    initramfs: /^\s*(?:initrd\s+(.*)$|append\s(?:.*\s)?initrd=(\S+))/i,
   },
   lilo: LILO,
   elilo: LILO,

@@ -25,7 +25,7 @@ const DEPENDS = [
   'bzip2',
   'acl',
 ] as const;
-/** libguestfs needs a kernel in /boot, no matter which; 7-Zip reads the virtio-win ISO; ssh reaches running guests. */
+/** libguestfs needs a kernel in /boot, no matter which; 7-Zip reads the virtio-win ISO; ssh reaches guests and ESXi. */
 const RECOMMENDS = [
   'libguestfs-xfs',
   'ntfs-3g',

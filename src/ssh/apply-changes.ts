@@ -31,19 +31,19 @@ export async function applyChanges(
   const rooms = await roomsOf(shell, changes, base);
   const { script, input } = applyScript(changes, { base, id, rooms, files });
   const result = await shell.run(script, { input });
-  if (result.code !== 0) throw failureOf(result);
+  if (result.code !== 0) throw failureOf(result, { id, other: EXIT.undone });
 }
 
 /**
- * Puts a backup back. Rejects with `live.no-backup`, and with `live.changed` if a file was changed since: then
- * nothing is put back. Returns the paths that were.
+ * Puts a backup back. Rejects with `live.no-backup`, `live.not-restored`, and with `live.changed` if a file was
+ * changed since: then nothing is put back. Returns the paths that were.
  */
 export async function restoreBackup(
   shell: RemoteShell,
   { id, base = BACKUPS }: { id: string; base?: string },
 ): Promise<string[]> {
   const result = await shell.run(rollbackScript(base, id));
-  if (result.code !== 0) throw failureOf(result);
+  if (result.code !== 0) throw failureOf(result, { id, other: EXIT.notRestored });
   return result.stdout
     .toString('utf8')
     .split('\n')
@@ -61,7 +61,8 @@ fi
 [ "$(stat -c '%a %u' -- "$base")" = '700 0' ] || { echo "$base" >&2; exit ${EXIT.notWritable}; }
 exec 9< "$base" && flock -n 9 || exit ${EXIT.busy}
 if [ ! -f "$backup/restore" ]; then
-  rm -f -- "$backup"/[0-9]* "$backup/manifest.json" "$backup/restore.part" && rmdir -- "$backup"
+  rm -f -- "$backup"/[0-9]* "$backup/manifest.json" "$backup/restore.part" &&
+    rm -f -- "$backup/unfinished" "$backup/done" "$backup/restored" && rmdir -- "$backup"
   exit
 fi
 trap '' HUP PIPE
@@ -94,7 +95,7 @@ async function roomsOf(shell: RemoteShell, changes: readonly Change[], base: str
   return [...rooms.values()];
 }
 
-type Failure = { code: ErrorCode; says(detail: string): string };
+type Failure = { code: ErrorCode; says(detail: string, id: string): string };
 
 const FAILURES: Readonly<Record<number, Failure>> = {
   [EXIT.changed]: {
@@ -119,18 +120,27 @@ const FAILURES: Readonly<Record<number, Failure>> = {
   [EXIT.undone]: { code: 'live.undone', says: (path) => `a file could not be replaced: ${path}` },
   [EXIT.half]: {
     code: 'live.half',
-    says: (path) => `a file could not be replaced, and what was done before could not be undone: ${path}`,
+    says: (path, id) =>
+      `a file could not be replaced, and what was done before could not be undone: ${path}; the backup is ${id}`,
   },
   [EXIT.noBackup]: {
     code: 'live.no-backup',
     says: (ids) => (ids === '' ? 'the host has no backups' : `the host has these backups only: ${ids}`),
   },
+  [EXIT.notRestored]: {
+    code: 'live.not-restored',
+    says: (detail, id) => `the backup ${id} could not be put back: ${detail}`,
+  },
 };
 
-function failureOf({ code, stderr }: Pick<RemoteResult, 'code' | 'stderr'>): Hyper2kvmError {
+/** `other`: what a code that is not ours counts as. */
+function failureOf(
+  { code, stderr }: Pick<RemoteResult, 'code' | 'stderr'>,
+  { id, other }: { id: string; other: number },
+): Hyper2kvmError {
   const detail = lastLines(stderr);
-  const failure = FAILURES[code];
-  return failure === undefined
-    ? new Hyper2kvmError('live.undone', `the script on the host exited with code ${code}: ${detail}`)
-    : new Hyper2kvmError(failure.code, failure.says(detail));
+  const known = FAILURES[code];
+  if (known !== undefined) return new Hyper2kvmError(known.code, known.says(detail, id));
+  const failure = FAILURES[other] as Failure;
+  return new Hyper2kvmError(failure.code, failure.says(`exit code ${code}: ${detail}`, id));
 }

@@ -48,13 +48,16 @@ finish() {
     for directory in ${made.toReversed().map(shellWord).join(' ')}; do
       if [ -d "$directory" ] && [ -z "$(ls -A -- "$directory")" ]; then rmdir -- "$directory"; fi
     done
-    rm -f -- "$backup/manifest.json" "$backup/restore.part" "$backup/restore" "$backup/restored"
+    rm -f -- "$backup/manifest.json" "$backup/restore.part" "$backup/restore"
+    rm -f -- "$backup/unfinished" "$backup/done" "$backup/restored"
     rmdir -- "$backup"
   fi
   if [ "$made_base" = yes ] && [ -z "$(ls -A -- "$base")" ]; then rmdir -- "$base"; fi
   exit "$code"
 }
 drop() { rm -f -- "$7" "$backup/$1"; }
+# In a shell of its own: dash ends when a redirection of ":" fails.
+create() { (set -C; : > "$1") || fail ${EXIT.notWritable} "$1"; }
 
 # A connection that is cut must not stop this, nor what undoes it.
 trap '' HUP PIPE
@@ -72,6 +75,8 @@ done
 trap finish EXIT
 mkdir -m 700 -- "$backup" || fail ${EXIT.notWritable} "$backup"
 stage=prepare
+# Renamed to "done" at the end, and to "restored" by a rollback, so that no disk is too full for either.
+create "$backup/unfinished"
 
 check() {
   is "$2" "$3" "$4" || fail ${EXIT.changed} "$2"
@@ -95,10 +100,9 @@ save() {
 entries save
 head -c ${files.manifest.length} > "$backup/manifest.json" && head -c ${files.restore.length} > "$backup/restore.part" &&
   [ "$(stat -c %s -- "$backup/restore.part")" = ${files.restore.length} ] &&
-  sync -- "$backup/manifest.json" "$backup/restore.part" && mv -fT -- "$backup/restore.part" "$backup/restore" &&
+  sync -- "$backup/manifest.json" "$backup/restore.part" "$backup/unfinished" && mv -fT -- "$backup/restore.part" "$backup/restore" &&
   sync -- "$backup" "$base" "$(parent "$base")" || fail ${EXIT.backupFailed} "$backup"
 
-create() { (set -C; : > "$1") || fail ${EXIT.notWritable} "$1"; }
 # proven PATH TEMPORARY SHA256
 proven() { sync -- "$2" && is "$2" file "$3" || fail ${EXIT.unproven} "$1"; }
 keep() {
@@ -127,7 +131,7 @@ replace() {
   esac && sync -- "$(parent "$2")" || undo ${EXIT.undone} "$2"
 }
 entries replace
-: > "$backup/done" && sync -- "$backup/done" "$backup"
+mv -fT -- "$backup/unfinished" "$backup/done" && sync -- "$backup" || undo ${EXIT.undone} "$backup"
 stage=done
 `;
   return { script, input: Buffer.concat([files.manifest, files.restore, ...sent]) };

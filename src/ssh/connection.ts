@@ -43,10 +43,11 @@ const SSH_FAILED = 255;
 const ANY_CODE = Array.from({ length: SSH_FAILED }, (_, code) => code);
 
 /**
- * Reads the script, whose length is the first line of standard input, and runs it; the rest is its input. Only
- * sh(1), dd(1) and single quotes: the user's login shell may be another one.
+ * Reads the script, whose length in bytes is the first line of standard input, and runs it; the rest is its
+ * input. Nothing is run of a script that did not arrive whole. Only sh(1), dd(1) and single quotes: the user's
+ * login shell may be another one.
  */
-const RUN_SCRIPT = 'exec sh -c \'IFS= read -r n && s=$(dd bs=1 count="$n" 2>/dev/null) && eval "$s"\'';
+export const RUN_SCRIPT = `exec sh -c 'LC_ALL=C; IFS= read -r n && s=$(dd bs=1 count="$n" 2>/dev/null) && [ "\${#s}" -eq "$n" ] && eval "$s"'`;
 const AS_ROOT = RUN_SCRIPT.replace('exec', 'exec sudo -n --');
 
 /**
@@ -77,7 +78,8 @@ export async function connect(target: SshTarget, signal: AbortSignal): Promise<S
     { input = new Uint8Array(), onStdout, maxBytes, timeoutSeconds }: RemoteOptions,
   ): Promise<RemoteResult> {
     const mark = randomBytes(16).toString('hex');
-    const text = Buffer.from(`${prelude(mark)}\n${script}\n`);
+    // The shell drops newlines at the end.
+    const text = Buffer.from(`${prelude(mark)}\n${script}`.trimEnd());
     const whole = Buffer.concat([Buffer.from(`${text.length}\n`), text, input]);
     const kept: Buffer[] = [];
     const output = withoutNoise(mark, (chunk) => {

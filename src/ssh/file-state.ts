@@ -1,4 +1,5 @@
 import { posix } from 'node:path';
+import { Hyper2kvmError } from '../errors/error.js';
 import { shellWord } from '../text/format.js';
 import type { FileState } from './changes.js';
 import { type RemoteShell, refusedBy } from './shell.js';
@@ -20,16 +21,17 @@ export async function locate(
   { follow }: { follow: boolean },
 ): Promise<Located> {
   const find = follow
-    ? `f=$(readlink -m -- ${shellWord(path)})`
-    : `d=$(readlink -m -- ${shellWord(posix.dirname(path))}); f="\${d%/}/"${shellWord(posix.basename(path))}`;
+    ? `f=$(readlink -m -- ${shellWord(path)}) || exit 1`
+    : `d=$(readlink -m -- ${shellWord(posix.dirname(path))}) || exit 1; f="\${d%/}/"${shellWord(posix.basename(path))}`;
   const result = await shell.run(`${find}\n${SCRIPT}`);
   if (result.code !== 0) throw refusedBy(result);
   const [real = '', directory = '', device = '', type = '', ...facts] = result.stdout
     .toString('utf8')
     .split('\0');
+  if (!real.startsWith('/') || !`${real}/`.startsWith(`${directory}/`)) throw notUnderstood(path);
   return {
     path: real,
-    state: stateOf(type, facts),
+    state: stateOf(path, type, facts),
     missing: between(directory, real),
     device: Number(device),
   };
@@ -48,19 +50,30 @@ else printf 'absent\\0'
 fi
 `;
 
-function stateOf(type: string, [first = '', facts = '']: readonly string[]): Located['state'] {
+function stateOf(path: string, type: string, [first = '', facts = '']: readonly string[]): Located['state'] {
   if (type === 'symlink') return { type, target: first };
   if (type !== 'file') return { type: type === 'absent' ? type : 'other' };
-  const [size = '', mode = '', uid = '', gid = ''] = facts.split(' ');
+  const [size = '', mode = '', uid = '', gid = ''] = facts.trim().split(' ');
+  if (![size, mode, uid, gid].every((number) => /^\d{1,15}$/.test(number))) throw notUnderstood(path);
   return {
     type,
-    sha256: first,
+    sha256: sha256In(first, path),
     size: Number(size),
     mode: Number.parseInt(mode, 8),
     uid: Number(uid),
     gid: Number(gid),
   };
 }
+
+/** Returns the digest that sha256sum printed for a path. It becomes part of scripts, so nothing else may. */
+export function sha256In(text: string, path: string): string {
+  const [digest] = /^[0-9a-f]{64}(?![0-9a-f])/.exec(text) ?? [];
+  if (digest === undefined) throw notUnderstood(path);
+  return digest;
+}
+
+const notUnderstood = (path: string) =>
+  new Hyper2kvmError('guest.call-failed', `the host’s answer about ${path} is not understood`);
 
 /** Returns the directories between an existing one and the path, the outermost first. */
 function between(directory: string, path: string): string[] {

@@ -40,9 +40,12 @@ export interface HostFacts {
   firmware: 'bios' | 'uefi';
 }
 
+/** Thousands of devices. */
+const MAX_BYTES = 4 * 1024 * 1024;
+
 /** Asks the host, in one script. */
 export async function hostFacts(shell: Pick<RemoteShell, 'run'>): Promise<HostFacts> {
-  const result = await shell.run(SCRIPT);
+  const result = await shell.run(SCRIPT, { maxBytes: MAX_BYTES });
   if (result.code !== 0) throw refusedBy(result);
   return parseFacts(result.stdout.toString('utf8'));
 }
@@ -131,8 +134,11 @@ export function parseFacts(text: string): HostFacts {
         size: Number(c) * SECTOR_BYTES,
         partition: { of: disk, number: Number(d), start: Number(e) * SECTOR_BYTES },
       });
-    else if (word === 'link') links.set(b, [...(links.get(b) ?? []), a]);
-    else if (word === 'root') root = { ...ROOT, number: deviceNumber(Number(a)) };
+    else if (word === 'link') {
+      const known = links.get(b);
+      if (known === undefined) links.set(b, [b, a]);
+      else known.push(a);
+    } else if (word === 'root') root = { ...ROOT, number: deviceNumber(Number(a)) };
     else if (word === 'efi') firmware = 'uefi';
     else if (word === 'mount') mounts.push(...parseMount(rest));
     else if (word === 'tags') {
@@ -144,7 +150,7 @@ export function parseFacts(text: string): HostFacts {
   return {
     devices: devices.map(({ name, ...device }) => ({
       ...device,
-      links: [name, ...(links.get(name) ?? [])],
+      links: links.get(name) ?? [name],
       tags: tags.get(device.number) ?? {},
     })),
     mounts,

@@ -32,18 +32,26 @@ check() {
   is "$2" "$3" "$4" || is "$2" "$5" "$6" || { echo "$2" >&2; changed=yes; }
 }
 
-put() {
+# The old files are copied beside the new ones and read back, all of them before one is replaced.
+copy() {
   rm -f -- "$7"
-  if is "$2" "$3" "$4"; then return; fi
   if ! is "$2" "$5" "$6"; then return; fi
   case $3 in
-    file) cp --preserve="$(attributes "$(parent "$2")")" -- "$1" "$7" && is "$7" file "$4" &&
-      sync -- "$7" && mv -fT -- "$7" "$2" ;;
-    symlink) cp -a -- "$1" "$7" && mv -fT -- "$7" "$2" ;;
+    file) cp --preserve="$(attributes "$(parent "$2")")" -- "$1" "$7" && is "$7" file "$4" && sync -- "$7" ;;
+    symlink) cp -a -- "$1" "$7" && is "$7" symlink "$4" ;;
+  esac || { echo "$2 could not be copied back" >&2; failed=yes; }
+}
+
+put() {
+  if is "$2" "$3" "$4" || ! is "$2" "$5" "$6"; then return; fi
+  case $3 in
     absent) rm -f -- "$2" ;;
+    *) mv -fT -- "$7" "$2" ;;
   esac && sync -- "$(parent "$2")" || { echo "$2 could not be restored" >&2; failed=yes; return; }
   echo "restored $2"
 }
+
+drop() { rm -f -- "$7"; }
 
 changed=no
 entries check
@@ -52,11 +60,20 @@ if [ "$changed" = yes ] && [ "$keep" = no ]; then
   exit ${EXIT.changed}
 fi
 failed=no
+trap 'entries drop' EXIT
+trap 'exit 143' HUP INT TERM
+entries copy
+if [ "$failed" = yes ]; then
+  echo "nothing was restored" >&2
+  exit ${EXIT.notRestored}
+fi
 entries put
 for directory in ${made.map(shellWord).join(' ')}; do
   if [ -d "$directory" ] && [ -z "$(ls -A -- "$directory")" ]; then rmdir -- "$directory" || failed=yes; fi
 done
-if [ "$failed" = yes ]; then exit 1; fi
-: > restored && sync -- restored .
+if [ "$failed" = yes ]; then exit ${EXIT.notRestored}; fi
+for mark in unfinished done; do
+  if [ -e "$mark" ]; then mv -fT -- "$mark" restored && sync -- . || exit ${EXIT.notRestored}; fi
+done
 `;
 }

@@ -20,6 +20,7 @@ export const EXIT = {
   undone: 49,
   half: 50,
   noBackup: 51,
+  notRestored: 52,
 } as const;
 
 /**

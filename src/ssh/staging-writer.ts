@@ -5,7 +5,7 @@ import type { GuestWriter } from '../access/guest-writer.js';
 import { Hyper2kvmError } from '../errors/error.js';
 import { shellWord } from '../text/format.js';
 import { type Change, changesSomething, type FileState, type NewContent } from './changes.js';
-import { type Located, locate } from './file-state.js';
+import { type Located, locate, sha256In } from './file-state.js';
 import { type RemoteShell, refusedBy } from './shell.js';
 
 /** A writer that only collects what would be changed. */
@@ -115,7 +115,7 @@ export function stagingWriter(
         const script = `f=$(readlink -f -- ${shellWord(path)}) && { cat -- "$f" && cat; } | sha256sum`;
         const result = await shell.run(script, { input: content.bytes });
         if (result.code !== 0) throw refusedBy(result);
-        const sha256 = result.stdout.toString('latin1').slice(0, 64);
+        const sha256 = sha256In(result.stdout.toString('latin1'), path);
         return { type: 'file', sha256, size: offset + bytes.length, mode: now.mode, content };
       }),
     editHive: () => unsupported('the registry'),

@@ -59,10 +59,10 @@ export function assertHost(host: string): void {
   });
 }
 
-/** ssh splits the value at blanks and expands `%` and `~` in it. */
+/** ssh splits the value at blanks and expands `%`, `~` and `${…}` in it. */
 function fileWord(path: string): string {
-  if (!/["\n\\]/.test(path) && path.startsWith('/')) return `"${path.replaceAll('%', '%%')}"`;
+  if (!/["\n\\$]/.test(path) && path.startsWith('/')) return `"${path.replaceAll('%', '%%')}"`;
   throw new Hyper2kvmError('usage.invalid', `--known-hosts ${path} cannot be passed to ssh`, {
-    advice: 'Copy the file to a path without quotes and backslashes.',
+    advice: 'Copy the file to an absolute path without quotes, backslashes and dollar signs.',
   });
 }

@@ -253,6 +253,60 @@ describe.runIf(process.getuid?.() === 0)('a plan that is applied on a host', () 
     expect(await readFile(join(host, 'etc/gone'), 'utf8')).toBe('to be removed\n');
   });
 
+  test('is undone whole or not at all when any tool fails, and later if it was killed at any step', async () => {
+    await makeHost();
+    const before = await look();
+    expect(await apply(QUIET, ofEachKind())).toBe('applied');
+    const after = await look();
+    const states = new Set([...filesOf(before), ...filesOf(after)]);
+    await run('sh', ['-ec', 'cp -a -- "$1" "$1.saved" && cp -a -- "$2" "$2.saved"', 'sh', host, base]);
+    const script = join(base, ID, 'restore');
+    for (const fault of ['fail', 'kill'] as const) {
+      let failed = 0;
+      for (let step = 1, isDone = false; !isDone; step++) {
+        if (step > 200) throw new Error('there is no end of steps');
+        await run('sh', [
+          '-ec',
+          'rm -rf -- "$1" "$2"; cp -a -- "$1.saved" "$1"; cp -a -- "$2.saved" "$2"',
+          ...['sh', host, base],
+        ]);
+        const text = await readFile(script, 'utf8');
+        await writeFile(script, text.replace('\nPATH=', `\nPATH=${scratch}/tools:`));
+        await writeFile(join(scratch, 'count'), '0');
+        const env = { LIVE_FAULT: fault, LIVE_STEP: String(step) };
+        const outcome = await run('sh', [script], { env, okCodes: [0, 52] }).then(
+          ({ code }) => code,
+          () => 'killed',
+        );
+        isDone = Number(await readFile(join(scratch, 'count'), 'utf8')) < step;
+        if (isDone) expect(outcome).toBe(0);
+        else failed += 1;
+        const now = await look();
+        for (const line of filesOf(now)) expect(states).toContain(line);
+        if (fault === 'fail') expect(now).not.toContain('.hyper2kvm-');
+        // The first copy fails before anything is replaced.
+        if (step === 1) expect(filesOf(now)).toEqual(expect.arrayContaining(filesOf(after)));
+        await run('sh', [script], { env: { LIVE_STEP: '0' } });
+        expect(await look()).toBe(before);
+        expect(await readdir(join(base, ID))).toContain('restored');
+      }
+      expect(failed).toBeGreaterThan(10);
+    }
+  });
+
+  test('says that it could not be undone when the room for the old files is gone', async () => {
+    await makeHost();
+    expect(await apply(QUIET)).toBe('applied');
+    const after = await look();
+    // A copy that cannot be made, as on a full disk.
+    await rm(join(base, ID, '1'));
+    await expect(rollback()).rejects.toMatchObject({
+      code: 'live.not-restored',
+      message: expect.stringContaining("boot/it's an initrd could not be copied back"),
+    });
+    expect(await look()).toBe(after);
+  });
+
   test('refuses an immutable file before anything is changed', async () => {
     await makeHost();
     await run('chattr', ['+i', join(host, 'etc/fstab')]);
@@ -272,6 +326,9 @@ describe.runIf(process.getuid?.() === 0)('a plan that is applied on a host', () 
   });
 });
 
+/** One that is replaced, a new one in a new directory, one that is removed. */
+const ofEachKind = () => changes.filter((_, index) => [0, 2, 4].includes(index));
+
 /** Applies once for each step, on a fresh host, until no step is left to interrupt. */
 async function everyStep(
   fault: Fault['fault'],
@@ -280,11 +337,7 @@ async function everyStep(
   const outcomes = new Set<string>();
   for (let step = 1; ; step++) {
     await makeHost();
-    // One that is replaced, a new one in a new directory, one that is removed.
-    const outcome = await apply(
-      { fault, step },
-      changes.filter((_, index) => [0, 2, 4].includes(index)),
-    );
+    const outcome = await apply({ fault, step }, ofEachKind());
     outcomes.add(outcome);
     const count = Number(await readFile(join(scratch, 'count'), 'utf8'));
     await check(outcome);

@@ -121,7 +121,7 @@ describe('the service', () => {
       ),
     );
     await wine.start('msiexec.exe two');
-    await wine.kill();
+    await wine.kill(2);
     expect(await wine.recorded()).toEqual([`${MSIEXEC} one`, `${MSIEXEC} two`]);
     await wine.start('service deleted');
     expect(await wine.recorded()).toEqual(
@@ -135,7 +135,7 @@ describe('the service', () => {
     await wine.install(plan(...['one', 'two'].map((id) => step(id, 300, 'run', `command=${MSIEXEC} ${id}`))));
     for (let time = 0; time < 2; time++) {
       await wine.start('msiexec.exe one');
-      await wine.kill();
+      await wine.kill(time + 1);
     }
     await wine.start('service deleted');
     expect(await wine.recorded()).toEqual(['one', 'one', 'two'].map((id) => `${MSIEXEC} ${id}`));

@@ -43,7 +43,9 @@ openssl               makes disks of random bytes in tests
 libvirt-clients       checks the domain XML (virt-xml-validate)
 libxml2-utils         which it does with xmllint
 attr                  reads access rights in tests (getfattr)
-openssh-client        reaches a running guest (ssh)
+openssh-client        reaches running guests and ESXi hosts (ssh)
+openssh-server        an ESXi host in tests, whose commands are
+busybox-static        those of busybox
 acl                   lets libvirt's QEMU into the delivered bundles (setfacl)
 libvirt-daemon-system starts a delivered VM in tests
 libvirt-daemon-config-network its network

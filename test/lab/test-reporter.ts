@@ -17,8 +17,16 @@ export const outcomeSchema = z.object({
    * unfinished.
    */
   errors: z.int(),
-  /** Every file with the seconds that its tests and hooks took. */
-  files: z.array(z.object({ file: z.string(), seconds: z.number() })),
+  /** Every file with its results, and the seconds that its tests and hooks took. */
+  files: z.array(
+    z.object({
+      file: z.string(),
+      seconds: z.number(),
+      passed: z.int(),
+      failed: z.int(),
+      names: z.array(z.string()),
+    }),
+  ),
 });
 export type Outcome = z.infer<typeof outcomeSchema>;
 
@@ -41,9 +49,11 @@ export default class OutcomeReporter implements Reporter {
       const module = byFile.get(moduleId);
       const passed = module === undefined ? 0 : count(module, 'passed');
       const file = relative(process.cwd(), moduleId);
-      if (module !== undefined) outcome.files.push({ file, seconds: secondsOf(module) });
+      const failed = module === undefined ? 0 : failures(module);
+      if (module !== undefined)
+        outcome.files.push({ file, seconds: secondsOf(module), passed, failed, names: failedTests(module) });
       outcome.passed += passed;
-      if (module !== undefined) outcome.failed += failures(module);
+      outcome.failed += failed;
       if (module === undefined || !isFinished(module))
         outcome.unfinished.push({
           file,
@@ -74,6 +84,10 @@ function failures(module: TestModule): number {
   const inGroups = [...module.children.allSuites()].reduce((sum, suite) => sum + suite.errors().length, 0);
   const told = count(module, 'failed') + module.errors().length + inGroups;
   return told === 0 && isFinished(module) && !module.ok() ? 1 : told;
+}
+
+function failedTests(module: TestModule): string[] {
+  return Array.from(module.children.allTests('failed'), ({ fullName }) => fullName);
 }
 
 function isFinished(module: TestModule): boolean {

@@ -16,6 +16,8 @@ export interface ZipMember {
 
 const LOCAL = 0x04034b50;
 const CENTRAL = 0x02014b50;
+/** Of the directory; it follows the entries. */
+const SIGNATURE = 0x05054b50;
 const END = 0x06054b50;
 const END_64 = 0x06064b50;
 const LOCATOR_64 = 0x07064b50;
@@ -45,21 +47,34 @@ export async function indexZip(source: ByteSource): Promise<ZipMember[]> {
   const directory = await findDirectory(source);
   const bytes = await readExact(source, directory.offset, directory.size, 'the ZIP directory');
   const members = new Map<string, ZipMember>();
-  for (let at = 0; at + 46 <= bytes.length && bytes.readUInt32LE(at) === CENTRAL; ) {
+  let at = 0;
+  while (at + 46 <= bytes.length && bytes.readUInt32LE(at) === CENTRAL) {
     const length =
       46 + bytes.readUInt16LE(at + 28) + bytes.readUInt16LE(at + 30) + bytes.readUInt16LE(at + 32);
     if (at + length > bytes.length) throw corrupt('an entry of the ZIP directory ends outside of it');
     const entry = bytes.subarray(at, at + length);
     at += length;
     const written = decodeText(entry.subarray(46, 46 + entry.readUInt16LE(28)), null);
-    if (written.endsWith('/')) continue;
+    if (/[/\\]$/.test(written)) continue;
     const name = archiveName(written);
     if (members.has(name)) throw corrupt(`the archive has two members named ${printable(name)}`);
     if (members.size >= MAX_MEMBERS) throw corrupt(`the archive has more than ${MAX_MEMBERS} members`);
     members.set(name, await memberOf(name, entry, source, directory.offset));
   }
+  if (at < bytes.length && (at + 4 > bytes.length || bytes.readUInt32LE(at) !== SIGNATURE))
+    throw corrupt('the ZIP directory has something else between its entries');
   if (members.size === 0) throw corrupt('the ZIP archive has no members');
+  refuseOverlaps([...members.values()]);
   return [...members.values()];
+}
+
+/** Members that share their bytes would be unpacked to far more than the archive's size. */
+function refuseOverlaps(members: readonly ZipMember[]): void {
+  let end = 0;
+  for (const { name, offset, size } of members.toSorted((a, b) => a.offset - b.offset)) {
+    if (size > 0 && offset < end) throw corrupt(`${printable(name)} shares its bytes with another member`);
+    end = Math.max(end, offset + size);
+  }
 }
 
 async function findDirectory(source: ByteSource): Promise<{ offset: number; size: number }> {

@@ -92,7 +92,9 @@ function decode(text: string): string {
       number === null
         ? Number.NaN
         : Number.parseInt(number[1] ?? number[2]!, number[1] === undefined ? 10 : 16);
-    if (!(code > 0 && code <= 0x10ffff)) throw corrupt('the XML uses an entity that is not one of XML’s own');
+    const isHalf = code >= 0xd800 && code <= 0xdfff;
+    if (!(code > 0 && code <= 0x10ffff) || isHalf)
+      throw corrupt('the XML uses an entity that is not one of XML’s own');
     return String.fromCodePoint(code);
   });
 }

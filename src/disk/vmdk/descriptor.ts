@@ -31,7 +31,7 @@ interface DescriptorExtent {
 }
 
 const NO_PARENT = 'ffffffff';
-const ENCODING = /^\s*encoding\s*=\s*"?([A-Za-z0-9_:.-]{1,40})"?\s*$/m;
+const ENCODING = /^[ \t]*encoding\s*=\s*"?([A-Za-z0-9_:.-]{1,40})"?\s*$/m;
 const MAX_EXTENTS = 4096;
 // The flag `s` is needed because a line may contain Unicode line ends: without it, each space before one
 // would be tried as the last.

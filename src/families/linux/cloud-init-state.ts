@@ -73,7 +73,7 @@ export function isStartedUnseen(
   const [, second, ...others] = datasources ?? ['', '', ''];
   return (
     forced ||
-    /^\s*datasource\s*:\s*\S/m.test(identifyConfiguration(tree)) ||
+    /^[ \t]*datasource[ \t]*:[ \t]*\S/m.test(identifyConfiguration(tree)) ||
     policyOf(tree, commandLines).includes('enabled') ||
     (others.length === 0 && (second === undefined || second === 'None'))
   );

@@ -81,7 +81,8 @@ function changeLine(line: string, entry: BootEntry, other: Started): string {
 
 /**
  * Returns the name of the file `to` where a boot loader names `from` by `name`: from the root of the file system that it
- * reads, which may be mounted anywhere. A name that leads nowhere keeps its directory.
+ * reads, which may be mounted anywhere. A name that leads nowhere keeps its directory, unless that is all it differs in:
+ * kernels of systemd-boot are called `linux`, each in a directory of its own.
  */
 function otherName(name: string, from: string | null, to: string): string {
   const path = name.replace(/^\([^)]*\)/, '').replace(/^["']|["']$/g, '');
@@ -91,5 +92,7 @@ function otherName(name: string, from: string | null, to: string): string {
     if (to.startsWith(`${root}/`)) return put(to.slice(root.length));
   }
   if (from !== null && path.endsWith(from)) return put(path.slice(0, path.length - from.length) + to);
+  if (posix.basename(path) === posix.basename(to))
+    return put(`/${to.split('/').slice(-path.split('/').filter(Boolean).length).join('/')}`);
   return put(posix.join(posix.dirname(path), posix.basename(to)));
 }

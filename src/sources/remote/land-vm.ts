@@ -179,6 +179,8 @@ async function refuseMixture(files: readonly RemoteFile[], directory: string): P
     const place = placeOf(directory, file.name);
     const state = await readJournal(place.journal);
     if (state === null) continue;
+    // What no validator can tell apart is fetched again as a whole.
+    if (file.validator === null) continue;
     const isSame = state.header.validator === file.validator && state.header.size === file.size;
     if (!isSame) changed ??= file;
     else if (state.sha256 !== null && ((await exists(place.whole)) || (await exists(place.part))))

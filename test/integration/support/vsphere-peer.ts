@@ -156,27 +156,27 @@ export class VspherePeer {
     // A slash that was encoded once is gone after the server has decoded it twice.
     if (encodedTwice && !query.includes('%252F')) return void answer.writeHead(404).end();
     const decoded = encodedTwice ? decodeURIComponent(query) : query;
-    this.#forward({ ...asked, url: `${path}?${decoded}`, method: 'GET', headers: asked.headers }, answer);
+    this.#forward({ url: `${path}?${decoded}`, headers: asked.headers, socket: asked.socket }, answer);
   }
 
   /** Sends a file, at the rate and with the cuts that the test wants. */
   #forward(
-    { url, headers }: Pick<IncomingMessage, 'url' | 'method' | 'headers'>,
+    { url, headers, socket }: Pick<IncomingMessage, 'url' | 'headers' | 'socket'>,
     answer: ServerResponse,
   ): void {
     const { cookie: _cookie, host: _host, ...others } = headers;
     const inner = request({ host: '127.0.0.1', port: this.#port, path: url, headers: others }, (file) => {
       answer.writeHead(file.statusCode!, file.headers);
-      void this.#send(file, answer);
+      void this.#send(file, answer, socket);
     });
     inner.once('error', () => answer.destroy());
     answer.once('close', () => inner.destroy());
     inner.end();
   }
 
-  async #send(file: IncomingMessage, answer: ServerResponse): Promise<void> {
+  /** `answer.socket` is null while the answer before it on the same connection is not out. */
+  async #send(file: IncomingMessage, answer: ServerResponse, socket: Socket): Promise<void> {
     const { cutAfter = Number.POSITIVE_INFINITY, rate = Number.POSITIVE_INFINITY } = this.behaviour;
-    const socket = answer.socket!;
     socket.setMaxListeners(0);
     try {
       for await (const chunk of file) {

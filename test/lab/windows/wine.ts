@@ -24,8 +24,11 @@ export interface Wine {
   writeInterface(plan: string): Promise<void>;
   /** Runs a Windows program and returns what it printed. */
   run(args: readonly string[], options?: RunOptions): Promise<string>;
-  /** Kills the service, waits until what it had started is gone, too, and then ends this Windows. */
-  kill(): Promise<void>;
+  /**
+   * Kills the service once so many programs are recorded (the log names each before it starts), waits until what the
+   * service had started is gone, too, and then ends this Windows.
+   */
+  kill(afterPrograms: number): Promise<void>;
   /** What was started, a command line each. */
   recorded(): Promise<string[]>;
   log(): Promise<string>;
@@ -67,13 +70,24 @@ export async function openWine(): Promise<Wine> {
     return readFile(output, 'utf8');
   };
   const end = () => endWine(env);
+  const recorded = async () => {
+    const text = await readFile(path('recorded.txt'), 'utf8').catch(() => '');
+    return text.split(/\r?\n/).flatMap((line) => line.split('\t')[1]?.trim() ?? []);
+  };
+  const killService = async () => {
+    const pids = await programs(prefix, (command) => !command.includes('--step'));
+    for (const pid of pids) process.kill(pid, 'SIGKILL');
+    while ((await programs(prefix, () => true)).length > 0) await sleep(POLL_MILLISECONDS);
+    await end();
+  };
   const log = () => readFile(path(...HERE, 'log.txt'), 'utf8').catch(() => '');
   return {
     path,
     run: wine,
     log,
     async install(plan) {
-      // Of a test before that failed.
+      // Of a test before that failed. A service that runs would only be marked for its deletion.
+      if ((await programs(prefix, () => true)).length > 0) await killService();
       await wine(['sc', 'delete', SERVICE], { okCodes: [0, 1] });
       await rm(path(...HERE), { recursive: true, force: true });
       await rm(path('recorded.txt'), { force: true });
@@ -100,15 +114,10 @@ export async function openWine(): Promise<Wine> {
         await sleep(POLL_MILLISECONDS);
       }
     },
-    async kill() {
-      const pids = await programs(prefix, (command) => !command.includes('--step'));
-      for (const pid of pids) process.kill(pid, 'SIGKILL');
-      while ((await programs(prefix, () => true)).length > 0) await sleep(POLL_MILLISECONDS);
-      await end();
-    },
-    async recorded() {
-      const text = await readFile(path('recorded.txt'), 'utf8').catch(() => '');
-      return text.split(/\r?\n/).flatMap((line) => line.split('\t')[1]?.trim() ?? []);
+    recorded,
+    async kill(afterPrograms) {
+      while ((await recorded()).length < afterPrograms) await sleep(POLL_MILLISECONDS);
+      await killService();
     },
     async close() {
       await end();

@@ -65,6 +65,24 @@ describe('a file', () => {
   });
 });
 
+describe('a file that cannot be read to its end', () => {
+  const content = Buffer.alloc(8192, 'x');
+  const broken = (_: string, count: number, offset: number) =>
+    offset < content.length ? content.subarray(offset, offset + count) : failing(5)();
+
+  it('is an error, not a shorter file', async () => {
+    const { reader } = readerOf({ pread: broken });
+    const refused = { code: 'guest.call-failed', errno: 5 };
+    await expect(reader.read('/etc/fstab')).rejects.toMatchObject(refused);
+    await expect(reader.download('/boot/initrd', join(work, 'copy'))).rejects.toMatchObject(refused);
+  });
+
+  it('is whole if it ends with a page', async () => {
+    const pread = (_: string, count: number, offset: number) => content.subarray(offset, offset + count);
+    expect((await readerOf({ pread }).reader.read('/etc/fstab')).equals(content)).toBe(true);
+  });
+});
+
 describe('the names below a directory', () => {
   const tree: Record<string, { type: string; name: string }[]> = {
     '/boot/': [
@@ -86,7 +104,8 @@ describe('the names below a directory', () => {
   it('are listed directory by directory, without following links', async () => {
     const { names, calls } = await namesOf((path) => tree[path]);
     expect(names).toEqual(['vmlinuz', 'grub', 'link', 'grub/empty']);
-    expect(calls).toEqual(['lstatns', 'readdir', 'readdir', 'readdir']);
+    const listed = ['lstatns', 'readdir'];
+    expect(calls).toEqual(['lstatns', ...listed, ...listed, ...listed]);
   });
 
   it.each([
@@ -100,6 +119,13 @@ describe('the names below a directory', () => {
     const { names, calls } = await namesOf(readdir);
     expect(names).toEqual(['from', 'find']);
     expect(calls.at(-1)).toBe('find0');
+  });
+
+  it('come from find for a directory that would fill the memory', async () => {
+    const lstatns = () => ({ mode: 0o040755, size: 2 * 1024 ** 2 });
+    const { reader, calls } = readerOf({ lstatns, find0: found });
+    expect(await reader.names('/boot', { paths: 10, bytes: 100 })).toEqual(['from', 'find']);
+    expect(calls.map(([name]) => name)).not.toContain('readdir');
   });
 
   it.each([

@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { unpackedKernel, withUnpackedKernel } from '../../../src/appliance/unpacked-kernel.js';
@@ -121,15 +122,39 @@ describe('withUnpackedKernel', () => {
     expect(inode(join(own, 'kernel'))).toBe(inode(join(built, 'kernel')));
   });
 
-  it('follows an appliance that was built again, and keeps one only', async () => {
+  it('follows an appliance that was built again, and keeps one only, and what may be in use', async () => {
     writeFileSync(join(built, 'kernel'), 'old');
     const first = await withUnpackedKernel(built, cache, signal);
+    const left = ['unpacked-new-crashed', 'unpacked-new-other'].map((name) => join(cache, name));
+    for (const path of left) mkdirSync(path);
+    for (const path of [first, left[0]!]) utimesSync(path, 1_000_000, 1_000_000);
     writeFileSync(join(built, 'kernel'), 'new');
     utimesSync(join(built, 'kernel'), 1_000_000, 1_000_000);
     const second = await withUnpackedKernel(built, cache, signal);
     expect(second).not.toBe(first);
     expect(readFileSync(join(second, 'kernel'), 'utf8')).toBe('new');
-    expect(readdirSync(cache).toSorted()).toEqual(['appliance.d', second.slice(cache.length + 1)].toSorted());
+    expect(readdirSync(cache).toSorted()).toEqual(
+      ['appliance.d', second.slice(cache.length + 1), 'unpacked-new-other'].toSorted(),
+    );
+  });
+
+  it('is the same after another process has written README.fixed, too', async () => {
+    writeFileSync(join(built, 'kernel'), 'any');
+    const first = await withUnpackedKernel(built, cache, signal);
+    utimesSync(join(built, 'README.fixed'), 1_000_000, 1_000_000);
+    expect(await withUnpackedKernel(built, cache, signal)).toBe(first);
+  });
+
+  it('is not put together of two builds', async () => {
+    writeFileSync(join(built, 'kernel'), bzImage(gzipSync(Buffer.alloc(20_000_000))));
+    const made = withUnpackedKernel(built, cache, signal);
+    while (readdirSync(cache).length === 1) await setTimeout(1);
+    utimesSync(join(built, 'root'), 2_000_000, 2_000_000);
+    writeFileSync(join(built, 'kernel'), 'new');
+    const own = await made;
+    expect(readFileSync(join(own, 'kernel'), 'utf8')).toBe('new');
+    expect(await withUnpackedKernel(built, cache, signal)).toBe(own);
+    expect(readdirSync(cache)).toHaveLength(2);
   });
 
   it('is made whole by several processes at once', async () => {
@@ -138,5 +163,16 @@ describe('withUnpackedKernel', () => {
     expect(new Set(made).size).toBe(1);
     expect(readdirSync(made[0]!).toSorted()).toEqual(['README.fixed', 'initrd', 'kernel', 'root']);
     expect(readdirSync(cache)).toHaveLength(2);
+  });
+
+  it('leaves what another process is making, and removes what a killed one was', async () => {
+    writeFileSync(join(built, 'kernel'), 'any');
+    for (const name of ['unpacked-new-live', 'unpacked-new-dead']) mkdirSync(join(cache, name));
+    const yesterday = Date.now() / 1000 - 86_400;
+    utimesSync(join(cache, 'unpacked-new-dead'), yesterday, yesterday);
+    await withUnpackedKernel(built, cache, signal);
+    expect(readdirSync(cache).filter((name) => name.startsWith('unpacked-new-'))).toEqual([
+      'unpacked-new-live',
+    ]);
   });
 });

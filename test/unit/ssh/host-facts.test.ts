@@ -118,3 +118,11 @@ test('a bind mount of a directory is not its filesystem', () => {
   );
   expect(() => refuseUnmounted(facts, { device: '/dev/sda1', mountpoint: '/boot', options: '' })).toThrow();
 });
+
+test('a host that answers with very many links to very many devices costs no more than their number', () => {
+  const line = (count: number, text: string) => text.repeat(count);
+  const facts = parseFacts(line(60_000, 'block a 1:1 1 yes\n') + line(200_000, 'link l /dev/a\n'));
+  expect(facts.devices).toHaveLength(60_000);
+  expect(facts.devices[0]?.links).toHaveLength(200_001);
+  expect(facts.devices[1]?.links).toBe(facts.devices[0]?.links);
+});

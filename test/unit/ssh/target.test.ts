@@ -14,7 +14,7 @@ describe('ssh’s options', () => {
 
   test('name the file of known hosts alone, whatever is in its name', () => {
     expect(sshOptions({ ...NOTHING, knownHosts: '/a b/100%' })).toContain('UserKnownHostsFile="/a b/100%%"');
-    for (const knownHosts of ['relative', '/a"b', '/a\\b'])
+    for (const knownHosts of ['relative', '/a"b', '/a\\b', '/$HOME/b'])
       expect(() => sshOptions({ ...NOTHING, knownHosts })).toThrow('cannot be passed to ssh');
   });
 });

@@ -27,6 +27,8 @@ async function transportOf(connection: Connection): Promise<Bound> {
       return bound((await import('./http/http-transport.js')).httpTransport, connection);
     case 'vsphere':
       return bound((await import('./vsphere/vsphere-transport.js')).vsphereTransport, connection);
+    case 'esxi-ssh':
+      return bound((await import('./esxi-ssh/esxi-ssh-transport.js')).esxiSshTransport, connection);
   }
 }
 

@@ -6,17 +6,25 @@ import type { SourceContext } from '../../base/source.js';
 import type { Land } from '../remote-source.js';
 import { type LandEvent, type LandRequest, landEventSchema } from './protocol.js';
 
+/** How often the size that was reserved may turn out to be too small: of a file that is still written to. */
+const MOST_ROUNDS = 5;
+
 /** Returns the way to land a VM by the fetching unit on that socket, which has the network. */
 export function landByUnit(socket: string): Land {
   return async (source, context) => {
     const { job, signal } = context;
-    for (let reserved = 0; ; ) {
+    let reserved = 0;
+    for (let round = 0; round < MOST_ROUNDS; round += 1) {
       const answer = await ask(socket, { job: job.id, source, reserved }, signal);
       const last = await follow(answer, context);
       if ('facts' in last) return last.facts;
       reserved = last.bytes;
       await context.reserve(last.bytes, { written: last.written, atLeast: true });
     }
+    throw new Hyper2kvmError('remote.interrupted', 'the files of the VM grow while they are asked for', {
+      advice: 'Wait until nothing writes to them on the server any more, then `hyper2kvm retry` the job.',
+      retryable: true,
+    });
   };
 }
 

@@ -18,6 +18,10 @@ describe('a ZIP archive', () => {
       ]),
     ],
     ['with a ZIP64 end', zipOf([a, b], { is64: true })],
+    [
+      'with a directory as older .NET names it',
+      zipOf([{ name: 'disks\\', content: Buffer.alloc(0) }, a, { ...b, name: 'disks\\d.vmdk' }]),
+    ],
     ['with a directory', zipOf([{ name: 'disks/', content: Buffer.alloc(0), mode: 0o040755 }, a, b])],
   ])('%s: members where they really are', async (_what, bytes) => {
     const [first, second, ...others] = await index(bytes);
@@ -59,5 +63,21 @@ describe('a ZIP archive', () => {
       changed.writeUInt32LE(value, offset);
       await expect(index(changed)).rejects.toMatchObject({ code: 'fetch.corrupt' });
     }
+  });
+
+  test('members that share their bytes are refused', async () => {
+    const bytes = zipOf([a, { ...a, name: 'again' }]);
+    const second = bytes.readUInt32LE(bytes.length - 22 + 16) + 46 + a.name.length;
+    bytes.writeUInt32LE(0, second + 42);
+    await expect(index(bytes)).rejects.toMatchObject({ code: 'fetch.corrupt' });
+  });
+
+  test('a directory with a damaged entry is refused, and does not lack members', async () => {
+    const bytes = zipOf([a, b]);
+    const second = bytes.readUInt32LE(bytes.length - 22 + 16) + 46 + a.name.length;
+    bytes[second] = 0;
+    await expect(index(bytes)).rejects.toMatchObject({ code: 'fetch.corrupt' });
+    bytes.write('PK\x05\x05', second, 'latin1');
+    expect(await index(bytes)).toHaveLength(1);
   });
 });

@@ -8,6 +8,7 @@ describe('XML', () => {
     ['an external entity', '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>'],
     ['an entity bomb', `<!DOCTYPE a [<!ENTITY x "${'y'.repeat(100)}">]><a>${'&x;'.repeat(10)}</a>`],
     ['an unknown entity', '<a>&x;</a>'],
+    ['half of a surrogate pair', '<a>&#xD800;</a>'],
     ['two documents', '<a/><b/>'],
     ['crossed elements', '<a><b></a></b>'],
     ['an open end', '<a><b>'],

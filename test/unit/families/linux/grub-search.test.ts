@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { SIGNATURES } from '../../../../src/families/linux/boot-signatures.js';
 import { grubSearch } from '../../../../src/families/linux/grub-search.js';
 import { SeenFailures } from '../../../../src/stages/validate/seen-failures.js';
-import { type Files, filesystem, guestOf, pathsOf, textAfter } from '../guests.js';
+import { type Files, filesystem, type GuestRecipe, guestOf, pathsOf, textAfter } from '../guests.js';
 
 const ROOT = '11111111-2222-4333-8444-555555555555';
 const BOOT = '66666666-2222-4333-8444-555555555555';
@@ -13,8 +13,8 @@ const separate = [esp, filesystem('/dev/sda2', 'ext4', BOOT, { mountpoint: '/boo
 const CFG = '/boot/grub/grub.cfg';
 const STUB = '/boot/efi/EFI/debian/grub.cfg';
 
-function fix(files: Files, wanted: string[], filesystems = separate) {
-  const guest = guestOf({ files, filesystems, options: { grub_search: wanted } });
+function fix(files: Files, wanted: string[], filesystems = separate, identity: GuestRecipe['identity'] = {}) {
+  const guest = guestOf({ files, filesystems, identity, options: { grub_search: wanted } });
   const { operations, warnings } = grubSearch.plan(guest);
   return {
     paths: pathsOf(operations),
@@ -73,6 +73,14 @@ describe('fix.grub_search with a UUID', () => {
     );
   });
 
+  it('looks by UUID for what was looked for by a file', () => {
+    const text = `search --no-floppy --file --set=root /lost\nlinux /boot/vmlinuz-1\nsearch.file /lost root\n`;
+    const { textOf } = fix({ [CFG]: text, '/boot/vmlinuz-1': null }, ['/lost'], [root]);
+    expect(textOf(CFG)).toBe(
+      `search --no-floppy --fs-uuid --set=root ${ROOT}\nlinux /boot/vmlinuz-1\nsearch.fs_uuid ${ROOT} root\n`,
+    );
+  });
+
   it('changes nothing for what is there, for what is not named, and for what two filesystems are', () => {
     const files = { [CFG]: entry(ROOT, '/vmlinuz-1') + entry(GONE, '/vmlinuz-1'), '/boot/vmlinuz-1': null };
     expect(fix(files, []).paths).toEqual([]);
@@ -84,6 +92,19 @@ describe('fix.grub_search with a UUID', () => {
   it('stays within its limits on hostile files', () => {
     const text = `${`search --fs-uuid ${GONE}\n`.repeat(5_000)}search ${GONE} ${'x '.repeat(50_000)}\n`;
     expect(fix({ [CFG]: text }, [GONE]).paths).toEqual([CFG]);
+  });
+
+  it.each([
+    ['empty lines', '\n'.repeat(100_000)],
+    ['searches', `search ${GONE}\n`.repeat(10_000)],
+    ['deep paths', `search ${GONE}\nlinux /${'a/'.repeat(4_000)}b\n`.repeat(100)],
+    ['kernels', Array.from({ length: 300 }, (_, index) => `search ${GONE}\nlinux /a/b/${index}\n`).join('')],
+  ])('stays within its limits with many %s and many filesystems', (_, text) => {
+    const others = Array.from({ length: 300 }, (__, index) =>
+      filesystem(`/dev/sdb${index}`, 'ext4', `uuid-${index}`, { mountpoint: `/mnt/${index}` }),
+    );
+    const files = { [CFG]: `search ${GONE}\n${text}` };
+    expect(fix(files, [GONE, 'grub.cfg'], [...separate, ...others]).paths).toEqual([CFG]);
   });
 });
 
@@ -112,6 +133,19 @@ describe('fix.grub_search with grub.cfg', () => {
     expect(fix(files, ['grub.cfg'], [root]).textOf(CFG)).toBe(
       `search.fs_uuid ${ROOT} root\nset prefix=($root)'/boot/grub2'\nconfigfile $prefix/grub.cfg\n`,
     );
+  });
+
+  it('names the btrfs subvolume of the grub.cfg with the entries', () => {
+    const mounts = [{ device: '/dev/sda3', mountpoint: '/', options: 'subvol=@' }];
+    const { textOf } = fix({ ...main, ...programs }, ['grub.cfg'], [esp, root], { mounts });
+    expect(textOf(STUB)).toBe(
+      `search.fs_uuid ${ROOT} root\nset prefix=($root)'/@/boot/grub'\nconfigfile $prefix/grub.cfg\n`,
+    );
+  });
+
+  it('writes over nothing whose name differs in case, and over no link that leads nowhere', () => {
+    const there = { '/boot/efi/EFI/debian/GRUB.CFG': 'x', '/boot/efi/EFI/BOOT/grub.cfg': '-> /gone' };
+    expect(fix({ ...main, ...programs, ...there }, ['grub.cfg']).paths).toEqual([]);
   });
 
   it('writes nothing where no grub.cfg has entries', () => {

@@ -367,6 +367,31 @@ describe('fix.kernel', () => {
     expect(plan({ '/boot/grub/grub.cfg': variable }, OLD).operations).toEqual([]);
   });
 
+  it('stays within its limits on lines of blanks', () => {
+    const text = `label l0\n  linux /vmlinuz-${NEW}\n${`append${' '.repeat(8_000)}\n`.repeat(500)}append ro initrd=/initrd.img-${NEW}\n`;
+    const { operations } = plan({ '/boot/extlinux/extlinux.conf': text }, OLD);
+    expect(textAfter(operations, '/boot/extlinux/extlinux.conf')).toBe(text.replaceAll(NEW, OLD));
+  });
+
+  it('leads an entry whose kernel is not there to the directory of the other one', () => {
+    const place = (version: string) => `/boot/abc/${version}`;
+    const entry = (version: string) =>
+      `linux /abc/${version}/linux\ninitrd /abc/${version}/initrd\noptions ro\n`;
+    const files = {
+      [`${place(OLD)}/linux`]: null,
+      [`${place(OLD)}/initrd`]: null,
+      '/boot/loader/entries/abc-9.conf': entry('9'),
+      [`/boot/loader/entries/abc-${OLD}.conf`]: entry(OLD),
+    };
+    const own = [kernelOf(OLD, [], { path: `${place(OLD)}/initrd` })].map((one) => ({
+      ...one,
+      image: `${place(OLD)}/linux`,
+    }));
+    const { operations } = plan(files, OLD, own);
+    expect(pathsOf(operations)).toEqual(['/boot/loader/entries/abc-9.conf']);
+    expect(textAfter(operations, '/boot/loader/entries/abc-9.conf')).toBe(entry(OLD));
+  });
+
   it('changes nothing where the default starts it already, and is refused for a kernel that is not there', () => {
     expect(plan({ '/boot/grub/grub.cfg': grub('/').replaceAll(NEW, OLD) }, OLD).operations).toEqual([]);
     expect(plan({ '/boot/grub/grub.cfg': grub('/') }, '').operations).toEqual([]);

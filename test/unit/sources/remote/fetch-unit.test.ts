@@ -88,6 +88,24 @@ describe('the fetching unit', () => {
     expect(files.sent).toBeLessThan(2);
   });
 
+  it('gives up on a file that is longer each time, until the next attempt', async () => {
+    let length = MIB;
+    files.behaviour = {
+      instead() {
+        length += 1;
+        files.serve('/disk.raw', Buffer.alloc(length));
+        return false;
+      },
+    };
+    const { given, seen } = context();
+    await expect(landByUnit(socket)(specOf('/disk.raw'), given)).rejects.toMatchObject({
+      code: 'remote.interrupted',
+      retryable: true,
+      message: expect.stringContaining('grow'),
+    });
+    expect(seen.reserved).toHaveLength(5);
+  });
+
   it('passes errors on with everything that they have', async () => {
     const { given } = context();
     await expect(landByUnit(socket)(specOf('/nothing'), given)).rejects.toMatchObject({

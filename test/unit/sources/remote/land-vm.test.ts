@@ -224,6 +224,17 @@ describe('landVm', () => {
     });
   });
 
+  it('sees no mixture in a file that is fetched again anyway, because nothing tells its states apart', async () => {
+    const [first, second] = [randomBytes(MIB), randomBytes(MIB)];
+    server.serve('/a.vmx', first, { etag: null });
+    server.serve('/b.vmdk', first);
+    await land(['/a.vmx', '/b.vmdk']);
+    server.serve('/a.vmx', second, { etag: null });
+    server.serve('/b.vmdk', second);
+    await land(['/a.vmx', '/b.vmdk']);
+    expect([landed('a.vmx').equals(second), landed('b.vmdk').equals(second)]).toEqual([true, true]);
+  });
+
   it('takes a file for whole that was killed before it appeared under its name', async () => {
     server.serve('/a.vmdk', randomBytes(MIB));
     server.serve('/b.vmdk', randomBytes(2 * MIB));
@@ -323,6 +334,8 @@ describe('landVm', () => {
   it.each<[string, number, Record<string, string>]>([
     ['a body without a length', 200, {}],
     ['a range of an unknown whole', 206, { 'content-range': 'bytes 0-0/*' }],
+    ['a whole that cannot be', 206, { 'content-range': 'bytes 0-0/9999999999999999' }],
+    ['a length that cannot be', 200, { 'content-length': '18446744073709551614' }],
   ])('refuses a file whose size is not told: %s', async (_what, status, headers) => {
     server.behaviour = {
       instead(_request, response) {
@@ -338,6 +351,53 @@ describe('landVm', () => {
       message: expect.stringContaining('/disk.raw: the server does not tell the size'),
     });
     expect(reserved).toEqual([]);
+  });
+
+  it.each(['gzip', 'aws-chunked, br'])(
+    'refuses a file that is sent with the encoding %s',
+    async (encoding) => {
+      const headers = { 'content-encoding': encoding };
+      server.serve('/disk.raw', randomBytes(1000), { headers });
+      await expect(land(['/disk.raw'])).rejects.toMatchObject({
+        code: 'remote.not-allowed',
+        message: expect.stringContaining(`compressed (Content-Encoding: ${encoding})`),
+      });
+      // Apache declares so what the file itself is, and S3 keeps how it was uploaded.
+      server.serve('/disk.raw.gz', randomBytes(1000), { headers });
+      server.serve('/other.raw', randomBytes(1000), { headers: { 'content-encoding': 'aws-chunked' } });
+      await land(['/disk.raw.gz', '/other.raw']);
+    },
+  );
+
+  it('reads no more than a byte to learn the size', async () => {
+    const disk = randomBytes(2 * MIB);
+    let sent = 0;
+    let isClosed = false;
+    server.serve('/disk.raw', disk);
+    server.behaviour = {
+      instead(request, response) {
+        if (request.headers.range !== 'bytes=0-0') return false;
+        const { etag } = server.files.get('/disk.raw')!;
+        // The whole file and more, as the answer to a question for its first byte.
+        response.writeHead(206, {
+          etag: etag!,
+          'content-range': `bytes 0-${disk.length - 1}/${disk.length}`,
+        });
+        const timer = setInterval(() => {
+          sent += 1;
+          response.write(disk);
+        }, 5);
+        response.once('close', () => {
+          clearInterval(timer);
+          isClosed = true;
+        });
+        return true;
+      },
+    };
+    const facts = await land(['/disk.raw']);
+    expect(facts.files[0]?.sha256).toBe(sha256(disk));
+    expect(isClosed).toBe(true);
+    expect(sent).toBeLessThan(20);
   });
 
   it.each<[string, (header: string) => string]>([
@@ -683,6 +743,10 @@ describe('a connection’s trust and secret', () => {
       await landSecure({ ...trusted, redirect_hosts: [`127.0.0.1:${other.port}`] });
       expect(other.requests.length).toBeGreaterThan(0);
       expect(other.requests.some(({ headers }) => 'authorization' in headers)).toBe(false);
+
+      // A dash that a word processor has made longer.
+      writeFileSync(join(directory, 'remote_web'), 'Authorization: Bearer a\u2014b\n');
+      await expect(landSecure(trusted)).rejects.toMatchObject({ code: 'remote.secret-unreadable' });
 
       rmSync(join(work, 'remote'), { recursive: true });
       secure.behaviour = {};

@@ -25,14 +25,23 @@ function places(): CredentialPlaces {
  * could read is refused, because then it is no secret any more. Errors: `remote.secret-unreadable`.
  */
 export async function readCredential(name: string, from: CredentialPlaces = places()): Promise<string> {
+  return (await credentialFile(name, from)).text;
+}
+
+/** The same with its file, for a program that reads it itself. */
+export async function credentialFile(
+  name: string,
+  from: CredentialPlaces = places(),
+): Promise<{ path: string; text: string }> {
   if (from.systemd !== undefined) {
     // systemd has made it readable for this service only.
-    const loaded = await readSecret(join(from.systemd, `remote_${name}`), 'by systemd');
-    if (loaded !== null) return loaded;
+    const path = join(from.systemd, `remote_${name}`);
+    const text = await readSecret(path, 'by systemd');
+    if (text !== null) return { path, text };
   }
   const path = join(from.directory, name);
-  const secret = await readSecret(path, 'by its mode');
-  if (secret !== null) return secret;
+  const text = await readSecret(path, 'by its mode');
+  if (text !== null) return { path, text };
   throw unreadable(`${path} does not exist`);
 }
 

@@ -13,6 +13,7 @@ export function parseContentRange(header: string | undefined): ContentRange | nu
   if (match === null) return null;
   const [, first, last, all] = match;
   const total = all === '*' ? null : Number(all);
+  if (total !== null && !Number.isSafeInteger(total)) return null;
   if (first === undefined) return { range: null, total };
   const range = { start: Number(first), end: Number(last) + 1 };
   const isInside = range.end > range.start && (total === null || range.end <= total);

@@ -29,7 +29,7 @@ export interface ExchangeSettings {
   secret(): Promise<Secret>;
   /** Replaces a secret that the server has refused (401), and returns whether it is worth another request. */
   renew?(refused: Secret, signal: AbortSignal): Promise<boolean>;
-  /** Returns the error for a status that means something else on this server. */
+  /** Returns the error for a status that means something else where this server keeps files. */
   refusal?(status: number, origin: string): Hyper2kvmError | null;
   parallel: number;
 }
@@ -88,7 +88,7 @@ export class Exchange {
   ): Promise<Answer> {
     const answer = await this.#send(url, { method: 'POST', headers, body }, signal);
     if (expected.includes(answer.status)) return answer;
-    throw await this.#refused(answer);
+    throw await this.#refused(answer, null);
   }
 
   async #follow(
@@ -126,12 +126,13 @@ export class Exchange {
     for (const agent of this.#agents.values()) agent.destroy();
   }
 
-  async #refused({ status, origin, headers, body }: Answer): Promise<Hyper2kvmError> {
+  async #refused(
+    { status, origin, headers, body }: Answer,
+    refusal: ExchangeSettings['refusal'] | null = this.#settings.refusal,
+  ): Promise<Hyper2kvmError> {
     const text = await textOf(body);
     const retryAfter = headers['retry-after'];
-    return (
-      this.#settings.refusal?.(status, origin) ?? statusError(status, origin, { retryAfter, body: text })
-    );
+    return refusal?.(status, origin) ?? statusError(status, origin, { retryAfter, body: text });
   }
 
   /** Stays on the server, except for the hosts that the connection names. Never leaves TLS. */

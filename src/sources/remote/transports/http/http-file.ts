@@ -1,4 +1,5 @@
 import { Hyper2kvmError } from '../../../../errors/error.js';
+import { printable } from '../../../../text/escape-terminal.js';
 import type { ByteRange, RemoteFile, TransportContext } from '../base/transport.js';
 import { parseContentRange } from './content-range.js';
 import { connectionError, interrupted } from './errors.js';
@@ -17,9 +18,10 @@ export async function openHttpFile(
 ): Promise<RemoteFile> {
   const answer = await exchange.get(url, { range: 'bytes=0-0' }, [200, 206, 416], { signal });
   // The one byte is read, so that the connection can be used again; a whole file is not.
-  if (answer.status === 206) answer.body.resume();
+  if (answer.status === 206 && answer.headers['content-length'] === '1') answer.body.resume();
   else answer.body.destroy();
   const facts = factsOf(answer);
+  refuseEncoded(answer, name);
   const isPageBlob = answer.headers['x-ms-blob-type'] === 'PageBlob';
   let data: RemoteFile['data'] = null;
   if (isPageBlob && facts.hasRanges)
@@ -62,14 +64,34 @@ function factsOf({ status, headers, origin }: Answer): Facts {
   }
   if (status === 206 && ranged !== null && ranged.total !== null && ranged.range?.start === 0)
     return { size: ranged.total, hasRanges: true, ...validators };
-  const length = headers['content-length'];
+  const size = Number(headers['content-length']);
   // A 206 without a usable Content-Range: its length is not the file's.
-  if (status !== 200 || length === undefined)
+  if (status !== 200 || !Number.isSafeInteger(size))
     throw new Hyper2kvmError(
       'remote.not-allowed',
       `${origin}: the server does not tell the size of the file`,
     );
-  return { size: Number(length), hasRanges: false, ...validators };
+  return { size, hasRanges: false, ...validators };
+}
+
+/** Names of files that are compressed by themselves; some servers declare that as the answer's encoding. */
+const COMPRESSED_NAME = /\.(gz|tgz|bz2|tbz2?|xz|txz|zst|tzst|z|br)$/i;
+
+/** Of RFC 9110. Others, such as `aws-chunked` of S3, are kept with an object and say nothing of its bytes. */
+const COMPRESSION = /(^|[,\s])(x-)?(gzip|compress|deflate|br|zstd)\b/i;
+
+/** Nobody asked for it: what arrives would be a compressed file under the name of the other. */
+function refuseEncoded({ headers, origin }: Answer, name: string): void {
+  const encoding = headers['content-encoding'] ?? '';
+  if (!COMPRESSION.test(encoding) || COMPRESSED_NAME.test(name)) return;
+  throw new Hyper2kvmError(
+    'remote.not-allowed',
+    `${origin}: the server sends the file compressed (Content-Encoding: ${printable(encoding, 40)})`,
+    {
+      advice:
+        'Store it on the server as it is, without an encoding, or under a name such as `web01.vmdk.gz`.',
+    },
+  );
 }
 
 /** Requests for parts are conditional, so that no part of a newer file is mixed in. */

@@ -8,6 +8,8 @@ export function parseSecret(text: string, name: string): Secret {
   const header = HEADER.exec(text);
   if (/[\0-\x08\x0a-\x1f\x7f]/.test(text))
     throw unusable(name, 'has more than one line, or control characters');
+  if (header !== null && /[^\t\x20-\x7e]/.test(text))
+    throw unusable(name, 'has characters in its header line that are not ASCII');
   if (header !== null) return { headers: { [header[1]!.toLowerCase()]: header[2]! }, query: '' };
   const query = text.replace(/^\?/, '');
   if (/\s/.test(query) || !query.includes('='))

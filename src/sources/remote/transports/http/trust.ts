@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import type { Connection } from '../../../../config/remote-table.js';
+import type { HttpConnection } from '../../../../config/remote-table.js';
 import { Hyper2kvmError } from '../../../../errors/error.js';
 import type { Trust } from './connect.js';
 
@@ -7,7 +7,7 @@ import type { Trust } from './connect.js';
 export async function trustOf({
   ca_file,
   fingerprint,
-}: Pick<Connection, 'ca_file' | 'fingerprint'>): Promise<Trust> {
+}: Pick<HttpConnection, 'ca_file' | 'fingerprint'>): Promise<Trust> {
   const sha256 = fingerprint?.slice('SHA256:'.length).replaceAll(':', '').toLowerCase() ?? null;
   if (ca_file === undefined) return { ca: null, sha256 };
   try {

@@ -12,23 +12,28 @@ export function folderOpener(
   { isVcenter, exchange, context }: { isVcenter: boolean; exchange: Exchange; context: TransportContext },
 ): OpenFile {
   let encodings: 1 | 2 | null = isVcenter ? null : 1;
-  const open = (path: DatastorePath, name: string, times: 1 | 2) =>
-    openHttpFile(name, folderUrl(base, path, datacenter, times), exchange, context);
-  return async (path, name) => {
-    if (encodings !== null) return open(path, name, encodings);
+  const open = (path: DatastorePath, times: 1 | 2) =>
+    openHttpFile(path.file, folderUrl(base, path, datacenter, times), exchange, context);
+  return async (path) => {
+    if (encodings !== null) return open(path, encodings);
     try {
-      const file = await open(path, name, 1);
+      const file = await open(path, 1);
       encodings = 1;
       return file;
     } catch (error) {
-      if (!(error instanceof Hyper2kvmError) || error.code !== 'remote.not-found') throw error;
-      const file = await open(path, name, 2).catch(() => {
-        throw error;
+      if (!isFinal(error) || error.code !== 'remote.not-found') throw error;
+      const file = await open(path, 2).catch((second: unknown) => {
+        // The first answer counts, unless the second question was not answered at all.
+        throw isFinal(second) ? error : second;
       });
       encodings = 2;
       return file;
     }
   };
+}
+
+function isFinal(error: unknown): error is Hyper2kvmError {
+  return error instanceof Hyper2kvmError && !error.retryable;
 }
 
 /** What statuses of `/folder` mean beside those of every web server. */

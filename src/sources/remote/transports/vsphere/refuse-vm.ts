@@ -40,6 +40,13 @@ export function refuseVm(vm: VmFacts): void {
     );
   if (vm.disks.length === 0) throw new Hyper2kvmError('remote.unsupported-disk', `${name} has no disks`);
   for (const disk of vm.disks) refuseDisk(disk, name);
+  const twin = vm.disks.find(({ slot }, index) => vm.disks.findIndex((one) => one.slot === slot) < index);
+  if (twin !== undefined)
+    throw new Hyper2kvmError(
+      'remote.unsupported-disk',
+      `the server describes ${printable(twin.label, 80)} of ${name} without an address of its own (${twin.slot})`,
+      { advice: 'Attach it to a SCSI, SATA, NVMe or IDE controller, or export the VM as OVF and drop that.' },
+    );
 }
 
 function refuseDisk({ label, backing, chain, isEncrypted, isShared }: VmDisk, vm: string): void {

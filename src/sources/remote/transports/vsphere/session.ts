@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { VsphereConnection } from '../../../../config/remote-table.js';
 import { childrenNamed, type XmlElement } from '../../../../disk/ovf/xml.js';
 import { Hyper2kvmError } from '../../../../errors/error.js';
+import { printable } from '../../../../text/escape-terminal.js';
 import { type Markup, markup } from '../../../../text/markup.js';
 import { UNSAFE } from '../../../../text/unsafe.js';
 import { readCredential } from '../base/credential.js';
@@ -129,10 +130,19 @@ export class Session {
     const parameters = markup`<userName>${user}</userName><password>${password}</password>`;
     const manager = this.service('sessionManager');
     // Without the old cookie: a server refuses a login within a session.
-    const { cookies } = await this.#client.call('Login', manager, parameters, { headers: {}, signal });
+    const { cookies } = await this.#client
+      .call('Login', manager, parameters, { headers: {}, signal })
+      .catch((error: unknown) => {
+        throw error instanceof VsphereFault ? this.#loginFault(error) : error;
+      });
     const cookie = cookies.map((text) => COOKIE.exec(text)?.[1]).find((found) => found !== undefined);
     if (cookie === undefined) throw interrupted('the server accepts the login and begins no session');
     this.#cookie = cookie;
+  }
+
+  /** Without the server's words, which may repeat what it was sent: the password. */
+  #loginFault({ fault }: VsphereFault): VsphereFault {
+    return new VsphereFault(fault, `${new URL(this.#connection.url).host}: Login, ${printable(fault, 80)}`);
   }
 }
 

@@ -8,8 +8,8 @@ import { type DatastorePath, datastorePathText, parseDatastorePath } from './dat
 import { renderVmx } from './render-vmx.js';
 import type { VmFacts } from './vm-facts.js';
 
-/** Opens a file of a datastore, under the name that it is landed as. */
-export type OpenFile = (path: DatastorePath, name: string) => Promise<RemoteFile>;
+/** Opens a file of a datastore. */
+export type OpenFile = (path: DatastorePath) => Promise<RemoteFile>;
 
 /**
  * Returns the files of a VM: its description, and of each disk the descriptors and extents of its whole chain. The
@@ -17,42 +17,52 @@ export type OpenFile = (path: DatastorePath, name: string) => Promise<RemoteFile
  */
 export async function vmFiles(vm: VmFacts, open: OpenFile, signal: AbortSignal): Promise<RemoteFile[]> {
   const chains = vm.disks.map(({ chain }) => chain.map(parseDatastorePath));
-  const nameOf = landedNames(chains.flat());
-  const files = new Map<string, RemoteFile>();
+  const opened = new Map<string, OpenedFile>();
   for (const descriptor of chains.flat()) {
-    if (files.has(nameOf(descriptor))) continue;
-    for (const file of await filesOfLayer(descriptor, nameOf, open, signal)) files.set(file.name, file);
+    if (opened.has(datastorePathText(descriptor))) continue;
+    for (const one of await filesOfLayer(descriptor, open, signal))
+      opened.set(datastorePathText(one.path), one);
   }
-  const newest = new Map(vm.disks.map(({ slot }, index) => [slot, nameOf(chains[index]![0]!)]));
-  const text = renderVmx(vm, (slot) => newest.get(slot)!);
   const { file: configFile } = parseDatastorePath(vm.configFile!);
   const name = /\.vmx$/i.test(configFile) ? configFile : 'vm.vmx';
-  return [memoryFile(name, Buffer.from(text), `${vm.moref}: ${name}`), ...files.values()];
+  const nameOf = landedNames(
+    name,
+    [...opened.values()].map(({ path }) => path),
+  );
+  const newest = new Map(vm.disks.map(({ slot }, index) => [slot, nameOf(chains[index]![0]!)]));
+  const text = Buffer.from(renderVmx(vm, (slot) => newest.get(slot)!));
+  return [
+    // Of the same state as the disks, or it alone would count as a file of an earlier one.
+    memoryFile(name, text, `${vm.moref}: ${name}`, vm.changeVersion),
+    ...[...opened.values()].map(({ path, file }) => ({ ...file, name: nameOf(path) })),
+  ];
+}
+
+interface OpenedFile {
+  path: DatastorePath;
+  file: RemoteFile;
 }
 
 async function filesOfLayer(
   descriptor: DatastorePath,
-  nameOf: (path: DatastorePath) => string,
   open: OpenFile,
   signal: AbortSignal,
-): Promise<RemoteFile[]> {
-  const file = await open(descriptor, nameOf(descriptor));
+): Promise<OpenedFile[]> {
+  const file = await open(descriptor);
   // Anything larger is a disk with its descriptor inside.
-  if (file.size > MAX_DESCRIPTOR) return [file];
+  if (file.size > MAX_DESCRIPTOR) return [{ path: descriptor, file }];
   const bytes = await contentOf(file, signal);
-  if (!looksLikeDescriptor(bytes)) return [file];
+  if (!looksLikeDescriptor(bytes)) return [{ path: descriptor, file }];
   const { extents } = parseDescriptor(bytes);
   const own = memoryFile(file.name, bytes, file.origin, file.validator);
-  const paths = [...new Set(extents.map(({ name }) => referencedName(name, descriptor.file)))].map(
-    (name): DatastorePath => ({ ...descriptor, file: name }),
-  );
-  const opened: RemoteFile[] = [];
-  for (const path of paths) {
-    const extent = await open(path, nameOf(path));
+  const opened: OpenedFile[] = [{ path: descriptor, file: own }];
+  for (const name of new Set(extents.map((extent) => referencedName(extent.name, descriptor.file)))) {
+    const path = parseDatastorePath(datastorePathText({ ...descriptor, file: name }));
+    const extent = await open(path);
     refuseSmaller(extent, path, extents);
-    opened.push(extent);
+    opened.push({ path, file: extent });
   }
-  return [own, ...opened];
+  return opened;
 }
 
 /** A flat extent has all bytes that its descriptor promises, or the copy of the disk was never finished. */
@@ -73,19 +83,14 @@ function refuseSmaller(
 }
 
 /**
- * Returns how files are named here. Files keep their own names, beside the description. Only where two folders have
- * files of the same name, each folder is one here too: `disks-1/web01.vmdk`.
+ * Returns how files are named here. Files keep their own names, beside the description. Only where two of them have
+ * the same name, each folder is one here too: `disks-1/web01.vmdk`.
  */
-function landedNames(descriptors: readonly DatastorePath[]): (path: DatastorePath) => string {
+function landedNames(description: string, files: readonly DatastorePath[]): (path: DatastorePath) => string {
   const keyOf = ({ datastore, folder }: DatastorePath) => `[${datastore}] ${folder}`;
-  const folders = [...new Set(descriptors.map(keyOf))];
-  const byName = new Map<string, string>();
-  const isClash = descriptors.some((path) => {
-    const name = path.file.normalize('NFC').toLowerCase();
-    const known = byName.get(name) ?? datastorePathText(path);
-    byName.set(name, known);
-    return known !== datastorePathText(path);
-  });
+  const folders = [...new Set(files.map(keyOf))];
+  const names = [description, ...files.map(({ file }) => file)];
+  const isClash = new Set(names.map((name) => name.normalize('NFC').toLowerCase())).size < names.length;
   return (path) => (isClash ? `disks-${folders.indexOf(keyOf(path)) + 1}/${path.file}` : path.file);
 }
 

@@ -96,7 +96,7 @@ async function openVm(
   const datacenter = await datacenterPath(session, self, signal);
   const base = new URL('/', connection.url);
   const open = folderOpener(base, datacenter, { isVcenter: session.isVcenter, exchange, context });
-  const files = await vmFiles(vm, async (path, name) => ofState(await open(path, name), vm), signal);
+  const files = await vmFiles(vm, async (path) => ofState(await open(path), vm), signal);
   log.info({ vm: vm.name, moref: self.id, server: session.product, disks: vm.disks.length }, 'VM found');
   return {
     transport: 'datastore',
@@ -136,6 +136,9 @@ function confirm(before: VmFacts, now: VmFacts): void {
 async function shutDown(session: Session, self: MoRef, { signal, log }: TransportContext): Promise<void> {
   const vm = await read(session, self, signal);
   if (vm.power !== 'poweredOn') return;
+  // A VM that cannot be fetched is not stopped for it.
+  refuseVm({ ...vm, power: 'poweredOff' });
+  await refuseDatastores(session, self, vm, signal);
   log.info({ vm: vm.name }, 'asking the guest to shut down');
   await session.call('ShutdownGuest', self, markup``, signal);
   const until = performance.now() + SHUTDOWN_MILLISECONDS;

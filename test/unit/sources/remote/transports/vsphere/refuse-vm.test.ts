@@ -30,6 +30,17 @@ describe('refuseVm', () => {
       'remote.unsupported-disk',
       'has no file',
     ],
+    [
+      // As of a controller that this version does not know: one of both would be lost.
+      {
+        'config.hardware': HARDWARE.replace(
+          '<controllerKey>1001</controllerKey><unitNumber>3</unitNumber>',
+          '<controllerKey>7</controllerKey>',
+        ),
+      },
+      'remote.unsupported-disk',
+      'describes Hard disk 2 of web01 without an address of its own (scsi0:0)',
+    ],
   ])('refuses %j', (changes, code, message) => {
     expect(attempt(changes)).toThrow(
       expect.objectContaining({ code, retryable: false, message: expect.stringContaining(message) }),

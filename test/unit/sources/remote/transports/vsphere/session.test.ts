@@ -100,6 +100,14 @@ describe('Session', () => {
     await expect(server.session('other').login(signal)).rejects.toMatchObject(refused);
   });
 
+  it('repeats nothing of what a server says about a login, which may be the password', async () => {
+    server.answers.Login = [faultBody('InvalidRequest', '', 'while parsing p&amp;&lt;&quot;&gt;')];
+    await expect(server.session().login(signal)).rejects.toMatchObject({
+      code: 'remote.interrupted',
+      message: `127.0.0.1:${server.server.port}: Login, InvalidRequest`,
+    });
+  });
+
   it.each(['', 'other=1', 'vmware_soap_session=a b', `vmware_soap_session=${'x'.repeat(9_000)}`])(
     'begins no session with the cookie %j',
     async (cookie) => {

@@ -25,13 +25,13 @@ async function filesOf(store: Record<string, string>, content = vmContent()) {
   const signal = new AbortController().signal;
   const files = await vmFiles(
     factsOf(content),
-    async (path, name): Promise<RemoteFile> => {
+    async (path): Promise<RemoteFile> => {
       const text = datastorePathText(path);
       opened.push(text);
       const bytes = store[text];
       if (bytes === undefined) throw new Hyper2kvmError('remote.not-found', text);
       return {
-        name,
+        name: path.file,
         size: bytes.length,
         validator: 'v1',
         hasRanges: true,
@@ -82,6 +82,41 @@ describe('vmFiles', () => {
     expect(files.map(({ name }) => name)).toEqual(['web01.vmx', 'web01.vmdk', 'web01-flat.vmdk']);
   });
 
+  it('have a directory for each folder where extents are alike, whatever their descriptors are called', async () => {
+    const store = {
+      '[ds1] a/web01.vmdk': descriptor('RW 4 VMFS "web01-flat.vmdk"'),
+      '[ds1] a/web01-flat.vmdk': 'x'.repeat(2048),
+      '[ds2] b/renamed.vmdk': descriptor('RW 4 VMFS "Web01-flat.vmdk"'),
+      '[ds2] b/Web01-flat.vmdk': 'y'.repeat(2048),
+    };
+    const disk = (path: string, unit: number) =>
+      `<device xsi:type="VirtualDisk"><backing><fileName>${path}</fileName></backing><unitNumber>${unit}</unitNumber></device>`;
+    const hardware = `<memoryMB>1</memoryMB>${disk('[ds1] a/web01.vmdk', 0)}${disk('[ds2] b/renamed.vmdk', 1)}`;
+    const { files } = await filesOf(store, vmContent({ 'config.hardware': hardware }));
+    expect(files.map(({ name }) => name)).toEqual([
+      'web01.vmx',
+      'disks-1/web01.vmdk',
+      'disks-1/web01-flat.vmdk',
+      'disks-2/renamed.vmdk',
+      'disks-2/Web01-flat.vmdk',
+    ]);
+    expect(await textOf(files[4]!)).toBe('y'.repeat(2048));
+    expect(await textOf(files[0]!)).toContain('scsi0:1.fileName = "disks-2/renamed.vmdk"\n');
+  });
+
+  it('do not take the place of the description', async () => {
+    const { files } = await filesOf({ '[ds1] a/web01.vmx': 'KDMV' }, one('[ds1] a/web01.vmx'));
+    expect(files.map(({ name }) => name)).toEqual(['web01.vmx', 'disks-1/web01.vmx']);
+  });
+
+  it('are all of another state after a change of the configuration, the description too', async () => {
+    const at = (changeVersion: string) =>
+      filesOf(STORE, vmContent({ 'config.changeVersion': changeVersion })).then(({ files }) => files[0]!);
+    const [before, after] = [await at('1'), await at('2')];
+    expect(await textOf(after)).toBe(await textOf(before));
+    expect(after.validator).not.toBe(before.validator);
+  });
+
   it('have other validators when a description or a descriptor is another one', async () => {
     const validators = async (store: Record<string, string>, name: string) => {
       const content = one('[ds1] web01/web01.vmdk');
@@ -104,6 +139,7 @@ describe('vmFiles', () => {
     ['is a protocol', 'RW 4 VMFS "https://10.0.0.1/x"', 'fetch.refused-reference'],
     ['is missing', 'RW 4 VMFS "gone-flat.vmdk"', 'remote.not-found'],
     ['is shorter than promised', 'RW 5 VMFS "web01-flat.vmdk"', 'remote.unsupported-disk'],
+    ['has too long a name', `RW 4 VMFS "${'x'.repeat(250)}"`, 'remote.unsupported-disk'],
     ['is a raw device', 'RW 4 VMFSRDM "web01-rdm.vmdk"', 'fetch.unsupported'],
     ['makes no sense', 'RW x VMFS', 'fetch.corrupt'],
   ])('refuse an extent that %s', async (_what, line, code) => {

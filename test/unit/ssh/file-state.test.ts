@@ -1,0 +1,66 @@
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { locate } from '../../../src/ssh/file-state.js';
+import { run } from '../../../src/tools/run.js';
+
+let scratch = '';
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'h2k-file-state-'));
+  await writeFile(join(scratch, 'file'), 'x');
+  await symlink('file', join(scratch, 'link'));
+  await symlink('b', join(scratch, 'a'));
+  await symlink('a', join(scratch, 'b'));
+});
+afterAll(() => rm(scratch, { recursive: true, force: true }));
+
+const shell = {
+  async run(script: string) {
+    const { stdout, stderr, code } = await run('sh', ['-c', script], { okCodes: [0, 1] });
+    return { stdout, stderr, code };
+  },
+};
+const answering = (text: string) => ({
+  run: async () => ({ code: 0, stdout: Buffer.from(text), stderr: '' }),
+});
+
+test('a link is looked at itself, or followed', async () => {
+  const at = join(scratch, 'link');
+  expect(await locate(shell, at, { follow: false })).toMatchObject({
+    path: at,
+    state: { type: 'symlink', target: 'file' },
+  });
+  expect(await locate(shell, at, { follow: true })).toMatchObject({
+    path: join(scratch, 'file'),
+    state: { type: 'file', size: 1 },
+  });
+});
+
+test('links that lead round in a circle lead to no other path', async () => {
+  const at = join(scratch, 'a');
+  expect(await locate(shell, at, { follow: true })).toMatchObject({ path: at, state: { type: 'symlink' } });
+});
+
+test.each([true, false])(
+  'a path that the host cannot resolve is no other path (follow: %j)',
+  async (follow) => {
+    const failing = { run: (script: string) => shell.run(`readlink() { return 1; }\n${script}`) };
+    await expect(locate(failing, join(scratch, 'new/file'), { follow })).rejects.toMatchObject({
+      code: 'guest.call-failed',
+    });
+  },
+);
+
+const SUM = 'a'.repeat(64);
+test.each([
+  '',
+  'relative\0\x000\0absent\0',
+  '/etc/x\0/usr\x000\0absent\0',
+  `/etc/x\0/etc\x000\0file\0$(id)\x001 644 0 0\0`,
+  `/etc/x\0/etc\x000\0file\0${SUM}\x001 644 0\0`,
+])('an answer that is none is refused: %j', async (text) => {
+  await expect(locate(answering(text), '/etc/x', { follow: true })).rejects.toThrow(
+    'answer about /etc/x is not understood',
+  );
+});
