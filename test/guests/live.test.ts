@@ -1,58 +1,55 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { FIXERS } from '#hyper2kvm/families/linux/fixers.js';
-import type { Plan } from '#hyper2kvm/operations/plan.js';
 import { run } from '#hyper2kvm/tools/run.js';
-import { cli, type Ended } from '../integration/support/cli.ts';
+import { commandLinesDuring } from '../lab/command-lines.ts';
 import { buildGuest } from '../lab/guest.ts';
-import { LIVE_RECIPE, type RunningHost, startHost } from '../lab/running-host.ts';
+import { live, movePrepared, runLive } from '../lab/live-guests.ts';
+import { LIVE_RECIPES } from '../lab/live-recipes.ts';
+import { type RunningHost, startHost } from '../lab/running-host.ts';
 
 /** A guest of VMware's that is prepared while it runs: SSH, sudo and the disk are real. */
+const RECIPE = LIVE_RECIPES['bookworm-live'];
+/** In files that are changed. */
+const SECRET = 'h2k-a1b2c3-secret';
+const BACKUPS = '/var/lib/hyper2kvm-live';
+
 let directory = '';
-let disk = '';
 let host: RunningHost;
+let processes: string[] = [];
 
 beforeAll(async () => {
   if (process.getuid?.() !== 0) return;
   directory = await mkdtemp(join(tmpdir(), 'h2k-live-'));
-  disk = join(directory, 'disk.raw');
-  await run('cp', ['--sparse=always', (await buildGuest(LIVE_RECIPE)).image, disk]);
-  host = await startHost(LIVE_RECIPE, disk, directory);
+  const disk = join(directory, 'disk.raw');
+  await run('cp', ['--sparse=always', (await buildGuest(RECIPE)).image, disk]);
+  host = await startHost(RECIPE, disk, directory);
   await host.sh('chmod 640 /etc/fstab && chown 1:2 /etc/fstab');
+  await appendFile(join(host.root, 'etc/fstab'), `# ${SECRET}\n`);
+  await appendFile(join(host.root, 'etc/default/grub'), `# ${SECRET}\n`);
   await run('setfattr', ['-n', 'user.note', '-v', 'kept', join(host.root, 'etc/fstab')]);
   await run('setfacl', ['-m', 'u:daemon:r', join(host.root, 'etc/default/grub')]);
+  processes = await hostProcesses();
 });
 afterAll(async () => {
   await host?.stop();
   await rm(directory, { recursive: true, force: true });
 });
 
-function live(
-  more: readonly string[],
-  user: keyof RunningHost['keys'] = 'root',
-  known = host.knownHosts,
-): Promise<Ended> {
-  const login = ['--user', user === 'nobody' ? 'guest' : user, '-i', host.keys[user], '--known-hosts', known];
-  return cli(['live', '127.0.0.1', '--port', String(host.port), ...login, ...more]);
-}
+const hostProcesses = async () =>
+  (await readdir(join(host.root, 'proc'))).filter((name) => /^\d+$/.test(name)).sort();
 
-interface Answer {
-  digest: string;
-  backup: string | null;
-  changes: { path: string }[];
-  plan: Plan;
-  restored: string[];
-}
-const answer = ({ out }: Ended) => JSON.parse(out) as Answer;
+/** Until no session is left on the host: what it was told goes on without the connection. */
+const untilQuiet = () => expect.poll(hostProcesses, { timeout: 300_000 }).toEqual(processes);
 
 /** Every file of the guest, with all that belongs to it; what the server itself needs is in memory. */
 async function everything(): Promise<string> {
   const script = `cd "$1" && for at in . boot srv; do
     find "$at" -xdev -printf "%p %y %m %U %G %s %T@ %l\\n"
-    find "$at" -xdev -type f -newermt '@0' -path './etc/*' -exec sha256sum {} +
-  done | sort; getfattr -d -m - -e hex etc/fstab; getfacl etc/default/grub; sha256sum boot/initrd* boot/grub/grub.cfg`;
+    find "$at" -xdev -type f -path './etc/*' -exec sha256sum {} +
+  done | sort; getfattr -d -m - -e hex etc/fstab; getfacl etc/default/grub; sha256sum boot/initrd* boot/grub/grub.cfg
+  find dev/shm run sys -printf "%p\\n" | sort`;
   const { stdout } = await run('sh', ['-ec', script, 'sh', host.root], { maxOutputBytes: 64 * 1024 * 1024 });
   return stdout.toString('utf8');
 }
@@ -61,8 +58,14 @@ async function everything(): Promise<string> {
 const apart = (text: string) =>
   text
     .split('\n')
-    .filter((line) => !/hyper2kvm-live/.test(line) && !/^\S+ d /.test(line))
+    .filter((line) => !line.includes(BACKUPS) && !/^\S+ d /.test(line))
     .join('\n');
+
+/** The names of all files. */
+const namesIn = (text: string) =>
+  apart(text)
+    .split('\n')
+    .flatMap((line) => /^(\S+) [fl] \d/.exec(line)?.[1] ?? []);
 
 describe.runIf(process.getuid?.() === 0)('a guest that is prepared before its move', () => {
   test('is not spoken to if its key is unknown, or another one, or if the login is not root’s', async () => {
@@ -71,19 +74,23 @@ describe.runIf(process.getuid?.() === 0)('a guest that is prepared before its mo
     const other = join(directory, 'other_hosts');
     const key = (await readFile(`${host.keys.admin}.pub`, 'utf8')).split(' ').slice(0, 2).join(' ');
     await writeFile(other, `[127.0.0.1]:${host.port} ${key}\n`);
-    for (const file of [unknown, other]) {
-      const ended = await live(['--json'], 'root', file);
-      expect([ended.code, JSON.parse(ended.out).error.code]).toEqual([1, 'live.host-key']);
-    }
+    for (const knownHosts of [unknown, other])
+      expect((await live(host, [], { knownHosts })).error.code).toBe('live.host-key');
     // Nothing is added to a file of known hosts.
     expect(await readFile(unknown, 'utf8')).toBe('');
-    expect(JSON.parse((await live(['--json'], 'nobody')).out).error.code).toBe('live.not-root');
+    expect((await live(host, [], { user: 'nobody' })).error.code).toBe('live.not-root');
   });
 
-  test('is planned without a change, prepared as planned, and needs only what may not be done before', async () => {
+  test('is planned without a change, prepared as planned or not at all, and boots where it is moved to', async () => {
     const before = await everything();
-    const planned = answer(await live(['--json'], 'admin'));
-    expect(planned.changes.map(({ path }) => path).sort()).toEqual([
+    let digest = '';
+    let paths: string[] = [];
+    const planning = await commandLinesDuring(async () => {
+      const planned = await live(host, [], { user: 'admin' });
+      digest = planned.digest;
+      paths = planned.changes.map(({ path }) => path).sort();
+    });
+    expect(paths).toEqual([
       expect.stringMatching(/^\/boot\/grub\/grub\.cfg$/),
       expect.stringMatching(/^\/boot\/initrd\.img-/),
       '/etc/default/grub',
@@ -92,36 +99,65 @@ describe.runIf(process.getuid?.() === 0)('a guest that is prepared before its mo
     ]);
     expect(await everything()).toBe(before);
 
-    const refused = await live(['--json', '--apply', `sha256:${'0'.repeat(64)}`]);
-    expect(JSON.parse(refused.out).error.code).toBe('live.plan-changed');
+    const refused = await live(host, ['--apply', `sha256:${'0'.repeat(64)}`]);
+    expect(refused.error.code).toBe('live.plan-changed');
     expect(await everything()).toBe(before);
 
     // /boot has no room for a second initramfs.
     await host.sh('fallocate -l $(($(stat -f -c %a /boot) * $(stat -f -c %S /boot) - 3000000)) /boot/full');
-    const full = await live(['--json', '--apply', planned.digest]);
+    const full = await live(host, ['--apply', digest]);
     await host.sh('rm /boot/full');
-    expect(JSON.parse(full.out).error.code).toBe('live.no-space');
+    expect(full.error.code).toBe('live.no-space');
     expect(apart(await everything())).toBe(apart(before));
     expect(await readdir(join(host.root, 'var/lib'))).not.toContain('hyper2kvm-live');
 
-    const applied = answer(await live(['--json', '--apply', planned.digest], 'admin'));
-    expect(applied.changes).toEqual(planned.changes);
-    expect(await everything()).not.toContain('.hyper2kvm-');
-    const again = answer(await live(['--json']));
-    expect([again.changes, again.plan.operations]).toEqual([[], []]);
-    const prepared = join(process.env.LIVE_KEEP ?? directory, 'prepared.raw');
-    await host.sh('sync');
-    await run('cp', ['--sparse=always', disk, prepared]);
+    await isWholeWhenKilled(digest, before, paths.length);
 
-    const undone = answer(await live(['--json', '--rollback', String(applied.backup)]));
-    expect(undone.restored.sort()).toEqual(planned.changes.map(({ path }) => path).sort());
+    let backup = '';
+    const applying = await commandLinesDuring(async () => {
+      const applied = await live(host, ['--apply', digest], { user: 'admin' });
+      expect(applied.changes.map(({ path }) => path).sort()).toEqual(paths);
+      backup = String(applied.backup);
+    });
+    await untilQuiet();
+    const after = await everything();
+    expect(namesIn(after)).toEqual(namesIn(before));
+    const again = await live(host);
+    expect([again.changes, again.plan.operations]).toEqual([[], []]);
+    const prepared = join(directory, 'prepared.raw');
+    await host.pack(prepared);
+
+    const undoing = await commandLinesDuring(async () => {
+      const undone = await live(host, ['--rollback', backup]);
+      expect(undone.restored.sort()).toEqual(paths);
+    });
+    await untilQuiet();
     expect(apart(await everything())).toBe(apart(before));
 
-    const planning = await cli(['plan', prepared, '--json']);
-    expect([planning.code, planning.err]).toEqual([0, '']);
-    const left = JSON.parse(planning.out) as Plan;
-    const safe = FIXERS.filter(({ whileRunning }) => whileRunning).map(({ name }) => name);
-    expect(left.operations.length).toBeGreaterThan(0);
-    expect(left.operations.filter(({ fixer }) => safe.includes(fixer))).toEqual([]);
+    for (const lines of [planning, applying, undoing]) {
+      expect([...lines].some((line) => line.startsWith('ssh ') && line.includes('-MN'))).toBe(true);
+      expect([...lines].filter((line) => line.includes(SECRET))).toEqual([]);
+    }
+
+    const { verdict, left, forgotten } = await movePrepared(prepared, directory);
+    expect({ verdict, forgotten }).toEqual({ verdict: 'booted at login on virtio', forgotten: [] });
+    expect(left).toEqual(['network', 'vmware']);
   });
 });
+
+/** The connection is cut, and this side killed, while the host applies the plan or is still sent it. */
+async function isWholeWhenKilled(digest: string, before: string, changes: number): Promise<void> {
+  const killed = await runLive(host, ['--apply', digest], {
+    onOutput({ err }, kill) {
+      if (err.includes('The backup of the old files')) kill('SIGKILL');
+    },
+  });
+  expect(killed.code).toBe(null);
+  await untilQuiet();
+  const [id] = await readdir(join(host.root, BACKUPS)).catch(() => []);
+  if (id !== undefined) {
+    const restored = await host.sh(`sh ${BACKUPS}/${id}/restore`);
+    expect(restored.match(/^restored /gm)).toHaveLength(changes);
+  }
+  expect(apart(await everything())).toBe(apart(before));
+}

@@ -1,19 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '#hyper2kvm/tools/run.js';
 import { layOut } from './layout.ts';
-import { type GuestRecipe, RECIPES } from './recipes.ts';
-
-/** A guest with an SSH server. */
-export const LIVE_RECIPE: GuestRecipe = {
-  ...RECIPES['bookworm-bios'],
-  name: 'bookworm-live',
-  packages: [...RECIPES['bookworm-bios'].packages, 'openssh-server', 'sudo'],
-};
+import type { GuestRecipe } from './recipes.ts';
 
 /**
  * A guest that runs, as far as SSH can tell: an SSH server in a chroot on the guest's own disk, with the devices
@@ -28,6 +21,8 @@ export interface RunningHost {
   root: string;
   /** Runs a command on the host, as root. */
   sh(script: string): Promise<string>;
+  /** Writes the disk as it is now into a new file. */
+  pack(file: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -48,11 +43,12 @@ export async function startHost(recipe: GuestRecipe, image: string, directory: s
   const hostKey = (await readFile(`${keyFiles.host}.pub`, 'utf8')).split(' ').slice(0, 2).join(' ');
   const knownHosts = join(directory, 'known_hosts');
   await writeFile(knownHosts, `[127.0.0.1]:${port} ${hostKey}\n`);
-  const partitions = disk.partitions.map(({ number, offset, size, mount, byPath }) =>
-    ['partition', number, offset, size, mount, byPath].join(' '),
+  const esp = disk.partitions.find(({ filesystem }) => filesystem === 'vfat');
+  const partitions = disk.partitions.map(({ number, offset, size, mount, byPath, filesystem }) =>
+    ['partition', number, offset, size, mount, byPath, filesystem].join(' '),
   );
   const script = join(directory, 'host.sh');
-  await writeFile(script, hostScript(partitions, { image, root, directory, port, size: disk.size }));
+  await writeFile(script, hostScript(partitions, { image, root, directory, port, size: disk.size, recipe }));
   const child = spawn(
     'unshare',
     ['--mount', '--pid', '--fork', '--kill-child', '--propagation', 'private', 'bash', '-eu', script],
@@ -67,19 +63,27 @@ export async function startHost(recipe: GuestRecipe, image: string, directory: s
     child.kill('SIGKILL');
     await ended;
   };
-  for (let tries = 0; !said.includes('Server listening'); tries++) {
-    if (child.exitCode !== null || tries > 300) throw new Error(`the host did not start: ${said}`);
+  while (!said.includes('Server listening')) {
+    if (child.exitCode !== null) throw new Error(`the host did not start: ${said}`);
     await sleep(100);
   }
   // unshare's child, which is alone in having the host's mounts.
   const [inside = ''] = (await readFile(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8')).split(' ');
   const { host: _, ...keys } = keyFiles;
+  const outside = `/proc/${inside}/root${root}`;
+  const sh = async (text: string) => {
+    const args = ['-t', inside, '-m', '-p', 'chroot', root, 'sh', '-ec', text];
+    return (await run('nsenter', args)).stdout.toString('utf8');
+  };
   return {
-    ...{ port, keys, knownHosts, stop },
-    root: `/proc/${inside}/root${root}`,
-    async sh(text) {
-      const args = ['-t', inside, '-m', '-p', 'chroot', root, 'sh', '-ec', text];
-      return (await run('nsenter', args)).stdout.toString('utf8');
+    ...{ port, keys, knownHosts, stop, sh },
+    root: outside,
+    async pack(file) {
+      await sh('sync');
+      await run('cp', ['--sparse=always', image, file]);
+      if (esp === undefined) return;
+      const names = (await readdir(join(outside, esp.mount))).map((name) => join(outside, esp.mount, name));
+      await run('mcopy', ['-s', '-o', '-i', `${file}@@${esp.offset}`, ...names, '::/']);
     },
   };
 }
@@ -99,13 +103,18 @@ interface Place {
   directory: string;
   port: number;
   size: number;
+  recipe: GuestRecipe;
 }
 
 /**
  * Loop devices stand for the disk and its partitions, under the names and numbers of a machine of VMware's, and
- * a tree of files for what sysfs would have of them. Each loop device goes away with its last user.
+ * a tree of files for what sysfs would have of them. Each loop device goes away with its last user. The files of
+ * an EFI system partition are in memory under its name, since this kernel may have no FAT.
  */
-function hostScript(partitions: readonly string[], { image, root, directory, port, size }: Place): string {
+function hostScript(
+  partitions: readonly string[],
+  { image, root, directory, port, size, recipe }: Place,
+): string {
   return `
 image=${image} root=${root} keys=${directory}
 sysfs=$keys/sys
@@ -136,13 +145,22 @@ partition() {
   ln -s "../../devices/sda/sda$1" "$sysfs/dev/block/$number"
   ln -s "../../devices/sda/sda$1" "$sysfs/class/block/sda$1"
   echo "sda$1 $number $5" >> "$keys/nodes"
-  case $4 in /*) echo "$4 $device" >> "$keys/mounts" ;; esac
+  case $4 in /*) echo "$4 $device $6 $1 $2" >> "$keys/mounts" ;; esac
 }
 ${partitions.join('\n')}
-sort "$keys/mounts" | while read -r at device; do mount "$device" "$root$at"; done
+sort "$keys/mounts" | while read -r at device filesystem number offset; do
+  case $filesystem in
+    vfat)
+      mount -t tmpfs -o mode=700 "/dev/sda$number" "$root$at"
+      mcopy -s -i "$image@@$offset" '::/*' "$root$at/"
+      ;;
+    *) mount "$device" "$root$at" ;;
+  esac
+done
 for at in dev run sys; do mount -t tmpfs -o mode=755 tmpfs "$root/$at"; done
 mount -t proc proc "$root/proc"
 cp -a "$sysfs/." "$root/sys/"
+${recipe.firmware === 'uefi' ? 'mkdir -p "$root/sys/firmware/efi"' : ''}
 mkdir -p "$root/dev/pts" "$root/dev/disk/by-path" "$root/run/sshd"
 mount -t devpts -o ptmxmode=666,newinstance devpts "$root/dev/pts"
 ln -s pts/ptmx "$root/dev/ptmx"
