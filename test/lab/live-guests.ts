@@ -45,30 +45,28 @@ export async function live(
   return JSON.parse(out) as LiveAnswer;
 }
 
-/** What became of a prepared disk that was converted with `fix.mode = "none"`. */
-export interface Moved {
-  /** `booted at login on virtio` */
-  verdict: string;
-  /** Parts of the conversion that still want to change it. */
+/** What a usual conversion would still change in a prepared disk. */
+export interface Left {
+  /** Parts of the conversion. */
   left: string[];
   /** Those of them that `live` should have left nothing for. */
   forgotten: string[];
 }
 
-/** Converts a prepared disk as it is, boots it, and asks what a usual conversion would change. */
-export async function movePrepared(disk: string, scratch: string): Promise<Moved> {
+export async function planPrepared(disk: string): Promise<Left> {
+  const { operations } = JSON.parse(await planDrop(disk)) as Plan;
+  const left = [...new Set(operations.map(({ fixer }) => fixer))];
+  const safe = FIXERS.filter(({ whileRunning }) => whileRunning).map(({ name }) => name);
+  return { left, forgotten: left.filter((name) => safe.includes(name)) };
+}
+
+/** Converts a prepared disk as it is, boots it, and returns what that came to: `booted at login on virtio`. */
+async function convertPrepared(disk: string, scratch: string): Promise<string> {
   const { directory, report, error } = await convertDrop(disk, scratch, ['--set', 'fix.mode=none']);
   if (directory === null) throw new Error(`${error?.code}: ${error?.message}`);
   const domain = await readFile(join(directory, 'prepared.xml'), 'utf8');
   const bus = /<target dev='\w+' bus='(\w+)'/.exec(domain)?.[1];
-  const { operations } = JSON.parse(await planDrop(disk)) as Plan;
-  const left = [...new Set(operations.map(({ fixer }) => fixer))];
-  const safe = FIXERS.filter(({ whileRunning }) => whileRunning).map(({ name }) => name);
-  return {
-    verdict: `${report?.boot?.verdict} at ${report?.boot?.level} on ${bus}`,
-    left,
-    forgotten: left.filter((name) => safe.includes(name)),
-  };
+  return `${report?.boot?.verdict} at ${report?.boot?.level} on ${bus}`;
 }
 
 /**
@@ -101,7 +99,7 @@ async function prepareAndMove(
   recipe: GuestRecipe,
   scratch: string,
   say: (line: string) => void,
-): Promise<Moved> {
+): Promise<Left & { verdict: string }> {
   const disk = join(scratch, 'disk.raw');
   const prepared = join(scratch, 'prepared.raw');
   await mkdir(join(scratch, 'host'));
@@ -115,5 +113,5 @@ async function prepareAndMove(
   } finally {
     await host.stop();
   }
-  return movePrepared(prepared, scratch);
+  return { verdict: await convertPrepared(prepared, scratch), ...(await planPrepared(prepared)) };
 }
