@@ -7,6 +7,7 @@ import { reachHost } from '../base/reach.js';
 import type { Reach, RemoteFile, RemoteVm, Transport, TransportContext } from '../base/transport.js';
 import { Exchange } from './exchange.js';
 import { openHttpFile } from './http-file.js';
+import { namedHost } from './named-hosts.js';
 import { parseSecret } from './secret.js';
 import { trustOf } from './trust.js';
 
@@ -52,7 +53,7 @@ async function exchangeOf(
 ): Promise<Exchange> {
   return new Exchange(base, {
     trust: await trustOf(connection),
-    redirectHosts: connection.redirect_hosts.map((host) => host.toLowerCase()),
+    redirectHosts: connection.redirect_hosts.map(namedHost),
     secret: async () =>
       connection.secret === ''
         ? { headers: {}, query: '' }
