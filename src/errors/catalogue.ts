@@ -285,7 +285,8 @@ const SECTIONS = {
         'Store it in /etc/hyper2kvm/credentials/NAME, owned by root or the service, with mode 0600 or 0400.',
     },
     'remote.auth': {
-      meaning: 'The server does not accept the user or the credential (401, InvalidLogin).',
+      meaning:
+        'The server does not accept the user, the credential or the signature (401, InvalidLogin, of S3 SignatureDoesNotMatch).',
       advice: 'Check the credential of the connection.',
     },
     'remote.permission': {
@@ -582,7 +583,7 @@ const SECTIONS = {
     },
     'fix.drivers-changed': {
       meaning:
-        'A file of virtio-win, or hyper2kvm’s own program for the first boot, was changed or removed after PLAN, which chose it by its content.',
+        'A file of virtio-win, a batch file of `windows.first_boot_steps`, or hyper2kvm’s own program for the first boot was changed or removed after PLAN, which chose it by its content.',
       advice: 'Retry from PLAN: `hyper2kvm retry JOB --from plan`.',
     },
     'plan.packages-unreadable': {
@@ -700,6 +701,12 @@ const SECTIONS = {
       meaning: '`windows.virtio_win` is not a virtio-win package, or is damaged; the message says why.',
       advice:
         'Get the ISO again and compare its checksum. `hyper2kvm doctor` shows what a package has for which Windows.',
+    },
+    'windows.first-boot-steps': {
+      meaning:
+        '`windows.first_boot_steps` is not a directory of batch files that can be used; the message says why.',
+      advice:
+        'Correct the setting or the files, then `hyper2kvm retry JOB`: see [windows-first-boot.md](windows-first-boot.md#steps-of-your-own).',
     },
     'windows.unpacker-missing': {
       meaning: 'The virtio-win ISO is read by 7-Zip, which is not installed.',
