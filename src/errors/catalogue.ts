@@ -1245,6 +1245,11 @@ const SECTIONS = {
       advice:
         'Give a virtio-win with NetKVM for this Windows and convert again; or uninstall them once the VM has another card.',
     },
+    'devices.windows-tpm-state': {
+      meaning: 'The VM had a TPM (vTPM). No export has its content, so that the new VM’s TPM is empty.',
+      advice:
+        'Before the export: have other ways to sign in than Windows Hello, and export certificates whose keys are in the TPM. Afterwards set both up again. BitLocker’s recovery keys open data volumes.',
+    },
     'devices.windows-cluster': {
       meaning: 'Windows is a node of a failover cluster, so new disks are not brought online by themselves.',
       advice: 'Bring those online that are the node’s own, in the disk management or with diskpart.',
