@@ -381,7 +381,8 @@ const SECTIONS = {
         'Turn BitLocker off in the guest (Suspend is not enough) and wait until it is decrypted, or convert the disks with `kind = "data"`.',
     },
     'inspect.hive-unreadable': {
-      meaning: 'A registry file of Windows is not a regular file, or has an impossible size.',
+      meaning:
+        'A registry file of Windows is not a regular file of a possible size, or is reached through a link (a junction).',
       advice: 'The filesystem may be damaged: run chkdsk in the guest, or convert with `kind = "data"`.',
     },
     'inspect.windows-root': {
@@ -550,7 +551,8 @@ const SECTIONS = {
       advice: 'Check it in the guest: put a small text file there, or remove it.',
     },
     'fix.unexpected-file': {
-      meaning: 'A file that should be created already exists. It is not overwritten.',
+      meaning:
+        'Something else is where FIX would write: a file that INSPECT did not see, or a link that leads elsewhere. It is left as it is.',
       advice:
         'Send report.json and plan.json with a bug report; moving the file away in the guest helps until then.',
     },
