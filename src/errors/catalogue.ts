@@ -104,6 +104,12 @@ const SECTIONS = {
       meaning: 'The parent was changed after the snapshot, or belongs to another VM.',
       advice: 'Copy both files again while the VM is off.',
     },
+    'fetch.base-again': {
+      meaning:
+        'A delta was dropped for the base of a parked job, together with a disk that this base has already.',
+      advice:
+        'Drop only what the snapshot made since (`-000001.vmdk` and its extent), with the .vmx. To start over, `hyper2kvm cancel` the parked job and drop the whole VM.',
+    },
     'fetch.missing-extent': {
       meaning: 'The descriptor names files that are not in the drop.',
       advice: 'Copy all of the disk’s files into the drop: the descriptor and every extent that it lists.',
