@@ -1105,8 +1105,15 @@ const SECTIONS = {
     },
     'live.unsupported': {
       meaning:
-        'This system cannot be prepared while it runs: it is not a Linux system whose changes are known, or it lacks programs that reading it needs.',
-      advice: 'Convert its disk instead: `hyper2kvm plan DISK` shows what is done to it.',
+        'This system cannot be prepared while it runs: it is not a Linux system whose changes are known, or its programs cannot do what is asked of them (busybox’s on Alpine). Nothing was changed.',
+      advice:
+        'Install the programs that the message names, or convert the disk without this: `hyper2kvm plan DISK` shows what is done to it.',
+    },
+    'live.hard-links': {
+      meaning:
+        'A warning: a file that is changed has other names (hard links), perhaps in other directories. Only the name in the plan gets the new content; the others keep the old one, and after a rollback it is a file of its own.',
+      advice:
+        'Find the other names on the host (`find / -xdev -samefile FILE`). Where they must stay the same file, link them again afterwards with `ln -f`.',
     },
     'live.left-out': {
       meaning:
