@@ -354,6 +354,11 @@ const SECTIONS = {
         'The VM changed on the server while it was being fetched, and files that are landed already belong to its earlier state.',
       advice: 'Make sure that nothing writes to it, then drop the job.toml again.',
     },
+    'remote.truncated': {
+      meaning:
+        'A file on the server is shorter than the server itself says, or than the disk’s description: a copy that was not finished, or a full datastore.',
+      advice: 'Check the file’s size on the server, and make the copy or export again.',
+    },
     'remote.digest-mismatch': {
       meaning: 'A file does not have the SHA-256 that the job.toml names. It was removed again.',
       advice: 'Compare the digest on the server.',
@@ -1100,8 +1105,15 @@ const SECTIONS = {
     },
     'live.unsupported': {
       meaning:
-        'This system cannot be prepared while it runs: it is not a Linux system whose changes are known, or it lacks programs that reading it needs.',
-      advice: 'Convert its disk instead: `hyper2kvm plan DISK` shows what is done to it.',
+        'This system cannot be prepared while it runs: it is not a Linux system whose changes are known, or its programs cannot do what is asked of them (busybox’s on Alpine). Nothing was changed.',
+      advice:
+        'Install the programs that the message names, or convert the disk without this: `hyper2kvm plan DISK` shows what is done to it.',
+    },
+    'live.hard-links': {
+      meaning:
+        'A warning: a file that is changed has other names (hard links), perhaps in other directories. Only the name in the plan gets the new content; the others keep the old one, and after a rollback it is a file of its own.',
+      advice:
+        'Find the other names on the host (`find / -xdev -samefile FILE`). Where they must stay the same file, link them again afterwards with `ln -f`.',
     },
     'live.left-out': {
       meaning:
