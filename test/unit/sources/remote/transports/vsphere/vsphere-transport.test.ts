@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { vsphereTransport } from '../../../../../../src/sources/remote/transports/vsphere/vsphere-transport.js';
 import { NOTHING } from '../../undo-book.js';
-import { CONTENT, faultBody, SoapServer } from './soap-server.js';
+import { faultBody, SoapServer } from './soap-server.js';
 import { HARDWARE } from './vm.js';
 
 let server: SoapServer;
@@ -16,16 +16,9 @@ beforeEach(async () => {
   process.env.CREDENTIALS_DIRECTORY = directory;
   writeFileSync(join(directory, 'remote_vc1'), 'password\n');
   server = await SoapServer.start();
+  server.login();
   server.answers = {
-    RetrieveServiceContent: [CONTENT],
-    Login: [
-      {
-        status: 200,
-        text: '<Envelope><Body><LoginResponse><returnval/></LoginResponse></Body></Envelope>',
-        headers: { 'set-cookie': 'vmware_soap_session=s1' },
-      },
-    ],
-    Logout: ['<LogoutResponse xmlns="urn:vim25"/>'],
+    ...server.answers,
     ShutdownGuest: ['<ShutdownGuestResponse xmlns="urn:vim25"/>'],
     FindByInventoryPath: [
       '<FindByInventoryPathResponse xmlns="urn:vim25"><returnval type="VirtualMachine">vm-1</returnval></FindByInventoryPathResponse>',
