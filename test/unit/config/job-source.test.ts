@@ -169,7 +169,7 @@ describe('[source] of a job.toml', () => {
   it('refuses what this version does not do', () => {
     const source = 'connection = "web"\nvm = "/x"\n';
     expect(() => sourceOf(`${source}mode = "stream"`)).toThrow(/source.mode is not valid: must be "land"/);
-    expect(() => sourceOf(`${source}power = "snapshot"`)).toThrow(/source.power is not valid/);
+    expect(() => sourceOf(`${source}power = "on"`)).toThrow(/source.power is not valid/);
     expect(() => sourceOf(`${source}sha256 = { "x" = "12" }`)).toThrow(/64 hexadecimal digits/);
     expect(() => sourceOf(`${source}conection = "x"`)).toThrow(
       /source.conection is not an option; did you mean source.connection/,

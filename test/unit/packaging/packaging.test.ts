@@ -71,7 +71,7 @@ _hyper2kvm; printf '%s\\n' "\${COMPREPLY[@]}"`;
   };
 
   test.each([
-    [['re'], ['retry', 'resume']],
+    [['re'], ['retry', 'resume', 'remote']],
     [['list', '--st'], ['--state']],
     [['list', '--state', 'fa'], ['failed']],
     [['show', 'we'], ['web01']],
