@@ -52,6 +52,15 @@ afterEach(async () => {
   await rm(keys, { recursive: true });
 });
 
+/** A disk as Azure keeps it: raw, with a footer. */
+async function fixedVhd(disk: Buffer): Promise<Buffer> {
+  const [raw, vhd] = [spool.path('disk.raw'), spool.path('disk.vhd')];
+  await writeFile(raw, disk);
+  const options = ['-o', 'subformat=fixed,force_size=on'];
+  execFileSync('qemu-img', ['convert', '-f', 'raw', '-O', 'vpc', ...options, raw, vhd]);
+  return readFile(vhd);
+}
+
 function tomlLines(table: object): string {
   return Object.entries(table)
     .map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`)
@@ -141,8 +150,8 @@ describe('a job.toml whose VM is elsewhere', () => {
   });
 
   it('comes from a running VM of Azure by a snapshot, which is gone after kills of the unit and a refusal', async () => {
-    const disk = Buffer.concat([randomBytes(6 * MIB), Buffer.alloc(8 * MIB), randomBytes(512)]);
-    const vm = azure.vm('web01', 'running', [azure.disk('os', disk)]);
+    const disk = Buffer.concat([randomBytes(6 * MIB), Buffer.alloc(8 * MIB)]);
+    const vm = azure.vm('web01', 'running', [azure.disk('os', await fixedVhd(disk))]);
     azure.behave({ rate: 3 * MIB });
     await fetcher.start();
     await spool.start();
@@ -159,8 +168,8 @@ describe('a job.toml whose VM is elsewhere', () => {
     azure.instead = (call) => (call.startsWith('DELETE') ? { status: 500 } : undefined);
     azure.behave({});
     const directory = await bundle();
-    const report = await readJson(join(directory, 'report.json'));
-    expect(report).toMatchObject({
+    expect((await readFile(join(directory, 'web01-disk0.raw'))).equals(disk)).toBe(true);
+    expect(await readJson(join(directory, 'report.json'))).toMatchObject({
       source: { type: 'azure', power: 'snapshot', point_in_time: '2026-11-28T02:00:00Z', quiesced: false },
     });
     expect(azure.calls.filter((call) => call.startsWith('PUT'))).toHaveLength(1);

@@ -146,6 +146,7 @@ async function description(
   if (vm === null) return [];
   const text = await describeVm(vm, disks, arm, {
     group: id.group,
+    name: id.name,
     signal: context.signal,
     log: context.log,
   });

@@ -19,7 +19,7 @@ export async function describeVm(
   vm: AzureVm,
   disks: readonly { file: string; disk: AzureDisk }[],
   arm: ArmClient,
-  { group, signal, log }: { group: string; signal: AbortSignal; log: Logger },
+  { group, name, signal, log }: { group: string; name: string; signal: AbortSignal; log: Logger },
 ): Promise<string> {
   const { hardwareProfile, securityProfile, networkProfile } = vm.properties;
   const [, subscription = ''] = /^\/subscriptions\/([^/]+)/i.exec(group) ?? [];
@@ -53,7 +53,7 @@ export async function describeVm(
   const { secureBootEnabled, vTpmEnabled } = securityProfile?.uefiSettings ?? {};
   const lines: [key: string, value: string | number | null][] = [
     ['.encoding', 'UTF-8'],
-    ['displayName', vm.name],
+    ['displayName', name],
     ['memSize', size?.memoryInMB ?? null],
     ['numvcpus', size?.numberOfCores ?? null],
     ['firmware', isUefi ? 'efi' : 'bios'],

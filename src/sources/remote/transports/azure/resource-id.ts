@@ -12,7 +12,8 @@ export interface ResourceId {
 }
 
 const KINDS = ['virtualMachines', 'disks', 'snapshots'] as const;
-const PART = '([A-Za-z0-9._()-]{1,90})';
+/** Not `.` and `..`, which lead elsewhere. */
+const PART = '((?!\\.+(?:/|$))[A-Za-z0-9._()-]{1,90})';
 const FORM = new RegExp(
   `^(/subscriptions/([0-9a-f-]{36})/resourceGroups/${PART})/providers/Microsoft\\.Compute/(virtualMachines|disks|snapshots)/${PART}$`,
   'i',

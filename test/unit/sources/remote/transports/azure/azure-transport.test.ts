@@ -425,7 +425,7 @@ describe('what Azure refuses', () => {
       'remote.not-found',
     ],
     [
-      '/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/../providers/Microsoft.Compute/disks/x/../y',
+      '/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/../providers/Microsoft.Compute/disks/x',
       'remote.not-found',
     ],
     [
