@@ -174,10 +174,11 @@ describe('a job.toml whose VM is elsewhere', () => {
     });
     expect(azure.calls.filter((call) => call.startsWith('PUT'))).toHaveLength(1);
     expect([azure.snapshots.size, azure.accesses.size]).toEqual([1, 0]);
-    expect(fetcher.log + spool.log).toContain('remote.left-behind');
+    await until('the daemon’s own attempt', 60, async () => spool.log.includes('remote.left-behind'));
     azure.instead = null;
     const released = (await spool.post('/v1/remote/release')) as { error: unknown }[];
-    expect(released.map(({ error }) => error)).toEqual([null]);
+    // None if the daemon’s next attempt came first.
+    expect(released.filter(({ error }) => error !== null)).toEqual([]);
     expect(azure.snapshots.size).toBe(0);
     expect(await spool.post('/v1/remote/release')).toEqual([]);
     for (const secret of [CANARY, 'canary-sas', 'token-']) {
