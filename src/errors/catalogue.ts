@@ -354,6 +354,11 @@ const SECTIONS = {
         'The VM changed on the server while it was being fetched, and files that are landed already belong to its earlier state.',
       advice: 'Make sure that nothing writes to it, then drop the job.toml again.',
     },
+    'remote.truncated': {
+      meaning:
+        'A file on the server is shorter than the server itself says, or than the disk’s description: a copy that was not finished, or a full datastore.',
+      advice: 'Check the file’s size on the server, and make the copy or export again.',
+    },
     'remote.digest-mismatch': {
       meaning: 'A file does not have the SHA-256 that the job.toml names. It was removed again.',
       advice: 'Compare the digest on the server.',
