@@ -1,7 +1,7 @@
 import { type IncomingMessage, request } from 'node:http';
 import { type ErrorRecord, Hyper2kvmError } from '../errors/error.js';
 import type { DaemonEvent } from './events.js';
-import type { JobDetail, JobState, JobSummary, Status } from './protocol.js';
+import type { JobDetail, JobState, JobSummary, ReleaseView, Status } from './protocol.js';
 
 export interface JobFilter {
   state?: JobState | undefined;
@@ -45,12 +45,21 @@ export class ControlClient {
     return this.#json('POST', `${jobPath(id)}/retry`, settings);
   }
 
+  cutOver(id: string): Promise<JobSummary> {
+    return this.#json('POST', `${jobPath(id)}/cutover`, {});
+  }
+
   cancel(id: string): Promise<JobSummary> {
     return this.#json('POST', `${jobPath(id)}/cancel`, {});
   }
 
   priority(id: string, priority: number): Promise<JobSummary> {
     return this.#json('POST', `${jobPath(id)}/priority`, { priority });
+  }
+
+  /** Undoes what is left on other hosts of one job, or of all that have ended. */
+  release(job?: string): Promise<ReleaseView[]> {
+    return this.#json('POST', '/v1/remote/release', job === undefined ? {} : { job });
   }
 
   pause(): Promise<Status> {

@@ -1,5 +1,5 @@
 import type { DaemonEvent } from './events.js';
-import type { JobDetail, JobSummary, Status } from './protocol.js';
+import type { JobDetail, JobSummary, ReleaseView, Status } from './protocol.js';
 
 /** Which jobs `list` returns; all given conditions must hold. `since` is an ISO 8601 time. */
 export interface JobQuery {
@@ -25,8 +25,10 @@ export interface Control {
     id: string,
     settings: { from?: string | undefined; set?: Record<string, string> | undefined },
   ): Promise<JobSummary>;
+  cutOver(id: string): Promise<JobSummary>;
   cancel(id: string): Promise<JobSummary>;
   priority(id: string, priority: number): Promise<JobSummary>;
+  release(id?: string): Promise<ReleaseView[]>;
   pause(): Promise<Status>;
   resume(): Promise<Status>;
   drain(): Promise<Status>;

@@ -26,6 +26,7 @@ const retryBody = z.strictObject({
   from: z.string().optional(),
   set: z.record(z.string(), z.string()).optional(),
 });
+const releaseBody = z.strictObject({ job: z.string().optional() });
 const priorityBody = z.strictObject({ priority: z.int() });
 
 /** Returns the routes of the table in protocol.ts. */
@@ -55,11 +56,17 @@ export function controlRoutes(operations: Control, metrics: () => Promise<string
       path: /^\/v1\/jobs\/([^/]+)\/retry$/,
       handle: ({ id, body }) => operations.retry(id, parse(retryBody, body)),
     },
+    { method: 'POST', path: /^\/v1\/jobs\/([^/]+)\/cutover$/, handle: ({ id }) => operations.cutOver(id) },
     { method: 'POST', path: /^\/v1\/jobs\/([^/]+)\/cancel$/, handle: ({ id }) => operations.cancel(id) },
     {
       method: 'POST',
       path: /^\/v1\/jobs\/([^/]+)\/priority$/,
       handle: ({ id, body }) => operations.priority(id, parse(priorityBody, body).priority),
+    },
+    {
+      method: 'POST',
+      path: /^\/v1\/remote\/release$/,
+      handle: ({ body }) => operations.release(parse(releaseBody, body).job),
     },
     { method: 'POST', path: /^\/v1\/pause$/, handle: () => operations.pause() },
     { method: 'POST', path: /^\/v1\/resume$/, handle: () => operations.resume() },

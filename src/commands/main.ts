@@ -5,6 +5,7 @@ import { cancelCommand } from './cancel.js';
 import { addCommonOptions, prepare } from './command.js';
 import { configCommand } from './config.js';
 import { convertCommand } from './convert.js';
+import { cutoverCommand } from './cutover.js';
 import { daemonCommand } from './daemon.js';
 import { doctorCommand } from './doctor.js';
 import { reportFailure } from './failure.js';
@@ -17,6 +18,7 @@ import { logsCommand } from './logs.js';
 import { metricsCommand } from './metrics.js';
 import { planCommand } from './plan.js';
 import { priorityCommand } from './priority.js';
+import { remoteCommand } from './remote.js';
 import { retryCommand } from './retry.js';
 import { showCommand } from './show.js';
 import { statusCommand } from './status.js';
@@ -35,11 +37,13 @@ const COMMANDS: readonly ((io: Io) => Command)[] = [
   showCommand,
   logsCommand,
   retryCommand,
+  cutoverCommand,
   cancelCommand,
   priorityCommand,
   pauseCommand,
   resumeCommand,
   drainCommand,
+  remoteCommand,
   doctorCommand,
   configCommand,
 ];

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { Hyper2kvmError } from '../errors/error.js';
 import { printable } from '../text/escape-terminal.js';
 import { readToml } from './check.js';
-import type { Connection } from './remote-table.js';
+import type { Connection } from './connections.js';
 
 /**
  * `[source]` of a job.toml: which VM to fetch by which of the operator's connections. Whoever may drop may
@@ -18,9 +18,7 @@ export const jobSourceTable = z.strictObject({
   connection: z.string().optional(),
   vm: z.union([path, z.array(path).min(1).max(MAX_PATHS)]).optional(),
   transport: z.enum(['auto', 'datastore'], 'must be "auto" or "datastore"').optional(),
-  power: z
-    .enum(['off', 'shutdown'], 'must be "off" or "shutdown": this version reads a VM that is off')
-    .optional(),
+  power: z.enum(['off', 'shutdown', 'snapshot'], 'must be "off", "shutdown" or "snapshot"').optional(),
   mode: z.enum(['land'], 'must be "land": this version copies a VM before it converts it').optional(),
   sha256: z
     .record(z.string().max(255), z.string().regex(/^[0-9A-Fa-f]{64}$/, 'must be 64 hexadecimal digits'))
@@ -45,7 +43,7 @@ interface RemoteSource {
   connection: string;
   vm: string[];
   transport: 'auto' | 'datastore';
-  power: 'off' | 'shutdown';
+  power: 'off' | 'shutdown' | 'snapshot';
   /** By file name, lower-case hexadecimal. */
   sha256: Record<string, string>;
 }
@@ -70,8 +68,8 @@ export function refuseForeignSource(written: unknown, connections: readonly Conn
     if (HOST_KEYS.test(key)) throw notAllowed(`[source] ${key} chooses a server or a file of this host`);
   }
   const { vm, connection } = written as { vm?: unknown; connection?: unknown };
-  const isUrl = !connections.some(({ name, type }) => name === connection && type !== 'http');
-  const refuse = isUrl ? refusePath : refuseVmName;
+  const { type = 'http' } = connections.find(({ name }) => name === connection) ?? {};
+  const refuse = type === 'http' ? refusePath : type === 's3' ? refuseKey : refuseVmName;
   for (const one of Array.isArray(vm) ? vm : [vm]) if (typeof one === 'string') refuse(one);
 }
 
@@ -79,6 +77,16 @@ export function refuseForeignSource(written: unknown, connections: readonly Conn
 function refuseVmName(vm: string): void {
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(vm)) refusePath(vm);
   if (/[\0-\x1f\x7f]/.test(vm)) throw notAllowed('[source] vm has control characters');
+}
+
+/** Keys of objects may have every character. */
+function refuseKey(vm: string): void {
+  refuseVmName(vm);
+  const query = new URLSearchParams(vm.slice(vm.indexOf('?')));
+  if (vm.includes('?') && [...query.keys()].some((name) => SECRET_QUERY.test(name)))
+    throw secretInJob('[source] vm');
+  if (vm.split('/').some((part) => part === '.' || part === '..'))
+    throw notAllowed('[source] vm has a part “.” or “..”');
 }
 
 function refusePath(vm: string): void {
@@ -131,6 +139,9 @@ export function resolveSource(
   };
 }
 
+/** What a connection can do with a VM that runs. */
+const POWERS: Partial<Record<Connection['type'], string[]>> = { vsphere: ['shutdown'], azure: ['snapshot'] };
+
 /** Throws for what the connection's type does not have. */
 function refuseOtherKinds(
   { vm, transport, power }: z.infer<typeof jobSourceTable>,
@@ -138,9 +149,12 @@ function refuseOtherKinds(
 ): void {
   if (type !== 'vsphere' && (transport ?? 'auto') !== 'auto')
     throw notAllowed(`[source] transport must be "auto": ${name} is a connection of the type ${type}`);
-  if (type !== 'vsphere' && (power ?? 'off') !== 'off')
-    throw notAllowed(`[source] power must be "off": over ${type} nothing is shut down`);
-  if (type !== 'http' && Array.isArray(vm) && vm.length > 1)
+  const powers = ['off', ...(POWERS[type] ?? [])];
+  if (!powers.includes(power ?? 'off'))
+    throw notAllowed(
+      `[source] power must be ${powers.map((one) => `"${one}"`).join(' or ')} for a connection of the type ${type}`,
+    );
+  if (type !== 'http' && type !== 's3' && Array.isArray(vm) && vm.length > 1)
     throw notAllowed('[source] vm is a list: name one VM by its path, name, UUID or id');
 }
 

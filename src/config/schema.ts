@@ -584,6 +584,15 @@ export const configSchema = z
               'The drivers for Windows guests: the virtio-win ISO, a directory with its content, or the tree of the RPM (/usr/share/virtio-win). `hyper2kvm doctor` shows what it has for which Windows. Empty: Windows guests get no drivers.',
             ...live,
           }),
+        first_boot_steps: z
+          .string()
+          .refine((path) => path === '' || isAbsolute(path), 'must be an absolute path')
+          .default('')
+          .meta({
+            description:
+              'A directory with batch files (*.cmd) that the first boot of every Windows guest runs after its own steps, in the order of their names, each for at most an hour. `hyper2kvm plan` shows them. Empty: none.',
+            ...live,
+          }),
         root: z
           .string()
           .default('')
@@ -639,6 +648,8 @@ const jobSourceSchema = z.looseObject({ type: z.string() });
 /** Everything that a stage may need to know about how a VM is to be handled. */
 export const jobOptionsSchema = z.object({
   kind: jobKindSchema.default('vm'),
+  /** The drop is the frozen base of a VM that still runs; what changes since is dropped at the cutover. */
+  warm: z.boolean().default(false),
   vm: vmOptionsSchema.prefault({}),
   source: jobSourceSchema.prefault({ type: 'local' }),
   config: configSchema,

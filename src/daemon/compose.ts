@@ -13,8 +13,10 @@ import type { NotifyEvent } from '../notifications/event.js';
 import { Notifications } from '../notifications/notifications.js';
 import { lockDirectory, lockInstance } from '../queue/sqlite/instance-lock.js';
 import type { QueueStore } from '../queue/store.js';
-import { productSources, SOURCES } from '../sources/registry.js';
-import { landByUnit } from '../sources/remote/unit/client.js';
+import { productSources } from '../sources/registry.js';
+import { landHere } from '../sources/remote/land-here.js';
+import { type Release, releaseHere } from '../sources/remote/release.js';
+import { landByUnit, releaseByUnit } from '../sources/remote/unit/client.js';
 import { runPipeline } from '../stages/pipeline.js';
 import { probeSandbox } from '../tools/sandbox.js';
 import { Admission } from './admission.js';
@@ -26,6 +28,7 @@ import type { Part } from './lifecycle.js';
 import { LiveProgress } from './live-progress.js';
 import { Operations } from './operations.js';
 import { recover } from './recovery.js';
+import { Releaser } from './releaser.js';
 import { Sweeper } from './sweeper.js';
 import { SystemdStatus } from './systemd.js';
 import { statusLine } from './views.js';
@@ -86,7 +89,9 @@ export function daemonParts({ config, log, notifier, version, stageNames, ...giv
   const sweeper = new Sweeper({ config, queue, locks, log: logger });
   // The daemon has no network: another unit fetches for it.
   const { socket } = initial.remote;
-  const sources = socket === '' ? SOURCES : productSources(landByUnit(socket));
+  const sources = productSources(socket === '' ? landHere(queue.undo) : landByUnit(socket, queue.undo));
+  const release: Release = socket === '' ? releaseHere : releaseByUnit(socket);
+  const releaser = new Releaser({ config, queue, events, release, log: logger });
   const worker: Worker = new Worker({
     ...{ config, queue, locks, lanes, progress, log, admission, notifications },
     runPipeline: (request: PipelineRequest) => runPipeline(request, sources),
@@ -94,7 +99,7 @@ export function daemonParts({ config, log, notifier, version, stageNames, ...giv
   });
   const intake = new Intake({ config, queue, admission, events, log: logger, onJob: () => worker.kick() });
   const operations = new Operations({
-    ...{ config, queue, events, progress, admission, worker, stageNames },
+    ...{ config, queue, events, progress, admission, worker, releaser, stageNames },
     waiting: () => intake.waiting(),
     facts: () => ({
       ...{ version, startedAt },
@@ -132,6 +137,7 @@ export function daemonParts({ config, log, notifier, version, stageNames, ...giv
     { name: 'control socket', start: () => server.start(), stop: () => server.stop() },
     ...metricsParts(initial, metrics, logger),
     { name: 'sweeper', start: () => sweeper.start(), stop: () => sweeper.stop() },
+    { name: 'releaser', start: () => releaser.start(), stop: () => releaser.stop() },
     { name: 'worker', start: () => worker.start(), stop: () => worker.stop() },
     { name: 'intake', start: () => intake.start(), stop: () => intake.stop() },
     accelerator.part,

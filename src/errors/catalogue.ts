@@ -104,6 +104,12 @@ const SECTIONS = {
       meaning: 'The parent was changed after the snapshot, or belongs to another VM.',
       advice: 'Copy both files again while the VM is off.',
     },
+    'fetch.base-again': {
+      meaning:
+        'A delta was dropped for the base of a parked job, together with a disk that this base has already.',
+      advice:
+        'Drop only what the snapshot made since (`-000001.vmdk` and its extent), with the .vmx. To start over, `hyper2kvm cancel` the parked job and drop the whole VM.',
+    },
     'fetch.missing-extent': {
       meaning: 'The descriptor names files that are not in the drop.',
       advice: 'Copy all of the disk’s files into the drop: the descriptor and every extent that it lists.',
@@ -285,7 +291,8 @@ const SECTIONS = {
         'Store it in /etc/hyper2kvm/credentials/NAME, owned by root or the service, with mode 0600 or 0400.',
     },
     'remote.auth': {
-      meaning: 'The server does not accept the user or the credential (401, InvalidLogin).',
+      meaning:
+        'The server does not accept the user, the credential or the signature (401, InvalidLogin, of S3 SignatureDoesNotMatch).',
       advice: 'Check the credential of the connection.',
     },
     'remote.permission': {
@@ -330,7 +337,7 @@ const SECTIONS = {
     'remote.powered-on': {
       meaning: 'The VM is running or suspended, so that its disks are not in a state of rest.',
       advice:
-        'Shut it down, or put `power = "shutdown"` into the job.toml, which asks its guest to do so (VMware Tools must run in it).',
+        'Shut it down, or put `power = "shutdown"` into the job.toml, which asks its guest to do so (VMware Tools must run in it). Of Azure, deallocate it.',
     },
     'remote.datastore-unreadable': {
       meaning:
@@ -346,6 +353,16 @@ const SECTIONS = {
       meaning:
         'The VM changed on the server while it was being fetched, and files that are landed already belong to its earlier state.',
       advice: 'Make sure that nothing writes to it, then drop the job.toml again.',
+    },
+    'remote.left-behind': {
+      meaning:
+        'A warning of the log: a snapshot, or an access to a disk, that a job made on another host could not be undone yet. It is tried again, and the job has its result whatever comes of it.',
+      advice: '`hyper2kvm remote release` tries it at once and shows what is left; the line has its id.',
+    },
+    'remote.truncated': {
+      meaning:
+        'A file on the server is shorter than the server itself says, or than the disk’s description: a copy that was not finished, or a full datastore.',
+      advice: 'Check the file’s size on the server, and make the copy or export again.',
     },
     'remote.digest-mismatch': {
       meaning: 'A file does not have the SHA-256 that the job.toml names. It was removed again.',
@@ -375,7 +392,8 @@ const SECTIONS = {
         'Turn BitLocker off in the guest (Suspend is not enough) and wait until it is decrypted, or convert the disks with `kind = "data"`.',
     },
     'inspect.hive-unreadable': {
-      meaning: 'A registry file of Windows is not a regular file, or has an impossible size.',
+      meaning:
+        'A registry file of Windows is not a regular file of a possible size, or is reached through a link (a junction).',
       advice: 'The filesystem may be damaged: run chkdsk in the guest, or convert with `kind = "data"`.',
     },
     'inspect.windows-root': {
@@ -544,7 +562,8 @@ const SECTIONS = {
       advice: 'Check it in the guest: put a small text file there, or remove it.',
     },
     'fix.unexpected-file': {
-      meaning: 'A file that should be created already exists. It is not overwritten.',
+      meaning:
+        'Something else is where FIX would write: a file that INSPECT did not see, or a link that leads elsewhere. It is left as it is.',
       advice:
         'Send report.json and plan.json with a bug report; moving the file away in the guest helps until then.',
     },
@@ -577,7 +596,7 @@ const SECTIONS = {
     },
     'fix.drivers-changed': {
       meaning:
-        'A file of virtio-win, or hyper2kvm’s own program for the first boot, was changed or removed after PLAN, which chose it by its content.',
+        'A file of virtio-win, a batch file of `windows.first_boot_steps`, or hyper2kvm’s own program for the first boot was changed or removed after PLAN, which chose it by its content.',
       advice: 'Retry from PLAN: `hyper2kvm retry JOB --from plan`.',
     },
     'plan.packages-unreadable': {
@@ -695,6 +714,12 @@ const SECTIONS = {
       meaning: '`windows.virtio_win` is not a virtio-win package, or is damaged; the message says why.',
       advice:
         'Get the ISO again and compare its checksum. `hyper2kvm doctor` shows what a package has for which Windows.',
+    },
+    'windows.first-boot-steps': {
+      meaning:
+        '`windows.first_boot_steps` is not a directory of batch files that can be used; the message says why.',
+      advice:
+        'Correct the setting or the files, then `hyper2kvm retry JOB`: see [windows-first-boot.md](windows-first-boot.md#steps-of-your-own).',
     },
     'windows.unpacker-missing': {
       meaning: 'The virtio-win ISO is read by 7-Zip, which is not installed.',
@@ -1085,8 +1110,15 @@ const SECTIONS = {
     },
     'live.unsupported': {
       meaning:
-        'This system cannot be prepared while it runs: it is not a Linux system whose changes are known, or it lacks programs that reading it needs.',
-      advice: 'Convert its disk instead: `hyper2kvm plan DISK` shows what is done to it.',
+        'This system cannot be prepared while it runs: it is not a Linux system whose changes are known, or its programs cannot do what is asked of them (busybox’s on Alpine). Nothing was changed.',
+      advice:
+        'Install the programs that the message names, or convert the disk without this: `hyper2kvm plan DISK` shows what is done to it.',
+    },
+    'live.hard-links': {
+      meaning:
+        'A warning: a file that is changed has other names (hard links), perhaps in other directories. Only the name in the plan gets the new content; the others keep the old one, and after a rollback it is a file of its own.',
+      advice:
+        'Find the other names on the host (`find / -xdev -samefile FILE`). Where they must stay the same file, link them again afterwards with `ln -f`.',
     },
     'live.left-out': {
       meaning:
@@ -1232,6 +1264,11 @@ const SECTIONS = {
       meaning: 'The VM has a vmxnet3 card, whose driver is a part of VMware Tools: they are not uninstalled.',
       advice:
         'Give a virtio-win with NetKVM for this Windows and convert again; or uninstall them once the VM has another card.',
+    },
+    'devices.windows-tpm-state': {
+      meaning: 'The VM had a TPM (vTPM). No export has its content, so that the new VM’s TPM is empty.',
+      advice:
+        'Before the export: have other ways to sign in than Windows Hello, and export certificates whose keys are in the TPM. Afterwards set both up again. BitLocker’s recovery keys open data volumes.',
     },
     'devices.windows-cluster': {
       meaning: 'Windows is a node of a failover cluster, so new disks are not brought online by themselves.',

@@ -22,7 +22,9 @@ export async function digestHandle(
 ): Promise<{ sha256: string; size: number }> {
   const hash = createHash('sha256');
   const { size: expected } = await file.stat();
-  let spare: [Buffer, Buffer] = [Buffer.allocUnsafe(CHUNK_BYTES), Buffer.allocUnsafe(CHUNK_BYTES)];
+  // Two whole chunks for each small file would have the garbage collector run after every few of them.
+  const most = Math.min(CHUNK_BYTES, expected + 1);
+  let spare: [Buffer, Buffer] = [Buffer.allocUnsafe(most), Buffer.allocUnsafe(most)];
   const chunkAt = async (offset: number): Promise<Buffer> => {
     if ((await nextData(file, offset, expected)) - offset >= CHUNK_BYTES) {
       // Nothing was waited for: others get their turn.
@@ -31,7 +33,7 @@ export async function digestHandle(
     }
     const [buffer, other] = spare;
     spare = [other, buffer];
-    return buffer.subarray(0, (await file.read(buffer, 0, CHUNK_BYTES, offset)).bytesRead);
+    return buffer.subarray(0, (await file.read(buffer, 0, most, offset)).bytesRead);
   };
   let size = 0;
   let chunk = await chunkAt(0);

@@ -36,6 +36,8 @@ const NOT_LOADED = [
   /^bare-/,
   // Only bare-stream needs it.
   /^teex$/,
+  // For browsers: @azure/identity imports it under a condition of theirs only.
+  /^@azure\/msal-browser$/,
   // C++ headers, for building better-sqlite3.
   /^node-addon-api$/,
 ];

@@ -13,7 +13,7 @@ export function productSources(land: Land): readonly Source[] {
   return [localSource, remoteSource(land)];
 }
 
-export const SOURCES = productSources(landHere);
+export const SOURCES = productSources(landHere(null));
 
 /** Returns the source of a type. Throws `source.unknown-type`. */
 export function sourceOf(type: string, sources: readonly Source[]): Source {

@@ -1,10 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { AzureServer } from '../unit/sources/remote/azure-server.js';
 import { FileServer } from '../unit/sources/remote/file-server.js';
+import { S3Server } from '../unit/sources/remote/s3-server.js';
 import { readJson, Spool, until } from './support/daemon.js';
 import { Fetcher } from './support/fetcher.js';
 
@@ -13,26 +16,56 @@ const CANARY = 'canary-7f3a9c51';
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
 
 let server: FileServer;
+let bucket: S3Server;
+let azure: AzureServer;
+let keys: string;
 let spool: Spool;
 let fetcher: Fetcher;
 beforeEach(async () => {
   server = await FileServer.start();
+  bucket = await S3Server.start();
+  bucket.secretKey = CANARY;
+  keys = await mkdtemp(join(tmpdir(), 'h2k-keys-'));
+  azure = await AzureServer.start(keys);
+  azure.secret = CANARY;
   spool = await Spool.create(
     `[retry]\nattempts = 10\nbackoff_seconds = 0.2\n[convert]\nformat = "raw"\n[remote]\nchunk_mib = 4\nsocket = "SOCKET"\n` +
-      `[[remote.connections]]\nname = "web"\ntype = "http"\nurl = "${server.url}/vms"\nsecret = "web"\n`,
+      `[[remote.connections]]\nname = "web"\ntype = "http"\nurl = "${server.url}/vms"\nsecret = "web"\n` +
+      `[[remote.connections]]\nname = "s3"\n${tomlLines(bucket.connection)}` +
+      `[[remote.connections]]\nname = "az"\n${tomlLines(azure.connection)}`,
   );
   const config = spool.path('config.toml');
   await writeFile(config, (await readFile(config, 'utf8')).replace('SOCKET', spool.path('fetch.sock')));
   const credentials = spool.path('credentials');
   await mkdir(credentials, { mode: 0o700 });
   await writeFile(join(credentials, 'remote_web'), `Authorization: Bearer ${CANARY}\n`, { mode: 0o600 });
+  await writeFile(join(credentials, 'remote_s3'), `${CANARY}\n`, { mode: 0o600 });
+  await writeFile(join(credentials, 'remote_azure'), `${CANARY}\n`, { mode: 0o600 });
   fetcher = new Fetcher(spool, { CREDENTIALS_DIRECTORY: credentials });
 });
 afterEach(async () => {
   await spool.destroy();
   await fetcher.kill();
   await server.stop();
+  await bucket.files.stop();
+  await azure.files.stop();
+  await rm(keys, { recursive: true });
 });
+
+/** A disk as Azure keeps it: raw, with a footer. */
+async function fixedVhd(disk: Buffer): Promise<Buffer> {
+  const [raw, vhd] = [spool.path('disk.raw'), spool.path('disk.vhd')];
+  await writeFile(raw, disk);
+  const options = ['-o', 'subformat=fixed,force_size=on'];
+  execFileSync('qemu-img', ['convert', '-f', 'raw', '-O', 'vpc', ...options, raw, vhd]);
+  return readFile(vhd);
+}
+
+function tomlLines(table: object): string {
+  return Object.entries(table)
+    .map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`)
+    .join('');
+}
 
 async function order(name: string, source: string): Promise<void> {
   await writeFile(spool.path(`${name}.order`), `kind = "data"\n[source]\n${source}`);
@@ -90,6 +123,84 @@ describe('a job.toml whose VM is elsewhere', () => {
     expect(server.requests.every(({ headers }) => headers.authorization === `Bearer ${CANARY}`)).toBe(true);
     expect(await filesWith(spool.directory, CANARY)).toEqual([]);
     expect(spool.log + fetcher.log).not.toContain(CANARY);
+  });
+
+  it('comes from a bucket of S3 by signed requests, after a kill of the unit too', async () => {
+    const disk = Buffer.concat([randomBytes(6 * MIB), Buffer.alloc(8 * MIB)]);
+    bucket.put('exports/web 01/web01.raw', disk);
+    bucket.behave({ rate: 4 * MIB });
+    await fetcher.start();
+    await spool.start();
+    await order('web01', 'connection = "s3"\nvm = "/exports/web 01/web01.raw"\n');
+    await until('the first bytes', 60, async () => bucket.files.sent > 2 * MIB);
+    await fetcher.kill();
+    await fetcher.start();
+    for (const { pid } of [fetcher, spool])
+      for (const file of ['cmdline', 'environ'])
+        expect(await readFile(`/proc/${pid}/${file}`, 'latin1')).not.toContain(CANARY);
+    bucket.behave({});
+    const directory = await bundle();
+    expect((await readFile(join(directory, 'web01-disk0.raw'))).equals(disk)).toBe(true);
+    expect(await readJson(join(directory, 'report.json'))).toMatchObject({
+      source: { type: 's3', connection: 's3', transport: 's3', vm: ['/exports/web 01/web01.raw'] },
+    });
+    expect(bucket.verified).toBe(bucket.files.requests.length);
+    expect(await filesWith(spool.directory, CANARY)).toEqual([]);
+    expect(spool.log + fetcher.log).not.toContain(CANARY);
+  });
+
+  it('comes from a running VM of Azure by a snapshot, which is gone after kills of the unit and a refusal', async () => {
+    const disk = Buffer.concat([randomBytes(6 * MIB), Buffer.alloc(8 * MIB)]);
+    const vm = azure.vm('web01', 'running', [azure.disk('os', await fixedVhd(disk))]);
+    azure.behave({ rate: 3 * MIB });
+    await fetcher.start();
+    await spool.start();
+    await order('web01', `connection = "az"\nvm = "${vm}"\npower = "snapshot"\n`);
+    await until('the first bytes', 60, async () => azure.sent > 2 * MIB);
+    await fetcher.kill();
+    // Of an unclean end both are there, and both are in the database.
+    expect([azure.snapshots.size, azure.accesses.size]).toEqual([1, 1]);
+    await fetcher.start();
+    for (const { pid } of [fetcher, spool])
+      for (const file of ['cmdline', 'environ'])
+        expect(await readFile(`/proc/${pid}/${file}`, 'latin1')).not.toContain(CANARY);
+    // The snapshot cannot be removed for now, which does not concern the job.
+    azure.instead = (call) => (call.startsWith('DELETE') ? { status: 500 } : undefined);
+    azure.behave({});
+    const directory = await bundle();
+    expect((await readFile(join(directory, 'web01-disk0.raw'))).equals(disk)).toBe(true);
+    expect(await readJson(join(directory, 'report.json'))).toMatchObject({
+      source: { type: 'azure', power: 'snapshot', point_in_time: '2026-11-28T02:00:00Z', quiesced: false },
+    });
+    expect(azure.calls.filter((call) => call.startsWith('PUT'))).toHaveLength(1);
+    expect([azure.snapshots.size, azure.accesses.size]).toEqual([1, 0]);
+    await until('the daemon’s own attempt', 60, async () => spool.log.includes('remote.left-behind'));
+    azure.instead = null;
+    const released = (await spool.post('/v1/remote/release')) as { error: unknown }[];
+    // None if the daemon’s next attempt came first.
+    expect(released.filter(({ error }) => error !== null)).toEqual([]);
+    expect(azure.snapshots.size).toBe(0);
+    expect(await spool.post('/v1/remote/release')).toEqual([]);
+    for (const secret of [CANARY, 'canary-sas', 'token-']) {
+      expect(await filesWith(spool.directory, secret)).toEqual([]);
+      expect(spool.log + fetcher.log).not.toContain(secret);
+    }
+  });
+
+  it('leaves no snapshot of a job that is cancelled', async () => {
+    const vm = azure.vm('web01', 'running', [azure.disk('os', randomBytes(8 * MIB))]);
+    azure.behave({ rate: MIB });
+    await fetcher.start();
+    await spool.start();
+    await order('web01', `connection = "az"\nvm = "${vm}"\npower = "snapshot"\n`);
+    await until('the first bytes', 60, async () => azure.sent > MIB);
+    const running = await spool.waitForJob(({ state }) => state === 'running', 60);
+    await spool.post(`/v1/jobs/${running.job}/cancel`);
+    await until(
+      'the end of snapshot and access',
+      60,
+      async () => azure.snapshots.size + azure.accesses.size === 0,
+    );
   });
 
   it('comes whole although the fetching unit is killed again and again, with a few MiB twice for each', async () => {

@@ -8,6 +8,7 @@ import { sqliteOutbox } from './outbox.js';
 import { sqliteRuns } from './runs.js';
 import { OWNER, settingTable, sqlitePause } from './settings.js';
 import { sqliteStatistics } from './statistics.js';
+import { sqliteUndo } from './undo.js';
 
 /**
  * Opens the queue of one host, in a single SQLite file. Each call is executed synchronously, so calls never
@@ -34,6 +35,7 @@ export function sqliteQueue(database: Sqlite): QueueStore {
     outbox,
     statistics,
     pause: sqlitePause(database, settings, outbox),
+    undo: sqliteUndo(database),
     async ping() {
       alive.get();
     },

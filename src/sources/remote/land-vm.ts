@@ -16,6 +16,7 @@ import { type LandedFile, type LandingPlace, landFile } from './landing/land-fil
 import { Meter } from './landing/meter.js';
 import type { RemoteSpec } from './spec.js';
 import type { RemoteFile, RemoteVm } from './transports/base/transport.js';
+import type { Undoing } from './transports/base/undoing.js';
 import { openRemoteVm } from './transports/registry.js';
 
 /** What landing may use, here or in the fetching unit. */
@@ -26,6 +27,7 @@ export interface LandEnvironment
   workDirectory: string;
   signal: AbortSignal;
   log: Logger;
+  undoing: Undoing;
 }
 
 /** Of all landings of this process. */
@@ -55,7 +57,8 @@ export async function landVm(spec: RemoteSpec, environment: LandEnvironment): Pr
   bandwidth.limit(config.remote.bandwidth_mib);
   environment.progress({ percent: 0, step: `connecting to ${connection.name}` });
   const { parallel } = config.remote;
-  const vm = await openRemoteVm(spec, connection, { parallel, signal, log });
+  const vm = await openRemoteVm(spec, connection, { parallel, signal, log }, environment.undoing);
+  let outcome: 'whole' | 'broken' | 'failed' = 'failed';
   try {
     refuseNames(vm.files);
     refuseDigests(spec, vm.files);
@@ -73,6 +76,7 @@ export async function landVm(spec: RemoteSpec, environment: LandEnvironment): Pr
     meter.expect(total);
     const files = await landAll(vm, spec, { ...environment, meter, directory });
     await vm.confirm?.(signal);
+    outcome = 'whole';
     const seconds = Math.round(performance.now() - started) / 1000;
     log.info({ received: meter.received, skipped: meter.skipped, seconds }, 'files of the VM landed');
     return {
@@ -83,16 +87,20 @@ export async function landVm(spec: RemoteSpec, environment: LandEnvironment): Pr
       instance_uuid: vm.identity?.instanceUuid ?? null,
       transport: vm.transport,
       power: vm.identity?.power ?? null,
-      point_in_time: null,
-      quiesced: null,
+      point_in_time: vm.pointInTime ?? null,
+      quiesced: vm.pointInTime === undefined ? null : false,
       bytes: files.reduce((sum, { size }) => sum + size, 0),
       skipped: meter.skipped,
       retries: files.reduce((sum, { retries }) => sum + retries, 0),
       seconds,
       files: files.map(({ name, size, sha256 }) => ({ name, size, sha256 })),
     };
+  } catch (error) {
+    const isFinal = error instanceof Hyper2kvmError && !error.retryable;
+    if (environment.undoing.isKept && !isFinal) outcome = 'broken';
+    throw error;
   } finally {
-    await vm.close();
+    await vm.close(outcome);
   }
 }
 

@@ -16,5 +16,6 @@ await landVm(
     account: nothing,
     advanced: nothing,
     reserve: async () => {},
+    undoing: { job: 'job1', known: [], record: async () => {}, forget: async () => {}, isKept: false },
   },
 );

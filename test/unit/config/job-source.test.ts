@@ -7,6 +7,16 @@ const config = configSchema.parse({
   remote: {
     connections: [
       { name: 'web', type: 'http', url: 'https://images.example.com/vms' },
+      {
+        name: 'bucket',
+        type: 's3',
+        url: 'https://s3.example.com',
+        region: 'eu-central-1',
+        bucket: 'vms',
+        access_key: 'AKID',
+        secret: 's3',
+      },
+      { name: 'az', type: 'azure', subscription: '11111111-2222-3333-4444-555555555555' },
       { name: 'vc1', type: 'vsphere', url: 'https://vc.example.com', user: 'u', secret: 'vc1' },
     ],
   },
@@ -70,6 +80,46 @@ describe('[source] of a job.toml', () => {
   });
 
   it.each([
+    ['vm = "https://other.example.com/web01.ova"', 'remote.not-allowed'],
+    ['vm = "s3://other/web01.ova"', 'remote.not-allowed'],
+    ['vm = "/../other/web01.ova"', 'remote.not-allowed'],
+    ['vm = "a/./web01.ova"', 'remote.not-allowed'],
+    ['vm = "/a\\u0000b"', 'remote.not-allowed'],
+    ['vm = "/x"\nbucket = "other"', 'remote.not-allowed'],
+    ['vm = "/x"\nregion = "eu-west-1"', 'remote.not-allowed'],
+    ['vm = "/x"\npower = "shutdown"', 'remote.not-allowed'],
+    ['vm = "/x"\naccess_key = "canary"', 'remote.secret-in-job'],
+    ['vm = "/web01.ova?X-Amz-Signature=canary"', 'remote.secret-in-job'],
+    ['vm = "https://b.s3.amazonaws.com/web01.ova?X-Amz-Signature=canary"', 'remote.secret-in-job'],
+  ])('refuses of S3 %s', (lines, code) => {
+    let thrown: unknown;
+    try {
+      sourceOf(`connection = "bucket"\n${lines}`);
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toMatchObject({ code, retryable: false });
+    expect(String(thrown)).not.toContain('canary');
+  });
+
+  it('may ask for a snapshot of a VM of Azure, and of no other', () => {
+    expect(sourceOf('connection = "az"\nvm = "/x"\npower = "snapshot"')).toMatchObject({ power: 'snapshot' });
+    for (const [connection, power] of [
+      ['az', 'shutdown'],
+      ['vc1', 'snapshot'],
+      ['web', 'snapshot'],
+    ])
+      expect(() => sourceOf(`connection = "${connection}"\nvm = "/x"\npower = "${power}"`)).toThrow(
+        /power must be "off"/,
+      );
+  });
+
+  it.each(['/prod/web 01.ova', 'a%2e%2e/..x/web01 (old)?#2.vmdk'])('may name an object as %j', (vm) => {
+    const lines = `connection = "bucket"\nvm = ${JSON.stringify([vm, 'b.vmx'])}`;
+    expect(sourceOf(lines)).toMatchObject({ type: 'remote', vm: [vm, 'b.vmx'] });
+  });
+
+  it.each([
     '/Datacenter/vm/Prod/web01',
     '/Datacenter/vm/a%2fb/web01',
     'web01: the shop (old)?#2',
@@ -119,7 +169,7 @@ describe('[source] of a job.toml', () => {
   it('refuses what this version does not do', () => {
     const source = 'connection = "web"\nvm = "/x"\n';
     expect(() => sourceOf(`${source}mode = "stream"`)).toThrow(/source.mode is not valid: must be "land"/);
-    expect(() => sourceOf(`${source}power = "snapshot"`)).toThrow(/source.power is not valid/);
+    expect(() => sourceOf(`${source}power = "on"`)).toThrow(/source.power is not valid/);
     expect(() => sourceOf(`${source}sha256 = { "x" = "12" }`)).toThrow(/64 hexadecimal digits/);
     expect(() => sourceOf(`${source}conection = "x"`)).toThrow(
       /source.conection is not an option; did you mean source.connection/,

@@ -53,6 +53,7 @@ export function daemonParts(
     onJobEnd: () => {},
   });
   const operations = new Operations({
+    releaser: { release: async () => [] },
     ...{ queue, events, progress, admission, worker, stageNames: [] },
     config: () => config,
     waiting: () => [],

@@ -1,31 +1,34 @@
+import { sha256File } from '../../../files/digest.js';
 import { runInThread } from '../../../host/thread.js';
 
 const THREAD = new URL('./digest-thread.js', import.meta.url);
 /** For one step of the size below, from a slow disk. */
 const LIMITS = { seconds: 600, memoryMib: 64 };
 const STEP_BYTES = 256 * 1024 * 1024;
+/** Up to this size, a thread takes longer to start than to compute: a VM has many small files beside its disks. */
+const SMALL_BYTES = 4 * 1024 * 1024;
 
 /**
  * The SHA-256 of a file, computed in a thread while the file is landed: behind the first byte that is missing,
- * so that what it reads is still in the page cache.
+ * so that what it reads is still in the page cache. That of a small file is computed at the end.
  */
 export class LandingDigest {
   readonly #ended = new AbortController();
-  readonly #result: Promise<string>;
+  readonly #path: string;
+  readonly #signal: AbortSignal;
+  /** The thread's answer; null for a small file. */
+  readonly #result: Promise<string> | null;
   readonly #size: number;
   #landed = 0;
   #moved: () => void = () => {};
 
   constructor(path: string, size: number, signal: AbortSignal) {
+    this.#path = path;
     this.#size = size;
-    this.#result = runInThread<string>(
-      THREAD,
-      { path, size },
-      { ...LIMITS, signal: AbortSignal.any([signal, this.#ended.signal]) },
-      { reply: (at) => this.#reply(at as number) },
-    );
+    this.#signal = AbortSignal.any([signal, this.#ended.signal]);
+    this.#result = size > SMALL_BYTES ? this.#startThread() : null;
     // Rejects also when nobody waits for it yet.
-    this.#result.catch(() => undefined);
+    this.#result?.catch(() => undefined);
   }
 
   /** Everything before this byte has its final content; it may be behind the end. */
@@ -35,13 +38,19 @@ export class LandingDigest {
   }
 
   end(): Promise<string> {
-    return this.#result;
+    return this.#result ?? sha256File(this.#path, this.#signal);
   }
 
   /** Stops the thread, whatever it has. */
   async stop(): Promise<void> {
     this.#ended.abort(new Error('the digest is not needed'));
-    await this.#result.catch(() => undefined);
+    await this.#result?.catch(() => undefined);
+  }
+
+  #startThread(): Promise<string> {
+    const limits = { ...LIMITS, signal: this.#signal };
+    const input = { path: this.#path, size: this.#size };
+    return runInThread<string>(THREAD, input, limits, { reply: (at) => this.#reply(at as number) });
   }
 
   async #reply(at: number): Promise<number> {

@@ -1,23 +1,33 @@
 import { type IncomingMessage, request } from 'node:http';
 import { createInterface } from 'node:readline';
 import { type ErrorRecord, Hyper2kvmError } from '../../../errors/error.js';
-import type { RemoteFacts } from '../../../model/remote.js';
 import type { SourceContext } from '../../base/source.js';
+import type { Release } from '../release.js';
 import type { Land } from '../remote-source.js';
-import { type LandEvent, type LandRequest, landEventSchema } from './protocol.js';
+import { type UndoBook, undoingOf } from '../transports/base/undoing.js';
+import { type LandEvent, type LandRequest, landEventSchema, releaseAnswerSchema } from './protocol.js';
 
 /** How often the size that was reserved may turn out to be too small: of a file that is still written to. */
-const MOST_ROUNDS = 5;
+const MOST_GROWTHS = 5;
+const MOST_ROUNDS = 4 * MOST_GROWTHS;
 
 /** Returns the way to land a VM by the fetching unit on that socket, which has the network. */
-export function landByUnit(socket: string): Land {
+export function landByUnit(socket: string, book: UndoBook): Land {
   return async (source, context) => {
     const { job, signal } = context;
     let reserved = 0;
-    for (let round = 0; round < MOST_ROUNDS; round += 1) {
-      const answer = await ask(socket, { job: job.id, source, reserved }, signal);
-      const last = await follow(answer, context);
-      if ('facts' in last) return last.facts;
+    let growths = 0;
+    for (let round = 0; growths < MOST_GROWTHS && round < MOST_ROUNDS; round += 1) {
+      const { known } = await undoingOf(job.id, book);
+      const body: LandRequest = { job: job.id, source, reserved, undo: [...known] };
+      const answer = await ask(socket, '/v1/land', body, signal);
+      const last = await follow(answer, context, book);
+      if (last.event === 'landed') return last.facts;
+      if (last.event === 'makes') {
+        await book.add(job.id, last.undo);
+        continue;
+      }
+      growths += 1;
       reserved = last.bytes;
       await context.reserve(last.bytes, { written: last.written, atLeast: true });
     }
@@ -28,9 +38,28 @@ export function landByUnit(socket: string): Land {
   };
 }
 
-function ask(socket: string, body: LandRequest, signal: AbortSignal): Promise<IncomingMessage> {
+/** Returns the way to undo by the fetching unit what it has made. Rejects with `remote.unreachable`. */
+export function releaseByUnit(socket: string): Release {
+  return async (job, records, { signal }) => {
+    const answer = await ask(socket, '/v1/release', { job, undo: records }, signal);
+    let text = '';
+    try {
+      for await (const chunk of answer) text += (chunk as Buffer).toString('utf8');
+      return releaseAnswerSchema.parse(JSON.parse(text)).released;
+    } catch (error) {
+      throw signal.aborted ? signal.reason : ended(error);
+    }
+  };
+}
+
+function ask(
+  socket: string,
+  path: '/v1/land' | '/v1/release',
+  body: object,
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const asked = request({ socketPath: socket, method: 'POST', path: '/v1/land', signal }, resolve);
+    const asked = request({ socketPath: socket, method: 'POST', path, signal }, resolve);
     asked.once('error', (cause) => reject(signal.aborted ? signal.reason : noUnit(socket, cause)));
     asked.end(JSON.stringify(body));
   });
@@ -40,14 +69,15 @@ function ask(socket: string, body: LandRequest, signal: AbortSignal): Promise<In
 async function follow(
   answer: IncomingMessage,
   context: SourceContext,
-): Promise<{ facts: RemoteFacts } | { bytes: number; written: number }> {
+  book: UndoBook,
+): Promise<Extract<LandEvent, { event: 'landed' | 'needs' | 'makes' }>> {
   try {
     for await (const line of createInterface({ input: answer, crlfDelay: Number.POSITIVE_INFINITY })) {
       const event = landEventSchema.parse(JSON.parse(line));
-      if (event.event === 'landed') return { facts: event.facts };
-      if (event.event === 'needs') return { bytes: event.bytes, written: event.written };
-      if (event.event === 'failed') throw errorOf(event.error);
-      pass(event, context);
+      if (event.event === 'landed' || event.event === 'needs' || event.event === 'makes') return event;
+      if (event.event === 'undone') await book.remove(context.job.id, event.undo);
+      else if (event.event === 'failed') throw errorOf(event.error);
+      else pass(event, context);
     }
   } catch (error) {
     context.signal.throwIfAborted();
@@ -61,7 +91,7 @@ async function follow(
 }
 
 function pass(
-  event: Exclude<LandEvent, { event: 'landed' | 'needs' | 'failed' }>,
+  event: Exclude<LandEvent, { event: 'landed' | 'needs' | 'makes' | 'undone' | 'failed' }>,
   { progress, advanced, account, log }: SourceContext,
 ): void {
   if (event.event === 'progress') progress(event.progress);

@@ -2,11 +2,21 @@ import { chmodSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { type Logger, pino } from 'pino';
+import type { z } from 'zod';
 import type { Config } from '../../../config/schema.js';
 import { errorRecord, Hyper2kvmError } from '../../../errors/error.js';
 import { clearStaleSocket } from '../../../host/unix-socket.js';
+import type { UndoRecord } from '../../../model/undo.js';
 import { landVm } from '../land-vm.js';
-import { type LandEvent, type LandRequest, landRequestSchema } from './protocol.js';
+import { releaseHere } from '../release.js';
+import { isSameRecord } from '../transports/base/undoing.js';
+import {
+  type LandEvent,
+  type LandRequest,
+  landRequestSchema,
+  type releaseAnswerSchema,
+  releaseRequestSchema,
+} from './protocol.js';
 
 const LARGEST_BODY_BYTES = 8 * 1024 * 1024;
 
@@ -54,11 +64,15 @@ export class FetchServer {
     response.once('close', () => gone.abort(new Error('the daemon has ended the fetch')));
     const send = (event: LandEvent) => void response.write(`${JSON.stringify(event)}\n`);
     try {
-      if (request.method !== 'POST' || request.url !== '/v1/land')
-        throw new Hyper2kvmError('api.no-route', `there is no ${request.method} ${request.url}`);
-      const asked = landRequestSchema.parse(JSON.parse(await textOf(request)));
-      response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+      const route = `${request.method} ${request.url}`;
+      if (route !== 'POST /v1/land' && route !== 'POST /v1/release')
+        throw new Hyper2kvmError('api.no-route', `there is no ${route}`);
+      const body: unknown = JSON.parse(await textOf(request));
       const signal = AbortSignal.any([gone.signal, this.#stopping.signal]);
+      if (route === 'POST /v1/release')
+        return void response.end(JSON.stringify(await this.#release(body, signal)));
+      const asked = landRequestSchema.parse(body);
+      response.writeHead(200, { 'content-type': 'application/x-ndjson' });
       send(await this.#inTurn(asked.job, () => this.#land(asked, send, signal)));
     } catch (error) {
       const record = errorRecord(error);
@@ -66,6 +80,13 @@ export class FetchServer {
       send({ event: 'failed', error: record });
     }
     response.end();
+  }
+
+  async #release(body: unknown, signal: AbortSignal): Promise<z.infer<typeof releaseAnswerSchema>> {
+    const { job, undo } = releaseRequestSchema.parse(body);
+    const context = { config: this.#config(), signal, log: this.#log };
+    // What a landing is about to make is made, or not, before it is undone.
+    return { released: await this.#inTurn(job, () => releaseHere(job, undo, context)) };
   }
 
   /** After a restart the daemon asks again while its old request still ends. */
@@ -85,7 +106,7 @@ export class FetchServer {
   }
 
   async #land(
-    { job, source, reserved }: LandRequest,
+    { job, source, reserved, undo }: LandRequest,
     send: (event: LandEvent) => void,
     signal: AbortSignal,
   ): Promise<LandEvent> {
@@ -104,6 +125,18 @@ export class FetchServer {
           if (!hasAdvanced) send({ event: 'advanced' });
           hasAdvanced = true;
         },
+        undoing: {
+          job,
+          known: undo,
+          async record(records) {
+            const isNew = (record: UndoRecord) => !undo.some((one) => isSameRecord(one, record));
+            if (records.some(isNew)) throw new NotRecorded(records);
+          },
+          async forget(records) {
+            send({ event: 'undone', undo: [...records] });
+          },
+          isKept: true,
+        },
         async reserve(bytes, { written = 0 } = {}) {
           if (bytes > reserved) throw new NotReserved(bytes, written);
         },
@@ -111,6 +144,7 @@ export class FetchServer {
       this.#log.info({ job, connection: source.connection, bytes: facts.bytes }, 'VM fetched');
       return { event: 'landed', facts };
     } catch (error) {
+      if (error instanceof NotRecorded) return { event: 'makes', undo: [...error.records] };
       if (error instanceof NotReserved) return { event: 'needs', bytes: error.bytes, written: error.written };
       throw error;
     }
@@ -126,6 +160,16 @@ class NotReserved extends Error {
     super('not reserved');
     this.bytes = bytes;
     this.written = written;
+  }
+}
+
+/** The transport is about to make something, and the daemon must record that first. */
+class NotRecorded extends Error {
+  readonly records: readonly UndoRecord[];
+
+  constructor(records: readonly UndoRecord[]) {
+    super('not recorded');
+    this.records = records;
   }
 }
 

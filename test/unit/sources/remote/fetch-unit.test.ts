@@ -6,12 +6,17 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { configSchema } from '../../../../src/config/schema.js';
+import { createEvents } from '../../../../src/daemon/events.js';
+import { Releaser } from '../../../../src/daemon/releaser.js';
 import type { SourceContext } from '../../../../src/sources/base/source.js';
-import { landByUnit } from '../../../../src/sources/remote/unit/client.js';
+import { landByUnit, releaseByUnit } from '../../../../src/sources/remote/unit/client.js';
 import { FetchServer } from '../../../../src/sources/remote/unit/server.js';
 import { testOptions } from '../../engine/fakes.js';
+import { enqueue, scratchQueue } from '../../queue/scratch.js';
+import { AzureServer } from './azure-server.js';
 import { FileServer } from './file-server.js';
 import { specOf } from './landing-environment.js';
+import { TestBook } from './undo-book.js';
 
 const MIB = 1024 * 1024;
 
@@ -19,7 +24,10 @@ let files: FileServer;
 let directory: string;
 let socket: string;
 let unit: FetchServer;
+/** Beside `web`. */
+let connections: object[];
 beforeEach(async () => {
+  connections = [];
   files = await FileServer.start();
   directory = mkdtempSync(join(tmpdir(), 'h2k-unit-'));
   mkdirSync(join(directory, 'work/job1'), { recursive: true });
@@ -36,7 +44,7 @@ afterEach(async () => {
 function config() {
   return configSchema.parse({
     spool: { work: join(directory, 'work') },
-    remote: { chunk_mib: 1, connections: [{ name: 'web', type: 'http', url: files.url }] },
+    remote: { chunk_mib: 1, connections: [{ name: 'web', type: 'http', url: files.url }, ...connections] },
     retry: { attempts: 1 },
   });
 }
@@ -71,7 +79,7 @@ describe('the fetching unit', () => {
     const disk = randomBytes(5 * MIB);
     files.serve('/disk.raw', disk);
     const { given, seen } = context();
-    const facts = await landByUnit(socket)(specOf('/disk.raw'), given);
+    const facts = await landByUnit(socket, new TestBook())(specOf('/disk.raw'), given);
     expect(facts).toMatchObject({ connection: 'web', bytes: disk.length });
     expect(readFileSync(join(directory, 'work/job1/remote/vm/disk.raw')).equals(disk)).toBe(true);
     expect(seen.reserved).toHaveLength(1);
@@ -84,7 +92,7 @@ describe('the fetching unit', () => {
     files.serve('/disk.raw', randomBytes(MIB));
     const { given } = context();
     const full = { ...given, reserve: () => Promise.reject(new Error('no space')) };
-    await expect(landByUnit(socket)(specOf('/disk.raw'), full)).rejects.toThrow('no space');
+    await expect(landByUnit(socket, new TestBook())(specOf('/disk.raw'), full)).rejects.toThrow('no space');
     expect(files.sent).toBeLessThan(2);
   });
 
@@ -98,7 +106,7 @@ describe('the fetching unit', () => {
       },
     };
     const { given, seen } = context();
-    await expect(landByUnit(socket)(specOf('/disk.raw'), given)).rejects.toMatchObject({
+    await expect(landByUnit(socket, new TestBook())(specOf('/disk.raw'), given)).rejects.toMatchObject({
       code: 'remote.interrupted',
       retryable: true,
       message: expect.stringContaining('grow'),
@@ -108,12 +116,14 @@ describe('the fetching unit', () => {
 
   it('passes errors on with everything that they have', async () => {
     const { given } = context();
-    await expect(landByUnit(socket)(specOf('/nothing'), given)).rejects.toMatchObject({
+    await expect(landByUnit(socket, new TestBook())(specOf('/nothing'), given)).rejects.toMatchObject({
       code: 'remote.not-found',
       retryable: false,
       advice: expect.stringContaining('below the URL of the connection'),
     });
-    await expect(landByUnit(socket)({ ...specOf('/x'), connection: 'vc1' }, given)).rejects.toMatchObject({
+    await expect(
+      landByUnit(socket, new TestBook())({ ...specOf('/x'), connection: 'vc1' }, given),
+    ).rejects.toMatchObject({
       code: 'remote.connection-unknown',
     });
   });
@@ -124,10 +134,10 @@ describe('the fetching unit', () => {
     files.behaviour = { rate: 8 * MIB };
     const abort = new AbortController();
     const first = context(abort.signal);
-    const landing = landByUnit(socket)(specOf('/disk.raw'), first.given);
+    const landing = landByUnit(socket, new TestBook())(specOf('/disk.raw'), first.given);
     while (first.seen.advanced === 0) await new Promise((resolve) => setTimeout(resolve, 10));
     abort.abort(new Error('the job was cancelled'));
-    const second = landByUnit(socket)(specOf('/disk.raw'), context().given);
+    const second = landByUnit(socket, new TestBook())(specOf('/disk.raw'), context().given);
     await expect(landing).rejects.toThrow('the job was cancelled');
     files.behaviour = {};
     await second;
@@ -138,12 +148,12 @@ describe('the fetching unit', () => {
     files.serve('/disk.raw', randomBytes(8 * MIB));
     files.behaviour = { rate: 2 * MIB };
     const { given, seen } = context();
-    const landing = landByUnit(socket)(specOf('/disk.raw'), given);
+    const landing = landByUnit(socket, new TestBook())(specOf('/disk.raw'), given);
     const ended = expect(landing).rejects.toMatchObject({ code: 'remote.interrupted', retryable: true });
     while (seen.advanced === 0) await new Promise((resolve) => setTimeout(resolve, 10));
     await unit.stop();
     await ended;
-    await expect(landByUnit(socket)(specOf('/disk.raw'), given)).rejects.toMatchObject({
+    await expect(landByUnit(socket, new TestBook())(specOf('/disk.raw'), given)).rejects.toMatchObject({
       code: 'remote.unreachable',
       retryable: true,
       advice: expect.stringContaining('systemctl enable --now hyper2kvm-fetch'),
@@ -182,5 +192,69 @@ describe('the fetching unit', () => {
     rmSync(other);
     await second.start(other);
     await second.stop();
+  });
+});
+
+describe('what the fetching unit makes elsewhere', () => {
+  const before = process.env.CREDENTIALS_DIRECTORY;
+  let keys: string;
+  let azure: AzureServer;
+  beforeEach(async () => {
+    keys = mkdtempSync(join(tmpdir(), 'h2k-keys-'));
+    azure = await AzureServer.start(keys);
+    process.env.CREDENTIALS_DIRECTORY = keys;
+    writeFileSync(join(keys, 'remote_azure'), azure.secret, { mode: 0o600 });
+    connections.push({ name: 'az', ...azure.connection });
+  });
+  afterEach(async () => {
+    if (before === undefined) delete process.env.CREDENTIALS_DIRECTORY;
+    else process.env.CREDENTIALS_DIRECTORY = before;
+    await azure.files.stop();
+    rmSync(keys, { recursive: true });
+  });
+
+  /** A VM that runs, and the order to copy it. */
+  function running(disk: Buffer) {
+    const vm = azure.vm('web01', 'running', [azure.disk('os', disk)]);
+    return { connection: 'az', vm: [vm], transport: 'auto', power: 'snapshot', sha256: {} };
+  }
+
+  it('is recorded by the daemon before, and reported when it is undone', async () => {
+    const disk = randomBytes(MIB);
+    const source = running(disk);
+    const { given, seen } = context();
+    const full = new TestBook();
+    full.add = () => Promise.reject(new Error('the database is full'));
+    await expect(landByUnit(socket, full)(source, given)).rejects.toThrow('the database is full');
+    expect(azure.calls.every((call) => call.startsWith('GET '))).toBe(true);
+
+    const book = new TestBook();
+    const facts = await landByUnit(socket, book)(source, given);
+    expect(facts).toMatchObject({ power: 'snapshot', point_in_time: expect.any(String) });
+    expect(readFileSync(join(directory, 'work/job1/remote/vm/web01-os.vhd')).equals(disk)).toBe(true);
+    expect([book.records, [...azure.snapshots], [...azure.accesses]]).toEqual([[], [], []]);
+    expect(seen.log).not.toContain('canary-sas');
+  });
+
+  it('is gone after a cancelled job: what the unit still makes is made before it is undone', async () => {
+    const queue = scratchQueue();
+    await enqueue(queue, 'job1');
+    const cancel = new AbortController();
+    const { given } = context(cancel.signal);
+    azure.instead = (call) => {
+      // The request for the snapshot is on its way, and its answer has not come.
+      if (call.startsWith('PUT')) cancel.abort(new Error('cancelled'));
+      return undefined;
+    };
+    const landing = landByUnit(socket, queue.undo)(running(randomBytes(MIB)), given);
+    await expect(landing).rejects.toThrow('cancelled');
+    expect(await queue.undo.all()).toMatchObject([{ what: 'snapshot' }, { what: 'access' }]);
+    queue.set('job1', { state: 'cancelled' });
+    const log = pino({ level: 'silent' });
+    const parts = { config, queue, events: createEvents(), release: releaseByUnit(socket), log };
+    const released = await new Releaser(parts).release();
+    expect(released.map(({ error }) => error)).toEqual([null, null]);
+    expect([azure.snapshots.size, azure.accesses.size]).toEqual([0, 0]);
+    expect(await queue.undo.all()).toEqual([]);
   });
 });

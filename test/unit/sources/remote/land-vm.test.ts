@@ -14,10 +14,15 @@ import {
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { landVm } from '../../../../src/sources/remote/land-vm.js';
+import { Bandwidth } from '../../../../src/sources/remote/landing/bandwidth.js';
 import { BLOCK_BYTES } from '../../../../src/sources/remote/landing/block-map.js';
+import { type LandingPlace, landFile } from '../../../../src/sources/remote/landing/land-file.js';
+import { Meter } from '../../../../src/sources/remote/landing/meter.js';
+import type { ByteRange, RemoteFile } from '../../../../src/sources/remote/transports/base/transport.js';
 import { FileServer } from './file-server.js';
 import { landingEnvironment, specOf } from './landing-environment.js';
 
@@ -35,18 +40,24 @@ afterEach(async () => {
   rmSync(work, { recursive: true });
 });
 
+const placeIn = (directory: string): LandingPlace => ({
+  whole: join(directory, 'disk.raw'),
+  part: join(directory, 'disk.raw.part'),
+  journal: join(directory, 'disk.raw.journal'),
+  unsynced: join(directory, 'disk.raw.unsynced'),
+});
 const landed = (name: string) => readFileSync(join(work, 'remote/vm', name));
 const land = (vm: string[], settings: Parameters<typeof landingEnvironment>[2] = {}, spec = specOf(...vm)) =>
   landVm(spec, landingEnvironment(server.url, work, settings).environment);
 
 describe('landVm', () => {
   it('lands every file with its digest, and leaves nothing partial', async () => {
-    const disk = randomBytes(11 * MIB + 77);
+    const disk = randomBytes(5 * MIB + 77);
     server.serve('/images/web 01.vmdk', disk);
     server.serve('/images/web01.vmx', Buffer.from('displayName = "web01"\n'));
     server.serve('/images/empty.log', Buffer.alloc(0));
     const { environment, reserved, counts } = landingEnvironment(`${server.url}/images/`, work, {
-      remote: { chunk_mib: 2 },
+      remote: { chunk_mib: 1 },
     });
     const facts = await landVm(specOf('/web%2001.vmdk', 'web01.vmx', '/empty.log'), environment);
     expect(landed('web 01.vmdk').equals(disk)).toBe(true);
@@ -57,15 +68,15 @@ describe('landVm', () => {
     expect(reserved[0]).toBeGreaterThanOrEqual(disk.length + 22);
     expect(counts.read).toBe(disk.length + 22);
     expect(counts.advanced).toBeGreaterThan(0);
-    // Several requests of at most 2 MiB, at once.
+    // Several requests of at most 1 MiB, at once.
     expect(server.requests.filter(({ range }) => range !== 'bytes=0-0' && range !== undefined).length).toBe(
       7,
     );
   });
 
   it('writes no zeros', async () => {
-    const disk = Buffer.alloc(40 * MIB);
-    randomBytes(MIB).copy(disk, 20 * MIB);
+    const disk = Buffer.alloc(12 * MIB);
+    randomBytes(MIB).copy(disk, 5 * MIB);
     server.serve('/disk.raw', disk);
     await land(['/disk.raw']);
     expect(landed('disk.raw').equals(disk)).toBe(true);
@@ -73,17 +84,48 @@ describe('landVm', () => {
   });
 
   it('goes on after cuts, with hardly a byte twice', async () => {
-    const disk = randomBytes(64 * MIB + 5);
+    const disk = randomBytes(16 * MIB + 5);
     server.serve('/disk.raw', disk);
-    server.behaviour = { cutAfter: 10 * MIB };
+    server.behaviour = { cutAfter: 2.5 * MIB };
     const facts = await land(['/disk.raw']);
     expect(facts.retries).toBeGreaterThan(3);
     expect(facts.files[0]?.sha256).toBe(sha256(disk));
     expect(server.sent).toBeLessThan(1.2 * disk.length);
   });
 
+  it('ends a connection that dribbles, and lands the rest by another', async () => {
+    const disk = randomBytes(3 * MIB);
+    const place = placeIn(work);
+    const asked: ByteRange[] = [];
+    const file: RemoteFile = {
+      ...{ name: 'disk.raw', size: disk.length, validator: '"1"', hasRanges: true, data: null },
+      origin: 'host/disk.raw',
+      stepSeconds: 0.1,
+      async *read(range, signal) {
+        asked.push(range!);
+        if (asked.length > 1) return yield disk.subarray(range!.start, range!.end);
+        yield disk.subarray(0, MIB);
+        for (let at = MIB; ; at += 1) {
+          await sleep(10, undefined, { signal }).catch(() => signal.throwIfAborted());
+          yield disk.subarray(at, at + 1);
+        }
+      },
+    };
+    const { environment } = landingEnvironment(server.url, work);
+    const landed = await landFile(file, place, undefined, {
+      ...environment,
+      ...{ parallel: 1, chunkBytes: 8 * MIB, attempts: 2 },
+      ...{ bandwidth: new Bandwidth(), meter: new Meter(() => undefined) },
+    });
+    expect(landed).toMatchObject({ retries: 1, sha256: sha256(disk) });
+    expect(asked).toEqual([
+      { start: 0, end: disk.length },
+      { start: MIB, end: disk.length },
+    ]);
+  });
+
   it('continues in the next attempt where the last one ended', async () => {
-    const disk = randomBytes(24 * MIB);
+    const disk = randomBytes(14 * MIB);
     server.serve('/disk.raw', disk);
     let left = 12;
     server.behaviour = {
@@ -197,8 +239,8 @@ describe('landVm', () => {
   });
 
   it('fetches a file from the start that has changed, and refuses a mixture of two states', async () => {
-    const first = randomBytes(6 * MIB);
-    const second = randomBytes(6 * MIB);
+    const first = randomBytes(4 * MIB);
+    const second = randomBytes(4 * MIB);
     server.serve('/a.vmdk', first);
     server.serve('/b.vmdk', first);
     const settings = { remote: { chunk_mib: 1, parallel: 1 }, retry: { attempts: 1 } };
@@ -285,12 +327,12 @@ describe('landVm', () => {
   });
 
   it('notices a file that is replaced during the transfer', async () => {
-    server.serve('/disk.raw', randomBytes(8 * MIB));
+    server.serve('/disk.raw', randomBytes(5 * MIB));
     let asked = 0;
     server.behaviour = {
       instead() {
         asked += 1;
-        if (asked === 4) server.serve('/disk.raw', randomBytes(8 * MIB));
+        if (asked === 4) server.serve('/disk.raw', randomBytes(5 * MIB));
         return false;
       },
     };
@@ -447,6 +489,30 @@ describe('landVm', () => {
     expect(landed('disk.raw').equals(disk)).toBe(true);
   });
 
+  it('says that a file is shorter than its server declares, and tries no more', async () => {
+    const disk = randomBytes(2 * MIB);
+    server.behaviour = {
+      instead(request, response) {
+        const [, start = 0, last = 0] = (/=(\d+)-(\d+)/.exec(request.headers.range!) ?? []).map(Number);
+        const bytes = disk.subarray(start, Math.min(last + 1, MIB + 5));
+        response.writeHead(206, {
+          etag: '"1"',
+          'content-range': `bytes ${start}-${last}/${disk.length}`,
+          'content-length': bytes.length,
+        });
+        response.end(bytes);
+        return true;
+      },
+    };
+    const settings = { remote: { parallel: 1 }, retry: { attempts: 2 } };
+    await expect(land(['/disk.raw'], settings)).rejects.toMatchObject({
+      code: 'remote.truncated',
+      retryable: false,
+      message: expect.stringContaining('/disk.raw: 5 of 1048576 bytes came'),
+    });
+    expect(readdirSync(join(work, 'remote/vm'))).toEqual(['disk.raw.part']);
+  });
+
   it('ends a request that is answered with another protocol', async () => {
     server.behaviour = {
       instead(_request, response) {
@@ -577,7 +643,13 @@ describe('landVm', () => {
         message: expect.stringContaining(`redirects to ${other.url}, which the connection does not name`),
       });
       expect(other.requests).toEqual([]);
-      await land(['/disk.raw'], { connection: { redirect_hosts: [`127.0.0.1:${other.port}`] } });
+      const names = (host: string) => ({ connection: { redirect_hosts: [host] } });
+      for (const elsewhere of ['127.0.0.1:80', `localhost:${other.port}`])
+        await expect(land(['/disk.raw'], names(elsewhere))).rejects.toMatchObject({
+          code: 'remote.not-allowed',
+        });
+      expect(other.requests).toEqual([]);
+      await land(['/disk.raw'], names(`127.0.0.1:${other.port}`));
       expect(landed('disk.raw').equals(disk)).toBe(true);
 
       server.behaviour = to('/disk.raw');
@@ -588,9 +660,9 @@ describe('landVm', () => {
   });
 
   it('fetches only what an Azure page blob holds', async () => {
-    const disk = Buffer.alloc(64 * MIB);
+    const disk = Buffer.alloc(16 * MIB);
     randomBytes(MIB).copy(disk, 10 * MIB);
-    randomBytes(512).copy(disk, 63 * MIB + 512);
+    randomBytes(512).copy(disk, 15 * MIB + 512);
     server.serve('/vhds/disk.vhd', disk, { headers: { 'x-ms-blob-type': 'PageBlob' } });
     const pages = (ranges: [number, number][], next: string) =>
       `<?xml version="1.0"?><PageList>${ranges.map(([start, end]) => `<PageRange><Start>${start}</Start><End>${end}</End></PageRange>`).join('')}<NextMarker>${next}</NextMarker></PageList>`;
@@ -601,7 +673,7 @@ describe('landVm', () => {
         response.writeHead(200);
         response.end(
           isSecond
-            ? pages([[63 * MIB + 512, 63 * MIB + 1023]], '')
+            ? pages([[15 * MIB + 512, 15 * MIB + 1023]], '')
             : pages([[10 * MIB, 11 * MIB - 1]], 'more'),
         );
         return true;
@@ -609,7 +681,7 @@ describe('landVm', () => {
     };
     const facts = await land(['/vhds/disk.vhd']);
     expect(landed('disk.vhd').equals(disk)).toBe(true);
-    expect(facts.skipped).toBe(62.75 * MIB);
+    expect(facts.skipped).toBe(14.75 * MIB);
     expect(server.sent).toBeLessThan(2 * MIB + 10);
   });
 
@@ -636,8 +708,8 @@ describe('landVm', () => {
   });
 
   it('ends at once when it is told to, with what is landed in the journal', async () => {
-    server.serve('/disk.raw', randomBytes(32 * MIB));
-    server.behaviour = { rate: 8 * MIB };
+    server.serve('/disk.raw', randomBytes(12 * MIB));
+    server.behaviour = { rate: 2 * MIB };
     const abort = new AbortController();
     const { environment, counts } = landingEnvironment(server.url, work, { signal: abort.signal });
     const landing = landVm(specOf('/disk.raw'), environment);
@@ -647,12 +719,12 @@ describe('landVm', () => {
     server.behaviour = {};
     const before = server.sent;
     await land(['/disk.raw']);
-    expect(server.sent - before).toBeLessThan(29 * MIB);
+    expect(server.sent - before).toBeLessThan(9 * MIB);
   });
 
   it('is as fast with several connections as they are together', async () => {
-    server.serve('/disk.raw', randomBytes(32 * MIB));
-    server.behaviour = { rate: 4 * MIB };
+    server.serve('/disk.raw', randomBytes(8 * MIB));
+    server.behaviour = { rate: MIB };
     const started = performance.now();
     await land(['/disk.raw'], { remote: { parallel: 8, chunk_mib: 1 } });
     // One alone takes eight seconds.

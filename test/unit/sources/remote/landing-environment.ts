@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { configSchema } from '../../../../src/config/schema.js';
 import type { LandEnvironment } from '../../../../src/sources/remote/land-vm.js';
 import type { RemoteSpec } from '../../../../src/sources/remote/spec.js';
+import { NOTHING } from './undo-book.js';
 
 /** What landing needs, with a connection `web` to that server. What is reported is in the arrays. */
 export function landingEnvironment(
@@ -24,6 +25,7 @@ export function landingEnvironment(
     workDirectory,
     signal: settings.signal ?? new AbortController().signal,
     log: pino({ level: 'silent' }),
+    undoing: NOTHING,
     progress: ({ percent }) => void steps.push(percent),
     reserve: async (bytes) => void reserved.push(bytes),
     account({ read = 0, written = 0 }) {

@@ -1,6 +1,8 @@
 import type { Logger } from 'pino';
-import type { Connection } from '../../../../config/remote-table.js';
+import type { Connection } from '../../../../config/connections.js';
 import type { Hyper2kvmError } from '../../../../errors/error.js';
+import type { UndoRecord } from '../../../../model/undo.js';
+import type { Undoing } from './undoing.js';
 
 /** A part of a file in bytes, `end` excluded. */
 export interface ByteRange {
@@ -22,6 +24,8 @@ export interface RemoteFile {
   data: readonly ByteRange[] | null;
   /** For people: host and path. */
   origin: string;
+  /** How long a step may take (paced.ts), of a server that has nothing to send while it reads zeros. */
+  stepSeconds?: number;
   /**
    * Yields the bytes of a range, or with null those of the whole file. Throws `remote.*`: also when fewer came
    * than were asked for.
@@ -40,8 +44,13 @@ export interface RemoteVm {
   files: RemoteFile[];
   /** Rejects with `remote.source-changed` if the VM was started or changed while its files were read. */
   confirm?(signal: AbortSignal): Promise<void>;
-  /** Undoes what opening did on the server, and closes connections. */
-  close(): Promise<void>;
+  /** When its disks had this content (ISO 8601), if that is before they were read. */
+  pointInTime?: string;
+  /**
+   * Closes connections, and undoes what opening did on the server. After `broken` another attempt may follow,
+   * which continues with what can be kept. Never rejects.
+   */
+  close(outcome: 'whole' | 'broken' | 'failed'): Promise<void>;
 }
 
 export interface TransportRequest {
@@ -67,7 +76,14 @@ export interface Reach {
 
 /** A way to reach a VM elsewhere: a folder beside this file, and a line in registry.ts. */
 export interface Transport<C extends Connection = Connection> {
-  open(request: TransportRequest, connection: C, context: TransportContext): Promise<RemoteVm>;
+  open(
+    request: TransportRequest,
+    connection: C,
+    context: TransportContext,
+    undoing: Undoing,
+  ): Promise<RemoteVm>;
   /** Resolves and reaches every host that data may come from, and logs in where there is a login. */
   reach(connection: C, context: TransportContext): Promise<Reach[]>;
+  /** Undoes what a record names; of a transport that makes something. Resolves also if it is gone already. */
+  undo?(record: UndoRecord, connection: C, context: TransportContext): Promise<void>;
 }

@@ -10,7 +10,8 @@ import { urlToHttpOptions } from 'node:url';
 import { Hyper2kvmError } from '../../../../errors/error.js';
 import { printable } from '../../../../text/escape-terminal.js';
 import { checkedAgent, type Trust } from './connect.js';
-import { connectionError, interrupted, statusError } from './errors.js';
+import { connectionError, interrupted, statusError, tooLate } from './errors.js';
+import { isAmong, type NamedHost } from './named-hosts.js';
 
 /** An answer whose body must be read or destroyed. */
 export interface Answer {
@@ -23,15 +24,27 @@ export interface Answer {
 
 export interface ExchangeSettings {
   trust: Trust;
-  /** `host` or `host:port`, in lower case. */
-  redirectHosts: readonly string[];
+  /** Where the server may redirect to. */
+  redirectHosts: readonly NamedHost[];
   /** Returns what is sent to the connection's own server only. */
   secret(): Promise<Secret>;
   /** Replaces a secret that the server has refused (401), and returns whether it is worth another request. */
   renew?(refused: Secret, signal: AbortSignal): Promise<boolean>;
-  /** Returns the error for a status that means something else where this server keeps files. */
-  refusal?(status: number, origin: string): Hyper2kvmError | null;
+  /**
+   * Returns headers that sign a request to the connection's own server. Such requests follow no redirects: a
+   * signature is for one address.
+   */
+  sign?(url: URL): Promise<Record<string, string>>;
+  /** Returns the error for an answer that means something else where this server keeps files. */
+  refusal?(status: number, origin: string, answer: Refusal): Hyper2kvmError | null;
   parallel: number;
+}
+
+/** What an answer says beside its status. */
+export interface Refusal {
+  headers: IncomingHttpHeaders;
+  /** Its beginning. */
+  body: string;
 }
 
 /** A header, or the query of a signed URL. */
@@ -40,7 +53,11 @@ export interface Secret {
   query: string;
 }
 
+export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
+
 const IDLE_MILLISECONDS = 60_000;
+/** For the head of an answer, and for a body that only explains a refusal: one that dribbles is never silent. */
+const ANSWER_MILLISECONDS = 120_000;
 const MAX_REDIRECTS = 5;
 const MAX_ERROR_BODY = 8 * 1024;
 /** A session may have expired; one that is refused when it is new is of no use. */
@@ -91,6 +108,15 @@ export class Exchange {
     throw await this.#refused(answer, null);
   }
 
+  /** Sends a request without the secret and without following redirects. Returns the answer, whatever its status. */
+  call(
+    url: URL,
+    request: { method: Method; headers: Record<string, string>; body?: string },
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    return this.#send(url, request, signal);
+  }
+
   async #follow(
     url: URL,
     headers: Record<string, string>,
@@ -101,10 +127,12 @@ export class Exchange {
     let target = withQuery(url, secretQuery);
     for (let hops = 0; hops <= MAX_REDIRECTS; hops += 1) {
       const isOwn = target.origin === this.#base.origin;
-      const own = { ...headers, ...(isOwn ? secretHeaders : {}) };
+      const signature = isOwn ? await this.#settings.sign?.(target) : undefined;
+      const own = { ...headers, ...(isOwn ? secretHeaders : {}), ...signature };
       const answer = await this.#send(target, { method: 'GET', headers: own }, signal);
       const { location } = answer.headers;
-      if ([301, 302, 303, 307, 308].includes(answer.status) && location !== undefined) {
+      const isRedirect = [301, 302, 303, 307, 308].includes(answer.status) && location !== undefined;
+      if (isRedirect && signature === undefined) {
         answer.body.destroy();
         target = this.#redirected(target, location, answer.origin);
         continue;
@@ -132,17 +160,16 @@ export class Exchange {
   ): Promise<Hyper2kvmError> {
     const text = await textOf(body);
     const retryAfter = headers['retry-after'];
-    return refusal?.(status, origin) ?? statusError(status, origin, { retryAfter, body: text });
+    return (
+      refusal?.(status, origin, { headers, body: text }) ??
+      statusError(status, origin, { retryAfter, body: text })
+    );
   }
 
   /** Stays on the server, except for the hosts that the connection names. Never leaves TLS. */
   #redirected(from: URL, location: string, origin: string): URL {
     const to = URL.canParse(location, from.href) ? new URL(location, from) : null;
-    const isNamed =
-      to !== null &&
-      (to.host === this.#base.host ||
-        this.#settings.redirectHosts.includes(to.host) ||
-        this.#settings.redirectHosts.includes(to.hostname));
+    const isNamed = to !== null && (to.host === this.#base.host || isAmong(to, this.#settings.redirectHosts));
     const isHttp = to?.protocol === 'https:' || (to?.protocol === 'http:' && from.protocol === 'http:');
     if (to !== null && isNamed && isHttp) return to;
     throw new Hyper2kvmError(
@@ -161,7 +188,7 @@ export class Exchange {
 
   #send(
     url: URL,
-    { method, headers, body }: { method: 'GET' | 'POST'; headers: Record<string, string>; body?: string },
+    { method, headers, body }: { method: Method; headers: Record<string, string>; body?: string },
     signal: AbortSignal,
   ): Promise<Answer> {
     return new Promise((resolve, reject) => {
@@ -178,6 +205,11 @@ export class Exchange {
           new Hyper2kvmError('remote.timeout', `${url.host} sent nothing for a minute`, { retryable: true }),
         ),
       );
+      const late = setTimeout(
+        () => request.destroy(tooLate(url.host, ANSWER_MILLISECONDS)),
+        ANSWER_MILLISECONDS,
+      );
+      for (const event of ['response', 'close']) request.once(event, () => clearTimeout(late));
       request.once('error', (error) =>
         reject(signal.aborted ? signal.reason : connectionError(error, url.host)),
       );
@@ -213,6 +245,7 @@ function withQuery(url: URL, query: string): URL {
 /** Returns the beginning of a body that explains a refusal. */
 async function textOf(body: IncomingMessage): Promise<string> {
   let text = '';
+  const late = setTimeout(() => body.destroy(), ANSWER_MILLISECONDS);
   try {
     for await (const chunk of body) {
       text += (chunk as Buffer).toString('utf8');
@@ -221,6 +254,7 @@ async function textOf(body: IncomingMessage): Promise<string> {
   } catch {
     // The status alone says enough.
   }
+  clearTimeout(late);
   body.destroy();
   return text;
 }
