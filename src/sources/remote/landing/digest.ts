@@ -1,9 +1,5 @@
-import { runInThread } from '../../../host/thread.js';
-
-const THREAD = new URL('./digest-thread.js', import.meta.url);
-/** For one step of the size below, from a slow disk. */
-const LIMITS = { seconds: 600, memoryMib: 64 };
-const STEP_BYTES = 256 * 1024 * 1024;
+import { open } from 'node:fs/promises';
+import { digestInThread } from '../../../files/digest.js';
 
 /**
  * The SHA-256 of a file, computed in a thread while the file is landed: behind the first byte that is missing,
@@ -18,12 +14,7 @@ export class LandingDigest {
 
   constructor(path: string, size: number, signal: AbortSignal) {
     this.#size = size;
-    this.#result = runInThread<string>(
-      THREAD,
-      { path, size },
-      { ...LIMITS, signal: AbortSignal.any([signal, this.#ended.signal]) },
-      { reply: (at) => this.#reply(at as number) },
-    );
+    this.#result = this.#digest(path, AbortSignal.any([signal, this.#ended.signal]));
     // Rejects also when nobody waits for it yet.
     this.#result.catch(() => undefined);
   }
@@ -44,11 +35,20 @@ export class LandingDigest {
     await this.#result.catch(() => undefined);
   }
 
-  async #reply(at: number): Promise<number> {
+  async #digest(path: string, signal: AbortSignal): Promise<string> {
+    const file = await open(path, 'r');
+    try {
+      return await digestInThread(file, this.#size, { signal, follow: (at) => this.#follow(at) });
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #follow(at: number): Promise<number> {
     while (this.#landed <= at)
       await new Promise<void>((resolve) => {
         this.#moved = resolve;
       });
-    return Math.min(this.#landed, at + STEP_BYTES);
+    return this.#landed;
   }
 }
