@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { Hyper2kvmError } from '../errors/error.js';
 import { printable } from '../text/escape-terminal.js';
 import { readToml } from './check.js';
-import type { Connection } from './remote-table.js';
+import type { Connection } from './connections.js';
 
 /**
  * `[source]` of a job.toml: which VM to fetch by which of the operator's connections. Whoever may drop may
@@ -70,8 +70,8 @@ export function refuseForeignSource(written: unknown, connections: readonly Conn
     if (HOST_KEYS.test(key)) throw notAllowed(`[source] ${key} chooses a server or a file of this host`);
   }
   const { vm, connection } = written as { vm?: unknown; connection?: unknown };
-  const isUrl = !connections.some(({ name, type }) => name === connection && type !== 'http');
-  const refuse = isUrl ? refusePath : refuseVmName;
+  const { type = 'http' } = connections.find(({ name }) => name === connection) ?? {};
+  const refuse = type === 'http' ? refusePath : type === 's3' ? refuseKey : refuseVmName;
   for (const one of Array.isArray(vm) ? vm : [vm]) if (typeof one === 'string') refuse(one);
 }
 
@@ -79,6 +79,16 @@ export function refuseForeignSource(written: unknown, connections: readonly Conn
 function refuseVmName(vm: string): void {
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(vm)) refusePath(vm);
   if (/[\0-\x1f\x7f]/.test(vm)) throw notAllowed('[source] vm has control characters');
+}
+
+/** Keys of objects may have every character. */
+function refuseKey(vm: string): void {
+  refuseVmName(vm);
+  const query = new URLSearchParams(vm.slice(vm.indexOf('?')));
+  if (vm.includes('?') && [...query.keys()].some((name) => SECRET_QUERY.test(name)))
+    throw secretInJob('[source] vm');
+  if (vm.split('/').some((part) => part === '.' || part === '..'))
+    throw notAllowed('[source] vm has a part “.” or “..”');
 }
 
 function refusePath(vm: string): void {
@@ -140,7 +150,7 @@ function refuseOtherKinds(
     throw notAllowed(`[source] transport must be "auto": ${name} is a connection of the type ${type}`);
   if (type !== 'vsphere' && (power ?? 'off') !== 'off')
     throw notAllowed(`[source] power must be "off": over ${type} nothing is shut down`);
-  if (type !== 'http' && Array.isArray(vm) && vm.length > 1)
+  if (type !== 'http' && type !== 's3' && Array.isArray(vm) && vm.length > 1)
     throw notAllowed('[source] vm is a list: name one VM by its path, name, UUID or id');
 }
 

@@ -285,7 +285,8 @@ const SECTIONS = {
         'Store it in /etc/hyper2kvm/credentials/NAME, owned by root or the service, with mode 0600 or 0400.',
     },
     'remote.auth': {
-      meaning: 'The server does not accept the user or the credential (401, InvalidLogin).',
+      meaning:
+        'The server does not accept the user, the credential or the signature (401, InvalidLogin, of S3 SignatureDoesNotMatch).',
       advice: 'Check the credential of the connection.',
     },
     'remote.permission': {

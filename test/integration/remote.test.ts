@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FileServer } from '../unit/sources/remote/file-server.js';
+import { S3Server } from '../unit/sources/remote/s3-server.js';
 import { readJson, Spool, until } from './support/daemon.js';
 import { Fetcher } from './support/fetcher.js';
 
@@ -13,26 +14,38 @@ const CANARY = 'canary-7f3a9c51';
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
 
 let server: FileServer;
+let bucket: S3Server;
 let spool: Spool;
 let fetcher: Fetcher;
 beforeEach(async () => {
   server = await FileServer.start();
+  bucket = await S3Server.start();
+  bucket.secretKey = CANARY;
   spool = await Spool.create(
     `[retry]\nattempts = 10\nbackoff_seconds = 0.2\n[convert]\nformat = "raw"\n[remote]\nchunk_mib = 4\nsocket = "SOCKET"\n` +
-      `[[remote.connections]]\nname = "web"\ntype = "http"\nurl = "${server.url}/vms"\nsecret = "web"\n`,
+      `[[remote.connections]]\nname = "web"\ntype = "http"\nurl = "${server.url}/vms"\nsecret = "web"\n` +
+      `[[remote.connections]]\nname = "s3"\n${tomlLines(bucket.connection)}`,
   );
   const config = spool.path('config.toml');
   await writeFile(config, (await readFile(config, 'utf8')).replace('SOCKET', spool.path('fetch.sock')));
   const credentials = spool.path('credentials');
   await mkdir(credentials, { mode: 0o700 });
   await writeFile(join(credentials, 'remote_web'), `Authorization: Bearer ${CANARY}\n`, { mode: 0o600 });
+  await writeFile(join(credentials, 'remote_s3'), `${CANARY}\n`, { mode: 0o600 });
   fetcher = new Fetcher(spool, { CREDENTIALS_DIRECTORY: credentials });
 });
 afterEach(async () => {
   await spool.destroy();
   await fetcher.kill();
   await server.stop();
+  await bucket.files.stop();
 });
+
+function tomlLines(table: object): string {
+  return Object.entries(table)
+    .map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`)
+    .join('');
+}
 
 async function order(name: string, source: string): Promise<void> {
   await writeFile(spool.path(`${name}.order`), `kind = "data"\n[source]\n${source}`);
@@ -88,6 +101,30 @@ describe('a job.toml whose VM is elsewhere', () => {
     });
     expect(await readdir(spool.path('work'))).toEqual([]);
     expect(server.requests.every(({ headers }) => headers.authorization === `Bearer ${CANARY}`)).toBe(true);
+    expect(await filesWith(spool.directory, CANARY)).toEqual([]);
+    expect(spool.log + fetcher.log).not.toContain(CANARY);
+  });
+
+  it('comes from a bucket of S3 by signed requests, after a kill of the unit too', async () => {
+    const disk = Buffer.concat([randomBytes(6 * MIB), Buffer.alloc(8 * MIB)]);
+    bucket.put('exports/web 01/web01.raw', disk);
+    bucket.behave({ rate: 4 * MIB });
+    await fetcher.start();
+    await spool.start();
+    await order('web01', 'connection = "s3"\nvm = "/exports/web 01/web01.raw"\n');
+    await until('the first bytes', 60, async () => bucket.files.sent > 2 * MIB);
+    await fetcher.kill();
+    await fetcher.start();
+    for (const { pid } of [fetcher, spool])
+      for (const file of ['cmdline', 'environ'])
+        expect(await readFile(`/proc/${pid}/${file}`, 'latin1')).not.toContain(CANARY);
+    bucket.behave({});
+    const directory = await bundle();
+    expect((await readFile(join(directory, 'web01-disk0.raw'))).equals(disk)).toBe(true);
+    expect(await readJson(join(directory, 'report.json'))).toMatchObject({
+      source: { type: 's3', connection: 's3', transport: 's3', vm: ['/exports/web 01/web01.raw'] },
+    });
+    expect(bucket.verified).toBe(bucket.files.requests.length);
     expect(await filesWith(spool.directory, CANARY)).toEqual([]);
     expect(spool.log + fetcher.log).not.toContain(CANARY);
   });

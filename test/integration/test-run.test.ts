@@ -64,26 +64,45 @@ it('runs a file once more whose worker died before it was loaded', () => {
   expect({ last, status }).toEqual({ last: '4 passed, 0 failed', status: 0 });
 });
 
-it.each([
-  ['a test', "it('fails', () => { expect(1).toBe(2); });", '5 passed, 1 failed'],
-  [
-    'a hook before a group',
-    "describe('g', () => { beforeAll(() => { throw new Error('x'); }); it('a', () => {}); });",
-    '5 passed, 1 failed',
-  ],
-  [
-    'a hook behind a group',
-    "describe('g', () => { afterAll(() => { throw new Error('x'); }); it('a', () => {}); });",
-    '6 passed, 1 failed',
-  ],
-  [
-    'an unhandled rejection',
-    "it('a', () => { void Promise.reject(new Error('x')); });",
-    '6 passed, 1 failed',
-  ],
-  ['a file that cannot be loaded', "throw new Error('x');", '5 passed, 1 failed'],
-])('a worker that died hides no failure of %s', (_, text, last) => {
-  expect(runTests({ good: GOOD, dies: DIES_ONCE, fails: text })).toMatchObject({ last, status: 1 });
+it('runs a file in which a test failed once more, and says what passed then', () => {
+  const flaky =
+    "it('a', () => {}); it('b', () => { const was = existsSync('b'); writeFileSync('b', ''); expect(was).toBe(true); });";
+  const { last, status, said } = runTests({ good: GOOD, flaky });
+  expect({ last, status }).toEqual({ last: '4 passed, 0 failed', status: 0 });
+  expect(said).toContain('test/flaky.test.ts failed beside other files (b); running it once more, alone');
+  expect(said).toContain('test/flaky.test.ts failed beside other files, and passed alone');
+});
+
+it('runs none of more than three files again', () => {
+  const flaky = (name: string) =>
+    `it('a', () => { const was = existsSync('${name}'); writeFileSync('${name}', ''); expect(was).toBe(true); });`;
+  const files = Object.fromEntries(['a', 'b', 'c', 'd'].map((name) => [name, flaky(name)]));
+  expect(runTests({ good: GOOD, ...files })).toMatchObject({ last: '2 passed, 4 failed', status: 1 });
+});
+
+it('a worker that died hides no failure of a test, a hook, a rejection or a file that cannot be loaded', () => {
+  const { last, status, said } = runTests({
+    good: GOOD,
+    dies: DIES_ONCE,
+    test: "it('fails', () => { expect(1).toBe(2); });",
+    before: "describe('g', () => { beforeAll(() => { throw new Error('x'); }); it('a', () => {}); });",
+    behind: "describe('g', () => { afterAll(() => { throw new Error('x'); }); it('a', () => {}); });",
+    rejection: "it('a', () => { void Promise.reject(new Error('x')); });",
+    unloadable: "throw new Error('x');",
+  });
+  expect({ last, status }).toEqual({ last: '7 passed, 5 failed', status: 1 });
+  expect(said).toContain('the worker of test/dies.test.ts died');
+});
+
+it('a file that fails twice is a failure, for a test, a hook and what cannot be loaded', () => {
+  const { last, status, said } = runTests({
+    good: GOOD,
+    test: "it('fails', () => { expect(1).toBe(2); });",
+    hook: "describe('g', () => { beforeAll(() => { throw new Error('x'); }); it('a', () => {}); });",
+    unloadable: "throw new Error('x');",
+  });
+  expect({ last, status }).toEqual({ last: '2 passed, 3 failed', status: 1 });
+  expect(said).not.toContain('passed alone');
 });
 
 it('a worker that dies twice, and what a test leaves behind, are failures', () => {

@@ -7,6 +7,15 @@ const config = configSchema.parse({
   remote: {
     connections: [
       { name: 'web', type: 'http', url: 'https://images.example.com/vms' },
+      {
+        name: 'bucket',
+        type: 's3',
+        url: 'https://s3.example.com',
+        region: 'eu-central-1',
+        bucket: 'vms',
+        access_key: 'AKID',
+        secret: 's3',
+      },
       { name: 'vc1', type: 'vsphere', url: 'https://vc.example.com', user: 'u', secret: 'vc1' },
     ],
   },
@@ -67,6 +76,34 @@ describe('[source] of a job.toml', () => {
     }
     expect(thrown).toMatchObject({ code, retryable: false });
     expect(String(thrown)).not.toContain('canary');
+  });
+
+  it.each([
+    ['vm = "https://other.example.com/web01.ova"', 'remote.not-allowed'],
+    ['vm = "s3://other/web01.ova"', 'remote.not-allowed'],
+    ['vm = "/../other/web01.ova"', 'remote.not-allowed'],
+    ['vm = "a/./web01.ova"', 'remote.not-allowed'],
+    ['vm = "/a\\u0000b"', 'remote.not-allowed'],
+    ['vm = "/x"\nbucket = "other"', 'remote.not-allowed'],
+    ['vm = "/x"\nregion = "eu-west-1"', 'remote.not-allowed'],
+    ['vm = "/x"\npower = "shutdown"', 'remote.not-allowed'],
+    ['vm = "/x"\naccess_key = "canary"', 'remote.secret-in-job'],
+    ['vm = "/web01.ova?X-Amz-Signature=canary"', 'remote.secret-in-job'],
+    ['vm = "https://b.s3.amazonaws.com/web01.ova?X-Amz-Signature=canary"', 'remote.secret-in-job'],
+  ])('refuses of S3 %s', (lines, code) => {
+    let thrown: unknown;
+    try {
+      sourceOf(`connection = "bucket"\n${lines}`);
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toMatchObject({ code, retryable: false });
+    expect(String(thrown)).not.toContain('canary');
+  });
+
+  it.each(['/prod/web 01.ova', 'a%2e%2e/..x/web01 (old)?#2.vmdk'])('may name an object as %j', (vm) => {
+    const lines = `connection = "bucket"\nvm = ${JSON.stringify([vm, 'b.vmx'])}`;
+    expect(sourceOf(lines)).toMatchObject({ type: 'remote', vm: [vm, 'b.vmx'] });
   });
 
   it.each([

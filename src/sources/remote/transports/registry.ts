@@ -1,4 +1,4 @@
-import type { Connection } from '../../../config/remote-table.js';
+import type { Connection } from '../../../config/connections.js';
 import type { Reach, RemoteVm, Transport, TransportContext, TransportRequest } from './base/transport.js';
 
 /** Opens a VM by the transport of its connection. */
@@ -25,6 +25,8 @@ async function transportOf(connection: Connection): Promise<Bound> {
   switch (connection.type) {
     case 'http':
       return bound((await import('./http/http-transport.js')).httpTransport, connection);
+    case 's3':
+      return bound((await import('./s3/s3-transport.js')).s3Transport, connection);
     case 'vsphere':
       return bound((await import('./vsphere/vsphere-transport.js')).vsphereTransport, connection);
     case 'esxi-ssh':

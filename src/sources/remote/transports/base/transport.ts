@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Connection } from '../../../../config/remote-table.js';
+import type { Connection } from '../../../../config/connections.js';
 import type { Hyper2kvmError } from '../../../../errors/error.js';
 
 /** A part of a file in bytes, `end` excluded. */

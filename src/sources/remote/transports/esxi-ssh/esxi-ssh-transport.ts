@@ -1,4 +1,4 @@
-import type { EsxiSshConnection } from '../../../../config/remote-table.js';
+import type { EsxiSshConnection } from '../../../../config/connections.js';
 import { reachHost } from '../base/reach.js';
 import type { RemoteVm, Transport } from '../base/transport.js';
 import { findVm, refuseRunning } from './find-vm.js';

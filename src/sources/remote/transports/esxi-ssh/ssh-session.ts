@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
-import type { EsxiSshConnection } from '../../../../config/remote-table.js';
+import type { EsxiSshConnection } from '../../../../config/connections.js';
 import { Hyper2kvmError } from '../../../../errors/error.js';
 import { findProgram } from '../../../../tools/find-program.js';
 import { run } from '../../../../tools/run.js';

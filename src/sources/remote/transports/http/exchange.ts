@@ -29,9 +29,21 @@ export interface ExchangeSettings {
   secret(): Promise<Secret>;
   /** Replaces a secret that the server has refused (401), and returns whether it is worth another request. */
   renew?(refused: Secret, signal: AbortSignal): Promise<boolean>;
-  /** Returns the error for a status that means something else where this server keeps files. */
-  refusal?(status: number, origin: string): Hyper2kvmError | null;
+  /**
+   * Returns headers that sign a request to the connection's own server. Such requests follow no redirects: a
+   * signature is for one address.
+   */
+  sign?(url: URL): Promise<Record<string, string>>;
+  /** Returns the error for an answer that means something else where this server keeps files. */
+  refusal?(status: number, origin: string, answer: Refusal): Hyper2kvmError | null;
   parallel: number;
+}
+
+/** What an answer says beside its status. */
+export interface Refusal {
+  headers: IncomingHttpHeaders;
+  /** Its beginning. */
+  body: string;
 }
 
 /** A header, or the query of a signed URL. */
@@ -101,10 +113,12 @@ export class Exchange {
     let target = withQuery(url, secretQuery);
     for (let hops = 0; hops <= MAX_REDIRECTS; hops += 1) {
       const isOwn = target.origin === this.#base.origin;
-      const own = { ...headers, ...(isOwn ? secretHeaders : {}) };
+      const signature = isOwn ? await this.#settings.sign?.(target) : undefined;
+      const own = { ...headers, ...(isOwn ? secretHeaders : {}), ...signature };
       const answer = await this.#send(target, { method: 'GET', headers: own }, signal);
       const { location } = answer.headers;
-      if ([301, 302, 303, 307, 308].includes(answer.status) && location !== undefined) {
+      const isRedirect = [301, 302, 303, 307, 308].includes(answer.status) && location !== undefined;
+      if (isRedirect && signature === undefined) {
         answer.body.destroy();
         target = this.#redirected(target, location, answer.origin);
         continue;
@@ -132,7 +146,10 @@ export class Exchange {
   ): Promise<Hyper2kvmError> {
     const text = await textOf(body);
     const retryAfter = headers['retry-after'];
-    return refusal?.(status, origin) ?? statusError(status, origin, { retryAfter, body: text });
+    return (
+      refusal?.(status, origin, { headers, body: text }) ??
+      statusError(status, origin, { retryAfter, body: text })
+    );
   }
 
   /** Stays on the server, except for the hosts that the connection names. Never leaves TLS. */

@@ -1,12 +1,9 @@
-import type { HttpConnection } from '../../../../config/remote-table.js';
-import { percentDecoded } from '../../../../disk/base/names.js';
-import { Hyper2kvmError } from '../../../../errors/error.js';
-import { printable } from '../../../../text/escape-terminal.js';
+import type { HttpConnection } from '../../../../config/connections.js';
 import { readCredential } from '../base/credential.js';
 import { reachHost } from '../base/reach.js';
-import type { Reach, RemoteFile, RemoteVm, Transport, TransportContext } from '../base/transport.js';
+import type { Reach, RemoteVm, Transport, TransportContext } from '../base/transport.js';
 import { Exchange } from './exchange.js';
-import { openHttpFile } from './http-file.js';
+import { openHttpFiles } from './open-files.js';
 import { parseSecret } from './secret.js';
 import { trustOf } from './trust.js';
 
@@ -16,7 +13,8 @@ export const httpTransport: Transport<HttpConnection> = {
     const base = new URL(connection.url);
     const exchange = await exchangeOf(base, connection, context);
     try {
-      const files = await openAll(vm, base, exchange, context);
+      const urls = vm.map((path) => urlOf(base, path));
+      const files = await openHttpFiles(urls, exchange, context);
       return { transport: 'http', host: base.host, files, close: async () => exchange.close() };
     } catch (error) {
       exchange.close();
@@ -61,34 +59,9 @@ async function exchangeOf(
   });
 }
 
-async function openAll(
-  paths: readonly string[],
-  base: URL,
-  exchange: Exchange,
-  context: TransportContext,
-): Promise<RemoteFile[]> {
-  const files: RemoteFile[] = [];
-  for (const path of paths) {
-    const url = urlOf(base, path);
-    const name = fileNameOf(url);
-    if (files.some((other) => other.name === name))
-      throw new Hyper2kvmError('remote.not-allowed', `two paths of the VM end in ${printable(name)}`);
-    files.push(await openHttpFile(name, url, exchange, context));
-  }
-  return files;
-}
-
 /** Paths are below the connection's URL. */
 function urlOf(base: URL, path: string): URL {
   const url = new URL(base);
   url.pathname = `${base.pathname.replace(/\/$/, '')}/${path.replace(/^\//, '')}`;
   return url;
-}
-
-function fileNameOf(url: URL): string {
-  const name = percentDecoded(url.pathname.slice(url.pathname.lastIndexOf('/') + 1));
-  const isPlain =
-    name !== '' && Buffer.byteLength(name) <= 240 && !/[/\\\0-\x1f\x7f\ufffd]|^\.{1,2}$/.test(name);
-  if (isPlain) return name;
-  throw new Hyper2kvmError('remote.not-allowed', `${printable(url.pathname)} does not end in a file’s name`);
 }

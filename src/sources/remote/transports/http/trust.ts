@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import type { HttpConnection } from '../../../../config/remote-table.js';
+import type { HttpConnection } from '../../../../config/connections.js';
 import { Hyper2kvmError } from '../../../../errors/error.js';
 import type { Trust } from './connect.js';
 

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { VsphereConnection } from '../../../../config/remote-table.js';
+import type { VsphereConnection } from '../../../../config/connections.js';
 import { childrenNamed, type XmlElement } from '../../../../disk/ovf/xml.js';
 import { Hyper2kvmError } from '../../../../errors/error.js';
 import { printable } from '../../../../text/escape-terminal.js';

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { VsphereConnection } from '../../../../config/remote-table.js';
+import type { VsphereConnection } from '../../../../config/connections.js';
 import { Hyper2kvmError } from '../../../../errors/error.js';
 import { printable } from '../../../../text/escape-terminal.js';
 import { formatCount } from '../../../../text/format.js';
