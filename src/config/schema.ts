@@ -584,6 +584,15 @@ export const configSchema = z
               'The drivers for Windows guests: the virtio-win ISO, a directory with its content, or the tree of the RPM (/usr/share/virtio-win). `hyper2kvm doctor` shows what it has for which Windows. Empty: Windows guests get no drivers.',
             ...live,
           }),
+        first_boot_steps: z
+          .string()
+          .refine((path) => path === '' || isAbsolute(path), 'must be an absolute path')
+          .default('')
+          .meta({
+            description:
+              'A directory with batch files (*.cmd) that the first boot of every Windows guest runs after its own steps, in the order of their names, each for at most an hour. `hyper2kvm plan` shows them. Empty: none.',
+            ...live,
+          }),
         root: z
           .string()
           .default('')

@@ -578,7 +578,7 @@ const SECTIONS = {
     },
     'fix.drivers-changed': {
       meaning:
-        'A file of virtio-win, or hyper2kvm’s own program for the first boot, was changed or removed after PLAN, which chose it by its content.',
+        'A file of virtio-win, a batch file of `windows.first_boot_steps`, or hyper2kvm’s own program for the first boot was changed or removed after PLAN, which chose it by its content.',
       advice: 'Retry from PLAN: `hyper2kvm retry JOB --from plan`.',
     },
     'plan.packages-unreadable': {
@@ -696,6 +696,12 @@ const SECTIONS = {
       meaning: '`windows.virtio_win` is not a virtio-win package, or is damaged; the message says why.',
       advice:
         'Get the ISO again and compare its checksum. `hyper2kvm doctor` shows what a package has for which Windows.',
+    },
+    'windows.first-boot-steps': {
+      meaning:
+        '`windows.first_boot_steps` is not a directory of batch files that can be used; the message says why.',
+      advice:
+        'Correct the setting or the files, then `hyper2kvm retry JOB`: see [windows-first-boot.md](windows-first-boot.md#steps-of-your-own).',
     },
     'windows.unpacker-missing': {
       meaning: 'The virtio-win ISO is read by 7-Zip, which is not installed.',

@@ -165,13 +165,9 @@ function readEntries(
       .exec(line)
       ?.slice(1)
       .find((text) => text !== undefined);
-    const names = (list ?? '')
-      .replace(/\([^()]*\)/g, '')
-      .split(/[\s,]+/)
-      .filter((name) => name !== '' && !name.startsWith('-'));
     const isFirst = open.image === null && !ANY_ORDER.has(file.kind);
     if (!isFirst && list !== undefined && (!/^\s*module/.test(line) || INITRAMFS_NAME.test(list))) {
-      open.initrds.push(...names);
+      open.initrds.push(...namesIn(list));
       open.initramfsLines.push(index);
       continue;
     }
@@ -183,6 +179,14 @@ function readEntries(
   }
   close();
   return found;
+}
+
+/** Returns the files of a list, without devices and options. */
+function namesIn(list: string): string[] {
+  return list
+    .replace(/\([^()]*\)/g, '')
+    .split(/[\s,]+/)
+    .filter((name) => name !== '' && !name.startsWith('-'));
 }
 
 /** What a boot loader looks in for the files that it is told: its own directory, then where file systems are. */

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { execa, type Options } from 'execa';
+import type { Options } from 'execa';
 import { errorRecord, Hyper2kvmError } from '../errors/error.js';
 import { lastLines } from '../text/lines.js';
 import { programEnvironment } from './environment.js';
@@ -73,6 +73,9 @@ export async function run(
     ...(options.inherit === true ? { stdout: 'inherit', stderr: 'inherit' } : {}),
     ...(options.onStdout === undefined ? {} : { buffer: { stdout: false, stderr: true } }),
   } satisfies Options;
+  // Not by a static import: threads that read a guest's texts have this module, run nothing, and would load a fifth
+  // more for it.
+  const { execa } = await import('execa');
   options.signal?.throwIfAborted();
   const wrapper = options.wrapper ?? [];
   const child = execa(command, [...prefixArgs, '--', ...wrapper, file, ...args], execaOptions);

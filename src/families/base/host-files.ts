@@ -23,12 +23,15 @@ export interface HostFiles {
   drivers: DriverSet | null;
   /** Our own program for the first boot of a Windows guest; null for others, and if none was built. */
   firstBootProgram: HostProgram | null;
+  /** The operator's batch files for that first boot, in their order. */
+  firstBootScripts: readonly HostProgram[];
 }
 
 export const NO_HOST_FILES: HostFiles = {
   packages: { directory: '', files: [] },
   drivers: null,
   firstBootProgram: null,
+  firstBootScripts: [],
 };
 
 /** What a family chooses its files by, beside the guest's identity. */

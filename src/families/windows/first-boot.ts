@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { capturedValue } from '../../guest/registry/captured.js';
 import { textData } from '../../guest/registry/make-value.js';
 import { upperCase } from '../../guest/registry/names.js';
@@ -29,11 +30,12 @@ export const firstBootFixer: Fixer<WindowsIdentity> = {
   name: NAME,
   whileRunning: false,
   description:
-    'Installs a service, hyper2kvm-firstboot, that runs once when Windows starts and then deletes itself: it brings disks online, installs the drivers, gives each network adapter what the old one had (found by its MAC address), uninstalls VMware Tools (unless fix.vmware_tools = "keep", or the VM has a vmxnet3 card, whose driver they are), installs the guest agent, restores what was changed for the first boot, and writes a line to the first serial port. Windows restarts once if a driver needs it. It is a program of hyper2kvm’s own, or a batch file where a policy (Windows Defender Application Control) lets only known programs run. XP and Server 2003 have no first boot, since they lack what it works with. windows-first-boot.md has the details.',
+    'Installs a service, hyper2kvm-firstboot, that runs once when Windows starts and then deletes itself: it brings disks online, installs the drivers, gives each network adapter what the old one had (found by its MAC address), uninstalls VMware Tools (unless fix.vmware_tools = "keep", or the VM has a vmxnet3 card, whose driver they are), installs the guest agent, runs the operator’s batch files (windows.first_boot_steps, each at most an hour a try), restores what was changed for the first boot, and writes a line to the first serial port. Windows restarts once if a driver needs it. It is a program of hyper2kvm’s own, or a batch file where a policy (Windows Defender Application Control) lets only known programs run. XP and Server 2003 have no first boot, since they lack what it works with. windows-first-boot.md has the details.',
   plan(guest) {
     if (guest.identity.build < VISTA) return { operations: [], warnings: [NO_FIRST_BOOT] };
     const warnings = [...adapterWarnings(guest), ...toolsWarnings(guest)];
     const program = mayRunPrograms(guest) ? guest.firstBootProgram : null;
+    const scripts = guest.firstBootScripts;
     const service = `${controlSetOf(guest)}\\Services\\${FIRST_BOOT_SERVICE}`;
     const system = hiveOf(guest, 'SYSTEM');
     const isWaiting = capturedValue(system, service, 'ImagePath') !== null;
@@ -49,7 +51,7 @@ export const firstBootFixer: Fixer<WindowsIdentity> = {
       ...firstBootService(batch === null ? 'program' : 'batch'),
       // By these a second conversion knows what is there already.
       State: textData(state),
-      Plan: textData(sha256(`${program?.sha256 ?? ''}\n${text}`)),
+      Plan: textData(sha256([program?.sha256 ?? '', text, ...scripts.map((one) => one.sha256)].join('\n'))),
     };
     const changes = Object.entries(values).flatMap(([name, value]) => setValue(system, service, name, value));
     if (changes.length === 0) return { operations: [], warnings };
@@ -58,13 +60,18 @@ export const firstBootFixer: Fixer<WindowsIdentity> = {
       reason: 'Windows installs drivers and network settings itself, once it runs',
     };
     const directory = spelled(guest, DIRECTORY);
+    const scriptDirectory = spelled(guest, `${DIRECTORY}/steps`);
     const files: FirstBoot = {
       op: 'first_boot',
       ...cause,
       path: batch === null ? `${directory}/plan.tsv` : `${directory}/firstboot.cmd`,
       text,
       program: program === null ? null : { ...program, path: `${directory}/h2kfirst.exe` },
-      directories: [spelled(guest, PARENT), directory],
+      scripts: scripts.map((script) => ({
+        ...script,
+        path: `${scriptDirectory}/${basename(script.source)}`,
+      })),
+      directories: [spelled(guest, PARENT), directory, ...(scripts.length === 0 ? [] : [scriptDirectory])],
     };
     return { operations: [files, ...changeHive(system, cause, changes)], warnings };
   },
@@ -90,6 +97,7 @@ function stepsOf(guest: WindowsGuest) {
     drivers: drivers === null ? null : { ...drivers, packages: drivers.packages.filter(isThere) },
     bringDisksOnline: !isClustered(guest),
     removeTools: mayRemoveTools(guest) && !needsTools(guest),
+    scripts: guest.firstBootScripts.map(({ source }) => basename(source)),
     restores: restoresOf(system, controlSetOf(guest)),
   });
 }

@@ -2,8 +2,9 @@ import type { WindowsIdentity } from '../../model/identity.js';
 import { type HostFiles, type HostFilesContext, NO_HOST_FILES } from '../base/host-files.js';
 import { chooseDriversFor } from './drivers/choose-for.js';
 import { firstBootProgram } from './first-boot-program.js';
+import { firstBootScripts } from './first-boot-scripts.js';
 
-/** Returns the drivers and the first-boot program for a guest. Throws `windows.*` for an unusable virtio-win. */
+/** Returns the drivers and what the first boot of a guest runs. Throws `windows.*` for what cannot be used. */
 export async function windowsHostFiles(
   identity: WindowsIdentity,
   { config, warnings, secureBoot, signal }: HostFilesContext,
@@ -15,5 +16,10 @@ export async function windowsHostFiles(
     secureBoot,
     signal,
   });
-  return { ...NO_HOST_FILES, drivers, firstBootProgram: await firstBootProgram(identity) };
+  return {
+    ...NO_HOST_FILES,
+    drivers,
+    firstBootProgram: await firstBootProgram(identity),
+    firstBootScripts: await firstBootScripts(config.windows.first_boot_steps),
+  };
 }

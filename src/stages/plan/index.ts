@@ -16,7 +16,11 @@ export const planStage: Stage<PlanInput, PlanOutput> = {
   version: 2,
   input: planInput,
   output: planOutput,
-  dependsOn: ({ config }) => ({ fix: config.fix, virtio_win: config.windows.virtio_win }),
+  dependsOn: ({ config: { fix, windows } }) => ({
+    fix,
+    virtio_win: windows.virtio_win,
+    first_boot_steps: windows.first_boot_steps,
+  }),
   enabled: (options) => options.kind === 'vm',
   async run(context, input) {
     const { plan, json, diff } = await makePlan(context, input, context.options);

@@ -11,7 +11,7 @@ import type { Devices } from '../../model/plan.js';
 import { fetchOutput } from '../fetch/output.js';
 import { flattenOutput } from '../flatten/output.js';
 import { inspectOutput } from '../inspect/output.js';
-import type { PlanAnswer, PlanRequest } from './thread.js';
+import type { PlanAnswer, PlanRequest } from './plan-requested.js';
 
 export const planInput = z.object({
   fetch: z.object({
@@ -25,6 +25,12 @@ export type PlanInput = z.infer<typeof planInput>;
 
 const THREAD = new URL('./thread.js', import.meta.url);
 
+/** Plans in a thread, or in this one (`planRequested`) where the guest can be trusted. */
+export type Planner = (request: PlanRequest, signal: AbortSignal) => Promise<PlanAnswer>;
+
+export const planInThread: Planner = (request, signal) =>
+  runInThread<PlanAnswer>(THREAD, request, { ...GUEST_THREAD, signal });
+
 /**
  * Makes the plan that these options lead to, with the texts of plan.json and plan.diff. `isRunning`: the guest
  * still runs on its old hypervisor, and only what is safe there is planned. Writes nothing. Throws `plan.*`.
@@ -33,7 +39,7 @@ export async function makePlan(
   context: Pick<PassContext, 'job' | 'workDirectory' | 'signal'>,
   input: PlanInput,
   { config }: JobOptions,
-  { isRunning } = { isRunning: false },
+  { isRunning = false, planner = planInThread }: { isRunning?: boolean; planner?: Planner } = {},
 ): Promise<PlanAnswer> {
   const { identity, snapshot, warnings } = input.inspect;
   // Refuses an architecture that we have no machine for, before anything is written.
@@ -54,7 +60,7 @@ export async function makePlan(
     isRunning,
     warnings,
   };
-  const answer = await runInThread<PlanAnswer>(THREAD, request, { ...GUEST_THREAD, signal });
+  const answer = await planner(request, signal);
   refuseSectors(answer.plan.devices, input.flatten);
   return answer;
 }

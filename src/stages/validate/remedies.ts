@@ -6,7 +6,7 @@ import { type Boot, rank } from '../../model/boot.js';
 import type { EndedPass, Pass } from '../../model/pass.js';
 import type { Plan } from '../../operations/plan.js';
 import { canonicalJson } from '../../text/canonical-json.js';
-import { makePlan, type PlanInput, planInput } from '../plan/make-plan.js';
+import { makePlan, type PlanInput, type Planner, planInput, planInThread } from '../plan/make-plan.js';
 import { acceptBoot } from './accept.js';
 import { validateOutput } from './output.js';
 
@@ -20,7 +20,7 @@ const MAX_PLANS = 8;
  * order, without those that lead to a plan that was booted already. If a remedy made it worse, the best plan is made
  * once more, for delivery.
  */
-export const remedies: Again = {
+export const remediesBy = (planner: Planner): Again => ({
   from: 'plan',
   enabled: ({ kind, config: { validate } }) =>
     kind === 'vm' && validate.enabled && validate.remedies === 'auto',
@@ -28,10 +28,12 @@ export const remedies: Again = {
   async next(context, outputs, ended) {
     if (wasReturn(ended)) return null;
     const tried = ended.length - 1;
-    const other = tried < MAX_REMEDIES ? await searched(context, outputs, ended) : null;
+    const other = tried < MAX_REMEDIES ? await searched({ ...context, planner }, outputs, ended) : null;
     return other ?? returnToBest(context, ended);
   },
-};
+});
+
+export const remedies = remediesBy(planInThread);
 
 /** The last pass was one that had been before: nothing follows it. */
 function wasReturn(ended: readonly EndedPass[]): boolean {
@@ -54,9 +56,11 @@ function bootedPasses(ended: readonly EndedPass[]): Booted[] {
   });
 }
 
+type SearchContext = PassContext & { planner: Planner };
+
 /** The search for another plan, which must not cost a job what it has. */
 async function searched(
-  context: PassContext,
+  context: SearchContext,
   outputs: Readonly<Record<string, unknown>>,
   ended: readonly EndedPass[],
 ): Promise<Pass | null> {
@@ -70,7 +74,7 @@ async function searched(
 }
 
 async function otherPlan(
-  context: PassContext,
+  context: SearchContext,
   input: PlanInput,
   ended: readonly EndedPass[],
 ): Promise<Pass | null> {
@@ -85,7 +89,7 @@ async function otherPlan(
   if (fitting.length === 0) return null;
   const optionsOf = (pass: Pick<Pass, 'options'>) => withSettings(context.options, pass.options);
   const planOf = async (pass: Pick<Pass, 'options'>) =>
-    (await makePlan(context, input, optionsOf(pass))).plan;
+    (await makePlan(context, input, optionsOf(pass), { planner: context.planner })).plan;
   const plans = new Map<EndedPass, Plan>();
   for (const pass of ended) plans.set(pass, await planOf(pass));
   const tried = new Set([...plans].map(([pass, plan]) => essence(plan, pass)));

@@ -192,6 +192,7 @@ export function guestOf({
     packages: packages ?? { directory: '', files: [] },
     drivers: null,
     firstBootProgram: null,
+    firstBootScripts: [],
   };
 }
 

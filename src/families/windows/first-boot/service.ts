@@ -5,7 +5,7 @@ import { REG } from '../../../guest/registry/value.js';
 /** The service's key below `ControlSetNNN\Services`. */
 export const FIRST_BOOT_SERVICE = 'hyper2kvm-firstboot';
 /** Its files. */
-const DIRECTORY = '%ProgramFiles%\\hyper2kvm\\firstboot';
+export const FIRST_BOOT_DIRECTORY = '%ProgramFiles%\\hyper2kvm\\firstboot';
 const CMD = '"%SystemRoot%\\System32\\cmd.exe"';
 
 /**
@@ -13,8 +13,8 @@ const CMD = '"%SystemRoot%\\System32\\cmd.exe"';
  * answer, so that one is started on the side.
  */
 const COMMANDS = {
-  program: `"${DIRECTORY}\\h2kfirst.exe"`,
-  batch: `${CMD} /c start "" ${CMD} /d /c ""${DIRECTORY}\\firstboot.cmd""`,
+  program: `"${FIRST_BOOT_DIRECTORY}\\h2kfirst.exe"`,
+  batch: `${CMD} /c start "" ${CMD} /d /c ""${FIRST_BOOT_DIRECTORY}\\firstboot.cmd""`,
 } as const;
 
 /** Returns the values of the service's key, by name. Pure. */

@@ -6,6 +6,7 @@ import { UNINSTALL } from '../inspect/what-to-capture.js';
 import { diskSteps } from './disk-steps.js';
 import { companionSteps, driverSteps } from './driver-steps.js';
 import { networkSteps } from './network-steps.js';
+import { FIRST_BOOT_DIRECTORY } from './service.js';
 import { type FirstBootAction, type FirstBootStep, firstBootStepSchema } from './step.js';
 
 /** What the first boot of a Windows guest depends on. */
@@ -20,6 +21,8 @@ export interface FirstBootFacts {
   bringDisksOnline: boolean;
   /** Whether VMware Tools are taken out. */
   removeTools: boolean;
+  /** Names of the operator's batch files, in their order. */
+  scripts: readonly string[];
   /** Registry values that FIX has changed for the first boot only: what was there, null for nothing. */
   restores: readonly { key: string; name: string; before: { type: number; data: string } | null }[];
 }
@@ -46,6 +49,7 @@ function stepsOf(facts: FirstBootFacts): FirstBootStep[] {
     ...networkSteps(identity, nics),
     ...(facts.removeTools ? toolsSteps(software) : []),
     ...(drivers === null ? [] : companionSteps(drivers, identity.qemu_guest_agent)),
+    ...facts.scripts.map(scriptStep),
     ...facts.restores.map(restoreStep),
     { id: 'report', seconds: 30, last: true, action: { verb: 'report', port: '\\\\.\\COM1' } },
   ];
@@ -74,6 +78,15 @@ const TOOLS = Buffer.from('VMware Tools', 'utf16le').toString('hex');
 
 function isTools(software: CapturedHive, path: string): boolean {
   return capturedValue(software, path, 'DisplayName')?.data.startsWith(TOOLS) === true;
+}
+
+/** An hour for each try: the operator's steps may install programs. */
+const SCRIPT_SECONDS = 3_600;
+
+function scriptStep(name: string, index: number): FirstBootStep {
+  const command = `"%SystemRoot%\\System32\\cmd.exe" /d /c ""${FIRST_BOOT_DIRECTORY}\\steps\\${name}""`;
+  const action = { verb: 'run', command, good: [], again: null } satisfies FirstBootAction;
+  return { id: `operator-${index + 1}`, seconds: SCRIPT_SECONDS, last: false, action };
 }
 
 function restoreStep(

@@ -78,6 +78,45 @@ describe('the fixer of the first boot', () => {
     expect(again).toHaveProperty('text', expect.stringMatching(/^hyper2kvm-firstboot\t1\tstate-2\n/));
   });
 
+  it('runs the operator’s batch files behind its own steps, in either form', async () => {
+    const scripts = ['10-join.cmd', '20 agent.cmd'].map((name, index) => ({
+      ...{ source: `/etc/hyper2kvm/steps/${name}`, size: 7, sha256: `${index}c`.repeat(32) },
+    }));
+    const { guest, plan, after } = await planWindows(WINDOWS_10, {}, {}, null, { firstBootScripts: scripts });
+    const files = plan.operations.find((operation) => operation.op === 'first_boot');
+    expect(files).toMatchObject({
+      scripts: scripts.map((script) => ({
+        ...script,
+        path: `${DIRECTORY}/steps/${script.source.slice('/etc/hyper2kvm/steps/'.length)}`,
+      })),
+      directories: ['/Program Files/hyper2kvm', DIRECTORY, `${DIRECTORY}/steps`],
+    });
+    const folder = '%ProgramFiles%\\hyper2kvm\\firstboot\\steps';
+    const cmd = '"%SystemRoot%\\System32\\cmd.exe" /d /c';
+    const lines = files?.text.split('\n') ?? [];
+    const end = lines.indexOf('end');
+    expect(lines.slice(end - 2, end)).toEqual([
+      `operator-1\t3600\trun\tcommand=${cmd} ""${folder}\\10-join.cmd""`,
+      `operator-2\t3600\trun\tcommand=${cmd} ""${folder}\\20 agent.cmd""`,
+    ]);
+    expect(planDiff(plan)).toContain(
+      `copy ${scripts[1]!.source} of this host -> ${DIRECTORY}/steps/20 agent.cmd`,
+    );
+    // A second run plans nothing, unless one of them is another since.
+    expect(firstBootFixer.plan(after).operations).toEqual([]);
+    const [changed] = firstBootFixer.plan({
+      ...after,
+      firstBootScripts: [scripts[0]!, { ...scripts[1]!, sha256: 'ff'.repeat(32) }],
+    }).operations;
+    expect(changed).toMatchObject({ op: 'first_boot', text: files?.text });
+    const batch = planGuest({ ...guest, firstBootProgram: null });
+    const text =
+      batch.operations.find((operation) => operation.op === 'first_boot')?.text.split('\r\n') ?? [];
+    expect(text.indexOf('call :try operator-1')).toBeGreaterThan(0);
+    expect(text.indexOf('call :try operator-2')).toBeLessThan(text.indexOf('call :try report'));
+    expect(text).toContain(`${cmd} ""${folder}\\20 agent.cmd"" >>log.txt 2>&1`);
+  });
+
   it('leaves a publisher trusted that Windows trusted before, as INSPECT sees it', async () => {
     const thumbprint = 'AB'.repeat(20);
     const drivers = await labDrivers({ build: 7601, architecture: 'x86' }, 'w7', ['viostor']);

@@ -72,9 +72,17 @@ export function sealBaseBlock(block: Buffer): Buffer {
   return block;
 }
 
+interface Bin {
+  start: number;
+  bytes: Buffer;
+  used: number;
+}
+
 /** Where cells are put: each in the last bin if there is room, else in a new one. */
 class Bins {
-  readonly #bins: { start: number; bytes: Buffer; used: number }[] = [];
+  readonly #bins: Bin[] = [];
+  /** By the number of the page; a bin has whole pages. */
+  readonly #ofPage: Bin[] = [];
   size = 0;
 
   add(content: Buffer): number {
@@ -87,6 +95,7 @@ class Bins {
       bytes.writeUInt32LE(bytes.length, 8);
       bin = { start: this.size, bytes, used: 32 };
       this.#bins.push(bin);
+      for (let page = 0; page < bytes.length / PAGE; page++) this.#ofPage.push(bin);
       this.size += bytes.length;
     }
     const at = bin.used;
@@ -106,9 +115,8 @@ class Bins {
     this.write(offset, at, bytes.readUInt32LE(offset - start + 4 + at) + 1);
   }
 
-  /** Searched from the end, where most writes are. */
-  #binOf(offset: number): { start: number; bytes: Buffer } {
-    return this.#bins.findLast(({ start }) => offset >= start)!;
+  #binOf(offset: number): Bin {
+    return this.#ofPage[Math.floor(offset / PAGE)]!;
   }
 
   bytes(): Buffer {

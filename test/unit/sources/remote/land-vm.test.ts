@@ -41,12 +41,12 @@ const land = (vm: string[], settings: Parameters<typeof landingEnvironment>[2] =
 
 describe('landVm', () => {
   it('lands every file with its digest, and leaves nothing partial', async () => {
-    const disk = randomBytes(11 * MIB + 77);
+    const disk = randomBytes(5 * MIB + 77);
     server.serve('/images/web 01.vmdk', disk);
     server.serve('/images/web01.vmx', Buffer.from('displayName = "web01"\n'));
     server.serve('/images/empty.log', Buffer.alloc(0));
     const { environment, reserved, counts } = landingEnvironment(`${server.url}/images/`, work, {
-      remote: { chunk_mib: 2 },
+      remote: { chunk_mib: 1 },
     });
     const facts = await landVm(specOf('/web%2001.vmdk', 'web01.vmx', '/empty.log'), environment);
     expect(landed('web 01.vmdk').equals(disk)).toBe(true);
@@ -57,15 +57,15 @@ describe('landVm', () => {
     expect(reserved[0]).toBeGreaterThanOrEqual(disk.length + 22);
     expect(counts.read).toBe(disk.length + 22);
     expect(counts.advanced).toBeGreaterThan(0);
-    // Several requests of at most 2 MiB, at once.
+    // Several requests of at most 1 MiB, at once.
     expect(server.requests.filter(({ range }) => range !== 'bytes=0-0' && range !== undefined).length).toBe(
       7,
     );
   });
 
   it('writes no zeros', async () => {
-    const disk = Buffer.alloc(40 * MIB);
-    randomBytes(MIB).copy(disk, 20 * MIB);
+    const disk = Buffer.alloc(12 * MIB);
+    randomBytes(MIB).copy(disk, 5 * MIB);
     server.serve('/disk.raw', disk);
     await land(['/disk.raw']);
     expect(landed('disk.raw').equals(disk)).toBe(true);
@@ -73,9 +73,9 @@ describe('landVm', () => {
   });
 
   it('goes on after cuts, with hardly a byte twice', async () => {
-    const disk = randomBytes(64 * MIB + 5);
+    const disk = randomBytes(16 * MIB + 5);
     server.serve('/disk.raw', disk);
-    server.behaviour = { cutAfter: 10 * MIB };
+    server.behaviour = { cutAfter: 2.5 * MIB };
     const facts = await land(['/disk.raw']);
     expect(facts.retries).toBeGreaterThan(3);
     expect(facts.files[0]?.sha256).toBe(sha256(disk));
@@ -83,7 +83,7 @@ describe('landVm', () => {
   });
 
   it('continues in the next attempt where the last one ended', async () => {
-    const disk = randomBytes(24 * MIB);
+    const disk = randomBytes(14 * MIB);
     server.serve('/disk.raw', disk);
     let left = 12;
     server.behaviour = {
@@ -197,8 +197,8 @@ describe('landVm', () => {
   });
 
   it('fetches a file from the start that has changed, and refuses a mixture of two states', async () => {
-    const first = randomBytes(6 * MIB);
-    const second = randomBytes(6 * MIB);
+    const first = randomBytes(4 * MIB);
+    const second = randomBytes(4 * MIB);
     server.serve('/a.vmdk', first);
     server.serve('/b.vmdk', first);
     const settings = { remote: { chunk_mib: 1, parallel: 1 }, retry: { attempts: 1 } };
@@ -285,12 +285,12 @@ describe('landVm', () => {
   });
 
   it('notices a file that is replaced during the transfer', async () => {
-    server.serve('/disk.raw', randomBytes(8 * MIB));
+    server.serve('/disk.raw', randomBytes(5 * MIB));
     let asked = 0;
     server.behaviour = {
       instead() {
         asked += 1;
-        if (asked === 4) server.serve('/disk.raw', randomBytes(8 * MIB));
+        if (asked === 4) server.serve('/disk.raw', randomBytes(5 * MIB));
         return false;
       },
     };
@@ -588,9 +588,9 @@ describe('landVm', () => {
   });
 
   it('fetches only what an Azure page blob holds', async () => {
-    const disk = Buffer.alloc(64 * MIB);
+    const disk = Buffer.alloc(16 * MIB);
     randomBytes(MIB).copy(disk, 10 * MIB);
-    randomBytes(512).copy(disk, 63 * MIB + 512);
+    randomBytes(512).copy(disk, 15 * MIB + 512);
     server.serve('/vhds/disk.vhd', disk, { headers: { 'x-ms-blob-type': 'PageBlob' } });
     const pages = (ranges: [number, number][], next: string) =>
       `<?xml version="1.0"?><PageList>${ranges.map(([start, end]) => `<PageRange><Start>${start}</Start><End>${end}</End></PageRange>`).join('')}<NextMarker>${next}</NextMarker></PageList>`;
@@ -601,7 +601,7 @@ describe('landVm', () => {
         response.writeHead(200);
         response.end(
           isSecond
-            ? pages([[63 * MIB + 512, 63 * MIB + 1023]], '')
+            ? pages([[15 * MIB + 512, 15 * MIB + 1023]], '')
             : pages([[10 * MIB, 11 * MIB - 1]], 'more'),
         );
         return true;
@@ -609,7 +609,7 @@ describe('landVm', () => {
     };
     const facts = await land(['/vhds/disk.vhd']);
     expect(landed('disk.vhd').equals(disk)).toBe(true);
-    expect(facts.skipped).toBe(62.75 * MIB);
+    expect(facts.skipped).toBe(14.75 * MIB);
     expect(server.sent).toBeLessThan(2 * MIB + 10);
   });
 
@@ -636,8 +636,8 @@ describe('landVm', () => {
   });
 
   it('ends at once when it is told to, with what is landed in the journal', async () => {
-    server.serve('/disk.raw', randomBytes(32 * MIB));
-    server.behaviour = { rate: 8 * MIB };
+    server.serve('/disk.raw', randomBytes(12 * MIB));
+    server.behaviour = { rate: 2 * MIB };
     const abort = new AbortController();
     const { environment, counts } = landingEnvironment(server.url, work, { signal: abort.signal });
     const landing = landVm(specOf('/disk.raw'), environment);
@@ -647,12 +647,12 @@ describe('landVm', () => {
     server.behaviour = {};
     const before = server.sent;
     await land(['/disk.raw']);
-    expect(server.sent - before).toBeLessThan(29 * MIB);
+    expect(server.sent - before).toBeLessThan(9 * MIB);
   });
 
   it('is as fast with several connections as they are together', async () => {
-    server.serve('/disk.raw', randomBytes(32 * MIB));
-    server.behaviour = { rate: 4 * MIB };
+    server.serve('/disk.raw', randomBytes(8 * MIB));
+    server.behaviour = { rate: MIB };
     const started = performance.now();
     await land(['/disk.raw'], { remote: { parallel: 8, chunk_mib: 1 } });
     // One alone takes eight seconds.

@@ -33,7 +33,7 @@ const nic = (mac: string) => ({ mac, model: 'vmxnet3', network: null, pci_slot: 
 const facts = (change: Partial<FirstBootFacts> = {}, identity: object = {}): FirstBootFacts => ({
   identity: { build: 17763, interfaces: [], routes: [], qemu_guest_agent: false, ...identity },
   ...{ system: hive('/s/SYSTEM'), software: hive('/s/SOFTWARE'), nics: [], drivers: null },
-  ...{ bringDisksOnline: true, removeTools: false, restores: [] },
+  ...{ bringDisksOnline: true, removeTools: false, scripts: [], restores: [] },
   ...change,
 });
 
