@@ -51,10 +51,10 @@ export function digestInThread(
 }
 
 /** Returns the SHA-256 of a file's content, hexadecimal. */
-export async function sha256File(path: string, options: DigestOptions = {}): Promise<string> {
+export async function sha256File(path: string, signal?: AbortSignal): Promise<string> {
   const file = await open(path, 'r');
   try {
-    return (await digestHandle(file, options)).sha256;
+    return (await digestHandle(file, signal === undefined ? {} : { signal })).sha256;
   } finally {
     await file.close();
   }

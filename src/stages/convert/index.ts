@@ -101,7 +101,7 @@ async function convertDisk(
   onPercent(100);
   // All three only read the new file, which is written back to the disk at the same time.
   const [sha256] = await Promise.all([
-    sha256File(temporary, { signal }),
+    sha256File(temporary, signal),
     verify(temporary, { name, format, virtualSize: disk.virtual_size }, signal),
     syncPath(temporary),
   ]);
