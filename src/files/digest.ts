@@ -13,13 +13,29 @@ export interface DigestOptions {
   signal?: AbortSignal;
   /** For a file that another program reads at the same time; not called for a small file. */
   follow?: Follow;
+  /** Gets the bytes that were read from a disk, at the end; not called for a small file. */
+  onDeviceRead?(bytes: number): void;
+}
+
+interface DigestProgress {
+  file: FileHandle;
+  /** Where in the file the digest is. */
+  at: number;
+  /** The bytes before that, without holes. */
+  read: number;
 }
 
 /**
  * Resolves with the end of what may be read of a file, as soon as that is beyond `at`. What it rejects with
  * ends the digest.
  */
-export type Follow = (at: number, file: FileHandle) => Promise<number>;
+export type Follow = (progress: DigestProgress) => Promise<number>;
+
+export interface ThreadDigest {
+  sha256: string;
+  /** Bytes read from a disk. */
+  deviceRead: number;
+}
 
 /**
  * Returns the SHA-256 (hexadecimal) and size of an open file, read from its start; holes are not read. The
@@ -27,34 +43,43 @@ export type Follow = (at: number, file: FileHandle) => Promise<number>;
  */
 export async function digestHandle(
   file: FileHandle,
-  { signal = new AbortController().signal, follow }: DigestOptions = {},
+  { signal = new AbortController().signal, follow, onDeviceRead }: DigestOptions = {},
 ): Promise<{ sha256: string; size: number }> {
   const { size } = await file.stat();
-  if (size >= THREAD_BYTES) return { sha256: await digestInThread(file, size, { signal, follow }), size };
+  if (size >= THREAD_BYTES) {
+    const { sha256, deviceRead } = await digestInThread(file, size, { signal, follow });
+    onDeviceRead?.(deviceRead);
+    return { sha256, size };
+  }
   signal.throwIfAborted();
   const content = await file.readFile();
   return { sha256: createHash('sha256').update(content).digest('hex'), size: content.length };
 }
 
-/** Returns the SHA-256 of the first `size` bytes of an open file, which may still be written to. */
+/** Computes the digest of the first `size` bytes of an open file, which may still be written to. */
 export function digestInThread(
   file: FileHandle,
   size: number,
   { signal, follow = async () => size }: { signal: AbortSignal; follow?: Follow | undefined },
-): Promise<string> {
-  return runInThread<string>(
+): Promise<ThreadDigest> {
+  return runInThread<ThreadDigest>(
     THREAD,
     { fd: file.fd, size },
     { ...LIMITS, signal },
-    { reply: async (at) => Math.min(size, (at as number) + STEP_BYTES, await follow(at as number, file)) },
+    {
+      async reply(question) {
+        const { at, read } = question as Omit<DigestProgress, 'file'>;
+        return Math.min(size, at + STEP_BYTES, await follow({ file, at, read }));
+      },
+    },
   );
 }
 
 /** Returns the SHA-256 of a file's content, hexadecimal. */
-export async function sha256File(path: string, signal?: AbortSignal): Promise<string> {
+export async function sha256File(path: string, options: DigestOptions = {}): Promise<string> {
   const file = await open(path, 'r');
   try {
-    return (await digestHandle(file, signal === undefined ? {} : { signal })).sha256;
+    return (await digestHandle(file, options)).sha256;
   } finally {
     await file.close();
   }

@@ -638,8 +638,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'digest-of-the-overlay',
     breaks: 'SHA256SUMS has the digest of another file than the delivered disk.',
     file: 'src/stages/convert/index.ts',
-    text: 'sha256File(temporary, signal),',
-    by: 'sha256File(join(context.workDirectory, disk.image), signal),',
+    text: 'sha256File(temporary, { signal, onDeviceRead }),',
+    by: 'sha256File(join(context.workDirectory, disk.image), { signal, onDeviceRead }),',
     tests: [guest('cli-convert', 'writes the bundle, reads the job.toml')],
   },
   {

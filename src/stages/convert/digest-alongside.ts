@@ -6,42 +6,62 @@ import type { DropPlace } from '../../model/drop.js';
 import type { SourceFile } from '../../model/report.js';
 import { digestSource } from '../../sources/local/digest-source.js';
 import { listSource } from '../../sources/local/list-source.js';
-import type { SpeedMeter } from './speed-meter.js';
 
-/** How far the digest may be ahead of the conversion: well below the page cache of a small host. */
-const AHEAD_BYTES = 256 * 1024 * 1024;
-/** How far a byte is behind both when neither needs it any more: the conversion's place is an estimate. */
+/** Where the conversion is. */
+export interface ConversionPlace {
+  /** The part of all disks that is converted, 0 to 1. */
+  fraction(): number;
+  /** Bytes that it has read; 0 if that is not known. */
+  read(): number;
+}
+
+/**
+ * How far the digest may be ahead of the conversion. Little, because a busy host's page cache soon loses what
+ * was read once.
+ */
+const AHEAD_BYTES = 16 * 1024 * 1024;
+/** How far a byte is behind both when neither needs it any more: the conversion reads several places at once. */
 const BEHIND_BYTES = 256 * 1024 * 1024;
 /** A larger part of the free memory than this is taken from others, of which the new disk is one. */
 const LARGE_PART = 1 / 8;
 const POLL_MILLISECONDS = 20;
+const LEAST_BYTES = 4 * 1024 * 1024;
 
 /**
  * Returns size and digest of every file of the drop. It reads them at the conversion's pace, so that of the
  * two readers the second finds the bytes in the page cache and the disk is read once. A large drop leaves the
  * cache behind them: what is read twice would otherwise stay there longer than the new disk, which is only
- * written so far and will be read again.
+ * written so far and will be read again. `onDeviceRead` gets the bytes that were not in the cache.
  */
 export async function digestAlongside(
   source: DropPlace,
-  meter: Pick<SpeedMeter, 'fraction'>,
-  signal: AbortSignal,
+  conversion: ConversionPlace,
+  { signal, onDeviceRead }: { signal: AbortSignal; onDeviceRead(bytes: number): void },
 ): Promise<SourceFile[]> {
   const files = await listSource(source.directory, source.entries);
   const total = files.reduce((sum, { size }) => sum + size, 0);
   const isLarge = total > freemem() * LARGE_PART;
-  const along = (before: number): Follow => {
-    const converted = () => total * meter.fraction - before;
+  /** How many bytes the digest may read beyond the first `done`; it counts what it reads, as the conversion does. */
+  const allowed = (done: number) =>
+    conversion.fraction() >= 1
+      ? total
+      : (conversion.read() || total * conversion.fraction()) + AHEAD_BYTES - done;
+  let before = 0;
+  const along = (): Follow => {
+    const start = before;
     let forgotten = 0;
-    return async (at, file) => {
-      while (converted() + AHEAD_BYTES <= at) await sleep(POLL_MILLISECONDS, undefined, { signal });
-      const done = Math.min(at, converted()) - BEHIND_BYTES;
+    return async ({ at, read, file }) => {
+      before = start + read;
+      while (allowed(before) < Math.min(LEAST_BYTES, total))
+        await sleep(POLL_MILLISECONDS, undefined, { signal });
+      const end = at + Math.ceil(allowed(before));
+      const done = at - BEHIND_BYTES;
       if (isLarge && done > forgotten) {
-        forgetPages(file, forgotten, Math.floor(done));
-        forgotten = Math.floor(done);
+        forgetPages(file, forgotten, done);
+        forgotten = done;
       }
-      return Math.ceil(converted() + AHEAD_BYTES);
+      return end;
     };
   };
-  return digestSource(source, { signal, along });
+  return digestSource(source, { signal, along, onDeviceRead });
 }

@@ -17,6 +17,7 @@ import { digestAlongside } from './digest-alongside.js';
 import { type ConvertOutput, convertOutput } from './output.js';
 import { convertTarget } from './output-format.js';
 import { SpeedMeter } from './speed-meter.js';
+import { TrafficMeter } from './traffic-meter.js';
 
 const convertInput = z.object({ flatten: flattenOutput, fix: fixOutput.nullable() });
 type ConvertInput = z.infer<typeof convertInput>;
@@ -45,6 +46,11 @@ export const convertStage: Stage<ConvertInput, ConvertOutput> = {
         .reduce((sum, disk) => sum + largestOutput(disk, context.options.config.convert), 0),
     );
     const meter = new SpeedMeter(context, input.flatten.disks);
+    const traffic = new TrafficMeter();
+    let digestsRead = 0;
+    const onDeviceRead = (bytes: number) => {
+      digestsRead += bytes;
+    };
     const [disks, source] = await both(
       context.signal,
       (signal) =>
@@ -53,18 +59,40 @@ export const convertStage: Stage<ConvertInput, ConvertOutput> = {
           { limit: context.options.config.workers.disks, signal },
           (disk, diskSignal) => {
             const fixed = input.fix?.disks.find(({ index }) => index === disk.index);
-            const onPercent = (percent: number) => meter.update(disk.index, percent);
+            const onPercent = (percent: number) => {
+              if (percent >= 100) traffic.sample();
+              meter.update(disk.index, percent);
+            };
+            const onStart = (pid: number) => traffic.started(disk.index, pid);
             return convertDisk(
               context,
               directory,
               { ...disk, image: fixed?.image ?? disk.image },
-              { signal: diskSignal, onPercent },
+              {
+                signal: diskSignal,
+                onPercent,
+                onStart,
+                onEnd: () => traffic.ended(disk.index),
+                onDeviceRead,
+              },
             );
           },
         ),
-      (signal) => digestAlongside(context.source, meter, signal),
+      (signal) =>
+        digestAlongside(
+          context.source,
+          { fraction: () => meter.fraction, read: () => traffic.sample().read },
+          { signal, onDeviceRead },
+        ),
     );
-    return { disks, source };
+    const { read, deviceRead, deviceWritten } = traffic.sample();
+    const device = {
+      read: deviceRead + digestsRead,
+      used: input.flatten.disks.reduce((sum, disk) => sum + disk.used_bytes, 0),
+      written: deviceWritten,
+      delivered: disks.reduce((sum, { allocated }) => sum + allocated, 0),
+    };
+    return { disks, source, ...(read === 0 ? {} : { device }) };
   },
   files: ({ disks }) => disks.map(({ file }) => file),
   async cleanup(context) {
@@ -77,11 +105,20 @@ type Disk = Pick<
   'index' | 'image' | 'virtual_size' | 'allocated' | 'sector_size'
 >;
 
+interface DiskProgress {
+  signal: AbortSignal;
+  onPercent(percent: number): void;
+  onStart(pid: number): void;
+  onEnd(): void;
+  /** Gets what the digest read from a disk. */
+  onDeviceRead(bytes: number): void;
+}
+
 async function convertDisk(
   context: StageContext,
   directory: string,
   disk: Disk,
-  { signal, onPercent }: { signal: AbortSignal; onPercent(percent: number): void },
+  { signal, onPercent, onStart, onEnd, onDeviceRead }: DiskProgress,
 ): Promise<ConvertOutput['disks'][number]> {
   const target = convertTarget(context.options.config.convert);
   const { format } = context.options.config.convert;
@@ -95,13 +132,14 @@ async function convertDisk(
       // In order (no -W), so that the same input gives the same bytes.
       ...target,
     },
-    { signal, timeoutSeconds: WEEK_SECONDS, onPercent, sees: dropPaths(context.source) },
+    { signal, timeoutSeconds: WEEK_SECONDS, onPercent, onStart, sees: dropPaths(context.source) },
   );
+  onEnd();
   // The digest of the source waits for it.
   onPercent(100);
   // All three only read the new file, which is written back to the disk at the same time.
   const [sha256] = await Promise.all([
-    sha256File(temporary, signal),
+    sha256File(temporary, { signal, onDeviceRead }),
     verify(temporary, { name, format, virtualSize: disk.virtual_size }, signal),
     syncPath(temporary),
   ]);

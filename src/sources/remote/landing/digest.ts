@@ -34,7 +34,7 @@ export class LandingDigest {
   }
 
   end(): Promise<string> {
-    return this.#result ?? sha256File(this.#path, this.#signal);
+    return this.#result ?? sha256File(this.#path, { signal: this.#signal });
   }
 
   /** Stops the thread, whatever it has. */
@@ -46,10 +46,8 @@ export class LandingDigest {
   async #digest(): Promise<string> {
     const file = await open(this.#path, 'r');
     try {
-      return await digestInThread(file, this.#size, {
-        signal: this.#signal,
-        follow: (at) => this.#follow(at),
-      });
+      const follow = ({ at }: { at: number }) => this.#follow(at);
+      return (await digestInThread(file, this.#size, { signal: this.#signal, follow })).sha256;
     } finally {
       await file.close();
     }
