@@ -58,14 +58,18 @@ beforeEach(async () => {
 
 interface Settings {
   connection?: object;
+  /** Continues what an earlier attempt left there. */
+  workDirectory?: string;
+  chunkMib?: number;
   power?: string;
   signal?: AbortSignal;
 }
 
-function configOf({ connection = { fingerprint: peer.fingerprint } }: Settings) {
+function configOf({ connection = { fingerprint: peer.fingerprint }, chunkMib = 8 }: Settings) {
   return configSchema.parse({
     retry: { attempts: 2 },
     remote: {
+      ...{ chunk_mib: chunkMib, parallel: 1 },
       connections: [{ name: 'vc1', type: 'vsphere', url: peer.url, user: 'u', secret: 'vc1', ...connection }],
     },
   });
@@ -81,8 +85,8 @@ async function land(vm: string, settings: Settings = {}) {
     sha256: {},
   };
   lands += 1;
-  const workDirectory = join(directory, `work-${lands}`);
-  await mkdir(workDirectory);
+  const workDirectory = settings.workDirectory ?? join(directory, `work-${lands}`);
+  await mkdir(workDirectory, { recursive: true });
   const facts = await landVm(spec, {
     config: configOf(settings),
     workDirectory,
@@ -106,7 +110,7 @@ describe('the vSphere transport', () => {
     ['shared', 'remote.unsupported-disk', /multi-writer/],
     ['escape', 'remote.unsupported-disk', /not the path of a file/],
     ['gone', 'remote.not-found', /gone\.vmdk/],
-    ['short', 'remote.unsupported-disk', /has 512 bytes/],
+    ['short', 'remote.truncated', /has 512 bytes/],
     ['nobody', 'remote.not-found', /there is no VM “nobody”/],
     ['/F0/DC0/vm/F0/nobody', 'remote.not-found', /there is no VM at/],
     ['/F0/DC0/vm', 'remote.not-found', /is a Folder/],
@@ -216,6 +220,39 @@ describe('the vSphere transport', () => {
       message: 'web01 was started while it was fetched',
     });
     await peer.change(off);
+  });
+
+  it('continues by size and time of change in the datastore where the server has no other validator', async () => {
+    const workDirectory = join(directory, 'no-validators');
+    const flatRequests = () => peer.fileRequests.filter(({ url }) => url.includes('-flat'));
+    let left = 2;
+    const breakOff = (url: string) => {
+      if (url.includes('-flat')) left -= 1;
+      if (left < 0) peer.behaviour = { noValidators: true, fileStatus: 500 };
+    };
+    peer.behaviour = { noValidators: true, onFile: breakOff };
+    const settings = { workDirectory, chunkMib: 1 };
+    await expect(land('web01', settings)).rejects.toMatchObject({ code: 'remote.locked' });
+
+    peer.behaviour = { noValidators: true };
+    const before = flatRequests().length;
+    await land('web01', settings);
+    // The one that tells the size, and the third that was missing.
+    expect(flatRequests().length - before).toBe(2);
+
+    // It is written to, and nothing else shows that.
+    const other = Buffer.alloc(disk.length, 8);
+    const path = '[LocalDS_0] web01/web01-flat.vmdk';
+    peer.behaviour = {
+      noValidators: true,
+      onFile: (url) => (url.includes('-flat') ? peer.write(path, other) : undefined),
+    };
+    await expect(land('web01', { workDirectory: join(directory, 'written') })).rejects.toMatchObject({
+      code: 'remote.source-changed',
+      message: `${path} was changed while it was fetched`,
+    });
+    peer.behaviour = {};
+    await peer.write(path, disk);
   });
 
   it('asks the guest of a running VM to shut down where the job says so', async () => {

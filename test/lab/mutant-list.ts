@@ -157,8 +157,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'priority-ignored',
     breaks: 'Jobs start in the order of their ids, whatever their priority.',
     file: 'src/queue/sqlite/jobs.ts',
-    text: "WHERE state = 'queued' ORDER BY priority DESC, job",
-    by: "WHERE state = 'queued' ORDER BY job",
+    text: 'ORDER BY priority DESC, job',
+    by: 'ORDER BY job',
     tests: [unit('queue/store'), integration('daemon', 'starts by priority')],
   },
   {
@@ -303,8 +303,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'extra-stages-left-out',
     breaks: 'The operator’s own stages are loaded and not run.',
     file: 'src/stages/pipeline.ts',
-    text: 'return executePipeline(request, parts);',
-    by: 'return executePipeline(request, { ...parts, stages: stages.filter((stage) => STAGES.includes(stage)) });',
+    text: 'return executePipeline({ ...request, ...until }, parts);',
+    by: 'return executePipeline({ ...request, ...until }, { ...parts, stages: stages.filter((stage) => STAGES.includes(stage)) });',
     tests: [integration('extensions')],
   },
 
@@ -638,9 +638,30 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'digest-of-the-overlay',
     breaks: 'SHA256SUMS has the digest of another file than the delivered disk.',
     file: 'src/stages/convert/index.ts',
+<<<<<<< HEAD
     text: 'sha256File(temporary, { signal, onDeviceRead }),',
     by: 'sha256File(join(context.workDirectory, disk.image), { signal, onDeviceRead }),',
+=======
+    text: 'sealDisk(temporary, expected, progress.signal)',
+    by: "sealDisk(join(context.workDirectory, disk.image), { ...expected, format: 'qcow2' }, progress.signal)",
+>>>>>>> main
     tests: [guest('cli-convert', 'writes the bundle, reads the job.toml')],
+  },
+  {
+    name: 'touched-forgotten',
+    breaks: 'What an earlier attempt of a cutover wrote stays in the delivered disk.',
+    file: 'src/stages/convert/commit-areas.ts',
+    text: 'union(changed, await readTouched(journal))',
+    by: 'union(changed, [])',
+    tests: [integration('warm', 'whatever an earlier attempt wrote')],
+  },
+  {
+    name: 'base-unchecked',
+    breaks: 'A warm base that was written to after its conversion counts as converted.',
+    file: 'src/stages/warm/base-copy.ts',
+    text: '.filter((file) => canonicalJson(file) === canonicalJson(now.get(file.path) ?? null))',
+    by: '.filter((file) => now.has(file.path))',
+    tests: [unit('stages/warm/base-copy')],
   },
   {
     name: 'compression-option',

@@ -34,6 +34,8 @@ interface Behaviour {
   sessionRequests?: number;
   /** Names in the query have to be encoded twice. */
   encodedTwice?: boolean;
+  /** Files are answered without Last-Modified; the simulator has no ETags either. */
+  noValidators?: boolean;
   /** Answers instead of the file. */
   fileStatus?: number;
   /** Called before a file is sent. */
@@ -166,6 +168,7 @@ export class VspherePeer {
   ): void {
     const { cookie: _cookie, host: _host, ...others } = headers;
     const inner = request({ host: '127.0.0.1', port: this.#port, path: url, headers: others }, (file) => {
+      if (this.behaviour.noValidators === true) delete file.headers['last-modified'];
       answer.writeHead(file.statusCode!, file.headers);
       void this.#send(file, answer, socket);
     });

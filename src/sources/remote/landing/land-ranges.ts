@@ -1,4 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
+import { paced } from '../transports/base/paced.js';
 import type { RemoteFile } from '../transports/base/transport.js';
 import { BLOCK_BYTES, type BlockMap, type BlockRun } from './block-map.js';
 import type { BlockWriter } from './block-writer.js';
@@ -82,7 +83,7 @@ async function fetchRun(
   const range = { start: first * BLOCK_BYTES, end: Math.min(end * BLOCK_BYTES, size) };
   let block = first;
   let filled = 0;
-  for await (const bytes of file.read(range, signal)) {
+  for await (const bytes of paced(file, range, signal)) {
     await bandwidth.take(bytes.length, signal);
     meter.receive(bytes.length);
     for (let used = 0; used < bytes.length; ) {

@@ -1,3 +1,4 @@
+import { paced } from '../transports/base/paced.js';
 import type { RemoteFile } from '../transports/base/transport.js';
 import { BLOCK_BYTES } from './block-map.js';
 import type { BlockWriter } from './block-writer.js';
@@ -42,7 +43,7 @@ async function* blocksOf(
   const buffer = Buffer.allocUnsafe(BLOCK_BYTES);
   let filled = 0;
   let block = 0;
-  for await (const bytes of file.read(null, signal)) {
+  for await (const bytes of paced(file, null, signal)) {
     await bandwidth.take(bytes.length, signal);
     meter.receive(bytes.length);
     for (let used = 0; used < bytes.length; ) {

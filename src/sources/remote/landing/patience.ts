@@ -34,7 +34,7 @@ export class Patience {
       if (this.#progress !== seen) failures = 0;
       failures += 1;
       const isPassing = error instanceof Hyper2kvmError && error.retryable;
-      if (!isPassing || failures >= this.#attempts) throw error;
+      if (!isPassing || failures >= this.#attempts) throw settled(error);
       this.retries += 1;
       const wait = waitOf(error) ?? Math.min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (failures - 1));
       await sleep(wait * 1000, undefined, { signal: this.#signal }).catch(() => undefined);
@@ -49,4 +49,10 @@ function waitOf(error: unknown): number | null {
   return error instanceof Hyper2kvmError && 'waitSeconds' in error
     ? (error.waitSeconds as number | null)
     : null;
+}
+
+/** A source that is too short each time is too short: no further attempt of the job would get more. */
+function settled(error: unknown): unknown {
+  if (!(error instanceof Hyper2kvmError) || error.code !== 'remote.truncated') return error;
+  return new Hyper2kvmError(error.code, error.message, { cause: error });
 }

@@ -14,10 +14,15 @@ import {
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { landVm } from '../../../../src/sources/remote/land-vm.js';
+import { Bandwidth } from '../../../../src/sources/remote/landing/bandwidth.js';
 import { BLOCK_BYTES } from '../../../../src/sources/remote/landing/block-map.js';
+import { type LandingPlace, landFile } from '../../../../src/sources/remote/landing/land-file.js';
+import { Meter } from '../../../../src/sources/remote/landing/meter.js';
+import type { ByteRange, RemoteFile } from '../../../../src/sources/remote/transports/base/transport.js';
 import { FileServer } from './file-server.js';
 import { landingEnvironment, specOf } from './landing-environment.js';
 
@@ -35,6 +40,12 @@ afterEach(async () => {
   rmSync(work, { recursive: true });
 });
 
+const placeIn = (directory: string): LandingPlace => ({
+  whole: join(directory, 'disk.raw'),
+  part: join(directory, 'disk.raw.part'),
+  journal: join(directory, 'disk.raw.journal'),
+  unsynced: join(directory, 'disk.raw.unsynced'),
+});
 const landed = (name: string) => readFileSync(join(work, 'remote/vm', name));
 const land = (vm: string[], settings: Parameters<typeof landingEnvironment>[2] = {}, spec = specOf(...vm)) =>
   landVm(spec, landingEnvironment(server.url, work, settings).environment);
@@ -80,6 +91,37 @@ describe('landVm', () => {
     expect(facts.retries).toBeGreaterThan(3);
     expect(facts.files[0]?.sha256).toBe(sha256(disk));
     expect(server.sent).toBeLessThan(1.2 * disk.length);
+  });
+
+  it('ends a connection that dribbles, and lands the rest by another', async () => {
+    const disk = randomBytes(3 * MIB);
+    const place = placeIn(work);
+    const asked: ByteRange[] = [];
+    const file: RemoteFile = {
+      ...{ name: 'disk.raw', size: disk.length, validator: '"1"', hasRanges: true, data: null },
+      origin: 'host/disk.raw',
+      stepSeconds: 0.1,
+      async *read(range, signal) {
+        asked.push(range!);
+        if (asked.length > 1) return yield disk.subarray(range!.start, range!.end);
+        yield disk.subarray(0, MIB);
+        for (let at = MIB; ; at += 1) {
+          await sleep(10, undefined, { signal }).catch(() => signal.throwIfAborted());
+          yield disk.subarray(at, at + 1);
+        }
+      },
+    };
+    const { environment } = landingEnvironment(server.url, work);
+    const landed = await landFile(file, place, undefined, {
+      ...environment,
+      ...{ parallel: 1, chunkBytes: 8 * MIB, attempts: 2 },
+      ...{ bandwidth: new Bandwidth(), meter: new Meter(() => undefined) },
+    });
+    expect(landed).toMatchObject({ retries: 1, sha256: sha256(disk) });
+    expect(asked).toEqual([
+      { start: 0, end: disk.length },
+      { start: MIB, end: disk.length },
+    ]);
   });
 
   it('continues in the next attempt where the last one ended', async () => {
@@ -447,6 +489,30 @@ describe('landVm', () => {
     expect(landed('disk.raw').equals(disk)).toBe(true);
   });
 
+  it('says that a file is shorter than its server declares, and tries no more', async () => {
+    const disk = randomBytes(2 * MIB);
+    server.behaviour = {
+      instead(request, response) {
+        const [, start = 0, last = 0] = (/=(\d+)-(\d+)/.exec(request.headers.range!) ?? []).map(Number);
+        const bytes = disk.subarray(start, Math.min(last + 1, MIB + 5));
+        response.writeHead(206, {
+          etag: '"1"',
+          'content-range': `bytes ${start}-${last}/${disk.length}`,
+          'content-length': bytes.length,
+        });
+        response.end(bytes);
+        return true;
+      },
+    };
+    const settings = { remote: { parallel: 1 }, retry: { attempts: 2 } };
+    await expect(land(['/disk.raw'], settings)).rejects.toMatchObject({
+      code: 'remote.truncated',
+      retryable: false,
+      message: expect.stringContaining('/disk.raw: 5 of 1048576 bytes came'),
+    });
+    expect(readdirSync(join(work, 'remote/vm'))).toEqual(['disk.raw.part']);
+  });
+
   it('ends a request that is answered with another protocol', async () => {
     server.behaviour = {
       instead(_request, response) {
@@ -577,7 +643,13 @@ describe('landVm', () => {
         message: expect.stringContaining(`redirects to ${other.url}, which the connection does not name`),
       });
       expect(other.requests).toEqual([]);
-      await land(['/disk.raw'], { connection: { redirect_hosts: [`127.0.0.1:${other.port}`] } });
+      const names = (host: string) => ({ connection: { redirect_hosts: [host] } });
+      for (const elsewhere of ['127.0.0.1:80', `localhost:${other.port}`])
+        await expect(land(['/disk.raw'], names(elsewhere))).rejects.toMatchObject({
+          code: 'remote.not-allowed',
+        });
+      expect(other.requests).toEqual([]);
+      await land(['/disk.raw'], names(`127.0.0.1:${other.port}`));
       expect(landed('disk.raw').equals(disk)).toBe(true);
 
       server.behaviour = to('/disk.raw');

@@ -22,6 +22,8 @@ export interface RemoteFile {
   data: readonly ByteRange[] | null;
   /** For people: host and path. */
   origin: string;
+  /** How long a step may take (paced.ts), of a server that has nothing to send while it reads zeros. */
+  stepSeconds?: number;
   /**
    * Yields the bytes of a range, or with null those of the whole file. Throws `remote.*`: also when fewer came
    * than were asked for.

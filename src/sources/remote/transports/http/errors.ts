@@ -39,6 +39,22 @@ export function interrupted(message: string, cause?: unknown): Hyper2kvmError {
   return passing('remote.interrupted', message, cause);
 }
 
+/**
+ * An answer that ended by its own account and has fewer bytes than the file. Proxies do that, too, so that it is asked
+ * for again; where it stays so, the landing ends with it.
+ */
+export function truncated(message: string): Hyper2kvmError {
+  return new Hyper2kvmError('remote.truncated', message, { retryable: true });
+}
+
+export function tooLate(server: string, milliseconds: number): Hyper2kvmError {
+  return passing(
+    'remote.timeout',
+    `${server} has not answered completely in ${milliseconds / 1000} seconds`,
+    undefined,
+  );
+}
+
 function passing(
   code: 'remote.unreachable' | 'remote.timeout' | 'remote.interrupted',
   message: string,

@@ -10,7 +10,8 @@ import { urlToHttpOptions } from 'node:url';
 import { Hyper2kvmError } from '../../../../errors/error.js';
 import { printable } from '../../../../text/escape-terminal.js';
 import { checkedAgent, type Trust } from './connect.js';
-import { connectionError, interrupted, statusError } from './errors.js';
+import { connectionError, interrupted, statusError, tooLate } from './errors.js';
+import { isAmong, type NamedHost } from './named-hosts.js';
 
 /** An answer whose body must be read or destroyed. */
 export interface Answer {
@@ -23,8 +24,8 @@ export interface Answer {
 
 export interface ExchangeSettings {
   trust: Trust;
-  /** `host` or `host:port`, in lower case. */
-  redirectHosts: readonly string[];
+  /** Where the server may redirect to. */
+  redirectHosts: readonly NamedHost[];
   /** Returns what is sent to the connection's own server only. */
   secret(): Promise<Secret>;
   /** Replaces a secret that the server has refused (401), and returns whether it is worth another request. */
@@ -53,6 +54,8 @@ export interface Secret {
 }
 
 const IDLE_MILLISECONDS = 60_000;
+/** For the head of an answer, and for a body that only explains a refusal: one that dribbles is never silent. */
+const ANSWER_MILLISECONDS = 120_000;
 const MAX_REDIRECTS = 5;
 const MAX_ERROR_BODY = 8 * 1024;
 /** A session may have expired; one that is refused when it is new is of no use. */
@@ -155,11 +158,7 @@ export class Exchange {
   /** Stays on the server, except for the hosts that the connection names. Never leaves TLS. */
   #redirected(from: URL, location: string, origin: string): URL {
     const to = URL.canParse(location, from.href) ? new URL(location, from) : null;
-    const isNamed =
-      to !== null &&
-      (to.host === this.#base.host ||
-        this.#settings.redirectHosts.includes(to.host) ||
-        this.#settings.redirectHosts.includes(to.hostname));
+    const isNamed = to !== null && (to.host === this.#base.host || isAmong(to, this.#settings.redirectHosts));
     const isHttp = to?.protocol === 'https:' || (to?.protocol === 'http:' && from.protocol === 'http:');
     if (to !== null && isNamed && isHttp) return to;
     throw new Hyper2kvmError(
@@ -195,6 +194,11 @@ export class Exchange {
           new Hyper2kvmError('remote.timeout', `${url.host} sent nothing for a minute`, { retryable: true }),
         ),
       );
+      const late = setTimeout(
+        () => request.destroy(tooLate(url.host, ANSWER_MILLISECONDS)),
+        ANSWER_MILLISECONDS,
+      );
+      for (const event of ['response', 'close']) request.once(event, () => clearTimeout(late));
       request.once('error', (error) =>
         reject(signal.aborted ? signal.reason : connectionError(error, url.host)),
       );
@@ -230,6 +234,7 @@ function withQuery(url: URL, query: string): URL {
 /** Returns the beginning of a body that explains a refusal. */
 async function textOf(body: IncomingMessage): Promise<string> {
   let text = '';
+  const late = setTimeout(() => body.destroy(), ANSWER_MILLISECONDS);
   try {
     for await (const chunk of body) {
       text += (chunk as Buffer).toString('utf8');
@@ -238,6 +243,7 @@ async function textOf(body: IncomingMessage): Promise<string> {
   } catch {
     // The status alone says enough.
   }
+  clearTimeout(late);
   body.destroy();
   return text;
 }

@@ -2,9 +2,12 @@ import { Hyper2kvmError } from '../../../../errors/error.js';
 import { printable } from '../../../../text/escape-terminal.js';
 import type { ByteRange, RemoteFile, TransportContext } from '../base/transport.js';
 import { parseContentRange } from './content-range.js';
-import { connectionError, interrupted } from './errors.js';
+import { connectionError, interrupted, truncated } from './errors.js';
 import type { Answer, Exchange } from './exchange.js';
 import { pageList } from './page-list.js';
+
+/** A file of a web server, with the ETag that it has there, if it is a strong one. */
+export type HttpFile = RemoteFile & { etag: string | null };
 
 /**
  * Asks for the first byte of a file: the answer tells its size, whether parts can be asked for, and what shows
@@ -15,7 +18,7 @@ export async function openHttpFile(
   url: URL,
   exchange: Exchange,
   { signal, log }: Pick<TransportContext, 'signal' | 'log'>,
-): Promise<RemoteFile> {
+): Promise<HttpFile> {
   const answer = await exchange.get(url, { range: 'bytes=0-0' }, [200, 206, 416], { signal });
   // The one byte is read, so that the connection can be used again; a whole file is not.
   if (answer.status === 206 && answer.headers['content-length'] === '1') answer.body.resume();
@@ -33,6 +36,7 @@ export async function openHttpFile(
   return {
     name,
     size: facts.size,
+    etag: facts.etag,
     validator: facts.etag ?? facts.modified,
     hasRanges: facts.hasRanges,
     data,
@@ -145,7 +149,11 @@ function refuseChanged(answer: Answer, { etag, modified }: Facts): void {
 }
 
 /** Yields exactly `size` bytes, or throws. */
-async function* bodyOf({ body, origin }: Answer, size: number, signal: AbortSignal): AsyncGenerator<Buffer> {
+async function* bodyOf(
+  { body, headers, origin }: Answer,
+  size: number,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
   let got = 0;
   try {
     for await (const chunk of body) {
@@ -160,5 +168,12 @@ async function* bodyOf({ body, origin }: Answer, size: number, signal: AbortSign
   } finally {
     body.destroy();
   }
-  if (got < size) throw interrupted(`${origin}: ${got} of ${size} bytes came before the answer ended`);
+  if (got === size) return;
+  const why = `${origin}: ${got} of ${size} bytes came before the answer ended`;
+  throw endsByItself(headers) ? truncated(why) : interrupted(why);
+}
+
+/** Whether the answer says where it ends. If it ends with the connection, a cut looks like its end. */
+function endsByItself(headers: Answer['headers']): boolean {
+  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
 }

@@ -3,6 +3,7 @@ import { readCredential } from '../base/credential.js';
 import { reachHost } from '../base/reach.js';
 import type { Reach, RemoteVm, Transport, TransportContext } from '../base/transport.js';
 import { Exchange } from './exchange.js';
+import { namedHost } from './named-hosts.js';
 import { openHttpFiles } from './open-files.js';
 import { parseSecret } from './secret.js';
 import { trustOf } from './trust.js';
@@ -50,7 +51,7 @@ async function exchangeOf(
 ): Promise<Exchange> {
   return new Exchange(base, {
     trust: await trustOf(connection),
-    redirectHosts: connection.redirect_hosts.map((host) => host.toLowerCase()),
+    redirectHosts: connection.redirect_hosts.map(namedHost),
     secret: async () =>
       connection.secret === ''
         ? { headers: {}, query: '' }

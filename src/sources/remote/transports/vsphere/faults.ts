@@ -71,3 +71,11 @@ export function faultOf(element: XmlElement, where: string): VsphereFault {
   ];
   return new VsphereFault(fault, `${where}: ${said.join(', ')}`);
 }
+
+/** The same for a `LocalizedMethodFault`: the fault is one level deeper than in a `Fault` of SOAP. */
+export function faultOfLocalized(element: XmlElement, where: string): VsphereFault {
+  const children = element.children.map((child) =>
+    child.name === 'fault' ? { name: 'detail', attributes: new Map(), children: [child], text: '' } : child,
+  );
+  return faultOf({ ...element, children }, where);
+}

@@ -1,16 +1,15 @@
 import { Hyper2kvmError } from '../../../../errors/error.js';
 import type { TransportContext } from '../base/transport.js';
 import type { Exchange } from '../http/exchange.js';
-import { openHttpFile } from '../http/http-file.js';
+import { type HttpFile, openHttpFile } from '../http/http-file.js';
 import { type DatastorePath, folderUrl } from './datastore-path.js';
-import type { OpenFile } from './vm-files.js';
 
 /** Returns what opens files, and remembers which form of their addresses the server understands. */
 export function folderOpener(
   base: URL,
   datacenter: string,
   { isVcenter, exchange, context }: { isVcenter: boolean; exchange: Exchange; context: TransportContext },
-): OpenFile {
+): (path: DatastorePath) => Promise<HttpFile> {
   let encodings: 1 | 2 | null = isVcenter ? null : 1;
   const open = (path: DatastorePath, times: 1 | 2) =>
     openHttpFile(path.file, folderUrl(base, path, datacenter, times), exchange, context);

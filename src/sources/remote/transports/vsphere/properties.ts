@@ -1,7 +1,7 @@
 import { childrenNamed, type XmlElement } from '../../../../disk/ovf/xml.js';
 import { type Markup, markup } from '../../../../text/markup.js';
 import { interrupted } from '../http/errors.js';
-import { faultOf } from './faults.js';
+import { faultOfLocalized } from './faults.js';
 import { type Session, textOf } from './session.js';
 import { type MoRef, referenceMarkup } from './soap-client.js';
 
@@ -82,21 +82,13 @@ function contentOf(object: XmlElement): ObjectContent {
   if (self === null) throw interrupted('the server describes an object without a name');
   const [missing] = childrenNamed(object, 'missingSet');
   const [fault] = childrenNamed(missing, 'fault');
-  if (fault !== undefined)
-    throw faultOf({ ...fault, children: faultChildren(fault) }, `${self.id}: ${textOf(missing, 'path')}`);
+  if (fault !== undefined) throw faultOfLocalized(fault, `${self.id}: ${textOf(missing, 'path')}`);
   const properties = new Map<string, XmlElement>();
   for (const set of childrenNamed(object, 'propSet')) {
     const [value] = childrenNamed(set, 'val');
     if (value !== undefined) properties.set(textOf(set, 'name') ?? '', value);
   }
   return { self, properties };
-}
-
-/** `LocalizedMethodFault`: the fault itself is one level below, as `detail` is in a fault of SOAP. */
-function faultChildren(localized: XmlElement): XmlElement[] {
-  return localized.children.map((child) =>
-    child.name === 'fault' ? { name: 'detail', attributes: new Map(), children: [child], text: '' } : child,
-  );
 }
 
 /** Returns the object that an element names; null for none, or an empty one. */

@@ -15,6 +15,11 @@ const OBJECT_STORES = /^(vsan|vsanD|vvol)$/i;
 
 const RAW = /^VirtualDiskRawDiskMapping|^VirtualDiskPartitionedRaw|^VirtualDiskRawDisk/;
 
+const SHARING = {
+  'multi-writer': 'is shared with other VMs (multi-writer)',
+  bus: 'is on a controller whose bus is shared with other VMs (physical or virtual SCSI bus sharing)',
+};
+
 /**
  * Throws for a VM whose disks cannot be read as files, before any byte of it is: `remote.powered-on`,
  * `remote.datastore-unreadable`, `remote.unsupported-disk`, `remote.permission`.
@@ -49,7 +54,7 @@ export function refuseVm(vm: VmFacts): void {
     );
 }
 
-function refuseDisk({ label, backing, chain, isEncrypted, isShared }: VmDisk, vm: string): void {
+function refuseDisk({ label, backing, chain, isEncrypted, sharing }: VmDisk, vm: string): void {
   const what = `${printable(label, 80)} of ${vm}`;
   const refused = (why: string, advice?: string) =>
     new Hyper2kvmError('remote.unsupported-disk', `${what} ${why}`, { advice });
@@ -63,11 +68,7 @@ function refuseDisk({ label, backing, chain, isEncrypted, isShared }: VmDisk, vm
       'is encrypted',
       'Remove the VM’s encryption policy in vSphere first, or fetch a decrypted clone.',
     );
-  if (isShared)
-    throw refused(
-      'is shared with other VMs (multi-writer)',
-      'Detach it, and fetch it once with a VM of its own.',
-    );
+  if (sharing !== null) throw refused(SHARING[sharing], 'Detach it, and fetch it once with a VM of its own.');
   if (chain.length === 0 || chain.includes('')) throw refused('has no file');
 }
 

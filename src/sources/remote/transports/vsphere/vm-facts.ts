@@ -35,6 +35,8 @@ interface VmController {
   name: string;
   /** `pvscsi`, as a .vmx calls it; null for the only kind of its bus. */
   model: string | null;
+  /** Several VMs may use its disks at once, on one host or on several. */
+  isShared: boolean;
 }
 
 export interface VmDisk {
@@ -47,7 +49,8 @@ export interface VmDisk {
   /** Type of its backing: `VirtualDiskFlatVer2BackingInfo`. */
   backing: string;
   isEncrypted: boolean;
-  isShared: boolean;
+  /** With other VMs: by itself (multi-writer), or by its controller. */
+  sharing: 'multi-writer' | 'bus' | null;
 }
 
 interface VmNic {
@@ -143,9 +146,17 @@ function busesOf(devices: readonly XmlElement[]): Map<string, VmController> {
     const key = textOf(device, 'key');
     const number = integer(textOf(device, 'busNumber'));
     if (kind !== null && key !== null && number !== null)
-      buses.set(key, { name: `${kind.bus}${number}`, model: kind.model });
+      buses.set(key, {
+        name: `${kind.bus}${number}`,
+        model: kind.model,
+        isShared: isSharing(textOf(device, 'sharedBus'), 'noSharing'),
+      });
   }
   return buses;
+}
+
+function isSharing(text: string | null, none: string): boolean {
+  return text !== null && text !== '' && text !== none;
 }
 
 function slotOf(device: XmlElement, buses: ReadonlyMap<string, VmController>): string {
@@ -162,14 +173,18 @@ function diskOf(device: XmlElement, buses: ReadonlyMap<string, VmController>): V
     [layer] = childrenNamed(layer, 'parent')
   )
     chain.push(textOf(layer, 'fileName') ?? '');
-  const sharing = textOf(backing, 'sharing');
+  const isOnSharedBus = buses.get(textOf(device, 'controllerKey') ?? '')?.isShared === true;
   return {
     slot: slotOf(device, buses),
     label: textOf(childrenNamed(device, 'deviceInfo')[0], 'label') ?? `disk ${textOf(device, 'key')}`,
     chain,
     backing: backing === undefined ? '' : typeOf(backing),
     isEncrypted: childrenNamed(backing, 'keyId').length > 0,
-    isShared: sharing !== null && sharing !== '' && sharing !== 'sharingNone',
+    sharing: isSharing(textOf(backing, 'sharing'), 'sharingNone')
+      ? 'multi-writer'
+      : isOnSharedBus
+        ? 'bus'
+        : null,
   };
 }
 

@@ -3,6 +3,7 @@ import { MAX_DESCRIPTOR } from '../../../../disk/base/format.js';
 import { referencedName } from '../../../../disk/base/names.js';
 import { looksLikeDescriptor, parseDescriptor } from '../../../../disk/vmdk/descriptor.js';
 import { Hyper2kvmError } from '../../../../errors/error.js';
+import { paced } from '../base/paced.js';
 import type { RemoteFile } from '../base/transport.js';
 import { type DatastorePath, datastorePathText, parseDatastorePath } from './datastore-path.js';
 import { renderVmx } from './render-vmx.js';
@@ -76,7 +77,7 @@ function refuseSmaller(
     if (!isFlat || referencedName(name, path.file) !== path.file || size >= (offset + sectors) * 512)
       continue;
     throw new Hyper2kvmError(
-      'remote.unsupported-disk',
+      'remote.truncated',
       `${datastorePathText(path)} has ${size} bytes, and its descriptor promises ${(offset + sectors) * 512}`,
     );
   }
@@ -96,7 +97,7 @@ function landedNames(description: string, files: readonly DatastorePath[]): (pat
 
 async function contentOf(file: RemoteFile, signal: AbortSignal): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  for await (const chunk of file.read(null, signal)) chunks.push(chunk);
+  for await (const chunk of paced(file, null, signal)) chunks.push(chunk);
   return Buffer.concat(chunks);
 }
 

@@ -15,11 +15,12 @@ import type {
 } from '../base/transport.js';
 import { Exchange } from '../http/exchange.js';
 import { trustOf } from '../http/trust.js';
+import { DatastoreListing } from './datastore-listing.js';
 import { parseDatastorePath } from './datastore-path.js';
 import { datacenterPath, findVm } from './find-vm.js';
 import { folderOpener, folderRefusal } from './folder-files.js';
 import { referenceOf, retrieve, retrieveVms } from './properties.js';
-import { refuseDatastore, refuseVm } from './refuse-vm.js';
+import { type DatastoreFacts, refuseDatastore, refuseVm } from './refuse-vm.js';
 import { Session, textOf } from './session.js';
 import { type MoRef, SoapClient } from './soap-client.js';
 import { factsOf, VM_PATHS, type VmFacts } from './vm-facts.js';
@@ -92,18 +93,34 @@ async function openVm(
   if (power === 'shutdown') await shutDown(session, self, context);
   const vm = await read(session, self, signal);
   refuseVm(vm);
-  await refuseDatastores(session, self, vm, signal);
+  const stores = await datastoresOf(session, self, vm, signal);
+  stores.forEach(refuseDatastore);
   const datacenter = await datacenterPath(session, self, signal);
   const base = new URL('/', connection.url);
   const open = folderOpener(base, datacenter, { isVcenter: session.isVcenter, exchange, context });
-  const files = await vmFiles(vm, async (path) => ofState(await open(path), vm), signal);
+  const browsers = new Map(
+    stores.flatMap(({ name, browser }) => (browser === null ? [] : [[name, browser]])),
+  );
+  const listing = new DatastoreListing(session, browsers, log);
+  const files = await vmFiles(
+    vm,
+    async (path) => {
+      const file = await open(path);
+      const listed = file.etag === null ? await listing.stateOf(path, signal) : null;
+      return ofState(file, [listed, vm.changeVersion]);
+    },
+    signal,
+  );
   log.info({ vm: vm.name, moref: self.id, server: session.product, disks: vm.disks.length }, 'VM found');
   return {
     transport: 'datastore',
     identity: { moref: self.id, instanceUuid: vm.instanceUuid, power },
     host: base.host,
     files,
-    confirm: async (during) => confirm(vm, await read(session, self, during)),
+    async confirm(during) {
+      confirm(vm, await read(session, self, during));
+      await listing.confirm(during);
+    },
   };
 }
 
@@ -118,8 +135,8 @@ async function read(session: Session, self: MoRef, signal: AbortSignal): Promise
 }
 
 /** A start and a new configuration count as another state of every file, whatever the datastore says of its time. */
-function ofState(file: RemoteFile, { changeVersion }: VmFacts): RemoteFile {
-  const validator = [file.validator, changeVersion].filter((part) => part !== null).join(' ');
+function ofState(file: RemoteFile, more: readonly (string | null)[]): RemoteFile {
+  const validator = [file.validator, ...more].filter((part) => part !== null).join(' ');
   return { ...file, validator: validator === '' ? null : validator };
 }
 
@@ -138,7 +155,7 @@ async function shutDown(session: Session, self: MoRef, { signal, log }: Transpor
   if (vm.power !== 'poweredOn') return;
   // A VM that cannot be fetched is not stopped for it.
   refuseVm({ ...vm, power: 'poweredOff' });
-  await refuseDatastores(session, self, vm, signal);
+  (await datastoresOf(session, self, vm, signal)).forEach(refuseDatastore);
   log.info({ vm: vm.name }, 'asking the guest to shut down');
   await session.call('ShutdownGuest', self, markup``, signal);
   const until = performance.now() + SHUTDOWN_MILLISECONDS;
@@ -152,22 +169,27 @@ async function shutDown(session: Session, self: MoRef, { signal, log }: Transpor
   }
 }
 
-async function refuseDatastores(
+/** Returns those datastores of the VM that its disks are on. */
+async function datastoresOf(
   session: Session,
   self: MoRef,
   vm: VmFacts,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<(DatastoreFacts & { browser: MoRef | null })[]> {
   const used = new Set(
     vm.disks.flatMap(({ chain }) => chain.map((path) => parseDatastorePath(path).datastore)),
   );
   const [content] = await retrieve(session, [self], ['datastore'], signal);
   const references = (content?.properties.get('datastore')?.children ?? []).map(referenceOf);
   const known = references.filter((one) => one !== null);
-  for (const { properties } of await retrieve(session, known, ['summary'], signal)) {
+  const stores = (await retrieve(session, known, ['summary', 'browser'], signal)).map(({ properties }) => {
     const summary = properties.get('summary');
-    const name = textOf(summary, 'name') ?? '';
-    const isAccessible = textOf(summary, 'accessible') !== 'false';
-    if (used.has(name)) refuseDatastore({ name, type: textOf(summary, 'type') ?? '', isAccessible });
-  }
+    return {
+      name: textOf(summary, 'name') ?? '',
+      type: textOf(summary, 'type') ?? '',
+      isAccessible: textOf(summary, 'accessible') !== 'false',
+      browser: referenceOf(properties.get('browser')),
+    };
+  });
+  return stores.filter(({ name }) => used.has(name));
 }

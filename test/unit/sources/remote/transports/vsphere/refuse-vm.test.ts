@@ -31,6 +31,16 @@ describe('refuseVm', () => {
       'has no file',
     ],
     [
+      { 'config.hardware': HARDWARE.replace('sharingNone', 'sharingMultiWriter') },
+      'remote.unsupported-disk',
+      'Hard disk 2 of web01 is shared with other VMs (multi-writer)',
+    ],
+    ...['physicalSharing', 'virtualSharing'].map((bus): [Record<string, string>, string, string] => [
+      { 'config.hardware': HARDWARE.replace('noSharing', bus) },
+      'remote.unsupported-disk',
+      'Hard disk 1 of web01 is on a controller whose bus is shared',
+    ]),
+    [
       // As of a controller that this version does not know: one of both would be lost.
       {
         'config.hardware': HARDWARE.replace(

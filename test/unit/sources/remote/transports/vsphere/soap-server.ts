@@ -55,6 +55,15 @@ export class SoapServer {
     return this.server.stop();
   }
 
+  /** Lets everyone log in. */
+  login(): void {
+    const text = envelope('<LoginResponse xmlns="urn:vim25"><returnval/></LoginResponse>');
+    const headers = { 'set-cookie': 'vmware_soap_session=s1' };
+    this.answers.RetrieveServiceContent = [CONTENT];
+    this.answers.Login = [{ status: 200, text, headers }];
+    this.answers.Logout = ['<LogoutResponse xmlns="urn:vim25"/>'];
+  }
+
   client(): SoapClient {
     const base = new URL(this.server.url);
     const trust = { ca: null, sha256: null };

@@ -29,9 +29,9 @@ describe('factsOf', () => {
           label: 'Hard disk 1',
           chain: ['[ds1] web01/web01-000002.vmdk', '[ds1] web01/web01-000001.vmdk', '[ds1] web01/web01.vmdk'],
           isEncrypted: false,
-          isShared: false,
+          sharing: null,
         },
-        { slot: 'scsi1:3', chain: ['[ds2] web01/web01.vmdk'], isShared: false },
+        { slot: 'scsi1:3', chain: ['[ds2] web01/web01.vmdk'], sharing: null },
       ],
       nics: [
         { model: 'vmxnet3', mac: '00:50:56:AA:bb:01', network: 'VM "Net" |1', slot: 192 },
@@ -42,8 +42,8 @@ describe('factsOf', () => {
   });
 
   it.each([
-    ['<sharing>sharingMultiWriter</sharing>', { isShared: true, isEncrypted: false }],
-    ['<keyId><keyId>1</keyId></keyId>', { isShared: false, isEncrypted: true }],
+    ['<sharing>sharingMultiWriter</sharing>', { sharing: 'multi-writer', isEncrypted: false }],
+    ['<keyId><keyId>1</keyId></keyId>', { sharing: null, isEncrypted: true }],
   ])('sees %s in the backing of a disk', (element, expected) => {
     const hardware = HARDWARE.replace('<sharing>sharingNone</sharing>', element);
     expect(factsOf(vmContent({ 'config.hardware': hardware })).disks[1]).toMatchObject(expected);

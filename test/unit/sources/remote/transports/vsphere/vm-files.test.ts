@@ -138,7 +138,7 @@ describe('vmFiles', () => {
     ['lies elsewhere', 'RW 4 VMFS "../../secret/other-flat.vmdk"', 'remote.not-found'],
     ['is a protocol', 'RW 4 VMFS "https://10.0.0.1/x"', 'fetch.refused-reference'],
     ['is missing', 'RW 4 VMFS "gone-flat.vmdk"', 'remote.not-found'],
-    ['is shorter than promised', 'RW 5 VMFS "web01-flat.vmdk"', 'remote.unsupported-disk'],
+    ['is shorter than promised', 'RW 5 VMFS "web01-flat.vmdk"', 'remote.truncated'],
     ['has too long a name', `RW 4 VMFS "${'x'.repeat(250)}"`, 'remote.unsupported-disk'],
     ['is a raw device', 'RW 4 VMFSRDM "web01-rdm.vmdk"', 'fetch.unsupported'],
     ['makes no sense', 'RW x VMFS', 'fetch.corrupt'],

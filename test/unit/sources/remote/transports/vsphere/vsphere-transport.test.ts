@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { vsphereTransport } from '../../../../../../src/sources/remote/transports/vsphere/vsphere-transport.js';
-import { CONTENT, faultBody, SoapServer } from './soap-server.js';
+import { faultBody, SoapServer } from './soap-server.js';
 import { HARDWARE } from './vm.js';
 
 let server: SoapServer;
@@ -15,16 +15,9 @@ beforeEach(async () => {
   process.env.CREDENTIALS_DIRECTORY = directory;
   writeFileSync(join(directory, 'remote_vc1'), 'password\n');
   server = await SoapServer.start();
+  server.login();
   server.answers = {
-    RetrieveServiceContent: [CONTENT],
-    Login: [
-      {
-        status: 200,
-        text: '<Envelope><Body><LoginResponse><returnval/></LoginResponse></Body></Envelope>',
-        headers: { 'set-cookie': 'vmware_soap_session=s1' },
-      },
-    ],
-    Logout: ['<LogoutResponse xmlns="urn:vim25"/>'],
+    ...server.answers,
     ShutdownGuest: ['<ShutdownGuestResponse xmlns="urn:vim25"/>'],
     FindByInventoryPath: [
       '<FindByInventoryPathResponse xmlns="urn:vim25"><returnval type="VirtualMachine">vm-1</returnval></FindByInventoryPathResponse>',
