@@ -6,11 +6,7 @@ import type { DropPlace } from '../../model/drop.js';
 import type { SourceFile } from '../../model/report.js';
 import { digestSource } from '../../sources/local/digest-source.js';
 import { listSource } from '../../sources/local/list-source.js';
-<<<<<<< HEAD
-=======
 import type { WarmRecord } from '../warm/base-copy.js';
-import type { SpeedMeter } from './speed-meter.js';
->>>>>>> main
 
 /** Where the conversion is. */
 export interface ConversionPlace {
@@ -18,6 +14,13 @@ export interface ConversionPlace {
   fraction(): number;
   /** Bytes that it has read; 0 if that is not known. */
   read(): number;
+}
+
+interface AlongsideOptions {
+  signal: AbortSignal;
+  /** Gets the bytes that were not in the page cache. */
+  onDeviceRead?(bytes: number): void;
+  warm?: Pick<WarmRecord, 'digests'> | null;
 }
 
 /**
@@ -34,30 +37,18 @@ const LEAST_BYTES = 4 * 1024 * 1024;
 
 /**
  * Returns size and digest of every file of the drop. It reads them at the conversion's pace, so that of the
-<<<<<<< HEAD
  * two readers the second finds the bytes in the page cache and the disk is read once. A large drop leaves the
  * cache behind them: what is read twice would otherwise stay there longer than the new disk, which is only
- * written so far and will be read again. `onDeviceRead` gets the bytes that were not in the cache.
+ * written so far and will be read again. Files of the base in `warm`, which are unchanged, are not read again.
  */
 export async function digestAlongside(
   source: DropPlace,
   conversion: ConversionPlace,
-  { signal, onDeviceRead }: { signal: AbortSignal; onDeviceRead(bytes: number): void },
-=======
- * two readers the second finds the bytes in the page cache and the disk is read once. Files of the base in `warm`,
- * which are unchanged, are not read again.
- */
-export async function digestAlongside(
-  source: DropPlace,
-  meter: Pick<SpeedMeter, 'fraction'>,
-  signal: AbortSignal,
-  warm: Pick<WarmRecord, 'digests'> | null = null,
->>>>>>> main
+  { warm, ...options }: AlongsideOptions,
 ): Promise<SourceFile[]> {
   const known = new Map(warm?.digests.map((file) => [file.path, file]));
   const files = await listSource(source.directory, source.entries);
-<<<<<<< HEAD
-  const total = files.reduce((sum, { size }) => sum + size, 0);
+  const total = files.filter(({ path }) => !known.has(path)).reduce((sum, { size }) => sum + size, 0);
   const isLarge = total > freemem() * LARGE_PART;
   /** How many bytes the digest may read beyond the first `done`; it counts what it reads, as the conversion does. */
   const allowed = (done: number) =>
@@ -71,17 +62,7 @@ export async function digestAlongside(
     return async ({ at, read, file }) => {
       before = start + read;
       while (allowed(before) < Math.min(LEAST_BYTES, total))
-=======
-  const total = files.filter(({ path }) => !known.has(path)).reduce((sum, { size }) => sum + size, 0);
-  let read = 0;
-  return digestSource(source, {
-    signal,
-    known,
-    async pace(bytes) {
-      read += bytes;
-      while (read > total * meter.fraction + AHEAD_BYTES)
->>>>>>> main
-        await sleep(POLL_MILLISECONDS, undefined, { signal });
+        await sleep(POLL_MILLISECONDS, undefined, { signal: options.signal });
       const end = at + Math.ceil(allowed(before));
       const done = at - BEHIND_BYTES;
       if (isLarge && done > forgotten) {
@@ -91,5 +72,5 @@ export async function digestAlongside(
       return end;
     };
   };
-  return digestSource(source, { signal, along, onDeviceRead });
+  return digestSource(source, { ...options, along, known });
 }

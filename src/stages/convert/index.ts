@@ -16,11 +16,8 @@ import { digestAlongside } from './digest-alongside.js';
 import { type ConvertOutput, convertOutput } from './output.js';
 import { convertTarget } from './output-format.js';
 import { SpeedMeter } from './speed-meter.js';
-<<<<<<< HEAD
 import { TrafficMeter } from './traffic-meter.js';
-=======
-import { sealDisk, streamDisk } from './write-disk.js';
->>>>>>> main
+import { sealDisk, streamDisk, type WriteProgress } from './write-disk.js';
 
 const convertInput = z.object({ fetch: fetchOutput, flatten: flattenOutput, fix: fixOutput.nullable() });
 type ConvertInput = z.infer<typeof convertInput>;
@@ -63,48 +60,27 @@ export const convertStage: Stage<ConvertInput, ConvertOutput> = {
     const [disks, source] = await both(
       context.signal,
       (signal) =>
-<<<<<<< HEAD
-        eachDisk(
-          input.flatten.disks,
-          { limit: context.options.config.workers.disks, signal },
-          (disk, diskSignal) => {
-            const fixed = input.fix?.disks.find(({ index }) => index === disk.index);
-            const onPercent = (percent: number) => {
-              if (percent >= 100) traffic.sample();
-              meter.update(disk.index, percent);
-            };
-            const onStart = (pid: number) => traffic.started(disk.index, pid);
-            return convertDisk(
-              context,
-              directory,
-              { ...disk, image: fixed?.image ?? disk.image },
-              {
-                signal: diskSignal,
-                onPercent,
-                onStart,
-                onEnd: () => traffic.ended(disk.index),
-                onDeviceRead,
-              },
-            );
-          },
-        ),
-      (signal) =>
-        digestAlongside(
-          context.source,
-          { fraction: () => meter.fraction, read: () => traffic.sample().read },
-          { signal, onDeviceRead },
-        ),
-=======
         eachDisk(input.flatten.disks, { limit: options.config.workers.disks, signal }, (disk, together) => {
           const fixed = input.fix?.disks.find(({ index }) => index === disk.index);
-          const onPercent = (percent: number) => meter.update(disk.index, percent);
+          const onPercent = (percent: number) => {
+            if (percent >= 100) traffic.sample();
+            meter.update(disk.index, percent);
+          };
+          const onStart = (pid: number) => traffic.started(disk.index, pid);
           const { chain } = input.fetch.disks.find(({ index }) => index === disk.index)!;
           const base = copyOf(record, chain, options.config.convert.format);
           const stack = { ...disk, flat: disk.image, image: fixed?.image ?? disk.image, chain, base };
-          return convertDisk(context, directory, stack, { signal: together, onPercent });
+          return convertDisk(context, directory, stack, {
+            signal: together,
+            onPercent,
+            onStart,
+            onDeviceRead,
+          }).finally(() => traffic.ended(disk.index));
         }),
-      (signal) => digestAlongside(context.source, meter, signal, record),
->>>>>>> main
+      (signal) => {
+        const conversion = { fraction: () => meter.fraction, read: () => traffic.sample().read };
+        return digestAlongside(context.source, conversion, { signal, onDeviceRead, warm: record });
+      },
     );
     const { read, deviceRead, deviceWritten } = traffic.sample();
     const device = {
@@ -113,7 +89,8 @@ export const convertStage: Stage<ConvertInput, ConvertOutput> = {
       written: deviceWritten,
       delivered: disks.reduce((sum, { allocated }) => sum + allocated, 0),
     };
-    return { disks, source, ...(read === 0 ? {} : { device }) };
+    // Of a warm job's disk, only what is above the base is read.
+    return { disks, source, ...(read === 0 || record !== null ? {} : { device }) };
   },
   files: ({ disks }) => disks.map(({ file }) => file),
   async cleanup(context) {
@@ -126,60 +103,23 @@ type Disk = Pick<
   'index' | 'image' | 'virtual_size' | 'allocated' | 'sector_size'
 > & { flat: string; chain: Chain; base: BaseCopy | null };
 
-interface DiskProgress {
-  signal: AbortSignal;
-  onPercent(percent: number): void;
-  onStart(pid: number): void;
-  onEnd(): void;
-  /** Gets what the digest read from a disk. */
-  onDeviceRead(bytes: number): void;
-}
-
 async function convertDisk(
   context: StageContext,
   directory: string,
   disk: Disk,
-<<<<<<< HEAD
-  { signal, onPercent, onStart, onEnd, onDeviceRead }: DiskProgress,
-=======
-  progress: { signal: AbortSignal; onPercent(percent: number): void },
->>>>>>> main
+  progress: WriteProgress,
 ): Promise<ConvertOutput['disks'][number]> {
   const { format } = context.options.config.convert;
   const name = `${context.job.vm}-disk${disk.index}.${format}`;
   const temporary = join(directory, `.${name}.part`);
-<<<<<<< HEAD
-  await convertImage(
-    {
-      source: join(context.workDirectory, disk.image),
-      sourceFormat: 'qcow2',
-      target: temporary,
-      // In order (no -W), so that the same input gives the same bytes.
-      ...target,
-    },
-    { signal, timeoutSeconds: WEEK_SECONDS, onPercent, onStart, sees: dropPaths(context.source) },
-  );
-  onEnd();
-  // The digest of the source waits for it.
-  onPercent(100);
-  // All three only read the new file, which is written back to the disk at the same time.
-  const [sha256] = await Promise.all([
-    sha256File(temporary, { signal, onDeviceRead }),
-    verify(temporary, { name, format, virtualSize: disk.virtual_size }, signal),
-    syncPath(temporary),
-  ]);
-  const allocated = (await stat(temporary)).blocks * 512;
-  context.account({ read: disk.allocated ?? allocated, written: allocated });
-=======
   const committed =
     disk.base === null ? null : await commitDisk(context, disk, disk.base, temporary, progress);
   if (committed === null) await streamDisk(context, { image: disk.image, temporary }, progress);
   // The digest of the source waits for it.
   progress.onPercent(100);
   const expected = { name, format, virtualSize: disk.virtual_size };
-  const { sha256, allocated } = await sealDisk(temporary, expected, progress.signal);
+  const { sha256, allocated } = await sealDisk(temporary, expected, progress);
   context.account({ read: committed ?? disk.allocated ?? allocated, written: committed ?? allocated });
->>>>>>> main
   await publish(temporary, join(directory, name));
   return {
     index: disk.index,
