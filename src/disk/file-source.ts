@@ -73,7 +73,7 @@ async function openRegular(path: string): Promise<FileHandle> {
 function fileSource(handle: FileHandle, size: number, signal?: AbortSignal): ByteSource {
   return {
     size,
-    nextData: (offset) => nextData(handle, offset, size),
+    nextData: async (offset) => nextData(handle, offset, size),
     read: async (offset, length) => {
       signal?.throwIfAborted();
       const wanted = Math.max(0, Math.min(length, size - offset));

@@ -1,5 +1,5 @@
 import type { PassedOver } from '../model/drop.js';
-import type { SourceFile } from '../model/report.js';
+import type { DeviceTraffic, SourceFile } from '../model/report.js';
 import type { Operation } from '../operations/registry.js';
 import { formatBytes, formatCount, formatSeconds, formatTime } from '../text/format.js';
 import { Markup, markup } from '../text/markup.js';
@@ -106,7 +106,7 @@ function startSection({ start }: Report): Markup | null {
 <pre class="card">${start.qemu}</pre>`;
 }
 
-function stagesSection({ stages, started_at, finished_at }: Report): Markup {
+function stagesSection({ stages, started_at, finished_at, device }: Report): Markup {
   const start = Date.parse(started_at);
   const total = Math.max(1, Date.parse(finished_at) - start);
   const rows = stages.map((stage) => {
@@ -129,7 +129,12 @@ function stagesSection({ stages, started_at, finished_at }: Report): Markup {
   return markup`<h2>Stages</h2>
 <div class="card stages">
 <div class="head">stage</div><div class="head"></div><div class="head num">time</div><div class="head num bytes">read</div><div class="head num bytes">written</div>
-${rows}</div>`;
+${rows}</div>
+${device === null ? null : trafficLine(device)}`;
+}
+
+function trafficLine({ read, used, written, delivered }: DeviceTraffic): Markup {
+  return markup`<p>CONVERT and the digests read ${formatBytes(read)} from disks, of a source with ${formatBytes(used)} in use, and wrote ${formatBytes(written)} for disks of ${formatBytes(delivered)}.</p>`;
 }
 
 function clampPercent(value: number): number {

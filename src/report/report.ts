@@ -7,7 +7,7 @@ import type { Hardware } from '../model/hardware.js';
 import type { Identity } from '../model/identity.js';
 import type { Devices, Warning } from '../model/plan.js';
 import type { RemoteFacts } from '../model/remote.js';
-import type { SourceFile, Versions } from '../model/report.js';
+import type { DeviceTraffic, SourceFile, Versions } from '../model/report.js';
 import type { StageRecord } from '../model/stage-record.js';
 import type { DeliveredDisk } from '../model/storage.js';
 import { type Plan, planSchema } from '../operations/plan.js';
@@ -40,6 +40,8 @@ export interface Report {
   proofs: string[];
   /** `file` is relative to the bundle. */
   disks: Omit<DeliveredDisk, 'index'>[];
+  /** Null if it was not counted. */
+  device: DeviceTraffic | null;
   boot: Boot | null;
   /** The first attempt, if its boot led to another plan. */
   first_attempt: Pick<Attempt, 'boot' | 'directory'> | null;
@@ -73,6 +75,7 @@ export interface StageOutputs {
   disks: ConvertOutput['disks'];
   /** What the stages read; null if an older version converted the job. */
   source: readonly SourceFile[] | null;
+  device: DeviceTraffic | null;
   boot: Boot | null;
   content: Content | null;
 }
@@ -102,6 +105,7 @@ export function readOutputs(outputs: Record<string, unknown>): StageOutputs {
     proofs: read('fix', fixOutput)?.proofs ?? [],
     disks: read('convert', convertOutput)?.disks ?? [],
     source: read('convert', convertOutput)?.source ?? null,
+    device: read('convert', convertOutput)?.device ?? null,
     boot: read('validate', validateOutput)?.boot ?? null,
     content: read('validate', validateOutput)?.content ?? null,
   };
@@ -150,6 +154,7 @@ export function buildReport(facts: ReportFacts): Report {
       const { index: _, ...disk } = outputs.disks[position]!;
       return { ...disk, file };
     }),
+    device: outputs.device,
     boot: outputs.boot,
     ...attemptsOf(facts),
     content: outputs.content,

@@ -128,9 +128,9 @@ export interface ConvertRequest {
  */
 export async function convertImage(
   request: ConvertRequest,
-  options: ToolOptions & { onPercent?(percent: number): void } = {},
+  options: ToolOptions & { onPercent?(percent: number): void; onStart?(pid: number): void } = {},
 ): Promise<RunResult> {
-  const { onPercent, ...toolOptions } = options;
+  const { onPercent, onStart, ...toolOptions } = options;
   const args = [
     'convert',
     '-p',
@@ -147,6 +147,7 @@ export async function convertImage(
   const parse = percentParser((percent) => onPercent?.(percent));
   return qemuImg(args, toolOptions, {
     onStdout: parse,
+    ...(onStart === undefined ? {} : { onStart }),
     reads: [request.source],
     writes: request.target,
   });

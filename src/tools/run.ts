@@ -12,6 +12,8 @@ export interface RunOptions {
   cwd?: string;
   env?: Record<string, string>;
   input?: string | Uint8Array | Readable;
+  /** Called when the program runs, with the process that everything else is started by. */
+  onStart?(pid: number): void;
   /**
    * Called with each chunk of stdout (progress, content); output is then not kept. While a returned promise
    * is pending, nothing more is read. If it throws, the program is killed and `run` rejects with that error.
@@ -80,6 +82,7 @@ export async function run(
   const wrapper = options.wrapper ?? [];
   const child = execa(command, [...prefixArgs, '--', ...wrapper, file, ...args], execaOptions);
   const kill = () => killGroup({ pid: child.pid });
+  if (child.pid !== undefined) options.onStart?.(child.pid);
   let timedOut = false;
   const timer = setTimeout(() => {
     timedOut = true;

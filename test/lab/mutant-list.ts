@@ -638,8 +638,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'digest-of-the-overlay',
     breaks: 'SHA256SUMS has the digest of another file than the delivered disk.',
     file: 'src/stages/convert/index.ts',
-    text: 'sealDisk(temporary, expected, progress.signal)',
-    by: "sealDisk(join(context.workDirectory, disk.image), { ...expected, format: 'qcow2' }, progress.signal)",
+    text: 'sealDisk(temporary, expected, progress)',
+    by: "sealDisk(join(context.workDirectory, disk.image), { ...expected, format: 'qcow2' }, progress)",
     tests: [guest('cli-convert', 'writes the bundle, reads the job.toml')],
   },
   {

@@ -16,7 +16,8 @@ import { digestAlongside } from './digest-alongside.js';
 import { type ConvertOutput, convertOutput } from './output.js';
 import { convertTarget } from './output-format.js';
 import { SpeedMeter } from './speed-meter.js';
-import { sealDisk, streamDisk } from './write-disk.js';
+import { TrafficMeter } from './traffic-meter.js';
+import { sealDisk, streamDisk, type WriteProgress } from './write-disk.js';
 
 const convertInput = z.object({ fetch: fetchOutput, flatten: flattenOutput, fix: fixOutput.nullable() });
 type ConvertInput = z.infer<typeof convertInput>;
@@ -51,20 +52,45 @@ export const convertStage: Stage<ConvertInput, ConvertOutput> = {
       { written: await preparedBytes(workDirectory) },
     );
     const meter = new SpeedMeter(context, input.flatten.disks);
+    const traffic = new TrafficMeter();
+    let digestsRead = 0;
+    const onDeviceRead = (bytes: number) => {
+      digestsRead += bytes;
+    };
     const [disks, source] = await both(
       context.signal,
       (signal) =>
         eachDisk(input.flatten.disks, { limit: options.config.workers.disks, signal }, (disk, together) => {
           const fixed = input.fix?.disks.find(({ index }) => index === disk.index);
-          const onPercent = (percent: number) => meter.update(disk.index, percent);
+          const onPercent = (percent: number) => {
+            if (percent >= 100) traffic.sample();
+            meter.update(disk.index, percent);
+          };
+          const onStart = (pid: number) => traffic.started(disk.index, pid);
           const { chain } = input.fetch.disks.find(({ index }) => index === disk.index)!;
           const base = copyOf(record, chain, options.config.convert.format);
           const stack = { ...disk, flat: disk.image, image: fixed?.image ?? disk.image, chain, base };
-          return convertDisk(context, directory, stack, { signal: together, onPercent });
+          return convertDisk(context, directory, stack, {
+            signal: together,
+            onPercent,
+            onStart,
+            onDeviceRead,
+          }).finally(() => traffic.ended(disk.index));
         }),
-      (signal) => digestAlongside(context.source, meter, signal, record),
+      (signal) => {
+        const conversion = { fraction: () => meter.fraction, read: () => traffic.sample().read };
+        return digestAlongside(context.source, conversion, { signal, onDeviceRead, warm: record });
+      },
     );
-    return { disks, source };
+    const { read, deviceRead, deviceWritten } = traffic.sample();
+    const device = {
+      read: deviceRead + digestsRead,
+      used: input.flatten.disks.reduce((sum, disk) => sum + disk.used_bytes, 0),
+      written: deviceWritten,
+      delivered: disks.reduce((sum, { allocated }) => sum + allocated, 0),
+    };
+    // Of a warm job's disk, only what is above the base is read.
+    return { disks, source, ...(read === 0 || record !== null ? {} : { device }) };
   },
   files: ({ disks }) => disks.map(({ file }) => file),
   async cleanup(context) {
@@ -81,7 +107,7 @@ async function convertDisk(
   context: StageContext,
   directory: string,
   disk: Disk,
-  progress: { signal: AbortSignal; onPercent(percent: number): void },
+  progress: WriteProgress,
 ): Promise<ConvertOutput['disks'][number]> {
   const { format } = context.options.config.convert;
   const name = `${context.job.vm}-disk${disk.index}.${format}`;
@@ -92,7 +118,7 @@ async function convertDisk(
   // The digest of the source waits for it.
   progress.onPercent(100);
   const expected = { name, format, virtualSize: disk.virtual_size };
-  const { sha256, allocated } = await sealDisk(temporary, expected, progress.signal);
+  const { sha256, allocated } = await sealDisk(temporary, expected, progress);
   context.account({ read: committed ?? disk.allocated ?? allocated, written: committed ?? allocated });
   await publish(temporary, join(directory, name));
   return {

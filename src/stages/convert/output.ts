@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { sourceFileSchema } from '../../model/report.js';
+import { deviceTrafficSchema, sourceFileSchema } from '../../model/report.js';
 import { deliveredDiskSchema } from '../../model/storage.js';
 
 export const convertOutput = z.object({
@@ -9,5 +9,7 @@ export const convertOutput = z.object({
    * version converted.
    */
   source: z.array(sourceFileSchema).optional(),
+  /** Absent where the kernel does not count it, and in jobs that an older version converted. */
+  device: deviceTrafficSchema.optional(),
 });
 export type ConvertOutput = z.infer<typeof convertOutput>;

@@ -61,7 +61,7 @@ export const prepareStage: Stage<PrepareInput, PrepareOutput> = {
         eachDisk(input.flatten.disks, { limit: options.config.workers.disks, signal }, (disk, together) =>
           copyBase(context, disk, { signal: together, meter }),
         ),
-      (signal) => digestAlongside(source, meter, signal),
+      (signal) => digestAlongside(source, { fraction: () => meter.fraction, read: () => 0 }, { signal }),
     );
     const record: WarmRecord = {
       options: z.json().parse(copyOptions(options)),
@@ -101,7 +101,7 @@ async function copyBase(
     { signal, onPercent: (percent) => meter.update(index, percent) },
   );
   meter.update(index, 100);
-  const written = await sealDisk(temporary, { name, format, virtualSize: virtual_size }, signal);
+  const written = await sealDisk(temporary, { name, format, virtualSize: virtual_size }, { signal });
   context.account({ read: allocated ?? written.allocated, written: written.allocated });
   await publish(temporary, join(context.workDirectory, WARM_DIRECTORY, name));
   return { index, file: join(WARM_DIRECTORY, name), allocated: written.allocated };

@@ -16,11 +16,20 @@ interface DiskToWrite {
   temporary: string;
 }
 
+export interface WriteProgress {
+  signal: AbortSignal;
+  onPercent(percent: number): void;
+  /** Gets the process that writes, or what started it. */
+  onStart?(pid: number): void;
+  /** Gets the bytes that the digest had to read from a disk. */
+  onDeviceRead?(bytes: number): void;
+}
+
 /** Streams a stack to a file in the form of the options. */
 export async function streamDisk(
   context: StageContext,
   { image, temporary }: DiskToWrite,
-  { signal, onPercent }: { signal: AbortSignal; onPercent(percent: number): void },
+  { signal, onPercent, onStart }: Omit<WriteProgress, 'onDeviceRead'>,
 ): Promise<void> {
   await convertImage(
     {
@@ -30,7 +39,13 @@ export async function streamDisk(
       // In order (no -W), so that the same input gives the same bytes.
       ...convertTarget(context.options.config.convert),
     },
-    { signal, timeoutSeconds: WEEK_SECONDS, onPercent, sees: dropPaths(context.source) },
+    {
+      signal,
+      timeoutSeconds: WEEK_SECONDS,
+      onPercent,
+      ...(onStart === undefined ? {} : { onStart }),
+      sees: dropPaths(context.source),
+    },
   );
 }
 
@@ -38,11 +53,11 @@ export async function streamDisk(
 export async function sealDisk(
   temporary: string,
   expected: { name: string; format: string; virtualSize: number },
-  signal: AbortSignal,
+  { signal, onDeviceRead }: Pick<WriteProgress, 'signal' | 'onDeviceRead'>,
 ): Promise<{ sha256: string; allocated: number }> {
   // All three only read the new file, which is written back to the disk at the same time.
   const [sha256] = await Promise.all([
-    sha256File(temporary, signal),
+    sha256File(temporary, { signal, ...(onDeviceRead === undefined ? {} : { onDeviceRead }) }),
     verify(temporary, expected, signal),
     syncPath(temporary),
   ]);

@@ -9,6 +9,7 @@ import {
   FINISHED,
   STARTED,
   sampleBoot,
+  sampleConvert,
   sampleFetch,
   sampleOptions,
   sampleOutputs,
@@ -55,6 +56,19 @@ function report(
   });
   return { ...built, ...changes };
 }
+
+test('what CONVERT read from disks and wrote to them stands below the stages, where it was counted', () => {
+  const GIB = 1024 ** 3;
+  const device = { read: 11 * GIB, used: 10 * GIB, written: 9 * GIB, delivered: 8 * GIB };
+  const counted = { ...sampleOutputs(), convert: { ...sampleConvert, device } };
+  expect(readOutputs(counted).device).toEqual(device);
+  const page = reportHtml(report({ device }), { screens: [], serialTail: '' });
+  expect(page).toContain(
+    'read 11.0 GiB from disks, of a source with 10.0 GiB in use, and wrote 9.0 GiB for disks of 8.0 GiB',
+  );
+  expect(report().device).toBeNull();
+  expect(reportHtml(report(), { screens: [], serialTail: '' })).not.toContain('from disks');
+});
 
 describe('what FETCH found beside the disks', () => {
   const fetched = {

@@ -1,10 +1,6 @@
-import { sha256File } from '../../../files/digest.js';
-import { runInThread } from '../../../host/thread.js';
+import { open } from 'node:fs/promises';
+import { digestInThread, sha256File } from '../../../files/digest.js';
 
-const THREAD = new URL('./digest-thread.js', import.meta.url);
-/** For one step of the size below, from a slow disk. */
-const LIMITS = { seconds: 600, memoryMib: 64 };
-const STEP_BYTES = 256 * 1024 * 1024;
 /** Up to this size, a thread takes longer to start than to compute: a VM has many small files beside its disks. */
 const SMALL_BYTES = 4 * 1024 * 1024;
 
@@ -26,7 +22,7 @@ export class LandingDigest {
     this.#path = path;
     this.#size = size;
     this.#signal = AbortSignal.any([signal, this.#ended.signal]);
-    this.#result = size > SMALL_BYTES ? this.#startThread() : null;
+    this.#result = size > SMALL_BYTES ? this.#digest() : null;
     // Rejects also when nobody waits for it yet.
     this.#result?.catch(() => undefined);
   }
@@ -38,7 +34,7 @@ export class LandingDigest {
   }
 
   end(): Promise<string> {
-    return this.#result ?? sha256File(this.#path, this.#signal);
+    return this.#result ?? sha256File(this.#path, { signal: this.#signal });
   }
 
   /** Stops the thread, whatever it has. */
@@ -47,17 +43,21 @@ export class LandingDigest {
     await this.#result?.catch(() => undefined);
   }
 
-  #startThread(): Promise<string> {
-    const limits = { ...LIMITS, signal: this.#signal };
-    const input = { path: this.#path, size: this.#size };
-    return runInThread<string>(THREAD, input, limits, { reply: (at) => this.#reply(at as number) });
+  async #digest(): Promise<string> {
+    const file = await open(this.#path, 'r');
+    try {
+      const follow = ({ at }: { at: number }) => this.#follow(at);
+      return (await digestInThread(file, this.#size, { signal: this.#signal, follow })).sha256;
+    } finally {
+      await file.close();
+    }
   }
 
-  async #reply(at: number): Promise<number> {
+  async #follow(at: number): Promise<number> {
     while (this.#landed <= at)
       await new Promise<void>((resolve) => {
         this.#moved = resolve;
       });
-    return Math.min(this.#landed, at + STEP_BYTES);
+    return this.#landed;
   }
 }
