@@ -17,7 +17,7 @@ export const jobSourceTable = z.strictObject({
   type: z.string().optional(),
   connection: z.string().optional(),
   vm: z.union([path, z.array(path).min(1).max(MAX_PATHS)]).optional(),
-  transport: z.enum(['auto', 'datastore'], 'must be "auto" or "datastore"').optional(),
+  transport: z.enum(['auto', 'datastore', 'nfc'], 'must be "auto", "datastore" or "nfc"').optional(),
   power: z
     .enum(['off', 'shutdown'], 'must be "off" or "shutdown": this version reads a VM that is off')
     .optional(),
@@ -44,7 +44,7 @@ interface RemoteSource {
   type: 'remote';
   connection: string;
   vm: string[];
-  transport: 'auto' | 'datastore';
+  transport: 'auto' | 'datastore' | 'nfc';
   power: 'off' | 'shutdown';
   /** By file name, lower-case hexadecimal. */
   sha256: Record<string, string>;

@@ -30,7 +30,11 @@ function fileOf(
 
 async function received(file: Parameters<typeof paced>[0], signal = never, busy = 0): Promise<number> {
   let bytes = 0;
-  for await (const chunk of paced({ ...file, read: file.read.bind(file) }, RANGE, signal)) {
+  for await (const chunk of paced(
+    { ...file, read: (range, during) => file.read(range, during) },
+    RANGE,
+    signal,
+  )) {
     bytes += chunk.length;
     await sleep(busy);
   }
