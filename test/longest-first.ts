@@ -19,6 +19,7 @@ const SECONDS: Readonly<Record<string, number>> = {
   'cli-convert.test.ts': 100,
   'libvirt.test.ts': 140,
   'lab-guests.test.ts': 20,
+  'live.test.ts': 100,
   'phony-guest.test.ts': 45,
   'as-is.test.ts': 110,
   'windows.test.ts': 170,

@@ -45,6 +45,10 @@ export class ControlClient {
     return this.#json('POST', `${jobPath(id)}/retry`, settings);
   }
 
+  cutOver(id: string): Promise<JobSummary> {
+    return this.#json('POST', `${jobPath(id)}/cutover`, {});
+  }
+
   cancel(id: string): Promise<JobSummary> {
     return this.#json('POST', `${jobPath(id)}/cancel`, {});
   }

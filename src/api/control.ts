@@ -25,6 +25,7 @@ export interface Control {
     id: string,
     settings: { from?: string | undefined; set?: Record<string, string> | undefined },
   ): Promise<JobSummary>;
+  cutOver(id: string): Promise<JobSummary>;
   cancel(id: string): Promise<JobSummary>;
   priority(id: string, priority: number): Promise<JobSummary>;
   pause(): Promise<Status>;

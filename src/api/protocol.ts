@@ -12,13 +12,22 @@ import type { StageRecord } from '../model/stage-record.js';
  *   GET  /v1/jobs/ID                        JobDetail      ID: also an unambiguous prefix, or a VM's name (newest)
  *   GET  /v1/jobs/ID/logs?follow=1          NDJSON of log lines
  *   POST /v1/jobs/ID/retry                  {from?: stage, set?: {"fix.initramfs": "rebuild"}} -> JobSummary
+ *   POST /v1/jobs/ID/cutover                JobSummary of a parked job, which is queued to run to its end
  *   POST /v1/jobs/ID/cancel                 JobSummary
  *   POST /v1/jobs/ID/priority               {priority: integer, higher first} -> JobSummary
  *   POST /v1/pause  /v1/resume  /v1/drain   Status
  *   GET  /v1/events                         NDJSON of what happens, as it happens: events.ts has the schema
  *   GET  /v1/metrics                        Prometheus' text exposition format
  */
-export const JOB_STATES = ['waiting', 'queued', 'running', 'converted', 'failed', 'cancelled'] as const;
+export const JOB_STATES = [
+  'waiting',
+  'parked',
+  'queued',
+  'running',
+  'converted',
+  'failed',
+  'cancelled',
+] as const;
 export type JobState = (typeof JOB_STATES)[number];
 
 const errorSchema = z.object({
@@ -49,7 +58,8 @@ export const jobSummarySchema = z.object({
   bytes_per_second: z.number().nullable(),
   eta_seconds: z.number().nullable(),
   /**
-   * `settling, 4 s`, `missing disk-s002.vmdk`, `a free boot slot`, `space: 3.0 GiB more under /var/spool`.
+   * `settling, 4 s`, `missing disk-s002.vmdk`, `a free boot slot`, `space: 3.0 GiB more under /var/spool`,
+   * `warm, base of 2026-01-31 14:02 UTC`.
    * Null if the job is not waiting.
    */
   waiting_for: z.string().nullable(),

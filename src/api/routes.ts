@@ -55,6 +55,7 @@ export function controlRoutes(operations: Control, metrics: () => Promise<string
       path: /^\/v1\/jobs\/([^/]+)\/retry$/,
       handle: ({ id, body }) => operations.retry(id, parse(retryBody, body)),
     },
+    { method: 'POST', path: /^\/v1\/jobs\/([^/]+)\/cutover$/, handle: ({ id }) => operations.cutOver(id) },
     { method: 'POST', path: /^\/v1\/jobs\/([^/]+)\/cancel$/, handle: ({ id }) => operations.cancel(id) },
     {
       method: 'POST',

@@ -20,6 +20,7 @@ const COLUMNS: readonly Column[] = [
 const NOTE = COLUMNS.length - 1;
 const STATE_STYLE = {
   waiting: 'dim',
+  parked: 'cyan',
   queued: 'dim',
   running: 'cyan',
   converted: 'green',

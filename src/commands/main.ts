@@ -5,6 +5,7 @@ import { cancelCommand } from './cancel.js';
 import { addCommonOptions, prepare } from './command.js';
 import { configCommand } from './config.js';
 import { convertCommand } from './convert.js';
+import { cutoverCommand } from './cutover.js';
 import { daemonCommand } from './daemon.js';
 import { doctorCommand } from './doctor.js';
 import { reportFailure } from './failure.js';
@@ -35,6 +36,7 @@ const COMMANDS: readonly ((io: Io) => Command)[] = [
   showCommand,
   logsCommand,
   retryCommand,
+  cutoverCommand,
   cancelCommand,
   priorityCommand,
   pauseCommand,

@@ -21,7 +21,7 @@ function perVmOptions(by: Who): OptionRow[] {
 }
 
 /**
- * Returns the schema of `kind`, `[vm]`, `[source]`, and the options that `by` may set for one VM, all of them optional.
+ * Returns the schema of `kind`, `warm`, `[vm]`, `[source]`, and the options that `by` may set for one VM, all of them optional.
  */
 function perVmSchema(by: Who) {
   const keys = new Set(perVmOptions(by).map(({ key }) => key));
@@ -33,6 +33,7 @@ function perVmSchema(by: Who) {
   });
   return z.strictObject({
     kind: jobKindSchema.optional(),
+    warm: z.boolean().optional(),
     vm: vmOptionsSchema.optional(),
     source: jobSourceTable.optional(),
     ...Object.fromEntries(tables),
@@ -80,7 +81,7 @@ export function jobOptions(config: Config, jobToml: string | null, settings: Job
   const counting = withoutKeys(structuredClone(written), overrides);
   refuseBeyondBounds(check(counting, 'dropper', inFile), config, inFile);
   const table = withOverrides(written, overrides);
-  const { kind, vm, source, ...tables } = check(table, 'operator', (key) => ({
+  const { kind, warm, vm, source, ...tables } = check(table, 'operator', (key) => ({
     where: `--set ${key}`,
     position: null,
   }));
@@ -90,14 +91,24 @@ export function jobOptions(config: Config, jobToml: string | null, settings: Job
       { ...values, ...(tables[name] as object | undefined) },
     ]),
   );
-  return jobOptionsSchema.parse({
+  const options = jobOptionsSchema.parse({
     ...(kind === undefined ? {} : { kind }),
+    ...(warm === undefined ? {} : { warm }),
     ...(vm === undefined ? {} : { vm }),
     ...(source === undefined
       ? {}
       : { source: resolveSource(jobSourceTable.parse(source), config.remote.connections) }),
     config: configSchema.parse(merged),
   });
+  if (options.warm && options.source.type !== 'local') throw remoteWarm(inFile('warm'));
+  return options;
+}
+
+function remoteWarm({ where, position }: ReturnType<Parameters<typeof problemsOf>[2]>): Error {
+  const { line = null, column = null } = position ?? {};
+  const message = 'it is for a base that is dropped: with a [source] the VM is fetched as it is';
+  const problem = { where, line, column, key: 'warm', kind: 'invalid-value', message } as const;
+  return configError('job-options', [{ ...problem, suggestion: null }]);
 }
 
 function check(
@@ -148,7 +159,7 @@ function valueIn(
 function jobKeys(by: Who): string[] {
   const vm = Object.keys(vmOptionsSchema.shape).map((name) => `vm.${name}`);
   const source = Object.keys(jobSourceTable.shape).map((name) => `source.${name}`);
-  return ['kind', ...vm, ...source, ...perVmOptions(by).map(({ key }) => key)];
+  return ['kind', 'warm', ...vm, ...source, ...perVmOptions(by).map(({ key }) => key)];
 }
 
 /** Explains that a daemon option in a job.toml is not a typing mistake but not allowed there. */

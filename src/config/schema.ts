@@ -648,6 +648,8 @@ const jobSourceSchema = z.looseObject({ type: z.string() });
 /** Everything that a stage may need to know about how a VM is to be handled. */
 export const jobOptionsSchema = z.object({
   kind: jobKindSchema.default('vm'),
+  /** The drop is the frozen base of a VM that still runs; what changes since is dropped at the cutover. */
+  warm: z.boolean().default(false),
   vm: vmOptionsSchema.prefault({}),
   source: jobSourceSchema.prefault({ type: 'local' }),
   config: configSchema,

@@ -7,10 +7,13 @@ import { newJobId } from '../queue/ids.js';
 import type { QueueStore } from '../queue/store.js';
 import { claimDrop } from '../spool/claim.js';
 import type { WaitingDrop } from '../spool/scan.js';
+import { isDue } from '../spool/settle.js';
+import { waitingText } from '../spool/waiting-text.js';
 import { within } from '../spool/within.js';
 import { hasWriter } from '../spool/writers.js';
 import type { Admission, Applicant } from './admission.js';
 import { dropNeeds } from './drop-needs.js';
+import { type FoundBase, findBase, mayBeDelta } from './find-base.js';
 
 export interface ClaimParts {
   config(): Config;
@@ -37,7 +40,7 @@ type ClaimResult = { job: Job } | { waitsFor: string; copy?: Copy };
 const CHECK_SECONDS = 10;
 
 /**
- * Claims a drop that is due, unless there is an obstacle now. Rejects with the error of the drop or of the
+ * Claims a drop that is due, unless there is an obstacle now. What has changed since the base of a parked job joins it. Rejects with the error of the drop or of the
  * claim; the claim may then be half done, and `finishClaims` must be called.
  */
 export async function tryToClaim(
@@ -53,18 +56,43 @@ export async function tryToClaim(
   if (!(await admission.mayClaim()))
     return { waitsFor: admission.isDraining ? 'the queue is draining' : 'the queue is paused' };
   if (!(await parts.confirm(waiting))) return { waitsFor: 'settling' };
+  const base = await findBase(drop, incoming, config.spool.work, { queue: parts.queue, signal });
+  const obstacle = base?.kind === 'parked' ? null : baseObstacle(waiting, base, config);
+  if (obstacle !== null) return { waitsFor: obstacle };
   const needs = await within(CHECK_SECONDS, signal, async (ended) => {
     if (drop.refused === null && (await hasWriter(incoming, states, ended))) return null;
     return dropNeeds(drop, states, config, ended);
   });
   if (needs === null) return { waitsFor: 'still open for writing' };
-  const { vm, refused } = needs;
+  const { vm, isWarm } = needs;
+  const refused = base?.kind === 'refused' ? base.error : needs.refused;
   if (!needs.isMoved && !parts.mayCopy()) return { waitsFor: 'other drops are being copied' };
   const reservedBytes = refused === null ? await admission.bytesToReserve(states, needs) : 0;
   const applicant: Applicant = { kind: 'drop', id: drop.name };
   if (!(await admission.hasRoom(applicant, reservedBytes)))
     return { waitsFor: admission.spaceText(applicant) ?? 'space' };
-  return take(claimOf(waiting, { vm, refused, reservedBytes }), parts, signal);
+  return take(
+    claimOf(waiting, {
+      vm,
+      refused,
+      isWarm,
+      reservedBytes,
+      joins: base?.kind === 'parked' ? base.job.job : undefined,
+    }),
+    parts,
+    signal,
+  );
+}
+
+/** Returns what a drop waits for that lacks files, until it has waited long enough to be refused for that. */
+function baseObstacle(
+  { drop, quietSeconds }: WaitingDrop,
+  base: FoundBase | null,
+  { watch }: Config,
+): string | null {
+  if (base?.kind === 'preparing') return `its base, which is still being prepared (job ${base.job.job})`;
+  if (!mayBeDelta(drop) || isDue(drop, quietSeconds, watch.settle_seconds)) return null;
+  return base?.kind === 'refused' ? `${base.error.code}: ${base.error.message}` : waitingText(drop);
 }
 
 async function take(
@@ -89,7 +117,7 @@ async function take(
 
 function claimOf(
   { drop, states }: WaitingDrop,
-  needs: Pick<Claim, 'vm' | 'refused' | 'reservedBytes'>,
+  needs: Pick<Claim, 'vm' | 'refused' | 'isWarm' | 'joins' | 'reservedBytes'>,
 ): Claim {
   return {
     ...needs,

@@ -12,9 +12,11 @@ interface DropNeeds extends SpaceNeeds {
   vm: string;
   /** Why it will fail without being opened. */
   refused: ErrorRecord | null;
+  /** It is the base of a VM that still runs. */
+  isWarm: boolean;
 }
 
-const NOTHING = { isMoved: true, copies: 0, unpackedBytes: 0 };
+const NOTHING = { isMoved: true, copies: 0, unpackedBytes: 0, isWarm: false };
 
 /** Reads the drop's job.toml. An error in it is the drop's failure, not the daemon's. */
 export async function dropNeeds(
@@ -29,7 +31,7 @@ export async function dropNeeds(
     const text = await readOptionsFile(incoming, drop.options);
     const options = jobOptions(config, text, { file: drop.options ?? 'job.toml' });
     const needs = await spaceNeeds(states, incoming, options.config, signal);
-    return { vm: options.vm.name ?? drop.vm, refused: null, ...needs };
+    return { vm: options.vm.name ?? drop.vm, refused: null, isWarm: options.warm, ...needs };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof Hyper2kvmError)) throw error;

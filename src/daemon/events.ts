@@ -46,6 +46,7 @@ export function withEvents(queue: QueueStore, events: EventBus): QueueStore {
       setPriority: emitting(jobs.setPriority),
       cancel: emitting(jobs.cancel),
       retry: emitting(jobs.retry),
+      cutOver: emitting(jobs.cutOver),
     },
     runs: {
       ...runs,
@@ -60,6 +61,8 @@ export function withEvents(queue: QueueStore, events: EventBus): QueueStore {
       reopened: emitting(runs.reopened),
       leftInFailed: emitting(runs.leftInFailed),
       decide: emitting(runs.decide),
+      park: emitting(runs.park),
+      deltaTaken: emitting(runs.deltaTaken),
       requeue: emitting(runs.requeue),
       finish: emitting(runs.finish),
     },

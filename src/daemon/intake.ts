@@ -12,6 +12,7 @@ import { type ClaimParts, type Copy, tryToClaim } from './claim-drop.js';
 import { DropObstacles, type WaitingView } from './drop-obstacles.js';
 import { DropTurns } from './drop-turns.js';
 import type { EventBus } from './events.js';
+import { mayBeDelta } from './find-base.js';
 
 export interface IntakeParts extends Omit<ClaimParts, 'confirm' | 'mayCopy'> {
   events: EventBus;
@@ -158,6 +159,7 @@ export class Intake {
       this.#obstacles.announce(this.waiting());
       if (!this.#abort.signal.aborted) await this.#watch?.follow(this.#entries());
       await this.#finishClaims();
+      await this.#lookAtDeltas();
       if (this.#scan.available) await this.#claimAll();
       this.#obstacles.announce(this.waiting());
     } catch (err) {
@@ -165,6 +167,20 @@ export class Intake {
       log.error({ err }, 'incoming could not be scanned');
       this.#scan.nextCheck = monotonicSeconds() + this.#parts.config().watch.poll_seconds;
     }
+  }
+
+  /**
+   * Makes drops due that lack what a warm job may have, once they have settled: without one they would wait for the
+   * missing files.
+   */
+  async #lookAtDeltas(): Promise<void> {
+    const { queue, config } = this.#parts;
+    const settled = this.#scan.waiting.filter(
+      ({ drop, quietSeconds }) => mayBeDelta(drop) && quietSeconds >= config().watch.settle_seconds,
+    );
+    if (settled.length === 0) return;
+    const warm = await queue.jobs.list({ states: ['queued', 'running'], warm: ['preparing', 'parked'] });
+    if (warm.length > 0) for (const waiting of settled) waiting.due = true;
   }
 
   #logAvailability(): void {

@@ -5,11 +5,12 @@ import { jobLogLines } from '../api/job-log.js';
 import type { JobDetail, JobState, JobSummary, Status } from '../api/protocol.js';
 import { JOB_STATES } from '../api/protocol.js';
 import type { Config } from '../config/schema.js';
-import type { QueueState } from '../model/job.js';
+import type { Hyper2kvmError } from '../errors/error.js';
+import type { Job, QueueState } from '../model/job.js';
 import { cancelJob } from './cancel-job.js';
 import { eventStream } from './event-stream.js';
 import type { EventBus } from './events.js';
-import { badRequest, findJob } from './find-job.js';
+import { badRequest, findJob, wrongState } from './find-job.js';
 import { jobPaths, LOG_NAME } from './paths.js';
 import { type RetrySettings, retryJob } from './retry-job.js';
 import {
@@ -51,13 +52,14 @@ export class Operations implements Control {
     const state = query.state === undefined ? undefined : jobState(query.state);
     const since = query.since === undefined ? undefined : timeOf(query.since);
     const filter = {
-      ...(state === undefined || state === 'waiting' ? {} : { states: [state] satisfies QueueState[] }),
+      ...(state === undefined || state === 'waiting' ? {} : { states: [queueState(state)] }),
       ...(query.name === undefined ? {} : { name: query.name }),
       ...(since === undefined ? {} : { since }),
     };
     const jobs =
       state === 'waiting' ? [] : await jobSummaries(await this.#parts.queue.jobs.list(filter), this.#parts);
-    if (state !== undefined && state !== 'waiting') return jobs;
+    // A parked job is a queued one in the queue.
+    if (state !== undefined && state !== 'waiting') return jobs.filter((job) => job.state === state);
     const waiting = this.#parts
       .waiting()
       .map(waitingSummary)
@@ -114,6 +116,19 @@ export class Operations implements Control {
     return jobSummary(job, this.#parts);
   }
 
+  /**
+   * Lets a parked job run to its end, with what was dropped since its base. Its VM must be off: whatever changes
+   * from now on is not in the result.
+   */
+  async cutOver(id: string): Promise<JobSummary> {
+    const { queue, wake } = this.#parts;
+    const seen = await findJob(queue, id);
+    const job = await queue.jobs.cutOver(seen.job);
+    if (job === null) throw notParked(await findJob(queue, seen.job));
+    wake();
+    return jobSummary(job, this.#parts);
+  }
+
   async priority(id: string, priority: number): Promise<JobSummary> {
     const { queue, wake } = this.#parts;
     const job = await findJob(queue, id);
@@ -144,6 +159,15 @@ export class Operations implements Control {
     this.#parts.admission.drain();
     return this.status();
   }
+}
+
+function queueState(state: Exclude<JobState, 'waiting'>): QueueState {
+  return state === 'parked' ? 'queued' : state;
+}
+
+function notParked(job: Job): Hyper2kvmError {
+  const isPreparing = job.warm === 'preparing' && (job.state === 'queued' || job.state === 'running');
+  return wrongState(job, isPreparing ? 'its base is still being prepared' : 'it is not a parked warm job');
 }
 
 function jobState(text: string): JobState {

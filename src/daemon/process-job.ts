@@ -22,6 +22,7 @@ import { type JobPaths, jobPaths } from './paths.js';
 import { publishResult } from './publish-result.js';
 import { reopenJob } from './reopen.js';
 import { runJob } from './run-job.js';
+import { takeDelta } from './take-delta.js';
 
 export interface JobParts {
   config: Config;
@@ -67,14 +68,15 @@ export async function processJob(started: StartedJob, parts: JobParts, signal: A
     await finishJob({ config, queue, lease, job: started.job, options, signal, log, notifications });
     return;
   }
-  const job = await reopenJob(started.job, run);
-  if (isPutBack(job)) return;
+  const reopened = await reopenJob(started.job, run);
+  if (isPutBack(reopened)) return;
+  const { job, error: deltaError } = await takeDelta(reopened, run);
   const paths = jobPaths(config, lease.job);
   const jobLog = parts.log.jobLogger(paths.log, { job: lease.job });
   try {
     // This comes first, so that the owner of a dropped directory can no longer swap its contents.
     const taken = job.outcome === null ? await takeOver(paths) : null;
-    const refused = job.refused ?? taken;
+    const refused = job.refused ?? taken ?? deltaError;
     const { options, error } = await optionsOf({ ...job, refused }, config, paths, jobLog.logger);
     let decided = job;
     if (job.outcome === null) {

@@ -3,8 +3,10 @@ import type { Logger } from 'pino';
 import type { JobOptions } from '../config/schema.js';
 import type { CheckpointStore, PipelineEvent } from '../engine/types.js';
 import { type ErrorRecord, Hyper2kvmError, isFullDisk } from '../errors/error.js';
+import { failpoint } from '../host/failpoint.js';
 import type { Job } from '../model/job.js';
 import { listSource, sourceId } from '../sources/local/list-source.js';
+import { preparedBytes } from '../stages/warm/base-copy.js';
 import { decide } from './decide.js';
 import { jobResult } from './job-summary.js';
 import { type JobPaths, jobPaths } from './paths.js';
@@ -18,14 +20,16 @@ import { waitForSpace } from './wait-for-space.js';
 const MAX_CHANGES = 5;
 const QUIET_SECONDS = 600;
 
-/** Runs the pipeline for a job. Resolves with the job decided, or queued again. */
+/** Runs the pipeline for a job. Resolves with the job decided, queued again, or parked. */
 export async function runJob(job: Job, options: JobOptions, run: JobRun, log: Logger): Promise<Job> {
   const { config, queue, lease, signal, admission } = run;
   const paths = jobPaths(config, job.job);
+  const isBase = options.warm && job.warm !== 'cutover';
   log.info({ vm: job.vm, drop: job.dropName, kind: options.kind }, 'job started');
   const result = await run.runPipeline({
     job: { id: job.job, vm: job.vm },
     options,
+    isBase,
     workDirectory: paths.work,
     source: { directory: paths.source, entries: job.entries },
     priority: job.priority,
@@ -38,6 +42,14 @@ export async function runJob(job: Job, options: JobOptions, run: JobRun, log: Lo
   });
   const { error, failedStage, records } = result;
   const isCancelled = (await queue.runs.endStages(lease, records)).outcome !== null;
+  if (error === null && isBase && !isCancelled) {
+    log.info('the base is prepared, job is parked until its cutover');
+    failpoint('warm.before-park');
+    return queue.runs.park(lease, {
+      result: jobResult(result),
+      writtenBytes: await preparedBytes(paths.work),
+    });
+  }
   if (error === null || isCancelled)
     return decide(job, run, {
       outcome: 'converted',

@@ -88,6 +88,8 @@ export class Sweeper {
   async #takeAway(directory: string, name: string): Promise<string | null> {
     // Claims are read before jobs: a claim becomes a job, never the other way round.
     if (await this.#isBeingClaimed(name)) return null;
+    // A claim becomes a job or its delta, and the directory goes before the job forgets it.
+    if (await this.#queue.jobs.isAwaited(name)) return null;
     const job = await this.#queue.jobs.get(name);
     if (job?.state === 'queued' || job?.state === 'running') return null;
     const isSpare = job !== null && (!holdsDrop(directory) || hasResult(job));

@@ -2,7 +2,9 @@ import type { JobDetail, JobState, JobSummary, Status } from '../api/protocol.js
 import type { LaneLoad } from '../engine/lanes.js';
 import { pendingRecord } from '../engine/run-stage.js';
 import type { Job } from '../model/job.js';
+import { isParked } from '../queue/job-changes.js';
 import type { QueueStore } from '../queue/store.js';
+import { formatMinute } from '../text/format.js';
 import type { Admission, PauseReason } from './admission.js';
 import type { WaitingView } from './drop-obstacles.js';
 import type { LiveProgress } from './live-progress.js';
@@ -38,7 +40,7 @@ function summaryOf(job: Job, { progress, admission }: SummaryParts, paused: Paus
     job: job.job,
     vm: job.vm,
     drop: job.dropName,
-    state: job.state,
+    state: isParked(job) ? 'parked' : job.state,
     stage: live?.stage ?? job.stage,
     percent: live?.percent ?? null,
     bytes_per_second: live?.bytesPerSecond ?? null,
@@ -57,6 +59,7 @@ function summaryOf(job: Job, { progress, admission }: SummaryParts, paused: Paus
 
 function queuedFor(job: Job, admission: Admission, paused: PauseReason | null): string | null {
   if (job.state !== 'queued') return null;
+  if (isParked(job)) return `warm, base of ${formatMinute(job.createdAt)}`;
   if (paused === 'operator') return 'the queue is paused';
   return admission.spaceText({ kind: 'job', id: job.job }) ?? 'a free job slot';
 }
@@ -88,7 +91,10 @@ export function waitingSummary({ waiting, waitingFor }: WaitingView): JobSummary
 export async function jobDetail(job: Job, parts: ViewParts): Promise<JobDetail> {
   const summary = await jobSummary(job, parts);
   const checkpoints = await parts.queue.checkpoints.load(job.job);
-  const completed = checkpoints.flatMap(({ stage, record }) => (record.status === 'failed' ? [] : [stage]));
+  // A warm job also has one of its base's conversion, which is no stage of the pipeline.
+  const completed = checkpoints.flatMap(({ stage, record }) =>
+    record.status === 'failed' || !parts.stageNames.includes(stage) ? [] : [stage],
+  );
   const known = new Map(
     [...checkpoints.map(({ record }) => record), ...job.records].map((record) => [record.stage, record]),
   );

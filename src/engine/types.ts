@@ -3,7 +3,6 @@ import type { JobOptions } from '../config/schema.js';
 import type { ErrorRecord } from '../errors/error.js';
 import type { DropPlace } from '../model/drop.js';
 import type { Pass } from '../model/pass.js';
-import type { StageName } from '../model/stage-names.js';
 import type { Checkpoint, StageRecord } from '../model/stage-record.js';
 import type { LaneName, Progress, StageContext } from './stage.js';
 
@@ -50,7 +49,9 @@ export interface PipelineRequest {
   /** As in `StageContext`. */
   reserve: StageContext['reserve'];
   /** Stop after this stage (commands `inspect` and `plan`). */
-  until?: StageName;
+  until?: string;
+  /** The drop is the base of a VM that still runs: the run ends where its cutover begins. */
+  isBase?: boolean;
   /**
    * The pipeline continues when this resolves, except after `progress`, for which it does not wait and which
    * must not reject.

@@ -104,6 +104,12 @@ const SECTIONS = {
       meaning: 'The parent was changed after the snapshot, or belongs to another VM.',
       advice: 'Copy both files again while the VM is off.',
     },
+    'fetch.base-again': {
+      meaning:
+        'A delta was dropped for the base of a parked job, together with a disk that this base has already.',
+      advice:
+        'Drop only what the snapshot made since (`-000001.vmdk` and its extent), with the .vmx. To start over, `hyper2kvm cancel` the parked job and drop the whole VM.',
+    },
     'fetch.missing-extent': {
       meaning: 'The descriptor names files that are not in the drop.',
       advice: 'Copy all of the disk’s files into the drop: the descriptor and every extent that it lists.',
@@ -381,7 +387,8 @@ const SECTIONS = {
         'Turn BitLocker off in the guest (Suspend is not enough) and wait until it is decrypted, or convert the disks with `kind = "data"`.',
     },
     'inspect.hive-unreadable': {
-      meaning: 'A registry file of Windows is not a regular file, or has an impossible size.',
+      meaning:
+        'A registry file of Windows is not a regular file of a possible size, or is reached through a link (a junction).',
       advice: 'The filesystem may be damaged: run chkdsk in the guest, or convert with `kind = "data"`.',
     },
     'inspect.windows-root': {
@@ -550,7 +557,8 @@ const SECTIONS = {
       advice: 'Check it in the guest: put a small text file there, or remove it.',
     },
     'fix.unexpected-file': {
-      meaning: 'A file that should be created already exists. It is not overwritten.',
+      meaning:
+        'Something else is where FIX would write: a file that INSPECT did not see, or a link that leads elsewhere. It is left as it is.',
       advice:
         'Send report.json and plan.json with a bug report; moving the file away in the guest helps until then.',
     },
@@ -1097,8 +1105,15 @@ const SECTIONS = {
     },
     'live.unsupported': {
       meaning:
-        'This system cannot be prepared while it runs: it is not a Linux system whose changes are known, or it lacks programs that reading it needs.',
-      advice: 'Convert its disk instead: `hyper2kvm plan DISK` shows what is done to it.',
+        'This system cannot be prepared while it runs: it is not a Linux system whose changes are known, or its programs cannot do what is asked of them (busybox’s on Alpine). Nothing was changed.',
+      advice:
+        'Install the programs that the message names, or convert the disk without this: `hyper2kvm plan DISK` shows what is done to it.',
+    },
+    'live.hard-links': {
+      meaning:
+        'A warning: a file that is changed has other names (hard links), perhaps in other directories. Only the name in the plan gets the new content; the others keep the old one, and after a rollback it is a file of its own.',
+      advice:
+        'Find the other names on the host (`find / -xdev -samefile FILE`). Where they must stay the same file, link them again afterwards with `ln -f`.',
     },
     'live.left-out': {
       meaning:
@@ -1244,6 +1259,11 @@ const SECTIONS = {
       meaning: 'The VM has a vmxnet3 card, whose driver is a part of VMware Tools: they are not uninstalled.',
       advice:
         'Give a virtio-win with NetKVM for this Windows and convert again; or uninstall them once the VM has another card.',
+    },
+    'devices.windows-tpm-state': {
+      meaning: 'The VM had a TPM (vTPM). No export has its content, so that the new VM’s TPM is empty.',
+      advice:
+        'Before the export: have other ways to sign in than Windows Hello, and export certificates whose keys are in the TPM. Afterwards set both up again. BitLocker’s recovery keys open data volumes.',
     },
     'devices.windows-cluster': {
       meaning: 'Windows is a node of a failover cluster, so new disks are not brought online by themselves.',

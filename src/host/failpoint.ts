@@ -26,6 +26,12 @@ const OTHERS = [
   'reopen.scratch-moved',
   'reopen.source-moved',
   'reopen.removed',
+  // A warm job: its base is prepared, the job not parked yet; one file of the delta is beside the base; all are;
+  // (CONVERT) the first changed area is on the copy of the base.
+  'warm.before-park',
+  'warm.delta-moving',
+  'warm.delta-moved',
+  'warm.committing',
   // A start: schema changed but not committed; interrupted jobs queued again.
   'migrate.before-commit',
   'recover.requeued',

@@ -8,7 +8,7 @@ import type { Identity } from '../model/identity.js';
 import { executeOperations } from '../operations/execute-operations.js';
 import type { Plan } from '../operations/plan.js';
 import { proveOutcomes } from '../operations/prove-outcomes.js';
-import { describeChange } from '../ssh/changes.js';
+import { describeChange, hardLinkWarnings } from '../ssh/changes.js';
 import type { HostAccess } from '../ssh/open-host.js';
 import type { StagingWriter } from '../ssh/staging-writer.js';
 import { provePlan } from '../stages/fix/prove-plan.js';
@@ -55,14 +55,14 @@ export async function planHost(access: HostAccess, request: HostRequest): Promis
     ...{ name: null, memory_mib: null, vcpus: null, os_hint: null },
     ...{ firmware, nics: [] },
   };
-  const { plan } = await makePlan(
+  const { plan: made } = await makePlan(
     { job: { id: vm, vm }, workDirectory, signal },
     { fetch: { hardware, disks: [] }, flatten: { disks: [] }, inspect },
     options,
     { isRunning: true },
   );
   const writer = access.writer({ selinux: identity.selinux });
-  const { operations } = plan;
+  const { operations } = made;
   const guest = withUnifiedImages(writer);
   const listings = await readFile(join(workDirectory, inspect.initramfs_listings), 'utf8');
   await executeOperations(guest, operations, {
@@ -72,6 +72,7 @@ export async function planHost(access: HostAccess, request: HostRequest): Promis
   await proveOutcomes(guest, operations);
   const snapshot = join(workDirectory, inspect.snapshot);
   await provePlan(guest, { snapshot, operations, identity, isRunning: true }, signal);
+  const plan = { ...made, warnings: [...made.warnings, ...hardLinkWarnings(writer.changes())] };
   const digest = `sha256:${sha256(canonicalJson({ plan, changes: writer.changes().map(describeChange) }))}`;
   return { identity, plan, digest, writer };
 }

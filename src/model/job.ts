@@ -5,6 +5,12 @@ export type Outcome = 'converted' | 'failed' | 'cancelled';
 export type QueueState = 'queued' | 'running' | Outcome;
 
 /**
+ * How far a warm job is, whose base was dropped while the VM still ran. `preparing`: its base is examined and
+ * converted. `parked`: it is queued, and not started before its cutover. `cutover`: it runs to its end.
+ */
+export type WarmPhase = 'preparing' | 'parked' | 'cutover';
+
+/**
  * Kept from a run beside its checkpoints: for `list` and `show`, which open no report, and for the archive.
  */
 export interface JobResult {
@@ -55,6 +61,10 @@ export interface Job {
   waitsForBytes: number | null;
   /** How many daemons died while it ran, since the last stage that it completed. */
   crashes: number;
+  /** Null for a job that is not warm. */
+  warm: WarmPhase | null;
+  /** The directory in work/ of a claimed drop that the next run adds to this job's own: what changed since the base. */
+  delta: string | null;
   /** For `retry`: a failed directory that is moved back to work/ before it runs. */
   reopen: string | null;
   /** How it ends and where, known before it is published. */

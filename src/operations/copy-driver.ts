@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
-import { posix } from 'node:path';
 import { z } from 'zod';
 import { Hyper2kvmError } from '../errors/error.js';
 import { readSmallFile } from '../files/small-file.js';
 import { causeFields, type OperationKind } from './operation.js';
 import { putEntry, ROOT_OWNED } from './tree.js';
-import { protect, refuseLinks, writeProtected } from './windows-files.js';
+import { protect, refuseOccupied, writeProtected } from './windows-files.js';
 
 /** A file of this host for the guest: FIX takes exactly what PLAN saw. */
 export const pinnedFileSchema = z.object({
@@ -59,9 +58,13 @@ export const copyDriver: OperationKind<CopyDriver> = {
     for (const { path, size, sha256 } of files)
       putEntry(tree, { path, type: 'file', mode: 0o755, size, sha256, ...ROOT_OWNED });
   },
+  check: (guest, { files, directories }) =>
+    refuseOccupied(
+      guest,
+      files.map(({ path }) => path),
+      directories,
+    ),
   async execute(guest, { package: name, files, directories }, { signal }) {
-    const parents = new Set(files.map(({ path }) => posix.dirname(path)));
-    for (const directory of [...parents, ...directories]) await refuseLinks(guest, directory);
     for (const file of files) {
       signal.throwIfAborted();
       await writeProtected(guest, file.path, await pinnedContent(file));

@@ -7,16 +7,22 @@ export interface Execution extends ExecuteContext {
 }
 
 /**
- * Executes the operations in order, stopping at the first failure. Returns what was read back and checked.
+ * Executes the operations in order, stopping at the first failure, if the guest is such that all of them can be.
+ * Returns what was read back and checked.
  */
 export async function executeOperations(
   guest: GuestWriter,
   operations: readonly Operation[],
   execution: Execution,
 ): Promise<string[]> {
+  const steps = merged(operations);
+  for (const { operation } of steps) {
+    execution.signal.throwIfAborted();
+    await kindOf(operation).check?.(guest, operation);
+  }
   const proofs: string[] = [];
   let done = 0;
-  for (const { operation, count } of merged(operations)) {
+  for (const { operation, count } of steps) {
     execution.signal.throwIfAborted();
     execution.onStep?.(done, operation);
     proofs.push(...(await kindOf(operation).execute(guest, operation, execution)));

@@ -1,9 +1,8 @@
-import { posix } from 'node:path';
 import { z } from 'zod';
 import { pinnedContent, pinnedFileSchema } from './copy-driver.js';
 import { causeFields, type OperationKind } from './operation.js';
 import { putEntry, ROOT_OWNED } from './tree.js';
-import { protect, refuseLinks, writeProtected } from './windows-files.js';
+import { protect, refuseOccupied, writeProtected } from './windows-files.js';
 
 /**
  * Writes what a Windows guest does at its first boot, and the program that does it: null where the text is a
@@ -45,8 +44,11 @@ export const firstBoot: OperationKind<FirstBoot> = {
     for (const { path: to, size, sha256 } of [...(program === null ? [] : [program]), ...scripts])
       putEntry(tree, { path: to, type: 'file', mode: 0o755, size, sha256, ...ROOT_OWNED });
   },
+  check(guest, { path, program, scripts, directories }) {
+    const copied = [...(program === null ? [] : [program]), ...scripts];
+    return refuseOccupied(guest, [path, ...copied.map((file) => file.path)], directories);
+  },
   async execute(guest, { path, text, program, scripts, directories }, { signal }) {
-    for (const directory of [posix.dirname(path), ...directories]) await refuseLinks(guest, directory);
     await writeProtected(guest, path, Buffer.from(text));
     for (const file of [...(program === null ? [] : [program]), ...scripts]) {
       signal.throwIfAborted();

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { GuestReader } from '../access/guest-reader.js';
 import type { GuestWriter } from '../access/guest-writer.js';
 import type { InitramfsListing } from '../guest/initramfs-listing.js';
 import type { CapturedHive } from '../guest/registry/captured.js';
@@ -86,6 +87,11 @@ export interface OperationKind<O extends AnyOperation> {
   diff(operation: O): OperationDiff;
   /** Changes the draft to the guest after the operation. */
   applyTo(draft: GuestDraft, operation: O): void;
+  /**
+   * Rejects if it cannot be executed as things are in the guest. Asked of all operations before the first one is
+   * executed, so that a refused guest is not half changed.
+   */
+  check?(guest: GuestReader, operation: O): Promise<void>;
   /** Executes the operation. Returns what was read back and found correct, one line each. */
   execute(guest: GuestWriter, operation: O, context: ExecuteContext): Promise<string[]>;
   outcome?(operation: O): Outcome | null;

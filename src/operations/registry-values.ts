@@ -54,8 +54,8 @@ export const registryValues: OperationKind<RegistryValues> = {
     const edits = changes.map(editOf);
     draft.registry = draft.registry.map((hive) => (hive.path === path ? withEdits(hive, edits) : hive));
   },
+  check: (guest, { path }) => refuseLinkedFile(guest, path),
   async execute(guest, { path, changes }) {
-    await refuseLinkedFile(guest, path);
     await guest.editHive(path, changes.map(editOf));
     await prove(guest, path, changes);
     return [`${changes.length} registry changes in ${path} read back as planned`];

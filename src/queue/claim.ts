@@ -24,6 +24,13 @@ export interface Claim {
   entries: ClaimedEntry[];
   optionsFile: string | null;
   refused: ErrorRecord | null;
+  /** Its job.toml has `warm = true`: it is the base of a VM that still runs. */
+  isWarm?: boolean;
+  /**
+   * The parked job that this drop is the delta of. It becomes a job of its own if that one is no longer parked
+   * when the claim is committed.
+   */
+  joins?: string | undefined;
   reservedBytes: number;
   /**
    * `moving`: by rename. `copying`: to another filesystem. `copied`: the copies are complete and durable, and

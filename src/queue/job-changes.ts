@@ -2,7 +2,7 @@ import { Hyper2kvmError } from '../errors/error.js';
 import type { Job } from '../model/job.js';
 import type { StageRecord } from '../model/stage-record.js';
 import type { Claim } from './claim.js';
-import type { Decision, Lease, RetryRequest } from './store.js';
+import type { Decision, Lease, Parking, RetryRequest } from './store.js';
 
 /**
  * Pure functions for each step of a job's life: implementations of `QueueStore` only read, apply and write.
@@ -25,6 +25,8 @@ export function newJob(claim: Claim, entries: readonly string[], now: string): J
     stage: null,
     waitsForBytes: null,
     crashes: 0,
+    warm: claim.isWarm === true ? 'preparing' : null,
+    delta: null,
     reopen: null,
     outcome: null,
     directory: null,
@@ -39,12 +41,17 @@ export function newJob(claim: Claim, entries: readonly string[], now: string): J
   };
 }
 
+/** True for a warm job that waits for its cutover. One whose outcome is decided only needs publishing. */
+export function isParked({ state, warm, outcome }: Pick<Job, 'state' | 'warm' | 'outcome'>): boolean {
+  return state === 'queued' && warm === 'parked' && outcome === null;
+}
+
 /**
  * Returns the started job, or null if it may not start. A job whose outcome is decided may start even if the
  * queue is paused: it only needs publishing, which frees space.
  */
 export function started(job: Job, owner: string, isPaused: boolean, now: string): Job | null {
-  if (job.state !== 'queued' || (isPaused && job.outcome === null)) return null;
+  if (job.state !== 'queued' || isParked(job) || (isPaused && job.outcome === null)) return null;
   const running: Job = { ...job, state: 'running', owner, token: job.token + 1 };
   if (job.outcome !== null) return running;
   return { ...running, startedAt: job.startedAt ?? now, error: null, waitsForBytes: null };
@@ -129,6 +136,24 @@ export function requeued(job: Job, change: { waitsForBytes?: number } = {}): Job
   return { ...job, ...change, state: 'queued', owner: null };
 }
 
+/** `writtenBytes` of the reservation are on disk already. If the job was cancelled meanwhile, it ends that way. */
+export function parked(job: Job, { result, writtenBytes }: Parking): Job {
+  const reservedBytes = Math.max(0, job.reservedBytes - writtenBytes);
+  return { ...requeued(job), warm: 'parked', stage: null, crashes: 0, reservedBytes, result };
+}
+
+/** Returns null if the job is not parked. `claim`: the drop with what changed since the base. */
+export function cutOver(job: Job, claim: Pick<Claim, 'job' | 'reservedBytes'> | null): Job | null {
+  if (!isParked(job)) return null;
+  const over: Job = { ...job, warm: 'cutover' };
+  if (claim === null) return over;
+  return { ...over, delta: claim.job, reservedBytes: job.reservedBytes + claim.reservedBytes };
+}
+
+export function deltaTaken(job: Job, entries: readonly string[]): Job {
+  return { ...job, entries: [...entries].sort(), delta: null };
+}
+
 export function interrupted(job: Job): Job {
   return { ...requeued(job), crashes: job.crashes + 1 };
 }
@@ -146,6 +171,7 @@ export function retried(job: Job, seen: Job, { overrides, reservedBytes }: Retry
     ...job,
     state: 'queued',
     overrides,
+    warm: job.warm === 'parked' ? 'preparing' : job.warm,
     reopen: job.directory,
     reservedBytes,
     waitsForBytes: reservedBytes,

@@ -1,5 +1,5 @@
 import type { ErrorRecord } from '../errors/error.js';
-import type { Job, JobResult, Outcome, QueueState } from '../model/job.js';
+import type { Job, JobResult, Outcome, QueueState, WarmPhase } from '../model/job.js';
 import type { Checkpoint, StageRecord } from '../model/stage-record.js';
 import type { Claim } from './claim.js';
 import type { NewNotification, Outbox } from './outbox.js';
@@ -31,6 +31,8 @@ export interface JobFilter {
   name?: string;
   /** Created at or after this time (ISO 8601). */
   since?: string;
+  /** Only warm jobs in these phases. */
+  warm?: readonly WarmPhase[];
 }
 
 /** Queries about jobs, and changes that a user may request without holding a lease. */
@@ -43,9 +45,10 @@ export interface Jobs {
   find(text: string): Promise<Job[]>;
   /** Oldest first. */
   list(filter?: JobFilter): Promise<Job[]>;
-  /** Yields queued jobs in the order in which they will start, as of the time of the first request. */
+  /** Yields the queued jobs that may start, in that order, as of the time of the first request. */
   queued(): AsyncIterable<Job>;
-  counts(): Promise<Record<QueueState, number>>;
+  /** Parked jobs are not among the queued ones here. */
+  counts(): Promise<Record<QueueState | 'parked', number>>;
   /** Returns the bytes reserved for unfinished jobs, or with `running` only for running ones. */
   reservedBytes(options?: { running?: boolean; except?: string }): Promise<number>;
   /** Returns null if there is no such job. */
@@ -57,6 +60,10 @@ export interface Jobs {
   cancel(seen: Job, decision: Decision): Promise<Job | null>;
   /** Queues a job again that ended without a result; returns null if it has changed since it was `seen`. */
   retry(seen: Job, request: RetryRequest): Promise<Job | null>;
+  /** Lets a parked job run to its end; returns null if it is not parked. */
+  cutOver(id: string): Promise<Job | null>;
+  /** Whether a job is still to take in the drop in this directory of work/. */
+  isAwaited(delta: string): Promise<boolean>;
 }
 
 export interface RetryRequest {
@@ -127,6 +134,10 @@ export interface Runs {
   /** Records that the drop stays in the failed directory, which becomes the job's final directory. */
   leftInFailed(lease: Lease): Promise<Job>;
   decide(lease: Lease, decision: Decision): Promise<Job>;
+  /** Puts the job back into the queue, where it waits for its cutover. */
+  park(lease: Lease, parking: Parking): Promise<Job>;
+  /** Records that the job's delta is among its own drop, whose names are `entries`. */
+  deltaTaken(lease: Lease, entries: readonly string[]): Promise<Job>;
   requeue(lease: Lease, change?: { waitsForBytes?: number }): Promise<Job>;
   /**
    * Turns the decided outcome into the state, together with its notifications, and ends the lease. `keep`
@@ -137,6 +148,12 @@ export interface Runs {
   requeueInterrupted(): Promise<Job[]>;
 }
 
+/** What is kept of a warm job's first run, and how much of its reservation that run has written. */
+export interface Parking {
+  result: JobResult;
+  writtenBytes: number;
+}
+
 /** `records` drops the outputs, which are large and in the report anyway. */
 export type KeptCheckpoints = 'all' | 'records' | 'none';
 
@@ -145,7 +162,10 @@ export interface Claims {
   record(claim: Claim): Promise<void>;
   setPhase(job: string, phase: Claim['phase']): Promise<void>;
   pending(): Promise<Claim[]>;
-  /** Turns the claim into a queued job. `entries`: what is really in the source directory. */
+  /**
+   * Turns the claim into a queued job, or into the delta of the parked job that it joins. `entries`: what is
+   * really in the source directory. Returns the job that will run.
+   */
   commit(claim: Claim, entries: readonly string[]): Promise<Job>;
   forget(job: string): Promise<void>;
 }

@@ -1,3 +1,5 @@
+import type { Warning } from '../model/plan.js';
+
 /** What is at a path of the host, as far as a change can be compared with it. */
 export type FileState =
   | { type: 'absent' }
@@ -26,6 +28,8 @@ export interface Change {
   missing: readonly string[];
   /** The filesystem that it is on (st_dev). */
   device: number;
+  /** How many names the file has that is there now; 1 for anything else. */
+  names: number;
 }
 
 /** Returns a change without its bytes: what a digest of the plan covers, and what the manifest has. */
@@ -33,6 +37,17 @@ export function describeChange({ path, before, after }: Change) {
   if (after.type !== 'file') return { path, before, after };
   const { sha256, size, mode, content } = after;
   return { path, before, after: { type: after.type, sha256, size, mode, from: content.kind } };
+}
+
+/** Returns a warning for each file with several names that gets a new content under one of them. */
+export function hardLinkWarnings(changes: readonly Change[]): Warning[] {
+  return changes
+    .filter(({ names, after }) => names > 1 && after.type === 'file')
+    .map(({ path, names }) => ({
+      fixer: 'live',
+      code: 'live.hard-links',
+      message: `${path} has ${names} names (hard links): it gets the new content under this one, and the others keep the old content`,
+    }));
 }
 
 /** False if the path already is what it is to become. */

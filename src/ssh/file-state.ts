@@ -10,6 +10,7 @@ export interface Located {
   state: FileState | { type: 'other' };
   missing: string[];
   device: number;
+  names: number;
 }
 
 /**
@@ -31,7 +32,7 @@ export async function locate(
   if (!real.startsWith('/') || !`${real}/`.startsWith(`${directory}/`)) throw notUnderstood(path);
   return {
     path: real,
-    state: stateOf(path, type, facts),
+    ...(type === 'file' ? fileAt(path, facts) : { state: otherAt(type, facts), names: 1 }),
     missing: between(directory, real),
     device: Number(device),
   };
@@ -43,26 +44,30 @@ while [ -n "$x" ] && [ ! -d "$x" ]; do x=\${x%/*}; done
 printf '%s\\0%s\\0%s\\0' "$f" "$x" "$(stat -c %d -- "\${x:-/}")"
 if [ -L "$f" ]; then printf 'symlink\\0'; readlink -n -- "$f"; printf '\\0'
 elif [ -f "$f" ]; then
-  sum=$(sha256sum < "$f") && facts=$(stat -c '%s %a %u %g' -- "$f") || exit 1
+  sum=$(sha256sum < "$f") && facts=$(stat -c '%s %a %u %g %h' -- "$f") || exit 1
   printf 'file\\0%s\\0%s\\0' "\${sum%% *}" "$facts"
 elif [ -e "$f" ]; then printf 'other\\0'
 else printf 'absent\\0'
 fi
 `;
 
-function stateOf(path: string, type: string, [first = '', facts = '']: readonly string[]): Located['state'] {
-  if (type === 'symlink') return { type, target: first };
-  if (type !== 'file') return { type: type === 'absent' ? type : 'other' };
-  const [size = '', mode = '', uid = '', gid = ''] = facts.trim().split(' ');
-  if (![size, mode, uid, gid].every((number) => /^\d{1,15}$/.test(number))) throw notUnderstood(path);
-  return {
-    type,
-    sha256: sha256In(first, path),
+function otherAt(type: string, [target = '']: readonly string[]): Located['state'] {
+  if (type === 'symlink') return { type, target };
+  return { type: type === 'absent' ? type : 'other' };
+}
+
+function fileAt(path: string, [sum = '', facts = '']: readonly string[]): Pick<Located, 'state' | 'names'> {
+  const [size = '', mode = '', uid = '', gid = '', names = ''] = facts.trim().split(' ');
+  if (![size, mode, uid, gid, names].every((number) => /^\d{1,15}$/.test(number))) throw notUnderstood(path);
+  const state = {
+    type: 'file',
+    sha256: sha256In(sum, path),
     size: Number(size),
     mode: Number.parseInt(mode, 8),
     uid: Number(uid),
     gid: Number(gid),
-  };
+  } as const;
+  return { state, names: Number(names) };
 }
 
 /** Returns the digest that sha256sum printed for a path. It becomes part of scripts, so nothing else may. */

@@ -4,8 +4,9 @@ import { applyChanges, restoreBackup } from './apply-changes.js';
 import { connect } from './connection.js';
 import { type HostFacts, hostFacts } from './host-facts.js';
 import { sshPort } from './port.js';
+import { requirePrograms } from './programs.js';
 import { sshReader } from './reader.js';
-import { remoteShell } from './shell.js';
+import { type RemoteShell, remoteShell } from './shell.js';
 import { type StagingWriter, stagingWriter } from './staging-writer.js';
 import type { SshTarget } from './target.js';
 
@@ -19,14 +20,14 @@ export interface HostAccess extends GuestAccess {
   rollback(backup: string): Promise<string[]>;
 }
 
-/** Opens a running guest by one SSH connection. Rejects like `connect`. */
+/** Opens a running guest by one SSH connection. Rejects like `connect`, and with `live.unsupported`. */
 export async function openHost(
   target: SshTarget,
   { workDirectory, signal, backup }: { workDirectory: string; signal: AbortSignal; backup: Backup },
 ): Promise<HostAccess> {
   const connection = await connect(target, signal);
   const shell = remoteShell(connection);
-  const facts = await hostFacts(shell).catch(async (error: unknown) => {
+  const facts = await ask(shell).catch(async (error: unknown) => {
     await connection.close();
     throw error;
   });
@@ -42,6 +43,11 @@ export async function openHost(
     close: connection.close,
     kill: connection.close,
   };
+}
+
+async function ask(shell: RemoteShell): Promise<HostFacts> {
+  await requirePrograms(shell);
+  return hostFacts(shell);
 }
 
 /** The backup that `sync` makes: its name on the host, and the digest of the plan, for its manifest. */

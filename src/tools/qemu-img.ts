@@ -207,6 +207,57 @@ export async function checkImage(
   };
 }
 
+/** A part of a disk, in bytes. */
+export interface Area {
+  start: number;
+  length: number;
+  /** It reads as zeros, by the formats' tables. */
+  isZero: boolean;
+}
+
+/** More are not kept: a disk that is changed in so many places is faster written as a whole. */
+const MAX_AREAS = 4_000_000;
+
+/**
+ * Returns the areas that one of the first `depth` images of a chain holds, in order, without those that only
+ * images below hold; null if there are too many.
+ */
+export async function areasAbove(
+  file: string,
+  depth: number,
+  options: ToolOptions = {},
+): Promise<Area[] | null> {
+  const areas: Area[] = [];
+  const parse = mapParser((entry) => {
+    if (entry.depth >= depth) return;
+    const area = { start: entry.start, length: entry.length, isZero: entry.zero };
+    const last = areas.at(-1);
+    if (last !== undefined && last.start + last.length === area.start && last.isZero === area.isZero)
+      last.length += area.length;
+    else if (areas.length <= MAX_AREAS) areas.push(area);
+  });
+  await qemuImg(['map', '--force-share', '--output=json', '-f', 'qcow2', file], options, {
+    reads: [file],
+    onStdout: parse,
+  });
+  return areas.length > MAX_AREAS ? null : areas;
+}
+
+const mapEntrySchema = z.object({ start: z.int(), length: z.int(), depth: z.int(), zero: z.boolean() });
+
+/** Parses the objects of `qemu-img map`, which has one on each line, however the text is cut. */
+export function mapParser(onEntry: (entry: z.infer<typeof mapEntrySchema>) => void): (chunk: Buffer) => void {
+  let rest = '';
+  return (chunk) => {
+    const lines = (rest + chunk.toString('latin1')).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) {
+      const from = line.indexOf('{');
+      if (from >= 0) onEntry(mapEntrySchema.parse(JSON.parse(line.slice(from, line.lastIndexOf('}') + 1))));
+    }
+  };
+}
+
 /** Writes the first `blocks` blocks of 4096 bytes of what is in an image to `target`, as plain bytes. */
 export async function copyHead(
   { file, format, blocks, target }: { file: string; format: string; blocks: number; target: string },

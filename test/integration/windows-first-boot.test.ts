@@ -11,12 +11,13 @@ import { type FirstBootService, HERE, newFirstBootService } from '../lab/windows
 import { openWine, type Wine } from '../lab/windows/wine.ts';
 
 // The first-boot program as a service of a Windows that is wine: its service manager, processes, jobs, registry
-// and network interfaces are real; pnputil, netsh and msiexec are recorders.
+// and network interfaces are real; pnputil, netsh and msiexec are recorders. `npm run test:wine32` is the same with the
+// 32-bit program.
 
 let wine: Wine;
 let service: FirstBootService;
 beforeAll(async () => {
-  wine = await openWine();
+  wine = await openWine(process.env.HYPER2KVM_TEST_WINE === 'i686' ? 'i686' : 'x86_64');
 });
 afterAll(() => wine.close());
 beforeEach(async ({ signal }) => {

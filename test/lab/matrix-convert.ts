@@ -44,10 +44,14 @@ async function bootSeveralTimes(guest: BuiltGuest, output: string): Promise<stri
   return boots;
 }
 
-/** `hyper2kvm convert`, with the bundle in `scratch`. */
-export async function convertDrop(drop: string, scratch: string): Promise<Bundle> {
+/** `hyper2kvm convert`, with the bundle in `scratch`; `more`: arguments. */
+export async function convertDrop(
+  drop: string,
+  scratch: string,
+  more: readonly string[] = [],
+): Promise<Bundle> {
   const output = join(scratch, 'output');
-  const settings = ['--set', 'validate.timeout_seconds=1200'];
+  const settings = ['--set', 'validate.timeout_seconds=1200', ...more];
   const { stdout } = await run(
     process.execPath,
     [CLI, 'convert', drop, '-o', output, '--json', ...settings],

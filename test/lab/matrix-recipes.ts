@@ -1,4 +1,5 @@
 import { BROKEN, BROKEN_IN_TESTS } from './broken-recipes.ts';
+import { LIVE_RECIPES } from './live-recipes.ts';
 import {
   BASE_PACKAGES,
   type DiskRecipe,
@@ -159,6 +160,7 @@ export const GUESTS_IN_TESTS: readonly GuestRecipe[] = [
   ...Object.values(RECIPES),
   ...Object.values(MATRIX_IN_TESTS),
   ...Object.values(BROKEN_IN_TESTS),
+  LIVE_RECIPES['bookworm-live'],
 ];
 
 /**

@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { withSection } from '#hyper2kvm/handbook/docs.js';
 import { probeAccelerator } from '#hyper2kvm/machine/accelerator.js';
 import { type BuiltGuest, buildGuest } from './guest.ts';
+import { prepareLiveGuests } from './live-guests.ts';
 import { type AsItIs, asItIsOnVirtio } from './matrix-as-is.ts';
 import { type CodeVersion, codeVersion, type Part, readPart, type Seen, writePart } from './matrix-cache.ts';
 import { convertGuest } from './matrix-convert.ts';
@@ -19,14 +20,14 @@ import { convertWithVirtV2v } from './matrix-v2v.ts';
 import { type GuestRecipe, RECIPES } from './recipes.ts';
 
 /**
- * `npm run test:matrix [-- [--list] [--table] [--docs] [--twice] [--peers] [--remedies] [GUEST…]]`: every guest of the
+ * `npm run test:matrix [-- [--list] [--table] [--docs] [--twice] [--peers] [--remedies] [--live] [GUEST…]]`: every guest of the
  * matrix is built as VMware left it, looked at on virtio as it is, converted, booted, and planned again from
  * its own output; `--twice` runs PLAN, FIX and CONVERT two times and compares, `--peers` looks at the guest
  * with virt-inspector and converts and boots it with virt-v2v. Prints the table; ends with 1 where a guest is
  * not right. What was seen is kept, so the matrix may be run in pieces: only what the code's change could
  * alter is looked at again. `--table` prints what is known, with the commit it was seen with, and runs
  * nothing; `--docs` puts that into docs/matrix.md. `--remedies` converts the guests that the first plan does not boot
- * (broken-copies.ts) instead.
+ * (broken-copies.ts) instead, and `--live` prepares those of live-recipes.ts while they run.
  */
 const PAGE = fileURLToPath(new URL('../../docs/matrix.md', import.meta.url));
 const all: readonly GuestRecipe[] = [...Object.values(RECIPES), ...MATRIX];
@@ -40,11 +41,13 @@ const { values, positionals } = parseArgs({
     twice: { type: 'boolean', default: false },
     peers: { type: 'boolean', default: false },
     remedies: { type: 'boolean', default: false },
+    live: { type: 'boolean', default: false },
   },
 });
 if (values.list) process.stdout.write(all.map(({ name }) => `${name}\n`).join(''));
-else if (values.remedies) {
-  const isRight = await healBrokenCopies(positionals, (line) => process.stdout.write(`${line}\n`));
+else if (values.remedies || values.live) {
+  const special = values.remedies ? healBrokenCopies : prepareLiveGuests;
+  const isRight = await special(positionals, (line) => process.stdout.write(`${line}\n`));
   process.exitCode = isRight ? 0 : 1;
 } else await main(positionals);
 

@@ -8,6 +8,7 @@ import type { Fixer } from '../base/fixer.js';
 import { cardsOf } from './cards.js';
 import { hasWorking, knowsModern, VISTA } from './own-drivers.js';
 import { controlSetOf, hiveOf, type WindowsGuest } from './registry-edits.js';
+import { tpmWarnings } from './tpm-state.js';
 
 const NAME = 'windows-devices';
 const DISABLED = 4;
@@ -27,7 +28,7 @@ export const devices: Fixer<WindowsIdentity> = {
       );
     return {
       operations: [],
-      warnings: warningsOf(guest, chosen),
+      warnings: [...warningsOf(guest, chosen), ...tpmWarnings(guest)],
       devices: chosen,
       nics: cardsOf(guest).planned,
     };

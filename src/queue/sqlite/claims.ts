@@ -14,8 +14,11 @@ export function sqliteClaims(database: Sqlite, jobs: JobTable): Claims {
     'SELECT phase, claim FROM claims ORDER BY job',
   );
   const remove = database.prepare<[string]>('DELETE FROM claims WHERE job = ?');
-  const become = database.transaction((job: Job) => {
-    remove.run(job.job);
+  const become = database.transaction((claim: Claim, entries: readonly string[]): Job => {
+    remove.run(claim.job);
+    const joined = claim.joins === undefined ? null : jobs.cutOver(claim.joins, claim);
+    if (joined !== null) return joined;
+    const job = newJob(claim, entries, new Date().toISOString());
     jobs.insert(job);
     return job;
   });
@@ -30,7 +33,7 @@ export function sqliteClaims(database: Sqlite, jobs: JobTable): Claims {
       return pending.all().map(({ phase, claim }) => ({ ...(JSON.parse(claim) as Claim), phase }));
     },
     async commit(claim, entries) {
-      return become(newJob(claim, entries, new Date().toISOString()));
+      return become(claim, entries);
     },
     async forget(job) {
       remove.run(job);

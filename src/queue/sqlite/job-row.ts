@@ -1,5 +1,5 @@
 import type { ErrorRecord } from '../../errors/error.js';
-import type { Job, JobResult, Outcome, QueueState } from '../../model/job.js';
+import type { Job, JobResult, Outcome, QueueState, WarmPhase } from '../../model/job.js';
 import type { StageRecord } from '../../model/stage-record.js';
 
 /** A row of `jobs`. */
@@ -19,6 +19,8 @@ export interface JobRow {
   stage: string | null;
   waits_for_bytes: number | null;
   crashes: number;
+  warm: WarmPhase | null;
+  delta: string | null;
   reopen: string | null;
   outcome: Outcome | null;
   directory: string | null;
@@ -49,6 +51,8 @@ export function jobOf(row: JobRow): Job {
     stage: row.stage,
     waitsForBytes: row.waits_for_bytes,
     crashes: row.crashes,
+    warm: row.warm,
+    delta: row.delta,
     reopen: row.reopen,
     outcome: row.outcome,
     directory: row.directory,
@@ -89,6 +93,8 @@ export function rowOf(job: Job): JobRow {
     stage: job.stage,
     waits_for_bytes: job.waitsForBytes,
     crashes: job.crashes,
+    warm: job.warm,
+    delta: job.delta,
     reopen: job.reopen,
     outcome: job.outcome,
     directory: job.directory,

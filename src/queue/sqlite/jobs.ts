@@ -1,10 +1,13 @@
 import type { Job, QueueState } from '../../model/job.js';
-import { cancelled, held, retried } from '../job-changes.js';
+import type { Claim } from '../claim.js';
+import { cancelled, cutOver, held, retried } from '../job-changes.js';
 import type { JobFilter, Jobs, Lease } from '../store.js';
 import type { SqliteCheckpoints } from './checkpoints.js';
 import { type JobRow, jobOf, rowOf } from './job-row.js';
 import type { Sqlite } from './open.js';
 
+/** True of a row that `isParked` accepts. */
+export const PARKED = "(state = 'queued' AND warm IS 'parked' AND outcome IS NULL)";
 const COLUMNS = Object.keys(rowOf({} as Job));
 
 /** The table itself, for code that changes a job and something else in one transaction. */
@@ -13,7 +16,8 @@ export interface JobTable {
   insert(job: Job): void;
   /** Returns null if there is no such job, or if `change` returns null. */
   change(id: string, change: (job: Job) => Job | null): Job | null;
-  /** The same for a running job. Throws `queue.lease-lost`. */
+  cutOver(id: string, claim: Pick<Claim, 'job' | 'reservedBytes'> | null): Job | null;
+  /** The same as `change` for a running job. Throws `queue.lease-lost`. */
   changeHeld(lease: Lease, change: (job: Job) => Job): Job;
   reservedBytes(options?: { running?: boolean; except?: string }): number;
 }
@@ -42,6 +46,7 @@ export function jobTable(database: Sqlite): JobTable {
     get,
     insert: (job) => void insert.run(rowOf(job)),
     change: (id, make) => change(id, (job) => (job === null ? null : make(job))),
+    cutOver: (id, claim) => change(id, (job) => (job === null ? null : cutOver(job, claim))),
     changeHeld: (lease, make) => change(lease.job, (job) => make(held(job, lease)))!,
     reservedBytes({ running = false, except = '' } = {}) {
       return reserved.get({ except, queued: running ? 'running' : 'queued' })?.total ?? 0;
@@ -51,11 +56,16 @@ export function jobTable(database: Sqlite): JobTable {
 
 export function sqliteJobs(database: Sqlite, table: JobTable, checkpoints: SqliteCheckpoints): Jobs {
   const next = database.prepare<[], JobRow>(
-    `SELECT * FROM jobs WHERE state = 'queued' ORDER BY priority DESC, job`,
+    `SELECT * FROM jobs WHERE state = 'queued' AND NOT ${PARKED} ORDER BY priority DESC, job`,
   );
+  // Both from an index: a scan has to step over the records of every job.
   const counts = database.prepare<[], { state: QueueState; count: number }>(
     'SELECT state, count(*) AS count FROM jobs GROUP BY state',
   );
+  const parked = database.prepare<[], { count: number }>(
+    `SELECT count(*) AS count FROM jobs WHERE warm = 'parked' AND ${PARKED}`,
+  );
+  const awaiting = database.prepare<[string], { job: string }>('SELECT job FROM jobs WHERE delta = ?');
   const newest = database.prepare<[string], JobRow>(
     'SELECT * FROM jobs WHERE vm = ? ORDER BY job DESC LIMIT 1',
   );
@@ -83,8 +93,10 @@ export function sqliteJobs(database: Sqlite, table: JobTable, checkpoints: Sqlit
       for (const row of next.all()) yield jobOf(row);
     },
     async counts() {
-      const result = { queued: 0, running: 0, converted: 0, failed: 0, cancelled: 0 };
+      const result = { queued: 0, parked: 0, running: 0, converted: 0, failed: 0, cancelled: 0 };
       for (const { state, count } of counts.all()) result[state] = count;
+      result.parked = parked.get()?.count ?? 0;
+      result.queued -= result.parked;
       return result;
     },
     async reservedBytes(options) {
@@ -102,15 +114,25 @@ export function sqliteJobs(database: Sqlite, table: JobTable, checkpoints: Sqlit
         if (job !== null && request.from !== undefined) checkpoints.truncate(job.job, request.from);
         return job;
       })(),
+    async cutOver(id) {
+      return table.cutOver(id, null);
+    },
+    async isAwaited(delta) {
+      return awaiting.get(delta) !== undefined;
+    },
   };
 }
 
-function conditionOf({ states, name, since }: JobFilter): { condition: string; values: string[] } {
+function conditionOf({ states, name, since, warm }: JobFilter): { condition: string; values: string[] } {
   const where: string[] = [];
   const values: string[] = [];
   if (states !== undefined) {
     where.push(`state IN (${states.map(() => '?')})`);
     values.push(...states);
+  }
+  if (warm !== undefined) {
+    where.push(`warm IN (${warm.map(() => '?')})`);
+    values.push(...warm);
   }
   if (name !== undefined) {
     where.push('(instr(vm, ?) > 0 OR instr(drop_name, ?) > 0)');

@@ -1,12 +1,14 @@
 import {
   advanced,
   decided,
+  deltaTaken,
   finished,
   hasRun,
   interrupted,
   isHeld,
   leaseOf,
   leftInFailed,
+  parked,
   recorded,
   refusedRecord,
   reopened,
@@ -90,6 +92,12 @@ export function sqliteRuns(parts: RunParts): Runs {
           return decided(job, decision);
         }),
       ),
+    async park(lease, parking) {
+      return jobs.changeHeld(lease, (job) => parked(job, parking));
+    },
+    async deltaTaken(lease, entries) {
+      return jobs.changeHeld(lease, (job) => deltaTaken(job, entries));
+    },
     async requeue(lease, change) {
       return jobs.changeHeld(lease, (job) => requeued(job, change));
     },

@@ -1,5 +1,6 @@
 import type { StageRecord } from '../../model/stage-record.js';
 import type { StageTotal, Statistics } from '../store.js';
+import { PARKED } from './jobs.js';
 import type { Sqlite } from './open.js';
 
 export interface SqliteStatistics extends Statistics {
@@ -19,7 +20,7 @@ export function sqliteStatistics(database: Sqlite): SqliteStatistics {
      WHERE summary ->> '$.boot.verdict' IS NOT NULL GROUP BY summary ->> '$.boot.verdict'`,
   );
   const oldest = database.prepare<[], { since: string | null }>(
-    `SELECT min(updated_at) AS since FROM jobs WHERE state = 'queued'`,
+    `SELECT min(updated_at) AS since FROM jobs WHERE state = 'queued' AND NOT ${PARKED}`,
   );
   return {
     addRun({ stage, status, seconds, bytes_read, bytes_written }) {

@@ -119,7 +119,7 @@ export function refuseUnfinished(members: readonly DropFile[], matters: (name: s
 }
 
 /** `web01/` if the drop is that one directory (and perhaps its job.toml), otherwise empty. */
-function droppedDirectory(entries: readonly string[], files: Inventory['files']): string {
+export function droppedDirectory(entries: readonly string[], files: readonly { path: string }[]): string {
   const [first, ...others] = entries.filter((name) => !name.endsWith('.job.toml'));
   if (first === undefined || others.length > 0 || files.some(({ path }) => path === first)) return '';
   return `${first}/`;

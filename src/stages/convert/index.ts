@@ -1,28 +1,29 @@
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { link, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { largestOutput } from '../../disk/output-size.js';
 import type { Stage, StageContext } from '../../engine/stage.js';
 import { isErrorCode } from '../../errors/errno.js';
-import { Hyper2kvmError } from '../../errors/error.js';
-import { sha256File } from '../../files/digest.js';
-import { publish, syncPath } from '../../files/durable.js';
-import { WEEK_SECONDS } from '../../host/durations.js';
+import { publish } from '../../files/durable.js';
 import { both, eachDisk } from '../../host/each-disk.js';
-import { dropPaths } from '../../sources/local/hold-source.js';
-import { checkImage, convertImage, imageInfo } from '../../tools/qemu-img.js';
+import type { Chain } from '../../model/storage.js';
+import { fetchOutput } from '../fetch/output.js';
 import { fixOutput } from '../fix/output.js';
 import { flattenOutput } from '../flatten/output.js';
+import { type BaseCopy, copyOf, preparedBytes, unchangedBase, WARM_DIRECTORY } from '../warm/base-copy.js';
+import { commitAreas } from './commit-areas.js';
 import { digestAlongside } from './digest-alongside.js';
 import { type ConvertOutput, convertOutput } from './output.js';
 import { convertTarget } from './output-format.js';
 import { SpeedMeter } from './speed-meter.js';
+import { sealDisk, streamDisk } from './write-disk.js';
 
-const convertInput = z.object({ flatten: flattenOutput, fix: fixOutput.nullable() });
+const convertInput = z.object({ fetch: fetchOutput, flatten: flattenOutput, fix: fixOutput.nullable() });
 type ConvertInput = z.infer<typeof convertInput>;
 
 /**
- * Streams each disk's stack (source, FLATTEN's overlay, FIX's overlay) to its delivered file, in one pass.
+ * Streams each disk's stack (source, FLATTEN's overlay, FIX's overlay) to its delivered file, in one pass. Where a
+ * warm job's base was converted ahead (prepare.ts), only what is above it is written.
  */
 export const convertStage: Stage<ConvertInput, ConvertOutput> = {
   name: 'convert',
@@ -35,34 +36,33 @@ export const convertStage: Stage<ConvertInput, ConvertOutput> = {
     convertTarget(config.convert);
   },
   async run(context, input) {
-    const directory = join(context.workDirectory, 'out');
+    const { workDirectory, options } = context;
+    const directory = join(workDirectory, 'out');
     await mkdir(directory, { recursive: true, mode: 0o700 });
     await removeScratch(directory);
+    const record = await unchangedBase(workDirectory, context.source, options);
+    // One that does not count any more would only take the space of the whole disk that is written instead.
+    if (record === null) await rm(join(workDirectory, WARM_DIRECTORY), { recursive: true, force: true });
     // Reserved again: time has passed since FLATTEN reserved it, and a resumed job has no reservation yet.
     await context.reserve(
       input.flatten.disks
         .map((disk) => ({ virtualSize: disk.virtual_size, usedBytes: disk.used_bytes }))
-        .reduce((sum, disk) => sum + largestOutput(disk, context.options.config.convert), 0),
+        .reduce((sum, disk) => sum + largestOutput(disk, options.config.convert), 0),
+      { written: await preparedBytes(workDirectory) },
     );
     const meter = new SpeedMeter(context, input.flatten.disks);
     const [disks, source] = await both(
       context.signal,
       (signal) =>
-        eachDisk(
-          input.flatten.disks,
-          { limit: context.options.config.workers.disks, signal },
-          (disk, diskSignal) => {
-            const fixed = input.fix?.disks.find(({ index }) => index === disk.index);
-            const onPercent = (percent: number) => meter.update(disk.index, percent);
-            return convertDisk(
-              context,
-              directory,
-              { ...disk, image: fixed?.image ?? disk.image },
-              { signal: diskSignal, onPercent },
-            );
-          },
-        ),
-      (signal) => digestAlongside(context.source, meter, signal),
+        eachDisk(input.flatten.disks, { limit: options.config.workers.disks, signal }, (disk, together) => {
+          const fixed = input.fix?.disks.find(({ index }) => index === disk.index);
+          const onPercent = (percent: number) => meter.update(disk.index, percent);
+          const { chain } = input.fetch.disks.find(({ index }) => index === disk.index)!;
+          const base = copyOf(record, chain, options.config.convert.format);
+          const stack = { ...disk, flat: disk.image, image: fixed?.image ?? disk.image, chain, base };
+          return convertDisk(context, directory, stack, { signal: together, onPercent });
+        }),
+      (signal) => digestAlongside(context.source, meter, signal, record),
     );
     return { disks, source };
   },
@@ -75,38 +75,25 @@ export const convertStage: Stage<ConvertInput, ConvertOutput> = {
 type Disk = Pick<
   ConvertInput['flatten']['disks'][number],
   'index' | 'image' | 'virtual_size' | 'allocated' | 'sector_size'
->;
+> & { flat: string; chain: Chain; base: BaseCopy | null };
 
 async function convertDisk(
   context: StageContext,
   directory: string,
   disk: Disk,
-  { signal, onPercent }: { signal: AbortSignal; onPercent(percent: number): void },
+  progress: { signal: AbortSignal; onPercent(percent: number): void },
 ): Promise<ConvertOutput['disks'][number]> {
-  const target = convertTarget(context.options.config.convert);
   const { format } = context.options.config.convert;
   const name = `${context.job.vm}-disk${disk.index}.${format}`;
   const temporary = join(directory, `.${name}.part`);
-  await convertImage(
-    {
-      source: join(context.workDirectory, disk.image),
-      sourceFormat: 'qcow2',
-      target: temporary,
-      // In order (no -W), so that the same input gives the same bytes.
-      ...target,
-    },
-    { signal, timeoutSeconds: WEEK_SECONDS, onPercent, sees: dropPaths(context.source) },
-  );
+  const committed =
+    disk.base === null ? null : await commitDisk(context, disk, disk.base, temporary, progress);
+  if (committed === null) await streamDisk(context, { image: disk.image, temporary }, progress);
   // The digest of the source waits for it.
-  onPercent(100);
-  // All three only read the new file, which is written back to the disk at the same time.
-  const [sha256] = await Promise.all([
-    sha256File(temporary, signal),
-    verify(temporary, { name, format, virtualSize: disk.virtual_size }, signal),
-    syncPath(temporary),
-  ]);
-  const allocated = (await stat(temporary)).blocks * 512;
-  context.account({ read: disk.allocated ?? allocated, written: allocated });
+  progress.onPercent(100);
+  const expected = { name, format, virtualSize: disk.virtual_size };
+  const { sha256, allocated } = await sealDisk(temporary, expected, progress.signal);
+  context.account({ read: committed ?? disk.allocated ?? allocated, written: committed ?? allocated });
   await publish(temporary, join(directory, name));
   return {
     index: disk.index,
@@ -119,32 +106,27 @@ async function convertDisk(
   };
 }
 
-async function verify(
-  file: string,
-  expected: { name: string; format: string; virtualSize: number },
-  signal: AbortSignal,
-): Promise<void> {
-  if (expected.format !== 'raw') await check(file, expected.format, signal);
-  const { virtualSize } = await imageInfo(file, expected.format, { signal });
-  if (virtualSize !== expected.virtualSize) throw wrongSize(expected.name, virtualSize, expected.virtualSize);
-}
-
-async function check(file: string, format: string, signal: AbortSignal): Promise<void> {
-  const { sound, corruptions } = await checkImage(file, format, { signal });
-  if (sound) return;
-  throw new Hyper2kvmError(
-    'convert.check-failed',
-    `qemu-img check found ${corruptions} errors in the new image`,
-    {
-      retryable: true,
-    },
+/**
+ * Brings the copy of the base up to date, and gives it a second name for delivery: the first one stays, for the
+ * next attempt. Returns the bytes written; null if the disk must be written as a whole.
+ */
+async function commitDisk(
+  context: StageContext,
+  { index, image, flat, chain }: Disk,
+  base: BaseCopy,
+  temporary: string,
+  progress: { signal: AbortSignal; onPercent(percent: number): void },
+): Promise<number | null> {
+  const deltas = chain.layers.length - base.layers;
+  const written = await commitAreas(context, { base, image, flat, index, deltas }, progress);
+  if (written === null) return null;
+  await link(join(context.workDirectory, base.file), temporary);
+  const delta = chain.layers.slice(0, deltas).reduce((sum, layer) => sum + layer.used_bytes, 0);
+  context.log.info(
+    { disk: index, written_bytes: written, delta_bytes: delta },
+    'changes written onto the base',
   );
-}
-
-function wrongSize(name: string, size: number, expected: number): Hyper2kvmError {
-  return new Hyper2kvmError('convert.wrong-size', `${name} has ${size} bytes instead of ${expected}`, {
-    retryable: true,
-  });
+  return written;
 }
 
 async function removeScratch(directory: string): Promise<void> {

@@ -17,6 +17,7 @@ import { dropPaths } from '../../sources/local/hold-source.js';
 import { printable } from '../../text/escape-terminal.js';
 import { convertImage, copyHead } from '../../tools/qemu-img.js';
 import { type FetchOutput, fetchOutput } from '../fetch/output.js';
+import { preparedBytes } from '../warm/base-copy.js';
 import { buildGraph } from './build.js';
 import { type FlattenOutput, flattenOutput } from './output.js';
 
@@ -42,7 +43,8 @@ export const flattenStage: Stage<FlattenInput, FlattenOutput> = {
     for (const { chain } of input.fetch.disks) refuseTooLarge(chain, options);
     const sizes = input.fetch.disks.map(({ chain }) => sizesOf(chain));
     const written = await landedBytes(input.fetch.disks, placesOf(context));
-    await context.reserve(written + bytesToWrite(sizes, options), { written });
+    const prepared = await preparedBytes(context.workDirectory);
+    await context.reserve(written + bytesToWrite(sizes, options), { written: written + prepared });
     let done = 0;
     const limit = options.config.workers.disks;
     const disks = await eachDisk(input.fetch.disks, { limit, signal }, async (disk, together) => {

@@ -35,10 +35,10 @@ const PER_CASE_SECONDS = 120;
 
 /**
  * Kills the daemon at each named failpoint, in turn. Those at work inside a guest are
- * test/integration/crash.test.ts's.
+ * test/integration/crash.test.ts's, those of a warm job test/integration/warm.test.ts's.
  */
 export async function killAtFailpoints(options: SeriesOptions, tally: Tally): Promise<void> {
-  const names = FAILPOINTS.filter((name) => !/^stage\.(inspect|plan|fix)\.running$/.test(name));
+  const names = FAILPOINTS.filter((name) => !/^(stage\.(inspect|plan|fix)\.running$|warm\.)/.test(name));
   const some = names.filter((_, index) => index % options.step === 0);
   await inParallel(options, some, async (name) => {
     if (await oneFailpoint(name, options, tally)) return;

@@ -8,7 +8,7 @@ const SERVICE = 'hyper2kvm-firstboot';
 /** Where the program and its files are, as FIX has them. */
 export const HERE = ['Program Files', 'hyper2kvm', 'firstboot'];
 const DIRECTORY = `C:\\${HERE.join('\\')}`;
-const PROGRAM = fileURLToPath(new URL('../../../dist/first-boot/x86_64/h2kfirst.exe', import.meta.url));
+const PROGRAMS = fileURLToPath(new URL('../../../dist/first-boot', import.meta.url));
 /** How often a service is made or started again that the service manager still knows as the one before. */
 const ATTEMPTS = 20;
 
@@ -75,7 +75,7 @@ export async function newFirstBootService(wine: Wine, signal: AbortSignal): Prom
     finish,
     async install(plan) {
       await mkdir(wine.path(...HERE, 'steps'), { recursive: true });
-      await copyFile(PROGRAM, wine.path(...HERE, 'h2kfirst.exe'));
+      await copyFile(join(PROGRAMS, wine.machine, 'h2kfirst.exe'), wine.path(...HERE, 'h2kfirst.exe'));
       await writeFile(wine.path(...HERE, 'plan.tsv'), plan);
       const create = ['sc', 'create', SERVICE, 'binPath=', `"${DIRECTORY}\\h2kfirst.exe"`, 'start=', 'auto'];
       // The last test's may be there, or still going away.
@@ -124,7 +124,7 @@ export async function newFirstBootService(wine: Wine, signal: AbortSignal): Prom
       const program = wine.path(...HERE, 'interface-key.exe');
       await mkdir(wine.path(...HERE), { recursive: true });
       await writeFile(wine.path(...HERE, 'plan.tsv'), plan);
-      await buildForWindows(program, INTERFACE_KEY, INTERFACE_KEY_OPTIONS);
+      await buildForWindows(wine.machine, program, INTERFACE_KEY, INTERFACE_KEY_OPTIONS);
       await wine.run([`${DIRECTORY}\\interface-key.exe`], { signal });
     },
   };

@@ -4,15 +4,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type RunOptions, run } from '#hyper2kvm/tools/run.js';
 import { cached, testCache } from '../cache.ts';
+import { type Machine, type WineInstallation, wineInstallation } from './wine-installation.ts';
 
-const WINE = '/usr/lib/wine/wine64';
-const SERVER = '/usr/lib/wine/wineserver64';
 /** Programs of Windows that the first boot starts: each is the recorder under this name. */
 export const RECORDED = ['pnputil.exe', 'netsh.exe', 'msiexec.exe'];
 export const POLL_MILLISECONDS = 100;
 
 /** A Windows of wine's, in which some programs only note that they were started (recorder.c). */
 export interface Wine {
+  readonly machine: Machine;
   /** Returns the host's path of a file on drive C. */
   path(...names: string[]): string;
   /** Links `C:\…\dosdevices` to a file of the host: `com9`. */
@@ -28,18 +28,19 @@ export interface Wine {
   close(): Promise<void>;
 }
 
-export async function openWine(): Promise<Wine> {
+export async function openWine(machine: Machine): Promise<Wine> {
+  const installation = await wineInstallation(machine);
   const scratch = await mkdtemp(join(testCache(), '.wine-'));
   const prefix = join(scratch, 'prefix');
   // Linked, as 700 MB; but wineserver writes to the registry's files themselves if they have several names.
-  await run('cp', ['-al', await prefixInCache(), prefix]);
+  await run('cp', ['-al', await prefixInCache(installation), prefix]);
   for (const name of ['system.reg', 'user.reg', 'userdef.reg']) {
     const content = await readFile(join(prefix, name));
     await rm(join(prefix, name));
     await writeFile(join(prefix, name), content);
   }
   const path = (...names: string[]) => join(prefix, 'drive_c', ...names);
-  await buildForWindows(join(scratch, 'recorder.exe'), [RECORDER], []);
+  await buildForWindows(machine, join(scratch, 'recorder.exe'), [RECORDER], []);
   for (const name of RECORDED) {
     const file = path('windows', 'system32', name);
     await rm(file, { force: true });
@@ -47,25 +48,27 @@ export async function openWine(): Promise<Wine> {
   }
   await mkdir(path('codes'));
   const env = {
-    ...environment(prefix, scratch),
+    ...environment(installation, prefix, scratch),
     WINEDLLOVERRIDES: `mscoree,mshtml=;${RECORDED.join(',')}=n`,
   };
   let calls = 0;
   const call = async (args: readonly string[], options: RunOptions = {}) => {
     // One for each: a program that was given up may still write.
     const output = join(scratch, `output-${++calls}`);
-    const code = await runWine(args, output, { timeoutSeconds: 300, ...options, env });
+    const code = await runWine(installation, args, output, { timeoutSeconds: 300, ...options, env });
     return { code, text: await readFile(output, 'utf8') };
   };
+  const end = () => endWine(installation, env, prefix);
   return {
+    machine,
     path,
     devices: join(prefix, 'dosdevices'),
     call,
     run: async (args, options) => (await call(args, options)).text,
     processes: (wanted) => processesOf(prefix, wanted),
-    end: () => endWine(env, prefix),
+    end,
     async close() {
-      await endWine(env, prefix);
+      await end();
       await rm(scratch, { recursive: true, force: true });
     },
   };
@@ -75,15 +78,17 @@ const RECORDER = fileURLToPath(new URL('recorder.c', import.meta.url));
 
 /** Compiles a program for the Windows that wine is. */
 export async function buildForWindows(
+  machine: Machine,
   target: string,
   sources: readonly string[],
   options: readonly string[],
 ): Promise<void> {
   const flags = ['-std=gnu11', '-Os', '-s', '-static-libgcc', '-Wall', '-Wextra', '-Werror'];
-  await run('x86_64-w64-mingw32-gcc', [...flags, '-o', target, ...sources, ...options]);
+  await run(`${machine}-w64-mingw32-gcc`, [...flags, '-o', target, ...sources, ...options]);
 }
 
-const environment = (prefix: string, temporary: string) => ({
+const environment = ({ env }: WineInstallation, prefix: string, temporary: string) => ({
+  ...env,
   WINEPREFIX: prefix,
   WINEDEBUG: '-all',
   WINEDLLOVERRIDES: 'mscoree,mshtml=',
@@ -92,29 +97,42 @@ const environment = (prefix: string, temporary: string) => ({
   TMPDIR: temporary,
 });
 
-async function endWine(env: Record<string, string>, prefix: string): Promise<void> {
-  // 1 and 2: none runs.
-  await run(SERVER, ['-k'], { env, okCodes: [0, 1, 2] });
-  await run(SERVER, ['-w'], { env });
-  while ((await processesOf(prefix, () => true)).length > 0) await sleep(POLL_MILLISECONDS);
-}
+type Environment = ReturnType<typeof environment>;
 
 /** wine's services hold what the first program of all had for stdout, so that is a file and not a pipe. */
-async function runWine(args: readonly string[], output: string, options: RunOptions): Promise<number> {
+async function runWine(
+  installation: WineInstallation,
+  args: readonly string[],
+  output: string,
+  options: RunOptions & { env: Environment },
+): Promise<number> {
+  // Else Windows ends, with its services, whenever no other program runs. 2: it runs already.
+  await callServer(installation, options.env, '-p');
   const script = 'output=$1; shift; exec "$@" >"$output" 2>&1';
-  const { code } = await run('sh', ['-c', script, 'sh', output, WINE, ...args], options);
+  const { code } = await run('sh', ['-c', script, 'sh', output, ...installation.wine, ...args], options);
   return code;
 }
 
-async function prefixInCache(): Promise<string> {
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: a field of dpkg-query's.
-  const { stdout } = await run('dpkg-query', ['-W', '-f', '${Version}', 'libwine']);
-  const version = stdout.toString('utf8').replaceAll(/[^\w.]/g, '-');
-  return cached(`wine-${version}`, async (scratch) => {
+async function callServer({ server }: WineInstallation, env: Environment, option: string): Promise<void> {
+  // The server itself goes on, and would hold a pipe open.
+  const script = 'exec "$@" >/dev/null 2>&1';
+  await run('sh', ['-c', script, 'sh', ...server, option], { env, okCodes: [0, 1, 2] });
+}
+
+async function endWine(installation: WineInstallation, env: Environment, prefix: string): Promise<void> {
+  await callServer(installation, env, '-k');
+  await callServer(installation, env, '-w');
+  while ((await processesOf(prefix, () => true)).length > 0) await sleep(POLL_MILLISECONDS);
+}
+
+async function prefixInCache(installation: WineInstallation): Promise<string> {
+  return cached(installation.name, async (scratch) => {
     const prefix = join(scratch, 'prefix');
-    const env = environment(prefix, scratch);
-    await runWine(['wineboot', '-i'], join(scratch, 'output'), { env, timeoutSeconds: 600 });
-    await endWine(env, prefix);
+    await mkdir(prefix);
+    const env = environment(installation, prefix, scratch);
+    const options = { env, timeoutSeconds: 600 };
+    await runWine(installation, ['wineboot', '-i'], join(scratch, 'output'), options);
+    await endWine(installation, env, prefix);
     return prefix;
   });
 }

@@ -7,7 +7,20 @@ const config = configSchema.parse({ convert: { compression: 'zstd' }, fix: { net
 
 describe('jobOptions', () => {
   it('is the configuration when there is no job.toml', () => {
-    expect(jobOptions(config, null)).toEqual({ kind: 'vm', vm: {}, source: { type: 'local' }, config });
+    expect(jobOptions(config, null)).toEqual({
+      ...{ kind: 'vm', warm: false, vm: {}, source: { type: 'local' }, config },
+    });
+  });
+
+  it('takes a base that is dropped before its VM is off, and none that is fetched', () => {
+    expect(jobOptions(config, 'warm = true\n').warm).toBe(true);
+    expect(() => jobOptions(config, 'warm = "yes"\n')).toThrow(/warm/);
+    const connections = [{ name: 'images', type: 'http', url: 'https://images.example.com' }];
+    const remote = configSchema.parse({ remote: { connections } });
+    const text = 'warm = true\n[source]\nconnection = "images"\nvm = "web01.ova"\n';
+    expect(() => jobOptions(remote, text, { file: 'a.job.toml' })).toThrow(
+      /a\.job\.toml:1:1: warm is not valid: it is for a base/,
+    );
   });
 
   it('puts the job.toml over the configuration, and the overrides over both', () => {

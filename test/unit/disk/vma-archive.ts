@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 
 const BLOCK = 4096;
 const CLUSTER = 65_536;
+const ZEROS = Buffer.alloc(BLOCK);
 const UUID = Buffer.alloc(16, 0xc5);
 
 interface VmaDisk {
@@ -66,7 +67,7 @@ export function vmaOf({ disks, configuration, arrange = (all) => all }: VmaOptio
       for (let bit = 0; bit < 16; bit += 1) {
         const block = Buffer.alloc(BLOCK);
         content.subarray(number * CLUSTER + bit * BLOCK, number * CLUSTER + (bit + 1) * BLOCK).copy(block);
-        if (block.every((byte) => byte === 0)) continue;
+        if (block.equals(ZEROS)) continue;
         mask |= 1 << bit;
         stored.push(block);
       }

@@ -12,6 +12,12 @@ import { isLoaded, productionModules } from '../../../src/packaging/modules.js';
 import { run } from '../../../src/tools/run.js';
 
 const repository = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '');
+/** npm takes half a second to list them. */
+let listed: ReturnType<typeof productionModules> | undefined;
+const modulesOfProduct = () => {
+  listed ??= productionModules(repository);
+  return listed;
+};
 const FORMAT = 'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/';
 const scratch = mkdtempSync(join(tmpdir(), 'h2k-packaging-'));
 afterAll(() => rmSync(scratch, { recursive: true }));
@@ -94,7 +100,7 @@ describe('the package', () => {
   });
 
   test('has the modules of run time, those that they need too, none of development and none that Node never loads', async () => {
-    const paths = (await productionModules(repository)).map(({ path }) => path);
+    const paths = (await modulesOfProduct()).map(({ path }) => path);
     const { dependencies } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'));
     const names = Object.keys(dependencies).map((name) => `node_modules/${name}`);
     expect(paths).toEqual(expect.arrayContaining([...names, 'node_modules/pino-std-serializers']));
@@ -187,7 +193,7 @@ License: Expat-2
   });
 
   test('has no module without a licence', async () => {
-    const modules = await productionModules(repository);
+    const modules = await modulesOfProduct();
     const licensed = await Promise.all(modules.map((module) => licenseOf(repository, 'lib', module)));
     for (const { files, holders, text } of licensed)
       expect([files, holders.length > 0, text.length > 400]).toEqual([files, true, true]);

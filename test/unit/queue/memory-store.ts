@@ -73,7 +73,7 @@ export function memoryQueue(data = new MemoryData(), owner = 'memory'): QueueSto
     );
   const queued = () =>
     all()
-      .filter(({ state }) => state === 'queued')
+      .filter((job) => job.state === 'queued' && !changes.isParked(job))
       .sort((a, b) => b.priority - a.priority || byId(a, b));
   return {
     owner,
@@ -92,8 +92,8 @@ export function memoryQueue(data = new MemoryData(), owner = 'memory'): QueueSto
       },
       counts: () =>
         transaction(() => {
-          const counts = { queued: 0, running: 0, converted: 0, failed: 0, cancelled: 0 };
-          for (const { state } of all()) counts[state] += 1;
+          const counts = { queued: 0, parked: 0, running: 0, converted: 0, failed: 0, cancelled: 0 };
+          for (const job of all()) counts[changes.isParked(job) ? 'parked' : job.state] += 1;
           return counts;
         }),
       reservedBytes: ({ running = false, except = '' } = {}) =>
@@ -106,6 +106,8 @@ export function memoryQueue(data = new MemoryData(), owner = 'memory'): QueueSto
           if (retried !== null && request.from !== undefined) truncate(job.job, request.from);
           return retried;
         }),
+      cutOver: (id) => change(id, (job) => changes.cutOver(job, null)),
+      isAwaited: (delta) => transaction(() => all().some((job) => job.delta === delta)),
     },
     runs: {
       async start(id) {
@@ -145,6 +147,8 @@ export function memoryQueue(data = new MemoryData(), owner = 'memory'): QueueSto
           data.checkpoints.set(job.job, refused);
           return changes.decided(job, decision);
         }),
+      park: (lease, parking) => changeHeld(lease, (job) => changes.parked(job, parking)),
+      deltaTaken: (lease, entries) => changeHeld(lease, (job) => changes.deltaTaken(job, entries)),
       requeue: (lease, more) => changeHeld(lease, (job) => changes.requeued(job, more)),
       finish: (lease, keep, tell) =>
         transaction(() => {
@@ -171,6 +175,9 @@ export function memoryQueue(data = new MemoryData(), owner = 'memory'): QueueSto
         transaction(() => {
           if (data.jobs.has(claim.job)) throw new Error(`there is a job ${claim.job} already`);
           data.claims.delete(claim.job);
+          const parked = claim.joins === undefined ? undefined : data.jobs.get(claim.joins);
+          const joined = parked === undefined ? null : changes.cutOver(parked, claim);
+          if (joined !== null) return put(joined);
           return put(changes.newJob(claim, entries, new Date().toISOString()));
         }),
       forget: (job) => transaction(() => void data.claims.delete(job)),
@@ -259,7 +266,8 @@ function byStage(a: StageTotal, b: StageTotal): number {
   return `${a.stage} ${a.status}` < `${b.stage} ${b.status}` ? -1 : 1;
 }
 
-function fits(job: Job, { states, name, since }: JobFilter): boolean {
+function fits(job: Job, { states, name, since, warm }: JobFilter): boolean {
+  if (warm !== undefined && (job.warm === null || !warm.includes(job.warm))) return false;
   if (states !== undefined && !states.includes(job.state)) return false;
   if (name !== undefined && !job.vm.includes(name) && !job.dropName.includes(name)) return false;
   return since === undefined || job.createdAt >= since;

@@ -75,7 +75,7 @@ describe.each(QUEUES)('jobs in %s', (_name, open) => {
     expect(await ids(queue.jobs.list({ since: '2999-01-01' }))).toEqual([]);
     expect(await ids(queue.jobs.list())).toEqual(['a', 'b']);
     expect(await queue.jobs.counts()).toEqual({
-      ...{ queued: 1, running: 0, converted: 1, failed: 0, cancelled: 0 },
+      ...{ queued: 1, parked: 0, running: 0, converted: 1, failed: 0, cancelled: 0 },
     });
     expect(await queue.jobs.reservedBytes()).toBe(100);
   });
@@ -478,5 +478,68 @@ describe.each(QUEUES)('statistics of %s', (_name, open) => {
     const boot = { verdict: 'failed', level: 'kernel', seconds: 1, accelerator: 'tcg', warnings: [] };
     queue.set('a', { result: { plan: null, boot, sourceId: null } });
     expect(await queue.statistics.boots()).toEqual([{ verdict: 'failed', count: 1 }]);
+  });
+});
+
+describe.each(QUEUES)('a warm job in %s', (_name, open) => {
+  const result = { plan: { virtio: 2 }, boot: null, sourceId: 'base' };
+  const parkedJob = async (queue: ReturnType<typeof open>, id: string) => {
+    await enqueue(queue, id, { isWarm: true, reservedBytes: 100 });
+    return queue.runs.park(await started(queue, id), { result, writtenBytes: 70 });
+  };
+
+  it('is parked with the plan of its base, and not started before its cutover', async () => {
+    const queue = open();
+    expect(await enqueue(queue, 'b')).toMatchObject({ warm: null });
+    const parked = await parkedJob(queue, 'a');
+    expect(parked).toMatchObject({ state: 'queued', warm: 'parked', owner: null, reservedBytes: 30, result });
+    expect(await ids(queue.jobs.queued())).toEqual(['b']);
+    expect(await queue.runs.start('a')).toBeNull();
+    expect(await queue.jobs.counts()).toMatchObject({ parked: 1, queued: 1 });
+    expect(await ids(queue.jobs.list({ warm: ['parked'] }))).toEqual(['a']);
+    const { updatedAt } = (await queue.jobs.get('b'))!;
+    expect(await queue.statistics.oldestQueued()).toBe(updatedAt);
+
+    expect(await queue.jobs.cutOver('b')).toBeNull();
+    expect(await queue.jobs.cutOver('a')).toMatchObject({ state: 'queued', warm: 'cutover' });
+    expect(await queue.jobs.cutOver('a')).toBeNull();
+    expect(await ids(queue.jobs.queued())).toEqual(['a', 'b']);
+  });
+
+  it('that is cancelled while it is parked is started to be published, and prepared again by a retry', async () => {
+    const queue = open();
+    const seen = await parkedJob(queue, 'a');
+    await queue.jobs.cancel(seen, decision('cancelled'));
+    expect(await queue.jobs.cutOver('a')).toBeNull();
+    await queue.runs.finish(await started(queue, 'a'), 'all', () => []);
+    const cancelled = (await queue.jobs.get('a'))!;
+    const again = await queue.jobs.retry(cancelled, { overrides: {}, reservedBytes: 5 });
+    expect(again).toMatchObject({ state: 'queued', warm: 'preparing' });
+    expect(await ids(queue.jobs.queued())).toEqual(['a']);
+  });
+
+  it('gets the delta that is claimed for it, which becomes a job of its own where none is parked', async () => {
+    const queue = open();
+    await parkedJob(queue, 'a');
+    expect(await enqueue(queue, 'd1', { joins: 'a', reservedBytes: 7 })).toMatchObject({
+      ...{ job: 'a', state: 'queued', warm: 'cutover', delta: 'd1', reservedBytes: 37 },
+    });
+    expect(await queue.jobs.isAwaited('d1')).toBe(true);
+    expect(await queue.claims.pending()).toEqual([]);
+    // Another one comes too late.
+    expect(await enqueue(queue, 'd2', { joins: 'a' })).toMatchObject({ job: 'd2', warm: null, delta: null });
+    const lease = await started(queue, 'a');
+    const taken = await queue.runs.deltaTaken(lease, ['z', 'y']);
+    expect(taken).toMatchObject({ entries: ['y', 'z'], delta: null, state: 'running' });
+    expect(await queue.jobs.isAwaited('d1')).toBe(false);
+  });
+
+  it('is not parked by an earlier run of it', async () => {
+    const queue = open();
+    await enqueue(queue, 'a', { isWarm: true });
+    const earlier = await started(queue, 'a');
+    await queue.runs.requeueInterrupted();
+    await started(queue, 'a');
+    await expect(queue.runs.park(earlier, { result, writtenBytes: 0 })).rejects.toMatchObject(lost);
   });
 });

@@ -117,11 +117,11 @@ describe('Scanner', () => {
     expect(grouped()).toBe(2);
   });
 
-  it('costs next to nothing with 10,000 files that only lie there', async () => {
+  it('costs next to nothing with thousands of files that only lie there', async () => {
     const directory = scratchDirectory();
     // Links to one file: a tenth of the time that so many files take.
     writeFileSync(join(directory, 'f'), '');
-    for (let index = 1; index < 10_000; index += 1)
+    for (let index = 1; index < 4_000; index += 1)
       linkSync(join(directory, 'f'), join(directory, `f${index}`));
     const { scan, clock } = scanner(directory, { group: async () => ({ drops: [], ignored: [] }) });
     await scan.scan();
@@ -130,12 +130,12 @@ describe('Scanner', () => {
     clock.now = 3_000;
     await scan.scan();
     const before = process.cpuUsage();
-    for (let tick = 0; tick < 100; tick += 1) {
+    for (let tick = 0; tick < 40; tick += 1) {
       clock.now += 5;
       await scan.scan();
     }
     const { user, system } = process.cpuUsage(before);
-    // 0.1 % of a core over the 500 s that these ticks stand for would be 0.5 s.
+    // Each tick that looked at the files would take 0.05 s, and 2 s all of them.
     expect((user + system) / 1e6).toBeLessThan(0.5);
   });
 });

@@ -14,7 +14,14 @@ const after: Change['after'] = {
   mode: 0o600,
   content: { kind: 'bytes', bytes },
 };
-const at = (path: string): Change => ({ path, before: { type: 'absent' }, after, missing: [], device: 1 });
+const at = (path: string): Change => ({
+  path,
+  before: { type: 'absent' },
+  after,
+  missing: [],
+  device: 1,
+  names: 1,
+});
 const changes = [at('/etc/fstab'), at("/boot/-it's; touch $(id)"), at('/etc/a\nb')];
 
 const applied = applyScript(changes, {

@@ -1,7 +1,8 @@
-import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { link, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { hardLinkWarnings } from '../../../src/ssh/changes.js';
 import { locate } from '../../../src/ssh/file-state.js';
 import { run } from '../../../src/tools/run.js';
 
@@ -37,6 +38,29 @@ test('a link is looked at itself, or followed', async () => {
   });
 });
 
+test('a file with several names is told with their number', async () => {
+  const at = join(scratch, 'one');
+  await writeFile(at, 'y');
+  expect(await locate(shell, at, { follow: false })).toMatchObject({ names: 1 });
+  await link(at, join(scratch, 'other'));
+  const { names, path, missing, device, state } = await locate(shell, at, { follow: false });
+  expect(names).toBe(2);
+  if (state.type === 'other') throw new Error('not a file');
+  const change = { path, missing, device, before: state };
+  const after = {
+    type: 'file',
+    sha256: '',
+    size: 0,
+    mode: 0o644,
+    content: { kind: 'copy', from: '/' },
+  } as const;
+  expect(hardLinkWarnings([{ ...change, names, after }])).toEqual([
+    { fixer: 'live', code: 'live.hard-links', message: expect.stringContaining(`${at} has 2 names`) },
+  ]);
+  expect(hardLinkWarnings([{ ...change, names: 1, after }])).toEqual([]);
+  expect(hardLinkWarnings([{ ...change, names, after: { type: 'absent' } }])).toEqual([]);
+});
+
 test('links that lead round in a circle lead to no other path', async () => {
   const at = join(scratch, 'a');
   expect(await locate(shell, at, { follow: true })).toMatchObject({ path: at, state: { type: 'symlink' } });
@@ -57,8 +81,8 @@ test.each([
   '',
   'relative\0\x000\0absent\0',
   '/etc/x\0/usr\x000\0absent\0',
-  `/etc/x\0/etc\x000\0file\0$(id)\x001 644 0 0\0`,
-  `/etc/x\0/etc\x000\0file\0${SUM}\x001 644 0\0`,
+  `/etc/x\0/etc\x000\0file\0$(id)\x001 644 0 0 1\0`,
+  `/etc/x\0/etc\x000\0file\0${SUM}\x001 644 0 0\0`,
 ])('an answer that is none is refused: %j', async (text) => {
   await expect(locate(answering(text), '/etc/x', { follow: true })).rejects.toThrow(
     'answer about /etc/x is not understood',

@@ -8,6 +8,7 @@ import {
   convertImage,
   createImage,
   imageInfo,
+  mapParser,
   percentParser,
 } from '../../../src/tools/qemu-img.js';
 import { MIB, makeRaw } from '../../integration/flatten-images.js';
@@ -38,6 +39,22 @@ describe('progress', () => {
     percentParser((percent) => seen.push(percent))(Buffer.from('warning: something (1/2)\n'.repeat(1000)));
     expect(seen).toEqual([]);
   });
+});
+
+test('the map of an image is read whole, however its text is cut', () => {
+  const lines = [
+    '[{ "start": 0, "length": 65536, "depth": 0, "present": true, "zero": true, "data": false},\n',
+    '{ "start": 65536, "length": 512, "depth": 1, "present": true, "zero": false, "data": true, "offset": 4}]\n',
+  ].join('');
+  for (const size of [1, 7, 64, 1000]) {
+    const seen: unknown[] = [];
+    const parse = mapParser((entry) => seen.push(entry));
+    for (let at = 0; at < lines.length; at += size) parse(Buffer.from(lines.slice(at, at + size)));
+    expect(seen).toEqual([
+      { start: 0, length: 65536, depth: 0, zero: true },
+      { start: 65536, length: 512, depth: 1, zero: false },
+    ]);
+  }
 });
 
 test('convert reports percent up to 100, and compare sees the same content', async () => {

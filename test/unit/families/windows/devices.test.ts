@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { jobOptionsSchema } from '../../../../src/config/schema.js';
-import { planGuest } from '../../../../src/families/plan.js';
+import { planGuest, planNothing } from '../../../../src/families/plan.js';
 import { stopped } from '../../../../src/families/windows/boot-signatures.js';
 import { REMEDIES } from '../../../../src/families/windows/remedies.js';
 import type { DriverSet } from '../../../../src/model/driver-set.js';
 import { planDiff } from '../../../../src/stages/plan/plan-diff.js';
 import { dword, sz } from '../../guest/registry/make-hive.js';
 import { sampleBoot } from '../../report/sample.js';
+import { guestOf } from '../guests.js';
 import { labDrivers } from './drivers/lab-drivers.js';
 import type { Keys, WindowsRecipe } from './make-windows.js';
 import { planWindows } from './plan-windows.js';
@@ -20,6 +21,26 @@ const SERVER_2003: WindowsRecipe = {
   ...{ machine: 'x86', firmware: 'bios' },
 };
 const codesOf = ({ plan }: Awaited<ReturnType<typeof planWindows>>) => plan.warnings.map(({ code }) => code);
+
+describe('a TPM of the old VM', () => {
+  const withTpm = { hardware: guestOf({ hardware: { tpm: true } }).hardware };
+
+  it.each(['auto', 'sata'] as const)(
+    'stays behind with what it held: a warning, changed or not (%s)',
+    async (devices) => {
+      const changed = await planWindows(WINDOWS_10, {}, { devices }, null, withTpm);
+      expect(codesOf(changed)).toContain('devices.windows-tpm-state');
+      const unchanged = planNothing(changed.guest);
+      expect(unchanged.warnings.map(({ code }) => code)).toContain('devices.windows-tpm-state');
+    },
+  );
+
+  it('is not missed where there was none', async () => {
+    const { guest, plan } = await planWindows(WINDOWS_10, {}, {}, null);
+    const codes = [...plan.warnings, ...planNothing(guest).warnings].map(({ code }) => code);
+    expect(codes).not.toContain('devices.windows-tpm-state');
+  });
+});
 
 describe('fix.devices', () => {
   it('decides for Windows too, whatever drivers it gets', async () => {

@@ -221,14 +221,14 @@ describe('a catalogue', () => {
 
   it('with thousands of members is read in no time', () => {
     const digest = (index: number) => sha256(Buffer.from(`${index}`));
-    const many = Array.from({ length: 5000 }, (_, index) => ({
+    const many = Array.from({ length: 2000 }, (_, index) => ({
       algorithm: 'sha256' as const,
       digest: digest(index),
     }));
     const bytes = makeCatalog(many, signer);
     const before = process.cpuUsage();
-    expect(readCatalog(bytes).members.size).toBe(5000);
-    expect(process.cpuUsage(before).user).toBeLessThan(5e6);
+    expect(readCatalog(bytes).members.size).toBe(2000);
+    expect(process.cpuUsage(before).user).toBeLessThan(2e6);
   });
 
   it('that was changed is not intact', () => {

@@ -39,7 +39,7 @@ describe('copyDrop', () => {
     mkdirSync(join(from, 'web01', 'deep'), { recursive: true, mode: 0o777 });
     const big = join(from, 'web01', 'deep', 'big.raw');
     writeFileSync(big, 'start');
-    truncateSync(big, 64 * MIB);
+    truncateSync(big, 16 * MIB);
     chmodSync(big, 0o666);
     utimesSync(big, 1_700_000_000, 1_700_000_001);
     writeFileSync(join(from, 'web01', 'small.vmx'), 'x = "y"');
@@ -72,7 +72,7 @@ describe('copyDrop', () => {
   it('says so when a file is written to while it is copied', async () => {
     const { from, to } = places();
     const disk = join(from, 'disk.raw');
-    await run('dd', ['if=/dev/urandom', `of=${disk}`, 'bs=1M', 'count=64']);
+    await run('dd', ['if=/dev/urandom', `of=${disk}`, 'bs=1M', 'count=16']);
     const copying = copy(from, to, ['disk.raw']);
     const end = { reached: false };
     copying
@@ -95,7 +95,7 @@ describe('copyDrop', () => {
       ['secret', 'CANARY '],
     ] as const) {
       mkdirSync(join(from, directory));
-      for (const name of names) writeFileSync(join(from, directory, name), content.repeat(MIB));
+      for (const name of names) writeFileSync(join(from, directory, name), content.repeat(MIB / 4));
     }
     const copying = copy(from, to, ['web01']);
     while (!names.some((name) => existsSync(join(to, 'web01', name)))) await setImmediate();

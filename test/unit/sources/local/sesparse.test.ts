@@ -9,7 +9,7 @@ import { type GrainWrite, seSparse } from '../../disk/sesparse-image.js';
 test('ESXi’s snapshots since 6.5: two seSparse deltas with changes, zeros and unmapped grains', async () => {
   const job = await makeJob();
   // More than one grain table, more grains than twelve bits can number, and a last grain of three sectors.
-  const size = 40 * MIB + 512 * 3;
+  const size = 21 * MIB + 512 * 3;
   const expected = Buffer.alloc(size, 'the base’s own text. ');
   await writeFile(join(job.source, 'web01-flat.vmdk'), expected);
   const sectors = size / 512;
@@ -19,13 +19,13 @@ test('ESXi’s snapshots since 6.5: two seSparse deltas with changes, zeros and 
   const layers: GrainWrite[][] = [
     [
       { offset: MIB, content: randomBytes(18 * MIB) },
-      { offset: 24 * MIB, content: randomBytes(8192) },
-      { offset: 40 * MIB, content: randomBytes(512 * 3) },
+      { offset: 20 * MIB, content: randomBytes(8192) },
+      { offset: 21 * MIB, content: randomBytes(512 * 3) },
     ],
     [
-      { offset: 33 * MIB, content: randomBytes(4096) },
+      { offset: 20.5 * MIB, content: randomBytes(4096) },
       { offset: 2 * MIB, content: 'zero' },
-      { offset: 24 * MIB + 4096, content: 'unmapped' },
+      { offset: 20 * MIB + 4096, content: 'unmapped' },
       { offset: 17 * MIB, content: randomBytes(MIB) },
     ],
   ];

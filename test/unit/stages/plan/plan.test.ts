@@ -11,7 +11,9 @@ import { applyOperations } from '../../../../src/operations/apply-operations.js'
 import { planSchema } from '../../../../src/operations/plan.js';
 import type { Operation } from '../../../../src/operations/registry.js';
 import { planStage } from '../../../../src/stages/plan/index.js';
+import { makePlan } from '../../../../src/stages/plan/make-plan.js';
 import { planDiff } from '../../../../src/stages/plan/plan-diff.js';
+import { planRequested } from '../../../../src/stages/plan/plan-requested.js';
 import { canonicalJson } from '../../../../src/text/canonical-json.js';
 import { DISTRIBUTIONS } from '../../families/distributions.js';
 import { guestOf } from '../../families/guests.js';
@@ -26,11 +28,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(workDirectory, { recursive: true }));
 
-async function runStage(
-  options: JobOptions = jobOptionsSchema.parse({ config: {} }),
-  identity = guest.identity,
-  sector_size = 512,
-) {
+/** The stage's context, of which it uses nothing else, and its input. */
+async function given(options: JobOptions, identity: typeof guest.identity, sector_size: number) {
   const digest = await writeSnapshot(join(workDirectory, 'snapshot.json'), guest.tree);
   const input = planStage.input.parse({
     fetch: {
@@ -46,7 +45,6 @@ async function runStage(
       initramfs_listings: 'listings.json',
     },
   });
-  // The stage uses nothing else of its context.
   const { signal } = new AbortController();
   const context = {
     job: { id: 'k3x9', vm: 'web01' },
@@ -55,7 +53,20 @@ async function runStage(
     signal,
     log: pino({ level: 'silent' }),
   } as unknown as StageContext;
+  return { context, input };
+}
+
+const DEFAULTS = jobOptionsSchema.parse({ config: {} });
+
+async function runStage(options = DEFAULTS, identity = guest.identity) {
+  const { context, input } = await given(options, identity, 512);
   return planStage.run(context, input);
+}
+
+/** The stage's plan, made without its thread. */
+async function planOf(options = DEFAULTS, identity = guest.identity, sector_size = 512) {
+  const { context, input } = await given(options, identity, sector_size);
+  return makePlan(context, input, options, { planner: (request) => planRequested(request) });
 }
 const file = (name: string) => readFileSync(join(workDirectory, name), 'utf8');
 
@@ -71,11 +82,11 @@ describe('the PLAN stage', () => {
   });
 
   it('gives a disk of 4096-byte sectors to virtio only', async () => {
-    const { plan } = await runStage(undefined, guest.identity, 4096);
+    const { plan } = await planOf(undefined, guest.identity, 4096);
     expect(plan.devices.disk_bus).toBe('virtio');
     // Its initramfs as it is has no virtio: SATA, which has no such sectors.
     const untouched = jobOptionsSchema.parse({ config: { fix: { mode: 'none' } } });
-    await expect(runStage(untouched, guest.identity, 4096)).rejects.toMatchObject({
+    await expect(planOf(untouched, guest.identity, 4096)).rejects.toMatchObject({
       code: 'plan.sector-size',
     });
   });
@@ -93,7 +104,7 @@ describe('the PLAN stage', () => {
     const options = jobOptionsSchema.parse({ config: { fix: { mode: 'none' } } });
     // With a plan it would be refused: nothing tells what its root is.
     const unknown = { ...guest.identity, filesystems: [] };
-    await expect(runStage(undefined, unknown)).rejects.toMatchObject({ code: 'plan.fstab-unresolved' });
+    await expect(planOf(undefined, unknown)).rejects.toMatchObject({ code: 'plan.fstab-unresolved' });
     const { plan } = await runStage(options, unknown);
     expect(plan).toMatchObject({
       operations: [],
