@@ -8,7 +8,7 @@ import { type Logger, pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { configSchema } from '../../src/config/schema.js';
 import { landVm } from '../../src/sources/remote/land-vm.js';
-import { NfcPeer } from './support/nfc-peer.js';
+import { NfcPeer, streamOf } from './support/nfc-peer.js';
 import { VspherePeer } from './support/vsphere-peer.js';
 
 const MIB = 1024 * 1024;
@@ -31,6 +31,7 @@ let directory: string;
 let peer: VspherePeer;
 let nfc: NfcPeer;
 let moref: string;
+let streams: Buffer[];
 const before = process.env.CREDENTIALS_DIRECTORY;
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'h2k-nfc-'));
@@ -46,7 +47,7 @@ beforeAll(async () => {
   nfc = await NfcPeer.start(directory);
   peer.nfc = nfc;
   moref = peer.vms[0]!.moref;
-  nfc.disks.set(moref, contents.map(streamOf));
+  streams = await Promise.all(contents.map((content) => streamOf(content, directory)));
 });
 afterAll(async () => {
   if (before === undefined) delete process.env.CREDENTIALS_DIRECTORY;
@@ -59,18 +60,9 @@ beforeEach(() => {
   nfc.forget();
   for (const list of [nfc.ends, nfc.percents, nfc.requests, nfc.tickets, peer.methods]) list.length = 0;
   nfc.behaviour = {};
-  nfc.sent = 0;
+  nfc.disks.set(moref, streams);
   peer.behaviour = { datastoreType: 'vsan' };
 });
-
-/** What a host sends of a disk with this content. */
-function streamOf(content: Buffer): Buffer {
-  const [raw, stream] = [join(directory, 'disk.raw'), join(directory, 'disk.vmdk')];
-  writeFileSync(raw, content);
-  const form = ['-f', 'raw', '-O', 'vmdk', '-o', 'subformat=streamOptimized'];
-  execFileSync('qemu-img', ['convert', ...form, raw, stream]);
-  return readFileSync(stream);
-}
 
 /** Returns what the guest saw. */
 function contentOf(vmdk: string): Buffer {
@@ -112,6 +104,10 @@ async function land(settings: Settings = {}) {
   return { facts, reserved, at: (name: string) => join(workDirectory, 'remote/vm', name) };
 }
 
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
 function expectWhole(at: (name: string) => string): void {
   for (const [index, content] of contents.entries())
     expect(contentOf(at(`scsi0-${index}.vmdk`)).equals(content)).toBe(true);
@@ -126,7 +122,7 @@ describe('the export of a VM', () => {
     });
     expect(facts).toMatchObject({ transport: 'nfc', power: 'off', moref, retries: 0 });
     expectWhole(at);
-    expect(readFileSync(at('web01.vmx'), 'utf8')).toContain('scsi0:1.fileName = "scsi0-1.vmdk"');
+    expect(readFileSync(at('DC0_H0_VM0.vmx'), 'utf8')).toContain('scsi0:1.fileName = "scsi0-1.vmdk"');
     expect(facts.files.map(({ name, size }) => [name, size]).slice(1)).toEqual(
       nfc.disks.get(moref)!.map(({ length }, index) => [`scsi0-${index}.vmdk`, length]),
     );
@@ -182,9 +178,9 @@ describe('the export of a VM', () => {
     // Each failure ends its export: the next one has its own.
     expect(nfc.ends).toEqual(['abort', 'abort']);
     expect(readdirSync(join(workDirectory, 'remote/vm')).sort()).toEqual([
+      'DC0_H0_VM0.vmx',
       'scsi0-0.vmdk',
       'scsi0-1.vmdk.part',
-      'web01.vmx',
     ]);
 
     nfc.behaviour = {};
@@ -203,11 +199,7 @@ describe('the export of a VM', () => {
   it.each([
     ['ends before the disk does', { endAfter: MIB }, /the end of the disk is not among them/],
     ['ends before it has begun', { endAfter: 0 }, /sent 0 bytes/],
-    [
-      'is shorter than what the host says that it sent',
-      { manifestAdds: 5 },
-      /bytes of disk-\d+-\d+ came|bytes of Hard disk 1 came/,
-    ],
+    ['is shorter than what the host says that it sent', { manifestAdds: 5 }, /bytes of Hard disk 1 came/],
   ])('is truncated if a stream %s', async (_what, behaviour, message) => {
     nfc.behaviour = behaviour;
     await expect(land()).rejects.toMatchObject({
@@ -228,7 +220,7 @@ describe('the export of a VM', () => {
   it('goes on in a new export when its lease has ended meanwhile', async () => {
     nfc.behaviour = { timeoutSeconds: 1, reportsFirst: Number.POSITIVE_INFINITY };
     const landing = land({ attempts: 3 });
-    while (nfc.percents.length < 2) await new Promise((resolve) => setTimeout(resolve, 20));
+    await Promise.race([landing, until(() => nfc.percents.length >= 2)]);
     nfc.behaviour = {};
     nfc.forget();
     const { at, facts } = await landing;
@@ -238,10 +230,9 @@ describe('the export of a VM', () => {
   });
 
   it('waits for the lease that a killed process has left, which nobody else can end', async () => {
-    const locked = peer.methods;
     nfc.answer('ExportVm', `<_this type="VirtualMachine">${moref}</_this>`);
     const landing = land();
-    while (!locked.includes('ExportVm')) await new Promise((resolve) => setTimeout(resolve, 20));
+    await Promise.race([landing, until(() => peer.methods.includes('ExportVm'))]);
     nfc.forget();
     const { at } = await landing;
     expectWhole(at);
@@ -253,7 +244,7 @@ describe('the export of a VM', () => {
     const abort = new AbortController();
     const landing = land({ signal: abort.signal });
     const failed = expect(landing).rejects.toThrow('enough');
-    while (nfc.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    await Promise.race([failed, until(() => nfc.requests.length > 0)]);
     abort.abort(new Error('enough'));
     await failed;
     expect(nfc.ends).toEqual(['abort']);

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -52,8 +52,6 @@ export class NfcPeer {
   /** Secrets in addresses: who has one may read. */
   readonly tickets: string[] = [];
   readonly requests: { path: string; cookie: string | undefined; range: string | undefined }[] = [];
-  /** Bytes of streams that were sent. */
-  sent = 0;
   readonly #leases = new Map<string, Lease>();
   #server: Server | undefined;
   #thumbprint = '';
@@ -114,13 +112,14 @@ export class NfcPeer {
     const lease = [...this.#leases.values()].find((one) => one.ticket === ticket);
     const bytes = this.disks.get(lease?.vm ?? '')?.[Number(name)];
     if (lease === undefined || bytes === undefined) return void answer.writeHead(404).end();
+    // A listener for each wait.
+    answer.setMaxListeners(0);
     answer.writeHead(200, { 'content-type': 'application/x-vnd.vmware-streamVmdk' });
     const { cutAfter = Number.POSITIVE_INFINITY, endAfter = bytes.length, pause = 0 } = this.behaviour;
     const step = 64 * 1024;
     for (let at = 0; at < Math.min(endAfter, bytes.length); at += step) {
       if (at >= cutAfter || !this.#leases.has(lease.id)) return void asked.socket.destroy();
       const part = bytes.subarray(at, Math.min(at + step, endAfter));
-      this.sent += part.length;
       if (!answer.write(part))
         await new Promise<void>((resolve) => {
           answer.once('drain', resolve);
@@ -194,4 +193,18 @@ export class NfcPeer {
     );
     return `<HttpNfcLeaseGetManifestResponse xmlns="urn:vim25">${entries.join('')}</HttpNfcLeaseGetManifestResponse>`;
   }
+}
+
+/** Returns what a host sends of a disk: as qemu-img compresses it, with the grain directory named at the end only. */
+export async function streamOf(content: Buffer, scratch: string): Promise<Buffer> {
+  const directory = await mkdtemp(join(scratch, 'stream-'));
+  await writeFile(join(directory, 'raw'), content);
+  const form = ['-f', 'raw', '-O', 'vmdk', '-o', 'subformat=streamOptimized', 'raw', 'vmdk'];
+  execFileSync('qemu-img', ['convert', ...form], { cwd: directory });
+  const disk = await readFile(join(directory, 'vmdk'));
+  const footer = Buffer.from(disk.subarray(0, 512));
+  disk.writeBigUInt64LE(0xffff_ffff_ffff_ffffn, 56);
+  const marker = Buffer.alloc(512);
+  marker.writeUInt32LE(3, 12);
+  return Buffer.concat([disk, marker, footer, Buffer.alloc(512)]);
 }

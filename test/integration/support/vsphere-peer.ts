@@ -238,10 +238,10 @@ export class VspherePeer {
         }
         if (method === 'Logout') this.sessions.delete(cookie);
         const { datastoreType } = this.behaviour;
-        if (datastoreType === undefined) {
-          answer.writeHead(answered.statusCode!, answered.headers);
-          answered.pipe(answer);
-        } else
+        const { 'content-length': _length, ...others } = answered.headers;
+        answer.writeHead(answered.statusCode!, others);
+        if (datastoreType === undefined) answered.pipe(answer);
+        else
           void text(answered).then((all) => answer.end(all.replace(/(?<=<type>)OTHER(?=<)/g, datastoreType)));
       },
     );

@@ -42,8 +42,9 @@ export class NfcExport {
   }
 
   /** Yields the stream of a disk, from its start. After a failure, the next one is read in an export of its own. */
-  async *read({ slot, label, capacity }: VmDisk, signal: AbortSignal): AsyncGenerator<Buffer> {
-    const lease = await this.#current(signal);
+  async *read({ slot, label, capacity }: VmDisk, during: AbortSignal): AsyncGenerator<Buffer> {
+    const lease = await this.#current(during);
+    const signal = AbortSignal.any([during, lease.lost]);
     let isWhole = false;
     try {
       const device = deviceOf(lease, slot, label);
@@ -77,7 +78,7 @@ export class NfcExport {
   }
 
   async #current(signal: AbortSignal): Promise<NfcLease> {
-    if (this.#lease?.isLost === true) await this.#drop();
+    if (this.#lease?.lost.aborted === true) await this.#drop();
     const { expected, log } = this.#settings;
     const percent = () => Math.min(99, Math.floor((100 * this.#received) / Math.max(1, expected)));
     this.#lease ??= await NfcLease.begin(this.#session, this.#vm, { percent, log, signal });

@@ -46,7 +46,7 @@ export class NfcLease {
   readonly #percent: () => number;
   readonly #ended = new AbortController();
   readonly #renewing: Promise<void>;
-  #isLost = false;
+  readonly #lost = new AbortController();
 
   private constructor(
     session: Session,
@@ -87,9 +87,9 @@ export class NfcLease {
     }
   }
 
-  /** Whether the server has ended it: its addresses lead nowhere any more. */
-  get isLost(): boolean {
-    return this.#isLost;
+  /** Aborted when the server has ended it: its addresses lead nowhere any more, whatever a stream still promises. */
+  get lost(): AbortSignal {
+    return this.#lost.signal;
   }
 
   /** Returns how many bytes the host says that it has sent of a disk; null if it does not tell. */
@@ -119,8 +119,7 @@ export class NfcLease {
   async #end(method: string): Promise<void> {
     this.#ended.abort();
     await this.#renewing;
-    if (this.#isLost) return;
-    this.#isLost = true;
+    if (this.#lost.signal.aborted) return;
     await call(this.#session, method, this.#self).catch((err: unknown) =>
       this.#log.warn({ err }, 'the export cannot be ended, its lease expires on the server'),
     );
@@ -135,10 +134,11 @@ export class NfcLease {
       const percent = markup`<percent>${this.#percent()}</percent>`;
       await this.#session.call('HttpNfcLeaseProgress', this.#self, percent, signal).catch((err: unknown) => {
         if (signal.aborted) return;
-        this.#isLost = err instanceof VsphereFault && LOST.has(err.fault);
         this.#log.warn({ err }, 'the lease of the export was not renewed');
+        if (err instanceof VsphereFault && LOST.has(err.fault))
+          this.#lost.abort(interrupted('the server has ended the export'));
       });
-      if (this.#isLost) return;
+      if (this.#lost.signal.aborted) return;
     }
   }
 }
