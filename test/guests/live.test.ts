@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -163,7 +163,11 @@ describe.runIf(process.getuid?.() === 0)('a guest that is prepared before its mo
 
 /** The connection is cut, and this side killed, while the host applies the plan or is still sent it. */
 async function isWholeWhenKilled(digest: string, before: string, changes: number): Promise<void> {
+  // What it leaves on this side goes with the test.
+  const TMPDIR = join(directory, 'k');
+  await mkdir(TMPDIR);
   await runLive(host, ['--apply', digest], {
+    env: { TMPDIR },
     onOutput({ err }, kill) {
       if (err.includes('The backup of the old files')) kill('SIGKILL');
     },

@@ -24,15 +24,19 @@ export interface LiveAnswer {
 interface Login {
   user?: keyof RunningHost['keys'];
   knownHosts?: string;
+  env?: Record<string, string>;
   onOutput?: (ended: Omit<Ended, 'code'>, kill: (signal: NodeJS.Signals) => void) => void;
 }
 
 /** Runs `hyper2kvm live` on the host, as root unless `user` says who. */
 export function runLive(host: RunningHost, more: readonly string[], login: Login = {}): Promise<Ended> {
-  const { user = 'root', knownHosts = host.knownHosts, onOutput } = login;
+  const { user = 'root', knownHosts = host.knownHosts, env = {}, onOutput } = login;
   const who = ['--user', user === 'nobody' ? 'guest' : user, '-i', host.keys[user]];
   const where = ['127.0.0.1', '--port', String(host.port), '--known-hosts', knownHosts];
-  return cli(['live', ...where, ...who, '--json', ...more], onOutput === undefined ? {} : { onOutput });
+  return cli(['live', ...where, ...who, '--json', ...more], {
+    env,
+    ...(onOutput === undefined ? {} : { onOutput }),
+  });
 }
 
 export async function live(

@@ -30,6 +30,7 @@ export interface Wine {
 
 export async function openWine(machine: Machine): Promise<Wine> {
   const installation = await wineInstallation(machine);
+  await mkdir(testCache(), { recursive: true });
   const scratch = await mkdtemp(join(testCache(), '.wine-'));
   const prefix = join(scratch, 'prefix');
   // Linked, as 700 MB; but wineserver writes to the registry's files themselves if they have several names.
@@ -107,6 +108,7 @@ async function runWine(
   options: RunOptions & { env: Environment },
 ): Promise<number> {
   // Else Windows ends, with its services, whenever no other program runs. 2: it runs already.
+  options.signal?.throwIfAborted();
   await callServer(installation, options.env, '-p');
   const script = 'output=$1; shift; exec "$@" >"$output" 2>&1';
   const { code } = await run('sh', ['-c', script, 'sh', output, ...installation.wine, ...args], options);
@@ -120,9 +122,12 @@ async function callServer({ server }: WineInstallation, env: Environment, option
 }
 
 async function endWine(installation: WineInstallation, env: Environment, prefix: string): Promise<void> {
-  await callServer(installation, env, '-k');
-  await callServer(installation, env, '-w');
-  while ((await processesOf(prefix, () => true)).length > 0) await sleep(POLL_MILLISECONDS);
+  // Again: a call of a test that was given up may have started another server meanwhile.
+  for (;;) {
+    await callServer(installation, env, '-k');
+    if ((await processesOf(prefix, () => true)).length === 0) return;
+    await sleep(POLL_MILLISECONDS);
+  }
 }
 
 async function prefixInCache(installation: WineInstallation): Promise<string> {
@@ -131,8 +136,11 @@ async function prefixInCache(installation: WineInstallation): Promise<string> {
     await mkdir(prefix);
     const env = environment(installation, prefix, scratch);
     const options = { env, timeoutSeconds: 600 };
-    await runWine(installation, ['wineboot', '-i'], join(scratch, 'output'), options);
-    await endWine(installation, env, prefix);
+    try {
+      await runWine(installation, ['wineboot', '-i'], join(scratch, 'output'), options);
+    } finally {
+      await endWine(installation, env, prefix);
+    }
     return prefix;
   });
 }
