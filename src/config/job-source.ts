@@ -17,7 +17,7 @@ export const jobSourceTable = z.strictObject({
   type: z.string().optional(),
   connection: z.string().optional(),
   vm: z.union([path, z.array(path).min(1).max(MAX_PATHS)]).optional(),
-  transport: z.enum(['auto', 'datastore'], 'must be "auto" or "datastore"').optional(),
+  transport: z.enum(['auto', 'datastore', 'nfc'], 'must be "auto", "datastore" or "nfc"').optional(),
   power: z.enum(['off', 'shutdown', 'snapshot'], 'must be "off", "shutdown" or "snapshot"').optional(),
   mode: z.enum(['land'], 'must be "land": this version copies a VM before it converts it').optional(),
   sha256: z
@@ -42,7 +42,7 @@ interface RemoteSource {
   type: 'remote';
   connection: string;
   vm: string[];
-  transport: 'auto' | 'datastore';
+  transport: 'auto' | 'datastore' | 'nfc';
   power: 'off' | 'shutdown' | 'snapshot';
   /** By file name, lower-case hexadecimal. */
   sha256: Record<string, string>;

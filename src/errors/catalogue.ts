@@ -341,12 +341,12 @@ const SECTIONS = {
     },
     'remote.datastore-unreadable': {
       meaning:
-        'The VM or its datastore is not accessible, or the datastore has no files (vSAN, vVol), which this version cannot read.',
-      advice: 'Move the VM to a VMFS or NFS datastore (Storage vMotion), or export it as OVF and drop that.',
+        'The VM or its datastore is not accessible, or the datastore has no files (vSAN, vVol) and the job.toml asks for them.',
+      advice: 'Check the datastore and its host in the vSphere Client.',
     },
     'remote.unsupported-disk': {
       meaning:
-        'A disk of the VM cannot be read as a file: raw device mapping, encrypted, shared with other VMs.',
+        'A disk of the VM cannot be read: raw device mapping, encrypted, shared with other VMs, or independent on a datastore without files.',
       advice: 'Clone the VM to ordinary disks, and fetch the clone.',
     },
     'remote.source-changed': {

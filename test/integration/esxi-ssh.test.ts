@@ -72,7 +72,7 @@ describe('a VM of an ESXi host, over SSH', () => {
     const disk = makeVm(name, name, 24);
     peer.register([{ name: 'shop', file: `${name}/${name}.vmx` }]);
     const spool = await Spool.create(
-      `[retry]\nattempts = 10\nbackoff_seconds = 0.1\n[convert]\nformat = "raw"\n[remote]\nchunk_mib = 2\nsocket = "SOCKET"\n` +
+      `[retry]\nattempts = 10\nbackoff_seconds = 0.1\n[convert]\nformat = "raw"\n[remote]\nchunk_mib = 2\nparallel = 1\nsocket = "SOCKET"\n` +
         `[[remote.connections]]\nname = "esx"\n${Object.entries(peer.connection())
           .map(([key, value]) => `${key} = "${value}"\n`)
           .join('')}`,
@@ -116,7 +116,7 @@ describe('a VM of an ESXi host, over SSH', () => {
         ]),
       });
       expect(source.retries).toBeGreaterThan(0);
-      // Of each cut: the block that was half there, and what ssh had on its way.
+      // Of each cut: the block that was half there, and what ssh had on its way (its window is 2 MiB).
       expect(peer.cuts).toBeGreaterThan(2);
       expect(peer.sent - before).toBeLessThan(1.02 * disk.length + peer.cuts * 3 * MIB);
       const made = readdirSync(join(peer.directory, 'root'), { recursive: true }).map(String);

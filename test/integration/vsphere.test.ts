@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { readJson, Spool, until } from './support/daemon.js';
 import { Fetcher } from './support/fetcher.js';
+import { NfcPeer, streamOf } from './support/nfc-peer.js';
 import { VspherePeer } from './support/vsphere-peer.js';
 
 const MIB = 1024 * 1024;
@@ -15,6 +16,7 @@ const delta = randomBytes(2 * MIB);
 const second = randomBytes(4 * MIB);
 
 let peer: VspherePeer;
+let nfc: NfcPeer;
 let spool: Spool;
 let fetcher: Fetcher;
 beforeAll(async () => {
@@ -25,9 +27,12 @@ beforeAll(async () => {
         Power: 'poweredOff',
         Firmware: 'efi',
         Disks: [
-          { Chain: ['[LocalDS_0] web01/web01-000001.vmdk', '[LocalDS_0] web01/web01.vmdk'] },
+          {
+            Chain: ['[LocalDS_0] web01/web01-000001.vmdk', '[LocalDS_0] web01/web01.vmdk'],
+            Capacity: content.length,
+          },
           // As vSphere names a disk that was put onto another datastore.
-          { Chain: ['[LocalDS_1] web01/web01.vmdk'] },
+          { Chain: ['[LocalDS_1] web01/web01.vmdk'], Capacity: second.length },
         ],
       },
       { Name: 'running', Power: 'poweredOn' },
@@ -37,8 +42,17 @@ beforeAll(async () => {
     { user: USER, password: CANARY },
   );
   await makeDisks();
+  nfc = await NfcPeer.start(peer.directory);
+  nfc.disks.set(peer.vms[0]!.moref, [
+    await streamOf(newest(), peer.directory),
+    await streamOf(second, peer.directory),
+  ]);
+  peer.nfc = nfc;
 });
-afterAll(() => peer.stop());
+afterAll(async () => {
+  nfc.stop();
+  await peer.stop();
+});
 
 const writeSecret = (text: string) =>
   writeFile(spool.path('credentials', 'remote_vc1'), `${text}\n`, { mode: 0o600 });
@@ -162,6 +176,36 @@ describe('a VM of a vCenter', () => {
     const size = content.length + second.length + delta.length;
     expect(peer.sent - before).toBeLessThan(1.4 * size);
     expect(peer.cookies.length - logins).toBeGreaterThan(2);
+  });
+
+  it('comes whole as an export although the unit is killed, whose lease nobody else can end', async () => {
+    nfc.behaviour = { pause: 25 };
+    const sessions = peer.sessions.size;
+    await order('web01', 'transport = "nfc"\n');
+    await until('the second disk', 60, async () =>
+      nfc.requests.some(({ path }) => path.endsWith('disk-1.vmdk')),
+    );
+    await fetcher.kill();
+    expect(nfc.ends).toEqual([]);
+    nfc.behaviour = {};
+    const asked = () => peer.methods.filter((method) => method === 'ExportVm').length;
+    const before = asked();
+    await fetcher.start();
+    await until('the next attempt', 60, async () => asked() > before);
+    nfc.forget();
+    const directory = await bundle();
+    await expectBytes(directory);
+    expect(await readJson(join(directory, 'report.json'))).toMatchObject({ source: { transport: 'nfc' } });
+    // The disk that was whole stayed.
+    expect(nfc.requests.map(({ path }) => path.slice(-11))).toEqual([
+      'disk-0.vmdk',
+      'disk-1.vmdk',
+      'disk-1.vmdk',
+    ]);
+    expect(nfc.ends).toEqual(['forgotten', 'complete']);
+    for (const text of nfc.tickets) expect(await filesWith(spool.directory, text)).toEqual([]);
+    // Only that of the killed process, which the server ends.
+    expect(peer.sessions.size).toBe(sessions + 1);
   });
 
   it('continues by `retry` after its password was corrected', async () => {

@@ -99,28 +99,34 @@ function directoryEntries(header: SparseHeader): number {
   return Math.ceil(header.capacity / (header.grainSize * header.entriesPerTable));
 }
 
-/**
- * Returns the header that counts: the footer's if the first one says that the grain directory is at the end.
- * Rejects with `fetch.truncated` while the footer has not arrived.
- */
-async function effectiveHeader(source: ByteSource, header: SparseHeader): Promise<SparseHeader> {
-  if (header.directory !== null) return header;
-  const tail = source.size - (source.size % SECTOR) - 3 * SECTOR;
-  if (tail < SECTOR) throw truncated('the footer with the grain directory has not arrived');
-  const bytes = await readExact(source, tail, 3 * SECTOR, 'the footer');
-  const [marker, footer, end] = [0, 1, 2].map((i) => bytes.subarray(i * SECTOR, (i + 1) * SECTOR)) as [
+/** Bytes at the end of a stream whose header says that the grain directory is at its end. */
+export const STREAM_TAIL = 3 * SECTOR;
+
+/** Returns the footer of such a stream from its last bytes; null if its markers are not there. */
+export function streamFooter(tail: Buffer): Buffer | null {
+  if (tail.length !== STREAM_TAIL) return null;
+  const [marker, footer, end] = [0, 1, 2].map((i) => tail.subarray(i * SECTOR, (i + 1) * SECTOR)) as [
     Buffer,
     Buffer,
     Buffer,
   ];
   const isMarker = (sector: Buffer, type: number) =>
     sector.readUInt32LE(8) === 0 && sector.readUInt32LE(12) === type;
-  if (
-    !isMarker(marker, MARKER_FOOTER) ||
-    !isMarker(end, MARKER_END_OF_STREAM) ||
-    end.readBigUInt64LE(0) !== 0n
-  )
-    throw truncated('the stream’s footer and end marker have not arrived');
+  const isWhole =
+    isMarker(marker, MARKER_FOOTER) && isMarker(end, MARKER_END_OF_STREAM) && end.readBigUInt64LE(0) === 0n;
+  return isWhole ? footer : null;
+}
+
+/**
+ * Returns the header that counts: the footer's if the first one says that the grain directory is at the end.
+ * Rejects with `fetch.truncated` while the footer has not arrived.
+ */
+async function effectiveHeader(source: ByteSource, header: SparseHeader): Promise<SparseHeader> {
+  if (header.directory !== null) return header;
+  const tail = source.size - (source.size % SECTOR) - STREAM_TAIL;
+  if (tail < SECTOR) throw truncated('the footer with the grain directory has not arrived');
+  const footer = streamFooter(await readExact(source, tail, STREAM_TAIL, 'the footer'));
+  if (footer === null) throw truncated('the stream’s footer and end marker have not arrived');
   const result = parseSparseHeader(footer);
   if (result.directory === null) throw corrupt('the footer does not say where the grain directory is');
   if (

@@ -11,7 +11,7 @@ import { printable } from '../../text/escape-terminal.js';
 import type { SourceContext } from '../base/source.js';
 import { Bandwidth } from './landing/bandwidth.js';
 import { HostSlots } from './landing/host-slots.js';
-import { readJournal } from './landing/journal.js';
+import { isSameFile, readJournal } from './landing/journal.js';
 import { type LandedFile, type LandingPlace, landFile } from './landing/land-file.js';
 import { Meter } from './landing/meter.js';
 import type { RemoteSpec } from './spec.js';
@@ -189,8 +189,7 @@ async function refuseMixture(files: readonly RemoteFile[], directory: string): P
     if (state === null) continue;
     // What no validator can tell apart is fetched again as a whole.
     if (file.validator === null) continue;
-    const isSame = state.header.validator === file.validator && state.header.size === file.size;
-    if (!isSame) changed ??= file;
+    if (!isSameFile(state.header, file)) changed ??= file;
     else if (state.sha256 !== null && ((await exists(place.whole)) || (await exists(place.part))))
       whole ??= file;
   }

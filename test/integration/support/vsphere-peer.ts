@@ -7,7 +7,9 @@ import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
+import { text } from 'node:stream/consumers';
 import { vcsimProgram } from '../../lab/vcsim.ts';
+import type { NfcPeer } from './nfc-peer.js';
 
 /** A VM of the simulator, as test/peers/vcsim/main.go reads it. */
 export interface PeerVm {
@@ -21,6 +23,8 @@ export interface PeerVm {
     Sharing?: string;
     Rdm?: string;
     Encrypted?: boolean;
+    Capacity?: number;
+    Mode?: string;
   }[];
 }
 
@@ -40,6 +44,8 @@ interface Behaviour {
   fileStatus?: number;
   /** Called before a file is sent. */
   onFile?(url: string): unknown;
+  /** Of all datastores: `vsan`. */
+  datastoreType?: string;
   /** Answers a method instead of the simulator. */
   fault?(method: string): { type: string; detail?: string } | undefined;
 }
@@ -56,6 +62,8 @@ export class VspherePeer {
   readonly cookies: string[] = [];
   /** Bytes of files that were sent. */
   sent = 0;
+  /** Its exports, if it has any. */
+  nfc: NfcPeer | null = null;
   readonly methods: string[] = [];
   readonly fileRequests: { url: string; range: string | undefined }[] = [];
   /** SHA-256 of the certificate, as `fingerprint` of a connection wants it. */
@@ -145,6 +153,7 @@ export class VspherePeer {
 
   async #answer(asked: IncomingMessage, answer: ServerResponse): Promise<void> {
     if (asked.url === '/sdk') return this.#answerMethod(asked, answer);
+    if (asked.url!.startsWith('/nfc/') && this.nfc !== null) return this.nfc.send(asked, answer);
     this.fileRequests.push({ url: asked.url!, range: asked.headers.range });
     const cookie = asked.headers.cookie ?? '';
     const requests = (this.#requestsOf.get(cookie) ?? 0) + 1;
@@ -215,6 +224,9 @@ export class VspherePeer {
     // The simulator lets anyone read properties.
     const fault = isFree || isKnown ? this.behaviour.fault?.(method) : { type: 'NotAuthenticated' };
     if (fault !== undefined) return void answer.writeHead(500).end(faultText(fault));
+    const exported = this.nfc?.answer(method, body.toString('utf8'));
+    if (typeof exported === 'string') return void answer.end(envelope(exported));
+    if (exported !== undefined) return void answer.writeHead(500).end(faultText(exported));
     const { host: _host, ...headers } = asked.headers;
     const inner = request(
       { host: '127.0.0.1', port: this.#port, path: '/sdk', method: 'POST', headers },
@@ -225,18 +237,24 @@ export class VspherePeer {
           this.sessions.add(this.cookies.at(-1)!);
         }
         if (method === 'Logout') this.sessions.delete(cookie);
-        answer.writeHead(answered.statusCode!, answered.headers);
-        answered.pipe(answer);
+        const { datastoreType } = this.behaviour;
+        const { 'content-length': _length, ...others } = answered.headers;
+        answer.writeHead(answered.statusCode!, others);
+        if (datastoreType === undefined) answered.pipe(answer);
+        else
+          void text(answered).then((all) => answer.end(all.replace(/(?<=<type>)OTHER(?=<)/g, datastoreType)));
       },
     );
     inner.end(body);
   }
 }
 
+function envelope(body: string): string {
+  return `<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body>${body}</soapenv:Body></soapenv:Envelope>`;
+}
+
 function faultText({ type, detail = '' }: { type: string; detail?: string }): string {
-  return (
-    '<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body><soapenv:Fault>' +
-    `<faultcode>ServerFaultCode</faultcode><faultstring>fault of the test</faultstring><detail><${type}Fault xmlns="urn:vim25" xsi:type="${type}">${detail}</${type}Fault></detail>` +
-    '</soapenv:Fault></soapenv:Body></soapenv:Envelope>'
+  return envelope(
+    `<soapenv:Fault><faultcode>ServerFaultCode</faultcode><faultstring>fault of the test</faultstring><detail><${type}Fault xmlns="urn:vim25" xsi:type="${type}">${detail}</${type}Fault></detail></soapenv:Fault>`,
   );
 }

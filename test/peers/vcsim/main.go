@@ -24,6 +24,9 @@ type disk struct {
 	Sharing   string
 	Rdm       string
 	Encrypted bool
+	// Bytes, and the mode: `independent_persistent`.
+	Capacity int64
+	Mode     string
 }
 
 type machine struct {
@@ -137,13 +140,16 @@ func become(vm *simulator.VirtualMachine, wanted machine) {
 	}
 	for index, one := range wanted.Disks {
 		unit := int32(index)
-		others = append(others, &types.VirtualDisk{VirtualDevice: types.VirtualDevice{
-			Key:           2000 + unit,
-			Backing:       backing(one),
-			ControllerKey: controller,
-			UnitNumber:    &unit,
-			DeviceInfo:    &types.Description{Label: fmt.Sprintf("Hard disk %d", index+1)},
-		}})
+		others = append(others, &types.VirtualDisk{
+			CapacityInBytes: one.Capacity,
+			VirtualDevice: types.VirtualDevice{
+				Key:           2000 + unit,
+				Backing:       backing(one),
+				ControllerKey: controller,
+				UnitNumber:    &unit,
+				DeviceInfo:    &types.Description{Label: fmt.Sprintf("Hard disk %d", index+1)},
+			},
+		})
 	}
 	vm.Config.Hardware.Device = others
 }
@@ -161,7 +167,7 @@ func backing(wanted disk) types.BaseVirtualDeviceBackingInfo {
 	last := len(wanted.Chain) - 1
 	base := &types.VirtualDiskFlatVer2BackingInfo{
 		VirtualDeviceFileBackingInfo: file(wanted.Chain[last]),
-		DiskMode:                     string(types.VirtualDiskModePersistent),
+		DiskMode:                     mode(wanted),
 		Sharing:                      wanted.Sharing,
 	}
 	if wanted.Encrypted {
@@ -186,4 +192,11 @@ func backing(wanted disk) types.BaseVirtualDeviceBackingInfo {
 		}
 	}
 	return base
+}
+
+func mode(wanted disk) string {
+	if wanted.Mode != "" {
+		return wanted.Mode
+	}
+	return string(types.VirtualDiskModePersistent)
 }

@@ -127,8 +127,10 @@ describe('[source] of a job.toml', () => {
     'vm-1234',
     '50335f8e-0000-4000-8000-1234567890ab',
   ])('may name a VM of vSphere as %j', (vm) => {
-    const lines = `connection = "vc1"\nvm = ${JSON.stringify(vm)}\ntransport = "datastore"\npower = "shutdown"`;
-    expect(sourceOf(lines)).toMatchObject({ vm: [vm], transport: 'datastore', power: 'shutdown' });
+    for (const transport of ['datastore', 'nfc']) {
+      const lines = `connection = "vc1"\nvm = ${JSON.stringify(vm)}\ntransport = "${transport}"\npower = "shutdown"`;
+      expect(sourceOf(lines)).toMatchObject({ vm: [vm], transport, power: 'shutdown' });
+    }
   });
 
   it.each([

@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { z } from 'zod';
 import { isErrorCode } from '../../../errors/errno.js';
 import { syncPath } from '../../../files/durable.js';
+import type { RemoteFile } from '../transports/base/transport.js';
 import { BLOCK_BYTES, type BlockRun } from './block-map.js';
 
 const headerSchema = z.object({
@@ -20,6 +21,14 @@ export interface JournalState {
   finished: BlockRun[];
   /** Set when every byte is durable under its partial or its final name. */
   sha256: string | null;
+}
+
+/** Whether a file on the server is the one that a journal was begun for. */
+export function isSameFile(
+  header: JournalHeader,
+  { size, isEstimate, validator }: Pick<RemoteFile, 'size' | 'isEstimate' | 'validator'>,
+): boolean {
+  return header.validator === validator && (isEstimate === true || header.size === size);
 }
 
 const RUN = /^(\d{1,9})(?:-(\d{1,9}))?$/;

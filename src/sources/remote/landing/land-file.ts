@@ -9,7 +9,7 @@ import { BLOCK_BYTES, BlockMap } from './block-map.js';
 import { BlockWriter } from './block-writer.js';
 import type { LandingContext } from './context.js';
 import { LandingDigest } from './digest.js';
-import { Journal, type JournalState, readJournal } from './journal.js';
+import { isSameFile, Journal, type JournalState, readJournal } from './journal.js';
 import { landRanges } from './land-ranges.js';
 import { landStream } from './land-stream.js';
 import { UnsyncedBlocks } from './unsynced-blocks.js';
@@ -50,7 +50,7 @@ export async function landFile(
     // Beside a part that is finished, the whole file is an older one.
     if (await exists(place.part)) await publish(place);
     const { size } = await stat(place.whole);
-    context.meter.add(size);
+    context.meter.add(file.size);
     return { name: file.name, size, sha256: known.sha256, retries: 0 };
   }
   if (known?.isResumable !== true) await forget(place);
@@ -71,6 +71,7 @@ export async function landFile(
     await journal.finish(landed.sha256);
     await rm(place.unsynced, { force: true });
     await publish(place);
+    if (file.validator !== null) context.advanced();
     return { name: file.name, ...landed };
   } finally {
     await journal.close();
@@ -93,7 +94,7 @@ async function stateOf(
   const state = await readJournal(journal);
   if (state === null) return null;
   const { header } = state;
-  if (header.validator !== file.validator || header.size !== file.size) {
+  if (!isSameFile(header, file)) {
     if (header.restarts >= MAX_RESTARTS)
       throw new Hyper2kvmError(
         'remote.source-changed',
@@ -125,13 +126,15 @@ async function fetchAll(
   context: LandingContext,
 ): Promise<Omit<LandedFile, 'name'>> {
   const isResumed = known?.isResumable === true;
+  if (!file.hasRanges) {
+    const { size, retries } = await landStream(file, new BlockWriter(target, true), context);
+    // Also removes what an earlier, longer stream has left behind its end.
+    await target.truncate(size);
+    return { size, retries, sha256: await digestOf(place.part, size, context.signal) };
+  }
   const writer = new BlockWriter(target, isResumed);
   const { size } = file;
   await target.truncate(size);
-  if (!file.hasRanges) {
-    const retries = await landStream(file, new BlockWriter(target, true), context);
-    return { size, retries, sha256: await digestOf(place.part, size, context.signal) };
-  }
   const blocks = new BlockMap(size);
   const unsynced = await UnsyncedBlocks.open(place.unsynced, target, size);
   if (isResumed) for (const run of known.finished) blocks.finish(run);

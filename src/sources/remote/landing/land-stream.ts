@@ -7,13 +7,13 @@ import { Patience } from './patience.js';
 
 /**
  * Fetches a file of a server that sends no parts: from its start, and again from there after each break.
- * Returns how often it was begun again.
+ * Returns how long it is, and how often it was begun again.
  */
 export async function landStream(
   file: RemoteFile,
   writer: BlockWriter,
   context: LandingContext,
-): Promise<number> {
+): Promise<{ size: number; retries: number }> {
   const patience = new Patience(context.attempts, context.signal);
   const failed = patience.line();
   for (;;) {
@@ -24,7 +24,9 @@ export async function landStream(
         landed += bytes.length;
         context.meter.add(bytes.length);
       }
-      return patience.retries;
+      // What was only estimated is there now, too.
+      context.meter.add(file.size - landed);
+      return { size: landed, retries: patience.retries };
     } catch (error) {
       context.meter.lose(landed);
       await failed(error);

@@ -17,6 +17,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Hyper2kvmError } from '../../../../src/errors/error.js';
 import { landVm } from '../../../../src/sources/remote/land-vm.js';
 import { Bandwidth } from '../../../../src/sources/remote/landing/bandwidth.js';
 import { BLOCK_BYTES } from '../../../../src/sources/remote/landing/block-map.js';
@@ -122,6 +123,41 @@ describe('landVm', () => {
       { start: 0, end: disk.length },
       { start: MIB, end: disk.length },
     ]);
+  });
+
+  it('lands a stream whose size was only estimated, as long as it is, and keeps it', async () => {
+    const streams = [randomBytes(3 * MIB), randomBytes(MIB + 5)];
+    const place = placeIn(work);
+    let asked = 0;
+    const fileOf = (size: number): RemoteFile => ({
+      ...{ name: 'disk.raw', size, isEstimate: true, validator: 'state', hasRanges: false, data: null },
+      origin: 'host: Hard disk 1',
+      async *read() {
+        asked += 1;
+        yield streams[asked - 1]!;
+        if (asked < 2) throw new Hyper2kvmError('remote.interrupted', 'cut', { retryable: true });
+      },
+    });
+    const { environment, counts } = landingEnvironment(server.url, work);
+    const meter = new Meter(() => undefined);
+    const context = {
+      ...environment,
+      ...{ parallel: 1, chunkBytes: 8 * MIB, attempts: 2, bandwidth: new Bandwidth(), meter },
+    };
+    const expected = { size: MIB + 5, sha256: sha256(streams[1]!) };
+    expect(await landFile(fileOf(2 * MIB), place, undefined, context)).toMatchObject({
+      retries: 1,
+      ...expected,
+    });
+    expect(readFileSync(place.whole).equals(streams[1]!)).toBe(true);
+    // A whole disk is progress, though no part of it would be.
+    expect(counts.advanced).toBe(1);
+    // The estimate may be another one in the next attempt.
+    expect(await landFile(fileOf(5 * MIB), place, undefined, context)).toMatchObject({
+      retries: 0,
+      ...expected,
+    });
+    expect(asked).toBe(2);
   });
 
   it('continues in the next attempt where the last one ended', async () => {

@@ -16,6 +16,8 @@ export interface RemoteFile {
   name: string;
   /** Bytes. A transport refuses a file whose size it cannot tell: its space could not be reserved. */
   size: number;
+  /** That `size` is only about right: of a stream that the server makes while it sends it. */
+  isEstimate?: true;
   /** Another one means other bytes: ETag, or time of change. Null if the server has none. */
   validator: string | null;
   /** Whether parts of it can be asked for. */

@@ -17,9 +17,15 @@ export interface Trust {
   ca: string | null;
   /** 64 lower-case hexadecimal digits of the one certificate that is accepted; null for any of the CA. */
   sha256: string | null;
+  /**
+   * 40 lower-case hexadecimal digits: the SHA-1 of the one certificate that is accepted, in place of both. Only of what
+   * a server that was checked itself says of another: vCenter names its hosts so, and in no other way.
+   */
+  sha1?: string | undefined;
 }
 
 const CONNECT_MILLISECONDS = 30_000;
+const KEEP_ALIVE_MILLISECONDS = 60_000;
 
 type Callback = (error: Error | null, socket: Duplex) => void;
 
@@ -95,20 +101,28 @@ function deliver(
     const refused = refusal();
     if (refused !== null) return void socket.destroy(refused);
     socket.off('error', onError);
+    // Shows that a host is gone which may be silent for long.
+    socket.setKeepAlive(true, KEEP_ALIVE_MILLISECONDS);
     callback(null, socket);
   });
 }
 
-function refusalOf(socket: TLSSocket, { sha256 }: Trust, server: string): Hyper2kvmError | null {
-  const seen = socket.getPeerX509Certificate()?.fingerprint256.replaceAll(':', '').toLowerCase() ?? '';
-  const isAccepted = sha256 === null ? socket.authorized : seen === sha256;
-  if (isAccepted) return null;
+function refusalOf(socket: TLSSocket, { sha256, sha1 }: Trust, server: string): Hyper2kvmError | null {
+  const certificate = socket.getPeerX509Certificate();
+  const seen = plainDigits(certificate?.fingerprint256 ?? '');
+  if (sha1 !== undefined && plainDigits(certificate?.fingerprint ?? '') === sha1) return null;
+  if (sha1 === undefined && (sha256 === null ? socket.authorized : seen === sha256)) return null;
+  const wanted = sha1 === undefined ? `SHA256:${sha256}` : `SHA1:${sha1}`;
   const why =
-    sha256 === null
+    sha256 === null && sha1 === undefined
       ? `${socket.authorizationError}`
-      : `it is not the one with the fingerprint SHA256:${sha256}`;
+      : `it is not the one with the fingerprint ${wanted}`;
   return new Hyper2kvmError(
     'remote.tls',
     `the certificate of ${server} is not accepted (${why}); its fingerprint is SHA256:${seen}`,
   );
+}
+
+function plainDigits(fingerprint: string): string {
+  return fingerprint.replaceAll(':', '').toLowerCase();
 }

@@ -38,6 +38,10 @@ export interface ExchangeSettings {
   /** Returns the error for an answer that means something else where this server keeps files. */
   refusal?(status: number, origin: string, answer: Refusal): Hyper2kvmError | null;
   parallel: number;
+  /** How long a server may send nothing: a minute, if not set. */
+  idleMilliseconds?: number;
+  /** Says for people where a file is, where its path is a secret; host and path, if not set. */
+  describe?(url: URL): string;
 }
 
 /** What an answer says beside its status. */
@@ -140,7 +144,7 @@ export class Exchange {
       if (expected.includes(answer.status)) return answer;
       throw await this.#refused(answer);
     }
-    throw new Hyper2kvmError('remote.not-allowed', `${originOf(url)} redirects in circles`);
+    throw new Hyper2kvmError('remote.not-allowed', `${this.#originOf(url)} redirects in circles`);
   }
 
   /** Returns the status of a GET without the secret, whatever it is, to see that the server answers. */
@@ -178,6 +182,10 @@ export class Exchange {
     );
   }
 
+  #originOf(url: URL): string {
+    return this.#settings.describe?.(url) ?? printable(`${url.host}${url.pathname}`);
+  }
+
   #agent(protocol: string): Agent {
     const known = this.#agents.get(protocol);
     if (known !== undefined) return known;
@@ -200,9 +208,12 @@ export class Exchange {
         signal,
       };
       const request = url.protocol === 'https:' ? tlsRequest(options) : plainRequest(options);
-      request.setTimeout(IDLE_MILLISECONDS, () =>
+      const { idleMilliseconds: idle = IDLE_MILLISECONDS } = this.#settings;
+      request.setTimeout(idle, () =>
         request.destroy(
-          new Hyper2kvmError('remote.timeout', `${url.host} sent nothing for a minute`, { retryable: true }),
+          new Hyper2kvmError('remote.timeout', `${url.host} sent nothing for ${idle / 60_000} min`, {
+            retryable: true,
+          }),
         ),
       );
       const late = setTimeout(
@@ -218,20 +229,18 @@ export class Exchange {
           status: answer.statusCode ?? 0,
           headers: answer.headers,
           body: answer,
-          origin: originOf(url),
+          origin: this.#originOf(url),
         }),
       );
       // After neither of these: an answer 101, which nobody asked for.
       request.once('close', () =>
-        reject(signal.aborted ? signal.reason : interrupted(`${originOf(url)}: the server did not answer`)),
+        reject(
+          signal.aborted ? signal.reason : interrupted(`${this.#originOf(url)}: the server did not answer`),
+        ),
       );
       request.end(body);
     });
   }
-}
-
-function originOf({ host, pathname }: URL): string {
-  return printable(`${host}${pathname}`);
 }
 
 /** Adds a query without encoding it again: that of a signed URL must stay as it was signed. */

@@ -10,7 +10,6 @@ export interface DatastoreFacts {
   isAccessible: boolean;
 }
 
-/** Their disks are objects, of which there are no files. */
 const OBJECT_STORES = /^(vsan|vsanD|vvol)$/i;
 
 const RAW = /^VirtualDiskRawDiskMapping|^VirtualDiskPartitionedRaw|^VirtualDiskRawDisk/;
@@ -72,16 +71,41 @@ function refuseDisk({ label, backing, chain, isEncrypted, sharing }: VmDisk, vm:
   if (chain.length === 0 || chain.includes('')) throw refused('has no file');
 }
 
-/** Throws for a datastore that the VM uses and that has no files to read. */
-export function refuseDatastore({ name, type, isAccessible }: DatastoreFacts): void {
+/**
+ * Throws for a VM that cannot be exported as streams: a snapshot and an export leave independent disks out, and
+ * without its size nothing could be reserved.
+ */
+export function refuseExport(vm: VmFacts): void {
+  for (const { label, mode, capacity } of vm.disks) {
+    const what = `${printable(label, 80)} of ${printable(vm.name)}`;
+    if (mode?.startsWith('independent_') === true)
+      throw new Hyper2kvmError(
+        'remote.unsupported-disk',
+        `${what} is independent, and an export leaves such disks out`,
+        { advice: 'Change its mode to “dependent” in vSphere, or fetch it from a VMFS or NFS datastore.' },
+      );
+    if (capacity === null)
+      throw new Hyper2kvmError('remote.unsupported-disk', `the server does not tell the capacity of ${what}`);
+  }
+}
+
+/** Whether the disks on a datastore are objects, of which there are no files. */
+export function isObjectStore({ type }: DatastoreFacts): boolean {
+  return OBJECT_STORES.test(type);
+}
+
+/** Throws for a datastore that cannot be read, with the transport of files also for one that has none. */
+export function refuseDatastore(store: DatastoreFacts, transport: 'datastore' | 'nfc'): void {
+  const { name, type, isAccessible } = store;
   if (!isAccessible)
     throw new Hyper2kvmError(
       'remote.datastore-unreadable',
       `the datastore ${printable(name, 80)} is not accessible`,
     );
-  if (OBJECT_STORES.test(type))
+  if (transport === 'datastore' && isObjectStore(store))
     throw new Hyper2kvmError(
       'remote.datastore-unreadable',
       `the datastore ${printable(name, 80)} is ${printable(type, 20)}: it has no files that could be read`,
+      { advice: 'Leave `transport` out of the job.toml, or set it to "nfc": the VM is exported then.' },
     );
 }

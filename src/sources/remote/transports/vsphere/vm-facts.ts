@@ -1,4 +1,5 @@
 import { childrenNamed, type XmlElement } from '../../../../disk/ovf/xml.js';
+import { CONTROLLERS } from './controllers.js';
 import type { ObjectContent } from './properties.js';
 import { textOf } from './session.js';
 
@@ -15,6 +16,8 @@ export interface VmFacts {
   power: string;
   /** `connected`, or why the VM cannot be asked: `disconnected`, `inaccessible`, … */
   connection: string;
+  /** Id of the host that it is registered on. */
+  host: string | null;
   /** `[datastore1] web01/web01.vmx` */
   configFile: string | null;
   guestId: string | null;
@@ -40,6 +43,8 @@ interface VmController {
 }
 
 export interface VmDisk {
+  /** Number of the device. */
+  key: string | null;
   /** `scsi0:0` */
   slot: string;
   /** `Hard disk 1` */
@@ -48,6 +53,12 @@ export interface VmDisk {
   chain: string[];
   /** Type of its backing: `VirtualDiskFlatVer2BackingInfo`. */
   backing: string;
+  /** Bytes that the guest sees. */
+  capacity: number | null;
+  /** `persistent`, `independent_persistent`. */
+  mode: string | null;
+  /** Another one after each change of what the disk holds. */
+  contentId: string | null;
   isEncrypted: boolean;
   /** With other VMs: by itself (multi-writer), or by its controller. */
   sharing: 'multi-writer' | 'bus' | null;
@@ -77,21 +88,11 @@ export const VM_PATHS: readonly string[] = [
   'name',
   'runtime.powerState',
   'runtime.connectionState',
+  'runtime.host',
   ...CONFIG_PATHS.map((path) => `config.${path}`),
 ];
 
 const MAX_CHAIN = 256;
-
-const CONTROLLERS: Readonly<Record<string, { bus: string; model: string | null }>> = {
-  ParaVirtualSCSIController: { bus: 'scsi', model: 'pvscsi' },
-  VirtualLsiLogicController: { bus: 'scsi', model: 'lsilogic' },
-  VirtualLsiLogicSASController: { bus: 'scsi', model: 'lsisas1068' },
-  VirtualBusLogicController: { bus: 'scsi', model: 'buslogic' },
-  VirtualAHCIController: { bus: 'sata', model: null },
-  VirtualSATAController: { bus: 'sata', model: null },
-  VirtualNVMEController: { bus: 'nvme', model: null },
-  VirtualIDEController: { bus: 'ide', model: null },
-};
 
 const CARDS: Readonly<Record<string, string | null>> = {
   VirtualVmxnet3: 'vmxnet3',
@@ -122,6 +123,7 @@ export function factsOf({ self, properties }: ObjectContent): VmFacts {
     changeVersion: configText('changeVersion'),
     power: text('runtime.powerState') ?? 'unknown',
     connection: text('runtime.connectionState') ?? 'unknown',
+    host: text('runtime.host'),
     configFile: configText('files.vmPathName'),
     guestId: configText('guestId'),
     firmware: configText('firmware') === 'efi' ? 'efi' : 'bios',
@@ -175,10 +177,14 @@ function diskOf(device: XmlElement, buses: ReadonlyMap<string, VmController>): V
     chain.push(textOf(layer, 'fileName') ?? '');
   const isOnSharedBus = buses.get(textOf(device, 'controllerKey') ?? '')?.isShared === true;
   return {
+    key: textOf(device, 'key'),
     slot: slotOf(device, buses),
     label: textOf(childrenNamed(device, 'deviceInfo')[0], 'label') ?? `disk ${textOf(device, 'key')}`,
     chain,
     backing: backing === undefined ? '' : typeOf(backing),
+    capacity: capacityOf(device),
+    mode: textOf(backing, 'diskMode'),
+    contentId: textOf(backing, 'contentId'),
     isEncrypted: childrenNamed(backing, 'keyId').length > 0,
     sharing: isSharing(textOf(backing, 'sharing'), 'sharingNone')
       ? 'multi-writer'
@@ -186,6 +192,13 @@ function diskOf(device: XmlElement, buses: ReadonlyMap<string, VmController>): V
         ? 'bus'
         : null,
   };
+}
+
+/** In bytes since version 5.5 of the API. */
+function capacityOf(device: XmlElement): number | null {
+  const bytes = size(textOf(device, 'capacityInBytes'));
+  const kibibytes = size(textOf(device, 'capacityInKB'));
+  return bytes ?? (kibibytes === null ? null : kibibytes * 1024);
 }
 
 function nicOf(device: XmlElement): VmNic {
@@ -201,6 +214,10 @@ function nicOf(device: XmlElement): VmNic {
 /** `xsi:type` without its prefix. */
 function typeOf(element: XmlElement): string {
   return element.attributes.get('type')?.split(':').at(-1) ?? '';
+}
+
+function size(text: string | null): number | null {
+  return text !== null && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : null;
 }
 
 function integer(text: string | null): number | null {

@@ -24,19 +24,27 @@ export async function vmFiles(vm: VmFacts, open: OpenFile, signal: AbortSignal):
     for (const one of await filesOfLayer(descriptor, open, signal))
       opened.set(datastorePathText(one.path), one);
   }
-  const { file: configFile } = parseDatastorePath(vm.configFile!);
-  const name = /\.vmx$/i.test(configFile) ? configFile : 'vm.vmx';
   const nameOf = landedNames(
-    name,
+    descriptionName(vm),
     [...opened.values()].map(({ path }) => path),
   );
   const newest = new Map(vm.disks.map(({ slot }, index) => [slot, nameOf(chains[index]![0]!)]));
-  const text = Buffer.from(renderVmx(vm, (slot) => newest.get(slot)!));
   return [
-    // Of the same state as the disks, or it alone would count as a file of an earlier one.
-    memoryFile(name, text, `${vm.moref}: ${name}`, vm.changeVersion),
+    descriptionFile(vm, (slot) => newest.get(slot)!),
     ...[...opened.values()].map(({ path, file }) => ({ ...file, name: nameOf(path) })),
   ];
+}
+
+/** Returns the .vmx, which is not the server's own. `fileOf` gives the name of a disk in the drop. */
+export function descriptionFile(vm: VmFacts, fileOf: (slot: string) => string): RemoteFile {
+  const name = descriptionName(vm);
+  // Of the same state as the disks, or it alone would count as a file of an earlier one.
+  return memoryFile(name, Buffer.from(renderVmx(vm, fileOf)), `${vm.moref}: ${name}`, vm.changeVersion);
+}
+
+function descriptionName({ configFile }: VmFacts): string {
+  const { file } = parseDatastorePath(configFile!);
+  return /\.vmx$/i.test(file) ? file : 'vm.vmx';
 }
 
 interface OpenedFile {

@@ -5,31 +5,23 @@ import { printable } from '../../../../text/escape-terminal.js';
 import { formatCount } from '../../../../text/format.js';
 import { markup } from '../../../../text/markup.js';
 import { reachHost } from '../base/reach.js';
-import type {
-  Reach,
-  RemoteFile,
-  RemoteVm,
-  Transport,
-  TransportContext,
-  TransportRequest,
-} from '../base/transport.js';
+import type { Reach, RemoteVm, Transport, TransportContext, TransportRequest } from '../base/transport.js';
 import { Exchange } from '../http/exchange.js';
 import { trustOf } from '../http/trust.js';
-import { DatastoreListing } from './datastore-listing.js';
-import { parseDatastorePath } from './datastore-path.js';
-import { datacenterPath, findVm } from './find-vm.js';
-import { folderOpener, folderRefusal } from './folder-files.js';
-import { referenceOf, retrieve, retrieveVms } from './properties.js';
-import { type DatastoreFacts, refuseDatastore, refuseVm } from './refuse-vm.js';
-import { Session, textOf } from './session.js';
+import { type Datastore, datastoresOf, datastoreVm } from './datastore-vm.js';
+import { findVm } from './find-vm.js';
+import { folderRefusal } from './folder-files.js';
+import { exportedVm } from './nfc-vm.js';
+import { retrieve, retrieveVms } from './properties.js';
+import { isObjectStore, refuseDatastore, refuseExport, refuseVm } from './refuse-vm.js';
+import { Session } from './session.js';
 import { type MoRef, SoapClient } from './soap-client.js';
 import { factsOf, VM_PATHS, type VmFacts } from './vm-facts.js';
-import { vmFiles } from './vm-files.js';
 
 const SHUTDOWN_MILLISECONDS = 10 * 60_000;
 const POLL_MILLISECONDS = 2_000;
 
-/** A VM of a vCenter or an ESXi host, whose files are read from its datastores over HTTPS. */
+/** A VM of a vCenter or an ESXi host: the files of its datastores, or an export of its disks, over HTTPS. */
 export const vsphereTransport: Transport<VsphereConnection> = {
   async open(request, connection, context): Promise<RemoteVm> {
     const { exchange, session } = await connect(connection, context);
@@ -39,7 +31,8 @@ export const vsphereTransport: Transport<VsphereConnection> = {
     };
     try {
       await session.login(context.signal);
-      return { ...(await openVm(request, session, exchange, connection, context)), close };
+      const vm = await openVm(request, session, exchange, connection, context);
+      return { ...vm, close: (outcome) => vm.close(outcome).finally(close) };
     } catch (error) {
       await close();
       throw error;
@@ -82,46 +75,68 @@ async function connect(
 }
 
 async function openVm(
-  { vm: [wanted = ''], power }: TransportRequest,
+  { vm: [wanted = ''], power, transport }: TransportRequest,
   session: Session,
   exchange: Exchange,
   connection: VsphereConnection,
   context: TransportContext,
-): Promise<Omit<RemoteVm, 'close'>> {
+): Promise<RemoteVm> {
   const { signal, log } = context;
   const self = await findVm(session, wanted, signal);
-  if (power === 'shutdown') await shutDown(session, self, context);
+  if (power === 'shutdown') await shutDown(session, self, transport, context);
   const vm = await read(session, self, signal);
-  refuseVm(vm);
-  const stores = await datastoresOf(session, self, vm, signal);
-  stores.forEach(refuseDatastore);
-  const datacenter = await datacenterPath(session, self, signal);
+  const { stores, way } = await fetchable(session, self, vm, transport, signal);
   const base = new URL('/', connection.url);
-  const open = folderOpener(base, datacenter, { isVcenter: session.isVcenter, exchange, context });
-  const browsers = new Map(
-    stores.flatMap(({ name, browser }) => (browser === null ? [] : [[name, browser]])),
-  );
-  const listing = new DatastoreListing(session, browsers, log);
-  const files = await vmFiles(
-    vm,
-    async (path) => {
-      const file = await open(path);
-      const listed = file.etag === null ? await listing.stateOf(path, signal) : null;
-      return ofState(file, [listed, vm.changeVersion]);
-    },
-    signal,
-  );
-  log.info({ vm: vm.name, moref: self.id, server: session.product, disks: vm.disks.length }, 'VM found');
+  log.info({ vm: vm.name, moref: self.id, server: session.product, disks: vm.disks.length, way }, 'VM found');
+  const identity = { moref: self.id, instanceUuid: vm.instanceUuid, power };
+  const unchanged = async (during: AbortSignal) => confirm(vm, await read(session, self, during));
+  if (way === 'nfc') {
+    const trust = await trustOf(connection);
+    const exported = await exportedVm(session, self, vm, { base, trust, log, signal });
+    return {
+      transport: way,
+      identity,
+      // The data come from the host of the VM, of which only so many disks are read at once.
+      host: `${base.host} ${vm.host ?? ''}`,
+      files: exported.files,
+      async confirm(during) {
+        await unchanged(during);
+        await exported.export.complete();
+      },
+      close: () => exported.export.close(),
+    };
+  }
+  const { files, listing } = await datastoreVm(session, self, vm, { stores, base, exchange, context });
   return {
-    transport: 'datastore',
-    identity: { moref: self.id, instanceUuid: vm.instanceUuid, power },
+    transport: way,
+    identity,
     host: base.host,
     files,
     async confirm(during) {
-      confirm(vm, await read(session, self, during));
+      await unchanged(during);
       await listing.confirm(during);
     },
+    close: async () => undefined,
   };
+}
+
+/**
+ * Returns how a VM that is off is fetched: its files where all of its datastores have them, else as an export, or what
+ * the job asks for. Throws for a VM that cannot be fetched that way, before any byte of it is.
+ */
+async function fetchable(
+  session: Session,
+  self: MoRef,
+  vm: VmFacts,
+  wanted: string,
+  signal: AbortSignal,
+): Promise<{ way: 'datastore' | 'nfc'; stores: Datastore[] }> {
+  refuseVm(vm);
+  const stores = await datastoresOf(session, self, vm, signal);
+  const way = wanted === 'nfc' || (wanted === 'auto' && stores.some(isObjectStore)) ? 'nfc' : 'datastore';
+  for (const store of stores) refuseDatastore(store, way);
+  if (way === 'nfc') refuseExport(vm);
+  return { way, stores };
 }
 
 async function read(session: Session, self: MoRef, signal: AbortSignal): Promise<VmFacts> {
@@ -134,12 +149,6 @@ async function read(session: Session, self: MoRef, signal: AbortSignal): Promise
   return factsOf(content);
 }
 
-/** A start and a new configuration count as another state of every file, whatever the datastore says of its time. */
-function ofState(file: RemoteFile, more: readonly (string | null)[]): RemoteFile {
-  const validator = [file.validator, ...more].filter((part) => part !== null).join(' ');
-  return { ...file, validator: validator === '' ? null : validator };
-}
-
 function confirm(before: VmFacts, now: VmFacts): void {
   if (now.power === before.power && now.changeVersion === before.changeVersion) return;
   throw new Hyper2kvmError(
@@ -150,12 +159,16 @@ function confirm(before: VmFacts, now: VmFacts): void {
   );
 }
 
-async function shutDown(session: Session, self: MoRef, { signal, log }: TransportContext): Promise<void> {
+async function shutDown(
+  session: Session,
+  self: MoRef,
+  transport: string,
+  { signal, log }: TransportContext,
+): Promise<void> {
   const vm = await read(session, self, signal);
   if (vm.power !== 'poweredOn') return;
   // A VM that cannot be fetched is not stopped for it.
-  refuseVm({ ...vm, power: 'poweredOff' });
-  (await datastoresOf(session, self, vm, signal)).forEach(refuseDatastore);
+  await fetchable(session, self, { ...vm, power: 'poweredOff' }, transport, signal);
   log.info({ vm: vm.name }, 'asking the guest to shut down');
   await session.call('ShutdownGuest', self, markup``, signal);
   const until = performance.now() + SHUTDOWN_MILLISECONDS;
@@ -167,29 +180,4 @@ async function shutDown(session: Session, self: MoRef, { signal, log }: Transpor
       );
     await sleep(POLL_MILLISECONDS, undefined, { signal });
   }
-}
-
-/** Returns those datastores of the VM that its disks are on. */
-async function datastoresOf(
-  session: Session,
-  self: MoRef,
-  vm: VmFacts,
-  signal: AbortSignal,
-): Promise<(DatastoreFacts & { browser: MoRef | null })[]> {
-  const used = new Set(
-    vm.disks.flatMap(({ chain }) => chain.map((path) => parseDatastorePath(path).datastore)),
-  );
-  const [content] = await retrieve(session, [self], ['datastore'], signal);
-  const references = (content?.properties.get('datastore')?.children ?? []).map(referenceOf);
-  const known = references.filter((one) => one !== null);
-  const stores = (await retrieve(session, known, ['summary', 'browser'], signal)).map(({ properties }) => {
-    const summary = properties.get('summary');
-    return {
-      name: textOf(summary, 'name') ?? '',
-      type: textOf(summary, 'type') ?? '',
-      isAccessible: textOf(summary, 'accessible') !== 'false',
-      browser: referenceOf(properties.get('browser')),
-    };
-  });
-  return stores.filter(({ name }) => used.has(name));
 }

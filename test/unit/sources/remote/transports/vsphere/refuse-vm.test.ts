@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   refuseDatastore,
+  refuseExport,
   refuseVm,
 } from '../../../../../../src/sources/remote/transports/vsphere/refuse-vm.js';
 import { factsOf } from '../../../../../../src/sources/remote/transports/vsphere/vm-facts.js';
@@ -60,7 +61,7 @@ describe('refuseVm', () => {
 
 describe('refuseDatastore', () => {
   it.each(['VMFS', 'NFS', 'NFS41', 'OTHER', ''])('lets %j pass', (type) => {
-    expect(() => refuseDatastore({ name: 'ds1', type, isAccessible: true })).not.toThrow();
+    expect(() => refuseDatastore({ name: 'ds1', type, isAccessible: true }, 'datastore')).not.toThrow();
   });
 
   it.each([
@@ -68,8 +69,37 @@ describe('refuseDatastore', () => {
     ['VVOL', true],
     ['VMFS', false],
   ])('refuses %s, accessible: %s', (type, isAccessible) => {
-    expect(() => refuseDatastore({ name: 'ds1', type, isAccessible })).toThrow(
+    expect(() => refuseDatastore({ name: 'ds1', type, isAccessible }, 'datastore')).toThrow(
       expect.objectContaining({ code: 'remote.datastore-unreadable' }),
+    );
+  });
+
+  it('lets an export read what has no files, if it is accessible', () => {
+    const refuse = (isAccessible: boolean) => () =>
+      refuseDatastore({ name: 'ds1', type: 'vsan', isAccessible }, 'nfc');
+    expect(refuse(true)).not.toThrow();
+    expect(refuse(false)).toThrow(expect.objectContaining({ code: 'remote.datastore-unreadable' }));
+  });
+});
+
+describe('refuseExport', () => {
+  const capacity = '<capacityInKB>4096</capacityInKB><controllerKey>';
+  const hardware = HARDWARE.replaceAll('<controllerKey>100', `${capacity}100`);
+  const refuse = (text: string) => () => refuseExport(factsOf(vmContent({ 'config.hardware': text })));
+
+  it('lets disks pass whose capacity is known', () => {
+    expect(refuse(hardware)).not.toThrow();
+  });
+
+  it.each([
+    [HARDWARE, 'does not tell the capacity of Hard disk 1 of web01'],
+    [
+      hardware.replace('<sharing>', '<diskMode>independent_nonpersistent</diskMode><sharing>'),
+      'Hard disk 2 of web01 is independent',
+    ],
+  ])('refuses what an export cannot have', (text, message) => {
+    expect(refuse(text)).toThrow(
+      expect.objectContaining({ code: 'remote.unsupported-disk', message: expect.stringContaining(message) }),
     );
   });
 });

@@ -32,10 +32,10 @@ afterEach(async () => {
   await server.stop();
 });
 
-function open(power: string) {
+function open(power: string, transport = 'auto') {
   const { url } = server.server;
   return vsphereTransport.open(
-    { vm: ['/DC/vm/web01'], transport: 'auto', power },
+    { vm: ['/DC/vm/web01'], transport, power },
     { name: 'vc1', type: 'vsphere', url, user: 'u', secret: 'vc1' },
     { parallel: 1, signal: new AbortController().signal, log: pino({ level: 'silent' }) },
     NOTHING,
@@ -81,7 +81,9 @@ describe('vsphereTransport', () => {
         summary: '<name>ds1</name><accessible>true</accessible><type>vsan</type>',
       }),
     ];
-    await expect(open('shutdown')).rejects.toMatchObject({ code: 'remote.datastore-unreadable' });
+    await expect(open('shutdown', 'datastore')).rejects.toMatchObject({
+      code: 'remote.datastore-unreadable',
+    });
     expect(methods()).not.toContain('ShutdownGuest');
   });
 
