@@ -8,6 +8,7 @@ import { type Logger, pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { configSchema } from '../../src/config/schema.js';
 import { landVm } from '../../src/sources/remote/land-vm.js';
+import { NOTHING } from '../unit/sources/remote/undo-book.js';
 import { NfcPeer, streamOf } from './support/nfc-peer.js';
 import { VspherePeer } from './support/vsphere-peer.js';
 
@@ -97,7 +98,7 @@ async function land(settings: Settings = {}) {
     { connection: 'vc1', vm: [settings.vm ?? 'web01'], transport, power: 'off', sha256: {} },
     {
       ...{ config, workDirectory, signal, log: settings.log ?? pino({ level: 'silent' }) },
-      ...{ progress() {}, account() {}, advanced() {} },
+      ...{ progress() {}, account() {}, advanced() {}, undoing: NOTHING },
       reserve: async (bytes) => void reserved.push(bytes),
     },
   );
