@@ -9,8 +9,8 @@ const ISOLATED = 'test/unit/**/*.isolated.test.ts';
 const UNIT = {
   include: ['test/unit/**/*.test.ts'],
   execArgv: SOURCES,
-  // One more than the cores of a small machine: some of them only wait.
-  maxWorkers: 3,
+  // Two more than the cores of a small machine: many tests only wait.
+  maxWorkers: 4,
   testTimeout: 20_000,
   sequence: { groupOrder: 0 },
 };
