@@ -4,17 +4,19 @@ import type { RemoteShell } from './shell.js';
 
 /**
  * Prints the programs that cannot do what our scripts ask of them; those of busybox cannot. An option is tried
- * together with one that only prints something, so nothing is changed.
+ * together with one that only prints something, so nothing is changed. blkid is known by its version instead:
+ * before 2.30 it prints that and exits with 4.
  */
 const SCRIPT = `
 need() { name=$1; shift; "$@" > /dev/null 2>&1 < /dev/null || echo "$name"; }
+linux_blkid() { blkid -v | grep util-linux; }
 need 'readlink (coreutils)' readlink -m -- /
 need 'cp (coreutils)' cp --attributes-only --help
 need 'mv (coreutils)' mv -T --help
 need 'sync (coreutils 8.24)' sync --data --help
 need 'find (findutils)' find / -maxdepth 0 -printf ''
 need 'tar (GNU tar)' tar --format=gnu --numeric-owner --one-file-system --help
-need 'blkid (util-linux)' blkid -p -o export -V
+need 'blkid (util-linux)' linux_blkid
 need 'flock (util-linux)' flock --version
 need sha256sum command -v sha256sum
 `;

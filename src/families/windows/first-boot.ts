@@ -41,17 +41,24 @@ export const firstBootFixer: Fixer<WindowsIdentity> = {
     const isWaiting = capturedValue(system, service, 'ImagePath') !== null;
     const { steps, leftOut } = stepsOf(guest);
     if (leftOut.length > 0) warnings.push(tooLargeWarning(leftOut));
-    // A guest that was converted before may have run its first boot since.
-    const known = isWaiting ? capturedValue(system, service, 'State') : null;
-    const state = known === null ? unusedState(guest) : textOf(known.data);
-    const batch = program === null ? commandFile(steps, state) : null;
-    const text = batch?.text ?? planFile(steps, state);
+    const inState = (state: string) => {
+      const batch = program === null ? commandFile(steps, state) : null;
+      const text = batch?.text ?? planFile(steps, state);
+      const parts = [program?.sha256 ?? '', text, ...scripts.map((one) => one.sha256)];
+      return { state, batch, text, digest: textData(sha256(parts.join('\n'))) };
+    };
+    const waiting = (name: string) => (isWaiting ? capturedValue(system, service, name) : null);
+    const begun = inState(textOf(waiting('State')?.data ?? ''));
+    // A guest that was converted before may have run its first boot since, or a part of it. What is finished
+    // of another plan says nothing about this one.
+    const isSame = waiting('Plan')?.data === begun.digest.data;
+    const { state, batch, text, digest } = isSame ? begun : inState(unusedState(guest));
     if (batch !== null) warnings.push(batchWarning(batch.leftOut));
     const values = {
       ...firstBootService(batch === null ? 'program' : 'batch'),
       // By these a second conversion knows what is there already.
       State: textData(state),
-      Plan: textData(sha256([program?.sha256 ?? '', text, ...scripts.map((one) => one.sha256)].join('\n'))),
+      Plan: digest,
     };
     const changes = Object.entries(values).flatMap(([name, value]) => setValue(system, service, name, value));
     if (changes.length === 0) return { operations: [], warnings };

@@ -26,6 +26,11 @@ test('a usual host has all programs', async () => {
   await requirePrograms(shellWith('PATH=$PATH:/usr/sbin:/sbin'));
 });
 
+test('so has one whose blkid is older than 2.30, which exits with 4 after its version', async () => {
+  const old = 'blkid() { echo "blkid from util-linux 2.29.2  (libblkid 2.29.2, 22-Feb-2017)"; return 4; }';
+  await requirePrograms(shellWith(`PATH=$PATH:/usr/sbin:/sbin\n${old}`));
+});
+
 test('a host whose programs are busybox’s is refused, with each that will not do', async () => {
   await expect(requirePrograms(shellWith(`PATH=${scratch}/bin`))).rejects.toMatchObject({
     code: 'live.unsupported',

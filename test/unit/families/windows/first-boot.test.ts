@@ -78,6 +78,20 @@ describe('the fixer of the first boot', () => {
     expect(again).toHaveProperty('text', expect.stringMatching(/^hyper2kvm-firstboot\t1\tstate-2\n/));
   });
 
+  it('keeps what is finished of the same plan, and begins another one anew', async () => {
+    const script = { source: '/etc/hyper2kvm/steps/10-join.cmd', size: 7, sha256: '0c'.repeat(32) };
+    const { after } = await planWindows(WINDOWS_10, {}, {}, null, { firstBootScripts: [script] });
+    const halfDone = { ...after, tree: treeWith(`${DIRECTORY}/state`, ['operator-1.done']) };
+    expect(firstBootFixer.plan(halfDone).operations).toEqual([]);
+    const other = { ...script, sha256: 'ff'.repeat(32) };
+    const [files, values] = firstBootFixer.plan({ ...halfDone, firstBootScripts: [other] }).operations;
+    expect(files).toHaveProperty('text', expect.stringMatching(/^hyper2kvm-firstboot\t1\tstate-2\n/));
+    expect(values).toHaveProperty(
+      'changes',
+      expect.arrayContaining([expect.objectContaining({ name: 'State', after: textData('state-2') })]),
+    );
+  });
+
   it('runs the operator’s batch files behind its own steps, in either form', async () => {
     const scripts = ['10-join.cmd', '20 agent.cmd'].map((name, index) => ({
       ...{ source: `/etc/hyper2kvm/steps/${name}`, size: 7, sha256: `${index}c`.repeat(32) },
