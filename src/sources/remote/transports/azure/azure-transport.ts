@@ -56,7 +56,7 @@ export const azureTransport: Transport<AzureConnection> = {
         close,
       };
     } catch (error) {
-      const isFinal = error instanceof Hyper2kvmError && !error.retryable;
+      const isFinal = !context.signal.aborted && error instanceof Hyper2kvmError && !error.retryable;
       await close(undoing.isKept && !isFinal ? 'broken' : 'failed');
       throw error;
     }
@@ -128,7 +128,8 @@ async function blobExchange(
 
 /** Beginning an access would fail, or end that of somebody else. */
 function refuseHeld({ id, name, properties }: AzureDisk, exports: Exports): void {
-  if (properties.diskState !== 'activesas' || exports.isKnown('access', id)) return;
+  // `ActiveSAS`, `ActiveSASFrozen`, and `ActiveUpload`, which writes.
+  if (properties.diskState?.startsWith('active') !== true || exports.isKnown('access', id)) return;
   throw new Hyper2kvmError('remote.locked', `${printable(name)} is being exported by somebody else`, {
     advice:
       'Wait until that has ended, or end it: `az disk revoke-access --ids ID`. Then `hyper2kvm retry` the job.',
