@@ -51,7 +51,7 @@ export const azureTransport: Transport<AzureConnection> = {
           power: found.isAtRest ? 'off' : 'snapshot',
         },
         host: accesses[0]!.address.host,
-        files: [...(await description(found, exports.pointInTime, arm, context)), ...files],
+        files: [...(await description(found, files, arm, context)), ...files],
         ...(exports.pointInTime === null ? {} : { pointInTime: exports.pointInTime }),
         close,
       };
@@ -139,7 +139,7 @@ function refuseHeld({ id, name, properties }: AzureDisk, exports: Exports): void
 
 async function description(
   found: Found,
-  pointInTime: string | null,
+  files: readonly RemoteFile[],
   arm: ArmClient,
   context: TransportContext,
 ): Promise<RemoteFile[]> {
@@ -152,5 +152,6 @@ async function description(
     log: context.log,
   });
   // Of the same state as the disks, or it alone would count as a file of an earlier one.
-  return [memoryFile(`${id.name}.vmx`, Buffer.from(text), id.id, pointInTime)];
+  const state = files.map(({ validator }) => validator).join(' ');
+  return [memoryFile(`${id.name}.vmx`, Buffer.from(text), id.id, state)];
 }

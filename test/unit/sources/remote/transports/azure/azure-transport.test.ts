@@ -170,6 +170,17 @@ describe('a VM of Azure that is deallocated', () => {
     expect(server.sent).toBeLessThan(1.9 * disk.length);
   });
 
+  it('is fetched anew if it was written to after a failure', async () => {
+    const vm = server.vm('web01', 'deallocated', [server.disk('os', randomBytes(4 * MIB))]);
+    server.behave({ cutAfter: 1.5 * MIB });
+    await expect(land(vm)).rejects.toMatchObject({ code: 'remote.interrupted' });
+    server.behave({});
+    const disk = randomBytes(4 * MIB);
+    server.disk('os', disk);
+    await land(vm);
+    expect(landed('web01-os.vhd').equals(disk)).toBe(true);
+  });
+
   it('is read on when its access was replaced by another', async () => {
     const disk = randomBytes(4 * MIB);
     const vm = server.vm('web01', 'deallocated', [server.disk('os', disk)]);
