@@ -444,6 +444,20 @@ describe('what Azure refuses', () => {
     expect(isClean()).toBe(true);
   });
 
+  it.each([
+    [429, 'remote.busy'],
+    [500, 'remote.interrupted'],
+  ])('a token for the moment (%d), which does not mean that the secret is wrong', async (status, code) => {
+    const vm = vmOf();
+    const { instead } = server.files.behaviour;
+    server.files.behaviour.instead = (request, response) => {
+      if (!request.url!.includes('/oauth2/v2.0/token')) return instead!(request, response);
+      response.writeHead(status, { 'content-type': 'application/json' }).end('{"error":"temporary"}');
+      return true;
+    };
+    await expect(land(vm)).rejects.toMatchObject({ code, retryable: true });
+  });
+
   it('names the action that is missing', async () => {
     const vm = vmOf();
     refuse(403, 'AuthorizationFailed')();
