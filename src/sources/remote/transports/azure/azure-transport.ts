@@ -130,11 +130,15 @@ async function blobExchange(
 function refuseHeld({ id, name, properties }: AzureDisk, exports: Exports): void {
   // `ActiveSAS`, `ActiveSASFrozen`, and `ActiveUpload`, which writes.
   if (properties.diskState?.startsWith('active') !== true || exports.isKnown('access', id)) return;
-  throw new Hyper2kvmError('remote.locked', `${printable(name)} is being exported by somebody else`, {
-    advice:
-      'Wait until that has ended, or end it: `az disk revoke-access --ids ID`. Then `hyper2kvm retry` the job.',
-    retryable: true,
-  });
+  throw new Hyper2kvmError(
+    'remote.locked',
+    `${printable(name)} is being exported or uploaded by somebody else`,
+    {
+      advice:
+        'Wait until that has ended, or end it: `az disk revoke-access --ids ID`. Then `hyper2kvm retry` the job.',
+      retryable: true,
+    },
+  );
 }
 
 async function description(
